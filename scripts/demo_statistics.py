@@ -29,9 +29,9 @@ from numpy.typing import NDArray
 from rich.progress import track
 
 from bids_dtg.bundles.people import SeenPeople
-from bids_dtg.bundles.writer import extend_bundle
 from bids_dtg.connectome.range.sketch import Cells
 from bids_dtg.contrasts.bundle.bundle import ModelBundle, load_bundle
+from bids_dtg.contrasts.bundle.writer import extend_bundle
 from bids_dtg.contrasts.network.parameters import Parameters
 from bids_dtg.contrasts.network.prepared import prepare
 from bids_dtg.contrasts.phantom.model import Phantom

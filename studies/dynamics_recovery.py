@@ -37,10 +37,11 @@ from numpy.typing import NDArray
 from pmfm import simulate_pmfm_people
 from scipy.stats import rankdata
 
+from bids_dtg.connectome.edges import fc_strength
 from bids_dtg.dynamics.fitting import Fitted, fit
 from bids_dtg.dynamics.inference import Inferred, infer
-from bids_dtg.dynamics.judging.measures import connectivity, fc_fit, fc_strength
 from bids_dtg.dynamics.judging.recovery import left_out
+from bids_dtg.dynamics.measures import connectivity, fc_fit
 from bids_dtg.dynamics.phantom.connectomes import simulate_weights
 from bids_dtg.dynamics.phantom.people import SimulatedPeople, simulate_hopf_people
 from bids_dtg.dynamics.recipe import Recipe

@@ -6,9 +6,8 @@
 A bundle may be of an amortised model that never saw the people, or of a published form that was
 fitted to them (their labels and `--data-set` say where they are in its tables). Data: series of two
 sessions and structural connectomes, as docs/dynamics.md has them. People are numbered from 1 in the
-order of the file. A difference is the first bundle less another one, person by person; 95 %
-intervals by drawing people again. Baselines are beside them. With fewer than 10 people no
-difference is to be relied on.
+order of the file. A difference is the first bundle less another one, person by person, judged
+as all differences are (`bids_dtg.stats.verdict`). Baselines are beside them.
 """
 
 from __future__ import annotations
@@ -21,14 +20,10 @@ from pathlib import Path
 import numpy as np
 
 from bids_dtg.dynamics.bundle.bundle import NetworkBundle, load_network_bundle
-from bids_dtg.dynamics.judging.unseen import (
-    FEWEST_PEOPLE,
-    Figures,
-    baseline_figures,
-    figures_of,
-)
+from bids_dtg.dynamics.judging.unseen import Figures, baseline_figures, figures_of
 from bids_dtg.dynamics.networks import Networks, make_networks
 from bids_dtg.stats.paired import Interval, bootstrap_interval
+from bids_dtg.stats.verdict import judge_differences
 
 
 def main() -> None:
@@ -70,8 +65,6 @@ def main() -> None:
     print(f"- peak memory: {peak:.0f} MB\n")
     print_values(columns | {name: figures for name, (_, figures) in simple.items()})
     print_differences(columns)
-    if len(labels) < FEWEST_PEOPLE:
-        print(f"\n{len(labels)} people decide nothing")
 
 
 def people_of(folder: Path, session: str, which: slice) -> Networks:
@@ -111,16 +104,15 @@ def print_values(columns: dict[str, Figures]) -> None:
 def print_differences(columns: dict[str, Figures]) -> None:
     (first, own), *others = columns.items()
     for name, figures in others:
-        print(f"\n{first} less {name}; better: the interval leaves out 0\n")
-        print("| figure | session | difference | better |")
+        print(f"\n{first} beside {name}; above 0: {first} is better\n")
+        print("| figure | session | advantage | verdict |")
         print("|---|---|---|---|")
         for figure in own:
             if figure in figures:
-                found = bootstrap_interval(own[figure] - figures[figure])
-                sign = -1 if figure.name.startswith("nll") else 1
-                ends = sorted((sign * found.low, sign * found.high))
-                better = first if ends[0] > 0 else name if ends[1] < 0 else ""
-                print(f"| {figure.name} | {figure.session} | {words(found)} | {better} |")
+                sign = -1 if figure.smaller_is_better else 1
+                found = judge_differences(sign * (own[figure] - figures[figure]))
+                cells = (figure.name, figure.session, words(found.difference), found.word)
+                print(f"| {' | '.join(cells)} |")
 
 
 def words(found: Interval) -> str:

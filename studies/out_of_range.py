@@ -24,11 +24,11 @@ from rich.progress import track
 from scipy.stats import binomtest
 
 from bids_dtg.bundles.card import ModelCard
-from bids_dtg.bundles.kinds import ATTENTION_UNET
 from bids_dtg.connectome.range.judge import CHECKS, RangeJudge, RunRange, verdict_of
 from bids_dtg.connectome.range.sketch import Cells
 from bids_dtg.connectome.range.training import TrainingRange
 from bids_dtg.contrasts.bundle.bundle import ModelBundle, load_bundle
+from bids_dtg.contrasts.bundle.kinds import ATTENTION_UNET
 from bids_dtg.contrasts.bundle.part import MapsPart
 from bids_dtg.contrasts.contrast import hcp_contrasts
 from bids_dtg.contrasts.participant.measure import ModelVoxels

@@ -17,7 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import exprel
 
-from bids_dtg.dynamics.judging.measures import connectivity, fc_strength
+from bids_dtg.connectome.edges import fc_strength
+from bids_dtg.dynamics.measures import connectivity
 from bids_dtg.dynamics.networks import Networks, normalised
 from bids_dtg.dynamics.phantom.people import SimulatedPeople
 from bids_dtg.dynamics.phantom.steps import Array, NoiseScaling, noise_factor, unit_noise

@@ -26,7 +26,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bids_dtg.bundles.kinds import find_kind
 from bids_dtg.connectome.connectome import Connectome, RunConnectomes, run_connectomes
 from bids_dtg.connectome.design import TemporalDesign
 from bids_dtg.connectome.device import NumpyArrays
@@ -34,6 +33,7 @@ from bids_dtg.connectome.form import Form
 from bids_dtg.connectome.moments import RunVoxels, measure_run
 from bids_dtg.connectome.passes import Blocks
 from bids_dtg.contrasts.analyses.fit import fit_model
+from bids_dtg.contrasts.bundle.kinds import find_kind
 from bids_dtg.contrasts.judging.people_scores import PeopleScores
 from bids_dtg.contrasts.kind import FitTask, ModelSpace
 from bids_dtg.contrasts.people import Person, mean_maps

@@ -26,10 +26,10 @@ from numpy.typing import NDArray
 from scipy.spatial.distance import pdist, squareform
 from scipy.stats import pearsonr
 
-from bids_dtg.dynamics.judging.measures import zero_crossings
-from bids_dtg.dynamics.networks import homotopic_pairs
+from bids_dtg.dynamics.measures import zero_crossings
 from bids_dtg.files.text import read_packaged
 from bids_dtg.inputs.regions.positions import read_region_positions
+from bids_dtg.inputs.regions.sides import homotopic_pairs
 from bids_dtg.stats.correlation import correlation
 from bids_dtg.stats.spatial_nulls import (
     is_mirrored,

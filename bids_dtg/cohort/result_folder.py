@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bids_dtg.contrasts.bundle.bundle import Bundle
+from bids_dtg.bundles.bundle import Bundle
 from bids_dtg.errors import SettingsError
 from bids_dtg.files.atomic import remove_stale_in, remove_stale_temporaries
 from bids_dtg.files.derivatives import (

@@ -173,6 +173,11 @@ class Option:
         """Workflows in which it has a meaning; none: all have it."""
         return tuple(self.field.metadata["workflows"])
 
+    @property
+    def files_or_names(self) -> bool:
+        """Whether each of its values is a file where there is one, else a name."""
+        return bool(self.field.metadata["files_or_names"])
+
 
 def _option(name: str) -> Option:
     if name in OPTIONS:

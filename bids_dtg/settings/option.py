@@ -18,6 +18,7 @@ class OptionMaker:
     """Makes dataclass fields that are also command-line options and TOML keys."""
 
     workflows: tuple[str, ...] = ()  # in which its options have a meaning; none: in all
+    files_or_names: bool = False  # whether each value is a file where there is one, else a name
 
     def __call__(
         self,
@@ -56,9 +57,15 @@ class OptionMaker:
             "metavar": metavar,
             "shapes_results": shapes_results,
             "shown_default": shown_default,
+            "files_or_names": self.files_or_names,
             "workflows": self.workflows,
         }
         return field(default=default, metadata=metadata)
+
+    @property
+    def of_files_or_names(self) -> OptionMaker:
+        """The maker of such options whose values are files where there are such, else names."""
+        return dataclasses.replace(self, files_or_names=True)
 
 
 option = OptionMaker()

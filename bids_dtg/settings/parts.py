@@ -509,7 +509,7 @@ class DynamicsOptions:
 class TwinOptions:
     """The digital twin: which tasks it performs, and how it learns them."""
 
-    task_file: tuple[str, ...] = twin_option(
+    task_file: tuple[str, ...] = twin_option.of_files_or_names(
         "twin",
         "tasks to perform: files in TOML that say what columns of event files mean, or names of "
         "those that ship (faces, stroop); a model has those that it was trained on",
@@ -654,7 +654,7 @@ class OutputOptions:
         shapes_results=True,
         shown_default="none",
     )
-    atlases: tuple[str, ...] = rest_option(
+    atlases: tuple[str, ...] = rest_option.of_files_or_names(
         "output",
         "atlases over whose parcels the maps are averaged, a table each, or the one whose parcels "
         "a network model or a twin's connectome is of: names (Schaefer100 to "

@@ -27,6 +27,7 @@ from bids_dtg.imaging.lattice import Lattice
 from bids_dtg.stats.conformal import ErrorSums
 
 OF = ("training", "calibration", "cohort")  # whose mean and spread may be meant
+UNITS = "spreads (standard deviations) between people"  # of deviations
 LEAST_PEOPLE = 10  # fewer put a third of a spread, and more, of chance into every deviation
 _ROUNDING = 1e-12  # of a sum of squares
 

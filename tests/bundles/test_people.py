@@ -16,10 +16,10 @@ from bids_dtg.bundles.people import (
     hash_person,
     hash_rest,
 )
-from bids_dtg.bundles.writer import extend_bundle
 from bids_dtg.contrasts.bundle.bundle import load_bundle
 from bids_dtg.contrasts.bundle.published_people import people_of, published_people
 from bids_dtg.contrasts.bundle.registry import PUBLISHED
+from bids_dtg.contrasts.bundle.writer import extend_bundle
 from bids_dtg.errors import BundleError
 from bids_dtg.stats.splits import SETS
 

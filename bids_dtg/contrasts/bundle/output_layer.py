@@ -12,8 +12,8 @@ from pathlib import Path
 
 import numpy as np
 
-from bids_dtg.bundles.kinds import find_maps_kind
 from bids_dtg.contrasts.bundle.bundle import ModelBundle, load_bundle
+from bids_dtg.contrasts.bundle.kinds import KINDS
 from bids_dtg.contrasts.bundle.registry import PUBLISHED
 from bids_dtg.errors import BundleError
 
@@ -62,7 +62,7 @@ def compare_output_layers(bundle: ModelBundle, other: ModelBundle) -> str | None
     BundleError
         If weights cannot be read.
     """
-    prefixes = [find_maps_kind(model.card.kind).network_prefix for model in (bundle, other)]
+    prefixes = [KINDS[model.card.kind].network_prefix for model in (bundle, other)]
     if None in prefixes or bundle.contrasts != other.contrasts:
         return None
     layers = [

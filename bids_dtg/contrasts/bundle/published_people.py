@@ -12,7 +12,7 @@ from functools import cache
 from bids_dtg.bundles.fields import JsonFields
 from bids_dtg.bundles.people import SeenPeople
 from bids_dtg.contrasts.bundle.bundle import ModelBundle
-from bids_dtg.contrasts.bundle.registry import PUBLISHED, PublishedModel
+from bids_dtg.contrasts.bundle.registry import PUBLISHED, PublishedMaps
 from bids_dtg.files.text import read_packaged
 
 _FILE = "published_people.json"
@@ -28,7 +28,7 @@ _NAMES = {
 }
 
 
-def published_people(model: PublishedModel) -> SeenPeople:
+def published_people(model: PublishedMaps) -> SeenPeople:
     """Return whom a published model was made with, as far as it is published."""
     seen = SeenPeople({}, model.unlisted)
     for name in model.data_sets:
@@ -80,5 +80,5 @@ def published_names(label: str) -> tuple[str, ...]:
 
 @cache
 def _lists() -> dict[str, SeenPeople]:
-    fields = JsonFields.parse(read_packaged("bids_dtg.bundles", _FILE), _FILE)
+    fields = JsonFields.parse(read_packaged("bids_dtg.contrasts.bundle", _FILE), _FILE)
     return {name: SeenPeople.of(fields.nested(name)) for name in fields.items()}

@@ -6,11 +6,17 @@ file is pinned by commit and by git's id of its content.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from bids_dtg.bundles.card import TrainingData
-from bids_dtg.files.download import PinnedFile
+from bids_dtg.bundles.published import PublishedModel
+from bids_dtg.files.download import FetchedFile, PinnedFile
+
+if TYPE_CHECKING:
+    from bids_dtg.contrasts.bundle.bundle import ModelBundle
 
 _MODELS = ("eminSerin/deeptaskgen-models", "64cf419273251cfd63675b680df37f25b02600cb")
 _PAPER = ("eminSerin/deeptaskgen-paper", "713838f0db66a032aec4d014955e465afef13e00")
@@ -48,18 +54,16 @@ _UNLISTED = "5 of the 39 test people of HCP-YA"
 _UNLISTED_UKB = "the people of UK Biobank, whose ids differ from project to project"
 
 
-@dataclass(frozen=True)
-class PublishedModel:
-    """A model that can be fetched by name and becomes a bundle."""
+@dataclass(frozen=True, kw_only=True)
+class PublishedMaps(PublishedModel["ModelBundle"]):
+    """A published model of contrast maps."""
 
-    name: str  # of the bundle and of its folder
-    version: str  # the publication's
+    outputs: str = "47 contrasts"
     checkpoint: PinnedFile  # Lightning checkpoint
     maps: PinnedFile  # group-ICA maps, 4-D
     brain_mask: PinnedFile  # where the ROI series are computed
     mask: PinnedFile  # grey matter; defines the grid
     description: str  # a line or two in plain words
-    notice: str  # data-use terms, shown at each use
     training: TrainingData  # what it was trained on
     segment_seconds: float  # length of rest in one training sample
     sources: Mapping[str, str]  # facts of the card -> stated or inferred, as in `ModelCard`
@@ -72,6 +76,30 @@ class PublishedModel:
     def files(self) -> tuple[PinnedFile, ...]:
         """All files that the bundle is made from, small ones first."""
         return (self.brain_mask, self.mask, self.checkpoint, self.maps)
+
+    def convert(
+        self,
+        files: Mapping[PinnedFile, FetchedFile],
+        folder: Path,
+        note: Callable[[str], None],
+    ) -> ModelBundle:
+        """Make the bundle from the files, as they were fetched."""
+        from bids_dtg.contrasts.bundle.convert import convert_published
+
+        note(f"converting {self.checkpoint.name}")
+        return convert_published(self, files, folder)
+
+    def load(self, folder: Path) -> ModelBundle:
+        """Load the bundle, verified, from a folder."""
+        from bids_dtg.contrasts.bundle.bundle import load_bundle
+
+        return load_bundle(folder)
+
+    def remarks(self, bundle: ModelBundle, folder: Path) -> list[str]:
+        """Return with which published models the bundle shares its output layer, a line each."""
+        from bids_dtg.contrasts.bundle.output_layer import compare_with_published
+
+        return compare_with_published(bundle, (folder / name for name in PUBLISHED))
 
 
 _MAPS = PinnedFile.in_repository(
@@ -92,7 +120,7 @@ _GREY_MATTER = PinnedFile.in_repository(
     size=4_410_784,
 )
 
-_HCP_YA = PublishedModel(
+_HCP_YA = PublishedMaps(
     name="hcp-ya",
     version="010525",
     checkpoint=PinnedFile.in_repository(
@@ -116,7 +144,7 @@ _HCP_YA = PublishedModel(
     data_sets=("HCP-YA",),
     unlisted=(_UNLISTED,),
 )
-_HCP_D = PublishedModel(
+_HCP_D = PublishedMaps(
     name="hcp-d",
     version="010525",
     checkpoint=PinnedFile.in_repository(
@@ -144,7 +172,7 @@ _HCP_D = PublishedModel(
     data_sets=("HCP-YA", "HCP-D"),
     unlisted=(_UNLISTED,),
 )
-_UKB = PublishedModel(
+_UKB = PublishedMaps(
     name="ukb",
     version="010525",
     checkpoint=PinnedFile.in_repository(
@@ -169,4 +197,4 @@ _UKB = PublishedModel(
     unlisted=(_UNLISTED, _UNLISTED_UKB),
 )
 
-PUBLISHED: Mapping[str, PublishedModel] = {model.name: model for model in (_HCP_YA, _HCP_D, _UKB)}
+PUBLISHED: Mapping[str, PublishedMaps] = {model.name: model for model in (_HCP_YA, _HCP_D, _UKB)}

@@ -11,6 +11,7 @@ from typing import Any
 from bids_dtg.cohort.result_folder import ResultFolder, data_set_name
 from bids_dtg.dynamics.analyses.columns import meanings
 from bids_dtg.dynamics.bundle.bundle import SAME_TR, NetworkBundle, load_network_bundle
+from bids_dtg.dynamics.panels.presentation import PRESENTATION
 from bids_dtg.dynamics.participant.people import NetworkPeople, session_words
 from bids_dtg.errors import DatasetError
 from bids_dtg.files.derivatives import (
@@ -21,7 +22,6 @@ from bids_dtg.files.derivatives import (
 from bids_dtg.files.path_names import PathNames, machine_folders
 from bids_dtg.inputs.dataset import name_folder
 from bids_dtg.notices import counted, named, say, show
-from bids_dtg.report.workflows import DYNAMICS
 from bids_dtg.settings import Settings
 
 
@@ -80,7 +80,7 @@ class NetworkAnalysis:
 
     def describe(self) -> None:
         """Write what describes the output, and the options of the call."""
-        self.results.describe(self.dataset, DYNAMICS.dataset_words(), self._path_names.hide)
+        self.results.describe(self.dataset, PRESENTATION.dataset_words(), self._path_names.hide)
 
     @property
     def _path_names(self) -> PathNames:

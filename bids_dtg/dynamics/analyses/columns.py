@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from types import MappingProxyType
 
 from bids_dtg.cohort.columns import Meanings, explain
+from bids_dtg.stats.verdict import RULE
 
 _AT_INTERVAL = "an end of the 95 % interval, by drawing people again"
 
@@ -49,6 +50,13 @@ _MEANINGS: Meanings = MappingProxyType(
         "ahead), nats a region a frame; r2_K, share of the variance K frames ahead; fit, Pearson r "
         "of functional connectivity; icc_theta_N, ICC(A,1) of parameter N with the first session",
         "score_low|score_high": _AT_INTERVAL,
+        r"advantage(?:_.+)?_p": "two-sided p of the advantage, by sign flips over people",
+        r"advantage(?:_.+)?_(?:low|high)": "an end of its 95 % interval (Student's t)",
+        "advantage": "by how much the model is better than this, mean over people; above 0: it is",
+        r"advantage_of_mean_(.+)": "by how much the model's fit of the mean over simulations with "
+        "{0} is above this, mean over people",
+        r"advantage_(.+)": "by how much the model's fit with {0} is above this, mean over people",
+        r"verdict|verdict_.+": f"on the model against this: {RULE}",
         "unit": "of observed, simulated, low and high",
         "observed": "of people's own sessions, mean over people",
         "simulated": "mean over simulations and people",

@@ -31,19 +31,19 @@ from bids_dtg.dynamics.analyses.latents import (
     retest_rows,
     role_rows,
 )
-from bids_dtg.dynamics.analyses.unseen import unseen_notices, unseen_rows, unseen_sections
+from bids_dtg.dynamics.analyses.unseen import few_people_notices, unseen_rows, unseen_sections
+from bids_dtg.dynamics.features import features_of
 from bids_dtg.dynamics.inference import Inferred, elbo_of, infer
-from bids_dtg.dynamics.judging.features import features_of
 from bids_dtg.dynamics.judging.predictive import check
 from bids_dtg.dynamics.model import GenerativeModel
 from bids_dtg.dynamics.networks import Networks
+from bids_dtg.dynamics.panels.presentation import PRESENTATION
 from bids_dtg.dynamics.parameters import Alignment
 from bids_dtg.dynamics.roles import roles
 from bids_dtg.inputs.regions.maps import read_region_maps
 from bids_dtg.notices import counted, say
 from bids_dtg.report.flags import Flag
 from bids_dtg.report.pages.analysis import (
-    NETWORK_PAGE,
     AnalysisPageFacts,
     Matrices,
     PageSection,
@@ -52,11 +52,11 @@ from bids_dtg.report.pages.analysis import (
 )
 from bids_dtg.report.pages.index import INDEX, write_index
 from bids_dtg.settings import Settings
+from bids_dtg.stats.verdict import RULE, WORSE
 
 Row = dict[str, Any]
 Values = NDArray[np.floating[Any]]
 
-_FEW = 8  # people: fewer get no verdict
 _WORDS = ("words",)  # a column of tables that a page has no room for
 _FEWEST_RETESTED = 2  # people that an agreement needs
 
@@ -131,7 +131,11 @@ def run_evaluation(settings: Settings) -> int:
         analysis.describe()
         rows, simulated = _simulated(judged, settings)
         sections = (*simulated, *_parameters(judged, maps), *_held_out(judged))
-        _write_page(judged, sections, (*notices(judged), *_unbounded(rows), *_above(judged, rows)))
+        _write_page(
+            judged,
+            sections,
+            (*notices(judged), *_unbounded(rows), *_above(tuple(judged.sessions)[-1], rows)),
+        )
     return 0
 
 
@@ -149,7 +153,7 @@ def _judge_unseen(settings: Settings, judged: Judged) -> int:
             seed=settings.modelling.seed,
         )
         analysis.write_table("desc-unseen_scores", rows)
-        flags = [*_notice(judged), *unseen_notices(len(judged.labels))]
+        flags = [*_notice(judged), *few_people_notices(len(judged.labels))]
         _write_page(judged, unseen_sections(rows), flags, whom="whom it was not fitted to")
     return 0
 
@@ -190,11 +194,11 @@ def _simulated(judged: Judged, settings: Settings) -> tuple[Sequence[Row], tuple
             judged.networks,
             judged.inferred,
             judged.sessions,
+            kept,
             simulations=min(simulations, ABLATION_SIMULATIONS),
             seed=seed,
-            report=say,
         ),
-        *baseline_rows(judged.networks, judged.sessions, seed=seed, report=say),
+        *baseline_rows(judged.networks, judged.sessions, kept, seed=seed),
     ]
     analysis.write_table("desc-connectivity_scores", rows)
     analysis.write_table("desc-predictive_checks", checks)
@@ -211,7 +215,8 @@ def _simulated(judged: Judged, settings: Settings) -> tuple[Sequence[Row], tuple
                 "Pearson r between the upper triangles of a person's measured functional "
                 "connectivity and that of a simulated session as long, a mean over simulations, "
                 "then over people; 95 % intervals by drawing people again. Baselines are fitted on "
-                f"{next(iter(judged.sessions))} of each person.",
+                f"{next(iter(judged.sessions))} of each person. They are marked where they are "
+                f"better than the model: {RULE}.",
             ),
             tables=(_fit_table(rows, tuple(judged.sessions)),),
             matrices=(
@@ -244,23 +249,17 @@ def _unbounded(rows: Sequence[Row]) -> list[Flag]:
     return [Flag("warning", f"{text}: the model is unstable, as after a short training")]
 
 
-def _above(judged: Judged, rows: Sequence[Row]) -> list[Flag]:
-    """Say which baselines fit better than the model, in the last session; few people decide none.
-
-    A baseline does whose mean over people is above the model's interval.
-    """
-    if len(judged.labels) < _FEW:
-        return []
-    session = tuple(judged.sessions)[-1]
-    key, model = f"fit_{session}", rows[0]
+def _above(session: str, rows: Sequence[Row]) -> list[Flag]:
+    """Say which baselines fit a session better than the model."""
+    key = f"fit_{session}"
     better = [
         f"{row['words']} ({row[key]:.2f})"
         for row in rows
-        if row["what"] == "baseline" and row[key] > model[f"{key}_high"]
+        if row["what"] == "baseline" and row[f"verdict_{session}"] == WORSE
     ]
     if not better:
         return []
-    text = f"The model's simulations fit {session} ({model[key]:.2f}) less than: "
+    text = f"The model's simulations fit {session} ({rows[0][key]:.2f}) less than: "
     return [Flag("warning", text + "; ".join(better))]
 
 
@@ -269,9 +268,13 @@ def _fit_table(rows: Sequence[Row], sessions: Sequence[str]) -> Table:
         keys = (f"fit_{name}", f"fit_{name}_low", f"fit_{name}_high")
         return tuple(row[key] for key in keys) if keys[0] in row else None
 
+    of_mean = {name: f"{name}, mean of simulations" for name in sessions}
+    headings = {f"verdict_{name}": name for name in sessions}
+    headings |= {f"verdict_of_mean_{name}": heading for name, heading in of_mean.items()}
+    baselines = [row for row in rows if row["what"] == "baseline"]
     return Table(
         "Fit of functional connectivity",
-        ("name", *sessions, *(f"{name}, mean of simulations" for name in sessions), "FC strength"),
+        ("name", *sessions, *of_mean.values(), "FC strength"),
         [
             (
                 row["words"],
@@ -281,9 +284,14 @@ def _fit_table(rows: Sequence[Row], sessions: Sequence[str]) -> Table:
             )
             for row in rows
         ],
-        highlight=[row["words"] for row in rows if row["what"] == "baseline"],
+        highlight=[row["words"] for row in baselines],
         model=str(rows[0]["words"]),
-        not_compared=("FC strength",),
+        better=[
+            (row["words"], heading)
+            for row in baselines
+            for key, heading in headings.items()
+            if row.get(key) == WORSE
+        ],
     )
 
 
@@ -399,19 +407,15 @@ def _has_elbo(judged: Judged, networks: Networks) -> bool:
 
 
 def table_of(caption: str, rows: Sequence[Row], without: Sequence[str] = ()) -> Table:
-    """Return a table of all keys of its rows but some, of which none is compared."""
+    """Return a table of all keys of its rows but some."""
     columns = [c for c in dict.fromkeys(key for row in rows for key in row) if c not in without]
     cells = [tuple(row.get(column) for column in columns) for row in rows]
-    return Table(caption, columns, cells, not_compared=columns[1:])
+    return Table(caption, columns, cells)
 
 
 def notices(judged: Judged) -> list[Flag]:
     """Return what a reader must know before all figures."""
-    flags = _notice(judged)
-    if len(judged.labels) < _FEW:
-        people = counted(len(judged.labels), "participant")
-        flags.append(Flag("warning", f"Nothing is decided by {people}: figures are theirs alone"))
-    return flags
+    return [*_notice(judged), *few_people_notices(len(judged.labels))]
 
 
 def _notice(judged: Judged) -> list[Flag]:
@@ -429,7 +433,7 @@ def _write_page(
     analysis, bundle = judged.analysis, judged.analysis.bundle
     assert bundle is not None
     people = counted(len(judged.labels), "participant")
-    page = analysis.results.path / NETWORK_PAGE
+    page = analysis.results.path / PRESENTATION.analysis_page
     trouble = write_analysis_page(
         page,
         AnalysisPageFacts(

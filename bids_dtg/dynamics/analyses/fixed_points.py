@@ -15,9 +15,9 @@ from bids_dtg.dynamics.fixed_points import (
     network_settling,
     node_fixed_points,
 )
+from bids_dtg.dynamics.panels.presentation import PRESENTATION
 from bids_dtg.notices import counted, say
 from bids_dtg.report.pages.analysis import (
-    NETWORK_PAGE,
     AnalysisPageFacts,
     PageSection,
     write_analysis_page,
@@ -145,7 +145,7 @@ def _write_page(judged: Judged, nodes: list[Row], networks: list[Row]) -> None:
     results = judged.analysis.results
     total = sum(row["cases"] for row in networks)
     single = sum(row["one_stable_point"] for row in networks)
-    page = results.path / NETWORK_PAGE
+    page = results.path / PRESENTATION.analysis_page
     trouble = write_analysis_page(
         page,
         AnalysisPageFacts(

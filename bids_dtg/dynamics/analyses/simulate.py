@@ -10,12 +10,12 @@ from numpy.typing import NDArray
 from bids_dtg.dynamics.analyses.analysis import NetworkAnalysis
 from bids_dtg.dynamics.analyses.connectivity import Kept, measured, page_spectra
 from bids_dtg.dynamics.analyses.evaluate import Judged, notices
+from bids_dtg.dynamics.panels.presentation import PRESENTATION
 from bids_dtg.dynamics.simulation import simulate
 from bids_dtg.files.array_store import Stream, write_npz
 from bids_dtg.files.text import write_json
 from bids_dtg.notices import counted, say
 from bids_dtg.report.pages.analysis import (
-    NETWORK_PAGE,
     AnalysisPageFacts,
     Matrices,
     PageSection,
@@ -101,7 +101,7 @@ def _facts(judged: Judged, settings: Settings) -> dict[str, object]:
 
 def _write_page(judged: Judged, kept: Kept) -> None:
     results, own = judged.analysis.results, measured(judged.networks)
-    page = results.path / NETWORK_PAGE
+    page = results.path / PRESENTATION.analysis_page
     trouble = write_analysis_page(
         page,
         AnalysisPageFacts(

@@ -9,20 +9,20 @@ from typing import Any
 
 import numpy as np
 
-from bids_dtg.contrasts.participant.model import resolve_device
 from bids_dtg.dynamics.analyses.analysis import NetworkAnalysis
 from bids_dtg.dynamics.analyses.latents import alignment_of, kl_rows
 from bids_dtg.dynamics.bundle.bundle import NetworkFacts, write_network_bundle
 from bids_dtg.dynamics.fitting import Fitted, fit
 from bids_dtg.dynamics.inference import Inferred, infer
 from bids_dtg.dynamics.networks import Networks
+from bids_dtg.dynamics.panels.presentation import PRESENTATION
 from bids_dtg.dynamics.parameters import Alignment
 from bids_dtg.dynamics.participant.people import session_words
 from bids_dtg.dynamics.recipe import Recipe, find_recipe, with_fields
+from bids_dtg.engine.gpu import resolve_device
 from bids_dtg.errors import SettingsError
 from bids_dtg.notices import counted, say
 from bids_dtg.report.pages.analysis import (
-    NETWORK_PAGE,
     AnalysisPageFacts,
     Curves,
     PageSection,
@@ -150,7 +150,7 @@ def _write_results(analysis: NetworkAnalysis, networks: Networks, fitted: Fitted
     analysis.write_table("desc-restarts_scores", restarts)
     kl = kl_rows(inferred.region)
     analysis.write_table("desc-parameters_kl", kl)
-    page = results.path / NETWORK_PAGE
+    page = results.path / PRESENTATION.analysis_page
     held_out = int((~fitted.trained).sum())
     trouble = write_analysis_page(
         page,

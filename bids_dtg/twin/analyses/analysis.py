@@ -18,10 +18,10 @@ from bids_dtg.files.derivatives import (
 from bids_dtg.files.path_names import PathNames, machine_folders
 from bids_dtg.inputs.dataset import name_folder
 from bids_dtg.notices import counted, named, say, show
-from bids_dtg.report.workflows import TWIN
 from bids_dtg.settings import Settings
 from bids_dtg.twin.analyses.columns import meanings
 from bids_dtg.twin.bundle.bundle import TwinBundle, load_twin_bundle
+from bids_dtg.twin.panels.presentation import PRESENTATION
 from bids_dtg.twin.participant.people import TwinPeople
 
 
@@ -78,7 +78,7 @@ class TwinAnalysis:
 
     def describe(self) -> None:
         """Write what describes the output, and the options of the call."""
-        self.results.describe(self.dataset, TWIN.dataset_words(), self._path_names.hide)
+        self.results.describe(self.dataset, PRESENTATION.dataset_words(), self._path_names.hide)
 
     @property
     def _path_names(self) -> PathNames:

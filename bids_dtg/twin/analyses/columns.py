@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 
 from bids_dtg.cohort.columns import Meanings, explain
+from bids_dtg.stats.verdict import RULE
 
 # Patterns of names, and what they mean; {0} is what the pattern's group matched.
 _MEANINGS: Meanings = MappingProxyType(
@@ -46,10 +47,14 @@ _MEANINGS: Meanings = MappingProxyType(
         "value": "of the figure: r, or a mean over people",
         "error": "mean absolute error over people, s",
         "advantage": "of the twin over this prediction; above 0 the twin is better",
+        "advantage_(low|high)|below_(?:group|others)_(low|high)": "end ({0}) of the 95 % interval: "
+        "Student's t; of r over people, by drawing people again (BCa)",
+        "advantage_p|below_(?:group|others)_p": "two-sided p by sign flips over people; of r over "
+        "people, of their shares in it (jackknife)",
         r"(.+)_(low|high)": "end ({1}) of the 95 % interval of {0}, by drawing people again; of "
         "shares of people by Wilson",
         "people": "how many",
-        "verdict": "by the interval: of the twin against this prediction, or of the change",
+        "verdict": f"on the twin against this prediction: {RULE}",
         "direction": "along which connectomes are moved: which figure it is meant to change",
         "dose": "of the move: how often people differ in the figure by one standard deviation, as "
         "twins have it, or of random directions in connectomes",
@@ -108,10 +113,12 @@ _MEANINGS: Meanings = MappingProxyType(
         "mismatched": "mean loss of other people's twins",
         "p": "of twins over people: of a mean loss as low by 2,000 random assignments; of "
         "attributions: of a value as large where people's behaviour is permuted",
-        r"(.+)_verdict": "verdict on {0}",
+        r"(.+)_verdict": f"on own twins, by {{0}}: {RULE}",
         "better_than_average": "share of people whose own twin is better than the mean of others",
         "identified": "share of people whose own twin is the best of all",
         "mean_rank": "of people's own twin among all, 1 the best",
+        "below_others": "mean loss of other people's twins on a person less that of the own, mean "
+        "over people",
         "below_group": "loss of the network of the group less that of own twins",
         "group_r": "r over regions and tasks of t values of BOLD over people",
         "points": "regions and tasks of that r",

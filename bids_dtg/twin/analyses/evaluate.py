@@ -11,7 +11,6 @@ from bids_dtg.errors import DatasetError
 from bids_dtg.notices import counted, named, say
 from bids_dtg.report.flags import Flag
 from bids_dtg.report.pages.analysis import (
-    TWIN_PAGE,
     AnalysisPageFacts,
     Lines,
     Matrices,
@@ -23,12 +22,12 @@ from bids_dtg.report.pages.analysis import (
 from bids_dtg.report.pages.index import INDEX, write_index
 from bids_dtg.settings import Settings
 from bids_dtg.stats.paired import Interval
+from bids_dtg.stats.verdict import RULE, WORSE, Verdict
 from bids_dtg.twin.analyses.analysis import TwinAnalysis
 from bids_dtg.twin.curves import MeanTrial, Values, per_second
 from bids_dtg.twin.judging.cohort import Cohort
 from bids_dtg.twin.judging.curves import PEOPLE
 from bids_dtg.twin.judging.evaluation import (
-    FEWEST_PEOPLE,
     FIGURES,
     GROUP,
     TWIN,
@@ -38,6 +37,7 @@ from bids_dtg.twin.judging.evaluation import (
     Score,
     evaluate,
 )
+from bids_dtg.twin.panels.presentation import PRESENTATION
 from bids_dtg.twin.panels.words import NO_EVIDENCE
 
 Row = dict[str, Any]
@@ -74,7 +74,7 @@ def run_evaluation(settings: Settings) -> int:
         )
         for name, rows in _tables(found).items():
             analysis.write_table(name, rows)
-        page = analysis.results.path / TWIN_PAGE
+        page = analysis.results.path / PRESENTATION.analysis_page
         trouble = write_analysis_page(page, _page(analysis, found, len(seen)))
         say(trouble or f"page: {page}")
         write_index(analysis.results.output)
@@ -163,14 +163,22 @@ def score_row(score: Score) -> Row:
         **_interval("value", score.value),
         **_interval("error", score.error),
         "people": score.people,
-        **_interval("advantage", score.advantage),
-        "verdict": score.verdict or "n/a",
+        **_verdict("advantage", score.verdict),
+        "verdict": _word(score.verdict),
     }
 
 
 def _interval(name: str, interval: Interval | None) -> Row:
     of = interval or Interval(np.nan, np.nan, np.nan)
     return {name: of.mean, f"{name}_low": of.low, f"{name}_high": of.high}
+
+
+def _verdict(name: str, found: Verdict | None) -> Row:
+    return (found or Verdict.unknown(0)).columns(name)
+
+
+def _word(found: Verdict | None) -> str:
+    return found.word if found else "n/a"
 
 
 def quantile_rows(found: Evaluation) -> list[Row]:
@@ -219,12 +227,13 @@ def matching_rows(found: Evaluation) -> list[Row]:
             "matched": matching.matched,
             "mismatched": matching.mismatched,
             "p": matching.p,
-            "p_verdict": of.p_verdict,
             **_interval("better_than_average", matching.better_than_average),
             **_interval("identified", matching.identified),
             "mean_rank": matching.mean_rank,
-            **_interval("below_group", of.below_group),
-            "below_group_verdict": of.group_verdict or "n/a",
+            **_verdict("below_others", of.own),
+            "below_others_verdict": _word(of.own),
+            **_verdict("below_group", of.group),
+            "below_group_verdict": _word(of.group),
         }
     ]
 
@@ -298,15 +307,19 @@ def _over_people(found: Evaluation, figure: str, task: str) -> Table:
                 _shown(score.value),
                 _shown(score.error),
                 score.people,
-                score.verdict or "n/a",
+                _word(score.verdict),
             )
             for score in scores
         ],
         highlight=[_words(score.name) for score in scores if score.name != TWIN],
         model=_words(TWIN),
-        lower_is_better=_OVER_PEOPLE[1:2],
-        not_compared=("people", "the twin is"),
+        better=[(_words(score.name), _OVER_PEOPLE[0]) for score in scores if _is_worse(score)],
     )
+
+
+def _is_worse(score: Score) -> bool:
+    """Return whether the twin is worse than this."""
+    return score.verdict is not None and score.verdict.word == WORSE
 
 
 def _words(name: str) -> str:
@@ -350,14 +363,14 @@ def _trial_table(found: Evaluation, task: str) -> Table:
     keys = list(dict.fromkeys((s.figure, s.condition) for s in scores))
     names = list(dict.fromkeys(score.name for score in scores))
     cells = {(s.figure, s.condition, s.name): _shown(s.value) for s in scores}
-    headings = [" ".join(part for part in key if part) for key in keys]
+    headings = {key: " ".join(part for part in key if part) for key in keys}
     return Table(
         f"Mean over people, 95 % interval: {task}",
-        ("prediction", *headings),
+        ("prediction", *headings.values()),
         [(_words(n), *(cells.get((*key, n)) for key in keys)) for n in names],
         highlight=[_words(name) for name in names if name != TWIN],
         model=_words(TWIN),
-        lower_is_better=[h for h in headings if not h.startswith("choice")],
+        better=[(_words(s.name), headings[s.figure, s.condition]) for s in scores if _is_worse(s)],
     )
 
 
@@ -418,17 +431,21 @@ def _where(found: Evaluation, mean: MeanTrial) -> str:
     return f"{task}, {found.conditions[task][mean.condition]} ({counted(mean.trials, 'trial')})"
 
 
+def _difference(found: Verdict | None) -> tuple[float, float, float] | None:
+    return _shown(found.difference) if found else None
+
+
 def _match_sections(found: Evaluation) -> Iterator[PageSection]:
-    rows = matching_rows(found)
-    if not rows:
+    comparison, group = found.comparison, GROUP.replace("_", " ")
+    if comparison is None:
         return
-    row = rows[0]
+    (row,) = matching_rows(found)
     yield PageSection(
         title="Own connectome or somebody else's",
         text=(
             "Each twin is scored on each person's responses: by the cross-entropy of its button "
             "traces. A twin of one's own connectome should have the lowest loss, and a lower one "
-            f"than the network of the group. Fewer than {FEWEST_PEOPLE} people get no verdict.",
+            f"than the network of the group. Verdicts: {RULE}.",
         ),
         tables=(
             Table(
@@ -439,9 +456,12 @@ def _match_sections(found: Evaluation) -> Iterator[PageSection]:
                     ("own twin, mean loss", row["matched"]),
                     ("other people's twins, mean loss", row["mismatched"]),
                     ("p, of 2,000 permutations", row["p"]),
+                    ("other people's twins less own", _difference(comparison.own)),
+                    ("own, beside other people's", comparison.own.word),
                     ("share better than the average of others", row["better_than_average"]),
                     ("share identified", row["identified"]),
-                    (f"loss of the {GROUP.replace('_', ' ')} less own", row["below_group"]),
+                    (f"loss of the {group} less own", _difference(comparison.group)),
+                    (f"own, beside the {group}", _word(comparison.group)),
                 ],
             ),
         ),

@@ -9,13 +9,11 @@ from typing import Any
 
 import numpy as np
 
-from bids_dtg.bundles.kinds import AUTO_KIND
-from bids_dtg.contrasts.participant.model import resolve_device
+from bids_dtg.engine.gpu import resolve_device
 from bids_dtg.errors import SettingsError
 from bids_dtg.notices import counted, say
 from bids_dtg.report.flags import Flag
 from bids_dtg.report.pages.analysis import (
-    TWIN_PAGE,
     AnalysisPageFacts,
     Curves,
     PageSection,
@@ -28,9 +26,11 @@ from bids_dtg.training.loop import Workplace
 from bids_dtg.twin.analyses.analysis import TwinAnalysis
 from bids_dtg.twin.bundle.bundle import TwinFacts, write_twin_bundle
 from bids_dtg.twin.fitting import Fitted, fit
+from bids_dtg.twin.panels.presentation import PRESENTATION
 from bids_dtg.twin.panels.words import NO_EVIDENCE
 from bids_dtg.twin.participant.people import TwinPeople
 from bids_dtg.twin.recipe import DEFAULT_ARCHITECTURE, Recipe, find_architecture, find_recipe
+from bids_dtg.workflows import AUTO
 
 _FEWEST = 2  # people: one is left out to choose the best epoch by
 _CAUTION = f"What a twin answers was not measured. {NO_EVIDENCE}"
@@ -99,7 +99,7 @@ def chosen_architecture(settings: Settings) -> str:
         There is none.
     """
     name = settings.modelling.architecture
-    return find_architecture(DEFAULT_ARCHITECTURE if name == AUTO_KIND else name).name
+    return find_architecture(DEFAULT_ARCHITECTURE if name == AUTO else name).name
 
 
 def chosen_recipe(settings: Settings) -> Recipe:
@@ -155,7 +155,7 @@ def _write_results(analysis: TwinAnalysis, fitted: Fitted) -> None:
     analysis.write_table("desc-training_history", history)
     analysis.write_table("desc-codes_explained", codes)
     results = analysis.results
-    page = results.path / TWIN_PAGE
+    page = results.path / PRESENTATION.analysis_page
     trouble = write_analysis_page(page, _page(analysis, fitted, codes))
     say(trouble or f"page: {page}")
     write_index(results.output)

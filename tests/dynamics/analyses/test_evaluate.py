@@ -40,7 +40,7 @@ def test_a_model_is_judged_beside_simple_ones(bundle: Path, call: Call, out: Pat
     assert set(roles) == {"low_power", "external", "network"}
     assert -1 <= float(roles["low_power"]["rho1"]) <= 1
     page = (folder / "network_report.html").read_text()
-    assert "Nothing is decided by 4 participants" in page
+    assert "No verdict with 4 participants (8 are needed)" in page
 
 
 def test_maps_by_region_are_compared_with_parameters(

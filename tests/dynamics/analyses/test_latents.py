@@ -7,8 +7,8 @@ import pytest
 from dk68 import dk68_regions
 
 from bids_dtg.dynamics.analyses.latents import feature_rows, kl_rows, positions_of, retest_rows
+from bids_dtg.dynamics.features import features_of
 from bids_dtg.dynamics.inference import Belief
-from bids_dtg.dynamics.judging.features import features_of
 from bids_dtg.dynamics.networks import Networks, make_networks
 
 

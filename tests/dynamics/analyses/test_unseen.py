@@ -57,7 +57,7 @@ def test_each_figure_of_the_model_stands_beside_those_of_simple_models(
 
 def test_few_people_decide_nothing(judged: tuple[Path, str]) -> None:
     page = (judged[0] / "network_report.html").read_text()
-    assert "Nothing is decided by 3 participants" in page
+    assert "No verdict with 3 participants (8 are needed)" in page
     assert "whom it was not fitted to" in page
 
 

@@ -6,8 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import spearmanr
 
-from bids_dtg.dynamics.networks import homotopic_pairs
 from bids_dtg.dynamics.phantom.connectomes import simulate_weights
+from bids_dtg.inputs.regions.sides import homotopic_pairs
 
 
 @settings(max_examples=20)

@@ -48,7 +48,7 @@ def test_unseen_people_are_judged_and_others_left_out(
         if rows := read_rows(table):
             assert list(json.loads(table.with_suffix(".json").read_text())) == list(rows[0])
     page = next(judged.rglob("twin_report.html")).read_text()
-    assert "people are too few for any verdict" in page
+    assert "(8 are needed)" in page
     assert "Loss of each twin" in page
     assert "Mean traces: stroop, incongruent" in page
     assert "not evidence of an effect in a person" in page

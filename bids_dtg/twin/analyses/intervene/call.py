@@ -10,7 +10,7 @@ import numpy as np
 from bids_dtg.errors import DatasetError
 from bids_dtg.files.array_store import write_npz
 from bids_dtg.notices import counted, named, say
-from bids_dtg.report.pages.analysis import TWIN_PAGE, PageSection, write_analysis_page
+from bids_dtg.report.pages.analysis import PageSection, write_analysis_page
 from bids_dtg.report.pages.index import write_index
 from bids_dtg.settings import Settings
 from bids_dtg.twin.analyses.analysis import TwinAnalysis
@@ -24,10 +24,10 @@ from bids_dtg.twin.analyses.intervene.weights import (
     weight_section,
 )
 from bids_dtg.twin.interventions.attribution import PERMUTATIONS
-from bids_dtg.twin.judging.evaluation import FEWEST_PEOPLE
+from bids_dtg.twin.panels.presentation import PRESENTATION
 
 _FEWEST = 2  # people: doses are counted by how much they differ
-_FEWEST_UNSEEN = FEWEST_PEOPLE  # of fewer, directions are hardly more than single people
+_FEWEST_UNSEEN = 10  # of fewer, directions are hardly more than single people
 DIRECTIONS = "desc-directions_edges.npz"
 
 
@@ -137,7 +137,7 @@ def _write(
 
 def _write_page(analysis: TwinAnalysis, plan: Plan, found: Study, weights: PageSection) -> None:
     results = analysis.results
-    page = results.path / TWIN_PAGE
+    page = results.path / PRESENTATION.analysis_page
     facts = intervention_page(analysis, plan, found, _who(analysis, plan))
     facts = replace(facts, sections=(*facts.sections, weights))
     say(write_analysis_page(page, facts) or f"page: {page}")

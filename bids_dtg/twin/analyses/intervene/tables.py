@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bids_dtg.stats.paired import Interval, bootstrap_interval
+from bids_dtg.stats.paired import bootstrap_interval
 from bids_dtg.twin.analyses.intervene.study import (
     CONTROL_DOSES,
     TABLE_DOSE,
@@ -21,13 +21,11 @@ from bids_dtg.twin.interventions.attribution import region_means
 from bids_dtg.twin.interventions.moves import Move
 from bids_dtg.twin.interventions.significance import Chance
 from bids_dtg.twin.judging.cohort import RT
-from bids_dtg.twin.judging.evaluation import FEWEST_PEOPLE
 
 Row = dict[str, Any]
 Array = NDArray[np.float64]
 STRONGEST = 200  # edges of each figure in the table
 CORRECT, UNANSWERED = "correct", "unanswered"  # figures of tasks, as shares of trials
-TOO_FEW = "too few people"
 
 
 def intervention_tables(found: Study, regions: Sequence[str]) -> dict[str, list[Row]]:
@@ -123,33 +121,10 @@ def dose_rows(found: Study) -> Iterator[Row]:
                     "change_high": change.high,
                     "people": people,
                     **_calibrated(found, figure, change.mean),
-                    "verdict": verdict(change, people),
                     "move_rms": rms(direction.delta(move.dose)),
                     "between_people_rms": found.between_people,
                     **_beside_controls(found, move, figure, change.mean),
                 }
-
-
-def verdict(change: Interval, people: int) -> str:
-    """Return what the interval of a change says.
-
-    Parameters
-    ----------
-    change
-        Mean over people and its interval.
-    people
-        How many.
-
-    Examples
-    --------
-    >>> verdict(Interval(-0.1, -0.2, -0.05), 12), verdict(Interval(-0.1, -0.2, -0.05), 6)
-    ('lower', 'too few people')
-    """
-    if people < FEWEST_PEOPLE:
-        return TOO_FEW
-    if change.high < 0:
-        return "lower"
-    return "higher" if change.low > 0 else "not told apart"
 
 
 def _calibrated(found: Study, figure: str, change: float) -> Row:

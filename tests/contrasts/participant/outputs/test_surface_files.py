@@ -16,8 +16,8 @@ from study_folders import add_hcp_run
 from tiny_bundle import write_tiny_bundle
 from tiny_job import FRAMES, TR, TinyJob, add_rest
 
-from bids_dtg.bundles.writer import extend_bundle
 from bids_dtg.contrasts.bundle.bundle import load_bundle
+from bids_dtg.contrasts.bundle.writer import extend_bundle
 from bids_dtg.contrasts.participant.outputs.layers import Layer
 from bids_dtg.contrasts.participant.outputs.surface_files import SurfaceMaps, check_surfaces
 from bids_dtg.errors import SettingsError
