@@ -20,10 +20,8 @@ import pytest
 from safetensors.numpy import save
 
 import bids_dtg
-from bids_dtg.cli.demo import DEMOS
-from bids_dtg.cli.phantom import WORKFLOWS as PHANTOMS
-from bids_dtg.cli.tables import WORKFLOWS, Workflow
 from bids_dtg.settings import InputType
+from bids_dtg.workflows import WORKFLOWS, Workflow, all_workflows
 
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT / "scripts"))
@@ -377,11 +375,13 @@ def uncovered(calls: Sequence[Call]) -> list[str]:
     """Return the workflows, analyses and kinds of input that no call has."""
     there = given(calls)
     wanted = dict(_of_participants([each for each in there if "participant" in each.words]))
-    for name, workflow in WORKFLOWS.items():
-        wanted |= _of_groups(workflow, [each for each in there if each.workflow == name])
-    for program, table in (("dtg-demo", DEMOS), ("dtg-phantom", PHANTOMS)):
+    for workflow in all_workflows():
+        wanted |= _of_groups(workflow, [each for each in there if each.workflow == workflow.name])
+    demos = [row.name for row in all_workflows() if row.demo is not None]
+    phantoms = [row.name for row in all_workflows() if row.phantom is not None]
+    for program, names in (("dtg-demo", demos), ("dtg-phantom", phantoms)):
         found = [each.workflow for each in given(calls, program) if "--help" not in each.words]
-        wanted |= {f"{program} --workflow {name}": name in found for name in table}
+        wanted |= {f"{program} --workflow {name}": name in found for name in names}
     wanted["api"] = bool(given(calls, "api"))
     return [name for name, found in wanted.items() if not found]
 

@@ -11,7 +11,6 @@ import pytest
 from twin_runs import slow_and_quick
 
 from bids_dtg.twin.fitting import fit
-from bids_dtg.twin.judging.behaviour import observed
 from bids_dtg.twin.phantom.people import simulate_twin_people
 from bids_dtg.twin.phantom.sequences import trial_sequence
 from bids_dtg.twin.recipe import Recipe, find_architecture
@@ -41,7 +40,7 @@ def test_answers_of_segments_are_those_of_runs(command, runs):
     segments = stack_people(runs, tasks=command.TASKS)
     for place in range(2):
         found = command.answers_of(segments, place)
-        wanted = observed([own[place] for own in runs])
+        wanted = command.observed([own[place] for own in runs])
         for name in ("condition", "correct_button", "scored", "correct"):
             np.testing.assert_array_equal(getattr(found, name), getattr(wanted, name))
         late = wanted.rt_seconds > 2.0
