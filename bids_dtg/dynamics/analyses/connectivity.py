@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,6 +16,7 @@ from bids_dtg.dynamics.measures import connectivity, fc_fit, spectra
 from bids_dtg.dynamics.model import GenerativeModel
 from bids_dtg.dynamics.networks import Networks
 from bids_dtg.dynamics.simulation import Inputs, simulate
+from bids_dtg.notices import say
 from bids_dtg.report.pages.analysis import Spectra
 from bids_dtg.stats.paired import bootstrap_interval
 from bids_dtg.stats.verdict import judge_differences
@@ -137,14 +138,13 @@ def ablation_rows(
     *,
     simulations: int,
     seed: int,
-    report: Callable[[str], None],
 ) -> list[Row]:
     """Return the scores of simulations that lack inputs, beside the whole model's."""
     rows = []
     for name, (inputs, words) in ABLATIONS.items():
         if inputs in ("both", "external") and not model.recipe.external_inputs and name != _PRIOR:
             continue
-        report(f"simulating: {words}")
+        say(f"simulating: {words}")
         kept = Kept()
         found = simulate(
             model,
@@ -170,7 +170,6 @@ def baseline_rows(
     model: Kept,
     *,
     seed: int,
-    report: Callable[[str], None],
 ) -> list[Row]:
     """Return the scores of simple models and ceilings, fitted on the session of `networks`.
 
@@ -180,7 +179,7 @@ def baseline_rows(
     for baseline in BASELINES:
         if len(networks.people) < baseline.fewest_people:
             continue
-        report(f"simulating: {baseline.words}")
+        say(f"simulating: {baseline.words}")
         kept, rng = Kept(), np.random.default_rng(seed)
         endless: dict[str, list[float]] = {}
         next_frame: dict[str, list[float]] = {}

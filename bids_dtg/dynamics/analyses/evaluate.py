@@ -197,9 +197,8 @@ def _simulated(judged: Judged, settings: Settings) -> tuple[Sequence[Row], tuple
             kept,
             simulations=min(simulations, ABLATION_SIMULATIONS),
             seed=seed,
-            report=say,
         ),
-        *baseline_rows(judged.networks, judged.sessions, kept, seed=seed, report=say),
+        *baseline_rows(judged.networks, judged.sessions, kept, seed=seed),
     ]
     analysis.write_table("desc-connectivity_scores", rows)
     analysis.write_table("desc-predictive_checks", checks)
