@@ -58,7 +58,7 @@ class ModelFacts:
     notice: str = ""  # shown to users at each use
     record: Mapping[str, Any] | None = None  # how it was trained, for readers
     sources: Mapping[str, str] = field(default_factory=dict)  # of facts, as in `ModelCard`
-    people: SeenPeople | None = None  # whom it has seen; None: not known
+    people: SeenPeople | None = None  # people used to make it; None: not known
 
 
 def convert_checkpoint(files: CheckpointFiles, out: str | Path, facts: ModelFacts) -> ModelBundle:

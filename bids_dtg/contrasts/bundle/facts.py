@@ -58,7 +58,7 @@ def _places_facts(bundle: ModelBundle) -> list[tuple[str, str]]:
 
 
 def _people_words(people: SeenPeople | None) -> str:
-    """Say whom a model has seen, and of whom nobody knows it."""
+    """List how many people each set of the model has, and the groups without a list."""
     if people is None:
         return "the bundle lists nobody whom the model has seen"
     counts = [f"{people.count(name)} {name}" for name in (*SETS, UNCERTAIN) if people.count(name)]

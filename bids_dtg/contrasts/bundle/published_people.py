@@ -1,4 +1,4 @@
-"""People whom published models were trained on: lists that their makers have published.
+"""The training people of published models, from lists that their makers have published.
 
 `published_people.json` has the hashes of their ids, made by `scripts/published_people.py` from
 the lists in eminSerin/deeptaskgen-paper.

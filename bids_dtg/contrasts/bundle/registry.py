@@ -71,7 +71,7 @@ class PublishedMaps(PublishedModel["ModelBundle"]):
     segment_seconds: float  # length of rest in one training sample
     sources: Mapping[str, str]  # facts of the card -> stated or inferred, as in `ModelCard`
     data_sets: tuple[str, ...]  # whose published lists of people hold those it was made with
-    unlisted: tuple[str, ...] = ()  # of people whom it was made with as well, in words
+    unlisted: tuple[str, ...] = ()  # further people used to make it, in words
     licence: str = _LICENCE  # of the weights
     citation: str = _CITATION  # what users are asked to cite
 
