@@ -74,7 +74,7 @@ REFUSED = (
     _group("train", "--model demo --architecture forest"),
     _group("train", "--model demo --contrast nothing"),
     f"bids_dtg {PEOPLE} refused/out group --analysis evaluate --model demo",
-    _group("calibrate", "--model demo --contrast wm2bk"),
+    _group("calibrate", "--model demo --participant-label sim001 sim002"),
     "dtg-models info nothing",
     "dtg-models fetch nothing",
     "dtg-phantom refused/out --participants 0",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import io
 import json
+import re
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator, Mapping
@@ -18,7 +19,8 @@ from nibabel.filebasedimages import ImageFileError
 from nibabel.spatialimages import HeaderDataError
 from nibabel.wrapstruct import WrapStructError
 
-_MOST_LINES = 5  # of a file
+_MOST_LINES, _MOST_COUNTED = 5, 1000  # of a file: shown, and looked for
+_MASKED = re.compile(rb"(?<=: )MASKED\b")  # in place of a value, which makes it no JSON
 _MOST_CHARACTERS = 60  # of a cell or value
 ARRAYS = (".nii.gz", ".nii", ".gii", ".npz", ".npy", ".safetensors")
 _DTYPES = {"F64": "f8", "F32": "f4", "F16": "f2", "I64": "i8", "I32": "i4", "U8": "u1"}
@@ -46,11 +48,14 @@ def describe(name: str, data: bytes, other: bytes) -> list[str]:
     if form is None:
         return []
     try:
-        lines = list(islice(form(name, data, other), 10 * _MOST_LINES))
+        lines = list(islice(form(name, data, other), _MOST_COUNTED))
     except _DAMAGED as err:
         return [f"cannot be read as {name.rpartition('.')[2]}: {type(err).__name__}"]
     more = len(lines) - _MOST_LINES
-    return lines if more <= 0 else [*lines[:_MOST_LINES], f"and {more} or more lines of this kind"]
+    if more <= 0:
+        return lines
+    at_least = "at least " if len(lines) == _MOST_COUNTED else ""
+    return [*lines[:_MOST_LINES], f"and {at_least}{more} further lines"]
 
 
 # What readers raise where a file is not what its name promises.
@@ -96,7 +101,8 @@ def _changed_columns(
 
 
 def _json_lines(name: str, data: bytes, other: bytes) -> Iterator[str]:
-    first, second = (dict(_leaves(json.loads(text))) for text in (data, other))
+    texts = (_MASKED.sub(b'"MASKED"', text) for text in (data, other))
+    first, second = (dict(_leaves(json.loads(text))) for text in texts)
     yield from _only("keys", list(first), list(second))
     for key in (key for key in first if key in second and first[key] != second[key]):
         yield f"key {key}: {_short(first[key])} and {_short(second[key])}"

@@ -6,7 +6,7 @@
 - `kinds`: what is known of any kind of model, and the look-up of all kinds
 - `tensors`: tensors in a bundle's files, read with the shapes that the card says
 - `fitted`: what bundles of models fitted to people's regions share
-- `people`: whom a model has seen, as hashes
+- `people`: the people used to make a model, as hashes
 - `writer`: writes a bundle, whole or not at all
 - `store`: where bundles are installed; finds and removes them
 - `published`: what is known of models that can be fetched by name

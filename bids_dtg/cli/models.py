@@ -261,14 +261,14 @@ def _unpack(arguments: argparse.Namespace) -> None:
 def _convert(arguments: argparse.Namespace) -> None:
     from bids_dtg.bundles.card import TrainingData
     from bids_dtg.bundles.overview import bundle_lines
-    from bids_dtg.bundles.store import installed_models
     from bids_dtg.contrasts.bundle.convert import (
         CheckpointFiles,
         ModelFacts,
         convert_checkpoint,
         read_contrasts,
     )
-    from bids_dtg.contrasts.bundle.output_layer import compare_with_published
+    from bids_dtg.contrasts.bundle.output_layer import compare_with_others
+    from bids_dtg.contrasts.bundle.registry import published_folders
 
     files = CheckpointFiles(
         arguments.checkpoint, arguments.maps, arguments.brain_mask, arguments.mask
@@ -295,7 +295,7 @@ def _convert(arguments: argparse.Namespace) -> None:
     )
     bundle = convert_checkpoint(files, arguments.out, facts)
     _print(bundle_lines(bundle))
-    _print(compare_with_published(bundle, (model.path for model in installed_models())))
+    _print(compare_with_others(bundle, published_folders()))
     show(f"use it with: bids_dtg BIDS_DIR OUTPUT_DIR participant --model {bundle.path}")
 
 

@@ -42,8 +42,8 @@ from bids_dtg.report.pictures import draw_maps
 from bids_dtg.settings import Settings
 from bids_dtg.version import __version__
 
-# Whose average stands beside the predictions: other people, as measured without noise, so that
-# it is as good as the average of a large sample.
+# Other people, whose average map is compared with the predictions. Their maps have no noise, so
+# that the average is as good as that of a large sample.
 _GROUP_SIZE = 24
 # The contrast that the picture shows.
 PICTURED = "wm2bk"

@@ -62,7 +62,7 @@ class FitPlan:
 
 @dataclass(frozen=True, eq=False)
 class FitTask:
-    """Whom a model is fitted to, and how."""
+    """The people a model is fitted to, and how."""
 
     options: ModellingOptions  # of the call
     space: ModelSpace  # of the model

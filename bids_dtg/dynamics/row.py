@@ -12,8 +12,6 @@ if TYPE_CHECKING:
     import argparse
     from pathlib import Path
 
-    from bids_dtg.bundles.kinds import Kind
-
 
 def _demo(out: Path, participants: int, arguments: argparse.Namespace) -> int:
     from bids_dtg.dynamics.demo import run_network_demo
@@ -35,12 +33,6 @@ def _phantom(arguments: argparse.Namespace) -> None:
     )
     generator = {"Name": "bids_dtg dtg-phantom", "Version": __version__}
     NetworkPhantom.of(plan).write(arguments.out, generator=generator, report=say)
-
-
-def _kinds() -> tuple[Kind, ...]:
-    from bids_dtg.dynamics.bundle.kind import NETWORK_MODEL
-
-    return (NETWORK_MODEL,)
 
 
 ROW = Workflow(
@@ -82,7 +74,7 @@ ROW = Workflow(
         }
     ),
     presentation=constant("dynamics.panels.presentation:PRESENTATION"),
-    kinds=_kinds,
+    kinds=constant("dynamics.bundle.kind:KINDS"),
     recipes=tuple(RECIPES),
     # Each person's parameters are recovered by those of the others. Batches are so small that a
     # second core would only wait for the first.

@@ -45,7 +45,7 @@ class NetworkTask(Task):
     Parameters
     ----------
     networks
-        Whom it is trained on.
+        The people to train on.
     trained
         (people, regions): whether a series is trained on; the others are held out.
     recipe

@@ -246,7 +246,7 @@ class _Call:
         self._backlog = Backlog(request.participants, hold_up=self._seconds_to_wait)
         self._names = request.path_names
         self._tries: dict[str, int] = {}
-        self._elsewhere: set[str] = set()  # whom another call has been seen to work on
+        self._elsewhere: set[str] = set()  # participants seen to be in work by another call
 
     def process(self, executor: Executor[Outcome], retry_seconds: Sequence[float]) -> None:
         """Process all participants, or stop after the first that fails if that was asked for."""

@@ -47,14 +47,14 @@ def correlation(values: Values, others: Values) -> Values:
 def correlation_interval(
     values: Values, others: Values, *, seed: int = 0, draws: int = DRAWS
 ) -> Interval:
-    """Return Pearson r over people and its 95 % interval by drawing people again.
+    """Return Pearson r over people and its 95 % interval by resampling people.
 
     Parameters
     ----------
     values, others
-        (people,); people of whom one value is not finite are left out.
+        (people,); people with a value that is not finite are left out.
     seed, draws
-        Of the samples of people.
+        Seed and number of the bootstrap samples of people.
 
     Returns
     -------

@@ -5,10 +5,10 @@ the same model predicts for a group of people, over their spread: a standardised
 reference people (as in Marquand et al. 2016, Biol. Psychiatry 80: 552, there of measured maps).
 
 The spread is the standard deviation between people, with n - 1, pooled over all places of a
-contrast unless it is asked for in cells: divided by a spread of their own, places where the model
-tells little apart would count as much as those where it tells much, and people were told apart less
-well.
-Where a contrast is predicted alike for everybody, there is nothing individual: NaN.
+contrast unless it is asked for in cells. If each place were divided by a spread of its own, places
+where the model predicts small differences between people would count as much as places where it
+predicts large ones; people were then distinguished less well.
+Where a contrast is predicted alike for everybody, deviations are NaN.
 
 All sums are additive over people, so that a group of any size takes one pass in bounded memory,
 and those without one person follow from all people's and the person's own maps.

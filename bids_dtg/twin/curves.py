@@ -76,7 +76,7 @@ def predicted_curves(
     tasks
         Of the network.
     used
-        Which trials are averaged, (trials,): those that are scored, to stand beside a person's.
+        Which trials are averaged, (trials,): those that are scored, as for `observed_curves`.
 
     Raises
     ------

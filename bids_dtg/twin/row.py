@@ -21,8 +21,6 @@ if TYPE_CHECKING:
     import argparse
     from pathlib import Path
 
-    from bids_dtg.bundles.kinds import Kind
-
 
 def _demo(out: Path, participants: int, arguments: argparse.Namespace) -> int:
     from bids_dtg.twin.demo import run_twin_demo
@@ -44,12 +42,6 @@ def _phantom(arguments: argparse.Namespace) -> None:
     )
     generator = {"Name": "bids_dtg dtg-phantom", "Version": __version__}
     TwinPhantom.of(plan).write(arguments.out, generator=generator, report=say)
-
-
-def _kinds() -> tuple[Kind, ...]:
-    from bids_dtg.twin.bundle.kind import DIGITAL_TWIN
-
-    return (DIGITAL_TWIN,)
 
 
 ROW = Workflow(
@@ -87,7 +79,7 @@ ROW = Workflow(
         }
     ),
     presentation=constant("twin.panels.presentation:PRESENTATION"),
-    kinds=_kinds,
+    kinds=constant("twin.bundle.kind:KINDS"),
     recipes=tuple(RECIPES),
     architectures={
         AUTO: DEFAULT_ARCHITECTURE,

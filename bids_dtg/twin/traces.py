@@ -378,7 +378,7 @@ class _Piece:
         return slice(self.stretch.first, self.stretch.stop)
 
     def seen(self) -> tuple[Any, ...]:
-        """Return what tells it from segments in which something else was seen, but for times."""
+        """Return a key that is equal for segments with the same stimuli; times may differ."""
         run, part, stretch = self.run, self.trials, self.stretch
         shown = (run.stimulus[part], run.condition[part], run.correct_button[part])
         cues = self.cues()[:, 0]
@@ -386,7 +386,7 @@ class _Piece:
         return (run.task.name, stretch.first, stretch.stop, *contents)
 
     def times(self) -> Times:
-        """Return its times in seconds from its start, of a number that `seen` decides."""
+        """Return the times, in seconds from its start; as many where `seen` is equal."""
         run, part = self.run, self.trials
         onset = run.onset_seconds[part]
         times = np.concatenate(

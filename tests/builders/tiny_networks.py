@@ -7,7 +7,9 @@ from pathlib import Path
 
 import numpy as np
 
-REGIONS = [f"{side}-{name}" for side in ("lh", "rh") for name in ("A", "B", "C", "D")]
+# Whose places are known, for tests of surrogate maps.
+_GYRI = ("insula", "cuneus", "lingual", "precuneus")
+REGIONS = [f"{side}_{name}" for side in ("lh", "rh") for name in _GYRI]
 PEOPLE = ["01", "02", "03", "04"]
 FRAMES = 90
 TRAIN = ("--epochs", "2", "--states", "2", "--region-parameters", "2", "--restarts", "2")

@@ -20,7 +20,8 @@ from bids_dtg.twin.trials import read_trials
 
 PEOPLE, REGIONS, TRIALS = 6, 8, 18
 LABELS = tuple(f"c0p{number:04d}" for number in range(PEOPLE))
-TRAIN = ("--epochs", "2")
+SEEN = LABELS[:3]  # whom `TRAIN` trains on
+TRAIN = ("--epochs", "2", "--participant-label", *SEEN)
 PARCELS = tuple(f"parcel {number}" for number in range(REGIONS))
 ATLAS = {"atlas": "Tiny", "seg": "8n"}
 

@@ -30,7 +30,6 @@ from bids_dtg.bundles.fetch import PUBLIC_HOST, fetch_models
 from bids_dtg.bundles.overview import bundle_lines
 from bids_dtg.cli.models import main
 from bids_dtg.contrasts.bundle.bundle import load_bundle
-from bids_dtg.contrasts.bundle.published_people import published_people
 from bids_dtg.contrasts.bundle.registry import PUBLISHED
 from bids_dtg.contrasts.contrast import hcp_contrasts
 from bids_dtg.errors import BundleError, OutputError, SettingsError
@@ -105,7 +104,7 @@ def test_its_card_says_what_is_stated_and_what_inferred(host, address, models):
 
 def test_it_knows_whom_it_has_seen(host, address, models):
     (young,) = fetch_models([add_model(host)], models, Notes())
-    assert young.people == published_people(PUBLISHED["hcp-ya"])
+    assert young.people == PUBLISHED["hcp-ya"].people
     (line,) = [line for line in bundle_lines(young) if line.startswith("people")]
     assert "827 training, 92 validation, 34 test, 34 uncertain, listed as hashes" in line
     assert "not listed: 5 of the 39 test people of HCP-YA" in line

@@ -227,7 +227,8 @@ def test_a_folder_that_is_there_is_refused(states, monkeypatch, tmp_path):
 
 
 def test_says_how_many_images_differ_and_which_cells(states, capsys):
-    for name, old, new in ((IMAGE, None, None), (TABLE, b"0.98", b"0.97")):
+    changes = ((IMAGE, b"", b""), (TABLE, b"0.98", b"0.97"), (RECORD, b"00ff", b"00fe"))
+    for name, old, new in changes:
         path = states[1] / name
         data = path.read_bytes()
         path.write_bytes(data.replace(old, new) if old else gzip.compress(bytes(200)))
@@ -235,6 +236,7 @@ def test_says_how_many_images_differ_and_which_cells(states, capsys):
     lines = capsys.readouterr().out.splitlines()
     assert "images and arrays: 2, of which 1 differ" in lines
     assert "    column coverage: 1 of 1 cells, first in row 1: '0.98' and '0.97'" in lines
+    assert "    key /a.tsv/sha256: '00ff' and '00fe'" in lines
 
 
 def test_a_table_says_columns_rows_and_cells():
@@ -322,7 +324,9 @@ def test_few_lines_are_said_of_a_file():
     first, second = (json.dumps(dict.fromkeys("abcdefghij", n)).encode() for n in (1, 2))
     *lines, last = describe("a.json", first, second)
     assert len(lines) == 5
-    assert last == "and 5 or more lines of this kind"
+    assert last == "and 5 further lines"
+    first, second = (json.dumps([n] * 2000).encode() for n in (1, 2))
+    assert describe("a.json", first, second)[-1] == "and at least 995 further lines"
 
 
 def test_calls_name_what_there_is(tmp_path):

@@ -76,8 +76,8 @@ class ModelBundle(Bundle[MapsPart]):
     # Of intervals around means of the maps over parcels, by the atlases' keys.
     parcel_intervals: Mapping[str, ParcelIntervals] = field(default_factory=dict)
     training_range: TrainingRange | None = None  # of the training connectomes; None: not known
-    people: SeenPeople | None = None  # whom the model has seen; None: not known
-    deviation: Deviation | None = None  # tells a person's own part; None: nothing does
+    people: SeenPeople | None = None  # people used to make the model; None: not known
+    deviation: Deviation | None = None  # mean and spread for deviation maps; None: none
 
     def __post_init__(self) -> None:
         grids = [p.grid.shape if isinstance(p, VoxelPlaces) else None for p in self._all_places]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,8 +15,6 @@ from bids_dtg.bundles.people import SeenPeople
 from bids_dtg.contrasts.bundle.bundle import ModelBundle, read_roi_maps
 from bids_dtg.contrasts.bundle.kinds import ATTENTION_UNET
 from bids_dtg.contrasts.bundle.part import MapsPart
-from bids_dtg.contrasts.bundle.published_people import published_people
-from bids_dtg.contrasts.bundle.registry import PublishedMaps
 from bids_dtg.contrasts.bundle.writer import BundleArrays, write_bundle
 from bids_dtg.contrasts.contrast import Contrast, check_contrasts, hcp_contrasts, parse_contrasts
 from bids_dtg.errors import BundleError, ForeignFileError, RunError
@@ -25,6 +23,9 @@ from bids_dtg.files.foreign import read_text
 from bids_dtg.imaging.grid import Grid
 from bids_dtg.imaging.nifti import read_mask, read_volume
 from bids_dtg.imaging.places import VoxelPlaces
+
+if TYPE_CHECKING:
+    from bids_dtg.contrasts.bundle.registry import PublishedMaps
 
 
 @dataclass(frozen=True)
@@ -57,7 +58,7 @@ class ModelFacts:
     notice: str = ""  # shown to users at each use
     record: Mapping[str, Any] | None = None  # how it was trained, for readers
     sources: Mapping[str, str] = field(default_factory=dict)  # of facts, as in `ModelCard`
-    people: SeenPeople | None = None  # whom it has seen; None: not known
+    people: SeenPeople | None = None  # people used to make it; None: not known
 
 
 def convert_checkpoint(files: CheckpointFiles, out: str | Path, facts: ModelFacts) -> ModelBundle:
@@ -152,7 +153,7 @@ def convert_published(
         notice=model.notice,
         record={"published_files": [_entry(file, files[file]) for file in model.files]},
         sources=model.sources,
-        people=published_people(model),
+        people=model.people,
     )
     return convert_checkpoint(paths, out, facts)
 

@@ -7,12 +7,10 @@ from typing import Any
 
 from bids_dtg.bundles.overview import table_lines
 from bids_dtg.bundles.people import UNCERTAIN, SeenPeople
-from bids_dtg.bundles.store import installed_models
 from bids_dtg.connectome.design import SECONDS_PER_RUN
 from bids_dtg.contrasts.bundle.bundle import ModelBundle
-from bids_dtg.contrasts.bundle.output_layer import compare_with_published
-from bids_dtg.contrasts.bundle.published_people import people_of
-from bids_dtg.contrasts.bundle.registry import PUBLISHED
+from bids_dtg.contrasts.bundle.output_layer import compare_with_others
+from bids_dtg.contrasts.bundle.registry import PUBLISHED, people_of, published_folders
 from bids_dtg.stats.splits import SETS
 
 # Key of a row and heading of its column; a figure is one number, or a mean and its interval.
@@ -60,7 +58,7 @@ def _places_facts(bundle: ModelBundle) -> list[tuple[str, str]]:
 
 
 def _people_words(people: SeenPeople | None) -> str:
-    """Say whom a model has seen, and of whom nobody knows it."""
+    """List how many people each set of the model has, and the groups without a list."""
     if people is None:
         return "the bundle lists nobody whom the model has seen"
     counts = [f"{people.count(name)} {name}" for name in (*SETS, UNCERTAIN) if people.count(name)]
@@ -71,9 +69,7 @@ def _people_words(people: SeenPeople | None) -> str:
 def maps_tables(bundle: ModelBundle) -> list[str]:
     """List what such a model shares with published ones, its contrasts and its scores."""
     compared = (
-        compare_with_published(bundle, (model.path for model in installed_models()))
-        if bundle.card.name in PUBLISHED
-        else []
+        compare_with_others(bundle, published_folders()) if bundle.card.name in PUBLISHED else []
     )
     return [*compared, *_contrast_lines(bundle), *_score_lines(bundle)]
 

@@ -16,7 +16,7 @@ from bids_dtg.connectome.form import Form
 from bids_dtg.errors import SettingsError
 from bids_dtg.notices import counted
 from bids_dtg.settings.option import find_row
-from bids_dtg.workflows import AUTO, later
+from bids_dtg.workflows import AUTO, constant, later
 
 if TYPE_CHECKING:
     from bids_dtg.bundles.bundle import Bundle
@@ -35,12 +35,7 @@ class KindWords:
     method: str  # what the program implements when it runs one, with the works to cite
 
 
-def _maps_part() -> type[CardPart]:
-    from bids_dtg.contrasts.bundle.part import MapsPart
-
-    return MapsPart
-
-
+_part = constant("contrasts.bundle.part:MapsPart")
 _load = later("contrasts.bundle.bundle:load_bundle")
 _facts = later("contrasts.bundle.facts:maps_facts")
 _tables = later("contrasts.bundle.facts:maps_tables")
@@ -52,7 +47,7 @@ class MapsKind(Kind):
 
     workflow: str = "contrasts"
     predicts: str = "contrast maps"
-    part: Callable[[], type[CardPart]] = _maps_part
+    part: Callable[[], type[CardPart]] = _part
     load: Callable[[Path], Bundle[Any]] = _load
     facts: Callable[[Any], list[tuple[str, str]]] = _facts
     tables: Callable[[Any], list[str]] = _tables

@@ -6,13 +6,16 @@ file is pinned by commit and by git's id of its content.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bids_dtg.bundles.card import TrainingData
+from bids_dtg.bundles.people import SeenPeople
 from bids_dtg.bundles.published import PublishedModel
+from bids_dtg.bundles.store import installed_models
+from bids_dtg.contrasts.bundle.published_people import published_people
 from bids_dtg.files.download import FetchedFile, PinnedFile
 
 if TYPE_CHECKING:
@@ -68,7 +71,7 @@ class PublishedMaps(PublishedModel["ModelBundle"]):
     segment_seconds: float  # length of rest in one training sample
     sources: Mapping[str, str]  # facts of the card -> stated or inferred, as in `ModelCard`
     data_sets: tuple[str, ...]  # whose published lists of people hold those it was made with
-    unlisted: tuple[str, ...] = ()  # of people whom it was made with as well, in words
+    unlisted: tuple[str, ...] = ()  # further people used to make it, in words
     licence: str = _LICENCE  # of the weights
     citation: str = _CITATION  # what users are asked to cite
 
@@ -76,6 +79,11 @@ class PublishedMaps(PublishedModel["ModelBundle"]):
     def files(self) -> tuple[PinnedFile, ...]:
         """All files that the bundle is made from, small ones first."""
         return (self.brain_mask, self.mask, self.checkpoint, self.maps)
+
+    @property
+    def people(self) -> SeenPeople:
+        """The people that it was made with, as far as they are published."""
+        return published_people(self.data_sets, self.unlisted)
 
     def convert(
         self,
@@ -97,9 +105,9 @@ class PublishedMaps(PublishedModel["ModelBundle"]):
 
     def remarks(self, bundle: ModelBundle, folder: Path) -> list[str]:
         """Return with which published models the bundle shares its output layer, a line each."""
-        from bids_dtg.contrasts.bundle.output_layer import compare_with_published
+        from bids_dtg.contrasts.bundle.output_layer import compare_with_others
 
-        return compare_with_published(bundle, (folder / name for name in PUBLISHED))
+        return compare_with_others(bundle, (folder / name for name in PUBLISHED))
 
 
 _MAPS = PinnedFile.in_repository(
@@ -198,3 +206,21 @@ _UKB = PublishedMaps(
 )
 
 PUBLISHED: Mapping[str, PublishedMaps] = {model.name: model for model in (_HCP_YA, _HCP_D, _UKB)}
+
+
+def people_of(bundle: ModelBundle) -> SeenPeople | None:
+    """Return the people that a bundle's model was made with; None where nobody knows.
+
+    A published model that an earlier version has fetched has no list in its folder.
+    """
+    if bundle.people is not None:
+        return bundle.people
+    published = PUBLISHED.get(bundle.card.name)
+    if published is None or "published_files" not in (bundle.card.record or {}):
+        return None
+    return published.people
+
+
+def published_folders() -> Iterator[Path]:
+    """Yield the folders of the published models that are installed."""
+    return (model.path for model in installed_models() if model.name in PUBLISHED)

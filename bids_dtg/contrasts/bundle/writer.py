@@ -93,7 +93,7 @@ def write_bundle(
     arrays
         The numbers.
     people
-        Whom the model has seen; None: the bundle does not know.
+        People used to make the model; None: the bundle has no list of them.
 
     Returns
     -------
@@ -147,10 +147,10 @@ def extend_bundle(
     people: SeenPeople | None = None,
     deviation: Deviation | None = None,
 ) -> ModelBundle:
-    """Write a copy of a bundle with a calibration, a range, deviations, or whom it has seen.
+    """Write a copy of a bundle with a calibration, a range, deviations, or a list of people.
 
-    What is given takes the place of what the bundle has; all else is the same, to the byte. Of
-    parcel intervals, those of other atlases stay.
+    Given parts replace those of the bundle; all else is the same, to the byte. Parcel intervals of
+    other atlases are kept.
 
     Raises
     ------

@@ -144,7 +144,7 @@ def fit(
     Parameters
     ----------
     task
-        Whom on, and how.
+        The people to train on, and how.
     start
         Weights to begin with; None: random ones.
     frozen

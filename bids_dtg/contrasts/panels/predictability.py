@@ -19,7 +19,7 @@ _SAME = "Not predicted: the map is the same for everybody"
 class Predictability:
     """What a model's evaluation says of one contrast."""
 
-    people: int  # on whom it was judged
+    people: int  # number of people it was evaluated on
     r: float | None  # of predicted with measured maps, mean over them
     same_for_all: bool  # whether everybody was given the same map
     individual: str  # verdict against another person's prediction

@@ -57,7 +57,7 @@ def summarise(measured: MeasuredRun, judged: RunRange, bundle: ModelBundle) -> R
     measured, judged
         The run.
     bundle
-        The model: what it was trained with stands beside what the run has.
+        The model; figures of its training data are listed with those of the run.
     """
     run, result = measured.run, measured.connectomes
     figures = {

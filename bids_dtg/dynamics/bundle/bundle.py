@@ -1,10 +1,10 @@
-"""Bundles of fitted network models: written from a fit, loaded, and made to a model again.
+"""Bundles of fitted network models: written from a fit, loaded, and turned into a model again.
 
-A bundle has what the model needs and says whom it was fitted to. Series and structural connectomes
-are not in it. It names nobody: people are hashes (`bids_dtg.bundles.people`), in the order of the
-model's tables, by which those who have the data find them again. A hash does not hide a short id
-from whoever tries all ids, and the model itself describes everybody whom it was fitted to: such a
-bundle is data of these people.
+A bundle holds what the model needs and lists the training participants, but has no series and no
+structural connectomes. It names nobody: participants are hashes (`bids_dtg.bundles.people`), in the
+order of the model's tables, so that those who have the data can find them again. A hash does not
+hide a short id from somebody who tries all ids, and the model itself describes all its training
+participants: such a bundle is data of these people.
 """
 
 from __future__ import annotations
@@ -202,10 +202,10 @@ def write_network_bundle(
     fitted
         What `bids_dtg.dynamics.fit` returned.
     facts
-        What the card says beside that.
+        Further facts for the card.
     people
-        Whom the model has seen, by name and rest; None: the bundle knows the rows of its tables
-        alone.
+        Hashes of everybody used to make the model, by name and rest; None: the bundle lists only
+        the people in the rows of its tables.
 
     Raises
     ------

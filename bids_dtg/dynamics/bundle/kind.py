@@ -7,11 +7,10 @@ from typing import TYPE_CHECKING
 
 from bids_dtg.bundles.kinds import Kind
 from bids_dtg.notices import counted
-from bids_dtg.workflows import later
+from bids_dtg.workflows import constant, later
 
 if TYPE_CHECKING:
     from bids_dtg.dynamics.bundle.bundle import NetworkBundle
-    from bids_dtg.dynamics.bundle.part import NetworkPart
 
 
 def _facts(bundle: NetworkBundle) -> list[tuple[str, str]]:
@@ -52,17 +51,12 @@ def _rounded(figure: object) -> str:
     return f"{figure:,.1f}" if isinstance(figure, float | int) else "n/a"
 
 
-def _part() -> type[NetworkPart]:
-    from bids_dtg.dynamics.bundle.part import NetworkPart
-
-    return NetworkPart
-
-
 NETWORK_MODEL = Kind(
     name="network-model",
     workflow="dynamics",
     predicts="the activity of networks of regions",
-    part=_part,
+    part=constant("dynamics.bundle.part:NetworkPart"),
     load=later("dynamics.bundle.bundle:load_network_bundle"),
     facts=_facts,
 )
+KINDS = (NETWORK_MODEL,)

@@ -2,7 +2,7 @@
 
 - `baselines`: simple models that a network model has to beat, and ceilings
 - `predictive`: how a person's own session compares with those simulated for the person
-- `forecast`: how well a person's next frames are foretold, from the frames before them alone
-- `unseen`: figures of people, a value a person, also of people whom a model never saw
+- `forecast`: how well a person's next frames are predicted from the frames before them alone
+- `unseen`: figures with a value for each person, also for people outside the training set
 - `recovery`: known parameters, recovered by a regression on the model's in other people
 """

@@ -80,7 +80,7 @@ def figures_of(
     sessions
         The people's, that which parameters are inferred from first.
     known
-        Whom the model was fitted to, as `inference.infer` takes it.
+        Labels of the model's training participants, as `inference.infer` takes it.
     simulations
         Of each person, inferred from the first session, for the fit of functional connectivity.
     seed

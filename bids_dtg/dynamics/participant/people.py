@@ -35,7 +35,7 @@ Array = NDArray[np.float64]
 
 @dataclass(frozen=True, eq=False)
 class NetworkPeople:
-    """Whom a network model is fitted to, or judged by; values are read when asked for."""
+    """People to fit a network model to, or to judge it by; values are read when asked for."""
 
     source: NetworkSource  # what there is: files of arrays, or the output of this program
     structural: str  # how structural connectomes are scaled, a row of `networks.STRUCTURAL`
@@ -115,7 +115,8 @@ class NetworkPeople:
         session
             One of `sessions`.
         labels
-            Whom to read, in this order; who has no rest of the session is left out. None: all.
+            People to read, in this order; those without rest of the session are left out.
+            None: all.
 
         Returns
         -------

@@ -55,8 +55,10 @@ class ParcelWork(LevelWork):
         self._steps = steps
 
     def read_run(self, run: RestRun, clock: Clock, send: Send) -> None:
+        """Read a run as series and send these on."""
         steps = self._steps
         send_series(run, steps.reader, steps.request.require_usable, clock=clock, send=send)
 
     def maker(self, begun: SetBegun, clock: Clock) -> SetMaker:
+        """Return what makes the results of a set whose runs are read."""
         return self._steps.maker(begun, clock)

@@ -27,7 +27,7 @@ from bids_dtg.report.presentation import Presentation, presentation_of
 from bids_dtg.report.quality import QualityColumn, number
 from bids_dtg.report.viewer import remove_others
 
-# Figures of runs that stand beside those of the model's training, by their column.
+# Figures of runs that are shown with those of the model's training, by their column.
 _BESIDE_MODEL = {"repetition_time": ("Repetition time", "s"), "voxel_size": ("Voxel size", "mm")}
 _DIGITS_SHOWN = 12  # of hashes
 # Where a page says how many flags it has, within so many characters of its beginning.
@@ -63,7 +63,7 @@ class PanelOnPage:
 class PanelGroup:
     """Panels that follow each other."""
 
-    beside: bool  # whether they stand beside each other
+    beside: bool  # whether they are laid out side by side
     panels: tuple[PanelOnPage, ...]
 
 

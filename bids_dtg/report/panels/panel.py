@@ -180,7 +180,7 @@ class Figure:
     caption: str
     keys: tuple[Key, ...] = ()
     ramp: Ramp | None = None
-    columns: bool = False  # whether the pieces stand beside each other
+    columns: bool = False  # whether the pieces are laid out side by side
 
 
 class Canvas:
@@ -222,7 +222,7 @@ class Panel:
     # where a run has nothing for it.
     keep: Callable[[Any], Kept | None]
     draw: Callable[[RunFiles, Canvas], Figure | None]  # None where files are missing
-    beside: bool = False  # whether it stands beside its neighbours that say the same
+    beside: bool = False  # whether it is laid out side by side with neighbours that have it, too
     also: tuple[FileKind, ...] = ()  # further files that it is drawn from, where they are
 
 

@@ -130,7 +130,7 @@ def notes_on_lost(run: RunFiles) -> Iterator[Flag]:
 
 
 def notes_in_sidecars(run: RunFiles) -> Iterator[Flag]:
-    """Yield what the sidecars of a run's results, or of a set's, ask to be told."""
+    """Yield the notices and notes in the sidecars of the results of a run or a set."""
     for key in ("ModelNotice", "CleaningNote"):
         if note := run.facts.get(key):
             yield Flag("note" if key == "ModelNotice" else "warning", str(note), run.title)

@@ -1,9 +1,9 @@
-"""Bundles of digital twins: written from a fit, loaded, and made to a twin again.
+"""Bundles of digital twins: written from a fit, loaded, and turned into a twin again.
 
-A bundle has what it takes to read new people's events and to perform for them: weights, tasks, how
-connectomes were made. It names nobody whom it was fitted to: they are hashes
-(`bids_dtg.bundles.people`), sorted, so that evaluations leave them out. Their connectomes, their
-responses and the codes of their own behaviour are not in it. Its weights are sums over all of them.
+A bundle has what is needed to read new people's events and to predict what they do: weights, tasks,
+and how connectomes were made. It does not name its training participants, but lists them as sorted
+hashes (`bids_dtg.bundles.people`), so that evaluations leave them out. Their connectomes, responses
+and codes are not in it. Its weights are sums over all of them.
 """
 
 from __future__ import annotations
@@ -190,7 +190,7 @@ def write_twin_bundle(
     """Write the bundle of a fitted digital twin, and load it back from where it was written.
 
     All is written into a hidden folder beside `folder`, loaded once as a check, and renamed. The
-    same input gives the same bytes. Whoever is in it, is in it as a hash.
+    same input gives the same bytes. People are listed as hashes.
 
     Parameters
     ----------
@@ -199,10 +199,10 @@ def write_twin_bundle(
     fitted
         What `bids_dtg.twin.fitting.fit` returned.
     facts
-        What the card says beside that.
+        Further facts for the card.
     people
-        Whom the model has seen, by name and rest; None: the bundle knows those whom it was fitted
-        to alone.
+        Hashes of everybody used to make the model, by name and rest; None: the bundle lists the
+        training participants alone.
 
     Raises
     ------

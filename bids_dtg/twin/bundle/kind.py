@@ -7,11 +7,10 @@ from typing import TYPE_CHECKING
 
 from bids_dtg.bundles.kinds import Kind
 from bids_dtg.notices import counted
-from bids_dtg.workflows import later
+from bids_dtg.workflows import constant, later
 
 if TYPE_CHECKING:
     from bids_dtg.twin.bundle.bundle import TwinBundle
-    from bids_dtg.twin.bundle.part import TwinPart
     from bids_dtg.twin.tasks import Task
 
 
@@ -58,17 +57,12 @@ def _stages(bundle: TwinBundle) -> list[tuple[str, str]]:
     ]
 
 
-def _part() -> type[TwinPart]:
-    from bids_dtg.twin.bundle.part import TwinPart
-
-    return TwinPart
-
-
 DIGITAL_TWIN = Kind(
     name="digital-twin",
     workflow="twin",
     predicts="what people do in tasks",
-    part=_part,
+    part=constant("twin.bundle.part:TwinPart"),
     load=later("twin.bundle.bundle:load_twin_bundle"),
     facts=_facts,
 )
+KINDS = (DIGITAL_TWIN,)

@@ -123,10 +123,10 @@ class WeightDirection:
 
 @dataclass(frozen=True, eq=False)
 class Permuted:
-    """A correlation that is negative if people's scores tell the figure, beside its null."""
+    """A correlation, negative if people's scores predict the figure, with its null."""
 
     observed: float
-    null: Array  # (permutations,): of the same with the figure permuted over people
+    null: Array  # (permutations,): the correlation with the figure permuted over people
 
     @property
     def p(self) -> float:
@@ -136,10 +136,10 @@ class Permuted:
 
 @dataclass(frozen=True, eq=False)
 class WeightCorrelations:
-    """How people's scores on a direction of weights go with the figure it was found by."""
+    """Correlations of scores on a direction of weights with the figure it was fitted to."""
 
-    in_sample: Permuted  # scores of those by whom the direction was found
-    cross_validated: Permuted  # scores on directions of others
+    in_sample: Permuted  # scores of the people that the direction was fitted to
+    cross_validated: Permuted  # scores on directions fitted to other people
 
 
 def flat_weights(twin: Twin, connectomes: Floats) -> Flat:

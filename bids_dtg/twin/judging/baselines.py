@@ -54,7 +54,7 @@ class Known:
 
 @dataclass(frozen=True, eq=False)
 class Training:
-    """The people whom baselines are fitted on."""
+    """The training set of baselines."""
 
     known: Known
     targets: Values  # (people, targets); NaN: not measured
@@ -75,7 +75,7 @@ class Baseline:
 
 
 def predict(baseline: Baseline, training: Training, unseen: Known) -> Values:
-    """Fit a baseline on training people and predict others, of whom no target is given.
+    """Fit a baseline on training people and predict the targets of others.
 
     Parameters
     ----------
@@ -89,7 +89,7 @@ def predict(baseline: Baseline, training: Training, unseen: Known) -> Values:
     Returns
     -------
     numpy.ndarray
-        (others, targets); NaN for a person of whom too little is known.
+        (others, targets); NaN where too little is known of a person.
 
     Raises
     ------

@@ -1,7 +1,7 @@
-"""How well twins predict people whom they were not fitted to, beside simple predictions.
+"""How well twins predict people outside their training set, compared with baselines.
 
-The unit of inference is the person: intervals draw people again, and verdicts are those of
-`bids_dtg.stats.verdict`.
+The unit of inference is the person: intervals come from resampling people, and verdicts are those
+of `bids_dtg.stats.verdict`.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ TWIN, GROUP, ALWAYS_CORRECT = "twin", "group_network", "always_correct"
 # Baselines that know a person's own behaviour: what is compared with them is not unseen.
 WITH_MEMORY = ("own_first_half", "other_task")
 _CONSTANT = (GROUP, "group_mean")  # the same for everybody: they have no r over people
-_PAIRS_AT_ONCE = 40  # people of whom each twin is run on each one's own sequence
+_PAIRS_AT_ONCE = 40  # people whose twins are each run on the sequence of each of them
 
 
 @dataclass(frozen=True)
@@ -92,7 +92,7 @@ class Score:
     figure: str  # a row of `FIGURES`
     task: str  # "": all
     condition: str  # "": all
-    name: str  # `TWIN`, or what stands beside it
+    name: str  # `TWIN`, or the baseline
     value: Interval
     error: Interval | None  # of figures over people, mean absolute error in seconds
     people: int
@@ -124,7 +124,7 @@ class BoldScore:
 
 @dataclass(frozen=True, eq=False)
 class Evaluation:
-    """How well twins predict people, and what stands beside."""
+    """How well twins and baselines predict people."""
 
     labels: tuple[str, ...]
     half: int | None  # of the runs, which is judged; None: all trials
@@ -167,7 +167,7 @@ class Evaluation:
 
     @property
     def shortfalls(self) -> tuple[str, ...]:
-        """Sentences on where twins are worse than what stands beside them, and on few people."""
+        """Sentences on where twins are worse than a baseline, and on too few people."""
         return shortfalls(self)
 
 
@@ -255,33 +255,34 @@ def evaluate(
     truth: Mapping[str, Values] | None = None,
     samples: Samples = Samples(),
 ) -> Evaluation:
-    """Judge a fitted twin by people whom it was not fitted to.
+    """Judge a fitted twin by people outside its training set.
 
     Parameters
     ----------
     fitted
         What to judge.
     people
-        Unseen people; with `memory`, those whom it was fitted to.
+        Unseen people; with `memory`, the twin's training participants.
     training
-        Whom it was fitted to, for baselines; None: none beside the group's network and always
-        pressing the correct button. With `memory`, their first halves.
+        The twin's training participants, to fit baselines on. None: the only baselines are the
+        group's network and always pressing the correct button. With `memory`, the participants'
+        first halves.
     memory
-        Twins know these people's behaviour, as where they were fitted to first halves: the
-        figures say how much is kept, and not what a connectome tells.
+        Twins know these people's behaviour, for example because they were fitted to first halves.
+        The figures then say how much a twin retains, and not what a connectome predicts.
     half
-        Of the runs, which is judged: 2, as published, and people's own first half stands beside.
-        None: all trials. Where nobody has trials of the half, all are judged.
+        Half of the runs that is judged: 2, as published, with people's own first half as a
+        baseline. None: all trials. Where nobody has trials of the half, all are judged.
     truth
-        True figures (people,) by name of the target, as ``faces_effect``, of simulated people.
+        True figures (people,) of simulated people, by name of the target, as ``faces_effect``.
     samples
-        Of people, for intervals.
+        How people are resampled for intervals.
 
     Raises
     ------
     ValueError
-        Some of the unseen people are among those that it was fitted to; with `memory`, people are
-        others than those; connectomes are missing; or tasks differ.
+        Some of the unseen people are in the twin's training set; with `memory`, people are not
+        the training set; connectomes are missing; or tasks differ.
     """
     _check_people(fitted, people, memory)
     if [task.name for task in people.segments.tasks.tasks] != list(fitted.tasks.names):
@@ -329,16 +330,16 @@ def judge(
     truth: Mapping[str, Values] | None = None,
     samples: Samples = Samples(),
 ) -> Evaluation:
-    """Judge whatever performs, by people and what simple predictions say of them.
+    """Judge twins by people's responses, and compare them with simple predictions.
 
     Parameters
     ----------
     twins
-        What performs.
+        The twins, and the group's network if there is one.
     people
-        Whose responses are known.
+        People with known responses.
     simple
-        What stands beside.
+        The predictions of the baselines.
     memory, half, truth, samples
         As of `evaluate`.
     """
@@ -633,12 +634,13 @@ class _Judged:
 
 
 def shortfalls(found: Evaluation) -> tuple[str, ...]:
-    """Say where twins are worse than what stands beside them, and whether people are few.
+    """Say where twins are worse than a baseline, and whether there are too few people.
 
     Parameters
     ----------
     found
-        An evaluation. What knows people's own behaviour is left out, but where twins do too.
+        An evaluation. Baselines that know people's own behaviour are left out, unless the twins
+        know it, too.
 
     Returns
     -------

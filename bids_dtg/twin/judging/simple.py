@@ -46,7 +46,7 @@ def simple_predictions(
     Parameters
     ----------
     training
-        Whom a twin was fitted to: baselines have all their trials.
+        The twin's training participants: baselines are fitted to all their trials.
     unseen
         Others.
     half

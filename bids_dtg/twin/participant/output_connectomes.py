@@ -74,9 +74,10 @@ def find_output_connectomes(settings: Settings, atlas: str = "") -> OutputConnec
     """Read the connectomes that the participant level has written.
 
     A person's connectomes of several sets of runs are averaged, weighted by their residual degrees
-    of freedom (by their time where these are not known of all). Those of another atlas or label
-    image, with runs of other sessions than ``--session-label`` names, or with parcels without a
-    series are left out with a line; so is one whose runs are in a larger set, too.
+    of freedom (by their time where these are not known of all). A connectome is left out, and the
+    notes say so, if it is of another atlas or label image, has runs of sessions that
+    ``--session-label`` does not name, or has parcels without a series, or shares a run with a
+    larger set.
 
     Parameters
     ----------

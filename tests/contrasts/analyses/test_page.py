@@ -116,6 +116,7 @@ def test_a_learning_curve_has_its_ends_as_figures(tmp_path):
     assert "M0.0 0.0 L220.0 80.0 L440.0 40.0" in page
 
 
+@pytest.mark.flaky(reruns=1)  # waits for a browser
 @pytest.mark.slow
 @pytest.mark.parametrize("theme", ["light", "dark"])
 @pytest.mark.parametrize("width", [390, 1280])

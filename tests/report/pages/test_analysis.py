@@ -241,6 +241,7 @@ def test_where_packages_are_missing_nothing_is_written(tmp_path, monkeypatch):
     assert not (tmp_path / "page.html").exists()
 
 
+@pytest.mark.flaky(reruns=1)  # waits for a browser
 @pytest.mark.slow
 @pytest.mark.parametrize("theme", ["light", "dark"])
 @pytest.mark.parametrize("width", [390, 1200])

@@ -176,6 +176,7 @@ def test_a_dry_run_writes_nothing(cohort, capsys):
     assert not (cohort.out / "group/embed-dry").exists()
 
 
+@pytest.mark.flaky(reruns=1)  # waits for a browser
 @pytest.mark.slow
 def test_the_page_opens_and_leads_to_reports(cohort):
     for label in LABELS[:2]:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from tiny_twins import LABELS, TRAIN, arguments, write_twins
+from tiny_twins import LABELS, SEEN, arguments
 
 from bids_dtg.cli.run import main
 from bids_dtg.files.text import read_rows
@@ -18,17 +18,13 @@ Call = Callable[..., int]
 def test_a_model_that_has_seen_everybody_is_not_judged(
     bundle: Path, call: Call, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert call("evaluate", "--model", str(bundle)) == 2
+    assert call("evaluate", "--model", str(bundle), "--participant-label", *SEEN) == 2
     assert "was fitted to everybody here" in capsys.readouterr().err
 
 
 def test_unseen_people_are_judged_and_others_left_out(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    bundle: Path, people: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    people, out = write_twins(tmp_path / "people"), tmp_path / "out"
-    some = ["--participant-label", *LABELS[:3]]
-    assert main(arguments(people, out, "train", *TRAIN, *some)) == 0
-    bundle = out / "group" / "model-own" / "bundle"
     judged = tmp_path / "judged"
     assert main(arguments(people, judged, "evaluate", "--model", str(bundle))) == 0
     assert "left out: 3 participants whom" in capsys.readouterr().err

@@ -79,7 +79,7 @@ def deviation_layer(estimate: Estimate, bundle: ModelBundle) -> Layer | None:
 
 
 def whose(bundle: ModelBundle) -> str:
-    """Return in words whose mean and spread a model's deviations are told by.
+    """Name the people whose mean and spread a model's deviations are computed from.
 
     Raises
     ------
