@@ -28,6 +28,7 @@ class OptionMaker:
         flags: tuple[str, ...] = (),
         metavar: str | None = None,
         shapes_results: bool = False,
+        shapes_model: bool = False,
         shown_default: str | None = None,
     ) -> Any:
         """Return such a field.
@@ -46,6 +47,8 @@ class OptionMaker:
             Name of the value in ``--help``.
         shapes_results
             Whether the option changes results, so that it enters the hash.
+        shapes_model
+            Whether a model that is trained depends on the option.
         shown_default
             What ``--help`` prints as the default where the value itself says little.
         """
@@ -55,6 +58,7 @@ class OptionMaker:
             "flags": flags,
             "metavar": metavar,
             "shapes_results": shapes_results,
+            "shapes_model": shapes_model,
             "shown_default": shown_default,
             "workflows": self.workflows,
         }

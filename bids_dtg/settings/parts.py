@@ -42,12 +42,14 @@ class InputOptions:
         "input",
         "a BIDS dataset with derivatives/fmriprep, the folder of fMRIPrep or XCP-D derivatives "
         "itself, or a folder of HCP or UK Biobank participants",
+        shapes_model=True,
     )
     output_dir: Path = option("input", "where the derivative dataset is written")
     analysis_level: Literal["participant", "group"] = option(
         "input",
         "participant: make maps and reports; group: gather the participants of OUTPUT_DIR in one "
         "table and one page, or --analysis",
+        shapes_model=True,
     )
     participant_label: tuple[str, ...] = option(
         "selection",
@@ -55,6 +57,7 @@ class InputOptions:
         default=(),
         metavar="LABEL",
         shown_default="all",
+        shapes_model=True,
     )
     session_label: tuple[str, ...] = option(
         "selection",
@@ -63,6 +66,7 @@ class InputOptions:
         flags=("--session-label", "--session-id"),
         metavar="LABEL",
         shown_default="all",
+        shapes_model=True,
     )
     task_id: tuple[str, ...] = rest_option(
         "selection",
@@ -71,6 +75,7 @@ class InputOptions:
         flags=("-t", "--task-id"),
         metavar="TASK",
         shown_default="every task whose name begins with 'rest'",
+        shapes_model=True,
     )
     run: tuple[str, ...] = rest_option(
         "selection",
@@ -78,12 +83,14 @@ class InputOptions:
         default=(),
         metavar="RUN",
         shown_default="all",
+        shapes_model=True,
     )
     bids_filter_file: Path | None = rest_option(
         "selection",
         'JSON file of pybids filters for the BOLD series, e.g. {"bold": {"acquisition": "mb"}}',
         default=None,
         metavar="FILE",
+        shapes_model=True,
     )
     derivatives: tuple[str, ...] = rest_option(
         "selection",
@@ -93,6 +100,7 @@ class InputOptions:
         flags=("-d", "--derivatives"),
         metavar="[PACKAGE=]PATH",
         shown_default="BIDS_DIR, or BIDS_DIR/derivatives/fmriprep",
+        shapes_model=True,
     )
     bids_database_dir: Path | None = rest_option(
         "selection",
@@ -106,6 +114,7 @@ class InputOptions:
         "what BIDS_DIR holds: fMRIPrep or XCP-D derivatives, HCP or UK Biobank folders; "
         "auto: what is found there",
         default="auto",
+        shapes_model=True,
     )
     space: str | None = rest_option(
         "selection",
@@ -113,6 +122,7 @@ class InputOptions:
         default=None,
         metavar="SPACE",
         shown_default="of those there, the one that needs the least resampling",
+        shapes_model=True,
     )
     templateflow_download: bool = rest_option(
         "selection",
@@ -126,6 +136,7 @@ class InputOptions:
         "model bundle: a folder, or the name of an installed one (dtg-models list)",
         default="hcp-ya",
         metavar="PATH|NAME",
+        shapes_model=True,
     )
 
 
@@ -138,6 +149,7 @@ class CleaningOptions:
         "what is removed from runs",
         default="auto",
         shapes_results=True,
+        shapes_model=True,
     )
     fd_threshold: float | None = rest_option(
         "cleaning",
@@ -146,6 +158,7 @@ class CleaningOptions:
         metavar="MM",
         shapes_results=True,
         shown_default=f"{SCRUBBING_FD_MM} with scrubbing",
+        shapes_model=True,
     )
     std_dvars_threshold: float | None = rest_option(
         "cleaning",
@@ -154,6 +167,7 @@ class CleaningOptions:
         metavar="X",
         shapes_results=True,
         shown_default=f"{SCRUBBING_STD_DVARS} with scrubbing",
+        shapes_model=True,
     )
     confound_model: ConfoundModel = rest_option(
         "cleaning",
@@ -161,12 +175,14 @@ class CleaningOptions:
         "and white matter, CSF and global signal with their derivatives and squares",
         default="24P",
         shapes_results=True,
+        shapes_model=True,
     )
     gsr: bool = rest_option(
         "cleaning",
         "also remove the global signal",
         default=False,
         shapes_results=True,
+        shapes_model=True,
     )
     aroma_denoising: AromaDenoising = rest_option(
         "cleaning",
@@ -174,6 +190,7 @@ class CleaningOptions:
         "aggr all that they could explain",
         default="nonaggr",
         shapes_results=True,
+        shapes_model=True,
     )
     custom_confounds: Path | None = rest_option(
         "cleaning",
@@ -182,6 +199,7 @@ class CleaningOptions:
         default=None,
         metavar="FOLDER|TSV",
         shapes_results=True,
+        shapes_model=True,
     )
     high_pass: float | None = rest_option(
         "cleaning",
@@ -189,6 +207,7 @@ class CleaningOptions:
         default=None,
         metavar="HZ",
         shapes_results=True,
+        shapes_model=True,
     )
     low_pass: float | None = rest_option(
         "cleaning",
@@ -196,6 +215,7 @@ class CleaningOptions:
         default=None,
         metavar="HZ",
         shapes_results=True,
+        shapes_model=True,
     )
     smoothing_fwhm: float | None = rest_option(
         "cleaning",
@@ -203,6 +223,7 @@ class CleaningOptions:
         default=None,
         metavar="MM",
         shapes_results=True,
+        shapes_model=True,
     )
     dummy_scans: str = rest_option(
         "cleaning",
@@ -210,6 +231,7 @@ class CleaningOptions:
         default="auto",
         metavar="auto|N",
         shapes_results=True,
+        shapes_model=True,
     )
     min_minutes: float = rest_option(
         "cleaning",
@@ -217,6 +239,7 @@ class CleaningOptions:
         default=4.0,
         metavar="MINUTES",
         shapes_results=True,
+        shapes_model=True,
     )
     min_dof: float = rest_option(
         "cleaning",
@@ -225,12 +248,14 @@ class CleaningOptions:
         default=20.0,
         metavar="N",
         shapes_results=True,
+        shapes_model=True,
     )
     interpolation: Interpolation = rest_option(
         "cleaning",
         "how values are read between voxels of a series that is not on the model's grid",
         default="linear",
         shapes_results=True,
+        shapes_model=True,
     )
 
     @property
@@ -253,13 +278,17 @@ class ModellingOptions:
         "what to do at the group level",
         default=None,
         shown_default="none: the table and page of all participants",
+        shapes_model=True,
     )
-    architecture: str = map_or_twin_option("modelling", "what to train", default="auto")
+    architecture: str = map_or_twin_option(
+        "modelling", "what to train", default="auto", shapes_model=True
+    )
     connectome: str | None = map_option(
         "modelling",
         "form of the connectome that the trained model reads",
         default=None,
         shown_default="that of --architecture",
+        shapes_model=True,
     )
     recipe: str = option(
         "modelling",
@@ -269,12 +298,14 @@ class ModellingOptions:
         "paper prints it; with --workflow twin default: that of --architecture, published: sizes, "
         "rates and updates as the paper prints them",
         default="default",
+        shapes_model=True,
     )
     schedule: Literal["known", "new"] = map_option(
         "modelling",
         "how finetune learns; known: one contrast of the model, its output row frozen; "
         "new: contrasts that the model lacks, with an output layer of their own",
         default="known",
+        shapes_model=True,
     )
     contrast: tuple[str, ...] = map_option(
         "modelling",
@@ -282,6 +313,7 @@ class ModellingOptions:
         default=(),
         metavar="LABEL",
         shown_default="all that the measured maps have",
+        shapes_model=True,
     )
     model_name: str | None = option(
         "modelling",
@@ -297,12 +329,14 @@ class ModellingOptions:
         "data set; with --workflow twin it has the event files",
         default=(),
         metavar="FILE",
+        shapes_model=True,
     )
     array_key: tuple[str, ...] = option(
         "modelling",
         "under which key the files of --input-arrays have what is called NAME here",
         default=(),
         metavar="NAME=KEY",
+        shapes_model=True,
     )
     rois: int | None = map_option(
         "modelling",
@@ -310,6 +344,7 @@ class ModellingOptions:
         default=None,
         metavar="N",
         shown_default="the maps under the key roi_maps of --input-arrays",
+        shapes_model=True,
     )
     split_file: Path | None = option(
         "modelling",
@@ -318,6 +353,7 @@ class ModellingOptions:
         metavar="TSV",
         shown_default="drawn at random, families together; with --workflow dynamics or twin all "
         "train",
+        shapes_model=True,
     )
     data_set: str | None = option(
         "modelling",
@@ -325,6 +361,7 @@ class ModellingOptions:
         default=None,
         metavar="NAME",
         shown_default="that in dataset_description.json",
+        shapes_model=True,
     )
     held_out: tuple[str, ...] = map_option(
         "modelling",
@@ -332,12 +369,14 @@ class ModellingOptions:
         default=(),
         metavar="SHARE",
         shown_default="0.1 0.1; linear kinds 0 0.1, and nobody of fewer than 10",
+        shapes_model=True,
     )
     add_sums: tuple[str, ...] = map_option(
         "modelling",
         "sums of local ridge, or of a linear kind, from other sites, to be added to one's own",
         default=(),
         metavar="FILE",
+        shapes_model=True,
     )
     epochs: int | None = option(
         "modelling",
@@ -345,6 +384,7 @@ class ModellingOptions:
         default=None,
         metavar="N",
         shown_default=f"{NETWORK_EPOCHS}; with --workflow dynamics or twin that of --recipe",
+        shapes_model=True,
     )
     batch_size: int | None = option(
         "modelling",
@@ -352,6 +392,7 @@ class ModellingOptions:
         default=None,
         metavar="N",
         shown_default=f"{NETWORK_BATCH}; with --workflow dynamics or twin that of --recipe",
+        shapes_model=True,
     )
     batch_part: int | None = map_option(
         "modelling",
@@ -359,6 +400,7 @@ class ModellingOptions:
         default=None,
         metavar="N",
         shown_default="the whole batch",
+        shapes_model=True,
     )
     gpus: int = map_option(
         "modelling",
@@ -371,6 +413,7 @@ class ModellingOptions:
         "channels of the network's first level",
         default=64,
         metavar="N",
+        shapes_model=True,
     )
     learning_rate: float | None = option(
         "modelling",
@@ -378,6 +421,7 @@ class ModellingOptions:
         default=None,
         metavar="RATE",
         shown_default=f"{NETWORK_RATE:g}; with --workflow dynamics or twin that of --recipe",
+        shapes_model=True,
     )
     alpha: float | None = map_option(
         "modelling",
@@ -386,12 +430,14 @@ class ModellingOptions:
         default=None,
         metavar="WEIGHT",
         shown_default="0.25, as the publication prints; its public code trains with 0.1",
+        shapes_model=True,
     )
     choose_by: EpochChoice | None = map_option(
         "modelling",
         "what the network's best epoch is chosen by, on the validation participants",
         default=None,
         shown_default="residual_r; with --recipe published r",
+        shapes_model=True,
     )
     stop_after: int | None = map_option(
         "modelling",
@@ -399,9 +445,13 @@ class ModellingOptions:
         default=None,
         metavar="N",
         shown_default="never",
+        shapes_model=True,
     )
     seed: int = option(
-        "modelling", "of the split, the weights, the batches and the simulations", default=0
+        "modelling",
+        "of the split, the weights, the batches and the simulations",
+        default=0,
+        shapes_model=True,
     )
 
     @property
@@ -433,6 +483,7 @@ class DynamicsOptions:
         default=None,
         metavar="N",
         shown_default="that of --recipe, 3",
+        shapes_model=True,
     )
     region_parameters: int | None = network_option(
         "dynamics",
@@ -440,11 +491,13 @@ class DynamicsOptions:
         default=None,
         metavar="N",
         shown_default="that of --recipe, 3",
+        shapes_model=True,
     )
     no_external_input: bool = network_option(
         "dynamics",
         "train without the input from outside that all regions of a participant share",
         default=False,
+        shapes_model=True,
     )
     structural: Structural = network_option(
         "dynamics",
@@ -452,6 +505,7 @@ class DynamicsOptions:
         "log10(1000 w + 1) / 3; homotopic: weights between a region and its like on the other "
         "side raised to the 97th percentile of all; once a model is trained, as it has it",
         default="linear",
+        shapes_model=True,
     )
     recipe_field: tuple[str, ...] = network_option(
         "dynamics",
@@ -459,6 +513,7 @@ class DynamicsOptions:
         "external_inputs=1 or sampled_coupling=false",
         default=(),
         metavar="NAME=VALUE",
+        shapes_model=True,
     )
     samples: int | None = network_option(
         "dynamics",
@@ -466,6 +521,7 @@ class DynamicsOptions:
         default=None,
         metavar="N",
         shown_default="that of --recipe",
+        shapes_model=True,
     )
     ramp_epochs: int | None = network_option(
         "dynamics",
@@ -474,6 +530,7 @@ class DynamicsOptions:
         default=None,
         metavar="N",
         shown_default="that of --recipe; with other --epochs, the same share of them",
+        shapes_model=True,
     )
     restarts: int | None = network_option(
         "dynamics",
@@ -482,6 +539,7 @@ class DynamicsOptions:
         default=None,
         metavar="N",
         shown_default="that of --recipe",
+        shapes_model=True,
     )
     simulations: int = network_option(
         "dynamics",
@@ -496,6 +554,7 @@ class DynamicsOptions:
         "chooses one of several; at the group level those in OUTPUT_DIR where it is not given",
         default=None,
         metavar="FILE|FOLDER",
+        shapes_model=True,
     )
     region_maps: Path | None = network_option(
         "dynamics",
@@ -516,12 +575,14 @@ class TwinOptions:
         default=(),
         metavar="TOML|NAME",
         shown_default="those that ship and of which BIDS_DIR has event files",
+        shapes_model=True,
     )
     pulse_targets: bool = twin_option(
         "twin",
         "learn presses as pulses of one time step, as published, not as held until the response "
         "window ends",
         default=False,
+        shapes_model=True,
     )
 
 

@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from bids_dtg.bundles.kinds import MapsKind
 from bids_dtg.bundles.store import note_on_namesakes
-from bids_dtg.cohort.result_folder import DEFAULT_NAME, ResultFolder, UsedModel
+from bids_dtg.cohort.model_results import DEFAULT_NAME, ResultFolder, UsedModel
 from bids_dtg.connectome.form import Form
 from bids_dtg.contrasts.analyses.array_source import ArraySource
 from bids_dtg.contrasts.analyses.cohort import Cohort, gather_cohort, refuse_to_replace

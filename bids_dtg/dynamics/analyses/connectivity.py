@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from bids_dtg.cohort.column import BY_PEOPLE, Column
 from bids_dtg.dynamics.inference import Inferred
 from bids_dtg.dynamics.judging.baselines import BASELINES, fit_baseline
 from bids_dtg.dynamics.judging.measures import connectivity, fc_fit, fc_strength, spectra
@@ -34,6 +35,48 @@ ABLATION_SIMULATIONS = 20  # of each person, as published
 _BASELINE_SIMULATIONS = 20
 # Of each person, for predictive checks: the dynamics of connectivity take seconds a simulation.
 CHECKED_SIMULATIONS = 20
+
+_SCORES = (
+    Column("name", "Name of the model"),
+    Column("words", "What the row is of, in words"),
+    Column("what", "model (also without some of its inputs), or baseline (also ceilings)"),
+    Column("simulations", "How many simulations of each person"),
+    Column("people", "How many people"),
+    Column("unbounded", "Simulations that grew without bounds, and are left out"),
+)
+_OF_SESSION = (
+    Column(
+        "fit_{}",
+        "Pearson r between upper triangles of functional connectivity of {} and of a simulation, "
+        "mean over simulations, then over people",
+        "{}",
+        interval=BY_PEOPLE,
+    ),
+    Column(
+        "fit_of_mean_{}",
+        "Pearson r between functional connectivity of {} and the mean over simulations",
+        "{}, mean of simulations",
+    ),
+)
+_STRENGTH = Column("strength", "Mean functional connectivity of simulations, r", "FC strength")
+_OF_BASELINES = (
+    Column(
+        "endless_fit_{}",
+        "Pearson r between functional connectivity of {} and that of endless simulations",
+    ),
+    Column("one_step_r2_{}", "Share of the variance of {} that the frame before explains"),
+)
+
+
+def score_columns(sessions: Iterable[str]) -> tuple[Column, ...]:
+    """Return the columns of the table of scores, for sessions by name."""
+    names = tuple(sessions)
+    return (
+        *_SCORES,
+        *(column.of(name) for name in names for column in _OF_SESSION),
+        _STRENGTH,
+        *(column.of(name) for column in _OF_BASELINES for name in names),
+    )
 
 
 @dataclass(eq=False)
@@ -80,9 +123,7 @@ class Kept:
         for session, fits in self.fits.items():
             interval = bootstrap_interval(np.array(fits))
             row |= {
-                f"fit_{session}": interval.mean,
-                f"fit_{session}_low": interval.low,
-                f"fit_{session}_high": interval.high,
+                f"fit_{session}": interval,
                 f"fit_of_mean_{session}": float(np.mean(self.mean_fits[session])),
             }
         return row | {"strength": float(np.mean(self.strength))}

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from bids_dtg.cohort.column import BY_PEOPLE, Column, interval_of
 from bids_dtg.dynamics.judging.unseen import (
     FEWEST_PEOPLE,
     Figures,
@@ -21,6 +22,21 @@ from bids_dtg.stats.paired import bootstrap_interval
 Row = dict[str, Any]
 
 _MODEL = "the network model"
+UNSEEN = (
+    Column("name", "Name of the model"),
+    Column("words", "What the row is of, in words"),
+    Column("what", "model, or baseline"),
+    Column("figure", "Name of the figure"),
+    Column("session", "Session that the figure is of"),
+    Column("people", "How many people"),
+    Column(
+        "score",
+        "Mean over people of the figure: elbo and nll_K (negative log density K frames ahead), "
+        "nats a region a frame; r2_K, share of the variance K frames ahead; fit, Pearson r of "
+        "functional connectivity; icc_theta_N, ICC(A,1) of parameter N with the first session",
+        interval=BY_PEOPLE,
+    ),
+)
 
 
 def unseen_rows(
@@ -51,8 +67,8 @@ def _rows(name: str, words: str, what: str, figures: Figures) -> list[Row]:
     for figure, values in figures.items():
         interval = bootstrap_interval(values)
         row: Row = {"name": name, "words": words, "what": what, "figure": figure.name}
-        row |= {"session": figure.session, "people": len(values), "score": interval.mean}
-        rows.append(row | {"score_low": interval.low, "score_high": interval.high})
+        row |= {"session": figure.session, "people": len(values), "score": interval}
+        rows.append(row)
     return rows
 
 
@@ -102,10 +118,6 @@ def unseen_sections(rows: Sequence[Row]) -> tuple[PageSection, ...]:
 _AHEAD = {"nll_": "negative log likelihood", "r2_": "R²"}
 
 
-def _interval(row: Row) -> tuple[Any, ...]:
-    return tuple(row[key] for key in ("score", "score_low", "score_high"))
-
-
 def _by_session(rows: Sequence[Row]) -> Table:
     """Return a table of one figure, a column a session."""
     sessions = list(dict.fromkeys(row["session"] for row in rows))
@@ -132,7 +144,7 @@ def _table(
     """Return a table, a row a model; `columns` has the heading of each value of a row's `key`."""
     cells: dict[str, dict[str, Any]] = {}
     for row in rows:
-        cells.setdefault(row["words"], {})[row[key]] = _interval(row)
+        cells.setdefault(row["words"], {})[row[key]] = interval_of(row["score"])
     few = bool(rows) and rows[0]["people"] < FEWEST_PEOPLE
     return Table(
         caption,
@@ -151,7 +163,7 @@ def _of_model(rows: Sequence[Row]) -> Table:
     cells: dict[str, dict[str, Any]] = {}
     for row in rows:
         words = row["figure"].replace("icc_theta_", "ICC of θ").replace("elbo", "ELBO")
-        cells.setdefault(words, {})[row["session"]] = _interval(row)
+        cells.setdefault(words, {})[row["session"]] = interval_of(row["score"])
     return Table(
         "The network model",
         ("figure", *sessions),

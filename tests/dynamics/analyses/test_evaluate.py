@@ -35,7 +35,7 @@ def test_a_model_is_judged_beside_simple_ones(bundle: Path, call: Call, out: Pat
     assert {row["pairs"] for row in features} == {"32"}
     for table in folder.glob("*.tsv"):
         meanings = json.loads(table.with_suffix(".json").read_text())
-        assert list(meanings) == list(read_rows(table)[0]), table.name
+        assert list(meanings) == ["Description", *read_rows(table)[0]], table.name
     roles = {row["figure"]: row for row in read_rows(folder / "desc-parameters_roles.tsv")}
     assert set(roles) == {"low_power", "external", "network"}
     assert -1 <= float(roles["low_power"]["rho1"]) <= 1
@@ -85,5 +85,5 @@ def test_a_session_of_one_person_and_another_length_is_compared_by_simulations_a
         "REST1",
         "REST2",
     }
-    assert not (folder / "desc-features_regressions.tsv").exists()
-    assert not (folder / "desc-parameters_retest.tsv").exists()
+    assert read_rows(folder / "desc-features_regressions.tsv") == []
+    assert read_rows(folder / "desc-parameters_retest.tsv") == []

@@ -34,7 +34,7 @@ def test_only_people_whom_the_model_never_saw_are_judged(judged: tuple[Path, str
     assert {row["people"] for row in rows} == {"3"}
     assert not (folder / "desc-connectivity_scores.tsv").exists()
     meanings = json.loads((folder / "desc-unseen_scores.json").read_text())
-    assert list(meanings) == list(rows[0])
+    assert list(meanings) == ["Description", *rows[0]]
 
 
 def test_each_figure_of_the_model_stands_beside_those_of_simple_models(
