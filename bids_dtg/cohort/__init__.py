@@ -3,7 +3,6 @@
 - `array_people`: people of files of arrays: rows that can be used, and who is for what
 - `basis`: what results rest on: options that made a model, or a model that was used
 - `column`: a column of a table of results
-- `columns`: columns of tables explained by patterns of their names
 - `feature_kinds`: what can be looked at in each participant: one table
 - `features`: these numbers side by side, one contrast at a time
 - `frames`: what an output folder holds, as a data frame
@@ -11,7 +10,6 @@
 - `output_tables`: tables of regions that the participant level has written
 - `people`: whose maps are looked at together, and what is known of them
 - `model_analysis`: one call of an analysis of a model of regions
-- `model_results`: the folder of one analysis of a model, as it was
 - `result_folder`: the folder of one analysis' results, and which files are its own
 - `result_table`: a table of results: the file, its data dictionary and the page's table
 """

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -80,7 +80,8 @@ class Column:
         if isinstance(value, (bool, np.bool_)):
             return "true" if value else "false"
         if isinstance(value, (float, np.floating)):
-            return f"{value:.{self.digits}g}" if np.isfinite(value) else None
+            # Adding 0 takes the sign of a zero.
+            return f"{value + 0:.{self.digits}g}" if np.isfinite(value) else None
         return value
 
 
@@ -96,8 +97,10 @@ def interval_of(value: object) -> tuple[float, float, float] | None:
         return None
     if isinstance(value, (int, float, np.number)):
         return float(value), np.nan, np.nan
-    parts = dataclasses.astuple(value) if dataclasses.is_dataclass(value) else value  # type: ignore[arg-type]
-    mean, low, high = map(float, parts)  # type: ignore[call-overload]
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        value = dataclasses.astuple(value)
+    assert isinstance(value, Sequence)
+    mean, low, high = (np.nan if part is None else float(part) for part in value)
     return mean, low, high
 
 

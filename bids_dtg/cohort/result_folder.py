@@ -245,7 +245,8 @@ class ResultFolder:
                 self.output.remove(self._relative(name))
                 with suppress(OSError):
                     path.parent.joinpath(name).parent.rmdir()  # where it is empty
-        self._record.end(self._written)
+        # Not every call writes all that it may.
+        self._record.end([name for name in self._written if (self.path / name).exists()])
         write_index(self.output)
         if others := [name for name in self._all_files() if not _is_of(name, self._written)]:
             say(f"{self.path}: left alone, as they are not of this analysis: {named(others)}")

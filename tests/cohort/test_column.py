@@ -46,6 +46,7 @@ def test_a_value_with_an_interval_has_three_cells(value, cells):
         (np.float32(1 / 3), "0.3333333"),
         (1234567.89, "1234568"),
         (np.inf, None),
+        (-0.0, "0"),
         (12, 12),
         ("word", "word"),
         (None, None),
