@@ -223,7 +223,7 @@ class ResultFolder:
         """Mark the folder as unfinished: page and configuration of an earlier call go first."""
         if self.basis is not None:
             self.basis.write(self.path)
-        self._record.begin()
+        self._record.begin(() if self._record.is_kept else self._earlier)
         old = [name for name in self._earlier if name == _CONFIGURATION or name.endswith(".html")]
         for name in old:
             self.output.remove(self._relative(name))
@@ -243,8 +243,9 @@ class ResultFolder:
                 self._written.add(name)  # of a part that this call has not touched
             else:
                 self.output.remove(self._relative(name))
-                with suppress(OSError):
-                    path.parent.joinpath(name).parent.rmdir()  # where it is empty
+                with suppress(OSError):  # folders are removed where they are empty
+                    for folder in PurePosixPath(name).parents[:-1]:
+                        (self.path / folder).rmdir()
         # Not every call writes all that it may.
         self._record.end([name for name in self._written if (self.path / name).exists()])
         write_index(self.output)

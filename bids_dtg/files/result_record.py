@@ -51,9 +51,15 @@ class ResultRecord:
         # A line without its end was cut off, and its file was not begun.
         return [line.rstrip("\n") for line in lines if line.endswith("\n")]
 
-    def begin(self) -> None:
-        """Mark the folder as unfinished; what was recorded before stays recorded."""
-        lines = "".join(f"{name}\n" for name in self._begun())
+    def begin(self, earlier: Collection[str] = ()) -> None:
+        """Mark the folder as unfinished; what was recorded before stays recorded.
+
+        Parameters
+        ----------
+        earlier
+            The program's own files, where there was no record of them.
+        """
+        lines = "".join(f"{name}\n" for name in [*self._begun(), *sorted(earlier)])
         write_atomic(self.folder / UNFINISHED, encoded(_HEADING + lines))
 
     def add(self, name: str) -> None:

@@ -93,7 +93,7 @@ def test_tables_maps_and_page_are_written_with_their_words(cohort):
 def test_what_an_earlier_call_has_left_goes_and_what_people_put_there_stays(cohort, capsys):
     made = results(cohort, model_name="mine")
     assert made.path.name == "stats-mine"
-    write(made, "old.tsv", "kept.tsv", "below/old.tsv")
+    write(made, "old.tsv", "kept.tsv", "below/it/old.tsv")
     (made.path / "mine").mkdir()
     for name in ("notes.txt", "mine/old.tsv"):
         (made.path / name).write_text("own")
@@ -146,7 +146,11 @@ def test_without_a_record_files_that_the_analysis_can_write_are_its_own(cohort):
     others = ["desc-b_notes.tsv", "desc-a_scores.bak", "mine/desc-a_scores.tsv"]
     for name in (*own, *others, "statistics_report.html"):
         write_text(made.path / name, name)
-    write(results(cohort, "desc-*_scores", "arrays/", model_name="before"), "new.tsv")
+    made = results(cohort, "desc-*_scores", "arrays/", model_name="before")
+    with contextlib.suppress(RuntimeError), made.begun():
+        write_text(made.add("new.tsv"), "new")
+        raise RuntimeError("cut off")
+    write(results(cohort, model_name="before"), "new.tsv")
     left = [*others, "configuration.toml", "new.tsv", "arrays/x.npy", RECORD]
     assert files(made) == sorted(left)
 
