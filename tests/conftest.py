@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,10 +15,13 @@ settings.register_profile("untimed", untimed)
 settings.load_profile("untimed")
 
 if TYPE_CHECKING:
+    from trained import Trained
+
     from bids_dtg.contrasts.phantom.model import Phantom
 
 TESTS = Path(__file__).parent
-sys.path.insert(0, str(TESTS))  # `from fmriprep_dataset import ...` in any test
+# `from fmriprep_dataset import ...` and `from attacks.judge import ...` in any test.
+sys.path[:0] = [str(TESTS / "builders"), str(TESTS)]
 
 
 @pytest.fixture(scope="session")
@@ -35,3 +39,37 @@ def phantom() -> Phantom:
     from bids_dtg.contrasts.phantom.model import Phantom
 
     return Phantom(block=4)
+
+
+def _trained_once(
+    factory: pytest.TempPathFactory, name: str, train: Callable[[Trained], None]
+) -> Iterator[Trained]:
+    from trained import require_unchanged, shared_folder, train_once
+
+    trained = train_once(shared_folder(factory.getbasetemp()), name, train)
+    yield trained
+    require_unchanged(trained)
+
+
+@pytest.fixture(scope="session")
+def trained_twin(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Trained]:
+    """Return the digital twin of this run of the tests; nobody writes beside it."""
+    from trained import train_twin
+
+    yield from _trained_once(tmp_path_factory, "trained-twin", train_twin)
+
+
+@pytest.fixture(scope="session")
+def trained_network(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Trained]:
+    """Return the network model of this run of the tests; nobody writes beside it."""
+    from trained import train_network
+
+    yield from _trained_once(tmp_path_factory, "trained-network", train_network)
+
+
+@pytest.fixture(scope="session")
+def trained_maps(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Trained]:
+    """Return the model of maps, of arrays, of this run of the tests; nobody writes beside it."""
+    from trained import train_maps
+
+    yield from _trained_once(tmp_path_factory, "trained-maps", train_maps)

@@ -3,10 +3,10 @@
 - `array_people`: people of files of arrays: rows that can be used, and who is for what
 - `basis`: what results rest on: options that made a model, or a model that was used
 - `column`: a column of a table of results
-- `feature_kinds`: what can be looked at in each participant: one table
-- `features`: these numbers side by side, one contrast at a time
+- `features`: numbers of many people side by side, one contrast at a time
 - `frames`: what an output folder holds, as a data frame
 - `mean_maps`: mean and spread of all maps, in one pass over the files
+- `measured_maps`: a measured map at the places where values are wanted
 - `output_tables`: tables of regions that the participant level has written
 - `people`: whose maps are looked at together, and what is known of them
 - `model_analysis`: one call of an analysis of a model of regions

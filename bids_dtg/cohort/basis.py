@@ -16,6 +16,7 @@ from bids_dtg.errors import SettingsError
 from bids_dtg.files.text import read_json, write_json
 from bids_dtg.participants.call import with_whole_paths
 from bids_dtg.settings import OPTIONS, Settings, plain
+from bids_dtg.settings.option import MODELS
 from bids_dtg.workflows import find_workflow
 
 BUNDLE = "bundle"  # where a model is that is made
@@ -131,6 +132,6 @@ def _shaping_options(settings: Settings) -> dict[str, str]:
     return {
         name: hashlib.sha256(json.dumps(plain(values[name])).encode()).hexdigest()
         for name, option in OPTIONS.items()
-        if option.field.metadata["shapes_model"]
+        if MODELS in option.field.metadata["shapes"]
         and row.name in (option.field.metadata["workflows"] or (row.name,))
     }

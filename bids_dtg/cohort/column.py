@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 BY_PEOPLE = "95 % interval, by drawing participants again"  # of many means over people
+T_INTERVAL = "95 % interval (Student's t)"  # of paired differences
 _ENDS = {"low": "Lower", "high": "Upper"}
 _PLACE = "{}"  # where the name of a family's member stands
 

@@ -99,9 +99,8 @@ class ResultTable:
         """
         columns = [self._named[key] for key in shown] if shown else list(self.columns)
         titles = {column.name: headings.get(column.name, column.title) for column in columns}
-        for key in ("lower_is_better", "not_compared"):
-            if key in words:
-                words[key] = [titles[column] for column in words[key]]
+        if "better" in words:
+            words["better"] = [(row, titles[column]) for row, column in words["better"]]
         return Table(
             caption,
             list(titles.values()),

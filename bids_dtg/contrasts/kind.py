@@ -1,6 +1,7 @@
 """What a kind of model is made of: how it is fitted, kept as tensors, and made to predict.
 
-Each kind is a module with the functions of `KindModule`; `bids_dtg.bundles.kinds` has its row.
+Each kind is a module with the functions of `KindModule`; its row is in
+`bids_dtg.contrasts.bundle.kinds`.
 """
 
 from __future__ import annotations

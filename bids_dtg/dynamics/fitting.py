@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from bids_dtg.dynamics.amortised import AmortisedModel, restored
+from bids_dtg.dynamics.features import features_of
 from bids_dtg.dynamics.inference import Inferred, infer
-from bids_dtg.dynamics.judging.features import features_of
 from bids_dtg.dynamics.model import GenerativeModel
 from bids_dtg.dynamics.networks import Networks
 from bids_dtg.dynamics.parameters import align

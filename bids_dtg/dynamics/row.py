@@ -6,11 +6,13 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from bids_dtg.dynamics.recipe import RECIPES
-from bids_dtg.workflows import Analysis, Demo, ParticipantLevel, Phantom, Workflow, later
+from bids_dtg.workflows import Analysis, Demo, ParticipantLevel, Phantom, Workflow, constant, later
 
 if TYPE_CHECKING:
     import argparse
     from pathlib import Path
+
+    from bids_dtg.bundles.kinds import Kind
 
 
 def _demo(out: Path, participants: int, arguments: argparse.Namespace) -> int:
@@ -35,16 +37,22 @@ def _phantom(arguments: argparse.Namespace) -> None:
     NetworkPhantom.of(plan).write(arguments.out, generator=generator, report=say)
 
 
+def _kinds() -> tuple[Kind, ...]:
+    from bids_dtg.dynamics.bundle.kind import NETWORK_MODEL
+
+    return (NETWORK_MODEL,)
+
+
 ROW = Workflow(
     name="dynamics",
     help="a model of each participant's network of regions and its activity (Sip et al., 2023): "
     "from images at the participant level; at the group level from the output of participants, "
     "or from --input-arrays",
     participants=ParticipantLevel(
-        results=later("dynamics.participant.call:run_participants"),
+        results=later("dynamics.participant.worker:LEVEL.run"),
         reports=later("participants.reports:remake_reports"),
         verify=later("participants.verify:verify_participants"),
-        methods=later("dynamics.participant.call:print_methods"),
+        methods=later("dynamics.participant.worker:LEVEL.print_methods"),
     ),
     analyses=MappingProxyType(
         {
@@ -73,6 +81,8 @@ ROW = Workflow(
             ),
         }
     ),
+    presentation=constant("dynamics.panels.presentation:PRESENTATION"),
+    kinds=_kinds,
     recipes=tuple(RECIPES),
     # Each person's parameters are recovered by those of the others. Batches are so small that a
     # second core would only wait for the first.

@@ -19,7 +19,6 @@ from bids_dtg.cohort.column import Column
 from bids_dtg.cohort.people import counting_sets, places_of, read_map
 from bids_dtg.cohort.result_folder import ResultFolder
 from bids_dtg.cohort.result_table import ResultTable
-from bids_dtg.contrasts.participant.outputs.layers import DEVIATION_UNITS
 from bids_dtg.errors import DatasetError, RunError
 from bids_dtg.files.atomic import write_atomic
 from bids_dtg.files.names import bids_uri
@@ -34,7 +33,7 @@ from bids_dtg.report.contents import (
 )
 from bids_dtg.settings import Settings
 from bids_dtg.stats.conformal import cell_block
-from bids_dtg.stats.deviation import LEAST_PEOPLE, Deviation, PeopleSums
+from bids_dtg.stats.deviation import LEAST_PEOPLE, UNITS, Deviation, PeopleSums
 from bids_dtg.version import __version__
 
 Array = NDArray[np.float32]
@@ -197,7 +196,7 @@ def _sidecar(found: MapFile, source: PurePosixPath, others: int) -> dict[str, An
         f"{others} other participants, in units of the spread between these: "
         f"{found.description.removeprefix(NOT_MEASURED)}",
         **{key: found.sidecar[key] for key in _COMMON if key in found.sidecar},
-        "Units": DEVIATION_UNITS,
+        "Units": UNITS,
         "Sources": [bids_uri("", str(source))],
         "DeviationsFrom": "cohort",
         "DeviationsFromParticipants": others,

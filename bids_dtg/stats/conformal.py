@@ -298,20 +298,6 @@ def coverage(errors: Array, half_widths: Array) -> NDArray[np.float64]:
     return np.where(count > 0, held / np.maximum(count, 1), np.nan)
 
 
-def interval_score(errors: Array, half_widths: Array, level: int) -> NDArray[np.float64]:
-    """Return the mean interval score, (contrasts,): small for narrow intervals that hold.
-
-    Width plus, where the value lies outside, 2 / (1 - level) times how far (Gneiting & Raftery
-    2007, JASA 102: 359, eq. 43), over the places that `coverage` counts.
-    """
-    known = np.isfinite(errors) & np.isfinite(half_widths)
-    beyond = np.maximum(np.abs(errors) - half_widths, 0)
-    score = 2 * half_widths + 2 / (1 - level / 100) * beyond
-    total = np.sum(score, axis=1, where=known, dtype=np.float64)
-    count = np.count_nonzero(known, axis=1)
-    return np.where(count > 0, total / np.maximum(count, 1), np.nan)
-
-
 def check_quantiles(levels: tuple[int, ...], quantiles: Array, widest: Array) -> None:
     """Refuse quantiles that are no half-widths when multiplied by usual errors.
 

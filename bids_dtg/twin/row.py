@@ -6,11 +6,22 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from bids_dtg.twin.recipe import ARCHITECTURES, DEFAULT_ARCHITECTURE, RECIPES
-from bids_dtg.workflows import AUTO, Analysis, Demo, ParticipantLevel, Phantom, Workflow, later
+from bids_dtg.workflows import (
+    AUTO,
+    Analysis,
+    Demo,
+    ParticipantLevel,
+    Phantom,
+    Workflow,
+    constant,
+    later,
+)
 
 if TYPE_CHECKING:
     import argparse
     from pathlib import Path
+
+    from bids_dtg.bundles.kinds import Kind
 
 
 def _demo(out: Path, participants: int, arguments: argparse.Namespace) -> int:
@@ -35,16 +46,22 @@ def _phantom(arguments: argparse.Namespace) -> None:
     TwinPhantom.of(plan).write(arguments.out, generator=generator, report=say)
 
 
+def _kinds() -> tuple[Kind, ...]:
+    from bids_dtg.twin.bundle.kind import DIGITAL_TWIN
+
+    return (DIGITAL_TWIN,)
+
+
 ROW = Workflow(
     name="twin",
     help="networks made from participants' connectomes that perform their tasks (Takahashi et al., "
     "2026): connectomes and what twins do in tasks at the participant level; at the group level "
     "from the event files of BIDS_DIR, and the output of participants or --input-arrays",
     participants=ParticipantLevel(
-        results=later("twin.participant.call:run_participants"),
+        results=later("twin.participant.worker:LEVEL.run"),
         reports=later("participants.reports:remake_reports"),
         verify=later("participants.verify:verify_participants"),
-        methods=later("twin.participant.call:print_methods"),
+        methods=later("twin.participant.worker:LEVEL.print_methods"),
     ),
     analyses=MappingProxyType(
         {
@@ -69,6 +86,8 @@ ROW = Workflow(
             ),
         }
     ),
+    presentation=constant("twin.panels.presentation:PRESENTATION"),
+    kinds=_kinds,
     recipes=tuple(RECIPES),
     architectures={
         AUTO: DEFAULT_ARCHITECTURE,

@@ -20,7 +20,8 @@ from pathlib import Path
 if __name__ == "__main__":
     # The threads of a pool would not survive the fork.
     os.environ["OPENBLAS_NUM_THREADS"] = os.environ["OMP_NUM_THREADS"] = "1"
-    sys.path.insert(0, str(Path(__file__).parents[1]))
+    TESTS = Path(__file__).parents[1]
+    sys.path[:0] = [str(TESTS / "builders"), str(TESTS)]
 
 from attacks.cases import CASES, Case
 from attacks.forks import Ended, adopt_orphans

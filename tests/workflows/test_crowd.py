@@ -96,6 +96,7 @@ def test_four_calls_into_one_folder(crowd):
     ]
 
 
+@pytest.mark.flaky(reruns=1)  # waits for killed processes
 def test_dask_with_a_worker_killed_on_the_way(crowd, tmp_path):
     pytest.importorskip("distributed")
     out = crowd.folder / "dask"
@@ -119,6 +120,7 @@ def descendants(pid: int) -> list[int]:
     return [int(child) for child in found] + [d for child in found for d in descendants(int(child))]
 
 
+@pytest.mark.flaky(reruns=1)  # waits for killed processes
 def test_killed_at_random_and_resumed(crowd):
     rng, out = random.Random(5), crowd.folder / "killed"
     ways = ["kill", "terminate", *["a child"] * 4]
@@ -145,6 +147,7 @@ def test_killed_at_random_and_resumed(crowd):
     assert "Traceback" not in out.with_suffix(".txt").read_text()
 
 
+@pytest.mark.flaky(reruns=1)  # waits for killed processes
 def test_scheduler_and_its_workers_killed_at_random_and_resumed(crowd, tmp_path):
     pytest.importorskip("distributed")
     rng, out = random.Random(6), crowd.folder / "killed-dask"

@@ -128,6 +128,7 @@ def open_map(page, number: int) -> None:
     page.wait_for_selector("dialog.viewer[data-shown]", timeout=60_000)
 
 
+@pytest.mark.flaky(reruns=1)  # waits for a browser
 @pytest.mark.parametrize("theme", ["light", "dark"])
 @pytest.mark.parametrize("width", [390, 1280])
 def test_a_page_fits_and_asks_nothing_of_the_network(browser, out, theme, width):
@@ -144,6 +145,7 @@ def test_a_page_fits_and_asks_nothing_of_the_network(browser, out, theme, width)
             watched.check()
 
 
+@pytest.mark.flaky(reruns=1)  # waits for a browser
 def test_a_picture_opens_the_viewer_with_the_right_map(browser, out):
     with opened(browser, out / "sub-01.html", viewport={"width": 1280, "height": 900}) as watched:
         page = watched.page
@@ -169,6 +171,7 @@ def test_a_picture_opens_the_viewer_with_the_right_map(browser, out):
         watched.check()
 
 
+@pytest.mark.flaky(reruns=1)  # waits for a browser
 def test_the_value_at_the_crosshair_is_the_maps(browser, out):
     import nibabel as nib
 
@@ -185,6 +188,7 @@ def test_the_value_at_the_crosshair_is_the_maps(browser, out):
         watched.check()
 
 
+@pytest.mark.flaky(reruns=1)  # waits for a browser
 def test_threshold_and_uncertainty_change_what_is_shown(browser, unsure):
     with opened(
         browser, unsure / "sub-02.html", viewport={"width": 1280, "height": 900}
@@ -216,6 +220,7 @@ def test_threshold_and_uncertainty_change_what_is_shown(browser, unsure):
         watched.check()
 
 
+@pytest.mark.flaky(reruns=1)  # waits for a browser
 @pytest.mark.parametrize("width", [390, 1280])
 def test_the_cortex_stands_beside_the_slices(browser, on_surfaces, width):
     options = {"viewport": {"width": width, "height": 900}}
@@ -256,6 +261,7 @@ def test_the_cortex_stands_beside_the_slices(browser, on_surfaces, width):
         watched.check()
 
 
+@pytest.mark.flaky(reruns=1)  # waits for a browser
 def test_headings_sort_the_table_both_ways(browser, out):
     with opened(browser, out / "group.html") as watched:
         page = watched.page
@@ -276,6 +282,7 @@ def test_headings_sort_the_table_both_ways(browser, out):
         watched.check()
 
 
+@pytest.mark.flaky(reruns=1)  # waits for a browser
 def test_the_theme_is_switched_and_methods_are_copied(browser, out):
     with opened(browser, out / "sub-02.html", color_scheme="light") as watched:
         page = watched.page
@@ -286,6 +293,7 @@ def test_the_theme_is_switched_and_methods_are_copied(browser, out):
         watched.check()
 
 
+@pytest.mark.flaky(reruns=1)  # waits for a browser
 def test_a_viewer_without_its_files_says_what_is_missing(browser, out, tmp_path):
     shutil.copy(out / "sub-01.html", tmp_path)
     shutil.copytree(out / "sub-01/figures", tmp_path / "sub-01/figures")
@@ -295,6 +303,7 @@ def test_a_viewer_without_its_files_says_what_is_missing(browser, out, tmp_path)
         page.wait_for_selector("[data-part='wait']:has-text('figures/niivue')")
 
 
+@pytest.mark.flaky(reruns=1)  # waits for a browser
 @pytest.mark.parametrize("name", ["index.html", f"sub-{HOSTILE}.html", "group.html"])
 def test_markup_in_names_is_text(browser, hostile, name):
     with opened(browser, hostile / name, viewport={"width": 1280, "height": 900}) as watched:
@@ -311,6 +320,7 @@ def test_markup_in_names_is_text(browser, hostile, name):
         watched.check()
 
 
+@pytest.mark.flaky(reruns=1)  # waits for a browser
 def test_a_decision_made_on_a_page_changes_the_group(browser, out, tmp_path, capsys):
     import nibabel as nib
 

@@ -57,6 +57,7 @@ def mesh(side: str) -> bytes:
     ).to_bytes()
 
 
+@pytest.mark.flaky(reruns=1)  # waits for a browser
 @pytest.mark.parametrize("kind", ["func.gii", "dscalar.nii"])
 @pytest.mark.parametrize("side", SIDES)
 def test_all_maps_of_a_file_open_on_their_side(page, kind, side):

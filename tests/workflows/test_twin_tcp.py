@@ -1,4 +1,4 @@
-"""Parts of the benchmark on real people's behaviour, on simulated people."""
+"""Parts of the study on real people's behaviour, on simulated people."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ SMALL = find_architecture("lowrank", Recipe(units=10, codes=3, group_epochs=4, g
 
 @pytest.fixture(scope="module")
 def command():
-    """Load the benchmark that makes the figures of the docs."""
-    spec = importlib.util.spec_from_file_location("twin_tcp", ROOT / "benchmarks/twin_tcp.py")
+    """Load the study that makes the figures of the docs."""
+    spec = importlib.util.spec_from_file_location("twin_tcp", ROOT / "studies/twin_tcp.py")
     module = importlib.util.module_from_spec(spec)
     sys.modules["twin_tcp"] = module
     spec.loader.exec_module(module)

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from bids_dtg.bundles.kinds import MapsKind
 from bids_dtg.bundles.store import note_on_namesakes
 from bids_dtg.cohort.basis import BUNDLE, Basis, OwnModel, UsedModel
 from bids_dtg.cohort.result_folder import DEFAULT_NAME, ResultFolder
@@ -21,15 +20,16 @@ from bids_dtg.contrasts.analyses.cohort_plan import CohortPlan
 from bids_dtg.contrasts.analyses.measured import check_measured, write_measured
 from bids_dtg.contrasts.analyses.source import DatasetSource, Source
 from bids_dtg.contrasts.bundle.bundle import ModelBundle
+from bids_dtg.contrasts.bundle.kinds import MapsKind
 from bids_dtg.contrasts.contrast import Contrast
 from bids_dtg.contrasts.kind import FIT_FILES
+from bids_dtg.contrasts.panels.presentation import PRESENTATION
 from bids_dtg.contrasts.participant.model import Model
 from bids_dtg.files.array_store import ArrayStore
 from bids_dtg.files.atomic import remove_stale_temporaries
 from bids_dtg.files.locks import Locks
 from bids_dtg.inputs.splits_file import Families
 from bids_dtg.notices import counted, named, say, show
-from bids_dtg.report.workflows import CONTRASTS
 from bids_dtg.settings import Settings
 
 Result = Literal["model", "evaluation", "prediction"]
@@ -230,7 +230,7 @@ class Analysis:
         refuse_to_replace(arrays, locks.others(_CACHE_USERS))
         locks.take(f"{_CACHE_USERS}{self.folder.name}")
         remove_stale_temporaries(self._cache)
-        words = CONTRASTS.dataset_words(self.bundle.card)
+        words = PRESENTATION.dataset_words(self.bundle.card)
         self.results.describe(self.source.dataset, words)
         self.results.add(f"{_ARRAYS}/")
         cohort = gather_cohort(arrays, self.source.make, self.source.dataset.root)

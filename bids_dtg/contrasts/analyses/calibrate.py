@@ -7,7 +7,6 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from bids_dtg.bundles.writer import extend_bundle
 from bids_dtg.cohort.basis import BUNDLE
 from bids_dtg.contrasts.analyses.analysis import Analysis
 from bids_dtg.contrasts.analyses.cohort import Cohort
@@ -15,6 +14,7 @@ from bids_dtg.contrasts.analyses.cohort_plan import CohortPlan
 from bids_dtg.contrasts.analyses.fit import learn_range, mean_segments, sums_over
 from bids_dtg.contrasts.analyses.seen import record_people, unseen
 from bids_dtg.contrasts.analyses.splits import say_families
+from bids_dtg.contrasts.bundle.writer import extend_bundle
 from bids_dtg.contrasts.people import Person, predicted_maps
 from bids_dtg.errors import DatasetError
 from bids_dtg.imaging.atlas import Atlas, choose_atlases

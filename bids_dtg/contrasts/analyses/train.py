@@ -9,15 +9,6 @@ from typing import Any
 import numpy as np
 
 from bids_dtg.bundles.card import ModelCard, TrainingData
-from bids_dtg.bundles.kinds import (
-    AUTO_KIND,
-    BLEND,
-    BLEND_FROM,
-    KindChoice,
-    choose_kind,
-    find_kind,
-)
-from bids_dtg.bundles.writer import BundleArrays, as_kept, write_bundle
 from bids_dtg.cohort.basis import BUNDLE
 from bids_dtg.cohort.result_table import ResultTable
 from bids_dtg.contrasts.analyses.analysis import Analysis
@@ -60,7 +51,9 @@ from bids_dtg.contrasts.analyses.score_columns import (
 from bids_dtg.contrasts.analyses.seen import record_people
 from bids_dtg.contrasts.analyses.splits import draw_split, keep_split, plan_split, sets_of
 from bids_dtg.contrasts.bundle.bundle import ModelBundle
+from bids_dtg.contrasts.bundle.kinds import BLEND, BLEND_FROM, KindChoice, choose_kind, find_kind
 from bids_dtg.contrasts.bundle.part import MapsPart, Recentring
+from bids_dtg.contrasts.bundle.writer import BundleArrays, as_kept, write_bundle
 from bids_dtg.contrasts.contrast import Contrast
 from bids_dtg.contrasts.judging.model_scores import ModelScores, mean_over
 from bids_dtg.contrasts.judging.model_table import (
@@ -82,6 +75,7 @@ from bids_dtg.notices import counted, say
 from bids_dtg.report.pages.index import INDEX, MODEL_PAGE
 from bids_dtg.settings import Settings
 from bids_dtg.stats.splits import DRAWN, Split
+from bids_dtg.workflows import AUTO
 
 
 def run_training(settings: Settings) -> int:
@@ -100,7 +94,7 @@ def run_training(settings: Settings) -> int:
     analysis = Analysis.prepare(settings, kind=kind)
     plan = analysis.plan(None)
     choice = KindChoice(kind)
-    if asked == AUTO_KIND:
+    if asked == AUTO:
         choice = _choose(analysis, plan)
         say(choice.line)
         if choice.kind is not kind:
@@ -133,7 +127,7 @@ def _choose(analysis: Analysis, plan: CohortPlan) -> KindChoice:
     options = analysis.settings.modelling
     if options.add_sums:
         raise SettingsError(
-            f"--add-sums was given with --architecture {AUTO_KIND}",
+            f"--add-sums was given with --architecture {AUTO}",
             expected="the --architecture that the sums are of",
         )
     split = draw_split(analysis, plan.labels, needs_validation=False)

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bids_dtg.bundles.fields import JsonFields
-from bids_dtg.bundles.parts import read_tensors
+from bids_dtg.bundles.tensors import read_tensors
 from bids_dtg.contrasts.recentring import Correction
 from bids_dtg.errors import BundleError
 from bids_dtg.files.tensors import TensorFile, encode_arrays

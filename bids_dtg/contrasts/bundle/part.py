@@ -11,9 +11,9 @@ from typing import Any, ClassVar
 import numpy as np
 
 from bids_dtg.bundles.fields import JsonFields
-from bids_dtg.bundles.parts import CALIBRATION_FILE, OFFSET_FILE, TRAINING_RANGE_FILE
 from bids_dtg.bundles.people import PEOPLE_FILE
 from bids_dtg.connectome.form import FORMS, MARGINAL, Form
+from bids_dtg.contrasts.bundle.arrays import CALIBRATION_FILE, OFFSET_FILE, TRAINING_RANGE_FILE
 from bids_dtg.contrasts.bundle.deviation import DEVIATION_FILE
 from bids_dtg.contrasts.bundle.parcel_intervals import PARCEL_INTERVALS_FILE
 from bids_dtg.contrasts.contrast import Contrast, check_contrasts

@@ -9,19 +9,18 @@ from typing import ClassVar
 
 from bids_dtg.cohort.model_analysis import ModelAnalysis
 from bids_dtg.dynamics.bundle.bundle import SAME_TR, NetworkBundle, load_network_bundle
+from bids_dtg.dynamics.panels.presentation import PRESENTATION
 from bids_dtg.dynamics.participant.people import NetworkPeople, session_words
 from bids_dtg.errors import DatasetError
 from bids_dtg.files.derivatives import DatasetWords
 from bids_dtg.notices import counted, named, say
-from bids_dtg.report.pages.analysis import NETWORK_PAGE
-from bids_dtg.report.workflows import DYNAMICS
 from bids_dtg.settings import Settings
 
 
 class NetworkAnalysis(ModelAnalysis[NetworkPeople, NetworkBundle]):
     """One call of an analysis of network models."""
 
-    page_name: ClassVar[str] = NETWORK_PAGE
+    page_name: ClassVar[str] = PRESENTATION.analysis_page
 
     @classmethod
     def load(cls, name: str) -> NetworkBundle:
@@ -43,7 +42,7 @@ class NetworkAnalysis(ModelAnalysis[NetworkPeople, NetworkBundle]):
     @classmethod
     def words(cls) -> DatasetWords:
         """Return what the output says of itself."""
-        return DYNAMICS.dataset_words()
+        return PRESENTATION.dataset_words()
 
     @classmethod
     def folders(cls, settings: Settings) -> Mapping[str, Path | None]:

@@ -35,9 +35,14 @@ from bids_dtg.dynamics.analyses.latents import (
     retest_rows,
     role_table,
 )
-from bids_dtg.dynamics.analyses.unseen import UNSEEN, unseen_notices, unseen_rows, unseen_sections
+from bids_dtg.dynamics.analyses.unseen import (
+    UNSEEN,
+    few_people_notices,
+    unseen_rows,
+    unseen_sections,
+)
+from bids_dtg.dynamics.features import features_of
 from bids_dtg.dynamics.inference import Inferred, elbo_of, infer
-from bids_dtg.dynamics.judging.features import features_of
 from bids_dtg.dynamics.judging.predictive import check
 from bids_dtg.dynamics.model import GenerativeModel
 from bids_dtg.dynamics.networks import Networks
@@ -54,6 +59,7 @@ from bids_dtg.report.pages.analysis import (
 )
 from bids_dtg.report.pages.index import INDEX
 from bids_dtg.settings import Settings
+from bids_dtg.stats.verdict import RULE, WORSE
 
 Row = dict[str, Any]
 Values = NDArray[np.floating[Any]]
@@ -85,7 +91,6 @@ _ELBO = (
     Column("elbo_mean", "ELBO, mean over series", unit="nats"),
     Column("elbo_sd", "Its standard deviation over series", unit="nats"),
 )
-_FEW = 8  # people: fewer get no verdict
 _WORDS = ("words",)  # a column of tables that a page has no room for
 _FEWEST_RETESTED = 2  # people that an agreement needs
 
@@ -160,7 +165,11 @@ def run_evaluation(settings: Settings) -> int:
         analysis.describe()
         rows, simulated = _simulated(judged, settings)
         sections = (*simulated, *_parameters(judged, maps), *_held_out(judged))
-        _write_page(judged, sections, (*notices(judged), *_unbounded(rows), *_above(judged, rows)))
+        _write_page(
+            judged,
+            sections,
+            (*notices(judged), *_unbounded(rows), *_above(tuple(judged.sessions)[-1], rows)),
+        )
     return 0
 
 
@@ -179,7 +188,7 @@ def _judge_unseen(settings: Settings, judged: Judged) -> int:
         )
         words = "Scores of people to whom the model was not fitted: a row a model and figure"
         analysis.results.table("desc-unseen_scores", ResultTable(UNSEEN, rows, words))
-        flags = [*_notice(judged), *unseen_notices(len(judged.labels))]
+        flags = [*_notice(judged), *few_people_notices(len(judged.labels))]
         _write_page(judged, unseen_sections(rows), flags, whom="whom it was not fitted to")
     return 0
 
@@ -224,11 +233,11 @@ def _simulated(judged: Judged, settings: Settings) -> tuple[Sequence[Row], tuple
             judged.networks,
             judged.inferred,
             judged.sessions,
+            kept,
             simulations=min(simulations, ABLATION_SIMULATIONS),
             seed=seed,
-            report=say,
         ),
-        *baseline_rows(judged.networks, judged.sessions, seed=seed, report=say),
+        *baseline_rows(judged.networks, judged.sessions, kept, seed=seed),
     ]
     words = "Functional connectivity of simulations: a row a model"
     scores = ResultTable(score_columns(judged.sessions), rows, words)
@@ -247,7 +256,8 @@ def _simulated(judged: Judged, settings: Settings) -> tuple[Sequence[Row], tuple
                 "Pearson r between the upper triangles of a person's measured functional "
                 "connectivity and that of a simulated session as long, a mean over simulations, "
                 "then over people; 95 % intervals by drawing people again. Baselines are fitted on "
-                f"{next(iter(judged.sessions))} of each person.",
+                f"{next(iter(judged.sessions))} of each person. They are marked where they are "
+                f"better than the model: {RULE}.",
             ),
             tables=(_fit_table(scores, tuple(judged.sessions)),),
             matrices=(
@@ -280,23 +290,16 @@ def _unbounded(rows: Sequence[Row]) -> list[Flag]:
     return [Flag("warning", f"{text}: the model is unstable, as after a short training")]
 
 
-def _above(judged: Judged, rows: Sequence[Row]) -> list[Flag]:
-    """Say which baselines fit better than the model, in the last session; few people decide none.
-
-    A baseline does whose mean over people is above the model's interval.
-    """
-    if len(judged.labels) < _FEW:
-        return []
-    session = tuple(judged.sessions)[-1]
-    model = rows[0][f"fit_{session}"]
+def _above(session: str, rows: Sequence[Row]) -> list[Flag]:
+    """Say which baselines fit a session better than the model."""
     better = [
         f"{row['words']} ({_mean_fit(row, session):.2f})"
         for row in rows
-        if row["what"] == "baseline" and _mean_fit(row, session) > model.high
+        if row["what"] == "baseline" and row[f"verdict_{session}"] == WORSE
     ]
     if not better:
         return []
-    text = f"The model's simulations fit {session} ({model.mean:.2f}) less than: "
+    text = f"The model's simulations fit {session} ({_mean_fit(rows[0], session):.2f}) less than: "
     return [Flag("warning", text + "; ".join(better))]
 
 
@@ -308,13 +311,20 @@ def _mean_fit(row: Row, session: str) -> float:
 
 def _fit_table(scores: ResultTable, sessions: Sequence[str]) -> Table:
     rows = [{**row, "name": row["words"]} for row in scores.rows]
-    means = [f"fit_of_mean_{name}" for name in sessions]
+    fits = {f"verdict_{name}": f"fit_{name}" for name in sessions}
+    fits |= {f"verdict_of_mean_{name}": f"fit_of_mean_{name}" for name in sessions}
+    baselines = [row for row in rows if row["what"] == "baseline"]
     return ResultTable(scores.columns, rows).on_page(
         "Fit of functional connectivity",
-        ("name", *(f"fit_{name}" for name in sessions), *means, "strength"),
-        highlight=[str(row["words"]) for row in rows if row["what"] == "baseline"],
+        ("name", *fits.values(), "strength"),
+        highlight=[row["words"] for row in baselines],
         model=str(rows[0]["words"]),
-        not_compared=["strength"],
+        better=[
+            (row["words"], fit)
+            for row in baselines
+            for verdict, fit in fits.items()
+            if row.get(verdict) == WORSE
+        ],
     )
 
 
@@ -430,18 +440,14 @@ def _has_elbo(judged: Judged, networks: Networks) -> bool:
 
 
 def table_of(caption: str, table: ResultTable, without: Sequence[str] = ()) -> Table:
-    """Return a page's table of all columns but some, of which none is compared."""
+    """Return a page's table of all columns but some."""
     shown = [column.name for column in table.columns if column.name not in without]
-    return table.on_page(caption, shown, not_compared=shown[1:])
+    return table.on_page(caption, shown)
 
 
 def notices(judged: Judged) -> list[Flag]:
     """Return what a reader must know before all figures."""
-    flags = _notice(judged)
-    if len(judged.labels) < _FEW:
-        people = counted(len(judged.labels), "participant")
-        flags.append(Flag("warning", f"Nothing is decided by {people}: figures are theirs alone"))
-    return flags
+    return [*_notice(judged), *few_people_notices(len(judged.labels))]
 
 
 def _notice(judged: Judged) -> list[Flag]:

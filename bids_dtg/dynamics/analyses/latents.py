@@ -10,19 +10,20 @@ from numpy.typing import NDArray
 
 from bids_dtg.cohort.column import Column
 from bids_dtg.cohort.result_table import ResultTable
-from bids_dtg.dynamics.inference import Belief, Inferred
-from bids_dtg.dynamics.judging.features import (
+from bids_dtg.dynamics.features import (
     FEATURES,
     features_of,
     regress,
     regress_regions,
     unmirrored,
 )
-from bids_dtg.dynamics.networks import Networks, homotopic_pairs
+from bids_dtg.dynamics.inference import Belief, Inferred
+from bids_dtg.dynamics.networks import Networks
 from bids_dtg.dynamics.parameters import SIGNED_BY, Alignment, align, retest
 from bids_dtg.dynamics.recipe import Recipe
 from bids_dtg.dynamics.roles import FIGURES, Roles
 from bids_dtg.inputs.regions.positions import read_region_positions
+from bids_dtg.inputs.regions.sides import homotopic_pairs
 from bids_dtg.stats.spatial_nulls import moran_surrogates, within_hemispheres
 
 Row = dict[str, Any]

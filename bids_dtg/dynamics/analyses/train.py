@@ -13,7 +13,6 @@ from bids_dtg.cohort.basis import BUNDLE
 from bids_dtg.cohort.column import Column
 from bids_dtg.cohort.model_analysis import MODEL
 from bids_dtg.cohort.result_table import ResultTable
-from bids_dtg.contrasts.participant.model import resolve_device
 from bids_dtg.dynamics.analyses.analysis import NetworkAnalysis
 from bids_dtg.dynamics.analyses.latents import PARTICIPANT, alignment_of, kl_table
 from bids_dtg.dynamics.bundle.bundle import NetworkFacts, write_network_bundle
@@ -23,6 +22,7 @@ from bids_dtg.dynamics.networks import Networks
 from bids_dtg.dynamics.parameters import Alignment
 from bids_dtg.dynamics.participant.people import session_words
 from bids_dtg.dynamics.recipe import Recipe, find_recipe, with_fields
+from bids_dtg.engine.gpu import resolve_device
 from bids_dtg.errors import SettingsError
 from bids_dtg.notices import counted, say
 from bids_dtg.report.pages.analysis import (

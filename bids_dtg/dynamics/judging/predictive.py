@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bids_dtg.dynamics.judging.measures import (
+from bids_dtg.dynamics.measures import (
     FCD_FRAMES,
     MEASURES,
     connectivity,

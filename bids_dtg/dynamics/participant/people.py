@@ -14,7 +14,6 @@ from bids_dtg.dynamics.networks import (
     SIDED,
     STRUCTURAL,
     Networks,
-    homotopic_pairs,
     normalised,
     standardised,
 )
@@ -23,6 +22,7 @@ from bids_dtg.dynamics.participant.output_people import find_output_people
 from bids_dtg.dynamics.participant.source import NetworkSource, SessionRest
 from bids_dtg.errors import DatasetError, SettingsError
 from bids_dtg.files.names import plain_label
+from bids_dtg.inputs.regions.sides import homotopic_pairs
 from bids_dtg.inputs.splits_file import Families
 from bids_dtg.inputs.structural import weight_faults
 from bids_dtg.notices import counted, named

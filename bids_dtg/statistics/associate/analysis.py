@@ -10,7 +10,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bids_dtg.cohort.column import Column
-from bids_dtg.cohort.feature_kinds import FEATURES, FeatureKind
 from bids_dtg.cohort.features import (
     FeatureSource,
     FeatureTable,
@@ -41,6 +40,7 @@ from bids_dtg.statistics.associate.page import (
 )
 from bids_dtg.stats.cohort.association import Association, ColumnTests, corrected
 from bids_dtg.stats.cohort.exchangeability import Permutations, permutations
+from bids_dtg.workflows import FeatureKind
 
 _DEFAULT = ("regions",)
 _WRITES = ("desc-associations_summary", "desc-*_associations", "*_statmap")
@@ -135,10 +135,11 @@ def _sources(people: GroupPeople) -> tuple[FeatureSource, ...]:
             raise
         remedy = "call the participant level with --atlases, or give --feature-sets maps"
         raise err.as_kind(DatasetError, remedy=remedy) from err
-    if EDGES in {source.kind.name for source in found}:
+    edges = people.feature_kinds.get(EDGES)
+    if edges is None or edges in [source.kind for source in found]:
         return found
     try:
-        return (*found, FEATURES[EDGES].find(people))
+        return (*found, edges.find(edges, people))
     except DatasetError as err:
         say(f"not seen beside the edges of the connectome: {err}")
         return found

@@ -8,7 +8,6 @@ from itertools import combinations
 import numpy as np
 
 from bids_dtg.cohort.column import Column
-from bids_dtg.cohort.people import FEW_PEOPLE
 from bids_dtg.inputs.participants import Column as Known
 from bids_dtg.statistics.embed.layouts import (
     TOGETHER,
@@ -29,6 +28,7 @@ from bids_dtg.stats.cohort.typicality import (
     rank_correlation,
     unusual,
 )
+from bids_dtg.stats.verdict import FEWEST
 
 Row = dict[str, object]
 _AXES = 10  # components in tables
@@ -276,7 +276,7 @@ def likeness_rows(found: Sequence[Embedded]) -> Iterator[Row]:
         if whole is None or another is None:
             continue
         common = sorted(set(whole[0]) & set(another[0]))
-        if len(common) < FEW_PEOPLE:
+        if len(common) < FEWEST:
             continue
         clouds = [
             cloud.of(np.array([labels.index(label) for label in common]))

@@ -28,7 +28,7 @@ from bids_dtg.inputs.task.model_file import GlmModel, read_glm_model, require_co
 from bids_dtg.inputs.task.runs import TaskRun, find_task_runs
 from bids_dtg.inputs.task.trials import read_trials
 from bids_dtg.notices import counted, named, say, show
-from bids_dtg.report.workflows import CONTRASTS
+from bids_dtg.report.presentation import Presentation
 from bids_dtg.settings import Settings
 from bids_dtg.statistics.glm.estimate import RunFit, fit_run
 from bids_dtg.statistics.glm.files import (
@@ -51,6 +51,7 @@ from bids_dtg.statistics.glm.task_run import (
     strategy_options,
 )
 from bids_dtg.version import __version__
+from bids_dtg.workflows import find_workflow
 
 # Contrasts whose mean over people is drawn; each takes 7 MB of memory at 2 mm.
 MOST_DRAWN = 12
@@ -319,9 +320,10 @@ def _describe(call: GlmCall) -> None:
     output = call.results.output
     if (output.root / "dataset_description.json").exists():
         return
+    presentation: Presentation = find_workflow(call.settings.inputs.workflow).presentation()
     words = DatasetWords(
         name="Maps of task activity (bids_dtg)",
-        citation=CONTRASTS.citation.format(version=__version__),
+        citation=presentation.citation.format(version=__version__),
         readme="First-level maps of task runs, measured: see group/.\n",
     )
     for note in output.describe(

@@ -8,8 +8,6 @@ from dataclasses import dataclass
 import numpy as np
 
 from bids_dtg.cohort.column import Column
-from bids_dtg.cohort.feature_kinds import FEATURES
-from bids_dtg.cohort.people import FEW_PEOPLE
 from bids_dtg.cohort.result_folder import ResultFolder
 from bids_dtg.cohort.result_table import ResultTable
 from bids_dtg.notices import counted
@@ -29,6 +27,7 @@ from bids_dtg.statistics.group_maps.question import (
     Question,
 )
 from bids_dtg.stats.cohort.peaks import Peak
+from bids_dtg.stats.verdict import FEWEST, too_few
 
 _PEAKS_A_CONTRAST, _MOST_PEAKS = 3, 60  # on the page; the table has all
 _EVIDENCE = (
@@ -97,7 +96,7 @@ class Findings:
     @property
     def enough(self) -> bool:
         """Whether there are people enough in all tests for a verdict."""
-        return min(each.people for each in self.tested) >= FEW_PEOPLE
+        return min(each.people for each in self.tested) >= FEWEST
 
     @property
     def permuted(self) -> bool:
@@ -146,7 +145,7 @@ class Findings:
             "between_people_sd": each.spread.between_people,
             "mean_size": each.spread.of_mean,
         }
-        if each.people >= FEW_PEOPLE:
+        if each.people >= FEWEST:
             found |= {"voxels_fdr": each.discoveries, "clusters": len(each.peaks)}
             found |= {"voxels_tfce": each.tfce} if each.tfce is not None else {}
         if np.isfinite(each.smallest_p):
@@ -196,9 +195,11 @@ class Findings:
     def _answer_of(self, kind: str) -> str:
         own = self.of_kind(kind)
         people = counted(max(each.people for each in own), "participant")
-        what = f"{FEATURES[kind].words[0].upper()}{FEATURES[kind].words[1:]} of {people}"
+        words = self._words(kind)
+        what = f"{words[0].upper()}{words[1:]} of {people}"
         if not self.enough:
-            return f"{what}: no verdict, with fewer than {FEW_PEOPLE} participants."
+            few = too_few(min(each.people for each in self.tested))
+            return f"{what}: {few[:1].lower()}{few[1:]}."
         some = [each for each in own if each.significant.any()]
         by = f"({'FWE' if self.permuted else 'FDR'} 5 % over voxels)"
         if not some:
@@ -206,6 +207,9 @@ class Findings:
         return (
             f"{what}: {len(some)} of {counted(len(own), 'contrast')} with significant voxels {by}."
         )
+
+    def _words(self, kind: str) -> str:
+        return self.question.people.feature_kinds[kind].words
 
     def page(self) -> AnalysisPageFacts:
         """Return what the page shows."""
@@ -351,7 +355,7 @@ class Findings:
         yield PageSection("Predicted beside measured maps", tables=[summary, detail])
 
     def _kind_section(self, kind: str) -> PageSection:
-        own, words = self.of_kind(kind), FEATURES[kind].words
+        own, words = self.of_kind(kind), self._words(kind)
         return PageSection(
             f"{words[0].upper()}{words[1:]}",
             tables=[self._tests_table(own, words), self._peaks_table(own)],

@@ -12,7 +12,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bids_dtg.cohort.column import Column
-from bids_dtg.cohort.feature_kinds import FEATURES
 from bids_dtg.cohort.features import (
     FeatureSource,
     FeatureTable,
@@ -46,6 +45,7 @@ from bids_dtg.stats.prediction.phenotypes import SCORES, Outcome, Target, score_
 from bids_dtg.stats.prediction.question import Question
 from bids_dtg.stats.prediction.ridge import Features
 from bids_dtg.stats.prediction.weights import haufe_weights
+from bids_dtg.stats.verdict import RULE, corrected
 
 _FEWEST = 4  # families: with fewer there are no folds
 _WEIGHTS_FROM_P = 0.05
@@ -99,12 +99,12 @@ _DIFFERENCES = (
     _CONTRAST,
     Column("comparison", "What is compared"),
     Column("score", "By which score"),
-    Column("difference", "Mean difference over folds"),
-    Column("low", "Lower end of its 95 % interval (Nadeau and Bengio 2003)"),
+    Column("difference", "By how much the score is larger, mean over repeats"),
+    Column("low", "Lower end of its 95 % interval, by drawing participants again (BCa)"),
     Column("high", "Its upper end"),
-    Column("p", "Two-sided p of the corrected resampled t test"),
+    Column("p", "Two-sided p by sign flips of participants' shares in the difference (jackknife)"),
     _Q,
-    Column("verdict", "Of the features beside the edges, by q"),
+    Column("verdict", f"Of the features beside the edges: {RULE}; here p is q"),
 )
 
 
@@ -123,7 +123,7 @@ def run_phenotypes(settings: Settings) -> int:
     """
     people = gather_people(settings).complete(settings.statistics.covariates)
     names = phenotypes_asked(people)
-    sources = find_features(people, tuple(FEATURES))
+    sources = find_features(people, tuple(people.feature_kinds))
     people = _with_edges(people, sources)
     if settings.behaviour.dry_run:
         would = f"would predict {named(names)} of {counted(len(people), 'participant')}"
@@ -291,10 +291,7 @@ class _Study:
             published=_fit_scores(published, target),
             interval=score_interval(target, nested.mean(score), asked.families),
             points=question.points(nested),
-            **{
-                key: Difference(found.score, found.difference, found.p, found.p)
-                for key, found in beside.items()
-            },
+            **{key: Difference(score, found.p, found) for key, found in beside.items()},
         )
 
     def _write_weights(
@@ -511,11 +508,17 @@ def _corrected(found: Sequence[Prediction]) -> list[Prediction]:
     own = list(found)
     for words in dict.fromkeys(prediction.words for prediction in found):
         places = [n for n, prediction in enumerate(own) if prediction.words == words]
-        for key in ("nested", "published", *_COMPARISONS):
-            parts = {n: part for n in places if (part := getattr(own[n], key)) is not None}
-            corrected = corrected_p([part.p for part in parts.values()])
-            for (n, part), q in zip(parts.items(), corrected, strict=True):
+        for key in ("nested", "published"):
+            parts = {n: getattr(own[n], key) for n in places}
+            q_values = corrected_p([part.p for part in parts.values()])
+            for (n, part), q in zip(parts.items(), q_values, strict=True):
                 own[n] = dataclasses.replace(own[n], **{key: dataclasses.replace(part, q=q)})
+        for key in _COMPARISONS:
+            parts = {n: part for n in places if (part := getattr(own[n], key)) is not None}
+            verdicts = corrected([part.verdict for part in parts.values()])
+            for (n, part), verdict in zip(parts.items(), verdicts, strict=True):
+                part = dataclasses.replace(part, verdict=verdict)
+                own[n] = dataclasses.replace(own[n], **{key: part})
     return own
 
 
@@ -558,10 +561,10 @@ def _difference_rows(results: PhenotypeResults) -> Iterator[dict[str, object]]:
                     "contrast": found.contrast or None,
                     "comparison": words,
                     "score": part.score,
-                    "difference": part.interval.mean,
-                    "low": part.interval.low,
-                    "high": part.interval.high,
+                    "difference": part.verdict.difference.mean,
+                    "low": part.verdict.difference.low,
+                    "high": part.verdict.difference.high,
                     "p": part.p,
-                    "q": part.q,
-                    "verdict": part.verdict,
+                    "q": part.verdict.p,
+                    "verdict": part.verdict.word,
                 }

@@ -11,17 +11,16 @@ from bids_dtg.cohort.output_tables import UNKNOWN_CLEANING
 from bids_dtg.errors import DatasetError
 from bids_dtg.files.derivatives import DatasetWords
 from bids_dtg.notices import counted, named, say
-from bids_dtg.report.pages.analysis import TWIN_PAGE
-from bids_dtg.report.workflows import TWIN
 from bids_dtg.settings import Settings
 from bids_dtg.twin.bundle.bundle import TwinBundle, load_twin_bundle
+from bids_dtg.twin.panels.presentation import PRESENTATION
 from bids_dtg.twin.participant.people import TwinPeople
 
 
 class TwinAnalysis(ModelAnalysis[TwinPeople, TwinBundle]):
     """One call of an analysis of digital twins."""
 
-    page_name: ClassVar[str] = TWIN_PAGE
+    page_name: ClassVar[str] = PRESENTATION.analysis_page
 
     @classmethod
     def load(cls, name: str) -> TwinBundle:
@@ -40,7 +39,7 @@ class TwinAnalysis(ModelAnalysis[TwinPeople, TwinBundle]):
     @classmethod
     def words(cls) -> DatasetWords:
         """Return what the output says of itself."""
-        return TWIN.dataset_words()
+        return PRESENTATION.dataset_words()
 
     @classmethod
     def folders(cls, settings: Settings) -> Mapping[str, Path | None]:

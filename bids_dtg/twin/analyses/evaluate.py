@@ -23,12 +23,12 @@ from bids_dtg.report.pages.analysis import (
 from bids_dtg.report.pages.index import INDEX
 from bids_dtg.settings import Settings
 from bids_dtg.stats.paired import Interval
+from bids_dtg.stats.verdict import RULE, WORSE, Verdict
 from bids_dtg.twin.analyses.analysis import TwinAnalysis
 from bids_dtg.twin.curves import MeanTrial, Values, per_second
 from bids_dtg.twin.judging.cohort import Cohort
 from bids_dtg.twin.judging.curves import PEOPLE
 from bids_dtg.twin.judging.evaluation import (
-    FEWEST_PEOPLE,
     FIGURES,
     GROUP,
     TWIN,
@@ -53,6 +53,8 @@ _CAN_WRITE = (
     *("desc-twins_matched", "desc-bold_scores"),
 )
 _WILSON = "95 % interval (Wilson)"
+_OF_DIFFERENCE = "95 % interval (Student's t; of r over people by drawing people again, BCa)"
+_P = "Two-sided p of {} by sign flips over people; of r over people, of their shares (jackknife)"
 _TASK = (Column("task", "Task of the figure"), Column("condition", "Condition of the trials"))
 _SCORES = (
     Column(
@@ -75,9 +77,10 @@ _SCORES = (
     Column(
         "advantage",
         "Advantage of the twin over this prediction; above 0 the twin is better",
-        interval=BY_PEOPLE,
+        interval=_OF_DIFFERENCE,
     ),
-    Column("verdict", "Verdict on the twin against this prediction", "the twin is"),
+    Column("advantage_p", _P.format("the advantage")),
+    Column("verdict", f"Verdict on the twin against this prediction: {RULE}", "the twin is"),
 )
 _QUANTILES = (
     *_TASK,
@@ -100,7 +103,6 @@ _MATCHED = (
     Column("matched", "Mean loss of people's own twins"),
     Column("mismatched", "Mean loss of other people's twins"),
     Column("p", "p of a mean loss of own twins as low by 2,000 random assignments to people"),
-    Column("p_verdict", "Verdict on p"),
     Column(
         "better_than_average",
         "Share of people whose own twin is better than the mean of others",
@@ -109,11 +111,19 @@ _MATCHED = (
     Column("identified", "Share of people whose own twin is the best of all", interval=_WILSON),
     Column("mean_rank", "Mean rank of people's own twin among all, 1 the best"),
     Column(
+        "below_others",
+        "Mean loss of other people's twins on a person less that of the own, mean over people",
+        interval=_OF_DIFFERENCE,
+    ),
+    Column("below_others_p", _P.format("below_others")),
+    Column("below_others_verdict", f"Verdict on own twins, by below_others: {RULE}"),
+    Column(
         "below_group",
         "Loss of the network of the group less that of own twins",
-        interval=BY_PEOPLE,
+        interval=_OF_DIFFERENCE,
     ),
-    Column("below_group_verdict", "Verdict on below_group"),
+    Column("below_group_p", _P.format("below_group")),
+    Column("below_group_verdict", f"Verdict on own twins, by below_group: {RULE}"),
 )
 _BOLD = (
     Column("model", "twin, or a simple prediction"),
@@ -271,9 +281,17 @@ def score_row(score: Score) -> Row:
         "value": score.value,
         "error": score.error,
         "people": score.people,
-        "advantage": score.advantage,
-        "verdict": score.verdict or "n/a",
+        **_verdict("advantage", score.verdict),
+        "verdict": _word(score.verdict),
     }
+
+
+def _verdict(name: str, found: Verdict | None) -> Row:
+    return {**(found or Verdict.unknown(0)).columns(name)}
+
+
+def _word(found: Verdict | None) -> str:
+    return found.word if found else "n/a"
 
 
 def quantile_rows(found: Evaluation) -> list[Row]:
@@ -322,12 +340,13 @@ def matching_rows(found: Evaluation) -> list[Row]:
             "matched": matching.matched,
             "mismatched": matching.mismatched,
             "p": matching.p,
-            "p_verdict": of.p_verdict,
             "better_than_average": matching.better_than_average,
             "identified": matching.identified,
             "mean_rank": matching.mean_rank,
-            "below_group": of.below_group,
-            "below_group_verdict": of.group_verdict or "n/a",
+            **_verdict("below_others", of.own),
+            "below_others_verdict": _word(of.own),
+            **_verdict("below_group", of.group),
+            "below_group_verdict": _word(of.group),
         }
     ]
 
@@ -399,9 +418,13 @@ def _over_people(found: Evaluation, figure: str, task: str) -> Table:
         headings={"value": "r, 95 % interval over people"},
         highlight=[_words(score.name) for score in scores if score.name != TWIN],
         model=_words(TWIN),
-        lower_is_better=["error"],
-        not_compared=["people", "verdict"],
+        better=[(_words(score.name), "value") for score in scores if _is_worse(score)],
     )
+
+
+def _is_worse(score: Score) -> bool:
+    """Return whether the twin is worse than this."""
+    return score.verdict is not None and score.verdict.word == WORSE
 
 
 def _words(name: str) -> str:
@@ -445,14 +468,14 @@ def _trial_table(found: Evaluation, task: str) -> Table:
     keys = list(dict.fromkeys((s.figure, s.condition) for s in scores))
     names = list(dict.fromkeys(score.name for score in scores))
     cells = {(s.figure, s.condition, s.name): _shown(s.value) for s in scores}
-    headings = [" ".join(part for part in key if part) for key in keys]
+    headings = {key: " ".join(part for part in key if part) for key in keys}
     return Table(
         f"Mean over people, 95 % interval: {task}",
-        ("prediction", *headings),
+        ("prediction", *headings.values()),
         [(_words(n), *(cells.get((*key, n)) for key in keys)) for n in names],
         highlight=[_words(name) for name in names if name != TWIN],
         model=_words(TWIN),
-        lower_is_better=[h for h in headings if not h.startswith("choice")],
+        better=[(_words(s.name), headings[s.figure, s.condition]) for s in scores if _is_worse(s)],
     )
 
 
@@ -513,17 +536,21 @@ def _where(found: Evaluation, mean: MeanTrial) -> str:
     return f"{task}, {found.conditions[task][mean.condition]} ({counted(mean.trials, 'trial')})"
 
 
+def _difference(found: Verdict | None) -> tuple[float, float, float] | None:
+    return _shown(found.difference) if found else None
+
+
 def _match_sections(found: Evaluation) -> Iterator[PageSection]:
-    rows = matching_rows(found)
-    if not rows:
+    comparison, group = found.comparison, GROUP.replace("_", " ")
+    if comparison is None:
         return
-    row = rows[0]
+    (row,) = matching_rows(found)
     yield PageSection(
         title="Own connectome or somebody else's",
         text=(
             "Each twin is scored on each person's responses: by the cross-entropy of its button "
             "traces. A twin of one's own connectome should have the lowest loss, and a lower one "
-            f"than the network of the group. Fewer than {FEWEST_PEOPLE} people get no verdict.",
+            f"than the network of the group. Verdicts: {RULE}.",
         ),
         tables=(
             Table(
@@ -534,15 +561,15 @@ def _match_sections(found: Evaluation) -> Iterator[PageSection]:
                     ("own twin, mean loss", row["matched"]),
                     ("other people's twins, mean loss", row["mismatched"]),
                     ("p, of 2,000 permutations", row["p"]),
+                    ("other people's twins less own", _difference(comparison.own)),
+                    ("own, beside other people's", comparison.own.word),
                     (
                         "share better than the average of others",
                         interval_of(row["better_than_average"]),
                     ),
                     ("share identified", interval_of(row["identified"])),
-                    (
-                        f"loss of the {GROUP.replace('_', ' ')} less own",
-                        interval_of(row["below_group"]),
-                    ),
+                    (f"loss of the {group} less own", _difference(comparison.group)),
+                    (f"own, beside the {group}", _word(comparison.group)),
                 ],
             ),
         ),

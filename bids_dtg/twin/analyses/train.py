@@ -9,12 +9,11 @@ from typing import Any
 
 import numpy as np
 
-from bids_dtg.bundles.kinds import AUTO_KIND
 from bids_dtg.cohort.basis import BUNDLE
 from bids_dtg.cohort.column import Column
 from bids_dtg.cohort.model_analysis import MODEL
 from bids_dtg.cohort.result_table import ResultTable
-from bids_dtg.contrasts.participant.model import resolve_device
+from bids_dtg.engine.gpu import resolve_device
 from bids_dtg.errors import SettingsError
 from bids_dtg.notices import counted, say
 from bids_dtg.report.flags import Flag
@@ -33,6 +32,7 @@ from bids_dtg.twin.fitting import Fitted, fit
 from bids_dtg.twin.panels.words import NO_EVIDENCE
 from bids_dtg.twin.participant.people import TwinPeople
 from bids_dtg.twin.recipe import DEFAULT_ARCHITECTURE, Recipe, find_architecture, find_recipe
+from bids_dtg.workflows import AUTO
 
 _FEWEST = 2  # people: one is left out to choose the best epoch by
 _CAUTION = f"What a twin answers was not measured. {NO_EVIDENCE}"
@@ -152,7 +152,7 @@ def chosen_architecture(settings: Settings) -> str:
         There is none.
     """
     name = settings.modelling.architecture
-    return find_architecture(DEFAULT_ARCHITECTURE if name == AUTO_KIND else name).name
+    return find_architecture(DEFAULT_ARCHITECTURE if name == AUTO else name).name
 
 
 def chosen_recipe(settings: Settings) -> Recipe:

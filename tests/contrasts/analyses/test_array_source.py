@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -23,13 +24,11 @@ SHARED = Path(os.environ.get("DTG_SHARED", "../shared"))
 
 
 @pytest.fixture(scope="module")
-def trained(tmp_path_factory):
-    """A folder with people, and with a model that 6 of them trained and 2 tuned."""
-    folder = tmp_path_factory.mktemp("arrays")
-    np.savez_compressed(folder / "all.npz", **arrays())
-    np.savez_compressed(folder / "others.npz", **arrays(seed=1))
-    words = ("--architecture", "local-ridge", "--rois", 4, "--held-out", "0.17", "0.34")
-    assert call(folder, "train", *words) == 0
+def trained(trained_maps, tmp_path_factory):
+    """A folder with people, a model that 6 of them trained and 2 tuned, and other people."""
+    folder = tmp_path_factory.mktemp("maps") / "arrays"
+    shutil.copytree(trained_maps.inputs, folder)
+    trained_maps.copy_out(folder / "out")
     return folder
 
 

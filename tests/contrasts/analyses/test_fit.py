@@ -10,10 +10,10 @@ import pytest
 from tiny_cohort import CONTRASTS, LABELS, TinyCohort
 from tiny_job import add_rest, read_table
 
-from bids_dtg.bundles.kinds import find_kind
 from bids_dtg.bundles.overview import bundle_lines
 from bids_dtg.connectome.form import Form
 from bids_dtg.contrasts.bundle.bundle import load_bundle
+from bids_dtg.contrasts.bundle.kinds import find_kind
 from bids_dtg.contrasts.kind import LINEAR_SUMS
 from bids_dtg.files.array_store import ArrayStore
 from bids_dtg.files.sidecars import read_inherited

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -13,13 +14,11 @@ from bids_dtg.contrasts.bundle.bundle import load_bundle
 
 
 @pytest.fixture(scope="module")
-def trained(tmp_path_factory):
+def trained(trained_maps, tmp_path_factory):
     """A folder with people, a model that 6 of them trained and 2 tuned, and other people."""
-    folder = tmp_path_factory.mktemp("arrays")
-    write(folder / "all.npz", **arrays())
-    write(folder / "others.npz", **arrays(seed=1))
-    words = ("--architecture", "local-ridge", "--rois", 4, "--held-out", "0.17", "0.34")
-    assert call(folder, "train", *words) == 0
+    folder = tmp_path_factory.mktemp("maps") / "arrays"
+    shutil.copytree(trained_maps.inputs, folder)
+    trained_maps.copy_out(folder / "out")
     return folder
 
 

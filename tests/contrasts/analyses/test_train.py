@@ -313,7 +313,7 @@ def test_few_people_are_praised_on_no_page(cohort, ridge, tmp_path):
     pages = [cohort.out / f"group/{name}/report.html" for name in ("model-own", "evaluation-few")]
     for page in pages:
         text = page.read_text()
-        assert "people are too few, 8 are needed" in text
+        assert "(8 are needed)" in text
         assert " better than " not in text.split("<table")[0]
     assert cohort.analyse("evaluate", *words, split, "--model-name", "same") == 0
     training, evaluation = (
@@ -634,8 +634,8 @@ def test_auto_is_the_default_and_says_what_it_chose_and_why(tmp_path, capsys, mo
     assert bundle.card.record["architecture"] == {"asked": "auto", "why": why}
     assert why in (cohort.out / "group/model-own/report.html").read_text()
     monkeypatch.setattr("bids_dtg.contrasts.analyses.train.BLEND_FROM", 7)
-    monkeypatch.setattr("bids_dtg.bundles.kinds.BLEND_FROM", 7)
-    monkeypatch.setattr("bids_dtg.bundles.kinds._VALIDATION_FROM", 2)
+    monkeypatch.setattr("bids_dtg.contrasts.bundle.kinds.BLEND_FROM", 7)
+    monkeypatch.setattr("bids_dtg.contrasts.bundle.kinds._VALIDATION_FROM", 2)
     gpus = ("--gpus", 64, "--batch-size", 64, *SHARES, "--model-name", "many", "--dry-run")
     assert cohort.analyse("train", *gpus) == 0
     assert "auto → linear: 7 participants to train and validate on are enough for a blend, but" in (

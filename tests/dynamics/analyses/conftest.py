@@ -6,7 +6,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from tiny_networks import TRAIN, arguments, write_networks
+from tiny_networks import arguments
+from trained import Trained
 
 from bids_dtg.cli.run import main
 
@@ -14,14 +15,15 @@ Call = Callable[..., int]
 
 
 @pytest.fixture(scope="package")
-def arrays(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return the folder of the people's files."""
-    return write_networks(tmp_path_factory.mktemp("arrays"))
+def arrays(trained_network: Trained) -> Path:
+    """Return the folder of the people's files; nobody changes it."""
+    return trained_network.inputs
 
 
 @pytest.fixture(scope="package")
-def out(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("out") / "networks"
+def out(trained_network: Trained, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return an output folder with the model in it, which the tests of this folder write into."""
+    return trained_network.copy_out(tmp_path_factory.mktemp("out") / "networks")
 
 
 @pytest.fixture(scope="package")
@@ -35,6 +37,5 @@ def call(arrays: Path, out: Path) -> Call:
 
 
 @pytest.fixture(scope="package")
-def bundle(call: Call, out: Path) -> Path:
-    assert call("train", *TRAIN) == 0
+def bundle(out: Path) -> Path:
     return out / "group" / "model-own" / "bundle"

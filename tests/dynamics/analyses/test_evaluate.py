@@ -33,6 +33,8 @@ def test_a_model_is_judged_beside_simple_ones(bundle: Path, call: Call, out: Pat
     assert {row["people"] for row in retest} == {"3"}
     features = read_rows(folder / "desc-features_regressions.tsv")
     assert {row["pairs"] for row in features} == {"32"}
+    assert {row["regions"] for row in features} == {"8"}
+    assert all(0 < float(row["p_regions"]) <= 1 for row in features)
     for table in folder.glob("*.tsv"):
         meanings = json.loads(table.with_suffix(".json").read_text())
         assert list(meanings) == ["Description", *read_rows(table)[0]], table.name
@@ -40,7 +42,7 @@ def test_a_model_is_judged_beside_simple_ones(bundle: Path, call: Call, out: Pat
     assert set(roles) == {"low_power", "external", "network"}
     assert -1 <= float(roles["low_power"]["rho1"]) <= 1
     page = (folder / "network_report.html").read_text()
-    assert "Nothing is decided by 4 participants" in page
+    assert "No verdict with 4 participants (8 are needed)" in page
 
 
 def test_maps_by_region_are_compared_with_parameters(
@@ -53,20 +55,6 @@ def test_maps_by_region_are_compared_with_parameters(
     assert call("evaluate", "--model", str(bundle), *more) == 0
     rows = read_rows(out / "group" / "evaluation-maps" / "desc-features_regressions.tsv")
     assert "myelin" in {row["feature"] for row in rows}
-
-
-def test_regions_whose_places_are_known_have_a_p(tmp_path: Path) -> None:
-    regions = [
-        f"{side}_{name}" for side in ("lh", "rh") for name in ("insula", "cuneus", "lingual")
-    ]
-    arrays = write_networks(tmp_path / "arrays", regions=regions)
-    assert main(arguments(arrays, tmp_path / "out", "train", *TRAIN)) == 0
-    model = ("--model", str(tmp_path / "out" / "group" / "model-own" / "bundle"))
-    assert main(arguments(arrays, tmp_path / "out", "evaluate", *model, "--simulations", "2")) == 0
-    folder = tmp_path / "out" / "group" / "evaluation-own"
-    for row in read_rows(folder / "desc-features_regressions.tsv"):
-        assert row["regions"] == "6"
-        assert 0 < float(row["p_regions"]) <= 1
 
 
 def test_a_session_of_one_person_and_another_length_is_compared_by_simulations_alone(

@@ -7,19 +7,19 @@ import pytest
 from network_people import chance_networks, real_networks
 
 from bids_dtg.dynamics.judging.baselines import BASELINES, fit_baseline, var_1
-from bids_dtg.dynamics.judging.measures import (
+from bids_dtg.dynamics.judging.predictive import (
+    CHECKED,
+    FCD_STRIDE,
+    Check,
+    check,
+)
+from bids_dtg.dynamics.measures import (
     FCD_FRAMES,
     connectivity,
     fc_fit,
     fcd_shares,
     ks_distance,
     zero_crossings,
-)
-from bids_dtg.dynamics.judging.predictive import (
-    CHECKED,
-    FCD_STRIDE,
-    Check,
-    check,
 )
 
 PROCESS = var_1(chance_networks().series[0])

@@ -148,7 +148,7 @@ def test_few_people_get_no_verdict(cohort, tmp_path, capsys):
     said = capsys.readouterr().err
     assert "contrasts form" not in said
     page = (out / "group/embed-few/statistics_report.html").read_text()
-    assert "4 participants: too few for any verdict" in page
+    assert "No verdict with 4 participants (8 are needed)" in page
     assert "contrasts form" not in page
 
 
@@ -176,6 +176,7 @@ def test_a_dry_run_writes_nothing(cohort, capsys):
     assert not (cohort.out / "group/embed-dry").exists()
 
 
+@pytest.mark.flaky(reruns=1)  # waits for a browser
 @pytest.mark.slow
 def test_the_page_opens_and_leads_to_reports(cohort):
     for label in LABELS[:2]:

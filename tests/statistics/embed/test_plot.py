@@ -103,6 +103,7 @@ def browser():
         yield started
 
 
+@pytest.mark.flaky(reruns=1)  # waits for a browser
 @pytest.mark.slow
 def test_points_are_coloured_told_and_reached_by_keys(tmp_path, browser):
     path = page_of(tmp_path, example())
@@ -133,6 +134,7 @@ def test_points_are_coloured_told_and_reached_by_keys(tmp_path, browser):
         page.wait_for_url("**/sub-11.html", wait_until="commit")
 
 
+@pytest.mark.flaky(reruns=1)  # waits for a browser
 @pytest.mark.slow
 def test_a_pointer_reads_a_point_and_a_finger_does_not_leave_the_page(tmp_path, browser):
     path = page_of(tmp_path, example())
@@ -151,6 +153,7 @@ def test_a_pointer_reads_a_point_and_a_finger_does_not_leave_the_page(tmp_path, 
         watched.check()
 
 
+@pytest.mark.flaky(reruns=1)  # waits for a browser
 @pytest.mark.slow
 def test_a_name_that_is_markup_is_read_and_not_run(tmp_path, browser):
     plot = example()

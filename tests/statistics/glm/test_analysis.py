@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from fmriprep_dataset import add_run
 from task_dataset import MOTOR, add_task_run, make_task_dataset
+from task_run import TaskPlan, true_effects
 
 from bids_dtg.cli.run import main
 from bids_dtg.contrasts.phantom.model import Phantom
-from bids_dtg.contrasts.phantom.task_run import TaskPlan, true_effects
 from bids_dtg.files.text import read_rows
 from bids_dtg.inputs.statmap_files import find_statmap_files
 from bids_dtg.inputs.statmaps import choose_sessions, choose_statistic, group_maps

@@ -6,7 +6,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from tiny_twins import TRAIN, arguments, write_twins
+from tiny_twins import arguments
+from trained import Trained
 
 from bids_dtg.cli.run import main
 
@@ -14,14 +15,15 @@ Call = Callable[..., int]
 
 
 @pytest.fixture(scope="package")
-def people(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def people(trained_twin: Trained) -> Path:
     """Return the folder of the people's files; nobody changes it."""
-    return write_twins(tmp_path_factory.mktemp("people"))
+    return trained_twin.inputs
 
 
 @pytest.fixture(scope="package")
-def out(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("out") / "twins"
+def out(trained_twin: Trained, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return an output folder with the model in it, which the tests of this folder write into."""
+    return trained_twin.copy_out(tmp_path_factory.mktemp("out") / "twins")
 
 
 @pytest.fixture(scope="package")
@@ -35,6 +37,5 @@ def call(people: Path, out: Path) -> Call:
 
 
 @pytest.fixture(scope="package")
-def bundle(call: Call, out: Path) -> Path:
-    assert call("train", *TRAIN) == 0
+def bundle(out: Path) -> Path:
     return out / "group" / "model-own" / "bundle"

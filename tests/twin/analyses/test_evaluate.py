@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from tiny_twins import LABELS, TRAIN, arguments, write_twins
+from tiny_twins import LABELS, SEEN, arguments
 
 from bids_dtg.cli.run import main
 from bids_dtg.files.text import read_rows
@@ -18,17 +18,13 @@ Call = Callable[..., int]
 def test_a_model_that_has_seen_everybody_is_not_judged(
     bundle: Path, call: Call, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert call("evaluate", "--model", str(bundle)) == 2
+    assert call("evaluate", "--model", str(bundle), "--participant-label", *SEEN) == 2
     assert "was fitted to everybody here" in capsys.readouterr().err
 
 
 def test_unseen_people_are_judged_and_others_left_out(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    bundle: Path, people: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    people, out = write_twins(tmp_path / "people"), tmp_path / "out"
-    some = ["--participant-label", *LABELS[:3]]
-    assert main(arguments(people, out, "train", *TRAIN, *some)) == 0
-    bundle = out / "group" / "model-own" / "bundle"
     judged = tmp_path / "judged"
     assert main(arguments(people, judged, "evaluate", "--model", str(bundle))) == 0
     assert "left out: 3 participants whom" in capsys.readouterr().err
@@ -51,18 +47,17 @@ def test_unseen_people_are_judged_and_others_left_out(
                 *rows[0],
             ]
     page = next(judged.rglob("twin_report.html")).read_text()
-    assert "people are too few for any verdict" in page
+    assert "(8 are needed)" in page
     assert "Loss of each twin" in page
     assert "Mean traces: stroop, incongruent" in page
     assert "not evidence of an effect in a person" in page
 
 
 def test_a_call_with_fewer_people_leaves_no_table_of_the_earlier_one(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    bundle: Path, people: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    people, out = write_twins(tmp_path / "people"), tmp_path / "out"
-    assert main(arguments(people, out, "train", *TRAIN, "--participant-label", *LABELS[:3])) == 0
-    bundle, folder = out / "group" / "model-own" / "bundle", out / "group" / "evaluation-own"
+    out = tmp_path / "out"
+    folder = out / "group" / "evaluation-own"
     judge = arguments(people, out, "evaluate", "--model", str(bundle))
     assert main([*judge, "--participant-label", *LABELS[3:6]]) == 0
     matched = folder / "desc-twins_matched.tsv"

@@ -27,7 +27,7 @@ def test_a_gradient_is_what_a_small_move_changes():
     fitted, connectomes, segments, _ = fitted_quickly()
     found = smooth_gradients(fitted.twin.weights, connectomes, segments, copies=1, noise=0.0)
     for row, target in enumerate(found.targets):
-        delta = 0.002 * found.edges[row] / np.linalg.norm(found.edges[row])
+        delta = 0.0002 * found.edges[row] / np.linalg.norm(found.edges[row])
         ahead, back = (
             performed_outcomes(fitted, connectomes + sign * delta, segments).of(target).mean()
             for sign in (1, -1)

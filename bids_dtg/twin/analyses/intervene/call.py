@@ -23,10 +23,9 @@ from bids_dtg.twin.analyses.intervene.weights import (
     weight_table,
 )
 from bids_dtg.twin.interventions.attribution import PERMUTATIONS
-from bids_dtg.twin.judging.evaluation import FEWEST_PEOPLE
 
 _FEWEST = 2  # people: doses are counted by how much they differ
-_FEWEST_UNSEEN = FEWEST_PEOPLE  # of fewer, directions are hardly more than single people
+_FEWEST_UNSEEN = 10  # of fewer, directions are hardly more than single people
 DIRECTIONS = "desc-directions_edges.npz"
 _CAN_WRITE = (
     *("checkpoints/", "desc-*_response", "desc-*_attribution"),

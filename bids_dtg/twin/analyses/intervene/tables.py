@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from bids_dtg.cohort.column import BY_PEOPLE, Column, interval_of
 from bids_dtg.cohort.result_table import ResultTable
-from bids_dtg.stats.paired import Interval, bootstrap_interval
+from bids_dtg.stats.paired import bootstrap_interval
 from bids_dtg.twin.analyses.intervene.study import (
     CONTROL_DOSES,
     TABLE_DOSE,
@@ -23,7 +23,6 @@ from bids_dtg.twin.interventions.attribution import region_means
 from bids_dtg.twin.interventions.moves import Move
 from bids_dtg.twin.interventions.significance import Chance
 from bids_dtg.twin.judging.cohort import RT
-from bids_dtg.twin.judging.evaluation import FEWEST_PEOPLE
 
 Row = dict[str, Any]
 Array = NDArray[np.float64]
@@ -70,7 +69,6 @@ _DOSES = (
         "whom the model was not fitted; n/a with fewer than 10 of them",
         interval="95 % interval",
     ),
-    Column("verdict", "Verdict on the change"),
     *_SIZES,
     Column(
         "controls_as_large",
@@ -144,7 +142,6 @@ _STABILITY = (
 )
 STRONGEST = 200  # edges of each figure in the table
 CORRECT, UNANSWERED = "correct", "unanswered"  # figures of tasks, as shares of trials
-TOO_FEW = "too few people"
 
 
 def intervention_tables(found: Study, regions: Sequence[str]) -> dict[str, ResultTable]:
@@ -250,33 +247,10 @@ def dose_rows(found: Study) -> Iterator[Row]:
                     "change": change,
                     "people": people,
                     "calibrated_change": _calibrated(found, figure, change.mean),
-                    "verdict": verdict(change, people),
                     "move_rms": rms(direction.delta(move.dose)),
                     "between_people_rms": found.between_people,
                     **_beside_controls(found, move, figure, change.mean),
                 }
-
-
-def verdict(change: Interval, people: int) -> str:
-    """Return what the interval of a change says.
-
-    Parameters
-    ----------
-    change
-        Mean over people and its interval.
-    people
-        How many.
-
-    Examples
-    --------
-    >>> verdict(Interval(-0.1, -0.2, -0.05), 12), verdict(Interval(-0.1, -0.2, -0.05), 6)
-    ('lower', 'too few people')
-    """
-    if people < FEWEST_PEOPLE:
-        return TOO_FEW
-    if change.high < 0:
-        return "lower"
-    return "higher" if change.low > 0 else "not told apart"
 
 
 def _calibrated(found: Study, figure: str, change: float) -> Ends | None:

@@ -1,0 +1,220 @@
+"""A loopback HTTP host of model files that can be told to misbehave, and files of our own."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import re
+import ssl
+import threading
+import time
+from collections import defaultdict
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field, replace
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import nibabel as nib
+import numpy as np
+import pytest
+from tiny_bundle import TINY_AFFINE, TINY_SHAPE, tiny_masks, tiny_network
+
+from bids_dtg.contrasts.bundle.registry import PUBLISHED, PublishedMaps
+from bids_dtg.files.digest import Digest
+from bids_dtg.files.download import PinnedFile
+
+
+@dataclass
+class Fault:
+    """What one answer does instead of serving the file."""
+
+    status: int = 200  # another one is the whole answer
+    location: str = ""  # where a redirect leads
+    cut: int | None = None  # close the connection after so many bytes of the body
+    stall: float = 0.0  # seconds of silence in the middle of the body
+    wait: float = 0.0  # seconds before the answer
+    drip: float = 0.0  # seconds between the bytes of the body
+    slow_header: float = 0.0  # seconds between the lines of an endless header
+    content: bytes | None = None  # what is served instead
+    whole: bool = False  # ignore that only a part was asked for
+    length: bool = True  # say how long the body is
+    headers: dict[str, str] = field(default_factory=dict)  # further ones
+
+
+class ModelHost:
+    """Serves `files`; each answer takes the next fault of its path, and none when they are over."""
+
+    def __init__(self) -> None:
+        self.files: dict[str, bytes] = {}
+        self.faults: dict[str, list[Fault]] = defaultdict(list)
+        self.asked: list[tuple[str, str]] = []  # (path, Range)
+        self.others: list[str] = []  # hosts beyond it that were asked for by way of it
+
+    def add(self, content: bytes, file: PinnedFile, *faults: Fault) -> PinnedFile:
+        """Serve content under a published path; the file as it would be pinned."""
+        self.files[f"/{file.location}"] = content
+        self.faults[f"/{file.location}"] += faults
+        return replace(file, digest=Digest("git", blob_id(content)), size=None)
+
+    def answer(self, request: BaseHTTPRequestHandler) -> None:
+        path = re.sub(r"^http://[^/]+", "", request.path)  # a proxy is asked for whole addresses
+        part = request.headers.get("Range", "")
+        self.asked.append((request.path, part))
+        fault = self.faults[path].pop(0) if self.faults[path] else Fault()
+        time.sleep(fault.wait)
+        content = self.files.get(path) if fault.content is None else fault.content
+        if fault.status == 200 and content is None:
+            fault = Fault(404)
+        if fault.status != 200:
+            request.send_response(fault.status)
+            if fault.location:
+                request.send_header("Location", fault.location)
+            request.send_header("Content-Length", "0")
+            request.end_headers()
+            return
+        start = int(part.removeprefix("bytes=").removesuffix("-")) if part else 0
+        if start >= len(content) and start:
+            request.send_error(416)
+            return
+        start = 0 if fault.whole else start
+        request.send_response(206 if start else 200)
+        if start:
+            given = f"bytes {start}-{len(content) - 1}/{len(content)}"
+            request.send_header("Content-Range", given)
+        body = content[start:]
+        if fault.length:
+            request.send_header("Content-Length", str(len(body)))
+        for name, value in fault.headers.items():
+            request.send_header(name, value)
+        while fault.slow_header:
+            request.wfile.write(b"".join(request._headers_buffer) + b"X-More: 1\r\n")
+            request._headers_buffer.clear()
+            time.sleep(fault.slow_header)
+        request.end_headers()
+        for number in range(len(body) if fault.drip else 0):
+            request.wfile.write(body[number : number + 1])
+            time.sleep(fault.drip)
+        middle = len(body) // 2 if fault.cut is None else fault.cut
+        request.wfile.write(body[:middle])
+        if fault.cut is None:
+            time.sleep(fault.stall)
+            request.wfile.write(body[middle:])
+
+
+@contextmanager
+def serve(host: ModelHost, secure: ssl.SSLContext | None = None) -> Iterator[str]:
+    """Serve on a free port of this machine, by TLS if that is given; the address."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            with suppress(ConnectionError):  # the client has given up
+                host.answer(self)
+            self.close_connection = True
+
+        def do_CONNECT(self) -> None:
+            """As a proxy, lead nowhere: who asks for another host meets no TLS, which is final."""
+            host.others.append(self.path)
+            with suppress(ConnectionError):
+                self.wfile.write(b"HTTP/1.0 200 OK\r\n\r\nno other host is reached from here")
+            self.close_connection = True
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server.daemon_threads = True
+    if secure is not None:
+        server.socket = secure.wrap_socket(server.socket, server_side=True)
+    thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
+    thread.start()
+    try:
+        scheme = "http" if secure is None else "https"
+        yield f"{scheme}://127.0.0.1:{server.server_address[1]}"
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+
+@contextmanager
+def serve_alone(host: ModelHost, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """Serve as the mirror, and as the proxy that keeps from all other hosts; the address."""
+    go_without_proxy(monkeypatch)
+    monkeypatch.delenv("DTG_OFFLINE", raising=False)
+    with serve(host) as address:
+        monkeypatch.setenv("DTG_MODEL_MIRROR", address)
+        monkeypatch.setenv("https_proxy", address)
+        yield address
+
+
+def publish(monkeypatch: pytest.MonkeyPatch, model: PublishedMaps) -> None:
+    """Have a model of the tests published under its name."""
+    monkeypatch.setitem(PUBLISHED, model.name, model)
+
+
+def blob_id(content: bytes) -> str:
+    """Return git's id, computed apart from the program."""
+    return hashlib.sha1(f"blob {len(content)}\0".encode() + content).hexdigest()
+
+
+def nifti(values: np.ndarray, affine: np.ndarray = TINY_AFFINE) -> bytes:
+    stored = values.astype(np.uint8) if values.dtype == bool else values
+    return nib.Nifti1Image(stored, affine).to_bytes()
+
+
+def tiny_checkpoint(contrasts: int = 47, seed: int = 0, **more: object) -> bytes:
+    """Make a small checkpoint in the published form."""
+    import torch
+
+    network = tiny_network(4, contrasts, seed=seed)
+    state = {f"model.{key}": value for key, value in network.state_dict().items()}
+    stream = io.BytesIO()
+    torch.save({"state_dict": state, "epoch": 3, **more}, stream)
+    return stream.getvalue()
+
+
+def add_model(
+    host: ModelHost, name: str = "hcp-ya", checkpoint: bytes | None = None, rois: int = 4
+) -> PublishedMaps:
+    """Serve a small model under the published paths; the model as it would be pinned."""
+    model = PUBLISHED[name]
+    brain_mask, mask = tiny_masks()
+    maps = np.random.default_rng(0).normal(size=(*TINY_SHAPE, rois)).astype(np.float32)
+    return replace(
+        model,
+        checkpoint=host.add(checkpoint or tiny_checkpoint(), model.checkpoint),
+        maps=host.add(nifti(maps), model.maps),
+        brain_mask=host.add(nifti(brain_mask), model.brain_mask),
+        mask=host.add(nifti(mask), model.mask),
+    )
+
+
+class Notes:
+    """A reporter that remembers what it was told."""
+
+    def __init__(self) -> None:
+        self.notes: list[str] = []
+        self.files: list[str] = []
+        self.sizes: list[tuple[int, int | None]] = []
+
+    def __enter__(self) -> Notes:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        return None
+
+    def begin(self, name: str) -> None:
+        self.files.append(name)
+
+    def advance(self, done: int, total: int | None) -> None:
+        self.sizes.append((done, total))
+
+    def note(self, message: str) -> None:
+        self.notes.append(message)
+
+
+def go_without_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have requests reach this machine itself, whatever the environment says."""
+    for name in ("http_proxy", "https_proxy", "all_proxy"):
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.upper(), raising=False)

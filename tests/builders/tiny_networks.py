@@ -1,0 +1,54 @@
+"""Four people's networks as files of arrays; in the second session some are missing."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+# Whose places are known, for tests of surrogate maps.
+_GYRI = ("insula", "cuneus", "lingual", "precuneus")
+REGIONS = [f"{side}_{name}" for side in ("lh", "rh") for name in _GYRI]
+PEOPLE = ["01", "02", "03", "04"]
+FRAMES = 90
+TRAIN = ("--epochs", "2", "--states", "2", "--region-parameters", "2", "--restarts", "2")
+
+
+def write_networks(
+    folder: Path,
+    *,
+    regions: Sequence[str] = REGIONS,
+    people: Sequence[Sequence[str]] = (PEOPLE, PEOPLE[:3]),
+    frames: Sequence[int] = (FRAMES, FRAMES),
+    tr_seconds: float = 0.8,
+) -> Path:
+    """Write two sessions and structural connectomes; people and frames are by session."""
+    folder.mkdir(exist_ok=True)
+    rng = np.random.default_rng(0)
+    weights = rng.integers(0, 50, (4, len(regions), len(regions)))
+    weights = weights + weights.transpose(0, 2, 1)
+    for session, there, number in zip(("REST1", "REST2"), people, frames, strict=True):
+        series = rng.standard_normal((len(there), len(regions), number)).cumsum(-1)
+        np.savez(
+            folder / f"{session}.npz",
+            bold=series.astype("f4"),
+            subject=there,
+            region=regions,
+            tr=tr_seconds,
+            session=session,
+        )
+    np.savez(folder / "sc.npz", weights=weights, subject=PEOPLE, region=regions)
+    return folder
+
+
+def arguments(arrays: Path, out: Path, analysis: str, *more: str) -> list[str]:
+    """Return what a user gives for an analysis of these files."""
+    return [
+        *(str(arrays), str(out), "group", "--workflow", "dynamics"),
+        *("--analysis", analysis, "--input-arrays"),
+        *(str(arrays / name) for name in ("REST1.npz", "REST2.npz", "sc.npz")),
+        *("--array-key", "rest=bold", "people=subject", "places=region"),
+        *("structural=weights", "tr_seconds=tr", "--data-set", "tiny"),
+        *("--omp-nthreads", "1", *more),
+    ]

@@ -1,0 +1,116 @@
+"""Six simulated people as a user has real ones: connectomes as arrays, event files in BIDS."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from array_people import write
+
+from bids_dtg.files.names import build_path
+from bids_dtg.files.regions.relmat import RegionMatrix, encode_relmat
+from bids_dtg.twin.phantom.files import write_twin_people
+from bids_dtg.twin.phantom.people import TwinPeople, simulate_twin_people
+from bids_dtg.twin.phantom.sequences import TrialSequence, trial_sequence
+from bids_dtg.twin.trials import read_trials
+
+PEOPLE, REGIONS, TRIALS = 6, 8, 18
+LABELS = tuple(f"c0p{number:04d}" for number in range(PEOPLE))
+SEEN = LABELS[:3]  # whom `TRAIN` trains on
+TRAIN = ("--epochs", "2", "--participant-label", *SEEN)
+PARCELS = tuple(f"parcel {number}" for number in range(REGIONS))
+ATLAS = {"atlas": "Tiny", "seg": "8n"}
+
+
+def write_twins(folder: Path, *, tasks: tuple[str, ...] = ("hammerAP", "stroopAP")) -> Path:
+    """Write ``bids`` and ``connectomes.npz`` (people, places, edges) below a folder."""
+    people = simulate_twin_people(PEOPLE, "easy", regions=REGIONS, seed=1)
+    sequences = [short(name) for name in tasks]
+    write_twin_people(folder, people, sequences, people.runs(sequences, seed=1))
+    write(folder / "connectomes.npz", **edges(people))
+    return folder
+
+
+def edges(people: TwinPeople | None = None) -> dict[str, np.ndarray]:
+    """Return people's connectomes as arrays; None: those that `write_twins` writes."""
+    people = people or simulate_twin_people(PEOPLE, "easy", regions=REGIONS, seed=1)
+    return {
+        "people": np.array(people.labels),
+        "places": np.array([f"r{number}" for number in range(REGIONS)]),
+        "edges": people.connectomes,
+    }
+
+
+def square(values: np.ndarray) -> np.ndarray:
+    """Return correlations (people, regions, regions) of edges (people, edges) in Fisher z."""
+    found = np.tile(np.eye(REGIONS), (len(values), 1, 1))
+    above = np.triu_indices(REGIONS, 1)
+    found[:, above[0], above[1]] = found[:, above[1], above[0]] = np.tanh(values)
+    return found
+
+
+def short(name: str) -> TrialSequence:
+    """Return the beginning of a shipped sequence."""
+    sequence = trial_sequence(name)
+    rows = sequence.rows[:TRIALS]
+    trials = read_trials(sequence.trials.task, rows)
+    return replace(sequence, trials=trials, rows=rows, lure=sequence.lure[:TRIALS])
+
+
+def events_of(folder: Path, label: str, task: str = "stroopAP") -> Path:
+    """Return a person's event file."""
+    return folder / "bids" / f"sub-{label}" / "func" / f"sub-{label}_task-{task}_run-01_events.tsv"
+
+
+def write_set(
+    root: Path,
+    label: str,
+    values: np.ndarray,
+    *,
+    session: str | None = None,
+    atlas: Mapping[str, str] = ATLAS,
+    names: Sequence[str] = PARCELS,
+    run: str | None = None,
+    **facts: Any,
+) -> Path:
+    """Write Fisher z (edges,) as the participant level does; `facts` change the sidecar."""
+    entities = {"sub": label, "ses": session, "task": "rest", "run": run, "space": "MNI6", **atlas}
+    path = root / build_path({**entities, "stat": "fisherz"}, "relmat", ".tsv")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    matrix = np.full((len(names),) * 2, np.nan)
+    above = np.triu_indices(len(names), 1)
+    matrix[above] = matrix[above[::-1]] = values
+    path.write_bytes(encode_relmat(RegionMatrix(tuple(names), matrix)))
+    sidecar = {
+        "Runs": [{"Run": f"sub-{label}_{session}_{run}"}],
+        "Atlas": {"SHA256": "abc"},
+        "InputType": "fmriprep",
+        "DenoiseStrategy": "simple",
+        "ResidualDegreesOfFreedom": 100.0,
+        **facts,
+    }
+    path.with_suffix(".json").write_text(json.dumps(sidecar))
+    return path
+
+
+def write_sets(root: Path) -> Path:
+    """Write the connectomes of `edges` as the participant level does."""
+    for label, values in zip(LABELS, edges()["edges"], strict=True):
+        write_set(root, label, values)
+    return root
+
+
+def arguments(
+    folder: Path, out: Path, analysis: str, *more: str, arrays: str | None = "connectomes.npz"
+) -> list[str]:
+    """Return what a user gives for an analysis of these people; without arrays, of the output."""
+    return [
+        *(str(folder / "bids"), str(out), "group", "--workflow", "twin", "--analysis", analysis),
+        *(("--input-arrays", str(folder / arrays)) if arrays else ()),
+        *("--data-set", "tiny", "--omp-nthreads", "1"),
+        *more,
+    ]
