@@ -122,6 +122,8 @@ class Workflow:
     # Of models: what ``--architecture`` may be, each in words, empty where the name says it; the
     # first is AUTO. None: no option.
     architectures: Mapping[str, str] = field(default_factory=dict)
+    # Of options that are not given, by name: what the workflow takes in their place.
+    defaults: Mapping[str, Any] = field(default_factory=dict)
     # What analyses over people may read of its results, by the values of ``--feature-sets``.
     features: Mapping[str, FeatureKind] = field(default_factory=dict)
     group: Run | None = None  # without ``--analysis``: the table and the pages of all participants

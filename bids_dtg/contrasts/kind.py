@@ -60,6 +60,12 @@ class FitPlan:
     incomplete: tuple[str, ...]  # those, and those to validate on, who lack a contrast
 
 
+# What fits keep for later calls below a task's folder: checkpoints, and sums for other sites.
+CHECKPOINTS = "network"
+LINEAR_SUMS, RIDGE_SUMS = "linear_sums.safetensors", "local-ridge_sums.safetensors"
+FIT_FILES = (f"{CHECKPOINTS}/", LINEAR_SUMS, RIDGE_SUMS)
+
+
 @dataclass(frozen=True, eq=False)
 class FitTask:
     """The people a model is fitted to, and how."""

@@ -6,6 +6,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from bids_dtg.contrasts.bundle.kinds import KINDS, recipe_names
+from bids_dtg.settings.parts import NETWORK_BATCH, NETWORK_EPOCHS, NETWORK_RATE
 from bids_dtg.statistics.analyses import ANALYSES
 from bids_dtg.workflows import (
     AUTO,
@@ -124,6 +125,11 @@ ROW = Workflow(
     kinds=KINDS.values,
     published=constant("contrasts.bundle.registry:PUBLISHED"),
     recipes=recipe_names(),
+    defaults={
+        "epochs": NETWORK_EPOCHS,
+        "batch_size": NETWORK_BATCH,
+        "learning_rate": NETWORK_RATE,
+    },
     architectures={
         AUTO: "linear with few participants, blend with many",
         **{name: row.help for name, row in KINDS.items()},

@@ -24,7 +24,7 @@ from typing import Any, get_type_hints
 
 from bids_dtg.errors import SettingsError
 from bids_dtg.settings.checks import check, check_meaning
-from bids_dtg.settings.option import plain
+from bids_dtg.settings.option import RESULTS, plain
 from bids_dtg.settings.parts import (
     SCRUBBING_FD_MM,
     SCRUBBING_STD_DVARS,
@@ -145,7 +145,7 @@ class Settings:
         return {
             name: plain(value)
             for name, value in self.options.items()
-            if OPTIONS[name].field.metadata["shapes_results"]
+            if RESULTS in OPTIONS[name].field.metadata["shapes"]
         }
 
     @property

@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 from bids_dtg.errors import SettingsError
 
 Row = TypeVar("Row")
+RESULTS, MODELS = "results", "models"  # what options change
 
 
 @dataclass(frozen=True)
@@ -28,7 +29,7 @@ class OptionMaker:
         default: Any = dataclasses.MISSING,
         flags: tuple[str, ...] = (),
         metavar: str | None = None,
-        shapes_results: bool = False,
+        shapes: tuple[str, ...] = (),
         shown_default: str | None = None,
     ) -> Any:
         """Return such a field.
@@ -45,8 +46,9 @@ class OptionMaker:
             Spellings beside the one that follows from the field's name.
         metavar
             Name of the value in ``--help``.
-        shapes_results
-            Whether the option changes results, so that it enters the hash.
+        shapes
+            What changes with the option: `RESULTS` of participants, whose hash it enters, and
+            `MODELS` that are trained.
         shown_default
             What ``--help`` prints as the default where the value itself says little.
         """
@@ -55,7 +57,7 @@ class OptionMaker:
             "help": help_text,
             "flags": flags,
             "metavar": metavar,
-            "shapes_results": shapes_results,
+            "shapes": shapes,
             "shown_default": shown_default,
             "files_or_names": self.files_or_names,
             "workflows": self.workflows,

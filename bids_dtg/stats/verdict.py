@@ -108,17 +108,15 @@ class Verdict:
         """Whether it is better or worse."""
         return self.word in (BETTER, WORSE)
 
-    def columns(self, name: str) -> dict[str, float]:
-        """Return the difference, its interval and p as the columns of a table.
+    def columns(self, name: str) -> dict[str, float | Interval]:
+        """Return the difference with its interval, and p, as the columns of a table.
 
         Parameters
         ----------
         name
             Of the column of the difference.
         """
-        found = self.difference
-        ends = {f"{name}_low": found.low, f"{name}_high": found.high}
-        return {name: found.mean, **ends, f"{name}_p": self.p}
+        return {name: self.difference, f"{name}_p": self.p}
 
     @property
     def _holds_zero(self) -> bool:

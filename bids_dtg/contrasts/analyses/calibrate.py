@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from bids_dtg.cohort.basis import BUNDLE
 from bids_dtg.contrasts.analyses.analysis import Analysis
 from bids_dtg.contrasts.analyses.cohort import Cohort
 from bids_dtg.contrasts.analyses.cohort_plan import CohortPlan
@@ -83,7 +84,7 @@ def _calibrate(analysis: Analysis, cohort: Cohort, atlases: Sequence[Atlas]) -> 
     whom = {"calibration": [person.label for person in people]}
     made = extend_bundle(
         bundle,
-        analysis.folder / "bundle",
+        analysis.results.add(f"{BUNDLE}/"),
         calibration=calibration,
         parcel_intervals=of_parcels,
         # Of a model that knows its training's rest, that stays: it is what it was made from.

@@ -84,7 +84,7 @@ def _finetune(analysis: Analysis, cohort: Cohort, row: int | None) -> int:
     """Tune the row of the output layer that stays; None: a new output layer."""
     settings, bundle = analysis.settings, analysis.bundle
     split = draw_split(analysis, cohort.labels)
-    keep_split(analysis.folder, split)
+    keep_split(analysis.results, split)
     training, validation = cohort.of(split.training), cohort.of(split.validation)
     test = cohort.of(unseen(analysis.source, split.test))
     require_people(settings.modelling, training, validation)
@@ -141,7 +141,7 @@ def _tune(
         model_space(bundle, analysis.form),
         (training, validation),
         [contrast.label for contrast in contrasts],
-        folder=analysis.folder,
+        folder=analysis.folder_of_fit(),
         device=fit_device(settings.resources.device, KINDS[bundle.card.kind]),
         report=say,
     )

@@ -208,7 +208,7 @@ def contrast_rows(
             }
             for key in ("own_mean_r", "index", "residual_r", "identification", "fingerprint"):
                 row[key] = number(_mean(one.scores[key][n])) if one.tells_apart else None
-            row["same_for_all"] = "yes" if one.same_for_all[n] else "no"
+            row["same_for_all"] = bool(one.same_for_all[n])
             rows.append(row)
     return rows
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from bids_dtg.cohort.column import BY_PEOPLE, T_INTERVAL, Column
 from bids_dtg.connectome.edges import fc_strength
 from bids_dtg.dynamics.inference import Inferred
 from bids_dtg.dynamics.judging.baselines import BASELINES, fit_baseline
@@ -19,7 +20,7 @@ from bids_dtg.dynamics.simulation import Inputs, simulate
 from bids_dtg.notices import say
 from bids_dtg.report.pages.analysis import Spectra
 from bids_dtg.stats.paired import bootstrap_interval
-from bids_dtg.stats.verdict import judge_differences
+from bids_dtg.stats.verdict import RULE, judge_differences
 
 Row = dict[str, Any]
 Values = NDArray[np.floating[Any]]
@@ -37,6 +38,61 @@ ABLATION_SIMULATIONS = 20  # of each person, as published
 _BASELINE_SIMULATIONS = 20
 # Of each person, for predictive checks: the dynamics of connectivity take seconds a simulation.
 CHECKED_SIMULATIONS = 20
+
+_SCORES = (
+    Column("name", "Name of the model"),
+    Column("words", "What the row is of, in words"),
+    Column("what", "model (also without some of its inputs), or baseline (also ceilings)"),
+    Column("simulations", "How many simulations of each person"),
+    Column("people", "How many people"),
+    Column("unbounded", "Simulations that grew without bounds, and are left out"),
+)
+_OF_SESSION = (
+    Column(
+        "fit_{}",
+        "Pearson r between upper triangles of functional connectivity of {} and of a simulation, "
+        "mean over simulations, then over people",
+        "{}",
+        interval=BY_PEOPLE,
+    ),
+    Column(
+        "fit_of_mean_{}",
+        "Pearson r between functional connectivity of {} and the mean over simulations",
+        "{}, mean of simulations",
+    ),
+    *(
+        column
+        for of, fit in (("", "fit"), ("of_mean_", "fit of the mean over simulations"))
+        for column in (
+            Column(
+                f"advantage_{of}{{}}",
+                f"By how much the model's {fit} with {{}} is above this, mean over people",
+                interval=T_INTERVAL,
+            ),
+            Column(f"advantage_{of}{{}}_p", "Two-sided p of that, by sign flips over people"),
+            Column(f"verdict_{of}{{}}", f"Verdict on the model against this: {RULE}"),
+        )
+    ),
+)
+_STRENGTH = Column("strength", "Mean functional connectivity of simulations, r", "FC strength")
+_OF_BASELINES = (
+    Column(
+        "endless_fit_{}",
+        "Pearson r between functional connectivity of {} and that of endless simulations",
+    ),
+    Column("one_step_r2_{}", "Share of the variance of {} that the frame before explains"),
+)
+
+
+def score_columns(sessions: Iterable[str]) -> tuple[Column, ...]:
+    """Return the columns of the table of scores, for sessions by name."""
+    names = tuple(sessions)
+    return (
+        *_SCORES,
+        *(column.of(name) for name in names for column in _OF_SESSION),
+        _STRENGTH,
+        *(column.of(name) for column in _OF_BASELINES for name in names),
+    )
 
 
 @dataclass(eq=False)
@@ -85,9 +141,7 @@ class Kept:
         for session, fits in self.fits.items():
             interval = bootstrap_interval(np.array(fits))
             row |= {
-                f"fit_{session}": interval.mean,
-                f"fit_{session}_low": interval.low,
-                f"fit_{session}_high": interval.high,
+                f"fit_{session}": interval,
                 f"fit_of_mean_{session}": float(np.mean(self.mean_fits[session])),
             }
             if model is not None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from bids_dtg.cohort.column import BY_PEOPLE, T_INTERVAL, Column, interval_of
 from bids_dtg.dynamics.judging.unseen import Figures, baseline_figures, figures_of
 from bids_dtg.dynamics.model import GenerativeModel
 from bids_dtg.dynamics.networks import Networks
@@ -17,6 +18,28 @@ from bids_dtg.stats.verdict import RULE, WORSE, judge_differences, too_few
 Row = dict[str, Any]
 
 _MODEL = "the network model"
+UNSEEN = (
+    Column("name", "Name of the model"),
+    Column("words", "What the row is of, in words"),
+    Column("what", "model, or baseline"),
+    Column("figure", "Name of the figure"),
+    Column("session", "Session that the figure is of"),
+    Column("people", "How many people"),
+    Column(
+        "score",
+        "Mean over people of the figure: elbo and nll_K (negative log density K frames ahead), "
+        "nats a region a frame; r2_K, share of the variance K frames ahead; fit, Pearson r of "
+        "functional connectivity; icc_theta_N, ICC(A,1) of parameter N with the first session",
+        interval=BY_PEOPLE,
+    ),
+    Column(
+        "advantage",
+        "By how much the model is better than this, mean over people; above 0: it is",
+        interval=T_INTERVAL,
+    ),
+    Column("advantage_p", "Two-sided p of the advantage, by sign flips over people"),
+    Column("verdict", f"Verdict on the model against this: {RULE}"),
+)
 
 
 def unseen_rows(
@@ -50,8 +73,7 @@ def _rows(
     for figure, values in figures.items():
         interval = bootstrap_interval(values)
         row: Row = {"name": name, "words": words, "what": what, "figure": figure.name}
-        row |= {"session": figure.session, "people": len(values), "score": interval.mean}
-        row |= {"score_low": interval.low, "score_high": interval.high}
+        row |= {"session": figure.session, "people": len(values), "score": interval}
         if model is not None and figure in model:
             sign = -1 if figure.smaller_is_better else 1
             found = judge_differences(sign * (model[figure] - values))
@@ -107,10 +129,6 @@ def unseen_sections(rows: Sequence[Row]) -> tuple[PageSection, ...]:
 _AHEAD = {"nll_": "negative log likelihood", "r2_": "R²"}
 
 
-def _interval(row: Row) -> tuple[Any, ...]:
-    return tuple(row[key] for key in ("score", "score_low", "score_high"))
-
-
 def _by_session(rows: Sequence[Row]) -> Table:
     """Return a table of one figure, a column a session."""
     sessions = list(dict.fromkeys(row["session"] for row in rows))
@@ -130,7 +148,7 @@ def _table(caption: str, rows: Sequence[Row], key: str, columns: Mapping[str, st
     """Return a table, a row a model; `columns` has the heading of each value of a row's `key`."""
     cells: dict[str, dict[str, Any]] = {}
     for row in rows:
-        cells.setdefault(row["words"], {})[row[key]] = _interval(row)
+        cells.setdefault(row["words"], {})[row[key]] = interval_of(row["score"])
     better = [(row["words"], columns[row[key]]) for row in rows if row.get("verdict") == WORSE]
     return Table(
         caption,
@@ -148,7 +166,7 @@ def _of_model(rows: Sequence[Row]) -> Table:
     cells: dict[str, dict[str, Any]] = {}
     for row in rows:
         words = row["figure"].replace("icc_theta_", "ICC of θ").replace("elbo", "ELBO")
-        cells.setdefault(words, {})[row["session"]] = _interval(row)
+        cells.setdefault(words, {})[row["session"]] = interval_of(row["score"])
     return Table(
         "The network model",
         ("figure", *sessions),

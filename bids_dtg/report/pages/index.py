@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bids_dtg.files.derivatives import DerivativeDataset
+from bids_dtg.files.result_record import UNFINISHED
 from bids_dtg.files.text import write_text
 from bids_dtg.notices import counted
 from bids_dtg.report.contents import find_participant_labels
@@ -61,6 +62,9 @@ def write_index(dataset: DerivativeDataset) -> None:
                 (page.parent.name, link(page, dataset), words)
                 for name, words in _analyses(presentation.analysis_page).items()
                 for page in sorted(dataset.root.glob(f"group/*/{name}"))
+            ],
+            unfinished=[
+                mark.parent.name for mark in sorted(dataset.root.glob(f"group/*/{UNFINISHED}"))
             ],
             others=[
                 (text, name)

@@ -10,13 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bids_dtg.cleaning.strategies import find_strategy
-from bids_dtg.cohort.results import GroupResults
+from bids_dtg.cohort.result_folder import ResultFolder
 from bids_dtg.errors import DatasetError, RunError, SettingsError
 from bids_dtg.files.derivatives import (
     DatasetWords,
     DerivativeDataset,
     check_output_location,
-    prepare_output_folder,
 )
 from bids_dtg.files.path_names import PathNames, machine_folders
 from bids_dtg.files.provenance import running_container
@@ -33,6 +32,7 @@ from bids_dtg.report.presentation import Presentation
 from bids_dtg.settings import Settings
 from bids_dtg.statistics.glm.estimate import RunFit, fit_run
 from bids_dtg.statistics.glm.files import (
+    CAN_WRITE,
     FittedRun,
     write_combined_maps,
     write_run_maps,
@@ -70,7 +70,6 @@ def run_glm(settings: Settings) -> int:
     call = GlmCall.prepare(settings)
     if settings.behaviour.dry_run:
         return call.print_plan()
-    prepare_output_folder(call.results.output.root)
     with call.results.begun():
         _describe(call)
         for number, (label, runs) in enumerate(call.runs.items()):
@@ -91,7 +90,7 @@ class GlmCall:
     settings: Settings  # of the call
     model: GlmModel
     dataset: InputDataset  # of fMRIPrep
-    results: GroupResults
+    results: ResultFolder
     runs: dict[str, tuple[TaskRun, ...]]  # by label of the participant
     left_out: list[tuple[str, str]] = field(default_factory=list)  # title, and why
     incomplete: set[str] = field(default_factory=set)  # participants who lack something
@@ -122,7 +121,7 @@ class GlmCall:
         inputs = settings.inputs
         dataset = find_dataset(inputs.bids_dir, statmaps_place(inputs.derivatives)[1], "fmriprep")
         output = DerivativeDataset(check_output_location(inputs.output_dir, dataset))
-        call = cls(settings, model, dataset, GroupResults.of(settings, output), {})
+        call = cls(settings, model, dataset, ResultFolder.of(settings, output, *CAN_WRITE), {})
         for label in select_participants(dataset, inputs.participant_label):
             call._find(label)
         call._require_conditions(str(path))

@@ -7,7 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bids_dtg.cohort.results import GroupResults
+from bids_dtg.cohort.column import Column
+from bids_dtg.cohort.result_folder import ResultFolder
+from bids_dtg.cohort.result_table import ResultTable
 from bids_dtg.notices import counted
 from bids_dtg.report.flags import Flag
 from bids_dtg.report.glass_brain import draw_glass_brain
@@ -32,35 +34,37 @@ _EVIDENCE = (
     "A test over predicted maps is no evidence of activation in these people: all maps come from "
     "one model, so that it asks how sure the model's mean prediction is."
 )
-TESTS = {
-    "features": "What was tested: a value of --feature-sets",
-    "contrast": "Contrast of the maps",
-    "participants": "Participants in this test",
-    "voxels": "Voxels that were tested: all participants have a value there",
-    "largest_z": "z where it is farthest from 0",
-    "x_mm": "Where that is, RAS+",
-    "y_mm": "Where that is, RAS+",
-    "z_mm": "Where that is, RAS+",
-    "region": "Region of that place; near NAME: within 10 mm of it",
-    "p_fwe": "Smallest p of a voxel, corrected for all voxels of the map",
-    "p_fwe_contrasts": "p_fwe times the number of contrasts (Bonferroni), at most 1",
-    "voxels_fwe": "Voxels with a p, corrected for all voxels, of 0.05 or less",
-    "voxels_fdr": "Voxels at a false discovery rate of 5 % over the voxels of the map",
-    "voxels_tfce": "Voxels with a corrected p of 0.05 or less by cluster enhancement",
-    "clusters": "Clusters of the significant voxels (voxels_fwe, without permutations voxels_fdr)",
-    "between_people_sd": "Standard deviation between people, root mean square over voxels",
-    "mean_size": "Root mean square over voxels of the mean map",
-}
-PEAKS = {
-    "features": TESTS["features"],
-    "contrast": TESTS["contrast"],
-    "x_mm": "Of the cluster's peak, RAS+",
-    "y_mm": "Of the cluster's peak, RAS+",
-    "z_mm": "Of the cluster's peak, RAS+",
-    "largest_z": "z of the peak",
-    "size_mm3": "Size of the cluster",
-    "region": "Region of the peak; near NAME: within 10 mm of it",
-}
+TESTS = (
+    Column("features", "What was tested: a value of --feature-sets"),
+    Column("contrast", "Contrast of the maps"),
+    Column("participants", "Participants in this test"),
+    Column("voxels", "Voxels that were tested: all participants have a value there"),
+    Column("largest_z", "z where it is farthest from 0"),
+    Column("x_mm", "Where that is, RAS+"),
+    Column("y_mm", "Where that is, RAS+"),
+    Column("z_mm", "Where that is, RAS+"),
+    Column("region", "Region of that place; near NAME: within 10 mm of it"),
+    Column("p_fwe", "Smallest p of a voxel, corrected for all voxels of the map"),
+    Column("p_fwe_contrasts", "p_fwe times the number of contrasts (Bonferroni), at most 1"),
+    Column("voxels_fwe", "Voxels with a p, corrected for all voxels, of 0.05 or less"),
+    Column("voxels_fdr", "Voxels at a false discovery rate of 5 % over the voxels of the map"),
+    Column("voxels_tfce", "Voxels with a corrected p of 0.05 or less by cluster enhancement"),
+    Column(
+        "clusters",
+        "Clusters of the significant voxels (voxels_fwe, without permutations voxels_fdr)",
+    ),
+    Column("between_people_sd", "Standard deviation between people, root mean square over voxels"),
+    Column("mean_size", "Root mean square over voxels of the mean map"),
+)
+PEAKS = (
+    *TESTS[:2],
+    Column("x_mm", "Of the cluster's peak, RAS+"),
+    Column("y_mm", "Of the cluster's peak, RAS+"),
+    Column("z_mm", "Of the cluster's peak, RAS+"),
+    Column("largest_z", "z of the peak"),
+    Column("size_mm3", "Size of the cluster"),
+    Column("region", "Region of the peak; near NAME: within 10 mm of it"),
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -99,11 +103,11 @@ class Findings:
         """Whether p is corrected by permutations."""
         return bool(self.question.people.settings.statistics.map_permutations)
 
-    def write(self, results: GroupResults) -> None:
+    def write(self, results: ResultFolder) -> None:
         """Write the tables."""
         rows = [self._row(each) for each in self.tested]
-        columns = {k: v for k, v in TESTS.items() if any(row.get(k) is not None for row in rows)}
-        results.table("desc-tests_contrasts", rows, columns, "A row a kind of map and contrast")
+        words = "A row a kind of map and contrast"
+        results.table("desc-tests_contrasts", ResultTable(TESTS, rows, words))
         peaks = [
             {
                 "features": each.kind,
@@ -119,11 +123,11 @@ class Findings:
             for peak in each.peaks
         ]
         words = f"Clusters of {self._significant}, a row each, the strongest first"
-        results.table("desc-clusters_peaks", peaks, PEAKS, words)
+        results.table("desc-clusters_peaks", ResultTable(PEAKS, peaks, words))
         if self.compared:
             words = "The group's predicted map beside its measured one, a row a contrast"
             beside = [{"contrast": each.contrast, **each.figures} for each in self.compared]
-            results.table("desc-measured_comparison", beside, COMPARISON, words)
+            results.table("desc-measured_comparison", ResultTable(COMPARISON, beside, words))
 
     def _row(self, each: Tested) -> dict[str, Cell]:
         contrasts = len(self.of_kind(each.kind))

@@ -15,7 +15,7 @@ from bids_dtg.cohort.features import (
     FeatureSource,
     FeatureTable,
 )
-from bids_dtg.cohort.results import GroupResults
+from bids_dtg.cohort.result_folder import ResultFolder
 from bids_dtg.errors import DatasetError, SettingsError
 from bids_dtg.files.temporary import temporary_folder
 from bids_dtg.imaging.atlas import Atlas, choose_atlases, find_atlas
@@ -90,7 +90,7 @@ class MapTests:
     """The tests of all contrasts of a call, one after the other."""
 
     question: Question
-    results: GroupResults
+    results: ResultFolder
     failed: set[str] = field(default_factory=set)  # labels of who could not be read
     _drawn: dict[bytes, tuple[Any, tuple[str, ...]]] = field(default_factory=dict)
 

@@ -6,11 +6,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import PurePosixPath
 from typing import Any
 
+from bids_dtg.cohort.result_table import ResultTable
 from bids_dtg.files.names import FileKind
 from bids_dtg.files.provenance import sets_made_otherwise
 from bids_dtg.files.regions.relmat import RELMAT, RegionMatrix, encode_relmat
 from bids_dtg.files.sidecars import RESIDUAL_DOF
-from bids_dtg.files.text import encoded, tsv_text
+from bids_dtg.files.text import encoded
 from bids_dtg.participants.figures import rounded
 from bids_dtg.participants.parcels.measure import MeasuredSeries
 from bids_dtg.participants.parcels.write import ParcelWriter
@@ -20,7 +21,7 @@ from bids_dtg.report.panels.panel import write_kept
 from bids_dtg.twin.panels.fit import fit_facts
 from bids_dtg.twin.panels.traces import keep_traces
 from bids_dtg.twin.participant.behaviour import SetBehaviour
-from bids_dtg.twin.participant.columns import meanings
+from bids_dtg.twin.participant.columns import BEHAVIOUR, TRIALS
 from bids_dtg.twin.participant.connectome import SetConnectome
 from bids_dtg.twin.participant.request import TwinRequest
 from bids_dtg.twin.participant.source import FISHER_Z, MINUTES, RUN, RUNS
@@ -168,18 +169,21 @@ class TwinWriter(ParcelWriter[TwinRequest]):
         desc = PREDICTED if predicted else OBSERVED
         facts = self._behaviour_facts(planned, made, behaviour)
         entities = self.entities(dict(planned.entities))
-        for suffix, words, rows in (
-            ("behaviour", "Behaviour in each task and condition", behaviour.rows()),
-            ("trials", "Behaviour in each trial", behaviour.trial_rows()),
+        for suffix, words, columns, rows in (
+            ("behaviour", "Behaviour in each task and condition", BEHAVIOUR, behaviour.rows()),
+            ("trials", "Behaviour in each trial", TRIALS, behaviour.trial_rows()),
         ):
-            table = [_known(row, predicted=predicted) for row in rows]
-            columns = list(table[0]) if table else []
-            cells = [[_cell(row[name]) for name in columns] for row in table]
-            of = f"{words}: {_SAYS[predicted]}"
+            known = [column for column in columns if _is_known(column.name, predicted=predicted)]
+            names = {column.name for column in known}
+            table = ResultTable(
+                known,
+                [{name: _cell(row[name]) for name in row if name in names} for row in rows],
+                f"{words}: {_SAYS[predicted]}",
+            )
             yield from self.write_with(
                 FileKind(suffix, desc, ".tsv").path(entities),
-                encoded(tsv_text(columns, cells)),
-                {"Description": of, **meanings(columns, trials=suffix == "trials"), **facts},
+                encoded(table.text),
+                {**table.dictionary(), **facts},
             )
         if predicted:
             kept = keep_traces(behaviour.curves(), facts)
@@ -211,16 +215,11 @@ class TwinWriter(ParcelWriter[TwinRequest]):
         }
 
 
-def _known(row: Mapping[str, Any], *, predicted: bool) -> dict[str, Any]:
-    """Return a row; without a model without what it would have predicted."""
-    of_model = ("predicted_", "group_", "p_")
-    return {
-        name: value for name, value in row.items() if predicted or not name.startswith(of_model)
-    }
+def _is_known(column: str, *, predicted: bool) -> bool:
+    """Return whether a column is known: without a model nothing is that it would have predicted."""
+    return predicted or not column.startswith(("predicted_", "group_", "p_"))
 
 
 def _cell(value: object) -> object:
-    if isinstance(value, bool):
-        return str(value).lower()
     # Adding 0 makes of -0.0, of a difference that rounds to nothing, 0.0.
     return round(value, 5) + 0.0 if isinstance(value, float) else value

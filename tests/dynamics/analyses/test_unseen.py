@@ -11,6 +11,7 @@ from tiny_networks import PEOPLE, REGIONS, arguments, write_networks
 from bids_dtg.cli.run import main
 from bids_dtg.dynamics.analyses.unseen import unseen_sections
 from bids_dtg.files.text import read_rows
+from bids_dtg.stats.paired import Interval
 
 SMALL = ("--epochs", "1", "--states", "2", "--region-parameters", "2")
 
@@ -35,7 +36,7 @@ def test_only_people_whom_the_model_never_saw_are_judged(judged: tuple[Path, str
     assert {row["people"] for row in rows} == {"3"}
     assert not (folder / "desc-connectivity_scores.tsv").exists()
     meanings = json.loads((folder / "desc-unseen_scores.json").read_text())
-    assert list(meanings) == list(rows[0])
+    assert list(meanings) == ["Description", *rows[0]]
 
 
 def test_each_figure_of_the_model_stands_beside_those_of_simple_models(
@@ -78,7 +79,7 @@ def test_what_is_better_than_the_model_is_marked_whatever_the_direction() -> Non
     def row(name: str, figure: str, verdict: str | None) -> dict[str, object]:
         what = "model" if verdict is None else "baseline"
         own = {"name": name, "words": name, "what": what, "figure": figure, "session": "REST1"}
-        own |= {"people": 12, "score": 0.5, "score_low": 0.4, "score_high": 0.6}
+        own |= {"people": 12, "score": Interval(0.5, 0.4, 0.6)}
         return own if verdict is None else {**own, "verdict": verdict}
 
     rows = [

@@ -35,10 +35,10 @@ from bids_dtg.twin.analyses.intervene.study import (
     rms,
 )
 from bids_dtg.twin.analyses.intervene.tables import (
-    Row,
     control_changes,
     dose_rows,
     figures_of_move,
+    in_ms,
     map_rows,
     region_names,
     region_rows,
@@ -222,8 +222,8 @@ def _sizes(found: Study) -> Table:
                     f"lower {words(row['figure'])}",
                     _MS * row["before"],
                     _MS * row["after"],
-                    _interval(row, "change"),
-                    _interval(row, "calibrated_change"),
+                    in_ms(row["change"]),
+                    in_ms(row["calibrated_change"]),
                     row["controls_as_large"],
                     row["move_rms"],
                     row["move_rms"] / found.between_people,
@@ -242,15 +242,6 @@ def _sizes(found: Study) -> Table:
             "apart on average.",
         ),
     )
-
-
-def _interval(row: Row, name: str) -> Cell:
-    """Return a change with its interval, in ms; what is not known is said to be so."""
-    values = [row[column] for column in (name, f"{name}_low", f"{name}_high")]
-    if values[0] is None:
-        return None
-    mean, low, high = (_MS * value for value in values)
-    return (mean, low, high)
 
 
 def _attribution(found: Study, regions: Sequence[str], brains: Sequence[Pictures]) -> PageSection:
