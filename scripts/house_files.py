@@ -21,6 +21,7 @@ OPEN_FILES = {
         for slice_ in ("contrasts", "dynamics", "twin")
         for room in ("bundle", "panels", "phantom")
     },
+    "cohort": "the folder of results",
     "training": "the cache of training",
     "engine.machine": "/proc and /sys only: limits of memory and cores",
     "notices": "os.devnull only, in place of a stream that fails",
