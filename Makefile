@@ -57,7 +57,7 @@ lint: .venv/installed ## check style, types and the import contract
 	$(BIN)/lint-imports
 	$(BIN)/python scripts/measure_house.py --check
 
-measure: .venv/installed ## compare the code with the limits of the house: sizes, imports, parameters, words
+measure: .venv/installed ## sizes of the code, and what ruff and the import contract cannot check
 	$(BIN)/python scripts/measure_house.py --check
 
 format: .venv/installed ## rewrite the code in the project's style

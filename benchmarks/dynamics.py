@@ -60,7 +60,7 @@ def our_step(name: str) -> Callable[[], float]:
 
 def stepper(model: Any, loss_of_batch: Callable[[], Any]) -> Callable[[], float]:
     """Return a training step that returns its loss; the weights stay, so that losses compare."""
-    from bids_dtg.dynamics.optimiser import KerasAdam
+    from bids_dtg.dynamics.task import KerasAdam
 
     learning = [p for p in model.parameters() if p.requires_grad]
     optimiser = KerasAdam(learning, lr=0.0)

@@ -162,17 +162,17 @@ def sums(size: Size, device: str, *, where: str) -> dict[str, float]:
 def training(size: Size, device: str, *, precision: Any, part: int | None) -> dict[str, float]:
     """Time updates of the weights, by the program's own training: a short epoch, after one more."""
     from bids_dtg.contrasts.plan import TrainingPlan
-    from bids_dtg.contrasts.samples import ArraySamples, Sampling
+    from bids_dtg.contrasts.samples import PersonSamples, Sampling
     from bids_dtg.contrasts.train import train
     from bids_dtg.training.loop import Workplace
 
     mask, rng = size.mask(), np.random.default_rng(0)
     voxels, updates = int(mask.sum()), 10
 
-    def people(number: int) -> ArraySamples:
+    def people(number: int) -> PersonSamples:
         connectomes = rng.uniform(-1, 1, (number, 1, size.rois, voxels)).astype(np.float32)
         maps = rng.standard_normal((number, size.contrasts, voxels)).astype(np.float32)
-        return ArraySamples(connectomes, maps, mask)
+        return PersonSamples(connectomes, maps, mask)
 
     plan = TrainingPlan(
         features=size.features,

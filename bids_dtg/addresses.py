@@ -13,11 +13,11 @@ _CLOSING = "'\":;,.!?)>]}"
 
 
 def without_secrets(text: str) -> str:
-    """Hide what addresses in a text have for their host alone.
+    """Hide the parts of addresses in a text that only their host should see.
 
     User names and passwords (before the `@`) and queries (after the `?`) become `***`. Where it
-    cannot be told which part is the host, no part of the address is left: rather too little is
-    shown than a secret.
+    is not certain which part is the host, the whole address is hidden: showing too little is
+    better than showing a secret.
 
     Parameters
     ----------

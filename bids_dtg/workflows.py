@@ -9,7 +9,7 @@ once.
 from __future__ import annotations
 
 import pkgutil
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal
@@ -21,6 +21,8 @@ from bids_dtg.settings.option import find_row
 if TYPE_CHECKING:
     import argparse
     from pathlib import Path
+
+    from bids_dtg.files.names import FileKind
 
 # A new workflow is a line here, and a folder.
 WORKFLOWS: Mapping[str, str] = MappingProxyType(
@@ -67,6 +69,20 @@ class ParticipantLevel:
 
 
 @dataclass(frozen=True)
+class FeatureKind:
+    """A kind of numbers that each participant has in the output, or beside it."""
+
+    name: str  # a value of ``--feature-sets``
+    help: str  # for ``--help``
+    words: str  # in a sentence, plural
+    # Finds whose there are: takes the kind and a `bids_dtg.cohort.people.GroupPeople`, returns a
+    # `bids_dtg.cohort.features.FeatureSource`. DatasetError: nobody has any.
+    find: Callable[[FeatureKind, Any], Any]
+    # Returns which file of each run they are read from; None: from no files of runs.
+    run_file: Callable[[], FileKind] | None = None
+
+
+@dataclass(frozen=True)
 class Demo:
     """What ``dtg-demo`` does."""
 
@@ -101,13 +117,23 @@ class Workflow:
     participants: ParticipantLevel
     analyses: Mapping[str, Analysis]  # of the group level, by the values of ``--analysis``
     recipes: tuple[str, ...]  # of training: what ``--recipe`` may be
+    # Returns how its results are presented: of `bids_dtg.report.presentation.Presentation`.
+    presentation: Callable[[], Any]
     # Of models: what ``--architecture`` may be, each in words, empty where the name says it; the
     # first is AUTO. None: no option.
     architectures: Mapping[str, str] = field(default_factory=dict)
+    # Of options that are not given, by name: what the workflow takes in their place.
+    defaults: Mapping[str, Any] = field(default_factory=dict)
+    # What analyses over people may read of its results, by the values of ``--feature-sets``.
+    features: Mapping[str, FeatureKind] = field(default_factory=dict)
     group: Run | None = None  # without ``--analysis``: the table and the pages of all participants
     group_reads_runs: bool = False  # whether the group level may read runs of rest
     demo: Demo | None = None
     phantom: Phantom | None = None
+    # Of its models: rows as `bids_dtg.bundles.kinds.Kind`, and those that can be fetched by name,
+    # as `bids_dtg.bundles.published.PublishedModel`; both stand above this table.
+    kinds: Callable[[], Iterable[Any]] = tuple
+    published: Callable[[], Mapping[str, Any]] = dict
 
     def legal(self, option: str) -> Collection[str]:
         """Return what an option may be: analysis, recipe or architecture.
@@ -135,11 +161,25 @@ def later(name: str) -> Callable[..., Any]:
     """
 
     def call(*arguments: Any) -> Any:
-        with importing():
-            function = pkgutil.resolve_name(f"bids_dtg.{name}")
-        return function(*arguments)
+        return _resolve(name)(*arguments)
 
     return call
+
+
+def constant(name: str) -> Callable[[], Any]:
+    """Return what gives a constant of the package, whose module is imported when it is asked for.
+
+    Parameters
+    ----------
+    name
+        Of the constant, as `module:NAME`, below the package.
+    """
+    return lambda: _resolve(name)
+
+
+def _resolve(name: str) -> Any:
+    with importing():
+        return pkgutil.resolve_name(f"bids_dtg.{name}")
 
 
 def find_workflow(name: str) -> Workflow:

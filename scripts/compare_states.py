@@ -4,11 +4,13 @@
     python scripts/compare_states.py diff FOLDER_A FOLDER_B
 
 `make` runs the calls of `state_calls.py` one after another with the code of CHECKOUT, each into a
-folder of its own below FOLDER, beside what it says and its exit codes. It takes about ten minutes
-of one core, 5 GB and the shared test data (DTG_SHARED, by default beside the project); the Python
-that runs it needs what the program needs. `diff` compares all files of two such folders; which
-parts of them may differ stands in `state_files.py`. Exit codes: 0 all is the same; 1 something
-differs, or a step of `make` ended otherwise than it must; 2 wrong arguments.
+folder of its own below FOLDER, beside what it says and its exit codes. It takes about a quarter of
+an hour of one core, 5 GB and the shared test data (DTG_SHARED, by default beside the project); the
+Python that runs it needs what the program needs, with its extras report, train and arrays. `diff`
+compares all files of two such folders: which parts of them may differ stands in `state_files.py`,
+and what it says of tables, images and arrays that differ in `state_details.py`. Exit codes: 0 all
+is the same; 1 something differs, or a step of `make` ended otherwise than it must; 2 wrong
+arguments.
 """
 
 from __future__ import annotations
@@ -17,20 +19,24 @@ import argparse
 import io
 import os
 import re
+import resource
 import shlex
 import shutil
 import subprocess
 import sys
 import tarfile
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from state_calls import CALLS, DEMO_MODEL, Call, written_inputs
-from state_files import State, compare
+from state_arrays import write_arrays
+from state_call import Call
+from state_calls import CALLS, DEMO_MODEL, written_inputs
+from state_files import Difference, State, compare, is_array
 
 ROOT = Path(__file__).parents[1]
+API = Path(__file__).with_name("state_api.py")  # runs as the step `api`
 # The last revision whose demo model has bundle format 1; it must load for ever.
 FORMAT_1 = ("9200c7a", "bids_dtg/bundles/demo")
 _THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
@@ -72,13 +78,17 @@ class Runner:
         if program in _OWN_STEPS:
             _OWN_STEPS[program](*(self.folder / word for word in words))
             return 0
-        module, function = self.programs[program].split(":")
-        done = self.python(
-            f"import sys; from {module} import {function}; sys.exit({function}())", *words
-        )
+        done = self.python(self._snippet(program), *words)
         lines = [f"$ {step}", f"exit code: {done.returncode}", "", "stdout:", done.stdout]
         said.write_text("\n".join([*lines, "stderr:", done.stderr]), "utf-8")
         return done.returncode
+
+    def _snippet(self, program: str) -> str:
+        """Return what runs a program, or the script that uses the Python API."""
+        if program == "api":
+            return f"import runpy; runpy.run_path({str(API)!r}, run_name='__main__')"
+        module, function = self.programs[program].split(":")
+        return f"import sys; from {module} import {function}; sys.exit({function}())"
 
 
 def make(folder: Path, code: Path, shared: Path, calls: Sequence[Call]) -> bool:
@@ -89,7 +99,7 @@ def make(folder: Path, code: Path, shared: Path, calls: Sequence[Call]) -> bool:
     runner = Runner.of(folder, code, shared)
     well = True
     for call in calls:
-        begun = time.perf_counter()
+        begun, worked = time.perf_counter(), processor_seconds()
         said = folder / call.name / "said"
         said.mkdir(parents=True)
         for number, step in enumerate(call.steps, 1):
@@ -98,9 +108,16 @@ def make(folder: Path, code: Path, shared: Path, calls: Sequence[Call]) -> bool:
             if found != expected:
                 well = False
                 print(f"{call.name}: exit code {found}, see {said}/{number:02d}.txt: {step}")
-        print(f"{call.name}: {time.perf_counter() - begun:.0f} s", flush=True)
+        took, worked = time.perf_counter() - begun, processor_seconds() - worked
+        print(f"{call.name}: {took:.0f} s, of the processor {worked:.0f} s", flush=True)
     State(folder, str(folder), str(code), tuple(call.name for call in calls)).write()
     return well
+
+
+def processor_seconds() -> float:
+    """Return how long all steps so far have kept a processor busy."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def use_one_core() -> None:
@@ -115,6 +132,7 @@ def write_inputs(folder: Path) -> None:
     folder.mkdir()
     for name, text in written_inputs().items():
         (folder / name).write_text(text, "utf-8")
+    write_arrays(folder)
     revision, path = FORMAT_1
     command = ["git", "-C", str(ROOT), "archive", f"{revision}:{path}"]
     archive = subprocess.run(command, check=True, capture_output=True).stdout
@@ -147,19 +165,23 @@ def child_environment(folder: Path, code: Path, shared: Path) -> dict[str, str]:
 
 
 def copy(source: Path, target: Path) -> None:
-    """Copy a file to a folder that may have to be made."""
+    """Copy a file, or a folder, to a folder that may have to be made."""
     target.parent.mkdir(parents=True, exist_ok=True)
-    shutil.copyfile(source, target)
+    if source.is_dir():
+        shutil.copytree(source, target)
+    else:
+        shutil.copyfile(source, target)
 
 
 def untime(bundle: Path) -> None:
-    """Set the seconds that a bundle's training took to 0.
+    """Set the seconds, and hours, that a bundle's training took to 0.
 
     They are part of its card, so of its identity, of the hash of all options of calls that use it
     and of names of files.
     """
     card = bundle / "model.json"
-    card.write_text(re.sub(r'("seconds": )[\d.]+', r"\g<1>0", card.read_text("utf-8")), "utf-8")
+    text = re.sub(r'("(?:seconds|hours)": )[\d.]+', r"\g<1>0", card.read_text("utf-8"))
+    card.write_text(text, "utf-8")
 
 
 # Steps that are no programs of the project.
@@ -177,10 +199,20 @@ def print_difference(first: State, second: State) -> bool:
         print(f"{call:26}{cells}{len(found.different):11}")
     for call in sorted({*first.calls} ^ {*second.calls}):
         print(f"{call:26} only in {(first if call in first.calls else second).folder}")
+    print_arrays(differences.values())
     for found in differences.values():
         for name, why in found.different.items():
             print(f"different: {name}: {why}")
+            for line in found.details.get(name, ()):
+                print(f"    {line}")
     return not any(found.different for found in differences.values())
+
+
+def print_arrays(differences: Collection[Difference]) -> None:
+    """Print how many images and other arrays differ."""
+    names = [name for found in differences for name in found.names if is_array(name)]
+    changed = sum(name in found.different for found in differences for name in names)
+    print(f"images and arrays: {len(names)}, of which {changed or 'none'} differ")
 
 
 def chosen_calls(names: Sequence[str]) -> list[Call]:

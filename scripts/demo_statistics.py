@@ -29,9 +29,9 @@ from numpy.typing import NDArray
 from rich.progress import track
 
 from bids_dtg.bundles.people import SeenPeople
-from bids_dtg.bundles.writer import extend_bundle
 from bids_dtg.connectome.range.sketch import Cells
 from bids_dtg.contrasts.bundle.bundle import ModelBundle, load_bundle
+from bids_dtg.contrasts.bundle.writer import extend_bundle
 from bids_dtg.contrasts.network.parameters import Parameters
 from bids_dtg.contrasts.network.prepared import prepare
 from bids_dtg.contrasts.phantom.model import Phantom
@@ -46,7 +46,6 @@ from bids_dtg.stats.conformal import (
     ScoreCounts,
     cell_block,
     coverage,
-    interval_score,
 )
 from bids_dtg.stats.deviation import Deviation, PeopleSums
 from bids_dtg.stats.parcel_intervals import ParcelIntervals, parcel_errors
@@ -233,6 +232,20 @@ def score_intervals(work: Path, bundle: ModelBundle, calibration: Calibration) -
         "sd_over_places_90": round(float(np.mean(local, axis=0).std(axis=1).mean()), 4),
         "mean_half_width_90": round(float(widths[90].mean()), 3),
     }
+
+
+def interval_score(errors: Array, half_widths: Array, level: int) -> NDArray[np.float64]:
+    """Return the mean interval score, (contrasts,): small for narrow intervals that hold.
+
+    Width plus, where the value lies outside, 2 / (1 - level) times how far (Gneiting & Raftery
+    2007, JASA 102: 359, eq. 43), over places with an error and a half-width.
+    """
+    known = np.isfinite(errors) & np.isfinite(half_widths)
+    beyond = np.maximum(np.abs(errors) - half_widths, 0)
+    score = 2 * half_widths + 2 / (1 - level / 100) * beyond
+    total = np.sum(score, axis=1, where=known, dtype=np.float64)
+    count = np.count_nonzero(known, axis=1)
+    return np.where(count > 0, total / np.maximum(count, 1), np.nan)
 
 
 def compare_poolings(work: Path, bundle: ModelBundle) -> None:

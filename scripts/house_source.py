@@ -47,35 +47,6 @@ class Import:
 
 
 @dataclass(frozen=True)
-class Function:
-    """A function or method."""
-
-    name: str  # dotted, with its module and class
-    node: ast.FunctionDef | ast.AsyncFunctionDef
-    owner: ast.ClassDef | None  # class that it is a method of
-    nested: bool  # inside another function
-    where: str  # path:line
-
-    @property
-    def decorators(self) -> set[str]:
-        """Last words of the decorators: `setter` for `@name.setter`."""
-        return {ast.unparse(node).split(".")[-1] for node in self.node.decorator_list}
-
-    @property
-    def positional(self) -> int:
-        """Number of parameters that can be given by position, without self and cls."""
-        args = self.node.args
-        is_bound = self.owner is not None and "staticmethod" not in self.decorators
-        return len(args.posonlyargs) + len(args.args) - is_bound + (args.vararg is not None)
-
-    @property
-    def parameters(self) -> int:
-        """Number of parameters, without self and cls; `*args` and `**options` are one each."""
-        args = self.node.args
-        return self.positional + len(args.kwonlyargs) + (args.kwarg is not None)
-
-
-@dataclass(frozen=True)
 class House:
     """Everything that is measured."""
 
@@ -84,7 +55,6 @@ class House:
     modules: tuple[Module, ...]
     tests: tuple[Module, ...]
     imports: tuple[Import, ...]
-    functions: tuple[Function, ...]
 
     def inner(self, name: str) -> str:
         """Return a dotted name without the package's."""
@@ -104,9 +74,6 @@ def read_house(root: Path) -> House:
         modules,
         tuple(_parse(root, "tests")),
         tuple(found for module in modules for found in _imports(module, names)),
-        tuple(
-            found for module in modules for found in _functions(module, module.tree, module.name)
-        ),
     )
 
 
@@ -152,27 +119,6 @@ def _from(node: ast.ImportFrom, module: Module) -> str:
     above = module.name.split(".")
     above = above[: len(above) - node.level + module.is_package] if node.level else []
     return ".".join([*above, *filter(None, [node.module])])
-
-
-def _functions(
-    module: Module,
-    node: ast.AST,
-    prefix: str = "",
-    owner: ast.ClassDef | None = None,
-    *,
-    nested: bool = False,
-) -> Iterator[Function]:
-    prefix = prefix or module.name
-    for child in ast.iter_child_nodes(node):
-        if isinstance(child, FUNCTIONS):
-            name = f"{prefix}.{child.name}"
-            yield Function(name, child, owner, nested, f"{module.path}:{child.lineno}")
-            yield from _functions(module, child, name, nested=True)
-        elif isinstance(child, ast.ClassDef):
-            name = f"{prefix}.{child.name}"
-            yield from _functions(module, child, name, child, nested=nested)
-        else:  # a function may stand below an `if`
-            yield from _functions(module, child, prefix, owner, nested=nested)
 
 
 def imported_names(tree: ast.AST) -> dict[str, str]:

@@ -3,7 +3,8 @@
     python scripts/published_people.py --paper deeptaskgen-paper
 
 reads the lists of ids in a clone of https://github.com/eminSerin/deeptaskgen-paper and writes
-`bids_dtg/bundles/published_people.json`. No id is in it, but a hash does not hide a short one.
+`bids_dtg/contrasts/bundle/published_people.json`. No id is in it, but a hash does not hide a short
+one.
 """
 
 from __future__ import annotations
@@ -14,7 +15,8 @@ from pathlib import Path
 
 from bids_dtg.bundles.people import UNCERTAIN, PersonHashes, SeenPeople, hash_person
 
-OUT = Path(__file__).parent.parent / "bids_dtg" / "bundles" / "published_people.json"
+FOLDER = Path(__file__).parent.parent / "bids_dtg" / "contrasts" / "bundle"
+OUT = FOLDER / "published_people.json"
 # Where the lists are, and the names that they begin with.
 LISTS = {
     "HCP-YA": "experiments/training/data/hcp",

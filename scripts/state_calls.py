@@ -7,10 +7,14 @@ is called `inputs` is made first, without the program; `shared` leads to the sha
 from __future__ import annotations
 
 import random
-from dataclasses import dataclass
 
-PARTICIPANTS, FRAMES, SECONDS = 10, 130, 2.0  # of the simulated people; calibration needs ten
-PEOPLE = "phantom/out/fmriprep"
+from state_arrays import ARRAY_CALLS
+from state_call import ONE_CORE, Call
+from state_networks import NETWORK_CALLS, region_table
+from state_statistics import PARTS, PEOPLE, STATISTICS_CALLS, events_table, people_table
+
+# Of the simulated people; calibration needs ten, deviations from the cohort eleven.
+PARTICIPANTS, FRAMES, SECONDS = 11, 102, 2.5
 STEM = "sub-sim001_task-rest"
 FUNC = f"{PEOPLE}/sub-sim001/func/{STEM}"
 BOLD = f"{FUNC}_space-MNI152NLin6Asym_res-2_desc-preproc_bold"
@@ -18,18 +22,8 @@ MASK = f"{FUNC}_space-MNI152NLin6Asym_res-2_desc-brain_mask.nii.gz"
 DEMO_MODEL = "inputs/format1"  # the demo model of the first format, see `compare_states.py`
 REAL = "shared/data/real/fmriprep_like"
 CHECKPOINT = "shared/reference/deeptaskgen/random_fdim64.ckpt"
-ONE_CORE = "--device cpu --nprocs 1 --omp-nthreads 1"
+SMALL_MODEL = "small/out/group/model-small/bundle"  # three contrasts: maps and pages in a moment
 ALL_OUTPUTS = "--half-maps --write-connectome --combine participant"
-
-
-@dataclass(frozen=True)
-class Call:
-    """What makes one folder of a state, and one row of the table of differences."""
-
-    name: str  # of its folder
-    steps: tuple[str, ...]  # command lines: a program of the project, or `copy`, `untime`
-    needs: tuple[str, ...] = ()  # calls that must have been made before
-    exit_code: int = 0  # of each step
 
 
 def _maps(name: str, words: str, *, data: str = PEOPLE, model: str = "demo") -> str:
@@ -40,13 +34,17 @@ def _person(name: str, words: str, model: str = "demo") -> str:
     return _maps(name, f"--participant-label sim001 {words}", model=model)
 
 
-def _real(name: str, words: str) -> str:
-    return _maps(name, f"--min-minutes 2 {words}", data=REAL)
+def _small(name: str, words: str) -> str:
+    return _person(name, words, model=SMALL_MODEL)
 
 
-def _group(analysis: str, words: str) -> str:
+def _real(name: str, words: str, model: str = "demo") -> str:
+    return _maps(name, f"--min-minutes 2 {words}", data=REAL, model=model)
+
+
+def _group(analysis: str, words: str, out: str = "cohort/out") -> str:
     data = f"-d fmriprep={PEOPLE} -d statmaps=phantom/out/statmaps"
-    return f"bids_dtg {PEOPLE} cohort/out group --analysis {analysis} {data} {ONE_CORE} {words}"
+    return f"bids_dtg {PEOPLE} {out} group --analysis {analysis} {data} {ONE_CORE} {words}"
 
 
 TEXTS = (
@@ -76,7 +74,7 @@ REFUSED = (
     _group("train", "--model demo --architecture forest"),
     _group("train", "--model demo --contrast nothing"),
     f"bids_dtg {PEOPLE} refused/out group --analysis evaluate --model demo",
-    _group("calibrate", "--model demo --contrast wm2bk"),
+    _group("calibrate", "--model demo --participant-label sim001 sim002"),
     "dtg-models info nothing",
     "dtg-models fetch nothing",
     "dtg-phantom refused/out --participants 0",
@@ -110,21 +108,18 @@ LAYOUTS = (
     f"copy {BOLD}.json {XCPD}.json",
     "copy inputs/xcpd.json layouts/xcpd/dataset_description.json",
     *(
-        _maps(f"layouts/maps/{name}", words, data=f"layouts/{name}")
-        for name, words in {"hcp": "", "ukb": "--no-reports", "xcpd": "--no-reports"}.items()
+        _maps(f"layouts/maps/{name}", words, data=f"layouts/{name}", model=SMALL_MODEL)
+        for name in ("hcp", "ukb", "xcpd")
+        for words in ("--dry-run", f"--input-type {name}")  # the first sees what it is
     ),
+    _small("layouts/maps/fmriprep", "--input-type fmriprep --dry-run"),
 )
 
 # A person with two sessions, one of them with two runs, of which one is long enough to be cut.
 RUNS = {"ses-A_task-rest_run-1": "runs/long", "ses-A_task-rest_run-2": "phantom/out"}
 RUNS |= {"ses-B_task-rest": "phantom/out"}
-PARTS = (
-    *(f"_space-MNI152NLin6Asym_res-2_desc-preproc_bold{end}" for end in (".nii.gz", ".json")),
-    "_space-MNI152NLin6Asym_res-2_desc-brain_mask.nii.gz",
-    *(f"_desc-confounds_timeseries{end}" for end in (".tsv", ".json")),
-)
 SEVERAL_RUNS = (
-    "dtg-phantom runs/long --participants 1 --frames 330 --repetition-time 2 --seed 1",
+    f"dtg-phantom runs/long --participants 1 --frames 264 --repetition-time {SECONDS:g} --seed 1",
     f"copy {PEOPLE}/dataset_description.json runs/people/dataset_description.json",
     *(
         f"copy {source}/fmriprep/sub-sim001/func/{STEM}{part} "
@@ -132,10 +127,41 @@ SEVERAL_RUNS = (
         for run, source in RUNS.items()
         for part in PARTS
     ),
-    _maps("runs/maps/sessions", "--half-maps", data="runs/people"),
-    _maps("runs/maps/people", "--combine participant --no-reports", data="runs/people"),
-    _maps("runs/maps/runs", "--combine run", data="runs/people"),
-    f"bids_dtg runs/people runs/maps/runs/out group --model demo {ONE_CORE}",
+    *(
+        _maps(f"runs/maps/{name}", words, data="runs/people", model=SMALL_MODEL)
+        for name, words in {
+            "sessions": "--half-maps",
+            "people": "--combine participant --no-reports",
+            "runs": "--combine run",
+        }.items()
+    ),
+    f"bids_dtg runs/people runs/maps/runs/out group --model {SMALL_MODEL} {ONE_CORE}",
+)
+
+# A person's maps on surfaces and in other spaces; the data have no T1w image, and their T1w space
+# is that of the co-registered reference.
+HAPPY = "surfaces/data/sub-HAPPYTEST"
+SURFACES = (
+    f"copy {REAL}/dataset_description.json surfaces/data/dataset_description.json",
+    f"copy {REAL}/sub-HAPPYTEST {HAPPY}",
+    f"copy {HAPPY}/func/sub-HAPPYTEST_task-rest_desc-coreg_boldref.nii.gz "
+    f"{HAPPY}/anat/sub-HAPPYTEST_desc-preproc_T1w.nii.gz",
+    *(
+        _maps(
+            "surfaces",
+            f"--min-minutes 2 --surfaces fsLR fsaverage --output-spaces T1w MNI152NLin2009cAsym "
+            f"{words}",
+            data="surfaces/data",
+            model=SMALL_MODEL,
+        )
+        for words in ("", "--reports-only", "--verify")
+    ),
+)
+MAP = f"sub-sim001/func/{STEM}_space-MNI152NLin6Asym_res-2_contrast-wm2bk_stat-z_desc-synthetic"
+DAMAGED = (
+    "copy cleaning_none/out damaged/out",
+    f"copy inputs/raw.json damaged/out/{MAP}_statmap.nii.gz",
+    _small("damaged", "--denoise-strategy none --verify"),
 )
 
 SETS = (
@@ -144,12 +170,24 @@ SETS = (
     _maps("sets", "--participant-label sim001 sim002 --no-reports"),
     _person("sets", ""),
     _person("sets", "--dry-run"),
-    _person("sets", "--combine run --interval-level 80 --config-file inputs/options.toml"),
+    _person(
+        "sets", "--combine run --interval-level 80 --config-file inputs/options.toml --no-reports"
+    ),
     _person("sets", "--reports-only"),
     f"bids_dtg {PEOPLE} sets/out group --model demo {ONE_CORE}",
 )
 
-FEW = "--contrast emotionFaces wm2bk languageMath --held-out 0.2 0.2"
+THREE = "--contrast emotionFaces wm2bk languageMath"
+SMALL = (
+    _group(
+        "train",
+        f"--model demo --architecture linear --model-name small {THREE} --participant-label "
+        + " ".join(f"sim{number:03d}" for number in range(1, 6)),
+        "small/out",
+    ),
+    f"untime {SMALL_MODEL}",
+)
+FEW = f"{THREE} --held-out 0.2 0.2"
 NETWORK = "--features 2 --epochs 1 --batch-size 3 --learning-rate 0.01"
 COHORT = (
     _group("train", f"--model demo --architecture local-ridge --model-name ridge {FEW}"),
@@ -195,7 +233,7 @@ MODELS = (
     "dtg-models pack models/random models/random.tar",
     "dtg-models unpack models/random.tar models/unpacked",
     "dtg-models verify models/unpacked",
-    _person("models", "", model="models/random.tar"),
+    _person("models", "--no-reports", model="models/random.tar"),
 )
 
 CALLS = (
@@ -210,48 +248,75 @@ CALLS = (
             f"copy inputs/noise.csv {FUNC}_AROMAnoiseICs.csv",
         ),
     ),
+    Call("small", SMALL, ("phantom",)),
     Call("refused", REFUSED, ("phantom",), exit_code=2),
-    Call("real_6asym", (_real("real_6asym", ""),), exit_code=1),
+    Call("real_6asym", (_real("real_6asym", "", SMALL_MODEL),), ("small",), exit_code=1),
     Call(
         "real_6asym_all", (_real("real_6asym_all", f"--participant-label HAPPYTEST {ALL_OUTPUTS}"),)
     ),
     Call(
         "real_2009c",
-        (_real("real_2009c", f"--space MNI152NLin2009cAsym {ALL_OUTPUTS}"),),
+        (_real("real_2009c", f"--space MNI152NLin2009cAsym {ALL_OUTPUTS}", SMALL_MODEL),),
+        ("small",),
         exit_code=1,
     ),
-    Call("real_native", (_real("real_native", f"--space boldref {ALL_OUTPUTS}"),), exit_code=1),
+    Call(
+        "real_native",
+        (_real("real_native", f"--space boldref {ALL_OUTPUTS}", SMALL_MODEL),),
+        ("small",),
+        exit_code=1,
+    ),
     Call(
         "real_no_motion",
         (
-            _real("real_no_motion", "--participant-label RAPIDTIDETEST --denoise-strategy compcor"),
-            f"bids_dtg {REAL} real_no_motion/out group --model demo {ONE_CORE}",
+            _real(
+                "real_no_motion",
+                "--participant-label RAPIDTIDETEST --denoise-strategy compcor",
+                SMALL_MODEL,
+            ),
+            f"bids_dtg {REAL} real_no_motion/out group --model {SMALL_MODEL} {ONE_CORE}",
         ),
+        ("small",),
     ),
     *(
-        Call(f"cleaning_{name}", (_person(f"cleaning_{name}", words),), ("phantom",))
+        Call(f"cleaning_{name}", (_small(f"cleaning_{name}", words),), ("small",))
         for name, words in CLEANING.items()
     ),
     Call(
         "nearest",
         (
             _real(
-                "nearest", "--participant-label HAPPYTEST --space boldref --interpolation nearest"
+                "nearest",
+                "--participant-label HAPPYTEST --space boldref --interpolation nearest",
+                SMALL_MODEL,
             ),
         ),
+        ("small",),
     ),
-    Call("layouts", LAYOUTS, ("phantom",)),
-    Call("runs", SEVERAL_RUNS, ("phantom",)),
+    Call("surfaces", SURFACES, ("small",)),
+    Call("damaged", DAMAGED, ("cleaning_none",), exit_code=1),
+    Call("layouts", LAYOUTS, ("small",)),
+    Call("runs", SEVERAL_RUNS, ("small",)),
     Call("sets", SETS, ("phantom",)),
     Call(
         "processes",
-        (_maps("processes", "--participant-label sim001 sim002 sim003 --no-reports --nprocs 2"),),
-        ("phantom",),
+        (
+            _maps(
+                "processes",
+                "--participant-label sim001 sim002 sim003 --no-reports --nprocs 2",
+                model=SMALL_MODEL,
+            ),
+        ),
+        ("small",),
     ),
     Call("format1", (_person("format1", "--no-reports", model=DEMO_MODEL),), ("phantom",)),
     Call("models", MODELS, ("phantom",)),
     Call("cohort", COHORT, ("phantom",)),
     Call("trained", TRAINED, ("cohort",)),
+    Call("api", (f"api {BOLD}.nii.gz {SMALL_MODEL} sets/out api/files",), ("small", "sets")),
+    *STATISTICS_CALLS,
+    *ARRAY_CALLS,
+    *NETWORK_CALLS,
 )
 
 
@@ -270,4 +335,9 @@ def written_inputs() -> dict[str, str]:
         '"GeneratedBy": [{"Name": "xcp_d", "Version": "0.7.0"}]}\n',
         "options.toml": '[cleaning]\ndenoise_strategy = "simple"\ngsr = true\n',
         "wrong.toml": '[cleaning]\ndenoise = "simple"\n',
+        "people.tsv": people_table(PARTICIPANTS),
+        "regions.tsv": region_table(),
+        "events.tsv": events_table(),
+        "raw.json": '{"Name": "Task", "BIDSVersion": "1.10.0", "DatasetType": "raw"}\n',
+        "motor.toml": 'task = "motor"\n[contrasts]\nmotorLh = "LH"\nmotorLhVsRh = "LH - RH"\n',
     }

@@ -15,11 +15,19 @@ import zlib
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from state_details import ARRAYS, describe
+
 _SHOWN = 40  # characters before and after the first difference of texts
 RECORD = "state.json"  # written last, so that a state that has it is whole
 _RUN_ID = re.compile(r"\d{8}T\d{6}Z-[0-9a-f]{6}")
 _TEXTS = (".cff", ".csv", ".html", ".json", ".md", ".toml", ".tsv", ".txt", "README", ".bidsignore")
 
+# Columns of tables that say how long something took.
+_TIMES = {
+    "*.tsv": "seconds_processing",
+    "*/desc-training_history.tsv": "seconds",
+    "*/desc-restarts_scores.tsv": "hours",
+}
 # What was made from which files.
 _RECORDS = "*/logs/complete/*.json|*/group/cache/*.json"
 
@@ -41,6 +49,8 @@ class Mask:
 MASKS = (
     Mask("*.txt", r"(?m)^\d\d:\d\d:\d\d ", "the time of day at which a line was said", ""),
     Mask("*.txt", r"(?m)(?P<keep>written in |, )\d+ s$", "how long a person or an epoch took"),
+    Mask("*.txt", r"(?m)(?P<keep>: loss .* )\([\d.]+ s\)$", "how long an epoch took"),
+    Mask("*.txt", r"(?m)^(?P<keep>done in ).*$", "how long a demo took"),
     Mask(
         "*.txt",
         r"(?m)^\d+ reports? (is|are) still to be made\n",
@@ -63,7 +73,23 @@ MASKS = (
     Mask("*.html", r"\d{4}-\d\d-\d\d \d\d:\d\d UTC", "the minute at which a page was made"),
     Mask("*.html", r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\+00:00", "when a set of maps was complete"),
     Mask("*.html", r"(?P<keep>seconds_processing</dt><dd>)[\d.]+", "how long a run took"),
-    Mask("*/bundle/model.json", r'(?P<keep>"seconds": )[\d.]+', "how long training took"),
+    Mask(
+        "*/network_report.html",
+        r'(?P<keep><td class="number" )data-value="[^"]+">[^<]+(?=</td><td class="number" '
+        r'data-value="(True|False)">)',
+        "how many hours a training took, beside whether it was chosen",
+    ),
+    Mask(
+        "*/group/cache/*.json",
+        r'(?P<keep>\.zarr",\s+"state": )"\w+"',
+        "a digest of the times at which the files of a folder were written",
+    ),
+    Mask(
+        "*/configuration_sha256.json",
+        r'(?P<keep>"(bids_dir|derivatives|model|input_arrays)": )"\w+"',
+        "digests of whole paths; their names stand in the configuration beside it",
+    ),
+    Mask("*/bundle/model.json", r'(?P<keep>"(seconds|hours)": )[\d.]+', "how long training took"),
 )
 
 
@@ -105,11 +131,17 @@ class Difference:
     same: list[str] = field(default_factory=list)
     masked: list[str] = field(default_factory=list)  # same but for the masks
     different: dict[str, str] = field(default_factory=dict)  # and where they begin to differ
+    details: dict[str, list[str]] = field(default_factory=dict)  # what of them differs
 
     @property
     def count(self) -> int:
         """How many files were compared."""
-        return len(self.same) + len(self.masked) + len(self.different)
+        return len(self.names)
+
+    @property
+    def names(self) -> list[str]:
+        """All files that were compared."""
+        return [*self.same, *self.masked, *self.different]
 
 
 def compare(first: State, second: State, call: str) -> Difference:
@@ -125,12 +157,19 @@ def compare(first: State, second: State, call: str) -> Difference:
         if data == other:
             difference.same.append(name)
             continue
-        data, other = masked(name, data, first), masked(name, other, second)
-        if data == other:
+        left, right = masked(name, data, first), masked(name, other, second)
+        if left == right:
             difference.masked.append(name)
-        else:
-            difference.different[name] = _first_difference(name, data, other)
+            continue
+        difference.different[name] = _first_difference(name, left, right)
+        raw = is_array(name)
+        difference.details[name] = describe(name, *((data, other) if raw else (left, right)))
     return difference
+
+
+def is_array(name: str) -> bool:
+    """Whether a file of this name is an image, or holds arrays."""
+    return name.endswith(ARRAYS)
 
 
 def masked(name: str, data: bytes, state: State) -> bytes:
@@ -156,17 +195,23 @@ def _masked_text(name: str, text: str, state: State) -> str:
     text = text.replace(state.made_in, "FOLDER").replace(state.code, "CODE")
     text = _RUN_ID.sub("RUN", text)
     for mask in MASKS:
-        if any(fnmatch.fnmatch(name, files) for files in mask.files.split("|")):
+        if _is_one_of(name, mask.files):
             text = re.sub(mask.pattern, mask.apply, text)
     if name.startswith("processes/said/"):  # in no order, see the mask
         text = "\n".join(sorted(text.splitlines()))
-    return _without_seconds(text) if name.endswith(".tsv") else text
+    timed = {column for files, column in _TIMES.items() if _is_one_of(name, files)}
+    return _without_columns(text, timed) if timed else text
 
 
-def _without_seconds(table: str) -> str:
-    """Mask the columns `seconds_…` of a table: how long the work took."""
+def _is_one_of(name: str, files: str) -> bool:
+    """Whether a path is one of those that patterns with | between them name."""
+    return any(fnmatch.fnmatch(name, pattern) for pattern in files.split("|"))
+
+
+def _without_columns(table: str, columns: set[str]) -> str:
+    """Mask columns of a table."""
     header, *rows = (line.split("\t") for line in table.split("\n"))
-    timed = [number for number, column in enumerate(header) if column.startswith("seconds_")]
+    timed = [number for number, column in enumerate(header) if column in columns]
     for row in rows:
         for number in timed:
             if number < len(row):

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from demo_bundle import write_demo_bundle
-from demo_people import CONNECTOME_STEP, MAP_STEP, StoredPeople, simulate_people
+from demo_people import StoredPeople, StoredSamples, simulate_people
 from demo_statistics import add_statistics
 from demo_table import make_table
 from torch import Tensor
@@ -24,7 +24,7 @@ from torch import Tensor
 from bids_dtg.contrasts.network.unet import AttentionUNet
 from bids_dtg.contrasts.phantom.model import Phantom
 from bids_dtg.contrasts.plan import TrainingPlan
-from bids_dtg.contrasts.samples import ArraySamples, Sampling
+from bids_dtg.contrasts.samples import Sampling
 from bids_dtg.contrasts.train import TrainedNetwork, train
 from bids_dtg.phantom.streams import Cohort
 from bids_dtg.training.loop import Workplace
@@ -115,10 +115,8 @@ def _train(
     return training, trained
 
 
-def _samples(people: StoredPeople, phantom: Phantom) -> ArraySamples:
-    return ArraySamples(
-        people.connectomes, people.maps, phantom.anatomy.grey, (CONNECTOME_STEP, MAP_STEP)
-    )
+def _samples(people: StoredPeople, phantom: Phantom) -> StoredSamples:
+    return StoredSamples(people.connectomes, people.maps, phantom.anatomy.grey)
 
 
 if __name__ == "__main__":

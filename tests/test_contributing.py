@@ -13,12 +13,11 @@ PAGE = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
 # The tables that people add to: each is named in "Where do I add what?".
 TABLES = {
     "bids_dtg.__all__",
-    "bids_dtg.bundles.kinds.KINDS",
+    "bids_dtg.contrasts.bundle.kinds.KINDS",
     "bids_dtg.contrasts.bundle.registry.PUBLISHED",
     "bids_dtg.cleaning.strategies.STRATEGIES",
     "bids_dtg.cli.spellings.ALIASES",
     "bids_dtg.cli.spellings.FOREIGN",
-    "bids_dtg.cli.tables.WORKFLOWS",
     "bids_dtg.connectome.form.FORMS",
     "bids_dtg.connectome.range.limits.LIMITS",
     "bids_dtg.contrasts.plan.RECIPES",
@@ -27,8 +26,9 @@ TABLES = {
     "bids_dtg.inputs.studies.STUDIES",
     "bids_dtg.contrasts.panels.words.COLUMNS",
     "bids_dtg.contrasts.panels.PANELS",
-    "bids_dtg.report.workflows.WORKFLOWS",
     "bids_dtg.settings.OPTIONS",
+    "bids_dtg.statistics.analyses.ANALYSES",
+    "bids_dtg.workflows.WORKFLOWS",
 }
 
 

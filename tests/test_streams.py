@@ -159,7 +159,7 @@ import os, sys
 from bids_dtg.streams import mend_streams
 mend_streams()
 from bids_dtg.engine.display import BarBoard, make_board
-from bids_dtg.files.transfer.progress import TransferBar
+from bids_dtg.files.transfer_progress import TransferBar
 with make_board(2) as board, TransferBar() as bar:
     assert isinstance(board, BarBoard)
     lane = board.lane(0)

@@ -1,13 +1,18 @@
 """Bundles of any kind: folders that hold a model and all that its use needs.
 
+- `bundle`: a verified model of any kind
 - `card`: what a bundle says about itself, in `model.json`
 - `fields`: checked access to the fields of that file
-- `kinds`: the table of the kinds of model; a new one is a module and a row
-- `parts`: the small files beside the weights
-- `people`: whom a model has seen, as hashes
+- `kinds`: what is known of any kind of model, and the look-up of all kinds
+- `tensors`: tensors in a bundle's files, read with the shapes that the card says
+- `fitted`: what bundles of models fitted to people's regions share
+- `people`: the people used to make a model, as hashes
 - `writer`: writes a bundle, whole or not at all
 - `store`: where bundles are installed; finds and removes them
+- `published`: what is known of models that can be fetched by name
+- `fetch`: fetches, verifies and converts these
 - `archive`: a bundle as one file, equal bytes for equal bundles
-- `packing`: loads bundles of any kind, packs and unpacks them
-- `overview`: lines, tables and scores that ``dtg-models`` prints
+- `packing`: packs and unpacks bundles
+- `overview`: lines and tables that ``dtg-models`` prints
+- `checkpoint`: a public name of `bids_dtg.contrasts.bundle.checkpoint`
 """

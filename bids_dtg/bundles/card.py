@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, ClassVar, Generic, Protocol, TypeVar
 
 from bids_dtg.bundles.fields import JsonFields
-from bids_dtg.bundles.kinds import KINDS
+from bids_dtg.bundles.kinds import all_kinds
 from bids_dtg.errors import BundleError, ForeignFileError, MissingFileError
 from bids_dtg.files.foreign import as_text, read_bytes
 
@@ -115,6 +115,10 @@ class ModelCard(Generic[Part]):
         content |= {name: value for name, value in for_readers.items() if value is not None}
         return json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
 
+    def with_source(self, field: str, text: str) -> str:
+        """Return what the card says in a field, and whether its makers stated it, where known."""
+        return f"{text} ({self.sources[field]})" if text and field in self.sources else text
+
     @classmethod
     def from_json(cls, text: str, source: str = CARD_FILE) -> ModelCard[Any]:
         """Read the text of `model.json`.
@@ -135,7 +139,7 @@ class ModelCard(Generic[Part]):
         """
         fields = JsonFields.parse(text, source)
         kind = _supported_kind(fields)
-        part = KINDS[kind].part()
+        part = all_kinds()[kind].part()
         files = _files(fields.nested("files"), (WEIGHTS_FILE, *part.required_files(fields)))
         card = ModelCard(
             name=fields.matching("name", _NAME, "letters, digits, '.', '-', '_'"),
@@ -190,10 +194,10 @@ def _supported_kind(fields: JsonFields) -> str:
             remedy=newer,
         )
     kind = fields.text("kind")
-    if kind not in KINDS:
+    if kind not in (kinds := all_kinds()):
         raise BundleError(
             f"{fields.source} is a model of kind {kind}",
-            expected=f"one of {', '.join(KINDS)}",
+            expected=f"one of {', '.join(kinds)}",
             remedy=newer,
         )
     return kind

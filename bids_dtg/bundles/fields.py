@@ -99,6 +99,10 @@ class JsonFields:
             raise self.wrong(key, found, f"a whole number of {least} or more")
         return found
 
+    def count(self, key: str) -> int:
+        """Return a whole number of 0 or more."""
+        return self.whole(key, least=0)
+
     def size(self, key: str, least: int = 1) -> int:
         """Return how many there are of something that tables have rows of: a million at most."""
         found = self.whole(key, least)

@@ -1,48 +1,17 @@
-"""Bundles of any kind: loaded, put into one file for the way to another machine, and out again."""
+"""Bundles of any kind: put into one file for the way to another machine, and out again."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any
 
 from bids_dtg.bundles.archive import check_archive, extract_archive, write_archive
-from bids_dtg.bundles.card import CARD_FILE, read_card
-from bids_dtg.bundles.store import find_bundle
+from bids_dtg.bundles.bundle import Bundle, load_any_bundle
+from bids_dtg.bundles.card import CARD_FILE
 from bids_dtg.bundles.writer import install_bundle
-from bids_dtg.contrasts.bundle.bundle import Bundle, load_bundle
-from bids_dtg.contrasts.bundle.part import MapsPart
-from bids_dtg.dynamics.bundle.bundle import load_network_bundle
-from bids_dtg.dynamics.bundle.part import NetworkPart
 from bids_dtg.errors import OutputError
 from bids_dtg.files.atomic import temporary_name
-from bids_dtg.twin.bundle.bundle import load_twin_bundle
-from bids_dtg.twin.bundle.part import TwinPart
-
-# What loads a bundle, by the part of its card.
-LOADERS: Mapping[type, Callable[[Path], Bundle[Any]]] = MappingProxyType(
-    {MapsPart: load_bundle, NetworkPart: load_network_bundle, TwinPart: load_twin_bundle}
-)
-
-
-def load_any_bundle(name_or_path: str | Path) -> Bundle[Any]:
-    """Find, verify and load a bundle of whatever kind.
-
-    Parameters
-    ----------
-    name_or_path
-        Name of an installed bundle (`bids_dtg.bundles.store`), or its folder.
-
-    Raises
-    ------
-    BundleError
-        As `bids_dtg.contrasts.bundle.bundle.load_bundle`.
-    """
-    folder = find_bundle(name_or_path)
-    card, _ = read_card(folder)
-    return LOADERS[type(card.part)](folder)
 
 
 def pack_bundle(bundle: Bundle[Any], out: Path) -> None:

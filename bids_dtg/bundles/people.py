@@ -1,6 +1,6 @@
-"""Whom a model has seen: hashes of people, in a file of the bundle.
+"""The people used to make a model: their hashes, in a file of the bundle.
 
-A hash lets a program recognise somebody. It does not hide a short id: whoever has the file can
+A hash lets a program recognise a person. It does not hide a short id: anybody who has the file can
 try all numbers of six digits.
 """
 
@@ -39,7 +39,7 @@ class PersonHashes:
 
 @dataclass(frozen=True)
 class Sighting:
-    """In which sets of a model somebody is."""
+    """The sets of a model that a person is in."""
 
     sets: frozenset[str] = frozenset()  # by data set and id, or by id and rest without a name
     # By id and rest, where the data set's names differ: perhaps the same person.
@@ -48,7 +48,7 @@ class Sighting:
 
 @dataclass(frozen=True)
 class SeenPeople:
-    """Everybody whom a model, or a model that it was made from, was made with.
+    """All people used to make a model, or to make the models that it was made from.
 
     Examples
     --------

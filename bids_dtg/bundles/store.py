@@ -12,8 +12,8 @@ from pathlib import Path
 
 from bids_dtg.bundles.archive import ARCHIVE_SUFFIX, extract_archive
 from bids_dtg.bundles.card import CARD_FILE, WEIGHTS_FILE, read_card
-from bids_dtg.bundles.kinds import KINDS
-from bids_dtg.contrasts.bundle.registry import PUBLISHED
+from bids_dtg.bundles.kinds import all_kinds
+from bids_dtg.bundles.published import all_published
 from bids_dtg.errors import BundleError, ForeignFileError, OutputError
 from bids_dtg.files.atomic import temporary_name
 from bids_dtg.files.digest import sha256_of
@@ -315,8 +315,9 @@ def _no_bundle_at(path: Path) -> BundleError:
 def _unknown_name(name: str, env: Mapping[str, str] | None) -> BundleError:
     names = list(dict.fromkeys(model.name for model in installed_models(env)))
     places = ", ".join(f"{folder.path} ({folder.origin})" for folder in model_folders(env))
-    near = difflib.get_close_matches(name, names) or difflib.get_close_matches(name, PUBLISHED)
-    if name in PUBLISHED:
+    published = all_published()
+    near = difflib.get_close_matches(name, names) or difflib.get_close_matches(name, published)
+    if name in published:
         remedy = how_to_get(name)
     elif near:
         remedy = f"did you mean {' or '.join(near)}? Else name a bundle's folder with --model"
@@ -341,7 +342,8 @@ def _find(name: str, env: Mapping[str, str]) -> Path:
 
 
 def _check_content(folder: Path) -> None:
-    own = {CARD_FILE, WEIGHTS_FILE, *(file for row in KINDS.values() for file in row.part().FILES)}
+    of_kinds = (file for kind in all_kinds().values() for file in kind.part().FILES)
+    own = {CARD_FILE, WEIGHTS_FILE, *of_kinds}
     with suppress(BundleError):  # a damaged card lists nothing
         own |= read_card(folder)[0].files.keys()
     others = sorted(child.name for child in folder.iterdir() if child.name not in own)

@@ -6,138 +6,20 @@ import errno
 import hashlib
 import shutil
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
-from bids_dtg.bundles.card import CARD_FILE, WEIGHTS_FILE, ModelCard
-from bids_dtg.bundles.parts import (
-    CALIBRATION_FILE,
-    OFFSET_FILE,
-    TRAINING_RANGE_FILE,
-    calibration_facts,
-    encode_calibration,
-    encode_listed_maps,
-    encode_offset,
-    encode_places,
-    encode_training_range,
-    from_steps,
-    to_steps,
-    training_range_facts,
-)
-from bids_dtg.bundles.people import PEOPLE_FILE, SeenPeople
-from bids_dtg.connectome.range.training import TrainingRange
-from bids_dtg.contrasts.bundle.bundle import Bundle, ModelBundle, load_bundle
-from bids_dtg.contrasts.bundle.deviation import DEVIATION_FILE, deviation_facts, encode_deviation
-from bids_dtg.contrasts.bundle.parcel_intervals import (
-    PARCEL_INTERVALS_FILE,
-    encode_parcel_intervals,
-    parcel_intervals_facts,
-)
-from bids_dtg.contrasts.bundle.part import (
-    BRAIN_MASK_FILE,
-    GAIN_DIGITS,
-    LISTED_MAPS_FILE,
-    MAPS_FILE,
-    MASK_FILE,
-    PLACES_FILE,
-    MapsPart,
-)
-from bids_dtg.contrasts.recentring import Correction
+from bids_dtg.bundles.bundle import Bundle
+from bids_dtg.bundles.card import CARD_FILE, ModelCard
 from bids_dtg.errors import BundleError, OutputError
 from bids_dtg.files.atomic import temporary_name
-from bids_dtg.files.tensors import encode_arrays
 from bids_dtg.files.text import encoded
-from bids_dtg.imaging.places import ListedPlaces, Places
-from bids_dtg.stats.conformal import Calibration
-from bids_dtg.stats.deviation import Deviation
-from bids_dtg.stats.parcel_intervals import ParcelIntervals
 
 AnyBundle = TypeVar("AnyBundle", bound=Bundle[Any])
-
-
-@dataclass(frozen=True, eq=False)
-class BundleArrays:
-    """The numbers of a bundle."""
-
-    # The model's, as its kind names them (arrays, or tensors on the CPU without gradients).
-    tensors: Mapping[str, ArrayLike]
-    roi_maps: NDArray[np.float32]  # (rois, brain voxels)
-    brain: Places  # where the ROI series are computed, on the card's grid
-    places: Places  # where the model reads and predicts, on the same grid; or the brain itself
-    # Applied to the model's maps, over the places; the card's `recentring` says how it was found.
-    correction: Correction | None = None
-    training_range: TrainingRange | None = None  # of the connectomes; None: not known
-    deviation: Deviation | None = None  # of the model's maps, corrected; None: not known
-
-
-def write_bundle(
-    folder: str | Path,
-    card: ModelCard[MapsPart],
-    arrays: BundleArrays,
-    people: SeenPeople | None = None,
-) -> ModelBundle:
-    """Write a bundle and load it back from where it was written.
-
-    All is written into a hidden folder beside `folder`, loaded once as a check, and
-    renamed. The same input gives the same bytes.
-
-    Parameters
-    ----------
-    folder
-        Where the bundle goes. If the same bundle is there already, nothing is done; one that
-        differs in its scores alone (`evaluation`) is the same, as scores made again may be
-        rounded otherwise.
-    card
-        What the model says about itself; `files` and `gains` are filled in here.
-    arrays
-        The numbers.
-    people
-        Whom the model has seen; None: the bundle does not know.
-
-    Returns
-    -------
-    ModelBundle
-        The bundle as loaded from `folder`.
-
-    Raises
-    ------
-    BundleError
-        If something else is at `folder`, the parts do not belong together, or a value is not
-        finite.
-    OutputError
-        If the folder cannot be written.
-    """
-    folder = Path(folder)
-    correction = arrays.correction
-    of_correction = {} if correction is None else vars(correction)
-    require_finite({**arrays.tensors, **of_correction})
-    files = {WEIGHTS_FILE: encode_arrays(arrays.tensors), **geometry_files(arrays)}
-    if arrays.correction is not None:
-        files[OFFSET_FILE] = encode_offset(arrays.correction.offset)
-        gains = tuple(round(float(gain), GAIN_DIGITS) for gain in arrays.correction.gains)
-        card = replace(card, part=replace(card.part, gains=gains))
-    if arrays.training_range is not None:
-        files[TRAINING_RANGE_FILE] = encode_training_range(arrays.training_range)
-        facts = training_range_facts(arrays.training_range)
-        card = replace(card, part=replace(card.part, training_range=facts))
-    if arrays.deviation is not None:
-        files[DEVIATION_FILE] = encode_deviation(arrays.deviation, as_kept(correction))
-        card = replace(card, part=replace(card.part, deviation=deviation_facts(arrays.deviation)))
-    if people is not None:
-        files[PEOPLE_FILE] = people.encode()
-    return write_files(folder, card, files, load_bundle)
-
-
-def as_kept(correction: Correction | None) -> Correction | None:
-    """Return a correction as a bundle gives it back: with rounded gains, and in 127 steps."""
-    if correction is None:
-        return None
-    gains = [round(float(gain), GAIN_DIGITS) for gain in correction.gains]
-    return Correction(np.array(gains, np.float32), from_steps(*to_steps(correction.offset)))
 
 
 def write_files(
@@ -151,7 +33,9 @@ def write_files(
     Parameters
     ----------
     folder
-        As for `write_bundle`.
+        Where the bundle goes. If the same bundle is there already, nothing is done; one that
+        differs in its scores alone (`evaluation`) is the same, as scores made again may be
+        rounded otherwise.
     card
         What the model says about itself; `files` is filled in here.
     files
@@ -161,8 +45,10 @@ def write_files(
 
     Raises
     ------
-    BundleError, OutputError
-        As `write_bundle`.
+    BundleError
+        If something else is at `folder`, or the files are no whole bundle.
+    OutputError
+        If the folder cannot be written.
     """
     hashes = {name: hashlib.sha256(data).hexdigest() for name, data in files.items()}
     card = replace(card, files=hashes)
@@ -177,57 +63,47 @@ def write_files(
     return install_bundle(folder, fill, load)
 
 
-def extend_bundle(
-    bundle: ModelBundle,
+def write_copy(
+    bundle: AnyBundle,
     folder: Path,
-    *,
-    calibration: Calibration | None = None,
-    parcel_intervals: Mapping[str, ParcelIntervals] | None = None,
-    training_range: TrainingRange | None = None,
-    people: SeenPeople | None = None,
-    deviation: Deviation | None = None,
-) -> ModelBundle:
-    """Write a copy of a bundle with a calibration, a range, deviations, or whom it has seen.
+    card: ModelCard[Any],
+    added: Mapping[str, bytes],
+    load: Callable[[Path], AnyBundle],
+) -> AnyBundle:
+    """Write a copy of a bundle in which some files are new or others; the rest is the same.
 
-    What is given takes the place of what the bundle has; all else is the same, to the byte. Of
-    parcel intervals, those of other atlases stay.
+    Parameters
+    ----------
+    bundle
+        What is copied.
+    folder
+        Where the copy goes.
+    card
+        What the copy says about itself; `files` is filled in here.
+    added
+        What the new files hold, by name.
+    load
+        What loads a bundle of this kind.
 
     Raises
     ------
     BundleError
-        If something is at `folder` already, or the parts do not belong together.
+        If something is at `folder` already, or the files are no whole bundle.
     OutputError
         If the folder cannot be written.
     """
     if _is_taken(folder):
         raise BundleError(f"{folder} exists", expected="a folder that does not exist yet")
-    added, part = {}, bundle.card.part
-    if calibration is not None:
-        added[CALIBRATION_FILE] = encode_calibration(calibration)
-        part = replace(part, calibration=calibration_facts(calibration))
-    if parcel_intervals:
-        of_parcels = {**bundle.parcel_intervals, **parcel_intervals}
-        added[PARCEL_INTERVALS_FILE] = encode_parcel_intervals(of_parcels)
-        part = replace(part, parcel_intervals=parcel_intervals_facts(of_parcels))
-    if training_range is not None:
-        added[TRAINING_RANGE_FILE] = encode_training_range(training_range)
-        part = replace(part, training_range=training_range_facts(training_range))
-    if deviation is not None:
-        added[DEVIATION_FILE] = encode_deviation(deviation, bundle.correction)
-        part = replace(part, deviation=deviation_facts(deviation))
-    if people is not None:
-        added[PEOPLE_FILE] = people.encode()
     hashes = {name: hashlib.sha256(data).hexdigest() for name, data in added.items()}
-    card = replace(bundle.card, part=part, files={**bundle.card.files, **hashes})
+    text = encoded(replace(card, files={**bundle.card.files, **hashes}).to_json())
 
     def fill(hidden: Path) -> None:
         for name in bundle.card.files.keys() - added.keys():
             shutil.copyfile(bundle.path / name, hidden / name)
-        for name, data in added.items():
+        for name, data in {**added, CARD_FILE: text}.items():
             (hidden / name).write_bytes(data)
-        (hidden / CARD_FILE).write_bytes(encoded(card.to_json()))
 
-    return install_bundle(folder, fill, load_bundle)
+    return install_bundle(folder, fill, load)
 
 
 def install_bundle(
@@ -310,12 +186,15 @@ def _same_bundle(
     return found
 
 
-def require_finite(
-    tensors: Mapping[str, ArrayLike],
-    remedy: str = "look for measured maps that are far larger than the others, or train with a "
-    "lower --learning-rate",
-) -> None:
+def require_finite(tensors: Mapping[str, ArrayLike], remedy: str) -> None:
     """Refuse to write a model with values that are not finite.
+
+    Parameters
+    ----------
+    tensors
+        Its values, by name.
+    remedy
+        What to do about it.
 
     Raises
     ------
@@ -327,21 +206,3 @@ def require_finite(
             raise BundleError(
                 f"the model was not written: {name} has values that are not finite", remedy=remedy
             )
-
-
-def geometry_files(arrays: BundleArrays) -> dict[str, bytes]:
-    """Return the files, by name, that say where a model reads and what its ROIs are."""
-    if isinstance(arrays.places, ListedPlaces):
-        return {
-            PLACES_FILE: encode_places(arrays.places),
-            LISTED_MAPS_FILE: encode_listed_maps(arrays.roi_maps),
-        }
-    return {
-        MAPS_FILE: arrays.brain.encode(arrays.roi_maps, description="ROI maps"),
-        BRAIN_MASK_FILE: _encode_mask(arrays.brain, "brain mask"),
-        MASK_FILE: _encode_mask(arrays.places, "model mask"),
-    }
-
-
-def _encode_mask(places: Places, description: str) -> bytes:
-    return places.encode(np.ones(places.number, np.float32), description=description)

@@ -93,7 +93,7 @@ def _show_own_warnings(program: str, *, everything: bool) -> None:
 
 
 def _end_by_signals(program: str, interrupted: str) -> None:
-    """Have SIGTERM and SIGHUP, the end of a terminal, end the program with a line."""
+    """Make SIGTERM and SIGHUP (a closed terminal) print a line and end the program."""
 
     def end(number: int, _frame: FrameType | None) -> NoReturn:
         line = f"{program}: ended by signal {number}; {interrupted}"

@@ -183,18 +183,19 @@ def _list(_arguments: argparse.Namespace) -> None:
 
 
 def _fetch(arguments: argparse.Namespace) -> None:
+    from bids_dtg.bundles.fetch import fetch_models
+    from bids_dtg.bundles.published import all_published
     from bids_dtg.bundles.store import require_user_cache
-    from bids_dtg.contrasts.bundle.fetch import fetch_models
-    from bids_dtg.contrasts.bundle.registry import PUBLISHED
-    from bids_dtg.files.transfer.progress import make_transfer_reporter
+    from bids_dtg.files.transfer_progress import make_transfer_reporter
 
+    published = all_published()
     for name in arguments.models:
-        if name not in PUBLISHED:
+        if name not in published:
             raise SettingsError(
                 f"no published model is called {name!r}",
-                expected=f"{', '.join(PUBLISHED)} (demo is part of the program)",
+                expected=f"{', '.join(published)} (demo is part of the program)",
             )
-    models = [PUBLISHED[name] for name in dict.fromkeys(arguments.models)]
+    models = [published[name] for name in dict.fromkeys(arguments.models)]
     with make_transfer_reporter() as reporter:
         bundles = fetch_models(models, arguments.into or require_user_cache(), reporter)
     for bundle in bundles:
@@ -203,7 +204,7 @@ def _fetch(arguments: argparse.Namespace) -> None:
 
 
 def _verify(arguments: argparse.Namespace) -> None:
-    from bids_dtg.bundles.packing import load_any_bundle
+    from bids_dtg.bundles.bundle import load_any_bundle
     from bids_dtg.bundles.store import installed_models
 
     damaged = []
@@ -222,22 +223,14 @@ def _verify(arguments: argparse.Namespace) -> None:
 
 
 def _info(arguments: argparse.Namespace) -> None:
-    from bids_dtg.bundles.overview import bundle_lines, contrast_lines, score_lines
-    from bids_dtg.bundles.packing import load_any_bundle
-    from bids_dtg.bundles.store import installed_models
-    from bids_dtg.contrasts.bundle.bundle import ModelBundle
-    from bids_dtg.contrasts.bundle.output_layer import compare_with_published
-    from bids_dtg.contrasts.bundle.registry import PUBLISHED
+    from bids_dtg.bundles.bundle import load_any_bundle
+    from bids_dtg.bundles.kinds import all_kinds
+    from bids_dtg.bundles.overview import bundle_lines
 
     bundle = load_any_bundle(arguments.model)
     bundle.check_weights()
     _print(bundle_lines(bundle))
-    if not isinstance(bundle, ModelBundle):
-        return
-    if bundle.card.name in PUBLISHED:
-        _print(compare_with_published(bundle, (model.path for model in installed_models())))
-    _print(contrast_lines(bundle))
-    _print(score_lines(bundle))
+    _print(all_kinds()[bundle.card.kind].tables(bundle))
 
 
 def _remove(arguments: argparse.Namespace) -> None:
@@ -247,7 +240,8 @@ def _remove(arguments: argparse.Namespace) -> None:
 
 
 def _pack(arguments: argparse.Namespace) -> None:
-    from bids_dtg.bundles.packing import load_any_bundle, pack_bundle
+    from bids_dtg.bundles.bundle import load_any_bundle
+    from bids_dtg.bundles.packing import pack_bundle
 
     bundle = load_any_bundle(arguments.model)
     out = arguments.out or Path(f"{bundle.card.name}.tar")
@@ -267,14 +261,14 @@ def _unpack(arguments: argparse.Namespace) -> None:
 def _convert(arguments: argparse.Namespace) -> None:
     from bids_dtg.bundles.card import TrainingData
     from bids_dtg.bundles.overview import bundle_lines
-    from bids_dtg.bundles.store import installed_models
     from bids_dtg.contrasts.bundle.convert import (
         CheckpointFiles,
         ModelFacts,
         convert_checkpoint,
         read_contrasts,
     )
-    from bids_dtg.contrasts.bundle.output_layer import compare_with_published
+    from bids_dtg.contrasts.bundle.output_layer import compare_with_others
+    from bids_dtg.contrasts.bundle.registry import published_folders
 
     files = CheckpointFiles(
         arguments.checkpoint, arguments.maps, arguments.brain_mask, arguments.mask
@@ -301,7 +295,7 @@ def _convert(arguments: argparse.Namespace) -> None:
     )
     bundle = convert_checkpoint(files, arguments.out, facts)
     _print(bundle_lines(bundle))
-    _print(compare_with_published(bundle, (model.path for model in installed_models())))
+    _print(compare_with_others(bundle, published_folders()))
     show(f"use it with: bids_dtg BIDS_DIR OUTPUT_DIR participant --model {bundle.path}")
 
 

@@ -1,8 +1,8 @@
-"""How other programs spell options: flags of fMRIPrep and XCP-D that fingers type by habit.
+"""How other programs spell options: flags of fMRIPrep and XCP-D that users type by habit.
 
-They are understood on the command line only; the settings hold this program's own names. What
-has no counterpart here changes nothing, with a line that says why. What would change the maps,
-or is asked for in vain, is refused with a line that names the option to use.
+They are understood on the command line only; the settings hold this program's own names. The
+program ignores options without a counterpart here, and prints a line that says why. It refuses
+options that would change the maps or that it cannot fulfil, and names the option to use.
 """
 
 from __future__ import annotations

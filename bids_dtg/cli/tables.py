@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from bids_dtg.cleaning.strategies import AUTO as AUTO_STRATEGY
 from bids_dtg.cleaning.strategies import AUTO_MEANS, STRATEGIES, resolve
 from bids_dtg.cli.exits import EXIT_FAILED
-from bids_dtg.cohort.feature_kinds import FEATURES
 from bids_dtg.connectome.form import FORMS
 from bids_dtg.engine.capacity import excess, own_cores, own_threads
 from bids_dtg.engine.machine import limit_threads
@@ -188,6 +187,7 @@ class Choices:
 def table_choices() -> Mapping[str, Choices]:
     """Return the options that choose a row of a table, by name."""
     rows = tuple(all_workflows())
+    features = {name: kind for row in rows for name, kind in row.features.items()}
     return {
         "workflow": Choices(tuple(WORKFLOWS), tuple(f"{row.name}: {row.help}" for row in rows)),
         "analysis": Choices(
@@ -208,7 +208,7 @@ def table_choices() -> Mapping[str, Choices]:
         ),
         "recipe": Choices(tuple(dict.fromkeys(name for row in rows for name in row.recipes))),
         "feature_sets": Choices(
-            tuple(FEATURES), tuple(f"{row.name}: {row.help}" for row in FEATURES.values())
+            tuple(features), tuple(f"{kind.name}: {kind.help}" for kind in features.values())
         ),
     }
 

@@ -15,12 +15,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bids_dtg.cohort.feature_kinds import FEATURES, FeatureKind
 from bids_dtg.cohort.frames import atlas_key, find_atlas_key, region_tables
+from bids_dtg.cohort.measured_maps import read_measured
 from bids_dtg.cohort.people import GroupPeople, read_map
-from bids_dtg.contrasts.analyses.person_arrays import read_measured
-from bids_dtg.contrasts.contrast import hcp_contrasts
-from bids_dtg.contrasts.panels import connectome
 from bids_dtg.errors import DatasetError, DtgError, ForeignFileError, RunError, SettingsError
 from bids_dtg.files.foreign import MOST_TABLE, read_bytes, text_columns
 from bids_dtg.files.mapped_rows import MappedRows
@@ -44,6 +41,7 @@ from bids_dtg.notices import counted, named, say, show
 from bids_dtg.report.contents import SetFiles
 from bids_dtg.settings import Settings
 from bids_dtg.settings.option import find_row
+from bids_dtg.workflows import FeatureKind
 
 Row = NDArray[np.float32]
 
@@ -104,12 +102,13 @@ def find_features(people: GroupPeople, default: Sequence[str]) -> tuple[FeatureS
         There is no such kind, or nobody has numbers of a kind that was asked for, or of any.
     """
     asked = people.settings.statistics.feature_sets
-    kinds = [find_row(FEATURES, "--feature-sets", name) for name in dict.fromkeys(asked or default)]
+    rows = people.feature_kinds
+    kinds = [find_row(rows, "--feature-sets", name) for name in dict.fromkeys(asked or default)]
     found: list[FeatureSource] = []
     missing: list[DatasetError] = []
     for kind in kinds:
         try:
-            found.append(kind.find(people))
+            found.append(kind.find(kind, people))
         except DatasetError as err:
             if asked:
                 raise
@@ -228,8 +227,19 @@ class MeasuredFeatures(FeatureSource):
             yield _of_voxels(self.kind, contrast, filled, self.places)
 
 
-def find_measured(kind: FeatureKind, people: GroupPeople) -> FeatureSource:
+def find_measured(
+    kind: FeatureKind, people: GroupPeople, tasks: Mapping[str, str]
+) -> FeatureSource:
     """Find measured maps of the contrasts that are predicted.
+
+    Parameters
+    ----------
+    kind
+        What they are called.
+    people
+        Whose maps are looked for.
+    tasks
+        The task of each contrast that is known, as `name_targets` takes it.
 
     Raises
     ------
@@ -242,8 +252,7 @@ def find_measured(kind: FeatureKind, people: GroupPeople) -> FeatureSource:
             "no folder of measured maps was given", expected="--derivatives statmaps=PATH"
         )
     files, note = in_space(find_statmap_files(place).files, people.places.grid.space)
-    known = {plain_contrast(row.label): plain_contrast(row.task) for row in hcp_contrasts()}
-    files, of_tasks = name_targets(files, known)
+    files, of_tasks = name_targets(files, tasks)
     predicted = {plain_contrast(label): label for label in _labels(people)}
     preferred = [plain_label(label, "ses") for label in people.settings.inputs.session_label]
     by_person: dict[str, list[StatMap]] = {}
@@ -401,7 +410,7 @@ def _atlas(people: GroupPeople, keys: Mapping[str, None]) -> str:
 
 @dataclass(frozen=True, eq=False)
 class EdgeFeatures(FeatureSource):
-    """Correlations between the ROI series, upper triangle."""
+    """Correlations between the series of ROIs, upper triangle."""
 
     paths: Mapping[str, tuple[Path, ...]]  # of each person's runs, by label
     rois: int
@@ -434,12 +443,16 @@ def find_edges(kind: FeatureKind, people: GroupPeople) -> FeatureSource:
     ------
     DatasetError
         Nobody has any.
+    ValueError
+        The kind names no file of runs.
     """
-    paths = {}
+    if kind.run_file is None:
+        raise ValueError(f"{kind.name} are read from files of runs, and none is named")
+    file, paths = kind.run_file(), {}
     for label, sets in people.sets.items():
         runs = {title for made in sets for title in made.runs}
         own = [run for run in people.files[label].runs if run.title in runs]
-        files = [run.files.get(connectome.FILE) for run in own]
+        files = [run.files.get(file) for run in own]
         if files and None not in files:
             paths[label] = tuple(path for path in files if path is not None)
     if not paths:

@@ -13,15 +13,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bids_dtg.cohort.mean_maps import choose_sets
-from bids_dtg.contrasts.analyses.overview.analysis import participants_asked, require_own_dataset
-from bids_dtg.contrasts.panels import connectome
 from bids_dtg.errors import DatasetError, RunError, SettingsError
-from bids_dtg.files.derivatives import DerivativeDataset
-from bids_dtg.files.names import parse_name
+from bids_dtg.files.derivatives import DerivativeDataset, participants_in
+from bids_dtg.files.names import parse_name, plain_label
 from bids_dtg.imaging.grid import Grid
 from bids_dtg.imaging.nifti import read_volume
 from bids_dtg.imaging.places import VoxelPlaces
-from bids_dtg.inputs.dataset import find_dataset
+from bids_dtg.inputs.dataset import find_dataset, select_participants
 from bids_dtg.inputs.participants import (
     SITE_COLUMNS,
     Column,
@@ -32,17 +30,23 @@ from bids_dtg.inputs.splits_file import Families, read_families
 from bids_dtg.inputs.statmaps import statmaps_place
 from bids_dtg.notices import counted, named, say
 from bids_dtg.participants.reports import output_for_pages
-from bids_dtg.report.contents import ParticipantFiles, SetFiles, find_participant, with_what_counts
+from bids_dtg.report.contents import (
+    ParticipantFiles,
+    SetFiles,
+    find_participant,
+    find_participant_labels,
+    with_what_counts,
+)
 from bids_dtg.report.flags import Flag
 from bids_dtg.report.inclusion import read_inclusion
+from bids_dtg.report.presentation import presentation_of
 from bids_dtg.report.quality import number
-from bids_dtg.report.workflows import workflow_of
-from bids_dtg.settings import Settings
+from bids_dtg.settings import InputOptions, Settings
 from bids_dtg.stats.cohort.coding import Coded, code
+from bids_dtg.workflows import FeatureKind, find_workflow
 
 # What is kept of the sidecar of each participant's first map.
 _KEPT = ("ModelSHA256", "Resolution", "DenoiseStrategy", "SpatialReference")
-FEW_PEOPLE = 8  # with fewer, no verdict is given (`bids_dtg.stats.paired`)
 
 
 @dataclass(frozen=True, eq=False)
@@ -200,6 +204,11 @@ class GroupPeople:
         return places_of(self.example)
 
     @property
+    def feature_kinds(self) -> Mapping[str, FeatureKind]:
+        """What may be read of them, by the values of ``--feature-sets``."""
+        return _feature_kinds(self.settings)
+
+    @property
     def flags(self) -> list[Flag]:
         """What a page must say of the model that made the maps."""
         common = self.example.common
@@ -210,7 +219,7 @@ class GroupPeople:
 
     def _of_runs(self) -> Mapping[str, Column]:
         """Return the figures of quality tables, means over each person's runs."""
-        columns = {column.name for column in workflow_of(self.output).quality_columns}
+        columns = {column.name for column in presentation_of(self.output).quality_columns}
         found: dict[str, dict[str, str]] = {}
         for label in self.labels:
             for name in columns:
@@ -252,8 +261,9 @@ def counting_sets(settings: Settings, *, each_sidecar: bool) -> CountingSets:
     output = output_for_pages(settings.inputs.output_dir)
     require_own_dataset(settings.inputs, output)
     files = {}
+    run_files = [kind.run_file() for kind in _feature_kinds(settings).values() if kind.run_file]
     for label in participants_asked(settings.inputs.participant_label, output):
-        found = find_participant(output, label, (connectome.FILE,), each_sidecar=each_sidecar)
+        found = find_participant(output, label, run_files, each_sidecar=each_sidecar)
         files[label] = found if each_sidecar else _what_counts(found)
     inclusion = read_inclusion(output)
     for line in inclusion.lines(list(files)):
@@ -275,6 +285,52 @@ def counting_sets(settings: Settings, *, each_sidecar: bool) -> CountingSets:
         {label: tuple(by_label[label]) for label in sorted(by_label)},
         (*undecided, *unlike),
     )
+
+
+def participants_asked(wanted: Sequence[str], output: DerivativeDataset) -> tuple[str, ...]:
+    """Return whom to gather: those asked for, or all that the output folder has.
+
+    Raises
+    ------
+    DatasetError
+        It has nothing of somebody who was asked for.
+    """
+    present = find_participant_labels(output)
+    asked = {plain_label(label, "sub") for label in wanted}
+    if unknown := sorted(asked - set(present)):
+        raise DatasetError(
+            f"{output.root} has no participant {', '.join(unknown)}",
+            expected=f"of {named(present)} ({counted(len(present), 'participant')} there)",
+        )
+    return tuple(label for label in present if not asked or label in asked)
+
+
+def require_own_dataset(inputs: InputOptions, output: DerivativeDataset) -> None:
+    """Refuse a BIDS_DIR that is not the dataset of the results; nothing is read from it.
+
+    Raises
+    ------
+    DatasetError
+        It is no folder, no dataset, or has none of the participants.
+    """
+    bids_dir = inputs.bids_dir.absolute()
+    if bids_dir.is_dir() and bids_dir.resolve() == output.root.resolve():
+        return
+    remedy = f"give the dataset whose maps these are, or {output.root} itself where that is gone"
+    try:
+        dataset = find_dataset(bids_dir, statmaps_place(inputs.derivatives)[1], inputs.input_type)
+        present: Sequence[str] = select_participants(dataset)
+    except DatasetError as err:
+        present = participants_in(bids_dir) if bids_dir.is_dir() else ()
+        if not present:
+            raise DatasetError(err.found, remedy=remedy) from err
+    known = find_participant_labels(output)
+    if known and not set(present) & set(known):  # where nobody is, that is said below
+        raise DatasetError(
+            f"BIDS_DIR {bids_dir} has none of the participants in {output.root}",
+            expected=f"of {named(known)}",
+            remedy=remedy,
+        )
 
 
 def gather_people(settings: Settings) -> GroupPeople:
@@ -304,6 +360,10 @@ def gather_people(settings: Settings) -> GroupPeople:
     people.related.require_known()
     say(people.related.line(people.labels, "participants count as unrelated"))
     return people
+
+
+def _feature_kinds(settings: Settings) -> Mapping[str, FeatureKind]:
+    return find_workflow(settings.inputs.workflow).features
 
 
 def _what_counts(found: ParticipantFiles) -> ParticipantFiles:

@@ -8,8 +8,8 @@
 - `connectome`: connectomes of a run, its segments and its halves
 - `series`: the same for arrays at hand: `roi_series`, `voxel_to_roi`
 - `parcels`: mean series of an atlas' parcels, cleaned, and their correlations
-- `edges`: Fisher z of these, averaged over runs
-- `freedom`: effective degrees of freedom of cleaned series
+- `edges`: those of connectomes between parcels: above the diagonal, Fisher z, averaged over runs
+- `freedom`: effective degrees of freedom of cleaned series; what a segment counts in an average
 - `device`: where sums are kept: NumPy on the CPU, or torch on a device
 - `range`: whether the model is for this run
 """

@@ -1,4 +1,4 @@
-"""Edges of a connectome: Fisher z of correlations between parcels, averaged over runs."""
+"""Edges of connectomes between parcels: those above the diagonal, their strength, Fisher z."""
 
 from __future__ import annotations
 
@@ -68,12 +68,38 @@ def mean_edges(edges: Sequence[Float], weights: Sequence[float]) -> Float:
     return mean
 
 
-def upper_edges(matrix: NDArray[np.floating[Any]]) -> NDArray[np.float32]:
-    """Return the edges of a matrix (regions, regions): the upper triangle row by row, (edges,).
+def upper_edges(matrices: NDArray[Any]) -> NDArray[Any]:
+    """Return the entries above the diagonal, (..., regions, regions) to (..., edges), row by row.
 
     Examples
     --------
-    >>> upper_edges(np.arange(9).reshape(3, 3)).tolist()
-    [1.0, 2.0, 5.0]
+    >>> upper_edges(np.arange(9).reshape(3, 3))
+    array([1, 2, 5])
     """
-    return np.asarray(matrix[np.triu_indices(len(matrix), 1)], np.float32)
+    rows, columns = np.triu_indices(matrices.shape[-1], 1)
+    return matrices[..., rows, columns]
+
+
+def fc_strength(connectivities: NDArray[np.floating[Any]]) -> NDArray[np.floating[Any]]:
+    """Return the mean entry above the diagonal, (..., regions, regions) to (...); NaN is left out.
+
+    Examples
+    --------
+    >>> float(fc_strength(np.array([[1.0, 0.25], [0.25, 1.0]])))
+    0.25
+    """
+    return finite_mean(upper_edges(connectivities))
+
+
+def finite_mean(values: NDArray[np.floating[Any]]) -> NDArray[np.floating[Any]]:
+    """Return the mean over the last axis of what is finite; NaN where nothing is.
+
+    Examples
+    --------
+    >>> finite_mean(np.array([[1.0, 3.0, np.nan], [np.nan, np.nan, np.nan]]))
+    array([ 2., nan])
+    """
+    known = np.isfinite(values)
+    total = np.where(known, values, 0.0).sum(axis=-1)
+    count = known.sum(axis=-1)
+    return np.where(count > 0, total / np.maximum(count, 1), np.nan)

@@ -1,4 +1,4 @@
-"""Effective degrees of freedom: what autocorrelation leaves of the residual ones."""
+"""Effective degrees of freedom, and what a segment counts by its own in an average."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ from bids_dtg.connectome.design import Removal, TemporalDesign
 LONGEST_LAG = 0.25
 # Courses transformed at a time: memory stays small beside a run's sums.
 _AT_A_TIME = 64
+# What a segment counts at least: one that cleaning has used up must not make an average fail.
+_LEAST_DOF = 1.0
 
 Float = NDArray[np.float64]
 
@@ -103,3 +105,30 @@ def _products_of_noise(design: TemporalDesign, places: NDArray[np.intp]) -> Floa
         some = slice(low, low + _AT_A_TIME)
         products -= _products(columns[:, some], places, frames) @ values[some]
     return products
+
+
+def segment_weight(seconds: float, residual_dof: float, *, by_dof: bool) -> float:
+    """Return what a segment counts in an average.
+
+    Parameters
+    ----------
+    seconds, residual_dof
+        Of the segment.
+    by_dof
+        Whether the residual degrees of freedom of all segments of the average are known.
+
+    Raises
+    ------
+    ValueError
+        They are not known of this one.
+
+    Examples
+    --------
+    >>> segment_weight(432.0, 61.5, by_dof=True), segment_weight(432.0, 61.5, by_dof=False)
+    (61.5, 432.0)
+    """
+    if not by_dof:
+        return seconds
+    if not residual_dof >= 0:
+        raise ValueError(f"a segment's degrees of freedom are {residual_dof}")
+    return max(residual_dof, _LEAST_DOF)

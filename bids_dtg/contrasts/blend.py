@@ -1,7 +1,7 @@
-"""A blend: the weighed sum of several models' maps, a weight a contrast and model.
+"""A blend: the weighted sum of several models' maps, with a weight for each contrast and model.
 
-Models of several kinds know partly different things of a person; what each is worth is a
-regression of measured on predicted deviations over people whom none was fitted on.
+Models of several kinds predict partly different things about a person. Their weights come from a
+regression of measured on predicted deviations, over people outside all training sets.
 """
 
 from __future__ import annotations
@@ -105,9 +105,9 @@ def blended(maps: Sequence[Maps], weights: NDArray[np.float32]) -> NDArray[np.fl
 
 
 class BlendSums:
-    """What the weights need of the held-out people, added up person by person.
+    """The sums over held-out people that the weights need, added up person by person.
 
-    A measured value that is NaN counts nowhere, and no model's prediction of it does.
+    A measured value that is NaN is not counted, and neither are the models' predictions of it.
     """
 
     def __init__(self) -> None:
@@ -117,7 +117,7 @@ class BlendSums:
         self._products: NDArray[np.float64] = np.zeros(0)  # (contrasts, models + 1, models + 1)
 
     def add(self, predicted: Sequence[Maps], measured: Maps) -> None:
-        """Add a person whom no model was fitted on.
+        """Add a person outside the training sets of all models.
 
         Parameters
         ----------

@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from bids_dtg.contrasts.analyses.overview.analysis import run_group
 from bids_dtg.contrasts.bundle.bundle import ModelBundle, load_bundle
 from bids_dtg.contrasts.contrast import Contrast
-from bids_dtg.contrasts.participant.call import run_participants
 from bids_dtg.contrasts.participant.outputs.map_files import map_path
+from bids_dtg.contrasts.participant.worker import LEVEL
 from bids_dtg.contrasts.phantom.dataset import (
     RunPlan,
     cut_run,
@@ -30,20 +30,20 @@ from bids_dtg.engine.messages import End, NotBegun, Raised, WorkerDied, follow
 from bids_dtg.engine.pool import Pool
 from bids_dtg.engine.work import Backlog, Work
 from bids_dtg.errors import OutputError
-from bids_dtg.files.atomic import write_atomic
 from bids_dtg.files.text import write_tsv
 from bids_dtg.imaging.nifti import read_volume
 from bids_dtg.notices import counted, say, show
 from bids_dtg.phantom.streams import Cohort
 from bids_dtg.report.contents import SYNTHETIC
+from bids_dtg.report.demo import SIMULATED, TABLE, keep_picture
 from bids_dtg.report.pages.index import INDEX
 from bids_dtg.report.pages.page import missing_packages
 from bids_dtg.report.pictures import draw_maps
 from bids_dtg.settings import Settings
 from bids_dtg.version import __version__
 
-# Whose average stands beside the predictions: other people, as measured without noise, so that
-# it is as good as the average of a large sample.
+# Other people, whose average map is compared with the predictions. Their maps have no noise, so
+# that the average is as good as that of a large sample.
 _GROUP_SIZE = 24
 # The contrast that the picture shows.
 PICTURED = "wm2bk"
@@ -78,16 +78,16 @@ def run_demo(out: Path, *, participants: int, broken_run: bool) -> int:
     """
     bundle, phantom = load_bundle("demo"), Phantom(seed=0)
     people = [phantom.person(Cohort.DEMO, index) for index in range(participants)]
-    write_people(out / "simulated", phantom, people, plan=RunPlan(), program="dtg-demo")
+    write_people(out / SIMULATED, phantom, people, plan=RunPlan(), program="dtg-demo")
     if broken_run:
-        cut_run(out / "simulated", people[-1])
+        cut_run(out / SIMULATED, people[-1])
     settings = Settings.of(
-        bids_dir=out / "simulated" / "fmriprep",
+        bids_dir=out / SIMULATED / "fmriprep",
         output_dir=out / "maps",
         analysis_level="participant",
         model="demo",
     )
-    failed = run_participants(settings)
+    failed = LEVEL.run(settings)
     first = bundle.contrasts[0]
     made = [person for person in people if _map_path(out, person, first, bundle).exists()]
     if made:
@@ -168,7 +168,7 @@ def _compare(out: Path, people: Sequence[Person], phantom: Phantom, bundle: Mode
         group=np.array(average),
         own=np.array(own),
     )
-    _write_scores(out / "demo.tsv", scores)
+    _write_scores(out / TABLE, scores)
     _print_scores(scores, out)
 
 
@@ -216,7 +216,7 @@ def _print_scores(scores: DemoScores, out: Path) -> None:
         "",
     ):
         show(words)
-    show(f"table: {out / 'demo.tsv'}")
+    show(f"table: {out / TABLE}")
 
 
 def _draw(
@@ -236,11 +236,7 @@ def _draw(
     }
     title = f"{PICTURED}, SIMULATED data, demo model: not for science"
     picture = draw_maps(rows, bundle.voxels, title=title, units=bundle.card.part.units)
-    if picture is None:
-        show("no picture: matplotlib is not installed (pip install 'bids-dtg[report]')")
-        return
-    write_atomic(out / "demo.png", picture)
-    show(f"picture: {out / 'demo.png'}")
+    keep_picture(out, picture)
 
 
 def _writing(folder: Path, people: Mapping[str, Person], plan: RunPlan) -> Work[None]:

@@ -1,6 +1,7 @@
 """What a kind of model is made of: how it is fitted, kept as tensors, and made to predict.
 
-Each kind is a module with the functions of `KindModule`; `bids_dtg.bundles.kinds` has its row.
+Each kind is a module with the functions of `KindModule`; its row is in
+`bids_dtg.contrasts.bundle.kinds`.
 """
 
 from __future__ import annotations
@@ -59,9 +60,15 @@ class FitPlan:
     incomplete: tuple[str, ...]  # those, and those to validate on, who lack a contrast
 
 
+# What fits keep for later calls below a task's folder: checkpoints, and sums for other sites.
+CHECKPOINTS = "network"
+LINEAR_SUMS, RIDGE_SUMS = "linear_sums.safetensors", "local-ridge_sums.safetensors"
+FIT_FILES = (f"{CHECKPOINTS}/", LINEAR_SUMS, RIDGE_SUMS)
+
+
 @dataclass(frozen=True, eq=False)
 class FitTask:
-    """Whom a model is fitted to, and how."""
+    """The people a model is fitted to, and how."""
 
     options: ModellingOptions  # of the call
     space: ModelSpace  # of the model

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bids_dtg.contrasts.kind import FitPlan, FitTask, Fitted, ModelSpace, Processor
+from bids_dtg.contrasts.kind import LINEAR_SUMS, FitPlan, FitTask, Fitted, ModelSpace, Processor
 from bids_dtg.contrasts.linear import (
     LeftOut,
     LinearModel,
@@ -35,11 +35,10 @@ from bids_dtg.stats.linear import roi_parcels
 
 FEWEST_PEOPLE = 5  # of all sites together
 FEWEST_OWN = 2  # of this site: others' data are not there to find gains by
-SUMS_FILE = "linear_sums.safetensors"
 _PREFIX = "linear."  # of the tensors' names
 _SUMS = SumsFile(
     kind="a linear model",
-    name=SUMS_FILE,
+    name=LINEAR_SUMS,
     arrays=("fit_sum", "fitted", "feature_sum", "map_sum", "measured"),
 )
 
@@ -109,7 +108,7 @@ class LinearKind:
             fits.append(fit_person(person, parcels))
             own.add(mean_features(person, parcels), person.maps, fits[-1])
         facts = _facts(task.space, task.contrasts, parcels)
-        _SUMS.write(task.folder / SUMS_FILE, own, facts, names)
+        _SUMS.write(task.folder / LINEAR_SUMS, own, facts, names)
         sums = own
         for other in _other_sums(
             task.options, task.space, task.contrasts, parcels, own=hidden(names)

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bids_dtg.contrasts.kind import FitPlan, FitTask, Fitted, ModelSpace, Processor
+from bids_dtg.contrasts.kind import RIDGE_SUMS, FitPlan, FitTask, Fitted, ModelSpace, Processor
 from bids_dtg.contrasts.local_ridge import LocalRidge, LocalRidgeSums
 from bids_dtg.contrasts.people import MapModel, Person
 from bids_dtg.contrasts.site_sums import SumsFile, hidden, identities, space_facts
@@ -22,11 +22,10 @@ from bids_dtg.settings import ModellingOptions
 
 PENALTIES = (0.3, 1.0, 3.0, 10.0, 30.0, 100.0)  # chosen from, on the validation people
 CELL_MM, POOLING_MM = 6.0, 10.0
-SUMS_FILE = "local-ridge_sums.safetensors"
 _PREFIX = "ridge."  # of the tensors' names
 _SUMS = SumsFile(
     kind="local ridge",
-    name=SUMS_FILE,
+    name=RIDGE_SUMS,
     arrays=(
         *("connectome_sum", "map_sum", "cross"),
         *("group", "measured", "measured_sum", "gram"),
@@ -120,7 +119,7 @@ def fit(task: FitTask) -> Fitted:
         raise DatasetError(
             f"{sums.people} training participant is too few to solve local ridge for",
             expected="2 or more",
-            remedy=f"the sums are kept in {task.folder / SUMS_FILE}: another site can --add-sums "
+            remedy=f"the sums are kept in {task.folder / RIDGE_SUMS}: another site can --add-sums "
             "them",
         )
     solved = sums.solve_each(PENALTIES, POOLING_MM)
@@ -162,7 +161,7 @@ def _mean_squared_error(model: LocalRidge, people: Sequence[Person]) -> float:
 def _own_sums(task: FitTask) -> tuple[LocalRidgeSums, list[str]]:
     """Add up the training people, going on with what an earlier call has kept; and their hashes."""
     facts = SumsFacts.of(task.space, task.contrasts)
-    path = task.folder / SUMS_FILE
+    path = task.folder / RIDGE_SUMS
     # Their data too: sums of other maps or other cleaning are not gone on with.
     names = identities(task.training)
     own = hidden(names)

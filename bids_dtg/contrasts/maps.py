@@ -8,12 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from bids_dtg.connectome.freedom import segment_weight
 from bids_dtg.contrasts.contrast import Contrast
 from bids_dtg.errors import RunError, SettingsError
 from bids_dtg.inputs.statmaps import nearest_contrast, plain_contrast
-
-# What a segment counts at least: one that cleaning has used up must not make an average fail.
-_LEAST_DOF = 1.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -107,33 +105,6 @@ def require_finite(
         expected="finite values at all places of the model's mask",
         remedy="look at the run's images, and at the model with dtg-models verify",
     )
-
-
-def segment_weight(seconds: float, residual_dof: float, *, by_dof: bool) -> float:
-    """Return what a segment counts in an average.
-
-    Parameters
-    ----------
-    seconds, residual_dof
-        Of the segment.
-    by_dof
-        Whether the residual degrees of freedom of all segments of the average are known.
-
-    Raises
-    ------
-    ValueError
-        They are not known of this one.
-
-    Examples
-    --------
-    >>> segment_weight(432.0, 61.5, by_dof=True), segment_weight(432.0, 61.5, by_dof=False)
-    (61.5, 432.0)
-    """
-    if not by_dof:
-        return seconds
-    if not residual_dof >= 0:
-        raise ValueError(f"a segment's degrees of freedom are {residual_dof}")
-    return max(residual_dof, _LEAST_DOF)
 
 
 class MapAverage:

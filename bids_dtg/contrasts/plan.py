@@ -24,7 +24,7 @@ class Recipe:
     recentred: bool  # whether offset and gains are found on the validation people
 
 
-# A kind of model names those that it can be trained by (`bids_dtg.bundles.kinds`).
+# A kind of model names those that it can be trained by (`bids_dtg.contrasts.bundle.kinds`).
 RECIPES: Mapping[str, Recipe] = MappingProxyType(
     {
         "default": Recipe(loss="mse", choose_by="residual_r", recentred=True),

@@ -1,7 +1,7 @@
-"""Re-centring: what a network gets wrong about everybody is taken off its maps.
+"""Re-centring: correct a network's error in the mean map, which is the same for all people.
 
-A network's error in the mean map is the same for all people; people with both scans, whom
-it was not trained on, show it. One gain a contrast then scales what is left.
+The error is estimated from people with both scans, outside the network's training set. One gain for
+each contrast then scales the deviations from the mean.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ MOST_GAIN = 1.5  # a contrast's deviations are never turned up by more
 
 @dataclass(frozen=True, eq=False)
 class Correction:
-    """A gain a contrast and a map to add, applied to each prediction."""
+    """A gain for each contrast and a map to add, applied to each prediction."""
 
     gains: NDArray[np.float32]  # (contrasts,), 0 to MOST_GAIN
     offset: NDArray[np.float32]  # (contrasts, voxels), in the units of the maps
@@ -40,10 +40,10 @@ class Correction:
 
 
 class RecentringSums:
-    """What re-centring needs of the held-out people, added up person by person.
+    """The sums over held-out people that re-centring needs, added up person by person.
 
-    A measured value that is NaN counts nowhere: gains are found from the others, at each voxel
-    against the means of the people who have it.
+    Measured values that are NaN are not counted: gains come from the other values, at each voxel
+    relative to the means of the people who have it.
     """
 
     def __init__(self) -> None:
@@ -61,7 +61,7 @@ class RecentringSums:
     def add(
         self, predicted: NDArray[np.floating[Any]], measured: NDArray[np.floating[Any]]
     ) -> None:
-        """Add a person whom the network was not trained on.
+        """Add a person outside the network's training set.
 
         Parameters
         ----------

@@ -5,9 +5,20 @@ from __future__ import annotations
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from bids_dtg.bundles.kinds import maps_kinds, recipe_names
+from bids_dtg.contrasts.bundle.kinds import KINDS, recipe_names
+from bids_dtg.settings.parts import NETWORK_BATCH, NETWORK_EPOCHS, NETWORK_RATE
 from bids_dtg.statistics.analyses import ANALYSES
-from bids_dtg.workflows import AUTO, Analysis, Demo, ParticipantLevel, Phantom, Workflow, later
+from bids_dtg.workflows import (
+    AUTO,
+    Analysis,
+    Demo,
+    FeatureKind,
+    ParticipantLevel,
+    Phantom,
+    Workflow,
+    constant,
+    later,
+)
 
 if TYPE_CHECKING:
     import argparse
@@ -32,14 +43,51 @@ def _phantom(arguments: argparse.Namespace) -> None:
     write_people(arguments.out, population, people, plan=plan, program="dtg-phantom")
 
 
+# What analyses over people may read of contrast maps, and of what they are made of.
+FEATURES = (
+    FeatureKind(
+        "edges",
+        "correlations between the ROI series of rest, the connectome that maps are made of",
+        "edges of the connectome",
+        later("cohort.features:find_edges"),
+        constant("contrasts.panels.connectome:FILE"),
+    ),
+    FeatureKind("maps", "predicted maps", "predicted maps", later("cohort.features:find_maps")),
+    FeatureKind(
+        "deviations",
+        "their deviations from other people's maps",
+        "deviations of predicted maps",
+        later("cohort.features:find_deviations"),
+    ),
+    FeatureKind(
+        "measured",
+        "measured maps (--derivatives statmaps=PATH)",
+        "measured maps",
+        later("contrasts.participant.measured_maps:find_measured"),
+    ),
+    FeatureKind(
+        "regions",
+        "means of predicted maps over regions",
+        "means of regions",
+        later("cohort.features:find_regions"),
+    ),
+    FeatureKind(
+        "region-deviations",
+        "means of deviations over regions",
+        "deviations of regions",
+        later("cohort.features:find_region_deviations"),
+    ),
+)
+
+
 ROW = Workflow(
     name="contrasts",
     help="maps of task activation",
     participants=ParticipantLevel(
-        results=later("contrasts.participant.call:run_participants"),
+        results=later("contrasts.participant.worker:LEVEL.run"),
         reports=later("participants.reports:remake_reports"),
         verify=later("participants.verify:verify_participants"),
-        methods=later("contrasts.participant.call:print_methods"),
+        methods=later("contrasts.participant.worker:LEVEL.print_methods"),
     ),
     group=later("contrasts.analyses.overview.analysis:run_group"),
     group_reads_runs=True,
@@ -72,10 +120,19 @@ ROW = Workflow(
             ),
         }
     ),
+    features=MappingProxyType({kind.name: kind for kind in FEATURES}),
+    presentation=constant("contrasts.panels.presentation:PRESENTATION"),
+    kinds=KINDS.values,
+    published=constant("contrasts.bundle.registry:PUBLISHED"),
     recipes=recipe_names(),
+    defaults={
+        "epochs": NETWORK_EPOCHS,
+        "batch_size": NETWORK_BATCH,
+        "learning_rate": NETWORK_RATE,
+    },
     architectures={
         AUTO: "linear with few participants, blend with many",
-        **{name: row.help for name, row in maps_kinds().items()},
+        **{name: row.help for name, row in KINDS.items()},
     },
     demo=Demo(
         _demo,

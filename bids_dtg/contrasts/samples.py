@@ -43,65 +43,6 @@ class Samples(Protocol):
         ...
 
 
-class ArraySamples:
-    """Samples in arrays over the mask's voxels, in memory or memory-mapped.
-
-    Parameters
-    ----------
-    connectomes
-        (people, segments, rois, voxels), of any real type.
-    maps
-        (people, contrasts, voxels).
-    mask
-        (i, j, k); voxels are in C order.
-    steps
-        What one unit of the connectomes and of the maps stands for, where they are stored
-        as whole numbers.
-
-    Raises
-    ------
-    ValueError
-        If people or voxels do not match.
-    """
-
-    def __init__(
-        self,
-        connectomes: NDArray[Any],
-        maps: NDArray[Any],
-        mask: NDArray[np.bool_],
-        steps: tuple[float, float] = (1.0, 1.0),
-    ) -> None:
-        voxels = int(np.count_nonzero(mask))
-        if connectomes.ndim != 4 or connectomes.shape[3] != voxels:
-            raise ValueError(
-                f"connectomes are (people, segments, rois, {voxels} voxels), "
-                f"found {connectomes.shape}"
-            )
-        if maps.ndim != 3 or (maps.shape[0], maps.shape[2]) != (len(connectomes), voxels):
-            raise ValueError(
-                f"maps are ({len(connectomes)} people, contrasts, {voxels} voxels), "
-                f"found {maps.shape}"
-            )
-        self.people, self.segments = connectomes.shape[:2]
-        self.mask = mask
-        self._connectomes, self._maps, self._steps = connectomes, maps, steps
-        self._rank = np.cumsum(mask).reshape(mask.shape) - 1
-
-    def segment(self, person: int, segment: int, box: Box) -> NDArray[np.float32]:
-        """Return a connectome inside a box, (rois, *box); 0 outside the mask."""
-        return self._inside(self._connectomes[person, segment], box, self._steps[0])
-
-    def maps(self, person: int, box: Box) -> NDArray[np.float32]:
-        """Return the measured maps inside a box, (contrasts, *box); 0 outside the mask."""
-        return self._inside(self._maps[person], box, self._steps[1])
-
-    def _inside(self, rows: NDArray[Any], box: Box, step: float) -> NDArray[np.float32]:
-        values = _inside(rows, self.mask[box], self._rank[box])
-        if step != 1.0:
-            values *= np.float32(step)
-        return values
-
-
 class PersonSamples:
     """People in arrays of their own, in memory or memory-mapped.
 
@@ -111,9 +52,9 @@ class PersonSamples:
     Parameters
     ----------
     connectomes
-        One a person, (segments, rois, voxels), of any real type.
+        One a person, (segments, rois, voxels), of any real type; or all in one array.
     maps
-        One a person, (contrasts, voxels).
+        One a person, (contrasts, voxels); or all in one array.
     mask
         (i, j, k); voxels are in C order.
     zero_for_nan
@@ -127,14 +68,14 @@ class PersonSamples:
 
     def __init__(
         self,
-        connectomes: Sequence[NDArray[Any]],
-        maps: Sequence[NDArray[Any]],
+        connectomes: Sequence[NDArray[Any]] | NDArray[Any],
+        maps: Sequence[NDArray[Any]] | NDArray[Any],
         mask: NDArray[np.bool_],
         *,
         zero_for_nan: bool = False,
     ) -> None:
         voxels = int(np.count_nonzero(mask))
-        if len(connectomes) != len(maps) or not connectomes:
+        if len(connectomes) != len(maps) or len(maps) == 0:
             raise ValueError(
                 f"connectomes and maps of the same people, found {len(connectomes)} and {len(maps)}"
             )

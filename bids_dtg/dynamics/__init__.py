@@ -13,11 +13,15 @@ What the model reads, and what it is:
 
 Fitting:
 
-- `optimiser`: Adam as Keras steps it
-- `task`: batches, loss and record of a training (extra ``train``)
+- `task`: batches, loss, optimiser and record of a training (extra ``train``)
 - `session_task`: batches of windows of people (extra ``train``)
 - `fitting`: fits a model: resumable, with restarts (extra ``train``)
 - `inference`: what a fitted model infers of people's networks, as arrays
+
+What is measured of series:
+
+- `measures`: functional connectivity, its dynamics, spectra and zero-crossings of series
+- `features`: figures of regions, and how much of them the regional parameters explain
 
 What a fitted model does:
 
@@ -35,7 +39,7 @@ The slice around this science, from top to bottom:
 - `panels`: what pages show and say of results
 - `phantom`: simulated people with a known truth
 - `bundle`: what a bundle of such a model holds: writer and reader
-- `judging`: what is measured of series, and how well a model's agree with people's
+- `judging`: how well a model's series agree with people's
 """
 
 from __future__ import annotations

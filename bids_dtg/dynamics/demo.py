@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from itertools import count
@@ -19,22 +17,22 @@ from bids_dtg.dynamics.demo_picture import (
     SpectrumPanel,
     draw_recovery,
 )
-from bids_dtg.dynamics.judging.measures import (
+from bids_dtg.dynamics.judging.recovery import left_out
+from bids_dtg.dynamics.measures import (
     autocorrelation,
     connectivity,
     fc_fit,
     spectra,
 )
-from bids_dtg.dynamics.judging.recovery import left_out
 from bids_dtg.dynamics.networks import Networks
 from bids_dtg.dynamics.phantom.arrays import write_people
 from bids_dtg.dynamics.phantom.connectomes import simulate_weights
 from bids_dtg.dynamics.phantom.people import SimulatedPeople, simulate_hopf_people
 from bids_dtg.dynamics.recipe import Recipe
-from bids_dtg.errors import RunError, SettingsError
-from bids_dtg.files.atomic import write_atomic
+from bids_dtg.errors import RunError
 from bids_dtg.files.text import write_tsv
-from bids_dtg.notices import counted, duration, say, show
+from bids_dtg.notices import say, show
+from bids_dtg.report.demo import TABLE, run_fitted_demo
 from bids_dtg.stats.correlation import correlation
 
 Values = NDArray[np.floating[Any]]
@@ -145,22 +143,26 @@ def run_network_demo(
     RunError
         The fitted model is of no use: a figure of it is not finite.
     """
-    _check_packages()
-    size, start = size or DemoSize(), time.perf_counter()
-    people = simulate_people(participants, size.regions, seed)
-    write_people(out / "simulated", people)
-    show(f"{counted(participants, 'simulated participant')} in {out / 'simulated'}")
-    demo = _fitted(people, size, seed)
-    _write_table(out / "demo.tsv", demo)
-    _print_scores(demo)
-    show(f"table: {out / 'demo.tsv'}")
-    picture = _picture(demo)
-    if picture is None:
-        show("no picture: matplotlib is not installed (pip install 'bids-dtg[report]')")
-    else:
-        write_atomic(out / "demo.png", picture)
-        show(f"picture: {out / 'demo.png'}")
-    say(f"done in {duration(time.perf_counter() - start)}")
+    size = size or DemoSize()
+
+    def simulate(folder: Path) -> SimulatedPeople:
+        people = simulate_people(participants, size.regions, seed)
+        write_people(folder, people)
+        return people
+
+    def compare(demo: Demo) -> None:
+        _write_table(out / TABLE, demo)
+        _print_scores(demo)
+
+    run_fitted_demo(
+        out,
+        model="network model",
+        participants=participants,
+        simulate=simulate,
+        fit=lambda people: _fitted(people, size, seed),
+        compare=compare,
+        draw=_picture,
+    )
 
 
 def simulate_people(participants: int, regions: int, seed: int) -> SimulatedPeople:
@@ -174,14 +176,6 @@ def simulate_people(participants: int, regions: int, seed: int) -> SimulatedPeop
     """
     weights, _, names = simulate_weights(participants, regions, np.random.default_rng(seed))
     return simulate_hopf_people(weights, seed=seed, regions=names)
-
-
-def _check_packages() -> None:
-    if importlib.util.find_spec("lightning") is None:
-        raise SettingsError(
-            "the demo of the network model needs the package lightning, which is not installed",
-            remedy="pip install 'bids-dtg[train]', or --workflow contrasts, which needs none",
-        )
 
 
 def _fitted(people: SimulatedPeople, size: DemoSize, seed: int) -> Demo:

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from bids_dtg.dynamics.amortised import AmortisedModel, restored
+from bids_dtg.dynamics.features import features_of
 from bids_dtg.dynamics.inference import Inferred, infer
-from bids_dtg.dynamics.judging.features import features_of
 from bids_dtg.dynamics.model import GenerativeModel
 from bids_dtg.dynamics.networks import Networks
 from bids_dtg.dynamics.parameters import align
@@ -62,7 +62,7 @@ class Fitted:
         return self.model.recipe
 
     def infer(self, networks: Networks) -> Inferred:
-        """Return what the model infers of people: whom it was fitted to; amortised, of anybody.
+        """Infer parameters of training participants, or of anybody if the model is amortised.
 
         Parameters
         ----------
@@ -72,23 +72,23 @@ class Fitted:
         Raises
         ------
         ValueError
-            It was not fitted to somebody.
+            The model is not amortised, and somebody is not in its training set.
         """
         return infer(self.model, networks, self.people)
 
     def simulate(
         self, networks: Networks, *, simulations: int = 50, seed: int = 0
     ) -> NDArray[np.float32]:
-        """Return simulated sessions of people whom it was fitted to, as long as theirs.
+        """Simulate sessions of the people that `infer` takes, as long as their own.
 
         Parameters
         ----------
         networks
             The people.
         simulations
-            Of each person.
+            Number of simulations for each person.
         seed
-            Of all that is drawn.
+            Seed of all random numbers.
 
         Returns
         -------
@@ -98,7 +98,7 @@ class Fitted:
         Raises
         ------
         ValueError
-            It was not fitted to somebody.
+            The model is not amortised, and somebody is not in its training set.
         """
         inferred = self.infer(networks)
         found = simulate(self.model, networks, inferred, simulations=simulations, seed=seed)
@@ -118,7 +118,7 @@ def fit(
     Parameters
     ----------
     networks
-        Whom it is fitted to.
+        The people to fit it to.
     recipe
         What the model consists of, and how it is trained; None: the default one.
     seed
@@ -164,7 +164,7 @@ def fit(
     chosen = choose_restart(restarts)
     model = restored(recipe, networks.series.shape, restarts[chosen].state)
     if isinstance(model, AmortisedModel):
-        # New people have no say in what is called theta1: whom it was fitted to, decide once.
+        # The training set decides once which parameter is theta1: new people do not change it.
         region = infer(model, networks).region
         model.take_order(align(region.mean, region.kl, features_of(networks)))
     return Fitted(

@@ -59,7 +59,7 @@ class Alignment:
 
 
 def align(theta: Values, kl: Values, features: Mapping[str, Values]) -> Alignment:
-    """Return the order and signs of parameters, as the published ones are told apart.
+    """Return the order and signs that the published parameters are defined by.
 
     Parameters
     ----------

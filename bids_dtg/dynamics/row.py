@@ -6,7 +6,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from bids_dtg.dynamics.recipe import RECIPES
-from bids_dtg.workflows import Analysis, Demo, ParticipantLevel, Phantom, Workflow, later
+from bids_dtg.workflows import Analysis, Demo, ParticipantLevel, Phantom, Workflow, constant, later
 
 if TYPE_CHECKING:
     import argparse
@@ -41,10 +41,10 @@ ROW = Workflow(
     "from images at the participant level; at the group level from the output of participants, "
     "or from --input-arrays",
     participants=ParticipantLevel(
-        results=later("dynamics.participant.call:run_participants"),
+        results=later("dynamics.participant.worker:LEVEL.run"),
         reports=later("participants.reports:remake_reports"),
         verify=later("participants.verify:verify_participants"),
-        methods=later("dynamics.participant.call:print_methods"),
+        methods=later("dynamics.participant.worker:LEVEL.print_methods"),
     ),
     analyses=MappingProxyType(
         {
@@ -73,6 +73,8 @@ ROW = Workflow(
             ),
         }
     ),
+    presentation=constant("dynamics.panels.presentation:PRESENTATION"),
+    kinds=constant("dynamics.bundle.kind:KINDS"),
     recipes=tuple(RECIPES),
     # Each person's parameters are recovered by those of the others. Batches are so small that a
     # second core would only wait for the first.

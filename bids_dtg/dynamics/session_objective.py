@@ -76,9 +76,9 @@ def elbo_of_sessions(model: AmortisedModel, sessions: Sessions, samples: int) ->
     Parameters
     ----------
     model, sessions
-        The model, and people whom it may never have seen.
+        The model, and sessions of people, who may be outside its training set.
     samples
-        Of each person.
+        Number of samples for each person.
 
     Returns
     -------

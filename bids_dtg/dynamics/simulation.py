@@ -64,7 +64,7 @@ def simulate(
     model
         The fitted model.
     networks
-        Whom to simulate: their structural connectomes.
+        The people to simulate, with their structural connectomes.
     inferred
         What the model infers of the same people.
     simulations

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -17,7 +18,6 @@ from bids_dtg.dynamics.amortised import make_model
 from bids_dtg.dynamics.model import Items, NetworkModel
 from bids_dtg.dynamics.networks import Networks
 from bids_dtg.dynamics.objective import Noise, Terms, loss_of, terms_of
-from bids_dtg.dynamics.optimiser import KerasAdam
 from bids_dtg.dynamics.recipe import Recipe
 from bids_dtg.errors import RunError
 from bids_dtg.training.chance import borrowed_chance
@@ -27,6 +27,7 @@ from bids_dtg.training.loop import Task
 _WEIGHTS, BATCHES, _NOISE, _JUDGING = 0, 1, 2, 3
 JUDGING_SAMPLES = 8  # of the posterior, for an ELBO that models are compared by
 _LOOKS = 20  # at the ELBO of held-out series, in all epochs
+_EPSILON = 1e-7  # of Adam, as Keras has it
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,7 +45,7 @@ class NetworkTask(Task):
     Parameters
     ----------
     networks
-        Whom it is trained on.
+        The people to train on.
     trained
         (people, regions): whether a series is trained on; the others are held out.
     recipe
@@ -212,3 +213,19 @@ def _line(epoch: dict[str, float], recipe: Recipe) -> str:
         f"epoch {int(epoch['epoch']) + 1} of {recipe.epochs}: loss {_number(epoch['loss'])}, "
         f"ELBO {epoch['elbo']:,.0f}{looked} ({epoch['seconds']:.0f} s)"
     )
+
+
+class KerasAdam(torch.optim.Adam):
+    """Adam as Keras steps it, which the original was trained with.
+
+    Keras adds epsilon to the square root before its bias is corrected, PyTorch after it; both are
+    the same where epsilon shrinks with the steps.
+    """
+
+    def step(self, closure: Callable[[], float] | None = None) -> Any:
+        """Take a step."""
+        for group in self.param_groups:
+            taken = [self.state[p]["step"] for p in group["params"] if self.state.get(p)]
+            number = 1 + int(max(taken, default=0))
+            group["eps"] = _EPSILON / math.sqrt(1.0 - group["betas"][1] ** number)
+        return super().step(closure)

@@ -15,5 +15,6 @@ What they stand on:
 - `channel`: values from one process to another, whose arrays are not copied
 - `machine`: cores and memory that a container or a scheduler leaves this process
 - `capacity`: how many processes work side by side, and their threads
+- `gpu`: which device computes: the CPU, or a GPU that PyTorch can use here
 - `display`: what a user sees meanwhile: a bar, or plain lines
 """

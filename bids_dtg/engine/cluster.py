@@ -44,7 +44,8 @@ class Cluster(Generic[Given, Result]):
     address
         Of the scheduler, e.g. tcp://node01:8786.
     prepare
-        Makes the work from what is given: a function of a module. Called once in each process.
+        Makes the work from what is given: a function of a module, or equal to itself once it has
+        been pickled. Called once in each process.
     given
         Pickled with each task.
     connect_seconds

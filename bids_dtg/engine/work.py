@@ -119,7 +119,7 @@ class Backlog:
         return None
 
     def put_back(self, label: str) -> None:
-        """Take back a participant with whom nothing was begun; it is the next one."""
+        """Take back a participant whose work was not begun, and hand it out next."""
         if not self._closed:
             self._waiting.appendleft(label)
 

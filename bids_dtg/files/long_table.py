@@ -22,21 +22,21 @@ _LEVEL = 1  # ISA-L's; digits hardly shrink beyond it
 
 
 class LongTable:
-    r"""Writes a table part by part, in the memory of a few parts; nothing is there until the end.
+    r"""Writes a table part by part, with a few parts in memory; files appear at the end.
 
     A context manager: at its end the files get their names, unless an exception was raised.
 
     Parameters
     ----------
     path
-        The table, ``.tsv.gz``. Where pyarrow is installed, a ``.parquet`` stands beside it.
+        The table, ``.tsv.gz``. Where pyarrow is installed, a ``.parquet`` is written, too.
     columns
         Names and kinds of the columns, in their order. ``n/a`` is no value.
 
     Raises
     ------
     OutputError
-        By all of it: a file cannot be written.
+        Any method: a file cannot be written.
 
     Examples
     --------

@@ -32,7 +32,8 @@ Arrays:
 Spaces:
 
 - `space_choice`: which version of a run is read, and the transforms to it
-- `anatomy`: a participant's T1w image, surfaces, and transforms from and to templates
+- `anatomy`: a participant's T1w image, its brain mask, and transforms to templates
+- `surfaces`: midthickness surfaces, and the transforms to the model's space
 - `templateflow`: transforms between templates, from TemplateFlow
 - `regions`: atlases, and what is known of regions of the brain
 

@@ -343,7 +343,7 @@ class _Found:
 
     @property
     def labels(self) -> tuple[str, ...] | None:
-        """Whom it names, in the order of its rows; None where it does not."""
+        """Labels of people in the order of the rows; None where the arrays have none."""
         if "people" not in self.arrays:
             return None
         array = self.arrays["people"]

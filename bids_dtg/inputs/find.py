@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from bids_dtg.errors import RunError, SettingsError
-from bids_dtg.inputs.anatomy.t1w import Anatomy
+from bids_dtg.inputs.anatomy import Anatomy
 from bids_dtg.inputs.dataset import InputDataset
 from bids_dtg.inputs.run import RestRun
 from bids_dtg.inputs.runs import find_runs

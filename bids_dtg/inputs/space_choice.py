@@ -9,7 +9,7 @@ from pathlib import Path
 from bids_dtg.errors import RunError
 from bids_dtg.files.names import BidsName, same_label
 from bids_dtg.files.sidecars import applies_to
-from bids_dtg.inputs.anatomy.t1w import USUAL_TEMPLATE, Anatomy, transform_files
+from bids_dtg.inputs.anatomy import USUAL_TEMPLATE, Anatomy, transform_files
 from bids_dtg.inputs.run import TransformFile
 from bids_dtg.inputs.selection import NATIVE, NamedFile, space_of
 from bids_dtg.inputs.templateflow import TemplateFlow, TransformMissingError

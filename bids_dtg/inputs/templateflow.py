@@ -13,14 +13,14 @@ from pathlib import Path
 from bids_dtg.errors import DownloadError, OutputError, RunError
 from bids_dtg.files.annex import is_pointer
 from bids_dtg.files.digest import Digest
-from bids_dtg.files.transfer.download import (
+from bids_dtg.files.download import (
     OFFLINE_VARIABLE,
     PinnedFile,
     download_folder,
     download_hosts,
     obtain_file,
 )
-from bids_dtg.files.transfer.progress import TransferLines
+from bids_dtg.files.transfer_progress import TransferLines
 
 ADDRESS = "https://templateflow.s3.amazonaws.com"
 # Transforms that may be downloaded, by their place in the folder: one row a file. Those of atlases

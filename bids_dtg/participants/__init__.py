@@ -4,6 +4,7 @@
 - `complete`: the last that is written of a set: the record that it is complete
 - `dry_run`: the plan of a call, without doing it
 - `figures`: figures of a run that the quality table of every workflow has
+- `origin`: where results come from, as sidecars say it
 - `parcels`: runs of rest as series of the parcels of one atlas: what workflows that read them share
 - `read`: finds a participant's runs, skips what is complete, has the others read
 - `reports`: when reports are made: beside the work, by a process that gives way to it

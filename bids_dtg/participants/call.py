@@ -26,10 +26,10 @@ from bids_dtg.files.provenance import Failure, RunFolder, running_container
 from bids_dtg.inputs.dataset import split_named_path
 from bids_dtg.notices import counted, named, say
 from bids_dtg.participants.dry_run import print_plan
-from bids_dtg.participants.reports import Reports, write_methods
+from bids_dtg.participants.reports import Reports, show_methods, write_methods
 from bids_dtg.participants.request import CallRequest
 from bids_dtg.participants.worker import LevelWork, Outcome
-from bids_dtg.settings import Settings
+from bids_dtg.settings import OPTIONS, Settings
 from bids_dtg.settings.toml import to_toml
 from bids_dtg.version import __version__
 
@@ -54,12 +54,44 @@ class Steps(Protocol):
 
 @dataclass(frozen=True)
 class Level(Generic[Request]):
-    """The participant level of a workflow."""
+    """The participant level of a workflow; called, it makes the work.
+
+    Levels of the same functions are equal, also those that were sent to another process: by that
+    a process knows that it has made the work before.
+    """
 
     prepare: Callable[[Settings], Request]  # finds and checks what a call asks for
     steps: Callable[[Request], Steps]  # makes the steps of the work
-    # Makes the work anew, in a process that was started afresh: a function of a module.
-    work: Callable[[Settings], LevelWork]
+
+    def __call__(self, settings: Settings) -> LevelWork:
+        """Make the work anew, in a process that was started afresh."""
+        return self.steps(self.prepare(settings)).work()
+
+    def run(self, settings: Settings, *, retry_seconds: Sequence[float] = RETRY_SECONDS) -> int:
+        """Make the results of every participant asked for.
+
+        Parameters
+        ----------
+        settings
+            Options of the call.
+        retry_seconds
+            How long to wait before each time that a participant is tried again whose failure may
+            pass.
+
+        Returns
+        -------
+        The number of participants that failed; the others are complete.
+
+        Raises
+        ------
+        DtgError
+            Nothing was started: wrong options, dataset or model.
+        """
+        return _run_call(settings, self, retry_seconds)
+
+    def print_methods(self, settings: Settings) -> int:
+        """Write the methods text and print it, and do nothing else; the number of failures is 0."""
+        return show_methods(self.prepare(settings))
 
 
 @dataclass
@@ -77,30 +109,7 @@ class _Tally:
         return len({failure.participant for failure in self.failures})
 
 
-def run_call(
-    settings: Settings, level: Level[Any], *, retry_seconds: Sequence[float] = RETRY_SECONDS
-) -> int:
-    """Make the results of every participant asked for.
-
-    Parameters
-    ----------
-    settings
-        Options of the call.
-    level
-        Of the workflow.
-    retry_seconds
-        How long to wait before each time that a participant is tried again whose failure may
-        pass.
-
-    Returns
-    -------
-    The number of participants that failed; the others are complete.
-
-    Raises
-    ------
-    DtgError
-        Nothing was started: wrong options, dataset or model.
-    """
+def _run_call(settings: Settings, level: Level[Any], retry_seconds: Sequence[float]) -> int:
     clock, tally = Clock(), _Tally()
     with clock.time("start"):
         request: CallRequest = level.prepare(settings)
@@ -109,7 +118,7 @@ def run_call(
     # Before anything is written: there may be none.
     cluster = _cluster(settings, level)
     folder = _open_output(request)
-    results = request.workflow.made
+    results = request.presentation.made
     try:
         with (
             make_board(len(request.participants), verbose=settings.behaviour.verbose) as board,
@@ -146,14 +155,11 @@ def with_whole_paths(settings: Settings) -> Settings:
     changes["input_arrays"] = tuple(
         str(Path(path).absolute()) for path in settings.modelling.input_arrays
     )
-    changes["task_file"] = tuple(
-        str(Path(name).absolute()) if Path(name).is_file() else name
-        for name in settings.twin.task_file
-    )
-    changes["atlases"] = tuple(
-        str(Path(name).absolute()) if Path(name).is_file() else name
-        for name in settings.outputs.atlases
-    )
+    for name, values in settings.options.items():
+        if OPTIONS[name].files_or_names:
+            changes[name] = tuple(
+                str(Path(value).absolute()) if Path(value).is_file() else value for value in values
+            )
     changes["derivatives"] = tuple(
         f"{package}={Path(path).absolute()}" if package else str(Path(path).absolute())
         for package, path in parts
@@ -240,7 +246,7 @@ class _Call:
         self._backlog = Backlog(request.participants, hold_up=self._seconds_to_wait)
         self._names = request.path_names
         self._tries: dict[str, int] = {}
-        self._elsewhere: set[str] = set()  # whom another call has been seen to work on
+        self._elsewhere: set[str] = set()  # participants seen to be in work by another call
 
     def process(self, executor: Executor[Outcome], retry_seconds: Sequence[float]) -> None:
         """Process all participants, or stop after the first that fails if that was asked for."""
@@ -317,7 +323,7 @@ def _pool(request: CallRequest, level: Level[Any], board: Board, clock: Clock) -
         steps: Steps = level.steps(request)
     # A process that was forked shares what was prepared.
     forked = steps.forks and can_fork()
-    prepare = steps.work if forked else partial(level.work, request.settings)
+    prepare = steps.work if forked else partial(level, request.settings)
     return Pool(prepare, request.capacity.processes, forked=forked, before_start=board.before_fork)
 
 
@@ -326,4 +332,4 @@ def _cluster(settings: Settings, level: Level[Any]) -> Cluster[Settings, Outcome
     if not address:
         return None
     elsewhere = with_whole_paths(settings).replace(scheduler=None)
-    return Cluster(address, level.work, elsewhere)
+    return Cluster(address, level, elsewhere)

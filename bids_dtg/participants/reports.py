@@ -29,8 +29,8 @@ Note = Callable[[str], None]
 class Reports:
     """Makes the reports of participants while others are worked on.
 
-    Nothing here raises once the work has begun: a report that cannot be made is
-    a line, and the results are there all the same.
+    Nothing here raises once the work has begun: where a report cannot be made, a
+    line says so, and the results are kept.
 
     Parameters
     ----------
@@ -39,7 +39,7 @@ class Reports:
     wanted
         Whether reports are made at all.
     note
-        Shows a line to the person who looks on; called from other threads.
+        Shows a line to the user; called from other threads.
     """
 
     def __init__(self, output: DerivativeDataset, *, wanted: bool, note: Note) -> None:

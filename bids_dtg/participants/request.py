@@ -32,7 +32,7 @@ from bids_dtg.inputs.selection import Selection
 from bids_dtg.inputs.space_choice import SpaceRule
 from bids_dtg.inputs.templateflow import TemplateFlow
 from bids_dtg.participants.sets import RunSet, plan_sets
-from bids_dtg.report.workflows import Workflow
+from bids_dtg.report.presentation import Presentation
 from bids_dtg.settings import Combine, Settings
 from bids_dtg.version import __version__
 
@@ -111,7 +111,7 @@ class CallRequest(ABC):
     output: DerivativeDataset  # where results go
     capacity: Capacity  # processes side by side, and threads of each
 
-    workflow: ClassVar[Workflow]  # whose words, quality columns and panels are written
+    presentation: ClassVar[Presentation]  # whose words, quality columns and panels are written
 
     @property
     @abstractmethod

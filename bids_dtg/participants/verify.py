@@ -8,7 +8,7 @@ from bids_dtg.files.names import plain_label
 from bids_dtg.files.provenance import completed_titles, verify_outputs
 from bids_dtg.notices import counted, named, say, show
 from bids_dtg.participants.reports import existing_output
-from bids_dtg.report.workflows import workflow_of
+from bids_dtg.report.presentation import presentation_of
 from bids_dtg.settings import Settings
 
 _REMEDY = "the same participant call without --verify makes damaged ones again"
@@ -47,7 +47,7 @@ def verify_participants(settings: Settings) -> int:
             f"{output.root} has no results of any participant",
             remedy="run the participant level first",
         )
-    results = workflow_of(output).made
+    results = presentation_of(output).made
     damaged = sum(not _is_whole(output, label, titles[label], results) for label in labels)
     told = f"; {_REMEDY}" if damaged else ""
     say(f"{counted(len(labels), 'participant')} read, {damaged} not whole{told}")

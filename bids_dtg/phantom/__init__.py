@@ -12,4 +12,5 @@
 - `regions`: names and places of regions
 - `parcels`: what voxels regions have, as an atlas
 - `region_run`: a run of rest whose regions have given series
+- `region_dataset`: people of such runs, as data sets
 """

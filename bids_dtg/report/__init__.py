@@ -5,7 +5,7 @@ A report is made from what the output folder holds, by a process of its own
 
 - `pages`: one page a module: participant, analysis, index
 - `panels`: what panels are made of, and the panel that every workflow shows
-- `workflows`: the table of workflows: words, quality columns, panels and sections of each
+- `presentation`: how a workflow presents its results: words, quality columns, panels, sections
 - `parcels`: what pages show of the parcels of an atlas, in every workflow that reads them
 - `contents`: what the output folder holds of a participant
 - `quality`: the quality table of a run
@@ -19,6 +19,6 @@ A report is made from what the output folder holds, by a process of its own
 - `slices`: slices through volumes
 - `colours`: colour scales of pictures, bars and viewer
 - `glass_brain`: a map of voxels, seen through the brain
-- `demo_canvas`: the sheet that pictures of demos are drawn on
+- `demo`: what demos share: from simulated people to a picture, and the sheet it is drawn on
 - `viewer`: what the viewer of maps needs beside a page
 """

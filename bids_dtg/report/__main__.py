@@ -1,7 +1,8 @@
 """A process that makes reports of participants: ``python -m bids_dtg.report OUTPUT_DIR``.
 
-It reads requests from standard input, a JSON object a line, and answers each with a line: what
-went wrong, or null. It ends with its input, so it never outlives whoever started it.
+It reads requests from standard input, a JSON object a line, and answers each with a JSON object on
+a line: the participant, and the error or null. It ends when its input ends, so it never outlives
+the process that started it.
 """
 
 from __future__ import annotations

@@ -20,7 +20,7 @@ _LETTER = 6.8  # width of a letter of an axis, in SVG units
 _LETTERS_IN_LINE = 54  # of the labels of axes
 _ROOM = 0.04  # of an axis that is left at both ends
 _STEPS = (1.0, 2.0, 5.0, 10.0)
-# Marks of points, drawn with a thick pen from their middle: told apart by shape as by colour.
+# Markers of points, drawn with a thick pen from their middle: they differ in shape and colour.
 _MARKERS = (
     *("h0", "m-2.5 -2.5l5 5m0 -5l-5 5", "m-3 0h6m-3 -3v6", "m-2.5 2h5l-2.5 -5z"),
     *("m-2.5 -2.5h5v5h-5z", "m0 -3.5l3 3.5l-3 3.5l-3 -3.5z", "m-3 0h6", "m0 -3v6"),

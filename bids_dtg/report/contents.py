@@ -68,7 +68,7 @@ def half_width_path(
     level
         Of the intervals, in percent.
     identity
-        Of the model: its SHA-256, by which maps of several models in one dataset are told apart.
+        SHA-256 of the model: it distinguishes the maps of several models in one dataset.
     extension
         Of the file.
 

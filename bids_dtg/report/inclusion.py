@@ -1,7 +1,7 @@
 """Who counts in averages over people: decisions made on a page, read by the group level.
 
-Pages keep decisions in the browser and download them as a table. A person puts the table into the
-output folder; the group level averages nobody whom it leaves out.
+Pages keep decisions in the browser and download them as a table. A user puts the table into the
+output folder, and the group level then averages without the participants that it excludes.
 """
 
 from __future__ import annotations

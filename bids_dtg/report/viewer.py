@@ -33,7 +33,7 @@ _LICENCE = "figures/niivue-LICENSE.txt"
 # End of the names of scripts with maps.
 SCRIPT = "_volumes.js"
 _DIGITS = 12  # of the hash of an anatomy
-# Steps of a copy on either side of 0: more are not told apart on a screen, and take more room.
+# Steps of a copy on either side of 0: a screen shows no more, and more of them take more room.
 _STEPS = 50
 _NONE = -128  # of 8 bits; the viewer's script knows it
 

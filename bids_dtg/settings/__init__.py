@@ -24,7 +24,7 @@ from typing import Any, get_type_hints
 
 from bids_dtg.errors import SettingsError
 from bids_dtg.settings.checks import check, check_meaning
-from bids_dtg.settings.option import plain
+from bids_dtg.settings.option import RESULTS, plain
 from bids_dtg.settings.parts import (
     SCRUBBING_FD_MM,
     SCRUBBING_STD_DVARS,
@@ -145,7 +145,7 @@ class Settings:
         return {
             name: plain(value)
             for name, value in self.options.items()
-            if OPTIONS[name].field.metadata["shapes_results"]
+            if RESULTS in OPTIONS[name].field.metadata["shapes"]
         }
 
     @property
@@ -172,6 +172,11 @@ class Option:
     def workflows(self) -> tuple[str, ...]:
         """Workflows in which it has a meaning; none: all have it."""
         return tuple(self.field.metadata["workflows"])
+
+    @property
+    def files_or_names(self) -> bool:
+        """Whether each of its values is a file where there is one, else a name."""
+        return bool(self.field.metadata["files_or_names"])
 
 
 def _option(name: str) -> Option:

@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 from bids_dtg.errors import SettingsError
 
 Row = TypeVar("Row")
+RESULTS, MODELS = "results", "models"  # what options change
 
 
 @dataclass(frozen=True)
@@ -18,6 +19,7 @@ class OptionMaker:
     """Makes dataclass fields that are also command-line options and TOML keys."""
 
     workflows: tuple[str, ...] = ()  # in which its options have a meaning; none: in all
+    files_or_names: bool = False  # whether each value is a file where there is one, else a name
 
     def __call__(
         self,
@@ -27,7 +29,7 @@ class OptionMaker:
         default: Any = dataclasses.MISSING,
         flags: tuple[str, ...] = (),
         metavar: str | None = None,
-        shapes_results: bool = False,
+        shapes: tuple[str, ...] = (),
         shown_default: str | None = None,
     ) -> Any:
         """Return such a field.
@@ -44,8 +46,9 @@ class OptionMaker:
             Spellings beside the one that follows from the field's name.
         metavar
             Name of the value in ``--help``.
-        shapes_results
-            Whether the option changes results, so that it enters the hash.
+        shapes
+            What changes with the option: `RESULTS` of participants, whose hash it enters, and
+            `MODELS` that are trained.
         shown_default
             What ``--help`` prints as the default where the value itself says little.
         """
@@ -54,11 +57,17 @@ class OptionMaker:
             "help": help_text,
             "flags": flags,
             "metavar": metavar,
-            "shapes_results": shapes_results,
+            "shapes": shapes,
             "shown_default": shown_default,
+            "files_or_names": self.files_or_names,
             "workflows": self.workflows,
         }
         return field(default=default, metadata=metadata)
+
+    @property
+    def of_files_or_names(self) -> OptionMaker:
+        """The maker of such options whose values are files where there are such, else names."""
+        return dataclasses.replace(self, files_or_names=True)
 
 
 option = OptionMaker()

@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Literal
 
 from bids_dtg.settings.option import (
+    MODELS,
+    RESULTS,
     map_option,
     map_or_twin_option,
     network_option,
@@ -42,12 +44,14 @@ class InputOptions:
         "input",
         "a BIDS dataset with derivatives/fmriprep, the folder of fMRIPrep or XCP-D derivatives "
         "itself, or a folder of HCP or UK Biobank participants",
+        shapes=(MODELS,),
     )
     output_dir: Path = option("input", "where the derivative dataset is written")
     analysis_level: Literal["participant", "group"] = option(
         "input",
         "participant: make maps and reports; group: gather the participants of OUTPUT_DIR in one "
         "table and one page, or --analysis",
+        shapes=(MODELS,),
     )
     participant_label: tuple[str, ...] = option(
         "selection",
@@ -55,6 +59,7 @@ class InputOptions:
         default=(),
         metavar="LABEL",
         shown_default="all",
+        shapes=(MODELS,),
     )
     session_label: tuple[str, ...] = option(
         "selection",
@@ -63,6 +68,7 @@ class InputOptions:
         flags=("--session-label", "--session-id"),
         metavar="LABEL",
         shown_default="all",
+        shapes=(MODELS,),
     )
     task_id: tuple[str, ...] = rest_option(
         "selection",
@@ -71,6 +77,7 @@ class InputOptions:
         flags=("-t", "--task-id"),
         metavar="TASK",
         shown_default="every task whose name begins with 'rest'",
+        shapes=(MODELS,),
     )
     run: tuple[str, ...] = rest_option(
         "selection",
@@ -78,12 +85,14 @@ class InputOptions:
         default=(),
         metavar="RUN",
         shown_default="all",
+        shapes=(MODELS,),
     )
     bids_filter_file: Path | None = rest_option(
         "selection",
         'JSON file of pybids filters for the BOLD series, e.g. {"bold": {"acquisition": "mb"}}',
         default=None,
         metavar="FILE",
+        shapes=(MODELS,),
     )
     derivatives: tuple[str, ...] = rest_option(
         "selection",
@@ -93,6 +102,7 @@ class InputOptions:
         flags=("-d", "--derivatives"),
         metavar="[PACKAGE=]PATH",
         shown_default="BIDS_DIR, or BIDS_DIR/derivatives/fmriprep",
+        shapes=(MODELS,),
     )
     bids_database_dir: Path | None = rest_option(
         "selection",
@@ -106,6 +116,7 @@ class InputOptions:
         "what BIDS_DIR holds: fMRIPrep or XCP-D derivatives, HCP or UK Biobank folders; "
         "auto: what is found there",
         default="auto",
+        shapes=(MODELS,),
     )
     space: str | None = rest_option(
         "selection",
@@ -113,6 +124,7 @@ class InputOptions:
         default=None,
         metavar="SPACE",
         shown_default="of those there, the one that needs the least resampling",
+        shapes=(MODELS,),
     )
     templateflow_download: bool = rest_option(
         "selection",
@@ -126,6 +138,7 @@ class InputOptions:
         "model bundle: a folder, or the name of an installed one (dtg-models list)",
         default="hcp-ya",
         metavar="PATH|NAME",
+        shapes=(MODELS,),
     )
 
 
@@ -137,14 +150,14 @@ class CleaningOptions:
         "cleaning",
         "what is removed from runs",
         default="auto",
-        shapes_results=True,
+        shapes=(RESULTS, MODELS),
     )
     fd_threshold: float | None = rest_option(
         "cleaning",
         "framewise displacement in mm above which scrubbing censors a frame",
         default=None,
         metavar="MM",
-        shapes_results=True,
+        shapes=(RESULTS, MODELS),
         shown_default=f"{SCRUBBING_FD_MM} with scrubbing",
     )
     std_dvars_threshold: float | None = rest_option(
@@ -152,7 +165,7 @@ class CleaningOptions:
         "standardised DVARS above which scrubbing censors a frame",
         default=None,
         metavar="X",
-        shapes_results=True,
+        shapes=(RESULTS, MODELS),
         shown_default=f"{SCRUBBING_STD_DVARS} with scrubbing",
     )
     confound_model: ConfoundModel = rest_option(
@@ -160,20 +173,20 @@ class CleaningOptions:
         "24P: the columns of the strategy; 36P, with simple or scrubbing: 24 motion parameters, "
         "and white matter, CSF and global signal with their derivatives and squares",
         default="24P",
-        shapes_results=True,
+        shapes=(RESULTS, MODELS),
     )
     gsr: bool = rest_option(
         "cleaning",
         "also remove the global signal",
         default=False,
-        shapes_results=True,
+        shapes=(RESULTS, MODELS),
     )
     aroma_denoising: AromaDenoising = rest_option(
         "cleaning",
         "with ica_aroma: nonaggr takes away what noise components explain beside the others; "
         "aggr all that they could explain",
         default="nonaggr",
-        shapes_results=True,
+        shapes=(RESULTS, MODELS),
     )
     custom_confounds: Path | None = rest_option(
         "cleaning",
@@ -181,42 +194,42 @@ class CleaningOptions:
         "a path with entities in braces, e.g. /c/{sub}_{ses}_{task}.tsv",
         default=None,
         metavar="FOLDER|TSV",
-        shapes_results=True,
+        shapes=(RESULTS, MODELS),
     )
     high_pass: float | None = rest_option(
         "cleaning",
         "remove what is slower, in Hz, in place of fMRIPrep's cosines (slower than 128 s)",
         default=None,
         metavar="HZ",
-        shapes_results=True,
+        shapes=(RESULTS, MODELS),
     )
     low_pass: float | None = rest_option(
         "cleaning",
         "remove what is faster, in Hz",
         default=None,
         metavar="HZ",
-        shapes_results=True,
+        shapes=(RESULTS, MODELS),
     )
     smoothing_fwhm: float | None = rest_option(
         "cleaning",
         "smooth each frame within the brain by a Gaussian of this full width at half maximum",
         default=None,
         metavar="MM",
-        shapes_results=True,
+        shapes=(RESULTS, MODELS),
     )
     dummy_scans: str = rest_option(
         "cleaning",
         "frames to drop at the start of each run; auto: those that fMRIPrep flagged",
         default="auto",
         metavar="auto|N",
-        shapes_results=True,
+        shapes=(RESULTS, MODELS),
     )
     min_minutes: float = rest_option(
         "cleaning",
         "refuse a run with less time than this left after censoring",
         default=4.0,
         metavar="MINUTES",
-        shapes_results=True,
+        shapes=(RESULTS, MODELS),
     )
     min_dof: float = rest_option(
         "cleaning",
@@ -224,13 +237,13 @@ class CleaningOptions:
         "removed, those of filters included",
         default=20.0,
         metavar="N",
-        shapes_results=True,
+        shapes=(RESULTS, MODELS),
     )
     interpolation: Interpolation = rest_option(
         "cleaning",
         "how values are read between voxels of a series that is not on the model's grid",
         default="linear",
-        shapes_results=True,
+        shapes=(RESULTS, MODELS),
     )
 
     @property
@@ -253,13 +266,17 @@ class ModellingOptions:
         "what to do at the group level",
         default=None,
         shown_default="none: the table and page of all participants",
+        shapes=(MODELS,),
     )
-    architecture: str = map_or_twin_option("modelling", "what to train", default="auto")
+    architecture: str = map_or_twin_option(
+        "modelling", "what to train", default="auto", shapes=(MODELS,)
+    )
     connectome: str | None = map_option(
         "modelling",
         "form of the connectome that the trained model reads",
         default=None,
         shown_default="that of --architecture",
+        shapes=(MODELS,),
     )
     recipe: str = option(
         "modelling",
@@ -269,12 +286,14 @@ class ModellingOptions:
         "paper prints it; with --workflow twin default: that of --architecture, published: sizes, "
         "rates and updates as the paper prints them",
         default="default",
+        shapes=(MODELS,),
     )
     schedule: Literal["known", "new"] = map_option(
         "modelling",
         "how finetune learns; known: one contrast of the model, its output row frozen; "
         "new: contrasts that the model lacks, with an output layer of their own",
         default="known",
+        shapes=(MODELS,),
     )
     contrast: tuple[str, ...] = map_option(
         "modelling",
@@ -282,6 +301,7 @@ class ModellingOptions:
         default=(),
         metavar="LABEL",
         shown_default="all that the measured maps have",
+        shapes=(MODELS,),
     )
     model_name: str | None = option(
         "modelling",
@@ -297,12 +317,14 @@ class ModellingOptions:
         "data set; with --workflow twin it has the event files",
         default=(),
         metavar="FILE",
+        shapes=(MODELS,),
     )
     array_key: tuple[str, ...] = option(
         "modelling",
         "under which key the files of --input-arrays have what is called NAME here",
         default=(),
         metavar="NAME=KEY",
+        shapes=(MODELS,),
     )
     rois: int | None = map_option(
         "modelling",
@@ -310,6 +332,7 @@ class ModellingOptions:
         default=None,
         metavar="N",
         shown_default="the maps under the key roi_maps of --input-arrays",
+        shapes=(MODELS,),
     )
     split_file: Path | None = option(
         "modelling",
@@ -318,6 +341,7 @@ class ModellingOptions:
         metavar="TSV",
         shown_default="drawn at random, families together; with --workflow dynamics or twin all "
         "train",
+        shapes=(MODELS,),
     )
     data_set: str | None = option(
         "modelling",
@@ -325,6 +349,7 @@ class ModellingOptions:
         default=None,
         metavar="NAME",
         shown_default="that in dataset_description.json",
+        shapes=(MODELS,),
     )
     held_out: tuple[str, ...] = map_option(
         "modelling",
@@ -332,12 +357,14 @@ class ModellingOptions:
         default=(),
         metavar="SHARE",
         shown_default="0.1 0.1; linear kinds 0 0.1, and nobody of fewer than 10",
+        shapes=(MODELS,),
     )
     add_sums: tuple[str, ...] = map_option(
         "modelling",
         "sums of local ridge, or of a linear kind, from other sites, to be added to one's own",
         default=(),
         metavar="FILE",
+        shapes=(MODELS,),
     )
     epochs: int | None = option(
         "modelling",
@@ -345,6 +372,7 @@ class ModellingOptions:
         default=None,
         metavar="N",
         shown_default=f"{NETWORK_EPOCHS}; with --workflow dynamics or twin that of --recipe",
+        shapes=(MODELS,),
     )
     batch_size: int | None = option(
         "modelling",
@@ -352,6 +380,7 @@ class ModellingOptions:
         default=None,
         metavar="N",
         shown_default=f"{NETWORK_BATCH}; with --workflow dynamics or twin that of --recipe",
+        shapes=(MODELS,),
     )
     batch_part: int | None = map_option(
         "modelling",
@@ -359,6 +388,7 @@ class ModellingOptions:
         default=None,
         metavar="N",
         shown_default="the whole batch",
+        shapes=(MODELS,),
     )
     gpus: int = map_option(
         "modelling",
@@ -371,6 +401,7 @@ class ModellingOptions:
         "channels of the network's first level",
         default=64,
         metavar="N",
+        shapes=(MODELS,),
     )
     learning_rate: float | None = option(
         "modelling",
@@ -378,6 +409,7 @@ class ModellingOptions:
         default=None,
         metavar="RATE",
         shown_default=f"{NETWORK_RATE:g}; with --workflow dynamics or twin that of --recipe",
+        shapes=(MODELS,),
     )
     alpha: float | None = map_option(
         "modelling",
@@ -386,12 +418,14 @@ class ModellingOptions:
         default=None,
         metavar="WEIGHT",
         shown_default="0.25, as the publication prints; its public code trains with 0.1",
+        shapes=(MODELS,),
     )
     choose_by: EpochChoice | None = map_option(
         "modelling",
         "what the network's best epoch is chosen by, on the validation participants",
         default=None,
         shown_default="residual_r; with --recipe published r",
+        shapes=(MODELS,),
     )
     stop_after: int | None = map_option(
         "modelling",
@@ -399,9 +433,13 @@ class ModellingOptions:
         default=None,
         metavar="N",
         shown_default="never",
+        shapes=(MODELS,),
     )
     seed: int = option(
-        "modelling", "of the split, the weights, the batches and the simulations", default=0
+        "modelling",
+        "of the split, the weights, the batches and the simulations",
+        default=0,
+        shapes=(MODELS,),
     )
 
     @property
@@ -433,6 +471,7 @@ class DynamicsOptions:
         default=None,
         metavar="N",
         shown_default="that of --recipe, 3",
+        shapes=(MODELS,),
     )
     region_parameters: int | None = network_option(
         "dynamics",
@@ -440,11 +479,13 @@ class DynamicsOptions:
         default=None,
         metavar="N",
         shown_default="that of --recipe, 3",
+        shapes=(MODELS,),
     )
     no_external_input: bool = network_option(
         "dynamics",
         "train without the input from outside that all regions of a participant share",
         default=False,
+        shapes=(MODELS,),
     )
     structural: Structural = network_option(
         "dynamics",
@@ -452,6 +493,7 @@ class DynamicsOptions:
         "log10(1000 w + 1) / 3; homotopic: weights between a region and its like on the other "
         "side raised to the 97th percentile of all; once a model is trained, as it has it",
         default="linear",
+        shapes=(MODELS,),
     )
     recipe_field: tuple[str, ...] = network_option(
         "dynamics",
@@ -459,6 +501,7 @@ class DynamicsOptions:
         "external_inputs=1 or sampled_coupling=false",
         default=(),
         metavar="NAME=VALUE",
+        shapes=(MODELS,),
     )
     samples: int | None = network_option(
         "dynamics",
@@ -466,6 +509,7 @@ class DynamicsOptions:
         default=None,
         metavar="N",
         shown_default="that of --recipe",
+        shapes=(MODELS,),
     )
     ramp_epochs: int | None = network_option(
         "dynamics",
@@ -474,6 +518,7 @@ class DynamicsOptions:
         default=None,
         metavar="N",
         shown_default="that of --recipe; with other --epochs, the same share of them",
+        shapes=(MODELS,),
     )
     restarts: int | None = network_option(
         "dynamics",
@@ -482,6 +527,7 @@ class DynamicsOptions:
         default=None,
         metavar="N",
         shown_default="that of --recipe",
+        shapes=(MODELS,),
     )
     simulations: int = network_option(
         "dynamics",
@@ -496,6 +542,7 @@ class DynamicsOptions:
         "chooses one of several; at the group level those in OUTPUT_DIR where it is not given",
         default=None,
         metavar="FILE|FOLDER",
+        shapes=(MODELS,),
     )
     region_maps: Path | None = network_option(
         "dynamics",
@@ -509,19 +556,21 @@ class DynamicsOptions:
 class TwinOptions:
     """The digital twin: which tasks it performs, and how it learns them."""
 
-    task_file: tuple[str, ...] = twin_option(
+    task_file: tuple[str, ...] = twin_option.of_files_or_names(
         "twin",
         "tasks to perform: files in TOML that say what columns of event files mean, or names of "
         "those that ship (faces, stroop); a model has those that it was trained on",
         default=(),
         metavar="TOML|NAME",
         shown_default="those that ship and of which BIDS_DIR has event files",
+        shapes=(MODELS,),
     )
     pulse_targets: bool = twin_option(
         "twin",
         "learn presses as pulses of one time step, as published, not as held until the response "
         "window ends",
         default=False,
+        shapes=(MODELS,),
     )
 
 
@@ -615,27 +664,27 @@ class OutputOptions:
         "output",
         "average maps, or connectomes, within each run, session or participant",
         default="session",
-        shapes_results=True,
+        shapes=(RESULTS,),
     )
     interval_level: int = map_option(
         "output",
         "level of the intervals around the maps, where the model carries a calibration",
         default=90,
         metavar="PERCENT",
-        shapes_results=True,
+        shapes=(RESULTS,),
     )
     half_maps: bool = map_option(
         "output",
         "also predict maps from the odd and the even pieces of each run, and report how reliable "
         "the maps are",
         default=False,
-        shapes_results=True,
+        shapes=(RESULTS,),
     )
     write_connectome: bool = map_option(
         "output",
         "also write the connectome, the ROI-by-ROI matrix and the ROI series of each run",
         default=False,
-        shapes_results=True,
+        shapes=(RESULTS,),
     )
     output_spaces: tuple[str, ...] = map_option(
         "output",
@@ -643,7 +692,7 @@ class OutputOptions:
         "T1w (the participant's own), MNI152NLin2009cAsym or MNI152NLin6Asym",
         default=(),
         metavar="SPACE",
-        shapes_results=True,
+        shapes=(RESULTS,),
     )
     surfaces: tuple[str, ...] = map_option(
         "output",
@@ -651,10 +700,10 @@ class OutputOptions:
         "there is one: fsLR (91k CIFTI and GIFTI), fsaverage (GIFTI of fsaverage5)",
         default=(),
         metavar="MESH",
-        shapes_results=True,
+        shapes=(RESULTS,),
         shown_default="none",
     )
-    atlases: tuple[str, ...] = rest_option(
+    atlases: tuple[str, ...] = rest_option.of_files_or_names(
         "output",
         "atlases over whose parcels the maps are averaged, a table each, or the one whose parcels "
         "a network model or a twin's connectome is of: names (Schaefer100 to "
@@ -662,7 +711,7 @@ class OutputOptions:
         "state their space, or none",
         default=(),
         metavar="NAME|FILE",
-        shapes_results=True,
+        shapes=(RESULTS,),
         shown_default="Schaefer400, where it fits the model; that of a network model or a twin",
     )
     min_coverage: float = rest_option(
@@ -670,7 +719,7 @@ class OutputOptions:
         "share of a parcel that must have values; below it, its mean, or series, is n/a",
         default=0.5,
         metavar="SHARE",
-        shapes_results=True,
+        shapes=(RESULTS,),
     )
 
 

@@ -7,7 +7,7 @@ from them.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Any
@@ -15,12 +15,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from bids_dtg.cohort.column import Column
 from bids_dtg.cohort.people import counting_sets, places_of, read_map
-from bids_dtg.contrasts.participant.outputs.layers import DEVIATION_UNITS
+from bids_dtg.cohort.result_folder import ResultFolder
+from bids_dtg.cohort.result_table import ResultTable
 from bids_dtg.errors import DatasetError, RunError
-from bids_dtg.files.derivatives import DerivativeDataset
+from bids_dtg.files.atomic import write_atomic
 from bids_dtg.files.names import bids_uri
-from bids_dtg.files.text import write_json, write_tsv
 from bids_dtg.imaging.places import VoxelPlaces
 from bids_dtg.notices import counted, named, say, show
 from bids_dtg.report.contents import (
@@ -32,12 +33,13 @@ from bids_dtg.report.contents import (
 )
 from bids_dtg.settings import Settings
 from bids_dtg.stats.conformal import cell_block
-from bids_dtg.stats.deviation import LEAST_PEOPLE, Deviation, PeopleSums
+from bids_dtg.stats.deviation import LEAST_PEOPLE, UNITS, Deviation, PeopleSums
 from bids_dtg.version import __version__
 
 Array = NDArray[np.float32]
 FOLDER = PurePosixPath("group/deviation")
-_TABLE = FOLDER / "desc-deviation_distances.tsv"
+_TABLE = "desc-deviation_distances"
+_CAN_WRITE = (_TABLE, f"sub-*/*_desc-{DEVIATION}_statmap")
 # What the sidecar of a deviation takes from the map behind it.
 _COMMON = (
     *("Task", "Contrast", "SpatialReference", "Resolution", "Synthetic", "NSegments"),
@@ -64,11 +66,12 @@ def run_deviation(settings: Settings) -> int:
     if settings.behaviour.dry_run:
         show(f"would write deviations of {counted(len(people), 'participant')} to {FOLDER}")
         return 0
-    with output.locks(say) as locks:
+    results = ResultFolder(settings, output, FOLDER.name, _CAN_WRITE)
+    with results.begun() as locks:
         locks.require(
             "group", what=f"{output.root / 'group'}", remedy="end it, if it is not wanted"
         )
-        cohort = _Cohort.of(output, next(iter(people.values()))[0])
+        cohort = _Cohort.of(results, next(iter(people.values()))[0])
         return cohort.write(people)
 
 
@@ -85,15 +88,15 @@ def _require_enough(people: int) -> None:
 class _Cohort:
     """Whose maps are compared: they all lie on one grid."""
 
-    output: DerivativeDataset
+    results: ResultFolder
     places: VoxelPlaces
     labels: tuple[str, ...]  # of the contrasts, in the order of rows
 
     @classmethod
-    def of(cls, output: DerivativeDataset, first: SetFiles) -> _Cohort:
+    def of(cls, results: ResultFolder, first: SetFiles) -> _Cohort:
         """Take grid and places from the maps of a set: where one of them has a value."""
         places = places_of(first)
-        return cls(output, places, tuple(found.label for found in first.maps))
+        return cls(results, places, tuple(found.label for found in first.maps))
 
     def write(self, people: Mapping[str, Sequence[SetFiles]]) -> int:
         """Write all deviations and the table; return how many people could not be read."""
@@ -106,20 +109,19 @@ class _Cohort:
             except RunError as err:
                 say(f"sub-{person} is left out: {err}")
         _require_enough(sums.people)
-        rows, written = [], set[PurePosixPath]()
+        rows = []
         for position, (person, sets) in enumerate(kept.items()):
             say(f"{position / len(kept):4.0%} sub-{person}")
             others = self._others(sums, sets)
             for made in sets:
                 values = others.deviations(self._read(made))
                 rows.append((made.title, _distances(values)))
-                written.update(self._write_set(made, values, others))
-        written.update(self._write_table(rows, sums.people))
-        self._remove_others(written)
+                self._write_set(made, values, others)
+        self._write_table(rows, sums.people)
         alike = [label for label, none in zip(self.labels, others.has_none, strict=True) if none]
         if alike:
             say(f"no deviations of {named(alike)}: the same map for everybody")
-        folder = self.output.root / FOLDER
+        folder = self.results.path
         say(f"deviations of {counted(len(kept), 'participant')}, each from the others: {folder}")
         return len(people) - len(kept)
 
@@ -143,53 +145,42 @@ class _Cohort:
             row[:] = read_map(by_label[label], self.places)
         return maps
 
-    def _write_set(
-        self, made: SetFiles, values: Array, others: Deviation
-    ) -> Iterator[PurePosixPath]:
+    def _write_set(self, made: SetFiles, values: Array, others: Deviation) -> None:
         by_label = {found.label: found for found in made.maps}
         for label, row, none in zip(self.labels, values, others.has_none, strict=True):
             if none:
                 continue
             found = by_label[label]
-            inside = PurePosixPath(found.path.relative_to(self.output.root).as_posix())
+            inside = PurePosixPath(found.path.relative_to(self.results.output.root).as_posix())
             name = inside.name.replace(f"_desc-{SYNTHETIC}_", f"_desc-{DEVIATION}_")
-            path = FOLDER / inside.with_name(name)
+            path = inside.with_name(name).as_posix()
             text = f"bids_dtg {__version__} {label} {DEVIATION}"
-            self.output.write(path, self.places.encode(row, description=text))
-            yield path
-            beside = path.with_name(path.name.removesuffix(".nii.gz") + ".json")
-            write_json(self.output.path(beside), _sidecar(found, inside, others.people))
-            yield beside
+            write_atomic(self.results.add(path), self.places.encode(row, description=text))
+            sidecar = _sidecar(found, inside, others.people)
+            self.results.json(path.removesuffix(".nii.gz"), sidecar)
 
-    def _write_table(
-        self, rows: Sequence[tuple[str, NDArray[np.float64]]], people: int
-    ) -> Iterator[PurePosixPath]:
-        write_tsv(
-            self.output.path(_TABLE),
-            ["participant_id", "set", *self.labels],
-            (
-                [title.partition("_")[0], title, *(None if v != v else f"{v:.4f}" for v in row)]
-                for title, row in rows
-            ),
+    def _write_table(self, rows: Sequence[tuple[str, NDArray[np.float64]]], people: int) -> None:
+        columns = (
+            Column("participant_id", "Participant"),
+            Column("set", "Maps of one average: the beginning of their names"),
+            *Column(
+                "{}", "How far the set's map of this contrast lies from the mean of the others'"
+            ).each(self.labels),
         )
-        yield _TABLE
-        told = "How far the set's map of this contrast lies from the mean of the others'"
-        content = {
-            "Description": "Root mean square over places of each deviation, in units of the spread "
-            f"between the other {people - 1} participants: a row a set, a column a contrast",
-            "participant_id": {"Description": "Participant"},
-            "set": {"Description": "Maps of one average: the beginning of their names"},
-            **{label: {"Description": told} for label in self.labels},
-        }
-        write_json(self.output.path(_TABLE.with_suffix(".json")), content)
-        yield _TABLE.with_suffix(".json")
-
-    def _remove_others(self, written: set[PurePosixPath]) -> None:
-        """Remove deviations of an earlier call, which were told by another cohort."""
-        for path in sorted((self.output.root / FOLDER).rglob("*")):
-            relative = PurePosixPath(path.relative_to(self.output.root).as_posix())
-            if path.is_file() and relative not in written:
-                self.output.remove(relative)
+        table = ResultTable(
+            columns,
+            [
+                {
+                    "participant_id": title.partition("_")[0],
+                    "set": title,
+                    **dict(zip(self.labels, row, strict=True)),
+                }
+                for title, row in rows
+            ],
+            "Root mean square over places of each deviation, in units of the spread between the "
+            f"other {people - 1} participants: a row a set, a column a contrast",
+        )
+        self.results.table(_TABLE, table)
 
 
 def _distances(values: Array) -> NDArray[np.float64]:
@@ -205,7 +196,7 @@ def _sidecar(found: MapFile, source: PurePosixPath, others: int) -> dict[str, An
         f"{others} other participants, in units of the spread between these: "
         f"{found.description.removeprefix(NOT_MEASURED)}",
         **{key: found.sidecar[key] for key in _COMMON if key in found.sidecar},
-        "Units": DEVIATION_UNITS,
+        "Units": UNITS,
         "Sources": [bids_uri("", str(source))],
         "DeviationsFrom": "cohort",
         "DeviationsFromParticipants": others,

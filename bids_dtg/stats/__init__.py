@@ -2,7 +2,8 @@
 
 - `splits`: who trains, who chooses and who tests: never one person twice
 - `metrics`: scores of predicted maps against measured ones
-- `paired`: two models on the same people: intervals, permutation tests, verdicts, effect sizes
+- `paired`: two models on the same people: intervals, permutation tests, effect sizes
+- `verdict`: the one rule by which all say that something is better or worse
 - `correlation`: Pearson r with gaps; of people, with its interval
 - `spatial_nulls`: correlations of maps over regions, against surrogates that are as smooth
 - `conformal`: prediction intervals: a half-width a contrast and place

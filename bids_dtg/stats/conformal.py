@@ -1,14 +1,14 @@
-"""Prediction intervals around predicted maps: split-conformal, a width a contrast and a place.
+"""Split-conformal prediction intervals around maps, with a width for each contrast and place.
 
-People who were measured, and whom the model was not trained on, show how far a newly measured map
-lies from its prediction. At each place the usual error is the root mean square of theirs, smoothed;
-an error divided by it is a score, and the quantile of the scores over people and places, times the
-usual error, is the half-width (Papadopoulos et al. 2002, ECML, for the split; Lei et al. 2018,
-JASA 113: 1094, eq. 10, for the local scale; Lee, Barber & Willett 2023, arXiv:2306.06342, for
+People with measured maps, outside the model's training set, show how far a newly measured map lies
+from its prediction. At each place the usual error is the smoothed root mean square of their errors.
+An error divided by the usual error is a score. The half-width is the quantile of the scores over
+people and places, times the usual error (Papadopoulos et al. 2002, ECML, for the split; Lei et al.
+2018, JASA 113: 1094, eq. 10, for the local scale; Lee, Barber & Willett 2023, arXiv:2306.06342, for
 places that belong to people). People must be exchangeable; places need not be.
 
-What was not measured, NaN, counts nowhere: neither as an error nor in the number of people. Where
-a contrast was measured in fewer than `LEAST_PEOPLE` in a cell, there is no interval.
+Values that were not measured (NaN) count neither as errors nor in the number of people. Where a
+contrast was measured in fewer than `LEAST_PEOPLE` people in a cell, there is no interval.
 
 All sums are additive over people, so that a group of any size takes one pass for the usual error
 and one for the scores.
@@ -206,7 +206,7 @@ class ScoreCounts:
 class Calibration:
     """What turns predicted maps into intervals."""
 
-    participants: int  # people with both scans, whom the model was not trained on
+    participants: int  # people with both scans, outside the model's training set
     segments: int  # segments of rest that each of their predictions is the mean of
     levels: tuple[int, ...]  # percent, rising
     quantiles: Array  # (contrasts, levels) of the scores
@@ -296,20 +296,6 @@ def coverage(errors: Array, half_widths: Array) -> NDArray[np.float64]:
     held = np.count_nonzero(known & (np.abs(errors) <= half_widths), axis=1)
     count = np.count_nonzero(known, axis=1)
     return np.where(count > 0, held / np.maximum(count, 1), np.nan)
-
-
-def interval_score(errors: Array, half_widths: Array, level: int) -> NDArray[np.float64]:
-    """Return the mean interval score, (contrasts,): small for narrow intervals that hold.
-
-    Width plus, where the value lies outside, 2 / (1 - level) times how far (Gneiting & Raftery
-    2007, JASA 102: 359, eq. 43), over the places that `coverage` counts.
-    """
-    known = np.isfinite(errors) & np.isfinite(half_widths)
-    beyond = np.maximum(np.abs(errors) - half_widths, 0)
-    score = 2 * half_widths + 2 / (1 - level / 100) * beyond
-    total = np.sum(score, axis=1, where=known, dtype=np.float64)
-    count = np.count_nonzero(known, axis=1)
-    return np.where(count > 0, total / np.maximum(count, 1), np.nan)
 
 
 def check_quantiles(levels: tuple[int, ...], quantiles: Array, widest: Array) -> None:

@@ -13,6 +13,7 @@ Values = NDArray[np.floating[Any]]
 
 _FEWEST_PAIRS = 3  # of values: fewer have no correlation that is worth its name
 _DRAWS_AT_ONCE = 500
+_CONSTANT = 1e-12  # a variance that rounding leaves of values of variance 1
 
 
 def correlation(values: Values, others: Values) -> Values:
@@ -46,14 +47,14 @@ def correlation(values: Values, others: Values) -> Values:
 def correlation_interval(
     values: Values, others: Values, *, seed: int = 0, draws: int = DRAWS
 ) -> Interval:
-    """Return Pearson r over people and its 95 % interval by drawing people again.
+    """Return Pearson r over people and its 95 % interval by resampling people.
 
     Parameters
     ----------
     values, others
-        (people,); people of whom one value is not finite are left out.
+        (people,); people with a value that is not finite are left out.
     seed, draws
-        Of the samples of people.
+        Seed and number of the bootstrap samples of people.
 
     Returns
     -------
@@ -92,6 +93,51 @@ def correlation_interval(
         found.append(correlation(x[people], y[people]))
     low, high = np.nanpercentile(np.concatenate(found), [2.5, 97.5])
     return Interval(r, float(low), float(high))
+
+
+def weighted_correlation(
+    values: Values, others: Values, counts: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Return Pearson r over people, given how often each counts.
+
+    Parameters
+    ----------
+    values, others
+        (..., people), finite.
+    counts
+        (samples, people), whole numbers as of people drawn again, not all 0.
+
+    Returns
+    -------
+    numpy.ndarray
+        (..., samples); NaN where one side is constant.
+
+    Examples
+    --------
+    >>> x, y = np.array([1.0, 2.0, 3.0, 7.0]), np.array([1.0, 3.0, 2.0, 9.0])
+    >>> weighted_correlation(x, y, np.array([[1.0, 1.0, 1.0, 0.0]])).round(3)
+    array([0.5])
+    """
+    # About 0 and of one size, sums of squares keep their digits.
+    x, y = np.broadcast_arrays(*(_standardized(own) for own in (values, others)))
+    people = counts.sum(axis=1)
+    mean_x, mean_y, xx, yy, xy = (
+        own @ counts.T / people for own in (x, y, np.square(x), np.square(y), x * y)
+    )
+    power_x, power_y = xx - np.square(mean_x), yy - np.square(mean_y)
+    differs = (power_x > _CONSTANT) & (power_y > _CONSTANT)
+    with np.errstate(invalid="ignore"):
+        r = (xy - mean_x * mean_y) / np.sqrt(np.where(differs, power_x * power_y, np.nan))
+    found: NDArray[np.float64] = np.clip(r, -1.0, 1.0)
+    return found
+
+
+def _standardized(values: Values) -> NDArray[np.float64]:
+    own = np.asarray(values, np.float64)
+    own = own - own.mean(axis=-1, keepdims=True)
+    size = own.std(axis=-1, keepdims=True)
+    found: NDArray[np.float64] = own / np.where(size > 0, size, 1.0)
+    return found
 
 
 def unit_length(values: Values, known: NDArray[np.bool_] | None = None) -> Values:

@@ -5,10 +5,10 @@ the same model predicts for a group of people, over their spread: a standardised
 reference people (as in Marquand et al. 2016, Biol. Psychiatry 80: 552, there of measured maps).
 
 The spread is the standard deviation between people, with n - 1, pooled over all places of a
-contrast unless it is asked for in cells: divided by a spread of their own, places where the model
-tells little apart would count as much as those where it tells much, and people were told apart less
-well.
-Where a contrast is predicted alike for everybody, there is nothing individual: NaN.
+contrast unless it is asked for in cells. If each place were divided by a spread of its own, places
+where the model predicts small differences between people would count as much as places where it
+predicts large ones; people were then distinguished less well.
+Where a contrast is predicted alike for everybody, deviations are NaN.
 
 All sums are additive over people, so that a group of any size takes one pass in bounded memory,
 and those without one person follow from all people's and the person's own maps.
@@ -17,7 +17,7 @@ and those without one person follow from all people's and the person's own maps.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
@@ -27,6 +27,7 @@ from bids_dtg.imaging.lattice import Lattice
 from bids_dtg.stats.conformal import ErrorSums
 
 OF = ("training", "calibration", "cohort")  # whose mean and spread may be meant
+UNITS = "spreads (standard deviations) between people"  # of deviations
 LEAST_PEOPLE = 10  # fewer put a third of a spread, and more, of chance into every deviation
 _ROUNDING = 1e-12  # of a sum of squares
 
@@ -232,20 +233,3 @@ class PeopleSums:
         spread = sums.usual(pooling_mm).values
         spread[alike] = 0.0
         return spread
-
-
-def without_deviation(found: Deviation, contrasts: Iterable[int]) -> Deviation:
-    """Return the same without deviations of some contrasts, by their rows.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from bids_dtg.imaging.lattice import single_lattice
-    >>> ones = np.ones((2, 1), np.float32)
-    >>> both = Deviation(12, 4, "training", ones, ones, single_lattice(1, 1))
-    >>> without_deviation(both, [0]).has_none
-    array([ True, False])
-    """
-    spread = found.spread.copy()
-    spread[list(contrasts)] = 0.0
-    return replace(found, spread=spread)

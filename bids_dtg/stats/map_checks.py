@@ -69,10 +69,10 @@ class OwnFigures:
 
 @dataclass(frozen=True)
 class GroupFigures:
-    """What a map tells beside the mean of the other people's; NaN where it cannot be told."""
+    """How a map compares with the mean of the other people's maps; NaN where not known."""
 
     r: float  # correlation with the mean of the others
-    side_r: float  # the same of what differs between left and right
+    side_r: float  # the same, of the differences between left and right
     shift_mm: tuple[float, float, float]  # where the map matches best, x, y, z
     shifted_r: float  # correlation there
 

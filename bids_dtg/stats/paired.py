@@ -1,9 +1,9 @@
-"""Comparisons of two models over the same people: intervals, tests, verdicts, effect sizes."""
+"""Comparisons of two models over the same people: intervals, tests, effect sizes."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,13 +11,6 @@ from numpy.typing import NDArray
 Values = NDArray[np.floating[Any]]
 _DRAWS_AT_ONCE = 1000
 DRAWS = 10_000  # samples of people, for an interval
-
-
-# With fewer people, no interval and no test is to be relied on.
-FEWEST_PEOPLE = 8
-_LARGEST_P = 0.05
-_ROUNDING = 1e-6  # of scores that are summed up in float32: a smaller difference is none
-Verdict = Literal["better", "worse", "not told apart", "too few people"]
 
 
 @dataclass(frozen=True)
@@ -149,38 +142,6 @@ def wilson_interval(share: float, people: int) -> Interval:
     # Of a share of 0 or 1, rounding leaves what is below 0.
     half = np.sqrt(z2 * max(share * (1 - share) + z2 / 4, 0.0)) / (1 + z2)
     return Interval(float(share), max(0.0, float(middle - half)), min(1.0, float(middle + half)))
-
-
-def verdict(difference: Interval, p: float, people: int) -> Verdict:
-    """Decide whether a model is better than another on the same people.
-
-    Parameters
-    ----------
-    difference
-        Mean over people, the model less the other.
-    p
-        Of `sign_flip_test`, two-sided.
-    people
-        How many have both scores.
-
-    Returns
-    -------
-    str
-        Better or worse only where the interval excludes 0 and p is at most 0.05; with fewer
-        than 8 people always that they are too few.
-
-    Examples
-    --------
-    >>> verdict(Interval(0.2, 0.1, 0.3), 0.01, 12), verdict(Interval(0.2, 0.1, 0.3), 0.01, 7)
-    ('better', 'too few people')
-    """
-    if people < FEWEST_PEOPLE:
-        return "too few people"
-    if not (p <= _LARGEST_P and abs(difference.mean) > _ROUNDING):
-        return "not told apart"
-    if difference.low > 0:
-        return "better"
-    return "worse" if difference.high < 0 else "not told apart"
 
 
 def sign_flip_test(

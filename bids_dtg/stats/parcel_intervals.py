@@ -52,7 +52,7 @@ class ParcelIntervals:
     0.8
     """
 
-    participants: int  # people with both scans, whom the model was not trained on
+    participants: int  # people with both scans, outside the model's training set
     segments: int  # segments of rest that each of their predictions is the mean of
     levels: tuple[int, ...]  # percent, rising
     quantiles: Array  # (contrasts, levels) of the scores
@@ -81,7 +81,7 @@ class ParcelIntervals:
         segments
             Segments of rest that each prediction is the mean of.
         digest
-            Of the atlas' labels: what tells it from another of the same name.
+            Hash of the atlas' labels: it distinguishes atlases of the same name.
 
         Raises
         ------

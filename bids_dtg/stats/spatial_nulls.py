@@ -7,7 +7,6 @@ surrogates, which are as smooth as the map itself.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
@@ -20,16 +19,6 @@ Sides = Literal["two", "greater", "less"]
 _FEWEST_REGIONS = 4
 _SAME = 1e-6  # of a map's range: what files round away
 _ROUNDING = 1e-12  # of a statistic's size: a surrogate that is the map itself counts as one
-
-
-@dataclass(frozen=True)
-class MapCorrelation:
-    """Pearson's r of two maps, and how often chance gives one as large."""
-
-    r: float
-    p: float  # two-sided, among surrogates as smooth as the first map
-    p_pearson: float  # as if regions were independent: too small where maps are smooth
-    regions: int  # how many were compared: one hemisphere's where a map is mirrored
 
 
 def moran_surrogates(values: Values, distances: Values, number: int, seed: int) -> Values:
@@ -189,64 +178,6 @@ def is_mirrored(values: Values, pairs: Pairs) -> bool:
     return bool(np.allclose(sides[:, 0], sides[:, 1], rtol=0, atol=_SAME * np.ptp(sides)))
 
 
-def correlate_maps(
-    values: Values,
-    other: Values,
-    distances: Values,
-    pairs: Pairs = (),
-    *,
-    number: int = 9999,
-    seed: int = 0,
-) -> MapCorrelation:
-    """Return the correlation of two maps over regions, and its p among surrogates of the first.
-
-    Parameters
-    ----------
-    values
-        (regions,), the map that surrogates are made of. Those of the other one give the same p:
-        what flips in a product of two coefficients is its sign, either way.
-    other
-        (regions,)
-    distances
-        (regions, regions)
-    pairs
-        The numbers of regions that are each other's like: left, right. With pairs, surrogates are
-        those of `within_hemispheres`; and where one of the maps `is_mirrored`, only the left
-        hemisphere is compared. Without, all regions are treated as one hemisphere.
-    number
-        Of surrogates.
-    seed
-        Of their signs.
-
-    Raises
-    ------
-    ValueError
-        As `moran_surrogates` and `within_hemispheres`, for either map.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> place = np.arange(12.0)
-    >>> distances = np.abs(place[:, None] - place)
-    >>> found = correlate_maps(place, place**2, distances, number=999)
-    >>> round(found.r, 2), found.p_pearson < 1e-6 < 0.001 <= found.p, found.regions
-    (0.96, True, 12)
-    """
-    values, distances = _checked(values, distances)
-    other = _checked(other, distances)[0]
-    if pairs and (is_mirrored(values, pairs) or is_mirrored(other, pairs)):
-        left = _hemispheres(pairs, len(values))[0]
-        values, other, distances = values[left], other[left], distances[np.ix_(left, left)]
-        pairs = ()
-    if pairs:
-        surrogates = within_hemispheres(values, distances, pairs, number, seed)
-    else:
-        surrogates = moran_surrogates(values, distances, number, seed)
-    r = float(_standard(values) @ _standard(other))
-    p = float(null_p(r, _standard(surrogates) @ _standard(other)))
-    return MapCorrelation(r, p, _pearson_p(r, len(values)), len(values))
-
-
 def _checked(values: Values, distances: Values) -> tuple[Values, Values]:
     """Return a map and distances as float64, or say why no surrogates can be made of them."""
     values, distances = np.asarray(values, np.float64), np.asarray(distances, np.float64)
@@ -307,17 +238,3 @@ def _signs(patterns: int, number: int, seed: int) -> Values:
 def _flipped(values: Values, patterns: Values, signs: Values) -> Values:
     """Return (number, regions): a map whose coefficients have other signs."""
     return np.asarray(values.mean() + (signs * (patterns @ values)) @ patterns)
-
-
-def _standard(values: Values) -> Values:
-    """Return maps without mean and of length 1, over the last axis: r is their product."""
-    centred = values - values.mean(axis=-1, keepdims=True)
-    return np.asarray(centred / np.linalg.norm(centred, axis=-1, keepdims=True))
-
-
-def _pearson_p(r: float, regions: int) -> float:
-    """Return the two-sided p of r as if regions were independent."""
-    from scipy.special import stdtr
-
-    rest = max(1.0 - r * r, np.finfo(float).tiny)
-    return float(2 * stdtr(regions - 2, -abs(r) * np.sqrt((regions - 2) / rest)))

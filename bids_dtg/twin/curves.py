@@ -76,7 +76,7 @@ def predicted_curves(
     tasks
         Of the network.
     used
-        Which trials are averaged, (trials,): those that are scored, to stand beside a person's.
+        Which trials are averaged, (trials,): those that are scored, as for `observed_curves`.
 
     Raises
     ------
@@ -87,7 +87,7 @@ def predicted_curves(
     --------
     >>> from bids_dtg.twin.decoding import decode
     >>> from bids_dtg.twin.tasks import CorrectRule, ResponseRule, Task
-    >>> from bids_dtg.twin.traces import make_segments
+    >>> from bids_dtg.twin.traces import stack_people
     >>> from bids_dtg.twin.trials import Trials
     >>> task = Task("go", ("go",), ("yes", "no"), 1, ("all",), 0.5, 2.0,
     ...     CorrectRule("answer"), ResponseRule("rt"), ())
@@ -95,7 +95,7 @@ def predicted_curves(
     >>> run = Trials(task, np.array([1.0, 4.0]), np.full(2, 0.5), np.ones((2, 1), np.float32),
     ...     np.zeros((0, 3)), zeros, zeros, zeros, np.array([0.64, np.nan]), zeros == 0,
     ...     zeros == 0, 8.0)
-    >>> segments = make_segments([run])
+    >>> segments = stack_people([[run]]).person(0)
     >>> rows = segments.trials
     >>> decoded = decode(segments.action, segments)  # as a network that knew all would answer
     >>> mean, = predicted_curves(decoded, rows, segments.tasks, rows.scored)

@@ -106,7 +106,7 @@ def decode(outputs: Values, segments: Segments) -> Decoded:
 
     Examples
     --------
-    `bids_dtg.twin.traces.make_segments` shows a run, of two trials: one response after 0.64 s, and
+    `bids_dtg.twin.traces.stack_people` shows a run, of two trials: one response after 0.64 s, and
     none.
     """
     seconds, curve = _curves(outputs, segments)

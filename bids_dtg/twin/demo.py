@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import importlib.util
 import math
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from itertools import count
@@ -14,10 +12,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from bids_dtg.errors import RunError, SettingsError
-from bids_dtg.files.atomic import write_atomic
+from bids_dtg.errors import RunError
 from bids_dtg.files.text import write_tsv
-from bids_dtg.notices import counted, duration, say, show
+from bids_dtg.notices import say, show
+from bids_dtg.report.demo import TABLE, run_fitted_demo
 from bids_dtg.twin.cuts import STEP_SECONDS
 from bids_dtg.twin.decoding import Decoded, decode
 from bids_dtg.twin.demo_move import DOSES, DemoMove, move_people
@@ -136,37 +134,32 @@ def run_twin_demo(
     RunError
         The training came to nothing.
     """
-    _check_packages()
-    size, start = size or DemoSize(), time.perf_counter()
-    sequence = trial_sequence(_SEQUENCE)
-    people = simulate_twin_people(participants, size.regime, regions=size.regions, seed=seed)
-    runs = people.runs([sequence], seed=seed)
-    write_twin_people(out / "simulated", people, [sequence], runs)
-    show(f"{counted(participants, 'simulated participant')} in {out / 'simulated'}")
-    demo = _fitted(people, sequence, runs, size, seed)
-    _write_table(out / "demo.tsv", demo)
-    _print_scores(demo, size, participants)
-    show(f"table: {out / 'demo.tsv'}")
-    _write_moves(out / "moves.tsv", demo)
-    picture = _picture(demo)
-    if picture is None:
-        show("no picture: matplotlib is not installed (pip install 'bids-dtg[report]')")
-    else:
-        write_atomic(out / "demo.png", picture)
-        show(f"picture: {out / 'demo.png'}")
-    say(f"done in {duration(time.perf_counter() - start)}")
+    size, sequence = size or DemoSize(), trial_sequence(_SEQUENCE)
 
+    def simulate(folder: Path) -> tuple[TwinPeople, list[list[Trials]]]:
+        people = simulate_twin_people(participants, size.regime, regions=size.regions, seed=seed)
+        runs = people.runs([sequence], seed=seed)
+        write_twin_people(folder, people, [sequence], runs)
+        return people, runs
 
-def _check_packages() -> None:
-    if importlib.util.find_spec("lightning") is None:
-        raise SettingsError(
-            "the demo of the digital twin needs the package lightning, which is not installed",
-            remedy="pip install 'bids-dtg[train]', or --workflow contrasts, which needs none",
-        )
+    def compare(demo: Demo) -> None:
+        _write_table(out / TABLE, demo)
+        _write_moves(out / "moves.tsv", demo)
+        _print_scores(demo, size, participants)
+
+    run_fitted_demo(
+        out,
+        model="digital twin",
+        participants=participants,
+        simulate=simulate,
+        fit=lambda simulated: _fitted(*simulated, sequence, size, seed),
+        compare=compare,
+        draw=_picture,
+    )
 
 
 def _fitted(
-    people: TwinPeople, sequence: TrialSequence, runs: list[list[Trials]], size: DemoSize, seed: int
+    people: TwinPeople, runs: list[list[Trials]], sequence: TrialSequence, size: DemoSize, seed: int
 ) -> Demo:
     """Fit twins to some people, and have those of the others perform."""
     # Here, so that a missing package is answered at once.

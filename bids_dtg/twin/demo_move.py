@@ -1,4 +1,4 @@
-"""The demo's intervention: connectomes are moved; what twins predict stands beside the truth."""
+"""The demo's intervention: move connectomes, and compare the twins' predictions with the truth."""
 
 from __future__ import annotations
 
@@ -66,13 +66,13 @@ def move_people(
     fitted
         The twin, of one task.
     people
-        Whom it was not fitted to.
+        People outside its training set.
     segments
         What they see.
     observed
         (people,): their mean response times, seconds.
     seed
-        Of the random directions.
+        Seed of the random directions.
     """
     # Here, so that a missing package is answered at once.
     from bids_dtg.twin.interventions.calibration import Calibration

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bids_dtg.report.demo_canvas import draw_two_rows
+from bids_dtg.report.demo import draw_two_rows
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

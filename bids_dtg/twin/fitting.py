@@ -49,7 +49,7 @@ class Performance:
 
 
 class Twin(nn.Module):
-    """From a connectome to a main network; what a bundle keeps.
+    """Makes main networks from connectomes; the part of a fit that a bundle keeps.
 
     Parameters
     ----------
@@ -81,34 +81,34 @@ class Twin(nn.Module):
     edge_weights: Tensor
 
     def codes(self, connectomes: Tensor) -> Tensor:
-        """Return what connectomes (people, edges) say of codes (people, codes)."""
+        """Predict codes (people, codes) from connectomes (people, edges)."""
         return (connectomes - self.edge_mean) @ self.edge_weights
 
     def weights(self, connectomes: Tensor) -> MainWeights:
-        """Return main networks of connectomes (people, edges)."""
+        """Make main networks from connectomes (people, edges)."""
         if isinstance(self.network, HyperNetwork):
             found: MainWeights = self.network(connectomes)
             return found
         return self.of_codes(self.codes(connectomes))
 
     def of_codes(self, codes: Tensor) -> MainWeights:
-        """Return main networks of codes (people, codes)."""
+        """Make main networks from codes (people, codes)."""
         assert isinstance(self.network, ModulatedNetwork)
         return self.network.weights(codes @ self.directions.T)
 
 
 @dataclass(frozen=True, eq=False)
 class Fitted:
-    """A fitted twin, and whom it was fitted to."""
+    """A fitted twin, and the labels of its training participants."""
 
     twin: Twin  # on the CPU, in eval mode
     architecture: str  # a row of `recipe.ARCHITECTURES`
     recipe: Recipe
     tasks: TaskSet  # that it performs
-    people: tuple[str, ...]  # labels of whom it was fitted to
+    people: tuple[str, ...]  # labels of the training participants
     seed: int
-    own_codes: NDArray[np.float64] | None  # (people, codes), of their own behaviour; None: none
-    explained: NDArray[np.float64] | None  # (codes,): of each code, by connectomes of others
+    own_codes: NDArray[np.float64] | None  # (people, codes), fitted to their data; None: none
+    explained: NDArray[np.float64] | None  # (codes,): share of variance that others predict
     history: Mapping[str, tuple[Mapping[str, float], ...]]  # epochs of each stage
 
     def perform(
@@ -118,7 +118,7 @@ class Fitted:
         *,
         change: Callable[[MainWeights], MainWeights] | None = None,
     ) -> Performance:
-        """Return what people's twins do.
+        """Run people's twins, made from their connectomes.
 
         Parameters
         ----------
@@ -127,7 +127,7 @@ class Fitted:
         segments
             What they see: the same for all, or of the same people.
         change
-            What is done to their networks before they perform; None: nothing.
+            Applied to their networks before these perform; None: nothing.
         """
 
         def make(some: Tensor) -> MainWeights:
@@ -138,12 +138,12 @@ class Fitted:
         return self._perform(make, values, segments)
 
     def perform_own(self, segments: Segments) -> Performance:
-        """Return what the twins of those do whom it was fitted to, who are known by behaviour.
+        """Run the twins of the training participants, using their fitted codes.
 
         Raises
         ------
         ValueError
-            The architecture has no codes: what it knows of people is in its weights.
+            There are none: the architecture has no codes, or a bundle has not kept them.
         """
         if self.own_codes is None:
             raise ValueError(f"{self.architecture} has no codes of people's own")
@@ -151,7 +151,7 @@ class Fitted:
         return self._perform(self.twin.of_codes, codes, segments)
 
     def perform_group(self, segments: Segments) -> Performance:
-        """Return what the group's network does, as of one person for each row of inputs.
+        """Run the group's network, once for each row of inputs.
 
         Raises
         ------
@@ -304,7 +304,7 @@ class _Run:
 
     @property
     def split(self) -> dict[str, NDArray[np.intp]]:
-        """Rows of people by what they are for."""
+        """Rows of the people used for training and for validation."""
         people = len(self.segments.action)
         order = np.random.default_rng((self.seed, _VALIDATION)).permutation(people)
         few = max(1, round(self.recipe.validation * people)) if people > 1 else 0
@@ -312,7 +312,7 @@ class _Run:
         return {"training": training, "validation": np.sort(order[:few]) if few else training}
 
     def data(self) -> dict[str, Targets]:
-        """Return what people did, by what they are for."""
+        """Return what people did, for training and for validation."""
         return {
             f"{name}_data": targets_of(self.segments.people(rows))
             for name, rows in self.split.items()
@@ -346,7 +346,7 @@ class _Run:
         return network, best
 
     def modulated(self, connectomes: NDArray[np.float32]) -> Found:
-        """Train the group's network, then what people differ in."""
+        """Train the group's network, then fit codes and their regression on connectomes."""
         recipe = self.recipe
         network, group = self.group()
         self.report("codes of people …")
@@ -423,7 +423,7 @@ def _of_network(best: Best) -> dict[str, Tensor]:
 
 
 class _seeded:
-    """Draws in a block are those of a seed; the state before comes back."""
+    """Seed torch within the block and restore the state afterwards."""
 
     def __init__(self, *seed: int) -> None:
         self._seed = int(np.random.SeedSequence(seed).generate_state(1)[0])

@@ -6,7 +6,16 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from bids_dtg.twin.recipe import ARCHITECTURES, DEFAULT_ARCHITECTURE, RECIPES
-from bids_dtg.workflows import AUTO, Analysis, Demo, ParticipantLevel, Phantom, Workflow, later
+from bids_dtg.workflows import (
+    AUTO,
+    Analysis,
+    Demo,
+    ParticipantLevel,
+    Phantom,
+    Workflow,
+    constant,
+    later,
+)
 
 if TYPE_CHECKING:
     import argparse
@@ -41,10 +50,10 @@ ROW = Workflow(
     "2026): connectomes and what twins do in tasks at the participant level; at the group level "
     "from the event files of BIDS_DIR, and the output of participants or --input-arrays",
     participants=ParticipantLevel(
-        results=later("twin.participant.call:run_participants"),
+        results=later("twin.participant.worker:LEVEL.run"),
         reports=later("participants.reports:remake_reports"),
         verify=later("participants.verify:verify_participants"),
-        methods=later("twin.participant.call:print_methods"),
+        methods=later("twin.participant.worker:LEVEL.print_methods"),
     ),
     analyses=MappingProxyType(
         {
@@ -69,6 +78,8 @@ ROW = Workflow(
             ),
         }
     ),
+    presentation=constant("twin.panels.presentation:PRESENTATION"),
+    kinds=constant("twin.bundle.kind:KINDS"),
     recipes=tuple(RECIPES),
     architectures={
         AUTO: DEFAULT_ARCHITECTURE,

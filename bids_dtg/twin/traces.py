@@ -232,9 +232,9 @@ class TrialRows:
 class Segments:
     """Stretches of runs on the model's step: s segments, filled up with steps that do not count.
 
-    Shapes are those of one person (`make_segments`). Those of several people (`stack_people`) have
-    one more axis at the front, of people; it is 1 in `inputs`, `task` and what the trials show
-    where all people saw the same, so that these broadcast and are stored once.
+    Shapes are those of one person (`person`). Those of several people (`stack_people`) have one
+    more axis at the front, of people; it is 1 in `inputs`, `task` and what the trials show where
+    all people saw the same, so that these broadcast and are stored once.
     """
 
     tasks: TaskSet
@@ -276,51 +276,6 @@ class Segments:
         }
         changes: dict[str, Any] = {**arrays, "trials": trials}
         return replace(self, **changes)
-
-
-def make_segments(
-    runs: Sequence[Trials],
-    *,
-    tasks: TaskSet | None = None,
-    steps: int = SEGMENT_STEPS,
-    held: bool = True,
-    half: int | None = None,
-    bold: Sequence[Bold | None] | None = None,
-) -> Segments:
-    """Return one person's runs as segments; the arguments are those of `stack_people`.
-
-    Parameters
-    ----------
-    runs
-        Of any tasks.
-    tasks
-        Of the network; None: those of the runs, in order.
-    steps, held, half
-        See `stack_people`.
-    bold
-        Of each run.
-
-    Returns
-    -------
-    Segments
-        Without an axis of people, in the order of the runs.
-
-    Examples
-    --------
-    >>> from bids_dtg.twin.tasks import Task, CorrectRule, ResponseRule
-    >>> task = Task("go", ("go",), ("yes", "no"), 1, ("all",), 0.5, 2.0,
-    ...     CorrectRule("answer"), ResponseRule("rt"), ())
-    >>> zeros = np.zeros(2, np.int8)
-    >>> run = Trials(task, np.array([1.0, 4.0]), np.full(2, 0.5), np.ones((2, 1), np.float32),
-    ...     np.zeros((0, 3)), zeros, zeros, zeros, np.array([0.64, np.nan]), zeros == 0,
-    ...     zeros == 0, 8.0)
-    >>> segments = make_segments([run])
-    >>> segments.inputs.shape, segments.action[0, 6:11, 0], segments.trials.onset_step
-    ((1, 262, 1), array([0., 0., 1., 1., 1.], dtype=float32), array([ 0. , 37.5]))
-    """
-    of_people = None if bold is None else [bold]
-    stacked = stack_people([runs], tasks=tasks, steps=steps, held=held, half=half, bold=of_people)
-    return stacked.person(0)
 
 
 def stack_people(
@@ -375,7 +330,16 @@ def stack_people(
 
     Examples
     --------
-    `make_segments` shows a run and what becomes of it.
+    >>> from bids_dtg.twin.tasks import Task, CorrectRule, ResponseRule
+    >>> task = Task("go", ("go",), ("yes", "no"), 1, ("all",), 0.5, 2.0,
+    ...     CorrectRule("answer"), ResponseRule("rt"), ())
+    >>> zeros = np.zeros(2, np.int8)
+    >>> run = Trials(task, np.array([1.0, 4.0]), np.full(2, 0.5), np.ones((2, 1), np.float32),
+    ...     np.zeros((0, 3)), zeros, zeros, zeros, np.array([0.64, np.nan]), zeros == 0,
+    ...     zeros == 0, 8.0)
+    >>> segments = stack_people([[run]]).person(0)
+    >>> segments.inputs.shape, segments.action[0, 6:11, 0], segments.trials.onset_step
+    ((1, 262, 1), array([0., 0., 1., 1., 1.], dtype=float32), array([ 0. , 37.5]))
     """
     runs = [run for person in people for run in person]
     tasks = tasks or TaskSet(tuple({run.task.name: run.task for run in runs}.values()))
@@ -414,7 +378,7 @@ class _Piece:
         return slice(self.stretch.first, self.stretch.stop)
 
     def seen(self) -> tuple[Any, ...]:
-        """Return what tells it from segments in which something else was seen, but for times."""
+        """Return a key that is equal for segments with the same stimuli; times may differ."""
         run, part, stretch = self.run, self.trials, self.stretch
         shown = (run.stimulus[part], run.condition[part], run.correct_button[part])
         cues = self.cues()[:, 0]
@@ -422,7 +386,7 @@ class _Piece:
         return (run.task.name, stretch.first, stretch.stop, *contents)
 
     def times(self) -> Times:
-        """Return its times in seconds from its start, of a number that `seen` decides."""
+        """Return the times, in seconds from its start; as many where `seen` is equal."""
         run, part = self.run, self.trials
         onset = run.onset_seconds[part]
         times = np.concatenate(

@@ -145,35 +145,6 @@ def read_trials(
     )
 
 
-def same_sequence(one: Trials, other: Trials, tolerance_seconds: float = 0.08) -> bool:
-    """Return whether two people were shown the same, at the same times.
-
-    Parameters
-    ----------
-    one, other
-        Runs.
-    tolerance_seconds
-        Of onsets and cues; by default a step of the model.
-
-    Examples
-    --------
-    >>> from bids_dtg.twin.tasks import find_task
-    >>> row = {"onset": "2.0", "duration": "2.25", "trial_type": "con1", "response_time": "n/a",
-    ...        "accuracy_binarized": "0", "stimulus_text": "red", "stimulus_color": "red"}
-    >>> one = read_trials(find_task("stroop"), [row])
-    >>> later = read_trials(find_task("stroop"), [row | {"onset": "2.1"}])
-    >>> same_sequence(one, one), same_sequence(one, later)
-    (True, False)
-    """
-    shown = ("stimulus", "condition", "correct_button")
-    times = ("onset_seconds", "cues")
-    return one.task == other.task and all(
-        (mine := getattr(one, name)).shape == (theirs := getattr(other, name)).shape
-        and np.allclose(mine, theirs, rtol=0, atol=tolerance_seconds if name in times else 1e-6)
-        for name in (*shown, *times)
-    )
-
-
 def image_numbers(images: Images, name: str) -> NDArray[np.float32]:
     """Return the numbers that stand for an image: the same for the same name, on any machine.
 

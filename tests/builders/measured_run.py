@@ -11,15 +11,15 @@ from tiny_job import FRAMES, TR, add_rest
 
 from bids_dtg.connectome.connectome import RunConnectomes
 from bids_dtg.contrasts.bundle.bundle import load_bundle
+from bids_dtg.contrasts.panels.run import RunData
 from bids_dtg.imaging.bold import read_bold_header, stream_blocks
 from bids_dtg.imaging.mean_frame import MeanFrame
 from bids_dtg.inputs.runs import find_runs
-from bids_dtg.report.panels.panel import RunData
 
 ENTITIES = {"sub": "01", "task": "rest"}
 
 
-def measured_run(folder: Path) -> RunData[RunConnectomes]:
+def measured_run(folder: Path) -> RunData:
     """Write a run and the tiny bundle, and return what panels keep something of."""
     root = describe_dataset(folder / "fmriprep")
     add_rest(root)

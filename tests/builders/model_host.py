@@ -19,9 +19,9 @@ import numpy as np
 import pytest
 from tiny_bundle import TINY_AFFINE, TINY_SHAPE, tiny_masks, tiny_network
 
-from bids_dtg.contrasts.bundle.registry import PUBLISHED, PublishedModel
+from bids_dtg.contrasts.bundle.registry import PUBLISHED, PublishedMaps
 from bids_dtg.files.digest import Digest
-from bids_dtg.files.transfer.download import PinnedFile
+from bids_dtg.files.download import PinnedFile
 
 
 @dataclass
@@ -147,7 +147,7 @@ def serve_alone(host: ModelHost, monkeypatch: pytest.MonkeyPatch) -> Iterator[st
         yield address
 
 
-def publish(monkeypatch: pytest.MonkeyPatch, model: PublishedModel) -> None:
+def publish(monkeypatch: pytest.MonkeyPatch, model: PublishedMaps) -> None:
     """Have a model of the tests published under its name."""
     monkeypatch.setitem(PUBLISHED, model.name, model)
 
@@ -175,7 +175,7 @@ def tiny_checkpoint(contrasts: int = 47, seed: int = 0, **more: object) -> bytes
 
 def add_model(
     host: ModelHost, name: str = "hcp-ya", checkpoint: bytes | None = None, rois: int = 4
-) -> PublishedModel:
+) -> PublishedMaps:
     """Serve a small model under the published paths; the model as it would be pinned."""
     model = PUBLISHED[name]
     brain_mask, mask = tiny_masks()

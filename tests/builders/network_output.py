@@ -8,8 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from bids_dtg.dynamics.judging.measures import connectivity
+from bids_dtg.dynamics.measures import connectivity
 from bids_dtg.dynamics.panels import PANELS
+from bids_dtg.dynamics.panels.presentation import PRESENTATION
 from bids_dtg.dynamics.panels.run import NetworkRun
 from bids_dtg.files.atomic import write_atomic
 from bids_dtg.files.derivatives import DerivativeDataset, SourceDataset
@@ -20,9 +21,7 @@ from bids_dtg.files.text import write_json, write_tsv
 from bids_dtg.report.panels.panel import keep_all, write_kept
 from bids_dtg.report.parcels.quality import parcel_figures
 from bids_dtg.report.quality import write_quality
-from bids_dtg.report.workflows import WORKFLOWS
 
-DYNAMICS = WORKFLOWS["dynamics"]
 TR = 2.0
 _NETWORKS = ("Vis", "SomMot", "DorsAttn", "SalVentAttn", "Limbic", "Cont", "Default")
 
@@ -41,7 +40,7 @@ def new_output(folder: Path) -> DerivativeDataset:
     """Return an output folder that says which workflow made it."""
     dataset = DerivativeDataset(folder)
     source = SourceDataset(folder.parent, "fmriprep", {}, folder.parent)
-    dataset.describe(source, DYNAMICS.dataset_words(), version="1")
+    dataset.describe(source, PRESENTATION.dataset_words(), version="1")
     return dataset
 
 
@@ -107,7 +106,7 @@ def write_run(
             {"ModelName": "toy", "ModelVersion": "1", "ModelTraining": {"Participants": 30}},
         )
     list(write_kept(keep_all(PANELS, data), entities, dataset))
-    figures = dict.fromkeys(column.name for column in DYNAMICS.quality_columns)
+    figures = dict.fromkeys(column.name for column in PRESENTATION.quality_columns)
     figures |= parcel_figures(coverage, fc, data.std_dvars)
     figures |= {"participant_id": f"sub-{entities['sub']}", "task_id": "rest"}
     figures |= {"frames": frames, "frames_kept": int(keep.sum()), "repetition_time": TR}
@@ -115,7 +114,7 @@ def write_run(
     figures |= {"residual_dof": int(keep.sum()) - 30, "fd_mean": 0.12}
     if modelled:
         figures |= {"filled_share": censored / frames, "simulations": simulations}
-    list(write_quality(figures, DYNAMICS.quality_columns, entities, dataset))
+    list(write_quality(figures, PRESENTATION.quality_columns, entities, dataset))
     return series
 
 

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import numpy as np
 from fmriprep_dataset import add_run, describe_dataset, write_confounds
+from task_run import TaskPlan, draw_task_run
 
 from bids_dtg.contrasts.phantom.bold import draw_run
 from bids_dtg.contrasts.phantom.model import Person
-from bids_dtg.contrasts.phantom.task_run import TaskPlan, draw_task_run
 from bids_dtg.phantom.bold_run import BoldRun
 from bids_dtg.phantom.confounds import SignalRecorder, confounds_table
 

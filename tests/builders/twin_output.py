@@ -19,11 +19,10 @@ from bids_dtg.files.text import write_json, write_tsv
 from bids_dtg.report.panels.panel import RunFrames, keep_all, write_kept
 from bids_dtg.report.parcels.quality import parcel_figures
 from bids_dtg.report.quality import write_quality
-from bids_dtg.report.workflows import WORKFLOWS
 from bids_dtg.twin.panels.fit import TaskFit, fit_facts
+from bids_dtg.twin.panels.presentation import PRESENTATION
 from bids_dtg.twin.panels.traces import Curve, keep_traces
 
-TWIN = WORKFLOWS["twin"]
 TR = 2.0
 TASKS = {"faces": (("shape", "face"), 108, 2.0), "stroop": (("congruent", "incongruent"), 78, 2.24)}
 COLUMNS = (
@@ -40,7 +39,7 @@ def new_output(folder: Path) -> DerivativeDataset:
     """Return an output folder that says which workflow made it."""
     dataset = DerivativeDataset(folder)
     source = SourceDataset(folder.parent, "fmriprep", {}, folder.parent)
-    dataset.describe(source, TWIN.dataset_words(), version="1")
+    dataset.describe(source, PRESENTATION.dataset_words(), version="1")
     return dataset
 
 
@@ -120,14 +119,18 @@ def _write_run(
     write_tsv(path, list(names), [coverage.round(4).tolist()])
     fd_mm = np.where(keep, 0.1, 0.7) * rng.uniform(0.5, 1.5, frames)
     dvars = np.where(keep, 1.0, 2.0) * rng.uniform(0.8, 1.2, frames)
-    list(write_kept(keep_all(TWIN.panels, RunFrames(keep, fd_mm, dvars, TR)), entities, dataset))
-    figures = dict.fromkeys(column.name for column in TWIN.quality_columns)
+    list(
+        write_kept(
+            keep_all(PRESENTATION.panels, RunFrames(keep, fd_mm, dvars, TR)), entities, dataset
+        )
+    )
+    figures = dict.fromkeys(column.name for column in PRESENTATION.quality_columns)
     figures |= parcel_figures(coverage, fc, dvars)
     figures |= {"participant_id": "sub-01", "session_id": "ses-1", "task_id": "rest"}
     figures |= {"run_id": str(number), "frames": frames, "frames_kept": int(keep.sum())}
     figures |= {"repetition_time": TR, "minutes_kept": round(keep.sum() * TR / 60, 2)}
     figures |= {"residual_dof": int(keep.sum()) - 30, "fd_mean": round(float(fd_mm.mean()), 3)}
-    list(write_quality(figures, TWIN.quality_columns, entities, dataset))
+    list(write_quality(figures, PRESENTATION.quality_columns, entities, dataset))
     return fc
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import cache
 
@@ -9,7 +10,7 @@ import numpy as np
 from hypothesis import strategies as st
 
 from bids_dtg.twin.tasks import CorrectRule, ResponseRule, Task
-from bids_dtg.twin.traces import Bold, stack_people
+from bids_dtg.twin.traces import Bold, Segments, stack_people
 from bids_dtg.twin.trials import Trials
 
 
@@ -130,3 +131,9 @@ def _boxcars():
     times = np.arange(0.0, ONSET[-1] + 10.0, 0.8)
     on = (np.abs(times[:, None] - ONSET - 1.0) < 1.2).any(axis=1)
     return np.column_stack([on, ~on]).astype(np.float32)
+
+
+def make_segments(runs: Sequence[Trials], *, bold=None, **options) -> Segments:
+    """Return one person's runs as segments; the options are those of `stack_people`."""
+    of_people = None if bold is None else [bold]
+    return stack_people([runs], bold=of_people, **options).person(0)

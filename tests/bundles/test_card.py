@@ -15,8 +15,8 @@ from bids_dtg.bundles.card import (
     TrainingData,
     read_card,
 )
-from bids_dtg.bundles.kinds import maps_kinds
 from bids_dtg.connectome.form import MARGINAL, Form
+from bids_dtg.contrasts.bundle.kinds import KINDS
 from bids_dtg.contrasts.bundle.part import BRAIN_MASK_FILE, MAPS_FILE, MASK_FILE, Recentring
 from bids_dtg.contrasts.contrast import hcp_contrasts
 from bids_dtg.errors import BundleError
@@ -93,7 +93,7 @@ def test_to_json_and_back(name, citation, shape, origin, resolution, repetition_
     assert without_grid(back) == without_grid(card)
 
 
-@pytest.mark.parametrize("kind", maps_kinds())
+@pytest.mark.parametrize("kind", KINDS)
 def test_cards_of_every_kind_are_read_and_written_as_before(kind):
     """`format1.json` is a card with all fields, written before kinds had parts."""
     text = (Path(__file__).parent / "format1.json").read_text("utf-8").replace("KIND", kind)

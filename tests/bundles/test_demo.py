@@ -13,7 +13,7 @@ from bids_dtg.contrasts.bundle.bundle import load_bundle
 from bids_dtg.contrasts.contrast import hcp_contrasts
 from bids_dtg.contrasts.participant.model import Model
 from bids_dtg.contrasts.phantom.model import Phantom
-from bids_dtg.contrasts.phantom.parameters import FROZEN_HASH
+from bids_dtg.contrasts.phantom.parameters import PhantomParameters
 from bids_dtg.imaging.atlas import find_atlas, region_means
 from bids_dtg.inputs.regions.known_atlases import SHIPPED
 from bids_dtg.phantom.streams import Cohort
@@ -47,7 +47,7 @@ def test_it_is_small(demo):
 
 def test_its_table_is_of_the_frozen_phantom_and_says_what_was_wanted(demo):
     evaluation = demo.card.evaluation
-    assert evaluation["phantom"]["parameters"] == FROZEN_HASH
+    assert evaluation["phantom"]["parameters"] == PhantomParameters().hash
     assert evaluation["participants"] >= 40
     rows = {row["model"]: row for row in evaluation["rows"]}
     network, linear = rows["network, re-centred"], rows["linear (Tavor)"]

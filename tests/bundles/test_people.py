@@ -16,10 +16,9 @@ from bids_dtg.bundles.people import (
     hash_person,
     hash_rest,
 )
-from bids_dtg.bundles.writer import extend_bundle
 from bids_dtg.contrasts.bundle.bundle import load_bundle
-from bids_dtg.contrasts.bundle.published_people import people_of, published_people
-from bids_dtg.contrasts.bundle.registry import PUBLISHED
+from bids_dtg.contrasts.bundle.registry import PUBLISHED, people_of
+from bids_dtg.contrasts.bundle.writer import extend_bundle
 from bids_dtg.errors import BundleError
 from bids_dtg.stats.splits import SETS
 
@@ -106,7 +105,7 @@ def with_checksum(digits: tuple[int, ...]) -> str:
 
 def test_the_published_lists_are_there_and_hashes_hide_nothing():
     """As the documentation says: anyone can try all ids."""
-    young = published_people(PUBLISHED["hcp-ya"])
+    young = PUBLISHED["hcp-ya"].people
     found = dict.fromkeys((*SETS, UNCERTAIN), 0)
     for digits in product(range(10), repeat=4):
         for name in young.find([hash_person("HCP-YA", with_checksum(digits))]).sets:
@@ -114,16 +113,16 @@ def test_the_published_lists_are_there_and_hashes_hide_nothing():
     sizes = {"training": 827, "validation": 92, "calibration": 0, "test": 34, UNCERTAIN: 34}
     assert found == sizes
     assert young.unlisted == ("5 of the 39 test people of HCP-YA",)
-    both = published_people(PUBLISHED["hcp-d"])
+    both = PUBLISHED["hcp-d"].people
     of_both = {"training": 827 + 515, "validation": 92 + 58, "test": 34 + 64, UNCERTAIN: 34}
     assert {name: both.count(name) for name in of_both} == of_both
-    unlisted = published_people(PUBLISHED["ukb"]).unlisted
+    unlisted = PUBLISHED["ukb"].people.unlisted
     assert any("UK Biobank" in text for text in unlisted)
 
 
 def test_a_model_that_an_early_version_has_fetched_is_known_by_its_name(tmp_path):
     files = {"published_files": [{"path": "main_model.ckpt"}]}
     fetched = write_tiny_bundle(tmp_path / "a", name="hcp-ya", record=files)
-    assert people_of(fetched) == published_people(PUBLISHED["hcp-ya"])
+    assert people_of(fetched) == PUBLISHED["hcp-ya"].people
     other = write_tiny_bundle(tmp_path / "b", name="hcp-ya")
     assert people_of(other) is None

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from tiny_bundle import tiny_network, write_tiny_bundle
 
-from bids_dtg.bundles.writer import BundleArrays, write_bundle
 from bids_dtg.contrasts.bundle.bundle import load_bundle
+from bids_dtg.contrasts.bundle.writer import BundleArrays, write_bundle
 from bids_dtg.errors import BundleError, OutputError
 
 

@@ -9,11 +9,12 @@ from typing import get_args
 import pytest
 
 from bids_dtg.cli.run import build_parser, main
-from bids_dtg.cli.tables import DEFAULT, WORKFLOWS, legal_values, run_workflow
+from bids_dtg.cli.tables import legal_values, run_workflow
 from bids_dtg.dynamics.networks import STRUCTURAL
 from bids_dtg.errors import SettingsError
 from bids_dtg.settings import OPTIONS, Settings, Structural
 from bids_dtg.settings.toml import make_settings, read_options, to_toml
+from bids_dtg.workflows import DEFAULT, WORKFLOWS, all_workflows
 
 DYNAMICS = "--workflow dynamics"
 TRAIN = "group --workflow dynamics --analysis train --input-arrays a.npz"
@@ -218,12 +219,13 @@ def test_a_workflow_that_there_is_not_is_refused_in_python_too():
 
 
 def test_tables_and_options_agree():
-    assert all(row.name == name for name, row in WORKFLOWS.items())
+    rows = tuple(all_workflows())
+    assert [row.name for row in rows] == list(WORKFLOWS)
     assert OPTIONS["workflow"].field.default == DEFAULT
     named = {name for option in OPTIONS.values() for name in option.workflows}
     assert named == set(WORKFLOWS)
     assert get_args(Structural) == tuple(STRUCTURAL)
-    assert all(OPTIONS["recipe"].field.default in row.recipes for row in WORKFLOWS.values())
+    assert all(OPTIONS["recipe"].field.default in row.recipes for row in rows)
 
 
 def test_help_says_which_analysis_is_of_which_workflow():
@@ -273,6 +275,6 @@ def test_an_output_whose_maker_is_not_known_is_left_to_later_checks(tmp_path, ca
 
 
 def test_each_option_of_statistics_is_read_by_an_analysis():
-    rows = [row for workflow in WORKFLOWS.values() for row in workflow.analyses.values()]
+    rows = [row for workflow in all_workflows() for row in workflow.analyses.values()]
     read = {name for row in rows for name in row.statistics}
     assert read == {name for name, option in OPTIONS.items() if option.group == "statistics"}

@@ -6,7 +6,6 @@ import pytest
 from tiny_cohort import TinyCohort
 from tiny_job import read_table
 
-from bids_dtg.cohort.feature_kinds import FEATURES
 from bids_dtg.cohort.features import find_features
 from bids_dtg.cohort.people import gather_people
 from bids_dtg.errors import DatasetError, SettingsError
@@ -164,12 +163,6 @@ def test_what_nobody_has_is_refused_when_asked_for_and_named_else(cohort, tmp_pa
     assert "not looked at: no participant has maps of deviations" in capsys.readouterr().err
     with pytest.raises(SettingsError, match="--contrast names nonsense"):
         find_features(people_of(cohort, feature_sets=("maps",), contrast=("nonsense",)), ())
-
-
-def test_each_kind_of_features_has_a_reader():
-    from bids_dtg.cohort import features
-
-    assert all(callable(getattr(features, row.reader)) for row in FEATURES.values())
 
 
 def test_the_example_has_what_all_sidecars_say(cohort):

@@ -44,4 +44,6 @@ def test_weights_are_those_of_the_runs(weights):
 
 
 def test_edges_go_row_by_row():
-    assert upper_edges(np.arange(16).reshape(4, 4)).tolist() == [1, 2, 3, 6, 7, 11]
+    matrices = np.arange(32).reshape(2, 4, 4)
+    assert upper_edges(matrices[0]).tolist() == [1, 2, 3, 6, 7, 11]
+    assert (upper_edges(matrices)[1] == upper_edges(matrices[0]) + 16).all()

@@ -8,7 +8,7 @@ import pytest
 
 from bids_dtg.contrasts import blend, local_ridge_kind
 from bids_dtg.contrasts.blend import Blend, BlendSums, blended
-from bids_dtg.contrasts.kind import FitPlan, FitTask, ModelSpace, Processor
+from bids_dtg.contrasts.kind import RIDGE_SUMS, FitPlan, FitTask, ModelSpace, Processor
 from bids_dtg.contrasts.people import Person, predicted_maps
 from bids_dtg.errors import DatasetError, SettingsError
 from bids_dtg.files.tensors import TensorFile, write_arrays
@@ -190,7 +190,7 @@ def test_sums_of_other_sites_go_to_local_ridge_alone(tmp_path):
         folder.mkdir()
     local_ridge_kind.fit(task(folders[0], 6))
     own = task(folders[1], 20)
-    options = ModellingOptions(add_sums=(str(folders[0] / local_ridge_kind.SUMS_FILE),))
+    options = ModellingOptions(add_sums=(str(folders[0] / RIDGE_SUMS),))
     own = dataclasses.replace(own, training=own.training[6:], options=options)
     record = blend.fit(own).record.to_json()
     assert record["local_ridge"]["participants_of_other_sites"] == 6

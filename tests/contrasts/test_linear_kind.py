@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from bids_dtg.connectome.form import Form
-from bids_dtg.contrasts.kind import FitPlan, FitTask, ModelSpace
-from bids_dtg.contrasts.linear_kind import BY_PARCEL, SUMS_FILE, WHOLE_BRAIN, read_sums
+from bids_dtg.contrasts.kind import LINEAR_SUMS, FitPlan, FitTask, ModelSpace
+from bids_dtg.contrasts.linear_kind import BY_PARCEL, WHOLE_BRAIN, read_sums
 from bids_dtg.contrasts.people import Person, mean_maps, predicted_maps
 from bids_dtg.errors import BundleError, DatasetError
 from bids_dtg.files.tensors import TensorFile, read_arrays, write_arrays
@@ -89,7 +89,7 @@ def test_sums_of_two_sites_make_the_pooled_model(task, tmp_path, kind):
     for folder in folders:
         folder.mkdir()
     kind.fit(dataclasses.replace(task, training=everybody[:5], folder=folders[0]))
-    theirs = folders[0] / SUMS_FILE
+    theirs = folders[0] / LINEAR_SUMS
     options = ModellingOptions(add_sums=(str(theirs),))
     own = dataclasses.replace(task, training=everybody[5:], folder=folders[1], options=options)
     both = kind.fit(own)
@@ -99,7 +99,7 @@ def test_sums_of_two_sites_make_the_pooled_model(task, tmp_path, kind):
     np.testing.assert_allclose(both.model.coefficients, pooled.model.coefficients, atol=1e-6)
     # Gains come from one's own people alone; with the same ones, offsets are the pooled ones.
     parcels = kind.parcels(SPACE)
-    sums = [read_sums(folder / SUMS_FILE, SPACE, ("a", "b"), parcels)[0] for folder in folders]
+    sums = [read_sums(folder / LINEAR_SUMS, SPACE, ("a", "b"), parcels)[0] for folder in folders]
     added = sums[0] + sums[1]
     np.testing.assert_allclose(added.mean_maps(), sums[2].mean_maps(), atol=1e-6)
     np.testing.assert_allclose(added.mean_prediction(), sums[2].mean_prediction(), atol=1e-6)
@@ -107,7 +107,7 @@ def test_sums_of_two_sites_make_the_pooled_model(task, tmp_path, kind):
 
 def test_sums_of_something_else_are_refused(task):
     WHOLE_BRAIN.fit(task)
-    path = task.folder / SUMS_FILE
+    path = task.folder / LINEAR_SUMS
     WHOLE_BRAIN.check_plan(plan_of(path, training=2))
     for change, word in (
         ({"mask_sha256": "c"}, "mask"),
@@ -125,7 +125,7 @@ def test_sums_of_something_else_are_refused(task):
 
 def test_nobody_is_added_twice(task):
     WHOLE_BRAIN.fit(task)
-    path = (task.folder / SUMS_FILE).rename(task.folder / "theirs")
+    path = (task.folder / LINEAR_SUMS).rename(task.folder / "theirs")
     options = ModellingOptions(add_sums=(str(path),))
     with pytest.raises(BundleError, match="sums of 2 participants whose data were added already"):
         WHOLE_BRAIN.fit(dataclasses.replace(task, options=options, training=task.training[:2]))
@@ -139,7 +139,7 @@ def test_too_few_people_are_refused_in_a_line(task):
         WHOLE_BRAIN.fit(dataclasses.replace(task, training=people(4)))
     WHOLE_BRAIN.fit(task)
     with pytest.raises(DatasetError, match=r"1 training participant: .* 2 or more of one's own"):
-        WHOLE_BRAIN.check_plan(plan_of(task.folder / SUMS_FILE, training=1))
+        WHOLE_BRAIN.check_plan(plan_of(task.folder / LINEAR_SUMS, training=1))
 
 
 @pytest.mark.parametrize(
@@ -156,10 +156,12 @@ def test_too_few_people_are_refused_in_a_line(task):
 )
 def test_sums_that_cannot_be_are_refused(task, name, change, fault):
     WHOLE_BRAIN.fit(task)
-    path = task.folder / SUMS_FILE
+    path = task.folder / LINEAR_SUMS
     arrays, notes = read_arrays(path)
     write_arrays(path, arrays | {name: change(arrays[name])}, notes)
-    with pytest.raises(BundleError, match=f"{SUMS_FILE} holds no sums of a linear model: {fault}"):
+    with pytest.raises(
+        BundleError, match=f"{LINEAR_SUMS} holds no sums of a linear model: {fault}"
+    ):
         WHOLE_BRAIN.check_plan(plan_of(path))
 
 

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from bids_dtg.contrasts import local_ridge_kind
-from bids_dtg.contrasts.kind import FitPlan, FitTask, ModelSpace
-from bids_dtg.contrasts.local_ridge_kind import SUMS_FILE, SumsFacts, read_sums
+from bids_dtg.contrasts.kind import RIDGE_SUMS, FitPlan, FitTask, ModelSpace
+from bids_dtg.contrasts.local_ridge_kind import SumsFacts, read_sums
 from bids_dtg.contrasts.people import Person
 from bids_dtg.errors import BundleError, DatasetError
 from bids_dtg.files.tensors import TensorFile, read_arrays, write_arrays
@@ -71,7 +71,7 @@ def test_sums_are_kept_and_gone_on_with(task, tmp_path):
     more = dataclasses.replace(task, training=task.training, report=lines.append)
     local_ridge_kind.fit(more)
     assert lines == ["local ridge: 6/6 people added up"]
-    (tmp_path / SUMS_FILE).write_bytes(b"damaged")
+    (tmp_path / RIDGE_SUMS).write_bytes(b"damaged")
     local_ridge_kind.fit(more)
     assert len(lines) == 2
 
@@ -79,7 +79,7 @@ def test_sums_are_kept_and_gone_on_with(task, tmp_path):
 def test_sums_of_another_site_are_added_if_they_are_of_the_same_space(task, tmp_path):
     local_ridge_kind.fit(task)
     theirs = tmp_path / "theirs.safetensors"
-    (tmp_path / SUMS_FILE).rename(theirs)
+    (tmp_path / RIDGE_SUMS).rename(theirs)
     options = ModellingOptions(add_sums=(str(theirs),))
     both = dataclasses.replace(task, training=people(1, seed=2), options=options)
     record = local_ridge_kind.fit(both).record.to_json()["local_ridge"]
@@ -142,14 +142,14 @@ NAN_INSIDE = {
 )
 def test_sums_that_cannot_be_are_refused_before_any_work(task, name, change, fault):
     local_ridge_kind.fit(task)
-    path = task.folder / SUMS_FILE
+    path = task.folder / RIDGE_SUMS
     arrays, notes = read_arrays(path)
     with np.errstate(invalid="ignore"):
         write_arrays(path, arrays | {name: change(arrays[name])}, notes)
     plan = FitPlan(
         ModellingOptions(add_sums=(str(path),)), SPACE, ("a", "b"), training=1, incomplete=()
     )
-    with pytest.raises(BundleError, match=rf"{SUMS_FILE} holds no sums of local ridge: {fault}"):
+    with pytest.raises(BundleError, match=rf"{RIDGE_SUMS} holds no sums of local ridge: {fault}"):
         local_ridge_kind.check_plan(plan)
 
 
@@ -165,17 +165,17 @@ def test_sums_that_cannot_be_are_refused_before_any_work(task, name, change, fau
 )
 def test_sums_whose_notes_are_wrong_are_refused(task, note, text):
     local_ridge_kind.fit(task)
-    path = task.folder / SUMS_FILE
+    path = task.folder / RIDGE_SUMS
     arrays, notes = read_arrays(path)
     write_arrays(path, arrays, notes | {note: text})
-    with pytest.raises(BundleError, match=rf"{SUMS_FILE} holds no sums of local ridge"):
+    with pytest.raises(BundleError, match=rf"{RIDGE_SUMS} holds no sums of local ridge"):
         read_sums(path, SumsFacts.of(SPACE, ("a", "b")), SPACE)
 
 
 def test_one_person_is_too_few(task):
     with pytest.raises(DatasetError, match=r"1 training participant is too few.*--add-sums"):
         local_ridge_kind.fit(dataclasses.replace(task, training=people(1)))
-    assert (task.folder / SUMS_FILE).is_file()
+    assert (task.folder / RIDGE_SUMS).is_file()
 
 
 def test_a_file_that_holds_no_sums_is_named(tmp_path):

@@ -9,20 +9,18 @@ import numpy as np
 import pytest
 from measured_run import ENTITIES, measured_run
 
+from bids_dtg.contrasts import panels
 from bids_dtg.contrasts.panels import PANELS, coverage, reliability
 from bids_dtg.files.derivatives import DerivativeDataset
 from bids_dtg.files.names import FileKind, parse_name
 from bids_dtg.files.text import read_json, read_rows
-from bids_dtg.report import panels
 from bids_dtg.report.contents import RunFiles, find_participant, sidecar_of
-from bids_dtg.report.panels import motion
+from bids_dtg.report.panels import MOTION, motion
 from bids_dtg.report.panels.panel import Canvas, keep_all, read_image, write_kept
 
+OWN = [panel for panel in PANELS if panel is not MOTION]  # of the slice
 pytest.importorskip("PIL", reason="reports need the extra [report]")
 pytest.importorskip("jinja2", reason="reports need the extra [report]")
-
-# What a panel is, and the maps of a set, which belong to no run.
-NO_PANELS = ("panel", "maps", "background", "individuality", "predictability", "surfaces")
 
 
 @pytest.fixture
@@ -44,12 +42,12 @@ def run_of(output: DerivativeDataset) -> RunFiles:
 
 
 def test_every_module_of_a_panel_has_a_row():
-    modules = {
+    beside = {
         module.name: importlib.import_module(f"{panels.__name__}.{module.name}")
         for module in pkgutil.iter_modules(panels.__path__)
-        if module.name not in NO_PANELS
     }
-    rows = {panel.name: (panel.kind, panel.keep, panel.draw) for panel in PANELS}
+    modules = {name: module for name, module in beside.items() if hasattr(module, "draw")}
+    rows = {panel.name: (panel.kind, panel.keep, panel.draw) for panel in OWN}
     assert rows == {name: (m.FILE, m.keep, m.draw) for name, m in modules.items()}
     assert len({panel.kind for panel in PANELS}) == len(PANELS)
 

@@ -9,7 +9,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bids_dtg.contrasts.samples import (
-    ArraySamples,
     PersonSamples,
     Sampling,
     random_box,
@@ -19,13 +18,13 @@ from bids_dtg.contrasts.samples import (
 from bids_dtg.files.array_store import ArrayStore
 
 
-def cohort(people=7, segments=2, shape=(9, 11, 8), seed=0) -> ArraySamples:
+def cohort(people=7, segments=2, shape=(9, 11, 8), seed=0) -> PersonSamples:
     rng = np.random.default_rng(seed)
     mask = rng.random(shape) < 0.5
     voxels = int(mask.sum())
     connectomes = rng.normal(size=(people, segments, 4, voxels)).astype(np.float32)
     maps = rng.normal(size=(people, 3, voxels)).astype(np.float32)
-    return ArraySamples(connectomes, maps, mask)
+    return PersonSamples(connectomes, maps, mask)
 
 
 WHOLE = (slice(0, 9), slice(0, 11), slice(0, 8))
@@ -35,21 +34,12 @@ def test_boxes_are_cut_from_the_grid():
     rng = np.random.default_rng(3)
     mask = rng.random((9, 11, 8)) < 0.5
     values = rng.normal(size=(2, 1, 4, int(mask.sum())))
-    samples = ArraySamples(values, values[:, 0], mask)
+    samples = PersonSamples(values, values[:, 0], mask)
     grid = np.zeros((4, 9, 11, 8))
     grid[:, mask] = values[1, 0]
     box = (slice(2, 7), slice(0, 4), slice(5, 8))
     np.testing.assert_allclose(samples.segment(1, 0, box), grid[(slice(None), *box)], rtol=1e-6)
     np.testing.assert_allclose(samples.maps(1, box), grid[(slice(None), *box)], rtol=1e-6)
-
-
-def test_steps_give_back_units():
-    mask = np.ones((2, 2, 2), bool)
-    steps = np.arange(8, dtype=np.int8).reshape(1, 1, 1, 8)
-    samples = ArraySamples(steps, steps[0], mask, steps=(0.5, 0.1))
-    box = (slice(0, 2),) * 3
-    assert samples.segment(0, 0, box).ravel().tolist() == (np.arange(8) * 0.5).tolist()
-    np.testing.assert_allclose(samples.maps(0, box).ravel(), np.arange(8) * 0.1, rtol=1e-6)
 
 
 def test_an_epoch_has_each_person_once_and_batches_have_different_people():
@@ -114,14 +104,14 @@ def test_boxes_lie_in_the_grid_start_aligned_and_count_a_voxel(shape, crop, marg
         assert 0 <= part.start < part.stop <= size
         assert part.start % align == 0
         assert min(size, crop) - align < part.stop - part.start < crop + align
-    one = ArraySamples(np.ones((1, 1, 1, 1)), np.ones((1, 1, 1)), mask)
+    one = PersonSamples(np.ones((1, 1, 1, 1)), np.ones((1, 1, 1)), mask)
     ((batch,),) = training_batches(one, sampling, (seed,))
     assert batch.counted.sum() == 1
 
 
 def test_margins_do_not_count_but_at_the_grid_s_own_faces():
     mask = np.ones((8, 8, 30), bool)
-    one = ArraySamples(np.ones((1, 1, 1, mask.sum())), np.ones((1, 1, mask.sum())), mask)
+    one = PersonSamples(np.ones((1, 1, 1, mask.sum())), np.ones((1, 1, mask.sum())), mask)
     sampling = Sampling(people=1, crop=16, margin=3, align=4, batches=30)
     counts = {int(b.counted.sum()) for (b,) in training_batches(one, sampling, (0,))}
     # Boxes at an end of the long axis lose one margin, those between both.
@@ -130,10 +120,10 @@ def test_margins_do_not_count_but_at_the_grid_s_own_faces():
 
 def test_what_does_not_fit_is_refused():
     mask = np.ones((2, 2, 2), bool)
-    with pytest.raises(ValueError, match=r"8 voxels\), found \(1, 1, 4, 7\)"):
-        ArraySamples(np.zeros((1, 1, 4, 7)), np.zeros((1, 3, 8)), mask)
-    with pytest.raises(ValueError, match=r"maps are \(1 people.*found \(2, 3, 8\)"):
-        ArraySamples(np.zeros((1, 1, 4, 8)), np.zeros((2, 3, 8)), mask)
+    with pytest.raises(ValueError, match=r"rois, 8\).*found \[\(4, 7\)\] and \[\(3, 8\)\]"):
+        PersonSamples(np.zeros((1, 1, 4, 7)), np.zeros((1, 3, 8)), mask)
+    with pytest.raises(ValueError, match="same people, found 1 and 2"):
+        PersonSamples(np.zeros((1, 1, 4, 8)), np.zeros((2, 3, 8)), mask)
     with pytest.raises(ValueError, match="batches of 10 people, but there are 7"):
         next(training_batches(cohort(), Sampling(), (0,)))
     with pytest.raises(ValueError, match="box of 8 voxels is too small for a margin of 2"):

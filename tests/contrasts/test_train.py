@@ -14,7 +14,7 @@ import torch
 
 from bids_dtg.contrasts.network.unet import AttentionUNet
 from bids_dtg.contrasts.plan import TrainingPlan
-from bids_dtg.contrasts.samples import ArraySamples, Sampling
+from bids_dtg.contrasts.samples import PersonSamples, Sampling
 from bids_dtg.contrasts.task import TrainingTask, mean_correlation, validation_scores
 from bids_dtg.contrasts.train import TrainedNetwork, train
 from bids_dtg.training.loop import Workplace
@@ -43,7 +43,7 @@ def one_thread():
     torch.set_num_threads(before)
 
 
-def cohort(people: int, seed: int, *, shuffled: bool = False) -> ArraySamples:
+def cohort(people: int, seed: int, *, shuffled: bool = False) -> PersonSamples:
     cosines = np.cos(np.pi * np.outer(np.arange(3), np.arange(EDGE) + 0.5) / EDGE)
     waves = cosines * np.sqrt([[1.0], [2.0], [2.0]])
     slopes = np.random.default_rng(0).normal(size=(CONTRASTS, ROIS))
@@ -58,10 +58,10 @@ def cohort(people: int, seed: int, *, shuffled: bool = False) -> ArraySamples:
     if shuffled:
         maps = np.roll(maps, 1, axis=0)
     mask = np.ones((EDGE,) * 3, bool)
-    return ArraySamples(connectomes.astype(np.float32), maps.astype(np.float32), mask)
+    return PersonSamples(connectomes.astype(np.float32), maps.astype(np.float32), mask)
 
 
-def deviations(trained: TrainedNetwork, samples: ArraySamples) -> np.ndarray:
+def deviations(trained: TrainedNetwork, samples: PersonSamples) -> np.ndarray:
     """Predict new people's maps and take the mean prediction off, (people, contrasts, ...)."""
     network = AttentionUNet(ROIS, CONTRASTS, features=4)
     network.load_state_dict(trained.state)
@@ -105,7 +105,7 @@ def test_a_resumed_training_is_the_uninterrupted_one(tmp_path):
         torch.testing.assert_close(resumed.state[name], tensor, atol=1e-5, rtol=0)
 
 
-class WatchedSamples(ArraySamples):
+class WatchedSamples(PersonSamples):
     """Samples that remember which threads read them, and one of which cannot be read."""
 
     broken: int | None = None
@@ -126,7 +126,7 @@ def watched(people: int, seed: int) -> WatchedSamples:
     return WatchedSamples(made._connectomes, made._maps, made.mask)
 
 
-def training_task(people: ArraySamples) -> TrainingTask:
+def training_task(people: PersonSamples) -> TrainingTask:
     return TrainingTask(people, people, SHORT, start=None, report=lambda line: None)
 
 
@@ -247,7 +247,7 @@ def test_what_cannot_be_trained_is_refused(tmp_path):
     with pytest.raises(ValueError, match="crr compares people: batches need at least 2"):
         train(training, validation, plan, Workplace(tmp_path))
     values = np.zeros((1, 1, 3, 4), np.float32)
-    other = ArraySamples(values, values[:, 0, :2], np.ones((1, 2, 2), bool))
+    other = PersonSamples(values, values[:, 0, :2], np.ones((1, 2, 2), bool))
     with pytest.raises(ValueError, match="need one mask"):
         train(training, other, SHORT, Workplace(tmp_path))
 

@@ -16,7 +16,6 @@ from bids_dtg.dynamics.demo import (
     run_network_demo,
     simulate_people,
 )
-from bids_dtg.errors import SettingsError
 
 
 def rows_of(path: Path) -> list[dict[str, str]]:
@@ -58,10 +57,3 @@ def test_a_small_demo_writes_all_its_files(tmp_path, capsys):
         *([float(row[k]) for row in r] for r, k in ((rows, "f_true"), (truth, "f"))), atol=1e-5
     )
     assert (tmp_path / "demo.png").read_bytes().startswith(b"\x89PNG")
-
-
-def test_a_missing_package_is_named_before_anything_is_made(tmp_path, monkeypatch):
-    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    with pytest.raises(SettingsError, match=r"lightning.*bids-dtg\[train\]"):
-        run_network_demo(tmp_path / "out")
-    assert not (tmp_path / "out").exists()

@@ -13,8 +13,8 @@ from sip_reference import Reference
 from bids_dtg.dynamics.fitting import Restart, choose_restart, choose_trained, fit
 from bids_dtg.dynamics.networks import Networks, normalised, standardised
 from bids_dtg.dynamics.objective import loss_of, terms_of
-from bids_dtg.dynamics.optimiser import KerasAdam
 from bids_dtg.dynamics.recipe import RECIPES, Recipe
+from bids_dtg.dynamics.task import KerasAdam
 from bids_dtg.errors import RunError
 from bids_dtg.training.loop import Workplace
 

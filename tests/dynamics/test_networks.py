@@ -11,11 +11,8 @@ from hypothesis.extra.numpy import arrays
 from bids_dtg.dynamics.networks import (
     STRUCTURAL,
     Networks,
-    hemisphere,
-    homotopic_pairs,
     make_networks,
     normalised,
-    other_side,
     standardised,
 )
 
@@ -65,28 +62,6 @@ def test_standardised_series_have_mean_0_and_sd_1(values) -> None:
     series = standardised(np.array([values]))
     assert abs(series.mean()) < 1e-4
     assert series.std() == pytest.approx(1.0, abs=1e-3)
-
-
-@pytest.mark.parametrize(
-    ("left", "right"),
-    [
-        ("ctx-lh-insula", "ctx-rh-insula"),
-        ("L_V1", "R_V1"),
-        ("7Networks_LH_Vis_1", "7Networks_RH_Vis_1"),
-        ("Left-Thalamus", "Right-Thalamus"),
-        ("insula left", "insula right"),
-    ],
-)
-def test_sides_are_read_from_names(left: str, right: str) -> None:
-    assert (hemisphere(left), hemisphere(right)) == ("left", "right")
-    assert (other_side(left), other_side(right)) == (right, left)
-    assert homotopic_pairs([right, "brainstem", left]) == [(2, 0)]
-
-
-@pytest.mark.parametrize("name", ["brainstem", "lateral", "cerebellum", "Rolandic", ""])
-def test_names_without_a_side_have_none(name: str) -> None:
-    assert hemisphere(name) == ""
-    assert other_side(name) is None
 
 
 def test_some_people_in_another_order_keep_their_own_rows() -> None:

@@ -9,7 +9,7 @@ from scipy.stats import pearsonr
 from torch import tensor
 from torch.distributions import Normal, kl_divergence
 
-from bids_dtg.dynamics.judging.features import features_of
+from bids_dtg.dynamics.features import features_of
 from bids_dtg.dynamics.parameters import SIGNED_BY, align, latent_kl, retest
 
 

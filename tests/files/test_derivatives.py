@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from fmriprep_dataset import add_run, describe_dataset
 
+from bids_dtg.contrasts.panels.presentation import PRESENTATION
 from bids_dtg.errors import OutputError, SettingsError
 from bids_dtg.files.atomic import temporary_name
 from bids_dtg.files.derivatives import (
@@ -19,7 +20,6 @@ from bids_dtg.files.derivatives import (
     check_output_location,
 )
 from bids_dtg.inputs.dataset import InputDataset, find_dataset
-from bids_dtg.report.workflows import CONTRASTS
 
 
 @pytest.fixture
@@ -37,8 +37,8 @@ def dataset(tmp_path) -> DerivativeDataset:
 
 
 def words(readme: str) -> DatasetWords:
-    citation = CONTRASTS.citation.format(version="1.2")
-    return DatasetWords(CONTRASTS.dataset_name, citation, readme)
+    citation = PRESENTATION.citation.format(version="1.2")
+    return DatasetWords(PRESENTATION.dataset_name, citation, readme)
 
 
 @pytest.mark.parametrize("relative", ["../x", "sub-01/../../x", "/etc/x", "link/x", "..", ""])

@@ -13,7 +13,7 @@ import torch
 
 from bids_dtg.contrasts.network.prepared import lacks_memory
 from bids_dtg.contrasts.plan import TrainingPlan
-from bids_dtg.contrasts.samples import ArraySamples, Sampling
+from bids_dtg.contrasts.samples import PersonSamples, Sampling
 from bids_dtg.contrasts.train import train
 from bids_dtg.training.loop import Workplace
 
@@ -21,11 +21,11 @@ LIMIT = 64 * 2**20  # bytes; the first layer's values of four people take 400 MB
 SHAPE = (76, 93, 78)
 
 
-def people(number: int) -> ArraySamples:
+def people(number: int) -> PersonSamples:
     mask = np.random.default_rng(0).random(SHAPE) < 0.3
     rng, voxels = np.random.default_rng(number), int(mask.sum())
     connectomes = rng.normal(size=(number, 1, 3, voxels)).astype(np.float32)
-    return ArraySamples(connectomes, connectomes[:, 0, :2], mask)
+    return PersonSamples(connectomes, connectomes[:, 0, :2], mask)
 
 
 if __name__ == "__main__":

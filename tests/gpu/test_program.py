@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from tiny_job import TinyJob
 
-from bids_dtg.contrasts.participant.model import resolve_device
+from bids_dtg.engine.gpu import resolve_device
 
 pytestmark = pytest.mark.gpu
 PEOPLE = ("01", "02", "03", "04")

@@ -19,7 +19,7 @@ from gpu_forms import random_network
 from bids_dtg.contrasts.losses import crr_loss
 from bids_dtg.contrasts.network.dense import exact_convolutions
 from bids_dtg.contrasts.plan import TrainingPlan
-from bids_dtg.contrasts.samples import ArraySamples, Sampling
+from bids_dtg.contrasts.samples import PersonSamples, Sampling
 from bids_dtg.contrasts.task import masked_error
 from bids_dtg.contrasts.train import TrainedNetwork, train
 from bids_dtg.training.loop import Workplace
@@ -36,11 +36,11 @@ LOSSES = {
 }
 
 
-def cohort(people: int, seed: int) -> ArraySamples:
+def cohort(people: int, seed: int) -> PersonSamples:
     rng = np.random.default_rng(seed)
     connectomes = rng.normal(size=(people, 2, ROIS, EDGE**3)).astype(np.float32)
     maps = 0.4 * connectomes.mean(1)[:, :CONTRASTS] + 0.1
-    return ArraySamples(connectomes, maps.astype(np.float32), np.ones((EDGE,) * 3, bool))
+    return PersonSamples(connectomes, maps.astype(np.float32), np.ones((EDGE,) * 3, bool))
 
 
 def trained_on(device: str, folder: Path, **changes: object) -> TrainedNetwork:

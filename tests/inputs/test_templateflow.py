@@ -11,7 +11,7 @@ from model_host import Fault, ModelHost, go_without_proxy, serve
 
 from bids_dtg.errors import RunError
 from bids_dtg.files.digest import Digest
-from bids_dtg.files.transfer.download import SUMS_FILE, WORK_FOLDER, PinnedFile
+from bids_dtg.files.download import SUMS_FILE, WORK_FOLDER, PinnedFile
 from bids_dtg.inputs.templateflow import (
     ADDRESS,
     PINNED,

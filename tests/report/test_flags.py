@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from bids_dtg.connectome.range.limits import LIMITS
+from bids_dtg.contrasts.panels.presentation import PRESENTATION
 from bids_dtg.report.contents import MapFile, ParticipantFiles, RunFiles, SetFiles
 from bids_dtg.report.flags import Flag, flags_of, level_of
-from bids_dtg.report.workflows import CONTRASTS
 
 GOOD = {
     "minutes_kept": "9.5",
@@ -33,7 +33,7 @@ def files(quality: dict[str, str] = GOOD, sidecar: dict | None = None) -> Partic
 
 
 def flagged(files: ParticipantFiles, failures: dict[str, str]) -> tuple[Flag, ...]:
-    return flags_of(files, failures, CONTRASTS.quality_columns, CONTRASTS.notes)
+    return flags_of(files, failures, PRESENTATION.quality_columns, PRESENTATION.notes)
 
 
 def levels(found) -> list[str]:
@@ -85,7 +85,7 @@ def test_maps_without_uncertainty_say_so():
 
 
 @pytest.mark.parametrize(
-    "figure", [column.name for column in CONTRASTS.quality_columns if column.flag]
+    "figure", [column.name for column in PRESENTATION.quality_columns if column.flag]
 )
 def test_every_flagged_figure_has_limits_that_are_part_of_what_they_limit(figure):
     limit = LIMITS[figure]

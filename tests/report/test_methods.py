@@ -9,8 +9,8 @@ from dataclasses import replace
 import pytest
 
 from bids_dtg.bundles.card import TrainingData
-from bids_dtg.bundles.kinds import maps_kinds, models_in_words
 from bids_dtg.cleaning.words import Lacking
+from bids_dtg.contrasts.bundle.kinds import KINDS, models_in_words
 from bids_dtg.contrasts.panels.words import ModelOfMaps, methods_words
 from bids_dtg.files.derivatives import DerivativeDataset
 from bids_dtg.files.provenance import write_completion
@@ -157,18 +157,16 @@ OWN_WORDS = {
 }
 
 
-@pytest.mark.parametrize("kind", maps_kinds())
+@pytest.mark.parametrize("kind", KINDS)
 def test_each_kind_of_model_is_named_in_words_that_are_its_own(kind):
     text = text_of(kind=kind, recentred_on=12)
     named, cited, foreign = OWN_WORDS[kind]
     assert f"The model is {named}" in text
     assert cited in text
     assert foreign not in text.replace("Attention U-Net: learning", "")
-    assert (
-        f"{maps_kinds()[kind].words.owner} error in the mean map, found in 12 participants" in text
-    )
-    others = {row.words for row in maps_kinds().values() if row.name != kind}
-    assert maps_kinds()[kind].words not in others
+    assert f"{KINDS[kind].words.owner} error in the mean map, found in 12 participants" in text
+    others = {row.words for row in KINDS.values() if row.name != kind}
+    assert KINDS[kind].words not in others
 
 
 def test_the_models_of_a_blend_are_those_of_its_record():
@@ -215,7 +213,7 @@ def test_motion_is_named_where_tables_had_it():
 def test_every_reference_has_an_address_that_is_whole():
     everything = (
         markdown_of(replace(MODEL, kind=kind, calibrated_on=(24, 4)), **change)
-        for kind in maps_kinds()
+        for kind in KINDS
         for change in (
             {},
             {"input_type": "xcpd"},

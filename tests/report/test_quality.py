@@ -7,18 +7,23 @@ import pytest
 from bids_dtg.connectome.range.limits import LIMITS
 from bids_dtg.files.derivatives import DerivativeDataset
 from bids_dtg.files.text import read_json
+from bids_dtg.report.presentation import Presentation
 from bids_dtg.report.quality import number, read_quality, write_quality
-from bids_dtg.report.workflows import WORKFLOWS
+from bids_dtg.workflows import WORKFLOWS, find_workflow
 
 ENTITIES = {"sub": "01", "task": "rest"}
 
 
-@pytest.mark.parametrize("workflow", WORKFLOWS.values(), ids=lambda row: row.name)
-def test_a_row_comes_back_as_it_was_written(workflow, tmp_path):
+@pytest.fixture(params=WORKFLOWS)
+def presentation(request) -> Presentation:
+    return find_workflow(request.param).presentation()
+
+
+def test_a_row_comes_back_as_it_was_written(presentation, tmp_path):
     output = DerivativeDataset(tmp_path)
-    names = [column.name for column in workflow.quality_columns]
+    names = [column.name for column in presentation.quality_columns]
     figures = {name: position for position, name in enumerate(names)} | {"session_id": None}
-    table, meanings = write_quality(figures, workflow.quality_columns, ENTITIES, output)
+    table, meanings = write_quality(figures, presentation.quality_columns, ENTITIES, output)
     row = read_quality(output.path(table))
     assert list(row) == names == list(read_json(output.path(meanings)))
     assert row["session_id"] == "n/a"
@@ -29,9 +34,8 @@ def test_no_table_has_no_figures(tmp_path):
     assert read_quality(tmp_path / "qc.tsv") == {}
 
 
-@pytest.mark.parametrize("workflow", WORKFLOWS.values(), ids=lambda row: row.name)
-def test_columns_are_named_once_and_what_is_flagged_has_a_limit(workflow):
-    columns = (*workflow.quality_columns, *workflow.group_columns)
+def test_columns_are_named_once_and_what_is_flagged_has_a_limit(presentation):
+    columns = (*presentation.quality_columns, *presentation.group_columns)
     assert len({column.name for column in columns}) == len(columns)
     for column in columns:
         assert column.name in LIMITS or not column.flag

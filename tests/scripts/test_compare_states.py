@@ -5,17 +5,31 @@ from __future__ import annotations
 import gzip
 import io
 import json
+import shlex
 import shutil
 import sys
 import zipfile
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import get_args
 
+import nibabel as nib
+import numpy as np
 import pytest
+from safetensors.numpy import save
+
+import bids_dtg
+from bids_dtg.settings import InputType
+from bids_dtg.workflows import WORKFLOWS, Workflow, all_workflows
 
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT / "scripts"))
 from compare_states import entry_points, main  # noqa: E402
+from state_arrays import KINDS, write_arrays  # noqa: E402
+from state_call import Call  # noqa: E402
 from state_calls import CALLS, written_inputs  # noqa: E402
+from state_details import describe  # noqa: E402
 from state_files import State  # noqa: E402
 
 RUNS = ("20260131T120000Z-1a2b3c", "20260131T120500Z-0f0f0f")
@@ -26,6 +40,11 @@ PAGE = "maps/out/sub-01.html"
 TABLE = "maps/out/sub-01/func/sub-01_qc.tsv"
 RECORD = "maps/out/logs/complete/sub-01.json"
 SAID = "maps/said/01.txt"
+HISTORY = "maps/out/group/model-own/desc-training_history.tsv"
+OPTIONS = "maps/out/group/model-own/configuration_sha256.json"
+RESTARTS = "maps/out/group/model-own/network_report.html"
+ZARR = "maps/out/group/cache/sub-01/target_maps.json"
+TRACES = "maps/out/sub-01/func/sub-01_desc-traces_behaviour.tsv"
 CHECKPOINT = "maps/out/group/model-own/network/last.ckpt"
 
 
@@ -43,6 +62,12 @@ def write_state(folder: Path, seconds: float, clock: str, runs: tuple[str, ...] 
     contents: dict[str, str | bytes] = {
         IMAGE: gzip.compress(bytes(range(200)), mtime=0),
         WEIGHTS: (2).to_bytes(8, "little") + b"{}" + bytes(500),
+        HISTORY: f"epoch\tloss\tseconds\n1\t4.1\t{seconds}\n",
+        OPTIONS: f'{{"bids_dir": "{clock[:2]}ab", "seed": "5fec"}}',
+        RESTARTS: f'<td class="number" data-value="0.5">0.50</td><td class="number" '
+        f'data-value="{seconds}">{seconds:.1f}</td><td class="number" data-value="True">1</td>',
+        ZARR: f'{{"file": "a.zarr",\n"state": "{clock[:2]}ab", "dtype": "float32"}}',
+        TRACES: "seconds\tanswered\n0.08\t0.5\n",
         CARD: f'{{"name": "own", "record": {{"seconds": {seconds}}}}}',
         PAGE: f"<p>2 maps</p><footer>made 2026-01-31 {clock} UTC</footer>",
         TABLE: f"frames\tseconds_processing\tcoverage\n120\t{seconds}\t0.98\n",
@@ -85,13 +110,20 @@ def difference(states: tuple[Path, Path], capsys) -> list[str]:
 
 def test_times_run_ids_and_folders_may_differ(states, capsys):
     assert main(["diff", *map(str, states)]) == 0
-    head, row = capsys.readouterr().out.splitlines()
+    head, row, last = capsys.readouterr().out.splitlines()
     assert head.split() == ["call", "files", "same", "masked", "different"]
-    # Same: image, weights and two lists of failures.
-    assert row.split() == ["maps", "12", "4", "8", "0"]
+    # Same: image, weights, traces and two lists of failures.
+    assert row.split() == ["maps", "17", "5", "12", "0"]
+    assert last == "images and arrays: 2, of which none differ"
 
 
-@pytest.mark.parametrize("name", [IMAGE, WEIGHTS, CARD, PAGE, TABLE, RECORD, SAID, CHECKPOINT])
+@pytest.mark.parametrize(
+    "name",
+    [
+        *(IMAGE, WEIGHTS, CARD, PAGE, TABLE, RECORD, SAID, CHECKPOINT),
+        *(HISTORY, OPTIONS, RESTARTS, ZARR, TRACES),
+    ],
+)
 def test_a_single_changed_byte_is_found(states, capsys, name):
     path = states[1] / name
     data = path.read_bytes()
@@ -104,6 +136,11 @@ def test_a_single_changed_byte_is_found(states, capsys, name):
         RECORD: (b"00ff", b"00fe"),
         SAID: (b"loss 4.1", b"loss 4.2"),
         CHECKPOINT: (data, checkpoint(b"\x01" + bytes(63), b"13.5")),
+        HISTORY: (b"4.1", b"4.2"),
+        OPTIONS: (b"5fec", b"5fed"),
+        RESTARTS: (b"0.50", b"0.51"),
+        ZARR: (b"float32", b"float64"),
+        TRACES: (b"0.08", b"0.16"),
     }[name]
     path.write_bytes(data.replace(old, new, 1))
     assert path.read_bytes() != data
@@ -189,13 +226,218 @@ def test_a_folder_that_is_there_is_refused(states, monkeypatch, tmp_path):
         main(["make", str(tmp_path / "new"), "--only", "nothing"])
 
 
-def test_calls_name_what_there_is():
+def test_says_how_many_images_differ_and_which_cells(states, capsys):
+    changes = ((IMAGE, b"", b""), (TABLE, b"0.98", b"0.97"), (RECORD, b"00ff", b"00fe"))
+    for name, old, new in changes:
+        path = states[1] / name
+        data = path.read_bytes()
+        path.write_bytes(data.replace(old, new) if old else gzip.compress(bytes(200)))
+    assert main(["diff", *map(str, states)]) == 1
+    lines = capsys.readouterr().out.splitlines()
+    assert "images and arrays: 2, of which 1 differ" in lines
+    assert "    column coverage: 1 of 1 cells, first in row 1: '0.98' and '0.97'" in lines
+    assert "    key /a.tsv/sha256: '00ff' and '00fe'" in lines
+
+
+def test_a_table_says_columns_rows_and_cells():
+    first = b"person\tage\tsex\n01\t20\tF\n02\t30\tM\n"
+    assert describe("a.tsv", first, b"person\tsex\tsite\n01\tM\tA\n") == [
+        "columns of the first alone: age",
+        "columns of the second alone: site",
+        "rows: 2 and 1",
+        "column sex: 1 of 2 cells, first in row 1: 'F' and 'M'",
+    ]
+    assert describe("a.tsv", first, b"sex\tage\tperson\nF\t20\t01\nM\t30\t02\n") == [
+        "the same columns in another order"
+    ]
+
+
+def test_json_says_keys_and_values():
+    first = {"Runs": [{"Run": "a", "TR": 2.0}], "Old": 1, "Same": [1, 2]}
+    second = {"Runs": [{"Run": "a", "TR": 2.5}], "New": {"a": None}, "Same": [1, 2]}
+    assert describe("a.json", *(json.dumps(each).encode() for each in (first, second))) == [
+        "keys of the first alone: /Old",
+        "keys of the second alone: /New/a",
+        "key /Runs/0/TR: 2.0 and 2.5",
+    ]
+    assert describe("a.json", b'{"a": 1}', b'{"a":1}') == [
+        "the same keys and values, otherwise written"
+    ]
+
+
+def as_npz(values: np.ndarray) -> bytes:
+    stream = io.BytesIO()
+    np.savez(stream, values=values)
+    return stream.getvalue()
+
+
+def as_gifti(values: np.ndarray) -> bytes:
+    return nib.GiftiImage(darrays=[nib.gifti.GiftiDataArray(values)]).to_bytes()
+
+
+def as_nifti(values: np.ndarray) -> bytes:
+    return gzip.compress(nib.Nifti1Image(values, np.eye(4)).to_bytes())
+
+
+FORMS: dict[str, Callable[[np.ndarray], bytes]] = {
+    "a.npz": as_npz,
+    "a_statmap.func.gii": as_gifti,
+    "a_statmap.nii.gz": as_nifti,
+    "weights.safetensors": lambda values: save({"values": values}),
+}
+
+
+@pytest.mark.parametrize("name", FORMS)
+def test_arrays_say_how_many_values_differ_and_by_how_much(name):
+    values = np.zeros((2, 3, 4), np.float32)
+    values[0, 0, 0] = np.nan
+    changed = values.copy()
+    changed[1, :2, 0] = 0.25, -0.5
+    (line,) = describe(name, FORMS[name](values), FORMS[name](changed))
+    assert line.endswith(": 2 of 24 values, by at most 0.5")
+    same = [FORMS[name](values), FORMS[name](values)]
+    assert describe(name, *same) == ["all values are the same: the rest of the file differs"]
+    (line,) = describe(name, FORMS[name](values), b"\xff")
+    assert line.startswith("cannot be read as ")
+
+
+def test_arrays_say_names_shapes_and_text():
+    first, second = (
+        {"maps": np.zeros(3), "people": np.array(["01", "02"]), name: np.zeros(1)}
+        for name in ("old", "new")
+    )
+    second["maps"], second["people"] = np.zeros(4, np.float32), np.array(["01", "03"])
+    contents = []
+    for arrays in (first, second):
+        stream = io.BytesIO()
+        np.savez(stream, **arrays)
+        contents.append(stream.getvalue())
+    assert describe("a.npz", *contents) == [
+        "arrays of the first alone: old",
+        "arrays of the second alone: new",
+        "array maps: float64 (3,) and float32 (4,)",
+        "array people: 1 of 2 values",
+    ]
+
+
+def test_few_lines_are_said_of_a_file():
+    first, second = (json.dumps(dict.fromkeys("abcdefghij", n)).encode() for n in (1, 2))
+    *lines, last = describe("a.json", first, second)
+    assert len(lines) == 5
+    assert last == "and 5 further lines"
+    first, second = (json.dumps([n] * 2000).encode() for n in (1, 2))
+    assert describe("a.json", first, second)[-1] == "and at least 995 further lines"
+
+
+def test_calls_name_what_there_is(tmp_path):
     programs = entry_points(ROOT)
     assert set(programs) == {"bids_dtg", "dtg-demo", "dtg-models", "dtg-phantom"}
     names = [call.name for call in CALLS]
     assert len(set(names)) == len(names)
     for number, call in enumerate(CALLS):
         assert set(call.needs) <= set(names[:number])
-        assert {step.split()[0] for step in call.steps} <= {*programs, "copy", "untime"}
+        assert {step.split()[0] for step in call.steps} <= {*programs, "api", "copy", "untime"}
     words = " ".join(step for call in CALLS for step in call.steps)
-    assert all(f"inputs/{name}" in words for name in written_inputs())
+    write_arrays(tmp_path)
+    for name in (*written_inputs(), *(path.name for path in tmp_path.iterdir())):
+        assert f"inputs/{name}" in words
+
+
+@dataclass(frozen=True)
+class Given:
+    """What a call gives to ``bids_dtg``."""
+
+    words: list[str]
+
+    def value(self, option: str, default: str = "") -> str:
+        return self.words[self.words.index(option) + 1] if option in self.words else default
+
+    @property
+    def workflow(self) -> str:
+        return self.value("--workflow", "contrasts")
+
+    @property
+    def analysis(self) -> str:
+        return self.value("--analysis")
+
+
+# What is refused where these calls run, and why no call shows more of it.
+REFUSED = {"normative": "it needs 50 people and an extra that the other packages do not bring"}
+MODES = ("--reports-only", "--verify", "--boilerplate-only")
+MAPS_ONLY = ("--surfaces", "--output-spaces")
+
+
+def given(calls: Sequence[Call], program: str = "bids_dtg") -> list[Given]:
+    """Return what calls give to a program, but for what is refused."""
+    steps = [
+        step for call in calls if call.exit_code < 2 or call.name in REFUSED for step in call.steps
+    ]
+    return [Given(shlex.split(step)[1:]) for step in steps if step.split()[0] == program]
+
+
+def uncovered(calls: Sequence[Call]) -> list[str]:
+    """Return the workflows, analyses and kinds of input that no call has."""
+    there = given(calls)
+    wanted = dict(_of_participants([each for each in there if "participant" in each.words]))
+    for workflow in all_workflows():
+        wanted |= _of_groups(workflow, [each for each in there if each.workflow == workflow.name])
+    demos = [row.name for row in all_workflows() if row.demo is not None]
+    phantoms = [row.name for row in all_workflows() if row.phantom is not None]
+    for program, names in (("dtg-demo", demos), ("dtg-phantom", phantoms)):
+        found = [each.workflow for each in given(calls, program) if "--help" not in each.words]
+        wanted |= {f"{program} --workflow {name}": name in found for name in names}
+    wanted["api"] = bool(given(calls, "api"))
+    return [name for name, found in wanted.items() if not found]
+
+
+def _of_participants(there: Sequence[Given]) -> Iterator[tuple[str, bool]]:
+    for name in WORKFLOWS:
+        own = [set(each.words) for each in there if each.workflow == name]
+        yield f"{name} participant", any(not words & set(MODES) for words in own)
+        for mode in MODES:
+            yield f"{name} participant {mode}", any(mode in words for words in own)
+    for option in MAPS_ONLY:
+        yield option, any(option in each.words for each in there)
+    for kind in get_args(InputType):
+        yield f"--input-type {kind}", any(each.value("--input-type") == kind for each in there)
+
+
+def _of_groups(workflow: Workflow, own: Sequence[Given]) -> Iterator[tuple[str, bool]]:
+    """Say which analyses of a workflow there are, and of which formats of arrays."""
+    for name, row in workflow.analyses.items():
+        asked = [each for each in own if each.analysis == name]
+        yield f"{workflow.name} --analysis {name}", bool(asked)
+        files = [Path(each.value("--input-arrays")).suffix for each in asked]
+        if row.arrays != "never" and workflow.name == "contrasts":
+            for form in KINDS:
+                yield f"{workflow.name} --analysis {name} of {form}", f".{form}" in files
+    yield f"{workflow.name} of arrays", any("--input-arrays" in each.words for each in own)
+
+
+def test_there_is_a_call_of_each_workflow_analysis_and_kind_of_input():
+    assert uncovered(CALLS) == []
+
+
+@pytest.mark.parametrize(
+    ("call", "lost"),
+    [
+        ("arrays", "contrasts --analysis predict of zarr"),
+        ("study", "contrasts --analysis associate"),
+        ("glm", "contrasts --analysis glm"),
+        ("normative", "contrasts --analysis normative"),
+        ("dynamics", "dynamics --analysis fixed-points"),
+        ("dynamics_arrays", "dynamics of arrays"),
+        ("twin", "twin participant --verify"),
+        ("demo_twin", "dtg-demo --workflow twin"),
+        ("layouts", "--input-type ukb"),
+        ("surfaces", "--output-spaces"),
+        ("api", "api"),
+    ],
+)
+def test_a_missing_call_is_found(call, lost):
+    assert lost in uncovered([each for each in CALLS if each.name != call])
+
+
+def test_the_script_of_the_api_uses_all_public_names():
+    text = (ROOT / "scripts" / "state_api.py").read_text("utf-8")
+    assert [name for name in bids_dtg.__all__ if f"bids_dtg.{name}" not in text] == []

@@ -14,7 +14,6 @@ from bids_dtg.stats.conformal import (
     UsualError,
     cell_block,
     coverage,
-    interval_score,
 )
 
 MASK = np.ones((8, 9, 7), bool)
@@ -89,7 +88,6 @@ def test_fewer_than_ten_people_in_a_cell_make_no_interval():
     share = coverage(people(1, 9)[0], widths)
     assert 0.8 < share[0] < 1
     assert np.isnan(share[1])
-    assert np.isnan(interval_score(people(1, 9)[0], widths, 90)[1])
 
 
 def test_what_was_not_measured_counts_nowhere_in_the_sums():
@@ -158,15 +156,6 @@ def test_quantiles_are_those_of_the_scores():
     # What is beyond the last bin is counted, not lost.
     counts.add(np.full_like(errors, 1e6), np.full_like(errors, 2.0))
     assert counts.quantiles((45,))[0, 0] == pytest.approx(1.8, abs=1e-3)
-
-
-def test_the_interval_score_is_least_at_the_right_width():
-    errors = np.random.default_rng(0).normal(size=(1, 50_000)).astype(np.float32)
-    score = {
-        width: interval_score(errors, np.full_like(errors, width), 90)[0]
-        for width in (1.2, 1.645, 2.2)
-    }
-    assert min(score, key=score.get) == 1.645
 
 
 def test_what_cannot_be_is_refused():

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from scipy.stats import bootstrap, pearsonr
 
-from bids_dtg.stats.correlation import correlation, correlation_interval
+from bids_dtg.stats.correlation import correlation, correlation_interval, weighted_correlation
 
 X, NOISE = np.random.default_rng(0).standard_normal((2, 60))
 Y = X + NOISE
@@ -49,3 +51,19 @@ def test_too_few_people_have_no_interval():
 def test_values_are_of_the_same_people():
     with pytest.raises(ValueError, match=r"\(60,\) and \(59,\)"):
         correlation_interval(X, Y[1:])
+
+
+@given(st.integers(3, 12), st.integers(0, 1000))
+def test_r_of_people_who_count_several_times_is_that_of_their_copies(people, seed):
+    rng = np.random.default_rng(seed)
+    x, y = 50 + rng.standard_normal((2, 3, people))
+    drawn = rng.integers(people, size=(20, people))
+    counts = np.stack([np.bincount(own, minlength=people) for own in drawn]).astype(float)
+    expected = correlation(x[:, drawn], y[:, drawn])
+    several = np.array([len(set(own)) > 2 for own in drawn])
+    found = weighted_correlation(x, y, counts)
+    np.testing.assert_allclose(found[:, several], expected[:, several], atol=1e-9)
+
+
+def test_a_constant_has_no_weighted_r():
+    assert np.isnan(weighted_correlation(np.ones(4), np.arange(4.0), np.ones((1, 4)))).all()

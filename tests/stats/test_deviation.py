@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from bids_dtg.imaging.grid import Grid
 from bids_dtg.imaging.lattice import Lattice, single_lattice
 from bids_dtg.imaging.places import VoxelPlaces
-from bids_dtg.stats.deviation import Deviation, PeopleSums, without_deviation
+from bids_dtg.stats.deviation import Deviation, PeopleSums
 
 AFFINE = np.diag([2.0, 2.0, 2.0, 1.0])
 
@@ -84,9 +84,6 @@ def test_what_is_alike_for_everybody_has_no_deviation():
     values = found.deviations(maps[3])
     assert np.isnan(values[2]).all()
     assert np.isfinite(values[:2]).all()
-    none = without_deviation(found, [0])
-    assert none.has_none.tolist() == [True, False, True]
-    assert found.has_none.tolist() == [False, False, True]
 
 
 def test_deviations_of_new_people_are_in_units_of_the_spread():

@@ -7,16 +7,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
-from scipy.stats import binom, binomtest, false_discovery_control
+from scipy.stats import binomtest, false_discovery_control
 
 from bids_dtg.stats.paired import (
-    Interval,
     bootstrap_interval,
     cliffs_delta,
     false_discovery_rate,
     sign_flip_test,
     t_interval,
-    verdict,
     wilson_interval,
 )
 
@@ -71,27 +69,6 @@ def test_the_interval_of_a_share_is_wilson_s():
         expected = binomtest(hits, people).proportion_ci(method="wilson")
         found = wilson_interval(hits / people, people)
         assert (found.low, found.high) == pytest.approx((expected.low, expected.high), abs=1e-6)
-
-
-def test_a_verdict_needs_people_an_interval_and_p():
-    sure, unsure = Interval(0.2, 0.1, 0.3), Interval(0.2, -0.1, 0.5)
-    assert verdict(sure, 0.05, 8) == "better"
-    assert verdict(sure, 0.05, 7) == "too few people"
-    assert verdict(sure, 0.06, 8) == verdict(unsure, 0.01, 8) == "not told apart"
-    assert verdict(Interval(-0.2, -0.3, -0.1), 0.01, 8) == "worse"
-    rounding = Interval(1e-8, 0.5e-8, 2e-8)
-    assert verdict(rounding, 0.01, 8) == "not told apart"
-
-
-@pytest.mark.parametrize("people", [2, 3, 4, 6, 8, 20, 40])
-def test_no_difference_is_rarely_called_one(people):
-    found = [
-        verdict(t_interval(d), float(p), people)
-        for draws in [RNG.normal(size=(200, people))]
-        for d, p in zip(draws, sign_flip_test(draws, permutations=999), strict=True)
-    ]
-    false = sum(one in ("better", "worse") for one in found)
-    assert false <= (binom.ppf(0.975, 200, 0.05) if people >= 8 else 0)
 
 
 def test_bootstrap_is_of_people():

@@ -7,13 +7,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import lognorm
-from twin_runs import a_run, a_task, answered_by, runs
+from twin_runs import a_run, a_task, answered_by, make_segments, runs
 
 from bids_dtg.inputs.events import read_events
 from bids_dtg.twin.cuts import STEP_SECONDS
 from bids_dtg.twin.decoding import decode
 from bids_dtg.twin.tasks import find_task
-from bids_dtg.twin.traces import TaskSet, make_segments, stack_people
+from bids_dtg.twin.traces import TaskSet, stack_people
 from bids_dtg.twin.trials import read_trials
 
 few = settings(max_examples=25)

@@ -9,7 +9,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bids_dtg.errors import SettingsError
 from bids_dtg.twin.demo import DemoSize, run_twin_demo
 
 
@@ -44,10 +43,3 @@ def test_a_small_demo_writes_all_its_files(tmp_path, capsys):
     assert "the truth is" in out
     assert "not evidence of an effect in a person" in out
     assert (tmp_path / "demo.png").read_bytes().startswith(b"\x89PNG")
-
-
-def test_a_missing_package_is_named_before_anything_is_made(tmp_path, monkeypatch):
-    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    with pytest.raises(SettingsError, match=r"lightning.*bids-dtg\[train\]"):
-        run_twin_demo(tmp_path / "out")
-    assert not (tmp_path / "out").exists()

@@ -7,11 +7,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from hypothesis import given, settings
-from twin_runs import a_run, a_task, answered_by, runs
+from twin_runs import a_run, a_task, answered_by, make_segments, runs
 
 from bids_dtg.twin.cuts import STEP_SECONDS
 from bids_dtg.twin.decoding import decode
-from bids_dtg.twin.traces import Bold, BoldScale, TaskSet, make_segments, stack_people
+from bids_dtg.twin.traces import Bold, BoldScale, TaskSet, stack_people
 
 few = settings(max_examples=25)
 FACES = a_task("faces", buttons=2)

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from bids_dtg.errors import RunError
 from bids_dtg.twin.tasks import Images, find_task, make_task
-from bids_dtg.twin.trials import Trials, image_numbers, read_trials, same_sequence
+from bids_dtg.twin.trials import Trials, image_numbers, read_trials
 
 COLOURS = ("red", "green", "blue")
 
@@ -225,19 +225,6 @@ def test_halves_are_those_of_the_publication():
     assert trials.half(100).tolist() == [1, 2, 2, 0, 0, 0]
 
 
-def test_sequences_are_compared_within_a_tolerance():
-    task = find_task("faces")
-    first = read_trials(task, [faces_row(11, cueStartTime=8, cueEndTime=10)])
-    later = read_trials(task, [faces_row(11.05, cueStartTime=8.05, cueEndTime=10.05)])
-    other = read_trials(task, [faces_row(11, stimLeft="oval-horizontal.bmp")])
-    assert same_sequence(first, later)
-    assert not same_sequence(first, later, 0.01)
-    assert not same_sequence(first, other)
-    assert not same_sequence(first, read_trials(find_task("stroop"), [stroop_row(11)]))
-    longer = read_trials(task, [faces_row(11, cueStartTime=8, cueEndTime=10), faces_row(14)])
-    assert not same_sequence(first, longer)
-
-
 @given(st.text(max_size=20), st.integers(1, 5))
 def test_numbers_of_an_image_are_its_own_and_near_0_or_1(name, count):
     numbers = image_numbers(Images(count), name)
@@ -299,7 +286,6 @@ def test_what_holds_of_any_run(rows):
     assert (trials.stimulus[:, 6:] == 0).all()
     assert trials.stimulus.dtype == np.float32
     assert trials.condition.dtype == np.int8
-    assert same_sequence(trials, trials)
 
 
 def fields(trials: Trials) -> dict[str, object]:

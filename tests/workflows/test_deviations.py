@@ -10,9 +10,9 @@ import pytest
 from tiny_bundle import write_tiny_bundle
 from tiny_job import TinyJob, add_rest, read_table
 
-from bids_dtg.bundles.writer import extend_bundle
 from bids_dtg.contrasts.bundle.bundle import ModelBundle, load_bundle
 from bids_dtg.contrasts.bundle.part import Recentring
+from bids_dtg.contrasts.bundle.writer import extend_bundle
 from bids_dtg.contrasts.recentring import Correction
 from bids_dtg.files.sidecars import read_inherited
 from bids_dtg.stats.deviation import PeopleSums

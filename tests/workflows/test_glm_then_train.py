@@ -10,12 +10,12 @@ import nibabel as nib
 import numpy as np
 import pytest
 from task_dataset import MOTOR, add_rest_run, add_task_run, make_task_dataset
+from task_run import TaskPlan
 from tiny_bundle import write_tiny_bundle
 from tiny_job import read_table
 
 from bids_dtg.contrasts.bundle.bundle import load_bundle
 from bids_dtg.contrasts.phantom.model import Phantom
-from bids_dtg.contrasts.phantom.task_run import TaskPlan
 from bids_dtg.phantom.streams import Cohort
 
 pytestmark = pytest.mark.slow

@@ -85,7 +85,7 @@ def test_the_page_and_the_tables_of_an_evaluation_name_them(job, tmp_path):
     same = {
         row["contrast"]: row["same_for_all"] for row in rows if row["model"].startswith("model")
     }
-    assert [same[label] for label in labels] == ["yes", "no", "no"]
+    assert [same[label] for label in labels] == ["true", "false", "false"]
 
 
 def test_a_model_of_people_with_one_rest_says_that_it_knows_nothing_of_them(tmp_path, capsys):

@@ -25,8 +25,8 @@ contrast = "reappraise"
 
 @pytest.fixture(scope="module")
 def command():
-    """Load the benchmark that makes the figures of the docs."""
-    path = ROOT / "benchmarks/real_maps.py"
+    """Load the study that makes the figures of the docs."""
+    path = ROOT / "studies/real_maps.py"
     spec = importlib.util.spec_from_file_location("real_maps", path)
     module = importlib.util.module_from_spec(spec)
     sys.modules["real_maps"] = module

@@ -17,8 +17,8 @@ pytestmark = pytest.mark.slow
 
 @pytest.fixture(scope="module")
 def command():
-    """Load the benchmark that makes the figures of the docs."""
-    spec = importlib.util.spec_from_file_location("real_people", ROOT / "benchmarks/real_people.py")
+    """Load the study that makes the figures of the docs."""
+    spec = importlib.util.spec_from_file_location("real_people", ROOT / "studies/real_people.py")
     module = importlib.util.module_from_spec(spec)
     sys.modules["real_people"] = module
     spec.loader.exec_module(module)

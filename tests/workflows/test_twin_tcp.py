@@ -1,4 +1,4 @@
-"""Parts of the benchmark on real people's behaviour, on simulated people."""
+"""Parts of the study on real people's behaviour, on simulated people."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ import pytest
 from twin_runs import slow_and_quick
 
 from bids_dtg.twin.fitting import fit
-from bids_dtg.twin.judging.behaviour import observed
 from bids_dtg.twin.phantom.people import simulate_twin_people
 from bids_dtg.twin.phantom.sequences import trial_sequence
 from bids_dtg.twin.recipe import Recipe, find_architecture
@@ -23,8 +22,8 @@ SMALL = find_architecture("lowrank", Recipe(units=10, codes=3, group_epochs=4, g
 
 @pytest.fixture(scope="module")
 def command():
-    """Load the benchmark that makes the figures of the docs."""
-    spec = importlib.util.spec_from_file_location("twin_tcp", ROOT / "benchmarks/twin_tcp.py")
+    """Load the study that makes the figures of the docs."""
+    spec = importlib.util.spec_from_file_location("twin_tcp", ROOT / "studies/twin_tcp.py")
     module = importlib.util.module_from_spec(spec)
     sys.modules["twin_tcp"] = module
     spec.loader.exec_module(module)
@@ -41,7 +40,7 @@ def test_answers_of_segments_are_those_of_runs(command, runs):
     segments = stack_people(runs, tasks=command.TASKS)
     for place in range(2):
         found = command.answers_of(segments, place)
-        wanted = observed([own[place] for own in runs])
+        wanted = command.observed([own[place] for own in runs])
         for name in ("condition", "correct_button", "scored", "correct"):
             np.testing.assert_array_equal(getattr(found, name), getattr(wanted, name))
         late = wanted.rt_seconds > 2.0

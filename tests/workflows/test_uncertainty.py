@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from tiny_job import TinyJob, read_table
 
-from bids_dtg.bundles.writer import extend_bundle
 from bids_dtg.contrasts.bundle.bundle import load_bundle
+from bids_dtg.contrasts.bundle.writer import extend_bundle
 from bids_dtg.files.sidecars import read_inherited
 from bids_dtg.imaging.nifti import read_volume
 from bids_dtg.stats.conformal import Calibration, UsualError

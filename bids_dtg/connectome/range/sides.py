@@ -1,10 +1,10 @@
 """Whether a run would fit a model's ROI maps better if its left and right were exchanged.
 
 An ROI's series comes from where its map lies, and so does much of what correlates with it. That is
-so in a mirrored run, too: a connectome resembles its maps whatever the side. What tells sides apart
-is another reading, with mirrored maps. Its connectome follows from the one at hand, as far as the
-ROI series tell what a place does. Where the maps are nearly symmetric, or are not those of this
-brain, both readings fit alike, and nothing can be told.
+so in a mirrored run, too: a connectome resembles its maps whichever side is left. The sides are
+therefore distinguished by a second reading, with mirrored maps. Its connectome is computed from the
+one at hand, as far as the ROI series explain the series of a place. Where the maps are nearly
+symmetric, or do not fit this brain, both readings fit alike, and the sides cannot be distinguished.
 """
 
 from __future__ import annotations

@@ -16,7 +16,7 @@ from bids_dtg.connectome.range.pattern import PatternFigures, PatternPlaces, pat
 Array = NDArray[np.float32]
 Float = NDArray[np.float64]
 _AMOUNTS = ("residual_dof", "memory_s", "seconds", "frames")
-# Where less or more than these shares of frames are independent, no memory can be told.
+# Shares of independent frames beyond these bounds determine no memory: they are clipped.
 _LEAST_SHARE, _MOST_SHARE = 0.01, 0.99
 
 

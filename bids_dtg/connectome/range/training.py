@@ -122,14 +122,14 @@ class TrainingRange:
 
     basis: Basis
     block: int  # edge of a cell, counted in places
-    participants: int  # people whom the basis has not seen when their figures were taken
+    participants: int  # people; the figures of each came from a basis learned without them
     usual: Usual  # of their figures
     unusual: float  # distance from which on a run is unusual
     outside: float  # and from which on it is outside
 
     @classmethod
     def fit(cls, basis: Basis, block: int, samples: Sequence[Parts]) -> TrainingRange:
-        """Learn what is usual from the figures of people whom the basis has not seen.
+        """Learn what is usual from figures of people, each from a basis learned without them.
 
         Raises
         ------
@@ -143,7 +143,7 @@ class TrainingRange:
 
     @classmethod
     def learn(cls, people: Sequence[Rest], block: int) -> TrainingRange:
-        """Learn basis and figures from the same people, each time without those who are looked at.
+        """Learn basis and figures from the same people, with figures by cross-fitting in folds.
 
         Parameters
         ----------

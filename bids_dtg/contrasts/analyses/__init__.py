@@ -16,6 +16,7 @@
 - `predict`: maps of people who come as arrays
 - `ridge`: how strong the ridge of partial connectomes is, chosen on the people who train
 - `score`: models side by side on the same people: scores, intervals, tests
+- `score_columns`: columns of the tables of scores
 - `seen`: whom a model has seen, recognised by hashes
 - `source`: what an analysis asks of the data, and datasets of runs and maps as such
 - `splits`: who is trained on, validated on, calibrated on and tested on

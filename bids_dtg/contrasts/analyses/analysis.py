@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from bids_dtg.bundles.kinds import MapsKind
 from bids_dtg.bundles.store import note_on_namesakes
-from bids_dtg.cohort.result_folder import DEFAULT_NAME, ResultFolder, UsedModel
+from bids_dtg.cohort.basis import BUNDLE, Basis, OwnModel, UsedModel
+from bids_dtg.cohort.result_folder import DEFAULT_NAME, ResultFolder
+from bids_dtg.cohort.result_table import ResultTable
 from bids_dtg.connectome.form import Form
 from bids_dtg.contrasts.analyses.array_source import ArraySource
 from bids_dtg.contrasts.analyses.cohort import Cohort, gather_cohort, refuse_to_replace
@@ -19,18 +20,25 @@ from bids_dtg.contrasts.analyses.cohort_plan import CohortPlan
 from bids_dtg.contrasts.analyses.measured import check_measured, write_measured
 from bids_dtg.contrasts.analyses.source import DatasetSource, Source
 from bids_dtg.contrasts.bundle.bundle import ModelBundle
+from bids_dtg.contrasts.bundle.kinds import MapsKind
 from bids_dtg.contrasts.contrast import Contrast
+from bids_dtg.contrasts.kind import FIT_FILES
+from bids_dtg.contrasts.panels.presentation import PRESENTATION
 from bids_dtg.contrasts.participant.model import Model
 from bids_dtg.files.array_store import ArrayStore
 from bids_dtg.files.atomic import remove_stale_temporaries
 from bids_dtg.files.locks import Locks
-from bids_dtg.files.text import write_json
 from bids_dtg.inputs.splits_file import Families
 from bids_dtg.notices import counted, named, say, show
-from bids_dtg.report.workflows import CONTRASTS
 from bids_dtg.settings import Settings
 
 Result = Literal["model", "evaluation", "prediction"]
+_ARRAYS = "arrays"  # folder of an analysis' own
+_CAN_WRITE = (
+    *(f"{BUNDLE}/", f"{_ARRAYS}/", *(name.removesuffix(".safetensors") for name in FIT_FILES)),
+    *("desc-*_scores", "desc-targets_files", "desc-measuredMaps_qc", "desc-split_participants"),
+    "desc-predictions",
+)
 # Locks of the arrays of people: who makes some, and, each by its folder, who uses them.
 _CACHE_LOCK, _CACHE_USERS = "cache", "cache-used-by-"
 
@@ -81,17 +89,20 @@ class Analysis:
         else:
             source = DatasetSource.prepare(settings, kind)
         bundle, card = source.bundle, source.bundle.card
-        used = UsedModel(card.name, card.version, card.kind, bundle.identity)
         own = makes == "model"
+        basis: Basis = UsedModel.of(card, bundle.identity, makes)
+        if own:
+            basis = OwnModel(settings, repeatable)
+        name = settings.modelling.model_name or (DEFAULT_NAME if own else card.name)
         results = ResultFolder(
             settings,
             source.output,
-            makes=makes,
-            name=settings.modelling.model_name or (DEFAULT_NAME if own else card.name),
-            used=None if own else used,
-            repeatable=repeatable,
+            f"{makes}-{name}",
+            _CAN_WRITE,
+            basis,
+            source.path_names,
         )
-        results.refuse_other_results()
+        results.refuse_others()
         return cls(
             settings=settings,
             makes=makes,
@@ -108,7 +119,7 @@ class Analysis:
     @property
     def name(self) -> str:
         """Name of the model that is made, or of the evaluation."""
-        return self.results.name
+        return self.results.name.removeprefix(f"{self.makes}-")
 
     @property
     def folder(self) -> Path:
@@ -123,7 +134,7 @@ class Analysis:
     @property
     def store(self) -> ArrayStore:
         """Arrays of this analysis alone."""
-        return ArrayStore(self.folder / "arrays")
+        return ArrayStore(self.folder / _ARRAYS)
 
     @property
     def families(self) -> Families:
@@ -219,14 +230,15 @@ class Analysis:
         refuse_to_replace(arrays, locks.others(_CACHE_USERS))
         locks.take(f"{_CACHE_USERS}{self.folder.name}")
         remove_stale_temporaries(self._cache)
-        words = CONTRASTS.dataset_words(self.bundle.card)
-        self.results.describe(self.source.dataset, words, self.source.path_names.hide)
+        words = PRESENTATION.dataset_words(self.bundle.card)
+        self.results.describe(self.source.dataset, words)
+        self.results.add(f"{_ARRAYS}/")
         cohort = gather_cohort(arrays, self.source.make, self.source.dataset.root)
         locks.release(_CACHE_LOCK)
         if self.makes == "prediction":
             return cohort
         measured = check_measured(plan, cohort, self.bundle.places)
-        write_measured(self.folder, self.source.place, plan, measured)
+        write_measured(self.results, self.source.place, plan, measured)
         lines = measured.lines(plan.contrast_labels)
         for line in lines:
             say(f"measured maps: {line}")
@@ -243,21 +255,14 @@ class Analysis:
         )
         return cohort
 
-    def write_scores(
-        self, tables: Mapping[str, Sequence[Mapping[str, Any]]], facts: Mapping[str, Any]
-    ) -> None:
-        """Write tables that have rows, by name, and what their columns mean."""
-        for name, nested in tables.items():
-            self.results.write_table(f"desc-{name}_scores", [_flat(row) for row in nested])
-        write_json(self.folder / "desc-models_scores.json", dict(facts))
+    def folder_of_fit(self) -> Path:
+        """Return where a fit keeps what later calls go on with, which becomes the analysis' own."""
+        for name in FIT_FILES:
+            self.results.add(name)
+        return self.folder
 
-
-def _flat(row: Mapping[str, Any]) -> dict[str, Any]:
-    """Put a mean and its interval into three columns."""
-    flat: dict[str, Any] = {}
-    for key, value in row.items():
-        if isinstance(value, list):
-            flat |= dict(zip((key, f"{key}_low", f"{key}_high"), value, strict=True))
-        else:
-            flat[key] = value
-    return flat
+    def write_scores(self, tables: Mapping[str, ResultTable], facts: Mapping[str, Any]) -> None:
+        """Write tables of scores, by name; `facts` are added to what the models' columns are."""
+        for name, table in tables.items():
+            self.results.table(f"desc-{name}_scores", table)
+        self.results.json("desc-models_scores", {**tables["models"].dictionary(), **facts})

@@ -16,9 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bids_dtg.bundles.card import ModelCard
-from bids_dtg.bundles.kinds import MapsKind, maps_kinds
 from bids_dtg.bundles.people import hash_rest
-from bids_dtg.bundles.writer import BundleArrays, geometry_files
 from bids_dtg.cleaning.design import TooShortError
 from bids_dtg.connectome.connectome import run_connectomes
 from bids_dtg.connectome.design import SECONDS_PER_SEGMENT, TemporalDesign
@@ -29,10 +27,13 @@ from bids_dtg.connectome.passes import Blocks
 from bids_dtg.contrasts.analyses.cohort_plan import CohortPlan, contrast_rows
 from bids_dtg.contrasts.analyses.person_arrays import MeasuredRest, PersonArrays
 from bids_dtg.contrasts.bundle.bundle import ModelBundle
+from bids_dtg.contrasts.bundle.kinds import KINDS, MapsKind
 from bids_dtg.contrasts.bundle.part import MapsPart
+from bids_dtg.contrasts.bundle.writer import BundleArrays, geometry_files
 from bids_dtg.contrasts.contrast import Contrast
-from bids_dtg.contrasts.participant.model import Model, obtain_bundle, resolve_device
+from bids_dtg.contrasts.participant.model import Model, obtain_bundle
 from bids_dtg.engine.display import Reporter, make_board
+from bids_dtg.engine.gpu import resolve_device
 from bids_dtg.engine.machine import share_cores
 from bids_dtg.errors import (
     BundleError,
@@ -528,7 +529,7 @@ def _base(
     card = ModelCard(
         name="arrays",
         version="1",
-        kind=next(iter(maps_kinds())),
+        kind=next(iter(KINDS)),
         part=dataclasses.replace(part, places=places.number),
         files={name: hashlib.sha256(data).hexdigest() for name, data in files.items()},
         record=None if record is None else {"roi_maps": record},

@@ -7,13 +7,14 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from bids_dtg.bundles.writer import extend_bundle
+from bids_dtg.cohort.basis import BUNDLE
 from bids_dtg.contrasts.analyses.analysis import Analysis
 from bids_dtg.contrasts.analyses.cohort import Cohort
 from bids_dtg.contrasts.analyses.cohort_plan import CohortPlan
 from bids_dtg.contrasts.analyses.fit import learn_range, mean_segments, sums_over
 from bids_dtg.contrasts.analyses.seen import record_people, unseen
 from bids_dtg.contrasts.analyses.splits import say_families
+from bids_dtg.contrasts.bundle.writer import extend_bundle
 from bids_dtg.contrasts.people import Person, predicted_maps
 from bids_dtg.errors import DatasetError
 from bids_dtg.imaging.atlas import Atlas, choose_atlases
@@ -83,7 +84,7 @@ def _calibrate(analysis: Analysis, cohort: Cohort, atlases: Sequence[Atlas]) -> 
     whom = {"calibration": [person.label for person in people]}
     made = extend_bundle(
         bundle,
-        analysis.folder / "bundle",
+        analysis.results.add(f"{BUNDLE}/"),
         calibration=calibration,
         parcel_intervals=of_parcels,
         # Of a model that knows its training's rest, that stays: it is what it was made from.

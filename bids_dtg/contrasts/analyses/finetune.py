@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bids_dtg.bundles.kinds import find_maps_kind, maps_kinds
 from bids_dtg.contrasts.analyses.analysis import Analysis
 from bids_dtg.contrasts.analyses.baselines import SimplePlan, baselines
 from bids_dtg.contrasts.analyses.cohort import Cohort
@@ -27,6 +26,7 @@ from bids_dtg.contrasts.analyses.seen import unseen
 from bids_dtg.contrasts.analyses.splits import draw_split, keep_split, plan_split, sets_of
 from bids_dtg.contrasts.analyses.train import write_fitted, write_tables
 from bids_dtg.contrasts.bundle.bundle import ModelBundle
+from bids_dtg.contrasts.bundle.kinds import KINDS
 from bids_dtg.contrasts.contrast import Contrast
 from bids_dtg.contrasts.network import kind as network_kind
 from bids_dtg.contrasts.people import Person, mean_maps, predicted_maps
@@ -60,8 +60,8 @@ def run_finetuning(settings: Settings) -> int:
     network_kind.check_machine(settings.modelling)
     analysis = Analysis.prepare(settings)
     bundle = analysis.bundle
-    if not find_maps_kind(bundle.card.kind).tunable:
-        able = [kind.name for kind in maps_kinds().values() if kind.tunable]
+    if not KINDS[bundle.card.kind].tunable:
+        able = [kind.name for kind in KINDS.values() if kind.tunable]
         raise BundleError(
             f"--model {bundle.card.name} is of the kind {bundle.card.kind}",
             expected=f"{' or '.join(able)}, which can learn on",
@@ -84,13 +84,13 @@ def _finetune(analysis: Analysis, cohort: Cohort, row: int | None) -> int:
     """Tune the row of the output layer that stays; None: a new output layer."""
     settings, bundle = analysis.settings, analysis.bundle
     split = draw_split(analysis, cohort.labels)
-    keep_split(analysis.folder, split)
+    keep_split(analysis.results, split)
     training, validation = cohort.of(split.training), cohort.of(split.validation)
     test = cohort.of(unseen(analysis.source, split.test))
     require_people(settings.modelling, training, validation)
     fitted = _tune(analysis, training, validation, row=row, contrasts=cohort.contrasts)
     evaluation = _score(analysis, fitted, cohort, training=training, test=test, row=row)
-    device = fit_device(settings.resources.device, find_maps_kind(bundle.card.kind))
+    device = fit_device(settings.resources.device, KINDS[bundle.card.kind])
     whole = fitted if row is None else _put_back(fitted, bundle, row, device)
     contrasts = cohort.contrasts if row is None else bundle.contrasts
     made = write_fitted(
@@ -141,8 +141,8 @@ def _tune(
         model_space(bundle, analysis.form),
         (training, validation),
         [contrast.label for contrast in contrasts],
-        folder=analysis.folder,
-        device=fit_device(settings.resources.device, find_maps_kind(bundle.card.kind)),
+        folder=analysis.folder_of_fit(),
+        device=fit_device(settings.resources.device, KINDS[bundle.card.kind]),
         report=say,
     )
     fitted = network_kind.fit(task, start=start, frozen=() if row is None else (OUTPUT,))

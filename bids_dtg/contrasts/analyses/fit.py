@@ -10,17 +10,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bids_dtg.bundles.kinds import MapsKind
 from bids_dtg.connectome.form import MARGINAL, Form
 from bids_dtg.connectome.range.training import LEAST_PEOPLE, LEAST_SEGMENTS, TrainingRange
 from bids_dtg.contrasts.analyses.cohort_plan import CohortPlan
 from bids_dtg.contrasts.bundle.bundle import ModelBundle
+from bids_dtg.contrasts.bundle.kinds import MapsKind
 from bids_dtg.contrasts.bundle.part import GAIN_DIGITS
 from bids_dtg.contrasts.kind import FitPlan, FitTask, ModelSpace
-from bids_dtg.contrasts.participant.model import resolve_device
 from bids_dtg.contrasts.people import Array, MapModel, Person, predicted_maps
 from bids_dtg.contrasts.plan import find_recipe
 from bids_dtg.contrasts.recentring import Correction, RecentringSums
+from bids_dtg.engine.gpu import resolve_device
 from bids_dtg.errors import DatasetError
 from bids_dtg.imaging.places import Places
 from bids_dtg.notices import counted, say

@@ -11,9 +11,11 @@ from typing import Any
 
 import numpy as np
 
+from bids_dtg.cohort.column import Column
+from bids_dtg.cohort.result_folder import ResultFolder
+from bids_dtg.cohort.result_table import ResultTable
 from bids_dtg.contrasts.analyses.cohort import Cohort
 from bids_dtg.contrasts.analyses.cohort_plan import CohortPlan
-from bids_dtg.files.text import write_json, write_tsv
 from bids_dtg.imaging.places import Places
 from bids_dtg.inputs.statmaps import StatMap
 from bids_dtg.notices import counted, named
@@ -31,44 +33,72 @@ from bids_dtg.stats.map_checks import (
 
 TARGETS_TABLE, QUALITY_TABLE = "desc-targets_files.tsv", "desc-measuredMaps_qc.tsv"
 _MOST_LINES = 40  # of findings, for people; the table has all
-_TARGET_COLUMNS = {
-    "participant_id": "Participant",
-    "use": "target: the map to predict; retest: of a later session",
-    "contrast": "Label of the contrast",
-    "task_id": "Task that the names state",
-    "session_id": "Session that the names state",
-    "level": "Level of the analysis that made the files: run, session or subject",
-    "n_runs": "How many runs the map is of; n/a: not known",
-    "statistic": "What the values are: z, t or effect",
-    "combination": "How runs were put together: file (one file as it is), inverse variance, "
-    "sum of z (divided by the root of their number), mean",
-    "space": "Template of the files; n/a: neither name nor sidecar states it, and the "
-    "model's was assumed",
-    "files": "Paths below the folder of measured maps, separated by spaces; of inverse "
-    "variance the effects, then the variances",
-}
-_QUALITY_COLUMNS = {
-    "participant_id": "Participant",
-    "use": _TARGET_COLUMNS["use"],
-    "contrast": "Label of the contrast",
-    "used": "no: the map counts as not measured",
-    "coverage": f"Share of the model's mask with a value; below {LEAST_COVERAGE} a map is left out",
-    "equal": f"Share of the values that are the most frequent one; above {MOST_EQUAL} a map is "
-    "left out, as a mask or a thresholded map",
-    "sd": "Standard deviation of the values",
-    "scale": f"The same over the group's median; beyond a factor of {SCALE_FACTOR:g} reported",
-    "r": "Correlation with the mean of the other participants' maps, each scaled to one standard "
-    f"deviation; n/a, as all that follow, with fewer than {LEAST_PEOPLE} participants",
-    "side_r": "Correlation of what differs between left and right with the same of the mean; below "
-    f"0 where the group's median is {LEAST_SIDE_R} or more: sides look swapped",
-    "shift_x": "Where the map matches the mean best, to the right of its place in mm",
-    "shift_y": "The same to the front",
-    "shift_z": "The same upwards",
-    "shifted_r": "Correlation there",
-    "findings": "What is reported, separated by commas: coverage, scale, mirrored, shifted, "
-    "outlier, unusable",
-    "words": "The same in words",
-}
+_PARTICIPANT = Column("participant_id", "Participant")
+_USE = Column("use", "target: the map to predict; retest: of a later session")
+_TARGET_COLUMNS = (
+    _PARTICIPANT,
+    _USE,
+    Column("contrast", "Label of the contrast"),
+    Column("task_id", "Task that the names state"),
+    Column("session_id", "Session that the names state"),
+    Column("level", "Level of the analysis that made the files: run, session or subject"),
+    Column("n_runs", "How many runs the map is of; n/a: not known"),
+    Column("statistic", "What the values are: z, t or effect"),
+    Column(
+        "combination",
+        "How runs were put together: file (one file as it is), inverse variance, "
+        "sum of z (divided by the root of their number), mean",
+    ),
+    Column(
+        "space",
+        "Template of the files; n/a: neither name nor sidecar states it, and the "
+        "model's was assumed",
+    ),
+    Column(
+        "files",
+        "Paths below the folder of measured maps, separated by spaces; of inverse "
+        "variance the effects, then the variances",
+    ),
+)
+_QUALITY_COLUMNS = (
+    _PARTICIPANT,
+    _USE,
+    Column("contrast", "Label of the contrast"),
+    Column("used", "Whether the map is used; otherwise it counts as not measured"),
+    Column(
+        "coverage",
+        f"Share of the model's mask with a value; below {LEAST_COVERAGE} a map is left out",
+    ),
+    Column(
+        "equal",
+        f"Share of the values that are the most frequent one; above {MOST_EQUAL} a map is "
+        "left out, as a mask or a thresholded map",
+    ),
+    Column("sd", "Standard deviation of the values"),
+    Column(
+        "scale", f"The same over the group's median; beyond a factor of {SCALE_FACTOR:g} reported"
+    ),
+    Column(
+        "r",
+        "Correlation with the mean of the other participants' maps, each scaled to one standard "
+        f"deviation; n/a, as all that follow, with fewer than {LEAST_PEOPLE} participants",
+    ),
+    Column(
+        "side_r",
+        "Correlation of what differs between left and right with the same of the mean; below "
+        f"0 where the group's median is {LEAST_SIDE_R} or more: sides look swapped",
+    ),
+    Column("shift_x", "Where the map matches the mean best, to the right of its place in mm"),
+    Column("shift_y", "The same to the front"),
+    Column("shift_z", "The same upwards"),
+    Column("shifted_r", "Correlation there"),
+    Column(
+        "findings",
+        "What is reported, separated by commas: coverage, scale, mirrored, shifted, "
+        "outlier, unusable",
+    ),
+    Column("words", "The same in words"),
+)
 
 
 @dataclass(frozen=True)
@@ -173,13 +203,15 @@ def _judged_together(maps: Sequence[MeasuredMap], spacing_mm: float) -> tuple[Me
     )
 
 
-def write_measured(folder: Path, place: Path, plan: CohortPlan, measured: MeasuredMaps) -> None:
+def write_measured(
+    results: ResultFolder, place: Path, plan: CohortPlan, measured: MeasuredMaps
+) -> None:
     """Write which files the maps are of and what was found, each with what its columns mean.
 
     Parameters
     ----------
-    folder
-        Of the analysis.
+    results
+        Folder of the analysis.
     place
         Of the measured maps, below which paths are written.
     plan
@@ -196,13 +228,11 @@ def write_measured(folder: Path, place: Path, plan: CohortPlan, measured: Measur
         for contrast, measured_map in sorted(_planned(plan, label, use).items())
     ]
     quality = [_quality_row(measured_map, labels) for measured_map in measured.maps]
-    for name, columns, rows in (
-        (TARGETS_TABLE, _TARGET_COLUMNS, targets),
-        (QUALITY_TABLE, _QUALITY_COLUMNS, quality),
-    ):
-        write_tsv(folder / name, list(columns), [[row[key] for key in columns] for row in rows])
-        meanings = {key: {"Description": text} for key, text in columns.items()}
-        write_json((folder / name).with_suffix(".json"), meanings)
+    for name, table in {
+        TARGETS_TABLE: ResultTable(_TARGET_COLUMNS, targets, "Measured maps, and their files"),
+        QUALITY_TABLE: ResultTable(_QUALITY_COLUMNS, quality, "Measured maps, and what was found"),
+    }.items():
+        results.table(name.removesuffix(".tsv"), table)
 
 
 def _planned(plan: CohortPlan, label: str, use: str) -> Mapping[str, StatMap]:
@@ -238,25 +268,20 @@ def _relative(paths: tuple[Path, ...], root: Path) -> Iterator[str]:
 
 
 def _quality_row(measured_map: MeasuredMap, labels: Mapping[str, str]) -> dict[str, Any]:
-    row: dict[str, Any] = dict.fromkeys(_QUALITY_COLUMNS)
-    row |= {
+    row: dict[str, Any] = {
         "participant_id": f"sub-{measured_map.participant}",
         "use": measured_map.use,
         "contrast": labels[measured_map.contrast],
-        "used": "no" if measured_map.checked is None else "yes",
+        "used": measured_map.checked is not None,
         "findings": ",".join(measured_map.findings) or None,
         "words": "; ".join(measured_map.findings.values()) or None,
     }
     if measured_map.checked is not None:
         own, group = measured_map.checked.own, measured_map.checked.group
-        row |= {"coverage": _short(own.coverage), "equal": _short(own.equal), "sd": _short(own.sd)}
-        row["scale"] = _short(measured_map.checked.scale)
+        row |= {"coverage": own.coverage, "equal": own.equal, "sd": own.sd}
+        row["scale"] = measured_map.checked.scale
         if group is not None:
-            row |= {"r": _short(group.r), "side_r": _short(group.side_r)}
+            row |= {"r": group.r, "side_r": group.side_r}
             row |= {f"shift_{axis}": mm for axis, mm in zip("xyz", group.shift_mm, strict=True)}
-            row["shifted_r"] = _short(group.shifted_r)
+            row["shifted_r"] = group.shifted_r
     return row
-
-
-def _short(value: float) -> str | None:
-    return f"{value:.4g}" if np.isfinite(value) else None

@@ -19,7 +19,7 @@ from bids_dtg.report.flags import Flag, Level
 from bids_dtg.report.numbers import figure
 from bids_dtg.report.pages.page import HOW_TO_GET, missing_packages, render
 from bids_dtg.report.pictures import draw_matrix, inline
-from bids_dtg.stats.paired import FEWEST_PEOPLE
+from bids_dtg.stats.verdict import BETTER, TOO_FEW, WORSE, too_few
 
 # Of the dots of a model in every chart; legible on light and on dark.
 _COLOURS = (
@@ -47,44 +47,45 @@ _MORE_COLUMNS = {
     "dice": "Dice AUC",
     "r_sd_over_contrasts": "sd of r over contrasts",
 }
+_UNDECIDED = ""  # any verdict that is not among the others of a table
 # What the verdict on each question means, and how much it matters.
 _ANSWERS: Mapping[str, Mapping[str, tuple[Level, str]]] = {
     INDIVIDUAL: {
-        "better": (
+        BETTER: (
             "good",
             "Individual: the prediction for a person fits better than that for another person",
         ),
-        "not told apart": (
+        _UNDECIDED: (
             "warning",
-            "Not shown to be individual: the prediction for a person is not to be told from that "
-            "for another person",
+            "Not shown to be individual: the prediction for a person is neither better nor worse "
+            "than that for another person",
         ),
-        "worse": (
+        WORSE: (
             "warning",
             "Not individual: the prediction for another person fits better than that for the "
             "person",
         ),
     },
     WORTH_USING: {
-        "better": (
+        BETTER: (
             "good",
             "Worth using: predictions fit better than their own mean, one map for everybody",
         ),
-        "not told apart": (
+        _UNDECIDED: (
             "warning",
-            "Not shown to be worth using: predictions are not to be told from their own mean, one "
-            "map for everybody",
+            "Not shown to be worth using: predictions are neither better nor worse than their own "
+            "mean, one map for everybody",
         ),
-        "worse": (
+        WORSE: (
             "warning",
             "Not worth using: their own mean, one map for everybody, fits better than predictions",
         ),
     },
 }
 _AGAINST = {
-    "worse": "worse than",
-    "not told apart": "not to be told from",
-    "better": "better than",
+    WORSE: "worse than",
+    _UNDECIDED: "neither better nor worse than",
+    BETTER: "better than",
     NO_VERDICT: "above, without a verdict,",
 }
 _FEW = 40  # people: the true mean map is above their average by 0.016 in r (docs/group.md)
@@ -205,20 +206,19 @@ def verdicts(judged: str, comparisons: Sequence[Mapping[str, Any]], fitted_on: i
     fitted_on
         On how many people each simple model was fitted.
     """
-    decided = [row for row in comparisons if row["verdict"] != "too few people"]
+    decided = [row for row in comparisons if row["verdict"] != TOO_FEW]
     if not decided:
         people = max((int(row["people"]) for row in comparisons), default=0)
         return [
             Flag(
                 "note",
-                f"No verdict: {people} people are too few, {FEWEST_PEOPLE} are needed. What "
-                "differs here may not differ in other people",
+                f"{too_few(people)}: what differs here may not differ in other people",
             )
         ]
     flags = []
     for row in decided:
         if row["question"] is not None:
-            level, words = _ANSWERS[row["question"]][row["verdict"]]
+            level, words = _ANSWERS[row["question"]][_known(row, _ANSWERS[row["question"]])]
             flags.append(Flag(level, f"{words} ({_figures(row)})"))
     for key, word in _SCORES.items():
         scored = [row for row in decided if row["question"] is None and row["score"] == key]
@@ -229,22 +229,27 @@ def verdicts(judged: str, comparisons: Sequence[Mapping[str, Any]], fitted_on: i
                 named := [
                     f"{row['against']} ({_figures(row)})"
                     for row in scored
-                    if row["verdict"] == kind
+                    if _known(row, _AGAINST) == kind
                 ]
             )
         ]
         if parts:
-            worse = any(row["verdict"] == "worse" for row in scored)
+            worse = any(row["verdict"] == WORSE for row in scored)
             text = f"In {word}, {judged} is {'; '.join(parts)}"
             flags.append(Flag("warning" if worse else "note", text))
     above = {row["verdict"] for row in decided if row["question"] is None and row["score"] == "r"}
-    if NO_VERDICT in above or ("better" in above and fitted_on < _FEW):
+    if NO_VERDICT in above or (BETTER in above and fitted_on < _FEW):
         flags.append(Flag("note", _WEAK.format(people=fitted_on)))
     return flags
 
 
+def _known(row: Mapping[str, Any], words: Mapping[str, object]) -> str:
+    """Return the verdict of a row, if there are words for it."""
+    return row["verdict"] if row["verdict"] in words else _UNDECIDED
+
+
 def _figures(row: Mapping[str, Any]) -> str:
-    """Write a difference with its interval, and p."""
+    """Write a difference with its interval and p; where nothing was decided, why."""
     interval = row["difference"]
     # A small difference may be a sure one.
     digits = 4 if 0 < max(map(abs, interval)) < 0.01 else 3
@@ -253,7 +258,8 @@ def _figures(row: Mapping[str, Any]) -> str:
     p = "p\N{NO-BREAK SPACE}" + (
         "<\N{NO-BREAK SPACE}0.001" if row["p"] < 0.001 else f"{row['p']:.3f}"
     )
-    return f"{mean}, 95 % from {low} to {high}, {p}"
+    why = "" if row["verdict"] in _AGAINST else f": {row['verdict']}"
+    return f"{mean}, 95 % from {low} to {high}, {p}{why}"
 
 
 def _table(rows: Sequence[Mapping[str, Any]], columns: Mapping[str, str]) -> dict[str, Any]:

@@ -12,12 +12,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bids_dtg.cleaning.design import TooShortError
+from bids_dtg.cohort.measured_maps import read_measured
 from bids_dtg.connectome.connectome import Connectome
 from bids_dtg.connectome.design import SECONDS_PER_RUN
 from bids_dtg.connectome.form import MARGINAL, Form
+from bids_dtg.connectome.freedom import segment_weight
 from bids_dtg.connectome.range.sketch import Rest, pack_rest, unpack_rest
 from bids_dtg.contrasts.analyses.cohort_plan import CohortPlan
-from bids_dtg.contrasts.maps import segment_weight
 from bids_dtg.contrasts.participant.measure import Reader
 from bids_dtg.contrasts.participant.request import Request
 from bids_dtg.contrasts.people import Person
@@ -25,12 +26,10 @@ from bids_dtg.engine.display import Reporter
 from bids_dtg.errors import EmptyMapError, RunError, UnusableMapError
 from bids_dtg.files.array_store import ArrayStore
 from bids_dtg.files.provenance import file_fingerprint
-from bids_dtg.imaging.places import Places
-from bids_dtg.inputs.statmaps import Statistic, StatMap
+from bids_dtg.inputs.statmaps import StatMap
 from bids_dtg.participants.sets import RunSet
 from bids_dtg.settings import OPTIONS
-from bids_dtg.stats.fixed_effects import inverse_variance, sum_of_z
-from bids_dtg.stats.map_checks import LARGEST_VALUE, largest_value, own_figures, too_large
+from bids_dtg.stats.map_checks import own_figures
 from bids_dtg.version import __version__
 
 # Raised when other maps are left out than before: arrays are made again then.
@@ -309,49 +308,6 @@ class RunArrays(PersonArrays):
             for name, option in OPTIONS.items()
             if option.part == "cleaning" and name in known
         }
-
-
-def read_measured(statmap: StatMap, statistic: Statistic, places: Places) -> NDArray[np.float32]:
-    """Read a measured map, and those of its runs put together, where all of them have a value.
-
-    Parameters
-    ----------
-    statmap
-        Its files.
-    statistic
-        That is wanted, of which the map has what is needed.
-    places
-        Where values are wanted.
-
-    Returns
-    -------
-    (places,), NaN where a file has no value.
-
-    Raises
-    ------
-    RunError
-        A file cannot be used.
-    """
-    paths, combination = statmap.sources(statistic), statmap.combination(statistic)
-    read = [places.read(path) for path in paths]
-    for number, (path, values) in enumerate(zip(paths, read, strict=True)):
-        # The second half are variances, which are squares.
-        squared = combination == "inverse variance" and number >= len(paths) // 2
-        if why := too_large(largest_value(values), LARGEST_VALUE ** (1 + squared)):
-            raise UnusableMapError(f"of {path.name}: {why}")
-    match combination:
-        case "inverse variance":
-            half = len(read) // 2
-            effect, variance = inverse_variance(read[:half], read[half:])
-            if statistic == "effect":
-                return effect
-            z: NDArray[np.float32] = (effect / np.sqrt(variance)).astype(np.float32)
-            return z
-        case "sum of z":
-            return sum_of_z(read)
-        case _:
-            mean: NDArray[np.float32] = np.mean(read, axis=0)
-            return mean
 
 
 def _by_dof(planned: tuple[RunSet, ...]) -> bool:

@@ -13,7 +13,6 @@ from bids_dtg.contrasts.analyses.seen import unseen
 from bids_dtg.contrasts.people import Person, predicted_maps
 from bids_dtg.errors import DatasetError
 from bids_dtg.files.array_store import Stream, write_npz
-from bids_dtg.files.text import write_json
 from bids_dtg.imaging.places import ListedPlaces
 from bids_dtg.notices import counted, say
 from bids_dtg.settings import Settings
@@ -74,7 +73,7 @@ def keep_predictions(analysis: Analysis, people: Sequence[Person]) -> Array:
     maps: Array = analysis.store.create("work/predictions", shape, np.float32)
     for number, person in enumerate(people):
         maps[number] = predicted_maps(analysis.model, person)
-    path = analysis.folder / PREDICTIONS_FILE
+    path = analysis.results.add(PREDICTIONS_FILE)
     write_npz(
         path,
         {
@@ -100,5 +99,5 @@ def keep_predictions(analysis: Analysis, people: Sequence[Person]) -> Array:
         "DataSet": source.dataset.name,
         "Version": __version__,
     }
-    write_json(path.with_suffix(".json"), {key: fact for key, fact in facts.items() if fact != ""})
+    analysis.results.json(path.stem, {key: fact for key, fact in facts.items() if fact != ""})
     return maps

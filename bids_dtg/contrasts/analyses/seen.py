@@ -17,10 +17,10 @@ from bids_dtg.contrasts.analyses.source import Source
 from bids_dtg.contrasts.bundle.bundle import ModelBundle
 from bids_dtg.contrasts.bundle.published_people import (
     canonical_name,
-    people_of,
     published_id,
     published_names,
 )
+from bids_dtg.contrasts.bundle.registry import people_of
 from bids_dtg.notices import counted, named, say
 
 # Who tuned a model knows it as well as whom it was trained on. Who calibrated it shaped none of

@@ -8,7 +8,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Protocol
 
-from bids_dtg.bundles.kinds import MapsKind
 from bids_dtg.bundles.people import hash_rest
 from bids_dtg.cleaning.design import TooShortError
 from bids_dtg.cleaning.strategies import find_strategy
@@ -17,6 +16,7 @@ from bids_dtg.contrasts.analyses.cohort import make_side_by_side
 from bids_dtg.contrasts.analyses.cohort_plan import CohortPlan, plan_cohort
 from bids_dtg.contrasts.analyses.person_arrays import PersonArrays, RunArrays
 from bids_dtg.contrasts.bundle.bundle import ModelBundle
+from bids_dtg.contrasts.bundle.kinds import MapsKind
 from bids_dtg.contrasts.contrast import Contrast
 from bids_dtg.contrasts.participant.model import Model
 from bids_dtg.contrasts.participant.request import Request

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
-from pathlib import Path
 
+from bids_dtg.cohort.result_folder import ResultFolder
 from bids_dtg.contrasts.analyses.analysis import Analysis
 from bids_dtg.contrasts.analyses.cohort_plan import CohortPlan
 from bids_dtg.errors import SettingsError
@@ -91,9 +91,9 @@ def sets_of(split: Split) -> dict[str, tuple[str, ...]]:
     return {"train": split.training, "validate": split.validation, "test": split.test}
 
 
-def keep_split(folder: Path, split: Split) -> None:
+def keep_split(results: ResultFolder, split: Split) -> None:
     """Write a split, for later calls to take."""
-    write_sets(folder / SPLIT_FILE, dataclasses.asdict(split))
+    write_sets(results.add(SPLIT_FILE), dataclasses.asdict(split))
 
 
 def say_families(analysis: Analysis, labels: Sequence[str]) -> None:

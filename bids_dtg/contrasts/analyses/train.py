@@ -9,15 +9,8 @@ from typing import Any
 import numpy as np
 
 from bids_dtg.bundles.card import ModelCard, TrainingData
-from bids_dtg.bundles.kinds import (
-    AUTO_KIND,
-    BLEND,
-    BLEND_FROM,
-    KindChoice,
-    choose_kind,
-    find_kind,
-)
-from bids_dtg.bundles.writer import BundleArrays, as_kept, write_bundle
+from bids_dtg.cohort.basis import BUNDLE
+from bids_dtg.cohort.result_table import ResultTable
 from bids_dtg.contrasts.analyses.analysis import Analysis
 from bids_dtg.contrasts.analyses.baselines import (
     GROUP_AVERAGE,
@@ -50,10 +43,17 @@ from bids_dtg.contrasts.analyses.score import (
     retest_maps,
     score_models,
 )
+from bids_dtg.contrasts.analyses.score_columns import (
+    CONTRAST_COLUMNS,
+    MODEL_COLUMNS,
+    TEST_COLUMNS,
+)
 from bids_dtg.contrasts.analyses.seen import record_people
 from bids_dtg.contrasts.analyses.splits import draw_split, keep_split, plan_split, sets_of
 from bids_dtg.contrasts.bundle.bundle import ModelBundle
+from bids_dtg.contrasts.bundle.kinds import BLEND, BLEND_FROM, KindChoice, choose_kind, find_kind
 from bids_dtg.contrasts.bundle.part import MapsPart, Recentring
+from bids_dtg.contrasts.bundle.writer import BundleArrays, as_kept, write_bundle
 from bids_dtg.contrasts.contrast import Contrast
 from bids_dtg.contrasts.judging.model_scores import ModelScores, mean_over
 from bids_dtg.contrasts.judging.model_table import (
@@ -72,9 +72,10 @@ from bids_dtg.contrasts.site_sums import form_of_sums
 from bids_dtg.errors import DtgError, SettingsError
 from bids_dtg.files.array_store import ArrayStore
 from bids_dtg.notices import counted, say
-from bids_dtg.report.pages.index import INDEX, MODEL_PAGE, write_index
+from bids_dtg.report.pages.index import INDEX, MODEL_PAGE
 from bids_dtg.settings import Settings
 from bids_dtg.stats.splits import DRAWN, Split
+from bids_dtg.workflows import AUTO
 
 
 def run_training(settings: Settings) -> int:
@@ -93,7 +94,7 @@ def run_training(settings: Settings) -> int:
     analysis = Analysis.prepare(settings, kind=kind)
     plan = analysis.plan(None)
     choice = KindChoice(kind)
-    if asked == AUTO_KIND:
+    if asked == AUTO:
         choice = _choose(analysis, plan)
         say(choice.line)
         if choice.kind is not kind:
@@ -110,7 +111,7 @@ def run_training(settings: Settings) -> int:
     with analysis.begun() as locks:
         if analysis.source.learns_maps:
             # Whoever these maps are made of must not be drawn for the test later.
-            keep_split(analysis.folder, planned)
+            keep_split(analysis.results, planned)
             analysis = analysis.with_maps_of(planned.training)
         return _train(analysis, choice, analysis.cohort(plan.of(planned.everybody), locks))
 
@@ -126,7 +127,7 @@ def _choose(analysis: Analysis, plan: CohortPlan) -> KindChoice:
     options = analysis.settings.modelling
     if options.add_sums:
         raise SettingsError(
-            f"--add-sums was given with --architecture {AUTO_KIND}",
+            f"--add-sums was given with --architecture {AUTO}",
             expected="the --architecture that the sums are of",
         )
     split = draw_split(analysis, plan.labels, needs_validation=False)
@@ -145,7 +146,7 @@ def _choose(analysis: Analysis, plan: CohortPlan) -> KindChoice:
 def _train(analysis: Analysis, choice: KindChoice, cohort: Cohort) -> int:
     settings, base, kind = analysis.settings, analysis.bundle, choice.kind
     split = draw_split(analysis, cohort.labels, needs_validation=kind.needs_validation)
-    keep_split(analysis.folder, split)
+    keep_split(analysis.results, split)
     training, validation, test = (cohort.of(getattr(split, name)) for name in DRAWN)
     say(f"{len(training)} to train, {len(validation)} to validate, {len(test)} to test")
     ridge = choose_ridge(
@@ -166,7 +167,7 @@ def _train(analysis: Analysis, choice: KindChoice, cohort: Cohort) -> int:
         model_space(base, analysis.form),
         (training, validation),
         [contrast.label for contrast in cohort.contrasts],
-        folder=analysis.folder,
+        folder=analysis.folder_of_fit(),
         device=fit_device(settings.resources.device, kind),
         report=say,
     )
@@ -253,9 +254,17 @@ def write_tables(
     opponents = [by_name[name] for name in PUBLISHED_OPPONENTS if name in by_name]
     analysis.write_scores(
         {
-            "models": rows,
-            "contrasts": contrast_rows(found, group, labels),
-            "tests": published_tests(model, opponents, labels),
+            "models": ResultTable(MODEL_COLUMNS, rows, "Scores: a row a model"),
+            "contrasts": ResultTable(
+                CONTRAST_COLUMNS,
+                contrast_rows(found, group, labels),
+                "Scores: a row a contrast and model",
+            ),
+            "tests": ResultTable(
+                TEST_COLUMNS,
+                published_tests(model, opponents, labels),
+                "The published tests: a row a contrast, score and opponent",
+            ),
         },
         {**facts, "fitted_on": simple.people, "model": judged, "comparisons": compared},
     )
@@ -275,7 +284,7 @@ def write_tables(
         basis += "same people of one's own." if fitted.of_other_sites else "same."
         why = fitted.record.get("architecture", {}).get("why")
         basis += f" The kind was chosen by the number of people: {why}." if why else ""
-    page = analysis.folder / MODEL_PAGE
+    page = analysis.results.add(MODEL_PAGE)
     trouble = write_model_page(
         page,
         ModelPageFacts(
@@ -300,8 +309,8 @@ def write_tables(
             same_for_all=same,
         ),
     )
-    say(trouble or f"page: {page}")
-    write_index(analysis.source.output)
+    if trouble:
+        say(trouble)
     analysis.store.discard("work")
     by_contrast = predictability_rows(model, labels)
     return {**facts, "rows": rows, "comparisons": compared, "contrasts": by_contrast}
@@ -369,4 +378,4 @@ def write_fitted(
         learn_deviation(training, kept.predict, base.places, "training"),
     )
     people = record_people(analysis.source, dataclasses.asdict(split), earlier)
-    return write_bundle(analysis.folder / "bundle", card, arrays, people)
+    return write_bundle(analysis.results.add(f"{BUNDLE}/"), card, arrays, people)

@@ -1,13 +1,16 @@
 """Bundles of models of contrast maps: their part of the card, what writes, reads and makes them.
 
+- `arrays`: the small files beside the weights, as the offset and the calibration
 - `bundle`: a verified model; `load_bundle` finds one by name or path
 - `checkpoint`: published checkpoints, read as tensors only
 - `convert`: a bundle from a checkpoint, ROI maps and masks
-- `deviation`: what a person's own part is told by: people's mean and spread
-- `fetch`: fetches, verifies and converts a published model
+- `deviation`: mean and spread of people's maps, used for deviation maps
+- `facts`: what ``dtg-models info`` says of such a model
+- `kinds`: the table of the kinds; a new one is a module and a row
 - `output_layer`: whether two models have the same one
 - `parcel_intervals`: how wide intervals around parcel means are, by atlas
 - `part`: the part of the card that models of contrast maps have
-- `published_people`: whom these were trained on, as far as it is published
+- `published_people`: the training people of published models, as far as they are published
 - `registry`: the published models: their files and cards
+- `writer`: writes such a bundle, and a copy with more in it
 """

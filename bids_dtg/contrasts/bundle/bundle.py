@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Generic
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from bids_dtg.bundles.card import CARD_FILE, WEIGHTS_FILE, ModelCard, Part, read_card
-from bids_dtg.bundles.kinds import KINDS, find_maps_kind, maps_kinds
-from bids_dtg.bundles.parts import (
+from bids_dtg.bundles.bundle import Bundle, read_verified_card
+from bids_dtg.bundles.card import CARD_FILE, WEIGHTS_FILE, ModelCard
+from bids_dtg.bundles.people import PEOPLE_FILE, SeenPeople
+from bids_dtg.bundles.store import find_bundle
+from bids_dtg.connectome.range.training import TrainingRange
+from bids_dtg.contrasts.bundle.arrays import (
     CALIBRATION_FILE,
     OFFSET_FILE,
     TRAINING_RANGE_FILE,
@@ -23,10 +25,8 @@ from bids_dtg.bundles.parts import (
     read_places,
     read_training_range,
 )
-from bids_dtg.bundles.people import PEOPLE_FILE, SeenPeople
-from bids_dtg.bundles.store import find_bundle
-from bids_dtg.connectome.range.training import TrainingRange
 from bids_dtg.contrasts.bundle.deviation import DEVIATION_FILE, read_deviation
+from bids_dtg.contrasts.bundle.kinds import KINDS
 from bids_dtg.contrasts.bundle.parcel_intervals import PARCEL_INTERVALS_FILE, read_parcel_intervals
 from bids_dtg.contrasts.bundle.part import (
     BRAIN_MASK_FILE,
@@ -38,9 +38,7 @@ from bids_dtg.contrasts.bundle.part import (
 )
 from bids_dtg.contrasts.contrast import Contrast
 from bids_dtg.contrasts.recentring import Correction
-from bids_dtg.errors import BundleError, ForeignFileError, MissingFileError, RunError
-from bids_dtg.files.digest import sha256_of
-from bids_dtg.files.foreign import open_foreign
+from bids_dtg.errors import BundleError, RunError
 from bids_dtg.files.tensors import TensorFile
 from bids_dtg.imaging.bold import BoldHeader, stream_blocks
 from bids_dtg.imaging.grid import Grid
@@ -67,37 +65,6 @@ _VOLUMES_PER_BLOCK = 4
 
 
 @dataclass(frozen=True, eq=False)
-class Bundle(Generic[Part]):
-    """What a verified model has, of whatever kind."""
-
-    path: Path  # the folder
-    card: ModelCard[Part]  # what the model says about itself
-    identity: str  # SHA-256 of model.json, which holds the hash of every other file
-
-    def weights(self) -> TensorFile:
-        """Return the file of weights, verified; nothing of it is kept in memory.
-
-        Raises
-        ------
-        BundleError
-            If it has changed since the bundle was loaded.
-        """
-        path = self.path / WEIGHTS_FILE
-        verify_file(path, self.card.files[WEIGHTS_FILE])
-        return TensorFile(path)
-
-    def check_weights(self) -> None:
-        """Read all of the weights.
-
-        Raises
-        ------
-        BundleError
-            If they have changed since the bundle was loaded, are damaged, or do not fit the card.
-        """
-        raise NotImplementedError
-
-
-@dataclass(frozen=True, eq=False)
 class ModelBundle(Bundle[MapsPart]):
     """A verified model of contrast maps: its card, masks and ROI maps; its weights on demand."""
 
@@ -109,8 +76,8 @@ class ModelBundle(Bundle[MapsPart]):
     # Of intervals around means of the maps over parcels, by the atlases' keys.
     parcel_intervals: Mapping[str, ParcelIntervals] = field(default_factory=dict)
     training_range: TrainingRange | None = None  # of the training connectomes; None: not known
-    people: SeenPeople | None = None  # whom the model has seen; None: not known
-    deviation: Deviation | None = None  # tells a person's own part; None: nothing does
+    people: SeenPeople | None = None  # people used to make the model; None: not known
+    deviation: Deviation | None = None  # mean and spread for deviation maps; None: none
 
     def __post_init__(self) -> None:
         grids = [p.grid.shape if isinstance(p, VoxelPlaces) else None for p in self._all_places]
@@ -207,9 +174,7 @@ class ModelBundle(Bundle[MapsPart]):
         BundleError
             If the weights have changed since the bundle was loaded, or are damaged.
         """
-        return (
-            find_maps_kind(self.card.kind).module().prepare(self.weights(), self.places, processor)
-        )
+        return KINDS[self.card.kind].module().prepare(self.weights(), self.places, processor)
 
     def check_weights(self) -> None:
         """Read all of the weights.
@@ -219,7 +184,7 @@ class ModelBundle(Bundle[MapsPart]):
         BundleError
             As for `prepare`.
         """
-        find_maps_kind(self.card.kind).module().check(self.weights(), self.places)
+        KINDS[self.card.kind].module().check(self.weights(), self.places)
 
     def require_finite(self) -> None:
         """Look at all weights, without torch and one tensor at a time: a fraction of a second.
@@ -247,9 +212,9 @@ class ModelBundle(Bundle[MapsPart]):
         from bids_dtg.contrasts.network.kind import read_parameters
         from bids_dtg.contrasts.network.unet import AttentionUNet
 
-        weights, prefix = self.weights(), find_maps_kind(self.card.kind).network_prefix
+        weights, prefix = self.weights(), KINDS[self.card.kind].network_prefix
         if prefix is None:
-            able = [row.name for row in maps_kinds().values() if row.network_prefix is not None]
+            able = [row.name for row in KINDS.values() if row.network_prefix is not None]
             raise BundleError(
                 f"{weights.path} is of a model of kind {self.card.kind}",
                 expected=" or ".join(able),
@@ -283,7 +248,7 @@ def load_bundle(name_or_path: str | Path) -> ModelBundle:
     folder = find_bundle(name_or_path)
     card, identity = read_verified_card(folder, MapsPart)
     weights = TensorFile(folder / WEIGHTS_FILE)
-    rois, outputs = find_maps_kind(card.kind).module().channels(weights)
+    rois, outputs = KINDS[card.kind].module().channels(weights)
     if outputs != len(card.part.contrasts):
         raise BundleError(
             f"{weights.path} predicts {outputs} maps",
@@ -308,32 +273,6 @@ def load_bundle(name_or_path: str | Path) -> ModelBundle:
     )
 
 
-def read_verified_card(folder: Path, part: type[Part]) -> tuple[ModelCard[Part], str]:
-    """Read a bundle's card, and compare all files with it.
-
-    Returns
-    -------
-    The card, and the bundle's identity.
-
-    Raises
-    ------
-    BundleError
-        If the card cannot be read or its part is another one, or a file is missing or has changed.
-    """
-    card, raw_card = read_card(folder)
-    if not isinstance(card.part, part):
-        row = KINDS[card.kind]
-        wanted = next(other for other in KINDS.values() if other.part() is part)
-        raise BundleError(
-            f"{folder} is a model of kind {card.kind}",
-            expected=f"one that predicts {wanted.predicts}",
-            remedy=row.remedy,
-        )
-    for name, digest in card.files.items():
-        verify_file(folder / name, digest)
-    return card, hashlib.sha256(raw_card).hexdigest()
-
-
 def _read_geometry(
     folder: Path, card: ModelCard[MapsPart], rois: int
 ) -> tuple[Places, Places, NDArray[np.float32]]:
@@ -347,33 +286,6 @@ def _read_geometry(
     brain = _read_places(folder / BRAIN_MASK_FILE, grid)
     places = _read_places(folder / MASK_FILE, grid)
     return brain, places, read_roi_maps(folder / MAPS_FILE, brain)
-
-
-def verify_file(path: Path, digest: str) -> None:
-    """Refuse a file whose SHA-256 is not `digest` (hexadecimal).
-
-    Raises
-    ------
-    BundleError
-        Naming the file and both hashes.
-    """
-    try:
-        with open_foreign(path) as file:
-            found = sha256_of(file)
-    except MissingFileError as err:
-        raise BundleError(
-            f"{path} is missing", expected="it is in model.json", remedy=_REMEDY
-        ) from err
-    except ForeignFileError as err:
-        raise err.as_kind(BundleError) from err
-    except OSError as err:
-        raise BundleError(f"{path} cannot be read: {err.strerror or err}") from err
-    if found != digest:
-        raise BundleError(
-            f"{path} has changed: its SHA-256 is {found}",
-            expected=f"{digest} (model.json)",
-            remedy=_REMEDY,
-        )
 
 
 def read_roi_maps(path: Path, brain: VoxelPlaces) -> NDArray[np.float32]:

@@ -5,23 +5,27 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bids_dtg.bundles.card import ModelCard, TrainingData
-from bids_dtg.bundles.kinds import ATTENTION_UNET
 from bids_dtg.bundles.people import SeenPeople
-from bids_dtg.bundles.writer import BundleArrays, write_bundle
 from bids_dtg.contrasts.bundle.bundle import ModelBundle, read_roi_maps
+from bids_dtg.contrasts.bundle.kinds import ATTENTION_UNET
 from bids_dtg.contrasts.bundle.part import MapsPart
+from bids_dtg.contrasts.bundle.writer import BundleArrays, write_bundle
 from bids_dtg.contrasts.contrast import Contrast, check_contrasts, hcp_contrasts, parse_contrasts
 from bids_dtg.errors import BundleError, ForeignFileError, RunError
+from bids_dtg.files.download import FetchedFile, PinnedFile
 from bids_dtg.files.foreign import read_text
 from bids_dtg.imaging.grid import Grid
 from bids_dtg.imaging.nifti import read_mask, read_volume
 from bids_dtg.imaging.places import VoxelPlaces
+
+if TYPE_CHECKING:
+    from bids_dtg.contrasts.bundle.registry import PublishedMaps
 
 
 @dataclass(frozen=True)
@@ -54,7 +58,7 @@ class ModelFacts:
     notice: str = ""  # shown to users at each use
     record: Mapping[str, Any] | None = None  # how it was trained, for readers
     sources: Mapping[str, str] = field(default_factory=dict)  # of facts, as in `ModelCard`
-    people: SeenPeople | None = None  # whom it has seen; None: not known
+    people: SeenPeople | None = None  # people used to make it; None: not known
 
 
 def convert_checkpoint(files: CheckpointFiles, out: str | Path, facts: ModelFacts) -> ModelBundle:
@@ -113,6 +117,47 @@ def convert_checkpoint(files: CheckpointFiles, out: str | Path, facts: ModelFact
     return write_bundle(out, card, arrays, facts.people)
 
 
+def convert_published(
+    model: PublishedMaps, files: Mapping[PinnedFile, FetchedFile], out: Path
+) -> ModelBundle:
+    """Make the bundle of a published model.
+
+    Parameters
+    ----------
+    model
+        What its makers say of it.
+    files
+        What was fetched of each of its files.
+    out
+        Folder of the bundle.
+
+    Raises
+    ------
+    BundleError, OutputError
+        As `convert_checkpoint`.
+    """
+    paths = CheckpointFiles(
+        checkpoint=files[model.checkpoint].path,
+        maps=files[model.maps].path,
+        brain_mask=files[model.brain_mask].path,
+        mask=files[model.mask].path,
+    )
+    facts = ModelFacts(
+        name=model.name,
+        version=model.version,
+        licence=model.licence,
+        citation=model.citation,
+        description=model.description,
+        training=model.training,
+        segment_seconds=model.segment_seconds,
+        notice=model.notice,
+        record={"published_files": [_entry(file, files[file]) for file in model.files]},
+        sources=model.sources,
+        people=model.people,
+    )
+    return convert_checkpoint(paths, out, facts)
+
+
 def read_contrasts(path: str | Path) -> tuple[Contrast, ...]:
     """Read a table of contrasts (`parse_contrasts`) from a file.
 
@@ -129,6 +174,17 @@ def read_contrasts(path: str | Path) -> tuple[Contrast, ...]:
         raise BundleError(
             f"{path}: {err}", expected="a table with tabs, one line a contrast"
         ) from err
+
+
+def _entry(file: PinnedFile, fetched: FetchedFile) -> dict[str, Any]:
+    """Return what the card records of a file that its bundle was made from."""
+    return {
+        "location": file.location,
+        "algorithm": file.digest.algorithm,
+        "digest": file.digest.hexadecimal,
+        "sha256": fetched.sha256,
+        "size": fetched.path.stat().st_size,
+    }
 
 
 def _contrasts_for(

@@ -1,9 +1,10 @@
-"""The part of a bundle that a person's own part is told by: the mean of its people, their spread.
+"""Mean and spread maps of a reference group in a bundle, used for deviation maps.
 
-The mean is kept as it is, so that the deviations of the people it was made of add up to 0. A bundle
-that must be small has it packed: in steps of a quarter of a contrast's usual spread, of which the
-differences between neighbours are deflated. A deviation then is wrong by an eighth at most. What
-re-centring adds is taken off before: it is as rough as measured maps, what is left is smooth.
+The mean is kept unrounded, so that the deviations of the reference group add up to 0. A bundle that
+must be small has it packed: rounded to steps of a quarter of a contrast's usual spread, with the
+differences between neighbours deflated. A deviation is then wrong by an eighth at most. The offset
+that re-centring adds is subtracted before packing: it is as rough as measured maps, and the rest is
+smooth.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bids_dtg.bundles.fields import JsonFields
-from bids_dtg.bundles.parts import read_tensors
+from bids_dtg.bundles.tensors import read_tensors
 from bids_dtg.contrasts.recentring import Correction
 from bids_dtg.errors import BundleError
 from bids_dtg.files.tensors import TensorFile, encode_arrays

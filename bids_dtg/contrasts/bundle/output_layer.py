@@ -12,23 +12,22 @@ from pathlib import Path
 
 import numpy as np
 
-from bids_dtg.bundles.kinds import find_maps_kind
 from bids_dtg.contrasts.bundle.bundle import ModelBundle, load_bundle
-from bids_dtg.contrasts.bundle.registry import PUBLISHED
+from bids_dtg.contrasts.bundle.kinds import KINDS
 from bids_dtg.errors import BundleError
 
 _OUTPUT = "out_block.1."  # before the names of its weight and bias
 
 
-def compare_with_published(bundle: ModelBundle, folders: Iterable[Path]) -> list[str]:
-    """Compare a model's output layer with those of published models.
+def compare_with_others(bundle: ModelBundle, folders: Iterable[Path]) -> list[str]:
+    """Compare a model's output layer with those of other models.
 
     Parameters
     ----------
     bundle
         The model.
     folders
-        Of bundles; those that are no published models, or this one, are left out.
+        Of bundles; this one is left out.
 
     Returns
     -------
@@ -41,7 +40,7 @@ def compare_with_published(bundle: ModelBundle, folders: Iterable[Path]) -> list
     """
     lines = []
     for folder in folders:
-        if folder.name not in PUBLISHED or folder.name == bundle.card.name or not folder.exists():
+        if folder.name == bundle.card.name or not folder.exists():
             continue
         try:
             other = load_bundle(folder)
@@ -62,7 +61,7 @@ def compare_output_layers(bundle: ModelBundle, other: ModelBundle) -> str | None
     BundleError
         If weights cannot be read.
     """
-    prefixes = [find_maps_kind(model.card.kind).network_prefix for model in (bundle, other)]
+    prefixes = [KINDS[model.card.kind].network_prefix for model in (bundle, other)]
     if None in prefixes or bundle.contrasts != other.contrasts:
         return None
     layers = [

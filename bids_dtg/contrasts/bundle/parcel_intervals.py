@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from bids_dtg.bundles.fields import JsonFields
-from bids_dtg.bundles.parts import Expected, read_tensors
+from bids_dtg.bundles.tensors import Expected, read_tensors
 from bids_dtg.errors import BundleError
 from bids_dtg.files.tensors import encode_arrays
 from bids_dtg.stats.parcel_intervals import ParcelIntervals

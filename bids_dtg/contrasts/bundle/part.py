@@ -11,9 +11,9 @@ from typing import Any, ClassVar
 import numpy as np
 
 from bids_dtg.bundles.fields import JsonFields
-from bids_dtg.bundles.parts import CALIBRATION_FILE, OFFSET_FILE, TRAINING_RANGE_FILE
 from bids_dtg.bundles.people import PEOPLE_FILE
 from bids_dtg.connectome.form import FORMS, MARGINAL, Form
+from bids_dtg.contrasts.bundle.arrays import CALIBRATION_FILE, OFFSET_FILE, TRAINING_RANGE_FILE
 from bids_dtg.contrasts.bundle.deviation import DEVIATION_FILE
 from bids_dtg.contrasts.bundle.parcel_intervals import PARCEL_INTERVALS_FILE
 from bids_dtg.contrasts.contrast import Contrast, check_contrasts
@@ -42,10 +42,10 @@ _LABEL = re.compile(r"[A-Za-z0-9]+")
 class Recentring:
     """How the error in a model's mean maps was found; the offset is in `OFFSET_FILE`."""
 
-    participants: int  # people with both scans, whom the model that showed it was not trained on
+    participants: int  # people with both scans; each predicted by a model not trained on them
     segments: int  # segments of rest that each of their predictions is the mean of
     lattice: str = "grid"  # where the offset lies: at every voxel of the mask
-    # Whether they are training people, each of whom was left out of a model fitted to the others.
+    # Whether they are the training people, each left out of the fit in turn.
     left_out_in_turn: bool = False
 
     @classmethod

@@ -1,4 +1,4 @@
-"""People whom published models were trained on: lists that their makers have published.
+"""The training people of published models, from lists that their makers have published.
 
 `published_people.json` has the hashes of their ids, made by `scripts/published_people.py` from
 the lists in eminSerin/deeptaskgen-paper.
@@ -7,12 +7,11 @@ the lists in eminSerin/deeptaskgen-paper.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from functools import cache
 
 from bids_dtg.bundles.fields import JsonFields
 from bids_dtg.bundles.people import SeenPeople
-from bids_dtg.contrasts.bundle.bundle import ModelBundle
-from bids_dtg.contrasts.bundle.registry import PUBLISHED, PublishedModel
 from bids_dtg.files.text import read_packaged
 
 _FILE = "published_people.json"
@@ -28,25 +27,20 @@ _NAMES = {
 }
 
 
-def published_people(model: PublishedModel) -> SeenPeople:
-    """Return whom a published model was made with, as far as it is published."""
-    seen = SeenPeople({}, model.unlisted)
-    for name in model.data_sets:
+def published_people(data_sets: Iterable[str], unlisted: tuple[str, ...]) -> SeenPeople:
+    """Return the people of published data sets.
+
+    Parameters
+    ----------
+    data_sets
+        Their names in the lists.
+    unlisted
+        Of people in no list, in words.
+    """
+    seen = SeenPeople({}, unlisted)
+    for name in data_sets:
         seen = seen.joined(_lists()[name])
     return seen
-
-
-def people_of(bundle: ModelBundle) -> SeenPeople | None:
-    """Return whom a bundle's model was made with; None where nobody knows.
-
-    A published model that an earlier version has fetched has no list in its folder.
-    """
-    if bundle.people is not None:
-        return bundle.people
-    published = PUBLISHED.get(bundle.card.name)
-    if published is None or "published_files" not in (bundle.card.record or {}):
-        return None
-    return published_people(published)
 
 
 def canonical_name(data_set: str) -> str | None:
@@ -80,5 +74,5 @@ def published_names(label: str) -> tuple[str, ...]:
 
 @cache
 def _lists() -> dict[str, SeenPeople]:
-    fields = JsonFields.parse(read_packaged("bids_dtg.bundles", _FILE), _FILE)
+    fields = JsonFields.parse(read_packaged("bids_dtg.contrasts.bundle", _FILE), _FILE)
     return {name: SeenPeople.of(fields.nested(name)) for name in fields.items()}

@@ -6,11 +6,20 @@ file is pinned by commit and by git's id of its content.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from bids_dtg.bundles.card import TrainingData
-from bids_dtg.files.transfer.download import PinnedFile
+from bids_dtg.bundles.people import SeenPeople
+from bids_dtg.bundles.published import PublishedModel
+from bids_dtg.bundles.store import installed_models
+from bids_dtg.contrasts.bundle.published_people import published_people
+from bids_dtg.files.download import FetchedFile, PinnedFile
+
+if TYPE_CHECKING:
+    from bids_dtg.contrasts.bundle.bundle import ModelBundle
 
 _MODELS = ("eminSerin/deeptaskgen-models", "64cf419273251cfd63675b680df37f25b02600cb")
 _PAPER = ("eminSerin/deeptaskgen-paper", "713838f0db66a032aec4d014955e465afef13e00")
@@ -48,23 +57,21 @@ _UNLISTED = "5 of the 39 test people of HCP-YA"
 _UNLISTED_UKB = "the people of UK Biobank, whose ids differ from project to project"
 
 
-@dataclass(frozen=True)
-class PublishedModel:
-    """A model that can be fetched by name and becomes a bundle."""
+@dataclass(frozen=True, kw_only=True)
+class PublishedMaps(PublishedModel["ModelBundle"]):
+    """A published model of contrast maps."""
 
-    name: str  # of the bundle and of its folder
-    version: str  # the publication's
+    outputs: str = "47 contrasts"
     checkpoint: PinnedFile  # Lightning checkpoint
     maps: PinnedFile  # group-ICA maps, 4-D
     brain_mask: PinnedFile  # where the ROI series are computed
     mask: PinnedFile  # grey matter; defines the grid
     description: str  # a line or two in plain words
-    notice: str  # data-use terms, shown at each use
     training: TrainingData  # what it was trained on
     segment_seconds: float  # length of rest in one training sample
     sources: Mapping[str, str]  # facts of the card -> stated or inferred, as in `ModelCard`
     data_sets: tuple[str, ...]  # whose published lists of people hold those it was made with
-    unlisted: tuple[str, ...] = ()  # of people whom it was made with as well, in words
+    unlisted: tuple[str, ...] = ()  # further people used to make it, in words
     licence: str = _LICENCE  # of the weights
     citation: str = _CITATION  # what users are asked to cite
 
@@ -72,6 +79,35 @@ class PublishedModel:
     def files(self) -> tuple[PinnedFile, ...]:
         """All files that the bundle is made from, small ones first."""
         return (self.brain_mask, self.mask, self.checkpoint, self.maps)
+
+    @property
+    def people(self) -> SeenPeople:
+        """The people that it was made with, as far as they are published."""
+        return published_people(self.data_sets, self.unlisted)
+
+    def convert(
+        self,
+        files: Mapping[PinnedFile, FetchedFile],
+        folder: Path,
+        note: Callable[[str], None],
+    ) -> ModelBundle:
+        """Make the bundle from the files, as they were fetched."""
+        from bids_dtg.contrasts.bundle.convert import convert_published
+
+        note(f"converting {self.checkpoint.name}")
+        return convert_published(self, files, folder)
+
+    def load(self, folder: Path) -> ModelBundle:
+        """Load the bundle, verified, from a folder."""
+        from bids_dtg.contrasts.bundle.bundle import load_bundle
+
+        return load_bundle(folder)
+
+    def remarks(self, bundle: ModelBundle, folder: Path) -> list[str]:
+        """Return with which published models the bundle shares its output layer, a line each."""
+        from bids_dtg.contrasts.bundle.output_layer import compare_with_others
+
+        return compare_with_others(bundle, (folder / name for name in PUBLISHED))
 
 
 _MAPS = PinnedFile.in_repository(
@@ -92,7 +128,7 @@ _GREY_MATTER = PinnedFile.in_repository(
     size=4_410_784,
 )
 
-_HCP_YA = PublishedModel(
+_HCP_YA = PublishedMaps(
     name="hcp-ya",
     version="010525",
     checkpoint=PinnedFile.in_repository(
@@ -116,7 +152,7 @@ _HCP_YA = PublishedModel(
     data_sets=("HCP-YA",),
     unlisted=(_UNLISTED,),
 )
-_HCP_D = PublishedModel(
+_HCP_D = PublishedMaps(
     name="hcp-d",
     version="010525",
     checkpoint=PinnedFile.in_repository(
@@ -144,7 +180,7 @@ _HCP_D = PublishedModel(
     data_sets=("HCP-YA", "HCP-D"),
     unlisted=(_UNLISTED,),
 )
-_UKB = PublishedModel(
+_UKB = PublishedMaps(
     name="ukb",
     version="010525",
     checkpoint=PinnedFile.in_repository(
@@ -169,4 +205,22 @@ _UKB = PublishedModel(
     unlisted=(_UNLISTED, _UNLISTED_UKB),
 )
 
-PUBLISHED: Mapping[str, PublishedModel] = {model.name: model for model in (_HCP_YA, _HCP_D, _UKB)}
+PUBLISHED: Mapping[str, PublishedMaps] = {model.name: model for model in (_HCP_YA, _HCP_D, _UKB)}
+
+
+def people_of(bundle: ModelBundle) -> SeenPeople | None:
+    """Return the people that a bundle's model was made with; None where nobody knows.
+
+    A published model that an earlier version has fetched has no list in its folder.
+    """
+    if bundle.people is not None:
+        return bundle.people
+    published = PUBLISHED.get(bundle.card.name)
+    if published is None or "published_files" not in (bundle.card.record or {}):
+        return None
+    return published.people
+
+
+def published_folders() -> Iterator[Path]:
+    """Yield the folders of the published models that are installed."""
+    return (model.path for model in installed_models() if model.name in PUBLISHED)

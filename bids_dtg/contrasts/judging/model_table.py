@@ -10,16 +10,15 @@ from numpy.typing import NDArray
 
 from bids_dtg.contrasts.judging.model_scores import ANOTHER, OWN_MEAN, ModelScores, mean_over
 from bids_dtg.stats.paired import (
-    FEWEST_PEOPLE,
     Interval,
     cliffs_delta,
     false_discovery_rate,
     jackknife_shares,
     sign_flip_test,
     t_interval,
-    verdict,
     wilson_interval,
 )
+from bids_dtg.stats.verdict import BETTER, RULE, corrected, judge_differences, judge_each
 
 Values = NDArray[np.float64]
 
@@ -56,8 +55,7 @@ DEFINITIONS = {
     "prediction of the true map",
     "intervals": "95 %, Student's t with the jackknife's standard error, each participant left "
     "out as measured and as predicted; Wilson's for identification",
-    "verdicts": f"need {FEWEST_PEOPLE} participants, an interval without 0, and p of sign flips up "
-    "to 0.05",
+    "verdicts": RULE,
     "simple models fitted on all the others": "have no scores of individuality, and to be above "
     "them is no verdict",
     "matrices": "measured maps in rows, predictions in columns",
@@ -175,7 +173,7 @@ def comparison_rows(model: ModelScores, opponents: Sequence[ModelScores]) -> lis
             if not np.isfinite(differences).any():
                 continue
             row = _comparison(None, score, other.name, differences)
-            if other.leave_one_out and row["verdict"] == "better":
+            if other.leave_one_out and row["verdict"] == BETTER:
                 row["verdict"] = NO_VERDICT
             rows.append(row)
     return rows
@@ -210,7 +208,7 @@ def contrast_rows(
             }
             for key in ("own_mean_r", "index", "residual_r", "identification", "fingerprint"):
                 row[key] = number(_mean(one.scores[key][n])) if one.tells_apart else None
-            row["same_for_all"] = "yes" if one.same_for_all[n] else "no"
+            row["same_for_all"] = bool(one.same_for_all[n])
             rows.append(row)
     return rows
 
@@ -249,8 +247,8 @@ def predictability_rows(model: ModelScores, labels: Sequence[str]) -> list[dict[
         "individual": ("above_another", model.scores["index"]),
         "worth_using": ("above_own_mean", model.scores["r"] - model.scores["own_mean_r"]),
     }
-    adjusted = {
-        question: false_discovery_rate(sign_flip_test(differences))
+    verdicts = {
+        question: corrected(judge_each(differences))
         for question, (_, differences) in compared.items()
     }
     rows = []
@@ -261,10 +259,10 @@ def predictability_rows(model: ModelScores, labels: Sequence[str]) -> list[dict[
             "r": number(_mean(model.scores["r"][n])),
             "same_for_all": bool(model.same_for_all[n]),
         }
-        for question, (name, differences) in compared.items():
-            found, people = t_interval(differences[n]), int(np.isfinite(differences[n]).sum())
-            row[name] = _interval(found)
-            row[question] = verdict(found, float(adjusted[question][n]), people)
+        for question, (name, _) in compared.items():
+            found = verdicts[question][n]
+            row[name] = _interval(found.difference)
+            row[question] = found.word
         rows.append(row)
     return rows
 
@@ -336,16 +334,15 @@ def number(value: float, digits: int = 4) -> float | None:
 def _comparison(
     question: str | None, score: str, against: str, differences: Values
 ) -> dict[str, Any]:
-    people = int(np.isfinite(differences).sum())
-    found, p = t_interval(differences), float(sign_flip_test(differences[None])[0])
+    found = judge_differences(differences)
     return {
         "question": question,
         "score": score,
         "against": against,
-        "people": people,
-        "difference": _interval(found),
-        "p": number(p, 5),
-        "verdict": verdict(found, p, people),
+        "people": found.people,
+        "difference": _interval(found.difference),
+        "p": number(found.p, 5),
+        "verdict": found.word,
     }
 
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bids_dtg.contrasts.kind import FitPlan, FitTask, Fitted, Processor
+from bids_dtg.contrasts.kind import CHECKPOINTS, FitPlan, FitTask, Fitted, Processor
 from bids_dtg.contrasts.network.parameters import FIRST_WEIGHT, LAST_WEIGHT, Parameters
 from bids_dtg.contrasts.network.prepared import lacks_memory
 from bids_dtg.contrasts.network.prepared import prepare as prepare_network
@@ -31,8 +31,6 @@ from bids_dtg.settings import ModellingOptions
 
 if TYPE_CHECKING:
     from torch import Tensor
-
-_FOLDER = "network"  # of checkpoints, below the task's
 
 
 @dataclass(frozen=True, eq=False)
@@ -144,7 +142,7 @@ def fit(
     Parameters
     ----------
     task
-        Whom on, and how.
+        The people to train on, and how.
     start
         Weights to begin with; None: random ones.
     frozen
@@ -168,7 +166,7 @@ def fit(
         )
     plan = _training_plan(options, len(task.training), start=start, frozen=frozen)
     # Other options, people or data never go on with these checkpoints; more epochs do.
-    folder = task.folder / _FOLDER / _fingerprint(plan, task, start)
+    folder = task.folder / CHECKPOINTS / _fingerprint(plan, task, start)
     try:
         trained = train.train(
             _samples(task, task.training),

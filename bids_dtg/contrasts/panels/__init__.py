@@ -16,6 +16,8 @@ Beside them:
 - `surfaces`: maps at the vertices of surfaces, and the mesh that they are shown on
 - `maps`: the maps of a set as cards and for the viewer; they belong to no single run
 - `words`: README, methods text, quality columns, and what pages say of participants and sets
+- `run`: what panels keep something of
+- `presentation`: all of it together, as the report finds it by the slice's row
 
 A new panel is a module and a row of `PANELS`. What is kept of a run, which files of a run are
 looked for, and what the page shows follow from the rows.

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from bids_dtg.contrasts.bundle.bundle import ModelBundle
 from bids_dtg.contrasts.panels import coverage, registration
+from bids_dtg.contrasts.panels.run import RunData
 from bids_dtg.errors import RunError
 from bids_dtg.files.derivatives import TEMPLATEFLOW, DerivativeDataset
 from bids_dtg.files.names import FileKind, bids_uri, build_name, build_path, parse_name
@@ -25,7 +26,7 @@ from bids_dtg.imaging.nifti import encode_integers, read_single
 from bids_dtg.inputs.run import RestRun
 from bids_dtg.inputs.templateflow import TemplateFlow
 from bids_dtg.report.contents import ParticipantFiles, sidecar_of
-from bids_dtg.report.panels.panel import Kept, RunData, read_image
+from bids_dtg.report.panels.panel import Kept, read_image
 from bids_dtg.report.slices import Background, Volume, standard_background
 
 KIND = FileKind("T1w", "background", ".nii.gz")
@@ -73,7 +74,7 @@ def keep_template(
     return path
 
 
-def keep_own(data: RunData[Any], templateflow: TemplateFlow) -> Iterator[Kept]:
+def keep_own(data: RunData, templateflow: TemplateFlow) -> Iterator[Kept]:
     """Yield the person's T1w image in the model's space, where there is one and no template.
 
     Parameters

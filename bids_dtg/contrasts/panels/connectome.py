@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import numpy as np
 
-from bids_dtg.connectome.connectome import RunConnectomes
+from bids_dtg.contrasts.panels.run import RunData
 from bids_dtg.files.names import FileKind
 from bids_dtg.files.text import read_rows, tsv_text
 from bids_dtg.report.colours import SIGNED
 from bids_dtg.report.contents import RunFiles
-from bids_dtg.report.panels.panel import Canvas, Figure, Kept, Picture, Ramp, RunData
+from bids_dtg.report.panels.panel import Canvas, Figure, Kept, Picture, Ramp
 from bids_dtg.report.pictures import draw_matrix
 from bids_dtg.report.quality import number
 
 FILE = FileKind("relmat", "connectome", ".tsv")
 
 
-def keep(data: RunData[RunConnectomes]) -> Kept:
+def keep(data: RunData) -> Kept:
     """Make a table with a row and a column an ROI."""
     roi_r = data.measured.roi_r
     rois = [f"roi{roi:02d}" for roi in range(1, len(roi_r) + 1)]

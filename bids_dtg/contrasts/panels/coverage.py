@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from bids_dtg.connectome.connectome import RunConnectomes
+from bids_dtg.contrasts.panels.run import RunData, keep_volume
 from bids_dtg.files.names import FileKind
 from bids_dtg.files.text import read_json
 from bids_dtg.report.contents import RunFiles, sidecar_of
@@ -14,9 +14,7 @@ from bids_dtg.report.panels.panel import (
     Kept,
     Key,
     Picture,
-    RunData,
     grid_of,
-    keep_volume,
     read_image,
 )
 from bids_dtg.report.pictures import MAP_VIEWS, Backdrop, encode
@@ -33,7 +31,7 @@ _KEYS = (Key("#2fa58e", "grey matter with signal"), Key("#e0392e", "without sign
 _FEW_ROIS = 4
 
 
-def keep(data: RunData[RunConnectomes]) -> Kept:
+def keep(data: RunData) -> Kept:
     """Label the voxels of the model's brain."""
     bundle, measured = data.bundle, data.measured
     tissue = bundle.brain_voxels.volume(np.full(bundle.brain.number, 3, np.uint8))

@@ -65,12 +65,12 @@ def write_individuality(
     *,
     whose: str,
 ) -> Iterator[PurePosixPath]:
-    """Write the table and its dictionary, and yield their paths; nothing where none can be told.
+    """Write the table and its dictionary, and yield their paths; nothing without deviations.
 
     Parameters
     ----------
     entities
-        What the names of the set share.
+        Entities that all file names of the set share.
     estimate
         The maps.
     bundle
@@ -78,7 +78,7 @@ def write_individuality(
     output
         Where the files go.
     whose
-        In words, whose mean and spread the model knows.
+        Words for the people whose mean and spread the model has.
     """
     figures = figures_of(estimate, bundle)
     if figures is None:

@@ -9,9 +9,9 @@ from typing import Any
 from bids_dtg.notices import counted
 from bids_dtg.report.contents import MapFile
 from bids_dtg.report.numbers import figure
+from bids_dtg.stats.verdict import BETTER, TOO_FEW, too_few
 
 KEY = "Predictability"  # in the sidecars of maps
-_BETTER, _FEW = "better", "too few people"
 _SAME = "Not predicted: the map is the same for everybody"
 
 
@@ -19,7 +19,7 @@ _SAME = "Not predicted: the map is the same for everybody"
 class Predictability:
     """What a model's evaluation says of one contrast."""
 
-    people: int  # on whom it was judged
+    people: int  # number of people it was evaluated on
     r: float | None  # of predicted with measured maps, mean over them
     same_for_all: bool  # whether everybody was given the same map
     individual: str  # verdict against another person's prediction
@@ -30,21 +30,20 @@ class Predictability:
     @property
     def found(self) -> bool:
         """Whether differences between people can be predicted, or nobody can say."""
-        return not self.same_for_all and self.individual in (_BETTER, _FEW)
+        return not self.same_for_all and self.individual in (BETTER, TOO_FEW)
 
     @property
     def words(self) -> str:
         """A sentence for the map, without a full stop."""
         if self.same_for_all:
             return f"{_SAME} (evaluation)"
-        people = counted(self.people, "participant")
-        if self.individual == _FEW:
-            return f"Not judged: {people} are too few"
+        if self.individual == TOO_FEW:
+            return too_few(self.people)
         r = f"r {figure(self.r, 2)} with measured maps" if self.r is not None else "r n/a"
-        if self.individual != _BETTER:
+        if self.individual != BETTER:
             none = f"{r}, but no more than another person's prediction"
             return f"Not predicted: {none}{_by(self.above_another)}"
-        mean = "" if self.worth_using == _BETTER else ", no more than the mean prediction"
+        mean = "" if self.worth_using == BETTER else ", no more than the mean prediction"
         return f"Evaluation: {r}{mean}; {_above(self.above_another)} above another person's"
 
 

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 from numpy.typing import NDArray
 
 from bids_dtg.contrasts.panels import coverage
+from bids_dtg.contrasts.panels.run import RunData, keep_volume
 from bids_dtg.errors import RunError
 from bids_dtg.files.names import FileKind
 from bids_dtg.imaging.placement import Placement
@@ -19,9 +18,7 @@ from bids_dtg.report.panels.panel import (
     Kept,
     Key,
     Layers,
-    RunData,
     grid_of,
-    keep_volume,
     read_image,
 )
 from bids_dtg.report.pictures import draw_grey, draw_outlines, encode
@@ -40,7 +37,7 @@ _KEYS = (
 )
 
 
-def keep(data: RunData[Any]) -> Kept | None:
+def keep(data: RunData) -> Kept | None:
     """Keep the mean of the first kept frames; None where it is not known where they lie."""
     mean = _mean_bold(data)
     if mean is None:
@@ -94,7 +91,7 @@ def draw(run: RunFiles, canvas: Canvas) -> Figure | None:
     return Figure((layers,), caption, keys=_KEYS)
 
 
-def _mean_bold(data: RunData[Any]) -> NDArray[np.float32] | None:
+def _mean_bold(data: RunData) -> NDArray[np.float32] | None:
     """Take the mean over the whole grid, what lies outside the brain included."""
     grid, mean = data.bundle.grid, data.mean_frame
     everywhere = VoxelPlaces(grid, np.arange(np.prod(grid.shape)))

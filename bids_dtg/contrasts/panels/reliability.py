@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from bids_dtg.connectome.connectome import RunConnectomes
 from bids_dtg.contrasts.panels import coverage
+from bids_dtg.contrasts.panels.run import RunData, keep_volume
 from bids_dtg.files.names import FileKind
 from bids_dtg.report.charts import histogram
 from bids_dtg.report.colours import AMOUNT
@@ -17,9 +17,7 @@ from bids_dtg.report.panels.panel import (
     Kept,
     Picture,
     Ramp,
-    RunData,
     grid_of,
-    keep_volume,
     read_image,
 )
 from bids_dtg.report.pictures import MAP_VIEWS, Backdrop, encode
@@ -30,7 +28,7 @@ _STORED_R = 1e-3  # what a stored 1 stands for
 _HISTOGRAM = (420.0, 120.0)
 
 
-def keep(data: RunData[RunConnectomes]) -> Kept:
+def keep(data: RunData) -> Kept:
     """Make a map of the agreement."""
     agreement = np.rint(data.measured.agreement / _STORED_R).astype(np.int16)
     return keep_volume(

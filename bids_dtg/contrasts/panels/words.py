@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from bids_dtg.bundles.card import ModelCard, TrainingData
-from bids_dtg.bundles.kinds import find_maps_kind, maps_kinds, models_in_words
 from bids_dtg.connectome.design import SECONDS_PER_RUN
 from bids_dtg.connectome.form import FORMS, MARGINAL, Form
 from bids_dtg.contrasts.bundle.bundle import ModelBundle
+from bids_dtg.contrasts.bundle.kinds import KINDS, models_in_words
 from bids_dtg.files.text import read_json
 from bids_dtg.notices import counted
 from bids_dtg.report.contents import (
@@ -234,7 +234,7 @@ def readme_text(card: ModelCard[Any]) -> str:
     """Write what a reader of the dataset must know first."""
     warning = "" if card.for_science else "\nThis model is NOT FOR SCIENCE.\n"
     notice = f"\n{card.notice}\n" if card.notice else ""
-    title = find_maps_kind(card.kind).words.title
+    title = KINDS[card.kind].words.title
     return f"""\
 Synthetic task-activation maps
 ==============================
@@ -256,7 +256,7 @@ Nobody performed the tasks.
 class ModelOfMaps:
     """What the methods text says of a model of maps; nothing in it is assumed."""
 
-    kind: str  # a row of `bids_dtg.bundles.kinds`
+    kind: str  # a row of `bids_dtg.contrasts.bundle.kinds`
     n_rois: int  # spatial maps that it reads
     n_voxels: int  # of its grey-matter mask
     n_contrasts: int  # maps a set
@@ -310,7 +310,7 @@ def methods_words(model: ModelOfMaps, outputs: OutputOptions) -> MethodsWords:
     outputs
         What was written beside the maps, and over which runs they were averaged.
     """
-    words = find_maps_kind(model.kind).words
+    words = KINDS[model.kind].words
     computed = (
         "In each run, the time series of the "
         f"model's {model.n_rois} spatial maps were estimated over the brain by the first stage of "
@@ -385,7 +385,7 @@ def _recentred(model: ModelOfMaps) -> str:
     in_turn = model.left_out_in_turn
     people = counted(model.recentred_on, "training participant" if in_turn else "participant")
     words = _RECENTRED_IN_TURN if in_turn else _RECENTRED
-    return words.format(owner=find_maps_kind(model.kind).words.owner, people=people)
+    return words.format(owner=KINDS[model.kind].words.owner, people=people)
 
 
 def _intervals(model: ModelOfMaps, level: int) -> str:
@@ -435,7 +435,7 @@ def kind_in_brackets(sidecar: Mapping[str, Any]) -> str:
     ' (local ridge)'
     """
     kind = str(sidecar.get("ModelKind") or "")
-    row = maps_kinds().get(kind)
+    row = KINDS.get(kind)
     title = row.words.title if row else kind
     return f" ({title})" if title else ""
 

@@ -13,13 +13,14 @@ import numpy as np
 from bids_dtg.connectome.connectome import Connectome, RunConnectomes
 from bids_dtg.contrasts.bundle.bundle import ModelBundle
 from bids_dtg.contrasts.maps import Estimate, MapAverage, require_finite
-from bids_dtg.contrasts.participant.model import Model, resolve_device
+from bids_dtg.contrasts.participant.model import Model
 from bids_dtg.contrasts.participant.outputs.half_widths import check_level
 from bids_dtg.contrasts.participant.outputs.write import Writer
 from bids_dtg.contrasts.participant.quality import RunSummary, notes_on_set
 from bids_dtg.contrasts.participant.read import RunRead, SegmentRead
 from bids_dtg.contrasts.people import Array
 from bids_dtg.engine.display import Clock, Reporter
+from bids_dtg.engine.gpu import resolve_device
 from bids_dtg.engine.machine import available_cores
 from bids_dtg.errors import RunError, SettingsError
 from bids_dtg.notices import counted

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from bids_dtg.bundles.card import ModelCard, TrainingData
-from bids_dtg.cleaning.strategies import find_strategy
+from bids_dtg.bundles.card import ModelCard
 from bids_dtg.connectome.connectome import RunConnectomes
 from bids_dtg.connectome.range.judge import RunRange
 from bids_dtg.contrasts.bundle.bundle import ModelBundle
@@ -16,6 +14,7 @@ from bids_dtg.contrasts.participant.measure import MeasuredRun
 from bids_dtg.files.sidecars import RESIDUAL_DOF
 from bids_dtg.inputs.run import RestRun
 from bids_dtg.participants.figures import first_figures, rounded
+from bids_dtg.participants.origin import cleaning_note
 from bids_dtg.settings import InputChoice
 
 _RANGE_COLUMNS = (
@@ -31,27 +30,6 @@ _RANGE_COLUMNS = (
 
 # Voxels of another volume, or a repetition time, by more than this factor are far apart.
 FAR_APART = 2.0
-
-# How the runs of each type of input were made, before any cleaning here.
-_MADE: dict[InputChoice, str] = {
-    "auto": "preprocessed by fMRIPrep",
-    "fmriprep": "preprocessed by fMRIPrep",
-    "xcpd": "cleaned by XCP-D",
-    "hcp": "cleaned by HCP's minimal preprocessing and ICA-FIX",
-    "ukb": "cleaned by UK Biobank's preprocessing and ICA-FIX",
-}
-# Words in a card's text that mean the same cleaning.
-_SAME: dict[InputChoice, str] = {
-    "xcpd": r"XCP.?D",
-    "hcp": r"HCP.*FIX",
-    "ukb": r"(UK ?Biobank|UKB).*FIX",
-}
-
-# What HCP-YA 2025 adds to ICA-FIX, in names of files and in words.
-_FURTHER = re.compile(r"[rt]clean|temporal ICA|\btICA\b", re.IGNORECASE)
-
-# Cards that say nothing, or whose model has seen no run at all.
-_SILENT = ("", "unknown", "none")
 
 
 @dataclass(frozen=True)
@@ -79,7 +57,7 @@ def summarise(measured: MeasuredRun, judged: RunRange, bundle: ModelBundle) -> R
     measured, judged
         The run.
     bundle
-        The model: what it was trained with stands beside what the run has.
+        The model; figures of its training data are listed with those of the run.
     """
     run, result = measured.run, measured.connectomes
     figures = {
@@ -221,39 +199,3 @@ def dof_note(runs: Sequence[RestRun]) -> str | None:
         "The runs were cleaned elsewhere, and their sidecars do not state "
         f"{RESIDUAL_DOF}: it is n/a, --min-dof was not applied, and runs are weighted by time."
     )
-
-
-def cleaning_note(
-    training: TrainingData, input_type: InputChoice, strategy: str, cleaned_as: str = ""
-) -> str | None:
-    """Say where runs were cleaned otherwise than those of the training; None where not.
-
-    A card describes the training's cleaning in words, so words are compared: the note is
-    written unless they are known to mean the same.
-
-    Parameters
-    ----------
-    training
-        Of the model's card.
-    input_type
-        Type of the runs.
-    strategy
-        What was removed from them here.
-    cleaned_as
-        Their cleaning before by the names of their files, where there are several.
-    """
-    words, cleaned = training.cleaning.strip(), find_strategy(strategy).reads_table
-    if re.split(r"\W", words.lower())[0] in _SILENT:
-        return None
-    if not cleaned:
-        same = _SAME.get(input_type)
-        alike = bool(same and re.search(same, words, re.IGNORECASE))
-        if alike and bool(_FURTHER.search(cleaned_as)) == bool(_FURTHER.search(words)):
-            return None
-    elif input_type in ("auto", "fmriprep") and re.search(
-        rf"fMRIPrep.*\b{strategy}\b", words, re.IGNORECASE
-    ):
-        return None
-    further = f", and further ({cleaned_as})" if _FURTHER.search(cleaned_as) else ""
-    here = _MADE[input_type] + further + (f" and here by {strategy}" if cleaned else "")
-    return f"The model was trained on runs cleaned otherwise ({words}); these were {here}."

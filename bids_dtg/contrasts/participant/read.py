@@ -8,6 +8,7 @@ from typing import ClassVar
 
 from bids_dtg.connectome.connectome import Connectome, RunConnectomes
 from bids_dtg.contrasts.panels.background import keep_own
+from bids_dtg.contrasts.panels.run import RunData
 from bids_dtg.contrasts.participant.measure import MeasuredRun, Reader
 from bids_dtg.contrasts.participant.quality import RunSummary, summarise
 from bids_dtg.contrasts.participant.request import Request
@@ -16,7 +17,7 @@ from bids_dtg.engine.machine import return_memory
 from bids_dtg.inputs.run import RestRun
 from bids_dtg.inputs.templateflow import TemplateFlow
 from bids_dtg.participants.read import RunPart, RunProgress, Send
-from bids_dtg.report.panels.panel import Kept, RunData, keep_all
+from bids_dtg.report.panels.panel import Kept, keep_all
 
 
 @dataclass(frozen=True, eq=False)
@@ -102,4 +103,4 @@ def _keep(measured: MeasuredRun, request: Request, reader: Reader) -> tuple[Kept
         measured=measured.connectomes,
     )
     own = keep_own(data, TemplateFlow.here())
-    return (*keep_all(request.workflow.panels, data), *own)
+    return (*keep_all(request.presentation.panels, data), *own)

@@ -14,14 +14,9 @@ from bids_dtg.cleaning.words import Lacking
 from bids_dtg.connectome.form import Form
 from bids_dtg.contrasts.bundle.bundle import ModelBundle
 from bids_dtg.contrasts.panels.background import keep_template
+from bids_dtg.contrasts.panels.presentation import PRESENTATION
 from bids_dtg.contrasts.participant.measure import Reader
-from bids_dtg.contrasts.participant.model import (
-    Model,
-    bytes_needed,
-    device_note,
-    obtain_bundle,
-    resolve_device,
-)
+from bids_dtg.contrasts.participant.model import Model, bytes_needed, obtain_bundle
 from bids_dtg.contrasts.participant.outputs.half_widths import check_level
 from bids_dtg.contrasts.participant.outputs.layers import deviation_note
 from bids_dtg.contrasts.participant.outputs.map_files import Origin
@@ -30,16 +25,17 @@ from bids_dtg.contrasts.participant.outputs.spaces import Needs, Target, choose_
 from bids_dtg.contrasts.participant.outputs.surface_files import SurfaceMaps, check_surfaces
 from bids_dtg.contrasts.participant.outputs.write import Writer
 from bids_dtg.engine.capacity import divide
+from bids_dtg.engine.gpu import device_note, resolve_device
 from bids_dtg.errors import RunError, SettingsError
 from bids_dtg.files.derivatives import DatasetWords, refuse_model_folder
 from bids_dtg.files.provenance import package_versions
 from bids_dtg.imaging.atlas import Atlas, atlases_note, choose_atlases
 from bids_dtg.imaging.grid import Grid
-from bids_dtg.inputs.anatomy.surfaces import SurfaceFiles, find_surfaces
 from bids_dtg.inputs.dataset import InputDataset
 from bids_dtg.inputs.find import find_anatomy
 from bids_dtg.inputs.regions.atlases import atlas_datasets
 from bids_dtg.inputs.run import RestRun
+from bids_dtg.inputs.surfaces import SurfaceFiles, find_surfaces
 from bids_dtg.inputs.templateflow import TemplateFlow
 from bids_dtg.notices import counted
 from bids_dtg.participants.dry_run import head_of, plan_runs
@@ -47,7 +43,7 @@ from bids_dtg.participants.request import Asked, CallRequest, templateflow_of
 from bids_dtg.participants.run_source import plan_run
 from bids_dtg.participants.sets import RunSet
 from bids_dtg.report.methods import MethodsFacts, methods_text
-from bids_dtg.report.workflows import CONTRASTS, Workflow
+from bids_dtg.report.presentation import Presentation
 from bids_dtg.settings import Combine, Settings
 from bids_dtg.version import __version__
 
@@ -56,7 +52,7 @@ from bids_dtg.version import __version__
 class Request(CallRequest):
     """What a call for maps asks for. Steps of the work get what they use of it."""
 
-    workflow: ClassVar[Workflow] = CONTRASTS
+    presentation: ClassVar[Presentation] = PRESENTATION
 
     bundle: ModelBundle  # the model
     device: str  # that computes
@@ -124,7 +120,7 @@ class Request(CallRequest):
 
     def dataset_words(self) -> DatasetWords:
         """Return how an output of maps by this model describes itself."""
-        return self.workflow.dataset_words(self.bundle.card)
+        return self.presentation.dataset_words(self.bundle.card)
 
     def keep_shared(self) -> None:
         """Keep the template that stands behind everybody's maps."""
@@ -235,7 +231,7 @@ class Request(CallRequest):
                 settings.outputs.min_coverage,
             ),
             threads=self.capacity.threads,
-            workflow=self.workflow,
+            presentation=self.presentation,
             methods=self.methods,
             targets=self.targets,
         )
@@ -258,7 +254,7 @@ class Request(CallRequest):
         outputs = dataclasses.replace(
             settings.outputs, atlases=tuple(atlas.key for atlas in self.atlases)
         )
-        return methods_text(facts, self.workflow.methods_words(self.bundle, outputs))
+        return methods_text(facts, self.presentation.methods_words(self.bundle, outputs))
 
     def shaping_options(self) -> dict[str, Any]:
         """Return all that shapes maps beside the inputs."""

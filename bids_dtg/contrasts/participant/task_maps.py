@@ -20,8 +20,9 @@ from bids_dtg.connectome.connectome import Connectome, RunConnectomes
 from bids_dtg.contrasts.bundle.bundle import ModelBundle
 from bids_dtg.contrasts.maps import Estimate
 from bids_dtg.contrasts.participant.measure import MeasuredRun, Reader
-from bids_dtg.contrasts.participant.model import Model, obtain_bundle, resolve_device
+from bids_dtg.contrasts.participant.model import Model, obtain_bundle
 from bids_dtg.contrasts.participant.predict import estimate_maps, require_form
+from bids_dtg.engine.gpu import resolve_device
 from bids_dtg.engine.machine import available_cores
 from bids_dtg.errors import SettingsError
 from bids_dtg.imaging.at_hand import AtHand, ConfoundsLike, Image, ImageLike, at_hand

@@ -13,9 +13,9 @@ from bids_dtg.contrasts.participant.read import read_run
 from bids_dtg.contrasts.participant.request import Request
 from bids_dtg.engine.display import Clock
 from bids_dtg.inputs.run import RestRun
+from bids_dtg.participants.call import Level
 from bids_dtg.participants.read import Send, SetBegun
 from bids_dtg.participants.worker import LevelWork
-from bids_dtg.settings import Settings
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,11 +55,6 @@ class ParticipantWork(LevelWork):
         super().__init__(steps.request)
         self._steps, self.forks = steps, steps.forks
 
-    @classmethod
-    def prepare(cls, settings: Settings) -> ParticipantWork:
-        """Make the steps anew, in a process that was started afresh."""
-        return cls(Steps.of(Request.prepare(settings)))
-
     def read_run(self, run: RestRun, clock: Clock, send: Send) -> None:
         # Other threads inflate, and the network computes.
         with one_blas_thread():
@@ -74,3 +69,6 @@ class ParticipantWork(LevelWork):
     def before_fork(self) -> None:
         # Forking while a thread imports or computes is unsafe.
         self._steps.model.wait()
+
+
+LEVEL = Level(Request.prepare, Steps.of)

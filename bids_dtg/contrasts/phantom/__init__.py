@@ -8,6 +8,5 @@
 - `responses`: responses to conditions, and the contrast maps they make
 - `rest`: series of networks, signals of voxels, connectome of a segment
 - `structure`: what all people share: networks, couplings, responses
-- `task_run`: runs of a task: trials, and the responses to them
 - `tasks`: conditions and contrasts of the HCP tasks
 """

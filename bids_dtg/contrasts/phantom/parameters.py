@@ -1,7 +1,7 @@
 """The phantom's parameters: calibrated, frozen and hashed before any model is trained on it.
 
 Set so that scores of simple models on simulated people are those published for HCP-YA
-(Serin et al. 2025); `benchmarks/phantom_calibration.py` prints both.
+(Serin et al. 2025); `studies/phantom_calibration.py` prints both.
 """
 
 from __future__ import annotations
@@ -12,9 +12,8 @@ import json
 from dataclasses import dataclass
 from typing import Literal
 
+# Models are trained on this phantom: a change of a default is a new phantom, of a new version.
 VERSION = 1
-# Of the defaults. Models are trained on this phantom: a change of either is a new phantom.
-FROZEN_HASH = "681a787384234af77237e9bbe8f354ac9f8d137af0586a2935c7085e93155778"
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,6 @@
 """The network model of Sip et al., 2023: trained, judged, simulated, its fixed points found.
 
 - `analysis`: people, the model and the folder of results of a call
-- `columns`: what the columns of the tables mean
 - `connectivity`: fit of simulated functional connectivity, beside simple models
 - `evaluate`: judges a model by people's series
 - `fixed_points`: where a model's activity rests, and whether it is stable there

@@ -1,61 +1,35 @@
-"""What the analyses of network models share: people, the model, the folder of results."""
+"""What analyses of network models share: their models, and people with series of one session."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import ClassVar
 
-from bids_dtg.cohort.result_folder import ResultFolder, data_set_name
-from bids_dtg.dynamics.analyses.columns import meanings
+from bids_dtg.cohort.model_analysis import ModelAnalysis
 from bids_dtg.dynamics.bundle.bundle import SAME_TR, NetworkBundle, load_network_bundle
+from bids_dtg.dynamics.panels.presentation import PRESENTATION
 from bids_dtg.dynamics.participant.people import NetworkPeople, session_words
 from bids_dtg.errors import DatasetError
-from bids_dtg.files.derivatives import (
-    SourceDataset,
-    check_output_location,
-    refuse_model_folder,
-)
-from bids_dtg.files.path_names import PathNames, machine_folders
-from bids_dtg.inputs.dataset import name_folder
-from bids_dtg.notices import counted, named, say, show
-from bids_dtg.report.workflows import DYNAMICS
+from bids_dtg.files.derivatives import DatasetWords
+from bids_dtg.notices import counted, named, say
 from bids_dtg.settings import Settings
 
 
-@dataclass(frozen=True, eq=False)
-class NetworkAnalysis:
+class NetworkAnalysis(ModelAnalysis[NetworkPeople, NetworkBundle]):
     """One call of an analysis of network models."""
 
-    settings: Settings  # its options
-    people: NetworkPeople  # whom the files hold
-    dataset: SourceDataset  # the folder that names the data set
-    results: ResultFolder
-    bundle: NetworkBundle | None  # the model; None: one is made
+    page_name: ClassVar[str] = PRESENTATION.analysis_page
 
     @classmethod
-    def prepare(cls, settings: Settings, makes: str) -> NetworkAnalysis:
-        """Check everything that can be checked before anything is written.
+    def load(cls, name: str) -> NetworkBundle:
+        """Return the network model that ``--model`` names."""
+        return load_network_bundle(name)
 
-        Parameters
-        ----------
-        settings
-            Options of the call.
-        makes
-            What comes of it: a model, or an evaluation, a simulation or fixed points of one.
-
-        Raises
-        ------
-        SettingsError, DatasetError, BundleError
-            Wrong options, files or model.
-        """
-        dataset = name_folder(settings.inputs.bids_dir)
-        output = check_output_location(settings.inputs.output_dir, dataset)
-        bundle = None if makes == "model" else load_network_bundle(settings.inputs.model)
-        if bundle is not None:
-            refuse_model_folder(output, bundle.path)
+    @classmethod
+    def gather(cls, settings: Settings, bundle: NetworkBundle | None) -> NetworkPeople:
+        """Find people with series, and refuse series of another atlas."""
         known = ("", None) if bundle is None else (bundle.part.atlas, bundle.part.structural)
         people = NetworkPeople.prepare(settings, known[1], known[0])
         source = people.source
@@ -63,38 +37,28 @@ class NetworkAnalysis:
             bundle.require_regions(
                 source.regions, atlas=source.atlas, atlas_digest=source.atlas_digest
             )
-        results = ResultFolder.of_call(settings, output, makes, bundle)
-        results.refuse_other_results()
-        for line in people.notes:
-            say(line)
-        return cls(settings, people, dataset, results, bundle)
+        return people
 
-    @property
-    def data_set(self) -> str:
-        """The name in the folder's description, or the folder's; ``--data-set`` is before both."""
-        return data_set_name(self.settings, self.dataset)
+    @classmethod
+    def words(cls) -> DatasetWords:
+        """Return what the output says of itself."""
+        return PRESENTATION.dataset_words()
 
-    def write_table(self, name: str, rows: Sequence[Mapping[str, Any]]) -> None:
-        """Write a table, and what its columns mean."""
-        self.results.write_table(name, rows, meanings)
-
-    def describe(self) -> None:
-        """Write what describes the output, and the options of the call."""
-        self.results.describe(self.dataset, DYNAMICS.dataset_words(), self._path_names.hide)
-
-    @property
-    def _path_names(self) -> PathNames:
-        given = {
-            "bids": self.dataset.root,
-            "output": self.results.output.root,
-            "model": None if self.bundle is None else self.bundle.path,
-            "split-file": _folder_of(self.settings.modelling.split_file),
-            "structural": self.settings.dynamics.structural_connectivity,
-            "region-maps": _folder_of(self.settings.dynamics.region_maps),
+    @classmethod
+    def folders(cls, settings: Settings) -> Mapping[str, Path | None]:
+        """Return folders of this machine that options name, by what stands for them."""
+        return {
+            "split-file": _folder_of(settings.modelling.split_file),
+            "structural": settings.dynamics.structural_connectivity,
+            "region-maps": _folder_of(settings.dynamics.region_maps),
         }
-        files = self.people.source.paths if self.settings.modelling.input_arrays else ()
-        arrays = {f"arrays{n}": path.parent for n, path in enumerate(files, 1)}
-        return PathNames.of({**given, **arrays}).plus(machine_folders())
+
+    def plan(self, labels: Sequence[str]) -> Iterator[str]:
+        """Yield what the files hold, in lines, for people who would be worked on."""
+        people = self.people
+        files = ", ".join(str(path) for path in people.source.paths)
+        sessions = ", ".join(session_words(session) for session in people.sessions)
+        yield f"{files}: {counted(len(people.regions), 'region')}, {sessions}"
 
     @property
     def session(self) -> str:
@@ -214,27 +178,6 @@ class NetworkAnalysis:
                 f"{bundle.card.name} was fitted to {session_words(bundle.part.session)}, which is "
                 f"not at hand: {session_words(self.session)} is in its place"
             )
-
-    def print_plan(self, what: str, labels: tuple[str, ...]) -> int:
-        """Print what the call would do, once all is checked that can be; return 0, as no failure.
-
-        Parameters
-        ----------
-        what
-            The call would write, in words.
-        labels
-            Whom it would work on.
-        """
-        people = self.people
-        files = ", ".join(str(path) for path in people.source.paths)
-        show(
-            f"{files}: {counted(len(people.regions), 'region')}, "
-            f"{', '.join(session_words(session) for session in people.sessions)}"
-        )
-        show(f"to work on: {counted(len(labels), 'participant')} ({named(labels)})")
-        show(f"would write {what} to {self.results.path}")
-        show("no output was written")
-        return 0
 
 
 def _folder_of(path: Path | None) -> Path | None:

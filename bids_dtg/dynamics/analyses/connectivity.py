@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from bids_dtg.cohort.column import BY_PEOPLE, T_INTERVAL, Column
+from bids_dtg.connectome.edges import fc_strength
 from bids_dtg.dynamics.inference import Inferred
 from bids_dtg.dynamics.judging.baselines import BASELINES, fit_baseline
-from bids_dtg.dynamics.judging.measures import connectivity, fc_fit, fc_strength, spectra
+from bids_dtg.dynamics.measures import connectivity, fc_fit, spectra
 from bids_dtg.dynamics.model import GenerativeModel
 from bids_dtg.dynamics.networks import Networks
 from bids_dtg.dynamics.simulation import Inputs, simulate
+from bids_dtg.notices import say
 from bids_dtg.report.pages.analysis import Spectra
 from bids_dtg.stats.paired import bootstrap_interval
+from bids_dtg.stats.verdict import RULE, judge_differences
 
 Row = dict[str, Any]
 Values = NDArray[np.floating[Any]]
@@ -34,6 +38,61 @@ ABLATION_SIMULATIONS = 20  # of each person, as published
 _BASELINE_SIMULATIONS = 20
 # Of each person, for predictive checks: the dynamics of connectivity take seconds a simulation.
 CHECKED_SIMULATIONS = 20
+
+_SCORES = (
+    Column("name", "Name of the model"),
+    Column("words", "What the row is of, in words"),
+    Column("what", "model (also without some of its inputs), or baseline (also ceilings)"),
+    Column("simulations", "How many simulations of each person"),
+    Column("people", "How many people"),
+    Column("unbounded", "Simulations that grew without bounds, and are left out"),
+)
+_OF_SESSION = (
+    Column(
+        "fit_{}",
+        "Pearson r between upper triangles of functional connectivity of {} and of a simulation, "
+        "mean over simulations, then over people",
+        "{}",
+        interval=BY_PEOPLE,
+    ),
+    Column(
+        "fit_of_mean_{}",
+        "Pearson r between functional connectivity of {} and the mean over simulations",
+        "{}, mean of simulations",
+    ),
+    *(
+        column
+        for of, fit in (("", "fit"), ("of_mean_", "fit of the mean over simulations"))
+        for column in (
+            Column(
+                f"advantage_{of}{{}}",
+                f"By how much the model's {fit} with {{}} is above this, mean over people",
+                interval=T_INTERVAL,
+            ),
+            Column(f"advantage_{of}{{}}_p", "Two-sided p of that, by sign flips over people"),
+            Column(f"verdict_{of}{{}}", f"Verdict on the model against this: {RULE}"),
+        )
+    ),
+)
+_STRENGTH = Column("strength", "Mean functional connectivity of simulations, r", "FC strength")
+_OF_BASELINES = (
+    Column(
+        "endless_fit_{}",
+        "Pearson r between functional connectivity of {} and that of endless simulations",
+    ),
+    Column("one_step_r2_{}", "Share of the variance of {} that the frame before explains"),
+)
+
+
+def score_columns(sessions: Iterable[str]) -> tuple[Column, ...]:
+    """Return the columns of the table of scores, for sessions by name."""
+    names = tuple(sessions)
+    return (
+        *_SCORES,
+        *(column.of(name) for name in names for column in _OF_SESSION),
+        _STRENGTH,
+        *(column.of(name) for column in _OF_BASELINES for name in names),
+    )
 
 
 @dataclass(eq=False)
@@ -73,18 +132,26 @@ class Kept:
         mean: Values = self.connectivity / len(self.strength)
         return mean
 
-    def row(self, name: str, words: str, what: str, simulations: int) -> Row:
-        """Return the row of the table of scores."""
+    def row(
+        self, name: str, words: str, what: str, simulations: int, model: Kept | None = None
+    ) -> Row:
+        """Return the row of the table of scores, with verdicts on `model` against these."""
         row: Row = {"name": name, "words": words, "what": what, "simulations": simulations}
         row |= {"people": len(self.strength), "unbounded": self.unbounded}
         for session, fits in self.fits.items():
             interval = bootstrap_interval(np.array(fits))
             row |= {
-                f"fit_{session}": interval.mean,
-                f"fit_{session}_low": interval.low,
-                f"fit_{session}_high": interval.high,
+                f"fit_{session}": interval,
                 f"fit_of_mean_{session}": float(np.mean(self.mean_fits[session])),
             }
+            if model is not None:
+                for of, ours, theirs in (
+                    ("", model.fits, self.fits),
+                    ("of_mean_", model.mean_fits, self.mean_fits),
+                ):
+                    found = judge_differences(np.subtract(ours[session], theirs[session]))
+                    row |= found.columns(f"advantage_{of}{session}")
+                    row[f"verdict_{of}{session}"] = found.word
         return row | {"strength": float(np.mean(self.strength))}
 
 
@@ -121,17 +188,17 @@ def ablation_rows(
     networks: Networks,
     inferred: Inferred,
     sessions: Sessions,
+    whole: Kept,
     *,
     simulations: int,
     seed: int,
-    report: Callable[[str], None],
 ) -> list[Row]:
-    """Return the scores of simulations that lack inputs."""
+    """Return the scores of simulations that lack inputs, beside the whole model's."""
     rows = []
     for name, (inputs, words) in ABLATIONS.items():
         if inputs in ("both", "external") and not model.recipe.external_inputs and name != _PRIOR:
             continue
-        report(f"simulating: {words}")
+        say(f"simulating: {words}")
         kept = Kept()
         found = simulate(
             model,
@@ -144,7 +211,7 @@ def ablation_rows(
         )
         for label, simulated in zip(networks.people, found, strict=True):
             kept.add(label, simulated, sessions)
-        rows.append(kept.row(name, words, "model", simulations))
+        rows.append(kept.row(name, words, "model", simulations, whole))
     return rows
 
 
@@ -152,14 +219,21 @@ _PRIOR = next(iter(ABLATIONS))
 
 
 def baseline_rows(
-    networks: Networks, sessions: Sessions, *, seed: int, report: Callable[[str], None]
+    networks: Networks,
+    sessions: Sessions,
+    model: Kept,
+    *,
+    seed: int,
 ) -> list[Row]:
-    """Return the scores of simple models and ceilings, fitted on the session of `networks`."""
+    """Return the scores of simple models and ceilings, fitted on the session of `networks`.
+
+    They stand beside those of the network model, `model`.
+    """
     rows = []
     for baseline in BASELINES:
         if len(networks.people) < baseline.fewest_people:
             continue
-        report(f"simulating: {baseline.words}")
+        say(f"simulating: {baseline.words}")
         kept, rng = Kept(), np.random.default_rng(seed)
         endless: dict[str, list[float]] = {}
         next_frame: dict[str, list[float]] = {}
@@ -173,7 +247,7 @@ def baseline_rows(
                     endless.setdefault(name, []).append(fit)
                     series = session.series[session.people.index(label)]
                     next_frame.setdefault(name, []).append(process.one_step_r2(series))
-        row = kept.row(baseline.name, baseline.words, "baseline", _BASELINE_SIMULATIONS)
+        row = kept.row(baseline.name, baseline.words, "baseline", _BASELINE_SIMULATIONS, model)
         row |= {f"endless_fit_{name}": _mean(fits) for name, fits in endless.items()}
         rows.append(row | {f"one_step_r2_{name}": _mean(r2) for name, r2 in next_frame.items()})
     return rows

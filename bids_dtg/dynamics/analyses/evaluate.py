@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from bids_dtg.cohort.column import Column
+from bids_dtg.cohort.result_table import ResultTable
 from bids_dtg.dynamics.analyses.analysis import NetworkAnalysis
 from bids_dtg.dynamics.analyses.connectivity import (
     ABLATION_SIMULATIONS,
@@ -22,18 +24,25 @@ from bids_dtg.dynamics.analyses.connectivity import (
     measured,
     model_simulations,
     page_spectra,
+    score_columns,
 )
 from bids_dtg.dynamics.analyses.latents import (
+    RETEST,
     alignment_of,
-    feature_rows,
-    kl_rows,
+    feature_table,
+    kl_table,
     positions_of,
     retest_rows,
-    role_rows,
+    role_table,
 )
-from bids_dtg.dynamics.analyses.unseen import unseen_notices, unseen_rows, unseen_sections
+from bids_dtg.dynamics.analyses.unseen import (
+    UNSEEN,
+    few_people_notices,
+    unseen_rows,
+    unseen_sections,
+)
+from bids_dtg.dynamics.features import features_of
 from bids_dtg.dynamics.inference import Inferred, elbo_of, infer
-from bids_dtg.dynamics.judging.features import features_of
 from bids_dtg.dynamics.judging.predictive import check
 from bids_dtg.dynamics.model import GenerativeModel
 from bids_dtg.dynamics.networks import Networks
@@ -43,20 +52,45 @@ from bids_dtg.inputs.regions.maps import read_region_maps
 from bids_dtg.notices import counted, say
 from bids_dtg.report.flags import Flag
 from bids_dtg.report.pages.analysis import (
-    NETWORK_PAGE,
     AnalysisPageFacts,
     Matrices,
     PageSection,
     Table,
-    write_analysis_page,
 )
-from bids_dtg.report.pages.index import INDEX, write_index
+from bids_dtg.report.pages.index import INDEX
 from bids_dtg.settings import Settings
+from bids_dtg.stats.verdict import RULE, WORSE
 
 Row = dict[str, Any]
 Values = NDArray[np.floating[Any]]
 
-_FEW = 8  # people: fewer get no verdict
+_CAN_WRITE = (
+    *("desc-connectivity_scores", "desc-predictive_checks", "desc-parameters_kl"),
+    *("desc-features_regressions", "desc-parameters_roles", "desc-parameters_retest"),
+    *("desc-series_elbo", "desc-unseen_scores"),
+)
+_CHECKS = (
+    Column("measure", "Name of the measure"),
+    Column("unit", "Unit of observed, simulated, low and high"),
+    Column("people", "How many people"),
+    Column("observed", "Value of people's own sessions, mean over people"),
+    Column("simulated", "Mean over simulations and people"),
+    Column("low", "Lower end of the middle 90 % of simulations, mean over people"),
+    Column("high", "Upper end of the middle 90 % of simulations, mean over people"),
+    Column("median_p", "Median over people of the two-sided predictive p"),
+    Column(
+        "outside",
+        "Share of people outside the middle 90 % of their simulations",
+        interval="95 % interval (Wilson)",
+    ),
+)
+_ELBO = (
+    Column("session", "Session of the series"),
+    Column("series", "Which series: trained on or held out"),
+    Column("number", "How many series"),
+    Column("elbo_mean", "ELBO, mean over series", unit="nats"),
+    Column("elbo_sd", "Its standard deviation over series", unit="nats"),
+)
 _WORDS = ("words",)  # a column of tables that a page has no room for
 _FEWEST_RETESTED = 2  # people that an agreement needs
 
@@ -120,7 +154,7 @@ def run_evaluation(settings: Settings) -> int:
     DtgError
         Wrong options, files or model.
     """
-    analysis = NetworkAnalysis.prepare(settings, "evaluation")
+    analysis = NetworkAnalysis.prepare(settings, "evaluation", *_CAN_WRITE)
     if unseen := analysis.unseen():
         return _judge_unseen(settings, Judged(analysis, unseen))
     judged = Judged(analysis, analysis.known())
@@ -131,7 +165,11 @@ def run_evaluation(settings: Settings) -> int:
         analysis.describe()
         rows, simulated = _simulated(judged, settings)
         sections = (*simulated, *_parameters(judged, maps), *_held_out(judged))
-        _write_page(judged, sections, (*notices(judged), *_unbounded(rows), *_above(judged, rows)))
+        _write_page(
+            judged,
+            sections,
+            (*notices(judged), *_unbounded(rows), *_above(tuple(judged.sessions)[-1], rows)),
+        )
     return 0
 
 
@@ -148,8 +186,9 @@ def _judge_unseen(settings: Settings, judged: Judged) -> int:
             simulations=settings.dynamics.simulations,
             seed=settings.modelling.seed,
         )
-        analysis.write_table("desc-unseen_scores", rows)
-        flags = [*_notice(judged), *unseen_notices(len(judged.labels))]
+        words = "Scores of people to whom the model was not fitted: a row a model and figure"
+        analysis.results.table("desc-unseen_scores", ResultTable(UNSEEN, rows, words))
+        flags = [*_notice(judged), *few_people_notices(len(judged.labels))]
         _write_page(judged, unseen_sections(rows), flags, whom="whom it was not fitted to")
     return 0
 
@@ -182,7 +221,11 @@ def _simulated(judged: Judged, settings: Settings) -> tuple[Sequence[Row], tuple
         simulations=simulations,
         seed=seed,
     )
-    checks = [row.row() for row in check(pairs, judged.networks.tr_seconds)]
+    checks = ResultTable(
+        _CHECKS,
+        [row.row() for row in check(pairs, judged.networks.tr_seconds)],
+        "People's own sessions among simulated ones: a row a measure",
+    )
     rows = [
         kept.row(MODEL, "the network model", "model", simulations),
         *ablation_rows(
@@ -190,19 +233,21 @@ def _simulated(judged: Judged, settings: Settings) -> tuple[Sequence[Row], tuple
             judged.networks,
             judged.inferred,
             judged.sessions,
+            kept,
             simulations=min(simulations, ABLATION_SIMULATIONS),
             seed=seed,
-            report=say,
         ),
-        *baseline_rows(judged.networks, judged.sessions, seed=seed, report=say),
+        *baseline_rows(judged.networks, judged.sessions, kept, seed=seed),
     ]
-    analysis.write_table("desc-connectivity_scores", rows)
-    analysis.write_table("desc-predictive_checks", checks)
+    words = "Functional connectivity of simulations: a row a model"
+    scores = ResultTable(score_columns(judged.sessions), rows, words)
+    analysis.results.table("desc-connectivity_scores", scores)
+    analysis.results.table("desc-predictive_checks", checks)
     for row in rows:
         if row["unbounded"]:
             total = row["simulations"] * row["people"]
             say(f"{row['name']}: {row['unbounded']} of {total} simulations grew without bounds")
-        fits = ", ".join(f"{name} {row.get(f'fit_{name}', np.nan):.3f}" for name in judged.sessions)
+        fits = ", ".join(f"{name} {_mean_fit(row, name):.3f}" for name in judged.sessions)
         say(f"fit of functional connectivity, {row['name']}: {fits}")
     return rows, (
         PageSection(
@@ -211,9 +256,10 @@ def _simulated(judged: Judged, settings: Settings) -> tuple[Sequence[Row], tuple
                 "Pearson r between the upper triangles of a person's measured functional "
                 "connectivity and that of a simulated session as long, a mean over simulations, "
                 "then over people; 95 % intervals by drawing people again. Baselines are fitted on "
-                f"{next(iter(judged.sessions))} of each person.",
+                f"{next(iter(judged.sessions))} of each person. They are marked where they are "
+                f"better than the model: {RULE}.",
             ),
-            tables=(_fit_table(rows, tuple(judged.sessions)),),
+            tables=(_fit_table(scores, tuple(judged.sessions)),),
             matrices=(
                 Matrices(
                     "Functional connectivity, mean over people",
@@ -244,46 +290,41 @@ def _unbounded(rows: Sequence[Row]) -> list[Flag]:
     return [Flag("warning", f"{text}: the model is unstable, as after a short training")]
 
 
-def _above(judged: Judged, rows: Sequence[Row]) -> list[Flag]:
-    """Say which baselines fit better than the model, in the last session; few people decide none.
-
-    A baseline does whose mean over people is above the model's interval.
-    """
-    if len(judged.labels) < _FEW:
-        return []
-    session = tuple(judged.sessions)[-1]
-    key, model = f"fit_{session}", rows[0]
+def _above(session: str, rows: Sequence[Row]) -> list[Flag]:
+    """Say which baselines fit a session better than the model."""
     better = [
-        f"{row['words']} ({row[key]:.2f})"
+        f"{row['words']} ({_mean_fit(row, session):.2f})"
         for row in rows
-        if row["what"] == "baseline" and row[key] > model[f"{key}_high"]
+        if row["what"] == "baseline" and row[f"verdict_{session}"] == WORSE
     ]
     if not better:
         return []
-    text = f"The model's simulations fit {session} ({model[key]:.2f}) less than: "
+    text = f"The model's simulations fit {session} ({_mean_fit(rows[0], session):.2f}) less than: "
     return [Flag("warning", text + "; ".join(better))]
 
 
-def _fit_table(rows: Sequence[Row], sessions: Sequence[str]) -> Table:
-    def interval(row: Row, name: str) -> Any:
-        keys = (f"fit_{name}", f"fit_{name}_low", f"fit_{name}_high")
-        return tuple(row[key] for key in keys) if keys[0] in row else None
+def _mean_fit(row: Row, session: str) -> float:
+    """Return the mean over people of a row's fit; NaN where nobody has the session."""
+    fit = row.get(f"fit_{session}")
+    return np.nan if fit is None else float(fit.mean)
 
-    return Table(
+
+def _fit_table(scores: ResultTable, sessions: Sequence[str]) -> Table:
+    rows = [{**row, "name": row["words"]} for row in scores.rows]
+    fits = {f"verdict_{name}": f"fit_{name}" for name in sessions}
+    fits |= {f"verdict_of_mean_{name}": f"fit_of_mean_{name}" for name in sessions}
+    baselines = [row for row in rows if row["what"] == "baseline"]
+    return ResultTable(scores.columns, rows).on_page(
         "Fit of functional connectivity",
-        ("name", *sessions, *(f"{name}, mean of simulations" for name in sessions), "FC strength"),
-        [
-            (
-                row["words"],
-                *(interval(row, name) for name in sessions),
-                *(row.get(f"fit_of_mean_{name}") for name in sessions),
-                row["strength"],
-            )
-            for row in rows
-        ],
-        highlight=[row["words"] for row in rows if row["what"] == "baseline"],
+        ("name", *fits.values(), "strength"),
+        highlight=[row["words"] for row in baselines],
         model=str(rows[0]["words"]),
-        not_compared=("FC strength",),
+        better=[
+            (row["words"], fit)
+            for row in baselines
+            for verdict, fit in fits.items()
+            if row.get(verdict) == WORSE
+        ],
     )
 
 
@@ -291,14 +332,17 @@ def _parameters(judged: Judged, maps: Mapping[str, Values]) -> tuple[PageSection
     """Judge parameters: their use, features and maps, the other sessions."""
     analysis, networks = judged.analysis, judged.networks
     say("comparing parameters with features and maps")
-    kl = kl_rows(judged.inferred.region)
-    features = feature_rows(networks, judged.theta, maps, positions_of(networks.regions))
-    analysis.write_table("desc-parameters_kl", kl)
-    analysis.write_table("desc-features_regressions", features)
-    role = role_rows(roles(judged.model, networks), judged.alignment)
-    analysis.write_table("desc-parameters_roles", role)
-    retest = _retest(judged)
-    analysis.write_table("desc-parameters_retest", retest)
+    kl = kl_table(judged.inferred.region)
+    features = feature_table(networks, judged.theta, maps, positions_of(networks.regions))
+    role = role_table(roles(judged.model, networks), judged.alignment)
+    retest = ResultTable(RETEST, _retest(judged), "The same people in another session")
+    for name, table in {
+        "desc-parameters_kl": kl,
+        "desc-features_regressions": features,
+        "desc-parameters_roles": role,
+        "desc-parameters_retest": retest,
+    }.items():
+        analysis.results.table(name, table)
     return (
         PageSection(
             title="Parameters",
@@ -316,13 +360,9 @@ def _parameters(judged: Judged, maps: Mapping[str, Values]) -> tuple[PageSection
             ),
             tables=(
                 table_of("Use of the parameters (KL from the prior, nats)", kl),
-                *(
-                    (table_of("Features and maps explained by the parameters", features, _WORDS),)
-                    if features
-                    else ()
-                ),
+                table_of("Features and maps explained by the parameters", features, _WORDS),
                 table_of("What each parameter does to a region alone", role, ("figure",)),
-                *((table_of("The same people in another session", retest),) if retest else ()),
+                table_of("The same people in another session", retest),
             ),
         ),
     )
@@ -359,7 +399,7 @@ def _held_out(judged: Judged) -> tuple[PageSection, ...]:
     assert bundle is not None
     rows = bundle.rows(networks.people, judged.analysis.data_set)
     trained = bundle.trained[[rows[label] for label in networks.people]]
-    table: list[Row] = []
+    found: list[Row] = []
     for session, own in judged.sessions.items():
         if not _has_elbo(judged, own):
             say(f"no ELBO of session {session}: the model has the external input of another one")
@@ -372,9 +412,10 @@ def _held_out(judged: Judged) -> tuple[PageSection, ...]:
                 values = elbo[chosen]
                 row: Row = {"session": session, "series": what, "number": int(chosen.sum())}
                 row |= {"elbo_mean": float(values.mean()), "elbo_sd": float(values.std())}
-                table.append(row)
-    judged.analysis.write_table("desc-series_elbo", table)
-    if not table:
+                found.append(row)
+    table = ResultTable(_ELBO, found, "ELBO of series: a row a session and kind of series")
+    judged.analysis.results.table("desc-series_elbo", table)
+    if not found:
         return ()
     return (
         PageSection(
@@ -398,20 +439,15 @@ def _has_elbo(judged: Judged, networks: Networks) -> bool:
     return not bundle.part.recipe.external_inputs or (own and networks.frames == bundle.part.frames)
 
 
-def table_of(caption: str, rows: Sequence[Row], without: Sequence[str] = ()) -> Table:
-    """Return a table of all keys of its rows but some, of which none is compared."""
-    columns = [c for c in dict.fromkeys(key for row in rows for key in row) if c not in without]
-    cells = [tuple(row.get(column) for column in columns) for row in rows]
-    return Table(caption, columns, cells, not_compared=columns[1:])
+def table_of(caption: str, table: ResultTable, without: Sequence[str] = ()) -> Table:
+    """Return a page's table of all columns but some."""
+    shown = [column.name for column in table.columns if column.name not in without]
+    return table.on_page(caption, shown)
 
 
 def notices(judged: Judged) -> list[Flag]:
     """Return what a reader must know before all figures."""
-    flags = _notice(judged)
-    if len(judged.labels) < _FEW:
-        people = counted(len(judged.labels), "participant")
-        flags.append(Flag("warning", f"Nothing is decided by {people}: figures are theirs alone"))
-    return flags
+    return [*_notice(judged), *few_people_notices(len(judged.labels))]
 
 
 def _notice(judged: Judged) -> list[Flag]:
@@ -429,9 +465,7 @@ def _write_page(
     analysis, bundle = judged.analysis, judged.analysis.bundle
     assert bundle is not None
     people = counted(len(judged.labels), "participant")
-    page = analysis.results.path / NETWORK_PAGE
-    trouble = write_analysis_page(
-        page,
+    analysis.results.page(
         AnalysisPageFacts(
             title=analysis.results.path.name,
             index=f"../../{INDEX}",
@@ -441,7 +475,6 @@ def _write_page(
             flags=flags,
             sections=sections,
         ),
+        analysis.page_name,
     )
-    say(trouble or f"page: {page}")
     say(f"tables: {analysis.results.path}")
-    write_index(analysis.results.output)

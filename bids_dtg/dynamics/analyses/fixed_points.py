@@ -7,8 +7,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from bids_dtg.cohort.column import Column
+from bids_dtg.cohort.result_table import ResultTable
 from bids_dtg.dynamics.analyses.analysis import NetworkAnalysis
 from bids_dtg.dynamics.analyses.evaluate import Judged, notices, table_of
+from bids_dtg.dynamics.analyses.latents import PARTICIPANT
 from bids_dtg.dynamics.fixed_points import (
     FixedPoints,
     network_fixed_points,
@@ -17,12 +20,10 @@ from bids_dtg.dynamics.fixed_points import (
 )
 from bids_dtg.notices import counted, say
 from bids_dtg.report.pages.analysis import (
-    NETWORK_PAGE,
     AnalysisPageFacts,
     PageSection,
-    write_analysis_page,
 )
-from bids_dtg.report.pages.index import INDEX, write_index
+from bids_dtg.report.pages.index import INDEX
 from bids_dtg.settings import Settings
 
 Row = dict[str, Any]
@@ -30,6 +31,28 @@ Values = NDArray[np.floating[Any]]
 
 LEVELS = (-1.0, 0.0, 1.0)  # of each input of a single region
 _NODE_PEOPLE, _NODE_STARTS = 10, 60  # as published
+_CAN_WRITE = ("desc-regions_fixedpoints", "desc-networks_fixedpoints")
+_INPUTS = (
+    Column("network_input", "Value at which the network input is held"),
+    Column("external_input", "Value at which the external input is held"),
+)
+_SUMMARY = (
+    Column("cases", "How many cases"),
+    Column("one_point", "Cases with one fixed point"),
+    Column("one_stable_point", "Cases with one fixed point, which is stable as a flow"),
+    Column("several_points", "Cases with several fixed points"),
+    Column("no_point", "Cases without a fixed point"),
+    Column("points", "How many fixed points"),
+    Column("stable_flow", "Fixed points where all eigenvalues have real parts below 0"),
+    Column("stable_map", "Fixed points where all of 1 + eigenvalue lie inside the unit circle"),
+    Column("rotating", "Fixed points with complex eigenvalues"),
+    Column("largest_real_part", "Largest real part of all eigenvalues"),
+    Column("largest_size_in_the_map", "Largest size of all of 1 + eigenvalue"),
+)
+_SETTLING = (
+    Column("settling_flow", "Cases that come to rest as a flow, from a random state without noise"),
+    Column("settling_map", "Cases that come to rest as a map, from a random state without noise"),
+)
 _DRAWS, _NETWORK_STARTS = 4, 100  # of each person's parameters, and of the search; as published
 
 
@@ -41,17 +64,24 @@ def run_fixed_points(settings: Settings) -> int:
     DtgError
         Wrong options, files or model.
     """
-    analysis = NetworkAnalysis.prepare(settings, "fixed-points")
+    analysis = NetworkAnalysis.prepare(settings, "fixed-points", *_CAN_WRITE)
     judged = Judged(analysis, analysis.inferable())
     if settings.behaviour.dry_run:
         return analysis.print_plan("fixed points", judged.labels)
     with analysis.results.begun():
         analysis.describe()
-        nodes = _nodes(judged, settings.modelling.seed)
-        networks = _networks(judged, settings.modelling.seed)
-        analysis.write_table("desc-regions_fixedpoints", nodes)
-        analysis.write_table("desc-networks_fixedpoints", networks)
-        _write_page(judged, nodes, networks)
+        nodes = ResultTable(
+            (*_INPUTS, *_SUMMARY),
+            _nodes(judged, settings.modelling.seed),
+            "Fixed points of single regions: a row a combination of inputs",
+        )
+        networks = ResultTable(
+            (PARTICIPANT, *_SUMMARY, *_SETTLING),
+            _networks(judged, settings.modelling.seed),
+            "Fixed points of people's networks: a row a participant",
+        )
+        tables = {"desc-regions_fixedpoints": nodes, "desc-networks_fixedpoints": networks}
+        analysis.write(tables, _page(judged, nodes, networks))
     return 0
 
 
@@ -141,42 +171,37 @@ def _largest(values: Values) -> float | None:
     return float(values.max()) if values.size else None
 
 
-def _write_page(judged: Judged, nodes: list[Row], networks: list[Row]) -> None:
-    results = judged.analysis.results
-    total = sum(row["cases"] for row in networks)
-    single = sum(row["one_stable_point"] for row in networks)
-    page = results.path / NETWORK_PAGE
-    trouble = write_analysis_page(
-        page,
-        AnalysisPageFacts(
-            title=results.path.name,
-            index=f"../../{INDEX}",
-            lead=f"{counted(len(judged.labels), 'participant')} of {judged.analysis.data_set}: "
-            f"{single} of {total} networks have one fixed point, and it is stable.",
-            flags=notices(judged),
-            sections=(
-                PageSection(
-                    title="Single regions",
-                    text=(
-                        "Fixed points of the transition with both inputs held. As a flow, a point "
-                        "is stable where all eigenvalues of the derivatives have real parts below "
-                        "0, as published; the model that was trained is a map from frame to frame, "
-                        "which is stable where all of 1 + eigenvalue lie inside the unit circle.",
-                    ),
-                    tables=(table_of("Regions, by their inputs", nodes),),
+def _page(judged: Judged, nodes: ResultTable, networks: ResultTable) -> AnalysisPageFacts:
+    total, single = (
+        sum(int(str(row[column])) for row in networks.rows)
+        for column in ("cases", "one_stable_point")
+    )
+    return AnalysisPageFacts(
+        title=judged.analysis.results.path.name,
+        index=f"../../{INDEX}",
+        lead=f"{counted(len(judged.labels), 'participant')} of {judged.analysis.data_set}: "
+        f"{single} of {total} networks have one fixed point, and it is stable.",
+        flags=notices(judged),
+        sections=(
+            PageSection(
+                title="Single regions",
+                text=(
+                    "Fixed points of the transition with both inputs held. As a flow, a point "
+                    "is stable where all eigenvalues of the derivatives have real parts below "
+                    "0, as published; the model that was trained is a map from frame to frame, "
+                    "which is stable where all of 1 + eigenvalue lie inside the unit circle.",
                 ),
-                PageSection(
-                    title="Networks",
-                    text=(
-                        f"All regions together, without external input; {_DRAWS} draws of the "
-                        f"parameters a person, {_NETWORK_STARTS} starts of the search each. "
-                        "Settling: how many of them come to rest from a random state without "
-                        "noise, within 1,200 frames.",
-                    ),
-                    tables=(table_of("Networks, by person", networks),),
+                tables=(table_of("Regions, by their inputs", nodes),),
+            ),
+            PageSection(
+                title="Networks",
+                text=(
+                    f"All regions together, without external input; {_DRAWS} draws of the "
+                    f"parameters a person, {_NETWORK_STARTS} starts of the search each. "
+                    "Settling: how many of them come to rest from a random state without "
+                    "noise, within 1,200 frames.",
                 ),
+                tables=(table_of("Networks, by person", networks),),
             ),
         ),
     )
-    say(trouble or f"page: {page}")
-    write_index(results.output)

@@ -8,37 +8,99 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bids_dtg.dynamics.inference import Belief, Inferred
-from bids_dtg.dynamics.judging.features import (
+from bids_dtg.cohort.column import Column
+from bids_dtg.cohort.result_table import ResultTable
+from bids_dtg.dynamics.features import (
     FEATURES,
     features_of,
     regress,
     regress_regions,
     unmirrored,
 )
-from bids_dtg.dynamics.networks import Networks, homotopic_pairs
+from bids_dtg.dynamics.inference import Belief, Inferred
+from bids_dtg.dynamics.networks import Networks
 from bids_dtg.dynamics.parameters import SIGNED_BY, Alignment, align, retest
 from bids_dtg.dynamics.recipe import Recipe
 from bids_dtg.dynamics.roles import FIGURES, Roles
 from bids_dtg.inputs.regions.positions import read_region_positions
+from bids_dtg.inputs.regions.sides import homotopic_pairs
 from bids_dtg.stats.spatial_nulls import moran_surrogates, within_hemispheres
 
 Row = dict[str, Any]
 Values = NDArray[np.floating[Any]]
 
 _SURROGATES = 2000
+PARTICIPANT = Column("participant_id", "Participant")
+_WORDS = Column("words", "What the row is of, in words")
+_KL = (
+    Column("parameter", "Name of the parameter, by the order of use"),
+    Column("in_the_model", "Number of the parameter among the model's own"),
+    Column(
+        "kl_mean",
+        "Divergence from the prior, mean over regions of people",
+        unit="nats",
+    ),
+    Column("kl_sd", "Its standard deviation over regions of people", unit="nats"),
+)
+_FEATURES = (
+    Column("feature", "Name of the feature or map"),
+    _WORDS,
+    Column("pairs", "How many regions of people"),
+    Column(
+        "adjusted_r2_pairs",
+        "Adjusted R² of the parameters, over people and regions as if they were independent",
+    ),
+    Column(
+        "adjusted_r2_pairs_features",
+        "Adjusted R² of zero-crossings, the correlation with the mean signal and that with the "
+        "network input, without a model",
+    ),
+)
+_BETA = Column("beta_theta{}_pairs", "Standard deviations of the feature a unit of parameter {}")
+_OF_REGIONS = (
+    Column("regions", "How many regions"),
+    Column(
+        "adjusted_r2_regions", "Adjusted R² of the parameters, over regions (means over people)"
+    ),
+    Column("p_regions", "p of adjusted_r2_regions, among surrogate maps"),
+)
+_THETA_OF_REGIONS = (
+    Column("r_theta{}_regions", "Pearson r with parameter {} over regions"),
+    Column("p_theta{}_regions", "p of r with parameter {}, among surrogate maps"),
+)
+_ROLES = (
+    Column("figure", "Name of the figure of a region's simulated series"),
+    _WORDS,
+    Column("simulations", "How many simulations of regions"),
+)
+_RHO = Column("rho{}", "Spearman's rho of the figure with parameter {}")
+_SLOPE = Column(
+    "slope{}", "Slope of a linear fit of the figure to all parameters, a unit of parameter {}"
+)
+_R2 = Column("r2", "Share of the figure's variance that the linear fit explains")
+RETEST = (
+    Column("session", "Session that is compared with the first"),
+    Column("value", "Name of the parameter or feature"),
+    Column("people", "How many people"),
+    Column("regions", "How many regions"),
+    Column("icc_pairs", "ICC(A,1) between sessions over regions of people"),
+    Column("r_pairs", "Pearson r between sessions over regions of people"),
+    Column("icc_regions_mean", "ICC(A,1) over people in each region, mean over regions"),
+    Column("r_regions_mean", "Pearson r over people in each region, mean over regions"),
+    Column("r_people_mean", "Pearson r over regions in each person, mean over people"),
+)
 # Regions that surrogates need, and values beyond the number of parameters that a regression needs.
 _FEWEST_REGIONS, _SPARE = 4, 2
 
 
-def kl_rows(region: Belief) -> list[Row]:
+def kl_table(region: Belief) -> ResultTable:
     """Return how far each parameter is from its prior, in the order of their use, a row each.
 
     The spread is the standard deviation over regions of people, as published (the caption there
     says variance).
     """
     kl = region.kl.reshape(-1, region.kl.shape[-1])
-    return [
+    rows = [
         {
             "parameter": f"theta{place}",
             "in_the_model": int(number) + 1,
@@ -47,6 +109,7 @@ def kl_rows(region: Belief) -> list[Row]:
         }
         for place, number in enumerate(np.argsort(-kl.mean(0)), 1)
     ]
+    return ResultTable(_KL, rows, "Divergence of parameters from their prior: a row a parameter")
 
 
 def alignment_of(recipe: Recipe, inferred: Inferred, networks: Networks) -> Alignment:
@@ -60,9 +123,9 @@ def alignment_of(recipe: Recipe, inferred: Inferred, networks: Networks) -> Alig
     return align(inferred.region.mean, inferred.region.kl, features_of(networks))
 
 
-def feature_rows(
+def feature_table(
     networks: Networks, theta: Values, maps: Mapping[str, Values], positions: Values | None
-) -> list[Row]:
+) -> ResultTable:
     """Return how features and maps follow from parameters, a row each.
 
     Parameters
@@ -78,7 +141,7 @@ def feature_rows(
 
     Returns
     -------
-    list
+    ResultTable
         Without features and maps that have too few values for a regression.
     """
     people = len(networks.people)
@@ -107,7 +170,14 @@ def feature_rows(
             None if name in SIGNED_BY else described[name].adjusted_r2
         )
         rows.append(row | _of_regions(values.mean(0), theta, networks, positions))
-    return rows
+    numbers = range(1, theta.shape[-1] + 1)
+    columns = (
+        *_FEATURES,
+        *_BETA.each(numbers),
+        *_OF_REGIONS,
+        *(column.of(n) for n in numbers for column in _THETA_OF_REGIONS),
+    )
+    return ResultTable(columns, rows, "Features and maps explained by parameters: a row each")
 
 
 def _of_regions(
@@ -140,7 +210,7 @@ def positions_of(regions: Sequence[str]) -> Values | None:
     return read_region_positions(regions) if 2 * len(pairs) == len(regions) else None
 
 
-def role_rows(found: Roles, alignment: Alignment) -> list[Row]:
+def role_table(found: Roles, alignment: Alignment) -> ResultTable:
     """Return how figures of single regions go with their parameters, a row a figure."""
     rows = []
     for name, rho in found.spearman.items():
@@ -150,7 +220,9 @@ def role_rows(found: Roles, alignment: Alignment) -> list[Row]:
         for number, value in enumerate(alignment.apply(found.slopes[name]), 1):
             row[f"slope{number}"] = float(value)
         rows.append(row | {"r2": found.r2[name]})
-    return rows
+    numbers = range(1, len(alignment.order) + 1)
+    columns = (*_ROLES, *_RHO.each(numbers), *_SLOPE.each(numbers), _R2)
+    return ResultTable(columns, rows, "Single regions simulated with other parameters")
 
 
 def retest_rows(first: Values, second: Values, names: Sequence[str]) -> list[Row]:

@@ -12,20 +12,18 @@ from bids_dtg.dynamics.analyses.connectivity import Kept, measured, page_spectra
 from bids_dtg.dynamics.analyses.evaluate import Judged, notices
 from bids_dtg.dynamics.simulation import simulate
 from bids_dtg.files.array_store import Stream, write_npz
-from bids_dtg.files.text import write_json
 from bids_dtg.notices import counted, say
 from bids_dtg.report.pages.analysis import (
-    NETWORK_PAGE,
     AnalysisPageFacts,
     Matrices,
     PageSection,
-    write_analysis_page,
 )
-from bids_dtg.report.pages.index import INDEX, write_index
+from bids_dtg.report.pages.index import INDEX
 from bids_dtg.settings import Settings
 from bids_dtg.version import __version__
 
 SIMULATED_FILE = "desc-simulated_series.npz"
+_CAN_WRITE = ("desc-simulated_series",)
 Array = NDArray[np.float32]
 
 
@@ -37,7 +35,7 @@ def run_simulation(settings: Settings) -> int:
     DtgError
         Wrong options, files or model.
     """
-    analysis = NetworkAnalysis.prepare(settings, "simulation")
+    analysis = NetworkAnalysis.prepare(settings, "simulation", *_CAN_WRITE)
     judged = Judged(analysis, analysis.inferable())
     number = settings.dynamics.simulations
     if settings.behaviour.dry_run:
@@ -46,7 +44,7 @@ def run_simulation(settings: Settings) -> int:
         analysis.describe()
         kept = Kept()
         shape = (len(judged.labels), number, len(analysis.people.regions), judged.networks.frames)
-        path = analysis.results.path / SIMULATED_FILE
+        path = analysis.results.add(SIMULATED_FILE)
         write_npz(
             path,
             {
@@ -56,7 +54,7 @@ def run_simulation(settings: Settings) -> int:
                 "simulated": Stream(shape, np.dtype("<f4"), _simulated(judged, settings, kept)),
             },
         )
-        write_json(path.with_suffix(".json"), _facts(judged, settings))
+        analysis.results.json(path.stem, _facts(judged, settings))
         say(f"simulations: {path}")
         _write_page(judged, kept)
     return 0
@@ -101,9 +99,7 @@ def _facts(judged: Judged, settings: Settings) -> dict[str, object]:
 
 def _write_page(judged: Judged, kept: Kept) -> None:
     results, own = judged.analysis.results, measured(judged.networks)
-    page = results.path / NETWORK_PAGE
-    trouble = write_analysis_page(
-        page,
+    results.page(
         AnalysisPageFacts(
             title=results.path.name,
             index=f"../../{INDEX}",
@@ -126,6 +122,5 @@ def _write_page(judged: Judged, kept: Kept) -> None:
                 ),
             ),
         ),
+        judged.analysis.page_name,
     )
-    say(trouble or f"page: {page}")
-    write_index(results.output)

@@ -9,9 +9,12 @@ from typing import Any
 
 import numpy as np
 
-from bids_dtg.contrasts.participant.model import resolve_device
+from bids_dtg.cohort.basis import BUNDLE
+from bids_dtg.cohort.column import Column
+from bids_dtg.cohort.model_analysis import MODEL
+from bids_dtg.cohort.result_table import ResultTable
 from bids_dtg.dynamics.analyses.analysis import NetworkAnalysis
-from bids_dtg.dynamics.analyses.latents import alignment_of, kl_rows
+from bids_dtg.dynamics.analyses.latents import PARTICIPANT, alignment_of, kl_table
 from bids_dtg.dynamics.bundle.bundle import NetworkFacts, write_network_bundle
 from bids_dtg.dynamics.fitting import Fitted, fit
 from bids_dtg.dynamics.inference import Inferred, infer
@@ -19,19 +22,56 @@ from bids_dtg.dynamics.networks import Networks
 from bids_dtg.dynamics.parameters import Alignment
 from bids_dtg.dynamics.participant.people import session_words
 from bids_dtg.dynamics.recipe import Recipe, find_recipe, with_fields
+from bids_dtg.engine.gpu import resolve_device
 from bids_dtg.errors import SettingsError
 from bids_dtg.notices import counted, say
 from bids_dtg.report.pages.analysis import (
-    NETWORK_PAGE,
     AnalysisPageFacts,
     Curves,
     PageSection,
-    Table,
-    write_analysis_page,
 )
-from bids_dtg.report.pages.index import INDEX, write_index
+from bids_dtg.report.pages.index import INDEX
 from bids_dtg.settings import Settings
 from bids_dtg.training.loop import Workplace
+
+_CAN_WRITE = (
+    *("bundle/", "checkpoints/", "desc-regions_parameters", "desc-participants_parameters"),
+    *("desc-training_history", "desc-restarts_scores", "desc-parameters_kl"),
+)
+_REGION = Column("region", "Name of the region")
+_TRAINED = Column("trained", "Whether the model was trained on the series of the region")
+_THETA = (
+    Column("theta{}", "Posterior mean of parameter {}; parameters are in the order of their use"),
+    Column("theta{}_sd", "Standard deviation of the posterior of parameter {}"),
+)
+_RESTART = Column("restart", "Number of the training from other random weights")
+_HISTORY = (
+    _RESTART,
+    Column("epoch", "Number of the epoch, from 1"),
+    Column(
+        "loss",
+        "What training lowers, ramped terms in part: nats a series, or amortised a frame",
+    ),
+    Column("elbo", "Evidence of a series that was trained on, all terms in full", unit="nats"),
+    Column(
+        "held_out_elbo", "Evidence of a series that was held out, all terms in full", unit="nats"
+    ),
+    Column(
+        "region_kl",
+        "Divergence of the region parameters from their prior, a series",
+        unit="nats",
+    ),
+    Column("learning_rate", "Learning rate of Adam"),
+    Column("seconds", "Duration of the epoch", unit="s"),
+)
+_RESTARTS = (
+    _RESTART,
+    Column("seed", "Seed of the training"),
+    Column("epochs", "How many epochs"),
+    *_HISTORY[3:5],
+    Column("hours", "Duration of the training", unit="h"),
+    Column("chosen", "Whether the model is of this restart"),
+)
 
 
 def run_training(settings: Settings) -> int:
@@ -45,7 +85,7 @@ def run_training(settings: Settings) -> int:
         Wrong options, files or output folder.
     """
     recipe = chosen_recipe(settings)
-    analysis = NetworkAnalysis.prepare(settings, "model")
+    analysis = NetworkAnalysis.prepare(settings, MODEL, *_CAN_WRITE)
     people, session = analysis.people, analysis.people.sessions[0]
     labels = tuple(label for label in people.split.training if label in people.of_session(session))
     if not labels:
@@ -55,7 +95,7 @@ def run_training(settings: Settings) -> int:
         )
     schedule = f"{counted(recipe.epochs, 'epoch')}, {counted(recipe.restarts, 'restart')}"
     if settings.behaviour.dry_run:
-        what = f"the model {analysis.results.name} of {session_words(session)} ({schedule})"
+        what = f"the model {analysis.name} of {session_words(session)} ({schedule})"
         return analysis.print_plan(what, labels)
     if len(people.sessions) > 1:
         say(f"{session_words(session)} is trained on; --session-label chooses another")
@@ -71,12 +111,13 @@ def run_training(settings: Settings) -> int:
             recipe,
             seed=settings.modelling.seed,
             workplace=Workplace(
-                analysis.results.path / "checkpoints",
+                analysis.results.add("checkpoints/"),
                 device=resolve_device(settings.resources.device),
                 progress=sys.stderr.isatty(),
             ),
             report=say,
         )
+        analysis.results.add(f"{BUNDLE}/")
         bundle = write_network_bundle(
             analysis.results.bundle, fitted, _facts(analysis, session, recipe, fitted)
         )
@@ -121,7 +162,7 @@ def _facts(analysis: NetworkAnalysis, session: str, recipe: Recipe, fitted: Fitt
     settings = analysis.settings
     hours = sum(row.get("seconds", 0.0) for r in fitted.restarts for row in r.history) / 3600
     return NetworkFacts(
-        name=analysis.results.name,
+        name=analysis.name,
         recipe_name=settings.modelling.recipe,
         structural=settings.dynamics.structural,
         data_set=analysis.data_set,
@@ -138,24 +179,31 @@ def _facts(analysis: NetworkAnalysis, session: str, recipe: Recipe, fitted: Fitt
 def _write_results(analysis: NetworkAnalysis, networks: Networks, fitted: Fitted) -> None:
     """Write the tables and the page of a model that was just fitted."""
     inferred = infer(fitted.model, networks, fitted.people)
-    results = analysis.results
-    rows = region_rows(
-        inferred, networks, alignment_of(fitted.recipe, inferred, networks), fitted.trained
+    alignment = alignment_of(fitted.recipe, inferred, networks)
+    regions = ResultTable(
+        (PARTICIPANT, _REGION, _TRAINED, *_thetas(inferred.region.mean.shape[-1])),
+        region_rows(inferred, networks, alignment, fitted.trained),
+        "Parameters of each region of each participant",
     )
-    analysis.write_table("desc-regions_parameters", rows)
-    if inferred.person.mean.size:
-        analysis.write_table("desc-participants_parameters", person_rows(inferred, networks))
-    analysis.write_table("desc-training_history", history_rows(fitted))
-    restarts = restart_rows(fitted)
-    analysis.write_table("desc-restarts_scores", restarts)
-    kl = kl_rows(inferred.region)
-    analysis.write_table("desc-parameters_kl", kl)
-    page = results.path / NETWORK_PAGE
+    personal = ResultTable(
+        (PARTICIPANT, *_thetas(inferred.person.mean.shape[-1])),
+        person_rows(inferred, networks) if inferred.person.mean.size else [],
+        "Parameters of each participant; no row where the model has none",
+    )
+    history = ResultTable(_HISTORY, history_rows(fitted), "The training: a row an epoch")
+    restarts = ResultTable(_RESTARTS, restart_rows(fitted), "How each restart ended")
+    kl = kl_table(inferred.region)
     held_out = int((~fitted.trained).sum())
-    trouble = write_analysis_page(
-        page,
+    analysis.write(
+        {
+            "desc-regions_parameters": regions,
+            "desc-participants_parameters": personal,
+            "desc-training_history": history,
+            "desc-restarts_scores": restarts,
+            "desc-parameters_kl": kl,
+        },
         AnalysisPageFacts(
-            title=results.path.name,
+            title=analysis.results.path.name,
             index=f"../../{INDEX}",
             lead=f"A network model of {counted(len(fitted.people), 'participant')} of "
             f"{analysis.data_set}, {counted(len(fitted.regions), 'region')}, "
@@ -165,7 +213,7 @@ def _write_results(analysis: NetworkAnalysis, networks: Networks, fitted: Fitted
             sections=(
                 PageSection(
                     title="Training",
-                    tables=(_table("Restarts", restarts),),
+                    tables=(restarts.on_page("Restarts"),),
                     curves=_curves(fitted),
                 ),
                 PageSection(
@@ -174,17 +222,16 @@ def _write_results(analysis: NetworkAnalysis, networks: Networks, fitted: Fitted
                         "How far each parameter's posterior is from its prior, in nats: a parameter"
                         " near 0 is not used by the model.",
                     ),
-                    tables=(_table("Use of the parameters", kl),),
+                    tables=(kl.on_page("Use of the parameters"),),
                 ),
             ),
         ),
     )
-    say(trouble or f"page: {page}")
-    write_index(results.output)
 
 
-def _table(caption: str, rows: list[dict[str, Any]]) -> Table:
-    return Table(caption, tuple(rows[0]), tuple(tuple(row.values()) for row in rows))
+def _thetas(count: int) -> tuple[Column, ...]:
+    """Return the columns of parameters: mean and spread of each."""
+    return tuple(column.of(n) for n in range(1, count + 1) for column in _THETA)
 
 
 def _curves(fitted: Fitted) -> tuple[Curves, ...]:

@@ -5,22 +5,41 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from bids_dtg.dynamics.judging.unseen import (
-    FEWEST_PEOPLE,
-    Figures,
-    baseline_figures,
-    figures_of,
-)
+from bids_dtg.cohort.column import BY_PEOPLE, T_INTERVAL, Column, interval_of
+from bids_dtg.dynamics.judging.unseen import Figures, baseline_figures, figures_of
 from bids_dtg.dynamics.model import GenerativeModel
 from bids_dtg.dynamics.networks import Networks
-from bids_dtg.notices import counted, say
+from bids_dtg.notices import say
 from bids_dtg.report.flags import Flag
 from bids_dtg.report.pages.analysis import PageSection, Table
 from bids_dtg.stats.paired import bootstrap_interval
+from bids_dtg.stats.verdict import RULE, WORSE, judge_differences, too_few
 
 Row = dict[str, Any]
 
 _MODEL = "the network model"
+UNSEEN = (
+    Column("name", "Name of the model"),
+    Column("words", "What the row is of, in words"),
+    Column("what", "model, or baseline"),
+    Column("figure", "Name of the figure"),
+    Column("session", "Session that the figure is of"),
+    Column("people", "How many people"),
+    Column(
+        "score",
+        "Mean over people of the figure: elbo and nll_K (negative log density K frames ahead), "
+        "nats a region a frame; r2_K, share of the variance K frames ahead; fit, Pearson r of "
+        "functional connectivity; icc_theta_N, ICC(A,1) of parameter N with the first session",
+        interval=BY_PEOPLE,
+    ),
+    Column(
+        "advantage",
+        "By how much the model is better than this, mean over people; above 0: it is",
+        interval=T_INTERVAL,
+    ),
+    Column("advantage_p", "Two-sided p of the advantage, by sign flips over people"),
+    Column("verdict", f"Verdict on the model against this: {RULE}"),
+)
 
 
 def unseen_rows(
@@ -42,17 +61,24 @@ def unseen_rows(
     rows = _rows("model", _MODEL, "model", own)
     say("the same by simple models")
     for name, (words, figures) in baseline_figures(sessions, seed=seed).items():
-        rows += _rows(name, words, "baseline", figures)
+        rows += _rows(name, words, "baseline", figures, own)
     return rows
 
 
-def _rows(name: str, words: str, what: str, figures: Figures) -> list[Row]:
+def _rows(
+    name: str, words: str, what: str, figures: Figures, model: Figures | None = None
+) -> list[Row]:
+    """Return a row a figure; of a baseline with the verdict on `model` against it."""
     rows = []
     for figure, values in figures.items():
         interval = bootstrap_interval(values)
         row: Row = {"name": name, "words": words, "what": what, "figure": figure.name}
-        row |= {"session": figure.session, "people": len(values), "score": interval.mean}
-        rows.append(row | {"score_low": interval.low, "score_high": interval.high})
+        row |= {"session": figure.session, "people": len(values), "score": interval}
+        if model is not None and figure in model:
+            sign = -1 if figure.smaller_is_better else 1
+            found = judge_differences(sign * (model[figure] - values))
+            row |= {**found.columns("advantage"), "verdict": found.word}
+        rows.append(row)
     return rows
 
 
@@ -70,7 +96,8 @@ def unseen_sections(rows: Sequence[Row]) -> tuple[PageSection, ...]:
                 "sessions that are simulated from what the first session says of a participant. "
                 "Baselines are fitted on the first session of each. Other people's mean is that of "
                 "the other people who are judged here.",
-                "Means over people, with 95 % intervals by drawing people again.",
+                "Means over people, with 95 % intervals by drawing people again. A baseline is "
+                f"marked where it is better than the model: {RULE}.",
             ),
             tables=(_by_session(fits),),
         ),
@@ -102,10 +129,6 @@ def unseen_sections(rows: Sequence[Row]) -> tuple[PageSection, ...]:
 _AHEAD = {"nll_": "negative log likelihood", "r2_": "R²"}
 
 
-def _interval(row: Row) -> tuple[Any, ...]:
-    return tuple(row[key] for key in ("score", "score_low", "score_high"))
-
-
 def _by_session(rows: Sequence[Row]) -> Table:
     """Return a table of one figure, a column a session."""
     sessions = list(dict.fromkeys(row["session"] for row in rows))
@@ -118,30 +141,22 @@ def _by_steps(rows: Sequence[Row], prefix: str, session: str) -> Table:
     """Return a table of figures of frames ahead in a session, a column a number of frames."""
     own = [row for row in rows if row["figure"].startswith(prefix)]
     columns = {row["figure"]: f"{row['figure'].removeprefix(prefix)} ahead" for row in own}
-    lower = list(columns.values()) if prefix == "nll_" else []
-    return _table(f"{session}: {_AHEAD[prefix]}", own, "figure", columns, lower)
+    return _table(f"{session}: {_AHEAD[prefix]}", own, "figure", columns)
 
 
-def _table(
-    caption: str,
-    rows: Sequence[Row],
-    key: str,
-    columns: Mapping[str, str],
-    lower: Sequence[str] = (),
-) -> Table:
+def _table(caption: str, rows: Sequence[Row], key: str, columns: Mapping[str, str]) -> Table:
     """Return a table, a row a model; `columns` has the heading of each value of a row's `key`."""
     cells: dict[str, dict[str, Any]] = {}
     for row in rows:
-        cells.setdefault(row["words"], {})[row[key]] = _interval(row)
-    few = bool(rows) and rows[0]["people"] < FEWEST_PEOPLE
+        cells.setdefault(row["words"], {})[row[key]] = interval_of(row["score"])
+    better = [(row["words"], columns[row[key]]) for row in rows if row.get("verdict") == WORSE]
     return Table(
         caption,
         ("name", *columns.values()),
         [(words, *(found.get(name) for name in columns)) for words, found in cells.items()],
         highlight=list({row["words"]: None for row in rows if row["what"] == "baseline"}),
         model=_MODEL,
-        lower_is_better=lower,
-        not_compared=list(columns.values()) if few else (),
+        better=better,
     )
 
 
@@ -151,18 +166,15 @@ def _of_model(rows: Sequence[Row]) -> Table:
     cells: dict[str, dict[str, Any]] = {}
     for row in rows:
         words = row["figure"].replace("icc_theta_", "ICC of θ").replace("elbo", "ELBO")
-        cells.setdefault(words, {})[row["session"]] = _interval(row)
+        cells.setdefault(words, {})[row["session"]] = interval_of(row["score"])
     return Table(
         "The network model",
         ("figure", *sessions),
         [(words, *(found.get(name) for name in sessions)) for words, found in cells.items()],
-        not_compared=sessions,
     )
 
 
-def unseen_notices(people: int) -> list[Flag]:
+def few_people_notices(people: int) -> list[Flag]:
     """Say that few people decide nothing."""
-    if people >= FEWEST_PEOPLE:
-        return []
-    text = f"Nothing is decided by {counted(people, 'participant')}: figures are theirs alone"
-    return [Flag("warning", text)]
+    few = too_few(people)
+    return [Flag("warning", f"{few}: figures are theirs alone")] if few else []

@@ -8,7 +8,7 @@ from types import MappingProxyType
 from typing import Any, ClassVar, get_args
 
 from bids_dtg.bundles.fields import JsonFields
-from bids_dtg.bundles.people import PEOPLE_FILE
+from bids_dtg.bundles.fitted import FittedPart, Shapes
 from bids_dtg.dynamics.networks import STRUCTURAL
 from bids_dtg.dynamics.recipe import (
     FEATURE_UNITS,
@@ -19,15 +19,9 @@ from bids_dtg.dynamics.recipe import (
 )
 from bids_dtg.notices import counted
 
-FITTED_FILE = "fitted.safetensors"  # names of regions, and whom the model was fitted to
-
-_OF_ATLAS = ("atlas", "atlas_digest")
-
-Shapes = Mapping[str, tuple[int, ...]]
-
 
 @dataclass(frozen=True)
-class NetworkPart:
+class NetworkPart(FittedPart):
     """The part of a card that network models have."""
 
     ORDER: ClassVar[tuple[str, ...]] = (
@@ -36,19 +30,13 @@ class NetworkPart:
         *("structural", "data_set", "session", "atlas", "atlas_digest"),
         *("for_science", "notice", "files"),
     )
-    FILES: ClassVar[tuple[str, ...]] = (FITTED_FILE, PEOPLE_FILE)
 
     recipe: Recipe  # what the model consists of, how it was trained, and every doubtful point
     regions: int  # how many each person has
-    people: int  # how many it was fitted to
     frames: int  # of each series
     tr_seconds: float  # between frames
-    recipe_name: str = "default"  # what --recipe named; fields of `recipe` may have been changed
     structural: str = "linear"  # how structural connectomes were scaled: a row of `STRUCTURAL`
-    data_set: str = ""  # its name; empty: it has none
     session: str = ""  # of which the series were; empty: not said
-    atlas: str = ""  # key of the atlas whose parcels the regions are; empty: not known
-    atlas_digest: str = ""  # SHA-256 of its parcels, as `Atlas.digest`; empty: not known
 
     @property
     def outputs(self) -> str:
@@ -151,11 +139,6 @@ class NetworkPart:
         return {"format_version": 3, **asdict(self)}
 
     @classmethod
-    def required_files(cls, fields: JsonFields) -> tuple[str, ...]:
-        """Return which files the bundle of a card must have, beside the weights."""
-        return (FITTED_FILE,)
-
-    @classmethod
     def read(cls, fields: JsonFields, files: Mapping[str, str]) -> NetworkPart:
         """Read the part's fields of a card.
 
@@ -168,26 +151,15 @@ class NetworkPart:
         part = cls(
             recipe=_recipe(fields.nested("recipe")),
             regions=fields.size("regions"),
-            people=fields.size("people"),
             frames=fields.size("frames"),
             tr_seconds=fields.positive("tr_seconds"),
-            recipe_name=fields.text("recipe_name"),
             structural=fields.one_of("structural", STRUCTURAL),
-            data_set=fields.text("data_set"),
             session=fields.text("session"),
-            # Models of arrays, and older ones, know no atlas.
-            **{name: "" if fields.absent(name) else fields.text(name) for name in _OF_ATLAS},
+            **cls.read_shared(fields),
         )
-        # For readers of any card; the part's are for the program.
-        training = fields.nested("training")
-        for name, own in (("repetition_time_s", part.tr_seconds), ("participants", part.people)):
-            if training.value(name) != own:
-                raise training.wrong(name, training.value(name), f"{own}, as in the rest of it")
+        facts = {"repetition_time_s": part.tr_seconds, "participants": part.people}
+        cls.require_same(fields, facts)
         return part
-
-
-def _count(fields: JsonFields, key: str) -> int:
-    return fields.whole(key, least=0)
 
 
 def _innovation(fields: JsonFields, key: str) -> str:
@@ -224,11 +196,11 @@ _RECIPE: Mapping[str, Callable[[JsonFields, str], Any]] = MappingProxyType(
             ("person_penalty", "external_start_sd", "state_penalty", "transition_penalty"),
             JsonFields.not_negative,
         ),
-        "external_inputs": _count,
-        "person_parameters": _count,
+        "external_inputs": JsonFields.count,
+        "person_parameters": JsonFields.count,
         "first_state_log_variance": JsonFields.number,
         "innovation": _innovation,
-        "ramp_epochs": _or_none(_count),
+        "ramp_epochs": _or_none(JsonFields.count),
         "late_learning_rate": _or_none(JsonFields.positive),
         "state_limit": _or_none(JsonFields.positive),
         "held_out": JsonFields.share,

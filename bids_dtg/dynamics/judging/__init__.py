@@ -1,11 +1,8 @@
-"""What is measured of series, and how well a network model's agree with people's.
+"""How well a network model's series agree with people's.
 
-- `measures`: functional connectivity, its dynamics, spectra and zero-crossings of series
-- `features`: figures of regions, and how much of them the regional parameters explain
 - `baselines`: simple models that a network model has to beat, and ceilings
 - `predictive`: how a person's own session compares with those simulated for the person
-- `forecast`: how well a person's next frames are foretold, from the frames before them alone
-- `unseen`: figures of people, a value a person, also of people whom a model never saw
-- `likeness`: how alike simulated and original series are, region by region
-- `recovery`: how well known parameters are recovered, and how often intervals hold them
+- `forecast`: how well a person's next frames are predicted from the frames before them alone
+- `unseen`: figures with a value for each person, also for people outside the training set
+- `recovery`: known parameters, recovered by a regression on the model's in other people
 """

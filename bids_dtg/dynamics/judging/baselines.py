@@ -15,7 +15,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bids_dtg.dynamics.judging.measures import autocorrelation, connectivity, fc_fit, upper
+from bids_dtg.connectome.edges import upper_edges
+from bids_dtg.dynamics.measures import autocorrelation, connectivity, fc_fit
 from bids_dtg.dynamics.networks import Networks
 from bids_dtg.stats.correlation import correlation
 from bids_dtg.stats.splits import fold_people
@@ -280,7 +281,7 @@ class _Modes:
         for coupling in couplings:
             powers = 1.0 / (1.0 - coupling * self.eigenvalues[people])
             fcs = _correlations(self.covariances(people, powers))
-            signal = upper(fcs).var(axis=-1)
+            signal = upper_edges(fcs).var(axis=-1)
             fits.append((fc_fit(fcs, observed) * np.sqrt(signal / (signal + noise))).mean())
         return float(couplings[np.argmax(fits)])
 

@@ -112,7 +112,7 @@ def predict(
     networks
         People, in any session.
     known
-        Whom the model was fitted to, as `inference.infer` takes it.
+        Labels of the model's training participants, as `inference.infer` takes it.
     origins
         (origins,), how many frames of a session are known.
     steps

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bids_dtg.dynamics.judging.measures import (
+from bids_dtg.dynamics.measures import (
     FCD_FRAMES,
     MEASURES,
     connectivity,
@@ -112,7 +112,7 @@ class Check:
         share = float("nan") if few else float((known <= OUTSIDE_P).mean())
         return wilson_interval(share, len(known))
 
-    def row(self) -> dict[str, str | float]:
+    def row(self) -> dict[str, str | float | Interval]:
         """Return a table's row: means over people, and how many lie outside.
 
         Examples
@@ -133,9 +133,7 @@ class Check:
             "low": float(low.mean()),
             "high": float(high.mean()),
             "median_p": float(np.median(known)) if len(known) else float("nan"),
-            "outside": self.outside.mean,
-            "outside_low": self.outside.low,
-            "outside_high": self.outside.high,
+            "outside": self.outside,
         }
 
 

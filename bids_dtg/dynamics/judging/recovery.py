@@ -1,4 +1,4 @@
-"""How well posteriors recover known parameters, and how often their intervals hold them.
+"""Known parameters by posteriors of the model's own, each person's by a regression of the others.
 
 The model's parameters have no scale, sign or order of their own. A known parameter is therefore
 regressed on the posterior means, and posteriors are projected by that regression (Sip et al.,
@@ -13,31 +13,8 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.stats import norm, rankdata
-
-from bids_dtg.stats.correlation import correlation
 
 Array = NDArray[np.float64]
-
-LEVEL = 0.9  # of the intervals
-DRAWS = 100  # samples of the posteriors, as published
-
-
-@dataclass(frozen=True)
-class Recovery:
-    """How well a parameter is recovered, over regions of all people or over people."""
-
-    number: int  # of points
-    rho: float  # Spearman's, truth against projected posterior samples; mean over samples
-    rho_sd: float  # over samples
-    rho_left_out: float  # as rho, each person projected by the slopes of the others' regression
-    # Share of true values in the 90 % interval of the projected posterior alone, mean ± 1.645 sd.
-    # What the regression leaves unexplained is not in it: it holds 90 % only where posterior means
-    # explain the truth fully, up to the posteriors' own width.
-    coverage: float
-    # As coverage, each person projected by the regression of the others, and the variance enlarged
-    # by what their squared residuals exceed the variance of their projected posteriors by.
-    coverage_with_residual: float
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,59 +40,6 @@ class _Projection:
         return variance
 
 
-def recover(
-    true: ArrayLike,
-    mean: ArrayLike,
-    sd: ArrayLike,
-    *,
-    rng: np.random.Generator,
-    people: Sequence[Any] | NDArray[Any] | None = None,
-) -> Recovery:
-    """Compare known values of one parameter with posteriors of the model's parameters.
-
-    Parameters
-    ----------
-    true
-        The known values, (points,): of regions of all people, of some of them, or of people.
-    mean, sd
-        Of the posteriors, Gaussians without covariances, (points, parameters).
-    rng
-        For samples of the posteriors.
-    people
-        Whose each point is, (points,): the regression is left out by person. None: each point is
-        of another person.
-
-    Raises
-    ------
-    ValueError
-        Shapes do not belong together, values are not finite, or all points are of one person.
-
-    Examples
-    --------
-    >>> rng = np.random.default_rng(0)
-    >>> mean, sd = rng.standard_normal((400, 2)), np.full((400, 2), 0.1)
-    >>> true = 5 - 3 * (mean + sd * rng.standard_normal((400, 2)))[:, 1]
-    >>> found = recover(true, mean, sd, rng=rng, people=np.repeat(range(8), 50))
-    >>> round(found.rho, 2), round(found.coverage, 1), round(found.coverage_with_residual, 1)
-    (0.99, 0.9, 0.9)
-    """
-    values, means, sds, whose = _checked(true, mean, sd, people)
-    samples = means + sds * rng.standard_normal((DRAWS, *means.shape))
-    projection = _Projection.of(values, means)
-    rhos = _rhos(values, projection.value(samples))
-    residual = np.abs(values - projection.value(means))
-    left = left_out(values, means, sds, people=whose)
-    return Recovery(
-        number=len(values),
-        rho=float(rhos.mean()),
-        rho_sd=float(rhos.std()),
-        # Without the intercept: it falls where the person left out has large values.
-        rho_left_out=float(_rhos(values, np.einsum("spk,pk->sp", samples, left.slopes)).mean()),
-        coverage=_share_within(residual, projection.variance(sds)),
-        coverage_with_residual=_share_within(np.abs(values - left.value), left.wide_sd**2),
-    )
-
-
 @dataclass(frozen=True, eq=False)
 class LeftOut:
     """Points of a parameter, each projected by the regression of all people but its own."""
@@ -137,13 +61,17 @@ def left_out(
 
     Parameters
     ----------
-    true, mean, sd, people
-        As `recover` takes them.
+    true
+        The known values, (points,): of regions of all people, of some of them, or of people.
+    mean, sd
+        Of the posteriors, Gaussians without covariances, (points, parameters).
+    people
+        Whose each point is, (points,). None: each point is of another person.
 
     Raises
     ------
     ValueError
-        As `recover` raises it.
+        Shapes do not belong together, values are not finite, or all points are of one person.
 
     Examples
     --------
@@ -173,17 +101,6 @@ def _each_left_out(whose: NDArray[Any]) -> Iterator[tuple[NDArray[np.bool_], NDA
     for person in np.unique(whose):
         mine = whose == person
         yield mine, ~mine
-
-
-def _rhos(true: Array, samples: Array) -> Array:
-    """Correlate the truth's ranks with each sample's, (samples, points); constant ones have 0."""
-    rhos = correlation(rankdata(true), rankdata(samples, axis=1))
-    return np.nan_to_num(np.asarray(rhos, np.float64))
-
-
-def _share_within(residual: Array, variance: Array) -> float:
-    half_width = norm.ppf((1 + LEVEL) / 2) * np.sqrt(variance)
-    return float((residual <= half_width).mean())
 
 
 def _checked(

@@ -12,11 +12,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from bids_dtg.dynamics.features import features_of
 from bids_dtg.dynamics.inference import elbo_of, infer
 from bids_dtg.dynamics.judging.baselines import BASELINES, fit_baseline
-from bids_dtg.dynamics.judging.features import features_of
 from bids_dtg.dynamics.judging.forecast import Forecast, forecast, forecast_baselines
-from bids_dtg.dynamics.judging.measures import connectivity, fc_fit
+from bids_dtg.dynamics.measures import connectivity, fc_fit
 from bids_dtg.dynamics.model import GenerativeModel
 from bids_dtg.dynamics.networks import Networks
 from bids_dtg.dynamics.parameters import align, retest
@@ -26,7 +26,6 @@ from bids_dtg.stats.paired import jackknife_shares
 Values = NDArray[np.floating[Any]]
 Sessions = Mapping[str, Networks]  # by name, of the same people in the same order
 
-FEWEST_PEOPLE = 10  # fewer get no verdict
 _FEWEST_RETESTED = 3  # people that shares of an agreement need
 
 
@@ -81,7 +80,7 @@ def figures_of(
     sessions
         The people's, that which parameters are inferred from first.
     known
-        Whom the model was fitted to, as `inference.infer` takes it.
+        Labels of the model's training participants, as `inference.infer` takes it.
     simulations
         Of each person, inferred from the first session, for the fit of functional connectivity.
     seed

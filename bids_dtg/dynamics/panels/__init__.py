@@ -1,7 +1,8 @@
-"""What outputs of the workflow `dynamics` say and show: its row of `workflows`, module by module.
+"""What outputs of the workflow `dynamics` say and show.
 
 - `words`: README, methods text, quality columns, and what pages say of participants and runs
 - `run`: what panels keep something of
+- `presentation`: all of it together, as the report finds it by the slice's row
 
 Panels of a run (with motion, which every workflow has, and those of `report.parcels`):
 

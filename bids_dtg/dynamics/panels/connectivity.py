@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from bids_dtg.dynamics.judging.measures import fc_strength, upper
+from bids_dtg.connectome.edges import fc_strength, upper_edges
 from bids_dtg.files.names import FileKind
 from bids_dtg.files.regions.relmat import RELMAT
 from bids_dtg.report.colours import AMOUNT, SIGNED
@@ -23,7 +23,7 @@ def draw_functional(run: RunFiles, canvas: Canvas) -> Figure | None:
     table = matrix_of(run, RELMAT)
     if table is None:
         return None
-    arranged, pairs = arrange(table.names), upper(table.values)
+    arranged, pairs = arrange(table.names), upper_edges(table.values)
     known = pairs[np.isfinite(pairs)]
     words = "functional", "Functional connectivity"
     lanes = draw_between(table.values, arranged, canvas, words, (SIGNED, -1.0, 1.0))
@@ -49,7 +49,7 @@ def draw_structural(run: RunFiles, canvas: Canvas) -> Figure | None:
         *(np.log10(weights), arranged, canvas, ("structural", "Structural connectivity")),
         (AMOUNT, np.log10(_LEAST), 0.0),
     )
-    others = upper(table.values)
+    others = upper_edges(table.values)
     share = float((others > 0).mean()) if others.size else 0.0
     caption = (
         f"Weights between {len(table.names)} parcels, divided by the largest{in_order(arranged)}; "

@@ -33,7 +33,7 @@ FILE = FileKind("parameters", "dynamics", ".tsv")
 FIRST_MAP = FileKind("dynamics", "theta1", ".nii.gz")
 _THETA = "\N{GREEK SMALL LETTER THETA}"
 _NAME = re.compile(r"theta(\d+)")
-_MOST_NAMED = 100  # regions whose names stand beside the rows
+_MOST_NAMED = 100  # with more regions, rows do not carry their names
 _NAMED_REM, _ROW_REM, _LOWEST, _HIGHEST = 0.95, 0.14, 14.0, 60.0  # heights
 _BRIGHTEST = 2.0  # of the picture: sds of the prior
 

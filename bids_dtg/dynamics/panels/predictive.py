@@ -8,15 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bids_dtg.dynamics.judging.measures import (
-    connectivity,
-    fc_strength,
-    low_power,
-    spectra,
-    upper,
-    zero_crossings,
-)
+from bids_dtg.connectome.edges import fc_strength, upper_edges
 from bids_dtg.dynamics.judging.predictive import FEWEST_SIMULATIONS
+from bids_dtg.dynamics.measures import connectivity, low_power, spectra, zero_crossings
 from bids_dtg.dynamics.panels.run import NetworkRun
 from bids_dtg.files.names import FileKind
 from bids_dtg.files.text import encoded, read_json, read_rows, tsv_text
@@ -127,7 +121,7 @@ def keep_predictive(
         )
     known = np.asarray(np.isfinite(series).all(axis=1))
     own = series[known]
-    fcs = np.asarray(upper(connectivity(own)), float), _mean_connectivity(simulated, known)
+    fcs = np.asarray(upper_edges(connectivity(own)), float), _mean_connectivity(simulated, known)
     rows = [
         *_figure_rows(own, simulated, known, tr_seconds),
         *_spectrum_rows(own, simulated, known, tr_seconds),
@@ -187,7 +181,9 @@ def _pair_rows(own: Floats, simulated: Floats) -> Iterator[Row]:
 
 def _mean_connectivity(simulated: Series, known: NDArray[np.bool_]) -> Floats:
     """Return the mean over simulations of each pair's connectivity, (pairs,)."""
-    total = sum(upper(connectivity(session[known])).astype(np.float64) for session in simulated)
+    total = sum(
+        upper_edges(connectivity(session[known])).astype(np.float64) for session in simulated
+    )
     return np.asarray(total / len(simulated))
 
 

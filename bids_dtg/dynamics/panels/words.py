@@ -10,15 +10,19 @@ from bids_dtg.dynamics.panels import parameters, predictive
 from bids_dtg.files.regions.series import SERIES
 from bids_dtg.notices import counted
 from bids_dtg.report.contents import ParticipantFiles, RunFiles
-from bids_dtg.report.flags import Flag, trained_on
+from bids_dtg.report.flags import Flag
 from bids_dtg.report.methods import MethodsWords
 from bids_dtg.report.parcels.quality import COLUMNS as PARCEL_COLUMNS
 from bids_dtg.report.parcels.words import (
-    SCHAEFER,
-    averaged,
+    ModelWords,
+    ParcelMethods,
+    fitted_to,
+    model_name,
     notes_in_sidecars,
     notes_on_lost,
+    parcel_methods,
     parcels_in_words,
+    stands_on,
 )
 from bids_dtg.report.quality import QualityColumn
 from bids_dtg.settings import OutputOptions
@@ -124,12 +128,9 @@ class ModelOfNetworks:
 
 
 @dataclass(frozen=True)
-class ParcelMethods:
+class NetworkMethods(ParcelMethods):
     """What the methods text says of a call; nothing in it is assumed."""
 
-    atlas: str  # its key
-    parcels: int  # how many it has
-    min_coverage: float  # share of a parcel with signal, below which it has no series
     structural: str = ""  # what structural connectomes were read from, in words; empty: none
     model: ModelOfNetworks | None = None  # None: the call has none
     simulations: int = 0  # of each run
@@ -143,11 +144,10 @@ _CITED = {
   data-driven network model of brain dynamics. *Science Advances*, 9, eabq7547.
   https://doi.org/10.1126/sciadv.abq7547
 """,
-    **SCHAEFER,
 }
 
 
-def methods_of(facts: ParcelMethods, outputs: OutputOptions) -> MethodsWords:
+def methods_of(facts: NetworkMethods, outputs: OutputOptions) -> MethodsWords:
     """Say how series, connectivity and parameters were made of cleaned runs.
 
     Parameters
@@ -159,43 +159,33 @@ def methods_of(facts: ParcelMethods, outputs: OutputOptions) -> MethodsWords:
 
     Examples
     --------
-    >>> words = methods_of(ParcelMethods("HCP", 19, 0.5), OutputOptions())
+    >>> words = methods_of(NetworkMethods("HCP", 19, 0.5), OutputOptions())
     >>> words.computed.partition(";")[0]
     'The series of voxels were averaged within the 19 parcels of the atlas HCP'
     >>> "Sip" in words.references
     False
     """
-    model = facts.model
-    computed = " ".join(filter(None, (_measured(facts), _connected(facts), _modelled(facts))))
     made = "Series of parcels and their functional connectivity were computed"
-    if model is not None:
+    model = None
+    if facts.model is not None:
         made = "Parameters of regions were inferred, and series simulated,"
-    said = f"{computed} {_METHOD if model else ''}"
-    cited = "".join(text for name, text in _CITED.items() if f"{name} " in said)
-    return MethodsWords(
-        made=f"{made} from resting-state fMRI",
-        method=_METHOD if model else "",
-        computed=computed,
-        caution="Parameters are estimates, and simulated series were not measured."
-        if model
-        else "",
-        references=f"## References\n\n{cited}",
-        model=_about(model) if model else "",
-    )
+        caution = "Parameters are estimates, and simulated series were not measured."
+        model = ModelWords(_METHOD, caution, _about(facts.model))
+    computed = (_measured(facts), _connected(facts), _modelled(facts))
+    return parcel_methods(made, computed, model, _CITED)
 
 
 _METHOD = "which implements the data-driven network model of brain dynamics (Sip et al., 2023)"
 
 
-def _measured(facts: ParcelMethods) -> str:
-    series = averaged(facts.atlas, facts.parcels, facts.min_coverage)
+def _measured(facts: NetworkMethods) -> str:
     return (
-        f"{series} Functional connectivity is the Pearson correlation of each two of them over "
-        "these frames."
+        f"{facts.averaged} Functional connectivity is the Pearson correlation of each two of them "
+        "over these frames."
     )
 
 
-def _connected(facts: ParcelMethods) -> str:
+def _connected(facts: NetworkMethods) -> str:
     if not facts.structural:
         return ""
     scaled = f", and {facts.model.scaled}" if facts.model and facts.model.scaled else ""
@@ -205,7 +195,7 @@ def _connected(facts: ParcelMethods) -> str:
     )
 
 
-def _modelled(facts: ParcelMethods) -> str:
+def _modelled(facts: NetworkMethods) -> str:
     if facts.model is None:
         return ""
     text = (
@@ -229,11 +219,8 @@ def _modelled(facts: ParcelMethods) -> str:
 
 
 def _about(model: ModelOfNetworks) -> str:
-    data = f" of {model.data_set}" if model.data_set else ""
-    return (
-        f"The model describes {counted(model.regions, 'region')} and was fitted to "
-        f"{counted(model.people, 'participant')}{data}."
-    )
+    fitted = fitted_to(model.people, model.data_set)
+    return f"The model describes {counted(model.regions, 'region')} and {fitted}"
 
 
 def subtitle(files: ParticipantFiles) -> str:
@@ -247,12 +234,9 @@ def subtitle(files: ParticipantFiles) -> str:
     if not modelled:
         return text
     of_all = "" if modelled == len(runs) else f" of {modelled} of them"
-    return f"{text}, with regional parameters{of_all} by the model {_model_name(files)}".strip()
-
-
-def _model_name(files: ParticipantFiles) -> str:
-    facts = _facts(files)
-    return f"{facts.get('ModelName') or ''} {facts.get('ModelVersion') or ''}".strip()
+    return (
+        f"{text}, with regional parameters{of_all} by the model {model_name(_facts(files))}".strip()
+    )
 
 
 def _facts(files: ParticipantFiles) -> Mapping[str, Any]:
@@ -264,8 +248,7 @@ def model_line(files: ParticipantFiles) -> str:
     """Say in a line on how many people the model stands, and that its results are estimates."""
     if not any(parameters.FILE in run.files for run in files.runs):
         return ""
-    people = trained_on(_facts(files))
-    stands = f"The model was fitted to {counted(people, 'participant')}. " if people else ""
+    stands = stands_on(_facts(files))
     return f"{stands}Parameters are estimates; simulated series were not measured."
 
 

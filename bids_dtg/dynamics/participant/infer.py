@@ -10,15 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bids_dtg.dynamics.bundle.bundle import NetworkBundle
-from bids_dtg.dynamics.networks import (
-    SIDED,
-    STRUCTURAL,
-    Networks,
-    homotopic_pairs,
-    normalised,
-    standardised,
-)
+from bids_dtg.dynamics.networks import SIDED, STRUCTURAL, Networks, normalised, standardised
 from bids_dtg.errors import RunError
+from bids_dtg.inputs.regions.sides import homotopic_pairs
 from bids_dtg.notices import named
 from bids_dtg.participants.parcels.measure import MeasuredSeries
 

@@ -78,11 +78,11 @@ class _OutputSession(SessionRest):
 def find_output_people(settings: Settings, atlas: str = "") -> NetworkSource:
     """Read the series and structural connectomes that the participant level has written.
 
-    A session is a session and run of the input, such as ``1-run2``. Runs of another atlas, label
-    image or time between frames are left out with a line, and so is a run of which frames were
-    censored that are too many to be interpolated, parcels have no series, or no structural
-    connectome is there. The series of a session are cut to the shortest, of those that are not
-    shorter than 90 % of their median length; shorter ones are left out with a line.
+    A session is a session and run of the input, such as ``1-run2``. A run is left out, and the
+    notes say so, if its atlas, label image or time between frames is another one, if more
+    than `MOST_FILLED` of its frames were censored, if parcels have no series, or if it has no
+    structural connectome. Series shorter than 90 % of the median length of their session are left
+    out, too; the others are cut to the shortest of them.
 
     Parameters
     ----------
@@ -95,7 +95,7 @@ def find_output_people(settings: Settings, atlas: str = "") -> NetworkSource:
     Raises
     ------
     DatasetError
-        There are no series, or of several atlases, or none that can be used.
+        There are no series, or series of several atlases, or none that can be used.
     """
     root = settings.inputs.output_dir.absolute()
     kept = LeftOut(_TABLES.one)

@@ -14,7 +14,6 @@ from bids_dtg.dynamics.networks import (
     SIDED,
     STRUCTURAL,
     Networks,
-    homotopic_pairs,
     normalised,
     standardised,
 )
@@ -23,6 +22,7 @@ from bids_dtg.dynamics.participant.output_people import find_output_people
 from bids_dtg.dynamics.participant.source import NetworkSource, SessionRest
 from bids_dtg.errors import DatasetError, SettingsError
 from bids_dtg.files.names import plain_label
+from bids_dtg.inputs.regions.sides import homotopic_pairs
 from bids_dtg.inputs.splits_file import Families
 from bids_dtg.inputs.structural import weight_faults
 from bids_dtg.notices import counted, named
@@ -35,7 +35,7 @@ Array = NDArray[np.float64]
 
 @dataclass(frozen=True, eq=False)
 class NetworkPeople:
-    """Whom a network model is fitted to, or judged by; values are read when asked for."""
+    """People to fit a network model to, or to judge it by; values are read when asked for."""
 
     source: NetworkSource  # what there is: files of arrays, or the output of this program
     structural: str  # how structural connectomes are scaled, a row of `networks.STRUCTURAL`
@@ -115,7 +115,8 @@ class NetworkPeople:
         session
             One of `sessions`.
         labels
-            Whom to read, in this order; who has no rest of the session is left out. None: all.
+            People to read, in this order; those without rest of the session are left out.
+            None: all.
 
         Returns
         -------

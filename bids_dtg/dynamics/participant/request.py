@@ -9,38 +9,30 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from bids_dtg.cleaning.words import Lacking
 from bids_dtg.connectome.design import TemporalDesign
 from bids_dtg.dynamics.bundle.bundle import NetworkBundle, load_network_bundle
 from bids_dtg.dynamics.networks import LEAST_FRAMES
-from bids_dtg.dynamics.panels.words import ModelOfNetworks, ParcelMethods
+from bids_dtg.dynamics.panels.presentation import PRESENTATION
+from bids_dtg.dynamics.panels.words import ModelOfNetworks, NetworkMethods
 from bids_dtg.dynamics.participant.output_people import MOST_FILLED
-from bids_dtg.engine.capacity import divide
-from bids_dtg.errors import BundleError, DtgError, RunError, SettingsError
-from bids_dtg.files.derivatives import refuse_model_folder
+from bids_dtg.errors import BundleError, RunError, SettingsError
 from bids_dtg.inputs.run import RestRun
 from bids_dtg.inputs.structural import StructuralMatrix, StructuralSource, find_structural
 from bids_dtg.notices import counted
-from bids_dtg.participants.dry_run import head_of, plan_runs
-from bids_dtg.participants.parcels.atlas import read_only_atlas
-from bids_dtg.participants.parcels.request import BYTES_READ, ParcelRequest
+from bids_dtg.participants.parcels.measure import MeasuredSeries
+from bids_dtg.participants.parcels.request import ParcelRequest, load_asked
 from bids_dtg.participants.request import Asked
 from bids_dtg.participants.sets import RunSet
-from bids_dtg.report.methods import methods_text
-from bids_dtg.report.workflows import DYNAMICS, Workflow
-from bids_dtg.settings import OPTIONS, Combine, Settings
-
-# Of a process with torch.
-_BYTES_MODELLED = 900e6
+from bids_dtg.report.presentation import Presentation
+from bids_dtg.settings import Combine, Settings
 
 
 @dataclass(frozen=True, eq=False)
-class NetworkRequest(ParcelRequest):
+class NetworkRequest(ParcelRequest[NetworkBundle]):
     """What a call asks for. Steps of the work get what they use of it."""
 
-    workflow: ClassVar[Workflow] = DYNAMICS
+    presentation: ClassVar[Presentation] = PRESENTATION
 
-    bundle: NetworkBundle | None  # the model; None: series and connectivity alone
     structural: StructuralSource | None  # of structural connectomes; None: none were given
 
     @classmethod
@@ -53,39 +45,20 @@ class NetworkRequest(ParcelRequest):
             Wrong options, dataset or model.
         """
         asked = Asked.of(settings)
-        settings = asked.settings
-        bundle, structural = _bundle(settings), find_structural(settings)
-        if bundle is not None:
-            refuse_model_folder(asked.output, bundle.path)
-            if structural is None:
-                raise SettingsError(
-                    "--model was given without --structural-connectivity",
-                    expected="both: the model reads each participant's structural connectome",
-                    remedy="give it, or leave out --model for series and functional connectivity",
-                )
-        own = "" if bundle is None else bundle.part.atlas
-        atlas = read_only_atlas(settings, cls.workflow.name, own)
-        if bundle is not None:
-            bundle.require_regions(
-                tuple(atlas.parcels.values()), atlas=atlas.key, atlas_digest=atlas.digest
+        bundle = load_asked(asked.settings, _load)
+        structural = find_structural(asked.settings)
+        if bundle is not None and structural is None:
+            raise SettingsError(
+                "--model was given without --structural-connectivity",
+                expected="both: the model reads each participant's structural connectome",
+                remedy="give it, or leave out --model for series and functional connectivity",
             )
-        capacity = divide(
-            settings.resources,
-            units=len(asked.participants),
-            bytes_each=BYTES_READ if bundle is None else _BYTES_MODELLED,
-            on_cpu=True,
-        )
-        return cls(**asked.prepared(capacity), atlas=atlas, bundle=bundle, structural=structural)
+        return cls(**cls.shared_fields(asked, bundle), structural=structural)
 
     @property
     def combine(self) -> Combine:
         """Results are of single runs: series are not averaged."""
         return "run"
-
-    @property
-    def model_folder(self) -> Path | None:
-        """The folder of the model; None: the call has none."""
-        return None if self.bundle is None else self.bundle.path
 
     @property
     def simulations(self) -> int:
@@ -134,14 +107,29 @@ class NetworkRequest(ParcelRequest):
             found["seed"] = self.settings.modelling.seed
         return found
 
-    def require_fits(self, design: TemporalDesign) -> None:
-        """Refuse a run that the model cannot describe.
+    def require_usable(self, measured: MeasuredSeries) -> None:
+        """Refuse a run that the model cannot describe, as `design_of` does."""
+        self._require_fits(measured.design)
+
+    def design_of(self, run: RestRun) -> TemporalDesign:
+        """Decide how a run is cleaned, by its file's header and its tables alone.
+
+        Parameters
+        ----------
+        run
+            Its files.
 
         Raises
         ------
         RunError
-            Its repetition time, the number of its frames, or how many of them would be filled.
+            The run cannot be used, or the model cannot describe it: its repetition time, the
+            number of its frames, or how many of them would be filled.
         """
+        design = super().design_of(run)
+        self._require_fits(design)
+        return design
+
+    def _require_fits(self, design: TemporalDesign) -> None:
         if self.bundle is None:
             return
         kept = np.flatnonzero(design.keep)
@@ -156,40 +144,25 @@ class NetworkRequest(ParcelRequest):
                 remedy="raise --fd-threshold, or leave out the run with --run",
             )
 
-    def plan(self, planned: RunSet, reason: str) -> tuple[bool, list[str]]:
-        """Return whether a run would fail, and the lines about it."""
-        designs: list[TemporalDesign] = []
-
-        def design_of(run: RestRun) -> TemporalDesign:
-            designs.append(self.design_of(run))
-            return designs[-1]
-
-        fails, lines = plan_runs(planned, design_of)
-        if fails:
-            return True, lines
-        try:
-            self.require_fits(designs[-1])
-        except DtgError as err:
-            return True, [f"{planned.title}: would fail: {err}"]
+    def would_make(self, planned: RunSet) -> tuple[str, list[str]]:
+        """Return what would be made of a run, in words."""
         what = f"series of {counted(len(self.regions), 'parcel')}"
         what += "" if self.bundle is None else f" and parameters by {self.bundle.card.name}"
-        return False, [head_of(planned, what, self.output, reason), *lines]
+        return what, []
 
-    def methods(self, lacking: Lacking) -> str:
-        """Write the methods text of sets whose runs' tables of confounds lack something."""
-        settings, bundle = self.settings, self.bundle
-        words = ParcelMethods(
+    def methods_facts(self) -> NetworkMethods:
+        """Return what the methods text says of the call."""
+        bundle = self.bundle
+        return NetworkMethods(
             atlas=self.atlas.key,
             parcels=len(self.regions),
-            min_coverage=settings.outputs.min_coverage,
+            min_coverage=self.settings.outputs.min_coverage,
             structural=self._structural_words,
             model=None if bundle is None else _model_words(bundle),
             simulations=self.simulations,
             most_filled=MOST_FILLED,
             least_frames=LEAST_FRAMES,
         )
-        facts = self.methods_facts(lacking, bundle)
-        return methods_text(facts, self.workflow.methods_words(words, settings.outputs))
 
     @property
     def _structural_words(self) -> str:
@@ -214,17 +187,15 @@ def _model_words(bundle: NetworkBundle) -> ModelOfNetworks:
     )
 
 
-def _bundle(settings: Settings) -> NetworkBundle | None:
-    """Load the model; None: none was given.
+def _load(name_or_path: str) -> NetworkBundle:
+    """Load a model that infers anybody.
 
     Raises
     ------
     BundleError
         There is none of that name, it is damaged, or it infers nobody but those it was fitted to.
     """
-    if settings.inputs.model == OPTIONS["model"].field.default:
-        return None
-    bundle = load_network_bundle(settings.inputs.model)
+    bundle = load_network_bundle(name_or_path)
     if not bundle.part.recipe.amortised:
         raise BundleError(
             f"the model {bundle.card.name} knows only the people it was fitted to",

@@ -6,31 +6,27 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
-from typing import ClassVar
 
 from bids_dtg.dynamics.participant.infer import Modelled, NetworkInference
 from bids_dtg.dynamics.participant.request import NetworkRequest
 from bids_dtg.dynamics.participant.write import NetworkWriter
 from bids_dtg.engine.display import Clock, Reporter
-from bids_dtg.inputs.run import RestRun
 from bids_dtg.notices import counted
-from bids_dtg.participants.parcels.measure import MeasuredSeries, SeriesReader
-from bids_dtg.participants.parcels.read import SeriesRead, send_series
-from bids_dtg.participants.read import RunPart, Send, SetBegun
-from bids_dtg.participants.worker import LevelWork, MadeSet
-from bids_dtg.settings import Settings
+from bids_dtg.participants.call import Level
+from bids_dtg.participants.parcels.measure import MeasuredSeries
+from bids_dtg.participants.parcels.read import SeriesRead
+from bids_dtg.participants.parcels.worker import ParcelSteps
+from bids_dtg.participants.read import RunPart, SetBegun
+from bids_dtg.participants.worker import MadeSet
 
 
 @dataclass(frozen=True, eq=False)
-class NetworkSteps:
-    """The steps of the work on a participant, made once: forked processes share their arrays."""
+class NetworkSteps(ParcelSteps):
+    """The steps of the work on a participant."""
 
-    request: NetworkRequest  # what the call asks for
-    reader: SeriesReader  # reduces runs to series
+    request: NetworkRequest
     inference: NetworkInference | None  # infers and simulates; None: the call has no model
     writer: NetworkWriter  # writes results
-
-    forks: ClassVar[bool] = True  # nothing runs on a GPU
 
     @classmethod
     def of(cls, request: NetworkRequest) -> NetworkSteps:
@@ -46,41 +42,9 @@ class NetworkSteps:
         reader = request.reader()
         return cls(request, reader, inference, NetworkWriter(request, reader))
 
-    def work(self) -> NetworkWork:
-        """Return the work, in the process that does it."""
-        return NetworkWork(self)
-
-
-class NetworkWork(LevelWork):
-    """Makes a participant's series and parameters: reads runs ahead, infers and writes.
-
-    Parameters
-    ----------
-    steps
-        Of the work; this process takes its share of the cores for them.
-    """
-
-    def __init__(self, steps: NetworkSteps) -> None:
-        super().__init__(steps.request)
-        self._steps = steps
-
-    @classmethod
-    def prepare(cls, settings: Settings) -> NetworkWork:
-        """Make the steps anew, in a process that was started afresh."""
-        return cls(NetworkSteps.of(NetworkRequest.prepare(settings)))
-
-    def read_run(self, run: RestRun, clock: Clock, send: Send) -> None:
-        request = self._steps.request
-        send_series(
-            run,
-            self._steps.reader,
-            lambda measured: request.require_fits(measured.design),
-            clock=clock,
-            send=send,
-        )
-
     def maker(self, begun: SetBegun, clock: Clock) -> RunMaker:
-        return RunMaker(begun, self._steps, clock)
+        """Return what infers and writes what a run gives."""
+        return RunMaker(begun, self, clock)
 
 
 class RunMaker:
@@ -145,7 +109,7 @@ class RunMaker:
         assert measured is not None  # sent before
         with self._clock.time("write"):
             self._steps.writer.complete(
-                self.begun.planned, self.begun.inputs, self._files, measured
+                self.begun.planned, self.begun.inputs, self._files, [measured]
             )
         title = measured.run.title
         notes = tuple(f"{title}: {note}" for note in self._notes)
@@ -161,3 +125,6 @@ class RunMaker:
             f"{measured.design.seconds_kept / 60:.1f} minutes of rest, coverage "
             f"{float(series.coverage.mean()):.1%}"
         )
+
+
+LEVEL = Level(NetworkRequest.prepare, NetworkSteps.of)

@@ -2,34 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from pathlib import PurePosixPath
 from typing import Any
 
 import numpy as np
 
-from bids_dtg.cleaning.confounds import NOT_IN_TABLE
-from bids_dtg.cleaning.words import Lacking
-from bids_dtg.contrasts.participant.outputs.map_files import model_facts, run_sources
-from bids_dtg.contrasts.participant.outputs.region_files import atlas_facts
 from bids_dtg.dynamics.networks import normalised
 from bids_dtg.dynamics.panels.run import NetworkRun
 from bids_dtg.dynamics.participant.infer import Modelled
 from bids_dtg.dynamics.participant.request import NetworkRequest
 from bids_dtg.files.array_store import write_npz
 from bids_dtg.files.names import FileKind
-from bids_dtg.files.provenance import Fingerprint
 from bids_dtg.files.regions.relmat import RELMAT, RegionMatrix, encode_relmat
 from bids_dtg.files.text import encoded, tsv_text
 from bids_dtg.inputs.structural import StructuralMatrix
-from bids_dtg.participants.complete import complete_set
 from bids_dtg.participants.figures import rounded
+from bids_dtg.participants.origin import atlas_facts, run_sources
 from bids_dtg.participants.parcels.measure import MeasuredSeries, SeriesReader
-from bids_dtg.participants.parcels.write import ParcelFiles
+from bids_dtg.participants.parcels.write import ParcelWriter
 from bids_dtg.participants.sets import RunSet, run_entities
 from bids_dtg.report.pages.participant import discard_report
-from bids_dtg.report.panels.panel import keep_all, write_kept
-from bids_dtg.report.quality import write_quality
 
 STRUCTURAL = FileKind("relmat", "structural", ".tsv")
 PARAMETERS = FileKind("parameters", "dynamics", ".tsv")
@@ -39,7 +32,7 @@ _FILLED = "FramesFilledShare"  # of sidecars
 _IMAGES = "dynamics"  # suffix of images of parameters
 
 
-class NetworkWriter:
+class NetworkWriter(ParcelWriter[NetworkRequest]):
     """Writes the files of runs.
 
     Parameters
@@ -56,8 +49,8 @@ class NetworkWriter:
     """
 
     def __init__(self, request: NetworkRequest, reader: SeriesReader) -> None:
-        self._request, self._reader = request, reader
-        self._parcels = ParcelFiles(request, request.bundle)
+        super().__init__(request)
+        self._reader = reader
 
     def write(
         self,
@@ -92,40 +85,34 @@ class NetworkWriter:
             files += self._write_parameters(measured, modelled)
             files += self._write_images(measured, modelled)
             files += self._write_simulated(measured, modelled)
-        files += self._write_report_files(measured, modelled)
-        files += self._write_quality(measured, modelled, seconds)
+        bundle = self._request.bundle
+        files += self.write_kept(
+            measured,
+            NetworkRun,
+            sources=tuple(run_sources(measured.run, self._request.dataset.name)),
+            series=None if modelled is None else modelled.series,
+            simulated=None if modelled is None else modelled.simulated,
+        )
+        files += self.write_quality(
+            measured,
+            seconds,
+            model_tr_seconds=None if bundle is None else bundle.part.tr_seconds,
+            filled_share=None if modelled is None else rounded(modelled.share_filled),
+            simulations=None if modelled is None else len(modelled.simulated),
+            not_modelled=self._request.why_not_modelled(),
+        )
         return files
 
     def notes(
         self, measured: MeasuredSeries, structural: StructuralMatrix | None
     ) -> tuple[str, ...]:
         """Return sentences on what was unusual of a run."""
-        note = self._parcels.cleaning_note(measured)
+        note = self.cleaning_note(measured)
         more = () if structural is None else structural.notes
         return (*measured.notes, *more, *([note] if note else []))
 
-    def complete(
-        self,
-        planned: RunSet,
-        inputs: Mapping[str, Fingerprint],
-        files: Sequence[PurePosixPath],
-        measured: MeasuredSeries,
-    ) -> None:
-        """Record that a run is complete, once all else of it has been written."""
-        lacking = Lacking.of_runs([measured.confounds.decisions.get(NOT_IN_TABLE, ())])
-        request = self._request
-        complete_set(
-            request.output,
-            planned,
-            inputs,
-            files,
-            options=request.recorded_options,
-            lacking=lacking,
-            methods=request.methods,
-        )
-
     def _entities(self, measured: MeasuredSeries, **more: str) -> dict[str, str | None]:
-        return self._parcels.entities(run_entities(measured.run), **more)
+        return self.entities(run_entities(measured.run), **more)
 
     def _write_series(
         self,
@@ -135,23 +122,23 @@ class NetworkWriter:
     ) -> Iterator[PurePosixPath]:
         filled = {} if modelled is None else {_FILLED: round(modelled.share_filled, 4)}
         notes = () if structural is None else structural.notes
-        yield from self._parcels.write_series(measured, filled, notes)
-        yield from self._parcels.write_with(
+        yield from self.write_series(measured, filled, notes)
+        yield from self.write_with(
             RELMAT.path(self._entities(measured, stat=_PEARSON)),
             encode_relmat(RegionMatrix(self._request.regions, measured.series.correlation())),
             {
                 "Description": "Functional connectivity: Pearson correlation between the cleaned "
                 "series of parcels over the frames kept; n/a for parcels without a series",
-                **self._parcels.origin(measured),
+                **self.origin(measured),
             },
         )
-        yield from self._parcels.write_coverage(measured)
+        yield from self.write_coverage(measured)
 
     def _write_structural(
         self, measured: MeasuredSeries, structural: StructuralMatrix
     ) -> Iterator[PurePosixPath]:
         weights = normalised(structural.weights[None])[0].astype(np.float64)
-        yield from self._parcels.write_with(
+        yield from self.write_with(
             STRUCTURAL.path(self._entities(measured)),
             encode_relmat(RegionMatrix(self._request.regions, weights)),
             {
@@ -181,7 +168,7 @@ class NetworkWriter:
             }
             for column in columns
         }
-        yield from self._parcels.write_with(
+        yield from self.write_with(
             PARAMETERS.path(self._entities(measured)),
             encoded(tsv_text(["index", "name", *columns], rows)),
             {
@@ -203,7 +190,7 @@ class NetworkWriter:
                 kind = FileKind(_IMAGES, f"theta{number}{what}", ".nii.gz")
                 data = places.encode(column[parcel], description=f"bids_dtg {kind.desc}")
                 words = "standard deviation" if what else "mean"
-                yield from self._parcels.write_with(
+                yield from self.write_with(
                     kind.path(self._entities(measured)),
                     data,
                     {
@@ -228,7 +215,7 @@ class NetworkWriter:
             },
         )
         yield path
-        yield self._parcels.write_sidecar(
+        yield self.write_sidecar(
             path,
             {
                 "Description": "Simulated series (simulations, places, frames) under the key "
@@ -240,41 +227,6 @@ class NetworkWriter:
             },
         )
 
-    def _write_report_files(
-        self, measured: MeasuredSeries, modelled: Modelled | None
-    ) -> Iterator[PurePosixPath]:
-        data = NetworkRun(
-            kept=measured.design.keep,
-            fd_mm=measured.confounds.fd_mm,
-            std_dvars=measured.confounds.std_dvars,
-            tr_seconds=measured.design.tr_seconds,
-            sources=tuple(run_sources(measured.run, self._request.dataset.name)),
-            series=None if modelled is None else modelled.series,
-            simulated=None if modelled is None else modelled.simulated,
-        )
-        kept = keep_all(self._request.workflow.panels, data)
-        return write_kept(kept, run_entities(measured.run), self._request.output)
-
-    def _write_quality(
-        self, measured: MeasuredSeries, modelled: Modelled | None, seconds: float
-    ) -> Iterator[PurePosixPath]:
-        bundle = self._request.bundle
-        model_tr_seconds = None if bundle is None else bundle.part.tr_seconds
-        figures = {
-            **self._parcels.quality(measured, seconds, model_tr_seconds),
-            "filled_share": None if modelled is None else rounded(modelled.share_filled),
-            "simulations": None if modelled is None else len(modelled.simulated),
-            "not_modelled": self._request.why_not_modelled(),
-        }
-        columns = self._request.workflow.quality_columns
-        return write_quality(figures, columns, run_entities(measured.run), self._request.output)
-
     def _model_facts(self, measured: MeasuredSeries, modelled: Modelled) -> dict[str, Any]:
-        bundle = self._request.bundle
-        assert bundle is not None  # it has modelled
-        return {
-            **self._parcels.origin(measured),
-            **model_facts(bundle),
-            "ModelTraining": {"Participants": bundle.part.people, "Data": bundle.part.data_set},
-            _FILLED: round(modelled.share_filled, 4),
-        }
+        filled = {_FILLED: round(modelled.share_filled, 4)}
+        return {**self.origin(measured), **self.model_facts(), **filled}

@@ -1,4 +1,4 @@
-"""Structural connectomes for simulations: synthetic ones, and measured ones with noise."""
+"""Synthetic structural connectomes for simulations."""
 
 from __future__ import annotations
 
@@ -62,34 +62,3 @@ def _symmetric(rng: np.random.Generator, shape: tuple[int, ...], sd: float) -> _
     drawn = np.triu(rng.normal(0.0, sd, shape), 1)
     symmetric: _Exact = drawn + np.swapaxes(drawn, -1, -2)
     return symmetric
-
-
-def perturbed(
-    weights: NDArray[np.floating], amount: float, rng: np.random.Generator, *, clip: bool = True
-) -> Array:
-    """Return structural connectomes (people, regions, regions) with noise on each weight.
-
-    The noise is normal, with standard deviation `amount`, and of its own for each entry: the
-    result is not symmetric. Then each person's weights are divided by their largest, and the
-    diagonal is 0.
-
-    Parameters
-    ----------
-    weights
-        As `networks.normalised` returns them.
-    amount
-        From 0.01 to 1 in Sip et al. (2023).
-    rng
-        For the noise.
-    clip
-        Whether negative weights become 0, as in the published code; the paper does not say so.
-
-    Examples
-    --------
-    >>> weights = np.array([[[0.0, 1.0], [1.0, 0.0]]])
-    >>> perturbed(weights, 0.1, np.random.default_rng(0)).round(2)
-    array([[[0.  , 0.93],
-            [1.  , 0.  ]]], dtype=float32)
-    """
-    noisy = weights + amount * rng.standard_normal(weights.shape)
-    return normalised(np.maximum(noisy, 0.0) if clip else noisy)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from types import MappingProxyType
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,24 +18,15 @@ from bids_dtg.dynamics.phantom.hopf import PUBLISHED_STEP_SECONDS, HopfRecipe
 from bids_dtg.dynamics.phantom.people import SimulatedPeople, simulate_hopf_people
 from bids_dtg.files.atomic import write_atomic
 from bids_dtg.files.names import build_path
-from bids_dtg.files.text import write_json, write_text, write_tsv
+from bids_dtg.files.text import write_json, write_tsv
 from bids_dtg.phantom.anatomy import load_anatomy
 from bids_dtg.phantom.bold_run import BoldRun
-from bids_dtg.phantom.derivatives import WARNING, describe_dataset, marks, write_series
+from bids_dtg.phantom.derivatives import marks
 from bids_dtg.phantom.parcels import ATLAS, Parcels
-from bids_dtg.phantom.region_run import draw_region_run, require_length
+from bids_dtg.phantom.region_dataset import BLOCK, TRUTH, RegionPhantom, RegionPlan
+from bids_dtg.phantom.region_run import draw_region_run
 from bids_dtg.phantom.streams import Purpose, stream
 
-# Of the data sets, by their folders.
-CONTENTS = {
-    "fmriprep": "resting-state BOLD, as fMRIPrep leaves it",
-    "atlas": "the simulated regions, as a label image",
-    "connectomes": "structural connectomes, as matrices of relations",
-    "qsirecon": "the same structural connectomes, as QSIRecon writes them",
-}
-TRUTH = "truth"  # folder of series and parameters, which nobody has of real people
-_IGNORE = "*_timeseries.*\n*_relmat.*\n*_connectivity.*\ntpl-*\n"  # not in the validator's schema
-_BLOCK = 2  # voxels of 4 mm: eight times smaller than 2 mm ones
 _DROPPED_SECONDS = 25.0  # until oscillations have their size
 _STREAMLINES = 1000.0  # of the strongest connection, in QSIRecon's files
 _DIGITS = 6  # of a matrix in text
@@ -42,7 +34,7 @@ _HEADER = b"MATLAB 5.0 MAT-file, SIMULATED".ljust(116)  # without the date that 
 
 
 @dataclass(frozen=True)
-class NetworkPlan:
+class NetworkPlan(RegionPlan):
     """Who is simulated, and for how long.
 
     Raises
@@ -56,14 +48,7 @@ class NetworkPlan:
     300
     """
 
-    people: int = 3
-    regions: int = 20  # in two hemispheres
-    frames: int = 300
-    repetition_time_s: float = 1.5  # seconds a frame
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        require_length(self.frames, self.repetition_time_s, of="oscillators")
+    run_of: ClassVar[str] = "oscillators"
 
     @property
     def hopf(self) -> HopfRecipe:
@@ -80,7 +65,7 @@ class NetworkPlan:
 
 
 @dataclass(frozen=True, eq=False)
-class NetworkPhantom:
+class NetworkPhantom(RegionPhantom):
     """People whose regions are oscillators, and where these regions lie in the brain.
 
     Examples
@@ -90,13 +75,22 @@ class NetworkPhantom:
     ((2, 4, 100), 'lh-r01')
     """
 
-    plan: NetworkPlan
     people: SimulatedPeople
     distances_mm: NDArray[np.float64]  # (regions, regions), straight lines
-    parcels: Parcels
+
+    title: ClassVar[str] = "networks"
+    model: ClassVar[str] = "Hopf oscillators"
+    contents: ClassVar[Mapping[str, str]] = MappingProxyType(
+        {
+            "connectomes": "structural connectomes, as matrices of relations",
+            "qsirecon": "the same structural connectomes, as QSIRecon writes them",
+        }
+    )
+    ignored: ClassVar[str] = "*_timeseries.*\n*_relmat.*\n*_connectivity.*\ntpl-*\n"
+    truth: ClassVar[str] = "Series and parameters that were simulated."
 
     @classmethod
-    def of(cls, plan: NetworkPlan, *, block: int = _BLOCK) -> NetworkPhantom:
+    def of(cls, plan: NetworkPlan, *, block: int = BLOCK) -> NetworkPhantom:
         """Simulate people; the same plan gives the same people.
 
         Parameters
@@ -116,7 +110,12 @@ class NetworkPhantom:
         people = simulate_hopf_people(weights, seed=plan.seed, regions=names, recipe=plan.hopf)
         distances = np.linalg.norm(positions[:, None] - positions, axis=-1)
         parcels = Parcels.around(positions, names, load_anatomy(block))
-        return cls(plan, people, distances, parcels)
+        return cls(plan, parcels, people, distances)
+
+    @property
+    def labels(self) -> Sequence[str]:
+        """Of the people."""
+        return self.people.networks.people
 
     def draw_run(self, person: int) -> BoldRun:
         """Draw a person's run: see `region_run.draw_region_run`."""
@@ -125,61 +124,19 @@ class NetworkPhantom:
         seconds = self.plan.repetition_time_s
         return draw_region_run(self.parcels, series, rng, repetition_time_s=seconds)
 
-    def write(
-        self, out: Path, *, generator: Mapping[str, Any], report: Callable[[str], None]
-    ) -> Path:
-        """Write all data sets; the same phantom gives the same bytes.
+    def write_own(self, out: Path) -> None:
+        """Write connectomes and the truth.
 
         Parameters
         ----------
         out
-            Folder, made as needed: ``fmriprep``, ``atlas``, ``connectomes`` (a ``relmat.tsv`` a
-            person), ``qsirecon`` (a ``.mat`` a person) and ``truth``: the regions' series without
-            noise (``networks.npz``), their parameters (``truth.tsv``: a, f) and each person's
-            coupling G (``people.tsv``).
-        generator
-            Entry of `GeneratedBy`.
-        report
-            Is given a line for each person.
-
-        Returns
-        -------
-        The atlas, as ``--atlases`` takes it.
+            Folder: of ``connectomes`` (a ``relmat.tsv`` a person), ``qsirecon`` (a ``.mat`` a
+            person) and ``truth``: the regions' series without noise (``networks.npz``), their
+            parameters (``truth.tsv``: a, f) and each person's coupling G (``people.tsv``).
         """
-        self._describe(out, generator)
         write_people(out / TRUTH, self.people)
-        write_text(
-            out / TRUTH / "README", f"Series and parameters that were simulated. {WARNING}\n"
-        )
-        image = self.parcels.write(out / "atlas")
-        for person, label in enumerate(self.people.networks.people):
+        for person, label in enumerate(self.labels):
             self._write_connectomes(out, person, label)
-            entities = {"sub": label, "task": "rest"}
-            write_series(out / "fmriprep", self.draw_run(person), entities)
-            report(f"sub-{label} is written ({person + 1} of {self.plan.people})")
-        return image
-
-    def _describe(self, out: Path, generator: Mapping[str, Any]) -> None:
-        plan = self.plan
-        recipe = {
-            "Model": "Hopf oscillators",
-            "Seed": plan.seed,
-            "People": plan.people,
-            "Regions": plan.regions,
-            "Frames": plan.frames,
-            "RepetitionTime": plan.repetition_time_s,
-        }
-        for name, content in CONTENTS.items():
-            describe_dataset(
-                out / name,
-                name=f"SIMULATED networks, seed {plan.seed}: {content}",
-                content=content,
-                generator=generator,
-                recipe=recipe,
-                ignored=_IGNORE,
-            )
-        rows = [(f"sub-{label}",) for label in self.people.networks.people]
-        write_tsv(out / "fmriprep" / "participants.tsv", ["participant_id"], rows)
 
     def _write_connectomes(self, out: Path, person: int, label: str) -> None:
         weights = self.people.networks.weights[person]

@@ -1,13 +1,13 @@
 """People whose regions' series are simulated, and the parameters that they are simulated with.
 
-By default as the two validation data sets of Sip et al. (2023, doi 10.1126/sciadv.abq7547); random
-numbers are not theirs.
+By default as the oscillators that validate the model of Sip et al. (2023, doi
+10.1126/sciadv.abq7547); random numbers are not theirs.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 from typing import Protocol
 
@@ -16,7 +16,6 @@ from numpy.typing import NDArray
 
 from bids_dtg.dynamics.networks import Networks, normalised
 from bids_dtg.dynamics.phantom.hopf import Hopf, HopfRecipe, simulate_hopf
-from bids_dtg.dynamics.phantom.pmfm import Pmfm, PmfmRecipe, simulate_pmfm, strongest_coupling
 from bids_dtg.dynamics.phantom.steps import Array, unit_noise
 from bids_dtg.phantom.regions import region_names
 from bids_dtg.phantom.streams import Purpose, stream
@@ -24,9 +23,6 @@ from bids_dtg.phantom.streams import Purpose, stream
 _HOPF_COUPLING = (0.0, 0.7)  # of the first and the last person
 _BIFURCATION = (-1.0, 1.0)
 _FREQUENCY_HZ = (0.03, 0.07)
-_SIGMA_MEAN, _SIGMA_SD, _SIGMA_LEAST = 0.04, 0.01, 0.001  # in a step of 10 ms
-_INITIAL_GATING = (0.2, 0.8)
-_SWEEP_RUN = 2**32 - 1  # the number of the run in which each person's G is chosen
 
 
 class _Simulation(Protocol):
@@ -118,59 +114,6 @@ def simulate_hopf_people(
     )
 
 
-def simulate_pmfm_people(
-    weights: NDArray[np.number],
-    *,
-    seed: int = 42,
-    regions: Sequence[str] | None = None,
-    recipe: PmfmRecipe | None = None,
-) -> SimulatedPeople:
-    """Simulate people whose regions are mean-field models, switched by noise.
-
-    The regional parameter is ``sigma``, drawn from N(0.04, 0.01²); the person's is ``G``: of the
-    recipe's candidates, that with the largest mean functional connectivity in the second half of
-    240 s, always with the same noise. The candidates suit measured connectomes of 68 regions: with
-    weaker ones, regions stay in the low state, and a larger `most_coupling` is needed.
-
-    Parameters
-    ----------
-    weights, seed, regions
-        As for `simulate_hopf_people`.
-    recipe
-        By default the published one: 1199 frames, 0.72 s apart. Eight people take 20 s.
-
-    Raises
-    ------
-    ValueError
-        Regions have no names, and their number is odd.
-
-    Examples
-    --------
-    >>> recipe = PmfmRecipe(seconds=30, dropped_seconds=6, sweep_seconds=24, couplings=3)
-    >>> recipe = replace(recipe, sweep_dropped_seconds=12)
-    >>> people = simulate_pmfm_people(np.ones((2, 4, 4)), recipe=recipe)
-    >>> people.networks.series.shape, people.personal["G"]
-    ((2, 4, 32), array([0.16, 0.16]))
-    """
-    recipe = PmfmRecipe() if recipe is None else recipe
-    people, count, _ = weights.shape
-    rngs = [stream(seed, Purpose.REGIONS, person=person) for person in range(people)]
-    drawn = np.stack([rng.normal(_SIGMA_MEAN, _SIGMA_SD, count) for rng in rngs])
-    sigma = np.maximum(drawn, _SIGMA_LEAST)
-    scaled = normalised(weights)
-    candidates = np.broadcast_to(recipe.candidates, (people, recipe.couplings))
-    swept = Pmfm(scaled.astype(np.float64), candidates, sigma, recipe.sweep)
-    coupling = strongest_coupling(swept, *_pmfm_chance(swept, seed, [_SWEEP_RUN]))
-    network = replace(swept, coupling=coupling[:, None], recipe=recipe)
-    return _people(
-        scaled,
-        tuple(regions or region_names(count)),
-        recipe.frame_seconds,
-        ({"sigma": sigma}, {"G": coupling}),
-        partial(_pmfm_runs, network, seed),
-    )
-
-
 def _people(
     weights: NDArray[np.float32],
     regions: tuple[str, ...],
@@ -201,21 +144,6 @@ def _hopf_runs(network: Hopf, seed: int, runs: Sequence[int]) -> Array:
     ]
     noise = unit_noise(_streams(seed, Purpose.SYSTEM_NOISE, people, runs), shape)
     return simulate_hopf(network, np.array(initial), noise)
-
-
-def _pmfm_runs(network: Pmfm, seed: int, runs: Sequence[int]) -> Array:
-    return simulate_pmfm(network, *_pmfm_chance(network, seed, runs))
-
-
-def _pmfm_chance(network: Pmfm, seed: int, runs: Sequence[int]) -> tuple[Array, Iterator[Array]]:
-    """Draw initial states, and open the noise."""
-    people, regions = network.sigma.shape
-    initial = [
-        [rng.uniform(*_INITIAL_GATING, regions) for rng in row]
-        for row in _streams(seed, Purpose.INITIAL_STATE, people, runs)
-    ]
-    noise = _streams(seed, Purpose.SYSTEM_NOISE, people, runs)
-    return np.array(initial), unit_noise(noise, (regions,))
 
 
 def _streams(

@@ -85,26 +85,6 @@ def every(states: Iterable[Array], steps: int, frames: int) -> Array:
     return np.stack(kept, axis=-1)
 
 
-def block_means(states: Iterable[Array], steps: int, frames: int) -> Array:
-    """Return the means of so many states in a row; frames become the last axis.
-
-    Raises
-    ------
-    ValueError
-        There are too few states.
-
-    Examples
-    --------
-    >>> block_means(iter(np.arange(10.0)), steps=3, frames=3)
-    array([1., 4., 7.])
-    """
-    ahead = iter(states)
-    blocks = (list(islice(ahead, steps)) for _ in range(frames))
-    means = [np.mean(block, axis=0) for block in blocks if len(block) == steps]
-    _check_length(len(means), frames)
-    return np.stack(means, axis=-1)
-
-
 def _check_length(found: int, wanted: int) -> None:
     if found < wanted:
         raise ValueError(f"the noise is enough for {found} frames of {wanted}")

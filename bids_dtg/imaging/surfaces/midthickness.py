@@ -16,7 +16,7 @@ from bids_dtg.imaging.surfaces.resampling import sphere_weights
 from bids_dtg.imaging.surfaces.templates import SIDES, fs_lr_sphere
 from bids_dtg.imaging.transforms.chain import map_points
 from bids_dtg.imaging.transforms.itk import read_transforms
-from bids_dtg.inputs.anatomy.surfaces import SurfaceFiles, SurfaceSide
+from bids_dtg.inputs.surfaces import SurfaceFiles, SurfaceSide
 
 Points = NDArray[np.float64]
 

@@ -4,4 +4,5 @@
 - `atlases`: atlases by name, by file and in BIDS data sets of atlases; the space they are in
 - `maps`: maps of the cortex by region, as a table
 - `positions`: where the regions of the Desikan-Killiany atlas lie
+- `sides`: which hemisphere a region is in, by its name
 """

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bids_dtg.files.digest import Digest
-from bids_dtg.files.transfer.download import PinnedFile
+from bids_dtg.files.download import PinnedFile
 
 # What ships with the program: a BIDS data set of atlases.
 FOLDER = Path(__file__).parent / "atlas_data"

@@ -50,17 +50,6 @@ def read_region_positions(regions: Sequence[str]) -> NDArray[np.float64] | None:
     return np.array([position[_key(name)] for name in regions]).reshape(-1, 3)
 
 
-def dk68_regions() -> tuple[str, ...]:
-    """Return the names of the 68 regions as FreeSurfer has them: left ones first.
-
-    Examples
-    --------
-    >>> dk68_regions()[0], dk68_regions()[-1]
-    ('ctx-lh-bankssts', 'ctx-rh-insula')
-    """
-    return tuple(_positions())
-
-
 def unknown_regions(regions: Sequence[str]) -> tuple[str, ...]:
     """Return the names that are none of the Desikan-Killiany atlas, in the order given.
 

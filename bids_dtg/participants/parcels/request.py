@@ -2,32 +2,128 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from pathlib import Path
+from typing import Any, Generic, Protocol, TypeVar
 
+from bids_dtg.bundles.bundle import Bundle
 from bids_dtg.cleaning.words import Lacking
 from bids_dtg.connectome.design import TemporalDesign
-from bids_dtg.contrasts.bundle.bundle import Bundle
-from bids_dtg.files.derivatives import DatasetWords
+from bids_dtg.engine.capacity import divide
+from bids_dtg.files.derivatives import DatasetWords, refuse_model_folder
 from bids_dtg.files.provenance import package_versions
 from bids_dtg.imaging.atlas import Atlas
 from bids_dtg.imaging.grid import Grid, standard_grid
 from bids_dtg.inputs.run import RestRun
-from bids_dtg.participants.parcels.measure import SeriesReader
-from bids_dtg.participants.request import CallRequest
+from bids_dtg.participants.dry_run import head_of, plan_runs
+from bids_dtg.participants.parcels.atlas import read_only_atlas
+from bids_dtg.participants.parcels.measure import MeasuredSeries, SeriesReader
+from bids_dtg.participants.request import Asked, CallRequest
 from bids_dtg.participants.run_source import plan_run
-from bids_dtg.report.methods import MethodsFacts
+from bids_dtg.participants.sets import RunSet
+from bids_dtg.report.methods import MethodsFacts, methods_text
+from bids_dtg.settings import OPTIONS, Settings
 from bids_dtg.version import __version__
 
-# Of a process that only reads series.
-BYTES_READ = 400e6
+# Of a process that only reads series, and of one with torch.
+_BYTES_READ, _BYTES_MODELLED = 400e6, 900e6
+
+Model = TypeVar("Model", bound=Bundle[Any])
+
+
+class RegionModel(Protocol):
+    """A bundle whose model describes the regions of an atlas."""
+
+    @property
+    def path(self) -> Path:
+        """Its folder."""
+
+    @property
+    def part(self) -> Any:
+        """What its card says of such models alone, as the key of the atlas."""
+
+    def require_regions(self, regions: tuple[str, ...], *, atlas: str, atlas_digest: str) -> None:
+        """Refuse regions that are not the model's."""
+
+
+def load_asked(settings: Settings, load: Callable[[str], Model]) -> Model | None:
+    """Load the model of a call; None: none was given.
+
+    Parameters
+    ----------
+    settings
+        Options of the call.
+    load
+        Loads a bundle of the workflow, by name or path.
+    """
+    wanted = settings.inputs.model
+    return None if wanted == OPTIONS["model"].field.default else load(wanted)
 
 
 @dataclass(frozen=True, eq=False)
-class ParcelRequest(CallRequest):
+class ParcelRequest(CallRequest, Generic[Model]):
     """What a call asks for. Steps of the work get what they use of it."""
 
     atlas: Atlas  # whose parcels are the regions, read at every voxel of the grid
+    bundle: Model | None  # the model; None: the call has none
+
+    @classmethod
+    def shared_fields(cls, asked: Asked, bundle: RegionModel | None) -> dict[str, Any]:
+        """Return the fields that such requests of all workflows have.
+
+        Parameters
+        ----------
+        asked
+            What was found of the call.
+        bundle
+            The model; None: the call has none.
+
+        Raises
+        ------
+        SettingsError, BundleError
+            The atlas cannot be found or is not the model's, or the output is the model's folder.
+        """
+        settings = asked.settings
+        if bundle is not None:
+            refuse_model_folder(asked.output, bundle.path)
+        own = "" if bundle is None else bundle.part.atlas
+        atlas = read_only_atlas(settings, cls.presentation.name, own)
+        if bundle is not None:
+            bundle.require_regions(
+                tuple(atlas.parcels.values()), atlas=atlas.key, atlas_digest=atlas.digest
+            )
+        capacity = divide(
+            settings.resources,
+            units=len(asked.participants),
+            bytes_each=_BYTES_READ if bundle is None else _BYTES_MODELLED,
+            on_cpu=True,
+        )
+        return {**asked.prepared(capacity), "atlas": atlas, "bundle": bundle}
+
+    @abstractmethod
+    def require_usable(self, measured: MeasuredSeries) -> None:
+        """Refuse a run that the model cannot read.
+
+        Raises
+        ------
+        RunError
+            Saying what it lacks.
+        """
+
+    @abstractmethod
+    def would_make(self, planned: RunSet) -> tuple[str, list[str]]:
+        """Return what would be made of a set, in words, and more lines about it."""
+
+    @abstractmethod
+    def methods_facts(self) -> Any:
+        """Return what the words of the workflow's methods text are made of."""
+
+    @property
+    def model_folder(self) -> Path | None:
+        """The folder of the model; None: the call has none."""
+        return None if self.bundle is None else self.bundle.path
 
     @property
     def grid(self) -> Grid:
@@ -41,7 +137,7 @@ class ParcelRequest(CallRequest):
 
     def dataset_words(self) -> DatasetWords:
         """Return how an output of the workflow describes itself."""
-        return self.workflow.dataset_words()
+        return self.presentation.dataset_words()
 
     def keep_shared(self) -> None:
         """Keep nothing: parcels have no picture of everybody behind them."""
@@ -75,19 +171,20 @@ class ParcelRequest(CallRequest):
         """
         return plan_run(run, self.grid.space, self.settings.cleaning).design
 
-    def methods_facts(self, lacking: Lacking, bundle: Bundle[Any] | None) -> MethodsFacts:
-        """Return what the methods text says of the program, the model and the cleaning.
+    def plan(self, planned: RunSet, reason: str) -> tuple[bool, list[str]]:
+        """Return whether a set would fail, and the lines about it."""
+        fails, lines = plan_runs(planned, self.design_of)
+        if fails:
+            return True, lines
+        what, more = self.would_make(planned)
+        return False, [head_of(planned, what, self.output, reason), *lines, *more]
 
-        Parameters
-        ----------
-        lacking
-            What the runs' tables of confounds lack.
-        bundle
-            The model; None: the call has none.
-        """
-        settings, card = self.settings, None if bundle is None else bundle.card
+    def methods(self, lacking: Lacking) -> str:
+        """Write the methods text of sets whose runs' tables of confounds lack something."""
+        settings, bundle = self.settings, self.bundle
+        card = None if bundle is None else bundle.card
         assert settings.inputs.input_type != "auto"
-        return MethodsFacts(
+        facts = MethodsFacts(
             version=__version__,
             model_name="" if card is None else f"{card.name} {card.version}",
             model_sha256="" if bundle is None else bundle.identity,
@@ -99,3 +196,5 @@ class ParcelRequest(CallRequest):
             packages=package_versions(),
             grid="a grid of 2 mm",
         )
+        words = self.presentation.methods_words(self.methods_facts(), settings.outputs)
+        return methods_text(facts, words)

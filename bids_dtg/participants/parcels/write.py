@@ -4,35 +4,44 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import PurePosixPath
-from typing import Any
+from typing import Any, Generic, TypeVar
 
-from bids_dtg.contrasts.bundle.bundle import Bundle
-from bids_dtg.contrasts.participant.outputs.map_files import camel_case, run_sources
-from bids_dtg.contrasts.participant.outputs.region_files import atlas_facts
-from bids_dtg.contrasts.participant.quality import cleaning_note
+from bids_dtg.cleaning.confounds import NOT_IN_TABLE
+from bids_dtg.cleaning.words import Lacking
 from bids_dtg.files.names import FileKind
+from bids_dtg.files.provenance import Fingerprint
 from bids_dtg.files.regions.series import SERIES, RegionSeries, encode_series, series_sidecar
 from bids_dtg.files.sidecars import RESIDUAL_DOF
 from bids_dtg.files.text import encoded, tsv_text, write_json
+from bids_dtg.participants.complete import complete_set
 from bids_dtg.participants.figures import first_figures, rounded
+from bids_dtg.participants.origin import (
+    atlas_facts,
+    camel_case,
+    cleaning_note,
+    model_facts,
+    run_sources,
+)
 from bids_dtg.participants.parcels.measure import MeasuredSeries
 from bids_dtg.participants.parcels.request import ParcelRequest
-from bids_dtg.participants.sets import run_entities
+from bids_dtg.participants.sets import RunSet, run_entities
+from bids_dtg.report.panels.panel import RunFrames, keep_all, write_kept
 from bids_dtg.report.parcels.quality import parcel_figures
+from bids_dtg.report.quality import write_quality
 
 COVERAGE = FileKind("bold", None, ".tsv")
 _MEAN, _COVERAGE = "mean", "coverage"  # values of stat-
 
+Request = TypeVar("Request", bound=ParcelRequest[Any])
 
-class ParcelFiles:
+
+class ParcelWriter(Generic[Request]):
     """Writes what was measured of runs, and what sidecars say of it.
 
     Parameters
     ----------
     request
         What the call asks for.
-    bundle
-        The model, whose cleaning is compared; None: the call has none.
 
     Raises
     ------
@@ -40,8 +49,8 @@ class ParcelFiles:
         By each method that writes: a file cannot be written.
     """
 
-    def __init__(self, request: ParcelRequest, bundle: Bundle[Any] | None) -> None:
-        self._request, self._bundle = request, bundle
+    def __init__(self, request: Request) -> None:
+        self._request = request
 
     def entities(self, entities: Mapping[str, str], **more: str) -> dict[str, str | None]:
         """Return the entities of a file of a run or a set, whose own are given.
@@ -127,20 +136,57 @@ class ParcelFiles:
 
     def cleaning_note(self, measured: MeasuredSeries) -> str | None:
         """Return a sentence where the model was trained on runs that were cleaned otherwise."""
-        settings = self._request.settings
-        if self._bundle is None:
+        settings, bundle = self._request.settings, self._request.bundle
+        if bundle is None:
             return None
         return cleaning_note(
-            self._bundle.card.training,
+            bundle.card.training,
             settings.inputs.input_type,
             settings.cleaning.denoise_strategy,
             measured.run.cleaned_as,
         )
 
-    def quality(
-        self, measured: MeasuredSeries, seconds: float, model_tr_seconds: float | None = None
-    ) -> dict[str, object]:
-        """Return the figures of a run's quality that exist without a model.
+    def model_facts(self) -> dict[str, Any]:
+        """Return what sidecars say of the model of the call, which must have one."""
+        bundle = self._request.bundle
+        assert bundle is not None
+        part = bundle.part
+        training = {"Participants": part.people, "Data": part.data_set}
+        return {**model_facts(bundle), "ModelTraining": training}
+
+    def write_kept(
+        self, measured: MeasuredSeries, what: type[RunFrames] = RunFrames, **more: object
+    ) -> Iterator[PurePosixPath]:
+        """Write what panels of the workflow keep of a run.
+
+        Parameters
+        ----------
+        measured
+            The run.
+        what
+            What panels keep something of.
+        **more
+            Its fields beside those of `RunFrames`.
+        """
+        data = what(
+            kept=measured.design.keep,
+            fd_mm=measured.confounds.fd_mm,
+            std_dvars=measured.confounds.std_dvars,
+            tr_seconds=measured.design.tr_seconds,
+            **more,
+        )
+        kept = keep_all(self._request.presentation.panels, data)
+        return write_kept(kept, run_entities(measured.run), self._request.output)
+
+    def write_quality(
+        self,
+        measured: MeasuredSeries,
+        seconds: float,
+        *,
+        model_tr_seconds: float | None = None,
+        **more: object,
+    ) -> Iterator[PurePosixPath]:
+        """Write the figures of a run's quality.
 
         Parameters
         ----------
@@ -150,9 +196,11 @@ class ParcelFiles:
             Time it took.
         model_tr_seconds
             Between frames of the runs that the model was trained on; None: not known.
+        **more
+            Figures of the workflow, by column.
         """
         series = measured.series
-        return {
+        figures = {
             **first_figures(
                 measured.run,
                 measured.design,
@@ -164,7 +212,41 @@ class ParcelFiles:
             "effective_dof": None,
             **parcel_figures(series.coverage, series.correlation(), measured.confounds.std_dvars),
             "seconds_processing": round(seconds, 2),
+            **more,
         }
+        columns = self._request.presentation.quality_columns
+        return write_quality(figures, columns, run_entities(measured.run), self._request.output)
+
+    def complete(
+        self,
+        planned: RunSet,
+        inputs: Mapping[str, Fingerprint],
+        files: Sequence[PurePosixPath],
+        runs: Sequence[MeasuredSeries],
+    ) -> None:
+        """Record that a set is complete, once all else of it has been written.
+
+        Parameters
+        ----------
+        planned
+            The set.
+        inputs
+            What it depends on.
+        files
+            All that was written of it.
+        runs
+            Those that it was made of.
+        """
+        request = self._request
+        complete_set(
+            request.output,
+            planned,
+            inputs,
+            files,
+            options=request.recorded_options,
+            lacking=Lacking.of_runs(run.confounds.decisions.get(NOT_IN_TABLE, ()) for run in runs),
+            methods=request.methods,
+        )
 
     def _of_run(self, measured: MeasuredSeries, **more: str) -> dict[str, str | None]:
         return self.entities(run_entities(measured.run), **more)

@@ -1,8 +1,8 @@
-"""The page of one analysis of network models or twins: tables and charts, section by section."""
+"""The page of one analysis: tables and charts, section by section."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -21,10 +21,8 @@ from bids_dtg.report.numbers import NOT_KNOWN, Cell, decimals, figure, numbers_o
 from bids_dtg.report.pages.page import HOW_TO_GET, missing_packages, render
 from bids_dtg.report.pictures import draw_matrix, inline
 
-# In the folder of an analysis, by workflow.
-NETWORK_PAGE, TWIN_PAGE = "network_report.html", "twin_report.html"
 Floats = NDArray[np.floating]
-ABOVE, BELOW = "above the model", "below the model"  # marks of what fits better than the model
+_BETTER = "better than the model"  # the mark of what is judged so
 # Where a history settles, its second half is drawn again: at a smaller spread than this share.
 _SETTLED = 1 / 6
 _ENLARGED_FROM = 8  # values
@@ -38,12 +36,12 @@ class Table:
     columns: Sequence[str]  # headings; the first is that of the rows' names
     rows: Sequence[Sequence[Cell]]  # the first cell of each is its name; shown in this order
     notes: Sequence[str] = ()  # sentences below it
-    # Names of rows that the model is compared with: baselines, ceilings, ablations. Where such a
-    # row fits better than the model, words beside its figure say so.
+    # Names of rows that the model is compared with: baselines, ceilings, ablations.
     highlight: Sequence[str] = ()
     model: str = ""  # name of the model's row; empty: the first that is not highlighted
-    lower_is_better: Sequence[str] = ()  # columns, as distances and errors are
-    not_compared: Sequence[str] = ()  # columns, as numbers of people are
+    # Name of a row and heading, where the row is judged better than the model
+    # (`bids_dtg.stats.verdict`): words beside its figure say so.
+    better: Collection[tuple[str, str]] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -143,7 +141,7 @@ class CellOnPage:
 
     text: str
     interval: str = ""
-    mark: str = ""  # that it fits better than the model
+    mark: str = ""  # that it is better than the model
     sorted_by: str | None = None  # None: by its text
 
 
@@ -308,7 +306,7 @@ def _table(table: Table) -> TableOnPage:
                 f"{len(table.columns)} headings: {row[0] if row else ''}"
             )
     model = _model_row(table)
-    columns = [_column(table, number, model) for number in range(1, len(table.columns))]
+    columns = [_column(table, number) for number in range(1, len(table.columns))]
     names = [str(row[0]) for row in table.rows]
     return TableOnPage(
         caption=table.caption,
@@ -342,17 +340,13 @@ def _kind(table: Table, model: Sequence[Cell] | None, name: str) -> str:
     return "model" if model is not None and name == model[0] else ""
 
 
-def _column(table: Table, number: int, model: Sequence[Cell] | None) -> list[CellOnPage]:
+def _column(table: Table, number: int) -> list[CellOnPage]:
     """Write the cells of a column with the same decimals."""
     heading = table.columns[number]
     cells = [row[number] for row in table.rows]
     digits = decimals(value for cell in cells for value in numbers_of(cell)[:1])
-    compared = None if model is None or heading in table.not_compared else model[number]
-    lower = heading in table.lower_is_better
     return [
-        _cell(cell, digits, _mark(cell, compared, digits, lower=lower))
-        if row[0] in table.highlight
-        else _cell(cell, digits)
+        _cell(cell, digits, _BETTER if (row[0], heading) in table.better else "")
         for row, cell in zip(table.rows, cells, strict=True)
     ]
 
@@ -367,19 +361,6 @@ def _cell(cell: Cell, digits: int | None, mark: str = "") -> CellOnPage:
     if len(numbers) == 3 and np.isfinite(numbers[1:]).all():
         interval = f"{written(numbers[1], digits)} to {written(numbers[2], digits)}"
     return CellOnPage(written(numbers[0], digits), interval, mark, str(numbers[0]))
-
-
-def _mark(cell: Cell, model: Cell, digits: int | None, *, lower: bool) -> str:
-    """Say that a figure is better than the model's, as far as both are shown."""
-    own, other = numbers_of(model)[:1], numbers_of(cell)[:1]
-    if not own or not other or not np.isfinite([*own, *other]).all():
-        return ""
-    if written(own[0], digits) == written(other[0], digits):
-        return ""
-    better = other[0] - own[0]
-    if lower:
-        return BELOW if better < 0 else ""
-    return ABOVE if better > 0 else ""
 
 
 def _curves(curves: Curves) -> ChartOnPage | None:

@@ -7,25 +7,20 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bids_dtg.files.derivatives import DerivativeDataset
+from bids_dtg.files.result_record import UNFINISHED
 from bids_dtg.files.text import write_text
 from bids_dtg.notices import counted
 from bids_dtg.report.contents import find_participant_labels
 from bids_dtg.report.flags import LEVELS, Flag, FlagCount
-from bids_dtg.report.pages.analysis import NETWORK_PAGE, TWIN_PAGE
 from bids_dtg.report.pages.page import link, missing_packages, render
 from bids_dtg.report.pages.participant import read_flag_count
-from bids_dtg.report.workflows import workflow_of
+from bids_dtg.report.presentation import presentation_of
 
 INDEX, GROUP = "index.html", "group.html"
 MODEL_PAGE = "report.html"  # in the folder of an analysis
 STATISTICS_PAGE = "statistics_report.html"  # in that of one over people
-# Pages of analyses, by file name, and what each shows.
-_ANALYSES = {
-    MODEL_PAGE: "scores beside those of simple models",
-    **dict.fromkeys(
-        (NETWORK_PAGE, TWIN_PAGE, STATISTICS_PAGE), "what was found, in tables and charts"
-    ),
-}
+# What pages of analyses show; those of a workflow's own are like those over people.
+_SCORES, _FINDINGS = "scores beside those of simple models", "what was found, in tables and charts"
 # Other processes may add reports at the same time; each looks again after it has written.
 _TRIES = 5
 # The beginning of so many reports is read for their flags; of more, the group page has them.
@@ -51,13 +46,13 @@ def write_index(dataset: DerivativeDataset) -> None:
     if missing_packages():
         dataset.remove(INDEX)
         return
-    workflow = workflow_of(dataset)
+    presentation = presentation_of(dataset)
     for _ in range(_TRIES):
         listed = _list(dataset)
         page = render(
             "index.html",
-            title=workflow.title,
-            about=workflow.about,
+            title=presentation.title,
+            about=presentation.about,
             sections=[],
             listed=listed[:_MOST_LISTED],
             number=len(listed),
@@ -65,8 +60,11 @@ def write_index(dataset: DerivativeDataset) -> None:
             group=GROUP if (dataset.root / GROUP).is_file() else None,
             analyses=[
                 (page.parent.name, link(page, dataset), words)
-                for name, words in _ANALYSES.items()
+                for name, words in _analyses(presentation.analysis_page).items()
                 for page in sorted(dataset.root.glob(f"group/*/{name}"))
+            ],
+            unfinished=[
+                mark.parent.name for mark in sorted(dataset.root.glob(f"group/*/{UNFINISHED}"))
             ],
             others=[
                 (text, name)
@@ -81,6 +79,12 @@ def write_index(dataset: DerivativeDataset) -> None:
         write_text(dataset.path(INDEX), page)
         if _list(dataset) == listed:
             return
+
+
+def _analyses(own: str) -> dict[str, str]:
+    """Return the pages of analyses by file name, in their order, and what each shows."""
+    pages = {MODEL_PAGE: _SCORES, own: _FINDINGS, STATISTICS_PAGE: _FINDINGS}
+    return {name: words for name, words in pages.items() if name}
 
 
 def _list(dataset: DerivativeDataset) -> list[Listed]:

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 from bids_dtg.connectome.range.limits import LIMITS
-from bids_dtg.contrasts.panels.background import of_participant
 from bids_dtg.errors import DatasetError, ForeignFileError
 from bids_dtg.files.derivatives import DerivativeDataset
 from bids_dtg.files.foreign import open_foreign, parse_json
@@ -24,11 +23,11 @@ from bids_dtg.report.inclusion import Inclusion, page_facts, read_inclusion
 from bids_dtg.report.methods import find_methods, parse_markdown
 from bids_dtg.report.pages.page import render
 from bids_dtg.report.panels.panel import Canvas, Figure, Section
+from bids_dtg.report.presentation import Presentation, presentation_of
 from bids_dtg.report.quality import QualityColumn, number
 from bids_dtg.report.viewer import remove_others
-from bids_dtg.report.workflows import Workflow, workflow_of
 
-# Figures of runs that stand beside those of the model's training, by their column.
+# Figures of runs that are shown with those of the model's training, by their column.
 _BESIDE_MODEL = {"repetition_time": ("Repetition time", "s"), "voxel_size": ("Voxel size", "mm")}
 _DIGITS_SHOWN = 12  # of hashes
 # Where a page says how many flags it has, within so many characters of its beginning.
@@ -64,7 +63,7 @@ class PanelOnPage:
 class PanelGroup:
     """Panels that follow each other."""
 
-    beside: bool  # whether they stand beside each other
+    beside: bool  # whether they are laid out side by side
     panels: tuple[PanelOnPage, ...]
 
 
@@ -121,21 +120,23 @@ def write_participant_report(
     OutputError
         A file cannot be written.
     """
-    workflow = workflow_of(dataset)
+    presentation = presentation_of(dataset)
     files = find_participant(
-        *(dataset, label, workflow.run_files),
-        results=workflow.results,
-        of_sets=workflow.of_sets,
+        *(dataset, label, presentation.run_files),
+        results=presentation.results,
+        of_sets=presentation.of_sets,
     )
     folder = dataset.root / f"sub-{label}" / "figures"
-    sections = [section for draw in workflow.sections if (section := draw(dataset, files, folder))]
-    background = of_participant(dataset, files)
+    sections = [
+        section for draw in presentation.sections if (section := draw(dataset, files, folder))
+    ]
+    background = presentation.background(dataset, files)
     drawn = [
-        _draw_run(run, workflow, Canvas(dataset, folder, run.title, background), position)
+        _draw_run(run, presentation, Canvas(dataset, folder, run.title, background), position)
         for position, run in enumerate(files.runs, 1)
     ]
     runs = [run for run, _ in drawn]
-    made = _made(dataset, files, workflow)
+    made = _made(dataset, files, presentation)
     records = [record for _, _, record in made]
     methods = find_methods(dataset, records) if records else ""
     page = render(
@@ -143,19 +144,19 @@ def write_participant_report(
         title=f"sub-{label}: bids_dtg",
         sections=_links(sections, runs, methods=bool(methods), results=bool(made)),
         label=label,
-        subtitle=workflow.subtitle(files),
-        model=workflow.model(files),
+        subtitle=presentation.subtitle(files),
+        model=presentation.model(files),
         flags=flags_of(
-            *(files, failures, workflow.quality_columns, workflow.notes),
-            *(workflow.run_notes, workflow.combined_notes),
+            *(files, failures, presentation.quality_columns, presentation.notes),
+            *(presentation.run_notes, presentation.combined_notes),
         ),
-        own_flags=_shortened(own_flags(files, failures, workflow.quality_columns)),
-        figures=_key_figures(files.runs, workflow.quality_columns),
+        own_flags=_shortened(own_flags(files, failures, presentation.quality_columns)),
+        figures=_key_figures(files.runs, presentation.quality_columns),
         results=sections,
         runs=runs,
         methods={"text": methods, "blocks": parse_markdown(methods)} if methods else None,
         provenance=[_provenance(*of) for of in made],
-        what=workflow.made,
+        what=presentation.made,
         failures=list(failures.items()),
         inclusion=page_facts(_decided(dataset), [label]),
         viewer_data=next((s.viewer_data for s in sections if s.viewer_data), None),
@@ -181,11 +182,11 @@ def _shortened(flags: Sequence[Flag]) -> Mapping[str, Any]:
 
 
 def _draw_run(
-    run: RunFiles, workflow: Workflow, canvas: Canvas, position: int
+    run: RunFiles, presentation: Presentation, canvas: Canvas, position: int
 ) -> tuple[RunOnPage, Sequence[Path]]:
     """Draw one run; return it with the pictures that were written."""
     groups = []
-    for beside, members in groupby(workflow.panels, key=lambda panel: panel.beside):
+    for beside, members in groupby(presentation.panels, key=lambda panel: panel.beside):
         shown = [
             PanelOnPage(panel.name, panel.title, figure)
             for panel in members
@@ -198,31 +199,33 @@ def _draw_run(
             anchor=f"run-{position}",
             quality=run.quality,
             groups=tuple(groups),
-            missing=_missing(run, workflow),
+            missing=_missing(run, presentation),
         ),
         canvas.files,
     )
 
 
-def _missing(run: RunFiles, workflow: Workflow) -> str:
+def _missing(run: RunFiles, presentation: Presentation) -> str:
     """Say what is not shown of a run."""
-    if workflow.missing is not None:
-        return workflow.missing(run)
-    return _MISSING if any(panel.kind not in run.files for panel in workflow.panels) else ""
+    if presentation.missing is not None:
+        return presentation.missing(run)
+    return _MISSING if any(panel.kind not in run.files for panel in presentation.panels) else ""
 
 
 # Title, sidecar and completion record of what was made.
 _Made = tuple[str, Mapping[str, Any], Mapping[str, Any]]
 
 
-def _made(dataset: DerivativeDataset, files: ParticipantFiles, workflow: Workflow) -> list[_Made]:
+def _made(
+    dataset: DerivativeDataset, files: ParticipantFiles, presentation: Presentation
+) -> list[_Made]:
     """List what was made of a participant: sets of maps or of other results, or single runs'."""
-    if workflow.of_sets:
+    if presentation.of_sets:
         return [
             (made.title, _facts_of_combined(made), completion_record(dataset, made.title))
             for made in files.combined
         ]
-    if not workflow.results:
+    if not presentation.results:
         return [(made.title, _facts_of_set(made), made.record) for made in files.sets]
     return [
         (run.title, run.facts, record)

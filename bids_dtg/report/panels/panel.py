@@ -5,29 +5,23 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Any, ClassVar, Generic, TypeVar
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from bids_dtg.contrasts.bundle.bundle import ModelBundle
 from bids_dtg.files.atomic import write_atomic
 from bids_dtg.files.derivatives import DerivativeDataset
-from bids_dtg.files.names import FileKind, bids_uri
+from bids_dtg.files.names import FileKind
 from bids_dtg.files.text import write_json
 from bids_dtg.imaging.grid import Grid
-from bids_dtg.imaging.mean_frame import MeanFrame
-from bids_dtg.imaging.nifti import encode_integers, read_volume
-from bids_dtg.inputs.run import RestRun
+from bids_dtg.imaging.nifti import read_volume
 from bids_dtg.report.axes import Chart
 from bids_dtg.report.charts import Histogram, Span, Trace
 from bids_dtg.report.contents import RunFiles
 from bids_dtg.report.pages.page import link
 from bids_dtg.report.pictures import PICTURE
 from bids_dtg.report.slices import Background, Volume, standard_background
-from bids_dtg.settings import Interpolation
-
-Measured = TypeVar("Measured")
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,23 +32,6 @@ class RunFrames:
     fd_mm: NDArray[np.float64] | None  # (frames,), NaN where n/a; None where there is no column
     std_dvars: NDArray[np.float64] | None  # (frames,), likewise
     tr_seconds: float  # between frames
-
-
-@dataclass(frozen=True, eq=False)
-class RunData(RunFrames, Generic[Measured]):
-    """What panels keep something of: one run that has just been measured."""
-
-    run: RestRun  # its files
-    source: str  # name of its dataset in BIDS URIs
-    interpolation: Interpolation  # how voxels are taken out of the file
-    mean_frame: MeanFrame  # of its first kept frames
-    bundle: ModelBundle  # the model that reads it
-    measured: Measured  # by the workflow; of contrasts: `RunConnectomes`
-
-    @property
-    def bold_uri(self) -> str:
-        """BIDS URI of the run's series."""
-        return bids_uri(self.source, self.run.bold.relative_to(self.run.root).as_posix())
 
 
 @dataclass(frozen=True, eq=False)
@@ -203,7 +180,7 @@ class Figure:
     caption: str
     keys: tuple[Key, ...] = ()
     ramp: Ramp | None = None
-    columns: bool = False  # whether the pieces stand beside each other
+    columns: bool = False  # whether the pieces are laid out side by side
 
 
 class Canvas:
@@ -241,11 +218,11 @@ class Panel:
     name: str  # of its anchor, and of the link to it
     title: str  # its heading
     kind: FileKind  # the file that it keeps of each run
-    # What it keeps of a run that was measured, `RunData` or what the workflow has instead of it;
-    # None where a run has nothing for it.
+    # What it keeps of a run that was measured: `RunFrames`, or what a workflow makes of them; None
+    # where a run has nothing for it.
     keep: Callable[[Any], Kept | None]
     draw: Callable[[RunFiles, Canvas], Figure | None]  # None where files are missing
-    beside: bool = False  # whether it stands beside its neighbours that say the same
+    beside: bool = False  # whether it is laid out side by side with neighbours that have it, too
     also: tuple[FileKind, ...] = ()  # further files that it is drawn from, where they are
 
 
@@ -258,46 +235,6 @@ class Section:
     facts: Mapping[str, Any]  # what the template asks for
     files: tuple[Path, ...] = ()  # written
     viewer_data: Mapping[str, Any] | None = None  # where it has maps for the viewer
-
-
-def keep_volume(
-    kind: FileKind,
-    values: NDArray[np.integer],
-    data: RunData[Any],
-    *,
-    description: str,
-    slope: float = 1.0,
-    more: Mapping[str, Any] | None = None,
-) -> Kept:
-    """Make an image on the model's grid ready to be written.
-
-    Parameters
-    ----------
-    kind
-        Of the file.
-    values
-        (i, j, k), stored as they are.
-    data
-        The run.
-    description
-        Of the sidecar.
-    slope
-        What a stored value of 1 stands for.
-    more
-        Further content of the sidecar.
-    """
-    grid = data.bundle.grid
-    return Kept(
-        kind,
-        encode_integers(values, grid, slope=slope, description=f"bids_dtg {kind.desc or ''}"),
-        sidecar={
-            "Description": description,
-            "Sources": [data.bold_uri],
-            **grid.metadata,
-            **(more or {}),
-        },
-        entities=grid.entities,
-    )
 
 
 def keep_all(panels: Iterable[Panel], data: RunFrames) -> tuple[Kept, ...]:

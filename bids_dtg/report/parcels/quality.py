@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bids_dtg.dynamics.judging.measures import fc_strength
+from bids_dtg.connectome.edges import fc_strength
 from bids_dtg.report.quality import QualityColumn
 
 COLUMNS = (

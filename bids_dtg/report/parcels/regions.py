@@ -10,7 +10,7 @@ from itertools import groupby
 import numpy as np
 from numpy.typing import NDArray
 
-from bids_dtg.dynamics.networks import hemisphere
+from bids_dtg.inputs.regions.sides import hemisphere
 from bids_dtg.report.panels.panel import Label
 
 # As Schaefer's parcels are named: 7Networks_LH_SomMot_3, LH_Cont_Par_1.

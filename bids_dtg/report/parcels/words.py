@@ -1,18 +1,21 @@
-"""What is said of parcels: how their series were made, and which have none."""
+"""What is said of parcels: how their series were made, by which model, and which have none."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 from bids_dtg.files.regions.series import SERIES
 from bids_dtg.notices import counted
 from bids_dtg.report.contents import ParticipantFiles, RunFiles
-from bids_dtg.report.flags import Flag
+from bids_dtg.report.flags import Flag, trained_on
+from bids_dtg.report.methods import MethodsWords
 from bids_dtg.report.parcels.coverage import read_lost
 from bids_dtg.report.parcels.files import read_cells
 
 # By the name that a text cites it with.
-SCHAEFER = {
+_SCHAEFER = {
     "Schaefer": """\
 - Schaefer, A., et al. (2018). Local-global parcellation of the human cerebral cortex from intrinsic
   functional connectivity MRI. *Cerebral Cortex*, 28, 3095-3114.
@@ -22,30 +25,91 @@ SCHAEFER = {
 _NAMED = 5  # parcels in a note
 
 
-def averaged(atlas: str, parcels: int, min_coverage: float) -> str:
-    """Say how series of voxels became those of parcels, for the methods text.
+@dataclass(frozen=True)
+class ParcelMethods:
+    """What the methods text says of a call; nothing in it is assumed."""
+
+    atlas: str  # its key
+    parcels: int  # how many it has
+    min_coverage: float  # share of a parcel with signal, below which it has no series
+
+    @property
+    def averaged(self) -> str:
+        """How series of voxels became those of parcels.
+
+        Examples
+        --------
+        >>> ParcelMethods("HCP", 19, 0.5).averaged.partition(";")[0]
+        'The series of voxels were averaged within the 19 parcels of the atlas HCP'
+        """
+        cite = " (Schaefer et al., 2018)" if self.atlas.startswith("Schaefer2018") else ""
+        return (
+            f"The series of voxels were averaged within the {self.parcels} parcels of the atlas "
+            f"{self.atlas}{cite}; parcels with signal in less than {self.min_coverage:.0%} of "
+            "their voxels have none. What the cleaning removes was projected out of the series of "
+            "parcels over the frames that were kept, and each was scaled to mean 0 and standard "
+            "deviation 1."
+        )
+
+
+@dataclass(frozen=True)
+class ModelWords:
+    """What the methods text says of a model, where a call has one."""
+
+    method: str  # what the program implements, with the work to cite
+    caution: str  # how its results must not be taken
+    about: str  # what it is and what it was made from
+
+
+def parcel_methods(
+    made: str, computed: Sequence[str], model: ModelWords | None, cited: Mapping[str, str]
+) -> MethodsWords:
+    """Put together what a workflow says in the methods text.
 
     Parameters
     ----------
-    atlas
-        Its key.
-    parcels
-        How many it has.
-    min_coverage
-        Share of a parcel with signal, below which it has no series.
+    made
+        What was made of resting-state fMRI, and how.
+    computed
+        Sentences on what was computed from the cleaned runs; empty ones are left out.
+    model
+        What is said of the model; None: the call has none.
+    cited
+        Works by the name that sentences cite them with.
+    """
+    text = " ".join(filter(None, computed))
+    said = f"{text} {'' if model is None else model.method}"
+    works = "".join(work for name, work in {**cited, **_SCHAEFER}.items() if f"{name} " in said)
+    return MethodsWords(
+        made=f"{made} from resting-state fMRI",
+        method="" if model is None else model.method,
+        computed=text,
+        caution="" if model is None else model.caution,
+        references=f"## References\n\n{works}",
+        model="" if model is None else model.about,
+    )
+
+
+def fitted_to(people: int, data_set: str) -> str:
+    """Say how many people a model was fitted to.
 
     Examples
     --------
-    >>> averaged("HCP", 19, 0.5).partition(";")[0]
-    'The series of voxels were averaged within the 19 parcels of the atlas HCP'
+    >>> fitted_to(2, "hcp")
+    'was fitted to 2 participants of hcp.'
     """
-    cite = " (Schaefer et al., 2018)" if atlas.startswith("Schaefer2018") else ""
-    return (
-        f"The series of voxels were averaged within the {parcels} parcels of the atlas "
-        f"{atlas}{cite}; parcels with signal in less than {min_coverage:.0%} of their "
-        "voxels have none. What the cleaning removes was projected out of the series of parcels "
-        "over the frames that were kept, and each was scaled to mean 0 and standard deviation 1."
-    )
+    return f"was fitted to {counted(people, 'participant')}{f' of {data_set}' * bool(data_set)}."
+
+
+def stands_on(facts: Mapping[str, Any]) -> str:
+    """Say on how many people a model stands, by the sidecars of its results; else nothing."""
+    people = trained_on(facts)
+    return f"The model was fitted to {counted(people, 'participant')}. " if people else ""
+
+
+def model_name(facts: Mapping[str, Any]) -> str:
+    """Return name and version of a model, by the sidecars of its results."""
+    return f"{facts.get('ModelName') or ''} {facts.get('ModelVersion') or ''}".strip()
 
 
 def parcels_in_words(files: ParticipantFiles) -> str:
@@ -66,7 +130,7 @@ def notes_on_lost(run: RunFiles) -> Iterator[Flag]:
 
 
 def notes_in_sidecars(run: RunFiles) -> Iterator[Flag]:
-    """Yield what the sidecars of a run's results, or of a set's, ask to be told."""
+    """Yield the notices and notes in the sidecars of the results of a run or a set."""
     for key in ("ModelNotice", "CleaningNote"):
         if note := run.facts.get(key):
             yield Flag("note" if key == "ModelNotice" else "warning", str(note), run.title)

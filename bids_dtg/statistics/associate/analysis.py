@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from bids_dtg.cohort.feature_kinds import FEATURES, FeatureKind
+from bids_dtg.cohort.column import Column
 from bids_dtg.cohort.features import (
     FeatureSource,
     FeatureTable,
@@ -17,7 +18,8 @@ from bids_dtg.cohort.features import (
     report_failed,
 )
 from bids_dtg.cohort.people import GroupPeople, gather_people
-from bids_dtg.cohort.results import GroupResults
+from bids_dtg.cohort.result_folder import ResultFolder
+from bids_dtg.cohort.result_table import ResultTable
 from bids_dtg.errors import DatasetError
 from bids_dtg.files.temporary import temporary_folder
 from bids_dtg.imaging.places import VoxelPlaces
@@ -38,41 +40,56 @@ from bids_dtg.statistics.associate.page import (
 )
 from bids_dtg.stats.cohort.association import Association, ColumnTests, corrected
 from bids_dtg.stats.cohort.exchangeability import Permutations, permutations
+from bids_dtg.workflows import FeatureKind
 
 _DEFAULT = ("regions",)
+_WRITES = ("desc-associations_summary", "desc-*_associations", "*_statmap")
 _SECTIONS = 12  # phenotypes that the page shows in full
-_MEANINGS = {
-    "contrast": "Contrast of the maps",
-    "name": "Region, or edge",
-    "participants": "Participants who were looked at",
-    "r": "Partial correlation with the phenotype, given the covariates",
-    "t": "Student's t of the phenotype in the linear model with the covariates",
-    "p": "Two-sided p of t, as if participants were unrelated",
-    "p_permuted": "Share of permutations (Freedman and Lane) with an |r| as large",
-    "p_fitted": "p of r by the distribution fitted to that of the permutations: without their "
-    "smallest p. Without permutations: as p",
-    "q": "False discovery rate (Benjamini and Hochberg) of p_fitted over all rows of this table",
-    "p_fwe": "Family-wise p: share of permutations in which the largest |r| of all rows is as "
-    "large",
-}
-_SUMMARY_MEANINGS = {
-    "phenotype": "Column of the table of participants",
-    "features": "What of each participant was looked at, as --feature-sets takes it",
-    "contrast": _MEANINGS["contrast"],
-    "participants": _MEANINGS["participants"],
-    "dof": "Degrees of freedom of t",
-    "tests": "Regions, edges or voxels that were tested",
-    "dropped": "Those that were left out, as somebody has no value there",
-    "q_found": "Tests with q of at most 0.05; q is over all contrasts of phenotype and features",
-    "fwe_found": "Tests with a family-wise p of at most 0.05, over the same tests",
-    "name": "Where |r| is largest: region, edge, or place of a voxel (RAS+, mm)",
-    **{key: f"{_MEANINGS[key]}: there" for key in ("r", "t", "p", "p_permuted")},
-    "q": "False discovery rate there",
-    "p_fwe": "Family-wise p there",
-}
+_CONTRAST = Column("contrast", "Contrast of the maps")
+_PARTICIPANTS = Column("participants", "Participants who were looked at")
+_TESTS = (
+    Column("r", "Partial correlation with the phenotype, given the covariates"),
+    Column("t", "Student's t of the phenotype in the linear model with the covariates"),
+    Column("p", "Two-sided p of t, as if participants were unrelated"),
+    Column("p_permuted", "Share of permutations (Freedman and Lane) with an |r| as large"),
+)
+_COLUMNS = (
+    _CONTRAST,
+    Column("name", "Region, or edge"),
+    _PARTICIPANTS,
+    *_TESTS,
+    Column(
+        "p_fitted",
+        "p of r by the distribution fitted to that of the permutations: without their "
+        "smallest p. Without permutations: as p",
+    ),
+    Column(
+        "q", "False discovery rate (Benjamini and Hochberg) of p_fitted over all rows of this table"
+    ),
+    Column(
+        "p_fwe",
+        "Family-wise p: share of permutations in which the largest |r| of all rows is as large",
+    ),
+)
+_SUMMARY = (
+    Column("phenotype", "Column of the table of participants"),
+    Column("features", "What of each participant was looked at, as --feature-sets takes it"),
+    _CONTRAST,
+    _PARTICIPANTS,
+    Column("dof", "Degrees of freedom of t"),
+    Column("tests", "Regions, edges or voxels that were tested"),
+    Column("dropped", "Those that were left out, as somebody has no value there"),
+    Column(
+        "q_found", "Tests with q of at most 0.05; q is over all contrasts of phenotype and features"
+    ),
+    Column("fwe_found", "Tests with a family-wise p of at most 0.05, over the same tests"),
+    Column("name", "Where |r| is largest: region, edge, or place of a voxel (RAS+, mm)"),
+    *(dataclasses.replace(column, meaning=f"{column.meaning}: there") for column in _TESTS),
+    Column("q", "False discovery rate there"),
+    Column("p_fwe", "Family-wise p there"),
+)
 _MAPS = {
-    "r": _MEANINGS["r"],
-    "t": _MEANINGS["t"],
+    **{column.name: column.meaning for column in _TESTS[:2]},
     "logq": "-log10 of the false discovery rate over all voxels and contrasts",
     "logpfwe": "-log10 of the family-wise p over all voxels and contrasts",
 }
@@ -97,7 +114,7 @@ def run_associate(settings: Settings) -> int:
     if settings.behaviour.dry_run:
         would = f"would test {named(names)} of {counted(len(people), 'participant')}"
         return print_plan(sources, [would])
-    results = GroupResults.of(settings, people.output)
+    results = ResultFolder.of(settings, people.output, *_WRITES)
     with results.begun(), temporary_folder() as folder:
         study = _Study(people, names)
         for number, source in enumerate(sources):
@@ -118,10 +135,11 @@ def _sources(people: GroupPeople) -> tuple[FeatureSource, ...]:
             raise
         remedy = "call the participant level with --atlases, or give --feature-sets maps"
         raise err.as_kind(DatasetError, remedy=remedy) from err
-    if EDGES in {source.kind.name for source in found}:
+    edges = people.feature_kinds.get(EDGES)
+    if edges is None or edges in [source.kind for source in found]:
         return found
     try:
-        return (*found, FEATURES[EDGES].find(people))
+        return (*found, edges.find(edges, people))
     except DatasetError as err:
         say(f"not seen beside the edges of the connectome: {err}")
         return found
@@ -286,7 +304,7 @@ def _corrected(kind: FeatureKind, tables: Sequence[_Tested]) -> FeatureAssociati
     return FeatureAssociations(kind.name, kind.words, unit, found, _pictures(tables))
 
 
-def _write(results: GroupResults, study: _Study) -> None:
+def _write(results: ResultFolder, study: _Study) -> None:
     """Write tables, maps and the page.
 
     Raises
@@ -305,14 +323,14 @@ def _write(results: GroupResults, study: _Study) -> None:
             f"none of {named(study.names)} can be tested", expected="what the lines above miss"
         )
     words = "The strongest association of each phenotype, kind of features and contrast"
-    results.table("desc-associations_summary", rows, _SUMMARY_MEANINGS, words)
+    results.table("desc-associations_summary", ResultTable(_SUMMARY, rows, words))
     for phenotype in found:
         say(answer(phenotype))
     results.page(_page(study, found))
 
 
 def _write_features(
-    results: GroupResults, phenotype: str, found: FeatureAssociations, tables: Sequence[_Tested]
+    results: ResultFolder, phenotype: str, found: FeatureAssociations, tables: Sequence[_Tested]
 ) -> None:
     desc = camel_case(f"{phenotype} {found.kind}")
     if found.unit == "voxel":
@@ -320,16 +338,17 @@ def _write_features(
             _write_maps(results, phenotype, desc, own, table)
         return
     rows = [row for own in found.contrasts for row in _rows(own)]
-    meanings = _MEANINGS if found.contrasts[0].contrast else dict(list(_MEANINGS.items())[1:])
+    columns = _COLUMNS if found.contrasts[0].contrast else _COLUMNS[1:]
     words = f"Association of {found.words} with {phenotype}: a row for each {found.unit}"
-    results.table(f"desc-{desc}_associations", rows, meanings, words)
+    results.table(f"desc-{desc}_associations", ResultTable(columns, rows, words))
 
 
 def _rows(own: ContrastAssociations) -> Iterator[dict[str, object]]:
     columns = _columns(own)
+    contrast = {"contrast": own.contrast} if own.contrast else {}
     for position, name in enumerate(own.names):
         yield {
-            "contrast": own.contrast,
+            **contrast,
             "name": name,
             "participants": own.people,
             **{key: float(values[position]) for key, values in columns.items()},
@@ -342,7 +361,7 @@ def _columns(own: ContrastAssociations) -> dict[str, NDArray[np.float64]]:
 
 
 def _write_maps(
-    results: GroupResults, phenotype: str, desc: str, own: ContrastAssociations, table: _Tested
+    results: ResultFolder, phenotype: str, desc: str, own: ContrastAssociations, table: _Tested
 ) -> None:
     assert table.places is not None  # of voxels
     values = {
@@ -367,7 +386,8 @@ def _write_maps(
 def _summary(phenotype: str, found: FeatureAssociations) -> Iterator[dict[str, object]]:
     for own in found.contrasts:
         place = own.strongest
-        there = {} if place is None else {k: float(v[place]) for k, v in _columns(own).items()}
+        figures = {key: values for key, values in _columns(own).items() if key != "p_fitted"}
+        there = {} if place is None else {k: float(v[place]) for k, v in figures.items()}
         yield {
             "phenotype": phenotype,
             "features": found.kind,

@@ -12,7 +12,7 @@ from bids_dtg.notices import counted, named
 from bids_dtg.report.numbers import Cell, figure
 from bids_dtg.report.pages.analysis import PageSection, Pictures, Scatter, Table
 from bids_dtg.stats.cohort.association import ColumnTests, CorrectedTests
-from bids_dtg.stats.paired import FEWEST_PEOPLE
+from bids_dtg.stats.verdict import too_few
 
 EDGES = "edges"  # what maps are made of: the kind of features that others are beside
 LEVEL = 0.05  # of the false discovery rate and of the family-wise error
@@ -114,14 +114,19 @@ class PhenotypeAssociations:
     @property
     def enough(self) -> bool:
         """Whether a verdict is given."""
-        return max(found.people for found in self.features) >= FEWEST_PEOPLE
+        return not too_few(self.people)
+
+    @property
+    def people(self) -> int:
+        """How many there are at most, of any features."""
+        return max(found.people for found in self.features)
 
 
 def answer(phenotype: PhenotypeAssociations) -> str:
     """Say in a sentence what was found of a phenotype, beside the edges of the connectome."""
     if not phenotype.enough:
-        people = counted(max(found.people for found in phenotype.features), "participant")
-        return f"{phenotype.name}: no verdict, {people} are fewer than {FEWEST_PEOPLE}."
+        few = too_few(phenotype.people)
+        return f"{phenotype.name}: {few[:1].lower()}{few[1:]}."
     edges_last = sorted(phenotype.features, key=lambda found: found.kind == EDGES)
     return f"{phenotype.name}: {'; '.join(map(_found, edges_last))}."
 
@@ -145,7 +150,7 @@ def lead(phenotypes: Sequence[PhenotypeAssociations], people: int) -> str:
     how = "a linear model a test, permuted after Freedman and Lane"
     who = f"{counted(people, 'participant')}; {how}."
     if not judged:
-        return f"No verdict: fewer than {FEWEST_PEOPLE} participants. {who}"
+        return f"{too_few(max(found.people for found in phenotypes))}. {who}"
     of = f"of {counted(len(judged), 'phenotype')}"
     if not related:
         return f"Nothing is associated with any {of}, at a false discovery rate of 5 %. {who}"
@@ -242,12 +247,6 @@ def _side_by_side(phenotype: PhenotypeAssociations) -> Table:
             "family-wise p are over all tests of a row."
         ],
         highlight=[found.words for found in phenotype.features if found.kind == EDGES],
-        not_compared=[
-            "participants",
-            "tests",
-            "by chance",
-            "tests at family-wise p \N{LESS-THAN OR EQUAL TO} 0.05",
-        ],
     )
 
 

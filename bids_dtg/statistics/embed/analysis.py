@@ -5,12 +5,14 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Sequence
 
+from bids_dtg.cohort.column import Column
 from bids_dtg.cohort.features import find_features
 from bids_dtg.cohort.people import GroupPeople, gather_people
-from bids_dtg.cohort.results import GroupResults
+from bids_dtg.cohort.result_folder import ResultFolder
+from bids_dtg.cohort.result_table import ResultTable
 from bids_dtg.errors import DatasetError, SettingsError
 from bids_dtg.files.temporary import temporary_folder
-from bids_dtg.inputs.participants import Column
+from bids_dtg.inputs.participants import Column as Known
 from bids_dtg.notices import counted, named, say, show
 from bids_dtg.report.pages.index import STATISTICS_PAGE
 from bids_dtg.settings import Settings
@@ -48,6 +50,7 @@ from bids_dtg.stats.cohort.embedding import (
 )
 
 _DEFAULT = ("maps", "edges", "measured")
+_WRITES = ("desc-people_*", "desc-maps_*")
 _MOST_LEVELS = 48  # of a column that points are coloured by: more are names
 
 
@@ -71,7 +74,7 @@ def run_embed(settings: Settings) -> int:
             expected=f"{FEWEST_POINTS} or more",
         )
     sources = find_features(people, _DEFAULT)
-    results = GroupResults.of(settings, people.output)
+    results = ResultFolder.of(settings, people.output, *_WRITES)
     if settings.behaviour.dry_run:
         kinds = named([source.kind.words for source in sources])
         show(f"would lay out {counted(len(people), 'participant')} by {kinds} in {results.path}")
@@ -95,7 +98,7 @@ def run_embed(settings: Settings) -> int:
     return len(failed)
 
 
-def _known_columns(people: GroupPeople) -> dict[str, Column]:
+def _known_columns(people: GroupPeople) -> dict[str, Known]:
     """Return what is known of people: figures of their runs, and columns of the table.
 
     Columns of words in which nearly everybody has a value of the person's own are left out.
@@ -110,35 +113,28 @@ def _known_columns(people: GroupPeople) -> dict[str, Column]:
     return found
 
 
-def _write_results(results: GroupResults, people: GroupPeople, found: Sequence[Embedded]) -> None:
+def _write_results(results: ResultFolder, people: GroupPeople, found: Sequence[Embedded]) -> None:
     """Write tables and page of what was found; a line has the answer."""
     known = _known_columns(people)
     _write_coordinates(results, found)
     results.table(
         "desc-people_typicality",
-        [row for one_kind in found for row in typicality_rows(one_kind, known)],
-        TYPICALITY,
-        "A person's map of a contrast against the mean of all others'. The rule describes these "
-        "people, and tests nothing",
+        ResultTable(
+            TYPICALITY,
+            [row for one_kind in found for row in typicality_rows(one_kind, known)],
+            "A person's map of a contrast against the mean of all others'. The rule describes "
+            "these people, and tests nothing",
+        ),
     )
-    results.table(
-        "desc-maps_clusters", list(figure_rows(found)), FIGURES, "Clusters of maps in a space"
-    )
-    results.table(
-        "desc-maps_variance", list(variance_rows(found)), VARIANCE, "What the maps' variance is"
-    )
-    results.table(
-        "desc-people_motion",
-        [row for one_kind in found for row in motion_rows(one_kind, known)],
-        MOTION,
-        "A figure of atypicality against a figure of people's rest",
-    )
-    results.table(
-        "desc-people_likeness",
-        list(likeness_rows(found)),
-        LIKENESS,
-        "Whether two kinds of numbers put the same people close to each other",
-    )
+    words = "Clusters of maps in a space"
+    results.table("desc-maps_clusters", ResultTable(FIGURES, list(figure_rows(found)), words))
+    words = "What the maps' variance is"
+    results.table("desc-maps_variance", ResultTable(VARIANCE, list(variance_rows(found)), words))
+    motion = [row for one_kind in found for row in motion_rows(one_kind, known)]
+    words = "A figure of atypicality against a figure of people's rest"
+    results.table("desc-people_motion", ResultTable(MOTION, motion, words))
+    words = "Whether two kinds of numbers put the same people close to each other"
+    results.table("desc-people_likeness", ResultTable(LIKENESS, list(likeness_rows(found)), words))
     facts = embedding_page(people, found, known)
     say(facts.lead)
     path = results.add(STATISTICS_PAGE)
@@ -146,25 +142,26 @@ def _write_results(results: GroupResults, people: GroupPeople, found: Sequence[E
         say(trouble)
 
 
-def _write_coordinates(results: GroupResults, found: Sequence[Embedded]) -> None:
+def _write_coordinates(results: ResultFolder, found: Sequence[Embedded]) -> None:
     layouts = [layout for one_kind in found for layout in one_kind.layouts]
     results.table(
         "desc-people_coordinates",
-        [row for layout in layouts for row in layout_rows(layout)],
-        {**OF_PEOPLE, **COORDINATES},
-        "A person among all by the map of a contrast. Signs of components are such that the "
-        "largest score is positive",
+        ResultTable(
+            (*OF_PEOPLE, *COORDINATES),
+            [row for layout in layouts for row in layout_rows(layout)],
+            "A person among all by the map of a contrast. Signs of components are such that the "
+            "largest score is positive",
+        ),
     )
     maps = [one_kind.maps for one_kind in found if one_kind.maps is not None]
     results.table(
         "desc-maps_coordinates",
-        [row for points in maps for row in map_rows(points)],
-        {**OF_PEOPLE, "task": "Task of the contrast", **COORDINATES},
-        "A map among all maps of all contrasts",
+        ResultTable(
+            (*OF_PEOPLE, Column("task", "Task of the contrast"), *COORDINATES),
+            [row for points in maps for row in map_rows(points)],
+            "A map among all maps of all contrasts",
+        ),
     )
-    results.table(
-        "desc-people_components",
-        [row for layout in layouts for row in share_rows(layout)],
-        SHARES,
-        "A principal component of people",
-    )
+    shares = [row for layout in layouts for row in share_rows(layout)]
+    words = "A principal component of people"
+    results.table("desc-people_components", ResultTable(SHARES, shares, words))

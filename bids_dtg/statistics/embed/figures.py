@@ -7,8 +7,8 @@ from itertools import combinations
 
 import numpy as np
 
-from bids_dtg.cohort.people import FEW_PEOPLE
-from bids_dtg.inputs.participants import Column
+from bids_dtg.cohort.column import Column
+from bids_dtg.inputs.participants import Column as Known
 from bids_dtg.statistics.embed.layouts import (
     TOGETHER,
     Embedded,
@@ -28,83 +28,115 @@ from bids_dtg.stats.cohort.typicality import (
     rank_correlation,
     unusual,
 )
+from bids_dtg.stats.verdict import FEWEST
 
 Row = dict[str, object]
 _AXES = 10  # components in tables
 BESIDE = ("fd_mean", "minutes_kept")  # figures of runs that an atypical map may stand for
 _FEATURES = "What of each participant was laid out, as --feature-sets names it"
 _CONTRAST = f"Label of the contrast; {TOGETHER}: side by side; n/a: of none"
-COORDINATES = {
-    **{
-        f"pc{n}": f"Score on component {n}, in units of the maps (root mean square over places)"
+COORDINATES = (
+    *(
+        Column(
+            f"pc{n}", f"Score on component {n}, in units of the maps (root mean square over places)"
+        )
         for n in range(1, _AXES + 1)
-    },
-    "umap1": "UMAP, horizontal; no unit",
-    "umap2": "UMAP, vertical; no unit",
-}
-OF_PEOPLE = {"participant_id": "Participant", "features": _FEATURES, "contrast": _CONTRAST}
-TYPICALITY = {
-    **OF_PEOPLE,
-    "distance": "Root mean square over places of the difference from the mean of all others, in "
-    f"units of the maps; {TOGETHER}: root of the mean of the squares",
-    "distance_deviations": "The same from the people's median, in scaled median absolute "
-    "deviations",
-    "r": f"Pearson r over places with the mean of all others; {TOGETHER}: mean over contrasts",
-    "r_deviations": "The same from the people's median, in scaled median absolute deviations",
-    "unusual": f"distance: more than {MOST_DEVIATIONS:g} deviations above the median; pattern: r "
-    f"more than {MOST_DEVIATIONS:g} below; both; no",
-    "fd_mean": "Mean framewise displacement of the person's rest (mm)",
-    "minutes_kept": "Minutes of rest that maps were made of",
-    "rest": f"moving: fd_mean more than {MOST_DEVIATIONS:g} deviations above the median; short: "
-    f"minutes_kept more than {MOST_DEVIATIONS:g} below; both; no",
-}
-SHARES = {
-    "features": _FEATURES,
-    "contrast": _CONTRAST,
-    "people": "How many people were laid out",
-    "component": "Number of the component, the largest first",
-    "share": "Share of the variance between people",
-    "cumulative": "The same of this component and all larger ones",
-}
-FIGURES = {
-    "features": _FEATURES,
-    "space": "What distances are of: all components, the maps without the contrasts' mean maps, "
-    "the first two components, or UMAP",
-    "people": "How many people",
-    "contrasts": "How many contrasts",
-    "silhouette": "Of the contrasts, -1 to 1 (Rousseeuw 1987)",
-    "task_silhouette": "Of the tasks",
-    "contrast_accuracy": f"Share of maps whose contrast most of the {NEIGHBOURS} nearest maps of "
-    "other people have",
-    "contrast_chance": "The same, where contrasts mean nothing",
-    "person_accuracy": f"Share of maps whose person most of the {NEIGHBOURS} nearest maps of other "
-    "contrasts are of",
-    "person_chance": "The same, where maps are nobody's own",
-    "trustworthiness": "How far neighbours here are neighbours of the whole maps, 0 to 1 (Venna & "
-    "Kaski 2001)",
-}
-VARIANCE = {
-    "features": _FEATURES,
-    "contrasts": "Share of the variance of all maps between the contrasts' mean maps",
-    "people": "Share between the people's mean maps",
-    "rest": "Share of neither: of one person in one contrast, and noise",
-}
-MOTION = {
-    "features": _FEATURES,
-    "contrast": _CONTRAST,
-    "figure": "Figure of atypicality: distance or r",
-    "against": "What of the rest it is held against",
-    "people": "How many have both",
-    "rho": "Spearman's correlation over people",
-    "low": "Lower end of its 95 % interval (Bonett & Wright 2000)",
-    "high": "Upper end",
-}
-LIKENESS = {
-    "features": _FEATURES,
-    "others": "What it is compared with",
-    "people": "How many have both",
-    "r": "Pearson r of the distances between people, over pairs of people",
-}
+    ),
+    Column("umap1", "UMAP, horizontal; no unit"),
+    Column("umap2", "UMAP, vertical; no unit"),
+)
+OF_PEOPLE = (
+    Column("participant_id", "Participant"),
+    Column("features", _FEATURES),
+    Column("contrast", _CONTRAST),
+)
+TYPICALITY = (
+    *OF_PEOPLE,
+    Column(
+        "distance",
+        "Root mean square over places of the difference from the mean of all others, in "
+        f"units of the maps; {TOGETHER}: root of the mean of the squares",
+    ),
+    Column(
+        "distance_deviations",
+        "The same from the people's median, in scaled median absolute deviations",
+    ),
+    Column(
+        "r", f"Pearson r over places with the mean of all others; {TOGETHER}: mean over contrasts"
+    ),
+    Column(
+        "r_deviations", "The same from the people's median, in scaled median absolute deviations"
+    ),
+    Column(
+        "unusual",
+        f"distance: more than {MOST_DEVIATIONS:g} deviations above the median; pattern: r "
+        f"more than {MOST_DEVIATIONS:g} below; both; no",
+    ),
+    Column("fd_mean", "Mean framewise displacement of the person's rest (mm)"),
+    Column("minutes_kept", "Minutes of rest that maps were made of"),
+    Column(
+        "rest",
+        f"moving: fd_mean more than {MOST_DEVIATIONS:g} deviations above the median; short: "
+        f"minutes_kept more than {MOST_DEVIATIONS:g} below; both; no",
+    ),
+)
+SHARES = (
+    Column("features", _FEATURES),
+    Column("contrast", _CONTRAST),
+    Column("people", "How many people were laid out"),
+    Column("component", "Number of the component, the largest first"),
+    Column("share", "Share of the variance between people"),
+    Column("cumulative", "The same of this component and all larger ones"),
+)
+FIGURES = (
+    Column("features", _FEATURES),
+    Column(
+        "space",
+        "What distances are of: all components, the maps without the contrasts' mean maps, "
+        "the first two components, or UMAP",
+    ),
+    Column("people", "How many people"),
+    Column("contrasts", "How many contrasts"),
+    Column("silhouette", "Of the contrasts, -1 to 1 (Rousseeuw 1987)"),
+    Column("task_silhouette", "Of the tasks"),
+    Column(
+        "contrast_accuracy",
+        f"Share of maps whose contrast most of the {NEIGHBOURS} nearest maps of other people have",
+    ),
+    Column("contrast_chance", "The same, where contrasts mean nothing"),
+    Column(
+        "person_accuracy",
+        f"Share of maps whose person most of the {NEIGHBOURS} nearest maps of other "
+        "contrasts are of",
+    ),
+    Column("person_chance", "The same, where maps are nobody's own"),
+    Column(
+        "trustworthiness",
+        "How far neighbours here are neighbours of the whole maps, 0 to 1 (Venna & Kaski 2001)",
+    ),
+)
+VARIANCE = (
+    Column("features", _FEATURES),
+    Column("contrasts", "Share of the variance of all maps between the contrasts' mean maps"),
+    Column("people", "Share between the people's mean maps"),
+    Column("rest", "Share of neither: of one person in one contrast, and noise"),
+)
+MOTION = (
+    Column("features", _FEATURES),
+    Column("contrast", _CONTRAST),
+    Column("figure", "Figure of atypicality: distance or r"),
+    Column("against", "What of the rest it is held against"),
+    Column("people", "How many have both"),
+    Column("rho", "Spearman's correlation over people"),
+    Column("low", "Lower end of its 95 % interval (Bonett & Wright 2000)"),
+    Column("high", "Upper end"),
+)
+LIKENESS = (
+    Column("features", _FEATURES),
+    Column("others", "What it is compared with"),
+    Column("people", "How many have both"),
+    Column("r", "Pearson r of the distances between people, over pairs of people"),
+)
 
 
 def layout_rows(layout: Layout) -> Iterator[Row]:
@@ -151,14 +183,14 @@ def share_rows(layout: Layout) -> Iterator[Row]:
         }
 
 
-def values_of(known: Mapping[str, Column], name: str, labels: Sequence[str]) -> Values:
+def values_of(known: Mapping[str, Known], name: str, labels: Sequence[str]) -> Values:
     """Return the numbers of a column, (people,); NaN where there is none."""
     column = known.get(name)
     numbers = {} if column is None else column.numbers
     return np.array([numbers.get(label, np.nan) for label in labels])
 
 
-def typicality_rows(found: Embedded, known: Mapping[str, Column]) -> Iterator[Row]:
+def typicality_rows(found: Embedded, known: Mapping[str, Known]) -> Iterator[Row]:
     """Yield a row for each person and contrast: how far the map is from the others'."""
     for contrast, (labels, typical) in found.typical.items():
         beside = {name: values_of(known, name, labels) for name in BESIDE}
@@ -217,7 +249,7 @@ def variance_rows(found: Sequence[Embedded]) -> Iterator[Row]:
         yield {"features": points.kind.name, **vars(points.shares)}
 
 
-def motion_rows(found: Embedded, known: Mapping[str, Column]) -> Iterator[Row]:
+def motion_rows(found: Embedded, known: Mapping[str, Known]) -> Iterator[Row]:
     """Yield a row for each figure of atypicality and each figure of rest."""
     for contrast, (labels, typical) in found.typical.items():
         for figure, values in vars(typical).items():
@@ -244,7 +276,7 @@ def likeness_rows(found: Sequence[Embedded]) -> Iterator[Row]:
         if whole is None or another is None:
             continue
         common = sorted(set(whole[0]) & set(another[0]))
-        if len(common) < FEW_PEOPLE:
+        if len(common) < FEWEST:
             continue
         clouds = [
             cloud.of(np.array([labels.index(label) for label in common]))

@@ -16,7 +16,6 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from bids_dtg.cohort.feature_kinds import FeatureKind
 from bids_dtg.cohort.features import FeatureSource, FeatureTable
 from bids_dtg.cohort.people import GroupPeople
 from bids_dtg.files.mapped_rows import MappedRows
@@ -36,6 +35,7 @@ from bids_dtg.stats.cohort.embedding import (
 )
 from bids_dtg.stats.cohort.point_cloud import PointCloud, cloud_of, joined
 from bids_dtg.stats.cohort.typicality import Typicality, typicality
+from bids_dtg.workflows import FeatureKind
 
 Values = NDArray[np.float64]
 Rows = NDArray[np.intp]

@@ -8,7 +8,7 @@ from itertools import islice
 import numpy as np
 from numpy.typing import NDArray
 
-from bids_dtg.cohort.people import FEW_PEOPLE, GroupPeople
+from bids_dtg.cohort.people import GroupPeople
 from bids_dtg.inputs.participants import Column
 from bids_dtg.notices import counted, named
 from bids_dtg.report.flags import Flag
@@ -46,6 +46,7 @@ from bids_dtg.stats.cohort.typicality import (
     Typicality,
 )
 from bids_dtg.stats.paired import Interval
+from bids_dtg.stats.verdict import FEWEST, too_few
 
 _MINUS = "\N{MINUS SIGN}"
 _AXES_SHOWN = 5  # components that the plot has
@@ -76,7 +77,7 @@ def _answer(found: Sequence[Embedded], number: int) -> Iterator[str]:
     points = next((one_kind.maps for one_kind in found if one_kind.maps is not None), None)
     if points is not None:
         figures, shares = points.figures[ALL], points.shares
-        if len(points.labels) >= FEW_PEOPLE:
+        if len(points.labels) >= FEWEST:
             yield (
                 f"The {len(points.contrasts)} contrasts form "
                 f"{_cluster_words(figures.contrasts.silhouette)} clusters (silhouette "
@@ -125,8 +126,8 @@ def _figure(value: float) -> str:
 
 
 def _flags(people: GroupPeople, found: Sequence[Embedded]) -> Iterator[Flag]:
-    if len(people) < FEW_PEOPLE:
-        yield Flag("warning", f"{counted(len(people), 'participant')}: too few for any verdict")
+    if few := too_few(len(people)):
+        yield Flag("warning", few)
     if people.left_out:
         who = named([title for title, _ in people.left_out])
         yield Flag("note", f"{counted(len(people.left_out), 'set')} left out: {who}")

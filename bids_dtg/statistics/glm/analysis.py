@@ -10,13 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bids_dtg.cleaning.strategies import find_strategy
-from bids_dtg.cohort.results import GroupResults
+from bids_dtg.cohort.result_folder import ResultFolder
 from bids_dtg.errors import DatasetError, RunError, SettingsError
 from bids_dtg.files.derivatives import (
     DatasetWords,
     DerivativeDataset,
     check_output_location,
-    prepare_output_folder,
 )
 from bids_dtg.files.path_names import PathNames, machine_folders
 from bids_dtg.files.provenance import running_container
@@ -29,10 +28,11 @@ from bids_dtg.inputs.task.model_file import GlmModel, read_glm_model, require_co
 from bids_dtg.inputs.task.runs import TaskRun, find_task_runs
 from bids_dtg.inputs.task.trials import read_trials
 from bids_dtg.notices import counted, named, say, show
-from bids_dtg.report.workflows import CONTRASTS
+from bids_dtg.report.presentation import Presentation
 from bids_dtg.settings import Settings
 from bids_dtg.statistics.glm.estimate import RunFit, fit_run
 from bids_dtg.statistics.glm.files import (
+    CAN_WRITE,
     FittedRun,
     write_combined_maps,
     write_run_maps,
@@ -51,6 +51,7 @@ from bids_dtg.statistics.glm.task_run import (
     strategy_options,
 )
 from bids_dtg.version import __version__
+from bids_dtg.workflows import find_workflow
 
 # Contrasts whose mean over people is drawn; each takes 7 MB of memory at 2 mm.
 MOST_DRAWN = 12
@@ -69,7 +70,6 @@ def run_glm(settings: Settings) -> int:
     call = GlmCall.prepare(settings)
     if settings.behaviour.dry_run:
         return call.print_plan()
-    prepare_output_folder(call.results.output.root)
     with call.results.begun():
         _describe(call)
         for number, (label, runs) in enumerate(call.runs.items()):
@@ -90,7 +90,7 @@ class GlmCall:
     settings: Settings  # of the call
     model: GlmModel
     dataset: InputDataset  # of fMRIPrep
-    results: GroupResults
+    results: ResultFolder
     runs: dict[str, tuple[TaskRun, ...]]  # by label of the participant
     left_out: list[tuple[str, str]] = field(default_factory=list)  # title, and why
     incomplete: set[str] = field(default_factory=set)  # participants who lack something
@@ -121,7 +121,7 @@ class GlmCall:
         inputs = settings.inputs
         dataset = find_dataset(inputs.bids_dir, statmaps_place(inputs.derivatives)[1], "fmriprep")
         output = DerivativeDataset(check_output_location(inputs.output_dir, dataset))
-        call = cls(settings, model, dataset, GroupResults.of(settings, output), {})
+        call = cls(settings, model, dataset, ResultFolder.of(settings, output, *CAN_WRITE), {})
         for label in select_participants(dataset, inputs.participant_label):
             call._find(label)
         call._require_conditions(str(path))
@@ -320,9 +320,10 @@ def _describe(call: GlmCall) -> None:
     output = call.results.output
     if (output.root / "dataset_description.json").exists():
         return
+    presentation: Presentation = find_workflow(call.settings.inputs.workflow).presentation()
     words = DatasetWords(
         name="Maps of task activity (bids_dtg)",
-        citation=CONTRASTS.citation.format(version=__version__),
+        citation=presentation.citation.format(version=__version__),
         readme="First-level maps of task runs, measured: see group/.\n",
     )
     for note in output.describe(

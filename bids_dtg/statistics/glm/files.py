@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bids_dtg.cohort.results import GroupResults
+from bids_dtg.cohort.result_folder import ResultFolder
 from bids_dtg.errors import RunError
 from bids_dtg.files.atomic import write_atomic
 from bids_dtg.files.names import build_path
@@ -31,6 +31,11 @@ _KEPT = ("sub", "ses", "task", "acq", "ce", "rec", "dir", "run", "space", "cohor
 _OF_RUN = ("dir", "run")
 _STATISTICS = ("z", "effect", "variance")
 _RUNS, _SESSIONS, _PEOPLE = "node-runLevel", "node-sessionLevel", "node-subjectLevel"
+# What the analysis can write, by names without extension.
+CAN_WRITE = (
+    *(f"{level}/sub-*_statmap" for level in (_RUNS, _SESSIONS, _PEOPLE)),
+    *("desc-runs_qc", "desc-conditions_qc", "desc-contrasts_qc", "dataset_description"),
+)
 UNITS = {
     "z": "z of the effect's t, of the same p",
     "effect": "percent of the voxel's mean over the run, times the contrast's weights",
@@ -49,7 +54,7 @@ class FittedRun:
 
 
 def write_run_maps(
-    results: GroupResults,
+    results: ResultFolder,
     plan: PlannedTaskRun,
     places: VoxelPlaces,
     fit: RunFit,
@@ -82,7 +87,7 @@ def write_run_maps(
 
 
 def write_combined_maps(
-    results: GroupResults, runs: Sequence[FittedRun], model: GlmModel
+    results: ResultFolder, runs: Sequence[FittedRun], model: GlmModel
 ) -> dict[str, tuple[VoxelPlaces, NDArray[np.float32]]]:
     """Put the runs of one session together and write the maps; return the z of each contrast.
 
@@ -157,7 +162,7 @@ def _require_one_grid(runs: Sequence[FittedRun]) -> None:
 
 
 def _write_maps(
-    results: GroupResults,
+    results: ResultFolder,
     level: str,
     entities: Mapping[str, str],
     label: str,

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from bids_dtg.cohort.results import GroupResults
+from bids_dtg.cohort.result_folder import ResultFolder
 from bids_dtg.imaging.places import VoxelPlaces
 from bids_dtg.inputs.task.model_file import GlmModel
 from bids_dtg.notices import counted, named
@@ -41,7 +41,7 @@ class GlmPageFacts:
     means: Mapping[str, tuple[NDArray[np.float32], VoxelPlaces, int]]
 
 
-def write_glm_page(results: GroupResults, facts: GlmPageFacts) -> None:
+def write_glm_page(results: ResultFolder, facts: GlmPageFacts) -> None:
     """Write the page."""
     people = len({row["participant_id"] for row in facts.run_rows})
     results.page(
@@ -49,7 +49,7 @@ def write_glm_page(results: GroupResults, facts: GlmPageFacts) -> None:
             title=f"First-level maps of the task {facts.model.task}",
             lead=f"Maps of {counted(len(facts.model.contrasts), 'contrast')} were estimated from "
             f"{counted(len(facts.run_rows), 'run')} of {counted(people, 'participant')} of "
-            f"{facts.source}: measured activity, for --derivatives statmaps={results.folder}.",
+            f"{facts.source}: measured activity, for --derivatives statmaps=group/{results.name}.",
             flags=list(_flags(facts)),
             sections=[_maps(facts), _contrasts(facts), _design(facts), _runs(facts)],
             index=_INDEX,

@@ -6,7 +6,9 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
-from bids_dtg.cohort.results import GroupResults
+from bids_dtg.cohort.column import Column
+from bids_dtg.cohort.result_folder import ResultFolder
+from bids_dtg.cohort.result_table import ResultTable
 from bids_dtg.inputs.task.model_file import GlmModel
 from bids_dtg.statistics.glm.estimate import RunFit
 from bids_dtg.statistics.glm.task_run import PlannedTaskRun
@@ -17,36 +19,48 @@ LARGE_INFLATION = 5.0
 # |z| above it has p < 0.002 of two sides: of a map of chance 0.2 % of the voxels.
 Z_LIMIT, Z_CHANCE = 3.1, 0.0019
 
-_WHOSE = {
-    "participant_id": "Participant, as in participants.tsv",
-    "session_id": "Session; n/a where there are none",
-    "run": "Run, as in the names of its files",
-}
-_RUNS = _WHOSE | {
-    "frames": "Volumes of the run",
-    "repetition_time": "Seconds a volume",
-    "trials": "Trials with a condition",
-    "confounds": "Columns of confounds",
-    "censored": "Volumes with a column of their own: not in the steady state, or censored",
-    "residual_dof": "Residual degrees of freedom: volumes less independent columns",
-    "r_squared": "Share of the variance about the mean that the design explains, mean over voxels; "
-    "censored volumes left out",
-    "task_r_squared": "Share that conditions add to the other columns, mean over voxels",
-}
-_CONDITIONS = _WHOSE | {
-    "condition": "Trial type",
-    "trials": "Number of trials",
-    "seconds": "Their durations added up",
-}
-_CONTRASTS = _WHOSE | {
-    "contrast": "Label of the contrast",
-    "trials": "Trials of the condition of the contrast that has fewest",
-    "inflation": "Variance inflation factor: the variance of the contrast over that without "
-    f"correlations between columns; above {LARGE_INFLATION:g} its columns overlap",
-    "efficiency": "1 / c(X'X)⁻c' of the contrast c and the design X: compare runs of one contrast",
-    "active": f"Share of voxels with |z| above {Z_LIMIT:g}; {Z_CHANCE:.2%} is chance",
-    "missing": "Why there is no map; n/a where there is one",
-}
+_WHOSE = (
+    Column("participant_id", "Participant, as in participants.tsv"),
+    Column("session_id", "Session; n/a where there are none"),
+    Column("run", "Run, as in the names of its files"),
+)
+_RUNS = (
+    *_WHOSE,
+    Column("frames", "Volumes of the run"),
+    Column("repetition_time", "Seconds a volume"),
+    Column("trials", "Trials with a condition"),
+    Column("confounds", "Columns of confounds"),
+    Column("censored", "Volumes with a column of their own: not in the steady state, or censored"),
+    Column("residual_dof", "Residual degrees of freedom: volumes less independent columns"),
+    Column(
+        "r_squared",
+        "Share of the variance about the mean that the design explains, mean over voxels; "
+        "censored volumes left out",
+    ),
+    Column("task_r_squared", "Share that conditions add to the other columns, mean over voxels"),
+)
+_CONDITIONS = (
+    *_WHOSE,
+    Column("condition", "Trial type"),
+    Column("trials", "Number of trials"),
+    Column("seconds", "Their durations added up"),
+)
+_CONTRASTS = (
+    *_WHOSE,
+    Column("contrast", "Label of the contrast"),
+    Column("trials", "Trials of the condition of the contrast that has fewest"),
+    Column(
+        "inflation",
+        "Variance inflation factor: the variance of the contrast over that without "
+        f"correlations between columns; above {LARGE_INFLATION:g} its columns overlap",
+    ),
+    Column(
+        "efficiency",
+        "1 / c(X'X)⁻c' of the contrast c and the design X: compare runs of one contrast",
+    ),
+    Column("active", f"Share of voxels with |z| above {Z_LIMIT:g}; {Z_CHANCE:.2%} is chance"),
+    Column("missing", "Why there is no map; n/a where there is one"),
+)
 
 
 def run_row(plan: PlannedTaskRun, fit: RunFit) -> dict[str, object]:
@@ -92,14 +106,14 @@ def contrast_rows(
 
 
 def write_tables(
-    results: GroupResults, runs: Sequence[Row], conditions: Sequence[Row], contrasts: Sequence[Row]
+    results: ResultFolder, runs: Sequence[Row], conditions: Sequence[Row], contrasts: Sequence[Row]
 ) -> None:
     """Write the three tables."""
-    results.table("desc-runs_qc", runs, _RUNS, "Task runs: a row each")
-    results.table(
-        "desc-conditions_qc", conditions, _CONDITIONS, "Trials: a row a run and condition"
-    )
-    results.table("desc-contrasts_qc", contrasts, _CONTRASTS, "Designs: a row a run and contrast")
+    results.table("desc-runs_qc", ResultTable(_RUNS, runs, "Task runs: a row each"))
+    words = "Trials: a row a run and condition"
+    results.table("desc-conditions_qc", ResultTable(_CONDITIONS, conditions, words))
+    words = "Designs: a row a run and contrast"
+    results.table("desc-contrasts_qc", ResultTable(_CONTRASTS, contrasts, words))
 
 
 def _whose(plan: PlannedTaskRun) -> dict[str, object]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bids_dtg.cohort.people import gather_people
-from bids_dtg.cohort.results import GroupResults
+from bids_dtg.cohort.result_folder import ResultFolder
 from bids_dtg.errors import DatasetError
 from bids_dtg.notices import counted, say, show
 from bids_dtg.settings import Settings
@@ -13,6 +13,11 @@ from bids_dtg.statistics.group_maps.question import (
     ask,
     find_sources,
     of_those_who_have,
+)
+
+_WRITES = (
+    *("desc-tests_contrasts", "desc-clusters_peaks", "desc-measured_comparison"),
+    "*_statmap",
 )
 
 
@@ -39,7 +44,7 @@ def run_stats(settings: Settings) -> int:
         return 0
     if len(question.people) < 2:
         raise DatasetError("maps of only 1 participant", expected="2 or more")
-    results = GroupResults.of(settings, question.people.output)
+    results = ResultFolder.of(settings, question.people.output, *_WRITES)
     with results.begun():
         tests = MapTests(question, results)
         found = Findings.of(question, list(tests.tests(sources)))

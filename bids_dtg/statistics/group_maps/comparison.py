@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from bids_dtg.cohort.column import Column
 from bids_dtg.imaging.places import VoxelPlaces
 from bids_dtg.statistics.group_maps.map_tests import Tested
 from bids_dtg.statistics.group_maps.question import (
@@ -27,26 +28,38 @@ from bids_dtg.stats.cohort.group_maps import (
 from bids_dtg.stats.correlation import correlation
 
 _OTHERS = 5  # contrasts whose Dice AUC is taken for the floor: each takes a second
-COMPARISON = {
-    "contrast": "Contrast of the maps",
-    "r": "Pearson r over voxels of the predicted and the measured group map (effects)",
-    "r_other_group": "r to expect of another measured group of as many people: of halves of the "
-    "people, stepped up (Spearman-Brown)",
-    "r_half": "r of the measured group maps of two halves of the people, mean over 20 divisions",
-    "r_other_contrast": "r of the measured map with other contrasts' predicted maps, mean",
-    "r_t": "Pearson r of the maps of t",
-    "dice_auc": "Area under Dice overlap of the strongest 5 to 50 % of voxels, 0 to 0.45",
-    "dice_auc_half": "The same of measured maps of two halves of the people",
-    "dice_auc_other_contrast": "The same with other contrasts' predicted maps, mean of up to 5",
-    "dice": "Dice overlap of significant voxels with their sign",
-    "dice_other_contrast": "The same with other contrasts' predicted maps, mean",
-    "clusters_predicted": "Clusters of significant voxels of predicted maps",
-    "clusters_measured": "Clusters of significant voxels of measured maps",
-    "found": "Share of the measured clusters of which half or more is in a predicted one",
-    "confirmed": "Share of the predicted clusters of which half or more is in a measured one",
-    "sd_ratio": "Standard deviation between people, of predicted maps as a share of measured ones",
-    "t_ratio": "Mean absolute t of predicted maps, times that of measured ones",
-}
+COMPARISON = (
+    Column("contrast", "Contrast of the maps"),
+    Column("r", "Pearson r over voxels of the predicted and the measured group map (effects)"),
+    Column(
+        "r_other_group",
+        "r to expect of another measured group of as many people: of halves of the "
+        "people, stepped up (Spearman-Brown)",
+    ),
+    Column(
+        "r_half", "r of the measured group maps of two halves of the people, mean over 20 divisions"
+    ),
+    Column("r_other_contrast", "r of the measured map with other contrasts' predicted maps, mean"),
+    Column("r_t", "Pearson r of the maps of t"),
+    Column("dice_auc", "Area under Dice overlap of the strongest 5 to 50 % of voxels, 0 to 0.45"),
+    Column("dice_auc_half", "The same of measured maps of two halves of the people"),
+    Column(
+        "dice_auc_other_contrast", "The same with other contrasts' predicted maps, mean of up to 5"
+    ),
+    Column("dice", "Dice overlap of significant voxels with their sign"),
+    Column("dice_other_contrast", "The same with other contrasts' predicted maps, mean"),
+    Column("clusters_predicted", "Clusters of significant voxels of predicted maps"),
+    Column("clusters_measured", "Clusters of significant voxels of measured maps"),
+    Column("found", "Share of the measured clusters of which half or more is in a predicted one"),
+    Column(
+        "confirmed", "Share of the predicted clusters of which half or more is in a measured one"
+    ),
+    Column(
+        "sd_ratio",
+        "Standard deviation between people, of predicted maps as a share of measured ones",
+    ),
+    Column("t_ratio", "Mean absolute t of predicted maps, times that of measured ones"),
+)
 
 
 @dataclass(frozen=True, eq=False)

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bids_dtg.cohort.feature_kinds import FEATURES
-from bids_dtg.cohort.people import FEW_PEOPLE
-from bids_dtg.cohort.results import GroupResults
+from bids_dtg.cohort.column import Column
+from bids_dtg.cohort.result_folder import ResultFolder
+from bids_dtg.cohort.result_table import ResultTable
 from bids_dtg.notices import counted
 from bids_dtg.report.flags import Flag
 from bids_dtg.report.glass_brain import draw_glass_brain
@@ -27,41 +27,44 @@ from bids_dtg.statistics.group_maps.question import (
     Question,
 )
 from bids_dtg.stats.cohort.peaks import Peak
+from bids_dtg.stats.verdict import FEWEST, too_few
 
 _PEAKS_A_CONTRAST, _MOST_PEAKS = 3, 60  # on the page; the table has all
 _EVIDENCE = (
     "A test over predicted maps is no evidence of activation in these people: all maps come from "
     "one model, so that it asks how sure the model's mean prediction is."
 )
-TESTS = {
-    "features": "What was tested: a value of --feature-sets",
-    "contrast": "Contrast of the maps",
-    "participants": "Participants in this test",
-    "voxels": "Voxels that were tested: all participants have a value there",
-    "largest_z": "z where it is farthest from 0",
-    "x_mm": "Where that is, RAS+",
-    "y_mm": "Where that is, RAS+",
-    "z_mm": "Where that is, RAS+",
-    "region": "Region of that place; near NAME: within 10 mm of it",
-    "p_fwe": "Smallest p of a voxel, corrected for all voxels of the map",
-    "p_fwe_contrasts": "p_fwe times the number of contrasts (Bonferroni), at most 1",
-    "voxels_fwe": "Voxels with a p, corrected for all voxels, of 0.05 or less",
-    "voxels_fdr": "Voxels at a false discovery rate of 5 % over the voxels of the map",
-    "voxels_tfce": "Voxels with a corrected p of 0.05 or less by cluster enhancement",
-    "clusters": "Clusters of the significant voxels (voxels_fwe, without permutations voxels_fdr)",
-    "between_people_sd": "Standard deviation between people, root mean square over voxels",
-    "mean_size": "Root mean square over voxels of the mean map",
-}
-PEAKS = {
-    "features": TESTS["features"],
-    "contrast": TESTS["contrast"],
-    "x_mm": "Of the cluster's peak, RAS+",
-    "y_mm": "Of the cluster's peak, RAS+",
-    "z_mm": "Of the cluster's peak, RAS+",
-    "largest_z": "z of the peak",
-    "size_mm3": "Size of the cluster",
-    "region": "Region of the peak; near NAME: within 10 mm of it",
-}
+TESTS = (
+    Column("features", "What was tested: a value of --feature-sets"),
+    Column("contrast", "Contrast of the maps"),
+    Column("participants", "Participants in this test"),
+    Column("voxels", "Voxels that were tested: all participants have a value there"),
+    Column("largest_z", "z where it is farthest from 0"),
+    Column("x_mm", "Where that is, RAS+"),
+    Column("y_mm", "Where that is, RAS+"),
+    Column("z_mm", "Where that is, RAS+"),
+    Column("region", "Region of that place; near NAME: within 10 mm of it"),
+    Column("p_fwe", "Smallest p of a voxel, corrected for all voxels of the map"),
+    Column("p_fwe_contrasts", "p_fwe times the number of contrasts (Bonferroni), at most 1"),
+    Column("voxels_fwe", "Voxels with a p, corrected for all voxels, of 0.05 or less"),
+    Column("voxels_fdr", "Voxels at a false discovery rate of 5 % over the voxels of the map"),
+    Column("voxels_tfce", "Voxels with a corrected p of 0.05 or less by cluster enhancement"),
+    Column(
+        "clusters",
+        "Clusters of the significant voxels (voxels_fwe, without permutations voxels_fdr)",
+    ),
+    Column("between_people_sd", "Standard deviation between people, root mean square over voxels"),
+    Column("mean_size", "Root mean square over voxels of the mean map"),
+)
+PEAKS = (
+    *TESTS[:2],
+    Column("x_mm", "Of the cluster's peak, RAS+"),
+    Column("y_mm", "Of the cluster's peak, RAS+"),
+    Column("z_mm", "Of the cluster's peak, RAS+"),
+    Column("largest_z", "z of the peak"),
+    Column("size_mm3", "Size of the cluster"),
+    Column("region", "Region of the peak; near NAME: within 10 mm of it"),
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,18 +96,18 @@ class Findings:
     @property
     def enough(self) -> bool:
         """Whether there are people enough in all tests for a verdict."""
-        return min(each.people for each in self.tested) >= FEW_PEOPLE
+        return min(each.people for each in self.tested) >= FEWEST
 
     @property
     def permuted(self) -> bool:
         """Whether p is corrected by permutations."""
         return bool(self.question.people.settings.statistics.map_permutations)
 
-    def write(self, results: GroupResults) -> None:
+    def write(self, results: ResultFolder) -> None:
         """Write the tables."""
         rows = [self._row(each) for each in self.tested]
-        columns = {k: v for k, v in TESTS.items() if any(row.get(k) is not None for row in rows)}
-        results.table("desc-tests_contrasts", rows, columns, "A row a kind of map and contrast")
+        words = "A row a kind of map and contrast"
+        results.table("desc-tests_contrasts", ResultTable(TESTS, rows, words))
         peaks = [
             {
                 "features": each.kind,
@@ -120,11 +123,11 @@ class Findings:
             for peak in each.peaks
         ]
         words = f"Clusters of {self._significant}, a row each, the strongest first"
-        results.table("desc-clusters_peaks", peaks, PEAKS, words)
+        results.table("desc-clusters_peaks", ResultTable(PEAKS, peaks, words))
         if self.compared:
             words = "The group's predicted map beside its measured one, a row a contrast"
             beside = [{"contrast": each.contrast, **each.figures} for each in self.compared]
-            results.table("desc-measured_comparison", beside, COMPARISON, words)
+            results.table("desc-measured_comparison", ResultTable(COMPARISON, beside, words))
 
     def _row(self, each: Tested) -> dict[str, Cell]:
         contrasts = len(self.of_kind(each.kind))
@@ -142,7 +145,7 @@ class Findings:
             "between_people_sd": each.spread.between_people,
             "mean_size": each.spread.of_mean,
         }
-        if each.people >= FEW_PEOPLE:
+        if each.people >= FEWEST:
             found |= {"voxels_fdr": each.discoveries, "clusters": len(each.peaks)}
             found |= {"voxels_tfce": each.tfce} if each.tfce is not None else {}
         if np.isfinite(each.smallest_p):
@@ -192,9 +195,11 @@ class Findings:
     def _answer_of(self, kind: str) -> str:
         own = self.of_kind(kind)
         people = counted(max(each.people for each in own), "participant")
-        what = f"{FEATURES[kind].words[0].upper()}{FEATURES[kind].words[1:]} of {people}"
+        words = self._words(kind)
+        what = f"{words[0].upper()}{words[1:]} of {people}"
         if not self.enough:
-            return f"{what}: no verdict, with fewer than {FEW_PEOPLE} participants."
+            few = too_few(min(each.people for each in self.tested))
+            return f"{what}: {few[:1].lower()}{few[1:]}."
         some = [each for each in own if each.significant.any()]
         by = f"({'FWE' if self.permuted else 'FDR'} 5 % over voxels)"
         if not some:
@@ -202,6 +207,9 @@ class Findings:
         return (
             f"{what}: {len(some)} of {counted(len(own), 'contrast')} with significant voxels {by}."
         )
+
+    def _words(self, kind: str) -> str:
+        return self.question.people.feature_kinds[kind].words
 
     def page(self) -> AnalysisPageFacts:
         """Return what the page shows."""
@@ -347,7 +355,7 @@ class Findings:
         yield PageSection("Predicted beside measured maps", tables=[summary, detail])
 
     def _kind_section(self, kind: str) -> PageSection:
-        own, words = self.of_kind(kind), FEATURES[kind].words
+        own, words = self.of_kind(kind), self._words(kind)
         return PageSection(
             f"{words[0].upper()}{words[1:]}",
             tables=[self._tests_table(own, words), self._peaks_table(own)],

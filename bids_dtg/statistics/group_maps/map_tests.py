@@ -15,8 +15,7 @@ from bids_dtg.cohort.features import (
     FeatureSource,
     FeatureTable,
 )
-from bids_dtg.cohort.people import FEW_PEOPLE
-from bids_dtg.cohort.results import GroupResults
+from bids_dtg.cohort.result_folder import ResultFolder
 from bids_dtg.errors import DatasetError, SettingsError
 from bids_dtg.files.temporary import temporary_folder
 from bids_dtg.imaging.atlas import Atlas, choose_atlases, find_atlas
@@ -40,6 +39,7 @@ from bids_dtg.stats.cohort.second_level import (
     enhance_clusters,
     fit_group,
 )
+from bids_dtg.stats.verdict import FEWEST
 
 Array = NDArray[np.float32]
 _REGIONS = ("Schaefer400", "HCP")  # cortex and the rest; both come with the program
@@ -90,7 +90,7 @@ class MapTests:
     """The tests of all contrasts of a call, one after the other."""
 
     question: Question
-    results: GroupResults
+    results: ResultFolder
     failed: set[str] = field(default_factory=set)  # labels of who could not be read
     _drawn: dict[bytes, tuple[Any, tuple[str, ...]]] = field(default_factory=dict)
 
@@ -137,7 +137,7 @@ class MapTests:
             test = fit_group(numbers.values, design)
         except ValueError as err:
             raise DatasetError(f"{numbers.contrast} cannot be tested: {err}") from err
-        verdict = len(numbers.rows) >= FEW_PEOPLE
+        verdict = len(numbers.rows) >= FEWEST
         corrected, enhanced, words = None, None, tuple[str, ...]()
         if verdict and options.map_permutations:
             draws, words = self._draws(numbers.rows)
@@ -186,7 +186,7 @@ class MapTests:
             t=test.t.astype(np.float32),
             z=test.z.astype(np.float32),
             significant=significant,
-            discoveries=int(test.discoveries.sum()) if len(numbers.rows) >= FEW_PEOPLE else 0,
+            discoveries=int(test.discoveries.sum()) if len(numbers.rows) >= FEWEST else 0,
             smallest_p=float("nan") if corrected is None else float(corrected.p.min()),
             tfce=None if enhanced is None else int(enhanced[1].significant.sum()),
             peaks=tuple(find_peaks(test.z, significant, places, self.regions)),
@@ -201,7 +201,7 @@ class MapTests:
     def _significant(
         people: int, test: GroupTest, corrected: Corrected | None
     ) -> NDArray[np.bool_]:
-        if people < FEW_PEOPLE:
+        if people < FEWEST:
             return np.zeros(len(test.z), bool)
         return test.discoveries if corrected is None else corrected.significant
 
@@ -222,7 +222,7 @@ class MapTests:
             ("t", "", test.t, f"t with {test.degrees_of_freedom} degrees of freedom"),
             ("z", "", test.z, "z with the p of t"),
         ]
-        if len(numbers.rows) >= FEW_PEOPLE:
+        if len(numbers.rows) >= FEWEST:
             found = np.where(test.discoveries, test.z, 0)
             words = "z where the false discovery rate over the voxels is 5 % or less, else 0"
             maps.append(("z", "FDR", found, words))

@@ -11,6 +11,7 @@ from typing import overload
 import numpy as np
 from numpy.typing import NDArray
 
+from bids_dtg.cohort.column import Column
 from bids_dtg.cohort.features import (
     FeatureSource,
     FeatureTable,
@@ -19,11 +20,13 @@ from bids_dtg.cohort.features import (
     report_failed,
 )
 from bids_dtg.cohort.people import GroupPeople, gather_people
-from bids_dtg.cohort.results import GroupResults
+from bids_dtg.cohort.result_folder import ResultFolder
+from bids_dtg.cohort.result_table import ResultTable
 from bids_dtg.errors import DatasetError, SettingsError
 from bids_dtg.files.names import build_name
 from bids_dtg.files.temporary import temporary_folder
-from bids_dtg.inputs.participants import SITE_COLUMNS, Column, plain_column
+from bids_dtg.inputs.participants import SITE_COLUMNS, plain_column
+from bids_dtg.inputs.participants import Column as Known
 from bids_dtg.notices import counted, duration, named, say
 from bids_dtg.report.pages.analysis import AnalysisPageFacts
 from bids_dtg.settings import Settings
@@ -60,48 +63,71 @@ _DRAWS_FOR_EACH, _MOST_DRAWS = 100, 50_000  # people drawn by chance for each pa
 _FEW = 10  # people of a level: a line names it
 _AGE, _SEX = ("age", "ageyears", "ageinyears"), ("sex", "gender")
 _KINDS = ("regions", "region-deviations", "edges")  # of columns with names: a norm each
+_WRITES = ("*_scores", "desc-participants_norms", "desc-regions_norms")
 _SECONDS = 20  # between lines on how far it is
 
-_SCORES = {
-    "participant_id": "Participant",
-    "region": "Region, or edge",
-    "value": "The participant's value",
-    "expected": "The norm: what is expected of people of the same age, sex and site (or other "
-    "--covariates), learned from people of other folds",
-    "sd": "Spread of such people about it, with what the norm is uncertain by",
-    "z": "(value - expected) / sd",
-    "plain_z": "Beside it: (value - mean) / standard deviation of the same other people, whatever "
-    "their covariates",
-}
-_PEOPLE = {
-    "participant_id": "Participant",
-    "features": "What was looked at, as --feature-sets takes it",
-    "contrast": "Contrast of the maps; all: together",
-    "fold": "Who is in the same fold was left out of the norms",
-    "regions": "Regions with a score",
-    "extreme": "Of them, regions with |z| above 2",
-    "expected": "How many there are where z follows N(0, 1)",
-    "usual": "As many or fewer have 95 of 100 people with the same correlations between regions",
-    "p": "Share of such people with as many or more",
-    "q": "The same corrected for all participants (Benjamini and Hochberg): of all contrasts "
-    "together",
-    "own_spread": "Whether the spread is that of the participant's age, sex and site; otherwise "
-    "that of all",
-    "extrapolated": "Whether a covariate is below or above those of all people of other folds",
-}
-_REGIONS = {
-    "features": _PEOPLE["features"],
-    "contrast": "Contrast of the maps",
-    "region": _SCORES["region"],
-    "r2": "Share of the variance of people not seen that the covariates explain: 1 - squared "
-    "distance from the norm / squared distance from the mean. 0 and below: z is a plain z-score",
-    "sd": "Standard deviation of z",
-    "extreme": "Share of |z| above 2: 0.0455 in N(0, 1)",
-    "ks_p": "p of the Kolmogorov-Smirnov test of z against N(0, 1)",
-    **{
-        f"plain_{name}": f"The same of plain z-scores: {name}" for name in ("sd", "extreme", "ks_p")
-    },
-}
+_FEATURES = Column("features", "What was looked at, as --feature-sets takes it")
+_REGION = Column("region", "Region, or edge")
+_SCORES = (
+    Column("participant_id", "Participant"),
+    _REGION,
+    Column("value", "The participant's value"),
+    Column(
+        "expected",
+        "The norm: what is expected of people of the same age, sex and site (or other "
+        "--covariates), learned from people of other folds",
+    ),
+    Column("sd", "Spread of such people about it, with what the norm is uncertain by"),
+    Column("z", "(value - expected) / sd"),
+    Column(
+        "plain_z",
+        "Beside it: (value - mean) / standard deviation of the same other people, whatever "
+        "their covariates",
+    ),
+)
+_PEOPLE = (
+    Column("participant_id", "Participant"),
+    _FEATURES,
+    Column("contrast", "Contrast of the maps; all: together"),
+    Column("fold", "Who is in the same fold was left out of the norms"),
+    Column("regions", "Regions with a score"),
+    Column("extreme", "Of them, regions with |z| above 2"),
+    Column("expected", "How many there are where z follows N(0, 1)"),
+    Column(
+        "usual", "As many or fewer have 95 of 100 people with the same correlations between regions"
+    ),
+    Column("p", "Share of such people with as many or more"),
+    Column(
+        "q",
+        "The same corrected for all participants (Benjamini and Hochberg): of all contrasts "
+        "together",
+    ),
+    Column(
+        "own_spread",
+        "Whether the spread is that of the participant's age, sex and site; otherwise that of all",
+    ),
+    Column(
+        "extrapolated", "Whether a covariate is below or above those of all people of other folds"
+    ),
+)
+_REGIONS = (
+    _FEATURES,
+    Column("contrast", "Contrast of the maps"),
+    _REGION,
+    Column(
+        "r2",
+        "Share of the variance of people not seen that the covariates explain: 1 - squared "
+        "distance from the norm / squared distance from the mean. 0 and below: z is a plain "
+        "z-score",
+    ),
+    Column("sd", "Standard deviation of z"),
+    Column("extreme", "Share of |z| above 2: 0.0455 in N(0, 1)"),
+    Column("ks_p", "p of the Kolmogorov-Smirnov test of z against N(0, 1)"),
+    *(
+        Column(f"plain_{name}", f"The same of plain z-scores: {name}")
+        for name in ("sd", "extreme", "ks_p")
+    ),
+)
 
 
 def run_normative(settings: Settings) -> int:
@@ -128,7 +154,7 @@ def run_normative(settings: Settings) -> int:
     if settings.behaviour.dry_run:
         return print_plan(sources, cohort.words())
     _require_toolkit()
-    results = GroupResults.of(settings, people.output)
+    results = ResultFolder.of(settings, people.output, *_WRITES)
     with results.begun(), temporary_folder() as folder:
         study = _Study(cohort, results)
         for number, source in enumerate(sources):
@@ -137,7 +163,7 @@ def run_normative(settings: Settings) -> int:
     return len(study.failed)
 
 
-def _asked(people: GroupPeople) -> list[Column]:
+def _asked(people: GroupPeople) -> list[Known]:
     """Return the columns of ``--covariates``, else age, sex and site, as far as they are known.
 
     Raises
@@ -171,7 +197,7 @@ def _asked(people: GroupPeople) -> list[Column]:
     return list(asked.values())
 
 
-def _is_smooth(column: Column) -> bool:
+def _is_smooth(column: Known) -> bool:
     """Whether a column is a number: not a site, nor one of two levels, whatever they are called."""
     site = plain_column(column.name) in SITE_COLUMNS
     return column.is_number and len(column.levels) > 2 and not site
@@ -211,12 +237,12 @@ class _Cohort:
     """Who is scored, by what, and in which fold."""
 
     people: GroupPeople
-    smooth: tuple[Column, ...]
-    levels: tuple[Column, ...]
+    smooth: tuple[Known, ...]
+    levels: tuple[Known, ...]
     folds: Mapping[str, int]  # by label
 
     @classmethod
-    def of(cls, people: GroupPeople, asked: Sequence[Column]) -> _Cohort:
+    def of(cls, people: GroupPeople, asked: Sequence[Known]) -> _Cohort:
         """Draw whole families into folds."""
         options = people.settings
         drawn = fold_people(
@@ -374,7 +400,7 @@ class _ScoreRows(Sequence[Mapping[str, object]]):
 class _Study:
     """All norms of a call."""
 
-    def __init__(self, cohort: _Cohort, results: GroupResults) -> None:
+    def __init__(self, cohort: _Cohort, results: ResultFolder) -> None:
         self._cohort, self._results = cohort, results
         self._words = cohort.words()
         self._found: list[ContrastNorms] = []
@@ -404,9 +430,12 @@ class _Study:
         entities = {"contrast": table.contrast or None, "desc": _camel(table.kind.name)}
         self._results.table(
             build_name(entities, "scores", ""),
-            _ScoreRows(table, scores, plain),
-            _SCORES,
-            f"Participants' {table.kind.words} beside their norms: a row a participant and region",
+            ResultTable(
+                _SCORES,
+                _ScoreRows(table, scores, plain),
+                f"Participants' {table.kind.words} beside their norms: a row a participant and "
+                "region",
+            ),
         )
         options = self._cohort.people.settings
         self._found.append(
@@ -435,16 +464,20 @@ class _Study:
         found = NormsFound(self._found, together, self._cohort.names, self._words)
         self._results.table(
             "desc-participants_norms",
-            list(self._people_rows(together)),
-            _PEOPLE,
-            "How many regions of each participant are far from the norm, beside chance: a row a "
-            "participant and contrast",
+            ResultTable(
+                _PEOPLE,
+                list(self._people_rows(together)),
+                "How many regions of each participant are far from the norm, beside chance: a row "
+                "a participant and contrast",
+            ),
         )
         self._results.table(
             "desc-regions_norms",
-            [row for one in self._found for row in _region_rows(one)],
-            _REGIONS,
-            "What norms explain, and how normal scores are: a row a contrast and region",
+            ResultTable(
+                _REGIONS,
+                [row for one in self._found for row in _region_rows(one)],
+                "What norms explain, and how normal scores are: a row a contrast and region",
+            ),
         )
         words = answer(found)
         people = self._cohort.people

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from bids_dtg.cohort.feature_kinds import FEATURES
+from bids_dtg.cohort.column import Column
 from bids_dtg.cohort.features import (
     FeatureSource,
     FeatureTable,
@@ -21,7 +21,8 @@ from bids_dtg.cohort.features import (
     report_failed,
 )
 from bids_dtg.cohort.people import GroupPeople, gather_people
-from bids_dtg.cohort.results import GroupResults
+from bids_dtg.cohort.result_folder import ResultFolder
+from bids_dtg.cohort.result_table import ResultTable
 from bids_dtg.errors import DatasetError, SettingsError
 from bids_dtg.files.temporary import temporary_folder
 from bids_dtg.notices import counted, named, say
@@ -44,49 +45,67 @@ from bids_dtg.stats.prediction.phenotypes import SCORES, Outcome, Target, score_
 from bids_dtg.stats.prediction.question import Question
 from bids_dtg.stats.prediction.ridge import Features
 from bids_dtg.stats.prediction.weights import haufe_weights
+from bids_dtg.stats.verdict import RULE, corrected
 
 _FEWEST = 4  # families: with fewer there are no folds
 _WEIGHTS_FROM_P = 0.05
 _THREADS_FROM = 1500  # people
+_WRITES = ("desc-phenotypes_scores", "desc-phenotypes_differences", "*desc-*_weights", "*_statmap")
+_WEIGHTS = (
+    Column("name", "Feature"),
+    Column("weight", "Units of the feature a unit of the phenotype"),
+)
 # Fields of `Prediction` by the comparison, and what a row of the table of differences says.
 _COMPARISONS = {
     "over": "less edges, penalties chosen in the folds",
     "over_equal": "less edges, equal degrees of freedom",
     "added": "edges and these together, less edges",
 }
-_SCORE_MEANINGS = {
-    "phenotype": "Column of the table of participants",
-    "features": "What of each participant it was predicted from, as --feature-sets takes it; "
-    "otherwise what has no features",
-    "contrast": "Contrast of the maps; all: the regions of all contrasts side by side",
-    "penalty": "nested: chosen inside of each fold; published: features / training people",
-    "people": "Participants",
-    "families": "Families that they are of",
-    "columns": "Features a participant",
-    **{name: kind.words for name, kind in SCORES.items()},
-    "low": "Lower end of the 95 % interval of r, or of auc where that is the score",
-    "high": "Its upper end",
-    "within_folds": "Mean of that score over folds, each by itself: with --leave-site-out, within "
-    "sites",
-    "sd_repeats": "Standard deviation of that score over repeats of the cross-validation",
-    "p": "Share of permutations of participants that score as well",
-    "q": "The same corrected for the contrasts of the same features (Benjamini and Hochberg)",
-    "permuted": "Mean of that score over permutations",
-    "degrees_of_freedom": "Of the fits, without intercept and covariates: mean over folds",
-}
-_DIFFERENCE_MEANINGS = {
-    "phenotype": _SCORE_MEANINGS["phenotype"],
-    "features": "What is compared with the edges of the connectome",
-    "contrast": _SCORE_MEANINGS["contrast"],
-    "comparison": "What is compared",
-    "score": "By which score",
-    "difference": "Mean difference over folds",
-    "low": "Lower end of its 95 % interval (Nadeau and Bengio 2003)",
-    "high": "Its upper end",
-    "p": "Two-sided p of the corrected resampled t test",
-    "q": _SCORE_MEANINGS["q"],
-    "verdict": "Of the features beside the edges, by q",
-}
+_CONTRAST = Column(
+    "contrast", "Contrast of the maps; all: the regions of all contrasts side by side"
+)
+_PHENOTYPE = Column("phenotype", "Column of the table of participants")
+_Q = Column(
+    "q", "The same corrected for the contrasts of the same features (Benjamini and Hochberg)"
+)
+_SCORES = (
+    _PHENOTYPE,
+    Column(
+        "features",
+        "What of each participant it was predicted from, as --feature-sets takes it; "
+        "otherwise what has no features",
+    ),
+    _CONTRAST,
+    Column("penalty", "nested: chosen inside of each fold; published: features / training people"),
+    Column("people", "Participants"),
+    Column("families", "Families that they are of"),
+    Column("columns", "Features a participant"),
+    *(Column(name, kind.words) for name, kind in SCORES.items()),
+    Column("low", "Lower end of the 95 % interval of r, or of auc where that is the score"),
+    Column("high", "Its upper end"),
+    Column(
+        "within_folds",
+        "Mean of that score over folds, each by itself: with --leave-site-out, within sites",
+    ),
+    Column("sd_repeats", "Standard deviation of that score over repeats of the cross-validation"),
+    Column("p", "Share of permutations of participants that score as well"),
+    _Q,
+    Column("permuted", "Mean of that score over permutations"),
+    Column("degrees_of_freedom", "Of the fits, without intercept and covariates: mean over folds"),
+)
+_DIFFERENCES = (
+    _PHENOTYPE,
+    Column("features", "What is compared with the edges of the connectome"),
+    _CONTRAST,
+    Column("comparison", "What is compared"),
+    Column("score", "By which score"),
+    Column("difference", "By how much the score is larger, mean over repeats"),
+    Column("low", "Lower end of its 95 % interval, by drawing participants again (BCa)"),
+    Column("high", "Its upper end"),
+    Column("p", "Two-sided p by sign flips of participants' shares in the difference (jackknife)"),
+    _Q,
+    Column("verdict", f"Of the features beside the edges: {RULE}; here p is q"),
+)
 
 
 def run_phenotypes(settings: Settings) -> int:
@@ -104,12 +123,12 @@ def run_phenotypes(settings: Settings) -> int:
     """
     people = gather_people(settings).complete(settings.statistics.covariates)
     names = phenotypes_asked(people)
-    sources = find_features(people, tuple(FEATURES))
+    sources = find_features(people, tuple(people.feature_kinds))
     people = _with_edges(people, sources)
     if settings.behaviour.dry_run:
         would = f"would predict {named(names)} of {counted(len(people), 'participant')}"
         return print_plan(sources, [would])
-    results = GroupResults.of(settings, people.output)
+    results = ResultFolder.of(settings, people.output, *_WRITES)
     with results.begun(), temporary_folder() as folder:
         study = _Study(people, folder, results, names)
         for number, source in enumerate(sources):
@@ -149,7 +168,7 @@ class _Study:
     """All predictions of a call."""
 
     def __init__(
-        self, people: GroupPeople, folder: Path, results: GroupResults, names: Sequence[str]
+        self, people: GroupPeople, folder: Path, results: ResultFolder, names: Sequence[str]
     ) -> None:
         self._people, self._folder, self._results = people, folder, results
         self._edges: tuple[tuple[str, ...], Features] | None = None  # labels and values
@@ -272,10 +291,7 @@ class _Study:
             published=_fit_scores(published, target),
             interval=score_interval(target, nested.mean(score), asked.families),
             points=question.points(nested),
-            **{
-                key: Difference(found.score, found.difference, found.p, found.p)
-                for key, found in beside.items()
-            },
+            **{key: Difference(score, found.p, found) for key, found in beside.items()},
         )
 
     def _write_weights(
@@ -315,8 +331,7 @@ class _Study:
             {"name": name, "weight": weight}
             for name, weight in zip(table.names, pattern, strict=True)
         ]
-        meanings = {"name": "Feature", "weight": "Units of the feature a unit of the phenotype"}
-        self._results.table(f"{contrast}desc-{label}_weights", rows, meanings, what)
+        self._results.table(f"{contrast}desc-{label}_weights", ResultTable(_WEIGHTS, rows, what))
 
     def write(self) -> None:
         """Write the tables and the page.
@@ -344,11 +359,10 @@ class _Study:
     def _write_tables(self, results: Sequence[PhenotypeResults]) -> None:
         rows = [row for phenotype in results for row in _score_rows(phenotype)]
         words = "How well phenotypes are predicted, in people who were not used to learn it"
-        self._results.table("desc-phenotypes_scores", rows, _SCORE_MEANINGS, words)
+        self._results.table("desc-phenotypes_scores", ResultTable(_SCORES, rows, words))
         rows = [row for phenotype in results for row in _difference_rows(phenotype)]
-        if rows:
-            words = "How much better features predict than the edges of the connectome alone"
-            self._results.table("desc-phenotypes_differences", rows, _DIFFERENCE_MEANINGS, words)
+        words = "How much better features predict than the edges of the connectome alone"
+        self._results.table("desc-phenotypes_differences", ResultTable(_DIFFERENCES, rows, words))
 
     def _results_of(self, name: str, found: Sequence[Prediction]) -> PhenotypeResults:
         # Of sets of features that not all people have, the one of most people speaks for all.
@@ -494,11 +508,17 @@ def _corrected(found: Sequence[Prediction]) -> list[Prediction]:
     own = list(found)
     for words in dict.fromkeys(prediction.words for prediction in found):
         places = [n for n, prediction in enumerate(own) if prediction.words == words]
-        for key in ("nested", "published", *_COMPARISONS):
-            parts = {n: part for n in places if (part := getattr(own[n], key)) is not None}
-            corrected = corrected_p([part.p for part in parts.values()])
-            for (n, part), q in zip(parts.items(), corrected, strict=True):
+        for key in ("nested", "published"):
+            parts = {n: getattr(own[n], key) for n in places}
+            q_values = corrected_p([part.p for part in parts.values()])
+            for (n, part), q in zip(parts.items(), q_values, strict=True):
                 own[n] = dataclasses.replace(own[n], **{key: dataclasses.replace(part, q=q)})
+        for key in _COMPARISONS:
+            parts = {n: part for n in places if (part := getattr(own[n], key)) is not None}
+            verdicts = corrected([part.verdict for part in parts.values()])
+            for (n, part), verdict in zip(parts.items(), verdicts, strict=True):
+                part = dataclasses.replace(part, verdict=verdict)
+                own[n] = dataclasses.replace(own[n], **{key: part})
     return own
 
 
@@ -541,10 +561,10 @@ def _difference_rows(results: PhenotypeResults) -> Iterator[dict[str, object]]:
                     "contrast": found.contrast or None,
                     "comparison": words,
                     "score": part.score,
-                    "difference": part.interval.mean,
-                    "low": part.interval.low,
-                    "high": part.interval.high,
+                    "difference": part.verdict.difference.mean,
+                    "low": part.verdict.difference.low,
+                    "high": part.verdict.difference.high,
                     "p": part.p,
-                    "q": part.q,
-                    "verdict": part.verdict,
+                    "q": part.verdict.p,
+                    "verdict": part.verdict.word,
                 }

@@ -12,7 +12,8 @@ from bids_dtg.notices import counted
 from bids_dtg.report.flags import Flag
 from bids_dtg.report.numbers import Cell, figure
 from bids_dtg.report.pages.analysis import AnalysisPageFacts, PageSection, Scatter, Table
-from bids_dtg.stats.paired import FEWEST_PEOPLE, Interval
+from bids_dtg.stats.paired import Interval
+from bids_dtg.stats.verdict import BETTER, FEWEST, FEWEST_RARER, RULE, Verdict, too_few
 
 ALL = "all"  # in place of a contrast: all contrasts side by side
 EDGES = "edges"  # the features that all others are compared with
@@ -20,7 +21,6 @@ SYNTHETIC = ("maps", "deviations", "regions", "region-deviations")  # computed f
 LARGEST_Q = 0.05
 FEW = 100  # people; below it, intervals of scores are wide (about 0.2 either side of an r of 0)
 _SHORT = {"r": "r", "r2": "R²", "mae": "MAE", "auc": "AUC"}
-_BETTER, _WORSE = "better", "worse"
 _KEPT_BY_MAPS = (
     "Maps are computed from the connectome of every voxel, of which the edges are a summary: what "
     "they hold beyond the edges comes from the same rest, not from a task."
@@ -32,29 +32,14 @@ class Difference:
     """How much better features predict than the edges alone."""
 
     score: str  # name of the score
-    interval: Interval  # of the difference, over folds
     p: float
-    q: float  # corrected for the contrasts of these features (Benjamini and Hochberg)
-
-    @property
-    def verdict(self) -> str:
-        """What can be said of it.
-
-        Examples
-        --------
-        >>> Difference("r", Interval(0.1, 0.04, 0.16), 0.001, 0.04).verdict
-        'better'
-        """
-        if np.isnan(self.q):
-            return "too few people"
-        if self.q > LARGEST_Q:
-            return "not told apart"
-        return _BETTER if self.interval.mean > 0 else _WORSE
+    verdict: Verdict  # its p corrected for the contrasts of these features
 
     @property
     def cell(self) -> Cell:
         """As a table shows it."""
-        return (self.interval.mean, self.interval.low, self.interval.high)
+        interval = self.verdict.difference
+        return (interval.mean, interval.low, interval.high)
 
 
 @dataclass(frozen=True)
@@ -139,11 +124,8 @@ def answer(results: PhenotypeResults) -> str:
     results
         Of one phenotype.
     """
-    if results.people < FEWEST_PEOPLE:
-        return (
-            f"No verdict on {results.name}: {results.people} people are too few to tell anything "
-            f"from chance ({FEWEST_PEOPLE} are the least)."
-        )
+    if few := too_few(results.people):
+        return f"{results.name}: {few[:1].lower()}{few[1:]}."
     tested = [found for found in results.predictions if np.isfinite(found.nested.p)]
     if tested and not any(found.nested.q <= LARGEST_Q for found in tested):
         return _nothing(results)
@@ -187,7 +169,7 @@ def _beside_edges(results: PhenotypeResults) -> str:
     if not _is_compared(results):
         return (
             f"{results.name} was predicted from the connectome ({beside}). Whether maps say more "
-            "of it is not known: most folds have too few people for a score of their own."
+            f"of it is not known. {_missing(compared)}."
         )
     better = [own for own in compared if _is_better(own.over)]
     adding = [own for own in compared if _is_better(own.added)]
@@ -210,7 +192,12 @@ def _beside_edges(results: PhenotypeResults) -> str:
 
 
 def _is_better(found: Difference | None) -> bool:
-    return found is not None and found.verdict == _BETTER
+    return found is not None and found.verdict.word == BETTER
+
+
+def _missing(compared: Sequence[Prediction]) -> str:
+    """Say why nothing was decided of sets of features, all of the same people."""
+    return next((own.over.verdict.why for own in compared if own.over is not None), "")
 
 
 def _sets(found: Sequence[Prediction]) -> str:
@@ -293,7 +280,7 @@ def _in_short(results: Sequence[PhenotypeResults]) -> str:
     if not asked:
         return (
             f"{len(results)} phenotypes; of none are there synthetic maps, edges of the connectome "
-            f"and {FEWEST_PEOPLE} people to compare."
+            f"and {FEWEST} people ({FEWEST_RARER} of each level) to compare."
         )
     if not gained:
         return (
@@ -309,8 +296,9 @@ def _in_short(results: Sequence[PhenotypeResults]) -> str:
 def _is_compared(results: PhenotypeResults) -> bool:
     """Return whether a verdict on synthetic maps beside the edges is given."""
     beside = (found.over for found in results.predictions if _is_synthetic(found))
-    known = any(part is not None and np.isfinite(part.q) for part in beside)
-    return results.people >= FEWEST_PEOPLE and known
+    verdicts = [part.verdict for part in beside if part is not None]
+    known = any(not too_few(found.people, found.rarer) for found in verdicts)
+    return known and not too_few(results.people)
 
 
 def _gains(results: PhenotypeResults) -> bool:
@@ -368,10 +356,13 @@ def _how_to_read(results: Sequence[PhenotypeResults]) -> PageSection:
             "Below a score stands its 95 % interval. p is the share of permutations of people that "
             "score as well; q corrects it for the contrasts of the same features. Permuted is the "
             "mean score of permuted people: what chance gives here.",
-            "Less edges: the difference from the connectome's edges in the same folds, with its "
-            "95 % interval (Nadeau and Bengio 2003). With equal freedom both have the same "
-            "effective degrees of freedom in each fold. Added to edges: both together, less the "
-            "edges alone. Verdicts are corrected for the contrasts.",
+            "Less edges: the difference from the score of the connectome's edges in the same "
+            "folds, with its 95 % interval by drawing people again (BCa). With equal freedom both "
+            "have the same effective degrees of freedom in each fold. Added to edges: both "
+            "together, less the edges alone.",
+            f"Verdicts: {RULE}. Here the flips are of people's shares in the score, and p is "
+            "corrected for the contrasts. They take predictions as given: that other people to "
+            "learn from would have taught something else is not counted.",
             "The best of several contrasts is chosen after the fact: its score is too high, its q "
             "is not.",
         ),
@@ -470,7 +461,7 @@ def _contrasts(results: PhenotypeResults, found: Sequence[Prediction]) -> Table:
 
 
 def _difference(found: Difference | None) -> tuple[Cell, Cell]:
-    return (None, None) if found is None else (found.cell, found.verdict)
+    return (None, None) if found is None else (found.cell, found.verdict.word)
 
 
 def _scatters(results: PhenotypeResults) -> Iterator[Scatter]:

@@ -63,7 +63,7 @@ def principal_components(cloud: PointCloud, most: int = _UMAP_COMPONENTS) -> Com
     -------
     Components
         Signs are chosen so that the score that is furthest from 0 is positive: they do not
-        depend on the order of points. A cloud whose points are all the same has none.
+        depend on the order of points. A cloud of identical points has no components.
 
     Examples
     --------

@@ -125,7 +125,7 @@ def permutations(
     orders = np.tile(np.arange(len(family), dtype=np.int32), (n, 1))
     _swap(orders, blocks.alike, rng)
     if within_families:
-        # Of whoever moved here, people of one site and family are told apart only by the order.
+        # Members of one family in one site are exchangeable: shuffle them where they were moved to.
         _shuffle(orders, blocks.cells, rng)
     possible = blocks.possible(within_families=within_families)
     words = (*_told(blocks, sites is not None, within_families), *_limits(possible, n))
@@ -211,7 +211,7 @@ def permutation_p(observed: ArrayLike, null: ArrayLike) -> NDArray[np.float64]:
 
 @dataclass(frozen=True, eq=False)
 class _Blocks:
-    """Who may be swapped with whom."""
+    """The families that may be swapped, and the members that may be shuffled."""
 
     alike: tuple[Integers, ...]  # each (families, members): positions of people, a row a family
     cells: tuple[Integers, ...]  # positions of those of one family in one site

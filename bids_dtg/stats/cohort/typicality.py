@@ -134,7 +134,7 @@ def rank_correlation(values: Values, others: Values) -> Interval:
     Parameters
     ----------
     values, others
-        (people,); people of whom one value is not finite are left out.
+        (people,); people with a value that is not finite are left out.
 
     Returns
     -------

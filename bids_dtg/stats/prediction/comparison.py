@@ -1,51 +1,40 @@
-"""Two sets of features on the same folds: an interval and a verdict."""
+"""Two sets of features on the same folds: which predicts better, over people."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
+from numpy.typing import NDArray
 
-from bids_dtg.stats.paired import FEWEST_PEOPLE, Interval, Verdict, verdict
+from bids_dtg.stats.correlation import weighted_correlation
 from bids_dtg.stats.prediction.folds import Folds
-from bids_dtg.stats.prediction.phenotypes import SCORES, Outcome
+from bids_dtg.stats.prediction.phenotypes import Outcome, Target
+from bids_dtg.stats.verdict import Verdict, Weighted, judge_scores
 
-_FEWEST_FOLDS = 3  # with a score, of all repeats: fewer have no spread to judge by
-
-
-@dataclass(frozen=True)
-class Comparison:
-    """How one set of features scores beside another."""
-
-    score: str
-    difference: Interval  # of the score, one set less the other, with its 95 % interval
-    p: float  # two-sided; NaN where there is none
-    verdict: Verdict  # of the first set: better is a smaller error, too
+Array = NDArray[np.float64]
 
 
-def compare_outcomes(one: Outcome, other: Outcome, folds: Folds, score: str) -> Comparison:
-    """Compare two sets of features by the corrected resampled t test.
+def compare_outcomes(
+    one: Outcome, other: Outcome, target: Target, folds: Folds, *, seed: int = 0
+) -> Verdict:
+    """Compare two sets of features by the headline score of what they predict.
 
     Parameters
     ----------
     one, other
         Of the same people and folds. At equal degrees of freedom (`predict_equally`) the sets
         differ in what they know alone; with nested penalties in how they would be used.
+    target
+        What was predicted: of numbers the score is r over people, of two levels the AUC.
     folds
-        That both were tested in.
-    score
-        Of `SCORES`, taken in each fold of each repeat; a fold where one has none is left out.
+        That both were tested in; families are drawn and left out whole.
+    seed
+        Of samples of people and of sign flips.
 
     Returns
     -------
-    Comparison
-        "too few people" with fewer than 8, or with fewer than three folds that have a score.
-
-    Notes
-    -----
-    Nadeau & Bengio 2003, doi:10.1023/A:1024068626366: the variance of J differences is
-    multiplied by 1/J + n_test/n_train, for training sets overlap; repeated folds after
-    Bouckaert & Frank 2004, doi:10.1007/978-3-540-24775-3_3.
+    Verdict
+        Better where the first scores higher. The score is taken over all people in each repeat,
+        then averaged over repeats, as `Outcome.mean` has it.
 
     Raises
     ------
@@ -61,34 +50,52 @@ def compare_outcomes(one: Outcome, other: Outcome, folds: Folds, score: str) -> 
     >>> x = np.random.default_rng(0).standard_normal((100, 8))
     >>> folds = repeated_folds(np.arange(100), repeats=2)
     >>> sets = {"good": Features.of(x[:, :4]), "bad": Features.of(x[:, 4:])}
-    >>> found = predict_equally(sets, Target.numbers(x[:, :4].sum(axis=1)), folds)
-    >>> compare_outcomes(found["good"], found["bad"], folds, "r").verdict
+    >>> target = Target.numbers(x[:, :4].sum(axis=1))
+    >>> found = predict_equally(sets, target, folds)
+    >>> compare_outcomes(found["good"], found["bad"], target, folds).word
     'better'
     """
-    from scipy.special import stdtr, stdtrit
-
-    shape = folds.repeats, folds.count
-    if one.by_fold[score].shape != shape or other.by_fold[score].shape != shape:
+    shape = folds.fold.shape
+    if one.predicted.shape != shape or other.predicted.shape != shape:
         raise ValueError(f"outcomes are of other folds than these {shape}")
-    differences = (one.by_fold[score] - other.by_fold[score]).ravel()
-    differences = differences[np.isfinite(differences)]
-    people, count = folds.fold.shape[1], len(differences)
-    if people < FEWEST_PEOPLE or count < _FEWEST_FOLDS:
-        nothing = float("nan")
-        mean = float(differences.mean()) if count else nothing
-        return Comparison(score, Interval(mean, nothing, nothing), nothing, "too few people")
-    ratio = np.mean([len(split.test) / len(split.train) for split in folds.splits()])
-    mean = float(differences.mean())
-    error = float(np.sqrt(differences.var(ddof=1) * (1 / count + ratio)))
-    half = float(stdtrit(count - 1, 0.975)) * error
-    # Sets that never differ have no error, and nothing to tell apart.
-    p = 2 * float(stdtr(count - 1, -abs(mean) / error)) if error > 0 else 1.0
-    interval = Interval(mean, mean - half, mean + half)
-    return Comparison(score, interval, p, _verdict(interval, p, people, score))
+    people = len(target.values)
+    second = target.values > 0
+    rarer = int(min(second.sum(), (~second).sum())) if target.levels else None
+    score = _auc(one, other, second) if target.levels else _correlation(one, other)
+    found = judge_scores(score, people, rarer=rarer, families=folds.families, seed=seed)
+    # An AUC is not defined without the one person of a level, and of so few there is no verdict.
+    return found or Verdict.unknown(people, rarer)
 
 
-def _verdict(difference: Interval, p: float, people: int, score: str) -> Verdict:
-    if SCORES[score].larger_is_better:
-        return verdict(difference, p, people)
-    turned = Interval(-difference.mean, -difference.high, -difference.low)
-    return verdict(turned, p, people)
+def _correlation(one: Outcome, other: Outcome) -> Weighted:
+    """Return by how much r of the first is larger; 0 where a set predicts the same for all."""
+
+    def difference(counts: Array) -> Array:
+        r, r_other = (
+            np.nan_to_num(weighted_correlation(own.predicted, own.measured, counts))
+            for own in (one, other)
+        )
+        mean: Array = (r - r_other).mean(axis=0)
+        return mean
+
+    return difference
+
+
+def _auc(one: Outcome, other: Outcome, second: NDArray[np.bool_]) -> Weighted:
+    """Return by how much the AUC of the first is larger; NaN where a level counts for nothing."""
+    # (second, first): how much more often a pair is in the right order, the mean over repeats.
+    pairs = np.zeros((int(second.sum()), int((~second).sum())))
+    for sign, own in ((1, one), (-1, other)):
+        for values in own.predicted:
+            above = np.sign(values[second][:, None] - values[~second])
+            pairs += sign * above / (2 * len(own.predicted))
+
+    def difference(counts: Array) -> Array:
+        ours, theirs = counts[:, second], counts[:, ~second]
+        number = ours.sum(axis=1) * theirs.sum(axis=1)
+        total = np.einsum("sf,sf->s", ours @ pairs, theirs)
+        shares = np.full(len(counts), np.nan)
+        np.divide(total, number, out=shares, where=number > 0)
+        return shares
+
+    return difference

@@ -143,6 +143,7 @@ class Outcome:
 
     penalty: Penalty
     predicted: Array  # (repeats, people); of two levels the decision value
+    measured: Array  # (repeats, people), deviations from the same baseline
     baseline: Array  # (repeats, people)
     by_repeat: Mapping[str, Array]  # score -> (repeats,), each over everybody
     by_fold: Mapping[str, Array]  # score -> (repeats, folds); NaN where a fold is too small
@@ -490,7 +491,7 @@ class _Tally:
         by_fold = (folds.repeats, folds.count)
         self._measured, self._deviations = np.empty((people, targets)), np.empty((people, targets))
         self._predicted = np.full((folds.repeats, people), np.nan)
-        self._baseline = self._predicted.copy()
+        self._baseline, self._measured_by_repeat = self._predicted.copy(), self._predicted.copy()
         self._alphas, self._freedom = np.full(by_fold, np.nan), np.full(by_fold, np.nan)
         names = target.score_names
         self._by_fold = {name: np.full(by_fold, np.nan) for name in names}
@@ -501,6 +502,7 @@ class _Tally:
         self._measured[test] = own.measured
         self._deviations[test] = fit.deviations(own.train, alphas)
         self._predicted[split.repeat, test] = self._deviations[test, 0]
+        self._measured_by_repeat[split.repeat, test] = own.measured[:, 0]
         self._baseline[split.repeat, test] = own.baseline
         self._alphas[here] = alphas[0]
         self._freedom[here] = fit.degrees_of_freedom(float(alphas[0]))
@@ -526,6 +528,7 @@ class _Tally:
         return Outcome(
             penalty,
             self._predicted,
+            self._measured_by_repeat,
             self._baseline,
             {name: values[:, 0] for name, values in self._by_repeat.items()},
             self._by_fold,

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bids_dtg.stats.prediction.comparison import Comparison, compare_outcomes
+from bids_dtg.stats.prediction.comparison import compare_outcomes
 from bids_dtg.stats.prediction.folds import Folds
 from bids_dtg.stats.prediction.phenotypes import (
     Outcome,
@@ -18,6 +18,7 @@ from bids_dtg.stats.prediction.phenotypes import (
     predict_phenotype,
 )
 from bids_dtg.stats.prediction.ridge import Features, join_features
+from bids_dtg.stats.verdict import Verdict
 
 Index = NDArray[np.integer[Any]]
 
@@ -34,7 +35,7 @@ class Question:
     >>> target, folds = Target.numbers(x[:, 0] + rng.standard_normal(60)), repeated_folds(range(60))
     >>> question = Question(target, folds, baseline=Features.of(x[:, 1:]))
     >>> beside = question.beside_baseline(Features.of(x), question.predict(Features.of(x))[1])
-    >>> beside["added"].verdict
+    >>> beside["added"].word
     'better'
     """
 
@@ -42,7 +43,7 @@ class Question:
     folds: Folds
     confounds: NDArray[np.float64] | None = None  # (people, columns)
     orders: Index | None = None  # (permutations, people)
-    seed: int = 0  # of the inner folds
+    seed: int = 0  # of the inner folds, and of samples of people
     baseline: Features | None = None  # what all other features are compared with
     _kept: dict[str, Outcome] = field(default_factory=dict)
 
@@ -58,7 +59,7 @@ class Question:
         )
         return found["published"], found["nested"]
 
-    def beside_baseline(self, features: Features, own: Outcome) -> Mapping[str, Comparison]:
+    def beside_baseline(self, features: Features, own: Outcome) -> Mapping[str, Verdict]:
         """Compare features with the baseline, by the headline of the target.
 
         Parameters
@@ -113,5 +114,5 @@ class Question:
         )
         return found["nested"]
 
-    def _compare(self, own: Outcome, other: Outcome) -> Comparison:
-        return compare_outcomes(own, other, self.folds, self.target.headline)
+    def _compare(self, own: Outcome, other: Outcome) -> Verdict:
+        return compare_outcomes(own, other, self.target, self.folds, seed=self.seed)

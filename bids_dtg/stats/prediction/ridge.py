@@ -471,34 +471,3 @@ def _scale(before: float, left: float, parts: int) -> float:
 def _above_rounding(vectors: Array, values: Array) -> tuple[Array, Array]:
     kept = values > _SMALLEST_SHARE * max(float(values[-1]), np.finfo(float).tiny)
     return vectors[:, kept], values[kept]
-
-
-def predict_ridge(
-    fit: RidgeFit, targets: Values, alphas: Sequence[float] | Values
-) -> NDArray[np.float64]:
-    """Predict targets of test people with several penalties.
-
-    Parameters
-    ----------
-    fit
-        Of `fit_ridge`.
-    targets
-        (train, targets), of the training people.
-    alphas
-        (alphas,), of all targets each; as scikit-learn's `Ridge` with an intercept.
-
-    Returns
-    -------
-    (alphas, test, targets), what confounds and means of training people say included.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> x = np.arange(6.0)[:, None]
-    >>> fit = fit_ridge(Features.of(x), np.arange(4), np.arange(4, 6))
-    >>> predict_ridge(fit, 2 * x[:4], [0.0]).round(6).ravel().tolist()
-    [8.0, 10.0]
-    """
-    y = np.asarray(targets, np.float64)
-    expected = fit.nuisance.expect(y)
-    return np.stack([expected + fit.deviations(y, float(alpha)) for alpha in alphas])

@@ -1,7 +1,6 @@
 """Digital twins fitted to people, judged by others, and moved.
 
 - `analysis`: people, the model and the folder of results of a call
-- `columns`: what the columns of the tables mean
 - `evaluate`: judges a model by people whom it was not fitted to, beside simple predictions
 - `intervene`: interventions in digital twins: what they depend on, and what they do once it is
   moved

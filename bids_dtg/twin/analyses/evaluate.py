@@ -7,28 +7,28 @@ from typing import Any
 
 import numpy as np
 
+from bids_dtg.cohort.column import BY_PEOPLE, Column, interval_of
+from bids_dtg.cohort.result_table import ResultTable
 from bids_dtg.errors import DatasetError
 from bids_dtg.notices import counted, named, say
 from bids_dtg.report.flags import Flag
 from bids_dtg.report.pages.analysis import (
-    TWIN_PAGE,
     AnalysisPageFacts,
     Lines,
     Matrices,
     PageSection,
     Scatter,
     Table,
-    write_analysis_page,
 )
-from bids_dtg.report.pages.index import INDEX, write_index
+from bids_dtg.report.pages.index import INDEX
 from bids_dtg.settings import Settings
 from bids_dtg.stats.paired import Interval
+from bids_dtg.stats.verdict import RULE, WORSE, Verdict
 from bids_dtg.twin.analyses.analysis import TwinAnalysis
 from bids_dtg.twin.curves import MeanTrial, Values, per_second
 from bids_dtg.twin.judging.cohort import Cohort
 from bids_dtg.twin.judging.curves import PEOPLE
 from bids_dtg.twin.judging.evaluation import (
-    FEWEST_PEOPLE,
     FIGURES,
     GROUP,
     TWIN,
@@ -48,7 +48,93 @@ _WHOSE = {
     TWIN: "their twins",
     GROUP: "group\N{RIGHT SINGLE QUOTATION MARK}s network",
 }
-_OVER_PEOPLE = ("r, 95 % interval over people", "mean absolute error (s)", "people")
+_CAN_WRITE = (
+    *("desc-people_predicted", "desc-scores_models", "desc-rt_quantiles", "desc-trials_curves"),
+    *("desc-twins_matched", "desc-bold_scores"),
+)
+_WILSON = "95 % interval (Wilson)"
+_OF_DIFFERENCE = "95 % interval (Student's t; of r over people by drawing people again, BCa)"
+_P = "Two-sided p of {} by sign flips over people; of r over people, of their shares (jackknife)"
+_TASK = (Column("task", "Task of the figure"), Column("condition", "Condition of the trials"))
+_SCORES = (
+    Column(
+        "figure",
+        "rt, effect: r over people; choice: share of trials with the person's button; crps: of "
+        "response times, s; brier: of correct, wrong and miss; loss: cross-entropy",
+    ),
+    *_TASK,
+    Column("model", "twin, or a simple prediction", "prediction"),
+    Column("memory", "Whether the prediction knows the person's own behaviour"),
+    Column("value", "Value of the figure: r, or a mean over people", interval=BY_PEOPLE),
+    Column(
+        "error",
+        "Mean absolute error over people",
+        "mean absolute error (s)",
+        "s",
+        interval=BY_PEOPLE,
+    ),
+    Column("people", "How many people"),
+    Column(
+        "advantage",
+        "Advantage of the twin over this prediction; above 0 the twin is better",
+        interval=_OF_DIFFERENCE,
+    ),
+    Column("advantage_p", _P.format("the advantage")),
+    Column("verdict", f"Verdict on the twin against this prediction: {RULE}", "the twin is"),
+)
+_QUANTILES = (
+    *_TASK,
+    Column("probability", "Probability of the quantile"),
+    Column("observed_seconds", "Quantile of people's response times", unit="s"),
+    Column("predicted_seconds", "The same of the twins", unit="s"),
+)
+_CURVES = (
+    *_TASK,
+    Column("curve_of", "people: what they did; twin, group_network: what the networks say"),
+    Column("seconds_from_onset", "Time since the onset of a trial", unit="s"),
+    Column("share_answered", "Share of scored trials that are answered by then, mean over people"),
+    Column(
+        "share_answered_correctly",
+        "The same with the correct button; n/a where none is correct",
+    ),
+)
+_MATCHED = (
+    Column("people", "How many people"),
+    Column("matched", "Mean loss of people's own twins"),
+    Column("mismatched", "Mean loss of other people's twins"),
+    Column("p", "p of a mean loss of own twins as low by 2,000 random assignments to people"),
+    Column(
+        "better_than_average",
+        "Share of people whose own twin is better than the mean of others",
+        interval=_WILSON,
+    ),
+    Column("identified", "Share of people whose own twin is the best of all", interval=_WILSON),
+    Column("mean_rank", "Mean rank of people's own twin among all, 1 the best"),
+    Column(
+        "below_others",
+        "Mean loss of other people's twins on a person less that of the own, mean over people",
+        interval=_OF_DIFFERENCE,
+    ),
+    Column("below_others_p", _P.format("below_others")),
+    Column("below_others_verdict", f"Verdict on own twins, by below_others: {RULE}"),
+    Column(
+        "below_group",
+        "Loss of the network of the group less that of own twins",
+        interval=_OF_DIFFERENCE,
+    ),
+    Column("below_group_p", _P.format("below_group")),
+    Column("below_group_verdict", f"Verdict on own twins, by below_group: {RULE}"),
+)
+_BOLD = (
+    Column("model", "twin, or a simple prediction"),
+    Column("group_r", "r over regions and tasks of t values of BOLD over people"),
+    Column("points", "How many regions and tasks that r is over"),
+    Column(
+        "person_r",
+        "r over people of contrasts of BOLD, mean over regions and tasks",
+        interval=BY_PEOPLE,
+    ),
+)
 
 
 def run_evaluation(settings: Settings) -> int:
@@ -59,7 +145,7 @@ def run_evaluation(settings: Settings) -> int:
     DtgError
         Wrong options, files or model, or nobody whom the model has not seen.
     """
-    analysis = TwinAnalysis.prepare(settings, "evaluation")
+    analysis = TwinAnalysis.prepare(settings, "evaluation", *_CAN_WRITE)
     unseen, seen = _divided(analysis)
     if settings.behaviour.dry_run:
         return analysis.print_plan("scores, tables and a page", unseen)
@@ -72,12 +158,7 @@ def run_evaluation(settings: Settings) -> int:
         found = evaluate(
             analysis.bundle.fitted(), people, training, samples=Samples(settings.modelling.seed)
         )
-        for name, rows in _tables(found).items():
-            analysis.write_table(name, rows)
-        page = analysis.results.path / TWIN_PAGE
-        trouble = write_analysis_page(page, _page(analysis, found, len(seen)))
-        say(trouble or f"page: {page}")
-        write_index(analysis.results.output)
+        analysis.write(evaluation_tables(found), _page(analysis, found, len(seen)))
     return 0
 
 
@@ -109,23 +190,60 @@ def _cohort(analysis: TwinAnalysis, labels: Sequence[str]) -> Cohort:
     return Cohort(tuple(labels), segments, people.connectomes(labels))
 
 
-def _tables(found: Evaluation) -> dict[str, list[Row]]:
+def evaluation_tables(found: Evaluation) -> dict[str, ResultTable]:
+    """Return the tables, by the names of their files."""
+    bold = [
+        {
+            "model": score.name,
+            "group_r": score.fit.group_r,
+            "points": score.fit.points,
+            "person_r": score.person_r,
+        }
+        for score in found.bold
+    ]
     return {
-        "desc-people_predicted": people_rows(found),
-        "desc-scores_models": [score_row(score) for score in found.scores],
-        "desc-rt_quantiles": quantile_rows(found),
-        "desc-trials_curves": curve_rows(found),
-        "desc-twins_matched": matching_rows(found),
-        "desc-bold_scores": [
-            {
-                "model": score.name,
-                "group_r": score.fit.group_r,
-                "points": score.fit.points,
-                **_interval("person_r", score.person_r),
-            }
-            for score in found.bold
-        ],
+        "desc-people_predicted": ResultTable(
+            people_columns(found),
+            people_rows(found),
+            "What each participant did and what was predicted",
+        ),
+        "desc-scores_models": ResultTable(
+            _SCORES,
+            [score_row(score) for score in found.scores],
+            "Scores: a row a figure, task, condition and prediction",
+        ),
+        "desc-rt_quantiles": ResultTable(
+            _QUANTILES, quantile_rows(found), "Quantiles of response times, observed and predicted"
+        ),
+        "desc-trials_curves": ResultTable(
+            _CURVES, curve_rows(found), "By when trials are answered, by people and by networks"
+        ),
+        "desc-twins_matched": ResultTable(
+            _MATCHED, matching_rows(found), "Losses of all twins on all people; one row"
+        ),
+        "desc-bold_scores": ResultTable(_BOLD, bold, "Scores of predicted BOLD: a row a model"),
     }
+
+
+def people_columns(found: Evaluation) -> tuple[Column, ...]:
+    """Return the columns of the table of people: figures of each task, observed and predicted."""
+    what = "mean response time (rt), or that in the second condition less the first (effect)"
+    return (
+        Column("participant_id", "Participant"),
+        *Column("observed_{}", f"Of the participant, {{}}: {what}", unit="s").each(found.targets),
+        *(
+            column
+            for model in found.predicted
+            for column in Column(
+                f"{model}_{{}}", f"The same as predicted by {model}: {{}}", unit="s"
+            ).each(found.targets)
+        ),
+        *Column(
+            "choice_{}", "Share of the trials of the task {} with the participant's button"
+        ).each(found.choice),
+        Column("own_loss", "Cross-entropy of the button traces of the participant's twin"),
+        Column("group_loss", "The same of the network of the group"),
+    )
 
 
 def people_rows(found: Evaluation) -> list[Row]:
@@ -160,17 +278,20 @@ def score_row(score: Score) -> Row:
         "condition": score.condition or "all",
         "model": score.name,
         "memory": score.memory,
-        **_interval("value", score.value),
-        **_interval("error", score.error),
+        "value": score.value,
+        "error": score.error,
         "people": score.people,
-        **_interval("advantage", score.advantage),
-        "verdict": score.verdict or "n/a",
+        **_verdict("advantage", score.verdict),
+        "verdict": _word(score.verdict),
     }
 
 
-def _interval(name: str, interval: Interval | None) -> Row:
-    of = interval or Interval(np.nan, np.nan, np.nan)
-    return {name: of.mean, f"{name}_low": of.low, f"{name}_high": of.high}
+def _verdict(name: str, found: Verdict | None) -> Row:
+    return {**(found or Verdict.unknown(0)).columns(name)}
+
+
+def _word(found: Verdict | None) -> str:
+    return found.word if found else "n/a"
 
 
 def quantile_rows(found: Evaluation) -> list[Row]:
@@ -219,12 +340,13 @@ def matching_rows(found: Evaluation) -> list[Row]:
             "matched": matching.matched,
             "mismatched": matching.mismatched,
             "p": matching.p,
-            "p_verdict": of.p_verdict,
-            **_interval("better_than_average", matching.better_than_average),
-            **_interval("identified", matching.identified),
+            "better_than_average": matching.better_than_average,
+            "identified": matching.identified,
             "mean_rank": matching.mean_rank,
-            **_interval("below_group", of.below_group),
-            "below_group_verdict": of.group_verdict or "n/a",
+            **_verdict("below_others", of.own),
+            "below_others_verdict": _word(of.own),
+            **_verdict("below_group", of.group),
+            "below_group_verdict": _word(of.group),
         }
     ]
 
@@ -289,24 +411,20 @@ def _figure_sections(found: Evaluation) -> Iterator[PageSection]:
 
 def _over_people(found: Evaluation, figure: str, task: str) -> Table:
     scores = [s for s in found.scores if (s.figure, s.task) == (figure, task)]
-    return Table(
+    rows = [{**score_row(score), "model": _words(score.name)} for score in scores]
+    return ResultTable(_SCORES, rows).on_page(
         f"{FIGURES[figure].words}: {task}",
-        ("prediction", *_OVER_PEOPLE, "the twin is"),
-        [
-            (
-                _words(score.name),
-                _shown(score.value),
-                _shown(score.error),
-                score.people,
-                score.verdict or "n/a",
-            )
-            for score in scores
-        ],
+        ("model", "value", "error", "people", "verdict"),
+        headings={"value": "r, 95 % interval over people"},
         highlight=[_words(score.name) for score in scores if score.name != TWIN],
         model=_words(TWIN),
-        lower_is_better=_OVER_PEOPLE[1:2],
-        not_compared=("people", "the twin is"),
+        better=[(_words(score.name), "value") for score in scores if _is_worse(score)],
     )
+
+
+def _is_worse(score: Score) -> bool:
+    """Return whether the twin is worse than this."""
+    return score.verdict is not None and score.verdict.word == WORSE
 
 
 def _words(name: str) -> str:
@@ -350,14 +468,14 @@ def _trial_table(found: Evaluation, task: str) -> Table:
     keys = list(dict.fromkeys((s.figure, s.condition) for s in scores))
     names = list(dict.fromkeys(score.name for score in scores))
     cells = {(s.figure, s.condition, s.name): _shown(s.value) for s in scores}
-    headings = [" ".join(part for part in key if part) for key in keys]
+    headings = {key: " ".join(part for part in key if part) for key in keys}
     return Table(
         f"Mean over people, 95 % interval: {task}",
-        ("prediction", *headings),
+        ("prediction", *headings.values()),
         [(_words(n), *(cells.get((*key, n)) for key in keys)) for n in names],
         highlight=[_words(name) for name in names if name != TWIN],
         model=_words(TWIN),
-        lower_is_better=[h for h in headings if not h.startswith("choice")],
+        better=[(_words(s.name), headings[s.figure, s.condition]) for s in scores if _is_worse(s)],
     )
 
 
@@ -418,17 +536,21 @@ def _where(found: Evaluation, mean: MeanTrial) -> str:
     return f"{task}, {found.conditions[task][mean.condition]} ({counted(mean.trials, 'trial')})"
 
 
+def _difference(found: Verdict | None) -> tuple[float, float, float] | None:
+    return _shown(found.difference) if found else None
+
+
 def _match_sections(found: Evaluation) -> Iterator[PageSection]:
-    rows = matching_rows(found)
-    if not rows:
+    comparison, group = found.comparison, GROUP.replace("_", " ")
+    if comparison is None:
         return
-    row = rows[0]
+    (row,) = matching_rows(found)
     yield PageSection(
         title="Own connectome or somebody else's",
         text=(
             "Each twin is scored on each person's responses: by the cross-entropy of its button "
             "traces. A twin of one's own connectome should have the lowest loss, and a lower one "
-            f"than the network of the group. Fewer than {FEWEST_PEOPLE} people get no verdict.",
+            f"than the network of the group. Verdicts: {RULE}.",
         ),
         tables=(
             Table(
@@ -439,9 +561,15 @@ def _match_sections(found: Evaluation) -> Iterator[PageSection]:
                     ("own twin, mean loss", row["matched"]),
                     ("other people's twins, mean loss", row["mismatched"]),
                     ("p, of 2,000 permutations", row["p"]),
-                    ("share better than the average of others", row["better_than_average"]),
-                    ("share identified", row["identified"]),
-                    (f"loss of the {GROUP.replace('_', ' ')} less own", row["below_group"]),
+                    ("other people's twins less own", _difference(comparison.own)),
+                    ("own, beside other people's", comparison.own.word),
+                    (
+                        "share better than the average of others",
+                        interval_of(row["better_than_average"]),
+                    ),
+                    ("share identified", interval_of(row["identified"])),
+                    (f"loss of the {group} less own", _difference(comparison.group)),
+                    (f"own, beside the {group}", _word(comparison.group)),
                 ],
             ),
         ),

@@ -9,20 +9,21 @@ from typing import Any
 
 import numpy as np
 
-from bids_dtg.bundles.kinds import AUTO_KIND
-from bids_dtg.contrasts.participant.model import resolve_device
+from bids_dtg.cohort.basis import BUNDLE
+from bids_dtg.cohort.column import Column
+from bids_dtg.cohort.model_analysis import MODEL
+from bids_dtg.cohort.result_table import ResultTable
+from bids_dtg.engine.gpu import resolve_device
 from bids_dtg.errors import SettingsError
 from bids_dtg.notices import counted, say
 from bids_dtg.report.flags import Flag
 from bids_dtg.report.pages.analysis import (
-    TWIN_PAGE,
     AnalysisPageFacts,
     Curves,
     PageSection,
     Table,
-    write_analysis_page,
 )
-from bids_dtg.report.pages.index import INDEX, write_index
+from bids_dtg.report.pages.index import INDEX
 from bids_dtg.settings import Settings
 from bids_dtg.training.loop import Workplace
 from bids_dtg.twin.analyses.analysis import TwinAnalysis
@@ -31,10 +32,60 @@ from bids_dtg.twin.fitting import Fitted, fit
 from bids_dtg.twin.panels.words import NO_EVIDENCE
 from bids_dtg.twin.participant.people import TwinPeople
 from bids_dtg.twin.recipe import DEFAULT_ARCHITECTURE, Recipe, find_architecture, find_recipe
+from bids_dtg.workflows import AUTO
 
 _FEWEST = 2  # people: one is left out to choose the best epoch by
 _CAUTION = f"What a twin answers was not measured. {NO_EVIDENCE}"
 Row = dict[str, Any]
+_CAN_WRITE = (
+    *("bundle/", "checkpoints/"),
+    *("desc-participants_trials", "desc-training_history", "desc-codes_explained"),
+)
+_PARTICIPANTS = (
+    Column("participant_id", "Participant"),
+    Column("used", "Whether the model was fitted to the participant"),
+    Column(
+        "set",
+        "Set of --split-file: training, validation, calibration or test; all train without it",
+    ),
+    Column("reason", "Why the participant was not used"),
+)
+_OF_TASK = (
+    Column("trials_{}", "Scored trials of the task {}, in all runs"),
+    Column(
+        "unscored_{}",
+        "Trials of the task {} that are not scored: answers that are implausibly fast, or have a "
+        "time or a button alone, and trials never seen",
+    ),
+    Column(
+        "share_correct_{}",
+        "Share of the scored trials of the task {} with the correct button; misses count as errors",
+    ),
+    Column(
+        "below_chance_{}",
+        "Whether that share is below one over the number of buttons of the task {}",
+    ),
+)
+_UNREADABLE = Column("unreadable_runs", "Event files that could not be read")
+_HISTORY = (
+    Column("stage", "Stage: group (the network that all share), or people (all networks)"),
+    Column("epoch", "Number of the epoch, from 1"),
+    Column(
+        "loss", "What training lowers: cross-entropy of buttons, and squared error of BOLD if any"
+    ),
+    Column("validation_loss", "The same of the people by whom the best epoch is chosen"),
+    Column("skipped", "Updates left out because their gradient was not finite"),
+    Column("seconds", "Duration of the epoch", unit="s"),
+)
+_CODES = (
+    Column("code", "Number of the code, in the order of how much responses say of it"),
+    Column(
+        "explained",
+        "Share of the code's variance over people that connectomes explain, each person predicted "
+        "by a map fitted to the others",
+    ),
+    Column("sd", "Standard deviation of the code over people"),
+)
 
 
 def run_training(settings: Settings) -> int:
@@ -49,7 +100,7 @@ def run_training(settings: Settings) -> int:
     """
     architecture = chosen_architecture(settings)
     recipe = chosen_recipe(settings)
-    analysis = TwinAnalysis.prepare(settings, "model")
+    analysis = TwinAnalysis.prepare(settings, MODEL, *_CAN_WRITE)
     people, labels = analysis.people, analysis.people.split.training
     if len(labels) < _FEWEST:
         raise SettingsError(
@@ -59,7 +110,7 @@ def run_training(settings: Settings) -> int:
         )
     schedule = f"{architecture}, at most {counted(_epochs(architecture, recipe), 'epoch')}"
     if settings.behaviour.dry_run:
-        return analysis.print_plan(f"the model {analysis.results.name} ({schedule})", labels)
+        return analysis.print_plan(f"the model {analysis.name} ({schedule})", labels)
     connectomes = people.connectomes(labels)
     segments = people.segments(labels, held=not settings.twin.pulse_targets)
     with analysis.results.begun():
@@ -76,16 +127,18 @@ def run_training(settings: Settings) -> int:
             architecture=find_architecture(architecture, recipe),
             seed=settings.modelling.seed,
             workplace=Workplace(
-                analysis.results.path / "checkpoints",
+                analysis.results.add("checkpoints/"),
                 device=resolve_device(settings.resources.device),
                 progress=sys.stderr.isatty(),
             ),
             report=say,
         )
+        analysis.results.add(f"{BUNDLE}/")
         bundle = write_twin_bundle(
             analysis.results.bundle, fitted, _facts(analysis, recipe, fitted)
         )
-        _write_results(analysis, fitted)
+        tables = training_tables(analysis.people, fitted)
+        analysis.write(tables, _page(analysis, fitted, tables["desc-codes_explained"]))
         say(f"{bundle.card.name} {bundle.card.version} ({bundle.card.kind}): {bundle.path}")
     return 0
 
@@ -99,7 +152,7 @@ def chosen_architecture(settings: Settings) -> str:
         There is none.
     """
     name = settings.modelling.architecture
-    return find_architecture(DEFAULT_ARCHITECTURE if name == AUTO_KIND else name).name
+    return find_architecture(DEFAULT_ARCHITECTURE if name == AUTO else name).name
 
 
 def chosen_recipe(settings: Settings) -> Recipe:
@@ -131,7 +184,7 @@ def _facts(analysis: TwinAnalysis, recipe: Recipe, fitted: Fitted) -> TwinFacts:
     source = people.source
     epochs = sum(map(len, fitted.history.values()))
     return TwinFacts(
-        name=analysis.results.name,
+        name=analysis.name,
         recipe_name=settings.modelling.recipe,
         connectome=source.words,
         regions=source.regions if source.places_named else (),
@@ -146,22 +199,29 @@ def _facts(analysis: TwinAnalysis, recipe: Recipe, fitted: Fitted) -> TwinFacts:
     )
 
 
-def _write_results(analysis: TwinAnalysis, fitted: Fitted) -> None:
-    """Write the tables and the page of a model that was just fitted."""
-    people = participant_rows(analysis.people)
-    history = history_rows(fitted)
-    codes = code_rows(fitted)
-    analysis.write_table("desc-participants_trials", people)
-    analysis.write_table("desc-training_history", history)
-    analysis.write_table("desc-codes_explained", codes)
-    results = analysis.results
-    page = results.path / TWIN_PAGE
-    trouble = write_analysis_page(page, _page(analysis, fitted, codes))
-    say(trouble or f"page: {page}")
-    write_index(results.output)
+def training_tables(people: TwinPeople, fitted: Fitted) -> dict[str, ResultTable]:
+    """Return the tables of a model that was just fitted, by the names of their files."""
+    trials = [column for task in people.tasks.tasks for column in _trial_columns(task.name)]
+    return {
+        "desc-participants_trials": ResultTable(
+            (*_PARTICIPANTS, *trials, _UNREADABLE),
+            participant_rows(people),
+            "Who was asked for: a row a participant",
+        ),
+        "desc-training_history": ResultTable(
+            _HISTORY, history_rows(fitted), "The training: a row an epoch of a stage"
+        ),
+        "desc-codes_explained": ResultTable(
+            _CODES, code_rows(fitted), "How well connectomes predict each code"
+        ),
+    }
 
 
-def _page(analysis: TwinAnalysis, fitted: Fitted, codes: Sequence[Row]) -> AnalysisPageFacts:
+def _trial_columns(task: str) -> tuple[Column, ...]:
+    return tuple(column.of(task) for column in _OF_TASK)
+
+
+def _page(analysis: TwinAnalysis, fitted: Fitted, codes: ResultTable) -> AnalysisPageFacts:
     people = analysis.people
     return AnalysisPageFacts(
         title=analysis.results.path.name,
@@ -185,9 +245,9 @@ def _page(analysis: TwinAnalysis, fitted: Fitted, codes: Sequence[Row]) -> Analy
                     "connectomes of others predict them. A code that is not predicted (0 or less) "
                     "makes the twins of unseen people no more like them.",
                 )
-                if codes
+                if codes.rows
                 else (),
-                tables=(_table("Codes", codes),) if codes else (),
+                tables=(codes.on_page("Codes"),),
             ),
         ),
     )
@@ -221,10 +281,6 @@ def _task_table(people: TwinPeople, labels: Sequence[str]) -> Table:
     return Table("Trials that the model was fitted to", columns, rows)
 
 
-def _table(caption: str, rows: Sequence[Row]) -> Table:
-    return Table(caption, tuple(rows[0]), tuple(tuple(row.values()) for row in rows))
-
-
 def _curves(fitted: Fitted) -> tuple[Curves, ...]:
     return tuple(
         Curves(
@@ -253,13 +309,13 @@ def participant_rows(people: TwinPeople) -> list[Row]:
             "set": set_of.get(label),
             "reason": people.left_out.get(label)
             or (None if label in set_of else "in no set of --split-file"),
-            **_trial_columns(people, label),
+            **_trials(people, label),
         }
         for label in (*people.labels, *people.left_out)
     ]
 
 
-def _trial_columns(people: TwinPeople, label: str) -> Row:
+def _trials(people: TwinPeople, label: str) -> Row:
     own = people.behaviour.get(label)
     row: Row = {}
     for task in people.tasks.tasks:

@@ -8,7 +8,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar, get_type_hints
 
 from bids_dtg.bundles.fields import JsonFields
-from bids_dtg.bundles.people import PEOPLE_FILE
+from bids_dtg.bundles.fitted import FittedPart, Shapes
 from bids_dtg.errors import BundleError, SettingsError
 from bids_dtg.notices import counted
 from bids_dtg.twin.recipe import ARCHITECTURES, Recipe, find_architecture
@@ -18,15 +18,11 @@ from bids_dtg.twin.tasks import Task
 if TYPE_CHECKING:
     from bids_dtg.twin.traces import TaskSet
 
-FITTED_FILE = "fitted.safetensors"  # names of regions, and whom the model was fitted to
-_OF_ATLAS = ("atlas", "atlas_digest")
 _MOST_TASKS = 100  # flags of tasks are inputs, and their numbers have eight bits
-
-Shapes = Mapping[str, tuple[int, ...]]
 
 
 @dataclass(frozen=True)
-class TwinPart:
+class TwinPart(FittedPart):
     """The part of a card that digital twins have."""
 
     ORDER: ClassVar[tuple[str, ...]] = (
@@ -36,23 +32,17 @@ class TwinPart:
         "tasks",
         *("for_science", "notice", "files"),
     )
-    FILES: ClassVar[tuple[str, ...]] = (FITTED_FILE, PEOPLE_FILE)
 
     architecture: str  # a row of `bids_dtg.twin.recipe.ARCHITECTURES`
     recipe: Recipe  # how large networks are, and how they were trained
     tasks: tuple[Task, ...]  # that the twin performs; their order decides inputs and outputs
     edges: int  # of a connectome; 0: nothing is known of people
-    people: int  # how many it was fitted to
     codes: int = 0  # numbers that a person's network differs by; 0 where all weights are generated
     bold: int = 0  # regions whose BOLD it predicts
     regions: int = 0  # of a connectome, whose pairs are the edges; 0: edges are no pairs
     connectome: str = "unknown"  # how it was made, in words
     held: bool = True  # whether presses were held until the response window's end, in training
-    data_set: str = ""  # its name; empty: it has none
-    recipe_name: str = "default"  # what --recipe named; fields of `recipe` may have been changed
     seed: int = 0
-    atlas: str = ""  # key of the atlas whose parcels the regions are; empty: not known
-    atlas_digest: str = ""  # SHA-256 of its parcels, as `Atlas.digest`; empty: not known
 
     @property
     def outputs(self) -> str:
@@ -76,7 +66,7 @@ class TwinPart:
         Examples
         --------
         >>> from bids_dtg.twin.tasks import find_task
-        >>> part = TwinPart("lowrank", Recipe(), (find_task("stroop"),), 4950, 200, codes=40)
+        >>> part = TwinPart("lowrank", Recipe(), (find_task("stroop"),), 4950, people=200, codes=40)
         >>> part.shapes["network.input"], part.shapes["edge_weights"]
         ((64, 8), (4950, 40))
         """
@@ -124,11 +114,6 @@ class TwinPart:
         return {"format_version": 3, **own}
 
     @classmethod
-    def required_files(cls, fields: JsonFields) -> tuple[str, ...]:
-        """Return which files the bundle of a card must have, beside the weights."""
-        return (FITTED_FILE,)
-
-    @classmethod
     def read(cls, fields: JsonFields, files: Mapping[str, str]) -> TwinPart:
         """Read the part's fields of a card.
 
@@ -142,26 +127,19 @@ class TwinPart:
             recipe=_recipe(fields.nested("recipe")),
             tasks=_tasks(fields),
             edges=fields.size("edges", least=0),
-            people=fields.size("people"),
             codes=fields.size("codes", least=0),
             bold=fields.size("bold", least=0),
             regions=fields.size("regions", least=0),
             connectome=fields.text("connectome"),
             held=fields.flag("held"),
-            data_set=fields.text("data_set"),
-            recipe_name=fields.text("recipe_name"),
             seed=fields.whole("seed", least=0),
-            # Models of arrays, and older ones, know no atlas.
-            **{name: "" if fields.absent(name) else fields.text(name) for name in _OF_ATLAS},
+            **cls.read_shared(fields),
         )
         pairs = pairs_of(part.regions)
         if part.regions and part.edges != pairs:
             expected = f"{pairs}, the pairs of {counted(part.regions, 'region')}"
             raise fields.wrong("edges", part.edges, expected)
-        # For readers of any card; the part's is for the program.
-        training = fields.nested("training")
-        if (found := training.value("participants")) != part.people:
-            raise training.wrong("participants", found, f"{part.people}, as in the rest of it")
+        cls.require_same(fields, {"participants": part.people})
         return part
 
 
@@ -194,10 +172,6 @@ def _task(content: Mapping[str, Any], source: str) -> Task:
         raise BundleError(err.found, expected=err.expected) from err
 
 
-def _count(fields: JsonFields, key: str) -> int:
-    return fields.whole(key, least=0)
-
-
 # How a field of a recipe is read and checked: by its name, else by its type.
 _BY_NAME: Mapping[str, Callable[[JsonFields, str], Any]] = MappingProxyType(
     {
@@ -206,7 +180,7 @@ _BY_NAME: Mapping[str, Callable[[JsonFields, str], Any]] = MappingProxyType(
     }
 )
 _BY_TYPE: Mapping[type, Callable[[JsonFields, str], Any]] = MappingProxyType(
-    {int: _count, float: JsonFields.not_negative, bool: JsonFields.flag}
+    {int: JsonFields.count, float: JsonFields.not_negative, bool: JsonFields.flag}
 )
 
 

@@ -1,8 +1,8 @@
-"""Which edges and regions a twin's figures depend on, beside the same of permuted behaviour.
+"""Which edges and regions a twin's figures depend on, with a null of permuted behaviour.
 
-Under the null, people's behaviour has nothing to do with their connectome: the codes of responses
-are given to other people, and what connectomes tell of codes is fitted anew. Twins whose weights
-are all generated have no codes, and a null would be a training each: there is none of them.
+Under the null, people's behaviour has nothing to do with their connectome: codes are permuted over
+people, and the connectome-to-code regression is refitted. Twins whose weights are all generated
+have no codes: their null would need one training for each permutation, and is not computed.
 """
 
 from __future__ import annotations
@@ -30,23 +30,23 @@ _ONE_COPY = 1  # of a permutation: noise changes little, and copies cost as much
 
 @dataclass(frozen=True, eq=False)
 class FittedPeople:
-    """The people whom a twin was fitted to, as its connectome map was fitted to them."""
+    """People whose connectomes and codes a connectome-to-code regression is fitted to."""
 
     connectomes: Floats  # (people, edges), Fisher z
     codes: PersonCodes  # of their own responses
 
     @classmethod
     def of(cls, fitted: Fitted, connectomes: Floats, segments: Segments) -> FittedPeople:
-        """Return people with the codes of their own responses, found again where none are kept.
+        """Return the training participants with their codes, refitted where the twin kept none.
 
         Parameters
         ----------
         fitted
-            The twin; a bundle keeps nobody's codes.
+            The twin; one loaded from a bundle has kept no codes.
         connectomes
-            (people, edges), of those whom it was fitted to.
+            (people, edges), of the twin's training participants.
         segments
-            What they saw and did.
+            What the same people saw and did.
 
         Raises
         ------
@@ -70,12 +70,12 @@ class FittedPeople:
         return cls(connectomes, found)
 
     def permuted(self, order: NDArray[np.integer]) -> FittedPeople:
-        """Return the same connectomes with codes of other people.
+        """Return the same connectomes with permuted codes.
 
         Parameters
         ----------
         order
-            (people,): whose codes each connectome is given.
+            (people,): the row whose codes each connectome gets.
         """
         return replace(self, codes=replace(self.codes, codes=self.codes.codes[order]))
 
@@ -101,22 +101,23 @@ def null_gradients(
     seed: int = 0,
     report: Callable[[int], None] = lambda done: None,
 ) -> Iterator[Gradients]:
-    """Yield the gradients of twins whose codes were given to other people.
+    """Yield the gradients of twins refitted to permuted codes.
 
     Parameters
     ----------
     fitted
         A twin of the group's network and codes.
     people
-        Whom it was fitted to.
+        Its training participants, with their codes.
     connectomes, segments
-        Of the people over whom gradients are averaged, as for `smooth_gradients`.
+        Connectomes and segments of the people to average gradients over, as for
+        `smooth_gradients`.
     permutations
-        How many.
+        Number of permutations.
     seed
-        Of the permutations.
+        Seed of the permutations.
     report
-        Is given how many are done.
+        Called after each permutation with the number that are done.
 
     Raises
     ------
@@ -136,16 +137,16 @@ def null_gradients(
 
 
 def with_code_map(twin: Twin, people: FittedPeople, responses: int) -> Twin:
-    """Return a twin of the same network whose codes are told by another fit to connectomes.
+    """Copy the twin with its connectome-to-code regression refitted.
 
     Parameters
     ----------
     twin
-        Of the group's network and codes; it stays as it is.
+        A twin of the group's network and codes; it is not changed.
     people
-        Whom what connectomes tell of codes is fitted to.
+        Training set of the regression: connectomes and codes.
     responses
-        How many codes are of responses; the others are of BOLD.
+        How many codes describe responses; the others describe BOLD.
     """
     edges = np.asarray(people.connectomes, np.float32)
     mapped = map_code_blocks(edges, people.codes.codes, responses)

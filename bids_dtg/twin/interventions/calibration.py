@@ -1,11 +1,11 @@
-"""How much of what a twin predicts is found in people: the slope by which its changes are believed.
+"""Calibration slope: observed difference between people per predicted difference.
 
-A twin that is fitted by penalised likelihood differs less between people than people do, and one
-with more freedom than data differs more. The slope of observed on predicted figures says by how
-much, over people whom it was not fitted to (Cox, 1958, doi:10.1093/biomet/45.3-4.562). A change
-along the direction in which predictions differ between people (`Direction.between`), times the
-slope, is what the same people show on average at that distance. Whether a cause lies behind the
-difference it cannot know.
+A twin fitted by penalised likelihood predicts smaller differences between people than are observed;
+a twin with more freedom than the data support predicts larger ones. The regression slope of
+observed on predicted figures, over people outside the training set, says by how much (Cox, 1958,
+doi:10.1093/biomet/45.3-4.562). A change along the direction in which predictions differ between
+people (`Direction.between`), times the slope, is the difference that these people show on average
+at that distance. The slope cannot say whether the difference is causal.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ class Calibration:
     """The slope of an observed figure on the predicted one."""
 
     slope: float
-    samples: Array  # (samples,): slopes of people drawn again
-    r: float  # of both, over people
+    samples: Array  # (samples,): slopes of bootstrap samples of people
+    r: float  # Pearson r of both figures, over people
     people: int
 
     @classmethod
@@ -36,10 +36,10 @@ class Calibration:
         Parameters
         ----------
         predicted, observed
-            (people,), seconds; NaN leaves a person out. People whom the twin was not fitted to:
-            of others a fit knows too much.
+            (people,), seconds; a person with NaN is left out. Use people outside the training
+            set: a twin predicts its training participants too well.
         seed
-            Of the people who are drawn again.
+            Seed of the bootstrap samples.
 
         Examples
         --------
@@ -57,17 +57,17 @@ class Calibration:
         return cls(slope, _slopes(x[draws], y[draws]), r, len(x))
 
     def interval(self, change: float) -> tuple[float, float, float]:
-        """Return a predicted change as people show it, and its 95 % interval.
+        """Scale a predicted change by the slope, and return it with its 95 % interval.
 
         Parameters
         ----------
         change
-            As the twins have it, seconds.
+            Predicted by the twins, seconds.
 
         Returns
         -------
         tuple of float
-            The change times the slope, and the interval's ends, by people drawn again.
+            The change times the slope, and the ends of the interval, by bootstrap over people.
         """
         low, high = np.nanpercentile(change * self.samples, [2.5, 97.5])
         return change * self.slope, float(low), float(high)

@@ -63,25 +63,26 @@ class Direction:
 
     @classmethod
     def between(cls, connectomes: Floats, figure: Array) -> Direction:
-        """Return by how much connectomes differ between people one standard deviation apart.
+        """Return the connectome difference between people one standard deviation of a figure apart.
 
-        It is the covariance of edges with a figure, over the figure's standard deviation: what a
-        linear model's weights mean (Haufe et al., 2014, doi:10.1016/j.neuroimage.2013.10.067). So
-        a move stays within what differs between people, in proportion to how it does.
+        It is the covariance of edges with the figure, over the figure's standard deviation: the
+        pattern by which a linear model is interpreted (Haufe et al., 2014,
+        doi:10.1016/j.neuroimage.2013.10.067). A move therefore changes edges in proportion to how
+        they differ between people.
 
         Parameters
         ----------
         connectomes
-            (people, edges), Fisher z; of people whom the twin was not fitted to, as in others
-            noise of the fit goes with the figure, too.
+            (people, edges), Fisher z. Use people outside the training set: in training
+            participants the figure correlates with noise of the fit, too.
         figure
-            (people,), as their twins have it; NaN leaves a person out. A dose of 1 raises it by
-            about its standard deviation, -1 lowers it.
+            (people,), as predicted by their twins; a person with NaN is left out. A dose of 1
+            raises it by about its standard deviation, -1 lowers it.
 
         Raises
         ------
         ValueError
-            Fewer than two people have a figure, or it does not differ, or no edge goes with it.
+            Fewer than two people have a figure, or it does not vary, or no edge covaries with it.
 
         Examples
         --------

@@ -46,25 +46,25 @@ def compare_with_null(
     *,
     regions: int = 0,
 ) -> NullComparison:
-    """Return how likely an attribution is where behaviour is permuted.
+    """Compare an attribution with its null, in which behaviour is permuted.
 
-    A gradient that was fitted to noise is no shorter than one that was not. So its spread is
-    compared, too: by how much the figure differs between people if it depends on edges as the
-    gradient says. In people whom no fit has seen, noise of the fit has no large spread.
+    A gradient fitted to noise is no shorter than one fitted to an effect. Its spread is therefore
+    compared, too: the standard deviation over people of the figure that the gradient predicts from
+    their edges. In people outside the training set, noise of the fit has no large spread.
 
-    Each value is compared with itself under the null (p), and with the largest of all under the
-    null (family-wise; Nichols & Holmes, 2002, doi:10.1002/hbm.1058).
+    Each value is compared with the same value under the null (p), and with the largest value of its
+    target under the null (family-wise; Nichols & Holmes, 2002, doi:10.1002/hbm.1058).
 
     Parameters
     ----------
     observed
-        The attribution, made as those of the null are.
+        The attribution, computed with the settings of the null.
     null
-        The same, a behaviour permuted each.
+        An attribution for each permutation of behaviour.
     connectomes
-        (people, edges), over which spreads are; best of people whom the twin was not fitted to.
+        (people, edges), to compute spreads over; best of people outside the training set.
     regions
-        Whose pairs edges are; 0: they are no pairs.
+        Number of regions whose pairs are the edges; 0: edges are not pairs of regions.
 
     Raises
     ------

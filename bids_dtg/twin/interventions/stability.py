@@ -1,4 +1,4 @@
-"""Whether attributions stay the same: over people, over those fitted to, over seeds."""
+"""Whether attributions are stable over people, training participants and seeds."""
 
 from __future__ import annotations
 
@@ -54,27 +54,28 @@ def refitted_halves(
     splits: int,
     seed: int = 0,
 ) -> Iterator[Array]:
-    """Yield correlations of the attributions of twins refitted to two halves of people.
+    """Yield correlations between the attributions of twins refitted to two halves of people.
 
-    The network of the group stays: what connectomes tell of codes is fitted to each half.
+    The group's network is kept; the connectome-to-code regression is refitted to each half.
 
     Parameters
     ----------
     fitted
         A twin of the group's network and codes.
     people
-        Whom it was fitted to.
+        Its training participants, with their codes.
     connectomes, segments
-        Of the people over whom attributions are averaged, as for `smooth_gradients`.
+        Connectomes and segments of the people to average attributions over, as for
+        `smooth_gradients`.
     splits
-        How often people are drawn into halves.
+        How often people are split into halves at random.
     seed
-        Of the halves.
+        Seed of the splits.
 
     Yields
     ------
     numpy.ndarray
-        (targets,), of each split.
+        (targets,), for each split.
 
     Raises
     ------
@@ -97,17 +98,17 @@ def refitted_halves(
 def mapped_gradients(
     fitted: Fitted, people: FittedPeople, connectomes: Floats, segments: Segments
 ) -> Gradients:
-    """Return the attribution of a twin whose codes are told by a fit to some people.
+    """Return the attribution of a twin with its connectome-to-code regression refitted.
 
     Parameters
     ----------
     fitted
         A twin of the group's network and codes.
     people
-        Whom what connectomes tell of codes is fitted to.
+        Training set of the regression: connectomes and codes.
     connectomes, segments
-        Of the people over whom attributions are averaged, as for `smooth_gradients`; without
-        noise, as `null_gradients` has them.
+        Connectomes and segments of the people to average attributions over, as for
+        `smooth_gradients`, but without noise, as in `null_gradients`.
     """
     twin = with_code_map(fitted.twin, people, fitted.recipe.codes)
     return smooth_gradients(twin.weights, connectomes, segments, copies=1, noise=0.0)

@@ -17,13 +17,11 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from bids_dtg.stats.correlation import correlation
 from bids_dtg.twin.fitting import Fitted, Twin
 from bids_dtg.twin.interventions.attribution import p_of
-from bids_dtg.twin.interventions.gradients import NOISE
-from bids_dtg.twin.interventions.moves import DOSES, Direction, Move, performed_outcomes
+from bids_dtg.twin.interventions.moves import DOSES, Move, performed_outcomes
 from bids_dtg.twin.interventions.outcomes import Outcomes, outcomes_of
 from bids_dtg.twin.network.main import MainWeights
 from bids_dtg.twin.traces import Segments
@@ -35,7 +33,6 @@ DOSE = 2.0  # as published
 PERMUTATIONS = 1000  # of correlations, which touch the weights once only
 MOVED_PERMUTATIONS = 20  # of moves, in each of which everybody performs
 FOLDS = 5
-COPIES = 100  # as published; nobody performs for them
 _COLUMNS = 20_000  # of weights, as double numbers at a time
 _AT_ONCE = 20  # people whose weights are made together
 _CONSTANT = 1e-6  # of a weight's mean: people who differ by less differ by rounding
@@ -126,10 +123,10 @@ class WeightDirection:
 
 @dataclass(frozen=True, eq=False)
 class Permuted:
-    """A correlation that is negative if people's scores tell the figure, beside its null."""
+    """A correlation, negative if people's scores predict the figure, with its null."""
 
     observed: float
-    null: Array  # (permutations,): of the same with the figure permuted over people
+    null: Array  # (permutations,): the correlation with the figure permuted over people
 
     @property
     def p(self) -> float:
@@ -139,10 +136,10 @@ class Permuted:
 
 @dataclass(frozen=True, eq=False)
 class WeightCorrelations:
-    """How people's scores on a direction of weights go with the figure it was found by."""
+    """Correlations of scores on a direction of weights with the figure it was fitted to."""
 
-    in_sample: Permuted  # scores of those by whom the direction was found
-    cross_validated: Permuted  # scores on directions of others
+    in_sample: Permuted  # scores of the people that the direction was fitted to
+    cross_validated: Permuted  # scores on directions fitted to other people
 
 
 def flat_weights(twin: Twin, connectomes: Floats) -> Flat:
@@ -315,61 +312,6 @@ def _scores_of_all(
         products += part.values[by] @ part.values.T
     own = figures[:, by]
     return np.asarray(-(own - own.mean(axis=1, keepdims=True)) @ products)
-
-
-def pulled_back(
-    twin: Twin,
-    direction: WeightDirection,
-    connectomes: Floats,
-    *,
-    copies: int = COPIES,
-    noise: float = NOISE,
-    seed: int = 0,
-) -> Direction:
-    """Return the direction of connectomes in which scores on a direction of weights rise fastest.
-
-    The gradient of the scores with respect to the connectome, averaged over noisy copies and over
-    people (SmoothGrad: Smilkov et al., 2017, arXiv:1706.03825).
-
-    Parameters
-    ----------
-    twin
-        Of any architecture.
-    direction
-        Of its weights.
-    connectomes
-        (people, edges), Fisher z; by their spread doses are counted.
-    copies
-        Noisy copies of each connectome.
-    noise
-        Of a copy, in standard deviations of all edges of all people.
-    seed
-        Of the noise.
-
-    Raises
-    ------
-    ValueError
-        Scores do not depend on the connectome.
-    """
-    values = torch.as_tensor(np.asarray(connectomes), dtype=torch.float32)
-    slope = torch.as_tensor(direction.slope, dtype=torch.float32)
-    spread = noise * float(values.std(correction=0))
-    generator = torch.Generator().manual_seed(seed)
-    total = torch.zeros(values.shape[1], dtype=torch.float64)
-    for _ in range(copies):
-        copy = values + spread * torch.randn(values.shape, generator=generator)
-        for some in torch.split(copy, _AT_ONCE):
-            total += _slopes(twin, some, slope)
-    return Direction.along(total.numpy(), np.asarray(connectomes))
-
-
-def _slopes(twin: Twin, connectomes: Tensor, slope: Tensor) -> Tensor:
-    """Return the sum over people of how scores depend on edges, (edges,)."""
-    edges = connectomes.clone().requires_grad_()
-    with torch.enable_grad():
-        scores = twin.weights(edges).flat() @ slope
-        (found,) = torch.autograd.grad(scores.sum(), edges)
-    return found.sum(dim=0)
 
 
 @dataclass(frozen=True, eq=False)

@@ -6,7 +6,7 @@ condition effect of each task, of people it has not seen. `BASELINES` has a row 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 
 from bids_dtg.stats.correlation import unit_length
 from bids_dtg.stats.kernel_ridge import PENALTIES
-from bids_dtg.stats.splits import fold_people
 
 Values = NDArray[np.float64]
 Features = NDArray[np.floating[Any]]
@@ -55,7 +54,7 @@ class Known:
 
 @dataclass(frozen=True, eq=False)
 class Training:
-    """The people whom baselines are fitted on."""
+    """The training set of baselines."""
 
     known: Known
     targets: Values  # (people, targets); NaN: not measured
@@ -76,7 +75,7 @@ class Baseline:
 
 
 def predict(baseline: Baseline, training: Training, unseen: Known) -> Values:
-    """Fit a baseline on training people and predict others, of whom no target is given.
+    """Fit a baseline on training people and predict the targets of others.
 
     Parameters
     ----------
@@ -90,7 +89,7 @@ def predict(baseline: Baseline, training: Training, unseen: Known) -> Values:
     Returns
     -------
     numpy.ndarray
-        (others, targets); NaN for a person of whom too little is known.
+        (others, targets); NaN where too little is known of a person.
 
     Raises
     ------
@@ -137,50 +136,6 @@ def usable(known: Known) -> tuple[Baseline, ...]:
         for row in BASELINES
         if not row.needs or any(getattr(known, name) is not None for name in row.needs)
     )
-
-
-def cross_predict(
-    baseline: Baseline,
-    everybody: Training,
-    labels: Sequence[str],
-    *,
-    folds: int = 10,
-    seed: int = 0,
-    families: Mapping[str, str] | None = None,
-) -> Values:
-    """Predict each person by a fit on the people of the other folds.
-
-    Parameters
-    ----------
-    baseline
-        A row of `BASELINES`.
-    everybody
-        All people, each once in a test fold.
-    labels
-        Of the people.
-    folds, seed, families
-        As of `bids_dtg.stats.splits.fold_people`.
-
-    Returns
-    -------
-    numpy.ndarray
-        (people, targets).
-
-    Examples
-    --------
-    >>> people = Training(Known(4), np.arange(4.0)[:, None], ("stroop",))
-    >>> mean = BASELINES[0]
-    >>> cross_predict(mean, people, list("abcd"), folds=4)[:, 0].round(2).tolist()
-    [2.0, 1.67, 1.33, 1.0]
-    """
-    found = np.full(everybody.targets.shape, np.nan)
-    for fold in fold_people(labels, folds, seed=seed, families=families):
-        inside = np.isin(labels, fold)
-        training = Training(
-            everybody.known.of(~inside), everybody.targets[~inside], everybody.tasks
-        )
-        found[inside] = predict(baseline, training, everybody.known.of(inside))
-    return found
 
 
 def _ridge(

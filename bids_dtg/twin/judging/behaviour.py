@@ -9,8 +9,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bids_dtg.twin.trials import Trials
-
 Values = NDArray[np.float64]
 MISS = -1  # of `Answers.button`: none, or not known
 
@@ -43,45 +41,6 @@ class Answers:
             (people, trials) or (trials,).
         """
         return replace(self, scored=self.scored & trials)
-
-
-def observed(runs: Sequence[Trials]) -> Answers:
-    """Return the answers of people, one run of each; shorter runs are filled with no trial.
-
-    Parameters
-    ----------
-    runs
-        One a person, all of one task.
-
-    Returns
-    -------
-    Answers
-        With as many trials as the longest run.
-
-    Raises
-    ------
-    ValueError
-        If there is no run, or they are of several tasks.
-    """
-    tasks = {run.task.name for run in runs}
-    if len(tasks) != 1:
-        raise ValueError(f"answers are of one task, found {sorted(tasks) or 'no run'}")
-    trials = max(len(run.onset_seconds) for run in runs)
-
-    def table(values: Sequence[NDArray[Any]], fill: Any) -> NDArray[Any]:
-        found = np.full((len(runs), trials), fill, values[0].dtype)
-        for row, own in zip(found, values, strict=True):
-            row[: len(own)] = own
-        return found
-
-    return Answers(
-        condition=table([run.condition for run in runs], -1),
-        correct_button=table([run.correct_button for run in runs], -1),
-        button=table([run.button for run in runs], MISS),
-        rt_seconds=table([run.rt_seconds for run in runs], np.nan),
-        correct=table([run.correct for run in runs], False),
-        scored=table([run.scored for run in runs], False),
-    )
 
 
 def decoded(
@@ -130,11 +89,6 @@ class Figures:
     mean_rt_seconds: Values  # (people, conditions), likewise
     correct: Values  # (people, conditions), share of the trials; misses are errors
     unanswered: Values  # (people, conditions), share of the trials without a response time
-
-    @property
-    def unanswered_trials(self) -> int:
-        """How many trials of all people have no response time."""
-        return round(float(np.nansum(self.unanswered * self.trials)))
 
 
 def figures(answers: Answers, conditions: int | None = None) -> Figures:
@@ -188,26 +142,6 @@ def condition_effect(by_condition: Values) -> Values:
     """
     effect: Values = by_condition[:, 1] - by_condition[:, 0]
     return effect
-
-
-def above_chance(answers: Answers, buttons: int) -> NDArray[np.bool_]:
-    """Return who answers at chance or above, misses as errors, (people,).
-
-    Parameters
-    ----------
-    answers
-        Of the whole run.
-    buttons
-        Of the task: chance is one over their number.
-
-    Examples
-    --------
-    >>> same, correct = np.zeros((2, 2), int), np.array([[True, True], [False, False]])
-    >>> above_chance(Answers(same, same, same, same + 0.8, correct, same == 0), 2)
-    array([ True, False])
-    """
-    share = figures(answers).correct[:, 0]
-    return np.asarray(share >= 1 / buttons)
 
 
 def means(values: NDArray[Any], used: NDArray[np.bool_]) -> Values:

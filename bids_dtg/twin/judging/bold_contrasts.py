@@ -107,14 +107,14 @@ def _estimate(run: _Run, series: NDArray[Any], used: NDArray[np.bool_]) -> Value
 
 
 def _alike(known: NDArray[np.bool_]) -> Iterator[tuple[NDArray[np.intp], NDArray[np.bool_]]]:
-    """Return people of whom the same frames are known, and these."""
+    """Yield the rows of people with the same known frames, and a mask of these frames."""
     patterns, which = np.unique(known, axis=0, return_inverse=True)
     for number, pattern in enumerate(patterns):
         yield np.flatnonzero(which.ravel() == number), pattern
 
 
 def _runs(segments: Segments) -> Iterator[_Run]:
-    """Return runs of tasks with two conditions: where time goes back, another one begins."""
+    """Yield runs of tasks with two conditions; a new run begins where time goes back."""
     start = np.full(segments.start_seconds.shape[1], np.nan)
     for own in segments.start_seconds:  # of the first person who has it
         start = np.where(np.isnan(start), own, start)

@@ -1,7 +1,7 @@
-"""How well twins predict people whom they were not fitted to, beside simple predictions.
+"""How well twins predict people outside their training set, compared with baselines.
 
-The unit of inference is the person: intervals draw people again, and fewer than 10 people get no
-verdict.
+The unit of inference is the person: intervals come from resampling people, and verdicts are those
+of `bids_dtg.stats.verdict`.
 """
 
 from __future__ import annotations
@@ -9,17 +9,17 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Any, Literal, Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from bids_dtg.stats.correlation import correlation, correlation_interval
+from bids_dtg.stats.correlation import correlation, correlation_interval, weighted_correlation
 from bids_dtg.stats.paired import Interval, bootstrap_interval
-from bids_dtg.stats.splits import fold_people
+from bids_dtg.stats.verdict import BETTER, WORSE, Verdict, judge_differences, judge_scores, too_few
 from bids_dtg.twin.curves import MeanTrial
 from bids_dtg.twin.decoding import Decoded, decode
-from bids_dtg.twin.fitting import Fitted, Performance, fit
+from bids_dtg.twin.fitting import Fitted, Performance
 from bids_dtg.twin.judging.behaviour import Answers
 from bids_dtg.twin.judging.bold_contrasts import contrasts_of
 from bids_dtg.twin.judging.cohort import (
@@ -48,20 +48,18 @@ from bids_dtg.twin.judging.scores import (
     quantile_table,
     rt_crps,
 )
-from bids_dtg.twin.judging.simple import Simple, has_contrasts, joined, simple_predictions
-from bids_dtg.twin.recipe import Architecture, find_architecture
+from bids_dtg.twin.judging.simple import Simple, has_contrasts, simple_predictions
+from bids_dtg.twin.recipe import find_architecture
 from bids_dtg.twin.traces import Segments
 
 Values = NDArray[np.float64]
 Report = Callable[[str], None]
-Verdict = Literal["better", "worse", "not told apart", "too few people", ""]
 
-FEWEST_PEOPLE = 10  # fewer get no verdict
 TWIN, GROUP, ALWAYS_CORRECT = "twin", "group_network", "always_correct"
 # Baselines that know a person's own behaviour: what is compared with them is not unseen.
 WITH_MEMORY = ("own_first_half", "other_task")
 _CONSTANT = (GROUP, "group_mean")  # the same for everybody: they have no r over people
-_PAIRS_AT_ONCE = 40  # people of whom each twin is run on each one's own sequence
+_PAIRS_AT_ONCE = 40  # people whose twins are each run on the sequence of each of them
 
 
 @dataclass(frozen=True)
@@ -94,12 +92,11 @@ class Score:
     figure: str  # a row of `FIGURES`
     task: str  # "": all
     condition: str  # "": all
-    name: str  # `TWIN`, or what stands beside it
+    name: str  # `TWIN`, or the baseline
     value: Interval
     error: Interval | None  # of figures over people, mean absolute error in seconds
     people: int
-    advantage: Interval | None  # of the twin over this one, above 0: the twin is better
-    verdict: Verdict  # of the twin, against this one
+    verdict: Verdict | None  # on the twin against this one; a difference above 0: it is better
 
     @property
     def memory(self) -> bool:
@@ -112,9 +109,8 @@ class Comparison:
     """Whether own connectomes matter, and whether twins do better than the group's network."""
 
     matching: Matching
-    p_verdict: Verdict  # of matched against mismatched
-    below_group: Interval | None  # loss of the group's network less own; None: there is none
-    group_verdict: Verdict
+    own: Verdict  # mean loss of other people's twins on a person less that of the person's own
+    group: Verdict | None  # loss of the group's network less that of the own; None: there is none
 
 
 @dataclass(frozen=True)
@@ -128,7 +124,7 @@ class BoldScore:
 
 @dataclass(frozen=True, eq=False)
 class Evaluation:
-    """How well twins predict people, and what stands beside."""
+    """How well twins and baselines predict people."""
 
     labels: tuple[str, ...]
     half: int | None  # of the runs, which is judged; None: all trials
@@ -171,7 +167,7 @@ class Evaluation:
 
     @property
     def shortfalls(self) -> tuple[str, ...]:
-        """Sentences on where twins are worse than what stands beside them, and on few people."""
+        """Sentences on where twins are worse than a baseline, and on too few people."""
         return shortfalls(self)
 
 
@@ -207,43 +203,6 @@ class FittedTwins:
         return self.fitted.perform_group(segments)
 
 
-@dataclass(frozen=True, eq=False)
-class FoldedTwins:
-    """Twins of people in folds, each by a fit to the people of the other folds."""
-
-    folds: tuple[tuple[NDArray[np.intp], FittedTwins], ...]
-
-    def perform(self, segments: Segments) -> Performance:
-        """Return what each person's twin does, by the fit that has not seen the person."""
-        return self._join([twins.perform(_of(segments, rows)) for rows, twins in self.folds])
-
-    def perform_group(self, segments: Segments) -> Performance | None:
-        """Return what group networks do, that of each person's fold."""
-        found = []
-        for rows, twins in self.folds:
-            own = twins.perform_group(_of(segments, rows))
-            if own is None:
-                return None
-            shape = (len(rows), *own.buttons.shape[1:])
-            bold = own.bold
-            if bold is not None:
-                bold = np.broadcast_to(bold, (len(rows), *bold.shape[1:]))
-            found.append(Performance(np.broadcast_to(own.buttons, shape), bold))
-        return self._join(found)
-
-    def _join(self, parts: Sequence[Performance]) -> Performance:
-        order = np.argsort(np.concatenate([rows for rows, _ in self.folds]))
-        bold = [part.bold for part in parts if part.bold is not None]
-        return Performance(
-            np.concatenate([part.buttons for part in parts])[order],
-            np.concatenate(bold)[order] if bold else None,
-        )
-
-
-def _of(segments: Segments, rows: NDArray[np.intp]) -> Segments:
-    return segments if len(segments.inputs) == 1 else segments.people(rows)
-
-
 @dataclass(frozen=True)
 class Samples:
     """Samples of people, from which intervals come."""
@@ -258,11 +217,10 @@ class Samples:
         people: int,
         *,
         error: Interval | None = None,
-        advantage: Interval | None = None,
+        verdict: Verdict | None = None,
     ) -> Score:
-        """Return a figure with what its advantage says."""
-        verdict = "" if advantage is None else verdict_of(advantage, people)
-        return Score(*key, value, error, people, advantage, verdict)
+        """Return a figure with the verdict on the twin."""
+        return Score(*key, value, error, people, verdict)
 
     def mean(self, values: Values) -> Interval:
         """Return the mean of people's values."""
@@ -274,21 +232,17 @@ class Samples:
             return _nothing()
         return correlation_interval(predicted, wanted, seed=self.seed, draws=self.number)
 
-    def gain(self, one: Values, other: Values, wanted: Values) -> Interval | None:
-        """Return how much larger the r of one is; None where either is not defined."""
+    def gain(self, one: Values, other: Values, wanted: Values) -> Verdict | None:
+        """Judge by how much the r of one is larger; None where either is not defined."""
         known = np.isfinite(one) & np.isfinite(other) & np.isfinite(wanted)
-        if not known.any():
-            return None
         both, target = np.stack([one, other])[:, known], wanted[known]
-        r = correlation(both, target)
-        if not np.isfinite(r).all():
-            return None
-        people = np.random.default_rng(self.seed).integers(
-            len(target), size=(self.number, len(target))
-        )
-        drawn = correlation(both[:, people], target[people])
-        low, high = np.nanpercentile(drawn[0] - drawn[1], [2.5, 97.5])
-        return Interval(float(r[0] - r[1]), float(low), float(high))
+
+        def difference(counts: Values) -> Values:
+            r = weighted_correlation(both, target, counts)
+            larger: Values = r[0] - r[1]
+            return larger
+
+        return judge_scores(difference, len(target), seed=self.seed)
 
 
 def evaluate(
@@ -301,33 +255,34 @@ def evaluate(
     truth: Mapping[str, Values] | None = None,
     samples: Samples = Samples(),
 ) -> Evaluation:
-    """Judge a fitted twin by people whom it was not fitted to.
+    """Judge a fitted twin by people outside its training set.
 
     Parameters
     ----------
     fitted
         What to judge.
     people
-        Unseen people; with `memory`, those whom it was fitted to.
+        Unseen people; with `memory`, the twin's training participants.
     training
-        Whom it was fitted to, for baselines; None: none beside the group's network and always
-        pressing the correct button. With `memory`, their first halves.
+        The twin's training participants, to fit baselines on. None: the only baselines are the
+        group's network and always pressing the correct button. With `memory`, the participants'
+        first halves.
     memory
-        Twins know these people's behaviour, as where they were fitted to first halves: the
-        figures say how much is kept, and not what a connectome tells.
+        Twins know these people's behaviour, for example because they were fitted to first halves.
+        The figures then say how much a twin retains, and not what a connectome predicts.
     half
-        Of the runs, which is judged: 2, as published, and people's own first half stands beside.
-        None: all trials. Where nobody has trials of the half, all are judged.
+        Half of the runs that is judged: 2, as published, with people's own first half as a
+        baseline. None: all trials. Where nobody has trials of the half, all are judged.
     truth
-        True figures (people,) by name of the target, as ``faces_effect``, of simulated people.
+        True figures (people,) of simulated people, by name of the target, as ``faces_effect``.
     samples
-        Of people, for intervals.
+        How people are resampled for intervals.
 
     Raises
     ------
     ValueError
-        Some of the unseen people are among those that it was fitted to; with `memory`, people are
-        others than those; connectomes are missing; or tasks differ.
+        Some of the unseen people are in the twin's training set; with `memory`, people are not
+        the training set; connectomes are missing; or tasks differ.
     """
     _check_people(fitted, people, memory)
     if [task.name for task in people.segments.tasks.tasks] != list(fitted.tasks.names):
@@ -365,66 +320,6 @@ def _judged_half(segments: Segments, half: int | None) -> int | None:
     return half if half is not None and has_half(segments, half) else None
 
 
-def cross_validate(
-    people: Cohort,
-    *,
-    folds: int = 5,
-    architecture: Architecture | None = None,
-    families: Mapping[str, str] | None = None,
-    truth: Mapping[str, Values] | None = None,
-    samples: Samples = Samples(),
-    report: Report = lambda line: None,
-) -> Evaluation:
-    """Predict each person by a fit to the people of the other folds, and judge all together.
-
-    Parameters
-    ----------
-    people
-        Everybody, with connectomes.
-    folds, families
-        As of `bids_dtg.stats.splits.fold_people`: families stay together.
-    architecture
-        As of `bids_dtg.twin.fitting.fit`.
-    truth
-        As of `evaluate`; all trials are judged.
-    samples
-        Of people, for intervals; their seed is also that of folds and fits.
-    report
-        Is given lines on the way.
-
-    Returns
-    -------
-    Evaluation
-        Of everybody. In the matrix of losses a row is a twin by the fit of its own fold, and that
-        fit has seen the people of other folds: the test of matched against mismatched is strict.
-
-    Raises
-    ------
-    ValueError
-        Connectomes are missing, or people are too few for folds.
-    """
-    if people.connectomes is None:
-        raise ValueError("connectomes are missing: twins of people are made of them")
-    drawn = fold_people(people.labels, folds, seed=samples.seed, families=families)
-    twins, simple = [], []
-    for number, fold in enumerate(drawn, 1):
-        report(f"fold {number} of {len(drawn)}")
-        inside = np.isin(people.labels, fold)
-        rows, others = np.flatnonzero(inside), people.of(np.flatnonzero(~inside))
-        fitted = fit(
-            others.connectomes,
-            others.segments,
-            people=others.labels,
-            architecture=architecture,
-            seed=samples.seed,
-            report=report,
-        )
-        twins.append((rows, FittedTwins(fitted, people.connectomes[rows])))
-        simple.append((rows, simple_predictions(others, people.of(rows), half=None)))
-    found = joined(simple, people.people)
-    return judge(FoldedTwins(tuple(twins)), people, found, truth=truth, samples=samples)
-
-
 def judge(
     twins: Twins,
     people: Cohort,
@@ -435,16 +330,16 @@ def judge(
     truth: Mapping[str, Values] | None = None,
     samples: Samples = Samples(),
 ) -> Evaluation:
-    """Judge whatever performs, by people and what simple predictions say of them.
+    """Judge twins by people's responses, and compare them with simple predictions.
 
     Parameters
     ----------
     twins
-        What performs.
+        The twins, and the group's network if there is one.
     people
-        Whose responses are known.
+        People with known responses.
     simple
-        What stands beside.
+        The predictions of the baselines.
     memory, half, truth, samples
         As of `evaluate`.
     """
@@ -454,28 +349,6 @@ def judge(
 
 def _nothing() -> Interval:
     return Interval(float("nan"), float("nan"), float("nan"))
-
-
-def verdict_of(advantage: Interval, people: int) -> Verdict:
-    """Say whether twins are better than what stands beside, by the interval of their advantage.
-
-    Parameters
-    ----------
-    advantage
-        Above 0: twins are better.
-    people
-        How many: fewer than 10 get no verdict.
-
-    Examples
-    --------
-    >>> verdict_of(Interval(0.1, 0.02, 0.2), 30), verdict_of(Interval(0.1, 0.02, 0.2), 9)
-    ('better', 'too few people')
-    """
-    if people < FEWEST_PEOPLE:
-        return "too few people"
-    if advantage.low > 0:
-        return "better"
-    return "worse" if advantage.high < 0 else "not told apart"
 
 
 @dataclass(frozen=True, eq=False)
@@ -632,7 +505,7 @@ class _Judged:
             self.draws.over_people(name, own, wanted),
             int((np.isfinite(own) & np.isfinite(wanted)).sum()),
             error=self.draws.mean(np.abs(own - wanted)),
-            advantage=self.draws.gain(twin, own, wanted) if compared else None,
+            verdict=self.draws.gain(twin, own, wanted) if compared else None,
         )
 
     def _trials(self, number: int, heard: Mapping[str, _Heard]) -> list[Score]:
@@ -671,10 +544,10 @@ class _Judged:
         twin, found = of_people[TWIN], []
         for name, values in of_people.items():
             gain = twin - values if better else values - twin
-            advantage = None if name == TWIN else self.draws.mean(gain)
+            verdict = None if name == TWIN else judge_differences(gain, seed=self.draws.seed)
             people = int(np.isfinite(values).sum())
             found.append(
-                self.draws.score((*key, name), self.draws.mean(values), people, advantage=advantage)
+                self.draws.score((*key, name), self.draws.mean(values), people, verdict=verdict)
             )
         return found
 
@@ -698,15 +571,13 @@ class _Judged:
     def _comparison(self, losses: Values, own: Mapping[str, Values]) -> Comparison | None:
         if len(losses) < 2:
             return None
-        matching = match(losses, seed=self.draws.seed)
-        few = len(losses) < FEWEST_PEOPLE
-        p_verdict: Verdict = "better" if matching.p <= 0.05 else "not told apart"
-        below = self.draws.mean(own[GROUP] - own[TWIN]) if GROUP in own else None
+        diagonal = np.diagonal(losses)
+        others = (losses.sum(axis=0) - diagonal) / (len(losses) - 1)
+        seed = self.draws.seed
         return Comparison(
-            matching,
-            "too few people" if few else p_verdict,
-            below,
-            "" if below is None else verdict_of(below, len(self.people.labels)),
+            match(losses, seed=seed),
+            judge_differences(others - diagonal, seed=seed),
+            judge_differences(own[GROUP] - own[TWIN], seed=seed) if GROUP in own else None,
         )
 
     def _bold(self) -> tuple[tuple[BoldScore, ...], tuple[str, ...]]:
@@ -763,12 +634,13 @@ class _Judged:
 
 
 def shortfalls(found: Evaluation) -> tuple[str, ...]:
-    """Say where twins are worse than what stands beside them, and whether people are few.
+    """Say where twins are worse than a baseline, and whether there are too few people.
 
     Parameters
     ----------
     found
-        An evaluation. What knows people's own behaviour is left out, but where twins do too.
+        An evaluation. Baselines that know people's own behaviour are left out, unless the twins
+        know it, too.
 
     Returns
     -------
@@ -776,28 +648,37 @@ def shortfalls(found: Evaluation) -> tuple[str, ...]:
         Sentences without a full stop; none: there is nothing to say.
     """
     sentences = []
-    if len(found.labels) < FEWEST_PEOPLE:
-        sentences.append(f"{len(found.labels)} people are too few for any verdict")
+    if few := too_few(len(found.labels)):
+        sentences.append(few)
     for figure in FIGURES:
         worse = [
             score
             for score in found.scores
             if score.figure == figure
-            and score.verdict == "worse"
+            and score.verdict
+            and score.verdict.word == WORSE
             and (found.memory or not score.memory)
         ]
         if worse:
             listed = "; ".join(_named(score) for score in worse)
             sentences.append(f"below its baseline, {FIGURES[figure].words}: {listed}")
     comparison = found.comparison
-    if comparison and comparison.p_verdict == "not told apart":
+    if comparison and _is_short(comparison.own):
         sentences.append(
-            "own connectomes fit people no better than other people's "
-            f"(p = {comparison.matching.p:.3f})"
+            "own connectomes are not shown to fit people better than other people's "
+            f"({comparison.own.why or comparison.own.word})"
         )
-    if comparison and comparison.group_verdict in ("worse", "not told apart"):
-        sentences.append("the loss is not below that of the group's network")
+    if comparison and comparison.group and _is_short(comparison.group):
+        sentences.append(
+            "the loss is not shown to be below that of the group's network "
+            f"({comparison.group.why or comparison.group.word})"
+        )
     return tuple(sentences)
+
+
+def _is_short(found: Verdict) -> bool:
+    """Return whether people are enough and it is not better."""
+    return found.word != BETTER and not too_few(found.people)
 
 
 def _named(score: Score) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -47,7 +46,7 @@ def simple_predictions(
     Parameters
     ----------
     training
-        Whom a twin was fitted to: baselines have all their trials.
+        The twin's training participants: baselines are fitted to all their trials.
     unseen
         Others.
     half
@@ -167,40 +166,3 @@ def has_contrasts(people: Cohort) -> bool:
     """Return whether contrasts of BOLD can be had: it was measured, and people saw the same."""
     segments = people.segments
     return segments.bold is not None and len(segments.inputs) == 1
-
-
-def joined(parts: Sequence[tuple[NDArray[np.intp], Simple]], people: int) -> Simple:
-    """Return predictions of people in parts, with the rows of each, as of all people."""
-
-    def join(values: Sequence[NDArray[Any]]) -> NDArray[Any]:
-        found = np.full((people, *values[0].shape[1:]), np.nan)
-        for (rows, _), own in zip(parts, values, strict=True):
-            found[rows] = own
-        return found
-
-    all_parts = [part for _, part in parts]
-    first = all_parts[0]
-
-    def common(kind: str) -> list[str]:
-        return [n for n in getattr(first, kind) if all(n in getattr(p, kind) for p in all_parts)]
-
-    return Simple(
-        targets={n: join([part.targets[n] for part in all_parts]) for n in common("targets")},
-        distributions={
-            name: [
-                Distribution(
-                    own.seconds,
-                    join([part.distributions[name][task].answered for part in all_parts]),
-                    join([part.distributions[name][task].shares for part in all_parts]),
-                )
-                for task, own in enumerate(first.distributions[name])
-            ]
-            for name in common("distributions")
-        },
-        bold={
-            name: [
-                join([part.bold[name][task] for part in all_parts]) for task in range(len(values))
-            ]
-            for name, values in first.bold.items()
-        },
-    )

@@ -1,9 +1,10 @@
-"""What outputs of the workflow `twin` say and show: its row of `workflows`, module by module.
+"""What outputs of the workflow `twin` say and show.
 
 - `words`: README, methods text, quality columns, and what pages say of participants and sets
 - `traces`: the table of a set's curves, written and read
 - `fit`: how well a person's responses are predicted, as sidecars have it
 - `sets`: the sets of a participant on the page, in the order of their panels
+- `presentation`: all of it together, as the report finds it by the slice's row
 
 Panels of a set of runs:
 

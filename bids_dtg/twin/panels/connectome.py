@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from bids_dtg.dynamics.judging.measures import upper
+from bids_dtg.connectome.edges import upper_edges
 from bids_dtg.files.regions.relmat import RELMAT
 from bids_dtg.files.sidecars import RESIDUAL_DOF
 from bids_dtg.notices import counted
@@ -26,7 +26,7 @@ def draw(made: RunFiles, canvas: Canvas) -> Figure | None:
     table = matrix_of(made, FILE)
     if table is None:
         return None
-    arranged, pairs = arrange(table.names), upper(table.values)
+    arranged, pairs = arrange(table.names), upper_edges(table.values)
     known = pairs[np.isfinite(pairs)]
     words = "connectome", "Connectome"
     lanes = draw_between(table.values, arranged, canvas, words, (SIGNED, -_END, _END))

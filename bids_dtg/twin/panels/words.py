@@ -8,14 +8,18 @@ from typing import Any
 
 from bids_dtg.notices import counted
 from bids_dtg.report.contents import ParticipantFiles, RunFiles
-from bids_dtg.report.flags import Flag, trained_on
+from bids_dtg.report.flags import Flag
 from bids_dtg.report.methods import MethodsWords
 from bids_dtg.report.parcels.words import (
-    SCHAEFER,
-    averaged,
+    ModelWords,
+    ParcelMethods,
+    fitted_to,
+    model_name,
     notes_in_sidecars,
     notes_on_lost,
+    parcel_methods,
     parcels_in_words,
+    stands_on,
 )
 from bids_dtg.settings import Combine, OutputOptions
 from bids_dtg.twin.panels.behaviour import FILE as BEHAVIOUR
@@ -103,12 +107,9 @@ class ModelOfTwins:
 
 
 @dataclass(frozen=True)
-class TwinMethods:
+class TwinMethods(ParcelMethods):
     """What the methods text says of a call; nothing in it is assumed."""
 
-    atlas: str  # its key
-    parcels: int  # how many it has
-    min_coverage: float  # share of a parcel with signal, below which it has no series
     combine: Combine  # which runs make one connectome
     tasks: tuple[str, ...] = ()  # names of those whose event files were read
     model: ModelOfTwins | None = None  # None: the call has none
@@ -125,7 +126,6 @@ _CITED = {
   *Journal of the American Statistical Association*, 102, 359-378.
   https://doi.org/10.1198/016214506000001437
 """,
-    **SCHAEFER,
 }
 _METHOD = "which implements networks generated from connectomes (Takahashi et al., 2026)"
 _OF = {"run": "run", "session": "session and task", "participant": "participant and task"}
@@ -149,25 +149,15 @@ def methods_of(facts: TwinMethods, outputs: OutputOptions) -> MethodsWords:
     >>> "Takahashi" in words.references, words.caution
     (False, '')
     """
-    model = facts.model
-    computed = " ".join(filter(None, (_connected(facts), _performed(facts))))
-    said = f"{computed} {_METHOD if model else ''}"
-    cited = "".join(text for name, text in _CITED.items() if f"{name} " in said)
-    made = "Connectomes were computed" + (", and behaviour predicted from them," if model else "")
-    return MethodsWords(
-        made=f"{made} from resting-state fMRI",
-        method=_METHOD if model else "",
-        computed=computed,
-        caution=f"Predicted behaviour is an estimate, not a measurement. {NO_EVIDENCE}"
-        if model
-        else "",
-        references=f"## References\n\n{cited}",
-        model=_about(model) if model else "",
-    )
+    made, model = "Connectomes were computed", None
+    if facts.model is not None:
+        made += ", and behaviour predicted from them,"
+        caution = f"Predicted behaviour is an estimate, not a measurement. {NO_EVIDENCE}"
+        model = ModelWords(_METHOD, caution, _about(facts.model))
+    return parcel_methods(made, (_connected(facts), _performed(facts)), model, _CITED)
 
 
 def _connected(facts: TwinMethods) -> str:
-    series = averaged(facts.atlas, facts.parcels, facts.min_coverage)
     several = (
         ""
         if facts.combine == "run"
@@ -175,8 +165,8 @@ def _connected(facts: TwinMethods) -> str:
         "degrees of freedom (by the minutes kept where these are not known)"
     )
     return (
-        f"{series} A connectome is Fisher's z of the Pearson correlation of each two of them over "
-        f"these frames{several}."
+        f"{facts.averaged} A connectome is Fisher's z of the Pearson correlation of each two of "
+        f"them over these frames{several}."
     )
 
 
@@ -197,12 +187,9 @@ def _performed(facts: TwinMethods) -> str:
 
 
 def _about(model: ModelOfTwins) -> str:
-    data = f" of {model.data_set}" if model.data_set else ""
+    fitted = fitted_to(model.people, model.data_set)
     made = f" Their connectomes: {model.connectome}." if model.connectome else ""
-    return (
-        f"The model performs {', '.join(model.tasks)} and was fitted to "
-        f"{counted(model.people, 'participant')}{data}.{made}"
-    )
+    return f"The model performs {', '.join(model.tasks)} and {fitted}{made}"
 
 
 def subtitle(files: ParticipantFiles) -> str:
@@ -216,15 +203,14 @@ def subtitle(files: ParticipantFiles) -> str:
     if not any(map(is_predicted, files.combined)):
         observed = any(OBSERVED_FILE in made.files for made in files.combined)
         return text + ", and behaviour in tasks" * observed
-    return f"{text}, and predicted behaviour by the model {_model_name(files)}".strip()
+    return f"{text}, and predicted behaviour by the model {model_name(_facts(files))}".strip()
 
 
 def model_line(files: ParticipantFiles) -> str:
     """Say in a line on how many people the model stands, and that behaviour is predicted."""
     if not any(map(is_predicted, files.combined)):
         return ""
-    people = trained_on(_facts(files))
-    stands = f"The model was fitted to {counted(people, 'participant')}. " if people else ""
+    stands = stands_on(_facts(files))
     return f"{stands}Its behaviour is a prediction, not a measurement. {NO_EVIDENCE}"
 
 
@@ -252,11 +238,6 @@ def is_predicted(made: RunFiles) -> bool:
 def missing(run: RunFiles) -> str:
     """Say nothing: a run has all that pages show of it, or a note that says why not."""
     return ""
-
-
-def _model_name(files: ParticipantFiles) -> str:
-    facts = _facts(files)
-    return f"{facts.get('ModelName') or ''} {facts.get('ModelVersion') or ''}".strip()
 
 
 def _facts(files: ParticipantFiles) -> Mapping[str, Any]:

@@ -2,7 +2,6 @@
 
 - `array_connectomes`: connectomes from files of arrays
 - `behaviour`: the figures of it, beside what the participant did
-- `call`: all participants of a call
 - `columns`: what the columns of the tables of behaviour mean
 - `connectome`: the connectome of a set of runs
 - `event_trials`: what people did, of the event files of a dataset
@@ -12,6 +11,6 @@
 - `people`: who has a connectome and trials
 - `request`: what a call asks for: atlas, model, event files
 - `source`: what connectomes are read from, one form for every source
-- `worker`: what a worker does: reads runs ahead, averages their edges, lets twins perform
+- `worker`: the level: reads runs ahead, averages their edges, lets twins perform, writes
 - `write`: the files of runs and sets, and their records
 """

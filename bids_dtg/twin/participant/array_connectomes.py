@@ -41,7 +41,7 @@ class ArrayConnectomes(ConnectomeSource):
             rows = read_rows(
                 self.arrays.connectomes, labels, partial(_faults, self.regions), expected
             )
-            return np.stack([upper_edges(fisher_z(values)) for values in rows])
+            return np.stack([_edges(values) for values in rows])
         return self._of_rest(labels)
 
     def _of_rest(self, labels: Sequence[str]) -> Edges:
@@ -54,9 +54,7 @@ class ArrayConnectomes(ConnectomeSource):
                 array, some, partial(_series_faults, self.regions), "series that vary and differ"
             )
             for row, values in zip(there, series, strict=True):
-                total[row] += values.shape[1] * upper_edges(
-                    fisher_z(np.asarray(np.corrcoef(values)))
-                )
+                total[row] += values.shape[1] * _edges(np.asarray(np.corrcoef(values)))
                 frames[row] += values.shape[1]
         return (total / frames[:, None]).astype(np.float32)
 
@@ -94,6 +92,10 @@ def find_array_connectomes(paths: Sequence[str], keys: Sequence[str]) -> ArrayCo
         notes=(*arrays.notes, *_unused(arrays)),
         arrays=arrays,
     )
+
+
+def _edges(correlation: Array) -> Edges:
+    return upper_edges(fisher_z(correlation)).astype(np.float32)
 
 
 _SOURCE_WORDS = (

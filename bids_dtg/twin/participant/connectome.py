@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bids_dtg.connectome.edges import fisher_z, mean_edges, upper_edges
-from bids_dtg.contrasts.maps import segment_weight
+from bids_dtg.connectome.freedom import segment_weight
 from bids_dtg.participants.parcels.measure import MeasuredSeries
 
 
@@ -38,7 +38,7 @@ class SetConnectome:
     @property
     def upper(self) -> NDArray[np.float32]:
         """The edges (edges,) as twins read them: the upper triangle row by row."""
-        return upper_edges(self.edges)
+        return upper_edges(self.edges).astype(np.float32)
 
     @property
     def residual_dof(self) -> float:

@@ -56,19 +56,20 @@ def find_task_files(
 ) -> tuple[tuple[Task, ...], tuple[EventsFile, ...]]:
     """Return the tasks, and their event files in BIDS_DIR.
 
-    Those of ``--task-file`` must all have some; of those that ship, those are meant that do.
+    All tasks of ``--task-file`` must have event files; of those that ship, the ones with event
+    files are used.
 
     Parameters
     ----------
     settings
         Options of the call.
     tasks
-        Those of a model; None: as ``--task-file`` says.
+        Tasks of a model; None: as ``--task-file`` says.
 
     Raises
     ------
     SettingsError
-        There is no such task, or two are not told apart.
+        There is no such task, or two tasks share a name or event files.
     DatasetError
         There are no event files of the tasks.
     """

@@ -17,7 +17,8 @@ from bids_dtg.cohort.output_tables import (
     most_common,
     of_the_same_regions,
 )
-from bids_dtg.contrasts.maps import segment_weight
+from bids_dtg.connectome.edges import upper_edges
+from bids_dtg.connectome.freedom import segment_weight
 from bids_dtg.errors import DatasetError, ForeignFileError, RunError
 from bids_dtg.files.names import plain_label
 from bids_dtg.files.regions.relmat import RELMAT, RegionMatrix, read_relmat
@@ -73,9 +74,10 @@ def find_output_connectomes(settings: Settings, atlas: str = "") -> OutputConnec
     """Read the connectomes that the participant level has written.
 
     A person's connectomes of several sets of runs are averaged, weighted by their residual degrees
-    of freedom (by their time where these are not known of all). Those of another atlas or label
-    image, with runs of other sessions than ``--session-label`` names, or with parcels without a
-    series are left out with a line; so is one whose runs are in a larger set, too.
+    of freedom (by their time where these are not known of all). A connectome is left out, and the
+    notes say so, if it is of another atlas or label image, has runs of sessions that
+    ``--session-label`` does not name, or has parcels without a series, or shares a run with a
+    larger set.
 
     Parameters
     ----------
@@ -165,7 +167,7 @@ def _edges(matrix: RegionMatrix) -> NDArray[np.float64]:
     off = np.where(np.eye(len(values), dtype=bool), np.nan, values)
     if without := int(np.isnan(off).all(axis=1).sum()):
         raise RunError(f"{counted(without, 'parcel')} without a series")
-    edges = values[np.triu_indices(len(values), 1)]
+    edges = upper_edges(values)
     if faults := edge_faults(edges):
         raise RunError(faults[0])
     if not np.allclose(off, off.T, equal_nan=True):

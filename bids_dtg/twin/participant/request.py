@@ -7,38 +7,29 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
-from bids_dtg.cleaning.words import Lacking
 from bids_dtg.cohort.result_folder import data_set_name
-from bids_dtg.engine.capacity import divide
 from bids_dtg.errors import BundleError, RunError
-from bids_dtg.files.derivatives import refuse_model_folder
 from bids_dtg.inputs.dataset import name_folder
 from bids_dtg.notices import counted, named
-from bids_dtg.participants.dry_run import head_of, plan_runs
-from bids_dtg.participants.parcels.atlas import read_only_atlas
 from bids_dtg.participants.parcels.measure import MeasuredSeries
-from bids_dtg.participants.parcels.request import BYTES_READ, ParcelRequest
+from bids_dtg.participants.parcels.request import ParcelRequest, load_asked
 from bids_dtg.participants.request import Asked
 from bids_dtg.participants.sets import RunSet
-from bids_dtg.report.methods import methods_text
-from bids_dtg.report.workflows import TWIN, Workflow
-from bids_dtg.settings import OPTIONS, Combine, Settings
+from bids_dtg.report.presentation import Presentation
+from bids_dtg.settings import Combine, Settings
 from bids_dtg.twin.bundle.bundle import TwinBundle, load_twin_bundle
+from bids_dtg.twin.panels.presentation import PRESENTATION
 from bids_dtg.twin.panels.words import ModelOfTwins, TwinMethods
 from bids_dtg.twin.participant.events import TaskEvents
 from bids_dtg.twin.participant.source import OF_PARCELS
 
-# Of a process with torch.
-_BYTES_PERFORMED = 900e6
-
 
 @dataclass(frozen=True, eq=False)
-class TwinRequest(ParcelRequest):
+class TwinRequest(ParcelRequest[TwinBundle]):
     """What a call asks for. Steps of the work get what they use of it."""
 
-    workflow: ClassVar[Workflow] = TWIN
+    presentation: ClassVar[Presentation] = PRESENTATION
 
-    bundle: TwinBundle | None  # the model; None: connectomes, and what people did, alone
     events: TaskEvents | None  # event files of the tasks; None: BIDS_DIR has none
 
     @classmethod
@@ -51,34 +42,14 @@ class TwinRequest(ParcelRequest):
             Wrong options, dataset or model.
         """
         asked = Asked.of(settings)
-        settings = asked.settings
-        bundle = _bundle(settings)
-        if bundle is not None:
-            refuse_model_folder(asked.output, bundle.path)
-        own = "" if bundle is None else bundle.part.atlas
-        atlas = read_only_atlas(settings, cls.workflow.name, own)
-        if bundle is not None:
-            bundle.require_regions(
-                tuple(atlas.parcels.values()), atlas=atlas.key, atlas_digest=atlas.digest
-            )
-        events = TaskEvents.find(settings, bundle)
-        capacity = divide(
-            settings.resources,
-            units=len(asked.participants),
-            bytes_each=BYTES_READ if bundle is None else _BYTES_PERFORMED,
-            on_cpu=True,
-        )
-        return cls(**asked.prepared(capacity), atlas=atlas, bundle=bundle, events=events)
+        bundle = load_asked(asked.settings, _load)
+        fields = cls.shared_fields(asked, bundle)
+        return cls(**fields, events=TaskEvents.find(asked.settings, bundle))
 
     @property
     def combine(self) -> Combine:
         """Which runs make one connectome."""
         return self.settings.outputs.combine
-
-    @property
-    def model_folder(self) -> Path | None:
-        """The folder of the model; None: the call has none."""
-        return None if self.bundle is None else self.bundle.path
 
     def notes(self) -> Iterable[str]:
         """Yield lines on the atlas, the model and the event files."""
@@ -138,7 +109,7 @@ class TwinRequest(ParcelRequest):
             found["model"] = self.bundle.identity
         return found
 
-    def require_whole(self, measured: MeasuredSeries) -> None:
+    def require_usable(self, measured: MeasuredSeries) -> None:
         """Refuse a run without the series of a parcel, whose edges the model reads.
 
         Parameters
@@ -162,21 +133,18 @@ class TwinRequest(ParcelRequest):
             remedy="lower --min-coverage, or leave out --model",
         )
 
-    def plan(self, planned: RunSet, reason: str) -> tuple[bool, list[str]]:
-        """Return whether a set would fail, and the lines about it."""
-        fails, lines = plan_runs(planned, self.design_of)
-        if fails:
-            return True, lines
+    def would_make(self, planned: RunSet) -> tuple[str, list[str]]:
+        """Return what would be made of a set, in words, and lines about its event files."""
         what = f"a connectome of {counted(len(self.regions), 'parcel')}"
-        if self.events is not None:
-            what += f" and behaviour in {named(self.events.names)}"
-            what += "" if self.bundle is None else f" by {self.bundle.card.name}"
-            lines += self.events.plan(planned)
-        return False, [head_of(planned, what, self.output, reason), *lines]
+        if self.events is None:
+            return what, []
+        what += f" and behaviour in {named(self.events.names)}"
+        what += "" if self.bundle is None else f" by {self.bundle.card.name}"
+        return what, [*self.events.plan(planned)]
 
-    def methods(self, lacking: Lacking) -> str:
-        """Write the methods text of sets whose runs' tables of confounds lack something."""
-        words = TwinMethods(
+    def methods_facts(self) -> TwinMethods:
+        """Return what the methods text says of the call."""
+        return TwinMethods(
             atlas=self.atlas.key,
             parcels=len(self.regions),
             min_coverage=self.settings.outputs.min_coverage,
@@ -184,8 +152,6 @@ class TwinRequest(ParcelRequest):
             tasks=() if self.events is None else self.events.names,
             model=None if self.bundle is None else _model_words(self.bundle),
         )
-        facts = self.methods_facts(lacking, self.bundle)
-        return methods_text(facts, self.workflow.methods_words(words, self.settings.outputs))
 
 
 def _model_words(bundle: TwinBundle) -> ModelOfTwins:
@@ -198,17 +164,15 @@ def _model_words(bundle: TwinBundle) -> ModelOfTwins:
     )
 
 
-def _bundle(settings: Settings) -> TwinBundle | None:
-    """Load the model; None: none was given.
+def _load(name_or_path: str) -> TwinBundle:
+    """Load a model that was fitted to connectomes.
 
     Raises
     ------
     BundleError
         There is none of that name, it is damaged, or it knows no connectomes.
     """
-    if settings.inputs.model == OPTIONS["model"].field.default:
-        return None
-    bundle = load_twin_bundle(settings.inputs.model)
+    bundle = load_twin_bundle(name_or_path)
     if not bundle.part.edges:
         raise BundleError(
             f"the model {bundle.card.name} knows nothing of connectomes",

@@ -5,17 +5,16 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 from pathlib import PurePosixPath
-from typing import ClassVar
 
 from bids_dtg.engine.display import Clock, Reporter
 from bids_dtg.errors import RunError
-from bids_dtg.inputs.run import RestRun
 from bids_dtg.notices import counted
-from bids_dtg.participants.parcels.measure import MeasuredSeries, SeriesReader
-from bids_dtg.participants.parcels.read import SeriesRead, send_series
-from bids_dtg.participants.read import RunPart, Send, SetBegun
-from bids_dtg.participants.worker import LevelWork, MadeSet
-from bids_dtg.settings import Settings
+from bids_dtg.participants.call import Level
+from bids_dtg.participants.parcels.measure import MeasuredSeries
+from bids_dtg.participants.parcels.read import SeriesRead
+from bids_dtg.participants.parcels.worker import ParcelSteps
+from bids_dtg.participants.read import RunPart, SetBegun
+from bids_dtg.participants.worker import MadeSet
 from bids_dtg.twin.participant.behaviour import SetBehaviour
 from bids_dtg.twin.participant.connectome import SetConnectome
 from bids_dtg.twin.participant.events import SetEvents
@@ -25,15 +24,12 @@ from bids_dtg.twin.participant.write import TwinWriter
 
 
 @dataclass(frozen=True, eq=False)
-class TwinSteps:
-    """The steps of the work on a participant, made once: forked processes share their arrays."""
+class TwinSteps(ParcelSteps):
+    """The steps of the work on a participant."""
 
-    request: TwinRequest  # what the call asks for
-    reader: SeriesReader  # reduces runs to series
+    request: TwinRequest
     inference: TwinInference | None  # lets twins perform; None: the call has no model
     writer: TwinWriter  # writes results
-
-    forks: ClassVar[bool] = True  # nothing runs on a GPU
 
     @classmethod
     def of(cls, request: TwinRequest) -> TwinSteps:
@@ -43,36 +39,9 @@ class TwinSteps:
             inference = TwinInference(request.bundle, threads=request.capacity.threads)
         return cls(request, request.reader(), inference, TwinWriter(request))
 
-    def work(self) -> TwinWork:
-        """Return the work, in the process that does it."""
-        return TwinWork(self)
-
-
-class TwinWork(LevelWork):
-    """Makes a participant's connectomes and behaviour: reads runs ahead, averages and writes.
-
-    Parameters
-    ----------
-    steps
-        Of the work; this process takes its share of the cores for them.
-    """
-
-    def __init__(self, steps: TwinSteps) -> None:
-        super().__init__(steps.request)
-        self._steps = steps
-
-    @classmethod
-    def prepare(cls, settings: Settings) -> TwinWork:
-        """Make the steps anew, in a process that was started afresh."""
-        return cls(TwinSteps.of(TwinRequest.prepare(settings)))
-
-    def read_run(self, run: RestRun, clock: Clock, send: Send) -> None:
-        send_series(
-            run, self._steps.reader, self._steps.request.require_whole, clock=clock, send=send
-        )
-
     def maker(self, begun: SetBegun, clock: Clock) -> TwinSetMaker:
-        return TwinSetMaker(begun, self._steps, clock)
+        """Return what makes and writes the connectome of a set, and behaviour."""
+        return TwinSetMaker(begun, self, clock)
 
 
 class TwinSetMaker:
@@ -167,3 +136,6 @@ def _line(made: SetConnectome, *, left_out: int) -> str:
         f"{counted(len(made.upper), 'edge')} from {made.minutes:.1f} minutes of rest "
         f"({counted(len(made.runs), 'run')}), coverage {coverage:.1%}{short}"
     )
+
+
+LEVEL = Level(TwinRequest.prepare, TwinSteps.of)

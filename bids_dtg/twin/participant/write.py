@@ -6,26 +6,22 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import PurePosixPath
 from typing import Any
 
-from bids_dtg.cleaning.confounds import NOT_IN_TABLE
-from bids_dtg.cleaning.words import Lacking
-from bids_dtg.contrasts.participant.outputs.map_files import model_facts
+from bids_dtg.cohort.result_table import ResultTable
 from bids_dtg.files.names import FileKind
-from bids_dtg.files.provenance import Fingerprint, sets_made_otherwise
+from bids_dtg.files.provenance import sets_made_otherwise
 from bids_dtg.files.regions.relmat import RELMAT, RegionMatrix, encode_relmat
 from bids_dtg.files.sidecars import RESIDUAL_DOF
-from bids_dtg.files.text import encoded, tsv_text
-from bids_dtg.participants.complete import complete_set
+from bids_dtg.files.text import encoded
 from bids_dtg.participants.figures import rounded
 from bids_dtg.participants.parcels.measure import MeasuredSeries
-from bids_dtg.participants.parcels.write import ParcelFiles
-from bids_dtg.participants.sets import RunSet, run_entities
+from bids_dtg.participants.parcels.write import ParcelWriter
+from bids_dtg.participants.sets import RunSet
 from bids_dtg.report.pages.participant import discard_report
-from bids_dtg.report.panels.panel import RunFrames, keep_all, write_kept
-from bids_dtg.report.quality import write_quality
+from bids_dtg.report.panels.panel import write_kept
 from bids_dtg.twin.panels.fit import fit_facts
 from bids_dtg.twin.panels.traces import keep_traces
 from bids_dtg.twin.participant.behaviour import SetBehaviour
-from bids_dtg.twin.participant.columns import meanings
+from bids_dtg.twin.participant.columns import BEHAVIOUR, TRIALS
 from bids_dtg.twin.participant.connectome import SetConnectome
 from bids_dtg.twin.participant.request import TwinRequest
 from bids_dtg.twin.participant.source import FISHER_Z, MINUTES, RUN, RUNS
@@ -39,7 +35,7 @@ _SAYS = {
 }
 
 
-class TwinWriter:
+class TwinWriter(ParcelWriter[TwinRequest]):
     """Writes the files of runs and sets.
 
     Parameters
@@ -52,10 +48,6 @@ class TwinWriter:
     OutputError
         By each method that writes: a file cannot be written.
     """
-
-    def __init__(self, request: TwinRequest) -> None:
-        self._request = request
-        self._parcels = ParcelFiles(request, request.bundle)
 
     def write_run(
         self, planned: RunSet, measured: MeasuredSeries, *, seconds: float
@@ -74,10 +66,10 @@ class TwinWriter:
         # It shows other results, and might not be made anew.
         discard_report(self._request.output, planned.participant)
         return [
-            *self._parcels.write_series(measured, {}),
-            *self._parcels.write_coverage(measured),
-            *self._write_kept(measured),
-            *self._write_quality(measured, seconds),
+            *self.write_series(measured, {}),
+            *self.write_coverage(measured),
+            *self.write_kept(measured),
+            *self.write_quality(measured, seconds),
         ]
 
     def write_set(
@@ -101,9 +93,9 @@ class TwinWriter:
         left_out
             Why other runs of the set are not part of it, by their titles.
         """
-        path = RELMAT.path(self._parcels.entities(dict(planned.entities), stat=FISHER_Z))
+        path = RELMAT.path(self.entities(dict(planned.entities), stat=FISHER_Z))
         matrix = encode_relmat(RegionMatrix(self._request.regions, made.edges))
-        files = [*self._parcels.write_with(path, matrix, self._edge_facts(made, left_out))]
+        files = [*self.write_with(path, matrix, self._edge_facts(made, left_out))]
         if behaviour is not None:
             files += self._write_behaviour(planned, made, behaviour)
         return files
@@ -119,7 +111,7 @@ class TwinWriter:
     ) -> Iterator[str]:
         """Yield sentences on what was unusual of a set and its runs."""
         for measured in runs:
-            note = self._parcels.cleaning_note(measured)
+            note = self.cleaning_note(measured)
             for sentence in (*measured.notes, *([note] if note else [])):
                 yield f"{measured.run.title}: {sentence}"
         for run, reason in left_out.items():
@@ -141,26 +133,6 @@ class TwinWriter:
                 "wanted."
             )
 
-    def complete(
-        self,
-        planned: RunSet,
-        inputs: Mapping[str, Fingerprint],
-        files: Sequence[PurePosixPath],
-        runs: Sequence[MeasuredSeries],
-    ) -> None:
-        """Record that a set is complete, once all else of it has been written."""
-        lacking = Lacking.of_runs(run.confounds.decisions.get(NOT_IN_TABLE, ()) for run in runs)
-        request = self._request
-        complete_set(
-            request.output,
-            planned,
-            inputs,
-            files,
-            options=request.recorded_options,
-            lacking=lacking,
-            methods=request.methods,
-        )
-
     def _edge_facts(self, made: SetConnectome, left_out: Mapping[str, str]) -> dict[str, Any]:
         """Return what the sidecar of a connectome says: how it was made."""
         request, hide = self._request, self._request.path_names.hide
@@ -169,7 +141,7 @@ class TwinWriter:
             "series of each two parcels over the frames kept, averaged over runs; n/a on the "
             "diagonal, and where a parcel has no series",
             "Units": "arbitrary",
-            **self._parcels.origin(*made.runs),
+            **self.origin(*made.runs),
             RUNS: [
                 {
                     RUN: run.run.title,
@@ -186,7 +158,7 @@ class TwinWriter:
             "FramesKept": made.frames_kept,
             MINUTES: round(made.minutes, 3),
             RESIDUAL_DOF: rounded(made.residual_dof) if made.by_dof else None,
-            **self._parcels.cleaning_facts,
+            **self.cleaning_facts,
             "OptionsSHA256": request.settings.result_hash,
         }
 
@@ -196,19 +168,22 @@ class TwinWriter:
         predicted = behaviour.performed is not None
         desc = PREDICTED if predicted else OBSERVED
         facts = self._behaviour_facts(planned, made, behaviour)
-        entities = self._parcels.entities(dict(planned.entities))
-        for suffix, words, rows in (
-            ("behaviour", "Behaviour in each task and condition", behaviour.rows()),
-            ("trials", "Behaviour in each trial", behaviour.trial_rows()),
+        entities = self.entities(dict(planned.entities))
+        for suffix, words, columns, rows in (
+            ("behaviour", "Behaviour in each task and condition", BEHAVIOUR, behaviour.rows()),
+            ("trials", "Behaviour in each trial", TRIALS, behaviour.trial_rows()),
         ):
-            table = [_known(row, predicted=predicted) for row in rows]
-            columns = list(table[0]) if table else []
-            cells = [[_cell(row[name]) for name in columns] for row in table]
-            of = f"{words}: {_SAYS[predicted]}"
-            yield from self._parcels.write_with(
+            known = [column for column in columns if _is_known(column.name, predicted=predicted)]
+            names = {column.name for column in known}
+            table = ResultTable(
+                known,
+                [{name: _cell(row[name]) for name in row if name in names} for row in rows],
+                f"{words}: {_SAYS[predicted]}",
+            )
+            yield from self.write_with(
                 FileKind(suffix, desc, ".tsv").path(entities),
-                encoded(tsv_text(columns, cells)),
-                {"Description": of, **meanings(columns, trials=suffix == "trials"), **facts},
+                encoded(table.text),
+                {**table.dictionary(), **facts},
             )
         if predicted:
             kept = keep_traces(behaviour.curves(), facts)
@@ -220,7 +195,7 @@ class TwinWriter:
         """Return what sidecars of behaviour say: of what, by which model, how well it fits."""
         request = self._request
         facts = {
-            **self._parcels.origin(*made.runs),
+            **self.origin(*made.runs),
             "EventFiles": [
                 run.file.path.relative_to(request.dataset.bids_dir).as_posix()
                 for run in behaviour.seen.runs
@@ -230,43 +205,21 @@ class TwinWriter:
         }
         if request.bundle is None or behaviour.performed is None:
             return facts
-        part = request.bundle.part
         notes = [*request.notes_on_model(planned.participant)]
         notes += [request.connectome_note] if request.connectome_note else []
         return {
             **facts,
-            **model_facts(request.bundle),
-            "ModelTraining": {"Participants": part.people, "Data": part.data_set},
+            **self.model_facts(),
             **fit_facts(behaviour.fits()),
             "Notes": [*facts["Notes"], *notes],
         }
 
-    def _write_kept(self, measured: MeasuredSeries) -> Iterator[PurePosixPath]:
-        data = RunFrames(
-            kept=measured.design.keep,
-            fd_mm=measured.confounds.fd_mm,
-            std_dvars=measured.confounds.std_dvars,
-            tr_seconds=measured.design.tr_seconds,
-        )
-        kept = keep_all(self._request.workflow.panels, data)
-        return write_kept(kept, run_entities(measured.run), self._request.output)
 
-    def _write_quality(self, measured: MeasuredSeries, seconds: float) -> Iterator[PurePosixPath]:
-        figures = self._parcels.quality(measured, seconds)
-        columns = self._request.workflow.quality_columns
-        return write_quality(figures, columns, run_entities(measured.run), self._request.output)
-
-
-def _known(row: Mapping[str, Any], *, predicted: bool) -> dict[str, Any]:
-    """Return a row; without a model without what it would have predicted."""
-    of_model = ("predicted_", "group_", "p_")
-    return {
-        name: value for name, value in row.items() if predicted or not name.startswith(of_model)
-    }
+def _is_known(column: str, *, predicted: bool) -> bool:
+    """Return whether a column is known: without a model nothing is that it would have predicted."""
+    return predicted or not column.startswith(("predicted_", "group_", "p_"))
 
 
 def _cell(value: object) -> object:
-    if isinstance(value, bool):
-        return str(value).lower()
     # Adding 0 makes of -0.0, of a difference that rounds to nothing, 0.0.
     return round(value, 5) + 0.0 if isinstance(value, float) else value

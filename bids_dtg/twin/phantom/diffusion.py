@@ -50,25 +50,6 @@ def mean_decision_seconds(drift: ArrayLike, boundary: ArrayLike) -> Array:
     return np.asarray(a / (2.0 * v) * np.tanh(a * v / 2.0))
 
 
-def sd_decision_seconds(drift: ArrayLike, boundary: ArrayLike) -> Array:
-    """Return the standard deviation of the decision time, in seconds.
-
-    Its square is a / (2v³) (sinh(av) - av) / (1 + cosh(av)): the second derivative of the
-    logarithm of the time's Laplace transform, cosh(av / 2) / cosh(a √(v² + 2s) / 2), at s = 0.
-
-    Examples
-    --------
-    >>> sd_decision_seconds([0.0, 2.5], 1.6).round(3)  # a² / √24 without a drift
-    array([0.523, 0.205])
-    """
-    v, a = np.abs(np.asarray(drift, np.float64)), np.asarray(boundary, np.float64)
-    m = np.maximum(a * v, 1e-3)  # at 1e-3, the square is within 1e-7 of its limit, 1/24
-    # (sinh m - m) / (1 + cosh m) without overflow
-    fall = np.exp(-m)
-    share = (1.0 - fall**2 - 2.0 * m * fall) / (1.0 + fall) ** 2
-    return np.asarray(a**2 * np.sqrt(share / (2.0 * m**3)))
-
-
 def share_correct(drift: ArrayLike, boundary: ArrayLike) -> Array:
     """Return the probability of the correct choice, 1 / (1 + exp(-av)).
 
@@ -191,36 +172,3 @@ def _grid(m: Array) -> Array:
     end = 1.0 / (2.0 * np.maximum(m, 1.0)) + 2.0 * _TAIL / (m**2 + np.pi**2)
     grid: Array = end[:, None] * np.linspace(0.0, 1.0, _GRID) ** 2
     return grid
-
-
-def sample_decisions(
-    drift: ArrayLike, boundary: ArrayLike, count: int, rng: np.random.Generator
-) -> tuple[Array, NDArray[np.bool_]]:
-    """Draw decisions.
-
-    Parameters
-    ----------
-    drift, boundary
-        (rows,), or a number.
-    count
-        Decisions a row.
-    rng
-        Draws a uniform number for each time, then one for each choice.
-
-    Returns
-    -------
-    seconds
-        (rows, count), decision times.
-    correct
-        (rows, count), whether the boundary in the drift's positive direction was reached.
-
-    Examples
-    --------
-    >>> seconds, correct = sample_decisions([2.5, 1.0], 1.6, 20000, np.random.default_rng(0))
-    >>> seconds.mean(axis=1).round(2), correct.mean(axis=1).round(2)
-    (array([0.31, 0.53]), array([0.98, 0.84]))
-    """
-    rows = np.broadcast(np.atleast_1d(drift), boundary).size
-    uniform = rng.random((2, rows, count))
-    seconds = decision_quantiles(uniform[0], drift, boundary)
-    return seconds, uniform[1] < np.atleast_1d(share_correct(drift, boundary))[:, None]

@@ -1,4 +1,4 @@
-"""The verdicts on simulated runs that come through frames and cleaning: a small benchmark."""
+"""The verdicts on simulated runs that come through frames and cleaning: a small study."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ pytestmark = pytest.mark.slow
 
 @pytest.fixture(scope="module")
 def command():
-    """Load the benchmark that makes the tables of the docs."""
-    path = ROOT / "benchmarks/out_of_range.py"
+    """Load the study that makes the tables of the docs."""
+    path = ROOT / "studies/out_of_range.py"
     sys.path.insert(0, str(path.parent))
     try:
         spec = importlib.util.spec_from_file_location("out_of_range", path)

@@ -10,11 +10,11 @@ import pytest
 from tiny_cohort import CONTRASTS, LABELS, TinyCohort
 from tiny_job import add_rest, read_table
 
-from bids_dtg.bundles.kinds import find_kind
 from bids_dtg.bundles.overview import bundle_lines
 from bids_dtg.connectome.form import Form
 from bids_dtg.contrasts.bundle.bundle import load_bundle
-from bids_dtg.contrasts.linear_kind import SUMS_FILE
+from bids_dtg.contrasts.bundle.kinds import find_kind
+from bids_dtg.contrasts.kind import LINEAR_SUMS
 from bids_dtg.files.array_store import ArrayStore
 from bids_dtg.files.sidecars import read_inherited
 from bids_dtg.files.tensors import read_arrays, write_arrays
@@ -62,7 +62,7 @@ def test_six_people_all_train_and_nothing_is_promised(six):
     assert card.evaluation is None
     assert bundle.calibration is None
     assert not (six / "report.html").exists()
-    assert (six / SUMS_FILE).is_file()
+    assert (six / LINEAR_SUMS).is_file()
 
 
 def test_a_line_reports_that_nobody_tests(cohort, six, capsys):
@@ -121,7 +121,7 @@ def test_sums_of_two_sites_are_the_pooled_model(cohort, six, tmp_path):
     sites = {"theirs": LABELS[:5], "ours": LABELS[5:], "pooled": LABELS}
     for name, labels in sites.items():
         table = split(tmp_path / f"{name}.tsv", training=labels)
-        theirs = cohort.out / "group/model-theirs" / SUMS_FILE
+        theirs = cohort.out / "group/model-theirs" / LINEAR_SUMS
         more = ["--add-sums", theirs] if name == "ours" else []
         words = (*LINEAR, "--split-file", table, "--model-name", name, *more)
         assert cohort.analyse("train", *words) == 0
@@ -140,7 +140,7 @@ def test_sums_of_two_sites_are_the_pooled_model(cohort, six, tmp_path):
 
 def test_the_ridge_of_other_sites_sums_is_taken(cohort, six, tmp_path, capsys):
     """A site with twenty people may have chosen another one than the default."""
-    arrays, notes = read_arrays(six / SUMS_FILE)
+    arrays, notes = read_arrays(six / LINEAR_SUMS)
     facts = json.loads(notes["facts"])
     assert facts["form"]["ridge"] == 1.0
     facts["form"]["ridge"] = 0.5
@@ -151,7 +151,7 @@ def test_the_ridge_of_other_sites_sums_is_taken(cohort, six, tmp_path, capsys):
     assert "ridge 0.5, that of the sums of other sites" in capsys.readouterr().err
     bundle = load_bundle(cohort.out / "group/model-half/bundle")
     assert bundle.card.part.connectome == Form("partial", 0.5)
-    _, own = read_arrays(cohort.out / "group/model-half" / SUMS_FILE)
+    _, own = read_arrays(cohort.out / "group/model-half" / LINEAR_SUMS)
     assert own["facts"] == json.dumps(facts, sort_keys=True)
 
 
@@ -161,7 +161,7 @@ def test_the_published_recipe_is_refused(cohort, six, capsys):
 
 
 def test_sums_of_the_other_form_are_refused(cohort, six, capsys):
-    words = ("--connectome", "marginal", "--add-sums", six / SUMS_FILE, "--model-name", "form")
+    words = ("--connectome", "marginal", "--add-sums", six / LINEAR_SUMS, "--model-name", "form")
     assert cohort.analyse("train", *LINEAR, *words) == 2
     assert "has sums of another form" in capsys.readouterr().err
 

@@ -157,11 +157,11 @@ def test_a_table_has_the_figures_of_each_map_and_what_they_mean(lines, damaged):
     by_person = {row["participant_id"]: row for row in rows if row["contrast"] == CONTRASTS[0]}
     assert by_person["sub-01"]["findings"] == "mirrored"
     assert float(by_person["sub-01"]["side_r"]) < 0 < float(by_person["sub-07"]["side_r"])
-    assert [by_person["sub-02"][f"shift_{axis}"] for axis in "xyz"] == ["0.0", "6.0", "0.0"]
+    assert [by_person["sub-02"][f"shift_{axis}"] for axis in "xyz"] == ["0", "6", "0"]
     assert 300 < float(by_person["sub-04"]["scale"]) < 3000
     assert {row["findings"] for label, row in by_person.items() if label > "sub-05"} == {"n/a"}
     meanings = json.loads((folder / "desc-measuredMaps_qc.json").read_text())
-    assert set(meanings) == set(rows[0])
+    assert set(meanings) == {"Description", *rows[0]}
 
 
 def test_table_and_page_name_the_files_of_each_target(lines, damaged):

@@ -33,7 +33,7 @@ FACTS = ModelPageFacts(
     fitted_on=20,
 )
 
-FIGURES = {"worse": [-0.2, -0.3, -0.1], "not told apart": [0.0, -0.1, 0.1]}
+FIGURES = {"worse": [-0.2, -0.3, -0.1], "interval holds 0": [0.0, -0.1, 0.1]}
 
 
 def compared(against, verdict, score="r", question=None, **more):
@@ -141,7 +141,7 @@ def test_the_page_fits_and_its_table_is_sorted_by_figures(tmp_path, theme, width
     [
         ("better", "good", ("Individual: ", "Worth using: ")),
         (
-            "not told apart",
+            "interval holds 0",
             "warning",
             ("Not shown to be individual: ", "Not shown to be worth using: "),
         ),
@@ -164,14 +164,15 @@ def test_a_simple_model_that_wins_is_a_warning_with_its_figures():
     rows = [
         compared("group average", "worse", p=0.0123),
         compared("kernel ridge", "better"),
-        compared("linear (Tavor)", "not told apart", p=0.5),
+        compared("linear (Tavor)", "interval holds 0", p=0.5),
     ]
     (flag,) = verdicts("model", rows, 40)
     assert flag.level == "warning"
     assert flag.text == (
         "In r, model is worse than "
         "group average (\u22120.200, 95 % from \u22120.300 to \u22120.100, p\u00a00.012); "
-        "not to be told from linear (Tavor) (0.000, 95 % from \u22120.100 to 0.100, p\u00a00.500); "
+        "neither better nor worse than linear (Tavor) "
+        "(0.000, 95 % from \u22120.100 to 0.100, p\u00a00.500: interval holds 0); "
         "better than kernel ridge (0.020, 95 % from 0.010 to 0.030, p\u00a0<\u00a00.001)"
     )
 
@@ -191,7 +192,7 @@ def test_few_people_give_no_verdict_at_all():
     rows = [compared("group average", "too few people", people=3, question="individual")]
     (flag,) = verdicts("model", rows, 3)
     assert flag.level == "note"
-    assert flag.text.startswith("No verdict: 3 people are too few, 8 are needed.")
+    assert flag.text.startswith("No verdict with 3 participants (8 are needed): what differs")
 
 
 def test_a_mean_without_an_interval_is_shown(tmp_path):

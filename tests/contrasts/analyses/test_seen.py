@@ -11,9 +11,9 @@ from tiny_cohort import CONTRASTS, TinyCohort
 from tiny_job import read_table
 
 from bids_dtg.bundles.people import UNCERTAIN, PersonHashes, SeenPeople, hash_person
-from bids_dtg.bundles.writer import extend_bundle
 from bids_dtg.cli.models import main as models
 from bids_dtg.contrasts.bundle.bundle import load_bundle
+from bids_dtg.contrasts.bundle.writer import extend_bundle
 
 # As HCP-YA's ids look; a sum of the digits that theirs all have is wrong, so nobody has these.
 IDS = tuple(f"9000{n:02d}" for n in range(50, 59))

@@ -15,8 +15,8 @@ from tiny_job import TR, read_table, tree
 from bids_dtg.connectome.form import Form
 from bids_dtg.contrasts.analyses.fit import model_space
 from bids_dtg.contrasts.bundle.bundle import load_bundle
-from bids_dtg.contrasts.kind import Processor
-from bids_dtg.contrasts.local_ridge_kind import SUMS_FILE, SumsFacts, read_sums
+from bids_dtg.contrasts.kind import RIDGE_SUMS, Processor
+from bids_dtg.contrasts.local_ridge_kind import SumsFacts, read_sums
 from bids_dtg.contrasts.people import Person
 from bids_dtg.errors import RunError
 from bids_dtg.files.array_store import ArrayStore
@@ -121,7 +121,7 @@ def test_the_sums_of_two_sites_are_those_of_both(cohort, ridge, tmp_path, capsys
             assert "1 training participant is too few" in capsys.readouterr().err
         else:
             assert code == 0
-        files.append(cohort.out / f"group/model-{name}" / SUMS_FILE)
+        files.append(cohort.out / f"group/model-{name}" / RIDGE_SUMS)
     space = model_space(cohort.bundle)
     facts = SumsFacts.of(space, CONTRASTS)
     assert facts.block == 3
@@ -257,7 +257,7 @@ def test_what_cannot_be_done_is_told_before_anything_is_read(
     few = ("--architecture", "local-ridge", "--held-out", "0", "0.1")
     assert "only 0 validation participants: too few" in refused("train", *few)
     assert "a.safetensors" in refused("train", *RIDGE, "--add-sums", tmp_path / "a.safetensors")
-    arrays, notes = read_arrays(ridge.path.parent / SUMS_FILE)
+    arrays, notes = read_arrays(ridge.path.parent / RIDGE_SUMS)
     arrays["gram"][0, 0, 0, 0] = np.nan
     write_arrays(tmp_path / "b.safetensors", arrays, notes)
     line = refused("train", *RIDGE, "--add-sums", tmp_path / "b.safetensors")
@@ -313,7 +313,7 @@ def test_few_people_are_praised_on_no_page(cohort, ridge, tmp_path):
     pages = [cohort.out / f"group/{name}/report.html" for name in ("model-own", "evaluation-few")]
     for page in pages:
         text = page.read_text()
-        assert "people are too few, 8 are needed" in text
+        assert "(8 are needed)" in text
         assert " better than " not in text.split("<table")[0]
     assert cohort.analyse("evaluate", *words, split, "--model-name", "same") == 0
     training, evaluation = (
@@ -634,8 +634,8 @@ def test_auto_is_the_default_and_says_what_it_chose_and_why(tmp_path, capsys, mo
     assert bundle.card.record["architecture"] == {"asked": "auto", "why": why}
     assert why in (cohort.out / "group/model-own/report.html").read_text()
     monkeypatch.setattr("bids_dtg.contrasts.analyses.train.BLEND_FROM", 7)
-    monkeypatch.setattr("bids_dtg.bundles.kinds.BLEND_FROM", 7)
-    monkeypatch.setattr("bids_dtg.bundles.kinds._VALIDATION_FROM", 2)
+    monkeypatch.setattr("bids_dtg.contrasts.bundle.kinds.BLEND_FROM", 7)
+    monkeypatch.setattr("bids_dtg.contrasts.bundle.kinds._VALIDATION_FROM", 2)
     gpus = ("--gpus", 64, "--batch-size", 64, *SHARES, "--model-name", "many", "--dry-run")
     assert cohort.analyse("train", *gpus) == 0
     assert "auto → linear: 7 participants to train and validate on are enough for a blend, but" in (

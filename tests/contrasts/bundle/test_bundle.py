@@ -23,11 +23,11 @@ from tiny_bundle import (
 )
 
 import bids_dtg
-from bids_dtg.bundles.writer import BundleArrays, write_bundle
 from bids_dtg.cli.models import main as models_command
 from bids_dtg.cli.run import main as program
 from bids_dtg.contrasts import local_ridge_kind
 from bids_dtg.contrasts.bundle.bundle import load_bundle
+from bids_dtg.contrasts.bundle.writer import BundleArrays, write_bundle
 from bids_dtg.contrasts.contrast import hcp_contrasts
 from bids_dtg.contrasts.kind import Processor
 from bids_dtg.contrasts.local_ridge import LocalRidgeSums

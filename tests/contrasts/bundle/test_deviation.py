@@ -11,9 +11,9 @@ import pytest
 import safetensors.numpy
 from tiny_bundle import forge, write_tiny_bundle
 
-from bids_dtg.bundles.writer import extend_bundle
 from bids_dtg.contrasts.bundle.bundle import ModelBundle, load_bundle
 from bids_dtg.contrasts.bundle.deviation import DEVIATION_FILE
+from bids_dtg.contrasts.bundle.writer import extend_bundle
 from bids_dtg.errors import BundleError
 from bids_dtg.stats.deviation import Deviation, PeopleSums
 

@@ -9,9 +9,9 @@ import pytest
 import safetensors.numpy
 from tiny_bundle import forge, write_tiny_bundle
 
-from bids_dtg.bundles.writer import extend_bundle
 from bids_dtg.contrasts.bundle.bundle import load_bundle
 from bids_dtg.contrasts.bundle.parcel_intervals import PARCEL_INTERVALS_FILE
+from bids_dtg.contrasts.bundle.writer import extend_bundle
 from bids_dtg.errors import BundleError
 from bids_dtg.stats.parcel_intervals import ParcelIntervals
 

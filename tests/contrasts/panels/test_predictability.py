@@ -78,7 +78,7 @@ def test_a_model_without_an_evaluation_says_so():
     )
     few = shown("own", dict(predictability_facts({"contrasts": [row]}, "own")))
     assert not_predicted(few) == ""
-    assert "4 participants are too few" in read_predictability(few.sidecar).words
+    assert "No verdict with 4 participants" in read_predictability(few.sidecar).words
     for evaluation in (None, {}, {"contrasts": 3}, {"contrasts": [{"contrast": "x"}, 4]}):
         assert predictability_facts(evaluation, "own") == {}
     assert lead([shown("own", {})]).startswith("The model carries no evaluation by contrast")

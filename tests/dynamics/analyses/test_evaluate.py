@@ -37,12 +37,12 @@ def test_a_model_is_judged_beside_simple_ones(bundle: Path, call: Call, out: Pat
     assert all(0 < float(row["p_regions"]) <= 1 for row in features)
     for table in folder.glob("*.tsv"):
         meanings = json.loads(table.with_suffix(".json").read_text())
-        assert list(meanings) == list(read_rows(table)[0]), table.name
+        assert list(meanings) == ["Description", *read_rows(table)[0]], table.name
     roles = {row["figure"]: row for row in read_rows(folder / "desc-parameters_roles.tsv")}
     assert set(roles) == {"low_power", "external", "network"}
     assert -1 <= float(roles["low_power"]["rho1"]) <= 1
     page = (folder / "network_report.html").read_text()
-    assert "Nothing is decided by 4 participants" in page
+    assert "No verdict with 4 participants (8 are needed)" in page
 
 
 def test_maps_by_region_are_compared_with_parameters(
@@ -73,5 +73,5 @@ def test_a_session_of_one_person_and_another_length_is_compared_by_simulations_a
         "REST1",
         "REST2",
     }
-    assert not (folder / "desc-features_regressions.tsv").exists()
-    assert not (folder / "desc-parameters_retest.tsv").exists()
+    assert read_rows(folder / "desc-features_regressions.tsv") == []
+    assert read_rows(folder / "desc-parameters_retest.tsv") == []

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from dk68 import dk68_regions
 
-from bids_dtg.dynamics.analyses.latents import feature_rows, kl_rows, positions_of, retest_rows
+from bids_dtg.dynamics.analyses.latents import feature_table, kl_table, positions_of, retest_rows
+from bids_dtg.dynamics.features import features_of
 from bids_dtg.dynamics.inference import Belief
-from bids_dtg.dynamics.judging.features import features_of
 from bids_dtg.dynamics.networks import Networks, make_networks
-from bids_dtg.inputs.regions.positions import dk68_regions
 
 
 @pytest.fixture(scope="module")
@@ -25,7 +25,7 @@ def test_a_map_that_is_a_parameter_is_explained_over_pairs_and_regions(networks:
     mirrored = np.tile(theta[0, :34, 1], 2)
     theta[:, 34:, 1] = theta[:, :34, 1]
     maps = {"own": theta[0, :, 0], "mirrored": mirrored, "chance": rng.standard_normal(68)}
-    rows = feature_rows(networks, theta, maps, positions_of(networks.regions))
+    rows = feature_table(networks, theta, maps, positions_of(networks.regions)).rows
     by_name = {row["feature"]: row for row in rows}
     assert by_name["own"]["pairs"] == 3 * 68
     assert by_name["own"]["adjusted_r2_pairs"] == pytest.approx(1.0)
@@ -43,13 +43,13 @@ def test_a_map_that_is_a_parameter_is_explained_over_pairs_and_regions(networks:
 def test_a_map_with_an_unknown_value_has_no_p(networks: Networks) -> None:
     theta = np.random.default_rng(1).standard_normal((3, 68, 2))
     maps = {"gap": np.where(np.arange(68) == 5, np.nan, theta[0, :, 0])}
-    rows = feature_rows(networks, theta, maps, positions_of(networks.regions))
+    rows = feature_table(networks, theta, maps, positions_of(networks.regions)).rows
     assert {row["feature"]: row["p_regions"] for row in rows}["gap"] is None
 
 
 def test_without_positions_there_is_no_p(networks: Networks) -> None:
     theta = np.random.default_rng(1).standard_normal((3, 68, 2))
-    rows = feature_rows(networks, theta, {}, None)
+    rows = feature_table(networks, theta, {}, None).rows
     assert {row["p_regions"] for row in rows} == {None}
     assert positions_of(["lh-x", "rh-x"]) is None
 
@@ -57,7 +57,7 @@ def test_without_positions_there_is_no_p(networks: Networks) -> None:
 def test_parameters_are_listed_by_their_use() -> None:
     mean = np.zeros((2, 5, 2))
     mean[..., 1] = 2.0
-    rows = kl_rows(Belief(mean, np.ones((2, 5, 2))))
+    rows = kl_table(Belief(mean, np.ones((2, 5, 2)))).rows
     assert [row["in_the_model"] for row in rows] == [2, 1]
     assert [row["kl_mean"] for row in rows] == [2.0, 0.0]
 

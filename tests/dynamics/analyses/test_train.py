@@ -21,18 +21,18 @@ def test_a_model_is_trained_and_its_tables_are_whole(bundle: Path) -> None:
     rows = read_rows(bundle.parent / "desc-regions_parameters.tsv")
     assert len(rows) == len(PEOPLE) * len(REGIONS)
     assert {"participant_id", "region", "trained", "theta1", "theta1_sd", "theta2"} <= set(rows[0])
-    assert {row["trained"] for row in rows} == {"True", "False"}
+    assert {row["trained"] for row in rows} == {"true", "false"}
     kl = read_rows(bundle.parent / "desc-parameters_kl.tsv")
     history = read_rows(bundle.parent / "desc-training_history.tsv")
     assert [row["epoch"] for row in history] == ["1", "2", "1", "2"]
     meanings = json.loads((bundle.parent / "desc-regions_parameters.json").read_text())
-    assert list(meanings) == list(rows[0])
+    assert list(meanings) == ["Description", *rows[0]]
     # Parameters have the order of their use: the first is the furthest from the prior.
     mean, sd = (np.array([float(row[f"theta1{end}"]) for row in rows]) for end in ("", "_sd"))
     divergence = ((sd**2 + mean**2 - 1) / 2 - np.log(sd)).mean()
     assert divergence == pytest.approx(float(kl[0]["kl_mean"]), rel=1e-3)
     restarts = read_rows(bundle.parent / "desc-restarts_scores.tsv")
-    chosen = [row for row in restarts if row["chosen"] == "True"]
+    chosen = [row for row in restarts if row["chosen"] == "true"]
     assert float(chosen[0]["held_out_elbo"]) == max(float(r["held_out_elbo"]) for r in restarts)
     assert "REST1" in (bundle.parent / "configuration.toml").read_text()
 

@@ -9,7 +9,9 @@ import pytest
 from tiny_networks import PEOPLE, REGIONS, arguments, write_networks
 
 from bids_dtg.cli.run import main
+from bids_dtg.dynamics.analyses.unseen import unseen_sections
 from bids_dtg.files.text import read_rows
+from bids_dtg.stats.paired import Interval
 
 SMALL = ("--epochs", "1", "--states", "2", "--region-parameters", "2")
 
@@ -34,7 +36,7 @@ def test_only_people_whom_the_model_never_saw_are_judged(judged: tuple[Path, str
     assert {row["people"] for row in rows} == {"3"}
     assert not (folder / "desc-connectivity_scores.tsv").exists()
     meanings = json.loads((folder / "desc-unseen_scores.json").read_text())
-    assert list(meanings) == list(rows[0])
+    assert list(meanings) == ["Description", *rows[0]]
 
 
 def test_each_figure_of_the_model_stands_beside_those_of_simple_models(
@@ -57,7 +59,7 @@ def test_each_figure_of_the_model_stands_beside_those_of_simple_models(
 
 def test_few_people_decide_nothing(judged: tuple[Path, str]) -> None:
     page = (judged[0] / "network_report.html").read_text()
-    assert "Nothing is decided by 3 participants" in page
+    assert "No verdict with 3 participants (8 are needed)" in page
     assert "whom it was not fitted to" in page
 
 
@@ -71,3 +73,20 @@ def test_other_analyses_take_people_it_never_saw(
     words = (*model, "--participant-label", PEOPLE[1], "--dry-run")
     assert main(arguments(Path(arrays), out, analysis, *words)) == 0
     assert "1 participant" in "".join(capsys.readouterr())
+
+
+def test_what_is_better_than_the_model_is_marked_whatever_the_direction() -> None:
+    def row(name: str, figure: str, verdict: str | None) -> dict[str, object]:
+        what = "model" if verdict is None else "baseline"
+        own = {"name": name, "words": name, "what": what, "figure": figure, "session": "REST1"}
+        own |= {"people": 12, "score": Interval(0.5, 0.4, 0.6)}
+        return own if verdict is None else {**own, "verdict": verdict}
+
+    rows = [
+        row(name, figure, verdict)
+        for figure in ("fit", "nll_1", "r2_1")
+        for name, verdict in (("the network model", None), ("one", "worse"), ("two", "better"))
+    ]
+    tables = [table for section in unseen_sections(rows) for table in section.tables]
+    marks = [tuple(table.better) for table in tables]
+    assert marks == [(("one", "REST1"),), (("one", "1 ahead"),), (("one", "1 ahead"),), ()]

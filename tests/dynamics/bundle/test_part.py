@@ -11,8 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bids_dtg.bundles.card import WEIGHTS_FILE, ModelCard, TrainingData
+from bids_dtg.bundles.fitted import FITTED_FILE
 from bids_dtg.dynamics.amortised import make_model
-from bids_dtg.dynamics.bundle.part import FITTED_FILE, NetworkPart
+from bids_dtg.dynamics.bundle.part import NetworkPart
 from bids_dtg.dynamics.networks import STRUCTURAL
 from bids_dtg.dynamics.recipe import RECIPES, Recipe
 from bids_dtg.errors import BundleError

@@ -8,13 +8,9 @@ import numpy as np
 import pytest
 from network_people import chance_networks, real_networks
 
+from bids_dtg.connectome.edges import upper_edges
 from bids_dtg.dynamics.judging.baselines import BASELINES, Process, fit_baseline, var_1
-from bids_dtg.dynamics.judging.measures import (
-    autocorrelation,
-    connectivity,
-    fc_fit,
-    upper,
-)
+from bids_dtg.dynamics.measures import autocorrelation, connectivity, fc_fit
 from bids_dtg.dynamics.networks import standardised
 from bids_dtg.stats.correlation import correlation
 
@@ -95,7 +91,9 @@ def test_ar_1_remembers_as_much_as_each_region():
 def test_global_signal_is_the_product_of_correlations_with_it():
     process = fit_baseline(BY_NAME["global_signal"], PEOPLE)[2]
     r = correlation(PEOPLE.series[2], PEOPLE.series[2].mean(axis=0))
-    np.testing.assert_allclose(upper(process.connectivity), upper(np.outer(r, r)), rtol=1e-5)
+    np.testing.assert_allclose(
+        upper_edges(process.connectivity), upper_edges(np.outer(r, r)), rtol=1e-5
+    )
 
 
 def test_ceilings_are_connectivities_of_others_or_of_the_own_session():

@@ -7,7 +7,8 @@ import re
 import numpy as np
 import pytest
 
-from bids_dtg.dynamics.judging.measures import connectivity, fc_strength, upper
+from bids_dtg.connectome.edges import fc_strength, upper_edges
+from bids_dtg.dynamics.measures import connectivity
 from bids_dtg.dynamics.panels import predictive
 from bids_dtg.dynamics.panels.predictive import keep_predictive
 from bids_dtg.dynamics.panels.run import NetworkRun
@@ -60,8 +61,8 @@ def test_regions_without_a_series_are_left_out():
 def test_the_fit_is_over_all_pairs_though_some_are_drawn(tmp_path):
     own, simulated = sessions(1, 80)[0], sessions(3, 80)
     kept = keep_predictive(own, simulated, 2.0)
-    mean = np.mean([upper(connectivity(session)) for session in simulated], axis=0)
-    fit = correlation(upper(connectivity(own)), mean)
+    mean = np.mean([upper_edges(connectivity(session)) for session in simulated], axis=0)
+    fit = correlation(upper_edges(connectivity(own)), mean)
     assert kept.sidecar["FunctionalConnectivityFit"] == pytest.approx(float(fit), abs=1e-4)
     assert kept.sidecar["Pairs"] == 80 * 79 // 2
     assert sum(row[0] == "fc_pair" for row in rows_of(kept)) == 2 * 2000

@@ -8,23 +8,22 @@ import pytest
 from network_output import names_of, new_output, write_run
 
 from bids_dtg.dynamics.panels import FUNCTIONAL, PANELS, PARAMETERS, STRUCTURAL
+from bids_dtg.dynamics.panels.presentation import PRESENTATION
 from bids_dtg.files.names import FileKind
 from bids_dtg.report.contents import RunFiles, find_participant
 from bids_dtg.report.pages.index import write_index
 from bids_dtg.report.pages.participant import write_participant_report
 from bids_dtg.report.panels.panel import Canvas, Figure, Panel
 from bids_dtg.report.parcels import CARPET, COVERAGE
-from bids_dtg.report.workflows import WORKFLOWS
 
 pytest.importorskip("PIL", reason="reports need the extra [report]")
 pytest.importorskip("jinja2", reason="reports need the extra [report]")
 
-DYNAMICS = WORKFLOWS["dynamics"]
 REGIONS = 20
 
 
 def run_of(dataset, label="01") -> RunFiles:
-    found = find_participant(dataset, label, DYNAMICS.run_files, results=DYNAMICS.results)
+    found = find_participant(dataset, label, PRESENTATION.run_files, results=PRESENTATION.results)
     (run,) = found.runs
     return run
 

@@ -11,7 +11,7 @@ from bids_dtg.cleaning.words import Lacking
 from bids_dtg.dynamics.panels import parameters, predictive
 from bids_dtg.dynamics.panels.words import (
     ModelOfNetworks,
-    ParcelMethods,
+    NetworkMethods,
     methods_of,
     missing,
     notes_on_run,
@@ -34,7 +34,7 @@ FACTS = MethodsFacts(
     packages={"numpy": "2.0"},
     grid="a grid of 2 mm",
 )
-PLAIN = ParcelMethods("Schaefer2018_seg-7n_scale-400", 400, 0.5)
+PLAIN = NetworkMethods("Schaefer2018_seg-7n_scale-400", 400, 0.5)
 MODELLED = replace(
     PLAIN,
     structural="a matrix of each participant",
@@ -43,7 +43,7 @@ MODELLED = replace(
 )
 
 
-def text_of(facts: ParcelMethods, **change: object) -> str:
+def text_of(facts: NetworkMethods, **change: object) -> str:
     text = methods_text(replace(FACTS, **change), methods_of(facts, OutputOptions()))
     return " ".join(text.split())
 

@@ -6,8 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import spearmanr
 
-from bids_dtg.dynamics.networks import homotopic_pairs
-from bids_dtg.dynamics.phantom.connectomes import perturbed, simulate_weights
+from bids_dtg.dynamics.phantom.connectomes import simulate_weights
+from bids_dtg.inputs.regions.sides import homotopic_pairs
 
 
 @settings(max_examples=20)
@@ -37,25 +37,3 @@ def test_weights_resemble_measured_ones():
     alike = np.corrcoef(pairs)[np.triu_indices(8, 1)]
     assert 0.7 < alike.mean() < 0.97
     assert alike.max() < 1
-
-
-@settings(max_examples=20)
-@given(st.floats(0.0, 1.0), st.integers(0, 1000), st.booleans())
-def test_perturbed_weights_keep_their_form(amount, seed, clip):
-    weights, *_ = simulate_weights(2, 10, np.random.default_rng(0))
-    found = perturbed(weights, amount, np.random.default_rng(seed), clip=clip)
-    assert found.shape == weights.shape
-    assert not np.diagonal(found, axis1=1, axis2=2).any()
-    np.testing.assert_array_equal(found.max(axis=(1, 2)), 1)
-    assert not clip or found.min() >= 0
-
-
-def test_perturbation_has_the_amount_that_is_asked_for():
-    weights, *_ = simulate_weights(2, 68, np.random.default_rng(0))
-    same = perturbed(weights, 0.0, np.random.default_rng(1))
-    np.testing.assert_array_equal(same, weights)
-    noisy = perturbed(weights, 0.01, np.random.default_rng(1), clip=False)
-    off = ~np.eye(68, dtype=bool)
-    difference = (noisy - weights)[:, off]
-    assert difference.std() == pytest.approx(0.01, rel=0.05)
-    assert noisy.min() < 0

@@ -10,8 +10,8 @@ from bids_dtg.contrasts.bundle.bundle import load_bundle
 from bids_dtg.errors import RunError
 from bids_dtg.imaging.surfaces.midthickness import read_midthickness
 from bids_dtg.imaging.surfaces.templates import SIDES, fs_lr_sphere
-from bids_dtg.inputs.anatomy.surfaces import SurfaceFiles, SurfaceSide
 from bids_dtg.inputs.run import TransformFile
+from bids_dtg.inputs.surfaces import SurfaceFiles, SurfaceSide
 
 BRAIN = load_bundle("demo").brain_voxels
 

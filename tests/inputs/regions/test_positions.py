@@ -5,10 +5,10 @@ from importlib import resources
 
 import numpy as np
 import pytest
+from dk68 import dk68_regions
 from scipy.spatial.distance import pdist
 
 from bids_dtg.inputs.regions.positions import (
-    dk68_regions,
     read_region_positions,
     unknown_regions,
 )

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from analysis_page_facts import example_facts, fc_table, matrices, scatter, training
+from analysis_page_facts import BETTER, example_facts, fc_table, matrices, scatter, training
 from browser import chromium, opened
 
 from bids_dtg.report.pages import analysis
@@ -49,31 +49,15 @@ def charts_of(page: str) -> list[ElementTree.Element]:
     return [ElementTree.fromstring(chart) for chart in found]
 
 
-def test_a_baseline_above_the_model_is_marked_in_words_and_rows_keep_their_order(tmp_path):
+def test_what_is_judged_better_is_marked_and_nothing_else_whatever_the_means(tmp_path):
     page = page_of(tmp_path, PageSection("FC", tables=(fc_table(),)))
     rows = rows_of(page)
     assert list(rows) == [row[0] for row in fc_table().rows]
-    marked = {name for name, cells in rows.items() if "above the model" in str(cells[0])}
-    assert marked == {
-        "VAR(1) per participant",
-        "Mean FC of the other participants",
-        "Retest (REST2)",
-    }
-    assert "the model" not in str([cells[2] for cells in rows.values()])
-
-
-def test_where_lower_is_better_a_baseline_below_the_model_is_marked(tmp_path):
-    table = Table(
-        "Distances",
-        ("Row", "distance"),
-        [("Model", 0.4), ("noise", 0.5), ("retest", 0.19), ("same", 0.4000001)],
-        highlight=("noise", "retest", "same"),
-        lower_is_better=("distance",),
-    )
-    rows = rows_of(page_of(tmp_path, PageSection("FCD", tables=(table,))))
-    marked = [name for name, cells in rows.items() if "below the model" in str(cells)]
-    assert marked == ["retest"]
-    assert "above the model" not in str(rows)
+    marked = {name for name, cells in rows.items() if "better than the model" in str(cells[0])}
+    assert marked == set(BETTER)
+    assert "the model" not in str([cells[1:] for cells in rows.values()])
+    unjudged = page_of(tmp_path, PageSection("FC", tables=(fc_table(better=()),)))
+    assert "better than the model" not in str(rows_of(unjudged))
 
 
 def test_numbers_of_a_column_have_the_same_decimals_and_counts_have_none(tmp_path):

@@ -5,11 +5,12 @@ import json
 import pytest
 
 from bids_dtg.files.derivatives import DerivativeDataset
-from bids_dtg.report.pages.analysis import NETWORK_PAGE, TWIN_PAGE
 from bids_dtg.report.pages.index import write_index
 
 pytest.importorskip("jinja2", reason="reports need the extra [report]")
 pytest.importorskip("PIL", reason="reports need the extra [report]")
+
+PAGE = "network_report.html"
 
 
 def test_of_very_many_participants_the_first_are_listed(tmp_path):
@@ -30,12 +31,12 @@ def test_an_output_of_network_models_lists_its_analyses_and_no_participants(tmp_
     (tmp_path / "dataset_description.json").write_text(json.dumps(description))
     for name in ("train-a", "fixed points"):
         (tmp_path / "group" / name).mkdir(parents=True)
-        (tmp_path / "group" / name / NETWORK_PAGE).write_text("")
-    (tmp_path / "group" / "train-a" / TWIN_PAGE).write_text("")
+        (tmp_path / "group" / name / PAGE).write_text("")
+    (tmp_path / "group" / "train-a" / "statistics_report.html").write_text("")
     write_index(DerivativeDataset(tmp_path))
     page = (tmp_path / "index.html").read_text("utf-8")
-    assert f'<a href="group/train-a/{TWIN_PAGE}">train-a</a>' in page
-    assert f'<a href="group/train-a/{NETWORK_PAGE}">train-a</a>' in page
-    assert f'<a href="group/fixed%20points/{NETWORK_PAGE}">fixed points</a>' in page
+    assert '<a href="group/train-a/statistics_report.html">train-a</a>' in page
+    assert f'<a href="group/train-a/{PAGE}">train-a</a>' in page
+    assert f'<a href="group/fixed%20points/{PAGE}">fixed points</a>' in page
     assert "Network models of resting-state activity" in page
     assert "articipant" not in page

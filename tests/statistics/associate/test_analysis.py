@@ -218,7 +218,7 @@ def test_who_cannot_be_read_is_left_out_and_counts_as_failed(cohort, capsys):
 def test_few_people_get_no_verdict(cohort, capsys):
     words = ["--phenotype", "score", "--permutations", 19, "--name", "few"]
     assert cohort.analyse("associate", *words, "--participant-label", *LABELS[:6]) == 0
-    said = "score: no verdict, 6 participants are fewer than 8."
+    said = "score: no verdict with 6 participants (8 are needed)."
     assert said in capsys.readouterr().err
     page = (cohort.out / "group/associate-few/statistics_report.html").read_text()
     assert said in page

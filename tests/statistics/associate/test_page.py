@@ -71,8 +71,8 @@ def test_the_strongest_of_all_contrasts_come_first():
 
 def test_few_people_get_no_verdict():
     few = PhenotypeAssociations("iq", [features("regions", contrast("a", [0.9], [0.01], 7))])
-    assert answer(few) == "iq: no verdict, 7 participants are fewer than 8."
-    assert lead([few], 7).startswith("No verdict: fewer than 8 participants.")
+    assert answer(few) == "iq: no verdict with 7 participants (8 are needed)."
+    assert lead([few], 7).startswith("No verdict with 7 participants (8 are needed).")
     shown = section(few)
     assert len(shown.tables) == 2
     assert shown.tables[0].rows[0][3] is None

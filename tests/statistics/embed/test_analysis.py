@@ -148,7 +148,7 @@ def test_few_people_get_no_verdict(cohort, tmp_path, capsys):
     said = capsys.readouterr().err
     assert "contrasts form" not in said
     page = (out / "group/embed-few/statistics_report.html").read_text()
-    assert "4 participants: too few for any verdict" in page
+    assert "No verdict with 4 participants (8 are needed)" in page
     assert "contrasts form" not in page
 
 

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from fmriprep_dataset import add_run
 from task_dataset import MOTOR, add_task_run, make_task_dataset
+from task_run import TaskPlan, true_effects
 
 from bids_dtg.cli.run import main
 from bids_dtg.contrasts.phantom.model import Phantom
-from bids_dtg.contrasts.phantom.task_run import TaskPlan, true_effects
 from bids_dtg.files.text import read_rows
 from bids_dtg.inputs.statmap_files import find_statmap_files
 from bids_dtg.inputs.statmaps import choose_sessions, choose_statistic, group_maps
@@ -132,13 +132,15 @@ def test_tables_and_sidecars_say_how_it_was_made(results):
 
 def test_the_folder_is_made_anew_and_names_make_others(dataset, results, tmp_path):
     out = shutil.copytree(results.parents[1], tmp_path / "out")
-    old = out / "group/glm/node-runLevel/old.nii.gz"
-    old.touch()
+    own = out / "group/glm/node-runLevel/own.nii.gz"
+    own.touch()
+    old = out / "group/glm/node-runLevel/sub-01"
     assert run_glm(dataset, out, "--participant-label", "01", "--name", "a") == 0
-    assert old.exists()
+    assert list(old.rglob("*_statmap.nii.gz"))
     assert not (out / "group/glm-a/node-runLevel/sub-02").exists()
     assert run_glm(dataset, out, "--participant-label", "02") == 0
-    assert not old.exists()
+    assert not list(old.rglob("*_statmap.*"))
+    assert own.exists()
 
 
 TROUBLE = {

@@ -210,7 +210,7 @@ def test_few_people_get_no_verdict(cohort, capsys):
     words = ("--phenotype", "score", "--feature-sets", "edges", "maps", "--repeats", 1)
     few = ("--permutations", 19, "--participant-label", *cohort.labels[:12:2])
     results(cohort, *words, *few, name="few")
-    assert "No verdict on score: 6 people are too few" in page(cohort, "few")
+    assert "score: no verdict with 6 participants (8 are needed)." in page(cohort, "few")
     table = cohort.out / "group/phenotypes-few/desc-phenotypes_differences.tsv"
     assert {one["verdict"] for one in read_table(table)} == {"too few people"}
 

@@ -17,12 +17,13 @@ from bids_dtg.statistics.phenotypes.page import (
     phenotypes_page,
 )
 from bids_dtg.stats.paired import Interval
+from bids_dtg.stats.verdict import Verdict
 
 NOTHING, LESS, MORE = (0.01, 0.5), (-0.2, 0.001), (0.2, 0.001)  # difference and q
 
 
 def difference(value, q) -> Difference:
-    return Difference("r", Interval(value, value - 0.1, value + 0.1), q, q)
+    return Difference("r", q, Verdict(Interval(value, value - 0.1, value + 0.1), q, 200))
 
 
 def prediction(features="maps", contrast="one", *, r=0.4, q=0.01, chance=0.0, **beside):
@@ -117,18 +118,24 @@ def test_of_several_phenotypes_nothing_is_claimed_that_was_not_compared():
     assert both.startswith("Synthetic maps predict none of 1 phenotype ")
 
 
-def test_folds_too_small_for_scores_tell_nothing_of_maps():
-    unknown = prediction(over=(0.1, np.nan), over_equal=(0.1, np.nan), added=(0.1, np.nan))
+def test_few_of_a_level_decide_nothing_of_maps():
+    few = Difference("auc", 0.001, Verdict(Interval(0.2, 0.1, 0.3), 0.001, 200, rarer=9))
+    unknown = dataclasses.replace(prediction(), over=few, over_equal=few, added=few)
     said = answer(results(unknown))
-    assert "Whether maps say more of it is not known" in said
+    assert (
+        "Whether maps say more of it is not known. No verdict with 9 participants of the rarer "
+        "level (15 are needed)."
+    ) in said
     assert "measurably" not in said
     lead = phenotypes_page([results(unknown)] * 2, lead="", flags=(), index="").lead
     assert "Synthetic maps predict" not in lead
 
 
 def test_few_people_get_no_verdict():
-    assert answer(results(people=7)).startswith("No verdict on reasoning: 7 people are too few")
-    assert not answer(results(people=8)).startswith("No verdict")
+    assert answer(results(people=7)).startswith(
+        "reasoning: no verdict with 7 participants (8 are needed)."
+    )
+    assert "no verdict" not in answer(results(people=8))
 
 
 def test_without_edges_nobody_knows():
@@ -143,11 +150,6 @@ def test_what_was_not_permuted_was_not_tested():
     fit = FitScores({"r": 0.5, "r2": 0.2, "mae": 1.0}, *[float("nan")] * 6)
     own = dataclasses.replace(prediction("edges", ""), nested=fit)
     assert "Nothing was tested" in answer(results(own, edges=False))
-
-
-def test_unknown_q_is_no_verdict():
-    assert difference(0.3, float("nan")).verdict == "too few people"
-    assert difference(-0.3, 0.01).verdict == "worse"
 
 
 @pytest.mark.parametrize("number", [1, 3])

@@ -52,9 +52,9 @@ def test_what_the_baseline_lacks_adds_to_it_and_what_it_has_does_not(people):
         features = Features.of(x[:, columns])
         beside = question.beside_baseline(features, question.predict(features)[1])
         assert set(beside) == {"over", "over_equal", "added"}
-        assert (beside["added"].verdict == "better") == (verdict == "better")
+        assert (beside["added"].word == "better") == (verdict == "better")
         if verdict == "worse":
-            assert beside["over"].verdict == beside["over_equal"].verdict == "worse"
+            assert beside["over"].word == beside["over_equal"].word == "worse"
 
 
 def test_adding_is_the_sum_of_both_less_the_baseline_alone(people):
@@ -66,7 +66,7 @@ def test_adding_is_the_sum_of_both_less_the_baseline_alone(people):
         for own in (join_features([baseline, features]), baseline)
     )
     found = question.beside_baseline(features, question.predict(features)[1])["added"]
-    assert found == compare_outcomes(both, alone, question.folds, "r")
+    assert found == compare_outcomes(both, alone, question.target, question.folds)
 
 
 def test_without_a_baseline_nothing_is_compared(people):

@@ -35,16 +35,40 @@ def test_unseen_people_are_judged_and_others_left_out(
     assert {"twin", "group_network", "always_correct"} <= {row["model"] for row in scores}
     curves = read_rows(tables["desc-trials_curves"])
     assert {row["curve_of"] for row in curves} == {"people", "twin", "group_network"}
-    ends = [row for row in curves if row["seconds_from_onset"] == "2.0"]
+    ends = [row for row in curves if row["seconds_from_onset"] == "2"]
     assert len(ends) == 12  # of people and two networks, in two conditions of two tasks
     for row in ends:
         assert 0 <= float(row["share_answered_correctly"]) <= float(row["share_answered"]) <= 1
     assert {row["verdict"] for row in scores} == {"n/a", "too few people"}
     for table in tables.values():
         if rows := read_rows(table):
-            assert list(json.loads(table.with_suffix(".json").read_text())) == list(rows[0])
+            assert list(json.loads(table.with_suffix(".json").read_text())) == [
+                "Description",
+                *rows[0],
+            ]
     page = next(judged.rglob("twin_report.html")).read_text()
-    assert "people are too few for any verdict" in page
+    assert "(8 are needed)" in page
     assert "Loss of each twin" in page
     assert "Mean traces: stroop, incongruent" in page
     assert "not evidence of an effect in a person" in page
+
+
+def test_a_call_with_fewer_people_leaves_no_table_of_the_earlier_one(
+    bundle: Path, people: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out"
+    folder = out / "group" / "evaluation-own"
+    judge = arguments(people, out, "evaluate", "--model", str(bundle))
+    assert main([*judge, "--participant-label", *LABELS[3:6]]) == 0
+    matched = folder / "desc-twins_matched.tsv"
+    assert [row["people"] for row in read_rows(matched)] == ["3"]
+    (folder / "notes.txt").write_text("own")
+    capsys.readouterr()
+    assert main([*judge, "--participant-label", LABELS[3]]) == 0
+    # One twin is matched with nobody: the table of the earlier call is gone, its header stays.
+    assert read_rows(matched) == []
+    assert matched.read_text().startswith("people\tmatched")
+    of_people = {row["participant_id"] for row in read_rows(folder / "desc-people_predicted.tsv")}
+    assert of_people == {f"sub-{LABELS[3]}"}
+    assert (folder / "notes.txt").read_text() == "own"
+    assert "left alone, as they are not of this analysis: notes.txt" in capsys.readouterr().err

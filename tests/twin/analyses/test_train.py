@@ -25,7 +25,7 @@ def test_a_twin_is_trained_and_its_tables_are_whole(bundle: Path) -> None:
     assert (part.data_set, part.connectome) == ("tiny", "edges from arrays, Fisher z")
     people = read_rows(bundle.parent / "desc-participants_trials.tsv")
     assert [row["participant_id"] for row in people] == [f"sub-{label}" for label in SEEN]
-    assert {row["used"] for row in people} == {"True"}
+    assert {row["used"] for row in people} == {"true"}
     assert {(row["trials_faces"], row["trials_stroop"]) for row in people} == {("18", "18")}
     history = read_rows(bundle.parent / "desc-training_history.tsv")
     assert [(row["stage"], row["epoch"]) for row in history] == [("group", "1"), ("group", "2")]
@@ -33,7 +33,10 @@ def test_a_twin_is_trained_and_its_tables_are_whole(bundle: Path) -> None:
     assert len(codes) == part.codes
     assert all(float(row["explained"]) <= 1 for row in codes)
     for table in bundle.parent.glob("desc-*.tsv"):
-        assert list(json.loads(table.with_suffix(".json").read_text())) == list(read_rows(table)[0])
+        assert list(json.loads(table.with_suffix(".json").read_text())) == [
+            "Description",
+            *read_rows(table)[0],
+        ]
 
 
 def test_a_page_shows_the_training_and_a_caution(bundle: Path) -> None:
@@ -79,12 +82,12 @@ def test_all_weights_are_generated_and_pulses_are_learned_where_asked_for(
     folder = out / "group" / "model-all"
     part = load_twin_bundle(folder / "bundle").part
     assert (part.architecture, part.held, part.people) == ("published", False, 4)
-    assert not (folder / "desc-codes_explained.tsv").exists()
+    assert read_rows(folder / "desc-codes_explained.tsv") == []
     rows = read_rows(folder / "desc-participants_trials.tsv")
     assert [(row["used"], row["set"], row["reason"]) for row in (rows[0], rows[1], rows[5])] == [
-        ("False", "test", "n/a"),
-        ("True", "training", "n/a"),
-        ("False", "n/a", "in no set of --split-file"),
+        ("false", "test", "n/a"),
+        ("true", "training", "n/a"),
+        ("false", "n/a", "in no set of --split-file"),
     ]
     assert {row["stage"] for row in read_rows(folder / "desc-training_history.tsv")} == {"people"}
 

@@ -12,13 +12,20 @@ from hypothesis import strategies as st
 from tiny_twin import tiny_fitted_twin
 
 from bids_dtg.bundles.card import WEIGHTS_FILE, ModelCard, TrainingData
+from bids_dtg.bundles.fitted import FITTED_FILE
 from bids_dtg.errors import BundleError
-from bids_dtg.twin.bundle.part import FITTED_FILE, TwinPart
+from bids_dtg.twin.bundle.part import TwinPart
 from bids_dtg.twin.recipe import ARCHITECTURES, Recipe
 from bids_dtg.twin.tasks import find_task
 
 PART = TwinPart(
-    "lowrank", Recipe(), (find_task("faces"), find_task("stroop")), 4950, 200, codes=40, regions=100
+    "lowrank",
+    Recipe(),
+    (find_task("faces"), find_task("stroop")),
+    4950,
+    people=200,
+    codes=40,
+    regions=100,
 )
 
 

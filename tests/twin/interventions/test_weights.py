@@ -16,7 +16,6 @@ from bids_dtg.twin.interventions.weights import (
     flat_weights,
     moves_along,
     permuted_directions,
-    pulled_back,
     weight_correlations,
     weight_moves,
 )
@@ -166,15 +165,6 @@ def test_a_move_along_the_direction_quickens_a_twin_by_its_offset(offset):
     assert np.allclose(two.after.seconds, same.seconds, atol=1e-4)
 
 
-def test_the_direction_is_pulled_back_to_the_edge_that_makes_it(offset):
-    fitted, edges, segments = offset
-    figure = performed_outcomes(fitted, edges, segments).of("stroop_rt")
-    direction = WeightDirection.lowering(flat_weights(fitted.twin, edges), figure)
-    found = pulled_back(fitted.twin, direction, edges, copies=2)
-    assert np.allclose(found.unit, [0, 0, 1, 0], atol=1e-5)
-    assert found.length == pytest.approx(edges[:, 2].std(ddof=1), rel=1e-4)
-
-
 def test_directions_of_permuted_figures_move_in_their_own_way(offset):
     fitted, edges, segments = offset
     flat = flat_weights(fitted.twin, edges)
@@ -202,7 +192,3 @@ def test_rows_of_weights_are_the_networks_that_perform(architecture):
     again = MainWeights.of_flat(torch.from_numpy(flat), fitted.twin.network.sizes)
     same = fitted.perform(edges, segments, change=lambda weights: again)
     assert np.array_equal(same.buttons, fitted.perform(edges, segments).buttons)
-    direction = WeightDirection.lowering(flat, takes)
-    back = pulled_back(fitted.twin, direction, edges, copies=2)
-    scores = direction.scores(flat_weights(fitted.twin, edges + back.delta(0.1)))
-    assert (scores > direction.scores(flat)).all()

@@ -11,15 +11,15 @@ from hypothesis import strategies as st
 from sklearn.linear_model import Ridge
 from tcp_people import BUTTONS, tcp_answers, tcp_covariates, tcp_folder
 
+from bids_dtg.stats.splits import fold_people
 from bids_dtg.twin.judging.baselines import (
     BASELINES,
     Known,
     Training,
-    cross_predict,
     predict,
     usable,
 )
-from bids_dtg.twin.judging.behaviour import above_chance, figures
+from bids_dtg.twin.judging.behaviour import figures
 from bids_dtg.twin.judging.scores import people_fit
 
 BY_NAME = {baseline.name: baseline for baseline in BASELINES}
@@ -45,6 +45,18 @@ def people(seed: int = 0) -> Training:
         behaviour=targets,
     )
     return Training(known, targets, TASKS)
+
+
+def cross_predict(baseline, everybody, labels, folds=10, seed=0):
+    """Predict each person by a fit on the people of the other folds."""
+    found = np.full(everybody.targets.shape, np.nan)
+    for fold in fold_people(labels, folds, seed=seed):
+        inside = np.isin(labels, fold)
+        training = Training(
+            everybody.known.of(~inside), everybody.targets[~inside], everybody.tasks
+        )
+        found[inside] = predict(baseline, training, everybody.known.of(inside))
+    return found
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -171,7 +183,7 @@ def test_what_is_not_known_leaves_baselines_out():
 def test_covariates_of_the_open_people(shared, task, run, of_all, least, most):
     folder = tcp_folder(shared)
     labels, own, _ = tcp_answers(folder, task, run)
-    kept = above_chance(own, len(BUTTONS[task]))
+    kept = figures(own).correct[:, 0] >= 1 / len(BUTTONS[task])
     rt = figures(own).mean_rt_seconds[kept]
     labels = [label for label, is_kept in zip(labels, kept, strict=True) if is_kept]
     age, categories = tcp_covariates(folder, labels)
@@ -193,7 +205,7 @@ def test_the_other_task_of_the_open_people(shared):
     rt = {}
     for task in ("faces", "stroop"):
         labels, own, _ = tcp_answers(tcp_folder(shared), task, "AP")
-        kept = above_chance(own, len(BUTTONS[task]))
+        kept = figures(own).correct[:, 0] >= 1 / len(BUTTONS[task])
         mean = figures(own).mean_rt_seconds[:, 0]
         rt[task] = {label: mean[row] for row, label in enumerate(labels) if kept[row]}
     labels = sorted(set(rt["faces"]) & set(rt["stroop"]))

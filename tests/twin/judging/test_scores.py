@@ -14,7 +14,7 @@ from scipy.stats import ttest_1samp
 from sklearn.metrics import brier_score_loss
 from tcp_people import BUTTONS, tcp_answers, tcp_folder
 
-from bids_dtg.twin.judging.behaviour import MISS, Answers, above_chance, figures
+from bids_dtg.twin.judging.behaviour import MISS, Answers, figures
 from bids_dtg.twin.judging.scores import (
     always_correct,
     bold_contrast,
@@ -272,7 +272,7 @@ def test_a_group_model_has_a_group_pattern_and_knows_nobody():
 def test_baselines_of_the_open_people(shared, task, run, r, error, correct):
     buttons = len(BUTTONS[task])
     _, everybody, half = tcp_answers(tcp_folder(shared), task, run)
-    kept = above_chance(everybody, buttons)
+    kept = figures(everybody).correct[:, 0] >= 1 / buttons
     own = Answers(**{name: values[kept] for name, values in vars(everybody).items()})
     first, second = (own.within(half[kept] == number) for number in (1, 2))
     rt = [figures(part).mean_rt_seconds[:, 0] for part in (first, second)]

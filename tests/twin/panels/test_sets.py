@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 import pytest
-from twin_output import TASKS, TWIN, names_of, new_output, write_participant
+from twin_output import PRESENTATION, TASKS, names_of, new_output, write_participant
 
 from bids_dtg.files.text import read_rows
 from bids_dtg.report.contents import find_participant
@@ -32,7 +32,11 @@ def page_of(output) -> str:
 
 def made_of(output):
     found = find_participant(
-        output, "01", TWIN.run_files, results=TWIN.results, of_sets=TWIN.of_sets
+        output,
+        "01",
+        PRESENTATION.run_files,
+        results=PRESENTATION.results,
+        of_sets=PRESENTATION.of_sets,
     )
     (made,) = found.combined
     return made
@@ -46,7 +50,7 @@ def test_a_page_shows_every_panel_and_loads_nothing_from_elsewhere(output):
     write_participant(output, names=NAMES)
     page = page_of(output)
     assert shown(page) == list(TITLES)
-    for panel in TWIN.panels:
+    for panel in PRESENTATION.panels:
         assert page.count(f">{panel.title}</h3>") == 2  # a run each
     assert "Connectome of 28 parcels from 2 runs of rest, and predicted behaviour by" in page
     assert "The model was fitted to 30 participants." in page

@@ -11,8 +11,6 @@ from scipy.integrate import trapezoid
 from bids_dtg.twin.phantom.diffusion import (
     decision_quantiles,
     mean_decision_seconds,
-    sample_decisions,
-    sd_decision_seconds,
     share_correct,
     share_decided,
 )
@@ -45,7 +43,6 @@ def test_figures_are_those_of_a_simulation_in_steps(drift, boundary):
     seconds, correct = stepped(drift, boundary)
     error = seconds.std() / np.sqrt(len(seconds))
     assert abs(seconds.mean() - mean_decision_seconds(drift, boundary)) < 4 * error
-    assert seconds.std() == pytest.approx(sd_decision_seconds(drift, boundary), rel=0.08)
     assert correct.mean() == pytest.approx(share_correct(drift, boundary), abs=0.02)
     times = np.quantile(seconds, [0.05, 0.25, 0.5, 0.75, 0.95])
     np.testing.assert_allclose(
@@ -55,16 +52,12 @@ def test_figures_are_those_of_a_simulation_in_steps(drift, boundary):
 
 @settings(max_examples=25)
 @given(drift=drifts, boundary=boundaries)
-def test_distribution_has_the_analytic_mean_and_deviation(drift, boundary):
+def test_distribution_has_the_analytic_mean(drift, boundary):
     last = decision_quantiles([1.0], drift, boundary)[0, 0]
     times = np.linspace(0.0, last, 4001)
     left = 1.0 - share_decided(times, drift, boundary)
     mean = trapezoid(left, times)
-    square = trapezoid(2 * times * left, times)
     assert mean == pytest.approx(mean_decision_seconds(drift, boundary), rel=1e-4)
-    assert np.sqrt(square - mean**2) == pytest.approx(
-        sd_decision_seconds(drift, boundary), rel=1e-3
-    )
 
 
 @settings(max_examples=25)
@@ -90,20 +83,6 @@ def test_rows_are_inverted_apart():
         alone = decision_quantiles(shares[row], drift[row], boundary[row])
         np.testing.assert_allclose(together[row], alone[0], atol=1e-9)
     assert (np.diff(together, axis=1) > 0).all()
-
-
-def test_time_says_nothing_about_the_choice():
-    seconds, correct = sample_decisions(1.0, 1.2, 40000, np.random.default_rng(3))
-    quick = seconds[0] < np.median(seconds[0])
-    assert correct[0, quick].mean() == pytest.approx(correct[0, ~quick].mean(), abs=0.02)
-    assert correct.mean() == pytest.approx(share_correct(1.0, 1.2), abs=0.01)
-    assert seconds.mean() == pytest.approx(mean_decision_seconds(1.0, 1.2), rel=0.02)
-
-
-def test_samples_repeat():
-    first, _ = sample_decisions([1.0, 2.0], 1.2, 5, np.random.default_rng(3))
-    again, _ = sample_decisions([1.0, 2.0], 1.2, 5, np.random.default_rng(3))
-    np.testing.assert_array_equal(first, again)
 
 
 @pytest.mark.parametrize(("shares", "boundary"), [([1.2], 1.0), ([np.nan], 1.0), ([0.5], 0.0)])

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bids_dtg.cohort.mean_maps import GroupMaps, average_sets, choose_sets
+from bids_dtg.cohort.people import participants_asked, require_own_dataset
 from bids_dtg.contrasts.analyses.overview.half_maps import agreements
 from bids_dtg.contrasts.analyses.overview.page import GROUP_SPREAD, GroupFacts, write_group_page
 from bids_dtg.contrasts.analyses.overview.regions import write_region_tables
@@ -18,15 +19,13 @@ from bids_dtg.contrasts.panels.map_reliability import write_group_reliability
 from bids_dtg.contrasts.panels.predictability import KEY
 from bids_dtg.errors import DatasetError
 from bids_dtg.files.atomic import remove_stale_in
-from bids_dtg.files.derivatives import DerivativeDataset, participants_in
-from bids_dtg.files.names import build_name, parse_name, plain_label
+from bids_dtg.files.derivatives import DerivativeDataset
+from bids_dtg.files.names import build_name, parse_name
 from bids_dtg.files.path_names import PathNames, machine_folders
 from bids_dtg.files.provenance import all_failures
 from bids_dtg.files.text import write_json, write_tsv
 from bids_dtg.imaging.grid import Grid
 from bids_dtg.imaging.places import VoxelPlaces
-from bids_dtg.inputs.dataset import find_dataset, select_participants
-from bids_dtg.inputs.statmaps import statmaps_place
 from bids_dtg.notices import counted, named, say, show
 from bids_dtg.participants.reports import output_for_pages
 from bids_dtg.report.contents import (
@@ -43,9 +42,9 @@ from bids_dtg.report.flags import own_flags
 from bids_dtg.report.inclusion import Inclusion, describe_inclusion, read_inclusion
 from bids_dtg.report.methods import write_all_methods
 from bids_dtg.report.pages.index import GROUP, INDEX, write_index
+from bids_dtg.report.presentation import presentation_of
 from bids_dtg.report.quality import QualityColumn, dictionary
-from bids_dtg.report.workflows import workflow_of
-from bids_dtg.settings import InputOptions, Settings
+from bids_dtg.settings import Settings
 from bids_dtg.version import __version__
 
 _TABLE = "group/desc-runs_qc.tsv"
@@ -103,7 +102,7 @@ def _gather(
     inclusion: Inclusion,
 ) -> int:
     """Write the tables, the mean maps and the pages; the number of failures is 0."""
-    workflow, labels = workflow_of(output), [files.label for files in participants]
+    presentation, labels = presentation_of(output), [files.label for files in participants]
     sets, decided = inclusion.split(made for files in participants for made in files.sets)
     describe_inclusion(output)
     maps = _average(sets, output) if sets else None
@@ -120,7 +119,7 @@ def _gather(
         output, ((made.title, made.maps[0].path.parent) for made in sets if made.maps)
     ):
         say(f"regions of all participants: {path}")
-    table = _write_table(output, rows, (*workflow.quality_columns, *workflow.group_columns))
+    table = _write_table(output, rows, (*presentation.quality_columns, *presentation.group_columns))
     failures = [
         failure
         for failure in all_failures(output)
@@ -136,7 +135,7 @@ def _gather(
             failures=[(f.participant, f.what, f.message) for f in failures],
             flags={
                 files.label: own_flags(
-                    files, messages.get(files.label, {}), workflow.quality_columns
+                    files, messages.get(files.label, {}), presentation.quality_columns
                 )
                 for files in participants
             },
@@ -171,34 +170,6 @@ def _average(sets: Sequence[SetFiles], output: DerivativeDataset) -> GroupMaps:
     return average_sets(sets, lambda title, share: say(f"{share:4.0%} {title}"), whole)
 
 
-def require_own_dataset(inputs: InputOptions, output: DerivativeDataset) -> None:
-    """Refuse a BIDS_DIR that is not the dataset of the results; nothing is read from it.
-
-    Raises
-    ------
-    DatasetError
-        It is no folder, no dataset, or has none of the participants.
-    """
-    bids_dir = inputs.bids_dir.absolute()
-    if bids_dir.is_dir() and bids_dir.resolve() == output.root.resolve():
-        return
-    remedy = f"give the dataset whose maps these are, or {output.root} itself where that is gone"
-    try:
-        dataset = find_dataset(bids_dir, statmaps_place(inputs.derivatives)[1], inputs.input_type)
-        present: Sequence[str] = select_participants(dataset)
-    except DatasetError as err:
-        present = participants_in(bids_dir) if bids_dir.is_dir() else ()
-        if not present:
-            raise DatasetError(err.found, remedy=remedy) from err
-    known = find_participant_labels(output)
-    if known and not set(present) & set(known):  # where nobody is, that is said below
-        raise DatasetError(
-            f"BIDS_DIR {bids_dir} has none of the participants in {output.root}",
-            expected=f"of {named(known)}",
-            remedy=remedy,
-        )
-
-
 def _print_plan(
     output: DerivativeDataset, rows: Sequence[Mapping[str, str]], sets: Sequence[SetFiles]
 ) -> int:
@@ -215,24 +186,6 @@ def _print_plan(
     show(f"would write {output.root / GROUP} and {output.root / INDEX}")
     show("no map was read, and no output was written")
     return 0
-
-
-def participants_asked(wanted: Sequence[str], output: DerivativeDataset) -> tuple[str, ...]:
-    """Return whom to gather: those asked for, or all that the output folder has.
-
-    Raises
-    ------
-    DatasetError
-        It has nothing of somebody who was asked for.
-    """
-    present = find_participant_labels(output)
-    asked = {plain_label(label, "sub") for label in wanted}
-    if unknown := sorted(asked - set(present)):
-        raise DatasetError(
-            f"{output.root} has no participant {', '.join(unknown)}",
-            expected=f"of {named(present)} ({counted(len(present), 'participant')} there)",
-        )
-    return tuple(label for label in present if not asked or label in asked)
 
 
 def _write_table(

@@ -34,9 +34,9 @@ from bids_dtg.report.inclusion import Inclusion, page_facts
 from bids_dtg.report.pages.index import GROUP
 from bids_dtg.report.pages.page import link, render
 from bids_dtg.report.pictures import PICTURE, draw_matrix
+from bids_dtg.report.presentation import presentation_of
 from bids_dtg.report.quality import QualityColumn, number
 from bids_dtg.report.viewer import remove_others, viewer_data
-from bids_dtg.report.workflows import workflow_of
 
 # The spread over people, as the viewer shows it beside the mean.
 GROUP_SPREAD = Overlay("groupSd", "Spread over participants", 2.0, "exceeds 2 standard deviations")
@@ -164,8 +164,8 @@ def write_group_page(dataset: DerivativeDataset, facts: GroupFacts) -> Path:
     OutputError
         A file cannot be written.
     """
-    workflow = workflow_of(dataset)
-    columns = columns_of(facts.rows, (*workflow.quality_columns, *workflow.group_columns))
+    presentation = presentation_of(dataset)
+    columns = columns_of(facts.rows, (*presentation.quality_columns, *presentation.group_columns))
     counts = {label: FlagCount.of(flags) for label, flags in facts.flags.items()}
     rows = _rows(dataset, facts.rows, columns, counts)
     folder = dataset.root / "group" / "figures"

@@ -18,15 +18,12 @@ from numpy.typing import NDArray
 from bids_dtg.contrasts.bundle.bundle import ModelBundle
 from bids_dtg.contrasts.contrast import Contrast
 from bids_dtg.contrasts.participant.outputs.layers import Layer
-from bids_dtg.contrasts.participant.outputs.map_files import (
-    OutputFile,
-    contrast_facts,
-    model_facts,
-)
+from bids_dtg.contrasts.participant.outputs.map_files import OutputFile, contrast_facts
 from bids_dtg.errors import SettingsError
 from bids_dtg.imaging.grid import Grid
 from bids_dtg.imaging.places import VoxelPlaces
 from bids_dtg.imaging.warp import Warp
+from bids_dtg.participants.origin import model_facts
 from bids_dtg.report.contents import half_width_desc, half_width_path
 from bids_dtg.stats.conformal import LEAST_PEOPLE
 from bids_dtg.version import __version__

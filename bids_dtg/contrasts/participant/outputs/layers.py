@@ -14,10 +14,10 @@ from bids_dtg.contrasts.panels.map_reliability import HALVES
 from bids_dtg.imaging.nifti import Intent
 from bids_dtg.notices import counted
 from bids_dtg.report.contents import DEVIATION, NOT_MEASURED, SPREAD, SYNTHETIC
+from bids_dtg.stats.deviation import UNITS
 
 # Of a spread between people: rounding adds 0.3 % to their variance.
 _DEVIATION_STEP = 0.2
-DEVIATION_UNITS = "spreads (standard deviations) between people"
 _HALF_WORDS = "Predicted from the {pieces} pieces of the runs, for the maps' reliability: "
 
 
@@ -75,11 +75,11 @@ def deviation_layer(estimate: Estimate, bundle: ModelBundle) -> Layer | None:
         "What is the person's own of the predicted map, less the mean of those of "
         f"{whose(bundle)}, in units of the spread between these: "
     )
-    return Layer(DEVIATION, values, words, units=DEVIATION_UNITS, step=_DEVIATION_STEP)
+    return Layer(DEVIATION, values, words, units=UNITS, step=_DEVIATION_STEP)
 
 
 def whose(bundle: ModelBundle) -> str:
-    """Return in words whose mean and spread a model's deviations are told by.
+    """Name the people whose mean and spread a model's deviations are computed from.
 
     Raises
     ------

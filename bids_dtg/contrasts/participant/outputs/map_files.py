@@ -6,26 +6,26 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bids_dtg.connectome.form import MARGINAL, Form
-from bids_dtg.contrasts.bundle.bundle import Bundle, ModelBundle
+from bids_dtg.contrasts.bundle.bundle import ModelBundle
 from bids_dtg.contrasts.contrast import Contrast
 from bids_dtg.contrasts.maps import Estimate
 from bids_dtg.contrasts.panels.predictability import predictability_facts
 from bids_dtg.contrasts.participant.outputs.layers import Layer, deviation_facts
 from bids_dtg.contrasts.participant.quality import RunSummary, notes_on_set
-from bids_dtg.files.derivatives import TEMPLATEFLOW
-from bids_dtg.files.names import bids_uri, build_path
+from bids_dtg.files.names import build_path
 from bids_dtg.files.path_names import PathNames
 from bids_dtg.files.sidecars import RESIDUAL_DOF, shared_sidecar_path
 from bids_dtg.imaging.places import Places, VoxelPlaces
-from bids_dtg.inputs.run import RestRun, TransformFile
+from bids_dtg.inputs.run import TransformFile
 from bids_dtg.notices import counted
+from bids_dtg.participants.origin import camel_case, model_facts, run_sources
 from bids_dtg.settings import InputChoice
 from bids_dtg.stats.conformal import Calibration
 from bids_dtg.version import __version__
@@ -239,19 +239,6 @@ def set_sidecar(
     return shared_sidecar_path(entities, "statmap"), common
 
 
-def model_facts(bundle: Bundle[Any]) -> dict[str, Any]:
-    """Return what sidecars say of the model."""
-    card = bundle.card
-    return {
-        "ModelName": card.name,
-        "ModelVersion": card.version,
-        "ModelKind": card.kind,
-        "ModelSHA256": bundle.identity,
-        **({"ModelNotice": card.notice} if card.notice else {}),
-        **({} if card.for_science else {"NotForScience": True}),
-    }
-
-
 def segments_note(calibration: Calibration, segments: int) -> dict[str, str]:
     """Say that maps are the mean of another number of segments than those of the calibration."""
     if segments == calibration.segments:
@@ -269,31 +256,6 @@ def maps_of(layers: Sequence[Layer], bundle: ModelBundle) -> Iterator[tuple[Laye
         for contrast in bundle.contrasts:
             if not np.isnan(layer.values[contrast.index]).all():
                 yield layer, contrast
-
-
-def run_sources(run: RestRun, source: str) -> list[str]:
-    """Return the BIDS URIs of a run's files; `source` names the dataset that they are in."""
-    transforms = (transform.path for transform in run.transforms)
-    files = (run.bold, run.mask, run.confounds, *transforms)
-    return [source_uri(path, run.root, source) for path in files if path]
-
-
-def source_uri(path: Path, root: Path, source: str) -> str:
-    """Return the BIDS URI of a file of the input, or of TemplateFlow's folder.
-
-    Parameters
-    ----------
-    path
-        The file.
-    root
-        The dataset of derivatives.
-    source
-        Name of that dataset in URIs.
-    """
-    if path.is_relative_to(root):
-        return bids_uri(source, path.relative_to(root).as_posix())
-    # A transform of TemplateFlow's folder, wherever this machine has it.
-    return bids_uri(TEMPLATEFLOW, f"{path.parent.name}/{path.name}")
 
 
 def form_facts(form: Form) -> dict[str, Any]:
@@ -337,11 +299,6 @@ def _run_facts(summary: RunSummary, names: PathNames) -> dict[str, Any]:
         "Cleaning": camel_case(summary.cleaning),
         "Notes": [names.hide(note) for note in summary.notes],
     }
-
-
-def camel_case(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Name values as BIDS metadata are: frames_kept becomes FramesKept."""
-    return {key.title().replace("_", ""): value for key, value in values.items()}
 
 
 def _used(transform: TransformFile) -> str:

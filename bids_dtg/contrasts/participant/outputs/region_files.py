@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 from bids_dtg.contrasts.bundle.bundle import ModelBundle
 from bids_dtg.contrasts.participant.outputs.layers import Layer
 from bids_dtg.contrasts.participant.outputs.map_files import OutputFile
-from bids_dtg.files.derivatives import TEMPLATEFLOW
-from bids_dtg.files.names import FileKind, bids_uri
+from bids_dtg.files.names import FileKind
 from bids_dtg.imaging.atlas import Atlas, region_means, region_voxels
+from bids_dtg.participants.origin import atlas_facts
 from bids_dtg.report.contents import DEVIATION, SYNTHETIC
 from bids_dtg.stats.parcel_intervals import ParcelIntervals, intervals_of
 
@@ -176,30 +176,4 @@ def _calibration(intervals: ParcelIntervals, level: int) -> dict[str, Any]:
         "IntervalLevel": level / 100,
         "CalibrationParticipants": intervals.participants,
         "CalibrationSegments": intervals.segments,
-    }
-
-
-def atlas_facts(atlas: Atlas) -> dict[str, Any]:
-    """Return what sidecars say of an atlas: its key, and what its file says of itself."""
-    file = atlas.file
-    if file is None:
-        return {"Atlas": {"Key": atlas.key}}
-    return {
-        "Atlas": {
-            "Key": atlas.key,
-            **file.facts,
-            "Image": file.image.name,
-            "Space": file.space,
-            "Parcels": len(atlas.parcels),
-            **(
-                {
-                    "Transforms": [
-                        bids_uri(TEMPLATEFLOW, f"{used.path.parent.name}/{used.path.name}")
-                        for used in file.transforms
-                    ]
-                }
-                if file.transforms
-                else {}
-            ),
-        }
     }

@@ -16,12 +16,12 @@ from bids_dtg.contrasts.participant.outputs.map_files import (
     map_images,
     map_path,
     maps_of,
-    source_uri,
 )
 from bids_dtg.contrasts.participant.outputs.spaces import Target
 from bids_dtg.files.names import bids_uri
 from bids_dtg.imaging.places import VoxelPlaces
 from bids_dtg.imaging.warp import Warp
+from bids_dtg.participants.origin import source_uri
 from bids_dtg.report.contents import RESAMPLED
 from bids_dtg.version import __version__
 

@@ -16,7 +16,7 @@ from bids_dtg.imaging.header import read_header
 from bids_dtg.imaging.places import VoxelPlaces
 from bids_dtg.imaging.transforms.itk import read_transforms
 from bids_dtg.imaging.warp import Warp
-from bids_dtg.inputs.anatomy.t1w import Anatomy
+from bids_dtg.inputs.anatomy import Anatomy
 from bids_dtg.inputs.run import TransformFile
 from bids_dtg.inputs.templateflow import TemplateFlow
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from bids_dtg.contrasts.bundle.bundle import ModelBundle
 from bids_dtg.contrasts.participant.outputs.layers import Layer
-from bids_dtg.contrasts.participant.outputs.map_files import OutputFile, model_facts, source_uri
+from bids_dtg.contrasts.participant.outputs.map_files import OutputFile
 from bids_dtg.errors import SettingsError
 from bids_dtg.files.derivatives import DerivativeDataset
 from bids_dtg.files.names import build_path
@@ -30,8 +30,9 @@ from bids_dtg.imaging.surfaces.templates import (
     MeshName,
     read_template,
 )
-from bids_dtg.inputs.anatomy.surfaces import SurfaceFiles
+from bids_dtg.inputs.surfaces import SurfaceFiles
 from bids_dtg.notices import counted
+from bids_dtg.participants.origin import model_facts, source_uri
 from bids_dtg.participants.sets import RunSet
 from bids_dtg.report.contents import half_width_path
 

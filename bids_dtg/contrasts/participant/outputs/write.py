@@ -26,8 +26,6 @@ from bids_dtg.contrasts.participant.outputs.map_files import (
     form_facts,
     map_images,
     map_sidecars,
-    model_facts,
-    run_sources,
     set_sidecar,
 )
 from bids_dtg.contrasts.participant.outputs.region_files import RegionTables
@@ -45,11 +43,12 @@ from bids_dtg.files.provenance import Fingerprint, sets_made_otherwise
 from bids_dtg.files.text import write_json, write_tsv
 from bids_dtg.imaging.warp import Warp
 from bids_dtg.participants.complete import complete_set
+from bids_dtg.participants.origin import model_facts, run_sources
 from bids_dtg.participants.sets import RunSet, run_entities
 from bids_dtg.report.pages.participant import discard_report
 from bids_dtg.report.panels.panel import Kept, write_kept
+from bids_dtg.report.presentation import Presentation
 from bids_dtg.report.quality import write_quality
-from bids_dtg.report.workflows import Workflow
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,7 +69,7 @@ class Writer:
     surfaces: SurfaceMaps  # what is written on surfaces
     regions: RegionTables  # what makes the tables of means over parcels
     threads: int  # maps encoded at the same time
-    workflow: Workflow  # whose quality columns are written
+    presentation: Presentation  # whose quality columns are written
     methods: Callable[[Lacking], str]  # text of sets, by what the tables of their runs lack
     targets: Callable[[RunSet], Sequence[Target]]  # other spaces that a set is also written in
 
@@ -101,7 +100,7 @@ class Writer:
             "not_individual": ", ".join(self.bundle.card.part.not_individual) or None,
             "seconds_processing": round(seconds, 2),
         }
-        columns = self.workflow.quality_columns
+        columns = self.presentation.quality_columns
         files = [*write_quality(figures, columns, entities, self.output)]
         files += write_kept(kept, entities, self.output)
         if connectomes is not None:

@@ -10,8 +10,7 @@ import numpy as np
 from bids_dtg.errors import DatasetError
 from bids_dtg.files.array_store import write_npz
 from bids_dtg.notices import counted, named, say
-from bids_dtg.report.pages.analysis import TWIN_PAGE, PageSection, write_analysis_page
-from bids_dtg.report.pages.index import write_index
+from bids_dtg.report.pages.analysis import PageSection
 from bids_dtg.settings import Settings
 from bids_dtg.twin.analyses.analysis import TwinAnalysis
 from bids_dtg.twin.analyses.intervene.page import intervention_page
@@ -20,15 +19,18 @@ from bids_dtg.twin.analyses.intervene.tables import intervention_tables, region_
 from bids_dtg.twin.analyses.intervene.weights import (
     WeightMove,
     move_weights,
-    weight_rows,
     weight_section,
+    weight_table,
 )
 from bids_dtg.twin.interventions.attribution import PERMUTATIONS
-from bids_dtg.twin.judging.evaluation import FEWEST_PEOPLE
 
 _FEWEST = 2  # people: doses are counted by how much they differ
-_FEWEST_UNSEEN = FEWEST_PEOPLE  # of fewer, directions are hardly more than single people
+_FEWEST_UNSEEN = 10  # of fewer, directions are hardly more than single people
 DIRECTIONS = "desc-directions_edges.npz"
+_CAN_WRITE = (
+    *("checkpoints/", "desc-*_response", "desc-*_attribution"),
+    *("desc-attribution_stability", "desc-directions_edges"),
+)
 
 
 def run_interventions(settings: Settings) -> int:
@@ -39,7 +41,7 @@ def run_interventions(settings: Settings) -> int:
     DtgError
         Wrong options, files or model, or fewer than two people.
     """
-    analysis = TwinAnalysis.prepare(settings, "intervention")
+    analysis = TwinAnalysis.prepare(settings, "intervention", *_CAN_WRITE)
     plan = _planned(analysis)
     if settings.behaviour.dry_run:
         return _print_plan(analysis, plan)
@@ -49,7 +51,7 @@ def run_interventions(settings: Settings) -> int:
         analysis.describe()
         for line in _words(analysis, plan):
             say(line)
-        found = study(plan, performers, fitted, settings, analysis.results.path / "checkpoints")
+        found = study(plan, performers, fitted, settings, analysis.results.add("checkpoints/"))
         say("moves of weights …")
         weights, notes = move_weights(
             plan.bundle.fitted(), performers.connectomes, performers.segments, seed=plan.seed
@@ -118,12 +120,11 @@ def _write(
 ) -> None:
     """Write tables and directions."""
     regions = region_names(plan.bundle, analysis.people.regions)
-    for name, rows in intervention_tables(found, regions).items():
-        analysis.write_table(name, rows)
-    analysis.write_table("desc-weights_response", list(weight_rows(weights)))
-    results = analysis.results
+    tables = {**intervention_tables(found, regions), "desc-weights_response": weight_table(weights)}
+    for name, table in tables.items():
+        analysis.results.table(name, table)
     write_npz(
-        results.path / DIRECTIONS,
+        analysis.results.add(DIRECTIONS),
         {
             "targets": np.array(found.targets, dtype=np.str_),
             "gradient": found.gradients.edges,
@@ -136,9 +137,6 @@ def _write(
 
 
 def _write_page(analysis: TwinAnalysis, plan: Plan, found: Study, weights: PageSection) -> None:
-    results = analysis.results
-    page = results.path / TWIN_PAGE
     facts = intervention_page(analysis, plan, found, _who(analysis, plan))
     facts = replace(facts, sections=(*facts.sections, weights))
-    say(write_analysis_page(page, facts) or f"page: {page}")
-    write_index(results.output)
+    analysis.results.page(facts, analysis.page_name)

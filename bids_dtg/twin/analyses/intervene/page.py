@@ -11,7 +11,6 @@ from bids_dtg.errors import SettingsError
 from bids_dtg.imaging.atlas import Atlas
 from bids_dtg.imaging.grid import standard_grid
 from bids_dtg.imaging.places import VoxelPlaces
-from bids_dtg.notices import counted
 from bids_dtg.participants.parcels.atlas import read_only_atlas
 from bids_dtg.report.flags import Flag
 from bids_dtg.report.glass_brain import draw_glass_brain
@@ -36,10 +35,10 @@ from bids_dtg.twin.analyses.intervene.study import (
     rms,
 )
 from bids_dtg.twin.analyses.intervene.tables import (
-    Row,
     control_changes,
     dose_rows,
     figures_of_move,
+    in_ms,
     map_rows,
     region_names,
     region_rows,
@@ -49,7 +48,6 @@ from bids_dtg.twin.analyses.intervene.tables import (
 from bids_dtg.twin.interventions.attribution import region_means
 from bids_dtg.twin.interventions.gradients import COPIES, NOISE
 from bids_dtg.twin.interventions.moves import DOSES, Move
-from bids_dtg.twin.judging.evaluation import FEWEST_PEOPLE
 from bids_dtg.twin.panels.words import NO_EVIDENCE
 
 Array = NDArray[np.float64]
@@ -93,9 +91,6 @@ def intervention_page(
 
 def _flags(plan: Plan, found: Study) -> tuple[Flag, ...]:
     flags, card = [Flag("warning", NO_EVIDENCE)], plan.bundle.card
-    if len(found.labels) < FEWEST_PEOPLE:
-        people = counted(len(found.labels), "participant")
-        flags.append(Flag("warning", f"{people} are too few for any verdict"))
     flags += [Flag("note", f"{note[:1].upper()}{note[1:]}") for note in found.notes]
     if not card.for_science:
         flags.append(Flag("problem", card.notice or "a model of simulated people: not for science"))
@@ -109,8 +104,12 @@ def _moves(found: Study) -> PageSection:
         "figure apart (SD). What else changes is off target. Believed: the change times the slope "
         "of observed on predicted figures, over people whom the model was not fitted to. Random "
         "directions are mixtures of how people differ from "
-        "their mean: a direction that changes its figure no more than they do is no better than "
-        "any other way in which people differ.",
+        "their mean: a direction that changes its figure no more than they do is nothing beyond "
+        "how people differ in any way.",
+        "There is no verdict: people of one fit share what the fit got wrong, so intervals over "
+        "them say how alike the twins are and not how sure the change is. Shown instead are how "
+        "many random directions change the figure as much, what permuted behaviour gives, and how "
+        "attributions agree between fits.",
         "All of this is what the model predicts: nobody's connectome was moved.",
     )
     return PageSection(
@@ -213,7 +212,6 @@ def _sizes(found: Study) -> Table:
             "after (ms)",
             "change (ms)",
             "believed (ms)",
-            "verdict",
             f"random directions as large, of {CONTROLS}",
             "size of the move (Fisher z)",
             "share of the distance between two people",
@@ -224,9 +222,8 @@ def _sizes(found: Study) -> Table:
                     f"lower {words(row['figure'])}",
                     _MS * row["before"],
                     _MS * row["after"],
-                    _interval(row, "change"),
-                    _interval(row, "calibrated_change"),
-                    row["verdict"],
+                    in_ms(row["change"]),
+                    in_ms(row["calibrated_change"]),
                     row["controls_as_large"],
                     row["move_rms"],
                     row["move_rms"] / found.between_people,
@@ -235,7 +232,7 @@ def _sizes(found: Study) -> Table:
             ),
             (
                 "random directions, mean",
-                *("", "", "", "", "", ""),
+                *("", "", "", "", ""),
                 float(np.mean(controls)),
                 float(np.mean(controls)) / found.between_people,
             ),
@@ -245,15 +242,6 @@ def _sizes(found: Study) -> Table:
             "apart on average.",
         ),
     )
-
-
-def _interval(row: Row, name: str) -> Cell:
-    """Return a change with its interval, in ms; what is not known is said to be so."""
-    values = [row[column] for column in (name, f"{name}_low", f"{name}_high")]
-    if values[0] is None:
-        return None
-    mean, low, high = (_MS * value for value in values)
-    return (mean, low, high)
 
 
 def _attribution(found: Study, regions: Sequence[str], brains: Sequence[Pictures]) -> PageSection:

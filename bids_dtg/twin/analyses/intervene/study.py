@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from bids_dtg.contrasts.participant.model import resolve_device
+from bids_dtg.engine.gpu import resolve_device
 from bids_dtg.notices import counted, say
 from bids_dtg.settings import Settings
 from bids_dtg.training.loop import Workplace

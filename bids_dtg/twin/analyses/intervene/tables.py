@@ -8,7 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bids_dtg.stats.paired import Interval, bootstrap_interval
+from bids_dtg.cohort.column import BY_PEOPLE, Column, interval_of
+from bids_dtg.cohort.result_table import ResultTable
+from bids_dtg.stats.paired import bootstrap_interval
 from bids_dtg.twin.analyses.intervene.study import (
     CONTROL_DOSES,
     TABLE_DOSE,
@@ -21,17 +23,129 @@ from bids_dtg.twin.interventions.attribution import region_means
 from bids_dtg.twin.interventions.moves import Move
 from bids_dtg.twin.interventions.significance import Chance
 from bids_dtg.twin.judging.cohort import RT
-from bids_dtg.twin.judging.evaluation import FEWEST_PEOPLE
 
 Row = dict[str, Any]
 Array = NDArray[np.float64]
+Ends = tuple[float, float, float]
+_MS = 1000.0
+_P = (
+    Column("p", "p of a value as large where people's behaviour is permuted"),
+    Column("p_fwe", "The same of the largest of all values (family-wise)"),
+)
+_FIGURE = Column("figure", "Figure of a task: response time (rt), effect, or share of its trials")
+_UNIT = Column("unit", "Unit of the figure: s, or share of trials")
+_DOSE = Column(
+    "dose",
+    "Size of the move: how often people differ in the figure by one standard deviation, as twins "
+    "have it, or of random directions in connectomes",
+)
+_CHANGE = Column(
+    "change", "Mean over people of the figure after the move less before", interval=BY_PEOPLE
+)
+_SIZES = (
+    Column("move_rms", "Size of the move: root mean square over edges, Fisher z"),
+    Column(
+        "between_people_rms",
+        "Difference of two people's connectomes, root mean square over edges and pairs, Fisher z",
+    ),
+)
+# What is said of each figure of a move, of connectomes or of weights.
+MOVED = (
+    Column("direction", "Direction of the move: the figure that it is meant to change"),
+    _DOSE,
+    _FIGURE,
+    Column("intended", "Whether the direction is meant to change this figure"),
+    _UNIT,
+    Column("before", "Mean over people, before the move"),
+    Column("after", "Mean over people, after the move"),
+    _CHANGE,
+)
+_DOSES = (
+    *MOVED,
+    Column("people", "How many people"),
+    Column(
+        "calibrated_change",
+        "The change times the slope of people's observed on their twins' figures, over people to "
+        "whom the model was not fitted; n/a with fewer than 10 of them",
+        interval="95 % interval",
+    ),
+    *_SIZES,
+    Column(
+        "controls_as_large",
+        "Random directions that change the figure as much, either way; n/a at doses by which they "
+        "are not moved",
+    ),
+    Column("controls", "Random directions: mixtures of people's deviations from their mean"),
+)
+_CONTROLS = (
+    Column("control", "Number of the random direction"),
+    *(_DOSE, _FIGURE, _UNIT, _CHANGE),
+    *_SIZES,
+)
+_TARGET = Column(
+    "target",
+    "Figure that is attributed: mean response time (rt), or that in the second condition less the "
+    "first (effect)",
+)
+_EDGES = (
+    _TARGET,
+    Column("rank", "Rank by size, 1 the largest"),
+    Column("edge", "Number of the edge: pairs of regions row by row, from 1"),
+    *Column("region_{}", "Region {} of the edge").each((1, 2)),
+    Column(
+        "seconds_per_z",
+        "By how many seconds the figure changes with a unit of Fisher z of the edge; over people "
+        "and noisy copies (SmoothGrad)",
+    ),
+    *_P,
+)
+_REGIONS = (
+    _TARGET,
+    Column("region", "Name of the region"),
+    Column(
+        "seconds_per_z",
+        "By how many seconds the figure changes with a unit of Fisher z: mean over the region's "
+        "edges; over people and noisy copies (SmoothGrad)",
+    ),
+    *_P,
+)
+_MAPS = (
+    _TARGET,
+    Column("length", "Root of the sum of squares of the whole attribution, s a unit of Fisher z"),
+    Column(
+        "tested_length",
+        "Length of the attribution that is compared with the null: codes found again, some people, "
+        "no noise",
+    ),
+    Column("tested_r", "r over edges of that attribution and the twin's own"),
+    Column("null_length", "Mean length under the null"),
+    Column("null_length_95", "95th percentile of lengths under the null"),
+    Column("p_length", "p of a length as large where people's behaviour is permuted"),
+    Column(
+        "spread",
+        "Standard deviation, over people whose twins perform, of the figure along the attribution: "
+        "by how much it differs between them if it depends on edges so",
+        unit="s",
+    ),
+    Column("null_spread", "Mean spread under the null", unit="s"),
+    Column("null_spread_95", "95th percentile of spreads under the null", unit="s"),
+    Column("p_spread", "p of a spread as large where people's behaviour is permuted"),
+    Column("permutations", "Permutations of behaviour over people"),
+)
+_STABILITY = (
+    _TARGET,
+    Column("comparison", "What differs between the attributions that are compared"),
+    Column("comparisons", "How many comparisons"),
+    Column("r_mean", "Mean r over edges of the two attributions"),
+    Column("r_lowest", "Lowest r over edges of the two attributions"),
+    Column("r_highest", "Highest r over edges of the two attributions"),
+)
 STRONGEST = 200  # edges of each figure in the table
 CORRECT, UNANSWERED = "correct", "unanswered"  # figures of tasks, as shares of trials
-TOO_FEW = "too few people"
 
 
-def intervention_tables(found: Study, regions: Sequence[str]) -> dict[str, list[Row]]:
-    """Return the rows of all tables, by name.
+def intervention_tables(found: Study, regions: Sequence[str]) -> dict[str, ResultTable]:
+    """Return all tables, by the names of their files.
 
     Parameters
     ----------
@@ -41,12 +155,24 @@ def intervention_tables(found: Study, regions: Sequence[str]) -> dict[str, list[
         Names, whose pairs edges are; none: edges are no pairs.
     """
     return {
-        "desc-doses_response": list(dose_rows(found)),
-        "desc-controls_response": list(_control_rows(found)),
-        "desc-edges_attribution": list(_edge_rows(found, regions)),
-        "desc-regions_attribution": list(region_rows(found, regions)),
-        "desc-maps_attribution": list(map_rows(found)),
-        "desc-attribution_stability": list(stability_rows(found)),
+        "desc-doses_response": ResultTable(
+            _DOSES, list(dose_rows(found)), "Moves of connectomes: a row a direction, dose, figure"
+        ),
+        "desc-controls_response": ResultTable(
+            _CONTROLS, list(_control_rows(found)), "Moves along random directions"
+        ),
+        "desc-edges_attribution": ResultTable(
+            _EDGES, list(_edge_rows(found, regions)), "The edges that each figure depends on most"
+        ),
+        "desc-regions_attribution": ResultTable(
+            _REGIONS, list(region_rows(found, regions)), "Means over the edges of each region"
+        ),
+        "desc-maps_attribution": ResultTable(
+            _MAPS, list(map_rows(found)), "The whole attribution of each figure"
+        ),
+        "desc-attribution_stability": ResultTable(
+            _STABILITY, list(stability_rows(found)), "How alike attributions are"
+        ),
     }
 
 
@@ -118,46 +244,28 @@ def dose_rows(found: Study) -> Iterator[Row]:
                     "unit": unit,
                     "before": mean_known(before),
                     "after": mean_known(after),
-                    "change": change.mean,
-                    "change_low": change.low,
-                    "change_high": change.high,
+                    "change": change,
                     "people": people,
-                    **_calibrated(found, figure, change.mean),
-                    "verdict": verdict(change, people),
+                    "calibrated_change": _calibrated(found, figure, change.mean),
                     "move_rms": rms(direction.delta(move.dose)),
                     "between_people_rms": found.between_people,
                     **_beside_controls(found, move, figure, change.mean),
                 }
 
 
-def verdict(change: Interval, people: int) -> str:
-    """Return what the interval of a change says.
-
-    Parameters
-    ----------
-    change
-        Mean over people and its interval.
-    people
-        How many.
-
-    Examples
-    --------
-    >>> verdict(Interval(-0.1, -0.2, -0.05), 12), verdict(Interval(-0.1, -0.2, -0.05), 6)
-    ('lower', 'too few people')
-    """
-    if people < FEWEST_PEOPLE:
-        return TOO_FEW
-    if change.high < 0:
-        return "lower"
-    return "higher" if change.low > 0 else "not told apart"
-
-
-def _calibrated(found: Study, figure: str, change: float) -> Row:
-    """Return the change as unseen people show it; n/a where that is not known."""
-    columns = ("calibrated_change", "calibrated_change_low", "calibrated_change_high")
+def _calibrated(found: Study, figure: str, change: float) -> Ends | None:
+    """Return the change as unseen people show it; None where that is not known."""
     calibration = found.calibrations.get(figure)
-    values = (None,) * 3 if calibration is None else calibration.interval(change)
-    return dict(zip(columns, values, strict=True))
+    return None if calibration is None else calibration.interval(change)
+
+
+def in_ms(change: object) -> Ends | None:
+    """Return a change and the ends of its interval, in ms; None where it is not known."""
+    ends = interval_of(change)
+    if ends is None:
+        return None
+    mean, low, high = (_MS * value for value in ends)
+    return mean, low, high
 
 
 def _beside_controls(found: Study, move: Move, figure: str, change: float) -> Row:
@@ -207,9 +315,7 @@ def _control_rows(found: Study) -> Iterator[Row]:
                     "dose": move.dose,
                     "figure": figure,
                     "unit": unit,
-                    "change": change.mean,
-                    "change_low": change.low,
-                    "change_high": change.high,
+                    "change": change,
                     "move_rms": rms(direction.delta(move.dose)),
                     "between_people_rms": found.between_people,
                 }

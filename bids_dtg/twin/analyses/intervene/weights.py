@@ -9,10 +9,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from bids_dtg.cohort.column import Column
+from bids_dtg.cohort.result_table import ResultTable
 from bids_dtg.report.pages.analysis import PageSection, Table
 from bids_dtg.stats.paired import bootstrap_interval
 from bids_dtg.twin.analyses.intervene.study import mean_known
-from bids_dtg.twin.analyses.intervene.tables import figures_of_move, words
+from bids_dtg.twin.analyses.intervene.tables import MOVED, figures_of_move, in_ms, words
 from bids_dtg.twin.fitting import Fitted
 from bids_dtg.twin.interventions.attribution import p_of
 from bids_dtg.twin.interventions.moves import Move
@@ -31,6 +33,25 @@ from bids_dtg.twin.judging.cohort import targets_of, targets_of_people
 from bids_dtg.twin.traces import Segments
 
 Row = dict[str, Any]
+_GIVEN = "n/a for figures that are not meant"
+_WEIGHTS = (
+    *MOVED,
+    Column(
+        "null_lowest",
+        "Lowest mean change along directions of weights that go with the figure given to other "
+        f"people; {_GIVEN}",
+    ),
+    Column("null_highest", f"Highest mean change along such directions; {_GIVEN}"),
+    Column("p_change", "p of a change as large along such directions"),
+    Column(
+        "r_in_sample", "r of people's scores on the direction with their own figure, who made it"
+    ),
+    Column(
+        "p_in_sample", "p of an r_in_sample as negative where figures are given to other people"
+    ),
+    Column("r_left_out", "r of people left out of making it; the model may know them"),
+    Column("p_left_out", "p of an r_left_out as negative where figures are given to other people"),
+)
 Array = NDArray[np.float64]
 _MS = 1000.0
 
@@ -99,11 +120,16 @@ def weight_rows(found: Mapping[str, WeightMove]) -> Iterator[Row]:
                 "unit": unit,
                 "before": mean_known(before),
                 "after": mean_known(after),
-                "change": change.mean,
-                "change_low": change.low,
-                "change_high": change.high,
+                "change": change,
             }
             yield row | _null(of, change.mean) if meant else row
+
+
+def weight_table(found: Mapping[str, WeightMove]) -> ResultTable:
+    """Return the table of what moves of weights change."""
+    return ResultTable(
+        _WEIGHTS, list(weight_rows(found)), "Moves of weights: a row a direction and figure"
+    )
 
 
 def _null(of: WeightMove, change: float) -> Row:
@@ -155,11 +181,7 @@ def weight_section(
                 [
                     (
                         f"lower {words(row['figure'])}",
-                        (
-                            _MS * row["change"],
-                            _MS * row["change_low"],
-                            _MS * row["change_high"],
-                        ),
+                        in_ms(row["change"]),
                         _MS * row["null_lowest"],
                         _MS * row["null_highest"],
                         row["p_change"],

@@ -15,8 +15,8 @@ from bids_dtg.contrasts.analyses.overview.page import (
     robust_z,
     write_group_page,
 )
+from bids_dtg.contrasts.panels.presentation import PRESENTATION
 from bids_dtg.files.derivatives import DerivativeDataset
-from bids_dtg.report.workflows import CONTRASTS
 
 
 def test_robust_z_is_the_distance_from_the_median_in_scaled_mad():
@@ -53,7 +53,7 @@ def test_columns_are_those_that_any_run_has():
         {"fd_mean": "3"},
         {"fd_mean": "n/a"},
     ]
-    (column,) = columns_of(rows, CONTRASTS.quality_columns)
+    (column,) = columns_of(rows, PRESENTATION.quality_columns)
     assert column.measure.name == "fd_mean"
     assert column.out.tolist() == [False] * 6 + [True, False]
 
@@ -63,7 +63,7 @@ def test_columns_are_those_that_any_run_has():
 def test_dots_of_many_runs_are_few_and_have_the_ends_and_the_most_unusual(runs, most, seed):
     values = np.random.default_rng(seed).standard_t(1.5, runs)
     values[::7] = np.nan
-    column = Column(CONTRASTS.quality_columns[0], values, robust_z(values))
+    column = Column(PRESENTATION.quality_columns[0], values, robust_z(values))
     drawn = drawn_runs(column, most)
     known = np.flatnonzero(np.isfinite(values))
     assert len(drawn) == min(most, len(known))
@@ -103,6 +103,6 @@ def test_runs_are_compared_with_those_that_were_cleaned_alike():
     usual = [50.0, 51, 49, 50.5, 49.5, 50.2, 49.8]
     (column,) = columns_of(
         [*rows("simple", 2 * usual), *rows("none", [value / 2 for value in usual[:5]])],
-        CONTRASTS.quality_columns,
+        PRESENTATION.quality_columns,
     )
     assert not column.out.any()

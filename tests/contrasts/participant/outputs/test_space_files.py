@@ -15,7 +15,7 @@ from study_folders import write_affine
 from tiny_bundle import TINY_AFFINE
 from tiny_job import TinyJob, add_rest, tree
 
-from bids_dtg.bundles.writer import extend_bundle
+from bids_dtg.contrasts.bundle.writer import extend_bundle
 from bids_dtg.files.derivatives import DerivativeDataset
 from bids_dtg.files.sidecars import read_inherited
 from bids_dtg.imaging.nifti import read_volume

@@ -16,8 +16,8 @@ from study_folders import add_hcp_run
 from tiny_bundle import write_tiny_bundle
 from tiny_job import FRAMES, TR, TinyJob, add_rest
 
-from bids_dtg.bundles.writer import extend_bundle
 from bids_dtg.contrasts.bundle.bundle import load_bundle
+from bids_dtg.contrasts.bundle.writer import extend_bundle
 from bids_dtg.contrasts.participant.outputs.layers import Layer
 from bids_dtg.contrasts.participant.outputs.surface_files import SurfaceMaps, check_surfaces
 from bids_dtg.errors import SettingsError
@@ -27,8 +27,8 @@ from bids_dtg.files.sidecars import read_inherited
 from bids_dtg.imaging.gifti import read_metrics
 from bids_dtg.imaging.surfaces.grayordinates import read_dscalar, standard_grayordinates
 from bids_dtg.imaging.surfaces.templates import SIDES, read_template
-from bids_dtg.inputs.anatomy.surfaces import SurfaceFiles
 from bids_dtg.inputs.run import RestRun
+from bids_dtg.inputs.surfaces import SurfaceFiles
 from bids_dtg.participants.sets import RunSet
 from bids_dtg.stats.conformal import Calibration, UsualError
 

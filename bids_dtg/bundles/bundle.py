@@ -1,0 +1,120 @@
+"""A bundle of any kind: a folder that holds a model and all that its use needs, verified."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Generic
+
+from bids_dtg.bundles.card import WEIGHTS_FILE, ModelCard, Part, read_card
+from bids_dtg.bundles.kinds import all_kinds
+from bids_dtg.bundles.store import find_bundle
+from bids_dtg.errors import BundleError, ForeignFileError, MissingFileError
+from bids_dtg.files.digest import sha256_of
+from bids_dtg.files.foreign import open_foreign
+from bids_dtg.files.tensors import TensorFile
+
+_REMEDY = "fetch or make the bundle again"
+
+
+@dataclass(frozen=True, eq=False)
+class Bundle(Generic[Part]):
+    """What a verified model has, of whatever kind."""
+
+    path: Path  # the folder
+    card: ModelCard[Part]  # what the model says about itself
+    identity: str  # SHA-256 of model.json, which holds the hash of every other file
+
+    def weights(self) -> TensorFile:
+        """Return the file of weights, verified; nothing of it is kept in memory.
+
+        Raises
+        ------
+        BundleError
+            If it has changed since the bundle was loaded.
+        """
+        path = self.path / WEIGHTS_FILE
+        verify_file(path, self.card.files[WEIGHTS_FILE])
+        return TensorFile(path)
+
+    def check_weights(self) -> None:
+        """Read all of the weights.
+
+        Raises
+        ------
+        BundleError
+            If they have changed since the bundle was loaded, are damaged, or do not fit the card.
+        """
+        raise NotImplementedError
+
+
+def load_any_bundle(name_or_path: str | Path) -> Bundle[Any]:
+    """Find, verify and load a bundle of whatever kind.
+
+    Parameters
+    ----------
+    name_or_path
+        Name of an installed bundle (`bids_dtg.bundles.store`), or its folder.
+
+    Raises
+    ------
+    BundleError
+        If there is no such bundle, or it is not whole.
+    """
+    folder = find_bundle(name_or_path)
+    card, _ = read_card(folder)
+    return all_kinds()[card.kind].load(folder)
+
+
+def read_verified_card(folder: Path, part: type[Part]) -> tuple[ModelCard[Part], str]:
+    """Read a bundle's card, and compare all files with it.
+
+    Returns
+    -------
+    The card, and the bundle's identity.
+
+    Raises
+    ------
+    BundleError
+        If the card cannot be read or its part is another one, or a file is missing or has changed.
+    """
+    card, raw_card = read_card(folder)
+    if not isinstance(card.part, part):
+        kinds = all_kinds()
+        wanted = next(other for other in kinds.values() if other.part() is part)
+        raise BundleError(
+            f"{folder} is a model of kind {card.kind}",
+            expected=f"one that predicts {wanted.predicts}",
+            remedy=kinds[card.kind].remedy,
+        )
+    for name, digest in card.files.items():
+        verify_file(folder / name, digest)
+    return card, hashlib.sha256(raw_card).hexdigest()
+
+
+def verify_file(path: Path, digest: str) -> None:
+    """Refuse a file whose SHA-256 is not `digest` (hexadecimal).
+
+    Raises
+    ------
+    BundleError
+        Naming the file and both hashes.
+    """
+    try:
+        with open_foreign(path) as file:
+            found = sha256_of(file)
+    except MissingFileError as err:
+        raise BundleError(
+            f"{path} is missing", expected="it is in model.json", remedy=_REMEDY
+        ) from err
+    except ForeignFileError as err:
+        raise err.as_kind(BundleError) from err
+    except OSError as err:
+        raise BundleError(f"{path} cannot be read: {err.strerror or err}") from err
+    if found != digest:
+        raise BundleError(
+            f"{path} has changed: its SHA-256 is {found}",
+            expected=f"{digest} (model.json)",
+            remedy=_REMEDY,
+        )

@@ -1,0 +1,14 @@
+"""Published checkpoints: the public name of `bids_dtg.contrasts.bundle.checkpoint`.
+
+The one place below the slices that imports a slice; it does so when a name is used (PEP 562).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+def __getattr__(name: str) -> Any:
+    from bids_dtg.contrasts.bundle import checkpoint
+
+    return getattr(checkpoint, name)

@@ -1,0 +1,545 @@
+"""Bundles of models that were fitted to people's regions: what all of these share.
+
+Such a bundle has what the model needs and says who was in its training set, as hashes
+(`bids_dtg.bundles.people`), by which those who have the data find them again. It names nobody. A
+hash does not hide a short id from whoever tries all ids.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bids_dtg.bundles.bundle import Bundle, read_verified_card
+from bids_dtg.bundles.card import WEIGHTS_FILE, CardPart, ModelCard, TrainingData
+from bids_dtg.bundles.fields import JsonFields
+from bids_dtg.bundles.people import PEOPLE_FILE, SeenPeople, hash_person
+from bids_dtg.bundles.store import find_bundle
+from bids_dtg.bundles.tensors import (
+    Expected,
+    check_names,
+    decode_names,
+    encode_names,
+    read_tensors,
+)
+from bids_dtg.bundles.writer import require_finite, write_files
+from bids_dtg.errors import BundleError
+from bids_dtg.files.tensors import TensorFile, encode_arrays
+from bids_dtg.notices import counted, named
+
+if TYPE_CHECKING:
+    from torch import Tensor
+    from torch.nn import Module
+
+FITTED_FILE = "fitted.safetensors"  # names of regions, and the training set
+Shapes = Mapping[str, tuple[int, ...]]
+
+_PEOPLE = "people"  # the tensor of hashes
+_HASH_BYTES = 16
+_OF_ATLAS = ("atlas", "atlas_digest")
+_REMEDY = "fetch or make the bundle again"
+
+
+@dataclass(frozen=True, kw_only=True)
+class FittedPart(CardPart):
+    """The part of a card that such models have, beside what their kind says."""
+
+    FILES: ClassVar[tuple[str, ...]] = (FITTED_FILE, PEOPLE_FILE)
+
+    people: int  # how many it was fitted to
+    recipe_name: str = "default"  # what --recipe named; fields of the recipe may have been changed
+    data_set: str = ""  # its name, which people are hashed with; empty: it has none
+    atlas: str = ""  # key of the atlas whose parcels the regions are; empty: not known
+    atlas_digest: str = ""  # SHA-256 of its parcels, as `Atlas.digest`; empty: not known
+
+    @property
+    @abstractmethod
+    def shapes(self) -> Shapes:
+        """Shapes of the model's tensors by name, known without a model."""
+
+    @classmethod
+    def required_files(cls, fields: JsonFields) -> tuple[str, ...]:
+        """Return which files the bundle of a card must have, beside the weights."""
+        return (FITTED_FILE,)
+
+    @staticmethod
+    def read_shared(fields: JsonFields) -> dict[str, Any]:
+        """Read the fields of this class.
+
+        Raises
+        ------
+        BundleError
+            If one is missing or wrong.
+        """
+        return {
+            "people": fields.size("people"),
+            "recipe_name": fields.text("recipe_name"),
+            "data_set": fields.text("data_set"),
+            # Models of arrays, and older ones, know no atlas.
+            **{name: "" if fields.absent(name) else fields.text(name) for name in _OF_ATLAS},
+        }
+
+    @staticmethod
+    def require_same(fields: JsonFields, facts: Mapping[str, object]) -> None:
+        """Refuse a card whose `training`, which is for readers, says something else than its part.
+
+        Parameters
+        ----------
+        fields
+            Of the card.
+        facts
+            What the part says, by the fields of `training`.
+
+        Raises
+        ------
+        BundleError
+            Naming the field.
+        """
+        training = fields.nested("training")
+        for name, own in facts.items():
+            if (found := training.value(name)) != own:
+                raise training.wrong(name, found, f"{own}, as in the rest of it")
+
+
+FittedTo = TypeVar("FittedTo", bound=FittedPart)
+Made = TypeVar("Made", bound="FittedBundle[Any]")
+
+
+@dataclass(frozen=True)
+class FittedFacts:
+    """What the card of such a model says that its fit does not know."""
+
+    name: str  # letters, digits, dot, dash and underscore
+    recipe_name: str = "default"  # what --recipe named
+    data_set: str = ""  # its name, which people are hashed with; empty: it has none
+    cleaning: str = "unknown"  # how the runs of rest were cleaned, in words
+    atlas: str = ""  # key of the atlas whose parcels the regions are; empty: not known
+    atlas_digest: str = ""  # SHA-256 of its parcels, as `Atlas.digest`; empty: not known
+    version: str = "1"  # the model's own
+    licence: str = "unknown"  # SPDX name, or words
+    citation: str = ""  # what users are asked to cite
+    description: str = ""  # a line or two in plain words
+    for_science: bool = True  # False: as of simulated people; needs a notice
+    notice: str = ""  # shown to users at each use; may be empty
+
+    @property
+    def shared(self) -> dict[str, str]:
+        """Those of the facts that the card's part has as well, by its fields."""
+        return {name: getattr(self, name) for name in ("recipe_name", "data_set", *_OF_ATLAS)}
+
+    def card(
+        self,
+        kind: str,
+        part: FittedTo,
+        record: Mapping[str, Any],
+        repetition_time_s: float | None = None,
+    ) -> ModelCard[FittedTo]:
+        """Return the card, without the files.
+
+        Parameters
+        ----------
+        kind
+            Name of the model's kind.
+        part
+            What the kind says of it.
+        record
+            How it was fitted.
+        repetition_time_s
+            Seconds between frames; None: the model has no frames.
+        """
+        return ModelCard(
+            name=self.name,
+            version=self.version,
+            kind=kind,
+            part=part,
+            licence=self.licence,
+            citation=self.citation,
+            description=self.description,
+            training=TrainingData(
+                data=self.data_set or "unknown",
+                repetition_time_s=repetition_time_s,
+                cleaning=self.cleaning,
+                participants=part.people,
+            ),
+            for_science=self.for_science,
+            notice=self.notice,
+            record=record,
+        )
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class FittedBundle(Bundle[FittedTo]):
+    """A verified model of people's regions: what it was fitted to; the model itself on demand."""
+
+    PART: ClassVar[type[FittedPart]]  # the part of its card
+
+    regions: tuple[str, ...]  # names; (): not known
+    fitted_people: tuple[str, ...]  # hashes
+    people: SeenPeople | None = None  # the same people by name and rest; None: not known
+
+    @property
+    def part(self) -> FittedTo:
+        """What the card says of models of this kind alone."""
+        return self.card.part
+
+    @classmethod
+    def load(cls: type[Made], name_or_path: str | Path) -> Made:
+        """Find, verify and load a bundle, without torch.
+
+        Parameters
+        ----------
+        name_or_path
+            Name of an installed bundle (`bids_dtg.bundles.store`), or its folder.
+
+        Raises
+        ------
+        BundleError
+            If there is no such bundle, it is of another kind, a file is missing, damaged or not the
+            one that the card lists (SHA-256), or names, people and weights do not fit the card.
+        """
+        folder = find_bundle(name_or_path)
+        card, identity = read_verified_card(folder, cls.PART)
+        _check_shapes(TensorFile(folder / WEIGHTS_FILE), card)
+        return cls(
+            path=folder,
+            card=card,
+            identity=identity,
+            people=SeenPeople.read(folder / PEOPLE_FILE) if PEOPLE_FILE in card.files else None,
+            **cls.read_fitted(folder / FITTED_FILE, card.part),
+        )
+
+    @classmethod
+    def read_fitted(cls, path: Path, part: FittedTo) -> dict[str, Any]:
+        """Return what `FITTED_FILE` holds, by the fields of a bundle of the kind.
+
+        Raises
+        ------
+        BundleError
+            If the file is damaged, or does not fit the card.
+        """
+        raise NotImplementedError
+
+    def hashes(self, labels: Sequence[str], data_set: str | None = None) -> list[str]:
+        """Return the hashes that people at hand have if they were in the training set.
+
+        Where the data set has no name, the label alone decides: somebody of another data set
+        who is called the same is taken for the same person.
+
+        Parameters
+        ----------
+        labels
+            Of people at hand.
+        data_set
+            Name of the data set that they are from; None: that of the model.
+        """
+        name = self.part.data_set if data_set is None else data_set
+        return [hash_person(name, label) for label in labels]
+
+    def seen(self, labels: Sequence[str], data_set: str | None = None) -> tuple[str, ...]:
+        """Return the labels that were in the training set: evaluations leave them out.
+
+        Parameters
+        ----------
+        labels, data_set
+            As for `hashes`.
+        """
+        known, hashes = set(self.fitted_people), self.hashes(labels, data_set)
+        return tuple(label for label, own in zip(labels, hashes, strict=True) if own in known)
+
+    def require_regions(
+        self, regions: Sequence[str], *, atlas: str = "", atlas_digest: str = ""
+    ) -> None:
+        """Refuse data of other regions than the model's.
+
+        Parameters
+        ----------
+        regions
+            Names, in order. They are compared where the model knows its own, else their number is.
+        atlas, atlas_digest
+            Key and digest of the atlas whose parcels they are; empty: not known. They are compared
+            where the model knows its own: equal names may be of other parcels.
+
+        Raises
+        ------
+        BundleError
+            Number, names, order or parcels differ.
+        """
+        part, name = self.part, self.card.name
+        if not self._fits(regions):
+            found, remedy = self._regions_in_words()
+            raise BundleError(
+                f"there are {counted(len(regions), 'region')} ({named(regions)}) and the model "
+                f"{name} {found}",
+                expected="the same regions in the same order",
+                remedy=f"choose its atlas {part.atlas} with --atlases" if part.atlas else remedy,
+            )
+        _require_same_parcels(name, (part.atlas, part.atlas_digest), (atlas, atlas_digest))
+
+    def _fits(self, regions: Sequence[str]) -> bool:
+        return tuple(regions) == self.regions
+
+    def _regions_in_words(self) -> tuple[str, str]:
+        """Return what the model was fitted to, and what to do about others without an atlas."""
+        raise NotImplementedError
+
+    def check_weights(self) -> None:
+        """Read all of the weights, without torch.
+
+        Raises
+        ------
+        BundleError
+            If they have changed since the bundle was loaded, are damaged, or do not fit the card.
+        """
+        self.tensors()
+
+    def tensors(self) -> dict[str, NDArray[np.float32]]:
+        """Read the weights; shapes are compared with the card's before anything else is.
+
+        Raises
+        ------
+        BundleError
+            As `check_weights`.
+        """
+        weights = self.weights()
+        _check_shapes(weights, self.card)
+        expected = {name: ("float32", shape) for name, shape in self.part.shapes.items()}
+        return read_tensors(weights.path, expected)
+
+    def state(self) -> dict[str, Tensor]:
+        """Read the weights as tensors of torch, which this imports.
+
+        Raises
+        ------
+        BundleError
+            As `check_weights`.
+        """
+        import torch
+
+        return {name: torch.from_numpy(array) for name, array in self.tensors().items()}
+
+
+@dataclass(frozen=True, eq=False)
+class FittedFile:
+    """What a file of what a model was fitted to holds."""
+
+    people: tuple[str, ...]  # hashes
+    names: Mapping[str, Sequence[str]]  # of regions, by their tensor
+    arrays: Mapping[str, NDArray[Any]]  # what else, by name
+
+    def encode(self) -> bytes:
+        """Make the file's bytes; equal content gives equal bytes.
+
+        Raises
+        ------
+        BundleError
+            A region's name is one that a list cannot hold.
+        """
+        for listed in self.names.values():
+            _check_region_names(listed)
+        letters = {tensor: encode_names(listed) for tensor, listed in self.names.items()}
+        return encode_arrays({_PEOPLE: _encode_people(self.people), **letters, **self.arrays})
+
+    @classmethod
+    def read(
+        cls,
+        path: Path,
+        people: int,
+        names: Mapping[str, int],
+        arrays: Expected,
+        *,
+        optional: Expected = MappingProxyType({}),
+    ) -> FittedFile:
+        """Read a file.
+
+        Parameters
+        ----------
+        path
+            Of the file.
+        people
+            How many there are.
+        names
+            How many names each list has, by its tensor.
+        arrays
+            Type and shape of what else there is, by name.
+        optional
+            The same of what may be absent.
+
+        Raises
+        ------
+        BundleError
+            If the file is damaged or holds something else.
+        """
+        file = TensorFile(path)
+        letters: dict[str, tuple[str, tuple[int, ...]]] = {}
+        for tensor, number in names.items():
+            check_names(file, tensor, number)
+            letters[tensor] = ("uint8", file.shape(tensor, axes=1))
+        hashes = {_PEOPLE: ("uint8", (people, _HASH_BYTES))}
+        found = read_tensors(path, {**hashes, **letters, **arrays}, optional=optional)
+        return cls(
+            _decode_people(found.pop(_PEOPLE), path),
+            {
+                tensor: _decode_region_names(found.pop(tensor), number, path)
+                for tensor, number in names.items()
+            },
+            found,
+        )
+
+
+def write_fitted(
+    folder: str | Path,
+    card: ModelCard[Any],
+    model: Module,
+    files: Mapping[str, bytes],
+    load: Callable[[Path], Made],
+) -> Made:
+    """Write the bundle of a fitted model, and load it back from where it was written.
+
+    All is written into a hidden folder beside `folder`, loaded once as a check, and renamed. The
+    same input gives the same bytes.
+
+    Parameters
+    ----------
+    folder
+        Where the bundle goes. If the same bundle is there already, nothing is done.
+    card
+        What the model says about itself; `files` is filled in here.
+    model
+        Whose tensors are the weights.
+    files
+        What else there is, by name: `fitted_files`.
+    load
+        What loads a bundle of this kind.
+
+    Raises
+    ------
+    BundleError
+        If something else is at `folder`, the parts do not belong together, or a value is not
+        finite.
+    OutputError
+        If the folder cannot be written.
+    """
+    weights = {name: tensor.numpy() for name, tensor in model.cpu().state_dict().items()}
+    require_finite(weights, remedy="train with a lower learning rate")
+    return write_files(Path(folder), card, {WEIGHTS_FILE: encode_arrays(weights), **files}, load)
+
+
+def fitted_files(fitted: FittedFile, people: SeenPeople | None) -> dict[str, bytes]:
+    """Return the files beside the weights by name.
+
+    Parameters
+    ----------
+    fitted
+        What the model was fitted to.
+    people
+        The same people by name and rest; None: the bundle does not know them.
+    """
+    listed = {} if people is None else {PEOPLE_FILE: people.encode()}
+    return {FITTED_FILE: fitted.encode(), **listed}
+
+
+def _check_shapes(weights: TensorFile, card: ModelCard[Any]) -> None:
+    """Compare the header of a file of weights with the shapes that the card says.
+
+    Raises
+    ------
+    BundleError
+        Naming a tensor that is absent, not asked for, or of another shape.
+    """
+    names, shapes = weights.names(), card.part.shapes
+    if odd := sorted(set(names) ^ shapes.keys()):
+        found = "has no" if odd[0] in shapes else "has the unknown"
+        raise weights.error(f" {found} tensor {odd[0]}")
+    for name, shape in shapes.items():
+        if (found_shape := weights.shape(name, axes=len(shape))) != shape:
+            raise weights.error(
+                f": {name} has shape {found_shape}", f"{shape}, by {card.kind}'s card"
+            )
+
+
+def _check_region_names(names: Sequence[str]) -> None:
+    """Refuse names that a list cannot hold, or that are no names.
+
+    Raises
+    ------
+    BundleError
+        One is empty, of several regions, or has characters that are not seen.
+    """
+    odd = [name for name in names if not name.strip() or not name.isprintable()]
+    odd += [name for name, count in Counter(names).items() if count > 1]
+    if odd:
+        raise BundleError(
+            f"a region is called {odd[0]!r}",
+            expected="names of visible characters, each of one region",
+        )
+
+
+def _decode_region_names(letters: NDArray[np.uint8], number: int, path: Path) -> tuple[str, ...]:
+    """Return so many names of regions, of a file at `path`.
+
+    Raises
+    ------
+    BundleError
+        They are no names, or others in number.
+    """
+    try:
+        names = decode_names(letters, number)
+        _check_region_names(names)
+    except ValueError as err:
+        raise BundleError(f"{path}: {err}", remedy=_REMEDY) from err
+    except BundleError as err:
+        raise BundleError(f"{path}: {err.found}", expected=err.expected, remedy=_REMEDY) from err
+    return names
+
+
+def _encode_people(hashes: Sequence[str]) -> NDArray[np.uint8]:
+    """Make a tensor (people, `_HASH_BYTES`) of `bids_dtg.bundles.people.hash_person`'s hashes."""
+    rows = [np.frombuffer(bytes.fromhex(digest), np.uint8) for digest in hashes]
+    return np.array(rows, np.uint8).reshape(len(rows), _HASH_BYTES)
+
+
+def _decode_people(rows: NDArray[np.uint8], path: Path) -> tuple[str, ...]:
+    """Return the hashes of a tensor (people, `_HASH_BYTES`), of a file at `path`.
+
+    Raises
+    ------
+    BundleError
+        Somebody is in it twice.
+    """
+    people = tuple(row.tobytes().hex() for row in rows)
+    if len(set(people)) < len(people):
+        raise BundleError(f"{path} has somebody twice", remedy=_REMEDY)
+    return people
+
+
+def _require_same_parcels(name: str, own: tuple[str, str], given: tuple[str, str]) -> None:
+    """Refuse parcels of another label image than the model's: equal names may be of others.
+
+    Parameters
+    ----------
+    name
+        Of the model.
+    own, given
+        Key and digest of its atlas, and of the one at hand; an empty digest is not known, and
+        nothing is compared then.
+
+    Raises
+    ------
+    BundleError
+        The digests differ.
+    """
+    if own[1] and given[1] and own[1] != given[1]:
+        raise BundleError(
+            f"the parcels of {given[0] or 'the atlas'} are not those of {own[0]} that the "
+            f"model {name} was fitted to, though their names are",
+            expected="the same label image on the same grid",
+            remedy="choose the file that the model was fitted with, with --atlases",
+        )

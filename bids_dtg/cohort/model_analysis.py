@@ -1,0 +1,191 @@
+"""One call of an analysis of a model of regions: who, with which model, and where results go."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar, Generic, Protocol, TypeVar
+
+from bids_dtg.bundles.card import ModelCard
+from bids_dtg.cohort.basis import OwnModel, UsedModel
+from bids_dtg.cohort.result_folder import DEFAULT_NAME, ResultFolder, data_set_name
+from bids_dtg.cohort.result_table import ResultTable
+from bids_dtg.files.derivatives import (
+    DatasetWords,
+    DerivativeDataset,
+    SourceDataset,
+    check_output_location,
+    refuse_model_folder,
+)
+from bids_dtg.files.path_names import PathNames
+from bids_dtg.inputs.dataset import name_folder
+from bids_dtg.notices import counted, named, say, show
+from bids_dtg.report.pages.analysis import AnalysisPageFacts
+from bids_dtg.settings import Settings
+
+MODEL = "model"  # what comes of a training
+
+
+class FilesOfPeople(Protocol):
+    """The files that people are read from."""
+
+    @property
+    def paths(self) -> Sequence[Path]:
+        """The files."""
+
+
+class PeopleOfModel(Protocol):
+    """People at hand, for a model to be made or judged."""
+
+    @property
+    def source(self) -> FilesOfPeople:
+        """Where they are read from."""
+
+    @property
+    def notes(self) -> Sequence[str]:
+        """Lines about them."""
+
+
+class BundleOfModel(Protocol):
+    """A model that is there."""
+
+    @property
+    def path(self) -> Path:
+        """Its folder."""
+
+    @property
+    def card(self) -> ModelCard[Any]:
+        """What it says of itself."""
+
+    @property
+    def identity(self) -> str:
+        """SHA-256 of its card."""
+
+
+People = TypeVar("People", bound=PeopleOfModel)
+Model = TypeVar("Model", bound=BundleOfModel)
+Self = TypeVar("Self", bound="ModelAnalysis[Any, Any]")
+
+
+@dataclass(frozen=True, eq=False)
+class ModelAnalysis(ABC, Generic[People, Model]):
+    """One call of an analysis; a slice says how its models and people are read."""
+
+    page_name: ClassVar[str]  # file name of its page
+
+    settings: Settings  # its options
+    people: People  # who is at hand
+    dataset: SourceDataset  # the folder that names the data set
+    results: ResultFolder
+    bundle: Model | None  # the model; None: one is made
+
+    @classmethod
+    @abstractmethod
+    def load(cls, name: str) -> Model:
+        """Return the model that ``--model`` names."""
+
+    @classmethod
+    @abstractmethod
+    def gather(cls, settings: Settings, bundle: Model | None) -> People:
+        """Find people, for a model or to make one, and refuse those of other regions."""
+
+    @classmethod
+    @abstractmethod
+    def words(cls) -> DatasetWords:
+        """Return what the output says of itself."""
+
+    @classmethod
+    @abstractmethod
+    def folders(cls, settings: Settings) -> Mapping[str, Path | None]:
+        """Return folders of this machine that options name, by what stands for them."""
+
+    @abstractmethod
+    def plan(self, labels: Sequence[str]) -> Iterator[str]:
+        """Yield what the files hold, in lines, for people who would be worked on."""
+
+    @classmethod
+    def prepare(cls: type[Self], settings: Settings, makes: str, *can_write: str) -> Self:
+        """Check everything that can be checked before anything is written.
+
+        Parameters
+        ----------
+        settings
+            Options of the call.
+        makes
+            What comes of it: a model, or an evaluation, a simulation … of one.
+        can_write
+            Names of the files that it can write, as `ResultFolder` takes them.
+
+        Raises
+        ------
+        SettingsError, DatasetError, BundleError
+            Wrong options, files or model, or people of other regions than the model's.
+        """
+        dataset = name_folder(settings.inputs.bids_dir)
+        output = check_output_location(settings.inputs.output_dir, dataset)
+        bundle = None if makes == MODEL else cls.load(settings.inputs.model)
+        if bundle is not None:
+            refuse_model_folder(output, bundle.path)
+        people = cls.gather(settings, bundle)
+        given = settings.modelling.model_name
+        folders = {
+            "bids": dataset.root,
+            "output": output,
+            "model": None if bundle is None else bundle.path,
+            **cls.folders(settings),
+        }
+        files = people.source.paths if settings.modelling.input_arrays else ()
+        folders |= {f"arrays{n}": path.absolute().parent for n, path in enumerate(files, 1)}
+        results = ResultFolder(
+            settings,
+            DerivativeDataset(output),
+            f"{makes}-{given or (bundle.card.name if bundle else DEFAULT_NAME)}",
+            can_write,
+            OwnModel(settings)
+            if bundle is None
+            else UsedModel.of(bundle.card, bundle.identity, makes),
+            PathNames.of(folders),
+        )
+        results.refuse_others()
+        for line in people.notes:
+            say(line)
+        return cls(settings, people, dataset, results, bundle)
+
+    @property
+    def name(self) -> str:
+        """Name of the model that is made."""
+        return self.settings.modelling.model_name or DEFAULT_NAME
+
+    @property
+    def data_set(self) -> str:
+        """The name in the folder's description, or the folder's; ``--data-set`` is before both."""
+        return data_set_name(self.settings, self.dataset)
+
+    def describe(self) -> None:
+        """Write what describes the output as a data set."""
+        self.results.describe(self.dataset, self.words())
+
+    def write(self, tables: Mapping[str, ResultTable], page: AnalysisPageFacts) -> None:
+        """Write tables, by the names of their files, and the page."""
+        for name, table in tables.items():
+            self.results.table(name, table)
+        self.results.page(page, self.page_name)
+
+    def print_plan(self, what: str, labels: Sequence[str]) -> int:
+        """Print what the call would do, once all is checked that can be; return 0, as no failure.
+
+        Parameters
+        ----------
+        what
+            The call would write, in words.
+        labels
+            Who would be worked on.
+        """
+        for line in self.plan(labels):
+            show(line)
+        show(f"to work on: {counted(len(labels), 'participant')} ({named(labels)})")
+        show(f"would write {what} to {self.results.path}")
+        show("no output was written")
+        return 0

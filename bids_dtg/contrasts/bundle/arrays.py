@@ -1,0 +1,314 @@
+"""The small files of a model of maps beside its weights, and their fields in the card.
+
+- offset: what re-centring adds to the maps
+- calibration: how wide intervals around the maps are
+- training range: what is usual in the connectomes that the model was trained on
+- places: names of places without a grid, and which lie beside each other
+- listed maps: the ROI maps over such places
+
+Each is a safetensors file that is read with the shapes which the card says it has. Rows of
+large arrays are kept in steps of 8 bits.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import safetensors.numpy
+from numpy.typing import NDArray
+
+from bids_dtg.bundles.fields import JsonFields
+from bids_dtg.bundles.tensors import check_names, decode_names, encode_names, read_tensors
+from bids_dtg.connectome.range.training import FIGURES, Basis, TrainingRange
+from bids_dtg.connectome.range.usual import Usual
+from bids_dtg.errors import BundleError
+from bids_dtg.files.tensors import TensorFile, encode_arrays
+from bids_dtg.imaging.places import ListedPlaces, Places
+from bids_dtg.stats.conformal import Calibration, UsualError
+
+OFFSET_FILE = "reference.safetensors"
+CALIBRATION_FILE = "calibration.safetensors"
+TRAINING_RANGE_FILE = "training_range.safetensors"
+
+# Names of tensors. The offset: (contrasts, voxels of the mask) int8, and what one unit of each
+# contrast stands for.
+_OFFSET, _OFFSET_SCALE = "offset", "offset_scale"
+_QUANTILES, _USUAL, _USUAL_SCALE = "quantiles", "usual_error", "usual_error_scale"
+_MEASURED = "measured"  # people in each cell; only where somebody lacks data
+# What is usual of figures, by how much rest they lie on: tensors (see `Usual`), and numbers in the
+# card.
+_OF_FIGURES = ("centre", "sd", "growth", "between", "within")
+_AMOUNTS = ("memory_s", "per_second", "reference", "lowest", "highest")
+_COUNTED = ("degrees of freedom", "seconds")
+
+_NAMES, _ADJACENCY, _LISTED_MAPS = "names", "adjacency", "roi_maps"
+_REMEDY = "fetch or make the bundle again"
+_LARGEST_STEP = 127  # of int8
+
+
+def encode_offset(offset: NDArray[np.float32]) -> bytes:
+    """Make the file's bytes from a re-centring offset, (contrasts, voxels); always the same ones.
+
+    A contrast's largest value becomes 127: what is lost is at most half of a 127th of it.
+    """
+    steps, scale = to_steps(offset)
+    return safetensors.numpy.save({_OFFSET: steps, _OFFSET_SCALE: scale})
+
+
+def read_offset(path: Path, contrasts: int, voxels: int) -> NDArray[np.float32]:
+    """Read a re-centring offset, (contrasts, voxels).
+
+    Raises
+    ------
+    BundleError
+        If the file is damaged or holds something else.
+    """
+    expected = {_OFFSET: ("int8", (contrasts, voxels)), _OFFSET_SCALE: ("float32", (contrasts,))}
+    return _rows(path, read_tensors(path, expected), _OFFSET)
+
+
+def encode_calibration(calibration: Calibration) -> bytes:
+    """Make the file's bytes from a calibration; the same for the same input."""
+    steps, scale = to_steps(calibration.usual.values)
+    # A step of 0 would be an interval without width.
+    tensors = {_QUANTILES: calibration.quantiles, _USUAL: np.maximum(steps, 1), _USUAL_SCALE: scale}
+    if calibration.measured is not None:
+        tensors[_MEASURED] = calibration.measured
+    return safetensors.numpy.save(tensors)
+
+
+def calibration_facts(calibration: Calibration) -> dict[str, Any]:
+    """Return the field `calibration` of a card."""
+    return {
+        "participants": calibration.participants,
+        "segments": calibration.segments,
+        "levels": list(calibration.levels),
+        "block": calibration.usual.lattice.block,
+    }
+
+
+def read_calibration(
+    folder: Path, facts: Mapping[str, Any], places: Places, contrasts: int
+) -> Calibration:
+    """Read the calibration that a card's field `calibration` describes.
+
+    Raises
+    ------
+    BundleError
+        If the field or the file is not what it should be.
+    """
+    path = folder / CALIBRATION_FILE
+    fields = JsonFields(facts, str(folder / "model.json"), "calibration.")
+    participants, segments = fields.whole("participants"), fields.whole("segments")
+    block, levels = fields.whole("block"), fields.value("levels")
+    fields.refuse_unknown()
+    if not isinstance(levels, list) or not all(type(level) is int for level in levels):
+        raise fields.wrong("levels", levels, "whole numbers of percent")
+    lattice = places.lattice(block)
+    tensors = read_tensors(
+        path,
+        {
+            _QUANTILES: ("float32", (contrasts, len(levels))),
+            _USUAL: ("int8", (contrasts, *lattice.shape)),
+            _USUAL_SCALE: ("float32", (contrasts,)),
+        },
+        optional={_MEASURED: ("int32", (contrasts, *lattice.shape))},
+    )
+    try:
+        usual = UsualError(_rows(path, tensors, _USUAL), lattice)
+        return Calibration(
+            participants,
+            segments,
+            tuple(levels),
+            tensors[_QUANTILES],
+            usual,
+            tensors.get(_MEASURED),
+        )
+    except ValueError as err:
+        raise BundleError(f"{path}: {err}", remedy=_REMEDY) from err
+
+
+def encode_training_range(training: TrainingRange) -> bytes:
+    """Make the file's bytes from the range; the same for the same input."""
+    basis = training.basis
+    mean, mean_scale = to_steps(basis.mean)
+    components, components_scale = to_steps(basis.components)
+    tensors = {
+        "mean": mean,
+        "mean_scale": mean_scale,
+        "components": components,
+        "components_scale": components_scale,
+        "variances": basis.variances,
+        **{name: getattr(training.usual, name) for name in _OF_FIGURES},
+    }
+    return safetensors.numpy.save({name: np.ascontiguousarray(t) for name, t in tensors.items()})
+
+
+def training_range_facts(training: TrainingRange) -> dict[str, Any]:
+    """Return the field `reference` of a card."""
+    return {
+        "participants": training.basis.participants,
+        "held_out": training.participants,
+        "figures": list(FIGURES),
+        "rois": training.basis.mean.shape[0],
+        "cells": training.basis.mean.shape[1],
+        "components": len(training.basis.components),
+        "block": training.block,
+        "counted": _COUNTED[training.usual.by_time],
+        **{name: float(f"{getattr(training.usual, name):.6g}") for name in _AMOUNTS},
+        "unusual": round(training.unusual, 4),
+        "outside": round(training.outside, 4),
+    }
+
+
+def read_training_range(folder: Path, facts: Mapping[str, Any]) -> TrainingRange:
+    """Read the training range that a card's field `reference` describes.
+
+    Raises
+    ------
+    BundleError
+        If the field or the file is not what it should be. One of an earlier version, whose figures
+        were of segments of one length, is refused.
+    """
+    path = folder / TRAINING_RANGE_FILE
+    fields = JsonFields(facts, str(folder / "model.json"), "reference.")
+    rois, cells, n = (fields.whole(name) for name in ("rois", "cells", "components"))
+    participants, held_out = fields.whole("participants"), fields.whole("held_out")
+    block, figures = fields.whole("block"), fields.value("figures")
+    if fields.absent("counted"):
+        raise BundleError(
+            f"{path} is of an earlier version: it knows runs of one length only",
+            remedy=_REMEDY,
+        )
+    counted = fields.value("counted")
+    if counted not in _COUNTED:
+        raise fields.wrong("counted", counted, " or ".join(_COUNTED))
+    amounts: dict[str, Any] = {name: fields.positive(name) for name in _AMOUNTS}
+    unusual, outside = fields.positive("unusual"), fields.positive("outside")
+    fields.refuse_unknown()
+    if figures != list(FIGURES):
+        raise fields.wrong("figures", figures, ", ".join(FIGURES))
+    size = len(FIGURES)
+    tensors = read_tensors(
+        path,
+        {
+            "mean": ("int8", (rois, cells)),
+            "mean_scale": ("float32", (rois,)),
+            "components": ("int8", (n, rois, cells)),
+            "components_scale": ("float32", (n,)),
+            "variances": ("float32", (n,)),
+            "centre": ("float64", (3, size)),
+            **dict.fromkeys(("sd", "growth"), ("float64", (size,))),
+            **dict.fromkeys(("between", "within"), ("float64", (size, size))),
+        },
+    )
+    definite = (
+        _least_variance(tensors["between"]) > 0 and _least_variance(tensors["within"]) > -1e-9
+    )
+    if not definite or (tensors["variances"] <= 0).any() or (tensors["sd"] <= 0).any():
+        raise BundleError(f"{path} has variances that are not above 0")
+    basis = Basis(
+        _rows(path, tensors, "mean"),
+        _rows(path, tensors, "components"),
+        tensors["variances"],
+        participants,
+    )
+    of_figures: dict[str, Any] = {name: tensors[name] for name in _OF_FIGURES}
+    usual = Usual(by_time=counted == _COUNTED[1], **amounts, **of_figures)
+    return TrainingRange(basis, block, held_out, usual, unusual, outside)
+
+
+def encode_places(places: ListedPlaces) -> bytes:
+    """Make the file's bytes from places without a grid; always the same ones."""
+    tensors = {_NAMES: encode_names(places.names)}
+    if places.adjacency is not None:
+        tensors[_ADJACENCY] = places.adjacency.astype(np.int32)
+    return encode_arrays(tensors)
+
+
+def read_places(path: Path, number: int) -> ListedPlaces:
+    """Read so many places without a grid.
+
+    Raises
+    ------
+    BundleError
+        If the file is damaged or holds something else.
+    """
+    file = TensorFile(path)
+    check_names(file, _NAMES, number)
+    tensors = file.read()
+    names, pairs = tensors.pop(_NAMES), tensors.pop(_ADJACENCY, None)
+    if tensors or names.dtype != np.uint8 or (pairs is not None and pairs.dtype != np.int32):
+        raise BundleError(f"{path} holds other tensors than names and pairs of numbers")
+    try:
+        texts = decode_names(names, number)
+        return ListedPlaces(texts, None if pairs is None else pairs.astype(np.intp))
+    except ValueError as err:
+        raise BundleError(f"{path}: {err}", remedy=_REMEDY) from err
+
+
+def encode_listed_maps(roi_maps: NDArray[np.float32]) -> bytes:
+    """Make the file's bytes from ROI maps (rois, places) over places without a grid."""
+    return encode_arrays({_LISTED_MAPS: roi_maps})
+
+
+def read_listed_maps(path: Path, rois: int, places: int) -> NDArray[np.float32]:
+    """Read ROI maps (rois, places); 0 throughout where a model reads connectomes made elsewhere.
+
+    Raises
+    ------
+    BundleError
+        If the file is damaged or holds something else.
+    """
+    if (found := TensorFile(path).shape(_LISTED_MAPS, axes=2)) != (rois, places):
+        raise BundleError(f"{path} has ROI maps {found}", expected=f"{(rois, places)}")
+    return read_tensors(path, {_LISTED_MAPS: ("float32", (rois, places))})[_LISTED_MAPS]
+
+
+def _least_variance(covariance: NDArray[np.float64]) -> float:
+    """Return the least eigenvalue; NaN where there is none, as of values that overflow."""
+    try:
+        with np.errstate(over="ignore"):
+            symmetric = (covariance + covariance.T) / 2
+        return float(np.linalg.eigvalsh(symmetric).min())
+    except np.linalg.LinAlgError:
+        return float("nan")
+
+
+def to_steps(rows: NDArray[np.floating]) -> tuple[NDArray[np.int8], NDArray[np.float32]]:
+    """Round rows (n, ...) to int8 steps, and give what one step of each row stands for, (n,).
+
+    A row's largest value becomes 127: what is lost is at most half of a 127th of it.
+    """
+    largest = np.abs(rows).reshape(len(rows), -1).max(axis=1)
+    scale = np.where(largest > 0, largest, 1.0).astype(np.float32) / np.float32(_LARGEST_STEP)
+    steps = np.rint(rows / scale.reshape(-1, *[1] * (rows.ndim - 1)))
+    return steps.astype(np.int8), scale
+
+
+def from_steps(steps: NDArray[np.int8], scale: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return the rows that `to_steps` rounded."""
+    rows = steps.astype(np.float32)
+    rows *= scale.reshape(-1, *[1] * (steps.ndim - 1))
+    return rows
+
+
+def _rows(path: Path, tensors: Mapping[str, NDArray[Any]], name: str) -> NDArray[np.float32]:
+    """Return the rows of a tensor of steps, whose scale has its name and a word more.
+
+    Raises
+    ------
+    BundleError
+        They are too large for floats of 32 bits.
+    """
+    with np.errstate(over="ignore"):
+        rows = from_steps(tensors[name], tensors[f"{name}_scale"])
+    if not np.isfinite(rows).all():
+        raise BundleError(
+            f"{path} has values that are not finite in {name}, by its {name}_scale",
+            remedy=_REMEDY,
+        )
+    return rows

@@ -1,0 +1,120 @@
+"""What `dtg-models info` says of a model of contrast maps: facts, contrasts and scores."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from bids_dtg.bundles.overview import table_lines
+from bids_dtg.bundles.people import UNCERTAIN, SeenPeople
+from bids_dtg.connectome.design import SECONDS_PER_RUN
+from bids_dtg.contrasts.bundle.bundle import ModelBundle
+from bids_dtg.contrasts.bundle.output_layer import compare_with_others
+from bids_dtg.contrasts.bundle.registry import PUBLISHED, people_of, published_folders
+from bids_dtg.stats.splits import SETS
+
+# Key of a row and heading of its column; a figure is one number, or a mean and its interval.
+_COLUMNS = {
+    "r": "R",
+    "r_minus_group_average": "R - GROUP'S",
+    "r_minus_own_mean": "R - OWN MEAN",
+    "index": "INDEX",
+    "product": "PRODUCT",
+    "ratio": "RATIO",
+    "identification": "IDENTIFIED",
+    "residual_r": "RESIDUAL R",
+}
+
+
+def maps_facts(bundle: ModelBundle) -> list[tuple[str, str]]:
+    """Return what is known of such models alone: names of facts, and texts."""
+    part, fact = bundle.card.part, bundle.card.with_source
+    same = ", ".join(part.not_individual)
+    whole = part.segment_seconds >= SECONDS_PER_RUN
+    segment = "none: each run is read whole" if whole else f"{part.segment_seconds:g} s"
+    return [
+        ("people", _people_words(people_of(bundle))),
+        ("segment", fact("segment_seconds", segment)),
+        *_places_facts(bundle),
+        ("ROIs", f"{len(bundle.roi_maps)}, series by {part.roi_series}"),
+        ("connectome", part.connectome.title),
+        ("contrasts", fact("contrasts", f"{len(bundle.contrasts)} ({part.statistic} maps)")),
+        ("same map", f"for everybody in {same}" if same else ""),
+    ]
+
+
+def _places_facts(bundle: ModelBundle) -> list[tuple[str, str]]:
+    grid, number = bundle.card.part.grid, bundle.places.number
+    if grid is None:
+        words = "none: places have names, and arrays are read (--input-arrays)"
+        return [("grid", bundle.card.with_source("grid", words)), ("places", f"{number} places")]
+    sizes = " x ".join(str(size) for size in grid.shape)
+    words = f"{sizes} voxels, {grid.space}, res-{grid.resolution or 'none'}"
+    return [
+        ("grid", bundle.card.with_source("grid", words)),
+        ("brain mask", f"{bundle.brain.number} voxels"),
+        ("mask", f"{number} voxels"),
+    ]
+
+
+def _people_words(people: SeenPeople | None) -> str:
+    """List how many people each set of the model has, and the groups without a list."""
+    if people is None:
+        return "the bundle lists nobody whom the model has seen"
+    counts = [f"{people.count(name)} {name}" for name in (*SETS, UNCERTAIN) if people.count(name)]
+    listed = f"{', '.join(counts) or 'nobody'}, listed as hashes"
+    return "; ".join((listed, *(f"not listed: {text}" for text in people.unlisted)))
+
+
+def maps_tables(bundle: ModelBundle) -> list[str]:
+    """List what such a model shares with published ones, its contrasts and its scores."""
+    compared = (
+        compare_with_others(bundle, published_folders()) if bundle.card.name in PUBLISHED else []
+    )
+    return [*compared, *_contrast_lines(bundle), *_score_lines(bundle)]
+
+
+def _contrast_lines(bundle: ModelBundle) -> list[str]:
+    """List a bundle's contrasts."""
+    rows = [(str(c.index), c.label, c.description) for c in bundle.contrasts]
+    return table_lines([("INDEX", "LABEL", "DESCRIPTION"), *rows])
+
+
+def _score_lines(bundle: ModelBundle) -> list[str]:
+    """List the scores in a bundle's card beside those of simple models, if it has them."""
+    evaluation = bundle.card.evaluation or {}
+    scores = score_table(evaluation)
+    if not scores:
+        return []
+    heading = f"scores on {evaluation.get('participants', 'some')} people not trained on"
+    conventions = " ".join(str(evaluation.get("conventions", "")).split())
+    return ["", heading, *table_lines(scores), conventions]
+
+
+def score_table(evaluation: Mapping[str, Any] | None) -> list[tuple[str, ...]]:
+    """Return headings and rows, one a model; nothing where the card has no such scores.
+
+    Parameters
+    ----------
+    evaluation
+        As a card has it: nobody has checked what is in it.
+    """
+    rows = (evaluation or {}).get("rows")
+    if not isinstance(rows, list) or not all(isinstance(row, Mapping) for row in rows):
+        return []
+    table = [("MODEL", *_COLUMNS.values())]
+    for row in rows:
+        table.append((str(row.get("model", "")), *(_cell(row.get(key)) for key in _COLUMNS)))
+    return table
+
+
+def _cell(figure: object) -> str:
+    match figure:
+        case float() | int():
+            return f"{figure:.3f}"
+        case [float() | int() as mean, float() | int() as low, float() | int() as high]:
+            return f"{mean:.3f} [{low:.3f}, {high:.3f}]"
+        case [float() | int() as mean, None, None]:
+            return f"{mean:.3f}"
+        case _:
+            return ""

@@ -1,0 +1,26 @@
+"""How contrast maps are presented: the slice's panels, words and sections together."""
+
+from __future__ import annotations
+
+from bids_dtg.contrasts.panels import PANELS, words
+from bids_dtg.contrasts.panels.background import of_participant
+from bids_dtg.contrasts.panels.maps import draw_sets
+from bids_dtg.report.presentation import Presentation
+
+PRESENTATION = Presentation(
+    name="contrasts",
+    dataset_name="Synthetic task-activation maps from resting-state fMRI (bids_dtg)",
+    title="Synthetic task-activation maps",
+    about="Predicted from resting-state fMRI, not measured.",
+    citation=words.CITATION,
+    readme=words.readme_text,
+    methods=words.methods_of,
+    subtitle=words.subtitle,
+    columns=words.COLUMNS,
+    panels=PANELS,
+    sections=(draw_sets,),
+    group_columns=words.GROUP_COLUMNS,
+    notes=words.notes_on_set,
+    model=words.model_line,
+    background=of_participant,
+)

@@ -1,0 +1,62 @@
+"""The kind of model of the slice: its row, and what `dtg-models info` says of one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from bids_dtg.bundles.kinds import Kind
+from bids_dtg.notices import counted
+from bids_dtg.workflows import constant, later
+
+if TYPE_CHECKING:
+    from bids_dtg.dynamics.bundle.bundle import NetworkBundle
+
+
+def _facts(bundle: NetworkBundle) -> list[tuple[str, str]]:
+    part, recipe = bundle.part, bundle.part.recipe
+    parameters = (
+        f"{recipe.states} states, {recipe.region_parameters} parameters of a region, "
+        f"{recipe.person_parameters} of a person, "
+        f"{counted(recipe.external_inputs, 'external input')}"
+    )
+    held_out = bundle.trained.size - int(bundle.trained.sum())
+    return [
+        ("people", f"{part.people} in its tables, as hashes"),
+        ("regions", f"{part.regions}, {bundle.regions[0]} to {bundle.regions[-1]}"),
+        ("series", f"{part.frames} frames{f', session {part.session}' if part.session else ''}"),
+        ("structural", f"connectomes scaled: {part.structural}"),
+        ("dynamics", parameters),
+        ("recipe", f"{part.recipe_name}, {counted(recipe.epochs, 'epoch')}"),
+        ("held out", f"{held_out} of {bundle.trained.size} series"),
+        *((f"restart {n}", text) for n, text in enumerate(_restarts(bundle), start=1)),
+    ]
+
+
+def _restarts(bundle: NetworkBundle) -> list[str]:
+    """Describe each training that the model was chosen from, as its card records it."""
+    record = bundle.card.record or {}
+    found = record.get("restarts")
+    rows = found if isinstance(found, list) else []
+    return [
+        f"ELBO {_rounded(row.get('elbo'))}, held out {_rounded(row.get('held_out_elbo'))}, "
+        f"{row.get('epochs')} epochs, {row.get('hours')} h"
+        + (" (chosen)" if number == record.get("chosen") else "")
+        for number, row in enumerate(rows)
+        if isinstance(row, Mapping)  # nobody has checked a record
+    ]
+
+
+def _rounded(figure: object) -> str:
+    return f"{figure:,.1f}" if isinstance(figure, float | int) else "n/a"
+
+
+NETWORK_MODEL = Kind(
+    name="network-model",
+    workflow="dynamics",
+    predicts="the activity of networks of regions",
+    part=constant("dynamics.bundle.part:NetworkPart"),
+    load=later("dynamics.bundle.bundle:load_network_bundle"),
+    facts=_facts,
+)
+KINDS = (NETWORK_MODEL,)

@@ -1,0 +1,322 @@
+"""What is measured of series: functional connectivity, its dynamics, spectra, zero-crossings.
+
+Series are (..., regions, frames): leading axes, as people or simulations, are kept. A region whose
+series is constant or not finite has no correlation: NaN, which comparisons and means leave out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bids_dtg.connectome.edges import fc_strength, finite_mean, upper_edges
+from bids_dtg.stats.correlation import correlation, unit_length
+
+Series = NDArray[np.floating[Any]]
+Values = NDArray[np.floating[Any]]
+
+FCD_FRAMES = 82  # of a sliding window
+FCD_GRID = np.linspace(-1.0, 1.0, 2001)  # where the distribution of an FCD is known
+LOW_HZ = 0.1  # power below it is low
+WELCH_FRAMES = 128  # of a segment; half of it is the next segment's, too
+_WINDOWS_AT_ONCE = 128
+_FEWEST_PAIRS = 3  # of values: fewer have no correlation that is worth its name
+
+
+def connectivity(series: Series) -> Values:
+    """Return functional connectivity: the correlation of each two regions' series.
+
+    Parameters
+    ----------
+    series
+        (..., regions, frames).
+
+    Returns
+    -------
+    numpy.ndarray
+        Pearson r, (..., regions, regions), in the precision of the series, at least float32; NaN
+        in the rows and columns of regions that are constant or not finite.
+
+    Examples
+    --------
+    >>> connectivity(np.array([[1.0, 2.0, 3.0], [3.0, 1.0, 2.0]])).round(3)
+    array([[ 1. , -0.5],
+           [-0.5,  1. ]])
+    """
+    unit = unit_length(series)
+    return np.clip(unit @ np.swapaxes(unit, -1, -2), -1.0, 1.0)
+
+
+def fc_fit(connectivities: Values, others: Values) -> Values:
+    """Return how alike functional connectivities are: Pearson r of their upper triangles.
+
+    Parameters
+    ----------
+    connectivities, others
+        (..., regions, regions); leading axes are broadcast.
+
+    Returns
+    -------
+    numpy.ndarray
+        (...), as Sip et al. 2023 (doi 10.1126/sciadv.abq7547) score simulations by.
+
+    Examples
+    --------
+    >>> series = np.random.default_rng(0).standard_normal((2, 5, 100))
+    >>> first, second = connectivity(series)
+    >>> fc_fit(first, np.stack([first, -first, 0.5 * first + 0.1])).round(3)
+    array([ 1., -1.,  1.])
+    """
+    return correlation(upper_edges(connectivities), upper_edges(others))
+
+
+def fcd(series: Series, *, frames: int = FCD_FRAMES, stride: int = 1) -> Values:
+    """Return the dynamics of a session's functional connectivity: how alike it is over time.
+
+    Parameters
+    ----------
+    series
+        (regions, frames), of one session.
+    frames
+        Of each window.
+    stride
+        Frames from the start of a window to the start of the next one.
+
+    Returns
+    -------
+    numpy.ndarray
+        (windows, windows), Pearson r of the functional connectivities of any two windows. Pairs
+        of regions that are not known in all windows are left out; without three others, all is
+        NaN. There is no window that ends with the last frame, as in the published code: 1,118
+        windows of 1,200 frames at stride 1.
+
+    Raises
+    ------
+    ValueError
+        If fewer than two windows fit in.
+
+    Examples
+    --------
+    >>> series = np.random.default_rng(0).standard_normal((10, 120))
+    >>> fcd(series).shape, fcd(series, stride=10).shape
+    ((38, 38), (4, 4))
+    """
+    starts = np.arange(0, series.shape[-1] - frames, stride)
+    if len(starts) < 2:
+        raise ValueError(
+            f"FCD compares windows of {frames} frames every {stride}: {series.shape[-1]} frames "
+            "hold fewer than two"
+        )
+    windows = np.lib.stride_tricks.sliding_window_view(series, frames, axis=-1)
+    batches = np.array_split(starts, -(-len(starts) // _WINDOWS_AT_ONCE))
+    flows = [upper_edges(connectivity(windows[:, batch].swapaxes(0, 1))) for batch in batches]
+    flow = np.concatenate(flows)
+    known = np.isfinite(flow).all(axis=0)
+    if known.sum() < _FEWEST_PAIRS:
+        return np.full((len(starts), len(starts)), np.nan, flow.dtype)
+    unit = unit_length(flow[:, known])
+    return np.clip(unit @ unit.T, -1.0, 1.0)
+
+
+def fcd_shares(series: Series, *, frames: int = FCD_FRAMES, stride: int = 1) -> Values:
+    """Return the distribution of the values above the diagonal of `fcd`.
+
+    Parameters
+    ----------
+    series
+        (..., regions, frames); one session at a time is worked on.
+    frames, stride
+        As in `fcd`.
+
+    Returns
+    -------
+    numpy.ndarray
+        (..., 2001), float32: which share of the values is at most each of `FCD_GRID`, -1 to 1 in
+        steps of 0.001; NaN of a session without any.
+
+    Examples
+    --------
+    >>> series = np.random.default_rng(0).standard_normal((2, 10, 200))
+    >>> shares = fcd_shares(series, stride=5)
+    >>> shares.shape, shares[:, -1]
+    ((2, 2001), array([1., 1.], dtype=float32))
+    """
+    sessions = series.reshape(-1, *series.shape[-2:])
+    shares = np.full((len(sessions), len(FCD_GRID)), np.nan, np.float32)
+    for row, session in zip(shares, sessions, strict=True):
+        values = upper_edges(fcd(session, frames=frames, stride=stride))
+        values = values[np.isfinite(values)]
+        if len(values):
+            row[:] = _shares(values)
+    return shares.reshape(*series.shape[:-2], len(FCD_GRID))
+
+
+def ks_distance(shares: Values, others: Values) -> Values:
+    """Return the Kolmogorov–Smirnov distance of distributions: their largest difference in share.
+
+    Parameters
+    ----------
+    shares, others
+        (..., grid), as `fcd_shares` returns them; leading axes are broadcast.
+
+    Returns
+    -------
+    numpy.ndarray
+        (...), 0 to 1; at most what one step of the grid holds below the distance of the values.
+
+    Examples
+    --------
+    >>> float(ks_distance(np.array([0.0, 0.5, 1.0]), np.array([0.2, 0.9, 1.0])))
+    0.4
+    """
+    distances: Values = np.abs(shares - others).max(axis=-1)
+    return distances
+
+
+def spectra(series: Series, tr_seconds: float) -> tuple[Values, Values]:
+    """Return power spectra by Welch's method: Hann, 128 frames a segment, half overlap.
+
+    Parameters
+    ----------
+    series
+        (..., regions, frames); of fewer than 128 frames, one segment.
+    tr_seconds
+        Between frames.
+
+    Returns
+    -------
+    frequencies
+        (bins,), Hz.
+    power
+        (..., regions, bins), squared units of the series per Hz.
+
+    Examples
+    --------
+    >>> wave = np.sin(2 * np.pi * 0.05 * 2.0 * np.arange(512))[None]
+    >>> frequencies, power = spectra(wave, 2.0)
+    >>> round(float(frequencies[power[0].argmax()]), 3)
+    0.051
+    """
+    from scipy.signal import welch
+
+    segment = min(WELCH_FRAMES, series.shape[-1])
+    frequencies, power = welch(series, fs=1.0 / tr_seconds, nperseg=segment, axis=-1)
+    return frequencies, power
+
+
+def low_power(series: Series, tr_seconds: float) -> Values:
+    """Return the power below 0.1 Hz, (..., regions): of z-scored series, a share of the variance.
+
+    The published figure is the sum of the spectrum's bins; this one is multiplied by their width,
+    so that it does not depend on the number of frames or the TR.
+
+    Examples
+    --------
+    >>> series = np.random.default_rng(0).standard_normal((1, 4000))
+    >>> low_power(series, 1.0).round(1)  # of 0.5 Hz
+    array([0.2])
+    """
+    frequencies, power = spectra(series, tr_seconds)
+    low: Values = power[..., frequencies < LOW_HZ].sum(axis=-1) * frequencies[1]
+    return low
+
+
+def zero_crossings(series: Series) -> Values:
+    """Return how often each series changes its sign, (..., regions).
+
+    Examples
+    --------
+    >>> zero_crossings(np.array([[1.0, -1.0, -2.0, 3.0]]))
+    array([2.])
+    """
+    negative = np.signbit(series)
+    crossings = np.count_nonzero(negative[..., 1:] != negative[..., :-1], axis=-1)
+    return np.where(np.isfinite(series).all(axis=-1), crossings, np.nan)
+
+
+def autocorrelation(series: Series, lag: int = 1) -> Values:
+    """Return the correlation of each series with itself some frames later, (..., regions).
+
+    Parameters
+    ----------
+    series
+        (..., regions, frames).
+    lag
+        Frames.
+
+    Returns
+    -------
+    numpy.ndarray
+        Sum of products over frames that have a later one, divided by the sum of squares over all
+        frames: so no process that is fitted by it explodes. NaN where a series is constant.
+
+    Examples
+    --------
+    >>> autocorrelation(np.array([[1.0, -1.0, 1.0, -1.0]]))
+    array([-0.75])
+    """
+    unit = unit_length(series)
+    r: Values = np.einsum("...t,...t->...", unit[..., lag:], unit[..., : unit.shape[-1] - lag])
+    return r
+
+
+@dataclass(frozen=True)
+class Measure:
+    """A figure of a session."""
+
+    name: str  # of a column
+    words: str  # as a page says it
+    unit: str  # "" where it has none
+    each_region: bool  # a value a region; else one a session
+    of: Callable[[Series, float], Values]  # series and TR in s to (..., regions) or (...)
+
+    def session(self, series: Series, tr_seconds: float) -> Values:
+        """Return one value a session, (...): the mean over regions where each has its own.
+
+        Examples
+        --------
+        >>> series = np.random.default_rng(0).standard_normal((2, 4, 200))
+        >>> [measure.session(series, 0.72).shape for measure in MEASURES]
+        [(2,), (2,), (2,), (2,)]
+        """
+        values = self.of(series, tr_seconds)
+        return finite_mean(values) if self.each_region else values
+
+
+MEASURES = (
+    Measure(
+        "zero_crossings",
+        "zero-crossings of a region's series",
+        "",
+        True,
+        lambda series, _: zero_crossings(series),
+    ),
+    Measure("low_power", "power below 0.1 Hz", "series units²", True, low_power),
+    Measure(
+        "autocorrelation_1",
+        "autocorrelation at a lag of one frame",
+        "r",
+        True,
+        lambda series, _: autocorrelation(series),
+    ),
+    Measure(
+        "fc_strength",
+        "mean functional connectivity",
+        "r",
+        False,
+        lambda series, _: fc_strength(connectivity(series)),
+    ),
+)
+
+
+def _shares(values: Values) -> Values:
+    """Return which share of values is at most each of `FCD_GRID`."""
+    step = FCD_GRID[1] - FCD_GRID[0]
+    bins = np.ceil((values.astype(np.float64) - FCD_GRID[0]) / step - 1e-9).astype(np.intp)
+    counts = np.bincount(np.clip(bins, 0, len(FCD_GRID) - 1), minlength=len(FCD_GRID))
+    shares: Values = np.cumsum(counts) / len(values)
+    return shares

@@ -1,0 +1,96 @@
+"""Which device computes: what ``--device`` asks for, and the GPUs that PyTorch can use here."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import re
+import sys
+from pathlib import Path
+
+from bids_dtg.errors import SettingsError
+
+_OLDER_BUILD = "install a build of PyTorch for an older CUDA (docs/gpu.md)"
+_CODE = re.compile(r"\b(sm|compute)_(\d+)")  # as PyTorch names what it was built for
+# A driver's device files: where there is none, torch need not be imported to know it.
+_GPU_DEVICES = (Path("/dev/nvidiactl"), Path("/dev/dxg"))
+
+
+def device_note(wanted: str, device: str) -> str | None:
+    """Return a line on a GPU that a call might expect and does not use; None if there is none.
+
+    Parameters
+    ----------
+    wanted
+        Value of ``--device``.
+    device
+        What `resolve_device` makes of it.
+    """
+    if wanted != "auto" or device != "cpu" or sys.platform != "linux":
+        return None
+    if not any(map(Path.exists, _GPU_DEVICES)):
+        return "no GPU was found: the model runs on the CPU"
+    # PyTorch's builds differ in the suffix of their version; to ask torch itself takes a second.
+    if importlib.metadata.version("torch").endswith("+cpu"):
+        return (
+            "a GPU was found, but this PyTorch is the build for CPUs, and the model runs on the "
+            "CPU. To do: install PyTorch for CUDA, or build the image without TORCH=cpu"
+        )
+    if (gpu := _unsupported_gpu(0)) is not None:
+        return f"{gpu}: the model runs on the CPU. To do: {_OLDER_BUILD}"
+    return (
+        "a GPU was found, but PyTorch cannot use it, and the model runs on the CPU. To do: check "
+        "the driver, and how the GPU is passed on (docker --gpus all, apptainer --nv)"
+    )
+
+
+def resolve_device(wanted: str) -> str:
+    """Turn ``--device`` into a device that is there: auto takes a CUDA GPU where there is one.
+
+    Raises
+    ------
+    SettingsError
+        The device that was asked for is not there.
+    """
+    if wanted == "cpu" or (wanted == "auto" and not any(map(Path.exists, _GPU_DEVICES))):
+        return "cpu"
+    import torch
+
+    if wanted == "auto":
+        return "cuda" if torch.cuda.is_available() and _unsupported_gpu(0) is None else "cpu"
+    kind, _, number = wanted.partition(":")
+    if kind == "mps":
+        if not torch.backends.mps.is_available():
+            raise SettingsError("--device mps was given, but torch finds no such device")
+        return "mps"
+    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    if int(number or 0) >= count:
+        raise SettingsError(
+            f"--device {wanted} was given, but torch finds {count} CUDA devices",
+            remedy="use --device cpu, or check the driver and how the GPU is passed on "
+            "(docker --gpus all, apptainer --nv)",
+        )
+    if (gpu := _unsupported_gpu(int(number or 0))) is not None:
+        raise SettingsError(
+            f"--device {wanted} was given, but {gpu}", remedy=f"use --device cpu, or {_OLDER_BUILD}"
+        )
+    return wanted
+
+
+def _unsupported_gpu(number: int) -> str | None:
+    """Say of a GPU that this build of PyTorch has no code for it; None where it has, or no GPU is.
+
+    A build has code for a list of compute capabilities. Code of one runs on those of the same
+    first number that are not below it; what it brings to be compiled runs on any that is not.
+    """
+    import torch
+
+    if torch.version.cuda is None or not torch.cuda.is_available():
+        return None
+    major, minor = torch.cuda.get_device_capability(number)
+    for kind, code in _CODE.findall(" ".join(torch.cuda.get_arch_list())):
+        first, second = divmod(int(code), 10)
+        is_compiled_here = kind == "compute" and (first, second) <= (major, minor)
+        if is_compiled_here or (first == major and second <= minor):
+            return None
+    name = torch.cuda.get_device_name(number)
+    return f"this PyTorch has no code for the GPU ({name}, compute capability {major}.{minor})"

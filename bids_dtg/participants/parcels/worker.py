@@ -1,0 +1,64 @@
+"""The work on one participant: its runs to series, and what a workflow makes of these."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from bids_dtg.engine.display import Clock
+from bids_dtg.inputs.run import RestRun
+from bids_dtg.participants.parcels.measure import SeriesReader
+from bids_dtg.participants.parcels.read import send_series
+from bids_dtg.participants.parcels.request import ParcelRequest
+from bids_dtg.participants.read import Send, SetBegun
+from bids_dtg.participants.worker import LevelWork, SetMaker
+
+
+@dataclass(frozen=True, eq=False)
+class ParcelSteps(ABC):
+    """The steps of the work on a participant, made once: forked processes share their arrays."""
+
+    request: ParcelRequest[Any]  # what the call asks for
+    reader: SeriesReader  # reduces runs to series
+
+    forks: ClassVar[bool] = True  # nothing runs on a GPU
+
+    @abstractmethod
+    def maker(self, begun: SetBegun, clock: Clock) -> SetMaker:
+        """Return what makes the results of a set.
+
+        Parameters
+        ----------
+        begun
+            The set.
+        clock
+            Adds up the time of the stages.
+        """
+
+    def work(self) -> ParcelWork:
+        """Return the work, in the process that does it."""
+        return ParcelWork(self)
+
+
+class ParcelWork(LevelWork):
+    """Makes a participant's results: reads runs as series ahead, has sets made of these.
+
+    Parameters
+    ----------
+    steps
+        Of the work; this process takes its share of the cores for them.
+    """
+
+    def __init__(self, steps: ParcelSteps) -> None:
+        super().__init__(steps.request)
+        self._steps = steps
+
+    def read_run(self, run: RestRun, clock: Clock, send: Send) -> None:
+        """Read a run as series and send these on."""
+        steps = self._steps
+        send_series(run, steps.reader, steps.request.require_usable, clock=clock, send=send)
+
+    def maker(self, begun: SetBegun, clock: Clock) -> SetMaker:
+        """Return what makes the results of a set whose runs are read."""
+        return self._steps.maker(begun, clock)

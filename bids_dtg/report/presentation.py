@@ -1,0 +1,141 @@
+"""How a workflow presents its results: README, citation, methods, and what pages show.
+
+A presentation, and no workflow: what is to be run stands in the workflow's row, which is found
+without these words, and names them (`bids_dtg.workflows.Workflow.presentation`). The report is a
+process of its own and knows an output by its files alone; it finds the presentation by the name
+that the output's description has.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from bids_dtg.bundles.card import ModelCard
+from bids_dtg.errors import DatasetError, SettingsError
+from bids_dtg.files.derivatives import DatasetWords, DerivativeDataset
+from bids_dtg.files.names import FileKind
+from bids_dtg.report import quality
+from bids_dtg.report.contents import ParticipantFiles, RunFiles, SetFiles
+from bids_dtg.report.flags import Flag
+from bids_dtg.report.methods import MethodsWords
+from bids_dtg.report.panels.panel import Panel, Section
+from bids_dtg.report.quality import QualityColumn
+from bids_dtg.report.slices import Background, standard_background
+from bids_dtg.settings import OutputOptions
+from bids_dtg.version import __version__
+from bids_dtg.workflows import DEFAULT, find_workflow
+
+Readme = Callable[[ModelCard[Any]], str]
+DrawSection = Callable[[DerivativeDataset, ParticipantFiles, Path], Section | None]
+
+
+@dataclass(frozen=True)
+class Presentation:
+    """What a workflow writes about itself, and what pages show of its results."""
+
+    name: str  # of the workflow
+    dataset_name: str  # in dataset_description.json
+    title: str  # of the output's first page
+    about: str  # what the results are, in a sentence
+    citation: str  # text of CITATION.cff; {version} stands for the program's
+    readme: Readme | str  # the dataset's README, or how it is written of a model
+    # Its part of the methods text, and what pages show of a participant: of workflows that work
+    # on one participant at a time. What methods are made from is the workflow's own: a model, or
+    # the facts of a call that may have none.
+    methods: Callable[[Any, OutputOptions], MethodsWords] | None = None
+    subtitle: Callable[[ParticipantFiles], str] = lambda files: ""  # of a participant's page
+    columns: tuple[QualityColumn, ...] = ()  # of the quality table, beside those of every workflow
+    panels: tuple[Panel, ...] = ()  # about a run, in the order of the page
+    sections: tuple[DrawSection, ...] = ()  # of a participant's page, before the runs
+    group_columns: tuple[QualityColumn, ...] = ()  # that the group level adds
+    notes: Callable[[SetFiles], Iterable[Flag]] = lambda made: ()  # flags of a set
+    model: Callable[[ParticipantFiles], str] = lambda files: ""  # a line on it, below the subtitle
+    run_notes: Callable[[RunFiles], Iterable[Flag]] = lambda run: ()  # flags of a run
+    # A line on what is not shown of a run, and why; None: that files of panels are not there.
+    missing: Callable[[RunFiles], str] | None = None
+    # Results of single runs whose sidecars say how each was made; none where sets of maps do.
+    results: tuple[FileKind, ...] = ()
+    # Files of sets of runs whose results are no maps, and flags of such a set.
+    of_sets: tuple[FileKind, ...] = ()
+    combined_notes: Callable[[RunFiles], Iterable[Flag]] = lambda made: ()
+    # What maps of a participant, or slices of a run, are drawn on.
+    background: Callable[[DerivativeDataset, ParticipantFiles], Background] = (
+        lambda dataset, files: standard_background()
+    )
+    made: str = "maps"  # what is made of a participant, in a word
+    analysis_page: str = ""  # file name of the page of an analysis; empty: none of its own
+
+    @property
+    def quality_columns(self) -> tuple[QualityColumn, ...]:
+        """All columns of a run's quality table, in their order."""
+        return (*quality.FIRST, *self.columns, *quality.LAST)
+
+    @property
+    def run_files(self) -> tuple[FileKind, ...]:
+        """The files of a run that pages are drawn from."""
+        own = (kind for panel in self.panels for kind in (panel.kind, *panel.also))
+        return tuple(dict.fromkeys((*own, *self.results)))
+
+    def methods_words(self, source: Any, outputs: OutputOptions) -> MethodsWords:
+        """Return its part of the methods text of participants' results.
+
+        Parameters
+        ----------
+        source
+            What the workflow's `methods` takes: a model, or the facts of a call.
+        outputs
+            What is written.
+
+        Raises
+        ------
+        ValueError
+            It has no results of single participants.
+        """
+        if self.methods is None:
+            raise ValueError(f"the workflow {self.name} has no participant level")
+        return self.methods(source, outputs)
+
+    def dataset_words(self, card: ModelCard[Any] | None = None) -> DatasetWords:
+        """Return how an output describes itself; `card` is of the model that makes it, if one does.
+
+        Raises
+        ------
+        ValueError
+            The workflow's README is about a model, and none was given.
+        """
+        readme = self.readme
+        if not isinstance(readme, str):
+            if card is None:
+                raise ValueError(f"the README of the workflow {self.name} is about a model")
+            readme = readme(card)
+        return DatasetWords(
+            name=self.dataset_name,
+            citation=self.citation.format(version=__version__),
+            readme=readme,
+            # An output that names none is of the default, as before there were other workflows.
+            workflow=None if self.name == DEFAULT else self.name,
+        )
+
+
+def presentation_of(dataset: DerivativeDataset) -> Presentation:
+    """Return the presentation of the workflow that made an output, the default if it names none.
+
+    Raises
+    ------
+    DatasetError
+        This version of the program has no such workflow.
+    """
+    name = dataset.workflow or DEFAULT
+    try:
+        workflow = find_workflow(name)
+    except SettingsError as err:
+        raise DatasetError(
+            f"{dataset.root} is of the workflow '{name}'",
+            expected=err.expected,
+            remedy="use the version of bids_dtg that made it, or a later one",
+        ) from err
+    found: Presentation = workflow.presentation()
+    return found

@@ -1,0 +1,324 @@
+"""The one rule of judging: whether one of two is better over people, or what is missing for that.
+
+Better and worse need 8 people (and 15 of the rarer level where there are two levels), a 95 %
+interval of the difference without 0, and a two-sided p of at most 0.05 by flipping the signs of
+people's differences. Every workflow, table and page judges by this module.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bids_dtg.notices import counted
+from bids_dtg.stats.paired import (
+    DRAWS,
+    Interval,
+    false_discovery_rate,
+    jackknife_shares,
+    sign_flip_test,
+    t_interval,
+)
+
+Values = NDArray[np.floating[Any]]
+Array = NDArray[np.float64]
+# A score, or a difference of two, by how often each person counts: (samples, people) -> (samples,).
+Weighted = Callable[[Array], Array]
+Word = Literal[
+    "better", "worse", "too few people", "too few of a level", "interval holds 0", "p above 0.05"
+]
+
+FEWEST = 8  # people: with fewer, no interval and no test is to be relied on
+FEWEST_RARER = 15  # people of the rarer of two levels
+BETTER: Word = "better"
+WORSE: Word = "worse"
+TOO_FEW: Word = "too few people"
+_LARGEST_P = 0.05
+_ROUNDING = 1e-6  # of scores that are summed up in float32: a smaller difference is none
+_SAMPLES = 2000  # of people, for an interval of a score of a group
+_CELLS_AT_ONCE = 4_000_000  # of (samples, people)
+RULE = (
+    f"better and worse need {FEWEST} participants ({FEWEST_RARER} of the rarer level where there "
+    "are two), a 95 % interval without 0, and p of sign flips over participants up to "
+    f"{_LARGEST_P:g}; otherwise the words say what is missing"
+)
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What can be said of the difference between two scores on the same people.
+
+    Examples
+    --------
+    >>> Verdict(Interval(0.2, 0.1, 0.3), p=0.01, people=12).word
+    'better'
+    >>> Verdict(Interval(0.2, 0.1, 0.3), p=0.01, people=7).why
+    'No verdict with 7 participants (8 are needed)'
+    >>> Verdict(Interval(0.2, -0.1, 0.5), p=0.3, people=12).why
+    '95 % interval holds 0; p above 0.05'
+    """
+
+    difference: Interval  # one less the other, with its 95 % interval; above 0: the one is better
+    p: float  # two-sided; corrected where several differences are asked about together
+    people: int  # who have both scores
+    rarer: int | None = None  # how many of them are of the rarer level; None: there are no levels
+
+    @classmethod
+    def unknown(cls, people: int, rarer: int | None = None) -> Verdict:
+        """Return the verdict on a difference that is not defined.
+
+        Parameters
+        ----------
+        people, rarer
+            As of a verdict.
+        """
+        nothing = float("nan")
+        return cls(Interval(nothing, nothing, nothing), nothing, people, rarer)
+
+    @property
+    def word(self) -> Word:
+        """Better or worse; else the first that is missing for either."""
+        if self.people < FEWEST:
+            return TOO_FEW
+        if self.rarer is not None and self.rarer < FEWEST_RARER:
+            return "too few of a level"
+        if self._holds_zero:
+            return "interval holds 0"
+        if not self.p <= _LARGEST_P:
+            return "p above 0.05"
+        return BETTER if self.difference.mean > 0 else WORSE
+
+    @property
+    def why(self) -> str:
+        """All that is missing, without a full stop; empty where it is better or worse."""
+        if few := too_few(self.people, self.rarer):
+            return few
+        missing = [
+            *(["95 % interval holds 0"] if self._holds_zero else []),
+            *(["p above 0.05"] if not self.p <= _LARGEST_P else []),
+        ]
+        return "; ".join(missing)
+
+    @property
+    def decided(self) -> bool:
+        """Whether it is better or worse."""
+        return self.word in (BETTER, WORSE)
+
+    def columns(self, name: str) -> dict[str, float | Interval]:
+        """Return the difference with its interval, and p, as the columns of a table.
+
+        Parameters
+        ----------
+        name
+            Of the column of the difference.
+        """
+        return {name: self.difference, f"{name}_p": self.p}
+
+    @property
+    def _holds_zero(self) -> bool:
+        """Whether the interval holds 0, or is not known, or nothing but rounding differs."""
+        found = self.difference
+        return not (found.low > 0 or found.high < 0) or not abs(found.mean) > _ROUNDING
+
+
+def too_few(people: int, rarer: int | None = None) -> str:
+    """Say that people are too few for a verdict, without a full stop; empty where they are enough.
+
+    Parameters
+    ----------
+    people
+        Who have all that is compared.
+    rarer
+        How many of them are of the rarer of two levels; None: there are no levels.
+
+    Examples
+    --------
+    >>> too_few(4)
+    'No verdict with 4 participants (8 are needed)'
+    >>> too_few(40, rarer=9)
+    'No verdict with 9 participants of the rarer level (15 are needed)'
+    """
+    if people < FEWEST:
+        return f"No verdict with {counted(people, 'participant')} ({FEWEST} are needed)"
+    if rarer is not None and rarer < FEWEST_RARER:
+        found = counted(rarer, "participant")
+        return f"No verdict with {found} of the rarer level ({FEWEST_RARER} are needed)"
+    return ""
+
+
+def judge_differences(differences: Values, *, seed: int = 0) -> Verdict:
+    """Judge a difference of which each person has a value.
+
+    Parameters
+    ----------
+    differences
+        (people,), one score less the other; NaN is left out. Of a score that people have only
+        together, their shares by the jackknife (`jackknife_shares`).
+    seed
+        Of the sign flips.
+
+    Examples
+    --------
+    >>> judge_differences(np.array([0.3, 0.1, 0.2, 0.25, 0.15, 0.2, 0.3, 0.1])).word
+    'better'
+    """
+    return judge_each(np.asarray(differences)[None], seed=seed)[0]
+
+
+def judge_each(differences: Values, *, seed: int = 0) -> tuple[Verdict, ...]:
+    """Judge several differences over the same people, each alone.
+
+    Parameters
+    ----------
+    differences
+        (tests, people), as of `judge_differences`; signs of a person are flipped in all together.
+    seed
+        Of the sign flips.
+    """
+    p = sign_flip_test(differences, seed=seed)
+    return tuple(
+        Verdict(t_interval(own), float(one), int(np.isfinite(own).sum()))
+        for own, one in zip(differences, p, strict=True)
+    )
+
+
+def corrected(verdicts: Sequence[Verdict]) -> tuple[Verdict, ...]:
+    """Correct p for the number of verdicts (false discovery rate); NaN does not count.
+
+    Parameters
+    ----------
+    verdicts
+        On differences that are asked about together.
+    """
+    adjusted = false_discovery_rate(np.array([found.p for found in verdicts]))
+    return tuple(replace(found, p=float(p)) for found, p in zip(verdicts, adjusted, strict=True))
+
+
+def judge_scores(
+    difference: Weighted,
+    people: int,
+    *,
+    rarer: int | None = None,
+    families: NDArray[Any] | None = None,
+    seed: int = 0,
+) -> Verdict | None:
+    """Judge a difference of scores that people have only together, as r over people or an AUC.
+
+    Parameters
+    ----------
+    difference
+        One score less the other, given how often each person counts: (samples, people) whole
+        numbers to (samples,); NaN where it is not defined.
+    people
+        How many there are.
+    rarer
+        How many of them are of the rarer level; None: there are no levels.
+    families
+        (people,) labels: a family is drawn, left out and flipped as one. None: nobody is related.
+    seed
+        Of samples of people and of sign flips.
+
+    Returns
+    -------
+    Verdict or None
+        Its interval is by drawing people again, corrected for bias and skewness (BCa); its p by
+        sign flips of people's shares in the difference by the jackknife. None where the
+        difference is not defined, or not without one of the people.
+
+    Notes
+    -----
+    Efron 1987, doi:10.1080/01621459.1987.10478410.
+
+    Examples
+    --------
+    >>> from bids_dtg.stats.correlation import weighted_correlation
+    >>> x, y = np.random.default_rng(0).standard_normal((2, 40))
+    >>> good, bad = x + 0.5 * y, y
+    >>> judge_scores(
+    ...     lambda w: weighted_correlation(good, x, w) - weighted_correlation(bad, x, w), 40
+    ... ).word
+    'better'
+    """
+    labels = np.arange(people) if families is None else families
+    unit = np.unique(labels, return_inverse=True)[1].ravel()
+    count = int(unit.max()) + 1 if people else 0
+    if not count:
+        return None
+    observed = float(difference(np.ones((1, people)))[0])
+    if not np.isfinite(observed):
+        return None
+    if count < 3:
+        nothing = float("nan")
+        return Verdict(Interval(observed, nothing, nothing), nothing, people, rarer)
+    without = _scored(difference, unit, _left_out(count, people))
+    if not np.isfinite(without).all():
+        return None
+    drawn = _scored(difference, unit, _drawn(count, people, seed))
+    interval = bca_interval(observed, without, drawn)
+    shares = jackknife_shares(observed, without)
+    p = float(sign_flip_test(shares[None], seed=seed, permutations=DRAWS)[0])
+    return Verdict(interval, p, people, rarer)
+
+
+def bca_interval(observed: float, without: Array, drawn: Array) -> Interval:
+    """Return a score with its 95 % interval, corrected for bias and skewness (BCa).
+
+    Parameters
+    ----------
+    observed
+        Of all people.
+    without
+        (people,), the score when each was left out.
+    drawn
+        (samples,), the score of people drawn again; NaN is left out.
+
+    Examples
+    --------
+    >>> x = np.arange(20.0)
+    >>> people = np.random.default_rng(0).integers(20, size=(2000, 20))
+    >>> found = bca_interval(9.5, (x.sum() - x) / 19, x[people].mean(axis=1))
+    >>> 6.5 < found.low < 7.5, 11.5 < found.high < 12.5
+    (True, True)
+    """
+    from scipy.special import ndtr, ndtri
+
+    samples = drawn[np.isfinite(drawn)]
+    if not len(samples):
+        return Interval(observed, float("nan"), float("nan"))
+    # Half of the samples that are equal to the observed score count as below it.
+    below = ((samples < observed).mean() + (samples <= observed).mean()) / 2
+    least = 0.5 / len(samples)
+    bias = ndtri(np.clip(below, least, 1 - least))
+    apart = without.mean() - without
+    power = float(np.square(apart).sum())
+    skewness = float((apart**3).sum()) / (6 * power**1.5) if power > 0 else 0.0
+    reach = bias + ndtri(np.array([0.025, 0.975]))
+    low, high = np.quantile(samples, ndtr(bias + reach / (1 - skewness * reach)))
+    return Interval(observed, float(low), float(high))
+
+
+def _scored(difference: Weighted, unit: NDArray[np.intp], counts: Iterator[Array]) -> Array:
+    """Score samples of families, block by block; a person counts as often as the family."""
+    return np.concatenate([np.asarray(difference(own[:, unit])) for own in counts])
+
+
+def _left_out(count: int, people: int) -> Iterator[Array]:
+    """Yield how often each family counts where each in turn is left out."""
+    step = max(1, _CELLS_AT_ONCE // people)
+    for start in range(0, count, step):
+        rows = np.arange(start, min(start + step, count))
+        yield (rows[:, None] != np.arange(count)).astype(np.float64)
+
+
+def _drawn(count: int, people: int, seed: int) -> Iterator[Array]:
+    """Yield how often each family counts where families are drawn again."""
+    rng, step = np.random.default_rng(seed), max(1, _CELLS_AT_ONCE // people)
+    for start in range(0, _SAMPLES, step):
+        drawn = rng.integers(count, size=(min(step, _SAMPLES - start), count))
+        rows = count * np.arange(len(drawn))[:, None]
+        counts = np.bincount((drawn + rows).ravel(), minlength=len(drawn) * count)
+        yield counts.reshape(len(drawn), count).astype(np.float64)

@@ -1,0 +1,68 @@
+"""The kind of model of the slice: its row, and what `dtg-models info` says of one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from bids_dtg.bundles.kinds import Kind
+from bids_dtg.notices import counted
+from bids_dtg.workflows import constant, later
+
+if TYPE_CHECKING:
+    from bids_dtg.twin.bundle.bundle import TwinBundle
+    from bids_dtg.twin.tasks import Task
+
+
+def _facts(bundle: TwinBundle) -> list[tuple[str, str]]:
+    part, recipe = bundle.part, bundle.part.recipe
+    pairs = f", the pairs of {counted(part.regions, 'region')}" if part.regions else ""
+    codes = f", {part.codes} codes of a person" if part.codes else ""
+    targets = "held until the response window's end" if part.held else "pulses of a step"
+    return [
+        ("people", f"{part.people} whom it was fitted to, as hashes"),
+        *(("task", _task_words(task)) for task in part.tasks),
+        ("connectome", f"{counted(part.edges, 'edge')}{pairs}: {part.connectome}"),
+        ("BOLD", _bold_words(bundle)),
+        ("twin", f"{part.architecture}, {counted(recipe.units, 'unit')}{codes}"),
+        ("recipe", f"{part.recipe_name}, seed {part.seed}"),
+        ("targets", f"presses {targets}"),
+        *_stages(bundle),
+    ]
+
+
+def _task_words(task: Task) -> str:
+    return (
+        f"{task.name}: {', '.join(task.buttons)} within {task.window_seconds:g} s, "
+        f"{' and '.join(task.conditions)} trials of task-{', task-'.join(task.bids_tasks)}"
+    )
+
+
+def _bold_words(bundle: TwinBundle) -> str:
+    if not bundle.part.bold:
+        return "none"
+    names = bundle.bold_regions
+    span = f", {names[0]} to {names[-1]}" if names else ""
+    return f"{counted(bundle.part.bold, 'region')}{span}"
+
+
+def _stages(bundle: TwinBundle) -> list[tuple[str, str]]:
+    """Describe each stage of the fit, as the card records it."""
+    history = (bundle.card.record or {}).get("history")
+    stages = history if isinstance(history, Mapping) else {}
+    return [
+        (str(stage), f"trained for {counted(len(epochs), 'epoch')}")
+        for stage, epochs in stages.items()
+        if isinstance(epochs, list)  # nobody has checked a record
+    ]
+
+
+DIGITAL_TWIN = Kind(
+    name="digital-twin",
+    workflow="twin",
+    predicts="what people do in tasks",
+    part=constant("twin.bundle.part:TwinPart"),
+    load=later("twin.bundle.bundle:load_twin_bundle"),
+    facts=_facts,
+)
+KINDS = (DIGITAL_TWIN,)

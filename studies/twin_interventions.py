@@ -1,0 +1,409 @@
+"""Are interventions in twins true? Predicted beside true changes of simulated people.
+
+    python studies/twin_interventions.py WORK [--regimes hard easy] [--seeds 1 2 3]
+
+Twins are those of `twin_simulator.py` in the same folder WORK, which are fitted where absent: of
+each world, on 200 people. 60 others are moved. What is found of a world and an architecture is kept
+in WORK, so that a stopped call goes on, or another one prints it; all figures are in
+WORK/interventions.tsv. Printed are means over worlds, with 95 % intervals over them (t).
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+from numpy.typing import NDArray
+from scipy.stats import t as student
+from twin_simulator import Cohorts, fitted_twin
+
+from bids_dtg.twin.fitting import Fitted, Twin
+from bids_dtg.twin.interventions.attribution import FittedPeople, null_gradients, p_of
+from bids_dtg.twin.interventions.calibration import Calibration
+from bids_dtg.twin.interventions.gradients import NOISE, Gradients, smooth_gradients
+from bids_dtg.twin.interventions.moves import (
+    Direction,
+    Move,
+    performed_outcomes,
+    random_directions,
+)
+from bids_dtg.twin.interventions.outcomes import Outcomes
+from bids_dtg.twin.interventions.weights import (
+    WeightDirection,
+    flat_weights,
+    moves_along,
+    permuted_directions,
+    weight_correlations,
+    weight_moves,
+)
+from bids_dtg.twin.judging.cohort import Cohort, targets_of_people
+from bids_dtg.twin.network.hypernetwork import HyperNetwork
+from bids_dtg.twin.phantom.people import TwinPeople
+from bids_dtg.twin.phantom.world import Regime
+from bids_dtg.twin.recipe import find_architecture
+
+Array = NDArray[np.float64]
+Row = tuple[str, str, str, float]  # table, target, figure, value
+ARCHITECTURES = ("lowrank", "published")
+MOVED = 60
+COPIES = 2
+DOSE = 2.0
+COMPONENTS = 14  # of training people's connectomes
+RANDOM = 5  # directions
+WEIGHT_TARGETS = ("stroop_rt", "faces_rt")
+NULL_TARGETS = ("stroop_rt",)  # whose moves have a null: everybody performs for each of it
+NULL_MOVES = 20
+ATTRIBUTED = 5  # people over whom gradients of the null are averaged
+NULL_MAPS = 100
+TOP = 0.05  # share of the edges
+_TRIALS = {"faces": (54, 54), "stroop": (54, 24)}  # of each condition of the runs
+_MS = 1000.0
+
+
+@dataclass(frozen=True, eq=False)
+class Bench:
+    """A twin, the people of its world, and those who are moved."""
+
+    cohorts: Cohorts
+    fitted: Fitted
+
+    @cached_property
+    def unseen(self) -> Cohort:
+        return self.cohorts.of_unseen()
+
+    @cached_property
+    def moved(self) -> Cohort:
+        return self.unseen.of(np.arange(MOVED))
+
+    @cached_property
+    def people(self) -> TwinPeople:
+        return self.cohorts.unseen.select(range(MOVED))
+
+    @cached_property
+    def loadings(self) -> Array:
+        """Orthonormal rows that span what traits load on."""
+        return np.linalg.qr(self.people.world.loadings.T)[0].T
+
+    @cached_property
+    def components(self) -> Array:
+        """Leading principal components of training people's connectomes, a row each."""
+        edges = self.cohorts.fitted.connectomes.astype(np.float64)
+        return np.linalg.svd(edges - edges.mean(axis=0), full_matrices=False)[2][:COMPONENTS]
+
+    @cached_property
+    def gradients(self) -> Gradients:
+        return smooth_gradients(
+            self.fitted.twin.weights, self.edges, self.moved.segments, copies=COPIES
+        )
+
+    @property
+    def edges(self) -> NDArray[np.floating]:
+        return self.people.connectomes
+
+    def direction(self, edges: Array) -> Direction:
+        """Return a direction whose doses are counted by all unseen people."""
+        return Direction.along(edges, self.cohorts.unseen.connectomes)
+
+    @cached_property
+    def before(self) -> Outcomes:
+        return performed_outcomes(self.fitted, self.edges, self.moved.segments)
+
+    def move(self, delta: Array) -> Move:
+        """Return what `dose_response` does of one dose; what they do before is found once."""
+        edges = self.edges + delta
+        return Move(DOSE, self.before, performed_outcomes(self.fitted, edges, self.moved.segments))
+
+    def true_change(self, delta: Array, target: str, *, mean: bool = False) -> Array:
+        """Return by how much a person's figure truly changes, as `true_figure` has it."""
+        before, after = self.people, self.people.after(delta)
+        return true_figure(after, target, mean=mean) - true_figure(before, target, mean=mean)
+
+
+def true_figure(people: TwinPeople, target: str, *, mean: bool = False) -> Array:
+    """Return a figure of each person: over the task's trials, or second less first condition.
+
+    Medians, as twins' figures are made of; or analytic means.
+    """
+    task, what = target.split("_")
+    seconds = people.mean_rt_seconds(task) if mean else people.median_rt_seconds(task)
+    if what == "effect":
+        return np.asarray(seconds[:, 1] - seconds[:, 0])
+    return np.average(seconds, axis=1, weights=_TRIALS[task])
+
+
+def share(direction: Array, span: Array) -> float:
+    """Return the share of a direction's squared length inside the span of orthonormal rows."""
+    return float(((span @ direction) ** 2).sum() / (direction**2).sum())
+
+
+def connectome_moves(bench: Bench) -> Iterator[Row]:
+    """Move connectomes along the gradient of each figure, downwards: predicted and true changes."""
+    for target in bench.gradients.targets:
+        gradient = bench.gradients.of(target)
+        yield from _moved(bench, "connectome", target, bench.direction(-gradient))
+        projected = -gradient @ bench.components.T @ bench.components
+        yield from _moved(bench, "components", target, bench.direction(projected))
+        halves = bench.gradients.halves[:, bench.gradients.targets.index(target)]
+        yield "connectome", target, "halves_r", float(np.corrcoef(halves)[0, 1])
+    directions = random_directions(bench.cohorts.unseen.connectomes, RANDOM, seed=0)
+    deltas = [direction.delta(DOSE) for direction in directions]
+    moves = [bench.move(delta) for delta in deltas]
+    for target in bench.gradients.targets:
+        predicted = [np.nanmean(move.change(target)) for move in moves]
+        true = [bench.true_change(delta, target).mean() for delta in deltas]
+        shares = [share(direction.unit, bench.loadings) for direction in directions]
+        yield "random", target, "predicted_abs_ms", _MS * float(np.abs(predicted).mean())
+        yield "random", target, "true_abs_ms", _MS * float(np.abs(true).mean())
+        yield "random", target, "in_loadings", float(np.mean(shares))
+
+
+def between_moves(bench: Bench) -> Iterator[Row]:
+    """Move connectomes by what differs between people, as the default does.
+
+    The direction and the slope by which a change is believed are of unseen people who are not
+    moved.
+    """
+    others = bench.unseen.of(np.arange(MOVED, bench.unseen.people))
+    own = performed_outcomes(bench.fitted, others.connectomes, others.segments)
+    observed = targets_of_people(others.segments)
+    for number, target in enumerate(own.targets):
+        direction = Direction.between(others.connectomes, own.of(target))
+        rows = list(_moved(bench, "between", target, direction, -DOSE))
+        yield from rows
+        found = {figure: value for _, _, figure, value in rows}
+        calibration = Calibration.of(own.of(target), observed[:, number])
+        assert calibration is not None
+        change, low, high = calibration.interval(found["predicted_ms"])
+        yield "between", target, "slope", calibration.slope
+        yield "between", target, "believed_ms", change
+        yield "between", target, "believed_low_ms", min(low, high)
+        yield "between", target, "believed_high_ms", max(low, high)
+        yield "between", target, "believed_ratio", change / found["true_ms"]
+
+
+def _moved(
+    bench: Bench, table: str, target: str, direction: Direction, dose: float = DOSE
+) -> Iterator[Row]:
+    delta = direction.delta(dose)
+    move = bench.move(delta)
+    predicted, true = move.change(target), bench.true_change(delta, target)
+    known = np.isfinite(predicted)
+    average, truth = float(np.nanmean(predicted)), float(true.mean())
+    figures = {
+        "predicted_ms": _MS * average,
+        "true_ms": _MS * truth,
+        "true_mean_ms": _MS * float(bench.true_change(delta, target, mean=True).mean()),
+        "ratio": average / truth,
+        "r_people": float(np.corrcoef(predicted[known], true[known])[0, 1]),
+        "in_loadings": share(direction.unit, bench.loadings),
+        "in_components": share(direction.unit, bench.components),
+        "length": direction.length,
+        "correct_change": float((move.after.correct - move.before.correct).mean()),
+    }
+    for name, value in figures.items():
+        yield table, target, name, value
+
+
+def first_layer(bench: Bench) -> Iterator[Row]:
+    """Compare the first layer of a hypernetwork with what it began at."""
+    network = bench.fitted.twin.network
+    if not isinstance(network, HyperNetwork):
+        return
+    trained = network.first.weight.detach().double().numpy()
+    began = _began(bench.fitted, trained.shape[1]).first.weight.detach().double().numpy()
+    learned = trained - began
+    cosine = (trained * began).sum() / np.linalg.norm(trained) / np.linalg.norm(began)
+    scale = network.edge_sd.double().numpy()
+    figures = {
+        "cosine": float(cosine),
+        "learned_length": float(np.linalg.norm(learned) / np.linalg.norm(began)),
+        "trained_in_loadings": share_of_rows(trained / scale, bench.loadings),
+        "began_in_loadings": share_of_rows(began / scale, bench.loadings),
+        "learned_in_loadings": share_of_rows(learned / scale, bench.loadings),
+        "learned_in_components": share_of_rows(learned / scale, bench.components),
+    }
+    for name, value in figures.items():
+        yield "first layer", "", name, value
+
+
+def share_of_rows(rows: Array, span: Array) -> float:
+    return float(((rows @ span.T) ** 2).sum() / (rows**2).sum())
+
+
+def _began(fitted: Fitted, edges: int) -> HyperNetwork:
+    """Return the hypernetwork before its first update, as `bids_dtg.twin.fitting` draws it."""
+    with torch.random.fork_rng():
+        torch.manual_seed(int(np.random.SeedSequence((fitted.seed, 0)).generate_state(1)[0]))
+        architecture = find_architecture(fitted.architecture, fitted.recipe)
+        twin = Twin(architecture, fitted.recipe, edges, fitted.twin.network.sizes)
+    assert isinstance(twin.network, HyperNetwork)
+    return twin.network
+
+
+def moves_of_weights(bench: Bench) -> Iterator[Row]:
+    """Move weights along the published direction; the direction is that of all unseen people."""
+    fitted, segments = bench.fitted, bench.moved.segments
+    everybody = bench.cohorts.unseen.connectomes
+    flat = flat_weights(fitted.twin, everybody)
+    own = performed_outcomes(fitted, everybody, bench.unseen.segments)
+    for target in WEIGHT_TARGETS:
+        found = weight_correlations(flat, own.of(target))
+        for name, each in (("in", found.in_sample), ("cv", found.cross_validated)):
+            yield "weights", target, f"r_{name}", each.observed
+            yield "weights", target, f"r_{name}_null_mean", float(np.mean(each.null))
+            yield "weights", target, f"r_{name}_null_5", float(np.quantile(each.null, 0.05))
+            yield "weights", target, f"r_{name}_p", each.p
+        direction = WeightDirection.lowering(flat, own.of(target))
+        (move,) = weight_moves(fitted, bench.edges, segments, direction, (DOSE,))
+        change = float(np.nanmean(move.change(target)))
+        yield "weights", target, "predicted_ms", _MS * change
+        if target in NULL_TARGETS:
+            directions = permuted_directions(flat, own.of(target), permutations=NULL_MOVES)
+            moves = moves_along(fitted, bench.edges, segments, directions, DOSE)
+            null = np.abs([np.nanmean(each.change(target)) for each in moves])
+            yield "weights", target, "null_abs_ms", _MS * float(null.mean())
+            yield "weights", target, "null_max_ms", _MS * float(null.max())
+            yield "weights", target, "p", p_of(abs(change), null)
+        yield "weights", target, "correct_before", float(move.before.correct.mean())
+        yield "weights", target, "correct_after", float(move.after.correct.mean())
+        yield "weights", target, "missed_after", float(move.after.unanswered.mean())
+        for other in move.after.targets:
+            value = _MS * float(np.nanmean(move.change(other)))
+            yield "weights", target, f"changes_{other}_ms", value
+        back = pulled_back(fitted.twin, direction, everybody)
+        yield from _moved(bench, "pulled back", target, back)
+
+
+def pulled_back(twin: Twin, direction: WeightDirection, connectomes: np.ndarray) -> Direction:
+    """Return the direction of connectomes in which scores on a direction of weights rise fastest.
+
+    The gradient of the scores with respect to the connectome, averaged over ten noisy copies and
+    over people (SmoothGrad: Smilkov et al., 2017, arXiv:1706.03825).
+    """
+    values = torch.as_tensor(connectomes, dtype=torch.float32)
+    slope = torch.as_tensor(direction.slope, dtype=torch.float32)
+    spread = NOISE * float(values.std(correction=0))
+    generator = torch.Generator().manual_seed(0)
+    total = torch.zeros(values.shape[1], dtype=torch.float64)
+    for _ in range(10):
+        copy = values + spread * torch.randn(values.shape, generator=generator)
+        for some in torch.split(copy, 20):
+            edges = some.clone().requires_grad_()
+            with torch.enable_grad():
+                scores = twin.weights(edges).flat() @ slope
+                (found,) = torch.autograd.grad(scores.sum(), edges)
+            total += found.sum(dim=0)
+    return Direction.along(total.numpy(), connectomes)
+
+
+def attribution(bench: Bench) -> Iterator[Row]:
+    """Compare maps of edges with the truth, beside maps of twins of permuted behaviour."""
+    people = bench.people.select(range(ATTRIBUTED))
+    segments = bench.moved.segments.people(np.arange(ATTRIBUTED))
+    make = bench.fitted.twin.weights
+    same = smooth_gradients(make, people.connectomes, segments, copies=1, noise=0.0)
+    truths = [bench.people.gradient(*target.split("_")) for target in same.targets]
+    null: list[Gradients] = []
+    if bench.fitted.own_codes is not None:
+        own = bench.cohorts.of_fitted()
+        fitted = FittedPeople.of(bench.fitted, bench.cohorts.fitted.connectomes, own.segments)
+        maps = null_gradients(
+            bench.fitted, fitted, people.connectomes, segments, permutations=NULL_MAPS
+        )
+        null = list(maps)
+    for number, (target, truth) in enumerate(zip(same.targets, truths, strict=True)):
+        yield "attribution", target, "r_all", agreement(bench.gradients.of(target), truth)[0]
+        for place, name in enumerate(("r", "overlap")):
+            value = agreement(same.edges[number], truth)[place]
+            yield "attribution", target, name, value
+            if null:
+                others = np.array([agreement(each.edges[number], truth)[place] for each in null])
+                yield "attribution", target, f"{name}_null_mean", float(np.nanmean(others))
+                yield "attribution", target, f"{name}_null_95", float(np.nanquantile(others, 0.95))
+                yield "attribution", target, f"{name}_p", p_of(value, others)
+
+
+def agreement(edges: Array, truth: Array) -> tuple[float, float]:
+    """Return r of a map with the truth, and the share of its strongest edges that are the truth's.
+
+    The strongest are the 5 % whose absolute values are largest; by chance 5 % of them agree.
+    """
+    count = round(TOP * len(edges))
+    strongest = [set(np.argsort(-np.abs(values))[:count]) for values in (edges, truth)]
+    overlap = len(strongest[0] & strongest[1]) / count
+    return float(np.corrcoef(edges, truth)[0, 1]), overlap
+
+
+PARTS: dict[str, Callable[[Bench], Iterator[Row]]] = {
+    "between": between_moves,
+    "gradients": connectome_moves,
+    "layer": first_layer,
+    "weights": moves_of_weights,
+    "attribution": attribution,
+}
+
+
+def measure(folder: Path, regime: Regime, seed: int, architecture: str) -> pd.DataFrame:
+    """Return the figures of a world and an architecture; parts are kept as they are found."""
+    cohorts = Cohorts.simulate(regime, seed, False)
+    bench = Bench(cohorts, fitted_twin(folder, cohorts, architecture, seed, None))
+    found = []
+    for name, part in PARTS.items():
+        kept = folder / f"interventions-{architecture}-{name}.tsv"
+        if not kept.exists():
+            rows = pd.DataFrame(part(bench), columns=["table", "target", "figure", "value"])
+            rows.to_csv(kept, sep="\t", index=False, na_rep="n/a")
+            print(f"{kept} is done", flush=True)
+        table = pd.read_csv(kept, sep="\t", keep_default_na=False, na_values=["n/a"])
+        found.append(table.astype({"value": float}))
+    keys = {"regime": regime, "seed": seed, "architecture": architecture}
+    return pd.concat(found).assign(**keys)[[*keys, *found[0].columns]]
+
+
+def print_tables(figures: pd.DataFrame) -> None:
+    """Print means over worlds with intervals over them, and each world's value."""
+    keys = ["table", "regime", "architecture", "target", "figure"]
+    with pd.option_context("display.max_rows", None, "display.width", 200):
+        for table, rows in figures.groupby("table", sort=False):
+            found = rows.groupby(keys[1:], sort=False).value.apply(_summary)
+            print(f"\n{table}\n{found.to_string()}")
+
+
+def _summary(values: pd.Series) -> str:
+    values = values.dropna()
+    own = " ".join(f"{value:.3f}" for value in values)
+    if len(values) < 2:
+        return own
+    half = student.ppf(0.975, len(values) - 1) * values.std() / np.sqrt(len(values))
+    mean = values.mean()
+    return f"{mean:.3f} ({mean - half:.3f} to {mean + half:.3f}); {own}"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
+    parser.add_argument("work", type=Path)
+    parser.add_argument("--regimes", nargs="+", default=["hard", "easy"])
+    parser.add_argument("--seeds", nargs="+", type=int, default=[1, 2, 3])
+    parser.add_argument("--architectures", nargs="+", default=list(ARCHITECTURES))
+    options = parser.parse_args()
+    torch.set_num_threads(1)
+    found = []
+    for seed in options.seeds:
+        for regime in options.regimes:
+            for architecture in options.architectures:
+                folder = options.work / f"{regime}-{seed}"
+                folder.mkdir(parents=True, exist_ok=True)
+                found.append(measure(folder, regime, seed, architecture))
+    figures = pd.concat(found)
+    figures.to_csv(options.work / "interventions.tsv", sep="\t", index=False, na_rep="n/a")
+    print_tables(figures)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,200 @@
+"""Do twins predict simulated people whom they have never seen? Architectures beside simple models.
+
+    python studies/twin_simulator.py WORK [--regimes hard easy] [--seeds 1 2 3] [--within]
+
+Of each world (a seed), 200 people are fitted on and 200 others are judged, in the faces run and the
+first Stroop run (whole runs, real sequences). What is fitted is kept in the folder WORK, so that a
+stopped call goes on; `--within` also fits `lowrank` on first halves and judges the same people's
+second halves: memory is allowed there. `--bold` adds BOLD of 20 regions to what twins learn (take
+another WORK). Figures are means over worlds, with the standard deviation; one world's figures have
+intervals over people in WORK/figures.tsv.
+
+Numbers of codes, prior and rates of `lowrank` were chosen on worlds 1001 to 1003 and 2001 to 2003
+(mostly of the hard regime), which are not judged here.
+"""
+
+from __future__ import annotations
+
+import argparse
+import resource
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+from numpy.typing import NDArray
+
+from bids_dtg.phantom.streams import Cohort as CohortNumber
+from bids_dtg.training.loop import Workplace
+from bids_dtg.twin.fitting import Fitted, fit
+from bids_dtg.twin.judging.cohort import Cohort
+from bids_dtg.twin.judging.evaluation import TWIN, Evaluation, Samples, evaluate
+from bids_dtg.twin.phantom.bold import TR_SECONDS
+from bids_dtg.twin.phantom.people import TwinPeople, simulate_twin_people
+from bids_dtg.twin.phantom.sequences import TrialSequence, trial_sequence
+from bids_dtg.twin.phantom.world import Regime
+from bids_dtg.twin.recipe import ARCHITECTURES, find_architecture
+from bids_dtg.twin.traces import Bold, BoldScale, TaskSet, stack_people
+from bids_dtg.twin.trials import Trials
+
+SEQUENCES = ("hammerAP", "stroopAP")
+PEOPLE = 200
+Runs = list[list[Trials]]
+
+
+@dataclass(frozen=True, eq=False)
+class Cohorts:
+    """People of one world: those to fit on, and those to judge by."""
+
+    fitted: TwinPeople
+    fitted_runs: Runs
+    unseen: TwinPeople
+    unseen_runs: Runs
+    sequences: tuple[TrialSequence, ...]
+    seed: int
+    bold: bool  # whether twins also learn and predict BOLD of 20 regions
+
+    @classmethod
+    def simulate(cls, regime: Regime, seed: int, bold: bool, people: int = PEOPLE) -> Cohorts:
+        sequences = tuple(map(trial_sequence, SEQUENCES))
+        found = []
+        for cohort in (CohortNumber.TRAINING, CohortNumber.TEST):
+            own = simulate_twin_people(people, regime, seed=seed, cohort=cohort)
+            found += [own, own.runs(sequences, seed=seed)]
+        return cls(*found, sequences, seed, bold)
+
+    @property
+    def tasks(self) -> TaskSet:
+        return TaskSet(tuple(each.trials.task for each in self.sequences))
+
+    def of_fitted(self, half: int | None = None) -> Cohort:
+        """Return whom twins are fitted to, with all trials or those of a half."""
+        return self._cohort(self.fitted, self.fitted_runs, half)
+
+    def of_unseen(self) -> Cohort:
+        """Return the people whom twins are judged by."""
+        return self._cohort(self.unseen, self.unseen_runs, None)
+
+    def _cohort(self, people: TwinPeople, runs: Runs, half: int | None) -> Cohort:
+        bold = self._bold(people) if self.bold else None
+        segments = stack_people(runs, tasks=self.tasks, half=half, bold=bold)
+        return Cohort(people.labels, segments, people.connectomes)
+
+    def _bold(self, people: TwinPeople) -> list[list[Bold | None]]:
+        """Return BOLD in z-scores of the people to fit on."""
+        training = self._series(self.fitted)
+        scale = BoldScale.of([run for runs in training for run in runs])
+        series = training if people is self.fitted else self._series(people)
+        return [
+            [Bold(scale.scaled(run), TR_SECONDS) for run in runs]
+            for runs in zip(*series, strict=True)
+        ]
+
+    def _series(self, people: TwinPeople) -> list[list[NDArray[np.float32]]]:
+        """Return BOLD (frames, regions) of each person in each run."""
+        return [[run.T for run in people.bold(each, seed=self.seed)] for each in self.sequences]
+
+
+def fitted_twin(
+    work: Path, cohorts: Cohorts, architecture: str, seed: int, half: int | None
+) -> Fitted:
+    """Fit, or load what an earlier call has fitted; a line says what it took."""
+    kept = work / f"{architecture}{'-half' if half else ''}.pt"
+    if kept.exists():
+        return torch.load(kept, weights_only=False)  # our own file, made a moment ago
+    people = cohorts.of_fitted(half)
+    start = time.perf_counter(), time.process_time()
+    fitted = fit(
+        people.connectomes,
+        people.segments,
+        people=people.labels,
+        architecture=find_architecture(architecture),
+        seed=seed,
+        workplace=Workplace(kept.with_suffix("")),
+    )
+    wall, cpu = time.perf_counter() - start[0], time.process_time() - start[1]
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+    print(f"{kept}: {wall:.0f} s, {cpu:.0f} s of processor time, peak {peak:.1f} GiB", flush=True)
+    torch.save(fitted, kept)
+    return fitted
+
+
+def evaluated(cohorts: Cohorts, fitted: Fitted, seed: int, half: int | None) -> Evaluation:
+    """Judge by unseen people; where first halves were fitted, by the same people's second ones."""
+    trained = cohorts.of_fitted(half)
+    if half:
+        again = cohorts.of_fitted()
+        return evaluate(fitted, again, trained, memory=True, half=2, samples=Samples(seed))
+    truth = {f"{task}_effect": cohorts.unseen.effects(task) for task in cohorts.tasks.names}
+    unseen = cohorts.of_unseen()
+    return evaluate(fitted, unseen, trained, half=None, truth=truth, samples=Samples(seed))
+
+
+def rows_of(found: Evaluation) -> list[dict[str, object]]:
+    """Return the figures of one world, a row each."""
+    rows: list[dict[str, object]] = [
+        {
+            "figure": score.figure,
+            "task": score.task,
+            "condition": score.condition,
+            "model": score.name,
+            "value": score.value.mean,
+            "low": score.value.low,
+            "high": score.value.high,
+        }
+        for score in found.scores
+    ]
+    if found.comparison is not None:
+        matching = found.comparison.matching
+        figures = {
+            "matched_p": matching.p,
+            "matched_loss": matching.matched,
+            "mismatched_loss": matching.mismatched,
+            "better_than_average_mismatch": matching.better_than_average.mean,
+        }
+        rows += [{"figure": name, "model": TWIN, "value": value} for name, value in figures.items()]
+    for score in found.bold:
+        values = {"bold_group_r": score.fit.group_r, "bold_person_r": score.fit.person_r}
+        rows += [{"figure": name, "model": score.name, "value": v} for name, v in values.items()]
+    return rows
+
+
+def print_table(figures: pd.DataFrame) -> None:
+    """Print means over worlds, with the standard deviation, a row a figure and model."""
+    keys = ["regime", "fit", "figure", "task", "condition", "model"]
+    table = figures.fillna({"task": "", "condition": ""}).groupby(keys, sort=False).value
+    found = table.agg(["mean", "std", "min", "max", "count"]).round(4)
+    print(found.to_string())
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
+    parser.add_argument("work", type=Path)
+    parser.add_argument("--regimes", nargs="+", default=["hard", "easy"])
+    parser.add_argument("--seeds", nargs="+", type=int, default=[1, 2, 3])
+    parser.add_argument("--architectures", nargs="+", default=list(ARCHITECTURES))
+    parser.add_argument("--within", action="store_true")
+    parser.add_argument("--bold", action="store_true")
+    options = parser.parse_args()
+    torch.set_num_threads(1)
+    worlds = [(regime, seed) for regime in options.regimes for seed in options.seeds]
+    fits: list[tuple[str, int | None]] = [(name, None) for name in options.architectures]
+    rows: list[dict[str, object]] = []
+    for architecture, half in fits + [("lowrank", 1)] * options.within:
+        for regime, seed in worlds:
+            work = options.work / f"{regime}-{seed}"
+            work.mkdir(parents=True, exist_ok=True)
+            cohorts = Cohorts.simulate(regime, seed, options.bold)
+            fitted = fitted_twin(work, cohorts, architecture, seed, half)
+            name = f"{architecture}, first halves" if half else architecture
+            for row in rows_of(evaluated(cohorts, fitted, seed, half)):
+                rows.append({"regime": regime, "seed": seed, "fit": name, **row})
+    figures = pd.DataFrame(rows)
+    figures.to_csv(options.work / "figures.tsv", sep="\t", index=False)
+    print_table(figures)
+
+
+if __name__ == "__main__":
+    main()

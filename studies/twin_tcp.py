@@ -1,0 +1,731 @@
+"""Does a network perform tasks as real people do, who are left out of its fit? Twins of behaviour.
+
+    python studies/twin_tcp.py DATA --work FOLDER [--png FILE] [--folds 5] [--epochs 40]
+
+DATA is the folder with bids/ (event files) and participants.tsv of 182 people of the
+Transdiagnostic Connectome Project (CC0). Each fold of people is left out of a fit to the faces run
+and the first Stroop run of all others; the second Stroop run (another order) is fitted to by
+nobody. Runs below chance, misses counted as errors, are left out, as are those of another
+sequence. There is no connectome: either everybody is told by the group network, or a ridge
+regression tells people's codes from a few features. Fits stay in FOLDER, so that a stopped call
+goes on. Intervals are 95 %, by drawing people again.
+"""
+
+from __future__ import annotations
+
+import argparse
+import copy
+import math
+import pickle
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from numpy.typing import NDArray
+
+from bids_dtg.inputs.events import find_events, read_events
+from bids_dtg.stats.correlation import correlation
+from bids_dtg.stats.paired import Interval, bootstrap_interval
+from bids_dtg.stats.splits import fold_people
+from bids_dtg.training.loop import Workplace
+from bids_dtg.twin.codes import map_codes
+from bids_dtg.twin.decoding import decode
+from bids_dtg.twin.fitting import Fitted, fit
+from bids_dtg.twin.judging.baselines import BASELINES, Known, Training, predict
+from bids_dtg.twin.judging.behaviour import MISS, Answers, condition_effect, figures
+from bids_dtg.twin.judging.scores import (
+    QUANTILES,
+    always_correct,
+    by_condition,
+    choice_agreement,
+    outcome_brier,
+    outcome_shares,
+    people_fit,
+    quantile_table,
+    rt_crps,
+)
+from bids_dtg.twin.phantom.people import simulate_twin_people
+from bids_dtg.twin.phantom.sequences import trial_sequence
+from bids_dtg.twin.recipe import find_architecture, find_recipe
+from bids_dtg.twin.tasks import find_task
+from bids_dtg.twin.traces import Segments, TaskSet, stack_people
+from bids_dtg.twin.trials import Trials, read_trials
+
+Values = NDArray[np.float64]
+# Task entity of each run -> its task; the first two are fitted to, the last one is never.
+RUNS = {"hammerAP": "faces", "stroopAP": "stroop", "stroopPA": "stroop"}
+FITTED, UNSEEN = ("hammerAP", "stroopAP"), ("stroopPA",)
+GRID = np.arange(0.02, 2.001, 0.02)  # seconds from onset, of distributions of what people did
+TASKS = TaskSet((find_task("faces"), find_task("stroop")))
+SAME_SECONDS = 0.5  # of onsets and cues, from those of the shipped sequence
+
+
+@dataclass(frozen=True, eq=False)
+class Cohort:
+    """People, and the runs of each that count."""
+
+    labels: tuple[str, ...]
+    runs: tuple[dict[str, Trials], ...]  # of each person, by task entity
+    left_out: dict[str, tuple[int, int]]  # runs below chance and with another sequence, by entity
+    everything: dict[str, Answers]  # of all people by entity, also what is implausible
+
+    def segments(self, names: Sequence[str]) -> Segments:
+        """Return everybody's runs as one table of segments; who has none of them fills rows."""
+        runs = [[own[name] for name in names if name in own] for own in self.runs]
+        return stack_people(runs, tasks=TASKS)
+
+
+def read_cohort(data: Path) -> Cohort:
+    """Read the event files; runs below chance (misses as errors), or of another order, go."""
+    found: dict[str, dict[str, Trials]] = {}
+    everything: dict[str, list[Trials]] = {name: [] for name in RUNS}
+    left_out = {name: [0, 0] for name in RUNS}
+    for file in find_events(data / "bids", list(RUNS)):
+        task, rows = find_task(RUNS[file.task]), read_events(file.path)
+        run = read_trials(task, rows, str(file.path))
+        response = replace(task.response, shortest_rt_seconds=-math.inf)
+        everything[file.task].append(read_trials(replace(task, response=response), rows))
+        shown = trial_sequence(file.task).trials
+        own = found.setdefault(file.participant, {})
+        if figures(observed([run])).correct[0, 0] < 1 / len(run.task.buttons):  # misses are errors
+            left_out[file.task][0] += 1
+        elif not same_sequence(run, shown, SAME_SECONDS):
+            left_out[file.task][1] += 1
+        else:
+            own[file.task] = on_the_clock_of(shown, run)
+    kept = {label: own for label, own in found.items() if own}
+    return Cohort(
+        labels=tuple(kept),
+        runs=tuple(kept.values()),
+        left_out={name: (below, other) for name, (below, other) in left_out.items()},
+        everything={name: observed(runs) for name, runs in everything.items()},
+    )
+
+
+def observed(runs: Sequence[Trials]) -> Answers:
+    """Return the answers of people, one run of each; shorter runs are filled with no trial."""
+    tasks = {run.task.name for run in runs}
+    if len(tasks) != 1:
+        raise ValueError(f"answers are of one task, found {sorted(tasks) or 'no run'}")
+    trials = max(len(run.onset_seconds) for run in runs)
+
+    def table(values: Sequence[NDArray[Any]], fill: Any) -> NDArray[Any]:
+        found = np.full((len(runs), trials), fill, values[0].dtype)
+        for row, own in zip(found, values, strict=True):
+            row[: len(own)] = own
+        return found
+
+    return Answers(
+        condition=table([run.condition for run in runs], -1),
+        correct_button=table([run.correct_button for run in runs], -1),
+        button=table([run.button for run in runs], MISS),
+        rt_seconds=table([run.rt_seconds for run in runs], np.nan),
+        correct=table([run.correct for run in runs], False),
+        scored=table([run.scored for run in runs], False),
+    )
+
+
+def same_sequence(one: Trials, other: Trials, tolerance_seconds: float = 0.08) -> bool:
+    """Return whether two people were shown the same, at the same times."""
+    shown = ("stimulus", "condition", "correct_button")
+    times = ("onset_seconds", "cues")
+    return one.task == other.task and all(
+        (mine := getattr(one, name)).shape == (theirs := getattr(other, name)).shape
+        and np.allclose(mine, theirs, rtol=0, atol=tolerance_seconds if name in times else 1e-6)
+        for name in (*shown, *times)
+    )
+
+
+def on_the_clock_of(shown: Trials, run: Trials) -> Trials:
+    """Return a run with the times of the shipped sequence; a response keeps its time from onset."""
+    times = ("onset_seconds", "display_seconds", "cues", "cut", "run_seconds")
+    return replace(run, **{name: getattr(shown, name) for name in times})
+
+
+def fold_fit(
+    cohort: Cohort,
+    training: NDArray[np.intp],
+    place: Path,
+    seed: int,
+    epochs: int,
+    report: Callable[[str], None] = print,
+) -> Fitted:
+    """Fit a twin that knows people by their behaviour alone, or read the fit of an earlier call."""
+    file = place.with_suffix(".pickle")
+    if file.is_file():
+        found: Fitted = pickle.loads(file.read_bytes())  # noqa: S301, of this script's own
+        return found
+    recipe = replace(find_recipe("lowrank"), group_epochs=epochs)
+    people = tuple(cohort.labels[row] for row in training)
+    segments = cohort.segments(FITTED).people(training)
+    start = time.process_time()
+    fitted = fit(
+        None,
+        segments,
+        people=people,
+        architecture=find_architecture("lowrank", recipe),
+        seed=seed,
+        workplace=Workplace(place),
+        report=report,
+    )
+    print(f"{place.name}: {len(people)} people, {time.process_time() - start:.0f} s", flush=True)
+    place.parent.mkdir(parents=True, exist_ok=True)
+    file.write_bytes(pickle.dumps(fitted))
+    return fitted
+
+
+@dataclass(frozen=True, eq=False)
+class Forecast:
+    """What a model says of each person's trials of one run, before it sees them."""
+
+    seconds: Values  # (steps,) or (trials, steps), since the onset
+    answered: Values  # (people, trials, steps): how likely there is a response by then
+    outcomes: Values  # (people, trials, 3): correct, wrong, miss
+    button: NDArray[np.integer[Any]]  # (people, trials): the likeliest; -1: none
+    rt_seconds: Values  # (people, trials): where half have answered
+
+    @classmethod
+    def of(cls, outputs: NDArray[Any], segments: Segments, task: int, own: Answers) -> Forecast:
+        """Decode outputs (people, s, steps, buttons) that performed the segments of some people."""
+        here = np.flatnonzero(segments.trials.task[0] == task)
+        found = decode(outputs, segments)
+        seconds = np.broadcast_to(found.seconds, found.answered.shape)[0]
+        ends = found.ends[..., here, :]
+        return cls(
+            seconds=np.asarray(seconds[here], np.float64),
+            answered=_of_each(found.answered[..., here, :], own),
+            outcomes=outcome_shares(ends, own.correct_button),
+            button=_of_each(found.button[..., here], own),
+            rt_seconds=_of_each(found.rt_seconds[..., here], own),
+        )
+
+    @classmethod
+    def like(cls, others: Answers, groups: NDArray[np.intp], own: Answers) -> Forecast:
+        """Take the distribution of what others did in trials of the same group.
+
+        Parameters
+        ----------
+        others
+            Who did the trials.
+        groups
+            (2, ...): group of each of the others' trials, and of each trial of the run.
+        own
+            Whose trials are told.
+        """
+        of_others, of_run = groups
+        curves, outcomes = [], []
+        for group in of_run:
+            used = others.scored & (of_others == group)
+            times, right = others.rt_seconds[used], others.correct[used]
+            curves.append((times[:, None] <= GRID).mean(axis=0))
+            missed = ~np.isfinite(times)
+            outcomes.append([right.mean(), (~right & ~missed).mean(), missed.mean()])
+        half = [np.interp(0.5, *_rising(curve)) for curve in curves]
+        return cls(
+            seconds=GRID,
+            answered=_of_each(np.array(curves)[None], own),
+            outcomes=_of_each(np.array(outcomes)[None], own),
+            button=own.correct_button,
+            rt_seconds=_of_each(np.array(half)[None], own),
+        )
+
+    @classmethod
+    def joined(cls, parts: Sequence[tuple[NDArray[np.intp], Forecast]], people: int) -> Forecast:
+        """Return forecasts of some people each as one of everybody; NaN and -1: none."""
+        first = parts[0][1]
+
+        def table(name: str, fill: float) -> NDArray[Any]:
+            values = getattr(first, name)
+            found = np.full((people, *values.shape[1:]), fill, values.dtype)
+            for rows, part in parts:
+                found[rows] = getattr(part, name)
+            return found
+
+        names = {"answered": np.nan, "outcomes": np.nan, "button": -1, "rt_seconds": np.nan}
+        return cls(first.seconds, **{name: table(name, fill) for name, fill in names.items()})
+
+    def mean_seconds(self) -> Values:
+        """Return mean response times, given that there is one: (people, trials)."""
+        times = np.concatenate([np.zeros((*self.seconds.shape[:-1], 1)), self.seconds], axis=-1)
+        rising = np.concatenate([np.zeros((*self.answered.shape[:-1], 1)), self.answered], axis=-1)
+        middle = (times[..., 1:] + times[..., :-1]) / 2
+        mean: Values = (np.diff(rising) * middle).sum(axis=-1) / self.answered[..., -1]
+        return mean
+
+
+def _of_each(values: NDArray[Any], own: Answers) -> NDArray[Any]:
+    """Give each person the row of all, where there is one row."""
+    return np.broadcast_to(values, (len(own.condition), *values.shape[1:]))
+
+
+def _rising(curve: Values) -> tuple[Values, Values]:
+    rises = np.append(True, np.diff(curve) > 0)
+    return curve[rises], GRID[rises]
+
+
+def answers_of(segments: Segments, task: int) -> Answers:
+    """Return what the people of segments answered in a task, in the order of the trials."""
+    rows = segments.trials
+    here = np.flatnonzero(rows.task[0] == task)
+    here = here[np.argsort(rows.trial[0, here], kind="stable")]
+    assert (np.diff(here) == 1).all()  # forecasts keep the order of the rows
+    names = [field.name for field in fields(Answers)]
+    return Answers(
+        **{name: np.broadcast_to(getattr(rows, name), rows.button.shape)[:, here] for name in names}
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class Run:
+    """One run of everybody, and what models say of it."""
+
+    name: str
+    own: Answers
+    forecasts: dict[str, Forecast]
+    folds: tuple[NDArray[np.intp], ...]  # rows of the people who are left out together
+
+    def r_over_trials(self, forecast: Forecast) -> float:
+        """Return how the mean response times of trials correlate: a mean over folds.
+
+        Within a fold, as training people of all folds together are everybody.
+        """
+        told = forecast.mean_seconds()
+        each = [
+            correlation(told[rows].mean(axis=0), np.nanmean(self.own.rt_seconds[rows], axis=0))
+            for rows in self.folds
+        ]
+        return float(np.mean(each))
+
+    @property
+    def conditions(self) -> tuple[str, ...]:
+        return find_task(RUNS[self.name]).conditions
+
+    @property
+    def buttons(self) -> int:
+        return len(find_task(RUNS[self.name]).buttons)
+
+
+@dataclass(frozen=True, eq=False)
+class Study:
+    """Everybody, who is left out with whom, and the fits without them."""
+
+    cohort: Cohort
+    folds: tuple[NDArray[np.intp], ...]  # rows of the people who are left out together
+    fits: tuple[Fitted, ...]  # to all others
+    segments: dict[str, Segments]  # by the first entity of `FITTED` and of `UNSEEN`
+    simulated: dict[str, Answers]
+
+    def own(self, name: str) -> Answers:
+        """Return everybody's answers in a run."""
+        return answers_of(self.segments[_table(name)], TASKS.names.index(RUNS[name]))
+
+    def judged(self, name: str) -> Run:
+        """Return a run with the forecasts of everybody by the fits that left them out."""
+        own, task = self.own(name), TASKS.names.index(RUNS[name])
+        segments, parts = self.segments[_table(name)], _Parts()
+        groups = own.condition[0].astype(np.intp), np.arange(own.condition.shape[1])
+        source = self.own("stroopAP") if name in UNSEEN else own
+        source_groups = source.condition[0].astype(np.intp)
+        for rows, fitted in zip(self.folds, self.fits, strict=True):
+            others = np.setdiff1d(np.arange(len(self.cohort.labels)), rows)
+            test, group = rows_of(own, rows), fitted.perform_group(segments).buttons
+            parts.add(GROUP, rows, Forecast.of(group, segments, task, test))
+            by_condition = (source_groups, groups[0])
+            parts.add(CONDITION, rows, Forecast.like(rows_of(source, others), by_condition, test))
+            by_trial = (groups[1], groups[1])
+            parts.add(TRIAL, rows, Forecast.like(rows_of(own, others), by_trial, test))
+        forecasts = parts.joined(len(own.condition))
+        forecasts[SIMULATED] = Forecast.like(self.simulated[name], (groups[1], groups[1]), own)
+        return Run(name, own, forecasts, self.folds)
+
+
+GROUP, CONDITION, TRIAL = (
+    "group network",
+    "training people, a condition",
+    "training people, a trial",
+)
+SIMULATED = "simulated people, a trial"
+
+
+class _Parts:
+    """Forecasts of some people each, by model."""
+
+    def __init__(self) -> None:
+        self._of: dict[str, list[tuple[NDArray[np.intp], Forecast]]] = {}
+
+    def add(self, model: str, rows: NDArray[np.intp], forecast: Forecast) -> None:
+        self._of.setdefault(model, []).append((rows, forecast))
+
+    def joined(self, people: int) -> dict[str, Forecast]:
+        return {model: Forecast.joined(parts, people) for model, parts in self._of.items()}
+
+
+def _table(name: str) -> str:
+    return FITTED[0] if name in FITTED else name
+
+
+def rows_of(answers: Answers, people: NDArray[np.intp]) -> Answers:
+    """Return the answers of some people."""
+    return Answers(**{f.name: getattr(answers, f.name)[people] for f in fields(Answers)})
+
+
+def simulated_answers(people: int, seed: int) -> dict[str, Answers]:
+    """Have simulated people of the hard regime perform the shipped sequences."""
+    simulated = simulate_twin_people(people, "hard", regions=20, seed=seed)
+    runs = simulated.runs([trial_sequence(name) for name in RUNS], seed=seed)
+    found = {}
+    for place, name in enumerate(RUNS):
+        segments = stack_people([[own[place]] for own in runs], tasks=TASKS)
+        found[name] = answers_of(segments, TASKS.names.index(RUNS[name]))
+    return found
+
+
+def print_row(cells: Sequence[str]) -> None:
+    """Print a row of a table."""
+    print("| " + " | ".join(cells) + " |", flush=True)
+
+
+def print_head(cells: Sequence[str]) -> None:
+    """Print the head of a table."""
+    print()
+    print_row(cells)
+    print_row(["---"] * len(cells))
+
+
+def text(interval: Interval, digits: int = 3) -> str:
+    """Return a mean with its interval."""
+    return f"{interval.mean:.{digits}f} ({interval.low:.{digits}f} to {interval.high:.{digits}f})"
+
+
+def scores_table(runs: Sequence[Run]) -> None:
+    """Print CRPS and Brier scores of each condition: means over people."""
+    print_head(["run", "condition", "model", "CRPS (ms)", "less the group network's", "Brier"])
+    for run in runs:
+        number = len(run.conditions)
+        found = {}
+        for model, forecast in run.forecasts.items():
+            crps = 1000 * rt_crps(forecast.answered, forecast.seconds, run.own.rt_seconds)
+            brier = outcome_brier(forecast.outcomes, run.own)
+            found[model] = [by_condition(each, run.own, number) for each in (crps, brier)]
+        for place, condition in enumerate(run.conditions):
+            for model, (crps, brier) in found.items():
+                less = bootstrap_interval(crps[:, place] - found[GROUP][0][:, place])
+                mean = f"{np.nanmean(crps[:, place]):.1f}"
+                cells = [mean, "" if model == GROUP else text(less, 1)]
+                brier_text = f"{np.nanmean(brier[:, place]):.4f}"
+                print_row([run.name, condition, model, *cells, brier_text])
+
+
+def effects_table(runs: Sequence[Run]) -> None:
+    """Print mean response times and the condition effect, observed and told."""
+    print_head(["run", "of", "first (s)", "second (s)", "effect (s)", "r over trials of a fold"])
+    for run in runs:
+        shown = run.own.condition[0]
+        means_of = figures(run.own, 2).mean_rt_seconds
+        effect = bootstrap_interval(condition_effect(means_of))
+        cells = [f"{value:.3f}" for value in np.nanmean(means_of, axis=0)]
+        print_row([run.name, "observed", *cells, text(effect), ""])
+        for model, forecast in run.forecasts.items():
+            of_trials = np.nanmean(forecast.mean_seconds(), axis=0)
+            first, second = (of_trials[shown == place].mean() for place in range(2))
+            values = first, second, second - first, run.r_over_trials(forecast)
+            numbers = [f"{value:.3f}" for value in values]
+            print_row([run.name, model, *numbers])
+
+
+def quantiles_of(run: Run) -> dict[str, Values]:
+    """Return quantiles (conditions, quantiles) in seconds, observed and of each model."""
+    tables = {
+        model: quantile_table(
+            np.where(np.isfinite(forecast.answered), forecast.answered, 0.0),
+            forecast.seconds,
+            run.own,
+            len(run.conditions),
+        )
+        for model, forecast in run.forecasts.items()
+    }
+    observed_quantiles = tables[GROUP].observed_seconds
+    return {"observed": observed_quantiles} | {
+        model: table.predicted_seconds for model, table in tables.items()
+    }
+
+
+def quantiles_table(runs: Sequence[Run]) -> None:
+    """Print quantiles of each condition."""
+    print_head(["run", "condition", "of", *(str(q) for q in QUANTILES), "largest difference (ms)"])
+    for run in runs:
+        found = quantiles_of(run)
+        for place, condition in enumerate(run.conditions):
+            for name, values in found.items():
+                off = 1000 * np.abs(values[place] - found["observed"][place]).max()
+                cells = [f"{value:.3f}" for value in values[place]]
+                last = "" if name == "observed" else f"{off:.0f}"
+                print_row([run.name, condition, name, *cells, last])
+
+
+def choices_table(runs: Sequence[Run]) -> None:
+    """Print how often the model presses people's buttons, beside always the correct one."""
+    print_head(["run", "group network", "always correct"])
+    for run in runs:
+        button = run.forecasts[GROUP].button
+        each = [
+            choice_agreement(button, run.own, buttons=run.buttons),
+            always_correct(run.own, buttons=run.buttons),
+        ]
+        print_row([run.name, *(text(bootstrap_interval(values), 4) for values in each)])
+
+
+def plot(runs: Sequence[Run], file: Path) -> None:
+    """Draw quantiles of people who were left out, and what models say of them."""
+    import matplotlib
+    from PIL import Image
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    styles = {
+        "observed": ("black", "people left out"),
+        GROUP: ("tab:blue", "group network"),
+        SIMULATED: ("tab:orange", "simulated people"),
+        CONDITION: ("tab:gray", "training people"),
+    }
+    figure, axes = pyplot.subplots(
+        2, len(runs), figsize=(9.6, 5.6), sharey="row", layout="constrained", squeeze=False
+    )
+    for column, run in enumerate(runs):
+        found = quantiles_of(run)
+        for place, condition in enumerate(run.conditions):
+            line, marker = ("-", "o") if place == 0 else ("--", "s")
+            for name, (colour, words) in styles.items():
+                values = found[name][place]
+                look = {"color": colour, "marker": marker, "markersize": 4, "linewidth": 1.2}
+                label = f"{words}, {condition}" if name == "observed" else words
+                label = label if name == "observed" or place == 0 else None
+                axes[0, column].plot(values, QUANTILES, linestyle=line, label=label, **look)
+                off = 1000 * (values - found["observed"][place])
+                axes[1, column].plot(QUANTILES, off, linestyle=line, **look)
+        words = " (never fitted to)" if run.name in UNSEEN else ""
+        axes[0, column].set_title(f"{RUNS[run.name]} {run.name[-2:]}{words}")
+        axes[0, column].set_xlabel("response time (s)")
+        axes[0, column].legend(fontsize=6.5, frameon=False, loc="lower right")
+        axes[1, column].set_xlabel("quantile")
+    axes[0, 0].set_ylabel("quantile")
+    axes[1, 0].set_ylabel("less the observed one (ms)")
+    figure.savefig(file, dpi=90)
+    pyplot.close(figure)
+    with Image.open(file) as picture:
+        picture.convert("RGB").quantize(64).save(file, optimize=True)
+
+
+def demographics(data: Path, labels: Sequence[str]) -> tuple[Values, NDArray[np.str_]]:
+    """Return age, (people, 1), and sex, site and group, (people, 3)."""
+    table = pd.read_csv(
+        data / "participants.tsv", sep="\t", dtype=str, index_col=0, na_values="n/a"
+    )
+    rows = table.loc[[f"sub-{label}" for label in labels]]
+    return rows[["age"]].to_numpy(float), rows[["sex", "site", "group"]].fillna("").to_numpy(str)
+
+
+def encoded(numbers: Values, categories: NDArray[np.str_]) -> Values:
+    """Return numbers, their squares from the mean, and an indicator of each category."""
+    squares = (numbers - np.nanmean(numbers, axis=0)) ** 2
+    columns = [
+        labels == label for labels in categories.T for label in sorted({*labels.tolist()} - {""})
+    ]
+    return np.column_stack([numbers, squares, *columns]).astype(np.float64)
+
+
+def behaviour(own: Answers) -> Values:
+    """Return mean response time, its effect and the share correct of a run, (people, 3)."""
+    all_trials, each = figures(own), figures(own, 2)
+    return np.column_stack(
+        [
+            all_trials.mean_rt_seconds[:, 0],
+            condition_effect(each.mean_rt_seconds),
+            np.where(all_trials.trials > 0, all_trials.correct, np.nan)[:, 0],
+        ]
+    )
+
+
+def with_features(
+    fitted: Fitted, features: Values, training: NDArray[np.intp]
+) -> tuple[Fitted, Values]:
+    """Return the same twin, where features take the place of the connectome, and the features.
+
+    Codes of the training people stay: only the ridge that tells them is another.
+
+    Parameters
+    ----------
+    fitted
+        Without connectomes.
+    features
+        (people, features) of everybody; NaN: not known.
+    training
+        Rows of the people it was fitted to, in order.
+    """
+    known = training[np.isfinite(features[training]).all(axis=1)]
+    spread = features[known].std(axis=0)
+    scaled = (features - features[known].mean(axis=0)) / np.where(spread > 0, spread, np.inf)
+    assert fitted.own_codes is not None
+    codes = fitted.own_codes[np.isin(training, known)]
+    mapped, twin = map_codes(scaled[known], codes), copy.deepcopy(fitted.twin)
+    twin.edge_mean = torch.from_numpy(mapped.edge_mean).float()
+    twin.edge_weights = torch.from_numpy(mapped.weights).float()
+    return replace(fitted, twin=twin), scaled
+
+
+def twins_table(study: Study, covariates: tuple[Values, NDArray[np.str_]]) -> None:
+    """Print how well unseen people are told from one another, by twins and by ridge regression."""
+    figures_of = {name: behaviour(study.own(name)) for name in FITTED}
+    people, described = len(study.cohort.labels), encoded(*covariates)
+    print_head(
+        ["predicted run", "features", "model", "r of mean RT", "error (s)", "r of effect", "people"]
+    )
+    for name, other in zip(FITTED, reversed(FITTED), strict=True):
+        sets = {
+            "age, age², sex, site, group": described,
+            f"RT, effect, accuracy of {other}": figures_of[other],
+            "both": np.column_stack([described, figures_of[other]]),
+        }
+        wanted = figures_of[name]
+        mean = told_by_ridge(study, "group_mean", wanted, Known(people))
+        print_person_row(name, "none", "group mean", mean, wanted)
+        for words, features in sets.items():
+            both = np.isfinite(features).all(axis=1)[:, None]
+            shared = np.where(both, wanted, np.nan)
+            print_person_row(name, words, "twin", told_by_twins(study, features, name), shared)
+            ridge = told_by_ridge(
+                study, "connectome_ridge", wanted, Known(people, connectome=features)
+            )
+            print_person_row(name, words, "ridge, the same features", ridge, shared)
+        known = Known(people, numbers=covariates[0], categories=covariates[1])
+        light = told_by_ridge(study, "covariates", wanted, known)
+        print_person_row(
+            name, "age, age², sex, site, group", "baseline `covariates`", light, wanted
+        )
+
+
+def print_person_row(
+    run: str, features: str, model: str, predicted: Values, wanted: Values
+) -> None:
+    """Print r of the mean response time and of the effect, and the error, over people."""
+    rt, effect = (people_fit(predicted[:, n], wanted[:, n]) for n in range(2))
+    r, of_effect = ("", "") if model == "group mean" else (text(rt.r, 2), text(effect.r, 2))
+    print_row([run, features, model, r, text(rt.error), of_effect, str(rt.people)])
+
+
+def told_by_twins(study: Study, features: Values, name: str) -> Values:
+    """Return mean response time and effect of unseen people's twins, (people, 2)."""
+    own, segments = study.own(name), study.segments[_table(name)]
+    task, found = TASKS.names.index(RUNS[name]), np.full((len(own.condition), 2), np.nan)
+    everybody = np.arange(len(own.condition))
+    for rows, fitted in zip(study.folds, study.fits, strict=True):
+        twin, scaled = with_features(fitted, features, np.setdiff1d(everybody, rows))
+        known = rows[np.isfinite(scaled[rows]).all(axis=1)]
+        outputs = twin.perform(scaled[known], segments).buttons
+        forecast = Forecast.of(outputs, segments, task, rows_of(own, known))
+        times, shown = forecast.mean_seconds(), own.condition[0]
+        first, second = (times[:, shown == place].mean(axis=1) for place in range(2))
+        found[known] = np.column_stack([times.mean(axis=1), second - first])
+    return found
+
+
+def told_by_ridge(study: Study, name: str, wanted: Values, known: Known) -> Values:
+    """Return what a baseline says of unseen people, (people, 2), in the same folds."""
+    row = next(row for row in BASELINES if row.name == name)
+    targets, found = wanted[:, :2], np.full((len(wanted), 2), np.nan)
+    features = known.connectome
+    for rows in study.folds:
+        inside = np.zeros(len(wanted), bool)
+        inside[rows] = True
+        fold = known
+        if features is not None:  # of one scale, by the training people
+            spread = np.nanstd(features[~inside], axis=0)
+            scaled = (features - np.nanmean(features[~inside], axis=0)) / np.where(
+                spread > 0, spread, np.inf
+            )
+            fold = replace(known, connectome=scaled)
+        training = Training(fold.of(~inside), targets[~inside], ("task", "task"))
+        found[inside] = predict(row, training, fold.of(inside))
+    return found
+
+
+def halves_table(study: Study) -> None:
+    """Print how well people's own first half tells the second."""
+    print_head(["run", "r of mean RT", "error (s)", "r of effect", "people"])
+    for name in RUNS:
+        own = study.own(name)
+        rows = study.segments[_table(name)].trials
+        half = rows.half[0, rows.task[0] == TASKS.names.index(RUNS[name])]
+        first, second = (behaviour(own.within(half == number)) for number in (1, 2))
+        rt, effect = (people_fit(first[:, n], second[:, n]) for n in range(2))
+        print_row([name, text(rt.r), text(rt.error), text(effect.r), str(rt.people)])
+
+
+def conditions_table(real: dict[str, Answers], simulated: dict[str, Answers]) -> None:
+    """Print figures of all trials and people, nobody left out, as in the README of the data."""
+    print_head(["run", "condition", "of", "mean RT (s)", "proportion correct", "missed"])
+    for name, task in RUNS.items():
+        for place, condition in enumerate(find_task(task).conditions):
+            for words, answers in (("all real people", real), ("simulated people", simulated)):
+                used = answers[name].condition == place
+                times, right = answers[name].rt_seconds[used], answers[name].correct[used]
+                values = np.nanmean(times), right.mean(), np.isnan(times).mean()
+                print_row([name, condition, words, *(f"{value:.3f}" for value in values)])
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("data", type=Path)
+    parser.add_argument("--work", type=Path, required=True, help="of fits: a stopped call goes on")
+    parser.add_argument("--png", type=Path, help="picture of quantiles")
+    parser.add_argument("--folds", type=int, default=5)
+    parser.add_argument("--epochs", type=int, default=40, help="of the group network, at most")
+    parser.add_argument("--simulated", type=int, default=400, help="people")
+    parser.add_argument("--seed", type=int, default=0)
+    args = parser.parse_args()
+    torch.set_num_threads(1)
+    start = time.process_time()
+    cohort = read_cohort(args.data)
+    for name, (below, other) in cohort.left_out.items():
+        people = sum(name in own for own in cohort.runs)
+        print(f"{name}: {people} people; left out: {below} below chance, {other} of another order")
+    simulated = simulated_answers(args.simulated, args.seed + 1)
+    conditions_table(cohort.everything, simulated)
+    study = make_study(cohort, simulated, args)
+    halves_table(study)
+    runs = [study.judged(name) for name in RUNS]
+    effects_table(runs)
+    quantiles_table(runs)
+    scores_table(runs)
+    choices_table(runs)
+    if args.png:
+        plot(runs, args.png)
+    twins_table(study, demographics(args.data, cohort.labels))
+    print(f"\n{time.process_time() - start:.0f} s of the processor")
+
+
+def make_study(cohort: Cohort, simulated: dict[str, Answers], args: argparse.Namespace) -> Study:
+    """Fit without each fold."""
+    folds = tuple(
+        np.flatnonzero(np.isin(cohort.labels, fold))
+        for fold in fold_people(cohort.labels, args.folds, seed=args.seed)
+    )
+    everybody = np.arange(len(cohort.labels))
+    fits = tuple(
+        fold_fit(
+            cohort, np.setdiff1d(everybody, rows), args.work / f"fold{n}", args.seed, args.epochs
+        )
+        for n, rows in enumerate(folds)
+    )
+    segments = {names[0]: cohort.segments(names) for names in (FITTED, UNSEEN)}
+    return Study(cohort, folds, fits, segments, simulated)
+
+
+if __name__ == "__main__":
+    main()

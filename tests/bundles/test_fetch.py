@@ -1,0 +1,338 @@
+"""Published models from a host on this machine: fetched, verified, converted, once."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import os
+import pickle
+import subprocess
+import sys
+import zipfile
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from model_host import (
+    Fault,
+    ModelHost,
+    Notes,
+    add_model,
+    nifti,
+    serve,
+    serve_alone,
+    tiny_checkpoint,
+)
+from tiny_bundle import tiny_masks, write_tiny_bundle
+
+from bids_dtg.bundles.fetch import PUBLIC_HOST, fetch_models
+from bids_dtg.bundles.overview import bundle_lines
+from bids_dtg.cli.models import main
+from bids_dtg.contrasts.bundle.bundle import load_bundle
+from bids_dtg.contrasts.bundle.registry import PUBLISHED
+from bids_dtg.contrasts.contrast import hcp_contrasts
+from bids_dtg.errors import BundleError, OutputError, SettingsError
+from bids_dtg.files.download import SUMS_FILE, WORK_FOLDER, download_hosts
+
+BLOCK = 1 << 14
+
+
+@pytest.fixture
+def host():
+    return ModelHost()
+
+
+@pytest.fixture
+def address(host, monkeypatch):
+    with serve_alone(host, monkeypatch) as address:
+        yield address
+
+
+@pytest.fixture
+def models(tmp_path):
+    return tmp_path / "models"
+
+
+def left(folder: Path) -> list[str]:
+    return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*"))
+
+
+def test_a_model_becomes_a_bundle_that_says_what_it_is(host, address, models):
+    model = add_model(host)
+    notes = Notes()
+    (bundle,) = fetch_models([model], models, notes)
+    assert bundle.path == models / "hcp-ya"
+    again = load_bundle(models / "hcp-ya")
+    assert again.identity == bundle.identity
+    card = again.card
+    assert (card.name, card.version, card.for_science) == ("hcp-ya", "010525", True)
+    assert card.part.contrasts == hcp_contrasts()
+    assert (card.training.repetition_time_s, card.training.participants) == (0.72, 958)
+    assert "ICA-FIX" in card.training.cleaning
+    assert "HCP's data-use terms" in card.notice
+    assert "GPL-3.0" in card.licence
+    assert "Serin" in card.citation
+    sources = card.record["published_files"]
+    assert [(entry["algorithm"], entry["digest"]) for entry in sources] == [
+        ("git", file.digest.hexadecimal) for file in model.files
+    ]
+    contents = [host.files[f"/{file.location}"] for file in model.files]
+    assert [entry["sha256"] for entry in sources] == [
+        hashlib.sha256(content).hexdigest() for content in contents
+    ]
+    brain_mask, mask = tiny_masks()
+    np.testing.assert_array_equal(again.places.mask, mask)
+    np.testing.assert_array_equal(again.brain.mask, brain_mask)
+    # Nothing but the bundle, the lock and what was verified is kept.
+    assert left(models / WORK_FOLDER) == [SUMS_FILE, "lock"]
+    assert sorted(path.name for path in models.iterdir()) == [WORK_FOLDER, "hcp-ya"]
+    assert any(model.notice in note for note in notes.notes)
+
+
+def test_its_card_says_what_is_stated_and_what_inferred(host, address, models):
+    (young,) = fetch_models([add_model(host)], models, Notes())
+    assert young.card.sources["training.participants"] == "inferred"
+    assert young.card.sources["training.cleaning"] == "stated"
+    (tuned,) = fetch_models([add_model(host, "hcp-d")], models, Notes())
+    # The scripts make two models, tuned to two contrasts.
+    assert tuned.card.sources["description"] == "inferred"
+    lines = bundle_lines(tuned)
+    assert any("faces against shapes" in line and "(inferred)" in line for line in lines)
+    assert any(line.startswith("licence") and "(inferred)" in line for line in lines)
+
+
+def test_it_knows_whom_it_has_seen(host, address, models):
+    (young,) = fetch_models([add_model(host)], models, Notes())
+    assert young.people == PUBLISHED["hcp-ya"].people
+    (line,) = [line for line in bundle_lines(young) if line.startswith("people")]
+    assert "827 training, 92 validation, 34 test, 34 uncertain, listed as hashes" in line
+    assert "not listed: 5 of the 39 test people of HCP-YA" in line
+
+
+def test_output_layers_are_compared(host, address, models, monkeypatch, capsys):
+    """As published, a tuned model has got the output layer of the one that it was tuned from."""
+    notes = Notes()
+    fetch_models([add_model(host)], models, notes)
+    assert not any("output layer" in note for note in notes.notes)
+    fetch_models([add_model(host, "hcp-d")], models, notes)
+    assert notes.notes[-1] == "hcp-d and hcp-ya have the same output layer"
+    other = add_model(host, "ukb", tiny_checkpoint(seed=1))
+    fetch_models([other], models, notes)
+    found = [note for note in notes.notes if "ukb" in note and "output layer" in note]
+    assert len(found) == 2
+    assert all(note.startswith("warning: the output layers of ukb and hcp-") for note in found)
+    assert all("differ (by up to 0." in note for note in found)
+    monkeypatch.setenv("DTG_MODEL_DIR", str(models))
+    assert main(["info", "ukb"]) == 0
+    assert capsys.readouterr().out.count("the output layers of ukb and hcp-") == 2
+
+
+def test_what_is_there_is_verified_without_a_word_to_the_host(host, address, models):
+    model = add_model(host)
+    fetch_models([model], models, Notes())
+    host.asked.clear()
+    fetch_models([model], models, Notes(), {"DTG_OFFLINE": "1"})
+    assert host.asked == []
+
+
+def test_shared_files_are_fetched_once(host, address, models):
+    first, second = add_model(host), add_model(host, "ukb")
+    fetch_models([first, second], models, Notes())
+    paths = [path for path, _ in host.asked]
+    assert len(paths) == len(set(paths)) == 5
+    assert load_bundle(models / "ukb").card.part.segment_seconds == pytest.approx(360.15)
+
+
+def test_changed_bundles_are_refused_with_file_and_both_hashes(host, address, models):
+    model = add_model(host)
+    (bundle,) = fetch_models([model], models, Notes())
+    path = models / "hcp-ya" / "mask.nii.gz"
+    path.write_bytes(path.read_bytes()[:-1] + b"x")
+    with pytest.raises(BundleError, match=r"hcp-ya/mask\.nii\.gz has changed") as caught:
+        fetch_models([model], models, Notes())
+    assert bundle.card.files["mask.nii.gz"] in str(caught.value)
+    assert len([word for word in str(caught.value).split() if len(word) >= 64]) >= 2
+    assert "dtg-models remove hcp-ya" in str(caught.value)
+
+
+def test_another_model_of_that_name_is_left_alone(host, address, models):
+    write_tiny_bundle(models / "hcp-ya", name="hcp-ya", version="mine")
+    with pytest.raises(BundleError, match=r"hcp-ya holds hcp-ya mine\. Expected: hcp-ya 010525"):
+        fetch_models([add_model(host)], models, Notes())
+    assert load_bundle(models / "hcp-ya").card.version == "mine"
+
+
+def test_no_byte_of_wrong_content_is_read(host, address, models, monkeypatch):
+    model = add_model(host)
+    wrong = Fault(content=tiny_checkpoint()[:-1] + b"x")
+    host.faults[f"/{model.checkpoint.location}"].append(wrong)
+    monkeypatch.setattr(zipfile, "ZipFile", None)
+    notes = Notes()
+    with pytest.raises(BundleError, match=f"wrong content.*{model.checkpoint.digest.hexadecimal}"):
+        fetch_models([model], models, notes)
+    assert not any("converting" in note for note in notes.notes)
+    assert not (models / "hcp-ya").exists()
+
+
+def test_a_failed_fetch_goes_on_where_it_stopped(host, address, models):
+    model = add_model(host)
+    host.faults[f"/{model.maps.location}"] += [Fault(cut=BLOCK), Fault(404)]
+    with pytest.raises(BundleError, match=f"{model.maps.name} cannot be fetched"):
+        fetch_models([model], models, Notes())
+    assert not (models / "hcp-ya").exists()
+    host.faults.clear()
+    host.asked.clear()
+    fetch_models([model], models, Notes())
+    assert host.asked == [(f"/{model.maps.location}", f"bytes={BLOCK}-")]
+
+
+class _Attack:
+    """Creates a file when it is unpickled."""
+
+    def __init__(self, victim):
+        self.victim = victim
+
+    def __reduce__(self):
+        return (os.mkdir, (str(self.victim),))
+
+
+def test_a_malicious_pickle_is_refused_even_if_it_were_pinned(host, address, models, tmp_path):
+    victim = tmp_path / "created"
+    for content in (
+        tiny_checkpoint(hyper_parameters={"loss": _Attack(victim)}),
+        pickle.dumps(_Attack(victim)),
+    ):
+        model = add_model(host, checkpoint=content)
+        with pytest.raises(BundleError, match=model.checkpoint.name):
+            fetch_models([model], models, Notes())
+    assert not victim.exists()
+    assert not (models / "hcp-ya").exists()
+
+
+def test_files_that_do_not_belong_together_make_no_bundle(host, address, models):
+    model = add_model(host, rois=5)
+    with pytest.raises(BundleError, match=r"melodic_IC_MNI_2mm\.nii\.gz holds 5 ROI maps"):
+        fetch_models([model], models, Notes())
+    mask = host.add(nifti(np.zeros((3, 3, 3), bool)), model.mask)
+    with pytest.raises(BundleError, match=r"MNI_2mm_GM_mask_crop\.nii has sizes"):
+        fetch_models([replace(model, mask=mask)], models, Notes())
+    assert not (models / "hcp-ya").exists()
+
+
+def test_mirrors_are_asked_first(host, address, models):
+    model, mirror = add_model(host), ModelHost()
+    mirror.files = dict(host.files)
+    del mirror.files[f"/{model.maps.location}"]
+    with serve(mirror) as one:
+        fetch_models([model], models, Notes(), {"DTG_MODEL_MIRROR": f"{one}/  {address} "})
+    assert [path for path, _ in host.asked] == [f"/{model.maps.location}"]
+    assert len(mirror.asked) == 4
+
+
+def test_github_is_asked_last(host, address, models):
+    model = add_model(host)
+    del host.files[f"/{model.maps.location}"]
+    with pytest.raises(BundleError, match=f"HTTP 404.*; {PUBLIC_HOST}/{model.maps.location}: "):
+        fetch_models([model], models, Notes())
+    assert host.others == ["raw.githubusercontent.com:443"]
+
+
+def test_hosts_are_mirrors_then_github_or_none():
+    assert download_hosts({}, PUBLIC_HOST) == [PUBLIC_HOST] == ["https://raw.githubusercontent.com"]
+    both = {"DTG_MODEL_MIRROR": "http://a/x/ https://b"}
+    assert download_hosts(both, PUBLIC_HOST) == ["http://a/x", "https://b", PUBLIC_HOST]
+    assert download_hosts({"DTG_OFFLINE": "0"}, PUBLIC_HOST) == [PUBLIC_HOST]
+    assert download_hosts(both | {"DTG_OFFLINE": "1"}, PUBLIC_HOST) == []
+    with pytest.raises(SettingsError, match="DTG_MODEL_MIRROR has '/data/mirror'"):
+        download_hosts({"DTG_MODEL_MIRROR": "/data/mirror"}, PUBLIC_HOST)
+
+
+def test_offline_nothing_is_asked(host, address, models):
+    with pytest.raises(BundleError, match="DTG_OFFLINE is set"):
+        fetch_models([add_model(host)], models, Notes(), {"DTG_OFFLINE": "1"})
+    assert host.asked == []
+    assert not models.exists()
+
+
+@pytest.mark.parametrize("number", [errno.EROFS, errno.EACCES, errno.ENOSPC])
+def test_a_cache_that_cannot_be_written_is_told(host, address, models, monkeypatch, number):
+    # The superuser may write anywhere, so the refusal is made here.
+    def refuse(path, *_, **__):
+        raise OSError(number, os.strerror(number), str(path))
+
+    monkeypatch.setattr(Path, "mkdir", refuse)
+    with pytest.raises(OutputError, match=f"{models} cannot be written: {os.strerror(number)}"):
+        fetch_models([add_model(host)], models, Notes())
+    assert host.asked == []
+
+
+def test_a_read_only_cache_with_the_model_is_enough(host, address, models, monkeypatch):
+    model = add_model(host)
+    fetch_models([model], models, Notes())
+
+    def refuse(path, *_, **__):
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS), str(path))
+
+    monkeypatch.setattr(Path, "mkdir", refuse)
+    assert fetch_models([model], models, Notes())[0].card.name == "hcp-ya"
+
+
+def test_a_disk_that_fills_up_in_the_conversion_leaves_no_bundle(
+    host, address, models, monkeypatch
+):
+    model, real = add_model(host), Path.write_bytes
+
+    def full(path, data):
+        if path.name == "maps.nii.gz":
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
+        return real(path, data)
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    with pytest.raises(OutputError, match=r"No space left on device.*free space"):
+        fetch_models([model], models, Notes())
+    assert [path for path in left(models) if "hcp-ya" in path and "ckpt" not in path] == []
+    monkeypatch.setattr(Path, "write_bytes", real)
+    host.asked.clear()
+    fetch_models([model], models, Notes())
+    assert host.asked == []
+
+
+def test_what_a_killed_process_left_is_cleared(host, address, models):
+    half = models / WORK_FOLDER / ".dtg-0-1-2-3.tmp"
+    half.mkdir(parents=True)
+    (half / "maps.nii.gz").write_bytes(b"half")
+    fetch_models([add_model(host)], models, Notes())
+    assert left(models / WORK_FOLDER) == [SUMS_FILE, "lock"]
+
+
+_FETCHER = """
+import pickle, sys
+from pathlib import Path
+from bids_dtg.bundles.fetch import fetch_models
+from bids_dtg.files.transfer_progress import make_transfer_reporter
+folder, model = Path(sys.argv[1]), pickle.loads(bytes.fromhex(sys.argv[2]))
+sys.stdin.readline()
+(bundle,) = fetch_models([model], folder, make_transfer_reporter())
+print(bundle.identity)
+"""
+
+
+def test_eight_processes_at_once_leave_one_good_bundle(host, address, models):
+    model = add_model(host)
+    for file in model.files:
+        host.faults[f"/{file.location}"].append(Fault(stall=0.1))  # so that they meet
+    words = [sys.executable, "-c", _FETCHER, str(models), pickle.dumps(model).hex()]
+    processes = [
+        subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        for _ in range(8)
+    ]
+    for process in processes:
+        process.stdin.write("go\n")
+        process.stdin.flush()
+    told = [process.communicate(timeout=120)[0].strip() for process in processes]
+    assert [process.returncode for process in processes] == [0] * 8
+    assert set(told) == {load_bundle(models / "hcp-ya").identity}
+    assert len(host.asked) == 4
+    assert left(models / WORK_FOLDER) == [SUMS_FILE, "lock"]
+    assert sorted(path.name for path in models.iterdir()) == [WORK_FOLDER, "hcp-ya"]

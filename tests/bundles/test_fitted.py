@@ -1,0 +1,236 @@
+"""Bundles of models fitted to people's regions: what those of every such kind do alike."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import safetensors.numpy
+import torch
+from tiny_bundle import forge, write_tiny_bundle
+from tiny_network import TINY_FACTS, TINY_REGIONS, tiny_fitted, write_tiny_network
+from tiny_twin import write_tiny_twin
+
+from bids_dtg.bundles.bundle import load_any_bundle
+from bids_dtg.bundles.fitted import FITTED_FILE, FittedBundle
+from bids_dtg.bundles.kinds import all_kinds
+from bids_dtg.bundles.people import PersonHashes, SeenPeople, hash_person
+from bids_dtg.cli.models import main
+from bids_dtg.contrasts.bundle.bundle import load_bundle
+from bids_dtg.dynamics.bundle.bundle import (
+    NetworkBundle,
+    load_network_bundle,
+    write_network_bundle,
+)
+from bids_dtg.errors import BundleError
+from bids_dtg.twin.bundle.bundle import TwinBundle
+
+WEIGHTS = "weights.safetensors"
+Write = Callable[..., FittedBundle]
+OF_ALL = pytest.mark.parametrize("write", [write_tiny_network, write_tiny_twin])
+
+
+@pytest.fixture
+def bundle(tmp_path: Path) -> NetworkBundle:
+    """Write a bundle of the kind that adds least to what all have."""
+    return write_tiny_network(tmp_path / "tiny")
+
+
+@OF_ALL
+def test_the_same_fit_gives_the_same_bytes(tmp_path: Path, write: Write) -> None:
+    first, again = (write(tmp_path / name) for name in "ab")
+    assert {path.name for path in first.path.iterdir()} == {WEIGHTS, FITTED_FILE, "model.json"}
+    for path in first.path.iterdir():
+        assert path.read_bytes() == (again.path / path.name).read_bytes()
+    assert write(first.path).identity == first.identity
+    with pytest.raises(BundleError, match="holds another bundle"):
+        write(first.path, cleaning="another")
+
+
+@OF_ALL
+def test_nobody_is_named_and_everybody_is_found_again(tmp_path: Path, write: Write) -> None:
+    bundle = write(tmp_path / "tiny")
+    content = b"".join(path.read_bytes() for path in bundle.path.iterdir())
+    assert not any(label in content for label in (b'"ann"', b'"bob"', b"ann\n", b"bob\n"))
+    assert bundle.seen(["cy", "dot", "ann"]) == ("cy", "ann")
+    assert bundle.seen(["cy"], data_set="Another study") == ()
+    assert bundle.hashes(["cy"]) == [hash_person("tiny-study", "cy")]
+    assert bundle.people is None
+
+
+@OF_ALL
+def test_people_by_name_and_rest_come_back(tmp_path: Path, write: Write) -> None:
+    seen = SeenPeople({"training": (PersonHashes(hash_person("Tiny study", "ann")),)})
+    bundle = write(tmp_path / "tiny", people=seen)
+    assert bundle.people == type(bundle).load(bundle.path).people == seen
+
+
+@OF_ALL
+def test_data_of_other_regions_are_refused(tmp_path: Path, write: Write) -> None:
+    bundle = write(tmp_path / "tiny", atlas="Mine", atlas_digest="a", cleaning="simple")
+    assert (bundle.part.atlas, bundle.part.atlas_digest) == ("Mine", "a")
+    assert bundle.card.training.cleaning == "simple"
+    bundle.require_regions(TINY_REGIONS, atlas="Mine", atlas_digest="a")
+    bundle.require_regions(TINY_REGIONS)  # the atlas is not known
+    with pytest.raises(BundleError, match=r"the same regions in the same order.*--atlases"):
+        bundle.require_regions(TINY_REGIONS[::-1])
+    fact = "the parcels of Mine are not those of Mine that the model tiny"
+    with pytest.raises(BundleError, match=fact):
+        bundle.require_regions(TINY_REGIONS, atlas="Mine", atlas_digest="b")
+
+
+@pytest.mark.parametrize("made", [NetworkBundle, TwinBundle])
+def test_loading_and_verifying_need_no_torch(tmp_path: Path, made: type[FittedBundle]) -> None:
+    write = write_tiny_network if made is NetworkBundle else write_tiny_twin
+    code = (
+        f"import sys; from {made.__module__} import {made.__name__} as B; "
+        "B.load(sys.argv[1]).check_weights(); sys.exit('torch' in sys.modules)"
+    )
+    command = [sys.executable, "-c", code, write(tmp_path / "tiny").path]
+    assert subprocess.run(command, check=False).returncode == 0
+
+
+def test_other_kinds_are_refused_with_their_workflow(tmp_path: Path) -> None:
+    loads = {write_tiny_bundle: load_bundle, write_tiny_network: NetworkBundle.load}
+    loads[write_tiny_twin] = TwinBundle.load
+    bundles = {write: write(tmp_path / write.__name__) for write in loads}
+    for own, load in loads.items():
+        wanted = all_kinds()[bundles[own].card.kind]
+        for other in loads.keys() - {own}:
+            kind = all_kinds()[bundles[other].card.kind]
+            fact = (
+                rf"of kind {kind.name}\. Expected: one that predicts {wanted.predicts}\. "
+                f"To do: use it with --workflow {kind.workflow}"
+            )
+            with pytest.raises(BundleError, match=fact):
+                load(bundles[other].path)
+
+
+def test_one_is_packed_unpacked_and_removed_even_if_damaged(
+    bundle: NetworkBundle, tmp_path: Path
+) -> None:
+    packed, again = str(tmp_path / "m.tar"), tmp_path / "again"
+    assert main(["pack", str(bundle.path), packed]) == 0
+    assert main(["unpack", packed, str(again)]) == 0
+    assert load_any_bundle(again).identity == bundle.identity
+    (again / "model.json").write_text("{")
+    assert main(["remove", str(again)]) == 0
+    assert not again.exists()
+
+
+@pytest.mark.parametrize("name", [WEIGHTS, FITTED_FILE])
+def test_missing_and_changed_files_are_refused(bundle: NetworkBundle, name: str) -> None:
+    path = bundle.path / name
+    data = bytearray(path.read_bytes())
+    data[-1] ^= 1
+    path.write_bytes(data)
+    with pytest.raises(BundleError, match=f"{name} has changed"):
+        load_network_bundle(bundle.path)
+    path.unlink()
+    with pytest.raises(BundleError, match=f"{name} is missing"):
+        load_network_bundle(bundle.path)
+
+
+def test_weights_that_change_after_loading_are_refused(bundle: NetworkBundle) -> None:
+    (bundle.path / WEIGHTS).write_bytes(b"others")
+    with pytest.raises(BundleError, match="has changed"):
+        bundle.state()
+
+
+def forged(bundle: NetworkBundle, name: str, **changes: np.ndarray | None) -> Path:
+    """Change tensors of a file as somebody who knows the hashes would; None: left out."""
+    found = safetensors.numpy.load((bundle.path / name).read_bytes())
+    found |= {key.replace("__", "."): own for key, own in changes.items()}
+    whole = {key: np.asarray(own, order="C") for key, own in found.items() if own is not None}
+    return forge(bundle, name, safetensors.numpy.save(whole))
+
+
+@pytest.mark.parametrize(
+    ("changes", "fact"),
+    [
+        ({"observation__bias": None}, "has no tensor observation.bias"),
+        ({"extra": np.zeros(1, np.float32)}, "has the unknown tensor extra"),
+        ({"observation__weight": np.zeros((1, 3), np.float32)}, r"has shape \(1, 3\)"),
+        ({"person_table": np.zeros((4, 1, 2), np.float32)}, r"person_table has shape \(4, 1, 2\)"),
+        ({"observation__bias": np.zeros((1, 1), np.float32)}, "Expected: one axis"),
+    ],
+)
+def test_weights_of_other_shapes_are_refused_before_a_model_is_made(
+    bundle: NetworkBundle, changes: dict[str, np.ndarray | None], fact: str
+) -> None:
+    folder = forged(bundle, WEIGHTS, **changes)
+    with pytest.raises(BundleError, match=rf"weights\.safetensors.*{fact}"):
+        load_network_bundle(folder)
+
+
+@pytest.mark.parametrize(
+    ("value", "fact"),
+    [
+        (np.full(1, np.nan, np.float32), "not finite in observation.bias"),
+        (np.full(1, np.inf, np.float32), "not finite in observation.bias"),
+        (np.zeros(1, np.float64), "float64"),
+    ],
+)
+def test_weights_of_odd_values_are_refused(
+    bundle: NetworkBundle, value: np.ndarray, fact: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = forged(bundle, WEIGHTS, observation__bias=value)
+    loaded = load_network_bundle(folder)
+    for use in (loaded.check_weights, loaded.state, loaded.model):
+        with pytest.raises(BundleError, match=rf"weights\.safetensors.*{fact}"):
+            use()
+    assert main(["verify", str(folder)]) == 2
+    assert fact in capsys.readouterr().out
+
+
+def names(*found: str) -> np.ndarray:
+    return np.frombuffer("\n".join(found).encode(), np.uint8)
+
+
+@pytest.mark.parametrize(
+    ("changes", "fact"),
+    [
+        ({"regions": names("a", "b", "c")}, "it has 3 names, not 4"),
+        ({"regions": names("a", "b", "c", "a")}, "a region is called 'a'. Expected: names of vis"),
+        ({"regions": names("a", "b", "c", "")}, "a region is called ''"),
+        ({"regions": names("a", "b", "c", "\x1b[2J")}, r"a region is called '\\x1b\[2J'"),
+        ({"regions": np.full(9, 255, np.uint8)}, "decode"),
+        ({"regions": np.zeros(5000, np.uint8)}, "5000 bytes of names"),
+        ({"people": np.zeros((2, 16), np.uint8)}, r"\(2, 16\).*Expected: .*\(3, 16\)"),
+        ({"people": np.zeros((3, 16), np.uint8)}, "somebody twice"),
+        ({"people": None}, "people"),
+        ({"labels": np.zeros(3, np.uint8)}, "labels"),
+    ],
+)
+def test_damaged_regions_and_people_are_refused(
+    bundle: NetworkBundle, changes: dict[str, np.ndarray | None], fact: str
+) -> None:
+    folder = forged(bundle, FITTED_FILE, **changes)
+    with pytest.raises(BundleError, match=rf"fitted\.safetensors.*{fact}"):
+        load_network_bundle(folder)
+
+
+def test_what_cannot_be_kept_is_not_written(tmp_path: Path) -> None:
+    fitted = tiny_fitted()
+    for listed, fact in (
+        (("a\nb", "c", "d", "e"), r"a region is called 'a\\nb'"),
+        (("a", "a", "d", "e"), "a region is called 'a'"),
+    ):
+        with pytest.raises(BundleError, match=fact):
+            write_network_bundle(tmp_path / "odd", replace(fitted, regions=listed), TINY_FACTS)
+    with pytest.raises(BundleError, match="somebody twice"):
+        write_network_bundle(
+            tmp_path / "odd", replace(fitted, people=("ann", "bob", "ann")), TINY_FACTS
+        )
+    with pytest.raises(BundleError, match=r"Expected: a notice, as for_science is false"):
+        write_tiny_network(tmp_path / "odd", notice=" ")
+    with torch.no_grad():
+        fitted.model.observation.bias.fill_(float("nan"))
+    with pytest.raises(BundleError, match=r"not written: observation\.bias has values that are"):
+        write_network_bundle(tmp_path / "odd", fitted, TINY_FACTS)
+    assert not list(tmp_path.iterdir())

@@ -1,0 +1,190 @@
+"""The folder of one analysis' results: tables, maps, and what an earlier call has left."""
+
+import contextlib
+import json
+
+import nibabel as nib
+import numpy as np
+import pytest
+from tiny_cohort import TinyCohort
+from tiny_job import read_table
+
+from bids_dtg.cohort.basis import OwnModel, UsedModel
+from bids_dtg.cohort.column import Column
+from bids_dtg.cohort.result_folder import ResultFolder
+from bids_dtg.cohort.result_table import ResultTable
+from bids_dtg.errors import SettingsError
+from bids_dtg.files.derivatives import DerivativeDataset
+from bids_dtg.files.result_record import RECORD, UNFINISHED, ResultRecord
+from bids_dtg.files.text import write_text
+from bids_dtg.imaging.grid import Grid
+from bids_dtg.imaging.places import VoxelPlaces
+from bids_dtg.report.pages.analysis import AnalysisPageFacts, PageSection, Pictures
+from bids_dtg.report.pages.index import write_index
+
+PLACES = VoxelPlaces.within(
+    Grid((2, 2, 1), np.eye(4), "MNI152NLin6Asym", "2"),
+    np.array([[[True], [False]], [[True], [True]]]),
+)
+PNG = b"\x89PNG\r\n\x1a\nrest"
+COLUMNS = (
+    Column("contrast", "Label"),
+    Column("r", "Correlation"),
+    Column("found", "Whether it is"),
+)
+
+
+@pytest.fixture(scope="module")
+def cohort(tmp_path_factory):
+    cohort = TinyCohort(tmp_path_factory.mktemp("cohort"), ("01",))
+    assert cohort.run() == 0
+    return cohort
+
+
+def results(cohort, *can_write, **options):
+    settings = cohort.settings().replace(analysis_level="group", analysis="stats", **options)
+    return ResultFolder.of(settings, DerivativeDataset(cohort.out), *can_write)
+
+
+def write(made, *names):
+    with made.begun():
+        for name in names:
+            write_text(made.add(name), name)
+
+
+def files(made):
+    return sorted(p.relative_to(made.path).as_posix() for p in made.path.rglob("*") if p.is_file())
+
+
+def test_tables_maps_and_page_are_written_with_their_words(cohort):
+    made = results(cohort)
+    with made.begun():
+        rows = [{"contrast": "a", "r": 1 / 3, "found": np.bool_(True)}, {"r": np.nan}]
+        table = made.table("desc-some_scores", ResultTable(COLUMNS, rows, "A row a contrast"))
+        entities = {"contrast": "a", "stat": "t", "desc": "mean"}
+        path = made.map(entities, np.array([1.5, 2, 3]), PLACES, "A mean", Units="t", N=4)
+        section = PageSection("Brains", pictures=[Pictures("Views", {"one <b>": PNG})])
+        made.page(AnalysisPageFacts("Title", "Lead.", [], [section]))
+    assert table == cohort.out / "group/stats/desc-some_scores.tsv"
+    assert read_table(table) == [
+        {"contrast": "a", "r": "0.3333333", "found": "true"},
+        {"contrast": "n/a", "r": "n/a", "found": "n/a"},
+    ]
+    words = json.loads(table.with_suffix(".json").read_text())
+    assert words["Description"] == "A row a contrast"
+    assert words["r"] == {"Description": "Correlation"}
+    assert path.name == "space-MNI152NLin6Asym_res-2_contrast-a_stat-t_desc-mean_statmap.nii.gz"
+    assert nib.load(path).get_fdata()[PLACES.mask].tolist() == [1.5, 2, 3]
+    sidecar = json.loads((path.parent / path.name.replace(".nii.gz", ".json")).read_text())
+    assert sidecar == {
+        "Description": "A mean",
+        "SpatialReference": "MNI152NLin6Asym",
+        "Units": "t",
+        "N": 4,
+    }
+    page = (made.path / "statistics_report.html").read_text()
+    assert "data:image/png;base64," in page
+    assert "one &lt;b&gt;" in page
+    index = (cohort.out / "index.html").read_text()
+    assert "group/stats/statistics_report.html" in index
+    assert str(cohort.folder) not in (made.path / "configuration.toml").read_text()
+
+
+def test_what_an_earlier_call_has_left_goes_and_what_people_put_there_stays(cohort, capsys):
+    made = results(cohort, model_name="mine")
+    assert made.path.name == "stats-mine"
+    write(made, "old.tsv", "kept.tsv", "below/it/old.tsv")
+    (made.path / "mine").mkdir()
+    for name in ("notes.txt", "mine/old.tsv"):
+        (made.path / name).write_text("own")
+    capsys.readouterr()
+    write(results(cohort, model_name="mine"), "kept.tsv")
+    left = ["configuration.toml", "kept.tsv", "mine/old.tsv", "notes.txt", RECORD]
+    assert files(made) == sorted(left)
+    assert not (made.path / "below").exists()
+    assert "left alone" in (told := capsys.readouterr().err)
+    assert "mine/old.tsv, notes.txt" in told
+
+
+def test_a_call_that_fails_before_it_writes_leaves_whole_results_whole(cohort):
+    made = results(cohort, model_name="whole")
+    with made.begun():
+        made.page(AnalysisPageFacts("Title", "Lead.", [], []))
+    before = files(made)
+    with pytest.raises(RuntimeError, match="broken"), results(cohort, model_name="whole").begun():
+        raise RuntimeError("broken")
+    assert files(made) == before
+    assert not ResultRecord(made.path).is_unfinished
+
+
+def test_a_call_that_is_cut_off_marks_the_folder_and_the_next_one_cleans_up(cohort, capsys):
+    made = results(cohort, model_name="cut")
+    with made.begun():
+        made.page(AnalysisPageFacts("Title", "Lead.", [], []))
+    (made.path / "notes.txt").write_text("own")
+    cut = results(cohort, model_name="cut")
+    with contextlib.suppress(RuntimeError), cut.begun():
+        write_text(cut.add("half.tsv"), "half")
+        raise RuntimeError("cut off")
+    # Neither the page nor the options of the earlier call are left among other results.
+    assert files(made) == sorted(["half.tsv", "notes.txt", RECORD, UNFINISHED])
+    write_index(made.output)
+    index = (cohort.out / "index.html").read_text()
+    assert "stats-cut <span" in index
+    assert "group/stats-cut/" not in index
+    capsys.readouterr()
+    write(results(cohort, model_name="cut"), "new.tsv")
+    assert "is unfinished: an earlier call was cut off" in capsys.readouterr().err
+    assert files(made) == sorted(["configuration.toml", "new.tsv", "notes.txt", RECORD])
+    write_index(made.output)
+    assert "stats-cut <span" not in (cohort.out / "index.html").read_text()
+
+
+def test_without_a_record_files_that_the_analysis_can_write_are_its_own(cohort):
+    made = results(cohort, model_name="before")
+    own = ["configuration.toml", "desc-a_scores.tsv", "desc-a_scores.json", "arrays/x.npy"]
+    others = ["desc-b_notes.tsv", "desc-a_scores.bak", "mine/desc-a_scores.tsv"]
+    for name in (*own, *others, "statistics_report.html"):
+        write_text(made.path / name, name)
+    made = results(cohort, "desc-*_scores", "arrays/", model_name="before")
+    with contextlib.suppress(RuntimeError), made.begun():
+        write_text(made.add("new.tsv"), "new")
+        raise RuntimeError("cut off")
+    write(results(cohort, model_name="before"), "new.tsv")
+    left = [*others, "configuration.toml", "new.tsv", "arrays/x.npy", RECORD]
+    assert files(made) == sorted(left)
+
+
+def test_one_call_at_a_time_writes_to_a_folder(cohort):
+    with (
+        results(cohort, model_name="busy").begun(),
+        pytest.raises(SettingsError, match="stats-busy"),
+        results(cohort, model_name="busy").begun(),
+    ):
+        pass
+
+
+def with_basis(cohort, basis):
+    made = results(cohort)
+    return ResultFolder(made.settings, made.output, "model-x", (), basis)
+
+
+def test_results_of_another_model_are_never_written_over(cohort):
+    first, other = (UsedModel("a", "1", "linear", name * 64, "evaluation") for name in "pq")
+    write(with_basis(cohort, first), "one.tsv")
+    write(with_basis(cohort, first), "one.tsv")
+    with pytest.raises(SettingsError, match="holds the evaluation of another model"):
+        with_basis(cohort, other).refuse_others()
+
+
+def test_a_model_of_other_options_is_never_written_over(cohort):
+    settings = cohort.settings().replace(analysis_level="group", analysis="train")
+    made = ResultFolder(settings, DerivativeDataset(cohort.out), "own", (), OwnModel(settings))
+    write(made, "bundle/model.json")
+    same = settings.replace(device="cpu", epochs=100)  # the default, in a number
+    OwnModel(same).refuse_others(made.path)
+    with pytest.raises(SettingsError, match="made with other options") as refused:
+        OwnModel(settings.replace(epochs=3, seed=1)).refuse_others(made.path)
+    assert "--epochs, --seed" in str(refused.value)
+    with pytest.raises(SettingsError, match="holds a model already"):
+        OwnModel(settings, repeatable=False).refuse_others(made.path)

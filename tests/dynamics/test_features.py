@@ -1,0 +1,203 @@
+"""Features of regions, and how much of them regional parameters explain."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from network_people import chance_networks, real_networks
+from scipy.stats import linregress, pearsonr
+
+from bids_dtg.dynamics.features import (
+    FEATURES,
+    Regression,
+    features_of,
+    regress,
+    regress_regions,
+    unmirrored,
+)
+from bids_dtg.inputs.regions.sides import homotopic_pairs
+
+PEOPLE = chance_networks()
+
+
+def theta_of(seed: int = 0, people: int = 4, regions: int = 30, parameters: int = 3) -> np.ndarray:
+    return np.random.default_rng(seed).standard_normal((people, regions, parameters))
+
+
+def test_each_feature_is_of_each_person_alone():
+    found = features_of(PEOPLE)
+    alone = features_of(PEOPLE.of(["01"]))
+    assert list(found) == [feature.name for feature in FEATURES]
+    for name, values in found.items():
+        assert values.shape == (3, 6), name
+        np.testing.assert_allclose(values[1], alone[name][0], atol=1e-5)
+
+
+def test_features_are_those_of_a_plain_loop():
+    found = features_of(PEOPLE)
+    for person in range(3):
+        series, weights = PEOPLE.series[person], PEOPLE.weights[person]
+        np.testing.assert_allclose(found["in_strength"][person], weights.sum(axis=1), rtol=1e-5)
+        centrality = found["centrality"][person]
+        growth = weights @ centrality / centrality
+        np.testing.assert_allclose(growth, growth[0], rtol=1e-5)
+        assert np.linalg.norm(centrality) == pytest.approx(1.0)
+        for region in range(6):
+            mean_r = pearsonr(series[region], series.mean(axis=0))[0]
+            input_r = pearsonr(series[region], weights[region] @ series)[0]
+            assert found["mean_signal_r"][person, region] == pytest.approx(mean_r, abs=1e-5)
+            assert found["network_input_r"][person, region] == pytest.approx(input_r, abs=1e-5)
+
+
+def test_components_rise_with_the_mean_signal_and_hold_the_most_variance():
+    found = features_of(PEOPLE)
+    for person, series in enumerate(PEOPLE.series):
+        courses = [found[name][person] @ series for name in ("pca_1", "pca_2")]
+        largest = np.linalg.eigvalsh(np.cov(series, bias=True))[::-1]
+        for course, variance in zip(courses, largest, strict=False):
+            assert course.var() == pytest.approx(variance, rel=1e-4)
+            assert pearsonr(course, series.mean(axis=0))[0] > 0
+
+
+def test_a_region_without_connections_has_no_correlation_with_its_input():
+    weights = PEOPLE.weights.copy()
+    weights[0, 2] = weights[0, :, 2] = 0.0
+    found = features_of(replace(PEOPLE, weights=weights))["network_input_r"]
+    assert np.argwhere(np.isnan(found)).tolist() == [[0, 2]]
+
+
+def test_regression_is_least_squares_of_the_z_scored_feature():
+    theta = theta_of()
+    feature = 3 * theta[..., 0] - theta[..., 2] + theta_of(1)[..., 0]
+    found = regress({"feature": feature}, theta)["feature"]
+    design = np.column_stack([np.ones(120), theta.reshape(120, 3)])
+    z = ((feature - feature.mean()) / feature.std()).ravel()
+    expected, (squares,), _, _ = np.linalg.lstsq(design, z, rcond=None)
+    np.testing.assert_allclose(found.coefficients, expected[1:], atol=1e-10)
+    assert found.count == 120
+    assert found.adjusted_r2 == pytest.approx(1 - squares / 116 / (120 / 119))
+    assert found.p[0] < 1e-10 < 0.05 < found.p[1]
+
+
+def test_p_of_one_parameter_is_that_of_a_line():
+    theta = theta_of(people=3, regions=10, parameters=1)
+    feature = 0.4 * theta[..., 0] + theta_of(1, 3, 10, 1)[..., 0]
+    found = regress({"feature": feature}, theta)["feature"]
+    assert found.p[0] == pytest.approx(linregress(theta.ravel(), feature.ravel()).pvalue)
+
+
+def test_a_map_is_repeated_over_people_as_published():
+    theta, values = theta_of(), np.arange(30.0)
+    found = regress({"map": values, "copies": np.tile(values, (4, 1))}, theta)
+    assert found["map"].adjusted_r2 == found["copies"].adjusted_r2
+    assert found["map"].count == 120
+    assert "as if independent" in Regression.over
+
+
+def test_pairs_with_gaps_are_left_out():
+    theta = theta_of()
+    feature = theta[..., 1] + theta_of(2)[..., 0]
+    gaps = feature.copy()
+    gaps[0] = np.nan
+    found = regress({"gaps": gaps, "others": feature[1:].mean(axis=0)}, theta)["gaps"]
+    without = regress({"feature": feature[1:]}, theta[1:])["feature"]
+    assert found.count == 90
+    np.testing.assert_allclose(found.coefficients, without.coefficients)
+
+
+def test_a_parameter_that_never_varies_explains_nothing():
+    theta = theta_of()
+    feature = theta[..., 0] + theta_of(3)[..., 0]
+    found = regress({"feature": feature}, theta * np.array([1.0, 0.0, 0.0]))["feature"]
+    alone = regress({"feature": feature}, theta[..., :1])["feature"]
+    assert found.adjusted_r2 == pytest.approx(alone.adjusted_r2)
+
+
+@pytest.mark.parametrize("shape", [(30, 4), (4,), (4, 30, 3)])
+def test_a_feature_of_other_regions_is_refused(shape):
+    with pytest.raises(
+        ValueError, match=r"'odd' is \(people, regions\) .* found \(" + str(shape[0])
+    ):
+        regress({"odd": np.ones(shape)}, theta_of())
+    with pytest.raises(ValueError, match="30 regions of theta"):
+        regress_regions(np.ones(shape), theta_of(), np.ones((9, 30)))
+
+
+def test_too_few_values_are_refused():
+    with pytest.raises(ValueError, match="'short' has 3 values, and 3 parameters need 5"):
+        regress({"short": np.array([1.0, 2.0, 3.0] + [np.nan] * 27)}, theta_of(people=1))
+
+
+def test_regional_fit_is_of_the_means_over_people():
+    theta = theta_of()
+    feature = theta[..., 0] + theta_of(1)[..., 0]
+    surrogates = np.random.default_rng(2).standard_normal((199, 30))
+    found = regress_regions(feature, theta, surrogates)
+    mean = regress({"mean": feature.mean(axis=0)}, theta.mean(axis=0)[None])["mean"]
+    assert found.count == 30
+    assert found.adjusted_r2 == pytest.approx(mean.adjusted_r2)
+    np.testing.assert_allclose(found.coefficients, mean.coefficients)
+    r = pearsonr(theta.mean(axis=0)[:, 1], feature.mean(axis=0))[0]
+    assert found.r[1] == pytest.approx(r)
+
+
+def test_p_is_the_rank_among_surrogates():
+    theta = theta_of(parameters=1)
+    feature = 0.3 * theta[..., 0] + theta_of(1)[..., 0]
+    surrogates = np.random.default_rng(2).standard_normal((99, 30))
+    own = pearsonr(theta.mean(axis=0)[:, 0], feature.mean(axis=0))[0]
+    chance = [pearsonr(theta.mean(axis=0)[:, 0], row)[0] for row in surrogates]
+    rank = (1 + np.count_nonzero(np.abs(chance) >= abs(own))) / 100
+    found = regress_regions(feature, theta, surrogates)
+    assert found.p == pytest.approx(rank)
+    assert found.p_r[0] == pytest.approx(rank)
+    # A map that is its own surrogate is as large as itself.
+    same = regress_regions(feature, theta, np.tile(feature.mean(axis=0), (99, 1)))
+    assert (same.p, same.p_r[0]) == (1.0, 1.0)
+
+
+def test_regions_with_gaps_are_left_out_of_the_surrogates_too():
+    theta, surrogates = theta_of(), theta_of(5, 1, 30, 99)[0].T
+    feature = theta[..., 0].mean(axis=0) + 0.3 * theta_of(6)[0, :, 0]
+    feature[:4] = np.nan
+    found = regress_regions(feature, theta, surrogates)
+    without = regress_regions(feature[4:], theta[:, 4:], surrogates[:, 4:])
+    assert (found.count, found.p) == (26, without.p)
+    np.testing.assert_allclose(found.p_r, without.p_r)
+
+
+def test_mirrored_maps_count_once():
+    pairs = homotopic_pairs(["L_a", "L_b", "R_b", "R_a"])
+    assert unmirrored(np.array([1.0, 5.0, 5.0, 1.0]), pairs).tolist() == [0, 1]
+    assert unmirrored(np.array([1.0, 5.0, 5.1, 1.0]), pairs).tolist() == [0, 1, 2, 3]
+    assert unmirrored(np.array([1.0, 5.0]), []).tolist() == [0, 1]
+
+
+@pytest.fixture(scope="module")
+def real(shared):
+    """Return features of the training people's first session, by name."""
+    return features_of(real_networks(shared, 1))
+
+
+@pytest.mark.slow
+def test_raw_features_explain_the_gene_map_as_well_as_published_parameters(real, shared):
+    """Without any model: facts of Sip et al. 2023, section 11."""
+    raw = np.stack([real[name] for name in ("zero_crossings", "mean_signal_r", "network_input_r")])
+    held = np.load(shared / "sip" / "data" / "region_maps.npz")
+    maps = {name: held[name] for name in ("gene_pc1", "t1w_t2w", "ei_ratio")}
+    theta = raw.transpose(1, 2, 0)
+    found = {name: fit.adjusted_r2 for name, fit in regress(maps, theta).items()}
+    assert found == pytest.approx({"gene_pc1": 0.46, "t1w_t2w": 0.20, "ei_ratio": 0.13}, abs=0.02)
+    left = np.arange(34)
+    regional = regress_regions(maps["gene_pc1"][left], theta[:, left, :1], np.eye(34))
+    assert regional.r[0] == pytest.approx(-0.73, abs=0.02)
+
+
+def test_a_parameter_that_is_the_same_everywhere_has_no_p():
+    rng = np.random.default_rng(0)
+    theta = rng.standard_normal((3, 20, 2))
+    theta[..., 1] = 1.0
+    found = regress_regions(theta[..., 0], theta, rng.standard_normal((99, 20)))
+    assert np.isnan(found.p_r).tolist() == [False, True]

@@ -1,0 +1,198 @@
+"""What is measured of series, against other software and the figures of the real people."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from network_people import real_networks
+from scipy.signal import periodogram
+from scipy.stats import ks_2samp, pearsonr
+
+from bids_dtg.connectome.edges import fc_strength, upper_edges
+from bids_dtg.dynamics.measures import (
+    FCD_GRID,
+    MEASURES,
+    autocorrelation,
+    connectivity,
+    fc_fit,
+    fcd,
+    fcd_shares,
+    ks_distance,
+    low_power,
+    spectra,
+    zero_crossings,
+)
+from bids_dtg.dynamics.networks import standardised
+
+
+def waves(*shape: int, seed: int = 0) -> np.ndarray:
+    """Return series with some memory, shared in part by all regions."""
+    rng = np.random.default_rng(seed)
+    white = rng.standard_normal(shape) + rng.standard_normal((*shape[:-2], 1, shape[-1]))
+    return white + np.roll(white, 1, axis=-1)
+
+
+@pytest.fixture(scope="module")
+def real(shared):
+    """Return the series of both sessions of the training people."""
+    return [real_networks(shared, session).series for session in (1, 2)]
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_connectivity_is_pearsons_r_of_each_two_regions(dtype):
+    series = waves(2, 3, 4, 50).astype(dtype)
+    found = connectivity(series)
+    assert found.dtype == dtype
+    for index in np.ndindex(2, 3):
+        np.testing.assert_allclose(found[index], np.corrcoef(series[index]), atol=1e-6)
+
+
+@given(st.integers(0, 1000), st.floats(0.1, 1e3), st.floats(-1e3, 1e3))
+def test_connectivity_keeps_its_values_when_a_series_is_scaled_and_moved(seed, factor, offset):
+    series = waves(3, 40, seed=seed)
+    np.testing.assert_allclose(
+        connectivity(factor * series + offset), connectivity(series), atol=1e-6
+    )
+
+
+@pytest.mark.parametrize("fault", [0.1, np.nan, np.inf])
+def test_a_region_without_a_course_has_no_correlation_and_no_say(fault):
+    series = waves(2, 6, 80).astype(np.float32)
+    broken = series.copy()
+    broken[0, 2] = fault
+    found, whole = connectivity(broken), connectivity(series)
+    others = np.array([0, 1, 3, 4, 5])
+    assert np.isnan(found[0, 2]).all()
+    assert np.isnan(found[0, :, 2]).all()
+    np.testing.assert_array_equal(found[1], whole[1])
+    np.testing.assert_allclose(
+        [fc_strength(found)[0], fc_fit(found, whole[1])[0]],
+        [
+            fc_strength(whole[0][np.ix_(others, others)]),
+            fc_fit(*(fc[np.ix_(others, others)] for fc in whole)),
+        ],
+        rtol=1e-5,
+    )
+    assert np.isnan(autocorrelation(broken)[0, 2])
+    assert np.isfinite(fcd(broken[0], frames=40)).all()
+
+
+def test_fit_is_broadcast_over_simulations():
+    observed, simulated = connectivity(waves(2, 5, 60)), connectivity(waves(2, 3, 5, 60, seed=1))
+    found = fc_fit(observed[:, None], simulated)
+    assert found.shape == (2, 3)
+    expected = pearsonr(upper_edges(observed[1]), upper_edges(simulated[1, 2]))[0]
+    assert found[1, 2] == pytest.approx(expected)
+
+
+def test_windows_of_fcd_are_those_of_a_plain_loop():
+    series = waves(5, 200)
+    starts = range(0, 200 - 82, 7)
+    flow = np.array(
+        [np.corrcoef(series[:, start : start + 82])[np.triu_indices(5, 1)] for start in starts]
+    )
+    np.testing.assert_allclose(fcd(series, stride=7), np.corrcoef(flow), atol=1e-10)
+    assert fcd(waves(4, 1200)).shape == (1118, 1118)
+
+
+def test_too_short_a_session_has_no_fcd():
+    with pytest.raises(ValueError, match="windows of 82 frames every 1: 83 frames"):
+        fcd(waves(3, 83))
+
+
+def test_a_session_without_any_course_has_no_distribution():
+    series = waves(2, 4, 100)
+    series[0] = 0.0
+    shares = fcd_shares(series)
+    assert np.isnan(shares[0]).all()
+    assert np.isfinite(shares[1]).all()
+
+
+def test_distance_of_distributions_is_that_of_the_values():
+    series = waves(3, 6, 300)
+    shares = fcd_shares(series)
+    values = [upper_edges(fcd(session)) for session in series]
+    np.testing.assert_allclose(
+        shares[1], [(values[1] <= edge + 1e-9).mean() for edge in FCD_GRID], atol=1e-3
+    )
+    distances = ks_distance(shares[:, None], shares)
+    np.testing.assert_array_equal(distances.diagonal(), 0.0)
+    for row, column in ((0, 1), (1, 2), (2, 0)):
+        exact = ks_2samp(values[row], values[column]).statistic
+        assert distances[row, column] == pytest.approx(exact, abs=0.005)
+
+
+def test_power_adds_up_to_the_variance():
+    series = standardised(waves(4, 4096))
+    frequencies, power = spectra(series, 2.0)
+    assert len(frequencies) == 65
+    np.testing.assert_allclose(power.sum(axis=-1) * frequencies[1], 1.0, rtol=0.1)
+    assert (low_power(series, 2.0) < power.sum(axis=-1) * frequencies[1]).all()
+
+
+def test_low_power_holds_ten_bins_at_the_tr_of_hcp():
+    series = waves(3, 1200)
+    frequencies, power = spectra(series, 0.72)
+    low = power[..., :10].sum(axis=-1) * frequencies[1]
+    np.testing.assert_allclose(low_power(series, 0.72), low)
+
+
+def test_few_frames_are_one_segment():
+    series = waves(2, 60)
+    frequencies, power = spectra(series, 1.0)
+    expected = periodogram(series, window="hann")
+    np.testing.assert_allclose(frequencies, expected[0])
+    np.testing.assert_allclose(power, expected[1], atol=1e-12)
+
+
+def test_zero_crossings_are_sign_changes():
+    frames = np.arange(1000)
+    series = np.stack([np.sin(2 * np.pi * (frames + 0.5) / 100), np.ones(1000)])
+    np.testing.assert_array_equal(zero_crossings(series), [19, 0])
+    series[0, 3] = np.nan
+    np.testing.assert_array_equal(zero_crossings(series), [np.nan, 0])
+
+
+def test_autocorrelation_is_that_of_the_process():
+    rng = np.random.default_rng(0)
+    series = rng.standard_normal((3, 20_000))
+    for frame in range(1, series.shape[1]):
+        series[:, frame] += np.array([0.0, 0.5, -0.8]) * series[:, frame - 1]
+    np.testing.assert_allclose(autocorrelation(series), [0.0, 0.5, -0.8], atol=0.02)
+    np.testing.assert_allclose(autocorrelation(series, 2), [0.0, 0.25, 0.64], atol=0.03)
+
+
+@pytest.mark.parametrize("measure", MEASURES, ids=lambda measure: measure.name)
+def test_each_measure_keeps_the_leading_axes(measure):
+    series = waves(2, 3, 4, 150)
+    values = measure.of(series, 0.72)
+    assert values.shape == ((2, 3, 4) if measure.each_region else (2, 3))
+    np.testing.assert_allclose(values[1, 2], measure.of(series[1, 2], 0.72))
+    assert measure.session(series, 0.72).shape == (2, 3)
+
+
+def test_figures_of_the_real_people(real):
+    """As measured on 100 people with other code: facts of Sip et al. 2023, section 11."""
+    first, second = (connectivity(series) for series in real)
+    assert fc_fit(first, second).mean() == pytest.approx(0.79, abs=0.01)
+    two = upper_edges(fc_fit(first[:, None], first))
+    assert two.mean() == pytest.approx(0.483, abs=0.01)
+    assert fc_strength(first).mean() == pytest.approx(0.063, abs=0.01)
+    assert autocorrelation(real[0]).mean() == pytest.approx(0.50, abs=0.01)
+    crossings = zero_crossings(real[0])
+    assert (crossings.mean(), crossings.std()) == (
+        pytest.approx(395, abs=5),
+        pytest.approx(105, abs=3),
+    )
+
+
+@pytest.mark.slow
+def test_low_power_and_fcd_of_the_real_people(real):
+    low, again = (low_power(series, 0.72).ravel() for series in real)
+    assert pearsonr(low, again)[0] == pytest.approx(0.85, abs=0.03)
+    assert pearsonr(low, zero_crossings(real[0]).ravel())[0] == pytest.approx(-0.957, abs=0.005)
+    distances = ks_distance(*(fcd_shares(series[:10]) for series in real))
+    assert distances.mean() == pytest.approx(0.19, abs=0.01)
+    assert (distances.min(), distances.max()) == pytest.approx((0.06, 0.46), abs=0.01)

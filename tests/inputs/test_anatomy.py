@@ -1,0 +1,167 @@
+"""A participant's T1w image and its transforms: which file, and what is said where it lacks."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from fmriprep_dataset import SPACE, add_run, describe_dataset
+
+from bids_dtg.errors import RunError
+from bids_dtg.inputs.anatomy import Anatomy
+from bids_dtg.inputs.dataset import InputDataset
+from bids_dtg.inputs.find import find_anatomy
+from bids_dtg.inputs.runs import find_runs
+from bids_dtg.inputs.templateflow import TemplateFlow, TransformMissingError
+
+OTHER = "MNI152NLin2009cAsym"
+
+
+def add(root: Path, name: str, session: str | None = None) -> Path:
+    """Add a file of the participant's anat folder, the name without its labels."""
+    stem = ["sub-01", *([f"ses-{session}"] if session else [])]
+    path = root.joinpath(*stem, "anat", "_".join([*stem, name]))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(b"content")
+    return path
+
+
+def xfm(origin: str, to: str) -> str:
+    return f"from-{origin}_to-{to}_mode-image_xfm.h5"
+
+
+def with_template(home: Path, to: str, origin: str) -> Path:
+    path = home / f"tpl-{to}" / f"tpl-{to}_{xfm(origin, '')}".replace("_to-", "")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(b"\x89HDF\r\n\x1a\n")
+    return path
+
+
+def anatomy(root: Path, session: str | None = None, home: Path | None = None) -> Anatomy:
+    return Anatomy(root, "01", session, TemplateFlow(home or root / "templateflow"))
+
+
+def test_the_own_image_is_taken_and_no_template_version(tmp_path):
+    t1w = add(tmp_path, "acq-mprage_desc-preproc_T1w.nii.gz")
+    mask = add(tmp_path, "acq-mprage_desc-brain_mask.nii.gz")
+    add(tmp_path, f"acq-mprage_space-{SPACE}_res-2_desc-preproc_T1w.nii.gz")
+    add(tmp_path, f"acq-mprage_space-{SPACE}_res-2_desc-brain_mask.nii.gz")
+    add(tmp_path, "acq-mprage_desc-preproc_T1w.json")
+    add(tmp_path, "copy of the T1w.nii.gz")
+    found = anatomy(tmp_path)
+    assert (found.t1w, found.brain_mask) == (t1w, mask)
+
+
+def test_the_sessions_own_comes_before_the_participants(tmp_path):
+    own = add(tmp_path, "desc-preproc_T1w.nii.gz", "a")
+    shared = add(tmp_path, "desc-preproc_T1w.nii.gz")
+    assert anatomy(tmp_path, "a").t1w == own
+    assert anatomy(tmp_path, "b").t1w == shared
+    assert anatomy(tmp_path).t1w == shared
+
+
+def test_the_only_session_with_a_t1w_image_has_that_of_all(tmp_path):
+    only = add(tmp_path, "desc-preproc_T1w.nii.gz", "a")
+    assert anatomy(tmp_path, "b").t1w == only
+    assert anatomy(tmp_path).t1w == only
+    add(tmp_path, "desc-preproc_T1w.nii.gz", "c")
+    with pytest.raises(RunError, match=r"sub-01/ses-b/anat has no sub-01_ses-b_desc-preproc_T1w"):
+        _ = anatomy(tmp_path, "b").t1w
+    with pytest.raises(RunError, match=r"sub-01/anat has no sub-01_desc-preproc_T1w\.nii\.gz"):
+        _ = anatomy(tmp_path).t1w
+
+
+def test_a_mask_may_lack_and_an_image_not(tmp_path):
+    add(tmp_path, "desc-preproc_T2w.nii.gz")
+    assert anatomy(tmp_path).brain_mask is None
+    with pytest.raises(RunError, match=r"T1w image of fMRIPrep.*To do: give fMRIPrep's deriv"):
+        _ = anatomy(tmp_path).t1w
+
+
+def test_two_images_of_one_space_are_refused(tmp_path):
+    add(tmp_path, "run-1_desc-preproc_T1w.nii.gz")
+    add(tmp_path, "run-2_desc-preproc_T1w.nii.gz")
+    with pytest.raises(RunError, match=r"several images desc-preproc_T1w.*run-1.*run-2.*: one"):
+        _ = anatomy(tmp_path).t1w
+
+
+def test_a_pointer_is_no_image(tmp_path):
+    add(tmp_path, "desc-preproc_T1w.nii.gz").write_bytes(b"/annex/objects/MD5E-s1--a.nii.gz\n")
+    with pytest.raises(
+        RunError, match=r"sub-01: .*T1w\.nii\.gz holds only a git-annex.*datalad get"
+    ):
+        _ = anatomy(tmp_path).t1w
+
+
+def test_images_go_the_other_way_than_points(tmp_path):
+    """A file from A to B resamples images of A, and so maps points of B to points of A."""
+    back, _ = add(tmp_path, xfm(SPACE, "T1w")), add(tmp_path, xfm("T1w", SPACE))
+    (to,) = anatomy(tmp_path).points_to(SPACE)
+    assert (to.path, to.inverse) == (back, False)
+
+
+def test_another_template_leads_to_the_models_through_templateflow(tmp_path):
+    root, home = tmp_path / "fmriprep", tmp_path / "templateflow"
+    for name in (
+        xfm(OTHER, "T1w"),
+        xfm("T1w", OTHER),
+        xfm("fsnative", "T1w"),
+        xfm("T1w", "ABC"),
+        xfm("ABC", "T1w"),
+    ):
+        add(root, name)
+    # T1w -> 2009cAsym -> 6Asym for points: TemplateFlow's file resamples 6Asym to 2009cAsym
+    there, _ = with_template(home, OTHER, SPACE), with_template(home, SPACE, OTHER)
+    with_template(home, "ABC", SPACE), with_template(home, SPACE, "ABC")
+    found = anatomy(root, home=home)
+    anat = root / "sub-01" / "anat"
+    assert [file.path for file in found.points_to(SPACE)] == [
+        anat / f"sub-01_{xfm(OTHER, 'T1w')}",
+        there,
+    ]
+
+
+def test_what_templateflow_lacks_is_named_with_what_the_participant_lacks(tmp_path):
+    add(tmp_path, xfm(OTHER, "T1w"))
+    with pytest.raises(
+        TransformMissingError,
+        match=rf"anat has no sub-01_from-{SPACE}_to-T1w_mode-image_xfm\.h5, and .*tpl-{OTHER}_"
+        rf"from-{SPACE}_mode-image_xfm\.h5 is not there.*To do: curl .*--templateflow-download",
+    ):
+        anatomy(tmp_path).points_to(SPACE)
+
+
+@pytest.mark.parametrize("others", [(), ("fsnative",)])
+def test_without_any_way_fmriprep_is_the_remedy(tmp_path, others):
+    for other in others:
+        add(tmp_path, xfm(other, "T1w"))
+    with pytest.raises(
+        RunError,
+        match=rf"no sub-01_from-{SPACE}_to-T1w_mode-image_xfm\.h5\. To do: fmriprep --output-space",
+    ):
+        anatomy(tmp_path).points_to(SPACE)
+
+
+def test_two_files_of_one_transform_are_refused(tmp_path):
+    add(tmp_path, xfm(SPACE, "T1w"))
+    add(tmp_path, xfm(SPACE, "T1w").replace(".h5", ".txt"))
+    with pytest.raises(RunError, match=rf"several transforms from {SPACE} to T1w: .*Expected: one"):
+        anatomy(tmp_path).points_to(SPACE)
+
+
+def test_a_run_of_another_session_is_brought_by_the_only_t1w_image(tmp_path):
+    """As fMRIPrep leaves it where one session has a T1w image and others have BOLD alone."""
+    root = describe_dataset(tmp_path / "fmriprep")
+    add_run(root, session="b", space="T1w", res=None)
+    path = add(root, xfm("T1w", SPACE), "a")
+    (run,) = find_runs(root, "01")
+    assert [file.path for file in run.transforms] == [path]
+
+
+def test_folders_of_studies_have_no_such_anatomy(tmp_path):
+    flow = TemplateFlow(tmp_path)
+    bids = InputDataset(tmp_path, "x", {}, tmp_path, input_type="fmriprep")
+    assert find_anatomy(bids, "01", None, templateflow=flow) == Anatomy(tmp_path, "01", None, flow)
+    hcp = InputDataset(tmp_path, "x", {}, tmp_path, input_type="hcp")
+    with pytest.raises(RunError, match="an HCP folder has no transforms to T1w"):
+        find_anatomy(hcp, "01", None, templateflow=flow)

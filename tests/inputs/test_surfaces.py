@@ -1,0 +1,158 @@
+"""Which of a participant's surfaces are read, by the names that programs give them."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from fmriprep_dataset import describe_dataset
+from person_surfaces import add_fmriprep_surfaces, add_hcp_surfaces, add_transform
+
+from bids_dtg.errors import RunError
+from bids_dtg.inputs.dataset import InputDataset
+from bids_dtg.inputs.surfaces import find_surfaces
+from bids_dtg.inputs.templateflow import TemplateFlow
+
+SPACE = "MNI152NLin6Asym"
+
+
+def _dataset(root, input_type="fmriprep", pipeline="fMRIPrep"):
+    describe_dataset(root, pipeline=pipeline)
+    description = json.loads((root / "dataset_description.json").read_text())
+    return InputDataset(root, "test", description, root, input_type)
+
+
+def _find(dataset, participant="01", session=None, home=None):
+    return find_surfaces(
+        dataset, participant, session, model=SPACE, templateflow=TemplateFlow(home)
+    )
+
+
+def _names(files):
+    return {side: [path.name for path in own.paths] for side, own in files.sides.items()}
+
+
+def _touch(folder, *names):
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in names:
+        (folder / name).write_text("content")
+
+
+def test_fslr_mesh_is_taken_before_the_native_one(tmp_path):
+    dataset = _dataset(tmp_path)
+    add_fmriprep_surfaces(tmp_path, "01", native=True)
+    native = _find(dataset)
+    assert native.reason == "midthickness of sub-01/anat, moved to fsLR's mesh"
+    assert _names(native)["R"] == [
+        "sub-01_hemi-R_midthickness.surf.gii",
+        "sub-01_hemi-R_space-fsLR_desc-msmsulc_sphere.surf.gii",
+        "sub-01_hemi-R_desc-reg_sphere.surf.gii",
+    ]
+    add_fmriprep_surfaces(tmp_path, "01")
+    files = _find(dataset)
+    assert files.reason == "midthickness on fsLR's mesh of sub-01/anat"
+    assert _names(files)["L"] == ["sub-01_hemi-L_space-fsLR_den-32k_midthickness.surf.gii"]
+    assert [transform.path.name for transform in files.transforms] == [
+        "sub-01_from-MNI152NLin6Asym_to-T1w_mode-image_xfm.txt"
+    ]
+    assert len(files.inputs) == 3
+
+
+@pytest.mark.parametrize("folder", ["anat", "ses-a/anat", "ses-b/anat"])
+@pytest.mark.parametrize("session", [None, "a"])
+def test_anatomy_of_the_session_of_the_person_or_of_the_only_session(tmp_path, folder, session):
+    anat = tmp_path / "sub-01" / folder
+    names = [f"sub-01_hemi-{side}_space-fsLR_den-32k_midthickness.surf.gii" for side in "LR"]
+    _touch(anat, *names)
+    add_transform(anat, "01")
+    assert _find(_dataset(tmp_path), session=session).sides["L"].midthickness == anat / names[0]
+
+
+def test_registration_spheres_of_older_and_newer_names(tmp_path):
+    anat = tmp_path / "sub-01" / "anat"
+    _touch(anat, *[f"sub-01_hemi-{side}_midthickness.surf.gii" for side in "LR"])
+    add_transform(anat, "01")
+    dataset = _dataset(tmp_path)
+    assert not _find(dataset).sides  # fMRIPrep before 23.1
+    _touch(anat, *[f"sub-01_hemi-{side}_space-fsLR_desc-reg_sphere.surf.gii" for side in "LR"])
+    _touch(anat, *[f"sub-01_hemi-{s}_space-fsaverage_desc-reg_sphere.surf.gii" for s in "LR"])
+    assert _names(_find(dataset))["L"][1:] == [
+        "sub-01_hemi-L_space-fsLR_desc-reg_sphere.surf.gii",
+        "sub-01_hemi-L_space-fsaverage_desc-reg_sphere.surf.gii",
+    ]
+
+
+def test_one_side_alone_is_none(tmp_path):
+    anat = add_fmriprep_surfaces(tmp_path, "01")
+    (anat / "sub-01_hemi-R_space-fsLR_den-32k_midthickness.surf.gii").unlink()
+    files = _find(_dataset(tmp_path))
+    assert not files.sides
+    assert "sub-01 has neither midthickness surfaces on fsLR's mesh" in files.reason
+
+
+def test_transforms_of_the_other_template_are_composed(tmp_path):
+    anat = add_fmriprep_surfaces(tmp_path, "01")
+    next(anat.glob("*xfm*")).unlink()
+    dataset = _dataset(tmp_path)
+    assert "has no sub-01_from-MNI152NLin6Asym_to-T1w_mode-image_xfm.h5" in _find(dataset).reason
+    own = add_transform(anat, "01", "MNI152NLin2009cAsym")
+    home = tmp_path / "templateflow"
+    files = _find(dataset, home=home)
+    assert not files.sides
+    assert "cannot be brought to MNI152NLin6Asym" in files.reason
+    assert "tpl-MNI152NLin2009cAsym_from-MNI152NLin6Asym_mode-image_xfm.h5" in files.reason
+    between = "tpl-MNI152NLin2009cAsym_from-MNI152NLin6Asym_mode-image_xfm.h5"
+    _touch(home / "tpl-MNI152NLin2009cAsym", between)
+    assert [transform.path.name for transform in _find(dataset, home=home).transforms] == [
+        own.name,
+        between,
+    ]
+
+
+@pytest.mark.parametrize("input_type", ["xcpd", "fmriprep"])
+def test_surfaces_of_xcpd_lie_in_the_template(tmp_path, input_type):
+    dataset = _dataset(tmp_path, input_type, "XCP-D")
+    anat = add_fmriprep_surfaces(tmp_path, "01")
+    files = _find(dataset)
+    assert not files.transforms
+    assert files.reason.endswith("which XCP-D moved to MNI152NLin6Asym")
+    names = [
+        f"sub-01_hemi-{side}_space-fsLR_den-32k_desc-hcp_midthickness.surf.gii" for side in "LR"
+    ]
+    _touch(anat, *names)
+    assert _names(_find(dataset))["L"] == names[:1]
+    # fMRIPrep writes no such file: next to its own ones it is somebody else's.
+    assert _names(_find(_dataset(tmp_path)))["L"] != names[:1]
+
+
+def test_hcp_folders_msmall_first_and_never_t1w(tmp_path):
+    dataset = InputDataset(tmp_path, "test", {}, tmp_path, "hcp")
+    mesh = add_hcp_surfaces(tmp_path / "100307", "midthickness")
+    files = _find(dataset, "100307")
+    assert files.reason == "midthickness of 100307/MNINonLinear/fsaverage_LR32k"
+    add_hcp_surfaces(tmp_path / "100307")
+    files = _find(dataset, "100307")
+    assert files.sides["L"].midthickness == mesh / "100307.L.midthickness_MSMAll.32k_fs_LR.surf.gii"
+    assert not files.transforms
+    for path in mesh.iterdir():
+        path.unlink()
+    files = _find(dataset, "100307")
+    assert not files.sides
+    assert files.reason == ("100307/MNINonLinear/fsaverage_LR32k has no midthickness of both sides")
+
+
+def test_visits_of_the_lifespan_studies_are_sessions(tmp_path):
+    dataset = InputDataset(tmp_path, "test", {}, tmp_path, "hcp")
+    for visit in ("V1", "V2"):
+        add_hcp_surfaces(tmp_path / f"HCA1_{visit}_MR")
+    found = _find(dataset, "HCA1", "V2").sides["L"].midthickness
+    assert found.is_relative_to(tmp_path / "HCA1_V2_MR")
+
+
+def test_content_that_is_elsewhere_is_refused(tmp_path):
+    anat = add_fmriprep_surfaces(tmp_path, "01")
+    path = anat / "sub-01_hemi-L_space-fsLR_den-32k_midthickness.surf.gii"
+    path.unlink()
+    path.symlink_to(tmp_path / "annex" / "gone")
+    with pytest.raises(RunError, match=r"sub-01: .*hemi-L.* is a broken link"):
+        _find(_dataset(tmp_path))

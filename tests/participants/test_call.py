@@ -1,0 +1,290 @@
+"""Every way of working: the same bytes, what a death costs, and what is tried again."""
+
+from __future__ import annotations
+
+import errno
+import os
+import pickle
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import threadpoolctl
+from dask_cluster import DaskCluster
+from isal import igzip
+from tiny_bundle import write_tiny_bundle
+from tiny_job import TinyJob, read_table, tree
+
+from bids_dtg.contrasts.participant.request import Request
+from bids_dtg.contrasts.participant.worker import LEVEL
+from bids_dtg.participants.call import with_whole_paths
+from bids_dtg.settings import Settings
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="no process is forked here")
+
+
+@pytest.fixture(scope="module")
+def crowd(tmp_path_factory) -> TinyJob:
+    """Make a job of four participants; run it in one process, undisturbed."""
+    job = TinyJob(tmp_path_factory.mktemp("pool"), ("01", "02", "03", "04"))
+    assert job.run("--nprocs", 1, "--no-reports", out=job.folder / "whole") == 0
+    return job
+
+
+@pytest.fixture
+def run(crowd, tmp_path, capsys):
+    """Run the job into a folder of the test's own; return exit code, failures and lines."""
+
+    # Beside the other: a dataset's links to its input are relative to it.
+    crowd.out = out = crowd.folder / tmp_path.name
+
+    def call(*options: object):
+        code = crowd.run("--no-reports", *options)
+        newest = max(out.glob("logs/*/failures.tsv"), key=lambda path: path.stat().st_mtime_ns)
+        return code, read_table(newest), capsys.readouterr().err
+
+    return call
+
+
+def die() -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def maps(folder: Path, *labels: str) -> dict[str, str]:
+    """Return the maps of some participants, or of all."""
+    found = {name: content for name, content in tree(folder).items() if "statmap.nii" in name}
+    return {k: v for k, v in found.items() if not labels or k[4:6] in labels}
+
+
+@pytest.mark.parametrize("processes", [1, 2])
+def test_same_bytes_from_any_number_of_processes(crowd, run, processes):
+    code, failures, _ = run("--nprocs", processes)
+    assert (code, failures) == (0, [])
+    assert tree(crowd.out) == tree(crowd.folder / "whole")
+
+
+@pytest.mark.parametrize("processes", [1, 2])
+def test_killed_at_work_costs_that_participant_only(crowd, run, monkeypatch, processes):
+    replace = Path.replace
+
+    def killed(self: Path, other: Path) -> Path:
+        if "sub-02" in str(other) and str(other).endswith("statmap.nii.gz"):
+            die()
+        return replace(self, other)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "replace", killed)
+        code, failures, told = run("--nprocs", processes)
+    assert code == 1
+    (failure,) = failures
+    assert failure["participant_id"] == "sub-02"
+    assert "the process that worked on sub-02 died: it was ended by SIGKILL" in failure["message"]
+    assert "sub-02: failed: the process that worked on sub-02 died" in told
+    whole = crowd.folder / "whole"
+    assert maps(crowd.out) == maps(whole, "01", "03", "04")
+    code, failures, told = run("--nprocs", processes)
+    assert (code, failures) == (0, [])
+    assert "1 set of maps made, 3 complete before" in told
+    assert tree(crowd.out) == tree(whole)
+
+
+@pytest.mark.parametrize("more", [(), ("--stop-on-first-crash",)])
+def test_processes_that_die_at_once_are_given_up(run, monkeypatch, more):
+    parent = os.getpid()
+    # What each process does first.
+    monkeypatch.setattr(
+        threadpoolctl, "threadpool_limits", lambda _: os.getpid() == parent or die()
+    )
+    code, failures, told = run("--nprocs", 2, *more)
+    assert code == 1
+    labels = ["01"] if more else ["01", "02", "03", "04"]
+    assert [row["participant_id"] for row in failures] == [f"sub-{label}" for label in labels]
+    for label, row in zip(labels, failures, strict=True):
+        line = f"the process that was to read sub-{label} died: it was ended by SIGKILL"
+        assert row["message"].startswith(line)
+        assert f"sub-{label}: failed: {line}" in told
+
+
+@pytest.fixture
+def retried(crowd, run, tmp_path, monkeypatch, capsys):
+    """Have the system fail to open a participant's BOLD series, so many times, and run the job."""
+    opened, tries = igzip.IGzipFile.__init__, tmp_path / "tries"
+    tries.mkdir()
+
+    def call(number: int, times: int, **options: object):
+        def failing(self, path, *more):
+            if path.name.startswith("sub-02") and path.name.endswith("_bold.nii.gz"):
+                tried = len(list(tries.iterdir()))
+                if tried < times:
+                    (tries / str(tried)).touch()
+                    raise OSError(number, os.strerror(number), str(path))
+            opened(self, path, *more)
+
+        monkeypatch.setattr(igzip.IGzipFile, "__init__", failing)
+        settings = crowd.settings(no_reports=True, **options)
+        failed = LEVEL.run(settings, retry_seconds=(0.05, 0.1))
+        (table,) = crowd.out.glob("logs/*/failures.tsv")
+        return failed, read_table(table), capsys.readouterr().err, len(list(tries.iterdir()))
+
+    return call
+
+
+@pytest.mark.parametrize("number", [errno.EIO, errno.ESTALE])
+@pytest.mark.parametrize("times", [1, 2])
+def test_an_error_that_passes_is_tried_again(crowd, retried, number, times):
+    failed, failures, told, tries = retried(number, times, nprocs=1)
+    assert (failed, failures, tries) == (0, [], times)
+    assert told.count("sub-02: this may pass; tried again in ") == times
+    assert "4 sets of maps made, 0 complete before, 0 participants failed" in told
+    assert tree(crowd.out) == tree(crowd.folder / "whole")
+
+
+@pytest.mark.parametrize(("number", "tries"), [(errno.EIO, 3), (errno.EACCES, 1)])
+def test_an_error_that_stays_fails_after_some_tries(retried, number, tries):
+    failed, failures, told, tried = retried(number, 100, nprocs=2)
+    assert (failed, tried) == (1, tries)
+    (failure,) = failures
+    assert failure["participant_id"] == "sub-02"
+    assert os.strerror(number) in failure["message"]
+    assert told.count("tried again") == tries - 1
+    assert "3 sets of maps made, 0 complete before, 1 participant failed" in told
+
+
+def test_stop_on_first_crash_with_two_processes(tmp_path, capsys):
+    job = TinyJob(tmp_path, tuple(f"{number:02d}" for number in range(1, 9)))
+    next(job.bids.glob("sub-01/func/*confounds*.tsv")).write_text("x\n")
+    assert job.run("--nprocs", 2, "--stop-on-first-crash", "--no-reports") == 1
+    (table,) = job.out.glob("logs/*/failures.tsv")
+    assert [row["participant_id"] for row in read_table(table)] == ["sub-01"]
+    # The other process has one at work and may have one read.
+    assert len(list(job.out.glob("sub-*"))) <= 4
+    assert " not begun" in capsys.readouterr().err
+
+
+def test_a_table_of_participants_that_is_no_text_is_a_warning_where_nothing_is_to_do(
+    tmp_path, capsys
+):
+    job = TinyJob(tmp_path)
+    assert job.run() == 0
+    (job.out / "participants.tsv").write_bytes(b"\xff\xfe")
+    capsys.readouterr()
+    assert job.run() == 0
+    lines = capsys.readouterr().err
+    assert "warning: participants.tsv was not compared with the folders: " in lines
+    assert "1 participant: 0 sets of maps made, 1 complete before, 0 participants failed" in lines
+
+
+def test_memory_limit_leaves_two_processes(crowd):
+    settings = crowd.settings(nprocs=4, mem_gb=0.6)
+    assert Request.prepare(settings).capacity.processes == 2  # two times 0.25 GB, for a tiny model
+
+
+def test_processes_that_are_started_afresh(crowd, run, monkeypatch):
+    """As where no process is forked; and where a GPU is, whose driver does not outlive a fork."""
+    monkeypatch.setattr(sys, "platform", "darwin")
+    code, failures, _ = run("--nprocs", 1, "--device", "cpu")
+    assert (code, failures) == (0, [])
+    assert tree(crowd.out) == tree(crowd.folder / "whole")
+
+
+# --- tasks of a dask scheduler
+
+
+@pytest.fixture(scope="module")
+def dask(tmp_path_factory):
+    pytest.importorskip("distributed")
+    with DaskCluster(tmp_path_factory.mktemp("dask") / "cluster") as cluster:
+        yield cluster
+
+
+def newest_failures(folder: Path) -> list[dict[str, str]]:
+    newest = max(folder.glob("logs/*/failures.tsv"), key=lambda path: path.stat().st_mtime_ns)
+    return read_table(newest)
+
+
+def test_tasks_make_what_processes_make(tmp_path, dask, capsys):
+    job = TinyJob(tmp_path, ("01", "02", "03"))
+    next(job.bids.glob("sub-02/func/*confounds*.tsv")).write_text("x\n")
+    assert job.run(out=job.folder / "whole") == 1
+    capsys.readouterr()
+    assert job.run("--scheduler", dask.address) == 1
+    told = capsys.readouterr().err
+    assert tree(job.out) == tree(job.folder / "whole")
+    assert newest_failures(job.out) == newest_failures(job.folder / "whole")
+    assert "3 participants: 2 sets of maps made, 0 complete before, 1 participant failed" in told
+    assert "sub-02: failed: " in told
+    assert job.run("--scheduler", dask.address) == 1
+    assert "0 sets of maps made, 2 complete before" in capsys.readouterr().err
+
+
+def test_the_first_crash_stops_tasks_that_wait(tmp_path, dask, capsys):
+    job = TinyJob(tmp_path, tuple(f"{number:02d}" for number in range(1, 13)))
+    next(job.bids.glob("sub-01/func/*confounds*.tsv")).write_text("x\n")
+    assert job.run("--stop-on-first-crash", "--scheduler", dask.address) == 1
+    assert [row["participant_id"] for row in newest_failures(job.out)] == ["sub-01"]
+    assert " not begun" in capsys.readouterr().err
+
+
+def test_no_scheduler_is_one_line(crowd, tmp_path):
+    out = tmp_path / "out"
+    words = crowd.arguments("--scheduler", "nowhere://127.0.0.1:1", out=out)
+    # A process of its own: what dask leaves of a client that failed holds up processes forked here.
+    done = subprocess.run(
+        [sys.executable, "-m", "bids_dtg.cli", *words], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 2
+    line = "--scheduler nowhere://127.0.0.1:1: no dask scheduler answers there"
+    assert line in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not out.exists()
+
+
+def test_paths_mean_the_same_elsewhere(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "own.toml").write_text("")
+    given = Settings.of(
+        bids_dir=Path("in"),
+        output_dir=Path("../out"),
+        analysis_level="participant",
+        model="mine",
+        derivatives=("fmriprep=d/f", "e", "fmriprep=day=1/f", "/day=1/f"),
+        work_dir=Path("w"),
+        scheduler="tcp://here:1",
+        atlases=("Schaefer400", "own.toml", "mine"),
+    )
+    whole = with_whole_paths(given)
+    assert whole.inputs.bids_dir == tmp_path / "in"
+    assert whole.inputs.output_dir == tmp_path / "../out"
+    assert whole.resources.work_dir == tmp_path / "w"
+    assert whole.inputs.model == str(tmp_path / "mine")
+    assert whole.inputs.derivatives == (
+        *(f"fmriprep={tmp_path}/d/f", f"{tmp_path}/e"),
+        *(f"fmriprep={tmp_path}/day=1/f", "/day=1/f"),
+    )
+    own = str(tmp_path / "own.toml")
+    assert whole.outputs.atlases == ("Schaefer400", own, "mine")
+    default = Settings.of(bids_dir=Path("/i"), output_dir=Path("/o"), analysis_level="participant")
+    assert with_whole_paths(default).inputs.model == "hcp-ya"
+    twins = default.replace(workflow="twin", task_file=("own.toml", "faces"))
+    assert with_whole_paths(twins).twin.task_file == (own, "faces")
+
+
+def test_which_of_two_models_of_a_name_is_used_is_said(tmp_path, monkeypatch, capsys):
+    job = TinyJob(tmp_path)
+    installed = tmp_path / "models" / "tiny"
+    write_tiny_bundle(installed, seed=1)
+    monkeypatch.setenv("DTG_MODEL_DIR", str(installed.parent))
+    monkeypatch.chdir(tmp_path)
+    assert job.run("--model", "tiny") == 0
+    assert f"--model tiny is {installed}; not used: {tmp_path / 'tiny'}" in capsys.readouterr().err
+    assert job.run("--model", "./tiny") == 0
+    assert "not used" not in capsys.readouterr().err
+
+
+def test_a_level_that_was_sent_to_a_process_is_the_same():
+    sent = pickle.loads(pickle.dumps(LEVEL))  # else a worker of dask makes the work for each task
+    assert sent is not LEVEL
+    assert (sent, hash(sent)) == (LEVEL, hash(LEVEL))

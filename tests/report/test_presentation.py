@@ -1,0 +1,161 @@
+"""A workflow presents its results by words, quality columns and panels of its own."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from measured_run import ENTITIES, measured_run
+
+from bids_dtg import workflows
+from bids_dtg.contrasts.analyses.overview.page import GroupFacts, write_group_page
+from bids_dtg.contrasts.panels.presentation import PRESENTATION as MAPS
+from bids_dtg.errors import DatasetError
+from bids_dtg.files.derivatives import DerivativeDataset, SourceDataset
+from bids_dtg.files.names import FileKind
+from bids_dtg.files.text import read_json, read_rows, tsv_text
+from bids_dtg.report.contents import RunFiles
+from bids_dtg.report.methods import MethodsWords
+from bids_dtg.report.pages.index import write_index
+from bids_dtg.report.pages.participant import write_participant_report
+from bids_dtg.report.panels import MOTION
+from bids_dtg.report.panels.panel import (
+    Canvas,
+    Figure,
+    Kept,
+    Panel,
+    Picture,
+    RunFrames,
+    keep_all,
+    write_kept,
+)
+from bids_dtg.report.presentation import Presentation, presentation_of
+from bids_dtg.report.quality import QualityColumn, write_quality
+from bids_dtg.settings import Settings
+from bids_dtg.workflows import ParticipantLevel, Workflow
+
+pytest.importorskip("jinja2", reason="reports need the extra [report]")
+pytest.importorskip("PIL", reason="reports need the extra [report]")
+
+PULSE = FileKind("physio", "pulse", ".tsv")
+
+
+def keep(data: RunFrames) -> Kept:
+    return Kept(PULSE, tsv_text(["beats"], [[60 + n] for n in range(3)]).encode())
+
+
+def draw(run: RunFiles, canvas: Canvas) -> Figure | None:
+    path = run.files.get(PULSE)
+    if path is None:
+        return None
+    beats = [row["beats"] for row in read_rows(path)]
+    return Figure((Picture(canvas.write("pulse", b"picture"), "a pulse"),), f"Beats: {beats}")
+
+
+PULSES = Presentation(
+    name="toy",
+    dataset_name="Pulses at rest",
+    title="Pulses",
+    about="Made up.",
+    citation="cff-version: 1.2.0\nversion: {version}\n",
+    readme=lambda card: f"Pulses by {card.name}\n",
+    methods=lambda bundle, outputs: MethodsWords("Pulses were made", "a toy", "", "", ""),
+    subtitle=lambda files: f"{len(files.runs)} pulse",
+    columns=(QualityColumn("pulse", "Beats a minute", title="Pulse", summary="{:.0f}"),),
+    panels=(MOTION, Panel("pulse", "The pulse", PULSE, keep, draw)),
+    analysis_page="pulse_report.html",
+)
+
+
+def nothing(settings: Settings) -> int:
+    return 0
+
+
+ROW = Workflow(
+    name="toy",
+    help="pulses",
+    participants=ParticipantLevel(nothing, nothing, nothing, nothing),
+    analyses={},
+    recipes=(),
+    presentation=lambda: PULSES,
+)
+
+
+@pytest.fixture
+def toy(monkeypatch) -> Presentation:
+    """A workflow that measures a pulse: its row is in the table for a test."""
+    rows = {**workflows.WORKFLOWS, "toy": f"{__name__}:ROW"}
+    monkeypatch.setattr(workflows, "WORKFLOWS", rows)
+    return PULSES
+
+
+@pytest.fixture
+def output(tmp_path, toy) -> DerivativeDataset:
+    data = measured_run(tmp_path)
+    dataset = DerivativeDataset(tmp_path / "out")
+    source = SourceDataset(data.run.root, "fmriprep", {}, data.run.root)
+    dataset.describe(source, toy.dataset_words(data.bundle.card), version="1")
+    figures = {column.name: None for column in toy.quality_columns}
+    figures |= {"participant_id": "sub-01", "task_id": "rest", "frames": 60, "frames_kept": 60}
+    figures["pulse"] = 64
+    list(write_quality(figures, toy.quality_columns, ENTITIES, dataset))
+    list(write_kept(keep_all(toy.panels, data), ENTITIES, dataset))
+    return dataset
+
+
+def test_an_output_says_which_workflow_made_it(output, toy):
+    description = read_json(output.root / "dataset_description.json")
+    assert description["Name"] == "Pulses at rest"
+    assert description["GeneratedBy"][0]["Workflow"] == "toy"
+    assert presentation_of(output) is toy
+    assert (output.root / "README").read_text().startswith("Pulses by ")
+    assert (output.root / "CITATION.cff").read_text().startswith("cff-version")
+
+
+def test_an_output_that_names_none_is_of_the_default(tmp_path):
+    assert presentation_of(DerivativeDataset(tmp_path)) is MAPS
+    data = measured_run(tmp_path)
+    output = DerivativeDataset(tmp_path / "out")
+    source = SourceDataset(data.run.root, "fmriprep", {}, data.run.root)
+    output.describe(source, MAPS.dataset_words(data.bundle.card), version="1")
+    assert "Workflow" not in read_json(output.root / "dataset_description.json")["GeneratedBy"][0]
+    assert presentation_of(output) is MAPS
+
+
+def test_an_output_of_a_workflow_that_is_not_known_is_refused(output, monkeypatch):
+    monkeypatch.undo()
+    with pytest.raises(DatasetError, match=r"of the workflow 'toy'\. Expected: one of contrasts, "):
+        write_participant_report(output, "01", {})
+
+
+def test_a_page_has_the_panels_and_columns_of_its_workflow_only(output):
+    page = write_participant_report(output, "01", {}).read_text()
+    assert ">The pulse</h3>" in page
+    assert "Beats: [&#39;60&#39;, &#39;61&#39;, &#39;62&#39;]" in page
+    assert "<dt>Pulse</dt><dd>64</dd>" in page
+    assert 'href="#motion"' in page
+    assert "Registration" not in page
+    assert "maps" not in page.split("<main")[1].split("</main>")[0]
+    (output.root / "group/a").mkdir(parents=True)
+    (output.root / "group/a/pulse_report.html").write_text("")
+    (output.root / "group/a/network_report.html").write_text("")
+    write_index(output)
+    index = (output.root / "index.html").read_text()
+    assert "<h1>Pulses</h1>" in index
+    assert "Made up. 1 participant." in index
+    assert '<a href="group/a/pulse_report.html">a</a>' in index
+    assert "network_report" not in index
+
+
+def test_the_group_page_shows_its_columns(output):
+    rows = [{"participant_id": "sub-01", "task_id": "rest", "pulse": "64", "coverage": "1"}]
+    table = output.root / "group/desc-runs_qc.tsv"
+    facts = GroupFacts(rows, (), (), (), None, (), table)
+    page = write_group_page(output, facts).read_text()
+    assert "Pulse" in page
+    assert "Grey matter with signal" not in page
+
+
+def test_the_other_workflow_is_as_it_was(toy):
+    assert "pulse" not in {column.name for column in MAPS.quality_columns}
+    assert "pulse" not in {panel.name for panel in MAPS.panels}
+    assert np.all([kind != PULSE for kind in MAPS.run_files])

@@ -1,0 +1,258 @@
+"""The one rule of judging: who is enough, what the interval and p must say, and what is missing."""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+from scipy.stats import binom, bootstrap, false_discovery_control, permutation_test
+from scipy.stats import t as student
+
+from bids_dtg.stats.correlation import correlation, weighted_correlation
+from bids_dtg.stats.paired import Interval
+from bids_dtg.stats.verdict import (
+    FEWEST,
+    FEWEST_RARER,
+    RULE,
+    Verdict,
+    bca_interval,
+    corrected,
+    judge_differences,
+    judge_each,
+    judge_scores,
+    too_few,
+)
+
+SURE, UNSURE = Interval(0.2, 0.1, 0.3), Interval(0.2, -0.1, 0.5)
+DECIDED = ("better", "worse")
+DIFFERENCES = arrays(float, st.integers(1, 20), elements=st.floats(-10, 10, width=16))
+
+
+def other_way(word: str) -> str:
+    return {"better": "worse", "worse": "better"}.get(word, word)
+
+
+@pytest.mark.parametrize(
+    ("found", "word", "why"),
+    [
+        (Verdict(SURE, 0.05, 8), "better", ""),
+        (Verdict(Interval(-0.2, -0.3, -0.1), 0.01, 8), "worse", ""),
+        (Verdict(SURE, 0.05, 7), "too few people", "No verdict with 7 participants (8 are needed)"),
+        (Verdict(UNSURE, 0.01, 8), "interval holds 0", "95 % interval holds 0"),
+        (Verdict(SURE, 0.0501, 8), "p above 0.05", "p above 0.05"),
+        (Verdict(UNSURE, 0.3, 8), "interval holds 0", "95 % interval holds 0; p above 0.05"),
+        (Verdict(SURE, 0.01, 40, 15), "better", ""),
+        (
+            Verdict(SURE, 0.01, 40, 14),
+            "too few of a level",
+            "No verdict with 14 participants of the rarer level (15 are needed)",
+        ),
+        (Verdict(Interval(1e-8, 0.5e-8, 2e-8), 0.01, 8), "interval holds 0", None),
+        (Verdict.unknown(12), "interval holds 0", "95 % interval holds 0; p above 0.05"),
+    ],
+)
+def test_the_word_says_what_is_missing(found, word, why):
+    assert found.word == word
+    assert found.decided == (word in DECIDED)
+    if why is not None:
+        assert found.why == why
+
+
+def test_the_rule_in_words_has_its_numbers():
+    assert (FEWEST, FEWEST_RARER) == (8, 15)
+    assert "need 8 participants (15 of the rarer level" in RULE
+    assert "up to 0.05" in RULE
+    assert too_few(8) == too_few(30, 15) == ""
+    assert too_few(1) == "No verdict with 1 participant (8 are needed)"
+
+
+@given(DIFFERENCES)
+@settings(max_examples=60, deadline=None)
+def test_turned_differences_turn_the_verdict(d):
+    one, other = judge_differences(d), judge_differences(-d)
+    assert other.word == other_way(one.word)
+    assert (other.p, other.people) == pytest.approx((one.p, one.people), nan_ok=True)
+    ends = (one.difference.low, one.difference.high)
+    turned = (-other.difference.high, -other.difference.low)
+    assert turned == pytest.approx(ends, nan_ok=True)
+
+
+@given(DIFFERENCES, st.integers(0, 5))
+@settings(max_examples=60, deadline=None)
+def test_fewer_than_eight_never_get_a_verdict(d, unknown):
+    found = judge_differences(np.append(d, np.full(unknown, np.nan)))
+    assert found.people == len(d)
+    assert (found.word == "too few people") == (len(d) < 8)
+    clear = judge_differences(1 + 0.01 * np.arange(len(d)))
+    assert clear.decided == (len(d) >= 8)
+
+
+@given(arrays(float, st.integers(8, 12), elements=st.floats(-5, 5, width=16)))
+@settings(max_examples=25, deadline=None)
+def test_p_is_that_of_all_flips(d):
+    assume(np.abs(d).max() > 0)
+    flips = np.array(list(itertools.product([-1.0, 1.0], repeat=len(d))))
+    exact = (np.abs(flips @ d) >= abs(d.sum()) * (1 - 1e-12)).mean()
+    # 10,000 draws: five standard errors.
+    assert judge_differences(d).p == pytest.approx(exact, abs=0.026)
+
+
+def test_interval_and_p_are_scipys():
+    d = np.random.default_rng(0).normal(0.4, 1.0, 11)
+    found = judge_differences(d)
+    low, high = student.interval(0.95, 10, d.mean(), d.std(ddof=1) / np.sqrt(11))
+    assert (found.difference.low, found.difference.high) == pytest.approx((low, high))
+    exact = permutation_test(
+        (d,), np.mean, permutation_type="samples", n_resamples=np.inf, vectorized=True
+    )
+    assert found.p == pytest.approx(exact.pvalue, abs=0.02)
+
+
+def test_a_seed_gives_the_same_again_and_another_one_other_flips():
+    d = np.random.default_rng(3).normal(0.3, 1.0, 30)
+    assert judge_differences(d, seed=4) == judge_differences(d, seed=4)
+    assert judge_differences(d, seed=4).p != judge_differences(d, seed=5).p
+
+
+def test_each_test_is_judged_as_if_alone_and_p_corrected_for_all():
+    d = np.random.default_rng(1).normal(0.5, 1.0, (6, 20))
+    d[2, 4] = np.nan
+    found = judge_each(d)
+    assert list(found) == [judge_differences(own) for own in d]
+    adjusted = corrected(found)
+    expected = false_discovery_control([one.p for one in found])
+    assert [one.p for one in adjusted] == pytest.approx(list(expected))
+    assert [replace(one, p=0) for one in adjusted] == [replace(one, p=0) for one in found]
+
+
+@pytest.mark.parametrize(
+    ("draw", "least"),
+    [
+        # Of the normal 95 %; of the skewed (exponential) few people know the tail badly.
+        (lambda rng, n: rng.standard_normal(n), {8: 0.93, 20: 0.93, 60: 0.93}),
+        (lambda rng, n: rng.exponential(size=n) - 1, {8: 0.86, 20: 0.89, 60: 0.91}),
+    ],
+)
+def test_the_interval_covers_the_mean(draw, least):
+    rng = np.random.default_rng(5)
+    for people, share in least.items():
+        rows = np.stack([draw(rng, people) for _ in range(1500)])
+        half = student.ppf(0.975, people - 1) * rows.std(axis=1, ddof=1) / np.sqrt(people)
+        covered = np.abs(rows.mean(axis=1)) <= half
+        some = [judge_differences(row).difference for row in rows[:40]]
+        assert [one.low <= 0 <= one.high for one in some] == covered[:40].tolist()
+        assert share <= covered.mean() <= 0.97
+
+
+@pytest.mark.parametrize("people", [4, 8, 12, 40])
+def test_where_nothing_differs_a_verdict_is_rare(people):
+    words = [
+        one.word for one in judge_each(np.random.default_rng(people).normal(size=(300, people)))
+    ]
+    false = sum(word in DECIDED for word in words)
+    assert false <= (binom.ppf(0.99, 300, 0.05) if people >= 8 else 0)
+    assert false > 0 or people < 8
+
+
+def r_difference(one, other, wanted):
+    return lambda counts: (
+        weighted_correlation(one, wanted, counts) - weighted_correlation(other, wanted, counts)
+    )
+
+
+def scores(people, seed=0, noise=(0.3, 2.0)):
+    rng = np.random.default_rng(seed)
+    wanted = rng.standard_normal(people)
+    return wanted, *(wanted + size * rng.standard_normal(people) for size in noise)
+
+
+def test_a_score_of_a_group_is_drawn_again_as_scipy_does():
+    wanted, good, bad = scores(40)
+    found = judge_scores(r_difference(good, bad, wanted), 40)
+    assert found.word == "better"
+    expected = bootstrap(
+        (good, bad, wanted),
+        lambda a, b, y, axis: correlation(a, y) - correlation(b, y),
+        paired=True,
+        vectorized=True,
+        n_resamples=4000,
+        method="BCa",
+        random_state=0,
+    ).confidence_interval
+    assert found.difference.mean == pytest.approx(
+        float(correlation(good, wanted) - correlation(bad, wanted))
+    )
+    reach = expected.high - expected.low
+    assert found.difference.low == pytest.approx(expected.low, abs=0.08 * reach)
+    assert found.difference.high == pytest.approx(expected.high, abs=0.08 * reach)
+
+
+def test_bca_is_scipys_on_the_same_samples():
+    rng = np.random.default_rng(0)
+    x = rng.exponential(size=25)
+    drawn = x[rng.integers(25, size=(5000, 25))].mean(axis=1)
+    found = bca_interval(x.mean(), (x.sum() - x) / 24, drawn)
+    expected = bootstrap((x,), np.mean, n_resamples=20_000, method="BCa", random_state=1)
+    ends = expected.confidence_interval
+    assert (found.low, found.high) == pytest.approx((ends.low, ends.high), abs=0.03)
+    plain = np.percentile(drawn, [2.5, 97.5])
+    assert found.low > plain[0]  # a sample that is skewed to the right reaches further there
+    assert found.high > plain[1]
+
+
+def test_a_mean_as_a_score_of_a_group_is_the_mean_of_differences():
+    d = np.random.default_rng(2).normal(0.3, 1.0, 30)
+    found = judge_scores(lambda counts: counts @ d / counts.sum(axis=1), 30, seed=3)
+    alone = judge_differences(d, seed=3)
+    assert found.difference.mean == pytest.approx(alone.difference.mean)
+    assert found.p == pytest.approx(alone.p)  # the jackknife's shares in a mean are the values
+    assert found.difference.low == pytest.approx(alone.difference.low, abs=0.1)
+
+
+@given(st.integers(0, 30))
+@settings(max_examples=8, deadline=None)
+def test_exchanged_scores_turn_the_verdict(seed):
+    wanted, one, other = scores(20, seed, (0.5, 1.0))
+    there = judge_scores(r_difference(one, other, wanted), 20)
+    back = judge_scores(r_difference(other, one, wanted), 20)
+    assert back.word == other_way(there.word)
+    assert back.difference.low == pytest.approx(-there.difference.high)
+
+
+@pytest.mark.parametrize("people", [8, 20])
+def test_scores_that_are_as_good_are_rarely_called_different(people):
+    words = []
+    for seed in range(120):
+        wanted, one, other = scores(people, [seed, people], (2.0, 2.0))
+        words.append(judge_scores(r_difference(one, other, wanted), people, seed=seed).word)
+    assert sum(word in DECIDED for word in words) <= binom.ppf(0.99, 120, 0.05)
+
+
+def test_relatives_are_drawn_as_one():
+    wanted, good, bad = scores(12, 1, (0.5, 1.5))
+    twice = [np.repeat(values, 2) for values in (good, bad, wanted)]
+    alone = judge_scores(r_difference(good, bad, wanted), 12)
+    families = np.repeat([f"family{n}" for n in range(12)], 2)
+    kin = judge_scores(r_difference(*twice), 24, families=families)
+    strangers = judge_scores(r_difference(*twice), 24)
+    assert kin.people == 24
+    assert kin.p == pytest.approx(alone.p, abs=0.02)
+    lengths = [found.difference.high - found.difference.low for found in (alone, kin, strangers)]
+    assert lengths[1] == pytest.approx(lengths[0], rel=0.15)
+    assert lengths[2] < 0.9 * lengths[1]
+
+
+def test_what_is_not_defined_gets_no_verdict():
+    wanted, good, _ = scores(10)
+    assert judge_scores(r_difference(good, np.ones(10), wanted), 10) is None
+    once = np.eye(10)[0]  # without the first person it is the same for all
+    assert judge_scores(r_difference(good, once, wanted), 10) is None
+    assert judge_scores(lambda counts: counts[:, 0], 0) is None
+    two = judge_scores(lambda counts: counts[:, 0], 2)
+    assert two.word == "too few people"
+    assert np.isnan(two.p)
