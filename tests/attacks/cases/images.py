@@ -144,10 +144,15 @@ rows(
 
 
 def bomb(mebibytes: int) -> bytes:
-    """Compress zeros a thousandfold."""
-    packer = zlib.compressobj(9, zlib.DEFLATED, 31)
-    block = bytes(2**20)
-    return b"".join(packer.compress(block) for _ in range(mebibytes)) + packer.flush()
+    """Compress zeros a thousandfold: one mebibyte, and its bytes again and again."""
+    block, checksum = bytes(2**20), 0
+    packer = zlib.compressobj(9, zlib.DEFLATED, -zlib.MAX_WBITS)
+    packed = packer.compress(block) + packer.flush(zlib.Z_FULL_FLUSH)
+    for _ in range(mebibytes):
+        checksum = zlib.crc32(block, checksum)
+    header, end = b"\x1f\x8b\x08" + bytes(6) + b"\xff", b"\x03\x00"
+    size = mebibytes * len(block) % 2**32
+    return header + packed * mebibytes + end + struct.pack("<II", checksum, size)
 
 
 def cut(share: float):
@@ -267,11 +272,11 @@ def declared(shape: tuple[int, ...], held: int, datatype: tuple[int, int] = (2, 
 
 rows(
     "mask",
-    lambda scene, content: put(scene["mask"], content),
+    lambda scene, facts: put(scene["mask"], declared(*facts)),
     {
-        "of-1-gibibyte": declared((1024, 1024, 1024), 1024),
-        "of-67-million-doubles": declared((512, 512, 256), 512, (64, 64)),
-        "declared-only": declared((32767, 32767, 32767), 1),
+        "of-1-gibibyte": ((1024, 1024, 1024), 1024),
+        "of-67-million-doubles": ((512, 512, 256), 512, (64, 64)),
+        "declared-only": ((32767, 32767, 32767), 1),
     },
     (0, 1),
 )
