@@ -38,7 +38,7 @@ from state_files import Difference, State, compare, is_array
 ROOT = Path(__file__).parents[1]
 API = Path(__file__).with_name("state_api.py")  # runs as the step `api`
 # The last revision whose demo model has bundle format 1; it must load for ever.
-FORMAT_1 = ("9200c7a", "bids_dtg/bundles/demo")
+FORMAT_1 = ("8865039", "bids_dtg/bundles/demo")
 _THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 
