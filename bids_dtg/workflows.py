@@ -116,12 +116,12 @@ class Workflow:
     help: str  # for ``--help``
     participants: ParticipantLevel
     analyses: Mapping[str, Analysis]  # of the group level, by the values of ``--analysis``
-    recipes: tuple[str, ...]  # of training: what ``--recipe`` may be
     # Returns how its results are presented: of `bids_dtg.report.presentation.Presentation`.
     presentation: Callable[[], Any]
     # Of models: what ``--architecture`` may be, each in words, empty where the name says it; the
     # first is AUTO. None: no option.
     architectures: Mapping[str, str] = field(default_factory=dict)
+    recipes: tuple[str, ...] = ()  # of training: what ``--recipe`` may be; none: no option
     # Of options that are not given, by name: what the workflow takes in their place.
     defaults: Mapping[str, Any] = field(default_factory=dict)
     # What analyses over people may read of its results, by the values of ``--feature-sets``.

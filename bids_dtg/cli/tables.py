@@ -38,7 +38,8 @@ def chosen(workflow: Workflow, settings: Settings) -> Run:
     """
     name = settings.modelling.analysis
     _require(workflow, "analysis", name)
-    _require(workflow, "recipe", settings.modelling.recipe)
+    if workflow.recipes:
+        _require(workflow, "recipe", settings.modelling.recipe)
     if workflow.architectures:
         _require(workflow, "architecture", settings.modelling.architecture)
     run = _level(workflow, settings) if name is None else _analysis(workflow, name, settings)

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import get_args
 
 import pytest
 
 from bids_dtg.cli.run import build_parser, main
-from bids_dtg.cli.tables import legal_values, run_workflow
+from bids_dtg.cli.tables import chosen, legal_values, run_workflow
 from bids_dtg.dynamics.networks import STRUCTURAL
 from bids_dtg.errors import SettingsError
 from bids_dtg.settings import OPTIONS, Settings, Structural
 from bids_dtg.settings.toml import make_settings, read_options, to_toml
-from bids_dtg.workflows import DEFAULT, WORKFLOWS, all_workflows
+from bids_dtg.workflows import DEFAULT, WORKFLOWS, all_workflows, find_workflow
 
 DYNAMICS = "--workflow dynamics"
 TRAIN = "group --workflow dynamics --analysis train --input-arrays a.npz"
@@ -216,6 +217,15 @@ def test_a_workflow_that_there_is_not_is_refused_in_python_too():
         SettingsError, match=r"--workflow is 'twins'\. Expected: one of contrasts, dy"
     ):
         run_workflow(settings)
+
+
+def test_a_workflow_without_recipes_or_architectures_is_asked_for_none():
+    settings = Settings.of(
+        **{"bids_dir": "in", "output_dir": "out", "analysis_level": "group"},
+        **{"workflow": "twin", "analysis": "train"},
+    )
+    bare = replace(find_workflow("twin"), recipes=(), architectures={})
+    assert chosen(bare, settings) is bare.analyses["train"].run
 
 
 def test_tables_and_options_agree():
