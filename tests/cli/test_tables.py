@@ -221,8 +221,11 @@ def test_a_workflow_that_there_is_not_is_refused_in_python_too():
 
 def test_a_workflow_without_recipes_or_architectures_is_asked_for_none():
     settings = Settings.of(
-        **{"bids_dir": "in", "output_dir": "out", "analysis_level": "group"},
-        **{"workflow": "twin", "analysis": "train"},
+        bids_dir="in",
+        output_dir="out",
+        analysis_level="group",
+        workflow="twin",
+        analysis="train",
     )
     bare = replace(find_workflow("twin"), recipes=(), architectures={})
     assert chosen(bare, settings) is bare.analyses["train"].run
