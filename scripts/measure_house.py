@@ -122,7 +122,7 @@ def options(house: House) -> Iterator[str]:
     for module in house.modules:
         for node in ast.walk(module.tree):
             call = node.value if isinstance(node, ast.AnnAssign) else None
-            if isinstance(call, ast.Call) and ast.unparse(call.func).endswith("option"):
+            if isinstance(call, ast.Call) and "option" in ast.unparse(call.func):
                 yield f"{module.path}:{node.lineno}"
 
 
