@@ -28,7 +28,7 @@ class DtgError(Exception):
     found
         What was found, naming the file, participant or option.
     expected
-        What was expected instead.
+        What was expected instead of what was found.
     remedy
         What the user can do about it.
     """
@@ -57,7 +57,7 @@ class DtgError(Exception):
         Parameters
         ----------
         kind
-            Of the error returned.
+            Class of the error that is returned.
         before
             Put before what was found.
         expected, remedy

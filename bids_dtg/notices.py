@@ -88,7 +88,7 @@ def counted(number: int, noun: str) -> str:
 
 
 def named(labels: Sequence[str]) -> str:
-    """Name the first few of some things, and say that there are more.
+    """Name the first few of some things, and count the others.
 
     Examples
     --------

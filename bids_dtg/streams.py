@@ -51,7 +51,7 @@ def run_program(program: str, main: Callable[[], int]) -> NoReturn:
     Parameters
     ----------
     program
-        Name for messages.
+        Name of the program, for messages.
     main
         Returns the exit code, or raises SystemExit with it.
     """

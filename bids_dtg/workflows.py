@@ -75,7 +75,7 @@ class FeatureKind:
     name: str  # a value of ``--feature-sets``
     help: str  # for ``--help``
     words: str  # in a sentence, plural
-    # Finds whose there are: takes the kind and a `bids_dtg.cohort.people.GroupPeople`, returns a
+    # Finds features of people: takes the kind and a `bids_dtg.cohort.people.GroupPeople`, returns a
     # `bids_dtg.cohort.features.FeatureSource`. DatasetError: nobody has any.
     find: Callable[[FeatureKind, Any], Any]
     # Returns which file of each run they are read from; None: from no files of runs.
@@ -136,12 +136,12 @@ class Workflow:
     published: Callable[[], Mapping[str, Any]] = dict
 
     def legal(self, option: str) -> Collection[str]:
-        """Return what an option may be: analysis, recipe or architecture.
+        """Return the legal values of an option: analysis, recipe or architecture.
 
         Parameters
         ----------
         option
-            Its name.
+            Name of the option.
         """
         tables: Mapping[str, Collection[str]] = {
             "analysis": self.analyses,
@@ -167,7 +167,7 @@ def later(name: str) -> Callable[..., Any]:
 
 
 def constant(name: str) -> Callable[[], Any]:
-    """Return what gives a constant of the package, whose module is imported when it is asked for.
+    """Return a function that imports a module on its first call and returns its constant.
 
     Parameters
     ----------
@@ -188,7 +188,7 @@ def find_workflow(name: str) -> Workflow:
     Raises
     ------
     SettingsError
-        There is none of that name: with the names that there are.
+        No workflow has that name; the error lists the names.
     """
     row: Workflow = pkgutil.resolve_name(find_row(WORKFLOWS, "--workflow", name))
     return row

@@ -11,7 +11,7 @@ from demo_table import SEGMENTS, Table
 from torch import Tensor
 
 from bids_dtg.bundles.card import ModelCard, TrainingData
-from bids_dtg.bundles.people import PersonHashes, SeenPeople, hash_person
+from bids_dtg.bundles.people import ModelPeople, PersonHashes, hash_person
 from bids_dtg.contrasts.bundle.bundle import ModelBundle
 from bids_dtg.contrasts.bundle.kinds import ATTENTION_UNET
 from bids_dtg.contrasts.bundle.part import MapsPart, Recentring
@@ -81,7 +81,7 @@ def write_demo_bundle(
     return write_bundle(folder, card, arrays, phantom_people(phantom, counts))
 
 
-def phantom_people(phantom: Phantom, counts: Mapping[Cohort, int]) -> SeenPeople:
+def phantom_people(phantom: Phantom, counts: Mapping[Cohort, int]) -> ModelPeople:
     """Return the first people of cohorts, as `dtg-phantom` would name them and their dataset."""
     sets = {}
     for cohort, count in counts.items():
@@ -89,4 +89,4 @@ def phantom_people(phantom: Phantom, counts: Mapping[Cohort, int]) -> SeenPeople
         sets[cohort.name.lower()] = tuple(
             PersonHashes(hash_person(name, participant_label(index))) for index in range(count)
         )
-    return SeenPeople(sets)
+    return ModelPeople(sets)

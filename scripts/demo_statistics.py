@@ -22,14 +22,14 @@ from typing import Any
 
 import numpy as np
 from demo_bundle import phantom_people, write_demo_bundle
+from demo_distribution import learn_distribution
 from demo_people import MAP_STEP, predict_people, simulate_people
-from demo_range import learn_range
 from demo_table import make_table
 from numpy.typing import NDArray
 from rich.progress import track
 
-from bids_dtg.bundles.people import SeenPeople
-from bids_dtg.connectome.range.sketch import Cells
+from bids_dtg.bundles.people import ModelPeople
+from bids_dtg.connectome.training_distribution.summary import LatticeBlocks
 from bids_dtg.contrasts.bundle.bundle import ModelBundle, load_bundle
 from bids_dtg.contrasts.bundle.writer import extend_bundle
 from bids_dtg.contrasts.network.parameters import Parameters
@@ -44,7 +44,7 @@ from bids_dtg.stats.conformal import (
     Calibration,
     ErrorSums,
     ScoreCounts,
-    cell_block,
+    block_edge,
     coverage,
 )
 from bids_dtg.stats.deviation import Deviation, PeopleSums
@@ -107,16 +107,16 @@ def add_statistics(work: Path, folder: Path) -> ModelBundle:
     print(json.dumps(intervals), flush=True)
     evaluation = {**(bundle.card.evaluation or {}), "intervals": intervals}
     evaluated = replace(bundle, card=replace(bundle.card, evaluation=evaluation))
-    training = learn_range(work / "range", phantom, bundle)
+    training = learn_distribution(work / "range", phantom, bundle)
     new = folder.with_name(folder.name + "_new")
     calibrated = phantom_people(phantom, {Cohort.CALIBRATION: HELD_OUT})
-    seen = (bundle.people or SeenPeople({})).joined(calibrated)
+    seen = (bundle.people or ModelPeople({})).joined(calibrated)
     extend_bundle(
         evaluated,
         new,
         calibration=calibration,
         parcel_intervals=parcel_intervals(errors, bundle),
-        training_range=training,
+        training_distribution=training,
         people=seen,
         deviation=learn_deviation(work, bundle),
     )
@@ -209,7 +209,7 @@ def score_intervals(work: Path, bundle: ModelBundle, calibration: Calibration) -
     measured = np.load(work / "held_out_test" / "maps.npy", mmap_mode="r")
     rows: dict[str, list[Any]] = {}
     widths = {level: calibration.half_widths(level) for level in LEVELS}
-    cells = Cells.of(calibration.usual.lattice.cell)
+    cells = LatticeBlocks.of(calibration.pooled_error.lattice.block_of)
     local: list[Array] = []
     for n, errors in enumerate(people):
         for level, width in widths.items():
@@ -252,7 +252,7 @@ def compare_poolings(work: Path, bundle: ModelBundle) -> None:
     """Compare ways to scale the half-widths on validation people, each left out in turn."""
     people = errors_of(work, "validation", bundle, COMPARED)
     sums = _sums(people, bundle)
-    cells = Cells.of(sums.lattice.cell)
+    cells = LatticeBlocks.of(sums.lattice.block_of)
     print("pooling_mm  coverage  interval score  sd of coverage over places")
     for pooling in POOLINGS_MM:
         counts, each = ScoreCounts(len(people[0])), []
@@ -277,7 +277,7 @@ def compare_poolings(work: Path, bundle: ModelBundle) -> None:
 
 
 def _lattice(bundle: ModelBundle) -> Lattice:
-    return bundle.places.lattice(cell_block(bundle.places.spacing_mm))
+    return bundle.places.lattice(block_edge(bundle.places.spacing_mm))
 
 
 def _sums(people: Sequence[Array], bundle: ModelBundle) -> ErrorSums:
@@ -289,7 +289,7 @@ def _sums(people: Sequence[Array], bundle: ModelBundle) -> ErrorSums:
 
 def _usual_without(sums: ErrorSums, errors: Array, pooling_mm: float | None) -> Array:
     """Return the usual error of the others: a person's own errors must not scale its score."""
-    return sums.without(errors).usual(pooling_mm).at_places()
+    return sums.without(errors).pooled_error(pooling_mm).at_places()
 
 
 def _range(values: NDArray[np.float64]) -> list[float]:

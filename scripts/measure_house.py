@@ -40,7 +40,12 @@ class Word:
 
 
 WORDS: Mapping[str, Word] = {
-    "told": Word(re.compile(r"\btold\b")),
+    "told": Word(re.compile(r"\b(fore)?told\b|_told\b"), most=0),
+    "whom": Word(re.compile(r"\bwhom\b|_whom\b"), most=0),
+    "tells it from": Word(re.compile(r"\btells? it from\b"), most=0),
+    "stands beside": Word(re.compile(r"\bstands? beside\b"), most=0),
+    "all the same": Word(re.compile(r"\ball the same\b"), most=0),
+    "with a line": Word(re.compile(r"\bwith a line\b"), most=0),
     "one =": Word(re.compile(r"\bone(: [^=]+)? :?= ")),
     "for one in": Word(re.compile(r"\bfor (\(?\w+, )*\(?one\b[^:]* in\b")),
     "reference": Word(re.compile(r"\breference\b")),

@@ -13,7 +13,7 @@ import argparse
 import json
 from pathlib import Path
 
-from bids_dtg.bundles.people import UNCERTAIN, PersonHashes, SeenPeople, hash_person
+from bids_dtg.bundles.people import UNCERTAIN, ModelPeople, PersonHashes, hash_person
 
 FOLDER = Path(__file__).parent.parent / "bids_dtg" / "contrasts" / "bundle"
 OUT = FOLDER / "published_people.json"
@@ -39,7 +39,7 @@ def main() -> None:
         print(name, {key: len(listed) for key, listed in people.sets.items()})
 
 
-def read_lists(begin: Path, data_set: str) -> SeenPeople:
+def read_lists(begin: Path, data_set: str) -> ModelPeople:
     """Read a data set's lists, whose names begin with `begin`."""
     sets = {
         name: tuple(
@@ -50,7 +50,7 @@ def read_lists(begin: Path, data_set: str) -> SeenPeople:
     }
     if data_set in PERHAPS:
         sets[UNCERTAIN] = sets[PERHAPS[data_set]]
-    return SeenPeople(sets)
+    return ModelPeople(sets)
 
 
 if __name__ == "__main__":

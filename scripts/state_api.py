@@ -29,7 +29,7 @@ def write_task_maps(bold: Path, model: str, folder: Path) -> None:
     said = [f"{warning.category.__name__}: {warning.message}" for warning in heard]
     (folder / "warnings.txt").write_text("\n".join([*said, ""]), "utf-8")
     maps.set_output(transform="pandas")
-    frame = maps.transform([bold], sample_mask=[np.arange(5, 98)])
+    frame = maps.transform([bold], sample_mask=[np.arange(3, 101)])
     write_table(folder / "regions.tsv", frame)
     names = [*map(str, maps.get_feature_names_out()), repr(maps), *sorted(maps.get_params())]
     (folder / "names.txt").write_text("\n".join([*names, ""]), "utf-8")

@@ -187,7 +187,7 @@ SMALL = (
     ),
     f"untime {SMALL_MODEL}",
 )
-FEW = f"{THREE} --held-out 0.2 0.2"
+FEW = f"{THREE} --held-out 0.2 0.3"
 NETWORK = "--features 2 --epochs 1 --batch-size 3 --learning-rate 0.01"
 COHORT = (
     _group("train", f"--model demo --architecture local-ridge --model-name ridge {FEW}"),

@@ -64,7 +64,11 @@ MASKS = (
         r'(?P<keep>"Completed": )"[^"]+"',
         "the time at which a set of maps was complete",
     ),
-    Mask(_RECORDS, r'(?P<keep>"mtime_ns": )\d+', "the time at which a file was written"),
+    Mask(
+        f"{_RECORDS}|*/data_sha256.json",
+        r'(?P<keep>"mtime_ns": )\d+',
+        "the time at which a file was written",
+    ),
     Mask(
         _RECORDS,
         r'(?P<keep>(_qc\.tsv|\.nii\.gz)": )\{[^}]*\}',

@@ -1,4 +1,4 @@
-"""Simulated runs for `out_of_range.py`, intact or damaged in known ways.
+"""Simulated runs for `out_of_distribution.py`, intact or damaged in known ways.
 
 A person's run is simulated once and then read with the wrong affine, the wrong space, too few
 frames, a cut field of view or no cleaning. The other steps from frames to a connectome are the
@@ -21,7 +21,7 @@ from bids_dtg.contrasts.participant.measure import ModelVoxels
 from bids_dtg.contrasts.phantom.model import Person
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "scripts"))
-from demo_range import Length, SimulatedRun, brain_positions
+from demo_distribution import Length, SimulatedRun, brain_positions
 
 # FSL's MNI152 to Talairach space (icbm_fsl2tal; Lancaster et al. 2007, Hum. Brain Mapp. 28: 1194).
 _MNI_TO_TALAIRACH = np.array(

@@ -20,7 +20,7 @@ from bids_dtg.contrasts.judging.model_scores import ModelScores, score_maps
 from bids_dtg.contrasts.local_ridge import LocalRidge, LocalRidgeSums
 from bids_dtg.contrasts.phantom.model import Phantom
 from bids_dtg.phantom.streams import Cohort
-from bids_dtg.stats.conformal import cell_block
+from bids_dtg.stats.conformal import block_edge
 from bids_dtg.stats.deviation import Deviation, PeopleSums
 from bids_dtg.stats.paired import t_interval
 
@@ -51,7 +51,7 @@ def fit(phantom: Phantom, count: int, segments: int) -> tuple[LocalRidge, Deviat
     for n, own in enumerate(track(rest, "Fitting")):
         sums.fit_person(own, phantom.person(Cohort.TRAINING, n).measured_maps(0))
     ridge, places = sums.solve(PENALTY), phantom.anatomy.places
-    lattice = places.lattice(cell_block(places.spacing_mm))
+    lattice = places.lattice(block_edge(places.spacing_mm))
     of_people = PeopleSums.of((ridge.predict(own.astype(np.float32)) for own in rest), lattice)
     mean = (sums.map_sum / sums.people).astype(np.float32)
     return ridge, of_people.deviation(segments=segments, of="training"), mean
@@ -105,7 +105,7 @@ def centre(deviation: Deviation, predicted: Array) -> None:
     print(
         f"mean deviation\t{whole.mean:+.4f} ({whole.mean - half:+.4f} to {whole.mean + half:+.4f})"
     )
-    cell = deviation.lattice.cell
+    cell = deviation.lattice.block_of
     _, cell = np.unique(cell, return_inverse=True)
     count = np.bincount(cell)
     means = np.array(

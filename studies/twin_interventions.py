@@ -1,11 +1,11 @@
-"""Are interventions in twins true? Predicted beside true changes of simulated people.
+"""Are interventions in twins true? Predicted and true changes of simulated people.
 
     python studies/twin_interventions.py WORK [--regimes hard easy] [--seeds 1 2 3]
 
 Twins are those of `twin_simulator.py` in the same folder WORK, which are fitted where absent: of
-each world, on 200 people. 60 others are moved. What is found of a world and an architecture is kept
-in WORK, so that a stopped call goes on, or another one prints it; all figures are in
-WORK/interventions.tsv. Printed are means over worlds, with 95 % intervals over them (t).
+each world, on 200 people. Connectomes of 60 others are perturbed. Figures of a world and an
+architecture are kept in WORK, so that a stopped call resumes; all figures are in
+WORK/interventions.tsv. Means over worlds are printed, with 95 % intervals over them (t).
 """
 
 from __future__ import annotations
@@ -27,20 +27,20 @@ from bids_dtg.twin.fitting import Fitted, Twin
 from bids_dtg.twin.interventions.attribution import FittedPeople, null_gradients, p_of
 from bids_dtg.twin.interventions.calibration import Calibration
 from bids_dtg.twin.interventions.gradients import NOISE, Gradients, smooth_gradients
-from bids_dtg.twin.interventions.moves import (
+from bids_dtg.twin.interventions.outcomes import Outcomes
+from bids_dtg.twin.interventions.perturbations import (
     Direction,
-    Move,
+    Perturbation,
     performed_outcomes,
     random_directions,
 )
-from bids_dtg.twin.interventions.outcomes import Outcomes
 from bids_dtg.twin.interventions.weights import (
     WeightDirection,
     flat_weights,
-    moves_along,
     permuted_directions,
+    perturb_along,
+    perturb_weights,
     weight_correlations,
-    weight_moves,
 )
 from bids_dtg.twin.judging.cohort import Cohort, targets_of_people
 from bids_dtg.twin.network.hypernetwork import HyperNetwork
@@ -51,15 +51,15 @@ from bids_dtg.twin.recipe import find_architecture
 Array = NDArray[np.float64]
 Row = tuple[str, str, str, float]  # table, target, figure, value
 ARCHITECTURES = ("lowrank", "published")
-MOVED = 60
+PERTURBED = 60
 COPIES = 2
-DOSE = 2.0
+STEP_SIZE = 2.0
 COMPONENTS = 14  # of training people's connectomes
 RANDOM = 5  # directions
 WEIGHT_TARGETS = ("stroop_rt", "faces_rt")
-NULL_TARGETS = ("stroop_rt",)  # whose moves have a null: everybody performs for each of it
-NULL_MOVES = 20
-ATTRIBUTED = 5  # people over whom gradients of the null are averaged
+NULL_TARGETS = ("stroop_rt",)  # perturbations with a null, which runs everybody's network
+NULL_PERTURBATIONS = 20
+ATTRIBUTED = 5  # people in the mean gradients of the null
 NULL_MAPS = 100
 TOP = 0.05  # share of the edges
 _TRIALS = {"faces": (54, 54), "stroop": (54, 24)}  # of each condition of the runs
@@ -68,7 +68,7 @@ _MS = 1000.0
 
 @dataclass(frozen=True, eq=False)
 class Bench:
-    """A twin, the people of its world, and those who are moved."""
+    """A twin, the people of its world, and those with perturbed connectomes."""
 
     cohorts: Cohorts
     fitted: Fitted
@@ -78,16 +78,16 @@ class Bench:
         return self.cohorts.of_unseen()
 
     @cached_property
-    def moved(self) -> Cohort:
-        return self.unseen.of(np.arange(MOVED))
+    def perturbed(self) -> Cohort:
+        return self.unseen.of(np.arange(PERTURBED))
 
     @cached_property
     def people(self) -> TwinPeople:
-        return self.cohorts.unseen.select(range(MOVED))
+        return self.cohorts.unseen.select(range(PERTURBED))
 
     @cached_property
     def loadings(self) -> Array:
-        """Orthonormal rows that span what traits load on."""
+        """Orthonormal rows that span the loadings of traits."""
         return np.linalg.qr(self.people.world.loadings.T)[0].T
 
     @cached_property
@@ -99,7 +99,7 @@ class Bench:
     @cached_property
     def gradients(self) -> Gradients:
         return smooth_gradients(
-            self.fitted.twin.weights, self.edges, self.moved.segments, copies=COPIES
+            self.fitted.twin.weights, self.edges, self.perturbed.segments, copies=COPIES
         )
 
     @property
@@ -107,20 +107,22 @@ class Bench:
         return self.people.connectomes
 
     def direction(self, edges: Array) -> Direction:
-        """Return a direction whose doses are counted by all unseen people."""
+        """Return a direction with step sizes in standard deviations of all unseen people."""
         return Direction.along(edges, self.cohorts.unseen.connectomes)
 
     @cached_property
     def before(self) -> Outcomes:
-        return performed_outcomes(self.fitted, self.edges, self.moved.segments)
+        return performed_outcomes(self.fitted, self.edges, self.perturbed.segments)
 
-    def move(self, delta: Array) -> Move:
-        """Return what `dose_response` does of one dose; what they do before is found once."""
+    def perturbation(self, delta: Array) -> Perturbation:
+        """Perturb connectomes by one step; outcomes before it are computed once."""
         edges = self.edges + delta
-        return Move(DOSE, self.before, performed_outcomes(self.fitted, edges, self.moved.segments))
+        return Perturbation(
+            STEP_SIZE, self.before, performed_outcomes(self.fitted, edges, self.perturbed.segments)
+        )
 
     def true_change(self, delta: Array, target: str, *, mean: bool = False) -> Array:
-        """Return by how much a person's figure truly changes, as `true_figure` has it."""
+        """Return the true change of each person's figure (`true_figure`)."""
         before, after = self.people, self.people.after(delta)
         return true_figure(after, target, mean=mean) - true_figure(before, target, mean=mean)
 
@@ -142,20 +144,20 @@ def share(direction: Array, span: Array) -> float:
     return float(((span @ direction) ** 2).sum() / (direction**2).sum())
 
 
-def connectome_moves(bench: Bench) -> Iterator[Row]:
-    """Move connectomes along the gradient of each figure, downwards: predicted and true changes."""
+def connectome_perturbations(bench: Bench) -> Iterator[Row]:
+    """Perturb connectomes along the negative gradient: predicted and true changes."""
     for target in bench.gradients.targets:
         gradient = bench.gradients.of(target)
-        yield from _moved(bench, "connectome", target, bench.direction(-gradient))
+        yield from _perturbed(bench, "connectome", target, bench.direction(-gradient))
         projected = -gradient @ bench.components.T @ bench.components
-        yield from _moved(bench, "components", target, bench.direction(projected))
+        yield from _perturbed(bench, "components", target, bench.direction(projected))
         halves = bench.gradients.halves[:, bench.gradients.targets.index(target)]
         yield "connectome", target, "halves_r", float(np.corrcoef(halves)[0, 1])
     directions = random_directions(bench.cohorts.unseen.connectomes, RANDOM, seed=0)
-    deltas = [direction.delta(DOSE) for direction in directions]
-    moves = [bench.move(delta) for delta in deltas]
+    deltas = [direction.delta(STEP_SIZE) for direction in directions]
+    perturbations = [bench.perturbation(delta) for delta in deltas]
     for target in bench.gradients.targets:
-        predicted = [np.nanmean(move.change(target)) for move in moves]
+        predicted = [np.nanmean(perturbation.change(target)) for perturbation in perturbations]
         true = [bench.true_change(delta, target).mean() for delta in deltas]
         shares = [share(direction.unit, bench.loadings) for direction in directions]
         yield "random", target, "predicted_abs_ms", _MS * float(np.abs(predicted).mean())
@@ -163,36 +165,35 @@ def connectome_moves(bench: Bench) -> Iterator[Row]:
         yield "random", target, "in_loadings", float(np.mean(shares))
 
 
-def between_moves(bench: Bench) -> Iterator[Row]:
-    """Move connectomes by what differs between people, as the default does.
+def between_perturbations(bench: Bench) -> Iterator[Row]:
+    """Perturb connectomes along the difference between people, as the program does.
 
-    The direction and the slope by which a change is believed are of unseen people who are not
-    moved.
+    The direction and the calibration slope are those of other unseen people.
     """
-    others = bench.unseen.of(np.arange(MOVED, bench.unseen.people))
+    others = bench.unseen.of(np.arange(PERTURBED, bench.unseen.people))
     own = performed_outcomes(bench.fitted, others.connectomes, others.segments)
     observed = targets_of_people(others.segments)
     for number, target in enumerate(own.targets):
         direction = Direction.between(others.connectomes, own.of(target))
-        rows = list(_moved(bench, "between", target, direction, -DOSE))
+        rows = list(_perturbed(bench, "between", target, direction, -STEP_SIZE))
         yield from rows
         found = {figure: value for _, _, figure, value in rows}
         calibration = Calibration.of(own.of(target), observed[:, number])
         assert calibration is not None
         change, low, high = calibration.interval(found["predicted_ms"])
         yield "between", target, "slope", calibration.slope
-        yield "between", target, "believed_ms", change
-        yield "between", target, "believed_low_ms", min(low, high)
-        yield "between", target, "believed_high_ms", max(low, high)
-        yield "between", target, "believed_ratio", change / found["true_ms"]
+        yield "between", target, "calibrated_ms", change
+        yield "between", target, "calibrated_low_ms", min(low, high)
+        yield "between", target, "calibrated_high_ms", max(low, high)
+        yield "between", target, "calibrated_ratio", change / found["true_ms"]
 
 
-def _moved(
-    bench: Bench, table: str, target: str, direction: Direction, dose: float = DOSE
+def _perturbed(
+    bench: Bench, table: str, target: str, direction: Direction, step_size: float = STEP_SIZE
 ) -> Iterator[Row]:
-    delta = direction.delta(dose)
-    move = bench.move(delta)
-    predicted, true = move.change(target), bench.true_change(delta, target)
+    delta = direction.delta(step_size)
+    perturbation = bench.perturbation(delta)
+    predicted, true = perturbation.change(target), bench.true_change(delta, target)
     known = np.isfinite(predicted)
     average, truth = float(np.nanmean(predicted)), float(true.mean())
     figures = {
@@ -204,7 +205,7 @@ def _moved(
         "in_loadings": share(direction.unit, bench.loadings),
         "in_components": share(direction.unit, bench.components),
         "length": direction.length,
-        "correct_change": float((move.after.correct - move.before.correct).mean()),
+        "correct_change": float((perturbation.after.correct - perturbation.before.correct).mean()),
     }
     for name, value in figures.items():
         yield table, target, name, value
@@ -246,9 +247,9 @@ def _began(fitted: Fitted, edges: int) -> HyperNetwork:
     return twin.network
 
 
-def moves_of_weights(bench: Bench) -> Iterator[Row]:
-    """Move weights along the published direction; the direction is that of all unseen people."""
-    fitted, segments = bench.fitted, bench.moved.segments
+def perturbations_of_weights(bench: Bench) -> Iterator[Row]:
+    """Perturb weights along the published direction, fitted to all unseen people."""
+    fitted, segments = bench.fitted, bench.perturbed.segments
     everybody = bench.cohorts.unseen.connectomes
     flat = flat_weights(fitted.twin, everybody)
     own = performed_outcomes(fitted, everybody, bench.unseen.segments)
@@ -260,24 +261,24 @@ def moves_of_weights(bench: Bench) -> Iterator[Row]:
             yield "weights", target, f"r_{name}_null_5", float(np.quantile(each.null, 0.05))
             yield "weights", target, f"r_{name}_p", each.p
         direction = WeightDirection.lowering(flat, own.of(target))
-        (move,) = weight_moves(fitted, bench.edges, segments, direction, (DOSE,))
-        change = float(np.nanmean(move.change(target)))
+        (perturbation,) = perturb_weights(fitted, bench.edges, segments, direction, (STEP_SIZE,))
+        change = float(np.nanmean(perturbation.change(target)))
         yield "weights", target, "predicted_ms", _MS * change
         if target in NULL_TARGETS:
-            directions = permuted_directions(flat, own.of(target), permutations=NULL_MOVES)
-            moves = moves_along(fitted, bench.edges, segments, directions, DOSE)
-            null = np.abs([np.nanmean(each.change(target)) for each in moves])
+            directions = permuted_directions(flat, own.of(target), permutations=NULL_PERTURBATIONS)
+            perturbations = perturb_along(fitted, bench.edges, segments, directions, STEP_SIZE)
+            null = np.abs([np.nanmean(each.change(target)) for each in perturbations])
             yield "weights", target, "null_abs_ms", _MS * float(null.mean())
             yield "weights", target, "null_max_ms", _MS * float(null.max())
             yield "weights", target, "p", p_of(abs(change), null)
-        yield "weights", target, "correct_before", float(move.before.correct.mean())
-        yield "weights", target, "correct_after", float(move.after.correct.mean())
-        yield "weights", target, "missed_after", float(move.after.unanswered.mean())
-        for other in move.after.targets:
-            value = _MS * float(np.nanmean(move.change(other)))
+        yield "weights", target, "correct_before", float(perturbation.before.correct.mean())
+        yield "weights", target, "correct_after", float(perturbation.after.correct.mean())
+        yield "weights", target, "missed_after", float(perturbation.after.unanswered.mean())
+        for other in perturbation.after.targets:
+            value = _MS * float(np.nanmean(perturbation.change(other)))
             yield "weights", target, f"changes_{other}_ms", value
         back = pulled_back(fitted.twin, direction, everybody)
-        yield from _moved(bench, "pulled back", target, back)
+        yield from _perturbed(bench, "pulled back", target, back)
 
 
 def pulled_back(twin: Twin, direction: WeightDirection, connectomes: np.ndarray) -> Direction:
@@ -303,14 +304,14 @@ def pulled_back(twin: Twin, direction: WeightDirection, connectomes: np.ndarray)
 
 
 def attribution(bench: Bench) -> Iterator[Row]:
-    """Compare maps of edges with the truth, beside maps of twins of permuted behaviour."""
+    """Compare maps of edges with the truth, and with maps of twins of permuted behaviour."""
     people = bench.people.select(range(ATTRIBUTED))
-    segments = bench.moved.segments.people(np.arange(ATTRIBUTED))
+    segments = bench.perturbed.segments.people(np.arange(ATTRIBUTED))
     make = bench.fitted.twin.weights
     same = smooth_gradients(make, people.connectomes, segments, copies=1, noise=0.0)
     truths = [bench.people.gradient(*target.split("_")) for target in same.targets]
     null: list[Gradients] = []
-    if bench.fitted.own_codes is not None:
+    if bench.fitted.own_factors is not None:
         own = bench.cohorts.of_fitted()
         fitted = FittedPeople.of(bench.fitted, bench.cohorts.fitted.connectomes, own.segments)
         maps = null_gradients(
@@ -341,10 +342,10 @@ def agreement(edges: Array, truth: Array) -> tuple[float, float]:
 
 
 PARTS: dict[str, Callable[[Bench], Iterator[Row]]] = {
-    "between": between_moves,
-    "gradients": connectome_moves,
+    "between": between_perturbations,
+    "gradients": connectome_perturbations,
     "layer": first_layer,
-    "weights": moves_of_weights,
+    "weights": perturbations_of_weights,
     "attribution": attribution,
 }
 

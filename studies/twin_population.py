@@ -7,9 +7,9 @@ Project (CC0). People below chance in a run are left out of that run, misses cou
 
 `--fit` prints the population values that `bids_dtg/twin/phantom/population.py` keeps. Least squares
 over means and standard deviations of the five parameters and over both delays: figures of a
-condition are analytic for 128 people on a Sobol sequence, and stand beside those of the faces run
-and the first Stroop run. Standard deviations are held near those of the project's facts by a
-penalty on their logarithm: these figures do not tell apart whose boundary and whose drift differs.
+condition are analytic for 128 people on a Sobol sequence, and are compared with those of the faces
+run and the first Stroop run. A penalty on the logarithm of standard deviations keeps them near the
+project's values, because these figures do not separate differences of boundary and of drift.
 Shares of lapses come from the mean and standard deviation of the missed share over people.
 """
 

@@ -1,4 +1,4 @@
-"""Do twins predict simulated people whom they have never seen? Architectures beside simple models.
+"""Do twins predict simulated people outside the training set? Architectures and baselines.
 
     python studies/twin_simulator.py WORK [--regimes hard easy] [--seeds 1 2 3] [--within]
 
@@ -9,8 +9,8 @@ second halves: memory is allowed there. `--bold` adds BOLD of 20 regions to what
 another WORK). Figures are means over worlds, with the standard deviation; one world's figures have
 intervals over people in WORK/figures.tsv.
 
-Numbers of codes, prior and rates of `lowrank` were chosen on worlds 1001 to 1003 and 2001 to 2003
-(mostly of the hard regime), which are not judged here.
+The number of latent factors, the prior and the rates of `lowrank` were chosen on worlds 1001 to
+1003 and 2001 to 2003 (mostly of the hard regime), which are not evaluated here.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ from bids_dtg.twin.phantom.people import TwinPeople, simulate_twin_people
 from bids_dtg.twin.phantom.sequences import TrialSequence, trial_sequence
 from bids_dtg.twin.phantom.world import Regime
 from bids_dtg.twin.recipe import ARCHITECTURES, find_architecture
-from bids_dtg.twin.traces import Bold, BoldScale, TaskSet, stack_people
+from bids_dtg.twin.trial_series import Bold, BoldScale, TaskSet, stack_people
 from bids_dtg.twin.trials import Trials
 
 SEQUENCES = ("hammerAP", "stroopAP")
@@ -70,11 +70,11 @@ class Cohorts:
         return TaskSet(tuple(each.trials.task for each in self.sequences))
 
     def of_fitted(self, half: int | None = None) -> Cohort:
-        """Return whom twins are fitted to, with all trials or those of a half."""
+        """Return the training set of twins, with all trials or those of a half."""
         return self._cohort(self.fitted, self.fitted_runs, half)
 
     def of_unseen(self) -> Cohort:
-        """Return the people whom twins are judged by."""
+        """Return the people of the evaluation."""
         return self._cohort(self.unseen, self.unseen_runs, None)
 
     def _cohort(self, people: TwinPeople, runs: Runs, half: int | None) -> Cohort:

@@ -1,14 +1,14 @@
-"""Does a network perform tasks as real people do, who are left out of its fit? Twins of behaviour.
+"""Does a network perform tasks like real people outside its training set? Twins of behaviour.
 
     python studies/twin_tcp.py DATA --work FOLDER [--png FILE] [--folds 5] [--epochs 40]
 
 DATA is the folder with bids/ (event files) and participants.tsv of 182 people of the
 Transdiagnostic Connectome Project (CC0). Each fold of people is left out of a fit to the faces run
-and the first Stroop run of all others; the second Stroop run (another order) is fitted to by
-nobody. Runs below chance, misses counted as errors, are left out, as are those of another
-sequence. There is no connectome: either everybody is told by the group network, or a ridge
-regression tells people's codes from a few features. Fits stay in FOLDER, so that a stopped call
-goes on. Intervals are 95 %, by drawing people again.
+and the first Stroop run of all others; no fit uses the second Stroop run (another order). Runs
+below chance, misses counted as errors, are left out, as are those of another sequence. There is no
+connectome: either the group network predicts everybody, or a ridge regression predicts people's
+latent factors from a few features. Fits stay in FOLDER, so that a stopped call resumes. Intervals
+are 95 %, by resampling people.
 """
 
 from __future__ import annotations
@@ -33,8 +33,8 @@ from bids_dtg.stats.correlation import correlation
 from bids_dtg.stats.paired import Interval, bootstrap_interval
 from bids_dtg.stats.splits import fold_people
 from bids_dtg.training.loop import Workplace
-from bids_dtg.twin.codes import map_codes
 from bids_dtg.twin.decoding import decode
+from bids_dtg.twin.factors import map_factors
 from bids_dtg.twin.fitting import Fitted, fit
 from bids_dtg.twin.judging.baselines import BASELINES, Known, Training, predict
 from bids_dtg.twin.judging.behaviour import MISS, Answers, condition_effect, figures
@@ -53,7 +53,7 @@ from bids_dtg.twin.phantom.people import simulate_twin_people
 from bids_dtg.twin.phantom.sequences import trial_sequence
 from bids_dtg.twin.recipe import find_architecture, find_recipe
 from bids_dtg.twin.tasks import find_task
-from bids_dtg.twin.traces import Segments, TaskSet, stack_people
+from bids_dtg.twin.trial_series import Segments, TaskSet, stack_people
 from bids_dtg.twin.trials import Trials, read_trials
 
 Values = NDArray[np.float64]
@@ -206,16 +206,16 @@ class Forecast:
 
     @classmethod
     def like(cls, others: Answers, groups: NDArray[np.intp], own: Answers) -> Forecast:
-        """Take the distribution of what others did in trials of the same group.
+        """Predict the people of a run by the distribution of others in trials of the same group.
 
         Parameters
         ----------
         others
-            Who did the trials.
+            Answers of the others.
         groups
             (2, ...): group of each of the others' trials, and of each trial of the run.
         own
-            Whose trials are told.
+            Answers of the people to predict.
         """
         of_others, of_run = groups
         curves, outcomes = [], []
@@ -282,7 +282,7 @@ def answers_of(segments: Segments, task: int) -> Answers:
 
 @dataclass(frozen=True, eq=False)
 class Run:
-    """One run of everybody, and what models say of it."""
+    """One run of everybody, with the forecasts of models."""
 
     name: str
     own: Answers
@@ -290,13 +290,13 @@ class Run:
     folds: tuple[NDArray[np.intp], ...]  # rows of the people who are left out together
 
     def r_over_trials(self, forecast: Forecast) -> float:
-        """Return how the mean response times of trials correlate: a mean over folds.
+        """Correlate predicted and observed mean response times of trials: a mean over folds.
 
-        Within a fold, as training people of all folds together are everybody.
+        Correlations are within folds, because the training sets of all folds cover everybody.
         """
-        told = forecast.mean_seconds()
+        times = forecast.mean_seconds()
         each = [
-            correlation(told[rows].mean(axis=0), np.nanmean(self.own.rt_seconds[rows], axis=0))
+            correlation(times[rows].mean(axis=0), np.nanmean(self.own.rt_seconds[rows], axis=0))
             for rows in self.folds
         ]
         return float(np.mean(each))
@@ -312,7 +312,7 @@ class Run:
 
 @dataclass(frozen=True, eq=False)
 class Study:
-    """Everybody, who is left out with whom, and the fits without them."""
+    """Everybody, the folds of people, and the fits that leave each fold out."""
 
     cohort: Cohort
     folds: tuple[NDArray[np.intp], ...]  # rows of the people who are left out together
@@ -422,7 +422,7 @@ def scores_table(runs: Sequence[Run]) -> None:
 
 
 def effects_table(runs: Sequence[Run]) -> None:
-    """Print mean response times and the condition effect, observed and told."""
+    """Print mean response times and the condition effect, observed and predicted."""
     print_head(["run", "of", "first (s)", "second (s)", "effect (s)", "r over trials of a fold"])
     for run in runs:
         shown = run.own.condition[0]
@@ -469,7 +469,7 @@ def quantiles_table(runs: Sequence[Run]) -> None:
 
 
 def choices_table(runs: Sequence[Run]) -> None:
-    """Print how often the model presses people's buttons, beside always the correct one."""
+    """Print how often the model, or always the correct button, agrees with people's buttons."""
     print_head(["run", "group network", "always correct"])
     for run in runs:
         button = run.forecasts[GROUP].button
@@ -557,12 +557,12 @@ def with_features(
 ) -> tuple[Fitted, Values]:
     """Return the same twin, where features take the place of the connectome, and the features.
 
-    Codes of the training people stay: only the ridge that tells them is another.
+    Factors of the training people are kept: only the ridge regression that predicts them changes.
 
     Parameters
     ----------
     fitted
-        Without connectomes.
+        A twin fitted without connectomes.
     features
         (people, features) of everybody; NaN: not known.
     training
@@ -571,16 +571,16 @@ def with_features(
     known = training[np.isfinite(features[training]).all(axis=1)]
     spread = features[known].std(axis=0)
     scaled = (features - features[known].mean(axis=0)) / np.where(spread > 0, spread, np.inf)
-    assert fitted.own_codes is not None
-    codes = fitted.own_codes[np.isin(training, known)]
-    mapped, twin = map_codes(scaled[known], codes), copy.deepcopy(fitted.twin)
+    assert fitted.own_factors is not None
+    factors = fitted.own_factors[np.isin(training, known)]
+    mapped, twin = map_factors(scaled[known], factors), copy.deepcopy(fitted.twin)
     twin.edge_mean = torch.from_numpy(mapped.edge_mean).float()
     twin.edge_weights = torch.from_numpy(mapped.weights).float()
     return replace(fitted, twin=twin), scaled
 
 
 def twins_table(study: Study, covariates: tuple[Values, NDArray[np.str_]]) -> None:
-    """Print how well unseen people are told from one another, by twins and by ridge regression."""
+    """Print how well twins and ridge regression predict differences between unseen people."""
     figures_of = {name: behaviour(study.own(name)) for name in FITTED}
     people, described = len(study.cohort.labels), encoded(*covariates)
     print_head(
@@ -593,18 +593,18 @@ def twins_table(study: Study, covariates: tuple[Values, NDArray[np.str_]]) -> No
             "both": np.column_stack([described, figures_of[other]]),
         }
         wanted = figures_of[name]
-        mean = told_by_ridge(study, "group_mean", wanted, Known(people))
+        mean = predicted_by_ridge(study, "group_mean", wanted, Known(people))
         print_person_row(name, "none", "group mean", mean, wanted)
         for words, features in sets.items():
             both = np.isfinite(features).all(axis=1)[:, None]
             shared = np.where(both, wanted, np.nan)
-            print_person_row(name, words, "twin", told_by_twins(study, features, name), shared)
-            ridge = told_by_ridge(
+            print_person_row(name, words, "twin", predicted_by_twins(study, features, name), shared)
+            ridge = predicted_by_ridge(
                 study, "connectome_ridge", wanted, Known(people, connectome=features)
             )
             print_person_row(name, words, "ridge, the same features", ridge, shared)
         known = Known(people, numbers=covariates[0], categories=covariates[1])
-        light = told_by_ridge(study, "covariates", wanted, known)
+        light = predicted_by_ridge(study, "covariates", wanted, known)
         print_person_row(
             name, "age, age², sex, site, group", "baseline `covariates`", light, wanted
         )
@@ -619,7 +619,7 @@ def print_person_row(
     print_row([run, features, model, r, text(rt.error), of_effect, str(rt.people)])
 
 
-def told_by_twins(study: Study, features: Values, name: str) -> Values:
+def predicted_by_twins(study: Study, features: Values, name: str) -> Values:
     """Return mean response time and effect of unseen people's twins, (people, 2)."""
     own, segments = study.own(name), study.segments[_table(name)]
     task, found = TASKS.names.index(RUNS[name]), np.full((len(own.condition), 2), np.nan)
@@ -635,8 +635,8 @@ def told_by_twins(study: Study, features: Values, name: str) -> Values:
     return found
 
 
-def told_by_ridge(study: Study, name: str, wanted: Values, known: Known) -> Values:
-    """Return what a baseline says of unseen people, (people, 2), in the same folds."""
+def predicted_by_ridge(study: Study, name: str, wanted: Values, known: Known) -> Values:
+    """Return a baseline's predictions of unseen people, (people, 2), in the same folds."""
     row = next(row for row in BASELINES if row.name == name)
     targets, found = wanted[:, :2], np.full((len(wanted), 2), np.nan)
     features = known.connectome
@@ -656,7 +656,7 @@ def told_by_ridge(study: Study, name: str, wanted: Values, known: Known) -> Valu
 
 
 def halves_table(study: Study) -> None:
-    """Print how well people's own first half tells the second."""
+    """Print how well people's own first half predicts the second."""
     print_head(["run", "r of mean RT", "error (s)", "r of effect", "people"])
     for name in RUNS:
         own = study.own(name)

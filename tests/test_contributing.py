@@ -19,7 +19,7 @@ TABLES = {
     "bids_dtg.cli.spellings.ALIASES",
     "bids_dtg.cli.spellings.FOREIGN",
     "bids_dtg.connectome.form.FORMS",
-    "bids_dtg.connectome.range.limits.LIMITS",
+    "bids_dtg.connectome.training_distribution.limits.LIMITS",
     "bids_dtg.contrasts.plan.RECIPES",
     "bids_dtg.dynamics.networks.STRUCTURAL",
     "bids_dtg.dynamics.recipe.RECIPES",

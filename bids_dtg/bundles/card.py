@@ -23,6 +23,7 @@ CARD_FILE = "model.json"
 FORMAT_VERSION = 4
 WEIGHTS_FILE = "weights.safetensors"  # of a model of any kind
 
+_DURATIONS = ("seconds", "hours")  # names of figures in a record
 _FOR_READERS = ("record", "evaluation")  # written where they are given, at the end
 
 # A card is a few kilobytes: what is beyond this bound would only fill the memory.
@@ -56,7 +57,7 @@ class CardPart(Protocol):
 
     @classmethod
     def required_files(cls, fields: JsonFields) -> tuple[str, ...]:
-        """Return which files the bundle of a card must have, beside the weights."""
+        """Return the files that a bundle must have, beside the weights."""
         ...
 
     @classmethod
@@ -66,6 +67,22 @@ class CardPart(Protocol):
 
 
 Part = TypeVar("Part", bound=CardPart)
+
+
+def without_times(record: Any) -> Any:
+    """Return a record of a training without its durations: equal trainings are one model.
+
+    Examples
+    --------
+    >>> without_times({"seed": 0, "history": [{"epoch": 1, "seconds": 7.3}]})
+    {'seed': 0, 'history': [{'epoch': 1}]}
+    """
+    if isinstance(record, Mapping):
+        kept = {key: value for key, value in record.items() if key not in _DURATIONS}
+        return {key: without_times(value) for key, value in kept.items()}
+    if isinstance(record, (list, tuple)):
+        return [without_times(value) for value in record]
+    return record
 
 
 @dataclass(frozen=True)
@@ -94,7 +111,7 @@ class ModelCard(Generic[Part]):
     for_science: bool = True  # False: every output and log carries the notice
     notice: str = ""  # shown to users at each use, as data-use terms; may be empty
     files: Mapping[str, str] = field(default_factory=dict)  # name -> SHA-256 in hexadecimal
-    # A fact's field, as training.data -> one of `SOURCES`; empty: who made it knew the facts.
+    # A fact's field, as training.data -> one of `SOURCES`; empty: the maker knew the facts.
     sources: Mapping[str, str] = field(default_factory=dict)
     record: Mapping[str, Any] | None = None  # how it was trained, for readers; not interpreted
     evaluation: Mapping[str, Any] | None = None  # its scores, for readers; not interpreted
@@ -126,7 +143,7 @@ class ModelCard(Generic[Part]):
         Parameters
         ----------
         text
-            The file's text.
+            Content of the file, JSON.
         source
             What errors name, usually the file's path.
 

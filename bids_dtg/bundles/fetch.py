@@ -39,11 +39,11 @@ def fetch_models(
     Parameters
     ----------
     models
-        What to fetch.
+        Names of the models to fetch.
     folder
         The bundles become subfolders of it, under the models' names.
     reporter
-        Is given the progress.
+        Shows the progress of the download.
     env
         Environment; that of the process if None. Besides what `requests` reads in that of
         the process (proxies, certificates): `DTG_MODEL_MIRROR`, bases of URLs that are

@@ -24,7 +24,7 @@ class JsonFields:
     Parameters
     ----------
     values
-        The object.
+        The JSON object that the fields are read from.
     source
         What errors name first, usually the path of the file.
     prefix
@@ -104,7 +104,7 @@ class JsonFields:
         return self.whole(key, least=0)
 
     def size(self, key: str, least: int = 1) -> int:
-        """Return how many there are of something that tables have rows of: a million at most."""
+        """Return a number of rows, of at most a million."""
         found = self.whole(key, least)
         if found > _LARGEST_SIZE:
             raise self.wrong(key, found, f"at most {_LARGEST_SIZE}")

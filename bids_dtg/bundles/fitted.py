@@ -19,9 +19,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bids_dtg.bundles.bundle import Bundle, read_verified_card
-from bids_dtg.bundles.card import WEIGHTS_FILE, CardPart, ModelCard, TrainingData
+from bids_dtg.bundles.card import WEIGHTS_FILE, CardPart, ModelCard, TrainingData, without_times
 from bids_dtg.bundles.fields import JsonFields
-from bids_dtg.bundles.people import PEOPLE_FILE, SeenPeople, hash_person
+from bids_dtg.bundles.people import PEOPLE_FILE, ModelPeople, hash_person
 from bids_dtg.bundles.store import find_bundle
 from bids_dtg.bundles.tensors import (
     Expected,
@@ -67,7 +67,7 @@ class FittedPart(CardPart):
 
     @classmethod
     def required_files(cls, fields: JsonFields) -> tuple[str, ...]:
-        """Return which files the bundle of a card must have, beside the weights."""
+        """Return the files that a bundle must have, beside the weights."""
         return (FITTED_FILE,)
 
     @staticmethod
@@ -94,7 +94,7 @@ class FittedPart(CardPart):
         Parameters
         ----------
         fields
-            Of the card.
+            Fields of the card, for errors that name one.
         facts
             What the part says, by the fields of `training`.
 
@@ -132,7 +132,7 @@ class FittedFacts:
 
     @property
     def shared(self) -> dict[str, str]:
-        """Those of the facts that the card's part has as well, by its fields."""
+        """Facts that the card's part also has, by its fields."""
         return {name: getattr(self, name) for name in ("recipe_name", "data_set", *_OF_ATLAS)}
 
     def card(
@@ -151,7 +151,7 @@ class FittedFacts:
         part
             What the kind says of it.
         record
-            How it was fitted.
+            Record of how the model was fitted, for the card.
         repetition_time_s
             Seconds between frames; None: the model has no frames.
         """
@@ -171,7 +171,7 @@ class FittedFacts:
             ),
             for_science=self.for_science,
             notice=self.notice,
-            record=record,
+            record=without_times(record),
         )
 
 
@@ -183,7 +183,7 @@ class FittedBundle(Bundle[FittedTo]):
 
     regions: tuple[str, ...]  # names; (): not known
     fitted_people: tuple[str, ...]  # hashes
-    people: SeenPeople | None = None  # the same people by name and rest; None: not known
+    people: ModelPeople | None = None  # the same people by name and rest; None: not known
 
     @property
     def part(self) -> FittedTo:
@@ -212,7 +212,7 @@ class FittedBundle(Bundle[FittedTo]):
             path=folder,
             card=card,
             identity=identity,
-            people=SeenPeople.read(folder / PEOPLE_FILE) if PEOPLE_FILE in card.files else None,
+            people=ModelPeople.read(folder / PEOPLE_FILE) if PEOPLE_FILE in card.files else None,
             **cls.read_fitted(folder / FITTED_FILE, card.part),
         )
 
@@ -236,20 +236,22 @@ class FittedBundle(Bundle[FittedTo]):
         Parameters
         ----------
         labels
-            Of people at hand.
+            Labels of the people of a call.
         data_set
             Name of the data set that they are from; None: that of the model.
         """
         name = self.part.data_set if data_set is None else data_set
         return [hash_person(name, label) for label in labels]
 
-    def seen(self, labels: Sequence[str], data_set: str | None = None) -> tuple[str, ...]:
+    def in_training_set(
+        self, labels: Sequence[str], data_set: str | None = None
+    ) -> tuple[str, ...]:
         """Return the labels that were in the training set: evaluations leave them out.
 
         Parameters
         ----------
         labels, data_set
-            As for `hashes`.
+            Labels of people and the name of their data set, as for `hashes`.
         """
         known, hashes = set(self.fitted_people), self.hashes(labels, data_set)
         return tuple(label for label, own in zip(labels, hashes, strict=True) if own in known)
@@ -287,7 +289,7 @@ class FittedBundle(Bundle[FittedTo]):
         return tuple(regions) == self.regions
 
     def _regions_in_words(self) -> tuple[str, str]:
-        """Return what the model was fitted to, and what to do about others without an atlas."""
+        """Return the regions of the fit, and the remedy for input without an atlas."""
         raise NotImplementedError
 
     def check_weights(self) -> None:
@@ -362,9 +364,9 @@ class FittedFile:
         Parameters
         ----------
         path
-            Of the file.
+            Path of the file with the tensors.
         people
-            How many there are.
+            Number of people.
         names
             How many names each list has, by its tensor.
         arrays
@@ -432,7 +434,7 @@ def write_fitted(
     return write_files(Path(folder), card, {WEIGHTS_FILE: encode_arrays(weights), **files}, load)
 
 
-def fitted_files(fitted: FittedFile, people: SeenPeople | None) -> dict[str, bytes]:
+def fitted_files(fitted: FittedFile, people: ModelPeople | None) -> dict[str, bytes]:
     """Return the files beside the weights by name.
 
     Parameters
@@ -526,7 +528,7 @@ def _require_same_parcels(name: str, own: tuple[str, str], given: tuple[str, str
     Parameters
     ----------
     name
-        Of the model.
+        Name of the model, for the message.
     own, given
         Key and digest of its atlas, and of the one at hand; an empty digest is not known, and
         nothing is compared then.

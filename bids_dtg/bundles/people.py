@@ -17,15 +17,17 @@ from pathlib import Path
 from bids_dtg.bundles.fields import JsonFields
 from bids_dtg.errors import BundleError, ForeignFileError
 from bids_dtg.files.foreign import read_text
+from bids_dtg.inputs.rest_sketch import alike
 from bids_dtg.stats.splits import SETS
 
 PEOPLE_FILE = "people.json"
 # Who may have been trained on: what is published of the model does not decide it.
 UNCERTAIN = "uncertain"
 _SETS = (*SETS, UNCERTAIN)
-_FORMAT = 1
+_FORMAT = 2  # 1 had no sketches
 _PREFIX = "bids_dtg person 1"  # another one would make other hashes
 _HASH = re.compile(r"[0-9a-f]{32}")
+_SKETCH = re.compile(r"[0-9a-f]{64}")
 _REMEDY = "fetch or make the bundle again"
 
 
@@ -34,11 +36,12 @@ class PersonHashes:
     """One person as hashes, 32 hexadecimal digits each."""
 
     person: str = ""  # of the data set's name and the id; empty: the data set has no name
-    rest: tuple[str, ...] = ()  # of the id and the content of each file of rest
+    rest: tuple[str, ...] = ()  # of the content of each file of rest; before format 2 with the id
+    sketches: tuple[str, ...] = ()  # of the values of rest (`bids_dtg.inputs.rest_sketch`)
 
 
 @dataclass(frozen=True)
-class Sighting:
+class PersonMatch:
     """The sets of a model that a person is in."""
 
     sets: frozenset[str] = frozenset()  # by data set and id, or by id and rest without a name
@@ -47,33 +50,44 @@ class Sighting:
 
 
 @dataclass(frozen=True)
-class SeenPeople:
+class ModelPeople:
     """All people used to make a model, or to make the models that it was made from.
 
     Examples
     --------
     >>> ann = PersonHashes(hash_person("My study", "01"))
-    >>> seen = SeenPeople({"training": (ann,)})
+    >>> seen = ModelPeople({"training": (ann,)})
     >>> sorted(seen.find([hash_person("my-study", "01")]).sets)
     ['training']
     """
 
     sets: Mapping[str, tuple[PersonHashes, ...]]  # by `SETS`, and `UNCERTAIN`
     unlisted: tuple[str, ...] = ()  # others, in words: nobody has a list of them
+    by_content: bool = True  # whether all are known by their rest, whatever their labels
 
     def count(self, name: str) -> int:
         """Return how many people are in a set."""
         return len(self.sets.get(name, ()))
 
-    def joined(self, other: SeenPeople) -> SeenPeople:
+    def joined(self, other: ModelPeople) -> ModelPeople:
         """Return the people of both; somebody may be in several sets."""
         both = {
             name: _sorted((*self.sets.get(name, ()), *other.sets.get(name, ()))) for name in _SETS
         }
         sets = {name: people for name, people in both.items() if people}
-        return SeenPeople(sets, tuple(dict.fromkeys((*self.unlisted, *other.unlisted))))
+        return ModelPeople(
+            sets,
+            tuple(dict.fromkeys((*self.unlisted, *other.unlisted))),
+            self.by_content and other.by_content,
+        )
 
-    def find(self, persons: Collection[str], rest: Collection[str] = ()) -> Sighting:
+    def find(
+        self,
+        persons: Collection[str],
+        rest: Collection[str] = (),
+        sketches: Collection[str] = (),
+        contents: Collection[str] = (),
+    ) -> PersonMatch:
         """Look somebody up.
 
         Parameters
@@ -82,12 +96,25 @@ class SeenPeople:
             Hashes of the names that the data set may have, and the id; empty: it has no name.
         rest
             Hashes of the id and each file of rest.
+        sketches
+            Of the values of rest.
+        contents
+            Hashes of each file of rest without an id.
         """
         sure = {name for person in persons for name in self._by_person.get(person, ())}
+        sure |= {name for file in contents for name, _ in self._by_rest.get(file, ())}
+        if sketches and self._sketches:
+            known = list(self._sketches)
+            sure |= {
+                name
+                for number in alike(known, list(sketches))
+                if number
+                for name in self._sketches[known[number - 1]]
+            }
         perhaps: set[str] = set()
         for name, has_name in {held for file in rest for held in self._by_rest.get(file, ())}:
             (perhaps if persons and has_name else sure).add(name)
-        return Sighting(frozenset(sure), frozenset(perhaps - sure))
+        return PersonMatch(frozenset(sure), frozenset(perhaps - sure))
 
     @cached_property
     def _by_person(self) -> dict[str, set[str]]:
@@ -108,12 +135,26 @@ class SeenPeople:
                     found.setdefault(file, set()).add((name, bool(person.person)))
         return found
 
+    @cached_property
+    def _sketches(self) -> dict[str, set[str]]:
+        """Return the sets of each sketch."""
+        found: dict[str, set[str]] = {}
+        for name, people in self.sets.items():
+            for person in people:
+                for own in person.sketches:
+                    found.setdefault(own, set()).add(name)
+        return found
+
     def encode(self) -> bytes:
         """Make the file's bytes; equal people give equal bytes."""
         content = {
             "format_version": _FORMAT,
+            "by_content": self.by_content,
             "sets": {
-                name: [[person.person, *person.rest] for person in _sorted(self.sets[name])]
+                name: [
+                    [person.person, *person.rest, *person.sketches]
+                    for person in _sorted(self.sets[name])
+                ]
                 for name in _SETS
                 if self.sets.get(name)
             },
@@ -124,7 +165,7 @@ class SeenPeople:
         )
 
     @classmethod
-    def read(cls, path: Path) -> SeenPeople:
+    def read(cls, path: Path) -> ModelPeople:
         """Read the file.
 
         Raises
@@ -139,7 +180,7 @@ class SeenPeople:
         return cls.of(JsonFields.parse(text, str(path)))
 
     @classmethod
-    def of(cls, fields: JsonFields) -> SeenPeople:
+    def of(cls, fields: JsonFields) -> ModelPeople:
         """Read the fields of the file.
 
         Raises
@@ -164,12 +205,20 @@ class SeenPeople:
         unlisted = fields.value("unlisted")
         if not isinstance(unlisted, list) or not all(isinstance(text, str) for text in unlisted):
             raise fields.wrong("unlisted", unlisted, "a list of texts")
+        by_content = version > 1 and fields.value("by_content") is True
         fields.refuse_unknown()
         sets = {
-            name: tuple(PersonHashes(hashes[0], tuple(hashes[1:])) for hashes in people)
+            name: tuple(
+                PersonHashes(
+                    hashes[0],
+                    tuple(own for own in hashes[1:] if _HASH.fullmatch(own)),
+                    tuple(own for own in hashes[1:] if _SKETCH.fullmatch(own)),
+                )
+                for hashes in people
+            )
             for name, people in listed.items()
         }
-        return cls(sets, tuple(unlisted))
+        return cls(sets, tuple(unlisted), by_content)
 
 
 def hash_person(data_set: str, label: str) -> str:
@@ -205,6 +254,7 @@ def _is_person(found: object) -> bool:
         isinstance(found, list)
         and all(isinstance(digest, str) for digest in found)
         and len(found) > 0
-        and all(_HASH.fullmatch(digest) for digest in found[found[0] == "" :])
+        and (found[0] == "" or _HASH.fullmatch(found[0]) is not None)
+        and all(_HASH.fullmatch(own) or _SKETCH.fullmatch(own) for own in found[1:])
         and (found[0] != "" or len(found) > 1)
     )

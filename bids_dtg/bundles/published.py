@@ -62,12 +62,12 @@ class PublishedModel(ABC, Generic[Made]):
 
     @abstractmethod
     def remarks(self, bundle: Made, folder: Path) -> list[str]:
-        """Return what users should know of the bundle, a line each, and of those beside it.
+        """Return remarks for users on the bundle and on others in the folder, a line each.
 
         Parameters
         ----------
         bundle
-            What was made.
+            The bundle that was converted.
         folder
             Where it and other published models are.
         """

@@ -156,7 +156,7 @@ def remove_bundle(name: str, env: Mapping[str, str] | None = None) -> Path:
 
 
 def how_to_get(name: str) -> str:
-    """Say how a published model comes to a machine, with and without a network."""
+    """Describe how to get a published model, with and without a network."""
     return (
         f"dtg-models fetch {name}; without a network here, fetch it elsewhere, "
         f"dtg-models pack {name} {name}.tar there, and give --model {name}.tar here; or try the "
@@ -237,7 +237,7 @@ def _bundles_in(folder: Path) -> Iterator[Path]:
 
 
 def _is_file(path: Path) -> bool:
-    """Return whether there is such a file; a name that is none, as one too long, has none."""
+    """Return whether a file exists; False for an impossible name, as one that is too long."""
     try:
         return path.is_file()
     except (OSError, ValueError):

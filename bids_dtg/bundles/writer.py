@@ -75,9 +75,9 @@ def write_copy(
     Parameters
     ----------
     bundle
-        What is copied.
+        The bundle to copy.
     folder
-        Where the copy goes.
+        New folder for the copy.
     card
         What the copy says about itself; `files` is filled in here.
     added
@@ -192,7 +192,7 @@ def require_finite(tensors: Mapping[str, ArrayLike], remedy: str) -> None:
     Parameters
     ----------
     tensors
-        Its values, by name.
+        Values of the file, by the tensors' names.
     remedy
         What to do about it.
 

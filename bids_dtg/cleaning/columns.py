@@ -39,7 +39,7 @@ def needed_columns(arguments: Mapping[str, Any]) -> list[str]:
     Parameters
     ----------
     arguments
-        Of nilearn's `load_confounds`.
+        Arguments of nilearn's `load_confounds`: strategy and options.
 
     Examples
     --------
@@ -58,7 +58,7 @@ def choose_columns(
     Parameters
     ----------
     arguments
-        Of nilearn's `load_confounds`.
+        Arguments of nilearn's `load_confounds`: strategy and options.
     present
         Names of the table's columns; those of `needed_columns` are among them.
     components

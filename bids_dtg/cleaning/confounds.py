@@ -248,8 +248,8 @@ def _notes(row: Strategy, options: CleaningOptions, lacking: Sequence[str]) -> t
         "motion": f"The table of confounds has no motion columns: {row.name} removed none.",
     }
     # Cosines of our own stand in for the table's.
-    told = [part for part in lacking if part != "high_pass" or options.high_pass is None]
-    return tuple(notes[part] for part in told)
+    noted = [part for part in lacking if part != "high_pass" or options.high_pass is None]
+    return tuple(notes[part] for part in noted)
 
 
 def _notes_on_doubles(table: ConfoundTable | None) -> tuple[str, ...]:

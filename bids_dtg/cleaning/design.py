@@ -49,7 +49,7 @@ class StopBand:
         frames
             Frames of the run, those that are censored included.
         tr_seconds
-            Time between frames.
+            Time between frames, in seconds.
         high_pass_hz
             What is as slow or slower is removed: the cosines of nilearn's filter "cosine" and of
             SPM. None: nothing.

@@ -67,7 +67,7 @@ class Strategy:
 
     @property
     def options(self) -> frozenset[str]:
-        """Those of the options that go with some strategies only that go with this one."""
+        """Options that go with some strategies only, and with this one."""
         parts = set(self.parts)
         going = {
             "gsr": self.reads_table,
@@ -206,7 +206,7 @@ def resolve(options: CleaningOptions, input_type: InputChoice) -> CleaningOption
     Parameters
     ----------
     options
-        Of a call.
+        Cleaning options of a call.
     input_type
         What the runs are read from; "auto" while it is not known.
 

@@ -61,7 +61,7 @@ class ConfoundTable:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """Of the columns, in the order of the file."""
+        """Names of the columns, in the order of the file."""
         return tuple(self.cells)
 
 
@@ -152,7 +152,7 @@ def require_numbers(table: ConfoundTable, names: Sequence[str], run: RestRun) ->
     Parameters
     ----------
     table
-        Text, as read.
+        Table of confounds, cells as text.
     names
         The columns that are wanted; those that the table lacks are passed over.
     run
@@ -279,7 +279,7 @@ def compcor_columns(table: ConfoundTable, run: RestRun) -> tuple[str, ...]:
     Raises
     ------
     RunError
-        There are no such components, or it is not known whose they are.
+        No such component exists, or its mask is not known.
     """
     names = [name for name in table.cells if re.fullmatch(r"a_comp_cor_\d+", name)]
     if not names:

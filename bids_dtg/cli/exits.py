@@ -58,7 +58,7 @@ def call(program: str, action: Callable[[], int], *, debug: bool, interrupted: s
     action
         Does the work and returns the exit code.
     debug
-        Print tracebacks too.
+        Whether to print tracebacks too.
     interrupted
         What Ctrl-C, or a signal that ends the program, leaves behind, in words.
     """

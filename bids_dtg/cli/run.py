@@ -10,7 +10,7 @@ from types import UnionType
 from typing import Any, Literal, NoReturn, Union, get_args, get_origin
 
 from bids_dtg.cli.exits import Parser, call
-from bids_dtg.cli.spellings import HEARD, add_spellings, flags_of, with_hyphens
+from bids_dtg.cli.spellings import NOTES, add_spellings, flags_of, with_hyphens
 from bids_dtg.cli.tables import Choices, legal_values, run_workflow, table_choices
 from bids_dtg.engine.machine import wait_asleep
 from bids_dtg.notices import say
@@ -131,15 +131,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = _parse(sys.argv[1:] if argv is None else argv)
     debug = bool(arguments.pop("debug", False))
     config_file = arguments.pop("config_file", None)
-    heard = arguments.pop(HEARD, [])
-    for line in dict.fromkeys(heard):
+    notes = arguments.pop(NOTES, [])
+    for line in dict.fromkeys(notes):
         say(f"bids_dtg: note: {line}")
 
     def action() -> int:
         settings = make_settings({**arguments, "debug": debug}, config_file, legal_values())
         return run_workflow(settings)
 
-    return call("bids_dtg", action, debug=debug, interrupted="finished participants are kept")
+    group = arguments.get("analysis_level") == "group"
+    kept = "the same command goes on" if group else "finished participants are kept"
+    return call("bids_dtg", action, debug=debug, interrupted=kept)
 
 
 def run() -> NoReturn:

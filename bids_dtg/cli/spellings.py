@@ -16,7 +16,7 @@ from typing import Any
 
 from bids_dtg.settings import OPTIONS
 
-HEARD = "spellings_heard"  # where a parser leaves the lines to print
+NOTES = "spelling_notes"  # where a parser leaves the lines to print
 # Bytes in a unit of --mem, as fMRIPrep has them; without one they are megabytes.
 _UNITS = {"": 1e6, "B": 1.0, "K": 1e3, "M": 1e6, "G": 1e9, "T": 1e12}
 
@@ -316,7 +316,7 @@ class _Alias(argparse.Action):
         before = getattr(namespace, self.dest, None) or []
         setattr(namespace, self.dest, [*before, *values] if self.nargs else values)
         if self._row.why:
-            _hear(namespace, f"{flag} {self._row.words}")
+            _note(namespace, f"{flag} {self._row.words}")
 
 
 class _Foreign(argparse.Action):
@@ -334,8 +334,8 @@ class _Foreign(argparse.Action):
         given = [values] if isinstance(values, str) else list(values or ())
         if self._row.refuses(given):
             parser.error(f"{' '.join([flag or '', *given])} is refused: {self._row.why}")
-        _hear(namespace, f"{flag} changes nothing: {self._row.why}")
+        _note(namespace, f"{flag} changes nothing: {self._row.why}")
 
 
-def _hear(namespace: argparse.Namespace, line: str) -> None:
-    setattr(namespace, HEARD, [*getattr(namespace, HEARD, []), line])
+def _note(namespace: argparse.Namespace, line: str) -> None:
+    setattr(namespace, NOTES, [*getattr(namespace, NOTES, []), line])

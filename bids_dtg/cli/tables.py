@@ -235,7 +235,7 @@ def _architectures_in_words(workflows: Sequence[Workflow]) -> Iterator[str]:
 
 
 def _before(workflow: Workflow) -> str:
-    """Return what names another workflow than the default."""
+    """Return the option and value that select another workflow than the default."""
     return "" if workflow.name == DEFAULT else f"with --workflow {workflow.name} "
 
 

@@ -1,15 +1,17 @@
-"""The people of an analysis: who they are, what is known of them, and the folder of its results.
+"""The people of an analysis, variables on them, and the folder of its results.
 
-- `array_people`: people of files of arrays: rows that can be used, and who is for what
-- `basis`: what results rest on: options that made a model, or a model that was used
+- `array_people`: people of array files: rows that can be used, and the sets of a split
+- `basis`: what results depend on: options that made a model, or a model that was used
 - `column`: a column of a table of results
-- `features`: numbers of many people side by side, one contrast at a time
-- `frames`: what an output folder holds, as a data frame
+- `data_files`: files that a model was made of: whether they are still the same
+- `features`: features of many people, one contrast at a time
+- `frames`: the content of an output folder, as a data frame
+- `map_findings`: what is unusual about maps, found while they are read
 - `mean_maps`: mean and spread of all maps, in one pass over the files
-- `measured_maps`: a measured map at the places where values are wanted
+- `measured_maps`: reads a measured map at given places
 - `output_tables`: tables of regions that the participant level has written
-- `people`: whose maps are looked at together, and what is known of them
+- `people`: people whose maps are analysed together, and variables on them
 - `model_analysis`: one call of an analysis of a model of regions
-- `result_folder`: the folder of one analysis' results, and which files are its own
+- `result_folder`: the folder of one analysis' results, and the record of its own files
 - `result_table`: a table of results: the file, its data dictionary and the page's table
 """

@@ -1,4 +1,4 @@
-"""People of files of arrays, as analyses need them that work on all of them together."""
+"""People of array files, for analyses of all of them together."""
 
 from __future__ import annotations
 
@@ -15,36 +15,36 @@ from bids_dtg.notices import counted, named
 from bids_dtg.stats.splits import SETS, Split
 
 Array = NDArray[np.float64]
-_SHOWN = 5  # people whose values cannot be used
+_SHOWN = 5  # people named in an error
 
 
 def read_rows(
     array: PeopleArray, labels: Sequence[str], faults: Callable[[Array], list[str]], expected: str
 ) -> list[Array]:
-    """Read people's rows; refuse what is wrong with any of them, all at once.
+    """Read people's rows; report all faults of all people in one error.
 
     Parameters
     ----------
     array
-        That has the rows.
+        Array with a row for each person.
     labels
-        Whose rows are read.
+        Labels of the people to read.
     faults
-        Says what is wrong with a row.
+        Returns the faults of a row.
     expected
-        What rows should be, for the error.
+        Description of valid rows, for the error.
 
     Returns
     -------
     list of numpy.ndarray
-        In the order of `labels`.
+        Rows, in the order of `labels`.
 
     Raises
     ------
     DatasetError
-        Something is wrong with somebody's row: with the participants, and what it is.
+        A row has faults; the message names participants and faults.
     """
-    # Back may be from the start: so rows are read in their order.
+    # Reading backward may restart a compressed file: rows are read in their order.
     in_order = sorted(labels, key=lambda label: array.rows[label])
     rows = ((label, array.of(label).astype(np.float64)) for label in in_order)
     values = require_usable(rows, array.stored.title, faults, expected)
@@ -57,21 +57,12 @@ def require_usable(
     faults: Callable[[Array], list[str]],
     expected: str,
 ) -> dict[str, Array]:
-    """Return people's values by label; refuse what is wrong with any of them, all at once.
-
-    Parameters
-    ----------
-    rows
-        Labels and values.
-    title
-        What errors call all of them.
-    faults, expected
-        As for `read_rows`.
+    """Return people's values by label; report all faults of all people in one error.
 
     Raises
     ------
     DatasetError
-        As `read_rows`.
+        See `read_rows`.
     """
     values: dict[str, Array] = {}
     wrong = []
@@ -93,21 +84,12 @@ def require_usable(
 def given_split(
     path: Path | None, labels: tuple[str, ...], families: Families
 ) -> tuple[Split, tuple[str, ...]]:
-    """Return who is for what, and a sentence on who is for nothing.
-
-    Parameters
-    ----------
-    path
-        Of ``--split-file``; None: everybody trains.
-    labels
-        Who can be used: nobody else is in a set.
-    families
-        Who is related.
+    """Return the sets of a split, and a sentence on people who are in no set.
 
     Raises
     ------
     SettingsError
-        The table cannot be used, has nobody of them, or a family on two sides.
+        The table cannot be used, names none of them, or splits a family.
     """
     if path is None:
         return Split(training=labels, validation=(), test=()), ()
@@ -121,7 +103,7 @@ def given_split(
         raise SettingsError(f"{path}: {err}") from err
     if not split.everybody:
         raise SettingsError(
-            f"{path} has nobody who can be used", expected=f"labels such as {named(labels)}"
+            f"{path} has no usable participant", expected=f"labels such as {named(labels)}"
         )
     others = [label for label in labels if label not in split.everybody]
     words = f"in no set of {path}: {counted(len(others), 'participant')} ({named(others)})"

@@ -1,17 +1,19 @@
-"""What results in a folder rest on: options that made a model, or a model that was used.
+"""What results in a folder depend on: options that made a model, or a model that was used.
 
-Results of another basis are never written over. The data that results are of belong here, too.
+Results of another basis are never overwritten. The data behind results are part of the basis.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Protocol
 
 from bids_dtg.bundles.card import ModelCard
+from bids_dtg.cohort.data_files import RECORD as DATA
+from bids_dtg.cohort.data_files import DataFiles
 from bids_dtg.errors import SettingsError
 from bids_dtg.files.text import read_json, write_json
 from bids_dtg.participants.call import with_whole_paths
@@ -19,39 +21,42 @@ from bids_dtg.settings import OPTIONS, Settings, plain
 from bids_dtg.settings.option import MODELS
 from bids_dtg.workflows import find_workflow
 
-BUNDLE = "bundle"  # where a model is that is made
+BUNDLE = "bundle"  # folder of a new model
 
 
 class Basis(Protocol):
-    """What results rest on."""
-
-    file: ClassVar[str]  # that says so, in the folder of the results
+    """What results depend on."""
 
     def refuse_others(self, folder: Path) -> None:
-        """Refuse to write over results of another basis."""
+        """Refuse to overwrite results of another basis."""
 
     def write(self, folder: Path) -> None:
-        """Write what says so."""
+        """Write the record."""
+
+    @property
+    def files(self) -> tuple[str, ...]:
+        """Names of the files that say so."""
 
 
 @dataclass(frozen=True, eq=False)
 class OwnModel:
-    """A model that the call makes: it rests on the call's options."""
+    """A model made by the call: it depends on the call's options."""
 
     file: ClassVar[str] = "configuration_sha256.json"
 
     settings: Settings  # of the call
     repeatable: bool = True  # whether the call may be given again once its model is made
+    data: DataFiles = field(default_factory=lambda: DataFiles({}))  # that the model is made of
 
     def refuse_others(self, folder: Path) -> None:
-        """Refuse where a model lies that other options made, or any if not `repeatable`.
+        """Refuse if there is a model made by other options, or any model if not `repeatable`.
 
         The same options make the same model, so that a command can be given again.
 
         Raises
         ------
         SettingsError
-            Naming the options that differ.
+            Naming the options that differ, or the data that have changed.
         """
         bundle = folder / BUNDLE
         if not bundle.exists():
@@ -63,10 +68,23 @@ class OwnModel:
                 f"{bundle} holds a model already{how}",
                 remedy=f"choose another --model-name, or remove {bundle} to make it anew",
             )
+        if self.data.files and (changed := self.data.changed(folder)):
+            raise SettingsError(
+                f"{bundle} holds a model already, made of other data ({changed})",
+                remedy=f"choose another --model-name, or remove {bundle} to make it anew",
+            )
 
     def write(self, folder: Path) -> None:
-        """Write hashes of the options that the model rests on."""
+        """Write hashes of the options and data that the model depends on."""
         write_json(folder / self.file, _shaping_options(self.settings))
+        # The data of a model that an earlier version made are not known: it kept no record.
+        if not (folder / BUNDLE).exists():
+            self.data.write(folder)
+
+    @property
+    def files(self) -> tuple[str, ...]:
+        """Names of the files that say what results rest on."""
+        return (self.file, DATA)
 
     def _differing(self, earlier: dict[str, Any]) -> list[str]:
         if not earlier:
@@ -77,7 +95,7 @@ class OwnModel:
 
 @dataclass(frozen=True)
 class UsedModel:
-    """A model that the call reads: results are of this one alone."""
+    """A model read by the call: results are of this model alone."""
 
     file: ClassVar[str] = "desc-evaluated_model.json"
 
@@ -85,7 +103,7 @@ class UsedModel:
     version: str
     kind: str
     identity: str  # SHA-256 of its card
-    makes: str  # what comes of it: evaluation, prediction, …
+    makes: str  # what the call makes: evaluation, prediction, …
 
     @classmethod
     def of(cls, card: ModelCard[Any], identity: str, makes: str) -> UsedModel:
@@ -93,14 +111,14 @@ class UsedModel:
         return cls(card.name, card.version, card.kind, identity, makes)
 
     def refuse_others(self, folder: Path) -> None:
-        """Refuse where results of another model lie.
+        """Refuse if there are results of another model.
 
         Raises
         ------
         SettingsError
-            Naming that model.
+            With that model's name.
         """
-        # A call that was killed as it began has left nothing, or temporaries.
+        # A call that was killed at its start has left nothing, or temporary files.
         if not folder.exists() or all(p.name.startswith(".dtg-") for p in folder.iterdir()):
             return
         facts = read_json(folder / self.file)
@@ -113,7 +131,7 @@ class UsedModel:
         )
 
     def write(self, folder: Path) -> None:
-        """Write which model it is."""
+        """Write name and identity of the model."""
         facts = {
             "ModelName": self.name,
             "ModelVersion": self.version,
@@ -122,11 +140,31 @@ class UsedModel:
         }
         write_json(folder / self.file, facts)
 
+    @property
+    def files(self) -> tuple[str, ...]:
+        """Name of the file that says which model it is."""
+        return (self.file,)
+
+
+def option_files(settings: Settings) -> tuple[Path, ...]:
+    """Return the files that options name on which a model depends: arrays, splits, ROIs, tasks."""
+    values = with_whole_paths(settings).options
+    shaping = [
+        name for name, option in OPTIONS.items() if MODELS in option.field.metadata["shapes"]
+    ]
+    texts = [
+        text
+        for name in shaping
+        for text in (values[name] if isinstance(values[name], tuple) else (values[name],))
+    ]
+    paths = [Path(text) for text in texts if isinstance(text, (str, Path)) and str(text)]
+    return tuple(path for path in paths if path.is_absolute() and path.exists())
+
 
 def _shaping_options(settings: Settings) -> dict[str, str]:
-    """Return a hash of each option that a model depends on: some are paths of this machine."""
+    """Return hashes of the options that a model depends on, as some are paths of this machine."""
     values, row = with_whole_paths(settings).options, find_workflow(settings.inputs.workflow)
-    # What stands for an option may be given in numbers, too.
+    # Values of options may also be given as numbers.
     unset = {name: value for name, value in row.defaults.items() if values[name] is None}
     values |= unset
     return {

@@ -11,7 +11,7 @@ import numpy as np
 BY_PEOPLE = "95 % interval, by drawing participants again"  # of many means over people
 T_INTERVAL = "95 % interval (Student's t)"  # of paired differences
 _ENDS = {"low": "Lower", "high": "Upper"}
-_PLACE = "{}"  # where the name of a family's member stands
+_PLACE = "{}"  # placeholder for the name of a family's member
 
 
 @dataclass(frozen=True)
@@ -27,9 +27,9 @@ class Column:
     name: str  # in the file; {} stands for a member's name in a family of columns
     meaning: str  # for the data dictionary; {} as in the name
     heading: str = ""  # on pages; empty: the name, with blanks
-    unit: str = ""  # as BIDS has it: s, mm, rad, arbitrary; empty: none, or words
+    unit: str = ""  # in BIDS' form: s, mm, rad, arbitrary; empty: none, or words
     digits: int = 7  # significant digits of numbers in the file: what single precision has
-    interval: str = ""  # what its interval is, whose ends get columns too; empty: it has none
+    interval: str = ""  # description of its interval, whose ends get columns too; empty: none
 
     def each(self, members: Iterable[object]) -> tuple[Column, ...]:
         """Return the columns of a family, one a member: a contrast, region, session or number.
@@ -55,12 +55,12 @@ class Column:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """Its name in the file, and those of the ends of its interval."""
+        """Its name in the file, followed by those of the ends of its interval."""
         ends = _ENDS if self.interval else ()
         return (self.name, *(f"{self.name}_{end}" for end in ends))
 
     def dictionary(self) -> dict[str, dict[str, str]]:
-        """Return what the file's columns are, as a data dictionary of BIDS has it."""
+        """Return the meanings of the file's columns, for a BIDS data dictionary."""
         titled = {"LongName": self.heading} if self.heading else {}
         units = {"Units": self.unit} if self.unit else {}
         found = {self.name: {**titled, "Description": self.meaning, **units}}
@@ -71,7 +71,7 @@ class Column:
         return found
 
     def cells(self, value: object) -> tuple[object, ...]:
-        """Return a value as the file has it: with the ends of its interval, where there is one."""
+        """Return a value and the ends of its interval, if any, as cells of the file."""
         if not self.interval:
             return (self._cell(value),)
         parts = interval_of(value)
@@ -81,13 +81,13 @@ class Column:
         if isinstance(value, (bool, np.bool_)):
             return "true" if value else "false"
         if isinstance(value, (float, np.floating)):
-            # Adding 0 takes the sign of a zero.
+            # Adding 0 removes the sign of a zero.
             return f"{value + 0:.{self.digits}g}" if np.isfinite(value) else None
         return value
 
 
 def interval_of(value: object) -> tuple[float, float, float] | None:
-    """Return a number and the ends of its interval; None where nothing is known.
+    """Return a number and the ends of its interval; None for unknown values.
 
     Parameters
     ----------

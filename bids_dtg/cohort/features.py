@@ -1,6 +1,6 @@
-"""Numbers of many people side by side: (people, columns), one contrast at a time.
+"""Features of many people: (people, columns), one contrast at a time.
 
-They lie in a memory-mapped file of a temporary folder: a contrast of 10,000 people at 2 mm is
+They are in a memory-mapped file of a temporary folder: a contrast of 10,000 people at 2 mm is
 6 GB. Each person's files are read once.
 """
 
@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bids_dtg.cohort.frames import atlas_key, find_atlas_key, region_tables
+from bids_dtg.cohort.map_findings import MapsOfContrast
 from bids_dtg.cohort.measured_maps import read_measured
 from bids_dtg.cohort.people import GroupPeople, read_map
 from bids_dtg.errors import DatasetError, DtgError, ForeignFileError, RunError, SettingsError
@@ -38,7 +39,7 @@ from bids_dtg.inputs.statmaps import (
     statmaps_place,
 )
 from bids_dtg.notices import counted, named, say, show
-from bids_dtg.report.contents import SetFiles
+from bids_dtg.report.contents import AverageFiles
 from bids_dtg.settings import Settings
 from bids_dtg.settings.option import find_row
 from bids_dtg.workflows import FeatureKind
@@ -50,56 +51,56 @@ Row = NDArray[np.float32]
 class FeatureTable:
     """One contrast of some people."""
 
-    kind: FeatureKind  # what the numbers are
-    contrast: str  # label; empty: they are of no contrast
+    kind: FeatureKind  # kind of the features
+    contrast: str  # label; empty: none
     labels: tuple[str, ...]  # of the people whose files could be read, in order
     values: NDArray[np.float32]  # (people, columns), finite; mapped from a file
-    failed: Mapping[str, str]  # who could not be read, and why
-    dropped: int = 0  # columns left out, as somebody has no value there
-    places: VoxelPlaces | None = None  # of the columns; None: they are no voxels
-    names: tuple[str, ...] = ()  # of the columns; empty: they are voxels
+    failed: Mapping[str, str]  # participants who could not be read, and why
+    dropped: int = 0  # columns left out, as a participant has no value there
+    places: VoxelPlaces | None = None  # of the columns; None: not voxels
+    names: tuple[str, ...] = ()  # of the columns; empty: voxels
 
     @property
     def title(self) -> str:
-        """Kind and contrast, for people."""
+        """Kind and contrast, for messages."""
         return f"{self.kind.name}: {self.contrast}" if self.contrast else self.kind.name
 
 
 @dataclass(frozen=True, eq=False)
 class FeatureSource(ABC):
-    """Where numbers of one kind come from."""
+    """A source of features of one kind."""
 
     kind: FeatureKind
-    contrasts: tuple[str, ...]  # labels of the contrasts, in order; one empty label: of none
-    has: frozenset[str]  # labels of those who have such numbers
+    contrasts: tuple[str, ...]  # labels of the contrasts, in order; one empty label: none
+    has: frozenset[str]  # labels of people with these features
 
     @abstractmethod
     def tables(self, people: GroupPeople, folder: Path) -> Iterator[FeatureTable]:
-        """Yield the numbers of people, a contrast at a time.
+        """Yield the features of people, one contrast at a time.
 
         Parameters
         ----------
         people
-            All of whom are in `has`.
+            Labels of people, all in `has`.
         folder
-            For temporary files; a table is not to be used once the next one was asked for.
+            Folder for temporary files; a table is invalid once the next one is requested.
         """
 
 
 def find_features(people: GroupPeople, default: Sequence[str]) -> tuple[FeatureSource, ...]:
-    """Find the numbers that ``--feature-sets`` asks for, or those of `default` that there are.
+    """Find the features of ``--feature-sets``, or the available ones of `default`.
 
     Parameters
     ----------
     people
-        Of whom numbers are wanted.
+        People whose features are needed.
     default
-        Kinds that are looked for without ``--feature-sets``; a line names those that nobody has.
+        Kinds used without ``--feature-sets``; a line names those that nobody has.
 
     Raises
     ------
     SettingsError, DatasetError
-        There is no such kind, or nobody has numbers of a kind that was asked for, or of any.
+        There is no such kind, or nobody has features of a requested kind, or of any.
     """
     asked = people.settings.statistics.feature_sets
     rows = people.feature_kinds
@@ -121,15 +122,7 @@ def find_features(people: GroupPeople, default: Sequence[str]) -> tuple[FeatureS
 
 
 def report_failed(table: FeatureTable, known: Collection[str]) -> dict[str, str]:
-    """Return who could not be read of a table, and why, without those who are known; a line each.
-
-    Parameters
-    ----------
-    table
-        The last one.
-    known
-        Labels of those whom earlier lines have reported.
-    """
+    """Report participants of a table who could not be read; return reasons by label."""
     failed = {label: why for label, why in table.failed.items() if label not in known}
     for label, why in failed.items():
         say(f"sub-{label} is left out: {why}")
@@ -137,14 +130,14 @@ def report_failed(table: FeatureTable, known: Collection[str]) -> dict[str, str]
 
 
 def print_plan(sources: Sequence[FeatureSource], lines: Iterable[str]) -> int:
-    """Print what would be looked at and done; return 0, as no failure.
+    """Print features and plan of a dry run; return 0, the number of failures.
 
     Parameters
     ----------
     sources
-        What would be looked at.
+        Features that would be read.
     lines
-        What would be done with it.
+        Lines on what would be done with them.
     """
     for source in sources:
         contrasts = "" if source.contrasts == ("",) else f", {len(source.contrasts)} contrasts"
@@ -157,32 +150,48 @@ def print_plan(sources: Sequence[FeatureSource], lines: Iterable[str]) -> int:
 
 @dataclass(frozen=True, eq=False)
 class MapFeatures(FeatureSource):
-    """Maps of the output folder, predicted ones or their deviations."""
+    """Maps of the output folder: predicted ones or their deviations."""
 
-    path: Callable[[SetFiles, str], Path | None]  # of a set's map of a contrast
+    path: Callable[[AverageFiles, str], Path | None]  # path of an average's map of a contrast
     places: VoxelPlaces
+    may_be_flat: bool = False  # whether a map of one value alone is right
 
     def tables(self, people: GroupPeople, folder: Path) -> Iterator[FeatureTable]:
-        """As `FeatureSource`: of several sets of a person, the mean."""
+        """Yield tables of maps; several averages of a person are averaged.
+
+        A contrast that nobody has is left out, and a line names it.
+        """
+        left_out: DatasetError | None = None
+        given = False
         for contrast in self.contrasts:
 
             def read(label: str, contrast: str = contrast) -> Row:
-                paths = [self.path(made, contrast) for made in people.sets[label]]
+                paths = [self.path(made, contrast) for made in people.averages[label]]
                 rows = [read_map(path, self.places) for path in paths if path is not None]
                 return _mean(rows)
 
-            filled = _fill(people, folder, self.places.number, read, self.kind.words)
+            maps = MapsOfContrast(self.may_be_flat)
+            try:
+                filled = _fill(people, folder, self.places.number, read, self.kind.words, maps)
+            except DatasetError as err:
+                left_out = err
+                people.findings.add(f"the contrast is left out: {err}", contrast)
+                continue
+            maps.report(contrast, people.findings)
+            given = True
             yield _of_voxels(self.kind, contrast, filled, self.places)
+        if left_out is not None and not given:
+            raise left_out
 
 
 def find_maps(kind: FeatureKind, people: GroupPeople) -> FeatureSource:
-    """Find predicted maps: everybody has them."""
+    """Find predicted maps, which everybody has."""
     contrasts = _wanted(people.settings, _labels(people))
     return MapFeatures(kind, contrasts, frozenset(people.labels), _map_path, people.places)
 
 
 def find_deviations(kind: FeatureKind, people: GroupPeople) -> FeatureSource:
-    """Find deviations of predicted maps, of those who have them for each contrast that has any.
+    """Find deviations of predicted maps, for each contrast that has any.
 
     Raises
     ------
@@ -191,8 +200,8 @@ def find_deviations(kind: FeatureKind, people: GroupPeople) -> FeatureSource:
     """
     labels = _labels(people)
     known = {
-        label: [c for c in labels if all(_deviation_path(made, c) for made in sets)]
-        for label, sets in people.sets.items()
+        label: [c for c in labels if all(_deviation_path(made, c) for made in averages)]
+        for label, averages in people.averages.items()
     }
     most = max(known.values(), key=len)
     if not most:
@@ -201,7 +210,9 @@ def find_deviations(kind: FeatureKind, people: GroupPeople) -> FeatureSource:
             remedy="group --analysis deviation makes them, where the model carries no statistics",
         )
     has = frozenset(label for label, own in known.items() if own == most)
-    return MapFeatures(kind, _wanted(people.settings, most), has, _deviation_path, people.places)
+    return MapFeatures(
+        kind, _wanted(people.settings, most), has, _deviation_path, people.places, may_be_flat=True
+    )
 
 
 @dataclass(frozen=True, eq=False)
@@ -213,7 +224,7 @@ class MeasuredFeatures(FeatureSource):
     places: VoxelPlaces
 
     def tables(self, people: GroupPeople, folder: Path) -> Iterator[FeatureTable]:
-        """As `FeatureSource`: of each contrast, those who have its map."""
+        """Yield tables of measured maps: for each contrast, of the people who have its map."""
         for contrast in self.contrasts:
             key = plain_contrast(contrast)
             those = people.of([label for label in people.labels if key in self.maps[label]])
@@ -223,21 +234,23 @@ class MeasuredFeatures(FeatureSource):
             def read(label: str, key: str = key) -> Row:
                 return read_measured(self.maps[label][key], self.statistic, self.places)
 
-            filled = _fill(those, folder, self.places.number, read, self.kind.words)
+            maps = MapsOfContrast()
+            filled = _fill(those, folder, self.places.number, read, self.kind.words, maps)
+            maps.report(contrast, people.findings)
             yield _of_voxels(self.kind, contrast, filled, self.places)
 
 
 def find_measured(
     kind: FeatureKind, people: GroupPeople, tasks: Mapping[str, str]
 ) -> FeatureSource:
-    """Find measured maps of the contrasts that are predicted.
+    """Find measured maps of the predicted contrasts.
 
     Parameters
     ----------
     kind
-        What they are called.
+        Row of the kind of features.
     people
-        Whose maps are looked for.
+        People whose maps are needed.
     tasks
         The task of each contrast that is known, as `name_targets` takes it.
 
@@ -257,7 +270,7 @@ def find_measured(
     preferred = [plain_label(label, "ses") for label in people.settings.inputs.session_label]
     by_person: dict[str, list[StatMap]] = {}
     for statmap in group_maps(files):
-        if statmap.participant in people.sets and plain_contrast(statmap.contrast) in predicted:
+        if statmap.participant in people.averages and plain_contrast(statmap.contrast) in predicted:
             by_person.setdefault(statmap.participant, []).append(statmap)
     if not by_person:
         raise DatasetError(
@@ -286,24 +299,24 @@ def find_measured(
 class RegionFeatures(FeatureSource):
     """A column of the tables of regions."""
 
-    paths: Mapping[str, tuple[Path, ...]]  # of each person's sets, by label
+    paths: Mapping[str, tuple[Path, ...]]  # tables of each person's averages, by label
     column: str  # of the table
     regions: tuple[str, ...]  # names
-    rows: NDArray[np.bool_]  # which rows of a table are of the contrasts that are wanted
-    keys: bytes  # contrast and index of all rows of a table, which is the same for everybody
+    rows: NDArray[np.bool_]  # rows of a table with the wanted contrasts
+    keys: bytes  # contrast and index of all rows of a table, the same for everybody
 
     def tables(self, people: GroupPeople, folder: Path) -> Iterator[FeatureTable]:
-        """As `FeatureSource`."""
+        """Yield tables of region means, one contrast at a time."""
         yield from self.parts(self.together(people, folder))
 
     def parts(self, whole: FeatureTable) -> Iterator[FeatureTable]:
-        """Yield the contrasts of a table of all (`together`)."""
+        """Yield the contrasts of a table of all contrasts (`together`)."""
         wanted = np.array([name.partition(": ")[0] for name in whole.names])
         for contrast in self.contrasts:
             columns = np.flatnonzero(wanted == contrast)
             if not len(columns):
                 continue  # no region of it has a value for everybody
-            own = slice(columns[0], columns[-1] + 1)  # rows of a contrast follow each other
+            own = slice(columns[0], columns[-1] + 1)  # rows of a contrast are contiguous
             yield FeatureTable(
                 self.kind,
                 contrast,
@@ -349,16 +362,18 @@ def find_regions(kind: FeatureKind, people: GroupPeople) -> FeatureSource:
 
 
 def find_region_deviations(kind: FeatureKind, people: GroupPeople) -> FeatureSource:
-    """Find the regions' deviations from other people's."""
+    """Find the deviations of regions from other people's."""
     return _find_regions(kind, people, "deviation")
 
 
 def _find_regions(kind: FeatureKind, people: GroupPeople, column: str) -> FeatureSource:
     tables = {
         label: [
-            table for made in sets for table in region_tables(made.title, made.maps[0].path.parent)
+            table
+            for made in averages
+            for table in region_tables(made.title, made.maps[0].path.parent)
         ]
-        for label, sets in people.sets.items()
+        for label, averages in people.averages.items()
     }
     keys = dict.fromkeys(atlas_key(parse_name(p.name)) for own in tables.values() for p in own)
     if not keys:
@@ -371,7 +386,7 @@ def _find_regions(kind: FeatureKind, people: GroupPeople, column: str) -> Featur
         label: tuple(path for path in own if atlas_key(parse_name(path.name)) == wanted)
         for label, own in tables.items()
     }
-    paths = {label: own for label, own in paths.items() if len(own) == len(people.sets[label])}
+    paths = {label: own for label, own in paths.items() if len(own) == len(people.averages[label])}
     first = next(path for own in paths.values() for path in own)
     table = read_rows(first)
     labels = list(dict.fromkeys(row["contrast"] for row in table))
@@ -398,13 +413,13 @@ def _find_regions(kind: FeatureKind, people: GroupPeople, column: str) -> Featur
 
 
 def _atlas(people: GroupPeople, keys: Mapping[str, None]) -> str:
-    """Return the atlas that was asked for, else the only one, else Schaefer's 400 parcels."""
+    """Return the requested atlas, else the only one, else Schaefer's 400 parcels."""
     asked = people.settings.outputs.atlases
     if asked:
         return find_atlas_key(asked[0], keys, people.output.root)
     if len(keys) == 1:
         return next(iter(keys))
-    say(f"tables of {len(keys)} atlases: Schaefer400 is looked at")
+    say(f"tables of {len(keys)} atlases: Schaefer400 is used")
     return find_atlas_key("Schaefer400", keys, people.output.root)
 
 
@@ -412,11 +427,11 @@ def _atlas(people: GroupPeople, keys: Mapping[str, None]) -> str:
 class EdgeFeatures(FeatureSource):
     """Correlations between the series of ROIs, upper triangle."""
 
-    paths: Mapping[str, tuple[Path, ...]]  # of each person's runs, by label
+    paths: Mapping[str, tuple[Path, ...]]  # matrices of each person's runs, by label
     rois: int
 
     def tables(self, people: GroupPeople, folder: Path) -> Iterator[FeatureTable]:
-        """As `FeatureSource`: one table, the mean over each person's runs."""
+        """Yield one table: the mean over each person's runs."""
         upper = np.triu_indices(self.rois, 1)
 
         def read(label: str) -> Row:
@@ -449,8 +464,8 @@ def find_edges(kind: FeatureKind, people: GroupPeople) -> FeatureSource:
     if kind.run_file is None:
         raise ValueError(f"{kind.name} are read from files of runs, and none is named")
     file, paths = kind.run_file(), {}
-    for label, sets in people.sets.items():
-        runs = {title for made in sets for title in made.runs}
+    for label, averages in people.averages.items():
+        runs = {title for made in averages for title in made.runs}
         own = [run for run in people.files[label].runs if run.title in runs]
         files = [run.files.get(file) for run in own]
         if files and None not in files:
@@ -466,18 +481,25 @@ def find_edges(kind: FeatureKind, people: GroupPeople) -> FeatureSource:
 
 @dataclass(frozen=True, eq=False)
 class _Filled:
-    """What was read of everybody."""
+    """Values read for everybody."""
 
     labels: tuple[str, ...]
     values: NDArray[np.float32]  # (people, kept columns)
-    kept: NDArray[np.intp]  # (columns,), those in which everybody has a value
+    kept: NDArray[np.intp]  # (columns,), columns in which everybody has a value
     failed: dict[str, str] = field(default_factory=dict)
 
 
 def _fill(
-    people: GroupPeople, folder: Path, columns: int, read: Callable[[str], Row], words: str
+    people: GroupPeople,
+    folder: Path,
+    columns: int,
+    read: Callable[[str], Row],
+    words: str,
+    maps: MapsOfContrast | None = None,
 ) -> _Filled:
-    """Read everybody's row into a mapped file, without the columns that somebody lacks.
+    """Read everybody's row into a mapped file, without columns in which a value is missing.
+
+    `maps`, where rows are maps, refuses those that cannot be used.
 
     Raises
     ------
@@ -491,6 +513,8 @@ def _fill(
                 row = read(label)
                 if not np.isfinite(row).any():
                     raise RunError(f"sub-{label} has no value")
+                if maps is not None:
+                    maps.add(label, row)
                 rows.add(row)
             except DtgError as err:
                 failed[label] = str(err)
@@ -522,7 +546,7 @@ def _labels(people: GroupPeople) -> list[str]:
 
 
 def _wanted(settings: Settings, there: Sequence[str]) -> tuple[str, ...]:
-    """Return the contrasts that ``--contrast`` names; all where it names none."""
+    """Return the contrasts of ``--contrast``; all if it names none."""
     asked = settings.modelling.contrast
     known = {plain_contrast(label): label for label in there}
     for label in asked:
@@ -537,16 +561,16 @@ def _wanted(settings: Settings, there: Sequence[str]) -> tuple[str, ...]:
     return tuple(label for key, label in known.items() if not asked or key in wanted)
 
 
-def _map_path(made: SetFiles, contrast: str) -> Path | None:
+def _map_path(made: AverageFiles, contrast: str) -> Path | None:
     return next((found.path for found in made.maps if found.label == contrast), None)
 
 
-def _deviation_path(made: SetFiles, contrast: str) -> Path | None:
+def _deviation_path(made: AverageFiles, contrast: str) -> Path | None:
     return next((found.deviation for found in made.maps if found.label == contrast), None)
 
 
 def _region_rows(path: Path, column: str) -> tuple[bytes, Row]:
-    """Return contrast and index of all rows of a table of regions, and a column of it."""
+    """Return contrast and index of all rows of a table of regions, and one column."""
     try:
         table = text_columns(
             read_bytes(path, MOST_TABLE), path, lambda name: name in ("contrast", "index", column)

@@ -17,7 +17,7 @@ from bids_dtg.inputs.statmaps import nearest_contrast, plain_contrast
 if TYPE_CHECKING:
     import pandas as pd
 
-# What says of which set a row is; n/a where its names have no such entity.
+# Columns that identify the average of a row; n/a if its names have no such entity.
 _OF_SET = {"participant": "sub", "session": "ses", "task": "task", "run": "run"}
 _OF_MAP = {"contrast": "contrast", "desc": "desc", "stat": "stat", "space": "space", "res": "res"}
 _ATLAS = ("atlas", "seg", "scale")
@@ -33,7 +33,7 @@ def load_maps(
     contrast: str | Sequence[str] | None = None,
     atlas: str | None = None,
 ) -> pd.DataFrame:
-    """Load what an output folder holds of all participants.
+    """Load the content of an output folder, for all participants.
 
     Parameters
     ----------
@@ -52,14 +52,14 @@ def load_maps(
         Without an atlas a row an image on a grid: participant, session, task, run, contrast, desc,
         stat, space, res, path. With one a row a contrast and region: participant, session, task,
         run, and the columns of the table as they are: contrast, index, name, mean, coverage,
-        voxels, half_width, deviation. What is not there is NaN.
+        voxels, half_width, deviation. Missing values are NaN.
 
     Raises
     ------
     DatasetError
-        There is no such folder, or nothing in it that was asked for.
+        There is no such folder, or nothing in it that was requested.
     SettingsError
-        No map or table is of the contrast or the atlas; with the nearest name.
+        No map or table is of the contrast or the atlas; the message names the nearest one.
 
     Examples
     --------
@@ -89,7 +89,7 @@ def _named(root: Path) -> Iterator[tuple[Path, BidsName]]:
             try:
                 yield path, parse_name(path.name)
             except ValueError:
-                continue  # copies that people leave lying about
+                continue  # copies made by hand
 
 
 def _maps(
@@ -150,7 +150,7 @@ def _regions(
 
 
 def _read(path: Path) -> pd.DataFrame:
-    """Read a table of regions: numbers where they are, text else."""
+    """Read a table of regions: numbers where possible, else text."""
     import pandas as pd
 
     try:
@@ -168,7 +168,7 @@ def _read(path: Path) -> pd.DataFrame:
 
 
 def _kept(asked: Sequence[str] | None, known: Sequence[str], root: Path) -> set[str]:
-    """Return which contrasts were asked for; all where none was."""
+    """Return the requested contrasts; all if none was requested."""
     if asked is None:
         return set(known)
     by_plain = {plain_contrast(label): label for label in known}
@@ -184,41 +184,33 @@ def _kept(asked: Sequence[str] | None, known: Sequence[str], root: Path) -> set[
 
 
 def region_tables(title: str, folder: Path) -> tuple[Path, ...]:
-    """Return the tables of regions of a set of maps, in the order of their names.
-
-    Parameters
-    ----------
-    title
-        Of the set: how its files' names begin.
-    folder
-        Of its files.
-    """
+    """Return the tables of regions of an average of maps, in the order of their names."""
     pattern = f"{title}_space-*_desc-{_REGIONS}_statmap.tsv"
     return tuple(sorted(folder.glob(pattern)))
 
 
 def atlas_key(name: BidsName) -> str:
-    """Return what names a table's atlas, e.g. ``Schaefer2018_seg-7n_scale-400``."""
+    """Return the part of a table's name for its atlas, e.g. ``Schaefer2018_seg-7n_scale-400``."""
     pairs = [f"{entity}-{label}" for entity in _ATLAS if (label := name.get(entity)) is not None]
     return "_".join(pairs).removeprefix("atlas-")
 
 
 def find_atlas_key(atlas: str, keys: Mapping[str, object], root: Path) -> str:
-    """Find the tables' atlas that somebody means by a name.
+    """Find the tables' atlas by one of its names.
 
     Parameters
     ----------
     atlas
-        As ``--atlases`` takes it, or as the names of the tables have it.
+        Its name in ``--atlases``, or in the names of the tables.
     keys
-        `atlas_key` of the tables that there are.
+        `atlas_key` of the existing tables.
     root
-        The output folder, for messages.
+        The output folder, for error messages.
 
     Raises
     ------
     SettingsError
-        No table is of it, or tables of several are: with the nearest name.
+        No table is of it, or tables of several are; the message names the nearest one.
     """
     for key in keys:
         if _plain(atlas) in (_plain(key), _plain(f"atlas-{key}")):
@@ -241,7 +233,7 @@ def find_atlas_key(atlas: str, keys: Mapping[str, object], root: Path) -> str:
 
 
 def _names(key: str) -> set[str]:
-    """Return what else people call an atlas: its label, and its label and size without the year."""
+    """Return other names of an atlas: its label, and its label and size without the year."""
     label, *others = key.split("_")
     size = "".join(pair.partition("-")[2] for pair in others if pair.startswith("scale-"))
     return {_plain(label), _plain(re.sub(r"\d{4}$", "", label) + size), _plain(label + size)}

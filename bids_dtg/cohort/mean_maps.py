@@ -1,93 +1,99 @@
-"""Mean and spread of everybody's maps, and how alike the maps are, in one pass over the files."""
+"""Mean and spread of everybody's maps, and their similarity, in one pass over the files."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bids_dtg.errors import RunError
+from bids_dtg.files.names import parse_name
+from bids_dtg.imaging.grid import Grid
 from bids_dtg.imaging.nifti import read_volume
-from bids_dtg.report.contents import MapFile, SetFiles
+from bids_dtg.report.contents import AverageFiles, MapFile
 from bids_dtg.settings import OPTIONS
 
-# Of so many sets the maps are compared with each other; memory would grow without a bound.
+# Most averages whose maps are compared with each other, as memory grows with their square.
 MOST_COMPARED = 400
-# Voxels, evenly spread, by which maps are compared: maps are far smoother than that.
+# Voxels, evenly spread, at which maps are compared: maps are far smoother than that.
 _COMPARED_VOXELS = 3000
+_SAME_MM = 1e-3  # affines that differ by less are equal: headers are of single precision
 
 
 @dataclass(frozen=True, eq=False)
 class GroupMaps:
-    """What many sets of maps have in common."""
+    """Mean, spread and similarity of many sets of maps."""
 
-    sets: tuple[str, ...]  # titles of those that went in, in order
-    people: int  # how many they are of; each counts once in mean and spread
+    averages: tuple[str, ...]  # titles of the averages, in order
+    people: int  # number of people; each counts once in mean and spread
     left_out: tuple[tuple[str, str], ...]  # title and reason
-    first: tuple[MapFile, ...]  # maps of the first set: names, sidecars and grid of all
-    mask: NDArray[np.bool_]  # (i, j, k), where the first set has values
+    first: tuple[MapFile, ...]  # maps of the first set, which give names, sidecars and grid
+    mask: NDArray[np.bool_]  # (i, j, k), where the first average has values
     affine: NDArray[np.float64]
     mean: NDArray[np.float32]  # (contrasts, voxels)
     sd: NDArray[np.float32] | None  # (contrasts, voxels), with n - 1 people; None of one
-    similarity: NDArray[np.float64] | None  # (sets, sets), mean r over contrasts; None if too many
+    similarity: (
+        NDArray[np.float64] | None
+    )  # (averages, averages), mean r over contrasts; None if too many
     to_mean: NDArray[
         np.float64
-    ]  # (sets,), r with the mean of the other people; NaN where it is not known
+    ]  # (averages,), r with the mean of the other people; NaN if not known
 
 
-def average_sets(
-    sets: Sequence[SetFiles],
+def mean_of_averages(
+    averages: Sequence[AverageFiles],
     progress: Callable[[str, float], None],
-    whole: Callable[[SetFiles], SetFiles] = lambda made: made,
+    whole: Callable[[AverageFiles], AverageFiles] = lambda made: made,
 ) -> GroupMaps:
-    """Read every set of maps once.
+    """Read every average of maps once.
 
     Parameters
     ----------
-    sets
-        Those of another model, grid or list of contrasts than most are left out, and so are those
-        that were cleaned in another way; a person's sets are averaged first.
+    averages
+        Sets of another model, grid or list of contrasts than most are left out, as are those
+        cleaned in another way; a person's averages are averaged first.
     progress
-        Is given the title of the set that is read, and the share that is done.
+        Receives the title of the average being read, and the share that is done.
     whole
-        Returns a set with the sidecars of all its maps, in their order: of the first one, which
-        stands for all. Thousands of sets need not have theirs in memory.
+        Given the first average, returns it with the sidecars of all its maps, in their order. It is
+        called for that one alone: thousands of averages need not have theirs in memory.
 
     Raises
     ------
     RunError
-        There is no set to average.
+        No average of maps is given.
     """
-    chosen, left_out = choose_sets(sets)
+    chosen, left_out = choose_averages(averages)
     if not chosen:
         raise RunError("there are no maps to average")
     sums = _MapSums(whole(chosen[0]))
-    by_person: dict[str, list[SetFiles]] = {}
+    by_person: dict[str, list[AverageFiles]] = {}
     for files in chosen:
         by_person.setdefault(_person(files), []).append(files)
-    for position, own_sets in enumerate(by_person.values()):
-        progress(own_sets[0].title, position / len(by_person))
-        left_out += sums.add(own_sets)
+    for position, own_averages in enumerate(by_person.values()):
+        progress(own_averages[0].title, position / len(by_person))
+        left_out += sums.add(own_averages)
     return sums.result(tuple(left_out))
 
 
-def choose_sets(
-    sets: Sequence[SetFiles],
-) -> tuple[list[SetFiles], list[tuple[str, str]]]:
-    """Choose what can be averaged: one model, one cleaning, and each run of a person once.
+def choose_averages(
+    averages: Sequence[AverageFiles],
+) -> tuple[list[AverageFiles], list[tuple[str, str]]]:
+    """Choose the sets to average: one model, one cleaning, and each run of a person once.
 
     Returns
     -------
-    Sets to average, and title and reason of the others. Of a person's sets that were made with
-    different `--combine`, which hold the same runs, those made as most sets are stay.
+    Averages to take the mean of, and title and reason of the others. Of a person's averages that
+    were made with different `--combine`, and contain the same runs, those made like most are kept.
     """
     left_out = []
-    usual = _most_common([_kind(files) for files in sets])
+    usual = _most_common([_kind(files) for files in averages])
     chosen = []
-    for files in sets:
+    for files in averages:
         if _kind(files) == usual:
             chosen.append(files)
         else:
@@ -103,36 +109,36 @@ def choose_sets(
         else:
             kept.append(files)
     combined = _most_common([(_combine(files),) for files in kept])
-    by_person: dict[str, list[SetFiles]] = {}
+    by_person: dict[str, list[AverageFiles]] = {}
     for files in kept:
         by_person.setdefault(_person(files), []).append(files)
     once = []
-    for own_sets in by_person.values():
-        ways = [(_combine(files),) for files in own_sets]
+    for own_averages in by_person.values():
+        ways = [(_combine(files),) for files in own_averages]
         stays = combined if combined in ways else ways[0]
-        for files, own_way in zip(own_sets, ways, strict=True):
+        for files, own_way in zip(own_averages, ways, strict=True):
             if own_way == stays:
                 once.append(files)
             else:
                 reason = (
-                    f"made with --combine {own_way[0]}, beside sets of the same participant made "
-                    f"with {stays[0]}: a person counts once"
+                    f"made with --combine {own_way[0]}, as averages of the same participant "
+                    f"made with {stays[0]} are used: a person counts once"
                 )
                 left_out.append((files.title, reason))
     return once, left_out
 
 
-def _kind(files: SetFiles) -> tuple[object, ...]:
+def _kind(files: AverageFiles) -> tuple[object, ...]:
     labels = tuple(sorted(found.label for found in files.maps))
     return (files.common.get("ModelSHA256"), files.common.get("Resolution"), labels)
 
 
-def _cleaning(files: SetFiles) -> tuple[tuple[str, str], ...]:
-    """Return how the runs of a set were cleaned: option and value; the strategy comes first."""
+def _cleaning(files: AverageFiles) -> tuple[tuple[str, str], ...]:
+    """Return how the runs of an average were cleaned: options and value, the strategy first."""
     found = {"denoise_strategy": files.common.get("DenoiseStrategy")}
     recorded = files.record.get("Options")
     if isinstance(recorded, dict):
-        # What a run must have left at least does not change it.
+        # The least time and degrees of freedom of a run do not change its cleaning.
         found |= {
             name: recorded[name]
             for name, option in OPTIONS.items()
@@ -141,12 +147,12 @@ def _cleaning(files: SetFiles) -> tuple[tuple[str, str], ...]:
     return tuple((name, str(value)) for name, value in found.items())
 
 
-def _combine(files: SetFiles) -> str:
+def _combine(files: AverageFiles) -> str:
     recorded = files.record.get("Options")
     return str(recorded.get("combine")) if isinstance(recorded, dict) else "unknown"
 
 
-def _person(files: SetFiles) -> str:
+def _person(files: AverageFiles) -> str:
     return files.title.partition("_")[0]
 
 
@@ -154,14 +160,42 @@ def _most_common(kinds: Sequence[tuple[Any, ...]]) -> tuple[Any, ...]:
     return max(dict.fromkeys(kinds), key=kinds.count) if kinds else ()
 
 
-class _MapSums:
-    """Running sums (Welford) over people; memory does not depend on how many are added."""
+def require_grid(
+    path: Path, shape: tuple[int, ...], affine: NDArray[np.floating[Any]], grid: Grid
+) -> None:
+    """Refuse a map of another grid or space than the first one.
 
-    def __init__(self, first: SetFiles) -> None:
+    Raises
+    ------
+    RunError
+        Sizes, affine or the space in its name differ.
+    """
+    remedy = "call the participant level again for this participant"
+    if shape != grid.shape:
+        raise RunError(f"{path} has sizes {shape}", expected=f"{grid.shape}", remedy=remedy)
+    if not np.allclose(affine, grid.affine, atol=_SAME_MM):
+        apart = np.abs(affine - grid.affine).max()
+        raise RunError(
+            f"{path} has another affine than the first map: numbers differ by up to {apart:.3g}",
+            expected="one grid for all maps",
+            remedy=remedy,
+        )
+    space = parse_name(path.name).get("space") or ""
+    if space != grid.space:
+        raise RunError(f"{path} is in the space {space}", expected=grid.space, remedy=remedy)
+
+
+class _MapSums:
+    """Running sums (Welford) over people; memory does not grow with their number."""
+
+    def __init__(self, first: AverageFiles) -> None:
         self._first = first.maps
         volumes = [read_volume(file.path) for file in first.maps]
-        self.mask = np.any([values != 0 for values, _ in volumes], axis=0)
+        self.mask = np.any([np.nan_to_num(values) != 0 for values, _ in volumes], axis=0)
         self.affine = volumes[0][1]
+        i, j, k = self.mask.shape
+        space = parse_name(first.maps[0].path.name).get("space") or ""
+        self._grid = Grid((i, j, k), self.affine, space)
         shape = (len(first.maps), int(self.mask.sum()))
         self._mean, self._squares = np.zeros(shape, np.float32), np.zeros(shape, np.float32)
         self._compared = np.linspace(
@@ -169,16 +203,16 @@ class _MapSums:
         )
         self._samples: list[NDArray[np.float16]] = []
         self._titles: list[str] = []
-        self._of: list[str] = []  # whose each set is
+        self._of: list[str] = []  # participant of each set
         self._people = 0
 
-    def add(self, own_sets: Sequence[SetFiles]) -> list[tuple[str, str]]:
-        """Add the mean of a person's sets; return those that cannot be read, and why."""
+    def add(self, own_averages: Sequence[AverageFiles]) -> list[tuple[str, str]]:
+        """Add the mean of a person's averages; return averages that cannot be read, and why."""
         total, read, unread = None, 0, []
-        for files in own_sets:
+        for files in own_averages:
             by_label = {found.label: found for found in files.maps}
             try:
-                # All are read before any is added: a set counts as a whole or not at all.
+                # All are read before any is added: an average is added completely or not at all.
                 maps = np.stack([self._read(by_label[found.label]) for found in self._first])
             except RunError as err:
                 unread.append((files.title, str(err)))
@@ -195,11 +229,11 @@ class _MapSums:
             self._squares += deviation
         return unread
 
-    def _sample(self, files: SetFiles, maps: NDArray[np.float32]) -> None:
+    def _sample(self, files: AverageFiles, maps: NDArray[np.float32]) -> None:
         self._titles.append(files.title)
         self._of.append(_person(files))
         if len(self._titles) <= MOST_COMPARED:
-            # Scaled by the largest value: half precision holds any unit then.
+            # Scaled by the largest value, so that half precision can hold any unit.
             picked = maps[:, self._compared]
             top = np.abs(picked).max(axis=1, keepdims=True)
             self._samples.append((picked / np.where(top > 0, top, 1)).astype(np.float16))
@@ -207,7 +241,7 @@ class _MapSums:
     def result(self, left_out: tuple[tuple[str, str], ...]) -> GroupMaps:
         count = len(self._titles)
         if not count:
-            raise RunError(f"no set of maps can be read: {left_out[0][1]}")
+            raise RunError(f"no average of maps can be read: {left_out[0][1]}")
         people = self._people
         sd = np.sqrt(self._squares / np.float32(people - 1)) if people > 1 else None
         similarity = self._similarity()
@@ -216,7 +250,7 @@ class _MapSums:
         if people > 2:
             to_mean[: len(self._samples)] = self._to_mean()
         return GroupMaps(
-            sets=tuple(self._titles),
+            averages=tuple(self._titles),
             people=people,
             left_out=left_out,
             first=self._first,
@@ -229,9 +263,8 @@ class _MapSums:
         )
 
     def _read(self, found: MapFile) -> NDArray[np.float32]:
-        values, _ = read_volume(found.path)
-        if values.shape != self.mask.shape:
-            raise RunError(f"{found.path} has sizes {values.shape}", expected=f"{self.mask.shape}")
+        values, affine = read_volume(found.path)
+        require_grid(found.path, values.shape, affine, self._grid)
         return np.nan_to_num(np.asarray(values, np.float32)[self.mask])
 
     def _similarity(self) -> NDArray[np.float64]:
@@ -248,7 +281,7 @@ class _MapSums:
             own = np.zeros((whose.max() + 1, maps.shape[1]), np.float32)
             np.add.at(own, whose, maps)
             own /= np.bincount(whose)[:, None]  # a person counts once
-            others = (own.sum(axis=0) - own)[whose]  # times a number, which r does not see
+            others = (own.sum(axis=0) - own)[whose]  # up to a factor, which r ignores
             normalised = _normalised(maps)
             total += np.einsum("sv,sv->s", normalised, _normalised(others))
         return total / len(self._first)

@@ -1,4 +1,4 @@
-"""A measured map at the places where values are wanted: the maps of several runs put together."""
+"""Read a measured map at given places; maps of several runs are combined."""
 
 from __future__ import annotations
 
@@ -13,16 +13,7 @@ from bids_dtg.stats.map_checks import LARGEST_VALUE, largest_value, too_large
 
 
 def read_measured(statmap: StatMap, statistic: Statistic, places: Places) -> NDArray[np.float32]:
-    """Read a measured map, and those of its runs put together, where all of them have a value.
-
-    Parameters
-    ----------
-    statmap
-        Its files.
-    statistic
-        That is wanted, of which the map has what is needed.
-    places
-        Where values are wanted.
+    """Read a measured map, combined over its runs at places where all of them have a value.
 
     Returns
     -------

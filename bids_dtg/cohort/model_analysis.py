@@ -1,4 +1,4 @@
-"""One call of an analysis of a model of regions: who, with which model, and where results go."""
+"""One call of an analysis of a model of regions: people, model and folder of results."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from bids_dtg.notices import counted, named, say, show
 from bids_dtg.report.pages.analysis import AnalysisPageFacts
 from bids_dtg.settings import Settings
 
-MODEL = "model"  # what comes of a training
+MODEL = "model"  # result of a training
 
 
 class FilesOfPeople(Protocol):
@@ -33,23 +33,27 @@ class FilesOfPeople(Protocol):
 
     @property
     def paths(self) -> Sequence[Path]:
-        """The files."""
+        """Paths of the files."""
 
 
 class PeopleOfModel(Protocol):
-    """People at hand, for a model to be made or judged."""
+    """People to train or evaluate a model on."""
+
+    @property
+    def files(self) -> Sequence[Path]:
+        """The files of data that they are read from, but for arrays."""
 
     @property
     def source(self) -> FilesOfPeople:
-        """Where they are read from."""
+        """Files of the people."""
 
     @property
     def notes(self) -> Sequence[str]:
-        """Lines about them."""
+        """Lines on the people."""
 
 
 class BundleOfModel(Protocol):
-    """A model that is there."""
+    """A loaded model."""
 
     @property
     def path(self) -> Path:
@@ -57,7 +61,7 @@ class BundleOfModel(Protocol):
 
     @property
     def card(self) -> ModelCard[Any]:
-        """What it says of itself."""
+        """Its card."""
 
     @property
     def identity(self) -> str:
@@ -71,15 +75,15 @@ Self = TypeVar("Self", bound="ModelAnalysis[Any, Any]")
 
 @dataclass(frozen=True, eq=False)
 class ModelAnalysis(ABC, Generic[People, Model]):
-    """One call of an analysis; a slice says how its models and people are read."""
+    """One call of an analysis; the workflows define how models and people are read."""
 
     page_name: ClassVar[str]  # file name of its page
 
     settings: Settings  # its options
-    people: People  # who is at hand
+    people: People  # the participants
     dataset: SourceDataset  # the folder that names the data set
     results: ResultFolder
-    bundle: Model | None  # the model; None: one is made
+    bundle: Model | None  # the model; None: the call makes one
 
     @classmethod
     @abstractmethod
@@ -89,39 +93,39 @@ class ModelAnalysis(ABC, Generic[People, Model]):
     @classmethod
     @abstractmethod
     def gather(cls, settings: Settings, bundle: Model | None) -> People:
-        """Find people, for a model or to make one, and refuse those of other regions."""
+        """Find people to train or evaluate a model on, and refuse people with other regions."""
 
     @classmethod
     @abstractmethod
     def words(cls) -> DatasetWords:
-        """Return what the output says of itself."""
+        """Return the description of the output."""
 
     @classmethod
     @abstractmethod
     def folders(cls, settings: Settings) -> Mapping[str, Path | None]:
-        """Return folders of this machine that options name, by what stands for them."""
+        """Return names that replace folders of this machine."""
 
     @abstractmethod
     def plan(self, labels: Sequence[str]) -> Iterator[str]:
-        """Yield what the files hold, in lines, for people who would be worked on."""
+        """Yield lines on the content of the files, for the given people."""
 
     @classmethod
     def prepare(cls: type[Self], settings: Settings, makes: str, *can_write: str) -> Self:
-        """Check everything that can be checked before anything is written.
+        """Check options, files and model before anything is written.
 
         Parameters
         ----------
         settings
-            Options of the call.
+            Options of the call, composed and checked.
         makes
-            What comes of it: a model, or an evaluation, a simulation … of one.
+            What the call makes: a model, or an evaluation, a simulation … of one.
         can_write
-            Names of the files that it can write, as `ResultFolder` takes them.
+            Names of files that the call can write, as for `ResultFolder`.
 
         Raises
         ------
         SettingsError, DatasetError, BundleError
-            Wrong options, files or model, or people of other regions than the model's.
+            Wrong options, files or model, or people with other regions than the model's.
         """
         dataset = name_folder(settings.inputs.bids_dir)
         output = check_output_location(settings.inputs.output_dir, dataset)
@@ -149,6 +153,8 @@ class ModelAnalysis(ABC, Generic[People, Model]):
             PathNames.of(folders),
         )
         results.refuse_others()
+        if bundle is None:
+            results = results.of_data(people.files, dataset.root)
         for line in people.notes:
             say(line)
         return cls(settings, people, dataset, results, bundle)
@@ -160,11 +166,11 @@ class ModelAnalysis(ABC, Generic[People, Model]):
 
     @property
     def data_set(self) -> str:
-        """The name in the folder's description, or the folder's; ``--data-set`` is before both."""
+        """``--data-set``, else the name in the folder's description, else the folder's name."""
         return data_set_name(self.settings, self.dataset)
 
     def describe(self) -> None:
-        """Write what describes the output as a data set."""
+        """Write the description of the output dataset."""
         self.results.describe(self.dataset, self.words())
 
     def write(self, tables: Mapping[str, ResultTable], page: AnalysisPageFacts) -> None:
@@ -174,14 +180,14 @@ class ModelAnalysis(ABC, Generic[People, Model]):
         self.results.page(page, self.page_name)
 
     def print_plan(self, what: str, labels: Sequence[str]) -> int:
-        """Print what the call would do, once all is checked that can be; return 0, as no failure.
+        """Print what the call would do; return 0, the number of failures.
 
         Parameters
         ----------
         what
-            The call would write, in words.
+            What the call would write, in words.
         labels
-            Who would be worked on.
+            Participants who would be used.
         """
         for line in self.plan(labels):
             show(line)

@@ -1,4 +1,4 @@
-"""Tables of regions that the participant level has written, as analyses of all people read them."""
+"""Tables of regions written by the participant level, for analyses of all people."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ Value = TypeVar("Value")
 
 @dataclass(frozen=True)
 class TableKind:
-    """Which tables are read, and what messages call them."""
+    """A kind of table, and its names in messages."""
 
     kind: FileKind  # suffix and extension
     stat: str  # value of stat-
-    words: str  # what they hold
-    one: str  # what one of them is of, in the singular
-    workflow: str  # that writes them
+    words: str  # content of the tables, plural
+    one: str  # content of one of them, singular
+    workflow: str  # workflow that writes them
 
 
 @dataclass(frozen=True)
@@ -47,13 +47,13 @@ class OutputTable:
 
     @property
     def atlas_digest(self) -> str:
-        """SHA-256 of that atlas, as `Atlas.digest`; empty: not said."""
+        """SHA-256 of that atlas, as `Atlas.digest`; empty: not stated."""
         facts = self.sidecar.get("Atlas")
         return str(facts.get("SHA256") or "") if isinstance(facts, Mapping) else ""
 
     @property
     def cleaning(self) -> str:
-        """How what it is of was cleaned, in words."""
+        """How the run behind it was cleaned, in words."""
         strategy = self.sidecar.get("DenoiseStrategy")
         kind = self.sidecar.get("InputType")
         title = next((words for name, words in TITLES.items() if name == kind), None)
@@ -61,23 +61,23 @@ class OutputTable:
 
     @property
     def title(self) -> str:
-        """What a message calls it."""
+        """Its name in messages."""
         return self.path.name.partition("_space-")[0]
 
     def number(self, key: str) -> float | None:
-        """Return a number of the sidecar; None where there is none."""
+        """Return a number of the sidecar; None if missing."""
         value = self.sidecar.get(key)
         return float(value) if isinstance(value, int | float) else None
 
 
 @dataclass(frozen=True)
 class LeftOut:
-    """Collects what is left out, and why.
+    """Collects tables that are left out, and why.
 
     Parameters
     ----------
     one
-        What one of the tables is of, in the singular.
+        Content of one of the tables, singular.
 
     Examples
     --------
@@ -88,24 +88,24 @@ class LeftOut:
     """
 
     one: str
-    titles: dict[str, list[str]] = field(default_factory=dict)  # of tables, by why
+    titles: dict[str, list[str]] = field(default_factory=dict)  # of tables, by reason
     notes: list[str] = field(default_factory=list)  # further sentences
 
     def add(self, table: OutputTable, why: str) -> None:
-        """Note that a table is left out."""
+        """Record that a table is left out."""
         self.titles.setdefault(why, []).append(table.title)
 
     def unless(
         self, fits: Callable[[OutputTable], bool], tables: Sequence[OutputTable], why: str
     ) -> list[OutputTable]:
-        """Return the tables that fit; note the others."""
+        """Return the tables that fit; record the others."""
         for table in tables:
             if not fits(table):
                 self.add(table, why)
         return [table for table in tables if fits(table)]
 
     def lines(self) -> tuple[str, ...]:
-        """Return the sentences, one a reason."""
+        """Return the sentences, one for each reason."""
         left_out = (
             f"left out: {counted(len(who), self.one)}: {why} ({named(who)})"
             for why, who in self.titles.items()
@@ -121,20 +121,20 @@ def find_tables(
     Parameters
     ----------
     root
-        The output folder.
+        Output folder of the participant level.
     kind
-        Of the tables.
+        Kind of the tables to find.
     asked
         Labels of participants, with or without sub-; none: everybody.
     atlas
-        Key of the atlas; empty: of the only one there is.
+        Key of the atlas; empty: the only one there is.
     left_out
-        Takes tables of another label image than most are of.
+        Collects tables of another label image than most tables have.
 
     Raises
     ------
     DatasetError
-        There are none, or they are of several atlases.
+        There are no tables, or tables of several atlases.
     """
     tables = list(_find(root, kind, asked))
     keys = sorted({table.atlas for table in tables})
@@ -161,7 +161,7 @@ def find_tables(
 
 
 def most_common(values: Sequence[Value]) -> Value:
-    """Return the value that comes most often, the first of several.
+    """Return the most frequent value, the first of several.
 
     Examples
     --------
@@ -172,7 +172,7 @@ def most_common(values: Sequence[Value]) -> Value:
 
 
 class OfRegions(Protocol):
-    """What was read of a table."""
+    """A table that was read."""
 
     @property
     def table(self) -> OutputTable:
@@ -187,15 +187,7 @@ Read = TypeVar("Read", bound=OfRegions)
 
 
 def of_the_same_regions(read: Sequence[Read], left_out: LeftOut) -> list[Read]:
-    """Return those whose regions have the names that most have; note the others.
-
-    Parameters
-    ----------
-    read
-        Of tables.
-    left_out
-        Collects the others.
-    """
+    """Return tables whose region names are those of most tables; record the others."""
     if not read:
         return []
     names = most_common([own.names for own in read])
@@ -222,4 +214,4 @@ def _sidecar(path: Path) -> Mapping[str, Any]:
     try:
         return read_json_object(path.with_suffix(".json"))
     except ForeignFileError:
-        return {}  # what it should say is not known: who needs it leaves the table out
+        return {}  # an unreadable sidecar states nothing: tables without needed facts are left out

@@ -1,19 +1,20 @@
-"""Who is looked at together: people with maps in the output folder, and what is known of them."""
+"""People with maps in the output folder, analysed together, and variables on them."""
 
 from __future__ import annotations
 
 import contextlib
 import dataclasses
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from bids_dtg.cohort.mean_maps import choose_sets
-from bids_dtg.errors import DatasetError, RunError, SettingsError
+from bids_dtg.cohort.map_findings import MapFindings
+from bids_dtg.cohort.mean_maps import choose_averages, require_grid
+from bids_dtg.errors import DatasetError, SettingsError
 from bids_dtg.files.derivatives import DerivativeDataset, participants_in
 from bids_dtg.files.names import parse_name, plain_label
 from bids_dtg.imaging.grid import Grid
@@ -31,8 +32,8 @@ from bids_dtg.inputs.statmaps import statmaps_place
 from bids_dtg.notices import counted, named, say
 from bids_dtg.participants.reports import output_for_pages
 from bids_dtg.report.contents import (
+    AverageFiles,
     ParticipantFiles,
-    SetFiles,
     find_participant,
     find_participant_labels,
     with_what_counts,
@@ -45,7 +46,7 @@ from bids_dtg.settings import InputOptions, Settings
 from bids_dtg.stats.cohort.coding import Coded, code
 from bids_dtg.workflows import FeatureKind, find_workflow
 
-# What is kept of the sidecar of each participant's first map.
+# Keys kept of the sidecar of each participant's first map.
 _KEPT = ("ModelSHA256", "Resolution", "DenoiseStrategy", "SpatialReference")
 
 
@@ -55,28 +56,31 @@ class GroupPeople:
 
     settings: Settings  # of the call
     output: DerivativeDataset
-    files: Mapping[str, ParticipantFiles]  # all that there is of each, by label without sub-
-    sets: Mapping[str, tuple[SetFiles, ...]]  # the maps of each that count, by label; see `example`
-    table: ParticipantsTable | None  # what is known of them; None: there is no table
-    related: Families  # who belongs to which family
-    left_out: tuple[tuple[str, str], ...] = ()  # title of a set and why it does not count
+    files: Mapping[str, ParticipantFiles]  # all files of each, by label without sub-
+    averages: Mapping[
+        str, tuple[AverageFiles, ...]
+    ]  # averages used of each, by label; see `example`
+    table: ParticipantsTable | None  # table of participants; None: there is none
+    related: Families  # families of the participants
+    left_out: tuple[tuple[str, str], ...] = ()  # title of an average, and why it is not used
+    findings: MapFindings = field(default_factory=MapFindings)  # of maps, once these were read
 
     @property
     def labels(self) -> tuple[str, ...]:
-        """Of the people, without sub-, sorted."""
-        return tuple(self.sets)
+        """Labels of the people, without sub-, sorted."""
+        return tuple(self.averages)
 
     def __len__(self) -> int:
-        return len(self.sets)
+        return len(self.averages)
 
     def of(self, labels: Collection[str]) -> GroupPeople:
         """Return some of the people."""
-        kept = {label: sets for label, sets in self.sets.items() if label in labels}
-        return dataclasses.replace(self, sets=kept)
+        kept = {label: averages for label, averages in self.averages.items() if label in labels}
+        return dataclasses.replace(self, averages=kept)
 
     @cached_property
     def families(self) -> NDArray[np.intp]:
-        """(people,), the number of each person's family; who has none is one alone."""
+        """(people,), number of each person's family; a person without a family counts as one."""
         names = [
             f"family {self.related.by_label[label]}"
             if label in self.related.by_label
@@ -87,7 +91,7 @@ class GroupPeople:
 
     @cached_property
     def site_column(self) -> Column | None:
-        """The table's column of sites, where it has one with two sites or more of these people."""
+        """The table's column of sites, if these people are from two sites or more."""
         found = self.table.first_of(SITE_COLUMNS) if self.table is not None else None
         if found is None:
             return None
@@ -96,9 +100,9 @@ class GroupPeople:
 
     @cached_property
     def sites(self) -> NDArray[np.intp] | None:
-        """(people,), the number of each person's site; None: one site, or none is known.
+        """(people,), number of each person's site; None: one site, or none is known.
 
-        Who has no site is of a site of nobody else's.
+        A person without a known site has a site of their own.
         """
         if self.site_column is None:
             return None
@@ -109,14 +113,33 @@ class GroupPeople:
         return np.unique(names, return_inverse=True)[1].astype(np.intp)
 
     def column(self, name: str) -> Column:
-        """Return what is known of these people under a name: of the table, else of their runs.
+        """Return a variable of these people: a column of the table, else a measure of their runs.
 
-        A figure of runs (``fd_mean``, ``minutes_kept``) is its mean over the person's runs.
+        A measure of runs (``fd_mean``, ``minutes_kept``) is averaged over the person's runs.
 
         Raises
         ------
         SettingsError
-            Neither has it.
+            There is none, a cell is no number where most are, or labels lack their zeros.
+        """
+        found = self.any_column(name)
+        if self.table is not None and found.name in self.table.columns:
+            self.table.require_zeros(self.labels)
+        if found.stray:
+            raise SettingsError(
+                f"{found.name} has {found.stray}, and numbers of the others",
+                expected="numbers, or n/a where nothing is known",
+                remedy=f"if {found.name} is no number, list its Levels in the table's JSON file",
+            )
+        return found
+
+    def any_column(self, name: str) -> Column:
+        """Return what `column` returns, also where a cell is no number and most are.
+
+        Raises
+        ------
+        SettingsError
+            Nothing is known under the name.
         """
         found = None if self.table is None else self.table.columns.get(name)
         if found is None and name in (known := self._of_runs()):
@@ -128,16 +151,15 @@ class GroupPeople:
                     expected="--participants-file TSV, or participants.tsv in BIDS_DIR",
                 )
             found = self.table.find(name)
-        own = {label: found.texts[label] for label in self.labels if label in found.texts}
-        return Column(found.name, own).spelled_alike()
+        return found.of(self.labels)
 
     def complete(self, names: Sequence[str]) -> GroupPeople:
-        """Return those who have a value of each name; a line reports who has not.
+        """Return people with a value of each name; report the others.
 
         Raises
         ------
         DatasetError
-            Nobody has all.
+            Nobody has all values.
         """
         columns = [self.column(name) for name in names]
         lacking = {
@@ -163,8 +185,8 @@ class GroupPeople:
         Raises
         ------
         SettingsError
-            There is no such column, it is the same for everybody, somebody has no value, or the
-            columns depend on each other.
+            There is no such column, it is constant, somebody has no value, or the
+            columns are linearly dependent.
         """
         columns: dict[str, list[float] | list[str]] = {}
         for name in names:
@@ -178,47 +200,63 @@ class GroupPeople:
             coded = code(columns, len(self))
         except ValueError as err:
             raise SettingsError(f"--covariates: {err}", remedy="leave it out") from err
-        # Rounding of a large number, such as a time in ms, must not hide a small one's column.
+        # Columns are scaled: rounding of a large number, such as a time in ms, must not hide a
+        # small one.
         centred = coded.values - coded.values.mean(axis=0)
         if names and np.linalg.matrix_rank(centred / np.ptp(centred, axis=0)) < centred.shape[1]:
             raise SettingsError(
                 f"--covariates {' '.join(names)}: the columns {named(coded.names)} depend on each "
-                f"other, or are more than {counted(len(self), 'participant')} can tell apart",
+                f"other, or are more than {counted(len(self), 'participant')} can separate",
                 remedy="leave one out",
             )
         return coded
 
     @cached_property
-    def example(self) -> SetFiles:
-        """The first set with all that its maps' sidecars say, in the order of pages.
+    def example(self) -> AverageFiles:
+        """The first average with the full sidecars of all its maps, in the order of pages.
 
-        Those of `sets` have the sidecar of their first map alone.
+        Sets in `averages` have only the sidecar of their first map.
         """
-        (title,) = (made.title for made in self.sets[self.labels[0]][:1])
-        found = find_participant(self.output, self.labels[0]).sets
+        (title,) = (made.title for made in self.averages[self.labels[0]][:1])
+        found = find_participant(self.output, self.labels[0]).averages
         return next(made for made in found if made.title == title)
 
     @cached_property
     def places(self) -> VoxelPlaces:
-        """Where the maps have values: the voxels of the first set's maps."""
+        """The voxels of the first average's maps."""
         return places_of(self.example)
 
     @property
     def feature_kinds(self) -> Mapping[str, FeatureKind]:
-        """What may be read of them, by the values of ``--feature-sets``."""
+        """Features that can be read, by the values of ``--feature-sets``."""
         return _feature_kinds(self.settings)
 
     @property
     def flags(self) -> list[Flag]:
-        """What a page must say of the model that made the maps."""
+        """Flags of the model, the sites, and of maps that were read before."""
         common = self.example.common
         notice = str(common.get("ModelNotice") or "")
         if common.get("NotForScience"):
-            return [Flag("warning", notice or "The model is not for science")]
-        return [Flag("note", notice)] if notice else []
+            found = [Flag("warning", notice or "The model is not for science")]
+        else:
+            found = [Flag("note", notice)] if notice else []
+        return [*found, *self._flag_on_sites(), *self.findings.flags()]
+
+    def _flag_on_sites(self) -> Iterator[Flag]:
+        if (site := self.site_column) is None or self.sites is None:
+            return
+        covariates = [self.column(name).name for name in self.settings.statistics.covariates]
+        if site.name not in covariates:
+            count = counted(len(np.unique(self.sites)), "site")
+            yield Flag(
+                "warning",
+                f"The participants are of {count}, and {site.name} is no covariate: what differs "
+                f"between sites may be taken for what differs between participants "
+                f"(--covariates {site.name})",
+            )
 
     def _of_runs(self) -> Mapping[str, Column]:
-        """Return the figures of quality tables, means over each person's runs."""
+        """Return columns of quality tables, means over each person's runs."""
         columns = {column.name for column in presentation_of(self.output).quality_columns}
         found: dict[str, dict[str, str]] = {}
         for label in self.labels:
@@ -232,31 +270,24 @@ class GroupPeople:
 
 @dataclass(frozen=True, eq=False)
 class CountingSets:
-    """The maps in an output folder that are looked at together."""
+    """The maps in an output folder that are analysed together."""
 
     output: DerivativeDataset
-    files: Mapping[str, ParticipantFiles]  # all that there is of each participant, by label
-    sets: Mapping[str, tuple[SetFiles, ...]]  # those that count, by label, sorted
-    left_out: tuple[tuple[str, str], ...]  # title of a set and why it does not count
+    files: Mapping[str, ParticipantFiles]  # all files of each participant, by label
+    averages: Mapping[str, tuple[AverageFiles, ...]]  # the averages used, by label, sorted
+    left_out: tuple[tuple[str, str], ...]  # title of an average, and why it is not used
 
 
 def counting_sets(settings: Settings, *, each_sidecar: bool) -> CountingSets:
-    """Find the maps in the output folder that can be looked at together; lines report the others.
+    """Find the maps in the output folder that can be analysed together; report the others.
 
-    Decisions of the inclusion table are kept to; maps of another model, grid or cleaning than most
-    are left out; a person's sets that count are all of the person.
-
-    Parameters
-    ----------
-    settings
-        Options of the call.
-    each_sidecar
-        As of `find_participant`.
+    Participants excluded by the inclusion table are left out, as are maps of another model, grid or
+    cleaning than most. A person may have several sets.
 
     Raises
     ------
     DatasetError
-        The output folder holds no maps, or those of another dataset.
+        The output folder holds no maps, or maps of another dataset than BIDS_DIR.
     """
     output = output_for_pages(settings.inputs.output_dir)
     require_own_dataset(settings.inputs, output)
@@ -268,16 +299,16 @@ def counting_sets(settings: Settings, *, each_sidecar: bool) -> CountingSets:
     inclusion = read_inclusion(output)
     for line in inclusion.lines(list(files)):
         say(line)
-    counting, undecided = inclusion.split(made for own in files.values() for made in own.sets)
-    sets, unlike = choose_sets(counting)
+    counting, undecided = inclusion.split(made for own in files.values() for made in own.averages)
+    averages, unlike = choose_averages(counting)
     for title, why in unlike:
         say(f"{title} is left out: {why}")
-    if not sets:
+    if not averages:
         raise DatasetError(
             f"{output.root} has no maps of participants", remedy="run the participant level first"
         )
-    by_label: dict[str, list[SetFiles]] = {}
-    for made in sets:
+    by_label: dict[str, list[AverageFiles]] = {}
+    for made in averages:
         by_label.setdefault(made.title.partition("_")[0].removeprefix("sub-"), []).append(made)
     return CountingSets(
         output,
@@ -288,12 +319,12 @@ def counting_sets(settings: Settings, *, each_sidecar: bool) -> CountingSets:
 
 
 def participants_asked(wanted: Sequence[str], output: DerivativeDataset) -> tuple[str, ...]:
-    """Return whom to gather: those asked for, or all that the output folder has.
+    """Return the requested participants, or all in the output folder.
 
     Raises
     ------
     DatasetError
-        It has nothing of somebody who was asked for.
+        A requested participant is not in it.
     """
     present = find_participant_labels(output)
     asked = {plain_label(label, "sub") for label in wanted}
@@ -306,7 +337,7 @@ def participants_asked(wanted: Sequence[str], output: DerivativeDataset) -> tupl
 
 
 def require_own_dataset(inputs: InputOptions, output: DerivativeDataset) -> None:
-    """Refuse a BIDS_DIR that is not the dataset of the results; nothing is read from it.
+    """Refuse a BIDS_DIR that is not the dataset behind the results; nothing is read from it.
 
     Raises
     ------
@@ -325,7 +356,7 @@ def require_own_dataset(inputs: InputOptions, output: DerivativeDataset) -> None
         if not present:
             raise DatasetError(err.found, remedy=remedy) from err
     known = find_participant_labels(output)
-    if known and not set(present) & set(known):  # where nobody is, that is said below
+    if known and not set(present) & set(known):  # a folder without participants is reported below
         raise DatasetError(
             f"BIDS_DIR {bids_dir} has none of the participants in {output.root}",
             expected=f"of {named(known)}",
@@ -334,17 +365,12 @@ def require_own_dataset(inputs: InputOptions, output: DerivativeDataset) -> None
 
 
 def gather_people(settings: Settings) -> GroupPeople:
-    """Find whose maps in the output folder can be looked at together, and what is known of them.
-
-    Parameters
-    ----------
-    settings
-        Options of the call.
+    """Find people whose maps can be analysed together, and variables on them.
 
     Raises
     ------
     DatasetError, SettingsError
-        As `counting_sets`, or the table of participants cannot be read.
+        As in `counting_sets`, or the table of participants cannot be read.
     """
     found = counting_sets(settings, each_sidecar=False)
     path = _table_path(settings)
@@ -352,11 +378,13 @@ def gather_people(settings: Settings) -> GroupPeople:
         settings,
         found.output,
         found.files,
-        found.sets,
+        found.averages,
         None if path is None else read_participants(path),
         _families(settings, path),
         found.left_out,
     )
+    if people.table is not None and (note := people.table.note_on_labels(people.labels)):
+        say(note)
     people.related.require_known()
     say(people.related.line(people.labels, "participants count as unrelated"))
     return people
@@ -367,8 +395,8 @@ def _feature_kinds(settings: Settings) -> Mapping[str, FeatureKind]:
 
 
 def _what_counts(found: ParticipantFiles) -> ParticipantFiles:
-    """Return a participant's files without what is long and not used: there may be thousands."""
-    sets = tuple(with_what_counts(made, _KEPT) for made in found.sets)
+    """Return a participant's files without long sidecars, as there may be thousands."""
+    averages = tuple(with_what_counts(made, _KEPT) for made in found.averages)
     runs = tuple(
         dataclasses.replace(
             run,
@@ -377,51 +405,47 @@ def _what_counts(found: ParticipantFiles) -> ParticipantFiles:
         )
         for run in found.runs
     )
-    return dataclasses.replace(found, sets=sets, runs=runs)
+    return dataclasses.replace(found, averages=averages, runs=runs)
 
 
-def places_of(made: SetFiles) -> VoxelPlaces:
-    """Return where the maps of a set have values: voxels that are not 0 in each of them.
+def places_of(made: AverageFiles) -> VoxelPlaces:
+    """Return the places of an average's maps: voxels that are not 0 in each of them.
 
     Parameters
     ----------
     made
-        With a map at least.
+        A set with at least one map.
 
     Raises
     ------
     RunError
         A map cannot be read.
     """
-    mask, affine = None, np.eye(4)
+    mask, grid = None, None
     for found in made.maps:
         values, affine = read_volume(found.path)
-        mask = (values != 0) if mask is None else mask | (values != 0)
-    assert mask is not None  # a set has maps
-    name = parse_name(made.maps[0].path.name)
-    i, j, k = mask.shape
-    grid = Grid((i, j, k), affine, name.get("space") or "", name.get("res"))
+        if grid is None:
+            name = parse_name(found.path.name)
+            i, j, k = values.shape
+            grid = Grid((i, j, k), affine, name.get("space") or "", name.get("res"))
+        require_grid(found.path, values.shape, affine, grid)
+        known = np.nan_to_num(values) != 0
+        mask = known if mask is None else mask | known
+    assert mask is not None  # an average has maps
+    assert grid is not None
     return VoxelPlaces.within(grid, mask)
 
 
 def read_map(path: Path, places: VoxelPlaces) -> NDArray[np.float32]:
-    """Read a map that the program wrote on the places' grid, (voxels,).
-
-    Parameters
-    ----------
-    path
-        Of the image.
-    places
-        As of `places_of`.
+    """Read a map that the program wrote on the grid of the places, (voxels,).
 
     Raises
     ------
     RunError
         It cannot be read, or is of another grid.
     """
-    values, _ = read_volume(path)
-    if values.shape != places.grid.shape:
-        raise RunError(f"{path} has sizes {values.shape}", expected=f"{places.grid.shape}")
+    values, affine = read_volume(path)
+    require_grid(path, values.shape, affine, places.grid)
     return np.asarray(values.reshape(-1)[places.positions], np.float32)
 
 
@@ -433,9 +457,9 @@ def _table_path(settings: Settings) -> Path | None:
 
 
 def _families(settings: Settings, table: Path | None) -> Families:
-    """Read families of the table, else of the data set and the measured maps."""
+    """Read families from the table, else from the data set and the measured maps."""
     place, others = statmaps_place(settings.inputs.derivatives)
     roots = [settings.inputs.bids_dir.absolute()]
-    with contextlib.suppress(DatasetError):  # what the maps were made of need not be there any more
+    with contextlib.suppress(DatasetError):  # the input dataset may have been removed
         roots.append(find_dataset(roots[0], others, settings.inputs.input_type).root)
     return read_families([*roots, *([place] if place else [])], tables=[table] if table else [])

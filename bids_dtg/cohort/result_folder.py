@@ -1,8 +1,9 @@
-"""The folder of one analysis' results: tables, maps, the page, and which files are its own."""
+"""The folder of one analysis' results: tables, maps, the page, and a record of its own files."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+import dataclasses
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
@@ -12,7 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bids_dtg.cohort.basis import BUNDLE, Basis
+from bids_dtg.cohort.basis import BUNDLE, Basis, OwnModel, option_files
+from bids_dtg.cohort.data_files import DataFiles
 from bids_dtg.cohort.result_table import ResultTable
 from bids_dtg.files.atomic import remove_stale_in, remove_stale_temporaries
 from bids_dtg.files.derivatives import (
@@ -36,17 +38,17 @@ from bids_dtg.settings import Settings
 from bids_dtg.settings.toml import to_toml
 from bids_dtg.version import __version__
 
-DEFAULT_NAME = "own"  # of a model that is made
+DEFAULT_NAME = "own"  # of a new model
 _CONFIGURATION = "configuration.toml"
-# Of files that an earlier version, which kept no record, may have written.
+# For files of an earlier version, which kept no record.
 _ENDINGS = (".tsv", ".json", ".nii.gz", ".npz", ".html", ".toml", ".parquet", ".safetensors")
 
 
 @dataclass(frozen=True, eq=False)
 class ResultFolder:
-    """The folder of one analysis' results, below the output's folder `group`.
+    """The folder of one analysis' results, in the output's folder `group`.
 
-    Only what a call has recorded as its own is replaced or removed by a later one. From the first
+    A later call replaces or removes only files that an earlier call has recorded. From the first
     file that a call writes until its page and its configuration are there, the folder is marked
     as unfinished.
     """
@@ -54,13 +56,13 @@ class ResultFolder:
     settings: Settings  # of the call
     output: DerivativeDataset
     name: str  # of the folder
-    # Names that the analysis can write, without extension, * for any letters; a folder, all of
-    # which is its own, ends in a slash. Where there is no record, such files are its own.
+    # Names that the analysis can write, without extension, * for any letters; a name that ends in a
+    # slash is a folder of its own. Without a record, such files are considered its own.
     can_write: Sequence[str]
-    basis: Basis | None = None  # what results rest on; None: they may be replaced by any others
-    path_names: PathNames = field(default_factory=lambda: PathNames(()))  # for what others may read
-    _earlier: set[str] = field(default_factory=set)  # an earlier call's own, once it has begun
-    _written: set[str] = field(default_factory=set)  # of this call, relative to the folder
+    basis: Basis | None = None  # what results depend on; None: any results may be replaced
+    path_names: PathNames = field(default_factory=lambda: PathNames(()))  # replace folders in text
+    _earlier: set[str] = field(default_factory=set)  # files of an earlier call
+    _written: set[str] = field(default_factory=set)  # files of this call, relative to the folder
 
     @classmethod
     def of(cls, settings: Settings, output: DerivativeDataset, *can_write: str) -> ResultFolder:
@@ -71,70 +73,92 @@ class ResultFolder:
         settings
             Options of the call, which has an analysis.
         output
-            The output folder.
+            Folder of the output dataset.
         can_write
-            As in the class.
+            File names, as in the class.
         """
         name, analysis = settings.modelling.model_name, settings.modelling.analysis
         return cls(settings, output, f"{analysis}-{name}" if name else f"{analysis}", can_write)
 
     @property
     def path(self) -> Path:
-        """The folder; it need not be there."""
+        """The folder; it may not exist yet."""
         return self.output.path("group") / self.name
 
     @property
     def bundle(self) -> Path:
-        """Where a model is that is made."""
+        """Folder of a new model."""
         return self.path / BUNDLE
 
     def refuse_others(self) -> None:
-        """Refuse to write over what rests on something else: other options, another model.
+        """Refuse to overwrite results of another basis: other options, another model.
 
         Raises
         ------
         SettingsError
-            Naming the options that differ, or that model.
+            The message names differing options, or that model.
         """
         if self.basis is not None:
             self.basis.refuse_others(self.path)
 
-    @contextmanager
-    def begun(self) -> Iterator[Locks]:
-        """Begin: from here on the analysis writes, and no other one writes to its folder.
+    def of_data(self, paths: Iterable[Path], root: Path) -> ResultFolder:
+        """Return the folder for results that rest on files of data, too.
 
-        Where nothing is raised, what an earlier call has left and this one has not written again
-        is removed at the end, and configuration, record and index are written.
+        Parameters
+        ----------
+        paths
+            The files, beside those that options name.
+        root
+            The data set.
 
         Raises
         ------
         SettingsError
-            Another call works there, or has just made what rests on something else.
+            A model lies there that was made of other data.
+        """
+        assert isinstance(self.basis, OwnModel)
+        files = (*option_files(self.settings), *paths)
+        data = DataFiles.of(files, root, self.path_names)
+        found = dataclasses.replace(self, basis=dataclasses.replace(self.basis, data=data))
+        found.refuse_others()
+        return found
+
+    @contextmanager
+    def begun(self) -> Iterator[Locks]:
+        """Lock the folder and start to write.
+
+        If the block ends without an error, files of an earlier call that were not written again are
+        removed, and configuration, record and index are written.
+
+        Raises
+        ------
+        SettingsError
+            Another call works in this folder, or has just written results of another basis.
         """
         prepare_output_folder(self.output.root)
         with self.output.locks(say) as locks:
             locks.require(self.path.name, what=str(self.path), remedy="choose another --model-name")
-            # While this call was checking, another one may have ended.
+            # Another call may have ended during the checks of this one.
             self.refuse_others()
             for folder in (self.output.root, self.path.parent):
                 remove_stale_in(folder)
             remove_stale_temporaries(self.path)
             record = self._record
             if record.is_unfinished:
-                say(f"{self.path} is unfinished: an earlier call was cut off")
+                say(f"{self.path} is unfinished: an earlier call was interrupted")
             self._earlier.update(record.files() if record.is_kept else self._recognised())
             yield locks
             self._end()
 
     def describe(self, source: SourceDataset, words: DatasetWords) -> None:
-        """Write what describes the output as a data set.
+        """Write the description of the output dataset.
 
         Parameters
         ----------
         source
-            The data set that people are of.
+            Data set of the participants.
         words
-            What the output says of itself.
+            Name, title and text of the output's description.
         """
         container = running_container()
         for note in self.output.describe(source, words, version=__version__, container=container):
@@ -146,9 +170,9 @@ class ResultFolder:
         Parameters
         ----------
         name
-            Of the file, without its extension: ``desc-associations_scores``.
+            File name without its extension, e.g. ``desc-associations_scores``.
         table
-            The rows and their columns.
+            Rows and columns of the table.
         """
         path = self.add(f"{name}.tsv")
         self.add(f"{name}.json")
@@ -172,15 +196,15 @@ class ResultFolder:
         Parameters
         ----------
         entities
-            Of the name, beside space and resolution: contrast, stat, desc.
+            Entities of the name besides space and resolution: contrast, stat, desc.
         values
-            Of the voxels.
+            Values of the voxels, (voxels,).
         places
-            Where they lie.
+            Voxels at which the map has values.
         description
-            What the map is.
+            Description of the map, for its sidecar.
         facts
-            Of the sidecar, beside its space.
+            Further fields of the sidecar.
         """
         name = build_name({**entities, **places.entities}, "statmap", "")
         text = f"bids_dtg {__version__} {self.name}"
@@ -192,12 +216,12 @@ class ResultFolder:
         return path
 
     def page(self, facts: AnalysisPageFacts, name: str = STATISTICS_PAGE) -> None:
-        """Write the page; a line reports why there is none, where packages are missing."""
+        """Write the page; report missing packages, without which there is none."""
         if trouble := write_analysis_page(self.add(name), facts):
             say(trouble)
 
     def add(self, name: str) -> Path:
-        """Return the path of a file that is to be written, and record it as the analysis' own.
+        """Return the path of a file to be written, and record the file as the analysis' own.
 
         Parameters
         ----------
@@ -220,7 +244,7 @@ class ResultFolder:
         return PurePosixPath("group") / self.name / name
 
     def _mark(self) -> None:
-        """Mark the folder as unfinished: page and configuration of an earlier call go first."""
+        """Mark the folder as unfinished: first remove an earlier call's page and configuration."""
         if self.basis is not None:
             self.basis.write(self.path)
         self._record.begin(() if self._record.is_kept else self._earlier)
@@ -229,34 +253,34 @@ class ResultFolder:
             self.output.remove(self._relative(name))
         if old:
             write_index(self.output)
-        if self.basis is not None:
-            self._written.add(self.basis.file)
-            self._record.add(self.basis.file)
+        for name in () if self.basis is None else self.basis.files:
+            self._written.add(name)
+            self._record.add(name)
 
     def _end(self) -> None:
-        """Write the configuration, remove what is left of an earlier call, record what is there."""
+        """Write the configuration and the record, and remove an earlier call's other files."""
         path = self.add(_CONFIGURATION)
         hide = self.path_names.plus({"output": self.output.root}).plus(machine_folders()).hide
         write_text(path, to_toml(with_whole_paths(self.settings), hide))
         for name in sorted(self._earlier - self._written):
             if name.endswith("/"):
-                self._written.add(name)  # of a part that this call has not touched
+                self._written.add(name)  # part of a folder that this call has not touched
             else:
                 self.output.remove(self._relative(name))
-                with suppress(OSError):  # folders are removed where they are empty
+                with suppress(OSError):  # only empty folders are removed
                     for folder in PurePosixPath(name).parents[:-1]:
                         (self.path / folder).rmdir()
-        # Not every call writes all that it may.
+        # A call may not write every possible file.
         self._record.end([name for name in self._written if (self.path / name).exists()])
         write_index(self.output)
         if others := [name for name in self._all_files() if not _is_of(name, self._written)]:
-            say(f"{self.path}: left alone, as they are not of this analysis: {named(others)}")
+            say(f"{self.path}: kept, as they are not of this analysis: {named(others)}")
         for name in sorted(self._written):
             if name.endswith(".html") and (self.path / name).is_file():
                 say(f"{self.path / name}; all pages: {self.output.root / INDEX}")
 
     def _all_files(self) -> list[str]:
-        """Return the files below the folder, but for records and temporaries."""
+        """Return the files in the folder, except records and temporary files."""
         files = (path for path in sorted(self.path.rglob("*")) if not path.is_dir())
         names = [path.relative_to(self.path) for path in files]
         return [
@@ -267,12 +291,12 @@ class ResultFolder:
         ]
 
     def _recognised(self) -> set[str]:
-        """Return the files that the analysis may have written, by their names."""
+        """Return the files whose names the analysis can write."""
         folders = {name for name in self.can_write if name.endswith("/")}
         known = {*self.can_write, _CONFIGURATION.partition(".")[0], "*report"}
         own = {name for name in self._all_files() if _is_named(name, known)}
-        if self.basis is not None and (self.path / self.basis.file).exists():
-            own.add(self.basis.file)
+        if self.basis is not None:
+            own |= {name for name in self.basis.files if (self.path / name).exists()}
         return own | {name for name in folders if (self.path / name).is_dir()}
 
 
@@ -288,14 +312,6 @@ def _is_named(name: str, known: set[str]) -> bool:
 
 
 def data_set_name(settings: Settings, dataset: SourceDataset) -> str:
-    """Return what ``--data-set`` says, else the name in the folder's description, or the folder's.
-
-    Parameters
-    ----------
-    settings
-        Options of the call.
-    dataset
-        The folder that names the data set.
-    """
+    """Return ``--data-set``, else the name in the folder's description, else the folder's name."""
     described = str(dataset.description.get("Name") or "").strip()
     return settings.modelling.data_set or described or dataset.name

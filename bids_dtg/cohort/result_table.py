@@ -16,7 +16,7 @@ from bids_dtg.report.numbers import Cell
 from bids_dtg.report.pages.analysis import Table
 
 _NONE: Mapping[str, str] = MappingProxyType({})
-Row = Mapping[str, object]  # by columns; a column that it lacks, None and NaN are n/a
+Row = Mapping[str, object]  # by columns; a missing column, None and NaN are n/a
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,7 +32,7 @@ class ResultTable:
 
     columns: Sequence[Column]  # in the order of the file
     rows: Sequence[Row]
-    description: str = ""  # what a row is
+    description: str = ""  # description of a row
     _named: dict[str, Column] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -44,12 +44,12 @@ class ResultTable:
 
     @property
     def text(self) -> str:
-        """The table as BIDS has it; without rows its header alone.
+        """The table in BIDS' form; without rows, its header alone.
 
         Raises
         ------
         ValueError
-            A row has a value of a column that nobody declared.
+            A row has a value for an undeclared column.
         """
         names = [name for column in self.columns for name in column.names]
         return tsv_text(names, map(self._cells, self.rows))
@@ -60,7 +60,7 @@ class ResultTable:
         return [cell for column in self.columns for cell in column.cells(row.get(column.name))]
 
     def dictionary(self) -> dict[str, Any]:
-        """Return its data dictionary: what a row is, and what each column is."""
+        """Return its data dictionary: meanings of a row and of each column."""
         own = {"Description": self.description} if self.description else {}
         return {**own, **dictionary(self.columns)}
 
@@ -70,7 +70,7 @@ class ResultTable:
         Parameters
         ----------
         path
-            Of the table: with the extension ``.tsv``.
+            Path of the table, with the extension ``.tsv``.
         """
         write_text(path, self.text)
         write_json(path.with_suffix(".json"), self.dictionary())
@@ -88,14 +88,14 @@ class ResultTable:
         Parameters
         ----------
         caption
-            Words above it.
+            Caption shown above the table on the page.
         shown
-            Names of the columns that it has, in its order, the rows' names first; none: all.
+            Names of its columns in the page's order, the rows' names first; empty: all.
         headings
-            By names of columns: what stands above them here in place of their own heading.
+            Headings that replace the columns' own, by column name.
         words
-            What else a page's table is given: notes, and which rows and columns are compared;
-            columns by their names here.
+            Further arguments of the page's table: notes, and compared rows and columns, by column
+            name.
         """
         columns = [self._named[key] for key in shown] if shown else list(self.columns)
         titles = {column.name: headings.get(column.name, column.title) for column in columns}

@@ -1,4 +1,4 @@
-"""From a run's frames to its connectome in one pass. It opens no file.
+"""Compute a run's connectome from its frames in one pass; no file is opened.
 
 - `design`: the temporal design: frames kept, columns projected out
 - `form`: what a value of a connectome says: of an ROI alone, or of all together
@@ -9,9 +9,9 @@
 - `series`: the same for arrays at hand: `roi_series`, `voxel_to_roi`
 - `parcels`: mean series of an atlas' parcels, cleaned, and their correlations
 - `edges`: those of connectomes between parcels: above the diagonal, Fisher z, averaged over runs
-- `freedom`: effective degrees of freedom of cleaned series; what a segment counts in an average
+- `effective_dof`: effective degrees of freedom of cleaned series; a segment's weight in an average
 - `device`: where sums are kept: NumPy on the CPU, or torch on a device
-- `range`: whether the model is for this run
+- `training_distribution`: whether a run lies in the training distribution of a model
 """
 
 from __future__ import annotations

@@ -111,7 +111,7 @@ def algebra_of(moments: RunMoments) -> Algebra:
 
 
 class _RemovedAlgebra(Algebra):
-    """From sums with what is removed: y - Z L Z'y."""
+    """Cleaned sums from what is removed: y - Z L Z'y."""
 
     def __init__(self, moments: RunMoments, cleaning: Removal) -> None:
         super().__init__(moments)
@@ -200,7 +200,7 @@ class _RemovedSums(VoxelSums):
 
 
 class _LeftAlgebra(Algebra):
-    """From sums with what is left: E T'y."""
+    """Cleaned sums from what is left: E T'y."""
 
     def __init__(self, moments: RunMoments, cleaning: Retention) -> None:
         super().__init__(moments)

@@ -18,8 +18,8 @@ from bids_dtg.connectome.algebra import (
 )
 from bids_dtg.connectome.design import Segments
 from bids_dtg.connectome.device import one_blas_thread
+from bids_dtg.connectome.effective_dof import effective_dof
 from bids_dtg.connectome.form import MARGINAL, Form
-from bids_dtg.connectome.freedom import effective_dof
 from bids_dtg.connectome.moments import RunMoments
 
 Float = NDArray[np.float64]
@@ -130,7 +130,7 @@ def profile_agreement(
 def intraclass_correlation(
     odd: NDArray[np.floating], even: NDArray[np.floating]
 ) -> NDArray[np.floating]:
-    """Return how much of what differs within a profile is the same in both halves.
+    """Return the intraclass correlation of profiles of two halves of a run.
 
     Parameters
     ----------
@@ -181,7 +181,7 @@ def run_connectomes(
     other_lengths
         Add connectomes of half segments, and of one and a half, of a run whose segments are halved.
     threads
-        Threads to compute with.
+        Number of threads to compute with.
 
     Raises
     ------
@@ -291,7 +291,7 @@ def _correlate(
     whole = parts.get(moments.segments.whole) or algebra.part(moments.segments.whole)
     order = moments.voxels.order
     agreement, icc, tsnr = (np.zeros(voxels, np.float32) for _ in range(3))
-    freedom = moments.design.frames_kept - moments.design.rank
+    dof = moments.design.frames_kept - moments.design.rank
 
     def fill(low: int) -> None:
         high = min(low + VOXELS_AT_A_TIME, voxels)
@@ -304,7 +304,7 @@ def _correlate(
         agreement[here] = profile_agreement(odd, even)
         icc[here] = intraclass_correlation(odd, even)
         mean = moments.subtracted[low:high] + sums.mean
-        tsnr[here] = ratio(mean, np.sqrt(sums.sum_of_squares(whole) / freedom))
+        tsnr[here] = ratio(mean, np.sqrt(sums.sum_of_squares(whole) / dof))
 
     with one_blas_thread(), ThreadPoolExecutor(threads) as pool:
         list(pool.map(fill, range(0, voxels, VOXELS_AT_A_TIME)))

@@ -17,7 +17,7 @@ CONSTANT_TOLERANCE = 1e-9
 # confound tables are text with about six digits and more.
 RANK_TOLERANCE = 1e-6
 # With fewer residual degrees of freedom any two series correlate.
-LEAST_FREEDOM = 3
+LEAST_DOF = 3
 
 Float = NDArray[np.float64]
 
@@ -94,7 +94,7 @@ class TemporalDesign:
         keep
             (frames,), False for frames to remove.
         tr_seconds
-            Time between frames.
+            Time between frames, in seconds.
         stop_band
             (frames, columns) further columns without names, of frequencies to remove.
         mixing, noise
@@ -104,7 +104,7 @@ class TemporalDesign:
         Raises
         ------
         ValueError
-            Shapes that do not fit, a TR that is not positive, or fewer than `LEAST_FREEDOM`
+            Shapes that do not fit, a TR that is not positive, or fewer than `LEAST_DOF`
             frames more than columns.
 
         Examples
@@ -130,7 +130,7 @@ class TemporalDesign:
         components = None
         if mixing is not None and noise is not None and noise.any():
             components = NoiseComponents.among(np.asarray(mixing, np.float64)[keep], noise)
-        _require_freedom(len(values), basis.shape[1], filtering.shape[1], components)
+        _require_dof(len(values), basis.shape[1], filtering.shape[1], components)
         frames_kept = len(values)
         intercept = np.full((frames_kept, 1), frames_kept**-0.5)
         label = np.asarray(names, dtype=object)
@@ -196,7 +196,7 @@ class TemporalDesign:
         Parameters
         ----------
         series
-            (frames kept, series).
+            (frames kept, series), one column a series, before cleaning.
 
         Returns
         -------
@@ -372,11 +372,11 @@ def _fill_and_centre(
     return scaled / np.where(constant, 1.0, norms), filled, constant
 
 
-def _require_freedom(
+def _require_dof(
     frames: int, columns: int, filtering: int, components: NoiseComponents | None
 ) -> None:
     noise = 0 if components is None else components.courses.shape[1]
-    least = columns + noise + 1 + LEAST_FREEDOM
+    least = columns + noise + 1 + LEAST_DOF
     if frames >= least:
         return
     parts = {

@@ -127,7 +127,7 @@ class Form:
         return self.ridge * share / (1 - share)
 
     def mixing(self, roi_r: Float, dof: float) -> Float | None:
-        """Return what turns correlations with ROIs into values of the form.
+        """Return the matrix that turns correlations with ROIs into values of the form.
 
         Parameters
         ----------
@@ -159,14 +159,14 @@ class Form:
         return mixed
 
     def change(self, to: Form, roi_r: NDArray[np.floating], dof: float) -> NDArray[np.floating]:
-        """Return what turns values of this form into those with another ridge.
+        """Return the matrix that turns values of this form into values with another ridge.
 
         Parameters
         ----------
         to
-            The form wanted.
+            The form of the returned connectome.
         roi_r, dof
-            As `mixing` has them.
+            Correlations of the ROI series (rois, rois) and effective dof, as for `mixing`.
 
         Returns
         -------

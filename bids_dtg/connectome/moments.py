@@ -83,14 +83,14 @@ class RunMoments:
     design
         Frames kept and columns to project out.
     voxels
-        Whose values are summed.
+        The voxels over which values are summed: places and brain mask.
     segments
         Pieces of the run whose sums are kept apart.
     subtracted
         (voxels,) volume subtracted from each frame, so that little cancels later. Any will do,
         but sums with different ones cannot be added.
     arrays
-        Where the sums live.
+        NumPy or torch arrays: the device that holds the sums.
     cleaning
         Which time courses are summed with; the fewest by default.
     comes_subtracted
@@ -273,7 +273,7 @@ class RunMoments:
 
     @property
     def _of_means(self) -> tuple[list[list[Any]], list[NDArray[np.float64]]]:
-        """Of each piece, its blocks' means, and the sums of the features (blocks, features)."""
+        """Return for each piece its blocks' means and the features' sums, (blocks, features)."""
         if self._shares is None:
             features = self.features[:, self._first_summed :]
             blocks = [[b for b in self._means if b[0] == n] for n in range(len(self._cross))]
@@ -319,7 +319,7 @@ def measure_run(
     design
         Frames kept and columns to project out.
     voxels
-        Whose values are summed.
+        The voxels over which values are summed: places and brain mask.
     segments
         How the kept frames are cut; as the design does by default.
     arrays

@@ -64,9 +64,9 @@ class ParcelSums:
     Parameters
     ----------
     design
-        Frames kept.
+        Frames kept and columns that are removed from the series.
     voxels
-        Whose values are summed.
+        The voxels over which values are summed: places and brain mask.
     subtracted
         (voxels,) volume that was subtracted from the frames before they are added; None: none.
 
@@ -300,7 +300,7 @@ def parcel_sums(
     design
         Frames kept and columns to project out.
     voxels
-        Whose values are averaged.
+        The voxels whose values are averaged over parcels.
     smoothing
         Makes the operator that smooths each frame before it is added. Voxels that are 0 in the
         whole first block have no data then: zeros would be drawn in.

@@ -22,7 +22,7 @@ def roi_series(bold: NDArray[np.floating], maps: NDArray[np.floating]) -> NDArra
     bold
         (frames, voxels); voxels with a value that is not finite are left out.
     maps
-        (rois, voxels) spatial maps.
+        (rois, voxels) spatial maps, dimensionless weights.
 
     Returns
     -------
@@ -51,9 +51,9 @@ def voxel_to_roi(
     Parameters
     ----------
     bold
-        (frames, voxels).
+        (frames, voxels) BOLD signal, in any unit.
     maps
-        (rois, voxels) spatial maps.
+        (rois, voxels) spatial maps, dimensionless weights.
     confounds
         (frames, columns) to regress out; an intercept always is.
     keep

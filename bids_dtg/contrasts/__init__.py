@@ -1,10 +1,10 @@
-"""From connectomes to contrast maps: kinds of model, and what they are fitted and judged by.
+"""From connectomes to contrast maps: kinds of model, their fitting and their evaluation.
 
 Contrasts and maps:
 
 - `contrast`: the contrasts that a model predicts: order, labels, meaning
 - `maps`: maps averaged over segments of rest, with their spread
-- `recentring`: takes off a model's maps what it gets wrong about everybody
+- `recentring`: removes from a model's maps its error in the mean map
 
 Kinds of model; `kind` says which functions a kind must have:
 
@@ -17,7 +17,7 @@ Kinds of model; `kind` says which functions a kind must have:
 - `site_sums`: files of sums over people, for other sites to add
 - `blend`: the weighted sum of network and local ridge, as a kind
 
-Fitting and judging:
+Fitting and evaluation:
 
 - `people`: people with rest and measured maps, as arrays
 - `samples`: training samples, a box of the grid at a time
@@ -30,12 +30,12 @@ Fitting and judging:
 
 The slice around this science, from top to bottom:
 
-- `row`: all that the rest of the program knows of the slice
-- `demo`: simulated people through the participant level, beside the truth
+- `row`: the workflow's entry in the program's table of workflows
+- `demo`: simulated people through the participant level, compared with the truth
 - `analyses`: what `group --analysis` does
-- `participant`: what is made of one participant, and how people are read
-- `panels`: what pages show and say of results
+- `participant`: the work on one participant, and how people are read
+- `panels`: figures and text of the pages of results
 - `phantom`: simulated people with a known truth
-- `bundle`: what a bundle of such a model holds: writer and reader
+- `bundle`: the content of a bundle of such a model: writer and reader
 - `judging`: scores of models, a row a model
 """

@@ -1,4 +1,4 @@
-"""Simple models that every network is compared with; `bids_dtg.stats.linear` defines them."""
+"""Simple models that networks are compared with, imported from `bids_dtg.stats.linear`."""
 
 from bids_dtg.stats.linear import LinearBaseline, ParcelLinearBaseline, roi_parcels
 

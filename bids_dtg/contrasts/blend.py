@@ -32,13 +32,13 @@ _WEIGHTS = "blend.weights"
 
 @dataclass(frozen=True)
 class Part:
-    """A kind of model that a blend may consist of."""
+    """A kind of model that may be part of a blend."""
 
     name: str  # in records
     module: KindModule  # what fits, reads and prepares it
-    begins: str  # how the names of its tensors in a blend begin
-    prefix: str = ""  # of these names, before the names that its module gives them
-    needs_grid: bool = False  # whether it can predict at voxels of a grid only
+    begins: str  # prefix of its tensors' names in a blend
+    prefix: str = ""  # prefix that a blend adds to its own names
+    needs_grid: bool = False  # whether it predicts only at voxels of a grid
     fewest: int = 1  # people that it can be fitted to
 
     def fits(self, places: Places, people: int) -> bool:
@@ -56,13 +56,13 @@ PARTS = (
 
 @dataclass(frozen=True, eq=False)
 class BlendRecord:
-    """How the models of a blend were fitted, and what each is worth."""
+    """How the models of a blend were fitted, and their weights."""
 
     models: Mapping[str, FitRecord]  # by name of the part
     weights: NDArray[np.float32]  # (models, contrasts)
 
     def to_json(self) -> dict[str, Any]:
-        """Return all models' keys of a card's record, and the key `blend`."""
+        """Return the keys of all models' records, and the key `blend`."""
         record: dict[str, Any] = {}
         for model in self.models.values():
             record |= model.to_json()
@@ -71,7 +71,7 @@ class BlendRecord:
 
 @dataclass(frozen=True, eq=False)
 class Blend:
-    """Models and what each is worth; their mean maps are left to re-centring."""
+    """Models and their weights; re-centring handles the mean maps."""
 
     models: tuple[MapModel, ...]
     weights: NDArray[np.float32]  # (models, contrasts)
@@ -83,12 +83,12 @@ class Blend:
             )
 
     def predict(self, connectome: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Turn a connectome (rois, voxels) into the weighed sum of the models' maps."""
+        """Turn a connectome (rois, voxels) into the weighted sum of the models' maps."""
         return blended([model.predict(connectome) for model in self.models], self.weights)
 
 
 def blended(maps: Sequence[Maps], weights: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return the sum of maps (contrasts, voxels), one a model, times weights.
+    """Return the weighted sum of maps (contrasts, voxels), one of each model.
 
     Examples
     --------
@@ -105,9 +105,9 @@ def blended(maps: Sequence[Maps], weights: NDArray[np.float32]) -> NDArray[np.fl
 
 
 class BlendSums:
-    """The sums over held-out people that the weights need, added up person by person.
+    """Sums over held-out people from which the weights are solved, added up person by person.
 
-    A measured value that is NaN is not counted, and neither are the models' predictions of it.
+    Values that were not measured (NaN) are not counted, nor are the predictions there.
     """
 
     def __init__(self) -> None:
@@ -154,7 +154,7 @@ class BlendSums:
     def weights(self) -> NDArray[np.float32]:
         """Return the weights, (models, contrasts): least squares, none below 0.
 
-        Deviations are from the means of the people who have a voxel. A contrast that nobody has
+        Deviations are from the mean over people measured at a voxel. A contrast that nobody has
         gets 0 for all models.
 
         Raises
@@ -166,7 +166,7 @@ class BlendSums:
             raise ValueError(f"a blend needs at least 2 people, found {self.people}")
         means = self._sums / np.maximum(self._count, 1)
         covariance = self._products - np.einsum("aqv,bqv->qab", means, self._sums, optimize=True)
-        # What rounding leaves of equal predictions is no deviation.
+        # Rounding errors of equal predictions do not count as deviations.
         squares = np.diagonal(self._products, axis1=1, axis2=2)
         varies = np.diagonal(covariance, axis1=1, axis2=2) > 1e-12 * squares
         covariance *= varies[:, :, None] & varies[:, None, :]
@@ -175,7 +175,7 @@ class BlendSums:
 
 
 def _not_negative(covariance: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Solve for weights (models,), leaving out whichever model would get one below 0."""
+    """Solve for non-negative weights (models,): leave out models with negative ones."""
     gram, cross = covariance[:-1, :-1], covariance[:-1, -1]
     weights = np.zeros(len(cross))
     kept = np.flatnonzero(np.diagonal(gram) > 0)
@@ -198,7 +198,7 @@ def tensors_of(
     models
         Tensors of each model, by the name of its part, in the order of `PARTS`.
     weights
-        (models, contrasts).
+        Weights of the models' maps, (models, contrasts).
     """
     prefixes = {part.name: part.prefix for part in PARTS}
     named = {
@@ -210,7 +210,7 @@ def tensors_of(
 
 
 def parts_of(weights: TensorFile) -> tuple[Part, ...]:
-    """Return which models a file of weights has, in the order of the weights' rows.
+    """Return the models in a file of weights, in the order of the weights' rows.
 
     Raises
     ------
@@ -226,7 +226,7 @@ def parts_of(weights: TensorFile) -> tuple[Part, ...]:
 
 
 def channels(weights: TensorFile) -> tuple[int, int]:
-    """Return how many ROIs all models read and how many maps they predict."""
+    """Return the numbers of ROIs and of maps, which all models share."""
     found = {
         part.name: part.module.channels(weights.below(part.prefix)) for part in parts_of(weights)
     }
@@ -237,7 +237,7 @@ def channels(weights: TensorFile) -> tuple[int, int]:
 
 
 def read_blend_weights(weights: TensorFile) -> NDArray[np.float32]:
-    """Read what each model is worth, (models, contrasts)."""
+    """Read the weights of the models, (models, contrasts)."""
     models, (_, contrasts) = len(parts_of(weights)), channels(weights)
     found = weights.below(_WEIGHTS).read().get("", np.zeros(0))
     if found.shape != (models, contrasts):
@@ -264,7 +264,7 @@ def prepare(weights: TensorFile, places: Places, processor: Processor) -> MapMod
 
 
 def check_machine(options: ModellingOptions) -> None:
-    """Do nothing: which models there are follows from the places, which `check_plan` knows."""
+    """Do nothing: the places decide which models are blended, and `check_plan` knows them."""
 
 
 def check_plan(plan: FitPlan) -> None:
@@ -275,7 +275,7 @@ def check_plan(plan: FitPlan) -> None:
 
 
 def fit(task: FitTask) -> Fitted:
-    """Fit each kind that the places allow, and find on the validation people what each is worth."""
+    """Fit each kind that the places allow, and solve for the weights on the validation people."""
     fitted = {
         part.name: part.module.fit(dataclasses.replace(task, options=_options(part, task.options)))
         for part in _parts_for(task.space.places, len(task.training))
@@ -289,7 +289,7 @@ def fit(task: FitTask) -> Fitted:
         for name, of_contrasts in zip(fitted, weights, strict=True)
     )
     people = counted(sums.people, "validation participant")
-    task.report(f"blend: what models are worth, mean over contrasts, by {people}: {worth}")
+    task.report(f"blend: weights of the models, mean over contrasts, from {people}: {worth}")
     return Fitted(
         model=Blend(tuple(each.model for each in fitted.values()), weights),
         tensors=tensors_of({name: one.tensors for name, one in fitted.items()}, weights),
@@ -298,7 +298,7 @@ def fit(task: FitTask) -> Fitted:
 
 
 def _parts_for(places: Places, people: int) -> tuple[Part, ...]:
-    """Return the models that are blended at places, fitted to so many people.
+    """Return the models that can be blended at these places with so many people.
 
     Raises
     ------
@@ -316,7 +316,7 @@ def _parts_for(places: Places, people: int) -> tuple[Part, ...]:
 
 
 def _options(part: Part, options: ModellingOptions) -> ModellingOptions:
-    """Return the options that a model is fitted by: sums of other sites are of local ridge."""
+    """Return the options for a part's fit: sums of other sites are of local ridge."""
     if part.module is local_ridge_kind or not options.add_sums:
         return options
     return dataclasses.replace(options, add_sums=())

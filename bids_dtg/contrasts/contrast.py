@@ -1,4 +1,4 @@
-"""The contrasts that a model predicts: their order, their labels and what they mean."""
+"""The contrasts that a model predicts: their order, labels and meaning."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def hcp_contrasts() -> tuple[Contrast, ...]:
 
 
 def check_contrasts(contrasts: Sequence[Contrast]) -> tuple[Contrast, ...]:
-    """Return the contrasts of a model, or say why they cannot name its maps.
+    """Return the contrasts of a model after checking that they can name its maps.
 
     Raises
     ------

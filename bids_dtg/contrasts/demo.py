@@ -1,4 +1,4 @@
-"""The demo: simulated people through the participant level, and their maps beside the truth."""
+"""The demo: simulated people through the participant level, their maps compared with the truth."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ class DemoScores:
     contrasts: tuple[str, ...]  # labels
     predicted: NDArray[np.float64]  # (participants, contrasts)
     group: NDArray[np.float64]  # (participants, contrasts), of the average map of other people
-    own: NDArray[np.float64]  # (participants, contrasts), with that average taken off both
+    own: NDArray[np.float64]  # (participants, contrasts), after subtracting that average from both
 
 
 def run_demo(out: Path, *, participants: int, broken_run: bool) -> int:
@@ -66,7 +66,7 @@ def run_demo(out: Path, *, participants: int, broken_run: bool) -> int:
     Parameters
     ----------
     out
-        New or empty folder.
+        Output folder; it must be new or empty.
     participants
         How many people to simulate.
     broken_run
@@ -102,24 +102,12 @@ def run_demo(out: Path, *, participants: int, broken_run: bool) -> int:
 def write_people(
     folder: Path, phantom: Phantom, people: Sequence[Person], *, plan: RunPlan, program: str
 ) -> None:
-    """Write simulated people's datasets, and say how far it is.
-
-    Parameters
-    ----------
-    folder
-        As for `bids_dtg.contrasts.phantom.dataset.describe_datasets`.
-    phantom, people
-        The population, and those of it that are written.
-    plan
-        Of the resting runs.
-    program
-        Which program writes them, for the datasets' descriptions.
-    """
+    """Write simulated people's datasets, and report the progress."""
     generator = {"Name": f"bids_dtg {program}", "Version": __version__}
     describe_datasets(folder, phantom, people, plan=plan, generator=generator)
     written = {participant_label(person.index): person for person in people}
     with make_board(len(people)) as board:
-        # One process: a person is simulated on all cores, in most of a small machine's memory.
+        # One process: each person is simulated on all cores, in most of a small machine's memory.
         pool = Pool(
             partial(_writing, folder, written, plan),
             1,
@@ -210,8 +198,8 @@ def _print_scores(scores: DemoScores, out: Path) -> None:
     line("mean", *(float(column.mean()) for column in columns))
     for words in (
         f"group: the average map of {_GROUP_SIZE} other simulated people, without noise; "
-        "own: r of what is",
-        "the participant's own, that average taken off prediction and truth.",
+        "own: r after subtracting",
+        "that average from prediction and truth, the participant's deviation from the group.",
         "Everything here is SIMULATED; the demo model is not for science.",
         "",
     ):
@@ -240,7 +228,7 @@ def _draw(
 
 
 def _writing(folder: Path, people: Mapping[str, Person], plan: RunPlan) -> Work[None]:
-    """Return what writes a person's files."""
+    """Return the function that writes a person's files."""
 
     def write(label: str, reporter: Reporter) -> None:
         start = time.perf_counter()
@@ -251,7 +239,7 @@ def _writing(folder: Path, people: Mapping[str, Person], plan: RunPlan) -> Work[
 
 
 def _check(end: End[None]) -> None:
-    """Raise what kept a person from being written."""
+    """Raise the error of a person's process, if there was one."""
     match end:
         case Raised(error=err, trace=trace):
             raise err from RuntimeError(trace)

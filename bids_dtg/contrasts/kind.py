@@ -1,4 +1,4 @@
-"""What a kind of model is made of: how it is fitted, kept as tensors, and made to predict.
+"""The interface of a kind of model: how it is fitted, stored as tensors, and prepared to predict.
 
 Each kind is a module with the functions of `KindModule`; its row is in
 `bids_dtg.contrasts.bundle.kinds`.
@@ -28,17 +28,17 @@ class Processor:
     """Where a model computes."""
 
     device: str = "cpu"  # as torch names it
-    threads: int | None = None  # of the CPU; None: as NumPy's BLAS is set
-    report: Callable[[str], None] = warnings.warn  # is given a line, as where memory is short
+    threads: int | None = None  # on the CPU; None: as NumPy's BLAS is set
+    report: Callable[[str], None] = warnings.warn  # receives lines, e.g. on too little memory
 
 
 @dataclass(frozen=True, eq=False)
 class ModelSpace:
-    """Where a model reads and predicts, and what names that."""
+    """Places where a model reads and predicts, and their identity."""
 
     places: Places
     roi_maps: Array  # (rois, places), of the ROIs whose connectomes it reads
-    model: str  # identity of the bundle whose space it is
+    model: str  # identity of the bundle that defines the space
     mask_sha256: str  # of its mask's file
     roi_maps_sha256: str  # of its ROI maps' file
     form: Form = MARGINAL  # of the connectomes that it reads
@@ -51,16 +51,16 @@ class ModelSpace:
 
 @dataclass(frozen=True)
 class FitPlan:
-    """What is known of a fit before anybody's data are read."""
+    """Facts of a fit that are known before anybody's data are read."""
 
     options: ModellingOptions  # of the call
     space: ModelSpace  # of the model
     contrasts: tuple[str, ...]  # labels of the maps' rows
     training: int  # how many people to train on
-    incomplete: tuple[str, ...]  # those, and those to validate on, who lack a contrast
+    incomplete: tuple[str, ...]  # training and validation people who lack a contrast
 
 
-# What fits keep for later calls below a task's folder: checkpoints, and sums for other sites.
+# Files that fits keep for later calls in a task's folder: checkpoints, and sums for other sites.
 CHECKPOINTS = "network"
 LINEAR_SUMS, RIDGE_SUMS = "linear_sums.safetensors", "local-ridge_sums.safetensors"
 FIT_FILES = (f"{CHECKPOINTS}/", LINEAR_SUMS, RIDGE_SUMS)
@@ -68,16 +68,16 @@ FIT_FILES = (f"{CHECKPOINTS}/", LINEAR_SUMS, RIDGE_SUMS)
 
 @dataclass(frozen=True, eq=False)
 class FitTask:
-    """The people a model is fitted to, and how."""
+    """People to fit a model to, and options of the fit."""
 
     options: ModellingOptions  # of the call
     space: ModelSpace  # of the model
     contrasts: tuple[str, ...]  # labels of the maps' rows
     training: Sequence[Person]  # people to fit the model to
-    validation: Sequence[Person]  # others, to choose by
+    validation: Sequence[Person]  # people to choose by
     device: str  # where to compute, as torch names it
-    folder: Path  # of what a later call goes on with
-    report: Callable[[str], None]  # is given a line now and then
+    folder: Path  # of checkpoints and sums, from which a later call continues
+    report: Callable[[str], None]  # receives a line now and then
 
     @cached_property
     def mean(self) -> Array:
@@ -86,21 +86,21 @@ class FitTask:
 
 
 class FitRecord(Protocol):
-    """How a model of a kind was fitted: that kind's part of the card's `record`."""
+    """How a model of a kind was fitted: the kind's part of the card's `record`."""
 
     def to_json(self) -> dict[str, Any]:
-        """Return keys of the card's `record`."""
+        """Return the keys for the card's `record`."""
         ...
 
 
 @dataclass(frozen=True, eq=False)
 class Fitted:
-    """What a fit returns."""
+    """Result of a fit."""
 
     model: MapModel  # ready to predict
     tensors: Mapping[str, NDArray[Any]]  # of the bundle's weights
-    record: FitRecord  # how it came about
-    # Found while fitting, each training person left out in turn; None: to be found on the
+    record: FitRecord  # how it was fitted
+    # Found during the fit, with each training person left out in turn; None: to be found on the
     # validation people.
     correction: Correction | None = None
     of_other_sites: int = 0  # people whose sums were added to those of the training people
@@ -140,7 +140,7 @@ class KindModule(Protocol):
         ...
 
     def check_machine(self, options: ModellingOptions) -> None:
-        """Check that this machine can fit the kind as it was asked for.
+        """Check that this machine can fit the kind with the given options.
 
         Raises
         ------
@@ -155,12 +155,12 @@ class KindModule(Protocol):
         Raises
         ------
         DtgError
-            There are too few, or a file that was named cannot be used.
+            There are too few, or a file named in the options cannot be used.
         """
         ...
 
     def fit(self, task: FitTask) -> Fitted:
-        """Fit the kind, going on where an earlier call was stopped.
+        """Fit the kind, continuing where an earlier call was stopped.
 
         Raises
         ------

@@ -1,9 +1,9 @@
 """The linear model: from each place's connectome to its maps, with the same few coefficients.
 
-For each training person and contrast, a least-squares fit over places of the map on the
-standardised rows of the connectome; coefficients are means over people. A gain a contrast says
-what the deviations of predictions from their mean are worth: it is found with each training person
-left out in turn.
+For each training person and contrast, a least-squares fit over places regresses the map on the
+standardised rows of the connectome; coefficients are means over people. A gain for each contrast
+scales the deviations of predictions from their mean; it is found with each training person left
+out in turn.
 """
 
 from __future__ import annotations
@@ -29,15 +29,15 @@ from bids_dtg.stats.linear import (
 )
 
 Float = NDArray[np.float64]
-_LEAST = float(np.finfo(np.float64).tiny)  # in place of a divisor of 0
+_LEAST = float(np.finfo(np.float64).tiny)  # replaces a divisor of 0
 Fits = tuple[Float, NDArray[np.bool_]]  # of a person, as `fit_regions` returns them
 
 
 @dataclass(frozen=True, eq=False)
 class Parcels:
-    """Which places share coefficients."""
+    """Groups of places that share coefficients."""
 
-    labels: NDArray[np.integer[Any]] | None  # (places,); None: all share them
+    labels: NDArray[np.integer[Any]] | None  # (places,); None: all places share coefficients
 
     @cached_property
     def regions(self) -> Sequence[Region]:
@@ -70,7 +70,7 @@ class LinearModel:
 
     @classmethod
     def from_tensors(cls, tensors: Mapping[str, NDArray[Any]], places: int) -> LinearModel:
-        """Make the model of what `tensors` returned, for so many places.
+        """Make the model from the result of `tensors`, for so many places.
 
         Raises
         ------
@@ -92,7 +92,7 @@ class LinearModel:
         return cls(coefficients.astype(np.float32, copy=False), Parcels(labels))
 
     def tensors(self) -> dict[str, NDArray[Any]]:
-        """Return what the model is made of, by names."""
+        """Return the model's arrays by name."""
         found: dict[str, NDArray[Any]] = {"coefficients": self.coefficients}
         if self.parcels.labels is not None and len(self.parcels.regions) > 1:
             found["parcels"] = self.parcels.labels.astype(np.int32)
@@ -105,15 +105,15 @@ class LinearModel:
 
 
 class LinearSums:
-    """What linear models need of people, added up: sums of several sites are added too.
+    """Sums over people from which linear models are solved; sums of several sites can be added.
 
-    A measured value that is NaN counts nowhere, and a person whose values are too few for a fit in
-    a parcel has none there.
+    Values that were not measured (NaN) are not counted, nor is a person with too few values in a
+    parcel for a fit there.
 
     Parameters
     ----------
     parcels
-        Which places share coefficients.
+        Groups of places that share coefficients.
     """
 
     def __init__(self, parcels: Parcels) -> None:
@@ -121,7 +121,7 @@ class LinearSums:
         self.people = 0
         self.fit_sum: Float = np.zeros(0)  # (contrasts, parcels, 1 + rois)
         self.fitted: NDArray[np.int64] = np.zeros(0, np.int64)  # people, (contrasts, parcels)
-        # Of what predictions are made of, as in use: (rois, places).
+        # Sums of `mean_features`, from which predictions are computed: (rois, places).
         self.feature_sum: Float = np.zeros(0)
         self.map_sum: Float = np.zeros(0)  # (contrasts, places)
         self.measured: NDArray[np.int64] = np.zeros(0, np.int64)  # people, (contrasts, places)
@@ -136,7 +136,7 @@ class LinearSums:
         maps
             Measured, (contrasts, places), NaN where nothing was measured.
         fits
-            As `fit_person` returns them.
+            Fits of the person's maps, from `fit_person`.
         """
         slopes, fitted = fits
         if not self.people:
@@ -170,7 +170,7 @@ class LinearSums:
         return np.asarray(self.map_sum / np.maximum(self.measured, 1))
 
     def mean_prediction(self) -> Array:
-        """Return the mean of the model's predictions for all people, (contrasts, places)."""
+        """Return the mean over people of the model's predictions, (contrasts, places)."""
         coefficients = mean_fits(self.fit_sum, self.fitted)
         return predict_regions(
             coefficients, self.feature_sum / max(self.people, 1), self.parcels.regions
@@ -183,18 +183,17 @@ class LinearSums:
 
 
 class LeftOut:
-    """What predictions are worth, each training person left out of the model in turn.
+    """Computes gains, with each training person left out of the model in turn.
 
-    A person's maps are predicted by the coefficients of all others. A slope, over people and the
-    places that they have, is that of the measured maps on the predicted ones; the others' means
-    are taken off both, which are those of their measured maps and of the predictions for all of
-    them. Of a few people the slope of one contrast is noisy: its gain is the mean of its own slope
-    and of that of all contrasts together.
+    A person's maps are predicted by the coefficients of all others. The slope of measured on
+    predicted maps is taken over people and measured places; the others' mean measured map and mean
+    prediction are subtracted first. With few people the slope of one contrast is noisy: its gain is
+    the mean of its own slope and the slope of all contrasts together.
 
     Parameters
     ----------
     everybody
-        Sums of all people, other sites' too.
+        Sums of all people, including those of other sites.
     """
 
     def __init__(self, everybody: LinearSums) -> None:
@@ -205,18 +204,18 @@ class LeftOut:
         self._predicted_squares = np.zeros(contrasts)
 
     def add(self, features: Float, maps: Array, fits: Fits) -> None:
-        """Leave a person out, who is one of everybody and is given as to `LinearSums.add`.
+        """Leave a person out, given by the same arguments as for `LinearSums.add`.
 
         Raises
         ------
         ValueError
-            If nobody would be left.
+            If no other person would remain.
         """
         sums = self._everybody
         if sums.people < 2:
             raise ValueError(f"{sums.people} person is too few to leave one out")
         coefficients = mean_fits(sums.fit_sum - fits[0], sums.fitted - fits[1])
-        coefficients[..., 0] = 0.0  # the mean prediction has the same intercept
+        coefficients[..., 0] = 0.0  # subtracting the mean prediction cancels the intercept
         of_others = (sums.feature_sum - features) / (sums.people - 1)
         regions = sums.parcels.regions
         predicted = predict_regions(coefficients, features, regions)
@@ -246,9 +245,9 @@ def fit_person(person: Person, parcels: Parcels) -> Fits:
 
 
 def mean_features(person: Person, parcels: Parcels) -> Float:
-    """Return what a person's mean prediction over segments is linear in, (rois, places).
+    """Return a person's mean features over segments, (rois, places), for linear predictions.
 
-    It is the weighted mean over segments of rest of the standardised rows of their connectomes.
+    They are the weighted mean over segments of rest of the standardised rows of the connectomes.
     """
     total = np.zeros(person.connectomes.shape[1:])
     for segment, weight in zip(person.connectomes, person.weights, strict=True):

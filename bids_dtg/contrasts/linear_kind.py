@@ -1,6 +1,6 @@
-"""The kinds linear and linear-parcel: fitted to people, whose sums are kept, or read from tensors.
+"""The kinds linear and linear-parcel: fitted to people, or read from tensors.
 
-They need no validation people: what predictions are worth is found with each training person left
+They need no validation people: gains are found with each training person left
 out in turn.
 """
 
@@ -34,7 +34,7 @@ from bids_dtg.settings import ModellingOptions
 from bids_dtg.stats.linear import roi_parcels
 
 FEWEST_PEOPLE = 5  # of all sites together
-FEWEST_OWN = 2  # of this site: others' data are not there to find gains by
+FEWEST_OWN = 2  # of this site: gains cannot be found from other sites' sums
 _PREFIX = "linear."  # of the tensors' names
 _SUMS = SumsFile(
     kind="a linear model",
@@ -47,8 +47,8 @@ _SUMS = SumsFile(
 class LinearRecord:
     """How a linear model was fitted."""
 
-    parcels: int  # each with coefficients of its own
-    coefficients: int  # for each contrast and parcel
+    parcels: int  # number of parcels, each with its own coefficients
+    coefficients: int  # number for each contrast and parcel
     participants: int  # of this site; each was left out in turn to find the gains
     participants_of_other_sites: int  # whose sums were added
 
@@ -59,9 +59,9 @@ class LinearRecord:
 
 @dataclass(frozen=True)
 class LinearKind:
-    """The functions of one of the two kinds, as `bids_dtg.contrasts.kind.KindModule` has them."""
+    """The functions of one of the two kinds, with the interface `KindModule`."""
 
-    of_parcels: bool  # whether each ROI's parcel has coefficients of its own
+    of_parcels: bool  # whether each ROI's parcel has its own coefficients
 
     def channels(self, weights: TensorFile) -> tuple[int, int]:
         """Return how many ROIs the model reads and how many maps it predicts."""
@@ -73,14 +73,14 @@ class LinearKind:
         read_linear(weights, places)
 
     def prepare(self, weights: TensorFile, places: Places, processor: Processor) -> MapModel:
-        """Read the model; it computes on the CPU, whatever the processor."""
+        """Read the model; it computes on the CPU, whatever the device."""
         return read_linear(weights, places)
 
     def check_machine(self, options: ModellingOptions) -> None:
         """Do nothing: any machine can fit a linear model."""
 
     def check_plan(self, plan: FitPlan) -> None:
-        """Check that there are people enough, and that the sums of other sites can be read.
+        """Check that there are enough people, and that the sums of other sites can be read.
 
         Raises
         ------
@@ -131,7 +131,7 @@ class LinearKind:
         )
 
     def parcels(self, space: ModelSpace) -> Parcels:
-        """Return which places of a space share coefficients."""
+        """Return the groups of places that share coefficients."""
         return Parcels(roi_parcels(space.roi_maps) if self.of_parcels else None)
 
 
@@ -162,19 +162,12 @@ def read_linear(weights: TensorFile, places: Places) -> LinearModel:
 def read_sums(
     path: Path, space: ModelSpace, contrasts: Sequence[str], parcels: Parcels
 ) -> tuple[LinearSums, tuple[str, ...]]:
-    """Read sums, and hashes of whose they are.
-
-    Parameters
-    ----------
-    path
-        Of the file.
-    space, contrasts, parcels
-        Which the sums must be of.
+    """Read a file of sums, and the hashes of its people.
 
     Raises
     ------
     BundleError
-        The file is damaged, its sums are of something else, or they cannot be those of its people.
+        The file is damaged, its sums differ in one of these, or they cannot belong to its people.
     """
     arrays, people = _SUMS.read(path, _facts(space, contrasts, parcels))
     sums = LinearSums(parcels)
@@ -196,7 +189,7 @@ def read_sums(
 
 
 def _facts(space: ModelSpace, contrasts: Sequence[str], parcels: Parcels) -> Mapping[str, Any]:
-    """Return what sums must have in common to be added."""
+    """Return the facts that sums must share to be added."""
     labels = parcels.labels
     which = "none"
     if labels is not None:
@@ -212,7 +205,7 @@ def _other_sums(
     *,
     own: Sequence[str] = (),
 ) -> Iterator[LinearSums]:
-    """Read other sites' sums, one after the other; nobody's of `own`, hashes, and nobody twice."""
+    """Read other sites' sums one by one; refuse people who are in `own` or in two files."""
     known = list(own)
     for name in options.add_sums:
         sums, whose = read_sums(Path(name), space, contrasts, parcels)

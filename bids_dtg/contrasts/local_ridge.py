@@ -6,10 +6,10 @@ connectome and y of the maps from the training means, G = Σ x xᵀ and H = Σ x
 and over the places around, weighed by a Gaussian; A = (G + λ (tr G / rois) I)⁻¹ H; the
 prediction is the training mean + Aᵀ x. The sums are additive over people.
 
-What was not measured counts nowhere: at each place, means and sums of a contrast are over the
-people who have it. Contrasts that the same people lack at the same places share G; where these
-differ, as for people who lack a task, each group of contrasts has a G and means of its own. Their
-number is what missing data cost: memory and time grow with it, not with people.
+Values that were not measured are not counted: at each place, means and sums of a contrast are over
+the people who have it. Contrasts that the same people lack at the same places share G; where these
+differ, e.g. if some people lack a task, each group of contrasts has its own G and means. Memory and
+time grow with the number of these groups, not with people.
 """
 
 from __future__ import annotations
@@ -25,38 +25,38 @@ from bids_dtg.imaging.lattice import Lattice
 from bids_dtg.imaging.places import Places
 
 Array = NDArray[np.float32]
-_CELLS = 512  # worked on at once
-_REACH = 4.0  # standard deviations after which a Gaussian counts as 0
-# Contrasts of a person whose gaps differ in less than this share of the places, as where one map
-# has a stray 0, count together: only where all of them were measured.
+_BLOCKS = 512  # solved at once
+_REACH = 4.0  # standard deviations beyond which a Gaussian counts as 0
+# Contrasts of a person whose gaps differ in less than this share of the places, e.g. because one
+# map has a stray 0, count together: only where all of them were measured.
 _SAME_GAPS = 0.02
-_LARGEST_BLOCK = 1000  # no cell has so many places along its edge
-_ROUNDING = 1e-5  # of a sum of squares; less than this around the mean is rounding
+_LARGEST_EDGE = 1000  # places along the edge of a cell, at most
+_ROUNDING = 1e-5  # of a sum of squares; less than this around the mean is rounding error
 
 
 class LocalRidgeSums:
-    """Sums over people: of values at places, and of products in the cells of a lattice.
+    """Sums over people: of values at places, and of products in the blocks of a lattice.
 
     Contrasts that have been measured in the same people at the same places form a group; it is
-    divided when somebody lacks a part of it.
+    divided when a person lacks a part of it.
 
     Parameters
     ----------
     lattice
-        Cells over the places of connectomes and maps.
+        Blocks over the places of connectomes and maps.
     """
 
     def __init__(self, lattice: Lattice) -> None:
         self.lattice, self.people = lattice, 0
-        places = len(lattice.cell)
-        self.cells, self._members = _groups(lattice.cell, places)
+        places = len(lattice.block_of)
+        self.blocks, self._members = _groups(lattice.block_of, places)
         self.connectome_sum: NDArray[np.float64] = np.zeros(0)  # (rois, places), of everybody
         self.map_sum: NDArray[np.float64] = np.zeros(0)  # (contrasts, places)
-        self.cross: NDArray[np.float64] = np.zeros(0)  # (cells, rois, contrasts): Σ x yᵀ
+        self.cross: NDArray[np.float64] = np.zeros(0)  # (blocks, rois, contrasts): Σ x yᵀ
         self.group: NDArray[np.int64] = np.zeros(0, np.int64)  # (contrasts,), rows of what follows
         self.measured: NDArray[np.int64] = np.zeros(0, np.int64)  # (groups, places), how many
         self.measured_sum: NDArray[np.float64] = np.zeros(0)  # (groups, rois, places), Σ x of them
-        self.gram: NDArray[np.float64] = np.zeros(0)  # (groups, cells, rois, rois): Σ x xᵀ of them
+        self.gram: NDArray[np.float64] = np.zeros(0)  # (groups, blocks, rois, rois): Σ x xᵀ of them
 
     def fit_person(
         self, connectome: NDArray[np.floating[Any]], maps: NDArray[np.floating[Any]]
@@ -66,7 +66,7 @@ class LocalRidgeSums:
         Parameters
         ----------
         connectome
-            (rois, places).
+            Connectome of the person, (rois, places).
         maps
             Measured, (contrasts, places); NaN where they were not.
 
@@ -75,7 +75,7 @@ class LocalRidgeSums:
         ValueError
             If the shapes do not fit the places or earlier people.
         """
-        places = len(self.lattice.cell)
+        places = len(self.lattice.block_of)
         if (
             connectome.ndim != 2
             or maps.ndim != 2
@@ -89,11 +89,11 @@ class LocalRidgeSums:
         if not self.people:
             self.connectome_sum = np.zeros((rois, places))
             self.map_sum = np.zeros((contrasts, places))
-            self.cross = np.zeros((len(self.cells), rois, contrasts))
+            self.cross = np.zeros((len(self.blocks), rois, contrasts))
             self.group = np.zeros(contrasts, np.int64)
             self.measured = np.zeros((1, places), np.int64)
             self.measured_sum = np.zeros((1, rois, places))
-            self.gram = np.zeros((1, len(self.cells), rois, rois))
+            self.gram = np.zeros((1, len(self.blocks), rois, rois))
         elif (rois, contrasts) != (len(self.connectome_sum), len(self.map_sum)):
             raise ValueError("the numbers of ROIs and contrasts differ between people")
         self.people += 1
@@ -104,8 +104,8 @@ class LocalRidgeSums:
         x = connectome.astype(np.float32, copy=False)
         y = np.where(patterns[of_contrast], maps, 0.0).astype(np.float32, copy=False)
         self.map_sum += y
-        for cells, part in self._products(x, y):
-            self.cross[cells] += part
+        for blocks, part in self._products(x, y):
+            self.cross[blocks] += part
         for number, known in enumerate(patterns):
             groups = np.flatnonzero(pattern == number)
             if not known.any():
@@ -113,11 +113,11 @@ class LocalRidgeSums:
             own = x if known.all() else x * known
             self.measured[groups] += known
             self.measured_sum[groups] += own
-            for cells, part in self._products(own, own):
-                self.gram[groups, cells] += part
+            for blocks, part in self._products(own, own):
+                self.gram[groups, blocks] += part
 
     def _divide(self, group: NDArray[np.int64], parents: NDArray[np.int64]) -> None:
-        """Give each contrast a group anew; `parents` are the old groups of the new ones."""
+        """Assign each contrast to a new group; `parents` are the old groups of the new ones."""
         self.group = group
         if not np.array_equal(parents, np.arange(len(self.gram))):
             self.measured, self.measured_sum = self.measured[parents], self.measured_sum[parents]
@@ -126,7 +126,7 @@ class LocalRidgeSums:
     def __add__(self, other: LocalRidgeSums) -> LocalRidgeSums:
         """Return the sums over both groups of people."""
         if not self.lattice.matches(other.lattice):
-            raise ValueError("only sums over the same places and cells can be added")
+            raise ValueError("only sums over the same places and blocks can be added")
         total = LocalRidgeSums(self.lattice)
         total.people = self.people + other.people
         full = [sums for sums in (self, other) if sums.people]
@@ -144,13 +144,13 @@ class LocalRidgeSums:
         return total
 
     def solve(self, penalty: float, pooling_mm: float = 10.0) -> LocalRidge:
-        """Solve for the coefficients with one penalty; as `solve_each`."""
+        """Solve for the coefficients with one penalty (see `solve_each`)."""
         return self.solve_each((penalty,), pooling_mm)[penalty]
 
     def solve_each(
         self, penalties: Sequence[float], pooling_mm: float = 10.0
     ) -> dict[float, LocalRidge]:
-        """Solve for the coefficients with each of some penalties; what comes before is shared.
+        """Solve for the coefficients with each of several penalties; common steps are done once.
 
         Parameters
         ----------
@@ -175,7 +175,7 @@ class LocalRidgeSums:
                 np.zeros(self.map_sum.shape, np.float32),
                 np.zeros((len(interpolation.corners_used), rois, contrasts), np.float32),
                 interpolation,
-                self.lattice.block,
+                self.lattice.edge,
             )
             for penalty in penalties
         }
@@ -186,7 +186,7 @@ class LocalRidgeSums:
     def _solve_group(
         self, number: int, solved: Mapping[float, LocalRidge], pooling_mm: float
     ) -> None:
-        """Fill in what the models know of the contrasts of a group."""
+        """Fill in the models' values for the contrasts of a group."""
         rows = np.flatnonzero(self.group == number)
         count = self.measured[number]
         everybody = next(iter(solved.values())).mean_connectome
@@ -197,51 +197,51 @@ class LocalRidgeSums:
         centred = np.concatenate([self.gram[number], self.cross[:, :, rows]], axis=2)
         rois, largest = len(mean_x), np.trace(self.gram[number], axis1=1, axis2=2)
         total = count.astype(np.float32) * mean_x
-        for cells, part in self._products(total, np.concatenate([mean_x, mean_y])):
-            centred[cells] -= part
-        # Of one person alone, or of equal ones, rounding is all that is left.
+        for blocks, part in self._products(total, np.concatenate([mean_x, mean_y])):
+            centred[blocks] -= part
+        # With one person, or equal people, only rounding error is left.
         rounding = np.trace(centred[:, :, :rois], axis1=1, axis2=2) < _ROUNDING * largest
         centred[rounding] = 0.0
         interpolation = next(iter(solved.values())).interpolation
         pooled = self._pooled(centred, pooling_mm, interpolation.corners_used)
         gram, cross = pooled[:, :, :rois], pooled[:, :, rois:]
         variance = np.trace(gram, axis1=1, axis2=2) / rois
-        # Where nobody differs from the mean, any coefficients will do.
+        # Where nobody differs from the mean, any coefficients are valid.
         variance = np.maximum(variance, 1e-9 * variance.max() or 1.0)
         for penalty, model in solved.items():
             ridge = penalty * variance[:, None, None] * np.eye(rois)
             model.coefficients[:, :, rows] = np.linalg.solve(gram + ridge, cross)
             model.mean_maps[rows] = mean_y
             if not np.array_equal(mean_x, everybody):
-                # The mean map of everybody, had the others been measured as well.
+                # Estimates the mean map of everybody, had the others been measured as well.
                 own = LocalRidge(
                     mean_x,
                     mean_y,
                     np.ascontiguousarray(model.coefficients[:, :, rows]),
                     model.interpolation,
-                    model.block,
+                    model.edge,
                 )
                 model.mean_maps[rows] = own.predict(everybody)
 
     def _products(self, one: Array, other: Array) -> Iterator[tuple[slice, NDArray[np.float64]]]:
-        """Yield cells and Σ a bᵀ over their places, (cells, rows of one, rows of the other)."""
+        """Yield blocks and Σ a bᵀ over their places, (blocks, rows of one, rows of the other)."""
         spare = np.zeros((1, len(one) + len(other)), np.float32)
         padded = np.concatenate([np.concatenate([one, other]).T, spare])
-        for start in range(0, len(self._members), _CELLS):
-            cells = slice(start, start + _CELLS)
-            rows = padded[self._members[cells]]  # (cells, places, rows of both)
+        for start in range(0, len(self._members), _BLOCKS):
+            blocks = slice(start, start + _BLOCKS)
+            rows = padded[self._members[blocks]]  # (blocks, places, rows of both)
             a, b = rows[:, :, : len(one)], rows[:, :, len(one) :]
-            yield cells, (a.transpose(0, 2, 1) @ b).astype(np.float64)
+            yield blocks, (a.transpose(0, 2, 1) @ b).astype(np.float64)
 
     def _pooled(
         self, products: NDArray[np.float64], sd_mm: float, wanted: NDArray[np.intp]
     ) -> NDArray[np.float64]:
-        """Smooth products over cells; return those of the wanted cells."""
+        """Smooth products over blocks; return those of the requested blocks."""
         smooth = self.lattice.smoothing(sd_mm, _REACH * sd_mm)
         pooled = np.zeros((len(wanted), *products.shape[1:]))
-        for row in range(products.shape[1]):  # a part at a time: the whole is large
-            values = np.zeros((self.lattice.cells, products.shape[2]))
-            values[self.cells] = products[:, row]
+        for row in range(products.shape[1]):  # one part at a time: the whole is large
+            values = np.zeros((self.lattice.blocks, products.shape[2]))
+            values[self.blocks] = products[:, row]
             pooled[:, row] = smooth(values)[wanted]
         return pooled
 
@@ -251,17 +251,17 @@ class LocalRidge:
     """A solved model; made by `LocalRidgeSums.solve`."""
 
     mean_connectome: Array  # (rois, places), of the training people
-    # (contrasts, places), of the training people; where some lack a map, those of the others, and
-    # what follows for the mean connectome of all
+    # (contrasts, places), of the training people; where some lack a map, the mean of the others,
+    # adjusted to the mean connectome of all
     mean_maps: Array
-    coefficients: Array  # (corners, rois, contrasts), at the centres of cells
-    interpolation: _Interpolation  # from the cells' centres to the places
-    block: int  # edge of a cell, counted in places
+    coefficients: Array  # (corners, rois, contrasts), at the centres of blocks
+    interpolation: _Interpolation  # from the blocks' centres to the places
+    edge: int  # of a block, counted in places
 
     def tensors(self) -> dict[str, NDArray[Any]]:
-        """Return all that `from_tensors` needs besides the places.
+        """Return all arrays that `from_tensors` needs besides the places.
 
-        Floats have 16 bits, or 32 where a value is too large for these.
+        Floats have 16 bits, or 32 if a value is too large for these.
         """
         half = {
             "mean_connectome": self.mean_connectome,
@@ -269,19 +269,19 @@ class LocalRidge:
             "coefficients": self.coefficients,
         }
         tensors: dict[str, NDArray[Any]] = {k: _as_half(v) for k, v in half.items()}
-        return tensors | {"block": np.array(self.block, np.int64)}
+        return tensors | {"block": np.array(self.edge, np.int64)}
 
     @classmethod
     def from_tensors(cls, tensors: Mapping[str, NDArray[Any]], places: Places) -> LocalRidge:
-        """Make a model from what `tensors` returned, for the same places.
+        """Make a model from the result of `tensors`, for the same places.
 
         Raises
         ------
         ValueError
-            If the tensors do not belong together or to the places.
+            If the tensors do not fit each other or the places.
         """
-        block = _block(tensors["block"])
-        way = _Interpolation.of(places.lattice(block))
+        edge = _block(tensors["block"])
+        way = _Interpolation.of(places.lattice(edge))
         mean_x, mean_y, coefficients = (
             tensors[name].astype(np.float32)
             for name in ("mean_connectome", "mean_maps", "coefficients")
@@ -294,7 +294,7 @@ class LocalRidge:
                 f"coefficients are {wanted} and means (…, {places.number}), "
                 f"found {coefficients.shape}, {mean_x.shape} and {mean_y.shape}"
             )
-        return cls(mean_x, mean_y, coefficients, way, block)
+        return cls(mean_x, mean_y, coefficients, way, edge)
 
     def predict(self, connectome: NDArray[np.floating[Any]]) -> Array:
         """Predict the maps (contrasts, places) of a connectome (rois, places).
@@ -314,25 +314,25 @@ class LocalRidge:
         spare = np.zeros((1, len(self.mean_maps)), np.float32)
         maps = np.concatenate([self.mean_maps.T, spare])
         way = self.interpolation
-        for start in range(0, len(way.members), _CELLS):
-            members = way.members[start : start + _CELLS]
+        for start in range(0, len(way.members), _BLOCKS):
+            members = way.members[start : start + _BLOCKS]
             x = rows[members]
             for corner in range(way.corners.shape[1]):
-                numbers = way.corners[start : start + _CELLS, corner]
+                numbers = way.corners[start : start + _BLOCKS, corner]
                 part = x @ self.coefficients[numbers]  # (groups, places, contrasts)
-                # A place is in one group; only the spare row comes more than once.
-                maps[members] += way.weights[start : start + _CELLS, :, corner, None] * part
+                # A place is in one group; only the padding row occurs more than once.
+                maps[members] += way.weights[start : start + _BLOCKS, :, corner, None] * part
         return np.ascontiguousarray(maps[:-1].T)
 
 
 @dataclass(frozen=True, eq=False)
 class _Interpolation:
-    """Weights of cells; the places that are interpolated between the same cells form a group."""
+    """Interpolation weights; places between the same blocks form a group."""
 
-    members: NDArray[np.intp]  # (groups, places), numbers; the one after the last: none
+    members: NDArray[np.intp]  # (groups, places), numbers; `places` stands for none
     corners: NDArray[np.intp]  # (groups, corners), rows of the coefficients
     weights: Array  # (groups, places, corners)
-    corners_used: NDArray[np.intp]  # (corners,), cells of those rows
+    corners_used: NDArray[np.intp]  # (corners,), blocks of those rows
 
     @classmethod
     def of(cls, lattice: Lattice) -> _Interpolation:
@@ -344,29 +344,29 @@ class _Interpolation:
 
 
 def _as_half(values: Array) -> NDArray[Any]:
-    """Return values as floats of 16 bits, or as they are where one is too large for these."""
+    """Return values as 16-bit floats, or unchanged if one is too large for these."""
     largest = np.abs(values).max(initial=0.0)
     return values.astype(np.float16) if largest <= np.finfo(np.float16).max else values
 
 
 def _block(tensor: NDArray[Any]) -> int:
-    """Return the edge of a cell.
+    """Return the edge of a block.
 
     Raises
     ------
     ValueError
         It is not one whole number of 1 or more.
     """
-    if tensor.shape != () or tensor.dtype.kind not in "iu" or not 0 < tensor < _LARGEST_BLOCK:
+    if tensor.shape != () or tensor.dtype.kind not in "iu" or not 0 < tensor < _LARGEST_EDGE:
         raise ValueError(
-            f"block is one whole number from 1 to {_LARGEST_BLOCK - 1}, found {tensor.dtype} of "
+            f"block is one whole number from 1 to {_LARGEST_EDGE - 1}, found {tensor.dtype} of "
             f"shape {tensor.shape}: {tensor.ravel()[:3].tolist()}"
         )
     return int(tensor)
 
 
 def _patterns(known: NDArray[np.bool_]) -> tuple[NDArray[np.bool_], NDArray[np.intp]]:
-    """Return where contrasts count, each way once, and which of them is whose.
+    """Return the distinct masks of measured places, and the mask of each contrast.
 
     Parameters
     ----------
@@ -375,14 +375,14 @@ def _patterns(known: NDArray[np.bool_]) -> tuple[NDArray[np.bool_], NDArray[np.i
 
     Returns
     -------
-    (patterns, places), and numbers of patterns (contrasts,). Nearly equal ones are made equal.
+    (patterns, places), and numbers of patterns (contrasts,). Nearly equal masks are merged.
     """
     rows = [row.tobytes() for row in np.packbits(known, axis=1)]
     number = {row: position for position, row in enumerate(dict.fromkeys(rows))}
     distinct = known[[rows.index(row) for row in number]]
     patterns: list[NDArray[np.bool_]] = []
     of_distinct = np.zeros(len(distinct), np.intp)
-    # The fullest first: the others are compared with it, and lose least to it.
+    # The fullest mask first: the others are compared with it and lose the least.
     for one in np.argsort(-distinct.sum(axis=1), kind="stable"):
         own = distinct[one]
         for position, pattern in enumerate(patterns):
@@ -399,7 +399,7 @@ def _patterns(known: NDArray[np.bool_]) -> tuple[NDArray[np.bool_], NDArray[np.i
 def _refined(
     one: NDArray[np.integer[Any]], other: NDArray[np.integer[Any]]
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
-    """Return the coarsest groups that divide both groupings of contrasts, and their parents.
+    """Return the coarsest groups that refine both groupings of contrasts, and their parents.
 
     Examples
     --------
@@ -412,7 +412,7 @@ def _refined(
 
 
 def _groups(keys: NDArray[np.intp], none: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """Return the keys that occur and where, (keys,) and (keys, most), filled up with `none`."""
+    """Return distinct keys and their positions, (keys,) and (keys, most), padded with `none`."""
     order = np.argsort(keys, kind="stable")
     unique, first, counts = np.unique(keys[order], return_index=True, return_counts=True)
     members = np.full((len(unique), counts.max()), none)

@@ -1,4 +1,4 @@
-"""The kind local-ridge: solved for people, whose sums are kept, or read from tensors."""
+"""The kind local-ridge: solved from sums over people, or read from tensors."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ from bids_dtg.files.tensors import TensorFile
 from bids_dtg.imaging.places import Places
 from bids_dtg.settings import ModellingOptions
 
-PENALTIES = (0.3, 1.0, 3.0, 10.0, 30.0, 100.0)  # chosen from, on the validation people
-CELL_MM, POOLING_MM = 6.0, 10.0
+PENALTIES = (0.3, 1.0, 3.0, 10.0, 30.0, 100.0)  # candidates, chosen on the validation people
+LATTICE_MM, POOLING_MM = 6.0, 10.0
 _PREFIX = "ridge."  # of the tensors' names
 _SUMS = SumsFile(
     kind="local ridge",
@@ -30,21 +30,21 @@ _SUMS = SumsFile(
         *("connectome_sum", "map_sum", "cross"),
         *("group", "measured", "measured_sum", "gram"),
     ),
-    outdated={"products": "which took maps that a person lacks for the mean map"},
+    outdated={"products": "which used the mean map for maps that a person lacks"},
 )
-_SAVE_EVERY = 50  # people whose sums are lost at most when a call is killed
+_SAVE_EVERY = 50  # people: as many are lost at most when a call is killed
 
 
 @dataclass(frozen=True)
 class RidgeRecord:
     """How local ridge was fitted."""
 
-    penalty: float  # the one with the least error on the validation people
+    penalty: float  # the one with the smallest error on the validation people
     validation_errors: Mapping[str, float]  # mean squared errors, by penalty
     pooling_mm: float  # standard deviation of the Gaussian over the voxels around
-    cell_mm: float  # edge of the cells that coefficients are solved for
+    cell_mm: float  # edge of the blocks that coefficients are solved for
     participants: int  # of this site
-    participants_of_other_sites: int  # whose sums were added
+    participants_of_other_sites: int  # people of the added sums
 
     def to_json(self) -> dict[str, Any]:
         """Return the key `local_ridge` of a card's record."""
@@ -83,7 +83,7 @@ def check(weights: TensorFile, places: Places) -> None:
 
 
 def prepare(weights: TensorFile, places: Places, processor: Processor) -> MapModel:
-    """Read the model; it computes on the CPU, whatever the processor."""
+    """Read the model; it computes on the CPU, whatever the device."""
     return read_ridge(weights, places)
 
 
@@ -104,7 +104,7 @@ def check_plan(plan: FitPlan) -> None:
 
 
 def fit(task: FitTask) -> Fitted:
-    """Add up training people, those of other sites too, and solve with the best penalty.
+    """Sum over training people, including other sites' sums, and solve with the best penalty.
 
     Raises
     ------
@@ -147,7 +147,7 @@ def fit(task: FitTask) -> Fitted:
 
 
 def _mean_squared_error(model: LocalRidge, people: Sequence[Person]) -> float:
-    """Return the mean over people, and over what was measured of each."""
+    """Return the mean over people of each one's mean over measured values."""
     return float(
         np.mean(
             [
@@ -159,17 +159,17 @@ def _mean_squared_error(model: LocalRidge, people: Sequence[Person]) -> float:
 
 
 def _own_sums(task: FitTask) -> tuple[LocalRidgeSums, list[str]]:
-    """Add up the training people, going on with what an earlier call has kept; and their hashes."""
+    """Sum over the training people, continuing from an earlier call; also return their hashes."""
     facts = SumsFacts.of(task.space, task.contrasts)
     path = task.folder / RIDGE_SUMS
-    # Their data too: sums of other maps or other cleaning are not gone on with.
+    # The hashes include the data: sums of other maps or another cleaning are not continued.
     names = identities(task.training)
     own = hidden(names)
-    sums = LocalRidgeSums(task.space.places.lattice(facts.block))
-    with suppress(BundleError):  # damaged, or of other contrasts: begun anew, as it is our own
+    sums = LocalRidgeSums(task.space.places.lattice(facts.edge))
+    with suppress(BundleError):  # damaged, or of other contrasts: started anew, as it is our own
         if path.exists():
             earlier, whose = read_sums(path, facts, task.space)
-            # Sums cannot be taken apart: those of other people are begun anew.
+            # People cannot be removed from sums: sums of other people are started anew.
             if list(whose) == own[: len(whose)]:
                 sums = earlier
     for number in range(sums.people, len(names)):
@@ -187,7 +187,7 @@ def _other_sums(
     contrasts: Sequence[str],
     own: Sequence[str] = (),
 ) -> Iterator[LocalRidgeSums]:
-    """Read other sites' sums, one after the other; nobody's of `own`, hashes, and nobody twice."""
+    """Read other sites' sums one by one; refuse people who are in `own` or in two files."""
     facts, known = SumsFacts.of(space, contrasts), list(own)
     for path in options.add_sums:
         sums, whose = read_sums(Path(path), facts, space)
@@ -197,16 +197,16 @@ def _other_sums(
 
 
 def _block(space: ModelSpace) -> int:
-    """Return the places along the edge of a cell."""
-    return max(1, round(CELL_MM / space.places.spacing_mm))
+    """Return the places along the edge of a block."""
+    return max(1, round(LATTICE_MM / space.places.spacing_mm))
 
 
 @dataclass(frozen=True)
 class SumsFacts:
-    """What sums must have in common to be added."""
+    """Facts that sums must share to be added."""
 
     of_space: Mapping[str, Any]  # mask, ROI maps, contrasts and form, as `space_facts` has them
-    block: int  # edge of a cell, counted in places
+    edge: int  # of a block, counted in places
 
     @classmethod
     def of(cls, space: ModelSpace, contrasts: Sequence[str]) -> SumsFacts:
@@ -214,14 +214,14 @@ class SumsFacts:
         return cls(space_facts(space, contrasts), _block(space))
 
     def to_json(self) -> dict[str, Any]:
-        """Return the facts as the file has them."""
-        return {**self.of_space, "block": self.block}
+        """Return the facts as stored in the file."""
+        return {**self.of_space, "block": self.edge}
 
 
 def read_sums(
     path: Path, facts: SumsFacts, space: ModelSpace
 ) -> tuple[LocalRidgeSums, tuple[str, ...]]:
-    """Read sums, and hashes of whose they are.
+    """Read a file of sums, and the hashes of its people.
 
     Raises
     ------
@@ -230,18 +230,18 @@ def read_sums(
         form, or they cannot be those of its people.
     """
     arrays, people = _SUMS.read(path, facts.to_json())
-    sums = LocalRidgeSums(space.places.lattice(facts.block))
+    sums = LocalRidgeSums(space.places.lattice(facts.edge))
     sums.people = len(people)
-    contrasts, places = len(facts.of_space["contrasts"]), len(sums.lattice.cell)
-    cells, groups = len(sums.cells), len(np.atleast_1d(arrays["gram"]))
+    contrasts, places = len(facts.of_space["contrasts"]), len(sums.lattice.block_of)
+    blocks, groups = len(sums.blocks), len(np.atleast_1d(arrays["gram"]))
     shapes = {
         "connectome_sum": ("f", (space.rois, places)),
         "map_sum": ("f", (contrasts, places)),
-        "cross": ("f", (cells, space.rois, contrasts)),
+        "cross": ("f", (blocks, space.rois, contrasts)),
         "group": ("i", (contrasts,)),
         "measured": ("i", (groups, places)),
         "measured_sum": ("f", (groups, space.rois, places)),
-        "gram": ("f", (groups, cells, space.rois, space.rois)),
+        "gram": ("f", (groups, blocks, space.rois, space.rois)),
     }
     _SUMS.check_shapes(path, arrays, shapes)
     _SUMS.check_counts(path, arrays, {"group": groups - 1, "measured": sums.people})

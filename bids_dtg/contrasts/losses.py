@@ -1,4 +1,4 @@
-"""Training losses on contrast maps: reconstruction against contrast between people."""
+"""Training losses on contrast maps: reconstruction, and contrast between people."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def crr_loss(
     mask
         Voxels that count, (i, j, k), boolean or 0/1. All voxels if None.
     alpha
-        Weight of the hinge.
+        Weight α of the hinge term; 0 leaves the mean squared error.
     margin
         How far C should exceed R.
 
@@ -117,10 +117,9 @@ def _flatten_people(pred: Tensor, true: Tensor, mask: Tensor | None) -> tuple[Te
 def _mean_pairwise_error(predicted: Tensor, measured: Tensor) -> Tensor:
     """Mean over i < j of the mean squared difference of predicted[i] and measured[j].
 
-    ``|p - t|² = |p|² + |t|² - 2 p·t`` needs one (people × people) product and no
-    copy a pair. Differences do not change when one vector is taken from all, and
-    the mean measured map leaves the squares as small as the errors themselves, so
-    that little is lost in the subtraction.
+    ``|p - t|² = |p|² + |t|² - 2 p·t`` needs one (people × people) product and no copy for each
+    pair. Differences do not change when one vector is subtracted from all; subtracting the mean
+    measured map keeps the squares as small as the errors, so that little precision is lost.
     """
     people, values = measured.shape
     with torch.autocast(device_type=measured.device.type, enabled=False):

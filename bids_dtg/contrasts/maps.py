@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from bids_dtg.connectome.freedom import segment_weight
+from bids_dtg.connectome.effective_dof import segment_weight
 from bids_dtg.contrasts.contrast import Contrast
 from bids_dtg.errors import RunError, SettingsError
 from bids_dtg.inputs.statmaps import nearest_contrast, plain_contrast
@@ -16,7 +16,7 @@ from bids_dtg.inputs.statmaps import nearest_contrast, plain_contrast
 
 @dataclass(frozen=True, eq=False)
 class Estimate:
-    """Predicted maps of one person, averaged over segments of rest, and how sure they are.
+    """Predicted maps of one person, averaged over segments of rest, with their uncertainty.
 
     Examples
     --------
@@ -33,11 +33,11 @@ class Estimate:
     spread: NDArray[np.float32] | None  # (contrasts, voxels), sd over segments; None with one
     n_segments: int  # segments of rest that were averaged
     seconds: float  # rest behind the maps, after censoring
-    # Their residual degrees of freedom, by which segments were weighted; NaN: by seconds
+    # Their residual degrees of freedom, the weights of segments; NaN: weighted by seconds
     residual_dof: float = float("nan")
-    # (contrasts, voxels) each, of the odd and of the even pieces of the runs; None if not asked for
+    # (contrasts, voxels) each, of the odd and of the even pieces of the runs; None if not requested
     halves: tuple[NDArray[np.float32], NDArray[np.float32]] | None = None
-    # (contrasts, voxels), of the intervals; None if not asked for, or the model has none
+    # (contrasts, voxels), half-widths of the intervals; None if not requested or not calibrated
     half_widths: NDArray[np.float32] | None = None
 
     def __post_init__(self) -> None:
@@ -56,7 +56,7 @@ class Estimate:
         Raises
         ------
         SettingsError
-            There is no such contrast; with the nearest label.
+            There is no such contrast; the message names the nearest label.
         """
         rows = {plain_contrast(row.label): number for number, row in enumerate(self.contrasts)}
         if plain_contrast(label) not in rows:
@@ -73,14 +73,14 @@ class Estimate:
 def require_finite(
     maps: NDArray[np.float32], contrasts: Sequence[Contrast], *, what: str = "map"
 ) -> None:
-    """Refuse maps with values that are not finite: nobody may see or average these.
+    """Refuse maps with values that are not finite, so that nobody sees or averages them.
 
     Parameters
     ----------
     maps
-        (contrasts, voxels).
+        Maps to check, (contrasts, voxels).
     contrasts
-        Rows of the maps.
+        Contrasts of the rows of `maps`.
     what
         What the maps are, for the message.
 
@@ -108,11 +108,11 @@ def require_finite(
 
 
 class MapAverage:
-    """Running mean and spread of maps over segments, weighted.
+    """Running weighted mean and spread of maps over segments.
 
-    A segment counts by its residual degrees of freedom: by these a correlation is less chance, and
-    two minutes of rest with few columns removed hold more of them than two with many. Where they
-    are not known of all segments, it counts by its duration.
+    A segment is weighted by its residual degrees of freedom, which determine the variance of a
+    correlation: two minutes of rest with few columns removed have more of them than two minutes
+    with many. If they are not known for all segments, the weight is the duration.
 
     Memory does not depend on the number of segments. The spread is the
     standard deviation with reliability weights, which with equal weights is
@@ -163,7 +163,7 @@ class MapAverage:
 
     @property
     def mean(self) -> NDArray[np.float32]:
-        """(contrasts, voxels), the mean of what was added.
+        """(contrasts, voxels), the mean of the segments added so far.
 
         Raises
         ------
@@ -181,14 +181,14 @@ class MapAverage:
         halves: tuple[NDArray[np.float32], NDArray[np.float32]] | None = None,
         half_widths: NDArray[np.float32] | None = None,
     ) -> Estimate:
-        """Return the average of what was added.
+        """Return the average of the segments added so far.
 
         Parameters
         ----------
         contrasts
-            Rows of the maps.
+            Contrasts of the rows of the maps.
         halves, half_widths
-            As in `Estimate`.
+            Half-maps and half-widths, as in `Estimate`.
 
         Raises
         ------
@@ -197,8 +197,8 @@ class MapAverage:
         """
         mean, spread = self.mean, None
         if self._squares is not None:
-            freedom = self._weight - self._squared_weight / self._weight
-            spread = np.sqrt(np.maximum(self._squares / np.float32(freedom), 0))
+            dof = self._weight - self._squared_weight / self._weight
+            spread = np.sqrt(np.maximum(self._squares / np.float32(dof), 0))
         return Estimate(
             contrasts=tuple(contrasts),
             values=mean,

@@ -1,4 +1,4 @@
-"""Scores of predicted maps against measured ones; `bids_dtg.stats.metrics` defines them."""
+"""Scores of predicted maps against measured ones, imported from `bids_dtg.stats.metrics`."""
 
 from bids_dtg.stats.metrics import correlation_matrix, diagonality, dice_auc
 

@@ -1,4 +1,4 @@
-"""People with rest and measured maps as arrays: what models are fitted on and judged by."""
+"""People with rest and measured maps as arrays, to fit and evaluate models."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bids_dtg.connectome.form import MARGINAL, Form
-from bids_dtg.connectome.range.sketch import Rest
+from bids_dtg.connectome.training_distribution.summary import Rest
 from bids_dtg.contrasts.maps import MapAverage
 
 Array = NDArray[np.float32]
 _PLACES_AT_A_TIME = 8192
 _LARGEST = float(np.finfo(np.float16).max)
-_FINGERPRINT_VOXELS = 64  # of the middle of the brain, by which data are compared
+_FINGERPRINT_VOXELS = 64  # in the middle of the brain, by which data are compared
 
 
 class MapModel(Protocol):
-    """Anything that turns a connectome into maps."""
+    """An object that turns a connectome into maps."""
 
     def predict(self, connectome: NDArray[np.float32]) -> NDArray[np.float32]:
         """Turn a connectome (rois, voxels) into maps (contrasts, voxels)."""
@@ -34,10 +34,10 @@ class Person:
 
     label: str  # without sub-
     connectomes: NDArray[np.float16]  # (segments, rois, voxels)
-    weights: tuple[float, ...]  # what each segment counts: see `segment_weight`
+    weights: tuple[float, ...]  # weight of each segment: see `segment_weight`
     # Measured (contrasts, voxels), NaN: not measured; a second one is a retest of all contrasts.
     sessions: tuple[NDArray[np.float32], ...]
-    rest: Rest | None = None  # sketches of it, cut and joined to several lengths; None: not read
+    rest: Rest | None = None  # summaries of it, cut and joined to several lengths; None: not read
     form: Form = MARGINAL  # of the connectomes
     # (segments, rois, rois), Pearson r of the ROI series, and effective degrees of freedom
     # (segments,): from them a joint form follows with another ridge. None: not known.
@@ -57,12 +57,12 @@ class Person:
         return total
 
     def with_form(self, form: Form) -> Person:
-        """Return the same person with connectomes of another ridge, which are in memory.
+        """Return a copy of the person with connectomes of another ridge, in memory.
 
         Parameters
         ----------
         form
-            Of the same name as the person's own.
+            A form with the same name as the person's own.
 
         Raises
         ------
@@ -90,7 +90,7 @@ class Person:
             for start in range(0, values.shape[1], _PLACES_AT_A_TIME):
                 part = slice(start, start + _PLACES_AT_A_TIME)
                 changed = change @ values[:, part].astype(np.float32)
-                # With no ridge and fewer frames than ROIs, values are without bound.
+                # Without a ridge and with fewer frames than ROIs, values are unbounded.
                 made[segment, :, part] = np.clip(changed, -_LARGEST, _LARGEST)
         return replace(self, connectomes=made, form=form)
 
@@ -106,7 +106,7 @@ def predicted_maps(model: MapModel, person: Person) -> Array:
     """Predict a person's maps as the participant level does: the mean over segments."""
     average = MapAverage()
     for segment, weight in zip(person.connectomes, person.weights, strict=True):
-        # The weight stands for a time here: only the mean is taken.
+        # The duration is irrelevant: only the mean is used.
         average.add(model.predict(segment.astype(np.float32)), seconds=weight)
     return average.mean
 
@@ -124,6 +124,6 @@ def mean_maps(people: Sequence[Person]) -> Array:
 
 
 def filled(person: Person, mean: Array) -> Array:
-    """Return a person's maps with the mean where nothing was measured: it counts as average."""
+    """Return a person's maps with the mean in place of values that were not measured."""
     maps: Array = np.where(np.isfinite(person.maps), person.maps, mean)
     return maps

@@ -1,4 +1,4 @@
-"""How a network is trained: recipes, and all that its weights depend on besides the samples."""
+"""How a network is trained: recipes, and all settings that its weights depend on."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from bids_dtg.errors import SettingsError
 from bids_dtg.settings import EpochChoice
 from bids_dtg.settings.option import find_row
 
-Loss = Literal["mse", "crr"]  # crr is mse with deviations turned up by 1 + alpha
+Loss = Literal["mse", "crr"]  # crr is mse with deviations scaled by 1 + alpha
 
 
 @dataclass(frozen=True)
 class Recipe:
     """How a network is trained, by ``--recipe``."""
 
-    loss: Loss  # crr compares people, and leaves no contrast out
+    loss: Loss  # crr compares people, and needs all contrasts
     choose_by: EpochChoice  # the best epoch, unless ``--choose-by`` says otherwise
     recentred: bool  # whether offset and gains are found on the validation people
 
 
-# A kind of model names those that it can be trained by (`bids_dtg.contrasts.bundle.kinds`).
+# A kind of model names its recipes (`bids_dtg.contrasts.bundle.kinds`).
 RECIPES: Mapping[str, Recipe] = MappingProxyType(
     {
         "default": Recipe(loss="mse", choose_by="residual_r", recentred=True),
@@ -50,7 +50,7 @@ def find_recipe(name: str) -> Recipe:
 
 
 def hinge_weight(recipe: str, alpha: float | None) -> float:
-    """Return the weight of the hinge of crr, for ``--recipe`` and ``--alpha``.
+    """Return the weight of the hinge of crr, from ``--recipe`` and ``--alpha``.
 
     Raises
     ------
@@ -83,21 +83,21 @@ class TrainingPlan:
     margin: float = 1.0  # margin of crr, in squared units of the maps
     learning_rate: float = 1e-3  # of Adam
     patience: int = 10  # epochs without a better validation loss before the rate falls
-    factor: float = 0.1  # by which it falls
+    factor: float = 0.1  # by which the rate is multiplied then
     epochs: int = 100  # at most
-    choose_by: EpochChoice = "r"  # the best epoch; `task.validation_scores` says what they are
+    choose_by: EpochChoice = "r"  # the best epoch; see `task.validation_scores`
     stop_after: int | None = None  # epochs without a better one before it ends; None: never
     minutes: float | None = None  # at most, earlier calls included; epochs are completed
-    # Batch norm keeps the statistics of the weights to begin with: a batch of a few boxes has
+    # Batch norm keeps the statistics of the start weights: a batch of a few boxes gives
     # poor ones.
     fixed_statistics: bool = False
-    # Parameters whose names begin so stay as they are.
+    # Parameters whose names start with one of these are not trained.
     frozen: tuple[str, ...] = ()
-    # People that go through the network at once; None: the whole batch. The loss is always of
-    # the whole batch: activations are computed again on the way back, in place of being kept.
-    # Batch norm sees each part by itself.
+    # People in one pass through the network; None: the whole batch. The loss is always of
+    # the whole batch: activations are recomputed in the backward pass, not kept.
+    # Batch norm sees each part separately.
     part: int | None = None
-    # As Lightning names it.
+    # Lightning's name of the precision.
     precision: Literal["32-true", "bf16-mixed", "16-mixed"] = "32-true"
     seed: int = 0  # of weights, batches, segments and boxes
     sampling: Sampling = field(default_factory=Sampling)  # how batches are put together

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 _ROUNDING = 1e-12  # of a sum of squares
-MOST_GAIN = 1.5  # a contrast's deviations are never turned up by more
+MOST_GAIN = 1.5  # upper limit of the gains
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,18 +40,19 @@ class Correction:
 
 
 class RecentringSums:
-    """The sums over held-out people that re-centring needs, added up person by person.
+    """Sums over held-out people from which re-centring is computed, added up person by person.
 
-    Measured values that are NaN are not counted: gains come from the other values, at each voxel
-    relative to the means of the people who have it.
+    Values that were not measured (NaN) are not counted: gains come from the other values, at each
+    voxel relative to the means of the people who have it.
     """
 
     def __init__(self) -> None:
         self.people = 0
-        # Predicted, of everybody: the sum, (contrasts, voxels), and that of squares, (contrasts,).
+        # Predictions of everybody: the sum, (contrasts, voxels), and the sum of squares,
+        # (contrasts,).
         self._everybody: NDArray[np.float64] = np.zeros(0)
         self._everybody_squares: NDArray[np.float64] = np.zeros(0)
-        # The following are over what was measured: (contrasts, voxels), then (contrasts,).
+        # The following are over measured values: (contrasts, voxels), then (contrasts,).
         self._count: NDArray[np.int32] = np.zeros(0, np.int32)
         self._predicted: NDArray[np.float64] = np.zeros(0)
         self._measured: NDArray[np.float64] = np.zeros(0)
@@ -97,7 +98,7 @@ class RecentringSums:
         self._squares += np.einsum("qv,qv->q", p, p)
 
     def varying(self) -> NDArray[np.bool_]:
-        """Return whether predictions differ between people, more than by rounding, (contrasts,).
+        """Return whether predictions differ between people by more than rounding, (contrasts,).
 
         Raises
         ------
@@ -114,7 +115,7 @@ class RecentringSums:
 
         The gain of a contrast is the slope of measured on predicted deviations, over people and
         the voxels that they have, clipped to 0 to `MOST_GAIN`; 0 where nobody has the contrast.
-        The mean prediction is everybody's.
+        The mean prediction is over everybody.
 
         Parameters
         ----------
@@ -150,10 +151,10 @@ def clipped_gains(
     covariance
         Sums of products of predicted and measured deviations, (contrasts,).
     variance
-        Sums of squared predicted deviations; where they are no more than rounding leaves of equal
+        Sums of squared predicted deviations; where they are within rounding error of equal
         predictions, the gain is 0.
     squares
-        Sums of squared predictions.
+        Sums of squared predictions, (contrasts,), the scale of rounding errors.
 
     Examples
     --------
@@ -167,5 +168,5 @@ def clipped_gains(
 
 
 def _varies(variance: NDArray[np.float64], squares: NDArray[np.float64]) -> NDArray[np.bool_]:
-    """Return where a sum of squared deviations is more than rounding leaves of equal values."""
+    """Return whether a sum of squared deviations exceeds the rounding error of equal values."""
     return np.asarray(variance > _ROUNDING * squares)

@@ -1,4 +1,4 @@
-"""The row of the workflow `contrasts`: all that the rest of the program knows of the slice."""
+"""The row of the workflow `contrasts` in the program's table of workflows."""
 
 from __future__ import annotations
 
@@ -43,11 +43,11 @@ def _phantom(arguments: argparse.Namespace) -> None:
     write_people(arguments.out, population, people, plan=plan, program="dtg-phantom")
 
 
-# What analyses over people may read of contrast maps, and of what they are made of.
+# Features of contrast maps, and of the connectomes behind them, for analyses over people.
 FEATURES = (
     FeatureKind(
         "edges",
-        "correlations between the ROI series of rest, the connectome that maps are made of",
+        "correlations between the ROI series of rest, the connectome that maps are predicted from",
         "edges of the connectome",
         later("cohort.features:find_edges"),
         constant("contrasts.panels.connectome:FILE"),

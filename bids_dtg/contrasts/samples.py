@@ -1,4 +1,4 @@
-"""Samples: what a model is trained on, a box of the grid at a time."""
+"""Training samples of a model, one box of the grid at a time."""
 
 from __future__ import annotations
 
@@ -46,19 +46,19 @@ class Samples(Protocol):
 class PersonSamples:
     """People in arrays of their own, in memory or memory-mapped.
 
-    A person with fewer segments than others has them drawn more often. Maps may be NaN: of a
-    contrast that was not measured all, else outside the measured brain. Losses leave those out.
+    A person with fewer segments than others has them drawn more often. Maps may be NaN: everywhere
+    for a contrast that was not measured, else outside the measured brain. Losses ignore NaN.
 
     Parameters
     ----------
     connectomes
-        One a person, (segments, rois, voxels), of any real type; or all in one array.
+        One array for each person, (segments, rois, voxels), of any real type; or one for all.
     maps
-        One a person, (contrasts, voxels); or all in one array.
+        One array for each person, (contrasts, voxels); or one for all.
     mask
         (i, j, k); voxels are in C order.
     zero_for_nan
-        Whether maps are 0 in place of NaN, as a loss needs them that can leave nothing out.
+        Whether NaN in maps become 0, for a loss that cannot ignore values.
 
     Raises
     ------
@@ -102,7 +102,7 @@ class PersonSamples:
         return np.nan_to_num(maps, copy=False) if self._zero_for_nan else maps
 
     def __getstate__(self) -> dict[str, Any]:
-        """Leave memory-mapped arrays on disk: another process maps them by itself."""
+        """Pickle without memory-mapped arrays: another process maps them itself."""
         arrays = {name: getattr(self, name) for name in ("_connectomes", "_maps")}
         return self.__dict__ | {
             name: [MappedFile.of(array) or array for array in people]
@@ -141,12 +141,12 @@ class Sampling:
 
 @dataclass(frozen=True, eq=False)
 class Batch:
-    """Some people at one box of the grid: all of a batch, or a process's share of them."""
+    """Some people at one box of the grid: a whole batch, or a process's share of it."""
 
     connectomes: NDArray[np.float32]  # (people, rois, *box)
     maps: NDArray[np.float32]  # (people, contrasts, *box)
-    counted: NDArray[np.bool_]  # (*box), voxels that the loss is taken over
-    people: int  # in the whole batch, all shares together
+    counted: NDArray[np.bool_]  # (*box), voxels that count in the loss
+    people: int  # number in the whole batch, over all shares
 
 
 def training_batches(
@@ -157,11 +157,11 @@ def training_batches(
     Parameters
     ----------
     samples, sampling
-        What to draw from, and how.
+        People to draw from, and how batches are composed.
     seed
-        The same numbers give the same batches; an epoch's number belongs to them.
+        The same numbers give the same batches; include the epoch's number.
     share
-        Which people of each batch are read.
+        Slice of the people in each batch that this process reads.
 
     Yields
     ------
@@ -203,7 +203,7 @@ def validation_batches(
     """Yield batches that are the same in every epoch; each person is in one of them."""
     rng = np.random.default_rng(list(seed))
     parts = -(-samples.people // sampling.people)
-    # Parts of nearly one size: a loss that compares people has no use for a last one alone.
+    # Parts of nearly equal size: a loss that compares people cannot use a single person.
     for people in np.array_split(np.arange(samples.people), parts):
         segments = rng.integers(samples.segments, size=len(people))
         boxes = [random_box(samples.mask, sampling, rng) for _ in range(sampling.boxes)]
@@ -226,7 +226,7 @@ def random_box(mask: NDArray[np.bool_], sampling: Sampling, rng: np.random.Gener
         start = int(middle) - sampling.crop // 2 + int(rng.integers(sampling.align))
         start = min(max(0, start), last) // sampling.align * sampling.align
         stop = start + sampling.crop
-        # The last few voxels of the grid belong to its last box.
+        # The last voxels of the grid belong to its last box.
         slices.append(slice(start, size if size - stop < sampling.align else stop))
     i, j, k = slices
     return i, j, k
@@ -243,7 +243,7 @@ def read_batch(
 ) -> Batch:
     """Read one segment of each person of a share, and the person's maps, inside a box.
 
-    `margin` is how many voxels at the box's faces do not count.
+    `margin` is the number of voxels at the box's faces that do not count.
     """
     counted = np.zeros(samples.mask[box].shape, bool)
     core = tuple(

@@ -1,7 +1,7 @@
-"""Files of sums over people, which one site gives another in place of people's data.
+"""Files of sums over people, which sites exchange in place of people's data.
 
-They hold sums over people, no person's maps; people are there as hashes. Sums belong to a mask, ROI
-maps, contrasts and a form of the connectome: those of others are refused.
+They hold sums over people and no person's maps; people are listed as hashes. Sums belong to a mask,
+ROI maps, contrasts and a form of the connectome: sums of others are refused.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ Shapes = Mapping[str, tuple[str, tuple[int, ...]]]  # by array: kind of numbers 
 
 @dataclass(frozen=True)
 class SumsFile:
-    """What files of a kind's sums have in common.
+    """The file format of a kind's sums.
 
     Examples
     --------
@@ -45,24 +45,24 @@ class SumsFile:
     kind: str  # in words
     name: str  # of the file, in a model's folder
     arrays: tuple[str, ...]  # names
-    # Why files with an array of such a name cannot be used, though they are of the kind.
+    # Reasons why files with an array of this name, from an earlier version, cannot be used.
     outdated: Mapping[str, str] = field(default_factory=dict)
 
     def write(
         self, path: Path, sums: object, facts: Mapping[str, Any], people: Sequence[str]
     ) -> None:
-        """Write the arrays of sums, what they belong to, and whose they are.
+        """Write the arrays of sums, the facts they belong to, and the people's hashes.
 
         Parameters
         ----------
         path
-            Of the file.
+            Path of the file, named in error messages.
         sums
             Has each of the arrays as an attribute.
         facts
-            As `space_facts` returns them, with the kind's own.
+            From `space_facts`, extended by facts of the kind.
         people
-            As `identities` returns them: they are there as hashes.
+            From `identities`; they are written as hashes.
         """
         notes = {"facts": _text(facts), "people": json.dumps(hidden(people))}
         write_arrays(path, {name: getattr(sums, name) for name in self.arrays}, notes)
@@ -70,12 +70,12 @@ class SumsFile:
     def read(
         self, path: Path, facts: Mapping[str, Any]
     ) -> tuple[dict[str, NDArray[Any]], tuple[str, ...]]:
-        """Read the arrays, and hashes of whose they are.
+        """Read the arrays, and the hashes of the people.
 
         Raises
         ------
         BundleError
-            The file is damaged, or its sums belong to something else than the facts say.
+            The file is damaged, or its sums have other facts.
         """
         try:
             arrays, notes = read_arrays(path)
@@ -109,7 +109,7 @@ class SumsFile:
         return arrays, tuple(people)
 
     def check_shapes(self, path: Path, arrays: Mapping[str, NDArray[Any]], shapes: Shapes) -> None:
-        """Check that arrays are finite numbers of these kinds and shapes.
+        """Check that arrays are finite numbers of the given types and shapes.
 
         Raises
         ------
@@ -127,7 +127,7 @@ class SumsFile:
     def check_counts(
         self, path: Path, arrays: Mapping[str, NDArray[Any]], most: Mapping[str, int]
     ) -> None:
-        """Check that arrays lie between 0 and the most that each can be.
+        """Check that arrays lie between 0 and their largest possible values.
 
         Raises
         ------
@@ -144,11 +144,11 @@ class SumsFile:
         Parameters
         ----------
         path
-            Of the file.
+            Path of the file, named in error messages.
         theirs
             Hashes of the people of the file.
         own
-            Hashes of people who are in the sums already.
+            Hashes of people in the sums so far.
 
         Raises
         ------
@@ -170,29 +170,29 @@ class SumsFile:
 
 
 def space_facts(space: ModelSpace, contrasts: Sequence[str]) -> dict[str, Any]:
-    """Return what sums must have in common to be added, whatever the kind."""
+    """Return the facts that sums of any kind must share to be added."""
     facts: dict[str, Any] = {
         "mask": space.mask_sha256,
         "roi_maps": space.roi_maps_sha256,
         "contrasts": list(contrasts),
     }
-    # Files without it are as they were before there was another form.
+    # Files without it equal those written before other forms existed.
     return facts if space.form == MARGINAL else facts | {"form": vars(space.form)}
 
 
 def form_of_sums(files: Sequence[str], form: Form) -> Form:
-    """Return a form with the ridge that other sites' sums have, which is not to be chosen anew.
+    """Return a form with the ridge of other sites' sums, so that it is not chosen anew.
 
     Parameters
     ----------
     files
         Of sums, as ``--add-sums`` names them; the first one counts.
     form
-        What people are read to; it stays as it is where there are no sums, or none of this form.
+        Form of the connectomes; unchanged if there are no sums, or none of this form.
     """
     if not files:
         return form
-    # What is wrong with a file is reported by whoever reads its sums.
+    # The reader of the sums reports errors in a file.
     with suppress(OSError, ValueError, KeyError, TypeError, AttributeError, DtgError):
         _, notes = read_arrays(Path(files[0]))
         found = parse_json(notes["facts"], files[0])["form"]
@@ -202,12 +202,12 @@ def form_of_sums(files: Sequence[str], form: Form) -> Form:
 
 
 def identities(people: Sequence[Person]) -> tuple[str, ...]:
-    """Return what people are known again by: their labels and their data."""
+    """Return the labels of people, each with a fingerprint of the data."""
     return tuple(f"{person.label} {person.fingerprint()}" for person in people)
 
 
 def hidden(people: Sequence[str]) -> list[str]:
-    """Return the hashes of people, as files have them.
+    """Return the hashes of people, as stored in files.
 
     Examples
     --------

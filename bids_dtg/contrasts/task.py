@@ -1,4 +1,4 @@
-"""What Lightning runs: batches, losses and optimiser of one training (extra ``train``)."""
+"""The training as a Lightning module: batches, losses and optimiser (extra ``train``)."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from bids_dtg.training.share import WHOLE, Share
 # voxels that count (i, j, k), and how many people the whole batch has.
 TensorBatch = tuple[Tensor, Tensor, Tensor, int]
 
-# Streams of random numbers, beside the seed.
+# Streams of random numbers, added to the seed.
 _TRAINING, _VALIDATION = 0, 1
 
 
@@ -106,8 +106,8 @@ class TrainingTask(Task):
         loss = torch.stack([self._loss(*self._whole(box)) for box in batch]).mean()
         self._losses.append(loss.detach())
         self.log("loss", loss.detach(), prog_bar=True, batch_size=1)
-        # Each process has the gradient by way of its own people, and the mean is taken over
-        # processes: their sum is the gradient of the whole batch.
+        # Each process has the gradient from its own people, and the mean is taken over processes:
+        # their sum is the gradient of the whole batch.
         return loss * self._share.processes
 
     def validation_step(self, batch: list[TensorBatch], index: int) -> None:
@@ -116,7 +116,7 @@ class TrainingTask(Task):
             scores = validation_scores(predicted, maps)
             scores["loss"] = self._loss(predicted, maps)
             named = {f"validation_{name}": score for name, score in scores.items()}
-            # The mean over processes, so that all of them decide the same.
+            # The mean over processes, so that all of them make the same decision.
             self.log_dict(
                 named, prog_bar=True, batch_size=len(maps), sync_dist=self._share.processes > 1
             )
@@ -160,13 +160,13 @@ class TrainingTask(Task):
         )
 
     def _whole(self, box: TensorBatch) -> tuple[Tensor, Tensor]:
-        """Predict this share's maps; those of the whole batch, (people, contrasts, voxels)."""
+        """Predict this share's maps; return the whole batch's, (people, contrasts, voxels)."""
         connectomes, maps, mask, people = box
         predicted = self._predict(connectomes)[..., mask]
         return self._gathered(predicted, people), self._gathered(maps[..., mask], people)
 
     def _gathered(self, own: Tensor, people: int) -> Tensor:
-        """Put the shares of all processes together; only this one's has a gradient."""
+        """Join the shares of all processes; only this process's share has a gradient."""
         if self._share.processes == 1:
             return own
         own = own.contiguous()
@@ -177,7 +177,7 @@ class TrainingTask(Task):
 
     def _loss(self, predicted: Tensor, measured: Tensor) -> Tensor:
         if self.plan.loss == "crr":
-            # The loss takes boxes; these are voxels in a row.
+            # The loss takes boxes; here voxels are in a row.
             boxes = predicted[..., None, None], measured[..., None, None]
             return crr_loss(*boxes, alpha=self.plan.alpha, margin=self.plan.margin)
         return masked_error(predicted, measured)
@@ -186,7 +186,7 @@ class TrainingTask(Task):
 def _once_counted(
     network: torch.nn.Module,
 ) -> tuple[AbstractContextManager[None], AbstractContextManager[None]]:
-    """Return the contexts of a pass and of its repetition, which batch norm shall not count."""
+    """Return the contexts of a pass and its repetition, which batch norm must count only once."""
     return nullcontext(), _statistics_kept(network)
 
 
@@ -206,8 +206,8 @@ def _statistics_kept(network: torch.nn.Module) -> Iterator[None]:
 class _Batches(IterableDataset[list[TensorBatch]]):
     """The batches of an epoch as tensors.
 
-    Where a GPU computes, the next ones are read ahead, in a thread: a batch of whole grids has
-    gigabytes, and what another process reads comes through /dev/shm, which is small in containers.
+    For a GPU, the next ones are read ahead in a thread: a batch of whole grids has
+    gigabytes, and other processes would send them through /dev/shm, which is small in containers.
     """
 
     def __init__(self, batches: Callable[[], Iterator[list[Batch]]], *, ahead: bool) -> None:
@@ -238,7 +238,7 @@ def _tensors(batch: list[Batch]) -> list[TensorBatch]:
 
 
 def validation_scores(predicted: Tensor, measured: Tensor) -> dict[str, Tensor]:
-    """Score predictions of some people that the network is not trained on.
+    """Score predictions of people outside the network's training set.
 
     Parameters
     ----------
@@ -249,14 +249,14 @@ def validation_scores(predicted: Tensor, measured: Tensor) -> dict[str, Tensor]:
     -------
     dict
         `r`: correlation over voxels. `residual_r`: the same after the people's mean was taken
-        off the predictions and off the measured maps, as re-centring does; it tells people
-        apart and does not reward the mean map. `diagonality`: how much higher r is with a
+        off the predictions and off the measured maps, as re-centring does; it measures individual
+        differences and does not reward the mean map. `diagonality`: how much higher r is with a
         person's own map than with the others'. Means over people and contrasts.
     """
     people = len(predicted)
     scores = {"r": mean_correlation(predicted, measured)}
     residual = mean_correlation(predicted - predicted.mean(0), measured - measured.nanmean(0))
-    # One person alone deviates from nobody.
+    # A single person has no deviation from the mean.
     scores["residual_r"] = residual if people > 1 else torch.zeros_like(residual)
     others = [
         mean_correlation(predicted, measured.roll(shift, dims=0)) for shift in range(1, people)

@@ -1,4 +1,4 @@
-"""Training the attention U-Net on samples; only what trains imports it (extra ``train``)."""
+"""Train the attention U-Net on samples (extra ``train``)."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from bids_dtg.training.share import Share
 
 @dataclass(frozen=True, eq=False)
 class TrainedNetwork:
-    """The weights of the best epoch, and how they came about."""
+    """The weights of the best epoch, and a record of the training."""
 
     state: Mapping[str, Tensor]  # parameters and buffers under the published names, on the CPU
     card: Mapping[str, Any]  # how it was trained, for JSON
@@ -31,11 +31,11 @@ class TrainedNetwork:
 
 @dataclass(frozen=True, eq=False)
 class _Training:
-    """What each process of a training needs to know; it can be pickled."""
+    """Arguments of each process of a training; it can be pickled."""
 
     training: Samples  # people to train on
     validation: Samples  # people to choose the best epoch by
-    plan: TrainingPlan  # how
+    plan: TrainingPlan  # settings of the training
     start: Mapping[str, NDArray[Any]] | None  # weights to begin with; None: random ones
 
 
@@ -48,7 +48,7 @@ def train(
     start: Mapping[str, Tensor] | None = None,
     report: Report = lambda line: None,
 ) -> TrainedNetwork:
-    """Train a network, or go on where an earlier call on the same folder was stopped.
+    """Train a network, or continue where an earlier call on the same folder was stopped.
 
     Parameters
     ----------
@@ -56,14 +56,14 @@ def train(
         People to train on, and others to choose the best epoch by (`plan.choose_by`) and to
         lower the learning rate by (the loss). They are pickled for several processes.
     plan
-        How.
+        Settings of the training.
     workplace
-        Where. Several processes share the people of each batch; losses, scores and batch norm
-        are of the whole batch.
+        Device, processes and folder. Several processes share the people of each batch; losses,
+        scores and batch norm are of the whole batch.
     start
         Weights to begin with, as of a network trained on a coarser grid; None: random ones.
     report
-        Is given a line after each epoch.
+        Receives a line after each epoch.
 
     Raises
     ------
@@ -116,7 +116,7 @@ def _task(inputs: _Training, share: Share, report: Report) -> TrainingTask:
 
 
 def _trained(inputs: _Training, best: Best) -> TrainedNetwork:
-    """Take the network's weights out of the best epoch, and record how they came about."""
+    """Read the network's weights of the best epoch, and record the training."""
     prefix = "network."
     state = {
         name.removeprefix(prefix): tensor.contiguous()

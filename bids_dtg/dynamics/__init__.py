@@ -1,44 +1,44 @@
 """The data-driven network model of whole-brain dynamics (Sip et al., 2023).
 
-From arrays: `make_networks`, `fit`, and of what it returns `infer` and `simulate`.
+From arrays: `make_networks`, `fit`, and with its result `infer` and `simulate`.
 
-What the model reads, and what it is:
+The model and its data:
 
-- `networks`: people's series of each region, and the structural connectome between them
-- `recipe`: what a model consists of, how it is trained, and each doubtful point of the original
+- `networks`: people's regional series, and their structural connectomes
+- `recipe`: architecture and training of a model, with each doubtful point of the original
 - `model`: transition, observation and encoders, as a module of PyTorch
-- `amortised`: the model of anybody: encoders in place of tables of people
+- `amortised`: the amortised model: encoders replace tables of people
 - `objective`: the evidence lower bound (ELBO), term by term, and the loss
-- `session_objective`: the ELBO of people, forecasts, and sessions that the model makes by itself
+- `session_objective`: the ELBO of people, forecasts, and sessions simulated by the model
 
 Fitting:
 
 - `task`: batches, loss, optimiser and record of a training (extra ``train``)
 - `session_task`: batches of windows of people (extra ``train``)
 - `fitting`: fits a model: resumable, with restarts (extra ``train``)
-- `inference`: what a fitted model infers of people's networks, as arrays
+- `inference`: what a fitted model infers from people's networks, as arrays
 
-What is measured of series:
+Measures of series:
 
 - `measures`: functional connectivity, its dynamics, spectra and zero-crossings of series
-- `features`: figures of regions, and how much of them the regional parameters explain
+- `features`: regional features, and how much of them the regional parameters explain
 
-What a fitted model does:
+Properties of a fitted model:
 
 - `simulation`: whole-network simulations, over people and simulations in one tensor
-- `fixed_points`: where states rest, of a region and of a network, and whether that is stable
-- `roles`: what a region alone does as one of its parameters varies
-- `parameters`: which regional parameters a model uses, in what order, how stable they are
+- `fixed_points`: fixed points of a region and of a network, and their stability
+- `parameter_effects`: effects of regional parameters on the simulated series of a region
+- `parameters`: which regional parameters a model uses, their order and their reliability
 
 The slice around this science, from top to bottom:
 
-- `row`: all that the rest of the program knows of the slice
-- `demo`, `demo_picture`: simulated people whose parameters are recovered, and the picture of it
+- `row`: the workflow's entry in the program's table of workflows
+- `demo`, `demo_picture`: simulated people with known parameters, their recovery, and its picture
 - `analyses`: what `group --analysis` does
-- `participant`: what is made of one participant, and how people are read
-- `panels`: what pages show and say of results
+- `participant`: the work on one participant, and how people are read
+- `panels`: figures and text of the pages of results
 - `phantom`: simulated people with a known truth
-- `bundle`: what a bundle of such a model holds: writer and reader
+- `bundle`: the content of a bundle of such a model: writer and reader
 - `judging`: how well a model's series agree with people's
 """
 
@@ -55,8 +55,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Fitted", "Networks", "Recipe", "find_recipe", "fit", "make_networks"]
 
-# The module of each public name, imported when the name is first used (PEP 562): the command line
-# reads recipes, and must not cost the import of torch.
+# The module of each public name, imported at its first use (PEP 562): the command line
+# reads recipes, and must not import torch.
 _MODULES: Mapping[str, str] = {
     "Fitted": "fitting",
     "Networks": "networks",

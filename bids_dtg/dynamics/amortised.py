@@ -1,10 +1,10 @@
-"""The network model of anybody: encoders infer all parameters and inputs, of people never seen.
+"""The amortised network model: encoders infer all parameters and inputs, also of new people.
 
-Sip et al. (2023) [1]_ keep a table of people, and read who a series is of. Here, a person's
-parameters come from how the series of the person's regions vary together, at lags of some frames;
-states and external inputs come from convolutions over the series. States are inferred one after
-the other [2]_: the posterior of each is the transition from the one before, corrected by what the
-series say.
+Sip et al. (2023) [1]_ use tables of people, and an encoder input for the person. Here, a person's
+parameters are inferred from the lagged covariances of the person's series; states and external
+inputs come from convolutions over the series. States are inferred sequentially [2]_: the
+posterior of each is the transition from the one before, corrected by the
+series.
 
 References
 ----------
@@ -37,7 +37,7 @@ from bids_dtg.training.chance import borrowed_chance
 
 _TYPICAL_FRAMES = 400.0
 _FIRST_REGION_LOG_VARIANCE, _FIRST_POOLING_SD = -2.0, 0.3
-_LEAST, _LARGEST = -8.0, 4.0  # of log variances, beside those of the prior
+_LEAST, _LARGEST = -8.0, 4.0  # of log variances, relative to those of the prior
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,19 +51,19 @@ class Sessions:
 
     @classmethod
     def whole(cls, series: Tensor, weights: Tensor) -> Sessions:
-        """Return sessions that are not cut.
+        """Return sessions that are not cut into windows.
 
         Parameters
         ----------
         series
-            (people, regions, frames).
+            Series of all frames, (people, regions, frames).
         weights
-            (people, regions, regions).
+            Structural connectomes, (people, regions, regions).
         """
         return cls(series, weights, lagged_covariances(series), series.shape[-1])
 
     def repeated(self, times: int) -> Sessions:
-        """Return all people, then all again."""
+        """Return all people, followed by all people again."""
         series, weights, covariances = (
             tensor.repeat(times, *(1,) * (tensor.ndim - 1))
             for tensor in (self.series, self.weights, self.covariances)
@@ -72,14 +72,14 @@ class Sessions:
 
 
 def lagged_covariances(series: Tensor, lags: int = LAGS) -> Tensor:
-    """Return how regions vary with others some frames before, (people, lags + 1, regions, regions).
+    """Return covariances of regions with lagged regions, (people, lags + 1, regions, regions).
 
     Parameters
     ----------
     series
         (people, regions, frames), each of mean 0.
     lags
-        The largest, in frames.
+        Largest lag, in frames.
 
     Examples
     --------
@@ -114,33 +114,33 @@ class Convolutions(nn.Module):
 
 @dataclass(frozen=True, eq=False)
 class Corrections:
-    """What the series say of the next value: where it is, how far to go there, with what noise."""
+    """The encoder's estimate of the next value: target, weight of the target, and noise."""
 
-    target: Tensor  # (frames, …)
-    share: Tensor  # as target, of the way there
+    target: Tensor  # (frames, …), value suggested by the series
+    share: Tensor  # as target, weight of the target against the prior's mean
     log_variance: Tensor  # as target
 
     @classmethod
     def of(cls, values: Tensor, prior: Tensor, *, structured: bool) -> Corrections:
-        """Split what an encoder returns, (frames, 3, …); variances count from the prior's."""
+        """Split an encoder's output, (frames, 3, …); variances are relative to the prior's."""
         target, share, log_variance = values.unbind(1)
         share = torch.sigmoid(share) if structured else torch.ones_like(share)
         return cls(target, share, log_variance.clamp(_LEAST, _LARGEST) + prior)
 
     def drawn(self) -> tuple[Tensor, Tensor]:
-        """Draw values as a sum: a part that is known, and a factor of where the prior is."""
+        """Draw values, as a constant plus a factor of the prior's mean."""
         noise = torch.exp(0.5 * self.log_variance) * torch.randn_like(self.target)
         return torch.addcmul(noise, self.share, self.target), 1.0 - self.share
 
     def kl(self, priors: Tensor, first: Tensor, log_variance: Tensor) -> Tensor:
-        """Return the divergence from the prior, a sum over frames.
+        """Return the divergence from the prior, summed over frames.
 
         Parameters
         ----------
         priors
-            As target, where the prior is.
+            Means of the prior, as `target`.
         first, log_variance
-            Log variance of the prior in the first frame, and in the later ones.
+            Log variance of the prior in the first frame, and in later ones.
         """
         moved = self.share * (self.target - priors)
         of_first = _gaussian_kl(moved[0], self.log_variance[0], first)
@@ -149,7 +149,7 @@ class Corrections:
 
 @dataclass(frozen=True, eq=False)
 class StatePath:
-    """States and inputs that were drawn from the posterior, one after the other."""
+    """States and inputs drawn sequentially from the posterior."""
 
     states: Tensor  # (frames, people, regions, states)
     external: Tensor  # (frames, people, external inputs)
@@ -163,18 +163,18 @@ class StatePath:
 
 
 class Step:
-    """The transition of all regions of several people; what does not change is computed once.
+    """The transition of all regions of several people; constant parts are computed once.
 
     Parameters
     ----------
     model
-        Whose transition.
+        Model with the transition.
     weights
-        (people, regions, regions), structural connectomes.
+        Structural connectomes, (people, regions, regions).
     region, person
         (people, regions, region parameters) and (people, person parameters).
     external
-        (frames, people, external inputs).
+        External inputs, (frames, people, external inputs).
     """
 
     def __init__(
@@ -197,20 +197,20 @@ class Step:
         self._out = transition.out
 
     def network(self, seen: Tensor) -> Tensor:
-        """Return the network input, (people, regions, 1), of what is seen of regions, as large."""
+        """Return the network input, (people, regions, 1), from the regions' observations."""
         return torch.bmm(self._weights, seen)
 
     def next(self, frame: int, states: Tensor, network: Tensor) -> Tensor:
-        """Return where states go, (people, regions, states), without noise.
+        """Return the mean of the next states, (people, regions, states).
 
         Parameters
         ----------
         frame
-            Number of that from which they go.
+            Number of the frame of `states`.
         states
-            (people, regions, states).
+            Present states, (people, regions, states).
         network
-            (people, regions, 1), the network input.
+            Network input, (people, regions, 1).
         """
         changing = torch.cat((states, network, self._external[frame]), -1).flatten(0, 1)
         hidden = torch.addmm(self._fixed, changing, self._of_changing).relu_()
@@ -219,14 +219,14 @@ class Step:
 
 
 class AmortisedModel(GenerativeModel):
-    """The network model whose encoders infer everything of people it has never seen.
+    """The network model whose encoders infer all parameters, also of new people.
 
     Parameters
     ----------
     recipe
-        What it consists of.
+        Architecture of the model.
     regions
-        How many each person has: pooled signals are weighted means over them.
+        Number of regions of each person: pooled signals are weighted means over them.
 
     Examples
     --------
@@ -259,12 +259,12 @@ class AmortisedModel(GenerativeModel):
         self.external_encoder = Convolutions(recipe.pooled, units, 3 * recipe.external_inputs)
 
     def begin_at(self, covariance: Tensor) -> None:
-        """Let pooled signals begin as principal components, of variance 1.
+        """Initialise pooled signals as principal components of variance 1.
 
         Parameters
         ----------
         covariance
-            (regions, regions), of series, a mean over people.
+            (regions, regions), covariance of series, a mean over people.
         """
         values, vectors = torch.linalg.eigh(covariance)
         count = min(self.recipe.pooled, self.regions)
@@ -274,20 +274,20 @@ class AmortisedModel(GenerativeModel):
 
     @torch.no_grad()
     def take_order(self, alignment: Alignment) -> None:
-        """Give region parameters another order and other signs; what the model does stays the same.
+        """Reorder region parameters and change their signs; predictions stay the same.
 
         Parameters
         ----------
         alignment
-            That its own numbering shall have from now on.
+            New order and signs of the parameters.
         """
         order = torch.as_tensor(alignment.order)
         signs = torch.as_tensor(alignment.signs).to(self.region_encoder.weight)
         states, parameters = self.transition.sizes[:2]
         count = parameters + self.recipe.pooled + 2
-        read = slice(count - parameters, count)  # of what the encoder of states reads
+        read = slice(count - parameters, count)  # parameters among the inputs of the state encoder
         rows = torch.cat((order, order + parameters))
-        both = torch.cat((signs, torch.ones_like(signs)))  # a variance has no sign
+        both = torch.cat((signs, torch.ones_like(signs)))  # variances keep their sign
         hidden = self.transition.hidden.weight[:, states : states + parameters]
         hidden.copy_(hidden[:, order] * signs)
         near = self.state_encoder.near.weight[:, read]
@@ -310,7 +310,7 @@ class AmortisedModel(GenerativeModel):
         )
 
     def _features(self, sessions: Sessions) -> Tensor:
-        """(people, regions, features): how regions vary with their past, their input and all."""
+        """(people, regions, features): lagged covariances with itself, input, pooled signals."""
         cov, weights = sessions.covariances, sessions.weights
         own = torch.diagonal(cov[:, 1:], dim1=2, dim2=3).transpose(1, 2)
         to_both = [
@@ -333,11 +333,11 @@ class AmortisedModel(GenerativeModel):
         Parameters
         ----------
         sessions
-            Whose, and their series.
+            Series and structural connectomes of people.
         region_mean
-            (people, regions, region parameters), expected ones, which the encoders read.
+            (people, regions, region parameters), posterior means, inputs of the encoders.
         region, person
-            Parameters that the transition has, of as many people.
+            Parameters of the transition, for as many people.
         """
         recipe = self.recipe
         of_states, of_external = self._corrections(sessions, region_mean)
@@ -378,16 +378,16 @@ class AmortisedModel(GenerativeModel):
         Parameters
         ----------
         sessions
-            Whose.
+            Series and structural connectomes of people.
         region
-            (people, regions, region parameters), expected ones.
+            (people, regions, region parameters), posterior means.
         """
         of_states, _ = self._corrections(sessions, region)
         return Gaussian(of_states.share[0] * of_states.target[0], of_states.log_variance[0])
 
     @property
     def _innovation(self) -> Tensor:
-        """(external inputs,): log variance that each gains in a frame, so that its own stays 1."""
+        """(external inputs,): log variance of the innovation, for a stationary variance of 1."""
         return torch.log1p(-self.alpha.square())
 
     def _corrections(self, sessions: Sessions, region: Tensor) -> tuple[Corrections, Corrections]:
@@ -415,7 +415,7 @@ class AmortisedModel(GenerativeModel):
         )
 
     def expected(self, states: Tensor) -> Tensor:
-        """Return what is expected to be observed of states (…, states), without noise."""
+        """Return the expected observation of states (…, states), without noise."""
         seen: Tensor = self.observation(states).squeeze(-1)
         return seen
 
@@ -427,23 +427,23 @@ class AmortisedModel(GenerativeModel):
         last: tuple[Tensor, Tensor],
         frames: int,
     ) -> Tensor:
-        """Simulate what follows a frame, all regions of several people together.
+        """Simulate the frames after a given one, all regions of several people together.
 
         Parameters
         ----------
         weights
-            (people, regions, regions).
+            Structural connectomes, (people, regions, regions).
         region, person
-            Parameters, of as many people.
+            Parameters of as many people.
         last
-            States and external inputs of the last frame, as `StatePath.last`.
+            States and external inputs of the last frame, see `StatePath.last`.
         frames
-            How many follow.
+            Number of frames to simulate.
 
         Returns
         -------
         Tensor
-            (frames, people, regions): what is expected to be observed, without that noise.
+            (frames, people, regions): expected observations, without observation noise.
         """
         states, outside = last
         external = self._external_ahead(outside, frames)
@@ -460,7 +460,7 @@ class AmortisedModel(GenerativeModel):
         return torch.stack(seen).squeeze(-1)
 
     def _external_ahead(self, last: Tensor, frames: int) -> Tensor:
-        """Draw external inputs from their prior, (frames, people, inputs): the last one first."""
+        """Draw external inputs from their prior after the last one, (frames, people, inputs)."""
         if not self.recipe.external_inputs:
             return last.expand(frames, *last.shape)
         values, alpha, sd = [last], self.alpha, torch.exp(0.5 * self._innovation)
@@ -473,14 +473,14 @@ class AmortisedModel(GenerativeModel):
 def make_model(
     recipe: Recipe, people: int, regions: int, frames: int
 ) -> NetworkModel | AmortisedModel:
-    """Return a model with first weights: of these people where it keeps tables, else of anybody.
+    """Return an untrained model: of these people if the recipe keeps tables, else amortised.
 
     Parameters
     ----------
     recipe
-        What it consists of.
+        Architecture of the model.
     people, regions, frames
-        How many the data have that it is trained on.
+        Sizes of the training data.
 
     Examples
     --------
@@ -501,20 +501,20 @@ def restored(
     Parameters
     ----------
     recipe
-        What it consists of.
+        Architecture of the model.
     shape
-        People, regions, frames.
+        Numbers of people, regions and frames of the training data.
     state
-        Its weights.
+        Tensors of the weights, by name.
     """
-    with borrowed_chance():  # first weights are drawn, and replaced
+    with borrowed_chance():  # initial weights are drawn, and replaced
         model = make_model(recipe, *shape)
     model.load_state_dict(dict(state))
     return model.eval()
 
 
 def _both(covariance: Tensor) -> tuple[Tensor, Tensor]:
-    """Return covariances with what was before, and with what comes after."""
+    """Return covariances of values with earlier and with later ones."""
     return covariance, covariance.transpose(1, 2)
 
 

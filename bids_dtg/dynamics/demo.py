@@ -1,4 +1,4 @@
-"""The demo: people simulated with known parameters, and what the network model recovers of them."""
+"""The demo: people simulated with known parameters, which the network model recovers."""
 
 from __future__ import annotations
 
@@ -41,9 +41,9 @@ PEOPLE = 8
 UNITS = {"a": "", "f": "Hz"}
 _BOUND = 1e6  # of a simulated series; observed ones have a standard deviation of 1
 _DIGITS = 5  # of a table
-_LINES = 10  # on the way, while the model is fitted
-Z_90 = 1.6449  # of a Gaussian: 90 % lie within so many standard deviations
-_PICTURED_QUANTILES = (0.1, 0.5, 0.9)  # of the true a: whose regions' spectra are drawn
+_LINES = 10  # progress lines while the model is fitted
+Z_90 = 1.6449  # 90 % of a Gaussian lie within so many standard deviations
+_PICTURED_QUANTILES = (0.1, 0.5, 0.9)  # of the true a: regions whose spectra are drawn
 
 
 # Of small simulated people: about two minutes of one core.
@@ -61,7 +61,7 @@ _RECIPE = Recipe(
 
 @dataclass(frozen=True)
 class DemoSize:
-    """How much is simulated and fitted."""
+    """Sizes of the simulation and the fit."""
 
     regions: int = 34
     simulations: int = 10  # of each person, by the fitted model
@@ -70,12 +70,12 @@ class DemoSize:
 
 @dataclass(frozen=True, eq=False)
 class Recovered:
-    """A parameter of regions, recovered for each person by the regression of the others."""
+    """A parameter of regions, recovered for each person by a regression over the others."""
 
     truth: Values  # (people, regions)
     value: Values  # as truth
     sd: Values  # as truth, of the posterior alone
-    wide_sd: Values  # as truth, with what the regression leaves unexplained
+    wide_sd: Values  # as truth, including the regression's residual variance
 
     @property
     def rho(self) -> float:
@@ -84,17 +84,17 @@ class Recovered:
 
     @property
     def coverage(self) -> float:
-        """Which share of the posteriors' 90 % intervals holds the truth."""
+        """Share of the posteriors' 90 % intervals that contain the truth."""
         return self._share_within(self.sd)
 
     @property
     def wide_coverage(self) -> float:
-        """Which share of the wider 90 % intervals holds the truth."""
+        """Share of the wider 90 % intervals that contain the truth."""
         return self._share_within(self.wide_sd)
 
     @property
     def columns(self) -> dict[str, Values]:
-        """What a table has of it."""
+        """Columns of the table."""
         return {
             "true": self.truth,
             "recovered": self.value,
@@ -108,7 +108,7 @@ class Recovered:
 
 @dataclass(frozen=True, eq=False)
 class Demo:
-    """What the demo makes, all of it simulated."""
+    """Results of the demo, all simulated."""
 
     people: SimulatedPeople
     recovered: Mapping[str, Recovered]  # by the parameter's name
@@ -116,7 +116,7 @@ class Demo:
 
     @property
     def networks(self) -> Networks:
-        """What the model was fitted to."""
+        """The people that the model was fitted to."""
         return self.people.networks
 
 
@@ -128,20 +128,20 @@ def run_network_demo(
     Parameters
     ----------
     out
-        New or empty folder.
+        Output folder; it must be new or empty.
     participants
         How many people to simulate.
     seed
-        Of all random numbers.
+        Seed of all random numbers.
     size
-        How much is simulated and fitted; None: what ends within three minutes on two cores.
+        Sizes of simulation and fit; None: sizes for three minutes on two cores.
 
     Raises
     ------
     SettingsError
         A package is missing.
     RunError
-        The fitted model is of no use: a figure of it is not finite.
+        The fitted model failed: a result is not finite.
     """
     size = size or DemoSize()
 
@@ -180,7 +180,7 @@ def simulate_people(participants: int, regions: int, seed: int) -> SimulatedPeop
 
 def _fitted(people: SimulatedPeople, size: DemoSize, seed: int) -> Demo:
     """Fit the model to people, infer their parameters and simulate them by it."""
-    # Here, so that a missing package is answered at once.
+    # Imported here, so that a missing package is reported at once.
     from bids_dtg.dynamics.fitting import fit
     from bids_dtg.dynamics.inference import infer
     from bids_dtg.dynamics.simulation import simulate
@@ -201,7 +201,7 @@ def _fitted(people: SimulatedPeople, size: DemoSize, seed: int) -> Demo:
 
 
 def _tenth_of(epochs: int) -> Callable[[str], None]:
-    """Return what says every tenth line, and the last one."""
+    """Return a function that prints every tenth line, and the last one."""
     every, numbers = max(1, epochs // _LINES), count(1)
 
     def report(line: str) -> None:
@@ -213,7 +213,7 @@ def _tenth_of(epochs: int) -> Callable[[str], None]:
 
 
 def bounded(sessions: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return simulations (simulations, regions, frames), NaN throughout where one has no bounds.
+    """Return simulations (simulations, regions, frames), with NaN in those that diverged.
 
     Examples
     --------
@@ -225,15 +225,7 @@ def bounded(sessions: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def recovered(truth: Values, mean: Values, sd: Values) -> Recovered:
-    """Regress a true parameter on posterior means, of all people but one at a time.
-
-    Parameters
-    ----------
-    truth
-        (people, regions).
-    mean, sd
-        (people, regions, parameters), of the posterior.
-    """
+    """Regress a true parameter on posterior means, leaving out one person at a time."""
     found = left_out(
         truth.ravel(),
         mean.reshape(truth.size, -1),
@@ -254,7 +246,7 @@ def rho(one: Values, other: Values) -> float:
 
 
 def descriptors(networks: Networks) -> dict[str, Values]:
-    """Return plain descriptors of series, which no model is needed for, (people, regions) each."""
+    """Return model-free descriptors of series, (people, regions) each."""
     frequencies, power = spectra(networks.series, networks.tr_seconds)
     return {
         "variance": networks.series.var(axis=-1),
@@ -293,8 +285,8 @@ def _print_scores(demo: Demo) -> None:
 
 
 _WORDS = (
-    "Each person's parameters are recovered by a regression of those of the others. What is",
-    "plainly measured of a series goes through the same regression: its variance, its",
+    "Each person's parameters are recovered by a regression fitted to the others. Model-free",
+    "descriptors of a series are recovered by the same regression: its variance, its",
     "autocorrelation at a lag of one frame, the frequency of its largest power. Where that does",
     "as well, the network model adds nothing. Below a = 0, a region does not oscillate by itself.",
 )
@@ -312,7 +304,7 @@ def _line(label: str, *values: float | str) -> None:
 
 
 def _coverage_words(demo: Demo) -> list[str]:
-    """Say how often intervals hold the truth."""
+    """Print how often intervals contain the truth."""
     found = demo.recovered.items()
     alone = ", ".join(f"{name} {each.coverage:.0%}" for name, each in found)
     wide = ", ".join(f"{name} {each.wide_coverage:.0%}" for name, each in found)
@@ -323,7 +315,7 @@ def _coverage_words(demo: Demo) -> list[str]:
 
 
 def _connectivity_words(demo: Demo) -> list[str]:
-    """Say how alike functional connectivities are, and how alike they could be."""
+    """Print how similar functional connectivities are, with an upper bound."""
     observed = connectivity(demo.networks.series)[:, None]
     of_model = fc_fit(observed, connectivity(demo.simulations))
     again = fc_fit(observed, connectivity(demo.people.again([1])))
@@ -339,7 +331,7 @@ def _connectivity_words(demo: Demo) -> list[str]:
 
 def _picture(demo: Demo) -> bytes | None:
     networks, a = demo.networks, demo.recovered["a"]
-    shown = len(networks.people) - 1  # whose regions are coupled most
+    shown = len(networks.people) - 1  # the person with the strongest coupling
     whose = f"sub-{networks.people[shown]}"
     order = np.argsort(a.truth[shown])
     regions = [int(order[round(q * (len(order) - 1))]) for q in _PICTURED_QUANTILES]

@@ -18,24 +18,24 @@ if TYPE_CHECKING:
 Values = NDArray[np.floating[Any]]
 
 _HEIGHT_INCHES = 7.2
-# Okabe and Ito's colours, which people with any colour vision tell apart.
+# Okabe and Ito's colours, distinguishable with any colour vision.
 _FIRST, _SECOND, _LINE = "#0072B2", "#D55E00", "#555555"
 _CONNECTIVITY = "RdBu_r"
-_MARGIN = 10.0  # how far the axis of power goes on, above and below what was observed
+_MARGIN = 10.0  # factor by which the axis of power extends above and below observed values
 
 
 @dataclass(frozen=True, eq=False)
 class RecoveredPanel:
-    """One parameter of regions: what the model recovered, and the truth."""
+    """One parameter of regions: recovered values, and the truth."""
 
     name: str  # with its unit, for the axes
     truth: Values  # (regions,), of all people
     mean: Values  # as truth
-    low: Values  # as truth: where the 90 % interval begins
+    low: Values  # as truth: lower end of the 90 % interval
     high: Values  # as truth
     marked: NDArray[np.bool_]  # as truth: regions in the first colour; the others in the second
     marks: tuple[str, str]  # words for the marked regions and for the others; "" for none
-    words: str  # the figures below its title
+    words: str  # subtitle
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,17 +44,17 @@ class ConnectivityPanels:
 
     observed: Values  # (regions, regions), Pearson r
     simulated: Values  # as observed
-    words: str  # whose they are
+    words: str  # name of the person
 
 
 @dataclass(frozen=True, eq=False)
 class SpectrumPanel:
     """The power spectrum of one region: observed, and of simulations by the fitted model."""
 
-    name: str  # of the region, with what is known of it
+    name: str  # of the region, with its true parameter
     frequencies: Values  # (bins,), Hz
     observed: Values  # (bins,), squared units of the series per Hz
-    simulated: Values  # (simulations, bins); none where all grew without bounds
+    simulated: Values  # (simulations, bins); empty if all diverged
 
 
 def draw_recovery(
@@ -65,13 +65,6 @@ def draw_recovery(
     title: str,
 ) -> bytes | None:
     """Draw two parameters, two matrices and three spectra in one picture.
-
-    Parameters
-    ----------
-    parameters, connectivity, spectra
-        What is drawn.
-    title
-        Above the picture.
 
     Returns
     -------
@@ -87,7 +80,7 @@ def draw_recovery(
         places = list(bottom.subplots(1, len(spectra), sharey=True))
         for spectrum, place in zip(spectra, places, strict=True):
             _draw_spectrum(place, spectrum)
-        # A simulation that grows without bounds must not flatten the rest.
+        # A diverging simulation must not compress the axis.
         powers = np.concatenate([spectrum.observed[1:] for spectrum in spectra])
         places[0].set_ylim(powers.min() / _MARGIN, powers.max() * _MARGIN)
         places[0].set_ylabel("power (squared units of the series / Hz)")
@@ -140,7 +133,7 @@ def _draw_connectivity(
 
 
 def _draw_spectrum(axes: Axes, panel: SpectrumPanel) -> None:
-    inner = slice(1, None)  # series have no mean to speak of
+    inner = slice(1, None)  # without frequency 0: series have mean 0
     at = panel.frequencies[inner]
     if len(panel.simulated):
         low, middle, high = np.quantile(panel.simulated[:, inner], (0.05, 0.5, 0.95), axis=0)

@@ -1,4 +1,4 @@
-"""Features of people's regions, and how much of them the regional parameters explain."""
+"""Regional features of people, and how much of them the regional parameters explain."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ Values = NDArray[np.floating[Any]]
 
 @dataclass(frozen=True)
 class Feature:
-    """A figure of each region of each person."""
+    """A measure of each region of each person."""
 
     name: str  # of a column
-    words: str  # as a page says it
+    words: str  # description for pages
     of: Callable[[Networks], Values]  # (people, regions)
 
 
@@ -44,7 +44,7 @@ def _centrality(networks: Networks) -> Values:
 
 
 def _component(networks: Networks, number: int) -> Values:
-    """Return a principal component's map; its course and the mean signal rise together."""
+    """Return a principal component's map; its time course follows the mean signal."""
     fc = connectivity(networks.series)
     loadings = np.linalg.eigh(fc)[1][..., -number]
     covariance = np.einsum("pr,prs->p", loadings, fc)  # with the sum over regions
@@ -80,8 +80,8 @@ def features_of(networks: Networks) -> dict[str, Values]:
 
     Notes
     -----
-    As Sip et al. 2023 (doi 10.1126/sciadv.abq7547) compare regional parameters with. A region
-    without connections has no correlation with its network input: NaN.
+    The features with which Sip et al. 2023 (doi 10.1126/sciadv.abq7547) compare regional
+    parameters. A region without connections has no correlation with its network input: NaN.
 
     Examples
     --------
@@ -101,10 +101,10 @@ class Regression:
     """A feature explained by the regional parameters over all people and regions, as published.
 
     A person's regions and a region's people are not independent, and a map that is the same for
-    everybody has one value a region: the p values are too small (`RegionalFit` has others).
+    everybody has one value for each region: the p values are too small (see `RegionalFit`).
     """
 
-    over: ClassVar[str] = "people and regions, as if independent (as published)"  # for a page
+    over: ClassVar[str] = "people and regions, as if independent (as published)"  # for pages
 
     count: int  # of pairs of a person and a region
     adjusted_r2: float
@@ -160,7 +160,7 @@ def _regress(name: str, feature: Values, theta: Values) -> Regression:
     fit = _Fit.of(name, theta.reshape(-1, parameters), y)
     # Of a fit without error, or a parameter that never varies, an error of 0 is no fault.
     with np.errstate(divide="ignore", invalid="ignore"):
-        variance = fit.count * (1 - fit.r2) / fit.free  # of what is left, z-scored units
+        variance = fit.count * (1 - fit.r2) / fit.free  # of residuals, z-scored units
         error = np.sqrt(variance * fit.inverse.diagonal())
         p = 2 * stdtr(fit.free, -np.abs(fit.coefficients) / error)
     return Regression(fit.count, fit.adjusted_r2, fit.coefficients, p)
@@ -177,7 +177,7 @@ class RegionalFit:
     p: float  # of R², (1 + at least as large) / (1 + surrogates)
     coefficients: Values  # (parameters,), standard deviations of the feature a unit of theta
     r: Values  # (parameters,), the feature's correlation with each parameter alone
-    p_r: Values  # (parameters,), of its size, as above
+    p_r: Values  # (parameters,), of its absolute value, as above
 
 
 def regress_regions(feature: Values, theta: Values, surrogates: Values) -> RegionalFit:
@@ -186,12 +186,12 @@ def regress_regions(feature: Values, theta: Values, surrogates: Values) -> Regio
     Parameters
     ----------
     feature
-        (people, regions), of which the mean over people is taken; or (regions,). Of a map that
-        was made by mirroring, those of one hemisphere (`unmirrored`).
+        (people, regions), averaged over people; or (regions,). For a map that was made by
+        mirroring, give only one hemisphere's regions (`unmirrored`).
     theta
         (people, regions, parameters), posterior means; their mean over people is taken.
     surrogates
-        (surrogates, regions), maps that are as smooth as the feature's and know nothing of theta.
+        (surrogates, regions), maps as smooth as the feature's and independent of theta.
 
     Returns
     -------
@@ -205,8 +205,8 @@ def regress_regions(feature: Values, theta: Values, surrogates: Values) -> Regio
 
     Notes
     -----
-    Why not p over people × regions: smooth maps are correlated by chance (Alexander-Bloch et al.
-    2018, NeuroImage 178: 540), and neighbours or people are no more data.
+    p over people × regions is not used: smooth maps are correlated by chance (Alexander-Bloch et
+    al. 2018, NeuroImage 178: 540), and neighbours or people are not independent.
 
     Examples
     --------
@@ -248,14 +248,14 @@ def _p_of_known(own: Values, chance: Values) -> Values:
 
 
 def unmirrored(feature: Values, pairs: Sequence[tuple[int, int]]) -> NDArray[np.intp]:
-    """Return the regions that a map has values of its own for.
+    """Return the regions with independent values of a map.
 
     Parameters
     ----------
     feature
-        (regions,).
+        Values of a map, (regions,).
     pairs
-        Of regions that are each other's like, as `sides.homotopic_pairs` finds them.
+        Pairs of homologous regions, from `sides.homotopic_pairs`.
 
     Returns
     -------
@@ -279,10 +279,10 @@ def unmirrored(feature: Values, pairs: Sequence[tuple[int, int]]) -> NDArray[np.
 class _Fit:
     """Least squares of a z-scored feature by parameters and an intercept."""
 
-    known: NDArray[np.bool_]  # (items,), without what is not finite
+    known: NDArray[np.bool_]  # (items,), whether all values are finite
     coefficients: Values  # (parameters,)
     r2: float
-    inverse: Values  # (parameters, parameters), of the parameters' sums of products
+    inverse: Values  # (parameters, parameters), inverse of the parameters' sums of products
     basis: Values  # (known items, rank), orthonormal, of the centred parameters
 
     @classmethod
@@ -309,7 +309,7 @@ class _Fit:
 
     @property
     def free(self) -> int:
-        """Degrees of freedom of what is left."""
+        """Residual degrees of freedom."""
         return int(self.count - self.basis.shape[1] - 1)
 
     @property

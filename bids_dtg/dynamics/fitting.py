@@ -1,4 +1,4 @@
-"""Fits the network model to people's networks: resumable, with restarts (extra ``train``)."""
+"""Fits the network model to people's networks, resumable and with restarts (extra ``train``)."""
 
 from __future__ import annotations
 
@@ -28,24 +28,24 @@ from bids_dtg.training.chance import borrowed_chance
 from bids_dtg.training.loop import Schedule, Workplace, run_epochs
 from bids_dtg.training.share import Share
 
-_HELD_OUT = 4  # a stream of random numbers, beside the seed
+_HELD_OUT = 4  # a stream of random numbers, added to the seed
 _PREFIX = "model."  # of the model's tensors among the task's
 
 
 @dataclass(frozen=True, eq=False)
 class Restart:
-    """A training from random weights of its own."""
+    """A training from its own random weights."""
 
     seed: int
     elbo: float  # mean over series that were trained on
     held_out_elbo: float  # mean over series that were held out; NaN: none were
-    history: tuple[Mapping[str, float], ...]  # a record an epoch
+    history: tuple[Mapping[str, float], ...]  # a record for each epoch
     state: Mapping[str, Tensor]  # the model's weights after the last epoch
 
 
 @dataclass(frozen=True, eq=False)
 class Fitted:
-    """A fitted network model, and what it was fitted to."""
+    """A fitted network model, and its training data."""
 
     model: GenerativeModel  # on the CPU
     people: tuple[str, ...]  # labels, in the order of the model's tables
@@ -54,11 +54,11 @@ class Fitted:
     frames: int  # of each series
     trained: NDArray[np.bool_]  # (people, regions): whether a series was trained on
     restarts: tuple[Restart, ...] = ()  # all trainings, in their order
-    chosen: int = 0  # the number of the restart that the model is of
+    chosen: int = 0  # number of the chosen restart
 
     @property
     def recipe(self) -> Recipe:
-        """What the model consists of."""
+        """Recipe of the model."""
         return self.model.recipe
 
     def infer(self, networks: Networks) -> Inferred:
@@ -67,7 +67,7 @@ class Fitted:
         Parameters
         ----------
         networks
-            Of the session it was fitted to, or of another one.
+            People's networks, of the training session or of another one.
 
         Raises
         ------
@@ -79,12 +79,12 @@ class Fitted:
     def simulate(
         self, networks: Networks, *, simulations: int = 50, seed: int = 0
     ) -> NDArray[np.float32]:
-        """Simulate sessions of the people that `infer` takes, as long as their own.
+        """Simulate sessions of people as for `infer`, with the length of their own.
 
         Parameters
         ----------
         networks
-            The people.
+            Networks of the people.
         simulations
             Number of simulations for each person.
         seed
@@ -120,19 +120,19 @@ def fit(
     networks
         The people to fit it to.
     recipe
-        What the model consists of, and how it is trained; None: the default one.
+        Architecture and training of the model; None: the default recipe.
     seed
-        Of held-out series, weights, batches and noise; a restart more has the next one.
+        Seed of held-out series, weights, batches and noise; each further restart adds 1.
     workplace
-        Device, progress bar, and the folder of checkpoints, by which a stopped call goes on; None:
-        on the CPU, and nothing is kept.
+        Device, progress bar, and the folder of checkpoints, from which a stopped call continues;
+        None: the CPU, without checkpoints.
     report
-        Is given a line after each epoch.
+        Receives a line after each epoch.
 
     Returns
     -------
     Fitted
-        With the restart of the best ELBO on held-out series; where none are held out, on all.
+        The restart with the best ELBO on held-out series; if none are held out, on all.
 
     Raises
     ------
@@ -182,7 +182,7 @@ def fit(
 def choose_trained(people: int, regions: int, recipe: Recipe, seed: int) -> NDArray[np.bool_]:
     """Draw which series are trained on, (people, regions); all of them where none are held out.
 
-    An amortised model is for people it has not seen: whole people are held out. Else, single
+    An amortised model is for new people: whole people are held out. Otherwise, single
     series are, as published.
 
     Examples
@@ -228,7 +228,7 @@ def _train(
     workplace: Workplace,
     report: Callable[[str], None],
 ) -> Restart:
-    """Train once, or go on where an earlier call was stopped."""
+    """Train once, or continue where an earlier call was stopped."""
     if recipe.restarts > 1:
         report(f"restart {number + 1} of {recipe.restarts}")
     make = partial(
@@ -236,7 +236,7 @@ def _train(
     )
     workplace = replace(workplace, folder=workplace.folder / f"restart-{number + 1}")
     schedule = Schedule(epochs=recipe.epochs, monitor="epoch", better="max")
-    with borrowed_chance(workplace.device):  # each epoch begins with a seed of its own
+    with borrowed_chance(workplace.device):  # each epoch sets its own seed
         best = run_epochs(make, schedule, workplace, report)
         task = make(Share(), report)
         task.load_state_dict(best.state)
@@ -269,7 +269,7 @@ def _make_task(
 
 
 def _identity(networks: Networks, recipe: Recipe, seed: int) -> str:
-    """Return a hash of what epochs of a training depend on: not of how many they are."""
+    """Return a hash of all that a training's epochs depend on, except their number."""
     shaping = {**asdict(recipe), "ramp_epochs": (recipe.ramp, recipe.late)}
     shaping |= dict.fromkeys(("epochs", "restarts", "ramp_share", "late_share"))
     digest = hashlib.sha256(repr((sorted(shaping.items()), seed)).encode())

@@ -1,6 +1,6 @@
-"""Fixed points of the transition, of a region alone and of a whole network, and their stability.
+"""Fixed points of the transition, for a single region and for a network, and their stability.
 
-A trained transition is a map, x + f(x), whose step is one frame. Sip et al. (2023) read f as the
+A trained transition is a map, x + f(x), whose step is one frame. Sip et al. (2023) treat f as the
 right-hand side of a differential equation; both have the same fixed points, but other stability.
 """
 
@@ -19,27 +19,27 @@ Values = NDArray[np.floating[Any]]
 Numbers = NDArray[np.intp]
 
 TOLERANCE = 1e-6  # of each element of f at a fixed point
-APART = 1e-4  # roots that are closer are one
+APART = 1e-4  # roots that are closer are considered equal
 _START = 2.0  # starts are between -2 and 2
-_EXACT = 1e-9  # of each element of f: what a search goes on to
+_EXACT = 1e-9  # of each element of f: target of the search
 _ITERATIONS, _HALVINGS, _GROWTH = 60, 8, 1.5
-_LEAST_GAIN = 1e-4  # share of |f| that a whole step must take off at least
-_ROWS = 20_000  # cases times starts that are worked on together
-_SETTLING, _LONGER = 400, 1200  # frames that a state is followed for; where it has not settled
-_LAST, _NEAR = 0.1, 1e-3  # share of the frames within this of the end: it has settled
+_LEAST_GAIN = 1e-4  # share of |f| that a whole step must at least remove
+_ROWS = 20_000  # cases times starts that are processed together
+_SETTLING, _LONGER = 400, 1200  # frames for which a state is followed; if it has not settled
+_LAST, _NEAR = 0.1, 1e-3  # settled: this share of the frames is within this distance of the end
 
 
 class Field(Protocol):
-    """Changes of states, of several cases."""
+    """Change of states, for several cases."""
 
     @property
     def cases(self) -> int:
-        """How many cases there are."""
+        """Number of cases."""
         ...
 
     @property
     def dimension(self) -> int:
-        """How many numbers a state is."""
+        """Dimension of a state."""
         ...
 
     def change(self, states: Values, case: Numbers) -> Values:
@@ -52,16 +52,16 @@ class Field(Protocol):
 
 
 class NodeField:
-    """The transition of single regions with given inputs, a case each.
+    """The transition of single regions with given inputs, one region for each case.
 
     Parameters
     ----------
     model
-        The fitted model.
+        Fitted model with the transition.
     region, person
-        (cases, parameters).
+        Parameters, (cases, parameters).
     network, external
-        (cases,), the inputs; all external ones of a model have one value, if it has any.
+        (cases,), the inputs; all external ones of a model have the same value, if it has any.
     """
 
     def __init__(
@@ -78,12 +78,12 @@ class NodeField:
 
     @property
     def cases(self) -> int:
-        """How many cases there are."""
+        """Number of cases."""
         return len(self._constant)
 
     @property
     def dimension(self) -> int:
-        """How many numbers a state is."""
+        """Dimension of a state."""
         return int(self._layers.of_state.shape[1])
 
     def change(self, states: Values, case: Numbers) -> Values:
@@ -102,22 +102,22 @@ class NodeField:
 
 
 class NetworkField:
-    """The transition of all regions of a network together, which gives its own input.
+    """The transition of all regions of a network, which provides its own input.
 
-    A state is that of the first region, then that of the second one, and so on.
+    A state concatenates the states of all regions.
 
     Parameters
     ----------
     model
-        The fitted model.
+        Fitted model with the transition.
     weights
         (regions, regions), the structural connectome.
     region
-        (cases, regions, region parameters).
+        Region parameters, (cases, regions, region parameters).
     person
-        (cases, person parameters).
+        Person parameters, (cases, person parameters).
     external
-        (cases,), the external input.
+        Constant external input, (cases,).
     """
 
     def __init__(
@@ -134,17 +134,17 @@ class NetworkField:
         offset = model.observation.bias.item() * self._weights.sum(axis=1)
         own = self._layers.constant(region, person[:, None], external[:, None])
         self._constant = own + np.multiply.outer(offset, self._layers.of_network)
-        # What a region's hidden layer gets of each state of each region.
+        # Input of a region's hidden layer from each state of each region.
         self._coupling = np.multiply.outer(self._weights, self._observation)
 
     @property
     def cases(self) -> int:
-        """How many cases there are."""
+        """Number of cases."""
         return len(self._constant)
 
     @property
     def dimension(self) -> int:
-        """How many numbers a state is."""
+        """Dimension of a state."""
         return len(self._weights) * len(self._observation)
 
     def change(self, states: Values, case: Numbers) -> Values:
@@ -190,7 +190,7 @@ class _Layers:
         )
 
     def constant(self, region: Values, person: Values, external: Values) -> Values:
-        """Return what the hidden layer gets that is not of the state."""
+        """Return the hidden layer's input that does not depend on the state."""
         constant: Values = region @ self.of_region.T + person @ self.of_person.T + self._bias
         if self.of_external.shape[1]:
             constant = constant + np.multiply.outer(external, self.of_external.sum(axis=1))
@@ -209,8 +209,8 @@ class FixedPoints:
     case: Numbers  # (points,), the number of the case; `numpy.unravel_index` makes it an index
     states: Values  # (points, dimension)
     eigenvalues: NDArray[np.complexfloating[Any]]  # (points, dimension), of the derivatives of f
-    converged: Numbers  # (cases,), starts from which a fixed point was found
-    starts: int  # of each case
+    converged: Numbers  # (cases,), number of starts from which a fixed point was found
+    starts: int  # number for each case
 
     @property
     def stable_flow(self) -> NDArray[np.bool_]:
@@ -231,12 +231,12 @@ class FixedPoints:
         return rotates
 
     def number(self, of: NDArray[np.bool_] | None = None) -> Numbers:
-        """Return how many fixed points each case has, in the cases' shape.
+        """Return the number of fixed points of each case, in the cases' shape.
 
         Parameters
         ----------
         of
-            (points,), those that count; None: all.
+            (points,), the points to count; None: all.
         """
         case = self.case if of is None else self.case[of]
         return np.bincount(case, minlength=int(np.prod(self.shape))).reshape(self.shape)
@@ -251,27 +251,27 @@ def node_fixed_points(
     starts: int = 60,
     seed: int = 0,
 ) -> FixedPoints:
-    """Find fixed points of regions alone, at given inputs (Sip et al., 2023 [1]_, figure 6).
+    """Find fixed points of single regions, at given inputs (Sip et al., 2023 [1]_, figure 6).
 
     Parameters
     ----------
     model
-        The fitted model.
+        Fitted model with the transition.
     region
-        (people, regions, region parameters).
+        Region parameters, (people, regions, region parameters).
     person
-        (people, person parameters).
+        Person parameters, (people, person parameters).
     levels
-        What each of the two inputs is, in all combinations.
+        Values of each of the two inputs, in all combinations.
     starts
-        Of the search in each case.
+        Number of starts of the search in each case.
     seed
-        Of the starts.
+        Seed of the starts.
 
     Returns
     -------
     FixedPoints
-        Of (people, regions, network input, external input) cases.
+        Cases are (people, regions, network input, external input).
 
     References
     ----------
@@ -310,24 +310,24 @@ def network_fixed_points(
     Parameters
     ----------
     model
-        The fitted model.
+        Fitted model with the transition.
     weights
         (people, regions, regions), structural connectomes.
     region
-        (people, draws, regions, region parameters).
+        Region parameters, (people, draws, regions, region parameters).
     person
-        (people, draws, person parameters).
+        Person parameters, (people, draws, person parameters).
     external
-        The external input.
+        Constant value of the external input.
     starts
-        Of the search in each case.
+        Number of starts of the search in each case.
     seed
-        Of the starts; a person's do not depend on who else there is.
+        Seed of the starts; a person's starts do not depend on other people.
 
     Returns
     -------
     FixedPoints
-        Of (people, draws) cases; a state is region by region.
+        Cases are (people, draws); a state concatenates the regions' states.
 
     Examples
     --------
@@ -362,25 +362,25 @@ def network_fixed_points(
 def find(field: Field, shape: tuple[int, ...], starts: int, seed: int) -> FixedPoints:
     """Find the fixed points of all cases of a field by Newton's method from many random starts.
 
-    The field is linear between the kinks of its hidden layer, so that a step that stays between
-    them ends at the fixed point. From where that does not converge, the flow is followed by
-    implicit steps; what is left then is left to SciPy's hybrid method.
+    The field is linear between the kinks of its hidden layer, so a step that stays between
+    them ends at the fixed point. Where this does not converge, the flow is followed by
+    implicit steps; remaining starts use SciPy's hybrid method.
 
     Parameters
     ----------
     field
-        Whose fixed points.
+        Field whose fixed points are searched.
     shape
-        Of its cases.
+        Shape of the field's cases.
     starts
-        Of each case, uniform between -2 and 2.
+        Number of starts in each case, uniform between -2 and 2.
     seed
-        Of the starts.
+        Seed of the starts.
 
     Returns
     -------
     FixedPoints
-        Roots that are closer than 1e-4 are one; each element of f is below 1e-6 there.
+        Roots closer than 1e-4 are merged; each element of f is below 1e-6 at a root.
     """
     at_once = max(1, min(_ROWS, 1 + 10**7 // field.dimension**2) // starts)
     rng = np.random.default_rng(seed)
@@ -410,7 +410,7 @@ def _eigenvalues(field: Field, states: Values, case: Numbers) -> NDArray[np.comp
 
 
 def _again(roots: Values, found: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Return which roots, (cases, starts, dimension), another start of the case found before."""
+    """Return which roots, (cases, starts, dimension), were already found from another start."""
     known = found.reshape(roots.shape[:2])
     before = np.tri(roots.shape[1], k=-1, dtype=bool)
     again = np.zeros_like(known)
@@ -421,7 +421,7 @@ def _again(roots: Values, found: NDArray[np.bool_]) -> NDArray[np.bool_]:
 
 
 def _roots(field: Field, starts: Values, case: Numbers) -> tuple[Values, NDArray[np.bool_]]:
-    """Return where starts lead, (rows, dimension), and whether to a root."""
+    """Return the ends of the searches, (rows, dimension), and whether each is a root."""
     states, found = starts.copy(), np.zeros(len(starts), bool)
     for search in _SEARCHES:
         rest = np.flatnonzero(~found)
@@ -433,7 +433,7 @@ def _roots(field: Field, starts: Values, case: Numbers) -> tuple[Values, NDArray
 
 
 def _newton(field: Field, starts: Values, case: Numbers) -> Values:
-    """Damped: at a kink, where f is not differentiable, it can come to a stop away from a root."""
+    """Damped Newton method; it can stop at a kink, where f is not differentiable."""
     states, change = starts.copy(), field.change(starts, case)
     going = np.arange(len(states))
     for _ in range(_ITERATIONS):
@@ -446,7 +446,7 @@ def _newton(field: Field, starts: Values, case: Numbers) -> Values:
 
 
 def _implicit(field: Field, starts: Values, case: Numbers) -> Values:
-    """Follow the flow by implicit steps that grow: to where it rests, over any kink."""
+    """Follow the flow to its rest by growing implicit steps, over any kink."""
     states, going = starts.copy(), np.arange(len(starts))
     identity = np.eye(field.dimension)
     for length in _GROWTH ** np.arange(_ITERATIONS):
@@ -478,13 +478,13 @@ def _hybrid(field: Field, starts: Values, case: Numbers) -> Values:
     return np.array([end(*row) for row in rows]).reshape(starts.shape)
 
 
-_SEARCHES = (_newton, _implicit, _hybrid)  # each of what those before it do not end
+_SEARCHES = (_newton, _implicit, _hybrid)  # each continues the unfinished starts of the last
 
 
 def _newton_step(jacobian: Values, change: Values) -> Values:
     try:
         step: Values = np.linalg.solve(jacobian, -change[..., None])[..., 0]
-    except np.linalg.LinAlgError:  # where no unit of a hidden layer is active, nothing changes f
+    except np.linalg.LinAlgError:  # f is constant where no unit of a hidden layer is active
         step = (np.linalg.pinv(jacobian) @ -change[..., None])[..., 0]
     return step
 
@@ -492,9 +492,9 @@ def _newton_step(jacobian: Values, change: Values) -> Values:
 def _advance(
     field: Field, states: Values, change: Values, case: Numbers, going: Numbers, step: Values
 ) -> Numbers:
-    """Take the steps, each halved until it comes nearer to a root; return who has one to take.
+    """Take the steps, each halved until it reduces f; return the rows with such a step.
 
-    `states` and `change` are written.
+    `states` and `change` are updated in place.
     """
     size, left = np.linalg.norm(change[going], axis=1), np.arange(len(going))
     for share in 0.5 ** np.arange(_HALVINGS):
@@ -511,7 +511,7 @@ def _advance(
 
 @dataclass(frozen=True, eq=False)
 class Settling:
-    """Whether networks come to rest from random states, without noise."""
+    """Whether networks settle from random states, without noise."""
 
     flow: NDArray[np.bool_]  # (people, draws, starts), with f as the right-hand side
     map: NDArray[np.bool_]  # as flow, under the map that was trained, x + f(x)
@@ -527,16 +527,16 @@ def network_settling(
     starts: int = 1,
     seed: int = 0,
 ) -> Settling:
-    """Follow people's whole networks without noise, and see whether they come to rest.
+    """Simulate people's networks without noise, and test whether they settle.
 
     Parameters
     ----------
     model, weights, region, person, external
-        As `network_fixed_points` takes them.
+        As for `network_fixed_points`.
     starts
-        Of each draw, uniform between -2 and 2.
+        Number of starts of each draw, uniform between -2 and 2.
     seed
-        Of the starts; a person's do not depend on who else there is.
+        Seed of the starts; a person's starts do not depend on other people.
 
     Examples
     --------
@@ -560,14 +560,14 @@ def network_settling(
     return Settling(flow=np.array(flow), map=np.array(of_map))
 
 
-# What follows states, (rows, dimension), for some frames: returns them at the last frames.
+# Simulates states, (rows, dimension), for some frames, and returns the last frames.
 _Follower = Callable[[Field, Values, Numbers, int], Values]
 
 
 def _settles(field: Field, states: Values, case: Numbers, follow: _Follower) -> NDArray[np.bool_]:
-    """Return whether states come to rest: in the end they stay within 1e-3 of where they end.
+    """Return whether states settle: whether they finally stay within 1e-3 of their end.
 
-    They are followed for 400 frames, and where that is too short, for 1,200 in all.
+    They are simulated for 400 frames, and if that is too short, for 1,200 in all.
     """
     path = follow(field, states, case, _SETTLING)
     settled = _at_rest(path)
@@ -580,7 +580,7 @@ def _settles(field: Field, states: Values, case: Numbers, follow: _Follower) -> 
 
 def _at_rest(path: Values) -> NDArray[np.bool_]:
     """Return which rows of (frames, rows, dimension) stay near their end."""
-    with np.errstate(invalid="ignore"):  # what grew without bounds does not
+    with np.errstate(invalid="ignore"):  # diverged rows do not
         near: NDArray[np.bool_] = (np.abs(path - path[-1]) < _NEAR).all(axis=(0, 2))
     return near
 

@@ -1,4 +1,4 @@
-"""What a fitted model infers of people's networks, as arrays of NumPy."""
+"""Inference of a fitted model from people's networks, as arrays of NumPy."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from bids_dtg.training.chance import borrowed_chance
 
 Array = NDArray[np.float64]
 
-PATHS = 8  # of an amortised model's states that end at a frame
+PATHS = 8  # paths of an amortised model's states that end at a frame
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,7 +42,7 @@ class Belief:
 
 @dataclass(frozen=True, eq=False)
 class Inferred:
-    """What a model infers of several people."""
+    """What a model infers from several people's series."""
 
     region: Belief  # (people, regions, region parameters)
     person: Belief  # (people, person parameters)
@@ -51,7 +51,7 @@ class Inferred:
 
 @dataclass(frozen=True, eq=False)
 class Ending:
-    """Draws of what a model infers of a person at the last frame of a series."""
+    """Draws from a model's posterior of a person at the last frame of a series."""
 
     state: Array  # (draws, regions, states)
     external: Array  # (draws, external inputs)
@@ -61,21 +61,21 @@ class Ending:
 
 @torch.no_grad()
 def infer(model: GenerativeModel, networks: Networks, known: tuple[str, ...] = ()) -> Inferred:
-    """Infer parameters and first states of people; an amortised model may never have seen them.
+    """Infer parameters and first states of people, for an amortised model also of new people.
 
     Parameters
     ----------
     model
-        The fitted model.
+        Fitted model, with tables or amortised.
     networks
-        People's series, of the session it was fitted to or of another one.
+        People's series, of the training session or of another one.
     known
-        Labels of all people it was fitted to, in the order of its tables, if it has some.
+        Labels of the training participants, in the order of the model's tables, if it has any.
 
     Raises
     ------
     ValueError
-        It has tables of people, and somebody is not in them.
+        The model has tables of people, and a person is not in them.
     """
     if isinstance(model, AmortisedModel):
         return _infer_anybody(model, networks)
@@ -142,13 +142,13 @@ def draw_ending(
     Parameters
     ----------
     model, known
-        As for `infer`.
+        Model and training participants, as for `infer`.
     networks
-        Of the person; what follows its series may then be simulated.
+        Networks of the person; the frames after its series may then be simulated.
     draws
-        How many. Of an amortised model, they share `PATHS` paths of states.
+        Number of draws. For an amortised model, they share `PATHS` paths of states.
     rng
-        Of the draws.
+        Random generator of the draws.
 
     Raises
     ------
@@ -157,8 +157,8 @@ def draw_ending(
 
     Notes
     -----
-    Of an external input that a table holds, draws are of its prior: the table was learned from
-    all frames of a session, and so from those that follow.
+    An external input that a table holds is drawn from its prior: the table was learned from
+    all frames of a session, including those that follow.
     """
     if isinstance(model, AmortisedModel):
         return _ending_of_anybody(model, networks, draws, rng)
@@ -204,7 +204,7 @@ def _infer_anybody(model: AmortisedModel, networks: Networks) -> Inferred:
 
 
 def _sessions(model: AmortisedModel, networks: Networks) -> Iterator[Sessions]:
-    """Yield people's sessions, one after the other: covariances of many would fill the memory."""
+    """Yield people's sessions one by one: covariances of many would fill the memory."""
     like = model.observation.weight
     for series, weights in zip(networks.series, networks.weights, strict=True):
         yield Sessions.whole(

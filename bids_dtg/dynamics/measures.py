@@ -1,4 +1,4 @@
-"""What is measured of series: functional connectivity, its dynamics, spectra, zero-crossings.
+"""Measures of series: functional connectivity, its dynamics, spectra, zero-crossings.
 
 Series are (..., regions, frames): leading axes, as people or simulations, are kept. A region whose
 series is constant or not finite has no correlation: NaN, which comparisons and means leave out.
@@ -20,11 +20,11 @@ Series = NDArray[np.floating[Any]]
 Values = NDArray[np.floating[Any]]
 
 FCD_FRAMES = 82  # of a sliding window
-FCD_GRID = np.linspace(-1.0, 1.0, 2001)  # where the distribution of an FCD is known
+FCD_GRID = np.linspace(-1.0, 1.0, 2001)  # at which the distribution of an FCD is evaluated
 LOW_HZ = 0.1  # power below it is low
 WELCH_FRAMES = 128  # of a segment; half of it is the next segment's, too
 _WINDOWS_AT_ONCE = 128
-_FEWEST_PAIRS = 3  # of values: fewer have no correlation that is worth its name
+_FEWEST_PAIRS = 3  # of values, for a correlation
 
 
 def connectivity(series: Series) -> Values:
@@ -33,7 +33,7 @@ def connectivity(series: Series) -> Values:
     Parameters
     ----------
     series
-        (..., regions, frames).
+        Series, (..., regions, frames).
 
     Returns
     -------
@@ -52,7 +52,7 @@ def connectivity(series: Series) -> Values:
 
 
 def fc_fit(connectivities: Values, others: Values) -> Values:
-    """Return how alike functional connectivities are: Pearson r of their upper triangles.
+    """Return the similarity of functional connectivities: Pearson r of their upper triangles.
 
     Parameters
     ----------
@@ -62,7 +62,7 @@ def fc_fit(connectivities: Values, others: Values) -> Values:
     Returns
     -------
     numpy.ndarray
-        (...), as Sip et al. 2023 (doi 10.1126/sciadv.abq7547) score simulations by.
+        (...), the score of simulations in Sip et al. 2023 (doi 10.1126/sciadv.abq7547).
 
     Examples
     --------
@@ -75,14 +75,14 @@ def fc_fit(connectivities: Values, others: Values) -> Values:
 
 
 def fcd(series: Series, *, frames: int = FCD_FRAMES, stride: int = 1) -> Values:
-    """Return the dynamics of a session's functional connectivity: how alike it is over time.
+    """Return functional connectivity dynamics (FCD): similarity of connectivity between windows.
 
     Parameters
     ----------
     series
         (regions, frames), of one session.
     frames
-        Of each window.
+        Length of a window in frames.
     stride
         Frames from the start of a window to the start of the next one.
 
@@ -90,8 +90,8 @@ def fcd(series: Series, *, frames: int = FCD_FRAMES, stride: int = 1) -> Values:
     -------
     numpy.ndarray
         (windows, windows), Pearson r of the functional connectivities of any two windows. Pairs
-        of regions that are not known in all windows are left out; without three others, all is
-        NaN. There is no window that ends with the last frame, as in the published code: 1,118
+        of regions that are NaN in some window are left out; with fewer than three pairs, all is
+        NaN. As in the published code, no window ends with the last frame: 1,118
         windows of 1,200 frames at stride 1.
 
     Raises
@@ -128,14 +128,14 @@ def fcd_shares(series: Series, *, frames: int = FCD_FRAMES, stride: int = 1) -> 
     Parameters
     ----------
     series
-        (..., regions, frames); one session at a time is worked on.
+        (..., regions, frames); sessions are processed one by one.
     frames, stride
-        As in `fcd`.
+        Length and stride of windows, as in `fcd`.
 
     Returns
     -------
     numpy.ndarray
-        (..., 2001), float32: which share of the values is at most each of `FCD_GRID`, -1 to 1 in
+        (..., 2001), float32: the share of values up to each of `FCD_GRID`, -1 to 1 in
         steps of 0.001; NaN of a session without any.
 
     Examples
@@ -166,7 +166,8 @@ def ks_distance(shares: Values, others: Values) -> Values:
     Returns
     -------
     numpy.ndarray
-        (...), 0 to 1; at most what one step of the grid holds below the distance of the values.
+        (...), 0 to 1; smaller than the distance of the values by at most the share in one grid
+        step.
 
     Examples
     --------
@@ -185,7 +186,7 @@ def spectra(series: Series, tr_seconds: float) -> tuple[Values, Values]:
     series
         (..., regions, frames); of fewer than 128 frames, one segment.
     tr_seconds
-        Between frames.
+        Time between frames in seconds.
 
     Returns
     -------
@@ -211,7 +212,7 @@ def spectra(series: Series, tr_seconds: float) -> tuple[Values, Values]:
 def low_power(series: Series, tr_seconds: float) -> Values:
     """Return the power below 0.1 Hz, (..., regions): of z-scored series, a share of the variance.
 
-    The published figure is the sum of the spectrum's bins; this one is multiplied by their width,
+    The published measure is the sum of the spectrum's bins; this one is multiplied by their width,
     so that it does not depend on the number of frames or the TR.
 
     Examples
@@ -244,15 +245,15 @@ def autocorrelation(series: Series, lag: int = 1) -> Values:
     Parameters
     ----------
     series
-        (..., regions, frames).
+        Series, (..., regions, frames).
     lag
-        Frames.
+        Lag in frames.
 
     Returns
     -------
     numpy.ndarray
         Sum of products over frames that have a later one, divided by the sum of squares over all
-        frames: so no process that is fitted by it explodes. NaN where a series is constant.
+        frames, so a process fitted to it is stationary. NaN if a series is constant.
 
     Examples
     --------
@@ -266,16 +267,16 @@ def autocorrelation(series: Series, lag: int = 1) -> Values:
 
 @dataclass(frozen=True)
 class Measure:
-    """A figure of a session."""
+    """A measure of a session."""
 
     name: str  # of a column
-    words: str  # as a page says it
+    words: str  # description for pages
     unit: str  # "" where it has none
-    each_region: bool  # a value a region; else one a session
+    each_region: bool  # whether it has a value for each region; else one for the session
     of: Callable[[Series, float], Values]  # series and TR in s to (..., regions) or (...)
 
     def session(self, series: Series, tr_seconds: float) -> Values:
-        """Return one value a session, (...): the mean over regions where each has its own.
+        """Return one value for each session, (...): the mean over regions if each has its own.
 
         Examples
         --------
@@ -314,7 +315,7 @@ MEASURES = (
 
 
 def _shares(values: Values) -> Values:
-    """Return which share of values is at most each of `FCD_GRID`."""
+    """Return the share of values up to each of `FCD_GRID`."""
     step = FCD_GRID[1] - FCD_GRID[0]
     bins = np.ceil((values.astype(np.float64) - FCD_GRID[0]) / step - 1e-9).astype(np.intp)
     counts = np.bincount(np.clip(bins, 0, len(FCD_GRID) - 1), minlength=len(FCD_GRID))

@@ -1,7 +1,7 @@
 """The network model: transition, observation and encoders, as a module of PyTorch.
 
-Axes, wherever a tensor has them: frames first, then samples of the posterior, then items (a
-person's region each), then dimensions.
+Axes of all tensors: frames first, then samples of the posterior, then items (a
+region of a person each), then dimensions.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class Gaussian:
         return torch.exp(self.log_variance)
 
     def at(self, noise: Tensor, samples: int = 0) -> Tensor:
-        """Return samples, of noise with variance 1 that has samples along an axis more."""
+        """Return samples, from noise with variance 1 that has samples as a further axis."""
         return torch.addcmul(self.mean.unsqueeze(samples), self.sd.unsqueeze(samples), noise)
 
     def entropy_terms(self) -> Tensor:
@@ -52,7 +52,7 @@ class Gaussian:
 class Transition(nn.Module):
     """How a region's state changes from a frame to the next: one hidden layer, ReLU.
 
-    Inputs stand in the published order: state, region parameters, person parameters, network
+    Inputs are in the published order: state, region parameters, person parameters, network
     input, external input.
     """
 
@@ -84,7 +84,7 @@ class Transition(nn.Module):
         Parameters
         ----------
         state
-            (frames, samples, items, states).
+            State of each region, (frames, samples, items, states).
         region, person
             (samples, items, parameters): the same at all frames.
         network
@@ -100,7 +100,7 @@ class Transition(nn.Module):
         of_state, of_region, of_person, of_network, of_external = torch.split(
             self.hidden.weight, list(self.sizes), dim=1
         )
-        # What does not change over frames goes through the layer once, not at each frame.
+        # Inputs that are constant over frames go through the layer once.
         fixed = functional.linear(region, of_region, self.hidden.bias)
         if self.sizes[2]:
             fixed = fixed + functional.linear(person, of_person)
@@ -135,9 +135,9 @@ class Encoder(nn.Module):
             nn.init.orthogonal_(parameter)
         else:
             nn.init.zeros_(parameter)
-            if name.startswith("bias_ih"):  # that of the forget gates
+            if name.startswith("bias_ih"):  # bias of the forget gates
                 nn.init.ones_(parameter[units : 2 * units])
-            else:  # the second bias of PyTorch's LSTM is none of the model's
+            else:  # PyTorch's LSTM has a second bias, which the model lacks
                 parameter.requires_grad_(False)
 
     def of_frames(self, inputs: Tensor) -> Gaussian:
@@ -156,7 +156,7 @@ class Encoder(nn.Module):
 
 @dataclass(frozen=True, eq=False)
 class Items:
-    """Series that are worked on together: each is one region of one person."""
+    """Series that are processed together: each is one region of one person."""
 
     series: Tensor  # (frames, items)
     network: Tensor  # (frames, items), the network input
@@ -165,7 +165,7 @@ class Items:
 
 @dataclass(frozen=True, eq=False)
 class Posterior:
-    """What is inferred from series."""
+    """Posterior of some series."""
 
     states: Gaussian  # (frames, items, states)
     region: Gaussian  # (items, region parameters)
@@ -174,12 +174,12 @@ class Posterior:
 
 
 class GenerativeModel(nn.Module):
-    """What makes series: the transition, the observation, and the noise of both.
+    """The generative model: the transition, the observation, and the noise of both.
 
     Parameters
     ----------
     recipe
-        What the model consists of.
+        Architecture of the model.
 
     Examples
     --------
@@ -207,33 +207,33 @@ class GenerativeModel(nn.Module):
             self.log_gain = nn.Parameter(torch.zeros(()))
 
     def limited(self, states: Tensor) -> Tensor:
-        """Return states within the recipe's limit: what grows without bounds teaches nothing."""
+        """Return states within the recipe's limit: diverging states have no useful gradient."""
         limit = self.recipe.state_limit
         return states if limit is None else states.clamp(-limit, limit)
 
     def _add_encoders(self) -> None:
-        """Add what infers; here, in the order of the published weights: a seed gives the same."""
+        """Add the encoders in the order of the published weights: a seed gives the same."""
 
     @property
     def alpha(self) -> Tensor:
-        """(external inputs,): what each keeps from a frame to the next."""
+        """(external inputs,): AR(1) coefficient of each."""
         return torch.exp(-torch.exp(-self.log_tau))
 
     @property
     def gain(self) -> Tensor | float:
-        """Factor of the network input that comes of the model's own states."""
+        """Factor of the network input in the model's own simulations."""
         return torch.exp(self.log_gain) if self.recipe.coupling_gain else 1.0
 
 
 class NetworkModel(GenerativeModel):
-    """The data-driven model of Sip et al. (2023) [1]_: one for all regions of the people it knows.
+    """The data-driven model of Sip et al. (2023) [1]_: one for all regions of its training people.
 
     Parameters
     ----------
     recipe
-        What it consists of.
+        Architecture of the model.
     people, regions, frames
-        How many the data have that it is trained on.
+        Sizes of the training data.
 
     References
     ----------
@@ -289,7 +289,7 @@ class NetworkModel(GenerativeModel):
         return Gaussian(*self.external_table[person].permute(2, 1, 0).unbind(0))
 
     def _encoder_inputs(self, items: Items) -> Tensor:
-        """(frames, items, 2 + people): series, network input and whose it is."""
+        """(frames, items, 2 + people): series, network input and one-hot person."""
         frames = len(items.series)
         whose = functional.one_hot(items.person, self.people).to(items.series.dtype)
         return torch.cat(

@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 Array = NDArray[np.float32]
 
 LEAST_FRAMES = 60  # of a series: the encoders and the external input learn from its course
-# Of streamline counts that were divided by a person's largest: what a weight of 1 becomes is 1.
+# For streamline counts divided by a person's largest: a weight of 1 becomes 1.
 _LOG_SCALE = 1000.0
-_HOMOTOPIC_PERCENTILE = 97.0  # of the upper triangle: what homotopic weights are raised to
+_HOMOTOPIC_PERCENTILE = 97.0  # of the upper triangle: homotopic weights are raised to it
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,11 +50,11 @@ class Networks:
 
     @cached_property
     def network_input(self) -> Array:
-        """(people, regions, frames): the series of all regions, weighted by the connections."""
+        """(people, regions, frames): sum of all regions' series, weighted by the connections."""
         return np.asarray(np.matmul(self.weights, self.series), np.float32)
 
     def of(self, people: Sequence[str]) -> Networks:
-        """Return those of some people, in the order asked for."""
+        """Return the networks of some people, in the given order."""
         rows = [self.people.index(label) for label in people]
         return replace(
             self, people=tuple(people), series=self.series[rows], weights=self.weights[rows]
@@ -78,9 +78,9 @@ def make_networks(
     weights
         (people, regions, regions), structural connectomes, as streamline counts.
     tr_seconds
-        Between frames.
+        Time between frames in seconds.
     people, regions
-        Labels and names; none: p01 and so on, r01 and so on.
+        Labels and names; by default p01 and so on, r01 and so on.
 
     Raises
     ------
@@ -154,7 +154,7 @@ def _log(weights: Array, pairs: Sequence[tuple[int, int]]) -> Array:
 
 
 def _homotopic(weights: Array, pairs: Sequence[tuple[int, int]]) -> Array:
-    """Raise the weights between each region and its like on the other side, as published."""
+    """Raise the weights between homologous regions, as published."""
     raised = weights.copy()
     upper = np.triu_indices(weights.shape[-1], 1)
     least = np.percentile(weights[:, upper[0], upper[1]], _HOMOTOPIC_PERCENTILE, axis=1)
@@ -168,7 +168,7 @@ def _log_homotopic(weights: Array, pairs: Sequence[tuple[int, int]]) -> Array:
     return _homotopic(_log(weights, pairs), pairs)
 
 
-# How structural connectomes are scaled (`--structural`).
+# Scalings of structural connectomes (`--structural`).
 STRUCTURAL: Mapping[str, Callable[[Array, Sequence[tuple[int, int]]], Array]] = MappingProxyType(
     {
         "linear": _linear,
@@ -178,4 +178,4 @@ STRUCTURAL: Mapping[str, Callable[[Array, Sequence[tuple[int, int]]], Array]] = 
     }
 )
 
-SIDED = frozenset({"homotopic", "log-homotopic"})  # of these, those that need `homotopic_pairs`
+SIDED = frozenset({"homotopic", "log-homotopic"})  # those that need `homotopic_pairs`

@@ -1,4 +1,4 @@
-"""The evidence lower bound (ELBO) of series, term by term, and the loss that training lowers."""
+"""The evidence lower bound (ELBO) of series, term by term, and the training loss."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _LOG_2_PI = math.log(2 * math.pi)
 
 @dataclass(frozen=True, eq=False)
 class Noise:
-    """Gaussian noise of mean 0 and variance 1 that samples of the posterior are made of."""
+    """Gaussian noise of mean 0 and variance 1, from which posterior samples are computed."""
 
     states: Tensor  # (frames, samples, items, states)
     region: Tensor  # (samples, items, region parameters)
@@ -47,9 +47,9 @@ class Terms:
     state_prior: Tensor  # log p(x | parameters, inputs)
     state_entropy: Tensor  # -log q(x)
     region_kl: Tensor  # KL of the region parameters
-    person_kl: Tensor  # KL of the person parameters, of the person's share of a region
-    external: Tensor  # log p - log q of the external input, of a region's share
-    state_squares: Tensor  # sum of squares of the states, which the loss keeps small
+    person_kl: Tensor  # KL of the person parameters, divided among the person's regions
+    external: Tensor  # log p - log q of the external input, divided among regions
+    state_squares: Tensor  # sum of squares of the states, penalised by the loss
 
     def elbo(self, state_weight: float = 1.0, region_weight: float = 1.0) -> Tensor:
         """Return the ELBO, (samples, items).
@@ -57,7 +57,7 @@ class Terms:
         Parameters
         ----------
         state_weight, region_weight
-            Of the terms that training ramps.
+            Weights of the terms that training ramps.
         """
         return (
             self.observation
@@ -74,13 +74,13 @@ def terms_of(model: NetworkModel, items: Items, posterior: Posterior, noise: Noi
     Parameters
     ----------
     model
-        The model.
+        The generative model.
     items
-        The series.
+        Series and persons of the items.
     posterior
-        What `NetworkModel.infer` returns of them.
+        Result of `NetworkModel.infer` for them.
     noise
-        What samples are made of.
+        Noise of the posterior samples.
     """
     states = posterior.states.at(noise.states, samples=1)
     external = None
@@ -105,7 +105,7 @@ def terms_of(model: NetworkModel, items: Items, posterior: Posterior, noise: Noi
 def loss_of(
     model: GenerativeModel, terms: Terms, state_weight: float = 1.0, region_weight: float = 1.0
 ) -> Tensor:
-    """Return what training lowers: a mean over samples and items, and the penalties."""
+    """Return the training loss: a mean over samples and items, plus the penalties."""
     recipe = model.recipe
     penalised = recipe.state_penalty * terms.state_squares
     bound = terms.elbo(state_weight, region_weight)
@@ -127,7 +127,7 @@ _Parts = tuple[Tensor, Tensor, Tensor, Tensor, Tensor]
 def _sampled(
     model: NetworkModel, items: Items, posterior: Posterior, noise: Noise, drawn: _Sampled
 ) -> _Parts:
-    """Return the terms as the original has them: all of the same samples."""
+    """Return the terms as in the original: all from the same samples."""
     first, steps = _changes(model, items, posterior, noise, drawn)
     expected = model.observation(drawn.states).squeeze(-1)
     observation = _log_normal(items.series.unsqueeze(1) - expected, model.observation_log_variance)
@@ -146,9 +146,9 @@ def _sampled(
 def _closed_form(
     model: NetworkModel, items: Items, posterior: Posterior, noise: Noise, drawn: _Sampled
 ) -> _Parts:
-    """Return the terms with every expectation that has a closed form.
+    """Return the terms with closed-form expectations where there are any.
 
-    Only the transition needs samples, and of two neighbouring frames only those of the earlier.
+    Only the transition needs samples, and for two neighbouring frames only those of the earlier.
     """
     q = posterior.states
     _, steps = _changes(model, items, posterior, noise, drawn, to=q.mean)
@@ -181,9 +181,9 @@ def _changes(
     drawn: _Sampled,
     to: Tensor | None = None,
 ) -> tuple[Tensor, Tensor]:
-    """Return log p of the first state by dimension, and what the transition missed at each frame.
+    """Return log p of the first state by dimension, and the transition's error at each frame.
 
-    `to` is where states go, (frames, items, states), where that is not the samples themselves.
+    `to` are the next states, (frames, items, states), if they are not the samples themselves.
     """
     states = drawn.states
     change = model.transition(
@@ -227,7 +227,7 @@ def _external_closed(model: NetworkModel, q: Gaussian | None, like: Tensor) -> T
 
 
 def _innovation(model: NetworkModel) -> Tensor:
-    """Return the log variance that the external input gains at each frame."""
+    """Return the log variance of the external input's innovation at each frame."""
     if model.recipe.innovation == "unit":
         return torch.zeros_like(model.log_tau)
     return torch.log1p(-model.alpha.square())

@@ -1,7 +1,7 @@
-"""Regional parameters of a fitted model: which of them it uses, in what order, how stable.
+"""Regional parameters of a fitted model: their use, their order, their reliability.
 
 Signs and order of the parameters that a model learns are arbitrary: they are compared in the order
-of their use, and each with the sign that a feature gives it.
+of their use, each with the sign of its correlation with a feature.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from bids_dtg.stats.correlation import correlation
 
 Values = NDArray[np.floating[Any]]
 
-# The features that the published parameters rise with, in the order of the parameters.
+# Features that correlate positively with the published parameters, in the parameters' order.
 SIGNED_BY = ("zero_crossings", "mean_signal_r", "network_input_r")
 
 
@@ -28,7 +28,7 @@ def latent_kl(mean: Values, sd: Values) -> Values:
     Parameters
     ----------
     mean, sd
-        Of the posteriors, of any one shape, as (people, regions, parameters).
+        Means and sds of the posteriors, in any common shape, such as (people, regions, parameters).
 
     Examples
     --------
@@ -59,7 +59,7 @@ class Alignment:
 
 
 def align(theta: Values, kl: Values, features: Mapping[str, Values]) -> Alignment:
-    """Return the order and signs that the published parameters are defined by.
+    """Return the order and signs that define the published parameters.
 
     Parameters
     ----------
@@ -73,8 +73,8 @@ def align(theta: Values, kl: Values, features: Mapping[str, Values]) -> Alignmen
     Returns
     -------
     Alignment
-        By decreasing mean KL; the first three rise with zero-crossings, correlation with the mean
-        signal, and correlation with the network input, over all people and regions.
+        By decreasing mean KL; the first three correlate positively with zero-crossings, correlation
+        with the mean signal, and correlation with the network input, over all people and regions.
 
     Notes
     -----
@@ -99,18 +99,18 @@ def align(theta: Values, kl: Values, features: Mapping[str, Values]) -> Alignmen
 
 @dataclass(frozen=True, eq=False)
 class Retest:
-    """How much of values of people's regions is the same in two sessions."""
+    """Agreement of regional values between two sessions."""
 
     pairs: Agreement  # (values,), over all pairs of a person and a region
     pairs_r: Values  # (values,), Pearson r of them
-    regions: Agreement  # (regions, values), over people: what tells people apart in a region
+    regions: Agreement  # (regions, values), over people: individual differences in a region
     regions_r: Values  # (regions, values)
-    people: Agreement  # (people, values), over regions: what tells a person's regions apart
+    people: Agreement  # (people, values), over regions: regional differences in a person
     people_r: Values  # (people, values)
 
 
 def retest(first: Values, second: Values) -> Retest:
-    """Return how well values of people's regions agree in two sessions.
+    """Return the agreement of regional values between two sessions.
 
     Parameters
     ----------
@@ -120,8 +120,8 @@ def retest(first: Values, second: Values) -> Retest:
     Returns
     -------
     Retest
-        Over all pairs, what all people's maps have in common counts as agreement; within a
-        region it does not.
+        Over all pairs, the common map of all people counts as agreement; within a region it
+        does not.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""Recipes: what a model consists of, how it is trained, each doubtful point of the original."""
+"""Recipes: architecture and training of a model, with each doubtful point of the original."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from bids_dtg.settings.option import find_row
 
 Innovation = Literal["stationary", "unit"]
 
-# Of amortised encoders; here, so that the shapes of their weights are known without torch.
+# Sizes of amortised encoders, here so that the shapes of their weights are known without torch.
 LAGS = 8  # frames, of the covariances that parameters are inferred from
-CROSS_LAGS = 2  # of those with the network input and with pooled signals, to both sides
+CROSS_LAGS = 2  # of covariances with the network input and pooled signals, in both directions
 FEATURE_UNITS, KERNEL = 64, 7  # hidden units of a region's features; frames of a convolution
 
 
 def feature_count(pooled: int) -> int:
-    """Return how many figures of a region an amortised encoder reads.
+    """Return the number of covariances of a region that an amortised encoder reads.
 
     Examples
     --------
@@ -33,59 +33,57 @@ def feature_count(pooled: int) -> int:
 
 @dataclass(frozen=True)
 class Recipe:
-    """What a model consists of, and how it is trained (Sip et al., 2023).
+    """Architecture and training of a model (Sip et al., 2023).
 
     Raises
     ------
     ValueError
-        It is not amortised and has several external inputs, or is and lets their variance grow.
+        It is not amortised and has several external inputs, or it is and lets their variance grow.
     """
 
     # The model.
     states: int = 3  # dimensions of a region's state
     region_parameters: int = 3  # of each region of each person
     person_parameters: int = 0  # of each person
-    external_inputs: int = 1  # from outside, which all regions of a person share
+    external_inputs: int = 1  # inputs that all regions of a person share
     hidden: int = 32  # units of the transition's hidden layer
     encoder_units: int = 32  # of each direction of each LSTM
 
-    # Beyond the publication: encoders that infer all of anybody, in place of tables of people.
+    # Beyond the publication: encoders that infer all variables, in place of tables of people.
     amortised: bool = False
     pooled: int = 6  # weighted means over a person's regions, which amortised encoders read
     structured: bool = True  # whether a state's posterior depends on the state before it
-    sampled_coupling: bool = True  # the network input is of sampled states, not of measured series
-    state_limit: float | None = None  # that states stay within, to both sides; None: nothing
-    coupling_gain: bool = False  # whether a factor of the neighbours' own activity is learned
+    sampled_coupling: bool = True  # network input from sampled states, not from measured series
+    state_limit: float | None = None  # states stay within it, to both sides; None: no limit
+    coupling_gain: bool = False  # whether a factor of the simulated network input is learned
     window: int = 100  # frames of each series in a batch
     forecast_weight: float = 1.0  # of the likelihood of the frames after the window, nats a frame
     forecast_frames: int = 10  # after the window, simulated from its last states
     generation_weight: float = 30.0  # of squared errors of simulated covariances
     generation_frames: int = 200  # of each simulation
 
-    # Where publication and public code differ, or where either is doubtful.
+    # Points where publication and public code differ, or where either is doubtful.
     first_state_log_variance: float = 0.0  # of the first state's prior; the code has 1
-    ramp_states: bool = True  # whether the states' term is ramped, as the parameters' is
-    person_penalty: float = 1.0  # of the person parameters' term; the code switches them off by it
+    ramp_states: bool = True  # whether the states' term is ramped, like the parameters'
+    person_penalty: float = 1.0  # weight of the person parameters' term; the code sets it to 0
     external_start_sd: float = 0.1  # of the external input's table before training
     innovation: Innovation = "stationary"  # of the external input's AR(1): 1 - alpha^2, or 1
-    closed_form: bool = True  # expectations in closed form where there is one; else all sampled
+    closed_form: bool = True  # closed-form expectations where possible; else all sampled
 
     # Training.
     samples: int = 2  # of the posterior for each series
     epochs: int = 60
-    ramp_epochs: int | None = None  # until terms have their full weight; None: as `ramp_share`
+    ramp_epochs: int | None = None  # until terms have their full weight; None: by `ramp_share`
     ramp_share: float = 0.5  # of the epochs
     batch_size: int = 16  # series; people, where encoders are amortised
     learning_rate: float = 3e-3
-    late_learning_rate: float | None = 1e-3  # in late epochs; None: the same
-    late_share: float = 0.0  # of the epochs: what comes after them and after the ramp, is late
-    held_out: float = (
-        0.2  # share not trained on, of series (a person's region); amortised: of people
-    )
+    late_learning_rate: float | None = 1e-3  # in late epochs; None: unchanged
+    late_share: float = 0.0  # of the epochs: those after this share and after the ramp are late
+    held_out: float = 0.2  # share of held-out series (a person's region); if amortised, of people
     state_penalty: float = 0.01  # of the sum of squares of the states
     transition_penalty: float = 0.01  # of the sum of squares of the transition's weights
     gradient_limit: float = 1000.0  # of each element
-    restarts: int = 1  # trainings from other random weights; that with the best held-out ELBO stays
+    restarts: int = 1  # trainings from other random weights; the one with the best ELBO is kept
 
     def __post_init__(self) -> None:
         if self.amortised and self.innovation != "stationary":
@@ -98,12 +96,12 @@ class Recipe:
 
     @property
     def ramp(self) -> int:
-        """How many epochs the weights of terms rise from 0 to 1."""
+        """Number of epochs over which the weights of terms rise from 0 to 1."""
         return int(self.ramp_share * self.epochs) if self.ramp_epochs is None else self.ramp_epochs
 
     @property
     def late(self) -> int:
-        """From which epoch on the learning rate is the late one."""
+        """First epoch with the late learning rate."""
         return max(self.ramp, int(self.late_share * self.epochs))
 
     def term_weights(self, epoch: int) -> tuple[float, float]:
@@ -167,7 +165,7 @@ RECIPES: Mapping[str, Recipe] = MappingProxyType(
 
 
 def with_fields(recipe: Recipe, texts: Sequence[str]) -> Recipe:
-    """Return a recipe that is other in some fields, by ``--recipe-field NAME=VALUE`` texts.
+    """Return a recipe with some fields changed by ``--recipe-field NAME=VALUE`` texts.
 
     Raises
     ------
@@ -204,7 +202,7 @@ def with_fields(recipe: Recipe, texts: Sequence[str]) -> Recipe:
 
 
 def _read(name: str, text: str, like: object) -> object:
-    """Return the value of a text, of the kind of the field's own."""
+    """Return the value of a text, in the type of the field."""
     read, expected = _KINDS[type(like)]
     try:
         found = read(text)
@@ -221,7 +219,7 @@ def _read(name: str, text: str, like: object) -> object:
     return found
 
 
-# How a field's text is read by the kind of its value, and what to expect.
+# Conversion of a field's text by the type of its value, and the expectation in errors.
 _KINDS: Mapping[type, tuple[Callable[[str], Any], str]] = {
     bool: (lambda text: {"true": True, "false": False}[text.casefold()], "true or false"),
     int: (int, "a whole number"),
@@ -231,7 +229,7 @@ _KINDS: Mapping[type, tuple[Callable[[str], Any], str]] = {
 }
 _MAY_BE_NONE = ("external_inputs", "person_parameters")
 _OF_OTHER_OPTIONS = ("ramp_epochs", "late_learning_rate")
-# What a model of the other form has no use for.
+# Fields that a model of the other form ignores.
 _OF_TABLES = ("samples", "closed_form", "external_start_sd", "gradient_limit")
 _OF_AMORTISED = (
     *("pooled", "structured", "sampled_coupling", "coupling_gain", "window"),

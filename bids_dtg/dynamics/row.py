@@ -1,4 +1,4 @@
-"""The row of the workflow `dynamics`: all that the rest of the program knows of the slice."""
+"""The row of the workflow `dynamics` in the program's table of workflows."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ ROW = Workflow(
             ),
             "evaluate": Analysis(
                 later("dynamics.analyses.evaluate:run_evaluation"),
-                "judge --model and what it simulates by people's series, beside simple models",
+                "evaluate --model and its simulations on people's series, beside simple models",
                 arrays="may",
                 needs_model=True,
             ),
@@ -76,8 +76,8 @@ ROW = Workflow(
     presentation=constant("dynamics.panels.presentation:PRESENTATION"),
     kinds=constant("dynamics.bundle.kind:KINDS"),
     recipes=tuple(RECIPES),
-    # Each person's parameters are recovered by those of the others. Batches are so small that a
-    # second core would only wait for the first.
+    # Each person's parameters are recovered by a regression over the others. Batches are so small
+    # that a second core would only wait for the first.
     demo=Demo(
         _demo,
         help="a network model, fitted to people whose parameters are known",

@@ -1,8 +1,8 @@
-"""What training of an amortised model lowers: the evidence lower bound, forecasts, generation.
+"""Training loss of an amortised model: the evidence lower bound, forecasts, generation.
 
-The bound alone lets a model follow measured series a frame at a time. Forecasts ask it for several
-frames of which it knows a person's parameters alone; generation asks sessions that it makes by
-itself to vary as measured ones do.
+With the bound alone, a model may follow measured series frame by frame. Forecasts require it to
+predict several frames from a person's parameters alone; generation requires covariances of
+simulated sessions to match measured ones.
 """
 
 from __future__ import annotations
@@ -17,16 +17,16 @@ from bids_dtg.dynamics.amortised import AmortisedModel, Sessions, StatePath, lag
 from bids_dtg.dynamics.model import Gaussian
 from bids_dtg.dynamics.objective import Terms
 
-FORECASTS, GENERATED = 8, 4  # simulations of each person, for one step of training
-_GENERATED_PEOPLE = 4  # at most
-_SETTLING = 40  # frames of a generated session that come before those that are compared
+FORECASTS, GENERATED = 8, 4  # simulations of each person in a training step
+_GENERATED_PEOPLE = 4  # in a training step, at most
+_SETTLING = 40  # frames of a generated session before those that are compared
 _COMPARED_LAGS = {0: 1.0, 1: 0.5, 3: 0.5}  # weights by the lag of covariances, in frames
 _LOG_2_PI = math.log(2 * math.pi)
 
 
 @dataclass(frozen=True, eq=False)
 class Drawn:
-    """One draw of the posterior of several people."""
+    """One draw from the posterior of several people."""
 
     terms: Terms  # of the bound, each (1, people * regions)
     region: Tensor  # (people, regions, region parameters)
@@ -35,15 +35,15 @@ class Drawn:
 
 
 def draw_terms(model: AmortisedModel, sessions: Sessions) -> Drawn:
-    """Draw all that is inferred of people once, and return the terms of the bound.
+    """Draw all variables of people once, and return the terms of the bound.
 
     Parameters
     ----------
     model
-        The model.
+        The amortised model.
     sessions
-        Of the people, or windows of them; the divergence of their parameters counts in proportion
-        to the frames.
+        Sessions of the people, or windows of them; the divergence of their parameters is weighted
+        by the share of frames.
     """
     of_regions, of_people = model.parameters_of(sessions)
     region, person = _drawn(of_regions), _drawn(of_people)
@@ -54,7 +54,7 @@ def draw_terms(model: AmortisedModel, sessions: Sessions) -> Drawn:
     share, regions = sessions.series.shape[-1] / sessions.frames, sessions.series.shape[1]
 
     def spread(of_person: Tensor) -> Tensor:
-        """Give each region its part of what a person has."""
+        """Return the terms divided among the person's regions."""
         return (of_person / regions).unsqueeze(-1).expand(-1, regions).reshape(1, -1)
 
     terms = Terms(
@@ -91,19 +91,19 @@ def elbo_of_sessions(model: AmortisedModel, sessions: Sessions, samples: int) ->
 
 
 def forecast_loss(model: AmortisedModel, sessions: Sessions, drawn: Drawn, later: Tensor) -> Tensor:
-    """Return how badly the frames after a window are forecast: nats a region a frame.
+    """Return the forecast loss of the frames after a window: nats per region and frame.
 
-    Simulations go on from the window's last states; a Gaussian with their mean and variance, and
-    the noise of the observation, is what they expect.
+    Simulations continue from the window's last states; the forecast is a Gaussian with their mean
+    and variance plus the observation noise.
 
     Parameters
     ----------
     model, sessions
         The model, and windows of people.
     drawn
-        As `draw_terms` returns it of them.
+        Result of `draw_terms` for them.
     later
-        (people, regions, frames), what was measured after the windows.
+        (people, regions, frames), measured after the windows.
     """
     weights, region, person = (
         _repeated(tensor, FORECASTS) for tensor in (sessions.weights, drawn.region, drawn.person)
@@ -117,15 +117,15 @@ def forecast_loss(model: AmortisedModel, sessions: Sessions, drawn: Drawn, later
 
 
 def generation_loss(model: AmortisedModel, sessions: Sessions, drawn: Drawn) -> Tensor:
-    """Return the mean squared error of covariances of sessions that the model makes by itself.
+    """Return the mean squared error of covariances of simulated sessions.
 
-    Errors of two halves of the simulations are multiplied: a square of one would count the chance
-    of short sessions as an error.
+    Errors of two halves of the simulations are multiplied: a square of one would include the
+    sampling error of short sessions.
 
     Parameters
     ----------
     model, sessions, drawn
-        As of `forecast_loss`; the first people are simulated.
+        As for `forecast_loss`; the first people are simulated.
     """
     people = min(_GENERATED_PEOPLE, len(sessions.weights))
     weights, region, person = (

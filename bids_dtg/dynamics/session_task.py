@@ -1,4 +1,4 @@
-"""What the training loop runs for an amortised model: windows of people's sessions."""
+"""The training task of an amortised model: windows of people's sessions."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ from bids_dtg.dynamics.session_objective import (
 )
 from bids_dtg.dynamics.task import BATCHES, BatchFigures, NetworkTask, loader_of
 
-_LARGEST_GRADIENT = 5.0  # norm of all
+_LARGEST_GRADIENT = 5.0  # norm of all gradients
 _GENERATED_EVERY = 2  # steps
 
 
 class SessionTask(NetworkTask):
-    """One training of an amortised model: as `NetworkTask`, of people in place of single series.
+    """One training of an amortised model: as `NetworkTask`, with people in place of single series.
 
     Parameters
     ----------
     networks, trained, recipe, seed, identity, report
-        As of `NetworkTask`; a person whose first series is trained on is trained on.
+        As for `NetworkTask`; a person is trained on if the person's first series is.
     """
 
     weights: Tensor  # (people, regions, regions)
@@ -59,7 +59,7 @@ class SessionTask(NetworkTask):
         self._window = min(recipe.window, max(1, networks.frames - later))
 
     def sessions(self, people: Tensor, first: int = 0, frames: int | None = None) -> Sessions:
-        """Return sessions of people by their numbers, or windows that begin at a frame."""
+        """Return sessions of people by their numbers, or windows that start at a frame."""
         series, end = self.series, None if frames is None else first + frames
         return Sessions(
             series[people, :, first:end],
@@ -84,7 +84,7 @@ class SessionTask(NetworkTask):
 
     def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
         norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), _LARGEST_GRADIENT)
-        if not torch.isfinite(norm):  # a simulation that grew without bounds teaches nothing
+        if not torch.isfinite(norm):  # a diverging simulation has no useful gradient
             for parameter in self.model.parameters():
                 parameter.grad = None
 
@@ -110,7 +110,7 @@ class SessionTask(NetworkTask):
             )
 
     def _judged_together(self) -> int:
-        return self.series.shape[1]  # all of a person, who is drawn as a whole
+        return self.series.shape[1]  # all regions of a person, who is drawn as a whole
 
     def _elbo(self, pairs: Tensor, samples: int) -> Tensor:
         people, which = torch.unique(pairs[:, 0], return_inverse=True)

@@ -1,7 +1,7 @@
 """Whole-network simulations by a fitted model, over people and simulations in one tensor.
 
-Columns of a tensor are people, then simulations, then regions; rows are what a region's
-transition reads. So a frame is a handful of operations, however many simulations there are.
+Columns of a tensor are people, then simulations, then regions; rows are the inputs of a region's
+transition. So a frame takes a handful of operations for any number of simulations.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ Array = NDArray[np.floating[Any]]
 First = Literal["posterior", "prior"]
 Inputs = Literal["both", "external", "network", "none"]
 
-# Of the frames that are kept: how many more come before them.
+# Dropped frames before those that are kept, as a share of these.
 _DROPPED = {"posterior": 1 / 2, "prior": 1 / 3}
 
 
 @dataclass(frozen=True, eq=False)
 class Drawn:
-    """What simulations are made of: parameters, first states, external input and noise.
+    """Draws behind simulations: parameters, first states, external input and noise.
 
     Noise has mean 0 and variance 1; that of a frame is added to the change to the next frame.
     """
@@ -56,33 +56,33 @@ def simulate(
     """Simulate sessions of people, as Sip et al. (2023) do [1]_: one person after the other.
 
     Each simulation draws parameters from the posterior, an external input from its prior, and
-    noise. The regions are stepped together: each one's network input is what the others' states
-    let expect to be observed, without the noise of the observation.
+    noise. The regions are simulated together: each region's network input is computed from the
+    expected observations of the others, without observation noise.
 
     Parameters
     ----------
     model
-        The fitted model.
+        Fitted model, with tables or amortised.
     networks
         The people to simulate, with their structural connectomes.
     inferred
-        What the model infers of the same people.
+        The model's inference from the same people.
     simulations
-        Of each person.
+        Number of simulations of each person.
     seed
-        Of all that is drawn. A simulation depends on it, the person's label and its own number:
-        not on who or how many others there are.
+        Seed of all random draws. A simulation depends on it, the person's label and its own number,
+        not on other people or the number of simulations.
     first
-        What the first state is drawn from; posterior: from that of the session's first frame.
-        Then half as many frames as are kept are left out before them, else a third.
+        Distribution of the first state; posterior: that of the session's first frame.
+        Then half as many frames as are kept are dropped before them, else a third.
     inputs
-        Which of the two inputs a region has; the other is 0 throughout.
+        Inputs of the regions; an absent input is 0 throughout.
 
     Yields
     ------
     numpy.ndarray
         (simulations, regions, frames) of a person, in the series' unit, with the frames of the
-        networks; not finite from where a simulation grew without bounds.
+        networks; not finite from the frame where a simulation diverged.
 
     References
     ----------
@@ -115,7 +115,7 @@ def simulate(
 
 
 def _only(inferred: Inferred, number: int) -> Inferred:
-    """Return what is inferred of one of the people."""
+    """Return the inference for one of the people."""
 
     def of(beliefs: Belief) -> Belief:
         return Belief(beliefs.mean[[number]], beliefs.sd[[number]])
@@ -133,14 +133,14 @@ def draw(
     *,
     first: First = "posterior",
 ) -> Drawn:
-    """Draw what simulations of people are made of; `run` steps them.
+    """Draw the parameters, states, inputs and noise of simulations; `run` steps them.
 
     Parameters
     ----------
     model, networks, inferred, simulations, seed, first
-        As `simulate` takes them.
+        As for `simulate`.
     frames
-        Of each simulation, those to drop included.
+        Number of frames of each simulation, including those to drop.
     """
     recipe, regions = model.recipe, len(networks.regions)
     size, every = (len(networks.people), simulations), slice(None)
@@ -172,7 +172,7 @@ def _of(beliefs: Belief, person: int) -> Belief:
 def _stream(seed: int, label: str, simulation: int) -> np.random.Generator:
     """Return the random numbers of a simulation."""
     whose = int.from_bytes(hashlib.sha256(label.encode()).digest()[:8], "big")
-    # A quarter faster than NumPy's default; noise is half of what a simulation costs.
+    # A quarter faster than NumPy's default; noise takes half of a simulation's time.
     return np.random.Generator(np.random.SFC64((seed, whose, simulation)))
 
 
@@ -193,12 +193,12 @@ def _first_state(
 
 
 def external_path(model: GenerativeModel, noise: Array) -> Array:
-    """Return a path of the external inputs' prior, AR(1) processes, made of noise.
+    """Return a path of the external inputs' prior, AR(1) processes, from given noise.
 
     Parameters
     ----------
     model
-        A fitted model.
+        Fitted model with the AR(1) coefficients.
     noise
         (frames, external inputs), of mean 0 and variance 1.
 
@@ -239,22 +239,22 @@ def run(
     drop: int = 0,
     network: Array | None = None,
 ) -> NDArray[np.float32]:
-    """Step all regions of all simulations together.
+    """Simulate all regions of all simulations together.
 
     Parameters
     ----------
     model
-        The fitted model; it is worked on its device, in the precision of its weights.
+        The fitted model; computed on its device, in the precision of its weights.
     drawn
-        What the simulations are made of.
+        Draws behind the simulations.
     weights
         Structural connectomes, (people, regions, regions); None: regions are not connected.
     inputs
-        Which of the two inputs a region has; the other is 0 throughout.
+        Inputs of the regions; an absent input is 0 throughout.
     drop
-        Frames at the start that are not returned.
+        Number of frames at the start that are not returned.
     network
-        (frames,), the network input of all regions, where they are not connected.
+        (frames,), a network input for all regions, if they are not connected.
 
     Returns
     -------
@@ -286,7 +286,7 @@ def _inputs(
     inputs: Inputs,
     network: Array | None,
 ) -> list[_Give]:
-    """Return what writes the inputs of a frame, of which what is expected to be observed is known.
+    """Return a function that writes the inputs of a frame from expected observations.
 
     An input that is absent is never written: it stays 0.
     """
@@ -305,10 +305,10 @@ def _inputs(
 
 
 class _State:
-    """What the transition reads, as rows of one tensor, and what it needs of the model.
+    """Inputs of the transition as rows of one tensor, and weights of the model.
 
-    Parameters are rows, too: one product for all that the transition reads is less work than one
-    for what changes, to which the rest is added.
+    Parameters are rows, too: one product for all inputs of the transition is less work than one
+    for the changing inputs and a sum.
     """
 
     def __init__(self, model: GenerativeModel, drawn: Drawn) -> None:
@@ -322,7 +322,7 @@ class _State:
         self._state, self.network = blocks[0], blocks[3].view(shape)
         inputs = model.recipe.external_inputs
         self.external = blocks[4].view(inputs, *shape) if inputs else None
-        blocks[5].fill_(1.0)  # what the bias is multiplied by
+        blocks[5].fill_(1.0)  # multiplies the bias
         self._first_layer = torch.cat(
             (transition.hidden.weight, transition.hidden.bias[:, None]), 1
         )
@@ -336,12 +336,12 @@ class _State:
         return torch.as_tensor(np.ascontiguousarray(array)).to(self._like)
 
     def observe(self, out: Tensor) -> None:
-        """Write what is expected to be observed."""
+        """Write the expected observations."""
         observation = self._observation
         torch.addmm(observation.bias, observation.weight, self._state, out=out.view(1, -1))
 
     def step(self, noise: Tensor) -> None:
-        """Go to the next frame."""
+        """Advance to the next frame."""
         torch.mm(self._first_layer, self._rows, out=self._hidden)
         self._state.addmm_(self._second_layer, self._hidden.relu_())
         self._state.addcmul_(noise, self._sd).add_(self._offset)

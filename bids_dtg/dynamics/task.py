@@ -1,4 +1,4 @@
-"""What the training loop runs for a network model: batches of series, the loss, the record."""
+"""The training task of a network model: batches of series, the loss, the record."""
 
 from __future__ import annotations
 
@@ -23,20 +23,20 @@ from bids_dtg.errors import RunError
 from bids_dtg.training.chance import borrowed_chance
 from bids_dtg.training.loop import Task
 
-# Streams of random numbers, beside the seed.
+# Streams of random numbers, added to the seed.
 _WEIGHTS, BATCHES, _NOISE, _JUDGING = 0, 1, 2, 3
-JUDGING_SAMPLES = 8  # of the posterior, for an ELBO that models are compared by
-_LOOKS = 20  # at the ELBO of held-out series, in all epochs
-_EPSILON = 1e-7  # of Adam, as Keras has it
+JUDGING_SAMPLES = 8  # posterior samples for an ELBO by which models are compared
+_LOOKS = 20  # evaluations of the held-out ELBO over all epochs
+_EPSILON = 1e-7  # of Adam, Keras' default
 
 
 @dataclass(frozen=True, eq=False)
 class BatchFigures:
-    """What one batch gives."""
+    """Result of one batch."""
 
     loss: Tensor
-    elbo: Tensor  # a mean over series, all terms in full
-    region_kl: Tensor  # a mean over series
+    elbo: Tensor  # mean over series, all terms in full
+    region_kl: Tensor  # mean over series
 
 
 class NetworkTask(Task):
@@ -49,13 +49,13 @@ class NetworkTask(Task):
     trained
         (people, regions): whether a series is trained on; the others are held out.
     recipe
-        What the model consists of, and how it is trained.
+        Architecture and training of the model.
     seed
-        Of weights, batches and noise.
+        Seed of weights, batches and noise.
     identity
-        What must be the same where a training goes on.
+        Facts that must be equal for a training to be continued.
     report
-        Is given a line after each epoch.
+        Receives a line after each epoch.
     """
 
     series: Tensor  # (people, regions, frames)
@@ -85,7 +85,7 @@ class NetworkTask(Task):
     def items(self, pairs: Tensor) -> Items:
         """Return series by their (person, region) numbers."""
         person, region = pairs.to(self.series.device).unbind(1)
-        # One after the other in memory frame by frame: the encoders read them so.
+        # Contiguous in memory by frame: the encoders read them so.
         return Items(
             self.series[person, region].T.contiguous(),
             self.network_input[person, region].T.contiguous(),
@@ -144,7 +144,7 @@ class NetworkTask(Task):
         self._report(_line(epoch, self.recipe))
 
     def _looks(self) -> bool:
-        """Return whether held-out series are looked at after this epoch."""
+        """Return whether the held-out ELBO is computed after this epoch."""
         every = max(1, self.recipe.epochs // _LOOKS)
         return (self.current_epoch + 1) % every == 0 or self.current_epoch + 1 == self.recipe.epochs
 
@@ -152,7 +152,7 @@ class NetworkTask(Task):
     def elbo(self, pairs: Tensor) -> NDArray[np.float64]:
         """Return the ELBO of some series, a mean over samples, with all terms in full.
 
-        The same series have the same noise at each look.
+        The same series have the same noise at each evaluation.
 
         Returns
         -------
@@ -166,7 +166,7 @@ class NetworkTask(Task):
         return torch.cat(found).double().numpy()
 
     def _judged_together(self) -> int:
-        """Return of how many series the ELBO is computed at a time."""
+        """Return the number of series whose ELBO is computed at a time."""
         return self.recipe.batch_size
 
     def _elbo(self, pairs: Tensor, samples: int) -> Tensor:
@@ -181,15 +181,15 @@ class NetworkTask(Task):
         if checkpoint.get("identity") != self.identity:
             raise RunError(
                 "the training that was begun here has other people, another recipe or another seed",
-                expected="the same as when it began",
+                expected="the same as when it was started",
                 remedy="give the options of that call, or choose another folder",
             )
 
 
 def loader_of(batches: Sequence[Tensor]) -> DataLoader[Tensor]:
-    """Return batches as the loop takes them, in their order."""
-    # Lightning takes a bare sequence for several loaders. Each loader draws a number, before or
-    # after the epoch's seed is set: not from the stream of the noise.
+    """Return batches in their order, as an iterable for the training loop."""
+    # Lightning treats a bare sequence as several loaders. Each loader draws a number, before or
+    # after the epoch's seed is set, not from the stream of the noise.
     return DataLoader(
         batches,  # type: ignore[arg-type]
         batch_size=None,
@@ -202,7 +202,7 @@ def _stream(seed: int, *purpose: int) -> int:
 
 
 def _number(value: float) -> str:
-    """Return a loss for people: of a series it is thousands, of a frame about one."""
+    """Format a loss: for a series it is thousands, for a frame about one."""
     return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3f}"
 
 
@@ -216,10 +216,10 @@ def _line(epoch: dict[str, float], recipe: Recipe) -> str:
 
 
 class KerasAdam(torch.optim.Adam):
-    """Adam as Keras steps it, which the original was trained with.
+    """Adam with Keras' update, with which the original was trained.
 
-    Keras adds epsilon to the square root before its bias is corrected, PyTorch after it; both are
-    the same where epsilon shrinks with the steps.
+    Keras adds epsilon to the square root before bias correction, PyTorch after it; both are
+    equal if epsilon is reduced with the steps.
     """
 
     def step(self, closure: Callable[[], float] | None = None) -> Any:

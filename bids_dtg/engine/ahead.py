@@ -141,7 +141,7 @@ def run_ahead(
     Parameters
     ----------
     work
-        Sends events.
+        Function that does the work and sends events.
     forked
         Whether it is a process, where that is safe; otherwise it is a thread.
 

@@ -40,9 +40,9 @@ def divide(
         Those of nprocs, omp_nthreads, n_cpus and mem_gb that were given are kept to, but for
         numbers that no machine of this size can serve (`excess`).
     units
-        How many there are.
+        Number of units of work.
     bytes_each
-        What a process needs.
+        Memory that a process needs, in bytes.
     on_cpu
         Otherwise one process has the GPU.
     machine
@@ -81,7 +81,7 @@ def own_threads(resources: ResourceOptions, machine: Machine | None = None) -> i
 
 
 def excess(resources: ResourceOptions, machine: Machine | None = None) -> list[str]:
-    """List what was asked for and is more than a machine can serve, a sentence each.
+    """List requested resources that the machine does not have, a sentence each.
 
     Examples
     --------

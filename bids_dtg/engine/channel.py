@@ -26,7 +26,7 @@ def send_value(sender: Connection, value: object) -> None:
     sender
         Of a pipe of one direction, as `multiprocessing.Pipe` makes it on POSIX systems.
     value
-        That can be pickled.
+        Value to send; it can be pickled.
 
     Raises
     ------
@@ -59,7 +59,7 @@ def receive_value(receiver: Connection) -> Any:
     Parameters
     ----------
     receiver
-        Of the pipe.
+        Receiving end of the pipe.
 
     Raises
     ------
@@ -81,7 +81,7 @@ def receive_value(receiver: Connection) -> Any:
 
 
 def _setting_aside(buffers: list[memoryview]) -> Callable[[pickle.PickleBuffer], bool]:
-    """Return what takes large buffers out of a pickle, by saying whether one stays in it."""
+    """Return pickle's callback that takes large buffers out of the pickle."""
 
     def stays(buffer: pickle.PickleBuffer) -> bool:
         raw = buffer.raw()

@@ -30,7 +30,7 @@ def can_fork() -> bool:
 
 
 def process_context(*, forked: bool) -> BaseContext:
-    """Return how processes are started: forked where that is wanted and possible, or afresh."""
+    """Return the context that starts processes: forked where wanted and possible, else afresh."""
     return multiprocessing.get_context("fork" if forked and can_fork() else "spawn")
 
 
@@ -47,11 +47,11 @@ def start_child(
     Parameters
     ----------
     context
-        How it is started.
+        Multiprocessing context that starts the process.
     work
         What the process is for; pickled where it is started afresh.
     name
-        Of the process.
+        Name of the process.
     far_ends
         Its ends of pipes: closed here, so that a pipe breaks when the process has ended.
     near_ends

@@ -47,7 +47,7 @@ class Cluster(Generic[Given, Result]):
         Makes the work from what is given: a function of a module, or equal to itself once it has
         been pickled. Called once in each process.
     given
-        Pickled with each task.
+        Value that is pickled with each task.
     connect_seconds
         How long to look for the scheduler.
 
@@ -118,7 +118,7 @@ def _connect(address: str, seconds: float) -> Client:
 
 
 def _messages_of(task: Any, label: str) -> Iterator[Message[Any]]:
-    """Yield what a finished task has to report; a task that failed as a whole is an error.
+    """Yield the events of a finished task; a task that failed as a whole yields an error.
 
     Raises
     ------

@@ -20,10 +20,10 @@ _NOTE_SECONDS = 60.0
 
 
 class Reporter(Protocol):
-    """Shows what becomes of a unit of work while it is done."""
+    """Shows the progress of a unit of work."""
 
     def stage(self, name: str, share: float) -> None:
-        """Say what the unit does now, and which share (0 to 1) of it is done."""
+        """Show the present step of the unit, and the share (0 to 1) that is done."""
 
     def finish(self, message: str) -> None:
         """Say in one line what became of the unit, or of a part of it."""
@@ -50,7 +50,7 @@ class Board(Protocol):
         trace: TracebackType | None,
     ) -> None: ...
     def lane(self, number: int) -> Lane:
-        """Return what shows the process of a number."""
+        """Return the display of the process with a number."""
 
     def advance(self, *, failed: bool = False) -> None:
         """Count a unit that is done with."""
@@ -75,7 +75,7 @@ class _Count:
         self.failed += failed
 
     def line(self) -> str:
-        """Say how far all is, and how long the rest takes at this speed."""
+        """Show the overall progress and the estimated time left."""
         left = (self.total - self.done) * (time.monotonic() - self._started) / max(1, self.done)
         text = f"{self.done} of {self.total} done"
         if self.failed:

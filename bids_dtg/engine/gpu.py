@@ -21,7 +21,7 @@ def device_note(wanted: str, device: str) -> str | None:
     Parameters
     ----------
     wanted
-        Value of ``--device``.
+        Value of ``--device`` that the call was given.
     device
         What `resolve_device` makes of it.
     """

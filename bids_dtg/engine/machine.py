@@ -175,7 +175,7 @@ def _file_cache(folder: Path) -> int:
 
 
 def _cgroups(root: Path, controller: str) -> Iterator[Path]:
-    """Yield the folders of the process's cgroups and of those around them, innermost first."""
+    """Yield the folders of the process's cgroups and their parents, innermost first."""
     try:
         lines = (root / "proc/self/cgroup").read_text().splitlines()
     except OSError:

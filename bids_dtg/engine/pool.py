@@ -132,7 +132,7 @@ class Pool(Generic[Result]):
             ends += [*member.ends, member.process.sentinel]
         ready = set(connection.wait(ends, backlog.seconds_to_next or None))
         for member in list(self._members):
-            # Before its request is answered: what was said first is heard first.
+            # Messages are passed on in the order of sending, before a request is answered.
             yield from self._listen(member, backlog)
             if member.process.sentinel in ready:
                 yield from self._bury(member, backlog)

@@ -32,7 +32,7 @@ class Service:
     Parameters
     ----------
     command
-        What runs it.
+        Command line that runs the service.
     answered
         Called with each answer, from another thread.
     """

@@ -69,7 +69,7 @@ class Backlog:
     Parameters
     ----------
     labels
-        Participants.
+        Labels of the participants to work on.
     clock
         Seconds that never go back.
     hold_up
@@ -91,7 +91,7 @@ class Backlog:
 
     @property
     def closed(self) -> bool:
-        """Whether nobody will be handed out any more, whoever comes back."""
+        """Whether no participant will be handed out any more."""
         return self._closed
 
     @property

@@ -40,14 +40,14 @@ class ArrayStore:
         facts: Mapping[str, Any],
         notes: Mapping[str, Any] | None = None,
     ) -> None:
-        """Write an array, then what it was made from: whoever is killed between does it again.
+        """Write an array, then its facts: if the process is killed in between, it is made again.
 
         Parameters
         ----------
         name
-            Of the array.
+            Name of the array in the store.
         array
-            Stored as it is.
+            Array to store, in its own data type.
         facts
             All that it depends on, as JSON has it; `has` compares them.
         notes
@@ -80,7 +80,7 @@ class ArrayStore:
         return self._facts(name).exists()
 
     def notes(self, name: str) -> Mapping[str, Any]:
-        """Return what was noted with an array; nothing where it is not there."""
+        """Return the notes stored with an array; empty if the array is missing."""
         found = self._record(name).get("notes", {})
         return found if isinstance(found, dict) else {}
 
@@ -90,7 +90,7 @@ class ArrayStore:
         Parameters
         ----------
         name
-            Of the array.
+            Name of the array in the store.
         verify
             Whether to read all of it once and compare its SHA-256.
 
@@ -209,7 +209,7 @@ class MappedFile:
 
     @classmethod
     def of(cls, array: NDArray[Any]) -> MappedFile | None:
-        """Return where an array lies; None where it is in memory, or a part of another array."""
+        """Return the file of an array; None if it is in memory or a part of another array."""
         base: object = array.base
         if not isinstance(array, np.memmap) or not isinstance(base, mmap.mmap):
             return None

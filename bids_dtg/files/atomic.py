@@ -122,7 +122,7 @@ def process_exists(pid: int) -> bool:
 
 
 def process_life(pid: int) -> str:
-    """Return what tells a process of this host from others that have had its number; or nothing."""
+    """Return the boot and start time of a process, as its number may be reused; or nothing."""
     try:
         begun = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
         return f"{Path('/proc/sys/kernel/random/boot_id').read_text().strip()} {begun}"

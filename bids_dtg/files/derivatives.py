@@ -141,7 +141,7 @@ class DerivativeDataset:
         words
             What it says of itself.
         version
-            Version of this program.
+            Version of this program, for `GeneratedBy`.
         container
             Image that the program runs in, where known (`provenance.running_container`).
 
@@ -376,9 +376,9 @@ def refuse_other_workflow(output_dir: Path, workflow: str, *, unnamed: str) -> N
     Parameters
     ----------
     output_dir
-        As it was given.
+        Output folder as given on the command line.
     workflow
-        That is asked for.
+        Name of the workflow of this call.
     unnamed
         The workflow that wrote an output which names none.
 
@@ -405,9 +405,9 @@ def refuse_model_folder(output: Path, model: Path) -> None:
     Parameters
     ----------
     output
-        From `check_output_location`.
+        Output folder, from `check_output_location`.
     model
-        Folder of the model.
+        Folder of the model's bundle.
 
     Raises
     ------
@@ -445,7 +445,7 @@ def prepare_output_folder(output_dir: Path) -> None:
 
 
 def _generator(description: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return what a description says of the program that made the dataset."""
+    """Return the program that made the dataset, by its description."""
     made = description.get("GeneratedBy")
     first = made[0] if isinstance(made, list) and made else {}
     return first if isinstance(first, dict) else {}

@@ -1,4 +1,4 @@
-"""Digests of files: what pins a file, whoever serves it."""
+"""Digests of files, which pin the content whichever host serves it."""
 
 from __future__ import annotations
 
@@ -59,9 +59,9 @@ def read_digests(path: Path, algorithms: Iterable[Algorithm]) -> dict[Algorithm,
     Parameters
     ----------
     path
-        The file.
+        Path of the file.
     algorithms
-        Which digests are wanted.
+        Names of the digests to compute, as of `hashlib`.
 
     Raises
     ------

@@ -185,15 +185,15 @@ def obtain_file(
     Parameters
     ----------
     file
-        What is wanted.
+        The file to obtain: address, size and digest.
     folder
         Exists and belongs to this process. A broken download is kept here and resumed.
     hosts
         Bases of URLs, asked in this order; an empty list means offline.
     reporter
-        Shows the progress.
+        Shows the progress of the download.
     patience
-        With each host.
+        Time limits and number of attempts for each host.
 
     Raises
     ------
@@ -262,7 +262,7 @@ class _Wanted:
         return found["sha256"].hexadecimal if right else None
 
     def differing(self, path: Path) -> str:
-        """Say what a copy has instead."""
+        """Return the digests of a copy that differ from those wanted."""
         found = read_digests(path, [digest.algorithm for digest in self.digests])
         wrong = [found[digest.algorithm] for digest in self.digests]
         return " and ".join(str(digest) for digest in wrong if digest not in self.digests)

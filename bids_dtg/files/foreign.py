@@ -10,6 +10,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import math
 import os
 import re
 import stat
@@ -23,6 +24,7 @@ from typing import TYPE_CHECKING, Any
 
 from bids_dtg.errors import ForeignFileError, MissingFileError
 from bids_dtg.files.annex import is_pointer, require_content
+from bids_dtg.files.formula_cells import with_formula
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -33,6 +35,7 @@ MOST_TEXT = MOST_JSON = 16 * 2**20
 MOST_TOML = 2**20
 MOST_TABLE = 64 * 2**20
 MOST_CONFOUNDS = 128 * 2**20
+_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 MOST_COLUMNS = 20_000
 # Objects in objects. BIDS needs five.
 MOST_LEVELS = 100
@@ -118,7 +121,7 @@ def read_bytes(path: Path, most: int = MOST_TEXT) -> bytes:
     Parameters
     ----------
     path
-        A regular file.
+        Path of a regular file.
     most
         Bytes that it may have.
 
@@ -197,7 +200,7 @@ def as_text(content: bytes, path: Path) -> str:
 def read_json(path: Path, most: int = MOST_JSON) -> Any:
     """Read what a JSON file holds.
 
-    NaN and Infinity pass, as Python's own reader has them: who takes a number checks it.
+    NaN and Infinity pass, as in Python's own reader: callers that need a number check it.
 
     Raises
     ------
@@ -229,7 +232,7 @@ def parse_json(
     Parameters
     ----------
     text
-        Of the file.
+        Content of the file.
     source
         What errors name, usually the path of the file.
     pairs
@@ -269,7 +272,7 @@ def parse_toml(text: str, source: str) -> dict[str, Any]:
     Parameters
     ----------
     text
-        Of the file.
+        Content of the file.
     source
         What errors name, usually the path of the file.
 
@@ -304,7 +307,7 @@ def read_table(path: Path, delimiter: str | None = "\t", most: int = MOST_TABLE)
     Parameters
     ----------
     path
-        The file.
+        Path of the file.
     delimiter
         Between cells; None is a tab where the first line has one, else a comma.
     most
@@ -316,6 +319,23 @@ def read_table(path: Path, delimiter: str | None = "\t", most: int = MOST_TABLE)
         As `read_text`; also where a line has more cells than the header, or a quote does not end.
     """
     return parse_table(read_text(path, most), path, delimiter)
+
+
+def plain_number(text: str) -> float | None:
+    """Return the number that a cell is; None where it is none.
+
+    A number has the digits 0 to 9, a point, a sign and an exponent: other scripts' digits, ``1_0``
+    and ``inf``, which Python takes as numbers, are text.
+
+    Examples
+    --------
+    >>> plain_number("-1.5e3"), plain_number("1_0"), plain_number("inf")
+    (-1500.0, None, None)
+    """
+    if not _NUMBER.fullmatch(text):
+        return None
+    value = float(text)
+    return value if math.isfinite(value) else None
 
 
 def parse_table(
@@ -333,7 +353,7 @@ def parse_table(
     path
         Of its file, for errors.
     delimiter
-        As `read_table` has it.
+        Character between cells, as for `read_table`.
     wanted
         Whether the column of a name is kept; None keeps all. Only those take memory.
 
@@ -442,7 +462,7 @@ def _shortened(err: Exception, longest: int = 200) -> str:
 
 
 def _require_sound(content: object) -> None:
-    """Refuse nesting that is too deep for those who go through it, and halves of characters."""
+    """Refuse nesting that is too deep to be walked through, and halves of characters."""
     level: list[object] = [content]
     for _ in range(MOST_LEVELS + 1):
         deeper: list[object] = []
@@ -468,7 +488,7 @@ def _table(
     wanted: Callable[[str], bool] | None,
 ) -> Table:
     reader = csv.reader(lines, delimiter=delimiter, quoting=quoting, strict=True)
-    header = next(reader, [])
+    header = list(map(with_formula, next(reader, [])))
     while header and not header[-1].strip():
         header.pop()  # a tab at the end of the line
     if len(header) > MOST_COLUMNS:
@@ -484,5 +504,5 @@ def _table(
             )
         short += len(cells) < len(header)
         cells += [""] * (len(header) - len(cells))
-        rows.append(tuple([cells[place] for place in kept]))
+        rows.append(tuple([with_formula(cells[place]) for place in kept]))
     return Table(path, tuple([header[place] for place in kept]), tuple(rows), short)

@@ -17,7 +17,7 @@ def expand_home(text: str | Path, source: str) -> Path:
     Parameters
     ----------
     text
-        As somebody typed it.
+        Path as typed by a user.
     source
         The option, for the error.
 

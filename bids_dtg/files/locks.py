@@ -25,7 +25,7 @@ from bids_dtg.notices import duration, visible
 _REFRESH_SECONDS = 60.0
 # One from another host that nobody has touched for so long has lost its process.
 _STALE_SECONDS = 3 * 3600.0
-# A process that is killed between making a lock and writing whose it is leaves an empty file.
+# A process that is killed between making a lock and writing its owner leaves an empty file.
 _EMPTY_SECONDS = 60.0
 _TRIES = 20
 _SUFFIX = ".lock"
@@ -33,7 +33,7 @@ _SUFFIX = ".lock"
 
 @dataclass(frozen=True)
 class Owner:
-    """Who holds a lock, as its file says."""
+    """The process that holds a lock, as its file states."""
 
     process: int  # its number
     host: str  # where it runs
@@ -45,7 +45,7 @@ class Owner:
 
     @property
     def words(self) -> str:
-        """Who it is, for messages."""
+        """The process in words, for messages."""
         if not self.process:
             return "a call that has just begun"
         return f"process {self.process} on {self.host} ({self._age()}: {self.command})"
@@ -115,7 +115,7 @@ class Locks:
             self.release(name)
 
     def take(self, name: str) -> Owner | None:
-        """Take a lock; return who holds it, None where it is this call's now.
+        """Take a lock; return its holder, or None where this call has it now.
 
         Raises
         ------
@@ -145,7 +145,7 @@ class Locks:
         Parameters
         ----------
         name
-            Of the lock.
+            Name of the lock.
         what
             What is locked, for the message.
         remedy
@@ -167,7 +167,7 @@ class Locks:
             )
 
     def others(self, prefix: str) -> tuple[Owner, ...]:
-        """Return who holds locks whose names begin so, but for this call."""
+        """Return the holders of locks whose names begin so, without this call."""
         found = []
         for path in sorted(self._folder.glob(f"{prefix}*{_SUFFIX}")):
             name = path.name.removesuffix(_SUFFIX)
@@ -217,7 +217,7 @@ class Locks:
         return True
 
     def _owner(self, name: str) -> Owner | None:
-        """Return whose a lock is; None where there is none."""
+        """Return the holder of a lock; None where nobody holds it."""
         try:
             return Owner(**read_json_object(self._path(name)))
         except MissingFileError:

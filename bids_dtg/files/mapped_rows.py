@@ -24,7 +24,7 @@ class MappedRows:
     path
         Of the file; one that is there is replaced, and who maps it keeps it.
     columns
-        Numbers in a row.
+        Number of values in a row.
 
     Raises
     ------

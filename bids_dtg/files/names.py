@@ -74,7 +74,7 @@ class FileKind:
         entities
             Of the name, without desc-.
         extension
-            None: the kind's.
+            Extension of the file; None: that of the kind of file.
         """
         named = {**entities, "desc": self.desc}
         return build_path(named, self.suffix, extension or self.extension)
@@ -197,7 +197,7 @@ def same_label(entity: str, one: str, other: str) -> bool:
 
 
 def plain_index(entity: str, label: str) -> str:
-    """Return what a label has in common with those that people take for the same.
+    """Return a label's key for comparison, equal for labels that people take for the same.
 
     Examples
     --------

@@ -60,7 +60,7 @@ class PathNames:
         Parameters
         ----------
         folders
-            As for `of`.
+            Folders whose names are hidden, as for `of`.
         """
         named = dict(self.folders)
         for name, folder in folders.items():
@@ -123,7 +123,7 @@ def _temporary_folder() -> Path | None:
 
 
 def _spellings(folder: Path | None) -> Iterator[str]:
-    """Yield how a folder may be written in a message."""
+    """Yield the spellings of a folder that a message may contain."""
     if folder is None:
         return
     if "{" in str(folder):  # a path with entities in braces: the folder that all of them lie in

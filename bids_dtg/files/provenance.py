@@ -28,7 +28,7 @@ from bids_dtg.files.text import read_json, read_rows, write_json, write_text, wr
 NOT_DONE = "not done yet"
 _RECORDS = "logs/complete"  # folder of completion records
 _DAMAGED = "Damaged"  # key of the outputs that are not as they were written
-_FAILURE_COLUMNS = ("participant_id", "set", "run", "stage", "message")
+_FAILURE_COLUMNS = ("participant_id", "average", "run", "stage", "message")
 _END = 2**20  # bytes hashed at the start and at the end of a file
 _PACKAGES = ("isal", "nibabel", "nilearn", "numpy", "pandas", "pybids", "scipy", "torch")
 
@@ -77,12 +77,17 @@ def file_fingerprint(path: Path) -> Fingerprint:
 def input_fingerprints(
     paths: Iterable[Path], root: Path, names: PathNames
 ) -> dict[str, Fingerprint]:
-    """Take the fingerprints of inputs, by their paths below the input dataset.
+    """Take the fingerprints of inputs, by their names as `named_files` has them."""
+    return {name: file_fingerprint(path) for name, path in named_files(paths, root, names).items()}
+
+
+def named_files(paths: Iterable[Path], root: Path, names: PathNames) -> dict[str, Path]:
+    """Return files by their paths below the input dataset.
 
     What lies elsewhere is listed below the name of its folder, as `<custom-confounds>/x.tsv`;
     files of one such name are numbered.
     """
-    found: dict[str, Fingerprint] = {}
+    found: dict[str, Path] = {}
     for path in dict.fromkeys(paths):
         if path.is_relative_to(root):
             name = path.relative_to(root).as_posix()
@@ -90,7 +95,7 @@ def input_fingerprints(
             given = names.name(path)
             numbered = (f"{given} ({number})" for number in count(2))
             name = next(free for free in chain([given], numbered) if free not in found)
-        found[name] = file_fingerprint(path)
+        found[name] = path
     return found
 
 
@@ -111,13 +116,13 @@ def write_completion(
     Parameters
     ----------
     dataset
-        The output dataset.
+        The output dataset, where the record is kept.
     title
         Name of the piece of work, e.g. `sub-01_ses-A`.
     options
         All that shapes the results (options, model, version), as JSON has it.
     inputs
-        From `input_fingerprints`.
+        Fingerprints of inputs, from `input_fingerprints`.
     outputs
         Every file written for it.
     methods
@@ -143,7 +148,7 @@ def write_completion(
 
 
 def completion_record(dataset: DerivativeDataset, title: str) -> dict[str, Any]:
-    """Return the record of a piece of work; empty where there is none that can be read."""
+    """Return the record of a piece of work; empty where none can be read."""
     return read_json(dataset.root / _RECORDS / f"{title}.json")
 
 
@@ -255,7 +260,7 @@ class Failure:
     participant: str  # label without sub-
     stage: str  # what was being done, e.g. "reading"
     message: str  # one line
-    title: str = ""  # of the set of maps; empty where none had begun
+    title: str = ""  # of the average of maps; empty where none had begun
     run: str = ""  # title of the run; empty where it was none of the runs
 
     @property
@@ -317,7 +322,7 @@ def all_failures(dataset: DerivativeDataset) -> tuple[Failure, ...]:
     """Return everybody's failures that still stand.
 
     Of each participant those of the newest call that logged any; and of them only
-    those without a set of maps completed since. Each log is read once, whatever the
+    those without an average of maps completed since. Each log is read once, whatever the
     number of participants.
     """
     newest: dict[str, tuple[datetime, list[Failure]]] = {}
@@ -339,7 +344,7 @@ def _record_path(dataset: DerivativeDataset, title: str) -> Path:
 
 
 def _outputs_of(dataset: DerivativeDataset, record: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what a record says of its outputs, by their paths in the dataset.
+    """Return the outputs of a record, by their paths in the dataset.
 
     Raises
     ------
@@ -419,7 +424,7 @@ def _is_outside(name: str) -> bool:
 
 
 def _compared(dataset: DerivativeDataset, name: str, recorded: Mapping[str, Any]) -> str | None:
-    """Return what is wrong with an output, all of which is read."""
+    """Read an output whole; return a word for its damage, or None."""
     path = dataset.root / name
     if not path.is_file():
         return "missing"
@@ -462,7 +467,7 @@ def _logged(dataset: DerivativeDataset) -> Iterator[tuple[datetime, Failure]]:
                 cells.get("participant_id", "").removeprefix("sub-"),
                 cells.get("stage", ""),
                 cells.get("message", ""),
-                cells.get("set", ""),
+                cells.get("average") or cells.get("set", ""),  # by its earlier name
                 cells.get("run", ""),
             )
             yield begun.replace(tzinfo=timezone.utc), failure
@@ -482,7 +487,7 @@ def _made_good(
 ) -> bool:
     """Return whether what failed was completed after that call had begun.
 
-    What failed outside a set, as the search for runs, is made good by any set.
+    What failed outside an average, as the search for runs, is made good by any average.
     """
     titles = [title for title in completed if failure.title in ("", title)]
     for title in titles:

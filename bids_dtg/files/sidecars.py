@@ -36,7 +36,7 @@ def repetition_time(bold: Path, root: Path) -> tuple[float | None, tuple[Path, .
     Parameters
     ----------
     bold
-        A file `..._bold.nii.gz`.
+        Path of a BOLD image, `..._bold.nii.gz`.
     root
         The dataset that it belongs to.
 

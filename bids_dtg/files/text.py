@@ -11,7 +11,16 @@ from typing import Any
 from bids_dtg.errors import ForeignFileError
 from bids_dtg.files.atomic import write_atomic
 from bids_dtg.files.foreign import read_json_object, read_table
+from bids_dtg.files.formula_cells import without_formula
 from bids_dtg.notices import visible
+
+# Columns and words in them that an earlier version named otherwise: both are read, for one version.
+RENAMED: Mapping[str, str] = {
+    "range": "training_distribution",
+    "range_reasons": "training_distribution_reasons",
+    "degrees_of_freedom": "effective_dof",
+}
+REWORDED: Mapping[tuple[str, str], str] = {("training_distribution", "in range"): "inside"}
 
 
 def write_text(path: Path, text: str) -> None:
@@ -63,11 +72,18 @@ def tsv_text(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
 
 
 def read_rows(path: Path) -> list[dict[str, str]]:
-    """Read a table of ours; no rows where it cannot be read."""
+    """Read a table of ours by today's names of columns; no rows where it cannot be read."""
     try:
-        return read_table(path).dicts()
+        rows = read_table(path).dicts()
     except ForeignFileError:
         return []
+    return [dict(_of_today(name, cell) for name, cell in row.items()) for row in rows]
+
+
+def _of_today(name: str, cell: str) -> tuple[str, str]:
+    """Return a column's name and its cell as this version writes them."""
+    name = RENAMED.get(name, name)
+    return name, REWORDED.get((name, cell), cell)
 
 
 def read_json(path: Path) -> dict[str, Any]:
@@ -82,4 +98,4 @@ def _cell(value: object) -> str:
     if value is None or value != value:  # NaN is the only value that differs from itself
         return "n/a"
     # A tab or line break inside a cell would shift the table.
-    return visible(" ".join(str(value).split())) or "n/a"
+    return without_formula(visible(" ".join(str(value).split()))) or "n/a"

@@ -23,7 +23,7 @@ class TransferReporter(Protocol):
         """Begin the next file."""
 
     def advance(self, done: int, total: int | None) -> None:
-        """Say how many bytes of the file are here; `total` is None where it is not known."""
+        """Show the number of bytes received; `total` is None where it is not known."""
 
     def note(self, message: str) -> None:
         """Print one line."""

@@ -23,7 +23,7 @@ def files_below(root: Path, *, follow_links: bool = True) -> Iterator[Path]:
     Parameters
     ----------
     root
-        The folder.
+        Folder to walk through.
     follow_links
         Whether links to folders are followed; else they are yielded as files are.
 

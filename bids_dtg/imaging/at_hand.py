@@ -160,7 +160,7 @@ def _plain_run(path: Path, rule: SpaceRule) -> RestRun:
 
 
 def _type_of(root: Path) -> InputType:
-    """Return who made the derivatives in a folder: fMRIPrep, where nothing says otherwise."""
+    """Return the program that made a folder's derivatives; fMRIPrep if nothing states another."""
     try:
         dataset = find_dataset(root)
     except DatasetError:

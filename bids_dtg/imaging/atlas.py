@@ -96,7 +96,7 @@ def find_atlas(
         As `bids_dtg.inputs.regions.atlases.find_atlas_files` takes it: ``"Schaefer400"``,
         ``"HCP"`` or the path of a label image.
     places
-        The model's voxels.
+        Voxels of the model: grid and mask.
     templateflow
         Folder that further atlases and transforms are looked for in; None: this machine's.
     datasets
@@ -136,7 +136,7 @@ def choose_atlases(
     asked
         Names and files; none: the default, where it fits the model.
     places
-        The model's voxels.
+        Voxels of the model: grid and mask.
     templateflow
         Folder that further atlases and transforms are looked for in.
     datasets
@@ -167,9 +167,9 @@ def atlases_note(asked: Sequence[str], chosen: Sequence[Atlas]) -> str | None:
     Parameters
     ----------
     asked
-        As of `choose_atlases`.
+        Names or files given with ``--atlases``.
     chosen
-        What it returned.
+        The atlases that `choose_atlases` returned.
 
     Examples
     --------
@@ -190,7 +190,7 @@ def read_atlas(file: AtlasFile, places: VoxelPlaces) -> Atlas:
         Three-dimensional image of whole numbers; 0 is background. Where the image is in another
         space, the labels are those at the points that its transforms lead to.
     places
-        The model's voxels.
+        Voxels of the model: grid and mask.
 
     Raises
     ------
@@ -225,7 +225,7 @@ def region_means(maps: NDArray[np.floating], atlas: Atlas) -> NDArray[np.float64
     maps
         (maps, places); NaN where a map has no value.
     atlas
-        Parcels at the places.
+        Number of the parcel at each place, and the parcels' names.
 
     Returns
     -------
@@ -255,7 +255,7 @@ def region_voxels(maps: NDArray[np.floating], atlas: Atlas) -> NDArray[np.int64]
     maps
         (maps, places); NaN where a map has no value.
     atlas
-        Parcels at the places.
+        Number of the parcel at each place, and the parcels' names.
 
     Returns
     -------

@@ -83,7 +83,7 @@ def read_bold_header(path: Path) -> BoldHeader:
 
 
 def frames_beyond(header: BoldHeader) -> int:
-    """Return how many more frames a file holds than its header says; they are not read.
+    """Return the number of frames beyond those of the header; they are not read.
 
     A compressed file ends with the size of what was compressed, modulo 4 GiB: only whole frames
     are believed, as the size is another one in a file of several parts.
@@ -207,7 +207,7 @@ def stream_voxels(
     Parameters
     ----------
     header
-        Of the file.
+        Header of the BOLD file.
     sampling
         Takes the voxels out of frames.
     frames_per_block

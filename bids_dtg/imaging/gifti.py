@@ -41,13 +41,23 @@ def read_surface(path: Path) -> tuple[NDArray[np.float64], NDArray[np.intp]]:
     Raises
     ------
     RunError
-        Missing, damaged or not a surface.
+        Missing, damaged or not a surface: points must be finite, and triangles join three of them.
     """
     image = _read(path)
     points = image.agg_data("NIFTI_INTENT_POINTSET")
     faces = image.agg_data("NIFTI_INTENT_TRIANGLE")
     if np.ndim(points) != 2 or np.ndim(faces) != 2:
         raise RunError(f"{path} has no points and triangles", expected="a .surf.gii file")
+    if points.shape[1] != 3 or faces.shape[1] != 3 or not np.isfinite(points).all():
+        raise RunError(
+            f"{path} has points {points.shape} and triangles {faces.shape}",
+            expected="three finite coordinates a point, and three points a triangle",
+        )
+    if faces.size and not 0 <= faces.min() <= faces.max() < len(points):
+        raise RunError(
+            f"{path} has triangles of the points {faces.min()} to {faces.max()}",
+            expected=f"0 to {len(points) - 1}, its points",
+        )
     return np.asarray(points, np.float64), np.asarray(faces, np.intp)
 
 

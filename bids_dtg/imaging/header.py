@@ -177,7 +177,7 @@ def require_unchanged(header: NiftiHeader, inode: int) -> None:
     Parameters
     ----------
     header
-        What was read first.
+        Header as read before.
     inode
         Number of the file that was opened for its values; another one has taken its name since
         then where the numbers differ.
@@ -351,7 +351,7 @@ def _forms_differ(path: Path, header: Any) -> float:
         return 0.0
     mirrored = np.linalg.det(sform[:3, :3]) * np.linalg.det(qform[:3, :3]) < 0
     if mirrored or s_code == q_code:
-        what = "take opposite sides for left" if mirrored else "tell of the same space"
+        what = "take opposite sides for left" if mirrored else "name the same space"
         raise RunError(
             f"{path} contradicts itself: its sform and qform {what} and put a voxel {far:.3g} mm "
             "apart",

@@ -1,4 +1,4 @@
-"""A lattice: coarse cells over places, interpolation from cells to places, smoothing over cells."""
+"""A lattice: blocks of places, interpolation from blocks to places, smoothing over blocks."""
 
 from __future__ import annotations
 
@@ -11,60 +11,60 @@ from numpy.typing import NDArray
 
 Float64 = NDArray[np.float64]
 
-# The nearest cells that a place of a surface is interpolated between.
+# The nearest blocks that a place of a surface is interpolated between.
 _NEAREST = 3
 
 
 @dataclass(frozen=True, eq=False)
 class Lattice:
-    """Cells that cover places, and how values pass between cells and places.
+    """Blocks that cover places, and how values pass between blocks and places.
 
-    The corners of an element are the cells that its places are interpolated between: eight
+    The corners of an element are the blocks that its places are interpolated between: eight
     around a voxel, the nearest three of a vertex.
     """
 
-    shape: tuple[int, ...]  # of an array over the cells, in C order
-    block: int  # edge of a cell, counted in places
-    spacing_mm: float  # edge of a cell
-    cell: NDArray[np.intp]  # (places,), number of the cell that a place lies in
+    shape: tuple[int, ...]  # of an array over the blocks, in C order
+    edge: int  # of a block, counted in places
+    spacing_mm: float  # edge of a block
+    block_of: NDArray[np.intp]  # (places,), number of the block that a place lies in
     element: NDArray[np.intp]  # (places,), row of `corners`
-    corners: NDArray[np.intp]  # (elements, corners), numbers of cells
+    corners: NDArray[np.intp]  # (elements, corners), numbers of blocks
     weights: Float64  # (places, corners), they add up to 1
-    # For each axis of `shape`, the positions (cells along it, dimensions) in edges of a cell.
+    # For each axis of `shape`, the positions (blocks along it, dimensions) in edges of a block.
     axes: tuple[Float64, ...]
 
     @property
-    def cells(self) -> int:
-        """How many cells there are, those without a place included."""
+    def blocks(self) -> int:
+        """How many blocks there are, those without a place included."""
         return int(np.prod(self.shape))
 
     def matches(self, other: Lattice) -> bool:
-        """Return whether both have the same cells over the same places."""
+        """Return whether both have the same blocks over the same places."""
         return (
             self.shape == other.shape
-            and self.block == other.block
-            and np.array_equal(self.cell, other.cell)
+            and self.edge == other.edge
+            and np.array_equal(self.block_of, other.block_of)
             and np.array_equal(self.weights, other.weights)
         )
 
     def interpolate(self, values: NDArray[np.floating[Any]]) -> NDArray[np.float32]:
-        """Interpolate values at the cells' centres, (rows, *shape), to places: (rows, places)."""
+        """Interpolate values at the blocks' centres, (rows, *shape), to places: (rows, places)."""
         rows = values.reshape(len(values), -1).astype(np.float64)
         corners = self.corners[self.element]
-        found = np.empty((len(rows), len(self.cell)), np.float32)
+        found = np.empty((len(rows), len(self.block_of)), np.float32)
         for own, row in zip(found, rows, strict=True):
             own[:] = np.einsum("pc,pc->p", row[corners], self.weights)
         return found
 
     def smoothing(self, sd_mm: float, reach_mm: float) -> Callable[[Float64], Float64]:
-        """Return a function that smooths values (cells, columns) by a Gaussian.
+        """Return a function that smooths values (blocks, columns) by a Gaussian.
 
         Parameters
         ----------
         sd_mm
             Standard deviation; 0 leaves all as it is.
         reach_mm
-            Weights of cells farther than this, along an axis, are 0. A cell's own weight is 1:
+            Weights of blocks farther than this, along an axis, are 0. A block's own weight is 1:
             the weights do not add up to 1.
         """
         sd, reach = sd_mm / self.spacing_mm, reach_mm / self.spacing_mm
@@ -80,70 +80,70 @@ class Lattice:
 
 
 def voxel_lattice(
-    index: NDArray[np.intp], shape: tuple[int, ...], block: int, voxel_mm: float
+    index: NDArray[np.intp], shape: tuple[int, ...], edge: int, voxel_mm: float
 ) -> Lattice:
-    """Divide a grid into cubes of `block` voxels along an edge; the last may be incomplete.
+    """Divide a grid into cubes of `edge` voxels; the last may be incomplete.
 
     Parameters
     ----------
     index
         (places, 3), of the voxels.
     shape
-        Of the grid.
-    block
-        Edge of a cell in voxels.
+        Shape of the grid, (i, j, k).
+    edge
+        Edge of a block in voxels.
     voxel_mm
-        Edge of a voxel.
+        Edge of a voxel, in mm.
     """
-    cells = tuple(-(-size // block) for size in shape)
-    last = np.array(cells) - 1
-    # A cell's centre lies (block - 1) / 2 voxels after its first voxel.
-    place = np.clip((index - (block - 1) / 2) / block, 0, last)
+    blocks = tuple(-(-size // edge) for size in shape)
+    last = np.array(blocks) - 1
+    # A block's centre lies (edge - 1) / 2 voxels after its first voxel.
+    place = np.clip((index - (edge - 1) / 2) / edge, 0, last)
     lower = np.minimum(place.astype(np.intp), np.maximum(last - 1, 0))
     share = place - lower
-    lowest = _flat(lower, cells)
-    used = np.zeros(int(np.prod(cells)), bool)
+    lowest = _flat(lower, blocks)
+    used = np.zeros(int(np.prod(blocks)), bool)
     used[lowest] = True
     first, element = np.flatnonzero(used), (np.cumsum(used) - 1)[lowest]
     steps = np.indices((2, 2, 2)).reshape(3, 8).T
     along_i, along_j, along_k = np.stack([1.0 - share, share], axis=2).transpose(1, 0, 2)
     weights = along_i[:, :, None, None] * along_j[:, None, :, None] * along_k[:, None, None, :]
-    corner = np.stack(np.unravel_index(first, cells), axis=1)[:, None] + steps
+    corner = np.stack(np.unravel_index(first, blocks), axis=1)[:, None] + steps
     return Lattice(
-        shape=cells,
-        block=block,
-        spacing_mm=voxel_mm * block,
-        cell=_flat(index // block, cells),
+        shape=blocks,
+        edge=edge,
+        spacing_mm=voxel_mm * edge,
+        block_of=_flat(index // edge, blocks),
         element=element,
-        corners=_flat(np.minimum(corner, last), cells),
+        corners=_flat(np.minimum(corner, last), blocks),
         weights=weights.reshape(-1, 8),
-        axes=tuple(np.arange(size, dtype=np.float64)[:, None] for size in cells),
+        axes=tuple(np.arange(size, dtype=np.float64)[:, None] for size in blocks),
     )
 
 
-def point_lattice(points: Float64, block: int, spacing_mm: float) -> Lattice:
-    """Choose some of the points as centres of cells, about `block` points apart.
+def point_lattice(points: Float64, edge: int, spacing_mm: float) -> Lattice:
+    """Choose some of the points as centres of blocks, about `edge` points apart.
 
-    A point lies in the cell of the nearest centre, and is interpolated between the nearest
+    A point lies in the block of the nearest centre, and is interpolated between the nearest
     three by the inverse of its distances. Distances are straight lines.
 
     Parameters
     ----------
     points
-        (places, 3), in mm.
-    block
+        (places, 3), positions in mm.
+    edge
         Distance between centres, counted in points.
     spacing_mm
-        Distance between neighbouring points.
+        Distance between neighbouring points, in mm.
     """
     from scipy.spatial import cKDTree
 
-    edge = block * spacing_mm
-    centres = points[_spread(points, edge)] if block > 1 else points
+    edge_mm = edge * spacing_mm
+    centres = points[_spread(points, edge_mm)] if edge > 1 else points
     distance, nearest = cKDTree(centres).query(points, min(_NEAREST, len(centres)))
     distance, nearest = (found.reshape(len(points), -1) for found in (distance, nearest))
     # A centre takes its own value; 1e-9 of an edge stands for no distance at all.
-    weights = 1.0 / np.maximum(distance, 1e-9 * edge)
+    weights = 1.0 / np.maximum(distance, 1e-9 * edge_mm)
     weights /= weights.sum(axis=1, keepdims=True)
     # In one order of its corners, so that points between the same ones form an element.
     order = np.argsort(nearest, axis=1)
@@ -151,30 +151,30 @@ def point_lattice(points: Float64, block: int, spacing_mm: float) -> Lattice:
     corners, element = np.unique(ordered, axis=0, return_inverse=True)
     return Lattice(
         shape=(len(centres),),
-        block=block,
-        spacing_mm=edge,
-        cell=nearest[:, 0].astype(np.intp),
+        edge=edge,
+        spacing_mm=edge_mm,
+        block_of=nearest[:, 0].astype(np.intp),
         element=element.reshape(-1),
         corners=corners.astype(np.intp),
         weights=np.take_along_axis(weights, order, axis=1),
-        axes=(centres / edge,),
+        axes=(centres / edge_mm,),
     )
 
 
-def single_lattice(places: int, block: int) -> Lattice:
-    """Give each place a cell of its own, between which nothing is smoothed or interpolated.
+def single_lattice(places: int, edge: int) -> Lattice:
+    """Give each place a block of its own, between which nothing is smoothed or interpolated.
 
     Examples
     --------
-    >>> single_lattice(3, block=2).interpolate(np.array([[1.0, 2.0, 3.0]]))
+    >>> single_lattice(3, edge=2).interpolate(np.array([[1.0, 2.0, 3.0]]))
     array([[1., 2., 3.]], dtype=float32)
     """
     own = np.arange(places, dtype=np.intp)
     return Lattice(
         shape=(places,),
-        block=block,
+        edge=edge,
         spacing_mm=1.0,
-        cell=own,
+        block_of=own,
         element=own,
         corners=own[:, None],
         weights=np.ones((places, 1)),
@@ -183,7 +183,7 @@ def single_lattice(places: int, block: int) -> Lattice:
 
 
 def _flat(index: NDArray[np.intp], shape: tuple[int, ...]) -> NDArray[np.intp]:
-    """Return the numbers of cells, (...), at (..., axes) of an array."""
+    """Return the numbers of blocks, (...), at (..., axes) of an array."""
     return np.asarray(np.ravel_multi_index(tuple(np.moveaxis(index, -1, 0)), shape), np.intp)
 
 

@@ -15,7 +15,7 @@ class MeanFrame:
     Parameters
     ----------
     header
-        Of the run's file.
+        Header of the run's BOLD file.
     keep
         (frames,), which frames are kept.
     most

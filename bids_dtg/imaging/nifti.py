@@ -177,7 +177,7 @@ def maps_image(
     values
         (n, voxels), n at least 1; other voxels of the grid become 0.
     positions, grid, intent, description
-        As for `encode_maps`.
+        Positions, grid and NIfTI intent and description, as for `encode_maps`.
 
     Returns
     -------

@@ -43,7 +43,7 @@ class Placement:
         Parameters
         ----------
         voxels
-            Of the model's grid.
+            Voxels of the model's grid, (voxels, 3).
         transforms
             From the grid's space to the run's, in order of application to a point; none where
             that is the same space.

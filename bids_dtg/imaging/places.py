@@ -87,8 +87,8 @@ class Places(Protocol):
         """Return the place nearest to each place moved by (x, y, z), (places,); -1: none."""
         ...
 
-    def lattice(self, block: int) -> Lattice:
-        """Divide the places into cells of about `block` places along an edge."""
+    def lattice(self, edge: int) -> Lattice:
+        """Divide the places into blocks of about `edge` places along an edge."""
         ...
 
 
@@ -239,17 +239,17 @@ class VoxelPlaces:
         """Return the voxel nearest to each voxel moved by (x, y, z), (voxels,); -1: none."""
         return self._nearest(self.points + np.asarray(offset_mm))
 
-    def lattice(self, block: int) -> Lattice:
-        """Divide the grid into cubes of `block` voxels along an edge.
+    def lattice(self, edge: int) -> Lattice:
+        """Divide the grid into cubes of `edge` voxels along an edge.
 
         Raises
         ------
         ValueError
-            If `block` is below 1.
+            If `edge` is below 1.
         """
-        if block < 1:
-            raise ValueError(f"a cell has 1 voxel along an edge or more, not {block}")
-        return voxel_lattice(self.index, self.grid.shape, block, self.spacing_mm)
+        if edge < 1:
+            raise ValueError(f"a block has 1 voxel along an edge or more, not {edge}")
+        return voxel_lattice(self.index, self.grid.shape, edge, self.spacing_mm)
 
     def _nearest(self, points: NDArray[np.float64]) -> Indices:
         """Return the voxel of the places that points (n, 3), RAS+ mm, lie in; -1 for none."""
@@ -357,8 +357,8 @@ class SurfacePlaces:
         """Return -1 for each place: a surface is not moved."""
         return np.full(self.number, _NONE, np.intp)
 
-    def lattice(self, block: int) -> Lattice:
-        """Choose vertices about `block` edges apart as centres of cells.
+    def lattice(self, edge: int) -> Lattice:
+        """Choose vertices about `edge` edges apart as centres of blocks.
 
         Distances are straight lines, so a mesh without folds is wanted: the sphere rather than
         the midthickness, where opposite banks of a sulcus lie near each other.
@@ -366,11 +366,11 @@ class SurfacePlaces:
         Raises
         ------
         ValueError
-            If `block` is below 1.
+            If `edge` is below 1.
         """
-        if block < 1:
-            raise ValueError(f"centres of cells are 1 edge apart or more, not {block}")
-        return point_lattice(self.points, block, self.spacing_mm)
+        if edge < 1:
+            raise ValueError(f"centres of blocks are 1 edge apart or more, not {edge}")
+        return point_lattice(self.points, edge, self.spacing_mm)
 
 
 @dataclass(frozen=True, eq=False)
@@ -380,7 +380,7 @@ class ListedPlaces:
     Examples
     --------
     >>> places = ListedPlaces(("V1_L", "V1_R"), np.array([[0, 1]]))
-    >>> places.number, places.neighbours().tolist(), places.lattice(3).cells
+    >>> places.number, places.neighbours().tolist(), places.lattice(3).blocks
     (2, [[0, 1]], 2)
     """
 
@@ -443,9 +443,9 @@ class ListedPlaces:
         """Return -1 for each place: positions are not known."""
         return np.full(self.number, _NONE, np.intp)
 
-    def lattice(self, block: int) -> Lattice:
-        """Return a cell for each place, whatever `block` is: nothing lies between two of them."""
-        return single_lattice(self.number, block)
+    def lattice(self, edge: int) -> Lattice:
+        """Return a block for each place, whatever `edge` is: nothing lies between two of them."""
+        return single_lattice(self.number, edge)
 
     def _no_image(self, done: str) -> RunError:
         return RunError(

@@ -130,7 +130,7 @@ class LatticeSampling:
 
 @dataclass(frozen=True, eq=False)
 class Neighbours:
-    """For each point, the eight voxels of its cell; weights of a point inside add up to one."""
+    """The eight voxels around each point; weights of a point inside add up to one."""
 
     positions: NDArray[np.int32]  # (points, 8), in an image as stored, first axis fastest
     weights: NDArray[np.float32]  # (points, 8), 0 for points outside
@@ -154,7 +154,7 @@ class LinearSampling:
         shape, affine
             First three sizes and the affine (voxel indices to RAS+ mm) of the file.
         points
-            (voxels, 3) RAS+ mm.
+            (voxels, 3), RAS+ coordinates in mm.
         """
         from scipy.sparse import csr_array
 
@@ -222,7 +222,7 @@ def voxel_positions(
 
 
 def in_view(positions: NDArray[np.float64], shape: tuple[int, ...]) -> NDArray[np.bool_]:
-    """Return which voxel positions (n, 3) lie in some voxel: up to half a voxel beyond centres.
+    """Return whether positions (n, 3) lie in the grid: up to half a voxel beyond centres.
 
     Examples
     --------

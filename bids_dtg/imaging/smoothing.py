@@ -44,7 +44,7 @@ class MaskedSmoothing:
         Parameters
         ----------
         voxels
-            Those of a frame.
+            Voxels of a frame that are smoothed.
         used
             (voxels,) whether a voxel belongs to the mask.
         fwhm_mm

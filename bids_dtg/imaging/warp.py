@@ -123,13 +123,13 @@ def _weigh(
     Parameters
     ----------
     voxels
-        Of the other grid.
+        Voxels of the other grid, which get values.
     places
-        Of the model's.
+        Voxels of the model's grid.
     numbers
         The place at each voxel of the model's grid, first axis fastest; -1 for none.
     transforms
-        As for `Warp.between`.
+        Transforms between the two spaces, as for `Warp.between`.
 
     Returns
     -------

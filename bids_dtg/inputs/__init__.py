@@ -1,4 +1,4 @@
-"""Datasets: who is in them, which runs they have, and which version of a run is read.
+"""Datasets: their participants and runs, and the version of a run that is read.
 
 Datasets and participants:
 
@@ -22,12 +22,13 @@ Behaviour:
 
 Connections:
 
-- `structural`: structural connectomes that others made: whose they are, and what is refused
+- `structural`: structural connectomes that others made: their participants, and what is refused
 
 Arrays:
 
 - `arrays`: people as arrays, joined from several files
 - `array_files`: files of arrays (npz, HDF5, zarr), read a row at a time
+- `rest_sketch`: numbers by which rest is known again, whatever its label, order or scale
 
 Spaces:
 
@@ -43,6 +44,6 @@ Tasks:
 
 Measured maps:
 
-- `statmap_files`: the files of measured contrast maps, as names, folders and sidecars tell
+- `statmap_files`: the files of measured contrast maps, described by names, folders and sidecars
 - `statmaps`: which of them make a map: tasks, sessions, levels, runs, statistics
 """

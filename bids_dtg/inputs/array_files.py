@@ -20,15 +20,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bids_dtg.errors import DatasetError, ForeignFileError
-from bids_dtg.files.foreign import open_foreign, read_json_object
+from bids_dtg.files.foreign import open_foreign
 
 # Bytes of what is in memory at once: an array that is read whole, a row, a chunk of one.
 MOST_WHOLE, MOST_ROW = 2**31, 2**32
+# Measured values hardly shrink: what is large, and was packed more, would only fill memory.
+_MOST_PACKED, _LARGE = 50, 2**28
 _MOST_ARRAYS = 1000  # in a file
 _MOST_CHUNKS = 2**20  # files of a zarr folder
 _NUMBERS, _TEXTS = "biuf", "SUOT"
 _ZIP, _HDF5 = b"PK\x03\x04", b"\x89HDF\r\n\x1a\n"
 _FORMATS = "a file of NumPy (.npz), HDF5, or a zarr folder"
+_ZARR_3 = ["zarr.json"]  # the file of its third format; those of the second have other names
 # What may undo the compression of a zarr array: no codec that runs code of the file.
 _CODECS = {
     *("bytes", "transpose", "sharding_indexed", "crc32c", "vlen-utf8", "vlen-bytes", "shuffle"),
@@ -40,8 +43,11 @@ Array = NDArray[Any]
 class StoredArray(ABC):
     """An array in a file: shape and type are known, values are read when asked for."""
 
-    def __init__(self, path: Path, key: str, shape: tuple[int, ...], dtype: Any) -> None:
+    def __init__(
+        self, path: Path, key: str, shape: tuple[int, ...], dtype: Any, stored: int
+    ) -> None:
         self.path, self.key, self.shape, self.dtype = path, key, shape, np.dtype(dtype)
+        self._stored = stored  # bytes in the file
 
     @property
     def title(self) -> str:
@@ -52,6 +58,11 @@ class StoredArray(ABC):
     def holds_numbers(self) -> bool:
         """Whether values are real numbers."""
         return self.dtype.kind in _NUMBERS
+
+    @property
+    def row_bytes(self) -> int:
+        """Bytes of a row."""
+        return self._bytes(self.shape[1:])
 
     def whole(self) -> Array:
         """Read all of a small array; of text as strings.
@@ -68,11 +79,12 @@ class StoredArray(ABC):
             )
         if self.dtype.kind not in _NUMBERS + _TEXTS:
             raise DatasetError(f"{self.title} is of type {self.dtype}", expected="numbers or text")
+        self._require_honest(self._bytes(self.shape))
         with reading(self.path):
             values = self._whole()
-        if values.dtype.kind in _NUMBERS:
-            return values
-        return np.array([_text(value) for value in values.ravel()], str).reshape(values.shape)
+            if values.dtype.kind in _NUMBERS:
+                return values
+            return np.array([_text(value) for value in values.ravel()], str).reshape(values.shape)
 
     def row(self, number: int, most: int | None = None) -> Array:
         """Read a row, or the first rows `most` of that.
@@ -90,6 +102,7 @@ class StoredArray(ABC):
                 f"{self.title} has {self._bytes(self.shape[1:])} bytes a row",
                 expected=f"at most {MOST_ROW}",
             )
+        self._require_honest(self._bytes(self.shape[1:]))
         with reading(self.path):
             values = self._row(number, shape)
             if values.shape != shape:
@@ -98,6 +111,15 @@ class StoredArray(ABC):
 
     def _bytes(self, shape: tuple[int, ...]) -> int:
         return math.prod(shape) * max(1, int(self.dtype.itemsize))
+
+    def _require_honest(self, at_once: int) -> None:
+        """Refuse what is read at once, in bytes, if it is large and nearly nothing in the file."""
+        if at_once > _LARGE and self._bytes(self.shape) > _MOST_PACKED * self._stored:
+            raise DatasetError(
+                f"{self.title} has {self._stored} bytes in the file and {self._bytes(self.shape)} "
+                "unpacked: it can hold no measured values",
+                expected=f"values that were packed to a {_MOST_PACKED}th at most",
+            )
 
     @abstractmethod
     def _whole(self) -> Array:
@@ -158,7 +180,7 @@ class _NpzArray(StoredArray):
 
     def __init__(self, path: Path, member: zipfile.ZipInfo, key: str, header: Any) -> None:
         shape, self._transposed, dtype, self._begins = header
-        super().__init__(path, key, shape, dtype)
+        super().__init__(path, key, shape, dtype, member.compress_size)
         self._member = member
         self._stream: Any = None
 
@@ -228,9 +250,11 @@ def _npy_header(stream: Any) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
 class _LibraryArray(StoredArray):
     """An array that its library reads a slice of: HDF5's or zarr's."""
 
-    def __init__(self, path: Path, key: str, values: Any) -> None:
-        super().__init__(path, key, tuple(values.shape), values.dtype)
+    def __init__(self, path: Path, key: str, values: Any, stored: int) -> None:
+        super().__init__(path, key, tuple(values.shape), values.dtype, stored)
         self._values = values
+        if values.chunks:  # a row is read with all the chunks that it touches
+            self._require_honest(self._bytes(values.chunks))
 
     def _whole(self) -> Array:
         return np.asarray(self._values[()])
@@ -256,7 +280,7 @@ def _hdf5_arrays(path: Path) -> dict[str, StoredArray]:
             if values.external or values.is_virtual:
                 raise ValueError(f"the values of its {key} lie in another file")
             _require_chunks(key, values.chunks, values.dtype.itemsize)
-            found[key] = _LibraryArray(path, key, values)
+            found[key] = _LibraryArray(path, key, values, values.id.get_storage_size())
     return found
 
 
@@ -272,43 +296,54 @@ def _zarr_arrays(path: Path) -> dict[str, StoredArray]:
     found: dict[str, StoredArray] = {}
     with reading(path):
         _require_plain_folder(path)
-        if not any((path / name).is_file() for name in ("zarr.json", ".zgroup")):
+        own = _zarr_files(path)
+        if not own:
             raise DatasetError(f"{path} is a folder without arrays of zarr", expected=_FORMATS)
         group = zarr.open_group(str(path), mode="r", use_consolidated=False)
-        keys = sorted(folder.name for folder in path.iterdir() if _zarr_codecs(folder) is not None)
+        keys = sorted(folder.name for folder in path.iterdir() if _zarr_files(folder))
         _require_few(path, len(keys))
         for key in keys:
-            if other := sorted((_zarr_codecs(path / key) or set()) - _CODECS):
+            if (_zarr_files(path / key) == _ZARR_3) != (own == _ZARR_3):
+                raise ValueError(f"its {key} is of another format of zarr than the folder")
+            if not isinstance(values := group[key], zarr.Array):
+                continue
+            # Of the array as zarr has opened it: what its files say may be of another format.
+            if other := sorted(_codecs(values.metadata.to_dict()) - _CODECS):
                 raise ValueError(f"its {key} is packed by {other[0]}, which is not undone here")
-            values = group[key]
-            if isinstance(values, zarr.Array):
-                _require_chunks(key, values.chunks, max(1, np.dtype(values.dtype).itemsize))
-                found[key] = _LibraryArray(path, key, values)
+            _require_chunks(key, values.chunks, max(1, np.dtype(values.dtype).itemsize))
+            found[key] = _LibraryArray(path, key, values, values.nbytes_stored())
     if not found:
         raise DatasetError(f"{path} is a folder without arrays of zarr", expected=_FORMATS)
     return found
 
 
-def _zarr_codecs(folder: Path) -> set[str] | None:
-    """Return by what an array of zarr was packed; None where the folder is none."""
-    if (folder / "zarr.json").is_file():
-        facts = read_json_object(folder / "zarr.json")
-        return _names(facts.get("codecs")) if facts.get("node_type") == "array" else None
-    if (folder / ".zarray").is_file():
-        facts = read_json_object(folder / ".zarray")
-        return _names([facts.get("compressor"), *(facts.get("filters") or ())])
-    return None
+def _zarr_files(folder: Path) -> list[str]:
+    """Return the files that say what a folder of zarr is.
+
+    Raises
+    ------
+    ValueError
+        They are of both formats: which of them a library follows is not sure.
+    """
+    found = [name for name in (".zarray", ".zgroup", *_ZARR_3) if (folder / name).is_file()]
+    if len(found) > 1:
+        raise ValueError(f"{folder} has {' and '.join(found)}: they say what it is twice")
+    return found
 
 
-def _names(codecs: object) -> set[str]:
-    """Return the names of codecs, and of those inside them."""
-    found: set[str] = set()
-    for codec in codecs if isinstance(codecs, list) else ():
-        if isinstance(codec, dict):
-            found.add(str(codec.get("name") or codec.get("id")))
-            inner = codec.get("configuration")
-            if isinstance(inner, dict):
-                found |= _names(inner.get("codecs")) | _names(inner.get("index_codecs"))
+def _codecs(facts: object) -> set[str]:
+    """Return the names of codecs in the description of an array, and of nested codecs."""
+    if isinstance(facts, str):
+        return {facts}
+    if isinstance(facts, (list, tuple)):
+        return set().union(*map(_codecs, facts))
+    if not isinstance(facts, Mapping):
+        return set()
+    found = {str(facts[key]) for key in ("name", "id") if key in facts}
+    for key in ("codecs", "index_codecs", "compressor", "filters", "configuration"):
+        value = facts.get(key)
+        if key != "configuration" or isinstance(value, Mapping):
+            found |= _codecs(value)
     return found
 
 

@@ -11,7 +11,7 @@ What a key holds, and its axes:
 - `structural` (people, places, places)
 - `roi_maps` (rois, places)
 - `adjacency` (places, places), or (pairs, 2) numbers of places from 0
-- `families` (people,): who has the same one is related
+- `families` (people,): people with the same one are related
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from __future__ import annotations
 import hashlib
 import math
 import re
+import reprlib
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -32,7 +33,9 @@ from numpy.typing import NDArray
 
 from bids_dtg.errors import DatasetError, RunError, SettingsError
 from bids_dtg.files.home import expand_home
+from bids_dtg.files.sidecars import EXPECTED_TR, LONGEST_TR_SECONDS, in_milliseconds
 from bids_dtg.inputs.array_files import StoredArray, open_arrays
+from bids_dtg.inputs.rest_sketch import sketch
 from bids_dtg.inputs.splits_file import Families
 from bids_dtg.notices import counted, named
 
@@ -60,12 +63,14 @@ _ALONE = ("connectomes", "edges", "targets", "structural", "roi_maps", "adjacenc
 _NUMBERS = (*_PEOPLE_BY_ANY, "targets", "structural")
 _NAMES = {"people": 100_000, "places": 2**20, "contrasts": 10_000}  # and how many there may be
 _LABEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9+]*")
-_LONGEST_NAME = 200
+_SESSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9+._-]*")  # published data have REST1-LR
+_LONGEST_NAME, _LONGEST_LABEL = 200, 100
 _NO_FAMILY = ("", "n/a", "na", "nan")
 # Where the largest value of a person lies: squares of rest are summed in 32 bits, and connectomes
 # are kept in 16 bits.
 _REST_RANGE, _CONNECTOME_RANGE = (1e-12, 1e12), (1e-3, 6e4)
 _SEEN_PLACES = 64  # whose rest makes a person known again
+_MOST_SEEN = 2**26  # bytes of a person's rest; of larger ones only these places are read for that
 
 
 @dataclass(frozen=True, eq=False)
@@ -162,22 +167,36 @@ class ArrayPeople:
 
         Rest that is the same everywhere is nobody's, and has none.
         """
-        return self._fingerprints.get(label, ())
+        return tuple(digest for digest, _ in self._fingerprints.get(label, ()))
+
+    def sketches(self, label: str) -> tuple[str, ...]:
+        """Return sketches of a person's rest in each session, by which it is known again.
+
+        They are of all places, or of the first 64 where a person's rest has over 64 MiB.
+        """
+        return tuple(own for _, own in self._fingerprints.get(label, ()) if own)
 
     @cached_property
-    def _fingerprints(self) -> Mapping[str, tuple[str, ...]]:
-        """Those of everybody, read in the order of the rows: to go back may be to begin anew."""
-        found: dict[str, list[str]] = {}
+    def _fingerprints(self) -> Mapping[str, tuple[tuple[str, str], ...]]:
+        """Hash and sketch of each session of everybody.
+
+        People are read in the order of their rows: going back may read the file anew.
+        """
+        found: dict[str, list[tuple[str, str]]] = {}
         for array in self._of_rest:
             for label, row in sorted(array.rows.items(), key=lambda item: item[1]):
                 with suppress(DatasetError):  # a later step says why it cannot be used
-                    values = array.stored.row(row, _SEEN_PLACES)
-                    if values.min() == values.max():  # places without data may come first
-                        values = array.stored.row(row)
-                    if values.min() < values.max():
-                        content = values.astype("<f4").tobytes()
-                        found.setdefault(label, []).append(hashlib.sha256(content).hexdigest())
-        return {label: tuple(digests) for label, digests in found.items()}
+                    small = array.stored.row_bytes <= _MOST_SEEN
+                    values = array.stored.row(row, None if small else _SEEN_PLACES)
+                    own = values[:_SEEN_PLACES]
+                    if own.min() == own.max():  # places without data may come first
+                        own = values if small else array.stored.row(row)
+                    if own.min() < own.max():
+                        digest = hashlib.sha256(own.astype("<f4").tobytes()).hexdigest()
+                        is_rest = self.connectomes is None and np.isfinite(values).all()
+                        known = sketch(values) if is_rest else ""
+                        found.setdefault(label, []).append((digest, known))
+        return {label: tuple(pairs) for label, pairs in found.items()}
 
 
 def read_key_names(texts: Sequence[str]) -> dict[str, str]:
@@ -349,9 +368,10 @@ class _Found:
         array = self.arrays["people"]
         labels = [name.removeprefix("sub-") for name in _names(array)]
         for label in labels:
-            if not _LABEL.fullmatch(label) or len(label) > _LONGEST_NAME:
+            if not _LABEL.fullmatch(label) or len(label) > _LONGEST_LABEL:
                 raise DatasetError(
-                    f"{array.title} names '{label}'", expected="letters and digits, as in BIDS"
+                    f"{array.title} names {reprlib.repr(label)}",
+                    expected=f"1 to {_LONGEST_LABEL} letters and digits, as in BIDS",
                 )
         listed = Counter(label.casefold() for label in labels)
         if twice := [label for label in labels if listed[label.casefold()] > 1]:
@@ -515,11 +535,17 @@ def _rest(found: Sequence[_Found], rows: Sequence[Mapping[str, int]]) -> tuple[P
 def _seconds(file: _Found) -> float:
     array = file.arrays["tr_seconds"]
     values = array.whole().ravel()
-    if values.dtype.kind not in "biuf" or not len(values) or len(set(values.tolist())) > 1:
-        raise DatasetError(f"{array.title} has {array.shape} values", expected="one number")
+    if values.dtype.kind not in "iuf" or not len(values) or len(set(values.tolist())) > 1:
+        raise DatasetError(
+            f"{array.title} is {values.dtype} {array.shape}", expected="one number, in seconds"
+        )
     seconds = round(float(values[0]), 6)  # a float of 32 bits is not 0.72
-    if not 0 < seconds < 60:
-        raise DatasetError(f"{array.title} is {seconds:g}", expected="seconds a frame, below 60")
+    if not 0 < seconds <= LONGEST_TR_SECONDS:
+        raise DatasetError(
+            f"{array.title} is {seconds:g}",
+            expected=EXPECTED_TR,
+            remedy=in_milliseconds(seconds),
+        )
     return seconds
 
 
@@ -534,7 +560,13 @@ def _session(file: _Found) -> str:
             expected="one session a file",
             remedy="give each session as a file of its own",
         )
-    return str(values.pop())
+    name = str(values.pop()).removeprefix("ses-")
+    if not _SESSION.fullmatch(name) or len(name) > _LONGEST_LABEL:
+        raise DatasetError(
+            f"{array.title} names {reprlib.repr(name)}",
+            expected=f"1 to {_LONGEST_LABEL} letters, digits, '.', '-', '_'",
+        )
+    return name
 
 
 def _roi_maps(found: Sequence[_Found]) -> NDArray[np.float32] | None:

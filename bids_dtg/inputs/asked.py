@@ -63,7 +63,7 @@ def refuse_absent(
     selection
         Sessions, tasks and runs asked for.
     space
-        Asked for with `--space`.
+        Space that `--space` names.
 
     Raises
     ------

@@ -114,7 +114,7 @@ def name_folder(bids_dir: Path) -> SourceDataset:
 
 
 def made_by(description: Mapping[str, Any]) -> InputType | None:
-    """Return which program made a dataset, by its description; None: none that is read here.
+    """Return the program that made a dataset, by its description; None: not a known one.
 
     Examples
     --------

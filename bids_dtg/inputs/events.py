@@ -46,7 +46,7 @@ def find_events(
     Parameters
     ----------
     root
-        The dataset.
+        Root folder of the dataset.
     tasks, participants, sessions
         Labels of those that are wanted, with or without the entity before them; all where empty.
 

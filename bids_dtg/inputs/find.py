@@ -33,7 +33,7 @@ def find_input_runs(
     dataset
         The input, of any type.
     participant
-        Label without `sub-`.
+        Participant's label, without `sub-`.
     selection
         Sessions, tasks and runs asked for.
     rule

@@ -66,7 +66,7 @@ def functional_files(folder: Path, sessions: Sequence[str] = ()) -> tuple[Path, 
     Parameters
     ----------
     folder
-        The participant's.
+        Folder of the participant in the derivatives.
     sessions
         Labels without `ses-`; all where empty.
     """
@@ -94,7 +94,7 @@ def filtered_names(
     Parameters
     ----------
     root, participant, sessions, database_dir
-        As in `open_index`.
+        Dataset, participant, sessions and database, as in `open_index`.
     filters
         By pybids' names of entities; None is "no such entity" and "*" any value.
 
@@ -129,9 +129,9 @@ def open_index(
     Parameters
     ----------
     root
-        The dataset of derivatives.
+        Root folder of the dataset of derivatives.
     participant
-        Label without `sub-`.
+        Participant's label, without `sub-`.
     sessions
         Labels without `ses-`; all where empty.
     database_dir
@@ -189,7 +189,7 @@ def forget_database(folder: Path) -> None:
 
 
 def _checked_links(folder: Path) -> list[re.Pattern[str]]:
-    """Return what pybids must not walk: it enters links to folders, and goes round with them.
+    """Return patterns of linked folders that pybids must skip: it may follow them in circles.
 
     It also reads a description in a participant's folder, whatever that is: so it is read first.
     """

@@ -2,22 +2,29 @@
 
 from __future__ import annotations
 
+import dataclasses
 import difflib
 import math
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
 from bids_dtg.errors import ForeignFileError, SettingsError
-from bids_dtg.files.foreign import Table, read_table
-from bids_dtg.notices import named
+from bids_dtg.files.foreign import Table, plain_number, read_json_object, read_table
+from bids_dtg.notices import counted, named, visible
 
 # Names of columns without case and signs, so that HCP's Family_ID is one of them.
 FAMILY_COLUMNS = ("familyid", "family", "famid")
 SITE_COLUMNS = ("site", "siteid", "scanner", "scannerid", "acquisitionsite", "center", "centre")
 PERSON_COLUMNS = ("participantid", "subjectid", "subject", "participant")
 NONE = ("", "n/a", "na", "nan")
+# Names of these are names, though some may be numbers.
+_NAMES = (*SITE_COLUMNS, *FAMILY_COLUMNS, "session", "sessionid", "ses")
+# Of as many cells, most of which are numbers, one that is none is a mistake.
+_FEWEST_CELLS = 5
+_LONGEST_NAME = 200
 
 
 @dataclass(frozen=True)
@@ -26,15 +33,40 @@ class Column:
 
     name: str  # as the table has it
     texts: Mapping[str, str]  # by label without sub-; who has no value is not in it
+    has_levels: bool = False  # whether the table's data dictionary lists its values
 
     @cached_property
     def numbers(self) -> Mapping[str, float]:
         """The values as finite numbers, by label; empty where one of them is none."""
-        try:
-            found = {label: float(text) for label, text in self.texts.items()}
-        except ValueError:
-            return {}
-        return found if all(map(math.isfinite, found.values())) else {}
+        found = {}
+        for label, text in self.texts.items():
+            value = plain_number(text)
+            if value is None:
+                return {}
+            found[label] = value
+        return found
+
+    @property
+    def stray(self) -> str | None:
+        """Cells that are no numbers where most are, in words; None where there is none.
+
+        Names of sites, families and sessions, and levels that a data dictionary lists, may be
+        anything.
+
+        Examples
+        --------
+        >>> Column("age", {"01": "9", "02": "8", "03": "7", "04": "8", "05": "?"}).stray
+        "'?' of sub-05"
+        """
+        if self.has_levels or plain_column(self.name) in _NAMES:
+            return None
+        words = {label: text for label, text in self.texts.items() if plain_number(text) is None}
+        likely = [label for label in words if _looks_like_a_number(words[label])]
+        numbers = len(self.texts) - len(words) + len(likely)
+        mostly = len(self.texts) >= _FEWEST_CELLS and 2 * numbers > len(self.texts)
+        if not words or not (likely or mostly):
+            return None
+        return named([f"'{visible(words[label])}' of sub-{label}" for label in sorted(words)])
 
     @property
     def is_number(self) -> bool:
@@ -53,7 +85,12 @@ class Column:
         for label, number in self.numbers.items():
             first.setdefault(number, self.texts[label])
         own = {label: first[number] for label, number in self.numbers.items()}
-        return Column(self.name, own) if own else self
+        return dataclasses.replace(self, texts=own) if own else self
+
+    def of(self, labels: Iterable[str]) -> Column:
+        """Return what the column says of some people."""
+        own = {label: self.texts[label] for label in labels if label in self.texts}
+        return dataclasses.replace(self, texts=own).spelled_alike()
 
     @property
     def levels(self) -> tuple[str, ...]:
@@ -68,6 +105,7 @@ class ParticipantsTable:
 
     path: Path
     columns: Mapping[str, Column]  # by name, in the order of the table; not that of the labels
+    labels: tuple[str, ...] = ()  # of all rows, without sub-
 
     def find(self, name: str) -> Column:
         """Return the column of a name, in any case.
@@ -91,6 +129,33 @@ class ParticipantsTable:
         """Return the first column whose name, as `plain_column`, is one of some; else None."""
         by_plain = {plain_column(own): column for own, column in self.columns.items()}
         return next((by_plain[name] for name in names if name in by_plain), None)
+
+    def require_zeros(self, labels: Collection[str]) -> None:
+        """Refuse labels that are those of people without their zeros, 1 for 01.
+
+        Raises
+        ------
+        SettingsError
+            The table has such a label, and none of the person's own.
+        """
+        listed = set(self.labels)
+        whole = {label.lstrip("0"): label for label in labels if label not in listed}
+        for label in sorted(listed - set(labels)):
+            if (own := whole.get(label.lstrip("0"))) is not None:
+                raise SettingsError(
+                    f"{self.path} has participant {label}, and the data have sub-{own}, who is "
+                    "not in the table",
+                    expected="labels with all their zeros",
+                    remedy="write labels as text: spreadsheets drop zeros before a number",
+                )
+
+    def note_on_labels(self, labels: Collection[str]) -> str | None:
+        """Return a line on participants of the table who are not among some people."""
+        strangers = sorted(set(self.labels) - set(labels))
+        if not strangers:
+            return None
+        count = counted(len(strangers), "participant")
+        return f"{self.path}: {count} of the table without maps here ({named(strangers)})"
 
 
 def read_participants(path: Path) -> ParticipantsTable:
@@ -119,14 +184,42 @@ def read_participants(path: Path) -> ParticipantsTable:
             f"{path} has the columns {named(table.header) or 'of an empty file'}",
             expected=f"{expected}, and each column once",
         )
+    levels = _with_levels(path)
+    if wrong := [name for name in table.header if len(name) > _LONGEST_NAME]:
+        raise SettingsError(
+            f"{path} has a column whose name has {len(wrong[0])} letters",
+            expected=f"at most {_LONGEST_NAME}",
+        )
     return ParticipantsTable(
         path,
         {
-            name: Column(name, _texts(table, person, number))
+            name: Column(name, _texts(table, person, number), name in levels)
             for number, name in enumerate(table.header)
             if number != person
         },
+        tuple(dict.fromkeys(row[person].strip().removeprefix("sub-") for row in table.rows)),
     )
+
+
+def _with_levels(table: Path) -> frozenset[str]:
+    """Return the columns whose values the data dictionary beside a table lists."""
+    try:
+        facts = read_json_object(table.with_suffix(".json"))
+    except ForeignFileError:
+        return frozenset()
+    return frozenset(
+        name for name, about in facts.items() if isinstance(about, dict) and about.get("Levels")
+    )
+
+
+def _looks_like_a_number(text: str) -> bool:
+    """Say whether text is a number to Python or to a reader, but not as tables write numbers."""
+    if re.fullmatch(r"[+-]?\d+,\d+", text):
+        return True
+    try:
+        return not math.isnan(float(text))
+    except ValueError:
+        return False
 
 
 def _texts(table: Table, person: int, column: int) -> dict[str, str]:

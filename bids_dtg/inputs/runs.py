@@ -61,9 +61,9 @@ def find_runs(
     Parameters
     ----------
     root
-        The dataset of derivatives.
+        Root folder of the dataset of derivatives.
     participant
-        Label without `sub-`.
+        Participant's label, without `sub-`.
     selection
         Sessions, tasks and runs asked for.
     rule
@@ -125,7 +125,7 @@ def run_of_file(
     bold
         The series; what belongs to it is looked for in its folder.
     root, participant, rule, input_type
-        As for `find_runs`.
+        Dataset, participant, rule of choice and type of input, as for `find_runs`.
 
     Raises
     ------

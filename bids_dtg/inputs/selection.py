@@ -156,7 +156,7 @@ EVERY_REST = Selection()
 
 
 def absent_session(who: str, asked: Sequence[str], present: Sequence[str]) -> RunError:
-    """Say that a participant has no such session, and which there are."""
+    """Say that a participant has no such session, and list those it has."""
     return RunError(
         f"{who} has no session {', '.join(asked)}",
         expected=f"one of {', '.join(present)}" if present else None,
@@ -177,7 +177,7 @@ def _resting(files: list[NamedFile], who: str) -> list[NamedFile]:
 
 
 def _narrow(files: list[NamedFile], entity: str, asked: Sequence[str], who: str) -> list[NamedFile]:
-    """Keep files whose label is one of those asked for; all where none is."""
+    """Keep files with a requested label; all files if no label is requested."""
     if not asked:
         return files
     kept = [

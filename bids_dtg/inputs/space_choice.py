@@ -57,7 +57,7 @@ def choose_version(versions: Sequence[NamedFile], rule: SpaceRule, root: Path) -
     rule
         Where the run is wanted.
     root
-        The dataset of derivatives.
+        Root folder of the dataset of derivatives.
 
     Raises
     ------
@@ -99,7 +99,7 @@ def native_transforms(bold: NamedFile, model: str, root: Path) -> tuple[Transfor
     model
         Template of the model's grid.
     root
-        The dataset of derivatives.
+        Root folder of the dataset of derivatives.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""Tables on participants' places: who is in which set of a split, and in which family."""
+"""Tables of participants: the set of a split and the family of each."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _TABLES = ("participants.tsv", "participants.csv")
 
 @dataclass(frozen=True)
 class Families:
-    """Who belongs to which family."""
+    """The family of each participant."""
 
     by_label: Mapping[str, str]  # label -> family; who is not in it is a family alone
     source: str  # the table and its column; empty: there is none
@@ -49,7 +49,7 @@ class Families:
     def line(
         self, labels: Sequence[str], unknown: str = "relatives may be on both sides of a split"
     ) -> str:
-        """Say how many families some people have, or what follows where none are known."""
+        """Describe the number of families, or the consequence if none are known."""
         known = [self.by_label[label] for label in labels if label in self.by_label]
         words = f"families: {len(set(known))} of {counted(len(known), 'participant')}"
         rest = len(labels) - len(known)

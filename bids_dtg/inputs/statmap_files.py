@@ -1,4 +1,4 @@
-"""Files of measured contrast maps: what their names, folders and sidecars tell of them."""
+"""Files of measured contrast maps: what is known from their names, folders and sidecars."""
 
 from __future__ import annotations
 
@@ -38,14 +38,14 @@ _NODE_LEVELS: tuple[tuple[str, Level], ...] = (
     ("subject", "subject"),
     ("participant", "subject"),
 )
-# Entities that differ between the maps of a person, or that do not tell maps apart.
-_TOLD = {"sub", "ses", "task", "run", "dir", "contrast", "stat", "space"}
+# Entities that differ between the maps of a person, or that do not distinguish maps.
+_KNOWN_ENTITIES = {"sub", "ses", "task", "run", "dir", "contrast", "stat", "space"}
 _TEMPLATE = re.compile(r"tpl-([0-9A-Za-z]+)")
 
 
 @dataclass(frozen=True)
 class StatFile:
-    """One file of a measured map, as its name tells it."""
+    """One file of a measured map, with what its name states."""
 
     path: Path
     participant: str  # label, without sub-
@@ -171,12 +171,12 @@ def _file_of(name: BidsName, path: Path, root: Path) -> StatFile | None:
         pattern=re.sub(
             r"(?<![0-9A-Za-z])(sub|run|contrast)-[0-9A-Za-z+]+", r"\1-*", inside.as_posix()
         ),
-        others=tuple((key, value) for key, value in name.entities if key not in _TOLD),
+        others=tuple((key, value) for key, value in name.entities if key not in _KNOWN_ENTITIES),
     )
 
 
 def _run_label(name: BidsName) -> str | None:
-    """Return what tells runs of one task apart: HCP's are named by their direction."""
+    """Return the entities that identify runs of one task: HCP's runs are named by direction."""
     parts = [value for key in ("dir", "run") if (value := name.get(key))]
     return "-".join(parts) or None
 

@@ -60,7 +60,7 @@ class StatMap:
         return tuple(path for kind in self.quantities(statistic) for path in self.files[kind])
 
     def quantities(self, statistic: Statistic) -> tuple[Quantity, ...]:
-        """Return what is read to make the map of a statistic; variances come last."""
+        """Return the files to read for the map of a statistic; variances come last."""
         if self.combination(statistic) == "inverse variance":
             return ("effect", "variance")
         return (statistic,)
@@ -163,7 +163,7 @@ def name_targets(
     Parameters
     ----------
     files
-        Of everybody.
+        Files of all participants' measured maps.
     known
         The task of each known contrast, by its `plain_contrast`; empty where it has none.
 
@@ -361,7 +361,7 @@ def choose_sessions(maps: Iterable[StatMap], preferred: Sequence[str] = ()) -> P
     Parameters
     ----------
     maps
-        Of one participant.
+        Measured maps of one participant.
     preferred
         Labels of sessions that come before all others, in this order.
     """
@@ -379,7 +379,7 @@ def choose_sessions(maps: Iterable[StatMap], preferred: Sequence[str] = ()) -> P
 
 
 def session_order(session: str) -> tuple[bool, tuple[str | int, ...]]:
-    """Return what sessions are sorted by: `retest` after `test`, 2 before 10."""
+    """Return the sort key of a session: `retest` after `test`, 2 before 10."""
     parts = re.split(r"(\d+)", session.lower())
     natural = tuple(int(part) if n % 2 else part for n, part in enumerate(parts))
     return bool(_LATER.search(session)), natural
@@ -398,7 +398,7 @@ def describe_sessions(people: Iterable[PersonMaps]) -> str:
 
 
 def describe_files(people: Collection[PersonMaps], statistic: Statistic) -> tuple[str, ...]:
-    """Say which files the targets are made from: names with their number, levels, runs, tasks."""
+    """Describe the files of the targets: their number, levels, runs and tasks."""
     maps = [statmap for person in people for statmap in person.target.values()]
     patterns: Counter[str] = Counter()
     for statmap in maps:

@@ -85,7 +85,7 @@ class StructuralSource:
 
     @classmethod
     def find(cls, path: str | Path, key: str | None = None) -> StructuralSource:
-        """Return where structural connectomes are; no matrix is read.
+        """Find structural connectomes without reading a matrix.
 
         Parameters
         ----------
@@ -125,7 +125,7 @@ class StructuralSource:
         Parameters
         ----------
         participant
-            Label, without sub-.
+            Participant's label, without ``sub-``.
         session
             Label, without ses-. The file of that session is read, else the one that names no
             session, else that of the only other session, which a note says.
@@ -201,7 +201,7 @@ class StructuralSource:
 
 
 def find_structural(settings: Settings) -> StructuralSource | None:
-    """Return where the options say that structural connectomes are; None: they do not.
+    """Return the location of structural connectomes in the options; None: not given.
 
     Raises
     ------
@@ -214,14 +214,14 @@ def find_structural(settings: Settings) -> StructuralSource | None:
 
 
 def weight_faults(values: Array, regions: Sequence[str]) -> list[str]:
-    """Say what is wrong with a structural connectome; nothing where it can be used.
+    """List the faults of a structural connectome; empty where it can be used.
 
     Parameters
     ----------
     values
         (regions, regions), as counted; the diagonal does not matter.
     regions
-        Names.
+        Names of the regions, for messages.
 
     Examples
     --------
@@ -319,7 +319,7 @@ def _fitting(
 
 
 def _choices(found: Sequence[_Listed | ForeignMatrix]) -> list[str]:
-    """Return what tells matrices apart: their keys, or the names of their files."""
+    """Return what identifies each matrix: its key, or the name of its file."""
     return list(dict.fromkeys(one.key or one.path.name for one in found))
 
 
@@ -373,7 +373,7 @@ def _spelled_alike(theirs: Sequence[str], ours: Sequence[str]) -> tuple[list[str
 
 
 def _plain(name: str) -> str:
-    """Return what counts of a name: programs write other signs, and leave out networks' number.
+    """Return a name without the signs and network numbers that programs write differently.
 
     Examples
     --------
@@ -401,7 +401,7 @@ def _title(matrix: _Listed | ForeignMatrix) -> str:
 
 
 def _order_note(matrix: ForeignMatrix, count: int) -> tuple[str, ...]:
-    """Say what was assumed of a matrix of which `count` regions are used."""
+    """Describe what was assumed of a matrix, of which `count` regions are used."""
     name, more = matrix.path.name, len(matrix.values) - count
     if more:
         return (f"{name} has {counted(more, 'region')} beside those of the atlas: left out",)

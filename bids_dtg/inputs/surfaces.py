@@ -83,7 +83,7 @@ def find_surfaces(
     dataset
         The input, of any type.
     participant
-        Label without ``sub-``.
+        Participant's label, without ``sub-``.
     session
         Label without ``ses-``; None: maps of all sessions together.
     model
@@ -94,7 +94,7 @@ def find_surfaces(
     Returns
     -------
     SurfaceFiles
-        Without sides, and with the reason, where there are none that lead to the model's space.
+        Without sides, and with the reason, where no surface leads to the model's space.
 
     Raises
     ------

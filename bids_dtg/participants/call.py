@@ -1,4 +1,4 @@
-"""All participants of one call: each on its own; complete sets are skipped, failures reported.
+"""All participants of one call: each on its own; complete averages are skipped, failures reported.
 
 The same for every workflow with a participant level: a `Level` says what a call asks for, and
 makes the steps of the work.
@@ -73,7 +73,7 @@ class Level(Generic[Request]):
         Parameters
         ----------
         settings
-            Options of the call.
+            All options of the call.
         retry_seconds
             How long to wait before each time that a participant is tried again whose failure may
             pass.
@@ -99,8 +99,8 @@ class _Tally:
     """What happened so far."""
 
     finished: int = 0  # participants
-    done: int = 0  # sets made
-    skipped: int = 0  # sets that were complete before
+    done: int = 0  # averages made
+    skipped: int = 0  # averages that were complete before
     failures: list[Failure] = field(default_factory=list)
 
     @property
@@ -136,7 +136,7 @@ def _run_call(settings: Settings, level: Level[Any], retry_seconds: Sequence[flo
         raise
     finally:
         _write_log(folder, clock, tally)
-    write_methods(request)  # some sets may be others now
+    write_methods(request)  # some averages may be others now
     _list_participants(request)
     say(_summary(tally, len(request.participants), results, folder))
     return tally.failed
@@ -169,7 +169,8 @@ def with_whole_paths(settings: Settings) -> Settings:
 
 def _summary(tally: _Tally, participants: int, results: str, folder: RunFolder) -> str:
     text = (
-        f"{counted(participants, 'participant')}: {counted(tally.done, 'set')} of {results} made, "
+        f"{counted(participants, 'participant')}: {counted(tally.done, 'average')} of {results} "
+        "made, "
         f"{tally.skipped} complete before, {counted(tally.failed, 'participant')} failed"
     )
     left = participants - tally.finished
@@ -208,7 +209,7 @@ def _open_output(request: CallRequest) -> RunFolder:
 def _list_participants(request: CallRequest) -> None:
     """Compare participants.tsv with the folders, once a call: listing 100,000 takes long."""
     if not (request.output.root / "participants.tsv").exists():
-        return  # no set was ever complete
+        return  # no average was ever complete
     try:
         gone = request.output.update_participants()
     except (OutputError, DatasetError) as err:
@@ -229,7 +230,7 @@ def _write_log(folder: RunFolder, clock: Clock, tally: _Tally) -> None:
 
 
 class _Call:
-    """Takes what becomes of the participants."""
+    """Receives the results of the participants."""
 
     def __init__(
         self,
@@ -260,7 +261,7 @@ class _Call:
                     self._take(end.label, outcome)
 
     def _seconds_to_wait(self, participant: str) -> float:
-        """Return when to ask for a participant again: another call may be working on it."""
+        """Return when to retry a participant that another call may be working on."""
         try:
             owner = self._locks.take(f"sub-{participant}")
         except OutputError:
@@ -303,7 +304,7 @@ class _Call:
 
 
 def _outcome(end: End[Outcome], lane: Lane) -> Outcome:
-    """Return what became of a participant; show it where its process could not."""
+    """Return a participant's result; show it where its process could not."""
     match end:
         case Finished(result=outcome):
             return outcome

@@ -1,4 +1,4 @@
-"""The last that is written of a set: its methods text, and the record that it is complete."""
+"""The last that is written of an average: its methods text, and the record that it is complete."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from bids_dtg.files.provenance import (
     recorded_outputs,
     write_completion,
 )
-from bids_dtg.participants.sets import RunSet
+from bids_dtg.participants.averages import AveragedRuns
 from bids_dtg.report.methods import keep_methods, methods_path
 
 
-def complete_set(
+def complete_average(
     output: DerivativeDataset,
-    planned: RunSet,
+    planned: AveragedRuns,
     inputs: Mapping[str, Fingerprint],
     files: Sequence[PurePosixPath],
     *,
@@ -28,16 +28,16 @@ def complete_set(
     lacking: Lacking,
     methods: Callable[[Lacking], str],
 ) -> None:
-    """Record that a set is complete, once all else of it has been written.
+    """Record that an average is complete, once all else of it has been written.
 
     Parameters
     ----------
     output
-        Where it was written.
+        Output dataset of the results.
     planned
-        The set.
+        The runs that are averaged.
     inputs
-        What it depends on.
+        Fingerprints of the input files, by path.
     files
         All that was written of it.
     options
@@ -45,7 +45,7 @@ def complete_set(
     lacking
         What the tables of its runs lack.
     methods
-        Writes the methods text.
+        Function that writes the methods text.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""What a call would do: which sets would be made from which files, and why."""
+"""What a call would do: which averages would be made from which files, and why."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from bids_dtg.files.names import participant_folder
 from bids_dtg.inputs.run import RestRun
 from bids_dtg.inputs.templateflow import TransformMissingError, TransformUnpinnedError
 from bids_dtg.notices import counted, show
+from bids_dtg.participants.averages import AveragedRuns
 from bids_dtg.participants.request import CallRequest
-from bids_dtg.participants.sets import RunSet
 
 
 def print_plan(request: CallRequest) -> int:
@@ -27,7 +27,7 @@ def print_plan(request: CallRequest) -> int:
     show(f"{request.dataset.root} is read as {request.dataset.title}, {how}")
     for participant in request.participants:
         try:
-            plans = [_plan(planned, request) for planned in request.sets(participant)]
+            plans = [_plan(planned, request) for planned in request.averages(participant)]
             for _, lines in plans:
                 for line in lines:
                     show(line)
@@ -46,8 +46,8 @@ def print_plan(request: CallRequest) -> int:
     return failed
 
 
-def _plan(planned: RunSet, request: CallRequest) -> tuple[bool, list[str]]:
-    """Return whether a set would fail, and the lines about it."""
+def _plan(planned: AveragedRuns, request: CallRequest) -> tuple[bool, list[str]]:
+    """Return whether an average would fail, and the lines about it."""
     reason = request.why_incomplete(planned, request.fingerprints(planned))
     if reason is None:
         return False, [f"{planned.title}: complete, would be skipped"]
@@ -55,14 +55,14 @@ def _plan(planned: RunSet, request: CallRequest) -> tuple[bool, list[str]]:
 
 
 def plan_runs(
-    planned: RunSet, design_of: Callable[[RestRun], TemporalDesign]
+    planned: AveragedRuns, design_of: Callable[[RestRun], TemporalDesign]
 ) -> tuple[bool, list[str]]:
-    """Return whether the runs of a set make it fail, and the lines about them.
+    """Return whether the runs of an average make it fail, and the lines about them.
 
     Parameters
     ----------
     planned
-        The set.
+        The runs that are averaged.
     design_of
         Decides how a run is cleaned, by its header and tables; raises `DtgError` where it cannot
         be used.
@@ -83,19 +83,19 @@ def plan_runs(
     return False, lines
 
 
-def head_of(planned: RunSet, what: str, output: DerivativeDataset, reason: str) -> str:
-    """Return the line that begins what is said of a set.
+def head_of(planned: AveragedRuns, what: str, output: DerivativeDataset, reason: str) -> str:
+    """Return the line that begins what is said of an average.
 
     Parameters
     ----------
     planned
-        The set.
+        The runs that are averaged.
     what
         Would be written, as "47 maps".
     output
         Where it would be written.
     reason
-        Why it is made.
+        Why the results must be made (again).
     """
     session = dict(planned.entities).get("ses")
     folder = output.root / participant_folder(planned.participant, session) / "func"

@@ -7,7 +7,7 @@ import math
 from bids_dtg.cleaning.confounds import Confounds
 from bids_dtg.connectome.design import TemporalDesign
 from bids_dtg.inputs.run import RestRun
-from bids_dtg.participants.sets import run_entities
+from bids_dtg.participants.averages import run_entities
 
 
 def first_figures(
@@ -25,7 +25,7 @@ def first_figures(
     Parameters
     ----------
     run
-        Its files.
+        Files of the run.
     design
         Frames kept and columns removed.
     confounds

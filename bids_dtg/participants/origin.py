@@ -39,7 +39,7 @@ _SILENT = ("", "unknown", "none")
 
 
 def model_facts(bundle: Bundle[Any]) -> dict[str, Any]:
-    """Return what sidecars say of the model."""
+    """Return the facts of the model for sidecars."""
     card = bundle.card
     return {
         "ModelName": card.name,
@@ -64,9 +64,9 @@ def source_uri(path: Path, root: Path, source: str) -> str:
     Parameters
     ----------
     path
-        The file.
+        Path of the file.
     root
-        The dataset of derivatives.
+        Root folder of the dataset of derivatives.
     source
         Name of that dataset in URIs.
     """
@@ -77,7 +77,7 @@ def source_uri(path: Path, root: Path, source: str) -> str:
 
 
 def atlas_facts(atlas: Atlas) -> dict[str, Any]:
-    """Return what sidecars say of an atlas: its key, and what its file says of itself."""
+    """Return the facts of an atlas for sidecars: its key, and what its file states."""
     file = atlas.file
     if file is None:
         return {"Atlas": {"Key": atlas.key}}
@@ -110,7 +110,7 @@ def camel_case(values: Mapping[str, Any]) -> dict[str, Any]:
 def cleaning_note(
     training: TrainingData, input_type: InputChoice, strategy: str, cleaned_as: str = ""
 ) -> str | None:
-    """Say where runs were cleaned otherwise than those of the training; None where not.
+    """Describe differences in cleaning from the training's runs; None without any.
 
     A card describes the training's cleaning in words, so words are compared: the note is
     written unless they are known to mean the same.
@@ -118,9 +118,9 @@ def cleaning_note(
     Parameters
     ----------
     training
-        Of the model's card.
+        Training facts of the model's card.
     input_type
-        Type of the runs.
+        Type of input of the runs, as ``--input-type``.
     strategy
         What was removed from them here.
     cleaned_as

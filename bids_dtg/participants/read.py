@@ -16,23 +16,23 @@ from bids_dtg.engine.display import Clock
 from bids_dtg.errors import DtgError, OutputError, internal_error, may_pass
 from bids_dtg.files.provenance import Fingerprint
 from bids_dtg.inputs.run import RestRun
+from bids_dtg.participants.averages import AveragedRuns
 from bids_dtg.participants.request import CallRequest
-from bids_dtg.participants.sets import RunSet
 
 
 @dataclass(frozen=True)
-class SetSkipped:
-    """A set is complete already."""
+class AverageSkipped:
+    """An average is complete already."""
 
-    planned: RunSet
+    planned: AveragedRuns
 
 
 @dataclass(frozen=True)
-class SetBegun:
-    """The runs of a set follow."""
+class AverageBegun:
+    """The runs of an average follow."""
 
-    planned: RunSet
-    inputs: Mapping[str, Fingerprint]  # what the set depends on
+    planned: AveragedRuns
+    inputs: Mapping[str, Fingerprint]  # what the average depends on
     reason: str  # why it is made
 
 
@@ -53,26 +53,26 @@ class RunPart:
 
 @dataclass(frozen=True)
 class RunLeftOut:
-    """A run has too little time left; the set goes on without it."""
+    """A run has too little time left; the average goes on without it."""
 
     run: str  # its title
     reason: str  # one line
 
 
 @dataclass(frozen=True)
-class SetRead:
-    """All runs of the set have been sent."""
+class AverageRead:
+    """All runs of the average have been sent."""
 
 
 @dataclass(frozen=True)
 class Failed:
-    """A set, or the search for a participant's runs, has failed."""
+    """An average, or the search for a participant's runs, has failed."""
 
     stage: str  # what was being done
     message: str  # one line
     trace: str  # where in the program, for those who debug it
     passing: bool = False  # whether it may pass by itself, as an error of a network file system
-    title: str = ""  # of the set; empty: none had begun
+    title: str = ""  # of the average; empty: none had begun
     run: str = ""  # title of the run; empty: it is of none
 
     @classmethod
@@ -89,36 +89,43 @@ class ParticipantRead:
 
 
 Event = (
-    SetSkipped | SetBegun | RunProgress | RunPart | RunLeftOut | SetRead | Failed | ParticipantRead
+    AverageSkipped
+    | AverageBegun
+    | RunProgress
+    | RunPart
+    | RunLeftOut
+    | AverageRead
+    | Failed
+    | ParticipantRead
 )
 Send = Callable[[Event], None]
 ReadRun = Callable[[RestRun, Clock, Send], None]  # reads a run, and sends its parts
 
 
 def read_participant(participant: str, request: CallRequest, read_run: ReadRun, send: Send) -> None:
-    """Read a participant's runs; whatever goes wrong stays with its set.
+    """Read a participant's runs; whatever goes wrong stays with its average.
 
     Parameters
     ----------
     participant
-        Label.
+        Participant's label, without ``sub-``.
     request
         What the call asks for.
     read_run
-        Reads a run.
+        Function that reads a run and sends its events.
     send
-        Called with each event.
+        Function called with each event.
     """
     clock = Clock()
     try:
         with clock.time("query"):
-            sets = request.sets(participant)
+            averages = request.averages(participant)
     except Exception as err:
         send(Failed.by(err, "finding runs"))
-        sets = ()
-    for planned in sets:
+        averages = ()
+    for planned in averages:
         try:
-            _read_set(planned, request, read_run, clock=clock, send=send)
+            _read_average(planned, request, read_run, clock=clock, send=send)
         except BrokenPipeError:  # no process listens any more
             raise
         except Exception as err:
@@ -132,16 +139,16 @@ def _line(err: Exception) -> str:
     return str(err) if isinstance(err, DtgError) else internal_error(err)
 
 
-def _read_set(
-    planned: RunSet, request: CallRequest, read_run: ReadRun, *, clock: Clock, send: Send
+def _read_average(
+    planned: AveragedRuns, request: CallRequest, read_run: ReadRun, *, clock: Clock, send: Send
 ) -> None:
     with clock.time("query"):
         inputs = request.fingerprints(planned)
         reason = request.why_incomplete(planned, inputs)
     if reason is None:
-        send(SetSkipped(planned))
+        send(AverageSkipped(planned))
         return
-    send(SetBegun(planned, inputs, reason))
+    send(AverageBegun(planned, inputs, reason))
     for run in planned.runs:
         try:
             read_run(run, clock, send)
@@ -154,4 +161,4 @@ def _read_set(
         except Exception as err:
             send(Failed.by(err, "reading", planned.title, run.title))
             return
-    send(SetRead())
+    send(AverageRead())

@@ -35,7 +35,7 @@ class Reports:
     Parameters
     ----------
     output
-        The output folder.
+        The output dataset.
     wanted
         Whether reports are made at all.
     note
@@ -71,9 +71,9 @@ class Reports:
         Parameters
         ----------
         participant
-            Label.
+            Participant's label, without ``sub-``.
         failures
-            Of this call.
+            Failures of this call so far.
         changed
             Whether anything was made or failed; else a report that is there will do.
         """
@@ -113,7 +113,7 @@ class Reports:
 
 
 def write_methods(request: CallRequest) -> str:
-    """Write the methods texts of all sets in the output; return that of the call as planned."""
+    """Write the methods texts of all averages in the output; return that of the call as planned."""
     text = request.methods(Lacking.possible(request.settings.cleaning))
     write_all_methods(request.output, text)
     return text

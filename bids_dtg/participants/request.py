@@ -31,7 +31,7 @@ from bids_dtg.inputs.run import RestRun
 from bids_dtg.inputs.selection import Selection
 from bids_dtg.inputs.space_choice import SpaceRule
 from bids_dtg.inputs.templateflow import TemplateFlow
-from bids_dtg.participants.sets import RunSet, plan_sets
+from bids_dtg.participants.averages import AveragedRuns, plan_averages
 from bids_dtg.report.presentation import Presentation
 from bids_dtg.settings import Combine, Settings
 from bids_dtg.version import __version__
@@ -121,7 +121,7 @@ class CallRequest(ABC):
     @property
     @abstractmethod
     def combine(self) -> Combine:
-        """Which runs make one set of results."""
+        """Which runs make one average of results."""
 
     @property
     @abstractmethod
@@ -134,7 +134,7 @@ class CallRequest(ABC):
 
     @abstractmethod
     def dataset_words(self) -> DatasetWords:
-        """Return how the output describes itself."""
+        """Return the description of the output dataset."""
 
     @abstractmethod
     def keep_shared(self) -> None:
@@ -142,18 +142,18 @@ class CallRequest(ABC):
 
     @abstractmethod
     def methods(self, lacking: Lacking) -> str:
-        """Write the methods text of sets whose runs' tables of confounds lack something."""
+        """Write the methods text of averages whose runs' tables of confounds lack something."""
 
     @abstractmethod
-    def plan(self, planned: RunSet, reason: str) -> tuple[bool, list[str]]:
-        """Return whether a set that is to be made would fail, and the lines about it.
+    def plan(self, planned: AveragedRuns, reason: str) -> tuple[bool, list[str]]:
+        """Return whether an average that is to be made would fail, and the lines about it.
 
         Parameters
         ----------
         planned
-            The set.
+            The runs that are averaged.
         reason
-            Why it is made.
+            Why the results must be made (again).
         """
 
     @property
@@ -184,7 +184,7 @@ class CallRequest(ABC):
             database_dir=self.database_dir,
         )
 
-    def sets(self, participant: str) -> tuple[RunSet, ...]:
+    def averages(self, participant: str) -> tuple[AveragedRuns, ...]:
         """Find a participant's runs and group them.
 
         Raises
@@ -192,11 +192,11 @@ class CallRequest(ABC):
         RunError
             There is no run that can be used.
         """
-        return plan_sets(self.runs(participant), self.combine)
+        return plan_averages(self.runs(participant), self.combine)
 
     @cached_property
     def recorded_options(self) -> dict[str, Any]:
-        """What the completion records hold; a change makes sets be redone."""
+        """What the completion records hold; a change makes averages be redone."""
         return self.shaping_options()
 
     def shaping_options(self) -> dict[str, Any]:
@@ -224,18 +224,20 @@ class CallRequest(ABC):
         }
         return PathNames.of(folders).plus(options).plus(machine_folders())
 
-    def input_files(self, planned: RunSet) -> Iterable[Path]:
-        """Yield the files that a set depends on."""
+    def input_files(self, planned: AveragedRuns) -> Iterable[Path]:
+        """Yield the files that an average depends on."""
         for run in planned.runs:
             yield from run.inputs
             yield from confound_files(run, self.settings.cleaning)
 
-    def fingerprints(self, planned: RunSet) -> dict[str, Fingerprint]:
-        """Take the fingerprints of a set's inputs."""
+    def fingerprints(self, planned: AveragedRuns) -> dict[str, Fingerprint]:
+        """Take the fingerprints of an average's inputs."""
         return input_fingerprints(self.input_files(planned), self.dataset.root, self.path_names)
 
-    def why_incomplete(self, planned: RunSet, inputs: Mapping[str, Fingerprint]) -> str | None:
-        """Say why a set must be made (again); None where it is complete."""
+    def why_incomplete(
+        self, planned: AveragedRuns, inputs: Mapping[str, Fingerprint]
+    ) -> str | None:
+        """Say why an average must be made (again); None where it is complete."""
         return why_incomplete(
             self.output, planned.title, options=self.recorded_options, inputs=inputs
         )

@@ -57,7 +57,7 @@ def plan_run(
     Parameters
     ----------
     run
-        Its files.
+        Files of the run.
     space
         Template of the voxels that are wanted, which it must be in, or have transforms to.
     cleaning
@@ -104,11 +104,11 @@ class RunSource:
         Parameters
         ----------
         run
-            Its files.
+            Files of the run.
         header
-            Of its BOLD series.
+            Header of its BOLD series.
         voxels
-            That are wanted.
+            Voxels whose values are wanted.
         interpolation
             For those that do not lie on voxels of the file.
 
@@ -160,14 +160,14 @@ class RunSource:
 
 
 def smoothing_among(voxels: VoxelPlaces, cleaning: CleaningOptions) -> MakeSmoothing | None:
-    """Return what smooths frames among the voxels with data; None where cleaning smooths not.
+    """Return the smoothing among voxels with data; None if cleaning does not smooth.
 
     Parameters
     ----------
     voxels
-        Of a frame.
+        Voxels of a frame that are read.
     cleaning
-        How runs are cleaned.
+        Cleaning options, with the smoothing.
     """
     if cleaning.smoothing_fwhm is None:
         return None
@@ -180,7 +180,7 @@ def require_coverage(run: RestRun, coverage: float, of: str) -> None:
     Parameters
     ----------
     run
-        Its files.
+        Files of the run.
     coverage
         Share of the voxels with signal, 0 to 1.
     of

@@ -17,7 +17,7 @@ _REMEDY = "the same participant call without --verify makes damaged ones again"
 def verify_participants(settings: Settings) -> int:
     """Compare participants' files with their completion records; print a line for each.
 
-    A damaged set of results is marked in its record, so that the next call makes it again; nothing
+    A damaged average is marked in its record, so that the next call makes it again; nothing
     else is written, and no model runs.
 
     Returns
@@ -49,13 +49,13 @@ def verify_participants(settings: Settings) -> int:
         )
     results = presentation_of(output).made
     damaged = sum(not _is_whole(output, label, titles[label], results) for label in labels)
-    told = f"; {_REMEDY}" if damaged else ""
-    say(f"{counted(len(labels), 'participant')} read, {damaged} not whole{told}")
+    remedy = f"; {_REMEDY}" if damaged else ""
+    say(f"{counted(len(labels), 'participant')} read, {damaged} not whole{remedy}")
     return damaged
 
 
 def _is_whole(output: DerivativeDataset, label: str, titles: list[str], results: str) -> bool:
-    """Print whether a participant is whole, and return it; `results` is what sets are of."""
+    """Print whether a participant is whole, and return it; `results` is what averages are of."""
     found: list[str] = []
     for title in titles:
         try:
@@ -63,9 +63,9 @@ def _is_whole(output: DerivativeDataset, label: str, titles: list[str], results:
         except OutputError as err:
             found.append(f"{title}, which cannot be marked for the next call ({err})")
     if not titles:
-        show(f"sub-{label}: no set of {results} is complete")
+        show(f"sub-{label}: no average of {results} is complete")
     elif found:
         show(f"sub-{label}: damaged: {', '.join(found)}")
     else:
-        show(f"sub-{label}: whole ({counted(len(titles), 'set')} of {results})")
+        show(f"sub-{label}: whole ({counted(len(titles), 'average')} of {results})")
     return bool(titles) and not found

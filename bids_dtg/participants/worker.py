@@ -1,4 +1,4 @@
-"""The work on one participant: read its runs ahead, make and write its sets of results."""
+"""The work on one participant: read its runs ahead, make and write its averages of results."""
 
 from __future__ import annotations
 
@@ -15,6 +15,9 @@ from bids_dtg.files.atomic import remove_stale_temporaries
 from bids_dtg.files.provenance import NOT_DONE, Failure
 from bids_dtg.inputs.run import RestRun
 from bids_dtg.participants.read import (
+    AverageBegun,
+    AverageRead,
+    AverageSkipped,
     Event,
     Failed,
     ParticipantRead,
@@ -22,9 +25,6 @@ from bids_dtg.participants.read import (
     RunPart,
     RunProgress,
     Send,
-    SetBegun,
-    SetRead,
-    SetSkipped,
     read_participant,
 )
 from bids_dtg.participants.request import CallRequest
@@ -35,39 +35,39 @@ class Outcome:
     """What became of a participant."""
 
     seconds: Mapping[str, float]  # time by stage
-    done: int = 0  # sets made
-    skipped: int = 0  # sets that were complete before
+    done: int = 0  # averages made
+    skipped: int = 0  # averages that were complete before
     failures: tuple[Failure, ...] = ()  # in the order in which they happened
     passing: bool = False  # whether all failures are of a kind that may pass by itself
 
 
 @dataclass(frozen=True)
-class MadeSet:
-    """What became of a set."""
+class MadeAverage:
+    """The result of an average."""
 
     notes: tuple[str, ...]  # sentences for the log
     summary: str  # one line for people
 
 
-class SetMaker(Protocol):
-    """Makes the results of a set as its runs arrive, then has them written."""
+class AverageMaker(Protocol):
+    """Makes the results of an average as its runs arrive, then has them written."""
 
     @property
-    def begun(self) -> SetBegun:
-        """The set."""
+    def begun(self) -> AverageBegun:
+        """The average that is made."""
 
     def take(self, part: RunPart, reporter: Reporter) -> None:
         """Take a part of a run."""
 
     def leave_out(self, run: str, reason: str) -> None:
-        """Remember a run that is not part of the set."""
+        """Remember a run that is not part of the average."""
 
-    def finish(self, reporter: Reporter) -> MadeSet:
-        """Write what is left to write, and last the record that the set is complete."""
+    def finish(self, reporter: Reporter) -> MadeAverage:
+        """Write what is left to write, and last the record that the average is complete."""
 
 
 class LevelWork(AheadWork[Event, Outcome]):
-    """Makes a participant's results: reads runs ahead, makes sets of them and writes these.
+    """Makes a participant's results: reads runs ahead, makes averages of them and writes these.
 
     Parameters
     ----------
@@ -86,21 +86,21 @@ class LevelWork(AheadWork[Event, Outcome]):
         Parameters
         ----------
         run
-            Its files.
+            Files of the run.
         clock
             Adds up the time of the stages.
         send
-            Called with each event.
+            Function called with each event.
         """
 
     @abstractmethod
-    def maker(self, begun: SetBegun, clock: Clock) -> SetMaker:
-        """Return what makes the results of a set.
+    def maker(self, begun: AverageBegun, clock: Clock) -> AverageMaker:
+        """Return the maker of an average's results.
 
         Parameters
         ----------
         begun
-            The set.
+            The runs that are averaged.
         clock
             Adds up the time of the stages.
         """
@@ -137,11 +137,11 @@ class _Participant:
         self._clock = Clock()
         self._done = self._skipped = 0
         self._failed: list[Failed] = []
-        self._maker: SetMaker | None = None  # of the open set; None once it has failed
+        self._maker: AverageMaker | None = None  # of the open average; None once it has failed
         self._stage = "starting"  # what this process is doing
 
     def outcome(self) -> Outcome:
-        """Return what became of the participant."""
+        """Return the participant's result."""
         return Outcome(
             dict(self._clock.seconds),
             done=self._done,
@@ -167,7 +167,7 @@ class _Participant:
 
     @contextmanager
     def _guard(self) -> Iterator[None]:
-        """Turn an error into the end of the open set."""
+        """Turn an error into the end of the open average."""
         try:
             yield
         except BrokenPipeError:  # no process listens any more
@@ -177,7 +177,7 @@ class _Participant:
             self.fail(Failed.by(err, self._stage, title))
 
     def fail(self, failed: Failed) -> None:
-        """End the open set, and show why."""
+        """End the open average, and show why."""
         self._maker = None
         self._failed.append(failed)
         if self._work.request.settings.behaviour.debug:
@@ -186,10 +186,10 @@ class _Participant:
 
     def _handle(self, event: Event) -> None:  # one case an event
         match event:
-            case SetSkipped(planned):
+            case AverageSkipped(planned):
                 self._skipped += 1
                 self._reporter.finish(f"{planned.title}: complete, skipped")
-            case SetBegun(planned, _, reason):
+            case AverageBegun(planned, _, reason):
                 self._stage = "reading"
                 self._maker = self._work.maker(event, self._clock)
                 if reason != NOT_DONE or self._work.request.settings.behaviour.verbose:
@@ -201,14 +201,14 @@ class _Participant:
                 self._maker.take(event, self._reporter)
             case RunLeftOut(run, reason) if self._maker:
                 self._maker.leave_out(run, reason)
-            case SetRead() if self._maker:
+            case AverageRead() if self._maker:
                 self._finish(self._maker)
             case Failed():
                 self.fail(event)
             case ParticipantRead(seconds):
                 self._clock.add(seconds)
 
-    def _finish(self, maker: SetMaker) -> None:
+    def _finish(self, maker: AverageMaker) -> None:
         self._stage = "writing"
         made = maker.finish(self._reporter)
         for note in made.notes:

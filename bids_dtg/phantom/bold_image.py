@@ -44,7 +44,7 @@ def encode_bold(
     anatomy
         On the phantom's grid, or blocks of it.
     frames, repetition_time_s
-        For the header.
+        Number of frames and repetition time in seconds, for the header.
     description
         Text of `descrip`, at most 79 ASCII characters.
 

@@ -62,7 +62,7 @@ def brain_frames(
     maps
         The person's network maps, (networks, grey voxels).
     series, shared
-        (frames, networks) and (frames,).
+        (frames, networks) series of networks, and (frames,) signal shared by the brain.
     noise
         White noise with its amplitude, (frames, *lattice).
     anatomy, field

@@ -25,11 +25,11 @@ def confounds_table(
     Parameters
     ----------
     motion, signals
-        Of the run.
+        Motion of the head, and the recorder of the run's tissue signals.
     non_steady
         Frames at the start before the steady state.
     repetition_time_s
-        Seconds a frame.
+        Time between frames, in seconds.
 
     Returns
     -------

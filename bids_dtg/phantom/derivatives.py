@@ -42,19 +42,19 @@ def describe_dataset(
     Parameters
     ----------
     root
-        Of the data set.
+        Root folder of the data set.
     name
-        Of the data set.
+        Name of the data set.
     content
         What is in it, in words that begin the README.
     generator
-        Entry of `GeneratedBy`.
+        Entry of `GeneratedBy` in the dataset's description.
     recipe
         How it was simulated, by name.
     ignored
         Patterns of files that the validator's schema does not have, a line each.
     kind
-        ``derivative`` or ``raw``.
+        Type of the dataset: ``derivative`` or ``raw``.
     """
     description = {
         "Name": name,
@@ -76,7 +76,7 @@ def write_series(root: Path, run: BoldRun, entities: dict[str, Any]) -> None:
     Parameters
     ----------
     root
-        The dataset of derivatives.
+        Root folder of the dataset of derivatives.
     run
         On the phantom's grid, or blocks of it.
     entities
@@ -136,7 +136,7 @@ def _resolution(anatomy: Anatomy) -> dict[str, Any]:
 
 
 def marks() -> dict[str, Any]:
-    """Return what sidecars say: that nobody real stands behind their files."""
+    """Return the statement for sidecars that the files are of simulated people."""
     return {"Simulated": True, "Warning": WARNING}
 
 

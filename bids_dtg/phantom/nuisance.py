@@ -59,12 +59,12 @@ def draw_nuisance(
     motion
         Of the head in the run.
     persistence
-        As `persistence_of` returns it.
+        Autocorrelation of the noise from frame to frame, from `persistence_of`.
     rng
         For all that is drawn.
     jerk
         Standard deviation of the change in intensity in a jerk: no column of the table of
-        confounds tells it, only censoring removes it.
+        confounds describes it, only censoring removes it.
 
     Returns
     -------

@@ -38,9 +38,9 @@ class Parcels:
         positions
             (regions, 3), mm around the centre of the brain, x from left to right.
         names
-            Of the regions.
+            Names of the regions.
         anatomy
-            With the voxels.
+            Simulated anatomy that has the voxels.
 
         Raises
         ------

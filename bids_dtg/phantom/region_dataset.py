@@ -26,7 +26,7 @@ _CONTENTS = {
 
 @dataclass(frozen=True)
 class RegionPlan:
-    """Who is simulated, and for how long they rest.
+    """The simulated people, and how long they rest.
 
     Raises
     ------
@@ -72,7 +72,7 @@ class RegionPhantom(ABC):
     @property
     @abstractmethod
     def labels(self) -> Sequence[str]:
-        """Of the people."""
+        """Labels of the people."""
 
     @abstractmethod
     def draw_run(self, person: int) -> BoldRun:
@@ -97,7 +97,7 @@ class RegionPhantom(ABC):
         out
             Folder, made as needed: ``fmriprep``, ``atlas``, those of `contents`, and ``truth``.
         generator
-            Entry of `GeneratedBy`.
+            Entry of `GeneratedBy` in the dataset's description.
         report
             Is given a line for each person.
 

@@ -24,9 +24,9 @@ def require_length(frames: int, repetition_time_s: float, *, of: str) -> None:
     Parameters
     ----------
     frames
-        Of the run.
+        Number of frames of the run.
     repetition_time_s
-        Seconds a frame.
+        Time between frames, in seconds.
     of
         What the run is of, for the message.
 
@@ -58,7 +58,7 @@ def draw_region_run(
 ) -> BoldRun:
     """Draw a run: the regions' series in their parcels, noise and nuisance.
 
-    Columns of the table of confounds tell all of what motion does.
+    The columns of the table of confounds explain all effects of motion.
 
     Parameters
     ----------
@@ -69,7 +69,7 @@ def draw_region_run(
     rng
         For motion, noise and nuisance.
     repetition_time_s
-        Seconds a frame.
+        Time between frames, in seconds.
 
     Examples
     --------

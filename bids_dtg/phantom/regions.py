@@ -37,7 +37,7 @@ def draw_positions(hemisphere: int, rng: np.random.Generator) -> Array:
     hemisphere
         How many regions each half has.
     rng
-        For the places.
+        Random generator for the positions.
 
     Returns
     -------

@@ -9,7 +9,7 @@ A report is made from what the output folder holds, by a process of its own
 - `parcels`: what pages show of the parcels of an atlas, in every workflow that reads them
 - `contents`: what the output folder holds of a participant
 - `quality`: the quality table of a run
-- `inclusion`: who counts in averages over people, by decisions made on a page
+- `inclusion`: inclusion in averages over people, by decisions made on a page
 - `flags`: what a reader must know before looking at the maps
 - `methods`: the methods text, with its citations
 - `axes`: lines, bands and points along two axes, as coordinates

@@ -37,7 +37,7 @@ class Axis:
     ticks: tuple[tuple[float, str], ...]  # value and text
 
     def share(self, values: Floats) -> Floats:
-        """Return how far along the axis values lie, 0 to 1; NaN for those that have no place."""
+        """Return positions of values along the axis, 0 to 1; NaN for values without one."""
         ends = np.array([self.low, self.high])
         if self.log:
             values = np.log10(np.where(values > 0, values, np.nan))

@@ -46,7 +46,7 @@ class Point:
     """A value of a distribution."""
 
     value: float
-    name: str  # whose it is
+    name: str  # what the values belong to
     link: str  # page of the participant; empty: none
     out: bool  # whether it is an outlier
 

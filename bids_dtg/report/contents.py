@@ -70,7 +70,7 @@ def half_width_path(
     identity
         SHA-256 of the model: it distinguishes the maps of several models in one dataset.
     extension
-        Of the file.
+        Extension of the file, with its dot.
 
     Examples
     --------
@@ -138,18 +138,18 @@ class MapFile:
 
 @dataclass(frozen=True)
 class RunFiles:
-    """What the output folder holds of one run, or of one set of runs whose results are no maps."""
+    """Files of one run, or of one average over runs whose results are no maps."""
 
     title: str  # as sub-01_task-rest_run-1
-    quality: Mapping[str, str]  # row of its quality table; of a set: none
+    quality: Mapping[str, str]  # row of its quality table; of an average: none
     files: Mapping[FileKind, Path]  # what panels are drawn from; those that are there
     # What the sidecars of its maps, or of its own results, say of it.
     facts: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
-class SetFiles:
-    """One set of maps: what the maps of its contrasts have in common."""
+class AverageFiles:
+    """One average of maps: what the maps of its contrasts have in common."""
 
     title: str  # as sub-01_ses-1_task-rest
     maps: tuple[MapFile, ...]  # by task, in the model's order
@@ -161,7 +161,7 @@ class SetFiles:
 
     @property
     def common(self) -> Mapping[str, Any]:
-        """The sidecar of the first map: all but a few keys are the same for the set."""
+        """The sidecar of the first map: all but a few keys are the same for the average."""
         return self.maps[0].sidecar
 
 
@@ -170,9 +170,9 @@ class ParticipantFiles:
     """All that the output folder holds of a participant."""
 
     label: str  # without sub-
-    sets: tuple[SetFiles, ...]  # in the order of their titles
+    averages: tuple[AverageFiles, ...]  # in the order of their titles
     runs: tuple[RunFiles, ...]  # likewise
-    combined: tuple[RunFiles, ...] = ()  # sets of runs whose results are no maps, likewise
+    combined: tuple[RunFiles, ...] = ()  # averages of runs whose results are no maps, likewise
 
 
 def find_participant(
@@ -181,7 +181,7 @@ def find_participant(
     of_runs: Iterable[FileKind] = (),
     *,
     results: Iterable[FileKind] = (),
-    of_sets: Iterable[FileKind] = (),
+    of_averages: Iterable[FileKind] = (),
     each_sidecar: bool = True,
 ) -> ParticipantFiles:
     """Find a participant's files below the output folder; damaged ones are as if absent.
@@ -189,22 +189,22 @@ def find_participant(
     Parameters
     ----------
     dataset
-        The output folder.
+        The output dataset.
     label
-        Without sub-.
+        Participant's label, without ``sub-``.
     of_runs
         The files of runs that are looked for, beside their quality tables.
     results
-        Those of them whose sidecars say how results of the run were made, where no set does.
-    of_sets
-        The files of sets of runs that are no maps, with their sidecars.
+        Those of them whose sidecars say how results of the run were made, where no average does.
+    of_averages
+        The files of averages of runs that are no maps, with their sidecars.
     each_sidecar
         Whether the sidecar of each map is read, and overlays are looked for. False: only that of
-        a set's first map, in a tenth of the time and memory; the others' are empty, and maps are
-        in the order of their labels.
+        an average's first map, in a tenth of the time and memory; the others' are empty, and maps
+        are in the order of their labels.
     """
-    folder, results, of_sets = dataset.root / f"sub-{label}", tuple(results), tuple(of_sets)
-    of_runs = {quality.FILE, *of_runs, *results} - {*of_sets}
+    folder, results, of_averages = dataset.root / f"sub-{label}", tuple(results), tuple(of_averages)
+    of_runs = {quality.FILE, *of_runs, *results} - {*of_averages}
     named: dict[str, list[tuple[BidsName, Path]]] = {}
     runs: dict[str, dict[FileKind, Path]] = {}
     combined: dict[str, dict[FileKind, Path]] = {}
@@ -214,33 +214,33 @@ def find_participant(
             named.setdefault(_title(name), []).append((name, path))
         elif kind in of_runs:
             runs.setdefault(_title(name), {})[kind] = path
-        elif kind in of_sets:
+        elif kind in of_averages:
             combined.setdefault(_title(name), {})[kind] = path
-    find_set = _set if each_sidecar else _plain_set
-    found = [find_set(dataset, title, maps) for title, maps in sorted(named.items())]
-    sets = tuple(made for made in found if made is not None)
-    facts = _facts_of_runs(sets)
+    find_average = _set if each_sidecar else _plain_average
+    found = [find_average(dataset, title, maps) for title, maps in sorted(named.items())]
+    averages = tuple(made for made in found if made is not None)
+    facts = _facts_of_runs(averages)
     return ParticipantFiles(
         label=label,
-        sets=sets,
+        averages=averages,
         runs=tuple(
             _run(title, files, {**_own_facts(files, results), **facts.get(title, {})})
             for title, files in sorted(runs.items())
         ),
         combined=tuple(
-            RunFiles(title, {}, files, _own_facts(files, of_sets))
+            RunFiles(title, {}, files, _own_facts(files, of_averages))
             for title, files in sorted(combined.items())
         ),
     )
 
 
-def with_what_counts(made: SetFiles, keys: Collection[str]) -> SetFiles:
-    """Return a set without what is long and not used: there may be thousands in memory.
+def with_what_counts(made: AverageFiles, keys: Collection[str]) -> AverageFiles:
+    """Return an average without what is long and not used: there may be thousands in memory.
 
     Parameters
     ----------
     made
-        From `find_participant`.
+        Files of an average, from `find_participant`.
     keys
         What is kept of the maps' sidecars; of the record the options are.
     """
@@ -268,7 +268,7 @@ def sidecar_of(image: Path) -> Path:
 
 
 def find_participant_labels(dataset: DerivativeDataset) -> tuple[str, ...]:
-    """List who has a folder in the output."""
+    """List the participants with a folder in the output."""
     return participants_in(dataset.root) if dataset.root.is_dir() else ()
 
 
@@ -281,14 +281,14 @@ def _named(folder: Path) -> Iterator[tuple[Path, BidsName]]:
 
 
 def _title(name: BidsName) -> str:
-    """Return what the files of one run, or of one set of maps, have in common in their names."""
+    """Return what names of files of one run, or of one average of maps, have in common."""
     return "_".join(f"{key}-{value}" for key, value in name.entities if key not in _OF_FILES)
 
 
 def _set(
     dataset: DerivativeDataset, title: str, named: list[tuple[BidsName, Path]]
-) -> SetFiles | None:
-    """Return a set of maps; None where all that is left of it are maps in other spaces."""
+) -> AverageFiles | None:
+    """Return an average of maps; None where all that is left of it are maps in other spaces."""
     maps, damage = [], dict[str, None]()  # in order, each once
     for name, path in named:
         sidecar, faults = _of_their_kinds(read_inherited(path))
@@ -298,7 +298,7 @@ def _set(
         if faults:
             own = read_json(sidecar_of(path))
             for key in faults:
-                # What is not in its own sidecar stands in that of the set.
+                # What is not in its own sidecar stands in that of the average.
                 place = sidecar_of(path).name if key in own else f"{title}_{_MAPS.suffix}.json"
                 damage[f"{place} was changed by hand or damaged: {key} cannot be used"] = None
         there = {desc: overlay for desc, overlay in beside.items() if overlay.is_file()}
@@ -313,10 +313,10 @@ def _set(
     return _set_of(dataset, title, maps, tuple(damage))
 
 
-def _plain_set(
+def _plain_average(
     dataset: DerivativeDataset, title: str, named: list[tuple[BidsName, Path]]
-) -> SetFiles | None:
-    """Return a set of maps as `_set` does, with the sidecar of the first one alone."""
+) -> AverageFiles | None:
+    """Return an average of maps as `_set` does, with the sidecar of the first one alone."""
     by_space: dict[tuple[str | None, ...], list[tuple[BidsName, Path]]] = {}
     for name, path in named:
         of_space = tuple(name.get(entity) for entity in ("space", "res", "den", "cohort"))
@@ -337,10 +337,10 @@ def _plain_set(
 
 def _set_of(
     dataset: DerivativeDataset, title: str, maps: Sequence[MapFile], damage: tuple[str, ...] = ()
-) -> SetFiles:
+) -> AverageFiles:
     common = maps[0].sidecar
     titles = [str(run.get("Run")) for run in common.get("Runs", ())]
-    return SetFiles(
+    return AverageFiles(
         title=title,
         maps=tuple(maps),
         runs=tuple(titles),
@@ -363,7 +363,7 @@ def _deviation(dataset: DerivativeDataset, path: Path) -> Path | None:
 def _overlays(
     dataset: DerivativeDataset, name: BidsName, path: Path, sidecar: Mapping[str, Any]
 ) -> dict[str, Path]:
-    """Return where images of a map's uncertainty would be, by desc-."""
+    """Return the paths of images of a map's uncertainty, by desc-."""
     found = {SPREAD: path.with_name(path.name.replace(f"_desc-{SYNTHETIC}_", f"_desc-{SPREAD}_"))}
     entities, level = dict(name.entities), sidecar.get("IntervalLevel")
     identity = str(sidecar.get("ModelSHA256") or "")
@@ -405,7 +405,7 @@ def _run(title: str, files: Mapping[FileKind, Path], facts: Mapping[str, Any]) -
 
 
 def _own_facts(files: Mapping[FileKind, Path], results: Iterable[FileKind]) -> dict[str, Any]:
-    """Return what the sidecars of the results of a run, or of a set, say."""
+    """Return the content of the sidecars of a run's or an average's results."""
     found: dict[str, Any] = {}
     for kind in results:
         if path := files.get(kind):
@@ -413,8 +413,8 @@ def _own_facts(files: Mapping[FileKind, Path], results: Iterable[FileKind]) -> d
     return found
 
 
-def _facts_of_runs(sets: Iterable[SetFiles]) -> dict[str, Mapping[str, Any]]:
-    """Return what the sidecars of maps say of each run, by its title."""
+def _facts_of_runs(averages: Iterable[AverageFiles]) -> dict[str, Mapping[str, Any]]:
+    """Return the facts of each run in the sidecars of maps, by its title."""
     return {
-        str(facts.get("Run")): facts for files in sets for facts in files.common.get("Runs", ())
+        str(facts.get("Run")): facts for files in averages for facts in files.common.get("Runs", ())
     }

@@ -39,7 +39,7 @@ def run_fitted_demo(
     Parameters
     ----------
     out
-        New or empty folder.
+        New or empty folder for the demo's output.
     model
         What is fitted, in words.
     participants
@@ -47,7 +47,7 @@ def run_fitted_demo(
     simulate
         Writes people into a folder, and returns them.
     fit
-        Fits the model.
+        Function that fits the model.
     compare
         Writes `TABLE`, and prints how well the model does.
     draw
@@ -96,9 +96,9 @@ def draw_two_rows(
     draw
         Fills the upper and the lower row.
     title
-        Above the picture.
+        Text above the picture.
     height_inches
-        Of the whole picture.
+        Height of the whole picture, in inches.
     heights
         Of the rows, relative to each other.
 

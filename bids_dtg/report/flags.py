@@ -6,10 +6,10 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from bids_dtg.connectome.range.judge import CHECKS
-from bids_dtg.connectome.range.limits import LIMITS
+from bids_dtg.connectome.training_distribution.judge import CHECKS
+from bids_dtg.connectome.training_distribution.limits import LIMITS
 from bids_dtg.notices import counted
-from bids_dtg.report.contents import MapFile, ParticipantFiles, RunFiles, SetFiles
+from bids_dtg.report.contents import AverageFiles, MapFile, ParticipantFiles, RunFiles
 from bids_dtg.report.quality import QualityColumn, number
 
 Level = Literal["problem", "warning", "note", "good"]
@@ -42,7 +42,7 @@ def flags_of(
     files: ParticipantFiles,
     failures: Mapping[str, str],
     columns: Sequence[QualityColumn],
-    notes: Callable[[SetFiles], Iterable[Flag]],
+    notes: Callable[[AverageFiles], Iterable[Flag]],
     run_notes: Callable[[RunFiles], Iterable[Flag]] = lambda run: (),
     combined_notes: Callable[[RunFiles], Iterable[Flag]] = lambda made: (),
 ) -> tuple[Flag, ...]:
@@ -51,24 +51,24 @@ def flags_of(
     Parameters
     ----------
     files
-        What the output holds.
+        Files of the participant in the output.
     failures
         What failed (set, or what was being done) and the message.
     columns
-        Of the quality tables.
+        Columns of the quality tables.
     notes
-        What the workflow alone says of a set.
+        What the workflow alone says of an average.
     run_notes
         What it says of a run.
     combined_notes
-        What it says of a set of runs whose results are no maps.
+        What it says of an average of runs whose results are no maps.
     """
     flags = [Flag("problem", message, stage) for stage, message in failures.items()]
-    for made in files.sets:
-        flags += [*_of_set(made), *notes(made), *_of_runs_of(made)]
+    for made in files.averages:
+        flags += [*_of_average(made), *notes(made), *_of_runs_of(made)]
     flags += [flag for run in files.runs for flag in (*_of_run(run, columns), *run_notes(run))]
     flags += [flag for made in files.combined for flag in combined_notes(made)]
-    anything = bool(files.sets) or any(run.facts for run in files.runs)
+    anything = bool(files.averages) or any(run.facts for run in files.runs)
     if not any(flag.level in ("problem", "warning") for flag in flags) and anything:
         flags.append(Flag("good", "Every quality figure is within its usual range"))
     return sorted_flags(flags)
@@ -77,19 +77,19 @@ def flags_of(
 def own_flags(
     files: ParticipantFiles, failures: Mapping[str, str], columns: Sequence[QualityColumn]
 ) -> tuple[Flag, ...]:
-    """Collect what is wrong with a participant's own runs, and not with the model or all sets.
+    """Collect what is wrong with a participant's own runs, and not with the model or all averages.
 
     Parameters
     ----------
     files
-        What the output holds.
+        Files of the participant in the output.
     failures
         What failed (set, or what was being done) and the message.
     columns
-        Of the quality tables.
+        Columns of the quality tables.
     """
     flags = [Flag("problem", message, stage) for stage, message in failures.items()]
-    for made in files.sets:
+    for made in files.averages:
         flags += _excluded(made)
     flags += [flag for run in files.runs for flag in _of_run(run, columns)]
     return tuple(flag for flag in sorted_flags(flags) if flag.level in ("problem", "warning"))
@@ -118,7 +118,7 @@ class FlagCount:
 
     @property
     def level(self) -> Level:
-        """Of the worst flag."""
+        """Level of the worst flag."""
         return "problem" if self.problems else "warning" if self.warnings else "good"
 
     @property
@@ -173,12 +173,12 @@ def _of_run(run: RunFiles, columns: Sequence[QualityColumn]) -> Iterator[Flag]:
     for column in columns:
         value = number(run.quality.get(column.name)) if column.flag else None
         # Where the run was judged as a whole, its coverage is among the reasons.
-        judged = column.name in CHECKS and "range" in run.quality
+        judged = column.name in CHECKS and "training_distribution" in run.quality
         if value is not None and not judged and (level := level_of(column.name, value)):
             yield Flag(level, column.flag.format(value=value), run.title)
-    verdict = run.quality.get("range") or ""
+    verdict = run.quality.get("training_distribution") or ""
     if verdict in VERDICTS:
-        reasons = run.quality.get("range_reasons") or ""
+        reasons = run.quality.get("training_distribution_reasons") or ""
         text = f"The model is not made for such a run ({verdict}): {reasons}"
         yield Flag(VERDICTS[verdict], text, run.title)
     frames, kept = (number(run.quality.get(name)) for name in ("frames", "frames_kept"))
@@ -190,7 +190,7 @@ def _of_run(run: RunFiles, columns: Sequence[QualityColumn]) -> Iterator[Flag]:
         yield Flag(few, f"{kept / frames:.0%} of the frames were kept", run.title)
 
 
-def _of_set(made: SetFiles) -> Iterator[Flag]:
+def _of_average(made: AverageFiles) -> Iterator[Flag]:
     sidecar = made.common
     for text in made.damage:
         yield Flag("warning", text, made.title)
@@ -206,12 +206,12 @@ def _of_set(made: SetFiles) -> Iterator[Flag]:
     yield from _excluded(made)
 
 
-def _excluded(made: SetFiles) -> Iterator[Flag]:
+def _excluded(made: AverageFiles) -> Iterator[Flag]:
     for run, reason in made.excluded.items():
         yield Flag("warning", f"{run} was left out. {reason}", made.title)
 
 
-def _of_runs_of(made: SetFiles) -> Iterator[Flag]:
+def _of_runs_of(made: AverageFiles) -> Iterator[Flag]:
     for run in made.common.get("Runs", ()):
         for note in run.get("Notes", ()):
             yield Flag("note", str(note), str(run.get("Run") or ""))

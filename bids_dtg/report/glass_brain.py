@@ -35,7 +35,7 @@ def draw_glass_brain(
     places
         Where it lies, in a template's space.
     title
-        Above the picture.
+        Text above the picture.
     threshold
         What is nearer to 0 is not drawn; None: all is drawn.
     units

@@ -1,4 +1,4 @@
-"""Who counts in averages over people: decisions made on a page, read by the group level.
+"""Inclusion in averages over people: decisions made on a page, read by the group level.
 
 Pages keep decisions in the browser and download them as a table. A user puts the table into the
 output folder, and the group level then averages without the participants that it excludes.
@@ -15,12 +15,12 @@ from bids_dtg.files.derivatives import DerivativeDataset
 from bids_dtg.files.foreign import Table, read_table
 from bids_dtg.files.text import write_json
 from bids_dtg.notices import counted, named
-from bids_dtg.report.contents import SetFiles
+from bids_dtg.report.contents import AverageFiles
 
 FILE = "desc-inclusion_participants.tsv"  # at the output folder's root
 COLUMNS = ("participant_id", "include", "reason")
 DICTIONARY = {
-    "participant_id": {"Description": "Participant of whom somebody decided"},
+    "participant_id": {"Description": "Participant with a decision"},
     "include": {
         "Description": "Whether averages over people count the participant; n/a: not decided, who "
         "counts",
@@ -54,11 +54,11 @@ class Inclusion:
 
     @property
     def left_out(self) -> tuple[str, ...]:
-        """Labels of those who do not count, in order."""
+        """Labels of excluded participants, in order."""
         return tuple(sorted(label for label, made in self.decisions.items() if not made.include))
 
     def lines(self, labels: Collection[str]) -> tuple[str, ...]:
-        """Return what to say of the decisions: who is left out, and what cannot be used.
+        """Describe the decisions: participants left out, and rows that cannot be used.
 
         Parameters
         ----------
@@ -79,8 +79,10 @@ class Inclusion:
             )
         return tuple(lines)
 
-    def split(self, sets: Iterable[SetFiles]) -> tuple[list[SetFiles], list[tuple[str, str]]]:
-        """Return the sets of maps that count, and title and reason of the others.
+    def split(
+        self, averages: Iterable[AverageFiles]
+    ) -> tuple[list[AverageFiles], list[tuple[str, str]]]:
+        """Return the averages of maps that count, and title and reason of the others.
 
         Raises
         ------
@@ -88,7 +90,7 @@ class Inclusion:
             None is left.
         """
         kept, gone = [], []
-        for made in sets:
+        for made in averages:
             label = made.title.partition("_")[0].removeprefix("sub-")
             decision = self.decisions.get(label)
             if decision is None or decision.include:
@@ -97,7 +99,7 @@ class Inclusion:
                 gone.append((made.title, decision.words))
         if gone and not kept:
             raise DatasetError(
-                f"{FILE} leaves out everybody who has maps ({counted(len(gone), 'set')})",
+                f"{FILE} leaves out everybody who has maps ({counted(len(gone), 'average')})",
                 remedy="keep somebody, or remove the file",
             )
         return kept, gone
@@ -143,7 +145,7 @@ def describe_inclusion(output: DerivativeDataset) -> None:
 
 
 def page_facts(inclusion: Inclusion, labels: Sequence[str]) -> dict[str, Any]:
-    """Return what a page needs to ask for decisions and to write them.
+    """Return the data with which a page asks for decisions and writes them.
 
     Parameters
     ----------

@@ -1,7 +1,7 @@
 """The methods text: what names exactly what was run, where it is kept, and its paragraphs.
 
-A text is kept for each way in which sets of maps were made, and the record of a set names its
-own. `LAST_METHODS` has the texts of all sets that lie in the output.
+A text is kept for each way in which averages of maps were made, and the record of an average
+names its own. `LAST_METHODS` has the texts of all averages that lie in the output.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _DIGITS = 16
 _TITLE = "# Methods"
 # Beyond so many records they are read by the group level only: each costs a millisecond.
 _MOST_READ = 1000
-_TITLES_NAMED = 6  # of sets, above the text of those made otherwise than others
+_TITLES_NAMED = 6  # of averages, above the text of those made otherwise than others
 _SOURCES = {
     "fmriprep": "Preprocessed resting-state runs were read from fMRIPrep derivatives (Esteban et "
     "al., 2019)",
@@ -108,7 +108,7 @@ def _dummy_scans(facts: MethodsFacts) -> str:
 
 
 def _least(facts: MethodsFacts) -> str:
-    """Say which runs were not used; degrees of freedom are known of what was cleaned here."""
+    """Describe the runs that were not used; dof are known if this program cleaned."""
     least = f"{facts.cleaning.min_minutes:g} minutes"
     if facts.input_type == "fmriprep":
         least += f" or {facts.cleaning.min_dof:g} residual degrees of freedom"
@@ -131,7 +131,7 @@ def methods_text(facts: MethodsFacts, words: MethodsWords) -> str:
     facts
         Everything that the text names; nothing in it is assumed.
     words
-        Of the workflow.
+        Sentences of the workflow for the methods text.
     """
     cleaning = facts.cleaning
     packages = ", ".join(f"{name} {version}" for name, version in facts.packages.items())
@@ -158,14 +158,14 @@ def methods_text(facts: MethodsFacts, words: MethodsWords) -> str:
 
 
 def methods_path(options_sha256: str, lacking: Lacking) -> PurePosixPath:
-    """Return where the text of sets with these options, and tables that lack this, is kept."""
+    """Return where the text of averages with these options, and tables that lack this, is kept."""
     without = "".join(f"_without-{part.replace('_', '')}" for part in sorted(lacking.everywhere))
     partly = "".join(f"_partly-{part.replace('_', '')}" for part in sorted(lacking.somewhere))
     return PurePosixPath(_FOLDER, f"{options_sha256[:_DIGITS]}{without}{partly}.md")
 
 
 def keep_methods(dataset: DerivativeDataset, path: PurePosixPath, text: str) -> None:
-    """Keep the text of a set, unless it is there: many processes make sets alike.
+    """Keep the text of an average, unless it is there: many processes make averages alike.
 
     Raises
     ------
@@ -178,22 +178,22 @@ def keep_methods(dataset: DerivativeDataset, path: PurePosixPath, text: str) -> 
 
 
 def find_methods(dataset: DerivativeDataset, records: Iterable[Mapping[str, Any]]) -> str:
-    """Return the text that belongs to completed sets, that of the last call if there is none."""
+    """Return the text of completed averages; that of the last call if there is none."""
     found = _texts_of(dataset, records)
     return _join(found) if found else _read(dataset, PurePosixPath(LAST_METHODS))
 
 
 def write_all_methods(dataset: DerivativeDataset, own: str, *, thorough: bool = False) -> None:
-    """Write the texts of all sets that lie in the output, so that nothing there is unexplained.
+    """Write the texts of all averages that lie in the output, so that nothing there is unexplained.
 
     Parameters
     ----------
     dataset
-        The output folder.
+        The output dataset.
     own
-        Text of the call, for an output without any set; empty where it has none.
+        Text of the call, for an output without any average; empty where it has none.
     thorough
-        Whether the records of any number of sets are read. Else, where they are many and there
+        Whether the records of any number of averages are read. Else, where they are many and there
         are several texts, all texts are taken that were ever kept.
 
     Raises
@@ -214,7 +214,7 @@ def write_all_methods(dataset: DerivativeDataset, own: str, *, thorough: bool = 
 def _texts_of(
     dataset: DerivativeDataset, records: Iterable[Mapping[str, Any]]
 ) -> dict[str, list[str]]:
-    """Return the texts of sets, each with the titles of its sets."""
+    """Return the texts of averages, each with the titles of its averages."""
     by_path: dict[PurePosixPath, list[str]] = {}
     for record in records:
         by_path.setdefault(_path_of(record), []).append(str(record.get("Title") or ""))
@@ -226,7 +226,7 @@ def _texts_of(
 
 
 def _path_of(record: Mapping[str, Any]) -> PurePosixPath:
-    """Return where the text of a set is kept; also if an earlier version made it."""
+    """Return where the text of an average is kept; also if an earlier version made it."""
     named = PurePosixPath(str(record.get("Methods") or ""))
     if named.parent == PurePosixPath(_FOLDER):
         return named
@@ -235,7 +235,7 @@ def _path_of(record: Mapping[str, Any]) -> PurePosixPath:
 
 
 def _join(found: Mapping[str, Sequence[str]]) -> str:
-    """Make one text of several, each below a heading that names its sets."""
+    """Make one text of several, each below a heading that names its averages."""
     if len(found) == 1:
         return next(iter(found))
     parts = [

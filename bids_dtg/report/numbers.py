@@ -33,7 +33,7 @@ def figure(value: float, digits: int = _DIGITS) -> str:
 
 
 def decimals(values: Iterable[float]) -> int | None:
-    """Return how many decimals a column of numbers needs: three, fewer where they are large.
+    """Return the number of decimals of a column: three, fewer where numbers are large.
 
     None where no number of decimals suits all: each number has its own.
 
@@ -67,7 +67,7 @@ def written(value: float, digits: int | None) -> str:
     Parameters
     ----------
     value
-        The number.
+        Number to write.
     digits
         Decimals of its column; None: as many as it needs itself.
 

@@ -50,7 +50,7 @@ class Backdrop:
         Parameters
         ----------
         volume
-            The map.
+            (i, j, k), values of the map.
         limit
             Value of the brightest colour, and minus that.
 
@@ -151,9 +151,9 @@ def draw_maps(
     rows
         Title of each row and its map, (voxels,).
     places
-        Where the maps lie.
+        Voxels of the maps.
     title
-        Above the picture.
+        Text above the picture.
     units
         Of the maps, at the colour bar.
 

@@ -18,7 +18,7 @@ from bids_dtg.errors import DatasetError, SettingsError
 from bids_dtg.files.derivatives import DatasetWords, DerivativeDataset
 from bids_dtg.files.names import FileKind
 from bids_dtg.report import quality
-from bids_dtg.report.contents import ParticipantFiles, RunFiles, SetFiles
+from bids_dtg.report.contents import AverageFiles, ParticipantFiles, RunFiles
 from bids_dtg.report.flags import Flag
 from bids_dtg.report.methods import MethodsWords
 from bids_dtg.report.panels.panel import Panel, Section
@@ -51,15 +51,15 @@ class Presentation:
     panels: tuple[Panel, ...] = ()  # about a run, in the order of the page
     sections: tuple[DrawSection, ...] = ()  # of a participant's page, before the runs
     group_columns: tuple[QualityColumn, ...] = ()  # that the group level adds
-    notes: Callable[[SetFiles], Iterable[Flag]] = lambda made: ()  # flags of a set
+    notes: Callable[[AverageFiles], Iterable[Flag]] = lambda made: ()  # flags of an average
     model: Callable[[ParticipantFiles], str] = lambda files: ""  # a line on it, below the subtitle
     run_notes: Callable[[RunFiles], Iterable[Flag]] = lambda run: ()  # flags of a run
     # A line on what is not shown of a run, and why; None: that files of panels are not there.
     missing: Callable[[RunFiles], str] | None = None
-    # Results of single runs whose sidecars say how each was made; none where sets of maps do.
+    # Results of single runs whose sidecars say how each was made; none where averages of maps do.
     results: tuple[FileKind, ...] = ()
-    # Files of sets of runs whose results are no maps, and flags of such a set.
-    of_sets: tuple[FileKind, ...] = ()
+    # Files of averages of runs whose results are no maps, and flags of such an average.
+    of_averages: tuple[FileKind, ...] = ()
     combined_notes: Callable[[RunFiles], Iterable[Flag]] = lambda made: ()
     # What maps of a participant, or slices of a run, are drawn on.
     background: Callable[[DerivativeDataset, ParticipantFiles], Background] = (
@@ -87,7 +87,7 @@ class Presentation:
         source
             What the workflow's `methods` takes: a model, or the facts of a call.
         outputs
-            What is written.
+            Kinds of output that the call writes.
 
         Raises
         ------
@@ -99,7 +99,7 @@ class Presentation:
         return self.methods(source, outputs)
 
     def dataset_words(self, card: ModelCard[Any] | None = None) -> DatasetWords:
-        """Return how an output describes itself; `card` is of the model that makes it, if one does.
+        """Return the description of an output; `card` is its model's, if a model makes it.
 
         Raises
         ------

@@ -96,13 +96,13 @@ def write_quality(
     Parameters
     ----------
     figures
-        The run's, by column.
+        Figures of the run, by column.
     columns
         Of the workflow, in the order of the table.
     entities
         That name what is written about the run.
     output
-        Where the files go.
+        Output dataset for the files.
 
     Raises
     ------

@@ -42,7 +42,7 @@ _NONE = -128  # of 8 bits; the viewer's script knows it
 class ViewerMap:
     """One map that a page's viewer shows."""
 
-    set: int  # index of its set
+    average: int  # index of its session average
     label: str  # key in the scripts
     title: str  # for people
     about: str  # one line
@@ -55,7 +55,7 @@ class ViewerMap:
 
 
 @dataclass(frozen=True)
-class ViewerSet:
+class ViewerAverage:
     """Maps that come in the same scripts."""
 
     title: str  # for people
@@ -64,16 +64,16 @@ class ViewerSet:
 
 
 def viewer_data(
-    sets: Sequence[ViewerSet], maps: Sequence[ViewerMap], backdrop: str
+    averages: Sequence[ViewerAverage], maps: Sequence[ViewerMap], backdrop: str
 ) -> dict[str, Any]:
-    """Return what the page hands to its viewer, as JSON has it."""
+    """Return the data of the page's viewer, for JSON."""
     scales = {scale.name: list(scale.stops) for scale in (POSITIVE, NEGATIVE, AMOUNT)}
     return {
         "library": _LIBRARY,
         "backdrop": backdrop,
         "scales": scales,
         "gradients": gradients(),
-        "sets": [vars(shown) for shown in sets],
+        "averages": [vars(shown) for shown in averages],
         "maps": [vars(shown) for shown in maps],
     }
 
@@ -110,9 +110,9 @@ def pack(volume: NDArray[np.floating], grid: Grid, *, least_step: float = 0.0) -
     Parameters
     ----------
     volume
-        (i, j, k).
+        (i, j, k), values of a map.
     grid
-        Where its voxels lie.
+        Grid of the volume's voxels.
     least_step
         What values are rounded to at least, in their units: coarser copies are smaller.
     """

@@ -37,7 +37,7 @@ def check_meaning(given: Mapping[str, Sequence[str]], workflow: str) -> None:
     given
         Options that are not as by default: the workflows that each is for; none: for all.
     workflow
-        That is asked for.
+        Name of the workflow of this call.
 
     Raises
     ------
@@ -156,10 +156,10 @@ def _check_modelling(settings: Settings) -> None:
     if modelling.alpha is not None and not 0 <= modelling.alpha < math.inf:
         raise SettingsError(f"--alpha is {modelling.alpha}", expected="0 or more, and finite")
     name = modelling.model_name
-    if name is not None and not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name):
+    if name is not None and not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}", name):
         raise SettingsError(
             f"--model-name is '{name}'",
-            expected="letters, digits, '.', '-', '_'",
+            expected="1 to 100 letters, digits, '.', '-', '_'",
         )
     shares = [text for text in modelling.held_out if re.fullmatch(r"0?\.\d+|0", text)]
     wrong = len(modelling.held_out) != 2 or len(shares) != 2 or sum(map(float, shares)) >= 1

@@ -39,7 +39,7 @@ class OptionMaker:
         group
             Heading in ``--help`` and table in the TOML file.
         help_text
-            One sentence for ``--help``.
+            Explanation for ``--help``, one sentence.
         default
             The default value; a field without one is required.
         flags
@@ -85,7 +85,7 @@ def find_row(rows: Mapping[str, Row], flag: str, name: str) -> Row:
     Raises
     ------
     SettingsError
-        There is none: with the names that there are.
+        No row has that name; the error lists the names.
 
     Examples
     --------

@@ -22,7 +22,7 @@ def to_toml(settings: Settings, shown: Callable[[str], str] = str) -> str:
     Parameters
     ----------
     settings
-        The options.
+        All options of the call.
     shown
         Turns each text, as a path, into what is written.
     """
@@ -138,7 +138,7 @@ def convert(name: str, value: Any, source: str, choices: Sequence[str] | None = 
     Parameters
     ----------
     name
-        Of the option.
+        Name of the option.
     value
         As TOML or the command line has it.
     source

@@ -1,12 +1,12 @@
-"""Analyses over people that read any model's output, or measured maps: a folder an analysis.
+"""Analyses over people of any model's output, or of measured maps: one folder for each analysis.
 
 - `analyses`: the table of these analyses
-- `asked`: which phenotypes are asked for, and how files are named after them
+- `asked`: the requested phenotypes, and how files are named after them
 - `associate`: association of regions, edges or voxels with phenotypes
-- `deviation`: what is each person's own, against all others
-- `embed`: people and their maps as points
+- `deviation`: each person's deviation from the mean of all others
+- `embed`: people and their maps as points in few dimensions
 - `glm`: first-level analysis of task runs, one run at a time
-- `group_maps`: group maps: what is tested over participants' maps, and what is found
-- `normative`: deviations of regions from what age, sex and site let expect
+- `group_maps`: group maps: tests over participants' maps
+- `normative`: deviations of regions from norms given age, sex and site
 - `phenotypes`: prediction of phenotypes from maps, regions and connectomes
 """

@@ -1,4 +1,4 @@
-"""The table of analyses over people, by the values of ``--analysis``: a row a folder beside."""
+"""The table of analyses over people, by the values of ``--analysis``: one row for each folder."""
 
 from __future__ import annotations
 
@@ -7,18 +7,18 @@ from types import MappingProxyType
 
 from bids_dtg.workflows import Analysis, later
 
-# Options of what is asked of people with a table of what is known of them.
+# Options of analyses that use a table of participants.
 _ASKED = ("participants_file", "phenotype", "covariates", "feature_sets")
 ANALYSES: Mapping[str, Analysis] = MappingProxyType(
     {
         "deviation": Analysis(
             later("statistics.deviation:run_deviation"),
-            "what is each participant's own of the maps in OUTPUT_DIR, against all others",
+            "deviation of each participant's maps in OUTPUT_DIR from the mean of all others",
         ),
         "stats": Analysis(
             later("statistics.group_maps.analysis:run_stats"),
             "tests over participants' maps (one or two samples, paired, regression), and "
-            "group maps beside those of measured maps",
+            "group maps compared with those of measured maps",
             statistics=(*_ASKED, "design", "permutations", "tfce", "within_families"),
         ),
         "associate": Analysis(
@@ -28,7 +28,7 @@ ANALYSES: Mapping[str, Analysis] = MappingProxyType(
         ),
         "phenotypes": Analysis(
             later("statistics.phenotypes.analysis:run_phenotypes"),
-            "prediction of phenotypes from maps, beside that from connectomes",
+            "prediction of phenotypes from maps, compared with that from connectomes",
             statistics=(
                 *_ASKED,
                 "permutations",
@@ -45,7 +45,7 @@ ANALYSES: Mapping[str, Analysis] = MappingProxyType(
         ),
         "normative": Analysis(
             later("statistics.normative.analysis:run_normative"),
-            "deviations of regions from what age, sex and site let expect",
+            "deviations of regions from norms given age, sex and site",
             statistics=(
                 "participants_file",
                 "covariates",

@@ -1,4 +1,4 @@
-"""Which phenotypes are asked for, and how files are named after them."""
+"""The requested phenotypes, and how files are named after them."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from bids_dtg.inputs.participants import (
     Column,
     plain_column,
 )
+from bids_dtg.notices import say
 
 
 def phenotypes_asked(people: GroupPeople) -> tuple[str, ...]:
@@ -33,22 +34,24 @@ def phenotypes_asked(people: GroupPeople) -> tuple[str, ...]:
         return _named_apart([people.column(name).name for name in options.phenotype])
     if people.table is None:
         raise SettingsError(
-            "there is no table of participants to take phenotypes from",
+            "there is no table of participants with phenotypes",
             expected="--participants-file TSV, or participants.tsv in BIDS_DIR",
         )
     addresses = (*PERSON_COLUMNS, *FAMILY_COLUMNS, *SITE_COLUMNS)
     taken = {people.column(name).name for name in options.covariates}
-    found = [
-        name
-        for name in people.table.columns
-        if name not in taken
-        and plain_column(name) not in addresses
-        and is_phenotype(people.column(name))
-    ]
+    found = []
+    for name in people.table.columns:
+        if name in taken or plain_column(name) in addresses:
+            continue
+        column = people.any_column(name)
+        if column.stray:
+            say(f"{name} is no phenotype: it has {column.stray}, and numbers of the others")
+        elif is_phenotype(column):
+            found.append(name)
     if not found:
         raise SettingsError(
-            f"{people.table.path} has no column of numbers or of two levels beside families, sites "
-            "and covariates",
+            f"{people.table.path} has no column of numbers or of two levels besides families, "
+            "sites and covariates",
             remedy="name a phenotype with --phenotype",
         )
     return _named_apart(found)
@@ -58,7 +61,7 @@ def _named_apart(names: Sequence[str]) -> tuple[str, ...]:
     """Refuse phenotypes whose files would have the same names."""
     by_label: dict[str, str] = {}
     for name in dict.fromkeys(names):
-        # Some file systems do not tell Score from score.
+        # Some file systems do not distinguish Score and score.
         if (other := by_label.setdefault(camel_case(name).casefold(), name)) != name:
             raise SettingsError(
                 f"the phenotypes {other} and {name} would have files of the same names",
@@ -68,7 +71,7 @@ def _named_apart(names: Sequence[str]) -> tuple[str, ...]:
 
 
 def is_phenotype(column: Column) -> bool:
-    """Say whether a column has two levels, or numbers that differ.
+    """Return whether a column has two levels, or numbers that differ.
 
     Examples
     --------
@@ -81,7 +84,7 @@ def is_phenotype(column: Column) -> bool:
 
 
 def camel_case(words: str) -> str:
-    """Write words as a value of a BIDS entity is: of letters without accents, and digits.
+    """Convert text to a value of a BIDS entity: letters without accents, and digits.
 
     Examples
     --------

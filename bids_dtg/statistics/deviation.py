@@ -1,8 +1,8 @@
-"""The person's own part of maps whose model knows nobody else's mean: against the cohort's others.
+"""Deviations of people's maps from the mean of all others, for models without mean and spread.
 
-Each person's maps are compared with the mean of all others and the others' spread. Everybody's maps
-are read twice, one person at a time: sums over all come first, and those without a person follow
-from them.
+Each person's maps are compared with the mean and the spread of all others' maps. Everybody's maps
+are read twice, one person at a time: sums over all come first, and leave-one-out sums follow from
+them.
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ from bids_dtg.report.contents import (
     DEVIATION,
     NOT_MEASURED,
     SYNTHETIC,
+    AverageFiles,
     MapFile,
-    SetFiles,
 )
 from bids_dtg.settings import Settings
-from bids_dtg.stats.conformal import cell_block
+from bids_dtg.stats.conformal import block_edge
 from bids_dtg.stats.deviation import LEAST_PEOPLE, UNITS, Deviation, PeopleSums
 from bids_dtg.version import __version__
 
@@ -40,7 +40,7 @@ Array = NDArray[np.float32]
 FOLDER = PurePosixPath("group/deviation")
 _TABLE = "desc-deviation_distances"
 _CAN_WRITE = (_TABLE, f"sub-*/*_desc-{DEVIATION}_statmap")
-# What the sidecar of a deviation takes from the map behind it.
+# Keys that a deviation's sidecar copies from the map's sidecar.
 _COMMON = (
     *("Task", "Contrast", "SpatialReference", "Resolution", "Synthetic", "NSegments"),
     *("ModelName", "ModelVersion", "ModelKind", "ModelSHA256", "ModelNotice", "NotForScience"),
@@ -61,7 +61,7 @@ def run_deviation(settings: Settings) -> int:
         The output folder holds no results, those of another dataset, or of too few people.
     """
     found = counting_sets(settings, each_sidecar=True)
-    output, people = found.output, found.sets
+    output, people = found.output, found.averages
     _require_enough(len(people))
     if settings.behaviour.dry_run:
         show(f"would write deviations of {counted(len(people), 'participant')} to {FOLDER}")
@@ -78,45 +78,45 @@ def run_deviation(settings: Settings) -> int:
 def _require_enough(people: int) -> None:
     if people <= LEAST_PEOPLE:
         raise DatasetError(
-            f"only {counted(people, 'participant')} with maps of one model: too few to tell a "
-            "person's own part from",
-            expected=f"{LEAST_PEOPLE + 1} or more, each of whom is compared with the others",
+            f"only {counted(people, 'participant')} with maps of one model: too few for a "
+            "person's deviation from the group mean",
+            expected=f"{LEAST_PEOPLE + 1} or more, each compared with all others",
         )
 
 
 @dataclass(frozen=True, eq=False)
 class _Cohort:
-    """Whose maps are compared: they all lie on one grid."""
+    """People whose maps are compared, all on one grid."""
 
     results: ResultFolder
     places: VoxelPlaces
-    labels: tuple[str, ...]  # of the contrasts, in the order of rows
+    labels: tuple[str, ...]  # of the contrasts, in the order of the rows
 
     @classmethod
-    def of(cls, results: ResultFolder, first: SetFiles) -> _Cohort:
-        """Take grid and places from the maps of a set: where one of them has a value."""
+    def of(cls, results: ResultFolder, first: AverageFiles) -> _Cohort:
+        """Read grid and places from a set's maps: voxels where one of them has a value."""
         places = places_of(first)
         return cls(results, places, tuple(found.label for found in first.maps))
 
-    def write(self, people: Mapping[str, Sequence[SetFiles]]) -> int:
+    def write(self, people: Mapping[str, Sequence[AverageFiles]]) -> int:
         """Write all deviations and the table; return how many people could not be read."""
-        sums = PeopleSums(self.places.lattice(cell_block(self.places.spacing_mm)))
+        sums = PeopleSums(self.places.lattice(block_edge(self.places.spacing_mm)))
         kept = {}
-        for person, sets in people.items():
+        for person, averages in people.items():
             try:
-                sums.add(self._mean(sets))
-                kept[person] = sets
+                sums.add(self._mean(averages))
+                kept[person] = averages
             except RunError as err:
                 say(f"sub-{person} is left out: {err}")
         _require_enough(sums.people)
         rows = []
-        for position, (person, sets) in enumerate(kept.items()):
+        for position, (person, averages) in enumerate(kept.items()):
             say(f"{position / len(kept):4.0%} sub-{person}")
-            others = self._others(sums, sets)
-            for made in sets:
+            others = self._others(sums, averages)
+            for made in averages:
                 values = others.deviations(self._read(made))
                 rows.append((made.title, _distances(values)))
-                self._write_set(made, values, others)
+                self._write_average(made, values, others)
         self._write_table(rows, sums.people)
         alike = [label for label, none in zip(self.labels, others.has_none, strict=True) if none]
         if alike:
@@ -125,27 +125,27 @@ class _Cohort:
         say(f"deviations of {counted(len(kept), 'participant')}, each from the others: {folder}")
         return len(people) - len(kept)
 
-    def _others(self, sums: PeopleSums, sets: Sequence[SetFiles]) -> Deviation:
-        segments = [made.common.get("NSegments") for made in sets]
+    def _others(self, sums: PeopleSums, averages: Sequence[AverageFiles]) -> Deviation:
+        segments = [made.common.get("NSegments") for made in averages]
         known = [number for number in segments if isinstance(number, int)]
         mean = round(float(np.mean(known))) if known else 0
-        return sums.without(self._mean(sets)).deviation(segments=mean, of="cohort")
+        return sums.without(self._mean(averages)).deviation(segments=mean, of="cohort")
 
-    def _mean(self, sets: Sequence[SetFiles]) -> Array:
-        """Return the mean of a person's sets: each person counts once."""
-        total = self._read(sets[0])
-        for made in sets[1:]:
+    def _mean(self, averages: Sequence[AverageFiles]) -> Array:
+        """Return the mean of a person's averages: each person counts once."""
+        total = self._read(averages[0])
+        for made in averages[1:]:
             total += self._read(made)
-        return total / np.float32(len(sets))
+        return total / np.float32(len(averages))
 
-    def _read(self, made: SetFiles) -> Array:
+    def _read(self, made: AverageFiles) -> Array:
         by_label = {found.label: found.path for found in made.maps}
         maps = np.empty((len(self.labels), self.places.number), np.float32)
         for row, label in zip(maps, self.labels, strict=True):
             row[:] = read_map(by_label[label], self.places)
         return maps
 
-    def _write_set(self, made: SetFiles, values: Array, others: Deviation) -> None:
+    def _write_average(self, made: AverageFiles, values: Array, others: Deviation) -> None:
         by_label = {found.label: found for found in made.maps}
         for label, row, none in zip(self.labels, values, others.has_none, strict=True):
             if none:
@@ -162,9 +162,9 @@ class _Cohort:
     def _write_table(self, rows: Sequence[tuple[str, NDArray[np.float64]]], people: int) -> None:
         columns = (
             Column("participant_id", "Participant"),
-            Column("set", "Maps of one average: the beginning of their names"),
+            Column("average", "Session average of the maps: the beginning of their names"),
             *Column(
-                "{}", "How far the set's map of this contrast lies from the mean of the others'"
+                "{}", "Distance of the average's map of this contrast from the mean of the others'"
             ).each(self.labels),
         )
         table = ResultTable(
@@ -172,13 +172,13 @@ class _Cohort:
             [
                 {
                     "participant_id": title.partition("_")[0],
-                    "set": title,
+                    "average": title,
                     **dict(zip(self.labels, row, strict=True)),
                 }
                 for title, row in rows
             ],
             "Root mean square over places of each deviation, in units of the spread between the "
-            f"other {people - 1} participants: a row a set, a column a contrast",
+            f"other {people - 1} participants: a row an average, a column a contrast",
         )
         self.results.table(_TABLE, table)
 
@@ -192,7 +192,7 @@ def _distances(values: Array) -> NDArray[np.float64]:
 
 def _sidecar(found: MapFile, source: PurePosixPath, others: int) -> dict[str, Any]:
     return {
-        "Description": "What is the person's own of the predicted map, less the mean of those of "
+        "Description": "Deviation of the predicted map from the mean of those of "
         f"{others} other participants, in units of the spread between these: "
         f"{found.description.removeprefix(NOT_MEASURED)}",
         **{key: found.sidecar[key] for key in _COMMON if key in found.sidecar},

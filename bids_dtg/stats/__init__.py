@@ -1,6 +1,6 @@
 """Statistics that any workflow may use: splits, scores, intervals and tests over people.
 
-- `splits`: who trains, who chooses and who tests: never one person twice
+- `splits`: training, validation and test people; each person is in one of them
 - `metrics`: scores of predicted maps against measured ones
 - `paired`: two models on the same people: intervals, permutation tests, effect sizes
 - `verdict`: the one rule by which all say that something is better or worse

@@ -1,16 +1,16 @@
 """Split-conformal prediction intervals around maps, with a width for each contrast and place.
 
 People with measured maps, outside the model's training set, show how far a newly measured map lies
-from its prediction. At each place the usual error is the smoothed root mean square of their errors.
-An error divided by the usual error is a score. The half-width is the quantile of the scores over
-people and places, times the usual error (Papadopoulos et al. 2002, ECML, for the split; Lei et al.
-2018, JASA 113: 1094, eq. 10, for the local scale; Lee, Barber & Willett 2023, arXiv:2306.06342, for
-places that belong to people). People must be exchangeable; places need not be.
+from its prediction. At each place the pooled error is the smoothed root mean square of their
+errors. An error divided by the pooled error is a score. The half-width is the quantile of the
+scores over people and places, times the pooled error (Papadopoulos et al. 2002, ECML, for the
+split; Lei et al. 2018, JASA 113: 1094, eq. 10, for the local scale; Lee, Barber & Willett 2023,
+arXiv:2306.06342, for places that belong to people). People must be exchangeable, places not.
 
 Values that were not measured (NaN) count neither as errors nor in the number of people. Where a
-contrast was measured in fewer than `LEAST_PEOPLE` people in a cell, there is no interval.
+contrast was measured in fewer than `LEAST_PEOPLE` people in a block, there is no interval.
 
-All sums are additive over people, so that a group of any size takes one pass for the usual error
+All sums are additive over people, so that a group of any size takes one pass for the pooled error
 and one for the scores.
 """
 
@@ -26,21 +26,21 @@ from bids_dtg.imaging.lattice import Lattice
 
 LEVELS = (50, 68, 80, 90, 95)  # percent
 DEFAULT_LEVEL = 90
-CELL_MM = 8.0  # the usual error changes over longer distances
+LATTICE_MM = 8.0  # the pooled error changes over longer distances
 POOLING_MM = 14.0  # standard deviation of the Gaussian that smooths its square
-LEAST_PEOPLE = 10  # in a cell; below it the quantile of 95 % is anybody's guess
+LEAST_PEOPLE = 10  # in a block; with fewer the quantile of 95 % cannot be estimated
 _LARGEST_SCORE, _BINS = 20.0, 4000  # a hundred bins from one standard deviation to the next
-# Standard deviations after which that Gaussian is 0, to the next cell.
+# Standard deviations after which that Gaussian is 0, to the next block.
 _REACH = 6.0
-# Of what is smoothed into a cell, less than this share of the most is no ground for a value.
+# Of what is smoothed into a block, less than this share of the most is no ground for a value.
 _LEAST_GROUND = 1e-6
 
 Array = NDArray[np.float32]
 
 
 @dataclass(frozen=True, eq=False)
-class UsualError:
-    """Root mean square error of the predictions, in the cells of a lattice."""
+class PooledError:
+    """Root mean square error of the predictions, in the blocks of a lattice."""
 
     values: Array  # (contrasts, *lattice), in the units of the maps, above 0
     lattice: Lattice  # over the model's places
@@ -49,28 +49,28 @@ class UsualError:
         if self.values.shape[1:] != self.lattice.shape:
             raise ValueError(f"the lattice is {self.lattice.shape}, found {self.values.shape[1:]}")
         if not (np.isfinite(self.values).all() and (self.values > 0).all()):
-            raise ValueError("usual errors are above 0")
+            raise ValueError("pooled errors are above 0")
 
     def at_places(self) -> Array:
-        """Interpolate linearly between the cells' centres: (contrasts, places)."""
+        """Interpolate linearly between the blocks' centres: (contrasts, places)."""
         return self.lattice.interpolate(self.values)
 
 
 class ErrorSums:
-    """Squared errors of the predictions, added up over people in the cells of a lattice.
+    """Squared errors of the predictions, added up over people in the blocks of a lattice.
 
     Parameters
     ----------
     lattice
-        Cells over the places of the maps.
+        Blocks over the places of the maps.
     """
 
     def __init__(self, lattice: Lattice) -> None:
         self.lattice, self.people = lattice, 0
-        # All three (contrasts, cells): over people and places; only what was measured counts.
-        self.squares: NDArray[np.float64] = np.zeros((0, lattice.cells))
-        self.values: NDArray[np.int64] = np.zeros((0, lattice.cells), np.int64)  # how many
-        self.measured: NDArray[np.int32] = np.zeros((0, lattice.cells), np.int32)  # in how many
+        # All three (contrasts, blocks): over people and places; only what was measured counts.
+        self.squares: NDArray[np.float64] = np.zeros((0, lattice.blocks))
+        self.values: NDArray[np.int64] = np.zeros((0, lattice.blocks), np.int64)  # how many
+        self.measured: NDArray[np.int32] = np.zeros((0, lattice.blocks), np.int32)  # in how many
 
     def add(self, errors: Array) -> None:
         """Add a person's errors, measured less predicted, (contrasts, places); NaN: not measured.
@@ -80,19 +80,22 @@ class ErrorSums:
         ValueError
             If the shape is not that of the places or of earlier people.
         """
-        contrasts, cell = len(self.squares) if self.people else len(errors), self.lattice.cell
-        if errors.shape != (contrasts, len(cell)):
-            raise ValueError(f"errors are ({contrasts}, {len(cell)}), found {errors.shape}")
+        contrasts, block_of = (
+            len(self.squares) if self.people else len(errors),
+            self.lattice.block_of,
+        )
+        if errors.shape != (contrasts, len(block_of)):
+            raise ValueError(f"errors are ({contrasts}, {len(block_of)}), found {errors.shape}")
         if not self.people:
-            shape = (contrasts, self.lattice.cells)
+            shape = (contrasts, self.lattice.blocks)
             self.squares, self.values = np.zeros(shape), np.zeros(shape, np.int64)
             self.measured = np.zeros(shape, np.int32)
         self.people += 1
         for row, error in enumerate(errors):
             known = np.isfinite(error)
             squares = np.square(np.where(known, error, 0.0))
-            self.squares[row] += np.bincount(cell, squares, minlength=self.lattice.cells)
-            values = np.bincount(cell[known], minlength=self.lattice.cells)
+            self.squares[row] += np.bincount(block_of, squares, minlength=self.lattice.blocks)
+            values = np.bincount(block_of[known], minlength=self.lattice.blocks)
             self.values[row] += values
             self.measured[row] += values > 0
 
@@ -107,7 +110,7 @@ class ErrorSums:
     def __add__(self, other: ErrorSums) -> ErrorSums:
         """Return the sums over both groups of people."""
         if not self.lattice.matches(other.lattice):
-            raise ValueError("only sums over the same places and cells can be added")
+            raise ValueError("only sums over the same places and blocks can be added")
         total = ErrorSums(self.lattice)
         if full := [sums for sums in (self, other) if sums.people]:
             total.squares = np.sum([sums.squares for sums in full], axis=0)
@@ -116,10 +119,10 @@ class ErrorSums:
         total.people = self.people + other.people
         return total
 
-    def usual(self, pooling_mm: float | None) -> UsualError:
+    def pooled_error(self, pooling_mm: float | None) -> PooledError:
         """Return the root mean square error; None pools over all places, a number a contrast.
 
-        A cell where nobody was measured has the error around it or, where that is far away or
+        A block where nobody was measured has the error around it or, where that is far away or
         there is none, that of its contrast; a contrast that nobody has, has 1.
 
         Raises
@@ -142,25 +145,25 @@ class ErrorSums:
                 held = ground > _LEAST_GROUND * ground.max()
                 error = np.sqrt(np.maximum(squares[held] / ground[held], 0))
                 value[held] = np.maximum(error, 1e-3 * value[held])
-        return UsualError(values.reshape(-1, *self.lattice.shape), self.lattice)
+        return PooledError(values.reshape(-1, *self.lattice.shape), self.lattice)
 
 
 class ScoreCounts:
-    """How often which score, |error| / usual error, was seen: a histogram a contrast."""
+    """How often which score, |error| / pooled error, was seen: a histogram a contrast."""
 
     def __init__(self, contrasts: int) -> None:
         self.people = 0
         self.counts: NDArray[np.int64] = np.zeros((contrasts, _BINS), np.int64)
 
-    def add(self, errors: Array, usual: Array) -> None:
-        """Add a person: errors, NaN where there is none, and usual ones; (contrasts, places)."""
-        if errors.shape != usual.shape or len(errors) != len(self.counts):
+    def add(self, errors: Array, pooled_error: Array) -> None:
+        """Add a person: errors, NaN where there is none, and pooled ones; (contrasts, places)."""
+        if errors.shape != pooled_error.shape or len(errors) != len(self.counts):
             raise ValueError(
-                f"errors are ({len(self.counts)}, places) as the usual ones, "
-                f"found {errors.shape} and {usual.shape}"
+                f"errors are ({len(self.counts)}, places) as the pooled ones, "
+                f"found {errors.shape} and {pooled_error.shape}"
             )
         self.people += 1
-        for row, error, scale in zip(self.counts, errors, usual, strict=True):
+        for row, error, scale in zip(self.counts, errors, pooled_error, strict=True):
             known = np.isfinite(error)
             bins = np.abs(error[known]) / scale[known] * np.float32(_BINS / _LARGEST_SCORE)
             # What is beyond the last bin is in it: far above any level that is asked for.
@@ -210,17 +213,19 @@ class Calibration:
     segments: int  # segments of rest that each of their predictions is the mean of
     levels: tuple[int, ...]  # percent, rising
     quantiles: Array  # (contrasts, levels) of the scores
-    usual: UsualError  # (contrasts, *lattice)
-    # (contrasts, *lattice), in how many of them each cell was measured; None: in all of them
+    pooled_error: PooledError  # (contrasts, *lattice)
+    # (contrasts, *lattice), in how many of them each block was measured; None: in all of them
     measured: NDArray[np.int32] | None = None
 
     def __post_init__(self) -> None:
-        if self.measured is not None and self.measured.shape != self.usual.values.shape:
+        if self.measured is not None and self.measured.shape != self.pooled_error.values.shape:
             raise ValueError(
-                f"people are counted in cells of {self.usual.values.shape}, "
+                f"people are counted in blocks of {self.pooled_error.values.shape}, "
                 f"found {self.measured.shape}"
             )
-        widest = self.usual.values.reshape(len(self.usual.values), -1).max(axis=1, initial=0.0)
+        widest = self.pooled_error.values.reshape(len(self.pooled_error.values), -1).max(
+            axis=1, initial=0.0
+        )
         check_quantiles(self.levels, self.quantiles, widest)
 
     @classmethod
@@ -228,7 +233,7 @@ class Calibration:
         """Calibrate on people's errors, measured less predicted maps, (contrasts, places).
 
         They are gone through twice. NaN stands where a person was not measured. The lattice is
-        over the model's places, of cells of `cell_block`; `segments` as of the class.
+        over the model's places, of blocks of `block_edge`; `segments` as of the class.
 
         Raises
         ------
@@ -243,22 +248,22 @@ class Calibration:
         for errors in people:
             # The scale of a person's scores is that of the others, as for somebody new; places
             # without an interval have no say in how wide the others are.
-            scale = sums.without(errors).usual(POOLING_MM).at_places()
-            counts.add(np.where(held[:, lattice.cell], errors, np.float32(np.nan)), scale)
-        usual = sums.usual(POOLING_MM)
-        complete = (sums.measured[:, np.unique(lattice.cell)] == len(people)).all()
-        measured = None if complete else sums.measured.reshape(usual.values.shape)
-        return cls(len(people), segments, LEVELS, counts.quantiles(), usual, measured)
+            scale = sums.without(errors).pooled_error(POOLING_MM).at_places()
+            counts.add(np.where(held[:, lattice.block_of], errors, np.float32(np.nan)), scale)
+        pooled_error = sums.pooled_error(POOLING_MM)
+        complete = (sums.measured[:, np.unique(lattice.block_of)] == len(people)).all()
+        measured = None if complete else sums.measured.reshape(pooled_error.values.shape)
+        return cls(len(people), segments, LEVELS, counts.quantiles(), pooled_error, measured)
 
     @property
     def without_interval(self) -> NDArray[np.bool_]:
         """(contrasts, places), where too few people were measured for an interval."""
-        lattice = self.usual.lattice
-        shape = len(self.quantiles), len(lattice.cell)
+        lattice = self.pooled_error.lattice
+        shape = len(self.quantiles), len(lattice.block_of)
         if self.measured is None:
             return np.zeros(shape, bool)
         few: NDArray[np.bool_] = self.measured.reshape(shape[0], -1) < LEAST_PEOPLE
-        return few[:, lattice.cell]
+        return few[:, lattice.block_of]
 
     def half_widths(self, level: int = DEFAULT_LEVEL) -> Array:
         """Return the intervals' half-widths, (contrasts, places), in the units of the maps.
@@ -272,7 +277,7 @@ class Calibration:
         """
         if level not in self.levels:
             raise ValueError(f"levels are {self.levels}, not {level}")
-        widths = self.usual.at_places()
+        widths = self.pooled_error.at_places()
         widths *= self.quantiles[:, self.levels.index(level), None]
         widths[self.without_interval] = np.nan
         return widths
@@ -299,16 +304,16 @@ def coverage(errors: Array, half_widths: Array) -> NDArray[np.float64]:
 
 
 def check_quantiles(levels: tuple[int, ...], quantiles: Array, widest: Array) -> None:
-    """Refuse quantiles that are no half-widths when multiplied by usual errors.
+    """Refuse quantiles that are no half-widths when multiplied by pooled errors.
 
     Parameters
     ----------
     levels
-        Percent.
+        Levels of coverage, in percent.
     quantiles
-        (contrasts, levels).
+        (contrasts, levels), quantiles of the scores, 0 or more.
     widest
-        (contrasts,), the largest usual errors.
+        (contrasts,), the largest pooled errors.
 
     Raises
     ------
@@ -323,9 +328,9 @@ def check_quantiles(levels: tuple[int, ...], quantiles: Array, widest: Array) ->
     with np.errstate(over="ignore", invalid="ignore"):
         widths = quantiles * widest[:, None]
     if not (np.isfinite(widths).all() and (quantiles >= 0).all()):
-        raise ValueError("quantiles are 0 or more, and finite when multiplied by usual errors")
+        raise ValueError("quantiles are 0 or more, and finite when multiplied by pooled errors")
 
 
-def cell_block(spacing_mm: float) -> int:
-    """Return how many places, so far apart, make about `CELL_MM`."""
-    return max(1, round(CELL_MM / spacing_mm))
+def block_edge(spacing_mm: float) -> int:
+    """Return the edge of a block of about `LATTICE_MM`, counted in places."""
+    return max(1, round(LATTICE_MM / spacing_mm))

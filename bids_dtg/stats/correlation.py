@@ -103,7 +103,7 @@ def weighted_correlation(
     Parameters
     ----------
     values, others
-        (..., people), finite.
+        (..., people), finite values in any unit.
     counts
         (samples, people), whole numbers as of people drawn again, not all 0.
 
@@ -146,7 +146,7 @@ def unit_length(values: Values, known: NDArray[np.bool_] | None = None) -> Value
     Parameters
     ----------
     values
-        (..., values).
+        (..., values), scaled along the last axis.
     known
         (..., values): those that are not known count as nothing, and become 0. None: all are.
 

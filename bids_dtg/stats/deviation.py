@@ -5,7 +5,7 @@ the same model predicts for a group of people, over their spread: a standardised
 reference people (as in Marquand et al. 2016, Biol. Psychiatry 80: 552, there of measured maps).
 
 The spread is the standard deviation between people, with n - 1, pooled over all places of a
-contrast unless it is asked for in cells. If each place were divided by a spread of its own, places
+contrast unless it is asked for in blocks. If each place were divided by a spread of its own, places
 where the model predicts small differences between people would count as much as places where it
 predicts large ones; people were then distinguished less well.
 Where a contrast is predicted alike for everybody, deviations are NaN.
@@ -60,7 +60,10 @@ class Deviation:
     exact: bool = True  # whether bundles keep the mean as it is; else in steps, to be small
 
     def __post_init__(self) -> None:
-        wanted = (len(self.spread), *self.lattice.shape), (len(self.spread), len(self.lattice.cell))
+        wanted = (
+            (len(self.spread), *self.lattice.shape),
+            (len(self.spread), len(self.lattice.block_of)),
+        )
         if (self.spread.shape, self.mean.shape) != wanted:
             raise ValueError(
                 f"spread and mean are {wanted}, found {(self.spread.shape, self.mean.shape)}"
@@ -80,7 +83,7 @@ class Deviation:
 
     @cached_property
     def spread_at_places(self) -> Array:
-        """The spread, interpolated between the cells' centres, (contrasts, places); NaN: none."""
+        """The spread, interpolated between the blocks' centres, (contrasts, places); NaN: none."""
         spread = self.lattice.interpolate(self.spread)
         spread[self.has_none] = np.nan
         return spread
@@ -109,7 +112,7 @@ class PeopleSums:
     Parameters
     ----------
     lattice
-        Cells over the places of the maps.
+        Blocks over the places of the maps.
 
     Examples
     --------
@@ -125,11 +128,11 @@ class PeopleSums:
 
     def __init__(self, lattice: Lattice) -> None:
         self.lattice, self.people = lattice, 0
-        self._origin: Array = np.zeros((0, len(lattice.cell)), np.float32)  # the first person's
+        self._origin: Array = np.zeros((0, len(lattice.block_of)), np.float32)  # the first person's
         # (contrasts, places): how many have a value, and its sum less the origin.
         self._count: NDArray[np.int32] = np.zeros(self._origin.shape, np.int32)
         self._total: Float64 = np.zeros(self._origin.shape)
-        self._squares: Float64 = np.zeros((0, lattice.cells))  # less the origin
+        self._squares: Float64 = np.zeros((0, lattice.blocks))  # less the origin
         self._whole: Float64 = np.zeros(0)  # (contrasts,), squares of the values themselves
 
     @classmethod
@@ -148,13 +151,13 @@ class PeopleSums:
         ValueError
             If the shape is not that of the places or of earlier people.
         """
-        shape = (len(self._origin) if self.people else len(maps), len(self.lattice.cell))
+        shape = (len(self._origin) if self.people else len(maps), len(self.lattice.block_of))
         if maps.shape != shape:
             raise ValueError(f"maps are {shape}, found {maps.shape}")
         if not self.people:
             self._origin = np.nan_to_num(maps, nan=0.0).astype(np.float32)
             self._count, self._total = np.zeros(shape, np.int32), np.zeros(shape)
-            self._squares = np.zeros((len(maps), self.lattice.cells))
+            self._squares = np.zeros((len(maps), self.lattice.blocks))
             self._whole = np.zeros(len(maps))
         self._change(maps, 1)
 
@@ -177,14 +180,14 @@ class PeopleSums:
 
     def _change(self, maps: Array, sign: int) -> None:
         self.people += sign
-        cell, cells = self.lattice.cell, self.lattice.cells
+        block_of, blocks = self.lattice.block_of, self.lattice.blocks
         for row, (values, origin) in enumerate(zip(maps, self._origin, strict=True)):
             known = np.isfinite(values)
             # In 64 bits: what is taken off later must be what was added.
             found = np.where(known, values.astype(np.float64) - origin, 0.0)
             self._count[row] += np.int32(sign) * known
             self._total[row] += sign * found
-            self._squares[row] += sign * np.bincount(cell, found * found, minlength=cells)
+            self._squares[row] += sign * np.bincount(block_of, found * found, minlength=blocks)
             self._whole[row] += sign * float(np.square(values[known], dtype=np.float64).sum())
 
     def deviation(self, *, segments: int, of: str, pooling_mm: float | None = None) -> Deviation:
@@ -193,7 +196,7 @@ class PeopleSums:
         Parameters
         ----------
         segments, of
-            As of `Deviation`.
+            Number of segments of rest, and the group's kind, as of `Deviation`.
         pooling_mm
             Standard deviation of the Gaussian that smooths the squared spread; None pools over
             all places.
@@ -217,19 +220,19 @@ class PeopleSums:
         )
 
     def _spread(self, pooling_mm: float | None) -> Array:
-        """Pool the variance within the cells and smooth it; 0 for a contrast that is alike."""
-        squares, freedom = self._squares.copy(), np.zeros(self._squares.shape, np.int64)
-        cell, cells = self.lattice.cell, self.lattice.cells
+        """Pool the variance within the blocks and smooth it; 0 for a contrast that is alike."""
+        squares, dof = self._squares.copy(), np.zeros(self._squares.shape, np.int64)
+        block_of, blocks = self.lattice.block_of, self.lattice.blocks
         for row, (total, count) in enumerate(zip(self._total, self._count, strict=True)):
             of_mean = np.square(total) / np.maximum(count, 1)
-            squares[row] -= np.bincount(cell, of_mean, minlength=cells)
+            squares[row] -= np.bincount(block_of, of_mean, minlength=blocks)
             free = np.maximum(count - 1, 0)
-            freedom[row] = np.bincount(cell, free, minlength=cells).astype(np.int64)
+            dof[row] = np.bincount(block_of, free, minlength=blocks).astype(np.int64)
         alike = squares.sum(axis=1) <= _ROUNDING * self._whole
         sums = ErrorSums(self.lattice)
         sums.people = self.people
         sums.squares = np.where(alike[:, None], 1.0, np.maximum(squares, 0.0))
-        sums.values, sums.measured = freedom, np.minimum(freedom, self.people).astype(np.int32)
-        spread = sums.usual(pooling_mm).values
+        sums.values, sums.measured = dof, np.minimum(dof, self.people).astype(np.int32)
+        spread = sums.pooled_error(pooling_mm).values
         spread[alike] = 0.0
         return spread

@@ -1,6 +1,6 @@
 """How much of a person's own part of a map is the person's, and how much is chance of the rest.
 
-Two figures tell it, in two ways:
+Two figures estimate it:
 
 - over segments of rest: the squared distance from the mean of other people, less what maps of
   other segments of the same length would differ by, as a share of the former (a reliability as in

@@ -49,7 +49,7 @@ class _RegionBaseline:
         Raises
         ------
         ValueError
-            If shapes do not match, there is nobody, a connectome has a value that is not finite
+            If shapes do not match, no person is given, a connectome has a value that is not finite
             or a map an infinite one.
         """
         if len(X) != len(Y) or len(X) == 0:
@@ -111,7 +111,7 @@ class _RegionBaseline:
         Parameters
         ----------
         X
-            Connectomes, (people, rois, voxels).
+            Connectomes, (people, rois, voxels), of the same kind as in the fit.
 
         Returns
         -------
@@ -257,7 +257,7 @@ def roi_parcels(
     Parameters
     ----------
     maps
-        ROI maps, (rois, voxels).
+        ROI maps, (rois, voxels), dimensionless weights.
     voxels_a_coefficient
         How many voxels a parcel has for each of its `rois + 1` coefficients, at least.
 
@@ -319,7 +319,7 @@ def fit_regions(
     maps
         (contrasts, voxels), NaN where nothing was measured.
     regions
-        Voxels of each region.
+        Indices of the voxels of each region.
 
     Returns
     -------
@@ -368,9 +368,9 @@ def predict_regions(
     coefficients
         Intercepts and slopes, (contrasts, regions, 1 + rois).
     features
-        As `standardised` makes them.
+        Standardised features, (rois, voxels), as `standardised` makes them.
     regions
-        Voxels of each region.
+        Indices of the voxels of each region.
 
     Examples
     --------

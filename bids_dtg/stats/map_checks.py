@@ -27,11 +27,11 @@ LARGEST_VALUE = 1e9
 LEAST_PEOPLE = 5
 # A standard deviation so many times the group's median, or that part of it, is reported.
 SCALE_FACTOR = 4.0
-# Differences between left and right must agree among people by this r to tell sides.
+# Differences between left and right must agree among people by this r to distinguish sides.
 LEAST_SIDE_R, _SIDE_HINT = 0.15, 0.1
 # A map is shifted that matches the others with this r, better by that, this far away (or a place).
 LEAST_SHIFT_R, LEAST_SHIFT_GAIN, LEAST_SHIFT_MM, MOST_SHIFT_MM = 0.3, 0.1, 4.0, 12.0
-# So many contrasts of a person together tell a shift or a side that one alone does not.
+# So many contrasts of a person together show a shift or a side that one alone does not.
 LEAST_TOGETHER = 3
 # An r with the others' mean that is lower than the median by this, and by 3.5 robust deviations.
 LEAST_DROP, _OUTLIER_Z, _MAD_TO_SD = 0.2, 3.5, 1.4826
@@ -179,7 +179,7 @@ def check_maps(maps: Iterable[Array], sds: Sequence[float], geometry: Geometry) 
     sds
         Standard deviation of each map.
     geometry
-        Of the places.
+        Mirror and shifts of the places, and the distance between them.
 
     Returns
     -------
@@ -208,18 +208,18 @@ def check_maps(maps: Iterable[Array], sds: Sequence[float], geometry: Geometry) 
 
 
 def judge_person(maps: Sequence[Checked], spacing_mm: float) -> dict[str, str]:
-    """Judge the contrasts of a person together, where each alone tells too little.
+    """Judge the contrasts of a person together, where each alone says too little.
 
     Parameters
     ----------
     maps
         Of one person, a contrast each.
     spacing_mm
-        Between neighbouring places.
+        Distance between neighbouring places, in mm.
 
     Returns
     -------
-    Kind of finding -> words; empty with fewer than `LEAST_TOGETHER` contrasts that can tell.
+    Kind of finding -> words; empty with fewer than `LEAST_TOGETHER` contrasts that can be judged.
     """
     groups = [checked.group for checked in maps if checked.group is not None]
     findings = {}

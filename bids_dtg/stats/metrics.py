@@ -111,7 +111,7 @@ def diagonality(matrix: NDArray[np.floating[Any]]) -> Diagonality:
 
 
 def identification_accuracy(matrix: NDArray[np.floating[Any]]) -> float:
-    """Return how often a measured map is most like the prediction for the same person.
+    """Return the share of measured maps that match their own person's prediction best.
 
     Parameters
     ----------
@@ -181,12 +181,12 @@ def fingerprinting_score(matrix: NDArray[np.floating[Any]]) -> float:
 def rivals(
     matrix: NDArray[np.floating[Any]],
 ) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-    """Return whose prediction is more similar to a measured map than the own, and whose equally.
+    """Return the predictions that match a measured map better than its own, and equally well.
 
     Parameters
     ----------
     matrix
-        As `identification_accuracy` takes it.
+        (people, people): similarity of measured (rows) and predicted maps (columns).
 
     Returns
     -------

@@ -87,7 +87,7 @@ def jackknife_shares(score: float, without: Values) -> NDArray[np.float64]:
     Parameters
     ----------
     score
-        Of all people.
+        Score computed from all people.
     without
         (people,), the score when each was left out.
 
@@ -120,9 +120,9 @@ def wilson_interval(share: float, people: int) -> Interval:
     Parameters
     ----------
     share
-        0 to 1.
+        Observed share of people, 0 to 1.
     people
-        Of how many.
+        Number of people that the share is of.
 
     Notes
     -----
@@ -155,7 +155,7 @@ def sign_flip_test(
         (tests, people), one model's score minus the other's; the same people in all tests are
         flipped together. NaN is left out.
     seed, permutations
-        Of the draws.
+        Seed of the draws, and the number of sign flips.
 
     Returns
     -------
@@ -208,7 +208,7 @@ def false_discovery_rate(p: Values) -> NDArray[np.float64]:
 
 
 def cliffs_delta(one: Values, other: Values) -> float:
-    """Return how much more often a value of `one` is above one of `other` than below, -1 to 1.
+    """Return Cliff's delta of `one` over `other`, -1 to 1.
 
     Notes
     -----

@@ -4,9 +4,9 @@ Errors of a predicted map are alike at neighbouring places: the error of a parce
 than that of as many places that know nothing of each other, and smaller than that of a place. Its
 width can therefore not be had from the places' widths; it is learned from parcel means, by the
 method of `bids_dtg.stats.conformal` (Papadopoulos et al. 2002, ECML; Lei et al. 2018, JASA 113:
-1094, eq. 10; Lee, Barber & Willett 2023, arXiv:2306.06342): the usual error of a parcel is the root
-mean square of people's errors, a score is an error divided by it, and the half-width is the usual
-error times the quantile of the scores over people and parcels.
+1094, eq. 10; Lee, Barber & Willett 2023, arXiv:2306.06342): the pooled error of a parcel is the
+root mean square of people's errors, a score is an error divided by it, and the half-width is the
+pooled error times the quantile of the scores over people and parcels.
 
 Some tens of people say little about a parcel: its mean square is averaged with that of its
 contrast over all parcels, which counts as much as `POOLED_PEOPLE` people (Smyth 2004, Stat Appl
@@ -56,19 +56,19 @@ class ParcelIntervals:
     segments: int  # segments of rest that each of their predictions is the mean of
     levels: tuple[int, ...]  # percent, rising
     quantiles: Array  # (contrasts, levels) of the scores
-    usual: Array  # (contrasts, parcels), in the units of the maps, above 0
+    pooled_error: Array  # (contrasts, parcels), in the units of the maps, above 0
     digest: str  # of the atlas' labels at the model's places: hexadecimal
     measured: Counts  # (contrasts, parcels), in how many of them each parcel was measured
 
     def __post_init__(self) -> None:
-        if self.usual.ndim != 2 or self.measured.shape != self.usual.shape:
+        if self.pooled_error.ndim != 2 or self.measured.shape != self.pooled_error.shape:
             raise ValueError(
-                f"usual errors are (contrasts, parcels), found {self.usual.shape}, and people are "
-                f"counted in {self.measured.shape}"
+                f"pooled errors are (contrasts, parcels), found {self.pooled_error.shape}, and "
+                f"people are counted in {self.measured.shape}"
             )
-        if not (np.isfinite(self.usual).all() and (self.usual > 0).all()):
-            raise ValueError("usual errors are above 0")
-        check_quantiles(self.levels, self.quantiles, self.usual.max(axis=1, initial=0.0))
+        if not (np.isfinite(self.pooled_error).all() and (self.pooled_error > 0).all()):
+            raise ValueError("pooled errors are above 0")
+        check_quantiles(self.levels, self.quantiles, self.pooled_error.max(axis=1, initial=0.0))
 
     @classmethod
     def fit(cls, errors: NDArray[np.floating], segments: int, digest: str) -> ParcelIntervals:
@@ -98,14 +98,14 @@ class ParcelIntervals:
         counts, held = ScoreCounts(shape[0]), measured >= min(LEAST_PEOPLE, people)
         for error in errors:
             # The scale of a person's scores is that of the others, as for somebody new.
-            usual = _usual(total - _squares(error), measured - np.isfinite(error))
-            counts.add(np.where(held, error, np.nan).astype(np.float32), usual)
+            pooled_error = _pooled_error(total - _squares(error), measured - np.isfinite(error))
+            counts.add(np.where(held, error, np.nan).astype(np.float32), pooled_error)
         return cls(
             participants=people,
             segments=segments,
             levels=LEVELS,
             quantiles=counts.quantiles(),
-            usual=_usual(total, measured),
+            pooled_error=_pooled_error(total, measured),
             digest=digest,
             measured=measured,
         )
@@ -127,7 +127,7 @@ class ParcelIntervals:
         """
         if level not in self.levels:
             raise ValueError(f"levels are {self.levels}, not {level}")
-        widths: Array = self.usual * self.quantiles[:, self.levels.index(level), None]
+        widths: Array = self.pooled_error * self.quantiles[:, self.levels.index(level), None]
         widths[self.without_interval] = np.nan
         return widths
 
@@ -142,7 +142,7 @@ def parcel_errors(
     people
         Measured less predicted maps of each, (contrasts, places); NaN: not measured.
     atlas
-        Parcels at the places.
+        Number of the parcel at each place, and the parcels' names.
     least_coverage
         A mean over less than this share of a parcel is left out, as in tables of regions.
 
@@ -195,7 +195,7 @@ def _squares(error: NDArray[np.floating]) -> NDArray[np.float64]:
     return np.square(np.where(np.isfinite(error), error, 0.0), dtype=np.float64)
 
 
-def _usual(squares: NDArray[np.float64], measured: Counts) -> Array:
+def _pooled_error(squares: NDArray[np.float64], measured: Counts) -> Array:
     """Return the root mean square error, (contrasts, parcels); 1 for a contrast that nobody has.
 
     Raises
@@ -207,7 +207,7 @@ def _usual(squares: NDArray[np.float64], measured: Counts) -> Array:
     of_contrast = squares.sum(axis=1, keepdims=True) / np.maximum(people, 1)
     of_contrast[people == 0] = 1.0
     if not (of_contrast > 0).all():
-        raise ValueError("usual errors are above 0")
+        raise ValueError("pooled errors are above 0")
     mean = (squares + POOLED_PEOPLE * of_contrast) / (measured + POOLED_PEOPLE)
-    usual: Array = np.sqrt(mean).astype(np.float32)
-    return usual
+    pooled_error: Array = np.sqrt(mean).astype(np.float32)
+    return pooled_error

@@ -31,11 +31,11 @@ def moran_surrogates(values: Values, distances: Values, number: int, seed: int) 
     Parameters
     ----------
     values
-        (regions,), any unit.
+        (regions,), values of a map in any unit.
     distances
         (regions, regions), mm or any unit: only their ratios matter.
     number
-        Of surrogates.
+        Number of surrogate maps to draw.
     seed
         The same seed gives the same surrogates.
 
@@ -82,7 +82,7 @@ def within_hemispheres(
     Parameters
     ----------
     values, distances, number, seed
-        As `moran_surrogates` takes them.
+        Map, distances in mm, number of surrogates and seed, as of `moran_surrogates`.
     pairs
         The numbers of regions that are each other's like: left, right. Every region is in one.
 
@@ -119,7 +119,7 @@ def within_hemispheres(
 
 
 def null_p(observed: ArrayLike, null: ArrayLike, sides: Sides = "two") -> NDArray[np.float64]:
-    """Return how often surrogates reach a statistic: (1 + those that do) / (1 + all).
+    """Return p of a statistic: (1 + surrogates that reach it) / (1 + all surrogates).
 
     Parameters
     ----------
@@ -162,7 +162,7 @@ def is_mirrored(values: Values, pairs: Pairs) -> bool:
     Parameters
     ----------
     values
-        (regions,)
+        (regions,), values of a map in any unit.
     pairs
         The numbers of regions that are each other's like. Without one, no map is mirrored.
 

@@ -1,4 +1,4 @@
-"""Who is trained on, who chooses the model, and who it is tested on: never one person twice."""
+"""Splits into training, validation and test people; each person is in one of them."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Split:
 
     @property
     def everybody(self) -> tuple[str, ...]:
-        """All who are in a set."""
+        """All people of the three sets."""
         return tuple(label for name in SETS for label in getattr(self, name))
 
     def require_whole_families(self, families: Mapping[str, str]) -> None:
@@ -65,7 +65,7 @@ def split_people(
     Parameters
     ----------
     labels
-        Everybody, each once.
+        Labels of all people, each once.
     validation, test
         Shares of the people, reached as nearly as families allow; each set with a share above
         0 has one person at least, and two where there are six people or more: fewer cannot be
@@ -113,7 +113,7 @@ def fold_people(
     Parameters
     ----------
     labels
-        Everybody, each once.
+        Labels of all people, each once.
     folds
         How many groups, if there are so many families.
     seed

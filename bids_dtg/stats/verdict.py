@@ -74,7 +74,7 @@ class Verdict:
         Parameters
         ----------
         people, rarer
-            As of a verdict.
+            Number of people, and of those of the rarer level, as of a verdict.
         """
         nothing = float("nan")
         return cls(Interval(nothing, nothing, nothing), nothing, people, rarer)
@@ -159,7 +159,7 @@ def judge_differences(differences: Values, *, seed: int = 0) -> Verdict:
         (people,), one score less the other; NaN is left out. Of a score that people have only
         together, their shares by the jackknife (`jackknife_shares`).
     seed
-        Of the sign flips.
+        Seed of the sign flips.
 
     Examples
     --------
@@ -177,7 +177,7 @@ def judge_each(differences: Values, *, seed: int = 0) -> tuple[Verdict, ...]:
     differences
         (tests, people), as of `judge_differences`; signs of a person are flipped in all together.
     seed
-        Of the sign flips.
+        Seed of the sign flips.
     """
     p = sign_flip_test(differences, seed=seed)
     return tuple(
@@ -214,7 +214,7 @@ def judge_scores(
         One score less the other, given how often each person counts: (samples, people) whole
         numbers to (samples,); NaN where it is not defined.
     people
-        How many there are.
+        Number of people.
     rarer
         How many of them are of the rarer level; None: there are no levels.
     families
@@ -270,7 +270,7 @@ def bca_interval(observed: float, without: Array, drawn: Array) -> Interval:
     Parameters
     ----------
     observed
-        Of all people.
+        Score computed from all people.
     without
         (people,), the score when each was left out.
     drawn
@@ -307,7 +307,7 @@ def _scored(difference: Weighted, unit: NDArray[np.intp], counts: Iterator[Array
 
 
 def _left_out(count: int, people: int) -> Iterator[Array]:
-    """Yield how often each family counts where each in turn is left out."""
+    """Yield weights of families, each left out in turn."""
     step = max(1, _CELLS_AT_ONCE // people)
     for start in range(0, count, step):
         rows = np.arange(start, min(start + step, count))
@@ -315,7 +315,7 @@ def _left_out(count: int, people: int) -> Iterator[Array]:
 
 
 def _drawn(count: int, people: int, seed: int) -> Iterator[Array]:
-    """Yield how often each family counts where families are drawn again."""
+    """Yield weights of families in bootstrap samples."""
     rng, step = np.random.default_rng(seed), max(1, _CELLS_AT_ONCE // people)
     for start in range(0, _SAMPLES, step):
         drawn = rng.integers(count, size=(min(step, _SAMPLES - start), count))

@@ -94,9 +94,9 @@ def run_epochs(
     make_task
         Makes the task of a process from its share of the people.
     schedule
-        How long.
+        Number of epochs, early stopping, and the epoch that is kept.
     workplace
-        Where.
+        Folder of checkpoints, device and number of processes.
     report
         Is given a line after each epoch.
 
@@ -154,9 +154,11 @@ def _fit(
     last = workplace.folder / _LAST
     try:
         trainer.fit(task, ckpt_path=last if last.exists() else None, weights_only=True)
-    except SystemExit:
+    except (KeyboardInterrupt, SystemExit) as err:
+        done = len(_history(workplace.folder))
+        report(f"the same command goes on from epoch {done + 1}")
         # Lightning ends the process at Ctrl-C, with code 1 and in silence.
-        if trainer.interrupted:
+        if isinstance(err, SystemExit) and trainer.interrupted and err.code == 1:
             raise KeyboardInterrupt from None
         raise
 
@@ -236,7 +238,7 @@ def _read(path: Path) -> dict[str, Any]:
 
 
 def _history(folder: Path) -> list[dict[str, float]]:
-    """Return what the epochs so far were like; none where nothing was trained yet."""
+    """Return the records of past epochs; none before training."""
     last = folder / _LAST
     history: list[dict[str, float]] = _read(last)["history"] if last.exists() else []
     return history

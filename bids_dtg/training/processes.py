@@ -35,7 +35,7 @@ Report = Callable[[str], None]
 Work = Callable[[Share, Report], None]  # pickled; a function of a module, or a partial of one
 
 _END_SECONDS = 10.0
-# The others fail once one is gone, and may be heard before it: how long to wait for the cause.
+# The others fail once one is gone, and may report before it: how long to wait for the cause.
 _CAUSE_SECONDS = 5.0
 
 
@@ -76,7 +76,7 @@ def run_together(work: Work, processes: int, device: str, report: Report) -> Non
     work
         Called in each process with its share, and with what gives the caller a line.
     processes
-        How many.
+        Number of processes.
     device
         cuda: process n has the nth GPU; cpu.
     report

@@ -16,7 +16,7 @@ class Share:
     processes: int = 1  # that share each batch
 
     def positions(self, people: int) -> NDArray[np.intp]:
-        """Return which people of a batch are this process's, (people of the share,).
+        """Return the people of a batch that are this process's, (people of the share,).
 
         All shares have one size, in the batch's order: where the people cannot be divided, the
         last of them is in several shares, and at the end of all shares put together.

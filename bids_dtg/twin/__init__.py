@@ -1,9 +1,9 @@
 """The digital twin: networks generated from a connectome that perform a person's tasks.
 
-A `Task` is data, and `Trials` are what a person did in it (Takahashi et al., 2026,
+A `Task` is data, and `Trials` are a person's stimuli and responses in it (Takahashi et al., 2026,
 doi:10.34133/bmef.0231).
 
-What the twin performs, and what the person did:
+Tasks and responses:
 
 - `tasks`: a task as data: what is shown, which button is correct, how responses are coded
 - `task_fields`: values of a task file, checked
@@ -11,32 +11,32 @@ What the twin performs, and what the person did:
 - `trials`: what one person did in one run of a task
 - `event_cells`: cells of an event file: numbers, texts, one of some values
 
-What a network gets and gives, on its time step:
+Inputs and outputs of a network on its time step:
 
-- `cuts`: a run as stretches that are performed one at a time, with no response window cut
-- `traces`: trials as inputs and targets, and BOLD, of one person or several
-- `decoding`: what outputs say of each trial's response time, button and miss
+- `cuts`: a run as stretches that are performed one at a time, with whole response windows
+- `trial_series`: trial time series: inputs, targets and BOLD of one person or several
+- `decoding`: each trial's response time, button and probability of a miss from outputs
 - `curves`: the mean trial of a condition: how likely it is answered by a time
 
 The networks, and how they are fitted:
 
 - `network`: recurrent networks that perform tasks, and what makes their weights
 - `recipe`: architectures, how large networks are, and how they are trained
-- `codes`: by which few numbers people's networks differ, and what a connectome says of them
+- `factors`: latent factors by which people's networks differ, and their regression on connectomes
 - `learning`: batches, loss and record of a training (extra ``train``)
 - `fitting`: fits twins: resumable, one fit for all people (extra ``train``)
 
 The slice around this science, from top to bottom:
 
-- `row`: all that the rest of the program knows of the slice
-- `demo`, `demo_move`, `demo_picture`: simulated people whose responses twins predict, and moves
-- `analyses`: what `group --analysis` does
-- `participant`: what is made of one participant, and how people are read
-- `panels`: what pages show and say of results
+- `row`: the row by which the rest of the program knows the slice
+- `demo`, `demo_perturbation`, `demo_picture`: twins of simulated people, and perturbations
+- `analyses`: the analyses of `group --analysis`
+- `participant`: the participant level, and readers of people
+- `panels`: panels and sentences of pages
 - `phantom`: simulated people with a known truth
-- `bundle`: what a bundle of such a model holds: writer and reader
-- `interventions`: what twins do once their connectome or network is moved
-- `judging`: how well twins predict what people did, beside simple predictions
+- `bundle`: writer and reader of such a model's bundle
+- `interventions`: changes of twins' behaviour under perturbations of connectomes or networks
+- `judging`: how well twins predict people's responses, compared with baselines
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ if TYPE_CHECKING:
     from bids_dtg.twin.fitting import Fitted, fit
     from bids_dtg.twin.recipe import Recipe
     from bids_dtg.twin.tasks import Task, find_task
-    from bids_dtg.twin.traces import Segments, stack_people
+    from bids_dtg.twin.trial_series import Segments, stack_people
     from bids_dtg.twin.trials import Trials, read_trials
 
 __all__ = [
@@ -69,13 +69,13 @@ __all__ = [
 _MODULES: Mapping[str, str] = {
     "Fitted": "fitting",
     "Recipe": "recipe",
-    "Segments": "traces",
+    "Segments": "trial_series",
     "Task": "tasks",
     "Trials": "trials",
     "find_task": "tasks",
     "fit": "fitting",
     "read_trials": "trials",
-    "stack_people": "traces",
+    "stack_people": "trial_series",
 }
 
 

@@ -1,7 +1,7 @@
-"""Curves of the mean trial: how likely a trial of a condition has been answered by a time.
+"""Curves of the mean trial: the probability that a trial of a condition is answered by a time.
 
-What a network puts out is such a curve of each trial (`decoding`); what a person did in trials
-alike is one, too: the share of them that were answered by then.
+A network's outputs are such a curve for each trial (`decoding`). A person's curve is the share of
+trials of the condition that were answered by each time.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from bids_dtg.twin.cuts import STEP_SECONDS
 from bids_dtg.twin.decoding import Decoded
-from bids_dtg.twin.traces import TaskSet, TrialRows
+from bids_dtg.twin.trial_series import TaskSet, TrialRows
 
 Values = NDArray[np.floating[Any]]
 Flags = NDArray[np.bool_]
@@ -36,19 +36,19 @@ class MeanTrial:
 
 
 def per_second(seconds: Values, answered: Values) -> tuple[Values, Values]:
-    """Return how many of the trials are answered in each second around a time.
+    """Return the density of response times: shares of trials answered per second.
 
-    Bins are two steps wide: in narrower ones a person has few responses.
+    Bins are two steps wide: narrower ones hold few responses of a person.
 
     Parameters
     ----------
     seconds, answered
-        (w,) of a mean trial.
+        Times since the onset and shares answered by then, (w,), as of a `MeanTrial`.
 
     Returns
     -------
     tuple
-        Middles of the bins, and shares of trials per second; empty for less than a bin.
+        Centres of the bins in seconds, and shares of trials per second; empty if no bin is full.
 
     Examples
     --------
@@ -70,24 +70,24 @@ def predicted_curves(
     Parameters
     ----------
     decoded
-        Of one network, trials at the front: (trials, w) and (trials, w, buttons).
+        Decoded outputs of one network, trials at the front: (trials, w) and (trials, w, buttons).
     rows
         The same trials, of one person: (trials,).
     tasks
-        Of the network.
+        Tasks of the network, in its order.
     used
-        Which trials are averaged, (trials,): those that are scored, as for `observed_curves`.
+        Which trials are averaged, (trials,): the scored ones, as for `observed_curves`.
 
     Raises
     ------
     ValueError
-        There are other trials in the rows than were decoded.
+        The rows are not the decoded trials.
 
     Examples
     --------
     >>> from bids_dtg.twin.decoding import decode
     >>> from bids_dtg.twin.tasks import CorrectRule, ResponseRule, Task
-    >>> from bids_dtg.twin.traces import stack_people
+    >>> from bids_dtg.twin.trial_series import stack_people
     >>> from bids_dtg.twin.trials import Trials
     >>> task = Task("go", ("go",), ("yes", "no"), 1, ("all",), 0.5, 2.0,
     ...     CorrectRule("answer"), ResponseRule("rt"), ())
@@ -106,12 +106,12 @@ def predicted_curves(
     _require_trials(decoded.answered, rows)
     button = np.clip(rows.correct_button, 0, None).astype(np.intp)
     correct = np.take_along_axis(decoded.curve, button[:, None, None], axis=2)[..., 0]
-    # As `Decoded.answered`: what was pressed by a time stays pressed, though networks let go of a
-    # button before the response window ends.
+    # As in `Decoded.answered`, a press counts from its time on, although networks release a button
+    # before the response window ends.
     correct = np.minimum(np.maximum.accumulate(correct, axis=-1), decoded.answered)
 
     def at(values: Values, trial: int, grid: Values) -> Values:
-        # Before the first step are the onset, and no response.
+        # The curve starts at 0 at the onset, before the first step.
         seconds = np.concatenate([[0.0], decoded.seconds[trial]])
         found: Values = np.interp(grid, seconds, np.concatenate([[0.0], values[trial]]))
         return found
@@ -123,16 +123,16 @@ def predicted_curves(
 
 
 def observed_curves(rows: TrialRows, tasks: TaskSet, used: Flags) -> tuple[MeanTrial, ...]:
-    """Return the mean trial of each task and condition of what one person did.
+    """Return the mean trial of each task and condition of one person's responses.
 
     Parameters
     ----------
     rows
-        Of the person, (trials,).
+        Trials of the person, (trials,) each.
     tasks
-        That they are of.
+        Tasks to which the trials' numbers refer.
     used
-        Which trials are averaged, (trials,): those that are scored.
+        Which trials are averaged, (trials,): the scored ones.
 
     Examples
     --------

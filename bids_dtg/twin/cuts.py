@@ -1,4 +1,4 @@
-"""Cuts: a run as stretches that a network performs one at a time, with no response window cut."""
+"""Cuts: a run as stretches that a network performs one at a time, with whole response windows."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Stretch:
     first: int  # trial
     stop: int  # trial after the last
     start_seconds: float  # of the run: step 0
-    length: int  # steps that are of the stretch
+    length: int  # number of steps
 
 
 def steps_until(seconds: NDArray[Any] | float) -> NDArray[np.int64]:
@@ -33,7 +33,7 @@ def steps_until(seconds: NDArray[Any] | float) -> NDArray[np.int64]:
     Parameters
     ----------
     seconds
-        Of any shape.
+        Times in seconds from step 0, an array of any shape or a number.
 
     Examples
     --------
@@ -49,7 +49,7 @@ def steps_from(seconds: NDArray[Any] | float) -> NDArray[np.int64]:
     Parameters
     ----------
     seconds
-        Of any shape.
+        Times in seconds from step 0, an array of any shape or a number.
 
     Examples
     --------
@@ -68,7 +68,7 @@ def window_ends(trials: Trials) -> Seconds:
     Parameters
     ----------
     trials
-        Of a run.
+        Trials of one run, n in order of onset.
     """
     onset = trials.onset_seconds
     ends: Seconds = np.minimum(onset + trials.task.window_seconds, np.append(onset[1:], np.inf))
@@ -91,16 +91,16 @@ def cut_run(
     Parameters
     ----------
     trials
-        Of the run.
+        Trials of one run, in order of onset.
     steps
-        At most, in a stretch.
+        Largest number of steps in a stretch.
     half
-        Of whose trials; None: of the whole run.
+        Half of the run to cut (`Trials.half`); None: the whole run.
 
     Returns
     -------
     tuple of Stretch
-        In order; none where the half has no trials.
+        The stretches in order; empty where the half has no trials.
 
     Raises
     ------
@@ -116,7 +116,7 @@ def cut_run(
 
 
 def _begins(trials: Trials, ends: Seconds, steps: int) -> Seconds:
-    """Return where a stretch begins whose first trial is each of them: (n,), seconds."""
+    """Return the start of a stretch that begins with each trial, (n,), seconds."""
     onset, begins = trials.onset_seconds, trials.begin_seconds
     longest = (steps - 1) * STEP_SECONDS
     if (ends - onset > longest + STEP_SECONDS * _ROUNDING).any():
@@ -131,7 +131,7 @@ def _stretches(
     trials: Trials, times: tuple[Seconds, Seconds], chosen: tuple[int, int], steps: int
 ) -> list[Stretch]:
     begins, ends = times
-    # A stretch may last until the next trial's, whether or not that is of the same half.
+    # A stretch may last until the next trial's start, also where that is in the other half.
     following = np.append(begins[1:], trials.run_seconds)
     found: list[Stretch] = []
     first, after = chosen
@@ -146,7 +146,7 @@ def _stretches(
 
 
 def _stop(cut: NDArray[np.bool_], first: int, fits: int, after: int) -> int:
-    """Return the trial that the next stretch begins with, where those before `fits` fit."""
+    """Return the first trial of the next stretch; trials before `fits` fit into this one."""
     if fits >= after:
         return after
     allowed = np.flatnonzero(cut[first + 1 : fits + 1])

@@ -1,8 +1,9 @@
-"""Decoding: what a network's outputs say of each trial's response time, button and miss.
+"""Decoding: each trial's response time, button and probability of a miss from network outputs.
 
 A network is deterministic: trained on held targets, its outputs are the distribution of a person's
-response times, a curve a button, and not the responses of single trials. The published rule is not
-stated (Takahashi et al., 2026, doi:10.34133/bmef.0231); this one is exact for held targets.
+response times, one curve a button, and not the responses of single trials. The published decoding
+rule is not stated (Takahashi et al., 2026, doi:10.34133/bmef.0231); this one is exact for held
+targets.
 """
 
 from __future__ import annotations
@@ -14,19 +15,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bids_dtg.twin.cuts import STEP_SECONDS
-from bids_dtg.twin.traces import Segments
+from bids_dtg.twin.trial_series import Segments
 
 Values = NDArray[np.floating[Any]]
 
-_TIED = 1e-6  # buttons whose curves end closer than this are equally likely
+_TIED = 1e-6  # buttons are equally likely if their curves end closer than this
 
 
 @dataclass(frozen=True, eq=False)
 class Decoded:
-    """What outputs say of each trial; leading axes are those of the outputs.
+    """Predicted response of each trial; leading axes are those of the outputs.
 
     A curve has w steps, from the first one after the trial's onset. The last step in the response
-    window stands for its end, and where w is more, the curve stays as it is from there on.
+    window stands for its end; beyond it the curve is constant.
     """
 
     seconds: Values  # (..., trials, w): time of each step of the curves since the trial's onset
@@ -37,13 +38,13 @@ class Decoded:
 
     @property
     def miss(self) -> Values:
-        """How likely there is no response within the window: (..., trials)."""
+        """Probability of no response within the window: (..., trials)."""
         miss: Values = 1.0 - self.answered[..., -1]
         return miss
 
     @property
     def shares(self) -> Values:
-        """Of each button among responses, (..., trials, buttons); NaN where there is none."""
+        """Share of each button among responses, (..., trials, buttons); NaN without a response."""
         end = self.curve[..., -1, :]
         total = end.sum(axis=-1, keepdims=True)
         shares: Values = np.divide(end, total, out=np.full_like(end, np.nan), where=total > 0)
@@ -51,24 +52,28 @@ class Decoded:
 
     @property
     def ends(self) -> Values:
-        """How likely each button has been pressed within the window, (..., trials, buttons).
+        """Probability that each button is pressed within the window, (..., trials, buttons).
 
-        Shares at the window's end of what was ever likely before: networks, which learn that held
-        buttons are let go then, begin to let go of them a little earlier.
+        The probability of any response is divided by the shares at the window's end, because
+        networks learn that held buttons are released there and begin to release them earlier.
         """
         ends: Values = np.nan_to_num(self.shares) * self.answered[..., -1:]
         return ends
 
     def quantile(self, share: float) -> Values:
-        """Return by when this share of the responses within the window is given, (..., trials).
+        """Return the time by which a share of the responses within the window is given.
 
-        Misses do not count; they do in `rt_seconds`, which is the median of all trials. NaN: there
-        is no response.
+        Misses do not count here; they do in `rt_seconds`, which is the median of all trials.
 
         Parameters
         ----------
         share
-            Above 0, at most 1.
+            Share of the responses, above 0 and at most 1.
+
+        Returns
+        -------
+        numpy.ndarray
+            (..., trials), seconds; NaN where there is no response.
         """
         end = self.answered[..., -1:]
         given = np.divide(self.answered, end, out=np.zeros_like(self.answered), where=end > 0)
@@ -76,28 +81,28 @@ class Decoded:
 
 
 def decode(outputs: Values, segments: Segments) -> Decoded:
-    """Return what outputs say of each trial.
+    """Decode each trial's response from network outputs.
 
-    The response time is where the total over the task's own buttons crosses 0.5 for the first time,
-    in seconds from the onset, linear between steps and from 0 at the onset. The button is the one
-    with the most at the end of the response window. Outputs for pulses are added up over the window
-    first. On the segments' own targets the response time is that of the person within one step, and
-    the button is the same (-1 where there was none, or an unknown one).
+    The response time is where the total over the task's own buttons first crosses 0.5, in seconds
+    from the onset, linear between steps and from 0 at the onset. The button is the one with the
+    largest output at the end of the response window. Outputs for pulses are first summed over the
+    window. On the segments' own targets the response time is the person's within one step, and the
+    button is the same (-1 where there was none, or an unknown one).
 
     Parameters
     ----------
     outputs
-        (..., s, steps, buttons): how likely each button is down, from 0 to 1; of networks that
-        performed `segments`. With segments of several people that did not see the same,
-        (..., people, s, steps, buttons); else the leading axes may be any.
+        (..., s, steps, buttons): probability that each button is down, from 0 to 1, of networks
+        that performed `segments`. With segments of several people who saw different things,
+        (..., people, s, steps, buttons); otherwise the leading axes are free.
     segments
-        What was performed.
+        Segments that the networks performed.
 
     Returns
     -------
     Decoded
-        Of the trials in `segments.trials`, in that order; rows that only fill the table, and trials
-        whose window has no step, have no response time and no button.
+        The trials of `segments.trials`, in that order; padding rows and trials whose window has no
+        step have no response time and no button.
 
     Raises
     ------
@@ -106,8 +111,8 @@ def decode(outputs: Values, segments: Segments) -> Decoded:
 
     Examples
     --------
-    `bids_dtg.twin.traces.stack_people` shows a run, of two trials: one response after 0.64 s, and
-    none.
+    `bids_dtg.twin.trial_series.stack_people` shows a run of two trials: one response after 0.64 s,
+    and a miss.
     """
     seconds, curve = _curves(outputs, segments)
     answered = np.clip(np.maximum.accumulate(curve.sum(axis=-1), axis=-1), 0.0, 1.0)
@@ -125,7 +130,7 @@ def decode(outputs: Values, segments: Segments) -> Decoded:
 
 @dataclass(frozen=True, eq=False)
 class Windows:
-    """Where trials' curves are in outputs; leading axes: people, where they saw different things.
+    """Positions of trials' curves in outputs; the leading axis is people who saw different things.
 
     A curve has w steps; beyond the end of its window, the window's last step is repeated.
     """
@@ -137,13 +142,7 @@ class Windows:
 
     @classmethod
     def of(cls, segments: Segments) -> Windows:
-        """Find the windows of all trials of segments.
-
-        Parameters
-        ----------
-        segments
-            Of one person or of several.
-        """
+        """Find the windows of all trials in segments of one person or several."""
         rows, tasks = segments.trials, segments.tasks
         first, last = _each(rows.first_step)[..., None], _each(rows.last_step)[..., None]
         task, segment = _each(rows.task), _each(rows.segment)
@@ -170,7 +169,7 @@ def _curves(outputs: Values, segments: Segments) -> tuple[Values, Values]:
 
 
 def _each(shown: NDArray[Any]) -> NDArray[Any]:
-    """Return what was shown without the axis of people where that is 1: it was so for all."""
+    """Drop the axis of people where its length is 1, that is where all saw the same."""
     return shown[0] if shown.ndim == 2 and len(shown) == 1 else shown
 
 

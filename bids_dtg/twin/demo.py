@@ -1,4 +1,4 @@
-"""The demo: simulated people perform a Stroop run; twins of their connectomes predict how."""
+"""The demo: twins of simulated people's connectomes predict their responses in a Stroop run."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from bids_dtg.notices import say, show
 from bids_dtg.report.demo import TABLE, run_fitted_demo
 from bids_dtg.twin.cuts import STEP_SECONDS
 from bids_dtg.twin.decoding import Decoded, decode
-from bids_dtg.twin.demo_move import DOSES, DemoMove, move_people
+from bids_dtg.twin.demo_perturbation import STEP_SIZES, DemoPerturbation, perturb_people
 from bids_dtg.twin.demo_picture import (
     PredictedPanel,
     PredictionRow,
     QuantilePanel,
+    SeriesPanel,
     ShownTrial,
-    TracePanel,
     draw_twin,
 )
 from bids_dtg.twin.judging.baselines import BASELINES, Known, Training, predict
@@ -45,7 +45,7 @@ from bids_dtg.twin.phantom.people import TwinPeople, simulate_twin_people
 from bids_dtg.twin.phantom.sequences import TrialSequence, trial_sequence
 from bids_dtg.twin.phantom.world import Regime
 from bids_dtg.twin.recipe import DEFAULT_ARCHITECTURE, Recipe, find_architecture, find_recipe
-from bids_dtg.twin.traces import Segments, stack_people
+from bids_dtg.twin.trial_series import Segments, stack_people
 from bids_dtg.twin.trials import Trials
 
 if TYPE_CHECKING:
@@ -58,10 +58,10 @@ FEWEST_PEOPLE = 12
 _SEQUENCE = "stroopAP"
 _UNSEEN = 3  # one person of so many is left out of the fit
 _DIGITS = 4  # of a table
-_LINES = 10  # a line of so many is said while the network is trained
+_LINES = 10  # every tenth line is printed while the network is trained
 _MS = 1000.0
 _LEAST = 1e-6  # of a probability, so that its logarithm is finite
-_PICTURED_QUANTILES = (0.1, 0.9)  # of predicted response times: whose trials are drawn
+_PICTURED_QUANTILES = (0.1, 0.9)  # of predicted response times: people whose trials are drawn
 _PICTURED_TRIALS = 8
 _TARGETS = ("rt", "rt_congruent", "rt_incongruent", "effect")  # of people, in seconds
 _RT, _EFFECT = 0, 3
@@ -80,7 +80,7 @@ _RECIPE = replace(find_recipe(DEFAULT_ARCHITECTURE), group_epochs=60)
 
 @dataclass(frozen=True)
 class DemoSize:
-    """How much is simulated and fitted."""
+    """Sizes of the simulation and the fit."""
 
     regime: Regime = "hard"
     regions: int = 100
@@ -89,50 +89,39 @@ class DemoSize:
 
 @dataclass(frozen=True, eq=False)
 class Demo:
-    """What the demo makes, all of it simulated; of unseen people only, in this order."""
+    """Results of the demo, all simulated, of unseen people only."""
 
     people: TwinPeople
     sequence: TrialSequence
-    segments: Segments  # that people and twins performed
+    segments: Segments  # performed by people and twins
     answers: Answers  # of the people
     outputs: NDArray[np.float32]  # (people, segments, steps, buttons), of their twins
-    twin: Decoded  # of these outputs
-    group: Decoded  # of the group's network
+    twin: Decoded  # decoded from these outputs
+    group: Decoded  # decoded from the group's network
     observed: Values  # (people, targets), seconds
     predictions: Mapping[str, Values]  # the same, by the prediction's name
-    move: DemoMove | None  # of connectomes, beside the truth; None: twins are all alike
+    perturbation: DemoPerturbation | None  # None: twins do not differ
 
     def fit(self, name: str, target: int) -> PeopleFit:
-        """Return how well a prediction does, over people."""
+        """Return how well a figure is predicted, over people."""
         return people_fit(self.predictions[name][:, target], self.observed[:, target])
 
     def matching(self) -> Matching:
-        """Return whether people's own twins fit them better than other people's do."""
+        """Compare the losses of people's own twins with those of other people's twins."""
         return match(cross_losses(self.outputs, self.segments))
 
 
 def run_twin_demo(
     out: Path, *, participants: int = PEOPLE, seed: int = 0, size: DemoSize | None = None
 ) -> None:
-    """Simulate, fit to two thirds of the people, predict the others, draw.
-
-    Parameters
-    ----------
-    out
-        New or empty folder.
-    participants
-        How many people to simulate, from 12.
-    seed
-        Of all random numbers.
-    size
-        How much is simulated and fitted; None: what ends within three minutes on two cores.
+    """Simulate people, fit twins to two thirds of them, predict the others, and draw.
 
     Raises
     ------
     SettingsError
         A package is missing.
     RunError
-        The training came to nothing.
+        No twin presses a button after the training.
     """
     size, sequence = size or DemoSize(), trial_sequence(_SEQUENCE)
 
@@ -144,7 +133,7 @@ def run_twin_demo(
 
     def compare(demo: Demo) -> None:
         _write_table(out / TABLE, demo)
-        _write_moves(out / "moves.tsv", demo)
+        _write_perturbations(out / "perturbations.tsv", demo)
         _print_scores(demo, size, participants)
 
     run_fitted_demo(
@@ -161,8 +150,8 @@ def run_twin_demo(
 def _fitted(
     people: TwinPeople, runs: list[list[Trials]], sequence: TrialSequence, size: DemoSize, seed: int
 ) -> Demo:
-    """Fit twins to some people, and have those of the others perform."""
-    # Here, so that a missing package is answered at once.
+    """Fit twins to some people, and run the twins of the others."""
+    # Imported here, so that a missing package is reported at once.
     from bids_dtg.twin.fitting import fit
 
     segments = stack_people(runs)
@@ -185,9 +174,9 @@ def _fitted(
     demo = _performed(
         fitted, people.select(unseen), sequence, segments.people(unseen), targets[unseen], training
     )
-    say(f"{len(unseen)} unseen people's connectomes are moved …")
+    say(f"perturbing the connectomes of {len(unseen)} unseen people …")
     own = demo.segments, demo.observed[:, _RT]
-    return replace(demo, move=move_people(fitted, demo.people, *own, seed=seed))
+    return replace(demo, perturbation=perturb_people(fitted, demo.people, *own, seed=seed))
 
 
 def _performed(
@@ -198,15 +187,15 @@ def _performed(
     observed: Values,
     training: Training,
 ) -> Demo:
-    """Have twins of unseen people perform, and predict the same by simple means."""
-    say(f"{len(observed)} unseen people's twins perform …")
+    """Run the twins of unseen people, and predict the same figures by baselines."""
+    say(f"running the twins of {len(observed)} unseen people …")
     outputs = fitted.perform(people.connectomes, segments).buttons
     twin, answers = decode(outputs, segments), answers_of(segments, 0).answers
     times, missed = (np.asarray(values, np.float64) for values in (twin.rt_seconds, twin.miss))
     own = decoded(answers, times, twin.button, missed)
     of_twins = targets_of(figures(own, 2).median_rt_seconds)
     if not np.isfinite(of_twins).any():
-        raise RunError("no twin ever presses a button: training has failed")
+        raise RunError("no twin presses any button: the training has failed")
     unseen = Known(len(observed), connectome=people.connectomes)
     simple = {row.name: row for row in BASELINES}
     return Demo(
@@ -225,12 +214,12 @@ def _performed(
             MEAN: predict(simple["group_mean"], training, unseen),
             TRUTH: targets_of(people.median_rt_seconds(sequence.trials.task.name)),
         },
-        move=None,
+        perturbation=None,
     )
 
 
 def _every_tenth() -> Callable[[str], None]:
-    """Return what says the first epoch, every tenth one, and whatever is not an epoch."""
+    """Return a reporter of every tenth epoch and of all lines that are not epochs."""
     numbers = count()
 
     def report(line: str) -> None:
@@ -241,7 +230,7 @@ def _every_tenth() -> Callable[[str], None]:
 
 
 def targets_of(by_condition: Values) -> Values:
-    """Return what is predicted of people: mean of both conditions, each one, second less first.
+    """Return the targets of people: mean of both conditions, each one, second less first.
 
     Parameters
     ----------
@@ -277,22 +266,30 @@ def _write_table(path: Path, demo: Demo) -> None:
     write_tsv(path, ["participant_id", *columns], rows)
 
 
-def _write_moves(path: Path, demo: Demo) -> None:
-    """Write what moves of the connectome change, as twins predict it and as it truly is."""
-    if demo.move is None:
+def _write_perturbations(path: Path, demo: Demo) -> None:
+    """Write the predicted and true changes by perturbations of the connectome."""
+    if demo.perturbation is None:
         return
-    move, last = demo.move, DOSES[-1]
+    perturbation, last = demo.perturbation, STEP_SIZES[-1]
     rows = [
-        *zip(["lower rt"] * len(DOSES), DOSES, move.predicted, move.true, strict=True),
+        *zip(
+            ["lower rt"] * len(STEP_SIZES),
+            STEP_SIZES,
+            perturbation.predicted,
+            perturbation.true,
+            strict=True,
+        ),
         *(
             (f"random {number}", last, predicted, true)
             for number, (predicted, true) in enumerate(
-                zip(move.controls_predicted, move.controls_true, strict=True), 1
+                zip(perturbation.controls_predicted, perturbation.controls_true, strict=True), 1
             )
         ),
     ]
-    columns = ["direction", "dose", "rt_change_predicted", "rt_change_true"]
-    write_tsv(path, columns, [(name, dose, _cell(a), _cell(b)) for name, dose, a, b in rows])
+    columns = ["direction", "step_size", "rt_change_predicted", "rt_change_true"]
+    write_tsv(
+        path, columns, [(name, step_size, _cell(a), _cell(b)) for name, step_size, a, b in rows]
+    )
 
 
 def _cell(value: float) -> object:
@@ -314,8 +311,8 @@ def _print_scores(demo: Demo, size: DemoSize, participants: int) -> None:
     for name in demo.predictions:
         rt, effect = demo.fit(name, _RT), demo.fit(name, _EFFECT)
         _line(name, _r_words(rt), _error_words(rt), _r_words(effect), _error_words(effect))
-    moved = () if demo.move is None else demo.move.words()
-    found = (*_trial_words(demo), *_matching_words(demo), *moved)
+    perturbed = () if demo.perturbation is None else demo.perturbation.words()
+    found = (*_trial_words(demo), *_matching_words(demo), *perturbed)
     for line in (*_WORDS, *found, *_last_words(size)):
         show(line)
 
@@ -323,7 +320,7 @@ def _print_scores(demo: Demo, size: DemoSize, participants: int) -> None:
 _WORDS = (
     "The effect is incongruent less congruent. Ridge regression predicts both from connectomes",
     "directly: where it does as well, a twin's gain is that it performs trials, not a better r.",
-    "True parameters say how well anything could do, given this many trials of each person.",
+    "True parameters show the best possible prediction, given this many trials of each person.",
 )
 
 
@@ -336,10 +333,11 @@ def _last_words(size: DemoSize) -> tuple[str, ...]:
 
 
 _REGIME_WORDS: Mapping[Regime, tuple[str, ...]] = {
-    "hard": (
-        "Connectomes decide 40 % of how these people differ (regime hard), and show it with noise.",
+    "hard": ("Connectomes explain 40 % of these people's differences (regime hard), with noise.",),
+    "easy": (
+        "Connectomes explain all of these people's differences (regime easy): in real people, "
+        "expect less.",
     ),
-    "easy": ("Connectomes decide how these people differ (easy): of real people, expect less.",),
 }
 
 
@@ -361,7 +359,7 @@ def _error_words(fit: PeopleFit) -> str:
 
 
 def _trial_words(demo: Demo) -> list[str]:
-    """Say how well single trials are predicted."""
+    """Describe how well single trials are predicted."""
     answers, buttons = demo.answers, demo.outputs.shape[-1]
     agreement = float(np.nanmean(choice_agreement(demo.twin.button, answers, buttons=buttons)))
     correct = float(np.nanmean(always_correct(answers, buttons=buttons)))
@@ -378,7 +376,7 @@ def _trial_words(demo: Demo) -> list[str]:
 
 
 def _matching_words(demo: Demo) -> list[str]:
-    """Say whether people's own twins fit them better."""
+    """Describe whether people's own twins fit them better."""
     found = demo.matching()
     return [
         f"loss on people's presses: own twin {found.matched:.4f}, strangers' twins "
@@ -399,7 +397,7 @@ def _picture(demo: Demo) -> bytes | None:
             observed=demo.observed[:, _RT],
             predicted=predicted,
             group_mean=float(demo.predictions[MEAN][0, _RT]),
-            words=f"{size} unseen people, each by the own twin:\n"
+            words=f"{size} unseen people, each predicted by the own twin:\n"
             f"r = {_r_words(rt)}, mean error {_error_words(rt)} ms",
         ),
         [_row(name, demo.fit(name, _RT)) for name in demo.predictions],
@@ -409,9 +407,9 @@ def _picture(demo: Demo) -> bytes | None:
             table.observed_seconds,
             table.predicted_seconds,
         ),
-        [_trace(demo, person) for person in chosen],
-        title="SIMULATED people perform a real Stroop run: what networks made of their connectomes "
-        "predict",
+        [_series(demo, person) for person in chosen],
+        title="SIMULATED people perform a real Stroop run: predictions by networks made from their "
+        "connectomes",
     )
 
 
@@ -426,15 +424,15 @@ def _row(name: str, fit: PeopleFit) -> PredictionRow:
     )
 
 
-def _trace(demo: Demo, person: int) -> TracePanel:
-    """Return the first trials of a person, and what the twin puts out meanwhile."""
+def _series(demo: Demo, person: int) -> SeriesPanel:
+    """Return the first trials of a person, with the twin's outputs."""
     segments, task = demo.segments.person(person), demo.sequence.trials.task
     rows, first = segments.trials, 0
     trials = np.flatnonzero(rows.segment == first)[:_PICTURED_TRIALS]
     start = segments.start_seconds[first]
     steps = slice(0, int(rows.last_step[trials[-1]]) + 1)
     observed, predicted = demo.observed[person, _RT], demo.predictions[TWIN][person, _RT]
-    return TracePanel(
+    return SeriesPanel(
         words=f"sub-{demo.people.labels[person]}: median response time {observed:.2f} s, "
         f"predicted {predicted:.2f} s (above: the word in its ink; triangles: the person's "
         "presses; lines: the twin's buttons)",

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 Values = NDArray[np.floating[Any]]
 
 _HEIGHT_INCHES = 8.2
-# Okabe and Ito's colours, which people with any colour vision tell apart.
+# Okabe and Ito's colours, which people with any colour vision can distinguish.
 _FIRST, _SECOND, _LINE = "#0072B2", "#D55E00", "#555555"
 _MARKERS = ("o", "^", "s")
 _PERCENT = 100.0
@@ -37,14 +37,14 @@ class PredictedPanel:
 
 @dataclass(frozen=True)
 class PredictionRow:
-    """How well one prediction does."""
+    """Correlation of one prediction with the observed figure."""
 
     name: str
     r: float  # over people; NaN: it is the same for everybody
     low: float  # of the 95 % interval
     high: float
-    words: str  # written beside it
-    marked: bool = False  # in the second colour: the one that the picture is about
+    words: str  # written next to it
+    marked: bool = False  # in the second colour: the subject of the picture
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,7 +59,7 @@ class QuantilePanel:
 
 @dataclass(frozen=True)
 class ShownTrial:
-    """A trial as a person saw it, and what the person did."""
+    """A trial as a person saw it, with the person's response."""
 
     onset_seconds: float
     word: str
@@ -69,8 +69,8 @@ class ShownTrial:
 
 
 @dataclass(frozen=True, eq=False)
-class TracePanel:
-    """Some trials of one person, beside what the person's twin puts out."""
+class SeriesPanel:
+    """Some trials of one person, with the outputs of the person's twin."""
 
     words: str  # the title
     seconds: Values  # (steps,), of the run
@@ -83,23 +83,13 @@ def draw_twin(
     people: PredictedPanel,
     rows: Sequence[PredictionRow],
     quantiles: QuantilePanel,
-    traces: Sequence[TracePanel],
+    trial_series: Sequence[SeriesPanel],
     *,
     title: str,
 ) -> bytes | None:
-    """Draw predicted against observed figures, predictions side by side, quantiles and traces.
+    """Draw predicted against observed figures, all predictions, quantiles and trial time series.
 
-    Parameters
-    ----------
-    people, rows, quantiles, traces
-        What is drawn.
-    title
-        Above the picture.
-
-    Returns
-    -------
-    bytes or None
-        A PNG file; None if matplotlib is not installed.
+    The picture is a PNG file; None if matplotlib is not installed.
     """
 
     def draw(top: SubFigure, bottom: SubFigure) -> None:
@@ -107,9 +97,9 @@ def draw_twin(
         _draw_people(axes[0], people)
         _draw_rows(axes[1], rows)
         _draw_quantiles(axes[2], quantiles)
-        places = bottom.subplots(len(traces), 1, sharex=True, squeeze=False)[:, 0]
-        for place, trace in zip(places, traces, strict=True):
-            _draw_trace(place, trace)
+        places = bottom.subplots(len(trial_series), 1, sharex=True, squeeze=False)[:, 0]
+        for place, panel in zip(places, trial_series, strict=True):
+            _draw_series(place, panel)
         places[-1].set_xlabel("time in the run (s)")
 
     return draw_two_rows(draw, title=title, height_inches=_HEIGHT_INCHES, heights=(1.0, 0.95))
@@ -141,7 +131,7 @@ def _draw_rows(axes: Axes, rows: Sequence[PredictionRow]) -> None:
     axes.set_ylim(len(rows) - 0.5, -0.7)
     axes.set_yticks(range(len(rows)), [row.name for row in rows], fontsize=8)
     axes.set_xlabel("Pearson r with the observed one")
-    axes.set_title("the same, of other predictions (95 % over people)", fontsize=9, loc="left")
+    axes.set_title("r of all predictions (95 % over people)", fontsize=9, loc="left")
 
 
 def _draw_quantiles(axes: Axes, panel: QuantilePanel) -> None:
@@ -171,7 +161,7 @@ def _draw_quantiles(axes: Axes, panel: QuantilePanel) -> None:
     axes.legend(fontsize=8, loc="lower right")
 
 
-def _draw_trace(axes: Axes, panel: TracePanel) -> None:
+def _draw_series(axes: Axes, panel: SeriesPanel) -> None:
     axes.set_title(panel.words, fontsize=9, loc="left")
     for column, name in enumerate(panel.buttons):
         axes.plot(panel.seconds, panel.outputs[:, column], color=_colour(name), linewidth=1.6)
@@ -194,14 +184,14 @@ def _draw_trace(axes: Axes, panel: TracePanel) -> None:
 
 
 def _draw_press(axes: Axes, trial: ShownTrial) -> None:
-    """Mark when the person pressed, in the button's colour: a wrong or unknown one is seen."""
+    """Mark the time of the person's press in the button's colour."""
     at = trial.onset_seconds + trial.press_seconds
     if np.isfinite(at):
         colour = _colour(trial.pressed) if trial.pressed else _LINE
         axes.plot([at], [1.12], marker="v", color=colour, markersize=9, markeredgecolor="black")
 
 
-# Of names that a task may have for its inks; of any other, the line's own.
+# Colours of a task's inks by name; other names get the colour of lines.
 _INKS = {"red": "#CC3311", "green": "#117733", "blue": "#0077BB"}
 
 

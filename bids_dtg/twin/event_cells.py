@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -10,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bids_dtg.errors import RunError
+from bids_dtg.files.foreign import plain_number
 
 # No run takes a day: a larger time is in another unit.
 MOST_SECONDS = 86_400.0
@@ -20,10 +20,10 @@ _LISTED = 8  # legal values that a message lists
 
 @dataclass(frozen=True, eq=False)
 class Events:
-    """Rows of an event file by column: text without blanks at the ends, "" where there is none."""
+    """Rows of an event file by column: text without outer blanks, "" for an empty cell."""
 
     source: str  # name of the file
-    lines: NDArray[np.int64]  # (n,): of each row in the file, the header being 1
+    lines: NDArray[np.int64]  # (n,): line of each row in the file; the header is line 1
     cells: Mapping[str, NDArray[np.object_]]  # column -> (n,)
 
     @classmethod
@@ -51,7 +51,7 @@ class Events:
         return Events(self.source, self.lines[which], cells)
 
     def without_repeated(self) -> tuple[Events, int]:
-        """Return the rows without those equal to an earlier one, and how many these are."""
+        """Return the rows without repeats of an earlier row, and the number of repeats."""
         rows = list(zip(*self.cells.values(), strict=True))
         first = sorted({row: index for index, row in reversed([*enumerate(rows)])}.values())
         return self.take(np.array(first, np.int64)), len(rows) - len(first)
@@ -61,7 +61,7 @@ class Events:
         return self.cells[column]
 
     def words(self, column: str) -> NDArray[np.object_]:
-        """Return a column as words without case, and numbers without decimals that say nothing."""
+        """Return a column as lower-case words; numbers lose trailing zeros."""
         return _objects([_word(cell) for cell in self.cells[column]])
 
     def values(self, column: str) -> list[str]:
@@ -69,14 +69,7 @@ class Events:
         return sorted(set(self.cells[column]) - {""})
 
     def numbers(self, column: str, none: Collection[str] = ()) -> NDArray[np.float64]:
-        """Return a column as numbers: (n,); NaN where it has none.
-
-        Parameters
-        ----------
-        column
-            Its name.
-        none
-            Further values that mean none.
+        """Return a column as numbers, (n,); NaN in empty cells and those with a value of `none`.
 
         Raises
         ------
@@ -88,7 +81,7 @@ class Events:
         for row, cell in enumerate(self.cells[column]):
             if _word(cell) in meaning_none:
                 continue
-            value = _number(cell)
+            value = plain_number(cell)
             if value is None or not abs(value) <= MOST_SECONDS:
                 raise self.error(row, column, f"a number up to {MOST_SECONDS:g}, or n/a")
             values[row] = value
@@ -97,21 +90,14 @@ class Events:
     def indices(
         self, column: str, values: Sequence[str], *, others: bool = False
     ) -> NDArray[np.int64]:
-        """Return which of some values each row has: (n,); -1 where it has none.
+        """Return the index of each row's cell in `values`, (n,); -1 where it is empty.
 
-        Parameters
-        ----------
-        column
-            Its name.
-        values
-            Legal ones.
-        others
-            Whether other values are legal too, and count as none.
+        With `others`, any other value gives -1, too.
 
         Raises
         ------
         RunError
-            A row has another value.
+            A row has another value, and `others` is False.
         """
         index = {value: number for number, value in enumerate(values)} | {"": -1}
         found = np.array([index.get(cell, -2) for cell in self.cells[column]], np.int64)
@@ -131,7 +117,7 @@ class Events:
 
 
 def _objects(values: Sequence[str]) -> NDArray[np.object_]:
-    """Return texts as objects: an array of text would be as wide as its longest everywhere."""
+    """Return texts as objects: each cell of a text array would be as wide as the longest."""
     array = np.empty(len(values), object)
     array[:] = values
     return array
@@ -142,14 +128,6 @@ def _plain(cell: str | None) -> str:
     return "" if text.casefold() in _NONE else text
 
 
-def _number(cell: str) -> float | None:
-    try:
-        value = float(cell)
-    except ValueError:
-        return None
-    return value if math.isfinite(value) else None
-
-
 def _word(cell: str) -> str:
-    value = _number(cell)
+    value = plain_number(cell)
     return cell.casefold() if value is None else f"{value:g}"

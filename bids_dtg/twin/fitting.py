@@ -20,7 +20,7 @@ from bids_dtg.training.chance import borrowed_chance
 from bids_dtg.training.loop import Best, Schedule, Workplace, run_epochs
 from bids_dtg.training.loop import Task as TrainingTask
 from bids_dtg.training.share import Share
-from bids_dtg.twin.codes import find_codes, map_code_blocks
+from bids_dtg.twin.factors import find_factors, map_factor_blocks
 from bids_dtg.twin.learning import GroupTask, HyperTask, Length
 from bids_dtg.twin.network.hypernetwork import HyperNetwork
 from bids_dtg.twin.network.main import MainWeights, Sizes, perform
@@ -32,9 +32,9 @@ from bids_dtg.twin.recipe import (
     Recipe,
     find_architecture,
 )
-from bids_dtg.twin.traces import Segments, TaskSet
+from bids_dtg.twin.trial_series import Segments, TaskSet
 
-_WEIGHTS, _VALIDATION = 0, 1  # streams of random numbers, beside the seed
+_WEIGHTS, _VALIDATION = 0, 1  # streams of random numbers of a seed
 _PREFIX = "network."
 _AT_ONCE = 50  # people who perform together
 Report = Callable[[str], None]
@@ -42,7 +42,7 @@ Report = Callable[[str], None]
 
 @dataclass(frozen=True, eq=False)
 class Performance:
-    """What networks put out while they performed."""
+    """Outputs of networks that performed segments."""
 
     buttons: NDArray[np.float32]  # (people, segments, steps, buttons): probabilities
     bold: NDArray[np.float32] | None  # (people, segments, steps, regions); None: no BOLD
@@ -54,17 +54,17 @@ class Twin(nn.Module):
     Parameters
     ----------
     architecture, recipe
-        What it consists of.
+        How a connectome becomes a network, and how large the networks are.
     edges
-        Of a connectome.
+        Number of edges of a connectome.
     sizes
-        Of main networks.
-    codes
-        How many numbers a person's network differs by, of modulated networks.
+        Numbers of inputs, units and outputs of main networks.
+    factors
+        Number of latent factors of a modulated network; 0 where all weights are generated.
     """
 
     def __init__(
-        self, architecture: Architecture, recipe: Recipe, edges: int, sizes: Sizes, codes: int = 0
+        self, architecture: Architecture, recipe: Recipe, edges: int, sizes: Sizes, factors: int = 0
     ) -> None:
         super().__init__()
         self.network: HyperNetwork | ModulatedNetwork
@@ -72,16 +72,16 @@ class Twin(nn.Module):
             self.network = make_hypernetwork(edges, sizes, recipe)
             return
         self.network = ModulatedNetwork(sizes, rank=recipe.rank)
-        self.register_buffer("directions", torch.zeros(self.network.modulations, codes))
+        self.register_buffer("directions", torch.zeros(self.network.modulations, factors))
         self.register_buffer("edge_mean", torch.zeros(edges))
-        self.register_buffer("edge_weights", torch.zeros(edges, codes))
+        self.register_buffer("edge_weights", torch.zeros(edges, factors))
 
     directions: Tensor
     edge_mean: Tensor
     edge_weights: Tensor
 
-    def codes(self, connectomes: Tensor) -> Tensor:
-        """Predict codes (people, codes) from connectomes (people, edges)."""
+    def factors(self, connectomes: Tensor) -> Tensor:
+        """Predict factors (people, factors) from connectomes (people, edges)."""
         return (connectomes - self.edge_mean) @ self.edge_weights
 
     def weights(self, connectomes: Tensor) -> MainWeights:
@@ -89,12 +89,12 @@ class Twin(nn.Module):
         if isinstance(self.network, HyperNetwork):
             found: MainWeights = self.network(connectomes)
             return found
-        return self.of_codes(self.codes(connectomes))
+        return self.of_factors(self.factors(connectomes))
 
-    def of_codes(self, codes: Tensor) -> MainWeights:
-        """Make main networks from codes (people, codes)."""
+    def of_factors(self, factors: Tensor) -> MainWeights:
+        """Make main networks from factors (people, factors)."""
         assert isinstance(self.network, ModulatedNetwork)
-        return self.network.weights(codes @ self.directions.T)
+        return self.network.weights(factors @ self.directions.T)
 
 
 @dataclass(frozen=True, eq=False)
@@ -104,11 +104,11 @@ class Fitted:
     twin: Twin  # on the CPU, in eval mode
     architecture: str  # a row of `recipe.ARCHITECTURES`
     recipe: Recipe
-    tasks: TaskSet  # that it performs
+    tasks: TaskSet  # tasks that it performs
     people: tuple[str, ...]  # labels of the training participants
     seed: int
-    own_codes: NDArray[np.float64] | None  # (people, codes), fitted to their data; None: none
-    explained: NDArray[np.float64] | None  # (codes,): share of variance that others predict
+    own_factors: NDArray[np.float64] | None  # (people, factors), fitted to their data; None: none
+    explained: NDArray[np.float64] | None  # (factors,): left-out R² by connectomes
     history: Mapping[str, tuple[Mapping[str, float], ...]]  # epochs of each stage
 
     def perform(
@@ -123,11 +123,11 @@ class Fitted:
         Parameters
         ----------
         connectomes
-            (people, edges), of anybody.
+            (people, edges), in or outside the training set.
         segments
             What they see: the same for all, or of the same people.
         change
-            Applied to their networks before these perform; None: nothing.
+            Applied to their networks before these perform; None: networks are not changed.
         """
 
         def make(some: Tensor) -> MainWeights:
@@ -138,17 +138,17 @@ class Fitted:
         return self._perform(make, values, segments)
 
     def perform_own(self, segments: Segments) -> Performance:
-        """Run the twins of the training participants, using their fitted codes.
+        """Run the twins of the training participants, using their fitted factors.
 
         Raises
         ------
         ValueError
-            There are none: the architecture has no codes, or a bundle has not kept them.
+            The architecture has no latent factors, or a bundle has not kept people's own.
         """
-        if self.own_codes is None:
-            raise ValueError(f"{self.architecture} has no codes of people's own")
-        codes = torch.as_tensor(self.own_codes, dtype=torch.float32)
-        return self._perform(self.twin.of_codes, codes, segments)
+        if self.own_factors is None:
+            raise ValueError(f"{self.architecture} has no latent factors of people's own")
+        factors = torch.as_tensor(self.own_factors, dtype=torch.float32)
+        return self._perform(self.twin.of_factors, factors, segments)
 
     def perform_group(self, segments: Segments) -> Performance:
         """Run the group's network, once for each row of inputs.
@@ -191,7 +191,7 @@ def make_hypernetwork(edges: int, sizes: Sizes, recipe: Recipe) -> HyperNetwork:
 
 
 def targets_of(segments: Segments) -> Targets:
-    """Return what several people did, as tensors."""
+    """Return the responses and BOLD of several people as tensors."""
 
     def tensor(array: NDArray[Any] | None) -> Tensor | None:
         return None if array is None else torch.from_numpy(np.ascontiguousarray(array))
@@ -221,21 +221,20 @@ def fit(
     ----------
     connectomes
         (people, edges): Fisher z of correlations, or any other numbers that describe people. None:
-        nothing is known of them; networks are then of the group, or of people's own behaviour.
+        networks are of the group, or of people's own behaviour.
     segments
-        What the same people saw and did (`bids_dtg.twin.traces.stack_people`).
+        What the same people saw and did (`bids_dtg.twin.trial_series.stack_people`).
     people
-        Their labels; None: p1, p2, …
+        Labels of the people; None: p1, p2, …
     architecture
-        What to fit, with the recipe by which (`bids_dtg.twin.recipe.find_architecture`); None: the
-        default one.
+        Architecture and recipe (`bids_dtg.twin.recipe.find_architecture`); None: the default.
     seed
-        Of weights, batches and the people that the best epoch is chosen by.
+        Seed of weights, batches and the choice of validation people.
     workplace
-        Device, progress bar, and the folder of checkpoints, by which a stopped call goes on; None:
-        on the CPU, and nothing is kept.
+        Device, progress bar and folder of checkpoints, from which a stopped call resumes; None: the
+        CPU, and no checkpoints are kept.
     report
-        Is given a line after each epoch.
+        Function that gets a line of text after each epoch.
 
     Raises
     ------
@@ -246,7 +245,7 @@ def fit(
     """
     row = architecture or find_architecture(DEFAULT_ARCHITECTURE)
     if connectomes is None and row.generates_all:
-        raise ValueError(f"{row.name} makes networks of connectomes, and there are none")
+        raise ValueError(f"{row.name} makes networks from connectomes, and none were given")
     values = _checked(_none(segments) if connectomes is None else connectomes, segments)
     labels = people or tuple(f"p{number + 1}" for number in range(len(values)))
     identity = _identity(values, segments, row, seed)
@@ -263,7 +262,7 @@ def fit(
         tasks=segments.tasks,
         people=labels,
         seed=seed,
-        own_codes=own,
+        own_factors=own,
         explained=explained,
         history=history,
     )
@@ -312,7 +311,7 @@ class _Run:
         return {"training": training, "validation": np.sort(order[:few]) if few else training}
 
     def data(self) -> dict[str, Targets]:
-        """Return what people did, for training and for validation."""
+        """Return people's responses and BOLD, for training and for validation."""
         return {
             f"{name}_data": targets_of(self.segments.people(rows))
             for name, rows in self.split.items()
@@ -346,26 +345,26 @@ class _Run:
         return network, best
 
     def modulated(self, connectomes: NDArray[np.float32]) -> Found:
-        """Train the group's network, then fit codes and their regression on connectomes."""
+        """Train the group's network, then fit factors and their regression on connectomes."""
         recipe = self.recipe
         network, group = self.group()
-        self.report("codes of people …")
-        found = find_codes(
+        self.report("latent factors of people …")
+        found = find_factors(
             network,
             self.segments,
             parts=self.architecture.modulated,
             number=recipe.codes,
             prior=recipe.prior,
         )
-        mapped = map_code_blocks(connectomes, found.codes, recipe.codes)
+        mapped = map_factor_blocks(connectomes, found.factors, recipe.codes)
         twin = Twin(
-            self.architecture, recipe, connectomes.shape[1], self.sizes, found.codes.shape[1]
+            self.architecture, recipe, connectomes.shape[1], self.sizes, found.factors.shape[1]
         )
         twin.network = network
         twin.directions.copy_(torch.from_numpy(found.directions))
         twin.edge_mean.copy_(torch.from_numpy(mapped.edge_mean))
         twin.edge_weights.copy_(torch.from_numpy(mapped.weights))
-        return twin, found.codes, mapped.explained, {"group": tuple(group.history)}
+        return twin, found.factors, mapped.explained, {"group": tuple(group.history)}
 
     def train(
         self,
@@ -374,7 +373,7 @@ class _Run:
         length: Length,
         data: Mapping[str, Targets] | None = None,
     ) -> Best:
-        """Run the epochs of a stage, or go on with them."""
+        """Run the epochs of a stage, or resume them."""
         own = data or self.data()
         task = partial(
             _make_task,
@@ -399,7 +398,8 @@ class _Run:
             best = run_epochs(task, schedule, place, self.report)
         if not np.isfinite(best.history[best.epoch]["validation_loss"]):
             raise RunError(
-                "the training came to no finite loss", remedy="train with lower learning rates"
+                "no epoch of the training has a finite loss",
+                remedy="train with lower learning rates",
             )
         return best
 
@@ -409,7 +409,7 @@ def _make_task(make: Callable[..., TrainingTask], share: Share, report: Report) 
 
 
 def _scale_edges(network: HyperNetwork, connectomes: NDArray[np.float32]) -> None:
-    """Scale by training people alone."""
+    """Set the mean and SD of each edge from the training people."""
     network.edge_mean.copy_(torch.from_numpy(connectomes.mean(axis=0)))
     network.edge_sd.copy_(torch.from_numpy(np.maximum(connectomes.std(axis=0), 1e-6)))
 
@@ -447,8 +447,8 @@ def _checked(connectomes: NDArray[np.floating], segments: Segments) -> NDArray[n
     people = len(segments.action)
     if values.ndim != 2 or len(values) != people:
         raise ValueError(
-            f"connectomes have the shape {values.shape}, expected ({people}, edges): the segments "
-            f"are of {people} people"
+            f"connectomes have the shape {values.shape}, expected ({people}, edges), as segments "
+            f"have {people} people"
         )
     if not np.isfinite(values).all():
         wrong = np.flatnonzero(~np.isfinite(values).all(axis=1))
@@ -462,7 +462,7 @@ def _identity(
     architecture: Architecture,
     seed: int,
 ) -> str:
-    """Return a hash of what epochs of a training depend on; rates fall until the last of them."""
+    """Return a hash of data, recipe and seed: a training may resume only where it is the same."""
     shaping = sorted({**asdict(architecture.recipe), "patience": None}.items())
     digest = hashlib.sha256(repr((architecture.name, shaping, seed)).encode())
     arrays = [connectomes, segments.inputs, segments.action, segments.scored, segments.bold]

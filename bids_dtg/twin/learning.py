@@ -1,4 +1,4 @@
-"""What the training loop runs for twins: batches of people and segments, the loss, the record."""
+"""Trainings of twins for the training loop: batches of people and segments, loss, record."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from bids_dtg.twin.network.modulated import ModulatedNetwork
 from bids_dtg.twin.network.objective import Targets, Weights, total_loss
 from bids_dtg.twin.recipe import Recipe
 
-_BATCHES, _DROPOUT = 0, 1  # streams of random numbers, beside the seed
+_BATCHES, _DROPOUT = 0, 1  # streams of random numbers of a seed
 _WARM_UP = 20  # updates in which the rate rises
 _JUDGED_PEOPLE = 50  # at once
 
@@ -36,20 +36,10 @@ class Length:
 
 
 class _Twins(TrainingTask):
-    """One training; subclasses say which weights learn, and whose networks a batch has.
+    """One training; subclasses choose the weights that learn and the networks of a batch.
 
-    Parameters
-    ----------
-    training, validation
-        What people did; the best epoch is chosen by the second.
-    recipe, length
-        How networks are trained, and for how long.
-    seed
-        Of batches and dropout.
-    identity
-        What must be the same where a training goes on.
-    report
-        Is given a line after each epoch.
+    The best epoch is the one with the lowest loss on the validation data. A training resumes only
+    where `identity` is the same. `report` gets a line of text after each epoch.
     """
 
     def __init__(
@@ -119,7 +109,7 @@ class _Twins(TrainingTask):
     def transfer_batch_to_device(
         self, batch: tuple[Tensor, Tensor], device: torch.device, dataloader_idx: int
     ) -> tuple[Tensor, Tensor]:
-        """Leave the numbers of people and segments where the data are that they choose from."""
+        """Keep the batch's indices on the CPU, where the data are that they index."""
         return batch
 
     def training_step(self, batch: tuple[Tensor, Tensor], index: int) -> Tensor:
@@ -139,7 +129,7 @@ class _Twins(TrainingTask):
 
     @torch.no_grad()
     def validation_loss(self) -> float:
-        """Return the loss of the people that the best epoch is chosen by."""
+        """Return the loss of the validation people, by which the best epoch is chosen."""
         data = self.validation_data
         people, segments = data.action.shape[:2]
         everything = torch.arange(segments)
@@ -166,7 +156,7 @@ class _Twins(TrainingTask):
         }
         self.train()
         self.history.append(epoch)
-        # A best epoch is one with a number: that of a loss that is not finite is the worst.
+        # The best epoch needs a finite loss: one that is not finite counts as the worst.
         shown = epoch["validation_loss"] if math.isfinite(epoch["validation_loss"]) else 1e9
         self.log("validation_loss", shown)
         self._report(
@@ -200,7 +190,7 @@ class GroupTask(_Twins):
         return self.network.group_weights()
 
     def _segments(self, there: int) -> int:
-        """Take more segments: there is one person, the average one, where all saw the same."""
+        """Take twice as many segments: where all saw the same, the data are one average person."""
         return min(there, 2 * self.recipe.batch_segments)
 
 

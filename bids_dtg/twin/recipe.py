@@ -25,22 +25,22 @@ class Recipe:
     batch_segments: int = 9  # of each person of a batch
     gradient_norm: float = 0.5  # at most
 
-    # Of the group's network.
+    # The group's network.
     group_epochs: int = 100
     group_updates: int = 20  # of the weights, in an epoch
     group_rate: float = 1e-2  # of Adam, warmed up and lowered along a cosine
 
-    # Of what people differ in.
+    # Differences between people.
     rank: int = 8  # modes of the recurrent weights
-    codes: int = 100  # of responses; BOLD has two more a region
-    prior: float = 0.1  # of a squared modulation, in trials
+    codes: int = 100  # latent factors of responses; BOLD has two more a region
+    prior: float = 0.1  # weight of the squared modulation, in trials
 
-    # Of the hypernetwork.
+    # The hypernetwork.
     hyper_units: int = 64
     dropout: float = 0.1
     scale_edges: bool = True  # divide each edge by its standard deviation
     hyper_rate: float = 5e-4
-    first_layer_rate: float = 1e-5  # one update moves a unit by about this times the edges
+    first_layer_rate: float = 1e-5  # one update changes a unit by about this times the edges
     last_layer_scale: float = 0.35
     hyper_epochs: int = 60
     hyper_updates: int = 25
@@ -67,8 +67,8 @@ ARCHITECTURES: Mapping[str, Architecture] = MappingProxyType(
         for row in (
             Architecture(
                 "lowrank",
-                "a network of the group, and a person's few numbers that scale and shift its "
-                "units, its strongest modes and its outputs",
+                "a network of the group, whose units, strongest modes and outputs each person's "
+                "latent factors scale and shift",
                 modulated=(*EVERYTHING, *_BOLD),
             ),
             Architecture(
@@ -90,7 +90,8 @@ DEFAULT_ARCHITECTURE = "lowrank"
 RECIPES: Mapping[str, Mapping[str, float]] = MappingProxyType(
     {
         "default": {},
-        # As the paper prints it. What it validates on is not said; the public reproduction clips.
+        # As printed in the paper, which does not state its validation; gradients are clipped as in
+        # the public reproduction.
         "published": {
             "units": 400,
             "hyper_units": 200,
@@ -115,7 +116,7 @@ def find_architecture(name: str, recipe: Recipe | None = None) -> Architecture:
     Raises
     ------
     SettingsError
-        There is none.
+        No row has this name.
 
     Examples
     --------
@@ -132,7 +133,7 @@ def find_recipe(architecture: str, name: str = "default") -> Recipe:
     Raises
     ------
     SettingsError
-        There is none.
+        No row has this name.
 
     Examples
     --------

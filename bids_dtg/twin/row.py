@@ -1,4 +1,4 @@
-"""The row of the workflow `twin`: all that the rest of the program knows of the slice."""
+"""The row of the workflow `twin`, by which the rest of the program knows the slice."""
 
 from __future__ import annotations
 
@@ -64,14 +64,14 @@ ROW = Workflow(
             ),
             "evaluate": Analysis(
                 later("twin.analyses.evaluate:run_evaluation"),
-                "judge --model by people whom it was not fitted to",
+                "judge --model by people outside its training set",
                 arrays="may",
                 needs_model=True,
             ),
             "intervene": Analysis(
                 later("twin.analyses.intervene.call:run_interventions"),
-                "what edges the behaviour of --model depends on, and what it does once connectomes "
-                "are moved",
+                "edges that the behaviour of --model depends on, and its changes under "
+                "perturbations of connectomes",
                 arrays="may",
                 needs_model=True,
                 statistics=("permutations",),
@@ -102,7 +102,7 @@ OUT/demo.png   the same, their distribution, and a few trials""",
     ),
     phantom=Phantom(
         _phantom,
-        help="rest and event files of people whose connectome decides how they respond",
+        help="rest and event files of people whose responses depend on their connectomes",
         files="""\
 OUT/fmriprep   resting-state BOLD of 20 regions, as fMRIPrep leaves it (voxels of 4 mm)
 OUT/atlas      the regions, as --atlases takes them

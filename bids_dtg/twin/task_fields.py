@@ -1,4 +1,4 @@
-"""Values of a task file: each key is asked for by name, checked, and the rest are refused."""
+"""Values of a task file: each key is read by name and checked; unknown keys are refused."""
 
 from __future__ import annotations
 
@@ -19,23 +19,23 @@ _MOST_ITEMS = 10_000  # of a list
 
 @dataclass(frozen=True)
 class Check(Generic[T_co]):
-    """What a value has to be."""
+    """A conversion of a value, and the words for what is expected."""
 
     convert: Callable[[Any], T_co]  # raises TypeError or ValueError for another value
     expected: str  # for messages
 
 
 class TaskFields:
-    """A table of a task file, which hands out its values by key.
+    """A table of a task file that returns checked values by key.
 
     Parameters
     ----------
     content
-        The table, as TOML has it.
+        The table, as a TOML reader returns it.
     source
         Name of the file, for messages.
     place
-        Of the table in the file, with a dot at its end; empty for the file itself.
+        Key of the table in the file, with a dot at its end; empty for the file itself.
 
     Examples
     --------
@@ -53,7 +53,7 @@ class TaskFields:
         Raises
         ------
         SettingsError
-            It is absent, or its value is another thing.
+            The key is absent, or the check refuses its value.
         """
         if not self.has(key):
             raise self.error(key, "is missing", check.expected)
@@ -69,12 +69,12 @@ class TaskFields:
         Raises
         ------
         SettingsError
-            Its value is another thing.
+            The check refuses the value.
         """
         return self.take(key, check) if self.has(key) else default
 
     def has(self, key: str) -> bool:
-        """Return whether a key is there; it counts as asked for."""
+        """Return whether the table has a key, which `close` then accepts."""
         self._asked.append(key)
         return key in self._content
 
@@ -90,12 +90,12 @@ class TaskFields:
         ]
 
     def close(self) -> None:
-        """Refuse keys that nobody asked for.
+        """Refuse keys that were not read.
 
         Raises
         ------
         SettingsError
-            There is one: naming it, and the nearest key that has a meaning.
+            A key was not read; the message names it and the nearest key with a meaning.
         """
         for key in self._content:
             if key not in self._asked:
@@ -108,7 +108,7 @@ class TaskFields:
 
 
 def number(low: float, high: float) -> Check[float]:
-    """Return the check of a number above one limit, and not above another."""
+    """Return the check of a number above `low` and at most `high`."""
 
     def convert(value: Any) -> float:
         if isinstance(value, bool) or not isinstance(value, int | float):
@@ -121,13 +121,13 @@ def number(low: float, high: float) -> Check[float]:
 
 
 def whole(low: int, high: int) -> Check[int]:
-    """Return the check of a whole number within limits, both of them legal."""
+    """Return the check of a whole number from `low` to `high`."""
     expected = f"a whole number from {low} to {high}"
     return Check(lambda value: _whole(value, low, high), expected)
 
 
 def choice(*legal: str) -> Check[str]:
-    """Return the check of a word out of some."""
+    """Return the check of one of some words."""
 
     def convert(value: Any) -> str:
         if value not in legal:
@@ -147,7 +147,7 @@ def by_name(item: Callable[[Any], T], expected: str) -> Check[tuple[tuple[str, T
 
 
 def numbers_of(count: int, low: float, high: float) -> Callable[[Any], tuple[float, ...]]:
-    """Return what converts a list of so many numbers within limits."""
+    """Return a converter of a list of `count` numbers from `low` to `high`."""
 
     def convert(value: Any) -> tuple[float, ...]:
         if not isinstance(value, list) or len(value) != count:

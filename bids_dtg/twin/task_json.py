@@ -1,4 +1,4 @@
-"""Tasks as JSON: with the keys of a task file, so that whoever has a model has its tasks."""
+"""Tasks as JSON with the keys of a task file, so that a model carries its tasks."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def task_to_json(task: Task) -> dict[str, Any]:
     Raises
     ------
     ValueError
-        No task file describes such a task, as of one that was made without its rules.
+        No task file describes such a task, for example because it was made without rules.
 
     Examples
     --------
@@ -56,14 +56,7 @@ def task_to_json(task: Task) -> dict[str, Any]:
 
 
 def task_from_json(content: Mapping[str, Any], source: str) -> Task:
-    """Return the task that `task_to_json` described.
-
-    Parameters
-    ----------
-    content
-        What it returned.
-    source
-        Name of the file, for messages.
+    """Return the task that `task_to_json` described; messages name `source`.
 
     Raises
     ------
@@ -133,5 +126,5 @@ def _lists(pairs: Sequence[tuple[str, Sequence[Any]]]) -> dict[str, list[Any]]:
 
 
 def _given(content: Mapping[str, Any]) -> dict[str, Any]:
-    """Leave out what is none or empty: a task file has no such key."""
+    """Drop None and empty values: a task file has no such key."""
     return {key: value for key, value in content.items() if value not in (None, {}, [])}

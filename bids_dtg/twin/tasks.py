@@ -56,13 +56,13 @@ class Cue:
 
     start: str  # column; trials without a cue have n/a
     end: str  # column
-    column: str  # whose value chooses the channel
+    column: str  # column whose value chooses the channel
     channels: tuple[tuple[str, int], ...]  # value -> channel
 
 
 @dataclass(frozen=True)
 class Images:
-    """Numbers of images: those given, and else random ones near 0 or near 1, by the file's name."""
+    """Numbers of images: given ones, else random ones near 0 or 1 drawn by the file's name."""
 
     numbers: int = 2  # an image
     exact: tuple[tuple[str, tuple[float, ...]], ...] = ()  # name -> its numbers
@@ -71,7 +71,7 @@ class Images:
 
 @dataclass(frozen=True)
 class CorrectRule:
-    """The correct button: of a column's value, or that whose column equals the target's."""
+    """The correct button: named by a column, or the button whose column equals the target's."""
 
     column: str  # its value is, or stands for, a button; with `probes` it is the target
     buttons: tuple[tuple[str, str], ...] = ()  # value -> button; none: values are the buttons
@@ -107,7 +107,7 @@ class Task:
     bids_tasks: tuple[str, ...]  # task entities of its event files
     buttons: tuple[str, ...]
     channels: int  # of the stimulus
-    conditions: tuple[str, ...]  # the contrast of the first two is second - first
+    conditions: tuple[str, ...]  # the condition effect is the second less the first
     display_seconds: float | None  # the stimulus stays on for so long at most; None: the duration
     window_seconds: float  # responses count until so long after onset
     correct: CorrectRule
@@ -133,8 +133,8 @@ def find_task(name: str | Path) -> Task:
     Raises
     ------
     SettingsError
-        There is none of this name, or the file cannot be read or is no task: with file and key,
-        what was found and what was expected.
+        No task has this name, or the file cannot be read or is no task. The message names file and
+        key, what was found and what was expected.
 
     Examples
     --------
@@ -163,7 +163,7 @@ def make_task(content: Mapping[str, Any], source: str) -> Task:
     Parameters
     ----------
     content
-        Of the file, as a reader of TOML returns it.
+        Content of the file, as a TOML reader returns it.
     source
         Name of the file, for messages.
 
@@ -313,7 +313,7 @@ def _zeros_and_ones(count: int) -> Any:
 def _inputs(
     fields: TaskFields, channels: int, numbers: int
 ) -> tuple[OneHot | ImageCode | Cue, ...]:
-    """Return the inputs of a task, of which no two share a channel."""
+    """Return the inputs of a task; two inputs with the same channel are refused."""
     inputs: list[OneHot | ImageCode | Cue] = []
     taken: dict[int, int] = {}
     for place, part in enumerate(fields.tables("inputs"), start=1):

@@ -37,7 +37,7 @@ class Trials:
     cut: NDArray[np.bool_]  # (n,): a segment may begin here, at the trial's cue where it has one
     run_seconds: float
     unscored: tuple[int, ...] = ()  # trials without a plausible response or miss: rt is NaN
-    notes: tuple[str, ...] = ()  # lines for people on rows and responses that were left out
+    notes: tuple[str, ...] = ()  # report lines on rows and responses that were left out
 
     @property
     def scored(self) -> NDArray[np.bool_]:
@@ -48,7 +48,7 @@ class Trials:
 
     @property
     def begin_seconds(self) -> NDArray[np.float64]:
-        """When each trial's cue starts, where one does since the trial before; else its onset."""
+        """Start of each trial: its cue if one starts after the previous trial, else its onset."""
         begin = self.onset_seconds.copy()
         trial = np.searchsorted(self.onset_seconds, self.cues[:, 1])
         before = trial < len(begin)
@@ -80,26 +80,26 @@ class _Responses:
 def read_trials(
     task: Task, rows: Sequence[Mapping[str, str]], source: str = "the events"
 ) -> Trials:
-    """Return what a person did in a run, by the rows of its event file.
+    """Read a person's trials in a run from the rows of its event file.
 
-    Rows without an onset, and rows that repeat another, are left out; a response faster than
-    `task.response.shortest_rt_seconds` (0.15 s, unless the task file says otherwise), one of
-    which the file has the time or the button alone, and a trial that begins when the next does, so
-    that it was never seen, are not scored. `Trials.notes` counts them.
+    Rows without an onset and repeated rows are left out. Trials are not scored if the response is
+    faster than `task.response.shortest_rt_seconds` (0.15 s, unless the task file says otherwise),
+    if the file has a response's time or its button alone, or if the next trial begins at the same
+    time, so that the trial was never seen. `Trials.notes` counts them.
 
     Parameters
     ----------
     task
-        What the columns mean.
+        The task, which gives the columns their meaning.
     rows
-        Of the file, in any order: text by the column's name; n/a, nan or nothing is no value.
+        Rows of the file in any order, as text by column; n/a, nan or empty text is no value.
     source
         Name of the file, for messages.
 
     Returns
     -------
     Trials
-        In order of onset.
+        The trials in order of onset.
 
     Raises
     ------
@@ -148,15 +148,15 @@ def read_trials(
 def image_numbers(images: Images, name: str) -> NDArray[np.float32]:
     """Return the numbers that stand for an image: the same for the same name, on any machine.
 
-    Each is drawn from the range 0 to 0.1 or 0.9 to 1, as published; the bytes of the name's
-    SHA-256 draw it, and choose the range where the task file does not.
+    Each is drawn from the range 0 to 0.1 or 0.9 to 1, as published. The SHA-256 of the name serves
+    as random number, and chooses the range where the task file does not.
 
     Parameters
     ----------
     images
         Numbers that the task file gives.
     name
-        Of the image's file.
+        Name of the image's file.
 
     Returns
     -------
@@ -217,7 +217,7 @@ def _columns(task: Task) -> list[str]:
 
 
 def _durations(task: Task, events: Events) -> NDArray[np.float64]:
-    """Return the trials' durations in seconds: (n,); what has none takes the task's display."""
+    """Return the trials' durations in seconds, (n,), by default the task's display time."""
     none = np.full(len(events), np.nan)
     duration = events.numbers("duration") if "duration" in events.cells else none
     unknown = ~(duration > 0)
@@ -237,7 +237,7 @@ def _displays(
 
 
 def _run_seconds(task: Task, events: Events, last: float) -> float:
-    """Return when the run ends: as the file tells, else after the last trial and the rest."""
+    """Return when the run ends: given by the file, else after the last trial and the rest."""
     if task.run_end is not None:
         ends = events.numbers(task.run_end)
         if np.isfinite(ends).any():
@@ -256,8 +256,8 @@ def _stimuli(task: Task, events: Events) -> NDArray[np.float32]:
             numbers = np.eye(len(names), dtype=np.float32)
         else:
             names = events.values(part.column)
-            codes = [image_numbers(task.images, name) for name in names]
-            numbers = np.reshape(codes, (-1, task.images.numbers)).astype(np.float32)
+            drawn = [image_numbers(task.images, name) for name in names]
+            numbers = np.reshape(drawn, (-1, task.images.numbers)).astype(np.float32)
         index = events.indices(part.column, names)
         channels = slice(part.channel, part.channel + numbers.shape[1])
         stimulus[index >= 0, channels] = numbers[index[index >= 0]]

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from bids_dtg.bundles.people import SeenPeople
+from bids_dtg.bundles.people import ModelPeople
 from bids_dtg.dynamics.amortised import make_model
 from bids_dtg.dynamics.bundle.bundle import NetworkBundle, NetworkFacts, write_network_bundle
 from bids_dtg.dynamics.fitting import Fitted, Restart
@@ -44,7 +44,7 @@ def tiny_fitted(recipe: Recipe = TINY_RECIPE, frames: int = 20, seed: int = 0) -
 
 
 def write_tiny_network(
-    folder: Path, recipe: Recipe = TINY_RECIPE, people: SeenPeople | None = None, **facts: Any
+    folder: Path, recipe: Recipe = TINY_RECIPE, people: ModelPeople | None = None, **facts: Any
 ) -> NetworkBundle:
     """Write the bundle of a small network model; `facts` as in NetworkFacts."""
     return write_network_bundle(folder, tiny_fitted(recipe), replace(TINY_FACTS, **facts), people)

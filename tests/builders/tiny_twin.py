@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 import torch
 
-from bids_dtg.bundles.people import SeenPeople
+from bids_dtg.bundles.people import ModelPeople
 from bids_dtg.twin.bundle.bundle import TwinBundle, TwinFacts, write_twin_bundle
 from bids_dtg.twin.fitting import Fitted, Twin
 from bids_dtg.twin.network.main import Sizes
 from bids_dtg.twin.recipe import Recipe, find_architecture
 from bids_dtg.twin.tasks import find_task
-from bids_dtg.twin.traces import BoldScale, TaskSet
+from bids_dtg.twin.trial_series import BoldScale, TaskSet
 
 TINY_TWIN_RECIPE = Recipe(units=5, rank=3, codes=4, hyper_units=6)
 TINY_TWIN_REGIONS = ("L insula", "R insula", "L café", "R café")
@@ -44,10 +44,10 @@ def tiny_fitted_twin(
     performed = TaskSet(tuple(map(find_task, tasks)))
     sizes = Sizes(performed.inputs, recipe.units, performed.buttons, bold)
     row = find_architecture(architecture)
-    codes = 0 if row.generates_all else recipe.codes + 2 * bold
+    factors = 0 if row.generates_all else recipe.codes + 2 * bold
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        twin = Twin(row, recipe, edges, sizes, codes)
+        twin = Twin(row, recipe, edges, sizes, factors)
         for tensor in twin.buffers():
             tensor.uniform_(0.1, 0.9)
     rng = np.random.default_rng(seed)
@@ -58,14 +58,14 @@ def tiny_fitted_twin(
         tasks=performed,
         people=("cy", "ann", "bob"),
         seed=seed,
-        own_codes=rng.normal(size=(3, codes)) if codes else None,
-        explained=rng.random(codes) if codes else None,
+        own_factors=rng.normal(size=(3, factors)) if factors else None,
+        explained=rng.random(factors) if factors else None,
         history={"group": ({"epoch": 1.0, "validation_loss": 0.5}, {"epoch": 2.0, "x": np.nan})},
     )
 
 
 def write_tiny_twin(
-    folder: Path, fitted: Fitted | None = None, people: SeenPeople | None = None, **facts: Any
+    folder: Path, fitted: Fitted | None = None, people: ModelPeople | None = None, **facts: Any
 ) -> TwinBundle:
     """Write the bundle of a small digital twin; `facts` as in TwinFacts."""
     fitted = fitted or tiny_fitted_twin()

@@ -20,7 +20,7 @@ from bids_dtg.twin.trials import read_trials
 
 PEOPLE, REGIONS, TRIALS = 6, 8, 18
 LABELS = tuple(f"c0p{number:04d}" for number in range(PEOPLE))
-SEEN = LABELS[:3]  # whom `TRAIN` trains on
+SEEN = LABELS[:3]  # the training set of `TRAIN`
 TRAIN = ("--epochs", "2", "--participant-label", *SEEN)
 PARCELS = tuple(f"parcel {number}" for number in range(REGIONS))
 ATLAS = {"atlas": "Tiny", "seg": "8n"}
@@ -66,7 +66,7 @@ def events_of(folder: Path, label: str, task: str = "stroopAP") -> Path:
     return folder / "bids" / f"sub-{label}" / "func" / f"sub-{label}_task-{task}_run-01_events.tsv"
 
 
-def write_set(
+def write_average(
     root: Path,
     label: str,
     values: np.ndarray,
@@ -100,7 +100,7 @@ def write_set(
 def write_sets(root: Path) -> Path:
     """Write the connectomes of `edges` as the participant level does."""
     for label, values in zip(LABELS, edges()["edges"], strict=True):
-        write_set(root, label, values)
+        write_average(root, label, values)
     return root
 
 

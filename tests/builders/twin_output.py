@@ -21,7 +21,7 @@ from bids_dtg.report.parcels.quality import parcel_figures
 from bids_dtg.report.quality import write_quality
 from bids_dtg.twin.panels.fit import TaskFit, fit_facts
 from bids_dtg.twin.panels.presentation import PRESENTATION
-from bids_dtg.twin.panels.traces import Curve, keep_traces
+from bids_dtg.twin.panels.trial_series import Curve, keep_trial_series
 
 TR = 2.0
 TASKS = {"faces": (("shape", "face"), 108, 2.0), "stroop": (("congruent", "incongruent"), 78, 2.24)}
@@ -54,7 +54,7 @@ def write_participant(
     tasks: Mapping[str, tuple[tuple[str, ...], int, float]] = TASKS,
     left_out: Mapping[str, str] | None = None,
 ) -> None:
-    """Write the files of one set: its runs of rest, its connectome and behaviour."""
+    """Write the files of one average: its runs of rest, its connectome and behaviour."""
     rng = np.random.default_rng(0)
     matrices = [_write_run(dataset, rng, number, names, lost) for number in range(1, runs + 1)]
     titles = [f"sub-01_ses-1_task-rest_run-{number}" for number in range(1, runs + 1)]
@@ -172,7 +172,7 @@ def _write_behaviour(
     named = {**SET, "space": "MNI152NLin6Asym", "atlas": "Toy"}
     if not modelled:
         return [path]
-    kept = list(write_kept([keep_traces(curves)], named, dataset))
+    kept = list(write_kept([keep_trial_series(curves)], named, dataset))
     return [path, dataset.path(kept[0])]
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from hypothesis import strategies as st
 
 from bids_dtg.twin.tasks import CorrectRule, ResponseRule, Task
-from bids_dtg.twin.traces import Bold, Segments, stack_people
+from bids_dtg.twin.trial_series import Bold, Segments, stack_people
 from bids_dtg.twin.trials import Trials
 
 

@@ -19,7 +19,7 @@ from tiny_twin import write_tiny_twin
 from bids_dtg.bundles.bundle import load_any_bundle
 from bids_dtg.bundles.fitted import FITTED_FILE, FittedBundle
 from bids_dtg.bundles.kinds import all_kinds
-from bids_dtg.bundles.people import PersonHashes, SeenPeople, hash_person
+from bids_dtg.bundles.people import ModelPeople, PersonHashes, hash_person
 from bids_dtg.cli.models import main
 from bids_dtg.contrasts.bundle.bundle import load_bundle
 from bids_dtg.dynamics.bundle.bundle import (
@@ -57,15 +57,15 @@ def test_nobody_is_named_and_everybody_is_found_again(tmp_path: Path, write: Wri
     bundle = write(tmp_path / "tiny")
     content = b"".join(path.read_bytes() for path in bundle.path.iterdir())
     assert not any(label in content for label in (b'"ann"', b'"bob"', b"ann\n", b"bob\n"))
-    assert bundle.seen(["cy", "dot", "ann"]) == ("cy", "ann")
-    assert bundle.seen(["cy"], data_set="Another study") == ()
+    assert bundle.in_training_set(["cy", "dot", "ann"]) == ("cy", "ann")
+    assert bundle.in_training_set(["cy"], data_set="Another study") == ()
     assert bundle.hashes(["cy"]) == [hash_person("tiny-study", "cy")]
     assert bundle.people is None
 
 
 @OF_ALL
 def test_people_by_name_and_rest_come_back(tmp_path: Path, write: Write) -> None:
-    seen = SeenPeople({"training": (PersonHashes(hash_person("Tiny study", "ann")),)})
+    seen = ModelPeople({"training": (PersonHashes(hash_person("Tiny study", "ann")),)})
     bundle = write(tmp_path / "tiny", people=seen)
     assert bundle.people == type(bundle).load(bundle.path).people == seen
 

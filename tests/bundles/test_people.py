@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 from itertools import product
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -11,8 +12,8 @@ from tiny_bundle import write_tiny_bundle
 from bids_dtg.bundles.people import (
     PEOPLE_FILE,
     UNCERTAIN,
+    ModelPeople,
     PersonHashes,
-    SeenPeople,
     hash_person,
     hash_rest,
 )
@@ -20,20 +21,23 @@ from bids_dtg.contrasts.bundle.bundle import load_bundle
 from bids_dtg.contrasts.bundle.registry import PUBLISHED, people_of
 from bids_dtg.contrasts.bundle.writer import extend_bundle
 from bids_dtg.errors import BundleError
+from bids_dtg.inputs.rest_sketch import sketch
 from bids_dtg.stats.splits import SETS
 
 labels = st.text(st.characters(codec="ascii", categories=("L", "N")), min_size=1, max_size=8)
 one = st.builds(
-    lambda name, label, files: PersonHashes(
+    lambda name, label, files, sketches: PersonHashes(
         hash_person(name, label) if name else "",
         tuple(hash_rest(label, file) for file in sorted(files)),
+        tuple(sorted(sketches)),
     ),
     st.none() | labels,
     labels,
     st.sets(labels, min_size=1, max_size=3),
+    st.sets(st.binary(min_size=32, max_size=32).map(bytes.hex), max_size=2),
 )
 everybody = st.builds(
-    SeenPeople,
+    ModelPeople,
     st.dictionaries(st.sampled_from([*SETS, UNCERTAIN]), st.lists(one, max_size=4).map(tuple)),
     st.lists(labels, max_size=2).map(tuple),
 )
@@ -43,9 +47,9 @@ everybody = st.builds(
 def test_what_is_written_is_read(people):
     from bids_dtg.bundles.fields import JsonFields
 
-    whole = SeenPeople({}).joined(people)
-    again = SeenPeople.of(JsonFields.parse(people.encode().decode(), PEOPLE_FILE))
-    assert SeenPeople({}).joined(again) == whole
+    whole = ModelPeople({}).joined(people)
+    again = ModelPeople.of(JsonFields.parse(people.encode().decode(), PEOPLE_FILE))
+    assert ModelPeople({}).joined(again) == whole
     assert again.encode() == people.encode()
 
 
@@ -56,11 +60,13 @@ def test_people_of_both_are_found_in_what_joins_them(first, second):
         for name, people in part.sets.items():
             for person in people:
                 assert name in both.find([person.person] if person.person else [], person.rest).sets
-    assert both == second.joined(first).joined(SeenPeople({}, both.unlisted)) or both.unlisted
+    assert both == second.joined(first).joined(ModelPeople({}, both.unlisted)) or both.unlisted
 
 
 def test_no_name_and_no_id_is_in_the_file():
-    text = SeenPeople({"test": (PersonHashes(hash_person("Our study", "jane")),)}).encode().decode()
+    text = (
+        ModelPeople({"test": (PersonHashes(hash_person("Our study", "jane")),)}).encode().decode()
+    )
     assert "jane" not in text
     assert "study" not in text.lower()
 
@@ -68,7 +74,8 @@ def test_no_name_and_no_id_is_in_the_file():
 @pytest.mark.parametrize(
     ("change", "fact"),
     [
-        ({"format_version": 2}, "format version 2. Expected: at most 1"),
+        ({"format_version": 3}, "format version 3. Expected: at most 2"),
+        ({"sets": {"test": [["", "g" * 64]]}}, "sets.test is .*a list of lists of hashes"),
         ({"sets": {"trained": []}}, "sets.trained is .*one of training, validation"),
         ({"sets": {"test": [["abc"]]}}, "sets.test is .*a list of lists of hashes"),
         ({"sets": {"test": [[""]]}}, "sets.test is .*a list of lists of hashes"),
@@ -81,18 +88,40 @@ def test_another_content_is_refused(tmp_path, change, fact):
     content = {"format_version": 1, "sets": {}, "unlisted": []}
     path.write_text(json.dumps(content | change))
     with pytest.raises(BundleError, match=fact):
-        SeenPeople.read(path)
+        ModelPeople.read(path)
+
+
+def test_people_of_an_earlier_format_are_read():
+    from bids_dtg.bundles.fields import JsonFields
+
+    ann = hash_person("study", "ann")
+    text = json.dumps({"format_version": 1, "sets": {"test": [[ann]]}, "unlisted": []})
+    found = ModelPeople.of(JsonFields.parse(text, PEOPLE_FILE))
+    assert found.find([ann]).sets == {"test"}
+    assert not found.by_content
+    assert not found.joined(ModelPeople({})).by_content
+
+
+def test_rest_is_found_whatever_the_label():
+    rest = np.random.default_rng(1).standard_normal((9, 200))
+    known = PersonHashes(hash_person("study", "ann"), (hash_rest("", "a"),), (sketch(rest),))
+    seen = ModelPeople({"training": (known,)})
+    other = hash_person("elsewhere", "bob")
+    assert seen.find([other]).sets == frozenset()
+    assert seen.find([other], sketches=[sketch(10 * rest[::-1])]).sets == {"training"}
+    assert seen.find([other], contents=[hash_rest("", "a")]).sets == {"training"}
+    assert seen.find([other], sketches=[sketch(rest[:, ::-1])]).sets == frozenset()
 
 
 def test_a_bundle_keeps_its_people(tmp_path):
-    people = SeenPeople({"training": (PersonHashes(hash_person("study", "01")),)})
+    people = ModelPeople({"training": (PersonHashes(hash_person("study", "01")),)})
     tiny = write_tiny_bundle(tmp_path / "tiny")
     assert tiny.people is None
     made = extend_bundle(tiny, tmp_path / "made", people=people)
     assert PEOPLE_FILE in made.card.files
     assert load_bundle(tmp_path / "made").people == people
     assert extend_bundle(made, tmp_path / "again").people == people
-    (tmp_path / "made" / PEOPLE_FILE).write_bytes(SeenPeople({}).encode())
+    (tmp_path / "made" / PEOPLE_FILE).write_bytes(ModelPeople({}).encode())
     with pytest.raises(BundleError, match=r"people\.json has changed"):
         load_bundle(tmp_path / "made")
 

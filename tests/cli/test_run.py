@@ -129,7 +129,7 @@ def test_as_a_user_types_it(job):
     lines = done.stderr.splitlines()
     assert lines[0].endswith("tiny: random weights, for tests")
     assert lines[-1] == (
-        "1 participant: 1 set of maps made, 0 complete before, 0 participants failed"
+        "1 participant: 1 average of maps made, 0 complete before, 0 participants failed"
     )
     for fact in ("not done yet", "reading", "predicting", "writing", "3 maps from 10.0 minutes"):
         assert any(fact in line for line in lines), fact
@@ -353,7 +353,7 @@ def done(original, tmp_path) -> TinyJob:
 
 
 def redone(job: TinyJob, capsys, *more: object) -> dict[str, str]:
-    """Run again; return the sets that were made, with the reasons that the plan gives."""
+    """Run again; return the averages that were made, with the reasons that the plan gives."""
     capsys.readouterr()
     assert job.run("--dry-run", *more) == 0
     lines = capsys.readouterr().out.splitlines()
@@ -368,7 +368,7 @@ def redone(job: TinyJob, capsys, *more: object) -> dict[str, str]:
     made = {title for title in planned if f"{title}: 3 maps from" in err}
     assert made == set(planned)
     assert all(f"{title}: {reason}" in err for title, reason in planned.items())
-    sets = f"{len(made)} set{'s' * (len(made) != 1)}"
+    sets = f"{len(made)} average{'s' * (len(made) != 1)}"
     assert f"{sets} of maps made, {4 - len(made)} complete before" in err
     for path, time in files.items():
         title = re.split("_(?:space|statmap)", path.name)[0]
@@ -470,7 +470,7 @@ def test_logs_of_a_call(job):
     timing = json.loads((folder / "timing.json").read_text())
     assert {"start", "query", "confounds", "network", "write"} <= timing.keys()
     assert all(seconds >= 0 for seconds in timing.values())
-    assert (folder / "failures.tsv").read_text() == "participant_id\tset\trun\tstage\tmessage\n"
+    assert (folder / "failures.tsv").read_text() == "participant_id\taverage\trun\tstage\tmessage\n"
     methods = " ".join((job.out / "logs" / "CITATION.md").read_text().split())
     for fact in (
         __version__,

@@ -12,7 +12,7 @@ import pytest
 from tiny_job import TinyJob
 
 from bids_dtg.cli.run import build_parser, main
-from bids_dtg.cli.spellings import ALIASES, FOREIGN, HEARD, add_spellings, flags_of, with_hyphens
+from bids_dtg.cli.spellings import ALIASES, FOREIGN, NOTES, add_spellings, flags_of, with_hyphens
 from bids_dtg.settings import OPTIONS
 from bids_dtg.settings.toml import read_options
 
@@ -178,7 +178,7 @@ def test_each_option_of_other_programs_has_its_line(capsys, flag, row):
         assert f"{flag}" in (told := refused(capsys, flag, *values))
         assert f" is refused: {row.why} (see bids_dtg --help)" in told
     for value in row.harmless or [None] * (not row.refused):
-        (line,) = getattr(understood(flag, *([value] if value else values)), HEARD)
+        (line,) = getattr(understood(flag, *([value] if value else values)), NOTES)
         assert line == f"{flag} changes nothing: {row.why}"
     # What it names is there.
     for own in re.findall(r"--[a-z-]+", row.why):
@@ -204,7 +204,7 @@ def test_a_saved_configuration_runs_alone(job, capsys, tmp_path, monkeypatch):
     monkeypatch.chdir("/")
     capsys.readouterr()
     assert main(["--config-file", str(config)]) == 0
-    assert "0 sets of maps made, 1 complete before" in capsys.readouterr().err
+    assert "0 averages of maps made, 1 complete before" in capsys.readouterr().err
     assert main([f"--config_file={config}", "--dry-run"]) == 0
     assert "complete, would be skipped" in capsys.readouterr().out
     # What is given wins, wherever it stands.

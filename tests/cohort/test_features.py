@@ -98,7 +98,7 @@ def test_maps_are_the_files_values(cohort, tmp_path):
     for table, values in found:
         assert table.labels == LABELS
         for label, row in zip(LABELS, values, strict=True):
-            made = people.sets[label][0]
+            made = people.averages[label][0]
             path = next(one.path for one in made.maps if one.label == table.contrast)
             mask = table.places.mask
             np.testing.assert_array_equal(row, image(path)[mask].astype(np.float32))
@@ -120,7 +120,7 @@ def test_measured_maps_are_on_the_same_voxels(cohort, tmp_path):
 
 def test_a_damaged_map_leaves_out_its_participant_alone(cohort, tmp_path):
     people = people_of(cohort, feature_sets=("maps",))
-    path = people.sets["02"][0].maps[0].path
+    path = people.averages["02"][0].maps[0].path
     whole = path.read_bytes()
     path.write_bytes(whole[: len(whole) // 2])
     try:
@@ -137,12 +137,12 @@ def test_a_damaged_map_leaves_out_its_participant_alone(cohort, tmp_path):
 
 def test_a_place_that_somebody_lacks_is_left_out_for_all(cohort, tmp_path):
     people = people_of(cohort, feature_sets=("maps",))
-    path = people.sets["03"][0].maps[1].path
+    path = people.averages["03"][0].maps[1].path
     whole, img = path.read_bytes(), nib.load(path)
     values = np.ascontiguousarray(img.get_fdata(dtype=np.float32))
     values.reshape(-1)[people.places.positions[:7]] = np.nan
     nib.save(nib.Nifti1Image(values, img.affine), path)
-    label = people.sets["03"][0].maps[1].label
+    label = people.averages["03"][0].maps[1].label
     try:
         (source,) = find_features(people, ())
         found = {table.contrast: table for table, _ in copied(source.tables(people, tmp_path))}
@@ -170,8 +170,8 @@ def test_the_example_has_what_all_sidecars_say(cohort):
     assert [found.task for found in people.example.maps] == [
         contrast.task for contrast in sorted(cohort.bundle.contrasts, key=lambda c: c.task)
     ]
-    assert people.example.title == people.sets["01"][0].title
-    assert {found.label for found in people.sets["01"][0].maps} == {
+    assert people.example.title == people.averages["01"][0].title
+    assert {found.label for found in people.averages["01"][0].maps} == {
         found.label for found in people.example.maps
     }
     assert people.flags == [] or people.flags[0].text

@@ -96,8 +96,8 @@ def test_regions_equal_the_tables(tables):
         np.testing.assert_array_equal(
             first[column].to_numpy(float), wanted[column].to_numpy(float), err_msg=column
         )
-    sets = frame[["participant", "session", "run"]].drop_duplicates().fillna("").values.tolist()
-    assert sets == [["01", "A", ""], ["01", "B", ""], ["02", "", "1"]]
+    averages = frame[["participant", "session", "run"]].drop_duplicates().fillna("").values.tolist()
+    assert averages == [["01", "A", ""], ["01", "B", ""], ["02", "", "1"]]
     assert frame["voxels"].dtype == np.int64
 
 

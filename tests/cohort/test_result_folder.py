@@ -102,8 +102,8 @@ def test_what_an_earlier_call_has_left_goes_and_what_people_put_there_stays(coho
     left = ["configuration.toml", "kept.tsv", "mine/old.tsv", "notes.txt", RECORD]
     assert files(made) == sorted(left)
     assert not (made.path / "below").exists()
-    assert "left alone" in (told := capsys.readouterr().err)
-    assert "mine/old.tsv, notes.txt" in told
+    assert "kept, as they are not" in (reported := capsys.readouterr().err)
+    assert "mine/old.tsv, notes.txt" in reported
 
 
 def test_a_call_that_fails_before_it_writes_leaves_whole_results_whole(cohort):
@@ -134,7 +134,7 @@ def test_a_call_that_is_cut_off_marks_the_folder_and_the_next_one_cleans_up(coho
     assert "group/stats-cut/" not in index
     capsys.readouterr()
     write(results(cohort, model_name="cut"), "new.tsv")
-    assert "is unfinished: an earlier call was cut off" in capsys.readouterr().err
+    assert "is unfinished: an earlier call was interrupted" in capsys.readouterr().err
     assert files(made) == sorted(["configuration.toml", "new.tsv", "notes.txt", RECORD])
     write_index(made.output)
     assert "stats-cut <span" not in (cohort.out / "index.html").read_text()

@@ -133,7 +133,8 @@ def test_without_a_grid_a_blend_is_of_the_linear_model_and_local_ridge(tmp_path)
     job = dataclasses.replace(task(tmp_path, 20), report=lines.append)
     fitted = blend.fit(job)
     assert re.fullmatch(
-        r"blend: what .*, by 10 validation participants: local_ridge \S+, linear \S+", lines[-1]
+        r"blend: weights .*, from 10 validation participants: local_ridge \S+, linear \S+",
+        lines[-1],
     )
     record = fitted.record.to_json()
     assert set(record["blend"]) == {"local_ridge", "linear"}

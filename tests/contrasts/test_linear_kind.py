@@ -94,8 +94,8 @@ def test_sums_of_two_sites_make_the_pooled_model(task, tmp_path, kind):
     own = dataclasses.replace(task, training=everybody[5:], folder=folders[1], options=options)
     both = kind.fit(own)
     pooled = kind.fit(dataclasses.replace(task, training=everybody, folder=folders[2]))
-    told = both.record.to_json()["linear"]
-    assert (told["participants"], told["participants_of_other_sites"]) == (2, 5)
+    reported = both.record.to_json()["linear"]
+    assert (reported["participants"], reported["participants_of_other_sites"]) == (2, 5)
     np.testing.assert_allclose(both.model.coefficients, pooled.model.coefficients, atol=1e-6)
     # Gains come from one's own people alone; with the same ones, offsets are the pooled ones.
     parcels = kind.parcels(SPACE)

@@ -28,20 +28,20 @@ def ball(shape=(11, 9, 8)):
     return sum(axis**2 for axis in axes) < 0.9
 
 
-def lattice(mask, block=3):
+def lattice(mask, edge=3):
     grid = Grid(mask.shape, np.diag([VOXEL_MM, VOXEL_MM, VOXEL_MM, 1.0]))
-    return VoxelPlaces.within(grid, mask).lattice(block)
+    return VoxelPlaces.within(grid, mask).lattice(edge)
 
 
-def fitted(connectomes, maps, mask, block=3) -> LocalRidgeSums:
-    sums = LocalRidgeSums(lattice(mask, block))
+def fitted(connectomes, maps, mask, edge=3) -> LocalRidgeSums:
+    sums = LocalRidgeSums(lattice(mask, edge))
     for x, y in zip(connectomes, maps, strict=True):
         sums.fit_person(x, y)
     return sums
 
 
 def dense(connectomes, maps, mask, penalty, pooling_mm, new):
-    """Do the same with cells of one voxel, voxel by voxel."""
+    """Do the same with blocks of one voxel, voxel by voxel."""
     x, y = connectomes - connectomes.mean(axis=0), maps - maps.mean(axis=0)
     place = VOXEL_MM * np.argwhere(mask)
     rois, out = x.shape[1], np.empty(maps.shape[1:])
@@ -63,7 +63,7 @@ def dense(connectomes, maps, mask, penalty, pooling_mm, new):
 def test_with_cells_of_a_voxel_it_is_the_dense_model(penalty):
     mask = ball((6, 5, 7))
     connectomes, maps = cohort(mask)
-    model = fitted(connectomes[1:], maps[1:], mask, block=1).solve(penalty, pooling_mm=3.0)
+    model = fitted(connectomes[1:], maps[1:], mask, edge=1).solve(penalty, pooling_mm=3.0)
     expected = dense(connectomes[1:], maps[1:], mask, penalty, 3.0, connectomes[0])
     np.testing.assert_allclose(model.predict(connectomes[0]), expected, atol=1e-4)
 
@@ -117,7 +117,7 @@ def test_who_lacks_data_counts_where_they_have_some(kind, seed):
     connectomes, maps = cohort(mask, seed=seed)
     known = gaps(kind, maps[1:].shape, seed)
     measured = np.where(known, maps[1:], np.nan).astype(np.float32)
-    sums = fitted(connectomes[1:], measured, mask, block=1)
+    sums = fitted(connectomes[1:], measured, mask, edge=1)
     expected = dense_on_those_who_have_it(connectomes[1:], measured, mask, 0.5, 3.0, connectomes[0])
     found = sums.solve(0.5, pooling_mm=3.0).predict(connectomes[0])
     np.testing.assert_allclose(found, expected, atol=2e-3)
@@ -147,11 +147,11 @@ def test_a_contrast_that_one_person_has_is_that_person_s_map():
     np.testing.assert_allclose(model.predict(connectomes[5])[2], maps[0, 2], atol=1e-5)
 
 
-@pytest.mark.parametrize("block", [2, 3])
-def test_larger_cells_come_close_where_pooling_is_wide(block):
+@pytest.mark.parametrize("edge", [2, 3])
+def test_larger_blocks_come_close_where_pooling_is_wide(edge):
     mask = ball()
     connectomes, maps = cohort(mask)
-    model = fitted(connectomes[1:], maps[1:], mask, block).solve(0.1, pooling_mm=8.0)
+    model = fitted(connectomes[1:], maps[1:], mask, edge).solve(0.1, pooling_mm=8.0)
     expected = dense(connectomes[1:], maps[1:], mask, 0.1, 8.0, connectomes[0])
     deviation = expected - maps[1:].mean(axis=0)
     error = model.predict(connectomes[0]) - expected

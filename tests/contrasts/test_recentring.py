@@ -102,7 +102,7 @@ def test_predictions_that_are_the_same_for_all_are_found():
     _, measured, predicted = people()
     predicted = predicted.astype(np.float32)
     predicted[:, 1] = predicted[0, 1]
-    measured[:, 2] = np.nan  # predictions vary all the same
+    measured[:, 2] = np.nan  # predictions still vary
     assert summed(predicted, measured).varying().tolist() == [True, False, True]
     # A large mean does not hide a small difference, and rounding is none.
     predicted[:, 1] += 1e-7 * np.random.default_rng(0).normal(size=predicted[:, 1].shape)

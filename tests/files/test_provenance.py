@@ -279,7 +279,7 @@ def test_run_folder(dataset):
     assert {"python", "numpy", "torch", "platform"} <= set(versions)
     assert json.loads((folder / "timing.json").read_text()) == {"read": 1.235}
     assert (folder / "failures.tsv").read_text().splitlines() == [
-        "participant_id\tset\trun\tstage\tmessage",
+        "participant_id\taverage\trun\tstage\tmessage",
         "sub-01\tsub-01_ses-a\tsub-01_ses-a_run-1\treading\tbroken file here",
         "sub-02\tn/a\tn/a\tfinding runs\tno runs",
     ]

@@ -55,7 +55,7 @@ def test_the_sform_is_used_where_it_has_a_code(
     [
         (AFFINE, 4, MIRRORED, 4, "take opposite sides for left"),
         (AFFINE, 4, MIRRORED, 1, "take opposite sides for left"),
-        (AFFINE, 1, moved(30), 1, r"tell of the same space and put a voxel 30 mm apart"),
+        (AFFINE, 1, moved(30), 1, r"name the same space and put a voxel 30 mm apart"),
         (AFFINE, 0, AFFINE, 0, "does not say where its voxels lie"),
     ],
 )

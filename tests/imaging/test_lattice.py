@@ -1,4 +1,4 @@
-"""Lattices: weights, cells and smoothing, against plain definitions; for voxels and points."""
+"""Lattices: weights, blocks and smoothing, against plain definitions; for voxels and points."""
 
 from __future__ import annotations
 
@@ -31,16 +31,16 @@ def check_weights(lattice: Lattice) -> None:
     np.testing.assert_allclose(lattice.weights.sum(axis=1), 1.0, rtol=1e-12)
     assert (lattice.weights >= 0).all()
     assert lattice.corners.min() >= 0
-    assert lattice.corners.max() < lattice.cells
-    assert lattice.cell.min() >= 0
-    assert lattice.cell.max() < lattice.cells
+    assert lattice.corners.max() < lattice.blocks
+    assert lattice.block_of.min() >= 0
+    assert lattice.block_of.max() < lattice.blocks
 
 
 @settings(max_examples=60, deadline=None)
 @given(SHAPES, st.integers(1, 12), st.integers(0, 100))
-def test_weights_of_voxels_add_up_and_constants_stay(shape, block, seed):
+def test_weights_of_voxels_add_up_and_constants_stay(shape, edge, seed):
     places = voxels(shape, seed)
-    lattice = places.lattice(block)
+    lattice = places.lattice(edge)
     check_weights(lattice)
     flat = np.full((2, *lattice.shape), [[[[3.0]]], [[[-1.5]]]])
     np.testing.assert_allclose(lattice.interpolate(flat), np.tile([[3.0], [-1.5]], places.number))
@@ -48,19 +48,19 @@ def test_weights_of_voxels_add_up_and_constants_stay(shape, block, seed):
 
 @settings(max_examples=20, deadline=None)
 @given(st.integers(1, 6), st.integers(0, 100), st.integers(1, 400))
-def test_weights_of_points_add_up_and_constants_stay(block, seed, number):
-    lattice = point_lattice(scattered(seed, number), block, 5.0)
+def test_weights_of_points_add_up_and_constants_stay(edge, seed, number):
+    lattice = point_lattice(scattered(seed, number), edge, 5.0)
     check_weights(lattice)
     np.testing.assert_allclose(lattice.interpolate(np.full((1, *lattice.shape), 2.0)), 2.0)
 
 
 @settings(max_examples=30, deadline=None)
 @given(SHAPES, st.integers(1, 5), st.integers(0, 100))
-def test_voxels_are_interpolated_as_by_scipy(shape, block, seed):
+def test_voxels_are_interpolated_as_by_scipy(shape, edge, seed):
     places = voxels(shape, seed)
-    lattice = places.lattice(block)
+    lattice = places.lattice(edge)
     values = np.random.default_rng(seed).normal(size=(2, *lattice.shape)).astype(np.float32)
-    at = ((places.index - (block - 1) / 2) / block).T
+    at = ((places.index - (edge - 1) / 2) / edge).T
     expected = [map_coordinates(row, at, order=1, mode="nearest") for row in values]
     np.testing.assert_allclose(lattice.interpolate(values), expected, atol=1e-6)
 
@@ -68,14 +68,14 @@ def test_voxels_are_interpolated_as_by_scipy(shape, block, seed):
 def test_a_voxel_lies_in_the_cube_around_it():
     places = voxels((7, 5, 4))
     lattice = places.lattice(3)
-    assert (lattice.shape, lattice.cells, lattice.spacing_mm) == ((3, 2, 2), 12, 6.0)
-    found = np.stack(np.unravel_index(lattice.cell, lattice.shape), axis=1)
+    assert (lattice.shape, lattice.blocks, lattice.spacing_mm) == ((3, 2, 2), 12, 6.0)
+    found = np.stack(np.unravel_index(lattice.block_of, lattice.shape), axis=1)
     np.testing.assert_array_equal(found, places.index // 3)
 
 
 def test_smoothing_of_voxels_is_scipys_times_the_sum_of_the_weights():
     lattice = voxels((20, 18, 22)).lattice(2)
-    values = np.random.default_rng(0).normal(size=(lattice.cells, 2))
+    values = np.random.default_rng(0).normal(size=(lattice.blocks, 2))
     smooth = lattice.smoothing(6.0, 4.0 * 6.0)
     sd = 6.0 / lattice.spacing_mm
     expected = [
@@ -93,7 +93,7 @@ def test_points_have_cells_of_their_nearest_centre_and_the_nearest_three_corners
     lattice = point_lattice(points, 3, 5.0)
     (centres,) = lattice.axes
     distance = np.linalg.norm(points[:, None] / 15.0 - centres, axis=2)
-    np.testing.assert_array_equal(lattice.cell, distance.argmin(axis=1))
+    np.testing.assert_array_equal(lattice.block_of, distance.argmin(axis=1))
     nearest = np.sort(np.argsort(distance, axis=1)[:, :3], axis=1)
     np.testing.assert_array_equal(lattice.corners[lattice.element], nearest)
     # Centres are points, as far apart as was asked for, and none is farther from all.
@@ -101,7 +101,7 @@ def test_points_have_cells_of_their_nearest_centre_and_the_nearest_three_corners
     assert between[between > 0].min() > 1.0
     assert distance.min(axis=1).max() <= 1.0
     own = np.isclose(distance.min(axis=1), 0)
-    assert own.sum() == lattice.cells
+    assert own.sum() == lattice.blocks
     np.testing.assert_allclose(lattice.weights[own].max(axis=1), 1.0, atol=1e-6)
 
 
@@ -122,7 +122,7 @@ def test_lattices_match_where_places_and_cells_are_the_same():
     assert not lattice.matches(voxels((7, 5, 4), seed=1).lattice(2))
 
 
-@pytest.mark.parametrize("block", [0, -1])
-def test_a_cell_without_places_is_refused(block):
+@pytest.mark.parametrize("edge", [0, -1])
+def test_a_block_without_places_is_refused(edge):
     with pytest.raises(ValueError, match="1 voxel along an edge or more"):
-        voxels((3, 3, 3)).lattice(block)
+        voxels((3, 3, 3)).lattice(edge)

@@ -14,7 +14,7 @@ from bids_dtg.connectome import roi_series, voxel_to_roi
 from bids_dtg.connectome.connectome import run_connectomes
 from bids_dtg.connectome.design import TemporalDesign
 from bids_dtg.connectome.moments import RunVoxels, measure_run
-from bids_dtg.connectome.range.pattern import PatternPlaces, pattern_figures
+from bids_dtg.connectome.training_distribution.pattern import PatternPlaces, pattern_figures
 from bids_dtg.contrasts.local_ridge import LocalRidge, LocalRidgeSums
 from bids_dtg.errors import RunError
 from bids_dtg.imaging.gifti import read_metric, read_surface
@@ -116,7 +116,7 @@ def test_voxels_in_any_order_go_to_their_own_positions(tmp_path):
     assert mixed.encode(values[order]) == straight.encode(values)
     np.testing.assert_array_equal(mixed.mask, straight.mask)
     np.testing.assert_array_equal(mixed.points, straight.points[order])
-    np.testing.assert_array_equal(mixed.lattice(2).cell, straight.lattice(2).cell[order])
+    np.testing.assert_array_equal(mixed.lattice(2).block_of, straight.lattice(2).block_of[order])
     np.testing.assert_array_equal(straight.volume(values)[straight.mask], values)
     back = np.argsort(order)
     pairs = {frozenset(pair) for pair in mixed.neighbours().tolist()}

@@ -93,6 +93,11 @@ ODD = np.array([{"a": 1}], object)
         ({"tr_seconds": None}, "has rest and no tr_seconds"),
         ({"tr_seconds": -1.0}, r"tr_seconds is -1\. Expected: seconds"),
         ({"tr_seconds": [1.0, 2.0]}, "Expected: one number"),
+        ({"tr_seconds": 720.0}, "is it in milliseconds"),
+        ({"tr_seconds": True}, "Expected: one number, in seconds"),
+        ({"session": "one\ntwo"}, r"session names 'one\\ntwo'"),
+        ({"session": "../../x"}, "session names"),
+        ({"people": ["a", "b" * 150, "c"]}, "people names"),
         ({"rest": REST[0]}, r"rest has shape \(5, 40\)\. Expected: \(people, places, frames\)"),
         ({"rest": REST[:2]}, "different numbers of people: rest 2, targets 3"),
         ({"rest": REST[:, :4]}, "has 5 places, and .*rest has 4"),
@@ -210,7 +215,7 @@ def test_zarr_runs_no_code_of_the_file(tmp_path: Path) -> None:
         '{"zarr_format": 2, "shape": [3, 5, 40], "chunks": [3, 5, 40], "dtype": "<f4",'
         ' "order": "C", "fill_value": 0, "compressor": null, "filters": [{"id": "pickle"}]}'
     )
-    with pytest.raises(DatasetError, match="packed by pickle"):
+    with pytest.raises(DatasetError, match="rest is of another format"):
         read_arrays([path])
     (path / "rest" / "c").mkdir(exist_ok=True)
     (path / "rest" / "link").symlink_to(tmp_path)

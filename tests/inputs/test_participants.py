@@ -1,5 +1,7 @@
 """Tables of participants: columns, kinds of values, and what cannot be used."""
 
+import json
+
 import pytest
 
 from bids_dtg.errors import SettingsError
@@ -55,3 +57,49 @@ def test_what_cannot_be_used_is_refused(tmp_path, text, why):
 def test_a_missing_table_is_named(tmp_path):
     with pytest.raises(SettingsError, match=r"none\.tsv"):
         read_participants(tmp_path / "none.tsv")
+
+
+def column(folder, cells, name="age", levels=None):
+    rows = "".join(f"{number:02d}\t{cell}\n" for number, cell in enumerate(cells, 1))
+    path = write(folder, f"participant_id\t{name}\n{rows}")
+    if levels:
+        path.with_suffix(".json").write_text(json.dumps({name: {"Levels": levels}}))
+    return read_participants(path).find(name)
+
+
+@pytest.mark.parametrize("cell", ["unknown", "NULL", "1O", "inf", "1,5", "1_0", "٣"])
+def test_a_cell_that_is_no_number_among_numbers_is_named(tmp_path, cell):
+    found = column(tmp_path, ["1", "2", "3.5", "4", "5", cell])
+    assert not found.is_number
+    assert found.stray == f"'{cell}' of sub-06"
+
+
+@pytest.mark.parametrize("cell", ["1_0", "٣", "1,5", "inf"])
+def test_numbers_as_tables_do_not_write_them_are_named_in_few_cells(tmp_path, cell):
+    assert column(tmp_path, ["1", cell]).stray == f"'{cell}' of sub-02"
+
+
+@pytest.mark.parametrize(
+    ("cells", "more"),
+    [
+        (["1", "2", "3", "x"], {}),  # too few to know
+        (["a", "b", "c", "1", "2"], {}),  # mostly words
+        (["1", "2", "3", "4", "5"], {}),
+        (["1", "2", "3", "4", "NYU"], {"name": "site"}),
+        (["1", "2", "3", "4", "pre"], {"name": "session_id"}),
+        (["1", "2", "3", "4", "none"], {"levels": {"1": "low", "none": "no dose"}}),
+    ],
+)
+def test_words_that_may_be_are_not_named(tmp_path, cells, more):
+    assert column(tmp_path, cells, **more).stray is None
+
+
+def test_labels_that_lost_their_zeros_are_refused(tmp_path):
+    table = read_participants(write(tmp_path, "participant_id\tage\n1\t20\n12\t30\n13\t31\n"))
+    with pytest.raises(SettingsError, match=r"has participant 1, and the data have sub-01"):
+        table.require_zeros(["01", "12"])
+    table.require_zeros(["12"])
+    assert table.note_on_labels(["12", "14"]).endswith(
+        "2 participants of the table without maps here (1, 13)"
+    )
+    assert table.note_on_labels(["1", "12", "13"]) is None

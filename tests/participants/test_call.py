@@ -86,7 +86,7 @@ def test_killed_at_work_costs_that_participant_only(crowd, run, monkeypatch, pro
     assert maps(crowd.out) == maps(whole, "01", "03", "04")
     code, failures, told = run("--nprocs", processes)
     assert (code, failures) == (0, [])
-    assert "1 set of maps made, 3 complete before" in told
+    assert "1 average of maps made, 3 complete before" in told
     assert tree(crowd.out) == tree(whole)
 
 
@@ -137,7 +137,7 @@ def test_an_error_that_passes_is_tried_again(crowd, retried, number, times):
     failed, failures, told, tries = retried(number, times, nprocs=1)
     assert (failed, failures, tries) == (0, [], times)
     assert told.count("sub-02: this may pass; tried again in ") == times
-    assert "4 sets of maps made, 0 complete before, 0 participants failed" in told
+    assert "4 averages of maps made, 0 complete before, 0 participants failed" in told
     assert tree(crowd.out) == tree(crowd.folder / "whole")
 
 
@@ -149,7 +149,7 @@ def test_an_error_that_stays_fails_after_some_tries(retried, number, tries):
     assert failure["participant_id"] == "sub-02"
     assert os.strerror(number) in failure["message"]
     assert told.count("tried again") == tries - 1
-    assert "3 sets of maps made, 0 complete before, 1 participant failed" in told
+    assert "3 averages of maps made, 0 complete before, 1 participant failed" in told
 
 
 def test_stop_on_first_crash_with_two_processes(tmp_path, capsys):
@@ -173,7 +173,9 @@ def test_a_table_of_participants_that_is_no_text_is_a_warning_where_nothing_is_t
     assert job.run() == 0
     lines = capsys.readouterr().err
     assert "warning: participants.tsv was not compared with the folders: " in lines
-    assert "1 participant: 0 sets of maps made, 1 complete before, 0 participants failed" in lines
+    assert (
+        "1 participant: 0 averages of maps made, 1 complete before, 0 participants failed" in lines
+    )
 
 
 def test_memory_limit_leaves_two_processes(crowd):
@@ -213,10 +215,12 @@ def test_tasks_make_what_processes_make(tmp_path, dask, capsys):
     told = capsys.readouterr().err
     assert tree(job.out) == tree(job.folder / "whole")
     assert newest_failures(job.out) == newest_failures(job.folder / "whole")
-    assert "3 participants: 2 sets of maps made, 0 complete before, 1 participant failed" in told
+    assert (
+        "3 participants: 2 averages of maps made, 0 complete before, 1 participant failed" in told
+    )
     assert "sub-02: failed: " in told
     assert job.run("--scheduler", dask.address) == 1
-    assert "0 sets of maps made, 2 complete before" in capsys.readouterr().err
+    assert "0 averages of maps made, 2 complete before" in capsys.readouterr().err
 
 
 def test_the_first_crash_stops_tasks_that_wait(tmp_path, dask, capsys):

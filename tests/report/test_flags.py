@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from bids_dtg.connectome.range.limits import LIMITS
+from bids_dtg.connectome.training_distribution.limits import LIMITS
 from bids_dtg.contrasts.panels.presentation import PRESENTATION
-from bids_dtg.report.contents import MapFile, ParticipantFiles, RunFiles, SetFiles
+from bids_dtg.report.contents import AverageFiles, MapFile, ParticipantFiles, RunFiles
 from bids_dtg.report.flags import Flag, flags_of, level_of
 
 GOOD = {
@@ -28,7 +28,7 @@ def files(quality: dict[str, str] = GOOD, sidecar: dict | None = None) -> Partic
     run = RunFiles("sub-01_task-rest", quality, {})
     overlays = {"segmentSpread": Path("s")}
     one = MapFile("motorT", Path("m"), sidecar or {}, overlays)
-    made = SetFiles("sub-01_task-rest", (one,), (run.title,), {}, {})
+    made = AverageFiles("sub-01_task-rest", (one,), (run.title,), {}, {})
     return ParticipantFiles("01", (made,), (run,))
 
 
@@ -79,7 +79,7 @@ def test_failures_come_first_and_models_that_are_not_for_science_are_named():
 def test_maps_without_uncertainty_say_so():
     bare = files()
     one = MapFile("motorT", Path("m"), {}, {})
-    made = SetFiles("t", (one,), (), {}, {})
+    made = AverageFiles("t", (one,), (), {}, {})
     found = flagged(ParticipantFiles("01", (made,), bare.runs), {})
     assert any("no uncertainty" in flag.text for flag in found)
 
@@ -96,12 +96,15 @@ def test_every_flagged_figure_has_limits_that_are_part_of_what_they_limit(figure
 
 @pytest.mark.parametrize(("verdict", "level"), [("unusual", "warning"), ("outside", "problem")])
 def test_a_run_that_the_model_is_not_for_is_flagged_once_with_its_reasons(verdict, level):
-    judged = {"range": verdict, "range_reasons": "80% of the grey matter has signal"}
+    judged = {
+        "training_distribution": verdict,
+        "training_distribution_reasons": "80% of the grey matter has signal",
+    }
     (flag,) = flagged(files(GOOD | {"coverage": "0.8"} | judged), {})
     assert flag.level == level
     assert verdict in flag.text
     assert flag.text.endswith("80% of the grey matter has signal")
-    good = GOOD | {"range": "in range", "range_reasons": "n/a"}
+    good = GOOD | {"training_distribution": "inside", "training_distribution_reasons": "n/a"}
     assert levels(flagged(files(good), {})) == ["good"]
 
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from bids_dtg.errors import DatasetError
 from bids_dtg.files.derivatives import DerivativeDataset
 from bids_dtg.files.text import read_json, write_tsv
-from bids_dtg.report.contents import SetFiles
+from bids_dtg.report.contents import AverageFiles
 from bids_dtg.report.inclusion import (
     COLUMNS,
     FILE,
@@ -25,8 +25,8 @@ def output(tmp_path):
     return DerivativeDataset(tmp_path)
 
 
-def of(title: str) -> SetFiles:
-    return SetFiles(title, (), (), {}, {})
+def of(title: str) -> AverageFiles:
+    return AverageFiles(title, (), (), {}, {})
 
 
 def write(output, *rows, columns=COLUMNS):
@@ -36,8 +36,8 @@ def write(output, *rows, columns=COLUMNS):
 
 def test_without_a_table_everybody_counts(output):
     found = read_inclusion(output)
-    sets = [of("sub-01_task-rest")]
-    assert found.split(sets) == (sets, [])
+    averages = [of("sub-01_task-rest")]
+    assert found.split(averages) == (averages, [])
     assert found.lines(["01"]) == ()
     describe_inclusion(output)
     assert list(output.root.iterdir()) == []

@@ -69,8 +69,8 @@ def test_facts_are_named():
 
 
 # Of the texts of models of the marginal form: other forms leave them alone.
-PLAIN = "7919a149beb80feaa03ba61ce755e2f7a3bab5edcb8734f3d64d85ee91e09127"
-RIDGE = "f725f7083e564e9da73149d23b349408b50986063b3e26deb4c22bf90a0a6912"
+PLAIN = "41a6c10fe72a8681efac72a3d4cee37645ca420631f0dacd30f9c542800244e0"
+RIDGE = "0dd6aa22d8913c391729e79054e13a86b405dd7fc66c6d42f1a2018732416fa1"
 
 
 def test_texts_of_models_of_the_marginal_form_are_the_same_to_the_byte():
@@ -102,8 +102,8 @@ NONE = cleaned("none")
         ({"recentred_on": 40}, "error in the mean map, found in 40 participants", "nothing"),
         (
             {"recentred_on": 6, "left_out_in_turn": True},
-            "found in its 6 training participants, was taken off each map, and each contrast's "
-            "deviations were scaled by one gain, found in the same people, each of whom was left "
+            "found in its 6 training participants, was subtracted from each map, and each "
+            "contrast's deviations were scaled by one gain, found in the same people, each left "
             "out of the fit in turn",
             "not fitted to",
         ),
@@ -184,7 +184,7 @@ def test_the_models_of_a_blend_are_those_of_its_record():
 def test_training_data_are_named_as_the_bundle_knows_them():
     assert "trained on a cohort (958 participants; 0.72 s a frame; cleaning: by FIX)." in text_of()
     assert "trained on a cohort." in text_of(training=TrainingData("a cohort"))
-    assert "does not name the data" in text_of(training=TrainingData())
+    assert "does not name its training data" in text_of(training=TrainingData())
 
 
 def test_intervals_are_described_where_a_model_has_them_and_only_there():
@@ -240,7 +240,7 @@ def test_who_asks_to_be_cited_otherwise_is():
 
 
 def made(dataset: DerivativeDataset, title: str, text: str, lacking: Lacking) -> None:
-    """Record a set as the participant level does."""
+    """Record an average as the participant level does."""
     path = methods_path(title[-1] * 64, lacking)
     keep_methods(dataset, path, text)
     write_completion(dataset, title, options={}, inputs={}, outputs=[], methods=path)

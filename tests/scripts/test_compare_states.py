@@ -42,6 +42,7 @@ RECORD = "maps/out/logs/complete/sub-01.json"
 SAID = "maps/said/01.txt"
 HISTORY = "maps/out/group/model-own/desc-training_history.tsv"
 OPTIONS = "maps/out/group/model-own/configuration_sha256.json"
+DATA = "maps/out/group/model-own/data_sha256.json"
 RESTARTS = "maps/out/group/model-own/network_report.html"
 ZARR = "maps/out/group/cache/sub-01/target_maps.json"
 TRACES = "maps/out/sub-01/func/sub-01_desc-traces_behaviour.tsv"
@@ -64,6 +65,7 @@ def write_state(folder: Path, seconds: float, clock: str, runs: tuple[str, ...] 
         WEIGHTS: (2).to_bytes(8, "little") + b"{}" + bytes(500),
         HISTORY: f"epoch\tloss\tseconds\n1\t4.1\t{seconds}\n",
         OPTIONS: f'{{"bids_dir": "{clock[:2]}ab", "seed": "5fec"}}',
+        DATA: f'{{"all.npz": {{"mtime_ns": {clock[:2]}, "sha256": "0a0b"}}}}',
         RESTARTS: f'<td class="number" data-value="0.5">0.50</td><td class="number" '
         f'data-value="{seconds}">{seconds:.1f}</td><td class="number" data-value="True">1</td>',
         ZARR: f'{{"file": "a.zarr",\n"state": "{clock[:2]}ab", "dtype": "float32"}}',
@@ -113,7 +115,7 @@ def test_times_run_ids_and_folders_may_differ(states, capsys):
     head, row, last = capsys.readouterr().out.splitlines()
     assert head.split() == ["call", "files", "same", "masked", "different"]
     # Same: image, weights, traces and two lists of failures.
-    assert row.split() == ["maps", "17", "5", "12", "0"]
+    assert row.split() == ["maps", "18", "5", "13", "0"]
     assert last == "images and arrays: 2, of which none differ"
 
 
@@ -121,7 +123,7 @@ def test_times_run_ids_and_folders_may_differ(states, capsys):
     "name",
     [
         *(IMAGE, WEIGHTS, CARD, PAGE, TABLE, RECORD, SAID, CHECKPOINT),
-        *(HISTORY, OPTIONS, RESTARTS, ZARR, TRACES),
+        *(HISTORY, OPTIONS, DATA, RESTARTS, ZARR, TRACES),
     ],
 )
 def test_a_single_changed_byte_is_found(states, capsys, name):
@@ -138,6 +140,7 @@ def test_a_single_changed_byte_is_found(states, capsys, name):
         CHECKPOINT: (data, checkpoint(b"\x01" + bytes(63), b"13.5")),
         HISTORY: (b"4.1", b"4.2"),
         OPTIONS: (b"5fec", b"5fed"),
+        DATA: (b"0a0b", b"0a0c"),
         RESTARTS: (b"0.50", b"0.51"),
         ZARR: (b"float32", b"float64"),
         TRACES: (b"0.08", b"0.16"),

@@ -12,7 +12,7 @@ from tiny_cohort import TinyCohort
 from tiny_job import read_table
 
 from bids_dtg.contrasts.bundle.bundle import load_bundle
-from bids_dtg.stats.conformal import cell_block
+from bids_dtg.stats.conformal import block_edge
 from bids_dtg.stats.deviation import PeopleSums
 
 LABELS = tuple(f"{n:02d}" for n in range(1, 13))
@@ -39,9 +39,9 @@ def maps(bundle, paths: dict) -> np.ndarray:
 def test_each_is_compared_with_the_others(cohort):
     bundle = load_bundle(cohort.model)
     everybody = {label: maps(bundle, files(cohort, label, "synthetic")) for label in LABELS}
-    lattice = bundle.places.lattice(cell_block(bundle.places.spacing_mm))
+    lattice = bundle.places.lattice(block_edge(bundle.places.spacing_mm))
     table = {
-        row["set"]: row
+        row["average"]: row
         for row in read_table(cohort.out / "group/deviation/desc-deviation_distances.tsv")
     }
     assert len(table) == len(LABELS)
@@ -56,21 +56,21 @@ def test_each_is_compared_with_the_others(cohort):
             assert float(row[contrast.label]) == pytest.approx(np.sqrt(np.mean(own**2)), abs=1e-3)
 
 
-def test_sidecars_say_against_whom(cohort):
+def test_sidecars_say_the_reference_group(cohort):
     path = next(iter(files(cohort, "01", "deviation", "group/deviation").values()))
-    told = json.loads(path.with_name(path.name.replace(".nii.gz", ".json")).read_text())
-    assert (told["DeviationsFrom"], told["DeviationsFromParticipants"]) == ("cohort", 11)
-    assert "less the mean of those of 11 other participants" in told["Description"]
-    (source,) = told["Sources"]
+    reported = json.loads(path.with_name(path.name.replace(".nii.gz", ".json")).read_text())
+    assert (reported["DeviationsFrom"], reported["DeviationsFromParticipants"]) == ("cohort", 11)
+    assert "from the mean of those of 11 other participants" in reported["Description"]
+    (source,) = reported["Sources"]
     assert (cohort.out / source.removeprefix("bids::")).is_file()
-    assert told["Units"] == "spreads (standard deviations) between people"
+    assert reported["Units"] == "spreads (standard deviations) between people"
 
 
 def test_few_people_are_refused(cohort, capsys):
     assert cohort.analyse("deviation", "--participant-label", *LABELS[:10]) == 2
-    told = capsys.readouterr().err
-    assert "only 10 participants with maps of one model: too few to tell" in told
-    assert "11 or more" in told
+    reported = capsys.readouterr().err
+    assert "only 10 participants with maps of one model: too few for" in reported
+    assert "11 or more" in reported
 
 
 def test_who_is_gone_is_removed_and_what_cannot_be_read_is_left_out(cohort, tmp_path, capsys):

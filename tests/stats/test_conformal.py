@@ -10,9 +10,9 @@ from bids_dtg.imaging.places import VoxelPlaces
 from bids_dtg.stats.conformal import (
     Calibration,
     ErrorSums,
+    PooledError,
     ScoreCounts,
-    UsualError,
-    cell_block,
+    block_edge,
     coverage,
 )
 
@@ -35,8 +35,10 @@ def calibrated(errors: list[np.ndarray], pooling_mm: float | None = 8.0) -> Cali
     for one in errors:
         sums.add(one)
     for one in errors:
-        counts.add(one, sums.without(one).usual(pooling_mm).at_places())
-    return Calibration(len(errors), 4, (50, 90), counts.quantiles((50, 90)), sums.usual(pooling_mm))
+        counts.add(one, sums.without(one).pooled_error(pooling_mm).at_places())
+    return Calibration(
+        len(errors), 4, (50, 90), counts.quantiles((50, 90)), sums.pooled_error(pooling_mm)
+    )
 
 
 @pytest.mark.parametrize("pooling_mm", [None, 8.0])
@@ -74,7 +76,7 @@ def test_new_people_are_covered_where_half_of_the_others_lack_data(seed):
 
 def test_fewer_than_ten_people_in_a_cell_make_no_interval():
     errors = people(20, 0)
-    # Cells are of two voxels an edge: those whose first half lies here were measured in nine.
+    # Blocks are of two voxels an edge: those whose first half lies here were measured in nine.
     region = np.argwhere(MASK)[:, 1] < 4
     for one in errors[:11]:
         one[0, region] = np.nan
@@ -160,18 +162,18 @@ def test_quantiles_are_those_of_the_scores():
 
 def test_what_cannot_be_is_refused():
     with pytest.raises(ValueError, match="nobody was added"):
-        ErrorSums(LATTICE).usual(None)
+        ErrorSums(LATTICE).pooled_error(None)
     with pytest.raises(ValueError, match="nobody was added"):
         ScoreCounts(2).quantiles()
     sums = ErrorSums(LATTICE)
     with pytest.raises(ValueError, match=rf"errors are \(2, {VOXELS}\)"):
         sums.add(np.zeros((2, 5), np.float32))
     with pytest.raises(ValueError, match="above 0"):
-        UsualError(np.zeros((2, 4, 5, 4), np.float32), LATTICE)
+        PooledError(np.zeros((2, 4, 5, 4), np.float32), LATTICE)
     calibration = calibrated(people(12, 0))
     with pytest.raises(ValueError, match=r"levels are \(50, 90\), not 99"):
         calibration.half_widths(99)
 
 
 def test_cells_have_about_eight_mm():
-    assert [cell_block(mm) for mm in (1.0, 2.0, 3.0, 8.0, 12.0)] == [8, 4, 3, 1, 1]
+    assert [block_edge(mm) for mm in (1.0, 2.0, 3.0, 8.0, 12.0)] == [8, 4, 3, 1, 1]

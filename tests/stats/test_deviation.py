@@ -29,8 +29,8 @@ def people(count: int, seed: int, places: int) -> np.ndarray:
     return (mean + own).astype(np.float32)
 
 
-def fit(maps: np.ndarray, cells: Lattice, pooling_mm: float | None = None) -> Deviation:
-    sums = PeopleSums.of(maps, cells)
+def fit(maps: np.ndarray, blocks: Lattice, pooling_mm: float | None = None) -> Deviation:
+    sums = PeopleSums.of(maps, blocks)
     return sums.deviation(segments=4, of="cohort", pooling_mm=pooling_mm)
 
 
@@ -61,15 +61,15 @@ def test_the_spread_is_the_standard_deviation_with_n_less_one():
 @given(seed=st.integers(0, 99), lost=st.integers(0, 9))
 @settings(max_examples=10, deadline=None)
 def test_sums_without_a_person_are_those_of_the_others(seed, lost):
-    cells = lattice()
-    maps = people(10, seed, len(cells.cell))
+    blocks = lattice()
+    maps = people(10, seed, len(blocks.block_of))
     rng = np.random.default_rng(seed)
     maps[rng.random(maps.shape) < 0.1] = np.nan
     maps[:, 0, 5] = np.nan  # nobody has it
-    rest = PeopleSums.of(maps, cells).without(maps[lost])
+    rest = PeopleSums.of(maps, blocks).without(maps[lost])
     assert rest.people == 9
     found = rest.deviation(segments=4, of="cohort")
-    wanted = fit(np.delete(maps, lost, axis=0), cells)
+    wanted = fit(np.delete(maps, lost, axis=0), blocks)
     np.testing.assert_allclose(found.mean, wanted.mean, rtol=1e-6)
     np.testing.assert_allclose(found.spread, wanted.spread, rtol=1e-4)
     assert np.isnan(found.mean[0, 5])
@@ -77,9 +77,9 @@ def test_sums_without_a_person_are_those_of_the_others(seed, lost):
 
 
 def test_what_is_alike_for_everybody_has_no_deviation():
-    cells = lattice()
-    maps = people(12, 1, len(cells.cell))
-    found = fit(maps, cells)
+    blocks = lattice()
+    maps = people(12, 1, len(blocks.block_of))
+    found = fit(maps, blocks)
     assert found.has_none.tolist() == [False, False, True]
     values = found.deviations(maps[3])
     assert np.isnan(values[2]).all()
@@ -87,17 +87,17 @@ def test_what_is_alike_for_everybody_has_no_deviation():
 
 
 def test_deviations_of_new_people_are_in_units_of_the_spread():
-    cells = lattice()
-    maps = people(80, 2, len(cells.cell))
-    found = fit(maps[:40], cells)
+    blocks = lattice()
+    maps = people(80, 2, len(blocks.block_of))
+    found = fit(maps[:40], blocks)
     values = np.stack([found.deviations(own)[:2] for own in maps[40:]])
     assert values.std() == pytest.approx(np.sqrt(1 + 1 / 40), rel=0.02)
     assert np.abs(values.mean()) < 0.02
 
 
 def test_what_cannot_be_is_refused():
-    cells, maps = single_lattice(4, 1), np.zeros((3, 4), np.float32)
-    sums = PeopleSums.of([maps], cells)
+    blocks, maps = single_lattice(4, 1), np.zeros((3, 4), np.float32)
+    sums = PeopleSums.of([maps], blocks)
     with pytest.raises(ValueError, match="two people or more can differ, found 1"):
         sums.deviation(segments=1, of="cohort")
     with pytest.raises(ValueError, match=r"maps are \(3, 4\), found \(2, 4\)"):
@@ -105,17 +105,17 @@ def test_what_cannot_be_is_refused():
     with pytest.raises(ValueError, match=r"maps are \(3, 4\), found \(3, 3\)"):
         sums.without(maps[:, :3])
     ones = np.ones((3, 4), np.float32)
-    good = Deviation(12, 4, "training", maps, ones, cells)
+    good = Deviation(12, 4, "training", maps, ones, blocks)
     with pytest.raises(ValueError, match=r"maps are \(3, 4\), found \(3, 5\)"):
         good.deviations(np.zeros((3, 5), np.float32))
     with pytest.raises(ValueError, match="two or more people"):
-        Deviation(12, 4, "passers-by", maps, ones, cells)
+        Deviation(12, 4, "passers-by", maps, ones, blocks)
     with pytest.raises(ValueError, match="two or more people"):
-        Deviation(1, 4, "training", maps, ones, cells)
+        Deviation(1, 4, "training", maps, ones, blocks)
     with pytest.raises(ValueError, match="spread and mean are"):
-        Deviation(12, 4, "training", maps[:2], ones, cells)
+        Deviation(12, 4, "training", maps[:2], ones, blocks)
     for wrong in (0.0, -1.0, np.nan, np.inf):
         bad = ones.copy()
         bad[1, 2] = wrong
         with pytest.raises(ValueError, match="the spread of a contrast is above 0, or 0 through"):
-            Deviation(12, 4, "training", maps, bad, cells)
+            Deviation(12, 4, "training", maps, bad, blocks)

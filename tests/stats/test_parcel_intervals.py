@@ -82,7 +82,7 @@ def test_usual_errors_lean_on_those_of_their_contrast():
     errors = people(20, 0)
     own = np.square(errors, dtype=np.float64).mean(axis=0)
     pooled = (20 * own + POOLED_PEOPLE * own.mean(axis=1, keepdims=True)) / (20 + POOLED_PEOPLE)
-    np.testing.assert_allclose(fit(errors).usual, np.sqrt(pooled), rtol=1e-5)
+    np.testing.assert_allclose(fit(errors).pooled_error, np.sqrt(pooled), rtol=1e-5)
 
 
 def test_what_was_not_measured_counts_nowhere():
@@ -131,14 +131,14 @@ def test_another_image_of_the_same_name_gets_no_intervals():
 def test_what_cannot_be_is_refused():
     with pytest.raises(ValueError, match="nobody was added"):
         fit(np.zeros((0, 2, 5)))
-    with pytest.raises(ValueError, match="usual errors are above 0"):
+    with pytest.raises(ValueError, match="pooled errors are above 0"):
         fit(np.zeros((12, 2, 5)))
     intervals = fit(people(12, 0))
     with pytest.raises(ValueError, match=r"levels are \(50, 68, 80, 90, 95\), not 99"):
         intervals.half_widths(99)
     parts = dict(vars(intervals))
-    with pytest.raises(ValueError, match="usual errors are above 0"):
-        ParcelIntervals(**parts | {"usual": np.zeros_like(intervals.usual)})
+    with pytest.raises(ValueError, match="pooled errors are above 0"):
+        ParcelIntervals(**parts | {"pooled_error": np.zeros_like(intervals.pooled_error)})
     with pytest.raises(ValueError, match=r"people are counted in \(3, 2\)"):
         ParcelIntervals(**parts | {"measured": intervals.measured[:, :2]})
     with pytest.raises(ValueError, match=r"quantiles are \(3, 5\), found \(3, 4\)"):

@@ -13,7 +13,7 @@ from bids_dtg.inputs.events import read_events
 from bids_dtg.twin.cuts import STEP_SECONDS
 from bids_dtg.twin.decoding import decode
 from bids_dtg.twin.tasks import find_task
-from bids_dtg.twin.traces import TaskSet, stack_people
+from bids_dtg.twin.trial_series import TaskSet, stack_people
 from bids_dtg.twin.trials import read_trials
 
 few = settings(max_examples=25)

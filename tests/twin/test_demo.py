@@ -34,11 +34,11 @@ def test_a_small_demo_writes_all_its_files(tmp_path, capsys):
         for name in ("rt_congruent", "rt_incongruent", "effect")
     )
     assert np.allclose(second - first, effect, atol=2e-4)
-    moves = rows_of(tmp_path / "moves.tsv")
-    assert [row["direction"] for row in moves[:3]] == ["lower rt", "lower rt", "random 1"]
-    assert len(moves) == 2 + 10
-    true = np.array([float(row["rt_change_true"]) for row in moves])
-    # The truth is nearly linear in the dose.
+    perturbations = rows_of(tmp_path / "perturbations.tsv")
+    assert [row["direction"] for row in perturbations[:3]] == ["lower rt", "lower rt", "random 1"]
+    assert len(perturbations) == 2 + 10
+    true = np.array([float(row["rt_change_true"]) for row in perturbations])
+    # The truth is nearly linear in the step size.
     assert true[1] == pytest.approx(2 * true[0], rel=0.3, abs=0.01)
     assert "the truth is" in out
     assert "not evidence of an effect in a person" in out

@@ -11,8 +11,8 @@ from bids_dtg.twin.demo_picture import (
     PredictedPanel,
     PredictionRow,
     QuantilePanel,
+    SeriesPanel,
     ShownTrial,
-    TracePanel,
     draw_twin,
 )
 
@@ -26,7 +26,7 @@ def draw(nothing: float = np.nan) -> bytes | None:
         ShownTrial(1.0, "red", "blue", 0.7, "red"),
         ShownTrial(4.0, "green", "green", nothing, ""),
     )
-    trace = TracePanel(
+    trace = SeriesPanel(
         "sub-01", np.arange(60) * 0.08, ("red", "green", "blue"), rng.random((60, 3)), trials
     )
     return draw_twin(

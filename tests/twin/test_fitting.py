@@ -70,7 +70,7 @@ def test_a_stopped_fit_goes_on_to_the_same_twins(tmp_path, architecture):
     )
 
 
-def test_connectomes_tell_slow_people_from_quick_ones():
+def test_connectomes_predict_slow_and_quick_people():
     segments, takes = slow_and_quick(people=30)
     values = connectomes_of(takes)
     recipe = replace(SMALL, units=24, group_epochs=30, group_updates=10, codes=6)
@@ -89,18 +89,18 @@ def test_without_connectomes_there_is_the_group_and_what_people_did():
     assert fitted.perform_group(segments).buttons.shape[0] == 1
     own = fitted.perform_own(segments).buttons.sum(axis=(1, 2, 3))
     assert np.corrcoef(own, takes)[0, 1] < -0.5
-    with pytest.raises(ValueError, match="published makes networks of connectomes"):
+    with pytest.raises(ValueError, match="published makes networks from connectomes"):
         fit(None, segments, architecture=find_architecture("published", SMALL))
 
 
-def test_published_twins_have_no_group_and_no_codes():
+def test_published_twins_have_no_group_and_no_factors():
     segments, takes = slow_and_quick(people=6)
     fitted = fit(
         connectomes_of(takes), segments, architecture=find_architecture("published", SMALL)
     )
     with pytest.raises(ValueError, match="no network of the group"):
         fitted.perform_group(segments)
-    with pytest.raises(ValueError, match="no codes"):
+    with pytest.raises(ValueError, match="no latent factors"):
         fitted.perform_own(segments)
 
 

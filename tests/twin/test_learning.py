@@ -1,4 +1,4 @@
-"""What the training loop runs for twins."""
+"""Trainings of twins for the training loop."""
 
 from __future__ import annotations
 

@@ -103,13 +103,14 @@ def test_the_marginal_form_says_what_it_always_said(tmp_path):
     )
     assert " ".join(sidecar["Runs"][0]) == (
         "Run RepetitionTime VoxelSize ResidualDegreesOfFreedom EffectiveDegreesOfFreedom NSegments "
-        "Space SpaceReason Transforms Interpolation Range RangeReasons TrainingDistance Confounds "
+        "Space SpaceReason Transforms Interpolation TrainingDistribution "
+        "TrainingDistributionReasons TrainingDistance Confounds "
         "Cleaning Notes"
     )
     assert quality_of(job.out)["dof_beyond_rois"] == "n/a"
     (path,) = job.out.rglob("*desc-connectome_statmap.nii.gz")
     assert path.name.endswith("stat-pearsoncorrelation_desc-connectome_statmap.nii.gz")
-    # The sidecar of the set of maps applies to it too: it must not make it a predicted map.
+    # The sidecar of the average of maps applies to it too: it must not make it a predicted map.
     assert (read_inherited(path)["Synthetic"], sidecar["Synthetic"]) == (False, True)
     methods = " ".join((job.out / "logs" / "CITATION.md").read_text().split())
     assert (

@@ -80,7 +80,7 @@ def test_sidecars_say_of_whom_and_in_which_unit(job):
     label = bundle.contrasts[0].label
     own = json.loads(maps(job, "deviation", ".json")[label].read_text())
     assert own["Units"] == "spreads (standard deviations) between people"
-    assert "less the mean of those of 12 participants of the model's training" in own["Description"]
+    assert "from the mean of those of 12 participants of the model's training" in own["Description"]
     told = read_inherited(maps(job, "deviation")[label])
     assert told["Deviations"] is True
     assert (told["DeviationsFrom"], told["DeviationsFromParticipants"]) == ("training", 12)
@@ -108,7 +108,7 @@ def test_the_table_tells_how_individual_each_contrast_is(job):
         if row == 0:
             for column, figure in (
                 ("distance", wanted.distance),
-                ("chance", wanted.chance),
+                ("standard_error", wanted.chance),
                 ("individual", wanted.share),
                 ("halves_r", wanted.halves_r),
                 ("reliability", wanted.reliability),
@@ -123,7 +123,7 @@ def test_a_model_that_knows_nobody_s_mean_says_so_once(tmp_path, capsys):
     job = TinyJob(tmp_path)
     assert job.run() == 0
     told = capsys.readouterr()
-    line = "does not know the mean of other people's maps: no deviations are written"
+    line = "has no mean of other people's maps: no deviations are written"
     assert (told.err + told.out).count(line) == 1
     assert "group --analysis deviation" in told.err + told.out
     assert not maps(job, "deviation")

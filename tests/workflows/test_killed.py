@@ -156,7 +156,7 @@ def test_asked_to_stop(crowd, forks, number, code, told):
     (table,) = out.glob("logs/*/failures.tsv")
     assert read_table(table) == []
     assert forks.run(crowd.arguments(out=out), stderr=errors) == [0]
-    assert "2 sets of maps made, 1 complete before" in errors.read_text()
+    assert "2 averages of maps made, 1 complete before" in errors.read_text()
     assert tree(out) == tree(crowd.folder / "alone")
 
 
@@ -164,7 +164,7 @@ def test_two_calls_on_the_same_participants_share_them(crowd, forks):
     out, errors = crowd.folder / "shared", crowd.folder / "shared.txt"
     assert forks.run(*[crowd.arguments(out=out)] * 2, stderr=errors) == [0, 0]
     told = errors.read_text()
-    made = re.findall(r"3 participants: (\d+) sets? of maps made, (\d+) complete before", told)
+    made = re.findall(r"3 participants: (\d+) averages? of maps made, (\d+) complete before", told)
     assert len(made) == 2
     assert sum(int(number) for number, _ in made) == 3
     assert re.search(r"sub-0\d: left for later, as process \d+ on .* works on it", told)

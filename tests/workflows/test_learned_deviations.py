@@ -51,7 +51,9 @@ def test_few_people_make_none_and_calibration_makes_some(cohort, trained, capsys
     words = (*LINEAR, "--participant-label", *TRAINED[:6])
     assert cohort.analyse("train", *words, "--model-name", "few") == 0
     told = capsys.readouterr().err
-    assert "no deviations: 6 participants are too few to tell a person's own part from" in told
+    assert (
+        "no deviations: 6 participants are too few for a person's deviation from the mean" in told
+    )
     few = load_bundle(cohort.out / "group/model-few/bundle")
     assert few.deviation is None
     new = LABELS[12:]

@@ -131,7 +131,7 @@ def cohort(tmp_path_factory) -> PrivateCohort:
     words = ("--participant-label", "01", "02", "03", "--half-maps", "--write-connectome")
     words += ("--min-minutes", "6", "--min-dof", "1")
     done = cohort.run("participant", *words)
-    assert (done.returncode, "2 sets of maps made" in done.stderr) == (1, True), done.stderr
+    assert (done.returncode, "2 averages of maps made" in done.stderr) == (1, True), done.stderr
     return cohort
 
 
@@ -189,7 +189,7 @@ def test_the_table_of_failures_has_set_run_and_stage_in_columns_of_their_own(coh
     (row,) = read_table(tables[0])
     assert row.pop("message").startswith("<input>/sub-03/func/sub-03_task-rest_")
     title = "sub-03_task-rest"
-    assert row == {"participant_id": "sub-03", "set": title, "run": title, "stage": "reading"}
+    assert row == {"participant_id": "sub-03", "average": title, "run": title, "stage": "reading"}
 
 
 def test_sources_elsewhere_are_named_as_templateflow_names_them(cohort):

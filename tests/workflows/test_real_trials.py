@@ -44,8 +44,8 @@ def runs(shared, table) -> dict[tuple[str, str, str], tuple[Trials, Trials]]:
 
 
 def numbers(images: pd.Series) -> np.ndarray:
-    codes = {name: image_numbers(find_task("faces").images, name) for name in images.unique()}
-    return np.stack([codes[name] for name in images])
+    drawn = {name: image_numbers(find_task("faces").images, name) for name in images.unique()}
+    return np.stack([drawn[name] for name in images])
 
 
 def labels(names: tuple[str, ...], index: np.ndarray) -> np.ndarray:

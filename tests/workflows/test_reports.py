@@ -18,7 +18,7 @@ import pytest
 from nuisance_tables import nuisance_columns, write_nuisance
 from tiny_job import TinyJob, add_rest, read_table, tree
 
-from bids_dtg.cohort.mean_maps import average_sets
+from bids_dtg.cohort.mean_maps import mean_of_averages
 from bids_dtg.files.derivatives import DerivativeDataset
 from bids_dtg.files.provenance import Failure, RunFolder, all_failures, write_completion
 from bids_dtg.files.sidecars import read_inherited
@@ -202,11 +202,11 @@ def test_sidecars_with_values_of_another_kind_do_not_end_it(mapped, pattern, key
         for path, text in before.items():
             path.write_text(json.dumps(json.loads(text) | {key: value}))
         page = write_participant_report(dataset, "01", {}).read_text()
-        sets = find_participant(dataset, "01").sets
+        sets = find_participant(dataset, "01").averages
     finally:
         for path, text in before.items():
             path.write_text(text)
-    assert len(average_sets(sets, lambda title, share: None).sets) == 1
+    assert len(mean_of_averages(sets, lambda title, share: None).averages) == 1
     told = f"_desc-synthetic_statmap.json was changed by hand or damaged: {key} cannot be used"
     assert (told in page) == ("synthetic" in pattern)
 

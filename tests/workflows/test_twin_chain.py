@@ -103,7 +103,7 @@ def test_own_twins_fit_people_better_than_the_group(chain: Path) -> None:
 
 
 @pytest.mark.slow
-def test_the_evaluation_judges_by_those_whom_nobody_was_fitted_to(chain: Path) -> None:
+def test_the_evaluation_uses_people_outside_the_training_set(chain: Path) -> None:
     folder = chain / "study/group/evaluation-chain"
     people = pd.read_csv(folder / "desc-people_predicted.tsv", sep="\t", index_col=0)
     assert list(people.index) == [f"sub-{label}" for label in LABELS[PEOPLE:]]
@@ -113,7 +113,7 @@ def test_the_evaluation_judges_by_those_whom_nobody_was_fitted_to(chain: Path) -
 
 
 @pytest.mark.slow
-def test_a_move_of_connectomes_changes_people_as_much_as_it_truly_would(chain: Path) -> None:
+def test_a_perturbation_has_about_its_true_effect(chain: Path) -> None:
     folder = chain / "study/group/intervention-chain"
     table = pd.read_csv(folder / "desc-doses_response.tsv", sep="\t")
     asked = table[(table["direction"] == "lower stroop_rt") & (table["figure"] == "stroop_rt")]
@@ -124,8 +124,8 @@ def test_a_move_of_connectomes_changes_people_as_much_as_it_truly_would(chain: P
     people = phantom.people.select(range(PEOPLE, PEOPLE + NEW))
     before = people.mean_rt_seconds("stroop").mean()
     assert len(asked) >= 3
-    for dose, calibrated in zip(asked["dose"], asked["calibrated_change"], strict=True):
-        true = people.after(dose * step).mean_rt_seconds("stroop").mean() - before
+    for step_size, calibrated in zip(asked["step_size"], asked["calibrated_change"], strict=True):
+        true = people.after(step_size * step).mean_rt_seconds("stroop").mean() - before
         assert true < -0.02
         assert 1 / 1.5 < calibrated / true < 1.5  # measured: 1.2 to 1.3
     assert (asked["change"] < 0).all()

@@ -25,7 +25,7 @@ from bids_dtg.inputs.templateflow import TemplateFlow
 from bids_dtg.twin.bundle.bundle import load_twin_bundle
 from bids_dtg.twin.decoding import decode
 from bids_dtg.twin.judging.scores import outcome_shares
-from bids_dtg.twin.traces import stack_people
+from bids_dtg.twin.trial_series import stack_people
 from bids_dtg.twin.trials import read_trials
 
 STEM = "space-MNI152NLin6Asym_atlas-Slabs"
@@ -84,14 +84,14 @@ def test_connectomes_alone_where_there_is_neither_model_nor_event_file(tmp_path,
     assert not [*job.out.rglob("*_behaviour.tsv"), *job.out.rglob("*_trials.tsv")]
     before = tree(job.out)
     assert job.run() == 0
-    assert "0 sets of results made, 2 complete before" in capsys.readouterr().err
+    assert "0 averages of results made, 2 complete before" in capsys.readouterr().err
     assert tree(job.out) == before
     assert job.run("--verify") == 0
-    assert "sub-01: whole (1 set of results)" in capsys.readouterr().out
+    assert "sub-01: whole (1 average of results)" in capsys.readouterr().out
     table(job.out, "01", "stat-fisherz_relmat").write_text("damaged")
     assert job.run("--verify") == 1
     assert job.run() == 0
-    assert "1 set of results made, 1 complete before" in capsys.readouterr().err
+    assert "1 average of results made, 1 complete before" in capsys.readouterr().err
 
 
 def test_runs_of_a_set_count_by_what_cleaning_has_left_of_them(tmp_path, capsys):
@@ -119,7 +119,7 @@ def test_runs_of_a_set_count_by_what_cleaning_has_left_of_them(tmp_path, capsys)
 def test_people_are_observed_without_a_model(job, capsys):
     out = job.folder / "observed"
     assert job.run(out=out) == 0
-    assert "connectomes and what people did in faces, stroop" in capsys.readouterr().err
+    assert "connectomes and observed behaviour in faces, stroop" in capsys.readouterr().err
     found = rows(out, "01", "desc-observed_behaviour")
     assert found.task_name.tolist() == ["faces"] * 3 + ["stroop"] * 3
     assert not [name for name in found if name.startswith(("predicted", "group"))]
@@ -190,9 +190,9 @@ def test_every_column_is_explained_and_pybids_reads_all_of_it(performed):
     from bids import BIDSLayout
 
     for path in performed.rglob("*_desc-twin_*.tsv"):
-        told = json.loads(path.with_suffix(".json").read_text())
+        lines = json.loads(path.with_suffix(".json").read_text())
         columns = path.read_text().partition("\n")[0].split("\t")
-        assert [name for name in columns if name not in told] == []
+        assert [name for name in columns if name not in lines] == []
     layout = BIDSLayout(performed, validate=False, is_derivative=True)
     assert len(layout.get(desc="twin", extension=".tsv")) == 4
 
@@ -219,7 +219,7 @@ def test_a_changed_event_file_has_its_participant_made_again(tmp_path, capsys):
     assert "a connectome of 6 parcels and behaviour in stroop by tiny" in plan
     assert f"stroop: reads {path}" in plan
     assert job.run(*given) == 0
-    assert "1 set of results made, 1 complete before" in capsys.readouterr().err
+    assert "1 average of results made, 1 complete before" in capsys.readouterr().err
     assert tree(job.out / "sub-01") == before
 
 
@@ -229,10 +229,13 @@ def test_files_that_cannot_be_read_are_left_out(tmp_path, capsys):
     job.give("02", STROOP, lender=1)
     damaged.write_text("onset\tduration\n1\t2\n")
     assert job.run("--model", job.model()) == 0
-    told = capsys.readouterr().err
-    assert "left out: sub-01_task-stroopAP_events.tsv lacks the columns" in told
-    assert "stroop: performed the trials of sub-02_task-stroopAP_events.tsv" in told
-    assert "not performed, for want of event files: faces" in told
+    lines = capsys.readouterr().err
+    assert "left out: sub-01_task-stroopAP_events.tsv lacks the columns" in lines
+    assert (
+        "stroop: no own event file; performed the trials of sub-02_task-stroopAP_events.tsv"
+        in lines
+    )
+    assert "not performed, as there are no event files: faces" in lines
     sidecar = json.loads(table(job.out, "01", "desc-twin_behaviour", ".json").read_text())
     assert "lacks the columns" in sidecar["Notes"][0]
     assert "FitToOwnResponses" not in sidecar
@@ -245,9 +248,9 @@ def test_rows_and_files_that_are_left_out_are_reported(tmp_path, capsys):
     lacking.write_text("\n".join([head, "\t".join(["n/a", *first.split("\t")[1:]]), *others]))
     damaged.write_text("onset\tduration\n1\t2\n")
     assert job.run() == 0
-    told = capsys.readouterr().err
-    assert "sub-01_task-stroopAP_events.tsv: 1 row without an onset left out" in told
-    assert "left out: sub-02_task-stroopAP_events.tsv lacks the columns" in told
+    lines = capsys.readouterr().err
+    assert "sub-01_task-stroopAP_events.tsv: 1 row without an onset left out" in lines
+    assert "left out: sub-02_task-stroopAP_events.tsv lacks the columns" in lines
     sidecar = json.loads(table(job.out, "01", "desc-observed_behaviour", ".json").read_text())
     assert sidecar["Notes"] == ["sub-01_task-stroopAP_events.tsv: 1 row without an onset left out"]
 
@@ -275,16 +278,16 @@ def test_a_parcel_without_signal_fails_with_a_model_alone(tmp_path, capsys):
     job.add_run("01", bold=bold)
     job.give("02", STROOP)
     assert job.run("--model", job.model()) == 1
-    told = capsys.readouterr().err
-    assert "sub-01_task-rest has too little signal in 1 of 6 parcels (LH_Default)" in told
-    assert "1 set of results made" in told
+    lines = capsys.readouterr().err
+    assert "sub-01_task-rest has too little signal in 1 of 6 parcels (LH_Default)" in lines
+    assert "1 average of results made" in lines
     assert job.run(out=tmp_path / "alone") == 0
     edges = edges_of(table(tmp_path / "alone", "01", "stat-fisherz_relmat"))
     assert np.isnan(edges[2]).all()
     assert np.isfinite(upper_edges(np.delete(np.delete(edges, 2, 0), 2, 1))).all()
 
 
-def test_a_hypernetwork_has_no_group_to_stand_beside(job):
+def test_a_hypernetwork_has_no_group_network(job):
     out = job.folder / "published"
     assert job.run("--model", job.model("hyper", architecture="published"), out=out) == 0
     found = rows(out, "01", "desc-twin_behaviour")
@@ -292,12 +295,12 @@ def test_a_hypernetwork_has_no_group_to_stand_beside(job):
     assert found.predicted_rt_seconds.notna().any()
 
 
-def test_whom_the_model_was_fitted_to_is_said(tmp_path, capsys):
+def test_a_training_participant_is_reported(tmp_path, capsys):
     job = TwinJob(tmp_path, ())
     job.add_run("ann")
     job.give("ann", STROOP)
     assert job.run("--model", job.model(data_set="Toy")) == 0
-    assert "tiny was fitted to this participant: its fit is no test" in capsys.readouterr().err
+    assert "tiny was fitted to this participant: its fit does not test" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -308,7 +311,7 @@ def test_whom_the_model_was_fitted_to_is_said(tmp_path, capsys):
         (("--model", "{model}", "--atlases", "HCP"), "19 regions"),
         (("--model", "{renamed}"), "the same regions in the same order"),
         (("--model", "{other}"), "the parcels of Slabs are not those of Slabs"),
-        (("--model", "{nothing}"), "knows nothing of connectomes"),
+        (("--model", "{nothing}"), "was fitted without connectomes"),
         (("--task-file", "{task}"), "no event files of the tasks flanker"),
         (("--task-file", "facets"), "facets"),
         (("--structural-connectivity", "sc"), "--structural-connectivity was given with --work"),
@@ -344,8 +347,8 @@ def test_a_model_needs_event_files_of_its_tasks(tmp_path, capsys):
     assert "no event files of the tasks" in capsys.readouterr().err
     job.give("01", STROOP).write_text("onset\n1\n")
     assert job.run("--model", model) == 2
-    told = capsys.readouterr().err
-    assert "none of 1 event file of the task stroop can be read" in told
+    lines = capsys.readouterr().err
+    assert "none of 1 event file of the task stroop can be read" in lines
     assert not job.out.exists()
 
 

@@ -14,7 +14,7 @@ from bids_dtg.twin.fitting import fit
 from bids_dtg.twin.phantom.people import simulate_twin_people
 from bids_dtg.twin.phantom.sequences import trial_sequence
 from bids_dtg.twin.recipe import Recipe, find_architecture
-from bids_dtg.twin.traces import stack_people
+from bids_dtg.twin.trial_series import stack_people
 
 ROOT = Path(__file__).parents[2]
 SMALL = find_architecture("lowrank", Recipe(units=10, codes=3, group_epochs=4, group_updates=3))

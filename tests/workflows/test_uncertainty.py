@@ -14,7 +14,7 @@ from bids_dtg.contrasts.bundle.bundle import load_bundle
 from bids_dtg.contrasts.bundle.writer import extend_bundle
 from bids_dtg.files.sidecars import read_inherited
 from bids_dtg.imaging.nifti import read_volume
-from bids_dtg.stats.conformal import Calibration, UsualError
+from bids_dtg.stats.conformal import Calibration, PooledError
 
 
 @pytest.fixture(scope="module")
@@ -22,8 +22,8 @@ def job(tmp_path_factory) -> TinyJob:
     """A job with a calibrated model; its maps of halves are asked for."""
     job = TinyJob(tmp_path_factory.mktemp("uncertainty"))
     contrasts, lattice = len(job.bundle.contrasts), job.bundle.places.lattice(4)
-    values = np.linspace(0.5, 1.5, contrasts * lattice.cells, dtype=np.float32)
-    usual = UsualError(values.reshape(contrasts, *lattice.shape), lattice)
+    values = np.linspace(0.5, 1.5, contrasts * lattice.blocks, dtype=np.float32)
+    usual = PooledError(values.reshape(contrasts, *lattice.shape), lattice)
     quantiles = np.tile(np.array([0.7, 1.6], np.float32), (contrasts, 1))
     folder = job.folder / "calibrated"
     extend_bundle(job.bundle, folder, calibration=Calibration(20, 4, (50, 90), quantiles, usual))
@@ -61,7 +61,7 @@ def test_half_widths_are_the_model_s_to_the_rounding_of_eight_bits(job):
 def test_where_there_is_no_interval_the_map_says_so(job, tmp_path):
     """Gaps are NaN, never a width of 0, and sidecars and page name their share."""
     bundle = load_bundle(job.model)
-    measured = np.full(bundle.calibration.usual.values.shape, 20, np.int32)
+    measured = np.full(bundle.calibration.pooled_error.values.shape, 20, np.int32)
     measured[0, 0], measured[1] = 9, 0
     few = dataclasses.replace(bundle.calibration, measured=measured)
     other = TinyJob(tmp_path)
@@ -128,10 +128,13 @@ def test_a_run_of_another_kind_is_told_in_table_sidecar_and_log(job):
     (table,) = job.out.glob("sub-01/func/sub-01_task-rest_qc.tsv")
     (row,) = read_table(table)
     # Noise on ROI maps of noise: nothing is where it should be.
-    assert row["range"] in ("unusual", "outside")
-    assert row["range_reasons"] != "n/a"
+    assert row["training_distribution"] in ("unusual", "outside")
+    assert row["training_distribution_reasons"] != "n/a"
     assert row["training_distance"] == "n/a"
     assert float(row["connectome_icc"]) <= float(row["connectome_reliability"]) + 0.05
     sidecar = read_inherited(maps(job, "synthetic")[0])
-    assert sidecar["Runs"][0]["Range"] == row["range"]
-    assert "; ".join(sidecar["Runs"][0]["RangeReasons"]) == row["range_reasons"]
+    assert sidecar["Runs"][0]["TrainingDistribution"] == row["training_distribution"]
+    assert (
+        "; ".join(sidecar["Runs"][0]["TrainingDistributionReasons"])
+        == row["training_distribution_reasons"]
+    )

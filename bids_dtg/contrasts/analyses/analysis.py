@@ -1,4 +1,4 @@
-"""What the analyses share that make or judge models: inputs, folder, tables, an earlier model."""
+"""Common to analyses that train or evaluate models: inputs, folder, tables, an earlier model."""
 
 from __future__ import annotations
 
@@ -37,9 +37,9 @@ _ARRAYS = "arrays"  # folder of an analysis' own
 _CAN_WRITE = (
     *(f"{BUNDLE}/", f"{_ARRAYS}/", *(name.removesuffix(".safetensors") for name in FIT_FILES)),
     *("desc-*_scores", "desc-targets_files", "desc-measuredMaps_qc", "desc-split_participants"),
-    "desc-predictions",
+    *("desc-predictions", "desc-participants_excluded"),
 )
-# Locks of the arrays of people: who makes some, and, each by its folder, who uses them.
+# Locks of the arrays of people: who makes some and, one for each folder, who uses them.
 _CACHE_LOCK, _CACHE_USERS = "cache", "cache-used-by-"
 
 
@@ -48,10 +48,10 @@ class Analysis:
     """One call of an analysis."""
 
     settings: Settings  # its options
-    makes: Result  # what comes of it
+    makes: Result  # what the call makes
     results: ResultFolder  # where results go, below the output folder
-    source: Source  # where people come from, and the bundle
-    model: Model  # of the bundle, prepared when it is first needed
+    source: Source  # where people and the bundle are read from
+    model: Model  # the bundle's model, prepared at its first use
     form: Form  # of the connectomes that people are read to
 
     @classmethod
@@ -63,12 +63,12 @@ class Analysis:
         repeatable: bool = True,
         kind: MapsKind | None = None,
     ) -> Analysis:
-        """Check everything that can be checked before anything is written.
+        """Check options, dataset and model before anything is written.
 
         Parameters
         ----------
         settings
-            Options of the call.
+            Options of the call, composed and checked.
         makes
             What comes of it: a model, or an evaluation or predictions of one, which names the
             folder.
@@ -113,7 +113,7 @@ class Analysis:
         )
 
     def with_maps_of(self, training: Sequence[str]) -> Analysis:
-        """Return the same with ROI maps made from training people's rest."""
+        """Return a copy whose ROI maps are made from the rest of the training people."""
         return dataclasses.replace(self, source=self.source.with_maps_of(training))
 
     @property
@@ -123,26 +123,26 @@ class Analysis:
 
     @property
     def folder(self) -> Path:
-        """Where results go."""
+        """Folder of the results."""
         return self.results.path
 
     @property
     def bundle(self) -> ModelBundle:
-        """The bundle of the call."""
+        """The bundle that the call reads."""
         return self.source.bundle
 
     @property
     def store(self) -> ArrayStore:
-        """Arrays of this analysis alone."""
+        """Folder of the arrays that belong to this analysis alone."""
         return ArrayStore(self.folder / _ARRAYS)
 
     @property
     def families(self) -> Families:
-        """Who belongs to which family."""
+        """Families of the participants."""
         return self.source.families
 
     def plan(self, contrasts: Sequence[Contrast] | None) -> CohortPlan:
-        """Find out who has both scans, without reading any; None: all contrasts of the maps."""
+        """Plan from file names who has both scans; None: all contrasts of the maps."""
         plan = self.source.plan(contrasts)
         for why in sorted(set(plan.left_out.values())):
             who = [label for label, reason in plan.left_out.items() if reason == why]
@@ -158,21 +158,29 @@ class Analysis:
             )
         return self._with_rest(plan) if self.is_dry else plan
 
+    def of_data(self, plan: CohortPlan) -> Analysis:
+        """Return the same for a model that rests on the data of a plan.
+
+        Raises
+        ------
+        SettingsError
+            A model is there that was made of other data.
+        """
+        files = self.source.files(plan)
+        return dataclasses.replace(self, results=self.results.of_data(files, self.dataset_root))
+
+    @property
+    def dataset_root(self) -> Path:
+        """The folder that names the data set."""
+        return self.source.dataset.root
+
     @property
     def is_dry(self) -> bool:
-        """Whether nothing is to be written."""
+        """Whether the call is a dry run."""
         return self.settings.behaviour.dry_run
 
     def print_plan(self, plan: CohortPlan, sets: Mapping[str, Sequence[str]]) -> int:
-        """Print what the call would do, once all is checked that can be; return 0, as no failure.
-
-        Parameters
-        ----------
-        plan
-            Who has what.
-        sets
-            Who would be used for what.
-        """
+        """Print what the call would do; return 0, the number of failures."""
         labels = [row.label for row in plan.contrasts]
         show(self.source.words)
         show(f"{counted(len(labels), 'contrast')} ({plan.statistic}): {', '.join(labels)}")
@@ -190,11 +198,11 @@ class Analysis:
 
     @property
     def _cache(self) -> Path:
-        """Where people's arrays are kept, for all analyses of an output."""
+        """Folder of people's arrays, which all analyses of an output share."""
         return self.source.output.path("group") / "cache"
 
     def _with_rest(self, plan: CohortPlan) -> CohortPlan:
-        """Leave out whose rest cannot be used, as far as headers and tables show that."""
+        """Leave out people whose rest cannot be used, as far as headers and tables show it."""
         failures = {label: why for label in plan.labels if (why := self.source.why_no_rest(label))}
         for label, why in failures.items():
             say(f"sub-{label} would be left out: {why}")
@@ -202,12 +210,12 @@ class Analysis:
 
     @contextmanager
     def begun(self) -> Iterator[Locks]:
-        """Begin: from here on the analysis writes, and no other one writes to its folder.
+        """Lock the folder and start to write.
 
         Raises
         ------
         SettingsError
-            Another call works there, or it has just made a model.
+            Another call works in this folder, or has just made a model in it.
         """
         with self.results.begun() as locks:
             if note := note_on_namesakes(self.settings.inputs.model):
@@ -215,7 +223,7 @@ class Analysis:
             yield locks
 
     def cohort(self, plan: CohortPlan, locks: Locks) -> Cohort:
-        """Read everybody, or take what an earlier analysis of the same output has read.
+        """Read everybody, or map the arrays that an earlier analysis of this output has made.
 
         Raises
         ------
@@ -256,13 +264,13 @@ class Analysis:
         return cohort
 
     def folder_of_fit(self) -> Path:
-        """Return where a fit keeps what later calls go on with, which becomes the analysis' own."""
+        """Return the folder of a fit's checkpoints, and record it as this analysis' own."""
         for name in FIT_FILES:
             self.results.add(name)
         return self.folder
 
     def write_scores(self, tables: Mapping[str, ResultTable], facts: Mapping[str, Any]) -> None:
-        """Write tables of scores, by name; `facts` are added to what the models' columns are."""
+        """Write tables of scores by name; `facts` extend the models' table's dictionary."""
         for name, table in tables.items():
             self.results.table(f"desc-{name}_scores", table)
         self.results.json("desc-models_scores", {**tables["models"].dictionary(), **facts})

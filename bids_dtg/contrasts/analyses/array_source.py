@@ -16,7 +16,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bids_dtg.bundles.card import ModelCard
-from bids_dtg.bundles.people import hash_rest
 from bids_dtg.cleaning.design import TooShortError
 from bids_dtg.connectome.connectome import run_connectomes
 from bids_dtg.connectome.design import SECONDS_PER_SEGMENT, TemporalDesign
@@ -64,34 +63,34 @@ from bids_dtg.stats.group_ica import GroupIca
 from bids_dtg.stats.map_checks import own_figures
 from bids_dtg.version import __version__
 
-_FRAMES = 64  # that are summed at once
+_FRAMES = 64  # summed at once
 _CLEANED = "arrays, cleaned before; residual degrees of freedom not known"
 
 
 @dataclass(frozen=True, eq=False)
 class ArrayPlan(CohortPlan):
-    """Who has rest and maps in arrays."""
+    """Participants whose rest and maps are arrays."""
 
-    whence: str = ""  # names of the files with maps
+    maps_source: str = ""  # names of the files with maps
 
     @property
     def files(self) -> tuple[str, ...]:
-        """A sentence on the arrays that targets are made from; none where there are none."""
-        if not self.whence:
+        """Describe the arrays of measured maps in a sentence; no sentence if there are none."""
+        if not self.maps_source:
             return ()
         maps = counted(len(self.people) * len(self.contrasts), f"{self.statistic} map")
-        return (f"{maps} of {counted(len(self.people), 'participant')}, from {self.whence}",)
+        return (f"{maps} of {counted(len(self.people), 'participant')}, from {self.maps_source}",)
 
 
 @dataclass(frozen=True, eq=False)
 class ArraySource:
-    """People of files of arrays (`bids_dtg.contrasts.analyses.source.Source`)."""
+    """People of array files (`bids_dtg.contrasts.analyses.source.Source`)."""
 
     settings: Settings  # options of the call
     people: ArrayPeople  # what the files hold
     dataset: SourceDataset  # the folder that names the data set
     output: DerivativeDataset  # where results go
-    bundle: ModelBundle  # the model; of one that is made, places and ROI maps alone
+    bundle: ModelBundle  # the model; for training, only its places and ROI maps
     measured: bool = True  # whether measured maps are wanted
     maps_words: str = ""  # as `Source`
     learns_maps: bool = False  # whether ROI maps are still to be made
@@ -100,14 +99,14 @@ class ArraySource:
     def prepare(
         cls, settings: Settings, kind: MapsKind | None, *, measured: bool = True
     ) -> ArraySource:
-        """Check everything that can be checked before anything is written.
+        """Check options, files and model before anything is written.
 
         Parameters
         ----------
         settings
-            Options of the call.
+            Options of the call, composed and checked.
         kind
-            Of a model that is made; None: there is a model.
+            Kind of the model to be trained; None: the call reads a model.
         measured
             Whether measured maps are wanted.
 
@@ -154,36 +153,36 @@ class ArraySource:
 
     @property
     def families(self) -> Families:
-        """Of the key families."""
+        """Families from the arrays' key ``families``."""
         return self.people.families
 
     @property
     def own_name(self) -> str | None:
-        """The name in the folder's description, or the folder's."""
+        """Return the data set's name: from the folder's description, else the folder's name."""
         return str(self.dataset.description.get("Name") or "").strip() or self.dataset.name
 
     @property
     def words(self) -> str:
-        """As `Source`."""
+        """Describe the arrays and how their rest was cleaned."""
         files = ", ".join(str(path) for path in self.people.files)
         rest = "connectomes made elsewhere" if self.people.connectomes else "rest cleaned before"
         return f"{files}: {rest}, at {counted(len(self.people.places), 'place')}"
 
     @property
     def cleaning(self) -> str:
-        """As `Source`."""
+        """Describe the cleaning of the arrays."""
         return _CLEANED
 
     @property
     def record(self) -> Mapping[str, Any]:
-        """As `Source`: how ROI maps were made, and which degrees of freedom are taken."""
+        """Record how ROI maps were made, and which degrees of freedom are used."""
         if self.people.connectomes is not None:
             return {"arrays": {"connectomes": "made elsewhere"}}
-        freedom = {"effective_dof": "of the frames less one: the cleaning is not known"}
-        return {**(self.bundle.card.record or {}), "arrays": freedom}
+        dof = {"effective_dof": "of the frames less one: the cleaning is not known"}
+        return {**(self.bundle.card.record or {}), "arrays": dof}
 
     def with_maps_of(self, training: Sequence[str]) -> ArraySource:
-        """Make ROI maps from training people's rest, one person after the other.
+        """Make ROI maps by group ICA from the rest of the training people.
 
         Raises
         ------
@@ -212,12 +211,12 @@ class ArraySource:
         return dataclasses.replace(self, bundle=bundle, maps_words=words, learns_maps=False)
 
     def model(self) -> Model:
-        """As `Source`."""
+        """Prepare the bundle's model."""
         return Model(self.bundle, resolve_device(self.settings.resources.device), 1)
 
     @property
     def path_names(self) -> PathNames:
-        """As `Source`."""
+        """Names that replace folders of this machine."""
         folders = {"bids": self.dataset.root, "output": self.output.root}
         arrays = {f"arrays{n}": path.parent for n, path in enumerate(self.people.files, 1)}
         model = Path(self.settings.inputs.model)
@@ -227,12 +226,12 @@ class ArraySource:
         return PathNames.of(folders).plus(arrays).plus(given).plus(machine_folders())
 
     def plan(self, contrasts: Sequence[Contrast] | None) -> CohortPlan:
-        """As `Source`; who lacks rest or maps is left out.
+        """Plan from the arrays who has rest and maps; leave out everybody else.
 
         Raises
         ------
         DatasetError
-            Nobody has both, or no contrast is the model's.
+            Nobody has both, or the arrays have no contrast of the model.
         """
         people, asked = self.people, self._asked()
         for note in people.notes:
@@ -291,12 +290,12 @@ class ArraySource:
         return self.bundle.contrasts
 
     def _asked(self) -> tuple[str, ...]:
-        """Return everybody, or who was asked for.
+        """Return everybody, or the participants asked for.
 
         Raises
         ------
         DatasetError
-            Somebody who was asked for is not there.
+            A participant who was asked for is missing.
         """
         labels = self.settings.inputs.participant_label
         asked = tuple(dict.fromkeys(plain_label(label, "sub") for label in labels))
@@ -307,8 +306,12 @@ class ArraySource:
             )
         return asked or self.people.labels
 
+    def files(self, plan: CohortPlan) -> Sequence[Path]:
+        """Return nothing: all is in the arrays."""
+        return ()
+
     def why_no_rest(self, label: str) -> str | None:
-        """As `Source`, by its length."""
+        """Return why a person's rest is too short, or None."""
         arrays = self.people.sessions_of(label)
         if self.people.connectomes is not None or any(map(self._is_long, arrays)):
             return None
@@ -328,21 +331,25 @@ class ArraySource:
         """Return the label, where a file names people."""
         return "" if self.people.numbered else label
 
-    def rest_hashes(self, label: str) -> tuple[str, ...]:
-        """As `Source`, of values without an id: the same people may come without their names."""
-        return tuple(hash_rest("", digest) for digest in sorted(self.people.fingerprint(label)))
+    def rest_digests(self, label: str) -> tuple[str, ...]:
+        """Return a digest of the values of each session."""
+        return tuple(sorted(self.people.fingerprint(label)))
+
+    def rest_sketches(self, label: str) -> tuple[str, ...]:
+        """As `Source`."""
+        return self.people.sketches(label)
 
     def arrays(self, plan: CohortPlan, store: ArrayStore, form: Form) -> PersonArrays:
-        """As `Source`."""
+        """Return how the arrays of a plan's people are made."""
         return RowArrays(plan, store, form, self)
 
     def make(self, arrays: PersonArrays, labels: Sequence[str]) -> Mapping[str, str]:
-        """Make people's arrays one after the other, as the rows of a file are read in order.
+        """Make people's arrays one after the other, in the order of the file's rows.
 
         Raises
         ------
         OutputError, SettingsError
-            Arrays cannot be written: that is nobody's data's fault.
+            Arrays cannot be written; this is not caused by a participant's data.
         """
         share_cores(1)  # sums of several threads are rounded otherwise
         failures = {}
@@ -360,7 +367,7 @@ class ArraySource:
         return failures
 
     def facts_of(self, array: PeopleArray, label: str) -> dict[str, Any]:
-        """Return what tells whether a person's row is still what it was."""
+        """Return a fingerprint that changes when a person's row changes."""
         stored = array.stored
         return {
             "file": stored.path.name,
@@ -382,19 +389,19 @@ class ArraySource:
 
 @dataclass(frozen=True, eq=False)
 class RowArrays(PersonArrays):
-    """Those of people who are rows of arrays."""
+    """Arrays of people who are rows of array files."""
 
-    source: ArraySource  # whose rows
+    source: ArraySource  # the array files
 
     @property
     def segment_seconds(self) -> float:
-        """As `PersonArrays`."""
+        """Return why a person's maps cannot be used."""
         return self.source.bundle.card.part.segment_seconds
 
-    sketched: ClassVar[bool] = False  # runs of images are not compared with such rest
+    summarised: ClassVar[bool] = False  # runs of images are not compared with such rest
 
     def facts_of_maps(self, label: str, maps: Mapping[str, StatMap]) -> dict[str, Any]:
-        """As `PersonArrays`."""
+        """Return what a person's array of measured maps depends on."""
         held = self.source.people.targets
         assert held is not None
         facts = self.source.facts_of(held, label)
@@ -403,7 +410,7 @@ class RowArrays(PersonArrays):
     def read_maps(
         self, label: str, maps: Mapping[str, StatMap]
     ) -> tuple[NDArray[np.float32], dict[str, str]]:
-        """As `PersonArrays`."""
+        """Read a person's measured maps."""
         people, rows = self.source.people, self.plan.rows
         names = {plain_contrast(name): number for number, name in enumerate(people.contrasts)}
         given = people.read_targets(label)
@@ -424,7 +431,7 @@ class RowArrays(PersonArrays):
         return array, unusable
 
     def facts_of_rest(self, label: str) -> dict[str, Any]:
-        """As `PersonArrays`."""
+        """Return what a person's connectomes depend on."""
         card = self.source.bundle.card
         return {
             "geometry": {name: card.files[name] for name in card.part.of_geometry},
@@ -438,7 +445,7 @@ class RowArrays(PersonArrays):
         }
 
     def measure_rest(self, label: str, reporter: Reporter) -> MeasuredRest:
-        """As `PersonArrays`: as many connectomes a session as it has segments."""
+        """Compute a person's connectomes: one for each segment of a session."""
         people, found = self.source.people, MeasuredRest()
         for array in people.sessions_of(label):
             if people.connectomes is not None:
@@ -454,7 +461,7 @@ class RowArrays(PersonArrays):
         self, found: MeasuredRest, rest: NDArray[np.float32], tr_seconds: float
     ) -> None:
         bundle, frames = self.source.bundle, rest.shape[1]
-        # Cleaned before: nothing is known of the columns that were removed.
+        # Cleaned before: which columns were removed is not known.
         design = TemporalDesign.build(None, [], np.ones(frames, dtype=bool), tr_seconds)
 
         def blocks() -> Blocks:
@@ -474,7 +481,7 @@ class RowArrays(PersonArrays):
 
 
 def _state(path: Path) -> Any:
-    """Return what changes with a file, or with one of the files of a folder."""
+    """Return sizes and times that change when a file, or a file in a folder, changes."""
     if path.is_file():
         return dataclasses.asdict(file_fingerprint(path))
     found = sorted(
@@ -487,12 +494,12 @@ def _state(path: Path) -> Any:
 
 
 def _roi_maps(people: ArrayPeople, rois: int | None) -> tuple[NDArray[np.float32], str]:
-    """Return the ROI maps of a model that is made, and whose they are; 0 where they follow.
+    """Return the ROI maps of a model to be trained, and a note on their origin.
 
     Raises
     ------
     SettingsError
-        There are none, or two kinds of them.
+        There are no ROI maps, or two sources of them.
     """
     places = len(people.places)
     if people.connectomes is not None:
@@ -522,7 +529,7 @@ def _base(
     folder: Path,
     record: Mapping[str, Any] | None = None,
 ) -> ModelBundle:
-    """Return what a new model has in common with people as arrays: no weights, places and ROIs."""
+    """Make the template bundle of a new model from arrays: places and ROIs without weights."""
     places = ListedPlaces(people.places, people.adjacency)
     arrays = BundleArrays({}, roi_maps, places, places)
     files = geometry_files(arrays)

@@ -1,4 +1,4 @@
-"""Simple models that a model is printed beside: group average, linear models, kernel ridge."""
+"""Simple models that a model is compared with: group average, linear models, kernel ridge."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from bids_dtg.stats.linear import LinearBaseline, ParcelLinearBaseline, roi_parc
 GROUP_AVERAGE = "group average"
 LINEAR, WHOLE_BRAIN = "linear (Tavor)", "linear, whole brain"
 KERNEL_RIDGE = "kernel ridge"
-# People; each prediction of kernel ridge reads the maps of all of them.
+# Most people: each prediction of kernel ridge reads the maps of all of them.
 _MOST_FOR_KERNELS, _MOST_LEFT_OUT = 400, 60
 Array = NDArray[np.float32]
 Predict = Callable[[Person], NDArray[np.floating[Any]]]  # (contrasts, voxels)
@@ -32,16 +32,16 @@ Predict = Callable[[Person], NDArray[np.floating[Any]]]  # (contrasts, voxels)
 
 @dataclass(frozen=True, eq=False)
 class SimplePlan:
-    """What simple models need besides people."""
+    """Settings of the simple models."""
 
     store: ArrayStore  # of mean connectomes: memory does not grow with people
     parcels: NDArray[np.intp]  # (voxels,), of the published linear model
-    seed: int  # of the segment of rest that it is fitted on, a person
+    seed: int  # of the one segment of rest of each person that it is fitted on
     families: Mapping[str, str]  # label -> family
 
     @classmethod
     def of(cls, analysis: Analysis) -> SimplePlan:
-        """Take them from an analysis."""
+        """Take the settings from an analysis."""
         return cls(
             analysis.store,
             roi_parcels(analysis.bundle.place_roi_maps),
@@ -54,9 +54,9 @@ class SimplePlan:
 class SimpleModels:
     """Simple models of the same people."""
 
-    models: Mapping[str, Predict]  # by name
-    people: int  # how many each was fitted on
-    record: Mapping[str, Any]  # how they were fitted, by name, for JSON
+    models: Mapping[str, Predict]  # by name of the model
+    people: int  # how many people each was fitted on
+    record: Mapping[str, Any]  # how each was fitted, by name, for JSON
 
 
 def baselines(training: Sequence[Person], mean: Array, plan: SimplePlan) -> SimpleModels:
@@ -85,7 +85,7 @@ def baselines(training: Sequence[Person], mean: Array, plan: SimplePlan) -> Simp
 
 
 def leave_one_out(people: Sequence[Person], mean: Array, plan: SimplePlan) -> SimpleModels:
-    """Return simple models of each person that are fitted, and chosen, on all the others."""
+    """For each person, return simple models fitted on all other people."""
     known = np.zeros(mean.shape, np.int32)  # people who have a value
     for person in people:
         known += np.isfinite(person.maps)
@@ -150,7 +150,7 @@ class _OfSegments:
 
 
 class _Deviations:
-    """A person's deviations from the mean maps, 0 where nothing was measured, read in parts."""
+    """One person's deviations from the mean maps, 0 where nothing was measured, read in parts."""
 
     def __init__(self, person: Person, mean: Array) -> None:
         self._maps, self._mean, self.shape = person.maps, mean, person.maps.shape
@@ -161,7 +161,7 @@ class _Deviations:
 
 
 class _FilledMaps(Sequence[Array]):
-    """The maps of people without gaps, made as they are asked for."""
+    """People's maps with the mean in place of missing values, computed at each access."""
 
     def __init__(self, people: Sequence[Person], mean: Array) -> None:
         self._people, self._mean = people, mean
@@ -188,7 +188,7 @@ def _mean_connectomes(people: Sequence[Person], store: ArrayStore) -> NDArray[np
 
 
 def _drawn_segments(people: Sequence[Person], seed: int) -> list[NDArray[np.float16]]:
-    """Draw a segment of rest a person; they stay on disk."""
+    """Draw one segment of rest for each person; the segments stay on disk."""
     rng = np.random.default_rng(seed)
     return [person.connectomes[rng.integers(len(person.connectomes))] for person in people]
 
@@ -199,7 +199,7 @@ def _deviation_products(people: Sequence[Person], mean: Array) -> NDArray[np.flo
 
 
 def _families(people: Sequence[Person], families: Mapping[str, str]) -> NDArray[np.intp]:
-    """Number the families of people; who has none is one."""
+    """Number the families of people; a person without a known family is a family."""
     names = [
         ("family", families[person.label]) if person.label in families else ("", person.label)
         for person in people
@@ -214,7 +214,7 @@ def _record(linear: ParcelLinearBaseline, seed: int) -> dict[str, Any]:
 
 
 def _choice(penalties: Sequence[float]) -> dict[str, Any]:
-    """Record what was chosen: a penalty, or how many people have each."""
+    """Record a chosen penalty, or how many people have each penalty."""
     chosen = {f"{penalty:g}": penalties.count(penalty) for penalty in sorted(set(penalties))}
     return {
         "penalty": penalties[0] if len(penalties) == 1 else chosen,

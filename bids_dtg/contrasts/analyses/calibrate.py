@@ -1,4 +1,4 @@
-"""Calibrate a model's intervals on people on whom it was neither trained nor tuned."""
+"""Calibrate a model's prediction intervals on people outside its training set."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from bids_dtg.cohort.basis import BUNDLE
 from bids_dtg.contrasts.analyses.analysis import Analysis
 from bids_dtg.contrasts.analyses.cohort import Cohort
 from bids_dtg.contrasts.analyses.cohort_plan import CohortPlan
-from bids_dtg.contrasts.analyses.fit import learn_range, mean_segments, sums_over
-from bids_dtg.contrasts.analyses.seen import record_people, unseen
+from bids_dtg.contrasts.analyses.fit import learn_distribution, mean_segments, sums_over
 from bids_dtg.contrasts.analyses.splits import say_families
+from bids_dtg.contrasts.analyses.training_set import outside_training_set, record_people
 from bids_dtg.contrasts.bundle.writer import extend_bundle
 from bids_dtg.contrasts.people import Person, predicted_maps
 from bids_dtg.errors import DatasetError
@@ -24,7 +24,7 @@ from bids_dtg.inputs.statmaps import plain_contrast
 from bids_dtg.inputs.templateflow import TemplateFlow
 from bids_dtg.notices import counted, named, say
 from bids_dtg.settings import Settings
-from bids_dtg.stats.conformal import DEFAULT_LEVEL, LEAST_PEOPLE, Calibration, cell_block, coverage
+from bids_dtg.stats.conformal import DEFAULT_LEVEL, LEAST_PEOPLE, Calibration, block_edge, coverage
 from bids_dtg.stats.deviation import Deviation, PeopleSums
 from bids_dtg.stats.parcel_intervals import ParcelIntervals, parcel_errors
 from bids_dtg.stats.splits import SETS
@@ -35,8 +35,9 @@ Array = NDArray[np.float32]
 def run_calibration(settings: Settings) -> int:
     """Write a copy of `--model` with intervals; return how many participants could not be used.
 
-    Of `--split-file` the calibration set is taken, or the test set where it has none; otherwise
-    everybody. Nobody counts on whom the model, or one that it was made from, was trained or tuned.
+    With `--split-file`, its calibration set is used, or its test set where it has none; otherwise
+    everybody. People in a training or validation set of the model, or of a model that it was made
+    from, are left out.
 
     Raises
     ------
@@ -68,7 +69,7 @@ def _calibrate(analysis: Analysis, cohort: Cohort, atlases: Sequence[Atlas]) -> 
     errors = _errors(analysis, people, labels, predicted)
     calibration = Calibration.fit(
         errors,
-        bundle.places.lattice(cell_block(bundle.places.spacing_mm)),
+        bundle.places.lattice(block_edge(bundle.places.spacing_mm)),
         mean_segments(people),
     )
     widths = calibration.half_widths(DEFAULT_LEVEL)
@@ -81,15 +82,17 @@ def _calibrate(analysis: Analysis, cohort: Cohort, atlases: Sequence[Atlas]) -> 
     least = analysis.settings.outputs.min_coverage
     of_parcels = _parcel_intervals(errors, atlases, calibration.segments, least)
     analysis.store.discard("work")
-    whom = {"calibration": [person.label for person in people]}
+    used = {"calibration": [person.label for person in people]}
     made = extend_bundle(
         bundle,
         analysis.results.add(f"{BUNDLE}/"),
         calibration=calibration,
         parcel_intervals=of_parcels,
-        # Of a model that knows its training's rest, that stays: it is what it was made from.
-        training_range=learn_range(people, bundle) if bundle.training_range is None else None,
-        people=record_people(analysis.source, whom, earlier=bundle),
+        # The training distribution of the model is kept.
+        training_distribution=learn_distribution(people, bundle)
+        if bundle.training_distribution is None
+        else None,
+        people=record_people(analysis.source, used, earlier=bundle),
         deviation=_deviation(predicted, people) if bundle.deviation is None else None,
     )
     say(
@@ -105,7 +108,7 @@ def _calibrate(analysis: Analysis, cohort: Cohort, atlases: Sequence[Atlas]) -> 
 
 
 def _labels(analysis: Analysis, plan: CohortPlan) -> tuple[str, ...]:
-    """Choose whom to calibrate on: people who are new to the model."""
+    """Choose the people to calibrate on, all of them outside the training set."""
     split_file, labels = analysis.settings.modelling.split_file, plan.labels
     if split_file is not None:
         sets = read_sets(split_file, SETS)
@@ -113,13 +116,13 @@ def _labels(analysis: Analysis, plan: CohortPlan) -> tuple[str, ...]:
         say(f"calibrated on the {name} set of {split_file}")
         labels = tuple(label for label in labels if label in sets[name])
     say_families(analysis, labels)
-    labels = unseen(analysis.source, labels)
+    labels = outside_training_set(analysis.source, labels)
     _require_enough(labels)
     return labels
 
 
 def _atlases(analysis: Analysis) -> tuple[Atlas, ...]:
-    """Return the atlases whose parcels get intervals; the default one only where it fits."""
+    """Return the atlases whose parcels get intervals; skip the default one if it does not fit."""
     bundle, settings = analysis.bundle, analysis.settings
     if bundle.card.part.grid is None:
         return ()
@@ -134,8 +137,8 @@ def _atlases(analysis: Analysis) -> tuple[Atlas, ...]:
 def _require_enough(people: Sequence[object]) -> None:
     if len(people) < LEAST_PEOPLE:
         raise DatasetError(
-            f"only {counted(len(people), 'participant')} on whom the model was neither trained nor "
-            "tuned: too few for intervals",
+            f"only {counted(len(people), 'participant')} outside the model's training and "
+            "validation sets: too few for intervals",
             expected=f"{LEAST_PEOPLE} or more",
         )
 
@@ -147,10 +150,10 @@ def _deviation(predicted: PeopleSums, people: Sequence[Person]) -> Deviation:
 def _errors(
     analysis: Analysis, people: tuple[Person, ...], labels: Sequence[str], sums: PeopleSums
 ) -> Array:
-    """Return measured less predicted maps, (people, contrasts, voxels), on disk.
+    """Return measured minus predicted maps, (people, contrasts, voxels), on disk.
 
-    Contrasts are the model's; NaN stands where nothing was measured. `labels` are of the
-    people's contrasts; to `sums` predicted maps are added.
+    Rows are the model's contrasts; values that were not measured are NaN. `labels` are the
+    people's contrasts. The predicted maps are added to `sums`.
     """
     contrasts = analysis.bundle.contrasts
     rows = {plain_contrast(contrast.label): contrast.index for contrast in contrasts}
@@ -169,9 +172,9 @@ def _errors(
 def _parcel_intervals(
     errors: Array, atlases: Sequence[Atlas], segments: int, least: float
 ) -> dict[str, ParcelIntervals]:
-    """Learn how sure means over parcels are, by atlas.
+    """Learn half-widths of the intervals around parcel means, by atlas.
 
-    Errors are (people, contrasts, voxels); parcels of which less than `least` was measured are
+    Errors are (people, contrasts, voxels); parcels whose measured share is below `least` are
     left out.
     """
     return {
@@ -192,7 +195,7 @@ def _parcel_words(key: str, intervals: ParcelIntervals, units: str) -> str:
 
 
 def _without_interval(calibration: Calibration, labels: Sequence[str]) -> str | None:
-    """Say where there are no intervals; None where there are some everywhere."""
+    """Describe where there are no intervals; None if there are intervals everywhere."""
     shares = calibration.without_interval.mean(axis=1)
     if not shares.any():
         return None

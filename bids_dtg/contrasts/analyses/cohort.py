@@ -1,4 +1,4 @@
-"""People with rest and measured maps: their arrays, made side by side where they are not there."""
+"""People with rest and measured maps: makes their missing arrays in several processes."""
 
 from __future__ import annotations
 
@@ -35,27 +35,27 @@ from bids_dtg.settings import Settings
 
 @dataclass(frozen=True, eq=False)
 class Cohort:
-    """Everybody who has both scans."""
+    """Everybody with both scans."""
 
     people: tuple[Person, ...]  # sorted by label
     contrasts: tuple[Contrast, ...]  # rows of the maps
     statistic: Statistic  # of the maps
     sessions: str  # a sentence on targets and retests; empty without sessions
-    left_out: Mapping[str, str]  # label -> why, of those who have one scan
-    failed: int  # how many of those because their data cannot be used
+    left_out: Mapping[str, str]  # label -> reason, of people with one of the two scans
+    failed: int  # how many of these because their data cannot be used
     # Why maps were left out: label -> target or retest -> contrast -> words.
     unusable: Mapping[str, Mapping[str, Mapping[str, str]]]
-    # Seconds a frame of everybody's rest; None where runs differ or it is not known.
+    # Seconds per frame of everybody's rest; None where runs differ or it is not known.
     repetition_time_s: float | None
-    measured: tuple[str, ...] = ()  # sentences on the files of targets, and what is wrong there
+    measured: tuple[str, ...] = ()  # sentences on the files of targets, and findings in them
 
     @property
     def labels(self) -> tuple[str, ...]:
-        """Whose data can be used."""
+        """Labels of the people whose data can be used."""
         return tuple(person.label for person in self.people)
 
     def of(self, labels: Sequence[str]) -> tuple[Person, ...]:
-        """Return some people, in the order of the labels; who cannot be used is not there."""
+        """Return some people, in the order of the labels; skip those who cannot be used."""
         known = {person.label: person for person in self.people}
         return tuple(known[label] for label in labels if label in known)
 
@@ -63,17 +63,17 @@ class Cohort:
 def gather_cohort(
     arrays: PersonArrays,
     make: Callable[[PersonArrays, Sequence[str]], Mapping[str, str]],
-    whence: Path,
+    source: Path,
 ) -> Cohort:
-    """Read everybody's rest and maps, or take from the store what an earlier call has read.
+    """Read everybody's rest and maps, or map what an earlier call has stored.
 
     Parameters
     ----------
     arrays
-        Of the people of a plan.
+        Arrays of the people of a plan.
     make
-        Makes those of some people, and returns why that failed for some of them.
-    whence
+        Makes the arrays of some people, and returns why it failed for some of them.
+    source
         The dataset, for the error.
 
     Raises
@@ -96,7 +96,7 @@ def gather_cohort(
         say(f"sub-{label} is left out: {why}")
     if not people:
         raise DatasetError(
-            f"nobody in {whence} has usable rest and maps",
+            f"nobody in {source} has usable rest and maps",
             expected="one participant or more; the lines above say what is wrong",
         )
     return Cohort(
@@ -117,7 +117,7 @@ def refuse_to_replace(arrays: PersonArrays, users: Sequence[Owner]) -> None:
     Raises
     ------
     SettingsError
-        Naming one of them.
+        With the name of one such analysis.
     """
     replaced = [label for label in arrays.plan.labels if users and arrays.would_replace(label)]
     if replaced:
@@ -130,13 +130,13 @@ def refuse_to_replace(arrays: PersonArrays, users: Sequence[Owner]) -> None:
 
 
 def _common(times: Sequence[float]) -> float | None:
-    """Return the one repetition time of all runs, to the millisecond."""
+    """Return the common repetition time of all runs, to the millisecond."""
     known = {round(time, 3) for time in times}
     return known.pop() if len(known) == 1 else None
 
 
 def _missing(arrays: PersonArrays) -> tuple[list[str], dict[str, str]]:
-    """Return whose arrays are to be made, and who cannot be used at all."""
+    """Return whose arrays must be made, and who cannot be used at all."""
     missing, failures = [], {}
     for label in arrays.plan.labels:
         try:
@@ -148,12 +148,12 @@ def _missing(arrays: PersonArrays) -> tuple[list[str], dict[str, str]]:
 
 
 def make_side_by_side(arrays: RunArrays, labels: Sequence[str]) -> dict[str, str]:
-    """Make people's arrays in processes side by side; return why some of them failed.
+    """Make people's arrays in several processes; return why some of them failed.
 
     Raises
     ------
     OutputError, SettingsError
-        Arrays, or files on the way to them, cannot be written: that is nobody's data's fault.
+        Arrays or temporary files cannot be written; this is not caused by a participant's data.
     """
     request = arrays.request
     settings = request.settings
@@ -204,7 +204,7 @@ def _failure(end: End[None]) -> str | None:
     Raises
     ------
     OutputError, SettingsError
-        They, or files on the way to them, cannot be written.
+        Arrays or temporary files cannot be written.
     """
     match end:
         case Finished():
@@ -226,7 +226,7 @@ def _prepare(
     seconds: float,
     threads: int,
 ) -> Work[None]:
-    """Prepare the work anew, in a process that was started afresh."""
+    """Prepare the work in a process that was started, not forked."""
     request = Request.prepare(settings).with_segments(seconds)
     arrays = RunArrays(*of_arrays, request)
     reader = request.reader(threads=threads, every_part=False, other_lengths=True, form=arrays.form)

@@ -1,4 +1,4 @@
-"""Who has rest and measured maps, and of what: by the names of the files alone."""
+"""Plans from file names alone who has rest and measured maps, and of which contrasts."""
 
 from __future__ import annotations
 
@@ -31,23 +31,23 @@ from bids_dtg.notices import counted
 
 @dataclass(frozen=True, eq=False)
 class CohortPlan:
-    """Everybody who seems to have both scans; nothing has been read yet."""
+    """Everybody who seems to have both scans; no image has been read."""
 
     people: Mapping[str, PersonMaps]  # by label, sorted
     contrasts: tuple[Contrast, ...]  # rows of the maps
     statistic: Statistic  # of the maps
-    left_out: Mapping[str, str]  # label -> what somebody lacks who has the other scan
+    left_out: Mapping[str, str]  # label -> missing scan, of people with the other scan
     sessions: str  # a sentence on targets and retests; empty without sessions
-    notes: tuple[str, ...] = ()  # what was decided on tasks, spaces and runs
+    notes: tuple[str, ...] = ()  # decisions on tasks, spaces and runs
 
     @property
     def files(self) -> tuple[str, ...]:
-        """Sentences on the files that targets are made from."""
+        """Sentences on the files of the targets."""
         return describe_files(tuple(self.people.values()), self.statistic)
 
     @property
     def labels(self) -> tuple[str, ...]:
-        """Whose data can be worked on."""
+        """Labels of the people who can be worked on."""
         return tuple(self.people)
 
     @property
@@ -66,29 +66,29 @@ class CohortPlan:
         return dataclasses.replace(self, people=kept, sessions=describe_sessions(kept.values()))
 
     def complete(self, labels: Sequence[str]) -> tuple[str, ...]:
-        """Return those of some people who have all contrasts."""
+        """Return the people who have all contrasts."""
         return tuple(
             label for label in labels if len(self.people[label].target) == len(self.contrasts)
         )
 
 
 def plan_cohort(request: Request, place: Path, contrasts: Sequence[Contrast] | None) -> CohortPlan:
-    """Find out who has both scans, without reading any.
+    """Plan from file names who has both scans.
 
     Parameters
     ----------
     request
-        Input dataset, participants, and the bundle in whose space the maps are to be.
+        Input dataset, participants, and the bundle that defines the space of the maps.
     place
-        Of the measured maps, for `find_statmap_files`.
+        Folder of the measured maps, for `find_statmap_files`.
     contrasts
-        Rows of the maps; None: all that the maps have, or the option `--contrast`.
+        Rows of the maps; None: those of `--contrast`, or all that the maps have.
 
     Raises
     ------
     DatasetError
-        Nobody has both scans, or maps differ in what must be the same: files of one map, tasks,
-        statistics, numbers of runs.
+        Nobody has both scans, or files differ in task, statistic or number of runs, or are
+        several for one map.
     """
     everything = find_statmap_files(place)
     files, of_space = in_space(everything.files, request.bundle.grid.space)
@@ -122,7 +122,7 @@ def plan_cohort(request: Request, place: Path, contrasts: Sequence[Contrast] | N
     if not request.settings.inputs.participant_label:  # others were not asked for
         left_out |= {label: "no rest" for label in with_maps if label not in request.participants}
     ours = everything.predicted and (
-        f"{counted(everything.predicted, 'file')} beside the measured maps are predictions of "
+        f"{counted(everything.predicted, 'file')} among the measured maps are predictions of "
         "bids_dtg and are not used"
     )
     notes = tuple(note for note in (of_tasks, of_space, of_runs, ours) if note)
@@ -154,18 +154,18 @@ def contrast_rows(
     Parameters
     ----------
     found
-        Labels that the measured maps have.
+        Labels of the measured maps.
     contrasts
-        To be taken of these; None: all.
+        Contrasts to choose from; None: all.
     own
-        The model's, which keep what is known of them.
+        The model's contrasts, whose descriptions are kept.
     labels
-        That were asked for with ``--contrast``; none: all.
+        Labels of ``--contrast``; empty: all.
 
     Raises
     ------
     DatasetError
-        There is none of those.
+        None of these is present.
     """
     present = {plain_contrast(label): label for label in found}
     known = {plain_contrast(contrast.label): contrast for contrast in hcp_contrasts()}

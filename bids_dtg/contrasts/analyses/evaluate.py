@@ -1,7 +1,8 @@
-"""Evaluate a model's maps against measured ones, beside simple models."""
+"""Evaluate a model's maps against measured ones, and compare it with simple models."""
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -14,9 +15,10 @@ from bids_dtg.contrasts.analyses.cohort import Cohort
 from bids_dtg.contrasts.analyses.cohort_plan import CohortPlan
 from bids_dtg.contrasts.analyses.predict import keep_predictions
 from bids_dtg.contrasts.analyses.score import retest_maps, score_models
-from bids_dtg.contrasts.analyses.seen import unseen
+from bids_dtg.contrasts.analyses.score_columns import SEEN
 from bids_dtg.contrasts.analyses.splits import plan_split, say_families
 from bids_dtg.contrasts.analyses.train import write_tables
+from bids_dtg.contrasts.analyses.training_set import outside_training_set
 from bids_dtg.contrasts.people import Person, mean_maps, predicted_maps
 from bids_dtg.errors import DatasetError
 from bids_dtg.inputs.statmaps import plain_contrast
@@ -29,10 +31,10 @@ Array = NDArray[np.float32]
 def run_evaluation(settings: Settings) -> int:
     """Score `--model` on everybody with both scans, or on the test set of `--split-file`.
 
-    Nobody counts on whom the model, or one that it was made from, was trained or tuned (its
-    bundle knows them); whom it was calibrated on counts, as no interval is judged. Simple models
-    need people to be fitted on: the training set of `--split-file`. Without one, the group average
-    and the linear model of each person are those of all the others, and say nothing of
+    People in the training or validation set of the model, or of a model that it was made from,
+    are left out (its bundle lists them); people it was calibrated on are kept, as no interval is
+    evaluated. Simple models are fitted on the training set of `--split-file`. Without one, group
+    average and linear model of each person are fitted on all other people, and have no scores of
     individuality.
 
     Raises
@@ -42,11 +44,13 @@ def run_evaluation(settings: Settings) -> int:
     """
     analysis = Analysis.prepare(settings, makes="evaluation")
     plan = analysis.plan(analysis.bundle.contrasts)
-    fitted_on, judged_on = _whom(analysis, plan)
+    fitted_on, judged_on, seen = _choose_people(analysis, plan)
     if analysis.is_dry:
         return analysis.print_plan(plan, {"fit simple models": fitted_on, "test": judged_on})
     with analysis.begun() as locks:
         cohort = analysis.cohort(plan.of((*fitted_on, *judged_on)), locks)
+        left_out = {**cohort.left_out, **dict.fromkeys(seen, SEEN)}
+        cohort = dataclasses.replace(cohort, left_out=left_out)
         return _evaluate(analysis, cohort, fitted_on, judged_on)
 
 
@@ -82,8 +86,8 @@ def _evaluate(
         training_mean=None if alone else mean,
         store=analysis.store,
         report=say,
-        # What is fitted on all others knows each of them: it looks more like them than like
-        # oneself.
+        # A model fitted on all others has seen each of them: it resembles them more than the person
+        # who was left out.
         leave_one_out=tuple(simple.models) if alone else (),
     )
     evaluation = write_tables(
@@ -95,13 +99,15 @@ def _evaluate(
     return cohort.failed
 
 
-def _whom(analysis: Analysis, plan: CohortPlan) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Choose whom simple models are fitted on, and on whom all are judged.
+def _choose_people(
+    analysis: Analysis, plan: CohortPlan
+) -> tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]:
+    """Choose the people to fit simple models on, those to score all models on, and those left out.
 
     Raises
     ------
     DatasetError, SettingsError
-        There are too few, or somebody or a family is on two sides.
+        There are too few people, or a person or family is in both sets.
     """
     settings, people = analysis.settings, plan.labels
     training: tuple[str, ...] = ()
@@ -110,9 +116,9 @@ def _whom(analysis: Analysis, plan: CohortPlan) -> tuple[tuple[str, ...], tuple[
         training, people = split.training, split.test
     else:
         say_families(analysis, people)
-    people = unseen(analysis.source, people)
-    _require_enough(settings.modelling.split_file, training, people)
-    return training, people
+    judged = outside_training_set(analysis.source, people)
+    _require_enough(settings.modelling.split_file, training, judged)
+    return training, judged, tuple(label for label in people if label not in judged)
 
 
 def _require_enough(
@@ -126,7 +132,7 @@ def _require_enough(
         )
     if split_file is None and len(people) < 3:
         raise DatasetError(
-            f"only {counted(len(people), 'participant')} with rest and maps, on whom the model was "
-            "neither trained nor tuned: too few to compare",
+            f"only {counted(len(people), 'participant')} with rest and maps outside the model's "
+            "training and validation sets: too few to compare",
             expected="3 or more, or --split-file with people to train simple models on",
         )

@@ -1,4 +1,4 @@
-"""Adapt a trained network to other people: one of its contrasts, or contrasts that it lacks."""
+"""Fine-tune a trained network on other people, for one of its contrasts or for new ones."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ from bids_dtg.contrasts.analyses.fit import (
     require_people,
 )
 from bids_dtg.contrasts.analyses.score import BEFORE, retest_maps, score_models
-from bids_dtg.contrasts.analyses.seen import unseen
 from bids_dtg.contrasts.analyses.splits import draw_split, keep_split, plan_split, sets_of
 from bids_dtg.contrasts.analyses.train import write_fitted, write_tables
+from bids_dtg.contrasts.analyses.training_set import outside_training_set
 from bids_dtg.contrasts.bundle.bundle import ModelBundle
 from bids_dtg.contrasts.bundle.kinds import KINDS
 from bids_dtg.contrasts.contrast import Contrast
@@ -41,7 +41,7 @@ Array = NDArray[np.float32]
 
 
 def run_finetuning(settings: Settings) -> int:
-    """Tune `--model`, score it before and after, and write the tuned one.
+    """Fine-tune `--model`, score it before and after, and write the tuned model.
 
     Returns
     -------
@@ -68,6 +68,7 @@ def run_finetuning(settings: Settings) -> int:
         )
     known = settings.modelling.schedule == "known"
     plan = analysis.plan(bundle.contrasts if known else None)
+    analysis = analysis.of_data(plan)
     row = _row_of(plan.contrasts, bundle) if known else None
     planned = plan_split(analysis, plan)
     require_people(settings.modelling, planned.training, planned.validation)
@@ -81,12 +82,12 @@ def run_finetuning(settings: Settings) -> int:
 
 
 def _finetune(analysis: Analysis, cohort: Cohort, row: int | None) -> int:
-    """Tune the row of the output layer that stays; None: a new output layer."""
+    """Return the output row to keep while tuning; None: a new output layer is trained."""
     settings, bundle = analysis.settings, analysis.bundle
     split = draw_split(analysis, cohort.labels)
     keep_split(analysis.results, split)
     training, validation = cohort.of(split.training), cohort.of(split.validation)
-    test = cohort.of(unseen(analysis.source, split.test))
+    test = cohort.of(outside_training_set(analysis.source, split.test))
     require_people(settings.modelling, training, validation)
     fitted = _tune(analysis, training, validation, row=row, contrasts=cohort.contrasts)
     evaluation = _score(analysis, fitted, cohort, training=training, test=test, row=row)
@@ -127,7 +128,7 @@ def _tune(
     row: int | None,
     contrasts: Sequence[Contrast],
 ) -> FittedModel:
-    """Train on; with a row of the output layer that stays, or a new output layer."""
+    """Fine-tune with one row of the output layer frozen, or with a new output layer."""
     from bids_dtg.contrasts.network.weights import OUTPUT, with_new_outputs, with_rows
 
     settings, bundle = analysis.settings, analysis.bundle
@@ -198,9 +199,9 @@ def _score(
 
 
 def _put_back(fitted: FittedModel, bundle: ModelBundle, row: int, device: str) -> FittedModel:
-    """Give the tuned network the whole output layer, and all contrasts a correction.
+    """Restore the whole output layer of the tuned network, and set all contrasts' correction.
 
-    The other contrasts keep the correction that they had: theirs was found before the tuning.
+    The other contrasts keep their earlier correction, which was found before the tuning.
     """
     import torch
 

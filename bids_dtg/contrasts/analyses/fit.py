@@ -1,4 +1,4 @@
-"""Fitting a model of a kind to people, and re-centring it on others."""
+"""Fit a model of a kind to people, and re-centre it on others."""
 
 from __future__ import annotations
 
@@ -11,7 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bids_dtg.connectome.form import MARGINAL, Form
-from bids_dtg.connectome.range.training import LEAST_PEOPLE, LEAST_SEGMENTS, TrainingRange
+from bids_dtg.connectome.training_distribution.distribution import (
+    LEAST_PEOPLE,
+    LEAST_SEGMENTS,
+    TrainingDistribution,
+)
 from bids_dtg.contrasts.analyses.cohort_plan import CohortPlan
 from bids_dtg.contrasts.bundle.bundle import ModelBundle
 from bids_dtg.contrasts.bundle.kinds import MapsKind
@@ -25,7 +29,7 @@ from bids_dtg.errors import DatasetError
 from bids_dtg.imaging.places import Places
 from bids_dtg.notices import counted, say
 from bids_dtg.settings import ModellingOptions
-from bids_dtg.stats.conformal import cell_block
+from bids_dtg.stats.conformal import block_edge
 from bids_dtg.stats.deviation import LEAST_PEOPLE as LEAST_APART
 from bids_dtg.stats.deviation import Deviation, PeopleSums
 from bids_dtg.stats.splits import Split
@@ -33,22 +37,22 @@ from bids_dtg.stats.splits import Split
 
 @dataclass(frozen=True, eq=False)
 class FittedModel:
-    """A model, what a bundle needs of it, and what was done to it."""
+    """A fitted model, and what its bundle needs."""
 
-    kind: str  # of bundle
+    kind: str  # its kind
     tensors: Mapping[str, NDArray[Any]]  # of its weights
     model: MapModel  # before the correction
     correction: Correction | None  # of its maps; None: none
-    record: Mapping[str, Any]  # how it came about, for the card
+    record: Mapping[str, Any]  # how it was fitted, for the card
     # Whether the correction was found with each training person left out in turn; else on the
     # validation people.
     left_out_in_turn: bool = False
     of_other_sites: int = 0  # people whose sums were added to those of the training people
-    # Labels of the contrasts whose map, corrected, is the same for everybody.
+    # Labels of the contrasts whose corrected map is the same for everybody.
     same_for_all: tuple[str, ...] = ()
 
     def in_words(self, training: int) -> str:
-        """Return on how many people the model stands, of whom so many are one's own."""
+        """Describe on how many people the model was fitted; `people` are from this site."""
         own = counted(training, "participant")
         if not self.of_other_sites:
             return own
@@ -76,7 +80,7 @@ def model_space(bundle: ModelBundle, form: Form = MARGINAL) -> ModelSpace:
 def fit_plan(
     options: ModellingOptions, space: ModelSpace, plan: CohortPlan, split: Split
 ) -> FitPlan:
-    """Return what a kind needs to know before anybody's data are read."""
+    """Return the facts that a kind checks before anybody's data are read."""
     people = (*split.training, *split.validation)
     return FitPlan(
         options=options,
@@ -97,7 +101,7 @@ def fit_task(
     device: str,
     report: Callable[[str], None],
 ) -> FitTask:
-    """Compose what a kind is fitted to; `sets` are training and validation people."""
+    """Return the task of fitting a kind; `sets` are training and validation people."""
     training, validation = sets
     return FitTask(
         options=options,
@@ -112,7 +116,7 @@ def fit_task(
 
 
 def fit_model(kind: MapsKind, task: FitTask) -> FittedModel:
-    """Fit a kind, and re-centre it unless the recipe leaves it as it comes out."""
+    """Fit a kind, and re-centre it unless the recipe leaves its maps uncorrected."""
     require_people(task.options, task.training, task.validation if kind.needs_validation else None)
     fitted = kind.module().fit(task)
     record = {"recipe": task.options.recipe, "seed": task.options.seed, **fitted.record.to_json()}
@@ -134,21 +138,14 @@ def fit_model(kind: MapsKind, task: FitTask) -> FittedModel:
 
 
 def fit_device(wanted: str, kind: MapsKind) -> str:
-    """Return where a kind is fitted, for --device: torch is asked only where it is needed."""
+    """Return the device of the fit for --device; ask torch only if the kind needs it."""
     return resolve_device(wanted) if kind.needs_torch else "cpu"
 
 
 def require_people(
     options: ModellingOptions, training: Sequence[object], validation: Sequence[object] | None
 ) -> None:
-    """Refuse too few people before the work begins, not at its end, which may be days later.
-
-    Parameters
-    ----------
-    options
-        Of the call.
-    training, validation
-        People to fit to, and others to choose by; None: the kind needs no others.
+    """Refuse too few people before a fit that may last days.
 
     Raises
     ------
@@ -174,12 +171,12 @@ def require_people(
 def judged_by_validation(
     model: MapModel, task: FitTask
 ) -> tuple[Correction | None, tuple[str, ...]]:
-    """Find out on the validation people what a model lacks.
+    """Find on the validation people the model's error in the mean map.
 
     Returns
     -------
-    The correction, None where the recipe leaves maps as they come out, and the labels of the
-    contrasts whose maps are then the same for everybody; the task's `report` is given these.
+    The correction (None if the recipe leaves maps uncorrected), and the labels of the
+    contrasts whose corrected maps are the same for everybody, which are also reported.
     """
     sums = RecentringSums()
     for person in task.validation:
@@ -187,13 +184,13 @@ def judged_by_validation(
     individual, correction = sums.varying(), None
     if find_recipe(task.options.recipe).recentred:
         correction = sums.correction(task.mean)
-        # As the card has it: a gain that is rounded to 0 is 0 in use.
+        # As in the card: a gain that is rounded to 0 is 0 in use.
         individual &= correction.gains.round(GAIN_DIGITS) > 0
     return correction, _same_for_all(individual, task)
 
 
 def _same_for_all(individual: NDArray[np.bool_], task: FitTask) -> tuple[str, ...]:
-    """Return the labels of contrasts whose maps do not differ, and report them."""
+    """Report and return the labels of contrasts whose maps do not differ between people."""
     pairs = zip(task.contrasts, individual, strict=True)
     same = tuple(label for label, differs in pairs if not differs)
     if same:
@@ -204,18 +201,14 @@ def _same_for_all(individual: NDArray[np.bool_], task: FitTask) -> tuple[str, ..
     return same
 
 
-def learn_range(people: Sequence[Person], bundle: ModelBundle) -> TrainingRange | None:
-    """Learn what is usual of people's connectomes, for runs of new people to be judged by.
+def learn_distribution(
+    people: Sequence[Person], bundle: ModelBundle
+) -> TrainingDistribution | None:
+    """Learn the training distribution, which runs of new people are compared to.
 
-    None, with a line, where the people or their segments are too few; and where places have no
-    grid, as no run of images is judged then.
+    Returns None, and reports it, for too few people or segments. Models at places without a grid
+    have none, as no run of images is compared with them.
 
-    Parameters
-    ----------
-    people
-        Whose rest is usual.
-    bundle
-        Where the model reads.
     """
     if bundle.card.part.grid is None:
         return None
@@ -228,46 +221,34 @@ def learn_range(people: Sequence[Person], bundle: ModelBundle) -> TrainingRange 
             f"{LEAST_SEGMENTS}); runs will be judged by the checks alone"
         )
         return None
-    learned = TrainingRange.learn(rest, cell_block(bundle.places.spacing_mm))
-    usual = learned.usual
-    unit = "s" if usual.by_time else "effective degrees of freedom"
+    learned = TrainingDistribution.learn(rest, block_edge(bundle.places.spacing_mm))
+    statistics = learned.statistics
+    unit = "s" if statistics.by_time else "effective degrees of freedom"
     say(
-        f"training statistics: {found}, cut and joined to {usual.lowest:.0f} to "
-        f"{usual.highest:.0f} {unit}"
+        f"training statistics: {found}, cut and joined to {statistics.lowest:.0f} to "
+        f"{statistics.highest:.0f} {unit}"
     )
     return learned
 
 
 def sums_over(places: Places) -> PeopleSums:
-    """Return sums over nobody yet, in cells of the usual size."""
-    return PeopleSums(places.lattice(cell_block(places.spacing_mm)))
+    """Return empty sums over people, in blocks of the default size."""
+    return PeopleSums(places.lattice(block_edge(places.spacing_mm)))
 
 
 def mean_segments(people: Sequence[Person]) -> int:
-    """Return how many segments of rest people have, on average and rounded."""
+    """Return the mean number of segments of rest per person, rounded."""
     return round(float(np.mean([len(person.connectomes) for person in people])))
 
 
 def learn_deviation(
     people: Sequence[Person], predict: Callable[[Person], Array], places: Places, of: str
 ) -> Deviation | None:
-    """Learn what people's predicted maps have in common; None, with a line, of too few people.
-
-    Parameters
-    ----------
-    people
-        Who they are.
-    predict
-        Predicts a person's maps as the bundle's users will, (contrasts, places).
-    places
-        Of the maps.
-    of
-        As of `Deviation`.
-    """
+    """Compute mean and spread of predicted maps; None, and a report, for too few people."""
     if len(people) < LEAST_APART:
         say(
-            f"no deviations: {counted(len(people), 'participant')} are too few to tell a person's "
-            f"own part from (at least {LEAST_APART}); group --analysis deviation can make them"
+            f"no deviations: {counted(len(people), 'participant')} are too few for a person's "
+            f"deviation from the mean (at least {LEAST_APART}); --analysis deviation makes them"
         )
         return None
     sums = sums_over(places)

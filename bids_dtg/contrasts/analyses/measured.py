@@ -1,4 +1,4 @@
-"""The measured maps of an analysis: the files they are of, and what is wrong with them."""
+"""The measured maps of an analysis: their files, and quality findings in them."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ from bids_dtg.stats.map_checks import (
 )
 
 TARGETS_TABLE, QUALITY_TABLE = "desc-targets_files.tsv", "desc-measuredMaps_qc.tsv"
-_MOST_LINES = 40  # of findings, for people; the table has all
+_MOST_LINES = 40  # of findings in the log; the table has all
 _PARTICIPANT = Column("participant_id", "Participant")
 _USE = Column("use", "target: the map to predict; retest: of a later session")
 _TARGET_COLUMNS = (
@@ -46,7 +46,7 @@ _TARGET_COLUMNS = (
     Column("statistic", "What the values are: z, t or effect"),
     Column(
         "combination",
-        "How runs were put together: file (one file as it is), inverse variance, "
+        "How runs were combined: file (a single file), inverse variance, "
         "sum of z (divided by the root of their number), mean",
     ),
     Column(
@@ -75,45 +75,42 @@ _QUALITY_COLUMNS = (
         "left out, as a mask or a thresholded map",
     ),
     Column("sd", "Standard deviation of the values"),
-    Column(
-        "scale", f"The same over the group's median; beyond a factor of {SCALE_FACTOR:g} reported"
-    ),
+    Column("scale", f"sd over the group's median sd; reported beyond a factor of {SCALE_FACTOR:g}"),
     Column(
         "r",
         "Correlation with the mean of the other participants' maps, each scaled to one standard "
-        f"deviation; n/a, as all that follow, with fewer than {LEAST_PEOPLE} participants",
+        f"deviation; n/a, as in all later columns, with fewer than {LEAST_PEOPLE} participants",
     ),
     Column(
         "side_r",
-        "Correlation of what differs between left and right with the same of the mean; below "
+        "Correlation of the left-right difference with that of the mean map; below "
         f"0 where the group's median is {LEAST_SIDE_R} or more: sides look swapped",
     ),
-    Column("shift_x", "Where the map matches the mean best, to the right of its place in mm"),
-    Column("shift_y", "The same to the front"),
-    Column("shift_z", "The same upwards"),
-    Column("shifted_r", "Correlation there"),
+    Column("shift_x", "Shift in mm to the right at which the map matches the mean map best"),
+    Column("shift_y", "The same shift to the front"),
+    Column("shift_z", "The same shift upwards"),
+    Column("shifted_r", "Correlation with the mean map at that shift"),
     Column(
         "findings",
-        "What is reported, separated by commas: coverage, scale, mirrored, shifted, "
-        "outlier, unusable",
+        "Findings, separated by commas: coverage, scale, mirrored, shifted, outlier, unusable",
     ),
-    Column("words", "The same in words"),
+    Column("words", "The findings in words"),
 )
 
 
 @dataclass(frozen=True)
 class MeasuredMap:
-    """A measured map and what was found in it."""
+    """A measured map, and the findings in it."""
 
     participant: str  # label
     use: str  # target or retest
     contrast: str  # its key, as in a plan's rows
-    checked: Checked | None  # None: it is left out
+    checked: Checked | None  # None: the map is left out
     unusable: str  # why it is left out; empty: it is used
 
     @property
     def findings(self) -> Mapping[str, str]:
-        """What is wrong, by kind."""
+        """Findings by kind."""
         if self.checked is None:
             return {"unusable": f"left out, because {self.unusable}"}
         return self.checked.findings
@@ -126,9 +123,9 @@ class MeasuredMaps:
     maps: tuple[MeasuredMap, ...]
 
     def lines(self, labels: Mapping[str, str]) -> tuple[str, ...]:
-        """Say what was found, a line for each person and kind of finding; the worst first.
+        """Return a line for each person and kind of finding, the worst first.
 
-        `labels` are those of the contrasts, in the order in which they are named.
+        `labels` give the contrasts' names and their order.
         """
         grouped: dict[tuple[str, str, str], list[MeasuredMap]] = {}
         for measured_map in self.maps:
@@ -178,7 +175,7 @@ def check_measured(plan: CohortPlan, cohort: Cohort, places: Places) -> Measured
 
 
 def _judged_together(maps: Sequence[MeasuredMap], spacing_mm: float) -> tuple[MeasuredMap, ...]:
-    """Add what all contrasts of a person tell together to each of them."""
+    """Add to each map of a person the findings that need all of the person's maps."""
     by_person: dict[tuple[str, str], list[Checked]] = {}
     for measured_map in maps:
         if measured_map.checked is not None:
@@ -206,19 +203,7 @@ def _judged_together(maps: Sequence[MeasuredMap], spacing_mm: float) -> tuple[Me
 def write_measured(
     results: ResultFolder, place: Path, plan: CohortPlan, measured: MeasuredMaps
 ) -> None:
-    """Write which files the maps are of and what was found, each with what its columns mean.
-
-    Parameters
-    ----------
-    results
-        Folder of the analysis.
-    place
-        Of the measured maps, below which paths are written.
-    plan
-        Who has what.
-    measured
-        What was found.
-    """
+    """Write the files of the maps and the findings, each table with its column meanings."""
     root = place if place.is_dir() else place.parent
     labels = plan.contrast_labels
     targets = [
@@ -262,7 +247,7 @@ def _target_row(
 
 def _relative(paths: tuple[Path, ...], root: Path) -> Iterator[str]:
     for path in paths:
-        # A path that leaves the folder would be a path of this machine.
+        # A path outside the folder would name a folder of this machine.
         inside = path.is_relative_to(root)
         yield Path(os.path.relpath(path, root)).as_posix() if inside else path.name
 

@@ -1,4 +1,4 @@
-"""The page of one analysis of models: scores side by side, by contrast, and people by people."""
+"""The page of an evaluation: scores of several models, by contrast, and people by people."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ from bids_dtg.report.pages.page import HOW_TO_GET, missing_packages, render
 from bids_dtg.report.pictures import draw_matrix, inline
 from bids_dtg.stats.verdict import BETTER, TOO_FEW, WORSE, too_few
 
-# Of the dots of a model in every chart; legible on light and on dark.
+# Colours of models' dots in all charts; legible on light and on dark.
 _COLOURS = (
     *("#8a8f98", "#d08a1d", "#2f8f6f", "#c9302a", "#2456b8"),
     *("#8a4fb5", "#5aa0b8", "#a06a3c", "#c05a9e", "#6f7d2a", "#30363d"),
 )
 _ROUNDING = 1e-9  # of a correlation
 _WIDTH, _ROW = 620.0, 20.0  # of the chart by contrast, in SVG units
-_BESIDE = 2.0  # between the dots of two models in a row: equal values stay visible
+_DOT_GAP = 2.0  # between the dots of two models in a row: equal values stay visible
 _COLUMNS = {
     "r": "r",
     "r_over_ceiling": "r over noise ceiling",
@@ -47,8 +47,8 @@ _MORE_COLUMNS = {
     "dice": "Dice AUC",
     "r_sd_over_contrasts": "sd of r over contrasts",
 }
-_UNDECIDED = ""  # any verdict that is not among the others of a table
-# What the verdict on each question means, and how much it matters.
+_UNDECIDED = ""  # any verdict that a table does not name
+# Words for the verdict on each question, and the level of its flag.
 _ANSWERS: Mapping[str, Mapping[str, tuple[Level, str]]] = {
     INDIVIDUAL: {
         BETTER: (
@@ -90,30 +90,30 @@ _AGAINST = {
 }
 _FEW = 40  # people: the true mean map is above their average by 0.016 in r (docs/group.md)
 _WEAK = (
-    "Simple models were fitted on {people} people: an average of few is weak, and a map that knows "
-    "nobody is above it by their number alone"
+    "Simple models were fitted on {people} people: an average of few is weak, and a map without "
+    "individual information is above it by their number alone"
 )
 _SCORES = {"r": "r", "residual_r": "residual r", "identification": "identification"}
 
 
 @dataclass(frozen=True, eq=False)
 class ModelPageFacts:
-    """What the page shows."""
+    """Facts that the page shows."""
 
     title: str  # of the page
-    lead: str  # who and what, in a sentence
+    lead: str  # people and method, in a sentence
     definitions: Mapping[str, str]  # of scores and rows, by name
     rows: Sequence[Mapping[str, Any]]  # a model each, as `model_table.summary_row`
     contrasts: Sequence[str]  # labels
     r: Mapping[str, NDArray[np.float64]]  # by model, mean r a contrast; NaN where none
     matrices: Mapping[str, NDArray[np.float64]]  # by model, people by people, mean r
-    judged: str  # name of the model that the page is about
+    judged: str  # name of the evaluated model
     comparisons: Sequence[Mapping[str, Any]]  # as `model_table.comparison_rows`
     fitted_on: int  # people of each simple model
     history: Sequence[Mapping[str, float]] = ()  # epochs of the network, if one was trained
     measured: Sequence[str] = ()  # sentences on the measured maps: their files, what was found
-    tables: Sequence[str] = ()  # names of tables on them, beside the page
-    index: str = ""  # address of the output's index; empty: there is none
+    tables: Sequence[str] = ()  # names of their tables, in the page's folder
+    index: str = ""  # address of the output's index; empty: none
     same_for_all: Sequence[str] = ()  # labels of contrasts whose predicted map is the same for all
 
 
@@ -123,10 +123,10 @@ class Curve:
 
     title: str
     path: str  # SVG path
-    first: str  # value of the first epoch
-    last: str  # and of the last
-    low: str  # at the lower end of the axis
-    high: str  # and at the upper one
+    first: str  # loss in the first epoch
+    last: str  # loss in the last epoch
+    low: str  # lower end of the axis
+    high: str  # upper end of the axis
     epochs: int
 
 
@@ -184,7 +184,7 @@ def write_model_page(path: Path, facts: ModelPageFacts) -> str | None:
 
 
 def _same_for_all(facts: ModelPageFacts) -> list[Flag]:
-    """Name the contrasts of which the judged model knows nothing individual."""
+    """Name the contrasts in which the model's maps are the same for everybody."""
     if not facts.same_for_all:
         return []
     text = (
@@ -195,26 +195,21 @@ def _same_for_all(facts: ModelPageFacts) -> list[Flag]:
 
 
 def verdicts(judged: str, comparisons: Sequence[Mapping[str, Any]], fitted_on: int) -> list[Flag]:
-    """Say what was decided: is the model individual, worth using, better than simple ones.
+    """Return verdicts: whether the model is individual, worth using and better than simple models.
 
     Parameters
     ----------
     judged
         Name of the model that the page is about.
     comparisons
-        As `model_table.comparison_rows`.
+        Rows of comparisons, from `model_table.comparison_rows`.
     fitted_on
         On how many people each simple model was fitted.
     """
     decided = [row for row in comparisons if row["verdict"] != TOO_FEW]
     if not decided:
         people = max((int(row["people"]) for row in comparisons), default=0)
-        return [
-            Flag(
-                "note",
-                f"{too_few(people)}: what differs here may not differ in other people",
-            )
-        ]
+        return [Flag("note", f"{too_few(people)}: differences may not hold in other people")]
     flags = []
     for row in decided:
         if row["question"] is not None:
@@ -244,17 +239,17 @@ def verdicts(judged: str, comparisons: Sequence[Mapping[str, Any]], fitted_on: i
 
 
 def _known(row: Mapping[str, Any], words: Mapping[str, object]) -> str:
-    """Return the verdict of a row, if there are words for it."""
+    """Return the words of a row's verdict, if there are any."""
     return row["verdict"] if row["verdict"] in words else _UNDECIDED
 
 
 def _figures(row: Mapping[str, Any]) -> str:
-    """Write a difference with its interval and p; where nothing was decided, why."""
+    """Write a difference with its interval, p and, without a verdict, the reason."""
     interval = row["difference"]
-    # A small difference may be a sure one.
+    # Small differences are shown with their sign and enough digits: they may be significant.
     digits = 4 if 0 < max(map(abs, interval)) < 0.01 else 3
     mean, low, high = (figure(value, digits) for value in interval)
-    # Without a break in the line.
+    # Without a line break inside the number.
     p = "p\N{NO-BREAK SPACE}" + (
         "<\N{NO-BREAK SPACE}0.001" if row["p"] < 0.001 else f"{row['p']:.3f}"
     )
@@ -263,7 +258,7 @@ def _figures(row: Mapping[str, Any]) -> str:
 
 
 def _table(rows: Sequence[Mapping[str, Any]], columns: Mapping[str, str]) -> dict[str, Any]:
-    """Lay out the columns that some model has, and the models that have one of them."""
+    """Return the columns and rows that have a value."""
     known = [key for key in columns if any(row.get(key) is not None for row in rows)]
     return {
         "headings": [columns[key] for key in known],
@@ -276,7 +271,7 @@ def _table(rows: Sequence[Mapping[str, Any]], columns: Mapping[str, str]) -> dic
 
 
 def _cell(value: object) -> tuple[str, str, str]:
-    """Return a figure, its interval where it has one, and what it is sorted by."""
+    """Return a value, its interval if there is one, and the sort key."""
     match value:
         case [float() | int() as mean, float() | int() as low, float() | int() as high]:
             return figure(mean), f"{figure(low)} to {figure(high)}", str(mean)
@@ -289,7 +284,7 @@ def _cell(value: object) -> tuple[str, str, str]:
 
 
 def _by_contrast(facts: ModelPageFacts, colours: Mapping[str, str]) -> dict[str, Any]:
-    """Lay out a row a contrast with a dot a model, sorted by the first model's r."""
+    """Make a row for each contrast with a dot for each model, sorted by the first model's r."""
     values = np.array([facts.r[name] for name in colours if name in facts.r])
     finite = values[np.isfinite(values)]
     top = nice(max(float(finite.max()), 0.05)) if finite.size else 1.0
@@ -300,7 +295,7 @@ def _by_contrast(facts: ModelPageFacts, colours: Mapping[str, str]) -> dict[str,
     def place(value: float) -> float:
         return _WIDTH * (float(np.clip(value, low, top)) - low) / (top - low)
 
-    # The judged model is drawn last: nothing hides it.
+    # The judged model is drawn last, on top.
     names = sorted((name for name in facts.r if name in colours), key=facts.judged.__eq__)
     middle = (len(names) - 1) / 2
     rows = [
@@ -310,7 +305,7 @@ def _by_contrast(facts: ModelPageFacts, colours: Mapping[str, str]) -> dict[str,
             [
                 (
                     place(facts.r[name][q]),
-                    _ROW * number + _BESIDE * (at - middle),
+                    _ROW * number + _DOT_GAP * (at - middle),
                     4.5 if name == facts.judged else 3,
                     colours[name],
                     f"{name}: {figure(facts.r[name][q])}",
@@ -330,13 +325,13 @@ def _by_contrast(facts: ModelPageFacts, colours: Mapping[str, str]) -> dict[str,
 
 
 def _pair(name: str, matrix: NDArray[np.float64], most: float) -> dict[str, Any]:
-    """Draw a matrix, and the same with the mean of each row taken off."""
+    """Draw a matrix, and the same matrix minus the mean of each row."""
     known, own = np.isfinite(matrix), np.eye(len(matrix), dtype=bool)
-    # A map that is constant correlates with none.
+    # A constant map has no correlation.
     count = known.sum(axis=1, keepdims=True).clip(1)
     rows = np.where(known, matrix, 0.0)
     away = np.where(known, rows - rows.sum(axis=1, keepdims=True) / count, 0.0)
-    # Where a model predicts one map for everybody, only rounding is left of a row.
+    # If a model predicts one map for everybody, a row minus its mean is rounding error.
     away[np.abs(away) < _ROUNDING] = 0.0
     return {
         "name": name,
@@ -348,14 +343,14 @@ def _pair(name: str, matrix: NDArray[np.float64], most: float) -> dict[str, Any]
             (words, inline(draw_matrix(values, SIGNED, -largest, largest)), f"{largest:g}")
             for words, values, largest in (
                 ("", rows, most),
-                (", less the mean of each row", away, _most(away)),
+                (", minus the mean of each row", away, _most(away)),
             )
         ],
     }
 
 
 def _most(*matrices: NDArray[np.float64]) -> float:
-    """Return the end of a scale for all values that are known."""
+    """Return a common end of the scale for all finite values."""
     largest = max(
         (float(np.abs(matrix[np.isfinite(matrix)]).max(initial=0.0)) for matrix in matrices),
         default=0.0,

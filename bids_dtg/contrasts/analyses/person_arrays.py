@@ -1,4 +1,4 @@
-"""People's connectomes and measured maps as arrays on disk: made once, then memory-mapped."""
+"""People's connectomes and measured maps as arrays on disk, computed once and memory-mapped."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from bids_dtg.cleaning.design import TooShortError
 from bids_dtg.cohort.measured_maps import read_measured
 from bids_dtg.connectome.connectome import Connectome
 from bids_dtg.connectome.design import SECONDS_PER_RUN
+from bids_dtg.connectome.effective_dof import segment_weight
 from bids_dtg.connectome.form import MARGINAL, Form
-from bids_dtg.connectome.freedom import segment_weight
-from bids_dtg.connectome.range.sketch import Rest, pack_rest, unpack_rest
+from bids_dtg.connectome.training_distribution.summary import Rest, pack_rest, unpack_rest
 from bids_dtg.contrasts.analyses.cohort_plan import CohortPlan
 from bids_dtg.contrasts.participant.measure import Reader
 from bids_dtg.contrasts.participant.request import Request
@@ -27,7 +27,7 @@ from bids_dtg.errors import EmptyMapError, RunError, UnusableMapError
 from bids_dtg.files.array_store import ArrayStore
 from bids_dtg.files.provenance import file_fingerprint
 from bids_dtg.inputs.statmaps import StatMap
-from bids_dtg.participants.sets import RunSet
+from bids_dtg.participants.averages import AveragedRuns
 from bids_dtg.settings import OPTIONS
 from bids_dtg.stats.map_checks import own_figures
 from bids_dtg.version import __version__
@@ -39,19 +39,19 @@ _DIGITS = 6  # of a correlation that is kept as text
 
 @dataclass(eq=False)
 class MeasuredRest:
-    """A person's rest, of all runs that are long enough."""
+    """A person's rest: the segments of all runs that are long enough."""
 
-    # What the range of usual rest is learned from; None: it is learned of no such rest.
-    sketches: Rest | None = None
+    # Sketches from which the training distribution is learned; None: it is not learned here.
+    summaries: Rest | None = None
     segments: list[NDArray[np.float16]] = field(default_factory=list)  # each (rois, voxels)
-    weights: list[float] = field(default_factory=list)  # what each segment counts
+    weights: list[float] = field(default_factory=list)  # weight of each segment
     repetition_times: list[float] = field(default_factory=list)  # seconds a frame, of each run
     # Pearson r of the ROI series of each segment, of a joint form.
     roi_r: list[list[list[float]]] = field(default_factory=list)
     effective_dof: list[float] = field(default_factory=list)  # of each segment
 
     def add(self, segment: Connectome, *, by_dof: bool) -> None:
-        """Take a segment's connectome, weighted by residual degrees of freedom or by time."""
+        """Add a segment's connectome, weighted by residual degrees of freedom or by time."""
         self.segments.append(segment.r.astype(np.float16))
         self.weights.append(segment_weight(segment.seconds, segment.residual_dof, by_dof=by_dof))
         self.effective_dof.append(segment.effective_dof)
@@ -66,37 +66,29 @@ class PersonArrays(ABC):
     Raises
     ------
     DtgError
-        By each method: a person's data cannot be used.
+        In each method: a person's data cannot be used.
     """
 
-    plan: CohortPlan  # whose maps, and which rows they have
+    plan: CohortPlan  # people, maps and their rows
     store: ArrayStore  # where arrays are kept
     form: Form  # of the connectomes
 
-    sketched: ClassVar[bool] = True  # whether the range of usual rest is learned from it
+    summarised: ClassVar[bool] = True  # whether the training distribution is learned from it
 
     def are_made(self, label: str) -> bool:
-        """Tell whether all arrays of a person are there, made from what there is now."""
+        """Return whether all arrays of a person exist and match the present inputs."""
         return all(
             self.store.has(name, self.facts_of_maps(label, maps))
             for name, maps in self._maps(label).items()
         ) and self._rest_is_made(label, self.facts_of_rest(label))
 
     def would_replace(self, label: str) -> bool:
-        """Return whether to make a person's arrays is to replace some made from other things."""
+        """Return whether making a person's arrays would replace some of other inputs."""
         names = (*self._maps(label), *self._of_rest(label))
         return any(map(self.store.holds, names)) and not self.are_made(label)
 
     def make(self, label: str, reporter: Reporter) -> None:
-        """Make those arrays of a person that are not there.
-
-        Parameters
-        ----------
-        label
-            Without sub-.
-        reporter
-            Shows how far it is.
-        """
+        """Make the missing arrays of a person."""
         reporter.stage("measured maps", 0.0)
         for name, maps in self._maps(label).items():
             facts = self.facts_of_maps(label, maps)
@@ -115,17 +107,17 @@ class PersonArrays(ABC):
                 "effective_dof": measured.effective_dof,
             }
             self.store.write(self._rest(label), np.stack(measured.segments), facts, notes)
-            if measured.sketches is not None:
-                cells, notes = pack_rest(measured.sketches)
-                self.store.write(self._sketches(label), cells, facts, notes)
+            if measured.summaries is not None:
+                means, notes = pack_rest(measured.summaries)
+                self.store.write(self._summaries(label), means, facts, notes)
         reporter.finish("read")
 
     def open(self, label: str) -> Person:
-        """Map a person's arrays, which are there; all of them are read once, and compared."""
-        notes, sketch = self.store.notes(self._rest(label)), self._sketches(label)
+        """Map a person's existing arrays; all are read once and compared with their checksums."""
+        notes, summaries = self.store.notes(self._rest(label)), self._summaries(label)
         rest = (
-            unpack_rest(self.store.read(sketch), self.store.notes(sketch))
-            if self.sketched
+            unpack_rest(self.store.read(summaries), self.store.notes(summaries))
+            if self.summarised
             else None
         )
         known = self.form.row.joint and bool(notes["roi_r"])
@@ -143,32 +135,32 @@ class PersonArrays(ABC):
     @property
     @abstractmethod
     def segment_seconds(self) -> float:
-        """Length of rest that makes a connectome."""
+        """Length of rest of one connectome."""
 
     @abstractmethod
     def facts_of_maps(self, label: str, maps: Mapping[str, StatMap]) -> dict[str, Any]:
-        """Return all that an array of measured maps depends on."""
+        """Return all inputs and options that an array of measured maps depends on."""
 
     @abstractmethod
     def read_maps(
         self, label: str, maps: Mapping[str, StatMap]
     ) -> tuple[NDArray[np.float32], dict[str, str]]:
-        """Return a person's maps, and why some cannot be used: those count as not measured."""
+        """Return a person's maps, and why some cannot be used; those count as not measured."""
 
     @abstractmethod
     def facts_of_rest(self, label: str) -> dict[str, Any]:
-        """Return all that a person's connectomes depend on."""
+        """Return all inputs and options that a person's connectomes depend on."""
 
     @abstractmethod
     def measure_rest(self, label: str, reporter: Reporter) -> MeasuredRest:
         """Reduce a person's rest to connectomes."""
 
     def repetition_times(self, label: str) -> tuple[float, ...]:
-        """Return the seconds a frame of a person's runs, which are there."""
+        """Return the repetition times of a person's runs, from the stored arrays."""
         return tuple(self.store.notes(self._rest(label)).get("repetition_times", ()))
 
     def unusable(self, label: str) -> dict[str, dict[str, str]]:
-        """Return why maps of a person are left out: of targets and retests, by contrast."""
+        """Return why maps of a person are left out, by target or retest and by contrast."""
         return {
             name.rpartition("/")[2].removesuffix("_maps"): dict(
                 self.store.notes(name).get("unusable", {})
@@ -177,25 +169,25 @@ class PersonArrays(ABC):
         }
 
     def _rest(self, label: str) -> str:
-        """Return the name of a person's connectomes, which are kept in each form apart."""
+        """Return the name of a person's connectomes; each form has its own."""
         return _connectomes(label, self.form) + self._whole
 
-    def _sketches(self, label: str) -> str:
+    def _summaries(self, label: str) -> str:
         return f"sub-{label}/sketches{self._whole}"
 
     @property
     def _whole(self) -> str:
-        """What ends the names of arrays of runs that are not cut: they are kept apart."""
+        """Ending of array names of uncut runs, which are stored separately."""
         return "_of_whole_runs" if self.segment_seconds >= SECONDS_PER_RUN else ""
 
     def _of_rest(self, label: str) -> tuple[str, ...]:
-        return (self._rest(label), *([self._sketches(label)] if self.sketched else []))
+        return (self._rest(label), *([self._summaries(label)] if self.summarised else []))
 
     def _rest_is_made(self, label: str, facts: Mapping[str, Any]) -> bool:
         return all(self.store.has(name, facts) for name in self._of_rest(label))
 
     def _maps(self, label: str) -> dict[str, Mapping[str, StatMap]]:
-        """Return whose maps are in which array, by its name: the target first."""
+        """Return the session of the maps in each array, by array name: the target first."""
         found = self.plan.people[label]
         sides = {"target": found.target} if found.target else {}
         sides |= {"retest": found.retest} if found.target and found.retested else {}
@@ -204,18 +196,18 @@ class PersonArrays(ABC):
 
 @dataclass(frozen=True, eq=False)
 class RunArrays(PersonArrays):
-    """Those of people whose runs and maps are files of a dataset."""
+    """Arrays of people whose runs and maps are files of a dataset."""
 
     request: Request  # input dataset, bundle and options
-    reader: Reader | None = None  # reduces runs of rest; None: nothing is made
+    reader: Reader | None = None  # reduces runs of rest; None: arrays are only read
 
     @property
     def segment_seconds(self) -> float:
-        """As `PersonArrays`."""
+        """Return why a person's maps cannot be used."""
         return self.request.bundle.card.part.segment_seconds
 
     def facts_of_maps(self, label: str, maps: Mapping[str, StatMap]) -> dict[str, Any]:
-        """As `PersonArrays`."""
+        """Return what an array of measured maps depends on."""
         return {
             "geometry": self._geometry(),
             "rows": self.plan.rows,
@@ -224,7 +216,7 @@ class RunArrays(PersonArrays):
                 for contrast, statmap in maps.items()
             },
             "checks": _CHECKS,
-            # Names alone, for these facts are passed on with the output; content decides.
+            # File names alone, as these facts are published with the output; contents decide.
             "files": [
                 {"name": path.name, **dataclasses.asdict(file_fingerprint(path))}
                 for statmap in maps.values()
@@ -235,7 +227,7 @@ class RunArrays(PersonArrays):
     def read_maps(
         self, label: str, maps: Mapping[str, StatMap]
     ) -> tuple[NDArray[np.float32], dict[str, str]]:
-        """As `PersonArrays`."""
+        """Read a person's measured maps."""
         rows = self.plan.rows
         array = np.full((len(rows), self.request.bundle.places.number), np.nan, np.float32)
         unusable = {}
@@ -261,8 +253,8 @@ class RunArrays(PersonArrays):
         return array, unusable
 
     def facts_of_rest(self, label: str) -> dict[str, Any]:
-        """As `PersonArrays`."""
-        planned = self.request.sets(label)
+        """Return what a person's connectomes depend on."""
+        planned = self.request.averages(label)
         return {
             "geometry": self._geometry(),
             "segment_seconds": self.segment_seconds,
@@ -277,9 +269,9 @@ class RunArrays(PersonArrays):
         }
 
     def measure_rest(self, label: str, reporter: Reporter) -> MeasuredRest:
-        """As `PersonArrays`, in one pass over each run."""
+        """Compute a person's connectomes, in one pass over each run."""
         assert self.reader is not None
-        planned = self.request.sets(label)
+        planned = self.request.averages(label)
         found, by_dof = MeasuredRest(Rest((), ())), _by_dof(planned)
         for run in (run for plan in planned for run in plan.runs):
             try:
@@ -288,20 +280,20 @@ class RunArrays(PersonArrays):
                 )
             except TooShortError:
                 continue
-            assert found.sketches is not None
-            found.sketches += self.reader.sketch(measured.connectomes)
+            assert found.summaries is not None
+            found.summaries += self.reader.summarise(measured.connectomes)
             found.repetition_times.append(measured.design.tr_seconds)
             for segment in measured.connectomes.segments:
                 found.add(segment, by_dof=by_dof)
         return found
 
     def _geometry(self) -> dict[str, str]:
-        """Return checksums of what decides where arrays lie and what their ROIs are."""
+        """Return checksums of the files that define grid and ROIs."""
         card = self.request.bundle.card
         return {name: card.files[name] for name in card.part.of_geometry}
 
     def _cleaning(self) -> dict[str, Any]:
-        """Return the options that connectomes depend on; others would make them be read again."""
+        """Return the options that connectomes depend on: others need new connectomes."""
         known = self.request.recorded_options
         return {
             name: known[name]
@@ -310,22 +302,22 @@ class RunArrays(PersonArrays):
         }
 
 
-def _by_dof(planned: tuple[RunSet, ...]) -> bool:
+def _by_dof(planned: tuple[AveragedRuns, ...]) -> bool:
     """Return whether a person's segments are weighted by their residual degrees of freedom."""
     return all(plan.by_dof for plan in planned)
 
 
 def keep_in_form(person: Person, form: Form, store: ArrayStore) -> Person:
-    """Return a person whose connectomes have another ridge, kept in a store and mapped from it.
+    """Return a person with connectomes of another ridge, stored and mapped from disk.
 
     Parameters
     ----------
     person
-        Of a joint form.
+        A person with connectomes of a joint form.
     form
         The same with another ridge.
     store
-        Of the analysis that wants it; arrays that are there already are not made again.
+        Store of the analysis; existing arrays are not made again.
 
     Raises
     ------
@@ -344,7 +336,7 @@ def keep_in_form(person: Person, form: Form, store: ArrayStore) -> Person:
 
 
 def _connectomes(label: str, form: Form) -> str:
-    """Return the name of an array; values of each form and ridge are kept apart."""
+    """Return the name of an array; each form and ridge has its own."""
     if form == MARGINAL:
         return f"sub-{label}/connectomes"
     ridge = "" if form == Form(form.name) else f"-{form.ridge:g}"

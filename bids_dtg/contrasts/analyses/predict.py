@@ -1,4 +1,4 @@
-"""Predict maps of people who come as arrays."""
+"""Predict maps of people whose data are arrays."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bids_dtg.contrasts.analyses.analysis import Analysis
-from bids_dtg.contrasts.analyses.seen import unseen
+from bids_dtg.contrasts.analyses.training_set import outside_training_set
 from bids_dtg.contrasts.people import Person, predicted_maps
 from bids_dtg.errors import DatasetError
 from bids_dtg.files.array_store import Stream, write_npz
@@ -24,10 +24,10 @@ Array = NDArray[np.float32]
 
 
 def run_prediction(settings: Settings) -> int:
-    """Write maps of everybody whom `--model` has not seen; return how many could not be used.
+    """Write maps of everybody outside the model's training set; return how many failed.
 
-    Nobody gets a map on whom the model, or one that it was made from, was trained or tuned: such
-    a map would look better than any other person's.
+    People in the training or validation set of the model, or of a model that it was made from,
+    get no map: it would look better than any other person's.
 
     Raises
     ------
@@ -36,7 +36,7 @@ def run_prediction(settings: Settings) -> int:
     """
     analysis = Analysis.prepare(settings, makes="prediction")
     plan = analysis.plan(analysis.bundle.contrasts)
-    labels = unseen(analysis.source, plan.labels)
+    labels = outside_training_set(analysis.source, plan.labels)
     seen = [label for label in plan.labels if label not in labels]
     if seen:
         more = f" and {len(seen) - _MOST_NAMES} more" if len(seen) > _MOST_NAMES else ""
@@ -46,7 +46,7 @@ def run_prediction(settings: Settings) -> int:
     if not labels:
         raise DatasetError(
             f"nobody is left of {counted(len(plan.labels), 'participant')}",
-            expected="people with rest, on whom the model was neither trained nor tuned",
+            expected="people with rest outside the model's training and validation sets",
         )
     if analysis.is_dry:
         return analysis.print_plan(plan.of(labels), {"predict": labels})
@@ -61,7 +61,7 @@ def run_prediction(settings: Settings) -> int:
 def keep_predictions(analysis: Analysis, people: Sequence[Person]) -> Array:
     """Predict people's maps, write them to the analysis' folder, and return them.
 
-    The same model and the same rest give the same bytes, whatever the files were that it came in.
+    The same model and the same rest give the same bytes, whatever files the rest was read from.
 
     Returns
     -------

@@ -1,7 +1,7 @@
-"""How strong the ridge of partial connectomes is: chosen on the people who train, or as it is.
+"""Choose the ridge penalty of partial connectomes on the training people, or keep the default.
 
-The choice is the linear model's, which is fitted in a moment, and holds for all kinds of model.
-Nobody who validates or tests is looked at.
+The choice is made with the linear model, which is fitted quickly, and holds for all kinds of
+model. Validation and test people are not used.
 """
 
 from __future__ import annotations
@@ -22,18 +22,18 @@ from bids_dtg.notices import counted
 from bids_dtg.stats.linear import mean_fits, predict_regions
 from bids_dtg.stats.splits import fold_people
 
-RIDGES = (0.0, 0.5, 1.0, 2.0)  # chosen from
-FEWEST_PEOPLE = 20  # to choose by
-_MOST_PEOPLE = 100  # more change nothing but the time it takes
-_PLACES = 5000  # of each, evenly from all: each ROI has one coefficient for all of them
+RIDGES = (0.0, 0.5, 1.0, 2.0)  # candidates
+FEWEST_PEOPLE = 20  # to choose the ridge by
+_MOST_PEOPLE = 100  # more only take time
+_PLACES = 5000  # evenly from all: each ROI has one coefficient for all of them
 _FOLDS = 5
-BEYOND_CHANCE = 2.0  # standard errors within which residual r may be 0
+BEYOND_CHANCE = 2.0  # standard errors: below this, residual r may be 0
 _WHOLE = Parcels(None)
 
 
 @dataclass(frozen=True)
 class RidgeChoice:
-    """A form, and how its ridge was chosen.
+    """A form with its ridge, and how the ridge was chosen.
 
     Examples
     --------
@@ -42,20 +42,20 @@ class RidgeChoice:
     """
 
     form: Form  # chosen
-    people: int  # who were asked
-    # By ridge: the mean over people of residual r, and its standard error. Empty: not tried.
+    people: int  # number of people it was chosen by
+    # By ridge: mean over people of residual r, and its standard error. Empty: not tried.
     residual_r: Mapping[float, tuple[float, float]] = dataclasses.field(default_factory=dict)
-    of_sums: bool = False  # whether it is that of other sites' sums
+    of_sums: bool = False  # whether it is the ridge of other sites' sums
 
     @property
     def is_default(self) -> bool:
-        """Whether residual r, where it was tried at all, may be 0."""
+        """Whether residual r was computed and may be 0."""
         best, error = max(self.residual_r.values(), default=(0.0, 0.0))
         return best <= BEYOND_CHANCE * error
 
     @property
     def line(self) -> str:
-        """What was chosen and why, in a line; empty where the form has no ridge."""
+        """Describe the choice in a line; empty if the form has no ridge."""
         if not self.form.row.joint:
             return ""
         found = f"ridge {self.form.ridge:g}"
@@ -96,22 +96,24 @@ def choose_ridge(
     families: Mapping[str, str] | None = None,
     sums: Sequence[str] = (),
 ) -> RidgeChoice:
-    """Choose the ridge of a joint form by the people who train.
+    """Choose the ridge of a joint form by the training people.
 
-    The smallest ridge of `RIDGES` is taken whose residual r, of people left out of the linear
-    model, is within a standard error of the best. Residual r is hardly less with a weaker ridge,
-    and more people are identified: the penalty takes off what distinguishes them first.
+    The smallest ridge of `RIDGES` whose residual r, of people left out of the linear model, is
+    within a standard error of the best. A weaker ridge hardly lowers residual r and identifies
+    more people: the penalty first removes what differs between them.
 
     Parameters
     ----------
     people
-        Who train; with fewer than `FEWEST_PEOPLE`, or a form that has no ridge, it stays as it is.
+        Training people; with fewer than `FEWEST_PEOPLE`, or for a form without a ridge, nothing is
+        chosen.
     seed
-        Of the groups that are left out together.
+        Seed of the groups that are left out together.
     families
         Family by label: families are left out together.
     sums
-        Files of other sites' sums: theirs is taken, as sums of another ridge cannot be added.
+        Files of other sites' sums: their ridge is taken, as sums of different ridges cannot be
+        added.
     """
     form = people[0].form
     folds = _folds([person.label for person in people], seed, families)
@@ -141,7 +143,7 @@ def choose_ridge(
 def _folds(
     labels: Sequence[str], seed: int, families: Mapping[str, str] | None
 ) -> tuple[tuple[str, ...], ...]:
-    """Draw who is left out together; nobody where there are too few people or families."""
+    """Draw groups of people to leave out together; none if people or families are too few."""
     if len(labels) < FEWEST_PEOPLE:
         return ()
     drawn = sorted(np.random.default_rng(seed).permutation(sorted(labels))[:_MOST_PEOPLE].tolist())
@@ -163,7 +165,7 @@ def _part(person: Person) -> Person:
 
 
 def _residual_r(groups: Sequence[Sequence[Person]]) -> NDArray[np.float64]:
-    """Return residual r of everybody, predicted by the people of the other groups: (people,)."""
+    """Return everybody's residual r, predicted by a fit to the other groups: (people,)."""
     features = [[mean_features(person, _WHOLE) for person in group] for group in groups]
     sums = []
     for group, of_group in zip(groups, features, strict=True):
@@ -178,7 +180,7 @@ def _residual_r(groups: Sequence[Sequence[Person]]) -> NDArray[np.float64]:
         mean_maps, coefficients = others.mean_maps(), mean_fits(others.fit_sum, others.fitted)
         mean_features_of_others = others.feature_sum / others.people
         for person, of_person in zip(group, of_group, strict=True):
-            # The intercept is the same for all: a correlation does not see it.
+            # The intercept is the same for all, and a correlation ignores it.
             deviation = predict_regions(
                 coefficients, of_person - mean_features_of_others, _WHOLE.regions
             )
@@ -189,7 +191,7 @@ def _residual_r(groups: Sequence[Sequence[Person]]) -> NDArray[np.float64]:
 
 
 def _r(predicted: Array, measured: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
-    """Return Pearson r, over what was measured, of those rows where there is one."""
+    """Return Pearson r over measured places, of the rows that have any."""
     known = np.isfinite(measured)
     count = np.maximum(known.sum(axis=1, keepdims=True), 1)
     one, other = (

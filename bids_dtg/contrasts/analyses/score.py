@@ -1,4 +1,4 @@
-"""Models side by side on the same people: who predicts what, and the scores of it."""
+"""Score several models on the same people."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ from bids_dtg.contrasts.people import Person
 from bids_dtg.files.array_store import ArrayStore
 
 RETEST, BEFORE = "retest", "before tuning"
-SIMPLE = (GROUP_AVERAGE, LINEAR, WHOLE_BRAIN, KERNEL_RIDGE, BEFORE)  # what a model has to beat
-PUBLISHED_OPPONENTS = (GROUP_AVERAGE, LINEAR, RETEST)  # whom Serin et al. 2025 test against
+SIMPLE = (GROUP_AVERAGE, LINEAR, WHOLE_BRAIN, KERNEL_RIDGE, BEFORE)  # compared with the model
+PUBLISHED_OPPONENTS = (GROUP_AVERAGE, LINEAR, RETEST)  # those of Serin et al. 2025
 
 
 def retest_maps(people: Sequence[Person]) -> dict[str, Predict]:
-    """Return what was measured again as a model, where everybody has it.
+    """Return the retest maps as a model, if everybody has them.
 
-    Voxels outside its field of view stay unknown.
+    Voxels outside the retest's field of view stay NaN.
     """
     if not all(len(person.sessions) > 1 for person in people):
         return {}
@@ -53,28 +53,28 @@ def score_models(
     Parameters
     ----------
     models
-        By name; each is called for each person once.
+        Models by name; each predicts each person once.
     people
-        Whose first session is the measured one.
+        People; their first session is the measured one.
     judged
-        Name of the model that it is all about: its own mean prediction and another person's
+        Name of the evaluated model: its own mean prediction and another person's
         prediction follow it.
     training_mean
-        Of training people, (contrasts, voxels); None where they are not known.
+        Mean maps of training people, (contrasts, voxels); None if not known.
     store
         Where predictions are kept while they are scored: memory does not grow with people.
     report
-        Is given a line for each model.
+        Receives a line for each model.
     leave_one_out
-        Names of models that were fitted for each person on all the others: their predictions
-        for others know a person's own map.
+        Names of models that were fitted for each person on all other people: their predictions
+        for others contain a person's own map.
     """
     contrasts, voxels = people[0].maps.shape
     measured = store.create("work/measured", (contrasts, len(people), voxels), np.float32)
     for n, person in enumerate(people):
         measured[:, n] = person.maps
     predicted = store.create("work/predicted", measured.shape, np.float32)
-    # A contrast lies together on disk; scores take people first.
+    # On disk, a contrast is contiguous; scores have people first.
     maps, own = predicted.swapaxes(0, 1), measured.swapaxes(0, 1)
     found: list[ModelScores] = []
     for name, predict in models.items():
@@ -86,6 +86,8 @@ def score_models(
             continue
         scored = score_maps(name, maps, own, training_mean)
         if name in leave_one_out:
-            scored = dataclasses.replace(scored, matrices={}, tells_apart=False, leave_one_out=True)
+            scored = dataclasses.replace(
+                scored, matrices={}, has_individuality=False, leave_one_out=True
+            )
         found.append(scored)
     return found

@@ -9,7 +9,9 @@ _WILSON = "95 % interval (Wilson)"
 _CONTRAST = Column("contrast", "Label of the contrast")
 _PEOPLE = Column("people", "Participants with both maps")
 _P = Column("p", "Two-sided p of sign flips over participants")
-_DIFFERENCE = Column("difference", "Mean over participants of the score less that of the other")
+_DIFFERENCE = Column(
+    "difference", "Mean over participants of the score minus that of the other model"
+)
 _DELTA = Column("cliffs_delta", "Cliff's delta of the two models' scores")
 
 
@@ -18,6 +20,11 @@ def _mean(name: str, meaning: str, heading: str = "") -> Column:
     return Column(name, meaning, heading, interval=_OVER_PEOPLE)
 
 
+SEEN = "the model was trained or tuned on the participant"
+LEFT_OUT_COLUMNS = (
+    Column("participant_id", "Participant"),
+    Column("reason", "Why the participant was left out"),
+)
 MODEL_COLUMNS = (
     Column("model", "Name of the model"),
     _mean("r", "Correlation over voxels of a predicted with a measured map"),
@@ -29,15 +36,15 @@ MODEL_COLUMNS = (
     ),
     _mean("dice", "Area under Dice overlap of the strongest voxels", "Dice AUC"),
     _mean("explained", "1 - squared error / variance over voxels", "explained variance"),
-    _mean("r_minus_group_average", "r less that of the group average", "r minus group average"),
+    _mean("r_minus_group_average", "r minus that of the group average", "r minus group average"),
     _mean(
         "r_minus_own_mean",
-        "r less that of the model's own mean prediction",
+        "r minus that of the model's own mean prediction",
         "r minus own mean prediction",
     ),
     _mean(
         "index",
-        "r less that of the model's predictions for other participants",
+        "r minus that of the model's predictions for other participants",
         "r minus another person's (index)",
     ),
     _mean("product", "index times r, a participant", "product (as published)"),
@@ -55,7 +62,7 @@ MODEL_COLUMNS = (
     Column("ratio", "index / r"),
     Column(
         "identification",
-        "How often a measured map is most like the own prediction; a tie of k counts 1 / k",
+        "Share of measured maps most similar to the own prediction; k tied maps count 1 / k",
         "identified",
         interval=_WILSON,
     ),
@@ -71,9 +78,9 @@ CONTRAST_COLUMNS = (
     Column("q", "p adjusted for all contrasts of the model (false discovery rate)"),
     _DELTA,
     Column("own_mean_r", "r of the model's own mean prediction"),
-    Column("index", "r less that of the model's predictions for other participants"),
+    Column("index", "r minus that of the model's predictions for other participants"),
     Column("residual_r", "r of deviations from the means over the test participants"),
-    Column("identification", "How often a measured map is most like the own prediction"),
+    Column("identification", "Share of measured maps most similar to the own prediction"),
     Column("fingerprint", "Share identified, where a tie is a miss, times mean r"),
     Column("same_for_all", "Whether the predicted map is the same for everybody"),
 )

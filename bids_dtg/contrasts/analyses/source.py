@@ -1,14 +1,14 @@
-"""Where the people of an analysis come from: a dataset of runs and measured maps, or arrays."""
+"""The interface through which analyses read data, for a dataset of runs and measured maps."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Protocol
 
-from bids_dtg.bundles.people import hash_rest
 from bids_dtg.cleaning.design import TooShortError
 from bids_dtg.cleaning.strategies import find_strategy
 from bids_dtg.connectome.form import Form
@@ -33,32 +33,32 @@ from bids_dtg.settings import Settings
 
 
 class Source(Protocol):
-    """What an analysis asks of the data, whatever they are; nothing is read before it is asked.
+    """Data of an analysis, from images or arrays; nothing is read before it is asked for.
 
     Raises
     ------
     DtgError
-        By each method: data cannot be used.
+        In each method: data cannot be used.
     """
 
     @property
     def settings(self) -> Settings:
-        """Options of the call, with what was found out of the data."""
+        """Options of the call, completed by facts of the data."""
         ...
 
     @property
     def dataset(self) -> SourceDataset:
-        """The dataset, or the folder that names it."""
+        """The dataset, or the folder of the array files."""
         ...
 
     @property
     def output(self) -> DerivativeDataset:
-        """Where results go."""
+        """Folder of the results."""
         ...
 
     @property
     def bundle(self) -> ModelBundle:
-        """The model; of one that is made from arrays its places and ROI maps alone."""
+        """The model; for training from arrays, only its places and ROI maps."""
         ...
 
     @property
@@ -68,32 +68,32 @@ class Source(Protocol):
 
     @property
     def families(self) -> Families:
-        """Who is related."""
+        """Families of the participants."""
         ...
 
     @property
     def own_name(self) -> str | None:
-        """The data set's own name, with which an id means a person; None: it has none."""
+        """The data set's own name, without which ids identify nobody; None: it has none."""
         ...
 
     @property
     def words(self) -> str:
-        """What is read, and how rest is cleaned, for people."""
+        """Describe what is read and how rest is cleaned."""
         ...
 
     @property
     def cleaning(self) -> str:
-        """How rest was cleaned, for the card of a model."""
+        """Describe how rest was cleaned, for a model's card."""
         ...
 
     @property
     def maps_words(self) -> str:
-        """Whose masks and ROI maps a model that is made here has."""
+        """Origin of the masks and ROI maps of a model that is trained here."""
         ...
 
     @property
     def record(self) -> Mapping[str, Any]:
-        """How rest was reduced, for the card's `record`, where that is not what runs are."""
+        """Record how rest was reduced, where this differs from runs of images."""
         ...
 
     @property
@@ -102,32 +102,40 @@ class Source(Protocol):
         ...
 
     def with_maps_of(self, training: Sequence[str]) -> Source:
-        """Return the same with ROI maps, made from training people where that was asked for."""
+        """Return a copy with ROI maps, made from training people if asked for."""
         ...
 
     def model(self) -> Model:
-        """Make what predicts maps; it is prepared when it is first needed."""
+        """Return the predictor of maps, which is prepared at its first use."""
         ...
 
     @property
     def path_names(self) -> PathNames:
-        """Names that stand for folders in what is written for others."""
+        """Names that replace folders of this machine in published text."""
         ...
 
     def plan(self, contrasts: Sequence[Contrast] | None) -> CohortPlan:
-        """Find out who has both scans, without reading any; None: all contrasts of the maps."""
+        """Plan who has both scans, without reading any; None: all contrasts of the maps."""
+        ...
+
+    def files(self, plan: CohortPlan) -> Sequence[Path]:
+        """Return the files that the people of a plan are read from, but for arrays."""
         ...
 
     def why_no_rest(self, label: str) -> str | None:
-        """Return why a person's rest cannot be used, as far as headers show it; else None."""
+        """Return why a person's rest cannot be used, as far as headers show it, else None."""
         ...
 
     def id_of(self, label: str) -> str:
-        """Return the label where it is of the data themselves; empty where it is a number here."""
+        """Return the label if it is from the data; empty if this program numbered people."""
         ...
 
-    def rest_hashes(self, label: str) -> tuple[str, ...]:
-        """Return hashes by which a person's rest is known again, as a bundle keeps them."""
+    def rest_digests(self, label: str) -> tuple[str, ...]:
+        """Return what identifies the content of a person's rest, whatever the label."""
+        ...
+
+    def rest_sketches(self, label: str) -> tuple[str, ...]:
+        """Return sketches of the values of a person's rest, where these are read anyway."""
         ...
 
     def arrays(self, plan: CohortPlan, store: ArrayStore, form: Form) -> PersonArrays:
@@ -150,14 +158,7 @@ class DatasetSource:
 
     @classmethod
     def prepare(cls, settings: Settings, kind: MapsKind | None) -> DatasetSource:
-        """Check everything that can be checked before anything is written.
-
-        Parameters
-        ----------
-        settings
-            Options of the call.
-        kind
-            Of a model that is made; None: there is a model.
+        """Check options, dataset and model before anything is written.
 
         Raises
         ------
@@ -179,37 +180,37 @@ class DatasetSource:
 
     @property
     def settings(self) -> Settings:
-        """As `Source`."""
+        """The dataset of fMRIPrep or XCP-D."""
         return self.request.settings
 
     @property
     def dataset(self) -> SourceDataset:
-        """As `Source`."""
+        """Folder of the results."""
         return self.request.dataset
 
     @property
     def output(self) -> DerivativeDataset:
-        """As `Source`."""
+        """The model."""
         return self.request.output
 
     @property
     def bundle(self) -> ModelBundle:
-        """As `Source`."""
+        """Folder of the measured maps."""
         return self.request.bundle
 
     @cached_property
     def families(self) -> Families:
-        """Of the first table that has families."""
+        """Families from the first table that has them."""
         return read_families((self.dataset.bids_dir, self.dataset.root, self.place))
 
     @property
     def own_name(self) -> str | None:
-        """As `Source`."""
+        """Return the data set's name."""
         return own_name(self.request.dataset)
 
     @property
     def words(self) -> str:
-        """As `Source`."""
+        """Describe dataset, measured maps and cleaning."""
         how = find_strategy(self.settings.cleaning.denoise_strategy).in_words
         return (
             f"{self.dataset.root} is read as {self.dataset.title}, {how}; measured maps in "
@@ -218,7 +219,7 @@ class DatasetSource:
 
     @property
     def cleaning(self) -> str:
-        """As `Source`."""
+        """Describe the cleaning."""
         return f"{self.dataset.title}, {self.settings.cleaning.denoise_strategy}"
 
     @property
@@ -227,24 +228,37 @@ class DatasetSource:
         return {}
 
     def with_maps_of(self, training: Sequence[str]) -> DatasetSource:
-        """Return the same: the ROI maps are those of a model."""
+        """Return itself: the ROI maps are those of a model."""
         return self
 
     def model(self) -> Model:
-        """As `Source`."""
+        """Prepare the model."""
         return self.request.model()
 
     @property
     def path_names(self) -> PathNames:
-        """As `Source`."""
+        """Names that replace folders of this machine."""
         return self.request.path_names.plus({"statmaps": self.place})
 
     def plan(self, contrasts: Sequence[Contrast] | None) -> CohortPlan:
-        """As `Source`, by the names of files alone."""
+        """Plan who has both scans, by file names alone."""
         return plan_cohort(self.request, self.place, contrasts)
 
+    def files(self, plan: CohortPlan) -> Sequence[Path]:
+        """As `Source`: runs with their confounds, and measured maps."""
+        found: list[Path] = []
+        for label, maps in plan.people.items():
+            with suppress(DtgError):  # a later step says why these runs cannot be used
+                for run in self.request.runs(label):
+                    beside = (run.mask, run.confounds, *run.sidecars)
+                    moves = (transform.path for transform in run.transforms)
+                    found += [run.bold, *(path for path in beside if path), *moves]
+            for statmap in (*maps.target.values(), *maps.retest.values()):
+                found += [path for paths in statmap.files.values() for path in paths]
+        return found
+
     def why_no_rest(self, label: str) -> str | None:
-        """As `Source`."""
+        """Return why a person's runs cannot be used, by their headers and tables."""
         usable, short = False, ""
         try:
             for run in self.request.runs(label):
@@ -261,20 +275,23 @@ class DatasetSource:
         """Return the label."""
         return label
 
-    def rest_hashes(self, label: str) -> tuple[str, ...]:
-        """Return those of the id and a file of rest each; other cleaning leaves them the same."""
+    def rest_digests(self, label: str) -> tuple[str, ...]:
+        """Return a digest of each file of rest; other cleaning leaves them the same."""
         try:
-            runs = [run for planned in self.request.sets(label) for run in planned.runs]
-            digests = sorted({file_fingerprint(run.bold).ends_sha256 for run in runs})
-            return tuple(hash_rest(label, digest) for digest in digests)
+            runs = [run for planned in self.request.averages(label) for run in planned.runs]
+            return tuple(sorted({file_fingerprint(run.bold).ends_sha256 for run in runs}))
         except DtgError:
             return ()  # a later step says why these data cannot be used
 
+    def rest_sketches(self, label: str) -> tuple[str, ...]:
+        """Return nothing: images are known again by their content."""
+        return ()
+
     def arrays(self, plan: CohortPlan, store: ArrayStore, form: Form) -> PersonArrays:
-        """As `Source`."""
+        """Return how the arrays of a plan's people are made."""
         return RunArrays(plan, store, form, self.request)
 
     def make(self, arrays: PersonArrays, labels: Sequence[str]) -> Mapping[str, str]:
-        """Make people's arrays in processes side by side."""
+        """Make people's arrays in several processes."""
         assert isinstance(arrays, RunArrays)
         return make_side_by_side(arrays, labels)

@@ -1,4 +1,4 @@
-"""Who is trained on, validated on and tested on: drawn, or taken from a table, and kept."""
+"""Training, validation and test sets of participants: drawn, or read from a table, and stored."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from bids_dtg.inputs.splits_file import read_sets, write_sets
 from bids_dtg.notices import counted, named, say
 from bids_dtg.stats.splits import SETS, Split, split_people
 
-# Beside the bundle of a model, for `--split-file`; the bundle itself knows whom it has seen.
+# Stored with a model's bundle, for `--split-file`; the bundle itself lists its people as hashes.
 SPLIT_FILE = "desc-split_participants.tsv"
 
 
@@ -24,22 +24,22 @@ _FEWEST_DIVIDED = 10  # people, where a kind needs no validation
 def draw_split(
     analysis: Analysis, labels: Sequence[str], *, needs_validation: bool = True
 ) -> Split:
-    """Take the split that was given or kept, or draw one.
+    """Read the given or stored split, or draw one.
 
     Parameters
     ----------
     analysis
-        Whose folder a split may be kept in.
+        The analysis; its folder may hold a split.
     labels
-        Who can be used: nobody else is in a set.
+        Participants who can be used: only these are in a set.
     needs_validation
-        Whether people must be held out to choose by. Else these train too if no shares were given,
-        and of a few people everybody does.
+        Whether people must be held out to choose by. Otherwise they train too if no shares were
+        given, and with few people everybody trains.
 
     Raises
     ------
     SettingsError
-        Somebody, or a family, is on two sides, or nobody is left to train on.
+        A person or family is in two sets, or no training people are left.
     """
     settings, kept = analysis.settings, analysis.folder / SPLIT_FILE
     families = analysis.families.by_label
@@ -47,7 +47,7 @@ def draw_split(
     try:
         if source is not None:
             found = read_sets(source, SETS)
-            # Who cannot be used now is in no set; who is new is not either.
+            # People who cannot be used now, and people who are new, are in no set.
             sets = {name: [label for label in found[name] if label in labels] for name in SETS}
             split = Split(**{name: tuple(labels) for name, labels in sets.items()})
             split.require_whole_families(families)
@@ -75,7 +75,7 @@ def draw_split(
 
 
 def plan_split(analysis: Analysis, plan: CohortPlan, *, needs_validation: bool = True) -> Split:
-    """Return the split if everybody's data can be used; say how many families there are."""
+    """Return the stored split if everybody's data can be used; report the number of families."""
     kept = analysis.folder / SPLIT_FILE
     if analysis.settings.modelling.split_file is None and kept.is_file():
         say(f"the split is that of an earlier call: {kept}")
@@ -97,5 +97,5 @@ def keep_split(results: ResultFolder, split: Split) -> None:
 
 
 def say_families(analysis: Analysis, labels: Sequence[str]) -> None:
-    """Say how many families some people have, or that none are known."""
+    """Report how many families people have, or that none are known."""
     say(analysis.families.line(labels))

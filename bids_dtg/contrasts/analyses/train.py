@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from bids_dtg.bundles.card import ModelCard, TrainingData
+from bids_dtg.bundles.card import ModelCard, TrainingData, without_times
 from bids_dtg.cohort.basis import BUNDLE
 from bids_dtg.cohort.result_table import ResultTable
 from bids_dtg.contrasts.analyses.analysis import Analysis
@@ -27,7 +27,7 @@ from bids_dtg.contrasts.analyses.fit import (
     fit_plan,
     fit_task,
     learn_deviation,
-    learn_range,
+    learn_distribution,
     mean_segments,
     model_space,
     require_people,
@@ -45,11 +45,13 @@ from bids_dtg.contrasts.analyses.score import (
 )
 from bids_dtg.contrasts.analyses.score_columns import (
     CONTRAST_COLUMNS,
+    LEFT_OUT_COLUMNS,
     MODEL_COLUMNS,
+    SEEN,
     TEST_COLUMNS,
 )
-from bids_dtg.contrasts.analyses.seen import record_people
 from bids_dtg.contrasts.analyses.splits import draw_split, keep_split, plan_split, sets_of
+from bids_dtg.contrasts.analyses.training_set import record_people
 from bids_dtg.contrasts.bundle.bundle import ModelBundle
 from bids_dtg.contrasts.bundle.kinds import BLEND, BLEND_FROM, KindChoice, choose_kind, find_kind
 from bids_dtg.contrasts.bundle.part import MapsPart, Recentring
@@ -71,7 +73,7 @@ from bids_dtg.contrasts.plan import hinge_weight
 from bids_dtg.contrasts.site_sums import form_of_sums
 from bids_dtg.errors import DtgError, SettingsError
 from bids_dtg.files.array_store import ArrayStore
-from bids_dtg.notices import counted, say
+from bids_dtg.notices import counted, named, say
 from bids_dtg.report.pages.index import INDEX, MODEL_PAGE
 from bids_dtg.settings import Settings
 from bids_dtg.stats.splits import DRAWN, Split
@@ -99,6 +101,7 @@ def run_training(settings: Settings) -> int:
         say(choice.line)
         if choice.kind is not kind:
             kind, analysis = choice.kind, Analysis.prepare(settings, kind=choice.kind)
+    analysis = analysis.of_data(plan)
     base = analysis.bundle
     planned = plan_split(analysis, plan, needs_validation=kind.needs_validation)
     require_people(
@@ -110,14 +113,14 @@ def run_training(settings: Settings) -> int:
         return analysis.print_plan(plan, sets_of(planned))
     with analysis.begun() as locks:
         if analysis.source.learns_maps:
-            # Whoever these maps are made of must not be drawn for the test later.
+            # People whose rest made these maps must not be drawn into the test set later.
             keep_split(analysis.results, planned)
             analysis = analysis.with_maps_of(planned.training)
         return _train(analysis, choice, analysis.cohort(plan.of(planned.everybody), locks))
 
 
 def _choose(analysis: Analysis, plan: CohortPlan) -> KindChoice:
-    """Choose the kind by who can be trained and validated on.
+    """Choose the kind of model by the number of training and validation people.
 
     Raises
     ------
@@ -196,11 +199,11 @@ def score_fitted(
     training: Sequence[Person],
     test: Sequence[Person],
 ) -> dict[str, Any] | None:
-    """Score a model and simple ones on the test people; None where there are none."""
+    """Score a model and simple ones on the test people; None if there are none."""
     if not test:
         say(
             f"no test participants: the model of {counted(len(training), 'participant')} is not "
-            "scored, and nothing is said of how good it is; it has no half-widths until new people "
+            "scored, so its accuracy is unknown; it has no half-widths until new people "
             "calibrate it"
         )
         return None
@@ -235,10 +238,10 @@ def write_tables(
     judged: str,
     fitted: FittedModel | None = None,
 ) -> dict[str, Any]:
-    """Write scores, tests, matrices and the page; what a bundle's card keeps of them.
+    """Write scores, tests, matrices and the page; return what the bundle's card keeps of them.
 
-    `simple` are the simple models beside it, `judged` is the name of the model that it is all
-    about, and `fitted` is that model where this call has fitted it.
+    `simple` are the simple models for comparison, `judged` is the name of the evaluated model,
+    and `fitted` is that model if this call has fitted it.
     """
     labels = [contrast.label for contrast in cohort.contrasts]
     by_name = {scores.name: scores for scores in found}
@@ -271,7 +274,7 @@ def write_tables(
     means = {}
     for scores in found:
         shapes = {matrix.shape for matrix in scores.matrices.values()}
-        # Of people who all have all contrasts.
+        # Of people with all contrasts.
         if len(scores.matrices) == len(labels) and shapes == {(people, people)}:
             stacked = np.stack([scores.matrices[q] for q in range(len(labels))])
             name = "".join(letter for letter in scores.name.title() if letter.isalnum())
@@ -284,6 +287,22 @@ def write_tables(
         basis += "same people of one's own." if fitted.of_other_sites else "same."
         why = fitted.record.get("architecture", {}).get("why")
         basis += f" The kind was chosen by the number of people: {why}." if why else ""
+    if cohort.left_out:
+        hide = analysis.results.path_names.hide
+        table = ResultTable(
+            LEFT_OUT_COLUMNS,
+            [
+                {"participant_id": f"sub-{label}", "reason": hide(reason)}
+                for label, reason in sorted(cohort.left_out.items())
+            ],
+            "Participants who were left out",
+        )
+        analysis.results.table("desc-participants_excluded", table)
+    if seen := [label for label, reason in cohort.left_out.items() if reason == SEEN]:
+        basis += (
+            f" {counted(len(seen), 'participant')} of the training or tuning of the model were "
+            f"left out ({named([f'sub-{label}' for label in seen])})."
+        )
     page = analysis.results.add(MODEL_PAGE)
     trouble = write_model_page(
         page,
@@ -328,8 +347,8 @@ def write_fitted(
 ) -> ModelBundle:
     """Write the bundle of a fitted model below the analysis' folder.
 
-    `cohort` has connectomes as the model reads them, `split` is who it was made with, and
-    `earlier` the model whose weights it began with.
+    `cohort` has connectomes as the model reads them, `split` holds its sets of people, and
+    `earlier` is the model whose weights the training started from.
     """
     base, training = analysis.bundle, cohort.of(split.training)
     in_turn = fitted.left_out_in_turn
@@ -363,10 +382,10 @@ def write_fitted(
         ),
         for_science=base.card.for_science,
         notice=base.card.notice,
-        record={**fitted.record, **analysis.source.record},
+        record=without_times({**fitted.record, **analysis.source.record}),
         evaluation=evaluation,
     )
-    # As the bundle's users will have it.
+    # As users of the bundle will predict.
     kept = dataclasses.replace(fitted, correction=as_kept(fitted.correction))
     arrays = BundleArrays(
         fitted.tensors,
@@ -374,7 +393,7 @@ def write_fitted(
         base.brain,
         base.places,
         fitted.correction,
-        learn_range(cohort.of((*split.training, *split.validation)), base),
+        learn_distribution(cohort.of((*split.training, *split.validation)), base),
         learn_deviation(training, kept.predict, base.places, "training"),
     )
     people = record_people(analysis.source, dataclasses.asdict(split), earlier)

@@ -1,9 +1,9 @@
-"""The small files of a model of maps beside its weights, and their fields in the card.
+"""The small files of a model of maps besides its weights, and their fields in the card.
 
 - offset: what re-centring adds to the maps
 - calibration: how wide intervals around the maps are
-- training range: what is usual in the connectomes that the model was trained on
-- places: names of places without a grid, and which lie beside each other
+- training distribution: the distribution of the connectomes that the model was trained on
+- places: names of places without a grid, and their neighbours
 - listed maps: the ROI maps over such places
 
 Each is a safetensors file that is read with the shapes which the card says it has. Rows of
@@ -22,24 +22,28 @@ from numpy.typing import NDArray
 
 from bids_dtg.bundles.fields import JsonFields
 from bids_dtg.bundles.tensors import check_names, decode_names, encode_names, read_tensors
-from bids_dtg.connectome.range.training import FIGURES, Basis, TrainingRange
-from bids_dtg.connectome.range.usual import Usual
+from bids_dtg.connectome.training_distribution.distribution import (
+    FIGURES,
+    Basis,
+    TrainingDistribution,
+)
+from bids_dtg.connectome.training_distribution.figure_statistics import FigureStatistics
 from bids_dtg.errors import BundleError
 from bids_dtg.files.tensors import TensorFile, encode_arrays
 from bids_dtg.imaging.places import ListedPlaces, Places
-from bids_dtg.stats.conformal import Calibration, UsualError
+from bids_dtg.stats.conformal import Calibration, PooledError
 
 OFFSET_FILE = "reference.safetensors"
 CALIBRATION_FILE = "calibration.safetensors"
-TRAINING_RANGE_FILE = "training_range.safetensors"
+TRAINING_DISTRIBUTION_FILE = "training_range.safetensors"
 
-# Names of tensors. The offset: (contrasts, voxels of the mask) int8, and what one unit of each
-# contrast stands for.
+# Names of tensors. The offset: (contrasts, voxels of the mask) int8, and the value of one unit of
+# each contrast.
 _OFFSET, _OFFSET_SCALE = "offset", "offset_scale"
 _QUANTILES, _USUAL, _USUAL_SCALE = "quantiles", "usual_error", "usual_error_scale"
-_MEASURED = "measured"  # people in each cell; only where somebody lacks data
-# What is usual of figures, by how much rest they lie on: tensors (see `Usual`), and numbers in the
-# card.
+_MEASURED = "measured"  # people in each block; only if somebody lacks data
+# The distribution of each measure, by amount of rest: tensors (see `FigureStatistics`), and numbers
+# in the card.
 _OF_FIGURES = ("centre", "sd", "growth", "between", "within")
 _AMOUNTS = ("memory_s", "per_second", "reference", "lowest", "highest")
 _COUNTED = ("degrees of freedom", "seconds")
@@ -50,7 +54,7 @@ _LARGEST_STEP = 127  # of int8
 
 
 def encode_offset(offset: NDArray[np.float32]) -> bytes:
-    """Make the file's bytes from a re-centring offset, (contrasts, voxels); always the same ones.
+    """Encode a re-centring offset, (contrasts, voxels), as the file's bytes (deterministic).
 
     A contrast's largest value becomes 127: what is lost is at most half of a 127th of it.
     """
@@ -71,9 +75,9 @@ def read_offset(path: Path, contrasts: int, voxels: int) -> NDArray[np.float32]:
 
 
 def encode_calibration(calibration: Calibration) -> bytes:
-    """Make the file's bytes from a calibration; the same for the same input."""
-    steps, scale = to_steps(calibration.usual.values)
-    # A step of 0 would be an interval without width.
+    """Encode a calibration as the file's bytes (deterministic)."""
+    steps, scale = to_steps(calibration.pooled_error.values)
+    # With a step of 0 the interval would have no width.
     tensors = {_QUANTILES: calibration.quantiles, _USUAL: np.maximum(steps, 1), _USUAL_SCALE: scale}
     if calibration.measured is not None:
         tensors[_MEASURED] = calibration.measured
@@ -86,7 +90,7 @@ def calibration_facts(calibration: Calibration) -> dict[str, Any]:
         "participants": calibration.participants,
         "segments": calibration.segments,
         "levels": list(calibration.levels),
-        "block": calibration.usual.lattice.block,
+        "block": calibration.pooled_error.lattice.edge,
     }
 
 
@@ -103,11 +107,11 @@ def read_calibration(
     path = folder / CALIBRATION_FILE
     fields = JsonFields(facts, str(folder / "model.json"), "calibration.")
     participants, segments = fields.whole("participants"), fields.whole("segments")
-    block, levels = fields.whole("block"), fields.value("levels")
+    edge, levels = fields.whole("block"), fields.value("levels")
     fields.refuse_unknown()
     if not isinstance(levels, list) or not all(type(level) is int for level in levels):
         raise fields.wrong("levels", levels, "whole numbers of percent")
-    lattice = places.lattice(block)
+    lattice = places.lattice(edge)
     tensors = read_tensors(
         path,
         {
@@ -118,21 +122,21 @@ def read_calibration(
         optional={_MEASURED: ("int32", (contrasts, *lattice.shape))},
     )
     try:
-        usual = UsualError(_rows(path, tensors, _USUAL), lattice)
+        pooled_error = PooledError(_rows(path, tensors, _USUAL), lattice)
         return Calibration(
             participants,
             segments,
             tuple(levels),
             tensors[_QUANTILES],
-            usual,
+            pooled_error,
             tensors.get(_MEASURED),
         )
     except ValueError as err:
         raise BundleError(f"{path}: {err}", remedy=_REMEDY) from err
 
 
-def encode_training_range(training: TrainingRange) -> bytes:
-    """Make the file's bytes from the range; the same for the same input."""
+def encode_training_distribution(training: TrainingDistribution) -> bytes:
+    """Encode the training distribution as the file's bytes (deterministic)."""
     basis = training.basis
     mean, mean_scale = to_steps(basis.mean)
     components, components_scale = to_steps(basis.components)
@@ -142,12 +146,12 @@ def encode_training_range(training: TrainingRange) -> bytes:
         "components": components,
         "components_scale": components_scale,
         "variances": basis.variances,
-        **{name: getattr(training.usual, name) for name in _OF_FIGURES},
+        **{name: getattr(training.statistics, name) for name in _OF_FIGURES},
     }
     return safetensors.numpy.save({name: np.ascontiguousarray(t) for name, t in tensors.items()})
 
 
-def training_range_facts(training: TrainingRange) -> dict[str, Any]:
+def training_distribution_facts(training: TrainingDistribution) -> dict[str, Any]:
     """Return the field `reference` of a card."""
     return {
         "participants": training.basis.participants,
@@ -156,28 +160,28 @@ def training_range_facts(training: TrainingRange) -> dict[str, Any]:
         "rois": training.basis.mean.shape[0],
         "cells": training.basis.mean.shape[1],
         "components": len(training.basis.components),
-        "block": training.block,
-        "counted": _COUNTED[training.usual.by_time],
-        **{name: float(f"{getattr(training.usual, name):.6g}") for name in _AMOUNTS},
+        "block": training.edge,
+        "counted": _COUNTED[training.statistics.by_time],
+        **{name: float(f"{getattr(training.statistics, name):.6g}") for name in _AMOUNTS},
         "unusual": round(training.unusual, 4),
         "outside": round(training.outside, 4),
     }
 
 
-def read_training_range(folder: Path, facts: Mapping[str, Any]) -> TrainingRange:
-    """Read the training range that a card's field `reference` describes.
+def read_training_distribution(folder: Path, facts: Mapping[str, Any]) -> TrainingDistribution:
+    """Read the training distribution that a card's field `reference` describes.
 
     Raises
     ------
     BundleError
-        If the field or the file is not what it should be. One of an earlier version, whose figures
-        were of segments of one length, is refused.
+        If the field or the file is not valid, or is of an earlier version that knows segments
+        of one length only.
     """
-    path = folder / TRAINING_RANGE_FILE
+    path = folder / TRAINING_DISTRIBUTION_FILE
     fields = JsonFields(facts, str(folder / "model.json"), "reference.")
-    rois, cells, n = (fields.whole(name) for name in ("rois", "cells", "components"))
+    rois, blocks, n = (fields.whole(name) for name in ("rois", "cells", "components"))
     participants, held_out = fields.whole("participants"), fields.whole("held_out")
-    block, figures = fields.whole("block"), fields.value("figures")
+    edge, figures = fields.whole("block"), fields.value("figures")
     if fields.absent("counted"):
         raise BundleError(
             f"{path} is of an earlier version: it knows runs of one length only",
@@ -195,9 +199,9 @@ def read_training_range(folder: Path, facts: Mapping[str, Any]) -> TrainingRange
     tensors = read_tensors(
         path,
         {
-            "mean": ("int8", (rois, cells)),
+            "mean": ("int8", (rois, blocks)),
             "mean_scale": ("float32", (rois,)),
-            "components": ("int8", (n, rois, cells)),
+            "components": ("int8", (n, rois, blocks)),
             "components_scale": ("float32", (n,)),
             "variances": ("float32", (n,)),
             "centre": ("float64", (3, size)),
@@ -217,12 +221,12 @@ def read_training_range(folder: Path, facts: Mapping[str, Any]) -> TrainingRange
         participants,
     )
     of_figures: dict[str, Any] = {name: tensors[name] for name in _OF_FIGURES}
-    usual = Usual(by_time=counted == _COUNTED[1], **amounts, **of_figures)
-    return TrainingRange(basis, block, held_out, usual, unusual, outside)
+    statistics = FigureStatistics(by_time=counted == _COUNTED[1], **amounts, **of_figures)
+    return TrainingDistribution(basis, edge, held_out, statistics, unusual, outside)
 
 
 def encode_places(places: ListedPlaces) -> bytes:
-    """Make the file's bytes from places without a grid; always the same ones."""
+    """Encode places without a grid as the file's bytes (deterministic)."""
     tensors = {_NAMES: encode_names(places.names)}
     if places.adjacency is not None:
         tensors[_ADJACENCY] = places.adjacency.astype(np.int32)
@@ -251,12 +255,12 @@ def read_places(path: Path, number: int) -> ListedPlaces:
 
 
 def encode_listed_maps(roi_maps: NDArray[np.float32]) -> bytes:
-    """Make the file's bytes from ROI maps (rois, places) over places without a grid."""
+    """Encode ROI maps (rois, places) over places without a grid as the file's bytes."""
     return encode_arrays({_LISTED_MAPS: roi_maps})
 
 
 def read_listed_maps(path: Path, rois: int, places: int) -> NDArray[np.float32]:
-    """Read ROI maps (rois, places); 0 throughout where a model reads connectomes made elsewhere.
+    """Read ROI maps (rois, places); all are 0 if the model reads connectomes made elsewhere.
 
     Raises
     ------
@@ -269,7 +273,7 @@ def read_listed_maps(path: Path, rois: int, places: int) -> NDArray[np.float32]:
 
 
 def _least_variance(covariance: NDArray[np.float64]) -> float:
-    """Return the least eigenvalue; NaN where there is none, as of values that overflow."""
+    """Return the least eigenvalue; NaN if it cannot be computed, e.g. after overflow."""
     try:
         with np.errstate(over="ignore"):
             symmetric = (covariance + covariance.T) / 2
@@ -279,7 +283,7 @@ def _least_variance(covariance: NDArray[np.float64]) -> float:
 
 
 def to_steps(rows: NDArray[np.floating]) -> tuple[NDArray[np.int8], NDArray[np.float32]]:
-    """Round rows (n, ...) to int8 steps, and give what one step of each row stands for, (n,).
+    """Round rows (n, ...) to int8 steps; also return the step of each row, (n,).
 
     A row's largest value becomes 127: what is lost is at most half of a 127th of it.
     """
@@ -297,7 +301,7 @@ def from_steps(steps: NDArray[np.int8], scale: NDArray[np.float32]) -> NDArray[n
 
 
 def _rows(path: Path, tensors: Mapping[str, NDArray[Any]], name: str) -> NDArray[np.float32]:
-    """Return the rows of a tensor of steps, whose scale has its name and a word more.
+    """Return the rows of a tensor of steps, by its scale ``NAME_scale``.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""Model bundles: a folder that holds a model and all that its use needs."""
+"""Model bundles: a folder with a model and all that it needs at prediction."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from numpy.typing import NDArray
 
 from bids_dtg.bundles.bundle import Bundle, read_verified_card
 from bids_dtg.bundles.card import CARD_FILE, WEIGHTS_FILE, ModelCard
-from bids_dtg.bundles.people import PEOPLE_FILE, SeenPeople
+from bids_dtg.bundles.people import PEOPLE_FILE, ModelPeople
 from bids_dtg.bundles.store import find_bundle
-from bids_dtg.connectome.range.training import TrainingRange
+from bids_dtg.connectome.training_distribution.distribution import TrainingDistribution
 from bids_dtg.contrasts.bundle.arrays import (
     CALIBRATION_FILE,
     OFFSET_FILE,
-    TRAINING_RANGE_FILE,
+    TRAINING_DISTRIBUTION_FILE,
     read_calibration,
     read_listed_maps,
     read_offset,
     read_places,
-    read_training_range,
+    read_training_distribution,
 )
 from bids_dtg.contrasts.bundle.deviation import DEVIATION_FILE, read_deviation
 from bids_dtg.contrasts.bundle.kinds import KINDS
@@ -58,15 +58,15 @@ if TYPE_CHECKING:
 _REMEDY = "fetch or make the bundle again"
 # Affines that agree to this many mm (or mm a voxel) describe one grid.
 _AFFINE_TOLERANCE = 1e-4
-# Of all ROI maps together, as float32: 1 GiB. Those of 50 networks at 1 mm have 90 million.
+# Limit on all ROI maps together, as float32: 1 GiB. Those of 50 networks at 1 mm have 90 million.
 _MOST_MAP_VALUES = 2**28
-# A few volumes at a time: they are gathered while the next ones are inflated.
+# A few volumes at a time: gathered while the next ones are inflated.
 _VOLUMES_PER_BLOCK = 4
 
 
 @dataclass(frozen=True, eq=False)
 class ModelBundle(Bundle[MapsPart]):
-    """A verified model of contrast maps: its card, masks and ROI maps; its weights on demand."""
+    """A verified model of contrast maps: card, masks and ROI maps; weights are read on demand."""
 
     brain: Places  # where the ROI series are computed
     places: Places  # where the model reads and predicts
@@ -75,8 +75,10 @@ class ModelBundle(Bundle[MapsPart]):
     calibration: Calibration | None = None  # of intervals around the maps; None: none
     # Of intervals around means of the maps over parcels, by the atlases' keys.
     parcel_intervals: Mapping[str, ParcelIntervals] = field(default_factory=dict)
-    training_range: TrainingRange | None = None  # of the training connectomes; None: not known
-    people: SeenPeople | None = None  # people used to make the model; None: not known
+    training_distribution: TrainingDistribution | None = (
+        None  # of the training connectomes; None: not known
+    )
+    people: ModelPeople | None = None  # people used to make the model; None: not known
     deviation: Deviation | None = None  # mean and spread for deviation maps; None: none
 
     def __post_init__(self) -> None:
@@ -97,7 +99,7 @@ class ModelBundle(Bundle[MapsPart]):
 
     @property
     def grid(self) -> Grid:
-        """Where maps and masks lie.
+        """The grid of maps and masks.
 
         Raises
         ------
@@ -138,12 +140,12 @@ class ModelBundle(Bundle[MapsPart]):
 
     @property
     def contrasts(self) -> tuple[Contrast, ...]:
-        """What the model predicts, in the order of its outputs."""
+        """The contrasts that the model predicts, in the order of its outputs."""
         return self.card.part.contrasts
 
     @property
     def without_deviation(self) -> tuple[str, ...]:
-        """Labels of the contrasts that have no deviations: all, where the model knows none."""
+        """Labels of the contrasts without deviations: all, if the model has no mean and spread."""
         if self.deviation is None:
             return tuple(contrast.label for contrast in self.contrasts)
         alike = self.card.part.not_individual
@@ -162,12 +164,12 @@ class ModelBundle(Bundle[MapsPart]):
         # Position of each grid voxel among the brain's voxels, which order the maps.
         rank = np.cumsum(mask) - 1
         maps = self.roi_maps[:, rank[grey]]
-        # As the ROI series have them: no map reaches out of the brain.
+        # As for the ROI series: maps are 0 outside the brain.
         maps[:, ~mask[grey]] = 0.0
         return maps
 
     def prepare(self, processor: Processor) -> MapModel:
-        """Read the model and make it ready to predict; the correction is left to the caller.
+        """Read the model and prepare it to predict; the caller applies the correction.
 
         Raises
         ------
@@ -187,7 +189,7 @@ class ModelBundle(Bundle[MapsPart]):
         KINDS[self.card.kind].module().check(self.weights(), self.places)
 
     def require_finite(self) -> None:
-        """Look at all weights, without torch and one tensor at a time: a fraction of a second.
+        """Check that all weights are finite, without torch and one tensor at a time.
 
         Raises
         ------
@@ -237,7 +239,7 @@ def load_bundle(name_or_path: str | Path) -> ModelBundle:
         the card lists (SHA-256), or masks, maps, weights and contrasts do not belong
         together.
     TypeError
-        If it is neither a text nor a path, as a bundle that is loaded.
+        If it is neither text nor a path, such as a loaded bundle.
 
     Examples
     --------
@@ -267,8 +269,8 @@ def load_bundle(name_or_path: str | Path) -> ModelBundle:
         correction=correction,
         calibration=calibration,
         parcel_intervals=_parcel_intervals(folder, card),
-        training_range=_training_range(folder, card, rois),
-        people=SeenPeople.read(folder / PEOPLE_FILE) if PEOPLE_FILE in card.files else None,
+        training_distribution=_training_distribution(folder, card, rois),
+        people=ModelPeople.read(folder / PEOPLE_FILE) if PEOPLE_FILE in card.files else None,
         deviation=_deviation(folder, card, places, correction, calibration),
     )
 
@@ -276,10 +278,10 @@ def load_bundle(name_or_path: str | Path) -> ModelBundle:
 def _read_geometry(
     folder: Path, card: ModelCard[MapsPart], rois: int
 ) -> tuple[Places, Places, NDArray[np.float32]]:
-    """Return where ROI series are computed, where the model predicts, and the ROI maps."""
+    """Return the places of the ROI series, those of the predictions, and the ROI maps."""
     grid, number = card.part.grid, card.part.places
     if grid is None:
-        assert number is not None  # a part has either
+        assert number is not None  # a card has a grid or a number of places
         listed = read_places(folder / PLACES_FILE, number)
         return listed, listed, read_listed_maps(folder / LISTED_MAPS_FILE, rois, number)
     _check_on_grid(folder / MAPS_FILE, grid, volumes=rois)
@@ -383,19 +385,21 @@ def _deviation(
     if facts is None:
         return None
     _require_listed(folder, card.files, DEVIATION_FILE, "deviation")
-    made = None if calibration is None else calibration.usual.lattice
+    made = None if calibration is None else calibration.pooled_error.lattice
     return read_deviation(folder, facts, places, len(card.part.contrasts), correction, made)
 
 
-def _training_range(folder: Path, card: ModelCard[MapsPart], rois: int) -> TrainingRange | None:
-    facts = card.part.training_range
+def _training_distribution(
+    folder: Path, card: ModelCard[MapsPart], rois: int
+) -> TrainingDistribution | None:
+    facts = card.part.training_distribution
     if facts is None:
         return None
-    _require_listed(folder, card.files, TRAINING_RANGE_FILE, "reference")
-    training = read_training_range(folder, facts)
+    _require_listed(folder, card.files, TRAINING_DISTRIBUTION_FILE, "reference")
+    training = read_training_distribution(folder, facts)
     if len(training.basis.mean) != rois:
         raise BundleError(
-            f"{folder / TRAINING_RANGE_FILE} is of {len(training.basis.mean)} ROIs",
+            f"{folder / TRAINING_DISTRIBUTION_FILE} is of {len(training.basis.mean)} ROIs",
             expected=f"{rois}, as the model's",
         )
     return training
@@ -436,7 +440,7 @@ def _check_on_grid(path: Path, grid: Grid, volumes: int) -> None:
 
 def _check_values(path: Path, roi_maps: NDArray[np.float32]) -> None:
     lowest, highest = roi_maps.min(axis=1), roi_maps.max(axis=1)
-    # NaN and infinity show in the extremes.
+    # NaN and infinity show in the smallest and largest values.
     wrong = np.flatnonzero(~(np.isfinite(lowest) & np.isfinite(highest)))
     if wrong.size:
         raise BundleError(

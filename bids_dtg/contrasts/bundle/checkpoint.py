@@ -17,8 +17,8 @@ from bids_dtg.contrasts.network.parameters import FIRST_WEIGHT, Parameters, not_
 from bids_dtg.contrasts.network.unet import AttentionUNet
 from bids_dtg.errors import BundleError
 
-# Where the hyperparameters of a published checkpoint may come from: torch, Lightning, argparse and
-# the published code, whose modules are known by either of two names.
+# Modules of the classes in a published checkpoint's hyperparameters: torch, Lightning, argparse
+# and the published code, whose modules have two possible names.
 _TRAINING_MODULES = (
     "torch.nn.",
     "torch.optim.",
@@ -89,7 +89,7 @@ def _load_tensors_only(path: Path) -> object:
 
 
 class _Inert:
-    """Stands for an object of a training that is not needed; takes everything, does nothing."""
+    """Replaces an object of the training that is not needed; accepts any call, does nothing."""
 
     def __init__(self, *_: object, **__: object) -> None:
         pass
@@ -99,18 +99,17 @@ class _Inert:
 
 
 def _stand_ins(path: Path) -> list[Callable[..., Any] | tuple[Callable[..., Any], str]]:
-    """Name what a training notes of itself in a checkpoint, each to become an inert object.
+    """Allow the names of classes in a checkpoint's hyperparameters, each as an inert object.
 
-    Lightning stores hyperparameters as the training got them: a loss function, an
-    optimiser's class. Nothing of that name is imported or called, and whatever is not of
-    these modules is still refused.
+    Lightning stores hyperparameters as objects: a loss function, an optimiser's class. They are
+    neither imported nor called, and objects of any other module are refused.
     """
     names = get_unsafe_globals_in_checkpoint(str(path))
     return [(_Inert, name) for name in names if name.startswith(_TRAINING_MODULES)]
 
 
 def _refused_object(err: pickle.UnpicklingError) -> str:
-    """Return the name of the object that torch refused, as far as its message tells it."""
+    """Return the name of the object that torch refused, as far as its message says it."""
     named = re.search(r"GLOBAL (\S+)", str(err))
     return named.group(1) if named else "of unknown kind"
 
@@ -118,8 +117,8 @@ def _refused_object(err: pickle.UnpicklingError) -> str:
 def _without_prefix(state: Mapping[object, object], source: str) -> dict[str, Tensor]:
     """Return the network's tensors under the published names.
 
-    One rule: whatever stands before the first block's weight (``model.``, ``module.``, nothing)
-    is the prefix of the network; keys without it belong to the training and are left out.
+    One rule: the text before the first block's weight (``model.``, ``module.``, nothing) is the
+    network's prefix; keys without it belong to the training and are left out.
     """
     names = [name for name in state if isinstance(name, str) and name.endswith(FIRST_WEIGHT)]
     if len(names) != 1:

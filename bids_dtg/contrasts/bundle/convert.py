@@ -1,4 +1,4 @@
-"""Published checkpoints into model bundles."""
+"""Convert published checkpoints into model bundles."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bids_dtg.bundles.card import ModelCard, TrainingData
-from bids_dtg.bundles.people import SeenPeople
+from bids_dtg.bundles.people import ModelPeople
 from bids_dtg.contrasts.bundle.bundle import ModelBundle, read_roi_maps
 from bids_dtg.contrasts.bundle.kinds import ATTENTION_UNET
 from bids_dtg.contrasts.bundle.part import MapsPart
@@ -37,12 +37,12 @@ class CheckpointFiles:
     # view, which is cropped exactly (never resampled).
     maps: Path
     brain_mask: Path  # NIfTI on the same lattice; the ROI series are computed where it is 1
-    mask: Path  # NIfTI; what the network reads and predicts; its sizes and affine are the grid's
+    mask: Path  # NIfTI; voxels that the network reads and predicts; its header defines the grid
 
 
 @dataclass(frozen=True)
 class ModelFacts:
-    """What nothing but the maker of a bundle knows of a model; see `ModelCard`."""
+    """Facts of a model that only its makers know; see `ModelCard`."""
 
     name: str  # the model's
     contrasts: Sequence[Contrast] | None = None  # one an output, in order; None: those of HCP-YA
@@ -58,7 +58,7 @@ class ModelFacts:
     notice: str = ""  # shown to users at each use
     record: Mapping[str, Any] | None = None  # how it was trained, for readers
     sources: Mapping[str, str] = field(default_factory=dict)  # of facts, as in `ModelCard`
-    people: SeenPeople | None = None  # people used to make it; None: not known
+    people: ModelPeople | None = None  # people used to make it; None: not known
 
 
 def convert_checkpoint(files: CheckpointFiles, out: str | Path, facts: ModelFacts) -> ModelBundle:
@@ -67,11 +67,11 @@ def convert_checkpoint(files: CheckpointFiles, out: str | Path, facts: ModelFact
     Parameters
     ----------
     files
-        What it is made from.
+        Checkpoint, ROI maps and masks.
     out
         Folder of the bundle; see `write_bundle`.
     facts
-        What the card says.
+        Facts of the bundle's card, see `BundleFacts`.
 
     Returns
     -------
@@ -122,15 +122,6 @@ def convert_published(
 ) -> ModelBundle:
     """Make the bundle of a published model.
 
-    Parameters
-    ----------
-    model
-        What its makers say of it.
-    files
-        What was fetched of each of its files.
-    out
-        Folder of the bundle.
-
     Raises
     ------
     BundleError, OutputError
@@ -177,7 +168,7 @@ def read_contrasts(path: str | Path) -> tuple[Contrast, ...]:
 
 
 def _entry(file: PinnedFile, fetched: FetchedFile) -> dict[str, Any]:
-    """Return what the card records of a file that its bundle was made from."""
+    """Return what the card records of an input file."""
     return {
         "location": file.location,
         "algorithm": file.digest.algorithm,
@@ -223,7 +214,7 @@ def _read_brain_mask(path: Path, grid: Grid) -> NDArray[np.bool_]:
         ) from err
     lost = int(np.count_nonzero(stored)) - int(np.count_nonzero(mask))
     if lost:
-        # The ROI series would be others than those the model was trained on.
+        # The ROI series would differ from those the model was trained on.
         raise BundleError(
             f"{path} has {lost} voxels outside the grid that the mask defines",
             remedy="give the mask on a larger grid, padded with 0",

@@ -1,10 +1,9 @@
 """Mean and spread maps of a reference group in a bundle, used for deviation maps.
 
-The mean is kept unrounded, so that the deviations of the reference group add up to 0. A bundle that
-must be small has it packed: rounded to steps of a quarter of a contrast's usual spread, with the
-differences between neighbours deflated. A deviation is then wrong by an eighth at most. The offset
-that re-centring adds is subtracted before packing: it is as rough as measured maps, and the rest is
-smooth.
+The mean is stored unrounded, so that deviations of the reference group add up to 0. A bundle that
+must be small has it packed: rounded to steps of a quarter of a contrast's median spread, with the
+differences between neighbours deflated; a deviation is then wrong by an eighth at most. The
+re-centring offset, which is as rough as measured maps, is subtracted before packing.
 """
 
 from __future__ import annotations
@@ -27,8 +26,8 @@ from bids_dtg.imaging.places import Places
 from bids_dtg.stats.deviation import OF, Deviation
 
 DEVIATION_FILE = "deviation.safetensors"
-# Names of tensors: the mean, or its packed bytes and what a step of each contrast stands for; the
-# spread as a share of a contrast's largest, and that.
+# Names of tensors: the mean, or its packed bytes and the step of each contrast; the spread as a
+# share of a contrast's largest, and that largest.
 _MEAN, _PACKED, _STEP = "mean", "mean_packed", "mean_step"
 _SPREAD, _LARGEST = "spread", "spread_largest"
 _STEPS_PER_SPREAD = 4
@@ -37,14 +36,14 @@ _REMEDY = "fetch or make the bundle again"
 
 
 def encode_deviation(deviation: Deviation, correction: Correction | None) -> bytes:
-    """Make the file's bytes; the same for the same input.
+    """Encode mean and spread as the file's bytes (deterministic).
 
     Parameters
     ----------
     deviation
         The mean and the spread.
     correction
-        Of the model's maps, as the bundle gives it back; None: they have none.
+        Of the model's maps, as the bundle restores it; None: they have none.
 
     Raises
     ------
@@ -65,7 +64,7 @@ def encode_deviation(deviation: Deviation, correction: Correction | None) -> byt
         usual = np.median(deviation.spread.reshape(len(whole), -1), axis=1)
         smooth = deviation.mean - _offset(correction)
         highest = np.abs(smooth).max(axis=1)
-        # Of a contrast without deviations, as many as the re-centring has.
+        # For a contrast without deviations, as many as the re-centring has.
         step = np.where(usual > 0, usual / _STEPS_PER_SPREAD, np.maximum(highest, 1) / 127)
         step = np.maximum(step, highest / np.iinfo(np.int16).max).astype(np.float32)
         arrays |= {_PACKED: _pack(smooth / step[:, None]), _STEP: step}
@@ -80,7 +79,7 @@ def deviation_facts(deviation: Deviation) -> dict[str, Any]:
         "of": deviation.of,
         "people": deviation.people,
         "segments": deviation.segments,
-        "block": deviation.lattice.block,
+        "block": deviation.lattice.edge,
         "packed": not deviation.exact,
     }
 
@@ -95,17 +94,6 @@ def read_deviation(
 ) -> Deviation:
     """Read what a card's field `deviation` describes.
 
-    Parameters
-    ----------
-    folder, places, correction
-        Of the bundle.
-    facts
-        The field.
-    contrasts
-        How many the model has.
-    made
-        A lattice over the places, which is taken if it has the right cells: making one takes time.
-
     Raises
     ------
     BundleError
@@ -114,13 +102,13 @@ def read_deviation(
     path = folder / DEVIATION_FILE
     fields = JsonFields(facts, str(folder / "model.json"), "deviation.")
     people, segments = fields.whole("people"), fields.whole("segments")
-    of, packed, block = fields.text("of"), fields.flag("packed"), fields.whole("block")
+    of, packed, edge = fields.text("of"), fields.flag("packed"), fields.whole("block")
     fields.refuse_unknown()
     if of not in OF:
         raise fields.wrong("of", of, " or ".join(OF))
-    if not 1 <= block <= places.number:
-        raise fields.wrong("block", block, "how many places an edge of a cell has")
-    lattice = places.lattice(block) if made is None or made.block != block else made
+    if not 1 <= edge <= places.number:
+        raise fields.wrong("block", edge, "how many places an edge of a block has")
+    lattice = places.lattice(edge) if made is None or made.edge != edge else made
     shape = contrasts, places.number
     expected = {
         _SPREAD: ("float16", (contrasts, *lattice.shape)),
@@ -149,7 +137,7 @@ def _offset(correction: Correction | None) -> NDArray[np.float32]:
 
 
 def _pack(steps: NDArray[np.floating[Any]]) -> NDArray[np.uint8]:
-    """Deflate rows (n, places) of steps, of which 16 bits hold each: low bytes, then high ones."""
+    """Deflate rows (n, places) of 16-bit steps: low bytes, then high ones."""
     whole = np.rint(steps).astype(np.int16)
     apart = np.diff(whole, axis=1, prepend=np.int16(0)).astype("<i2")
     halves = apart.reshape(-1).view(np.uint8).reshape(-1, 2)
@@ -161,7 +149,7 @@ def _unpack(
 ) -> NDArray[np.float32]:
     size, inflate = 2 * shape[0] * shape[1], zlib.decompressobj()
     try:
-        # Never more than the card says, whatever the bytes would become.
+        # Never more than the card states, whatever the bytes would inflate to.
         content = inflate.decompress(tensors[_PACKED].tobytes(), size + 1)
     except zlib.error as err:
         raise BundleError(f"{path}: {_PACKED}: {err}", remedy=_REMEDY) from err
@@ -169,7 +157,7 @@ def _unpack(
         raise BundleError(f"{path}: {_PACKED} is not of {shape} values", remedy=_REMEDY)
     low, high = np.frombuffer(content, np.uint8).reshape(2, *shape)
     rows = np.empty(shape, np.float32)
-    # A row at a time, which the processor's cache holds.
+    # One row at a time, which fits the processor's cache.
     for row, below, above, step in zip(rows, low, high, tensors[_STEP], strict=True):
         apart = above.astype(np.uint16)
         apart <<= 8
@@ -181,7 +169,7 @@ def _unpack(
 
 def _packed_size(path: Path, most: int) -> int:
     (size,) = TensorFile(path).shape(_PACKED, axes=1)
-    # What cannot be deflated grows by a thousandth and a few bytes.
+    # Data that cannot be deflated grow by a thousandth and a few bytes.
     if size > most + most // 1000 + 64:
         raise BundleError(
             f"{path} has {size} bytes of {_PACKED}",

@@ -1,4 +1,4 @@
-"""What `dtg-models info` says of a model of contrast maps: facts, contrasts and scores."""
+"""The lines of `dtg-models info` on a model of contrast maps: facts, contrasts and scores."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ from collections.abc import Mapping
 from typing import Any
 
 from bids_dtg.bundles.overview import table_lines
-from bids_dtg.bundles.people import UNCERTAIN, SeenPeople
+from bids_dtg.bundles.people import UNCERTAIN, ModelPeople
 from bids_dtg.connectome.design import SECONDS_PER_RUN
 from bids_dtg.contrasts.bundle.bundle import ModelBundle
 from bids_dtg.contrasts.bundle.output_layer import compare_with_others
 from bids_dtg.contrasts.bundle.registry import PUBLISHED, people_of, published_folders
 from bids_dtg.stats.splits import SETS
 
-# Key of a row and heading of its column; a figure is one number, or a mean and its interval.
+# Key of a row and heading of its column; a value is one number, or a mean and its interval.
 _COLUMNS = {
     "r": "R",
     "r_minus_group_average": "R - GROUP'S",
@@ -27,7 +27,7 @@ _COLUMNS = {
 
 
 def maps_facts(bundle: ModelBundle) -> list[tuple[str, str]]:
-    """Return what is known of such models alone: names of facts, and texts."""
+    """Return the names and texts of facts that only such models have."""
     part, fact = bundle.card.part, bundle.card.with_source
     same = ", ".join(part.not_individual)
     whole = part.segment_seconds >= SECONDS_PER_RUN
@@ -57,17 +57,17 @@ def _places_facts(bundle: ModelBundle) -> list[tuple[str, str]]:
     ]
 
 
-def _people_words(people: SeenPeople | None) -> str:
+def _people_words(people: ModelPeople | None) -> str:
     """List how many people each set of the model has, and the groups without a list."""
     if people is None:
-        return "the bundle lists nobody whom the model has seen"
+        return "the bundle has no list of the people used to make the model"
     counts = [f"{people.count(name)} {name}" for name in (*SETS, UNCERTAIN) if people.count(name)]
     listed = f"{', '.join(counts) or 'nobody'}, listed as hashes"
     return "; ".join((listed, *(f"not listed: {text}" for text in people.unlisted)))
 
 
 def maps_tables(bundle: ModelBundle) -> list[str]:
-    """List what such a model shares with published ones, its contrasts and its scores."""
+    """List models with the same output layer, the contrasts and the scores."""
     compared = (
         compare_with_others(bundle, published_folders()) if bundle.card.name in PUBLISHED else []
     )
@@ -81,7 +81,7 @@ def _contrast_lines(bundle: ModelBundle) -> list[str]:
 
 
 def _score_lines(bundle: ModelBundle) -> list[str]:
-    """List the scores in a bundle's card beside those of simple models, if it has them."""
+    """List the scores in a bundle's card with those of simple models, if it has any."""
     evaluation = bundle.card.evaluation or {}
     scores = score_table(evaluation)
     if not scores:
@@ -92,12 +92,12 @@ def _score_lines(bundle: ModelBundle) -> list[str]:
 
 
 def score_table(evaluation: Mapping[str, Any] | None) -> list[tuple[str, ...]]:
-    """Return headings and rows, one a model; nothing where the card has no such scores.
+    """Return headings and rows, one for each model; nothing if the card has no such scores.
 
     Parameters
     ----------
     evaluation
-        As a card has it: nobody has checked what is in it.
+        The card's field, which is not validated.
     """
     rows = (evaluation or {}).get("rows")
     if not isinstance(rows, list) or not all(isinstance(row, Mapping) for row in rows):

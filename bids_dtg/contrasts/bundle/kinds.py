@@ -1,7 +1,7 @@
-"""The kinds of model of contrast maps: the one table of what the program knows of each.
+"""The kinds of model of contrast maps: the one table of the program's facts about each.
 
 A new kind is a module with the functions of `bids_dtg.contrasts.kind.KindModule` and a row here.
-A row imports what it names when it is called, not before: names and words cost nothing.
+A row imports a module only when it is called, so that names and words cost nothing.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class KindWords:
-    """How a kind is written of, in the methods text and elsewhere."""
+    """Words on a kind, for the methods text and pages."""
 
     title: str  # without an article, for pages
-    # With its article; it turns connectomes into maps. {models} stands for those of a blend.
+    # With its article; it turns connectomes into maps. {models} stands for the models of a blend.
     model: str
-    owner: str  # whose error in the mean map re-centring takes off
-    method: str  # what the program implements when it runs one, with the works to cite
+    owner: str  # possessive: whose error in the mean map re-centring removes
+    method: str  # what the program implements with it, with references
 
 
 _part = constant("contrasts.bundle.part:MapsPart")
@@ -43,7 +43,7 @@ _tables = later("contrasts.bundle.facts:maps_tables")
 
 @dataclass(frozen=True, kw_only=True)
 class MapsKind(Kind):
-    """A row of a kind of model of contrast maps: all that differs between these."""
+    """A row of a kind of model of contrast maps: all that differs between kinds."""
 
     workflow: str = "contrasts"
     predicts: str = "contrast maps"
@@ -51,16 +51,16 @@ class MapsKind(Kind):
     load: Callable[[Path], Bundle[Any]] = _load
     facts: Callable[[Any], list[tuple[str, str]]] = _facts
     tables: Callable[[Any], list[str]] = _tables
-    words: KindWords  # of the methods text
-    module: Callable[[], KindModule]  # what fits, reads and prepares it
+    words: KindWords  # for the methods text
+    module: Callable[[], KindModule]  # imports the module that fits, reads and prepares it
     needs_torch: bool  # whether a device is chosen through torch to fit it
-    connectome: str = "marginal"  # form that it reads where --connectome is not given
-    whole_runs: bool = False  # whether each run's rest gives one connectome, not one a segment
+    connectome: str = "marginal"  # form that it reads without --connectome
+    whole_runs: bool = False  # whether a run gives one connectome, not one for each segment
     needs_validation: bool = True  # whether its fit needs people that it is not fitted to
-    help: str = ""  # what it is, for ``--help``, where the name does not say it
-    network_prefix: str | None = None  # of its network's tensors; None: it has no network
-    recipes: tuple[str, ...] = ("default",)  # of training, rows of `contrasts.plan.RECIPES`
-    tunable: bool = False  # whether it can learn on from other people
+    help: str = ""  # for ``--help``, where the name does not explain it
+    network_prefix: str | None = None  # prefix of its network's tensors; None: it has no network
+    recipes: tuple[str, ...] = ("default",)  # training recipes, rows of `contrasts.plan.RECIPES`
+    tunable: bool = False  # whether it can be fine-tuned on other people
 
     def form(self, asked: str | None) -> Form:
         """Return the form of the connectome that a model of this kind is trained on.
@@ -68,17 +68,17 @@ class MapsKind(Kind):
         Parameters
         ----------
         asked
-            Value of ``--connectome``; None: it was not given.
+            Value of ``--connectome``; None: not given.
         """
         return Form(asked or self.connectome)
 
     def segment_seconds(self, base: float) -> float:
-        """Return the length of rest that a model of this kind reads at a time.
+        """Return the length of rest from which a model of this kind predicts at a time.
 
         Parameters
         ----------
         base
-            That of the model which gives grid, masks and ROI maps.
+            Segment length of the model that provides grid, masks and ROI maps.
 
         Examples
         --------
@@ -97,7 +97,7 @@ class MapsKind(Kind):
         Raises
         ------
         SettingsError
-            It cannot: with the kinds that can.
+            It cannot; the message names the kinds that can.
         """
         if recipe not in self.recipes:
             able = [kind.name for kind in KINDS.values() if recipe in kind.recipes]
@@ -119,32 +119,31 @@ class KindChoice:
     """A kind, and why it was chosen."""
 
     kind: MapsKind
-    why: str = ""  # in words; empty: it was asked for by name
+    why: str = ""  # in words; empty: the user named it
 
     @property
     def line(self) -> str:
-        """What was chosen and why, in a line; empty where nothing was."""
+        """The choice and its reason in a line; empty if the user named the kind."""
         return f"architecture: {AUTO} → {self.kind.name}: {self.why}" if self.why else ""
 
     def to_json(self) -> dict[str, Any]:
-        """Return the key `architecture` of a card's record; nothing where nothing was chosen."""
+        """Return the key `architecture` of a card's record; nothing if the user named the kind."""
         return {"architecture": {"asked": AUTO, "why": self.why}} if self.why else {}
 
 
 def choose_kind(people: int, validation: int = 0, trouble: str = "") -> KindChoice:
     """Choose for `AUTO` by the number of people.
 
-    Of real people, up to 15 to train, the linear model was the best of all kinds on both forms of
-    the connectome and with 3.6 to 14.3 minutes of rest; with hundreds of simulated ones local
-    ridge, hence a blend, was. What the models of a blend are worth is noise when few people
-    validate.
+    In real people, with up to 15 for training, the linear model was the best of all kinds on both
+    forms of the connectome and with 3.6 to 14.3 minutes of rest; with hundreds of simulated people,
+    local ridge, hence a blend, was. With few validation people the weights of a blend are noise.
 
     Parameters
     ----------
     people
-        To train and to validate on.
+        Number of training and validation people.
     validation
-        Of these, how many a blend would be validated on.
+        How many of these would validate a blend.
     trouble
         Why no blend can be fitted here; empty: it can.
 
@@ -166,12 +165,12 @@ def choose_kind(people: int, validation: int = 0, trouble: str = "") -> KindChoi
 
 
 def find_kind(name: str) -> MapsKind:
-    """Return the row that ``--architecture`` names; of `AUTO` the one for few people.
+    """Return the row that ``--architecture`` names; for `AUTO`, the one for few people.
 
     Raises
     ------
     SettingsError
-        There is none.
+        There is no such row.
 
     Examples
     --------
@@ -182,7 +181,7 @@ def find_kind(name: str) -> MapsKind:
 
 
 def models_in_words(record: Mapping[str, Any] | None) -> str:
-    """Return what the models of a blend are, by the record of its card.
+    """Describe the models of a blend, by the record of its card.
 
     Examples
     --------
@@ -192,14 +191,14 @@ def models_in_words(record: Mapping[str, Any] | None) -> str:
     'several models'
     """
     found = (record or {}).get("blend")
-    # Whoever made the bundle wrote the record.
+    # The record is free text of the bundle's maker.
     names = list(found) if isinstance(found, Mapping) else []
     known = [_BLENDED[name] for name in names if name in _BLENDED]
     return " and of ".join(known) or "several models"
 
 
 def recipe_names() -> tuple[str, ...]:
-    """Return what ``--recipe`` may be for models of contrast maps: the recipes of all kinds."""
+    """Return the values of ``--recipe`` for models of contrast maps: the recipes of all kinds."""
     return tuple(dict.fromkeys(name for kind in KINDS.values() for name in kind.recipes))
 
 

@@ -1,8 +1,8 @@
-"""The output layers of published models: one may have got that of another.
+"""Compares the output layers of published models.
 
-A published script puts the output layer of a network of its own on the tuned one. If that network
-is the published model, both layers are equal; if not, the maps of the tuned model are those of a
-layer that its other layers were never trained with.
+A published script replaces the output layer of a tuned network by that of a local network. If
+that was the published model, both layers are equal; if not, the tuned model's maps come from a
+layer that its other layers were not trained with.
 """
 
 from __future__ import annotations
@@ -22,16 +22,9 @@ _OUTPUT = "out_block.1."  # before the names of its weight and bias
 def compare_with_others(bundle: ModelBundle, folders: Iterable[Path]) -> list[str]:
     """Compare a model's output layer with those of other models.
 
-    Parameters
-    ----------
-    bundle
-        The model.
-    folders
-        Of bundles; this one is left out.
-
     Returns
     -------
-    A line a model that can be compared; none where there is no other.
+    A line for each model that can be compared; empty if there is no other.
 
     Raises
     ------
@@ -54,7 +47,7 @@ def compare_with_others(bundle: ModelBundle, folders: Iterable[Path]) -> list[st
 
 
 def compare_output_layers(bundle: ModelBundle, other: ModelBundle) -> str | None:
-    """Say whether two models have the same output layer; None where that means nothing.
+    """Say whether two models have the same output layer; None if they cannot be compared.
 
     Raises
     ------

@@ -1,7 +1,7 @@
-"""Intervals around parcel means as a part of a bundle: a file, and its field in the card.
+"""Intervals around parcel means: their file in a bundle, and their field in the card.
 
-The file has three tensors an atlas, which begin with the atlas' key; the field has the rest, by
-the same key.
+The file has three tensors for each atlas, named by the atlas' key; the field has the other facts
+under the same key.
 """
 
 from __future__ import annotations
@@ -19,15 +19,20 @@ from bids_dtg.stats.parcel_intervals import ParcelIntervals
 
 PARCEL_INTERVALS_FILE = "parcel_intervals.safetensors"
 _FIELD = "parcel_intervals"
-_TENSORS = ("quantiles", "usual", "measured")
+# Tensors of an atlas, and the fields of `ParcelIntervals` that they hold.
+_TENSORS = {"quantiles": "quantiles", "usual": "pooled_error", "measured": "measured"}
 _KEY = re.compile(r"[A-Za-z0-9]+(?:[_-][A-Za-z0-9]+)*")
 _DIGEST = re.compile(r"[0-9a-f]{2,128}")
 
 
 def encode_parcel_intervals(intervals: Mapping[str, ParcelIntervals]) -> bytes:
-    """Make the file's bytes from the intervals of atlases; the same for the same input."""
+    """Encode the intervals of atlases as the file's bytes (deterministic)."""
     return encode_arrays(
-        {f"{key}.{name}": getattr(one, name) for key, one in intervals.items() for name in _TENSORS}
+        {
+            f"{key}.{name}": getattr(one, field)
+            for key, one in intervals.items()
+            for name, field in _TENSORS.items()
+        }
     )
 
 
@@ -38,7 +43,7 @@ def parcel_intervals_facts(intervals: Mapping[str, ParcelIntervals]) -> dict[str
             "participants": one.participants,
             "segments": one.segments,
             "levels": list(one.levels),
-            "parcels": one.usual.shape[1],
+            "parcels": one.pooled_error.shape[1],
             "digest": one.digest,
         }
         for key, one in sorted(intervals.items())
@@ -49,15 +54,6 @@ def read_parcel_intervals(
     folder: Path, facts: Mapping[str, Any], contrasts: int
 ) -> dict[str, ParcelIntervals]:
     """Read the intervals that a card's field `parcel_intervals` describes, by the atlases' keys.
-
-    Parameters
-    ----------
-    folder
-        Of the bundle.
-    facts
-        The field.
-    contrasts
-        How many the model predicts.
 
     Raises
     ------
@@ -73,7 +69,7 @@ def read_parcel_intervals(
     tensors = read_tensors(path, expected)
     found = {}
     for key, one in stated.items():
-        own: dict[str, Any] = {name: tensors[f"{key}.{name}"] for name in _TENSORS}
+        own: dict[str, Any] = {field: tensors[f"{key}.{name}"] for name, field in _TENSORS.items()}
         try:
             found[key] = ParcelIntervals(**one, **own)
         except ValueError as err:
@@ -83,7 +79,7 @@ def read_parcel_intervals(
 
 
 def _stated(card: JsonFields, key: str) -> dict[str, Any]:
-    """Return what the card says of an atlas."""
+    """Read the card's facts of an atlas."""
     if not _KEY.fullmatch(key):
         raise card.wrong(key, key, "letters and digits, joined by '_' and '-'")
     fields = card.nested(key)

@@ -1,4 +1,4 @@
-"""What the card of a model of contrast maps says beside what every card says."""
+"""The fields of the card that models of contrast maps add to those of every model."""
 
 from __future__ import annotations
 
@@ -13,7 +13,11 @@ import numpy as np
 from bids_dtg.bundles.fields import JsonFields
 from bids_dtg.bundles.people import PEOPLE_FILE
 from bids_dtg.connectome.form import FORMS, MARGINAL, Form
-from bids_dtg.contrasts.bundle.arrays import CALIBRATION_FILE, OFFSET_FILE, TRAINING_RANGE_FILE
+from bids_dtg.contrasts.bundle.arrays import (
+    CALIBRATION_FILE,
+    OFFSET_FILE,
+    TRAINING_DISTRIBUTION_FILE,
+)
 from bids_dtg.contrasts.bundle.deviation import DEVIATION_FILE
 from bids_dtg.contrasts.bundle.parcel_intervals import PARCEL_INTERVALS_FILE
 from bids_dtg.contrasts.contrast import Contrast, check_contrasts
@@ -24,17 +28,16 @@ from bids_dtg.notices import counted
 MAPS_FILE = "maps.nii.gz"
 BRAIN_MASK_FILE = "brain_mask.nii.gz"
 MASK_FILE = "mask.nii.gz"
-# Of a model without a grid: names of its places, and its ROI maps.
+# For a model without a grid: names of its places, and its ROI maps.
 PLACES_FILE, LISTED_MAPS_FILE = "places.safetensors", "maps.safetensors"
 _REQUIRED = (MAPS_FILE, BRAIN_MASK_FILE, MASK_FILE)
 _REQUIRED_LISTED = (LISTED_MAPS_FILE, PLACES_FILE)
 
-# A template at one millimetre has 7 million voxels: what is beyond these bounds would only fill
-# the memory.
+# A template at one millimetre has 7 million voxels: larger sizes would only exhaust the memory.
 _LARGEST_GRID, LARGEST_PLACES = 1 << 24, 1 << 20
 
 DUAL_REGRESSION = "dual-regression"
-GAIN_DIGITS = 4  # a hundredth of what the people who were measured determine
+GAIN_DIGITS = 4  # a hundredth of the precision that the measured people allow
 _LABEL = re.compile(r"[A-Za-z0-9]+")
 
 
@@ -43,9 +46,9 @@ class Recentring:
     """How the error in a model's mean maps was found; the offset is in `OFFSET_FILE`."""
 
     participants: int  # people with both scans; each predicted by a model not trained on them
-    segments: int  # segments of rest that each of their predictions is the mean of
-    lattice: str = "grid"  # where the offset lies: at every voxel of the mask
-    # Whether they are the training people, each left out of the fit in turn.
+    segments: int  # number of segments of rest that each prediction is averaged over
+    lattice: str = "grid"  # where the offset is defined: at every voxel of the mask
+    # Whether these are the training people, each left out of the fit in turn.
     left_out_in_turn: bool = False
 
     @classmethod
@@ -71,7 +74,7 @@ class Recentring:
         return recentring
 
     def to_json(self) -> dict[str, Any]:
-        """Return the field; cards of models with held-out people are as they always were."""
+        """Return the field; with held-out people, it has the keys of the first version."""
         content = asdict(self)
         if not self.left_out_in_turn:
             del content["left_out_in_turn"]
@@ -80,9 +83,9 @@ class Recentring:
 
 @dataclass(frozen=True)
 class MapsPart:
-    """The part of a card that models of contrast maps have, whatever their kind."""
+    """The part of the card of models of contrast maps, of any kind."""
 
-    # Keys of a card in the order of the first version, so that old bundles keep their identity.
+    # Keys in the order of the first version, so that old bundles keep their identity.
     ORDER: ClassVar[tuple[str, ...]] = (
         *("format_version", "name", "version", "grid", "contrasts", "kind", "licence", "citation"),
         *("description", "training", "roi_series", "segment_seconds", "mask_input", "statistic"),
@@ -91,7 +94,7 @@ class MapsPart:
         *("parcel_intervals", "deviation"),
     )
     FILES: ClassVar[tuple[str, ...]] = (
-        *(*_REQUIRED, *_REQUIRED_LISTED, OFFSET_FILE, CALIBRATION_FILE, TRAINING_RANGE_FILE),
+        *(*_REQUIRED, *_REQUIRED_LISTED, OFFSET_FILE, CALIBRATION_FILE, TRAINING_DISTRIBUTION_FILE),
         *(PEOPLE_FILE, PARCEL_INTERVALS_FILE, DEVIATION_FILE),
     )
 
@@ -105,8 +108,8 @@ class MapsPart:
     units: str = "z"  # unit of the maps
     recentring: Recentring | None = None  # None: maps are what the model predicts
     gains: tuple[float, ...] | None = None  # of the contrasts' deviations; with `recentring` only
-    # Of the training connectomes, as `parts.read_training_range` reads it; "reference" in files.
-    training_range: Mapping[str, Any] | None = None
+    # As `arrays.read_training_distribution` reads it; "reference" in files.
+    training_distribution: Mapping[str, Any] | None = None
     calibration: Mapping[str, Any] | None = None  # how intervals were made: `parts`
     # Of parcel means, by atlas, as `statistics.parcels` reads it.
     parcel_intervals: Mapping[str, Any] | None = None
@@ -117,12 +120,12 @@ class MapsPart:
 
     @property
     def outputs(self) -> str:
-        """What the model predicts, counted."""
+        """The number of contrasts, in words."""
         return counted(len(self.contrasts), "contrast")
 
     @property
     def of_geometry(self) -> tuple[str, ...]:
-        """Names of the files that decide where it reads and what its ROIs are; the maps last."""
+        """Names of the files that define grid and ROIs; the maps last."""
         if self.grid is None:
             return (PLACES_FILE, LISTED_MAPS_FILE)
         return (BRAIN_MASK_FILE, MASK_FILE, MAPS_FILE)
@@ -147,11 +150,11 @@ class MapsPart:
     def to_json(self) -> dict[str, Any]:
         """Return the part's fields of `model.json`."""
         content = dict(vars(self))
-        # Cards without it are as they were before there was such a field.
+        # Cards without it equal those written before the field existed.
         same, of_parcels = content.pop("same_for_all"), content.pop("parcel_intervals")
         content |= {"same_for_all": list(same)} if same else {}
         form = content.pop("connectome")
-        # Programs of format version 2 know of one form only: they are to ask for a newer one.
+        # Programs of format version 2 know one form only: they ask for a newer program.
         content |= {"format_version": 3, "connectome": asdict(form)} if form != MARGINAL else {}
         deviation = content.pop("deviation")
         if self.grid is None:
@@ -166,29 +169,22 @@ class MapsPart:
                 "space": self.grid.space,
                 "resolution": self.grid.resolution,
             }
-        # Programs of format version 3 refuse what they do not know: they ask for a newer one.
+        # Programs of format version 3 refuse unknown fields: they ask for a newer program.
         content |= {"format_version": 4, "parcel_intervals": of_parcels} if of_parcels else {}
         content |= {"format_version": 4, "deviation": dict(deviation)} if deviation else {}
         content["contrasts"] = [asdict(contrast) for contrast in self.contrasts]
         content["recentring"] = self.recentring and self.recentring.to_json()
-        content["reference"] = content.pop("training_range")
+        content["reference"] = content.pop("training_distribution")
         return content
 
     @classmethod
     def required_files(cls, fields: JsonFields) -> tuple[str, ...]:
-        """Return which files the bundle of a card must have, beside the weights."""
+        """Return the files that a card's bundle must have, besides the weights."""
         return _REQUIRED if fields.absent("places") else _REQUIRED_LISTED
 
     @classmethod
     def read(cls, fields: JsonFields, files: Mapping[str, str]) -> MapsPart:
         """Read the part's fields of a card.
-
-        Parameters
-        ----------
-        fields
-            Of the card.
-        files
-            Names of the bundle's files, and their hashes.
 
         Raises
         ------
@@ -207,7 +203,7 @@ class MapsPart:
             units=fields.text("units"),
             recentring=None if fields.absent("recentring") else Recentring.read(fields),
             gains=_gains(fields),
-            training_range=fields.mapping_or_none("reference"),
+            training_distribution=fields.mapping_or_none("reference"),
             calibration=fields.mapping_or_none("calibration"),
             parcel_intervals=fields.mapping_or_none("parcel_intervals"),
             same_for_all=_same_for_all(fields),
@@ -265,7 +261,7 @@ def _gains(fields: JsonFields) -> tuple[float, ...] | None:
 
 
 def _form(card: JsonFields) -> Form:
-    """Read the form of the connectomes; cards without it are of models of the marginal form."""
+    """Read the form of the connectomes; cards without it have the marginal form."""
     if card.absent("connectome"):
         return MARGINAL
     fields = card.nested("connectome")

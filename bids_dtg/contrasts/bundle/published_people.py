@@ -11,23 +11,23 @@ from collections.abc import Iterable
 from functools import cache
 
 from bids_dtg.bundles.fields import JsonFields
-from bids_dtg.bundles.people import SeenPeople
+from bids_dtg.bundles.people import ModelPeople
 from bids_dtg.files.text import read_packaged
 
 _FILE = "published_people.json"
-# How ids of a published data set look, with what studies put around them.
+# Ids of a published data set, with the additions of other studies.
 _IDS = {
     "HCP-YA": re.compile(r"(?:HCP)?(\d{6})(?:MR|V1MR)?", re.IGNORECASE),
     "HCP-D": re.compile(r"(HCD\d{7})(?:V1MR)?", re.IGNORECASE),
 }
-# The names under which people know these data sets, in letters and digits.
+# Names of these data sets, in letters and digits.
 _NAMES = {
     "HCP-YA": ("hcpya", "hcpyoungadult", "hcp1200", "hcps1200", "hcp"),
     "HCP-D": ("hcpd", "hcpdevelopment", "hcplifespandevelopment"),
 }
 
 
-def published_people(data_sets: Iterable[str], unlisted: tuple[str, ...]) -> SeenPeople:
+def published_people(data_sets: Iterable[str], unlisted: tuple[str, ...]) -> ModelPeople:
     """Return the people of published data sets.
 
     Parameters
@@ -35,16 +35,16 @@ def published_people(data_sets: Iterable[str], unlisted: tuple[str, ...]) -> See
     data_sets
         Their names in the lists.
     unlisted
-        Of people in no list, in words.
+        Descriptions of people who are in no list.
     """
-    seen = SeenPeople({}, unlisted)
+    seen = ModelPeople({}, unlisted)
     for name in data_sets:
         seen = seen.joined(_lists()[name])
     return seen
 
 
 def canonical_name(data_set: str) -> str | None:
-    """Return the name that the lists have for a data set; None: it is not one of theirs.
+    """Return a data set's name in the lists; None: it is not one of them.
 
     Examples
     --------
@@ -56,7 +56,7 @@ def canonical_name(data_set: str) -> str | None:
 
 
 def published_id(data_set: str, label: str) -> str | None:
-    """Return the id that a label stands for in a published data set; None: it looks otherwise.
+    """Return the id of a label in a published data set; None: it has another form.
 
     Examples
     --------
@@ -68,11 +68,11 @@ def published_id(data_set: str, label: str) -> str | None:
 
 
 def published_names(label: str) -> tuple[str, ...]:
-    """Return the published data sets whose ids look like a label."""
+    """Return the published data sets whose ids have the form of a label."""
     return tuple(name for name in _IDS if published_id(name, label))
 
 
 @cache
-def _lists() -> dict[str, SeenPeople]:
+def _lists() -> dict[str, ModelPeople]:
     fields = JsonFields.parse(read_packaged("bids_dtg.contrasts.bundle", _FILE), _FILE)
-    return {name: SeenPeople.of(fields.nested(name)) for name in fields.items()}
+    return {name: ModelPeople.of(fields.nested(name)) for name in fields.items()}

@@ -1,4 +1,4 @@
-"""The published models: which files they are made from, and what their cards say.
+"""The published models: their source files and the content of their cards.
 
 Facts from Serin et al. 2025 (Communications Biology) and its public repositories. Each
 file is pinned by commit and by git's id of its content.
@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bids_dtg.bundles.card import TrainingData
-from bids_dtg.bundles.people import SeenPeople
+from bids_dtg.bundles.people import ModelPeople
 from bids_dtg.bundles.published import PublishedModel
 from bids_dtg.bundles.store import installed_models
 from bids_dtg.contrasts.bundle.published_people import published_people
@@ -40,8 +40,8 @@ _FINE_TUNED = (
     "predicts the 47 HCP-YA contrasts."
 )
 _STATED, _INFERRED = "stated", "inferred"
-# Nothing gives the weights a licence: the repositories' is taken. The scripts train on 827 people,
-# then on everybody; nothing tells from which of both the released files are.
+# The weights have no licence of their own: the repositories' is taken. The scripts train on 827
+# people, then on everybody; nothing says from which of both the released files are.
 _SOURCES = {
     "licence": _INFERRED,
     "citation": _STATED,
@@ -70,18 +70,18 @@ class PublishedMaps(PublishedModel["ModelBundle"]):
     training: TrainingData  # what it was trained on
     segment_seconds: float  # length of rest in one training sample
     sources: Mapping[str, str]  # facts of the card -> stated or inferred, as in `ModelCard`
-    data_sets: tuple[str, ...]  # whose published lists of people hold those it was made with
+    data_sets: tuple[str, ...]  # published lists of the people it was made with
     unlisted: tuple[str, ...] = ()  # further people used to make it, in words
     licence: str = _LICENCE  # of the weights
     citation: str = _CITATION  # what users are asked to cite
 
     @property
     def files(self) -> tuple[PinnedFile, ...]:
-        """All files that the bundle is made from, small ones first."""
+        """All source files of the bundle, small ones first."""
         return (self.brain_mask, self.mask, self.checkpoint, self.maps)
 
     @property
-    def people(self) -> SeenPeople:
+    def people(self) -> ModelPeople:
         """The people that it was made with, as far as they are published."""
         return published_people(self.data_sets, self.unlisted)
 
@@ -91,7 +91,7 @@ class PublishedMaps(PublishedModel["ModelBundle"]):
         folder: Path,
         note: Callable[[str], None],
     ) -> ModelBundle:
-        """Make the bundle from the files, as they were fetched."""
+        """Make the bundle from the fetched files."""
         from bids_dtg.contrasts.bundle.convert import convert_published
 
         note(f"converting {self.checkpoint.name}")
@@ -104,7 +104,7 @@ class PublishedMaps(PublishedModel["ModelBundle"]):
         return load_bundle(folder)
 
     def remarks(self, bundle: ModelBundle, folder: Path) -> list[str]:
-        """Return with which published models the bundle shares its output layer, a line each."""
+        """Return the published models with the same output layer, a line each."""
         from bids_dtg.contrasts.bundle.output_layer import compare_with_others
 
         return compare_with_others(bundle, (folder / name for name in PUBLISHED))
@@ -170,9 +170,9 @@ _HCP_D = PublishedMaps(
         repetition_time_s=0.8,
         cleaning="HCP minimal preprocessing and multi-run ICA-FIX",
     ),
-    # A person's runs are one sample: 4 of 488 frames in the protocol of HCP Development.
+    # A person's runs form one sample: 4 of 488 frames in the protocol of HCP Development.
     segment_seconds=1561.6,
-    # The scripts make two models, tuned to two contrasts; frame and length are the protocol's.
+    # The scripts tune two models on two contrasts; frame and length are the protocol's.
     sources=_SOURCES
     | dict.fromkeys(
         ("description", "training.data", "training.repetition_time_s", "segment_seconds"), _INFERRED
@@ -208,10 +208,10 @@ _UKB = PublishedMaps(
 PUBLISHED: Mapping[str, PublishedMaps] = {model.name: model for model in (_HCP_YA, _HCP_D, _UKB)}
 
 
-def people_of(bundle: ModelBundle) -> SeenPeople | None:
-    """Return the people that a bundle's model was made with; None where nobody knows.
+def people_of(bundle: ModelBundle) -> ModelPeople | None:
+    """Return the people that a bundle's model was made with; None if they are not known.
 
-    A published model that an earlier version has fetched has no list in its folder.
+    A published model fetched by an earlier version has no list in its folder.
     """
     if bundle.people is not None:
         return bundle.people

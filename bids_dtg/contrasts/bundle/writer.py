@@ -1,4 +1,4 @@
-"""Writing the bundle of a model of contrast maps, and a copy of one with more in it."""
+"""Write the bundle of a model of contrast maps, or a copy of one with further parts."""
 
 from __future__ import annotations
 
@@ -10,22 +10,22 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from bids_dtg.bundles.card import WEIGHTS_FILE, ModelCard
-from bids_dtg.bundles.people import PEOPLE_FILE, SeenPeople
+from bids_dtg.bundles.people import PEOPLE_FILE, ModelPeople
 from bids_dtg.bundles.writer import require_finite, write_copy, write_files
-from bids_dtg.connectome.range.training import TrainingRange
+from bids_dtg.connectome.training_distribution.distribution import TrainingDistribution
 from bids_dtg.contrasts.bundle.arrays import (
     CALIBRATION_FILE,
     OFFSET_FILE,
-    TRAINING_RANGE_FILE,
+    TRAINING_DISTRIBUTION_FILE,
     calibration_facts,
     encode_calibration,
     encode_listed_maps,
     encode_offset,
     encode_places,
-    encode_training_range,
+    encode_training_distribution,
     from_steps,
     to_steps,
-    training_range_facts,
+    training_distribution_facts,
 )
 from bids_dtg.contrasts.bundle.bundle import ModelBundle, load_bundle
 from bids_dtg.contrasts.bundle.deviation import DEVIATION_FILE, deviation_facts, encode_deviation
@@ -58,16 +58,16 @@ _NOT_FINITE = (
 
 @dataclass(frozen=True, eq=False)
 class BundleArrays:
-    """The numbers of a bundle."""
+    """The arrays of a bundle."""
 
-    # The model's, as its kind names them (arrays, or tensors on the CPU without gradients).
+    # The model's tensors, by its kind's names (arrays, or tensors on the CPU without gradients).
     tensors: Mapping[str, ArrayLike]
     roi_maps: NDArray[np.float32]  # (rois, brain voxels)
     brain: Places  # where the ROI series are computed, on the card's grid
     places: Places  # where the model reads and predicts, on the same grid; or the brain itself
-    # Applied to the model's maps, over the places; the card's `recentring` says how it was found.
+    # Correction of the model's maps; the card's `recentring` says how it was found.
     correction: Correction | None = None
-    training_range: TrainingRange | None = None  # of the connectomes; None: not known
+    training_distribution: TrainingDistribution | None = None  # of connectomes; None: not known
     deviation: Deviation | None = None  # of the model's maps, corrected; None: not known
 
 
@@ -75,23 +75,23 @@ def write_bundle(
     folder: str | Path,
     card: ModelCard[MapsPart],
     arrays: BundleArrays,
-    people: SeenPeople | None = None,
+    people: ModelPeople | None = None,
 ) -> ModelBundle:
     """Write a bundle and load it back from where it was written.
 
-    All is written into a hidden folder beside `folder`, loaded once as a check, and
+    All files are written into a hidden folder next to `folder`, loaded once as a check, and then
     renamed. The same input gives the same bytes.
 
     Parameters
     ----------
     folder
-        Where the bundle goes. If the same bundle is there already, nothing is done; one that
-        differs in its scores alone (`evaluation`) is the same, as scores made again may be
-        rounded otherwise.
+        Folder of the bundle. If the same bundle exists there, nothing is done; one that differs
+        only in its scores (`evaluation`) counts as the same, as recomputed scores may be rounded
+        differently.
     card
-        What the model says about itself; `files` and `gains` are filled in here.
+        The model's card; `files` and `gains` are filled in here.
     arrays
-        The numbers.
+        Weights, ROI maps, masks and further arrays of the bundle.
     people
         People used to make the model; None: the bundle has no list of them.
 
@@ -117,10 +117,12 @@ def write_bundle(
         files[OFFSET_FILE] = encode_offset(arrays.correction.offset)
         gains = tuple(round(float(gain), GAIN_DIGITS) for gain in arrays.correction.gains)
         card = replace(card, part=replace(card.part, gains=gains))
-    if arrays.training_range is not None:
-        files[TRAINING_RANGE_FILE] = encode_training_range(arrays.training_range)
-        facts = training_range_facts(arrays.training_range)
-        card = replace(card, part=replace(card.part, training_range=facts))
+    if arrays.training_distribution is not None:
+        files[TRAINING_DISTRIBUTION_FILE] = encode_training_distribution(
+            arrays.training_distribution
+        )
+        facts = training_distribution_facts(arrays.training_distribution)
+        card = replace(card, part=replace(card.part, training_distribution=facts))
     if arrays.deviation is not None:
         files[DEVIATION_FILE] = encode_deviation(arrays.deviation, as_kept(correction))
         card = replace(card, part=replace(card.part, deviation=deviation_facts(arrays.deviation)))
@@ -130,7 +132,7 @@ def write_bundle(
 
 
 def as_kept(correction: Correction | None) -> Correction | None:
-    """Return a correction as a bundle gives it back: with rounded gains, and in 127 steps."""
+    """Return a correction as a bundle restores it: with rounded gains, and in 127 steps."""
     if correction is None:
         return None
     gains = [round(float(gain), GAIN_DIGITS) for gain in correction.gains]
@@ -143,13 +145,13 @@ def extend_bundle(
     *,
     calibration: Calibration | None = None,
     parcel_intervals: Mapping[str, ParcelIntervals] | None = None,
-    training_range: TrainingRange | None = None,
-    people: SeenPeople | None = None,
+    training_distribution: TrainingDistribution | None = None,
+    people: ModelPeople | None = None,
     deviation: Deviation | None = None,
 ) -> ModelBundle:
-    """Write a copy of a bundle with a calibration, a range, deviations, or a list of people.
+    """Write a copy of a bundle with other statistics or another list of people.
 
-    Given parts replace those of the bundle; all else is the same, to the byte. Parcel intervals of
+    Given parts replace those of the bundle; all other bytes stay the same. Parcel intervals of
     other atlases are kept.
 
     Raises
@@ -167,9 +169,11 @@ def extend_bundle(
         of_parcels = {**bundle.parcel_intervals, **parcel_intervals}
         added[PARCEL_INTERVALS_FILE] = encode_parcel_intervals(of_parcels)
         part = replace(part, parcel_intervals=parcel_intervals_facts(of_parcels))
-    if training_range is not None:
-        added[TRAINING_RANGE_FILE] = encode_training_range(training_range)
-        part = replace(part, training_range=training_range_facts(training_range))
+    if training_distribution is not None:
+        added[TRAINING_DISTRIBUTION_FILE] = encode_training_distribution(training_distribution)
+        part = replace(
+            part, training_distribution=training_distribution_facts(training_distribution)
+        )
     if deviation is not None:
         added[DEVIATION_FILE] = encode_deviation(deviation, bundle.correction)
         part = replace(part, deviation=deviation_facts(deviation))
@@ -180,7 +184,7 @@ def extend_bundle(
 
 
 def geometry_files(arrays: BundleArrays) -> dict[str, bytes]:
-    """Return the files, by name, that say where a model reads and what its ROIs are."""
+    """Return the files, by name, that define grid and ROIs."""
     if isinstance(arrays.places, ListedPlaces):
         return {
             PLACES_FILE: encode_places(arrays.places),

@@ -1,7 +1,7 @@
-"""Scores of a model on the same people and all its contrasts, and those of maps made of its own.
+"""Scores of a model on all its contrasts, and of maps derived from its own predictions.
 
-`score_maps` takes the maps of any model as arrays and yields all scores; rows of tables,
-comparisons and tests follow from what it returns (`bids_dtg.contrasts.judging.model_table`).
+`score_maps` takes the maps of any model as arrays and returns all scores; rows of tables,
+comparisons and tests are computed from its result (`bids_dtg.contrasts.judging.model_table`).
 """
 
 from __future__ import annotations
@@ -26,20 +26,20 @@ OWN_MEAN, ANOTHER = "own mean prediction", "another person's prediction"
 class ModelScores:
     """Scores of one model.
 
-    A score's mean over people is the score; its spread over people is right for intervals and
-    tests, also where the score of a person depends on the others (`PeopleScores.values`).
+    The mean of a score over people is the score; its spread over people is valid for intervals and
+    tests, even if the score of a person depends on the others (`PeopleScores.values`).
     """
 
-    name: str  # for people
+    name: str  # for tables and pages
     scores: Mapping[str, Values]  # by name, (contrasts, people): as `PeopleScores.values`, dice
     measured: NDArray[np.bool_]  # (contrasts, people), who has a map of the contrast
     matrices: Mapping[int, Values]  # contrast -> r, (measured people, predicted people)
-    tells_apart: bool = True  # whether its scores of individuality mean anything
-    leave_one_out: bool = False  # whether it was fitted for each person on all the others
+    has_individuality: bool = True  # whether its scores of individuality are defined
+    leave_one_out: bool = False  # whether it was fitted for each person on all other people
 
     @property
     def same_for_all(self) -> NDArray[np.bool_]:
-        """(contrasts,), whether two people or more were all given the same map.
+        """(contrasts,), whether all people were given the same map (two people or more).
 
         False for models that have no scores of individuality.
         """
@@ -57,7 +57,7 @@ class ModelScores:
         return mean_over(self.counted(score), axis=0)
 
     def counted(self, score: str) -> Values:
-        """Return a score, (contrasts, people), with 0 for contrasts that do not have it."""
+        """Return a score, (contrasts, people), with 0 for contrasts without it."""
         values = self.scores[score]
         if not np.isfinite(values).any():
             return values
@@ -72,11 +72,11 @@ def score_maps(
     Parameters
     ----------
     name
-        Of the model, for people.
+        Name of the model, for tables and pages.
     predicted, measured
         (people, contrasts, voxels), the same people; in memory or memory-mapped, read a
-        contrast at a time. Who has no finite value in a contrast, in either, does not count for
-        it; voxels that are NaN for somebody who counts are left out of r and all that follows
+        contrast at a time. People without a finite value in a contrast, in either, do not count for
+        it; voxels that are NaN for somebody who counts are left out of r and all scores derived
         from it.
     training_mean
         (contrasts, voxels), mean maps of the training people, for the score
@@ -128,14 +128,14 @@ def score_judged(
     Parameters
     ----------
     name, predicted, measured, training_mean
-        As `score_maps` takes them.
+        Maps of the model and of the people, as for `score_maps`.
 
     Returns
     -------
     tuple
-        The model. Its own mean prediction: the mean over all who count for a contrast, one map
-        for everybody, which knows nobody. And r of its predictions for all other people,
-        averaged for each person, without other scores.
+        The model. Its own mean prediction: the mean over all people who count for a contrast, one
+        map for everybody, without individual information. And r of its predictions for all other
+        people, averaged for each person, without other scores.
 
     Examples
     --------
@@ -154,16 +154,16 @@ def score_judged(
     own_mean = score_maps(OWN_MEAN, constant, measured, training_mean)
     return (
         model,
-        # These know how much the mean prediction itself depends on each person.
+        # These values include how much the mean prediction depends on each person.
         replace(own_mean, scores={**own_mean.scores, "r": model.scores["own_mean_r"]}),
         ModelScores(
-            ANOTHER, {"r": model.scores["others_r"]}, model.measured, {}, tells_apart=False
+            ANOTHER, {"r": model.scores["others_r"]}, model.measured, {}, has_individuality=False
         ),
     )
 
 
 def mean_over(values: Values, axis: int) -> Values:
-    """Return means of what is known along an axis, NaN where nothing is."""
+    """Return means of finite values along an axis, NaN where there are none."""
     known = np.isfinite(values)
     count = known.sum(axis=axis)
     total = np.where(known, values, 0.0).sum(axis=axis)

@@ -1,4 +1,4 @@
-"""Rows that set models side by side: scores with intervals, comparisons with verdicts, tests."""
+"""Rows that compare models: scores with intervals, comparisons with verdicts, tests."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ Values = NDArray[np.float64]
 
 CEILING = "noise ceiling"
 INDIVIDUAL, WORTH_USING = "individual", "worth using"
-# An average of few others is beaten by any better average: that is no verdict.
+# Any better average beats an average of few people: this gets no verdict.
 NO_VERDICT = "above, no verdict"
 _COMPARED = ("r", "residual_r", "identification")
-# Serin et al. 2025 test these three; of the fingerprinting score they count contrasts.
+# Serin et al. 2025 test these three; for the fingerprinting score they count contrasts.
 _TESTED = ("r", "dice", "product", "fingerprint")
 _INDIVIDUALITY = ("index", "product", "residual_r", "residual_r_training_mean", "fingerprint")
 
-# What each score and row is; means are over participants and contrasts.
+# Definitions of scores and rows; means are over participants and contrasts.
 DEFINITIONS = {
     "r": "correlation over voxels of a predicted with a measured map, mean over participants and "
     "contrasts, as all scores; voxels that somebody's map lacks are left out",
@@ -39,13 +39,14 @@ DEFINITIONS = {
     "map for everybody; each participant is in it, which favours it",
     "another person's prediction": "r of the model's predictions for all other participants with "
     "a participant's map, mean over them; r minus it is the index",
-    "residual r": "predictions less their mean over the test participants with measured maps less "
+    "residual r": "predictions minus their mean over the test participants, correlated with "
+    "measured maps minus "
     "theirs; n/a where the prediction is the same for everybody, and 0 for such a contrast where "
     "others have one",
-    "residual r, training mean": "the older form: the training participants' mean off both; a "
-    "better mean map buys it",
-    "identified": "how often a measured map is most like the own prediction, one contrast at a "
-    "time; a tie of k counts 1 / k, chance is 1 / participants",
+    "residual r, training mean": "the older form: both minus the training participants' mean; "
+    "a better mean map raises it",
+    "identified": "share of measured maps most similar to the own prediction, one contrast at a "
+    "time; k tied maps count 1 / k, chance is 1 / participants",
     "fingerprint": "as published: share identified, where a tie is a miss, times mean r, of each "
     "contrast",
     "product": "as published: index times r, a participant",
@@ -56,8 +57,8 @@ DEFINITIONS = {
     "intervals": "95 %, Student's t with the jackknife's standard error, each participant left "
     "out as measured and as predicted; Wilson's for identification",
     "verdicts": RULE,
-    "simple models fitted on all the others": "have no scores of individuality, and to be above "
-    "them is no verdict",
+    "simple models fitted on all the others": "have no scores of individuality, and a model above "
+    "them gets no verdict",
     "matrices": "measured maps in rows, predictions in columns",
 }
 CONVENTIONS = "; ".join(f"{name}: {text}" for name, text in DEFINITIONS.items())
@@ -66,18 +67,18 @@ CONVENTIONS = "; ".join(f"{name}: {text}" for name, text in DEFINITIONS.items())
 def summary_row(
     one: ModelScores, group: ModelScores | None = None, retest: ModelScores | None = None
 ) -> dict[str, Any]:
-    """Return a model's row of the table, as a bundle's card has it.
+    """Return a model's row of the table, as stored in a bundle's card.
 
     Parameters
     ----------
     one, group, retest
-        The model, and on the same people the group average and what was measured again.
+        The model; group average and retest on the same people.
 
     Returns
     -------
     dict
-        By name of a column: a figure, or [mean, low, high]; None where not known. Columns that
-        do not apply are not there.
+        By column: a number, or [mean, low, high]; None if not known. Columns that do not apply are
+        missing.
 
     Examples
     --------
@@ -99,7 +100,7 @@ def summary_row(
             row[key] = _interval(t_interval(one.by_person(key)))
     if group is not None and group is not one:
         row["r_minus_group_average"] = _interval(t_interval(_difference(one, group, "r")))
-    if not one.tells_apart:
+    if not one.has_individuality:
         return row
     if one.name != OWN_MEAN:
         above = mean_over(one.scores["r"] - one.scores["own_mean_r"], axis=0)
@@ -120,14 +121,14 @@ def ceiling_row(retest: ModelScores) -> dict[str, Any]:
     Parameters
     ----------
     retest
-        Scores of the maps that were measured again as predictions of the first ones: their r is
+        Scores of the retest maps as predictions of the first ones: their r is
         the reliability, and a prediction of the true map has r up to its root.
 
     Returns
     -------
     dict
-        As `summary_row`: r alone. It is the root of the mean over people for each contrast (of
-        0, where people's is below), averaged over contrasts: single people's are too noisy for
+        As `summary_row`, with r alone. It is the root of the mean over people for each contrast (of
+        0, if that is below 0), averaged over contrasts: single people's values are too noisy for
         a root.
     """
     return {"model": CEILING, "r": _interval(t_interval(jackknife_shares(*_ceiling(retest))))}
@@ -139,9 +140,9 @@ def comparison_rows(model: ModelScores, opponents: Sequence[ModelScores]) -> lis
     Parameters
     ----------
     model
-        Which it is about.
+        Scores of the evaluated model.
     opponents
-        Simple models on the same people. Scores of individuality are compared with those that
+        Simple models on the same people. Scores of individuality are compared only if both models
         have them.
 
     Returns
@@ -167,7 +168,7 @@ def comparison_rows(model: ModelScores, opponents: Sequence[ModelScores]) -> lis
     ]
     for score in _COMPARED:
         for other in opponents:
-            if score != "r" and not other.tells_apart:
+            if score != "r" and not other.has_individuality:
                 continue
             differences = _difference(model, other, score)
             if not np.isfinite(differences).any():
@@ -182,7 +183,7 @@ def comparison_rows(model: ModelScores, opponents: Sequence[ModelScores]) -> lis
 def contrast_rows(
     models: Sequence[ModelScores], against: ModelScores, labels: Sequence[str]
 ) -> list[dict[str, Any]]:
-    """Return scores of each contrast and model, and r compared with one model's.
+    """Return scores of each contrast and model, and r compared with that of one model.
 
     p is of sign flips over people; q is adjusted for all contrasts of a model; same_for_all says
     that the predicted map is the same for everybody.
@@ -207,21 +208,21 @@ def contrast_rows(
                 "cliffs_delta": number(cliffs_delta(one.scores["r"][n], against.scores["r"][n])),
             }
             for key in ("own_mean_r", "index", "residual_r", "identification", "fingerprint"):
-                row[key] = number(_mean(one.scores[key][n])) if one.tells_apart else None
+                row[key] = number(_mean(one.scores[key][n])) if one.has_individuality else None
             row["same_for_all"] = bool(one.same_for_all[n])
             rows.append(row)
     return rows
 
 
 def predictability_rows(model: ModelScores, labels: Sequence[str]) -> list[dict[str, Any]]:
-    """Return, contrast by contrast, whether a model's predictions are individual and worth using.
+    """Return, by contrast, whether a model's predictions are individual and worth using.
 
     Parameters
     ----------
     model
         Scores of the model.
     labels
-        Of the contrasts.
+        Labels of the contrasts.
 
     Returns
     -------
@@ -241,7 +242,7 @@ def predictability_rows(model: ModelScores, labels: Sequence[str]) -> list[dict[
     >>> row["contrast"], row["people"], row["individual"], row["worth_using"]
     ('faces', 8, 'better', 'better')
     """
-    if not model.tells_apart:
+    if not model.has_individuality:
         return []
     compared = {
         "individual": ("above_another", model.scores["index"]),
@@ -275,11 +276,11 @@ def published_tests(
     Parameters
     ----------
     model
-        Which it is about.
+        Scores of the evaluated model.
     opponents
-        Those of the publication that there are: group average, linear model, retest.
+        Those of the publication that are present: group average, linear model, retest.
     labels
-        Of the contrasts.
+        Labels of the contrasts.
 
     Returns
     -------
@@ -296,7 +297,7 @@ def published_tests(
     differences = []
     for score in _TESTED:
         for other in opponents:
-            if score in ("product", "fingerprint") and not other.tells_apart:
+            if score in ("product", "fingerprint") and not other.has_individuality:
                 continue
             ours, theirs = (_published(one, score) for one in (model, other))
             for n, label in enumerate(labels):
@@ -327,7 +328,7 @@ def published_tests(
 
 
 def number(value: float, digits: int = 4) -> float | None:
-    """Return a number as JSON has it: rounded, None where it is not finite."""
+    """Return a number for JSON: rounded, None if it is not finite."""
     return round(float(value), digits) if np.isfinite(value) else None
 
 
@@ -347,12 +348,12 @@ def _comparison(
 
 
 def _difference(one: ModelScores, other: ModelScores, score: str) -> Values:
-    """Return by how much one score is larger, (people,), mean over contrasts that both have."""
+    """Return the difference of a score, (people,), mean over contrasts that both models have."""
     return mean_over(one.counted(score) - other.counted(score), axis=0)
 
 
 def _published(one: ModelScores, score: str) -> Values:
-    """Return a score as the publication has it, (contrasts, people)."""
+    """Return a score as defined in the publication, (contrasts, people)."""
     if score != "product":
         return one.scores[score]
     found = np.full(one.measured.shape, np.nan)
@@ -376,7 +377,7 @@ def _ceiling(retest: ModelScores) -> tuple[float, Values]:
 
 
 def _over_ceiling(one: ModelScores, retest: ModelScores) -> Values:
-    """Return shares (people,) in mean r over the ceiling, of contrasts with a retest."""
+    """Return jackknife shares (people,) in mean r over the ceiling, of contrasts with a retest."""
     again = np.isfinite(retest.scores["r"])
     r = mean_over(np.where(again, one.scores["r"], np.nan), axis=0)
     ceiling, without = _ceiling(retest)
@@ -388,7 +389,7 @@ def _over_ceiling(one: ModelScores, retest: ModelScores) -> Values:
 
 
 def _interval(found: Interval) -> list[float | None] | None:
-    """Return a mean and its interval as JSON has them; None where there is no mean."""
+    """Return a mean and its interval for JSON; None if there is no mean."""
     if not np.isfinite(found.mean):
         return None
     return [number(x) for x in (found.mean, found.low, found.high)]

@@ -1,11 +1,11 @@
 """Scores of one contrast over many people, read a slab of voxels at a time.
 
-All that a score needs is in sums over voxels: the people-by-people products are three matrix
-products a slab. Memory does not grow with the number of people but for those products.
+All scores follow from sums over voxels: the people-by-people products are three matrix
+products for each slab. Apart from these products, memory does not grow with the number of people.
 
-Maps are added up as their mean over people and deviations from it. So a map that is the same for
-everybody leaves exact zeros, and the scores of all the others, without one of them, follow from
-the same sums: by how much each person moves a score, as measured and as predicted, is its spread.
+Maps are summed as their mean over people and deviations from it. Maps that are the same for
+everybody therefore leave exact zeros, and leave-one-out scores follow from the same sums: how much
+each person changes a score, as measured and as predicted, gives the spread of the score.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ from bids_dtg.stats.paired import jackknife_shares
 
 Maps = NDArray[np.floating[Any]]
 Values = NDArray[np.float64]
-SLAB_BYTES = 1 << 26  # of the maps that are worked on at once
-_SLAB_VOXELS = 1 << 16  # sums of more in float32 would lose digits
+SLAB_BYTES = 1 << 26  # of the maps in one slab
+_SLAB_VOXELS = 1 << 16  # float32 sums over more voxels would lose digits
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,13 +36,13 @@ class PeopleScores:
     own_mean_r: Values  # (people,), the mean of all these predictions with the own measured map
     index: Values  # (people,), r minus others_r: the model minus another person's prediction
     product: Values  # (people,), index times r: "as published"
-    identified: Values  # (people,), 1 where the own prediction is the most similar, ties share it
-    residual_r: Values  # (people,), r after these people's means were taken off both sides
-    residual_r_training_mean: Values  # (people,), r after the training mean was taken off both
+    identified: Values  # (people,), 1 if the own prediction is the most similar, 1 / k for k ties
+    residual_r: Values  # (people,), r after subtracting these people's means from both sides
+    residual_r_training_mean: Values  # (people,), r after subtracting the training mean
     explained: Values  # (people,), 1 - squared error / variance over voxels
     fingerprint: float  # share identified times mean r, as published: ties are misses
-    # By name, (people,): their mean is the mean of the values above, and their spread how much
-    # the mean depends on each person, whose map and prediction others are compared with too.
+    # By name, (people,): their mean is the mean of the values above, and their spread says how much
+    # the mean depends on each person, whose map and prediction are compared with others' too.
     shares: Mapping[str, Values]
 
     @classmethod
@@ -94,7 +94,7 @@ class PeopleScores:
     def values(self) -> dict[str, Values]:
         """Return every score by name, (people,): its mean over people is the score.
 
-        The spread is right for intervals and tests: `shares` where the score of a person
+        The spread is valid for intervals and tests: jackknife `shares` if the score of a person
         depends on the others. A constant map counts as r 0.
         """
         return {
@@ -106,12 +106,12 @@ class PeopleScores:
 
 
 class _Sums:
-    """Sums over voxels of two sets of maps and of their products."""
+    """Sums over voxels of two averages of maps and of their products."""
 
     def __init__(self, people: int) -> None:
         self.voxels = 0
         self.pp, self.mm, self.pm = (np.zeros((people, people)) for _ in range(3))
-        # Of the deviations (people, n): themselves, and times both mean maps.
+        # Products of the deviations (people, n) with each other and with both mean maps.
         self.p, self.m = np.zeros((people, 3)), np.zeros((people, 3))
         self.means = np.zeros((3, 3))  # of one, the mean prediction and the mean measured map
         self.training = np.zeros((people, 5))  # p, m, pp, mm, pm of deviations from it
@@ -135,7 +135,7 @@ class _Sums:
 
     def _add(self, p: NDArray[np.float32], m: NDArray[np.float32]) -> None:
         self.voxels += p.shape[1]
-        # In float32 as the maps are: a mean that is rounded is as good a centre for all.
+        # In float32 like the maps: a rounded mean is an equally good centre.
         p_mean, m_mean = (maps.mean(axis=0, dtype=np.float64).astype(np.float32) for maps in (p, m))
         p, m = _deviations(p, p_mean), m - m_mean
         self.pp += p @ p.T
@@ -162,7 +162,7 @@ class _Sums:
         return r if known else np.full(len(r), np.nan)
 
     def covariances(self) -> _Covariances:
-        """Return sums of products of maps whose mean over voxels was taken off."""
+        """Return sums of products of maps minus their mean over voxels."""
         n = self.voxels
         p, m, ones = self.p[:, 0], self.m[:, 0], self.means[0]
         return _Covariances(
@@ -186,7 +186,7 @@ class _Sums:
 
 @dataclass(frozen=True, eq=False)
 class _Covariances:
-    """Products over voxels of maps less their mean over voxels.
+    """Products over voxels of maps minus their mean over voxels.
 
     p and m are deviations of predictions and measured maps from their means over people.
     """
@@ -201,13 +201,13 @@ class _Covariances:
     squares: Values  # (4, people), before the mean was taken off: maps, then deviations, of p, m
 
     def variances(self) -> tuple[Values, Values]:
-        """Return those of predictions and of measured maps, (people,)."""
+        """Return variances of predictions and of measured maps, (people,)."""
         predicted = np.diagonal(self.pp) + 2 * self.p[:, 0] + self.means[0, 0]
         measured = np.diagonal(self.mm) + 2 * self.m[:, 1] + self.means[1, 1]
         return predicted, measured
 
     def products(self) -> Values:
-        """Return those of predictions with measured maps, (predicted, measured)."""
+        """Return covariances of predictions with measured maps, (predicted, measured)."""
         found: Values = self.pm + self.p[:, 1][:, None] + self.m[:, 0][None] + self.means[0, 1]
         return found
 
@@ -236,7 +236,7 @@ class _Covariances:
         rest = max(n - 1, 1)
         without = with_all[None] - (self.p[:, 1][:, None] + self.pm) / rest
         size = self.means[0, 0] - 2 * self.p[:, 0] / rest + np.diagonal(self.pp) / rest**2
-        # A mean that varies no more than rounding does.
+        # A mean map that is constant up to rounding.
         least = self.squares[0].mean()
         all_size, size = _known(self.means[0, 0], least), _known(size, least)
         return (
@@ -264,7 +264,7 @@ class _Covariances:
 
 def _scores(sums: _Covariances, training_r: Values) -> PeopleScores:
     matrix = sums.matrix()
-    # Who predicts one value everywhere knows nothing: r 0 with everybody.
+    # A person with a constant prediction has r 0 with everybody.
     counted = np.nan_to_num(matrix)
     own, n = np.diagonal(counted), len(matrix)
     total = counted.sum(axis=1) - own  # over the others
@@ -274,7 +274,7 @@ def _scores(sums: _Covariances, training_r: Values) -> PeopleScores:
     own_mean, own_mean_fewer = (np.nan_to_num(found) for found in sums.own_mean_r())
     residual, residual_fewer = sums.residual_r()
     fingerprint = fingerprinting_score(matrix)
-    # What is left of the others, and the scores with it, where each in turn is left out.
+    # Scores of the remaining people, with each person left out in turn.
     fewer = (total[None] - counted.T) / max(n - 2, 1)
     ahead = better.sum(axis=1)[None] - better.T
     beside = tied.sum(axis=1)[None] - tied.T
@@ -305,7 +305,7 @@ def _scores(sums: _Covariances, training_r: Values) -> PeopleScores:
 
 
 def _nothing_as_zero(values: Values) -> Values:
-    """Return 0 for what is not defined, where something is."""
+    """Return 0 in place of undefined values, if any value is defined."""
     return np.nan_to_num(values) if np.isfinite(values).any() else values
 
 
@@ -315,7 +315,7 @@ def _identified(better: NDArray[np.integer[Any]], tied: NDArray[np.integer[Any]]
 
 
 def _shares(values: Values, without: Values) -> Values:
-    """Return each person's share in a mean of values (people,), from (left out, people)."""
+    """Return each person's jackknife share in a mean (people,), from (left out, people)."""
     if not np.isfinite(values).any():
         return np.full(len(values), np.nan)
     values = np.nan_to_num(values)
@@ -325,18 +325,18 @@ def _shares(values: Values, without: Values) -> Values:
 
 
 def _rest(values: Values) -> Values:
-    """Return the means of (left out, people) over people but the one who is left out."""
+    """Return means of (left out, people) over all people except the one left out."""
     rest: Values = (values.sum(axis=1) - np.diagonal(values)) / max(len(values) - 1, 1)
     return rest
 
 
 def _known(variance: Values | float, squares: Values | float) -> Values:
-    """Return variances, NaN where only rounding in float32 is left of a constant map."""
+    """Return variances, NaN if a map is constant up to float32 rounding."""
     return np.where(variance > 1e-6 * np.asarray(squares), variance, np.nan)
 
 
 def _deviations(maps: NDArray[np.float32], mean: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return maps less a mean; what is left of a map that equals it is rounding."""
+    """Return maps minus a mean, with 0 in place of rounding error."""
     away = maps - mean
     away[np.abs(away) < 1e-6 * np.abs(mean)] = 0.0
     return away

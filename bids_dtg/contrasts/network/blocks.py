@@ -1,9 +1,9 @@
 """Which 2×2×2 blocks of a layer are computed, and which rows each of them reads.
 
-A layer's values are a table of rows (row, channel) instead of a grid; a `Field` says which row
-holds a voxel. The last row of a table is zero: padding outside the grid, and what nobody asks
-for. Blocks are worked off in chunks; a chunk's output rows lie position by position (eight
-positions of a block), block by block within a position.
+A layer's values are a table of rows (row, channel) instead of a grid; a `Field` gives the row of a
+voxel. The last row of a table is zero: padding outside the grid, and voxels that are not needed.
+Blocks are processed in chunks; a chunk's output rows are ordered by position (eight positions of a
+block), then by block.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ Table = NDArray[np.float32]
 
 @dataclass(frozen=True, eq=False)
 class Field:
-    """Where the values of a layer lie in its table."""
+    """Rows of a layer's voxels in its table."""
 
-    index: Rows  # (i, j, k): the row of a voxel; `count` where it has none
+    index: Rows  # (i, j, k): the row of a voxel; `count` if it has none
     count: int  # rows but the last, which is zero
 
 
@@ -51,11 +51,11 @@ class Blocks:
         return table[rows.start : rows.stop]
 
     def chunks(self, rows: range) -> range:
-        """Return the chunks that write rows of the output."""
+        """Return the chunks that write the given rows of the output."""
         return range(rows.start // self._size, -(-rows.stop // self._size))
 
     def whole(self, rows: Rows) -> range:
-        """Return all rows of the chunks that write these rows, and of the chunks between."""
+        """Return all rows of the chunks that write the given rows, and of the chunks between."""
         of = self.chunks(range(int(rows.min()), int(rows.max()) + 1))
         return range(of.start * self._size, min(of.stop * self._size, self.field.count))
 
@@ -65,14 +65,14 @@ class Blocks:
 
 
 class Window:
-    """Rows of a table too large to be held at once; the row behind those held is zero.
+    """Rows of a table too large to be held at once; the row after those held is zero.
 
     Parameters
     ----------
     most
-        Rows that are held at a time.
+        Number of rows held at a time.
     channels
-        Of a row.
+        Number of values of a row.
     """
 
     def __init__(self, most: int, channels: int) -> None:
@@ -81,20 +81,20 @@ class Window:
 
     @property
     def rows(self) -> Table:
-        """The rows that are held, and the row of zeros."""
+        """The held rows, followed by the row of zeros."""
         return self._room[: len(self.held) + 1]
 
     def at(self, rows: range) -> Table:
-        """Return some of the rows that are held."""
+        """Return some of the held rows."""
         first = self.held.start
         return self._room[rows.start - first : rows.stop - first]
 
     def move(self, wanted: range) -> range:
-        """Hold other rows, of which those stay that are held already.
+        """Hold other rows; those held already are kept.
 
         Returns
         -------
-        The rows that are yet to be written, the last of the wanted.
+        The rows that must still be written, the last of the wanted.
         """
         kept = range(wanted.start, wanted.start)
         if wanted.start in self.held:
@@ -119,11 +119,11 @@ def conv_blocks(field: Field, wanted: Wanted, size: int) -> Blocks:
     Parameters
     ----------
     field
-        Of the input.
+        Rows of the input layer's voxels.
     wanted
         Output voxels asked for, shape (i, j, k) of the input.
     size
-        Blocks a chunk.
+        Number of blocks in a chunk.
     """
     padded = _padded(field, tuple(2 * ((n + 1) // 2) + 2 for n in wanted.shape))
     return _blocks(padded, 2, 4, wanted, size)
@@ -137,11 +137,11 @@ def upscale_blocks(field: Field, wanted: Wanted, size: int) -> Blocks:
     Parameters
     ----------
     field
-        Of the input.
+        Rows of the input layer's voxels.
     wanted
         Output voxels asked for; an axis of n voxels in has 2n + 1 out.
     size
-        Blocks a chunk.
+        Number of blocks in a chunk.
     """
     padded = _padded(field, tuple(n + 2 for n in field.index.shape))
     return _blocks(padded, 1, 2, wanted, size)
@@ -155,7 +155,7 @@ def pooled_field(blocks: Blocks, wanted: Wanted) -> Field:
 
 
 def doubled(grid: Wanted, shape: tuple[int, ...]) -> Wanted:
-    """Return the voxels whose maximum a pooled voxel of `grid` is; the inverse of pooling."""
+    """Return the voxels that max pooling to `grid` reads; the inverse of pooling."""
     out = np.zeros(shape, bool)
     i, j, k = (2 * n for n in grid.shape)
     out[:i, :j, :k] = grid.repeat(2, 0).repeat(2, 1).repeat(2, 2)
@@ -210,9 +210,9 @@ def _halved(grid: Wanted, join: np.ufunc) -> Wanted:
 def _merged(
     rows: Rows, corners: NDArray[np.intp], points: NDArray[np.intp]
 ) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """Return the blocks to compute, and for each block its place among them.
+    """Return the blocks to compute, and the place of each block among them.
 
-    Blocks that read one row only (the constant far from the mask) are computed once.
+    Blocks that read only one row (the constant far from the mask) are computed once.
     """
     first = rows[corners]
     is_uniform = np.ones(len(corners), bool)

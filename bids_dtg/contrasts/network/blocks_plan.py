@@ -1,8 +1,8 @@
-"""The blocks plan: only what the mask's voxels depend on, in blocks of 2×2×2; for the CPU.
+"""The blocks plan for the CPU: computes only what the mask's voxels need, in blocks of 2×2×2.
 
-The input is zero outside the mask, so what lies far from it is one constant a layer, computed
-once; the regions asked for are followed backward through the network. Tables of rows take the
-place of grids (see `blocks`), so that no value is held that nobody asks for.
+The input is zero outside the mask, so far from it each layer is constant, and computed once; the
+requested voxels are traced backward through the network. Tables of rows replace grids (see
+`blocks`), so that unneeded values take no memory.
 """
 
 from __future__ import annotations
@@ -36,26 +36,26 @@ from bids_dtg.contrasts.network.upscaling import (
 )
 from bids_dtg.contrasts.network.winograd import BlockConv, block_maxima
 
-# Sizes of a chunk: a few MB at the published widths, so that the caches hold it.
+# Sizes of a chunk: a few MB at the published widths, which fit the caches.
 _CHUNK = 16384  # input channels × blocks of a convolution
 _BLOCKS = 256  # of a transposed convolution
-_ROWS = 1024  # where each row is worked on by itself
+_ROWS = 1024  # for steps that treat each row separately
 
-# The last level, the widest by far, runs slab by slab, so that memory stays low.
+# The last level, by far the largest, is processed in slabs, so that memory stays low.
 _SLAB = 12  # planes along i; even, so that no block is cut
 
 
 class BlockPlan:
-    """Run the network on the blocks that a mask asks for.
+    """Run the network on the blocks that a mask needs.
 
     Parameters
     ----------
     parameters
-        Of the network.
+        Parameters of the network, on the CPU.
     mask
         Voxels that are read and predicted, shape (i, j, k).
     threads
-        To compute with.
+        Number of threads to compute with.
     """
 
     def __init__(self, parameters: Parameters, mask: Wanted, threads: int) -> None:
@@ -138,7 +138,7 @@ class _Up:
             yield self.conv(joined.rows, slab.blocks, workers), slab
 
     def _joining(self, upscaled: Window, skip: Table, region: _Region, joined: Window) -> Task:
-        """Make a task that writes rows of [upscaled and resized, gated skip]."""
+        """Return a task that writes rows of [upscaled and resized, gated skip]."""
         channels = skip.shape[1]
         room = np.empty(8 * _ROWS * channels, np.float32)
 
@@ -153,7 +153,7 @@ class _Up:
 
 
 class _Region:
-    """Where a level of the decoder reads and writes to give the wanted voxels, slab by slab."""
+    """Rows that a level of the decoder reads and writes to compute the wanted voxels, by slab."""
 
     def __init__(self, below: Field, skip: Field, wanted: Wanted, chunk: int, planes: int) -> None:
         concat = dilated(wanted)
@@ -168,7 +168,7 @@ class _Region:
         ]
 
     def _slab(self, joined: Field, wanted: Wanted, slab: slice, chunk: int) -> _Slab:
-        near = slice(max(0, slab.start - 2), slab.stop + 2)  # begins even, as blocks do
+        near = slice(max(0, slab.start - 2), slab.stop + 2)  # starts even, as blocks do
         rows = _rows_between(joined, max(0, slab.start - 1), slab.stop + 1)
         index = joined.index[near]
         inside = (index >= rows.start) & (index < rows.stop)
@@ -184,7 +184,7 @@ class _Region:
 class _Slab:
     """Planes of a level that are computed at once."""
 
-    upscaled: range  # rows of the upscaled table that are resized for it
+    upscaled: range  # rows of the upscaled table that are resized for the slab
     joined: range  # rows of the joined table that its convolution reads
     blocks: Blocks  # of its convolution
     voxels: Rows  # rows of these blocks' output that are wanted
@@ -194,7 +194,7 @@ class _RowGate:
     """An attention gate on rows.
 
     Interpolation has weights of sum 1, so it commutes with the 1×1×1 convolution of the gating
-    signal: the signal that was resized for the concatenation is used.
+    signal, and the signal already resized for the concatenation is used.
     """
 
     def __init__(self, parameters: Parameters, name: str) -> None:
@@ -219,7 +219,7 @@ class _RowGate:
 
 
 def _sigmoid(values: Table) -> Table:
-    """Return 1 / (1 + exp(-values)); what overflows gives 0."""
+    """Return 1 / (1 + exp(-values)); overflow gives 0."""
     np.negative(values, out=values)
     np.exp(values, out=values)
     values += 1
@@ -227,7 +227,7 @@ def _sigmoid(values: Table) -> Table:
 
 
 def _wanted_regions(mask: Wanted, levels: int) -> tuple[list[Wanted], list[Wanted]]:
-    """Follow the mask backward through the network.
+    """Trace the mask backward through the network.
 
     Returns
     -------
@@ -249,7 +249,7 @@ def _wanted_regions(mask: Wanted, levels: int) -> tuple[list[Wanted], list[Wante
 
 
 def _rows_between(field: Field, start: int, stop: int) -> range:
-    """Return the rows of a table in C order which planes start … stop along i have."""
+    """Return the rows, in a table in C order, of planes start … stop along i."""
     before, within = (
         np.count_nonzero(index < field.count)
         for index in (field.index[:start], field.index[start:stop])

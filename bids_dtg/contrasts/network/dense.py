@@ -1,4 +1,4 @@
-"""The dense plan: whole grids, batch norm folded, channels last; for the GPU."""
+"""The dense plan for the GPU: whole grids, batch norm folded, channels last."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ from bids_dtg.contrasts.network.unet import AttentionUNet, ConvBlock, resize
 class DensePlan:
     """Run the folded network on the whole grid (a few GB at the published size).
 
-    The last level, the widest by far, may run slab by slab: its values are the same, as each slab
-    is computed with the neighbours that its convolution reads.
+    The last level, by far the largest, may run in slabs: its values are the same, as each slab is
+    computed with the neighbours that its convolution reads.
 
     Parameters
     ----------
     parameters
-        Of the network.
+        Parameters of the network, copied to the device.
     mask
         Voxels that are read and predicted, shape (i, j, k).
     device
         Where to compute, as torch names it.
     planes
-        Planes along i of a slab of the last level; the whole grid at once where None.
+        Planes along i of a slab of the last level; None: the whole grid at once.
     """
 
     def __init__(
@@ -48,7 +48,7 @@ class DensePlan:
                 weight.data = weight.data.contiguous(memory_format=torch.channels_last_3d)
         self.grid_shape, self.planes = mask.shape, planes
         self.voxels = torch.from_numpy(np.flatnonzero(mask)).to(self.device)
-        # Those of each slab, by their numbers in it: a mask as an index would wait for the device.
+        # Indices of voxels in each slab: indexing by a mask would wait for the device.
         size = planes or len(mask)
         self.slabs = [
             torch.from_numpy(np.flatnonzero(mask[start : start + size])).to(self.device)
@@ -67,7 +67,7 @@ class DensePlan:
         rois = connectome.shape[0]
         rows = connectome.new_zeros(int(np.prod(self.grid_shape)), rois)
         rows[self.voxels] = connectome.T
-        # (i, j, k, c) seen as (1, c, i, j, k) is what torch calls channels-last.
+        # (i, j, k, c) viewed as (1, c, i, j, k) is torch's channels-last format.
         grid = rows.view(1, *self.grid_shape, rois).permute(0, 4, 1, 2, 3)
         with exact_convolutions():
             if self.planes is None:
@@ -84,7 +84,7 @@ class DensePlan:
         start = number * planes
         first, stop = max(0, start - 1), start + planes + 1
         # Interpolation has weights of sum 1, so it commutes with the gate's 1×1×1 convolution:
-        # what was resized for the concatenation is gated by.
+        # the gate reads the signal already resized for the concatenation.
         up, skip = up[:, :, first:stop], skip[:, :, first:stop]
         gated = self.network.attention_gates[-1](up, skip)
         out: Tensor = self.network.out_block(torch.cat([up, gated], dim=1))
@@ -94,10 +94,10 @@ class DensePlan:
 
 @contextmanager
 def exact_convolutions() -> Iterator[None]:
-    """Have cuDNN convolve in float32, with the same bytes each time, in a block.
+    """Run cuDNN convolutions in float32 and deterministically within the block.
 
-    By default it rounds operands to TF32, whose ten bits are too few for maps within 1e-5. What
-    other code in this process has chosen comes back afterwards.
+    By default it rounds operands to TF32, whose ten bits are too few for maps within 1e-5. The
+    settings of other code in this process are restored afterwards.
 
     Examples
     --------
@@ -113,7 +113,7 @@ def exact_convolutions() -> Iterator[None]:
         (cudnn, "enabled", True),
         (cudnn, "deterministic", True),
         (cudnn, "benchmark", False),
-        # torch from 2.9 on refuses the older name in a process that has used the newer one.
+        # torch from 2.9 on refuses the older name once the newer one was used.
         (cudnn.conv, "fp32_precision", "ieee")
         if hasattr(cudnn, "conv")
         else (cudnn, "allow_tf32", False),

@@ -1,6 +1,6 @@
 """The kind attention-unet: DeepTaskGen's network, trained on people or read from tensors.
 
-torch and Lightning are imported where the network is trained or runs on a GPU, not before.
+torch and Lightning are imported only to train the network or to run it on a GPU.
 """
 
 from __future__ import annotations
@@ -63,12 +63,12 @@ def check(weights: TensorFile, places: Places) -> None:
 
 
 def _mask(places: Places) -> NDArray[np.bool_]:
-    """Return the mask (i, j, k) of places, which are voxels: a network has no others.
+    """Return the mask (i, j, k) of places, which must be voxels of a grid.
 
     Raises
     ------
     SettingsError
-        They are no voxels.
+        They are not voxels.
     """
     if not isinstance(places, VoxelPlaces):
         raise SettingsError(
@@ -79,7 +79,7 @@ def _mask(places: Places) -> NDArray[np.bool_]:
 
 
 def prepare(weights: TensorFile, places: Places, processor: Processor) -> MapModel:
-    """Read the network and prepare it for the places; torch is imported for a GPU only."""
+    """Read the network and prepare it for the places; torch is imported only for a GPU."""
     return prepare_network(
         read_parameters(weights),
         _mask(places),
@@ -90,7 +90,7 @@ def prepare(weights: TensorFile, places: Places, processor: Processor) -> MapMod
 
 
 def check_machine(options: ModellingOptions) -> None:
-    """Check that Lightning and the GPUs are there.
+    """Check that Lightning and the requested GPUs are present.
 
     Raises
     ------
@@ -116,12 +116,12 @@ def check_machine(options: ModellingOptions) -> None:
 
 
 def check_plan(plan: FitPlan) -> None:
-    """Check that there are people enough for the GPUs, and the contrasts that the loss needs.
+    """Check that there are enough people for the GPUs, and the contrasts that the loss needs.
 
     Raises
     ------
     DatasetError
-        There are too few people, or a contrast that the loss needs was not measured in somebody.
+        There are too few people, or somebody lacks a contrast that the loss needs.
     SettingsError
         The places are no voxels.
     """
@@ -142,11 +142,11 @@ def fit(
     Parameters
     ----------
     task
-        The people to train on, and how.
+        People to train on, and options.
     start
         Weights to begin with; None: random ones.
     frozen
-        Parameters whose names begin so stay as they are.
+        Parameters whose names start with one of these are not trained.
 
     Raises
     ------
@@ -165,7 +165,7 @@ def fit(
             [p.label for p in people if not np.isfinite(p.maps).any(axis=1).all()]
         )
     plan = _training_plan(options, len(task.training), start=start, frozen=frozen)
-    # Other options, people or data never go on with these checkpoints; more epochs do.
+    # Checkpoints of other options, people or data are never continued; more epochs are.
     folder = task.folder / CHECKPOINTS / _fingerprint(plan, task, start)
     try:
         trained = train.train(
@@ -226,7 +226,7 @@ def _samples(task: FitTask, people: Sequence[Person]) -> PersonSamples:
 
 
 def _fingerprint(plan: TrainingPlan, task: FitTask, start: Mapping[str, Tensor] | None) -> str:
-    """Name all that a training depends on but for how long it lasts."""
+    """Return all facts that a training depends on, except its duration."""
     facts = {
         "plan": dataclasses.asdict(dataclasses.replace(plan, epochs=0, stop_after=None)),
         "model": task.space.model,
@@ -241,7 +241,7 @@ def _fingerprint(plan: TrainingPlan, task: FitTask, start: Mapping[str, Tensor] 
 
 
 def _batch_people(options: ModellingOptions, training: int) -> int:
-    """Return how many people a batch has: as many for each GPU."""
+    """Return the number of people in a batch, a multiple of the number of GPUs."""
     people = min(options.network_batch, training) // options.gpus * options.gpus
     if not people:
         raise DatasetError(

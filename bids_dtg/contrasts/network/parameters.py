@@ -1,4 +1,4 @@
-"""The network's parameters as arrays, checked against its sizes; this needs no torch."""
+"""The network's parameters as arrays, checked against its sizes, without torch."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
 # Their shapes give the sizes of the network: (features, ROIs, …) and (contrasts, features, …).
 FIRST_WEIGHT, LAST_WEIGHT = "in_block.conv.0.weight", "out_block.1.weight"
-_COUNTER = "num_batches_tracked"  # of a batch norm: the one parameter that is a whole number
-_EPSILON = 1e-5  # torch's of a batch norm
+_COUNTER = "num_batches_tracked"  # of a batch norm: the only parameter that is a whole number
+_EPSILON = 1e-5  # torch's default for batch norm
 _PAIR = tuple[NDArray[np.float64], NDArray[np.float64]]
 
 
@@ -33,12 +33,12 @@ class Sizes:
 
     @classmethod
     def of(cls, arrays: Mapping[str, NDArray[Any]], source: str) -> Sizes:
-        """Read the sizes off the parameters.
+        """Read the sizes from the shapes of the parameters.
 
         Raises
         ------
         BundleError
-            The first or the last weight is missing or is none of a convolution.
+            The first or the last weight is missing or is not that of a convolution.
         """
         for name in (FIRST_WEIGHT, LAST_WEIGHT):
             if name not in arrays:
@@ -95,14 +95,14 @@ class Parameters:
     def from_arrays(
         cls, arrays: Mapping[str, NDArray[Any]], source: str = "the tensors"
     ) -> Parameters:
-        """Check parameters, and take copies of them.
+        """Check parameters, and copy them.
 
         Parameters
         ----------
         arrays
             Parameters and buffers under the published names, no prefix.
         source
-            What the errors name, usually the path of the file.
+            Source to name in errors, usually the path of the file.
 
         Raises
         ------
@@ -121,7 +121,7 @@ class Parameters:
 
     @classmethod
     def of_tensors(cls, tensors: Mapping[str, Tensor], source: str = "the tensors") -> Parameters:
-        """Check tensors of torch, and take copies of them, as `from_arrays` does of arrays."""
+        """Check tensors of torch, and copy them (see `from_arrays`)."""
         here = {name: tensor.detach().cpu() for name, tensor in tensors.items()}
         # NumPy lacks some of torch's floating types.
         arrays = {
@@ -132,7 +132,7 @@ class Parameters:
 
     @classmethod
     def of(cls, network: nn.Module) -> Parameters:
-        """Take copies of a network's parameters and running statistics."""
+        """Copy a network's parameters and running statistics."""
         return cls.of_tensors(network.state_dict(), "the network")
 
     def layer(self, name: str) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
@@ -154,14 +154,14 @@ class Parameters:
         gain, shift = self.layer(f"{block}.conv.1")
         norm = f"{block}.conv.1.running_"
         mean, variance = self.arrays[f"{norm}mean"], self.arrays[f"{norm}var"]
-        # A variance below 0 gives maps that are not finite, which are refused.
+        # A negative variance gives maps that are not finite, which are refused later.
         with np.errstate(invalid="ignore"):
             scale = gain / np.sqrt(variance.astype(np.float64) + _EPSILON)
         return weight * scale[:, None, None, None, None], (bias - mean) * scale + shift
 
 
 def check_input_shape(shape: tuple[int, ...], in_channels: int, levels: int) -> None:
-    """Raise ValueError unless `shape` is (n, in_channels, i, j, k) and can be halved down."""
+    """Raise ValueError unless `shape` is (n, in_channels, i, j, k), large enough to be halved."""
     smallest = 2 ** (levels + 1)
     if len(shape) != 5 or shape[1] != in_channels or min(shape[2:]) < smallest:
         raise ValueError(

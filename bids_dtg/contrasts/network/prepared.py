@@ -1,10 +1,10 @@
-"""The prepared form of the network: the same maps, sooner and in less memory.
+"""The prepared form of the network: the same maps, faster and in less memory.
 
-The connectome is zero outside the mask, and maps are wanted only inside it. Two plans use that:
-``blocks`` (CPU, in NumPy) computes only what the wanted voxels depend on, with the same bytes on
+The connectome is zero outside the mask, and maps are needed only inside it. Two plans use that:
+``blocks`` (CPU, in NumPy) computes only what the needed voxels depend on, with the same bytes on
 any number of threads; ``dense`` (GPU, in torch) runs whole grids, and ``slabs`` the last level in
-parts. All agree with the eager network to 1e-5. A GPU without the memory for one plan gets the
-next: dense, slabs, and at last blocks on the CPU. Only the plans for the GPU import torch.
+parts. All agree with the eager network to 1e-5. If a GPU has too little memory for one plan, the
+next is used: dense, slabs, and at last blocks on the CPU. Only the plans for the GPU import torch.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ from bids_dtg.contrasts.network.threads import blas_threads
 
 T = TypeVar("T")
 
-# What torch, cuDNN, cuBLAS and Apple's backend say of too little memory. The last is what torch
-# says where no algorithm of cuDNN finds room for its work space.
+# Messages of torch, cuDNN, cuBLAS and Apple's backend on too little memory. The last is torch's
+# message if no algorithm of cuDNN has room for its work space.
 _TOO_LITTLE = (
     *("out of memory", "can't allocate memory", "ALLOC_FAILED", "ALLOCATION_FAILED"),
     "was unable to find an engine",
@@ -41,24 +41,24 @@ class Plan(Protocol):
 
 @dataclass(frozen=True)
 class Way:
-    """A plan that is not made yet."""
+    """A plan that is created when it is needed."""
 
-    name: str  # for people
+    name: str  # for messages
     device: str  # as torch names it
     make: Callable[[], Plan]
 
 
 class PreparedUNet:
-    """A network made ready for one mask; made by `prepare`.
+    """A network prepared for one mask; made by `prepare`.
 
     Parameters
     ----------
     ways
         Plans in order of preference; the next is tried when one runs out of memory.
     shape
-        Of a connectome: ROIs, voxels.
+        Shape of a connectome: ROIs, voxels.
     report
-        Is given a line when the next one is tried.
+        Receives a line when the next plan is tried.
     """
 
     def __init__(
@@ -86,7 +86,7 @@ class PreparedUNet:
         ValueError
             The shape is not that of the network and mask.
         MemoryError, RuntimeError
-            Not even the last way has the memory it needs; torch has no class of its own for it.
+            Not even the last plan has the memory it needs; torch has no class for this error.
         """
         if connectome.shape != self._shape:
             raise ValueError(f"connectome of shape {connectome.shape}, expected {self._shape}")
@@ -97,18 +97,18 @@ class PreparedUNet:
         if self._plan is None:
             self._plan = self._ways[0].make()
             if len(self._ways) == 1:
-                self._ways.clear()  # and what it was made of
+                self._ways.clear()  # free memory
         return self._plan
 
     def _attempt(self, action: Callable[[], T]) -> T:
-        """Do something in the first way for which there is memory."""
+        """Call a function with the first plan for which there is memory."""
         while True:
             try:
                 return action()
             except RuntimeError as err:
                 if len(self._ways) <= 1 or not lacks_memory(err):
                     raise
-            # The error is gone by now, and with it what its frames held.
+            # Here the error, and the memory that its frames held, have been released.
             self._step_down()
 
     def _step_down(self) -> None:
@@ -152,21 +152,21 @@ def prepare(
     Parameters
     ----------
     parameters
-        Of the network; those of a network of torch are ``Parameters.of(network)``.
+        Parameters of the network; for a network of torch, ``Parameters.of(network)``.
     mask
         Voxels that are read and predicted, shape (i, j, k), boolean.
     device
         Where to compute, as torch names it.
     threads
-        Of the CPU; as many as NumPy's BLAS is set to by default.
+        Threads on the CPU; by default as many as NumPy's BLAS uses.
     plan
         ``auto`` takes ``blocks`` on the CPU; elsewhere ``dense``, or of ``slabs`` and ``blocks``
         on the CPU the first for which there is memory.
     slab_planes
-        Planes along i of a slab; 16 take a sixth of what the last level of the published model
-        takes at once.
+        Planes along i of a slab; 16 need a sixth of the memory of the last level of the published
+        model.
     report
-        Is given a line where there was too little.
+        Receives a line when there was too little memory.
 
     Raises
     ------

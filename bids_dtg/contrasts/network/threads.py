@@ -1,8 +1,8 @@
-"""Threads that each work off whole chunks, instead of sharing every small operation.
+"""Threads that each process whole chunks, instead of sharing every small operation.
 
 NumPy's BLAS splits each product over its threads, which spin while they wait for the slowest; with
-thousands of small operations, one neighbour on a core makes all of them wait. Workers wait once a
-layer, keep a chunk in their own cache, and compute the same bytes however many they are.
+thousands of small operations, another process on a core makes all of them wait. These workers wait
+once for each layer, keep a chunk in their own cache, and give the same bytes whatever their number.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ class Workers:
     Parameters
     ----------
     count
-        Threads; one is the caller's own.
+        Number of threads; one is the caller's own.
     """
 
     def __init__(self, count: int) -> None:
@@ -54,13 +54,13 @@ class Workers:
         Raises
         ------
         Exception
-            The first that a task raised.
+            The first exception raised by a task.
         """
         left = iter(items)
         lock = threading.Lock()
 
         def work() -> None:
-            # What overflows shows in the maps, which are looked at.
+            # Overflow shows in the maps, which are checked.
             with np.errstate(over="ignore", invalid="ignore"):
                 task = prepare()
                 while True:
@@ -79,7 +79,7 @@ class Workers:
 
 
 def blas_threads() -> int:
-    """Return how many threads NumPy's BLAS is set to: what the user or this program chose."""
+    """Return the number of threads of NumPy's BLAS, as the user or this program has set it."""
     from threadpoolctl import threadpool_info
 
     return max(

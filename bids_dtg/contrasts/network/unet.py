@@ -34,7 +34,7 @@ class ConvBlock(nn.Module):
 class AttentionGate(nn.Module):
     """Project a skip connection and scale it by an attention map, one value in (0, 1) a voxel.
 
-    The published weights belong to a gate that scales ``W_x x``, not the skip ``x`` itself.
+    The published weights are those of a gate that scales ``W_x x``, not the skip ``x`` itself.
     """
 
     def __init__(self, channels: int) -> None:
@@ -94,9 +94,9 @@ class AttentionUNet(nn.Module):
 
     @classmethod
     def from_parameters(cls, parameters: Parameters) -> AttentionUNet:
-        """Make the network of parameters, with copies of them; in eval mode, on the CPU."""
+        """Make the network from copies of parameters; in eval mode, on the CPU."""
         sizes = parameters.sizes
-        with torch.device("meta"):  # no weights are drawn
+        with torch.device("meta"):  # no random weights are drawn
             network = cls(sizes.in_channels, sizes.out_channels, sizes.features, sizes.levels)
         state = {name: torch.from_numpy(array.copy()) for name, array in parameters.arrays.items()}
         network.load_state_dict(state, assign=True)
@@ -126,7 +126,7 @@ class AttentionUNet(nn.Module):
         return out
 
     def below_last_level(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Compute all but the last level: what is upscaled for it, and its skip connection."""
+        """Compute all but the last level: the values to be upscaled, and the skip connection."""
         check_input_shape(tuple(x.shape), self.in_channels, self.levels)
         skips = [self.in_block(x)]
         for down in self.downs:

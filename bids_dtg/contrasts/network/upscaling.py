@@ -1,4 +1,4 @@
-"""The way up on rows: transposed convolution of blocks, and trilinear resize of voxels."""
+"""The decoder on rows: transposed convolution of blocks, and trilinear resize of voxels."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class BlockUpscale:
     weight
         Shape (in, out, 3, 3, 3).
     bias
-        Shape (out,).
+        Bias of each output channel, (out,).
     """
 
     def __init__(self, weight: Table, bias: Table) -> None:
@@ -37,20 +37,20 @@ class BlockUpscale:
     def __call__(
         self, table: Table, blocks: Blocks, window: Window, missing: range, workers: Workers
     ) -> None:
-        """Write rows of the output table, whole chunks of them, from the input table's.
+        """Write rows of the output table, in whole chunks, from the input table's.
 
         Parameters
         ----------
         table
-            Rows (rows, in).
+            Rows of the input layer, (rows, in).
         blocks
-            Of the output.
+            The blocks of the output layer.
         window
             The rows of the output that are held, (rows, out).
         missing
-            Which of them to write.
+            Rows of the output to write.
         workers
-            Who write them.
+            Threads that write the output rows.
         """
         inputs, outputs = table.shape[1], len(self.bias)
 
@@ -79,9 +79,9 @@ class BlockUpscale:
 
 
 def _runs(weight: Table, *taps: tuple[tuple[int, int], ...]) -> Iterator[tuple[int, Table]]:
-    """Yield the products that give a position of a block, from its sources side by side.
+    """Yield the products that give a position of a block, from its sources in adjacent columns.
 
-    Sources that lie next to each other are multiplied at once.
+    Adjacent sources are multiplied at once.
 
     Yields
     ------
@@ -102,7 +102,7 @@ def _runs(weight: Table, *taps: tuple[tuple[int, int], ...]) -> Iterator[tuple[i
 
 @dataclass(frozen=True, eq=False)
 class AxisResize:
-    """Linear interpolation of an axis, as torch does it with align_corners unset."""
+    """Linear interpolation along an axis, as in torch with align_corners unset."""
 
     lower: NDArray[np.intp]  # a target voxel: the source voxel below it
     upper: NDArray[np.intp]  # … and above it
@@ -165,13 +165,13 @@ class RowResize:
         Parameters
         ----------
         out
-            Where to write.
+            Rows to write, (rows, channels).
         source
-            Rows of the source, all that these are made of.
+            All source rows that these are computed from.
         start
-            The first row.
+            Number of the first row in the resized grid.
         room
-            To work in: 8 times as many values as `out`, at least.
+            Work space: at least 8 times as many values as `out`.
         """
         size, channels = out.shape
         reads = self.reads[:, start : start + size] - source.held.start

@@ -1,9 +1,8 @@
-"""The network's tensors made ready to learn from other people.
+"""The network's tensors prepared for fine-tuning on other people.
 
-Fine-tuning has two schedules (Serin et al. 2025). Schedule 1: one of the model's own contrasts;
-its row of the output layer is cut out and frozen, all before it learns, and then the whole output
-layer is put back. Schedule 2: a contrast that the model does not know; a new output layer, and
-everything learns.
+Fine-tuning has two schedules (Serin et al. 2025). Schedule 1, for one of the model's own contrasts:
+its row of the output layer is kept and frozen, all earlier layers learn, and then the whole output
+layer is restored. Schedule 2, for a new contrast: the output layer is new, and all layers learn.
 """
 
 from __future__ import annotations
@@ -33,12 +32,12 @@ def with_rows(state: Mapping[str, Tensor], rows: Sequence[int]) -> dict[str, Ten
 def with_outputs_of(
     state: Mapping[str, Tensor], original: Mapping[str, Tensor]
 ) -> dict[str, Tensor]:
-    """Return tuned weights with the output layer, all contrasts, that they had before."""
+    """Return tuned weights with the output layer, for all contrasts, of the original network."""
     return {**state, _WEIGHT: original[_WEIGHT].clone(), _BIAS: original[_BIAS].clone()}
 
 
 def with_new_outputs(state: Mapping[str, Tensor], contrasts: int, seed: int) -> dict[str, Tensor]:
-    """Return weights with a random output layer for so many contrasts, as torch begins one."""
+    """Return weights with a random output layer for so many contrasts, initialised as in torch."""
     import torch
 
     from bids_dtg.training.chance import borrowed_chance

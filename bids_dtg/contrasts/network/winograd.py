@@ -1,6 +1,6 @@
 """A 3×3×3 convolution on 2×2×2 blocks by Winograd's minimal filtering, F(2, 3) on each axis.
 
-A block costs 4³ products a pair of channels instead of 8·3³, and its transforms only add and
+A block needs 4³ products for a pair of channels instead of 8·3³, and its transforms only add and
 subtract, so that float32 keeps its precision. Source: Lavin and Gray 2016, "Fast algorithms for
 convolutional neural networks", equations 5 to 8, extended to three axes.
 """
@@ -14,7 +14,7 @@ from bids_dtg.contrasts.network.blocks import Blocks, Table
 from bids_dtg.contrasts.network.threads import Task, Workers
 
 _POINTS = 4**3  # of a block and a pair of channels
-# Of eq. 8's points, that which all outputs of a block take once and with a plus: the second.
+# The point of eq. 8 that all outputs of a block use once with a plus sign: the second.
 _IN_ALL = (1, 1, 1)
 
 Values = NDArray[np.float32]
@@ -28,7 +28,7 @@ class BlockConv:
     weight
         Shape (out, in, 3, 3, 3), batch norm folded.
     bias
-        Shape (out,).
+        Bias of each output channel, (out,).
     """
 
     def __init__(self, weight: NDArray[np.floating], bias: NDArray[np.floating]) -> None:
@@ -81,7 +81,7 @@ def _transform_input(points: Values) -> None:
         np.subtract(b, d, out=d)
         c -= b
         b += b
-        b += c  # what was b + c, from the c - b that is there
+        b += c  # restores b + c from the c - b that is there
 
 
 def _transform_output(products: Values) -> Values:
@@ -96,13 +96,13 @@ def _transform_output(products: Values) -> Values:
 
 
 def _parts(values: Values, axis: int, before: int) -> list[Values]:
-    """Return the four points of one of the three axes, with so many of the axes before."""
+    """Return the four points of one of the three axes, given the number of axes before it."""
     first: tuple[slice | int, ...] = (slice(before),) * axis
     return [values[(*first, point)] for point in range(4)]
 
 
 def block_maxima(table: Table, blocks: Blocks, workers: Workers) -> Table:
-    """Return the table of 2×2×2 max-pooled values, one row a block, for a layer's output."""
+    """Return the table of 2×2×2 max-pooled values of a layer's output, one row for each block."""
     out = np.empty((blocks.count + 1, table.shape[1]), np.float32)
     out[-1] = 0
 

@@ -1,4 +1,4 @@
-"""What pages show of contrast maps, and what they say of them.
+"""Figures and text of pages on contrast maps.
 
 Each panel of a run has `FILE`, `keep` and `draw`:
 
@@ -7,20 +7,20 @@ Each panel of a run has `FILE`, `keep` and `draw`:
 - `connectome`: correlations between the ROIs
 - `reliability`: agreement of the run's two halves
 
-Beside them:
+Other modules:
 
-- `background`: the anatomy behind maps
+- `background`: the anatomy drawn behind maps
 - `predictability`: whether a contrast can be predicted, by the model's evaluation
-- `individuality`: how far maps lie from other people's, and how much of it is the person's
+- `individuality`: how far maps lie from other people's, and how reliable this distance is
 - `map_reliability`: how well maps of the two halves of rest agree
 - `surfaces`: maps at the vertices of surfaces, and the mesh that they are shown on
-- `maps`: the maps of a set as cards and for the viewer; they belong to no single run
-- `words`: README, methods text, quality columns, and what pages say of participants and sets
-- `run`: what panels keep something of
-- `presentation`: all of it together, as the report finds it by the slice's row
+- `maps`: the maps of an average as cards and for the viewer
+- `words`: README, methods text, quality columns, and text on participants and averages
+- `run`: the measured run that panels read
+- `presentation`: all of it together, found by the report through the workflow's row
 
-A new panel is a module and a row of `PANELS`. What is kept of a run, which files of a run are
-looked for, and what the page shows follow from the rows.
+A new panel is a module and a row of `PANELS`. The rows decide which files of a run are written,
+which are looked for, and what the page shows.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""The anatomy behind maps: kept by the participant level, found again by pages.
+"""The anatomy behind maps: written by the participant level, found again by pages.
 
-Maps lie in the space of their model. Its own template is TemplateFlow's, which the program does not
-ship and does not fetch for a picture; where it does not lie on the machine, a person's own image in
-that space stands behind the maps.
+Maps are in the space of their model. The program does not ship TemplateFlow's template of that
+space and does not download it for a picture; if it is not on the machine, a person's own image in
+that space is drawn behind the maps.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from bids_dtg.report.slices import Background, Volume, standard_background
 
 KIND = FileKind("T1w", "background", ".nii.gz")
 _BRIGHT = 0.995  # quantile of the brain that is drawn as white
-_SOFT_EDGE = 0.8  # voxels, by which the edge of the brain is smoothed: no stairs on the page
+_SOFT_EDGE = 0.8  # voxels: smooths the edge of the brain on the page
 _HCP_T1W = ("T1w_restore.2.nii.gz", "T1w_restore.nii.gz")
 _ENDING = f"desc-{KIND.desc}_{KIND.suffix}{KIND.extension}"
 
@@ -39,21 +39,21 @@ _ENDING = f"desc-{KIND.desc}_{KIND.suffix}{KIND.extension}"
 def keep_template(
     output: DerivativeDataset, bundle: ModelBundle, templateflow: TemplateFlow
 ) -> Path | None:
-    """Keep the template's image in the output folder, once for all participants.
+    """Write the template's image to the output folder, once for all participants.
 
     Parameters
     ----------
     output
-        Where it goes.
+        Output dataset in which the files are written.
     bundle
         The model, on whose grid it is kept, within its brain.
     templateflow
-        The folder in which the template may lie; nothing is fetched.
+        TemplateFlow's folder; nothing is downloaded.
 
     Returns
     -------
     Path
-        Of the image; None where the folder has none that can be read.
+        Path of the image; None if the folder has none that can be read.
 
     Raises
     ------
@@ -75,14 +75,14 @@ def keep_template(
 
 
 def keep_own(data: RunData, templateflow: TemplateFlow) -> Iterator[Kept]:
-    """Yield the person's T1w image in the model's space, where there is one and no template.
+    """Yield the person's T1w image in the model's space, if there is one and no template.
 
     Parameters
     ----------
     data
         A run of the person.
     templateflow
-        Where the template would lie, which stands behind the maps of everybody.
+        TemplateFlow's folder: with a template there, nothing is yielded.
     """
     run, grid = data.run, data.bundle.grid
     if templateflow.anatomy(grid.space) is not None:
@@ -92,7 +92,7 @@ def keep_own(data: RunData, templateflow: TemplateFlow) -> Iterator[Kept]:
     if source is None or image is None:
         return
     uri = bids_uri(data.source, source.relative_to(run.root).as_posix())
-    # The same for all runs of the session, which have the same image.
+    # All runs of a session share this image.
     named = {"sub": run.participant, "ses": run.session, **grid.entities, "desc": KIND.desc}
     yield Kept(
         KIND,
@@ -103,13 +103,13 @@ def keep_own(data: RunData, templateflow: TemplateFlow) -> Iterator[Kept]:
 
 
 def of_participant(dataset: DerivativeDataset, files: ParticipantFiles) -> Background:
-    """Find what stands behind a participant's maps.
+    """Find the image to draw behind a participant's maps.
 
-    The template; else the participant's T1w image; else the mean BOLD of a run, which lies in the
-    space of the maps, too; else nilearn's template, which does not.
+    The template; else the participant's T1w image; else the mean BOLD of a run, which is in the
+    space of the maps, too; else nilearn's template, which is not.
     """
     spaces = {
-        parse_name(shown.path.name).get("space") for made in files.sets for shown in made.maps
+        parse_name(shown.path.name).get("space") for made in files.averages for shown in made.maps
     }
     return (
         _of_template(dataset, spaces)
@@ -120,7 +120,7 @@ def of_participant(dataset: DerivativeDataset, files: ParticipantFiles) -> Backg
 
 
 def of_group(dataset: DerivativeDataset) -> Background:
-    """Find what stands behind maps over people: the template, else nilearn's."""
+    """Find the image to draw behind group maps: the template, else nilearn's."""
     return _of_template(dataset, None) or standard_background()
 
 
@@ -144,7 +144,7 @@ def _own_image(dataset: DerivativeDataset, label: str) -> Background | None:
 
 
 def _mean_bold(files: ParticipantFiles) -> Background | None:
-    """Take the mean BOLD of the first run that has one, within the brain of the model."""
+    """Read the mean BOLD of the first run that has one, within the model's brain."""
     for run in files.runs:
         found, tissue = run.files.get(registration.FILE), run.files.get(coverage.FILE)
         volume, labels = found and _image(found), tissue and _image(tissue)
@@ -162,7 +162,7 @@ def _image(path: Path) -> Volume | None:
     try:
         return read_image(path)
     except RunError:
-        return None  # only a picture: another serves
+        return None  # only a picture: another image is used
 
 
 def _drawn(volume: Volume, words: str, file: Path | None, label: str | None = None) -> Background:
@@ -187,7 +187,7 @@ def _own_t1w(run: RestRun, space: str) -> Path | None:
         for folder in folders
         for path in sorted(folder.glob(f"*_space-{space}_*desc-preproc_T1w.nii*"))
     ]
-    # Of several resolutions the coarsest is read fastest, and enough behind maps of 2 mm.
+    # Of several resolutions the coarsest is read fastest, and sufficient behind maps of 2 mm.
     found.sort(key=lambda path: path.stat().st_size)
     results = run.bold.parent.parent
     if results.name == "Results" and results.parent.name == "MNINonLinear":
@@ -196,7 +196,7 @@ def _own_t1w(run: RestRun, space: str) -> Path | None:
 
 
 def _within_brain(source: Path, bundle: ModelBundle) -> bytes | None:
-    """Bring an image onto the model's grid, 8 bits within its brain; None where it has no use."""
+    """Resample an image to the model's grid, 8 bits within its brain; None if it cannot be used."""
     from scipy.ndimage import map_coordinates
 
     try:
@@ -209,7 +209,7 @@ def _within_brain(source: Path, bundle: ModelBundle) -> bytes | None:
     taken = map_coordinates(np.nan_to_num(np.asarray(values, np.float32)), indices, order=1)
     if not taken.any():
         return None
-    # At least 1 within the brain: what is 0 lies outside.
+    # At least 1 within the brain: 0 marks voxels outside.
     steps = np.clip(np.rint(taken * 255 / _brightness(taken)), 1, 255).astype(np.uint8)
     return encode_integers(brain.volume(steps), bundle.grid, description=f"bids_dtg {KIND.desc}")
 

@@ -1,4 +1,4 @@
-"""Connectome: the correlations between the cleaned ROI series of a run."""
+"""Connectome panel: the correlations between the cleaned ROI series of a run."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ FILE = FileKind("relmat", "connectome", ".tsv")
 
 
 def keep(data: RunData) -> Kept:
-    """Make a table with a row and a column an ROI."""
+    """Make a table with a row and a column for each ROI."""
     roi_r = data.measured.roi_r
     rois = [f"roi{roi:02d}" for roi in range(1, len(roi_r) + 1)]
     text = tsv_text(rois, [[f"{r:.6f}" for r in row] for row in roi_r])
-    # The words of the proposal for relationship matrices (BEP 017).
+    # The terms of the proposal for relationship matrices (BEP 017).
     sidecar = {
         "Description": "Correlations between the cleaned series of the model's ROI maps, over all "
         "frames of the run that were kept; a row and a column an ROI, in the order of the maps",
@@ -39,7 +39,7 @@ def keep(data: RunData) -> Kept:
 
 
 def draw(run: RunFiles, canvas: Canvas) -> Figure | None:
-    """Draw the matrix, a pixel a cell."""
+    """Draw the matrix, one pixel for each cell."""
     rows = read_rows(path) if (path := run.files.get(FILE)) else []
     cells = [[number(text) for text in row.values()] for row in rows]
     matrix = np.array([[np.nan if cell is None else cell for cell in row] for row in cells])

@@ -1,4 +1,4 @@
-"""Coverage: where the model reads, and whether the run has signal there."""
+"""Coverage panel: voxels that the model reads, and whether the run has signal there."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def keep(data: RunData) -> Kept:
         FILE,
         tissue,
         data,
-        description="Where the model reads, and whether the run has signal there",
+        description="Voxels that the model reads, and whether the run has signal there",
         more={
             "Labels": _LABELS,
             "RoiCoverage": [round(float(share), 4) for share in measured.roi_coverage],
@@ -49,7 +49,7 @@ def keep(data: RunData) -> Kept:
 
 
 def draw(run: RunFiles, canvas: Canvas) -> Figure | None:
-    """Tint grey matter by whether it has signal, and name the ROIs that lie off it.
+    """Colour grey matter by whether it has signal, and name the ROIs with little signal.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""How individual a participant's maps are: the table of it, and its words on a page."""
+"""How individual a participant's maps are: the table, and its sentences on a page."""
 
 from __future__ import annotations
 
@@ -13,22 +13,23 @@ from bids_dtg.contrasts.maps import Estimate
 from bids_dtg.files.derivatives import DerivativeDataset
 from bids_dtg.files.names import build_name, build_path, parse_name
 from bids_dtg.files.text import read_rows, write_json, write_tsv
-from bids_dtg.report.contents import SetFiles
+from bids_dtg.report.contents import AverageFiles
 from bids_dtg.report.quality import number
 from bids_dtg.stats.individuality import Individuality, individuality
 
 INDIVIDUALITY = "individuality"  # value of desc-
 _COLUMNS = {
     "contrast": "Label of the contrast",
-    "distance": "How far the predicted map lies from the mean of other people's: root mean square "
-    "over places of the deviation, in spreads between people; that of most people is about 1",
-    "chance": "What of this distance the choice of rest makes: root mean square of the map's "
-    "standard error over segments of rest, in spreads between people; n/a with one segment",
-    "individual": "1 - chance^2 / distance^2, at least 0: the share of the squared distance that "
-    "other segments of rest would show again",
+    "distance": "Distance of the predicted map from the mean of other people's: root mean square "
+    "over places of the deviation, in spreads between people; about 1 for most people",
+    "standard_error": "Part of this distance due to the scanned rest: root mean square of "
+    "the map's standard error over segments of rest, in spreads between people; n/a with one "
+    "segment",
+    "individual": "1 - standard_error^2 / distance^2, at least 0: the share of the squared "
+    "distance that other segments of rest would reproduce",
     "halves_r": "Correlation over places of the deviations of the maps of the odd and the even "
     "pieces of rest; n/a without --half-maps",
-    "reliability": "2 r / (1 + r) of the halves, at least 0: that of the whole deviation",
+    "reliability": "2 r / (1 + r) of the halves, at least 0: reliability of the whole deviation",
 }
 
 
@@ -44,7 +45,7 @@ def individuality_path(entities: Mapping[str, str], bundle: ModelBundle) -> Pure
 
 
 def figures_of(estimate: Estimate, bundle: ModelBundle) -> Individuality | None:
-    """Return how individual the maps of an estimate are; None: the model cannot tell."""
+    """Return how individual an estimate's maps are; None if the model has no mean and spread."""
     found = bundle.deviation
     if found is None or len(bundle.without_deviation) == len(bundle.contrasts):
         return None
@@ -70,13 +71,13 @@ def write_individuality(
     Parameters
     ----------
     entities
-        Entities that all file names of the set share.
+        Entities that all file names of the average share.
     estimate
-        The maps.
+        Predicted maps of the set, with spread and halves.
     bundle
         The model that predicted them.
     output
-        Where the files go.
+        Output dataset in which the files are written.
     whose
         Words for the people whose mean and spread the model has.
     """
@@ -90,13 +91,13 @@ def write_individuality(
     yield path.with_suffix(".json")
 
 
-def individuality_words(made: SetFiles) -> dict[str, str]:
-    """Return what a page says of each contrast of a set, by label; nothing where there is no table.
+def individuality_words(made: AverageFiles) -> dict[str, str]:
+    """Return a sentence for each contrast of an average, by label; nothing without a table.
 
     Parameters
     ----------
     made
-        The set, whose maps' names lead to the table.
+        The average, whose maps' names lead to the table.
     """
     name = parse_name(made.maps[0].path.name)
     named = {key: value for key, value in name.entities if key != "contrast"}
@@ -111,9 +112,9 @@ def _words(row: Mapping[str, str]) -> str:
     )
     if distance is None:
         return ""
-    words = f"Distance from others {distance:.1f} (usual: 1)"
+    words = f"Distance from others {distance:.1f} (typical: 1)"
     if share is not None:
-        words += f"; other rest would show {share:.0%} of its square again"
+        words += f"; other rest would reproduce {share:.0%} of its square"
     if reliability is not None:
         words += f"; reliability by halves {reliability:.2f}"
     return words

@@ -1,7 +1,7 @@
-"""How reliable predicted maps are: those of the odd pieces of rest against those of the even.
+"""Reliability of predicted maps: agreement of maps from odd and even pieces of rest.
 
-Both maps of a person contain what the model predicts for everybody, so they agree even where
-nothing of the person repeats. Over many people that part is known, and is taken off.
+Both maps of a person contain what the model predicts for everybody, so they agree even if
+nothing individual repeats. Over many people, the mean map is known and can be subtracted.
 """
 
 from __future__ import annotations
@@ -18,22 +18,22 @@ from bids_dtg.contrasts.contrast import Contrast
 from bids_dtg.files.derivatives import DerivativeDataset
 from bids_dtg.files.names import build_path
 from bids_dtg.files.text import read_rows, write_json, write_tsv
-from bids_dtg.report.contents import SetFiles
+from bids_dtg.report.contents import AverageFiles
 from bids_dtg.report.quality import number
 
 ODD, EVEN = HALVES = ("oddHalf", "evenHalf")  # values of desc- of the maps
-LEAST_PEOPLE = 3  # of fewer, the mean map is as much theirs as everybody's
+LEAST_PEOPLE = 3  # with fewer, the mean map contains too much of each person
 MOSTLY_THE_MEAN = (
-    "most of this is the mean map, which the model predicts for everybody; the group level takes "
-    "it off"
+    "most of this is the mean map, which the model predicts for everybody; the group level "
+    "subtracts it"
 )
 _GROUP_TABLE = "group/desc-mapReliability_qc.tsv"
 _DESC = "mapReliability"
 _COLUMNS = {
     "contrast": "Label of the contrast",
     "r": "Correlation over voxels of the maps predicted from the odd and the even pieces of rest",
-    "icc": "Intraclass correlation ICC(1,1) of the two maps, which a difference in level lowers "
-    "too: of half the rest; of all of it about 2 ICC / (1 + ICC)",
+    "icc": "Intraclass correlation ICC(1,1) of the two maps, which a difference in level also "
+    "lowers. It is that of half the rest; that of all of it is about 2 ICC / (1 + ICC)",
 }
 
 
@@ -43,19 +43,7 @@ def write_map_reliability(
     halves: tuple[NDArray[np.float32], NDArray[np.float32]],
     output: DerivativeDataset,
 ) -> Iterator[PurePosixPath]:
-    """Write a row a contrast; yield the paths of the table and its dictionary.
-
-    Parameters
-    ----------
-    entities
-        What the names of the set share.
-    contrasts
-        Rows of the maps.
-    halves
-        (contrasts, voxels) each, of the odd and of the even pieces.
-    output
-        Where the files go.
-    """
+    """Write a row for each contrast; yield the paths of the table and its dictionary."""
     # float64: over 160,000 voxels, rounding would show in the fourth digit.
     odd, even = (half.astype(np.float64) for half in halves)
     figures = zip(profile_agreement(odd, even), intraclass_correlation(odd, even), strict=True)
@@ -72,8 +60,8 @@ def write_map_reliability(
     yield path
 
 
-def read_map_reliability(made: SetFiles) -> dict[str, float]:
-    """Return the r of a set's halves by contrast; nothing where there are no halves."""
+def read_map_reliability(made: AverageFiles) -> dict[str, float]:
+    """Return the r of an average's halves by contrast; nothing where there are no halves."""
     path = made.maps[0].path.with_name(f"{made.title}_desc-{_DESC}_qc.tsv")
     figures = {row.get("contrast") or "": number(row.get("r")) for row in read_rows(path)}
     return {label: r for label, r in figures.items() if r is not None}
@@ -81,39 +69,30 @@ def read_map_reliability(made: SetFiles) -> dict[str, float]:
 
 @dataclass(frozen=True)
 class HalfAgreement:
-    """How well half-maps of a contrast agree, over many people."""
+    """Agreement of half-maps of a contrast over many people."""
 
     contrast: str  # label
-    people: int  # how many have both half-maps
+    people: int  # number with both half-maps
     r: float  # of a person's two half-maps over voxels, mean over people
-    own_r: float  # the same once the mean of all people's has been taken off each half
-    own_r_sd: float  # standard deviation over people
+    deviation_r: float  # the same after subtracting the mean over people from each half
+    deviation_r_sd: float  # standard deviation over people
 
 
 _GROUP_COLUMNS = {
     "contrast": "Label of the contrast",
     "people": "Participants with maps predicted from the odd and from the even pieces of rest",
     "r": "Correlation over voxels of a participant's two half-maps, mean over participants",
-    "own_r": "The same once the mean of all participants' odd half-maps has been taken off the odd "
-    "ones, and that of the even ones off the even ones, mean over participants: how well what is a "
-    "participant's own repeats within the rest that there is",
-    "own_r_sd": "Standard deviation of the latter over participants",
+    "deviation_r": "The same after subtracting the mean over participants of the odd half-maps "
+    "from the odd ones, and that of the even ones from the even ones, mean over participants: how "
+    "well a participant's deviation from the group mean repeats within the scanned rest",
+    "deviation_r_sd": "Standard deviation of the latter over participants",
 }
 
 
 def agreement_of_halves(
     contrast: str, odd: NDArray[np.float32], even: NDArray[np.float32]
 ) -> HalfAgreement:
-    """Compare the half-maps of many people, with and without what all of them share.
-
-    Parameters
-    ----------
-    contrast
-        Its label.
-    odd, even
-        (people, voxels), of each half. Means over people are taken within each half, so that the
-        noise in them is not shared; a person's own part of a mean shrinks own values and noise
-        alike, so that r is that of as many people as one likes.
+    """Compare the half-maps of many people, with and without their mean map.
 
     Examples
     --------
@@ -123,7 +102,7 @@ def agreement_of_halves(
     >>> shared = 5 * rng.standard_normal(2000)
     >>> odd, even = (shared + rng.standard_normal((20, 2000)) for _ in range(2))
     >>> found = agreement_of_halves("faces", odd, even)
-    >>> round(found.r, 2), abs(round(found.own_r, 1))
+    >>> round(found.r, 2), abs(round(found.deviation_r, 1))
     (0.96, 0.0)
     """
     whole = profile_agreement(odd, even)
@@ -134,7 +113,7 @@ def agreement_of_halves(
 
 
 def write_group_reliability(found: Sequence[HalfAgreement], output: DerivativeDataset) -> None:
-    """Write a row a contrast; remove the table of earlier maps where nothing was found.
+    """Write a row for each contrast; remove an earlier table if there is nothing to write.
 
     Raises
     ------

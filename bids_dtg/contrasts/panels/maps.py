@@ -1,4 +1,4 @@
-"""Maps: those of a set as cards with a picture, by task, and as the viewer wants them."""
+"""Maps panel: the maps of an average as cards with pictures, by task, and for the viewer."""
 
 from __future__ import annotations
 
@@ -37,10 +37,10 @@ from bids_dtg.report.contents import (
     NOT_MEASURED,
     OVERLAYS,
     SYNTHETIC,
+    AverageFiles,
     MapFile,
     Overlay,
     ParticipantFiles,
-    SetFiles,
 )
 from bids_dtg.report.pages.page import link
 from bids_dtg.report.panels.panel import Section
@@ -49,22 +49,22 @@ from bids_dtg.report.quality import number
 from bids_dtg.report.slices import Background, Box, Volume
 from bids_dtg.report.viewer import (
     SCRIPT,
+    ViewerAverage,
     ViewerMap,
-    ViewerSet,
     pack,
     viewer_data,
     write_script,
     write_shared_files,
 )
 
-# Extremes would hide the rest of a task's maps.
+# A quantile, as extremes would hide the rest of a task's maps.
 _LIMIT_QUANTILE = 0.995
 _MINUS = "\N{MINUS SIGN}"
-# For people who cannot see a picture.
+# Alternative text of pictures.
 _KINDS = {SYNTHETIC: "predicted map", DEVIATION: "difference from other people's predictions"}
-# Of deviations, in spreads between people: the brightest colour, and what is far.
+# For deviations, in spreads between people: the brightest colour, and the threshold of "far".
 _FULL, _FAR = 4.0, 2.0
-_STEP = 0.25  # of them, that copies for the viewer are rounded to
+_STEP = 0.25  # spreads: step of the viewer's copies
 
 
 @dataclass(frozen=True)
@@ -76,11 +76,11 @@ class Card:
     name: str
     about: str  # one line
     peak: str  # largest value and where it is
-    picture: str  # address
+    picture: str  # address of the file
     width: int  # pixels
     height: int
     alt: str
-    verdict: str = ""  # what the model's evaluation says of the contrast
+    verdict: str = ""  # the model's evaluation of the contrast
     faded: bool = False  # whether it cannot be predicted
 
 
@@ -96,10 +96,10 @@ class TaskCards:
 
 @dataclass(frozen=True)
 class Gallery:
-    """The maps of a set, ready for a page."""
+    """The maps of an average, ready for a page."""
 
     groups: tuple[TaskCards, ...]
-    viewer_set: ViewerSet | None  # None: the viewer has no copies of these maps
+    viewer_average: ViewerAverage | None  # None: the viewer has no copies of these maps
     viewer_maps: tuple[ViewerMap, ...]
     backdrop: str  # address of the anatomy
     files: tuple[Path, ...]  # written
@@ -107,39 +107,39 @@ class Gallery:
 
     @property
     def numbered(self) -> Iterable[tuple[int, ViewerMap]]:
-        """Its maps in the viewer, with their numbers on the page."""
+        """The set's maps in the viewer, with their numbers on the page."""
         return enumerate(self.viewer_maps, self.first)
 
 
 def slice_text() -> str:
-    """Say where the slices of the pictures lie."""
+    """Say where the slices of the pictures are."""
     places = ", ".join(f"{view.mm:g}".replace("-", _MINUS) for view in MAP_VIEWS)
     return f"Axial slices at z = {places} mm; the person's left is on the left."
 
 
 @dataclass(frozen=True)
-class SetOnPage:
-    """A set of maps on a participant's page."""
+class AverageOnPage:
+    """An average of maps on a participant's page."""
 
     title: str
     anchor: str
     lead: str
     groups: tuple[TaskCards, ...]
-    own_lead: str  # on what is the participant's own
-    own_groups: tuple[TaskCards, ...]  # maps of it; none where it is not known
+    own_lead: str  # sentences on the maps of deviations
+    own_groups: tuple[TaskCards, ...]  # maps of deviations; empty if there are none
 
 
 def draw_sets(dataset: DerivativeDataset, files: ParticipantFiles, folder: Path) -> Section | None:
-    """Draw a participant's sets of maps; None where there are none.
+    """Draw a participant's averages of maps; None where there are none.
 
     Parameters
     ----------
     dataset
-        The output folder.
+        Output folder that holds the participant's files.
     files
-        What it holds of the participant.
+        Files of the participant in it.
     folder
-        Where pictures and scripts go.
+        Folder for pictures and scripts.
 
     Raises
     ------
@@ -148,24 +148,24 @@ def draw_sets(dataset: DerivativeDataset, files: ParticipantFiles, folder: Path)
     OutputError
         A file cannot be written.
     """
-    if not files.sets:
+    if not files.averages:
         return None
     galleries: list[Gallery] = []
     background = of_participant(dataset, files)
 
-    def own_look(made: SetFiles, gallery: Gallery) -> Look:
+    def own_look(made: AverageFiles, gallery: Gallery) -> Look:
         surfaces = surface_files(made, DEVIATION)
         opens = {} if surfaces else {shown.label: n for n, shown in gallery.numbered}
         words = individuality_words(made)
         return Look(background, DEVIATION, _FULL, _STEP, surfaces, opens, words)
 
-    def draw(made: SetFiles, maps: Sequence[MapFile], look: Look) -> Gallery:
+    def draw(made: AverageFiles, maps: Sequence[MapFile], look: Look) -> Gallery:
         drawer = GalleryDrawer(
             dataset,
             folder,
             made.title,
             first=sum(len(gallery.viewer_maps) for gallery in galleries),
-            number_of_set=len(galleries),
+            number_of_average=len(galleries),
             look=look,
         )
         galleries.append(drawer.draw(maps))
@@ -173,38 +173,40 @@ def draw_sets(dataset: DerivativeDataset, files: ParticipantFiles, folder: Path)
 
     whole = [
         draw(made, made.maps, Look(background, surfaces=surface_files(made, SYNTHETIC)))
-        for made in files.sets
+        for made in files.averages
     ]
     own = [
         draw(made, maps, own_look(made, gallery)).groups if maps else ()
-        for made, gallery, maps in zip(files.sets, whole, map(_deviations, files.sets), strict=True)
+        for made, gallery, maps in zip(
+            files.averages, whole, map(_deviations, files.averages), strict=True
+        )
     ]
-    sets = [
-        SetOnPage(
+    averages = [
+        AverageOnPage(
             made.title, f"maps-{position}", _lead(made), gallery.groups, _own_lead(made), different
         )
         for position, (made, gallery, different) in enumerate(
-            zip(files.sets, whole, own, strict=True), 1
+            zip(files.averages, whole, own, strict=True), 1
         )
     ]
     return Section(
         template="maps.html",
         links=(
-            (f"own-{sets[0].anchor}", "Different here"),
-            (sets[0].anchor, "Maps" if len(sets) == 1 else sets[0].title),
+            (f"own-{averages[0].anchor}", "Different here"),
+            (averages[0].anchor, "Maps" if len(averages) == 1 else averages[0].title),
         ),
-        facts={"sets": sets, "background": background.words},
+        facts={"averages": averages, "background": background.words},
         files=tuple(path for gallery in galleries for path in gallery.files),
         viewer_data=viewer_data(
-            [gallery.viewer_set for gallery in galleries if gallery.viewer_set],
+            [gallery.viewer_average for gallery in galleries if gallery.viewer_average],
             [shown for gallery in galleries for shown in gallery.viewer_maps],
             galleries[0].backdrop,
         ),
     )
 
 
-def _deviations(made: SetFiles) -> list[MapFile]:
-    """Return the maps of a set that say what is the participant's own."""
+def _deviations(made: AverageFiles) -> list[MapFile]:
+    """Return the maps of deviations of a set."""
     return [
         replace(shown, path=shown.deviation, sidecar=_own_sidecar(shown), overlays={})
         for shown in made.maps
@@ -218,15 +220,15 @@ def _own_sidecar(shown: MapFile) -> dict[str, Any]:
     return {**read_inherited(shown.deviation), "Description": shown.description}
 
 
-def _own_lead(made: SetFiles) -> str:
-    """Say what the maps of deviations are, or why there are none."""
+def _own_lead(made: AverageFiles) -> str:
+    """Explain the maps of deviations, or why there are none."""
     there = [shown for shown in made.maps if shown.deviation is not None]
     alike = [shown for shown in made.maps if shown.sidecar.get("Individual") is False]
     if not there and len(alike) == len(made.maps):
         return "Nothing: the model predicts the same maps for everybody."
     if not there:
         return (
-            "Not known: the model keeps no mean of other people's predictions. The group level "
+            "Not known: the model has no mean of other people's predictions. The group level "
             "makes one from this folder's people (group --analysis deviation; then participant "
             "--reports-only)."
         )
@@ -236,26 +238,26 @@ def _own_lead(made: SetFiles) -> str:
         "individual. "
     )
     return (
-        "Each predicted map less the mean prediction for other people, in units of the spread "
+        "Each predicted map minus the mean prediction for other people, in units of the spread "
         f"between them. By chance 4.6 % of places lie beyond \N{PLUS-MINUS SIGN}{_FAR:g}; all "
         f"maps share a colour scale. {without if none else ''}{slice_text()} Each opens the "
         "predicted map in the viewer or, where maps were written on surfaces, itself."
     )
 
 
-def _lead(made: SetFiles) -> str:
+def _lead(made: AverageFiles) -> str:
     seconds = number(str(made.common.get("SecondsOfRest")))
     segments = made.common.get("NSegments")
     parts = f" in {segments} segment{'s' * (segments != 1)}" if isinstance(segments, int) else ""
     rest = f"From {seconds / 60:.1f} minutes of rest{parts}. " if seconds else ""
     able = predictability_lead(made.maps)
     own = any(shown.deviation for shown in made.maps)
-    able = ("The whole predicted maps: most of each is what everybody has. " if own else "") + able
+    able = ("The whole predicted maps: most of each is shared by everybody. " if own else "") + able
     return f"{rest}{_halves(made)}{able}Maps of a task share a colour scale. {slice_text()}"
 
 
-def _halves(made: SetFiles) -> str:
-    """Say how well maps of the two halves of rest agree, where there are such."""
+def _halves(made: AverageFiles) -> str:
+    """Say how well maps of the two halves of rest agree, if there are such maps."""
     figures = read_map_reliability(made).values()
     if not figures:
         return ""
@@ -273,30 +275,30 @@ class Look:
     background: Background  # behind them
     desc: str = SYNTHETIC  # value of desc- of their files
     limit: float | None = None  # value of the brightest colour; None: each task has its own
-    step: float = 0.0  # what the viewer's copies are rounded to at least
-    # Files of the maps on both sides of a mesh; none: they are shown in the volume alone.
+    step: float = 0.0  # smallest step of the viewer's copies
+    # Files of the maps on both sides of a mesh; empty: maps are shown only in the volume.
     surfaces: Mapping[Hemisphere, Path] = field(default_factory=dict)
-    # Numbers of the maps that cards open in the viewer, by label; none: each opens its own. Copies
-    # for the viewer are large.
+    # Numbers of the maps that cards open in the viewer, by label; empty: each card opens its own
+    # map. Copies for the viewer are large.
     opens: Mapping[str, int] = field(default_factory=dict)
-    words: Mapping[str, str] = field(default_factory=dict)  # that cards also have, by label
+    words: Mapping[str, str] = field(default_factory=dict)  # further sentences of cards, by label
 
 
 class GalleryDrawer:
-    """Draws the maps of a set, packs them for the viewer, and writes both.
+    """Draws the maps of an average, packs them for the viewer, and writes both.
 
     Parameters
     ----------
     dataset
-        The output folder; the page lies at its root.
+        The output folder; the page is at its root.
     folder
-        Where pictures and scripts go.
+        Folder for pictures and scripts.
     title
-        Of the set; their names begin with it.
+        Title of the average; file names begin with it.
     first
         Number of the first map on the page.
-    number_of_set
-        Of the set on the page.
+    number_of_average
+        Number of the average on the page.
     look
         How the maps are shown.
     """
@@ -308,18 +310,18 @@ class GalleryDrawer:
         title: str,
         *,
         first: int,
-        number_of_set: int,
+        number_of_average: int,
         look: Look,
     ) -> None:
         self._dataset, self._folder, self._title = dataset, folder, title
-        self._first, self._number_of_set = first, number_of_set
+        self._first, self._number_of_average = first, number_of_average
         self._look = look
         self._shown: list[ViewerMap] = []
         self._files: list[Path] = []
         self._packed: dict[str, bytes] = {}
 
     def draw(self, maps: Sequence[MapFile], uncertainty: Sequence[Overlay] = OVERLAYS) -> Gallery:
-        """Draw maps, those of a task next to each other.
+        """Draw maps, ordered by task.
 
         Raises
         ------
@@ -335,10 +337,10 @@ class GalleryDrawer:
             )
             for task, members in groupby(maps, key=lambda map_file: map_file.task)
         )
-        viewer_set = None if self._look.opens else self._write_copies(maps, uncertainty, grid)
+        viewer_average = None if self._look.opens else self._write_copies(maps, uncertainty, grid)
         return Gallery(
             groups=groups,
-            viewer_set=viewer_set,
+            viewer_average=viewer_average,
             viewer_maps=tuple(self._shown),
             backdrop=write_shared_files(self._dataset, grid, self._look.background),
             files=tuple(self._files),
@@ -347,14 +349,14 @@ class GalleryDrawer:
 
     def _write_copies(
         self, maps: Sequence[MapFile], uncertainty: Sequence[Overlay], grid: Grid
-    ) -> ViewerSet:
-        # The viewer calls what it opens first so, whatever it is.
+    ) -> ViewerAverage:
+        # The viewer always gives its first image this name.
         scripts = {SYNTHETIC: self._write_script(self._script(self._look.desc), self._packed)}
         for overlay in uncertainty:
             there = {shown.label: shown.overlays.get(overlay.desc) for shown in maps}
             if paths := {label: path for label, path in there.items() if path}:
                 scripts[overlay.desc] = self._write_overlay(overlay.desc, paths, grid)
-        return ViewerSet(self._title, scripts, self._write_surface())
+        return ViewerAverage(self._title, scripts, self._write_surface())
 
     def _draw_task(
         self,
@@ -392,7 +394,7 @@ class GalleryDrawer:
             self._packed[shown.label] = pack(volume, grid, least_step=self._look.step)
             self._shown.append(
                 ViewerMap(
-                    set=self._number_of_set,
+                    average=self._number_of_average,
                     label=shown.label,
                     title=f"{shown.task} {_name(shown)}".strip(),
                     about=". ".join(filter(None, (_about(shown), _verdict(shown)))),
@@ -404,12 +406,12 @@ class GalleryDrawer:
                     overlays=[vars(o) for o in uncertainty if o.desc in shown.overlays],
                 )
             )
-        # A legend on a phone has no room for what stands in brackets.
+        # A legend on a phone has no room for text in brackets.
         units = str(members[0].sidecar.get("Units") or "").partition(" (")[0]
         return TaskCards(task or "Maps", units, f"{limit:g}", tuple(cards))
 
     def _write_overlay(self, desc: str, paths: Mapping[str, Path], grid: Grid) -> str:
-        """Write copies of overlays; those that all participants share once an output folder."""
+        """Write copies of overlays; those that all participants share are written once."""
         path = self._script(desc)
         first = next(iter(paths.values())).relative_to(self._dataset.root)
         if first.parts[0].startswith("tpl-"):
@@ -421,7 +423,7 @@ class GalleryDrawer:
         return self._write_script(path, packed)
 
     def _write_surface(self) -> Mapping[str, str] | None:
-        """Pack the maps on surfaces, if there are some; return addresses of mesh and values."""
+        """Pack the maps on surfaces, if there are any; return addresses of mesh and values."""
         if not self._look.surfaces:
             return None
         maps = read_vertices(self._look.surfaces)
@@ -479,7 +481,7 @@ def _about(shown: MapFile) -> str:
 
 
 def _own_words(shown: MapFile, volume: NDArray[np.float32], look: Look) -> str:
-    """Say how far a map of deviations is from others', and how much of it would show again."""
+    """Say how far a map of deviations is from others', and how much of it would repeat."""
     return ". ".join(filter(None, (_beyond(volume), look.words.get(shown.label))))
 
 
@@ -495,7 +497,7 @@ def _verdict(shown: MapFile) -> str:
 
 
 def _read(path: Path, grid: Grid, *, gaps: bool = False) -> NDArray[np.float32]:
-    """Read a map; what is not a number is 0, or stays where there may be gaps."""
+    """Read a map; NaN becomes 0, or stays if gaps are allowed."""
     values = np.asarray(read_volume(path)[0], np.float32)
     if values.shape != grid.shape:
         raise RunError(f"{path} has sizes {values.shape}", expected=f"{grid.shape}, as the others")

@@ -1,4 +1,4 @@
-"""Whether a contrast can be predicted at all, as the evaluation of the model found."""
+"""Whether a contrast can be predicted, according to the model's evaluation."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _SAME = "Not predicted: the map is the same for everybody"
 
 @dataclass(frozen=True)
 class Predictability:
-    """What a model's evaluation says of one contrast."""
+    """The evaluation of one contrast in the model's card."""
 
     people: int  # number of people it was evaluated on
     r: float | None  # of predicted with measured maps, mean over them
@@ -29,7 +29,7 @@ class Predictability:
 
     @property
     def found(self) -> bool:
-        """Whether differences between people can be predicted, or nobody can say."""
+        """Whether differences between people can be predicted; also true if not evaluated."""
         return not self.same_for_all and self.individual in (BETTER, TOO_FEW)
 
     @property
@@ -50,15 +50,7 @@ class Predictability:
 def predictability_facts(
     evaluation: Mapping[str, Any] | None, label: str
 ) -> dict[str, Mapping[str, Any]]:
-    """Return what the sidecar of a map says of its contrast; nothing where the model cannot.
-
-    Parameters
-    ----------
-    evaluation
-        Of the model's card, which holds `model_table.predictability_rows` as `contrasts`.
-    label
-        Of the contrast.
-    """
+    """Return the predictability for the sidecar of a map; nothing without an evaluation."""
     rows = (evaluation or {}).get("contrasts")
     for row in rows if isinstance(rows, list) else ():
         if isinstance(row, dict) and row.get("contrast") == label:
@@ -68,7 +60,7 @@ def predictability_facts(
 
 
 def read_predictability(sidecar: Mapping[str, Any]) -> Predictability | None:
-    """Read what a map's sidecar says; None where it says nothing, or nothing that can be read."""
+    """Read the predictability in a map's sidecar; None if there is none that can be read."""
     facts = sidecar.get(KEY)
     if not isinstance(facts, dict) or not isinstance(facts.get("People"), int):
         return None
@@ -85,7 +77,7 @@ def read_predictability(sidecar: Mapping[str, Any]) -> Predictability | None:
 
 
 def not_predicted(shown: MapFile) -> str:
-    """Return why a map must not be read as this person's; empty where it may be."""
+    """Return why a map must not be interpreted individually; empty if it may be."""
     if shown.sidecar.get("Individual") is False:
         return f"{_SAME}, as the model found nothing of it in rest"
     found = read_predictability(shown.sidecar)
@@ -93,13 +85,13 @@ def not_predicted(shown: MapFile) -> str:
 
 
 def lead(maps: Sequence[MapFile]) -> str:
-    """Say of a set of maps which of its contrasts can be predicted."""
+    """Say how many contrasts of a set of maps can be predicted."""
     judged = [found for shown in maps if (found := read_predictability(shown.sidecar))]
     faded = sum(bool(not_predicted(shown)) for shown in maps)
     grey = f"{faded} of {counted(len(maps), 'contrast')} cannot be predicted and stand in grey. "
     if not judged:
         unknown = (
-            "The model carries no evaluation by contrast: nobody knows which contrasts it can "
+            "The model carries no evaluation by contrast: it is not known which contrasts it can "
             "predict. "
         )
         return unknown + (grey if faded else "")

@@ -1,4 +1,4 @@
-"""How contrast maps are presented: the slice's panels, words and sections together."""
+"""The presentation of contrast maps: the workflow's panels, texts and sections."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ PRESENTATION = Presentation(
     panels=PANELS,
     sections=(draw_sets,),
     group_columns=words.GROUP_COLUMNS,
-    notes=words.notes_on_set,
+    notes=words.notes_on_average,
     model=words.model_line,
     background=of_participant,
 )

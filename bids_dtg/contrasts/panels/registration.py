@@ -1,4 +1,4 @@
-"""Registration: the mean BOLD of a run on the model's grid, with the outlines of the model."""
+"""Registration panel: the mean BOLD on the model's grid, with outlines of the model's masks."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ _KEYS = (
 
 
 def keep(data: RunData) -> Kept | None:
-    """Keep the mean of the first kept frames; None where it is not known where they lie."""
+    """Keep the mean of the first kept frames; None if their position in space is not known."""
     mean = _mean_bold(data)
     if mean is None:
         return None
@@ -92,19 +92,19 @@ def draw(run: RunFiles, canvas: Canvas) -> Figure | None:
 
 
 def _mean_bold(data: RunData) -> NDArray[np.float32] | None:
-    """Take the mean over the whole grid, what lies outside the brain included."""
+    """Resample the mean to the whole grid, including voxels outside the brain."""
     grid, mean = data.bundle.grid, data.mean_frame
     everywhere = VoxelPlaces(grid, np.arange(np.prod(grid.shape)))
     try:
         placement = Placement.through(everywhere, data.run.transforms)
         sampling, _ = placement.in_file(mean.header, data.interpolation)
     except RunError:
-        return None  # only a picture; what is wrong with the files has been reported
+        return None  # only a picture; errors in the files have been reported
     return mean.at(sampling).reshape(grid.shape)
 
 
 def _soft(labels: Volume, region: NDArray[np.bool_]) -> Volume:
     from scipy.ndimage import gaussian_filter
 
-    # Without it, outlines are stairs of voxels.
+    # Without interpolation, outlines are stairs of voxels.
     return Volume(gaussian_filter(region.astype(np.float32), 0.7), labels.affine)

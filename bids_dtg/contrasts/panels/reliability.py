@@ -1,4 +1,4 @@
-"""Reliability: how well the connectomes of the two halves of a run agree, voxel by voxel."""
+"""Reliability panel: agreement of the connectomes of a run's two halves, voxel by voxel."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from bids_dtg.report.pictures import MAP_VIEWS, Backdrop, encode
 from bids_dtg.report.slices import Box, Volume
 
 FILE = FileKind("qc", "halves", ".nii.gz")
-_STORED_R = 1e-3  # what a stored 1 stands for
+_STORED_R = 1e-3  # r of a stored value of 1
 _HISTOGRAM = (420.0, 120.0)
 
 
@@ -42,7 +42,7 @@ def keep(data: RunData) -> Kept:
 
 
 def draw(run: RunFiles, canvas: Canvas) -> Figure | None:
-    """Draw the distribution and the map of the agreement where the run has signal.
+    """Draw the distribution and the map of the agreement, where the run has signal.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""What panels of contrast maps keep something of: a run that has just been measured."""
+"""The measured run that panels of contrast maps read."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ class RunData(RunFrames):
     run: RestRun  # its files
     source: str  # name of its dataset in BIDS URIs
     interpolation: Interpolation  # how voxels are taken out of the file
-    mean_frame: MeanFrame  # of its first kept frames
-    bundle: ModelBundle  # the model that reads it
-    measured: RunConnectomes  # by the model: its maps are made of them
+    mean_frame: MeanFrame  # mean of its first kept frames
+    bundle: ModelBundle  # the model
+    measured: RunConnectomes  # connectomes that the maps are predicted from
 
     @property
     def bold_uri(self) -> str:
@@ -45,23 +45,7 @@ def keep_volume(
     slope: float = 1.0,
     more: Mapping[str, Any] | None = None,
 ) -> Kept:
-    """Make an image on the model's grid ready to be written.
-
-    Parameters
-    ----------
-    kind
-        Of the file.
-    values
-        (i, j, k), stored as they are.
-    data
-        The run.
-    description
-        Of the sidecar.
-    slope
-        What a stored value of 1 stands for.
-    more
-        Further content of the sidecar.
-    """
+    """Encode an image on the model's grid as a file."""
     grid = data.bundle.grid
     return Kept(
         kind,

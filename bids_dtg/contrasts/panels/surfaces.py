@@ -18,24 +18,16 @@ from bids_dtg.files.names import parse_name
 from bids_dtg.imaging.gifti import Hemisphere, read_metrics
 from bids_dtg.imaging.grid import Grid
 from bids_dtg.imaging.surfaces.templates import DENSITIES, SIDES, MeshName, read_template
-from bids_dtg.report.contents import SetFiles
+from bids_dtg.report.contents import AverageFiles
 from bids_dtg.report.viewer import pack, write_script
 
 _DIGITS = 12  # of the hash of a mesh
-# What surf-ice and NiiVue call a mesh: "MZ", then which parts there are (1 triangles, 2 points).
+# Surf-ice's and NiiVue's format: "MZ", then flags of the parts (1 triangles, 2 vertices).
 _MZ3_MAGIC, _MZ3_PARTS = 0x5A4D, 3
 
 
-def surface_files(made: SetFiles, desc: str) -> Mapping[Hemisphere, Path]:
-    """Find a set's maps on a mesh that the program has, both sides of one; else nothing.
-
-    Parameters
-    ----------
-    made
-        The set.
-    desc
-        Value of desc- of the files.
-    """
+def surface_files(made: AverageFiles, desc: str) -> Mapping[Hemisphere, Path]:
+    """Find an average's files of both sides of a mesh that the program ships; else nothing."""
     for mesh, density in DENSITIES.items():
         found: dict[Hemisphere, Path] = {}
         for path in made.maps[0].path.parent.glob("*_statmap.func.gii"):
@@ -73,10 +65,10 @@ def pack_vertices(values: NDArray[np.float32]) -> bytes:
 
 
 def write_mesh(dataset: DerivativeDataset, mesh: MeshName) -> str:
-    """Write the template's mesh for the viewer, once an output folder; return its address.
+    """Write the template's mesh for the viewer, once for an output folder; return its address.
 
-    The program's own template is shown, whosever surfaces values were sampled on: the vertices
-    are the same.
+    The program's own template is shown, also for values sampled on other surfaces: the vertices
+    correspond.
     """
     template = read_template(mesh)
     sides: dict[str, bytes] = {
@@ -90,12 +82,12 @@ def write_mesh(dataset: DerivativeDataset, mesh: MeshName) -> str:
 
 
 def mesh_of(paths: Mapping[Hemisphere, Path]) -> MeshName:
-    """Return which mesh files are on."""
+    """Return the mesh of the files."""
     return cast("MeshName", parse_name(paths["L"].name).get("space"))
 
 
 def _mz3(points: NDArray[np.float64], faces: NDArray[np.intp]) -> bytes:
-    """Make a file of a mesh: a header, triangles and points, compressed; always the same bytes.
+    """Encode a mesh as a file: a header, triangles and vertices, compressed (deterministic).
 
     The format is that of Surfice, https://github.com/neurolabusc/surf-ice/tree/master/mz3.
     """

@@ -1,4 +1,4 @@
-"""What outputs of the workflow `contrasts` say of themselves: its row of `workflows` in words."""
+"""Texts of the workflow `contrasts`: README, methods, quality columns, lines on pages."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from bids_dtg.files.text import read_json
 from bids_dtg.notices import counted
 from bids_dtg.report.contents import (
     HALF_WIDTH,
+    AverageFiles,
     ParticipantFiles,
-    SetFiles,
     sidecar_of,
 )
 from bids_dtg.report.flags import Flag, few_people, trained_on
@@ -28,7 +28,7 @@ COLUMNS = (
     QualityColumn("n_segments", "Segments of rest whose maps were averaged"),
     QualityColumn(
         "dof_beyond_rois",
-        "Residual degrees of freedom less the number of ROIs, of the segment that has the fewest: "
+        "Residual degrees of freedom minus the number of ROIs, in the segment with the fewest: "
         "all ROIs are regressors of the partial form; n/a where the model reads the marginal form, "
         "and where degrees of freedom are",
         flag="{value:.0f} degrees of freedom are left in a segment beyond the ROIs, which are "
@@ -70,8 +70,8 @@ COLUMNS = (
     ),
     QualityColumn(
         "connectome_icc",
-        "The same by the intraclass correlation ICC(1,1), which a difference in level lowers "
-        "too: of half the run; of the whole run it is 2 ICC / (1 + ICC)",
+        "The same by the intraclass correlation ICC(1,1), which a difference in level also lowers. "
+        "It is that of half the run; that of the whole run is 2 ICC / (1 + ICC)",
     ),
     QualityColumn(
         "mask_overlap",
@@ -93,23 +93,29 @@ COLUMNS = (
     ),
     QualityColumn("roi_sd_ratio", "Largest over smallest standard deviation of the ROI series"),
     QualityColumn(
-        "connectome_strength", "Root mean square of the correlations, each ROI's mean taken off"
+        "connectome_strength", "Root mean square of the correlations, each ROI's mean subtracted"
     ),
     QualityColumn("connectome_smoothness", "Correlation of the connectomes of neighbouring voxels"),
     QualityColumn(
         "training_distance",
-        "Distance from the model's training connectomes, about 1 is usual; n/a where the "
+        "Distance from the model's training connectomes, typically about 1; n/a where the "
         "model has no statistics of them",
     ),
-    QualityColumn("range", "Whether the model is for such a run: in range, unusual or outside"),
-    QualityColumn("range_reasons", "What is unusual, in words; n/a where nothing is"),
+    QualityColumn(
+        "training_distribution",
+        "Whether the run lies inside the training distribution of the model, is unusual or outside",
+    ),
+    QualityColumn(
+        "training_distribution_reasons",
+        "Reasons of the verdict, in words; n/a where there are none",
+    ),
     QualityColumn(
         "not_individual",
         "Contrasts whose map is the same for everybody, as the model found nothing of them in "
         "rest; n/a where there is none",
     ),
 )
-# What the group level adds to the table of all runs.
+# Columns that the group level adds to the table of all runs.
 GROUP_COLUMNS = (
     QualityColumn(
         "denoise_strategy",
@@ -162,24 +168,24 @@ _COMBINED = {
     "participant": f"over all runs of a participant, {_WEIGHTED}",
 }
 _SPREAD = (
-    "Where there was more than one segment, the standard deviation over segments is given beside "
+    "Where there was more than one segment, the standard deviation over segments is given with "
     "each map. "
 )
 _RECENTRED = (
-    "{owner} error in the mean map, found in {people} whom it was not fitted to, was taken off "
-    "each map, and each contrast's deviations were scaled by one gain found in the same people; "
-    "both come with the model. "
+    "{owner} error in the mean map, found in {people} outside its training set, was subtracted "
+    "from each map, and each contrast's deviations were scaled by one gain found in the same "
+    "people; both come with the model. "
 )
 _RECENTRED_IN_TURN = (
-    "{owner} error in the mean map, found in its {people}, was taken off each map, and each "
-    "contrast's deviations were scaled by one gain, found in the same people, each of whom was "
-    "left out of the fit in turn; both come with the model. "
+    "{owner} error in the mean map, found in its {people}, was subtracted from each map, and each "
+    "contrast's deviations were scaled by one gain, found in the same people, each left out of "
+    "the fit in turn; both come with the model. "
 )
 _CALIBRATED = (
-    "Beside each map lies a map of the half-widths of {level} % prediction intervals: "
+    "Each map has a map of the half-widths of {level} % prediction intervals: "
     "split-conformal, with an error that differs from place to place (Lei et al., 2018) and with "
     "people, not voxels, as exchangeable units (Lee et al., 2023), from {people} with measured "
-    "maps, each predicted from {segments}. They are meant to hold {level} % of the voxels of a "
+    "maps, each predicted from {segments}. They are meant to contain {level} % of the voxels of a "
     "newly measured map of a person like these, on average over people, and are the same for all "
     "participants. "
 )
@@ -231,7 +237,7 @@ _CITED = {
 
 
 def readme_text(card: ModelCard[Any]) -> str:
-    """Write what a reader of the dataset must know first."""
+    """Write the README of the dataset."""
     warning = "" if card.for_science else "\nThis model is NOT FOR SCIENCE.\n"
     notice = f"\n{card.notice}\n" if card.notice else ""
     title = KINDS[card.kind].words.title
@@ -254,24 +260,24 @@ Nobody performed the tasks.
 
 @dataclass(frozen=True)
 class ModelOfMaps:
-    """What the methods text says of a model of maps; nothing in it is assumed."""
+    """Facts of a model of maps for the methods text; nothing in it is assumed."""
 
     kind: str  # a row of `bids_dtg.contrasts.bundle.kinds`
-    n_rois: int  # spatial maps that it reads
-    n_voxels: int  # of its grey-matter mask
-    n_contrasts: int  # maps a set
-    segment_seconds: float  # rest behind one sample
-    training: TrainingData  # what it was fitted to
-    citation: str = ""  # what its users are asked to cite
+    n_rois: int  # number of ROI maps
+    n_voxels: int  # in its grey-matter mask
+    n_contrasts: int  # maps in an average
+    segment_seconds: float  # rest in one sample
+    training: TrainingData  # data that it was trained on
+    citation: str = ""  # what users are asked to cite
     form: Form = MARGINAL  # of the connectomes that it reads
-    recentred_on: int | None = None  # people whose mean error is taken off; None: nothing is
+    recentred_on: int | None = None  # people whose mean error is subtracted; None: nothing is
     left_out_in_turn: bool = False  # whether they are training people, each left out in turn
     calibrated_on: tuple[int, int] | None = None  # people, segments of each; None: no intervals
     blended: str = "several models"  # what a blend consists of, in words
 
     @property
     def reads_whole_runs(self) -> bool:
-        """Whether runs are not cut into segments."""
+        """Whether each run is read as a whole, not in segments."""
         return self.segment_seconds >= SECONDS_PER_RUN
 
     @classmethod
@@ -296,19 +302,19 @@ class ModelOfMaps:
 
 
 def methods_of(bundle: ModelBundle, outputs: OutputOptions) -> MethodsWords:
-    """Return the methods words of a call with a model."""
+    """Return the methods text of a call with a model."""
     return methods_words(ModelOfMaps.of(bundle), outputs)
 
 
 def methods_words(model: ModelOfMaps, outputs: OutputOptions) -> MethodsWords:
-    """Say how maps were made of cleaned runs.
+    """Describe how maps were made from cleaned runs.
 
     Parameters
     ----------
     model
-        That predicted them.
+        The model that predicted them.
     outputs
-        What was written beside the maps, and over which runs they were averaged.
+        Outputs besides the maps, and the runs over which maps were averaged.
     """
     words = KINDS[model.kind].words
     computed = (
@@ -348,7 +354,7 @@ def _parcels(atlases: Sequence[str]) -> str:
 
 
 def _connected(model: ModelOfMaps) -> str:
-    """Say how voxels were connected with the time series of the ROIs."""
+    """Say how connectomes were computed from the ROI series."""
     if not model.form.row.joint:
         return (
             "Pearson correlations were computed between them and each of "
@@ -368,9 +374,9 @@ def _cut(model: ModelOfMaps) -> str:
 
 
 def _trained(training: TrainingData) -> str:
-    """Say what a model was fitted to, as far as its bundle says it."""
+    """Say what a model was trained on, as far as its bundle says it."""
     if training.data == "unknown":
-        return "whose bundle does not name the data that it was trained on."
+        return "whose bundle does not name its training data."
     facts = [
         *([counted(training.participants, "participant")] if training.participants else []),
         *([f"{training.repetition_time_s:g} s a frame"] if training.repetition_time_s else []),
@@ -400,25 +406,25 @@ def _intervals(model: ModelOfMaps, level: int) -> str:
 
 
 def subtitle(files: ParticipantFiles) -> str:
-    """Say in a line what there is of a participant."""
-    if not files.sets:
+    """Summarise a participant's results in a line."""
+    if not files.averages:
         return "No maps."
-    common = files.sets[0].common
-    count = sum(len(made.maps) for made in files.sets)
-    sets = f" in {len(files.sets)} sets" if len(files.sets) > 1 else ""
+    common = files.averages[0].common
+    count = sum(len(made.maps) for made in files.averages)
+    averages = f" in {len(files.averages)} averages" if len(files.averages) > 1 else ""
     runs = f"{len(files.runs)} run{'s' * (len(files.runs) != 1)} of rest"
     return (
-        f"{count} synthetic contrast maps{sets} by the model {common.get('ModelName', '')} "
+        f"{count} synthetic contrast maps{averages} by the model {common.get('ModelName', '')} "
         f"{common.get('ModelVersion', '')}{kind_in_brackets(common)} from {runs}"
     )
 
 
 def model_line(files: ParticipantFiles) -> str:
-    """Say in a line what the model reads and on how many people it stands."""
-    if not files.sets:
+    """Say in a line what the model reads and on how many people it was trained."""
+    if not files.averages:
         return ""
-    common = files.sets[0].common
-    # Sidecars name a form where it is not that of the published models.
+    common = files.averages[0].common
+    # Sidecars name the form only if it is not that of the published models.
     form = common.get("Connectome") or {}
     row = FORMS.get(str(form.get("Form")), MARGINAL.row)
     people = trained_on(common)
@@ -427,7 +433,7 @@ def model_line(files: ParticipantFiles) -> str:
 
 
 def kind_in_brackets(sidecar: Mapping[str, Any]) -> str:
-    """Return the kind of model that a sidecar names, for people; nothing where it names none.
+    """Return the kind of model that a sidecar names; nothing if it names none.
 
     Examples
     --------
@@ -440,8 +446,8 @@ def kind_in_brackets(sidecar: Mapping[str, Any]) -> str:
     return f" ({title})" if title else ""
 
 
-def notes_on_set(made: SetFiles) -> Iterator[Flag]:
-    """Yield what a reader must know of the uncertainty of maps."""
+def notes_on_average(made: AverageFiles) -> Iterator[Flag]:
+    """Yield flags on the uncertainty of maps."""
     if few := few_people(made.common):
         yield Flag("warning", few)
     elif not any(made.maps[0].overlays):
@@ -458,8 +464,8 @@ def notes_on_set(made: SetFiles) -> Iterator[Flag]:
     yield from _notes_on_intervals(made)
 
 
-def _notes_on_intervals(made: SetFiles) -> Iterator[Flag]:
-    """Yield where there are no intervals, and that they are of maps from more or less rest."""
+def _notes_on_intervals(made: AverageFiles) -> Iterator[Flag]:
+    """Yield flags on missing intervals, and on intervals of maps from more or less rest."""
     sidecars = [
         read_json(sidecar_of(image))
         for shown in made.maps

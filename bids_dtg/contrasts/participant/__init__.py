@@ -1,14 +1,14 @@
 """One participant: from resting-state runs to contrast maps, sidecars, tables and a report.
 
-- `arrays`: the same for an image at hand, as an array
+- `arrays`: connectomes of images that are arrays in memory
 - `measured_maps`: measured maps of the contrasts, as analyses over people read them
 - `measure`: one run: from its files to connectomes
-- `model`: the model of a call, made ready in the background
-- `outputs`: what is written of a set of contrast maps: one module a form of output
-- `predict`: maps of a set, predicted for each segment and averaged
+- `model`: the model of a call, prepared in the background
+- `outputs`: files of an average of contrast maps: one module for each form of output
+- `predict`: maps of an average, predicted for each segment and averaged
 - `quality`: figures and decisions of a run
 - `read`: reduces a run to connectomes, and sends them
-- `request`: what a call asks for beside that: model, device, atlases, further spaces
-- `task_maps`: the two halves for images at hand, as an estimator of scikit-learn
-- `worker`: the level: reads runs ahead, predicts, writes
+- `request`: what a call asks for: model, device, atlases, further spaces
+- `task_maps`: both halves for images in memory, as an estimator of scikit-learn
+- `worker`: the participant level: reads runs ahead, predicts, writes
 """

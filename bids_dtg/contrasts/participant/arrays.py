@@ -1,4 +1,4 @@
-"""Images at hand, as arrays: reduced to the connectome that a model reads."""
+"""Reduce images in memory, as arrays, to the connectome that a model reads."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def measure_array(
     confounds: NDArray[np.floating] | None = None,
     keep: NDArray[np.bool_] | None = None,
 ) -> Connectome:
-    """Clean a BOLD image at hand and reduce it to the connectome that a model reads.
+    """Clean a BOLD image in memory and reduce it to the connectome that a model reads.
 
     Parameters
     ----------

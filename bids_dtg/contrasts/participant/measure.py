@@ -18,9 +18,9 @@ from bids_dtg.connectome.device import Arrays, arrays_on
 from bids_dtg.connectome.form import Form
 from bids_dtg.connectome.moments import RunMoments, RunVoxels, measure_run
 from bids_dtg.connectome.passes import Blocks
-from bids_dtg.connectome.range.judge import RangeJudge
-from bids_dtg.connectome.range.pattern import PatternPlaces
-from bids_dtg.connectome.range.sketch import Cells, Rest, Sketch
+from bids_dtg.connectome.training_distribution.judge import DistributionCheck
+from bids_dtg.connectome.training_distribution.pattern import PatternPlaces
+from bids_dtg.connectome.training_distribution.summary import ConnectomeSummary, LatticeBlocks, Rest
 from bids_dtg.contrasts.bundle.bundle import ModelBundle
 from bids_dtg.engine.display import Clock
 from bids_dtg.errors import RunError
@@ -32,33 +32,33 @@ from bids_dtg.imaging.places import Places, VoxelPlaces
 from bids_dtg.inputs.run import RestRun
 from bids_dtg.participants.run_source import RunSource, plan_run, require_coverage, smoothing_among
 from bids_dtg.settings import CleaningOptions, InputChoice
-from bids_dtg.stats.conformal import cell_block
+from bids_dtg.stats.conformal import block_edge
 
-# Frames that the picture of a run is the mean of: enough to see where its brain is.
+# Frames averaged for the picture of a run: enough to see where its brain is.
 _MEAN_OVER = 8
 
 
 @dataclass(frozen=True, eq=False)
 class MeasuredRun:
-    """What one run gives: connectomes, and how they came about."""
+    """The connectomes of one run, and how they were computed."""
 
     run: RestRun  # its files
     connectomes: RunConnectomes  # whole run, segments, halves, coverage, tSNR
     design: TemporalDesign  # frames kept and columns removed
-    cleaning: Mapping[str, object]  # what was decided about it, for the sidecar
-    confounds: Confounds  # what the columns came from
-    interpolation: Method  # how the model's voxels were taken out of the file
-    voxel_mm: float  # edge of a cube of the volume of the file's voxels
-    mask_overlap: float | None  # Dice of its brain mask and the model's; None where not known
+    cleaning: Mapping[str, object]  # decisions on the cleaning, for the sidecar
+    confounds: Confounds  # source of the columns
+    interpolation: Method  # how the file was sampled at the model's voxels
+    voxel_mm: float  # edge of a cube with the volume of the file's voxels
+    mask_overlap: float | None  # Dice of its brain mask and the model's; None if not known
     mean_frame: MeanFrame  # of the first kept frames over its whole file
-    notes: tuple[str, ...]  # sentences on what was unusual
+    notes: tuple[str, ...]  # sentences on unusual findings
 
 
 @dataclass(frozen=True, eq=False)
 class ModelVoxels:
     """The voxels that a model reads: grey matter first, then the rest of the brain.
 
-    Either lies as in a file on the model's grid, so that memory is walked forward.
+    Each part is in the order of a file on the model's grid, so that memory is read forward.
     """
 
     places: VoxelPlaces
@@ -72,23 +72,23 @@ class ModelVoxels:
         return len(self.order)
 
     def of_run(self, valid: NDArray[np.bool_]) -> RunVoxels:
-        """Return what is summed over of a run: connectomes are of the model's places, in order.
+        """Return the arrays that are summed over a run: connectomes are of the model's places.
 
         Parameters
         ----------
         valid
-            (voxels,), whether the run has data there.
+            (voxels,), whether the run has signal there.
         """
         return RunVoxels(self.maps, self.grey_voxels, valid & self.in_brain, order=self.order)
 
     def pattern_places(self, places: Places) -> PatternPlaces:
-        """Return what patterns of connectomes over the model's places are taken by."""
+        """Return indices by which patterns of connectomes are sampled at the model's places."""
         columns = np.argsort(self.order)
         return PatternPlaces(self.maps, places.mirror(), places.neighbours(), columns)
 
     @classmethod
     def of(cls, bundle: ModelBundle) -> ModelVoxels:
-        """Order a bundle's voxels as the pass over a run wants them."""
+        """Order a bundle's voxels for the pass over a run."""
         grey, brain = bundle.voxels, bundle.brain_voxels
         order = _as_in_a_file(grey.positions, bundle.grid)
         rest = np.flatnonzero(brain.mask & ~grey.mask)
@@ -111,9 +111,9 @@ class Reader:
     cleaning: CleaningOptions  # how runs are cleaned, by a strategy of the table
     arrays: Arrays  # where sums are computed
     threads: int  # to compute with
-    every_part: bool  # whether connectomes of the whole run and of its halves are kept
+    every_part: bool  # whether connectomes of the whole run and of its halves are computed
     form: Form  # of the connectomes
-    other_lengths: bool = False  # whether those of shorter and longer parts than segments are
+    other_lengths: bool = False  # whether those of parts shorter and longer than segments are
 
     @classmethod
     def of(
@@ -132,15 +132,16 @@ class Reader:
         Parameters
         ----------
         bundle, cleaning
-            The model, and how to clean.
+            The model, and options of the cleaning.
         device
-            As `resolve_device` gives it.
+            Device that computes, from `resolve_device`.
         threads
-            Threads to compute with.
+            Number of threads to compute with.
         every_part
-            Keep the connectomes of the whole run and of its halves beside those of segments.
+            Also compute the connectomes of the whole run and of its halves.
         other_lengths
-            Keep those of shorter and longer parts than segments, for a range to be learned from.
+            Also compute those of parts shorter and longer than segments, to learn the training
+            distribution.
         form
             Of the connectomes; None: that which the model reads.
         """
@@ -148,7 +149,7 @@ class Reader:
             bundle=bundle,
             voxels=ModelVoxels.of(bundle),
             cleaning=cleaning,
-            # The sums need float64, which Apple's GPUs have not.
+            # The sums need float64, which Apple's GPUs lack.
             arrays=arrays_on("cpu" if device == "mps" else device),
             threads=threads,
             every_part=every_part,
@@ -157,32 +158,33 @@ class Reader:
         )
 
     @cached_property
-    def judge(self) -> RangeJudge:
-        """What runs are compared with, to judge whether the model is for them."""
-        training = self.bundle.training_range
-        cells = None
+    def judge(self) -> DistributionCheck:
+        """The training distribution with which runs are compared."""
+        training = self.bundle.training_distribution
+        blocks = None
         if training is not None:
-            cells = Cells.of(self.bundle.places.lattice(training.block).cell)
-        return RangeJudge(self._pattern_places, training, cells)
+            blocks = LatticeBlocks.of(self.bundle.places.lattice(training.edge).block_of)
+        return DistributionCheck(self._pattern_places, training, blocks)
 
     @cached_property
     def _pattern_places(self) -> PatternPlaces:
         return self.voxels.pattern_places(self.bundle.places)
 
     @cached_property
-    def _cells(self) -> Cells:
+    def _lattice_blocks(self) -> LatticeBlocks:
         places = self.bundle.places
-        return Cells.of(places.lattice(cell_block(places.spacing_mm)).cell)
+        return LatticeBlocks.of(places.lattice(block_edge(places.spacing_mm)).block_of)
 
-    def sketch(self, run: RunConnectomes) -> Rest:
-        """Keep of a run what the range of a model is learned from."""
+    def summarise(self, run: RunConnectomes) -> Rest:
+        """Return a run's sketches, from which a training distribution is learned."""
 
-        def sketched(parts: tuple[Connectome, ...]) -> tuple[Sketch, ...]:
+        def of_parts(parts: tuple[Connectome, ...]) -> tuple[ConnectomeSummary, ...]:
             return tuple(
-                Sketch.drawn(part, run, self._pattern_places, self._cells) for part in parts
+                ConnectomeSummary.of_part(part, run, self._pattern_places, self._lattice_blocks)
+                for part in parts
             )
 
-        return Rest((sketched(run.segments),), tuple(map(sketched, run.other_lengths)))
+        return Rest((of_parts(run.segments),), tuple(map(of_parts, run.other_lengths)))
 
     def measure(
         self,
@@ -197,9 +199,9 @@ class Reader:
         Parameters
         ----------
         run
-            What to read.
+            Files of the run.
         keep
-            (frames,), False for frames to remove beside those of the cleaning.
+            (frames,), False for frames to remove besides those of the cleaning.
         clock
             Adds up the time of the stages.
         progress
@@ -248,7 +250,7 @@ class Reader:
     def _add_up(
         self, open_blocks: Callable[[], Blocks], source: RunSource, design: TemporalDesign
     ) -> RunMoments:
-        """Go through the file once."""
+        """Read the file once."""
         try:
             return measure_run(
                 open_blocks,
@@ -277,7 +279,7 @@ class Reader:
 
 
 def _as_in_a_file(positions: NDArray[np.intp], grid: Grid) -> NDArray[np.intp]:
-    """Return what sorts flat positions in a grid as a file does: first axis fastest."""
+    """Return the sort keys of flat positions in a grid in file order: first axis fastest."""
     index = np.unravel_index(positions, grid.shape)
     return np.argsort(np.ravel_multi_index(index, grid.shape, order="F"))
 
@@ -296,24 +298,24 @@ def measure(
     Parameters
     ----------
     run
-        From `find_runs`.
+        A run from `find_runs`.
     bundle
         The model, whose voxels and ROI maps are taken.
     cleaning
-        How to clean; by default as the program does where no option is given.
+        Options of the cleaning; None: the program's defaults.
     input_type
-        What the run was read from: it decides how to clean where `cleaning` leaves that open.
+        Type of the dataset; it decides the strategy where `cleaning` leaves it open.
     device
-        That computes: cpu or cuda.
+        Device that computes: cpu or cuda.
     threads
-        To compute with.
+        Threads to compute with; None: all cores.
 
     Returns
     -------
     Connectome
         (rois, voxels of the bundle's mask) of the whole run. The program predicts maps for each
-        segment of a run and averages them; segments, halves and figures of quality are in what
-        `Reader.measure` returns.
+        segment of a run and averages them; segments, halves and quality measures are in the result
+        of `Reader.measure`.
 
     Raises
     ------
@@ -343,5 +345,5 @@ def measure(
     cleaning = resolve(CleaningOptions() if cleaning is None else cleaning, input_type)
     reader = Reader.of(bundle, cleaning, device=device, threads=threads)
     whole = reader.measure(run).connectomes.whole
-    assert whole is not None  # a reader keeps every part, if not made otherwise
+    assert whole is not None  # a reader computes every part by default
     return whole

@@ -1,4 +1,4 @@
-"""Measured maps of the contrasts that are predicted, as analyses over people read them."""
+"""Find measured maps of the predicted contrasts, for analyses over people."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from bids_dtg.workflows import FeatureKind
 
 
 def find_measured(kind: FeatureKind, people: GroupPeople) -> features.FeatureSource:
-    """Find measured maps; what is a contrast of which task is known of those of HCP.
+    """Find measured maps; the tasks of HCP's contrasts are known.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""The model of a call: its network is made ready in the background while runs are read."""
+"""The model of a call: its network is prepared in the background while runs are read."""
 
 from __future__ import annotations
 
@@ -26,16 +26,16 @@ if TYPE_CHECKING:
 
 _NICENESS = 10
 
-# What a process was seen to take at most with its reader and the first process, for the published
-# model's 158,680 voxels: 0.72 GB (sums of PSS), rounded up. It does not grow with the length of
+# Largest memory of a process with its reader and the first process, for the published model's
+# 158,680 voxels: 0.72 GB (sums of PSS), rounded up. It does not grow with the length of
 # runs.
 _BYTES_EACH, _BYTES_A_VOXEL = 250e6, 4e3
-# Of torch, which a process imports for a GPU; seen of the build for CPUs.
+# Of torch, which a process imports for a GPU; measured with the build for CPUs.
 _BYTES_OF_TORCH = 350e6
 
 
 class Model:
-    """A bundle's model on a device, prepared once, at the first call of `begin`."""
+    """A bundle's model on a device, prepared once, from the first call of `begin`."""
 
     def __init__(self, bundle: ModelBundle, device: str, threads: int) -> None:
         self._bundle, self._device, self._threads = bundle, device, threads
@@ -45,21 +45,21 @@ class Model:
 
     @property
     def contrasts(self) -> tuple[Contrast, ...]:
-        """What it predicts, in the order of its maps."""
+        """The predicted contrasts, in the order of the maps."""
         return self._bundle.contrasts
 
     def begin(self) -> None:
-        """Start to read and prepare the model, beside what the caller does next."""
+        """Start to read and prepare the model in a thread."""
         if self._prepared is None:
             self._prepared = self._pool.submit(self._prepare)
 
     def wait(self) -> None:
-        """Wait until what `begin` started is done."""
+        """Wait until the work that `begin` started is done."""
         if self._prepared is not None:
             wait([self._prepared])
 
     def predict(self, connectome: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Turn a connectome (rois, voxels) into maps (contrasts, voxels), re-centred if need be.
+        """Turn a connectome (rois, voxels) into maps (contrasts, voxels), re-centred if needed.
 
         Raises
         ------
@@ -73,7 +73,7 @@ class Model:
         try:
             maps = self._prepared.result().predict(connectome)
         except (MemoryError, RuntimeError) as err:
-            # Torch has no class for it.
+            # Torch has no class for this error.
             if isinstance(err, RuntimeError) and "can't allocate memory" not in str(err):
                 raise
             raise RunError(
@@ -83,30 +83,30 @@ class Model:
         return maps if correction is None else correction.apply(maps)
 
     def take_notes(self) -> tuple[str, ...]:
-        """Return what is to be reported about the network's work since the last call."""
+        """Return messages on the network's work since the last call."""
         notes = tuple(self._notes)
         self._notes.clear()
         return notes
 
     def _prepare(self) -> MapModel:
         if sys.platform == "linux":
-            # Reading is what everybody waits for: this thread takes the time that it leaves.
-            # Somebody may have started the program with less priority; nobody may raise it again.
+            # Everybody waits for reading: this thread yields to it. The process may already have a
+            # lower priority, which it must not raise.
             niceness = max(_NICENESS, os.getpriority(os.PRIO_PROCESS, 0))
             os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), niceness)
         return self._bundle.prepare(Processor(self._device, self._threads, self._notes.append))
 
 
 def bytes_needed(voxels: int, *, on_cpu: bool) -> float:
-    """Return the bytes that a process needs for a model of so many voxels."""
+    """Return the bytes that a process needs for a model with so many voxels."""
     return _BYTES_EACH + _BYTES_A_VOXEL * voxels + (0 if on_cpu else _BYTES_OF_TORCH)
 
 
 def obtain_bundle(name_or_path: str, *, may_fetch: bool) -> ModelBundle:
-    """Load the model of a call; a published one that is not here is fetched on a terminal.
+    """Load the model of a call; on a terminal, download a published one that is missing.
 
-    Somebody who looks on sees the download and can stop it. Elsewhere a hundred jobs of a
-    scheduler would begin with one each, so there it is an error that says what to do.
+    On a terminal, the user sees the download and can stop it. Elsewhere a hundred jobs of a
+    scheduler would each start one, so a missing model is an error that names the remedy.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""The second half of the work: predict and average one set of contrast maps, then write it."""
+"""The second half of the work: predict and average the maps of runs, and write them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from bids_dtg.contrasts.maps import Estimate, MapAverage, require_finite
 from bids_dtg.contrasts.participant.model import Model
 from bids_dtg.contrasts.participant.outputs.half_widths import check_level
 from bids_dtg.contrasts.participant.outputs.write import Writer
-from bids_dtg.contrasts.participant.quality import RunSummary, notes_on_set
+from bids_dtg.contrasts.participant.quality import RunSummary, notes_on_average
 from bids_dtg.contrasts.participant.read import RunRead, SegmentRead
 from bids_dtg.contrasts.people import Array
 from bids_dtg.engine.display import Clock, Reporter
@@ -24,8 +24,8 @@ from bids_dtg.engine.gpu import resolve_device
 from bids_dtg.engine.machine import available_cores
 from bids_dtg.errors import RunError, SettingsError
 from bids_dtg.notices import counted
-from bids_dtg.participants.read import RunPart, SetBegun
-from bids_dtg.participants.worker import MadeSet
+from bids_dtg.participants.read import AverageBegun, RunPart
+from bids_dtg.participants.worker import MadeAverage
 from bids_dtg.stats.conformal import DEFAULT_LEVEL
 
 
@@ -42,16 +42,16 @@ def predict_maps(
     Parameters
     ----------
     connectome
-        (rois, voxels of the bundle's mask). Of a `RunConnectomes`, the maps of the segments are
-        averaged, as the program does; those of its halves are predicted too where it has them.
+        (rois, voxels of the bundle's mask). For a `RunConnectomes`, the maps of the segments are
+        averaged, as the program does; maps of its halves are also predicted if it has them.
     bundle
-        The model.
+        Model that predicts the maps.
     interval_level
-        Of the half-widths, in percent, where the model carries a calibration.
+        Level of the half-widths in percent, if the model carries a calibration.
     device
-        That computes: cpu, cuda, or auto: a GPU where there is one.
+        Device that computes: cpu, cuda, or auto: a GPU if there is one.
     threads
-        To compute with; all cores by default.
+        Threads to compute with; by default all cores.
 
     Returns
     -------
@@ -94,21 +94,12 @@ def predict_maps(
 def estimate_maps(
     connectome: Connectome | RunConnectomes, model: Model, half_widths: Array | None = None
 ) -> Estimate:
-    """Predict the maps of one or several segments of rest by a model that is at hand.
-
-    Parameters
-    ----------
-    connectome
-        As for `predict_maps`.
-    model
-        Predicts maps; it is prepared once, however many connectomes follow.
-    half_widths
-        (contrasts, voxels), of the intervals; None: they are not wanted.
+    """Predict the maps of one or several segments of rest by a prepared model.
 
     Raises
     ------
     BundleError, RunError
-        As for `predict_maps`.
+        See `predict_maps`.
     """
     if isinstance(connectome, Connectome):
         return _result(_average(model, [connectome]), model, None, half_widths)
@@ -120,7 +111,7 @@ def estimate_maps(
 
 
 def require_form(connectome: Connectome, bundle: ModelBundle) -> None:
-    """Refuse a connectome of another form than the model reads: its values mean other things.
+    """Refuse a connectome of another form than the model reads.
 
     Raises
     ------
@@ -145,7 +136,7 @@ def _average(model: Model, connectomes: Sequence[Connectome]) -> MapAverage:
 
 
 def _add(average: MapAverage, model: Model, connectome: Connectome) -> None:
-    # What overflows is refused.
+    # Overflow is refused later.
     with np.errstate(over="ignore", invalid="ignore"):
         maps = model.predict(connectome.r)
         require_finite(maps, model.contrasts)
@@ -158,7 +149,7 @@ def _result(
     halves: tuple[Array, Array] | None,
     half_widths: Array | None = None,
 ) -> Estimate:
-    """Return the average of maps; what has become too large in it is refused."""
+    """Return the average of maps; refuse values that have overflowed."""
     with np.errstate(over="ignore", invalid="ignore"):
         estimate = average.result(model.contrasts, halves=halves, half_widths=half_widths)
     require_finite(estimate.values, estimate.contrasts)
@@ -167,33 +158,21 @@ def _result(
     return estimate
 
 
-class MapSetMaker:
-    """Predicts and averages the maps of a set as its runs arrive, then has them written.
+class MapAverageMaker:
+    """Predicts and averages the maps of an average as its runs arrive, then has them written."""
 
-    Parameters
-    ----------
-    begun
-        The set.
-    model
-        Predicts maps.
-    writer
-        Writes them.
-    clock
-        Adds up the time of the stages.
-    """
-
-    def __init__(self, begun: SetBegun, *, model: Model, writer: Writer, clock: Clock) -> None:
+    def __init__(self, begun: AverageBegun, *, model: Model, writer: Writer, clock: Clock) -> None:
         self.begun, self._model, self._writer, self._clock = begun, model, writer, clock
         self._average = self._new_average()
-        # Of the odd and the even pieces; none where they were not asked for.
+        # Maps of the odd and the even pieces; empty if not requested.
         self._halves: tuple[MapAverage, MapAverage] | None = None
-        self._seconds = 0.0  # that maps of the run took whose segments arrive
+        self._seconds = 0.0  # spent on maps of the run whose segments arrive
         self._summaries: list[RunSummary] = []
         self._left_out: dict[str, str] = {}
         self._files: list[PurePosixPath] = []
 
     def take(self, part: RunPart, reporter: Reporter) -> None:
-        """Predict the maps of a segment, or write what belongs to a run.
+        """Predict the maps of a segment, or write the files of a run.
 
         Raises
         ------
@@ -211,7 +190,7 @@ class MapSetMaker:
             self._add_run(part)
 
     def _add_run(self, read: RunRead) -> None:
-        """Predict the maps of the run's halves, and write what belongs to the run."""
+        """Predict the maps of the run's halves, and write the files of the run."""
         if read.halves is not None:
             self._halves = self._halves or (self._new_average(), self._new_average())
             for average, half in zip(self._halves, read.halves, strict=True):
@@ -233,16 +212,16 @@ class MapSetMaker:
         self._seconds += time.perf_counter() - start
 
     def leave_out(self, run: str, reason: str) -> None:
-        """Remember a run that is not part of the average."""
+        """Record a run that is not part of the average."""
         self._left_out[run] = reason
 
-    def finish(self, reporter: Reporter) -> MadeSet:
-        """Write the maps, and last the record that the set is complete.
+    def finish(self, reporter: Reporter) -> MadeAverage:
+        """Write the maps, and last the record that the average is complete.
 
         Raises
         ------
         RunError
-            No run was long enough, or what was averaged is not finite.
+            No run was long enough, or the average is not finite.
         OutputError
             A file cannot be written.
         """
@@ -257,12 +236,12 @@ class MapSetMaker:
             halves = odd.mean, even.mean
         estimate = _result(self._average, self._model, halves)
         with self._clock.time("write"):
-            self._files += writer.write_set(
+            self._files += writer.write_average(
                 planned, estimate, runs=self._summaries, left_out=self._left_out
             )
             writer.complete(planned, self.begun.inputs, self._files, runs=self._summaries)
         summary = _line(estimate, self._summaries, left_out=len(self._left_out))
-        return MadeSet(tuple(self._notes()), summary)
+        return MadeAverage(tuple(self._notes()), summary)
 
     def _notes(self) -> list[str]:
         notes = [
@@ -272,13 +251,13 @@ class MapSetMaker:
             f"{summary.run.title} is {summary.judged.verdict} for the model: "
             + "; ".join(summary.judged.reasons)
             for summary in self._summaries
-            if summary.judged.verdict != "in range"
+            if summary.judged.verdict != "inside"
         ]
         notes += [f"{run} was left out. {reason}" for run, reason in self._left_out.items()]
         notes += self._notes_on_other_maps()
         notes += self._writer.surfaces.notes(self.begun.planned)
         origin = self._writer.origin
-        more = notes_on_set(
+        more = notes_on_average(
             self._writer.bundle.card,
             self._summaries,
             input_type=origin.input_type,
@@ -301,7 +280,7 @@ class MapSetMaker:
 
 
 def _line(estimate: Estimate, runs: Sequence[RunSummary], *, left_out: int) -> str:
-    """Return what was made, in one line for people."""
+    """Summarise the result in one line."""
     of_runs = f"{len(runs)} run{'s' * (len(runs) > 1)}"
     segments = f"{estimate.n_segments} segment{'s' * (estimate.n_segments > 1)}"
     coverage = min(summary.coverage for summary in runs)

@@ -1,4 +1,4 @@
-"""Quality figures and decisions of a run, kept when its connectomes are gone."""
+"""Quality measures and decisions of a run, kept after its connectomes are released."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 from bids_dtg.bundles.card import ModelCard
 from bids_dtg.connectome.connectome import RunConnectomes
-from bids_dtg.connectome.range.judge import RunRange
+from bids_dtg.connectome.training_distribution.judge import RunCheck
 from bids_dtg.contrasts.bundle.bundle import ModelBundle
 from bids_dtg.contrasts.participant.measure import MeasuredRun
 from bids_dtg.files.sidecars import RESIDUAL_DOF
@@ -28,37 +28,29 @@ _RANGE_COLUMNS = (
     "connectome_smoothness",
 )
 
-# Voxels of another volume, or a repetition time, by more than this factor are far apart.
+# A voxel volume or a repetition time that differs by more than this factor is reported.
 FAR_APART = 2.0
 
 
 @dataclass(frozen=True)
 class RunSummary:
-    """Figures and decisions of one run, without its arrays."""
+    """Quality measures and decisions of one run, without its arrays."""
 
     run: RestRun  # its files
-    figures: Mapping[str, object]  # by column of the quality table, but for the time
+    figures: Mapping[str, object]  # by column of the quality table, except the duration
     n_segments: int  # segments that were averaged
     coverage: float  # share of grey-matter voxels with signal
-    cleaning: Mapping[str, Any]  # what the temporal design decided
-    confounds: Mapping[str, Any]  # what was asked of the confounds, and frames dropped
-    interpolation: str  # how the model's voxels were taken out of the file
-    judged: RunRange  # whether the model is for such a run
-    notes: tuple[str, ...]  # sentences on what was unusual
+    cleaning: Mapping[str, Any]  # decisions of the temporal design
+    confounds: Mapping[str, Any]  # requested confounds, and frames dropped
+    interpolation: str  # how the file was sampled at the model's voxels
+    judged: RunCheck  # whether the model is for such a run
+    notes: tuple[str, ...]  # sentences on unusual findings
     # Ridge penalty of each segment's connectome; none where it has none.
     penalties: tuple[float, ...] = ()
 
 
-def summarise(measured: MeasuredRun, judged: RunRange, bundle: ModelBundle) -> RunSummary:
-    """Reduce a measured run, and how it was judged, to what tables and sidecars say.
-
-    Parameters
-    ----------
-    measured, judged
-        The run.
-    bundle
-        The model; figures of its training data are listed with those of the run.
-    """
+def summarise(measured: MeasuredRun, judged: RunCheck, bundle: ModelBundle) -> RunSummary:
+    """Reduce a measured run and its verdict to values for tables and sidecars."""
     run, result = measured.run, measured.connectomes
     figures = {
         **first_figures(
@@ -78,7 +70,7 @@ def summarise(measured: MeasuredRun, judged: RunRange, bundle: ModelBundle) -> R
         "tsnr_median": round(result.median_tsnr, 2),
         "connectome_reliability": rounded(result.reliability),
         "connectome_icc": rounded(result.reliability_icc),
-        **_range_figures(judged),
+        **_distribution_figures(judged),
     }
     return RunSummary(
         run=run,
@@ -102,43 +94,34 @@ def summarise(measured: MeasuredRun, judged: RunRange, bundle: ModelBundle) -> R
 
 
 def _dof_beyond_rois(result: RunConnectomes) -> float | None:
-    """Return what ROIs as regressors leave of the segment with the fewest degrees of freedom."""
+    """Return the fewest degrees of freedom of a segment, beyond the ROIs as regressors."""
     if not result.segments[0].form.row.joint:
         return None
     return rounded(min(part.residual_dof for part in result.segments) - len(result.roi_r))
 
 
-def _range_figures(judged: RunRange) -> dict[str, object]:
+def _distribution_figures(judged: RunCheck) -> dict[str, object]:
     figures = judged.figures
     return {
         **{name: rounded(figures[name]) for name in _RANGE_COLUMNS},
         "training_distance": None if judged.distance is None else rounded(judged.distance),
-        "range": judged.verdict,
-        "range_reasons": "; ".join(judged.reasons) or None,
+        "training_distribution": judged.verdict,
+        "training_distribution_reasons": "; ".join(judged.reasons) or None,
     }
 
 
-def notes_on_set(
+def notes_on_average(
     card: ModelCard[Any],
     runs: Sequence[RunSummary],
     *,
     input_type: InputChoice,
     strategy: str,
 ) -> dict[str, str]:
-    """Say how a set's runs differ from those of the training, and how they are weighted.
-
-    Parameters
-    ----------
-    card
-        Of the model.
-    runs
-        Those of the set.
-    input_type, strategy
-        As for `cleaning_note`.
+    """Say how an average's runs differ from the training runs, and how they are weighted.
 
     Returns
     -------
-    Sentences by their key in a sidecar; only those that there are.
+    Sentences by their key in a sidecar.
     """
     cleanings = (
         cleaning_note(card.training, input_type, strategy, cleaned_as)
@@ -153,12 +136,12 @@ def notes_on_set(
 
 
 def acquisition_note(figures: Sequence[Mapping[str, Any]]) -> str | None:
-    """Say where runs have voxels or a repetition time far from those of the training.
+    """Say where voxels or repetition time differ much from those of the training runs.
 
     Parameters
     ----------
     figures
-        Of the runs, by column of the quality table.
+        Values of the runs, by column of the quality table.
 
     Examples
     --------
@@ -186,7 +169,7 @@ def acquisition_note(figures: Sequence[Mapping[str, Any]]) -> str | None:
 
 
 def _apart(value: float, other: float, power: int) -> bool:
-    """Return whether voxels by their volume (power 3), or times, differ by more than FAR_APART."""
+    """Return whether voxel volumes (power 3), or times, differ by more than FAR_APART."""
     ratio = (value / other) ** power
     return not 1 / FAR_APART <= ratio <= FAR_APART
 

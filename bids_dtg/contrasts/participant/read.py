@@ -22,43 +22,30 @@ from bids_dtg.report.panels.panel import Kept, keep_all
 
 @dataclass(frozen=True, eq=False)
 class SegmentRead(RunPart):
-    """A segment of a run has been reduced to a connectome; all of the run has been read."""
+    """A segment of a run as a connectome; the whole run has been read."""
 
     stage: ClassVar[str] = "predicting"
 
     connectome: Connectome  # what the model reads
-    share: float  # of the run's segments that were sent before, 0 to 1
+    share: float  # share of the run's segments sent before, 0 to 1
 
 
 @dataclass(frozen=True, eq=False)
 class RunRead(RunPart):
-    """All else of a run whose segments have been sent."""
+    """The remaining results of a run whose segments have been sent."""
 
-    summary: RunSummary  # figures and decisions
-    connectomes: RunConnectomes | None  # only where they are to be written
-    halves: tuple[Connectome, Connectome] | None  # odd and even, only where maps are made of them
-    kept: tuple[Kept, ...]  # small files that its report is drawn from
-    seconds: float  # that its connectomes took
+    summary: RunSummary  # quality measures and decisions
+    connectomes: RunConnectomes | None  # only if they are written
+    halves: tuple[Connectome, Connectome] | None  # odd and even, only if their maps are predicted
+    kept: tuple[Kept, ...]  # small files for the report
+    seconds: float  # time for its connectomes
 
 
 def read_run(run: RestRun, request: Request, reader: Reader, *, clock: Clock, send: Send) -> None:
-    """Reduce a run to connectomes, and send its segments and then the rest of it.
+    """Reduce a run to connectomes, and send first its segments, then the other results.
 
-    Nothing is sent of a file that is damaged anywhere. The segments come first: their maps are
-    predicted while the run is judged.
-
-    Parameters
-    ----------
-    run
-        Its files.
-    request
-        What the call asks for.
-    reader
-        Reduces runs to connectomes.
-    clock
-        Adds up the time of the stages.
-    send
-        Called with each event.
+    A damaged file sends nothing. The segments come first: their maps are
+    predicted while the quality of the run is assessed.
 
     Raises
     ------
@@ -70,7 +57,7 @@ def read_run(run: RestRun, request: Request, reader: Reader, *, clock: Clock, se
         run, clock=clock, progress=lambda share: send(RunProgress(run.title, share))
     )
     result, seconds = measured.connectomes, time.perf_counter() - start
-    return_memory()  # of the sums: the network wants it
+    return_memory()  # of the sums: the network needs it
     for number in range(len(result.segments)):
         send(SegmentRead(result.segments[number], number / len(result.segments)))
     with clock.time("range"):
@@ -82,14 +69,14 @@ def read_run(run: RestRun, request: Request, reader: Reader, *, clock: Clock, se
     connectomes = measured.connectomes if wanted.write_connectome else None
     with clock.time("details"):
         kept = _keep(measured, request, reader)
-    # The rest is taken when the maps have been predicted.
+    # The remaining results are received after the maps have been predicted.
     del measured, result
     return_memory()
     send(RunRead(summary, connectomes, halves, kept, seconds))
 
 
 def _keep(measured: MeasuredRun, request: Request, reader: Reader) -> tuple[Kept, ...]:
-    """Let the panels of the report take what they keep of a run."""
+    """Let the panels of the report write their files of a run."""
     data = RunData(
         run=measured.run,
         source=request.dataset.name,

@@ -1,4 +1,4 @@
-"""What a call asks for: dataset, participants, model and options, found and checked."""
+"""The request of a call: dataset, participants, model and options, found and checked."""
 
 from __future__ import annotations
 
@@ -38,10 +38,10 @@ from bids_dtg.inputs.run import RestRun
 from bids_dtg.inputs.surfaces import SurfaceFiles, find_surfaces
 from bids_dtg.inputs.templateflow import TemplateFlow
 from bids_dtg.notices import counted
+from bids_dtg.participants.averages import AveragedRuns
 from bids_dtg.participants.dry_run import head_of, plan_runs
 from bids_dtg.participants.request import Asked, CallRequest, templateflow_of
 from bids_dtg.participants.run_source import plan_run
-from bids_dtg.participants.sets import RunSet
 from bids_dtg.report.methods import MethodsFacts, methods_text
 from bids_dtg.report.presentation import Presentation
 from bids_dtg.settings import Combine, Settings
@@ -50,17 +50,17 @@ from bids_dtg.version import __version__
 
 @dataclass(frozen=True, eq=False)
 class Request(CallRequest):
-    """What a call for maps asks for. Steps of the work get what they use of it."""
+    """The request of a call for maps; each step of the work gets only the parts it uses."""
 
     presentation: ClassVar[Presentation] = PRESENTATION
 
     bundle: ModelBundle  # the model
-    device: str  # that computes
+    device: str  # device that computes
     atlases: tuple[Atlas, ...]  # for the tables of means over parcels
 
     @classmethod
     def prepare(cls, settings: Settings) -> Request:
-        """Check everything that can be checked before anything is written.
+        """Check options, dataset and model before anything is written.
 
         Raises
         ------
@@ -71,9 +71,9 @@ class Request(CallRequest):
         settings = asked.settings
         device = resolve_device(settings.resources.device)
         bundle = obtain_bundle(settings.inputs.model, may_fetch=not settings.behaviour.dry_run)
-        bundle.grid  # noqa: B018 (what has no grid reads no images)
+        bundle.grid  # noqa: B018 (a model without a grid reads no images)
         refuse_model_folder(asked.output, bundle.path)
-        bundle.require_finite()  # else each participant would fail for it
+        bundle.require_finite()  # else each participant would fail
         check_level(bundle, settings.outputs.interval_level)
         _check_spaces(settings, asked.dataset, bundle.grid)
         check_surfaces(settings.outputs.surfaces, bundle.grid.space)
@@ -119,22 +119,22 @@ class Request(CallRequest):
         return filter(None, found)
 
     def dataset_words(self) -> DatasetWords:
-        """Return how an output of maps by this model describes itself."""
+        """Return the description of an output of maps by this model."""
         return self.presentation.dataset_words(self.bundle.card)
 
     def keep_shared(self) -> None:
-        """Keep the template that stands behind everybody's maps."""
+        """Write the template that is drawn behind everybody's maps."""
         keep_template(self.output, self.bundle, TemplateFlow.here())
 
     def with_segments(self, seconds: float) -> Request:
-        """Return the same request whose runs of rest are cut to another length, in seconds."""
+        """Return a copy whose runs of rest are cut to another length, in seconds."""
         card = self.bundle.card
         part = dataclasses.replace(card.part, segment_seconds=seconds)
         bundle = dataclasses.replace(self.bundle, card=dataclasses.replace(card, part=part))
         return dataclasses.replace(self, bundle=bundle)
 
-    def surfaces(self, planned: RunSet) -> SurfaceFiles:
-        """Find the midthickness surfaces of the participant of a set."""
+    def surfaces(self, planned: AveragedRuns) -> SurfaceFiles:
+        """Find the midthickness surfaces of the average's participant."""
         return find_surfaces(
             self.dataset,
             planned.participant,
@@ -145,7 +145,7 @@ class Request(CallRequest):
 
     @cached_property
     def surface_maps(self) -> SurfaceMaps:
-        """What writes maps on the surfaces that are asked for."""
+        """Writes maps on the requested surfaces."""
         outputs = self.settings.outputs
         return SurfaceMaps(
             bundle=self.bundle,
@@ -156,13 +156,13 @@ class Request(CallRequest):
             interval_level=outputs.interval_level,
         )
 
-    def targets(self, planned: RunSet) -> tuple[Target, ...]:
-        """Find the other spaces that a set is also written in, and the ways there.
+    def targets(self, planned: AveragedRuns) -> tuple[Target, ...]:
+        """Find the further spaces of an average, and the transforms to them.
 
         Raises
         ------
         RunError
-            The participant's transforms or T1w image are not there.
+            The participant's transforms or T1w image are missing.
         """
         templateflow, session = self.templateflow, dict(planned.entities).get("ses")
         anatomy = partial(
@@ -180,16 +180,16 @@ class Request(CallRequest):
         other_lengths: bool = False,
         form: Form | None = None,
     ) -> Reader:
-        """Make what reduces runs to connectomes.
+        """Return the reader that reduces runs to connectomes.
 
         Parameters
         ----------
         threads
-            To compute with; None: as the capacity has it.
+            Threads to compute with; None: all that the process may use.
         every_part, other_lengths
-            As for `Reader`; None: where something is written of the parts.
+            As for `Reader`; None: if parts of a run are written or mapped.
         form
-            Of the connectomes; None: that which the model reads.
+            Form of the connectomes; None: the form that the model reads.
         """
         outputs = self.settings.outputs
         return Reader.of(
@@ -205,11 +205,11 @@ class Request(CallRequest):
         )
 
     def model(self) -> Model:
-        """Make what predicts maps; it is prepared when it is first needed."""
+        """Return the predictor of maps, which is prepared at its first use."""
         return Model(self.bundle, self.device, self.capacity.threads)
 
     def writer(self) -> Writer:
-        """Make what writes sets of maps."""
+        """Return the writer of averages of maps."""
         settings = self.settings
         return Writer(
             output=self.output,
@@ -237,7 +237,7 @@ class Request(CallRequest):
         )
 
     def methods(self, lacking: Lacking) -> str:
-        """Write the methods text of sets whose runs' tables of confounds lack something."""
+        """Write the methods text of averages whose runs' confound tables lack some columns."""
         settings, card = self.settings, self.bundle.card
         assert settings.inputs.input_type != "auto"
         facts = MethodsFacts(
@@ -257,21 +257,21 @@ class Request(CallRequest):
         return methods_text(facts, self.presentation.methods_words(self.bundle, outputs))
 
     def shaping_options(self) -> dict[str, Any]:
-        """Return all that shapes maps beside the inputs."""
-        # By content: a file that lies elsewhere now is the same.
+        """Return all options that change maps."""
+        # Files are hashed by content: a moved file is the same.
         atlases = {atlas.key: atlas.identity for atlas in self.atlases}
         return {**super().shaping_options(), "model": self.bundle.identity, "atlases": atlases}
 
-    def input_files(self, planned: RunSet) -> Iterable[Path]:
-        """Yield the files that a set depends on."""
+    def input_files(self, planned: AveragedRuns) -> Iterable[Path]:
+        """Yield the input files of an average."""
         yield from super().input_files(planned)
         for target in self.targets(planned):
             yield from target.inputs
         surfaces = self.surface_maps.files_of(planned)
         yield from () if surfaces is None else surfaces.inputs
 
-    def plan(self, planned: RunSet, reason: str) -> tuple[bool, list[str]]:
-        """Return whether a set of maps would fail, and the lines about it."""
+    def plan(self, planned: AveragedRuns, reason: str) -> tuple[bool, list[str]]:
+        """Return whether an average of maps would fail, and the lines on it."""
         cleaning = self.settings.cleaning
         fails, lines = plan_runs(
             planned, lambda run: plan_run(run, self.grid.space, cleaning).design
@@ -293,8 +293,8 @@ def find_runs(settings: Settings) -> list[RestRun]:
     Parameters
     ----------
     settings
-        As of ``bids_dtg IN OUT participant``: dataset, participants, selection, and the model,
-        whose space decides which version of each run is taken. Nothing is written.
+        Options of ``bids_dtg IN OUT participant``: dataset, participants, selection, and the model,
+        whose space decides which version of each run is read. Nothing is written.
 
     Returns
     -------
@@ -332,7 +332,7 @@ def find_runs(settings: Settings) -> list[RestRun]:
 
 
 def _check_spaces(settings: Settings, dataset: InputDataset, model: Grid) -> None:
-    """Refuse output spaces that no participant's maps could be written in.
+    """Refuse output spaces in which no participant's maps can be written.
 
     Raises
     ------
@@ -345,7 +345,7 @@ def _check_spaces(settings: Settings, dataset: InputDataset, model: Grid) -> Non
         try:
             if space.personal:
                 anatomy()
-            elif not settings.behaviour.dry_run:  # a plan names it with the participants
+            elif not settings.behaviour.dry_run:  # a dry run reports it with the participants
                 space.find(Needs(model, templateflow, anatomy))
         except RunError as err:
             raise err.as_kind(SettingsError, f"--output-spaces {space.name}: ") from err

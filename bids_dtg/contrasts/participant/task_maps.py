@@ -42,7 +42,7 @@ from bids_dtg.version import __version__
 
 Container = Literal["default", "pandas", "polars"]
 _CONTAINERS: tuple[Container, ...] = ("default", "pandas", "polars")
-# Between a contrast and a region in the names of columns; labels of contrasts have no underscore.
+# Separates contrast and region in column names; labels of contrasts have no underscore.
 _BETWEEN = "__"
 
 
@@ -60,9 +60,9 @@ class TaskMaps(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):  # 
     model
         Name of an installed model, or its folder.
     denoise_strategy
-        What is removed from runs; auto: what suits the dataset that the file lies in.
+        What is removed from runs; auto: the default of the dataset that the file is in.
     device
-        That computes: cpu, cuda, or auto: a GPU where there is one.
+        Device that computes: cpu, cuda, or auto: a GPU if there is one.
     atlas
         Regions of the data frame that `set_output` asks for: a name as ``--atlases`` takes it, or
         a label image in the model's space. None: there are only images.
@@ -73,10 +73,10 @@ class TaskMaps(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):  # 
     t_r
         Seconds between frames of all images; None: of each image's sidecar or header.
     threads
-        To compute with; None: all cores.
+        Threads to compute with; None: all cores.
     fd_threshold, std_dvars_threshold, confound_model, gsr, aroma_denoising, high_pass, low_pass, \
 smoothing_fwhm, dummy_scans, min_minutes, min_dof, interpolation
-        As on the command line.
+        As the options of the command line.
 
     Attributes
     ----------
@@ -150,19 +150,19 @@ smoothing_fwhm, dummy_scans, min_minutes, min_dof, interpolation
         self.interpolation = interpolation
 
     def fit(self, img: object = None, y: object = None) -> TaskMaps:
-        """Load the model and check the options; nothing is learned.
+        """Load the model and check the options; nothing is learned from data.
 
         Parameters
         ----------
         img, y
-            Not looked at: there for pipelines.
+            Ignored; present for pipelines of scikit-learn.
 
         Raises
         ------
         SettingsError
-            Options have values, or go together, as they cannot, or the device is not there.
+            Option values are invalid or incompatible, or the device is missing.
         BundleError
-            The model is not here, or is damaged.
+            The model is missing or damaged.
         """
         options = self._options()
         bundle = obtain_bundle(str(self.model), may_fetch=False)
@@ -196,7 +196,7 @@ smoothing_fwhm, dummy_scans, min_minutes, min_dof, interpolation
             the strategy's columns. None: the table beside the file.
         sample_mask
             Of each image: indices of the frames to keep, or (frames,) True for these; the strategy
-            drops others beside them.
+            drops further frames.
 
         Returns
         -------
@@ -215,7 +215,7 @@ smoothing_fwhm, dummy_scans, min_minutes, min_dof, interpolation
         Warns
         -----
         UserWarning
-            What was unusual about an image, as the command line notes it.
+            Unusual findings about an image, as noted on the command line.
         """
         check_is_fitted(self)
         several = isinstance(img, list | tuple | np.ndarray) or hasattr(img, "iloc")
@@ -235,13 +235,13 @@ smoothing_fwhm, dummy_scans, min_minutes, min_dof, interpolation
         confounds: ConfoundsLike | Sequence[ConfoundsLike] = None,
         sample_mask: ArrayLike | Sequence[ArrayLike | None] | None = None,
     ) -> Any:
-        """Fit, then transform the images; parameters, result and errors are those of the two."""
+        """Fit, then transform the images; see `fit` and `transform`."""
         return self.fit(img, y).transform(img, confounds, sample_mask)
 
     def predict_from_connectome(
         self, connectome: Connectome | RunConnectomes | NDArray[np.floating]
     ) -> Any:
-        """Predict maps from a connectome that is at hand.
+        """Predict maps from a connectome.
 
         Parameters
         ----------
@@ -252,7 +252,7 @@ smoothing_fwhm, dummy_scans, min_minutes, min_dof, interpolation
         Returns
         -------
         nibabel.Nifti1Image or data frame
-            As of `transform`, for one image.
+            As in `transform`, for one image.
 
         Raises
         ------
@@ -283,7 +283,7 @@ smoothing_fwhm, dummy_scans, min_minutes, min_dof, interpolation
         Parameters
         ----------
         input_features
-            Not looked at: there for pipelines.
+            Ignored; present for pipelines of scikit-learn.
 
         Returns
         -------
@@ -303,8 +303,8 @@ smoothing_fwhm, dummy_scans, min_minutes, min_dof, interpolation
         Parameters
         ----------
         transform
-            default: an image of nibabel; pandas or polars: a data frame of regions. None: as it
-            is.
+            default: an image of nibabel; pandas or polars: a data frame of regions. None:
+            unchanged.
 
         Raises
         ------
@@ -315,7 +315,7 @@ smoothing_fwhm, dummy_scans, min_minutes, min_dof, interpolation
             return self
         if transform not in _CONTAINERS:
             raise ValueError(f"transform is {transform!r}. Expected: {', '.join(_CONTAINERS)}")
-        # The name under which scikit-learn's `clone` looks for it.
+        # scikit-learn's `clone` looks for this name.
         self._sklearn_output_config = {"transform": transform}
         return self
 
@@ -330,7 +330,7 @@ smoothing_fwhm, dummy_scans, min_minutes, min_dof, interpolation
         return hasattr(self, "bundle_")
 
     def __getstate__(self) -> dict[str, Any]:
-        # What is ready to compute has threads and devices: it is made again where it is loaded.
+        # Prepared objects have threads and devices, which cannot be pickled: they are made again.
         state: dict[str, Any] = dict(super().__getstate__())
         state.pop("_ready", None)
         return state
@@ -348,7 +348,7 @@ smoothing_fwhm, dummy_scans, min_minutes, min_dof, interpolation
 
     def _options(self) -> _Options:
         names = {field.name for field in fields(CleaningOptions)} & self.get_params(False).keys()
-        # Composed as for a call, whose checks look at each of them and at all together.
+        # Composed as for a call, whose checks test each part and all together.
         settings = Settings.of(
             bids_dir=Path(),
             output_dir=Path(),
@@ -405,16 +405,16 @@ smoothing_fwhm, dummy_scans, min_minutes, min_dof, interpolation
 
 @dataclass(frozen=True)
 class _Options:
-    """What an estimator's options come to."""
+    """The checked options of an estimator."""
 
     cleaning: CleaningOptions  # its strategy may still be "auto"
     device: str  # that computes
-    threads: int  # to compute with
+    threads: int  # threads to compute with
 
 
 @dataclass(frozen=True, eq=False)
 class _Ready:
-    """A model that is ready for images: what an estimator does not carry to other processes."""
+    """A prepared model: the part of an estimator that is not copied to other processes."""
 
     reader: Reader  # reduces runs to connectomes
     model: Model  # predicts maps
@@ -450,16 +450,16 @@ class _Ready:
         return replace(self.reader, cleaning=cleaning).measure(found.run, keep=keep)
 
     def notes(self, measured: MeasuredRun) -> list[str]:
-        """Return what is unusual about a run, and whether the model is for it."""
+        """Return notes on unusual findings in a run, and the verdict of the model."""
         judged = self.reader.judge.judge(measured.connectomes, measured.mask_overlap)
         notes = list(measured.notes)
-        if judged.verdict != "in range":
+        if judged.verdict != "inside":
             notes.append(f"it is {judged.verdict} for the model: {'; '.join(judged.reasons)}")
         return notes
 
 
 def _one_each(given: Any, number: int, several: bool, name: str) -> list[Any]:
-    """Return what was given for each image; None for each where nothing was."""
+    """Return the argument of each image; None for each if none was given."""
     if given is None:
         return [None] * number
     if not several:
@@ -471,7 +471,7 @@ def _one_each(given: Any, number: int, several: bool, name: str) -> list[Any]:
 
 
 def _kept(sample_mask: ArrayLike, run: RestRun) -> NDArray[np.bool_]:
-    """Return which frames a mask keeps, whether it has their indices or a truth value each."""
+    """Return the kept frames of a mask of indices or of truth values."""
     given = np.asarray(sample_mask)
     if given.dtype == np.bool_:
         return given
@@ -485,10 +485,10 @@ def _kept(sample_mask: ArrayLike, run: RestRun) -> NDArray[np.bool_]:
 
 
 def _notes_on_columns(confounds: ConfoundsLike, measured: MeasuredRun) -> list[str]:
-    """Report columns of a data frame that somebody has chosen, and the strategy has not."""
+    """Report columns of the user's data frame that the strategy does not use."""
     named = [str(name) for name in getattr(confounds, "columns", ())]
     left = [name for name in named if name not in measured.confounds.names]
-    # It stands in each whole table of fMRIPrep, and is no column that anybody removes.
+    # It is in each complete table of fMRIPrep, and nobody removes it.
     if not left or "framewise_displacement" in named:
         return []
     more = f" and {len(left) - 5} more" if left[5:] else ""

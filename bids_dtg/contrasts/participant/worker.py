@@ -1,4 +1,4 @@
-"""The work on one participant of contrasts: its runs to connectomes, and these to maps."""
+"""The work on one participant of contrasts: runs to connectomes, and connectomes to maps."""
 
 from __future__ import annotations
 
@@ -8,28 +8,28 @@ from bids_dtg.connectome.device import NumpyArrays, one_blas_thread
 from bids_dtg.contrasts.participant.measure import Reader
 from bids_dtg.contrasts.participant.model import Model
 from bids_dtg.contrasts.participant.outputs.write import Writer
-from bids_dtg.contrasts.participant.predict import MapSetMaker
+from bids_dtg.contrasts.participant.predict import MapAverageMaker
 from bids_dtg.contrasts.participant.read import read_run
 from bids_dtg.contrasts.participant.request import Request
 from bids_dtg.engine.display import Clock
 from bids_dtg.inputs.run import RestRun
 from bids_dtg.participants.call import Level
-from bids_dtg.participants.read import Send, SetBegun
+from bids_dtg.participants.read import AverageBegun, Send
 from bids_dtg.participants.worker import LevelWork
 
 
 @dataclass(frozen=True, eq=False)
 class Steps:
-    """The steps of the work on a participant, made once: forked processes share their arrays."""
+    """Steps of the work on a participant, made once: forked processes share their arrays."""
 
-    request: Request  # what the call asks for
+    request: Request  # the request of the call
     reader: Reader  # reduces runs to connectomes
     model: Model  # predicts maps
     writer: Writer  # writes them
 
     @classmethod
     def of(cls, request: Request) -> Steps:
-        """Make the steps that a call asks for."""
+        """Make the steps of a request."""
         return cls(request, request.reader(), request.model(), request.writer())
 
     @property
@@ -56,12 +56,14 @@ class ParticipantWork(LevelWork):
         self._steps, self.forks = steps, steps.forks
 
     def read_run(self, run: RestRun, clock: Clock, send: Send) -> None:
-        # Other threads inflate, and the network computes.
+        # Other threads inflate and compute.
         with one_blas_thread():
             read_run(run, self._steps.request, self._steps.reader, clock=clock, send=send)
 
-    def maker(self, begun: SetBegun, clock: Clock) -> MapSetMaker:
-        return MapSetMaker(begun, model=self._steps.model, writer=self._steps.writer, clock=clock)
+    def maker(self, begun: AverageBegun, clock: Clock) -> MapAverageMaker:
+        return MapAverageMaker(
+            begun, model=self._steps.model, writer=self._steps.writer, clock=clock
+        )
 
     def begin(self) -> None:
         self._steps.model.begin()

@@ -1,12 +1,12 @@
-"""People whose rest and responses to tasks come from the same networks.
+"""Simulated people whose rest and responses to tasks come from the same networks.
 
-- `bold`: runs as a scanner and fMRIPrep would leave them
+- `bold`: runs with noise and confounds, as after a scanner and fMRIPrep
 - `dataset`: people written as datasets
 - `model`: the phantom: a population, and the people in it
-- `parameters`: its parameters, frozen and hashed
+- `parameters`: its parameters, fixed and hashed
 - `phenotype`: age, sex and scores
-- `responses`: responses to conditions, and the contrast maps they make
+- `responses`: responses to conditions, and the contrast maps made from them
 - `rest`: series of networks, signals of voxels, connectome of a segment
-- `structure`: what all people share: networks, couplings, responses
+- `structure`: the group's networks, couplings and responses
 - `tasks`: conditions and contrasts of the HCP tasks
 """

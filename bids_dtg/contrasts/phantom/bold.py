@@ -1,4 +1,4 @@
-"""BOLD runs as a scanner and fMRIPrep would leave them: networks, noise and nuisance."""
+"""BOLD runs as after a scanner and fMRIPrep: networks, noise and nuisance."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ def draw_run(person: Person, frames: int, repetition_time_s: float, run: int = 0
     Parameters
     ----------
     person
-        Whose networks, at rest.
+        Person whose resting networks are simulated.
     frames, repetition_time_s
-        Length of the run and seconds a frame.
+        Length of the run, and seconds per frame.
     run
-        Runs of other numbers are other runs of the same person.
+        Number of the run; each has its own random stream.
     """
     phantom, p = person.phantom, person.phantom.parameters
     persistence = persistence_of(repetition_time_s)

@@ -20,11 +20,11 @@ from bids_dtg.phantom.derivatives import DESCRIP, describe_dataset, marks, save,
 from bids_dtg.phantom.streams import Cohort
 
 Array = NDArray[np.float32]
-Stage = Callable[[str, float], None]  # what is done now, and the share that is done
+Stage = Callable[[str, float], None]  # the current step, and the share that is done
 
 SESSIONS = ("test", "retest")
 SPACE = {"space": "MNI152NLin6Asym", "res": "2"}
-# Of the datasets, by their folders.
+# Contents of the datasets, by folder.
 CONTENTS = {
     "fmriprep": "resting-state BOLD, as fMRIPrep leaves it",
     "statmaps": "measured task contrast maps, two sessions",
@@ -49,7 +49,7 @@ class RunPlan:
 
 
 def participant_label(index: int) -> str:
-    """Return the label of a cohort's person: it says that nobody real stands behind it.
+    """Return the label of a cohort's person, which shows that the person is simulated.
 
     Examples
     --------
@@ -60,7 +60,7 @@ def participant_label(index: int) -> str:
 
 
 def dataset_name(phantom: Phantom, cohort: int, content: str) -> str:
-    """Return the name of a dataset: other people have the same labels in another cohort."""
+    """Return the name of a dataset: cohorts have the same labels for different people."""
     known = {member.value: member.name.lower() for member in Cohort}
     whose = f"seed {phantom.seed}, cohort {known.get(cohort, cohort)}"
     return f"SIMULATED phantom {phantom.parameters.version}, {whose}: {content}"
@@ -74,21 +74,21 @@ def describe_datasets(
     plan: RunPlan,
     generator: dict[str, Any],
 ) -> None:
-    """Write what describes the three datasets below a folder, and who is in them.
+    """Write the descriptions and participant tables of three datasets in a folder.
 
-    `out/fmriprep` has one resting run a participant; `out/statmaps` the measured
+    `out/fmriprep` has one resting run for each participant; `out/statmaps` the measured
     contrast maps of two sessions; `out/truth` the maps without noise.
 
     Parameters
     ----------
     out
-        Folder; made as needed.
+        Output folder; made if needed.
     phantom, people
-        The population, and those of it that are written.
+        The population, and the people to write.
     plan
-        Of the resting runs.
+        Length and sampling of the resting runs.
     generator
-        Entry of `GeneratedBy`.
+        Entry of `GeneratedBy` in the descriptions.
     """
     recipe = {
         "PhantomSeed": phantom.seed,
@@ -119,13 +119,13 @@ def write_participant(out: Path, person: Person, *, plan: RunPlan, stage: Stage)
     Parameters
     ----------
     out
-        As for `describe_datasets`.
+        Output folder, as in `describe_datasets`.
     person
-        Of a phantom with voxels of 2 mm.
+        A person of a phantom with voxels of 2 mm.
     plan
-        Of the resting run.
+        Length and sampling of the resting run.
     stage
-        Is given what is done now.
+        Receives the current step.
     """
     stage("resting run", 0.0)
     write_run(out / "fmriprep", person, plan)
@@ -143,7 +143,7 @@ def write_run(root: Path, person: Person, plan: RunPlan) -> None:
 
 
 def _write_maps(root: Path, person: Person, maps: Array, session: str | None) -> None:
-    """Write a participant's 47 maps; without a session they are the truth."""
+    """Write a participant's 47 maps; without a session, the noise-free truth."""
     places = person.phantom.anatomy.places
     for contrast, values in zip(CONTRASTS, maps, strict=True):
         entities = {
@@ -179,7 +179,7 @@ def _write_participants(root: Path, people: Sequence[Person]) -> None:
 
 
 def cut_run(folder: Path, person: Person) -> None:
-    """Cut a participant's BOLD file in half, as a broken transfer would leave it."""
+    """Cut a participant's BOLD file in half, as after an interrupted transfer."""
     label = participant_label(person.index)
     (bold,) = folder.glob(f"fmriprep/sub-{label}/func/*_desc-preproc_bold.nii.gz")
     with bold.open("r+b") as file:

@@ -36,12 +36,12 @@ class Phantom:
     Parameters
     ----------
     parameters
-        Of the generative model.
+        Parameters of the generative model.
     seed
-        Fixes the networks, the tasks and, with their numbers, the people.
+        Determines the networks, the tasks and, with their numbers, the people.
     block
         Voxels are blocks of this many 2 mm voxels along each axis: 1, 2, 3 and 4 give
-        2, 4, 6 and 8 mm. People are the same people whatever the block.
+        2, 4, 6 and 8 mm. People are the same for any block size.
 
     Examples
     --------
@@ -76,7 +76,7 @@ class Phantom:
 
     @cached_property
     def fixed_maps(self) -> Array:
-        """The conditions' maps that no network explains, (conditions, grey voxels)."""
+        """The conditions' maps that are not due to networks, (conditions, grey voxels)."""
         maps: Array = self.stable_maps.spread(self.structure.fixed_noise)[:, self.anatomy.grey]
         return maps
 
@@ -143,7 +143,7 @@ class Person:
 
     @cached_property
     def series_mixing(self) -> NDArray[np.float64]:
-        """How the person's networks are coupled at rest, (networks, networks)."""
+        """Correlations of the person's networks at rest, (networks, networks)."""
         return series_mixing(self.phantom.parameters, self.phantom.structure, self.traits)
 
     def connectome(self, session: int, segment: int, form: Form = MARGINAL) -> Array:
@@ -203,11 +203,11 @@ class Person:
         return self.phantom.design @ (self.responses + np.float32(level) * noise)
 
     def knowable_maps(self, draws: int = 20) -> Array:
-        """Return what rest could predict at best of the maps, (contrasts, voxels).
+        """Return the best possible prediction of the maps from rest, (contrasts, voxels).
 
-        The mean of the true maps over what rest cannot know (the own maps, and the shift
-        between rest and tasks, of which `draws` are drawn), given the person's networks
-        and traits. In the linear truth rest knows everything.
+        The mean of the true maps over components that rest does not determine (the own maps, and
+        the shift between rest and tasks, of which `draws` are drawn), given the person's networks
+        and traits. In the linear truth, rest determines the maps.
         """
         if self.phantom.parameters.truth == "linear":
             return self.true_maps()
@@ -229,7 +229,7 @@ class Person:
         return condition_gains(p)[:, None] * stable
 
     def _own_maps(self) -> Array:
-        """Return the person's stable maps that rest does not show, (conditions, voxels)."""
+        """Return the person's stable maps that are independent of rest, (conditions, voxels)."""
         share, field = self.phantom.parameters.own_shared, self.phantom.stable_maps
         drawn = field.draw(self.stream(Purpose.OWN_MAPS), len(condition_list()) + 1)
         maps = drawn[:, self.phantom.anatomy.grey]

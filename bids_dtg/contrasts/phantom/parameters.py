@@ -1,6 +1,6 @@
-"""The phantom's parameters: calibrated, frozen and hashed before any model is trained on it.
+"""The phantom's parameters, fixed and hashed before any model was trained on it.
 
-Set so that scores of simple models on simulated people are those published for HCP-YA
+They are set so that scores of simple models on simulated people match those published for HCP-YA
 (Serin et al. 2025); `studies/phantom_calibration.py` prints both.
 """
 
@@ -12,7 +12,7 @@ import json
 from dataclasses import dataclass
 from typing import Literal
 
-# Models are trained on this phantom: a change of a default is a new phantom, of a new version.
+# Models are trained on this phantom: a changed default makes a new phantom, with a new version.
 VERSION = 1
 
 
@@ -55,11 +55,11 @@ class PhantomParameters:
     # Tasks
     common_weight: float = 0.8  # part of a condition's network weights shared by all tasks
     task_weight: float = 0.6  # part shared by a task's conditions
-    condition_weight: float = 0.7  # a condition's own part
+    condition_weight: float = 0.7  # part specific to a condition
     densities: tuple[float, float, float] = (0.5, 0.35, 0.25)  # share of nonzeros in the parts
     gambling_difference: float = 0.45  # how far the two GAMBLING conditions differ
     relational_difference: float = 0.6  # how far the two RELATIONAL conditions differ
-    motor_common: float = 0.35  # MOTOR takes this much of the common part
+    motor_common: float = 0.35  # weight of the common part in MOTOR
     trait_gain: float = 0.35  # sd of the log gain that traits give a network in a condition
     saturation: float = 1.0  # level at which a response saturates
     pairs: int = 60  # pairs of overlapping networks that interact

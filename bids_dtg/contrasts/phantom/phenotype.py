@@ -17,16 +17,16 @@ _SHARES = {"age": 0.5, "sex": 0.5, "reasoning": 0.6, "vigilance": 0.3}
 
 @dataclass(frozen=True)
 class Phenotype:
-    """What is known about a person besides the scans."""
+    """Phenotype of a person."""
 
     age: int  # years
     sex: str  # "F" or "M"
     reasoning: float  # a score that traits explain well; mean 100, sd 15
-    vigilance: float  # one that they explain less; mean 100, sd 15
+    vigilance: float  # a score that they explain less; mean 100, sd 15
 
 
 def phenotype(person: Person) -> Phenotype:
-    """Draw a person's phenotype: one trait each, and chance."""
+    """Draw a person's phenotype: each score from one trait, and noise."""
     chance = person.stream(Purpose.PHENOTYPE).standard_normal(len(_SHARES))
     age, sex, reasoning, vigilance = (
         np.sqrt(share) * trait + np.sqrt(1.0 - share) * luck

@@ -1,4 +1,4 @@
-"""Responses to the tasks' conditions, and the contrast maps that they make."""
+"""Responses to the tasks' conditions, and the contrast maps made from them."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def network_responses(
     maps
         The person's maps during tasks, (networks, voxels).
     traits
-        (traits,).
+        Traits of the person, (traits,).
 
     Returns
     -------
@@ -44,14 +44,14 @@ def network_responses(
 def linear_responses(parameters: PhantomParameters, weights: Array, connectome: Array) -> Array:
     """Return responses that are a linear function of the connectome, the same at every voxel.
 
-    Tavor et al. 2016: each condition weighs the connectome's rows, z-scored over voxels.
+    Tavor et al. 2016: each condition weights the connectome's rows, z-scored over voxels.
 
     Parameters
     ----------
     weights
-        (conditions, networks).
+        Weights of the connectome's rows, (conditions, networks).
     connectome
-        (networks, voxels).
+        Connectome of the person, (networks, voxels).
 
     Returns
     -------

@@ -16,7 +16,7 @@ Array = NDArray[np.float32]
 def series_mixing(
     parameters: PhantomParameters, structure: Structure, traits: NDArray[np.float64]
 ) -> NDArray[np.float64]:
-    """Return L (networks, networks), by which independent series become a person's.
+    """Return L (networks, networks), which mixes independent series into a person's.
 
     L Lᵀ is the correlation matrix of BBᵀ + I + δ² U(t)U(t)ᵀ.
     """
@@ -38,7 +38,7 @@ def draw_series(
     Returns
     -------
     series
-        (frames, networks), times the networks' amplitudes in this segment.
+        (frames, networks), scaled by the networks' amplitudes in this segment.
     shared
         (frames,), the signal of all voxels.
     """
@@ -62,7 +62,7 @@ def series_weights(group_maps: Array, anatomy: Anatomy) -> Array:
 def segment_connectome(
     frames: Array, weights: Array, grey: NDArray[np.intp], form: Form = MARGINAL
 ) -> Array:
-    """Relate each network's series to each grey-matter voxel.
+    """Compute the connectome of network series and grey-matter voxels.
 
     Parameters
     ----------
@@ -73,11 +73,11 @@ def segment_connectome(
     grey
         Positions of the grey-matter voxels among the brain's.
     form
-        What the values are.
+        Form of the connectome's values.
 
     Returns
     -------
-    (networks, grey voxels), values of the form: Pearson r, if not said otherwise
+    (networks, grey voxels), values of the form; by default Pearson r
     """
     centred = frames - frames.mean(axis=0)
     series = centred @ weights.T

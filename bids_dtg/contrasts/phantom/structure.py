@@ -1,4 +1,4 @@
-"""What all people of a phantom share: networks, couplings and responses to tasks."""
+"""The group structure of a phantom: networks, couplings and responses to tasks."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Array = NDArray[np.float32]
 class Foci:
     """The Gaussian foci of the group's networks, in mm."""
 
-    network: NDArray[np.intp]  # (foci,), which network a focus belongs to
+    network: NDArray[np.intp]  # (foci,), network of each focus
     centre_mm: NDArray[np.float64]  # (foci, 3)
     height: NDArray[np.float64]  # (foci,)
     width_mm: NDArray[np.float64]  # (networks,), standard deviation
@@ -41,7 +41,7 @@ class Structure:
     trait_gains: NDArray[np.float64]  # (conditions, networks, traits), variance 1 for a person
     pairs: NDArray[np.intp]  # (pairs, 2), overlapping networks
     pair_weights: NDArray[np.float64]  # (conditions, pairs)
-    fixed_noise: Array  # (conditions, *lattice), the fixed maps before they are spread
+    fixed_noise: Array  # (conditions, *lattice), noise that the fixed maps are interpolated from
 
 
 def draw_structure(
@@ -52,11 +52,11 @@ def draw_structure(
     Parameters
     ----------
     parameters, seed
-        The phantom's.
+        The phantom's parameters and seed.
     anatomy
-        The 2 mm anatomy, whatever the phantom's voxels: foci are the same in mm.
+        The 2 mm anatomy, also for a phantom of larger voxels: foci are the same in mm.
     field
-        Fields of the fixed maps' smoothness; only their lattice is used.
+        Smoothness of the fixed maps; only its lattice is used.
     """
     p, conditions = parameters, len(condition_list())
     parts, density = condition_parts(p)
@@ -100,9 +100,9 @@ def network_maps(
     Parameters
     ----------
     foci
-        Of the group.
+        Foci of the group's networks.
     grid, mask
-        Where; mask (i, j, k).
+        Grid, and mask (i, j, k) of the voxels to evaluate.
     shift_mm
         (foci, 3), a person's; None: none.
     log_extent, log_strength
@@ -158,7 +158,7 @@ def _draw_foci(p: PhantomParameters, rng: np.random.Generator, anatomy: Anatomy)
 
 
 def _spaced(points: NDArray[np.float64], n: int, distance: float) -> NDArray[np.float64]:
-    """Take the first n points that keep the distance from those taken before."""
+    """Take the first n points that keep a distance from each other."""
     taken: list[NDArray[np.float64]] = []
     free = np.ones(len(points), bool)
     while len(taken) < n and free.any():
@@ -171,15 +171,15 @@ def _spaced(points: NDArray[np.float64], n: int, distance: float) -> NDArray[np.
 
 
 def condition_parts(p: PhantomParameters) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return what the conditions have in common.
+    """Return networks' weights that conditions have in common.
 
     Returns
     -------
     parts
-        (conditions, parts): how much of each independent part a condition consists of.
-        The parts are one that is common to all, one a task, and those of the conditions.
+        (conditions, parts): weights of independent parts in each condition.
+        One part is common to all; others belong to a task, or to a condition.
     density
-        (parts,), the share of networks that a part involves.
+        (parts,), the share of networks in each part.
     """
     names = [("", "common"), *((task, "task") for task in CONDITIONS)]
     own = {key: _own_parts(p, *key) for key in condition_list()}
@@ -198,7 +198,7 @@ def condition_parts(p: PhantomParameters) -> tuple[NDArray[np.float64], NDArray[
 
 
 def _own_parts(p: PhantomParameters, task: str, condition: str) -> dict[str, float]:
-    """Return the parts of a condition beside the common one and the task's, of length 1."""
+    """Return a condition's specific parts, besides the common one and the task's, of length 1."""
     if task == "WM":  # a load ("2BK") and a category ("BODY")
         return {part: float(np.sqrt(0.5)) for part in condition.split("_")}
     difference = {"GAMBLING": p.gambling_difference, "RELATIONAL": p.relational_difference}
@@ -207,7 +207,7 @@ def _own_parts(p: PhantomParameters, task: str, condition: str) -> dict[str, flo
 
 
 def _sparse(rng: np.random.Generator, density: NDArray[np.float64], n: int) -> NDArray[np.float64]:
-    """Draw (parts, n) numbers of variance 1, of which a share `density` is not 0."""
+    """Draw (parts, n) numbers of variance 1, of which a share `density` is nonzero."""
     drawn = rng.standard_normal((len(density), n))
     involved = rng.random((len(density), n)) < density[:, None]
     drawn = np.where(involved, drawn, 0.0)
@@ -216,11 +216,11 @@ def _sparse(rng: np.random.Generator, density: NDArray[np.float64], n: int) -> N
 
 
 def _overlapping_pairs(foci: Foci, n: int) -> NDArray[np.intp]:
-    """Return the n pairs of networks that overlap most, (n, 2)."""
+    """Return the n pairs of networks with the largest overlap, (n, 2)."""
     width = foci.width_mm[foci.network]
     squared = width[:, None] ** 2 + width[None, :] ** 2
     apart = np.linalg.norm(foci.centre_mm[:, None] - foci.centre_mm[None, :], axis=2)
-    # The integral of two Gaussians' product, up to a factor.
+    # The integral of the product of two Gaussians, up to a factor.
     product = np.outer(width**3, width**3) / squared**1.5 * np.exp(-0.5 * apart**2 / squared)
     product *= np.outer(foci.height, foci.height)
     member = np.equal.outer(np.arange(len(foci.width_mm)), foci.network).astype(float)

@@ -1,4 +1,4 @@
-"""The HCP tasks: 24 conditions, 47 contrasts and the design that ties them together."""
+"""The HCP tasks: 24 conditions, 47 contrasts and the design matrix between them."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class TaskContrast:
     name: str  # HCP's name within the task, e.g. "2BK-0BK"
     label: str  # value of the BIDS entity contrast-
     plus: str  # conditions, with spaces between
-    minus: str = ""  # conditions; none: against baseline
+    minus: str = ""  # conditions; empty: against baseline
 
 
 CONTRASTS: tuple[TaskContrast, ...] = (
@@ -105,7 +105,7 @@ def condition_list() -> tuple[tuple[str, str], ...]:
 def contrast_design() -> NDArray[np.float64]:
     """Return the design (contrasts, conditions), each row of length 1.
 
-    A row weighs the conditions of its task by 1/n on either side. Rows of length 1 keep
+    A row weights the conditions of its task by 1/n on either side. Rows of length 1 keep
     independent noise of variance 1 at variance 1: all maps are z statistics.
 
     Examples

@@ -1,11 +1,11 @@
-"""The network model of Sip et al., 2023: trained, judged, simulated, its fixed points found.
+"""Training, evaluation and simulations of the network model of Sip et al., 2023.
 
 - `analysis`: people, the model and the folder of results of a call
-- `connectivity`: fit of simulated functional connectivity, beside simple models
-- `evaluate`: judges a model by people's series
-- `fixed_points`: where a model's activity rests, and whether it is stable there
-- `latents`: what regional parameters mean: use, features, maps, the other session
+- `connectivity`: fit of simulated functional connectivity, compared with simple models
+- `evaluate`: evaluates a model on people's series
+- `fixed_points`: fixed points of a model's activity, and their stability
+- `latents`: regional parameters: their use, features, maps, agreement between sessions
 - `simulate`: simulated sessions
 - `train`: fits a model, and writes its bundle
-- `unseen`: judges it by people whom it was not fitted to
+- `unseen`: evaluates an amortised model on people outside its training set
 """

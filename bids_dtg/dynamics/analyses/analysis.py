@@ -1,4 +1,4 @@
-"""What analyses of network models share: their models, and people with series of one session."""
+"""Common to analyses of network models: the model, and people with series of one session."""
 
 from __future__ import annotations
 
@@ -41,12 +41,12 @@ class NetworkAnalysis(ModelAnalysis[NetworkPeople, NetworkBundle]):
 
     @classmethod
     def words(cls) -> DatasetWords:
-        """Return what the output says of itself."""
+        """Return the description of the output."""
         return PRESENTATION.dataset_words()
 
     @classmethod
     def folders(cls, settings: Settings) -> Mapping[str, Path | None]:
-        """Return folders of this machine that options name, by what stands for them."""
+        """Return names that replace folders of this machine."""
         return {
             "split-file": _folder_of(settings.modelling.split_file),
             "structural": settings.dynamics.structural_connectivity,
@@ -54,7 +54,7 @@ class NetworkAnalysis(ModelAnalysis[NetworkPeople, NetworkBundle]):
         }
 
     def plan(self, labels: Sequence[str]) -> Iterator[str]:
-        """Yield what the files hold, in lines, for people who would be worked on."""
+        """Yield lines on the content of the files, for the given people."""
         people = self.people
         files = ", ".join(str(path) for path in people.source.paths)
         sessions = ", ".join(session_words(session) for session in people.sessions)
@@ -62,18 +62,18 @@ class NetworkAnalysis(ModelAnalysis[NetworkPeople, NetworkBundle]):
 
     @property
     def session(self) -> str:
-        """The session that the model was fitted to; the first one where that is not at hand."""
+        """The session of the model's training; the first session if there is no rest of it."""
         there = self.people.sessions
         own = self.bundle.part.session if self.bundle else there[0]
         return own if own in there else there[0]
 
     def known(self) -> tuple[str, ...]:
-        """Return the labels of people whom the model was fitted to and who have rest of `session`.
+        """Return the labels of the training participants with rest of `session`.
 
         Raises
         ------
         DatasetError
-            Nobody is, or the files have other regions or another time between frames than the
+            There are none, or the files have other regions or another time between frames than the
             model.
         """
         self._require_fitting()
@@ -84,19 +84,19 @@ class NetworkAnalysis(ModelAnalysis[NetworkPeople, NetworkBundle]):
             raise DatasetError(
                 f"{bundle.card.name} was fitted to nobody of {self.data_set} "
                 f"({named(people.labels)})",
-                expected="people whom it was fitted to: its parameters are theirs",
+                expected="people of its training set: its parameters are theirs",
                 remedy="name the data set as when it was trained, with --data-set, or give the "
                 "files that it was trained on",
             )
-        if strangers := [label for label in people.labels if label not in rows]:
+        if outsiders := [label for label in people.labels if label not in rows]:
             say(
-                f"left out: {counted(len(strangers), 'participant')} whom {bundle.card.name} was "
-                f"not fitted to ({named(strangers)})"
+                f"left out: {counted(len(outsiders), 'participant')} outside the training set of "
+                f"{bundle.card.name} ({named(outsiders)})"
             )
-        return self._with_rest(rows, f"nobody whom {bundle.card.name} was fitted to")
+        return self._with_rest(rows, f"nobody in the training set of {bundle.card.name}")
 
     def _with_rest(self, labels: Iterable[str], nobody: str) -> tuple[str, ...]:
-        """Return who has rest of `session`, and report who has not; `nobody` begins the error."""
+        """Return people with rest of `session`, report the others; `nobody` begins the error."""
         there, wanted = self.people.of_session(self.session), tuple(labels)
         if without := [label for label in wanted if label not in there]:
             say(
@@ -111,12 +111,12 @@ class NetworkAnalysis(ModelAnalysis[NetworkPeople, NetworkBundle]):
         return tuple(label for label in wanted if label in there)
 
     def inferable(self) -> tuple[str, ...]:
-        """Return whom the model can infer: anybody, or of tables of people, whom it has in them.
+        """Participants the model applies to: all, or the training set if it is not amortised.
 
         Raises
         ------
         DatasetError
-            As for `known`.
+            See `known`.
         """
         bundle = self.bundle
         assert bundle is not None
@@ -126,15 +126,15 @@ class NetworkAnalysis(ModelAnalysis[NetworkPeople, NetworkBundle]):
         return self._with_rest(self.people.labels, "nobody")
 
     def unseen(self) -> tuple[str, ...]:
-        """Return who was not fitted to and is judged by all the same; nobody where tables are.
+        """Participants outside the training set, for amortised models; otherwise empty.
 
-        Where there are such people, those whom the model was fitted to are left out: figures of
-        both are never of one table.
+        If there are any, training participants are left out: one table never has values of
+        both.
 
         Raises
         ------
         DatasetError
-            As for `known`.
+            See `known`.
         """
         bundle = self.bundle
         assert bundle is not None
@@ -144,15 +144,16 @@ class NetworkAnalysis(ModelAnalysis[NetworkPeople, NetworkBundle]):
         if not bundle.part.recipe.amortised or not labels:
             return ()
         self._require_fitting()
-        say(f"judged, and never seen by {bundle.card.name}: {named(labels)}")
+        say(f"evaluated, outside the training set of {bundle.card.name}: {named(labels)}")
         if alike := [label for label in bundle.rows(labels) if label not in rows]:
             say(
-                f"{bundle.card.name} was fitted to people of {bundle.part.data_set} who are called "
-                f"the same ({named(alike)}): if they are these, name it with --data-set"
+                f"{bundle.card.name} was fitted to people of {bundle.part.data_set} with the "
+                f"same labels ({named(alike)}): if they are these, name it with --data-set"
             )
         if rows:
             people = counted(len(rows), "participant")
-            say(f"left out: {people} whom {bundle.card.name} was fitted to ({named(list(rows))})")
+            name = bundle.card.name
+            say(f"left out: {people} in the training set of {name} ({named(list(rows))})")
         return labels
 
     def _require_fitting(self) -> None:
@@ -176,7 +177,7 @@ class NetworkAnalysis(ModelAnalysis[NetworkPeople, NetworkBundle]):
         if self.session != bundle.part.session:
             say(
                 f"{bundle.card.name} was fitted to {session_words(bundle.part.session)}, which is "
-                f"not at hand: {session_words(self.session)} is in its place"
+                f"missing: {session_words(self.session)} is used instead"
             )
 
 

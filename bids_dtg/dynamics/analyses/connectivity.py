@@ -1,4 +1,4 @@
-"""How functional connectivity of simulated sessions fits the measured one, beside simple models."""
+"""Fit of simulated to measured functional connectivity, compared with simple models."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ from bids_dtg.stats.verdict import RULE, judge_differences
 
 Row = dict[str, Any]
 Values = NDArray[np.floating[Any]]
-Sessions = Mapping[str, Networks]  # by name, of the same people where they have the session
+Sessions = Mapping[str, Networks]  # by name, of the people who have the session
 
 MODEL = "model"
-# Simulations that lack inputs, as published: their first states are of the prior.
+# Simulations without some inputs, as published: their first states are drawn from the prior.
 ABLATIONS: Mapping[str, tuple[Inputs, str]] = {
     "model, from the prior": ("both", "the model, first states of the prior"),
     "external only": ("external", "the model without connections between regions"),
@@ -36,16 +36,16 @@ ABLATIONS: Mapping[str, tuple[Inputs, str]] = {
 }
 ABLATION_SIMULATIONS = 20  # of each person, as published
 _BASELINE_SIMULATIONS = 20
-# Of each person, for predictive checks: the dynamics of connectivity take seconds a simulation.
+# Simulations of each person for predictive checks: the dynamics of connectivity take seconds each.
 CHECKED_SIMULATIONS = 20
 
 _SCORES = (
     Column("name", "Name of the model"),
-    Column("words", "What the row is of, in words"),
+    Column("words", "Description of the model"),
     Column("what", "model (also without some of its inputs), or baseline (also ceilings)"),
-    Column("simulations", "How many simulations of each person"),
-    Column("people", "How many people"),
-    Column("unbounded", "Simulations that grew without bounds, and are left out"),
+    Column("simulations", "Number of simulations of each person"),
+    Column("people", "Number of people"),
+    Column("unbounded", "Simulations that diverged, and are left out"),
 )
 _OF_SESSION = (
     Column(
@@ -66,11 +66,11 @@ _OF_SESSION = (
         for column in (
             Column(
                 f"advantage_{of}{{}}",
-                f"By how much the model's {fit} with {{}} is above this, mean over people",
+                f"Difference between the model's {fit} with {{}} and this one, mean over people",
                 interval=T_INTERVAL,
             ),
             Column(f"advantage_{of}{{}}_p", "Two-sided p of that, by sign flips over people"),
-            Column(f"verdict_{of}{{}}", f"Verdict on the model against this: {RULE}"),
+            Column(f"verdict_{of}{{}}", f"Verdict on the model compared with this: {RULE}"),
         )
     ),
 )
@@ -78,9 +78,9 @@ _STRENGTH = Column("strength", "Mean functional connectivity of simulations, r",
 _OF_BASELINES = (
     Column(
         "endless_fit_{}",
-        "Pearson r between functional connectivity of {} and that of endless simulations",
+        "Pearson r between functional connectivity of {} and that of infinitely long simulations",
     ),
-    Column("one_step_r2_{}", "Share of the variance of {} that the frame before explains"),
+    Column("one_step_r2_{}", "Share of the variance of {} explained by the frame before"),
 )
 
 
@@ -97,18 +97,18 @@ def score_columns(sessions: Iterable[str]) -> tuple[Column, ...]:
 
 @dataclass(eq=False)
 class Kept:
-    """What is kept of simulated sessions, person by person; sessions themselves are too large."""
+    """Measures of simulated sessions, person by person, as sessions themselves are too large."""
 
-    fits: dict[str, list[float]] = field(default_factory=dict)  # by session, a value a person
+    fits: dict[str, list[float]] = field(default_factory=dict)  # by session, one for each person
     mean_fits: dict[str, list[float]] = field(default_factory=dict)  # of the mean of simulations
     strength: list[float] = field(default_factory=list)
-    unbounded: int = 0  # simulations that grew without bounds, which are left out
+    unbounded: int = 0  # simulations that diverged, which are left out
     connectivity: Values | None = None  # (regions, regions), sum over people of their mean
     power: list[Values] = field(default_factory=list)  # (bins,), mean over regions
     frequency: Values | None = None  # (bins,), Hz
 
     def add(self, label: str, simulated: Values, sessions: Sessions) -> None:
-        """Add a person's simulations (simulations, regions, frames); all may be without bounds."""
+        """Add a person's simulations (simulations, regions, frames); all may have diverged."""
         bounded = np.isfinite(simulated).all(axis=(1, 2))
         self.unbounded += int((~bounded).sum())
         used = simulated[bounded] if bounded.any() else simulated
@@ -135,7 +135,7 @@ class Kept:
     def row(
         self, name: str, words: str, what: str, simulations: int, model: Kept | None = None
     ) -> Row:
-        """Return the row of the table of scores, with verdicts on `model` against these."""
+        """Return the row of the table of scores, with verdicts on `model` compared with these."""
         row: Row = {"name": name, "words": words, "what": what, "simulations": simulations}
         row |= {"people": len(self.strength), "unbounded": self.unbounded}
         for session, fits in self.fits.items():
@@ -156,7 +156,7 @@ class Kept:
 
 
 def measured(networks: Networks) -> Kept:
-    """Return the same of measured sessions, each in place of its simulations."""
+    """Return the same measures of measured sessions, used in place of simulations."""
     kept = Kept()
     for label, series in zip(networks.people, networks.series, strict=True):
         kept.add(label, series[None], {"own": networks})
@@ -173,9 +173,9 @@ def model_simulations(
     simulations: int,
     seed: int,
 ) -> Iterator[tuple[Values, Values]]:
-    """Simulate people; yield each one's own session and some simulated ones, and score them all.
+    """Simulate people; yield each person's own session and simulated ones, and score them all.
 
-    First states are of the posterior, as published for the fit of functional connectivity.
+    First states are drawn from the posterior, as published for the fit of functional connectivity.
     """
     found = simulate(model, networks, inferred, simulations=simulations, seed=seed)
     for label, series, simulated in zip(networks.people, networks.series, found, strict=True):
@@ -193,7 +193,7 @@ def ablation_rows(
     simulations: int,
     seed: int,
 ) -> list[Row]:
-    """Return the scores of simulations that lack inputs, beside the whole model's."""
+    """Return the scores of simulations without some inputs, compared with the whole model."""
     rows = []
     for name, (inputs, words) in ABLATIONS.items():
         if inputs in ("both", "external") and not model.recipe.external_inputs and name != _PRIOR:
@@ -227,7 +227,7 @@ def baseline_rows(
 ) -> list[Row]:
     """Return the scores of simple models and ceilings, fitted on the session of `networks`.
 
-    They stand beside those of the network model, `model`.
+    They are the baselines of the network model, `model`.
     """
     rows = []
     for baseline in BASELINES:
@@ -254,13 +254,13 @@ def baseline_rows(
 
 
 def _mean(values: list[float]) -> float | None:
-    """Return the mean of what is known; None where nothing is, as for white noise."""
+    """Return the mean of finite values; None if there are none, as for white noise."""
     known = [value for value in values if np.isfinite(value)]
     return float(np.mean(known)) if known else None
 
 
 def _own_connectivity(networks: Networks, label: str) -> Values | None:
-    """Return a person's measured connectivity; None: the person lacks the session."""
+    """Return a person's measured connectivity; None if the person lacks the session."""
     if label not in networks.people:
         return None
     return connectivity(networks.series[networks.people.index(label)])
@@ -275,6 +275,6 @@ def page_spectra(kept: Mapping[str, Kept]) -> tuple[Spectra, ...]:
     for name, own in kept.items():
         low, high = np.quantile(own.power, (0.05, 0.95), axis=0)
         bands[name] = (low, np.mean(own.power, axis=0), high)
-    # At 0 Hz there is what is left of the mean alone, and the last bin is half as wide.
+    # The bin at 0 Hz has only the residual mean, and the last bin is half as wide.
     bands = {name: tuple(part[1:-1] for part in band) for name, band in bands.items()}
     return (Spectra("Power, mean over regions; bands: 90 % of people", frequency[1:-1], bands),)

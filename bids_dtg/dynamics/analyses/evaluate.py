@@ -1,4 +1,4 @@
-"""Judge a network model by people's series: simulations, parameters, held-out series, baselines."""
+"""Evaluate a network model: simulations, parameters, held-out series, baselines."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ from bids_dtg.dynamics.analyses.connectivity import (
 from bids_dtg.dynamics.analyses.latents import (
     RETEST,
     alignment_of,
+    effect_table,
     feature_table,
     kl_table,
     positions_of,
     retest_rows,
-    role_table,
 )
 from bids_dtg.dynamics.analyses.unseen import (
     UNSEEN,
@@ -46,8 +46,8 @@ from bids_dtg.dynamics.inference import Inferred, elbo_of, infer
 from bids_dtg.dynamics.judging.predictive import check
 from bids_dtg.dynamics.model import GenerativeModel
 from bids_dtg.dynamics.networks import Networks
+from bids_dtg.dynamics.parameter_effects import parameter_effects
 from bids_dtg.dynamics.parameters import Alignment
-from bids_dtg.dynamics.roles import roles
 from bids_dtg.inputs.regions.maps import read_region_maps
 from bids_dtg.notices import counted, say
 from bids_dtg.report.flags import Flag
@@ -72,7 +72,7 @@ _CAN_WRITE = (
 _CHECKS = (
     Column("measure", "Name of the measure"),
     Column("unit", "Unit of observed, simulated, low and high"),
-    Column("people", "How many people"),
+    Column("people", "Number of people"),
     Column("observed", "Value of people's own sessions, mean over people"),
     Column("simulated", "Mean over simulations and people"),
     Column("low", "Lower end of the middle 90 % of simulations, mean over people"),
@@ -86,18 +86,18 @@ _CHECKS = (
 )
 _ELBO = (
     Column("session", "Session of the series"),
-    Column("series", "Which series: trained on or held out"),
-    Column("number", "How many series"),
+    Column("series", "Kind of series: trained on or held out"),
+    Column("number", "Number of series"),
     Column("elbo_mean", "ELBO, mean over series", unit="nats"),
     Column("elbo_sd", "Its standard deviation over series", unit="nats"),
 )
-_WORDS = ("words",)  # a column of tables that a page has no room for
+_WORDS = ("words",)  # a column that is left out of pages
 _FEWEST_RETESTED = 2  # people that an agreement needs
 
 
 @dataclass(frozen=True, eq=False)
 class Judged:
-    """A model, people whom it was fitted to, and their sessions."""
+    """A model, its training participants, and their sessions."""
 
     analysis: NetworkAnalysis
     labels: tuple[str, ...]
@@ -110,13 +110,13 @@ class Judged:
 
     @cached_property
     def known(self) -> tuple[str, ...]:
-        """Who is in each row of the model's tables."""
+        """Labels of the rows of the model's tables."""
         assert self.analysis.bundle is not None
         return self.analysis.bundle.known(self.analysis.people.labels, self.analysis.data_set)
 
     @cached_property
     def sessions(self) -> Mapping[str, Networks]:
-        """People's networks by session, that of the model first, each of whoever has it."""
+        """People's networks by session, the model's session first, for people who have it."""
         people, first = self.analysis.people, self.analysis.session
         names = (first, *(name for name in people.sessions if name != first))
         return {
@@ -132,7 +132,7 @@ class Judged:
 
     @cached_property
     def inferred(self) -> Inferred:
-        """What the model infers of that session."""
+        """What the model infers from that session."""
         return infer(self.model, self.networks, self.known)
 
     @cached_property
@@ -147,7 +147,7 @@ class Judged:
 
 
 def run_evaluation(settings: Settings) -> int:
-    """Judge `--model` by the people whom it was fitted to; return 0.
+    """Evaluate `--model` on its training participants; return 0.
 
     Raises
     ------
@@ -174,7 +174,7 @@ def run_evaluation(settings: Settings) -> int:
 
 
 def _judge_unseen(settings: Settings, judged: Judged) -> int:
-    """Judge an amortised model by people whom it was not fitted to; return 0."""
+    """Evaluate an amortised model on people outside its training set; return 0."""
     analysis = judged.analysis
     if settings.behaviour.dry_run:
         return analysis.print_plan("scores, a table and a page", judged.labels)
@@ -186,15 +186,15 @@ def _judge_unseen(settings: Settings, judged: Judged) -> int:
             simulations=settings.dynamics.simulations,
             seed=settings.modelling.seed,
         )
-        words = "Scores of people to whom the model was not fitted: a row a model and figure"
+        words = "Scores of people outside the training set: a row a model and figure"
         analysis.results.table("desc-unseen_scores", ResultTable(UNSEEN, rows, words))
         flags = [*_notice(judged), *few_people_notices(len(judged.labels))]
-        _write_page(judged, unseen_sections(rows), flags, whom="whom it was not fitted to")
+        _write_page(judged, unseen_sections(rows), flags, people_words="outside its training set")
     return 0
 
 
 def _of_all(judged: Judged) -> Sessions:
-    """Return the sessions that all people have: so each figure is of the same people."""
+    """Return the sessions that all people have, so that all values are of the same people."""
     everybody = judged.networks.people
     kept = {name: own for name, own in judged.sessions.items() if own.people == everybody}
     if missing := [name for name in judged.sessions if name not in kept]:
@@ -203,9 +203,9 @@ def _of_all(judged: Judged) -> Sessions:
 
 
 def _simulated(judged: Judged, settings: Settings) -> tuple[Sequence[Row], tuple[PageSection, ...]]:
-    """Judge simulated sessions: functional connectivity, spectra, predictive checks.
+    """Evaluate simulated sessions: functional connectivity, spectra, predictive checks.
 
-    Returns the scores of connectivity too, a row a model.
+    Returns the scores of connectivity too, a row for each model.
     """
     analysis, seed = judged.analysis, settings.modelling.seed
     simulations = settings.dynamics.simulations
@@ -224,7 +224,7 @@ def _simulated(judged: Judged, settings: Settings) -> tuple[Sequence[Row], tuple
     checks = ResultTable(
         _CHECKS,
         [row.row() for row in check(pairs, judged.networks.tr_seconds)],
-        "People's own sessions among simulated ones: a row a measure",
+        "People's own sessions compared with simulated ones: a row a measure",
     )
     rows = [
         kept.row(MODEL, "the network model", "model", simulations),
@@ -246,7 +246,7 @@ def _simulated(judged: Judged, settings: Settings) -> tuple[Sequence[Row], tuple
     for row in rows:
         if row["unbounded"]:
             total = row["simulations"] * row["people"]
-            say(f"{row['name']}: {row['unbounded']} of {total} simulations grew without bounds")
+            say(f"{row['name']}: {row['unbounded']} of {total} simulations diverged")
         fits = ", ".join(f"{name} {_mean_fit(row, name):.3f}" for name in judged.sessions)
         say(f"fit of functional connectivity, {row['name']}: {fits}")
     return rows, (
@@ -275,23 +275,23 @@ def _simulated(judged: Judged, settings: Settings) -> tuple[Sequence[Row], tuple
                 f"person ({min(simulations, CHECKED_SIMULATIONS)} of them). A right "
                 "model has at most 10 % of people outside the middle 90 %.",
             ),
-            tables=(table_of("Own session among simulated ones", checks),),
+            tables=(table_of("Own session compared with simulated ones", checks),),
         ),
     )
 
 
 def _unbounded(rows: Sequence[Row]) -> list[Flag]:
-    """Say how many of the model's simulations are left out."""
+    """Report how many of the model's simulations are left out."""
     model = rows[0]
     if not model["unbounded"]:
         return []
     total = model["simulations"] * model["people"]
-    text = f"{model['unbounded']} of {total} simulations grew without bounds, and are left out"
+    text = f"{model['unbounded']} of {total} simulations diverged, and are left out"
     return [Flag("warning", f"{text}: the model is unstable, as after a short training")]
 
 
 def _above(session: str, rows: Sequence[Row]) -> list[Flag]:
-    """Say which baselines fit a session better than the model."""
+    """Report baselines that fit a session better than the model."""
     better = [
         f"{row['words']} ({_mean_fit(row, session):.2f})"
         for row in rows
@@ -304,7 +304,7 @@ def _above(session: str, rows: Sequence[Row]) -> list[Flag]:
 
 
 def _mean_fit(row: Row, session: str) -> float:
-    """Return the mean over people of a row's fit; NaN where nobody has the session."""
+    """Return the mean over people of a row's fit; NaN if nobody has the session."""
     fit = row.get(f"fit_{session}")
     return np.nan if fit is None else float(fit.mean)
 
@@ -329,17 +329,17 @@ def _fit_table(scores: ResultTable, sessions: Sequence[str]) -> Table:
 
 
 def _parameters(judged: Judged, maps: Mapping[str, Values]) -> tuple[PageSection, ...]:
-    """Judge parameters: their use, features and maps, the other sessions."""
+    """Evaluate parameters: their use, features and maps, agreement between sessions."""
     analysis, networks = judged.analysis, judged.networks
     say("comparing parameters with features and maps")
     kl = kl_table(judged.inferred.region)
     features = feature_table(networks, judged.theta, maps, positions_of(networks.regions))
-    role = role_table(roles(judged.model, networks), judged.alignment)
+    effects = effect_table(parameter_effects(judged.model, networks), judged.alignment)
     retest = ResultTable(RETEST, _retest(judged), "The same people in another session")
     for name, table in {
         "desc-parameters_kl": kl,
         "desc-features_regressions": features,
-        "desc-parameters_roles": role,
+        "desc-parameters_roles": effects,
         "desc-parameters_retest": retest,
     }.items():
         analysis.results.table(name, table)
@@ -350,18 +350,18 @@ def _parameters(judged: Judged, maps: Mapping[str, Values]) -> tuple[PageSection
                 "Parameters in the order of their use; signs such that the first rises with "
                 "zero-crossings, the second with the correlation with the mean signal, the third "
                 "with that with the network input.",
-                "R² over pairs counts each region of each person as if they were independent, as "
+                "R² over pairs treats each region of each person as independent, as "
                 "published; R² over regions is of means over people, with p from surrogate maps "
                 "that are as smooth within hemispheres (Moran spectral randomisation). The R² of "
                 "three raw features is what zero-crossings, the correlation with the mean signal "
                 "and that with the network input explain without any model.",
-                "Roles: Spearman's rho and slopes of 1,000 simulated regions with parameters of "
-                "the prior, all given the same network input.",
+                "Effects: Spearman's rho and slopes of 1,000 simulated regions with parameters "
+                "drawn from the prior, all with the same network input.",
             ),
             tables=(
                 table_of("Use of the parameters (KL from the prior, nats)", kl),
                 table_of("Features and maps explained by the parameters", features, _WORDS),
-                table_of("What each parameter does to a region alone", role, ("figure",)),
+                table_of("Effect of each parameter on a single region", effects, ("figure",)),
                 table_of("The same people in another session", retest),
             ),
         ),
@@ -394,7 +394,7 @@ def _retest(judged: Judged) -> list[Row]:
 
 
 def _held_out(judged: Judged) -> tuple[PageSection, ...]:
-    """Compare the ELBO of series that were trained on with that of others, of the same people."""
+    """Compare the ELBO of series that were trained on with that of held-out series."""
     bundle, networks = judged.analysis.bundle, judged.networks
     assert bundle is not None
     rows = bundle.rows(networks.people, judged.analysis.data_set)
@@ -422,7 +422,7 @@ def _held_out(judged: Judged) -> tuple[PageSection, ...]:
             title="Held-out series",
             text=(
                 f"{int((~trained).sum())} of {trained.size} series were not trained on. They are "
-                "of people whom the model knows by their other regions: this says nothing of new "
+                "of training participants, known by their other regions: this says nothing of new "
                 "people. The external input is inferred frame by frame of the session that was "
                 "trained on, so a model with one has no ELBO of another session.",
             ),
@@ -432,7 +432,7 @@ def _held_out(judged: Judged) -> tuple[PageSection, ...]:
 
 
 def _has_elbo(judged: Judged, networks: Networks) -> bool:
-    """Return whether a session has an ELBO: what is inferred of the external input is its own."""
+    """Return whether a session has an ELBO: the inferred external input is specific to one."""
     bundle = judged.analysis.bundle
     assert bundle is not None
     own = networks is judged.networks and judged.analysis.session == bundle.part.session
@@ -440,13 +440,13 @@ def _has_elbo(judged: Judged, networks: Networks) -> bool:
 
 
 def table_of(caption: str, table: ResultTable, without: Sequence[str] = ()) -> Table:
-    """Return a page's table of all columns but some."""
+    """Return a page's table of all columns except some."""
     shown = [column.name for column in table.columns if column.name not in without]
     return table.on_page(caption, shown)
 
 
 def notices(judged: Judged) -> list[Flag]:
-    """Return what a reader must know before all figures."""
+    """Return the flags of the page."""
     return [*_notice(judged), *few_people_notices(len(judged.labels))]
 
 
@@ -460,7 +460,7 @@ def _write_page(
     judged: Judged,
     sections: Sequence[PageSection],
     flags: Sequence[Flag],
-    whom: str = "whom it was fitted to",
+    people_words: str = "of its training set",
 ) -> None:
     analysis, bundle = judged.analysis, judged.analysis.bundle
     assert bundle is not None
@@ -469,8 +469,8 @@ def _write_page(
         AnalysisPageFacts(
             title=analysis.results.path.name,
             index=f"../../{INDEX}",
-            lead=f"{bundle.card.name} {bundle.card.version}, judged by {people} of "
-            f"{analysis.data_set} {whom}, sessions {', '.join(judged.sessions)}. "
+            lead=f"{bundle.card.name} {bundle.card.version}, evaluated on {people} of "
+            f"{analysis.data_set} {people_words}, sessions {', '.join(judged.sessions)}. "
             "The unit of inference is the person.",
             flags=flags,
             sections=sections,

@@ -1,4 +1,4 @@
-"""Find where a network model's activity rests, of single regions and of whole networks."""
+"""Find fixed points of a network model's activity, in single regions and whole networks."""
 
 from __future__ import annotations
 
@@ -33,21 +33,21 @@ LEVELS = (-1.0, 0.0, 1.0)  # of each input of a single region
 _NODE_PEOPLE, _NODE_STARTS = 10, 60  # as published
 _CAN_WRITE = ("desc-regions_fixedpoints", "desc-networks_fixedpoints")
 _INPUTS = (
-    Column("network_input", "Value at which the network input is held"),
-    Column("external_input", "Value at which the external input is held"),
+    Column("network_input", "Constant value of the network input"),
+    Column("external_input", "Constant value of the external input"),
 )
 _SUMMARY = (
-    Column("cases", "How many cases"),
+    Column("cases", "Number of cases"),
     Column("one_point", "Cases with one fixed point"),
     Column("one_stable_point", "Cases with one fixed point, which is stable as a flow"),
     Column("several_points", "Cases with several fixed points"),
     Column("no_point", "Cases without a fixed point"),
-    Column("points", "How many fixed points"),
+    Column("points", "Number of fixed points"),
     Column("stable_flow", "Fixed points where all eigenvalues have real parts below 0"),
     Column("stable_map", "Fixed points where all of 1 + eigenvalue lie inside the unit circle"),
-    Column("rotating", "Fixed points with complex eigenvalues"),
+    Column("complex_eigenvalues", "Fixed points with complex eigenvalues"),
     Column("largest_real_part", "Largest real part of all eigenvalues"),
-    Column("largest_size_in_the_map", "Largest size of all of 1 + eigenvalue"),
+    Column("largest_map_modulus", "Largest modulus of all of 1 + eigenvalue"),
 )
 _SETTLING = (
     Column("settling_flow", "Cases that come to rest as a flow, from a random state without noise"),
@@ -57,7 +57,7 @@ _DRAWS, _NETWORK_STARTS = 4, 100  # of each person's parameters, and of the sear
 
 
 def run_fixed_points(settings: Settings) -> int:
-    """Find the fixed points of `--model` for the people whom it was fitted to; return 0.
+    """Find the fixed points of `--model` for its training participants; return 0.
 
     Raises
     ------
@@ -86,7 +86,7 @@ def run_fixed_points(settings: Settings) -> int:
 
 
 def _nodes(judged: Judged, seed: int) -> list[Row]:
-    """Return how many fixed points single regions have, a row a combination of inputs."""
+    """Count fixed points of single regions, a row for each combination of inputs."""
     people = min(_NODE_PEOPLE, len(judged.labels))
     regions = len(judged.networks.regions)
     say(f"fixed points of {counted(regions, 'region')} of {counted(people, 'participant')}")
@@ -116,7 +116,7 @@ def _nodes(judged: Judged, seed: int) -> list[Row]:
 
 
 def _networks(judged: Judged, seed: int) -> list[Row]:
-    """Return how many fixed points people's networks have, a row a person."""
+    """Count fixed points of people's networks, a row for each person."""
     people = counted(len(judged.labels), "participant")
     say(f"fixed points of the networks of {people}, {_DRAWS} draws of parameters each")
     inferred, rng = judged.inferred, np.random.default_rng(seed)
@@ -145,9 +145,9 @@ def _networks(judged: Judged, seed: int) -> list[Row]:
 
 
 def _summary(points: FixedPoints, cases: NDArray[np.bool_]) -> Row:
-    """Return how many fixed points some cases have, and how stable they are.
+    """Count fixed points of some cases, by their stability.
 
-    `cases` says which, in the cases' shape.
+    `cases` selects them, in the cases' shape.
     """
     here = cases.ravel()[points.case]
     everything, stable = points.number()[cases], points.number(points.stable_flow)[cases]
@@ -161,9 +161,9 @@ def _summary(points: FixedPoints, cases: NDArray[np.bool_]) -> Row:
         "points": int(here.sum()),
         "stable_flow": int((points.stable_flow & here).sum()),
         "stable_map": int((points.stable_map & here).sum()),
-        "rotating": int((points.rotates & here).sum()),
+        "complex_eigenvalues": int((points.rotates & here).sum()),
         "largest_real_part": _largest(eigenvalues.real),
-        "largest_size_in_the_map": _largest(np.abs(1.0 + eigenvalues)),
+        "largest_map_modulus": _largest(np.abs(1.0 + eigenvalues)),
     }
 
 

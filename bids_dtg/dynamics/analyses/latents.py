@@ -1,4 +1,4 @@
-"""What a model's regional parameters mean: their use, features and maps, the other session."""
+"""Regional parameters of a model: their use, features, maps, agreement between sessions."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from bids_dtg.dynamics.features import (
 )
 from bids_dtg.dynamics.inference import Belief, Inferred
 from bids_dtg.dynamics.networks import Networks
+from bids_dtg.dynamics.parameter_effects import FIGURES, ParameterEffects
 from bids_dtg.dynamics.parameters import SIGNED_BY, Alignment, align, retest
 from bids_dtg.dynamics.recipe import Recipe
-from bids_dtg.dynamics.roles import FIGURES, Roles
 from bids_dtg.inputs.regions.positions import read_region_positions
 from bids_dtg.inputs.regions.sides import homotopic_pairs
 from bids_dtg.stats.spatial_nulls import moran_surrogates, within_hemispheres
@@ -31,10 +31,10 @@ Values = NDArray[np.floating[Any]]
 
 _SURROGATES = 2000
 PARTICIPANT = Column("participant_id", "Participant")
-_WORDS = Column("words", "What the row is of, in words")
+_WORDS = Column("words", "Description of the row")
 _KL = (
     Column("parameter", "Name of the parameter, by the order of use"),
-    Column("in_the_model", "Number of the parameter among the model's own"),
+    Column("number_in_model", "Number of the parameter in the model's own order"),
     Column(
         "kl_mean",
         "Divergence from the prior, mean over regions of people",
@@ -45,7 +45,7 @@ _KL = (
 _FEATURES = (
     Column("feature", "Name of the feature or map"),
     _WORDS,
-    Column("pairs", "How many regions of people"),
+    Column("pairs", "Number of pairs of a region and a person"),
     Column(
         "adjusted_r2_pairs",
         "Adjusted R² of the parameters, over people and regions as if they were independent",
@@ -58,7 +58,7 @@ _FEATURES = (
 )
 _BETA = Column("beta_theta{}_pairs", "Standard deviations of the feature a unit of parameter {}")
 _OF_REGIONS = (
-    Column("regions", "How many regions"),
+    Column("regions", "Number of regions"),
     Column(
         "adjusted_r2_regions", "Adjusted R² of the parameters, over regions (means over people)"
     ),
@@ -68,42 +68,42 @@ _THETA_OF_REGIONS = (
     Column("r_theta{}_regions", "Pearson r with parameter {} over regions"),
     Column("p_theta{}_regions", "p of r with parameter {}, among surrogate maps"),
 )
-_ROLES = (
-    Column("figure", "Name of the figure of a region's simulated series"),
+_EFFECTS = (
+    Column("figure", "Measure of a region's simulated series"),
     _WORDS,
-    Column("simulations", "How many simulations of regions"),
+    Column("simulations", "Number of simulated regions"),
 )
 _RHO = Column("rho{}", "Spearman's rho of the figure with parameter {}")
 _SLOPE = Column(
     "slope{}", "Slope of a linear fit of the figure to all parameters, a unit of parameter {}"
 )
-_R2 = Column("r2", "Share of the figure's variance that the linear fit explains")
+_R2 = Column("r2", "Share of the measure's variance explained by the linear fit")
 RETEST = (
     Column("session", "Session that is compared with the first"),
     Column("value", "Name of the parameter or feature"),
-    Column("people", "How many people"),
-    Column("regions", "How many regions"),
+    Column("people", "Number of people"),
+    Column("regions", "Number of regions"),
     Column("icc_pairs", "ICC(A,1) between sessions over regions of people"),
     Column("r_pairs", "Pearson r between sessions over regions of people"),
     Column("icc_regions_mean", "ICC(A,1) over people in each region, mean over regions"),
     Column("r_regions_mean", "Pearson r over people in each region, mean over regions"),
     Column("r_people_mean", "Pearson r over regions in each person, mean over people"),
 )
-# Regions that surrogates need, and values beyond the number of parameters that a regression needs.
+# Least number of regions for surrogates, and of values beyond the parameters for a regression.
 _FEWEST_REGIONS, _SPARE = 4, 2
 
 
 def kl_table(region: Belief) -> ResultTable:
-    """Return how far each parameter is from its prior, in the order of their use, a row each.
+    """Return each parameter's divergence from its prior, in the order of their use, a row each.
 
-    The spread is the standard deviation over regions of people, as published (the caption there
+    The spread is the standard deviation over regions of people, as published (the published caption
     says variance).
     """
     kl = region.kl.reshape(-1, region.kl.shape[-1])
     rows = [
         {
             "parameter": f"theta{place}",
-            "in_the_model": int(number) + 1,
+            "number_in_model": int(number) + 1,
             "kl_mean": float(kl[:, number].mean()),
             "kl_sd": float(kl[:, number].std()),
         }
@@ -113,9 +113,9 @@ def kl_table(region: Belief) -> ResultTable:
 
 
 def alignment_of(recipe: Recipe, inferred: Inferred, networks: Networks) -> Alignment:
-    """Return order and signs in which parameters are compared with others.
+    """Return order and signs in which parameters are compared.
 
-    An amortised model's own are those of the people whom it was fitted to.
+    Those of an amortised model come from its training participants.
     """
     if recipe.amortised:
         count = recipe.region_parameters
@@ -126,18 +126,7 @@ def alignment_of(recipe: Recipe, inferred: Inferred, networks: Networks) -> Alig
 def feature_table(
     networks: Networks, theta: Values, maps: Mapping[str, Values], positions: Values | None
 ) -> ResultTable:
-    """Return how features and maps follow from parameters, a row each.
-
-    Parameters
-    ----------
-    networks
-        People.
-    theta
-        (people, regions, parameters), aligned.
-    maps
-        (regions,) by name.
-    positions
-        (regions, 3), mm; None: not known, and no p is given.
+    """Regress features and maps on parameters, a row each.
 
     Returns
     -------
@@ -165,7 +154,7 @@ def feature_table(
         row["adjusted_r2_pairs"] = fitted[name].adjusted_r2
         for number, beta in enumerate(fitted[name].coefficients, 1):
             row[f"beta_theta{number}_pairs"] = float(beta)
-        # What three raw features say without any model; of one of themselves it would be all.
+        # R² of three raw features without any model; it is n/a for these features themselves.
         row["adjusted_r2_pairs_features"] = (
             None if name in SIGNED_BY else described[name].adjusted_r2
         )
@@ -183,7 +172,7 @@ def feature_table(
 def _of_regions(
     feature: Values, theta: Values, networks: Networks, positions: Values | None
 ) -> Row:
-    """Return the same over regions: means over people, once for values that are mirrored."""
+    """Return the same regression over regions: means over people, once for mirrored values."""
     pairs = homotopic_pairs(networks.regions)
     kept = unmirrored(feature, pairs)
     fewest = max(_FEWEST_REGIONS, theta.shape[-1] + _SPARE)
@@ -205,13 +194,13 @@ def _of_regions(
 
 
 def positions_of(regions: Sequence[str]) -> Values | None:
-    """Return where regions lie (regions, 3), mm; None where that, or their sides, are not known."""
+    """Return regions' positions (regions, 3), mm; None if positions or sides are not known."""
     pairs = homotopic_pairs(regions)
     return read_region_positions(regions) if 2 * len(pairs) == len(regions) else None
 
 
-def role_table(found: Roles, alignment: Alignment) -> ResultTable:
-    """Return how figures of single regions go with their parameters, a row a figure."""
+def effect_table(found: ParameterEffects, alignment: Alignment) -> ResultTable:
+    """Return the effects of parameters on measures of single regions, a row for each measure."""
     rows = []
     for name, rho in found.spearman.items():
         row: Row = {"figure": name, "words": FIGURES[name], "simulations": len(found.region)}
@@ -221,20 +210,12 @@ def role_table(found: Roles, alignment: Alignment) -> ResultTable:
             row[f"slope{number}"] = float(value)
         rows.append(row | {"r2": found.r2[name]})
     numbers = range(1, len(alignment.order) + 1)
-    columns = (*_ROLES, *_RHO.each(numbers), *_SLOPE.each(numbers), _R2)
+    columns = (*_EFFECTS, *_RHO.each(numbers), *_SLOPE.each(numbers), _R2)
     return ResultTable(columns, rows, "Single regions simulated with other parameters")
 
 
 def retest_rows(first: Values, second: Values, names: Sequence[str]) -> list[Row]:
-    """Return how alike values of two sessions are, a row each.
-
-    Parameters
-    ----------
-    first, second
-        (people, regions, values).
-    names
-        Of the values.
-    """
+    """Return the agreement of values between two sessions, a row each."""
     found = retest(first, second)
     return [
         {

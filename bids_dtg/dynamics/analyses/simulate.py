@@ -28,7 +28,7 @@ Array = NDArray[np.float32]
 
 
 def run_simulation(settings: Settings) -> int:
-    """Simulate everybody at hand whom `--model` was fitted to; return 0.
+    """Simulate the training participants of `--model`; return 0.
 
     Raises
     ------
@@ -61,7 +61,7 @@ def run_simulation(settings: Settings) -> int:
 
 
 def _simulated(judged: Judged, settings: Settings, kept: Kept) -> Iterator[Array]:
-    """Yield each person's simulations, and keep what the page shows of them."""
+    """Yield each person's simulations, and keep measures for the page."""
     found = simulate(
         judged.model,
         judged.networks,
@@ -108,7 +108,7 @@ def _write_page(judged: Judged, kept: Kept) -> None:
             flags=notices(judged),
             sections=(
                 PageSection(
-                    title="Simulated beside measured",
+                    title="Simulated and measured",
                     matrices=(
                         Matrices(
                             "Functional connectivity, mean over people",

@@ -50,12 +50,10 @@ _HISTORY = (
     Column("epoch", "Number of the epoch, from 1"),
     Column(
         "loss",
-        "What training lowers, ramped terms in part: nats a series, or amortised a frame",
+        "Training loss, with ramped weights: nats per series, or per frame if amortised",
     ),
-    Column("elbo", "Evidence of a series that was trained on, all terms in full", unit="nats"),
-    Column(
-        "held_out_elbo", "Evidence of a series that was held out, all terms in full", unit="nats"
-    ),
+    Column("elbo", "ELBO of a series that was trained on, all terms in full", unit="nats"),
+    Column("held_out_elbo", "ELBO of a held-out series, all terms in full", unit="nats"),
     Column(
         "region_kl",
         "Divergence of the region parameters from their prior, a series",
@@ -67,17 +65,17 @@ _HISTORY = (
 _RESTARTS = (
     _RESTART,
     Column("seed", "Seed of the training"),
-    Column("epochs", "How many epochs"),
+    Column("epochs", "Number of epochs"),
     *_HISTORY[3:5],
     Column("hours", "Duration of the training", unit="h"),
-    Column("chosen", "Whether the model is of this restart"),
+    Column("chosen", "Whether the model was taken from this restart"),
 )
 
 
 def run_training(settings: Settings) -> int:
     """Fit a network model to everybody, or to the training set of ``--split-file``; return 0.
 
-    A call that was stopped goes on after its last epoch when it is given again.
+    A call that was stopped continues after its last epoch when it is repeated.
 
     Raises
     ------
@@ -127,10 +125,10 @@ def run_training(settings: Settings) -> int:
 
 
 def chosen_recipe(settings: Settings) -> Recipe:
-    """Return the recipe of ``--recipe`` with what other options change of it.
+    """Return the recipe of ``--recipe``, changed by other options.
 
-    Fewer or more epochs than the recipe's ramp the terms' weights over the same share of them,
-    unless ``--ramp-epochs`` says otherwise. A learning rate that is given is kept until the end.
+    With fewer or more epochs than the recipe's, the terms' weights are ramped over the same share
+    of epochs, unless ``--ramp-epochs`` is given. A given learning rate is constant.
     """
     own, modelling = settings.dynamics, settings.modelling
     recipe = with_fields(find_recipe(modelling.recipe), own.recipe_field)
@@ -177,7 +175,7 @@ def _facts(analysis: NetworkAnalysis, session: str, recipe: Recipe, fitted: Fitt
 
 
 def _write_results(analysis: NetworkAnalysis, networks: Networks, fitted: Fitted) -> None:
-    """Write the tables and the page of a model that was just fitted."""
+    """Write the tables and the page of a newly fitted model."""
     inferred = infer(fitted.model, networks, fitted.people)
     alignment = alignment_of(fitted.recipe, inferred, networks)
     regions = ResultTable(
@@ -235,7 +233,7 @@ def _thetas(count: int) -> tuple[Column, ...]:
 
 
 def _curves(fitted: Fitted) -> tuple[Curves, ...]:
-    """Return how loss and ELBO went, a curve a restart."""
+    """Return curves of loss and ELBO, one for each restart."""
     frame = "frame" if fitted.recipe.amortised else "series"
     named_restarts = {f"restart {n}": r.history for n, r in enumerate(fitted.restarts, 1)}
     charts = {
@@ -266,7 +264,7 @@ def region_rows(
 ) -> list[dict[str, Any]]:
     """Return the parameters of each region of each person, a row each.
 
-    They have the order and the signs in which evaluations compare them.
+    Parameters have the order and the signs in which evaluations compare them.
     """
     rows = []
     means = alignment.apply(inferred.region.mean)
@@ -310,7 +308,7 @@ def history_rows(fitted: Fitted) -> list[Mapping[str, Any]]:
 
 
 def restart_rows(fitted: Fitted) -> list[dict[str, Any]]:
-    """Return how each restart ended, a row each."""
+    """Return the results of each restart, a row each."""
     return [
         {
             "restart": number,

@@ -1,4 +1,4 @@
-"""Judge a network model by people whom it was not fitted to."""
+"""Evaluate a network model on people outside its training set."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ Row = dict[str, Any]
 _MODEL = "the network model"
 UNSEEN = (
     Column("name", "Name of the model"),
-    Column("words", "What the row is of, in words"),
+    Column("words", "Description of the model"),
     Column("what", "model, or baseline"),
     Column("figure", "Name of the figure"),
     Column("session", "Session that the figure is of"),
-    Column("people", "How many people"),
+    Column("people", "Number of people"),
     Column(
         "score",
         "Mean over people of the figure: elbo and nll_K (negative log density K frames ahead), "
@@ -34,29 +34,19 @@ UNSEEN = (
     ),
     Column(
         "advantage",
-        "By how much the model is better than this, mean over people; above 0: it is",
+        "Difference to the model, mean over people; above 0: the model is better",
         interval=T_INTERVAL,
     ),
     Column("advantage_p", "Two-sided p of the advantage, by sign flips over people"),
-    Column("verdict", f"Verdict on the model against this: {RULE}"),
+    Column("verdict", f"Verdict on the model compared with this: {RULE}"),
 )
 
 
 def unseen_rows(
     model: GenerativeModel, sessions: Mapping[str, Networks], *, simulations: int, seed: int
 ) -> list[Row]:
-    """Return the scores of people whom a model never saw, a row a model, figure and session.
-
-    Parameters
-    ----------
-    model
-        An amortised model.
-    sessions
-        By name, of the same people; parameters are inferred from the first.
-    simulations, seed
-        As for `dynamics.judging.unseen.figures_of`.
-    """
-    say("inferring and foretelling")
+    """Return scores of people outside the training set, a row a model, figure and session."""
+    say("inferring and predicting")
     own = figures_of(model, sessions, simulations=simulations, seed=seed)
     rows = _rows("model", _MODEL, "model", own)
     say("the same by simple models")
@@ -68,7 +58,7 @@ def unseen_rows(
 def _rows(
     name: str, words: str, what: str, figures: Figures, model: Figures | None = None
 ) -> list[Row]:
-    """Return a row a figure; of a baseline with the verdict on `model` against it."""
+    """Return a row for each measure; for a baseline with the verdict on `model` against it."""
     rows = []
     for figure, values in figures.items():
         interval = bootstrap_interval(values)
@@ -83,28 +73,28 @@ def _rows(
 
 
 def unseen_sections(rows: Sequence[Row]) -> tuple[PageSection, ...]:
-    """Return what a page says of the scores, a section a kind of figure, a row a model."""
+    """Return the page's sections on the scores: a section a kind of measure, a row a model."""
     sessions = list(dict.fromkeys(row["session"] for row in rows))
     ahead = [row for row in rows if row["figure"].startswith(("nll_", "r2_"))]
     fits = [row for row in rows if row["figure"] == "fit"]
     others = [row for row in rows if row not in ahead and row not in fits]
     return (
         PageSection(
-            title="Functional connectivity of people whom the model was not fitted to",
+            title="Functional connectivity of people outside the training set",
             text=(
                 "Pearson r between upper triangles of measured functional connectivity and of "
                 "sessions that are simulated from what the first session says of a participant. "
                 "Baselines are fitted on the first session of each. Other people's mean is that of "
-                "the other people who are judged here.",
+                "the other people evaluated here.",
                 "Means over people, with 95 % intervals by drawing people again. A baseline is "
                 f"marked where it is better than the model: {RULE}.",
             ),
             tables=(_by_session(fits),),
         ),
         PageSection(
-            title="Frames that are foretold",
+            title="Predicted frames",
             text=(
-                "From the frames before alone, all regions together: negative log likelihood of "
+                "Predicted from earlier frames, all regions together: negative log likelihood of "
                 "the measured values (nats a region a frame, less is better), and share of their "
                 "variance.",
             ),
@@ -125,7 +115,7 @@ def unseen_sections(rows: Sequence[Row]) -> tuple[PageSection, ...]:
     )
 
 
-# What is said of frames ahead, by the beginning of a figure's name.
+# Names of measures at some frames ahead, by prefix.
 _AHEAD = {"nll_": "negative log likelihood", "r2_": "R²"}
 
 
@@ -138,7 +128,7 @@ def _by_session(rows: Sequence[Row]) -> Table:
 
 
 def _by_steps(rows: Sequence[Row], prefix: str, session: str) -> Table:
-    """Return a table of figures of frames ahead in a session, a column a number of frames."""
+    """Return a table of measures some frames ahead in a session, a column a number of frames."""
     own = [row for row in rows if row["figure"].startswith(prefix)]
     columns = {row["figure"]: f"{row['figure'].removeprefix(prefix)} ahead" for row in own}
     return _table(f"{session}: {_AHEAD[prefix]}", own, "figure", columns)
@@ -161,7 +151,7 @@ def _table(caption: str, rows: Sequence[Row], key: str, columns: Mapping[str, st
 
 
 def _of_model(rows: Sequence[Row]) -> Table:
-    """Return a table of what the model alone has, a row a figure, a column a session."""
+    """Return a table of measures that only the model has, a row each, a column a session."""
     sessions = list(dict.fromkeys(row["session"] for row in rows))
     cells: dict[str, dict[str, Any]] = {}
     for row in rows:
@@ -175,6 +165,6 @@ def _of_model(rows: Sequence[Row]) -> Table:
 
 
 def few_people_notices(people: int) -> list[Flag]:
-    """Say that few people decide nothing."""
+    """Warn if there are too few people for verdicts."""
     few = too_few(people)
-    return [Flag("warning", f"{few}: figures are theirs alone")] if few else []
+    return [Flag("warning", f"{few}: values may not hold for other people")] if few else []

@@ -1,4 +1,4 @@
-"""Bundles of fitted network models: written from a fit, loaded, and turned into a model again.
+"""Bundles of fitted network models: written from a fit, loaded, and converted to a model.
 
 A bundle holds what the model needs and lists the training participants, but has no series and no
 structural connectomes. It names nobody: participants are hashes (`bids_dtg.bundles.people`), in the
@@ -27,7 +27,7 @@ from bids_dtg.bundles.fitted import (
     fitted_files,
     write_fitted,
 )
-from bids_dtg.bundles.people import SeenPeople, hash_person
+from bids_dtg.bundles.people import ModelPeople, hash_person
 from bids_dtg.dynamics.bundle.kind import NETWORK_MODEL
 from bids_dtg.dynamics.bundle.part import NetworkPart
 from bids_dtg.dynamics.networks import LEAST_FRAMES
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from bids_dtg.dynamics.model import GenerativeModel
 
 _REGIONS, _TRAINED = "regions", "trained"  # tensors of `FITTED_FILE`
-SAME_TR = 0.05  # share of the model's time between frames that another may be from it
+SAME_TR = 0.05  # largest relative difference from the model's time between frames
 CITATION = (
     "Sip V, Hashemi M, Dickscheid T, Amunts K, Petkoski S, Jirsa V (2023). Characterization of "
     "regional differences in resting-state fMRI with a data-driven network model of brain "
@@ -49,11 +49,11 @@ CITATION = (
 
 @dataclass(frozen=True)
 class NetworkFacts(FittedFacts):
-    """What the card of a network model says that its fit does not know."""
+    """Facts for the card of a network model that its fit does not know."""
 
     citation: str = CITATION  # what users are asked to cite
     structural: str = "linear"  # how structural connectomes were scaled
-    session: str = ""  # of which the series were; empty: not said
+    session: str = ""  # session of the series; empty: not stated
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -66,7 +66,7 @@ class NetworkBundle(FittedBundle[NetworkPart]):
 
     @classmethod
     def read_fitted(cls, path: Path, part: NetworkPart) -> dict[str, Any]:
-        """Return names of regions, people as hashes, and which series were trained on."""
+        """Return names of regions, hashes of people, and which series were trained on."""
         shape = (part.people, part.regions)
         found = FittedFile.read(
             path, part.people, {_REGIONS: part.regions}, {_TRAINED: ("uint8", shape)}
@@ -84,28 +84,28 @@ class NetworkBundle(FittedBundle[NetworkPart]):
         }
 
     def known(self, labels: Sequence[str], data_set: str | None = None) -> tuple[str, ...]:
-        """Return who is in each row of the model's tables, as `dynamics.inference.infer` asks.
+        """Return the label of each row of the model's tables, for `dynamics.inference.infer`.
 
         Parameters
         ----------
         labels, data_set
-            As for `hashes`.
+            Labels of the participants at hand, and their data set's name, see `hashes`.
 
         Returns
         -------
         tuple
-            A label where the person is at hand, else the hash.
+            A label if the person is among `labels`, else the hash.
         """
         label_of = dict(zip(self.hashes(labels, data_set), labels, strict=True))
         return tuple(label_of.get(digest, digest) for digest in self.fitted_people)
 
     def rows(self, labels: Sequence[str], data_set: str | None = None) -> dict[str, int]:
-        """Return the row of the model's tables by label, of those people who have one.
+        """Return the row of the model's tables by label, for people who have one.
 
         Parameters
         ----------
         labels, data_set
-            As for `known`.
+            See `known`.
         """
         row = {name: number for number, name in enumerate(self.known(labels, data_set))}
         return {label: row[label] for label in labels if label in row}
@@ -128,14 +128,14 @@ class NetworkBundle(FittedBundle[NetworkPart]):
         return found, "give their names under the key places"
 
     def require_frames(self, tr_seconds: float, frames: int) -> None:
-        """Refuse series whose frames are further apart than the model's steps, or too few.
+        """Refuse series whose time between frames differs from the model's, or that are too short.
 
         Parameters
         ----------
         tr_seconds
-            Between frames: at most 5 % from the model's.
+            Time between frames in seconds: at most 5 % from the model's.
         frames
-            Of the series, from the first to the last that is used.
+            Number of frames, from the first to the last that is used.
 
         Raises
         ------
@@ -188,19 +188,19 @@ def load_network_bundle(name_or_path: str | Path) -> NetworkBundle:
 
 
 def write_network_bundle(
-    folder: str | Path, fitted: Fitted, facts: NetworkFacts, people: SeenPeople | None = None
+    folder: str | Path, fitted: Fitted, facts: NetworkFacts, people: ModelPeople | None = None
 ) -> NetworkBundle:
     """Write the bundle of a fitted network model, and load it back from where it was written.
 
     All is written into a hidden folder beside `folder`, loaded once as a check, and renamed. The
-    same input gives the same bytes. Whoever is in it, is in it as a hash.
+    the same bytes. People are listed as hashes.
 
     Parameters
     ----------
     folder
         Where the bundle goes. If the same bundle is there already, nothing is done.
     fitted
-        What `bids_dtg.dynamics.fit` returned.
+        Result of `bids_dtg.dynamics.fit`.
     facts
         Further facts for the card.
     people
@@ -241,13 +241,11 @@ def record_of(fitted: Fitted) -> dict[str, Any]:
 
 
 def _record_of(restart: Restart) -> dict[str, Any]:
-    seconds = sum(epoch.get("seconds", 0.0) for epoch in restart.history)
     return {
         "seed": restart.seed,
         "elbo": finite_or_none(restart.elbo),
         "held_out_elbo": finite_or_none(restart.held_out_elbo),
         "epochs": len(restart.history),
-        "hours": round(seconds / 3600, 4),
         "history": [
             {name: finite_or_none(value) for name, value in epoch.items()}
             for epoch in restart.history

@@ -1,4 +1,4 @@
-"""The kind of model of the slice: its row, and what `dtg-models info` says of one."""
+"""The kind of model of the workflow: its row, and its lines in `dtg-models info`."""
 
 from __future__ import annotations
 
@@ -34,16 +34,15 @@ def _facts(bundle: NetworkBundle) -> list[tuple[str, str]]:
 
 
 def _restarts(bundle: NetworkBundle) -> list[str]:
-    """Describe each training that the model was chosen from, as its card records it."""
+    """Describe each training that the model was chosen from, from its card's record."""
     record = bundle.card.record or {}
     found = record.get("restarts")
     rows = found if isinstance(found, list) else []
     return [
         f"ELBO {_rounded(row.get('elbo'))}, held out {_rounded(row.get('held_out_elbo'))}, "
-        f"{row.get('epochs')} epochs, {row.get('hours')} h"
-        + (" (chosen)" if number == record.get("chosen") else "")
+        f"{row.get('epochs')} epochs" + (" (chosen)" if number == record.get("chosen") else "")
         for number, row in enumerate(rows)
-        if isinstance(row, Mapping)  # nobody has checked a record
+        if isinstance(row, Mapping)  # a record is not validated
     ]
 
 

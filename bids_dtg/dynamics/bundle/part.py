@@ -1,4 +1,4 @@
-"""What the card of a network model says beside what every card says."""
+"""The fields of the card that network models add to those of every model."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from bids_dtg.notices import counted
 
 @dataclass(frozen=True)
 class NetworkPart(FittedPart):
-    """The part of a card that network models have."""
+    """The part of the card of network models."""
 
     ORDER: ClassVar[tuple[str, ...]] = (
         *("format_version", "name", "version", "kind", "licence", "citation", "description"),
@@ -31,23 +31,23 @@ class NetworkPart(FittedPart):
         *("for_science", "notice", "files"),
     )
 
-    recipe: Recipe  # what the model consists of, how it was trained, and every doubtful point
-    regions: int  # how many each person has
+    recipe: Recipe  # architecture and training of the model, with every doubtful point
+    regions: int  # number of regions of each person
     frames: int  # of each series
-    tr_seconds: float  # between frames
+    tr_seconds: float  # time between frames
     structural: str = "linear"  # how structural connectomes were scaled: a row of `STRUCTURAL`
-    session: str = ""  # of which the series were; empty: not said
+    session: str = ""  # session of the series; empty: not stated
 
     @property
     def outputs(self) -> str:
-        """What the model describes, counted."""
+        """What the model describes: numbers of regions and participants."""
         return f"{counted(self.regions, 'region')} of {counted(self.people, 'participant')}"
 
     @property
     def shapes(self) -> Shapes:
-        """Shapes of the model's tensors by name, as `bids_dtg.dynamics.model` names them.
+        """Shapes of the model's tensors by name, see `bids_dtg.dynamics.model`.
 
-        They are known without a model, so that a file is refused before one is made.
+        They are computed without torch, so that a file is refused before a model is made.
 
         Examples
         --------
@@ -135,7 +135,7 @@ class NetworkPart(FittedPart):
 
     def to_json(self) -> dict[str, Any]:
         """Return the part's fields of `model.json`."""
-        # Programs of the first format versions know no such models.
+        # Programs of the first format versions do not know such models.
         return {"format_version": 3, **asdict(self)}
 
     @classmethod

@@ -1,7 +1,7 @@
 """How well a network model's series agree with people's.
 
-- `baselines`: simple models that a network model has to beat, and ceilings
-- `predictive`: how a person's own session compares with those simulated for the person
+- `baselines`: simple models for comparison, and ceilings
+- `predictive`: a person's own session compared with simulated sessions of the person
 - `forecast`: how well a person's next frames are predicted from the frames before them alone
 - `unseen`: figures with a value for each person, also for people outside the training set
 - `recovery`: known parameters, recovered by a regression on the model's in other people

@@ -1,8 +1,8 @@
-"""Simple models that a network model has to beat, and ceilings that it can hardly pass.
+"""Simple models that a network model is compared with, and ceilings that it can hardly exceed.
 
 Each is fitted on a session of each person and gives, for each person, a linear process with
-Gaussian noise: a functional connectivity, sessions simulated from it, and a prediction of the next
-frame come from all of them in the same way. `BASELINES` has a row for each.
+Gaussian noise: a functional connectivity, simulated sessions, and a prediction of the next
+frame are derived from all of them in the same way. `BASELINES` has a row for each.
 """
 
 from __future__ import annotations
@@ -23,22 +23,22 @@ from bids_dtg.stats.splits import fold_people
 
 Values = NDArray[np.floating[Any]]
 
-_FOLDS = 5  # of people, for what is tuned on others
-# Coupling of the homogeneous network, as a share of that from which on somebody's explodes.
+_FOLDS = 5  # of people, for parameters tuned on others
+# Coupling of the homogeneous network, as a share of that at which a person's network diverges.
 _COUPLINGS = np.append(np.arange(0.05, 1.0, 0.05), 0.99)
-_DECAYS = (1e-4, 20.0)  # of a region without coupling, per frame
+_DECAYS = (1e-4, 20.0)  # range for a region without coupling, per frame
 
 
 @dataclass(frozen=True, eq=False)
 class Process:
-    """A person's stationary linear process: each frame follows from the one before, and noise."""
+    """A person's stationary linear process: each frame is linear in the last one, plus noise."""
 
-    transition: Values  # (regions, regions), to the mean of the next frame
+    transition: Values  # (regions, regions), from a frame to the mean of the next
     covariance: Values  # (regions, regions), of a frame
 
     @cached_property
     def connectivity(self) -> Values:
-        """(regions, regions), of endless simulations."""
+        """(regions, regions), of infinitely long simulations."""
         return _correlations(self.covariance)
 
     def simulate(self, simulations: int, frames: int, rng: np.random.Generator) -> Values:
@@ -62,7 +62,7 @@ class Process:
         return np.ascontiguousarray(series.transpose(1, 2, 0))
 
     def one_step_r2(self, series: Values) -> float:
-        """Return how much of a session (regions, frames) the prediction from one frame explains.
+        """Return the share of a session's variance (regions, frames) explained one step ahead.
 
         Examples
         --------
@@ -87,9 +87,9 @@ def _correlations(covariances: Values) -> Values:
 
 
 def _root(covariance: Values) -> NDArray[np.float32]:
-    """Return what makes independent normal rows correlated: a symmetric square root."""
+    """Return a symmetric square root, which correlates independent normal rows."""
     variances, axes = np.linalg.eigh(covariance)
-    # Rounding makes variances of 0 negative.
+    # Rounding can make variances of 0 negative.
     return np.asarray((axes * np.sqrt(np.maximum(variances, 0.0))) @ axes.T, np.float32)
 
 
@@ -98,9 +98,9 @@ class Baseline:
     """A simple model, or a ceiling."""
 
     name: str  # of a column
-    words: str  # as a page says it
+    words: str  # description for pages
     fit: Callable[[Networks], tuple[Process, ...]]  # a process for each person
-    fewest_people: int = 1  # what is fitted needs
+    fewest_people: int = 1  # needed for the fit
 
 
 def fit_baseline(baseline: Baseline, networks: Networks) -> tuple[Process, ...]:
@@ -109,9 +109,9 @@ def fit_baseline(baseline: Baseline, networks: Networks) -> tuple[Process, ...]:
     Parameters
     ----------
     baseline
-        A row of `BASELINES`.
+        Simple model or ceiling, a row of `BASELINES`.
     networks
-        Of the people, z-scored.
+        People's networks, with z-scored series.
 
     Returns
     -------
@@ -177,7 +177,7 @@ def var_1(series: Values) -> Process:
     Parameters
     ----------
     series
-        (regions, frames), z-scored.
+        Series of one session, (regions, frames), z-scored.
 
     Returns
     -------
@@ -237,7 +237,7 @@ def _homogeneous(networks: Networks) -> tuple[Process, ...]:
     for fold in fold_people(networks.people, _FOLDS, seed=0):
         others = ~np.isin(networks.people, fold)
         memory = float(autocorrelation(networks.series[others]).mean())
-        # Variance of correlations between two series that remember as much (Bartlett 1946).
+        # Variance of correlations between two series with this autocorrelation (Bartlett 1946).
         noise = (1 + memory**2) / (1 - memory**2) / networks.frames
         coupling = modes.best_coupling(connectivity(networks.series[others]), others, noise)
         decay = modes.best_decay(coupling, memory, others)
@@ -249,10 +249,10 @@ def _homogeneous(networks: Networks) -> tuple[Process, ...]:
 
 @dataclass(frozen=True, eq=False)
 class _Modes:
-    """The modes of people's networks, each of which goes its own way.
+    """The eigenmodes of people's networks, which are independent of each other.
 
     With time in frames, decay d = -a and coupling g = c / d, mode k of eigenvalue l of the
-    weights decays by d (1 - g l) a frame; its variance is 1 / (1 - g l), but for a factor.
+    weights decays by d (1 - g l) a frame; its variance is 1 / (1 - g l), up to a factor.
     """
 
     eigenvalues: Values  # (people, regions), of the weights
@@ -260,7 +260,7 @@ class _Modes:
 
     @classmethod
     def of(cls, networks: Networks) -> _Modes:
-        """Take connections as undirected: the mean of both directions."""
+        """Decompose undirected connections: the mean of both directions."""
         weights = networks.weights.astype(np.float64)
         return cls(*np.linalg.eigh((weights + weights.transpose(0, 2, 1)) / 2))
 
@@ -273,8 +273,8 @@ class _Modes:
     def best_coupling(self, observed: Values, people: NDArray[np.bool_], noise: float) -> float:
         """Return the coupling whose simulated sessions fit the observed connectivities best.
 
-        Endless simulations fit as well with hardly any coupling, but what a session of usual
-        length shows of weak correlations is noise, of the given variance.
+        Infinitely long simulations fit as well with hardly any coupling, but in a session of
+        typical length weak correlations are noise, of the given variance.
         """
         couplings = _COUPLINGS / self.eigenvalues.max()
         fits = []
@@ -286,7 +286,7 @@ class _Modes:
         return float(couplings[np.argmax(fits)])
 
     def best_decay(self, coupling: float, memory: float, people: NDArray[np.bool_]) -> float:
-        """Return the decay with which people's regions remember as much of a frame in the next."""
+        """Return the decay that gives the observed lag-1 autocorrelation of people's regions."""
         from scipy.optimize import brentq
 
         rates = 1.0 - coupling * self.eigenvalues[people]

@@ -1,10 +1,10 @@
-"""How well a model foretells a person's next frames, from the frames before them alone.
+"""How well a model predicts a person's next frames from earlier frames alone.
 
-A session is cut at some frames, the origins. A model reads what comes before an origin, and gives
-a Gaussian for each region some frames later. Its mean log density of what was measured is a proper
-score (Gneiting & Raftery 2007, J. Am. Stat. Assoc. 102: 359): nobody does better on average than
-who knows the process. Simple models are scored in the same way. What all share: each series was
-z-scored over the whole session, frames after the origin included.
+A session is cut at some frames, the origins. A model reads the frames before an origin, and gives
+a Gaussian for each region some frames later. Its mean log density of the measured value is a proper
+score (Gneiting & Raftery 2007, J. Am. Stat. Assoc. 102: 359): no model scores better on average
+than the true process. Simple models are scored in the same way. All share one caveat: each series
+was z-scored over the whole session, including frames after the origin.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ Frames = NDArray[np.intp]
 STEPS = (1, 2, 5, 10)  # frames ahead that are scored
 ORIGINS = 20  # of a session
 DRAWS = 64  # simulations from each origin
-_LEAST_PAST = 200  # frames before the first origin, where the session has them twice
-_BLOCKS = 4  # of the past, for the ridge penalty of VAR(1)
+_LEAST_PAST = 200  # frames before the first origin, if the session has twice as many
+_BLOCKS = 4  # of earlier frames, for the ridge penalty of VAR(1)
 _PENALTIES = 10.0 ** np.arange(-3.0, 2.0)  # of VAR(1), as a share of a region's sum of squares
 _LEAST_VARIANCE = 1e-6  # of a prediction; series have variance 1
 
@@ -43,17 +43,17 @@ class Predicted:
 
 @dataclass(frozen=True, eq=False)
 class Forecast:
-    """How well some frames ahead were foretold, a value a person and step.
+    """How well frames were predicted some steps ahead, a value for each person and step.
 
     `nll` is the negative log density of the measured value by the Gaussian prediction, in nats a
     region a frame, a mean over origins and regions: the smaller, the better. White noise of
     variance 1 has 1.42. `r2` is 1 - sum of squared errors of the predictions' means / sum of
-    squares of what was measured, sums over origins and regions: 0 is as good as the session's
+    squares of the measured values, sums over origins and regions: 0 is as good as the session's
     mean.
     """
 
     name: str
-    words: str  # as a page says it
+    words: str  # description for pages
     steps: tuple[int, ...]  # frames ahead
     nll: Values  # (people, steps), nats a region a frame
     r2: Values  # (people, steps)
@@ -65,11 +65,11 @@ def origins_of(frames: int, number: int = ORIGINS, furthest: int = STEPS[-1]) ->
     Parameters
     ----------
     frames
-        Of the session.
+        Number of frames of the session.
     number
-        Of the origins; fewer where the session is too short for as many.
+        Number of origins; fewer if the session is too short for as many.
     furthest
-        Frames that are foretold.
+        Largest number of frames ahead.
 
     Returns
     -------
@@ -103,40 +103,40 @@ def predict(
     draws: int = DRAWS,
     seed: int = 0,
 ) -> tuple[Predicted, ...]:
-    """Foretell people's frames by a network model, which reads nothing after an origin.
+    """Predict people's frames by a network model, which reads nothing after an origin.
 
     Parameters
     ----------
     model
-        The fitted model.
+        Fitted model, with tables or amortised.
     networks
-        People, in any session.
+        Networks of people, in any session.
     known
         Labels of the model's training participants, as `inference.infer` takes it.
     origins
         (origins,), how many frames of a session are known.
     steps
-        Frames ahead.
+        Numbers of frames ahead.
     draws
-        Simulations from each origin.
+        Number of simulations from each origin.
     seed
-        Of the draws; those of a person do not depend on the others.
+        Seed of the draws; those of a person do not depend on the others.
 
     Returns
     -------
     tuple
-        For each person.
+        Predictions for each person.
 
     Notes
     -----
-    At each origin, the encoders read the series up to it. From what `inference.draw_ending`
-    infers of the last frame, all regions are stepped together `draws` times, each one's network
-    input from the others' states, external inputs from their prior. The Gaussian has the mean
-    and the variance of the draws, to which the noise of the last step and of the observation is
-    added as it is known, not as drawn.
+    At each origin, the encoders read the series up to it. From draws of the last frame
+    (`inference.draw_ending`), all regions are simulated together `draws` times: each region's
+    network input comes from the others' states, external inputs from their prior. The Gaussian has
+    the mean and the variance of the draws, with the known variances of the last step's noise and
+    of the observation noise in place of drawn noise.
 
-    Of the published form, the external input is drawn from its prior at the last known frame,
-    too: its table was learned from all frames of a session, those to be foretold among them.
+    In the published form, the external input is drawn from its prior at the last known frame,
+    too: its table was learned from all frames of a session, including the predicted ones.
     """
     furthest, found = max(steps), []
     for label in networks.people:
@@ -145,7 +145,7 @@ def predict(
         endings = [draw_ending(model, cut, known, draws=draws, rng=rng) for cut in cuts]
         drawn = _draw(model, endings, furthest, rng)
         expected = run(model, drawn, person.weights, drop=1)[0].astype(np.float64)
-        # What the noise of the last step has added is taken away: its variance is known.
+        # The drawn noise of the last step is removed: its variance is known.
         weight = model.observation.weight[0].detach().double().cpu().numpy()
         sd = weight * np.exp(0.5 * _array(model.state_log_variance))
         expected -= np.einsum("fsdr,s->drf", drawn.system[:-1, :, 0], sd)
@@ -167,14 +167,14 @@ def forecast(
     draws: int = DRAWS,
     seed: int = 0,
 ) -> Forecast:
-    """Score what a network model foretells of people, as `predict` has it.
+    """Score a network model's predictions of people's frames (see `predict`).
 
     Parameters
     ----------
     model, networks, known, steps, draws, seed
         As for `predict`.
     origins
-        How many, as `origins_of` has them.
+        Number of origins, as in `origins_of`.
 
     Examples
     --------
@@ -201,12 +201,12 @@ def forecast(
 def forecast_baselines(
     networks: Networks, *, origins: int = ORIGINS, steps: Sequence[int] = STEPS
 ) -> tuple[Forecast, ...]:
-    """Score what simple models foretell, each fitted on a person's frames before each origin.
+    """Score predictions of simple models, each fitted on a person's frames before each origin.
 
     Parameters
     ----------
     networks, origins, steps
-        As for `forecast`: with the same, the same frames are foretold.
+        As for `forecast`: with the same values, the same frames are predicted.
 
     Returns
     -------
@@ -215,9 +215,9 @@ def forecast_baselines(
 
     Notes
     -----
-    The variance of a prediction k frames ahead is, for each region, the mean square of what the
-    same prediction missed over the frames before the origin; for VAR(1), over frames that it was
-    not fitted to. So no baseline has to be a right model to know how far it is off.
+    The variance of a prediction k frames ahead is, for each region, the mean squared error of the
+    same prediction over the frames before the origin; for VAR(1), over frames that it was not
+    fitted to. So a baseline need not be a correct model to have a calibrated variance.
 
     Examples
     --------
@@ -238,8 +238,8 @@ def forecast_baselines(
     """
     at = origins_of(networks.frames, origins, max(steps))
     rows = []
-    for name, (words, foretell) in BASELINES.items():
-        found = [_of_baseline(foretell, series, at, steps) for series in networks.series]
+    for name, (words, predict_steps) in BASELINES.items():
+        found = [_of_baseline(predict_steps, series, at, steps) for series in networks.series]
         rows.append(_scored(name, words, networks, found, at, steps))
     return tuple(rows)
 
@@ -254,9 +254,9 @@ def score(
     series
         (regions, frames), with mean 0.
     predicted
-        From the origins.
+        Predictions from the origins.
     origins, steps
-        How many frames were known, and how many later it was foretold.
+        Numbers of known frames, and of frames ahead.
 
     Examples
     --------
@@ -292,7 +292,7 @@ def _scored(
 def _draw(
     model: GenerativeModel, endings: Sequence[Ending], furthest: int, rng: np.random.Generator
 ) -> Drawn:
-    """Draw what simulations of a person from the last known frames are made of."""
+    """Draw parameters, states and noise for simulations of a person from the last known frames."""
     frames, states = furthest + 1, np.concatenate([ending.state for ending in endings])
     simulations, regions = states.shape[:2]
     outside = np.concatenate([ending.external for ending in endings])
@@ -315,16 +315,16 @@ def _array(tensor: Any) -> Values:
     return values
 
 
-# A baseline takes the past (regions, frames) and steps, and gives the mean and the variance of
+# A baseline takes earlier frames (regions, frames) and steps, and gives mean and variance of
 # each step, (steps, regions).
-_Foretell = Callable[[Values, Sequence[int]], tuple[Values, Values]]
+_Predict = Callable[[Values, Sequence[int]], tuple[Values, Values]]
 
 
 def _of_baseline(
-    foretell: _Foretell, series: Values, origins: Frames, steps: Sequence[int]
+    predict_steps: _Predict, series: Values, origins: Frames, steps: Sequence[int]
 ) -> Predicted:
     y = np.asarray(series, np.float64)
-    found = [foretell(y[:, :origin], steps) for origin in origins]
+    found = [predict_steps(y[:, :origin], steps) for origin in origins]
     mean, variance = (np.array(part) for part in zip(*found, strict=True))
     return Predicted(mean, np.maximum(variance, _LEAST_VARIANCE))
 
@@ -351,7 +351,7 @@ def _ar_1(past: Values, steps: Sequence[int]) -> tuple[Values, Values]:
 
 
 def _var_1(past: Values, steps: Sequence[int]) -> tuple[Values, Values]:
-    """Choose the ridge penalty, and learn the variances, by blocks of the past left out in turn."""
+    """Choose the ridge penalty, and estimate variances, by leaving out blocks of earlier frames."""
     centre = past.mean(axis=1, keepdims=True)
     y = past - centre
     blocks = np.array_split(np.arange(y.shape[1] - 1), _BLOCKS)
@@ -373,7 +373,7 @@ def _var_1(past: Values, steps: Sequence[int]) -> tuple[Values, Values]:
 
 
 def _products(y: Values, at: Frames) -> tuple[Values, Values, Values]:
-    """Return sums over frames: products within them, with the next ones, squares of these."""
+    """Return sums over frames: products within frames, with the next ones, squares of these."""
     now, later = y[:, at], y[:, at + 1]
     return now @ now.T, later @ now.T, np.asarray((later**2).sum())
 
@@ -388,14 +388,14 @@ def _ridge(within: Values, between: Values, _: Values) -> Values:
 
 
 def _errors(fits: Values, within: Values, between: Values, squares: Values) -> Values:
-    """Return the sum of squares that each transition misses of a block, from its products."""
+    """Return the sum of squared errors of each transition in a block, from its products."""
     explained = (fits * between).sum(axis=(1, 2))
     spread = ((fits @ within) * fits).sum(axis=(1, 2))
     missed: Values = squares - 2 * explained + spread
     return missed
 
 
-BASELINES: dict[str, tuple[str, _Foretell]] = {
+BASELINES: dict[str, tuple[str, _Predict]] = {
     "white_noise": ("white noise", _white_noise),
     "persistence": ("the last known frame stays", _persistence),
     "ar_1": ("each region follows from its own last frame: AR(1)", _ar_1),

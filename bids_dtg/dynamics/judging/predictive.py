@@ -1,4 +1,4 @@
-"""How a person's own session compares with those simulated for the person."""
+"""A person's own session compared with simulated sessions of the person."""
 
 from __future__ import annotations
 
@@ -23,22 +23,22 @@ from bids_dtg.stats.paired import Interval, wilson_interval
 Series = NDArray[np.floating[Any]]
 Values = NDArray[np.floating[Any]]
 
-# Of the windows of FCD, for time: neighbours still share 77 of 82 frames, and distances differ by
-# less than 0.01 from those of every window.
+# Stride of FCD's windows, for speed: neighbours still share 77 of 82 frames, and distances differ
+# by less than 0.01 from those of every window.
 FCD_STRIDE = 5
-OUTSIDE_P = 0.1  # at most: the session is outside the 90 % of the simulated ones
-FEWEST_SIMULATIONS = 19  # with fewer, no p is as small as that
+OUTSIDE_P = 0.1  # largest p of a session outside the middle 90 % of the simulated ones
+FEWEST_SIMULATIONS = 19  # with fewer, no p is that small
 _MIDDLE = (0.05, 0.95)  # the quantiles around these 90 %
 
 
 @dataclass(frozen=True)
 class Checked:
-    """A figure of sessions that a person's own session and simulated ones are compared by."""
+    """A measure of sessions, by which own and simulated sessions are compared."""
 
     name: str  # of a row
-    words: str  # as a page says it
+    words: str  # description for pages
     unit: str  # "" where it has none
-    fewest_frames: int  # a session without them has no such figure
+    fewest_frames: int  # needed for the measure
     # Sessions (sessions, regions, frames) and TR in s to (sessions,).
     of: Callable[[Series, float], Values]
 
@@ -46,7 +46,7 @@ class Checked:
 def _likeness(sessions: Series, _: float) -> Values:
     """Return the mean fit of each session's functional connectivity with the other sessions'."""
     fcs = connectivity(sessions)
-    # Row by row: all at once would hold every pair of sessions' connectivities.
+    # Row by row, as all pairs of sessions' connectivities would fill the memory.
     return _mean_of_others(np.stack([fc_fit(fc, fcs) for fc in fcs]))
 
 
@@ -79,7 +79,7 @@ CHECKED = (
 
 @dataclass(frozen=True, eq=False)
 class Check:
-    """Where people's own sessions lie among the simulated ones, by one figure."""
+    """Own sessions of people compared with simulated ones, by one measure."""
 
     of: Checked
     observed: Values  # (people,)
@@ -87,7 +87,7 @@ class Check:
 
     @cached_property
     def p(self) -> Values:
-        """(people,), two-sided: how many of all sessions are as far from the middle."""
+        """(people,), two-sided: share of all sessions that are as far from the middle."""
         observed, simulations = self.observed[:, None], self.simulated.shape[1]
         below = 1 + (self.simulated <= observed).sum(axis=1)
         above = 1 + (self.simulated >= observed).sum(axis=1)
@@ -103,9 +103,9 @@ class Check:
 
     @property
     def outside(self) -> Interval:
-        """Share of people outside the 90 % of their simulations; a right model has 0.1 at most.
+        """Share of people outside the 90 % of their simulations; a correct model has 0.1 at most.
 
-        NaN with fewer than 19 simulations: the own session cannot lie outside those.
+        NaN with fewer than 19 simulations, as no own session can lie outside those.
         """
         known = self.p[np.isfinite(self.p)]
         few = self.simulated.shape[1] < FEWEST_SIMULATIONS or not len(known)
@@ -113,7 +113,7 @@ class Check:
         return wilson_interval(share, len(known))
 
     def row(self) -> dict[str, str | float | Interval]:
-        """Return a table's row: means over people, and how many lie outside.
+        """Return a table's row: means over people, and the share of people outside.
 
         Examples
         --------
@@ -144,26 +144,26 @@ def check(people: Iterable[tuple[Series, Series]], tr_seconds: float) -> tuple[C
     ----------
     people
         For each person the observed session (regions, frames), and the simulated ones
-        (simulations, regions, frames); one person at a time is in memory where they are made as
-        they are asked for.
+        (simulations, regions, frames). If they are generated lazily, only one person's are in
+        memory at a time.
     tr_seconds
-        Between frames.
+        Time between frames in seconds.
 
     Returns
     -------
     tuple
-        A row for each figure of `CHECKED` that the sessions have frames enough for.
+        A row for each measure of `CHECKED` for which the sessions have enough frames.
 
     Raises
     ------
     ValueError
-        If there is nobody, or a person's sessions have other regions or frames.
+        If there are no people, or a person's sessions have other regions or frames.
 
     Notes
     -----
     Posterior-predictive checks (Gelman, Meng & Stern 1996, Stat. Sinica 6: 733) with
-    p = 2 min(1 + below, 1 + above) / (1 + simulations). Fits and distances are those of each
-    session, own or simulated, with all the others: so p is right for them, too.
+    p = 2 min(1 + below, 1 + above) / (1 + simulations). Fits and distances compare each
+    session, own or simulated, with all the others, so p is valid for them, too.
 
     Examples
     --------

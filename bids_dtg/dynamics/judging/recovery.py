@@ -1,4 +1,4 @@
-"""Known parameters by posteriors of the model's own, each person's by a regression of the others.
+"""Known parameters, recovered from the model's posteriors by a regression over other people.
 
 The model's parameters have no scale, sign or order of their own. A known parameter is therefore
 regressed on the posterior means, and posteriors are projected by that regression (Sip et al.,
@@ -42,12 +42,12 @@ class _Projection:
 
 @dataclass(frozen=True, eq=False)
 class LeftOut:
-    """Points of a parameter, each projected by the regression of all people but its own."""
+    """Points of a parameter, each projected by a regression over all other people."""
 
     value: Array  # (points,)
     sd: Array  # (points,), of the projected posterior alone
-    wide_sd: Array  # (points,), enlarged by what the regression leaves unexplained
-    slopes: Array  # (points, parameters), that each point was projected by
+    wide_sd: Array  # (points,), including the regression's residual variance
+    slopes: Array  # (points, parameters), used for each point
 
 
 def left_out(
@@ -57,16 +57,16 @@ def left_out(
     *,
     people: Sequence[Any] | NDArray[Any] | None = None,
 ) -> LeftOut:
-    """Recover each person's values of a parameter by a regression of the others' alone.
+    """Recover each person's values of a parameter by a regression over the others.
 
     Parameters
     ----------
     true
         The known values, (points,): of regions of all people, of some of them, or of people.
     mean, sd
-        Of the posteriors, Gaussians without covariances, (points, parameters).
+        Means and sds of the posteriors, Gaussians without covariances, (points, parameters).
     people
-        Whose each point is, (points,). None: each point is of another person.
+        Person of each point, (points,). None: each point is of another person.
 
     Raises
     ------
@@ -86,9 +86,9 @@ def left_out(
     for mine, others in _each_left_out(whose):
         projection = _Projection.of(values[others], means[others])
         residual = values[others] - projection.value(means[others])
-        # Residuals of a regression are smaller than those of points that it was not fitted to.
-        freedom = max(len(residual) - means.shape[1] - 1, 1)
-        unexplained = (residual**2).sum() / freedom - projection.variance(sds[others]).mean()
+        # Residuals of a regression are smaller than those of points outside its fit.
+        dof = max(len(residual) - means.shape[1] - 1, 1)
+        unexplained = (residual**2).sum() / dof - projection.variance(sds[others]).mean()
         variance = projection.variance(sds[mine])
         found.value[mine] = projection.value(means[mine])
         found.sd[mine] = np.sqrt(variance)

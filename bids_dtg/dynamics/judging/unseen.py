@@ -1,6 +1,6 @@
-"""Figures of a network model's people, a value a person: so models are compared over people.
+"""Measures of people by a network model, one value a person, for comparisons over people.
 
-They need no training on the people who are judged: an amortised model may never have seen them.
+They need no training on these people: an amortised model may be evaluated on new ones.
 """
 
 from __future__ import annotations
@@ -26,19 +26,19 @@ from bids_dtg.stats.paired import jackknife_shares
 Values = NDArray[np.floating[Any]]
 Sessions = Mapping[str, Networks]  # by name, of the same people in the same order
 
-_FEWEST_RETESTED = 3  # people that shares of an agreement need
+_FEWEST_RETESTED = 3  # people needed for jackknife shares of an agreement
 
 
 @dataclass(frozen=True)
 class Figure:
-    """What is measured of a person."""
+    """A measure of a person."""
 
     name: str  # elbo, nll_K, r2_K, fit, icc_theta_N
     session: str
 
     @property
     def words(self) -> str:
-        """As a page says it.
+        """Description for pages.
 
         Examples
         --------
@@ -55,7 +55,7 @@ class Figure:
 
     @property
     def smaller_is_better(self) -> bool:
-        """Whether less of it is better."""
+        """Whether smaller values are better."""
         return self.name.startswith("nll")
 
 
@@ -71,30 +71,30 @@ def figures_of(
     seed: int = 0,
     with_elbo: bool = True,
 ) -> Figures:
-    """Return the figures of people by a network model.
+    """Return measures of people by a network model.
 
     Parameters
     ----------
     model
-        The model; amortised, or fitted to these people.
+        Fitted model; amortised, or fitted to these people.
     sessions
-        The people's, that which parameters are inferred from first.
+        People's networks by session; parameters are inferred from the first.
     known
         Labels of the model's training participants, as `inference.infer` takes it.
     simulations
-        Of each person, inferred from the first session, for the fit of functional connectivity.
+        Number of simulations of each person, from the first session, for the fit of connectivity.
     seed
-        Of all that is drawn.
+        Seed of all random draws.
     with_elbo
-        Whether an ELBO is given: a model whose tables hold the external input of one session has
+        Whether to compute the ELBO: a model whose tables hold the external input of one session has
         none of another one.
 
     Returns
     -------
     dict
-        (people,) by figure. Agreement between sessions is one of all people: each has the share
-        that the jackknife gives (Efron & Stein 1981, Ann. Stat. 9: 586), and the mean of shares is
-        the ICC(A,1) over regions of people.
+        (people,) by measure. Agreement between sessions is one number for all people: each has the
+        share given by the jackknife (Efron & Stein 1981, Ann. Stat. 9: 586), and the mean of shares
+        is the ICC(A,1) over regions of people.
     """
     found: Figures = {}
     first = next(iter(sessions))
@@ -102,7 +102,7 @@ def figures_of(
         if with_elbo and (model.recipe.amortised or name == first):
             elbo = elbo_of(model, networks, known, seed=seed).mean(axis=1)
             found[Figure("elbo", name)] = elbo / networks.frames
-        found |= _foretold(forecast(model, networks, known, seed=seed), name)
+        found |= _forecast_measures(forecast(model, networks, known, seed=seed), name)
     inferred = infer(model, sessions[first], known)
     simulated = simulate(model, sessions[first], inferred, simulations=simulations, seed=seed)
     made = [_bounded_connectivity(session) for session in simulated]
@@ -120,18 +120,18 @@ def figures_of(
 def baseline_figures(
     sessions: Sessions, *, simulations: int = 20, seed: int = 0
 ) -> dict[str, tuple[str, Figures]]:
-    """Return the figures of people by simple models, and ceilings: words and figures by name.
+    """Return measures of people by simple models and ceilings: words and measures by name.
 
     Parameters
     ----------
     sessions, simulations, seed
-        As for `figures_of`. Functional connectivity is fitted on the first session; what is called
-        other people's is that of the other people here.
+        As for `figures_of`. Functional connectivity is fitted on the first session; "other people"
+        are the other people here.
     """
     found: dict[str, tuple[str, Figures]] = {}
     for name, networks in sessions.items():
         for row in forecast_baselines(networks):
-            found.setdefault(row.name, (row.words, {}))[1].update(_foretold(row, name))
+            found.setdefault(row.name, (row.words, {}))[1].update(_forecast_measures(row, name))
     first, rng = next(iter(sessions.values())), np.random.default_rng(seed)
     for baseline in BASELINES:
         if len(first.people) >= baseline.fewest_people:
@@ -145,7 +145,7 @@ def baseline_figures(
     return found
 
 
-def _foretold(row: Forecast, session: str) -> Figures:
+def _forecast_measures(row: Forecast, session: str) -> Figures:
     return {
         Figure(f"{kind}_{step}", session): values[:, number]
         for kind, values in (("nll", row.nll), ("r2", row.r2))
@@ -154,7 +154,7 @@ def _foretold(row: Forecast, session: str) -> Figures:
 
 
 def _bounded_connectivity(simulated: Values) -> Values:
-    """Return (simulations, regions, regions), without those that grew without bounds."""
+    """Return (simulations, regions, regions), without those that diverged."""
     bounded = np.isfinite(simulated).all(axis=(1, 2))
     return connectivity(simulated[bounded] if bounded.any() else simulated)
 
@@ -173,7 +173,7 @@ def _fits(made: list[Values], sessions: Sessions) -> Figures:
 
 
 def _agreement(one: Values, other: Values) -> Values:
-    """Return each person's share in the ICC between sessions, (people, parameters)."""
+    """Return each person's jackknife share in the ICC between sessions, (people, parameters)."""
     score = retest(one, other).pairs.absolute
     if len(one) < _FEWEST_RETESTED:
         return np.broadcast_to(score, (len(one), len(score)))

@@ -1,14 +1,14 @@
-"""What outputs of the workflow `dynamics` say and show.
+"""Texts and figures of outputs of the workflow `dynamics`.
 
-- `words`: README, methods text, quality columns, and what pages say of participants and runs
-- `run`: what panels keep something of
-- `presentation`: all of it together, as the report finds it by the slice's row
+- `words`: README, methods text, quality columns, and text on participants and runs
+- `run`: the measured and modelled run that panels read
+- `presentation`: all of it together, found by the report through the workflow's row
 
 Panels of a run (with motion, which every workflow has, and those of `report.parcels`):
 
-- `connectivity`: functional connectivity, and the structural connectome beside it
+- `connectivity`: functional connectivity, and the structural connectome
 - `parameters`: regional parameters with their spread, and the first one in the brain
-- `predictive`: the measured session among simulated ones
+- `predictive`: the measured session compared with simulated ones
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ PARAMETERS = Panel(
 )
 PREDICTIVE = Panel(
     "simulations",
-    "The measured session among simulated ones",
+    "The measured session compared with simulated ones",
     predictive.FILE,
     predictive.keep,
     predictive.draw,

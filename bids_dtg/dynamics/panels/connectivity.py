@@ -1,4 +1,4 @@
-"""Connectivity: between all parcels by their series, and by their structural connectome."""
+"""Connectivity panel: functional and structural connectivity between all parcels."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from bids_dtg.report.parcels.matrix import draw_between, in_order
 from bids_dtg.report.parcels.regions import arrange
 
 STRUCTURAL = FileKind("relmat", "structural", ".tsv")
-_LEAST = 1e-4  # of the weights that have a colour of their own
+_LEAST = 1e-4  # smallest weight of the colour scale
 
 
 def draw_functional(run: RunFiles, canvas: Canvas) -> Figure | None:
@@ -39,7 +39,7 @@ def draw_functional(run: RunFiles, canvas: Canvas) -> Figure | None:
 
 
 def draw_structural(run: RunFiles, canvas: Canvas) -> Figure | None:
-    """Draw the weights of the structural connectome on a log scale; what is 0 is blank."""
+    """Draw the weights of the structural connectome on a log scale; zeros are blank."""
     table = matrix_of(run, STRUCTURAL)
     if table is None:
         return None

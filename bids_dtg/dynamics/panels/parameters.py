@@ -1,4 +1,4 @@
-"""Parameters: those of each region with their spread, and the first one in the brain."""
+"""Parameters panel: those of each region with their spread, and the first one in the brain."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ _BRIGHTEST = 2.0  # of the picture: sds of the prior
 
 @dataclass(frozen=True, eq=False)
 class Parameters:
-    """Regional parameters as their table has them."""
+    """The table of regional parameters."""
 
     names: tuple[str, ...]  # of the regions
     numbers: tuple[int, ...]  # of the parameters
@@ -49,7 +49,7 @@ class Parameters:
 
 
 def read_parameters(run: RunFiles) -> Parameters | None:
-    """Read the table of a run; None where there is none that can be read."""
+    """Read the table of a run; None if there is none that can be read."""
     table = read_cells(run.files.get(FILE))
     if table is None or not table.rows or "name" not in table.header:
         return None

@@ -1,4 +1,4 @@
-"""Predictive: the measured session of a run among sessions that a model simulated for it."""
+"""Predictive panel: the measured session compared with sessions simulated by the model."""
 
 from __future__ import annotations
 
@@ -31,10 +31,10 @@ _MEASURED, _SIMULATED = "measured", "simulated"
 _LOW, _MEDIAN, _HIGH = "low", "median", "high"  # of the simulated ones
 _SPECTRUM, _PAIR = "spectrum", "fc_pair"
 _ENDS = (0.05, 0.95)  # quantiles around the middle 90 % of the simulated sessions
-_MOST_PAIRS = 2000  # of regions: a page shows no more points apart
+_MOST_PAIRS = 2000  # of regions: points of a chart
 _COLUMNS = {
     "figure": {
-        "Description": "What the row is of",
+        "Description": "Measure of the row",
         "Levels": {
             "fc_strength": "mean functional connectivity (r)",
             "zero_crossings": "sign changes of a region's series, mean over regions",
@@ -44,7 +44,7 @@ _COLUMNS = {
         },
     },
     "of": {
-        "Description": "Whose value it is",
+        "Description": "Session of the value",
         "Levels": {
             _MEASURED: "of the measured session",
             _SIMULATED: "of a simulated session; of a pair of regions, the mean over them",
@@ -56,7 +56,7 @@ _COLUMNS = {
     "at": {"Description": "Frequency in Hz, or number of the simulation or of the pair"},
     "value": {"Description": "The value"},
 }
-# By name: what a session (regions, frames) with a TR in s has one of; words and decimals.
+# By name: functions of a session (regions, frames) and a TR in s; words and decimals.
 _FIGURES: dict[str, tuple[Callable[[Series, float], float], str, int]] = {
     "fc_strength": (
         lambda series, _: float(fc_strength(connectivity(series))),
@@ -78,7 +78,7 @@ _WIDTH, _HEIGHT, _DOT = 440.0, 48.0, 7.0  # of a measured value among simulated 
 
 
 def keep(data: NetworkRun) -> Kept | None:
-    """Make a table of what the page compares; None of a run that was not modelled."""
+    """Make a table of the values on the page; None for a run that was not modelled."""
     if data.series is None or data.simulated is None:
         return None
     return keep_predictive(data.series, data.simulated, data.tr_seconds, sources=data.sources)
@@ -87,18 +87,18 @@ def keep(data: NetworkRun) -> Kept | None:
 def keep_predictive(
     series: Series, simulated: Series, tr_seconds: float, *, sources: Sequence[str] = ()
 ) -> Kept:
-    """Make a table of a measured session and those simulated for it.
+    """Make a table of a measured session and sessions simulated for it.
 
     Parameters
     ----------
     series
-        (regions, frames), as the model saw them; regions that are not finite are left out.
+        (regions, frames), as the model read them; regions that are not finite are left out.
     simulated
-        (simulations, regions, frames).
+        Simulated sessions, (simulations, regions, frames).
     tr_seconds
-        Between frames.
+        Time between frames in seconds.
     sources
-        BIDS URIs of what was read.
+        BIDS URIs of the input files.
 
     Raises
     ------
@@ -129,7 +129,7 @@ def keep_predictive(
     ]
     written = [(*row[:3], f"{row[3]:.6g}" if np.isfinite(row[3]) else None) for row in rows]
     sidecar = {
-        "Description": "A measured session beside sessions that a model simulated for it, over "
+        "Description": "A measured session and sessions that a model simulated for it, over "
         f"{int(known.sum())} regions; simulated sessions were not measured",
         "Simulations": len(simulated),
         "Regions": int(known.sum()),
@@ -157,7 +157,7 @@ def _spectrum_rows(
     own: Series, simulated: Series, known: NDArray[np.bool_], tr_seconds: float
 ) -> Iterator[Row]:
     frequencies, power = spectra(own, tr_seconds)
-    # Over as many frames as the measured one has: of the same frequencies.
+    # With the measured number of frames, spectra have the same frequencies.
     frames = own.shape[1]
     powers = [spectra(s[known][:, -frames:], tr_seconds)[1].mean(axis=0) for s in simulated]
     same = [found for found in powers if len(found) == len(frequencies)]
@@ -188,7 +188,7 @@ def _mean_connectivity(simulated: Series, known: NDArray[np.bool_]) -> Floats:
 
 
 def draw(run: RunFiles, canvas: Canvas) -> Figure | None:
-    """Draw the measured session among the simulated ones, figure by figure."""
+    """Draw the measured session among the simulated ones, measure by measure."""
     path = run.files.get(FILE)
     found = _read(read_rows(path)) if path else {}
     if path is None or not found:
@@ -203,7 +203,7 @@ def draw(run: RunFiles, canvas: Canvas) -> Figure | None:
     return Figure((*pieces, *lines), _caption(facts, found))
 
 
-# By figure and by whose it is: places and values, (values,) each.
+# By measure and session: positions and values, (values,) each.
 _Found = dict[str, dict[str, tuple[Floats, Floats]]]
 
 
@@ -231,7 +231,7 @@ def _values(found: _Found, name: str, of: str) -> Floats:
 
 
 def _among(name: str, found: _Found) -> Among | None:
-    """Lay out a figure of the measured session beside those of the simulated ones."""
+    """Lay out a measure of the measured session and those of the simulated ones."""
     _, title, digits = _FIGURES[name]
     own = next((float(v) for v in _values(found, name, _MEASURED) if np.isfinite(v)), None)
     simulated = _values(found, name, _SIMULATED)
@@ -276,7 +276,7 @@ def _words(own: float | None, simulated: Floats, ends: Floats | None, digits: in
 
 
 def _stacked(places: Sequence[float]) -> tuple[tuple[float, float], ...]:
-    """Put dots that would overlap above and below each other."""
+    """Stack dots that would overlap."""
     taken: dict[int, int] = {}
     dots = []
     for x in places:

@@ -1,4 +1,4 @@
-"""How network models are presented: the slice's panels and words together."""
+"""The presentation of network models: the workflow's panels and texts."""
 
 from __future__ import annotations
 

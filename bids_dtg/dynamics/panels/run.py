@@ -1,4 +1,4 @@
-"""What panels of the network model keep something of: a run that was measured, and modelled."""
+"""The measured and modelled run that panels of the network model read."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from bids_dtg.report.panels.panel import RunFrames
 
 @dataclass(frozen=True, eq=False)
 class NetworkRun(RunFrames):
-    """What panels keep something of: one run whose parcel series were measured, and modelled."""
+    """A run whose parcel series were measured, and modelled."""
 
-    sources: tuple[str, ...] = ()  # BIDS URIs of what was read
-    # (parcels, frames) of the model: gaps filled, no NaN but of parcels without a series; None
-    # where the run was not modelled.
+    sources: tuple[str, ...] = ()  # BIDS URIs of the input files
+    # (parcels, frames), input of the model: gaps filled, NaN only for parcels without a series;
+    # None if the run was not modelled.
     series: NDArray[np.floating[Any]] | None = None
     simulated: NDArray[np.floating[Any]] | None = None  # (simulations, parcels, frames); likewise

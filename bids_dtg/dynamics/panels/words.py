@@ -1,4 +1,4 @@
-"""What outputs of the workflow `dynamics` say of themselves: its row of `workflows` in words."""
+"""Texts of the workflow `dynamics`: README, methods, quality columns, lines on pages."""
 
 from __future__ import annotations
 
@@ -118,24 +118,24 @@ COLUMNS = (
 
 @dataclass(frozen=True)
 class ModelOfNetworks:
-    """What the methods text says of a network model."""
+    """Facts of a network model for the methods text."""
 
-    regions: int  # how many it describes
-    people: int  # how many it was fitted to
-    data_set: str = ""  # of which; empty: not known
-    amortised: bool = True  # whether it infers people that it was not fitted to
-    scaled: str = ""  # how weights were scaled further, in words; empty: not at all
+    regions: int  # number of regions
+    people: int  # number of training participants
+    data_set: str = ""  # its training data set; empty: not known
+    amortised: bool = True  # whether it infers parameters of new people
+    scaled: str = ""  # further scaling of weights, in words; empty: none
 
 
 @dataclass(frozen=True)
 class NetworkMethods(ParcelMethods):
-    """What the methods text says of a call; nothing in it is assumed."""
+    """Facts of a call for the methods text; nothing in it is assumed."""
 
-    structural: str = ""  # what structural connectomes were read from, in words; empty: none
+    structural: str = ""  # source of the structural connectomes, in words; empty: none
     model: ModelOfNetworks | None = None  # None: the call has none
     simulations: int = 0  # of each run
-    most_filled: float = 0.3  # share of frames: with more of them filled no run is modelled
-    least_frames: int = 60  # with fewer no run is modelled
+    most_filled: float = 0.3  # largest share of filled frames of a modelled run
+    least_frames: int = 60  # fewest frames of a modelled run
 
 
 _CITED = {
@@ -148,14 +148,7 @@ _CITED = {
 
 
 def methods_of(facts: NetworkMethods, outputs: OutputOptions) -> MethodsWords:
-    """Say how series, connectivity and parameters were made of cleaned runs.
-
-    Parameters
-    ----------
-    facts
-        Of the call.
-    outputs
-        Nothing of them shapes these results.
+    """Describe how series, connectivity and parameters were made from cleaned runs.
 
     Examples
     --------
@@ -224,7 +217,7 @@ def _about(model: ModelOfNetworks) -> str:
 
 
 def subtitle(files: ParticipantFiles) -> str:
-    """Say in a line what there is of a participant."""
+    """Summarise a participant's results in a line."""
     runs = [run for run in files.runs if SERIES in run.files]
     if not runs:
         return "No series."
@@ -240,12 +233,12 @@ def subtitle(files: ParticipantFiles) -> str:
 
 
 def _facts(files: ParticipantFiles) -> Mapping[str, Any]:
-    """Return what the sidecars of the first run that was modelled say."""
+    """Return the sidecar of the first modelled run."""
     return next((run.facts for run in files.runs if parameters.FILE in run.files), {})
 
 
 def model_line(files: ParticipantFiles) -> str:
-    """Say in a line on how many people the model stands, and that its results are estimates."""
+    """Say in a line on how many people the model was trained; its results are estimates."""
     if not any(parameters.FILE in run.files for run in files.runs):
         return ""
     stands = stands_on(_facts(files))
@@ -253,7 +246,7 @@ def model_line(files: ParticipantFiles) -> str:
 
 
 def notes_on_run(run: RunFiles) -> Iterator[Flag]:
-    """Yield what a reader must know of a run: what it lacks, and how it was cleaned."""
+    """Yield flags of a run on missing results, and on its cleaning."""
     yield from notes_on_lost(run)
     if why := _why_not_modelled(run):
         yield Flag("note", f"Not modelled: {why}", run.title)
@@ -261,7 +254,7 @@ def notes_on_run(run: RunFiles) -> Iterator[Flag]:
 
 
 def missing(run: RunFiles) -> str:
-    """Say in a line what the page does not show of a run, and why; empty where all is there."""
+    """Say in a line which results of a run are missing, and why; empty if none are."""
     lacks = [
         words
         for kind, words in ((parameters.FILE, "parameters"), (predictive.FILE, "simulations"))
@@ -269,7 +262,7 @@ def missing(run: RunFiles) -> str:
     ]
     if not lacks:
         return ""
-    why = _why_not_modelled(run) or "the call did not make them, or they were removed"
+    why = _why_not_modelled(run) or "they were not requested, or were removed"
     return f"No {' and no '.join(lacks)}: {why}."
 
 

@@ -10,7 +10,7 @@ from bids_dtg.errors import DatasetError
 from bids_dtg.inputs.arrays import ArrayPeople, PeopleArray, read_arrays, read_key_names
 from bids_dtg.notices import named
 
-_UNUSED = ("targets", "roi_maps", "adjacency")  # by this model, of what files may hold
+_UNUSED = ("targets", "roi_maps", "adjacency")  # keys that this model ignores
 _CLEANING = "arrays, cleaned before"
 
 
@@ -29,21 +29,14 @@ class _ArraySession(SessionRest):
 
 
 def find_array_people(paths: Sequence[str], keys: Sequence[str]) -> NetworkSource:
-    """Read what files of arrays hold; of series and structural connectomes shapes alone.
-
-    Parameters
-    ----------
-    paths
-        Of ``--input-arrays``.
-    keys
-        Of ``--array-key``.
+    """Read array files; of series and structural connectomes, only the shapes.
 
     Raises
     ------
     DatasetError
         A file cannot be used, or there are no series or no structural connectomes.
     SettingsError
-        `keys` are wrong.
+        `keys` are invalid.
     """
     arrays = read_arrays(paths, keys)
     structural = _require_networks(arrays, read_key_names(keys)["structural"])

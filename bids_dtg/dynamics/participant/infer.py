@@ -1,4 +1,4 @@
-"""What a network model infers of one run, and the sessions that it simulates for it."""
+"""Inference of a network model from one run, and sessions simulated for it."""
 
 from __future__ import annotations
 
@@ -22,29 +22,17 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class Modelled:
-    """What a model says of a run."""
+    """Result of a model for a run."""
 
     series: NDArray[np.float32]  # (regions, frames) as the model read them, gaps filled
-    share_filled: float  # of these frames
+    share_filled: float  # share of these frames that were filled
     mean: NDArray[np.float64]  # (regions, parameters) of the posterior
     sd: NDArray[np.float64]  # likewise
     simulated: NDArray[np.float32]  # (simulations, regions, frames)
 
 
 class NetworkInference:
-    """Infers parameters by a model that may never have seen the participant.
-
-    Parameters
-    ----------
-    bundle
-        The model; it is read when it is first needed.
-    simulations
-        Of each run.
-    seed
-        Of the simulations.
-    threads
-        To compute with.
-    """
+    """Infers parameters by an amortised model."""
 
     def __init__(self, bundle: NetworkBundle, *, simulations: int, seed: int, threads: int) -> None:
         self._bundle, self._simulations, self._seed = bundle, simulations, seed
@@ -59,13 +47,6 @@ class NetworkInference:
 
     def of(self, measured: MeasuredSeries, weights: NDArray[np.float64]) -> Modelled:
         """Infer the parameters of a run, and simulate sessions with them.
-
-        Parameters
-        ----------
-        measured
-            The run.
-        weights
-            (regions, regions), structural connectome as counted.
 
         Raises
         ------
@@ -92,7 +73,7 @@ class NetworkInference:
     def _networks(
         self, measured: MeasuredSeries, weights: NDArray[np.float64]
     ) -> tuple[Networks, float]:
-        """Return the run as the model reads it, and the share of its frames that were filled."""
+        """Return the run as the model's input, and the share of its frames that were filled."""
         regions, present = self._bundle.regions, measured.series.present
         if not present.all():
             lost = [name for name, there in zip(regions, present, strict=True) if not there]

@@ -1,9 +1,10 @@
-"""People of the network model from what the participant level wrote into the output folder."""
+"""People of the network model from the output of the participant level."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from statistics import median
 
 import numpy as np
@@ -32,19 +33,20 @@ from bids_dtg.settings import Settings
 
 MOST_FILLED = 0.3  # share of the frames of a series that may be interpolated
 _SHORTEST = 0.9  # of the median length of a session's series: shorter ones are left out
-_OF_RUN = ("acq", "ce", "rec", "dir", "run", "echo")  # what tells runs of a session apart
+_OF_RUN = ("acq", "ce", "rec", "dir", "run", "echo")  # entities that distinguish a session's runs
 _STRUCTURAL = "structural"  # value of desc- of structural connectomes
 _TABLES = TableKind(SERIES, "mean", words="series", one="run", workflow="dynamics")
 
 
 @dataclass(frozen=True, eq=False)
 class _Run:
-    """A run that can be used."""
+    """A usable run."""
 
     table: OutputTable
     names: tuple[str, ...]  # of the regions
     series: Array  # (regions, frames), gaps filled
     weights: Array  # (regions, regions)
+    weights_file: Path  # that these were read from
 
 
 class _OutputSession(SessionRest):
@@ -76,26 +78,26 @@ class _OutputSession(SessionRest):
 
 
 def find_output_people(settings: Settings, atlas: str = "") -> NetworkSource:
-    """Read the series and structural connectomes that the participant level has written.
+    """Read the series and structural connectomes written by the participant level.
 
-    A session is a session and run of the input, such as ``1-run2``. A run is left out, and the
-    notes say so, if its atlas, label image or time between frames is another one, if more
-    than `MOST_FILLED` of its frames were censored, if parcels have no series, or if it has no
-    structural connectome. Series shorter than 90 % of the median length of their session are left
-    out, too; the others are cut to the shortest of them.
+    A session is a session and run of the input, such as ``1-run2``. A run is left out, with a
+    note, if it has another atlas, label image or time between frames, more than `MOST_FILLED` of
+    its frames censored, parcels without a series, or no structural connectome. Series shorter than
+    90 % of the median length of their session are left out, too; the others are cut to the
+    shortest of them.
 
     Parameters
     ----------
     settings
         Options of the call. Structural connectomes are those of ``--structural-connectivity``, or
-        those that were written beside the series.
+        those written with the series.
     atlas
-        Key of the atlas to be read; empty: of the only one there is.
+        Key of the atlas to be read; empty: the only one there is.
 
     Raises
     ------
     DatasetError
-        There are no series, or series of several atlases, or none that can be used.
+        There are no series, none that can be used, or series of several atlases.
     """
     root = settings.inputs.output_dir.absolute()
     kept = LeftOut(_TABLES.one)
@@ -112,6 +114,7 @@ def find_output_people(settings: Settings, atlas: str = "") -> NetworkSource:
     sessions = _sessions(runs, kept)
     return NetworkSource(
         paths=(root,),
+        files=tuple(path for run in runs for path in (run.table.path, run.weights_file)),
         labels=tuple(sorted({file.label for file in files})),
         regions=runs[0].names,
         sessions=sessions,
@@ -142,19 +145,19 @@ def _tr_seconds(file: OutputTable) -> float:
 
 
 def _read(file: OutputTable, source: StructuralSource | None, kept: LeftOut) -> _Run | None:
-    """Read a run; None, and a note, where it cannot be used."""
+    """Read a run; None, and a note, if it cannot be used."""
     try:
         table = read_series(file.path)
         series = _filled(table, _tr_seconds(file))
-        weights = _weights(file, table.names, source, kept)
+        weights, weights_file = _weights(file, table.names, source, kept)
     except (ForeignFileError, RunError) as err:
         kept.add(file, err.found)
         return None
-    return _Run(file, table.names, series, weights)
+    return _Run(file, table.names, series, weights, weights_file)
 
 
 def _filled(table: RegionSeries, tr_seconds: float) -> Array:
-    """Return the series from the first to the last frame that was kept, gaps filled.
+    """Return the series from the first to the last kept frame, gaps filled.
 
     Raises
     ------
@@ -176,8 +179,8 @@ def _filled(table: RegionSeries, tr_seconds: float) -> Array:
 
 def _weights(
     file: OutputTable, regions: tuple[str, ...], source: StructuralSource | None, kept: LeftOut
-) -> Array:
-    """Return a run's structural connectome: what an option names, or what is beside the series.
+) -> tuple[Array, Path]:
+    """Return a run's structural connectome and its file: from an option, or is there.
 
     Raises
     ------
@@ -187,18 +190,19 @@ def _weights(
     if source is not None:
         found = source.of(file.label, file.name.get("ses"), regions)
         kept.notes.extend(found.notes)
-        return found.weights
+        return found.weights, found.path
     entities = {key: value for key, value in file.name.entities if key != "stat"}
     name = build_name({**entities, "desc": _STRUCTURAL}, RELMAT.suffix, RELMAT.extension)
+    path = file.path.with_name(name)
     try:
-        matrix = read_relmat(file.path.with_name(name))
+        matrix = read_relmat(path)
     except MissingFileError:
         raise RunError("no structural connectome") from None
     if matrix.names != regions:
         raise RunError("a structural connectome of other regions than the series")
     if faults := weight_faults(matrix.values, regions):
         raise RunError(f"a structural connectome with {faults[0]}")
-    return matrix.values
+    return matrix.values, path
 
 
 def _sessions(runs: Sequence[_Run], kept: LeftOut) -> tuple[SessionRest, ...]:
@@ -214,7 +218,7 @@ def _sessions(runs: Sequence[_Run], kept: LeftOut) -> tuple[SessionRest, ...]:
 
 
 def _session(name: BidsName, several_tasks: bool) -> str:
-    """Return what a session is called: its session, and what tells its runs apart.
+    """Return the name of a session and the entities that distinguish its runs.
 
     Examples
     --------
@@ -228,7 +232,7 @@ def _session(name: BidsName, several_tasks: bool) -> str:
 
 
 def _cut(session: str, runs: list[_Run], tr_seconds: float, kept: LeftOut) -> SessionRest:
-    """Return a session of series that are all as long as the shortest that is not far from most."""
+    """Return a session, all series cut to the shortest that is close to the median length."""
     typical = median(run.series.shape[1] for run in runs)
     enough = [run for run in runs if run.series.shape[1] >= _SHORTEST * typical]
     for run in runs:

@@ -1,9 +1,10 @@
-"""People of the network model: who is used, and their series and structural connectomes."""
+"""People of the network model: their selection, series and structural connectomes."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,37 +36,42 @@ Array = NDArray[np.float64]
 
 @dataclass(frozen=True, eq=False)
 class NetworkPeople:
-    """People to fit a network model to, or to judge it by; values are read when asked for."""
+    """People to train or evaluate a network model on; values are read when needed."""
 
-    source: NetworkSource  # what there is: files of arrays, or the output of this program
-    structural: str  # how structural connectomes are scaled, a row of `networks.STRUCTURAL`
-    sessions: tuple[str, ...]  # names of the sessions asked for; "" where the source names none
-    labels: tuple[str, ...]  # who was asked for and has rest and a structural connectome
-    split: Split  # who of them is for what; without --split-file everybody trains
-    notes: tuple[str, ...]  # sentences on what was assumed, and who was left out
+    source: NetworkSource  # files of arrays, or the output of this program
+    structural: str  # scaling of structural connectomes, a row of `networks.STRUCTURAL`
+    sessions: tuple[str, ...]  # names of the requested sessions; "" if the source names none
+    labels: tuple[str, ...]  # requested people with rest and a structural connectome
+    split: Split  # their sets; without --split-file everybody trains
+    notes: tuple[str, ...]  # sentences on assumptions, and on people left out
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """The files of data that they are read from, but for arrays."""
+        return self.source.files
 
     @classmethod
     def prepare(
         cls, settings: Settings, structural: str | None = None, atlas: str = ""
     ) -> NetworkPeople:
-        """Find people: those of ``--input-arrays``, else those of the output's participants.
+        """Find people in ``--input-arrays``, else in the output.
 
         Parameters
         ----------
         settings
-            Options of the call.
+            Options of the call, composed and checked.
         structural
-            How a model had structural connectomes scaled; None: as ``--structural`` says.
+            Scaling of a model's structural connectomes; None: ``--structural``.
         atlas
-            Key of the atlas of a model, of which series in the output are read; empty: of the only
+            Key of a model's atlas, whose series in the output are read; empty: the only
             one.
 
         Raises
         ------
         SettingsError
-            Options name people, sessions or sides that there are not.
+            Requested people, sessions or sets are missing.
         DatasetError
-            Something is missing, or does not belong together.
+            Data are missing, or do not fit together.
         """
         modelling, inputs = settings.modelling, settings.inputs
         if modelling.input_arrays:
@@ -94,16 +100,16 @@ class NetworkPeople:
 
     @property
     def families(self) -> Families:
-        """Who is related."""
+        """Families of the participants."""
         return self.source.families
 
     @property
     def tr_seconds(self) -> float:
-        """Seconds between frames, the same in all sessions."""
+        """Time between frames in seconds, the same in all sessions."""
         return self._rest(self.sessions[0]).tr_seconds
 
     def of_session(self, session: str) -> tuple[str, ...]:
-        """Return who has rest of a session."""
+        """Return the labels of people with rest of a session."""
         there = self._rest(session).labels
         return tuple(label for label in self.labels if label in there)
 
@@ -113,7 +119,7 @@ class NetworkPeople:
         Parameters
         ----------
         session
-            One of `sessions`.
+            Name of the session, one of `sessions`.
         labels
             People to read, in this order; those without rest of the session are left out.
             None: all.
@@ -128,8 +134,8 @@ class NetworkPeople:
         ------
         DatasetError
             Nobody has rest of the session; series are constant or not finite; structural
-            connectomes are not symmetric, below 0, not finite or without connections: naming
-            people and regions.
+            connectomes are not symmetric, negative, not finite or without connections; the message
+            names people and regions.
         """
         there = self.of_session(session)
         wanted = [label for label in (there if labels is None else labels) if label in there]
@@ -154,7 +160,7 @@ class NetworkPeople:
         return next(rest for rest in self.source.sessions if rest.session == session)
 
     def _series_faults(self, values: Array) -> list[str]:
-        """Say what is wrong with a person's series (regions, frames)."""
+        """Return the faults of a person's series (regions, frames)."""
         finite = np.isfinite(values).all(axis=1)
         constant = finite & (values == values[:, :1]).all(axis=1)
         return [
@@ -164,7 +170,7 @@ class NetworkPeople:
 
 
 def _sessions(source: NetworkSource, asked: Sequence[str]) -> tuple[SessionRest, ...]:
-    """Return the sessions asked for, or all."""
+    """Return the requested sessions, or all."""
     by_name = {_plain(rest.session): rest for rest in source.sessions}
     for label in asked:
         if _plain(label) not in by_name:
@@ -177,17 +183,17 @@ def _sessions(source: NetworkSource, asked: Sequence[str]) -> tuple[SessionRest,
 
 
 def session_words(session: str) -> str:
-    """Return how a message names a session; files may not."""
+    """Return the name of a session in messages, where files may have none."""
     return f"session {session}" if session else "the session without a name"
 
 
 def _plain(session: str) -> str:
-    """Return what counts of a session's name: files have signs that BIDS labels have not."""
+    """Return a session's name without characters that BIDS labels cannot have."""
     return "".join(filter(str.isalnum, session.removeprefix("ses-"))).casefold()
 
 
 def _require_alike(rest: Sequence[SessionRest]) -> None:
-    """Refuse sessions that are too short, or of different times between frames."""
+    """Refuse sessions that are too short, or differ in the time between frames."""
     for one in rest:
         if one.frames < LEAST_FRAMES:
             raise DatasetError(
@@ -205,7 +211,7 @@ def _require_alike(rest: Sequence[SessionRest]) -> None:
 def _whole_people(
     source: NetworkSource, rest: Sequence[SessionRest], asked: Sequence[str]
 ) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Return who was asked for and has all that is needed, and sentences on who has not."""
+    """Return requested people with all data, and sentences on the others."""
     wanted = tuple(dict.fromkeys(plain_label(label, "sub") for label in asked)) or source.labels
     if absent := [label for label in wanted if label not in source.labels]:
         raise DatasetError(
@@ -231,7 +237,7 @@ def _whole_people(
 
 
 def _check_sides(structural: str, regions: Sequence[str]) -> tuple[str, ...]:
-    """Refuse a scale that needs regions' sides where names say none; a sentence on who has none."""
+    """Refuse a scaling that needs sides if no names have them; note regions without a side."""
     if structural not in SIDED:
         return ()
     pairs = homotopic_pairs(regions)
@@ -244,5 +250,5 @@ def _check_sides(structural: str, regions: Sequence[str]) -> tuple[str, ...]:
         )
     paired = {number for pair in pairs for number in pair}
     alone = [name for number, name in enumerate(regions) if number not in paired]
-    words = f"without a like on the other side: {counted(len(alone), 'region')} ({named(alone)})"
+    words = f"without a homologous region: {counted(len(alone), 'region')} ({named(alone)})"
     return (words,) if alone else ()

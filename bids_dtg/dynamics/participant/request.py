@@ -1,4 +1,4 @@
-"""What a call for series and network parameters asks for, found and checked."""
+"""The request of a call for series and network parameters, found and checked."""
 
 from __future__ import annotations
 
@@ -19,25 +19,25 @@ from bids_dtg.errors import BundleError, RunError, SettingsError
 from bids_dtg.inputs.run import RestRun
 from bids_dtg.inputs.structural import StructuralMatrix, StructuralSource, find_structural
 from bids_dtg.notices import counted
+from bids_dtg.participants.averages import AveragedRuns
 from bids_dtg.participants.parcels.measure import MeasuredSeries
 from bids_dtg.participants.parcels.request import ParcelRequest, load_asked
 from bids_dtg.participants.request import Asked
-from bids_dtg.participants.sets import RunSet
 from bids_dtg.report.presentation import Presentation
 from bids_dtg.settings import Combine, Settings
 
 
 @dataclass(frozen=True, eq=False)
 class NetworkRequest(ParcelRequest[NetworkBundle]):
-    """What a call asks for. Steps of the work get what they use of it."""
+    """The request of a call; each step of the work gets only the parts it uses."""
 
     presentation: ClassVar[Presentation] = PRESENTATION
 
-    structural: StructuralSource | None  # of structural connectomes; None: none were given
+    structural: StructuralSource | None  # of structural connectomes; None: not given
 
     @classmethod
     def prepare(cls, settings: Settings) -> NetworkRequest:
-        """Check everything that can be checked before anything is written.
+        """Check options, dataset and model before anything is written.
 
         Raises
         ------
@@ -57,16 +57,16 @@ class NetworkRequest(ParcelRequest[NetworkBundle]):
 
     @property
     def combine(self) -> Combine:
-        """Results are of single runs: series are not averaged."""
+        """Results are for single runs: series are not averaged."""
         return "run"
 
     @property
     def simulations(self) -> int:
-        """How many sessions are simulated of each run."""
+        """Number of simulated sessions of each run."""
         return 0 if self.bundle is None else self.settings.dynamics.simulations
 
     def why_not_modelled(self) -> str | None:
-        """Say why no run is modelled; None where the call has a model."""
+        """Say why no run is modelled; None if the call has a model."""
         return "no --model was given" if self.bundle is None else None
 
     def notes(self) -> Iterable[str]:
@@ -77,8 +77,8 @@ class NetworkRequest(ParcelRequest[NetworkBundle]):
         elif self.bundle.card.notice:
             yield f"{self.bundle.card.name}: {self.bundle.card.notice}"
 
-    def structural_of(self, planned: RunSet) -> StructuralMatrix | None:
-        """Read the structural connectome of a set's participant; None: none were given.
+    def structural_of(self, planned: AveragedRuns) -> StructuralMatrix | None:
+        """Read the structural connectome of an average's participant; None if none were given.
 
         Raises
         ------
@@ -90,17 +90,17 @@ class NetworkRequest(ParcelRequest[NetworkBundle]):
         session = dict(planned.entities).get("ses")
         return self.structural.of(planned.participant, session, self.regions)
 
-    def input_files(self, planned: RunSet) -> Iterable[Path]:
-        """Yield the files that a set depends on."""
+    def input_files(self, planned: AveragedRuns) -> Iterable[Path]:
+        """Yield the input files of an average."""
         yield from super().input_files(planned)
         structural = self.structural_of(planned)
         if structural is not None:
             yield structural.path
 
     def shaping_options(self) -> dict[str, Any]:
-        """Return all that shapes results beside the inputs."""
+        """Return all options that change results."""
         found = super().shaping_options()
-        # By content, among the inputs: a file that lies elsewhere now is the same.
+        # Files are hashed by content: a moved file is the same.
         found["structural_connectivity"] = None if self.structural is None else "given"
         if self.bundle is not None:
             found |= {"model": self.bundle.identity, "simulations": self.simulations}
@@ -108,22 +108,17 @@ class NetworkRequest(ParcelRequest[NetworkBundle]):
         return found
 
     def require_usable(self, measured: MeasuredSeries) -> None:
-        """Refuse a run that the model cannot describe, as `design_of` does."""
+        """Refuse a run that the model cannot describe, see `design_of`."""
         self._require_fits(measured.design)
 
     def design_of(self, run: RestRun) -> TemporalDesign:
-        """Decide how a run is cleaned, by its file's header and its tables alone.
-
-        Parameters
-        ----------
-        run
-            Its files.
+        """Plan the cleaning of a run, from its file's header and its tables alone.
 
         Raises
         ------
         RunError
             The run cannot be used, or the model cannot describe it: its repetition time, the
-            number of its frames, or how many of them would be filled.
+            number of its frames, or the share of frames to fill.
         """
         design = super().design_of(run)
         self._require_fits(design)
@@ -144,14 +139,14 @@ class NetworkRequest(ParcelRequest[NetworkBundle]):
                 remedy="raise --fd-threshold, or leave out the run with --run",
             )
 
-    def would_make(self, planned: RunSet) -> tuple[str, list[str]]:
-        """Return what would be made of a run, in words."""
+    def would_make(self, planned: AveragedRuns) -> tuple[str, list[str]]:
+        """Describe the results of a run."""
         what = f"series of {counted(len(self.regions), 'parcel')}"
         what += "" if self.bundle is None else f" and parameters by {self.bundle.card.name}"
         return what, []
 
     def methods_facts(self) -> NetworkMethods:
-        """Return what the methods text says of the call."""
+        """Return the facts of the call for the methods text."""
         bundle = self.bundle
         return NetworkMethods(
             atlas=self.atlas.key,
@@ -188,12 +183,12 @@ def _model_words(bundle: NetworkBundle) -> ModelOfNetworks:
 
 
 def _load(name_or_path: str) -> NetworkBundle:
-    """Load a model that infers anybody.
+    """Load an amortised model.
 
     Raises
     ------
     BundleError
-        There is none of that name, it is damaged, or it infers nobody but those it was fitted to.
+        There is none of that name, it is damaged, or it is not amortised.
     """
     bundle = load_network_bundle(name_or_path)
     if not bundle.part.recipe.amortised:

@@ -1,4 +1,4 @@
-"""What network models are fitted to, or judged by, is read from: one form for every source."""
+"""The common form of data of network models, for every source."""
 
 from __future__ import annotations
 
@@ -14,24 +14,24 @@ from bids_dtg.cohort.output_tables import UNKNOWN_CLEANING
 from bids_dtg.inputs.splits_file import Families
 
 Array = NDArray[np.float64]
-Faults = Callable[[Array], list[str]]  # says what is wrong with a person's values
+Faults = Callable[[Array], list[str]]  # returns the faults of a person's values
 
 
 class SessionRest(ABC):
-    """Who has rest of a session; values are read when asked for.
+    """People with rest of a session; values are read when needed.
 
     Parameters
     ----------
     session
-        Its name; empty where there is none.
+        Name of the session; empty if there is none.
     title
-        What errors call it.
+        Name of the series in errors.
     tr_seconds
-        Between frames.
+        Time between frames in seconds.
     frames
-        Of each series.
+        Number of frames of each series.
     labels
-        Who has it, without sub-.
+        Labels of the people, without sub-.
     """
 
     def __init__(
@@ -48,25 +48,26 @@ class SessionRest(ABC):
         Raises
         ------
         DatasetError
-            `faults` finds something: with people and what it is.
+            `faults` finds any; the message names people and faults.
         """
 
     @abstractmethod
     def weights(self, labels: Sequence[str], faults: Faults) -> list[Array]:
-        """Read people's structural connectomes (regions, regions), as counted; as `series`."""
+        """Read people's structural connectomes (regions, regions), as streamline counts."""
 
 
 @dataclass(frozen=True, eq=False)
 class NetworkSource:
     """People's series and structural connectomes, all over the same regions."""
 
-    paths: tuple[Path, ...]  # files, or the folder that they are in
+    paths: tuple[Path, ...]  # files, or their folder
     labels: tuple[str, ...]  # of everybody, without sub-
     regions: tuple[str, ...]  # names
     sessions: tuple[SessionRest, ...]
-    connected: frozenset[str]  # who has a structural connectome
+    connected: frozenset[str]  # labels of people with a structural connectome
     families: Families
-    notes: tuple[str, ...]  # sentences on what was assumed, and what was left out
-    atlas: str = ""  # key of the atlas whose parcels the regions are; empty: not known
+    notes: tuple[str, ...]  # sentences on assumptions, and on people left out
+    atlas: str = ""  # key of the atlas of the regions; empty: not known
     atlas_digest: str = ""  # SHA-256 of it, as `Atlas.digest`
     cleaning: str = field(default=UNKNOWN_CLEANING)  # of the series, in words
+    files: tuple[Path, ...] = ()  # that were read, but for arrays

@@ -1,4 +1,4 @@
-"""The work on one participant: runs to series, and what a model infers of these."""
+"""The work on one participant: runs to series, and inference of a model."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from bids_dtg.participants.call import Level
 from bids_dtg.participants.parcels.measure import MeasuredSeries
 from bids_dtg.participants.parcels.read import SeriesRead
 from bids_dtg.participants.parcels.worker import ParcelSteps
-from bids_dtg.participants.read import RunPart, SetBegun
-from bids_dtg.participants.worker import MadeSet
+from bids_dtg.participants.read import AverageBegun, RunPart
+from bids_dtg.participants.worker import MadeAverage
 
 
 @dataclass(frozen=True, eq=False)
 class NetworkSteps(ParcelSteps):
-    """The steps of the work on a participant."""
+    """Steps of the work on a participant."""
 
     request: NetworkRequest
     inference: NetworkInference | None  # infers and simulates; None: the call has no model
@@ -30,7 +30,7 @@ class NetworkSteps(ParcelSteps):
 
     @classmethod
     def of(cls, request: NetworkRequest) -> NetworkSteps:
-        """Make the steps that a call asks for."""
+        """Make the steps of a request."""
         inference = None
         if request.bundle is not None:
             inference = NetworkInference(
@@ -42,37 +42,37 @@ class NetworkSteps(ParcelSteps):
         reader = request.reader()
         return cls(request, reader, inference, NetworkWriter(request, reader))
 
-    def maker(self, begun: SetBegun, clock: Clock) -> RunMaker:
-        """Return what infers and writes what a run gives."""
+    def maker(self, begun: AverageBegun, clock: Clock) -> RunMaker:
+        """Return the work, in the process that does it."""
         return RunMaker(begun, self, clock)
 
 
 class RunMaker:
-    """Infers and writes what a run gives.
+    """Infers from a run, and writes its results.
 
     Parameters
     ----------
     begun
-        The set, of one run.
+        The average, of one run.
     steps
-        Of the work.
+        Steps of the work, made from the request.
     clock
         Adds up the time of the stages.
     """
 
-    def __init__(self, begun: SetBegun, steps: NetworkSteps, clock: Clock) -> None:
+    def __init__(self, begun: AverageBegun, steps: NetworkSteps, clock: Clock) -> None:
         self.begun, self._steps, self._clock = begun, steps, clock
         self._files: list[PurePosixPath] = []
         self._measured: MeasuredSeries | None = None
         self._notes: Sequence[str] = ()
 
     def take(self, part: RunPart, reporter: Reporter) -> None:
-        """Infer what the model says of the run, and write all of it.
+        """Infer parameters of the run, and write all results.
 
         Raises
         ------
         RunError
-            The participant's structural connectome or the series cannot be modelled.
+            The participant's structural connectome or the series cannot be used by the model.
         OutputError
             A file cannot be written.
         """
@@ -94,10 +94,10 @@ class RunMaker:
         self._notes = steps.writer.notes(measured, structural)
 
     def leave_out(self, run: str, reason: str) -> None:
-        """Do nothing: a set has one run, and without it there is none."""
+        """Do nothing: an average has one run, and without it there is none."""
         return
 
-    def finish(self, reporter: Reporter) -> MadeSet:
+    def finish(self, reporter: Reporter) -> MadeAverage:
         """Write the record that the run is complete.
 
         Raises
@@ -106,17 +106,17 @@ class RunMaker:
             It cannot be written.
         """
         measured = self._measured
-        assert measured is not None  # sent before
+        assert measured is not None  # was sent before
         with self._clock.time("write"):
             self._steps.writer.complete(
                 self.begun.planned, self.begun.inputs, self._files, [measured]
             )
         title = measured.run.title
         notes = tuple(f"{title}: {note}" for note in self._notes)
-        return MadeSet(notes, self._line(measured))
+        return MadeAverage(notes, self._line(measured))
 
     def _line(self, measured: MeasuredSeries) -> str:
-        """Return what was made, in one line for people."""
+        """Summarise the result in one line."""
         series, inference = measured.series, self._steps.inference
         there = int(series.present.sum())
         made = "" if inference is None else " and their parameters"

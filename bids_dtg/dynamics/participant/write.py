@@ -1,4 +1,4 @@
-"""What is written of a run: series, connectivity, parameters, simulations, quality, the record."""
+"""Writes results of a run: series, connectivity, parameters, simulations, quality, the record."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ from bids_dtg.files.names import FileKind
 from bids_dtg.files.regions.relmat import RELMAT, RegionMatrix, encode_relmat
 from bids_dtg.files.text import encoded, tsv_text
 from bids_dtg.inputs.structural import StructuralMatrix
+from bids_dtg.participants.averages import AveragedRuns, run_entities
 from bids_dtg.participants.figures import rounded
 from bids_dtg.participants.origin import atlas_facts, run_sources
 from bids_dtg.participants.parcels.measure import MeasuredSeries, SeriesReader
 from bids_dtg.participants.parcels.write import ParcelWriter
-from bids_dtg.participants.sets import RunSet, run_entities
 from bids_dtg.report.pages.participant import discard_report
 
 STRUCTURAL = FileKind("relmat", "structural", ".tsv")
 PARAMETERS = FileKind("parameters", "dynamics", ".tsv")
 SIMULATED = FileKind("timeseries", "simulated", ".npz")
 _PEARSON = "pearsoncorrelation"  # a value of stat-
-_FILLED = "FramesFilledShare"  # of sidecars
+_FILLED = "FramesFilledShare"  # key of sidecars
 _IMAGES = "dynamics"  # suffix of images of parameters
 
 
@@ -40,12 +40,12 @@ class NetworkWriter(ParcelWriter[NetworkRequest]):
     request
         What the call asks for.
     reader
-        Whose voxels images of parameters are made at.
+        Reader whose voxels are those of the images of parameters.
 
     Raises
     ------
     OutputError
-        By each method: a file cannot be written.
+        In each method: a file cannot be written.
     """
 
     def __init__(self, request: NetworkRequest, reader: SeriesReader) -> None:
@@ -54,29 +54,15 @@ class NetworkWriter(ParcelWriter[NetworkRequest]):
 
     def write(
         self,
-        planned: RunSet,
+        planned: AveragedRuns,
         measured: MeasuredSeries,
         structural: StructuralMatrix | None,
         modelled: Modelled | None,
         *,
         seconds: float,
     ) -> list[PurePosixPath]:
-        """Write all files of a run, but for the record that it is complete; return their paths.
-
-        Parameters
-        ----------
-        planned
-            The set.
-        measured
-            The run.
-        structural
-            The participant's structural connectome; None: none was given.
-        modelled
-            What the model says; None: there is none.
-        seconds
-            Time it took.
-        """
-        # It shows other results, and might not be made anew.
+        """Write all files of a run, except the record that it is complete; return their paths."""
+        # An earlier report shows other results, and a new one may fail.
         discard_report(self._request.output, planned.participant)
         files = [*self._write_series(measured, structural, modelled)]
         if structural is not None:
@@ -106,7 +92,7 @@ class NetworkWriter(ParcelWriter[NetworkRequest]):
     def notes(
         self, measured: MeasuredSeries, structural: StructuralMatrix | None
     ) -> tuple[str, ...]:
-        """Return sentences on what was unusual of a run."""
+        """Return sentences on unusual findings in a run."""
         note = self.cleaning_note(measured)
         more = () if structural is None else structural.notes
         return (*measured.notes, *more, *([note] if note else []))

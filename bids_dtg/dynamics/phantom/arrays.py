@@ -1,4 +1,4 @@
-"""Simulated people as files: arrays as ``--input-arrays`` takes them, and the truth as tables."""
+"""Write simulated people: arrays for ``--input-arrays``, and the truth as tables."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from bids_dtg.files.text import write_tsv
 
 
 def write_people(folder: Path, people: SimulatedPeople) -> None:
-    """Write simulated people as ``--input-arrays`` takes them, and their true parameters.
+    """Write simulated people for ``--input-arrays``, and their true parameters.
 
     Parameters
     ----------
     folder
-        Where ``networks.npz``, ``truth.tsv`` (a row a region of a person) and ``people.tsv`` (a
-        row a person) are written.
+        Output folder: ``networks.npz``, ``truth.tsv`` (a row for each region of a person) and
+        ``people.tsv`` (a row for each person).
     people
-        Who is written.
+        Simulated people.
     """
     networks, content = people.networks, io.BytesIO()
     np.savez_compressed(

@@ -11,12 +11,12 @@ from bids_dtg.phantom.regions import draw_positions, region_names
 Array = NDArray[np.float32]
 _Exact = NDArray[np.float64]
 
-# Chosen to resemble 40 people's measured connectomes of 68 regions, of which 52 % of the pairs are
+# Chosen to resemble 40 people's measured connectomes of 68 regions, in which 52 % of the pairs are
 # connected, a region's weights sum to 1.2 on average, the logarithms of weights have a standard
 # deviation of 2.3, and two people's weights correlate by 0.94. Here: 0.9, 1.7 and 0.88.
 _CONNECTED = 0.52
-_FALL_MM = 14.0  # over which weights fall by a factor e
-_GROUP_SD = 0.5  # of log weights: what all people share beside the distance
+_FALL_MM = 14.0  # distance over which weights fall by a factor e
+_GROUP_SD = 0.5  # of log weights: common to all people, besides the distance
 _OWN_SD = 0.35  # of log weights: between people
 
 
@@ -35,7 +35,7 @@ def simulate_weights(
     positions
         (regions, 3), mm, x from left to right: the left hemisphere first, then the right one.
     names
-        Of the regions: ``lh-r01``, …, ``rh-r01``, ….
+        Names of the regions: ``lh-r01``, …, ``rh-r01``, ….
 
     Raises
     ------

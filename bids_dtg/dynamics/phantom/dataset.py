@@ -1,4 +1,4 @@
-"""Simulated networks as data sets: BOLD as fMRIPrep leaves it, an atlas, connectomes, the truth."""
+"""Simulated networks as datasets: BOLD as from fMRIPrep, an atlas, connectomes, the truth."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from bids_dtg.phantom.region_dataset import BLOCK, TRUTH, RegionPhantom, RegionP
 from bids_dtg.phantom.region_run import draw_region_run
 from bids_dtg.phantom.streams import Purpose, stream
 
-_DROPPED_SECONDS = 25.0  # until oscillations have their size
+_DROPPED_SECONDS = 25.0  # until oscillations reach their amplitude
 _STREAMLINES = 1000.0  # of the strongest connection, in QSIRecon's files
 _DIGITS = 6  # of a matrix in text
 _HEADER = b"MATLAB 5.0 MAT-file, SIMULATED".ljust(116)  # without the date that scipy writes
@@ -35,7 +35,7 @@ _HEADER = b"MATLAB 5.0 MAT-file, SIMULATED".ljust(116)  # without the date that 
 
 @dataclass(frozen=True)
 class NetworkPlan(RegionPlan):
-    """Who is simulated, and for how long.
+    """Number of people and length of their runs.
 
     Raises
     ------
@@ -52,7 +52,7 @@ class NetworkPlan(RegionPlan):
 
     @property
     def hopf(self) -> HopfRecipe:
-        """How the oscillators are simulated: as published, for as long as the run."""
+        """Simulation of the oscillators: as published, for as long as the run."""
         seconds = self.repetition_time_s
         dropped = int(np.ceil(_DROPPED_SECONDS / seconds))
         return HopfRecipe(
@@ -66,7 +66,7 @@ class NetworkPlan(RegionPlan):
 
 @dataclass(frozen=True, eq=False)
 class NetworkPhantom(RegionPhantom):
-    """People whose regions are oscillators, and where these regions lie in the brain.
+    """People whose regions are oscillators, and positions of these regions in the brain.
 
     Examples
     --------
@@ -96,7 +96,7 @@ class NetworkPhantom(RegionPhantom):
         Parameters
         ----------
         plan
-            Who is simulated.
+            Number of people and length of runs.
         block
             Edge of a voxel, in voxels of 2 mm.
 
@@ -114,7 +114,7 @@ class NetworkPhantom(RegionPhantom):
 
     @property
     def labels(self) -> Sequence[str]:
-        """Of the people."""
+        """Labels of the people."""
         return self.people.networks.people
 
     def draw_run(self, person: int) -> BoldRun:
@@ -130,9 +130,10 @@ class NetworkPhantom(RegionPhantom):
         Parameters
         ----------
         out
-            Folder: of ``connectomes`` (a ``relmat.tsv`` a person), ``qsirecon`` (a ``.mat`` a
-            person) and ``truth``: the regions' series without noise (``networks.npz``), their
-            parameters (``truth.tsv``: a, f) and each person's coupling G (``people.tsv``).
+            Output folder: of ``connectomes`` (a ``relmat.tsv`` for each person), ``qsirecon`` (a
+            ``.mat`` for each person) and ``truth``: the regions' series without noise
+            (``networks.npz``), their parameters (``truth.tsv``: a, f) and each person's coupling G
+            (``people.tsv``).
         """
         write_people(out / TRUTH, self.people)
         for person, label in enumerate(self.labels):
@@ -156,7 +157,7 @@ class NetworkPhantom(RegionPhantom):
         write_atomic(path, self._matlab(weights))
 
     def _matlab(self, weights: NDArray[np.float32]) -> bytes:
-        """Return a file with the matrices, ids and names of an atlas, named as QSIRecon does."""
+        """Return a file with the matrices, ids and names of an atlas, in QSIRecon's format."""
         from scipy.io import savemat
 
         names, content = self.parcels.names, io.BytesIO()

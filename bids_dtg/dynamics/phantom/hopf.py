@@ -1,6 +1,6 @@
 """The network of Hopf oscillators that validates the network model: a, f and G are known.
 
-Below a = 0, a region falls back to a fixed point; above, it oscillates with frequency f (Deco et
+Below a = 0, a region returns to a fixed point; above, it oscillates with frequency f (Deco et
 al., 2017, Sci. Rep. 7: 3095; with the values of Sip et al., 2023, doi 10.1126/sciadv.abq7547).
 """
 
@@ -20,7 +20,7 @@ PUBLISHED_STEP_SECONDS = 0.02
 
 @dataclass(frozen=True)
 class HopfRecipe:
-    """How the oscillators are simulated; by default as the published code does it.
+    """Simulation of the oscillators; defaults are those of the published code.
 
     Examples
     --------
@@ -32,32 +32,32 @@ class HopfRecipe:
     step_seconds: float = PUBLISHED_STEP_SECONDS
     frame_seconds: float = 1.0  # between the states that are kept
     seconds: float = 205.0  # simulated
-    dropped_seconds: float = 25.0  # of these, at the start
+    dropped_seconds: float = 25.0  # removed at the start
     initial_sd: float = 0.3  # of x and y at the start: a standard deviation in the published code
     noise: float = 0.02  # standard deviation added in a step of the published length
     noise_scaling: NoiseScaling = "step"
-    # Which noise the step from k to k + 1 adds: that with the number k + 1, as the published
-    # code does, or that with the number k. It matters only where noise is replayed.
+    # Index of the noise of the step from k to k + 1: k + 1 in the published code, or k. It matters
+    # only where noise is replayed.
     noise_of: Literal["arrival", "departure"] = "arrival"
 
     @property
     def steps_a_frame(self) -> int:
-        """How many steps lie between two frames."""
+        """Number of steps between two frames."""
         return round(self.frame_seconds / self.step_seconds)
 
     @property
     def frames(self) -> int:
-        """How many frames are simulated, with the dropped ones."""
+        """Number of simulated frames, including dropped ones."""
         return self.steps // self.steps_a_frame
 
     @property
     def steps(self) -> int:
-        """How many states are simulated, with the initial one."""
+        """Number of simulated states, including the initial one."""
         return round(self.seconds / self.step_seconds)
 
     @property
     def kept(self) -> int:
-        """How many frames are kept: those from `dropped_seconds` on."""
+        """Number of kept frames, those from `dropped_seconds` on."""
         return self.frames - round(self.dropped_seconds / self.frame_seconds)
 
 

@@ -1,7 +1,7 @@
-"""People whose regions' series are simulated, and the parameters that they are simulated with.
+"""People whose regions' series are simulated, with known parameters.
 
-By default as the oscillators that validate the model of Sip et al. (2023, doi
-10.1126/sciadv.abq7547); random numbers are not theirs.
+Defaults are the oscillators that validate the model of Sip et al. (2023, doi
+10.1126/sciadv.abq7547); random numbers differ from theirs.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class _Simulation(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class SimulatedPeople:
-    """Simulated series, and the parameters that a model of them should find."""
+    """Simulated series, and the parameters that a model should recover."""
 
     networks: Networks  # series are of one unit: their common mean is 0, and common variance 1
     regional: Mapping[str, Array]  # parameters of regions by name, (people, regions)
@@ -44,7 +44,7 @@ class SimulatedPeople:
     def again(self, runs: Sequence[int]) -> NDArray[np.float32]:
         """Simulate further runs of everybody, with the same parameters and units.
 
-        Noise and initial state are others in each run. The run 0 is `networks.series`.
+        Each run has its own noise and initial state. Run 0 is `networks.series`.
 
         Returns
         -------
@@ -79,12 +79,12 @@ def simulate_hopf_people(
     weights
         Structural connectomes, (people, regions, regions); each is divided by its largest weight.
     seed
-        Fixes all parameters, initial states and noise; a person's do not depend on the others,
-        but for G.
+        Seed of all parameters, initial states and noise; those of a person do not depend on other
+        people, except G.
     regions
-        Names; by default of two hemispheres.
+        Names of the regions; by default for two hemispheres.
     recipe
-        By default the published one: 180 frames, 1 s apart.
+        Simulation of the oscillators; by default the published one: 180 frames, 1 s apart.
 
     Raises
     ------
@@ -121,7 +121,7 @@ def _people(
     truth: tuple[Mapping[str, Array], Mapping[str, Array]],
     simulation: _Simulation,
 ) -> SimulatedPeople:
-    """Simulate the people's run 0 and bring all series to one common unit."""
+    """Simulate the people's run 0 and scale all series to one common unit."""
     series = simulation([0])
     mean, sd = float(series.mean()), float(series.std())
     networks = Networks(

@@ -1,4 +1,4 @@
-"""Steps of stochastic simulations: their unit noise, how it is scaled, and frames from states."""
+"""Steps of stochastic simulations: their unit noise, its scaling, and frames from states."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _DRAWN_AT_ONCE = 100  # steps: few calls of the generators, and little memory
 
 
 def noise_factor(scaling: NoiseScaling, step_seconds: float, published_seconds: float) -> float:
-    """Return by how much to multiply the noise that the published code adds in a step.
+    """Return the factor of the noise that the published code adds in a step.
 
     Raises
     ------
@@ -42,15 +42,15 @@ def noise_factor(scaling: NoiseScaling, step_seconds: float, published_seconds: 
 def unit_noise(
     rngs: Sequence[Sequence[np.random.Generator]], shape: tuple[int, ...]
 ) -> Iterator[Array]:
-    """Yield standard normal noise of one step after the other, without end.
+    """Yield standard normal noise, one step at a time, without end.
 
     Parameters
     ----------
     rngs
         A generator for each person and run, (people, runs): the noise of one does not depend on
-        how many others are simulated beside it.
+        how many others are simulated.
     shape
-        Of the noise of one step of one run.
+        Shape of the noise of one step of one run.
 
     Yields
     ------
@@ -68,7 +68,7 @@ def unit_noise(
 
 
 def every(states: Iterable[Array], steps: int, frames: int) -> Array:
-    """Return every so many-th state, from the first; frames become the last axis.
+    """Return every n-th state, from the first; frames become the last axis.
 
     Raises
     ------

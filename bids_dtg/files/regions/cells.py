@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bids_dtg.errors import ForeignFileError
+from bids_dtg.files.formula_cells import without_formula
 from bids_dtg.notices import visible
 
 # Nine digits give every float32 back as it was.
@@ -17,14 +18,14 @@ _MISSING = frozenset({"n/a", "N/A", "na", "NA", "nan", "NaN", "NAN", ""})
 
 
 def name_cell(name: str) -> str:
-    """Write a name so that every reader of tables finds one cell: no tabs, no double quotes.
+    """Write a name so that every reader finds one cell of text: no tabs, quotes or formulas.
 
     Examples
     --------
     >>> name_cell('Area "V1"')
     "Area 'V1'"
     """
-    return visible(" ".join(name.split())).replace('"', "'")
+    return without_formula(visible(" ".join(name.split())).replace('"', "'"))
 
 
 def number_lines(rows: NDArray[np.floating]) -> Iterable[str]:
@@ -69,7 +70,7 @@ def read_numbers(rows: Sequence[Sequence[str]], path: Path) -> NDArray[np.float6
 
 
 def is_number(cell: str) -> bool:
-    """Return whether a cell is a number, or says that there is none.
+    """Return whether a cell is a number, or states that it is missing.
 
     Examples
     --------

@@ -90,7 +90,7 @@ def read_matrix(path: Path, key: str | None = None) -> ForeignMatrix:
 
 
 def list_matrices(path: Path) -> dict[str, int]:
-    """Return how many regions each square matrix of a .mat or .npz file has, by its name.
+    """Return the number of regions of each square matrix of a .mat or .npz file, by its name.
 
     Parameters
     ----------
@@ -152,9 +152,9 @@ def _rows(path: Path) -> list[tuple[str, ...]]:
 
 
 def _where_names_are(rows: Sequence[tuple[str, ...]], width: int) -> tuple[int, int]:
-    """Return how many leading lines, and how many leading columns, hold names: 0 or 1 of each.
+    """Return the number of leading lines and columns that hold names: 0 or 1 of each.
 
-    By the shape, as regions may be called by numbers; where that does not tell, by the corner.
+    The shape decides, as regions may be called by numbers; where it is ambiguous, the corner does.
     """
     beyond = len(rows) - width
     if beyond:
@@ -305,7 +305,7 @@ def _square(shapes: Mapping[str, Sequence[int]]) -> list[str]:
 
 
 def _choose(path: Path, key: str | None, shapes: Mapping[str, Sequence[int]]) -> str:
-    """Return the variable that is meant, of those with numbers."""
+    """Return the numeric variable that is the matrix."""
     square = _square(shapes)
     if key is not None:
         if key not in shapes:

@@ -81,14 +81,14 @@ def read_series(path: Path) -> RegionSeries:
 
 
 def series_sidecar(names: Sequence[str], tr_seconds: float, **facts: Any) -> dict[str, Any]:
-    """Return what the JSON file beside a table of series says.
+    """Return the content of the JSON file beside a table of series.
 
     Parameters
     ----------
     names
-        Of the regions.
+        Names of the regions.
     tr_seconds
-        Time between frames.
+        Time between frames, in seconds.
     facts
         More about it, by their keys.
 

@@ -132,9 +132,9 @@ def encode_dscalar(
     values
         (maps, grayordinates), stored as float32.
     names
-        Of the maps.
+        Names of the maps, one a row.
     grayordinates
-        Where the values lie.
+        Brain models of CIFTI: the vertices and voxels of the values.
 
     Notes
     -----
@@ -185,7 +185,7 @@ def read_dscalar(
 
 @lru_cache(maxsize=4)
 def _head(names: tuple[str, ...], grayordinates: Grayordinates) -> bytes:
-    """Return what stands before the values: the header, and the axes as XML."""
+    """Return the bytes before the values: the header, and the axes as XML."""
     matrix = _cifti.Cifti2Matrix()
     matrix.append(_cifti.ScalarAxis(list(names)).to_mapping(0))
     models = [_model(name, part, grayordinates) for name, part in grayordinates.structures]

@@ -35,9 +35,9 @@ def read_midthickness(files: SurfaceFiles, brain: VoxelPlaces) -> Mapping[Hemisp
     Parameters
     ----------
     files
-        Of both sides.
+        GIFTI files of both hemispheres.
     brain
-        The model's brain mask.
+        Brain mask of the model, to check the space.
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""From one mesh of a sphere to another: where the vertices of one lie in triangles of the other."""
+"""Resample between meshes of a sphere, by the triangles in which vertices lie."""
 
 from __future__ import annotations
 
@@ -79,11 +79,11 @@ def _in_triangles(
     Parameters
     ----------
     corners
-        (triangles, 3 corners, 3).
+        (triangles, 3 corners, 3), coordinates of the corners.
     points
-        (points, 3).
+        (points, 3), coordinates on the sphere.
     near
-        Triangles to try.
+        Number of nearest triangles to try for each point.
 
     Returns
     -------

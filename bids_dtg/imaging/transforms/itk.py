@@ -47,7 +47,7 @@ def read_transforms(files: Sequence[TransformFile]) -> tuple[Transform, ...]:
     Parameters
     ----------
     files
-        In order of application.
+        Files of the transforms, in the order of application to points.
 
     Raises
     ------

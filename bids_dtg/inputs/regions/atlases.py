@@ -290,7 +290,7 @@ def _require_space(path: Path) -> str:
         raise SettingsError(
             f"{_FLAG}: nothing says what space {path} is in",
             expected="space-SPACE or tpl-SPACE in its name, or SpatialReference in the JSON file "
-            "beside it: a grid alone does not tell templates apart",
+            "beside it: different templates have the same grid",
             remedy=f"if it is in {SPACE}, call it atlas-LABEL_space-{SPACE}_dseg.nii.gz",
         )
     return space

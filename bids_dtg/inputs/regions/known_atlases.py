@@ -34,7 +34,7 @@ class KnownAtlas:
 
 
 def entities_of(given: Mapping[str, str]) -> dict[str, str]:
-    """Return what names an atlas, by the entities of its file; empty where `atlas-` is not there.
+    """Return the entities that name an atlas, from those of its file; empty without `atlas-`.
 
     TemplateFlow writes in `desc-` what BIDS 1.11 has in `seg-` and `scale-`.
 
@@ -57,7 +57,7 @@ def entities_of(given: Mapping[str, str]) -> dict[str, str]:
 
 
 def atlas_key(entities: Mapping[str, str]) -> str:
-    """Return what tells an atlas from others: its label, and what else names it.
+    """Return the key of an atlas: its label, and the other entities that name it.
 
     Examples
     --------

@@ -17,7 +17,7 @@ _NAME = re.compile(r"(?:ctx[-_. ])?(?P<side>l|r)(?:h|eft|ight)?[-_. ](?P<region>
 
 
 def read_region_positions(regions: Sequence[str]) -> NDArray[np.float64] | None:
-    """Return where regions of the Desikan-Killiany atlas lie on the template fsaverage.
+    """Return positions of the Desikan-Killiany atlas' regions on the template fsaverage.
 
     Parameters
     ----------

@@ -28,7 +28,7 @@ def homotopic_pairs(regions: Sequence[str]) -> list[tuple[int, int]]:
 
 
 def _side(name: str) -> tuple[int, str, str, str] | None:
-    """Return where a name says its hemisphere: position, word, the other word, which side."""
+    """Find the hemisphere in a name: position, word, the other side's word, side."""
     for left, right in _SIDES:
         for word, other, side in ((left, right, "left"), (right, left, "right")):
             start = -1

@@ -74,9 +74,9 @@ def parse_glm_model(content: Mapping[str, Any], source: str) -> GlmModel:
     Parameters
     ----------
     content
-        Of the TOML file.
+        Content of the TOML file, as parsed.
     source
-        What errors name.
+        Name of the file, for errors.
 
     Raises
     ------
@@ -207,11 +207,11 @@ def require_conditions(model: GlmModel, present: Mapping[str, int], source: str)
     Parameters
     ----------
     model
-        With the contrasts.
+        The GLM model, with its contrasts.
     present
         Trial types of all runs, with the number of runs that have each.
     source
-        What the error names.
+        Name of the file, for the error.
 
     Raises
     ------

@@ -35,9 +35,9 @@ def find_task_runs(
     Parameters
     ----------
     dataset
-        Of fMRIPrep.
+        Dataset of fMRIPrep's derivatives.
     participant
-        Label without `sub-`.
+        Participant's label, without `sub-`.
     selection
         The task; sessions and runs asked for.
     space
@@ -66,7 +66,7 @@ def _raw_places(dataset: InputDataset) -> Iterator[Path]:
 
 
 def _events_of(run: RestRun, roots: Sequence[Path]) -> Path | None:
-    """Return the event file of a run: of those that hold for it the one with most entities."""
+    """Return the event file of a run: the applicable one with the most entities."""
     entities = tuple(pair for pair in run.entities if pair[0] not in STORAGE)
     name = BidsName(entities, "bold", ".nii.gz")
     for root in roots:

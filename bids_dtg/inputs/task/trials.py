@@ -44,7 +44,7 @@ def read_trials(path: Path, column: str, ignored: Collection[str] = ()) -> Trial
     Parameters
     ----------
     path
-        A BIDS ``*_events.tsv``.
+        Path of a BIDS ``*_events.tsv`` file.
     column
         That names the conditions; rows of n/a are no trials.
     ignored

@@ -22,7 +22,7 @@ def read_only_atlas(settings: Settings, workflow: str, own: str = "") -> Atlas:
     Parameters
     ----------
     settings
-        Options of the call.
+        All options of the call.
     workflow
         Name of the workflow, for the message.
     own

@@ -78,9 +78,9 @@ class SeriesReader:
         atlas
             Read at every voxel of the grid, in C order.
         grid
-            Where it was read.
+            Grid of the run's voxels.
         cleaning
-            How to clean.
+            Cleaning options.
         min_coverage
             Least share of a parcel's voxels with signal.
 
@@ -114,7 +114,7 @@ class SeriesReader:
         Parameters
         ----------
         run
-            What to read.
+            Files of the run to read.
         clock
             Adds up the time of the stages.
         progress

@@ -36,15 +36,15 @@ def send_series(
     Parameters
     ----------
     run
-        Its files.
+        Files of the run.
     reader
-        Reduces runs to series.
+        Reader that reduces runs to series.
     check
         Refuses series that cannot be used, by a `RunError`.
     clock
         Adds up the time of the stages.
     send
-        Called with each event.
+        Function called with each event.
 
     Raises
     ------

@@ -17,12 +17,12 @@ from bids_dtg.files.provenance import package_versions
 from bids_dtg.imaging.atlas import Atlas
 from bids_dtg.imaging.grid import Grid, standard_grid
 from bids_dtg.inputs.run import RestRun
+from bids_dtg.participants.averages import AveragedRuns
 from bids_dtg.participants.dry_run import head_of, plan_runs
 from bids_dtg.participants.parcels.atlas import read_only_atlas
 from bids_dtg.participants.parcels.measure import MeasuredSeries, SeriesReader
 from bids_dtg.participants.request import Asked, CallRequest
 from bids_dtg.participants.run_source import plan_run
-from bids_dtg.participants.sets import RunSet
 from bids_dtg.report.methods import MethodsFacts, methods_text
 from bids_dtg.settings import OPTIONS, Settings
 from bids_dtg.version import __version__
@@ -54,7 +54,7 @@ def load_asked(settings: Settings, load: Callable[[str], Model]) -> Model | None
     Parameters
     ----------
     settings
-        Options of the call.
+        All options of the call.
     load
         Loads a bundle of the workflow, by name or path.
     """
@@ -113,12 +113,12 @@ class ParcelRequest(CallRequest, Generic[Model]):
         """
 
     @abstractmethod
-    def would_make(self, planned: RunSet) -> tuple[str, list[str]]:
-        """Return what would be made of a set, in words, and more lines about it."""
+    def would_make(self, planned: AveragedRuns) -> tuple[str, list[str]]:
+        """Describe the results that an average would get, with further lines about it."""
 
     @abstractmethod
     def methods_facts(self) -> Any:
-        """Return what the words of the workflow's methods text are made of."""
+        """Return the facts of the workflow's methods text."""
 
     @property
     def model_folder(self) -> Path | None:
@@ -136,7 +136,7 @@ class ParcelRequest(CallRequest, Generic[Model]):
         return tuple(self.atlas.parcels.values())
 
     def dataset_words(self) -> DatasetWords:
-        """Return how an output of the workflow describes itself."""
+        """Return the description of the workflow's output."""
         return self.presentation.dataset_words()
 
     def keep_shared(self) -> None:
@@ -162,7 +162,7 @@ class ParcelRequest(CallRequest, Generic[Model]):
         Parameters
         ----------
         run
-            Its files.
+            Files of the run.
 
         Raises
         ------
@@ -171,8 +171,8 @@ class ParcelRequest(CallRequest, Generic[Model]):
         """
         return plan_run(run, self.grid.space, self.settings.cleaning).design
 
-    def plan(self, planned: RunSet, reason: str) -> tuple[bool, list[str]]:
-        """Return whether a set would fail, and the lines about it."""
+    def plan(self, planned: AveragedRuns, reason: str) -> tuple[bool, list[str]]:
+        """Return whether an average would fail, and the lines about it."""
         fails, lines = plan_runs(planned, self.design_of)
         if fails:
             return True, lines
@@ -180,7 +180,7 @@ class ParcelRequest(CallRequest, Generic[Model]):
         return False, [head_of(planned, what, self.output, reason), *lines, *more]
 
     def methods(self, lacking: Lacking) -> str:
-        """Write the methods text of sets whose runs' tables of confounds lack something."""
+        """Write the methods text of averages whose runs' tables of confounds lack something."""
         settings, bundle = self.settings, self.bundle
         card = None if bundle is None else bundle.card
         assert settings.inputs.input_type != "auto"

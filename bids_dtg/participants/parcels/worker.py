@@ -11,8 +11,8 @@ from bids_dtg.inputs.run import RestRun
 from bids_dtg.participants.parcels.measure import SeriesReader
 from bids_dtg.participants.parcels.read import send_series
 from bids_dtg.participants.parcels.request import ParcelRequest
-from bids_dtg.participants.read import Send, SetBegun
-from bids_dtg.participants.worker import LevelWork, SetMaker
+from bids_dtg.participants.read import AverageBegun, Send
+from bids_dtg.participants.worker import AverageMaker, LevelWork
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,13 +25,13 @@ class ParcelSteps(ABC):
     forks: ClassVar[bool] = True  # nothing runs on a GPU
 
     @abstractmethod
-    def maker(self, begun: SetBegun, clock: Clock) -> SetMaker:
-        """Return what makes the results of a set.
+    def maker(self, begun: AverageBegun, clock: Clock) -> AverageMaker:
+        """Return the maker of an average's results.
 
         Parameters
         ----------
         begun
-            The set.
+            The runs that are averaged.
         clock
             Adds up the time of the stages.
         """
@@ -42,7 +42,7 @@ class ParcelSteps(ABC):
 
 
 class ParcelWork(LevelWork):
-    """Makes a participant's results: reads runs as series ahead, has sets made of these.
+    """Makes a participant's results: reads runs as series ahead, has averages made of these.
 
     Parameters
     ----------
@@ -59,6 +59,6 @@ class ParcelWork(LevelWork):
         steps = self._steps
         send_series(run, steps.reader, steps.request.require_usable, clock=clock, send=send)
 
-    def maker(self, begun: SetBegun, clock: Clock) -> SetMaker:
-        """Return what makes the results of a set whose runs are read."""
+    def maker(self, begun: AverageBegun, clock: Clock) -> AverageMaker:
+        """Return the maker of the results of an average whose runs are read."""
         return self._steps.maker(begun, clock)

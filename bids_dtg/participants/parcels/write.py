@@ -13,7 +13,8 @@ from bids_dtg.files.provenance import Fingerprint
 from bids_dtg.files.regions.series import SERIES, RegionSeries, encode_series, series_sidecar
 from bids_dtg.files.sidecars import RESIDUAL_DOF
 from bids_dtg.files.text import encoded, tsv_text, write_json
-from bids_dtg.participants.complete import complete_set
+from bids_dtg.participants.averages import AveragedRuns, run_entities
+from bids_dtg.participants.complete import complete_average
 from bids_dtg.participants.figures import first_figures, rounded
 from bids_dtg.participants.origin import (
     atlas_facts,
@@ -24,7 +25,6 @@ from bids_dtg.participants.origin import (
 )
 from bids_dtg.participants.parcels.measure import MeasuredSeries
 from bids_dtg.participants.parcels.request import ParcelRequest
-from bids_dtg.participants.sets import RunSet, run_entities
 from bids_dtg.report.panels.panel import RunFrames, keep_all, write_kept
 from bids_dtg.report.parcels.quality import parcel_figures
 from bids_dtg.report.quality import write_quality
@@ -53,7 +53,7 @@ class ParcelWriter(Generic[Request]):
         self._request = request
 
     def entities(self, entities: Mapping[str, str], **more: str) -> dict[str, str | None]:
-        """Return the entities of a file of a run or a set, whose own are given.
+        """Return the entities of a file of a run or an average, whose own are given.
 
         Examples
         --------
@@ -85,7 +85,7 @@ class ParcelWriter(Generic[Request]):
         Parameters
         ----------
         measured
-            The run.
+            Series and figures of the run.
         facts
             More about it, by their keys.
         notes
@@ -113,7 +113,7 @@ class ParcelWriter(Generic[Request]):
         )
 
     def origin(self, *measured: MeasuredSeries) -> dict[str, Any]:
-        """Return what sidecars say of where results of runs come from."""
+        """Return the origin of runs' results for sidecars."""
         request = self._request
         sources = [
             source for run in measured for source in run_sources(run.run, request.dataset.name)
@@ -147,7 +147,7 @@ class ParcelWriter(Generic[Request]):
         )
 
     def model_facts(self) -> dict[str, Any]:
-        """Return what sidecars say of the model of the call, which must have one."""
+        """Return the facts of the call's model for sidecars; the call must have a model."""
         bundle = self._request.bundle
         assert bundle is not None
         part = bundle.part
@@ -162,7 +162,7 @@ class ParcelWriter(Generic[Request]):
         Parameters
         ----------
         measured
-            The run.
+            Series and figures of the run.
         what
             What panels keep something of.
         **more
@@ -191,9 +191,9 @@ class ParcelWriter(Generic[Request]):
         Parameters
         ----------
         measured
-            The run.
+            Series and figures of the run.
         seconds
-            Time it took.
+            Time spent on the run, in seconds.
         model_tr_seconds
             Between frames of the runs that the model was trained on; None: not known.
         **more
@@ -219,26 +219,26 @@ class ParcelWriter(Generic[Request]):
 
     def complete(
         self,
-        planned: RunSet,
+        planned: AveragedRuns,
         inputs: Mapping[str, Fingerprint],
         files: Sequence[PurePosixPath],
         runs: Sequence[MeasuredSeries],
     ) -> None:
-        """Record that a set is complete, once all else of it has been written.
+        """Record that an average is complete, once all else of it has been written.
 
         Parameters
         ----------
         planned
-            The set.
+            The runs that are averaged.
         inputs
-            What it depends on.
+            Fingerprints of the input files, by path.
         files
             All that was written of it.
         runs
             Those that it was made of.
         """
         request = self._request
-        complete_set(
+        complete_average(
             request.output,
             planned,
             inputs,

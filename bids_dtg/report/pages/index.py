@@ -1,4 +1,4 @@
-"""The index at the output's root: who has a report, what it flags, and where the rest is."""
+"""The index at the output's root: participants' reports, their flags, and other pages."""
 
 from __future__ import annotations
 
@@ -104,7 +104,7 @@ def _listed(label: str, report: Path | None, dataset: DerivativeDataset, *, flag
 
 
 def _flags(listed: Sequence[Listed]) -> tuple[Flag, ...]:
-    """Say how many participants have flags; nothing where none are known."""
+    """Count the participants with flags; nothing if no flags are known."""
     known = [person.flags for person in listed if person.flags is not None]
     flags = []
     for level, words in zip(LEVELS, ("a problem", "a warning, and no problem"), strict=False):

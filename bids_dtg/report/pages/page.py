@@ -32,9 +32,9 @@ def render(template: str, *, title: str, sections: Sequence[tuple[str, str]], **
     Parameters
     ----------
     template
-        Its file name.
+        File name of the template.
     title
-        Of the page.
+        Title of the page.
     sections
         Anchor and text of the links at the top.
     facts
@@ -106,7 +106,7 @@ def _environment() -> Any:
 
 
 def _visible(value: Any) -> Any:
-    """Return what a template puts into a page; text is seen as it is, and turns nothing around."""
+    """Return text for a template: visible characters only, without changes of direction."""
     if not isinstance(value, str) or hasattr(value, "__html__"):
         return value
     return "\n".join(map(visible, value.split("\n")))

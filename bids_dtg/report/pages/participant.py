@@ -11,13 +11,13 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-from bids_dtg.connectome.range.limits import LIMITS
+from bids_dtg.connectome.training_distribution.limits import LIMITS
 from bids_dtg.errors import DatasetError, ForeignFileError
 from bids_dtg.files.derivatives import DerivativeDataset
 from bids_dtg.files.foreign import open_foreign, parse_json
 from bids_dtg.files.provenance import completion_record
 from bids_dtg.files.text import write_text
-from bids_dtg.report.contents import ParticipantFiles, RunFiles, SetFiles, find_participant
+from bids_dtg.report.contents import AverageFiles, ParticipantFiles, RunFiles, find_participant
 from bids_dtg.report.flags import Flag, FlagCount, Level, flags_of, level_of, own_flags
 from bids_dtg.report.inclusion import Inclusion, page_facts, read_inclusion
 from bids_dtg.report.methods import find_methods, parse_markdown
@@ -107,11 +107,11 @@ def write_participant_report(
     Parameters
     ----------
     dataset
-        The output folder.
+        The output dataset.
     label
-        Without sub-.
+        Participant's label, without ``sub-``.
     failures
-        What failed, and how.
+        Failures of this participant: stage and message.
 
     Raises
     ------
@@ -124,7 +124,7 @@ def write_participant_report(
     files = find_participant(
         *(dataset, label, presentation.run_files),
         results=presentation.results,
-        of_sets=presentation.of_sets,
+        of_averages=presentation.of_averages,
     )
     folder = dataset.root / f"sub-{label}" / "figures"
     sections = [
@@ -206,7 +206,7 @@ def _draw_run(
 
 
 def _missing(run: RunFiles, presentation: Presentation) -> str:
-    """Say what is not shown of a run."""
+    """Name the parts of a run that are not shown."""
     if presentation.missing is not None:
         return presentation.missing(run)
     return _MISSING if any(panel.kind not in run.files for panel in presentation.panels) else ""
@@ -219,14 +219,14 @@ _Made = tuple[str, Mapping[str, Any], Mapping[str, Any]]
 def _made(
     dataset: DerivativeDataset, files: ParticipantFiles, presentation: Presentation
 ) -> list[_Made]:
-    """List what was made of a participant: sets of maps or of other results, or single runs'."""
-    if presentation.of_sets:
+    """List a participant's results: averages of maps or of other results, or single runs."""
+    if presentation.of_averages:
         return [
             (made.title, _facts_of_combined(made), completion_record(dataset, made.title))
             for made in files.combined
         ]
     if not presentation.results:
-        return [(made.title, _facts_of_set(made), made.record) for made in files.sets]
+        return [(made.title, _facts_of_average(made), made.record) for made in files.averages]
     return [
         (run.title, run.facts, record)
         for run in files.runs
@@ -234,7 +234,7 @@ def _made(
     ]
 
 
-def _facts_of_set(made: SetFiles) -> Mapping[str, Any]:
+def _facts_of_average(made: AverageFiles) -> Mapping[str, Any]:
     return {
         **made.common,
         "Runs": ", ".join(made.runs),

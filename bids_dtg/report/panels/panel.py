@@ -250,11 +250,11 @@ def write_kept(
     Parameters
     ----------
     files
-        Of `keep_all`.
+        Files that `keep_all` returned.
     entities
         That name what is written about the run.
     output
-        Where they go.
+        Output dataset for the files.
 
     Raises
     ------

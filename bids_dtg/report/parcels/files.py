@@ -24,7 +24,7 @@ def no_file(data: RunFrames) -> Kept | None:
 
 
 def series_of(run: RunFiles) -> RegionSeries | None:
-    """Read the series of a run; None where there are none that can be read."""
+    """Read the series of a run; None where none can be read."""
     try:
         return read_series(path) if (path := run.files.get(SERIES)) else None
     except ForeignFileError:
@@ -32,7 +32,7 @@ def series_of(run: RunFiles) -> RegionSeries | None:
 
 
 def matrix_of(run: RunFiles, kind: FileKind) -> RegionMatrix | None:
-    """Read a matrix of a run; None where there is none that can be read."""
+    """Read a matrix of a run; None where none can be read."""
     try:
         return read_relmat(path) if (path := run.files.get(kind)) else None
     except ForeignFileError:
@@ -40,7 +40,7 @@ def matrix_of(run: RunFiles, kind: FileKind) -> RegionMatrix | None:
 
 
 def read_cells(path: Path | None) -> Table | None:
-    """Read a table as text; None where there is none that can be read."""
+    """Read a table as text; None where none can be read."""
     try:
         return None if path is None else read_table(path)
     except ForeignFileError:

@@ -27,7 +27,7 @@ def draw_between(
     arranged
         In what order they are drawn.
     canvas
-        Where the picture goes.
+        Canvas of the page: it keeps the picture.
     names
         Of the picture's file, and of what is drawn, for those who cannot see it.
     scale

@@ -1,4 +1,4 @@
-"""In what order regions are drawn, and the words beside them: by network or by hemisphere."""
+"""Order in which regions are drawn, and their labels: by network or by hemisphere."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def arrange(names: Sequence[str]) -> Arrangement:
     Parameters
     ----------
     names
-        Of the regions.
+        Names of the regions.
 
     Examples
     --------

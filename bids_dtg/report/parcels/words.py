@@ -91,7 +91,7 @@ def parcel_methods(
 
 
 def fitted_to(people: int, data_set: str) -> str:
-    """Say how many people a model was fitted to.
+    """State the number of people a model was fitted to.
 
     Examples
     --------
@@ -130,7 +130,7 @@ def notes_on_lost(run: RunFiles) -> Iterator[Flag]:
 
 
 def notes_in_sidecars(run: RunFiles) -> Iterator[Flag]:
-    """Yield the notices and notes in the sidecars of the results of a run or a set."""
+    """Yield the notices and notes in the sidecars of the results of a run or an average."""
     for key in ("ModelNotice", "CleaningNote"):
         if note := run.facts.get(key):
             yield Flag("note" if key == "ModelNotice" else "warning", str(note), run.title)

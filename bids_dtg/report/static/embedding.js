@@ -1,5 +1,5 @@
 "use strict";
-/* Points of an embedding: choose cloud, axes and colour; hover, click or arrow keys tell a point. */
+/* Points of an embedding: choose cloud, axes and colour; hover, click or arrow keys show a point's label. */
 document.addEventListener("DOMContentLoaded", () => {
   const data = JSON.parse(document.getElementById("embedding-data").textContent);
   const box = document.querySelector("[data-embedding]");
@@ -145,7 +145,7 @@ document.addEventListener("DOMContentLoaded", () => {
       const share = range[1] > range[0] ? (value - range[0]) / (range[1] - range[0]) : 0.5;
       return { shape: 0, colour: data.gradient[Math.round(share * (data.gradient.length - 1))] };
     }
-    // Colour and shape both tell levels, so that neither has to be seen alone.
+    // Colour and shape both show levels, so that neither has to be seen alone.
     const shape = (value + Math.floor(value / TURNS)) % SHAPES.length;
     return { shape, colour: `var(--series-${(value % COLOURS) + 1})` };
   }
@@ -197,7 +197,7 @@ document.addEventListener("DOMContentLoaded", () => {
     return text.replace("-", "\u2212");
   }
 
-  /* What is said of a point: whose, of what, and what is known of the person. */
+  /* Text on a point: its person and contrast, and what is known of the person. */
   function lines(i) {
     const person = data.people[cloud.people[i]];
     const head = cloud.contrasts ? `${person.name}, ${data.contrasts[cloud.contrasts[i]].name}` : person.name;

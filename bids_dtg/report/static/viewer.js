@@ -61,13 +61,13 @@
 
     async function open(index) {
       const map = page.maps[index];
-      const sameSet = page.maps[state.index].set === map.set;
+      const sameAverage = page.maps[state.index].average === map.average;
       state.index = index;
       part("title").replaceChildren(map.title, Object.assign(document.createElement("small"), { textContent: map.about }));
       part("file").href = map.file;
-      part("source").textContent = page.sets[map.set].title;
+      part("source").textContent = page.averages[map.average].title;
       const layers = [["", "Map"], ...map.overlays.map((one) => [one.desc, one.title])];
-      const kept = sameSet ? part("layer").value : "";
+      const kept = sameAverage ? part("layer").value : "";
       part("layer").replaceChildren(...layers.map(([value, text]) => new Option(text, value)));
       part("layer").value = layers.some(([value]) => value === kept) ? kept : "";
       part("uncertainty").hidden = !map.overlays.length;
@@ -78,7 +78,7 @@
     }
 
     async function volume(map, desc, settings) {
-      const source = page.sets[map.set].scripts[desc];
+      const source = page.averages[map.average].scripts[desc];
       await loadScript(source);
       return niivue.NVImage.loadFromBase64({
         base64: received.get(source)[map.label], name: `${map.label}-${desc}.nii.gz`, ...settings,
@@ -117,8 +117,8 @@
 
     function message(error) {
       if (error.message === "WebGL") return "This browser has no WebGL 2, which the viewer needs.";
-      const set = page.sets[page.maps[state.index].set];
-      const missing = Object.values(set.scripts).concat(Object.values(set.surface ?? {}))
+      const average = page.averages[page.maps[state.index].average];
+      const missing = Object.values(average.scripts).concat(Object.values(average.surface ?? {}))
         .concat(page.library, page.backdrop).find((one) => one === error.message);
       return missing
         ? `The viewer needs the file ${missing} beside this page. Copy the folders “figures” with the report.`
@@ -154,9 +154,9 @@
       }
     }
 
-    /* The cortex beside the slices, where the set has values at its vertices. */
+    /* The cortex beside the slices, where the average has values at its vertices. */
     async function showSurface(map, layer, mine) {
-      const surface = page.sets[map.set].surface;
+      const surface = page.averages[map.average].surface;
       const wanted = Boolean(surface) && !layer && !state.sure;
       if (wanted) await Promise.all([loadScript(surface.mesh), loadScript(surface.values)]);
       const values = wanted ? received.get(surface.values)[map.label] : null;

@@ -1,5 +1,5 @@
 """Association of regions, edges or voxels with phenotypes.
 
 - `analysis`: association of each region, edge or voxel with phenotypes
-- `page`: what the page of associations says
+- `page`: the page of associations
 """

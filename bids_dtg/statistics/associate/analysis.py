@@ -46,7 +46,7 @@ _DEFAULT = ("regions",)
 _WRITES = ("desc-associations_summary", "desc-*_associations", "*_statmap")
 _SECTIONS = 12  # phenotypes that the page shows in full
 _CONTRAST = Column("contrast", "Contrast of the maps")
-_PARTICIPANTS = Column("participants", "Participants who were looked at")
+_PARTICIPANTS = Column("participants", "Number of participants in the test")
 _TESTS = (
     Column("r", "Partial correlation with the phenotype, given the covariates"),
     Column("t", "Student's t of the phenotype in the linear model with the covariates"),
@@ -60,8 +60,8 @@ _COLUMNS = (
     *_TESTS,
     Column(
         "p_fitted",
-        "p of r by the distribution fitted to that of the permutations: without their "
-        "smallest p. Without permutations: as p",
+        "p of r by a distribution fitted to that of the permutations, without the smallest "
+        "p of counting. Without permutations: as p",
     ),
     Column(
         "q", "False discovery rate (Benjamini and Hochberg) of p_fitted over all rows of this table"
@@ -73,17 +73,18 @@ _COLUMNS = (
 )
 _SUMMARY = (
     Column("phenotype", "Column of the table of participants"),
-    Column("features", "What of each participant was looked at, as --feature-sets takes it"),
+    Column("features", "What was tested: a value of --feature-sets"),
     _CONTRAST,
     _PARTICIPANTS,
     Column("dof", "Degrees of freedom of t"),
     Column("tests", "Regions, edges or voxels that were tested"),
-    Column("dropped", "Those that were left out, as somebody has no value there"),
+    Column("dropped", "Regions, edges or voxels left out, as a participant has no value there"),
     Column(
-        "q_found", "Tests with q of at most 0.05; q is over all contrasts of phenotype and features"
+        "tests_fdr",
+        "Tests with q of at most 0.05; q is over all contrasts of phenotype and features",
     ),
-    Column("fwe_found", "Tests with a family-wise p of at most 0.05, over the same tests"),
-    Column("name", "Where |r| is largest: region, edge, or place of a voxel (RAS+, mm)"),
+    Column("tests_fwe", "Tests with a family-wise p of at most 0.05, over the same tests"),
+    Column("name", "Position of the largest |r|: region, edge, or place of a voxel (RAS+, mm)"),
     *(dataclasses.replace(column, meaning=f"{column.meaning}: there") for column in _TESTS),
     Column("q", "False discovery rate there"),
     Column("p_fwe", "Family-wise p there"),
@@ -97,11 +98,6 @@ _MAPS = {
 
 def run_associate(settings: Settings) -> int:
     """Test features against phenotypes; return how many participants could not be read.
-
-    Parameters
-    ----------
-    settings
-        Options of the call.
 
     Raises
     ------
@@ -127,7 +123,7 @@ def run_associate(settings: Settings) -> int:
 
 
 def _sources(people: GroupPeople) -> tuple[FeatureSource, ...]:
-    """Return what is looked at, and behind it the edges that it is seen beside."""
+    """Return the requested features, and the edges that they are compared with."""
     try:
         found = find_features(people, _DEFAULT)
     except DatasetError as err:
@@ -141,7 +137,7 @@ def _sources(people: GroupPeople) -> tuple[FeatureSource, ...]:
     try:
         return (*found, edges.find(edges, people))
     except DatasetError as err:
-        say(f"not seen beside the edges of the connectome: {err}")
+        say(f"not compared with the edges of the connectome: {err}")
         return found
 
 
@@ -152,13 +148,13 @@ class _Tested:
     contrast: str
     people: int
     names: Sequence[str]  # of the columns
-    places: VoxelPlaces | None  # of voxels
+    places: VoxelPlaces | None  # of voxels; None: not voxels
     dropped: int
     tests: ColumnTests
 
 
 class _VoxelNames(Sequence[str]):
-    """Names of voxels by their places, made when they are asked for."""
+    """Names of voxels by their places, made at each access."""
 
     def __init__(self, places: VoxelPlaces) -> None:
         self._points = places.points
@@ -173,10 +169,10 @@ class _VoxelNames(Sequence[str]):
 
 @dataclass(frozen=True, eq=False)
 class _Model:
-    """A phenotype of certain people."""
+    """A phenotype of a set of people."""
 
     association: Association
-    notes: tuple[str, ...]  # how people were permuted, and which level counts as more
+    notes: tuple[str, ...]  # how people were permuted, and the coding of two levels
 
 
 class _Study:
@@ -184,7 +180,7 @@ class _Study:
 
     def __init__(self, people: GroupPeople, names: Sequence[str]) -> None:
         self.people, self.names = people, names
-        self.failed: dict[str, str] = {}  # who could not be read, and why
+        self.failed: dict[str, str] = {}  # participants who could not be read, and why
         self._covariates = people.covariates(people.settings.statistics.covariates).values
         self._drawn: dict[tuple[str, ...], Permutations | None] = {}  # by labels
         self._models: dict[tuple[str, tuple[str, ...]], _Model | None] = {}
@@ -208,7 +204,7 @@ class _Study:
             self._found.setdefault((name, table.kind.name), []).append(found)
 
     def _model(self, name: str, labels: tuple[str, ...]) -> _Model | None:
-        """Return a phenotype of people; None, once with a line, where it cannot be tested."""
+        """Return a phenotype of people; None, and one report, if it cannot be tested."""
         key = (name, labels)
         if key not in self._models:
             try:
@@ -247,7 +243,7 @@ class _Study:
         return self._drawn[labels]
 
     def finished(self) -> Iterator[tuple[PhenotypeAssociations, list[list[_Tested]]]]:
-        """Yield what was found of each phenotype, and the tables behind each kind of features."""
+        """Yield the findings of each phenotype, and write the tables of each kind of features."""
         for name in self.names:
             tables = [own for (phenotype, _), own in self._found.items() if phenotype == name]
             kinds = [kind for phenotype, kind in self._found if phenotype == name]
@@ -277,7 +273,7 @@ class _Study:
 
 
 def _numbers(people: GroupPeople, name: str) -> tuple[NDArray[np.float64], tuple[str, ...]]:
-    """Return a phenotype as numbers, and of two levels what they mean."""
+    """Return a phenotype as numbers, and the coding of two levels in words."""
     column = people.column(name)
     if column.is_number:
         return np.array([column.numbers[label] for label in people.labels]), ()
@@ -363,7 +359,7 @@ def _columns(own: ContrastAssociations) -> dict[str, NDArray[np.float64]]:
 def _write_maps(
     results: ResultFolder, phenotype: str, desc: str, own: ContrastAssociations, table: _Tested
 ) -> None:
-    assert table.places is not None  # of voxels
+    assert table.places is not None  # features are voxels
     values = {
         "r": own.tests.r,
         "t": own.tests.t,
@@ -396,15 +392,15 @@ def _summary(phenotype: str, found: FeatureAssociations) -> Iterator[dict[str, o
             "dof": own.tests.dof,
             "tests": int(np.isfinite(own.tests.r).sum()),
             "dropped": own.dropped,
-            "q_found": int((own.corrected.q <= 0.05).sum()),
-            "fwe_found": int((own.corrected.p_fwe <= 0.05).sum()),
+            "tests_fdr": int((own.corrected.q <= 0.05).sum()),
+            "tests_fwe": int((own.corrected.p_fwe <= 0.05).sum()),
             "name": None if place is None else own.names[place],
             **there,
         }
 
 
 def _pictures(tables: Sequence[_Tested]) -> dict[str, bytes]:
-    """Draw the contrast with the strongest association, where it is of voxels."""
+    """Draw the contrast with the strongest association, if features are voxels."""
     best = max(tables, key=lambda table: float(np.nan_to_num(np.abs(table.tests.r)).max()))
     if best.places is None or not np.isfinite(best.tests.r).any():
         return {}

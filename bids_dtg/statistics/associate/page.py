@@ -1,4 +1,4 @@
-"""What the page of associations says: each phenotype in sentences, tables and charts."""
+"""The page of associations: each phenotype in sentences, tables and charts."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from bids_dtg.report.pages.analysis import PageSection, Pictures, Scatter, Table
 from bids_dtg.stats.cohort.association import ColumnTests, CorrectedTests
 from bids_dtg.stats.verdict import too_few
 
-EDGES = "edges"  # what maps are made of: the kind of features that others are beside
+EDGES = "edges"  # features that maps are predicted from: others are compared with them
 LEVEL = 0.05  # of the false discovery rate and of the family-wise error
-# Names of columns that the page shows, at most, of each phenotype and kind of features.
+# Most names of columns on the page, for each phenotype and kind of features.
 _SHOWN = 15
 _POINTS = 300  # of a chart of p-values
 Floats = NDArray[np.float64]
@@ -24,14 +24,14 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True, eq=False)
 class ContrastAssociations:
-    """The columns of one contrast."""
+    """Tests of the columns of one contrast."""
 
-    contrast: str  # label; empty: they are of none
+    contrast: str  # label; empty: none
     people: int
     names: Sequence[str]  # of the columns
     tests: ColumnTests
     corrected: CorrectedTests
-    dropped: int = 0  # columns left out, as somebody has no value there
+    dropped: int = 0  # columns left out, as a participant has no value there
 
     @property
     def strongest(self) -> int | None:
@@ -42,7 +42,7 @@ class ContrastAssociations:
 
 @dataclass(frozen=True, eq=False)
 class FeatureAssociations:
-    """All contrasts of one kind of features: what is corrected together."""
+    """Tests of all contrasts of one kind of features, which are corrected together."""
 
     kind: str  # a value of --feature-sets
     words: str  # plural, in a sentence
@@ -52,7 +52,7 @@ class FeatureAssociations:
 
     @property
     def people(self) -> int:
-        """Of the contrast with most people."""
+        """Number of people in the contrast with most."""
         return max(found.people for found in self.contrasts)
 
     @property
@@ -62,12 +62,12 @@ class FeatureAssociations:
 
     @property
     def discoveries(self) -> int:
-        """At a false discovery rate of 5 %."""
+        """Number of tests at a false discovery rate of 5 %."""
         return sum(int((found.corrected.q <= LEVEL).sum()) for found in self.contrasts)
 
     @property
     def certain(self) -> int:
-        """At a family-wise error of 5 %."""
+        """Number of tests at a family-wise error of 5 %."""
         return sum(int((found.corrected.p_fwe <= LEVEL).sum()) for found in self.contrasts)
 
     @property
@@ -85,7 +85,7 @@ class FeatureAssociations:
         return max(known, key=lambda one: abs(one[0].tests.r[one[1]]), default=None)
 
     def ranked(self, number: int) -> Iterator[tuple[ContrastAssociations, int]]:
-        """Yield contrast and position of the columns with the largest |r|, the largest first."""
+        """Yield contrast and position of the columns with the largest |r|, in descending order."""
         sizes = np.nan_to_num(np.abs(self._together("r")), nan=-1.0)
         starts = np.cumsum([0, *(len(found.tests.r) for found in self.contrasts)])
         first = np.argpartition(-sizes, min(number, len(sizes)) - 1)[:number]
@@ -105,25 +105,25 @@ class FeatureAssociations:
 
 @dataclass(frozen=True, eq=False)
 class PhenotypeAssociations:
-    """What was found of a phenotype."""
+    """Findings of a phenotype."""
 
     name: str
     features: Sequence[FeatureAssociations]
-    notes: Sequence[str] = ()  # who, and how people were permuted: sentences
+    notes: Sequence[str] = ()  # on participants and permutations: sentences
 
     @property
     def enough(self) -> bool:
-        """Whether a verdict is given."""
+        """Whether there are enough participants for a verdict."""
         return not too_few(self.people)
 
     @property
     def people(self) -> int:
-        """How many there are at most, of any features."""
+        """Largest number of people of any features."""
         return max(found.people for found in self.features)
 
 
 def answer(phenotype: PhenotypeAssociations) -> str:
-    """Say in a sentence what was found of a phenotype, beside the edges of the connectome."""
+    """Summarise a phenotype's associations in a sentence, edges of the connectome last."""
     if not phenotype.enough:
         few = too_few(phenotype.people)
         return f"{phenotype.name}: {few[:1].lower()}{few[1:]}."
@@ -144,7 +144,7 @@ def _found(found: FeatureAssociations) -> str:
 
 
 def lead(phenotypes: Sequence[PhenotypeAssociations], people: int) -> str:
-    """Say in a sentence or two what the page has found, and in whom."""
+    """Summarise the findings and the participants in a sentence or two."""
     judged = [found for found in phenotypes if found.enough]
     related = [found.name for found in judged if any(f.discoveries for f in found.features)]
     how = "a linear model a test, permuted after Freedman and Lane"
@@ -161,10 +161,12 @@ def lead(phenotypes: Sequence[PhenotypeAssociations], people: int) -> str:
 
 
 def overview(phenotypes: Sequence[PhenotypeAssociations], left_out: Sequence[str]) -> PageSection:
-    """Return the section with all answers, and which sets of maps do not count."""
+    """Return the section with all answers, and the averages of maps left out."""
     answers = [answer(found) for found in phenotypes]
     if left_out:
-        answers.append(f"Left out: {counted(len(left_out), 'set')} of maps ({named(left_out)}).")
+        answers.append(
+            f"Left out: {counted(len(left_out), 'average')} of maps ({named(left_out)})."
+        )
     return PageSection("What was found", answers)
 
 
@@ -191,13 +193,13 @@ def section(phenotype: PhenotypeAssociations) -> PageSection:
 
 
 def _beside_edges(phenotype: PhenotypeAssociations) -> Iterator[str]:
-    """Say what an association of maps adds to one of what they are made of."""
+    """Say what associations of maps add to those of the connectome's edges."""
     edges = next((found for found in phenotype.features if found.kind == EDGES), None)
     made = [found for found in phenotype.features if found.kind not in (EDGES, "measured")]
     if not phenotype.enough or not made:
         return
     if edges is None:
-        yield "There are no edges of the connectome to see these associations beside."
+        yield "There are no edges of the connectome to compare these associations with."
         return
     found = sum(one.discoveries for one in made)
     if not found and not edges.discoveries:
@@ -208,7 +210,7 @@ def _beside_edges(phenotype: PhenotypeAssociations) -> Iterator[str]:
     elif found and edges.discoveries:
         yield (
             "Predicted maps are made of the connectome alone, whose edges are associated with "
-            f"{phenotype.name}, too: that the maps are is no news beyond the connectome."
+            f"{phenotype.name}, too: the maps add no information to the connectome."
         )
     elif found:
         yield (
@@ -217,7 +219,7 @@ def _beside_edges(phenotype: PhenotypeAssociations) -> Iterator[str]:
         )
     else:
         yield (
-            f"Edges of the connectome are associated with {phenotype.name}, and the maps that are "
+            f"Edges of the connectome are associated with {phenotype.name}, and the maps "
             "predicted from them are not: the maps add nothing here."
         )
 
@@ -231,7 +233,7 @@ def _side_by_side(phenotype: PhenotypeAssociations) -> Table:
         verdicts = (share, found.certain) if phenotype.enough else (None, None)
         rows.append([found.words, found.people, found.tests, *verdicts, r, found.by_chance])
     return Table(
-        "What is looked at, beside the edges of the connectome that maps are predicted from",
+        "Features, compared with the edges of the connectome that maps are predicted from",
         [
             "",
             "participants",
@@ -306,14 +308,14 @@ def _against_chance(shown: Sequence[FeatureAssociations]) -> Scatter:
     points, groups = [], []
     for found in shown:
         p = found.p()
-        # All of the smallest, fewer and fewer of the others.
+        # All of the smallest, and fewer and fewer of the larger ones.
         ranks = np.unique(np.geomspace(1, len(p), _POINTS).round().astype(int)) - 1
         expected = (ranks + 0.5) / len(p)
         points.append(-np.log10(np.column_stack([expected, p[ranks]])))
         groups += [found.words] * len(ranks)
     minus = "\N{MINUS SIGN}log10 p"
     return Scatter(
-        "p-values beside those of chance: above the line they are smaller than by chance.",
+        "p-values compared with chance: above the line they are smaller than by chance.",
         f"{minus}, by chance",
         f"{minus}, found",
         np.concatenate(points),

@@ -1,8 +1,8 @@
 """People and their maps as points.
 
-- `analysis`: the analysis
-- `figures`: these as rows of tables; who is typical and who is not
+- `analysis`: runs the analysis
+- `figures`: layouts as rows of tables; typical and atypical people
 - `layouts`: components, UMAP and clusters of everybody's numbers
 - `page`: the answer in words, tables of figures, and the plot
-- `plot`: people and their maps as points, to be looked at by hand
+- `plot`: the interactive plot of the points
 """

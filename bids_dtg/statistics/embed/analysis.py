@@ -1,4 +1,4 @@
-"""``group --analysis embed``: people and their maps laid out, who is atypical, and the page."""
+"""``group --analysis embed``: layouts of people and their maps, atypical people, and the page."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from bids_dtg.notices import counted, named, say, show
 from bids_dtg.report.pages.index import STATISTICS_PAGE
 from bids_dtg.settings import Settings
 from bids_dtg.statistics.embed.figures import (
-    BESIDE,
     COORDINATES,
     FIGURES,
     LIKENESS,
     MOTION,
     OF_PEOPLE,
+    REST_QUALITY,
     SHARES,
     TYPICALITY,
     VARIANCE,
@@ -51,16 +51,11 @@ from bids_dtg.stats.cohort.embedding import (
 
 _DEFAULT = ("maps", "edges", "measured")
 _WRITES = ("desc-people_*", "desc-maps_*")
-_MOST_LEVELS = 48  # of a column that points are coloured by: more are names
+_MOST_LEVELS = 48  # of a column that colours points: with more, values are names
 
 
 def run_embed(settings: Settings) -> int:
     """Write layouts, figures, tables and the page; return how many people could not be read.
-
-    Parameters
-    ----------
-    settings
-        Options of the call.
 
     Raises
     ------
@@ -99,22 +94,22 @@ def run_embed(settings: Settings) -> int:
 
 
 def _known_columns(people: GroupPeople) -> dict[str, Known]:
-    """Return what is known of people: figures of their runs, and columns of the table.
+    """Return variables of people: quality of their runs, and columns of the table.
 
-    Columns of words in which nearly everybody has a value of the person's own are left out.
+    Columns of words in which nearly everybody has a unique value are left out.
     """
     found = {}
     table = {} if people.table is None else people.table.columns
-    for name in dict.fromkeys((*BESIDE, *table)):
+    for name in dict.fromkeys((*REST_QUALITY, *table)):
         with contextlib.suppress(SettingsError):
-            column = people.column(name)
+            column = people.any_column(name)
             if column.is_number or 1 < len(column.levels) <= _MOST_LEVELS:
                 found[name] = column
     return found
 
 
 def _write_results(results: ResultFolder, people: GroupPeople, found: Sequence[Embedded]) -> None:
-    """Write tables and page of what was found; a line has the answer."""
+    """Write tables and page; report the answer in a line."""
     known = _known_columns(people)
     _write_coordinates(results, found)
     results.table(
@@ -122,18 +117,18 @@ def _write_results(results: ResultFolder, people: GroupPeople, found: Sequence[E
         ResultTable(
             TYPICALITY,
             [row for one_kind in found for row in typicality_rows(one_kind, known)],
-            "A person's map of a contrast against the mean of all others'. The rule describes "
+            "Distance of a person's map from the mean of all others'. The rule describes "
             "these people, and tests nothing",
         ),
     )
     words = "Clusters of maps in a space"
     results.table("desc-maps_clusters", ResultTable(FIGURES, list(figure_rows(found)), words))
-    words = "What the maps' variance is"
+    words = "Shares of the maps' variance"
     results.table("desc-maps_variance", ResultTable(VARIANCE, list(variance_rows(found)), words))
     motion = [row for one_kind in found for row in motion_rows(one_kind, known)]
-    words = "A figure of atypicality against a figure of people's rest"
+    words = "Correlation of atypicality with the quality of people's rest"
     results.table("desc-people_motion", ResultTable(MOTION, motion, words))
-    words = "Whether two kinds of numbers put the same people close to each other"
+    words = "Whether two kinds of features put the same people close to each other"
     results.table("desc-people_likeness", ResultTable(LIKENESS, list(likeness_rows(found)), words))
     facts = embedding_page(people, found, known)
     say(facts.lead)

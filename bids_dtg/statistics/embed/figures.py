@@ -1,4 +1,4 @@
-"""Figures of layouts as rows of tables: coordinates, clusters, and who is typical."""
+"""Layouts as rows of tables: coordinates, clusters, and atypicality."""
 
 from __future__ import annotations
 
@@ -32,9 +32,9 @@ from bids_dtg.stats.verdict import FEWEST
 
 Row = dict[str, object]
 _AXES = 10  # components in tables
-BESIDE = ("fd_mean", "minutes_kept")  # figures of runs that an atypical map may stand for
-_FEATURES = "What of each participant was laid out, as --feature-sets names it"
-_CONTRAST = f"Label of the contrast; {TOGETHER}: side by side; n/a: of none"
+REST_QUALITY = ("fd_mean", "minutes_kept")  # quality measures that may explain an atypical map
+_FEATURES = "Features of each participant, a value of --feature-sets"
+_CONTRAST = f"Label of the contrast; {TOGETHER}: side by side; n/a: none"
 COORDINATES = (
     *(
         Column(
@@ -68,14 +68,14 @@ TYPICALITY = (
         "r_deviations", "The same from the people's median, in scaled median absolute deviations"
     ),
     Column(
-        "unusual",
+        "atypical",
         f"distance: more than {MOST_DEVIATIONS:g} deviations above the median; pattern: r "
         f"more than {MOST_DEVIATIONS:g} below; both; no",
     ),
     Column("fd_mean", "Mean framewise displacement of the person's rest (mm)"),
     Column("minutes_kept", "Minutes of rest that maps were made of"),
     Column(
-        "rest",
+        "rest_quality",
         f"moving: fd_mean more than {MOST_DEVIATIONS:g} deviations above the median; short: "
         f"minutes_kept more than {MOST_DEVIATIONS:g} below; both; no",
     ),
@@ -83,7 +83,7 @@ TYPICALITY = (
 SHARES = (
     Column("features", _FEATURES),
     Column("contrast", _CONTRAST),
-    Column("people", "How many people were laid out"),
+    Column("people", "Number of people"),
     Column("component", "Number of the component, the largest first"),
     Column("share", "Share of the variance between people"),
     Column("cumulative", "The same of this component and all larger ones"),
@@ -92,49 +92,49 @@ FIGURES = (
     Column("features", _FEATURES),
     Column(
         "space",
-        "What distances are of: all components, the maps without the contrasts' mean maps, "
+        "Space of the distances: all components, the maps minus the contrasts' mean maps, "
         "the first two components, or UMAP",
     ),
-    Column("people", "How many people"),
-    Column("contrasts", "How many contrasts"),
-    Column("silhouette", "Of the contrasts, -1 to 1 (Rousseeuw 1987)"),
-    Column("task_silhouette", "Of the tasks"),
+    Column("people", "Number of people"),
+    Column("contrasts", "Number of contrasts"),
+    Column("silhouette", "Silhouette of the contrasts, -1 to 1 (Rousseeuw 1987)"),
+    Column("task_silhouette", "Silhouette of the tasks"),
     Column(
         "contrast_accuracy",
         f"Share of maps whose contrast most of the {NEIGHBOURS} nearest maps of other people have",
     ),
-    Column("contrast_chance", "The same, where contrasts mean nothing"),
+    Column("contrast_chance", "Expected share if contrasts were exchangeable"),
     Column(
         "person_accuracy",
         f"Share of maps whose person most of the {NEIGHBOURS} nearest maps of other "
         "contrasts are of",
     ),
-    Column("person_chance", "The same, where maps are nobody's own"),
+    Column("person_chance", "Expected share if people were exchangeable"),
     Column(
         "trustworthiness",
-        "How far neighbours here are neighbours of the whole maps, 0 to 1 (Venna & Kaski 2001)",
+        "Trustworthiness of neighbours in this space, 0 to 1 (Venna & Kaski 2001)",
     ),
 )
 VARIANCE = (
     Column("features", _FEATURES),
     Column("contrasts", "Share of the variance of all maps between the contrasts' mean maps"),
-    Column("people", "Share between the people's mean maps"),
-    Column("rest", "Share of neither: of one person in one contrast, and noise"),
+    Column("people", "Share of the variance of all maps between the people's mean maps"),
+    Column("residual", "Residual share: between maps of one person and contrast, and noise"),
 )
 MOTION = (
     Column("features", _FEATURES),
     Column("contrast", _CONTRAST),
-    Column("figure", "Figure of atypicality: distance or r"),
-    Column("against", "What of the rest it is held against"),
-    Column("people", "How many have both"),
+    Column("figure", "Measure of atypicality: distance or r"),
+    Column("against", "Quality measure of rest that it is correlated with"),
+    Column("people", "Number of people with both"),
     Column("rho", "Spearman's correlation over people"),
     Column("low", "Lower end of its 95 % interval (Bonett & Wright 2000)"),
-    Column("high", "Upper end"),
+    Column("high", "Upper end of this interval"),
 )
 LIKENESS = (
     Column("features", _FEATURES),
-    Column("others", "What it is compared with"),
-    Column("people", "How many have both"),
+    Column("others", "Features that it is compared with"),
+    Column("people", "Number of people with both"),
     Column("r", "Pearson r of the distances between people, over pairs of people"),
 )
 
@@ -184,16 +184,16 @@ def share_rows(layout: Layout) -> Iterator[Row]:
 
 
 def values_of(known: Mapping[str, Known], name: str, labels: Sequence[str]) -> Values:
-    """Return the numbers of a column, (people,); NaN where there is none."""
+    """Return the numbers of a column, (people,); NaN if missing."""
     column = known.get(name)
     numbers = {} if column is None else column.numbers
     return np.array([numbers.get(label, np.nan) for label in labels])
 
 
 def typicality_rows(found: Embedded, known: Mapping[str, Known]) -> Iterator[Row]:
-    """Yield a row for each person and contrast: how far the map is from the others'."""
+    """Yield a row for each person and contrast: distance of the map from the others'."""
     for contrast, (labels, typical) in found.typical.items():
-        beside = {name: values_of(known, name, labels) for name in BESIDE}
+        beside = {name: values_of(known, name, labels) for name in REST_QUALITY}
         moved, short = unusual(beside["fd_mean"]), unusual(beside["minutes_kept"], low=True)
         words = unusual_words(typical)
         far, odd = map(deviations_from_median, (typical.distance, typical.r))
@@ -206,14 +206,14 @@ def typicality_rows(found: Embedded, known: Mapping[str, Known]) -> Iterator[Row
                 "distance_deviations": far[row],
                 "r": typical.r[row],
                 "r_deviations": odd[row],
-                "unusual": words[row],
+                "atypical": words[row],
                 **{name: values[row] for name, values in beside.items()},
-                "rest": _both(moved[row], short[row], "moving", "short"),
+                "rest_quality": _both(moved[row], short[row], "moving", "short"),
             }
 
 
 def unusual_words(typical: Typicality) -> list[str]:
-    """Return of each person whether the map is unusual: distance, pattern, both or no."""
+    """Return for each person whether the map is atypical: distance, pattern, both or no."""
     far, odd = unusual(typical.distance), unusual(typical.r, low=True)
     return [_both(*pair, "distance", "pattern") for pair in zip(far, odd, strict=True)]
 
@@ -225,7 +225,7 @@ def _both(first: np.bool_, second: np.bool_, word: str, other: str) -> str:
 
 
 def figure_rows(found: Sequence[Embedded]) -> Iterator[Row]:
-    """Yield a row for each kind and space: what clusters maps form there."""
+    """Yield a row for each kind and space: how well maps cluster there."""
     for points in (one_kind.maps for one_kind in found if one_kind.maps is not None):
         for space, figures in points.figures.items():
             yield {
@@ -244,16 +244,16 @@ def figure_rows(found: Sequence[Embedded]) -> Iterator[Row]:
 
 
 def variance_rows(found: Sequence[Embedded]) -> Iterator[Row]:
-    """Yield a row for each kind: what the variance of its maps lies between."""
+    """Yield a row for each kind: shares of the variance of its maps."""
     for points in (one_kind.maps for one_kind in found if one_kind.maps is not None):
         yield {"features": points.kind.name, **vars(points.shares)}
 
 
 def motion_rows(found: Embedded, known: Mapping[str, Known]) -> Iterator[Row]:
-    """Yield a row for each figure of atypicality and each figure of rest."""
+    """Yield a row for each measure of atypicality and each quality measure of rest."""
     for contrast, (labels, typical) in found.typical.items():
         for figure, values in vars(typical).items():
-            for name in BESIDE:
+            for name in REST_QUALITY:
                 other = values_of(known, name, labels)
                 rho = rank_correlation(values, other)
                 yield {
@@ -269,7 +269,7 @@ def motion_rows(found: Embedded, known: Mapping[str, Known]) -> Iterator[Row]:
 
 
 def likeness_rows(found: Sequence[Embedded]) -> Iterator[Row]:
-    """Yield a row for each two kinds: whether they put the same people close to each other."""
+    """Yield a row for each pair of kinds: whether they put the same people close to each other."""
     for (kind, whole), (other, another) in combinations(
         ((one_kind.kind, one_kind.whole) for one_kind in found), 2
     ):

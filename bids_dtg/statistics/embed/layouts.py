@@ -1,7 +1,7 @@
 """People and their maps as points: components, UMAP, clusters, typical and atypical people.
 
-Everybody's numbers of one contrast are in reach at a time. Of each contrast the people are points;
-of all together, too; and of some people every map of every contrast is a point of one cloud, which
+Features of one contrast are read at a time. For each contrast, people are points; also for all
+contrasts together. For some people, every map of every contrast is a point of one cloud, which
 shows whether contrasts form clusters.
 """
 
@@ -48,16 +48,16 @@ ALL, WITHIN, PLANE, UMAP = (
     "UMAP",
 )
 NO_UMAP = "no UMAP: pip install 'bids-dtg[umap]' adds it; principal components need nothing more"
-_MOST_PEOPLE = 1000  # that are laid out; of more some are drawn
-_MOST_POINTS = 4000  # maps in one cloud, likewise
+_MOST_PEOPLE = 1000  # in a layout; of more, some are drawn
+_MOST_POINTS = 4000  # maps in one cloud; of more, some are drawn
 
 
 @dataclass(frozen=True, eq=False)
 class Layout:
-    """People as points, by their maps of a contrast or by all that they have of a kind."""
+    """People as points, by their maps of a contrast or by all features of a kind."""
 
     kind: FeatureKind
-    contrast: str  # label; `TOGETHER`; empty: they are of none
+    contrast: str  # label; `TOGETHER`; empty: none
     labels: tuple[str, ...]  # of the people
     components: Components
     umap: Values | None  # (people, 2)
@@ -74,11 +74,11 @@ class MapPoints:
     components: Components
     umap: Values | None  # (points, 2)
     shares: VarianceShares
-    figures: Mapping[str, MapFigures]  # by what distances are of
+    figures: Mapping[str, MapFigures]  # by space of the distances
 
     @property
     def people(self) -> Rows:
-        """(points,), number of each point's person among `labels`."""
+        """(points,), number of each point's person in `labels`."""
         return np.tile(np.arange(len(self.labels)), len(self.contrasts))
 
     @property
@@ -89,37 +89,37 @@ class MapPoints:
 
 @dataclass(frozen=True)
 class MapFigures:
-    """What clusters maps form, by their distances in one space."""
+    """How well maps cluster, by their distances in one space."""
 
     contrasts: Clusters  # neighbours are other people's maps
     people: Clusters  # neighbours are maps of other contrasts
-    task_silhouette: float  # NaN where tasks are not known
-    kept: float  # how far neighbours are neighbours of the maps
+    task_silhouette: float  # NaN if tasks are not known
+    kept: float  # trustworthiness of the neighbours
 
 
 @dataclass(frozen=True, eq=False)
 class Embedded:
-    """What was found of one kind of numbers."""
+    """Results for one kind of features."""
 
     kind: FeatureKind
     layouts: tuple[Layout, ...]  # all contrasts together first, where there are several
-    typical: Mapping[str, tuple[tuple[str, ...], Typicality]]  # by contrast, of whom
-    whole: tuple[tuple[str, ...], PointCloud] | None  # of all contrasts, and of whom
+    typical: Mapping[str, tuple[tuple[str, ...], Typicality]]  # people and scores, by contrast
+    whole: tuple[tuple[str, ...], PointCloud] | None  # people, and the cloud of all contrasts
     maps: MapPoints | None
-    failed: Mapping[str, str]  # who could not be read, and why
+    failed: Mapping[str, str]  # participants who could not be read, and why
 
 
 def embed(source: FeatureSource, people: GroupPeople, folder: Path) -> Embedded | None:
-    """Lay people and maps of one kind out; None where there are too few, with a line.
+    """Lay out people and maps of one kind; None, and a report, if there are too few.
 
     Parameters
     ----------
     source
-        Of the numbers.
+        Source of the features, contrast by contrast.
     people
-        All of whom have such numbers.
+        Labels of people with these features.
     folder
-        For temporary files: of a thousand points and more, some gigabytes.
+        Folder for temporary files: some gigabytes for a thousand points and more.
     """
     if len(people) < FEWEST_POINTS:
         say(f"not looked at: {source.kind.words} of {counted(len(people), 'participant')}")
@@ -172,14 +172,14 @@ def _draw(labels: Sequence[str], most: int, seed: int) -> frozenset[str]:
 
 
 def _tasks(people: GroupPeople) -> dict[str, str]:
-    first = next(iter(people.sets.values()))[0]
+    first = next(iter(people.averages.values()))[0]
     return {found.label: found.task for found in first.maps}
 
 
 def _whole(
     clouds: Mapping[str, tuple[tuple[str, ...], PointCloud]],
 ) -> tuple[tuple[str, ...], PointCloud] | None:
-    """Put all contrasts' columns side by side, of those who have all; None: they are too few."""
+    """Join all contrasts' columns, of people who have all; None if they are too few."""
     common = set.intersection(*(set(labels) for labels, _ in clouds.values()))
     if len(common) < FEWEST_POINTS:
         return None
@@ -189,7 +189,7 @@ def _whole(
 
 
 def _rows(people: Sequence[str], labels: Sequence[str]) -> Rows:
-    """Return where some people are among others."""
+    """Return the positions of some people among others."""
     position = {label: row for row, label in enumerate(people)}
     return np.array([position[label] for label in labels])
 
@@ -197,7 +197,7 @@ def _rows(people: Sequence[str], labels: Sequence[str]) -> Rows:
 def _together(
     typical: Mapping[str, tuple[tuple[str, ...], Typicality]],
 ) -> tuple[tuple[str, ...], Typicality]:
-    """Put contrasts together: the root mean squared distance, and the mean of r."""
+    """Combine contrasts: the root mean squared distance, and the mean of r."""
     common = set.intersection(*(set(labels) for labels, _ in typical.values()))
     labels = tuple(sorted(common))
     rows = [_rows(own, labels) for own, _ in typical.values()]
@@ -225,17 +225,17 @@ def _umap(components: Components, seed: int) -> Values | None:
 
 @dataclass(eq=False)
 class _Pool:
-    """Maps of all contrasts of some people, in files that are mapped."""
+    """Maps of all contrasts of some people, in memory-mapped files."""
 
     folder: Path
-    drawn: frozenset[str]  # whose maps are wanted
+    drawn: frozenset[str]  # labels of the people
     tables: dict[str, NDArray[np.float32]] = field(default_factory=dict)  # by contrast
-    _columns: NDArray[np.generic] | None = None  # what those of the first table are
-    _having: set[str] = field(default_factory=set)  # who has all maps so far
+    _columns: NDArray[np.generic] | None = None  # identities of the first table's columns
+    _having: set[str] = field(default_factory=set)  # people with all maps so far
 
     @cached_property
     def labels(self) -> tuple[str, ...]:
-        """Of the people, in the order of rows."""
+        """Labels of the people, in the order of rows."""
         return tuple(sorted(self.drawn))
 
     def add(self, table: FeatureTable) -> None:
@@ -256,7 +256,7 @@ class _Pool:
         self.tables[table.contrast] = rows.array(np.arange(len(self._columns)))
 
     def laid_out(self, kind: FeatureKind, tasks: Mapping[str, str], seed: int) -> MapPoints | None:
-        """Lay the maps out; None where they are of too few people or contrasts."""
+        """Lay the maps out; None if people or contrasts are too few."""
         labels = tuple(label for label in self.labels if label in self._having)
         if len(self.tables) < 2 or len(labels) < FEWEST_POINTS:
             return None

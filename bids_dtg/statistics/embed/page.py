@@ -15,7 +15,7 @@ from bids_dtg.report.flags import Flag
 from bids_dtg.report.pages.analysis import AnalysisPageFacts, PageSection, Scatter, Table
 from bids_dtg.report.pages.page import link
 from bids_dtg.statistics.embed.figures import (
-    BESIDE,
+    REST_QUALITY,
     likeness_rows,
     motion_rows,
     unusual_words,
@@ -50,14 +50,14 @@ from bids_dtg.stats.verdict import FEWEST, too_few
 
 _MINUS = "\N{MINUS SIGN}"
 _AXES_SHOWN = 5  # components that the plot has
-_MOST_SHOWN = 25  # unusual people on the page
+_MOST_SHOWN = 25  # atypical people on the page
 _TYPICAL_SHOWN = 5
 
 
 def embedding_page(
     people: GroupPeople, found: Sequence[Embedded], known: Mapping[str, Column]
 ) -> AnalysisPageFacts:
-    """Return what the page says beside the plot."""
+    """Return the sections of the page."""
     return AnalysisPageFacts(
         "Embedding",
         " ".join(_answer(found, len(people))),
@@ -88,14 +88,14 @@ def _answer(found: Sequence[Embedded], number: int) -> Iterator[str]:
             f"{NEIGHBOURS} nearest maps of other people are of the same contrast (by chance "
             f"{_percent(figures.contrasts.chance)}); {_percent(shares.contrasts)} of the variance "
             f"lies between contrasts, {_percent(shares.people)} between people and "
-            f"{_percent(shares.rest)} in neither."
+            f"{_percent(shares.residual)} in neither."
         )
     layout = found[0].layouts[0]
     words = unusual_words(next(iter(found[0].typical.values()))[1])
     odd = sum(word != "no" for word in words)
     yield (
         f"Of {counted(number, 'participant')}, {layout.components.needed()} of "
-        f"{len(layout.components.shares)} components carry 90 % of what differs between "
+        f"{len(layout.components.shares)} components carry 90 % of the variance between "
         f"{found[0].kind.words}; "
         + (f"{_people(odd)} {'is' if odd == 1 else 'are'}" if odd else "nobody is")
         + " unusual."
@@ -103,7 +103,7 @@ def _answer(found: Sequence[Embedded], number: int) -> Iterator[str]:
 
 
 def _percent(share: float) -> str:
-    """Write a share without decimals; what is not quite none or all is not called so."""
+    """Format a share without decimals; shares near 0 and 1 are not rounded to them."""
     if 0 < share < 0.005:
         return "under 1 %"
     return "over 99 %" if 0.995 < share < 1 else f"{share:.0%}".replace("%", " %")
@@ -130,7 +130,7 @@ def _flags(people: GroupPeople, found: Sequence[Embedded]) -> Iterator[Flag]:
         yield Flag("warning", few)
     if people.left_out:
         who = named([title for title, _ in people.left_out])
-        yield Flag("note", f"{counted(len(people.left_out), 'set')} left out: {who}")
+        yield Flag("note", f"{counted(len(people.left_out), 'average')} left out: {who}")
     failed = {label: why for one_kind in found for label, why in one_kind.failed.items()}
     for label, why in islice(failed.items(), 5):
         yield Flag("warning", f"sub-{label} is left out of some tables: {why}")
@@ -142,9 +142,9 @@ def _maps_section(found: Sequence[Embedded]) -> PageSection:
     pooled = [one_kind.maps for one_kind in found if one_kind.maps is not None]
     text = [
         "Each person's map of each contrast is a point. A contrast that is a cluster has maps that "
-        "are alike in everybody; where the contrasts' mean maps are taken off, what is left is "
-        "people's own, and a contrast that is still found is found by that. Synthetic maps may "
-        "cluster more than measured ones: a model predicts the mean well, and little of the rest.",
+        "are alike in everybody; after subtracting the contrasts' mean maps, the rest are "
+        "people's deviations, by which a contrast may still be found. Synthetic maps may "
+        "cluster more than measured ones: a model predicts the mean well, and deviations poorly.",
     ]
     rows = [
         (
@@ -176,11 +176,16 @@ def _maps_section(found: Sequence[Embedded]) -> PageSection:
         rows,
     )
     shares = Table(
-        "What the variance of all maps lies between. The contrasts' mean maps alone are the first "
-        "figure: what a model would explain that gives everybody the same maps.",
+        "Shares of the variance of all maps. The contrasts' mean maps alone are the first "
+        "figure: a model that predicts the same maps for everybody would explain it.",
         ("Maps", "contrasts", "people", "neither"),
         [
-            (points.kind.words, points.shares.contrasts, points.shares.people, points.shares.rest)
+            (
+                points.kind.words,
+                points.shares.contrasts,
+                points.shares.people,
+                points.shares.residual,
+            )
             for points in pooled
         ],
     )
@@ -201,23 +206,24 @@ def _people_section(found: Sequence[Embedded], known: Mapping[str, Column]) -> P
                 "fd_mean (mm)",
                 "distance",
                 np.column_stack([fd, typical.distance]),
-                groups=["unusual" if word != "no" else "usual" for word in words],
+                groups=["atypical" if word != "no" else "typical" for word in words],
             )
         )
-    nobody = [] if rows else ["Nobody is unusual by this rule."]
-    columns = ("Person", "of", "distance", "r with the others", "unusual", *BESIDE)
+    nobody = [] if rows else ["Nobody is atypical by this rule."]
+    columns = ("Person", "of", "distance", "r with the others", "atypical", *REST_QUALITY)
     return PageSection(
         "Typical and atypical people",
         [
             "Each person is compared with the mean of all others, over all contrasts. A distance "
-            "grows with amplitude and with pattern; r knows the pattern alone. Unusual is who lies "
+            "grows with amplitude and with pattern; r measures the pattern alone. People are "
+            "atypical if they lie "
             f"more than {MOST_DEVIATIONS:g} scaled median absolute deviations from the median: "
-            "this describes these people, and is no test. An unusual map may stand for motion or "
-            "for short rest: both are beside it, and the correlations below are of everybody.",
+            "this describes these people, and is no test. An atypical map may be due to motion or "
+            "to short rest: both are in the table, and the correlations below are over everybody.",
             *nobody,
         ],
         [
-            Table("Unusual people, the furthest first", columns, rows[:_MOST_SHOWN]),
+            Table("Atypical people, the furthest first", columns, rows[:_MOST_SHOWN]),
             Table("The most typical people", columns, few),
             Table(
                 "Whether atypical maps go with motion or short rest: Spearman's correlation over "
@@ -264,7 +270,7 @@ def _person_row(
         float(typical.distance[row]),
         float(typical.r[row]),
         unusual_as,
-        *(float(values_of(known, name, own)[0]) for name in BESIDE),
+        *(float(values_of(known, name, own)[0]) for name in REST_QUALITY),
     )
 
 
@@ -303,9 +309,9 @@ def _components_section(found: Sequence[Embedded]) -> PageSection:
     return PageSection(
         "People's components",
         [
-            "How many components carry 90 % of the variance between people, of those that there "
-            "are: of noise it would be nearly nine in ten. Synthetic maps are a function of the "
-            "rest that the connectome is of: where distances between people agree with those of "
+            "How many components carry 90 % of the variance between people, out of all "
+            "components: for noise it would be nearly nine in ten. Synthetic maps are a function "
+            "of the rest behind the connectome: where distances between people agree with those of "
             "its edges, the maps show the connectome's differences, and no further ones."
         ],
         [
@@ -328,13 +334,13 @@ def _how_section(people: GroupPeople) -> PageSection:
     return PageSection(
         "How it was made",
         [
-            f"{counted(len(people), 'participant')}; a person's sets of maps were averaged. "
+            f"{counted(len(people), 'participant')}; the maps of a person are averaged first. "
             "Components are of the inner products of deviations from the mean, over places where "
             "everybody has a value; nothing was scaled, so that contrasts with larger maps weigh "
             "more where all are put together. UMAP starts at the first two components, with 15 "
             "neighbours and a smallest distance of 0.1; its draws, and those of people where there "
             f"are too many to lay out, have the seed {people.settings.modelling.seed}. Nothing was "
-            "permuted or tested, and relatives count as anybody else.",
+            "permuted or tested, and relatives count like anybody else.",
         ],
     )
 
@@ -342,7 +348,7 @@ def _how_section(people: GroupPeople) -> PageSection:
 def embedding_plot(
     people: GroupPeople, found: Sequence[Embedded], known: Mapping[str, Column]
 ) -> EmbeddingPlot:
-    """Return the points that the plot can show, and what is known of them."""
+    """Return the clouds of the plot, and the variables of people."""
     labels = people.labels
     number = {label: n for n, label in enumerate(labels)}
     first, typical = next(iter(found[0].typical.values()))

@@ -1,4 +1,4 @@
-"""The page of an embedding: points to be looked at by hand, and the figures beside them."""
+"""The page of an embedding: an interactive plot of points, and tables."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _MOST_SHOWN = 4000  # points of a cloud
 
 @dataclass(frozen=True)
 class PagePerson:
-    """Whose points they are."""
+    """The person of a point."""
 
     name: str  # as sub-01
     link: str | None  # address of the person's report from the page; None: there is none
@@ -32,16 +32,16 @@ class PagePerson:
 
 @dataclass(frozen=True)
 class PageColumn:
-    """What is known of people, to colour points by."""
+    """A variable that colours points."""
 
     name: str
-    values: Sequence[float | None]  # a person each, of numbers; of levels their places in `levels`
+    values: Sequence[float | None]  # one for each person: numbers, or positions in `levels`
     levels: tuple[str, ...] = ()  # empty: they are numbers
 
 
 @dataclass(frozen=True)
 class PageContrast:
-    """A contrast of which maps are points."""
+    """A contrast whose maps are points."""
 
     name: str
     task: str  # empty: not known
@@ -49,10 +49,10 @@ class PageContrast:
 
 @dataclass(frozen=True, eq=False)
 class PageCloud:
-    """Points that are shown together."""
+    """Points of one plot."""
 
-    name: str  # as all contrasts together
-    source: str  # what the maps are, under which clouds are listed
+    name: str  # such as all contrasts together
+    source: str  # kind of maps, under which clouds are listed
     about: str  # a sentence below the plot
     people: NDArray[np.integer[Any]]  # (points,), number of each point's person
     axes: Mapping[str, NDArray[np.floating[Any]]]  # (points,), by name; two or more
@@ -61,7 +61,7 @@ class PageCloud:
 
 @dataclass(frozen=True, eq=False)
 class EmbeddingPlot:
-    """All that the plot can show."""
+    """All clouds and variables of the plot."""
 
     people: Sequence[PagePerson]
     columns: Sequence[PageColumn]
@@ -125,7 +125,7 @@ def _cloud(cloud: PageCloud) -> dict[str, Any]:
     for name, values in cloud.axes.items():
         if len(values) != points:
             raise ValueError(f"the axis {name} has {len(values)} values of {points} points")
-    # Of very many, some at equal steps: the page stays small, the tables have all.
+    # Of very many points, some at equal steps: the page stays small, the tables have all.
     kept = np.unique(np.linspace(0, points - 1, min(points, _MOST_SHOWN)).astype(int))
     left = points - len(kept)
     about = f"{cloud.about} {left} further points are in the tables." if left else cloud.about

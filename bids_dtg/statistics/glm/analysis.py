@@ -58,7 +58,7 @@ MOST_DRAWN = 12
 
 
 def run_glm(settings: Settings) -> int:
-    """Estimate the maps; return how many participants lack a run or a map that was asked for.
+    """Estimate the maps; return how many participants lack a requested run or map.
 
     Raises
     ------
@@ -85,7 +85,7 @@ def run_glm(settings: Settings) -> int:
 
 @dataclass(frozen=True, eq=False)
 class GlmCall:
-    """One call: who has which runs, and what has been found so far."""
+    """One call: runs of the participants, and results so far."""
 
     settings: Settings  # of the call
     model: GlmModel
@@ -93,7 +93,7 @@ class GlmCall:
     results: ResultFolder
     runs: dict[str, tuple[TaskRun, ...]]  # by label of the participant
     left_out: list[tuple[str, str]] = field(default_factory=list)  # title, and why
-    incomplete: set[str] = field(default_factory=set)  # participants who lack something
+    incomplete: set[str] = field(default_factory=set)  # participants who lack a run or map
     run_rows: list[dict[str, object]] = field(default_factory=list)
     condition_rows: list[dict[str, object]] = field(default_factory=list)
     contrast_rows: list[dict[str, object]] = field(default_factory=list)
@@ -130,7 +130,7 @@ class GlmCall:
     def do_participant(self, label: str, runs: Sequence[TaskRun], share: float) -> None:
         """Estimate a participant's runs in turn, and put those of each session together.
 
-        What cannot be used is reported, and the others go on.
+        Runs that cannot be used are reported, and the others are still estimated.
         """
         done: list[FittedRun] = []
         for number, task in enumerate(runs):
@@ -149,7 +149,7 @@ class GlmCall:
                 self._add_to_mean(contrast, places, z)
 
     def write_summary(self) -> None:
-        """Write the tables, the page, and what makes the folder a dataset."""
+        """Write the tables, the page, and the description of the dataset."""
         self.results.json(
             "dataset_description",
             {
@@ -204,7 +204,7 @@ class GlmCall:
 
     @property
     def _path_names(self) -> PathNames:
-        """Names in place of folders of this machine: a page is passed on."""
+        """Names that replace folders of this machine: a page may be published."""
         folders = {
             "output": self.results.output.root,
             "fmriprep": self.dataset.root,
@@ -231,7 +231,7 @@ class GlmCall:
             try:
                 present.update(set(read_trials(task.events, self.model.trial_type).condition))
             except RunError:
-                continue  # reported when the run's turn comes
+                continue  # reported when the run is estimated
         if present:
             require_conditions(self.model, present, source)
         if not self.runs:
@@ -280,7 +280,7 @@ class MeanMap:
     """The mean of people's maps of one contrast, on the grid of the first."""
 
     grid: Grid
-    people: int = 0  # maps that are in it
+    people: int = 0  # number of maps added
 
     def __post_init__(self) -> None:
         size = int(np.prod(self.grid.shape))
@@ -316,7 +316,7 @@ def _by_session(runs: Sequence[FittedRun]) -> Iterator[tuple[str, list[FittedRun
 
 
 def _describe(call: GlmCall) -> None:
-    """Write what describes the output folder, where nothing does yet."""
+    """Write the description of the output folder, if there is none."""
     output = call.results.output
     if (output.root / "dataset_description.json").exists():
         return

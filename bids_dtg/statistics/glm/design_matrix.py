@@ -1,4 +1,4 @@
-"""The design of a run as a picture: time goes down, a column each."""
+"""A picture of a run's design matrix: time goes down, one column for each regressor."""
 
 from __future__ import annotations
 
@@ -17,15 +17,6 @@ def draw_design_matrix(
     values: NDArray[np.floating[Any]], columns: Sequence[str], *, title: str
 ) -> bytes | None:
     """Draw a design matrix, each column divided by its largest absolute value.
-
-    Parameters
-    ----------
-    values
-        (frames, columns).
-    columns
-        Their names.
-    title
-        Above the picture.
 
     Returns
     -------
@@ -67,7 +58,7 @@ def draw_design_matrix(
         axes.set_title(title, fontsize=11, loc="left", pad=8)
         buffer = io.BytesIO()
         figure.tight_layout()
-        # Without a date or version, so that bytes repeat.
+        # Without date or version, so that the bytes are reproducible.
         figure.savefig(buffer, format="png", dpi=_DPI, metadata={"Software": None})
     finally:
         plt.close(figure)

@@ -24,7 +24,7 @@ from bids_dtg.stats.fixed_effects import inverse_variance
 Floats = NDArray[np.float64]
 Array = NDArray[np.float32]
 
-CENSORED = "censored_frame"  # how the names of columns begin that stand for one frame
+CENSORED = "censored_frame"  # prefix of the names of columns for single frames
 # A contrast is estimable if it lies in the space of the design's rows, up to rounding.
 _ROUNDING = 1e-6
 
@@ -45,7 +45,7 @@ class Design:
 
     @property
     def counted(self) -> NDArray[np.bool_]:
-        """(frames,), False for frames that a column of their own takes out."""
+        """(frames,), False for frames that a censoring column removes."""
         own = [number for number, name in enumerate(self.columns) if name.startswith(CENSORED)]
         return np.asarray(~self.values[:, own].any(axis=1), bool)
 
@@ -70,23 +70,23 @@ class Design:
         return vector
 
     def is_estimable(self, vector: Floats) -> bool:
-        """Return whether the data decide on a contrast: no other weights give the same fit."""
+        """Return whether a contrast is estimable: no other weights give the same fit."""
         scaled = vector / self._norms
         rows = np.linalg.pinv(self._scaled) @ self._scaled
         return bool(np.allclose(scaled @ rows, scaled, atol=_ROUNDING * np.abs(scaled).max()))
 
     def efficiency(self, vector: Floats) -> float:
-        """Return 1 / c(X'X)⁻c' of a contrast c (Dale 1999): more is better, in one's own units."""
+        """Return the efficiency 1 / c(X'X)⁻c' of a contrast c (Dale 1999): larger is better."""
         scaled = vector / self._norms
         spread = scaled @ np.linalg.pinv(self._scaled.T @ self._scaled) @ scaled
         return float(1.0 / spread)
 
     def inflation(self, vector: Floats) -> float:
-        """Return how much larger a contrast's variance is than if no two columns correlated.
+        """Return the ratio of a contrast's variance to that without correlated columns.
 
         The variance inflation factor of a contrast: 1 is best, above 5 columns overlap too much
-        to be told apart (Mumford et al. 2015, doi:10.1371/journal.pone.0126255). Columns are
-        centred, but the constant.
+        to be separated (Mumford et al. 2015, doi:10.1371/journal.pone.0126255). Columns are
+        centred, except the constant.
         """
         centred = self.values - self.values.mean(axis=0)
         varies = np.linalg.norm(centred, axis=0) > 1e-9 * self._norms
@@ -120,7 +120,7 @@ def make_design(
     Parameters
     ----------
     trials
-        Of the run.
+        Trials of the run, with onsets and durations.
     model
         What is estimated, and how.
     frames, tr_seconds
@@ -142,7 +142,7 @@ def make_design(
     import pandas as pd
     from nilearn.glm.first_level import make_first_level_design_matrix
 
-    # Conditions of any name: nilearn warns of those that are no variables of Python.
+    # Conditions may have any name: nilearn warns of names that are no variables of Python.
     known = sorted(set(trials.condition))
     plain = {name: f"condition{number:04d}" for number, name in enumerate(known)}
     events = pd.DataFrame(
@@ -179,13 +179,13 @@ def _is_of_condition(column: str, own: Mapping[str, str]) -> bool:
 
 
 def _named(column: str, own: Mapping[str, str]) -> str:
-    """Return the name of a column: of a condition, with what it has behind it, as _derivative."""
+    """Return the condition of a column's name, which may have a suffix such as _derivative."""
     return own.get(column[:_WORD], column[:_WORD]) + column[_WORD:]
 
 
 @dataclass(frozen=True, eq=False)
 class Estimate:
-    """A contrast at some places."""
+    """Effect, variance and z of a contrast at some places."""
 
     effect: Array  # (places,), in percent of a voxel's mean
     variance: Array  # (places,), of the effect
@@ -194,7 +194,7 @@ class Estimate:
 
 @dataclass(frozen=True, eq=False)
 class RunFit:
-    """What was estimated of a run."""
+    """Estimates of a run."""
 
     estimates: Mapping[str, Estimate]  # by label of the contrast
     dof: float  # residual degrees of freedom
@@ -216,14 +216,14 @@ def fit_run(
 
     Each voxel is divided by its mean and multiplied by 100 (`mean_scaling`), fitted by least
     squares after whitening by its own first-order autocorrelation (`ar1`), and contrasts are
-    tested by t, which becomes z of the same p.
+    tested by t, which is converted to z with the same p.
 
     Parameters
     ----------
     series
         (frames, places), finite, of places that change and whose mean is not 0.
     design
-        Of the run.
+        Design of the run, from `make_design`.
     contrasts
         Weights of the design's columns, (columns,), by label.
     noise_model
@@ -266,7 +266,7 @@ def _contrast(labels: Any, results: Any, vector: Floats) -> Floats:
 
 
 def _explained(scaled: Floats, design: Design) -> Floats:
-    """Return the share of variance of all columns, and of conditions beside others, (2, places)."""
+    """Return the share of variance of all columns, and of conditions given others, (2, places)."""
     scaled, values = scaled[design.counted], design.values[design.counted]
     centred = scaled - scaled.mean(axis=0)
     total = np.maximum((centred**2).sum(axis=0), np.finfo(np.float64).tiny)

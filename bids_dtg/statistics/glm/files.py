@@ -26,12 +26,12 @@ from bids_dtg.statistics.glm.estimate import Estimate, RunFit, combine_runs
 from bids_dtg.statistics.glm.task_run import PlannedTaskRun, columns_in_words
 from bids_dtg.version import __version__
 
-# Entities of a series that its maps keep; those of a run go where runs are put together.
+# Entities of a series that its maps keep; those of a run are dropped where runs are combined.
 _KEPT = ("sub", "ses", "task", "acq", "ce", "rec", "dir", "run", "space", "cohort", "res")
 _OF_RUN = ("dir", "run")
 _STATISTICS = ("z", "effect", "variance")
 _RUNS, _SESSIONS, _PEOPLE = "node-runLevel", "node-sessionLevel", "node-subjectLevel"
-# What the analysis can write, by names without extension.
+# Files that the analysis can write, by names without extension.
 CAN_WRITE = (
     *(f"{level}/sub-*_statmap" for level in (_RUNS, _SESSIONS, _PEOPLE)),
     *("desc-runs_qc", "desc-conditions_qc", "desc-contrasts_qc", "dataset_description"),
@@ -60,7 +60,7 @@ def write_run_maps(
     fit: RunFit,
     model: GlmModel,
 ) -> FittedRun:
-    """Write z, effect and variance of each contrast of a run, and what all of them share.
+    """Write z, effect and variance of each contrast of a run, and their common sidecar.
 
     Raises
     ------
@@ -89,10 +89,10 @@ def write_run_maps(
 def write_combined_maps(
     results: ResultFolder, runs: Sequence[FittedRun], model: GlmModel
 ) -> dict[str, tuple[VoxelPlaces, NDArray[np.float32]]]:
-    """Put the runs of one session together and write the maps; return the z of each contrast.
+    """Combine the runs of one session and write the maps; return the z of each contrast.
 
-    Sessions stay apart. A contrast is of the runs that have it, and of the voxels that all of these
-    have.
+    Sessions stay apart. A contrast is combined over the runs that have it, at the voxels that all
+    of these have.
 
     Raises
     ------
@@ -141,7 +141,7 @@ def _combined(runs: Sequence[FittedRun], label: str) -> tuple[VoxelPlaces, Estim
 
 
 def _read(files: Mapping[str, Path], positions: NDArray[np.intp]) -> Estimate:
-    """Read what was written of a run: one run's maps are in memory at a time, however many."""
+    """Read the maps of one run at a time, so that memory does not grow with runs."""
     values = {name: read_single(path)[0].reshape(-1)[positions] for name, path in files.items()}
     effect, variance, z = (
         np.asarray(values[name], np.float32) for name in ("effect", "variance", "z")
@@ -188,7 +188,7 @@ def _name(level: str, entities: Mapping[str, str], extension: str = "") -> str:
 
 
 def _facts(model: GlmModel, runs: Sequence[RestRun], space: str) -> dict[str, Any]:
-    """Return what the sidecars of runs and of runs put together have in common."""
+    """Return the common sidecar fields of single and combined runs."""
     return {
         "Description": "First-level analysis of measured task runs (nilearn)",
         "Task": model.task,

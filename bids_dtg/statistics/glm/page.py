@@ -27,17 +27,17 @@ _MOST_ROWS = 100  # of runs on the page; the table has all
 
 @dataclass(frozen=True, eq=False)
 class GlmPageFacts:
-    """What the page shows."""
+    """Facts that the page shows."""
 
     model: GlmModel
     source: str  # name of the dataset
     simulated: bool  # whether its people are simulated
     run_rows: Sequence[Row]  # of the tables
     contrast_rows: Sequence[Row]
-    left_out: Sequence[tuple[str, str]]  # what has no maps, and why
+    left_out: Sequence[tuple[str, str]]  # runs or maps left out, and why
     design: Design  # of the first run
     design_title: str
-    # Mean z over people of some contrasts, where it lies, and of how many people.
+    # Mean z over people of some contrasts, its places, and the number of people.
     means: Mapping[str, tuple[NDArray[np.float32], VoxelPlaces, int]]
 
 
@@ -230,7 +230,7 @@ def _number(row: Row, column: str) -> float:
 
 
 def _cell(row: Row, column: str) -> Cell:
-    """Return a figure as it is shown: whole ones without decimals."""
+    """Format a value for the page: whole numbers without decimals."""
     value = _number(row, column)
     return int(value) if value.is_integer() else value
 

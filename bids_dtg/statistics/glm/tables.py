@@ -1,4 +1,4 @@
-"""Tables of first-level analyses: runs, their conditions, and how well contrasts are estimated."""
+"""Tables of first-level analyses: runs, conditions, and how well contrasts are estimated."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from bids_dtg.statistics.glm.estimate import RunFit
 from bids_dtg.statistics.glm.task_run import PlannedTaskRun
 
 Row = Mapping[str, object]
-# Above it the columns of a contrast overlap too much to be told apart well (Mumford et al. 2015).
+# Above it the columns of a contrast overlap too much to be separated (Mumford et al. 2015).
 LARGE_INFLATION = 5.0
-# |z| above it has p < 0.002 of two sides: of a map of chance 0.2 % of the voxels.
+# |z| above it has a two-sided p < 0.002: by chance in 0.2 % of the voxels.
 Z_LIMIT, Z_CHANCE = 3.1, 0.0019
 
 _WHOSE = (
@@ -30,8 +30,8 @@ _RUNS = (
     Column("repetition_time", "Seconds a volume"),
     Column("trials", "Trials with a condition"),
     Column("confounds", "Columns of confounds"),
-    Column("censored", "Volumes with a column of their own: not in the steady state, or censored"),
-    Column("residual_dof", "Residual degrees of freedom: volumes less independent columns"),
+    Column("censored", "Volumes with a column each: not in the steady state, or censored"),
+    Column("residual_dof", "Residual degrees of freedom: volumes minus independent columns"),
     Column(
         "r_squared",
         "Share of the variance about the mean that the design explains, mean over voxels; "
@@ -43,12 +43,12 @@ _CONDITIONS = (
     *_WHOSE,
     Column("condition", "Trial type"),
     Column("trials", "Number of trials"),
-    Column("seconds", "Their durations added up"),
+    Column("seconds", "Sum of their durations"),
 )
 _CONTRASTS = (
     *_WHOSE,
     Column("contrast", "Label of the contrast"),
-    Column("trials", "Trials of the condition of the contrast that has fewest"),
+    Column("trials", "Trials of the contrast's condition with the fewest"),
     Column(
         "inflation",
         "Variance inflation factor: the variance of the contrast over that without "
@@ -88,7 +88,7 @@ def condition_rows(plan: PlannedTaskRun) -> Iterator[dict[str, object]]:
 def contrast_rows(
     plan: PlannedTaskRun, fit: RunFit, model: GlmModel
 ) -> Iterator[dict[str, object]]:
-    """Yield a row for each contrast of a run, also for those that it has no map of."""
+    """Yield a row for each contrast of a run, including those without a map."""
     for label, weights in model.contrasts.items():
         row = _whose(plan) | {
             "contrast": label,

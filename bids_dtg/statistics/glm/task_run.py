@@ -1,4 +1,4 @@
-"""One task run, read for its first-level analysis: series, design, and what can be estimated."""
+"""One task run for its first-level analysis: series, design, and estimable contrasts."""
 
 from __future__ import annotations
 
@@ -41,8 +41,8 @@ from bids_dtg.statistics.glm.estimate import CENSORED, Design, make_design
 
 Floats = NDArray[np.float64]
 
-LEAST_DOF = 20  # residual degrees of freedom of a run: of fewer, variances say little
-# Trials after the end of a run, as a share: a few, if a scan was stopped; more are a mistake.
+LEAST_DOF = 20  # residual degrees of freedom of a run: with fewer, variances are unreliable
+# Share of trials after the end of a run: a few, if a scan was stopped; more are a mistake.
 _MOST_LATE = 0.1
 _SMOOTHED_FRAMES = 4  # whole volumes in memory while they are smoothed
 _COMPONENTS = ("a_comp_cor", "t_comp_cor", "c_comp_cor", "w_comp_cor")
@@ -50,19 +50,19 @@ _COMPONENTS = ("a_comp_cor", "t_comp_cor", "c_comp_cor", "w_comp_cor")
 
 @dataclass(frozen=True, eq=False)
 class PlannedTaskRun:
-    """What is known of a task run before its images are read."""
+    """Facts of a task run that are known before its images are read."""
 
     run: RestRun
     header: BoldHeader
     tr_seconds: float
     trials: Trials
     design: Design
-    contrasts: Mapping[str, Floats]  # weights of the design's columns, of what can be estimated
+    contrasts: Mapping[str, Floats]  # weights of the design's columns, for estimable contrasts
     missing: Mapping[str, str]  # why the other contrasts cannot be estimated
-    censored: int  # frames with a column of their own
-    confounds: tuple[str, ...]  # names of the columns beside
+    censored: int  # frames with a censoring column
+    confounds: tuple[str, ...]  # names of the confound columns
     slice_time_ref: float
-    notes: tuple[str, ...]  # sentences on what was unusual
+    notes: tuple[str, ...]  # sentences on unusual findings
 
     @property
     def grid(self) -> Grid:
@@ -73,16 +73,7 @@ class PlannedTaskRun:
 
 
 def plan_task_run(task: TaskRun, model: GlmModel, cleaning: CleaningOptions) -> PlannedTaskRun:
-    """Decide what is estimated of a run, by its header and its tables alone.
-
-    Parameters
-    ----------
-    task
-        Its files.
-    model
-        What is wanted.
-    cleaning
-        How a denoising strategy is applied, where the model names one.
+    """Plan the analysis of a run, from its header and its tables alone.
 
     Raises
     ------
@@ -144,14 +135,6 @@ def plan_task_run(task: TaskRun, model: GlmModel, cleaning: CleaningOptions) -> 
 def read_series(plan: PlannedTaskRun, fwhm_mm: float = 0.0) -> tuple[VoxelPlaces, Any]:
     """Read the series of a run inside its brain mask.
 
-    Parameters
-    ----------
-    plan
-        The run.
-    fwhm_mm
-        Full width at half maximum of a Gaussian that whole volumes are smoothed with before the
-        mask is applied, as nilearn does; 0: none.
-
     Returns
     -------
     places
@@ -200,11 +183,11 @@ def _smoothed(block: NDArray[np.float32], grid: Grid, fwhm_mm: float) -> NDArray
 def read_confounds(
     run: RestRun, model: GlmModel, cleaning: CleaningOptions, frames: int
 ) -> tuple[Floats, tuple[str, ...], int]:
-    """Read what is in the design beside conditions and cosines.
+    """Read the design's columns other than conditions and cosines.
 
-    Frames that are not in the steady state, and those that a strategy censors, have a column each.
-    What is n/a, as the first value of a derivative, becomes the value next to it, as nilearn's
-    `load_confounds` has it.
+    Each frame that is not in the steady state, or that a strategy censors, has a column.
+    Values that are n/a, such as the first of a derivative, become the next value, as in nilearn's
+    `load_confounds`.
 
     Returns
     -------
@@ -241,9 +224,9 @@ def _by_strategy(
 
 
 def strategy_options(model: GlmModel, cleaning: CleaningOptions) -> CleaningOptions:
-    """Return the options by which a model's denoising strategy reads tables.
+    """Return the options with which a model's denoising strategy reads tables.
 
-    Noise components are columns of the design: conditions are beside them there.
+    Noise components are columns of the design, together with the conditions.
 
     Raises
     ------
@@ -278,7 +261,7 @@ def _by_patterns(
     names: dict[str, None] = {}
     for pattern in patterns:
         found = [name for name in present if fnmatchcase(name, pattern)]
-        # A run that begins in the steady state, or without motion, has no such columns.
+        # A run that starts in the steady state, or without motion, has no such columns.
         if not found and not pattern.startswith(("non_steady", "motion_outlier", "cosine")):
             near = difflib.get_close_matches(pattern.rstrip("*"), present, n=1)
             raise RunError(
@@ -302,7 +285,7 @@ def _filled(values: Floats) -> Floats:
 
 
 def _trials(path: Path, model: GlmModel, seconds: float) -> tuple[Trials, tuple[str, ...]]:
-    """Read the trials of a run that lasts so long, and a sentence where some begin later."""
+    """Read the trials of a run of this length, and a sentence if some begin later."""
     trials = read_trials(path, model.trial_type, model.ignore)
     late = int(np.count_nonzero(trials.onset_s >= seconds))
     if late > _MOST_LATE * len(trials.onset_s):
@@ -337,7 +320,7 @@ def _contrasts(
         if design.is_estimable(vector):
             vectors[label] = vector
         else:
-            missing[label] = f"{' and '.join(weights)} cannot be told from other columns"
+            missing[label] = f"{' and '.join(weights)} cannot be separated from other columns"
     return vectors, missing
 
 
@@ -355,7 +338,7 @@ def _absent(absent: Sequence[str], trials: Trials, model: GlmModel) -> str:
 
 
 def _slice_time_ref(run: RestRun, tr_seconds: float) -> float:
-    """Return when slices were taken, as a share of a frame: StartTime, as fMRIPrep writes it."""
+    """Return the slices' reference time, as a share of a frame: StartTime, written by fMRIPrep."""
     for sidecar in run.sidecars:
         start = read_sidecar(sidecar).get("StartTime")
         if isinstance(start, int | float) and 0 <= start <= tr_seconds:
@@ -364,7 +347,7 @@ def _slice_time_ref(run: RestRun, tr_seconds: float) -> float:
 
 
 def columns_in_words(model: GlmModel) -> str:
-    """Return what a model takes as confounds, for people."""
+    """Describe a model's confounds."""
     if isinstance(model.confounds, str):
         return f"the strategy {model.confounds}"
     return ", ".join(model.confounds) or "none"

@@ -1,8 +1,8 @@
-"""Group maps: what is tested over participants' maps, and what is found.
+"""Group maps: tests over participants' maps, and their results.
 
-- `analysis`: group maps: these tests, and predicted beside measured group maps
-- `comparison`: group maps of predicted beside those of measured maps
-- `findings`: tables, page and answer of a call
+- `analysis`: runs the tests, and compares predicted with measured group maps
+- `comparison`: group maps of predicted compared with those of measured maps
+- `findings`: tables, page and summary of a call
 - `map_tests`: the tests of all contrasts, and their maps
-- `question`: what is tested, of whom, and where the maps are
+- `question`: the test, its participants, and their maps
 """

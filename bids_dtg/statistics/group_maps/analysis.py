@@ -1,4 +1,4 @@
-"""Group maps: tests over participants' maps, and predicted beside measured group maps."""
+"""Group maps: tests over participants' maps; predicted compared with measured group maps."""
 
 from __future__ import annotations
 
@@ -22,17 +22,12 @@ _WRITES = (
 
 
 def run_stats(settings: Settings) -> int:
-    """Test maps of the group, a contrast at a time; return how many people could not be read.
-
-    Parameters
-    ----------
-    settings
-        Options of the call.
+    """Test group maps, one contrast at a time; return how many people could not be read.
 
     Raises
     ------
     DatasetError, SettingsError
-        There are too few people, or what is asked for is not known of them.
+        There are too few people, or a requested variable is not known for them.
     """
     question = ask(gather_people(settings))
     sources = find_sources(question)

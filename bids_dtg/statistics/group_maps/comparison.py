@@ -1,4 +1,4 @@
-"""Group maps of predicted beside those of measured maps, contrast by contrast."""
+"""Group maps of predicted compared with those of measured maps, by contrast."""
 
 from __future__ import annotations
 
@@ -17,23 +17,23 @@ from bids_dtg.statistics.group_maps.question import (
     MEASURED,
 )
 from bids_dtg.stats.cohort.group_maps import (
-    Likeness,
+    MapSimilarity,
     Overlap,
     Signs,
     dice,
-    likeness,
+    map_similarity,
     overlap,
     stepped_up,
 )
 from bids_dtg.stats.correlation import correlation
 
-_OTHERS = 5  # contrasts whose Dice AUC is taken for the floor: each takes a second
+_OTHERS = 5  # contrasts whose Dice AUC gives the floor: each takes a second
 COMPARISON = (
     Column("contrast", "Contrast of the maps"),
     Column("r", "Pearson r over voxels of the predicted and the measured group map (effects)"),
     Column(
         "r_other_group",
-        "r to expect of another measured group of as many people: of halves of the "
+        "Expected r of another measured group of as many people: from halves of the "
         "people, stepped up (Spearman-Brown)",
     ),
     Column(
@@ -50,15 +50,15 @@ COMPARISON = (
     Column("dice_other_contrast", "The same with other contrasts' predicted maps, mean"),
     Column("clusters_predicted", "Clusters of significant voxels of predicted maps"),
     Column("clusters_measured", "Clusters of significant voxels of measured maps"),
-    Column("found", "Share of the measured clusters of which half or more is in a predicted one"),
+    Column("cluster_recall", "Share of measured clusters that are half or more in a predicted one"),
     Column(
-        "confirmed", "Share of the predicted clusters of which half or more is in a measured one"
+        "cluster_precision", "Share of predicted clusters that are half or more in a measured one"
     ),
     Column(
         "sd_ratio",
         "Standard deviation between people, of predicted maps as a share of measured ones",
     ),
-    Column("t_ratio", "Mean absolute t of predicted maps, times that of measured ones"),
+    Column("t_ratio", "Mean absolute t of predicted maps, divided by that of measured ones"),
 )
 
 
@@ -76,26 +76,26 @@ class _Pair:
 
     @property
     def effects(self) -> tuple[NDArray[Any], NDArray[Any]]:
-        """Of both, (voxels,)."""
+        """Effects of both maps, (voxels,)."""
         one, other = self.predicted, self.measured
         return self.of(one.effect, one), self.of(other.effect, other)
 
     @property
     def signs(self) -> tuple[Signs, Signs]:
-        """Of both, (voxels,)."""
+        """Signs of significant voxels of both maps, (voxels,)."""
         one, other = self.predicted, self.measured
         return self.of(one.signs, one), self.of(other.signs, other)
 
 
 @dataclass(frozen=True)
 class Compared:
-    """One contrast, predicted beside measured."""
+    """One contrast: the predicted and the measured group map compared."""
 
     contrast: str
-    like: Likeness
+    like: MapSimilarity
     r_t: float
     over: Overlap
-    halves: Likeness
+    halves: MapSimilarity
     other: tuple[float, float, float]  # r, Dice AUC and Dice of other contrasts' predicted maps
     sd_ratio: float
     t_ratio: float
@@ -116,8 +116,8 @@ class Compared:
             "dice_other_contrast": self.other[2],
             "clusters_predicted": self.over.clusters[0],
             "clusters_measured": self.over.clusters[1],
-            "found": self.over.found,
-            "confirmed": self.over.confirmed,
+            "cluster_recall": self.over.found,
+            "cluster_precision": self.over.confirmed,
             "sd_ratio": self.sd_ratio,
             "t_ratio": self.t_ratio,
         }
@@ -129,7 +129,7 @@ def compare(found: Sequence[Tested]) -> list[Compared]:
     Parameters
     ----------
     found
-        Of all kinds and contrasts; those of both kinds are compared, at the voxels of all.
+        Tests of all kinds and contrasts; contrasts with both kinds are compared, at common voxels.
     """
     by_kind = {
         kind: {each.contrast: each for each in found if each.kind == kind}
@@ -158,7 +158,7 @@ def _compare_pair(pairs: Sequence[_Pair], number: int, neighbours: NDArray[np.in
     size = float(np.abs(t_measured).mean())
     return Compared(
         predicted.contrast,
-        likeness(*pair.effects),
+        map_similarity(*pair.effects),
         float(correlation(t, t_measured)),
         overlap(*pair.signs, neighbours),
         measured.halves,
@@ -176,13 +176,13 @@ def _other_contrasts(pairs: Sequence[_Pair], number: int) -> tuple[float, float,
     effect, signs = pairs[number].effects[1].astype(float), pairs[number].signs[1]
     r = [float(correlation(other.effects[0].astype(float), effect)) for other in others]
     some = others[:: max(1, len(others) // _OTHERS)][:_OTHERS]
-    auc = [likeness(other.effects[0], effect).dice_auc for other in some]
+    auc = [map_similarity(other.effects[0], effect).dice_auc for other in some]
     overlaps = [dice(other.signs[0], signs) for other in others]
     return mean_of_known(r), mean_of_known(auc), mean_of_known(overlaps)
 
 
 def mean_of_known(values: Sequence[float]) -> float:
-    """Return the mean of what is known; NaN where nothing is.
+    """Return the mean of finite values; NaN if there are none.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""What a call has found: its tables, its page, and the answer in a sentence."""
+"""The findings of a call: tables, page, and a summary in a sentence."""
 
 from __future__ import annotations
 
@@ -32,21 +32,21 @@ from bids_dtg.stats.verdict import FEWEST, too_few
 _PEAKS_A_CONTRAST, _MOST_PEAKS = 3, 60  # on the page; the table has all
 _EVIDENCE = (
     "A test over predicted maps is no evidence of activation in these people: all maps come from "
-    "one model, so that it asks how sure the model's mean prediction is."
+    "one model, so the test measures how certain the model's mean prediction is."
 )
 TESTS = (
     Column("features", "What was tested: a value of --feature-sets"),
     Column("contrast", "Contrast of the maps"),
     Column("participants", "Participants in this test"),
     Column("voxels", "Voxels that were tested: all participants have a value there"),
-    Column("largest_z", "z where it is farthest from 0"),
-    Column("x_mm", "Where that is, RAS+"),
-    Column("y_mm", "Where that is, RAS+"),
-    Column("z_mm", "Where that is, RAS+"),
-    Column("region", "Region of that place; near NAME: within 10 mm of it"),
+    Column("largest_z", "z farthest from 0"),
+    Column("x_mm", "Position of that voxel, RAS+"),
+    Column("y_mm", "Position of that voxel, RAS+"),
+    Column("z_mm", "Position of that voxel, RAS+"),
+    Column("region", "Region of that voxel; near NAME: within 10 mm of it"),
     Column("p_fwe", "Smallest p of a voxel, corrected for all voxels of the map"),
     Column("p_fwe_contrasts", "p_fwe times the number of contrasts (Bonferroni), at most 1"),
-    Column("voxels_fwe", "Voxels with a p, corrected for all voxels, of 0.05 or less"),
+    Column("voxels_fwe", "Voxels with p of at most 0.05, corrected for all voxels"),
     Column("voxels_fdr", "Voxels at a false discovery rate of 5 % over the voxels of the map"),
     Column("voxels_tfce", "Voxels with a corrected p of 0.05 or less by cluster enhancement"),
     Column(
@@ -58,9 +58,9 @@ TESTS = (
 )
 PEAKS = (
     *TESTS[:2],
-    Column("x_mm", "Of the cluster's peak, RAS+"),
-    Column("y_mm", "Of the cluster's peak, RAS+"),
-    Column("z_mm", "Of the cluster's peak, RAS+"),
+    Column("x_mm", "Position of the cluster's peak, RAS+"),
+    Column("y_mm", "Position of the cluster's peak, RAS+"),
+    Column("z_mm", "Position of the cluster's peak, RAS+"),
     Column("largest_z", "z of the peak"),
     Column("size_mm3", "Size of the cluster"),
     Column("region", "Region of the peak; near NAME: within 10 mm of it"),
@@ -69,7 +69,7 @@ PEAKS = (
 
 @dataclass(frozen=True, eq=False)
 class Findings:
-    """All that a call has found."""
+    """All findings of a call."""
 
     question: Question
     tested: Sequence[Tested]
@@ -77,12 +77,12 @@ class Findings:
 
     @classmethod
     def of(cls, question: Question, tested: Sequence[Tested]) -> Findings:
-        """Compare predicted with measured maps, where both were tested."""
+        """Comparisons of predicted with measured maps, if both were tested."""
         return cls(question, tested, compare(tested))
 
     @property
     def kinds(self) -> list[str]:
-        """What was tested, values of --feature-sets."""
+        """The tested kinds, values of --feature-sets."""
         return list(dict.fromkeys(each.kind for each in self.tested))
 
     def of_kind(self, kind: str) -> list[Tested]:
@@ -95,7 +95,7 @@ class Findings:
 
     @property
     def enough(self) -> bool:
-        """Whether there are people enough in all tests for a verdict."""
+        """Whether all tests have enough people for a verdict."""
         return min(each.people for each in self.tested) >= FEWEST
 
     @property
@@ -125,7 +125,7 @@ class Findings:
         words = f"Clusters of {self._significant}, a row each, the strongest first"
         results.table("desc-clusters_peaks", ResultTable(PEAKS, peaks, words))
         if self.compared:
-            words = "The group's predicted map beside its measured one, a row a contrast"
+            words = "The group's predicted map compared with its measured one, a row a contrast"
             beside = [{"contrast": each.contrast, **each.figures} for each in self.compared]
             results.table("desc-measured_comparison", ResultTable(COMPARISON, beside, words))
 
@@ -170,12 +170,12 @@ class Findings:
         sentences = [f"Tested: {self.question.words}{beside}."]
         sentences += [self._answer_of(kind) for kind in self.kinds]
         if self.compared:
-            sentences.append(self._likeness)
+            sentences.append(self._similarity)
         return " ".join(sentences)
 
     @property
-    def _likeness(self) -> str:
-        """How alike the group maps are, beside those of the references that are known."""
+    def _similarity(self) -> str:
+        """Say how similar the group maps are, compared with known references."""
         references = (
             ("another measured group of as many people would correlate with r", "r_other_group"),
             ("other contrasts' predicted maps do with", "r_other_contrast"),
@@ -313,7 +313,7 @@ class Findings:
             return [None if name is None else self.mean(name) for name in names]
 
         summary = Table(
-            caption="The group's measured map beside others, mean over contrasts",
+            caption="The group's measured map compared with others, mean over contrasts",
             columns=("compared with", "r", "Dice AUC", "Dice"),
             rows=[
                 ("predicted group map", *means("r", "dice_auc", "dice")),
@@ -338,9 +338,9 @@ class Findings:
             ),
         )
         names = ("r", "r_other_group", "r_other_contrast", "r_t", "dice_auc", "dice")
-        more = ("found", "confirmed", "sd_ratio", "t_ratio")
+        more = ("cluster_recall", "cluster_precision", "sd_ratio", "t_ratio")
         detail = Table(
-            caption="Predicted beside measured group maps",
+            caption="Predicted and measured group maps",
             columns=(
                 *("contrast", "r", "r of another group", "r of other contrasts", "r of t"),
                 *("Dice AUC", "Dice", "measured clusters found", "predicted clusters confirmed"),
@@ -352,7 +352,7 @@ class Findings:
             ],
             notes=("Clusters count where the other map has half of their voxels or more.",),
         )
-        yield PageSection("Predicted beside measured maps", tables=[summary, detail])
+        yield PageSection("Predicted and measured maps", tables=[summary, detail])
 
     def _kind_section(self, kind: str) -> PageSection:
         own, words = self.of_kind(kind), self._words(kind)

@@ -1,4 +1,4 @@
-"""The tests of all contrasts: their maps are written, and what is found of each is returned."""
+"""Tests of all contrasts: writes their maps and returns the findings."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ from bids_dtg.inputs.templateflow import TemplateFlow
 from bids_dtg.notices import counted, say
 from bids_dtg.statistics.group_maps.question import MEASURED, Question, of_session
 from bids_dtg.stats.cohort.group_maps import (
-    Likeness,
+    MapSimilarity,
     Signs,
     Spread,
-    half_likeness,
+    half_similarity,
     signs_of,
     spread,
 )
@@ -42,7 +42,7 @@ from bids_dtg.stats.cohort.second_level import (
 from bids_dtg.stats.verdict import FEWEST
 
 Array = NDArray[np.float32]
-_REGIONS = ("Schaefer400", "HCP")  # cortex and the rest; both come with the program
+_REGIONS = ("Schaefer400", "HCP")  # cortex and the rest; both ship with the program
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,15 +51,15 @@ class Numbers:
 
     kind: str  # a value of --feature-sets
     contrast: str
-    rows: NDArray[np.intp]  # (people,), which of the question's people they are
+    rows: NDArray[np.intp]  # (people,), their positions among the question's people
     values: Array  # (people, voxels)
     places: VoxelPlaces
-    failed: Mapping[str, str]  # who could not be read, and why
+    failed: Mapping[str, str]  # participants who could not be read, and why
 
 
 @dataclass(frozen=True, eq=False)
 class Tested:
-    """What was found of one kind and contrast."""
+    """Findings of one kind and contrast."""
 
     kind: str
     contrast: str
@@ -70,14 +70,14 @@ class Tested:
     z: Array  # (voxels,)
     significant: NDArray[np.bool_]  # (voxels,), family-wise; else by FDR; nowhere without a verdict
     discoveries: int  # voxels by FDR
-    smallest_p: float  # corrected; NaN: it was not
+    smallest_p: float  # corrected; NaN: not corrected
     tfce: int | None  # voxels significant by TFCE
     peaks: tuple[Peak, ...]  # of the significant voxels
-    strongest: tuple[float, float, float]  # where |z| is largest, mm
-    region: str  # of that place
+    strongest: tuple[float, float, float]  # position of the largest |z|, mm
+    region: str  # region of that position
     spread: Spread  # between people
-    halves: Likeness | None  # of two halves of the people: of measured maps
-    draws: tuple[str, ...]  # what was permuted
+    halves: MapSimilarity | None  # agreement of two halves of the people, for measured maps
+    draws: tuple[str, ...]  # sentences on the permutations
 
     @cached_property
     def signs(self) -> Signs:
@@ -87,11 +87,11 @@ class Tested:
 
 @dataclass(eq=False)
 class MapTests:
-    """The tests of all contrasts of a call, one after the other."""
+    """The tests of all contrasts of a call, run one by one."""
 
     question: Question
     results: ResultFolder
-    failed: set[str] = field(default_factory=set)  # labels of who could not be read
+    failed: set[str] = field(default_factory=set)  # labels of participants who could not be read
     _drawn: dict[bytes, tuple[Any, tuple[str, ...]]] = field(default_factory=dict)
 
     def tests(self, sources: Mapping[str, Sequence[FeatureSource]]) -> Iterator[Tested]:
@@ -106,7 +106,7 @@ class MapTests:
 
     @cached_property
     def regions(self) -> RegionNames:
-        """Names of regions: of --atlases, else of the atlases that come with the program."""
+        """Names of regions: of --atlases, else of the atlases that ship with the program."""
         places = self.question.people.places
         asked = self.question.people.settings.outputs.atlases
         if asked:
@@ -124,7 +124,7 @@ class MapTests:
                 source.tables(own, folders.enter_context(temporary_folder()))
                 for source, own in zip(sources, groups, strict=True)
             ]
-            for several in zip(*tables, strict=True):
+            for several in _of_the_same_contrast(tables, [source.contrasts for source in sources]):
                 if len(several) > 1:
                     yield _difference(kind, several, position)
                 else:
@@ -176,7 +176,7 @@ class MapTests:
         halves = None
         if numbers.kind == MEASURED:
             families = self.question.people.families[numbers.rows]
-            halves = half_likeness(numbers.values, design, families, seed=self._seed)
+            halves = half_similarity(numbers.values, design, families, seed=self._seed)
         return Tested(
             kind=numbers.kind,
             contrast=numbers.contrast,
@@ -216,7 +216,7 @@ class MapTests:
         corrected: Corrected | None,
         enhanced: tuple[NDArray[np.float64], Corrected] | None,
     ) -> None:
-        """Write the maps of one test: those with a correction only where there is one."""
+        """Write the maps of one test; corrected maps only if there is a correction."""
         maps: list[tuple[str, str, NDArray[np.floating[Any]], str]] = [
             ("effect", "", test.effect, "effect: the mean, the difference or the slope"),
             ("t", "", test.t, f"t with {test.degrees_of_freedom} degrees of freedom"),
@@ -265,8 +265,27 @@ def _as_found(kind: str, table: FeatureTable, position: Mapping[str, int]) -> Nu
     return Numbers(kind, table.contrast, rows, table.values, table.places, table.failed)
 
 
+def _of_the_same_contrast(
+    tables: Sequence[Iterator[FeatureTable]], contrasts: Sequence[Sequence[str]]
+) -> Iterator[tuple[FeatureTable, ...]]:
+    """Yield tables of one contrast each, without contrasts that one of them lacks."""
+    while True:
+        several = [next(own, None) for own in tables]
+        while len({found.contrast for found in several if found is not None}) > 1:
+            places = [
+                len(order) if found is None else order.index(found.contrast)
+                for found, order in zip(several, contrasts, strict=True)
+            ]
+            behind = int(np.argmin(places))
+            several[behind] = next(tables[behind], None)
+        whole = tuple(found for found in several if found is not None)
+        if len(whole) < len(several):
+            return
+        yield whole
+
+
 def _difference(kind: str, tables: Sequence[FeatureTable], position: Mapping[str, int]) -> Numbers:
-    """Return the second session less the first, of those who have both, where both have values."""
+    """Return the second session minus the first, of people and voxels with values in both."""
     first, second = tables
     assert first.places is not None
     assert second.places is not None
@@ -287,6 +306,6 @@ def _difference(kind: str, tables: Sequence[FeatureTable], position: Mapping[str
 
 
 def _shipped(name: str, places: VoxelPlaces) -> Iterator[Atlas]:
-    """Read an atlas; none where it does not fit the maps, whose peaks have no names then."""
+    """Read an atlas; None if it does not fit the maps, whose peaks then have no names."""
     with contextlib.suppress(SettingsError):
         yield find_atlas(name, places, templateflow=TemplateFlow(None))

@@ -1,4 +1,4 @@
-"""What is tested over participants' maps, of whom, and where the maps are."""
+"""The test over participants' maps, its participants, and their maps."""
 
 from __future__ import annotations
 
@@ -32,18 +32,18 @@ _VOXELWISE = (MAPS, DEVIATIONS, MEASURED)
 
 @dataclass(frozen=True, eq=False)
 class Question:
-    """What is tested, of whom."""
+    """A test and its participants."""
 
     kind: str  # a value of --design
-    people: GroupPeople  # those who have all that is needed
+    people: GroupPeople  # people with all that is needed
     tested: NDArray[np.float64]  # (people,)
     covariates: Coded
-    words: str  # what is tested; an effect is above 0 where the first is above the second
-    sessions: tuple[str, ...] = ()  # of paired: the second less the first
+    words: str  # description of the test; the effect is positive if the first exceeds the second
+    sessions: tuple[str, ...] = ()  # for a paired test: the second minus the first
 
     @property
     def restricted(self) -> bool:
-        """Whether people are known to be related, or of several sites that must not be mixed."""
+        """Whether people are related, or of several sites, so that they are not exchangeable."""
         related = len(np.unique(self.people.families)) < len(self.people)
         return related or (self.people.sites is not None and not self.tests_mean)
 
@@ -84,19 +84,14 @@ class Question:
 
 
 def ask(people: GroupPeople) -> Question:
-    """Put together what is tested, by the options of the call.
-
-    Parameters
-    ----------
-    people
-        With maps.
+    """Compose the test from the options of the call.
 
     Raises
     ------
     SettingsError
         Options do not fit each other, or a column does not fit the design.
     DatasetError
-        Nobody has all values.
+        No participant has all values.
     """
     options = people.settings.statistics
     if len(options.phenotype) > 1:
@@ -163,19 +158,19 @@ def _ask_column(people: GroupPeople, kind: str, covariates: Coded) -> Question:
 def of_those_who_have(
     question: Question, sources: Mapping[str, Sequence[FeatureSource]]
 ) -> Question:
-    """Return the question of those who have maps of all kinds; a line says who has not.
+    """Return the question for people with maps of all kinds; report the others.
 
     Parameters
     ----------
     question
-        Of everybody.
+        The question for all people.
     sources
-        As `find_sources`.
+        Sources of maps, from `find_sources`.
 
     Raises
     ------
     DatasetError
-        Nobody has.
+        No participant has maps of all kinds.
     """
     people = question.people
     sessions = question.sessions or (None,)
@@ -207,12 +202,12 @@ def find_sources(question: Question) -> dict[str, tuple[FeatureSource, ...]]:
     Parameters
     ----------
     question
-        What is tested.
+        The test and its people.
 
     Raises
     ------
     SettingsError, DatasetError
-        Something is asked for that is no map, or nobody has it.
+        A requested kind is no map, or no participant has it.
     """
     people = question.people
     place, _ = statmaps_place(people.settings.inputs.derivatives)
@@ -235,31 +230,24 @@ def find_sources(question: Question) -> dict[str, tuple[FeatureSource, ...]]:
 def of_session(people: GroupPeople, session: str) -> GroupPeople:
     """Return people with their maps of one session alone.
 
-    Parameters
-    ----------
-    people
-        Of whom some may lack the session.
-    session
-        Label of the session.
-
     Raises
     ------
     DatasetError
         Nobody has maps of it.
     """
     of_it = re.compile(rf"_ses-{re.escape(session.removeprefix('ses-'))}(_|$)")
-    sets = {
+    averages = {
         label: tuple(made for made in own if of_it.search(made.title))
-        for label, own in people.sets.items()
+        for label, own in people.averages.items()
     }
-    sets = {label: own for label, own in sets.items() if own}
-    if not sets:
+    averages = {label: own for label, own in averages.items() if own}
+    if not averages:
         raise DatasetError(
             f"no participant has maps of session {session}",
             remedy="call the participant level with --combine session, and check --session-label",
         )
     settings = people.settings.replace(session_label=(session,))
-    return dataclasses.replace(people, settings=settings, sets=sets)
+    return dataclasses.replace(people, settings=settings, averages=averages)
 
 
 def _has(source: FeatureSource, session: str | None) -> frozenset[str]:

@@ -1,5 +1,5 @@
-"""Deviations of regions from what age, sex and site let expect.
+"""Deviations of regions from norms given age, sex and site.
 
-- `analysis`: how far regions lie from what age, sex and site let expect
-- `page`: of norms: who is far from what age, sex and site let expect
+- `analysis`: estimates norms and scores participants
+- `page`: the page of participants far from the norm
 """

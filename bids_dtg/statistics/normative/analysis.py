@@ -1,4 +1,4 @@
-"""How far participants' regions lie from what age, sex and site let expect."""
+"""Deviations of participants' regions from norms given age, sex and site."""
 
 from __future__ import annotations
 
@@ -60,13 +60,13 @@ from bids_dtg.stats.splits import fold_people
 # With fewer the scores of simulated people come out too wide (docs/statistics.md).
 LEAST_PEOPLE = 50
 _DRAWS_FOR_EACH, _MOST_DRAWS = 100, 50_000  # people drawn by chance for each participant
-_FEW = 10  # people of a level: a line names it
+_FEW = 10  # people of a level: with fewer, a line names it
 _AGE, _SEX = ("age", "ageyears", "ageinyears"), ("sex", "gender")
-_KINDS = ("regions", "region-deviations", "edges")  # of columns with names: a norm each
+_KINDS = ("regions", "region-deviations", "edges")  # features with a norm for each column
 _WRITES = ("*_scores", "desc-participants_norms", "desc-regions_norms")
 _SECONDS = 20  # between lines on how far it is
 
-_FEATURES = Column("features", "What was looked at, as --feature-sets takes it")
+_FEATURES = Column("features", "What was scored: a value of --feature-sets")
 _REGION = Column("region", "Region, or edge")
 _SCORES = (
     Column("participant_id", "Participant"),
@@ -74,41 +74,40 @@ _SCORES = (
     Column("value", "The participant's value"),
     Column(
         "expected",
-        "The norm: what is expected of people of the same age, sex and site (or other "
-        "--covariates), learned from people of other folds",
+        "The norm: expected value for people of the same age, sex and site (or other "
+        "--covariates), estimated from people of other folds",
     ),
-    Column("sd", "Spread of such people about it, with what the norm is uncertain by"),
+    Column("sd", "Predictive standard deviation: spread of people and uncertainty of the norm"),
     Column("z", "(value - expected) / sd"),
     Column(
         "plain_z",
-        "Beside it: (value - mean) / standard deviation of the same other people, whatever "
-        "their covariates",
+        "For comparison: (value - mean) / standard deviation of the same other people, regardless "
+        "of covariates",
     ),
 )
 _PEOPLE = (
     Column("participant_id", "Participant"),
     _FEATURES,
     Column("contrast", "Contrast of the maps; all: together"),
-    Column("fold", "Who is in the same fold was left out of the norms"),
+    Column("fold", "Fold of the participant: its people were left out of the norms"),
     Column("regions", "Regions with a score"),
-    Column("extreme", "Of them, regions with |z| above 2"),
-    Column("expected", "How many there are where z follows N(0, 1)"),
+    Column("extreme", "Number of these regions with |z| above 2"),
+    Column("expected", "Expected number if z follows N(0, 1)"),
     Column(
-        "usual", "As many or fewer have 95 of 100 people with the same correlations between regions"
+        "expected_95",
+        "95th percentile of this number in simulated people with the same correlations",
     ),
-    Column("p", "Share of such people with as many or more"),
+    Column("p", "Share of simulated people with as many or more"),
     Column(
         "q",
         "The same corrected for all participants (Benjamini and Hochberg): of all contrasts "
         "together",
     ),
     Column(
-        "own_spread",
-        "Whether the spread is that of the participant's age, sex and site; otherwise that of all",
+        "conditional_sd",
+        "Whether sd depends on the participant's covariates; otherwise it is common to all",
     ),
-    Column(
-        "extrapolated", "Whether a covariate is below or above those of all people of other folds"
-    ),
+    Column("extrapolated", "Whether a covariate is outside the range of the people of other folds"),
 )
 _REGIONS = (
     _FEATURES,
@@ -116,7 +115,7 @@ _REGIONS = (
     _REGION,
     Column(
         "r2",
-        "Share of the variance of people not seen that the covariates explain: 1 - squared "
+        "Share of the variance of held-out people that the covariates explain: 1 - squared "
         "distance from the norm / squared distance from the mean. 0 and below: z is a plain "
         "z-score",
     ),
@@ -132,11 +131,6 @@ _REGIONS = (
 
 def run_normative(settings: Settings) -> int:
     """Score participants against norms; return how many were left out as they cannot be read.
-
-    Parameters
-    ----------
-    settings
-        Options of the call.
 
     Raises
     ------
@@ -164,7 +158,7 @@ def run_normative(settings: Settings) -> int:
 
 
 def _asked(people: GroupPeople) -> list[Known]:
-    """Return the columns of ``--covariates``, else age, sex and site, as far as they are known.
+    """Return the columns of ``--covariates``, else age, sex and site, if present.
 
     Raises
     ------
@@ -187,7 +181,7 @@ def _asked(people: GroupPeople) -> list[Known]:
                 expected=f"of {named(list(table.columns))} those to use, with --covariates",
             )
         found = [people.column(column.name) for column in usual if column is not None]
-        # Who has no column of the table's at all is no reason to leave it out: `complete` is.
+        # A column that some participants lack is kept: `complete` removes the participants.
         asked = {column.name: column for column in found if len(column.levels) > 1}
     if not any(_is_smooth(column) for column in asked.values()):
         raise SettingsError(
@@ -198,7 +192,7 @@ def _asked(people: GroupPeople) -> list[Known]:
 
 
 def _is_smooth(column: Known) -> bool:
-    """Whether a column is a number: not a site, nor one of two levels, whatever they are called."""
+    """Return whether a column is numeric: not a site, nor a column of two levels."""
     site = plain_column(column.name) in SITE_COLUMNS
     return column.is_number and len(column.levels) > 2 and not site
 
@@ -234,7 +228,7 @@ def _require_toolkit() -> None:
 
 @dataclass(frozen=True, eq=False)
 class _Cohort:
-    """Who is scored, by what, and in which fold."""
+    """The people to score, their covariates and folds."""
 
     people: GroupPeople
     smooth: tuple[Known, ...]
@@ -260,7 +254,7 @@ class _Cohort:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """Of the covariates."""
+        """Names of the covariates."""
         return tuple(column.name for column in (*self.smooth, *self.levels))
 
     def covariates(self, labels: Sequence[str]) -> NormCovariates:
@@ -288,14 +282,14 @@ class _Cohort:
         return np.array([self.folds[label] for label in labels], np.intp)
 
     def words(self) -> list[str]:
-        """Say who is scored, by whom, and whose scores are worse."""
+        """Describe folds and norms, and people whose scores are less reliable."""
         labels = self.people.labels
         folds = len(set(self.folds.values()))
         families = len(np.unique(self.people.families))
         lines = [
             f"{counted(len(labels), 'participant')} in {folds} folds of whole families (seed "
             f"{self.people.settings.modelling.seed}), each scored by norms of the other folds; "
-            f"who has no known relative is a family alone: {families} families.",
+            f"a participant without a known relative is a family: {families} families.",
             f"Norms: PCNtoolkit's Bayesian linear regression, smooth over "
             f"{named([column.name for column in self.smooth])}"
             + (
@@ -348,7 +342,7 @@ class _Cohort:
 
 
 class _Progress:
-    """Reports how far it is, and how long the rest will take."""
+    """Reports progress and the expected remaining time."""
 
     def __init__(self, title: str, columns: int, rest: int) -> None:
         self._title, self._columns, self._rest = title, columns, rest
@@ -366,7 +360,7 @@ class _Progress:
 
 
 class _ScoreRows(Sequence[Mapping[str, object]]):
-    """Rows of a table of scores, made when they are written: 10,000 people have millions."""
+    """Rows of a table of scores, made while it is written: 10,000 people have millions."""
 
     def __init__(self, table: FeatureTable, scores: Scores, plain: Scores) -> None:
         self._table, self._scores, self._plain = table, scores, plain
@@ -404,7 +398,7 @@ class _Study:
         self._cohort, self._results = cohort, results
         self._words = cohort.words()
         self._found: list[ContrastNorms] = []
-        self.failed: dict[str, str] = {}  # who could not be read, and why
+        self.failed: dict[str, str] = {}  # participants who could not be read, and why
         for line in self._words:
             say(line)
 
@@ -433,8 +427,7 @@ class _Study:
             ResultTable(
                 _SCORES,
                 _ScoreRows(table, scores, plain),
-                f"Participants' {table.kind.words} beside their norms: a row a participant and "
-                "region",
+                f"Participants' {table.kind.words} and their norms: a row a participant and region",
             ),
         )
         options = self._cohort.people.settings
@@ -467,7 +460,7 @@ class _Study:
             ResultTable(
                 _PEOPLE,
                 list(self._people_rows(together)),
-                "How many regions of each participant are far from the norm, beside chance: a row "
+                "Number of each participant's regions far from the norm, and chance: a row "
                 "a participant and contrast",
             ),
         )
@@ -512,10 +505,10 @@ class _Study:
                 "regions": int(extremes.columns[n]),
                 "extreme": int(extremes.count[n]) if extremes.columns[n] else None,
                 "expected": extremes.expected[n],
-                "usual": extremes.usual[n],
+                "expected_95": extremes.usual[n],
                 "p": extremes.p[n],
                 "q": q[n],
-                "own_spread": bool(standing.own_spread[n]),
+                "conditional_sd": bool(standing.own_spread[n]),
                 "extrapolated": bool(standing.beyond[n]),
             }
 
@@ -533,7 +526,7 @@ def _region_rows(one: ContrastNorms) -> Iterator[dict[str, object]]:
 
 
 def _together(kind: str, found: Sequence[ContrastNorms]) -> KindExtremes:
-    """Put a kind's contrasts together, with the false discovery rate over people."""
+    """Combine a kind's contrasts, with the false discovery rate over people."""
     from scipy.stats import false_discovery_control
 
     own = [one for one in found if one.kind == kind]
@@ -545,7 +538,7 @@ def _together(kind: str, found: Sequence[ContrastNorms]) -> KindExtremes:
 
 
 def _draws(asked: int, people: int) -> int:
-    """Return how many people chance is drawn as: one alone can be found among all."""
+    """Return the number of simulated people: enough to find a single atypical participant."""
     return min(max(asked, _DRAWS_FOR_EACH * people), max(asked, _MOST_DRAWS)) if asked else 0
 
 

@@ -1,4 +1,4 @@
-"""What the page of norms says: who is far from what age, sex and site let expect, and how sure."""
+"""The page of norms: participants far from the norm given age, sex and site."""
 
 from __future__ import annotations
 
@@ -54,16 +54,16 @@ class KindExtremes:
 
 @dataclass(frozen=True, eq=False)
 class NormsFound:
-    """All that was found."""
+    """All findings of a call."""
 
     contrasts: Sequence[ContrastNorms]
     together: Sequence[KindExtremes]  # of all contrasts of each kind
     covariates: Sequence[str]  # names
-    who: Sequence[str]  # sentences: who was looked at, how folds were drawn, whose scores are worse
+    who: Sequence[str]  # sentences on participants, folds, and less reliable scores
 
 
 def answer(found: NormsFound) -> str:
-    """Return the sentence with which the page begins."""
+    """Return the first sentence of the page."""
     people = len({label for one in found.together for label in one.labels})
     unusual = {
         label
@@ -80,7 +80,7 @@ def answer(found: NormsFound) -> str:
 
 
 def _worth(found: NormsFound) -> str:
-    """Say whether the covariates tell more than the group's mean."""
+    """Say whether the covariates explain more than the group's mean."""
     r2 = np.concatenate([one.r2 for one in found.contrasts])
     r2 = r2[np.isfinite(r2)]
     if not r2.size:
@@ -89,14 +89,14 @@ def _worth(found: NormsFound) -> str:
     none = int((r2 <= 0).sum())
     if none == r2.size:
         return (
-            f"In no region do the covariates {names} explain anything of people that the norms "
-            "have not seen: all deviations are plain z-scores, and a norm adds nothing."
+            f"In no region do the covariates {names} explain variance of people held out from the "
+            "norms: all deviations are plain z-scores, and a norm adds nothing."
         )
     share = figure(100 * float(np.median(r2)), 1)
     rest = f"; in {none} of them nothing: there a deviation is a plain z-score." if none else "."
     return (
-        f"The covariates {names} explain {share} % of the variance of people that the norms have "
-        f"not seen (median of {counted(r2.size, 'region')}, over contrasts){rest}"
+        f"The covariates {names} explain {share} % of the variance of people held out from the "
+        f"norms (median of {counted(r2.size, 'region')}, over contrasts){rest}"
     )
 
 
@@ -109,8 +109,8 @@ def sections(found: NormsFound) -> list[PageSection]:
             text=(
                 "Each participant is scored by norms of people of other folds. Of scores that "
                 f"follow N(0, 1), {_NORMAL_SHARE} % are beyond {EXTREME:g}, and 5 % of regions "
-                "have a p of at most 0.05 by the Kolmogorov-Smirnov test, though regions go "
-                "together. Scores of participants who do deviate lie wider.",
+                "have a p of at most 0.05 by the Kolmogorov-Smirnov test, but regions are "
+                "correlated. Scores of participants who do deviate lie wider.",
             ),
             tables=[_contrasts(found)],
             scatters=[_quantiles(found)],
@@ -118,8 +118,8 @@ def sections(found: NormsFound) -> list[PageSection]:
         PageSection(
             "Participants far from the norm",
             text=(
-                "Chance is people drawn from a normal distribution with the correlations that "
-                "regions and contrasts have here: it knows that regions go together. q is "
+                "Chance is given by people simulated from a normal distribution with the "
+                "correlations of regions and contrasts here, so these are accounted for. q is "
                 "corrected for all participants (Benjamini and Hochberg).",
             ),
             tables=[_people(found)],
@@ -130,7 +130,7 @@ def sections(found: NormsFound) -> list[PageSection]:
 
 def _contrasts(found: NormsFound) -> Table:
     return Table(
-        f"Norms beside the {_PLAIN}",
+        f"Norms compared with the {_PLAIN}",
         (
             *("Contrast", "regions", "median R²", "R² above 0 (%)"),
             *("sd of z", f"|z| > {EXTREME:g} (%)", "p ≤ 0.05 (%)"),
@@ -148,8 +148,8 @@ def _contrasts(found: NormsFound) -> Table:
             for one in found.contrasts
         ],
         notes=(
-            "R²: 1 - squared distance from the norm / squared distance from the mean, of people "
-            "that neither has seen. p: of the Kolmogorov-Smirnov test, the share of regions.",
+            "R²: 1 - squared distance from the norm / squared distance from the mean, of held-out "
+            "people. p: of the Kolmogorov-Smirnov test, the share of regions.",
         ),
     )
 
@@ -180,13 +180,13 @@ def _quantiles(found: NormsFound) -> Scatter:
         "quantile of N(0, 1)",
         "quantile of the scores",
         np.concatenate(both),
-        ["z beside the norm"] * len(both[0]) + ["plain z-score"] * len(both[1]),
+        ["z from the norm"] * len(both[0]) + ["plain z-score"] * len(both[1]),
         identity=True,
     )
 
 
 def _people(found: NormsFound) -> Table:
-    """List who has the most extreme regions, beside chance."""
+    """List the participants with the most extreme regions, compared with chance."""
     rows: list[tuple[str | float, ...]] = []
     for one in found.together:
         extremes = one.extremes
@@ -209,7 +209,7 @@ def _people(found: NormsFound) -> Table:
 
 
 def _most(kind: str, found: NormsFound) -> dict[str, str]:
-    """Return in which contrast each person has most extreme regions, by label."""
+    """Return the contrast in which each person has most extreme regions, by label."""
     most: dict[str, tuple[int, str]] = {}
     for one in found.contrasts:
         for label, count in zip(one.labels, one.extremes.count.tolist(), strict=True):

@@ -1,5 +1,5 @@
 """Prediction of phenotypes from maps, regions and connectomes.
 
 - `analysis`: phenotypes predicted from connectomes, maps and regions
-- `page`: phenotypes predicted from maps and connectomes: the answers in words, and figures
+- `page`: the page of the predictions: answers in words, and figures
 """

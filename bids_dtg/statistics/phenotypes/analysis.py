@@ -1,4 +1,4 @@
-"""Phenotypes predicted from connectomes, maps and regions, each beside the connectome alone."""
+"""Phenotypes predicted from connectomes, maps and regions, each compared with the connectome."""
 
 from __future__ import annotations
 
@@ -53,13 +53,13 @@ _THREADS_FROM = 1500  # people
 _WRITES = ("desc-phenotypes_scores", "desc-phenotypes_differences", "*desc-*_weights", "*_statmap")
 _WEIGHTS = (
     Column("name", "Feature"),
-    Column("weight", "Units of the feature a unit of the phenotype"),
+    Column("weight", "Change of the feature per unit of the phenotype"),
 )
-# Fields of `Prediction` by the comparison, and what a row of the table of differences says.
+# Fields of `Prediction` by comparison, and the words of a row in the table of differences.
 _COMPARISONS = {
-    "over": "less edges, penalties chosen in the folds",
-    "over_equal": "less edges, equal degrees of freedom",
-    "added": "edges and these together, less edges",
+    "over": "minus edges, penalties chosen in the folds",
+    "over_equal": "minus edges, equal degrees of freedom",
+    "added": "edges and these together, minus edges",
 }
 _CONTRAST = Column(
     "contrast", "Contrast of the maps; all: the regions of all contrasts side by side"
@@ -72,49 +72,47 @@ _SCORES = (
     _PHENOTYPE,
     Column(
         "features",
-        "What of each participant it was predicted from, as --feature-sets takes it; "
-        "otherwise what has no features",
+        "Features that it was predicted from: a value of --feature-sets; "
+        "otherwise a baseline without features",
     ),
     _CONTRAST,
     Column("penalty", "nested: chosen inside of each fold; published: features / training people"),
     Column("people", "Participants"),
-    Column("families", "Families that they are of"),
-    Column("columns", "Features a participant"),
+    Column("families", "Number of their families"),
+    Column("columns", "Number of features"),
     *(Column(name, kind.words) for name, kind in SCORES.items()),
     Column("low", "Lower end of the 95 % interval of r, or of auc where that is the score"),
-    Column("high", "Its upper end"),
+    Column("high", "Upper end of that interval"),
     Column(
         "within_folds",
-        "Mean of that score over folds, each by itself: with --leave-site-out, within sites",
+        "Mean of that score computed within folds: with --leave-site-out, within sites",
     ),
     Column("sd_repeats", "Standard deviation of that score over repeats of the cross-validation"),
     Column("p", "Share of permutations of participants that score as well"),
     _Q,
     Column("permuted", "Mean of that score over permutations"),
-    Column("degrees_of_freedom", "Of the fits, without intercept and covariates: mean over folds"),
+    Column(
+        "effective_dof",
+        "Effective dof of the fits, without intercept and covariates: mean over folds",
+    ),
 )
 _DIFFERENCES = (
     _PHENOTYPE,
-    Column("features", "What is compared with the edges of the connectome"),
+    Column("features", "Features that are compared with the edges of the connectome"),
     _CONTRAST,
-    Column("comparison", "What is compared"),
-    Column("score", "By which score"),
-    Column("difference", "By how much the score is larger, mean over repeats"),
+    Column("comparison", "Kind of comparison"),
+    Column("score", "Name of the score"),
+    Column("difference", "Difference of the score, mean over repeats"),
     Column("low", "Lower end of its 95 % interval, by drawing participants again (BCa)"),
-    Column("high", "Its upper end"),
+    Column("high", "Upper end of that interval"),
     Column("p", "Two-sided p by sign flips of participants' shares in the difference (jackknife)"),
     _Q,
-    Column("verdict", f"Of the features beside the edges: {RULE}; here p is q"),
+    Column("verdict", f"Verdict on the features compared with the edges: {RULE}; here p is q"),
 )
 
 
 def run_phenotypes(settings: Settings) -> int:
     """Predict phenotypes; return how many participants were left out as they cannot be read.
-
-    Parameters
-    ----------
-    settings
-        Options of the call.
 
     Raises
     ------
@@ -138,7 +136,7 @@ def run_phenotypes(settings: Settings) -> int:
 
 
 def _with_edges(people: GroupPeople, sources: Sequence[FeatureSource]) -> GroupPeople:
-    """Leave out who has no edges where others have: maps are compared with them."""
+    """Leave out people without edges if others have them: maps are compared with edges."""
     edges = next((source for source in sources if source.kind.name == EDGES), None)
     lacking = [] if edges is None else [label for label in people.labels if label not in edges.has]
     if lacking:
@@ -151,16 +149,16 @@ def _with_edges(people: GroupPeople, sources: Sequence[FeatureSource]) -> GroupP
 
 @dataclass(frozen=True, eq=False)
 class _Asked:
-    """A phenotype of certain people."""
+    """A phenotype of a set of people."""
 
     name: str
     people: GroupPeople
     question: Question
-    words: tuple[str, ...]  # how people were permuted
+    words: tuple[str, ...]  # sentences on permutations
 
     @property
     def families(self) -> int:
-        """How many families they are of."""
+        """Number of their families."""
         return len(np.unique(self.question.folds.families))
 
 
@@ -174,7 +172,7 @@ class _Study:
         self._edges: tuple[tuple[str, ...], Features] | None = None  # labels and values
         self._asked: dict[tuple[str, tuple[str, ...]], _Asked | None] = {}
         self._found: dict[str, list[Prediction]] = {name: [] for name in names}
-        self.failed: dict[str, str] = {}  # who could not be read, and why
+        self.failed: dict[str, str] = {}  # participants who could not be read, and why
         asked = people.settings.statistics.covariates
         self._covariates = people.covariates(asked).values if asked else None
 
@@ -192,7 +190,7 @@ class _Study:
             self._add_table(table, contrast)
 
     def _tables(self, source: FeatureSource, people: GroupPeople) -> Iterator[FeatureTable]:
-        """Yield a table a contrast; of regions also all contrasts together, read once."""
+        """Yield a table for each contrast; for regions also all contrasts together, read once."""
         if isinstance(source, RegionFeatures) and len(source.contrasts) > 1:
             whole = source.together(people, self._folder)
             yield whole
@@ -221,10 +219,10 @@ class _Study:
 
     def _is_named(self, table: FeatureTable) -> bool:
         named_contrasts = self._people.settings.modelling.contrast
-        return bool(table.contrast) and bool(named_contrasts)  # others are not looked at then
+        return bool(table.contrast) and bool(named_contrasts)  # `all` is not tested then
 
     def _ask_once(self, name: str, labels: tuple[str, ...]) -> _Asked | None:
-        """Return a phenotype of people; None, once with a line, where it cannot be predicted."""
+        """Return a phenotype of people; None, and one report, if it cannot be predicted."""
         key = (name, labels)
         if key not in self._asked:
             try:
@@ -248,7 +246,7 @@ class _Study:
                 within_families=options.within_families,
                 seed=seed,
             )
-            # With the order of the data alone, no p says anything.
+            # If only the identity permutation is possible, p is meaningless.
             orders, words = (drawn.orders if drawn.possible > 1 else None), drawn.words
             if trouble := drawn.trouble_with(name, target.values):
                 say(f"warning: {trouble}")
@@ -258,10 +256,10 @@ class _Study:
         return _Asked(name, people, question, words)
 
     def _covariates_of(self, people: GroupPeople) -> NDArray[np.float64] | None:
-        """Return rows of everybody's covariates, some of which need not differ in these people."""
+        """Return everybody's covariates as rows; some may be constant in these people."""
         if self._covariates is None:
             return None
-        return self._covariates[[label in people.sets for label in self._people.labels]]
+        return self._covariates[[label in people.averages for label in self._people.labels]]
 
     def _edges_of(self, labels: Sequence[str]) -> Features | None:
         if self._edges is None:
@@ -358,14 +356,14 @@ class _Study:
 
     def _write_tables(self, results: Sequence[PhenotypeResults]) -> None:
         rows = [row for phenotype in results for row in _score_rows(phenotype)]
-        words = "How well phenotypes are predicted, in people who were not used to learn it"
+        words = "Accuracy of predicted phenotypes in held-out people"
         self._results.table("desc-phenotypes_scores", ResultTable(_SCORES, rows, words))
         rows = [row for phenotype in results for row in _difference_rows(phenotype)]
-        words = "How much better features predict than the edges of the connectome alone"
+        words = "Difference of the scores from those of the edges of the connectome alone"
         self._results.table("desc-phenotypes_differences", ResultTable(_DIFFERENCES, rows, words))
 
     def _results_of(self, name: str, found: Sequence[Prediction]) -> PhenotypeResults:
-        # Of sets of features that not all people have, the one of most people speaks for all.
+        # If features have different people, the set with most people speaks for all.
         asked = max(
             (asked for (own, _), asked in self._asked.items() if own == name and asked is not None),
             key=lambda asked: len(asked.people),
@@ -414,7 +412,7 @@ class _Study:
         )
         if self._options.leave_site_out:
             yield (
-                "Scores over everybody also hold how far the means of sites are predicted, which "
+                "Scores over everybody also include the prediction of sites' means, which "
                 "a few sites decide by chance; the table's within_folds are those within sites."
             )
         if asked.words:
@@ -426,13 +424,13 @@ class _Study:
         return (
             "Ridge regression (of two levels: ridge classifier) in "
             f"{counted(len(self._people), 'participant')}. The penalty is chosen inside of each "
-            "fold; beside it stands the published one, features / training people."
+            "fold; the published one, features / training people, is given for comparison."
             f"{covariates} Seed {self._people.settings.modelling.seed}."
         )
 
 
 def _threads(people: int) -> AbstractContextManager[object]:
-    """Keep the algebra of few people to one thread: many small systems wait for each other."""
+    """Limit the algebra of few people to one thread: threads would slow many small systems."""
     from threadpoolctl import threadpool_limits
 
     if people >= _THREADS_FROM:
@@ -451,7 +449,7 @@ def _fit_scores(outcome: Outcome, target: Target) -> FitScores:
         p=outcome.p(score),
         q=float("nan"),
         chance=float(null.mean()) if len(null) else float("nan"),
-        degrees_of_freedom=float(outcome.degrees_of_freedom.mean()),
+        effective_dof=float(outcome.effective_dof.mean()),
     )
 
 
@@ -495,12 +493,12 @@ def _folds(people: GroupPeople, target: Target, options: StatisticsOptions, seed
 
 
 def _require_learnable(target: Target, folds: Folds) -> None:
-    """Raise ValueError where people of a fold have nobody to learn from."""
+    """Raise ValueError if a fold leaves nobody to learn from."""
     for _, _, train, _ in folds.splits():
         if len(np.unique(folds.families[train])) < 2:
-            raise ValueError("all people beside those of a fold are of one family")
+            raise ValueError("all people outside a fold are of one family")
         if not np.ptp(target.values[train]):
-            raise ValueError("all people beside those of a fold have one value")
+            raise ValueError("all people outside a fold have one value")
 
 
 def _corrected(found: Sequence[Prediction]) -> list[Prediction]:
@@ -546,7 +544,7 @@ def _score_rows(results: PhenotypeResults) -> Iterator[dict[str, object]]:
                 "p": fit.p,
                 "q": fit.q,
                 "permuted": fit.chance,
-                "degrees_of_freedom": fit.degrees_of_freedom,
+                "effective_dof": fit.effective_dof,
             }
 
 

@@ -19,7 +19,7 @@ ALL = "all"  # in place of a contrast: all contrasts side by side
 EDGES = "edges"  # the features that all others are compared with
 SYNTHETIC = ("maps", "deviations", "regions", "region-deviations")  # computed from the connectome
 LARGEST_Q = 0.05
-FEW = 100  # people; below it, intervals of scores are wide (about 0.2 either side of an r of 0)
+FEW = 100  # people; with fewer, intervals of scores are wide (about ±0.2 at r = 0)
 _SHORT = {"r": "r", "r2": "R²", "mae": "MAE", "auc": "AUC"}
 _KEPT_BY_MAPS = (
     "Maps are computed from the connectome of every voxel, of which the edges are a summary: what "
@@ -29,50 +29,50 @@ _KEPT_BY_MAPS = (
 
 @dataclass(frozen=True)
 class Difference:
-    """How much better features predict than the edges alone."""
+    """Difference of a score from that of the edges alone."""
 
     score: str  # name of the score
     p: float
-    verdict: Verdict  # its p corrected for the contrasts of these features
+    verdict: Verdict  # with p corrected for the contrasts of these features
 
     @property
     def cell(self) -> Cell:
-        """As a table shows it."""
+        """The difference as text for a table."""
         interval = self.verdict.difference
         return (interval.mean, interval.low, interval.high)
 
 
 @dataclass(frozen=True)
 class FitScores:
-    """What cross-validation found with one penalty."""
+    """Cross-validated scores with one penalty."""
 
     scores: Mapping[str, float]  # by name, means over repeats
     within_folds: float  # the main score, the mean over folds
     sd: float  # of the main score, over repeats
-    p: float  # of the main score, by permutation; NaN: there is none
+    p: float  # of the main score, by permutation; NaN: not tested
     q: float  # corrected for the contrasts of the same features
-    chance: float  # mean of the main score over permutations; NaN: there is none
-    degrees_of_freedom: float  # mean over folds
+    chance: float  # mean of the main score over permutations; NaN: none
+    effective_dof: float  # mean over folds
 
 
 @dataclass(frozen=True, eq=False)
 class Prediction:
-    """How well the features of a contrast predict a phenotype."""
+    """Prediction of a phenotype from the features of a contrast."""
 
-    features: str  # their name, as ``--feature-sets`` takes it
-    words: str  # the same for people, plural
-    contrast: str  # label; empty: of none; `ALL`: of all contrasts together
+    features: str  # their name, a value of ``--feature-sets``
+    words: str  # their description, plural
+    contrast: str  # label; empty: none; `ALL`: all contrasts together
     people: int
-    families: int  # that they are of
+    families: int  # number of the people's families
     columns: int
     nested: FitScores  # with the penalty that was chosen inside of the folds
     published: FitScores
     interval: Interval  # of the main score, with the nested penalty
     # (people, 2): measured, and predicted (mean over repeats)
     points: NDArray[np.float64] = field(default_factory=lambda: np.empty((0, 2)))
-    over: Difference | None = None  # less the edges, both as they predict best
+    over: Difference | None = None  # minus the edges, each with its chosen penalty
     over_equal: Difference | None = None  # with equal degrees of freedom
-    added: Difference | None = None  # both together, less the edges alone
+    added: Difference | None = None  # both together, minus the edges alone
 
     @property
     def name(self) -> str:
@@ -81,26 +81,26 @@ class Prediction:
 
     @property
     def title(self) -> str:
-        """Contrast, or the features where they are of none."""
+        """Contrast, or the features if they have none."""
         return self.words if self.contrast in ("", ALL) else self.contrast
 
 
 @dataclass(frozen=True, eq=False)
 class PhenotypeResults:
-    """All that was found of one phenotype."""
+    """All findings on one phenotype."""
 
     name: str
     levels: tuple[str, ...]  # the two of a phenotype of words; none of one of numbers
     people: int
     score: str  # name of the main score
     score_words: Mapping[str, str]  # what the scores mean, by name
-    baselines: Mapping[str, Mapping[str, float]]  # scores of what has no features, by words
+    baselines: Mapping[str, Mapping[str, float]]  # scores of baselines without features, by words
     predictions: tuple[Prediction, ...]  # in the order in which they are shown
     notes: tuple[str, ...]  # on people, folds and permutations
 
     @property
     def edges(self) -> Prediction | None:
-        """The prediction from the edges; None: they are not there."""
+        """The prediction from the edges; None if there is none."""
         return next((found for found in self.predictions if found.features == EDGES), None)
 
     @property
@@ -117,20 +117,14 @@ class PhenotypeResults:
 
 
 def answer(results: PhenotypeResults) -> str:
-    """Say in words what predicts a phenotype, and whether maps add anything to the connectome.
-
-    Parameters
-    ----------
-    results
-        Of one phenotype.
-    """
+    """Say in words what predicts a phenotype, and whether maps add to the connectome."""
     if few := too_few(results.people):
         return f"{results.name}: {few[:1].lower()}{few[1:]}."
     tested = [found for found in results.predictions if np.isfinite(found.nested.p)]
     if tested and not any(found.nested.q <= LARGEST_Q for found in tested):
         return _nothing(results)
     beyond = _beyond_chance(results) if tested else "Nothing was tested: there is no permutation."
-    return f"{_beside_edges(results)} {beyond}"
+    return f"{_compared_with_edges(results)} {beyond}"
 
 
 def _nothing(results: PhenotypeResults) -> str:
@@ -146,7 +140,7 @@ def _nothing(results: PhenotypeResults) -> str:
     which = f"neither {listed}" if len(parts) > 1 else f"not {listed}"
     words = f"Nothing predicts {results.name} beyond chance: {which}."
     alike = max(results.predictions, key=results.score_of)
-    # With q of many contrasts above 0.05, permuted people may score far worse all the same.
+    # With q of many contrasts above 0.05, permuted people may still score far worse.
     if alike.nested.chance >= alike.interval.low > (0.5 if results.levels else 0.0):
         words += (
             f" People permuted within their sites and families score as well ({alike.name}: "
@@ -155,11 +149,11 @@ def _nothing(results: PhenotypeResults) -> str:
     return words
 
 
-def _beside_edges(results: PhenotypeResults) -> str:
+def _compared_with_edges(results: PhenotypeResults) -> str:
     edges = results.edges
     if edges is None:
         return (
-            f"Whether maps say more of {results.name} than the connectome that they are made from "
+            f"Whether maps predict {results.name} better than the connectome behind them "
             "is not known: there are no edges to compare them with."
         )
     beside = _edges_scored(results, edges)
@@ -168,8 +162,8 @@ def _beside_edges(results: PhenotypeResults) -> str:
         return f"{results.name} was predicted from the connectome ({beside})."
     if not _is_compared(results):
         return (
-            f"{results.name} was predicted from the connectome ({beside}). Whether maps say more "
-            f"of it is not known. {_missing(compared)}."
+            f"{results.name} was predicted from the connectome ({beside}). Whether maps predict "
+            f"it better is not known. {_missing(compared)}."
         )
     better = [own for own in compared if _is_better(own.over)]
     adding = [own for own in compared if _is_better(own.added)]
@@ -196,7 +190,7 @@ def _is_better(found: Difference | None) -> bool:
 
 
 def _missing(compared: Sequence[Prediction]) -> str:
-    """Say why nothing was decided of sets of features, all of the same people."""
+    """Say why there is no verdict on features, all of the same people."""
     return next((own.over.verdict.why for own in compared if own.over is not None), "")
 
 
@@ -210,7 +204,7 @@ def _edges_scored(results: PhenotypeResults, edges: Prediction) -> str:
 
 
 def _scored(results: PhenotypeResults, found: Prediction) -> str:
-    """Write the main score with its interval."""
+    """Format the main score with its interval."""
     value = f"{_short(results.score)} = {figure(results.score_of(found), 2)}"
     if np.isnan(found.interval.low):
         return value
@@ -243,7 +237,7 @@ def phenotypes_page(
     Parameters
     ----------
     results
-        A phenotype each.
+        Findings for each of the phenotypes.
     lead
         Who and how, after the answers.
     flags
@@ -272,7 +266,7 @@ def _few_people(results: Sequence[PhenotypeResults]) -> Iterator[Flag]:
 
 
 def _in_short(results: Sequence[PhenotypeResults]) -> str:
-    """Say it in a sentence or two, of all phenotypes."""
+    """Summarise all phenotypes in a sentence or two."""
     if len(results) == 1:
         return answer(results[0])
     asked = [found for found in results if _is_compared(found)]
@@ -294,7 +288,7 @@ def _in_short(results: Sequence[PhenotypeResults]) -> str:
 
 
 def _is_compared(results: PhenotypeResults) -> bool:
-    """Return whether a verdict on synthetic maps beside the edges is given."""
+    """Return whether there is a verdict on synthetic maps compared with the edges."""
     beside = (found.over for found in results.predictions if _is_synthetic(found))
     verdicts = [part.verdict for part in beside if part is not None]
     known = any(not too_few(found.people, found.rarer) for found in verdicts)
@@ -302,7 +296,7 @@ def _is_compared(results: PhenotypeResults) -> bool:
 
 
 def _gains(results: PhenotypeResults) -> bool:
-    """Return whether maps say more of a phenotype, which something predicts, than the edges."""
+    """Return whether maps predict a predictable phenotype better than the edges, or add to them."""
     sure = any(found.nested.q <= LARGEST_Q for found in results.predictions)
     parts = [(found.over, found.added) for found in results.predictions if _is_synthetic(found)]
     return sure and any(_is_better(part) for pair in parts for part in pair)
@@ -356,13 +350,13 @@ def _how_to_read(results: Sequence[PhenotypeResults]) -> PageSection:
             "Below a score stands its 95 % interval. p is the share of permutations of people that "
             "score as well; q corrects it for the contrasts of the same features. Permuted is the "
             "mean score of permuted people: what chance gives here.",
-            "Less edges: the difference from the score of the connectome's edges in the same "
-            "folds, with its 95 % interval by drawing people again (BCa). With equal freedom both "
+            "Minus edges: the difference from the score of the connectome's edges in the same "
+            "folds, with its 95 % interval by drawing people again (BCa). With equal dof both "
             "have the same effective degrees of freedom in each fold. Added to edges: both "
-            "together, less the edges alone.",
+            "together, minus the edges alone.",
             f"Verdicts: {RULE}. Here the flips are of people's shares in the score, and p is "
-            "corrected for the contrasts. They take predictions as given: that other people to "
-            "learn from would have taught something else is not counted.",
+            "corrected for the contrasts. They take predictions as given: the variability of the "
+            "training people is not included.",
             "The best of several contrasts is chosen after the fact: its score is too high, its q "
             "is not.",
         ),
@@ -396,7 +390,7 @@ def _summary(results: PhenotypeResults) -> Table:
             best = max(found, key=results.score_of)
             rows.append((f"{found[0].words}, best: {best.title}", *_cells(results, best, names)))
     return Table(
-        f"How well {results.name} is predicted, in people who were not used to learn it",
+        f"Accuracy of the prediction of {results.name} in held-out people",
         ("Features", *map(_short, names), *_COLUMNS),
         rows,
     )
@@ -407,7 +401,7 @@ _COLUMNS = (
     "q",
     "permuted",
     "published penalty",
-    "less edges",
+    "minus edges",
     "added to edges",
 )
 
@@ -448,8 +442,8 @@ def _contrasts(results: PhenotypeResults, found: Sequence[Prediction]) -> Table:
     ]
     columns = (
         *("Contrast", _short(results.score), "p", "q"),
-        *("less edges", "verdict"),
-        *("less edges, equal freedom", "verdict, equal freedom"),
+        *("minus edges", "verdict"),
+        *("minus edges, equal dof", "verdict, equal dof"),
         *("added to edges", "verdict, added"),
     )
     known = any(own.over is not None for own in found)

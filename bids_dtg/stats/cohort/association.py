@@ -208,7 +208,7 @@ class Association:
     ) -> ColumnTests:
         p = p_fitted = _two_sided(r, self.dof)
         if self._permutations is not None:
-            # Few permutations tell it badly: never more than of independent people.
+            # Few permutations estimate it badly: it is capped at that of independent people.
             matched = np.minimum(1 / np.clip(squares, 1e-12, 1 - 1e-6) - 1, self.dof)
             floor = 1 / self._permutations.possible
             p_fitted = np.maximum(_two_sided(r, matched), floor)  # NaN stays
@@ -268,7 +268,7 @@ def corrected(tests: Sequence[ColumnTests]) -> tuple[CorrectedTests, ...]:
 
 
 def _basis(covariates: Floats) -> Floats:
-    """Return an orthonormal basis of what covariates tell beyond a constant."""
+    """Return an orthonormal basis of the covariates beyond a constant."""
     left, lengths = _left(covariates, np.zeros((len(covariates), 0)))
     vectors, values, _ = np.linalg.svd(left[:, np.isfinite(lengths)], full_matrices=False)
     basis: Floats = vectors[:, values > 1e-6]
@@ -276,7 +276,7 @@ def _basis(covariates: Floats) -> Floats:
 
 
 def _left(columns: Floats, basis: Floats) -> tuple[Floats, Floats]:
-    """Return what a constant and a basis leave of columns, of length 1, and its lengths.
+    """Return residuals of columns on a constant and a basis, of length 1, and their lengths.
 
     Both are NaN where nothing is left, or a value is not known.
     """

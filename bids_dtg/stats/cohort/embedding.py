@@ -37,7 +37,7 @@ class Components:
     shares: Values  # (all components,), of the variance
 
     def needed(self, share: float = SHARE) -> int:
-        """Return how many components carry a share of the variance; 0 where there is none.
+        """Return the number of components that carry a share of the variance; 0 without any.
 
         Examples
         --------
@@ -55,7 +55,7 @@ def principal_components(cloud: PointCloud, most: int = _UMAP_COMPONENTS) -> Com
     Parameters
     ----------
     cloud
-        Of points.
+        Points and their inner products, as `cloud_of` makes them.
     most
         How many components have scores; shares are of all.
 
@@ -146,7 +146,7 @@ def clusters(distances: Values, labels: Labels, people: Labels) -> Clusters:
     Parameters
     ----------
     distances
-        (points, points).
+        (points, points) distances, symmetric, 0 on the diagonal.
     labels
         (points,), whose clusters are asked for.
     people
@@ -187,18 +187,18 @@ class VarianceShares:
 
     contrasts: float  # between the contrasts' mean maps
     people: float  # between the people's mean maps
-    rest: float  # what is of one person in one contrast, and noise
+    residual: float  # between maps of one person and contrast, and noise
 
 
 def variance_shares(cloud: PointCloud, contrasts: Labels, people: Labels) -> VarianceShares:
-    """Return what share of the variance lies between contrasts and between people.
+    """Return the shares of variance between contrasts and between people.
 
     Parameters
     ----------
     cloud
         Of every person's map of every contrast.
     contrasts, people
-        (points,), which each is.
+        (points,), the contrast and the person of each point.
 
     Raises
     ------
@@ -216,7 +216,7 @@ def variance_shares(cloud: PointCloud, contrasts: Labels, people: Labels) -> Var
     >>> from bids_dtg.stats.cohort.point_cloud import cloud_of
     >>> cloud = cloud_of([np.array([[0.0], [2.0]]), np.array([[4.0], [6.0]])])
     >>> found = variance_shares(cloud, np.array([0, 0, 1, 1]), np.array([0, 1, 0, 1]))
-    >>> round(found.contrasts, 6), round(found.people, 6), round(found.rest, 6)
+    >>> round(found.contrasts, 6), round(found.people, 6), round(found.residual, 6)
     (0.8, 0.2, 0.0)
     """
     cells = {(contrast, person) for contrast, person in zip(contrasts, people, strict=True)}
@@ -249,14 +249,14 @@ def same_arrangement(cloud: PointCloud, other: PointCloud) -> float:
 
 
 def kept_neighbours(distances: Values, layout: Values) -> float:
-    """Return how far neighbours in a layout are neighbours of the points, 0 to 1.
+    """Return the share of neighbours in a layout that are neighbours of the points, 0 to 1.
 
     Parameters
     ----------
     distances
         (points, points), of the points.
     layout
-        (points, dimensions).
+        (points, dimensions), coordinates of the points in the layout.
 
     Returns
     -------

@@ -37,13 +37,13 @@ class Permutations:
         Parameters
         ----------
         name
-            Of the column.
+            Name of the column, for the sentence.
         values
             (people,), the column that is tested.
 
         Returns
         -------
-        A sentence; empty where an order changes the column, or there is none but that of the data.
+        A sentence; empty where an order changes the column, or only that of the data is possible.
 
         Examples
         --------
@@ -89,7 +89,7 @@ def permutations(
     Parameters
     ----------
     n
-        How many orders.
+        Number of permutations to draw.
     families
         (people,) numbers of families; who is unrelated has a number of their own.
     sites
@@ -128,7 +128,7 @@ def permutations(
         # Members of one family in one site are exchangeable: shuffle them where they were moved to.
         _shuffle(orders, blocks.cells, rng)
     possible = blocks.possible(within_families=within_families)
-    words = (*_told(blocks, sites is not None, within_families), *_limits(possible, n))
+    words = (*_described(blocks, sites is not None, within_families), *_limits(possible, n))
     return Permutations(orders, words, possible)
 
 
@@ -138,7 +138,7 @@ def sign_flips(n: int, families: ArrayLike, *, seed: int = 0) -> SignFlips:
     Parameters
     ----------
     n
-        How many draws.
+        Number of draws of signs.
     families
         (people,) numbers of families; who is unrelated has a number of their own.
     seed
@@ -166,17 +166,17 @@ def sign_flips(n: int, families: ArrayLike, *, seed: int = 0) -> SignFlips:
     names, number = np.unique(family, return_inverse=True)
     signs = np.random.default_rng(seed).choice(np.array([-1, 1], np.int8), size=(n, len(names)))
     together = len(names) < len(family)  # some are related
-    told = (
+    described = (
         f"Signs were flipped, those of each of {len(names)} families together."
         if together
         else "Each person's sign was flipped: nobody is known to be related."
     )
     possible: int = 2 ** len(names)
-    return SignFlips(signs[:, number], (told, *_limits_of_signs(possible, n)), possible)
+    return SignFlips(signs[:, number], (described, *_limits_of_signs(possible, n)), possible)
 
 
 def permutation_p(observed: ArrayLike, null: ArrayLike) -> NDArray[np.float64]:
-    """Return how often chance is as large as what was found, which is never 0.
+    """Return the p-value of an observed figure among draws by chance, which is never 0.
 
     Parameters
     ----------
@@ -276,7 +276,7 @@ def _shuffle(
             orders[:, cell] = rng.permuted(orders[:, cell], axis=1)
 
 
-def _told(blocks: _Blocks, by_site: bool, within_families: bool) -> Iterator[str]:
+def _described(blocks: _Blocks, by_site: bool, within_families: bool) -> Iterator[str]:
     inside = f" within {counted(blocks.sites, 'site')}" if by_site else ""
     if set(blocks.sizes) == {1}:
         yield f"People were permuted{inside or ' freely'}: nobody is known to be related."

@@ -35,7 +35,7 @@ class Overlap:
 
 
 @dataclass(frozen=True)
-class Likeness:
+class MapSimilarity:
     """How alike two group maps are."""
 
     r: float  # Pearson, of effects over voxels
@@ -50,13 +50,13 @@ class Spread:
     of_mean: float  # of the mean map
 
 
-def likeness(one: Values, other: Values) -> Likeness:
+def map_similarity(one: Values, other: Values) -> MapSimilarity:
     """Compare the effects of two group maps.
 
     Parameters
     ----------
     one, other
-        (voxels,), finite.
+        (voxels,) maps with finite values, in any unit.
 
     Raises
     ------
@@ -67,12 +67,12 @@ def likeness(one: Values, other: Values) -> Likeness:
     --------
     >>> import numpy as np
     >>> maps = np.random.default_rng(0).standard_normal(1000)
-    >>> found = likeness(maps, 2 * maps)
+    >>> found = map_similarity(maps, 2 * maps)
     >>> round(found.r, 6), round(found.dice_auc, 2)
     (1.0, 0.45)
     """
     auc = dice_auc(np.asarray(one)[None], np.asarray(other)[None])
-    return Likeness(
+    return MapSimilarity(
         float(correlation(np.asarray(one, np.float64), np.asarray(other, np.float64))),
         float(auc[0]),
     )
@@ -84,7 +84,7 @@ def signs_of(effect: Values, significant: Flags) -> Signs:
     Parameters
     ----------
     effect, significant
-        (voxels,).
+        (voxels,): effects in any unit, and whether each is significant.
 
     Examples
     --------
@@ -101,7 +101,7 @@ def dice(one: Signs, other: Signs) -> float:
     Parameters
     ----------
     one, other
-        (voxels,), as `signs_of`.
+        (voxels,): signs -1, 0 and 1, as `signs_of` returns them.
 
     Returns
     -------
@@ -134,7 +134,7 @@ def find_clusters(signs: Signs, neighbours: NDArray[np.intp]) -> NDArray[np.intp
     Parameters
     ----------
     signs
-        (voxels,), as `signs_of`.
+        (voxels,): signs -1, 0 and 1, as `signs_of` returns them.
     neighbours
         (pairs, 2), which voxels share a face: `VoxelPlaces.neighbours`.
 
@@ -170,7 +170,7 @@ def covered(wanted: Signs, by: Signs, neighbours: NDArray[np.intp]) -> tuple[flo
     wanted
         (voxels,), the map whose clusters are counted, as `signs_of`.
     by
-        (voxels,), the other map.
+        (voxels,): signs of the other map, as `signs_of` returns them.
     neighbours
         (pairs, 2), which voxels share a face.
 
@@ -227,17 +227,17 @@ def overlap(one: Signs, other: Signs, neighbours: NDArray[np.intp]) -> Overlap:
     """
     confirmed, ones = covered(one, other, neighbours)
     found, others = covered(other, one, neighbours)
-    # An empty map finds none of the clusters that there are, which is known.
+    # An empty map finds none of the other map's clusters: 0, not NaN.
     return Overlap(dice(one, other), found, confirmed, (ones, others))
 
 
-def half_likeness(
+def half_similarity(
     values: Values,
     design: GroupDesign,
     families: NDArray[np.integer[Any]],
     *,
     seed: int = 0,
-) -> Likeness:
+) -> MapSimilarity:
     """Compare the group maps of two halves of the people: what another group's map gives.
 
     Parameters
@@ -245,7 +245,7 @@ def half_likeness(
     values
         A map a person, (people, voxels).
     design
-        Of the same people.
+        Design of the group, with a row for each of the same people.
     families
         (people,); a family is in one half.
     seed
@@ -253,7 +253,7 @@ def half_likeness(
 
     Returns
     -------
-    Likeness
+    MapSimilarity
         NaN where no division leaves both halves enough for the design. Each half has half the
         people: `stepped_up` expects what a whole group gives.
 
@@ -267,18 +267,18 @@ def half_likeness(
     >>> import numpy as np
     >>> rng = np.random.default_rng(0)
     >>> maps = rng.standard_normal(200) + 0.1 * rng.standard_normal((10, 200))
-    >>> half_likeness(maps, GroupDesign.of_mean(10), np.arange(10)).r > 0.99
+    >>> half_similarity(maps, GroupDesign.of_mean(10), np.arange(10)).r > 0.99
     True
     """
     if len(values) != len(design.tested) or len(families) != len(values):
         raise ValueError(f"maps of {len(values)} people, a design of {len(design.tested)}")
     found = [
-        likeness(_effect(values, design, half), _effect(values, design, ~half))
+        map_similarity(_effect(values, design, half), _effect(values, design, ~half))
         for half in _halves(design, families, np.random.default_rng(seed))
     ]
     if not found:
-        return Likeness(float("nan"), float("nan"))
-    return Likeness(
+        return MapSimilarity(float("nan"), float("nan"))
+    return MapSimilarity(
         float(np.mean([each.r for each in found])),
         float(np.mean([each.dice_auc for each in found])),
     )
@@ -344,7 +344,7 @@ def spread(values: Values, design: GroupDesign) -> Spread:
 def _halves(
     design: GroupDesign, families: NDArray[np.integer[Any]], rng: np.random.Generator
 ) -> Iterator[Flags]:
-    """Yield who is in the first half: families whole, both halves enough for the design."""
+    """Yield the people of the first half: families whole, both halves fit for the design."""
     number = np.unique(families, return_inverse=True)[1]
     drawn = 0
     for _ in range(_SPLITS * _TRIES):

@@ -154,7 +154,7 @@ def score_people(
     folds
         (people,), which people are left out together: whole families.
     progress
-        Told how many columns are done, after each.
+        Called with the number of columns that are done, after each.
 
     Returns
     -------
@@ -213,7 +213,7 @@ class _Design:
     def who(
         self, known: NDArray[np.bool_]
     ) -> tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.intp]]:
-        """Return who is learned from and, of who is scored, who has an own spread and who not."""
+        """Return masks: people to learn from, and scored people with and without an own spread."""
         learned, scored = known & ~self.left_out, known & self.left_out
         own = scored & (learned.sum() >= SPREADS_FROM)
         for levels in self.covariates.levels.T:
@@ -258,7 +258,7 @@ def _norm(
     learned: NDArray[np.intp],
     scored: NDArray[np.intp],
 ) -> tuple[Floats, Floats]:
-    """Return what is expected of who is scored, and the spread; NaN where the fit fails."""
+    """Return the expected values of scored people and their SD; NaN where the fit fails."""
     from xarray import DataArray
 
     codes, maps = design.coded(learned)
@@ -332,12 +332,12 @@ def score_plainly(values: NDArray[np.floating[Any]], folds: Numbers) -> Scores:
 
 
 def stand(covariates: NormCovariates, folds: Numbers) -> Standing:
-    """Return who can be scored, how, and whose norm is extrapolated, before any value is seen.
+    """Return the people who can be scored, how, and extrapolated norms, without any value.
 
     Parameters
     ----------
     covariates
-        Of everybody.
+        Covariates of all people, (people, columns).
     folds
         (people,), which people are left out together.
 
@@ -361,12 +361,12 @@ def stand(covariates: NormCovariates, folds: Numbers) -> Standing:
 
 
 def explained(values: NDArray[np.floating[Any]], norms: Scores, plain: Scores) -> Floats:
-    """Return how much of the variance norms explain of people they have not seen, (columns,).
+    """Return the share of held-out people's variance that norms explain, (columns,).
 
     Parameters
     ----------
     values
-        (people, columns).
+        (people, columns), values in any unit.
     norms, plain
         What is expected given covariates, and without them, of the same folds.
 
@@ -461,7 +461,7 @@ def count_extremes(z: Floats, *, draws: int, seed: int) -> Extremes:
     draws
         How many people are drawn; with 0 there is no p.
     seed
-        Of the draws.
+        Seed of the random draws.
 
     Examples
     --------
@@ -491,7 +491,7 @@ def count_extremes(z: Floats, *, draws: int, seed: int) -> Extremes:
 def _drawn_extremes(
     rows: Floats, patterns: NDArray[np.bool_], draws: int, seed: int
 ) -> NDArray[np.intp]:
-    """Return how many extreme columns of each pattern people drawn have, (patterns, draws).
+    """Return the number of extreme columns of simulated people, (patterns, draws).
 
     The same numbers of people, draws and seed give the same weights of people.
     """
@@ -509,7 +509,7 @@ def _drawn_extremes(
 def _beside_chance(
     count: NDArray[np.intp], columns: NDArray[np.intp], drawn: NDArray[np.intp]
 ) -> tuple[Floats, Floats]:
-    """Return what is usual, and p, of counts of people; NaN without columns or draws."""
+    """Return the 95th percentile by chance and p of counts; NaN without columns or draws."""
     if not drawn.size:
         return np.full(len(count), np.nan), np.full(len(count), np.nan)
     ordered = np.sort(drawn)

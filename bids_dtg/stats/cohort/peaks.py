@@ -90,9 +90,9 @@ def find_peaks(
     significant
         (voxels,), which of them are in clusters.
     places
-        Of the voxels.
+        The voxels: grid, and position of each.
     regions
-        For the names.
+        Names of regions, for the names of peaks.
 
     Notes
     -----

@@ -148,7 +148,7 @@ def fit_group(values: Values, design: GroupDesign) -> GroupTest:
     values
         A map a person, (people, voxels).
     design
-        Of the same people.
+        Design of the group, with a row for each of the same people.
 
     Returns
     -------
@@ -196,7 +196,7 @@ def correct_for_voxels(
     values
         A map a person, (people, voxels).
     design
-        Of the same people.
+        Design of the group, with a row for each of the same people.
     draws
         (draws, people): signs where the mean is tested, else orders, in which person i gets the
         residual of person order[i].
@@ -265,11 +265,11 @@ def enhance_clusters(
     values
         A map a person, (people, voxels).
     design
-        Of the same people.
+        Design of the group, with a row for each of the same people.
     places
-        Of the voxels.
+        The voxels: grid, and position of each.
     permutations, seed
-        Of the draws.
+        Number of permutations, and the seed of their draws.
 
     Returns
     -------
@@ -327,7 +327,7 @@ def _directions(design: GroupDesign) -> tuple[Floats, Floats]:
 
 
 def _differs(block: Floats, design: GroupDesign) -> NDArray[np.bool_]:
-    """Return where people differ beyond what the design explains, and beyond rounding."""
+    """Return whether each voxel has residual variance beyond rounding."""
     basis = np.linalg.qr(design.columns)[0]
     left = np.linalg.norm(block - basis @ (basis.T @ block), axis=0)
     return np.asarray(left > _FLAT * np.linalg.norm(block, axis=0))

@@ -1,7 +1,7 @@
 """How typical each person's map is: against the mean of all other people's.
 
-Two figures tell it. The distance says how far a map lies from the others' mean, and grows with a
-larger amplitude as with another pattern; r tells the pattern alone. What is far is found by the
+There are two figures. The distance says how far a map lies from the others' mean, and grows with a
+larger amplitude as with another pattern; r compares the pattern alone. What is far is found by the
 spread of the other people's figures (median and median absolute deviation, after Iglewicz &
 Hoaglin 1993, How to detect and handle outliers): that describes a group, and tests nothing.
 """
@@ -167,7 +167,7 @@ def rank_correlation(values: Values, others: Values) -> Interval:
 
 
 def unusual(values: Any, *, low: bool = False) -> NDArray[np.bool_]:
-    """Return who lies beyond the limit: above it, or below where `low` values are unusual.
+    """Return the people beyond the limit: above it, or below where `low` values are unusual.
 
     Examples
     --------

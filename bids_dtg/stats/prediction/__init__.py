@@ -1,6 +1,6 @@
 """Phenotypes predicted from people's maps and connectomes, never tested on who was trained on.
 
-- `folds`: who is tested when: whole families, sites and levels in proportion, or site by site
+- `folds`: folds of people: whole families, sites and levels in proportion, or site by site
 - `ridge`: ridge regression of many targets, by people or by columns, less confounds
 - `phenotypes`: the cross-validated procedure: penalties, scores, permutations
 - `comparison`: two sets of features on the same folds

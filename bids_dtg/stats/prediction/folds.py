@@ -1,4 +1,4 @@
-"""Who is tested when: whole families, sites and levels in proportion, or site by site."""
+"""Folds of people: whole families, sites and levels in proportion, or site by site."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Numbers = NDArray[np.integer[Any]]
 
 
 class FoldSplit(NamedTuple):
-    """Who is trained on and who is tested, once."""
+    """Training and test people of one fold."""
 
     repeat: int
     fold: int
@@ -23,7 +23,7 @@ class FoldSplit(NamedTuple):
 
 @dataclass(frozen=True)
 class Folds:
-    """In which fold each person is tested, once a repeat; families are never on both sides.
+    """The fold in which each person is tested, once a repeat; families stay together.
 
     Raises
     ------
@@ -56,7 +56,7 @@ class Folds:
         return int(self.fold.max()) + 1
 
     def splits(self, repeat: int | None = None) -> Iterator[FoldSplit]:
-        """Yield who is trained on and tested in each fold, of one repeat or of all."""
+        """Yield training and test people of each fold, of one repeat or of all."""
         for n in range(self.repeats) if repeat is None else [repeat]:
             for fold in np.unique(self.fold[n]):
                 test = self.fold[n] == fold
@@ -81,7 +81,7 @@ def repeated_folds(
     folds, repeats
         How many folds a repeat has, and how many times they are drawn.
     seed
-        Of the draws.
+        Seed of the random draws.
     sites, levels
         (people,), a number for each site, and for each level of a phenotype with two.
 

@@ -69,7 +69,7 @@ def corrected_p(p: Sequence[float]) -> list[float]:
     Parameters
     ----------
     p
-        A p-value each.
+        (tests,) p-values, 0 to 1.
 
     Notes
     -----

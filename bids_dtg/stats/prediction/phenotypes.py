@@ -115,7 +115,7 @@ class Target:
         """
         levels = tuple(sorted(set(texts)))
         if len(levels) != 2:
-            raise ValueError(f"two levels can be told apart, found {len(levels)}: {levels}")
+            raise ValueError(f"a phenotype of levels has two, found {len(levels)}: {levels}")
         return cls(np.where(np.asarray(texts) == levels[1], 1.0, -1.0), levels)
 
     @property
@@ -149,7 +149,7 @@ class Outcome:
     by_fold: Mapping[str, Array]  # score -> (repeats, folds); NaN where a fold is too small
     null: Mapping[str, Array]  # score -> (permutations,), means over repeats
     alphas: Array  # (repeats, folds), in squared units of the features
-    degrees_of_freedom: Array  # (repeats, folds), without intercept and confounds
+    effective_dof: Array  # (repeats, folds), without intercept and confounds
 
     def mean(self, score: str) -> float:
         """Return a score: over everybody in each repeat, then the mean over repeats."""
@@ -180,7 +180,7 @@ def predict_phenotype(
     Parameters
     ----------
     features, target, folds
-        Of the same people.
+        Features (people, features), phenotype and folds of the same people.
     confounds
         (people, confounds), regressed out of features and target in each fold by coefficients of
         its training people.
@@ -195,7 +195,7 @@ def predict_phenotype(
         the least squared error for people left out of the training people in 5 inner folds of
         whole families, in closed form; of equal ones the largest.
     seed
-        Of the inner folds.
+        Seed of the draws of inner folds.
 
     Returns
     -------
@@ -271,7 +271,7 @@ def predict_equally(
     sets
         By name, of the same people.
     target, folds, confounds, seed
-        As of `predict_phenotype`.
+        Phenotype, folds, confounds and seed, as of `predict_phenotype`.
 
     Returns
     -------
@@ -293,7 +293,7 @@ def predict_equally(
     >>> sets = {"all": Features.of(x), "few": Features.of(x[:, :5])}
     >>> folds = repeated_folds(np.arange(40), repeats=1)
     >>> found = predict_equally(sets, Target.numbers(x[:, 0]), folds)
-    >>> bool(np.allclose(found["all"].degrees_of_freedom, found["few"].degrees_of_freedom))
+    >>> bool(np.allclose(found["all"].effective_dof, found["few"].effective_dof))
     True
     """
     for features in sets.values():
@@ -320,7 +320,7 @@ def score_baseline(
     Parameters
     ----------
     target, folds, confounds
-        As of `predict_phenotype`.
+        Phenotype, folds and confounds, as of `predict_phenotype`.
 
     Returns
     -------
@@ -415,11 +415,11 @@ def choose_alpha(
     Parameters
     ----------
     fit
-        Of these people.
+        Ridge fit to the training people.
     targets, families
-        (train, targets) and (train,).
+        (train, targets) values and (train,) families of the training people.
     penalty, seed
-        As of `predict_phenotype`.
+        Penalty and seed, as of `predict_phenotype`.
 
     Returns
     -------
@@ -492,7 +492,7 @@ class _Tally:
         self._measured, self._deviations = np.empty((people, targets)), np.empty((people, targets))
         self._predicted = np.full((folds.repeats, people), np.nan)
         self._baseline, self._measured_by_repeat = self._predicted.copy(), self._predicted.copy()
-        self._alphas, self._freedom = np.full(by_fold, np.nan), np.full(by_fold, np.nan)
+        self._alphas, self._effective_dof = np.full(by_fold, np.nan), np.full(by_fold, np.nan)
         names = target.score_names
         self._by_fold = {name: np.full(by_fold, np.nan) for name in names}
         self._by_repeat = {name: np.full((folds.repeats, targets), np.nan) for name in names}
@@ -505,7 +505,7 @@ class _Tally:
         self._measured_by_repeat[split.repeat, test] = own.measured[:, 0]
         self._baseline[split.repeat, test] = own.baseline
         self._alphas[here] = alphas[0]
-        self._freedom[here] = fit.degrees_of_freedom(float(alphas[0]))
+        self._effective_dof[here] = fit.effective_dof(float(alphas[0]))
         is_second = self._data.is_second[test, :1]
         if len(test) < _FEWEST_IN_FOLD or (
             self._target.levels and is_second.all() == is_second.any()
@@ -534,7 +534,7 @@ class _Tally:
             self._by_fold,
             {name: values[:, 1:].mean(axis=0) for name, values in self._by_repeat.items()},
             self._alphas,
-            self._freedom,
+            self._effective_dof,
         )
 
 

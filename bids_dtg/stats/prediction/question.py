@@ -65,7 +65,7 @@ class Question:
         Parameters
         ----------
         features
-            Of the same people.
+            Features of the same people, (people, features).
         own
             What they predict with the nested penalty.
 

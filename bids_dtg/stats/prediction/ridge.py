@@ -60,7 +60,7 @@ class Features:
         values
             (people, columns); may be memory-mapped float32.
         block_bytes
-            Memory for a block.
+            Memory of a block of columns, in bytes.
 
         Returns
         -------
@@ -99,7 +99,7 @@ class Features:
 
     @property
     def form(self) -> Literal["primal", "dual"]:
-        """By columns (primal) or by people (dual)."""
+        """Whether to solve by columns (primal) or by people (dual)."""
         by_columns = all(part.values is not None for part in self.parts)
         return "primal" if by_columns and self.columns < self.people else "dual"
 
@@ -173,7 +173,7 @@ def centred_blocks(values: Values, block_bytes: int = 1 << 26) -> Iterator[tuple
     values
         (people, columns); may be memory-mapped.
     block_bytes
-        Memory for a block.
+        Memory of a block of columns, in bytes.
 
     Yields
     ------
@@ -222,7 +222,7 @@ class Nuisance:
             (people, confounds), numbers; None: the intercept alone. A column that training
             people do not vary in has no coefficient.
         train, test
-            Places of people.
+            Row numbers of training and test people.
         """
         own, new = np.ones((len(train), 1)), np.ones((len(test), 1))
         if confounds is not None:
@@ -237,12 +237,12 @@ class Nuisance:
         return cls(left[:, kept], solve, new)
 
     def remove(self, values: Array) -> Array:
-        """Return what the design leaves of training people's values (train, ...)."""
+        """Return the training people's residuals on the design, (train, ...)."""
         left: Array = values - self.basis @ (self.basis.T @ values)
         return left
 
     def expect(self, values: Array) -> Array:
-        """Return what the design says of test people by training people's values (train, ...)."""
+        """Predict test people by the design from training people's values (train, ...)."""
         expected: Array = self.test @ (self.solve @ values)
         return expected
 
@@ -278,11 +278,11 @@ class RidgeFit:
         """The mean eigenvalue: a unit for alpha that does not depend on units of features."""
         return float(self.strengths.mean()) if len(self.strengths) else 1.0
 
-    def degrees_of_freedom(self, alpha: float) -> float:
+    def effective_dof(self, alpha: float) -> float:
         """Return the trace of the smoother, without the intercept and confounds."""
         return float((self.strengths / (self.strengths + alpha)).sum())
 
-    def alpha_of(self, degrees_of_freedom: float) -> float:
+    def alpha_of(self, effective_dof: float) -> float:
         """Return the alpha with these degrees of freedom, above 0 and below the rank.
 
         Raises
@@ -292,14 +292,14 @@ class RidgeFit:
         """
         from scipy.optimize import brentq
 
-        if not 0 < degrees_of_freedom < len(self.strengths):
+        if not 0 < effective_dof < len(self.strengths):
             raise ValueError(
-                f"no alpha has {degrees_of_freedom:g} degrees of freedom: "
+                f"no alpha has {effective_dof:g} degrees of freedom: "
                 f"the features have {len(self.strengths)}"
             )
 
         def excess(exponent: float) -> float:
-            return self.degrees_of_freedom(float(np.exp(exponent))) - degrees_of_freedom
+            return self.effective_dof(float(np.exp(exponent))) - effective_dof
 
         low = np.log(self.strengths.min()) - 40
         return float(np.exp(brentq(excess, low, np.log(self.strengths.sum()) + 40, xtol=1e-12)))
@@ -310,7 +310,7 @@ class RidgeFit:
         Parameters
         ----------
         targets
-            (train, targets).
+            (train, targets), centred values of the training people.
         alphas
             One for all targets, or (targets,).
 
@@ -334,9 +334,9 @@ class RidgeFit:
         Parameters
         ----------
         targets
-            (train, targets).
+            (train, targets), centred values of the training people.
         alphas
-            (alphas,).
+            (alphas,) ridge penalties, above 0.
         groups
             (train,): people of one number are left out together; confounds and means are
             fitted without them.
@@ -393,7 +393,7 @@ def fit_ridge(
     Parameters
     ----------
     features
-        Of all people.
+        Features of all people, (people, features).
     train, test
         Places of people. Nothing of test people enters but their own scores.
     confounds
@@ -459,7 +459,7 @@ def _by_columns(
 
 
 def _scale(before: float, left: float, parts: int) -> float:
-    """Return what a set's products are multiplied by: of several, each gets equal variance.
+    """Return the weight of a set's products: each of several sets gets equal variance.
 
     Where confounds explain all of a set, what is left is rounding and counts as nothing.
     """

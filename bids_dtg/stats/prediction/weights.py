@@ -24,9 +24,9 @@ def haufe_pattern(
     values
         (people, columns); may be memory-mapped, and is read in blocks of columns.
     predicted
-        (people,).
+        (people,), predicted values in the phenotype's unit.
     block_bytes
-        Memory for a block.
+        Memory of a block of columns, in bytes.
 
     Returns
     -------
@@ -70,7 +70,7 @@ def haufe_weights(
     values
         (people, columns), those that `features` was made of; read once more.
     features, target
-        Of the same people.
+        Features (people, features) and phenotype of the same people.
     families
         (people,), for the choice of the penalty.
     confounds

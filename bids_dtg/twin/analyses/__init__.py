@@ -1,8 +1,7 @@
-"""Digital twins fitted to people, judged by others, and moved.
+"""Analyses of digital twins: training, evaluation and interventions.
 
 - `analysis`: people, the model and the folder of results of a call
-- `evaluate`: judges a model by people whom it was not fitted to, beside simple predictions
-- `intervene`: interventions in digital twins: what they depend on, and what they do once it is
-  moved
+- `evaluate`: evaluates a model in people outside its training set, with baselines
+- `intervene`: interventions: edges that twins depend on, and the effect of perturbations
 - `train`: fits a model, and writes its bundle
 """

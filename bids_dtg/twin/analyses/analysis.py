@@ -1,4 +1,4 @@
-"""What analyses of digital twins share: their models, people with connectomes and events."""
+"""The part that analyses of digital twins share: models, people with connectomes and events."""
 
 from __future__ import annotations
 
@@ -38,12 +38,12 @@ class TwinAnalysis(ModelAnalysis[TwinPeople, TwinBundle]):
 
     @classmethod
     def words(cls) -> DatasetWords:
-        """Return what the output says of itself."""
+        """Return the words of the output's dataset description."""
         return PRESENTATION.dataset_words()
 
     @classmethod
     def folders(cls, settings: Settings) -> Mapping[str, Path | None]:
-        """Return folders of this machine that options name, by what stands for them."""
+        """Return local folders that options name, by the placeholders that replace them."""
         modelling = settings.modelling
         split = [modelling.split_file] if modelling.split_file else []
         files = {"split-file": split, "task-file": [Path(n) for n in settings.twin.task_file]}
@@ -54,7 +54,7 @@ class TwinAnalysis(ModelAnalysis[TwinPeople, TwinBundle]):
         }
 
     def plan(self, labels: Sequence[str]) -> Iterator[str]:
-        """Yield what the files hold, in lines, for people who would be worked on."""
+        """Yield lines that describe the files of the people who would be analysed."""
         people = self.people
         files = ", ".join(str(path) for path in people.source.paths)
         yield f"{files}: {counted(people.edges, 'edge')} a connectome ({people.source.words})"
@@ -67,7 +67,7 @@ class TwinAnalysis(ModelAnalysis[TwinPeople, TwinBundle]):
 
 
 def _require_same_connectomes(people: TwinPeople, bundle: TwinBundle) -> None:
-    """Refuse connectomes of other edges than the model's; warn of those made in another way."""
+    """Refuse connectomes with other edges than the model's; warn of another kind or cleaning."""
     source, name = people.source, bundle.card.name
     if source.atlas:
         bundle.require_regions(source.regions, atlas=source.atlas, atlas_digest=source.atlas_digest)
@@ -91,6 +91,6 @@ def _require_same_connectomes(people: TwinPeople, bundle: TwinBundle) -> None:
     own = bundle.card.training.cleaning
     if UNKNOWN_CLEANING not in (own, source.cleaning) and own != source.cleaning:
         say(
-            f"bids_dtg: warning: runs here were cleaned by {source.cleaning}; those that the model "
-            f"{name} was fitted to, by {own}"
+            f"bids_dtg: warning: runs here were cleaned by {source.cleaning}; the training set of "
+            f"the model {name}, by {own}"
         )

@@ -1,4 +1,4 @@
-"""Judge a digital twin by people whom it was not fitted to; write tables and a page."""
+"""Evaluate a digital twin in people outside its training set; write tables and a page."""
 
 from __future__ import annotations
 
@@ -41,9 +41,9 @@ from bids_dtg.twin.judging.evaluation import (
 from bids_dtg.twin.panels.words import NO_EVIDENCE
 
 Row = dict[str, Any]
-_FEWEST_TRAINING = 3  # people whom the model was fitted to, for baselines
+_FEWEST_TRAINING = 3  # training participants, for baselines
 _FROM_ONSET = "seconds from the onset"
-_WHOSE = {
+_NAMES = {
     PEOPLE: "people",
     TWIN: "their twins",
     GROUP: "group\N{RIGHT SINGLE QUOTATION MARK}s network",
@@ -53,8 +53,8 @@ _CAN_WRITE = (
     *("desc-twins_matched", "desc-bold_scores"),
 )
 _WILSON = "95 % interval (Wilson)"
-_OF_DIFFERENCE = "95 % interval (Student's t; of r over people by drawing people again, BCa)"
-_P = "Two-sided p of {} by sign flips over people; of r over people, of their shares (jackknife)"
+_OF_DIFFERENCE = "95 % interval (Student's t; for r over people by resampling people, BCa)"
+_P = "Two-sided p of {} by sign flips over people; for r over people, of jackknife values"
 _TASK = (Column("task", "Task of the figure"), Column("condition", "Condition of the trials"))
 _SCORES = (
     Column(
@@ -63,8 +63,8 @@ _SCORES = (
         "response times, s; brier: of correct, wrong and miss; loss: cross-entropy",
     ),
     *_TASK,
-    Column("model", "twin, or a simple prediction", "prediction"),
-    Column("memory", "Whether the prediction knows the person's own behaviour"),
+    Column("model", "twin, or a baseline", "prediction"),
+    Column("memory", "Whether the prediction uses the person's own behaviour"),
     Column("value", "Value of the figure: r, or a mean over people", interval=BY_PEOPLE),
     Column(
         "error",
@@ -86,16 +86,16 @@ _QUANTILES = (
     *_TASK,
     Column("probability", "Probability of the quantile"),
     Column("observed_seconds", "Quantile of people's response times", unit="s"),
-    Column("predicted_seconds", "The same of the twins", unit="s"),
+    Column("predicted_seconds", "Quantile of response times predicted by the twins", unit="s"),
 )
 _CURVES = (
     *_TASK,
-    Column("curve_of", "people: what they did; twin, group_network: what the networks say"),
+    Column("curve_of", "people: observed; twin, group_network: predicted by the networks"),
     Column("seconds_from_onset", "Time since the onset of a trial", unit="s"),
     Column("share_answered", "Share of scored trials that are answered by then, mean over people"),
     Column(
         "share_answered_correctly",
-        "The same with the correct button; n/a where none is correct",
+        "Share of scored trials that are answered correctly by then; n/a where none is correct",
     ),
 )
 _MATCHED = (
@@ -126,9 +126,9 @@ _MATCHED = (
     Column("below_group_verdict", f"Verdict on own twins, by below_group: {RULE}"),
 )
 _BOLD = (
-    Column("model", "twin, or a simple prediction"),
+    Column("model", "twin, or a baseline"),
     Column("group_r", "r over regions and tasks of t values of BOLD over people"),
-    Column("points", "How many regions and tasks that r is over"),
+    Column("points", "Number of regions and tasks of that r"),
     Column(
         "person_r",
         "r over people of contrasts of BOLD, mean over regions and tasks",
@@ -138,12 +138,12 @@ _BOLD = (
 
 
 def run_evaluation(settings: Settings) -> int:
-    """Judge ``--model`` by people whom it was not fitted to; return 0.
+    """Evaluate ``--model`` in people outside its training set; return 0.
 
     Raises
     ------
     DtgError
-        Wrong options, files or model, or nobody whom the model has not seen.
+        Wrong options, files or model, or nobody outside the training set.
     """
     analysis = TwinAnalysis.prepare(settings, "evaluation", *_CAN_WRITE)
     unseen, seen = _divided(analysis)
@@ -153,7 +153,7 @@ def run_evaluation(settings: Settings) -> int:
     training = _cohort(analysis, seen) if len(seen) >= _FEWEST_TRAINING else None
     with analysis.results.begun():
         analysis.describe()
-        say(f"judging by {counted(len(unseen), 'participant')}. {_baselines_in_words(len(seen))}")
+        say(f"evaluating {counted(len(unseen), 'participant')}. {_baselines_in_words(len(seen))}")
         assert analysis.bundle is not None
         found = evaluate(
             analysis.bundle.fitted(), people, training, samples=Samples(settings.modelling.seed)
@@ -163,22 +163,22 @@ def run_evaluation(settings: Settings) -> int:
 
 
 def _divided(analysis: TwinAnalysis) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Return whom the model was not fitted to, and whom it was."""
+    """Return the participants outside the model's training set, and those in it."""
     bundle, labels = analysis.bundle, analysis.people.labels
     assert bundle is not None
-    seen = bundle.seen(labels, analysis.data_set)
+    seen = bundle.in_training_set(labels, analysis.data_set)
     unseen = tuple(label for label in labels if label not in set(seen))
     if not unseen:
         raise DatasetError(
             f"the model {bundle.card.name} was fitted to everybody here "
             f"({counted(len(seen), 'participant')})",
-            expected="people whom it has not seen",
+            expected="people outside its training set",
             remedy="give files of other people, or train with --split-file, which keeps some apart",
         )
     if seen:
         say(
-            f"left out: {counted(len(seen), 'participant')} whom {bundle.card.name} was fitted to "
-            f"({named(seen)}); baselines are fitted to them"
+            f"left out: {counted(len(seen), 'participant')} in the training set of "
+            f"{bundle.card.name} ({named(seen)}); baselines are fitted to them"
         )
     return unseen, seen
 
@@ -205,7 +205,7 @@ def evaluation_tables(found: Evaluation) -> dict[str, ResultTable]:
         "desc-people_predicted": ResultTable(
             people_columns(found),
             people_rows(found),
-            "What each participant did and what was predicted",
+            "Observed and predicted figures of each participant",
         ),
         "desc-scores_models": ResultTable(
             _SCORES,
@@ -216,7 +216,9 @@ def evaluation_tables(found: Evaluation) -> dict[str, ResultTable]:
             _QUANTILES, quantile_rows(found), "Quantiles of response times, observed and predicted"
         ),
         "desc-trials_curves": ResultTable(
-            _CURVES, curve_rows(found), "By when trials are answered, by people and by networks"
+            _CURVES,
+            curve_rows(found),
+            "Shares of trials answered by each time, of people and networks",
         ),
         "desc-twins_matched": ResultTable(
             _MATCHED, matching_rows(found), "Losses of all twins on all people; one row"
@@ -230,24 +232,24 @@ def people_columns(found: Evaluation) -> tuple[Column, ...]:
     what = "mean response time (rt), or that in the second condition less the first (effect)"
     return (
         Column("participant_id", "Participant"),
-        *Column("observed_{}", f"Of the participant, {{}}: {what}", unit="s").each(found.targets),
+        *Column("observed_{}", f"Observed {{}}: {what}", unit="s").each(found.targets),
         *(
             column
             for model in found.predicted
-            for column in Column(
-                f"{model}_{{}}", f"The same as predicted by {model}: {{}}", unit="s"
-            ).each(found.targets)
+            for column in Column(f"{model}_{{}}", f"{{}} as predicted by {model}", unit="s").each(
+                found.targets
+            )
         ),
         *Column(
             "choice_{}", "Share of the trials of the task {} with the participant's button"
         ).each(found.choice),
-        Column("own_loss", "Cross-entropy of the button traces of the participant's twin"),
-        Column("group_loss", "The same of the network of the group"),
+        Column("own_loss", "Cross-entropy of the button time series of the participant's twin"),
+        Column("group_loss", "Cross-entropy of the button time series of the group's network"),
     )
 
 
 def people_rows(found: Evaluation) -> list[Row]:
-    """Return what each person did and what was predicted, a row each."""
+    """Return the observed and predicted figures of each person, a row each."""
     group = found.group_losses
     return [
         {
@@ -311,7 +313,7 @@ def quantile_rows(found: Evaluation) -> list[Row]:
 
 
 def curve_rows(found: Evaluation) -> list[Row]:
-    """Return by when trials are answered, by people and by networks, a row each."""
+    """Return the curves of people and networks, a row for each time."""
     return [
         {
             "task": tuple(found.conditions)[mean.task],
@@ -330,7 +332,7 @@ def curve_rows(found: Evaluation) -> list[Row]:
 
 
 def matching_rows(found: Evaluation) -> list[Row]:
-    """Return what the losses of all twins on all people say; no row where there is one person."""
+    """Return the comparison of losses of all twins on all people; no row for one person."""
     if found.comparison is None:
         return []
     of, matching = found.comparison, found.comparison.matching
@@ -354,14 +356,14 @@ def matching_rows(found: Evaluation) -> list[Row]:
 def _page(analysis: TwinAnalysis, found: Evaluation, seen: int) -> AnalysisPageFacts:
     bundle = analysis.bundle
     assert bundle is not None
-    judged = "all trials" if found.half is None else f"half {found.half} of the runs"
+    part = "all trials" if found.half is None else f"half {found.half} of the runs"
     return AnalysisPageFacts(
         title=analysis.results.path.name,
         index=f"../../{INDEX}",
-        lead=f"{bundle.card.name} {bundle.card.version} ({bundle.part.architecture}) judged by "
-        f"{counted(len(found.labels), 'participant')} of {analysis.data_set} whom it was not "
-        f"fitted to, by {judged}. {_baselines_in_words(seen)} What a twin answers was not "
-        f"measured. {NO_EVIDENCE}",
+        lead=f"{bundle.card.name} {bundle.card.version} ({bundle.part.architecture}) evaluated in "
+        f"{counted(len(found.labels), 'participant')} of {analysis.data_set} outside its training "
+        f"set, with {part}. {_baselines_in_words(seen)} A twin's answers are predictions, not "
+        f"measurements. {NO_EVIDENCE}",
         flags=_flags(analysis, found),
         sections=(
             *_figure_sections(found),
@@ -373,13 +375,13 @@ def _page(analysis: TwinAnalysis, found: Evaluation, seen: int) -> AnalysisPageF
 
 
 def _baselines_in_words(seen: int) -> str:
-    """Say whom simple predictions were fitted to."""
+    """Describe the people that baselines were fitted to."""
     if seen < _FEWEST_TRAINING:
         return (
-            "No simple prediction of people stands beside: the files have too few of those whom "
-            "it was fitted to. Give theirs, too."
+            "There are no baselines: the files have too few of the model's training participants. "
+            "Add their files."
         )
-    return f"Baselines are fitted to {counted(seen, 'participant')} whom it was fitted to."
+    return f"Baselines are fitted to {counted(seen, 'participant')} of the training set."
 
 
 def _flags(analysis: TwinAnalysis, found: Evaluation) -> tuple[Flag, ...]:
@@ -393,10 +395,10 @@ def _flags(analysis: TwinAnalysis, found: Evaluation) -> tuple[Flag, ...]:
 
 def _figure_sections(found: Evaluation) -> Iterator[PageSection]:
     words = {
-        "rt": ("Response times", "A person's mean response time; of a twin, the mean of the "
-               "median that it gives each trial."),
+        "rt": ("Response times", "A person's mean response time; for a twin, the mean of the "
+               "median that it predicts for each trial."),
         "effect": ("Condition effects", "A person's mean response time in the second condition "
-                   "less the first. Single people's effects are not measured well."),
+                   "less the first. Effects of single people are measured with low reliability."),
     }  # fmt: skip
     for figure, (title, text) in words.items():
         tasks = [task for task in found.conditions if f"{task}_{figure}" in found.targets]
@@ -423,7 +425,7 @@ def _over_people(found: Evaluation, figure: str, task: str) -> Table:
 
 
 def _is_worse(score: Score) -> bool:
-    """Return whether the twin is worse than this."""
+    """Return whether the twin is worse than the score's model."""
     return score.verdict is not None and score.verdict.word == WORSE
 
 
@@ -455,7 +457,7 @@ def _trial_section(found: Evaluation) -> PageSection:
             "choice: share of trials with the person's button, where misses count against every "
             "model. crps: how far the predicted distribution of response times is from the "
             "observed times, in seconds. brier: how far the predicted shares of correct, wrong and "
-            "missed trials are from what happened. Less is better but for choice.",
+            "missed trials are from the observed outcomes. Lower is better, except for choice.",
         ),
         tables=tuple(_trial_table(found, task) for task in found.conditions),
         scatters=tuple(_quantiles(found, task) for task in found.quantiles),
@@ -496,36 +498,36 @@ def _curve_section(found: Evaluation) -> PageSection:
     return PageSection(
         title="Real and simulated trials",
         text=(
-            "Means over people of all their scored trials of a condition. Response times: how many "
-            "of the trials are answered in each second around a time; misses are left out. Traces: "
-            "by when a trial is answered, a line each for the correct button and for the others, "
-            "which are pressed less often; what is left at the end is missed. Twins that resemble "
-            "people on average need not tell one person from another.",
+            "Means over people of all their scored trials of a condition. Response times: share of "
+            "trials answered per second; misses are left out. Time series: share of trials "
+            "answered by each time, one line for the correct button and one for the others, which "
+            "are pressed less often; the remaining share at the end is missed. Twins that resemble "
+            "people on average need not predict differences between people.",
         ),
         lines=(
             *(_distributions(found, place, mean) for place, mean in enumerate(own)),
-            *(_traces(found, place, mean) for place, mean in enumerate(own)),
+            *(_time_series(found, place, mean) for place, mean in enumerate(own)),
         ),
     )
 
 
 def _distributions(found: Evaluation, place: int, mean: MeanTrial) -> Lines:
     series = {
-        _WHOSE[name]: per_second(curves[place].seconds, curves[place].answered)
+        _NAMES[name]: per_second(curves[place].seconds, curves[place].answered)
         for name, curves in found.curves.items()
     }
     caption = f"Response times: {_where(found, mean)}"
     return Lines(caption, _FROM_ONSET, "share of trials per second", series)
 
 
-def _traces(found: Evaluation, place: int, mean: MeanTrial) -> Lines:
-    series = {_WHOSE[name]: _buttons(curves[place]) for name, curves in found.curves.items()}
-    caption = f"Mean traces: {_where(found, mean)}"
+def _time_series(found: Evaluation, place: int, mean: MeanTrial) -> Lines:
+    series = {_NAMES[name]: _buttons(curves[place]) for name, curves in found.curves.items()}
+    caption = f"Mean time series: {_where(found, mean)}"
     return Lines(caption, _FROM_ONSET, "share of trials", series, y_reach=(0.0, 1.0))
 
 
 def _buttons(mean: MeanTrial) -> tuple[Values, Values]:
-    """Return two lines of one style: of any other button, and after a gap of the correct one."""
+    """Return two lines of one style: other buttons, and after a gap the correct button."""
     gap = np.full(1, np.nan)
     seconds = np.concatenate([mean.seconds, gap, mean.seconds])
     return seconds, np.concatenate([mean.answered - mean.correct, gap, mean.correct])
@@ -548,9 +550,9 @@ def _match_sections(found: Evaluation) -> Iterator[PageSection]:
     yield PageSection(
         title="Own connectome or somebody else's",
         text=(
-            "Each twin is scored on each person's responses: by the cross-entropy of its button "
-            "traces. A twin of one's own connectome should have the lowest loss, and a lower one "
-            f"than the network of the group. Verdicts: {RULE}.",
+            "Each twin is scored on each person's responses by the cross-entropy of its button "
+            "time series. The twin of a person's own connectome should have the lowest loss, lower "
+            f"also than the network of the group. Verdicts: {RULE}.",
         ),
         tables=(
             Table(
@@ -562,14 +564,14 @@ def _match_sections(found: Evaluation) -> Iterator[PageSection]:
                     ("other people's twins, mean loss", row["mismatched"]),
                     ("p, of 2,000 permutations", row["p"]),
                     ("other people's twins less own", _difference(comparison.own)),
-                    ("own, beside other people's", comparison.own.word),
+                    ("own, compared with other people's", comparison.own.word),
                     (
                         "share better than the average of others",
                         interval_of(row["better_than_average"]),
                     ),
                     ("share identified", interval_of(row["identified"])),
                     (f"loss of the {group} less own", _difference(comparison.group)),
-                    (f"own, beside the {group}", _word(comparison.group)),
+                    (f"own, compared with the {group}", _word(comparison.group)),
                 ],
             ),
         ),

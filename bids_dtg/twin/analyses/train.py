@@ -34,8 +34,8 @@ from bids_dtg.twin.participant.people import TwinPeople
 from bids_dtg.twin.recipe import DEFAULT_ARCHITECTURE, Recipe, find_architecture, find_recipe
 from bids_dtg.workflows import AUTO
 
-_FEWEST = 2  # people: one is left out to choose the best epoch by
-_CAUTION = f"What a twin answers was not measured. {NO_EVIDENCE}"
+_FEWEST = 2  # people: one is left out to choose the best epoch
+_CAUTION = f"A twin's answers are predictions, not measurements. {NO_EVIDENCE}"
 Row = dict[str, Any]
 _CAN_WRITE = (
     *("bundle/", "checkpoints/"),
@@ -70,28 +70,26 @@ _UNREADABLE = Column("unreadable_runs", "Event files that could not be read")
 _HISTORY = (
     Column("stage", "Stage: group (the network that all share), or people (all networks)"),
     Column("epoch", "Number of the epoch, from 1"),
-    Column(
-        "loss", "What training lowers: cross-entropy of buttons, and squared error of BOLD if any"
-    ),
-    Column("validation_loss", "The same of the people by whom the best epoch is chosen"),
+    Column("loss", "Training loss: cross-entropy of buttons, and squared error of BOLD if any"),
+    Column("validation_loss", "Loss of the validation people, by which the best epoch is chosen"),
     Column("skipped", "Updates left out because their gradient was not finite"),
     Column("seconds", "Duration of the epoch", unit="s"),
 )
-_CODES = (
-    Column("code", "Number of the code, in the order of how much responses say of it"),
+_FACTORS = (
+    Column("factor", "Number of the latent factor, in the order of information in responses"),
     Column(
         "explained",
-        "Share of the code's variance over people that connectomes explain, each person predicted "
-        "by a map fitted to the others",
+        "Share of the factor's variance over people that connectomes explain, each person "
+        "predicted by a regression fitted to the others",
     ),
-    Column("sd", "Standard deviation of the code over people"),
+    Column("sd", "Standard deviation of the factor over people"),
 )
 
 
 def run_training(settings: Settings) -> int:
     """Fit a twin to everybody, or to the training set of ``--split-file``; return 0.
 
-    A call that was stopped goes on after its last epoch when it is given again.
+    A call that was stopped resumes after its last epoch when it is repeated.
 
     Raises
     ------
@@ -144,24 +142,24 @@ def run_training(settings: Settings) -> int:
 
 
 def chosen_architecture(settings: Settings) -> str:
-    """Return what ``--architecture`` names; the default for auto.
+    """Return the architecture that ``--architecture`` names; for auto the default.
 
     Raises
     ------
     SettingsError
-        There is none.
+        No architecture has this name.
     """
     name = settings.modelling.architecture
     return find_architecture(DEFAULT_ARCHITECTURE if name == AUTO else name).name
 
 
 def chosen_recipe(settings: Settings) -> Recipe:
-    """Return the recipe of ``--architecture`` and ``--recipe`` with what other options change.
+    """Return the recipe of ``--architecture`` and ``--recipe``, changed by other options.
 
     Raises
     ------
     SettingsError
-        There is none.
+        No architecture or recipe has this name.
     """
     modelling, architecture = settings.modelling, chosen_architecture(settings)
     stage = "hyper" if find_architecture(architecture).generates_all else "group"
@@ -206,13 +204,13 @@ def training_tables(people: TwinPeople, fitted: Fitted) -> dict[str, ResultTable
         "desc-participants_trials": ResultTable(
             (*_PARTICIPANTS, *trials, _UNREADABLE),
             participant_rows(people),
-            "Who was asked for: a row a participant",
+            "Requested participants: a row each",
         ),
         "desc-training_history": ResultTable(
             _HISTORY, history_rows(fitted), "The training: a row an epoch of a stage"
         ),
         "desc-codes_explained": ResultTable(
-            _CODES, code_rows(fitted), "How well connectomes predict each code"
+            _FACTORS, factor_rows(fitted), "How well connectomes predict each latent factor"
         ),
     }
 
@@ -221,7 +219,7 @@ def _trial_columns(task: str) -> tuple[Column, ...]:
     return tuple(column.of(task) for column in _OF_TASK)
 
 
-def _page(analysis: TwinAnalysis, fitted: Fitted, codes: ResultTable) -> AnalysisPageFacts:
+def _page(analysis: TwinAnalysis, fitted: Fitted, factors: ResultTable) -> AnalysisPageFacts:
     people = analysis.people
     return AnalysisPageFacts(
         title=analysis.results.path.name,
@@ -234,27 +232,27 @@ def _page(analysis: TwinAnalysis, fitted: Fitted, codes: ResultTable) -> Analysi
             PageSection(title="Trials", tables=(_task_table(people, fitted.people),)),
             PageSection(
                 title="Training",
-                text=("The best epoch is chosen by people who are left out of the training.",),
+                text=("The best epoch is chosen by people left out of the training.",),
                 curves=_curves(fitted),
             ),
             PageSection(
-                title="Codes",
+                title="Latent factors",
                 text=(
-                    "A person's network differs from the group's by a few numbers, the codes: "
-                    "first what the responses of each person say of them, then how well the "
-                    "connectomes of others predict them. A code that is not predicted (0 or less) "
-                    "makes the twins of unseen people no more like them.",
+                    "A person's network differs from the group's by a few latent factors. They are "
+                    "fitted to each person's responses, and a regression predicts them from "
+                    "connectomes. A factor that is not predicted in left-out people (0 or less) "
+                    "does not make the twins of unseen people more similar to them.",
                 )
-                if codes.rows
+                if factors.rows
                 else (),
-                tables=(codes.on_page("Codes"),),
+                tables=(factors.on_page("Latent factors"),),
             ),
         ),
     )
 
 
 def _flags(people: TwinPeople) -> tuple[Flag, ...]:
-    """Return what a reader must know first: who was left out, who answers below chance."""
+    """Return warnings on participants who were left out or answer below chance."""
     found = []
     if people.left_out:
         found.append(f"{counted(len(people.left_out), 'participant')} left out: see the table")
@@ -298,7 +296,7 @@ def _curves(fitted: Fitted) -> tuple[Curves, ...]:
 
 
 def participant_rows(people: TwinPeople) -> list[Row]:
-    """Return who was asked for, a row each: trials of each task, used or not, and why."""
+    """Return the requested participants, a row each: trials, whether used, and why not."""
     set_of = {
         label: name for name, labels in dataclasses.asdict(people.split).items() for label in labels
     }
@@ -339,12 +337,12 @@ def history_rows(fitted: Fitted) -> list[Row]:
     ]
 
 
-def code_rows(fitted: Fitted) -> list[Row]:
-    """Return how well connectomes predict each code, a row each; none where there are no codes."""
-    if fitted.explained is None or fitted.own_codes is None:
+def factor_rows(fitted: Fitted) -> list[Row]:
+    """Return how well connectomes predict each latent factor, a row each; none without factors."""
+    if fitted.explained is None or fitted.own_factors is None:
         return []
-    spread = fitted.own_codes.std(axis=0)
+    spread = fitted.own_factors.std(axis=0)
     return [
-        {"code": number, "explained": float(share), "sd": float(sd)}
+        {"factor": number, "explained": float(share), "sd": float(sd)}
         for number, (share, sd) in enumerate(zip(fitted.explained, spread, strict=True), 1)
     ]

@@ -1,6 +1,6 @@
 """Bundles of digital twins (Takahashi et al., 2026).
 
-- `bundle`: writes and loads such a bundle: weights, tasks, regions, hashes of people
-- `kind`: the row of such models, and what ``dtg-models info`` says of one
-- `part`: the part of the card that such models have
+- `bundle`: writer and reader of a bundle: weights, tasks, regions, hashes of people
+- `kind`: the row of such models, and their lines in ``dtg-models info``
+- `part`: the model card's fields of such models
 """

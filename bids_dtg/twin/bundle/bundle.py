@@ -1,9 +1,9 @@
 """Bundles of digital twins: written from a fit, loaded, and turned into a twin again.
 
-A bundle has what is needed to read new people's events and to predict what they do: weights, tasks,
-and how connectomes were made. It does not name its training participants, but lists them as sorted
-hashes (`bids_dtg.bundles.people`), so that evaluations leave them out. Their connectomes, responses
-and codes are not in it. Its weights are sums over all of them.
+A bundle holds what is needed to read new people's events and to predict their responses: weights,
+tasks, and how connectomes were made. It does not name its training participants, but lists them as
+sorted hashes (`bids_dtg.bundles.people`), so that evaluations leave them out. Their connectomes,
+responses and latent factors are not in it. Its weights are sums over all of them.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from bids_dtg.bundles.fitted import (
     fitted_files,
     write_fitted,
 )
-from bids_dtg.bundles.people import SeenPeople, hash_person
+from bids_dtg.bundles.people import ModelPeople, hash_person
 from bids_dtg.bundles.tensors import Expected
 from bids_dtg.errors import BundleError
 from bids_dtg.files.tensors import TensorFile
@@ -37,7 +37,7 @@ from bids_dtg.twin.tasks import Task
 
 if TYPE_CHECKING:
     from bids_dtg.twin.fitting import Fitted, Twin
-    from bids_dtg.twin.traces import BoldScale
+    from bids_dtg.twin.trial_series import BoldScale
 
 Values = NDArray[np.float32]
 
@@ -54,12 +54,12 @@ CITATION = (
 
 @dataclass(frozen=True)
 class TwinFacts(FittedFacts):
-    """What the card of a digital twin says that its fit does not know."""
+    """Facts of a digital twin's card that the fit does not know."""
 
     citation: str = CITATION  # what users are asked to cite
     connectome: str = "unknown"  # how it was made, in words
     regions: tuple[str, ...] = ()  # of a connectome: edges are pairs, row by row; (): no names
-    bold_regions: tuple[str, ...] = ()  # whose BOLD it predicts; (): they have no names
+    bold_regions: tuple[str, ...] = ()  # regions of predicted BOLD; (): no names
     bold_scale: BoldScale | None = None  # by which BOLD was scaled; None: not known
     held: bool = True  # whether presses were held until the response window's end, in training
 
@@ -70,13 +70,13 @@ class TwinBundle(FittedBundle[TwinPart]):
 
     PART: ClassVar[type[FittedPart]] = TwinPart
 
-    bold_regions: tuple[str, ...]  # names of those whose BOLD it predicts; (): not known
+    bold_regions: tuple[str, ...]  # names of the regions of predicted BOLD; (): not known
     bold_scale: tuple[Values, Values] | None  # mean and SD of each; None: not known
-    explained: NDArray[np.float64] | None  # (codes,), by connectomes of others; None: no codes
+    explained: NDArray[np.float64] | None  # (factors,): left-out R²; None: no latent factors
 
     @classmethod
     def read_fitted(cls, path: Path, part: TwinPart) -> dict[str, Any]:
-        """Return what a bundle has of `FITTED_FILE`, by its fields."""
+        """Read the fields of a bundle that are stored in `FITTED_FILE`."""
         file = TensorFile(path)
         inside = set(file.names())
         lengths = {_REGIONS: part.regions, _BOLD_REGIONS: part.bold}
@@ -116,7 +116,7 @@ class TwinBundle(FittedBundle[TwinPart]):
         Raises
         ------
         BundleError
-            As `check_weights`.
+            The weights fail `check_weights`.
         """
         import torch
 
@@ -135,14 +135,14 @@ class TwinBundle(FittedBundle[TwinPart]):
         return twin.eval()
 
     def fitted(self) -> Fitted:
-        """Return what performs, as `bids_dtg.twin.fitting.fit` did; people are hashes.
+        """Return the twin as `bids_dtg.twin.fitting.fit` returned it, with hashes for people.
 
-        It knows nobody's own codes, and its history is in the card's `record`.
+        People's own latent factors are not kept, and the history is in the card's `record`.
 
         Raises
         ------
         BundleError
-            As `check_weights`.
+            The weights fail `check_weights`.
         """
         from bids_dtg.twin.fitting import Fitted
 
@@ -153,7 +153,7 @@ class TwinBundle(FittedBundle[TwinPart]):
             tasks=self.part.task_set,
             people=self.fitted_people,
             seed=self.part.seed,
-            own_codes=None,
+            own_factors=None,
             explained=self.explained,
             history={},
         )
@@ -185,7 +185,7 @@ def load_twin_bundle(name_or_path: str | Path) -> TwinBundle:
 
 
 def write_twin_bundle(
-    folder: str | Path, fitted: Fitted, facts: TwinFacts, people: SeenPeople | None = None
+    folder: str | Path, fitted: Fitted, facts: TwinFacts, people: ModelPeople | None = None
 ) -> TwinBundle:
     """Write the bundle of a fitted digital twin, and load it back from where it was written.
 
@@ -197,9 +197,9 @@ def write_twin_bundle(
     folder
         Where the bundle goes. If the same bundle is there already, nothing is done.
     fitted
-        What `bids_dtg.twin.fitting.fit` returned.
+        A twin that `bids_dtg.twin.fitting.fit` returned.
     facts
-        Further facts for the card.
+        Facts for the card that the fit does not know.
     people
         Hashes of everybody used to make the model, by name and rest; None: the bundle lists the
         training participants alone.
@@ -207,8 +207,8 @@ def write_twin_bundle(
     Raises
     ------
     BundleError
-        If something else is at `folder`, a task is none that a task file describes, names are not
-        plain, the parts do not belong together, or a value is not finite.
+        If something else is at `folder`, no task file describes a task, names are not plain, the
+        parts do not match, or a value is not finite.
     OutputError
         If the folder cannot be written.
     """
@@ -262,12 +262,12 @@ def _part(fitted: Fitted, facts: TwinFacts) -> TwinPart:
 
 
 def _regions(edges: int, names: Sequence[str]) -> int:
-    """Return how many regions have the edges for pairs; 0: there is no such number.
+    """Return the number of regions whose pairs are the edges; 0: there is no such number.
 
     Raises
     ------
     BundleError
-        There are names, and others in number.
+        The names do not have as many pairs as there are edges.
     """
     if names and pairs_of(len(names)) != edges:
         raise BundleError(

@@ -1,4 +1,4 @@
-"""The kind of model of the slice: its row, and what `dtg-models info` says of one."""
+"""The kind of model of the slice: its row, and its lines in `dtg-models info`."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ if TYPE_CHECKING:
 def _facts(bundle: TwinBundle) -> list[tuple[str, str]]:
     part, recipe = bundle.part, bundle.part.recipe
     pairs = f", the pairs of {counted(part.regions, 'region')}" if part.regions else ""
-    codes = f", {part.codes} codes of a person" if part.codes else ""
+    factors = f", {part.codes} latent factors of a person" if part.codes else ""
     targets = "held until the response window's end" if part.held else "pulses of a step"
     return [
-        ("people", f"{part.people} whom it was fitted to, as hashes"),
+        ("people", f"{part.people} in the training set, as hashes"),
         *(("task", _task_words(task)) for task in part.tasks),
         ("connectome", f"{counted(part.edges, 'edge')}{pairs}: {part.connectome}"),
         ("BOLD", _bold_words(bundle)),
-        ("twin", f"{part.architecture}, {counted(recipe.units, 'unit')}{codes}"),
+        ("twin", f"{part.architecture}, {counted(recipe.units, 'unit')}{factors}"),
         ("recipe", f"{part.recipe_name}, seed {part.seed}"),
         ("targets", f"presses {targets}"),
         *_stages(bundle),

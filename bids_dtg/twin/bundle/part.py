@@ -1,4 +1,4 @@
-"""What the card of a digital twin says beside what every card says."""
+"""The fields of a model card that digital twins have and other models do not."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from bids_dtg.twin.task_json import task_from_json, task_to_json
 from bids_dtg.twin.tasks import Task
 
 if TYPE_CHECKING:
-    from bids_dtg.twin.traces import TaskSet
+    from bids_dtg.twin.trial_series import TaskSet
 
 _MOST_TASKS = 100  # flags of tasks are inputs, and their numbers have eight bits
 
 
 @dataclass(frozen=True)
 class TwinPart(FittedPart):
-    """The part of a card that digital twins have."""
+    """The fields of a card that digital twins have."""
 
     ORDER: ClassVar[tuple[str, ...]] = (
         *("format_version", "name", "version", "kind", "licence", "citation", "description"),
@@ -35,25 +35,25 @@ class TwinPart(FittedPart):
 
     architecture: str  # a row of `bids_dtg.twin.recipe.ARCHITECTURES`
     recipe: Recipe  # how large networks are, and how they were trained
-    tasks: tuple[Task, ...]  # that the twin performs; their order decides inputs and outputs
-    edges: int  # of a connectome; 0: nothing is known of people
-    codes: int = 0  # numbers that a person's network differs by; 0 where all weights are generated
-    bold: int = 0  # regions whose BOLD it predicts
-    regions: int = 0  # of a connectome, whose pairs are the edges; 0: edges are no pairs
+    tasks: tuple[Task, ...]  # tasks of the twin; their order decides inputs and outputs
+    edges: int  # of a connectome; 0: fitted without connectomes
+    codes: int = 0  # latent factors of a person; 0 where all weights are generated
+    bold: int = 0  # number of regions of predicted BOLD
+    regions: int = 0  # of a connectome; its edges are their pairs; 0: edges are no pairs
     connectome: str = "unknown"  # how it was made, in words
     held: bool = True  # whether presses were held until the response window's end, in training
     seed: int = 0
 
     @property
     def outputs(self) -> str:
-        """What the model performs, counted."""
+        """Numbers of tasks and regions that the model predicts, in words."""
         bold = f", BOLD of {counted(self.bold, 'region')}" if self.bold else ""
         return f"{counted(len(self.tasks), 'task')}{bold}"
 
     @property
     def task_set(self) -> TaskSet:
         """The tasks as a network performs them."""
-        from bids_dtg.twin.traces import TaskSet  # and with it SciPy, which cards do without
+        from bids_dtg.twin.trial_series import TaskSet  # and with it SciPy, which cards do without
 
         return TaskSet(self.tasks)
 
@@ -120,7 +120,7 @@ class TwinPart(FittedPart):
         Raises
         ------
         BundleError
-            If a field is missing, unknown or wrong, or says something else than another one.
+            If a field is missing, unknown or wrong, or contradicts another one.
         """
         part = cls(
             architecture=fields.one_of("architecture", ARCHITECTURES),
@@ -144,7 +144,7 @@ class TwinPart(FittedPart):
 
 
 def pairs_of(regions: int) -> int:
-    """Return how many pairs regions have.
+    """Return the number of pairs of regions.
 
     Examples
     --------

@@ -1,13 +1,13 @@
-"""In-silico interventions: what a twin does once its connectome, or its network, is moved.
+"""In-silico interventions: a twin's behaviour under perturbations of its connectome or network.
 
 An effect inside a model is not evidence of an effect in a person.
 
-- `outcomes`: what twins do, in figures of each person and task
+- `outcomes`: figures of twins' behaviour for each person and task
 - `gradients`: how figures depend on the connectome, averaged over noisy copies (SmoothGrad)
-- `moves`: a move of the connectome along a direction, dose by dose, beside random directions
-- `calibration`: how much of what a twin predicts is found in people it has not seen
-- `attribution`: which edges figures depend on, beside the same of permuted behaviour
-- `weights`: a move of networks' weights along the published direction, its null, and its pull-back
-- `significance`: p of edges, regions and whole attributions, of such a null
+- `perturbations`: perturbations of the connectome along a direction, and random directions
+- `calibration`: slope of observed on predicted figures in people outside the training set
+- `attribution`: edges and regions that figures depend on, with a null of permuted behaviour
+- `weights`: perturbations of networks' weights along the published direction, with their null
+- `significance`: p values of edges, regions and whole attributions under such a null
 - `stability`: whether attributions stay the same over people, fits and seeds
 """

@@ -1,8 +1,9 @@
 """Which edges and regions a twin's figures depend on, with a null of permuted behaviour.
 
-Under the null, people's behaviour has nothing to do with their connectome: codes are permuted over
-people, and the connectome-to-code regression is refitted. Twins whose weights are all generated
-have no codes: their null would need one training for each permutation, and is not computed.
+Under the null, people's behaviour is unrelated to their connectome: latent factors are permuted
+over people, and the connectome-to-factor regression is refitted. Twins whose weights are all
+generated have no factors: their null would need one training for each permutation, and is not
+computed.
 """
 
 from __future__ import annotations
@@ -15,12 +16,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from bids_dtg.twin.codes import PersonCodes, find_codes, map_code_blocks
+from bids_dtg.twin.factors import PersonFactors, find_factors, map_factor_blocks
 from bids_dtg.twin.fitting import Fitted, Twin
 from bids_dtg.twin.interventions.gradients import Gradients, smooth_gradients
 from bids_dtg.twin.network.modulated import ModulatedNetwork
 from bids_dtg.twin.recipe import find_architecture
-from bids_dtg.twin.traces import Segments
+from bids_dtg.twin.trial_series import Segments
 
 Array = NDArray[np.float64]
 Floats = NDArray[np.floating]
@@ -30,19 +31,19 @@ _ONE_COPY = 1  # of a permutation: noise changes little, and copies cost as much
 
 @dataclass(frozen=True, eq=False)
 class FittedPeople:
-    """People whose connectomes and codes a connectome-to-code regression is fitted to."""
+    """The training set of a connectome-to-factor regression: connectomes and factors of people."""
 
     connectomes: Floats  # (people, edges), Fisher z
-    codes: PersonCodes  # of their own responses
+    factors: PersonFactors  # fitted to their own responses
 
     @classmethod
     def of(cls, fitted: Fitted, connectomes: Floats, segments: Segments) -> FittedPeople:
-        """Return the training participants with their codes, refitted where the twin kept none.
+        """Return the training participants with their factors, refitted where the twin kept none.
 
         Parameters
         ----------
         fitted
-            The twin; one loaded from a bundle has kept no codes.
+            The twin; one loaded from a bundle has kept no factors.
         connectomes
             (people, edges), of the twin's training participants.
         segments
@@ -51,16 +52,16 @@ class FittedPeople:
         Raises
         ------
         ValueError
-            The architecture has no codes.
+            The architecture has no latent factors.
         """
-        if fitted.own_codes is not None and len(fitted.own_codes) == len(connectomes):
+        if fitted.own_factors is not None and len(fitted.own_factors) == len(connectomes):
             kept = fitted.twin.directions.double().numpy()
-            return cls(connectomes, PersonCodes(fitted.own_codes, kept))
+            return cls(connectomes, PersonFactors(fitted.own_factors, kept))
         network = fitted.twin.network
         if not isinstance(network, ModulatedNetwork):
-            raise ValueError(f"{fitted.architecture} has no codes of people's own")
+            raise ValueError(f"{fitted.architecture} has no latent factors of people's own")
         recipe = fitted.recipe
-        found = find_codes(
+        found = find_factors(
             network,
             segments,
             parts=find_architecture(fitted.architecture).modulated,
@@ -70,25 +71,19 @@ class FittedPeople:
         return cls(connectomes, found)
 
     def permuted(self, order: NDArray[np.integer]) -> FittedPeople:
-        """Return the same connectomes with permuted codes.
+        """Return the same connectomes with permuted factors.
 
         Parameters
         ----------
         order
-            (people,): the row whose codes each connectome gets.
+            (people,): row of the factors that each connectome gets.
         """
-        return replace(self, codes=replace(self.codes, codes=self.codes.codes[order]))
+        return replace(self, factors=replace(self.factors, factors=self.factors.factors[order]))
 
     def of_rows(self, rows: NDArray[np.integer]) -> FittedPeople:
-        """Return some of the people.
-
-        Parameters
-        ----------
-        rows
-            Of the people.
-        """
-        codes = replace(self.codes, codes=self.codes.codes[rows])
-        return FittedPeople(self.connectomes[rows], codes)
+        """Return some of the people, by row."""
+        factors = replace(self.factors, factors=self.factors.factors[rows])
+        return FittedPeople(self.connectomes[rows], factors)
 
 
 def null_gradients(
@@ -101,57 +96,59 @@ def null_gradients(
     seed: int = 0,
     report: Callable[[int], None] = lambda done: None,
 ) -> Iterator[Gradients]:
-    """Yield the gradients of twins refitted to permuted codes.
+    """Yield the gradients of twins refitted to permuted factors.
 
     Parameters
     ----------
     fitted
-        A twin of the group's network and codes.
+        A twin with a group network and latent factors.
     people
-        Its training participants, with their codes.
+        Its training participants, with their factors.
     connectomes, segments
         Connectomes and segments of the people to average gradients over, as for
         `smooth_gradients`.
     permutations
-        Number of permutations.
+        Number of permutations of factors over people.
     seed
-        Seed of the permutations.
+        Seed of the permutations' random numbers.
     report
         Called after each permutation with the number that are done.
 
     Raises
     ------
     ValueError
-        The architecture has no codes.
+        The architecture has no latent factors.
     """
     if not isinstance(fitted.twin.network, ModulatedNetwork):
-        raise ValueError(f"{fitted.architecture} has no codes: a null would be a training each")
+        raise ValueError(
+            f"{fitted.architecture} has no latent factors: each permutation would be a training"
+        )
     rng = np.random.default_rng(seed)
     for done in range(permutations):
         shuffled = people.permuted(rng.permutation(len(people.connectomes)))
-        twin = with_code_map(fitted.twin, shuffled, fitted.recipe.codes)
+        twin = with_factor_map(fitted.twin, shuffled, fitted.recipe.codes)
         yield smooth_gradients(
             twin.weights, connectomes, segments, copies=_ONE_COPY, noise=0.0, seed=done
         )
         report(done + 1)
 
 
-def with_code_map(twin: Twin, people: FittedPeople, responses: int) -> Twin:
-    """Copy the twin with its connectome-to-code regression refitted.
+def with_factor_map(twin: Twin, people: FittedPeople, responses: int) -> Twin:
+    """Copy the twin with its connectome-to-factor regression refitted.
 
     Parameters
     ----------
     twin
-        A twin of the group's network and codes; it is not changed.
+        A twin with a group network and latent factors; it is not changed.
     people
-        Training set of the regression: connectomes and codes.
+        Training set of the regression: connectomes and factors.
     responses
-        How many codes describe responses; the others describe BOLD.
+        Largest number of factors that describe responses; the others describe BOLD.
     """
     edges = np.asarray(people.connectomes, np.float32)
-    mapped = map_code_blocks(edges, people.codes.codes, responses)
+    mapped = map_factor_blocks(edges, people.factors.factors, responses)
     other = deepcopy(twin)
-    other.directions.copy_(torch.from_numpy(people.codes.directions))
+    other.directions.copy_(torch.from_numpy(people.factors.directions))
     other.edge_mean.copy_(torch.from_numpy(mapped.edge_mean))
     other.edge_weights.copy_(torch.from_numpy(mapped.weights))
     return other
@@ -165,12 +162,12 @@ def region_means(edges: Array, regions: int) -> Array:
     edges
         (edges,): the upper triangle row by row.
     regions
-        Whose pairs they are.
+        Number of regions; the edges are their pairs.
 
     Returns
     -------
     numpy.ndarray
-        With its sign, so that a region whose edges pull both ways has little.
+        Signed means: edges of opposite sign cancel in a region.
 
     Raises
     ------
@@ -190,14 +187,14 @@ def region_means(edges: Array, regions: int) -> Array:
 
 
 def p_of(observed: float, null: NDArray[np.floating]) -> float:
-    """Return the share of a null that is as large, the observed value counted with it.
+    """Return the share of a null that is at least as large; the observed value is included.
 
     Parameters
     ----------
     observed
-        The value; of one that is not known (NaN) neither is p.
+        The observed value; p is NaN where it is NaN.
     null
-        (permutations,), of the same with behaviour permuted; NaN counts as large.
+        (permutations,): the value with behaviour permuted; NaN counts as large.
 
     Examples
     --------

@@ -1,11 +1,11 @@
 """Calibration slope: observed difference between people per predicted difference.
 
 A twin fitted by penalised likelihood predicts smaller differences between people than are observed;
-a twin with more freedom than the data support predicts larger ones. The regression slope of
-observed on predicted figures, over people outside the training set, says by how much (Cox, 1958,
+a twin with more degrees of freedom than the data support predicts larger ones. The slope of
+observed on predicted figures, over people outside the training set, measures this (Cox, 1958,
 doi:10.1093/biomet/45.3-4.562). A change along the direction in which predictions differ between
-people (`Direction.between`), times the slope, is the difference that these people show on average
-at that distance. The slope cannot say whether the difference is causal.
+people (`Direction.between`), times the slope, is the mean difference between people at that
+distance. The slope cannot show whether the difference is causal.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ class Calibration:
         Parameters
         ----------
         change
-            Predicted by the twins, seconds.
+            Change of the figure that the twins predict, seconds.
 
         Returns
         -------
@@ -74,7 +74,7 @@ class Calibration:
 
 
 def _slopes(x: Array, y: Array) -> Array:
-    """Return the slope of each row of y on that of x; NaN where x does not differ."""
+    """Return the slope of each row of y on that of x; NaN where x does not vary."""
     centred = x - x.mean(axis=1, keepdims=True)
     power = (centred**2).sum(axis=1)
     product = (centred * y).sum(axis=1)

@@ -1,7 +1,7 @@
 """How a twin's figures depend on its connectome: gradients averaged over noisy copies.
 
 SmoothGrad: Smilkov et al., 2017, arXiv:1706.03825; Takahashi et al., 2026,
-doi:10.34133/bmef.0231. The gradient is of the figure itself, as it is decoded: of the time where a
+doi:10.34133/bmef.0231. The gradient is that of the decoded figure itself: of the time at which a
 trial's curve crosses 0.5, averaged over trials.
 """
 
@@ -18,9 +18,9 @@ from torch import Tensor
 from bids_dtg.twin.decoding import Windows
 from bids_dtg.twin.judging.cohort import EFFECT, Target, answers_of, targets_of
 from bids_dtg.twin.network.main import MainWeights, perform
-from bids_dtg.twin.traces import Segments
+from bids_dtg.twin.trial_series import Segments
 
-_AT_ONCE = 20  # people who perform together: states of all steps are kept for the gradient
+_AT_ONCE = 20  # people in a batch: states of all steps are kept for the gradient
 COPIES = 10  # noisy copies of each person's connectome
 NOISE = 0.1  # of a copy, in standard deviations of all edges of all people, as published
 
@@ -30,20 +30,14 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True, eq=False)
 class Gradients:
-    """By how many seconds figures change with each edge, averaged over people and copies."""
+    """Gradients of figures by edge, averaged over people and noisy copies."""
 
     targets: tuple[str, ...]  # names of the figures
     edges: Floats  # (targets, edges): seconds a unit of Fisher z
     halves: Floats  # (2, targets, edges): the same of every other person
 
     def of(self, target: str) -> Floats:
-        """Return the gradient of a figure, (edges,).
-
-        Parameters
-        ----------
-        target
-            One of `targets`.
-        """
+        """Return the gradient of one of `targets`, (edges,)."""
         return np.asarray(self.edges[self.targets.index(target)])
 
 
@@ -56,28 +50,28 @@ def smooth_gradients(
     noise: float = NOISE,
     seed: int = 0,
 ) -> Gradients:
-    """Return how the figures of all tasks depend on edges.
+    """Compute the SmoothGrad attribution of the figures of all tasks to edges.
 
     Parameters
     ----------
     make
-        From connectomes (people, edges) to networks, differentiable: `Twin.weights`.
+        Differentiable function from connectomes (people, edges) to networks: `Twin.weights`.
     connectomes
-        (people, edges), Fisher z.
+        (people, edges), Fisher z, of the people to average over.
     segments
         What they see: the same for all, or of the same people.
     copies
-        Noisy copies of each connectome.
+        Number of noisy copies of each connectome.
     noise
-        Of a copy, in standard deviations of all edges of all people.
+        SD of a copy's noise, in standard deviations of all edges of all people.
     seed
-        Of the noise.
+        Seed of the noise's random numbers.
 
     Returns
     -------
     Gradients
-        Of the figures that `targets_of` lists. A trial whose curve never crosses counts for
-        nothing, and neither does a person without such a trial.
+        Gradients of the figures that `targets_of` lists. A trial whose curve never crosses 0.5 is
+        left out, and so is a person without any other trial.
     """
     values = torch.as_tensor(np.asarray(connectomes), dtype=torch.float32)
     targets = targets_of(segments.tasks)
@@ -103,7 +97,7 @@ def smooth_gradients(
 def _gradients(
     make: MakeWeights, connectomes: Tensor, segments: Segments, targets: Sequence[Target]
 ) -> Floats:
-    """Return each person's gradients, (targets, people, edges); NaN where there is no figure."""
+    """Return each person's gradients, (targets, people, edges); NaN where a figure is not known."""
     edges = connectomes.clone().requires_grad_()
     with torch.enable_grad():
         outputs = perform(make(edges), torch.from_numpy(segments.inputs))
@@ -120,9 +114,9 @@ def _gradients(
 
 
 def figure_seconds(buttons: Tensor, segments: Segments) -> Tensor:
-    """Return the figures of networks as tensors that know where they came from.
+    """Return the figures of networks as differentiable tensors.
 
-    The same figures as `bids_dtg.twin.interventions.outcomes.outcomes_of` has.
+    They equal the figures of `bids_dtg.twin.interventions.outcomes.outcomes_of`.
 
     Parameters
     ----------
@@ -134,7 +128,7 @@ def figure_seconds(buttons: Tensor, segments: Segments) -> Tensor:
     Returns
     -------
     torch.Tensor
-        (people, targets), seconds; NaN where a person has no trial that is answered.
+        (people, targets), seconds; NaN where a person has no answered trial.
     """
     crossing, answered = _crossings(buttons, segments)
     columns = []
@@ -156,7 +150,7 @@ def figure_seconds(buttons: Tensor, segments: Segments) -> Tensor:
 
 
 def _mean(values: Tensor, used: Tensor) -> Tensor:
-    """Return the mean of each row's used values; NaN where there is none."""
+    """Return the mean of each row's used values; NaN where none is used."""
     count = used.sum(dim=1)
     total = torch.where(used, values, 0.0).sum(dim=1)
     return torch.where(count > 0, total / count.clamp(min=1), torch.nan)

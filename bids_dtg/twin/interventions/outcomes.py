@@ -1,4 +1,4 @@
-"""What twins do, in figures of each person: response times, condition effects, errors, misses."""
+"""Figures of twins' behaviour by person: response times, condition effects, errors, misses."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from numpy.typing import NDArray
 from bids_dtg.twin.decoding import decode
 from bids_dtg.twin.judging.behaviour import figures
 from bids_dtg.twin.judging.cohort import answers_of, figures_of, targets_of
-from bids_dtg.twin.traces import Segments
+from bids_dtg.twin.trial_series import Segments
 
 Values = NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)
 class Outcomes:
-    """Figures of what people's networks do; NaN where a person has no such trial."""
+    """Figures of the behaviour of people's twins; NaN where a person has no such trial."""
 
     targets: tuple[str, ...]  # as `bids_dtg.twin.judging.cohort.targets_of` names them
     seconds: (
@@ -28,35 +28,29 @@ class Outcomes:
     unanswered: Values  # (people, tasks): share of the trials that are missed more often than not
 
     def of(self, target: str) -> Values:
-        """Return a figure of each person, (people,).
-
-        Parameters
-        ----------
-        target
-            One of `targets`.
-        """
+        """Return one of `targets` for each person, (people,), seconds."""
         return self.seconds[:, self.targets.index(target)]
 
 
 def outcomes_of(buttons: NDArray[np.floating], segments: Segments) -> Outcomes:
-    """Return the figures of what networks put out.
+    """Return the figures of network outputs.
 
     Parameters
     ----------
     buttons
         (people, segments, steps, buttons): probabilities, as `Performance.buttons`.
     segments
-        What the people saw, and which trials of theirs are scored.
+        What the people saw, and which of their trials are scored.
 
     Raises
     ------
     ValueError
         The outputs are not of these segments.
     """
-    heard, seconds, correct, unanswered = decode(buttons, segments), [], [], []
+    decoded, seconds, correct, unanswered = decode(buttons, segments), [], [], []
     for number, task in enumerate(segments.tasks.tasks):
         answers = answers_of(segments, number)
-        own = answers.decoded(heard)
+        own = answers.decoded(decoded)
         seconds += figures_of(own, task)
         found = figures(own)
         correct.append(found.correct[:, 0])

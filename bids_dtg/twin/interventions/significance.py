@@ -1,4 +1,4 @@
-"""How likely attributions are where people's behaviour has nothing to do with their connectome."""
+"""Significance of attributions under the null that behaviour is unrelated to the connectome."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Array = NDArray[np.float64]
 
 @dataclass(frozen=True, eq=False)
 class Chance:
-    """P values of values, of the same with behaviour permuted; both signs count."""
+    """Values with their two-sided p values under permuted behaviour."""
 
     observed: Array  # (targets, values), seconds a unit of Fisher z
     p: Array  # (targets, values): of each value by itself
@@ -25,16 +25,16 @@ class Chance:
 
 @dataclass(frozen=True, eq=False)
 class NullComparison:
-    """An attribution beside those of permuted behaviour."""
+    """An attribution compared with those of permuted behaviour."""
 
     targets: tuple[str, ...]
     permutations: int
     length: Array  # (targets,): of the gradient, seconds a unit of Fisher z
     null_length: Array  # (permutations, targets)
-    length_p: Array  # (targets,): of a gradient as long
+    length_p: Array  # (targets,): p of a gradient at least as long
     spread: Array  # (targets,): SD over people of the figure along the gradient, seconds
     null_spread: Array  # (permutations, targets)
-    spread_p: Array  # (targets,): of a spread as large
+    spread_p: Array  # (targets,): p of a spread at least as large
     edges: Chance
     regions: Chance | None  # means over each region's edges; None: edges are no pairs of regions
 
@@ -48,9 +48,9 @@ def compare_with_null(
 ) -> NullComparison:
     """Compare an attribution with its null, in which behaviour is permuted.
 
-    A gradient fitted to noise is no shorter than one fitted to an effect. Its spread is therefore
+    A gradient fitted to noise is no shorter than one fitted to an effect. The spread is therefore
     compared, too: the standard deviation over people of the figure that the gradient predicts from
-    their edges. In people outside the training set, noise of the fit has no large spread.
+    their edges. In people outside the training set, noise of the fit has a small spread.
 
     Each value is compared with the same value under the null (p), and with the largest value of its
     target under the null (family-wise; Nichols & Holmes, 2002, doi:10.1002/hbm.1058).
@@ -90,7 +90,7 @@ def compare_with_null(
         if of_regions is not None:
             of_regions.add(_of_regions(gradients, regions))
     if not lengths:
-        raise ValueError("a null has one permutation or more")
+        raise ValueError("a null needs one permutation or more")
     length, spread = np.linalg.norm(observed.edges, axis=1), _spread(observed, people)
     return NullComparison(
         targets=observed.targets,
@@ -119,7 +119,7 @@ def _of_regions(gradients: Gradients, regions: int) -> Array:
 
 
 class _Counts:
-    """How often a null is as large as values (targets, values): it is never whole in memory."""
+    """Counts how often a null is as large as values (targets, values), without storing the null."""
 
     def __init__(self, observed: Array) -> None:
         self._observed, self._size = observed, np.abs(observed)

@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bids_dtg.twin.fitting import Fitted
-from bids_dtg.twin.interventions.attribution import FittedPeople, with_code_map
+from bids_dtg.twin.interventions.attribution import FittedPeople, with_factor_map
 from bids_dtg.twin.interventions.gradients import Gradients, smooth_gradients
-from bids_dtg.twin.traces import Segments
+from bids_dtg.twin.trial_series import Segments
 
 Array = NDArray[np.float64]
 Floats = NDArray[np.floating]
@@ -23,7 +23,7 @@ def map_correlations(first: Floats, second: Floats) -> Array:
     Parameters
     ----------
     first, second
-        (targets, edges).
+        Attributions of the same targets, (targets, edges).
 
     Returns
     -------
@@ -56,21 +56,21 @@ def refitted_halves(
 ) -> Iterator[Array]:
     """Yield correlations between the attributions of twins refitted to two halves of people.
 
-    The group's network is kept; the connectome-to-code regression is refitted to each half.
+    The group's network is kept; the connectome-to-factor regression is refitted to each half.
 
     Parameters
     ----------
     fitted
-        A twin of the group's network and codes.
+        A twin with a group network and latent factors.
     people
-        Its training participants, with their codes.
+        Its training participants, with their factors.
     connectomes, segments
         Connectomes and segments of the people to average attributions over, as for
         `smooth_gradients`.
     splits
-        How often people are split into halves at random.
+        Number of random splits of the people into halves.
     seed
-        Seed of the splits.
+        Seed of the splits' random numbers.
 
     Yields
     ------
@@ -84,7 +84,7 @@ def refitted_halves(
     """
     number = len(people.connectomes)
     if number < FEWEST_FITTED:
-        raise ValueError(f"{number} people have no halves to fit twins to")
+        raise ValueError(f"{number} people are too few for two halves to fit twins to")
     rng = np.random.default_rng(seed)
     for _ in range(splits):
         order = rng.permutation(number)
@@ -98,17 +98,17 @@ def refitted_halves(
 def mapped_gradients(
     fitted: Fitted, people: FittedPeople, connectomes: Floats, segments: Segments
 ) -> Gradients:
-    """Return the attribution of a twin with its connectome-to-code regression refitted.
+    """Return the attribution of a twin with its connectome-to-factor regression refitted.
 
     Parameters
     ----------
     fitted
-        A twin of the group's network and codes.
+        A twin with a group network and latent factors.
     people
-        Training set of the regression: connectomes and codes.
+        Training set of the regression: connectomes and factors.
     connectomes, segments
         Connectomes and segments of the people to average attributions over, as for
         `smooth_gradients`, but without noise, as in `null_gradients`.
     """
-    twin = with_code_map(fitted.twin, people, fitted.recipe.codes)
+    twin = with_factor_map(fitted.twin, people, fitted.recipe.codes)
     return smooth_gradients(twin.weights, connectomes, segments, copies=1, noise=0.0)

@@ -1,7 +1,7 @@
-"""Simple predictions of unseen people's behaviour, beside which each figure of a twin stands.
+"""Baselines: simple predictions of unseen people's behaviour, with which twins are compared.
 
-Each is fitted on training people and predicts the targets, as the mean response time and the
-condition effect of each task, of people it has not seen. `BASELINES` has a row for each.
+Each is fitted to training people and predicts the targets of people outside the training set, such
+as the mean response time and the condition effect of each task. `BASELINES` has a row for each.
 """
 
 from __future__ import annotations
@@ -20,17 +20,17 @@ Values = NDArray[np.float64]
 Features = NDArray[np.floating[Any]]
 
 _KINDS = ("connectome", "numbers", "categories", "first_half", "behaviour")  # of what is known
-# Of few covariates: a large penalty leaves predictions that follow the folds' means, and a baseline
-# that is weaker than the covariates are.
+# For few covariates: with a large penalty predictions would follow the folds' means, and the
+# baseline would be weaker than the covariates allow.
 _LIGHT_PENALTIES = (0.01, 0.1, 1.0)
 _FEWEST_PEOPLE = 3  # to fit a target on
 
 
 @dataclass(frozen=True, eq=False)
 class Known:
-    """What is known of people beside their targets; None: nothing of that kind."""
+    """Features of people other than their targets; None: not known."""
 
-    people: int  # of how many
+    people: int  # number of people
     connectome: NDArray[np.floating[Any]] | None = None  # (people, edges), Fisher z
     numbers: Values | None = None  # (people, covariates), as age; NaN: not known
     categories: NDArray[np.str_] | None = None  # (people, covariates), as site; "": not known
@@ -46,7 +46,7 @@ class Known:
                 )
 
     def of(self, people: NDArray[Any]) -> Known:
-        """Return what is known of some people, by a mask or numbers."""
+        """Return the features of some people, by a mask or indices."""
         own = {name: getattr(self, name) for name in _KINDS}
         some = {name: values[people] for name, values in own.items() if values is not None}
         return Known(len(np.arange(self.people)[people]), **some)
@@ -68,33 +68,34 @@ Predict = Callable[[Training, Known], Values]
 class Baseline:
     """A simple prediction of unseen people's targets."""
 
-    name: str  # of a column
-    words: str  # as a page says it
-    predict: Predict  # training people and what is known of others, to (others, targets)
+    name: str  # in tables
+    words: str  # on pages
+    predict: Predict  # training people and features of others, to (others, targets)
     needs: tuple[str, ...] = ()  # fields of `Known`, one of which is enough
 
 
 def predict(baseline: Baseline, training: Training, unseen: Known) -> Values:
-    """Fit a baseline on training people and predict the targets of others.
+    """Fit a baseline to training people and predict the targets of others.
 
     Parameters
     ----------
     baseline
-        A row of `BASELINES`.
+        The baseline, a row of `BASELINES`.
     training
-        The people to fit on.
+        Features and targets of the people to fit to.
     unseen
-        What is known of the others.
+        Features of the people to predict.
 
     Returns
     -------
     numpy.ndarray
-        (others, targets); NaN where too little is known of a person.
+        (others, targets); NaN where a person lacks the needed features.
 
     Raises
     ------
     ValueError
-        If what the baseline needs is not known, or a target has fewer than three people.
+        If the features that the baseline needs are not known, or a target has fewer than three
+        people.
 
     Examples
     --------
@@ -108,11 +109,11 @@ def predict(baseline: Baseline, training: Training, unseen: Known) -> Values:
     >>> bool(np.corrcoef(predicted[:, 0], targets[50:, 0])[0, 1] > 0.9)
     True
     """
-    for whose, known in (("training", training.known), ("unseen", unseen)):
+    for group, known in (("training", training.known), ("unseen", unseen)):
         if baseline.needs and all(getattr(known, name) is None for name in baseline.needs):
             raise ValueError(
                 f"the baseline {baseline.name!r} needs {' or '.join(baseline.needs)} of the "
-                f"{whose} people"
+                f"{group} people"
             )
     count = np.isfinite(training.targets).sum(axis=0)
     if count.min() < _FEWEST_PEOPLE:
@@ -145,7 +146,7 @@ def _ridge(
     others: Features,
     penalties: Sequence[float] = PENALTIES,
 ) -> Values:
-    """Predict targets from features (people, features), by the penalty best for who is left out."""
+    """Predict targets from features (people, features); leave-one-out chooses the penalty."""
     from sklearn.linear_model import RidgeCV
 
     own, others = _rotated(own, others)
@@ -165,9 +166,10 @@ def _ridge(
 
 
 def _rotated(own: Features, others: Features) -> tuple[Features, Features]:
-    """Return both in as many features as there are people, with the same products of any two.
+    """Rotate both to as many features as people, which keeps the inner products of people.
 
-    Ridge regression depends on these alone, and a connectome has far more edges than are people.
+    Ridge regression depends on these alone, and a connectome has far more edges than there are
+    people.
     """
     both = np.concatenate([own, others])
     if both.shape[1] <= len(both) or not np.isfinite(both).all():
@@ -194,9 +196,9 @@ def _covariates(training: Training, unseen: Known) -> Values:
 
 
 def _encoded(training: Known, unseen: Known) -> tuple[Values, Values]:
-    """Return features of both: numbers, their squares and categories, by training people alone.
+    """Encode numbers, their squares and categories as features, scaled by training people alone.
 
-    What is not known, and a category that no training person has, becomes the training mean.
+    Unknown values, and categories that no training person has, become the training mean.
     """
     columns: list[tuple[Values, Values]] = []
     if training.numbers is not None and unseen.numbers is not None:
@@ -218,7 +220,7 @@ def _encoded(training: Known, unseen: Known) -> tuple[Values, Values]:
 
 
 def _standardised(own: Values, others: Values) -> tuple[Values, Values]:
-    """Return both by the mean and SD of the first; what is not known is 0, as is a constant."""
+    """Standardise both by the mean and SD of the first; unknown and constant values become 0."""
     known = own[np.isfinite(own)]
     mean, sd = (known.mean(), known.std()) if len(known) else (0.0, 0.0)
     own, others = ((values - mean) / (sd or np.inf) for values in (own, others))

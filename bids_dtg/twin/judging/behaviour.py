@@ -1,4 +1,4 @@
-"""What people answered, observed or decoded, and its figures for each person and condition."""
+"""People's responses, observed or decoded, and their figures for each person and condition."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ MISS = -1  # of `Answers.button`: none, or not known
 
 @dataclass(frozen=True, eq=False)
 class Answers:
-    """People's answers to the trials of a task: those observed, or those decoded of a model.
+    """People's answers to the trials of a task, observed or decoded from a model.
 
     People may have seen different sequences: condition and correct button are each person's own.
     """
@@ -30,15 +30,15 @@ class Answers:
     def __post_init__(self) -> None:
         shapes = {name: np.shape(values) for name, values in vars(self).items()}
         if len(set(shapes.values())) > 1 or len(self.condition.shape) != 2:
-            raise ValueError(f"answers are all (people, trials), found {shapes}")
+            raise ValueError(f"answers need the shape (people, trials), found {shapes}")
 
     def within(self, trials: NDArray[np.bool_]) -> Answers:
-        """Return the answers with other trials left out, as those of the other half.
+        """Return the answers with other trials left out, for example those of the other half.
 
         Parameters
         ----------
         trials
-            (people, trials) or (trials,).
+            Trials to keep, (people, trials) or (trials,).
         """
         return replace(self, scored=self.scored & trials)
 
@@ -51,7 +51,7 @@ def decoded(
     Parameters
     ----------
     people
-        Their own answers, which say what the trials were.
+        People's own answers, which describe the trials.
     rt_seconds, button, missed
         (people, trials), or (trials,) of a model that is the same for everybody: where the curve
         crosses 0.5 (NaN: never), the largest button at the window's end, and the share of misses.
@@ -82,7 +82,7 @@ def decoded(
 
 @dataclass(frozen=True, eq=False)
 class Figures:
-    """What each person did in each condition; NaN where there is no trial, or no response time."""
+    """Figures of each person and condition; NaN where there is no trial, or no response time."""
 
     trials: NDArray[np.int64]  # (people, conditions), scored
     median_rt_seconds: Values  # (people, conditions), of trials with a response time
@@ -92,20 +92,20 @@ class Figures:
 
 
 def figures(answers: Answers, conditions: int | None = None) -> Figures:
-    """Return what each person did in each condition.
+    """Return the figures of each person in each condition.
 
     Parameters
     ----------
     answers
-        Observed or decoded.
+        Answers of people, observed or decoded.
     conditions
-        How many the task has. None: all trials together, as the one condition; so are those of
-        no condition.
+        Number of conditions of the task. None: all trials together count as one condition, also
+        trials without a condition.
 
     Returns
     -------
     Figures
-        A condition a column.
+        Arrays with a column for each condition.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""Contrasts of BOLD between a task's conditions, of segments measured or performed."""
+"""Contrasts of BOLD between a task's conditions, measured or predicted."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from numpy.typing import NDArray
 from bids_dtg.twin.cuts import STEP_SECONDS
 from bids_dtg.twin.judging.cross_losses import scored_steps
 from bids_dtg.twin.judging.scores import bold_contrast
-from bids_dtg.twin.traces import Segments
+from bids_dtg.twin.trial_series import Segments
 
 Values = NDArray[np.float64]
-STEPS_PER_FRAME = 10  # 0.8 s: on the model's step t values are far too large
-_FEWEST_FRAMES = 40  # of a run, for a fit of 14 regressors
+STEPS_PER_FRAME = 10  # 0.8 s: on the model's time step t values are far too large
+_FEWEST_FRAMES = 40  # in a run, for a fit of 14 regressors
 
 
 @dataclass(frozen=True, eq=False)
 class _Run:
-    """What all people saw in one run of a task, on frames."""
+    """One run of a task that all people saw, on frames."""
 
     task: int
     slots: NDArray[np.intp]  # segments
@@ -47,24 +47,24 @@ class _Run:
 def contrasts_of(
     bold: NDArray[np.floating[Any]], segments: Segments, *, half: int | None = None
 ) -> list[Values]:
-    """Return people's contrasts, the second condition's BOLD less the first's, of each task.
+    """Return people's contrasts of each task: the second condition's BOLD less the first's.
 
-    Frames of 0.8 s that are scored count, by the general linear model of `scores.bold_contrast`;
-    of several runs of a task, the mean.
+    The general linear model of `scores.bold_contrast` is fitted to scored frames of 0.8 s; several
+    runs of a task are averaged.
 
     Parameters
     ----------
     bold
-        (people, segments, steps, regions), measured or performed; of one person for all.
+        (people, segments, steps, regions), measured or predicted; one person stands for all.
     segments
-        Of people who saw the same, with BOLD.
+        Segments with BOLD, of people who saw the same.
     half
-        Of the runs, whose segments count; None: all.
+        Half of the runs to use; None: all segments.
 
     Returns
     -------
     list of numpy.ndarray
-        (people, regions) for each task; NaN for who has too few frames of it.
+        (people, regions) for each task; NaN for people with too few frames.
 
     Raises
     ------
@@ -72,7 +72,7 @@ def contrasts_of(
         People saw different things, or segments have no BOLD.
     """
     if len(segments.inputs) > 1 or segments.bold_scored is None:
-        raise ValueError("contrasts of BOLD are of people who saw the same, and have BOLD")
+        raise ValueError("contrasts of BOLD need people who saw the same, and have BOLD")
     scored = segments.bold_scored & scored_steps(segments, half).any(axis=-1, keepdims=True)
     people, tasks = len(scored), range(len(segments.tasks.tasks))
     total = np.zeros((len(tasks), people, bold.shape[-1]))
@@ -89,7 +89,7 @@ def contrasts_of(
 
 
 def _estimate(run: _Run, series: NDArray[Any], used: NDArray[np.bool_]) -> Values | None:
-    """Return contrasts (people, regions); None where frames or conditions are too few."""
+    """Return contrasts (people, regions); None where there are too few frames or conditions."""
     near = np.convolve(used, np.ones(3), "same") > 0
     frame = np.minimum(
         (run.onset_seconds / (STEPS_PER_FRAME * STEP_SECONDS)).astype(int), len(near) - 1
@@ -142,7 +142,7 @@ def _run(segments: Segments, task: int, slots: NDArray[np.intp], start: Values) 
         slots=slots,
         places=frames[:, None] + np.arange(len(steps)),
         steps=steps,
-        # By the frame that the segment begins at, as its values are.
+        # Relative to the segment's first frame, as the values are.
         onset_seconds=np.round(start[segment] / frame_seconds) * frame_seconds
         + rows.onset_step[0, inside] * STEP_SECONDS,
         duration_seconds=window if display is None else np.minimum(window, display),

@@ -1,4 +1,4 @@
-"""People whose responses are known, and the figures of them that a twin is to predict."""
+"""People with known responses, and their figures that a twin has to predict."""
 
 from __future__ import annotations
 
@@ -13,25 +13,25 @@ from bids_dtg.twin.decoding import Decoded
 from bids_dtg.twin.judging.baselines import Known, Training
 from bids_dtg.twin.judging.behaviour import Answers, condition_effect, decoded, figures
 from bids_dtg.twin.tasks import Task
-from bids_dtg.twin.traces import Segments, TaskSet, TrialRows
+from bids_dtg.twin.trial_series import Segments, TaskSet, TrialRows
 
 Values = NDArray[np.float64]
-RT, EFFECT = "rt", "effect"  # what a target is: the mean response time, the condition effect
+RT, EFFECT = "rt", "effect"  # kinds of target: the mean response time, the condition effect
 
 
 @dataclass(frozen=True, eq=False)
 class Cohort:
-    """People whose responses are known, and what else is known of them.
+    """People with known responses, and their features.
 
     Raises
     ------
     ValueError
-        Something is of another number of people, or a label comes twice.
+        Numbers of people differ, or a label is given twice.
     """
 
     labels: tuple[str, ...]
     segments: Segments  # what they saw and did, with an axis of people
-    connectomes: NDArray[np.floating[Any]] | None = None  # (people, edges); None: of nobody
+    connectomes: NDArray[np.floating[Any]] | None = None  # (people, edges); None: not known
     numbers: Values | None = None  # (people, covariates), as age; NaN: not known
     categories: NDArray[np.str_] | None = None  # (people, covariates), as site; "": not known
 
@@ -44,7 +44,7 @@ class Cohort:
         if wrong := {name: size for name, size in sizes.items() if size != people}:
             raise ValueError(f"{people} labels, and other numbers of people: {wrong}")
         if len(set(self.labels)) < people:
-            raise ValueError("a label comes twice")
+            raise ValueError("a label is given twice")
 
     @property
     def _described(self) -> dict[str, NDArray[Any]]:
@@ -57,7 +57,7 @@ class Cohort:
 
     @property
     def people(self) -> int:
-        """How many."""
+        """Number of people."""
         return len(self.labels)
 
     def of(self, rows: NDArray[np.integer]) -> Cohort:
@@ -69,12 +69,12 @@ class Cohort:
         )
 
     def known(self, *, first_half: Values | None = None) -> Known:
-        """Return what baselines may know of the people.
+        """Return the features of the people for baselines.
 
         Parameters
         ----------
         first_half
-            (people, targets), where it may be known.
+            Targets of the first half of the runs, (people, targets); None: not to be used.
         """
         return Known(
             self.people,
@@ -88,7 +88,7 @@ class Cohort:
         )
 
     def training(self) -> Training:
-        """Return the people as baselines are fitted to them: by all their trials."""
+        """Return the people as a training set of baselines, with targets of all their trials."""
         tasks = tuple(target.task for target in targets_of(self.segments.tasks))
         return Training(self.known(), targets_of_people(self.segments), tasks)
 
@@ -102,7 +102,7 @@ class Target:
 
     @property
     def name(self) -> str:
-        """Of a column."""
+        """Name in columns, for example ``stroop_rt``."""
         return f"{self.task}_{self.what}"
 
 
@@ -125,14 +125,14 @@ def targets_of(tasks: TaskSet) -> tuple[Target, ...]:
 
 @dataclass(frozen=True, eq=False)
 class TaskAnswers:
-    """What people answered to the trials of one task, and where these are in the table."""
+    """People's answers to the trials of one task, and the trials' columns in the table."""
 
     task: Task
     columns: NDArray[np.intp]  # of the table of trials
     answers: Answers
 
     def decoded(self, of: Decoded) -> Answers:
-        """Return a model's answers to the same trials; those of one row are everybody's."""
+        """Return a model's answers to the same trials; a single row stands for all people."""
         rt, button, miss = (self.part(values) for values in (of.rt_seconds, of.button, of.miss))
         return decoded(self.answers, rt, button, miss)
 
@@ -142,22 +142,22 @@ class TaskAnswers:
 
 
 def answers_of(segments: Segments, task: int, half: int | None = None) -> TaskAnswers:
-    """Return what people answered to a task.
+    """Return people's answers to the trials of one task.
 
     Parameters
     ----------
     segments
-        With an axis of people.
+        Segments with an axis of people.
     task
-        Its number in the segments' tasks.
+        Index of the task in the segments' tasks.
     half
-        Of the runs, whose trials are scored; None: all.
+        Half of the runs with trials that are scored; None: all trials.
     """
     rows = segments.trials
     chosen = _all_people(rows.task, rows) == task
     if half is not None:
         chosen = chosen & (_all_people(rows.half, rows) == half)
-    # Where people saw different things, a column of the table is of another task in each.
+    # Where people saw different things, a column of the table may have another task in each.
     shared = len(rows.task) == 1
     columns = np.flatnonzero(rows.task[0] == task) if shared else np.arange(rows.task.shape[1])
 
@@ -194,10 +194,10 @@ def figures_of(answers: Answers, task: Task) -> list[Values]:
     Parameters
     ----------
     answers
-        Observed, or decoded: of a network the response time of a trial is the median of its
-        distribution.
+        Answers of people, observed or decoded; a network's response time of a trial is the median
+        of its distribution.
     task
-        Whose answers they are.
+        The task that the answers belong to.
     """
     found = [figures(answers).mean_rt_seconds[:, 0]]
     if len(task.conditions) > 1:
@@ -212,9 +212,9 @@ def targets_of_people(segments: Segments, half: int | None = None) -> Values:
     Parameters
     ----------
     segments
-        With an axis of people.
+        Segments with an axis of people.
     half
-        Of the runs; None: all trials.
+        Half of the runs to use; None: all trials.
     """
     columns: list[Values] = []
     for number, task in enumerate(segments.tasks.tasks):
@@ -223,18 +223,18 @@ def targets_of_people(segments: Segments, half: int | None = None) -> Values:
 
 
 def checked_truth(truth: Mapping[str, Values], tasks: TaskSet, people: int) -> dict[str, Values]:
-    """Return true figures of people, by the name of their target.
+    """Return true figures of people as arrays, by the name of their target.
 
     Raises
     ------
     ValueError
-        A name is of no target, or values are of another number of people.
+        A name is not that of a target, or the number of people differs.
     """
     names = [target.name for target in targets_of(tasks)]
     found = {name: np.asarray(values, np.float64) for name, values in truth.items()}
     for name, values in found.items():
         if name not in names:
-            raise ValueError(f"the truth of {name!r} is given; targets are {', '.join(names)}")
+            raise ValueError(f"the truth has {name!r}; targets are {', '.join(names)}")
         if values.shape != (people,):
             raise ValueError(
                 f"the truth of {name} is of shape {values.shape}, expected ({people},)"

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bids_dtg.twin.traces import Segments
+from bids_dtg.twin.trial_series import Segments
 
 Values = NDArray[np.float64]
 _SMALLEST = 1e-6  # probability; float32 has none much closer to 1
@@ -18,30 +18,30 @@ def cross_losses(
 ) -> Values:
     """Return the cross-entropy of each twin's outputs with each person's responses.
 
-    It is linear in the responses, so that all pairs are two matrix products.
+    The cross-entropy is linear in the responses, so all pairs take two matrix products.
 
     Parameters
     ----------
     buttons
         (twins, segments, steps, buttons): probabilities, of twins that saw what the people saw.
     segments
-        Of the people, who saw the same; one person is enough.
+        Segments of people who saw the same; one person is enough.
     half
-        Of the runs: segments with no trial of it do not count. None: all count.
+        Half of the runs; segments without a trial of it do not count. None: all count.
 
     Returns
     -------
     numpy.ndarray
-        (twins, people): means over scored steps and buttons; NaN for who has none.
+        (twins, people): means over scored steps and buttons; NaN for people without scored steps.
 
     Raises
     ------
     ValueError
-        People saw different things, or outputs are of other segments.
+        People saw different things, or the outputs do not have the shape of the segments.
 
     Examples
     --------
-    `bids_dtg.twin.judging.matching.match` says what to do with it.
+    `bids_dtg.twin.judging.matching.match` tests the losses.
     """
     if len(segments.inputs) > 1:
         raise ValueError("people saw different things: run each twin on what each person saw")
@@ -59,14 +59,14 @@ def cross_losses(
 def own_losses(
     buttons: NDArray[np.floating[Any]], segments: Segments, *, half: int | None = None
 ) -> Values:
-    """Return the cross-entropy of each person's own twin, (people,), whatever they saw.
+    """Return the cross-entropy of each person's own twin, (people,), also for different sequences.
 
     Parameters
     ----------
     buttons
-        (people, segments, steps, buttons), or of one twin for all.
+        (1 or people, segments, steps, buttons): probabilities; 1 where one network serves all.
     segments, half
-        As of `cross_losses`.
+        Segments of people and half of the runs, as for `cross_losses`.
     """
     weight = scored_steps(segments, half)[..., None].astype(np.float64)
     likely = np.clip(buttons, _SMALLEST, 1 - _SMALLEST)

@@ -1,4 +1,4 @@
-"""Curves of the mean trial over people: what they did, and what networks say of them."""
+"""Curves of the mean trial over people, observed and predicted by networks."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 
 from bids_dtg.twin.curves import MeanTrial, observed_curves, predicted_curves
 from bids_dtg.twin.decoding import Decoded, Values, decode
-from bids_dtg.twin.traces import Segments
+from bids_dtg.twin.trial_series import Segments
 
-PEOPLE = "people"  # of the curves of what people did
+PEOPLE = "people"  # name of the observed curves
 
 
 def curves_of_people(
@@ -23,12 +23,12 @@ def curves_of_people(
     Parameters
     ----------
     segments
-        With an axis of people.
+        Segments with an axis of people.
     outputs
-        (people, s, steps, buttons) of networks that performed them, by name; 1 person: the same
-        for everybody.
+        (1 or people, s, steps, buttons) of networks that performed them, by name; 1 where one
+        network serves all.
     half
-        Of the runs, whose trials are averaged; None: all. Only scored trials are.
+        Half of the runs to average scored trials of; None: all scored trials.
     """
     rows = [segments.trials.person(number) for number in range(len(segments.action))]
     used = [row.scored & (row.half == half if half else True) for row in rows]
@@ -44,12 +44,12 @@ def curves_of_people(
 
 
 def mean_of_people(curves: Iterable[Sequence[MeanTrial]]) -> tuple[MeanTrial, ...]:
-    """Return the mean over people of their mean trials, in each of which a person counts the same.
+    """Return the mean over people of their mean trials, in which each person counts the same.
 
     Parameters
     ----------
     curves
-        Of each person, by task and condition; who lacks one is not part of its mean.
+        Mean trials of each person; a person without trials of a condition is not part of its mean.
 
     Examples
     --------
@@ -77,7 +77,7 @@ def mean_of_people(curves: Iterable[Sequence[MeanTrial]]) -> tuple[MeanTrial, ..
 
 
 def _person(decoded: Decoded, number: int) -> Decoded:
-    """Return what was decoded for one person, trials at the front."""
+    """Return the decoded trials of one person, trials at the front."""
 
     def own(values: NDArray[Any], axes: int) -> NDArray[Any]:
         return values if values.ndim == axes else values[min(number, len(values) - 1)]

@@ -50,13 +50,13 @@ from bids_dtg.twin.judging.scores import (
 )
 from bids_dtg.twin.judging.simple import Simple, has_contrasts, simple_predictions
 from bids_dtg.twin.recipe import find_architecture
-from bids_dtg.twin.traces import Segments
+from bids_dtg.twin.trial_series import Segments
 
 Values = NDArray[np.float64]
 Report = Callable[[str], None]
 
 TWIN, GROUP, ALWAYS_CORRECT = "twin", "group_network", "always_correct"
-# Baselines that know a person's own behaviour: what is compared with them is not unseen.
+# Baselines that use a person's own behaviour, which predictions of unseen people must not.
 WITH_MEMORY = ("own_first_half", "other_task")
 _CONSTANT = (GROUP, "group_mean")  # the same for everybody: they have no r over people
 _PAIRS_AT_ONCE = 40  # people whose twins are each run on the sequence of each of them
@@ -64,11 +64,11 @@ _PAIRS_AT_ONCE = 40  # people whose twins are each run on the sequence of each o
 
 @dataclass(frozen=True)
 class Figure:
-    """What is judged; a row of `FIGURES`."""
+    """A figure that models are scored by; a row of `FIGURES`."""
 
-    words: str  # as a page says it
+    words: str  # on pages
     more_is_better: bool
-    of_people: bool = False  # r over people; else a mean over people
+    of_people: bool = False  # whether it is r over people; otherwise a mean over people
 
 
 FIGURES: Mapping[str, Figure] = MappingProxyType(
@@ -80,14 +80,14 @@ FIGURES: Mapping[str, Figure] = MappingProxyType(
         "choice": Figure("share of trials with the person's button", True),
         "crps": Figure("CRPS of response times, s", False),
         "brier": Figure("Brier score of correct, wrong and miss", False),
-        "loss": Figure("cross-entropy of button traces", False),
+        "loss": Figure("cross-entropy of button time series", False),
     }
 )
 
 
 @dataclass(frozen=True)
 class Score:
-    """One figure of one model, in all people who are judged."""
+    """One figure of one model over all evaluated people."""
 
     figure: str  # a row of `FIGURES`
     task: str  # "": all
@@ -100,22 +100,22 @@ class Score:
 
     @property
     def memory(self) -> bool:
-        """Whether this prediction knows the person's own behaviour."""
+        """Whether this prediction uses the person's own behaviour."""
         return self.name in WITH_MEMORY
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """Whether own connectomes matter, and whether twins do better than the group's network."""
+    """Whether own connectomes matter, and whether twins are better than the group's network."""
 
     matching: Matching
-    own: Verdict  # mean loss of other people's twins on a person less that of the person's own
-    group: Verdict | None  # loss of the group's network less that of the own; None: there is none
+    own: Verdict  # mean loss of other people's twins on a person, less that of the own twin
+    group: Verdict | None  # loss of the group's network less that of the own twin; None: no network
 
 
 @dataclass(frozen=True)
 class BoldScore:
-    """How well contrasts of BOLD are predicted by one model."""
+    """How well one model predicts contrasts of BOLD."""
 
     name: str
     fit: BoldFit
@@ -127,8 +127,8 @@ class Evaluation:
     """How well twins and baselines predict people."""
 
     labels: tuple[str, ...]
-    half: int | None  # of the runs, which is judged; None: all trials
-    memory: bool  # twins know these people's behaviour: figures are not of unseen people
+    half: int | None  # half of the runs that is evaluated; None: all trials
+    memory: bool  # twins know these people's behaviour: people are not unseen
     targets: tuple[str, ...]  # names, as ``faces_rt``
     observed: Values  # (people, targets), seconds
     predicted: Mapping[str, Values]  # by `TWIN` and each other name: (people, targets)
@@ -142,9 +142,9 @@ class Evaluation:
     matched_people: tuple[str, ...]  # of `losses`
     comparison: Comparison | None  # None: there is one person
     bold: tuple[BoldScore, ...]
-    notes: tuple[str, ...]  # sentences on what could not be judged
+    notes: tuple[str, ...]  # sentences on what could not be evaluated
     choice: Mapping[str, Values] = field(default_factory=dict)  # by task, (people,)
-    # The mean trial of each task and condition: by `PEOPLE`, what they did, and by network.
+    # The mean trial of each task and condition: observed, under `PEOPLE`, and by network.
     curves: Mapping[str, tuple[MeanTrial, ...]] = field(default_factory=dict)
 
     def score(self, figure: str, task: str = "", name: str = TWIN, condition: str = "") -> Score:
@@ -153,7 +153,7 @@ class Evaluation:
         Raises
         ------
         KeyError
-            There is none.
+            No score has this key.
         """
         for score in self.scores:
             if (score.figure, score.task, score.name, score.condition) == (
@@ -172,14 +172,14 @@ class Evaluation:
 
 
 class Twins(Protocol):
-    """What performs for people: each person's twin, and the group's network if there is one."""
+    """Networks to evaluate: each person's twin, and the group's network if there is one."""
 
     def perform(self, segments: Segments) -> Performance:
-        """Return what each person's twin does on segments, of all or the same for all."""
+        """Run each person's twin on segments, the people's own or the same for all."""
         ...
 
     def perform_group(self, segments: Segments) -> Performance | None:
-        """Return what the group's network does; None: there is none."""
+        """Run the group's network; None where there is none."""
         ...
 
 
@@ -188,16 +188,16 @@ class FittedTwins:
     """Twins of one fit."""
 
     fitted: Fitted
-    connectomes: NDArray[np.floating[Any]] | None  # None: of own behaviour
+    connectomes: NDArray[np.floating[Any]] | None  # None: twins use people's own fitted factors
 
     def perform(self, segments: Segments) -> Performance:
-        """Return what each person's twin does."""
+        """Run each person's twin."""
         if self.connectomes is None:
             return self.fitted.perform_own(segments)
         return self.fitted.perform(self.connectomes, segments)
 
     def perform_group(self, segments: Segments) -> Performance | None:
-        """Return what the group's network does."""
+        """Run the group's network; None where the architecture has none."""
         if find_architecture(self.fitted.architecture).generates_all:
             return None
         return self.fitted.perform_group(segments)
@@ -205,7 +205,7 @@ class FittedTwins:
 
 @dataclass(frozen=True)
 class Samples:
-    """Samples of people, from which intervals come."""
+    """Bootstrap samples of people, for intervals."""
 
     seed: int = 0
     number: int = 2000
@@ -219,21 +219,21 @@ class Samples:
         error: Interval | None = None,
         verdict: Verdict | None = None,
     ) -> Score:
-        """Return a figure with the verdict on the twin."""
+        """Return a score with the verdict on the twin."""
         return Score(*key, value, error, people, verdict)
 
     def mean(self, values: Values) -> Interval:
-        """Return the mean of people's values."""
+        """Return the mean of people's values with its interval."""
         return bootstrap_interval(values, seed=self.seed, draws=self.number)
 
     def over_people(self, name: str, predicted: Values, wanted: Values) -> Interval:
-        """Return r over people; a prediction that is the same for all has none."""
+        """Return r over people with its interval; NaN for a prediction that is the same for all."""
         if name in _CONSTANT or not (np.isfinite(predicted) & np.isfinite(wanted)).any():
             return _nothing()
         return correlation_interval(predicted, wanted, seed=self.seed, draws=self.number)
 
     def gain(self, one: Values, other: Values, wanted: Values) -> Verdict | None:
-        """Judge by how much the r of one is larger; None where either is not defined."""
+        """Test whether the r of `one` is larger than that of `other`."""
         known = np.isfinite(one) & np.isfinite(other) & np.isfinite(wanted)
         both, target = np.stack([one, other])[:, known], wanted[known]
 
@@ -255,12 +255,12 @@ def evaluate(
     truth: Mapping[str, Values] | None = None,
     samples: Samples = Samples(),
 ) -> Evaluation:
-    """Judge a fitted twin by people outside its training set.
+    """Evaluate a fitted twin in people outside its training set.
 
     Parameters
     ----------
     fitted
-        What to judge.
+        The twin to evaluate, as `fit` returned it or a bundle has it.
     people
         Unseen people; with `memory`, the twin's training participants.
     training
@@ -269,10 +269,10 @@ def evaluate(
         first halves.
     memory
         Twins know these people's behaviour, for example because they were fitted to first halves.
-        The figures then say how much a twin retains, and not what a connectome predicts.
+        The figures then measure how much a twin retains, not what a connectome predicts.
     half
-        Half of the runs that is judged: 2, as published, with people's own first half as a
-        baseline. None: all trials. Where nobody has trials of the half, all are judged.
+        Half of the runs that is evaluated: 2, as published, with people's own first half as a
+        baseline. None: all trials. Where nobody has trials of the half, all trials are evaluated.
     truth
         True figures (people,) of simulated people, by name of the target, as ``faces_effect``.
     samples
@@ -287,12 +287,12 @@ def evaluate(
     _check_people(fitted, people, memory)
     if [task.name for task in people.segments.tasks.tasks] != list(fitted.tasks.names):
         raise ValueError(
-            f"the twin performs {', '.join(fitted.tasks.names)}, and people did "
+            f"the twin performs {', '.join(fitted.tasks.names)}, and people performed "
             f"{', '.join(people.segments.tasks.names)}"
         )
-    own = memory and fitted.own_codes is not None
+    own = memory and fitted.own_factors is not None
     if not own and people.connectomes is None:
-        raise ValueError("connectomes are missing: twins of people are made of them")
+        raise ValueError("connectomes are missing, from which people's twins are made")
     half = _judged_half(people.segments, half)
     simple = Simple({}, {}, {})
     if training is not None:
@@ -311,7 +311,7 @@ def evaluate(
 
 def _check_people(fitted: Fitted, people: Cohort, memory: bool) -> None:
     if memory and people.labels != fitted.people:
-        raise ValueError("with memory, people are those whom the twin was fitted to, in order")
+        raise ValueError("with memory, people have to be the twin's training set, in order")
     if not memory and (seen := sorted(set(people.labels) & set(fitted.people))):
         raise ValueError(f"the twin was fitted to {len(seen)} of the people: {', '.join(seen[:3])}")
 
@@ -330,18 +330,18 @@ def judge(
     truth: Mapping[str, Values] | None = None,
     samples: Samples = Samples(),
 ) -> Evaluation:
-    """Judge twins by people's responses, and compare them with simple predictions.
+    """Evaluate twins by people's responses, and compare them with baselines.
 
     Parameters
     ----------
     twins
         The twins, and the group's network if there is one.
     people
-        People with known responses.
+        The people to evaluate, with known responses.
     simple
-        The predictions of the baselines.
+        Predictions of the baselines for the same people.
     memory, half, truth, samples
-        As of `evaluate`.
+        Options of the evaluation, as for `evaluate`.
     """
     true = checked_truth(truth or {}, people.segments.tasks, people.people)
     return _Judged(twins, people, simple, memory, half, true, samples).evaluation()
@@ -352,8 +352,8 @@ def _nothing() -> Interval:
 
 
 @dataclass(frozen=True, eq=False)
-class _Heard:
-    """What a model says of one task: answers, the distribution of each, and outcomes."""
+class _Prediction:
+    """A model's prediction of one task: answers, their distributions, and outcomes."""
 
     answers: Answers | None
     answered: NDArray[np.floating[Any]]  # (people, trials, steps)
@@ -385,13 +385,13 @@ class _Judged:
             self.performed[GROUP] = group
 
     def evaluation(self) -> Evaluation:
-        heard = [self._heard(number, task) for number, task in enumerate(self.tasks)]
+        predictions = [self._predictions(number, task) for number, task in enumerate(self.tasks)]
         targets = targets_of(self.segments.tasks)
         observed = np.stack(
             [column for task in self.tasks for column in figures_of(task.answers, task.task)],
             axis=1,
         )
-        predicted = self._predicted(heard)
+        predicted = self._predicted_targets(predictions)
         losses, rows = self._losses()
         own = {
             name: own_losses(performed.buttons, self.segments, half=self.half)
@@ -403,9 +403,9 @@ class _Judged:
             *(
                 score
                 for number in range(len(self.tasks))
-                for score in self._trials(number, heard[number])
+                for score in self._trials(number, predictions[number])
             ),
-            *self._beside(("loss", "", ""), own),
+            *self._means_over_people(("loss", "", ""), own),
         ]
         return Evaluation(
             labels=self.people.labels,
@@ -420,7 +420,7 @@ class _Judged:
                 task.task.name: quantile_table(
                     of[TWIN].answered, of[TWIN].seconds, task.answers, len(task.task.conditions)
                 )
-                for task, of in zip(self.tasks, heard, strict=True)
+                for task, of in zip(self.tasks, predictions, strict=True)
             },
             conditions={task.task.name: task.task.conditions for task in self.tasks},
             losses=losses,
@@ -432,7 +432,7 @@ class _Judged:
             notes=notes,
             choice={
                 task.task.name: self._choice(task, of[TWIN].answers)
-                for task, of in zip(self.tasks, heard, strict=True)
+                for task, of in zip(self.tasks, predictions, strict=True)
             },
             curves=curves_of_people(
                 self.segments,
@@ -441,33 +441,35 @@ class _Judged:
             ),
         )
 
-    def _heard(self, number: int, task: TaskAnswers) -> dict[str, _Heard]:
-        """Return what each model with a distribution says of a task."""
+    def _predictions(self, number: int, task: TaskAnswers) -> dict[str, _Prediction]:
+        """Return the prediction of a task by each model that predicts distributions."""
         found = {
             name: self._decoded(task, decode(performed.buttons, self.segments))
             for name, performed in self.performed.items()
         }
         for name, distributions in self.simple.distributions.items():
             of = distributions[number]
-            found[name] = _Heard(None, of.answered, of.seconds, of.shares)
+            found[name] = _Prediction(None, of.answered, of.seconds, of.shares)
         return found
 
-    def _decoded(self, task: TaskAnswers, of: Decoded) -> _Heard:
+    def _decoded(self, task: TaskAnswers, of: Decoded) -> _Prediction:
         shape = task.answers.condition.shape
         seconds = of.seconds if of.seconds.ndim == 3 else of.seconds[None]
         answered = task.part(of.answered)
-        return _Heard(
+        return _Prediction(
             task.decoded(of),
             np.broadcast_to(answered, (*shape, answered.shape[-1])),
             np.broadcast_to(task.part(seconds), (*shape, seconds.shape[-1])),
             outcome_shares(task.part(of.ends), task.answers.correct_button),
         )
 
-    def _predicted(self, heard: Sequence[Mapping[str, _Heard]]) -> dict[str, Values]:
+    def _predicted_targets(
+        self, predictions: Sequence[Mapping[str, _Prediction]]
+    ) -> dict[str, Values]:
         found = {}
         for name in self.performed:
             columns: list[Values] = []
-            for task, of in zip(self.tasks, heard, strict=True):
+            for task, of in zip(self.tasks, predictions, strict=True):
                 answers = of[name].answers
                 assert answers is not None
                 columns += figures_of(answers, task.task)
@@ -480,7 +482,7 @@ class _Judged:
         observed: Values,
         predicted: Mapping[str, Values],
     ) -> list[Score]:
-        """Return r over people of response times and effects, observed and true."""
+        """Score response times and effects, observed and true, by r over people."""
         found = []
         for column, (task, what) in enumerate(targets):
             wanted = {what: observed[:, column]}
@@ -508,22 +510,27 @@ class _Judged:
             verdict=self.draws.gain(twin, own, wanted) if compared else None,
         )
 
-    def _trials(self, number: int, heard: Mapping[str, _Heard]) -> list[Score]:
-        """Return scores of single trials: choices, response times and outcomes a condition."""
+    def _trials(self, number: int, predictions: Mapping[str, _Prediction]) -> list[Score]:
+        """Score single trials by condition: choices, response times and outcomes."""
         task = self.tasks[number]
         name, buttons = task.task.name, len(task.task.buttons)
-        choices = {who: self._choice(task, of.answers) for who, of in heard.items() if of.answers}
+        choices = {
+            who: self._choice(task, of.answers) for who, of in predictions.items() if of.answers
+        }
         choices[ALWAYS_CORRECT] = always_correct(task.answers, buttons=buttons)
-        found = self._beside(("choice", name, ""), choices)
+        found = self._means_over_people(("choice", name, ""), choices)
         for figure, values in (
             (
                 "crps",
                 {
                     who: rt_crps(of.answered, of.seconds, task.answers.rt_seconds)
-                    for who, of in heard.items()
+                    for who, of in predictions.items()
                 },
             ),
-            ("brier", {who: outcome_brier(of.shares, task.answers) for who, of in heard.items()}),
+            (
+                "brier",
+                {who: outcome_brier(of.shares, task.answers) for who, of in predictions.items()},
+            ),
         ):
             conditions = len(task.task.conditions)
             tables = {
@@ -531,15 +538,17 @@ class _Judged:
             }
             for place, condition in enumerate(task.task.conditions):
                 columns = {who: table[:, place] for who, table in tables.items()}
-                found += self._beside((figure, name, condition), columns)
+                found += self._means_over_people((figure, name, condition), columns)
         return found
 
     def _choice(self, task: TaskAnswers, answers: Answers | None) -> Values:
         assert answers is not None
         return choice_agreement(answers.button, task.answers, buttons=len(task.task.buttons))
 
-    def _beside(self, key: tuple[str, str, str], of_people: Mapping[str, Values]) -> list[Score]:
-        """Return means over people of figures (people,) that each person has."""
+    def _means_over_people(
+        self, key: tuple[str, str, str], of_people: Mapping[str, Values]
+    ) -> list[Score]:
+        """Score models by the mean over people of a figure (people,)."""
         better = FIGURES[key[0]].more_is_better
         twin, found = of_people[TWIN], []
         for name, values in of_people.items():
@@ -552,7 +561,7 @@ class _Judged:
         return found
 
     def _losses(self) -> tuple[Values, NDArray[np.intp]]:
-        """Return the loss of each twin on each person's data, and whose rows these are."""
+        """Return the loss of each twin on each person's data, and the rows of these people."""
         people = np.arange(self.people.people)
         if len(self.segments.inputs) == 1:
             losses = cross_losses(self.performed[TWIN].buttons, self.segments, half=self.half)
@@ -585,7 +594,7 @@ class _Judged:
         if segments.bold is None or self.performed[TWIN].bold is None:
             return (), ()
         if not has_contrasts(self.people):
-            return (), ("people saw different sequences: BOLD is not judged",)
+            return (), ("people saw different sequences: BOLD is not evaluated",)
         measured = contrasts_of(segments.bold, segments, half=self.half)
         found = {
             name: contrasts_of(performed.bold, segments, half=self.half)
@@ -634,18 +643,18 @@ class _Judged:
 
 
 def shortfalls(found: Evaluation) -> tuple[str, ...]:
-    """Say where twins are worse than a baseline, and whether there are too few people.
+    """Describe where twins are worse than a baseline, and whether there are too few people.
 
     Parameters
     ----------
     found
-        An evaluation. Baselines that know people's own behaviour are left out, unless the twins
+        An evaluation. Baselines that use people's own behaviour are left out, unless the twins
         know it, too.
 
     Returns
     -------
     tuple of str
-        Sentences without a full stop; none: there is nothing to say.
+        Sentences without a full stop; empty if twins fall short nowhere.
     """
     sentences = []
     if few := too_few(len(found.labels)):
@@ -677,7 +686,7 @@ def shortfalls(found: Evaluation) -> tuple[str, ...]:
 
 
 def _is_short(found: Verdict) -> bool:
-    """Return whether people are enough and it is not better."""
+    """Return whether the verdict is not "better" although there are enough people."""
     return found.word != BETTER and not too_few(found.people)
 
 

@@ -16,12 +16,12 @@ PERMUTATIONS = 2000
 
 @dataclass(frozen=True)
 class Matching:
-    """How much lower the loss of people's own twins is than that of other people's."""
+    """Comparison of the losses of people's own twins with those of other people's twins."""
 
     people: int  # on both sides
     matched: float  # mean loss of people's own twins
     mismatched: float  # mean loss of all the others
-    p: float  # of a mean over a random assignment that is as low, one-sided
+    p: float  # of a mean loss as low under random assignments, one-sided
     better_than_average: Interval  # share of people: own loss below the mean of the others
     identified: Interval  # share of people: own twin has the lowest loss of all
     mean_rank: float  # of people's own twin among all, 1 the lowest; ties in the middle
@@ -30,26 +30,26 @@ class Matching:
 def match(
     losses: NDArray[np.floating[Any]], *, seed: int = 0, permutations: int = PERMUTATIONS
 ) -> Matching:
-    """Test whether twins fit the people whose connectomes they are made of.
+    """Test whether people's own twins fit their responses better than other people's twins.
 
     Parameters
     ----------
     losses
-        (people, people): rows are twins, columns the people on whose data they are scored. It
-        takes one run of each twin where all saw the same stimuli; else a run a pair.
+        (people, people): losses of twins (rows) on people's data (columns). Where all saw the same
+        stimuli, this takes one run of each twin; otherwise one run for each pair.
     seed, permutations
-        Of random assignments of twins to people.
+        Seed and number of random assignments of twins to people.
 
     Returns
     -------
     Matching
-        Ranks compare all twins on one person's data, so people who are hard to predict do not
-        count as a mismatch. p = (1 + as low) / (1 + permutations).
+        Ranks compare all twins on one person's data, so that people who are hard to predict do not
+        count as a mismatch. p is (1 + number of mean losses as low) / (1 + permutations).
 
     Raises
     ------
     ValueError
-        If the matrix is not square, is of fewer than two people, or has a loss that is not finite.
+        If the matrix is not square, has fewer than two people, or a loss is not finite.
 
     Examples
     --------
@@ -87,8 +87,8 @@ def _checked(losses: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
     unknown = int((~np.isfinite(loss)).sum())
     if unknown:
         raise ValueError(
-            f"{unknown} of {loss.size} losses are not finite: twins can be compared only on people "
-            "on whose trials all of them were run; run each twin on each person's own sequence, "
-            "or leave out people with another one"
+            f"{unknown} of {loss.size} losses are not finite: the comparison needs the loss of "
+            "every twin on every person; run each twin on each person's own sequence, or leave out "
+            "people with another sequence"
         )
     return loss

@@ -1,8 +1,9 @@
-"""How well a model predicts people's responses: times, choices, distributions; and their BOLD.
+"""Scores of predicted responses (times, choices, distributions) and of predicted BOLD.
 
 Curves are (..., trials, steps): the probability that a button has been pressed by each step after
-a trial's onset, as `decoding` takes it from a network's outputs. Between steps, and from 0 at the
-onset, curves are straight. Where a curve falls, it is taken to stay: nobody unpresses a button.
+a trial's onset, as `decoding` takes it from a network's outputs. Curves are linear between steps
+and start at 0 at the onset. A falling curve is replaced by its running maximum, because a press
+cannot be undone.
 """
 
 from __future__ import annotations
@@ -20,8 +21,8 @@ from bids_dtg.twin.judging.behaviour import MISS, Answers, means
 
 Values = NDArray[np.float64]
 QUANTILES = (0.1, 0.3, 0.5, 0.7, 0.9)
-HIGH_PASS_HZ = 0.01  # of the cosines that take drifts away (Takahashi et al., 2026)
-_LEAST_ANSWERED = 1e-3  # a curve that ends lower has no distribution of responses to speak of
+HIGH_PASS_HZ = 0.01  # of the cosines that remove drifts (Takahashi et al., 2026)
+_LEAST_ANSWERED = 1e-3  # a curve that ends lower predicts too few responses for a distribution
 _GRID_SECONDS = 0.005  # of mixtures: a sixteenth of a step
 
 
@@ -31,28 +32,28 @@ class PeopleFit:
 
     r: Interval  # Pearson r, with an interval over people
     error: Interval  # mean absolute error, in the figure's unit, likewise
-    people: int  # who have both values
-    without: int  # who have an observed value and no predicted one
+    people: int  # people with both values
+    without: int  # people with an observed value and no predicted one
 
 
 def people_fit(
     predicted: Values, wanted: Values, *, seed: int = 0, draws: int = DRAWS
 ) -> PeopleFit:
-    """Compare a predicted figure of people, as mean rt or a condition effect, with the wanted one.
+    """Compare a predicted figure of people, for example mean rt, with the observed one.
 
     Parameters
     ----------
     predicted
-        (people,).
+        (people,): predicted figure of each person, in any unit.
     wanted
-        (people,): observed, or true where people are simulated.
+        (people,): observed figure, or the true one where people are simulated.
     seed, draws
-        Of the samples of people.
+        Seed and number of the bootstrap samples of people.
 
     Raises
     ------
     ValueError
-        If the figures are not of the same people.
+        If the figures have different numbers of people.
 
     Examples
     --------
@@ -74,18 +75,18 @@ def choice_agreement(button: NDArray[np.integer[Any]], people: Answers, *, butto
     Parameters
     ----------
     button
-        (people, trials) or (trials,), of the model; -1: it presses none.
+        (people, trials) or (trials,): button of the model; -1: it presses none.
     people
-        Their answers.
+        Observed answers of the people.
     buttons
-        Of the task.
+        Number of buttons of the task.
 
     Returns
     -------
     numpy.ndarray
-        (people,). A trial that a person misses counts against every model. Where a person's
-        wrong button is not known, a wrong button of the model counts 1 / (buttons - 1), what it is
-        worth on average. `always_correct` is the model that errs never.
+        (people,): share of trials. A trial that a person misses counts against every model. Where a
+        person's wrong button is not known, a wrong button of the model counts 1 / (buttons - 1),
+        its expected agreement. `always_correct` scores the model that never errs.
 
     Examples
     --------
@@ -122,7 +123,7 @@ def rt_crps(
     seconds: NDArray[np.floating[Any]],
     rt_seconds: Values,
 ) -> Values:
-    """Return the continuous ranked probability score of responses, given that there is one.
+    """Return the continuous ranked probability score of response times, given a response.
 
     Parameters
     ----------
@@ -132,14 +133,14 @@ def rt_crps(
     seconds
         (people, trials, steps), (trials, steps) or (steps,): each step's time since the onset.
     rt_seconds
-        (people, trials), observed.
+        (people, trials): observed response times; NaN: no response.
 
     Returns
     -------
     numpy.ndarray
         (people, trials), seconds: the integral of (F(t) - [t ≥ rt])², exact for curves that are
-        straight between steps; NaN without a response, or where a curve stays below 0.001. Of a
-        prediction of one time, its absolute error.
+        linear between steps; NaN without a response, or where a curve stays below 0.001. For a
+        prediction of a single time it is the absolute error.
 
     Notes
     -----
@@ -169,7 +170,7 @@ def rt_crps(
 
 
 def _square(start: Values, end: Values) -> Values:
-    """Return the mean square of what goes straight from start to end."""
+    """Return the mean square of a linear function from start to end."""
     mean: Values = (start * start + start * end + end * end) / 3
     return mean
 
@@ -204,7 +205,7 @@ def outcome_shares(
         (people, trials, buttons), or (trials, buttons): each button's curve at the window's end.
         Where they add up to more than 1, they are divided by their sum.
     correct_button
-        (people, trials).
+        (people, trials): index of each trial's correct button; -1: none.
 
     Examples
     --------
@@ -228,7 +229,7 @@ def outcome_brier(shares: Values, people: Answers) -> Values:
     shares
         (people, trials, 3), as `outcome_shares` returns them.
     people
-        Their answers.
+        Observed answers of the people.
 
     Notes
     -----
@@ -253,16 +254,16 @@ def by_condition(values: Values, people: Answers, conditions: int) -> Values:
     Parameters
     ----------
     values
-        (people, trials), as of `rt_crps` or `outcome_brier`.
+        (people, trials): scores of `rt_crps` or `outcome_brier`.
     people
-        Whose answers say which trials are scored, and of which condition.
+        Observed answers of the people, with the scored trials and their conditions.
     conditions
-        Of the task.
+        Number of conditions of the task.
 
     Returns
     -------
     numpy.ndarray
-        (people, conditions).
+        (people, conditions): mean scores; NaN where no trial counts.
 
     Examples
     --------
@@ -278,7 +279,7 @@ def by_condition(values: Values, people: Answers, conditions: int) -> Values:
 
 @dataclass(frozen=True, eq=False)
 class QuantileTable:
-    """Quantiles of all people's response times in each condition, given that there is one."""
+    """Quantiles of all people's response times in each condition, given a response."""
 
     probabilities: Values  # (quantiles,)
     observed_seconds: Values  # (conditions, quantiles)
@@ -298,13 +299,14 @@ def quantile_table(
     Parameters
     ----------
     curves, seconds
-        As of `rt_crps`. A trial weighs in the predicted mixture as much as a response is likely.
+        Curves and times of their steps, as for `rt_crps`. A trial's weight in the predicted mixture
+        is the probability of a response.
     people
-        Their answers.
+        Observed answers of the people.
     conditions
-        Of the task.
+        Number of conditions of the task.
     probabilities
-        Of the quantiles.
+        Probabilities of the quantiles, from 0 to 1.
 
     Examples
     --------
@@ -343,7 +345,7 @@ def _mixture_quantiles(curves: Values, seconds: Values, probabilities: Values) -
         total += np.interp(grid, np.append(0.0, own), np.append(0.0, height))
     if total[-1] < _LEAST_ANSWERED * len(curves):
         return np.full(len(probabilities), np.nan)
-    # Where the mixture stays, a quantile is the time at which it stops rising.
+    # Where the mixture is constant, the quantile is the time at which it stops rising.
     rises = np.append(True, np.diff(total) > 0)
     quantiles: Values = np.interp(probabilities, total[rises] / total[-1], grid[rises])
     return quantiles
@@ -375,17 +377,17 @@ def bold_contrast(
     onset_seconds, condition
         (trials,), the same for everybody; trials of condition -1 are left out.
     tr_seconds
-        Between frames. Not the model's step: there, errors of neighbours are so alike that t
-        is too large.
+        Time between frames. Not the model's time step: there, errors of neighbouring frames are so
+        correlated that t is too large.
     duration_seconds
-        (trials,) or one for all, of what is convolved.
+        (trials,), or one for all: duration of each trial's boxcar.
     frames_used
-        (frames,): the others are left out of the fit. None: all are used.
+        (frames,): frames of the fit; None: all frames.
 
     Returns
     -------
     BoldContrast
-        By ordinary least squares on each condition convolved with Glover's response, both
+        Ordinary least squares estimates of each condition convolved with Glover's response, with
         temporal derivatives, cosines up to 0.01 Hz and a constant (Takahashi et al., 2026,
         doi:10.34133/bmef.0231).
 
@@ -450,7 +452,7 @@ def _design(
 
 @dataclass(frozen=True)
 class BoldFit:
-    """How well contrasts of BOLD are predicted."""
+    """Correlations of predicted with measured contrasts of BOLD."""
 
     group_r: float  # over regions and tasks, of one-sample t values over people
     points: int  # regions and tasks of that r
@@ -463,14 +465,14 @@ def bold_fit(predicted: Sequence[Values], measured: Sequence[Values]) -> BoldFit
     Parameters
     ----------
     predicted, measured
-        For each task (people, regions), as of `BoldContrast.estimate` or `BoldContrast.t`; people
-        may differ between tasks.
+        Contrasts (people, regions) for each task, such as `BoldContrast.estimate` or
+        `BoldContrast.t`; people may differ between tasks.
 
     Returns
     -------
     BoldFit
         A model that is the same for everybody has no `person_r` (NaN), and no t over people: its
-        contrast itself is compared with the measured t.
+        contrast is compared with the measured t.
 
     Examples
     --------

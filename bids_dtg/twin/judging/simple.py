@@ -1,4 +1,4 @@
-"""What simple predictions say of unseen people: figures, distributions and BOLD."""
+"""Predictions of unseen people by baselines: figures, distributions and BOLD."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _BOLD_BASELINES = ("group_mean", "connectome_ridge")
 
 @dataclass(frozen=True, eq=False)
 class Distribution:
-    """Of responses to the trials of a task: of people, (people, trials, ...)."""
+    """Predicted distributions of responses to the trials of a task, (people, trials, ...)."""
 
     seconds: Values  # (steps,), since the onset
     answered: Values  # (people, trials, steps): how likely a response by then
@@ -41,24 +41,24 @@ class Simple:
 def simple_predictions(
     training: Cohort, unseen: Cohort, *, half: int | None, first_half: Cohort | None = None
 ) -> Simple:
-    """Fit baselines on training people and predict unseen ones.
+    """Fit baselines to training people and predict unseen people.
 
     Parameters
     ----------
     training
         The twin's training participants: baselines are fitted to all their trials.
     unseen
-        Others.
+        The people to predict, outside the training set.
     half
-        Of the runs, which is predicted. None: all trials, and nobody's own first half is known.
+        Half of the runs that is predicted. None: all trials, and the own first half is not used.
     first_half
-        Where the unseen people's first halves are; None: in their own segments, if there.
+        The unseen people with their first halves; None: these are in their own segments, if any.
 
     Returns
     -------
     Simple
-        Of the baselines whose needs are met. Targets that fewer than three training people have
-        are NaN.
+        Predictions of the usable baselines. Targets that fewer than three training people have are
+        NaN.
     """
     before = first_half or unseen
     memory = half == 2 and has_half(before.segments, 1)
@@ -74,7 +74,7 @@ def simple_predictions(
 
 
 def _targets(training: Training, known: Known) -> dict[str, Values]:
-    """Return what each baseline says of targets that enough training people have."""
+    """Predict targets that enough training people have, by each baseline."""
     enough = np.isfinite(training.targets).sum(axis=0) >= _FEWEST_PEOPLE
     some = replace(
         training,
@@ -100,12 +100,12 @@ def _some_targets(known: Known, some: NDArray[np.bool_]) -> Known:
 
 
 def _with_memory(training: Training) -> Training:
-    """Say that training people's own figures are known; no baseline is fitted to them."""
+    """Mark training people's own figures as known; no baseline is fitted to them."""
     return replace(training, known=replace(training.known, first_half=training.targets))
 
 
 def _distributions(before: Cohort, unseen: Cohort, half: int | None) -> list[Distribution]:
-    """Return observed distributions as predictions: everybody's, or of each person's half."""
+    """Return observed distributions as predictions: of all people, or of each person's half."""
     found = []
     for number, task in enumerate(unseen.segments.tasks.tasks):
         own = answers_of(unseen.segments, number).answers
@@ -163,6 +163,6 @@ def _only_connectome(training: Training) -> Training:
 
 
 def has_contrasts(people: Cohort) -> bool:
-    """Return whether contrasts of BOLD can be had: it was measured, and people saw the same."""
+    """Return whether contrasts of BOLD can be computed: people have BOLD and saw the same."""
     segments = people.segments
     return segments.bold is not None and len(segments.inputs) == 1

@@ -1,8 +1,8 @@
-"""Networks that perform tasks, and what makes their weights.
+"""Networks that perform tasks, and the networks that make their weights.
 
-- `recurrence`: tanh units with weights of their own a person, stepped together
+- `recurrence`: recurrent tanh units with each person's own weights, stepped together
 - `main`: the main network, from inputs to buttons and BOLD
 - `hypernetwork`: all weights of a main network from a connectome, as published
-- `modulated`: a group network, and the few numbers by which a person's differs from it
-- `objective`: the loss of outputs against what people did
+- `modulated`: a group network, and the modulations by which a person's network differs from it
+- `objective`: the loss of outputs against people's responses and BOLD
 """

@@ -9,7 +9,7 @@ from bids_dtg.twin.network.main import MainWeights, Sizes
 
 
 class HyperNetwork(nn.Module):
-    """From a connectome to a main network (Takahashi et al., 2026).
+    """Makes a main network from a connectome (Takahashi et al., 2026).
 
     Dropout, then three linear layers with Mish between them; only the widths of the two hidden
     layers differ between people.
@@ -17,16 +17,16 @@ class HyperNetwork(nn.Module):
     Parameters
     ----------
     edges
-        Of the connectome.
+        Number of edges of a connectome.
     sizes
-        Of main networks.
+        Numbers of inputs, units and outputs of main networks.
     hidden
-        Units of each hidden layer.
+        Number of units of each hidden layer.
     dropout
         Share of edges that a training step leaves out.
     last_layer_scale
-        By which the last layer's first weights are multiplied: at 1, as published, networks begin
-        at the edge of stability, and a few large updates push them over it.
+        Factor of the last layer's initial weights. At 1, as published, networks start at the edge
+        of stability, and a few large updates make them unstable.
 
     Examples
     --------

@@ -1,6 +1,6 @@
-"""The main network: a recurrent network with a linear read-out, with weights of its own a person.
+"""The main network: a recurrent network with a linear read-out, whose weights differ by person.
 
-It reads what was on the screen and which task it was, and puts out buttons and BOLD
+Its inputs are the stimuli and the task; its outputs are buttons and BOLD
 (Takahashi et al., 2026): ``h[t] = tanh(W_ih x[t] + b_ih + W_hh h[t-1] + b_hh)`` and
 ``y[t+1] = W_ho h[t] + b_ho``.
 """
@@ -18,7 +18,7 @@ from bids_dtg.twin.network.recurrence import recur
 
 @dataclass(frozen=True)
 class Sizes:
-    """How large main networks are."""
+    """Numbers of inputs, units and outputs of main networks."""
 
     inputs: int  # channels of the stimulus, and task flags
     units: int  # of the recurrent layer
@@ -45,7 +45,7 @@ class Sizes:
 
     @property
     def weights(self) -> int:
-        """How many numbers make a network.
+        """Number of weights of a network.
 
         Examples
         --------
@@ -57,7 +57,7 @@ class Sizes:
 
 @dataclass(frozen=True, eq=False)
 class MainWeights:
-    """Weights of one network a person: each tensor has people first."""
+    """Weights of one network for each person; each tensor has people first."""
 
     input: Tensor  # (people, units, inputs)
     recurrent: Tensor  # (people, units, units)
@@ -91,8 +91,8 @@ class MainWeights:
     def flat(self) -> Tensor:
         """Return flat rows (people, weights) in the published order.
 
-        The two published biases of a unit act as their sum, and a network keeps the sum: it stands
-        in the place of the first, and zeros in that of the second.
+        The two published biases of a unit act as their sum, which a network keeps: it takes the
+        place of the first bias, and zeros take that of the second.
 
         Examples
         --------
@@ -106,16 +106,16 @@ class MainWeights:
 
 
 def perform(weights: MainWeights, inputs: Tensor) -> Tensor:
-    """Return what networks put out while they perform.
+    """Run networks on inputs and return their outputs.
 
     Parameters
     ----------
     weights
-        Of each person, or of one network that all people share.
+        Weights of each person's network, or of one network that all people share.
     inputs
-        (1 or people, segments, steps, inputs); one, where all people see the same. They stand one
-        step late, as `bids_dtg.twin.traces` makes them, so that the output of a step has seen the
-        inputs before it.
+        (1 or people, segments, steps, inputs); 1 where all people see the same. Inputs are delayed
+        by one step, as `bids_dtg.twin.trial_series` makes them, so that the output of a step
+        depends on earlier stimuli only.
 
     Returns
     -------

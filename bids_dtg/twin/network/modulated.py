@@ -1,4 +1,4 @@
-"""A network of the group, and the few numbers by which a person's network differs from it."""
+"""A network of the group, and the modulations by which a person's network differs from it."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ BUTTON_BIAS = -2.0  # of the read-out at first: buttons are mostly not pressed
 
 
 class ModulatedNetwork(nn.Module):
-    """A group network whose units, strongest modes and read-outs a person scales and shifts.
+    """A group network whose units, strongest modes and read-outs are modulated for each person.
 
-    A person's modulation is ``directions @ code``: a gain and a bias for each unit (FiLM:
+    A person's modulation is ``directions @ factors``: a gain and a bias for each unit (FiLM:
     Perez et al., 2018, doi:10.1609/aaai.v32i1.11671), a change of each of the `rank` strongest
     singular modes of the recurrent weights, a gain for each input channel, a gain and an offset for
-    each output. A code of zeros is the average person.
+    each output. Factors of zero are the average person.
 
     Parameters
     ----------
     sizes
-        Of the group network.
+        Numbers of inputs, units and outputs of the group network.
     rank
-        How many modes of the recurrent weights people differ in.
+        Number of modes of the recurrent weights in which people differ.
 
     Examples
     --------
@@ -57,7 +57,7 @@ class ModulatedNetwork(nn.Module):
 
     @property
     def parts(self) -> dict[str, int]:
-        """Of a modulation, in order: what it changes, and by how many numbers."""
+        """Parts of a modulation in order, with the number of values of each."""
         sizes = self.sizes
         return {
             "gains": sizes.units,
@@ -72,11 +72,11 @@ class ModulatedNetwork(nn.Module):
 
     @property
     def modulations(self) -> int:
-        """How many numbers a modulation has."""
+        """Number of values of a modulation."""
         return sum(self.parts.values())
 
     def places(self, *names: str) -> Tensor:
-        """Return where some parts stand in a modulation, as whole numbers."""
+        """Return the indices of some parts in a modulation."""
         at = 0
         found: list[int] = []
         for name, size in self.parts.items():
@@ -87,13 +87,13 @@ class ModulatedNetwork(nn.Module):
 
     @torch.no_grad()
     def find_modes(self) -> None:
-        """Take the strongest modes of the recurrent weights as they are now."""
+        """Compute the strongest modes of the current recurrent weights."""
         left, strengths, right = torch.linalg.svd(self.recurrent)
         self.left.copy_(left[:, : self.rank] * strengths[: self.rank])
         self.right.copy_(right[: self.rank].T)
 
     def weights(self, modulation: Tensor) -> MainWeights:
-        """Return the networks of modulations (people, modulations); zeros are the group's."""
+        """Return the networks of modulations (people, modulations); zeros give the group's."""
         split = torch.split(modulation, list(self.parts.values()), dim=1)
         part = dict(zip(self.parts, split, strict=True))
         gains = 1 + part["gains"]
@@ -109,5 +109,5 @@ class ModulatedNetwork(nn.Module):
         )
 
     def group_weights(self) -> MainWeights:
-        """Return the group's network, as of one person."""
+        """Return the group's network, with an axis of one person."""
         return self.weights(self.input.new_zeros(1, self.modulations))

@@ -1,4 +1,4 @@
-"""The loss of what networks put out against what people did and what was measured."""
+"""The loss of network outputs against people's responses and measured BOLD."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from torch.nn.functional import binary_cross_entropy_with_logits
 
 @dataclass(frozen=True, eq=False)
 class Targets:
-    """What outputs are compared with; people may be one, which stands for the average person."""
+    """Targets of outputs; an axis of one person may stand for the average person."""
 
     inputs: Tensor  # (1 or people, segments, steps, inputs)
     action: Tensor  # (people, segments, steps, buttons), from 0 to 1
@@ -37,19 +37,19 @@ class Targets:
     def to(self, device: str | torch.device) -> Targets:
         """Return the targets on a device."""
 
-        def moved(tensor: Tensor | None) -> Tensor | None:
+        def there(tensor: Tensor | None) -> Tensor | None:
             return None if tensor is None else tensor.to(device)
 
         return Targets(
             self.inputs.to(device),
             self.action.to(device),
             self.scored.to(device),
-            moved(self.bold),
-            moved(self.bold_scored),
+            there(self.bold),
+            there(self.bold_scored),
         )
 
     def average(self) -> Targets:
-        """Return the average person, where all saw the same; else everybody as they are.
+        """Average the people where all saw the same; otherwise return the targets unchanged.
 
         The cross-entropy is linear in its target and the squared error quadratic: a shared network
         has the same gradient on the average as on everybody.
@@ -73,7 +73,7 @@ def _mean(values: Tensor, weight: Tensor | None) -> tuple[Tensor, Tensor]:
 
 @dataclass(frozen=True)
 class Weights:
-    """By how much each loss counts; published: 1 and 1."""
+    """Weight of each loss; published: 1 and 1."""
 
     action: float = 10.0  # of the cross-entropy of buttons
     bold: float = 1.0  # of the squared error of BOLD
@@ -87,7 +87,7 @@ def action_losses(outputs: Tensor, targets: Targets) -> Tensor:
     outputs
         (people, segments, steps, outputs), buttons first, as logits.
     targets
-        Of the same people, segments and steps; or outputs of one person for all targets.
+        Targets of the same people, segments and steps; outputs of one person serve all people.
     """
     logits = outputs[..., : targets.action.shape[-1]].expand_as(targets.action)
     action = targets.action
@@ -104,7 +104,7 @@ def bold_losses(outputs: Tensor, targets: Targets) -> Tensor:
 
 
 def total_loss(outputs: Tensor, targets: Targets, weights: Weights) -> Tensor:
-    """Return the loss that is trained on: a mean over people."""
+    """Return the training loss: the weighted sum of both losses, each a mean over people."""
     loss = weights.action * action_losses(outputs, targets).mean()
     if targets.bold is not None:
         loss = loss + weights.bold * bold_losses(outputs, targets).mean()
@@ -112,6 +112,6 @@ def total_loss(outputs: Tensor, targets: Targets, weights: Weights) -> Tensor:
 
 
 def _weighted(loss: Tensor, weight: Tensor) -> Tensor:
-    """Return means over segments and steps; 0 for who has none."""
+    """Return weighted means over segments and steps; 0 for people without any weight."""
     weight = weight.to(loss.dtype)
     return (loss * weight).sum((1, 2)) / weight.sum((1, 2)).clamp(min=1e-9)

@@ -1,8 +1,8 @@
-"""The recurrence of networks that have weights of their own each, with a gradient written out.
+"""The recurrence of many networks with different weights, with an explicit gradient.
 
-PyTorch's own recurrent layers share one matrix of weights. Here each person has one, and all
-people take a step in one product of matrices. The gradient of the weights is gathered once, over
-all steps, in place of once a step.
+PyTorch's recurrent layers share one weight matrix. Here each person has one, and all people take a
+step in one batched matrix product. The gradient of the weights is accumulated once over all steps
+instead of once a step.
 """
 
 from __future__ import annotations
@@ -14,21 +14,21 @@ from torch import Tensor
 
 
 def recur(drive: Tensor, weights: Tensor) -> Tensor:
-    """Return the states of tanh networks that begin at 0.
+    """Return the states of tanh networks that start at 0.
 
     The state is ``h[t] = tanh(drive[t] + weights @ h[t - 1])``.
 
     Parameters
     ----------
     drive
-        (steps, people, segments, units): what reaches each unit from outside, biases included.
+        (steps, people, segments, units): external input of each unit, biases included.
     weights
         (people, units, units): to a unit (row) from a unit (column).
 
     Returns
     -------
     torch.Tensor
-        States, as `drive`.
+        States, of the shape of `drive`.
 
     Raises
     ------
@@ -54,7 +54,7 @@ def recur(drive: Tensor, weights: Tensor) -> Tensor:
 class _Recurrence(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, drive: Tensor, weights: Tensor) -> Tensor:
-        # Steps that lie in one piece each, whatever the drive's order is: products need no copies.
+        # Each step is contiguous, whatever the drive's layout: products need no copies.
         states = torch.empty_like(drive, memory_format=torch.contiguous_format)
         back = weights.transpose(1, 2).contiguous()
         torch.tanh(drive[0], out=states[0])

@@ -1,26 +1,26 @@
-"""What outputs of the workflow `twin` say and show.
+"""Panels and sentences of the workflow `twin` in outputs and on pages.
 
-- `words`: README, methods text, quality columns, and what pages say of participants and sets
-- `traces`: the table of a set's curves, written and read
-- `fit`: how well a person's responses are predicted, as sidecars have it
-- `sets`: the sets of a participant on the page, in the order of their panels
-- `presentation`: all of it together, as the report finds it by the slice's row
+- `words`: README, methods text, quality columns, and sentences on participants and averages
+- `trial_series`: the table of an average's trial time series: writer and reader
+- `fit`: how well a person's responses are predicted: writer and reader of the sidecar's fields
+- `averages`: the averages of a participant on the page, in the order of their panels
+- `presentation`: all of it together, which the report finds by the slice's row
 
-Panels of a set of runs:
+Panels of an average of runs:
 
-- `behaviour`: what the twin does in each task and condition, beside the person and the group
-- `fitted`: how well the twin says what the person did
-- `curves`: response times, and traces of the mean trial
+- `behaviour`: behaviour of the twin, the person and the group in each task and condition
+- `fitted`: how well the twin predicts the person's responses
+- `curves`: response times, and time series of the mean trial
 - `connectome`: Fisher's z between all parcels
 
-Panels of a run are motion and those of `report.parcels`.
+Panels of a run are motion and the panels of `report.parcels`.
 """
 
 from __future__ import annotations
 
 from bids_dtg.report.panels import MOTION
 from bids_dtg.report.parcels import CARPET, COVERAGE
-from bids_dtg.twin.panels.sets import OF_SETS, draw_sets
+from bids_dtg.twin.panels.averages import OF_SETS, draw_sets
 
 __all__ = ["OF_SETS", "PANELS", "draw_sets"]
 

@@ -1,4 +1,4 @@
-"""Behaviour: what the twin does in each task and condition, beside the person and the group."""
+"""Behaviour of the twin, the person and the group in each task and condition."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from bids_dtg.report.panels.panel import Canvas, Figure, Listing
 from bids_dtg.report.quality import number
 
 FILE = FileKind("behaviour", "twin", ".tsv")
-OBSERVED_FILE = FileKind("behaviour", "observed", ".tsv")  # without a model: of the person alone
+OBSERVED_FILE = FileKind("behaviour", "observed", ".tsv")  # without a model: the person alone
 EFFECT = "effect"  # the condition of the rows with differences between conditions
 PREDICTED = "predicted_rt_seconds"
 _OBSERVED = "observed_rt_seconds"
@@ -26,7 +26,7 @@ class BehaviourRow:
 
     task: str  # name
     condition: str  # name, or `EFFECT`
-    trials: str  # how many, as it is written
+    trials: str  # number of trials, as text
     own_sequence: bool  # whether the trials are the person's own
     values: Mapping[str, float | None] = field(default_factory=dict)  # by column; None: not known
 
@@ -54,7 +54,7 @@ _COLUMNS = (
 
 
 def read_behaviour(path: Path) -> tuple[BehaviourRow, ...]:
-    """Read the table of a set; no rows where it is absent or damaged."""
+    """Read the table of an average; no rows where it is absent or damaged."""
     return tuple(
         BehaviourRow(
             task=row["task_name"],
@@ -69,7 +69,7 @@ def read_behaviour(path: Path) -> tuple[BehaviourRow, ...]:
 
 
 def behaviour_of(made: RunFiles) -> tuple[BehaviourRow, ...]:
-    """Read the table of a set, with a model or without; no rows where there is none."""
+    """Read the table of an average, with a model or without; no rows where there is none."""
     path = made.files.get(FILE) or made.files.get(OBSERVED_FILE)
     return read_behaviour(path) if path else ()
 
@@ -80,7 +80,7 @@ def has(rows: Iterable[BehaviourRow], column: str) -> bool:
 
 
 def draw(made: RunFiles, canvas: Canvas) -> Figure | None:
-    """Lay out the table of a set; columns that nobody has a value of are left out."""
+    """Lay out the table of an average without empty columns."""
     rows = behaviour_of(made)
     columns = [column for column in _COLUMNS if has(rows, column.name)]
     if not columns:
@@ -119,18 +119,18 @@ def _caption(rows: Sequence[BehaviourRow]) -> str:
     text = ""
     if has(rows, PREDICTED):
         text = (
-            "What the network made from this connectome does: its response time is the mean over "
-            "trials of each trial\N{RIGHT SINGLE QUOTATION MARK}s median. "
+            "Behaviour of the network made from this connectome: its response time is the mean "
+            "over trials of each trial\N{RIGHT SINGLE QUOTATION MARK}s median. "
         )
     if not has(rows, _OBSERVED):
-        text += "The person has no responses that could stand beside it. "
+        text += "The person has no responses to compare with. "
     elif has(rows, PREDICTED):
-        text += "Beside it is what the person did in the same trials. "
+        text += "The person\N{RIGHT SINGLE QUOTATION MARK}s values are of the same trials. "
     if any(row.condition == EFFECT for row in rows):
         text += "Differences of shares are in percentage points. "
     if borrowed:
         text += (
-            f"Trials of {' and '.join(borrowed)} are those of somebody else, as the person has no "
-            "event file that can be read."
+            f"Trials of {' and '.join(borrowed)} are those of another participant, as the person "
+            "has no readable event file."
         )
     return text.strip()

@@ -1,4 +1,4 @@
-"""Connectome: Fisher's z between all parcels, averaged over the runs of a set."""
+"""Connectome: Fisher's z between all parcels, averaged over the runs of an average."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _RAMP = Ramp(f"\N{MINUS SIGN}{_END:g} or less", f"+{_END:g} or more", "signed")
 
 
 def draw(made: RunFiles, canvas: Canvas) -> Figure | None:
-    """Draw the edges; the diagonal and what is not known are blank."""
+    """Draw the edges; the diagonal and unknown edges are blank."""
     table = matrix_of(made, FILE)
     if table is None:
         return None

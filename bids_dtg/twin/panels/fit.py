@@ -1,8 +1,8 @@
-"""Fit: how well networks say what a person did, as sidecars have it and as a sentence.
+"""Fit: how well networks predict a person's responses, written to and read from sidecars.
 
-The cross-entropy is of the buttons over all steps, which is lower where responses were likelier;
-the continuous ranked probability score is of the response times (Gneiting & Raftery, 2007,
-doi:10.1198/016214506000001437), and it is lower where they are predicted better.
+The cross-entropy of buttons over all steps is lower where responses were more likely. The
+continuous ranked probability score of response times (Gneiting & Raftery, 2007,
+doi:10.1198/016214506000001437) is lower where they are predicted better.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ FIT = "FitToOwnResponses"  # key of the sidecar of behaviour
 
 @dataclass(frozen=True)
 class TaskFit:
-    """How well a person's responses in a task are predicted; what is not known is None."""
+    """How well a person's responses in a task are predicted; unknown values are None."""
 
     task: str  # name
     trials: int  # scored, of the person's own runs
@@ -37,7 +37,7 @@ _KEYS = {
 
 
 def fit_facts(fits: Iterable[TaskFit]) -> dict[str, Any]:
-    """Return what the sidecar of behaviour says of the fit; nothing where there is no own data.
+    """Return the sidecar fields of the fit; empty without responses of the person.
 
     Examples
     --------
@@ -57,7 +57,7 @@ def fit_facts(fits: Iterable[TaskFit]) -> dict[str, Any]:
 
 
 def read_fits(facts: Mapping[str, Any]) -> tuple[TaskFit, ...]:
-    """Read what a sidecar says of the fit; what is damaged is as if absent."""
+    """Read the fit from a sidecar; damaged entries are skipped."""
     rows = facts.get(FIT)
     found = (_fit(row) for row in (rows if isinstance(rows, list) else ()))
     return tuple(fit for fit in found if fit is not None)

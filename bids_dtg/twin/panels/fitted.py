@@ -1,4 +1,4 @@
-"""How well the twin says what the person did, beside the group's network and chance."""
+"""How well the twin predicts the person's responses, compared with group network and chance."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _HEADINGS = (
 
 
 def draw(made: RunFiles, canvas: Canvas) -> Figure | None:
-    """Lay out the fit to a person's own responses; None where there are none."""
+    """Lay out the fit to a person's own responses; None without responses."""
     fits = read_fits(made.facts)
     if not fits:
         return None
@@ -27,8 +27,8 @@ def draw(made: RunFiles, canvas: Canvas) -> Figure | None:
 
 _CAUTION = (
     "Lower is better: the cross-entropy of buttons over time, and the continuous ranked "
-    "probability score of response times. The figures of one person say little on whether their "
-    "connectome matters: that is judged over people (group --analysis evaluate)."
+    "probability score of response times. The figures of one person cannot show whether their "
+    "connectome matters: this is tested over people (group --analysis evaluate)."
 )
 
 
@@ -44,12 +44,12 @@ def _cell(value: float | None) -> str:
 
 
 def _sentence(fits: Sequence[TaskFit]) -> str:
-    beside = [fit for fit in fits if fit.group_cross_entropy is not None]
-    if not beside:
+    compared = [fit for fit in fits if fit.group_cross_entropy is not None]
+    if not compared:
         return "The model has no network of the group."
-    better = [fit.task for fit in beside if fit.cross_entropy < (fit.group_cross_entropy or 0)]
+    better = [fit.task for fit in compared if fit.cross_entropy < (fit.group_cross_entropy or 0)]
     said = f" ({', '.join(better)})" if better else ""
     return (
         f"The twin predicts the person\N{RIGHT SINGLE QUOTATION MARK}s responses better than "
-        f"the network of the group in {len(better)} of {counted(len(beside), 'task')}{said}."
+        f"the network of the group in {len(better)} of {counted(len(compared), 'task')}{said}."
     )

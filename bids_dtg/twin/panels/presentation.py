@@ -1,4 +1,4 @@
-"""How twins are presented: the slice's panels, words and sections together."""
+"""The presentation of twins: the slice's panels, words and sections together."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ PRESENTATION = Presentation(
     name="twin",
     dataset_name="Digital twins that perform people's tasks (bids_dtg)",
     title="Digital twins that perform people's tasks",
-    about="Fitted to connectomes and responses; what twins answer was not measured.",
+    about="Fitted to connectomes and responses; twins' answers are predictions.",
     citation=words.CITATION,
     readme=words.README,
     methods=words.methods_of,
@@ -23,8 +23,8 @@ PRESENTATION = Presentation(
     run_notes=words.notes_on_run,
     missing=words.missing,
     results=(CARPET.kind,),
-    of_sets=OF_SETS,
-    combined_notes=words.notes_on_set,
+    of_averages=OF_SETS,
+    combined_notes=words.notes_on_average,
     made="results",
     analysis_page="twin_report.html",
 )

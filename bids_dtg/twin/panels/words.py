@@ -1,4 +1,4 @@
-"""What outputs of the workflow `twin` say of themselves: its row of `workflows` in words."""
+"""Sentences of the workflow `twin` in its outputs and on its pages."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ Digital twins: networks made from connectomes that perform people's tasks
 
 Each model in this dataset makes a network from a person's connectome; the network sees the trials
 of a task and answers them (Takahashi et al., 2026). Models were fitted to measured connectomes and
-measured responses; what a network answers is an estimate and was not measured.
+measured responses; a network's answers are estimates and were not measured.
 {NO_EVIDENCE}
 
 Of each participant and run of rest, in sub-*/[ses-*/]func:
@@ -40,25 +40,25 @@ Of each participant and run of rest, in sub-*/[ses-*/]func:
 - *_stat-mean_timeseries.tsv: the cleaned series of each parcel of an atlas, a column a parcel;
   frames that were left out, and parcels with too little signal, are n/a.
 - *_stat-coverage_bold.tsv: the share of each parcel's voxels that have signal.
-- *_qc.tsv: quality figures of each run; the JSON file beside it explains the columns.
+- *_qc.tsv: quality figures of each run; the JSON file of the same name explains the columns.
 
 Of each set of runs (--combine):
 
 - *_stat-fisherz_relmat.tsv: the connectome: Fisher's z of the correlation of each two parcels.
-- *_desc-twin_behaviour.tsv: what the twin does in each task and condition, beside what the person
-  did. Estimates, not measurements.
-- *_desc-twin_trials.tsv: the same of each trial.
-- *_desc-traces_behaviour.tsv: how much of the mean trial is answered by a time.
-- *_desc-observed_behaviour.tsv, *_desc-observed_trials.tsv: without a model, what the person did.
+- *_desc-twin_behaviour.tsv: predicted behaviour of the twin in each task and condition, with the
+  person's observed behaviour. Predictions are estimates, not measurements.
+- *_desc-twin_trials.tsv: predicted and observed behaviour in each trial.
+- *_desc-traces_behaviour.tsv: time series of the mean trial: share answered by each time.
+- *_desc-observed_behaviour.tsv, *_desc-observed_trials.tsv: without a model, observed behaviour.
 - logs/CITATION.md: methods text and references.
 
-Predicted behaviour and its traces are there where a model was given.
+Predicted behaviour and trial time series are written where a model is given.
 
 Over people:
 
 - group/model-NAME/: a model: its bundle, and how it was fitted.
-- group/evaluation-NAME/: how its answers agree with those of people whom it has not seen, beside
-  simple predictions.
+- group/evaluation-NAME/: how well it predicts people outside its training set, compared with
+  baselines.
 - Tables have a JSON file of the same name that explains their columns.
 """
 CITATION = """\
@@ -98,20 +98,20 @@ references:
 
 @dataclass(frozen=True)
 class ModelOfTwins:
-    """What the methods text says of a digital twin."""
+    """Facts of a digital twin for the methods text."""
 
-    people: int  # how many it was fitted to
-    tasks: tuple[str, ...]  # names of those that it performs
-    data_set: str = ""  # of the people; empty: not known
-    connectome: str = ""  # how connectomes that it was fitted to were made, in words
+    people: int  # number of training participants
+    tasks: tuple[str, ...]  # names of its tasks
+    data_set: str = ""  # of the training participants; empty: not known
+    connectome: str = ""  # how the training participants' connectomes were made, in words
 
 
 @dataclass(frozen=True)
 class TwinMethods(ParcelMethods):
-    """What the methods text says of a call; nothing in it is assumed."""
+    """Facts of a call for the methods text; none of them is assumed."""
 
     combine: Combine  # which runs make one connectome
-    tasks: tuple[str, ...] = ()  # names of those whose event files were read
+    tasks: tuple[str, ...] = ()  # names of the tasks with event files
     model: ModelOfTwins | None = None  # None: the call has none
 
 
@@ -132,14 +132,7 @@ _OF = {"run": "run", "session": "session and task", "participant": "participant 
 
 
 def methods_of(facts: TwinMethods, outputs: OutputOptions) -> MethodsWords:
-    """Say how connectomes and predicted behaviour were made of cleaned runs.
-
-    Parameters
-    ----------
-    facts
-        Of the call.
-    outputs
-        Nothing of them shapes these results.
+    """Describe how connectomes and predicted behaviour were computed from cleaned runs.
 
     Examples
     --------
@@ -177,12 +170,12 @@ def _performed(facts: TwinMethods) -> str:
         return read
     return (
         f"{read} The network made from each connectome performed the participant's own trials; "
-        "where a participant has no event file of a task, it performed those of the first one in "
-        "the data set, whose responses were ignored. A network's outputs are the distribution of "
+        "where a participant has no event file of a task, it performed those of the first event "
+        "file in the data set, without its responses. A network's outputs are the distribution of "
         "response times of each trial; responses are predicted by its median and its likeliest "
         "button. Participants' own responses were compared with these distributions by the "
         "cross-entropy and by the continuous ranked probability score (Gneiting & Raftery, 2007), "
-        "beside the network that all people share."
+        "and so were the distributions of the group's network."
     ).strip()
 
 
@@ -193,7 +186,7 @@ def _about(model: ModelOfTwins) -> str:
 
 
 def subtitle(files: ParticipantFiles) -> str:
-    """Say in a line what there is of a participant."""
+    """Describe a participant's results in one line."""
     if not files.combined:
         return "No connectome."
     several = len(files.combined)
@@ -207,7 +200,7 @@ def subtitle(files: ParticipantFiles) -> str:
 
 
 def model_line(files: ParticipantFiles) -> str:
-    """Say in a line on how many people the model stands, and that behaviour is predicted."""
+    """State in one line the size of the training set, and that behaviour is predicted."""
     if not any(map(is_predicted, files.combined)):
         return ""
     stands = stands_on(_facts(files))
@@ -215,13 +208,13 @@ def model_line(files: ParticipantFiles) -> str:
 
 
 def notes_on_run(run: RunFiles) -> Iterator[Flag]:
-    """Yield what a reader must know of a run: what it lacks, and how it was cleaned."""
+    """Yield flags of a run: lost parcels, and notes of its sidecars."""
     yield from notes_on_lost(run)
     yield from notes_in_sidecars(run)
 
 
-def notes_on_set(made: RunFiles) -> Iterator[Flag]:
-    """Yield what a reader must know of a set: runs left out, and how its results were made."""
+def notes_on_average(made: RunFiles) -> Iterator[Flag]:
+    """Yield flags of an average: runs left out, and notes of its sidecars."""
     if made.facts.get("NotForScience"):
         yield Flag("warning", "The model is not for science", made.title)
     left = made.facts.get("ExcludedRuns")
@@ -231,15 +224,15 @@ def notes_on_set(made: RunFiles) -> Iterator[Flag]:
 
 
 def is_predicted(made: RunFiles) -> bool:
-    """Return whether a set has behaviour that a model predicted."""
+    """Return whether an average has behaviour that a model predicted."""
     return has(behaviour_of(made), PREDICTED)
 
 
 def missing(run: RunFiles) -> str:
-    """Say nothing: a run has all that pages show of it, or a note that says why not."""
+    """Return an empty text: a run has all its panels, or a note that explains what is missing."""
     return ""
 
 
 def _facts(files: ParticipantFiles) -> Mapping[str, Any]:
-    """Return what the sidecars of the first set with behaviour say."""
+    """Return the sidecar fields of the first set with behaviour."""
     return next((made.facts for made in files.combined if BEHAVIOUR in made.files), {})

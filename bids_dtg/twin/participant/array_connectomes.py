@@ -18,18 +18,18 @@ from bids_dtg.twin.participant.source import ConnectomeSource, Edges
 
 Array = NDArray[np.float64]
 
-_SOURCES = ("rest", "connectomes", "edges")  # of which files have one
-_MOST_EDGES = 4_000_000  # as of 2,800 regions: everybody's are in memory
-_SAME = 1e-4  # of correlations there and back: files may have been rounded
-_UNUSED = ("targets", "structural", "roi_maps", "adjacency")  # of what files may hold
+_SOURCES = ("rest", "connectomes", "edges")  # files need one of these keys
+_MOST_EDGES = 4_000_000  # about 2,800 regions: everybody's edges are held in memory
+_SAME = 1e-4  # largest asymmetry of correlations: files may have been rounded
+_UNUSED = ("targets", "structural", "roi_maps", "adjacency")  # keys that files may have
 _EXPECTED = "the same labels in the arrays, under the key people, as in BIDS_DIR"
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class ArrayConnectomes(ConnectomeSource):
-    """Who has edges, correlations or series of rest in files of arrays."""
+    """Connectomes from edges, correlations or series of rest in files of arrays."""
 
-    arrays: ArrayPeople  # what the files hold
+    arrays: ArrayPeople  # content of the files
 
     def connectomes(self, labels: Sequence[str]) -> Edges:
         """Read people's connectomes; sessions of rest are averaged, weighted by their frames."""
@@ -60,14 +60,7 @@ class ArrayConnectomes(ConnectomeSource):
 
 
 def find_array_connectomes(paths: Sequence[str], keys: Sequence[str]) -> ArrayConnectomes:
-    """Read what files of arrays hold; of connectomes shapes alone.
-
-    Parameters
-    ----------
-    paths
-        Of ``--input-arrays``.
-    keys
-        Of ``--array-key``.
+    """Find connectomes in the files of ``--input-arrays`` without reading their values.
 
     Raises
     ------
@@ -114,7 +107,7 @@ def _of(arrays: ArrayPeople, name: str) -> tuple[PeopleArray, ...]:
 
 
 def _count_edges(arrays: ArrayPeople) -> int:
-    """Return how many edges connectomes have; refuse arrays that are none."""
+    """Return the number of edges of a connectome; refuse arrays of another shape."""
     places, square = len(arrays.places), arrays.connectomes
     if square is not None and square.stored.shape[1] != square.stored.shape[2]:
         raise DatasetError(
@@ -144,7 +137,7 @@ def _unused(arrays: ArrayPeople) -> tuple[str, ...]:
 
 
 def edge_faults(values: Array) -> list[str]:
-    """Say what is wrong with a person's edges (edges,)."""
+    """List faults of a person's edges (edges,)."""
     if unknown := int((~np.isfinite(values)).sum()):
         return [f"{unknown} of {values.size} edges are NaN or infinite"]
     if values.size > 1 and (values == values[0]).all():
@@ -153,7 +146,7 @@ def edge_faults(values: Array) -> list[str]:
 
 
 def _faults(regions: Sequence[str], values: Array) -> list[str]:
-    """Say what is wrong with a person's correlations (regions, regions); diagonals do not count."""
+    """List faults of a person's correlations (regions, regions); the diagonal is ignored."""
     off = values[~np.eye(len(values), dtype=bool)]
     if not np.isfinite(off).all():
         return [f"NaN or infinite values at {_pair(regions, ~np.isfinite(values))}"]
@@ -166,11 +159,11 @@ def _faults(regions: Sequence[str], values: Array) -> list[str]:
             "(Fisher z itself belongs under the key edges)"
         ]
     uneven = np.abs(values - values.T) > _SAME
-    return [f"other values there than back, at {_pair(regions, uneven)}"] if uneven.any() else []
+    return [f"not symmetric at {_pair(regions, uneven)}"] if uneven.any() else []
 
 
 def _series_faults(regions: tuple[str, ...], values: Array) -> list[str]:
-    """Say what is wrong with a person's series (regions, frames)."""
+    """List faults of a person's series (regions, frames)."""
     finite = np.isfinite(values).all(axis=1)
     constant = finite & (values == values[:, :1]).all(axis=1)
     if wrong := [

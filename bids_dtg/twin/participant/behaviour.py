@@ -1,4 +1,4 @@
-"""What a twin does in the tasks of a set, beside what the person did and the group's network."""
+"""Behaviour in the tasks of an average: of the twin, the person and the group's network."""
 
 from __future__ import annotations
 
@@ -13,20 +13,19 @@ from numpy.typing import NDArray
 from bids_dtg.twin.judging.behaviour import means
 from bids_dtg.twin.panels.behaviour import EFFECT
 from bids_dtg.twin.panels.fit import TaskFit
-from bids_dtg.twin.panels.traces import Curve, curves_of
+from bids_dtg.twin.panels.trial_series import Curve, curves_of
 from bids_dtg.twin.participant.infer import Answers, Performed, SeenTrials
 
 Values = NDArray[np.float64]
 Flags = NDArray[np.bool_]
 Row = dict[str, Any]
 
-# Of the predicted response times of a trial.
-QUANTILES = (0.1, 0.5, 0.9)
+QUANTILES = (0.1, 0.5, 0.9)  # of the predicted response times of a trial
 
 
 @dataclass(frozen=True, eq=False)
-class SetBehaviour:
-    """What is known of a set's behaviour: predicted, observed, or both."""
+class AverageBehaviour:
+    """Behaviour of an average: predicted, observed, or both."""
 
     seen: SeenTrials
     performed: Performed | None  # None: the call has no model
@@ -34,11 +33,11 @@ class SetBehaviour:
 
     @property
     def other_sequences(self) -> dict[str, str]:
-        """Event files of somebody else whose trials are performed, by task."""
+        """Event files of other participants whose trials are performed, by task."""
         return {run.trials.task.name: run.file.path.name for run in self.seen.runs if not run.own}
 
     def rows(self) -> Iterator[Row]:
-        """Yield a row a task and condition, and one a task with the difference of its first two."""
+        """Yield a row for each task and condition, and one for each task's condition effect."""
         for number, task in enumerate(self.seen.tasks.tasks):
             rows = [
                 self._row(task.name, name, self._trials(number, condition))
@@ -58,7 +57,7 @@ class SetBehaviour:
                 yield self._trial_row(int(number))
 
     def fits(self) -> Iterator[TaskFit]:
-        """Yield how well each task's own responses are predicted; nothing without a model."""
+        """Yield the fit to the person's responses in each task; nothing without a model."""
         if self.performed is None:
             return
         for number, task in enumerate(self.seen.tasks.tasks):
@@ -67,7 +66,7 @@ class SetBehaviour:
                 yield self._fit(number, task.name, trials)
 
     def curves(self) -> tuple[Curve, ...]:
-        """Return the mean trials of each condition: of the twin, the person and the group."""
+        """Return the mean trial of each condition, of the twin, the person and the group."""
         from bids_dtg.twin.curves import observed_curves, predicted_curves
 
         seen, tasks = self.seen, self.seen.tasks
@@ -188,7 +187,7 @@ class SetBehaviour:
         return float(own_losses(buttons, segments)[0])
 
     def _constant(self, number: int) -> NDArray[np.floating[Any]]:
-        """Return outputs that are the same at each step: the person's own mean of each button."""
+        """Return constant outputs: the person's own mean of each button over all steps."""
         action, steps = self.seen.segments.action, self._of_task(number)
         return np.broadcast_to(action[steps].mean(axis=0), action.shape)
 
@@ -202,7 +201,7 @@ class SetBehaviour:
 
 
 def _mean_rt(answers: Answers | None, trials: Flags) -> float:
-    """Return the mean over trials of the median that a network gives each; NaN: there is none."""
+    """Return the mean over trials of a network's median response times; NaN if there is none."""
     if answers is None:
         return np.nan
     times = np.asarray(answers.decoded.rt_seconds, np.float64)

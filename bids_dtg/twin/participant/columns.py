@@ -1,4 +1,4 @@
-"""Columns of a set's tables of behaviour: a row a task and condition, or a row a trial."""
+"""Columns of an average's tables of behaviour: a row a task and condition, or a row a trial."""
 
 from __future__ import annotations
 
@@ -9,26 +9,26 @@ from bids_dtg.twin.participant.behaviour import QUANTILES
 _TASK = Column("task_name", "Task, by its name in the model or in the task file")
 _OWN = Column(
     "own_sequence",
-    "Whether the trials are the participant's own; false: of the first event file of the task in "
-    "the dataset, whose responses are ignored",
+    "Whether the trials are the participant's own; false: those of the first event file of the "
+    "task in the dataset, with its responses ignored",
 )
 BEHAVIOUR = (
     _TASK,
     Column("condition", "Condition of the trials; effect: the second condition less the first"),
     Column(
         "trials",
-        "Trials that figures are of: those of the participant that are scored; all where the "
-        "sequence is somebody else's",
+        "Number of trials of the figures: the participant's scored trials; all trials where the "
+        "sequence is not the participant's own",
     ),
     _OWN,
     Column(
         "predicted_rt_seconds",
-        "Mean over trials of the median response time that the twin gives each: an estimate",
+        "Mean over trials of the twin's median response time: an estimate",
         unit="s",
     ),
     Column(
         "group_rt_seconds",
-        "The same of the network of the group, which knows no connectome",
+        "Mean over trials of the group network's median response time, without a connectome",
         unit="s",
     ),
     Column("observed_rt_seconds", "Mean response time of the participant", unit="s"),
@@ -52,10 +52,10 @@ TRIALS = (
     Column("trial", "Number of the trial in its run, by onset, from 1"),
     Column("onset", "Onset of the trial in its run", unit="s"),
     Column("condition", "Condition of the trial"),
-    Column("correct_button", "Button that is correct"),
+    Column("correct_button", "The correct button"),
     *Column(
         "predicted_rt_q{}_seconds",
-        "Time by which {} % of the twin's responses to the trial are given: an estimate",
+        "Time by which the twin gives {} % of its responses to the trial: an estimate",
         unit="s",
     ).each(round(100 * share) for share in QUANTILES),
     Column("predicted_button", "Likeliest button of the twin at the end of the response window"),

@@ -1,4 +1,4 @@
-"""The connectome of a set: Fisher z edges averaged over its runs."""
+"""The connectome of an average: Fisher z edges averaged over its runs."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bids_dtg.connectome.edges import fisher_z, mean_edges, upper_edges
-from bids_dtg.connectome.freedom import segment_weight
+from bids_dtg.connectome.effective_dof import segment_weight
 from bids_dtg.participants.parcels.measure import MeasuredSeries
 
 
 @dataclass(frozen=True, eq=False)
-class SetConnectome:
-    """What the runs of a set say together: their edges, weighted as maps are."""
+class AverageConnectome:
+    """The weighted mean edges of an average's runs, with the weights of maps."""
 
     runs: tuple[MeasuredSeries, ...]
     by_dof: bool  # weighted by residual degrees of freedom; False: by the time that is left
 
     @property
     def weights(self) -> tuple[float, ...]:
-        """What each run counts: residual degrees of freedom, or minutes."""
+        """Weight of each run: residual degrees of freedom, or minutes."""
         return tuple(
             segment_weight(
                 run.design.seconds_kept / 60, run.series.residual_dof, by_dof=self.by_dof
@@ -42,15 +42,15 @@ class SetConnectome:
 
     @property
     def residual_dof(self) -> float:
-        """Of all runs together; NaN where they are not known of all."""
+        """Residual degrees of freedom of all runs; NaN where those of a run are not known."""
         return float(sum(run.series.residual_dof for run in self.runs))
 
     @property
     def frames_kept(self) -> int:
-        """Of all runs together."""
+        """Number of frames kept in all runs."""
         return sum(run.design.frames_kept for run in self.runs)
 
     @property
     def minutes(self) -> float:
-        """That are left of all runs together."""
+        """Minutes kept in all runs."""
         return sum(run.design.seconds_kept for run in self.runs) / 60

@@ -1,4 +1,4 @@
-"""What people did: the event files of a dataset, read as the trials of tasks."""
+"""People's trials of tasks, read from the event files of a dataset."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from bids_dtg.twin.trials import Trials, read_trials
 
 @dataclass(frozen=True, eq=False)
 class Behaviour:
-    """What a person did in all runs that can be read."""
+    """A person's trials in all runs that can be read."""
 
     runs: tuple[Trials, ...]
     troubles: tuple[str, ...] = ()  # why further runs cannot be read
@@ -28,11 +28,11 @@ class Behaviour:
         return tuple(run for run in self.runs if run.task.name == task.name)
 
     def scored(self, task: Task) -> int:
-        """Return how many trials of a task are scored."""
+        """Return the number of scored trials of a task."""
         return sum(int(run.scored.sum()) for run in self.of(task))
 
     def left_out(self, task: Task) -> int:
-        """Return how many trials of a task are not scored."""
+        """Return the number of trials of a task that are not scored."""
         return sum(len(run.unscored) for run in self.of(task))
 
     def share_correct(self, task: Task) -> float:
@@ -44,7 +44,7 @@ class Behaviour:
         return float(np.mean(right)) if right else np.nan
 
     def below_chance(self, task: Task) -> bool:
-        """Return whether fewer trials are correct than by guessing, as one in as many as buttons.
+        """Return whether the share of correct trials is below one over the number of buttons.
 
         Misses count as errors, as published.
         """
@@ -56,20 +56,13 @@ def find_task_files(
 ) -> tuple[tuple[Task, ...], tuple[EventsFile, ...]]:
     """Return the tasks, and their event files in BIDS_DIR.
 
-    All tasks of ``--task-file`` must have event files; of those that ship, the ones with event
-    files are used.
-
-    Parameters
-    ----------
-    settings
-        Options of the call.
-    tasks
-        Tasks of a model; None: as ``--task-file`` says.
+    The tasks are those of a model; where these are None, those of ``--task-file``, which must all
+    have event files, or the shipped tasks with event files.
 
     Raises
     ------
     SettingsError
-        There is no such task, or two tasks share a name or event files.
+        A task does not exist, or two tasks share a name or event files.
     DatasetError
         There are no event files of the tasks.
     """
@@ -105,14 +98,9 @@ def _require_apart(tasks: Sequence[Task]) -> None:
 def read_behaviour(
     tasks: Sequence[Task], files: Sequence[EventsFile], asked: Collection[str] = ()
 ) -> dict[str, Behaviour]:
-    """Read what people did, by label; a file that cannot be read is a trouble of its person.
+    """Read people's trials by label, of the labels in `asked` or of everybody.
 
-    Parameters
-    ----------
-    tasks, files
-        As `find_task_files` returns them.
-    asked
-        Labels without sub-; none: of everybody.
+    Files that cannot be read are listed in `Behaviour.troubles`.
     """
     task_of = {name: task for task in tasks for name in task.bids_tasks}
     by_person: dict[str, list[EventsFile]] = {}

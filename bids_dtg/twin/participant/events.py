@@ -1,4 +1,4 @@
-"""Event files of a call: each participant's own, and whose sequence others perform."""
+"""Event files of a call: each participant's own, and the sequence for participants without one."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from types import MappingProxyType
 from bids_dtg.errors import DatasetError, RunError
 from bids_dtg.inputs.events import EventsFile, read_events
 from bids_dtg.notices import counted, named
-from bids_dtg.participants.sets import RunSet
+from bids_dtg.participants.averages import AveragedRuns
 from bids_dtg.settings import Settings
 from bids_dtg.twin.bundle.bundle import TwinBundle
 from bids_dtg.twin.participant.event_trials import find_task_files
@@ -28,12 +28,12 @@ class PerformedRun:
 
     file: EventsFile
     trials: Trials
-    own: bool  # whether the participant did it; False: the sequence alone is taken
+    own: bool  # whether it is the participant's run; False: only its sequence is used
 
 
 @dataclass(frozen=True, eq=False)
-class SetEvents:
-    """The runs of tasks that belong to a set."""
+class AverageEvents:
+    """The runs of tasks that the twin of an average performs."""
 
     runs: tuple[PerformedRun, ...]
     troubles: tuple[str, ...] = ()  # why files of the participant cannot be read
@@ -54,30 +54,20 @@ class TaskEvents:
 
     tasks: tuple[Task, ...]  # the model's; without a model those with event files
     files: tuple[EventsFile, ...]  # of everybody
-    first: Mapping[str, PerformedRun]  # by task: for who has no file of it; empty: nobody performs
+    first: Mapping[str, PerformedRun]  # by task, for participants without a file; empty: no model
 
     @classmethod
     def find(cls, settings: Settings, bundle: TwinBundle | None) -> TaskEvents | None:
-        """Find event files; read the first of each task where a model performs.
+        """Find event files of the model's tasks, or of ``--task-file`` or the shipped tasks.
 
-        Parameters
-        ----------
-        settings
-            Options of the call.
-        bundle
-            The model, whose tasks are meant; None: those of ``--task-file``, or those that ship.
-
-        Returns
-        -------
-        TaskEvents or None
-            None without a model and without event files.
+        With a model the first file of each task is read. None without a model and event files.
 
         Raises
         ------
         SettingsError
-            ``--task-file`` names a task that there is not.
+            ``--task-file`` names a task that does not exist.
         DatasetError
-            A model or ``--task-file`` asks for event files that are not there, or cannot be read.
+            Event files that a model or ``--task-file`` needs are missing or cannot be read.
         """
         wanted = None if bundle is None else bundle.part.tasks
         try:
@@ -91,21 +81,24 @@ class TaskEvents:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """Of the tasks that are performed, or were."""
+        """Names of the tasks with event files."""
         there = {file.task for file in self.files}
         return tuple(task.name for task in self.tasks if there & set(task.bids_tasks))
 
     @property
     def notes(self) -> Iterator[str]:
-        """Lines for people on the tasks."""
+        """Report lines on the tasks."""
         for name, run in self.first.items():
-            yield f"{name}: who has no event file of it performs the trials of {run.file.path.name}"
+            yield (
+                f"{name}: participants without an event file perform the trials of "
+                f"{run.file.path.name}"
+            )
         if without := [task.name for task in self.tasks if task.name not in self.names]:
-            yield f"not performed, for want of event files: {named(without)}"
+            yield f"not performed, as there are no event files: {named(without)}"
 
     @cached_property
     def identity(self) -> dict[str, str]:
-        """SHA-256 of what each task is, by name."""
+        """SHA-256 of each task's definition, by name."""
         return {
             task.name: hashlib.sha256(
                 json.dumps(task_to_json(task), sort_keys=True).encode()
@@ -113,14 +106,8 @@ class TaskEvents:
             for task in self.tasks
         }
 
-    def own_files(self, planned: RunSet) -> Iterator[tuple[Task, tuple[EventsFile, ...]]]:
-        """Yield each task and a participant's files of it: of the set's session where it has some.
-
-        Parameters
-        ----------
-        planned
-            The set.
-        """
+    def own_files(self, planned: AveragedRuns) -> Iterator[tuple[Task, tuple[EventsFile, ...]]]:
+        """Yield each task with the participant's files, those of the average's session if any."""
         session = dict(planned.entities).get("ses")
         for task in self.tasks:
             mine = tuple(
@@ -130,21 +117,15 @@ class TaskEvents:
             )
             yield task, tuple(file for file in mine if file.session == session) or mine
 
-    def paths(self, planned: RunSet) -> Iterator[Path]:
-        """Yield the event files that a set depends on."""
+    def paths(self, planned: AveragedRuns) -> Iterator[Path]:
+        """Yield the event files that an average depends on."""
         for task, files in self.own_files(planned):
             yield from (file.path for file in files)
-            if task.name in self.first:  # also where own files turn out to be damaged
+            if task.name in self.first:  # needed also where own files are damaged
                 yield self.first[task.name].file.path
 
-    def of(self, planned: RunSet) -> SetEvents:
-        """Read the runs of tasks of a set; what cannot be read is a trouble.
-
-        Parameters
-        ----------
-        planned
-            The set.
-        """
+    def of(self, planned: AveragedRuns) -> AverageEvents:
+        """Read the runs of an average's tasks; files that cannot be read are listed as troubles."""
         runs: list[PerformedRun] = []
         troubles: list[str] = []
         for task, files in self.own_files(planned):
@@ -152,10 +133,10 @@ class TaskEvents:
             if not mine and task.name in self.first:
                 mine = [self.first[task.name]]
             runs += mine
-        return SetEvents(tuple(runs), tuple(troubles))
+        return AverageEvents(tuple(runs), tuple(troubles))
 
-    def plan(self, planned: RunSet) -> Iterator[str]:
-        """Yield lines on the event files that a set would be made with."""
+    def plan(self, planned: AveragedRuns) -> Iterator[str]:
+        """Yield lines on the event files that an average would use."""
         for task, files in self.own_files(planned):
             if files:
                 yield f"    {task.name}: reads {', '.join(str(file.path) for file in files)}"
@@ -165,7 +146,7 @@ class TaskEvents:
                 yield f"    {task.name}: has no event file"
 
     def _read_first(self) -> Mapping[str, PerformedRun]:
-        """Read the first event file of each task that can be read."""
+        """Read the first readable event file of each task."""
         first: dict[str, PerformedRun] = {}
         for task in self.tasks:
             files = [file for file in self.files if file.task in task.bids_tasks]
@@ -184,7 +165,7 @@ class TaskEvents:
 
 
 def _read(task: Task, files: Sequence[EventsFile], troubles: list[str]) -> list[PerformedRun]:
-    """Read files of one task; append why others cannot be read."""
+    """Read files of one task, and append the reasons for unreadable files to `troubles`."""
     found = []
     for file in files:
         try:

@@ -1,4 +1,4 @@
-"""What networks do in the tasks of a set: the twin of its connectome, and the group's network."""
+"""Behaviour of the connectome's twin, and of the group's network, in the tasks of an average."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ from bids_dtg.twin.trials import Trials
 if TYPE_CHECKING:
     from bids_dtg.twin.decoding import Decoded
     from bids_dtg.twin.fitting import Fitted
-    from bids_dtg.twin.traces import Segments, TaskSet, TrialRows
+    from bids_dtg.twin.trial_series import Segments, TaskSet, TrialRows
 
 Flags = NDArray[np.bool_]
 
 
 @dataclass(frozen=True, eq=False)
 class SeenTrials:
-    """The trials of a set's runs, as networks see them, and what the person did in their own."""
+    """The trials of an average's runs as networks see them, with the person's own responses."""
 
     runs: tuple[PerformedRun, ...]
     segments: Segments  # with an axis of people, which is 1
@@ -36,23 +36,14 @@ class SeenTrials:
     def of(
         cls, runs: Sequence[PerformedRun], tasks: Sequence[Task], *, held: bool = True
     ) -> SeenTrials:
-        """Make segments of runs; responses of somebody else are taken away.
-
-        Parameters
-        ----------
-        runs
-            Of the tasks; one at least.
-        tasks
-            Those of the model; without a model those of the runs.
-        held
-            As for `bids_dtg.twin.traces.stack_people`.
+        """Make segments of one or more runs, without the responses of other participants.
 
         Raises
         ------
         RunError
-            No trial fits.
+            There is no trial, or a response window does not fit into a segment.
         """
-        from bids_dtg.twin.traces import TaskSet, stack_people
+        from bids_dtg.twin.trial_series import TaskSet, stack_people
 
         shown = [run.trials if run.own else without_responses(run.trials) for run in runs]
         try:
@@ -64,7 +55,7 @@ class SeenTrials:
 
     @property
     def tasks(self) -> TaskSet:
-        """That the trials are of."""
+        """Tasks of the trials."""
         return self.segments.tasks
 
     @cached_property
@@ -79,19 +70,19 @@ class SeenTrials:
 
     @cached_property
     def own(self) -> Flags:
-        """Which trials are of the person's own runs, (trials,)."""
+        """Which trials belong to the person's own runs, (trials,)."""
         return np.array([run.own for run in self.runs])[self.run]
 
     @cached_property
     def used(self) -> Flags:
-        """Which trials figures are of, (trials,): those scored; of others' runs all."""
+        """Which trials enter figures, (trials,): own scored trials; all trials of others' runs."""
         there = (self.rows.task >= 0) & (self.rows.last_step >= self.rows.first_step)
         return np.asarray(np.where(self.own, self.rows.scored, there), bool)
 
 
 @dataclass(frozen=True, eq=False)
 class Answers:
-    """What a network does in the trials of a set."""
+    """Outputs of a network in the trials of an average, and their decoding."""
 
     buttons: NDArray[np.float32]  # (1, segments, steps, buttons): probabilities
     decoded: Decoded  # of each trial: (trials, ...)
@@ -99,22 +90,14 @@ class Answers:
 
 @dataclass(frozen=True, eq=False)
 class Performed:
-    """What the twin of a connectome does, and the group's network."""
+    """Answers of the twin of a connectome and of the group's network."""
 
     twin: Answers
     group: Answers | None  # None: the architecture has none
 
 
 class TwinInference:
-    """Performs tasks by a model that may never have seen the participant.
-
-    Parameters
-    ----------
-    bundle
-        The model; it is read when it is first needed.
-    threads
-        To compute with.
-    """
+    """Runs a model's twins in tasks; the model is read at first use."""
 
     def __init__(self, bundle: TwinBundle, *, threads: int) -> None:
         self._bundle, self._threads = bundle, threads
@@ -127,24 +110,17 @@ class TwinInference:
         return self._bundle.fitted()
 
     def of(self, edges: NDArray[np.float32], seen: SeenTrials) -> Performed:
-        """Let the twin of a connectome perform, and the group's network.
-
-        Parameters
-        ----------
-        edges
-            (edges,), Fisher z: the upper triangle row by row.
-        seen
-            The trials.
+        """Run the twin of a connectome (edges,), Fisher z, and the group's network on trials.
 
         Raises
         ------
         RunError
-            An edge has no value, or what the twin puts out is not finite.
+            An edge has no value, or an output of the twin is not finite.
         """
         if not np.isfinite(edges).all():
             raise RunError(
                 f"{int((~np.isfinite(edges)).sum())} of {len(edges)} edges have no value",
-                expected=f"all of them, as {self._bundle.card.name} reads them together",
+                expected=f"values of all edges, which {self._bundle.card.name} needs",
                 remedy="use another atlas, or leave out --model",
             )
         buttons = self._fitted.perform(edges[None], seen.segments).buttons
@@ -160,13 +136,7 @@ class TwinInference:
 
 
 def without_responses(trials: Trials) -> Trials:
-    """Return what somebody was shown, as if nobody had answered.
-
-    Parameters
-    ----------
-    trials
-        Of a run.
-    """
+    """Return a run's trials without responses."""
     nobody = np.full(len(trials.onset_seconds), -1, np.int8)
     return replace(
         trials,

@@ -18,7 +18,7 @@ from bids_dtg.cohort.output_tables import (
     of_the_same_regions,
 )
 from bids_dtg.connectome.edges import upper_edges
-from bids_dtg.connectome.freedom import segment_weight
+from bids_dtg.connectome.effective_dof import segment_weight
 from bids_dtg.errors import DatasetError, ForeignFileError, RunError
 from bids_dtg.files.names import plain_label
 from bids_dtg.files.regions.relmat import RELMAT, RegionMatrix, read_relmat
@@ -47,7 +47,7 @@ _EXPECTED = (
 
 @dataclass(frozen=True, eq=False)
 class _Set:
-    """A connectome of a set of runs."""
+    """A connectome of an average of runs."""
 
     table: OutputTable
     names: tuple[str, ...]  # of the regions
@@ -55,68 +55,62 @@ class _Set:
 
     @property
     def runs(self) -> frozenset[str]:
-        """Titles of those that it was made of; where they are not said, the table alone."""
+        """Titles of the runs that it was made of; the table's path where they are not known."""
         return frozenset(_titles(self.table) or [str(self.table.path)])
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class OutputConnectomes(ConnectomeSource):
-    """Who has a connectome in the output; all of them were read."""
+    """Connectomes in the output folder, all of them read."""
 
     values: Mapping[str, Edges]  # (edges,) by label
 
     def connectomes(self, labels: Sequence[str]) -> Edges:
-        """Return people's connectomes; those of several sets of runs were averaged."""
+        """Return people's connectomes; those of several averages of runs were averaged."""
         return np.stack([self.values[label] for label in labels])
 
 
 def find_output_connectomes(settings: Settings, atlas: str = "") -> OutputConnectomes:
-    """Read the connectomes that the participant level has written.
+    """Read the connectomes that the participant level has written for an atlas (empty: any).
 
-    A person's connectomes of several sets of runs are averaged, weighted by their residual degrees
-    of freedom (by their time where these are not known of all). A connectome is left out, and the
-    notes say so, if it is of another atlas or label image, has runs of sessions that
-    ``--session-label`` does not name, or has parcels without a series, or shares a run with a
-    larger set.
-
-    Parameters
-    ----------
-    settings
-        Options of the call.
-    atlas
-        Key of the atlas to be read; empty: of the only one there is.
+    A person's connectomes of several averages are averaged in turn, weighted by their residual
+    degrees of freedom (by their time where these are not known for all). A connectome is left out
+    and reported in the notes if it has another atlas or label image, runs of sessions that
+    ``--session-label`` does not name, parcels without a series, or a run in common with a larger
+    set.
 
     Raises
     ------
     DatasetError
-        There are no connectomes, or of several atlases, or none that can be used.
+        There are no usable connectomes, or those of several atlases.
     """
     root = settings.inputs.output_dir.absolute()
     left_out = LeftOut(_TABLES.one)
     asked = settings.inputs.participant_label
     tables = find_tables(root, _TABLES, asked, atlas, left_out)
     tables = _of_sessions(tables, settings.inputs.session_label, left_out)
-    sets = [found for table in tables if (found := _read(table, left_out)) is not None]
-    sets = list(_apart(of_the_same_regions(sets, left_out), left_out))
-    if not sets:
+    averages = [found for table in tables if (found := _read(table, left_out)) is not None]
+    averages = list(_apart(of_the_same_regions(averages, left_out), left_out))
+    if not averages:
         raise DatasetError(
-            f"{root} has no connectome that a twin can be made of: {'; '.join(left_out.lines())}",
+            f"{root} has no usable connectome for a twin: {'; '.join(left_out.lines())}",
             expected="Fisher z of all pairs of parcels",
         )
-    values = {label: _mean(own) for label, own in _by_label(sets).items()}
+    values = {label: _mean(own) for label, own in _by_label(averages).items()}
     return OutputConnectomes(
         paths=(root,),
+        files=tuple(found.table.path for found in averages),
         labels=tuple(sorted(values)),
-        regions=sets[0].names,
+        regions=averages[0].names,
         places_named=True,
-        edges=len(sets[0].edges),
+        edges=len(averages[0].edges),
         words=OF_PARCELS,
         expected=_EXPECTED,
         families=read_families([settings.inputs.bids_dir, root]),
         notes=left_out.lines(),
-        atlas=sets[0].table.atlas,
-        atlas_digest=sets[0].table.atlas_digest,
-        cleaning=most_common([own.table.cleaning for own in sets]),
+        atlas=averages[0].table.atlas,
+        atlas_digest=averages[0].table.atlas_digest,
+        cleaning=most_common([own.table.cleaning for own in averages]),
         values=values,
     )
 
@@ -124,7 +118,7 @@ def find_output_connectomes(settings: Settings, atlas: str = "") -> OutputConnec
 def _of_sessions(
     tables: list[OutputTable], asked: Sequence[str], left_out: LeftOut
 ) -> list[OutputTable]:
-    """Return the tables without a run of a session that was not asked for."""
+    """Leave out tables with a run of a session that was not requested."""
     wanted = {plain_label(label, "ses") for label in asked}
     if not wanted:
         return tables
@@ -132,21 +126,21 @@ def _of_sessions(
 
 
 def _sessions(table: OutputTable) -> set[str]:
-    """Return the sessions of a table's runs; none where they have none."""
+    """Return the sessions of a table's runs; empty where runs have no session."""
     if session := table.name.get("ses"):
         return {session}
     return {found[1] for title in _titles(table) if (found := _SESSION.search(title))}
 
 
 def _titles(table: OutputTable) -> list[str]:
-    """Return the titles of the runs that a connectome was made of; none where they are not said."""
+    """Return the titles of the runs of a connectome; empty where they are not known."""
     listed = table.sidecar.get(RUNS)
     entries = listed if isinstance(listed, list) else []
     return [str(entry.get(RUN)) for entry in entries if isinstance(entry, dict)]
 
 
 def _read(table: OutputTable, left_out: LeftOut) -> _Set | None:
-    """Read a connectome; None, and a note, where it cannot be used."""
+    """Read a connectome; return None and note the reason where it cannot be used."""
     try:
         matrix = read_relmat(table.path)
         return _Set(table, matrix.names, _edges(matrix))
@@ -161,7 +155,7 @@ def _edges(matrix: RegionMatrix) -> NDArray[np.float64]:
     Raises
     ------
     RunError
-        A region has no series, values are not finite, or others there than back.
+        A region has no series, values are not finite, or the matrix is not symmetric.
     """
     values = matrix.values
     off = np.where(np.eye(len(values), dtype=bool), np.nan, values)
@@ -171,14 +165,14 @@ def _edges(matrix: RegionMatrix) -> NDArray[np.float64]:
     if faults := edge_faults(edges):
         raise RunError(faults[0])
     if not np.allclose(off, off.T, equal_nan=True):
-        raise RunError("other values there than back")
+        raise RunError("the matrix is not symmetric")
     return edges
 
 
-def _apart(sets: Iterable[_Set], left_out: LeftOut) -> Iterator[_Set]:
-    """Yield sets that have no run in common, the largest first: no run counts twice."""
+def _apart(averages: Iterable[_Set], left_out: LeftOut) -> Iterator[_Set]:
+    """Yield averages without common runs, the largest first, so that no run counts twice."""
     taken: set[tuple[str, str]] = set()
-    for own in sorted(sets, key=lambda own: (-len(own.runs), own.table.path)):
+    for own in sorted(averages, key=lambda own: (-len(own.runs), own.table.path)):
         runs = {(own.table.label, run) for run in own.runs}
         if runs & taken:
             left_out.add(own.table, "its runs are in another one, too")
@@ -187,21 +181,21 @@ def _apart(sets: Iterable[_Set], left_out: LeftOut) -> Iterator[_Set]:
             yield own
 
 
-def _by_label(sets: Iterable[_Set]) -> dict[str, list[_Set]]:
+def _by_label(averages: Iterable[_Set]) -> dict[str, list[_Set]]:
     found: dict[str, list[_Set]] = {}
-    for own in sets:
+    for own in averages:
         found.setdefault(own.table.label, []).append(own)
     return found
 
 
-def _mean(sets: Sequence[_Set]) -> Edges:
-    weights = _weights([own.table for own in sets])
-    mean = np.average([own.edges for own in sets], axis=0, weights=weights)
+def _mean(averages: Sequence[_Set]) -> Edges:
+    weights = _weights([own.table for own in averages])
+    mean = np.average([own.edges for own in averages], axis=0, weights=weights)
     return np.asarray(mean, np.float32)
 
 
 def _weights(tables: Sequence[OutputTable]) -> list[float]:
-    """Return what each connectome counts; the same for all where nothing is known of one."""
+    """Return the weight of each connectome; equal weights where one is not known."""
     dof, minutes = ([table.number(key) for table in tables] for key in (RESIDUAL_DOF, MINUTES))
     for by_dof, values in ((True, dof), (False, minutes)):
         known = [value for value in values if value is not None and value > 0]

@@ -1,9 +1,10 @@
-"""People of the digital twin: who has a connectome, and trials from event files."""
+"""People of the digital twin, with connectomes and trials from event files."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from types import MappingProxyType
 
 from bids_dtg.cohort.array_people import given_split
@@ -18,21 +19,22 @@ from bids_dtg.twin.participant.event_trials import Behaviour, find_task_files, r
 from bids_dtg.twin.participant.output_connectomes import find_output_connectomes
 from bids_dtg.twin.participant.source import ConnectomeSource, Edges
 from bids_dtg.twin.tasks import Task
-from bids_dtg.twin.traces import Segments, TaskSet, stack_people
+from bids_dtg.twin.trial_series import Segments, TaskSet, stack_people
 from bids_dtg.twin.trials import Trials
 
 
 @dataclass(frozen=True, eq=False)
 class TwinPeople:
-    """Who has a connectome and performed a task; connectomes are read when asked for."""
+    """People with a connectome and trials; connectomes are read on request."""
 
     source: ConnectomeSource  # of connectomes
     tasks: TaskSet
     behaviour: Mapping[str, Behaviour]  # of everybody with event files, by label
-    labels: tuple[str, ...]  # who was asked for and has both
-    left_out: Mapping[str, str]  # who was asked for and is not among them, and why
-    split: Split  # who of `labels` is for what; without --split-file everybody trains
-    notes: tuple[str, ...]  # sentences on what was assumed, and who was left out
+    labels: tuple[str, ...]  # requested participants with both
+    left_out: Mapping[str, str]  # other requested participants, with the reason
+    split: Split  # use of `labels`; without --split-file everybody is in the training set
+    notes: tuple[str, ...]  # sentences on assumptions, and on participants who were left out
+    files: tuple[Path, ...]  # of data that they are read from, but for arrays
 
     @classmethod
     def prepare(
@@ -40,22 +42,13 @@ class TwinPeople:
     ) -> TwinPeople:
         """Read events, and find connectomes: those of ``--input-arrays``, else of the output.
 
-        Of arrays all is checked but their values.
-
-        Parameters
-        ----------
-        settings
-            Options of the call.
-        tasks
-            Those of a model; None: as ``--task-file`` says.
-        atlas
-            Key of the atlas of a model, of which connectomes in the output are read; empty: of
-            the only one.
+        Tasks and atlas are those of a model; without a model, tasks are those of ``--task-file``,
+        and the output must have one atlas only. Arrays are checked except for their values.
 
         Raises
         ------
         SettingsError
-            Options name a task or people that there are not.
+            Options name a task or people that do not exist.
         DatasetError
             Nobody has both, or files cannot be used.
         """
@@ -78,54 +71,43 @@ class TwinPeople:
                 *others,
                 *_on_trials(chosen, behaviour, labels),
             ),
+            files=(*source.files, *(file.path for file in files if file.participant in labels)),
         )
 
     @property
     def families(self) -> Families:
-        """Who is related."""
+        """Families of related people."""
         return self.source.families
 
     @property
     def regions(self) -> tuple[str, ...]:
-        """Names of the connectomes' regions; none where there are edges without names."""
+        """Names of the connectomes' regions; empty where edges have no names."""
         return self.source.regions
 
     @property
     def edges(self) -> int:
-        """How many edges a connectome has."""
+        """Number of edges of a connectome."""
         return self.source.edges
 
     def connectomes(self, labels: Sequence[str]) -> Edges:
-        """Read people's connectomes, (people, edges): as `ConnectomeSource.connectomes`.
-
-        Parameters
-        ----------
-        labels
-            Whose, in this order.
+        """Read people's connectomes, (people, edges); see `ConnectomeSource.connectomes`.
 
         Raises
         ------
         DatasetError
-            Somebody's values cannot be used: naming people and regions.
+            Values cannot be used; the message names people and regions.
         """
         return self.source.connectomes(labels)
 
     def segments(
         self, labels: Sequence[str], *, held: bool = True, half: int | None = None
     ) -> Segments:
-        """Return what people saw and did, as networks are trained on it.
-
-        Parameters
-        ----------
-        labels
-            Whose, in this order.
-        held, half
-            As for `bids_dtg.twin.traces.stack_people`.
+        """Return people's trials as segments; see `bids_dtg.twin.trial_series.stack_people`.
 
         Raises
         ------
         DatasetError
-            There is no trial, or none that fits.
+            There is no trial, or a response window does not fit into a segment.
         """
         try:
             return stack_people(self.runs(labels), tasks=self.tasks, held=held, half=half)
@@ -133,13 +115,7 @@ class TwinPeople:
             raise DatasetError(f"the trials cannot be used: {err}") from err
 
     def runs(self, labels: Sequence[str]) -> list[tuple[Trials, ...]]:
-        """Return the runs of people, in this order.
-
-        Parameters
-        ----------
-        labels
-            Whose.
-        """
+        """Return the runs of people, in this order."""
         return [self.behaviour[label].runs for label in labels]
 
 
@@ -153,7 +129,7 @@ def _source(settings: Settings, atlas: str) -> ConnectomeSource:
 def _whole_people(
     source: ConnectomeSource, behaviour: Mapping[str, Behaviour], asked: Sequence[str]
 ) -> tuple[tuple[str, ...], dict[str, str], tuple[str, ...]]:
-    """Return who has both, why others have not, and sentences on them."""
+    """Return the people with both, the reasons for leaving out others, and sentences on these."""
     connectomes = frozenset(source.labels)
     there = sorted(connectomes | behaviour.keys())
     wanted = tuple(dict.fromkeys(asked)) or tuple(there)
@@ -202,7 +178,7 @@ def _why_not(
 def _on_trials(
     tasks: Sequence[Task], behaviour: Mapping[str, Behaviour], labels: Sequence[str]
 ) -> tuple[str, ...]:
-    """Return sentences on trials that are not scored, and on who answers below chance."""
+    """Return sentences on trials that are not scored, and on people below chance."""
     lines = []
     for task in tasks:
         unscored = sum(behaviour[label].left_out(task) for label in labels)

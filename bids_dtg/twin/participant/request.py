@@ -1,4 +1,4 @@
-"""What a call for connectomes and twins asks for, found and checked."""
+"""The checked request of a call for connectomes and twins."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from bids_dtg.cohort.result_folder import data_set_name
 from bids_dtg.errors import BundleError, RunError
 from bids_dtg.inputs.dataset import name_folder
 from bids_dtg.notices import counted, named
+from bids_dtg.participants.averages import AveragedRuns
 from bids_dtg.participants.parcels.measure import MeasuredSeries
 from bids_dtg.participants.parcels.request import ParcelRequest, load_asked
 from bids_dtg.participants.request import Asked
-from bids_dtg.participants.sets import RunSet
 from bids_dtg.report.presentation import Presentation
 from bids_dtg.settings import Combine, Settings
 from bids_dtg.twin.bundle.bundle import TwinBundle, load_twin_bundle
@@ -26,7 +26,7 @@ from bids_dtg.twin.participant.source import OF_PARCELS
 
 @dataclass(frozen=True, eq=False)
 class TwinRequest(ParcelRequest[TwinBundle]):
-    """What a call asks for. Steps of the work get what they use of it."""
+    """The checked request of a call; steps of the work get the parts that they use."""
 
     presentation: ClassVar[Presentation] = PRESENTATION
 
@@ -72,19 +72,13 @@ class TwinRequest(ParcelRequest[TwinBundle]):
         return f"connectomes here are {OF_PARCELS}; {name} was fitted to {other}"
 
     def notes_on_model(self, participant: str) -> Iterator[str]:
-        """Yield sentences on what the fit to a participant is worth.
-
-        Parameters
-        ----------
-        participant
-            Label.
-        """
+        """Yield a sentence if the participant is in the model's training set."""
         if self.bundle is None:
             return
         data_set = data_set_name(self.settings, name_folder(self.settings.inputs.bids_dir))
-        if self.bundle.seen([participant], data_set):
+        if self.bundle.in_training_set([participant], data_set):
             yield (
-                f"{self.bundle.card.name} was fitted to this participant: its fit is no test of "
+                f"{self.bundle.card.name} was fitted to this participant: its fit does not test "
                 "the model"
             )
 
@@ -92,35 +86,30 @@ class TwinRequest(ParcelRequest[TwinBundle]):
     def _without_model(self) -> str:
         if self.events is None:
             return "connectomes alone"
-        return f"connectomes and what people did in {named(self.events.names)}"
+        return f"connectomes and observed behaviour in {named(self.events.names)}"
 
-    def input_files(self, planned: RunSet) -> Iterable[Path]:
-        """Yield the files that a set depends on."""
+    def input_files(self, planned: AveragedRuns) -> Iterable[Path]:
+        """Yield the files that an average depends on."""
         yield from super().input_files(planned)
         if self.events is not None:
             yield from self.events.paths(planned)
 
     def shaping_options(self) -> dict[str, Any]:
-        """Return all that shapes results beside the inputs."""
+        """Return the options that results depend on, in addition to the inputs."""
         found = super().shaping_options()
-        # By content: a task file that lies elsewhere now is the same.
+        # By content: a task file in another place is the same.
         found["tasks"] = None if self.events is None else self.events.identity
         if self.bundle is not None:
             found["model"] = self.bundle.identity
         return found
 
     def require_usable(self, measured: MeasuredSeries) -> None:
-        """Refuse a run without the series of a parcel, whose edges the model reads.
-
-        Parameters
-        ----------
-        measured
-            The run.
+        """Refuse a run that lacks the series of a parcel, if a model needs all edges.
 
         Raises
         ------
         RunError
-            Naming the parcels.
+            A parcel has no series; the message names the parcels.
         """
         present = measured.series.present
         if self.bundle is None or present.all():
@@ -129,12 +118,12 @@ class TwinRequest(ParcelRequest[TwinBundle]):
         raise RunError(
             f"{measured.run.title} has too little signal in {len(lost)} of {len(self.regions)} "
             f"parcels ({named(lost)})",
-            expected=f"series of all of them, as {self.bundle.card.name} reads all edges",
+            expected=f"series of all parcels, as {self.bundle.card.name} needs all edges",
             remedy="lower --min-coverage, or leave out --model",
         )
 
-    def would_make(self, planned: RunSet) -> tuple[str, list[str]]:
-        """Return what would be made of a set, in words, and lines about its event files."""
+    def would_make(self, planned: AveragedRuns) -> tuple[str, list[str]]:
+        """Describe the results that an average would give, with lines on its event files."""
         what = f"a connectome of {counted(len(self.regions), 'parcel')}"
         if self.events is None:
             return what, []
@@ -143,7 +132,7 @@ class TwinRequest(ParcelRequest[TwinBundle]):
         return what, [*self.events.plan(planned)]
 
     def methods_facts(self) -> TwinMethods:
-        """Return what the methods text says of the call."""
+        """Return the facts of the call for the methods text."""
         return TwinMethods(
             atlas=self.atlas.key,
             parcels=len(self.regions),
@@ -170,12 +159,12 @@ def _load(name_or_path: str) -> TwinBundle:
     Raises
     ------
     BundleError
-        There is none of that name, it is damaged, or it knows no connectomes.
+        No model has this name, it is damaged, or it was fitted without connectomes.
     """
     bundle = load_twin_bundle(name_or_path)
     if not bundle.part.edges:
         raise BundleError(
-            f"the model {bundle.card.name} knows nothing of connectomes",
+            f"the model {bundle.card.name} was fitted without connectomes",
             expected="a model that was fitted to people's connectomes",
             remedy="train one with connectomes, or leave out --model",
         )

@@ -1,4 +1,4 @@
-"""What connectomes of digital twins are read from: one form for every source."""
+"""Sources of digital twins' connectomes: one form for all."""
 
 from __future__ import annotations
 
@@ -16,28 +16,29 @@ from bids_dtg.inputs.splits_file import Families
 Edges = NDArray[np.float32]
 
 FISHER_Z = "fisherz"  # value of stat- of the connectomes that the participant level writes
-# Keys of their sidecars: runs, a run's title among them, and what it counts by.
+# Keys of their sidecars: the list of runs, a run's title, and its minutes.
 RUNS, RUN, MINUTES = "Runs", "Run", "MinutesKept"
-# How it makes them: a line warns of those that were made in another way than a model's.
+# Description of how they are made; a warning is given where a model's were made in another way.
 OF_PARCELS = "Pearson correlations of parcel series, as Fisher z"
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class ConnectomeSource(ABC):
-    """Who has a connectome, all over the same edges; values are read when asked for."""
+    """Connectomes of people, all with the same edges; values are read on request."""
 
     paths: tuple[Path, ...]  # files, or the folder that they are in
     labels: tuple[str, ...]  # of everybody with a connectome, without sub-, in order
-    regions: tuple[str, ...]  # names; () where there are edges without names
-    places_named: bool  # whether the names are of the source, and not made up
-    edges: int  # of a connectome
+    regions: tuple[str, ...]  # names; () where edges have no names
+    places_named: bool  # whether the source has the names; False: they are made up
+    edges: int  # number of edges of a connectome
     words: str  # how connectomes were made
-    expected: str  # in an error: what gives somebody both a connectome and events
-    families: Families  # who is related
-    notes: tuple[str, ...] = ()  # sentences on what was assumed, and what was left out
-    atlas: str = ""  # key of the atlas whose parcels the regions are; empty: not known
+    expected: str  # for errors: files from which people have both a connectome and events
+    families: Families  # related people
+    notes: tuple[str, ...] = ()  # sentences on assumptions, and on what was left out
+    atlas: str = ""  # key of the atlas of the regions; empty: not known
     atlas_digest: str = ""  # SHA-256 of it, as `Atlas.digest`; empty: not known
     cleaning: str = UNKNOWN_CLEANING  # of the runs, in words
+    files: tuple[Path, ...] = ()  # that were read, but for arrays
 
     @abstractmethod
     def connectomes(self, labels: Sequence[str]) -> Edges:
@@ -46,7 +47,7 @@ class ConnectomeSource(ABC):
         Parameters
         ----------
         labels
-            Whose, in this order; all of them among `labels` of the source.
+            Labels of the people, in this order; all of them are in the source's `labels`.
 
         Returns
         -------
@@ -57,5 +58,5 @@ class ConnectomeSource(ABC):
         Raises
         ------
         DatasetError
-            Somebody's values cannot be used: naming people and regions.
+            Values cannot be used; the message names people and regions.
         """

@@ -1,4 +1,4 @@
-"""The work on one participant: runs to connectomes, and what their twins do in tasks."""
+"""The work on one participant: runs to connectomes, and the behaviour of their twins."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from bids_dtg.participants.call import Level
 from bids_dtg.participants.parcels.measure import MeasuredSeries
 from bids_dtg.participants.parcels.read import SeriesRead
 from bids_dtg.participants.parcels.worker import ParcelSteps
-from bids_dtg.participants.read import RunPart, SetBegun
-from bids_dtg.participants.worker import MadeSet
-from bids_dtg.twin.participant.behaviour import SetBehaviour
-from bids_dtg.twin.participant.connectome import SetConnectome
-from bids_dtg.twin.participant.events import SetEvents
+from bids_dtg.participants.read import AverageBegun, RunPart
+from bids_dtg.participants.worker import MadeAverage
+from bids_dtg.twin.participant.behaviour import AverageBehaviour
+from bids_dtg.twin.participant.connectome import AverageConnectome
+from bids_dtg.twin.participant.events import AverageEvents
 from bids_dtg.twin.participant.infer import SeenTrials, TwinInference
 from bids_dtg.twin.participant.request import TwinRequest
 from bids_dtg.twin.participant.write import TwinWriter
@@ -28,43 +28,33 @@ class TwinSteps(ParcelSteps):
     """The steps of the work on a participant."""
 
     request: TwinRequest
-    inference: TwinInference | None  # lets twins perform; None: the call has no model
+    inference: TwinInference | None  # runs twins; None: the call has no model
     writer: TwinWriter  # writes results
 
     @classmethod
     def of(cls, request: TwinRequest) -> TwinSteps:
-        """Make the steps that a call asks for."""
+        """Make the steps of a request."""
         inference = None
         if request.bundle is not None:
             inference = TwinInference(request.bundle, threads=request.capacity.threads)
         return cls(request, request.reader(), inference, TwinWriter(request))
 
-    def maker(self, begun: SetBegun, clock: Clock) -> TwinSetMaker:
-        """Return what makes and writes the connectome of a set, and behaviour."""
-        return TwinSetMaker(begun, self, clock)
+    def maker(self, begun: AverageBegun, clock: Clock) -> TwinAverageMaker:
+        """Return the maker of an average's connectome and behaviour."""
+        return TwinAverageMaker(begun, self, clock)
 
 
-class TwinSetMaker:
-    """Averages the edges of a set's runs, has its twin perform, and writes.
+class TwinAverageMaker:
+    """Averages the edges of an average's runs, runs its twin, and writes both."""
 
-    Parameters
-    ----------
-    begun
-        The set.
-    steps
-        Of the work.
-    clock
-        Adds up the time of the stages.
-    """
-
-    def __init__(self, begun: SetBegun, steps: TwinSteps, clock: Clock) -> None:
+    def __init__(self, begun: AverageBegun, steps: TwinSteps, clock: Clock) -> None:
         self.begun, self._steps, self._clock = begun, steps, clock
         self._files: list[PurePosixPath] = []
         self._runs: list[MeasuredSeries] = []
         self._left_out: dict[str, str] = {}
 
     def take(self, part: RunPart, reporter: Reporter) -> None:
-        """Write what was measured of a run, and keep it for the set.
+        """Write the series of a run, and keep them for the set.
 
         Raises
         ------
@@ -81,11 +71,11 @@ class TwinSetMaker:
         self._runs.append(part.measured)
 
     def leave_out(self, run: str, reason: str) -> None:
-        """Remember a run that is not part of the connectome."""
+        """Record a run that is not part of the connectome, with the reason."""
         self._left_out[run] = reason
 
-    def finish(self, reporter: Reporter) -> MadeSet:
-        """Write the connectome and what its twin does, and last the record of the set.
+    def finish(self, reporter: Reporter) -> MadeAverage:
+        """Write the connectome and its twin's behaviour, and finally the record of the average.
 
         Raises
         ------
@@ -98,38 +88,38 @@ class TwinSetMaker:
         if not self._runs:
             reasons = " ".join(self._left_out.values())
             raise RunError(f"{planned.title} has no run that can be used: {reasons}")
-        made = SetConnectome(tuple(self._runs), planned.by_dof)
+        made = AverageConnectome(tuple(self._runs), planned.by_dof)
         reporter.stage("performing", 0.0)
         with self._clock.time("network"):
             found = self._events()
             behaviour = self._behave(made, found)
         reporter.stage("writing", 1.0)
         with self._clock.time("write"):
-            self._files += writer.write_set(planned, made, behaviour, left_out=self._left_out)
+            self._files += writer.write_average(planned, made, behaviour, left_out=self._left_out)
             writer.complete(planned, self.begun.inputs, self._files, self._runs)
         notes = writer.notes(
             planned, self._runs, behaviour, left_out=self._left_out, of_events=found.notes
         )
-        return MadeSet(tuple(notes), _line(made, left_out=len(self._left_out)))
+        return MadeAverage(tuple(notes), _line(made, left_out=len(self._left_out)))
 
-    def _events(self) -> SetEvents:
-        """Read the set's event files."""
+    def _events(self) -> AverageEvents:
+        """Read the average's event files."""
         events = self._steps.request.events
-        return SetEvents(()) if events is None else events.of(self.begun.planned)
+        return AverageEvents(()) if events is None else events.of(self.begun.planned)
 
-    def _behave(self, made: SetConnectome, found: SetEvents) -> SetBehaviour | None:
-        """Let the twin perform; None where there is nothing that anybody has done."""
+    def _behave(self, made: AverageConnectome, found: AverageEvents) -> AverageBehaviour | None:
+        """Run the twin; None where there are no event files."""
         request, inference = self._steps.request, self._steps.inference
         if request.events is None or not found.runs:
             return None
         held = request.bundle is None or request.bundle.part.held
         seen = SeenTrials.of(found.runs, request.events.tasks, held=held)
         performed = None if inference is None else inference.of(made.upper, seen)
-        return SetBehaviour(seen, performed, found.notes)
+        return AverageBehaviour(seen, performed, found.notes)
 
 
-def _line(made: SetConnectome, *, left_out: int) -> str:
-    """Return what was made, in one line for people."""
+def _line(made: AverageConnectome, *, left_out: int) -> str:
+    """Describe the connectome in one report line."""
     coverage = min(float(run.series.coverage.mean()) for run in made.runs)
     short = f"; {left_out} left out, with too little left" if left_out else ""
     return (

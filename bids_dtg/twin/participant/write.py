@@ -1,4 +1,4 @@
-"""What is written of runs and sets: series, connectomes, quality, the record."""
+"""Writes the files of runs and averages: series, connectomes, quality, the record."""
 
 from __future__ import annotations
 
@@ -12,58 +12,42 @@ from bids_dtg.files.provenance import sets_made_otherwise
 from bids_dtg.files.regions.relmat import RELMAT, RegionMatrix, encode_relmat
 from bids_dtg.files.sidecars import RESIDUAL_DOF
 from bids_dtg.files.text import encoded
+from bids_dtg.participants.averages import AveragedRuns
 from bids_dtg.participants.figures import rounded
 from bids_dtg.participants.parcels.measure import MeasuredSeries
 from bids_dtg.participants.parcels.write import ParcelWriter
-from bids_dtg.participants.sets import RunSet
 from bids_dtg.report.pages.participant import discard_report
 from bids_dtg.report.panels.panel import write_kept
 from bids_dtg.twin.panels.fit import fit_facts
-from bids_dtg.twin.panels.traces import keep_traces
-from bids_dtg.twin.participant.behaviour import SetBehaviour
+from bids_dtg.twin.panels.trial_series import keep_trial_series
+from bids_dtg.twin.participant.behaviour import AverageBehaviour
 from bids_dtg.twin.participant.columns import BEHAVIOUR, TRIALS
-from bids_dtg.twin.participant.connectome import SetConnectome
+from bids_dtg.twin.participant.connectome import AverageConnectome
 from bids_dtg.twin.participant.request import TwinRequest
 from bids_dtg.twin.participant.source import FISHER_Z, MINUTES, RUN, RUNS
 
 PREDICTED, OBSERVED = "twin", "observed"  # values of desc- of behaviour: with a model, without
 WEIGHTED_BY = "RunsWeightedBy"  # a key of the sidecar of connectomes
 _SAYS = {
-    True: "of the twin of the connectome, an estimate and not a measurement, beside what the "
-    "participant did",
+    True: "of the connectome's twin, an estimate and not a measurement, and of the participant",
     False: "of the participant",
 }
 
 
 class TwinWriter(ParcelWriter[TwinRequest]):
-    """Writes the files of runs and sets.
-
-    Parameters
-    ----------
-    request
-        What the call asks for.
+    """Writes the files of runs and averages.
 
     Raises
     ------
     OutputError
-        By each method that writes: a file cannot be written.
+        A file cannot be written; raised by each method that writes.
     """
 
     def write_run(
-        self, planned: RunSet, measured: MeasuredSeries, *, seconds: float
+        self, planned: AveragedRuns, measured: MeasuredSeries, *, seconds: float
     ) -> list[PurePosixPath]:
-        """Write what was measured of a run; return the paths.
-
-        Parameters
-        ----------
-        planned
-            Its set.
-        measured
-            The run.
-        seconds
-            Time it took.
-        """
-        # It shows other results, and might not be made anew.
+        """Write the series and quality of a run; return the paths."""
+        # The report shows earlier results, and might not be made again.
         discard_report(self._request.output, planned.participant)
         return [
             *self.write_series(measured, {}),
@@ -72,26 +56,17 @@ class TwinWriter(ParcelWriter[TwinRequest]):
             *self.write_quality(measured, seconds),
         ]
 
-    def write_set(
+    def write_average(
         self,
-        planned: RunSet,
-        made: SetConnectome,
-        behaviour: SetBehaviour | None,
+        planned: AveragedRuns,
+        made: AverageConnectome,
+        behaviour: AverageBehaviour | None,
         *,
         left_out: Mapping[str, str],
     ) -> list[PurePosixPath]:
-        """Write the connectome of a set, and the behaviour that is known; return the paths.
+        """Write an average's connectome, and predicted or observed behaviour; return the paths.
 
-        Parameters
-        ----------
-        planned
-            The set, which names the files.
-        made
-            Its connectome.
-        behaviour
-            Predicted, observed, or both; None: neither.
-        left_out
-            Why other runs of the set are not part of it, by their titles.
+        `left_out` gives the reason for each run of the average that is not part of it.
         """
         path = RELMAT.path(self.entities(dict(planned.entities), stat=FISHER_Z))
         matrix = encode_relmat(RegionMatrix(self._request.regions, made.edges))
@@ -102,14 +77,14 @@ class TwinWriter(ParcelWriter[TwinRequest]):
 
     def notes(
         self,
-        planned: RunSet,
+        planned: AveragedRuns,
         runs: Sequence[MeasuredSeries],
-        behaviour: SetBehaviour | None,
+        behaviour: AverageBehaviour | None,
         *,
         left_out: Mapping[str, str],
         of_events: Sequence[str],
     ) -> Iterator[str]:
-        """Yield sentences on what was unusual of a set and its runs."""
+        """Yield sentences on exceptions in an average and its runs."""
         for measured in runs:
             note = self.cleaning_note(measured)
             for sentence in (*measured.notes, *([note] if note else [])):
@@ -120,10 +95,10 @@ class TwinWriter(ParcelWriter[TwinRequest]):
             yield f"{planned.title}: {note}"
         if behaviour is not None:
             for task, file in behaviour.other_sequences.items():
-                yield f"{planned.title}: {task}: performed the trials of {file}, as it has none"
+                yield f"{planned.title}: {task}: no own event file; performed the trials of {file}"
         for note in self._request.notes_on_model(planned.participant):
             yield f"{planned.title}: {note}"
-        # Sets of another --combine have other names and stay.
+        # Sets of another --combine have other names and are kept.
         combine = self._request.combine
         others = sets_made_otherwise(self._request.output, planned.participant, "combine", combine)
         if others:
@@ -133,8 +108,8 @@ class TwinWriter(ParcelWriter[TwinRequest]):
                 "wanted."
             )
 
-    def _edge_facts(self, made: SetConnectome, left_out: Mapping[str, str]) -> dict[str, Any]:
-        """Return what the sidecar of a connectome says: how it was made."""
+    def _edge_facts(self, made: AverageConnectome, left_out: Mapping[str, str]) -> dict[str, Any]:
+        """Return the sidecar fields of a connectome: how it was made."""
         request, hide = self._request, self._request.path_names.hide
         return {
             "Description": "Connectome: Fisher z of the Pearson correlation between the cleaned "
@@ -163,7 +138,7 @@ class TwinWriter(ParcelWriter[TwinRequest]):
         }
 
     def _write_behaviour(
-        self, planned: RunSet, made: SetConnectome, behaviour: SetBehaviour
+        self, planned: AveragedRuns, made: AverageConnectome, behaviour: AverageBehaviour
     ) -> Iterator[PurePosixPath]:
         predicted = behaviour.performed is not None
         desc = PREDICTED if predicted else OBSERVED
@@ -186,13 +161,13 @@ class TwinWriter(ParcelWriter[TwinRequest]):
                 {**table.dictionary(), **facts},
             )
         if predicted:
-            kept = keep_traces(behaviour.curves(), facts)
+            kept = keep_trial_series(behaviour.curves(), facts)
             yield from write_kept([kept], entities, self._request.output)
 
     def _behaviour_facts(
-        self, planned: RunSet, made: SetConnectome, behaviour: SetBehaviour
+        self, planned: AveragedRuns, made: AverageConnectome, behaviour: AverageBehaviour
     ) -> dict[str, Any]:
-        """Return what sidecars of behaviour say: of what, by which model, how well it fits."""
+        """Return the sidecar fields of behaviour: its sources, the model, and the fit."""
         request = self._request
         facts = {
             **self.origin(*made.runs),
@@ -216,10 +191,10 @@ class TwinWriter(ParcelWriter[TwinRequest]):
 
 
 def _is_known(column: str, *, predicted: bool) -> bool:
-    """Return whether a column is known: without a model nothing is that it would have predicted."""
+    """Return whether a column has values; predicted columns need a model."""
     return predicted or not column.startswith(("predicted_", "group_", "p_"))
 
 
 def _cell(value: object) -> object:
-    # Adding 0 makes of -0.0, of a difference that rounds to nothing, 0.0.
+    # Adding 0 turns -0.0, a difference that rounds to zero, into 0.0.
     return round(value, 5) + 0.0 if isinstance(value, float) else value

@@ -2,12 +2,12 @@
 
 - `bold`: BOLD of people in a run
 - `dataset`: people as fMRIPrep leaves them, with the atlas and event files
-- `diffusion`: when and how a drift-diffusion process decides
+- `diffusion`: decision times and choices of a drift-diffusion process
 - `files`: people as files
-- `people`: people with connectomes and parameters, and what an intervention does to them
-- `population`: parameters of people, as fitted to real ones
-- `responses`: what people press, and when
-- `rest`: series of regions that correlate as a connectome says
+- `people`: people with connectomes and parameters, and true effects of interventions
+- `population`: distribution of people's parameters, fitted to real people
+- `responses`: people's buttons and response times
+- `rest`: series of regions with the correlations of a connectome
 - `sequences`: trials of real tasks, which people perform
-- `world`: what all people of a simulation share
+- `world`: loadings, weights and patterns that all people of a simulation share
 """

@@ -14,7 +14,7 @@ from bids_dtg.twin.trials import Trials
 Array = NDArray[np.float64]
 
 TR_SECONDS = 0.8
-# What a standard deviation between people adds to a region's amplitude in the easy and in the
+# Effect of one standard deviation between people on a region's amplitude in the easy and in the
 # harder condition; the group's amplitudes are about 0.5 ± 0.5.
 _PERSONAL = np.array([0.25, 0.5])
 _AUTOCORRELATION = 0.4  # of the noise, from one frame to the next
@@ -47,16 +47,16 @@ def amplitudes(world: TwinWorld, personal: Array, task: str) -> Array:
     Parameters
     ----------
     world
-        With the group's amplitudes.
+        The simulated world, which has the group's amplitudes.
     personal
-        (people, BOLD regions), standardised.
+        (people, BOLD regions): each person's deviation from the group, standardised.
     task
-        ``faces`` or ``stroop``.
+        Name of the task, ``faces`` or ``stroop``.
 
     Returns
     -------
     numpy.ndarray
-        (people, BOLD regions, 2).
+        (people, BOLD regions, 2): the easy and the harder condition.
     """
     first = 2 * list(TASKS).index(task)
     made = np.repeat(world.bold_pattern[None, :, first : first + 2], len(personal), axis=0)
@@ -68,16 +68,16 @@ def amplitudes(world: TwinWorld, personal: Array, task: str) -> Array:
 def bold_series(
     responses: Array, of_people: Array, streams: Sequence[np.random.Generator]
 ) -> NDArray[np.float32]:
-    """Return series of regions: expected responses and noise of the first order.
+    """Return series of regions: expected responses and first-order autoregressive noise.
 
     Parameters
     ----------
     responses
-        (conditions, frames).
+        (conditions, frames): expected response to each condition.
     of_people
-        Amplitudes, (people, regions, conditions).
+        (people, regions, conditions): amplitudes of the responses.
     streams
-        A random stream a person.
+        Random generator of each person's noise.
 
     Returns
     -------
@@ -95,7 +95,7 @@ def bold_series(
 
     shape = (of_people.shape[1], responses.shape[1] + 1)
     unit = np.array([rng.standard_normal(shape) for rng in streams])
-    # From a first value of the same variance, so that all frames are alike.
+    # The first value has the stationary variance, so that all frames have the same.
     unit[..., 0] /= np.sqrt(1.0 - _AUTOCORRELATION**2)
     noise = lfilter([1.0], [1.0, -_AUTOCORRELATION], unit, axis=-1)[..., 1:]
     scale = NOISE_SD * np.sqrt(1.0 - _AUTOCORRELATION**2)

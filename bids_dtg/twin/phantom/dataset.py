@@ -24,7 +24,7 @@ from bids_dtg.twin.phantom.sequences import SEQUENCES, trial_sequence
 
 @dataclass(frozen=True)
 class TwinPlan(RegionPlan):
-    """Who is simulated, for how long they rest, and what they perform.
+    """Plan of a simulation: people, length of rest, and task sequences.
 
     Raises
     ------
@@ -45,13 +45,13 @@ class TwinPlan(RegionPlan):
             raise ValueError(f"shipped sequences are {', '.join(SEQUENCES)}, not {unknown[0]}")
 
     def recipe(self) -> dict[str, Any]:
-        """Return the plan as data sets describe themselves by."""
+        """Return the plan as fields of the dataset description."""
         return {**super().recipe(), "Sequences": list(self.sequences)}
 
 
 @dataclass(frozen=True, eq=False)
 class TwinPhantom(RegionPhantom):
-    """People whose connectome tells how they perform, and where its regions lie in the brain.
+    """People whose responses depend on their connectome, and the places of its regions.
 
     Examples
     --------
@@ -61,10 +61,10 @@ class TwinPhantom(RegionPhantom):
     """
 
     plan: TwinPlan
-    people: TwinPeople  # their connectomes are exactly those of the series
+    people: TwinPeople  # their connectomes are exactly the correlations of the series
 
     title: ClassVar[str] = "twins"
-    model: ClassVar[str] = "drift diffusion, parameters told by the connectome"
+    model: ClassVar[str] = "drift diffusion, with parameters that depend on the connectome"
     contents: ClassVar[Mapping[str, str]] = MappingProxyType(
         {"bids": "event files of tasks: a raw dataset without images"}
     )
@@ -78,7 +78,7 @@ class TwinPhantom(RegionPhantom):
         Parameters
         ----------
         plan
-            Who is simulated.
+            Numbers of people, regions and frames, and the seed.
         block
             Edge of a voxel, in voxels of 2 mm.
 
@@ -97,11 +97,11 @@ class TwinPhantom(RegionPhantom):
 
     @property
     def labels(self) -> Sequence[str]:
-        """Of the people."""
+        """Labels of the people."""
         return self.people.labels
 
     def draw_run(self, person: int) -> BoldRun:
-        """Draw a person's rest: series that correlate as the connectome says, noise, nuisance."""
+        """Draw a person's rest: series with the connectome's correlations, noise, nuisance."""
         plan = self.plan
         series = draw_rest(
             self.people.connectomes[person],
@@ -119,7 +119,7 @@ class TwinPhantom(RegionPhantom):
         Parameters
         ----------
         out
-            Folder: of ``bids`` (an event file for each person and sequence) and ``truth``:
+            Folder that gets ``bids`` (an event file for each person and sequence) and ``truth``:
             connectomes before noise (``connectomes.npz``), true parameters, mean response times
             and shares of correct responses (``truth.tsv``).
         """

@@ -1,13 +1,13 @@
-"""When and how a drift-diffusion process decides: means, distribution and samples.
+"""Decision times and choices of a drift-diffusion process: means, distribution and samples.
 
-Evidence starts halfway between two boundaries, moves with a constant drift towards the correct
-one, and has unit noise (standard deviation 1 after a second). From the middle, both boundaries
-are reached at the same times: a decision's time is independent of its choice.
+Evidence starts halfway between two boundaries, drifts at a constant rate towards the correct one,
+and has unit noise (standard deviation 1 after a second). Because the start is in the middle, the
+time of a decision is independent of its choice.
 
-Means are those of Bogacz et al. (2006, doi:10.1037/0033-295X.113.4.700). The distribution is a
-series that converges fast for short times, or one that does for long times, as in Navarro and
-Fuss (2009, doi:10.1016/j.jmp.2009.02.003). It depends on drift times boundary only, where time is
-measured in units of the squared boundary separation: all work is done in these units.
+Means are those of Bogacz et al. (2006, doi:10.1037/0033-295X.113.4.700). The distribution is one of
+two series, which converge fast for short and for long times, as in Navarro and Fuss (2009,
+doi:10.1016/j.jmp.2009.02.003). With time in units of the squared boundary separation it depends
+only on drift times boundary; all computations use these units.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from numpy.typing import ArrayLike, NDArray
 
 Array = NDArray[np.float64]
 
-# With time in units of the squared separation, below which the series for short times is used.
-# There, 4 terms of either series leave out less than 1e-15.
+# Below this time, in units of the squared separation, the series for short times is used. At this
+# time, 4 terms of either series are exact to 1e-15.
 _SHORT = 0.25
 _TERMS = 4
 _GRID = 2048  # points of each distribution that is inverted
@@ -71,9 +71,9 @@ def share_decided(seconds: ArrayLike, drift: ArrayLike, boundary: ArrayLike) -> 
     Parameters
     ----------
     seconds
-        Since the start; negative times have share 0.
+        Time since the start; negative times have share 0.
     drift, boundary
-        As for `mean_decision_seconds`.
+        Drift per second and distance of the boundaries, as for `mean_decision_seconds`.
 
     Returns
     -------
@@ -131,14 +131,14 @@ def decision_quantiles(shares: ArrayLike, drift: ArrayLike, boundary: ArrayLike)
     Parameters
     ----------
     shares
-        (rows, n), or (n,) for all rows the same; from 0 to 1.
+        (rows, n), or (n,) for all rows; from 0 to 1.
     drift, boundary
-        (rows,), or a number.
+        (rows,), or one number for all rows.
 
     Returns
     -------
     numpy.ndarray
-        (rows, n), seconds.
+        (rows, n): times in seconds.
 
     Raises
     ------

@@ -26,22 +26,22 @@ def write_twin_people(
     sequences: Sequence[TrialSequence],
     runs: Sequence[Sequence[Trials]],
 ) -> None:
-    """Write simulated people as a user would have real ones, and the truth.
+    """Write simulated people in the form of real data, and the truth.
 
     Parameters
     ----------
     folder
-        Where these are written: ``connectomes.npz`` with ``people`` (labels), ``places`` (names of
+        Folder that gets ``connectomes.npz`` with ``people`` (labels), ``places`` (names of
         regions) and ``edges`` (people, edges), the upper triangle row by row, Fisher z; ``bids``, a
         raw dataset with an event file for each run, with the columns of the real ones and the
         button as ``response``; ``truth.tsv``, a row a person: true parameters, mean response times
         and shares of correct responses.
     people
-        Who is written.
+        Simulated people, with their connectomes.
     sequences
-        What they performed.
+        Trial sequences that they performed.
     runs
-        What `TwinPeople.runs` returns for these sequences.
+        Trials of each person that `TwinPeople.runs` returned for these sequences.
 
     Examples
     --------
@@ -71,15 +71,7 @@ def write_events(
     sequences: Sequence[TrialSequence],
     runs: Sequence[Sequence[Trials]],
 ) -> None:
-    """Write ``participants.tsv`` and event files below a raw dataset.
-
-    Parameters
-    ----------
-    root
-        Of the dataset.
-    people, sequences, runs
-        As for `write_twin_people`.
-    """
+    """Write ``participants.tsv`` and event files of people's runs into a raw dataset."""
     names = [f"sub-{label}" for label in people.labels]
     write_tsv(root / "participants.tsv", ["participant_id"], [(name,) for name in names])
     for name, of_person in zip(names, runs, strict=True):
@@ -89,17 +81,7 @@ def write_events(
 
 
 def write_connectomes(path: Path, people: TwinPeople, regions: Sequence[str]) -> None:
-    """Write connectomes as ``--input-arrays`` takes them.
-
-    Parameters
-    ----------
-    path
-        Of the file, ``.npz``.
-    people
-        Whose.
-    regions
-        Names.
-    """
+    """Write connectomes with names of regions into an ``.npz`` file for ``--input-arrays``."""
     content = io.BytesIO()
     np.savez_compressed(
         content,
@@ -111,15 +93,7 @@ def write_connectomes(path: Path, people: TwinPeople, regions: Sequence[str]) ->
 
 
 def write_truth(path: Path, people: TwinPeople) -> None:
-    """Write true parameters, mean response times and shares of correct responses.
-
-    Parameters
-    ----------
-    path
-        Of the table: a row a person.
-    people
-        Whose.
-    """
+    """Write a table of true parameters, mean response times and shares of correct responses."""
     conditions = [condition for names in TASKS.values() for condition in names]
     columns = [name.replace(" ", "_").replace("-", "_") for name in PARAMETERS]
     columns += [f"mean_rt_seconds_{name}" for name in conditions]
@@ -137,7 +111,7 @@ def write_truth(path: Path, people: TwinPeople) -> None:
 
 
 def _event_rows(sequence: TrialSequence, trials: Trials) -> Iterable[list[object]]:
-    """Yield the sequence's rows with a person's responses, as the real files have them."""
+    """Yield the sequence's rows with a person's responses, in the columns of real files."""
     for row, rt, correct, button in zip(
         sequence.rows, trials.rt_seconds, trials.correct, trials.button, strict=True
     ):

@@ -1,4 +1,4 @@
-"""People whose connectome and behaviour come from the same traits, with the truth beside."""
+"""People whose connectome and behaviour depend on the same traits, with the true parameters."""
 
 from __future__ import annotations
 
@@ -44,17 +44,17 @@ class TwinPeople:
     """Simulated people of one world; `after` gives the same people with other connectomes."""
 
     world: TwinWorld
-    cohort: int  # people of other cohorts are others, of the same world
+    cohort: int  # number of the cohort: cohorts of a world have different people
     persons: tuple[int, ...]  # numbers in the cohort: the same number is the same person
     connectomes: NDArray[np.float32]  # (people, edges): upper triangle row by row, Fisher z
     traits: Array  # (people, traits): mean 0, variance 1
-    own: Array  # (people, parameters): what traits do not decide, standardised
-    own_bold: Array  # (people, BOLD regions): the same for amplitudes
+    own: Array  # (people, parameters): part that is independent of traits, standardised
+    own_bold: Array  # (people, BOLD regions): the same part of amplitudes
     lapses: Array  # (people,): share of trials without a response
 
     @property
     def labels(self) -> tuple[str, ...]:
-        """Labels of participants, without ``sub-``: unlike in each cohort."""
+        """Labels of participants, without ``sub-``; cohorts have different labels."""
         return tuple(f"c{self.cohort}p{person:04d}" for person in self.persons)
 
     @property
@@ -91,20 +91,21 @@ class TwinPeople:
         )
 
     def after(self, delta_edges: NDArray[np.floating]) -> TwinPeople:
-        """Return these people after an intervention on their connectome: what it truly does.
+        """Return these people after an intervention on their connectome: its true effect.
 
         Traits change by the projection of the change on the generating loadings
-        (`TwinWorld.traits_of`); parameters follow. Everything that traits do not decide stays.
+        (`TwinWorld.traits_of`), and parameters change with them. The parts that are independent of
+        traits do not change.
 
         Parameters
         ----------
         delta_edges
-            (edges,) for everybody the same, or (people, edges); Fisher z.
+            Change of the connectome, Fisher z: (edges,) for everybody, or (people, edges).
 
         Raises
         ------
         ValueError
-            The change is not of as many edges as the connectome has.
+            The change has another number of edges than the connectome.
 
         Examples
         --------
@@ -119,28 +120,29 @@ class TwinPeople:
         return replace(self, connectomes=connectomes, traits=traits)
 
     def gradient(self, task: str, what: Literal["rt", "effect"]) -> Array:
-        """Return how the median response time truly depends on each edge, averaged over people.
+        """Return the true gradient of the median response time by edge, averaged over people.
 
-        Differences over traits, and by which change of edges a trait changes (`after`).
+        Finite differences over traits are combined with the dependence of traits on edges
+        (`after`).
 
         Parameters
         ----------
         task
-            ``faces`` or ``stroop``.
+            Name of the task, ``faces`` or ``stroop``.
         what
             ``rt``: mean of both conditions; ``effect``: second less first.
 
         Returns
         -------
         numpy.ndarray
-            (edges,), seconds a unit of Fisher z.
+            (edges,), seconds per unit of Fisher z.
 
         Examples
         --------
         >>> people = simulate_twin_people(3, "easy", regions=20, seed=1)
         >>> slope = people.gradient("stroop", "rt")
-        >>> move = -0.01 * slope / (slope**2).sum()  # 10 ms quicker, if all were linear
-        >>> change = people.after(move).median_rt_seconds("stroop").mean(axis=1)
+        >>> delta = -0.01 * slope / (slope**2).sum()  # 10 ms quicker, if all were linear
+        >>> change = people.after(delta).median_rt_seconds("stroop").mean(axis=1)
         >>> float((change - people.median_rt_seconds("stroop").mean(axis=1)).mean().round(3))
         -0.01
         """
@@ -155,20 +157,20 @@ class TwinPeople:
         return np.asarray(self.world.traits_of(np.eye(len(self.world.mean))) @ np.array(slopes))
 
     def runs(self, sequences: Sequence[TrialSequence], *, seed: int) -> list[list[Trials]]:
-        """Have everybody perform sequences.
+        """Simulate everybody's responses to sequences.
 
         Parameters
         ----------
         sequences
-            Of the faces and the Stroop task, each with another name.
+            Sequences of the faces and the Stroop task, with different names.
         seed
-            Of the responses; another one gives another session of the same people.
+            Seed of the responses; another seed gives another session of the same people.
 
         Returns
         -------
         list of list of Trials
-            A list for each person: a run for each sequence. A person's run does not depend on who
-            and what else is simulated.
+            A list for each person: a run for each sequence. A person's run does not depend on the
+            other people and sequences.
 
         Examples
         --------
@@ -191,8 +193,8 @@ class TwinPeople:
     ) -> NDArray[np.float32]:
         """Return BOLD of everybody in a run, (people, 20, frames), regions as `BOLD_REGIONS`.
 
-        Responses to both conditions with each person's amplitudes, and autocorrelated noise.
-        Response times do not show in it.
+        It has responses to both conditions with each person's amplitudes, and autocorrelated noise.
+        It does not depend on response times.
 
         Examples
         --------
@@ -223,7 +225,7 @@ class TwinPeople:
     def mean_rt_seconds(self, task: str) -> Array:
         """Return true mean response times, (people, 2), in both conditions of a task.
 
-        ``faces``: shape, face; ``stroop``: congruent, incongruent. Of all responses, also those
+        ``faces``: shape, face; ``stroop``: congruent, incongruent. All responses count, also those
         after the task's window.
         """
         parameters = self.parameters
@@ -240,7 +242,7 @@ class TwinPeople:
         return np.asarray(start + np.concatenate(decided, axis=1))
 
     def share_correct(self, task: str) -> Array:
-        """Return true shares of correct responses, of those given, (people, 2)."""
+        """Return true shares of correct responses among all responses, (people, 2)."""
         parameters = self.parameters
         return share_correct(POPULATION.drifts(parameters, task), parameters[:, 1:2])
 
@@ -265,24 +267,24 @@ def simulate_twin_people(
     seed: int,
     cohort: int = Cohort.TRAINING,
 ) -> TwinPeople:
-    """Simulate people, of the world that the seed draws.
+    """Simulate people of the world that the seed draws.
 
     Another cohort of the same seed, or `TwinPeople.select`, gives unseen people of the same world.
-    The first people of a cohort are the same however many are simulated, and the same in both
-    regimes but for their noise.
+    The first people of a cohort do not depend on the number of people, and are the same in both
+    regimes except for their noise.
 
     Parameters
     ----------
     people
-        How many.
+        Number of people to simulate.
     regime
         ``easy``, ``hard`` or ``images``: see `simulate_twin_world`.
     regions
-        Of the connectome.
+        Number of regions of the connectome.
     seed
-        Of the world and the people.
+        Seed of the world and the people.
     cohort
-        A number that no other group of people of this world has.
+        Number of the cohort, different for each group of people of this world.
 
     Returns
     -------

@@ -1,8 +1,8 @@
-"""Population values of simulated people, fitted to real ones.
+"""Population values of simulated people, fitted to real people.
 
 `studies/twin_population.py` fits the values to the public trials of 182 people of the
 Transdiagnostic Connectome Project (CC0, doi:10.18112/openneuro.ds005237.v1.1.3) and prints both
-side by side. Changes of a person within and between runs were set by hand: so that mean response
+side by side. Changes of a person within and between runs were set by hand, so that mean response
 times of halves, and of both Stroop runs, correlate as they do in these people.
 """
 
@@ -22,13 +22,13 @@ _COSTS = {"faces": 3, "stroop": 4}  # column of the cost in the parameters
 
 @dataclass(frozen=True)
 class Population:
-    """Means and standard deviations of the five parameters, and how often responses are absent."""
+    """Means and standard deviations of the five parameters, and of the share of misses."""
 
     means: tuple[float, ...]
     sds: tuple[float, ...]
     delays: tuple[float, float]  # seconds that face and incongruent trials add to non-decision time
-    least: tuple[float, ...]  # values below are set to these
-    least_drift: float  # of any condition, so that nobody is at chance
+    least: tuple[float, ...]  # smallest value of each parameter
+    least_drift: float  # smallest drift of any condition, so that nobody is at chance
     run_sd: float  # seconds: of non-decision time from run to run of a person
     trend_sd: float  # seconds: of its change from the start of a run to the end
     lapse_mean: float  # share of trials without a response, over people: a beta distribution
@@ -70,7 +70,7 @@ class Population:
         return np.maximum(np.stack([drift, drift - cost], axis=1), self.least_drift)
 
     def lapses(self, uniform: Array) -> Array:
-        """Return shares of trials without a response, from shares of people below: same shape."""
+        """Return shares of trials without a response from quantiles (0 to 1) of the population."""
         from scipy.special import betaincinv
 
         size = self.lapse_mean * (1.0 - self.lapse_mean) / self.lapse_sd**2 - 1.0

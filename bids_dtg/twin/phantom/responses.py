@@ -1,4 +1,4 @@
-"""What people press, and when, in a sequence of trials: responses from parameters."""
+"""People's buttons and response times in a sequence of trials, simulated from parameters."""
 
 from __future__ import annotations
 
@@ -15,27 +15,26 @@ from bids_dtg.twin.trials import Trials
 Array = NDArray[np.float64]
 
 UNIFORMS = 4  # random numbers a trial: for the time, the choice, the lapse and the wrong button
-# Of wrong responses to a word in another ink, the share that takes the word's colour.
-LURED = 0.8
+LURED = 0.8  # share of wrong responses to incongruent words with the button of the word
 SHORTEST_SECONDS = 0.2
 
 
 def respond(
     sequence: TrialSequence, parameters: Array, lapses: Array, state: Array, uniforms: Array
 ) -> list[Trials]:
-    """Have people perform a sequence.
+    """Simulate people's responses to a sequence.
 
-    The response time is the non-decision time and a decision's. A person's non-decision time
-    differs a little from run to run, and changes linearly within a run. A response after the
-    task's window is none. Wrong responses to incongruent trials take the word's colour in 80 %,
-    and else one of the remaining buttons.
+    The response time is the sum of the non-decision time and the decision time. A person's
+    non-decision time differs a little from run to run, and changes linearly within a run. A
+    response after the task's window counts as a miss. 80 % of wrong responses to incongruent trials
+    are the button of the word, the others one of the remaining buttons.
 
     Parameters
     ----------
     sequence
-        Of the faces or the Stroop task.
+        Sequence of the faces or the Stroop task.
     parameters
-        (people, 5).
+        (people, 5): true parameters, in the order of `world.PARAMETERS`.
     lapses
         (people,): share of trials without a response.
     state
@@ -73,7 +72,7 @@ def respond(
 def _decisions(
     trials: Trials, parameters: Array, uniforms: Array
 ) -> tuple[Array, NDArray[np.bool_]]:
-    """Return response times and whether choices are correct, (people, trials)."""
+    """Return response times in seconds and whether choices are correct, (people, trials)."""
     task, boundary = trials.task.name, parameters[:, 1]
     drifts, start = POPULATION.drifts(parameters, task), POPULATION.start_seconds(parameters, task)
     seconds = np.zeros(uniforms.shape[:2])

@@ -9,11 +9,11 @@ from bids_dtg.phantom.nuisance import correlated
 
 Array = NDArray[np.float64]
 
-_LEAST_EIGENVALUE = 0.05  # of correlations that series are drawn with
+_LEAST_EIGENVALUE = 0.05  # smallest one of the series' correlation matrix
 
 
 def possible_edges(edges: NDArray[np.floating], regions: int) -> NDArray[np.float32]:
-    """Return connectomes that series can have: the nearest ones, nearly.
+    """Return approximately the nearest connectomes that series can have.
 
     Eigenvalues of the correlations below 0.05 become 0.05, and the diagonal is 1 again.
 
@@ -22,12 +22,12 @@ def possible_edges(edges: NDArray[np.floating], regions: int) -> NDArray[np.floa
     edges
         (..., edges): upper triangle row by row, Fisher z.
     regions
-        How many.
+        Number of regions, whose pairs are the edges.
 
     Returns
     -------
     numpy.ndarray
-        (..., edges), as given where all eigenvalues are larger.
+        (..., edges); unchanged where all eigenvalues are larger.
 
     Raises
     ------
@@ -84,18 +84,18 @@ def draw_rest(
     frames: int,
     persistence: float,
 ) -> NDArray[np.float32]:
-    """Draw series of rest that correlate exactly as a connectome says, not by chance about so.
+    """Draw series of rest whose sample correlations are exactly those of a connectome.
 
     Parameters
     ----------
     edges
         (edges,): upper triangle row by row, Fisher z, as `possible_edges` returns them.
     regions
-        How many.
+        Number of regions, whose pairs are the edges.
     rng
-        For the series.
+        Random generator of the series.
     frames
-        How many, more than regions.
+        Number of frames, more than regions.
     persistence
         Correlation from one frame to the next, as `nuisance.persistence_of` returns it.
 
@@ -107,7 +107,7 @@ def draw_rest(
     Raises
     ------
     ValueError
-        There are too few frames, or another number of edges than of pairs of regions.
+        There are too few frames, or the edges are not the pairs of so many regions.
 
     Examples
     --------
@@ -120,7 +120,7 @@ def draw_rest(
     if frames <= regions:
         raise ValueError(f"{regions} regions need more frames than {frames}")
     own = correlated(rng.standard_normal((frames, regions)), persistence)
-    # An orthonormal basis of the same courses: independent in this very run.
+    # An orthonormal basis of the same series: exactly uncorrelated in this run.
     basis = np.linalg.qr(own - own.mean(axis=0))[0]
     root = np.linalg.cholesky(correlations(edges, regions))
     return np.asarray(np.sqrt(frames) * basis @ root.T, np.float32)

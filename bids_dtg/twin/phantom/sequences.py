@@ -1,8 +1,8 @@
-"""Trial sequences that simulated people perform: those of a real study.
+"""Trial sequences of a real study, which simulated people perform.
 
-They ship with the package: the faces and Stroop runs of the Transdiagnostic Connectome Project
-(OpenNeuro ds005237 1.1.3, CC0, doi:10.18112/openneuro.ds005237.v1.1.3; Chopra et al.,
-doi:10.1101/2024.06.18.24309054), as its participants saw them, without anybody's responses.
+The faces and Stroop runs of the Transdiagnostic Connectome Project ship with the package (OpenNeuro
+ds005237 1.1.3, CC0, doi:10.18112/openneuro.ds005237.v1.1.3; Chopra et al.,
+doi:10.1101/2024.06.18.24309054), as its participants saw them, without responses.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ SEQUENCES: Mapping[str, str] = {
     "stroopAP": "stroop",
     "stroopPA": "stroop",
 }
-_WORD = "stimulus_text"  # the column whose colour lures to the wrong button
+_WORD = "stimulus_text"  # the column with the word, which may name a wrong button
 
 
 @dataclass(frozen=True, eq=False)
 class TrialSequence:
-    """What people see in a run, before anybody responded."""
+    """Stimuli of a run, without responses."""
 
     name: str  # task entity of its event files
     trials: Trials  # without responses

@@ -1,7 +1,7 @@
-"""What all simulated people share: how traits show in the connectome, in responses and in BOLD.
+"""The world that simulated people share: effects of traits on connectome, responses and BOLD.
 
-The figures are those of the simulator of the project's facts (6 traits, 12 nuisance components,
-loadings on 15 % of the edges), with population values of `population`.
+It has 6 traits, 12 nuisance components and loadings on 15 % of the edges, with the population
+values of `population`.
 """
 
 from __future__ import annotations
@@ -57,19 +57,19 @@ _MEAN_BETWEEN, _MEAN_WITHIN = 0.05, 0.35
 
 @dataclass(frozen=True)
 class Difficulty:
-    """How well the connectome can tell behaviour."""
+    """How well behaviour can be predicted from the connectome."""
 
     shared: float  # share of the variance of each parameter that is due to traits
-    edge_noise_sd: float  # Fisher z, as the following
+    edge_noise_sd: float  # Fisher z, like the following standard deviations
     loaded: float = 0.15  # share of the edges that a trait loads on
     loading_sd: float = 0.04
     nuisance_sd: float = 0.05
     mean_sd: float = 0.12  # over edges of the same network, or of two
 
 
-# Edge noise: a ridge regression of 200 people's connectomes recovers the traits of unseen people
-# at r 0.99 and 0.93, with 100 regions. Series of few regions cannot correlate as these connectomes
-# say (their matrices have eigenvalues below 0): those of images vary less between edges and people.
+# Edge noise: with 100 regions, a ridge regression on 200 people's connectomes recovers the traits
+# of unseen people at r 0.99 and 0.93. Series of few regions cannot have such correlations, as the
+# matrices have negative eigenvalues: connectomes of images vary less between edges and people.
 REGIMES: dict[Regime, Difficulty] = {
     "easy": Difficulty(shared=1.0, edge_noise_sd=0.11),
     "hard": Difficulty(shared=0.4, edge_noise_sd=0.20),
@@ -81,44 +81,44 @@ REGIMES: dict[Regime, Difficulty] = {
 
 @dataclass(frozen=True, eq=False)
 class TwinWorld:
-    """What all people of one simulation share."""
+    """Loadings, weights and patterns that all people of one simulation share."""
 
     seed: int
     regime: Regime
     regions: int
     mean: Array  # (edges,): connectome without traits, Fisher z
-    loadings: Array  # (traits, edges): what one unit of a trait adds to it
-    nuisance: Array  # (components, edges): the same for what no behaviour depends on
+    loadings: Array  # (traits, edges): effect of one unit of a trait on the connectome
+    nuisance: Array  # (components, edges): the same for components without effect on behaviour
     weights: Array  # (traits, parameters): orthonormal columns
     bold_pattern: Array  # (BOLD regions, 4): amplitude in shape, face, congruent, incongruent
     bold_weights: Array  # (traits, BOLD regions): unit columns
 
     @property
     def difficulty(self) -> Difficulty:
-        """The regime's figures."""
+        """Parameters of the regime."""
         return REGIMES[self.regime]
 
     def traits_of(self, delta_edges: NDArray[np.floating]) -> Array:
-        """Return the change of traits that a change of the connectome amounts to.
+        """Return the change of traits that corresponds to a change of the connectome.
 
         The change is projected on the generating loadings and nuisance components together, by
-        least squares: what nuisance explains changes nobody's behaviour, and neither does what is
-        orthogonal to both.
+        least squares: the part explained by nuisance, and the part orthogonal to both, do not
+        change behaviour.
 
         Parameters
         ----------
         delta_edges
-            (..., edges), Fisher z.
+            (..., edges): change of the connectome, Fisher z.
 
         Returns
         -------
         numpy.ndarray
-            (..., traits).
+            (..., traits): change in standard deviations of each trait.
 
         Raises
         ------
         ValueError
-            The last axis has not as many values as the connectome has edges.
+            The change has another number of edges than the connectome.
 
         Examples
         --------
@@ -137,18 +137,19 @@ class TwinWorld:
 
 
 def simulate_twin_world(regime: Regime, *, regions: int = 100, seed: int) -> TwinWorld:
-    """Draw what people share.
+    """Draw a world that people share.
 
     Parameters
     ----------
     regime
-        ``easy``: traits decide all parameters, and connectomes show them clearly; ``hard``: 40 %
-        of the parameters' variance, and noisier edges; ``images``: as ``easy``, with connectomes
-        that series of 20 regions can nearly have.
+        ``easy``: traits determine all parameters, and edges have little noise; ``hard``: traits
+        determine 40 % of the parameters' variance, and edges have more noise; ``images``: as
+        ``easy``, with connectomes that series of 20 regions can nearly have.
     regions
-        Of the connectome, from 8: fewer have too few edges to tell traits and nuisance apart.
+        Number of regions of the connectome, from 8: fewer have too few edges to separate traits
+        and nuisance.
     seed
-        The same seed gives both regimes the same loadings and weights.
+        Seed of the world; the same seed gives both regimes the same loadings and weights.
 
     Raises
     ------

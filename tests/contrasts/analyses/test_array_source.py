@@ -74,7 +74,7 @@ def test_connectomes_are_those_of_arrays_at_hand(trained):
     assert roi_series(rest, bundle.roi_maps).shape == (FRAMES, 4)
 
 
-def test_evaluation_leaves_out_whom_the_model_has_seen(trained, capsys):
+def test_evaluation_leaves_out_the_training_set(trained, capsys):
     model = trained / "out/group/model-own/bundle"
     words = ("--model", model, "--array-key", "rest=rest")
     assert call(trained, "evaluate", *words, out="seen") == 0
@@ -305,7 +305,7 @@ def test_a_blend_at_places_without_a_grid_has_no_network(tmp_path, capsys):
     assert call(tmp_path, "train", *words, "--held-out", "0.17", "0.17") == 0
     bundle = load_bundle(tmp_path / "out/group/model-own/bundle")
     assert set(bundle.card.record["blend"]) == {"local_ridge", "linear"}
-    assert ", by 2 validation participants: local_ridge " in capsys.readouterr().err
+    assert ", from 2 validation participants: local_ridge " in capsys.readouterr().err
     bundle.check_weights()
     assert compare_output_layers(bundle, bundle) is None
     with pytest.raises(BundleError, match="not hold the weights of the network"):
@@ -327,3 +327,23 @@ def test_real_people_by_the_documented_command(tmp_path):
     assert float(by_name["model"]["residual_r"]) > 0.1
     card = json.loads((made / "bundle/model.json").read_text())
     assert (card["places"], card["record"]["roi_maps"]["rois"]) == (360, 50)
+
+
+def test_the_same_command_on_changed_arrays_writes_nothing(tmp_path, capsys):
+    """It trained, and wrote the tables of a model that was never saved over good ones."""
+    content = arrays()
+    write(tmp_path / "all.npz", **content)
+    words = ("--architecture", "linear", "--rois", 3)
+    assert call(tmp_path, "train", *words) == 0
+    folder = tmp_path / "out" / "group" / "model-own"
+    before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    os.utime(tmp_path / "all.npz", (1, 1))
+    assert call(tmp_path, "train", *words, "--dry-run") == 0  # it was only touched
+    content["targets"][3, 0, 0] += 0.01
+    write(tmp_path / "all.npz", **content)
+    capsys.readouterr()
+    assert call(tmp_path, "train", *words) == 2
+    said = capsys.readouterr().err
+    assert "made of other data (<arrays1>/all.npz has changed)" in said
+    assert "choose another --model-name" in said
+    assert {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()} == before

@@ -63,8 +63,8 @@ def test_linear_tavor_is_the_published_model(plan):
     expected = published(people[:6], people[7], drawn[:6])
     np.testing.assert_allclose(simple.models[LINEAR](people[7]), expected, atol=1e-4)
     assert simple.people == 6
-    told = simple.record[LINEAR]
-    assert (told["parcels"], told["coefficients"], told["seed"]) == (3, 5, 5)
+    reported = simple.record[LINEAR]
+    assert (reported["parcels"], reported["coefficients"], reported["seed"]) == (3, 5, 5)
     whole = simple.models[WHOLE_BRAIN](people[7])
     assert np.abs(whole - expected).max() > 0.1
 

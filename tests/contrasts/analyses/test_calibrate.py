@@ -1,4 +1,4 @@
-"""The group level's calibration: intervals that hold, on people whom the model has not seen."""
+"""The group level's calibration: intervals that hold, on people outside the training set."""
 
 from __future__ import annotations
 
@@ -37,17 +37,19 @@ def set_of(cohort, name):
     return [row["participant_id"].removeprefix("sub-") for row in rows if row["set"] == name]
 
 
-def test_intervals_need_people_whom_the_model_has_not_seen(cohort, ridge, capsys):
+def test_intervals_need_people_outside_the_training_set(cohort, ridge, capsys):
     some = set_of(cohort, "test")[:4] + set_of(cohort, "training") + set_of(cohort, "validation")
     words = ("--model", ridge.path, "--model-name", "few", "--participant-label", *some)
     assert cohort.analyse("calibrate", *words) == 2
-    told = capsys.readouterr().err
-    assert "left out: 6 participants; the model was trained on 4 and tuned on 2 of them" in told
-    assert "only 4 participants on whom the model was neither trained nor tuned: too few" in told
+    reported = capsys.readouterr().err
+    assert "left out: 6 participants; the model was trained on 4 and tuned on 2 of them" in reported
+    assert (
+        "only 4 participants outside the model's training and validation sets: too few" in reported
+    )
 
 
 @pytest.mark.parametrize("name", ["test", "calibration"])
-def test_a_table_names_whom_to_calibrate_on(cohort, ridge, tmp_path, capsys, name):
+def test_a_table_names_people_to_calibrate_on(cohort, ridge, tmp_path, capsys, name):
     split = tmp_path / "split.tsv"
     sets = dict.fromkeys(set_of(cohort, "test"), "test")
     sets |= dict.fromkeys(set_of(cohort, "validation"), name)
@@ -56,10 +58,10 @@ def test_a_table_names_whom_to_calibrate_on(cohort, ridge, tmp_path, capsys, nam
     split.write_text("participant_id\tset\n" + "".join(f"sub-{p}\t{s}\n" for p, s in sets.items()))
     words = ("--model", ridge.path, "--model-name", f"by{name}", "--split-file", split)
     assert cohort.analyse("calibrate", *words) == 0
-    told = capsys.readouterr().err
-    assert f"calibrated on the {name} set of {split}" in told
-    # Whom the model was tuned on is never new, whatever a table says.
-    assert "left out: 2 participants; the model was tuned on 2 of them" in told
+    reported = capsys.readouterr().err
+    assert f"calibrated on the {name} set of {split}" in reported
+    # Validation people of the model are never new, whatever a table says.
+    assert "left out: 2 participants; the model was tuned on 2 of them" in reported
     made = load_bundle(cohort.out / f"group/model-by{name}/bundle")
     assert made.calibration.participants == 12 - (name == "calibration")
 
@@ -70,8 +72,8 @@ def test_a_calibrated_model_has_intervals_that_hold(cohort, ridge, capsys):
     assert made.calibration.participants == 12
     sizes = {"training": 4, "validation": 2, "calibration": 12, "test": 12}
     assert {name: made.people.count(name) for name in sizes} == sizes
-    told = capsys.readouterr().err
-    share = float(told.split("intervals of 90 % hold ")[1].split(" %")[0])
+    reported = capsys.readouterr().err
+    share = float(reported.split("intervals of 90 % hold ")[1].split(" %")[0])
     assert share == pytest.approx(90, abs=3)
     # Signal and noise of the maps have a standard deviation of 1.12.
     assert np.median(made.calibration.half_widths(90)) == pytest.approx(1.64 * 1.12, rel=0.15)
@@ -82,14 +84,14 @@ def test_new_people_calibrate_and_judge_a_linear_model_of_a_few(cohort, capsys):
     assert cohort.analyse("train", *words, "--model-name", "few") == 0
     few = cohort.out / "group/model-few/bundle"
     assert cohort.analyse("calibrate", "--model", few, "--model-name", "grown") == 0
-    told = capsys.readouterr().err
-    assert "left out: 6 participants; the model was trained on 6 of them" in told
+    reported = capsys.readouterr().err
+    assert "left out: 6 participants; the model was trained on 6 of them" in reported
     grown = load_bundle(cohort.out / "group/model-grown/bundle")
     assert grown.calibration.participants == 12
     assert grown.card.part.recentring.left_out_in_turn
     assert cohort.analyse("evaluate", "--model", few) == 0
-    told = read_json(cohort.out / "group/evaluation-few/desc-models_scores.json")
-    assert told["participants"] == 12
+    reported = read_json(cohort.out / "group/evaluation-few/desc-models_scores.json")
+    assert reported["participants"] == 12
 
 
 LEARNT, NEW, ASKED = (range(1, 11), range(11, 31), range(31, 111))
@@ -179,8 +181,8 @@ def test_there_is_no_interval_where_fewer_than_ten_were_measured(half_known, lea
     asked = [f"{n:03d}" for n in ASKED[30:50]]  # ten of them are cropped, all lack a contrast
     words = ("--model", learnt, "--model-name", "few", "--participant-label", *asked[1:])
     assert half_known.analyse("calibrate", *words) == 0
-    told = capsys.readouterr().err
-    assert f"none at all: {CONTRASTS[1]}" in told
+    reported = capsys.readouterr().err
+    assert f"none at all: {CONTRASTS[1]}" in reported
     made = load_bundle(half_known.out / "group/model-few/bundle")
     widths = made.calibration.half_widths(90)
     assert np.isnan(widths[1]).all()

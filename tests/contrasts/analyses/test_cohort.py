@@ -168,7 +168,7 @@ def test_only_who_was_asked_for_is_read(cohort, tmp_path, capsys):
     assert "has no participant 99" in capsys.readouterr().err
 
 
-def test_who_was_asked_for_and_has_no_maps_is_told(tmp_path, capsys):
+def test_requested_people_without_maps_are_reported(tmp_path, capsys):
     other = TinyCohort(tmp_path)
     shutil.rmtree(other.statmaps / "sub-04")
     assert train(other, tmp_path / "out", "--participant-label", *LABELS) == 0

@@ -85,7 +85,7 @@ def test_a_participant_s_maps_are_corrected(cohort, six, tmp_path):
     assert found["RecentringParticipants"] == 6
     assert found["RecentringLeftOutInTurn"]
     text = " ".join((tmp_path / "logs/CITATION.md").read_text().split())
-    assert "each of whom was left out of the fit in turn" in text
+    assert "each left out of the fit in turn" in text
     assert "This was done for each run as a whole; the model turned each run's" in text
     assert "Tavor, I., et al. (2016)" in text
 
@@ -204,7 +204,7 @@ def many(tmp_path_factory):
 
 
 def trained(many: TinyCohort, name: str, fitted: tuple[str, ...]):
-    """Train on people, the last two of whom validate it."""
+    """Train on all people except the last two, which validate."""
     split = many.folder / f"{name}.tsv"
     sets = [*["training"] * (len(fitted) - 2), *["validation"] * 2]
     rows = [f"sub-{label}\t{own}\n" for label, own in zip(fitted, sets, strict=True)]
@@ -222,10 +222,10 @@ def ridge(many):
 @_QUIET
 def test_training_writes_what_is_usual_and_runs_are_judged_by_it(many, ridge, tmp_path):
     """Finding C7: a model of one's own knew nothing of the rest that it was trained on."""
-    learned = ridge.training_range
+    learned = ridge.training_distribution
     assert learned.participants == learned.basis.participants == len(FITTED)
     # Half segments and whole ones.
-    assert learned.usual.highest > 1.8 * learned.usual.lowest
+    assert learned.statistics.highest > 1.8 * learned.statistics.lowest
     others = MANY[22:26]
     words = ("--participant-label", *others, "--model", ridge.path)
     assert many.run(*words, out=tmp_path) == 0
@@ -239,10 +239,10 @@ def test_training_writes_what_is_usual_and_runs_are_judged_by_it(many, ridge, tm
 def test_calibration_writes_it_where_the_model_has_none(many, capsys):
     """Finding C7: nor did a model that was calibrated on others."""
     small = trained(many, "small", MANY[:4])
-    assert small.training_range is None
+    assert small.training_distribution is None
     assert many.analyse("calibrate", "--model", small.path, "--model-name", "sure") == 0
     made = load_bundle(many.out / "group/model-sure/bundle")
-    assert made.training_range.participants == len(MANY) - 4
+    assert made.training_distribution.participants == len(MANY) - 4
     assert "training statistics: 32 participants with 32 segments" in capsys.readouterr().err
 
 
@@ -258,6 +258,6 @@ def test_of_few_people_nothing_is_learned_and_a_line_says_so(tmp_path, capsys):
     few = TinyCohort(tmp_path, MANY[:8])
     words = ("--architecture", "local-ridge", "--held-out", "0.25", "0.25")
     assert few.analyse("train", *words) == 0
-    assert load_bundle(few.out / "group/model-own/bundle").training_range is None
+    assert load_bundle(few.out / "group/model-own/bundle").training_distribution is None
     said = capsys.readouterr().err
     assert "no training statistics: 6 participants with 6 segments of rest are too few" in said

@@ -76,7 +76,7 @@ def test_no_dot_hides_another_and_the_judged_model_is_drawn_last(tmp_path):
     # Three models know the first contrast, two the second.
     assert len(dots) == 5
     assert len({(x, y) for x, y, _, _ in dots}) == 5
-    first = [told for _, _, _, told in dots if told.startswith("wm2bk")]
+    first = [reported for _, _, _, reported in dots if reported.startswith("wm2bk")]
     assert first[-1] == "wm2bk, model: 0.500"
 
 
@@ -192,7 +192,7 @@ def test_few_people_give_no_verdict_at_all():
     rows = [compared("group average", "too few people", people=3, question="individual")]
     (flag,) = verdicts("model", rows, 3)
     assert flag.level == "note"
-    assert flag.text.startswith("No verdict with 3 participants (8 are needed): what differs")
+    assert flag.text.startswith("No verdict with 3 participants (8 are needed): differences")
 
 
 def test_a_mean_without_an_interval_is_shown(tmp_path):

@@ -64,7 +64,7 @@ def test_rest_alone_is_enough(trained, tmp_path):
     )
 
 
-def test_nobody_whom_the_model_knows_gets_a_map(trained, capsys):
+def test_training_people_get_no_map(trained, capsys):
     predicted(trained, trained, file="all.npz")
     said = capsys.readouterr().err
     assert "the model was trained on 6 and tuned on 2 of them" in said

@@ -64,10 +64,10 @@ def test_without_noise_the_weakest_ridge_is_taken_and_with_much_a_strong_one():
     assert all(r < best - error for r in weaker)
     # A weaker one than the best is taken, as it is hardly worse.
     assert strong.residual_r[strong.form.ridge][0] < best
-    told = strong.to_json()["connectome"]
-    assert told["ridge"] == strong.form.ridge
-    assert told["participants"] == 24
-    assert set(told["tried"]) == {f"{ridge:g}" for ridge in RIDGES}
+    reported = strong.to_json()["connectome"]
+    assert reported["ridge"] == strong.form.ridge
+    assert reported["participants"] == 24
+    assert set(reported["tried"]) == {f"{ridge:g}" for ridge in RIDGES}
     assert strong.line.startswith(f"ridge {strong.form.ridge:g}, the smallest whose residual r is")
 
 

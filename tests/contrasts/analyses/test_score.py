@@ -75,9 +75,9 @@ def test_what_knows_everybody_else_has_r_and_no_score_of_individuality(found):
     assert not {"residual_r", "index", "ratio", "identification", "fingerprint"} & set(row)
     assert not found[KERNEL_RIDGE].matrices
     rows = contrast_rows(list(found.values()), found[GROUP_AVERAGE], ["c0", "c1"])
-    told = {(one["model"], one["contrast"]): one["residual_r"] for one in rows}
-    assert told[KERNEL_RIDGE, "c0"] is None
-    assert told["known", "c0"] == 1.0
+    reported = {(one["model"], one["contrast"]): one["residual_r"] for one in rows}
+    assert reported[KERNEL_RIDGE, "c0"] is None
+    assert reported["known", "c0"] == 1.0
 
 
 def test_differences_are_paired_over_people(found):

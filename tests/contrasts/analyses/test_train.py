@@ -54,9 +54,9 @@ def test_a_trained_local_ridge_is_a_bundle_with_its_table(cohort, ridge):
     rows = {row["model"]: row for row in ridge.card.evaluation["rows"]}
     simple = {"group average", "linear (Tavor)", "linear, whole brain", "kernel ridge"}
     assert simple | {"model", "retest"} <= set(rows)
-    told = ridge.card.evaluation["simple_models"]
-    assert told["kernel ridge"]["penalty"] in told["kernel ridge"]["tried"]
-    assert told["linear (Tavor)"]["coefficients"] == 1 + len(ridge.roi_maps)
+    reported = ridge.card.evaluation["simple_models"]
+    assert reported["kernel ridge"]["penalty"] in reported["kernel ridge"]["tried"]
+    assert reported["linear (Tavor)"]["coefficients"] == 1 + len(ridge.roi_maps)
     # What is measured again tells people apart; a model of random BOLD does not.
     assert rows["retest"]["identification"][0] == 1.0
     assert rows["retest"]["residual_r"][0] > 0.7
@@ -65,9 +65,9 @@ def test_a_trained_local_ridge_is_a_bundle_with_its_table(cohort, ridge):
     assert all(label in page for label in CONTRASTS)
     assert "group average: own" in page
     assert not (cohort.out / "group/model-own/arrays/work").exists()
-    told = split_of(cohort.out / "group/model-own/desc-split_participants.tsv")
-    assert sorted(told) == [f"sub-{label}" for label in LABELS]
-    assert sorted(told.values()) == ["test"] * 2 + ["training"] * 4 + ["validation"] * 2
+    reported = split_of(cohort.out / "group/model-own/desc-split_participants.tsv")
+    assert sorted(reported) == [f"sub-{label}" for label in LABELS]
+    assert sorted(reported.values()) == ["test"] * 2 + ["training"] * 4 + ["validation"] * 2
 
 
 def test_the_main_job_runs_it_as_any_model(cohort, ridge, tmp_path):
@@ -75,9 +75,9 @@ def test_the_main_job_runs_it_as_any_model(cohort, ridge, tmp_path):
     (sidecar,) = tmp_path.rglob(f"*contrast-{CONTRASTS[0]}*synthetic_statmap.json")
     found = read_inherited(sidecar)
     assert (found["ModelName"], found["ModelKind"]) == ("own", "local-ridge")
-    told = (tmp_path / "logs/CITATION.md").read_text()
-    assert "a local ridge regression, which is no network" in " ".join(told.split())
-    assert "U-Net" not in told
+    reported = (tmp_path / "logs/CITATION.md").read_text()
+    assert "a local ridge regression, which is no network" in " ".join(reported.split())
+    assert "U-Net" not in reported
     assert "(local ridge)" in (tmp_path / "README").read_text()
     assert len(list(tmp_path.rglob("*synthetic_statmap.nii.gz"))) == len(CONTRASTS)
 
@@ -102,11 +102,11 @@ def test_connectomes_are_kept_in_half_precision(cohort, ridge):
 
 
 def test_the_sums_of_two_sites_are_those_of_both(cohort, ridge, tmp_path, capsys):
-    told = split_of(cohort.out / "group/model-own/desc-split_participants.tsv")
-    training = [label for label, name in told.items() if name == "training"]
+    reported = split_of(cohort.out / "group/model-own/desc-split_participants.tsv")
+    training = [label for label, name in reported.items() if name == "training"]
     # One of them lacks a contrast.
     assert "sub-03" in training
-    others = [label for label, name in told.items() if name == "validation"]
+    others = [label for label, name in reported.items() if name == "validation"]
     files = []
     for number, people in enumerate((training[:1], training[1:], training)):
         split = tmp_path / f"{number}.tsv"
@@ -124,7 +124,7 @@ def test_the_sums_of_two_sites_are_those_of_both(cohort, ridge, tmp_path, capsys
         files.append(cohort.out / f"group/model-{name}" / RIDGE_SUMS)
     space = model_space(cohort.bundle)
     facts = SumsFacts.of(space, CONTRASTS)
-    assert facts.block == 3
+    assert facts.edge == 3
     sums = [read_sums(path, facts, space)[0] for path in files]
     both = sums[0] + sums[1]
     assert both.people == sums[2].people == len(training)
@@ -183,7 +183,7 @@ def test_a_family_on_two_sides_is_refused(cohort, ridge, tmp_path, capsys, name,
     assert "families are on two sides" in capsys.readouterr().err
 
 
-def test_wrong_requests_are_told_before_anything_is_trained(cohort, ridge, capsys):
+def test_wrong_requests_are_reported_before_anything_is_trained(cohort, ridge, capsys):
     published = ("train", "--recipe", "published", "--model-name", "p")
     assert cohort.analyse(*published, *SHARES) == 2
     assert "Expected: --architecture attention-unet" in capsys.readouterr().err
@@ -199,7 +199,7 @@ def test_wrong_requests_are_told_before_anything_is_trained(cohort, ridge, capsy
     assert "--held-out is 0.9 0.9" in capsys.readouterr().err
 
 
-def test_too_few_people_are_told_before_anything_is_fitted(cohort, ridge, capsys):
+def test_too_few_people_are_reported_before_anything_is_fitted(cohort, ridge, capsys):
     few = ("--held-out", "0", "0.1", "--model-name", "few")
     for words in (("local-ridge",), ("blend",), ("attention-unet", "--recipe", "published")):
         assert cohort.analyse("train", "--architecture", *words, *few) == 2
@@ -224,7 +224,7 @@ def nothing_is_read(cohort, ridge):
     assert written() == before
 
 
-def test_another_model_s_place_is_told_before_anything_is_read(
+def test_another_model_s_place_is_reported_before_anything_is_read(
     cohort, ridge, capsys, nothing_is_read
 ):
     as_by_default = ("--epochs", 100, "--batch-size", 10, "--learning-rate", 0.001)
@@ -239,7 +239,7 @@ def test_another_model_s_place_is_told_before_anything_is_read(
     assert "holds a model already" in capsys.readouterr().err
 
 
-def test_what_cannot_be_done_is_told_before_anything_is_read(
+def test_what_cannot_be_done_is_reported_before_anything_is_read(
     cohort, ridge, tmp_path, capsys, nothing_is_read
 ):
     def refused(analysis: str, *words: object, name: str = "early") -> str:
@@ -269,7 +269,7 @@ def test_what_cannot_be_done_is_told_before_anything_is_read(
     assert "1 training and 1 test participants can be used" in refused("evaluate", *words)
 
 
-def test_missing_machinery_is_told_before_anything_is_read(
+def test_missing_machinery_is_reported_before_anything_is_read(
     cohort, ridge, capsys, nothing_is_read, monkeypatch
 ):
     pytest.importorskip("lightning", reason="the extra `train` is not installed")
@@ -294,7 +294,7 @@ def test_missing_machinery_is_told_before_anything_is_read(
     assert "needs the package lightning" in capsys.readouterr().err
 
 
-def test_who_is_in_no_set_is_told(cohort, ridge, tmp_path, capsys):
+def test_who_is_in_no_set_is_reported(cohort, ridge, tmp_path, capsys):
     split = tmp_path / "split.tsv"
     sides = dict.fromkeys(("01", "02"), "training") | dict.fromkeys(("03", "04"), "validation")
     rows = [f"sub-{label}\t{side}\n" for label, side in sides.items()]
@@ -410,7 +410,7 @@ def test_a_dry_run_leaves_out_who_has_no_rest_that_can_be_used(tmp_path, capsys)
 
 
 def test_evaluation_compares_a_model_with_simple_ones(cohort, ridge, tmp_path):
-    # As of an early version, where nobody knows whom it was trained on.
+    # As of an early version, where the training people are not known.
     model = without_people(ridge, tmp_path / "bundle")
     assert cohort.analyse("evaluate", "--model", model) == 0
     folder = cohort.out / "group/evaluation-own"
@@ -423,8 +423,8 @@ def test_evaluation_compares_a_model_with_simple_ones(cohort, ridge, tmp_path):
     # Fitted on all others, they look like everybody but oneself.
     for name in simple:
         assert (rows[name]["identification"], rows[name]["residual_r"]) == ("n/a", "n/a")
-    told = read_json(folder / "desc-models_scores.json")
-    kernel = [row["score"] for row in told["comparisons"] if row["against"] == "kernel ridge"]
+    reported = read_json(folder / "desc-models_scores.json")
+    kernel = [row["score"] for row in reported["comparisons"] if row["against"] == "kernel ridge"]
     assert kernel == ["r"]
     tests = read_table(folder / "desc-tests_scores.tsv")
     found = {(row["against"], row["score"]) for row in tests if row["p"] != "n/a"}
@@ -432,8 +432,8 @@ def test_evaluation_compares_a_model_with_simple_ones(cohort, ridge, tmp_path):
         *((name, score) for name in ("group average", "linear (Tavor)") for score in ("r", "dice")),
         *(("retest", score) for score in ("r", "dice", "product")),
     }
-    assert told["fitted_on"] == len(LABELS) - 1
-    assert sum(told["simple_models"]["kernel ridge"]["penalty"].values()) == len(LABELS)
+    assert reported["fitted_on"] == len(LABELS) - 1
+    assert sum(reported["simple_models"]["kernel ridge"]["penalty"].values()) == len(LABELS)
     by_contrast = read_table(folder / "desc-contrasts_scores.tsv")
     retest = [row for row in by_contrast if row["model"] == "retest"]
     # One participant lacks the second contrast, and does not count for it.
@@ -542,12 +542,12 @@ class TestNetwork:
         assert cohort.analyse("train", *unet, *words) == 1
         assert "all is as it should be" in capsys.readouterr().err
 
-    def test_a_tuned_model_is_not_judged_on_whom_it_was_trained_on_before(
+    def test_a_tuned_model_is_not_judged_on_its_earlier_training_set(
         self, cohort, network, tmp_path, capsys
     ):
-        told = split_of(cohort.out / "group/model-net/desc-split_participants.tsv")
-        before = [label for label, name in told.items() if name == "training"]
-        new = [label for label, name in told.items() if name != "training"]
+        reported = split_of(cohort.out / "group/model-net/desc-split_participants.tsv")
+        before = [label for label, name in reported.items() if name == "training"]
+        new = [label for label, name in reported.items() if name != "training"]
         sets = dict.fromkeys(new[:2], "training") | dict.fromkeys(before[:2], "validation")
         sets |= dict.fromkeys(before[2:], "test")
         split = tmp_path / "split.tsv"
@@ -555,12 +555,12 @@ class TestNetwork:
         split.write_text("participant_id\tset\n" + rows)
         words = ("--model", network.path, "--contrast", CONTRASTS[0], "--split-file", split)
         assert cohort.analyse("finetune", *words, "--model-name", "leak", *NETWORK) == 0
-        told = capsys.readouterr().err
-        assert "left out: 2 participants; the model was trained on 2 of them" in told
-        assert "no test participants" in told
+        reported = capsys.readouterr().err
+        assert "left out: 2 participants; the model was trained on 2 of them" in reported
+        assert "no test participants" in reported
 
     @pytest.mark.parametrize("words", ["CUDA out of memory. Tried", "can't allocate memory: you"])
-    def test_too_little_memory_is_told(self, words, cohort, ridge, monkeypatch, capsys):
+    def test_too_little_memory_is_reported(self, words, cohort, ridge, monkeypatch, capsys):
         def fit(*arguments, **more):
             raise RuntimeError(words)
 

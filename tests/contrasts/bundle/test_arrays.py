@@ -12,13 +12,17 @@ import pytest
 import safetensors.numpy
 from tiny_bundle import forge, tiny_masks, write_tiny_bundle
 
-from bids_dtg.connectome.range.sketch import Cells
-from bids_dtg.connectome.range.training import FIGURES, Basis, TrainingRange
-from bids_dtg.connectome.range.usual import Parts
+from bids_dtg.connectome.training_distribution.distribution import (
+    FIGURES,
+    Basis,
+    TrainingDistribution,
+)
+from bids_dtg.connectome.training_distribution.figure_statistics import Parts
+from bids_dtg.connectome.training_distribution.summary import LatticeBlocks
 from bids_dtg.contrasts.bundle.arrays import (
     CALIBRATION_FILE,
     OFFSET_FILE,
-    TRAINING_RANGE_FILE,
+    TRAINING_DISTRIBUTION_FILE,
     encode_offset,
     from_steps,
     read_offset,
@@ -30,7 +34,7 @@ from bids_dtg.contrasts.bundle.writer import extend_bundle
 from bids_dtg.contrasts.participant.model import Model
 from bids_dtg.contrasts.recentring import Correction
 from bids_dtg.errors import BundleError
-from bids_dtg.stats.conformal import Calibration, UsualError
+from bids_dtg.stats.conformal import Calibration, PooledError
 
 
 def tiny_correction(seed=0) -> Correction:
@@ -107,12 +111,12 @@ def tiny_calibration(bundle, block: int = 4) -> Calibration:
     lattice = bundle.places.lattice(block)
     values = rng.uniform(0.5, 2, size=(contrasts, *lattice.shape)).astype(np.float32)
     quantiles = np.sort(rng.uniform(0.5, 2, size=(contrasts, 2)).astype(np.float32), axis=1)
-    return Calibration(20, 4, (50, 90), quantiles, UsualError(values, lattice))
+    return Calibration(20, 4, (50, 90), quantiles, PooledError(values, lattice))
 
 
-def tiny_range(bundle, block: int = 4) -> TrainingRange:
+def tiny_distribution(bundle, block: int = 4) -> TrainingDistribution:
     rng = np.random.default_rng(1)
-    cells = len(Cells.of(bundle.places.lattice(block).cell).starts)
+    cells = len(LatticeBlocks.of(bundle.places.lattice(block).block_of).starts)
     rois = len(bundle.roi_maps)
     basis = Basis.fit(rng.normal(size=(30, rois, cells)).astype(np.float32), 30)
     samples = [
@@ -126,7 +130,7 @@ def tiny_range(bundle, block: int = 4) -> TrainingRange:
         )
         for n in range(40)
     ]
-    return TrainingRange.fit(basis, block, samples)
+    return TrainingDistribution.fit(basis, block, samples)
 
 
 @pytest.fixture
@@ -136,7 +140,7 @@ def bundle(tmp_path):
 
 def test_people_in_each_cell_come_back(bundle, tmp_path):
     calibration = tiny_calibration(bundle)
-    measured = np.full(calibration.usual.values.shape, 20, np.int32)
+    measured = np.full(calibration.pooled_error.values.shape, 20, np.int32)
     measured[0, 0] = 9
     few = dataclasses.replace(calibration, measured=measured)
     back = extend_bundle(bundle, tmp_path / "new", calibration=few).calibration
@@ -147,8 +151,8 @@ def test_people_in_each_cell_come_back(bundle, tmp_path):
 
 
 def test_calibration_and_range_come_back_as_they_were_to_the_rounding(bundle, tmp_path):
-    calibration, training = tiny_calibration(bundle), tiny_range(bundle)
-    extend_bundle(bundle, tmp_path / "new", calibration=calibration, training_range=training)
+    calibration, training = tiny_calibration(bundle), tiny_distribution(bundle)
+    extend_bundle(bundle, tmp_path / "new", calibration=calibration, training_distribution=training)
     back = load_bundle(tmp_path / "new")
     np.testing.assert_allclose(
         back.calibration.half_widths(90), calibration.half_widths(90), rtol=0.02
@@ -158,11 +162,13 @@ def test_calibration_and_range_come_back_as_they_were_to_the_rounding(bundle, tm
         amounts = np.array([dof, 2.0, 300.0, 150.0])
         parts = Parts(0, np.zeros((3, len(FIGURES))), *np.tile(amounts[:, None], 3))
         expected = training.distance(parts)
-        assert back.training_range.distance(parts) == pytest.approx(expected, rel=1e-4)
+        assert back.training_distribution.distance(parts) == pytest.approx(expected, rel=1e-4)
     np.testing.assert_allclose(
-        back.training_range.basis.mean, training.basis.mean, atol=np.ptp(training.basis.mean) / 200
+        back.training_distribution.basis.mean,
+        training.basis.mean,
+        atol=np.ptp(training.basis.mean) / 200,
     )
-    assert back.training_range.unusual == pytest.approx(training.unusual, abs=1e-4)
+    assert back.training_distribution.unusual == pytest.approx(training.unusual, abs=1e-4)
 
 
 def test_all_else_is_the_same_to_the_byte(bundle, tmp_path):
@@ -170,14 +176,14 @@ def test_all_else_is_the_same_to_the_byte(bundle, tmp_path):
     for name in bundle.card.files:
         assert (tmp_path / "new" / name).read_bytes() == (bundle.path / name).read_bytes()
     again = load_bundle(tmp_path / "new")
-    assert again.training_range is None
-    both = extend_bundle(again, tmp_path / "both", training_range=tiny_range(bundle))
+    assert again.training_distribution is None
+    both = extend_bundle(again, tmp_path / "both", training_distribution=tiny_distribution(bundle))
     assert both.calibration is not None
 
 
 def test_a_bundle_without_calibration_and_range_says_nothing(bundle):
     assert bundle.calibration is None
-    assert bundle.training_range is None
+    assert bundle.training_distribution is None
     card = json.loads((bundle.path / "model.json").read_text())
     assert card["calibration"] is None
     assert card["reference"] is None
@@ -207,7 +213,7 @@ def test_a_card_that_does_not_fit_its_files_is_refused(bundle, tmp_path, field, 
         bundle,
         tmp_path / "new",
         calibration=tiny_calibration(bundle),
-        training_range=tiny_range(bundle),
+        training_distribution=tiny_distribution(bundle),
     )
     path = made.path / "model.json"
     card = json.loads(path.read_text())
@@ -232,19 +238,19 @@ def whole(tmp_path):
     """Return a bundle with all the files of tensors that a bundle may have."""
     made = recentred(tmp_path / "corrected")
     calibration = tiny_calibration(made)
-    measured = np.full(calibration.usual.values.shape, 20, np.int32)
+    measured = np.full(calibration.pooled_error.values.shape, 20, np.int32)
     return extend_bundle(
         made,
         tmp_path / "whole",
         calibration=dataclasses.replace(calibration, measured=measured),
-        training_range=tiny_range(made),
+        training_distribution=tiny_distribution(made),
     )
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
 def test_values_that_are_not_finite_are_refused_by_file_and_name(whole, value):
     tried = 0
-    for name in (OFFSET_FILE, CALIBRATION_FILE, TRAINING_RANGE_FILE):
+    for name in (OFFSET_FILE, CALIBRATION_FILE, TRAINING_DISTRIBUTION_FILE):
         content = (whole.path / name).read_bytes()
         tensors = safetensors.numpy.load(content)
         for tensor, array in tensors.items():
@@ -267,9 +273,9 @@ def test_values_that_are_not_finite_are_refused_by_file_and_name(whole, value):
         (CALIBRATION_FILE, "usual_error_scale", 1e38, "not finite in usual_error, by its"),
         (CALIBRATION_FILE, "quantiles", 3e38, "quantiles are 0 or more, and finite when"),
         (CALIBRATION_FILE, "quantiles", -1.0, "quantiles are 0 or more"),
-        (TRAINING_RANGE_FILE, "components_scale", 1e38, "not finite in components, by its"),
-        (TRAINING_RANGE_FILE, "between", 1e308, "has variances that are not above 0"),
-        (TRAINING_RANGE_FILE, "within", 1e308, "has variances that are not above 0"),
+        (TRAINING_DISTRIBUTION_FILE, "components_scale", 1e38, "not finite in components, by its"),
+        (TRAINING_DISTRIBUTION_FILE, "between", 1e308, "has variances that are not above 0"),
+        (TRAINING_DISTRIBUTION_FILE, "within", 1e308, "has variances that are not above 0"),
     ],
 )
 def test_values_that_overflow_are_refused(whole, name, tensor, value, fact):

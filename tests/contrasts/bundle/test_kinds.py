@@ -293,7 +293,7 @@ def test_large_values_are_kept_in_32_bits(tmp_path, connectome):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_model_that_is_not_finite_is_not_write_tiny_kind(tmp_path, kind):
+def test_model_that_is_not_finite_is_not_written(tmp_path, kind):
     tensors = TENSORS[kind]()
     name = next(iter(tensors))
     tensors[name] = with_value(tensors[name], np.nan)

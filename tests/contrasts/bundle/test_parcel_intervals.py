@@ -115,8 +115,8 @@ def test_the_field_needs_its_file(made):
     ("tensor", "value", "fact"),
     [
         ("usual", np.nan, "not finite in Own.usual"),
-        ("usual", 0.0, "Own: usual errors are above 0"),
-        ("usual", -1.0, "Own: usual errors are above 0"),
+        ("usual", 0.0, "Own: pooled errors are above 0"),
+        ("usual", -1.0, "Own: pooled errors are above 0"),
         ("quantiles", np.inf, "not finite in Own.quantiles"),
         ("quantiles", -1.0, "Own: quantiles are 0 or more"),
         ("quantiles", 3e38, "Own: quantiles are 0 or more, and finite when"),

@@ -1,4 +1,4 @@
-"""Scores and verdicts on simulated people: what nobody may be told where there is nothing."""
+"""Scores and verdicts on simulated people: what nobody may be reported where there is nothing."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ def test_a_leave_one_out_average_gives_no_verdict_that_praises():
     average = (measured.sum(axis=0) - measured) / 9
     group = score_maps("group average", average, measured)
     group = type(group)(
-        group.name, group.scores, group.measured, {}, tells_apart=False, leave_one_out=True
+        group.name, group.scores, group.measured, {}, has_individuality=False, leave_one_out=True
     )
     bought = score_maps("truth", np.broadcast_to(truth, measured.shape), measured)
     assert (bought.by_person("r") - group.by_person("r")).mean() > 0.02

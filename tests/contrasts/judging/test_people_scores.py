@@ -31,9 +31,9 @@ def test_scores_are_those_of_the_whole_arrays(slab_bytes):
     found = PeopleScores.of(predicted, measured, MEAN, slab_bytes=slab_bytes)
     matrix = correlation_matrix(predicted, measured).T
     np.testing.assert_allclose(found.matrix, matrix, atol=1e-5)
-    told = diagonality(matrix)
-    assert found.index.mean() == pytest.approx(told.index, abs=1e-5)
-    assert found.product.mean() == pytest.approx(told.product, abs=1e-5)
+    reported = diagonality(matrix)
+    assert found.index.mean() == pytest.approx(reported.index, abs=1e-5)
+    assert found.product.mean() == pytest.approx(reported.product, abs=1e-5)
     assert found.identified.mean() == pytest.approx(identification_accuracy(matrix))
     assert found.fingerprint == pytest.approx(fingerprinting_score(matrix), abs=1e-5)
     np.testing.assert_allclose(

@@ -124,7 +124,7 @@ def test_blocks_give_the_same_bytes_on_any_number_of_threads():
 
 
 @pytest.mark.parametrize(("plan", "kind"), [("auto", BlockPlan), ("dense", DensePlan)])
-def test_processor_takes_the_blocks_plan_unless_told_otherwise(plan, kind):
+def test_processor_takes_the_blocks_plan_unless_reported_otherwise(plan, kind):
     prepared = prepare(random_network(0), np.ones((8, 8, 8), dtype=bool), plan=plan)
     assert isinstance(prepared._plan, kind)
 
@@ -153,21 +153,21 @@ class FullDevice:
 def test_too_little_memory_leads_to_the_next_plan_for_good(error):
     network, mask = random_network(4), np.random.default_rng(0).random((13, 9, 10)) < 0.3
     connectome = np.random.default_rng(1).normal(size=(5, mask.sum())).astype(np.float32)
-    parameters, told = Parameters.of(network), []
+    parameters, reported = Parameters.of(network), []
     ways = [
         Way("first", "cpu", lambda: FullDevice(DensePlan(parameters, mask, "cpu"), 1, error)),
         Way("second", "cpu", lambda: FullDevice(DensePlan(parameters, mask, "cpu", 4), 0, error)),
         Way("third", "cpu", lambda: pytest.fail("there was memory")),
     ]
-    prepared = PreparedUNet(ways, (5, int(mask.sum())), told.append)
+    prepared = PreparedUNet(ways, (5, int(mask.sum())), reported.append)
     expected = eager(network, mask, connectome)
     for _ in range(2):
         np.testing.assert_allclose(prepared.predict(connectome), expected, rtol=0, atol=1e-5)
-    assert told == ["cpu has too little memory for the first: going on with the second on cpu"]
+    assert reported == ["cpu has too little memory for the first: going on with the second on cpu"]
 
 
 def test_a_full_gpu_leaves_the_work_to_the_processor(monkeypatch):
-    told = []
+    reported = []
 
     def full(_network, device):
         assert device.type == "cuda"
@@ -175,9 +175,9 @@ def test_a_full_gpu_leaves_the_work_to_the_processor(monkeypatch):
 
     monkeypatch.setattr(torch.nn.Module, "to", full)
     mask = np.ones((8, 8, 8), dtype=bool)
-    prepared = prepare(random_network(0), mask, device="cuda", report=told.append)
+    prepared = prepare(random_network(0), mask, device="cuda", report=reported.append)
     assert isinstance(prepared._plan, BlockPlan)
-    assert told == [
+    assert reported == [
         "cuda has too little memory for the plan of whole grids: "
         "going on with the plan of slabs on cuda",
         "cuda has too little memory for the plan of slabs: going on with the plan of blocks on cpu",

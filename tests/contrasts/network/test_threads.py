@@ -32,7 +32,7 @@ def test_one_worker_is_the_caller():
     assert set(seen) == {threading.current_thread()}
 
 
-def test_what_overflows_is_not_told(recwarn):
+def test_overflow_is_not_reported(recwarn):
     """Maps that are not finite are refused by whoever asked for them."""
     values = np.full(8, 3e38, np.float32)
     with Workers(2) as workers:

@@ -23,7 +23,7 @@ def test_what_is_left_is_the_share_of_own_variance_however_many_people_there_are
     people, own, noise
 ):
     found = agreement_of_halves("faces", *halves(people, own, noise))
-    assert found.own_r == pytest.approx(own**2 / (own**2 + noise**2), abs=0.03)
+    assert found.deviation_r == pytest.approx(own**2 / (own**2 + noise**2), abs=0.03)
     assert found.r > 0.94
     assert found.people == people
 
@@ -31,4 +31,4 @@ def test_what_is_left_is_the_share_of_own_variance_however_many_people_there_are
 def test_where_nothing_is_a_persons_own_nothing_is_left():
     found = agreement_of_halves("faces", *halves(5, 0.0, 1.0))
     assert found.r > 0.9
-    assert abs(found.own_r) < 0.03
+    assert abs(found.deviation_r) < 0.03

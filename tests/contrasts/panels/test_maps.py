@@ -50,19 +50,19 @@ def section(output):
 
 def test_the_viewer_and_the_cards_show_the_deviation(output):
     made = section(output)
-    (shown,) = made.facts["sets"]
+    (shown,) = made.facts["averages"]
     (group,) = shown.own_groups
     (card,) = group.cards
     assert (group.limit_text, group.units) == ("4", "spreads between people")
     assert card.verdict == "25.0% of places lie beyond ±2"
     assert card.anchor == "deviation-faces"
     assert "1 contrast has none" in shown.own_lead
-    assert "most of each is what everybody has" in shown.lead
+    assert "most of each is shared by everybody" in shown.lead
     # Its card opens the predicted map: a copy of each deviation would double what the viewer takes.
     viewer = made.viewer_data
     opened = viewer["maps"][card.number]
     assert (opened["label"], opened["limit"]) == ("faces", 3.0)
-    assert len(viewer["maps"]) == len(viewer["sets"][0]["scripts"]) + 1 == 2
+    assert len(viewer["maps"]) == len(viewer["averages"][0]["scripts"]) + 1 == 2
     assert not list(output.root.rglob("*deviation*_volumes.js"))
 
 
@@ -81,20 +81,20 @@ def test_where_there_is_none_the_page_says_why(output):
         aside.parent.mkdir(parents=True, exist_ok=True)
         path.rename(aside)
     # The cohort's stand in for the model's.
-    (shown,) = section(output).facts["sets"]
+    (shown,) = section(output).facts["averages"]
     assert [card.anchor for group in shown.own_groups for card in group.cards] == [
         "deviation-faces"
     ]
     for path in output.root.rglob("*desc-deviation*.*"):
         if path.is_file() and "figures" not in path.parts:
             path.unlink()
-    (shown,) = section(output).facts["sets"]
+    (shown,) = section(output).facts["averages"]
     assert shown.own_groups == ()
-    assert "the model keeps no mean" in shown.own_lead
+    assert "the model has no mean" in shown.own_lead
     assert "group --analysis deviation" in shown.own_lead
     for label in LABELS:
         write_map(output, label, "synthetic", np.ones(800), Individual=False)
-    (shown,) = section(output).facts["sets"]
+    (shown,) = section(output).facts["averages"]
     assert shown.own_lead == "Nothing: the model predicts the same maps for everybody."
 
 
@@ -104,10 +104,10 @@ def test_copies_of_what_all_participants_share_are_written_once(output):
     for label in LABELS:
         output.write(name.format(label), PLACES.encode(np.full(800, 0.5, np.float32)))
         write_map(output, label, "synthetic", np.ones(800), ModelSHA256=MODEL, IntervalLevel=0.9)
-    scripts = section(output).viewer_data["sets"][0]["scripts"]
+    scripts = section(output).viewer_data["averages"][0]["scripts"]
     shared = output.root / scripts["halfwidth90"]
     assert shared.parent == output.root / "figures"
     assert all(f'"{label}": "' in shared.read_text() for label in LABELS)
     before = shared.stat().st_mtime_ns
-    assert section(output).viewer_data["sets"][0]["scripts"] == scripts
+    assert section(output).viewer_data["averages"][0]["scripts"] == scripts
     assert shared.stat().st_mtime_ns == before

@@ -1,4 +1,4 @@
-"""Contrasts that a model cannot predict are told from those that it can, with the reason."""
+"""Contrasts that a model cannot predict are reported from those that it can, with the reason."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ LABELS = ["own", "shared", "same"]
 
 @pytest.fixture(scope="module")
 def evaluation():
-    """Of a model that predicts a person's own part, what all share with noise, or one map."""
+    """Of a model that predicts individual deviations, the common map with noise, or one map."""
     rng = np.random.default_rng(0)
     measured = rng.standard_normal((20, 3, 400))
     measured += 2 * rng.standard_normal((3, 400))

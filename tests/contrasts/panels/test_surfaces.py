@@ -23,7 +23,7 @@ from bids_dtg.files.derivatives import DerivativeDataset
 from bids_dtg.imaging.gifti import encode_metrics
 from bids_dtg.imaging.nifti import read_volume
 from bids_dtg.imaging.surfaces.templates import SIDES, read_template
-from bids_dtg.report.contents import MapFile, SetFiles
+from bids_dtg.report.contents import AverageFiles, MapFile
 
 TITLE = "sub-01_task-rest"
 
@@ -32,7 +32,7 @@ TITLE = "sub-01_task-rest"
 def made(tmp_path):
     folder = tmp_path / "sub-01/func"
     folder.mkdir(parents=True)
-    return SetFiles(TITLE, (MapFile("a", folder / "a.nii.gz", {}, {}),), (), {}, {})
+    return AverageFiles(TITLE, (MapFile("a", folder / "a.nii.gz", {}, {}),), (), {}, {})
 
 
 def write(made, mesh, density, side, values, desc="synthetic", names=("a", "b")):

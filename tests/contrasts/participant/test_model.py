@@ -62,7 +62,7 @@ def test_too_little_memory_is_one_line(tmp_path, monkeypatch, error):
         made.predict(np.zeros((4, bundle.places.number), np.float32))
 
 
-def test_a_smaller_plan_is_told_once(tmp_path, monkeypatch):
+def test_a_smaller_plan_is_reported_once(tmp_path, monkeypatch):
     bundle = write_tiny_bundle(tmp_path / "tiny")
     connectome = np.zeros((4, bundle.places.number), np.float32)
 
@@ -107,10 +107,10 @@ def test_a_process_with_a_gpu_needs_memory_for_torch_too():
 
 def test_maps_on_the_cpu_need_no_torch(tmp_path):
     """In none of a call's processes: this torch tells who imports it."""
-    first, told = tmp_path / "first", tmp_path / "told"
+    first, reported = tmp_path / "first", tmp_path / "reported"
     first.mkdir()
     (first / "torch.py").write_text(
-        f"import pathlib, sys\npathlib.Path({str(told)!r}).write_text(sys.argv[0])\n"
+        f"import pathlib, sys\npathlib.Path({str(reported)!r}).write_text(sys.argv[0])\n"
         "raise ImportError('torch was imported')\n"
     )
     job = TinyJob(tmp_path)
@@ -118,4 +118,4 @@ def test_maps_on_the_cpu_need_no_torch(tmp_path):
     path = os.pathsep.join([str(first), *filter(None, sys.path)])
     subprocess.run(command, check=True, env={**os.environ, "PYTHONPATH": path})
     assert [*job.out.glob("sub-01/func/*_statmap.nii.gz")]
-    assert not told.exists()
+    assert not reported.exists()

@@ -1,4 +1,4 @@
-"""What one participant gets: sets of maps, averages, spread, sidecars, further outputs."""
+"""What one participant gets: averages of maps, averages, spread, sidecars, further outputs."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def folders(out: Path) -> set[str]:
     return {path.relative_to(out).as_posix() for path in found}
 
 
-# --- sets of runs
+# --- averages of runs
 
 
 def test_names_of_the_sets(job):

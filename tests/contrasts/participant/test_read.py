@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from tiny_job import TinyJob, add_rest
 
-from bids_dtg.connectome.range.judge import RangeJudge
+from bids_dtg.connectome.training_distribution.judge import DistributionCheck
 from bids_dtg.contrasts.participant.measure import Reader
 from bids_dtg.contrasts.participant.read import RunRead, SegmentRead, read_run
 from bids_dtg.contrasts.participant.request import Request
@@ -33,7 +33,7 @@ class Watched(Reader):
         return watched
 
     @property
-    def judge(self) -> RangeJudge:
+    def judge(self) -> DistributionCheck:
         self.before()
         return super().judge
 

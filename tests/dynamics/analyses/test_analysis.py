@@ -14,7 +14,7 @@ from bids_dtg.cli.run import main
 Call = Callable[..., int]
 
 
-def test_people_whom_the_model_does_not_know_are_left_out(
+def test_people_outside_the_training_set_are_left_out(
     bundle: Path, call: Call, out: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     few = ("--participant-label", "01", "02", "--model-name", "few", "--epochs", "1")
@@ -23,7 +23,7 @@ def test_people_whom_the_model_does_not_know_are_left_out(
     model = str(out / "group" / "model-few" / "bundle")
     assert call("simulate", "--model", model, "--dry-run") == 0
     captured = capsys.readouterr()
-    assert "left out: 2 participants whom few was not fitted to" in captured.err
+    assert "left out: 2 participants outside the training set of few" in captured.err
     assert "2 participants (01, 02)" in captured.out
     strangers = ("--participant-label", "03", "04")
     assert call("evaluate", "--model", model, *strangers) == 2
@@ -80,7 +80,7 @@ def test_another_session_than_that_of_the_model_is_named(
 ) -> None:
     other = ("--session-label", "REST2", "--dry-run")
     assert call("simulate", "--model", str(bundle), *other) == 0
-    assert "fitted to session REST1, which is not at hand: session REST2" in capsys.readouterr().err
+    assert "fitted to session REST1, which is missing: session REST2" in capsys.readouterr().err
 
 
 def test_other_times_between_frames_are_refused(

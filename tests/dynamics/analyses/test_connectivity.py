@@ -16,7 +16,7 @@ def kept(fits: np.ndarray, of_mean: np.ndarray) -> Kept:
     )
 
 
-def test_a_baseline_is_judged_by_the_people_whom_both_simulate() -> None:
+def test_a_baseline_is_judged_by_the_people_that_both_simulate() -> None:
     """Means that overlap far more than people's differences decide nothing by themselves."""
     people = np.linspace(0.1, 0.9, 12)
     model = kept(people, people)

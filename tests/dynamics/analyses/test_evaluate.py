@@ -38,9 +38,9 @@ def test_a_model_is_judged_beside_simple_ones(bundle: Path, call: Call, out: Pat
     for table in folder.glob("*.tsv"):
         meanings = json.loads(table.with_suffix(".json").read_text())
         assert list(meanings) == ["Description", *read_rows(table)[0]], table.name
-    roles = {row["figure"]: row for row in read_rows(folder / "desc-parameters_roles.tsv")}
-    assert set(roles) == {"low_power", "external", "network"}
-    assert -1 <= float(roles["low_power"]["rho1"]) <= 1
+    effects = {row["figure"]: row for row in read_rows(folder / "desc-parameters_roles.tsv")}
+    assert set(effects) == {"low_power", "external", "network"}
+    assert -1 <= float(effects["low_power"]["rho1"]) <= 1
     page = (folder / "network_report.html").read_text()
     assert "No verdict with 4 participants (8 are needed)" in page
 

@@ -58,7 +58,7 @@ def test_parameters_are_listed_by_their_use() -> None:
     mean = np.zeros((2, 5, 2))
     mean[..., 1] = 2.0
     rows = kl_table(Belief(mean, np.ones((2, 5, 2)))).rows
-    assert [row["in_the_model"] for row in rows] == [2, 1]
+    assert [row["number_in_model"] for row in rows] == [2, 1]
     assert [row["kl_mean"] for row in rows] == [2.0, 0.0]
 
 

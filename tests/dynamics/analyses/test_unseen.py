@@ -1,4 +1,4 @@
-"""A network model is judged by people whom it has never seen."""
+"""Evaluation of a network model on people outside its training set."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ SMALL = ("--epochs", "1", "--states", "2", "--region-parameters", "2")
 
 @pytest.fixture(scope="module")
 def judged(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
-    """Return the folder of an evaluation, and the arrays: fitted to one person, judged by three."""
+    """Return an evaluation's folder, and the arrays: fitted to one person, evaluated on three."""
     folder = tmp_path_factory.mktemp("unseen")
     arrays = write_networks(
         folder / "arrays", regions=REGIONS[::2], people=(PEOPLE, PEOPLE), frames=(90, 90)
@@ -30,7 +30,7 @@ def judged(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
     return out / "group" / "evaluation-own", str(arrays)
 
 
-def test_only_people_whom_the_model_never_saw_are_judged(judged: tuple[Path, str]) -> None:
+def test_only_people_outside_the_training_set_are_judged(judged: tuple[Path, str]) -> None:
     folder, _ = judged
     rows = read_rows(folder / "desc-unseen_scores.tsv")
     assert {row["people"] for row in rows} == {"3"}
@@ -60,7 +60,7 @@ def test_each_figure_of_the_model_stands_beside_those_of_simple_models(
 def test_few_people_decide_nothing(judged: tuple[Path, str]) -> None:
     page = (judged[0] / "network_report.html").read_text()
     assert "No verdict with 3 participants (8 are needed)" in page
-    assert "whom it was not fitted to" in page
+    assert "outside its training set" in page
 
 
 @pytest.mark.parametrize("analysis", ["simulate", "fixed-points"])

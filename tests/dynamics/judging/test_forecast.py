@@ -1,4 +1,4 @@
-"""What is foretold of a session's next frames."""
+"""Predictions of a session's next frames."""
 
 from __future__ import annotations
 
@@ -104,7 +104,7 @@ def test_a_linear_model_foretells_what_its_algebra_says() -> None:
         np.testing.assert_allclose(variance, 4 * state + seen**2, rtol=0.1)
 
 
-def test_a_person_is_foretold_the_same_among_others_and_alone() -> None:
+def test_a_person_is_predicted_the_same_among_others_and_alone() -> None:
     model = small_model()
     both = forecast(model, PEOPLE, PEOPLE.people, origins=3, draws=4)
     alone = forecast(model, PEOPLE.of(["01"]), PEOPLE.people, origins=3, draws=4)
@@ -162,7 +162,7 @@ def test_baselines_know_their_own_errors() -> None:
 
 def test_baselines_read_nothing_after_an_origin() -> None:
     changed = PEOPLE.series.copy()
-    changed[..., 110:] = 7.0  # the last origin of three, and what was foretold of it
+    changed[..., 110:] = 7.0  # the last origin of three, and the frames predicted from it
     before, after = (
         forecast_baselines(people, origins=1)
         for people in (PEOPLE, replace(PEOPLE, series=changed))

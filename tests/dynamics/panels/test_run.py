@@ -145,7 +145,7 @@ def test_the_index_lists_participants_of_the_network_model(output):
     assert "Network models of resting-state activity" in index
 
 
-def test_files_of_a_run_are_told_apart_by_kind(output):
+def test_files_of_a_run_are_distinguished_by_kind(output):
     write_run(output, names=names_of(REGIONS))
     files = run_of(output).files
     assert files[FileKind("relmat", None, ".tsv")].name.endswith("pearsoncorrelation_relmat.tsv")

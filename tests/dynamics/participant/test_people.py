@@ -108,7 +108,7 @@ def test_a_split_says_who_is_for_what(files, tmp_path):
     assert (people.split.training, people.split.test) == (("01",), ("02",))
     assert f"in no set of {table}: 1 participant (03)" in people.notes
     table.write_text("participant_id\tset\nsub-77\ttraining\n")
-    with pytest.raises(SettingsError, match="has nobody who can be used"):
+    with pytest.raises(SettingsError, match="has no usable participant"):
         prepare(files, split_file=table)
 
 
@@ -219,7 +219,7 @@ def test_regions_without_sides_have_no_homotopic_weights(tmp_path):
     names = {"places": np.array(["lh-a", "rh-a", "stem", "lh-b"])}
     files = write_people(tmp_path, one=names, two=names, links=names)
     (note,) = prepare(files, structural="homotopic").notes
-    assert note == "without a like on the other side: 2 regions (stem, lh-b)"
+    assert note == "without a homologous region: 2 regions (stem, lh-b)"
 
 
 def test_connectomes_are_no_series_and_maps_are_not_used(tmp_path):

@@ -18,7 +18,7 @@ PREDICTED = ("languageMath", "languageStory")  # of which there are measured map
 
 @pytest.fixture(scope="module")
 def cohort(tmp_path_factory):
-    """Return people of whom a phenotype is nearly the mean of a region of their maps."""
+    """Return people whose phenotype is nearly the mean of a region of their maps."""
     folder = tmp_path_factory.mktemp("cohort")
     cohort = TinyCohort(folder, LABELS, lacking=("05",), contrasts=PREDICTED)
     atlas = folder / "atlas-Own_space-MNI152NLin6Asym_dseg.nii.gz"
@@ -82,7 +82,7 @@ def test_a_region_that_is_the_phenotype_is_found_beside_the_edges(cohort, capsys
     assert edges[0]["name"] == "roi01-roi02"
     found = summary(folder)["score", "regions", rows[2]["contrast"]]
     assert (found["participants"], found["dof"], found["name"]) == ("12", "10", best["name"])
-    assert found["q_found"] == str(
+    assert found["tests_fdr"] == str(
         sum(float(row["q"]) <= 0.05 for row in rows if row["contrast"] == best["contrast"])
     )
     said = capsys.readouterr().err
@@ -139,7 +139,7 @@ def maps_of(cohort, contrast):
 
     people = gather_people(cohort.settings().replace(analysis_level="group", analysis="associate"))
     for label in LABELS:
-        yield next(found for found in people.sets[label][0].maps if found.label == contrast)
+        yield next(found for found in people.averages[label][0].maps if found.label == contrast)
 
 
 def residual(column, age):
@@ -222,7 +222,7 @@ def test_few_people_get_no_verdict(cohort, capsys):
     assert said in capsys.readouterr().err
     page = (cohort.out / "group/associate-few/statistics_report.html").read_text()
     assert said in page
-    assert "is no news" not in page
+    assert "add no information to the connectome" not in page
 
 
 def test_what_cannot_be_tested_is_said(cohort, tmp_path, capsys):

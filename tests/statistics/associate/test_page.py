@@ -46,11 +46,11 @@ def test_the_answer_is_beside_that_of_the_edges():
 @pytest.mark.parametrize(
     ("found", "words"),
     [
-        ([FOUND, EDGES_FOUND], "whose edges are associated with iq, too: that the maps are is no"),
+        ([FOUND, EDGES_FOUND], "whose edges are associated with iq, too: the maps add no"),
         ([FOUND, EDGES_NOT], "and hold nothing that the connectome does not"),
         ([NOT_FOUND, EDGES_FOUND], "the maps add nothing here"),
         ([NOT_FOUND, EDGES_NOT], "Nothing is associated with iq"),
-        ([FOUND], "There are no edges of the connectome to see these associations beside"),
+        ([FOUND], "There are no edges of the connectome to compare these associations with"),
     ],
 )
 def test_words_say_what_maps_add_to_the_edges(found, words):
@@ -84,5 +84,5 @@ def test_the_lead_names_what_is_associated():
     assert "rate of 5 %: iq. 40 participants" in lead([some, none], 40)
     assert lead([none], 40).startswith("Nothing is associated with any of 1 phenotype")
     assert overview([some], ["sub-01_task-rest"]).text[1] == (
-        "Left out: 1 set of maps (sub-01_task-rest)."
+        "Left out: 1 average of maps (sub-01_task-rest)."
     )

@@ -84,12 +84,12 @@ def test_a_stranger_is_unusual_and_nobody_else(cohort):
     assert {"all contrasts", "languageMath"} < contrasts
     for contrast in contrasts:
         odd = {
-            row["participant_id"]: row["unusual"]
+            row["participant_id"]: row["atypical"]
             for row in own
-            if row["contrast"] == contrast and row["unusual"] != "no"
+            if row["contrast"] == contrast and row["atypical"] != "no"
         }
         assert odd == {f"sub-{STRANGER}": "both"}
-    assert {row["rest"] for row in own} == {"no"}
+    assert {row["rest_quality"] for row in own} == {"no"}
 
 
 def test_each_distance_is_from_the_mean_of_the_others(cohort):
@@ -113,7 +113,9 @@ def test_contrasts_are_clusters_in_the_figures(cohort):
     assert ("maps", "without the contrasts' means") in figures
     assert ("measured", "all components") in figures
     (shares, _) = table(cohort, "desc-maps_variance")
-    assert sum(float(shares[name]) for name in ("contrasts", "people", "rest")) == pytest.approx(1)
+    assert sum(
+        float(shares[name]) for name in ("contrasts", "people", "residual")
+    ) == pytest.approx(1)
     points = table(cohort, "desc-maps_coordinates")
     assert sum(row["features"] == "maps" for row in points) == 3 * len(LABELS)
 

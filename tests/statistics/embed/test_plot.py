@@ -105,7 +105,7 @@ def browser():
 
 @pytest.mark.flaky(reruns=1)  # waits for a browser
 @pytest.mark.slow
-def test_points_are_coloured_told_and_reached_by_keys(tmp_path, browser):
+def test_points_are_coloured_named_and_reached_by_keys(tmp_path, browser):
     path = page_of(tmp_path, example())
     (tmp_path / "sub-11.html").write_text("The report")
     with opened(browser, path, viewport={"width": 1100, "height": 900}) as watched:

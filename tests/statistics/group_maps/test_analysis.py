@@ -259,7 +259,7 @@ def test_of_few_people_there_is_no_verdict(cohort):
 
 @pytest.fixture(scope="module")
 def sessions(tmp_path_factory):
-    """People with two sessions, of whom the second has more of the first contrast."""
+    """People with two sessions, the second with more of the first contrast."""
     cohort = TinyCohort(tmp_path_factory.mktemp("sessions"), LABELS[:9], contrasts=(MATH, STORY))
     for number, label in enumerate(cohort.labels):
         shutil.rmtree(cohort.bids / f"sub-{label}")
@@ -303,7 +303,9 @@ def test_a_map_that_cannot_be_read_leaves_its_owner_out(cohort, tmp_path, capsys
 
 
 @pytest.mark.parametrize("people", [LABELS[:6], LABELS])
-def test_groups_of_whom_only_one_has_measured_maps_are_not_tested(cohort, people, tmp_path, capsys):
+def test_groups_of_which_only_one_has_measured_maps_are_not_tested(
+    cohort, people, tmp_path, capsys
+):
     (measured := tmp_path / "statmaps").mkdir()
     for label in people[1::2]:  # of sex M
         (measured / f"sub-{label}").symlink_to(cohort.statmaps / f"sub-{label}")
@@ -395,3 +397,94 @@ def test_a_call_that_is_killed_between_two_contrasts_is_made_whole(cohort, tmp_p
         page.write_text(re.sub(r"\d{4}-\d\d-\d\d \d\d:\d\d UTC", "", page.read_text()))
     assert tree(folder) == tree(whole / "group/stats")
     assert "unfinished" not in (killed / "index.html").read_text()
+
+
+def changed(cohort, tmp_path, name, change):
+    """Copy the output, and change the maps of a person whose file names have `name`."""
+    out = tmp_path / "out"
+    shutil.copytree(cohort.out, out)
+    for path in sorted(out.glob(f"{name}_desc-synthetic_statmap.nii.gz")):
+        image = nib.load(path)
+        values, affine = change(image.get_fdata(dtype=np.float32), image.affine.copy())
+        nib.Nifti1Image(values.astype(np.float32), affine).to_filename(path)
+    return out
+
+
+def shifted(values, affine):
+    affine[0, 3] += 4
+    return values, affine
+
+
+STATS = ("--feature-sets", "maps", "--permutations", 19)
+
+
+@pytest.mark.parametrize(
+    ("change", "why", "people"),
+    [
+        (shifted, "has another affine than the first map", "11"),
+        (lambda values, affine: (0 * values, affine), "the map cannot be used: 100%", "11"),
+        (
+            lambda values, affine: (1e30 * values, affine),
+            "no statistic or effect is so large",
+            "11",
+        ),
+        (
+            lambda values, affine: (9 * values, affine),
+            "the scale of the map of sub-03 is",
+            "12",
+        ),
+    ],
+)
+def test_a_person_whose_maps_cannot_be_right_is_named(
+    cohort, tmp_path, capsys, change, why, people
+):
+    out = changed(cohort, tmp_path, f"sub-03/**/*contrast-{MATH}_*", change)
+    code = cohort.analyse("stats", *STATS, "--contrast", MATH, out=out)
+    assert code == (0 if people == "12" else 1)
+    assert why in capsys.readouterr().err
+    where = out / "group" / "stats"
+    (row,) = read_table(where / "desc-tests_contrasts.tsv")
+    assert row["participants"] == people
+    if people == "12":
+        assert "cale of the map of sub-03 is" in (where / "statistics_report.html").read_text()
+
+
+def test_people_with_one_and_the_same_map_are_named(cohort, tmp_path, capsys):
+    (first,) = cohort.out.glob(f"sub-01/**/*contrast-{MATH}_*desc-synthetic_statmap.nii.gz")
+    same = nib.load(first).get_fdata()
+    out = changed(cohort, tmp_path, f"sub-0[56]/**/*contrast-{MATH}_*", lambda _, a: (same, a))
+    assert cohort.analyse("stats", *STATS, "--contrast", MATH, out=out) == 0
+    words = "sub-01, sub-05, sub-06 have one and the same map"
+    assert words in capsys.readouterr().err
+    page = (out / "group" / "stats" / "statistics_report.html").read_text()
+    assert "ub-01, sub-05, sub-06 have one and the same map" in page
+
+
+def test_a_contrast_that_nobody_has_is_left_out_by_name(cohort, tmp_path, capsys):
+    out = changed(cohort, tmp_path, f"sub-*/**/*contrast-{STORY}_*", lambda v, a: (v * np.nan, a))
+    assert cohort.analyse("stats", *STATS, out=out) in (0, 1)
+    assert f"{STORY}: the contrast is left out" in capsys.readouterr().err
+    where = out / "group" / "stats"
+    rows = [row["contrast"] for row in read_table(where / "desc-tests_contrasts.tsv")]
+    assert rows == [MATH, "languageMathVsStory"]
+    assert "he contrast is left out" in (where / "statistics_report.html").read_text()
+
+
+@pytest.mark.parametrize(
+    ("cell", "why"),
+    [("unknown", "age has 'unknown' of sub-12"), ("1_0", "age has '1_0' of sub-12")],
+)
+def test_a_cell_that_is_no_number_is_refused(cohort, tmp_path, capsys, cell, why):
+    table = tmp_path / "people.tsv"
+    ages = {**AGES, "12": cell}
+    table.write_text("participant_id\tage\n" + "".join(f"{k}\t{v}\n" for k, v in ages.items()))
+    code = cohort.analyse("stats", *STATS, "--covariates", "age", "-p", table)
+    assert code == 2
+    assert why in capsys.readouterr().err
+
+
+def test_labels_without_their_zeros_are_refused(cohort, tmp_path, capsys):
+    table = tmp_path / "people.tsv"
+    table.write_text("participant_id\tage\n" + "".join(f"{int(k)}\t{v}\n" for k, v in AGES.items()))
+    assert cohort.analyse("stats", *STATS, "--covariates", "age", "-p", table) == 2
+    assert "has participant 1, and the data have sub-01" in capsys.readouterr().err

@@ -146,7 +146,7 @@ def test_scores_tables_and_page_find_who_is_far_from_the_norm(cohort, capsys):
     regions = read_table(folder / "desc-regions_norms.tsv")
     assert all(float(row["r2"]) > 0.7 for row in regions)
     words = json.loads((folder / "desc-regions_norms.json").read_text())
-    assert words["r2"]["Description"].startswith("Share of the variance of people not seen")
+    assert words["r2"]["Description"].startswith("Share of the variance of held-out people")
     page = (folder / "statistics_report.html").read_text()
     assert "1 of 60 participants has more regions far from the norm" in page
     assert "age, sex, site explain" in page

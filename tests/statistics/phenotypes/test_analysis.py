@@ -226,8 +226,8 @@ def test_who_lacks_a_value_or_cannot_be_read_is_left_out(cohort, tmp_path, capsy
     broken.write_bytes(b"no image")
     words = ("--feature-sets", "edges", "maps", "--phenotype", "score", *FEW)
     assert other.analyse("phenotypes", *words) == 1
-    told = capsys.readouterr().err
-    assert f"sub-{cohort.labels[-1]} is left out" in told
+    reported = capsys.readouterr().err
+    assert f"sub-{cohort.labels[-1]} is left out" in reported
     rows = read_table(out / "group/phenotypes/desc-phenotypes_scores.tsv")
     people = {one["people"] for one in rows if one["contrast"] == "languageMath"}
     assert row(rows)["people"] == PEOPLE - 1
@@ -290,12 +290,12 @@ def test_levels_that_are_sites_cannot_be_learned_elsewhere(cohort, tmp_path, cap
     columns = {"site": site, "patient": [int(own == "A") for own in site]}
     code, said = awkward(cohort, tmp_path, capsys, columns, "--leave-site-out")
     assert code == 2
-    assert "patient is not predicted: all people beside those of a fold have one value" in said
+    assert "patient is not predicted: all people outside a fold have one value" in said
     family = [0 if own == "A" else n for n, own in enumerate(site)]
     columns = {"site": site, "family_id": family, "score": cohort.truth.table["score"]}
     code, said = awkward(cohort, tmp_path, capsys, columns, "--leave-site-out")
     assert code == 2
-    assert "score is not predicted: all people beside those of a fold are of one family" in said
+    assert "score is not predicted: all people outside a fold are of one family" in said
 
 
 def test_weights_of_a_named_contrast_need_no_permutation(cohort, tmp_path, capsys):

@@ -123,8 +123,8 @@ def test_few_of_a_level_decide_nothing_of_maps():
     unknown = dataclasses.replace(prediction(), over=few, over_equal=few, added=few)
     said = answer(results(unknown))
     assert (
-        "Whether maps say more of it is not known. No verdict with 9 participants of the rarer "
-        "level (15 are needed)."
+        "Whether maps predict it better is not known. No verdict with 9 participants of the "
+        "rarer level (15 are needed)."
     ) in said
     assert "measurably" not in said
     lead = phenotypes_page([results(unknown)] * 2, lead="", flags=(), index="").lead

@@ -129,7 +129,7 @@ def test_variance_is_shared_out_as_in_a_two_way_layout():
         pytest.approx(between[0], rel=1e-5),
         pytest.approx(between[1], rel=1e-5),
     )
-    assert found.contrasts + found.people + found.rest == pytest.approx(1)
+    assert found.contrasts + found.people + found.residual == pytest.approx(1)
     with pytest.raises(ValueError, match="one map of each contrast"):
         variance_shares(cloud_of([own[1:]]), contrasts[1:], people[1:])
 

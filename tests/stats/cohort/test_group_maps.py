@@ -17,8 +17,8 @@ from bids_dtg.stats.cohort.group_maps import (
     covered,
     dice,
     find_clusters,
-    half_likeness,
-    likeness,
+    half_similarity,
+    map_similarity,
     overlap,
     signs_of,
     spread,
@@ -101,13 +101,13 @@ def test_halves_keep_families_together_and_step_up_to_the_whole():
     alone = rng.standard_normal((10, 800))
     twins = alone[pairs]  # each pair has one map, and no map is anybody else's
     design = GroupDesign.of_mean(20)
-    assert half_likeness(twins, design, np.arange(20)).r > 0.2  # pairs lie on both sides
-    assert abs(half_likeness(twins, design, pairs).r) < 0.1
+    assert half_similarity(twins, design, np.arange(20)).r > 0.2  # pairs lie on both sides
+    assert abs(half_similarity(twins, design, pairs).r) < 0.1
     # r between two whole groups is what their halves let expect.
     mean = 0.3 * rng.standard_normal(4000)
     one, other = (mean + rng.standard_normal((40, 4000)) for _ in range(2))
-    halves = half_likeness(one, GroupDesign.of_mean(40), np.arange(40))
-    whole = likeness(one.mean(axis=0), other.mean(axis=0)).r
+    halves = half_similarity(one, GroupDesign.of_mean(40), np.arange(40))
+    whole = map_similarity(one.mean(axis=0), other.mean(axis=0)).r
     assert stepped_up(halves.r) == pytest.approx(whole, abs=0.02)
     assert halves.r < whole - 0.05
     assert np.isnan(stepped_up(-0.1))
@@ -115,11 +115,11 @@ def test_halves_keep_families_together_and_step_up_to_the_whole():
 
 def test_no_half_without_both_groups():
     design = GroupDesign(np.array([0.0, 0, 0, 0, 0, 1]))
-    found = half_likeness(np.random.default_rng(0).standard_normal((6, 9)), design, np.arange(6))
+    found = half_similarity(np.random.default_rng(0).standard_normal((6, 9)), design, np.arange(6))
     assert np.isnan(found.r)
     assert np.isnan(found.dice_auc)
     with pytest.raises(ValueError, match="maps of 5 people, a design of 6"):
-        half_likeness(np.zeros((5, 9)), design, np.arange(5))
+        half_similarity(np.zeros((5, 9)), design, np.arange(5))
 
 
 def test_a_half_of_one_group_is_never_taken_for_a_mean():
@@ -129,7 +129,7 @@ def test_a_half_of_one_group_is_never_taken_for_a_mean():
     design = GroupDesign(np.array([0.0, 0, 1, 1, 1, 1, 1, 1]))
     difference = np.tile([1.0, 1.0, -1.0, -1.0], 250)
     maps[2:] += 4 * difference
-    assert half_likeness(maps, design, np.arange(8)).r > 0.9
+    assert half_similarity(maps, design, np.arange(8)).r > 0.9
 
 
 def test_spread_leaves_out_what_the_design_explains():
@@ -159,7 +159,7 @@ def test_group_maps_of_simulated_people_against_their_truth(phantom_people):
 
     def mean_r(maps: np.ndarray) -> float:
         pairs = zip(maps.mean(axis=0), true.mean(axis=0), strict=True)
-        return float(np.mean([likeness(own, truth).r for own, truth in pairs]))
+        return float(np.mean([map_similarity(own, truth).r for own, truth in pairs]))
 
     assert mean_r(measured) > 0.9
     assert mean_r(knowable) > 0.95

@@ -113,7 +113,7 @@ def test_nothing_of_test_people_enters_their_predictions(columns):
     after = predict_phenotype(Features.of(other), Target.numbers(y), FOLDS, confounds=z)
     first = split.test[0]
     for penalty, found in before.items():
-        for name in ("predicted", "baseline", "alphas", "degrees_of_freedom"):
+        for name in ("predicted", "baseline", "alphas", "effective_dof"):
             place = (0, first) if name in ("predicted", "baseline") else (0, split.fold)
             old, new = getattr(found, name)[place], getattr(after[penalty], name)[place]
             assert new == pytest.approx(old, rel=1e-6), (penalty, name)
@@ -307,7 +307,7 @@ def test_p_is_uniform_where_there_is_nothing(case):
 def test_sets_have_equal_degrees_of_freedom():
     sets = {"few": Features.of(X[:, :5]), "many": Features.of(100 * X)}
     found = predict_equally(sets, Target.numbers(Y), FOLDS)
-    few, many = (found[name].degrees_of_freedom for name in ("few", "many"))
+    few, many = (found[name].effective_dof for name in ("few", "many"))
     np.testing.assert_allclose(few, many, rtol=1e-6)
     assert (few < 5).all()
     assert not np.isclose(found["few"].alphas, found["many"].alphas).any()

@@ -128,7 +128,7 @@ def test_an_alpha_has_the_degrees_of_freedom_asked_for(size, seed, share):
     x, _, _, train, test = data(size, seed)
     fit = fit_ridge(Features.of(x), train, test)
     wanted = share * len(fit.strengths)
-    assert fit.degrees_of_freedom(fit.alpha_of(wanted)) == pytest.approx(wanted, rel=1e-6)
+    assert fit.effective_dof(fit.alpha_of(wanted)) == pytest.approx(wanted, rel=1e-6)
     with pytest.raises(ValueError, match=r"no alpha has .* degrees of freedom"):
         fit.alpha_of(len(fit.strengths))
 

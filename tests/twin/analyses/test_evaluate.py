@@ -1,4 +1,4 @@
-"""Digital twins are judged by the command line, by people whom they were not fitted to."""
+"""The command line evaluates digital twins in people outside their training set."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def test_unseen_people_are_judged_and_others_left_out(
 ) -> None:
     judged = tmp_path / "judged"
     assert main(arguments(people, judged, "evaluate", "--model", str(bundle))) == 0
-    assert "left out: 3 participants whom" in capsys.readouterr().err
+    assert "left out: 3 participants in the training set of" in capsys.readouterr().err
     tables = {path.stem: path for path in judged.rglob("desc-*.tsv")}
     rows = read_rows(tables["desc-people_predicted"])
     assert [row["participant_id"] for row in rows] == [f"sub-{label}" for label in LABELS[3:]]
@@ -49,7 +49,7 @@ def test_unseen_people_are_judged_and_others_left_out(
     page = next(judged.rglob("twin_report.html")).read_text()
     assert "(8 are needed)" in page
     assert "Loss of each twin" in page
-    assert "Mean traces: stroop, incongruent" in page
+    assert "Mean time series: stroop, incongruent" in page
     assert "not evidence of an effect in a person" in page
 
 
@@ -71,4 +71,4 @@ def test_a_call_with_fewer_people_leaves_no_table_of_the_earlier_one(
     of_people = {row["participant_id"] for row in read_rows(folder / "desc-people_predicted.tsv")}
     assert of_people == {f"sub-{LABELS[3]}"}
     assert (folder / "notes.txt").read_text() == "own"
-    assert "left alone, as they are not of this analysis: notes.txt" in capsys.readouterr().err
+    assert "kept, as they are not of this analysis: notes.txt" in capsys.readouterr().err

@@ -1,4 +1,4 @@
-"""Interventions by the command line: attributions, moves, null, tables and page."""
+"""Interventions by the command line: attributions, perturbations, null, tables and page."""
 
 from __future__ import annotations
 
@@ -59,14 +59,14 @@ def test_every_table_is_written_with_what_its_columns_mean(written: Path) -> Non
 
 
 @pytest.mark.slow
-def test_doses_are_those_of_connectomes_moved_by_the_written_direction(
+def test_changes_are_those_of_connectomes_perturbed_by_the_written_direction(
     written: Path, of_all: Path, people: Path
 ) -> None:
     from bids_dtg.inputs.events import find_events
     from bids_dtg.twin.bundle.bundle import load_twin_bundle
-    from bids_dtg.twin.interventions.moves import performed_outcomes
+    from bids_dtg.twin.interventions.perturbations import performed_outcomes
     from bids_dtg.twin.participant.event_trials import read_behaviour
-    from bids_dtg.twin.traces import stack_people
+    from bids_dtg.twin.trial_series import stack_people
 
     model = load_twin_bundle(of_all)
     tasks, root = model.part.tasks, people / "bids"
@@ -80,12 +80,13 @@ def test_doses_are_those_of_connectomes_moved_by_the_written_direction(
     assert np.corrcoef(own @ found["unit"][lowers], figure)[0, 1] < 0
     delta = 2.0 * found["length"][lowers] * found["unit"][lowers]
     before, after = (
-        performed_outcomes(fitted, own + move, segments) for move in (0 * delta, delta)
+        performed_outcomes(fitted, own + perturbation, segments)
+        for perturbation in (0 * delta, delta)
     )
     rows = {
         row["figure"]: row
         for row in table(written, "doses_response")
-        if (row["direction"], row["dose"]) == ("lower stroop_rt", "2")
+        if (row["direction"], row["step_size"]) == ("lower stroop_rt", "2")
     }
     assert set(rows) == {*FIGURES, *SHARES}
     for figure in FIGURES:
@@ -94,7 +95,7 @@ def test_doses_are_those_of_connectomes_moved_by_the_written_direction(
     missed = (after.unanswered - before.unanswered).mean(axis=0)
     assert float(rows["stroop_unanswered"]["change"]) == pytest.approx(missed[1], abs=1e-4)
     size = np.sqrt((delta**2).mean())
-    assert float(rows["stroop_rt"]["move_rms"]) == pytest.approx(size, rel=1e-3)
+    assert float(rows["stroop_rt"]["perturbation_rms"]) == pytest.approx(size, rel=1e-3)
     assert [name for name, row in rows.items() if row["intended"] == "true"] == ["stroop_rt"]
 
 
@@ -104,35 +105,38 @@ def test_no_verdict_is_given_and_the_page_says_why(written: Path) -> None:
     assert "verdict" not in columns
     assert "controls_as_large" in columns
     page = (written / "twin_report.html").read_text()
-    assert "There is no verdict: people of one fit share what the fit got wrong" in page
+    assert "There is no verdict: people of one fit share the errors of the fit" in page
     assert not {"better", "worse", "too few people"} & set(re.findall(r">([a-z ]+)</td>", page))
     assert "An effect inside a model is not evidence of an effect in a person." in page
 
 
 @pytest.mark.slow
-def test_random_directions_stand_beside_at_their_doses_only(written: Path) -> None:
+def test_random_directions_are_compared_at_their_step_sizes_only(written: Path) -> None:
     rows = table(written, "controls_response")
     assert len(rows) == 20 * 2 * len((*FIGURES, *SHARES))
-    by_dose = {
-        row["dose"]: row["controls_as_large"]
+    by_step_size = {
+        row["step_size"]: row["controls_as_large"]
         for row in table(written, "doses_response")
         if (row["direction"], row["figure"]) == ("lower faces_rt", "faces_rt")
     }
-    assert [dose for dose, larger in by_dose.items() if larger != "n/a"] == ["1", "2"]
+    assert [step_size for step_size, larger in by_step_size.items() if larger != "n/a"] == [
+        "1",
+        "2",
+    ]
     changes = [
-        abs(float(r["change"])) for r in rows if (r["figure"], r["dose"]) == ("faces_rt", "2")
+        abs(float(r["change"])) for r in rows if (r["figure"], r["step_size"]) == ("faces_rt", "2")
     ]
     own = abs(
         float(
             next(
                 row["change"]
                 for row in table(written, "doses_response")
-                if (row["direction"], row["figure"], row["dose"])
+                if (row["direction"], row["figure"], row["step_size"])
                 == ("lower faces_rt", "faces_rt", "2")
             )
         )
     )
-    assert int(by_dose["2"]) == sum(change >= own for change in changes)
+    assert int(by_step_size["2"]) == sum(change >= own for change in changes)
 
 
 @pytest.mark.slow
@@ -157,34 +161,36 @@ def test_stability_is_over_people_fits_and_seeds(written: Path) -> None:
     assert [int(row["comparisons"]) for row in rows] == [1, 5, 1]
     maps = table(written, "maps_attribution")
     assert {row["permutations"] for row in maps} == {"3"}
-    # Codes that are found again are those of the training.
+    # Refitted latent factors equal those of the training.
     assert all(float(row["tested_r"]) > 0.9 for row in maps)
 
 
-def test_few_people_whom_the_model_has_not_seen_perform_with_the_others(
+def test_few_people_outside_the_training_set_perform_with_the_others(
     bundle: Path, people: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out, model = tmp_path / "out", ["--model", str(bundle)]
     capsys.readouterr()
     assert main(arguments(people, out, "intervene", *model, "--dry-run")) == 0
     said = capsys.readouterr()
-    assert "own was fitted to 3 of them, as fewer than 10 others are here" in said.err
+    assert "3 of them are in the training set of own, as fewer than 10 others" in said.err
     assert "a null of 200 permutations" in said.out
     others = ["--participant-label", *LABELS[3:]]
     assert main(arguments(people, out, "intervene", *model, *others)) == 0
-    assert "twins of 3 participants perform, whom" in (said := capsys.readouterr().err)
-    reason = "0 of 3 participants whom the model was fitted to are here with their events"
+    assert "twins of 3 participants outside the training set of own" in (
+        said := capsys.readouterr().err
+    )
+    reason = "0 of 3 training participants are here with their events"
     assert f"no null: {reason}" in said
     folder = next(out.glob("group/intervention-*"))
     assert {row["p"] for row in table(folder, "edges_attribution")} == {"n/a"}
     assert len(table(folder, "attribution_stability")) == len(FIGURES)
     page = re.sub(r"\s+", " ", (folder / "twin_report.html").read_text())
     assert reason in page
-    assert "their weights know" not in page
+    assert "their weights depend" not in page
 
 
 @pytest.mark.slow
-def test_moves_of_weights_stand_beside_their_null(written: Path) -> None:
+def test_perturbations_of_weights_are_compared_with_their_null(written: Path) -> None:
     rows = [
         row for row in table(written, "weights_response") if row["direction"] == "lower faces_rt"
     ]
@@ -198,11 +204,12 @@ def test_moves_of_weights_stand_beside_their_null(written: Path) -> None:
     assert float(meant["r_in_sample"]) < 0 < float(meant["p_left_out"]) <= 1
     assert {row["p_change"] for row in rows if row is not meant} == {"n/a"}
     page = re.sub(r"\s+", " ", (written / "twin_report.html").read_text())
-    assert "The model was fitted to 6 of these people: their weights know" in page
+    assert "6 of these people are in the model" in page
+    assert "their weights depend" in page
 
 
-def test_one_person_has_no_dose(
+def test_one_person_has_no_step_size(
     bundle: Path, call: Call, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert call("intervene", "--model", str(bundle), "--participant-label", LABELS[0]) == 2
-    assert "2 or more: a dose is counted by how much people differ" in capsys.readouterr().err
+    assert "2 or more: step sizes are in standard deviations of people" in capsys.readouterr().err

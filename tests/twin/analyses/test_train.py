@@ -29,9 +29,9 @@ def test_a_twin_is_trained_and_its_tables_are_whole(bundle: Path) -> None:
     assert {(row["trials_faces"], row["trials_stroop"]) for row in people} == {("18", "18")}
     history = read_rows(bundle.parent / "desc-training_history.tsv")
     assert [(row["stage"], row["epoch"]) for row in history] == [("group", "1"), ("group", "2")]
-    codes = read_rows(bundle.parent / "desc-codes_explained.tsv")
-    assert len(codes) == part.codes
-    assert all(float(row["explained"]) <= 1 for row in codes)
+    factors = read_rows(bundle.parent / "desc-codes_explained.tsv")
+    assert len(factors) == part.codes
+    assert all(float(row["explained"]) <= 1 for row in factors)
     for table in bundle.parent.glob("desc-*.tsv"):
         assert list(json.loads(table.with_suffix(".json").read_text())) == [
             "Description",
@@ -57,6 +57,25 @@ def test_the_same_call_again_makes_the_same_and_another_is_refused(
     assert "made with other options (--epochs)" in capsys.readouterr().err
     assert call("train", *TRAIN, "--pulse-targets") == 2
     assert "made with other options (--pulse-targets)" in capsys.readouterr().err
+
+
+def test_the_same_call_on_other_data_is_refused_at_once(
+    bundle: Path, call: Call, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What was recorded is changed in place of the data, which all tests read."""
+    record = bundle.parent / "data_sha256.json"
+    whole = record.read_text()
+    files = json.loads(whole)
+    name = max(files, key=lambda one: files[one]["size"])
+    files[name] |= {"mtime_ns": 1, "sha256": "0"}
+    record.write_text(json.dumps(files))
+    try:
+        assert call("train", *TRAIN) == 2
+    finally:
+        record.write_text(whole)
+    said = capsys.readouterr().err
+    assert f"holds a model already, made of other data ({name} has changed)" in said
+    assert "epoch" not in said
 
 
 def test_the_same_seed_makes_the_same_weights_in_another_folder(

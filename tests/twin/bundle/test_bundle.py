@@ -25,7 +25,7 @@ from bids_dtg.errors import BundleError
 from bids_dtg.twin.bundle.bundle import TwinBundle, load_twin_bundle, write_twin_bundle
 from bids_dtg.twin.recipe import ARCHITECTURES, Recipe
 from bids_dtg.twin.tasks import find_task
-from bids_dtg.twin.traces import TaskSet, stack_people
+from bids_dtg.twin.trial_series import TaskSet, stack_people
 
 FILES = ("weights.safetensors", "fitted.safetensors")
 
@@ -140,16 +140,16 @@ def test_a_twin_leaves_the_callers_random_numbers_alone(bundle: TwinBundle) -> N
     assert torch.equal(torch.random.get_rng_state(), state)
 
 
-def test_nobody_is_named_or_has_a_code(bundle: TwinBundle) -> None:
+def test_nobody_is_named_or_has_a_factor(bundle: TwinBundle) -> None:
     content = b"".join(path.read_bytes() for path in bundle.path.iterdir())
     assert not any(label in content for label in (b'"ann"', b'"bob"', b"ann\n", b"bob\n"))
     fitted = tiny_fitted_twin()
-    assert not any(row.astype("f4").tobytes() in content for row in fitted.own_codes)
-    assert not any(row.tobytes() in content for row in fitted.own_codes)
+    assert not any(row.astype("f4").tobytes() in content for row in fitted.own_factors)
+    assert not any(row.tobytes() in content for row in fitted.own_factors)
     hashes = [hash_person("tiny-study", label) for label in fitted.people]
     assert bundle.fitted_people == tuple(sorted(hashes)) == bundle.fitted().people
-    assert bundle.fitted().own_codes is None
-    with pytest.raises(ValueError, match="no codes of people's own"):
+    assert bundle.fitted().own_factors is None
+    with pytest.raises(ValueError, match="no latent factors of people's own"):
         bundle.fitted().perform_own(seen_by(fitted))
 
 
@@ -172,12 +172,12 @@ def test_list_and_info_describe_one(
     for fact in (
         "model       tiny, version 1 (digital-twin)",
         "notice      NOT FOR SCIENCE: random weights, for tests",
-        "people      3 whom it was fitted to, as hashes",
+        "people      3 in the training set, as hashes",
         "task        stroop: red, green, blue within 2 s, congruent and incongruent trials of "
         "task-stroopAP, task-stroopPA",
         "connectome  6 edges, the pairs of 4 regions: Pearson's r, Fisher z",
         "BOLD        2 regions, L V1 to R V1",
-        "twin        lowrank, 5 units, 8 codes of a person",
+        "twin        lowrank, 5 units, 8 latent factors of a person",
         "recipe      default, seed 0",
         "targets     presses held until the response window's end",
         "group       trained for 2 epochs",
@@ -214,7 +214,7 @@ def names(*found: str) -> np.ndarray:
         ({"bold_sd": np.zeros(2, np.float32)}, "values of 0 or less in bold_sd"),
     ],
 )
-def test_a_damaged_list_of_whom_it_was_fitted_to_is_refused(
+def test_a_damaged_list_of_the_training_set_is_refused(
     bundle: TwinBundle, changes: dict[str, np.ndarray | None], fact: str
 ) -> None:
     folder = forged(bundle, "fitted.safetensors", **changes)

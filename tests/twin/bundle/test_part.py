@@ -111,8 +111,8 @@ def test_shapes_are_those_of_the_twin(part: TwinPart) -> None:
         part.architecture, part.recipe, edges=part.edges, bold=part.bold, tasks=names
     )
     state = fitted.twin.state_dict()
-    codes = state["directions"].shape[1] if "directions" in state else 0
-    shapes = dataclasses.replace(part, codes=codes).shapes
+    factors = state["directions"].shape[1] if "directions" in state else 0
+    shapes = dataclasses.replace(part, codes=factors).shapes
     assert dict(shapes) == {name: tuple(tensor.shape) for name, tensor in state.items()}
 
 

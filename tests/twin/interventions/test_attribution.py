@@ -11,12 +11,12 @@ from bids_dtg.twin.interventions.attribution import (
     null_gradients,
     p_of,
     region_means,
-    with_code_map,
+    with_factor_map,
 )
 from bids_dtg.twin.interventions.gradients import smooth_gradients
 
 
-def test_edges_that_tell_how_long_people_take_stand_out_from_permuted_behaviour():
+def test_edges_of_response_times_are_significant_against_permuted_behaviour():
     fitted, connectomes, segments, _ = fitted_quickly()
     people = FittedPeople.of(fitted, connectomes, segments)
     some = np.arange(6)
@@ -42,25 +42,25 @@ def test_edges_that_tell_how_long_people_take_stand_out_from_permuted_behaviour(
 def test_the_same_people_give_the_same_map():
     fitted, connectomes, segments, _ = fitted_quickly()
     people = FittedPeople.of(fitted, connectomes, segments)
-    again = with_code_map(fitted.twin, people, fitted.recipe.codes)
+    again = with_factor_map(fitted.twin, people, fitted.recipe.codes)
     assert again.edge_weights.numpy() == pytest.approx(fitted.twin.edge_weights.numpy(), abs=1e-6)
     assert again.edge_weights is not fitted.twin.edge_weights
 
 
-def test_codes_that_no_bundle_keeps_are_found_again():
+def test_factors_that_no_bundle_keeps_are_refitted():
     from dataclasses import replace
 
     fitted, connectomes, segments, _ = fitted_quickly()
     kept = FittedPeople.of(fitted, connectomes, segments)
-    found = FittedPeople.of(replace(fitted, own_codes=None), connectomes, segments)
-    # Signs of codes may differ, what they make of networks may not.
-    one, other = (each.codes.codes @ each.codes.directions.T for each in (kept, found))
+    found = FittedPeople.of(replace(fitted, own_factors=None), connectomes, segments)
+    # Signs of factors may differ, the networks that they give may not.
+    one, other = (each.factors.factors @ each.factors.directions.T for each in (kept, found))
     assert one == pytest.approx(other, abs=1e-3)
     halves = found.of_rows(np.arange(15))
-    assert len(halves.connectomes) == len(halves.codes.codes) == 15
+    assert len(halves.connectomes) == len(halves.factors.factors) == 15
 
 
-def test_twins_without_codes_have_no_null():
+def test_twins_without_factors_have_no_null():
     from bids_dtg.twin.fitting import fit
     from bids_dtg.twin.recipe import Recipe, find_architecture
 
@@ -69,9 +69,9 @@ def test_twins_without_codes_have_no_null():
         units=6, hyper_units=4, hyper_epochs=1, hyper_updates=1, batch_people=4, batch_segments=2
     )
     fitted = fit(connectomes, segments, architecture=find_architecture("published", recipe))
-    with pytest.raises(ValueError, match="published has no codes"):
+    with pytest.raises(ValueError, match="published has no latent factors"):
         FittedPeople.of(fitted, connectomes, segments)
-    with pytest.raises(ValueError, match="a training each"):
+    with pytest.raises(ValueError, match="each permutation would be a training"):
         next(null_gradients(fitted, None, connectomes, segments))
 
 

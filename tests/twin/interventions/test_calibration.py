@@ -1,4 +1,4 @@
-"""By how much predicted changes are believed."""
+"""The calibration slope of predicted changes."""
 
 import numpy as np
 import pytest
@@ -6,11 +6,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bids_dtg.twin.interventions.calibration import FEWEST_PEOPLE, Calibration
-from bids_dtg.twin.interventions.moves import Direction
+from bids_dtg.twin.interventions.perturbations import Direction
 
 
 @given(slope=st.floats(-3, 3), seed=st.integers(0, 99))
-def test_a_change_is_believed_by_the_slope(slope, seed):
+def test_a_change_is_multiplied_by_the_slope(slope, seed):
     rng = np.random.default_rng(seed)
     predicted = rng.normal(0.8, 0.03, 200)
     observed = 0.3 + slope * predicted + rng.normal(0.0, 0.01, 200)
@@ -40,7 +40,7 @@ def test_a_calibrated_change_between_people_is_what_a_linear_world_truly_changes
     for weights in (0.2 * cause + 0.1 * rng.normal(size=60), 3 * cause + rng.normal(size=60)):
         predicted = connectomes @ weights
         delta = Direction.between(connectomes, predicted).delta(-1.0)
-        told, low, high = Calibration.of(predicted, observed).interval(float(weights @ delta))
-        assert told == pytest.approx(cause @ delta, rel=0.1)
-        assert low < told < high
+        change, low, high = Calibration.of(predicted, observed).interval(float(weights @ delta))
+        assert change == pytest.approx(cause @ delta, rel=0.1)
+        assert low < change < high
         assert abs(weights @ delta / (cause @ delta) - 1) > 0.3  # without it

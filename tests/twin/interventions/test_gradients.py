@@ -8,8 +8,8 @@ import torch
 from twin_runs import fitted_quickly, slow_and_quick
 
 from bids_dtg.twin.interventions.gradients import figure_seconds, smooth_gradients
-from bids_dtg.twin.interventions.moves import performed_outcomes
 from bids_dtg.twin.interventions.outcomes import outcomes_of
+from bids_dtg.twin.interventions.perturbations import performed_outcomes
 
 
 @pytest.mark.parametrize("held", [True, False])
@@ -23,7 +23,7 @@ def test_figures_are_those_that_are_decoded(held):
         assert found == pytest.approx(outcomes_of(buttons, segments).seconds, abs=1e-5, nan_ok=True)
 
 
-def test_a_gradient_is_what_a_small_move_changes():
+def test_a_gradient_is_the_change_by_a_small_step():
     fitted, connectomes, segments, _ = fitted_quickly()
     found = smooth_gradients(fitted.twin.weights, connectomes, segments, copies=1, noise=0.0)
     for row, target in enumerate(found.targets):

@@ -45,7 +45,7 @@ def test_both_signs_count():
     assert found.regions is None
 
 
-def test_a_region_whose_edges_pull_both_ways_is_not_told_from_chance():
+def test_a_region_with_edges_of_both_signs_is_not_significant():
     own = gradients([1.0, -1.0, 0.0, 0.0, 0.0, 0.0])
     found = compare_with_null(own, [gradients([0.1] * EDGES)] * 9, np.eye(EDGES), regions=REGIONS)
     # Edges of the first region with the second and third cancel out.

@@ -36,7 +36,7 @@ def test_halves_of_people_agree_where_connectomes_tell_behaviour():
     fitted, people, *over = shown()
     splits = np.array(list(refitted_halves(fitted, people, *over, splits=3, seed=0)))
     assert splits.shape == (3, len(own_targets(fitted)))
-    assert splits[:, 0].min() > 0.3  # response times; 9 of 45 edges tell them
+    assert splits[:, 0].min() > 0.3  # response times; they depend on 9 of 45 edges
     again = np.array(list(refitted_halves(fitted, people, *over, splits=3, seed=0)))
     assert (again == splits).all()
     behaviour = people.permuted(np.random.default_rng(0).permutation(30))
@@ -52,5 +52,5 @@ def own_targets(fitted):
 
 def test_three_people_have_no_halves():
     fitted, people, *over = shown()
-    with pytest.raises(ValueError, match="3 people have no halves"):
+    with pytest.raises(ValueError, match="3 people are too few"):
         next(refitted_halves(fitted, people.of_rows(np.arange(3)), *over, splits=1))

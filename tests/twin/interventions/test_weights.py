@@ -1,4 +1,4 @@
-"""Moves of weights: the published direction, its null, and what it is pulled back to."""
+"""Perturbations of weights: the published direction, its null, and what it is pulled back to."""
 
 from dataclasses import replace
 
@@ -10,14 +10,14 @@ from hypothesis import strategies as st
 from twin_runs import slow_and_quick
 
 from bids_dtg.twin.fitting import fit
-from bids_dtg.twin.interventions.moves import performed_outcomes
+from bids_dtg.twin.interventions.perturbations import performed_outcomes
 from bids_dtg.twin.interventions.weights import (
     WeightDirection,
     flat_weights,
-    moves_along,
     permuted_directions,
+    perturb_along,
+    perturb_weights,
     weight_correlations,
-    weight_moves,
 )
 from bids_dtg.twin.network.main import MainWeights
 from bids_dtg.twin.recipe import Recipe, find_architecture
@@ -63,7 +63,7 @@ def test_the_direction_does_not_know_the_size_of_weights(seed, power):
 @given(SEEDS)
 @settings(max_examples=30, deadline=None)
 def test_the_direction_is_the_published_one(seed):
-    """v = W's / ||W's|| of standardised columns, turned; a dose moves everybody's score."""
+    """v = W's / ||W's|| of standardised columns, turned; a step moves everybody's score."""
     flat, figure = noise(seed=seed)
     columns = (flat - flat.mean(axis=0)) / flat.std(axis=0, ddof=1)
     expected = -columns.T @ (figure - figure.mean())
@@ -72,8 +72,8 @@ def test_the_direction_is_the_published_one(seed):
     scores = found.scores(flat)
     assert np.allclose(scores, columns @ found.unit, atol=1e-4)
     assert np.corrcoef(scores, figure)[0, 1] < 0
-    moved = found.scores(flat + found.delta(1.5).astype(np.float32))
-    assert np.allclose(moved - scores, 1.5 * scores.std(ddof=1), atol=1e-3)
+    perturbed = found.scores(flat + found.delta(1.5).astype(np.float32))
+    assert np.allclose(perturbed - scores, 1.5 * scores.std(ddof=1), atol=1e-3)
 
 
 def test_weights_that_all_share_stay_as_they_are():
@@ -107,9 +107,9 @@ def test_figures_without_a_direction_are_refused():
         WeightDirection.lowering(flat, figure[:3])
     with pytest.raises(ValueError, match="2 people have the figure"):
         WeightDirection.lowering(flat, np.where(np.arange(12) < 2, figure, np.nan))
-    with pytest.raises(ValueError, match="do not differ in the figure"):
+    with pytest.raises(ValueError, match="the figure does not vary"):
         WeightDirection.lowering(flat, np.full(12, 0.7))
-    with pytest.raises(ValueError, match="no weight goes"):
+    with pytest.raises(ValueError, match="no weight covaries"):
         WeightDirection.lowering(np.ones((12, 5), np.float32), figure)
     with pytest.raises(ValueError, match="leaves fewer than 3"):
         weight_correlations(flat, figure, fold=np.arange(12) < 10)
@@ -150,7 +150,7 @@ def test_weights_that_tell_the_figure_are_found_in_people_left_out():
     assert found.cross_validated.p == found.in_sample.p == pytest.approx(1 / 200)
 
 
-def test_a_move_along_the_direction_quickens_a_twin_by_its_offset(offset):
+def test_a_step_along_the_direction_quickens_a_twin_by_its_offset(offset):
     fitted, edges, segments = offset
     flat, before = flat_weights(fitted.twin, edges), performed_outcomes(fitted, edges, segments)
     direction = WeightDirection.lowering(flat, before.of("stroop_rt"))
@@ -158,22 +158,22 @@ def test_a_move_along_the_direction_quickens_a_twin_by_its_offset(offset):
     assert (places == np.arange(flat.shape[1])[-3:]).all()  # the buttons' offsets
     sd = (0.1 * edges[:, 2]).std(ddof=1)
     assert np.allclose(direction.delta(2.0)[places], 2.0 * sd, rtol=1e-4)
-    one, two = weight_moves(fitted, edges, segments, direction, doses=(1.0, 2.0))
+    one, two = perturb_weights(fitted, edges, segments, direction, step_sizes=(1.0, 2.0))
     assert (one.change("stroop_rt") < 0).all()
     assert (two.change("stroop_rt") < one.change("stroop_rt")).all()
-    same = performed_outcomes(fitted, edges + two.dose * sd / 0.1 * np.eye(4)[2], segments)
+    same = performed_outcomes(fitted, edges + two.step_size * sd / 0.1 * np.eye(4)[2], segments)
     assert np.allclose(two.after.seconds, same.seconds, atol=1e-4)
 
 
-def test_directions_of_permuted_figures_move_in_their_own_way(offset):
+def test_directions_of_permuted_figures_have_other_effects(offset):
     fitted, edges, segments = offset
     flat = flat_weights(fitted.twin, edges)
     figure = performed_outcomes(fitted, edges, segments).of("stroop_rt")
     directions = permuted_directions(flat, figure, permutations=6)
-    null = list(moves_along(fitted, edges, segments, directions, dose=0.5))
-    changes = np.array([move.change("stroop_rt").mean() for move in null])
-    (own,) = weight_moves(
-        fitted, edges, segments, WeightDirection.lowering(flat, figure), doses=(0.5,)
+    null = list(perturb_along(fitted, edges, segments, directions, step_size=0.5))
+    changes = np.array([perturbation.change("stroop_rt").mean() for perturbation in null])
+    (own,) = perturb_weights(
+        fitted, edges, segments, WeightDirection.lowering(flat, figure), step_sizes=(0.5,)
     )
     # All three offsets are one trait: any figure's direction is this one, up to its sign.
     signs = np.sign(changes)

@@ -90,7 +90,7 @@ def test_decoded_answers_are_to_the_trials_of_each_person():
 
 def test_arrays_of_other_shapes_are_refused():
     own = answers()
-    with pytest.raises(ValueError, match=r"all \(people, trials\).*'rt_seconds': \(3, 12\)"):
+    with pytest.raises(ValueError, match=r"the shape \(people, trials\).*'rt_seconds': \(3, 12\)"):
         Answers(**{**vars(own), "rt_seconds": own.rt_seconds[:3]})
 
 

@@ -10,7 +10,7 @@ from twin_runs import ONSET, a_run, slow_and_quick
 
 from bids_dtg.twin.cuts import STEP_SECONDS
 from bids_dtg.twin.judging.curves import PEOPLE, curves_of_people
-from bids_dtg.twin.traces import stack_people
+from bids_dtg.twin.trial_series import stack_people
 
 
 def test_networks_that_do_what_people_do_have_their_curves() -> None:

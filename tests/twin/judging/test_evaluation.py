@@ -19,7 +19,7 @@ from bids_dtg.twin.judging.evaluation import (
 )
 from bids_dtg.twin.judging.simple import Simple, simple_predictions
 from bids_dtg.twin.recipe import Recipe, find_architecture
-from bids_dtg.twin.traces import stack_people
+from bids_dtg.twin.trial_series import stack_people
 
 SMALL = Recipe(
     units=10,
@@ -144,7 +144,7 @@ def test_people_who_saw_other_things_get_each_twin_on_each_ones_sequence():
         cross_losses(np.full(people.segments.action.shape, 0.5), people.segments)
 
 
-def test_baselines_stand_beside_and_a_worse_twin_is_told():
+def test_a_twin_that_is_worse_than_a_baseline_is_reported():
     training, people = cohort(people=40, seed=3, name="t"), cohort(people=30)
     simple = simple_predictions(training, people, half=None)
     assert {"group_mean", "connectome_ridge", "connectome_kernel_ridge"} == set(simple.targets)
@@ -197,7 +197,7 @@ def test_the_first_half_stands_beside_the_second_which_is_judged():
     assert (trials < 30).all()
 
 
-def test_effects_stand_beside_true_ones_where_people_are_simulated():
+def test_effects_are_compared_with_true_ones_where_people_are_simulated():
     people = cohort()
     truth = {"stroop_effect": targets_of_people(people.segments)[:, 1]}
     found = judge(perfect(people), people, NOTHING, truth=truth, samples=Samples(number=100))
@@ -214,7 +214,7 @@ def test_few_people_get_no_verdict():
     assert shortfalls(found)[0] == "No verdict with 7 participants (8 are needed)"
 
 
-def test_r_over_people_is_judged_over_the_people_whom_both_predict():
+def test_r_is_compared_over_people_with_both_predictions():
     wanted = targets_of_people(cohort().segments)[:, 0]
     noise = np.random.default_rng(0).standard_normal((2, len(wanted)))
     near, far = wanted + wanted.std() * np.array([[0.1], [3.0]]) * noise
@@ -243,7 +243,7 @@ def test_a_fit_is_judged_by_others_and_with_memory_by_its_own():
     ).predicted[TWIN])  # fmt: skip
     with pytest.raises(ValueError, match="connectomes are missing"):
         evaluate(fitted, replace(people, connectomes=None))
-    of_a_bundle = evaluate(replace(fitted, own_codes=None), people, samples=Samples(number=50))
+    of_a_bundle = evaluate(replace(fitted, own_factors=None), people, samples=Samples(number=50))
     assert of_a_bundle.group_losses is not None
 
 
@@ -251,7 +251,7 @@ def test_cohorts_are_of_the_same_people():
     people = cohort(people=4)
     with pytest.raises(ValueError, match="4 labels, and other numbers of people"):
         replace(people, connectomes=people.connectomes[:3])
-    with pytest.raises(ValueError, match="a label comes twice"):
+    with pytest.raises(ValueError, match="a label is given twice"):
         replace(people, labels=("a", "a", "b", "c"))
     assert people.of(np.array([2, 0])).labels == ("p2", "p0")
 

@@ -17,7 +17,7 @@ from bids_dtg.twin.panels.words import (
     TwinMethods,
     methods_of,
     model_line,
-    notes_on_set,
+    notes_on_average,
     subtitle,
 )
 
@@ -63,7 +63,7 @@ def test_with_a_model_the_method_is_cited_and_its_limits_are_said():
         "10.34133/bmef.0231",
         "fitted to 188 participants of a cohort",
         "Trials and responses of the tasks faces, stroop were read from event files.",
-        "whose responses were ignored",
+        "without its responses",
         "(Gneiting & Raftery, 2007)",
         "10.1198/016214506000001437",
         "is an estimate, not a measurement",
@@ -95,14 +95,14 @@ def test_the_readme_says_that_effects_in_models_are_no_evidence():
     assert NO_EVIDENCE in README
 
 
-def test_a_set_tells_what_was_left_out_and_what_its_model_asks_to_be_told():
+def test_a_set_reports_what_was_left_out_and_the_notes_of_its_model():
     facts = {
         "ExcludedRuns": {"sub-01_run-2": "Too short."},
         "NotForScience": True,
         "ModelNotice": "Of simulated people.",
         "Notes": ["one file cannot be read"],
     }
-    flags = [*notes_on_set(RunFiles("sub-01", {}, {}, facts))]
+    flags = [*notes_on_average(RunFiles("sub-01", {}, {}, facts))]
     assert [(flag.level, flag.text) for flag in flags] == [
         ("warning", "The model is not for science"),
         ("warning", "sub-01_run-2 was left out. Too short."),

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from tiny_twins import LABELS, PARCELS, arguments, edges, write_set, write_sets, write_twins
+from tiny_twins import LABELS, PARCELS, arguments, edges, write_average, write_sets, write_twins
 
 from bids_dtg.cli.run import main
 from bids_dtg.errors import DatasetError
@@ -55,7 +55,7 @@ def test_connectomes_come_back_as_they_were_written(tmp_path):
 )
 def test_sets_are_averaged_by_what_is_known_of_all(tmp_path, facts, weights):
     for session, values, more in zip("12", (ONE, TWO), facts, strict=True):
-        write_set(tmp_path, "a", values, session=session, **more)
+        write_average(tmp_path, "a", values, session=session, **more)
     expected = np.average([ONE, TWO], axis=0, weights=weights)
     found = find(tmp_path)
     assert np.allclose(found.connectomes(["a"])[0], expected, atol=1e-6)
@@ -64,11 +64,11 @@ def test_sets_are_averaged_by_what_is_known_of_all(tmp_path, facts, weights):
 
 def test_runs_of_sessions_that_were_not_asked_for_count_nowhere(tmp_path):
     runs = [{"Run": f"sub-a_ses-{session}_task-rest"} for session in "12"]
-    write_set(tmp_path, "a", ONE, session="1", Runs=runs[:1])
-    write_set(tmp_path, "a", TWO, session="2", Runs=runs[1:])
-    write_set(tmp_path, "b", THREE, Runs=[{"Run": "sub-b_task-rest"}])
-    write_set(tmp_path, "c", THREE, Runs=runs[1:])  # one session without the name of it
-    write_set(tmp_path, "a", ONE, Runs=runs)  # of both sessions, by --combine participant
+    write_average(tmp_path, "a", ONE, session="1", Runs=runs[:1])
+    write_average(tmp_path, "a", TWO, session="2", Runs=runs[1:])
+    write_average(tmp_path, "b", THREE, Runs=[{"Run": "sub-b_task-rest"}])
+    write_average(tmp_path, "c", THREE, Runs=runs[1:])  # one session without the name of it
+    write_average(tmp_path, "a", ONE, Runs=runs)  # of both sessions, by --combine participant
     found = find(tmp_path, session_label=("ses-2",))
     assert np.allclose(found.connectomes(["a", "b", "c"]), [TWO, THREE, THREE])
     assert found.notes == (
@@ -77,9 +77,9 @@ def test_runs_of_sessions_that_were_not_asked_for_count_nowhere(tmp_path):
 
 
 def test_no_run_counts_twice(tmp_path):
-    write_set(tmp_path, "a", ONE, session="1", run="1", Runs=[{"Run": "one"}])
-    write_set(tmp_path, "a", TWO, session="1", Runs=[{"Run": "one"}, {"Run": "two"}])
-    write_set(tmp_path, "b", ONE, session="1", Runs=[{"Run": "one"}])  # of another participant
+    write_average(tmp_path, "a", ONE, session="1", run="1", Runs=[{"Run": "one"}])
+    write_average(tmp_path, "a", TWO, session="1", Runs=[{"Run": "one"}, {"Run": "two"}])
+    write_average(tmp_path, "b", ONE, session="1", Runs=[{"Run": "one"}])  # of another participant
     found = find(tmp_path)
     assert np.allclose(found.connectomes(["a", "b"]), [TWO, ONE])
     assert found.notes == (
@@ -105,8 +105,8 @@ def without_parcel() -> np.ndarray:
 )
 def test_a_connectome_that_cannot_be_used_is_left_out_with_a_line(tmp_path, changed, line):
     for label, values in zip("acd", (ONE, TWO, THREE), strict=True):
-        write_set(tmp_path, label, values)
-    write_set(tmp_path, "b", **{"values": TWO, **changed})
+        write_average(tmp_path, label, values)
+    write_average(tmp_path, "b", **{"values": TWO, **changed})
     found = find(tmp_path)
     assert found.labels == ("a", "c", "d")
     (note,) = found.notes
@@ -118,14 +118,14 @@ def test_a_connectome_that_cannot_be_used_is_left_out_with_a_line(tmp_path, chan
     ("text", "line"),
     [
         ("Node\tx\n1\n", "is no matrix between regions"),
-        ("Node\tx\ty\nx\tn/a\t0.1\ny\t0.9\tn/a\n", "other values there than back"),
+        ("Node\tx\ty\nx\tn/a\t0.1\ny\t0.9\tn/a\n", "the matrix is not symmetric"),
     ],
 )
 def test_a_damaged_table_costs_nobody_else(tmp_path, text, line):
-    write_set(tmp_path, "b", ONE).write_text(text)
-    with pytest.raises(DatasetError, match=f"has no connectome that a twin .*{line}"):
+    write_average(tmp_path, "b", ONE).write_text(text)
+    with pytest.raises(DatasetError, match=f"has no usable connectome for a twin: .*{line}"):
         find(tmp_path)
-    write_set(tmp_path, "a", ONE)
+    write_average(tmp_path, "a", ONE)
     found = find(tmp_path)
     assert found.labels == ("a",)
     assert line in found.notes[0]
@@ -134,8 +134,8 @@ def test_a_damaged_table_costs_nobody_else(tmp_path, text, line):
 def test_one_atlas_is_read(tmp_path):
     with pytest.raises(DatasetError, match=r"has no connectomes of regions \(_relmat.tsv\)"):
         find(tmp_path)
-    write_set(tmp_path, "a", ONE)
-    write_set(tmp_path, "b", ONE, atlas={"atlas": "Other"})
+    write_average(tmp_path, "a", ONE)
+    write_average(tmp_path, "b", ONE, atlas={"atlas": "Other"})
     with pytest.raises(DatasetError, match="has connectomes of several atlases: Other, Tiny_seg-8"):
         find(tmp_path)
     assert find(tmp_path, atlas="Other").labels == ("b",)
@@ -146,8 +146,8 @@ def test_one_atlas_is_read(tmp_path):
 def test_a_twin_is_trained_and_judged_by_the_output_alone(tmp_path, capsys):
     people, out = write_twins(tmp_path, tasks=("stroopAP",)), write_sets(tmp_path / "out")
     split = tmp_path / "split.tsv"
-    sets = ["training"] * 4 + ["test"] * 2
-    rows = [f"sub-{label}\t{name}" for label, name in zip(LABELS, sets, strict=True)]
+    averages = ["training"] * 4 + ["test"] * 2
+    rows = [f"sub-{label}\t{name}" for label, name in zip(LABELS, averages, strict=True)]
     split.write_text("\n".join(["participant_id\tset", *rows]) + "\n")
     train = arguments(
         people, out, "train", "--epochs", "1", "--split-file", str(split), arrays=None
@@ -163,10 +163,10 @@ def test_a_twin_is_trained_and_judged_by_the_output_alone(tmp_path, capsys):
     assert main([*judge, "--dry-run"]) == 0
     assert f"to work on: 2 participants ({LABELS[4]}, {LABELS[5]})" in capsys.readouterr().out
     for label, values in zip(LABELS, edges()["edges"], strict=True):
-        write_set(out, label, values, Atlas={"SHA256": "other"}, DenoiseStrategy="36p")
+        write_average(out, label, values, Atlas={"SHA256": "other"}, DenoiseStrategy="36p")
     assert main([*judge, "--dry-run"]) == 2
     assert "the parcels of Tiny_seg-8n are not those of Tiny_seg-8n" in capsys.readouterr().err
     for label, values in zip(LABELS, edges()["edges"], strict=True):
-        write_set(out, label, values, DenoiseStrategy="36p")
+        write_average(out, label, values, DenoiseStrategy="36p")
     assert main([*judge, "--dry-run"]) == 0
-    assert "cleaned by fMRIPrep derivatives, 36p; those that the" in capsys.readouterr().err
+    assert "cleaned by fMRIPrep derivatives, 36p; the training set of" in capsys.readouterr().err

@@ -187,7 +187,7 @@ CORRELATIONS = square(edges()["edges"])
         ),
         (
             {"edges": None, "connectomes": wrong(CORRELATIONS, (3, 0, 2), -0.9)},
-            "other values there than back, at r0 and r2",
+            "not symmetric at r0 and r2",
         ),
         (
             {

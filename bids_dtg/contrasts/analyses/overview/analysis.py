@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bids_dtg.cohort.mean_maps import GroupMaps, average_sets, choose_sets
+from bids_dtg.cohort.mean_maps import GroupMaps, choose_averages, mean_of_averages
 from bids_dtg.cohort.people import participants_asked, require_own_dataset
 from bids_dtg.contrasts.analyses.overview.half_maps import agreements
 from bids_dtg.contrasts.analyses.overview.page import GROUP_SPREAD, GroupFacts, write_group_page
@@ -30,9 +30,9 @@ from bids_dtg.notices import counted, named, say, show
 from bids_dtg.participants.reports import output_for_pages
 from bids_dtg.report.contents import (
     NOT_MEASURED,
+    AverageFiles,
     MapFile,
     ParticipantFiles,
-    SetFiles,
     find_participant,
     find_participant_labels,
     sidecar_of,
@@ -49,9 +49,9 @@ from bids_dtg.version import __version__
 
 _TABLE = "group/desc-runs_qc.tsv"
 _MEAN = "groupMean"
-# What is kept of the sidecar of each participant's first map.
+# Keys kept of the sidecar of each participant's first map.
 _KEPT = ("ModelSHA256", "Resolution", "DenoiseStrategy")
-# What the sidecar of a mean map takes from the maps behind it.
+# Keys that a mean map's sidecar copies from the participants' maps.
 _COMMON = (
     *("Task", "Contrast", "SpatialReference", "Resolution", "Units", "Synthetic"),
     *("ModelName", "ModelVersion", "ModelKind", "ModelSHA256", "ModelNotice", "NotForScience"),
@@ -60,12 +60,12 @@ _COMMON = (
 
 
 def run_group(settings: Settings) -> int:
-    """Gather what the participant level has made; return the number of failures, which is 0.
+    """Collect the results of the participant level; return the number of failures, 0.
 
     Raises
     ------
     DatasetError
-        The output folder holds no results, or BIDS_DIR is another dataset than theirs.
+        The output folder holds no results, or BIDS_DIR is not the dataset they were made from.
     """
     output = output_for_pages(settings.inputs.output_dir)
     require_own_dataset(settings.inputs, output)
@@ -83,8 +83,8 @@ def run_group(settings: Settings) -> int:
     for line in inclusion.lines(find_participant_labels(output)):
         say(line)
     if settings.behaviour.dry_run:
-        sets = [made for files in participants for made in files.sets]
-        return _print_plan(output, rows, inclusion.split(sets)[0])
+        averages = [made for files in participants for made in files.averages]
+        return _print_plan(output, rows, inclusion.split(averages)[0])
     with output.locks(say) as locks:
         locks.require(
             "group", what=f"{output.root / 'group'}", remedy="end it, if it is not wanted"
@@ -101,22 +101,22 @@ def _gather(
     rows: Sequence[dict[str, str]],
     inclusion: Inclusion,
 ) -> int:
-    """Write the tables, the mean maps and the pages; the number of failures is 0."""
+    """Write the tables, the mean maps and the pages; return 0 failures."""
     presentation, labels = presentation_of(output), [files.label for files in participants]
-    sets, decided = inclusion.split(made for files in participants for made in files.sets)
+    averages, decided = inclusion.split(made for files in participants for made in files.averages)
     describe_inclusion(output)
-    maps = _average(sets, output) if sets else None
+    maps = _average(averages, output) if averages else None
     _report_left_out(maps.left_out if maps else ())
     means = tuple(_write_means(output, maps)) if maps else ()
     _add_strategy(rows, participants)
     _add_similarity(rows, participants, maps)
-    chosen = set(maps.sets) if maps else set()
-    averaged = [made for made in sets if made.title in chosen]
+    chosen = set(maps.averages) if maps else set()
+    averaged = [made for made in averages if made.title in chosen]
     contrasts = [found.label for found in maps.first] if maps else []
     halves = tuple(agreements(averaged, maps.mask, contrasts)) if maps else ()
     write_group_reliability(halves, output)
     for path in write_region_tables(
-        output, ((made.title, made.maps[0].path.parent) for made in sets if made.maps)
+        output, ((made.title, made.maps[0].path.parent) for made in averages if made.maps)
     ):
         say(f"regions of all participants: {path}")
     table = _write_table(output, rows, (*presentation.quality_columns, *presentation.group_columns))
@@ -139,7 +139,7 @@ def _gather(
                 )
                 for files in participants
             },
-            sets=maps.sets if maps else (),
+            averages=maps.averages if maps else (),
             left_out=[*decided, *_without_paths(maps.left_out if maps else (), output)],
             inclusion=inclusion,
             similarity=maps.similarity if maps else None,
@@ -156,32 +156,34 @@ def _gather(
 
 
 def _what_counts(output: DerivativeDataset, label: str) -> ParticipantFiles:
-    """Find a participant's files, and keep what tables and means need: 50 kB, not 630."""
+    """Find a participant's files, without long sidecars: 50 kB of memory each, not 630."""
     found = find_participant(output, label, each_sidecar=False)
-    sets = tuple(with_what_counts(made, _KEPT) for made in found.sets)
-    return replace(found, sets=sets, runs=tuple(replace(run, facts={}) for run in found.runs))
+    averages = tuple(with_what_counts(made, _KEPT) for made in found.averages)
+    return replace(
+        found, averages=averages, runs=tuple(replace(run, facts={}) for run in found.runs)
+    )
 
 
-def _average(sets: Sequence[SetFiles], output: DerivativeDataset) -> GroupMaps:
-    def whole(made: SetFiles) -> SetFiles:
+def _average(averages: Sequence[AverageFiles], output: DerivativeDataset) -> GroupMaps:
+    def whole(made: AverageFiles) -> AverageFiles:
         label = made.title.partition("_")[0].removeprefix("sub-")
-        return next(s for s in find_participant(output, label).sets if s.title == made.title)
+        return next(s for s in find_participant(output, label).averages if s.title == made.title)
 
-    return average_sets(sets, lambda title, share: say(f"{share:4.0%} {title}"), whole)
+    return mean_of_averages(averages, lambda title, share: say(f"{share:4.0%} {title}"), whole)
 
 
 def _print_plan(
-    output: DerivativeDataset, rows: Sequence[Mapping[str, str]], sets: Sequence[SetFiles]
+    output: DerivativeDataset, rows: Sequence[Mapping[str, str]], averages: Sequence[AverageFiles]
 ) -> int:
     """Print what would be written; return 0, as no failure."""
     people = len({row.get("participant_id") for row in rows})
     show(f"would write {output.root / _TABLE}: {counted(len(rows), 'run')} of {people} people")
-    if sets:
-        chosen, left_out = choose_sets(sets)
+    if averages:
+        chosen, left_out = choose_averages(averages)
         _report_left_out(left_out)
         show(
             f"would write means of {counted(len(chosen[0].maps), 'contrast')} over "
-            f"{counted(len(chosen), 'set')} of maps to {output.root / 'group'}"
+            f"{counted(len(chosen), 'average')} of maps to {output.root / 'group'}"
         )
     show(f"would write {output.root / GROUP} and {output.root / INDEX}")
     show("no map was read, and no output was written")
@@ -205,7 +207,7 @@ def _write_table(
 def _without_paths(
     left_out: Sequence[tuple[str, str]], output: DerivativeDataset
 ) -> list[tuple[str, str]]:
-    """Return sets and why they were left out, as a page has it: others may read it too."""
+    """Return averages and reasons for leaving them out, with folder names hidden for the page."""
     names = PathNames.of({"output": output.root}).plus(machine_folders())
     return [(title, names.hide(why)) for title, why in left_out]
 
@@ -215,32 +217,32 @@ def _report_left_out(left_out: Sequence[tuple[str, str]]) -> None:
     for title, reason in left_out:
         by_reason.setdefault(reason, []).append(title)
     for reason, titles in by_reason.items():
-        say(f"not in the mean maps: {counted(len(titles), 'set')} ({named(titles)}), {reason}")
+        say(f"not in the mean maps: {counted(len(titles), 'average')} ({named(titles)}), {reason}")
 
 
 def _add_strategy(rows: Sequence[dict[str, str]], participants: Sequence[ParticipantFiles]) -> None:
-    """Add how each run was cleaned, as the maps that it went into say: runs are compared by it."""
+    """Add each run's denoising strategy, from its maps' sidecars: runs are compared within it."""
     of_run = {
         run: str(made.common.get("DenoiseStrategy") or "n/a")
         for files in participants
-        for made in files.sets
+        for made in files.averages
         for run in made.runs
     }
     titles = [run.title for files in participants for run in files.runs if run.quality]
     for row, title in zip(rows, titles, strict=True):
         row["denoise_strategy"] = of_run.get(title, "n/a")
     if len(strategies := sorted({row["denoise_strategy"] for row in rows} - {"n/a"})) > 1:
-        say(f"runs were cleaned in different ways ({', '.join(strategies)}): compared each by its")
+        say(f"runs were cleaned in different ways ({', '.join(strategies)}): compared within each")
 
 
 def _add_similarity(
     rows: Sequence[dict[str, str]], participants: Sequence[ParticipantFiles], maps: GroupMaps | None
 ) -> None:
-    to_mean = dict(zip(maps.sets, maps.to_mean, strict=True)) if maps else {}
+    to_mean = dict(zip(maps.averages, maps.to_mean, strict=True)) if maps else {}
     of_run = {
         run: to_mean[made.title]
         for files in participants
-        for made in files.sets
+        for made in files.averages
         if made.title in to_mean and np.isfinite(to_mean[made.title])
         for run in made.runs
     }
@@ -250,7 +252,7 @@ def _add_similarity(
 
 
 def _write_means(output: DerivativeDataset, maps: GroupMaps) -> Iterator[MapFile]:
-    """Write the mean and the spread of each contrast; yield them as a page wants them."""
+    """Write the mean and the spread of each contrast; yield them for the page."""
     i, j, k = maps.mask.shape
     for position, first in enumerate(maps.first):
         entities = {
@@ -272,10 +274,10 @@ def _write_means(output: DerivativeDataset, maps: GroupMaps) -> Iterator[MapFile
             _write_map(output, path, values[position], VoxelPlaces.within(grid, maps.mask))
             content = {
                 "Description": f"{word} over {counted(maps.people, 'participant')} "
-                f"({counted(len(maps.sets), 'set')} of predicted maps): {description}",
+                f"({counted(len(maps.averages), 'average')} of predicted maps): {description}",
                 **_of_first(first),
                 "NParticipants": maps.people,
-                "NSets": len(maps.sets),
+                "NSets": len(maps.averages),
             }
             write_json(sidecar_of(path), content)
             paths[desc] = path

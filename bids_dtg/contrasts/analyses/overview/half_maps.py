@@ -1,4 +1,4 @@
-"""How well maps of two halves of rest agree, over people, beyond what all people share."""
+"""Over people, how well maps of two halves of rest agree beyond the mean map."""
 
 from __future__ import annotations
 
@@ -17,28 +17,28 @@ from bids_dtg.contrasts.panels.map_reliability import (
 )
 from bids_dtg.errors import RunError
 from bids_dtg.imaging.nifti import read_volume
-from bids_dtg.report.contents import SYNTHETIC, MapFile, SetFiles
+from bids_dtg.report.contents import SYNTHETIC, AverageFiles, MapFile
 
-# Voxels, evenly spread, by which halves are compared: a contrast of 1,000 people takes 80 MB.
+# Voxels, evenly spread, at which halves are compared: a contrast of 1,000 people takes 80 MB.
 _COMPARED_VOXELS = 10_000
 
 
 def agreements(
-    sets: Sequence[SetFiles], mask: NDArray[np.bool_], contrasts: Sequence[str]
+    averages: Sequence[AverageFiles], mask: NDArray[np.bool_], contrasts: Sequence[str]
 ) -> Iterator[HalfAgreement]:
-    """Yield how well half-maps agree, contrast by contrast; nothing of too few people.
+    """Yield the agreement of half-maps for each contrast; nothing if people are too few.
 
     Parameters
     ----------
-    sets
-        Of one model, cleaned in one way; the first of a person's that has half-maps counts.
+    averages
+        Sets of one model and one cleaning; of each person, the first with half-maps is used.
     mask
-        (i, j, k), where maps have values.
+        (i, j, k), voxels where maps have values.
     contrasts
         Labels, in the order of the result.
     """
-    chosen: dict[str, SetFiles] = {}
-    for made in sets:
+    chosen: dict[str, AverageFiles] = {}
+    for made in averages:
         if all(half.is_file() for found in made.maps for half in _halves(found)):
             chosen.setdefault(made.title.partition("_")[0], made)
     voxels = np.flatnonzero(mask)

@@ -1,4 +1,4 @@
-"""The page of all participants side by side."""
+"""The page of all participants."""
 
 from __future__ import annotations
 
@@ -38,25 +38,25 @@ from bids_dtg.report.presentation import presentation_of
 from bids_dtg.report.quality import QualityColumn, number
 from bids_dtg.report.viewer import remove_others, viewer_data
 
-# The spread over people, as the viewer shows it beside the mean.
+# The spread over people, an overlay of the mean in the viewer.
 GROUP_SPREAD = Overlay("groupSd", "Spread over participants", 2.0, "exceeds 2 standard deviations")
 _STRIP = (440.0, 64.0)
-# Beyond this many runs a table is no page any more; the TSV file has them all.
+# With more runs than this, the page shows no table; the TSV file has all of them.
 _MOST_ROWS = 2000
-# So many dots a figure: with all dots of 100,000 runs the page has 150 MB, and no browser opens it.
+# Most dots of a figure: with the dots of 100,000 runs the page has 150 MB, and no browser opens it.
 _MOST_DOTS = 2000
-# A figure this far from the median is marked.
+# A value this far from the median is marked.
 OUTLIER_Z = 3.5
-# With fewer runs a spread is guesswork.
+# With fewer runs, the spread is too uncertain.
 LEAST_RUNS = 5
 # The median absolute deviation of a normal distribution is this share of its standard deviation;
-# the mean absolute deviation that of the second.
+# the second number is that of the mean absolute deviation.
 _MAD_TO_SD, _MEAN_AD_TO_SD = 1.4826, 1.2533
 
 
 @dataclass(frozen=True, eq=False)
 class Column:
-    """One figure of all runs."""
+    """One quality measure of all runs."""
 
     measure: QualityColumn
     values: NDArray[np.float64]  # (runs,), NaN where n/a
@@ -64,16 +64,16 @@ class Column:
 
     @property
     def out(self) -> NDArray[np.bool_]:
-        """(runs,), whether the figure is unusual."""
+        """(runs,), whether the value is an outlier."""
         marked: NDArray[np.bool_] = np.abs(np.nan_to_num(self.z)) > OUTLIER_Z
         return marked
 
 
 def robust_z(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return how far values are from their median, in robust standard deviations.
+    """Return robust z scores.
 
-    (x - median) / (1.4826 MAD); where more than half of the values are equal the mean
-    absolute deviation stands in for the median one (Iglewicz & Hoaglin 1993). NaN with
+    (x - median) / (1.4826 MAD); where more than half of the values are equal, the mean
+    absolute deviation replaces the median one (Iglewicz & Hoaglin 1993). NaN with
     fewer than `LEAST_RUNS` values, or where all are equal.
     """
     known = values[np.isfinite(values)]
@@ -91,9 +91,9 @@ def robust_z(values: NDArray[np.float64]) -> NDArray[np.float64]:
 def columns_of(
     rows: Sequence[Mapping[str, str]], measures: Iterable[QualityColumn]
 ) -> tuple[Column, ...]:
-    """Return those of the columns that have a title and that any run has a figure of.
+    """Return the columns that have a title and a value in some run.
 
-    Runs are compared with those that were cleaned alike.
+    Robust z scores compare runs that were cleaned alike.
     """
     cleaned = np.array([row.get("denoise_strategy", "n/a") for row in rows])
     found = []
@@ -112,30 +112,30 @@ def columns_of(
 
 @dataclass(frozen=True, eq=False)
 class GroupFacts:
-    """What the page shows."""
+    """Facts that the page shows."""
 
     rows: Sequence[Mapping[str, str]]  # of the quality table, a run each
     failures: Sequence[tuple[str, str, str]]  # participant, what failed, message
-    sets: Sequence[str]  # titles of the sets that were averaged, in order
-    left_out: Sequence[tuple[str, str]]  # sets that were not, and why
-    similarity: NDArray[np.float64] | None  # (sets, sets)
+    averages: Sequence[str]  # titles of the averages, in order
+    left_out: Sequence[tuple[str, str]]  # title and reason of the sets left out
+    similarity: NDArray[np.float64] | None  # (averages, averages)
     means: Sequence[MapFile]  # mean maps, with the spread as an overlay
     table: Path  # the quality table
-    # Who is left out of the means.
+    # Participants left out of the means.
     inclusion: Inclusion = field(default_factory=Inclusion)
-    halves: Sequence[HalfAgreement] = ()  # how well half-maps agree, a contrast each
+    halves: Sequence[HalfAgreement] = ()  # agreement of half-maps, by contrast
     # Participants' own flags (`flags.own_flags`), by label without sub-.
     flags: Mapping[str, Sequence[Flag]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class Cell:
-    """One figure of the table on the page."""
+    """One cell of the table on the page."""
 
     text: str
-    value: str  # to sort by; empty where there is none
+    value: str  # to sort by; empty: n/a
     out: bool  # whether it is marked
-    title: str  # for the pointer
+    title: str  # tooltip
 
 
 @dataclass(frozen=True)
@@ -144,14 +144,14 @@ class Row:
 
     position: int  # in the quality table
     participant: str
-    address: str | None  # of the report
+    address: str | None  # of the participant's report
     run: str  # session, task and run
-    range: str  # whether the model is for the run; empty where nobody knows
+    verdict: str  # whether the run lies in the training distribution; empty: not judged
     level: str  # of that verdict; empty where nothing is wrong
-    reasons: str  # for it, for the pointer
-    flags: FlagCount  # of the participant
-    marks: int  # how many figures are marked
-    cells: tuple[Cell, ...] = ()  # of a run that is shown
+    reasons: str  # of the verdict, for the tooltip
+    flags: FlagCount  # in the participant's report
+    marks: int  # number of marked values
+    cells: tuple[Cell, ...] = ()  # filled for runs that are shown
 
 
 def write_group_page(dataset: DerivativeDataset, facts: GroupFacts) -> Path:
@@ -172,7 +172,7 @@ def write_group_page(dataset: DerivativeDataset, facts: GroupFacts) -> Path:
     gallery, background = None, of_group(dataset)
     if facts.means:
         drawer = GalleryDrawer(
-            dataset, folder, "group", first=0, number_of_set=0, look=Look(background)
+            dataset, folder, "group", first=0, number_of_average=0, look=Look(background)
         )
         gallery = drawer.draw(facts.means, (GROUP_SPREAD,))
     matrix = _draw_similarity(dataset, folder, facts)
@@ -201,12 +201,12 @@ def write_group_page(dataset: DerivativeDataset, facts: GroupFacts) -> Path:
         matrix=matrix,
         halves=facts.halves,
         halves_lead=_halves_lead(facts.halves),
-        averaged=len(facts.sets),
+        averaged=len(facts.averages),
         groups=gallery.groups if gallery else (),
         slices=slice_text(),
         background=background.words,
         viewer_data=viewer_data(
-            [gallery.viewer_set] if gallery.viewer_set else [],
+            [gallery.viewer_average] if gallery.viewer_average else [],
             gallery.viewer_maps,
             gallery.backdrop,
         )
@@ -229,8 +229,8 @@ def _rows(
     columns: Sequence[Column],
     counts: Mapping[str, FlagCount],
 ) -> list[Row]:
-    """Return a row a run, without cells: most of very many runs are not shown."""
-    # One look at the folder, and not one a run.
+    """Return a row for each run, without cells, as most rows of a large cohort are not shown."""
+    # The folder is listed once, not for each run.
     reports = {path.name: link(path, dataset) for path in dataset.root.glob("sub-*.html")}
     marks = np.sum([np.zeros(len(rows), int), *(column.out for column in columns)], axis=0)
     return [
@@ -251,15 +251,15 @@ def _row(
     named = [part for part in parts if part and part != "n/a"]
     if row.get("run_id") not in (None, "", "n/a"):
         named[-1] = f"run-{named[-1]}"
-    participant, verdict = row.get("participant_id") or "", _known(row.get("range"))
+    participant, verdict = row.get("participant_id") or "", _known(row.get("training_distribution"))
     return Row(
         position=position,
         participant=participant,
         address=reports.get(f"{participant}.html"),
         run=" ".join(named),
-        range=verdict,
+        verdict=verdict,
         level=VERDICTS.get(verdict, ""),
-        reasons=_known(row.get("range_reasons")),
+        reasons=_known(row.get("training_distribution_reasons")),
         flags=counts.get(participant.removeprefix("sub-"), FlagCount(0, 0)),
         marks=marks,
     )
@@ -308,9 +308,9 @@ def _strip(column: Column, rows: Sequence[Row]) -> Strip:
 def drawn_runs(column: Column, most: int) -> NDArray[np.intp]:
     """Return which runs have a dot: (dots,) positions in the table, ascending.
 
-    All that have the figure; of more than `most` the smallest and the largest value, the most
-    unusual of those that are marked (half of the dots at the most), and of the others runs that
-    lie evenly along their order, so that the dots have the shape of the distribution.
+    All runs with a value, up to `most`. Of more: the smallest and the largest value, the most
+    extreme marked ones (at most half of the dots), and runs evenly along the order of the
+    others, so that the dots have the shape of the distribution.
     """
     known = np.flatnonzero(np.isfinite(column.values))
     if len(known) <= most:
@@ -342,20 +342,24 @@ def _draw_similarity(
         "size": len(matrix),
         "median": f"{np.median(others):.2f}",
         "least": f"{others.min():.2f}",
-        "titles": list(facts.sets) if len(facts.sets) <= 30 else [],
+        "titles": list(facts.averages) if len(facts.averages) <= 30 else [],
     }
 
 
 def _halves_lead(halves: Sequence[HalfAgreement]) -> str:
     if not halves:
         return ""
-    whole, own = (float(np.median([getattr(h, name) for h in halves])) for name in ("r", "own_r"))
+    whole, own = (
+        float(np.median([getattr(h, name) for h in halves])) for name in ("r", "deviation_r")
+    )
     return (
         "Each participant's maps were also predicted from the odd and from the even pieces of "
-        f"rest. The two agree with r {whole:.2f} (median over contrasts), which contains the mean "
-        "map that the model predicts for everybody. With the mean over participants taken off, "
-        f"they agree with r {own:.2f}: so well does what is a participant's own repeat within the "
-        "rest that there is. Near 0, differences between participants' maps are noise."
+        f"rest. The two agree with r {whole:.2f} (median over contrasts), which includes the mean "
+        "map that the model predicts for everybody. After the mean over participants is "
+        "subtracted, "
+        f"they agree with r {own:.2f}: this is how well a participant's deviation from the group "
+        "mean repeats "
+        "within the scanned rest. Near 0, differences between participants' maps are noise."
     )
 
 
@@ -374,18 +378,18 @@ def _sections(facts: GroupFacts, maps: bool, matrix: bool) -> list[tuple[str, st
 
 @dataclass(frozen=True)
 class PersonOnPage:
-    """One participant, of whom somebody may decide."""
+    """One participant on the page, for decisions on inclusion."""
 
     name: str  # with sub-
-    address: str | None  # of the report
-    range: str  # the worst verdict on a run; empty where nobody knows
+    address: str | None  # of the participant's report
+    verdict: str  # the worst verdict over the runs; empty: not judged
     level: str  # of that verdict
     flags: FlagCount
-    marks: int  # figures of all runs that are marked
+    marks: int  # marked values of all runs
 
 
 def _people(rows: Sequence[Row]) -> list[PersonOnPage]:
-    """Put the runs of each participant together, who are to be looked at first."""
+    """Combine the runs of each participant; the participants to look at first come first."""
     own: dict[str, list[Row]] = {}
     for row in sorted(rows, key=_least_usual):
         own.setdefault(row.participant, []).append(row)
@@ -393,7 +397,7 @@ def _people(rows: Sequence[Row]) -> list[PersonOnPage]:
         PersonOnPage(
             name=name,
             address=runs[0].address,
-            range=runs[0].range,
+            verdict=runs[0].verdict,
             level=runs[0].level,
             flags=runs[0].flags,
             marks=sum(row.marks for row in runs),
@@ -403,16 +407,16 @@ def _people(rows: Sequence[Row]) -> list[PersonOnPage]:
 
 
 def _least_usual(row: Row) -> tuple[bool, bool, int]:
-    """Return what runs are sorted by, so that those to look at come first."""
+    """Return the sort key of runs: those to look at come first."""
     return row.level != "problem", row.level != "warning", -row.marks
 
 
-def _range_flags(rows: Sequence[Row]) -> list[Flag]:
-    """Say for how many runs the model is made; nothing where no run was judged."""
-    judged = [row.range for row in rows if row.range]
+def _distribution_flags(rows: Sequence[Row]) -> list[Flag]:
+    """Say for how many runs the model is made; nothing if no run was judged."""
+    judged = [row.verdict for row in rows if row.verdict]
     if not judged:
         return []
-    numbers = {verdict: judged.count(verdict) for verdict in ("in range", *VERDICTS)}
+    numbers = {verdict: judged.count(verdict) for verdict in ("inside", *VERDICTS)}
     listed = ", ".join(f"{number} {verdict}" for verdict, number in numbers.items())
     unknown = f"; {len(rows) - len(judged)} not judged" if len(judged) < len(rows) else ""
     levels = {level: numbers[verdict] for verdict, level in VERDICTS.items()}
@@ -426,7 +430,7 @@ def _flags(facts: GroupFacts, rows: Sequence[Row], columns: Sequence[Column]) ->
     failed = len({participant for participant, _, _ in facts.failures})
     if failed:
         flags.append(Flag("problem", f"{failed} participant{'s' * (failed != 1)} failed"))
-    flags += _range_flags(rows)
+    flags += _distribution_flags(rows)
     people = {row.participant: row.flags for row in rows}
     for level in LEVELS[:2]:
         if number := sum(count.level == level for count in people.values()):
@@ -436,7 +440,7 @@ def _flags(facts: GroupFacts, rows: Sequence[Row], columns: Sequence[Column]) ->
             flags.append(Flag(level, text))
     marked = sum(row.marks > 0 for row in rows)
     if marked:
-        text = f"{marked} of {counted(len(rows), 'run')} have a figure that is far from the others'"
+        text = f"{marked} of {counted(len(rows), 'run')} have a value far from those of other runs"
         flags.append(Flag("note", text))
     if len(rows) < LEAST_RUNS:
         flags.append(Flag("note", f"With fewer than {LEAST_RUNS} runs no outliers are marked"))

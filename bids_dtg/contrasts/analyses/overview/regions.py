@@ -1,4 +1,4 @@
-"""One long table of all participants' means over the parcels of an atlas."""
+"""A long table of all participants' means over the parcels of an atlas."""
 
 from __future__ import annotations
 
@@ -24,26 +24,19 @@ _KINDS: dict[str, Kind] = {
 _OWN = {
     "participant_id": "Participant, as in participants.tsv",
     "session_id": "Session; n/a where maps are averaged over sessions, or there are none",
-    "set": "The set of maps, as in the names of its files",
+    "average": "The session average that the maps belong to, as in the names of its files",
 }
-# What a name says of an atlas' tables, not of one set.
+# Entities of an atlas' tables, not of one average.
 _OF_ATLAS = ("space", "atlas", "seg", "scale", "stat", "desc")
 _HEADER = ("\t".join(COLUMNS) + "\n").encode()
 
 
 def write_region_tables(
-    output: DerivativeDataset, sets: Iterable[tuple[str, Path]]
+    output: DerivativeDataset, averages: Iterable[tuple[str, Path]]
 ) -> tuple[PurePosixPath, ...]:
-    """Put the sets' tables of regions behind each other, an atlas at a time.
+    """Concatenate the averages' tables of regions, one table for each atlas.
 
-    One set's table is in memory at a time, however many there are.
-
-    Parameters
-    ----------
-    output
-        Where they go: ``group/``.
-    sets
-        Title of each set (``sub-01_ses-1_task-rest``), and the folder of its files.
+    Only one average's table is in memory at a time.
 
     Returns
     -------
@@ -54,15 +47,15 @@ def write_region_tables(
     OutputError
         A table cannot be written.
     """
-    sets = tuple(sets)
+    averages = tuple(averages)
     names: dict[str, None] = {}
-    for title, folder in sets:
+    for title, folder in averages:
         names.update(dict.fromkeys(_common_name(path) for path in region_tables(title, folder)))
-    return tuple(path for name in names for path in _write(output, name, sets))
+    return tuple(path for name in names for path in _write(output, name, averages))
 
 
 def _write(
-    output: DerivativeDataset, name: str, sets: Sequence[tuple[str, Path]]
+    output: DerivativeDataset, name: str, averages: Sequence[tuple[str, Path]]
 ) -> Iterator[PurePosixPath]:
     path = PurePosixPath("group") / f"{name}.tsv.gz"
     columns: dict[str, Kind] = {
@@ -71,7 +64,7 @@ def _write(
     }
     damaged, sidecar, number = [], None, 0
     with LongTable(output.path(path), columns) as table:
-        for title, folder in sets:
+        for title, folder in averages:
             for source in region_tables(title, folder):
                 if _common_name(source) != name:
                     continue
@@ -92,13 +85,13 @@ def _write(
 
 
 def _common_name(path: Path) -> str:
-    """Return what the names of an atlas' tables share, without an extension."""
+    """Return the common name of an atlas' tables, without an extension."""
     name = parse_name(path.name)
     return build_name({key: name.get(key) for key in _OF_ATLAS}, name.suffix, "")
 
 
 def _rows(path: Path, title: str) -> bytes | None:
-    """Return the rows of a table with those cells before them that say whose they are."""
+    """Return the rows of a table, with participant, session and set before them."""
     try:
         content = read_bytes(path, MOST_TABLE)
     except ForeignFileError:
@@ -118,7 +111,7 @@ def _facts(sidecar: Path | None, number: int) -> dict[str, Any]:
     return {
         **facts,
         "Description": "Means of all participants' predicted maps over the parcels of an atlas: a "
-        "row a set of maps, contrast and parcel",
+        "row an average of maps, contrast and parcel",
         **{column: {"Description": words} for column, words in _OWN.items()},
         "NumberOfSets": number,
     }

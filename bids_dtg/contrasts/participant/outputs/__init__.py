@@ -1,11 +1,11 @@
-"""What is written of a set of contrast maps: one module a form of output.
+"""Files of an average of contrast maps: one module for each form of output.
 
 - `half_widths`: maps of the half-widths of intervals, the same for all participants
-- `layers`: the kinds of values of a set: maps, their spread, halves, half-widths
+- `layers`: the kinds of values of an average: maps, their spread, halves, half-widths
 - `map_files`: images on the model's grid, with their sidecars
 - `region_files`: tables of means over the parcels of atlases
 - `space_files`: maps in another space, with their sidecars
 - `spaces`: other spaces that maps are also written in: the table of them
 - `surface_files`: maps at the vertices of surfaces, and as grayordinates
-- `write`: writes all of a set and of its runs, and records that it is complete
+- `write`: writes all of an average and of its runs, and records that it is complete
 """

@@ -1,7 +1,7 @@
-"""Half-width maps: how far a newly measured map lies from the predicted one, most of the time.
+"""Half-width maps: the width of prediction intervals around the predicted maps.
 
-They are the model's, the same for all participants: their files stand once in a dataset, below
-the folder of the template.
+They are the model's, the same for all participants: their files are written once in a dataset,
+in the folder of the template.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from bids_dtg.report.contents import half_width_desc, half_width_path
 from bids_dtg.stats.conformal import LEAST_PEOPLE
 from bids_dtg.version import __version__
 
-_STEPS = 255  # the largest value of 8 bits
+_STEPS = 255  # largest value of 8 bits
 _NO_INTERVAL = (
     f"There is no interval: fewer than {LEAST_PEOPLE} people of the calibration were measured there"
 )
@@ -76,12 +76,12 @@ def half_width_paths(
 def half_width_images(
     bundle: ModelBundle, level: int, warp: Warp | None = None, *, threads: int
 ) -> Iterator[OutputFile]:
-    """Yield the half-width maps; none where the model carries no calibration.
+    """Yield the half-width maps; none if the model carries no calibration.
 
     Parameters
     ----------
     bundle
-        The model.
+        Bundle of the model that predicted the maps.
     level
         Of the intervals, in percent.
     warp
@@ -111,7 +111,7 @@ def half_width_sidecars(
 ) -> Iterator[tuple[PurePosixPath, dict[str, Any]]]:
     """Yield path and content of the sidecars of the half-width maps of a level in percent.
 
-    `grid` is that of another template, and `facts_of_space` what is said of it; None: the model's.
+    `grid` is that of another template, and `facts_of_space` its sidecar fields; None: the model's.
     """
     calibration, layer = bundle.calibration, half_width_layer(bundle, level)
     if calibration is None or layer is None:
@@ -130,7 +130,7 @@ def half_width_sidecars(
                 "IntervalLevel": level / 100,
                 "IntervalCovers": f"{level} % of the voxels of a newly measured map (one session "
                 "of the task) of a person like those of the calibration, on average over people; "
-                "the measurement's noise is in it",
+                "the noise of the measurement is included",
                 "CalibrationParticipants": calibration.participants,
                 "CalibrationSegments": calibration.segments,
                 **facts,
@@ -140,17 +140,7 @@ def half_width_sidecars(
 
 
 def encode_half_widths(voxels: VoxelPlaces, widths: NDArray[np.float32], description: str) -> bytes:
-    """Encode a map in 8 bits or, where there are gaps, in floats of as many steps.
-
-    Parameters
-    ----------
-    voxels
-        Where the half-widths are.
-    widths
-        (voxels,), NaN where there is none.
-    description
-        Text of `descrip`, at most 79 ASCII characters.
-    """
+    """Encode a map in 8 bits or, if it has gaps, in floats with as many steps."""
     step = float(np.nanmax(widths, initial=0.0)) / _STEPS or 1.0
     return voxels.encode_steps(widths, step, description=description)
 

@@ -1,4 +1,4 @@
-"""The kinds of values that a set of maps consists of: what every form of output is made from."""
+"""Kinds of values in an average of maps, from which every form of output is made."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from bids_dtg.notices import counted
 from bids_dtg.report.contents import DEVIATION, NOT_MEASURED, SPREAD, SYNTHETIC
 from bids_dtg.stats.deviation import UNITS
 
-# Of a spread between people: rounding adds 0.3 % to their variance.
+# For a spread between people: rounding adds 0.3 % to their variance.
 _DEVIATION_STEP = 0.2
 _HALF_WORDS = "Predicted from the {pieces} pieces of the runs, for the maps' reliability: "
 
@@ -27,12 +27,12 @@ class Layer:
 
     desc: str  # value of desc- of its files
     values: NDArray[np.float32]  # (contrasts, places); NaN: no value
-    words: str  # how its descriptions begin; that of the contrast follows
+    words: str  # beginning of its descriptions, followed by that of the contrast
     intent: Intent = "none"  # of images
     units: str | None = None  # of the values; None: the maps'
     everybody: bool = False  # whether it is the same for all participants
-    # Images are in such steps, which makes them small: times the root mean square of the map where
-    # that is above 1. None: floats.
+    # Images are stored in steps of this size, which makes them small: times the root mean square of
+    # the map if that is above 1. None: floats.
     step: float | None = None
 
     def __post_init__(self) -> None:
@@ -40,8 +40,8 @@ class Layer:
             raise ValueError(f"a layer is (contrasts, places), not {self.values.shape}")
 
 
-def set_layers(estimate: Estimate, bundle: ModelBundle) -> tuple[Layer, ...]:
-    """Return the kinds of values that are a participant's own.
+def average_layers(estimate: Estimate, bundle: ModelBundle) -> tuple[Layer, ...]:
+    """Return the kinds of values that differ between participants.
 
     Parameters
     ----------
@@ -64,7 +64,7 @@ def set_layers(estimate: Estimate, bundle: ModelBundle) -> tuple[Layer, ...]:
 
 
 def deviation_layer(estimate: Estimate, bundle: ModelBundle) -> Layer | None:
-    """Return how a person's maps differ from the mean of others; None: the model cannot tell."""
+    """Return a person's deviations from the mean of others; None: the model has no mean."""
     found = bundle.deviation
     if found is None:
         return None
@@ -72,7 +72,7 @@ def deviation_layer(estimate: Estimate, bundle: ModelBundle) -> Layer | None:
     none = [contrast.label in bundle.without_deviation for contrast in bundle.contrasts]
     values[none] = np.nan
     words = (
-        "What is the person's own of the predicted map, less the mean of those of "
+        "Deviation of the predicted map from the mean of those of "
         f"{whose(bundle)}, in units of the spread between these: "
     )
     return Layer(DEVIATION, values, words, units=UNITS, step=_DEVIATION_STEP)
@@ -94,7 +94,7 @@ def whose(bundle: ModelBundle) -> str:
 
 
 def deviation_facts(bundle: ModelBundle) -> dict[str, Any]:
-    """Return what the sidecar of a set says of its deviations."""
+    """Return the sidecar fields of an average on its deviations."""
     found = bundle.deviation
     if found is None:
         return {"Deviations": False}
@@ -109,10 +109,10 @@ def deviation_facts(bundle: ModelBundle) -> dict[str, Any]:
 
 
 def deviation_note(bundle: ModelBundle) -> str | None:
-    """Return a line for people where the model cannot tell what is a person's own."""
+    """Return a line on missing deviations, if the model has no mean and spread."""
     if bundle.deviation is None:
         return (
-            f"{bundle.card.name} does not know the mean of other people's maps: no deviations are "
+            f"{bundle.card.name} has no mean of other people's maps: no deviations are "
             "written. Once all participants have maps, make them with group --analysis deviation"
         )
     if len(bundle.without_deviation) == len(bundle.contrasts):

@@ -1,4 +1,4 @@
-"""The files of one set of contrast maps: names, sidecars and bytes."""
+"""The files of one average of contrast maps: names, sidecars and bytes."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from bids_dtg.contrasts.contrast import Contrast
 from bids_dtg.contrasts.maps import Estimate
 from bids_dtg.contrasts.panels.predictability import predictability_facts
 from bids_dtg.contrasts.participant.outputs.layers import Layer, deviation_facts
-from bids_dtg.contrasts.participant.quality import RunSummary, notes_on_set
+from bids_dtg.contrasts.participant.quality import RunSummary, notes_on_average
 from bids_dtg.files.names import build_path
 from bids_dtg.files.path_names import PathNames
 from bids_dtg.files.sidecars import RESIDUAL_DOF, shared_sidecar_path
@@ -30,7 +30,7 @@ from bids_dtg.settings import InputChoice
 from bids_dtg.stats.conformal import Calibration
 from bids_dtg.version import __version__
 
-_STEPS = 127  # that 8 bits hold on either side of 0
+_STEPS = 127  # largest value of 8 bits on either side of 0
 _NOT_INDIVIDUAL = {
     "Individual": False,
     "IndividualNote": "The model found nothing of this contrast in rest: "
@@ -40,13 +40,13 @@ _NOT_INDIVIDUAL = {
 
 @dataclass(frozen=True)
 class Origin:
-    """What maps of one call come from, for their sidecars."""
+    """Origin of the maps of one call, for their sidecars."""
 
     source: str  # name of the input dataset in BIDS URIs
     input_type: InputChoice  # of the input dataset
     strategy: str  # by which runs were cleaned
-    options_sha256: str  # of the options that shape results
-    names: PathNames  # that stand for folders, in sentences on runs
+    options_sha256: str  # hash of the options that change results
+    names: PathNames  # replace folders in sentences on runs
 
 
 @dataclass(frozen=True)
@@ -93,11 +93,11 @@ def map_images(
     Parameters
     ----------
     entities
-        What the names of the set share.
+        What the names of the average share.
     layers
         Kinds of values. A contrast without a value has no map.
     bundle
-        The model.
+        Bundle of the model that predicted the maps.
     threads
         Maps encoded at the same time.
     places
@@ -125,7 +125,7 @@ def map_images(
 
 
 def _step(values: NDArray[np.float32], least: float) -> float:
-    """Return the step of a map's image: wider where values are large, and where 8 bits need it."""
+    """Return the step of a map's image: larger for large values, and where 8 bits need it."""
     rms = float(np.sqrt(np.nanmean(np.square(values))))
     return max(least * max(rms, 1.0), float(np.nanmax(np.abs(values))) / _STEPS)
 
@@ -133,16 +133,16 @@ def _step(values: NDArray[np.float32], least: float) -> float:
 def map_sidecars(
     entities: Mapping[str, str], layers: Sequence[Layer], bundle: ModelBundle
 ) -> Iterator[tuple[PurePosixPath, dict[str, Any]]]:
-    """Yield path and content of the sidecar of each map: what other maps of the set do not share.
+    """Yield path and content of each map's sidecar: fields that differ within the set.
 
     Parameters
     ----------
     entities
-        What the names of the set share.
+        What the names of the average share.
     layers
         Kinds of values over the bundle's places.
     bundle
-        The model.
+        Bundle of the model that predicted the maps.
     """
     for layer, contrast in maps_of(layers, bundle):
         yield (
@@ -156,7 +156,7 @@ def map_sidecars(
 
 
 def contrast_facts(layer: Layer, contrast: Contrast, bundle: ModelBundle) -> dict[str, Any]:
-    """Return what the sidecar of a map says of it and its contrast, in any space."""
+    """Return the sidecar fields of a map and its contrast, in any space."""
     gains = bundle.card.part.gains
     return {
         "Description": f"{layer.words}{contrast.description}",
@@ -168,7 +168,7 @@ def contrast_facts(layer: Layer, contrast: Contrast, bundle: ModelBundle) -> dic
     }
 
 
-def set_sidecar(
+def average_sidecar(
     entities: Mapping[str, str],
     estimate: Estimate,
     bundle: ModelBundle,
@@ -178,20 +178,20 @@ def set_sidecar(
     origin: Origin,
     interval_level: int,
 ) -> tuple[PurePosixPath, dict[str, Any]]:
-    """Return path and content of what all files of a set's maps inherit, in the folder above.
+    """Return path and content of the fields that all files of an average's maps inherit.
 
     Parameters
     ----------
     entities
-        What the names of the set share.
+        What the names of the average share.
     estimate
-        The maps.
+        Predicted maps of the set, with spread and halves.
     bundle
-        The model.
+        Bundle of the model that predicted the maps.
     runs
-        Those that were averaged.
+        Quality measures of the runs that were averaged.
     left_out
-        Why other runs of the set were not, by their titles.
+        Why other runs of the average were not, by their titles.
     origin
         What the maps come from.
     interval_level
@@ -220,7 +220,8 @@ def set_sidecar(
         "ExcludedRuns": {run: origin.names.hide(why) for run, why in left_out.items()},
     }
     common |= form_facts(bundle.card.part.connectome)
-    # Published models have seen no measured maps of people held out, so they cannot say.
+    # For published models no measured maps of held-out people are available: they have no
+    # evaluation.
     common["Calibrated"] = bundle.calibration is not None
     if bundle.calibration is not None:
         common["CalibrationParticipants"] = bundle.calibration.participants
@@ -233,20 +234,20 @@ def set_sidecar(
             common["RecentringParticipants"] = bundle.card.part.recentring.participants
             if bundle.card.part.recentring.left_out_in_turn:
                 common["RecentringLeftOutInTurn"] = True
-    common |= notes_on_set(
+    common |= notes_on_average(
         bundle.card, runs, input_type=origin.input_type, strategy=origin.strategy
     )
     return shared_sidecar_path(entities, "statmap"), common
 
 
 def segments_note(calibration: Calibration, segments: int) -> dict[str, str]:
-    """Say that maps are the mean of another number of segments than those of the calibration."""
+    """Note that maps average another number of segments than those of the calibration."""
     if segments == calibration.segments:
         return {}
     than = "wider" if segments < calibration.segments else "narrower"
     return {
         "IntervalNote": f"The maps are means of {counted(segments, 'segment')} of rest; the "
-        f"intervals come from means of {calibration.segments}: those that hold may be {than}."
+        f"intervals come from means of {calibration.segments}: the right ones may be {than}."
     }
 
 
@@ -259,7 +260,7 @@ def maps_of(layers: Sequence[Layer], bundle: ModelBundle) -> Iterator[tuple[Laye
 
 
 def form_facts(form: Form) -> dict[str, Any]:
-    """Return what sidecars say of the form of connectomes: nothing of the published one."""
+    """Return the sidecar fields on the form of connectomes: none for the published form."""
     if form == MARGINAL:
         return {}
     return {
@@ -273,7 +274,7 @@ def form_facts(form: Form) -> dict[str, Any]:
 
 
 def penalty_facts(summary: RunSummary) -> dict[str, Any]:
-    """Return the ridge penalty of each of a run's segments; nothing where there is none."""
+    """Return the ridge penalty of each of a run's segments; nothing if there is none."""
     penalties = [round(penalty, 6) for penalty in summary.penalties]
     return {"RidgePenalties": penalties} if penalties else {}
 
@@ -292,8 +293,8 @@ def _run_facts(summary: RunSummary, names: PathNames) -> dict[str, Any]:
         **({"CleanedAs": summary.run.cleaned_as} if summary.run.cleaned_as else {}),
         "Transforms": [_used(transform) for transform in summary.run.transforms],
         "Interpolation": summary.interpolation,
-        "Range": summary.judged.verdict,
-        "RangeReasons": list(summary.judged.reasons),
+        "TrainingDistribution": summary.judged.verdict,
+        "TrainingDistributionReasons": list(summary.judged.reasons),
         "TrainingDistance": summary.figures["training_distance"],
         "Confounds": camel_case(summary.confounds),
         "Cleaning": camel_case(summary.cleaning),

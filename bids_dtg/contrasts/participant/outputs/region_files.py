@@ -1,4 +1,4 @@
-"""Tables of the maps' means over the parcels of atlases: one a set and atlas, with its sidecar."""
+"""Tables of the maps' means over parcels: one for each average and atlas."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from bids_dtg.contrasts.bundle.bundle import ModelBundle
 from bids_dtg.contrasts.participant.outputs.layers import Layer
 from bids_dtg.contrasts.participant.outputs.map_files import OutputFile
 from bids_dtg.files.names import FileKind
+from bids_dtg.files.regions.cells import name_cell
 from bids_dtg.imaging.atlas import Atlas, region_means, region_voxels
 from bids_dtg.participants.origin import atlas_facts
 from bids_dtg.report.contents import DEVIATION, SYNTHETIC
@@ -28,12 +29,12 @@ Means = NDArray[np.float64]
 
 @dataclass(frozen=True, eq=False)
 class RegionTables:
-    """What makes the tables of one call."""
+    """Makes the tables of one call."""
 
     atlases: tuple[Atlas, ...]
     bundle: ModelBundle  # the model whose maps they are
-    interval_level: int  # in percent
-    min_coverage: float  # share of a parcel; below it there is no mean
+    interval_level: int  # level of the intervals in percent
+    min_coverage: float  # share of a parcel; below it the mean is n/a
 
     def files(self, entities: Mapping[str, str], layers: Sequence[Layer]) -> Iterator[OutputFile]:
         """Yield the table of each atlas.
@@ -41,7 +42,7 @@ class RegionTables:
         Parameters
         ----------
         entities
-            What the names of the set share.
+            What the names of the average share.
         layers
             Kinds of values: the maps, and their deviations where there are some.
         """
@@ -53,7 +54,7 @@ class RegionTables:
     def sidecars(
         self, entities: Mapping[str, str], layers: Sequence[Layer]
     ) -> Iterator[tuple[PurePosixPath, dict[str, Any]]]:
-        """Yield path and content of the sidecar of each table; as `files`."""
+        """Yield path and content of the sidecar of each table."""
         deviation = any(layer.desc == DEVIATION for layer in layers)
         for atlas in self.atlases:
             yield self._path(entities, atlas, ".json"), self._facts(atlas, deviation)
@@ -73,7 +74,7 @@ class RegionTables:
         means = region_means(maps, atlas)
         apart = _means_or_nan(deviation, atlas, len(maps))
         widths = self._width_texts[atlas.key]
-        parcels = [f"\t{index}\t{name}\t" for index, name in atlas.parcels.items()]
+        parcels = [f"\t{index}\t{name_cell(name)}\t" for index, name in atlas.parcels.items()]
         lines = ["\t".join(COLUMNS)]
         for contrast in self.bundle.contrasts:
             row = contrast.index
@@ -101,7 +102,7 @@ class RegionTables:
 
     @cached_property
     def _width_texts(self) -> dict[str, list[list[str]]]:
-        """Half-widths as they are written, a list a contrast: the same for all participants."""
+        """Half-widths as text, a list for each contrast: the same for all participants."""
         contrasts = len(self.bundle.contrasts)
         return {
             atlas.key: [_texts(row, 4) for row in self._half_widths(atlas, contrasts)]
@@ -153,9 +154,9 @@ class RegionTables:
         if intervals is None:
             return "n/a: the model has no intervals for means over the parcels of this atlas"
         return (
-            f"Half-width of the {self.interval_level} % interval around the mean: how far the mean "
-            "over the parcel of a newly measured map lies from it, most of the time; calibrated on "
-            "means over parcels, as errors of neighbouring voxels are alike"
+            f"Half-width of the {self.interval_level} % interval around the mean: the mean over "
+            "the parcel of a newly measured map mostly lies within it; calibrated on "
+            "means over parcels, as errors of neighbouring voxels are correlated"
         )
 
 
@@ -166,7 +167,7 @@ def _means_or_nan(values: NDArray[Any] | None, atlas: Atlas, contrasts: int) -> 
 
 
 def _texts(values: Means, digits: int) -> list[str]:
-    """Write numbers (n,), all at once: ten tables of a participant have 100,000 of them."""
+    """Write numbers (n,) as text, all at once: ten tables of a participant have 100,000."""
     text = f"%.{digits}g\n" * len(values) % tuple(values.tolist())
     return text.replace("nan", "n/a").split("\n")[:-1]
 

@@ -1,4 +1,4 @@
-"""The maps of a set in another space: each resampled once, from the model's grid."""
+"""The maps of an average in another space, each resampled once from the model's grid."""
 
 from __future__ import annotations
 
@@ -39,11 +39,11 @@ def space_images(
     Parameters
     ----------
     entities
-        What the names of the set share.
+        What the names of the average share.
     layers
         Kinds of values over the bundle's places.
     bundle
-        The model.
+        Bundle of the model that predicted the maps.
     warp
         From its places to the other grid.
     threads
@@ -70,21 +70,7 @@ def space_sidecars(
     target: Target,
     facts: Mapping[str, Any],
 ) -> Iterator[tuple[PurePosixPath, dict[str, Any]]]:
-    """Yield path and content of the sidecar of each map, beside what the set's maps share.
-
-    Parameters
-    ----------
-    entities
-        What the names of the set share.
-    layers
-        Kinds of values over the bundle's places.
-    bundle
-        The model.
-    target
-        The other space.
-    facts
-        Of it, from `space_facts`.
-    """
+    """Yield path and content of the sidecar of each map, without fields that the average shares."""
     places = VoxelPlaces(target.grid, bundle.voxels.positions[:0])
     for layer, contrast in maps_of(layers, bundle):
         original = map_path(entities, contrast, layer.desc, ".nii.gz", bundle=bundle)
@@ -101,19 +87,7 @@ def space_sidecars(
 
 
 def space_facts(target: Target, bundle: ModelBundle, root: Path, source: str) -> dict[str, Any]:
-    """Return what sidecars say of another space and of the way to it.
-
-    Parameters
-    ----------
-    target
-        The space.
-    bundle
-        The model, on whose grid the maps were predicted.
-    root
-        The dataset of derivatives.
-    source
-        Name of that dataset in BIDS URIs.
-    """
+    """Return the sidecar fields on another space and the transforms to it."""
     sizes = " x ".join(f"{size:.4g}" for size in target.grid.voxel_sizes_mm)
     shape = " x ".join(map(str, target.grid.shape))
     facts: dict[str, Any] = dict(target.grid.metadata)

@@ -1,4 +1,4 @@
-"""Other spaces that maps are also written in: one row each in `OUTPUT_SPACES`."""
+"""Further spaces of maps: one row each in `OUTPUT_SPACES`."""
 
 from __future__ import annotations
 
@@ -25,15 +25,15 @@ _ALIASES = {"anat": "T1w"}  # of fMRIPrep's option
 
 @dataclass(frozen=True, eq=False)
 class Target:
-    """A grid of another space, and the way from its points to the model's."""
+    """A grid of another space, and the transforms from its points to the model's."""
 
-    grid: Grid  # that maps are brought to
+    grid: Grid  # of the resampled maps
     transforms: tuple[TransformFile, ...]  # from its points to the model's, in order
-    image: Path | None = None  # whose field of view it has; None: the template's
+    image: Path | None = None  # image that defines its field of view; None: the template's
 
     @property
     def personal(self) -> bool:
-        """Whether it is of one participant."""
+        """Whether it belongs to one participant."""
         return self.image is not None
 
     @property
@@ -43,19 +43,19 @@ class Target:
         return (*(transform.path for transform in self.transforms), *image)
 
     def warp(self, places: VoxelPlaces) -> Warp:
-        """Return the weights from the model's places to its voxels; made once for a template.
+        """Return the weights from the model's places to its voxels; computed once for a template.
 
         Raises
         ------
         RunError
-            A transform cannot be read, or leads elsewhere.
+            A transform cannot be read, or leads to another space.
         """
         return _warp(places, self.grid, self.transforms)
 
 
 @dataclass(frozen=True)
 class Needs:
-    """What is at hand to find a target."""
+    """Sources from which a target is found."""
 
     model: Grid  # of the maps
     templateflow: TemplateFlow  # where transforms between templates are
@@ -64,10 +64,10 @@ class Needs:
 
 @dataclass(frozen=True)
 class OutputSpace:
-    """A space, and how its grid and the way to it are found."""
+    """A space, and how its grid and transforms are found."""
 
     name: str  # value of space-, and of --output-spaces
-    words: str  # its grid and what it needs, for the documentation
+    words: str  # description of its grid and needs, for the documentation
     personal: bool  # one for each participant
     resolution: str | None  # value of res-; None: its names have none
     find: Callable[[Needs], Target]
@@ -130,9 +130,9 @@ def choose_spaces(asked: Sequence[str], model: str) -> tuple[OutputSpace, ...]:
     Parameters
     ----------
     asked
-        Names, with `:res-` where fMRIPrep's spelling has it.
+        Names, with `:res-` as in fMRIPrep's spelling.
     model
-        Name of the space that maps are written in anyway; it may be among those asked for.
+        Space in which maps are always written; it may also be asked for.
 
     Raises
     ------
@@ -169,7 +169,7 @@ def _row(asked: str) -> OutputSpace:
     return row
 
 
-@lru_cache(maxsize=4)  # a template's is the same for all participants, and places compare by id
+@lru_cache(maxsize=4)  # shared by all participants for a template; places compare by id
 def _warp(places: VoxelPlaces, grid: Grid, transforms: tuple[TransformFile, ...]) -> Warp:
     try:
         return Warp.between(places, grid, read_transforms(transforms))

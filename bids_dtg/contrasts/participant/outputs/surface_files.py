@@ -32,15 +32,15 @@ from bids_dtg.imaging.surfaces.templates import (
 )
 from bids_dtg.inputs.surfaces import SurfaceFiles
 from bids_dtg.notices import counted
+from bids_dtg.participants.averages import AveragedRuns
 from bids_dtg.participants.origin import model_facts, source_uri
-from bids_dtg.participants.sets import RunSet
 from bids_dtg.report.contents import half_width_path
 
 Points = Mapping[Hemisphere, NDArray[np.float64]]
 
 _TEMPLATEFLOW = "https://templateflow.s3.amazonaws.com"
 _GRAYORDINATES = "91k"
-# BIDS wants it for den-; the first as fMRIPrep has it.
+# BIDS requires a description for den-; the first is fMRIPrep's.
 _DENSITY_WORDS = {
     "91k": "91,282 grayordinates corresponding to all of the grey matter sampled at a 2mm average "
     "vertex spacing on the surface and as 2mm voxels subcortically",
@@ -56,7 +56,7 @@ _NO_VALUE = "NaN: the medial wall, and vertices without a voxel that has a value
 
 
 def check_surfaces(names: Sequence[str], space: str) -> tuple[MeshName, ...]:
-    """Return the meshes that were asked for, each once.
+    """Return the requested meshes, each once.
 
     Parameters
     ----------
@@ -68,7 +68,7 @@ def check_surfaces(names: Sequence[str], space: str) -> tuple[MeshName, ...]:
     Raises
     ------
     SettingsError
-        One is not known, or the model is in a space that no surfaces are known in.
+        A mesh is unknown, or the model is in a space without known surfaces.
     """
     for name in names:
         if name not in DENSITIES:
@@ -84,68 +84,59 @@ def check_surfaces(names: Sequence[str], space: str) -> tuple[MeshName, ...]:
 
 @dataclass(frozen=True, eq=False)
 class Mesh:
-    """A mesh in the model's space, and the way to its vertices from the model's places."""
+    """A mesh in the model's space, and the sampling of the model's places at its vertices."""
 
     name: MeshName
     own: bool  # whether its points are the participant's, not a template's
-    # To the vertices of the left side, those of the right, and with fsLR the 91k's voxels.
+    # Weights for the vertices of the left side, of the right side, and with fsLR for the 91k's
+    # voxels.
     sampling: PointSampling
 
 
 @dataclass(frozen=True, eq=False)
 class SurfaceMaps:
-    """What writes the maps of a call on surfaces."""
+    """Writes the maps of a call on surfaces."""
 
     bundle: ModelBundle  # the model whose maps they are
-    meshes: tuple[MeshName, ...]  # that were asked for
-    find: Callable[[RunSet], SurfaceFiles]  # finds the surfaces of the participant of a set
+    meshes: tuple[MeshName, ...]  # the requested meshes
+    find: Callable[[AveragedRuns], SurfaceFiles]  # finds the surfaces of the average's participant
     source: str  # name of the input dataset in BIDS URIs
-    names: PathNames  # that stand for folders, in sentences on surfaces
+    names: PathNames  # replace folders in sentences on surfaces
     interval_level: int  # of the intervals, in percent
 
-    def files_of(self, planned: RunSet) -> SurfaceFiles | None:
-        """Return the participant's surfaces; None where no asked mesh may be the participant's."""
+    def files_of(self, planned: AveragedRuns) -> SurfaceFiles | None:
+        """Return the participant's surfaces; None if no requested mesh can use them."""
         return self.find(planned) if "fsLR" in self.meshes else None
 
-    def notes(self, planned: RunSet) -> tuple[str, ...]:
-        """Return a line on a template's surface that stands in for the participant's."""
+    def notes(self, planned: AveragedRuns) -> tuple[str, ...]:
+        """Return a note if a template's surface replaces the participant's."""
         files = self.files_of(planned)
         if files is None or files.sides:
             return ()
         return (f"{planned.title}: maps on fsLR are sampled on {_TEMPLATE}: {files.reason}",)
 
-    def read(self, planned: RunSet) -> tuple[Mesh, ...]:
-        """Read the surfaces that a set is written on.
+    def read(self, planned: AveragedRuns) -> tuple[Mesh, ...]:
+        """Read the surfaces that an average is written on.
 
         Raises
         ------
         RunError
-            Those of the participant are damaged, or not where they are said to be.
+            The participant's surfaces are damaged, or not where the derivatives name them.
         """
         return tuple(self._mesh(name, planned) for name in self.meshes)
 
     def write(
         self,
-        planned: RunSet,
+        planned: AveragedRuns,
         layers: Sequence[Layer],
         meshes: Sequence[Mesh],
         output: DerivativeDataset,
     ) -> Iterator[PurePosixPath]:
         """Write layers on meshes, with their sidecars, and yield the paths.
 
-        What is the same for all participants, of a template's surface, is written once below the
+        Layers that all participants share, on a template's surface, are written once in the
         template's folder.
 
-        Parameters
-        ----------
-        planned
-            The set, which names the files.
-        layers
-            Kinds of values over the bundle's places.
-        meshes
-            As `read` returns them.
-        output
-            Where the files go.
         """
         for mesh in meshes:
             for layer in layers:
@@ -159,7 +150,7 @@ class SurfaceMaps:
                         output.write(file.path, file.data)
                 yield from paths
 
-    def _mesh(self, name: MeshName, planned: RunSet) -> Mesh:
+    def _mesh(self, name: MeshName, planned: AveragedRuns) -> Mesh:
         files = self.files_of(planned) if name == "fsLR" else None
         if files is None or not files.sides:
             return _template_mesh(self.bundle, name)
@@ -169,10 +160,10 @@ class SurfaceMaps:
 
 @dataclass(frozen=True, eq=False)
 class _Sheet:
-    """One layer on one mesh, and the files that are made of it."""
+    """One layer on one mesh, and the files made from it."""
 
     asked: SurfaceMaps
-    planned: RunSet
+    planned: AveragedRuns
     layer: Layer
     mesh: Mesh
 
@@ -182,7 +173,7 @@ class _Sheet:
         return self.layer.everybody and not self.mesh.own
 
     def path(self, extension: str, density: str, side: str | None = None) -> PurePosixPath:
-        """Return the path of a file of it."""
+        """Return the path of one of its files."""
         bundle, level = self.asked.bundle, self.asked.interval_level
         named = {
             "hemi": side,
@@ -218,7 +209,7 @@ class _Sheet:
             yield OutputFile(path, encode_metrics(maps, side, names=labels))
 
     def sidecars(self) -> Iterator[tuple[PurePosixPath, dict[str, Any]]]:
-        """Yield path and content of its sidecars, one a density."""
+        """Yield path and content of its sidecars, one for each density."""
         bundle, layer, mesh = self.asked.bundle, self.layer, self.mesh
         for density in _densities(mesh.name):
             yield (
@@ -240,14 +231,14 @@ class _Sheet:
             )
 
     def _model_facts(self) -> dict[str, Any]:
-        """Return what a participant's files inherit from their set."""
+        """Return the fields that a participant's files inherit from their set."""
         return {
             "IntervalLevel": self.asked.interval_level / 100,
             **model_facts(self.asked.bundle),
         }
 
     def _surface_facts(self) -> dict[str, Any]:
-        """Return which surfaces it was sampled on, and why unless all participants share it."""
+        """Return the surfaces of the samples, and the reason unless all participants share it."""
         asked, planned = self.asked, self.planned
         files = asked.files_of(planned) if self.mesh.name == "fsLR" else None
         if files is None or not self.mesh.own:
@@ -263,13 +254,13 @@ class _Sheet:
 
 
 def _vertices(name: MeshName, side: Hemisphere) -> tuple[int, int]:
-    """Return the part of a mesh's vertices, both sides in a row, that is of one side."""
+    """Return the slice of one side in the vertices of both sides."""
     size = len(read_template(name).cortex["L"])
     return (0, size) if side == "L" else (size, 2 * size)
 
 
 def _densities(name: MeshName) -> tuple[str, ...]:
-    """Return the densities of a mesh's files: of GIFTI, and of CIFTI where there is one."""
+    """Return the densities of a mesh's files: of GIFTI, and of CIFTI if there is one."""
     return (DENSITIES[name], *([_GRAYORDINATES] if name == "fsLR" else []))
 
 
@@ -297,7 +288,7 @@ def _sampling(bundle: ModelBundle, name: MeshName, points: Points) -> PointSampl
 
 
 def _shares(mesh: Mesh) -> dict[str, float]:
-    """Return how many cortical vertices lie amid the model's voxels, at their rim, and outside."""
+    """Return how many cortical vertices lie inside the model's voxels, at the rim, and outside."""
     cortex = _cortex(mesh.name)
     whole, partial = (
         float(np.mean(kind[cortex])) for kind in (mesh.sampling.whole, mesh.sampling.partial)

@@ -1,4 +1,4 @@
-"""What is written of a set of contrast maps, and of each of its runs."""
+"""Write the files of an average of contrast maps, and of each of its runs."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ from bids_dtg.contrasts.participant.outputs.half_widths import (
     half_width_paths,
     half_width_sidecars,
 )
-from bids_dtg.contrasts.participant.outputs.layers import Layer, set_layers, whose
+from bids_dtg.contrasts.participant.outputs.layers import Layer, average_layers, whose
 from bids_dtg.contrasts.participant.outputs.map_files import (
     Origin,
+    average_sidecar,
     form_facts,
     map_images,
     map_sidecars,
-    set_sidecar,
 )
 from bids_dtg.contrasts.participant.outputs.region_files import RegionTables
 from bids_dtg.contrasts.participant.outputs.space_files import (
@@ -42,9 +42,9 @@ from bids_dtg.files.names import build_path
 from bids_dtg.files.provenance import Fingerprint, sets_made_otherwise
 from bids_dtg.files.text import write_json, write_tsv
 from bids_dtg.imaging.warp import Warp
-from bids_dtg.participants.complete import complete_set
+from bids_dtg.participants.averages import AveragedRuns, run_entities
+from bids_dtg.participants.complete import complete_average
 from bids_dtg.participants.origin import model_facts, run_sources
-from bids_dtg.participants.sets import RunSet, run_entities
 from bids_dtg.report.pages.participant import discard_report
 from bids_dtg.report.panels.panel import Kept, write_kept
 from bids_dtg.report.presentation import Presentation
@@ -53,25 +53,25 @@ from bids_dtg.report.quality import write_quality
 
 @dataclass(frozen=True, eq=False)
 class Writer:
-    """Writes the files of sets of maps; each method returns the paths of what it wrote.
+    """Writes the files of averages of maps; each method returns the paths of what it wrote.
 
     Raises
     ------
     OutputError
-        By each method: a file cannot be written.
+        In each method: a file cannot be written.
     """
 
-    output: DerivativeDataset  # where they go
+    output: DerivativeDataset  # the output dataset
     bundle: ModelBundle  # the model whose maps they are
-    origin: Origin  # what their sidecars say of where they come from
-    options: Mapping[str, Any]  # what shapes results beside inputs, for the completion records
+    origin: Origin  # origin of the maps, for their sidecars
+    options: Mapping[str, Any]  # options that change results, for the completion records
     interval_level: int  # of the intervals, in percent
-    surfaces: SurfaceMaps  # what is written on surfaces
-    regions: RegionTables  # what makes the tables of means over parcels
+    surfaces: SurfaceMaps  # writes maps on surfaces
+    regions: RegionTables  # makes the tables of means over parcels
     threads: int  # maps encoded at the same time
     presentation: Presentation  # whose quality columns are written
-    methods: Callable[[Lacking], str]  # text of sets, by what the tables of their runs lack
-    targets: Callable[[RunSet], Sequence[Target]]  # other spaces that a set is also written in
+    methods: Callable[[Lacking], str]  # methods text, by what confound tables lack
+    targets: Callable[[AveragedRuns], Sequence[Target]]  # further spaces of an average
 
     def write_run(
         self,
@@ -81,19 +81,7 @@ class Writer:
         kept: Sequence[Kept],
         connectomes: RunConnectomes | None,
     ) -> list[PurePosixPath]:
-        """Write what belongs to one run: quality, what its report shows, connectomes if wanted.
-
-        Parameters
-        ----------
-        summary
-            Figures and decisions.
-        seconds
-            Time it took.
-        kept
-            Small files that its report is drawn from.
-        connectomes
-            None: they are not written.
-        """
+        """Write the files of one run: quality, report data and, if requested, connectomes."""
         entities = run_entities(summary.run)
         figures = {
             **summary.figures,
@@ -107,35 +95,23 @@ class Writer:
             files += self._write_connectome(summary, connectomes)
         return files
 
-    def write_set(
+    def write_average(
         self,
-        planned: RunSet,
+        planned: AveragedRuns,
         estimate: Estimate,
         *,
         runs: Sequence[RunSummary],
         left_out: Mapping[str, str],
     ) -> list[PurePosixPath]:
-        """Write the maps of a set with their sidecars, and the tables that go with them.
-
-        Parameters
-        ----------
-        planned
-            The set, which names the files.
-        estimate
-            Its maps.
-        runs
-            Those that were averaged.
-        left_out
-            Why other runs of the set were not, by their titles.
-        """
+        """Write the maps of an average with their sidecars and tables."""
         entities = dict(planned.entities)
-        # First, as they may be refused.
+        # First, as the surfaces may be refused.
         meshes = self.surfaces.read(planned)
         warps = [(target, target.warp(self.bundle.voxels)) for target in self.targets(planned)]
-        # It shows other maps, and might not be made anew.
+        # An earlier report shows other maps, and a new one may fail.
         discard_report(self.output, planned.participant)
-        layers = set_layers(estimate, self.bundle)
-        path, content = set_sidecar(
+        layers = average_layers(estimate, self.bundle)
+        path, content = average_sidecar(
             entities,
             estimate,
             self.bundle,
@@ -156,26 +132,14 @@ class Writer:
 
     def complete(
         self,
-        planned: RunSet,
+        planned: AveragedRuns,
         inputs: Mapping[str, Fingerprint],
         files: Sequence[PurePosixPath],
         *,
         runs: Sequence[RunSummary],
     ) -> None:
-        """Record that a set is complete, once all else of it has been written.
-
-        Parameters
-        ----------
-        planned
-            The set.
-        inputs
-            What it depends on.
-        files
-            All that was written of it.
-        runs
-            Those that were averaged.
-        """
-        complete_set(
+        """Record that an average is complete, after all its other files have been written."""
+        complete_average(
             self.output,
             planned,
             inputs,
@@ -186,7 +150,7 @@ class Writer:
         )
 
     def made_otherwise(self, participant: str) -> tuple[str, ...]:
-        """Return the titles of sets that an earlier call averaged otherwise."""
+        """Return the titles of averages that an earlier call averaged differently."""
         return sets_made_otherwise(self.output, participant, "combine", self.options["combine"])
 
     def _write_maps(
@@ -202,9 +166,9 @@ class Writer:
     def _write_half_widths(
         self, target: Target | None = None, facts: Mapping[str, Any] | None = None
     ) -> Iterator[PurePosixPath]:
-        """Write what is the same for all participants, unless it is there.
+        """Write the files that are the same for all participants, unless they exist.
 
-        `target` is another template, and `facts` what its sidecars say of it.
+        `target` is another template, and `facts` its sidecar fields.
         """
         grid = None if target is None else target.grid
         images = half_width_paths(self.bundle, self.interval_level, grid)
@@ -223,9 +187,9 @@ class Writer:
         yield from files
 
     def _write_spaces(
-        self, planned: RunSet, layers: Sequence[Layer], warps: Sequence[tuple[Target, Warp]]
+        self, planned: AveragedRuns, layers: Sequence[Layer], warps: Sequence[tuple[Target, Warp]]
     ) -> Iterator[PurePosixPath]:
-        """Write the maps in other spaces, and the half-widths there."""
+        """Write the maps, and the half-widths, in further spaces."""
         entities, root = dict(planned.entities), planned.runs[0].root
         widths = half_width_layer(self.bundle, self.interval_level)
         for target, warp in warps:
@@ -243,7 +207,7 @@ class Writer:
                 yield from self._write_half_widths(target, facts)
 
     def _write_surfaces(
-        self, planned: RunSet, layers: Sequence[Layer], meshes: Sequence[Mesh]
+        self, planned: AveragedRuns, layers: Sequence[Layer], meshes: Sequence[Mesh]
     ) -> Iterator[PurePosixPath]:
         half_widths = half_width_layer(self.bundle, self.interval_level)
         everything = [*layers, *([] if half_widths is None else [half_widths])]
@@ -292,7 +256,7 @@ class Writer:
         content = {
             "Description": "Connectome of all frames of the run that were kept, a volume an "
             f"ROI: {form.row.words}",
-            "Synthetic": False,  # unlike the maps of the set, whose sidecar applies here too
+            "Synthetic": False,  # unlike the maps of the average, whose sidecar applies here too
             "Units": "arbitrary",
             **self.bundle.grid.metadata,
             "Sources": run_sources(summary.run, self.origin.source),
@@ -300,7 +264,7 @@ class Writer:
             **form_facts(form),
         }
         if form.row.joint:
-            assert whole.roi_r is not None  # a joint form has them
+            assert whole.roi_r is not None  # present for a joint form
             penalty = form.penalty(whole.roi_r, whole.effective_dof)
             content["RidgePenalties"] = [round(penalty, 6)]
         path = build_path(named, "statmap", ".json")

@@ -1,8 +1,8 @@
-"""Interventions in digital twins: what they depend on, and what they do once it is moved.
+"""Interventions in digital twins: edges that they depend on, and the effect of perturbations.
 
 - `call`: the analysis of a call
 - `page`: the page
-- `study`: what is computed, of people at hand and those whom the model was fitted to
+- `study`: the computations, with the people at hand and the training participants
 - `tables`: the rows of its tables
-- `weights`: moves of networks' weights along the published direction
+- `weights`: perturbations of networks' weights along the published direction
 """

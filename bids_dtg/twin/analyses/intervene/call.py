@@ -1,4 +1,4 @@
-"""Move people's connectomes in a twin, and say what its figures depend on."""
+"""Perturb people's connectomes in a twin, and attribute its figures to edges."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ from bids_dtg.twin.analyses.intervene.page import intervention_page
 from bids_dtg.twin.analyses.intervene.study import People, Plan, Study, study
 from bids_dtg.twin.analyses.intervene.tables import intervention_tables, region_names
 from bids_dtg.twin.analyses.intervene.weights import (
-    WeightMove,
-    move_weights,
+    WeightPerturbation,
+    weight_perturbations,
     weight_section,
     weight_table,
 )
 from bids_dtg.twin.interventions.attribution import PERMUTATIONS
 
-_FEWEST = 2  # people: doses are counted by how much they differ
-_FEWEST_UNSEEN = 10  # of fewer, directions are hardly more than single people
+_FEWEST = 2  # people: step sizes are in standard deviations of people
+_FEWEST_UNSEEN = 10  # fewer people would dominate the directions individually
 DIRECTIONS = "desc-directions_edges.npz"
 _CAN_WRITE = (
     *("checkpoints/", "desc-*_response", "desc-*_attribution"),
@@ -52,8 +52,8 @@ def run_interventions(settings: Settings) -> int:
         for line in _words(analysis, plan):
             say(line)
         found = study(plan, performers, fitted, settings, analysis.results.add("checkpoints/"))
-        say("moves of weights …")
-        weights, notes = move_weights(
+        say("perturbations of weights …")
+        weights, notes = weight_perturbations(
             plan.bundle.fitted(), performers.connectomes, performers.segments, seed=plan.seed
         )
         _write(analysis, plan, found, weights)
@@ -65,14 +65,14 @@ def _planned(analysis: TwinAnalysis) -> Plan:
     bundle, labels = analysis.bundle, analysis.people.labels
     permutations = analysis.settings.statistics.permutations
     assert bundle is not None
-    seen = bundle.seen(labels, analysis.data_set)
+    seen = bundle.in_training_set(labels, analysis.data_set)
     unseen = tuple(label for label in labels if label not in set(seen))
     performers = unseen if len(unseen) >= _FEWEST_UNSEEN else labels
     if len(performers) < _FEWEST:
         raise DatasetError(
             f"{counted(len(performers), 'participant')} has a connectome and events here "
             f"({named(performers)})",
-            expected=f"{_FEWEST} or more: a dose is counted by how much people differ",
+            expected=f"{_FEWEST} or more: step sizes are in standard deviations of people",
         )
     return Plan(
         bundle=bundle,
@@ -94,29 +94,29 @@ def _print_plan(analysis: TwinAnalysis, plan: Plan) -> int:
     for line in _words(analysis, plan):
         say(line)
     null = "" if plan.without_null else f", a null of {counted(plan.permutations, 'permutation')}"
-    what = f"attributions, moves of connectomes{null}, tables and a page"
+    what = f"attributions, perturbations of connectomes{null}, tables and a page"
     return analysis.print_plan(what, plan.performers)
 
 
 def _words(analysis: TwinAnalysis, plan: Plan) -> Iterator[str]:
-    """Say whose twins perform, and what is left out."""
+    """Yield lines on the people whose twins perform, and on what is left out."""
     yield from (line for line in (_who(analysis, plan), plan.without_null, plan.refits) if line)
 
 
 def _who(analysis: TwinAnalysis, plan: Plan) -> str:
-    """Say whose twins perform, and whether the model knows these people."""
+    """Describe the people whose twins perform: how many are in the training set."""
     people, name = counted(len(plan.performers), "participant"), plan.bundle.card.name
     known = plan.known
     if not known:
-        return f"twins of {people} perform, whom {name} was not fitted to"
+        return f"twins of {people} outside the training set of {name} perform"
     return (
-        f"twins of {people} perform; {name} was fitted to {known} of them, as fewer than "
-        f"{_FEWEST_UNSEEN} others are here"
+        f"twins of {people} perform; {known} of them are in the training set of {name}, as fewer "
+        f"than {_FEWEST_UNSEEN} others have files here"
     )
 
 
 def _write(
-    analysis: TwinAnalysis, plan: Plan, found: Study, weights: Mapping[str, WeightMove]
+    analysis: TwinAnalysis, plan: Plan, found: Study, weights: Mapping[str, WeightPerturbation]
 ) -> None:
     """Write tables and directions."""
     regions = region_names(plan.bundle, analysis.people.regions)

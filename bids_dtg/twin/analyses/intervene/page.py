@@ -27,19 +27,19 @@ from bids_dtg.report.pages.index import INDEX
 from bids_dtg.stats.paired import bootstrap_interval
 from bids_dtg.twin.analyses.analysis import TwinAnalysis
 from bids_dtg.twin.analyses.intervene.study import (
-    CONTROL_DOSES,
+    CONTROL_STEP_SIZES,
     CONTROLS,
-    TABLE_DOSE,
+    TABLE_STEP_SIZE,
     Plan,
     Study,
     rms,
 )
 from bids_dtg.twin.analyses.intervene.tables import (
     control_changes,
-    dose_rows,
-    figures_of_move,
+    figures_of_perturbation,
     in_ms,
     map_rows,
+    perturbation_rows,
     region_names,
     region_rows,
     stability_rows,
@@ -47,13 +47,13 @@ from bids_dtg.twin.analyses.intervene.tables import (
 )
 from bids_dtg.twin.interventions.attribution import region_means
 from bids_dtg.twin.interventions.gradients import COPIES, NOISE
-from bids_dtg.twin.interventions.moves import DOSES, Move
+from bids_dtg.twin.interventions.perturbations import STEP_SIZES, Perturbation
 from bids_dtg.twin.panels.words import NO_EVIDENCE
 
 Array = NDArray[np.float64]
 _MS, _PERCENT = 1000.0, 100.0
 _STRONGEST = 10  # regions of each figure in the table
-_STEP = DOSES[0]
+_STEP = STEP_SIZES[0]
 _P = ("p", "p (family-wise)")
 _OF_NULL = (("", ""), ("null_", ""), ("null_", "_95"))  # columns of a statistic
 
@@ -61,17 +61,7 @@ _OF_NULL = (("", ""), ("null_", ""), ("null_", "_95"))  # columns of a statistic
 def intervention_page(
     analysis: TwinAnalysis, plan: Plan, found: Study, who: str
 ) -> AnalysisPageFacts:
-    """Return what the page shows.
-
-    Parameters
-    ----------
-    analysis, plan
-        The call.
-    found
-        What interventions come to.
-    who
-        Whose twins perform, in words.
-    """
+    """Return the content of the page; `who` describes the people whose twins perform."""
     bundle = plan.bundle
     regions = region_names(bundle, analysis.people.regions)
     return AnalysisPageFacts(
@@ -81,7 +71,7 @@ def intervention_page(
         f"{analysis.data_set}: {who}.",
         flags=_flags(plan, found),
         sections=(
-            _moves(found),
+            _perturbations(found),
             _attribution(found, regions, _brains(analysis, plan, found, regions)),
             _null(plan, found),
             _stability(found),
@@ -97,34 +87,36 @@ def _flags(plan: Plan, found: Study) -> tuple[Flag, ...]:
     return tuple(flags)
 
 
-def _moves(found: Study) -> PageSection:
+def _perturbations(found: Study) -> PageSection:
     text = (
-        "Everybody's connectome is moved by what differs between people whose twins have less and "
-        "more of a figure; a dose of 1 is the difference of people one standard deviation of the "
-        "figure apart (SD). What else changes is off target. Believed: the change times the slope "
-        "of observed on predicted figures, over people whom the model was not fitted to. Random "
-        "directions are mixtures of how people differ from "
-        "their mean: a direction that changes its figure no more than they do is nothing beyond "
-        "how people differ in any way.",
-        "There is no verdict: people of one fit share what the fit got wrong, so intervals over "
-        "them say how alike the twins are and not how sure the change is. Shown instead are how "
-        "many random directions change the figure as much, what permuted behaviour gives, and how "
-        "attributions agree between fits.",
-        "All of this is what the model predicts: nobody's connectome was moved.",
+        "Everybody's connectome is perturbed along the difference between people whose twins have "
+        "less and more of a figure. Step size 1 is the difference between people one standard "
+        "deviation (SD) of the figure apart. Changes of other figures are off target. Calibrated: "
+        "the change times the slope of observed on predicted figures, over people outside the "
+        "training set. Random directions are mixtures of people's deviations from their mean: a "
+        "direction that changes its figure no more than these is not specific to the figure.",
+        "There is no verdict: people of one fit share the errors of the fit, so intervals over "
+        "them measure how similar the twins are and not how certain the change is. Shown instead "
+        "are how many random directions change the figure as much, the null of permuted behaviour, "
+        "and the agreement of attributions between fits.",
+        "All of these are predictions of the model: nobody's connectome was perturbed.",
     )
     return PageSection(
-        title="Moves of the connectome",
-        text=text if found.moves else found.notes,
-        tables=tuple(_move_tables(found)) if found.moves else (),
-        curves=tuple(_curves(found, name) for name in found.moves),
+        title="Perturbations of the connectome",
+        text=text if found.perturbations else found.notes,
+        tables=tuple(_perturbation_tables(found)) if found.perturbations else (),
+        curves=tuple(_curves(found, name) for name in found.perturbations),
     )
 
 
 def _curves(found: Study, lowers: str) -> Curves:
-    """Return what doses along a direction change, of all figures in seconds."""
+    """Return the changes of all figures in seconds by step size along a direction."""
     nothing = np.zeros(1)
     changes = {
-        target: [bootstrap_interval(move.change(target)) for move in found.moves[lowers]]
+        target: [
+            bootstrap_interval(perturbation.change(target))
+            for perturbation in found.perturbations[lowers]
+        ]
         for target in found.targets
     }
     series = {
@@ -134,11 +126,11 @@ def _curves(found: Study, lowers: str) -> Curves:
     own = changes[lowers]
     ends = [np.array([getattr(change, end) for change in own]) for end in ("low", "high")]
     low, high = (np.concatenate([nothing, _MS * end]) for end in ends)
-    names = {lowers: f"{words(lowers)} (meant)"}
+    names = {lowers: f"{words(lowers)} (target)"}
     return Curves(
-        caption=f"Direction that lowers {words(lowers)}. Bands: 95 % over people of what is meant, "
+        caption=f"Direction that lowers {words(lowers)}. Bands: 95 % over people of the target, "
         f"and the range of {words(lowers)} along {CONTROLS} random directions.",
-        x_label="dose (SD)",
+        x_label="step size (SD)",
         y_label="predicted change (ms)",
         series={names.get(name, words(name)): values for name, values in series.items()},
         start=0.0,
@@ -148,32 +140,34 @@ def _curves(found: Study, lowers: str) -> Curves:
 
 
 def _control_band(found: Study, target: str) -> tuple[Array, Array]:
-    """Return the range of random directions' changes by dose, in ms; lines between doses."""
-    doses = _STEP * np.arange(round(CONTROL_DOSES[-1] / _STEP) + 1)
-    changes = [_MS * control_changes(found, target, dose) for dose in CONTROL_DOSES]
-    at = (0.0, *CONTROL_DOSES)
+    """Return the range of random directions' changes by step size, in ms, interpolated."""
+    step_sizes = _STEP * np.arange(round(CONTROL_STEP_SIZES[-1] / _STEP) + 1)
+    changes = [_MS * control_changes(found, target, step_size) for step_size in CONTROL_STEP_SIZES]
+    at = (0.0, *CONTROL_STEP_SIZES)
     return (
-        np.interp(doses, at, [0.0, *(own.min() for own in changes)]),
-        np.interp(doses, at, [0.0, *(own.max() for own in changes)]),
+        np.interp(step_sizes, at, [0.0, *(own.min() for own in changes)]),
+        np.interp(step_sizes, at, [0.0, *(own.max() for own in changes)]),
     )
 
 
-def _move_tables(found: Study) -> Iterator[Table]:
-    moves = {name: _at(own, TABLE_DOSE) for name, own in found.moves.items()}
+def _perturbation_tables(found: Study) -> Iterator[Table]:
+    perturbations = {name: _at(own, TABLE_STEP_SIZE) for name, own in found.perturbations.items()}
     for unit, scale, caption in (
-        ("s", _MS, f"Change of response times and effects at {TABLE_DOSE:g} SD (ms)"),
-        ("share", _PERCENT, f"Change of errors and misses at {TABLE_DOSE:g} SD (% of trials)"),
+        ("s", _MS, f"Change of response times and effects at {TABLE_STEP_SIZE:g} SD (ms)"),
+        ("share", _PERCENT, f"Change of errors and misses at {TABLE_STEP_SIZE:g} SD (% of trials)"),
     ):
         figures = [
-            figure for figure, of, _, _ in figures_of_move(found.controls[0][0]) if of == unit
+            figure
+            for figure, of, _, _ in figures_of_perturbation(found.controls[0][0])
+            if of == unit
         ]
         yield Table(
             caption,
             ("direction", *map(words, figures)),
             [
                 *(
-                    (f"lower {words(name)}", *_changes(move, figures, scale))
-                    for name, move in moves.items()
+                    (f"lower {words(name)}", *_changes(perturbation, figures, scale))
+                    for name, perturbation in perturbations.items()
                 ),
                 *_control_cells(found, figures, scale),
             ],
@@ -182,12 +176,16 @@ def _move_tables(found: Study) -> Iterator[Table]:
     yield _sizes(found)
 
 
-def _at(moves: Sequence[Move], dose: float) -> Move:
-    return next(move for move in moves if move.dose == dose)
+def _at(perturbations: Sequence[Perturbation], step_size: float) -> Perturbation:
+    return next(
+        perturbation for perturbation in perturbations if perturbation.step_size == step_size
+    )
 
 
-def _changes(move: Move, figures: Sequence[str], scale: float) -> Iterator[Cell]:
-    values = {figure: after - before for figure, _, before, after in figures_of_move(move)}
+def _changes(perturbation: Perturbation, figures: Sequence[str], scale: float) -> Iterator[Cell]:
+    values = {
+        figure: after - before for figure, _, before, after in figures_of_perturbation(perturbation)
+    }
     for figure in figures:
         change = bootstrap_interval(scale * values[figure])
         yield (change.mean, change.low, change.high)
@@ -202,18 +200,22 @@ def _control_cells(
 
 
 def _sizes(found: Study) -> Table:
-    rows = [row for row in dose_rows(found) if row["dose"] == TABLE_DOSE and row["intended"]]
-    controls = [rms(direction.delta(TABLE_DOSE)) for direction in found.control_directions]
+    rows = [
+        row
+        for row in perturbation_rows(found)
+        if row["step_size"] == TABLE_STEP_SIZE and row["intended"]
+    ]
+    controls = [rms(direction.delta(TABLE_STEP_SIZE)) for direction in found.control_directions]
     return Table(
-        f"What is meant, and how large the move is, at {TABLE_DOSE:g} SD",
+        f"Change of the target, and size of the perturbation, at {TABLE_STEP_SIZE:g} SD",
         (
             "direction",
             "before (ms)",
             "after (ms)",
             "change (ms)",
-            "believed (ms)",
+            "calibrated (ms)",
             f"random directions as large, of {CONTROLS}",
-            "size of the move (Fisher z)",
+            "size of the perturbation (Fisher z)",
             "share of the distance between two people",
         ),
         [
@@ -225,8 +227,8 @@ def _sizes(found: Study) -> Table:
                     in_ms(row["change"]),
                     in_ms(row["calibrated_change"]),
                     row["controls_as_large"],
-                    row["move_rms"],
-                    row["move_rms"] / found.between_people,
+                    row["perturbation_rms"],
+                    row["perturbation_rms"] / found.between_people,
                 )
                 for row in rows
             ),
@@ -251,9 +253,9 @@ def _attribution(found: Study, regions: Sequence[str], brains: Sequence[Pictures
         if len(regions)
     }
     return PageSection(
-        title="What figures depend on",
+        title="Attribution of figures to edges",
         text=(
-            "By how many seconds a figure changes with each edge: gradients of the figure itself, "
+            "Change of a figure in seconds with each edge: gradients of the figure itself, "
             f"averaged over people and {COPIES} noisy copies of each connectome (SmoothGrad, noise "
             f"of {NOISE:g} standard deviations). The value of a region is the mean over its edges.",
         ),
@@ -280,7 +282,7 @@ def _region_tables(found: Study, regions: Sequence[str]) -> tuple[Table, ...]:
         )[:_STRONGEST]
         tables.append(
             Table(
-                f"{words(target)}: the regions that it depends on most",
+                f"{words(target)}: the regions with the largest attribution",
                 ("region", "ms a unit of Fisher z", *(_P if found.null else ())),
                 [
                     (
@@ -290,7 +292,7 @@ def _region_tables(found: Study, regions: Sequence[str]) -> tuple[Table, ...]:
                     )
                     for row in own
                 ],
-                notes=() if found.null else ("There is no null: p is not known.",),
+                notes=() if found.null else ("Without a null, p is not known.",),
             )
         )
     return tuple(tables)
@@ -299,7 +301,7 @@ def _region_tables(found: Study, regions: Sequence[str]) -> tuple[Table, ...]:
 def _brains(
     analysis: TwinAnalysis, plan: Plan, found: Study, regions: Sequence[str]
 ) -> tuple[Pictures, ...]:
-    """Draw the attribution on the brain; nothing where the model's atlas is not to be had."""
+    """Draw the attribution on the brain; no picture where the model's atlas is not available."""
     atlas = _atlas(analysis, plan)
     if atlas is None:
         return ()
@@ -336,16 +338,19 @@ def _atlas(analysis: TwinAnalysis, plan: Plan) -> Atlas | None:
 def _null(plan: Plan, found: Study) -> PageSection:
     if found.null is None:
         why = plan.without_null.removeprefix("no null: ")
-        return PageSection(title="Beside permuted behaviour", text=(f"There is no null: {why}.",))
+        return PageSection(
+            title="Comparison with permuted behaviour", text=(f"There is no null: {why}.",)
+        )
     return PageSection(
-        title="Beside permuted behaviour",
+        title="Comparison with permuted behaviour",
         text=(
-            f"{found.null.permutations} times, the codes of the responses of those whom the model "
-            "was fitted to are given to others of them, and what connectomes tell of codes is "
-            "fitted anew. The attribution that is compared is made in the same way without "
-            "permuting: its r with the twin's own says how near it is. Spread: by how much the "
-            "figure differs between the people whose twins perform, if it depends on edges so. "
-            "Length: the root of its sum of squares; what is fitted to noise is no shorter.",
+            f"In {found.null.permutations} permutations, the latent factors of the training "
+            "participants are permuted over them, and the regression of factors on connectomes is "
+            "refitted. The attribution that is compared is computed in the same way without "
+            "permuting; its r with the twin's own attribution shows how similar both are. Spread: "
+            "standard deviation of the figure that the attribution predicts, over the people whose "
+            "twins perform. Length: root of the sum of squares; attributions fitted to noise are "
+            "no shorter.",
         ),
         tables=(
             Table(
@@ -385,8 +390,8 @@ def _stability(found: Study) -> PageSection:
     return PageSection(
         title="Stability",
         text=(
-            "r over edges of two attributions: a map that changes with the people, or with the "
-            "seed of the training, says little of single edges.",
+            "r over edges of two attributions. Single edges of a map that changes with the people, "
+            "or with the seed of the training, should not be interpreted.",
         ),
         tables=(
             Table(

@@ -1,4 +1,4 @@
-"""What is computed for interventions in twins: attributions, their null, moves beside controls."""
+"""Computations of interventions: attributions, their null, perturbations and random controls."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ from bids_dtg.twin.fitting import Fitted, fit
 from bids_dtg.twin.interventions.attribution import FittedPeople, null_gradients
 from bids_dtg.twin.interventions.calibration import Calibration
 from bids_dtg.twin.interventions.gradients import Gradients, smooth_gradients
-from bids_dtg.twin.interventions.moves import (
+from bids_dtg.twin.interventions.outcomes import Outcomes
+from bids_dtg.twin.interventions.perturbations import (
     Direction,
-    Move,
-    dose_response,
+    Perturbation,
     performed_outcomes,
+    perturb_connectomes,
     random_directions,
 )
-from bids_dtg.twin.interventions.outcomes import Outcomes
 from bids_dtg.twin.interventions.significance import NullComparison, compare_with_null
 from bids_dtg.twin.interventions.stability import (
     FEWEST_FITTED,
@@ -37,19 +37,19 @@ from bids_dtg.twin.interventions.stability import (
 )
 from bids_dtg.twin.judging.cohort import targets_of_people
 from bids_dtg.twin.recipe import find_architecture
-from bids_dtg.twin.traces import Segments
+from bids_dtg.twin.trial_series import Segments
 
 Array = NDArray[np.float64]
 Floats = NDArray[np.floating]
 
 CONTROLS = 20  # random directions
 # Along each of them, in standard deviations of people; the last one is that of the table.
-CONTROL_DOSES = (1.0, 2.0)
-TABLE_DOSE = CONTROL_DOSES[-1]
+CONTROL_STEP_SIZES = (1.0, 2.0)
+TABLE_STEP_SIZE = CONTROL_STEP_SIZES[-1]
 SPLITS = 5  # of the fitted people into halves
-# Over whom attributions of refitted twins are averaged: they differ little between people.
+# People in the mean attribution of refitted twins: attributions differ little between people.
 _NULL_PEOPLE = 10
-_LINES = 10  # a line of so many permutations is said
+_LINES = 10  # progress lines of the permutations
 OVER_PEOPLE, OVER_FITTED, OVER_SEEDS = (
     "halves of the people averaged over",
     "refitted to halves of the people",
@@ -68,7 +68,7 @@ class People:
 
 @dataclass(frozen=True, eq=False)
 class Stability:
-    """How alike the attributions of two twins are, or of one over different people."""
+    """Correlations of attributions between two twins, or of one twin over different people."""
 
     comparison: str  # what differs
     r: Array  # (comparisons, targets): over edges
@@ -76,15 +76,15 @@ class Stability:
 
 @dataclass(frozen=True, eq=False)
 class Study:
-    """What interventions in a twin come to."""
+    """Results of interventions in a twin."""
 
-    labels: tuple[str, ...]  # of those whose twins perform
+    labels: tuple[str, ...]  # participants whose twins perform
     gradients: Gradients
-    directions: Mapping[str, Direction]  # by the target that each is meant to lower
-    moves: Mapping[str, tuple[Move, ...]]  # by the same, a dose each
-    controls: tuple[tuple[Move, ...], ...]  # (directions, doses), along random directions
+    directions: Mapping[str, Direction]  # by the target that each should lower
+    perturbations: Mapping[str, tuple[Perturbation, ...]]  # by target, one for each step size
+    controls: tuple[tuple[Perturbation, ...], ...]  # (directions, step sizes), random
     control_directions: tuple[Direction, ...]
-    calibrations: Mapping[str, Calibration]  # by target; none where too few unseen people are here
+    calibrations: Mapping[str, Calibration]  # by target; empty with too few unseen people
     between_people: float  # rms over edges of the difference of two people's connectomes
     stability: tuple[Stability, ...]
     null: NullComparison | None
@@ -99,17 +99,17 @@ class Study:
 
 @dataclass(frozen=True, eq=False)
 class Plan:
-    """Whose twins are moved, and what else can be computed."""
+    """The people whose twins perform, and the computations that are possible."""
 
     bundle: TwinBundle
-    performers: tuple[str, ...]  # whose twins perform
-    fitted: tuple[str, ...]  # whom the model was fitted to, of those at hand
+    performers: tuple[str, ...]  # participants whose twins perform
+    fitted: tuple[str, ...]  # the training participants among those at hand
     permutations: int
     seed: int
 
     @property
     def known(self) -> int:
-        """How many of those whose twins perform the model was fitted to."""
+        """Number of performers in the model's training set."""
         return len(set(self.performers) & set(self.fitted))
 
     @property
@@ -117,28 +117,32 @@ class Plan:
         """Why there is no null; empty where there is one."""
         part, here = self.bundle.part, len(self.fitted)
         if find_architecture(part.architecture).generates_all:
-            return f"no null: {part.architecture} has no codes, and each would be a training"
+            return (
+                f"no null: {part.architecture} has no latent factors, and each permutation would "
+                "be a training"
+            )
         if part.bold:
             return "no null: the model predicts BOLD too, which is not read here"
         if here < part.people:
             return (
-                f"no null: {here} of {counted(part.people, 'participant')} whom the model was "
-                "fitted to are here with their events"
+                f"no null: {here} of {counted(part.people, 'training participant')} are here with "
+                "their events"
             )
         return "" if self.permutations else "no null: --permutations is 0"
 
     @property
     def refits(self) -> str:
-        """Why twins are not fitted again to halves and with another seed; empty: they are."""
+        """Why twins are not refitted to halves and with another seed; empty: they are."""
         if find_architecture(self.bundle.part.architecture).generates_all:
             return (
-                "not fitted again, for stability over people and seeds: "
-                f"{self.bundle.part.architecture} has no codes, and each would be a training"
+                "not refitted, for stability over people and seeds: "
+                f"{self.bundle.part.architecture} has no latent factors, and each refit would be a "
+                "training"
             )
         why = dataclasses.replace(self, permutations=1).without_null
         few = len(self.fitted) < FEWEST_FITTED
-        why = why or (f"fewer than {FEWEST_FITTED} participants fitted to" if few else "")
-        return why and f"not fitted again, for stability over people and seeds: {_reason(why)}"
+        why = why or (f"fewer than {FEWEST_FITTED} training participants" if few else "")
+        return why and f"not refitted, for stability over people and seeds: {_reason(why)}"
 
 
 def _reason(why: str) -> str:
@@ -148,20 +152,10 @@ def _reason(why: str) -> str:
 def study(
     plan: Plan, performers: People, fitted_people: People | None, settings: Settings, work: Path
 ) -> Study:
-    """Attribute figures to edges, move connectomes, and compare both with what chance gives.
+    """Attribute figures to edges, perturb connectomes, and compare both with chance.
 
-    Parameters
-    ----------
-    plan
-        What is computed.
-    performers
-        Whose twins perform.
-    fitted_people
-        Whom the model was fitted to; None: they are not needed, or not at hand.
-    settings
-        Options of the call: the device of a further training.
-    work
-        Folder of checkpoints of that training.
+    `fitted_people` are the training participants; None: they are not needed, or not at hand. `work`
+    is the folder of checkpoints of a further training.
     """
     fitted = plan.bundle.fitted()
     say(f"attribution over {counted(len(performers.labels), 'participant')} …")
@@ -170,9 +164,9 @@ def study(
     )
     outcomes = performed_outcomes(fitted, performers.connectomes, performers.segments)
     directions, notes = _directions(outcomes, performers.connectomes)
-    say(f"moves along {counted(len(directions), 'direction')} and {CONTROLS} random ones …")
-    moves = {
-        name: dose_response(fitted, performers.connectomes, performers.segments, direction)
+    say(f"perturbations along {counted(len(directions), 'direction')}, {CONTROLS} random ones …")
+    perturbations = {
+        name: perturb_connectomes(fitted, performers.connectomes, performers.segments, direction)
         for name, direction in directions.items()
     }
     controls = random_directions(performers.connectomes, CONTROLS, plan.seed)
@@ -183,10 +177,10 @@ def study(
         labels=performers.labels,
         gradients=gradients,
         directions=directions,
-        moves=moves,
+        perturbations=perturbations,
         controls=tuple(
-            dose_response(
-                fitted, performers.connectomes, performers.segments, direction, CONTROL_DOSES
+            perturb_connectomes(
+                fitted, performers.connectomes, performers.segments, direction, CONTROL_STEP_SIZES
             )
             for direction in controls
         ),
@@ -201,12 +195,12 @@ def study(
 
 
 def rms_between(connectomes: Floats) -> float:
-    """Return how far apart two people's connectomes are, rms over edges and pairs of people.
+    """Return the difference between two people's connectomes, rms over edges and pairs of people.
 
     Parameters
     ----------
     connectomes
-        (people, edges), of two people or more.
+        (people, edges), Fisher z, of two people or more.
 
     Examples
     --------
@@ -230,20 +224,20 @@ def rms(edges: Array) -> float:
 def _directions(
     outcomes: Outcomes, connectomes: Floats
 ) -> tuple[dict[str, Direction], tuple[str, ...]]:
-    """Return the directions that lower each figure, and sentences on figures that have none."""
+    """Return the direction that lowers each figure, and sentences on figures without one."""
     found, notes = {}, []
     for target in outcomes.targets:
         try:
             raises = Direction.between(connectomes, outcomes.of(target))
         except ValueError:
-            notes.append(f"no direction of {target}: twins do not differ in it")
+            notes.append(f"no direction for {target}: it does not vary between twins")
             continue
         found[target] = Direction(-raises.unit, raises.length)
     return found, tuple(notes)
 
 
 def _calibrations(plan: Plan, outcomes: Outcomes, segments: Segments) -> dict[str, Calibration]:
-    """Return by what slope changes of figures are believed; of people who are not fitted to."""
+    """Return the calibration slope of each figure; none if performers are in the training set."""
     if plan.known:
         return {}
     observed = targets_of_people(segments)
@@ -256,15 +250,15 @@ def _calibrations(plan: Plan, outcomes: Outcomes, segments: Segments) -> dict[st
 
 @dataclass(frozen=True, eq=False)
 class _Refits:
-    """Twins of the same people that are fitted again, in part or as a whole."""
+    """Twins refitted to the same people, in part or as a whole."""
 
     plan: Plan
     fitted: Fitted
     gradients: Gradients  # of the twin itself
-    people: People  # whom it was fitted to
-    codes: FittedPeople
+    people: People  # the training participants
+    factors: FittedPeople
     performers: People
-    over: People  # of them, whom attributions are averaged over
+    over: People  # performers in the mean attribution
 
     @classmethod
     def of(
@@ -275,34 +269,34 @@ class _Refits:
         performers: People,
         people: People | None,
     ) -> _Refits | None:
-        """Return them; None where they cannot be fitted."""
+        """Prepare the refits; None where they are not possible."""
         if people is None or plan.refits:
             return None
-        say(f"codes of {counted(len(people.labels), 'participant')} …")
+        say(f"latent factors of {counted(len(people.labels), 'participant')} …")
         rows = _spread(len(performers.labels), _NULL_PEOPLE)
         over = People(
             tuple(performers.labels[row] for row in rows),
             performers.connectomes[rows],
             performers.segments.people(rows),
         )
-        codes = FittedPeople.of(fitted, people.connectomes, people.segments)
-        return cls(plan, fitted, gradients, people, codes, performers, over)
+        factors = FittedPeople.of(fitted, people.connectomes, people.segments)
+        return cls(plan, fitted, gradients, people, factors, performers, over)
 
     def null(self) -> tuple[NullComparison | None, Array | None]:
-        """Return the attribution beside its null, and how it agrees with the twin's own.
+        """Compare the attribution with its null, and correlate it with the twin's own.
 
-        What is compared with the null is made as the null is: with codes found again, over the
-        same people, without noise.
+        The attribution that is compared is computed as the null is: with refitted factors, over
+        the same people, without noise.
         """
         if self.plan.without_null:
             return None, None
         over = (self.over.connectomes, self.over.segments)
-        observed = mapped_gradients(self.fitted, self.codes, *over)
+        observed = mapped_gradients(self.fitted, self.factors, *over)
         number = self.plan.permutations
         say(f"null of {counted(number, 'permutation')} of behaviour …")
         null = null_gradients(
             self.fitted,
-            self.codes,
+            self.factors,
             *over,
             permutations=number,
             seed=self.plan.seed,
@@ -313,11 +307,11 @@ class _Refits:
         return found, map_correlations(observed.edges, self.gradients.edges)
 
     def stability(self, settings: Settings, work: Path) -> tuple[Stability, ...]:
-        """Return how alike the attributions of twins are that are fitted again."""
+        """Return the correlations of attributions between refitted twins."""
         say(f"twins refitted to halves of {counted(len(self.people.labels), 'participant')} …")
         halves = refitted_halves(
             self.fitted,
-            self.codes,
+            self.factors,
             self.over.connectomes,
             self.over.segments,
             splits=SPLITS,
@@ -329,7 +323,7 @@ class _Refits:
         )
 
     def _other_seed(self, settings: Settings, work: Path) -> Array:
-        """Return how alike the attribution is of the same recipe with another seed."""
+        """Correlate the attributions of the twin and of a training with another seed."""
         seed = self.fitted.seed + 1
         say(f"a second training, of seed {seed} …")
         other = fit(
@@ -355,12 +349,12 @@ class _Refits:
 
 
 def _spread(number: int, most: int) -> NDArray[np.intp]:
-    """Return rows of some of so many people, from the first to the last."""
+    """Return at most `most` evenly spaced rows of `number`."""
     return np.unique(np.linspace(0, number - 1, min(number, most)).round().astype(np.intp))
 
 
 def _every_tenth(number: int) -> Callable[[int], None]:
-    """Return what says how many permutations are done."""
+    """Return a function that reports the number of completed permutations."""
 
     def report(done: int) -> None:
         if done % max(1, number // _LINES) == 0:
@@ -370,6 +364,6 @@ def _every_tenth(number: int) -> Callable[[int], None]:
 
 
 def mean_known(values: Array) -> float:
-    """Return the mean of the values that are known; NaN where none is."""
+    """Return the mean of the finite values; NaN where none is finite."""
     known = values[np.isfinite(values)]
     return float(known.mean()) if known.size else float("nan")

@@ -12,15 +12,15 @@ from bids_dtg.cohort.column import BY_PEOPLE, Column, interval_of
 from bids_dtg.cohort.result_table import ResultTable
 from bids_dtg.stats.paired import bootstrap_interval
 from bids_dtg.twin.analyses.intervene.study import (
-    CONTROL_DOSES,
-    TABLE_DOSE,
+    CONTROL_STEP_SIZES,
+    TABLE_STEP_SIZE,
     Study,
     mean_known,
     rms,
 )
 from bids_dtg.twin.bundle.bundle import TwinBundle
 from bids_dtg.twin.interventions.attribution import region_means
-from bids_dtg.twin.interventions.moves import Move
+from bids_dtg.twin.interventions.perturbations import Perturbation
 from bids_dtg.twin.interventions.significance import Chance
 from bids_dtg.twin.judging.cohort import RT
 
@@ -29,57 +29,59 @@ Array = NDArray[np.float64]
 Ends = tuple[float, float, float]
 _MS = 1000.0
 _P = (
-    Column("p", "p of a value as large where people's behaviour is permuted"),
-    Column("p_fwe", "The same of the largest of all values (family-wise)"),
+    Column("p", "p of a value as large under permuted behaviour"),
+    Column("p_fwe", "Family-wise p, of the largest of all values under permuted behaviour"),
 )
 _FIGURE = Column("figure", "Figure of a task: response time (rt), effect, or share of its trials")
 _UNIT = Column("unit", "Unit of the figure: s, or share of trials")
-_DOSE = Column(
-    "dose",
-    "Size of the move: how often people differ in the figure by one standard deviation, as twins "
-    "have it, or of random directions in connectomes",
+_STEP_SIZE = Column(
+    "step_size",
+    "Step size in standard deviations between people: of the figure as predicted by twins; along "
+    "random directions, of connectomes",
 )
 _CHANGE = Column(
-    "change", "Mean over people of the figure after the move less before", interval=BY_PEOPLE
+    "change",
+    "Mean over people of the figure after the perturbation less before",
+    interval=BY_PEOPLE,
 )
 _SIZES = (
-    Column("move_rms", "Size of the move: root mean square over edges, Fisher z"),
+    Column("perturbation_rms", "Root mean square over edges of the perturbation, Fisher z"),
     Column(
         "between_people_rms",
         "Difference of two people's connectomes, root mean square over edges and pairs, Fisher z",
     ),
 )
-# What is said of each figure of a move, of connectomes or of weights.
-MOVED = (
-    Column("direction", "Direction of the move: the figure that it is meant to change"),
-    _DOSE,
+# Columns of each figure of a perturbation, of connectomes or of weights.
+PERTURBED = (
+    Column("direction", "Direction of the perturbation: the figure that it should change"),
+    _STEP_SIZE,
     _FIGURE,
-    Column("intended", "Whether the direction is meant to change this figure"),
+    Column("intended", "Whether the direction should change this figure"),
     _UNIT,
-    Column("before", "Mean over people, before the move"),
-    Column("after", "Mean over people, after the move"),
+    Column("before", "Mean over people, before the perturbation"),
+    Column("after", "Mean over people, after the perturbation"),
     _CHANGE,
 )
-_DOSES = (
-    *MOVED,
+_PERTURBATIONS = (
+    *PERTURBED,
     Column("people", "How many people"),
     Column(
         "calibrated_change",
-        "The change times the slope of people's observed on their twins' figures, over people to "
-        "whom the model was not fitted; n/a with fewer than 10 of them",
+        "The change times the slope of observed on predicted figures, over people outside the "
+        "training set; n/a with fewer than 10 of them",
         interval="95 % interval",
     ),
     *_SIZES,
     Column(
         "controls_as_large",
-        "Random directions that change the figure as much, either way; n/a at doses by which they "
-        "are not moved",
+        "Number of random directions that change the figure as much, in either direction; n/a at "
+        "step sizes without random directions",
     ),
     Column("controls", "Random directions: mixtures of people's deviations from their mean"),
 )
 _CONTROLS = (
     Column("control", "Number of the random direction"),
-    *(_DOSE, _FIGURE, _UNIT, _CHANGE),
+    *(_STEP_SIZE, _FIGURE, _UNIT, _CHANGE),
     *_SIZES,
 )
 _TARGET = Column(
@@ -94,8 +96,8 @@ _EDGES = (
     *Column("region_{}", "Region {} of the edge").each((1, 2)),
     Column(
         "seconds_per_z",
-        "By how many seconds the figure changes with a unit of Fisher z of the edge; over people "
-        "and noisy copies (SmoothGrad)",
+        "Change of the figure in seconds with a unit of Fisher z of the edge, mean over people and "
+        "noisy copies (SmoothGrad)",
     ),
     *_P,
 )
@@ -104,8 +106,8 @@ _REGIONS = (
     Column("region", "Name of the region"),
     Column(
         "seconds_per_z",
-        "By how many seconds the figure changes with a unit of Fisher z: mean over the region's "
-        "edges; over people and noisy copies (SmoothGrad)",
+        "Change of the figure in seconds with a unit of Fisher z, mean over the region's edges, "
+        "people and noisy copies (SmoothGrad)",
     ),
     *_P,
 )
@@ -114,22 +116,22 @@ _MAPS = (
     Column("length", "Root of the sum of squares of the whole attribution, s a unit of Fisher z"),
     Column(
         "tested_length",
-        "Length of the attribution that is compared with the null: codes found again, some people, "
-        "no noise",
+        "Length of the attribution that is compared with the null: refitted latent factors, a "
+        "subset of people, no noise",
     ),
     Column("tested_r", "r over edges of that attribution and the twin's own"),
     Column("null_length", "Mean length under the null"),
     Column("null_length_95", "95th percentile of lengths under the null"),
-    Column("p_length", "p of a length as large where people's behaviour is permuted"),
+    Column("p_length", "p of a length as large under permuted behaviour"),
     Column(
         "spread",
-        "Standard deviation, over people whose twins perform, of the figure along the attribution: "
-        "by how much it differs between them if it depends on edges so",
+        "Standard deviation of the figure that the attribution predicts from edges, over the "
+        "people whose twins perform",
         unit="s",
     ),
     Column("null_spread", "Mean spread under the null", unit="s"),
     Column("null_spread_95", "95th percentile of spreads under the null", unit="s"),
-    Column("p_spread", "p of a spread as large where people's behaviour is permuted"),
+    Column("p_spread", "p of a spread as large under permuted behaviour"),
     Column("permutations", "Permutations of behaviour over people"),
 )
 _STABILITY = (
@@ -145,24 +147,20 @@ CORRECT, UNANSWERED = "correct", "unanswered"  # figures of tasks, as shares of 
 
 
 def intervention_tables(found: Study, regions: Sequence[str]) -> dict[str, ResultTable]:
-    """Return all tables, by the names of their files.
-
-    Parameters
-    ----------
-    found
-        What interventions come to.
-    regions
-        Names, whose pairs edges are; none: edges are no pairs.
-    """
+    """Return all tables by the names of their files; without region names, edges are no pairs."""
     return {
         "desc-doses_response": ResultTable(
-            _DOSES, list(dose_rows(found)), "Moves of connectomes: a row a direction, dose, figure"
+            _PERTURBATIONS,
+            list(perturbation_rows(found)),
+            "Perturbations of connectomes: a row a direction, step size and figure",
         ),
         "desc-controls_response": ResultTable(
-            _CONTROLS, list(_control_rows(found)), "Moves along random directions"
+            _CONTROLS, list(_control_rows(found)), "Perturbations along random directions"
         ),
         "desc-edges_attribution": ResultTable(
-            _EDGES, list(_edge_rows(found, regions)), "The edges that each figure depends on most"
+            _EDGES,
+            list(_edge_rows(found, regions)),
+            "The edges with the largest attribution of each figure",
         ),
         "desc-regions_attribution": ResultTable(
             _REGIONS, list(region_rows(found, regions)), "Means over the edges of each region"
@@ -171,21 +169,13 @@ def intervention_tables(found: Study, regions: Sequence[str]) -> dict[str, Resul
             _MAPS, list(map_rows(found)), "The whole attribution of each figure"
         ),
         "desc-attribution_stability": ResultTable(
-            _STABILITY, list(stability_rows(found)), "How alike attributions are"
+            _STABILITY, list(stability_rows(found)), "Correlations of attributions"
         ),
     }
 
 
 def region_names(bundle: TwinBundle, names: Sequence[str]) -> tuple[str, ...]:
-    """Return names of the regions whose pairs edges are; none where edges are no pairs.
-
-    Parameters
-    ----------
-    bundle
-        The model.
-    names
-        Those at hand, which may be none.
-    """
+    """Return the names of the model's regions: those at hand if they fit, else its own."""
     number = bundle.part.regions
     if len(names) == number:
         return tuple(names)
@@ -204,41 +194,34 @@ def words(figure: str) -> str:
     return f"{task} {'response time' if what == RT else what}"
 
 
-def figures_of_move(move: Move) -> Iterator[tuple[str, str, Array, Array]]:
-    """Yield each figure of a move: its name, its unit, and people's values before and after.
-
-    Parameters
-    ----------
-    move
-        Of some people.
-    """
-    for number, target in enumerate(move.before.targets):
-        yield target, "s", move.before.seconds[:, number], move.after.seconds[:, number]
+def figures_of_perturbation(perturbation: Perturbation) -> Iterator[tuple[str, str, Array, Array]]:
+    """Yield the name and unit of each figure, and people's values before and after."""
+    for number, target in enumerate(perturbation.before.targets):
+        yield (
+            target,
+            "s",
+            perturbation.before.seconds[:, number],
+            perturbation.after.seconds[:, number],
+        )
     for what, before, after in (
-        (CORRECT, move.before.correct, move.after.correct),
-        (UNANSWERED, move.before.unanswered, move.after.unanswered),
+        (CORRECT, perturbation.before.correct, perturbation.after.correct),
+        (UNANSWERED, perturbation.before.unanswered, perturbation.after.unanswered),
     ):
-        for number, task in enumerate(move.before.tasks):
+        for number, task in enumerate(perturbation.before.tasks):
             yield f"{task}_{what}", "share", before[:, number], after[:, number]
 
 
-def dose_rows(found: Study) -> Iterator[Row]:
-    """Yield what each dose of each direction changes, a row a figure.
-
-    Parameters
-    ----------
-    found
-        What interventions come to.
-    """
-    for lowers, moves in found.moves.items():
+def perturbation_rows(found: Study) -> Iterator[Row]:
+    """Yield the changes by each step size along each direction, a row a figure."""
+    for lowers, perturbations in found.perturbations.items():
         direction = found.directions[lowers]
-        for move in moves:
-            for figure, unit, before, after in figures_of_move(move):
+        for perturbation in perturbations:
+            for figure, unit, before, after in figures_of_perturbation(perturbation):
                 change = bootstrap_interval(after - before)
                 people = int(np.isfinite(after - before).sum())
                 yield {
                     "direction": f"lower {lowers}",
-                    "dose": move.dose,
+                    "step_size": perturbation.step_size,
                     "figure": figure,
                     "intended": figure == lowers,
                     "unit": unit,
@@ -247,14 +230,14 @@ def dose_rows(found: Study) -> Iterator[Row]:
                     "change": change,
                     "people": people,
                     "calibrated_change": _calibrated(found, figure, change.mean),
-                    "move_rms": rms(direction.delta(move.dose)),
+                    "perturbation_rms": rms(direction.delta(perturbation.step_size)),
                     "between_people_rms": found.between_people,
-                    **_beside_controls(found, move, figure, change.mean),
+                    **_compare_with_controls(found, perturbation, figure, change.mean),
                 }
 
 
 def _calibrated(found: Study, figure: str, change: float) -> Ends | None:
-    """Return the change as unseen people show it; None where that is not known."""
+    """Return the change times the calibration slope; None where the slope is not known."""
     calibration = found.calibrations.get(figure)
     return None if calibration is None else calibration.interval(change)
 
@@ -268,55 +251,47 @@ def in_ms(change: object) -> Ends | None:
     return mean, low, high
 
 
-def _beside_controls(found: Study, move: Move, figure: str, change: float) -> Row:
-    """Return how many random directions change a figure as much at this dose; n/a elsewhere."""
-    if move.dose not in CONTROL_DOSES or not np.isfinite(change):
+def _compare_with_controls(
+    found: Study, perturbation: Perturbation, figure: str, change: float
+) -> Row:
+    """Count the random directions that change a figure as much; n/a at other step sizes."""
+    if perturbation.step_size not in CONTROL_STEP_SIZES or not np.isfinite(change):
         return {"controls_as_large": None, "controls": None}
-    changes = control_changes(found, figure, move.dose)
+    changes = control_changes(found, figure, perturbation.step_size)
     return {
         "controls_as_large": int((np.abs(changes) >= abs(change)).sum()),
         "controls": len(changes),
     }
 
 
-def control_changes(found: Study, figure: str, dose: float = TABLE_DOSE) -> Array:
-    """Return the mean change of a figure by each random direction, (controls,).
-
-    Parameters
-    ----------
-    found
-        What interventions come to.
-    figure
-        A target, or a share of a task.
-    dose
-        In standard deviations of people.
-    """
+def control_changes(found: Study, figure: str, step_size: float = TABLE_STEP_SIZE) -> Array:
+    """Return the mean change of a figure along each random direction, (controls,)."""
     return np.array(
         [
             mean_known(after - before)
-            for moves in found.controls
-            for move in moves
-            if move.dose == dose
-            for name, _, before, after in figures_of_move(move)
+            for perturbations in found.controls
+            for perturbation in perturbations
+            if perturbation.step_size == step_size
+            for name, _, before, after in figures_of_perturbation(perturbation)
             if name == figure
         ]
     )
 
 
 def _control_rows(found: Study) -> Iterator[Row]:
-    for number, (moves, direction) in enumerate(
+    for number, (perturbations, direction) in enumerate(
         zip(found.controls, found.control_directions, strict=True), 1
     ):
-        for move in moves:
-            for figure, unit, before, after in figures_of_move(move):
+        for perturbation in perturbations:
+            for figure, unit, before, after in figures_of_perturbation(perturbation):
                 change = bootstrap_interval(after - before)
                 yield {
                     "control": number,
-                    "dose": move.dose,
+                    "step_size": perturbation.step_size,
                     "figure": figure,
                     "unit": unit,
                     "change": change,
-                    "move_rms": rms(direction.delta(move.dose)),
+                    "perturbation_rms": rms(direction.delta(perturbation.step_size)),
                     "between_people_rms": found.between_people,
                 }
 
@@ -340,15 +315,7 @@ def _edge_rows(found: Study, regions: Sequence[str]) -> Iterator[Row]:
 
 
 def region_rows(found: Study, regions: Sequence[str]) -> Iterator[Row]:
-    """Yield the mean attribution of each region's edges, a row each figure and region.
-
-    Parameters
-    ----------
-    found
-        What interventions come to.
-    regions
-        Names; none: edges are no pairs.
-    """
+    """Yield the mean attribution of each region's edges, a row each figure and region."""
     chance = None if found.null is None else found.null.regions
     for number, target in enumerate(found.targets if len(regions) else ()):
         means = region_means(found.gradients.of(target), len(regions))
@@ -369,13 +336,7 @@ def _chances(chance: Chance | None, target: int, place: int) -> Row:
 
 
 def map_rows(found: Study) -> Iterator[Row]:
-    """Yield the length of each figure's whole attribution, beside the null's if there is one.
-
-    Parameters
-    ----------
-    found
-        What interventions come to.
-    """
+    """Yield the length and spread of each figure's whole attribution, with its null if any."""
     null, r = found.null, found.refitted_r
     for number, target in enumerate(found.targets):
         row: Row = {
@@ -409,13 +370,7 @@ def map_rows(found: Study) -> Iterator[Row]:
 
 
 def stability_rows(found: Study) -> Iterator[Row]:
-    """Yield how alike attributions are, a row each comparison and figure.
-
-    Parameters
-    ----------
-    found
-        What interventions come to.
-    """
+    """Yield the correlations of attributions, a row for each comparison and figure."""
     for kind in found.stability:
         for number, target in enumerate(found.targets):
             values = kind.r[:, number]

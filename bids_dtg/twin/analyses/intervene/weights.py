@@ -1,4 +1,4 @@
-"""Moves of networks' weights along the published direction, beside permuted figures."""
+"""Perturbations of networks' weights along the published direction, and permuted figures."""
 
 from __future__ import annotations
 
@@ -14,75 +14,66 @@ from bids_dtg.cohort.result_table import ResultTable
 from bids_dtg.report.pages.analysis import PageSection, Table
 from bids_dtg.stats.paired import bootstrap_interval
 from bids_dtg.twin.analyses.intervene.study import mean_known
-from bids_dtg.twin.analyses.intervene.tables import MOVED, figures_of_move, in_ms, words
+from bids_dtg.twin.analyses.intervene.tables import PERTURBED, figures_of_perturbation, in_ms, words
 from bids_dtg.twin.fitting import Fitted
 from bids_dtg.twin.interventions.attribution import p_of
-from bids_dtg.twin.interventions.moves import Move
+from bids_dtg.twin.interventions.perturbations import Perturbation
 from bids_dtg.twin.interventions.weights import (
-    DOSE,
-    MOVED_PERMUTATIONS,
+    PERTURBED_PERMUTATIONS,
+    STEP_SIZE,
     WeightCorrelations,
     WeightDirection,
     flat_weights,
-    moves_along,
     permuted_directions,
+    perturb_along,
+    perturb_weights,
     weight_correlations,
-    weight_moves,
 )
 from bids_dtg.twin.judging.cohort import targets_of, targets_of_people
-from bids_dtg.twin.traces import Segments
+from bids_dtg.twin.trial_series import Segments
 
 Row = dict[str, Any]
-_GIVEN = "n/a for figures that are not meant"
+_GIVEN = "n/a for figures that are not the target"
 _WEIGHTS = (
-    *MOVED,
+    *PERTURBED,
     Column(
         "null_lowest",
-        "Lowest mean change along directions of weights that go with the figure given to other "
-        f"people; {_GIVEN}",
+        "Lowest mean change along directions of weights fitted to figures permuted over people; "
+        f"{_GIVEN}",
     ),
     Column("null_highest", f"Highest mean change along such directions; {_GIVEN}"),
     Column("p_change", "p of a change as large along such directions"),
+    Column("r_in_sample", "r of scores with figures, in the training set of the direction"),
+    Column("p_in_sample", "p of an r_in_sample as negative under permuted figures"),
     Column(
-        "r_in_sample", "r of people's scores on the direction with their own figure, who made it"
+        "r_left_out",
+        "r of scores with figures, of people left out of fitting the direction; they may be in the "
+        "model's training set",
     ),
-    Column(
-        "p_in_sample", "p of an r_in_sample as negative where figures are given to other people"
-    ),
-    Column("r_left_out", "r of people left out of making it; the model may know them"),
-    Column("p_left_out", "p of an r_left_out as negative where figures are given to other people"),
+    Column("p_left_out", "p of an r_left_out as negative under permuted figures"),
 )
 Array = NDArray[np.float64]
 _MS = 1000.0
 
 
 @dataclass(frozen=True, eq=False)
-class WeightMove:
-    """A move of everybody's weights that is meant to lower a figure."""
+class WeightPerturbation:
+    """A perturbation of everybody's weights that should lower a figure."""
 
-    move: Move
+    perturbation: Perturbation
     null: Array  # (permutations,): mean change of the figure along directions of permuted figures
     correlations: WeightCorrelations  # of people's scores on the direction with the figure
 
 
-def move_weights(
+def weight_perturbations(
     fitted: Fitted, connectomes: NDArray[np.floating], segments: Segments, *, seed: int
-) -> tuple[dict[str, WeightMove], tuple[str, ...]]:
-    """Move networks' weights by what goes with people's own figures.
-
-    Parameters
-    ----------
-    fitted
-        The twin.
-    connectomes, segments
-        Of people, and what they saw and did.
-    seed
-        Of permutations.
+) -> tuple[dict[str, WeightPerturbation], tuple[str, ...]]:
+    """Perturb networks' weights along the direction that covaries with people's figures.
 
     Returns
     -------
     tuple
-        By the figure that is meant to be lowered; and sentences on figures without a direction.
+        Perturbations by the figure to be lowered, and sentences on figures without a direction.
     """
     flat, observed = flat_weights(fitted.twin, connectomes), targets_of_people(segments)
     found, notes = {}, []
@@ -94,27 +85,23 @@ def move_weights(
         except ValueError as err:
             notes.append(f"no direction of weights for {words(target)}: {err}")
             continue
-        (move,) = weight_moves(fitted, connectomes, segments, direction, (DOSE,))
-        null = moves_along(fitted, connectomes, segments, permuted_directions(flat, own, seed=seed))
+        (perturbation,) = perturb_weights(fitted, connectomes, segments, direction, (STEP_SIZE,))
+        null = perturb_along(
+            fitted, connectomes, segments, permuted_directions(flat, own, seed=seed)
+        )
         changes = np.array([mean_known(each.change(target)) for each in null])
-        found[target] = WeightMove(move, changes, correlations)
+        found[target] = WeightPerturbation(perturbation, changes, correlations)
     return found, tuple(notes)
 
 
-def weight_rows(found: Mapping[str, WeightMove]) -> Iterator[Row]:
-    """Yield what each move of weights changes, a row a figure.
-
-    Parameters
-    ----------
-    found
-        Of `move_weights`.
-    """
+def weight_rows(found: Mapping[str, WeightPerturbation]) -> Iterator[Row]:
+    """Yield the changes by each perturbation of weights, a row a figure."""
     for lowers, of in found.items():
-        for figure, unit, before, after in figures_of_move(of.move):
+        for figure, unit, before, after in figures_of_perturbation(of.perturbation):
             change, meant = bootstrap_interval(after - before), figure == lowers
             row = {
                 "direction": f"lower {lowers}",
-                "dose": of.move.dose,
+                "step_size": of.perturbation.step_size,
                 "figure": figure,
                 "intended": meant,
                 "unit": unit,
@@ -125,15 +112,15 @@ def weight_rows(found: Mapping[str, WeightMove]) -> Iterator[Row]:
             yield row | _null(of, change.mean) if meant else row
 
 
-def weight_table(found: Mapping[str, WeightMove]) -> ResultTable:
-    """Return the table of what moves of weights change."""
+def weight_table(found: Mapping[str, WeightPerturbation]) -> ResultTable:
+    """Return the table of perturbations of weights."""
     return ResultTable(
-        _WEIGHTS, list(weight_rows(found)), "Moves of weights: a row a direction and figure"
+        _WEIGHTS, list(weight_rows(found)), "Perturbations of weights: a row a direction and figure"
     )
 
 
-def _null(of: WeightMove, change: float) -> Row:
-    """Return the null of a move and of its direction."""
+def _null(of: WeightPerturbation, change: float) -> Row:
+    """Return the null of a perturbation and of its direction."""
     return {
         "null_lowest": float(of.null.min()),
         "null_highest": float(of.null.max()),
@@ -146,33 +133,28 @@ def _null(of: WeightMove, change: float) -> Row:
 
 
 def weight_section(
-    found: Mapping[str, WeightMove], notes: tuple[str, ...], *, known: int = 0
+    found: Mapping[str, WeightPerturbation], notes: tuple[str, ...], *, known: int = 0
 ) -> PageSection:
-    """Return the part of the page on moves of weights.
+    """Return the page's section on perturbations of weights.
 
-    Parameters
-    ----------
-    found, notes
-        Of `move_weights`.
-    known
-        How many of the people the model was fitted to.
+    `known` is the number of people in the model's training set.
     """
     rows = [row for row in weight_rows(found) if row["intended"]]
     return PageSection(
-        title="Moves of the weights",
+        title="Perturbations of the weights",
         text=(
-            "The published intervention: everybody's weights are moved by 2 standard deviations "
-            "along the direction that goes with people's own figure (partial least squares, one "
-            "component). There are many more weights than people: in the people by whom it was "
-            "found any figure goes with some direction. r of people left out says whether it "
-            f"tells anything; the null are {MOVED_PERMUTATIONS} directions of the figure given to "
-            "other people. What such a move would be in a person is not known.",
+            "The published intervention: everybody's weights are changed by 2 standard deviations "
+            "along the direction that covaries with people's own figure (partial least squares, "
+            "one component). There are many more weights than people, so in the fitted people any "
+            "figure covaries with some direction; r of left-out people shows whether the direction "
+            f"generalises. The null are {PERTURBED_PERMUTATIONS} directions fitted to permuted "
+            "figures. The equivalent of such a perturbation in a person is not known.",
             *_caution(known),
             *notes,
         ),
         tables=(
             Table(
-                f"Change at {DOSE:g} SD (ms), and r of scores with the figure",
+                f"Change at {STEP_SIZE:g} SD (ms), and r of scores with the figure",
                 (
                     "direction",
                     *("change", "null, lowest", "null, highest", "p of the change"),
@@ -200,9 +182,9 @@ def weight_section(
 
 
 def _caution(known: int) -> Iterator[str]:
-    """Say that weights know figures of people whom the model was fitted to."""
+    """Warn that weights of training participants depend on their own figures."""
     if known:
         yield (
-            f"The model was fitted to {known} of these people: their weights know their own "
-            "figures, and r of people left out is higher than of people whom it has not met."
+            f"{known} of these people are in the model's training set: their weights depend on "
+            "their own figures, and r of left-out people is higher than in people outside it."
         )

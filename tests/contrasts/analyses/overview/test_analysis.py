@@ -13,7 +13,7 @@ from fmriprep_dataset import describe_dataset
 from tiny_job import TinyJob, add_rest, read_table, tree
 
 from bids_dtg.cli.run import main
-from bids_dtg.cohort.mean_maps import average_sets
+from bids_dtg.cohort.mean_maps import mean_of_averages
 from bids_dtg.files.derivatives import DerivativeDataset
 from bids_dtg.report.contents import find_participant
 
@@ -40,10 +40,28 @@ def maps_of(job: TinyJob, contrast: str = "languageMath") -> np.ndarray:
 def test_the_table_has_a_row_a_run_and_a_dictionary(made):
     rows = read_table(made.out / "group/desc-runs_qc.tsv")
     assert [row["participant_id"] for row in rows] == [f"sub-{label}" for label in PEOPLE]
-    told = json.loads((made.out / "group/desc-runs_qc.json").read_text())
-    assert set(told) == set(rows[0])
+    reported = json.loads((made.out / "group/desc-runs_qc.json").read_text())
+    assert set(reported) == set(rows[0])
     own = read_table(made.out / "sub-01/func/sub-01_task-rest_qc.tsv")[0]
     assert {name: rows[0][name] for name in own} == own
+
+
+def test_tables_of_an_earlier_version_stand_in_one_table_with_todays(made, tmp_path):
+    """That version named columns otherwise; people of both lie in one output."""
+    out = tmp_path / "out"
+    shutil.copytree(made.out, out)
+    path = out / "sub-01/func/sub-01_task-rest_qc.tsv"
+    (own,) = read_table(path)
+    old = {"training_distribution": "range", "training_distribution_reasons": "range_reasons"}
+    cells = own | {"training_distribution": "in range", "training_distribution_reasons": "n/a"}
+    lines = ["\t".join(old.get(name, name) for name in cells), "\t".join(cells.values()), ""]
+    path.write_text("\n".join(lines))
+    assert main([str(made.bids), str(out), "group"]) == 0
+    first, second, *_ = read_table(out / "group/desc-runs_qc.tsv")
+    assert first["training_distribution"] == "inside"
+    assert set(first) == set(second)
+    assert "range" not in first
+    assert main([str(made.bids), str(out), "participant", "--reports-only"]) in (0, 1)
 
 
 _opened: list[str] | None = None  # files, while somebody counts them
@@ -102,17 +120,21 @@ def test_the_page_names_who_failed_and_links_reports(made):
 
 def test_the_page_and_the_index_show_the_range_of_each_run_and_everybodys_flags(made, tmp_path):
     out = shutil.copytree(made.out, tmp_path / "out")
-    verdicts = ("in range", "unusual", "outside", "outside", "in range", "in range")
+    verdicts = ("inside", "unusual", "outside", "outside", "inside", "inside")
     for label, verdict in zip(PEOPLE, verdicts, strict=True):
         table = out / f"sub-{label}/func/sub-{label}_task-rest_qc.tsv"
         # Nothing else is wrong with them.
         fine = {"tsnr_median": "100", "fd_mean": "0.1", "residual_dof": "200"}
-        row = read_table(table)[0] | fine | {"range": verdict, "range_reasons": f"why {label}"}
+        judged = {
+            "training_distribution": verdict,
+            "training_distribution_reasons": f"why {label}",
+        }
+        row = read_table(table)[0] | fine | judged
         table.write_text("\t".join(row) + "\n" + "\t".join(row.values()) + "\n")
     assert main([str(out), str(out), "participant", "--reports-only"]) == 0
     assert main([str(out), str(out), "group"]) == 0
     page = (out / "group.html").read_text()
-    assert "3 in range, 1 unusual, 2 outside" in page
+    assert "3 inside, 1 unusual, 2 outside" in page
     assert "participants have a problem" in page
     for label, verdict in zip(PEOPLE, verdicts, strict=True):
         row = page.partition(f">sub-{label}</a></td>")[2].partition("</tr>")[0]
@@ -147,7 +169,7 @@ def test_half_maps_are_compared_without_what_all_people_share(tmp_path, capsys):
     )
     expected = {
         "r": [np.corrcoef(*pair)[0, 1] for pair in zip(odd, even, strict=True)],
-        "own_r": [
+        "deviation_r": [
             np.corrcoef(*pair)[0, 1]
             for pair in zip(odd - odd.mean(axis=0), even - even.mean(axis=0), strict=True)
         ],
@@ -156,7 +178,7 @@ def test_half_maps_are_compared_without_what_all_people_share(tmp_path, capsys):
         assert float(rows["languageMath"][name]) == pytest.approx(np.mean(values), abs=1e-3)
     page = (job.out / "group.html").read_text()
     assert "Reliability of the maps" in page
-    assert "With the mean over participants taken off" in page
+    assert "After the mean over participants is subtracted" in page
     assert job.run() == 0  # without half-maps
     assert main([str(job.bids), str(job.out), "group"]) == 0
     assert not table.exists()
@@ -169,9 +191,9 @@ def test_maps_of_another_model_are_left_out(made, tmp_path):
     for path in (out / "sub-02/func").glob("*synthetic_statmap.json"):
         path.write_text(json.dumps(json.loads(path.read_text()) | {"ModelSHA256": "other"}))
     dataset = DerivativeDataset(out)
-    sets = [one for label in PEOPLE for one in find_participant(dataset, label).sets]
-    pooled = average_sets(sets, lambda title, share: None)
-    assert "sub-02_task-rest" not in pooled.sets
+    averages = [one for label in PEOPLE for one in find_participant(dataset, label).averages]
+    pooled = mean_of_averages(averages, lambda title, share: None)
+    assert "sub-02_task-rest" not in pooled.averages
     assert pooled.left_out == (("sub-02_task-rest", "made by another model"),)
 
 
@@ -181,9 +203,9 @@ def test_a_damaged_map_leaves_its_set_out(made, tmp_path):
     broken = next((out / "sub-03/func").glob("*languageStory_*synthetic_statmap.nii.gz"))
     broken.write_bytes(b"")
     dataset = DerivativeDataset(out)
-    sets = [one for label in PEOPLE for one in find_participant(dataset, label).sets]
-    pooled = average_sets(sets, lambda title, share: None)
-    assert len(pooled.sets) == 5
+    averages = [one for label in PEOPLE for one in find_participant(dataset, label).averages]
+    pooled = mean_of_averages(averages, lambda title, share: None)
+    assert len(pooled.averages) == 5
     ((title, reason),) = pooled.left_out
     assert title == "sub-03_task-rest"
     assert broken.name in reason
@@ -219,8 +241,8 @@ def test_bids_dir_must_be_the_dataset_of_the_results_or_their_folder(made, tmp_p
         (other, "has none of the participants"),
     ):
         assert main([str(wrong), str(out), "group", "--dry-run"]) == 2, wrong
-        assert words in (told := capsys.readouterr().err), told
-        assert "give the dataset whose maps these are" in told
+        assert words in (reported := capsys.readouterr().err), reported
+        assert "give the dataset whose maps these are" in reported
     for right in (made.bids, out):
         assert main([str(right), str(out), "group", "--dry-run"]) == 0
 
@@ -250,7 +272,7 @@ def add_sessions(bids, label: str) -> None:
 
 @pytest.fixture(scope="module")
 def combined(tmp_path_factory) -> TinyJob:
-    """Three people of one session and one of two, who has sets of both kinds of --combine."""
+    """Three people of one session and one of two, who has averages of both kinds of --combine."""
     job = TinyJob(tmp_path_factory.mktemp("combined"), ("01", "02", "03"))
     add_sessions(job.bids, "04")
     assert job.run() == 0
@@ -262,8 +284,8 @@ def test_a_person_counts_once_whatever_was_combined(combined, tmp_path, capsys):
     out = shutil.copytree(combined.out, tmp_path / "out")
     assert main([str(combined.bids), str(out), "group"]) == 0
     assert (
-        "not in the mean maps: 1 set (sub-04_task-rest), made with --combine participant, beside "
-        "sets of the same participant made with session: a person counts once"
+        "not in the mean maps: 1 average (sub-04_task-rest), made with --combine participant, "
+        "as averages of the same participant made with session are used: a person counts once"
     ) in capsys.readouterr().err
     (path,) = out.glob("group/*_contrast-languageMath_*groupMean_statmap.nii.gz")
     # The two sessions of sub-04 are one person.
@@ -290,7 +312,7 @@ def test_cleanings_are_not_mixed(tmp_path, capsys):
     assert main([str(job.bids), str(job.out), "group"]) == 0
     lines = capsys.readouterr().err
     assert (
-        "not in the mean maps: 2 sets (sub-05_task-rest, sub-06_task-rest), cleaned with "
+        "not in the mean maps: 2 averages (sub-05_task-rest, sub-06_task-rest), cleaned with "
         "--denoise-strategy none, most with simple"
     ) in lines
     assert "runs were cleaned in different ways (none, simple)" in lines

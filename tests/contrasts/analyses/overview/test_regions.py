@@ -1,4 +1,4 @@
-"""The long table of regions: all sets' rows, whose they are, and what is left out."""
+"""The long table of regions: all averages' rows, whose they are, and what is left out."""
 
 from __future__ import annotations
 
@@ -33,18 +33,18 @@ def read(path):
 
 
 def test_each_atlas_has_its_table_with_all_sets(tmp_path, capsys):
-    sets = [
+    averages = [
         add_table(tmp_path, "sub-01_ses-A_task-rest"),
         add_table(tmp_path, "sub-02_task-rest"),
         add_table(tmp_path, "sub-03_task-rest", text="contrast\tindex\nmath\t1\n"),
         add_table(tmp_path, "sub-04_task-rest", text="\t".join(COLUMNS) + "\nmath\t1\tcut"),
     ]
     add_table(tmp_path, "sub-02_task-rest", atlas="Other_seg-7n", rows=1)
-    paths = write_region_tables(DerivativeDataset(tmp_path), sets)
+    paths = write_region_tables(DerivativeDataset(tmp_path), averages)
     names = {str(path) for path in paths}
     assert {f"group/{STEM.format(a)}.tsv.gz" for a in ("Own", "Other_seg-7n")} <= names
     header, *rows = read(tmp_path / f"group/{STEM.format('Own')}.tsv.gz")
-    assert header == ["participant_id", "session_id", "set", *COLUMNS]
+    assert header == ["participant_id", "session_id", "average", *COLUMNS]
     assert [row[:3] for row in rows] == [
         *2 * [["sub-01", "ses-A", "sub-01_ses-A_task-rest"]],
         *2 * [["sub-02", "n/a", "sub-02_task-rest"]],
@@ -58,8 +58,8 @@ def test_each_atlas_has_its_table_with_all_sets(tmp_path, capsys):
 
 def test_parquet_holds_what_the_text_holds(tmp_path):
     parquet = pytest.importorskip("pyarrow.parquet")
-    sets = [add_table(tmp_path, f"sub-{label:02d}_task-rest") for label in range(3)]
-    write_region_tables(DerivativeDataset(tmp_path), sets)
+    averages = [add_table(tmp_path, f"sub-{label:02d}_task-rest") for label in range(3)]
+    write_region_tables(DerivativeDataset(tmp_path), averages)
     table = parquet.read_table(tmp_path / f"group/{STEM.format('Own')}.parquet")
     assert table.num_rows == 6
     assert table["participant_id"].to_pylist()[::2] == ["sub-00", "sub-01", "sub-02"]

@@ -5,11 +5,11 @@ from tiny_bundle import tiny_masks, write_tiny_bundle
 
 from bids_dtg.contrasts.bundle.part import Recentring
 from bids_dtg.contrasts.maps import Estimate
-from bids_dtg.contrasts.participant.outputs.layers import set_layers
+from bids_dtg.contrasts.participant.outputs.layers import average_layers
 from bids_dtg.contrasts.participant.outputs.map_files import (
     Origin,
+    average_sidecar,
     map_sidecars,
-    set_sidecar,
 )
 from bids_dtg.contrasts.recentring import Correction
 from bids_dtg.files.path_names import PathNames
@@ -21,11 +21,11 @@ def sidecars(bundle) -> list[dict]:
     estimate = Estimate(bundle.contrasts, values, None, 1, 432.0)
     origin = Origin("fmriprep", "fmriprep", "simple", "0" * 64, PathNames(()))
     entities = {"sub": "01"}
-    path, common = set_sidecar(
+    path, common = average_sidecar(
         entities, estimate, bundle, runs=[], left_out={}, origin=origin, interval_level=90
     )
     assert str(path) == "sub-01/sub-01_statmap.json"
-    own = map_sidecars(entities, set_layers(estimate, bundle), bundle)
+    own = map_sidecars(entities, average_layers(estimate, bundle), bundle)
     return [common | content for _, content in own]
 
 

@@ -176,7 +176,7 @@ def test_tables_of_a_call_hold_the_means_of_its_maps(tmp_path):
         assert int(row["voxels"]) == inside.sum()
         assert row["name"] == {"3": "left", "7": "right"}[row["index"]]
     facts = read_inherited(path)
-    assert facts["Synthetic"] is True  # of the set's
+    assert facts["Synthetic"] is True  # of the average's
     assert facts["Atlas"]["Image"] == MINE
     own = json.loads(path.with_suffix(".json").read_text())
     assert str(tmp_path) not in json.dumps(own)

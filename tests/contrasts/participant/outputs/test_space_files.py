@@ -20,7 +20,7 @@ from bids_dtg.files.derivatives import DerivativeDataset
 from bids_dtg.files.sidecars import read_inherited
 from bids_dtg.imaging.nifti import read_volume
 from bids_dtg.report.contents import find_participant
-from bids_dtg.stats.conformal import Calibration, UsualError
+from bids_dtg.stats.conformal import Calibration, PooledError
 
 SPACE, OTHER = "MNI152NLin6Asym", "MNI152NLin2009cAsym"
 # From points of T1w space to points of the model's, RAS+ mm: turned, shifted, a little larger.
@@ -58,8 +58,8 @@ def home(tmp_path, monkeypatch) -> Path:
 def job(tmp_path, home) -> TinyJob:
     job = TinyJob(tmp_path)
     contrasts, lattice = len(job.bundle.contrasts), job.bundle.places.lattice(4)
-    values = np.linspace(0.5, 1.5, contrasts * lattice.cells, dtype=np.float32)
-    usual = UsualError(values.reshape(contrasts, *lattice.shape), lattice)
+    values = np.linspace(0.5, 1.5, contrasts * lattice.blocks, dtype=np.float32)
+    usual = PooledError(values.reshape(contrasts, *lattice.shape), lattice)
     quantiles = np.tile(np.array([0.7, 1.6], np.float32), (contrasts, 1))
     calibration = Calibration(20, 4, (50, 90), quantiles, usual)
     job.model = tmp_path / "calibrated"
@@ -156,7 +156,7 @@ def test_what_was_there_before_is_the_same_and_pages_show_the_models_space(job):
     assert maps
     assert {name: after[name] for name in maps} == {name: before[name] for name in maps}
     files = find_participant(DerivativeDataset(job.out), "01")
-    (made,) = files.sets
+    (made,) = files.averages
     assert len(made.maps) == 3
     assert all(f"space-{SPACE}" in shown.path.name for shown in made.maps)
 
@@ -165,10 +165,10 @@ def test_a_set_is_made_again_when_a_transform_or_the_spaces_change(job, capsys):
     path = add_anatomy(job.bids)
     for _ in range(2):
         assert job.run("--output-spaces", "T1w") == 0
-    assert "0 sets of maps made, 1 complete before" in capsys.readouterr().err
+    assert "0 averages of maps made, 1 complete before" in capsys.readouterr().err
     write_affine(path, np.diag([1.01, 1, 1, 1]))
     assert job.run("--output-spaces", "T1w") == 0
-    assert "1 set of maps made, 0 complete before" in capsys.readouterr().err
+    assert "1 average of maps made, 0 complete before" in capsys.readouterr().err
     assert job.run() == 0
     assert not list(job.out.rglob("*space-T1w*"))
 

@@ -29,8 +29,8 @@ from bids_dtg.imaging.surfaces.grayordinates import read_dscalar, standard_grayo
 from bids_dtg.imaging.surfaces.templates import SIDES, read_template
 from bids_dtg.inputs.run import RestRun
 from bids_dtg.inputs.surfaces import SurfaceFiles
-from bids_dtg.participants.sets import RunSet
-from bids_dtg.stats.conformal import Calibration, UsualError
+from bids_dtg.participants.averages import AveragedRuns
+from bids_dtg.stats.conformal import Calibration, PooledError
 
 PLACES = standard_grayordinates()
 # 8 mm voxels over the whole brain, on the lattice of the template.
@@ -64,7 +64,7 @@ class SurfaceJob(TinyJob):
 def _calibrated(bundle, folder):
     lattice = bundle.places.lattice(4)
     shape = (len(bundle.contrasts), *lattice.shape)
-    usual = UsualError(np.full(shape, 0.8, np.float32), lattice)
+    usual = PooledError(np.full(shape, 0.8, np.float32), lattice)
     quantiles = np.tile(np.array([0.7, 1.6], np.float32), (shape[0], 1))
     return extend_bundle(bundle, folder, calibration=Calibration(20, 4, (50, 90), quantiles, usual))
 
@@ -120,7 +120,7 @@ def test_maps_are_sampled_on_the_participants_surfaces(tmp_path, kind):
     assert where in sidecar["SurfaceNote"]
     assert len(sidecar["SurfaceSources"]) == (2 if kind == "hcp" else 3)
     assert all(uri.startswith("bids:") for uri in sidecar["SurfaceSources"])
-    assert sidecar["Synthetic"] is True  # inherited from the set's
+    assert sidecar["Synthetic"] is True  # inherited from the average's
     assert sidecar["Density"].startswith("91,282 grayordinates")
     assert 0.1 < sidecar["ShareOfVerticesWithPartialSupport"] < 0.4
     assert str(tmp_path) not in json.dumps(sidecar)
@@ -252,7 +252,7 @@ def test_a_focus_of_the_phantom_lands_on_its_vertex_and_hemisphere(tmp_path):
     values = np.full((len(bundle.contrasts), bundle.places.number), np.nan, np.float32)
     values[: len(maps)] = maps[: len(values)]
     run = RestRun(tmp_path, None, None, (("sub", "01"),), "01", None, "rest", "", 1.0, (), tmp_path)
-    planned = RunSet((run,), (("sub", "01"), ("task", "rest")))
+    planned = AveragedRuns((run,), (("sub", "01"), ("task", "rest")))
     surfaces = SurfaceMaps(
         bundle, ("fsLR",), lambda _: SurfaceFiles("none"), "fmriprep", PathNames(()), 90
     )
@@ -276,7 +276,7 @@ def test_workbench_reads_all_contrasts_of_the_demos_model(tmp_path):
         pytest.skip("wb_command is not installed (apt-get install connectome-workbench)")
     bundle = load_bundle("demo")
     run = RestRun(tmp_path, None, None, (("sub", "01"),), "01", None, "rest", "", 1.0, (), tmp_path)
-    planned = RunSet((run,), (("sub", "01"), ("task", "rest")))
+    planned = AveragedRuns((run,), (("sub", "01"), ("task", "rest")))
     surfaces = SurfaceMaps(
         bundle, ("fsLR",), lambda _: SurfaceFiles("none"), "fmriprep", PathNames(()), 90
     )

@@ -1,0 +1,185 @@
+"""Participants in a model's training set: they are left out of evaluation and calibration."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from bids_dtg.bundles.people import (
+    UNCERTAIN,
+    ModelPeople,
+    PersonHashes,
+    PersonMatch,
+    hash_person,
+    hash_rest,
+)
+from bids_dtg.contrasts.analyses.source import Source
+from bids_dtg.contrasts.bundle.bundle import ModelBundle
+from bids_dtg.contrasts.bundle.published_people import (
+    canonical_name,
+    published_id,
+    published_names,
+)
+from bids_dtg.contrasts.bundle.registry import people_of
+from bids_dtg.notices import counted, named, say
+
+# People who tuned a model count like its training people. Those it was calibrated on shaped none of
+# its maps: they may be used for evaluation, but not of intervals.
+_SHAPING = {"training": "trained", "validation": "tuned"}
+_SURE_NAME = "--data-set NAME"
+
+
+@dataclass(frozen=True)
+class Identities:
+    """Recognises the people of a call in a model's lists."""
+
+    source: Source  # the data, and where people's rest is
+
+    @property
+    def name(self) -> str | None:
+        """The data set's name: of --data-set, or its own; None: it has none."""
+        return self.source.settings.modelling.data_set or self.source.own_name
+
+    def hashes(self, label: str) -> PersonHashes:
+        """Return a person's hashes, as a bundle stores them."""
+        # A number that this program has assigned is no id.
+        name = self.name if self.source.id_of(label) else None
+        known = name and canonical_name(name)
+        if known:
+            person = hash_person(known, published_id(known, label) or label)
+        else:
+            person = hash_person(name, label) if name else ""
+        return PersonHashes(
+            person,
+            tuple(hash_rest("", digest) for digest in self.source.rest_digests(label)),
+            tuple(sorted(self.source.rest_sketches(label))),
+        )
+
+    def published(self, label: str) -> tuple[str, ...]:
+        """Return a person's hashes in published lists, if the id has their form.
+
+        `--data-set` decides if it was given: then only the lists of that data set are used.
+        """
+        asked = self.source.settings.modelling.data_set
+        names = published_names(label)
+        if asked:
+            names = tuple(name for name in names if name == canonical_name(asked))
+        return tuple(hash_person(name, published_id(name, label) or label) for name in names)
+
+
+def record_people(
+    source: Source, sets: Mapping[str, Sequence[str]], earlier: ModelBundle | None = None
+) -> ModelPeople:
+    """Return the people used to make a new model, and those of the model that it is made from.
+
+    Parameters
+    ----------
+    source
+        Data set of the people, with options of the call.
+    sets
+        Labels by purpose, as named in `bids_dtg.stats.splits.SETS`.
+    earlier
+        The model that it is made from; None: none.
+    """
+    identities = Identities(source)
+    if identities.name is None:
+        say(
+            f"{source.dataset.root} has no name of its own: people will be recognised by their "
+            f"ids and files of rest alone; {_SURE_NAME} gives it one"
+        )
+    kept = {
+        name: tuple(identities.hashes(label) for label in labels) for name, labels in sets.items()
+    }
+    sums = source.settings.modelling.add_sums
+    unlisted = (f"the people of {counted(len(sums), 'file')} of other sites' sums",) if sums else ()
+    made = ModelPeople({}).joined(ModelPeople(kept, unlisted))
+    return made if earlier is None else _known(earlier).joined(made)
+
+
+def outside_training_set(source: Source, labels: Sequence[str]) -> tuple[str, ...]:
+    """Leave out people a model was trained or tuned on; warn where membership is uncertain."""
+    bundle = source.bundle
+    seen, identities = _known(bundle), Identities(source)
+    matches = {label: _match(seen, identities, label) for label in labels}
+    why = {
+        label: next(words for name, words in _SHAPING.items() if name in match.sets)
+        for label, match in matches.items()
+        if match.sets & _SHAPING.keys()
+    }
+    if why:
+        counts = Counter(why.values())
+        how = " and ".join(
+            f"{words} on {counts[words]}" for words in _SHAPING.values() if counts[words]
+        )
+        say(f"left out: {counted(len(why), 'participant')}; the model was {how} of them")
+        _say_of_published(identities, seen, list(why))
+    for text in seen.unlisted:
+        say(
+            f"warning: {bundle.card.name} was made with people who are on no list ({text}): if "
+            "they are among these participants, they are not left out"
+        )
+    if seen.sets and not seen.by_content:
+        say(
+            f"warning: {bundle.card.name} lists people as earlier versions did, by data set, label "
+            "and rest together: those of them who have other labels now are not recognised"
+        )
+    kept = tuple(label for label in labels if label not in why)
+    uncertain = [label for label in kept if UNCERTAIN in matches[label].sets]
+    if uncertain:
+        say(
+            f"warning: {counted(len(uncertain), 'participant')} may have been trained on "
+            f"({named(uncertain)}): what is published of {bundle.card.name} does not decide it"
+        )
+    known = canonical_name(identities.name or "")
+    if known and (other := [label for label in kept if published_id(known, label) is None]):
+        say(
+            f"warning: {counted(len(other), 'participant')} ({named(other)}) have no ids as in "
+            f"{known}: whether {bundle.card.name} was trained on them is not known"
+        )
+    alike = [label for label in kept if matches[label].perhaps & _SHAPING.keys()]
+    if alike:
+        say(
+            f"warning: {counted(len(alike), 'participant')} ({named(alike)}) have the ids and the "
+            f"rest of people {bundle.card.name} was trained on in a data set of another name: "
+            f"they are kept; {_SURE_NAME} makes both names one"
+        )
+    return kept
+
+
+def _known(bundle: ModelBundle) -> ModelPeople:
+    """Return the people used to make a model; without a list, all count as unlisted."""
+    seen = people_of(bundle)
+    if seen is None:
+        card = bundle.card
+        seen = ModelPeople({}, (f"all of {card.name} {card.version}: its bundle lists nobody",))
+    return seen
+
+
+def _match(seen: ModelPeople, identities: Identities, label: str) -> PersonMatch:
+    own = identities.hashes(label)
+    sure = seen.find(identities.published(label)).sets
+    # Earlier versions hashed rest together with the label; where people are known by content,
+    # there are no such hashes, and no file is read for them.
+    earlier = () if seen.by_content else identities.source.rest_digests(label)
+    found = seen.find(
+        [own.person] if own.person else [],
+        [hash_rest(label, digest) for digest in earlier],
+        own.sketches,
+        own.rest,
+    )
+    return PersonMatch(found.sets | sure, found.perhaps - sure)
+
+
+def _say_of_published(identities: Identities, seen: ModelPeople, labels: Sequence[str]) -> None:
+    """Report people recognised by the form of their id, if the data set is not named."""
+    name = identities.name
+    if identities.source.settings.modelling.data_set or (name and canonical_name(name)):
+        return
+    by_form = [label for label in labels if seen.find(identities.published(label)).sets]
+    if by_form:
+        say(
+            f"{counted(len(by_form), 'participant')} of these ({named(by_form)}) have ids as in "
+            f"the published lists of {' and '.join(published_names(by_form[0]))}; if these are "
+            f"other people, say so with {_SURE_NAME}"
+        )

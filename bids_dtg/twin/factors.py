@@ -1,0 +1,411 @@
+"""Latent factors: the few numbers by which people's networks differ, predicted from connectomes.
+
+The directions of modulation that change the likelihood of responses most become latent factors:
+they are the largest eigenvectors of the Fisher information, along which the natural gradient goes
+(Amari, 1998, doi:10.1162/089976698300017746). Each person's factors maximise the penalised
+likelihood of the person's own responses. Ridge regression predicts the factors from the
+connectome, with penalties chosen by leave-one-out.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn.functional import binary_cross_entropy_with_logits
+
+from bids_dtg.twin.network.main import perform
+from bids_dtg.twin.network.modulated import ModulatedNetwork
+from bids_dtg.twin.trial_series import Segments
+
+Array = NDArray[np.float64]
+
+_STEP = 0.02  # of a modulation, for central differences in single precision
+_AT_ONCE = 24  # modulations that are tried together
+_NEWTON_STEPS = 8
+_PEOPLE_AT_ONCE = 50
+_SAMPLED = 8  # people whose sequences decide which directions are informative
+# Steps of 80 ms that carry as much information as one independent value of BOLD: it is slow, and
+# was interpolated.
+_BOLD_STEPS = 30.0
+PENALTIES = np.logspace(-2, 4, 37)  # of the ridge, relative to the mean eigenvalue of the kernel
+
+
+@dataclass(frozen=True, eq=False)
+class PersonFactors:
+    """Latent factors of people, and what each factor changes in a network."""
+
+    factors: Array  # (people, factors): mean 0, variance 1
+    directions: Array  # (modulations, factors)
+
+
+@dataclass(frozen=True, eq=False)
+class FactorMap:
+    """Ridge regression of latent factors on connectomes, with penalties from leave-one-out."""
+
+    edge_mean: Array  # (edges,): mean over the people of the fit
+    weights: Array  # (edges, factors)
+    penalties: Array  # (factors,): of each direction, relative to the kernel's mean eigenvalue
+    left_out: Array  # (people, factors): prediction of each person by a fit to the others
+    explained: Array  # (factors,): left-out R² of each direction; 0 or less: not predicted
+
+    def predict(self, connectomes: NDArray[np.floating]) -> Array:
+        """Predict factors (people, factors) from connectomes (people, edges)."""
+        return np.asarray((connectomes - self.edge_mean) @ self.weights)
+
+
+def map_factors(connectomes: NDArray[np.floating], factors: Array) -> FactorMap:
+    """Fit a ridge regression of latent factors on connectomes, with penalties from leave-one-out.
+
+    Most directions of factors are unrelated to the connectome. The factors are therefore first
+    rotated to the directions that are predicted best in left-out people; each direction has its own
+    penalty.
+
+    Parameters
+    ----------
+    connectomes
+        (people, edges), Fisher z or any other features.
+    factors
+        (people, factors), uncorrelated and of the same variance.
+
+    Examples
+    --------
+    >>> rng = np.random.default_rng(0)
+    >>> traits = np.linalg.qr(rng.normal(size=(40, 2)))[0]
+    >>> found = map_factors(traits @ rng.normal(size=(2, 300)), traits)
+    >>> bool(found.explained.min() > 0.9)
+    True
+    """
+    values = np.asarray(connectomes, np.float64)
+    centred, target = values - values.mean(axis=0), factors - factors.mean(axis=0)
+    kernel = _Kernel.of(centred)
+    turn = _predictable(kernel, target)
+    turned = target @ turn
+    tried = np.stack([kernel.left_out(turned, penalty) for penalty in PENALTIES])
+    errors = ((turned - tried) ** 2).sum(axis=1)  # (penalties, factors)
+    chosen = errors.argmin(axis=0)
+    dual = np.column_stack(
+        [kernel.dual(turned[:, factor], PENALTIES[n]) for factor, n in enumerate(chosen)]
+    )
+    left_out = np.column_stack([tried[n, :, factor] for factor, n in enumerate(chosen)])
+    variance = np.maximum((turned**2).sum(axis=0), np.finfo(float).tiny)
+    return FactorMap(
+        edge_mean=values.mean(axis=0),
+        weights=centred.T @ dual @ turn.T,
+        penalties=PENALTIES[chosen],
+        left_out=left_out @ turn.T,
+        explained=1 - errors.min(axis=0) / variance,
+    )
+
+
+def map_factor_blocks(
+    connectomes: NDArray[np.floating], factors: Array, responses: int
+) -> FactorMap:
+    """Fit one regression to the factors of responses and one to those of BOLD.
+
+    Parameters
+    ----------
+    connectomes
+        (people, edges), Fisher z or any other features.
+    factors
+        (people, factors): first those of responses, then those of BOLD.
+    responses
+        Largest number of factors that describe responses.
+    """
+    blocks = [factors[:, :responses], factors[:, responses:]]
+    maps = [map_factors(connectomes, block) for block in blocks if block.shape[1]]
+    return FactorMap(
+        edge_mean=maps[0].edge_mean,
+        weights=np.hstack([each.weights for each in maps]),
+        penalties=np.concatenate([each.penalties for each in maps]),
+        left_out=np.hstack([each.left_out for each in maps]),
+        explained=np.concatenate([each.explained for each in maps]),
+    )
+
+
+def _predictable(kernel: _Kernel, target: Array) -> Array:
+    """Return the rotation (factors, factors) to the directions best predicted in left-out people.
+
+    The penalty is the one with the most explained variance, summed over predicted directions.
+    """
+    best = (-np.inf, np.eye(target.shape[1]))
+    for penalty in PENALTIES:
+        error = target - kernel.left_out(target, penalty)
+        explained, turn = np.linalg.eigh(target.T @ target - error.T @ error)
+        best = max(best, (float(np.maximum(explained, 0.0).sum()), turn), key=lambda pair: pair[0])
+    return best[1]
+
+
+@dataclass(frozen=True, eq=False)
+class _Kernel:
+    """Eigenvectors and eigenvalues of the products of people's connectomes."""
+
+    modes: Array  # (people, people)
+    strengths: Array  # (people,)
+
+    @classmethod
+    def of(cls, centred: Array) -> _Kernel:
+        strengths, modes = np.linalg.eigh(centred @ centred.T)
+        strengths = np.maximum(strengths, 0.0)
+        return cls(modes, strengths)
+
+    @property
+    def scale(self) -> float:
+        return float(self.strengths.mean()) or 1.0  # 0 where connectomes have no edges
+
+    def dual(self, target: Array, penalty: float) -> Array:
+        """Return the dual weights of people, which sum their connectomes to the coefficients."""
+        return np.asarray(
+            self.modes @ ((self.modes.T @ target) / (self.strengths + penalty * self.scale))
+        )
+
+    def left_out(self, target: Array, penalty: float) -> Array:
+        """Return the prediction of each person by a fit to the others, intercept included."""
+        share = self.strengths / (self.strengths + penalty * self.scale)
+        leverage = (self.modes**2 @ share) + 1 / len(target)
+        residual = target - self.modes @ (share[:, None] * (self.modes.T @ target))
+        return np.asarray(target - residual / (1 - leverage)[:, None])
+
+
+@torch.no_grad()
+def find_factors(
+    network: ModulatedNetwork,
+    segments: Segments,
+    *,
+    parts: tuple[str, ...],
+    number: int,
+    prior: float,
+) -> PersonFactors:
+    """Find the directions with the most information on people's responses, and people's factors.
+
+    Parameters
+    ----------
+    network
+        The trained group network; it is not changed.
+    segments
+        Stimuli and responses of the people, with an axis of people.
+    parts
+        Parts of the network (`ModulatedNetwork.parts`) that factors may change. Parts that change
+        BOLD have factors of their own.
+    number
+        Largest number of factors that describe responses.
+    prior
+        Weight of the squared modulation in the penalised likelihood, in trials.
+
+    Returns
+    -------
+    PersonFactors
+        The factors of responses, then two for each region of BOLD where BOLD was measured.
+    """
+    places = network.places(*(part for part in parts if not part.startswith("bold")))
+    responses = _response_factors(network, segments, places, number, prior)
+    bold = {"bold_gains", "bold_offsets"} & set(parts)
+    if segments.bold is None or not bold:
+        return responses
+    return _joined(responses, _bold_factors(network, segments, responses))
+
+
+def _response_factors(
+    network: ModulatedNetwork, segments: Segments, places: Tensor, number: int, prior: float
+) -> PersonFactors:
+    axes = torch.eye(network.modulations)[places]
+    strengths, modes = torch.linalg.eigh(_fisher(network, segments, axes).double())
+    kept = min(number, int((strengths > 1e-6 * strengths[-1]).sum()))
+    natural = (modes[:, -kept:] / strengths[-kept:].sqrt()).float()  # Fisher information is 1
+    directions = axes.T @ natural  # (modulations, factors)
+    found = _modes(network, segments, directions, prior).double().numpy()
+    factors, spread = _whitened(found)
+    return PersonFactors(factors, (spread @ directions.T.double().numpy()).T)
+
+
+def _whitened(values: Array) -> tuple[Array, Array]:
+    """Return uncorrelated values of variance 1, and the matrix that restores the given ones."""
+    centred = values - values.mean(axis=0)
+    covariance = centred.T @ centred / max(len(values) - 1, 1)
+    strengths, modes = np.linalg.eigh(covariance)
+    strengths = np.maximum(strengths, 1e-6 * max(float(strengths[-1]), np.finfo(float).tiny))
+    return centred @ (modes / np.sqrt(strengths)), (modes * np.sqrt(strengths)).T
+
+
+def _tangents(
+    network: ModulatedNetwork, segments: Segments, person: int, axes: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Return derivatives of the group network's logits along axes, and the logits, in windows.
+
+    Returns
+    -------
+    tuple
+        Derivatives (axes, n, steps, buttons) and logits (n, steps, buttons).
+    """
+    window = _Windows.of(segments, [person])
+    inputs = torch.from_numpy(segments.inputs[_rows(segments.inputs, [person])])
+
+    def at(modulation: Tensor) -> Tensor:
+        outputs = perform(network.weights(modulation), inputs)
+        return window.of_outputs(outputs[..., : network.sizes.buttons])
+
+    parts = torch.split(axes, _AT_ONCE)
+    tangents = [(at(_STEP * some) - at(-_STEP * some)) / (2 * _STEP) for some in parts]
+    return torch.cat(tangents), at(torch.zeros(1, network.modulations))[0]
+
+
+def _information(tangents: Tensor, logits: Tensor, weight: Tensor) -> Tensor:
+    """Return the Fisher information of axes, (axes, axes), summed over weighted steps."""
+    chance = torch.sigmoid(logits)
+    flat = tangents.flatten(1)
+    return (flat * (chance * (1 - chance) * weight[..., None]).flatten()) @ flat.T
+
+
+def _fisher(network: ModulatedNetwork, segments: Segments, axes: Tensor) -> Tensor:
+    """Return the Fisher information of axes in all trials, from a sample of people's sequences."""
+    shared = len(segments.inputs) == 1
+    sampled = [0] if shared else list(range(min(len(segments.action), _SAMPLED)))
+    total = torch.zeros(len(axes), len(axes))
+    for person in sampled:
+        even = _Windows.of(segments, [person]).even[0]
+        total += _information(*_tangents(network, segments, person, axes), even) / len(sampled)
+    return total
+
+
+def _modes(
+    network: ModulatedNetwork, segments: Segments, directions: Tensor, prior: float
+) -> Tensor:
+    """Return the factors of each person's largest penalised likelihood, by Newton's method.
+
+    The gradient is exact; the curvature is that of a network linear in the factors. A step that
+    raised the loss is shortened.
+    """
+    people, factors = len(segments.action), directions.shape[1]
+    penalty = prior * directions.T @ directions
+    seen = [0] if len(segments.inputs) == 1 else list(range(people))
+    tangents = [_tangents(network, segments, person, directions.T)[0] for person in seen]
+    weight = _Windows.of(segments, list(range(people))).weight
+    found, best = torch.zeros(people, factors), torch.full((people,), torch.inf)
+    kept, steps, length = found, torch.zeros(people, factors), torch.ones(people)
+    for _ in range(_NEWTON_STEPS):
+        losses, slopes, logits = _losses(network, segments, directions, penalty, found)
+        better = losses < best
+        best, kept = torch.where(better, losses, best), torch.where(better[:, None], found, kept)
+        for person in torch.nonzero(better).flatten().tolist():
+            own = tangents[person if len(tangents) > 1 else 0]
+            curvature = _information(own, logits[person], weight[person]) + penalty
+            steps[person] = torch.linalg.solve(curvature, slopes[person])
+        length = torch.where(better, (2 * length).clamp(max=1.0), length / 3)
+        found = kept - length[:, None] * steps
+    return kept
+
+
+def _losses(
+    network: ModulatedNetwork,
+    segments: Segments,
+    directions: Tensor,
+    penalty: Tensor,
+    factors: Tensor,
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Return each person's penalised loss in trials, its slope, and the logits.
+
+    Returns
+    -------
+    tuple
+        (people,), (people, factors) and (people, n, steps, buttons).
+    """
+    losses, slopes, found = [], [], []
+    for some in torch.split(torch.arange(len(factors)), _PEOPLE_AT_ONCE):
+        window = _Windows.of(segments, some.tolist())
+        inputs = torch.from_numpy(segments.inputs[_rows(segments.inputs, some.tolist())])
+        own = factors[some].requires_grad_()
+        with torch.enable_grad():
+            outputs = perform(network.weights(own @ directions.T), inputs)
+            logits = window.of_outputs(outputs[..., : network.sizes.buttons])
+            loss = binary_cross_entropy_with_logits(logits, window.action, reduction="none")
+            each = (loss * window.weight[..., None]).sum((1, 2, 3))
+            each = each + 0.5 * ((own @ penalty) * own).sum(1)
+            (slope,) = torch.autograd.grad(each.sum(), own)
+        losses.append(each.detach())
+        slopes.append(slope)
+        found.append(logits.detach())
+    return torch.cat(losses), torch.cat(slopes), torch.cat(found)
+
+
+@dataclass(frozen=True, eq=False)
+class _Windows:
+    """Response windows of people, (people, n) trials."""
+
+    segment: Tensor  # (1 or people, n, steps)
+    step: Tensor  # (1 or people, n, steps)
+    even: Tensor  # (1 or people, n, steps): weight of the step; a trial has 1
+    weight: Tensor  # (people, n, steps): the same, 0 where the person's trial is not scored
+    action: Tensor  # (people, n, steps, buttons)
+
+    @classmethod
+    def of(cls, segments: Segments, people: list[int]) -> _Windows:
+        trials = segments.trials.people(np.array(people))
+        steps = trials.first_step[..., None] + np.arange(segments.tasks.window_steps)
+        within = (steps <= trials.last_step[..., None]) & (trials.task >= 0)[..., None]
+        steps = np.minimum(steps, segments.action.shape[2] - 1)
+        even = torch.from_numpy(within / np.maximum(within.sum(-1, keepdims=True), 1)).float()
+        segment = torch.from_numpy(np.broadcast_to(trials.segment[..., None], steps.shape).copy())
+        empty = cls(segment, torch.from_numpy(steps), even, even, even)
+        return replace(
+            empty,
+            weight=even * torch.from_numpy(trials.scored)[..., None],
+            action=empty.of_outputs(torch.from_numpy(segments.action[people])),
+        )
+
+    def of_outputs(self, outputs: Tensor) -> Tensor:
+        """Return the outputs within the windows: (people, n, steps, buttons)."""
+        if len(self.segment) == 1:
+            return outputs[:, self.segment[0], self.step[0]]
+        rows = torch.arange(len(self.segment))[:, None, None]
+        return outputs[rows, self.segment, self.step]
+
+
+def _rows(array: NDArray[np.generic], people: list[int]) -> list[int]:
+    return people if len(array) > 1 else [0]
+
+
+def _bold_factors(
+    network: ModulatedNetwork, segments: Segments, responses: PersonFactors
+) -> PersonFactors:
+    """Fit each person's gain and offset of each region's BOLD, given the factors of responses."""
+    assert segments.bold is not None
+    assert segments.bold_scored is not None
+    sizes, found = network.sizes, []
+    for person, factor in enumerate(responses.factors):
+        modulation = torch.from_numpy(responses.directions @ factor).float()
+        inputs = torch.from_numpy(segments.inputs[_rows(segments.inputs, [person])])
+        outputs = perform(network.weights(modulation[None]), inputs)[0, ..., sizes.buttons :]
+        weight = segments.bold_scored[person] / _BOLD_STEPS
+        curves = (outputs - network.output_bias[sizes.buttons :]).double().numpy()
+        error = segments.bold[person] - outputs.double().numpy()
+        found.append(_gains_and_offsets(curves, error, weight))
+    values = np.stack(found)  # (people, 2 regions)
+    places = network.places("bold_gains", "bold_offsets").numpy()
+    mean, sd = values.mean(axis=0), np.maximum(values.std(axis=0, ddof=1), 1e-6)
+    directions = np.zeros((network.modulations, len(places)))
+    directions[places, np.arange(len(places))] = sd
+    return PersonFactors((values - mean) / sd, directions)
+
+
+def _gains_and_offsets(curves: Array, error: Array, weight: Array) -> Array:
+    """Return the differences of gain from 1 and offset from 0 for each region: (2 regions,).
+
+    Both are shrunk towards 0 by a prior worth one step of data.
+    """
+    total = weight.sum() + 1.0
+    middle = np.einsum("st,str->r", weight, curves) / total
+    centred = curves - middle
+    power = np.einsum("st,str->r", weight, centred**2) + np.maximum(middle**2, 1e-3)
+    gains = np.einsum("st,str,str->r", weight, centred, error) / power
+    left = np.einsum("st,str->r", weight, error - gains * curves)
+    return np.concatenate([gains, left / total])
+
+
+def _joined(one: PersonFactors, other: PersonFactors) -> PersonFactors:
+    return PersonFactors(
+        np.hstack([one.factors, other.factors]),
+        np.hstack([one.directions, other.directions]),
+    )

@@ -1,0 +1,649 @@
+"""Trial time series: stimuli, targets and BOLD of trials on the network's time step.
+
+Everything is aligned one step ahead, as published: what was on the screen during step t - 1 is the
+input at step t, and the network's output at step t is compared with the target at step t.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields, replace
+from functools import partial
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bids_dtg.twin.cuts import (
+    SEGMENT_STEPS,
+    STEP_SECONDS,
+    Stretch,
+    cut_run,
+    steps_from,
+    steps_until,
+    window_ends,
+)
+from bids_dtg.twin.tasks import Task
+from bids_dtg.twin.trials import Trials
+
+# The first seconds of a segment, whose BOLD also shows earlier stimuli that are not in its input.
+WARM_UP_SECONDS = 10.0
+TOLERANCE_SECONDS = STEP_SECONDS  # people see the same where their times differ by no more
+
+Array = NDArray[np.float32]
+Times = NDArray[np.float64]
+Numbers = NDArray[np.intp]
+Small = NDArray[np.int8]
+Flags = NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class TaskSet:
+    """Tasks that one network performs; their order decides what its inputs and outputs are.
+
+    Raises
+    ------
+    ValueError
+        There is no task, or two tasks have the same name.
+    """
+
+    tasks: tuple[Task, ...]
+
+    def __post_init__(self) -> None:
+        names = self.names
+        if not names or len(set(names)) < len(names):
+            raise ValueError(f"a network needs tasks of different names, found {names}")
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of the tasks."""
+        return tuple(task.name for task in self.tasks)
+
+    @property
+    def channels(self) -> int:
+        """Number of stimulus channels: the most of any task."""
+        return max(task.channels for task in self.tasks)
+
+    @property
+    def inputs(self) -> int:
+        """Number of inputs a step: the channels, then a flag for each task but the first."""
+        return self.channels + len(self.tasks) - 1
+
+    @property
+    def buttons(self) -> int:
+        """Number of outputs that are buttons: the most of any task."""
+        return max(len(task.buttons) for task in self.tasks)
+
+    @property
+    def window_steps(self) -> int:
+        """Number of steps of the longest response window."""
+        return int(steps_from(max(task.window_seconds for task in self.tasks)))
+
+    @property
+    def own_buttons(self) -> Flags:
+        """Which outputs are buttons of each task: (tasks, buttons)."""
+        count = np.array([len(task.buttons) for task in self.tasks])
+        own: Flags = np.arange(self.buttons) < count[:, None]
+        return own
+
+    def number(self, task: Task) -> int:
+        """Return the index of a task, found by its name.
+
+        Raises
+        ------
+        ValueError
+            No task has this name.
+        """
+        if task.name not in self.names:
+            raise ValueError(f"the tasks are {', '.join(self.names)}; found {task.name}")
+        return self.names.index(task.name)
+
+
+@dataclass(frozen=True, eq=False)
+class BoldScale:
+    """Mean and SD that BOLD is z-scored by, over the training part of all people together.
+
+    Differences between people stay, as published.
+    """
+
+    mean: Array  # (regions,)
+    sd: Array  # (regions,)
+
+    @classmethod
+    def of(cls, series: Sequence[NDArray[np.floating]]) -> BoldScale:
+        """Return the scale of training people's runs.
+
+        Parameters
+        ----------
+        series
+            BOLD of each run, (frames, regions), in any unit.
+
+        Raises
+        ------
+        ValueError
+            A region has values that are not finite or do not differ.
+
+        Examples
+        --------
+        >>> scale = BoldScale.of([np.array([[1.0], [3.0]]), np.array([[5.0], [7.0]])])
+        >>> scale.mean, scale.scaled(np.array([[4.0]]))
+        (array([4.], dtype=float32), array([[0.]], dtype=float32))
+        """
+        values = np.concatenate([np.asarray(run, np.float64) for run in series])
+        mean, sd = values.mean(axis=0), values.std(axis=0)
+        bad = np.flatnonzero(~(np.isfinite(sd) & (sd > 0)))
+        if len(bad):
+            raise ValueError(f"BOLD of region {bad[0] + 1} is constant or not finite")
+        return cls(mean.astype(np.float32), sd.astype(np.float32))
+
+    def scaled(self, series: NDArray[np.floating]) -> Array:
+        """Return BOLD (frames, regions) in z-scores of the training part.
+
+        Parameters
+        ----------
+        series
+            BOLD in the unit of the series from which the scale was computed.
+        """
+        return np.asarray((series - self.mean) / self.sd, np.float32)
+
+
+@dataclass(frozen=True, eq=False)
+class Bold:
+    """BOLD of a run, in z-scores (`BoldScale`)."""
+
+    z: Array  # (frames, regions)
+    tr_seconds: float
+    start_seconds: float = 0.0  # of the first frame, on the events' clock
+
+    def at(self, seconds: Times) -> tuple[Array, Flags]:
+        """Interpolate BOLD at other times.
+
+        Parameters
+        ----------
+        seconds
+            Times on the events' clock, of any shape.
+
+        Returns
+        -------
+        tuple
+            BOLD (..., regions), by cubic interpolation as published, 0 outside the run; and whether
+            each time lies within the run, (...).
+        """
+        # Here, as every call of a command imports this module, and scipy takes 0.4 s.
+        from scipy.interpolate import CubicSpline
+
+        times = self.start_seconds + self.tr_seconds * np.arange(len(self.z))
+        inside = (seconds >= times[0]) & (seconds <= times[-1])
+        values = np.zeros((*seconds.shape, self.z.shape[1]), np.float32)
+        values[inside] = CubicSpline(times, self.z)(seconds[inside])
+        return values, inside
+
+
+@dataclass(frozen=True, eq=False)
+class TrialRows:
+    """The trials of segments, n of them in a flat table.
+
+    Columns of what was shown are (n,), or (people, n) where people saw different things, or (1, n)
+    where several people saw the same. Columns of what people did are (n,) or (people, n).
+    """
+
+    segment: Numbers  # shown: number of the segment
+    trial: Numbers  # shown: number in its run
+    onset_step: Times  # shown: seconds from the segment's start / step
+    first_step: Numbers  # shown: first step after the onset
+    last_step: Numbers  # shown: last step in the response window; also later presses count here
+    window_seconds: Times  # shown: how long the response window is
+    task: Small  # shown: number in the segments' tasks; -1: no trial, the row only fills the table
+    condition: Small  # shown: index into the task's conditions; -1: none
+    correct_button: Small  # shown: index into the task's buttons; -1: none
+    half: Small  # shown: 1, 2 or 0, by `Trials.half`
+    button: Small  # done: pressed; -1: none, or not known
+    rt_seconds: Times  # done: from onset; NaN: no response within the window
+    correct: Flags  # done
+    scored: Flags  # done: False: the person lacks the trial, or it is none of `Trials.scored`
+
+    def person(self, number: int) -> TrialRows:
+        """Return the rows of one person, (n,) each, by the person's index."""
+        columns = {field.name: getattr(self, field.name) for field in fields(self)}
+        return TrialRows(**{name: _of(column, number) for name, column in columns.items()})
+
+    def people(self, numbers: NDArray[np.integer]) -> TrialRows:
+        """Return the rows of some people, (1 or people, n) each, by their indices."""
+        columns = {field.name: getattr(self, field.name) for field in fields(self)}
+        return TrialRows(**{name: _some(column, numbers) for name, column in columns.items()})
+
+
+@dataclass(frozen=True, eq=False)
+class Segments:
+    """Segments of runs on the model's time step: s segments, padded with steps that do not count.
+
+    Shapes are those of one person (`person`). Segments of several people (`stack_people`) have an
+    axis of people at the front; its length is 1 in `inputs`, `task` and the stimuli of trials where
+    all people saw the same, so that these broadcast and are stored once.
+    """
+
+    tasks: TaskSet
+    held: bool  # targets are held until the window's end; False: pulses of one step
+    inputs: Array  # (s, steps, inputs): stimulus channels, then task flags; 0 at step 0
+    task: Small  # (s,): number in `tasks`; -1: no segment, it only fills the array
+    action: Array  # (s, steps, buttons): targets
+    scored: Flags  # (s, steps): False at step 0, after the end, and where a person lacks the run
+    run: Numbers  # (s,): number of the person's run; -1: the person has none
+    start_seconds: Times  # (s,): of step 0 in the person's run; NaN: the person has none
+    bold: Array | None  # (s, steps, regions): z-scores, 0 where none was measured; None: no BOLD
+    bold_scored: Flags | None  # (s, steps): False also in the first seconds of a segment
+    trials: TrialRows
+
+    def person(self, number: int) -> Segments:
+        """Return the segments of one person, without the axis of people, by the person's index."""
+        return self._changed(partial(_of, person=number), self.trials.person(number))
+
+    def people(self, numbers: NDArray[np.integer]) -> Segments:
+        """Return the segments of some people, by their indices, in this order."""
+        return self._changed(partial(_some, people=numbers), self.trials.people(numbers))
+
+    def _changed(self, of: Callable[[NDArray[Any]], NDArray[Any]], trials: TrialRows) -> Segments:
+        values = {field.name: getattr(self, field.name) for field in fields(self)}
+        arrays = {
+            name: of(value) for name, value in values.items() if isinstance(value, np.ndarray)
+        }
+        changes: dict[str, Any] = {**arrays, "trials": trials}
+        return replace(self, **changes)
+
+
+def stack_people(
+    people: Sequence[Sequence[Trials]],
+    *,
+    tasks: TaskSet | None = None,
+    steps: int = SEGMENT_STEPS,
+    held: bool = True,
+    half: int | None = None,
+    bold: Sequence[Sequence[Bold | None]] | None = None,
+) -> Segments:
+    """Return the runs of several people as segments; segments that people share are stored once.
+
+    Segments are the same where people saw the same trials, numbered alike in their runs, with times
+    from the segment's start that differ by no more than a step. Their times are then those of the
+    first of these people, and a response keeps its time from the onset. Where storing each
+    different segment once would leave more than half of the table empty, for example because each
+    person has an own order of trials, everybody's segments are stored.
+
+    Targets are *held* by default: the pressed button's channel is 1 from the first step at or after
+    the press to the end of the response window, so that a network learns the distribution of
+    response times. As published they are pulses of one step. Where a person pressed an unknown
+    wrong button, the target is its expectation: equal shares for all wrong buttons. Responses after
+    the window are misses. The window ends with the next trial's onset at the latest; a trial is not
+    scored if its window then has no step, or if a press precedes its onset.
+
+    Parameters
+    ----------
+    people
+        Runs of each person; a person has no run of a task that they did not perform.
+    tasks
+        Tasks of the network; None: those of the runs, in order.
+    steps
+        Largest number of steps in a segment.
+    held
+        Whether targets stay 1 until the window's end; False: pulses of one step.
+    half
+        Half of the runs to take trials from (`Trials.half`); None: all trials.
+    bold
+        BOLD of each person's runs; None for a run without BOLD.
+
+    Returns
+    -------
+    Segments
+        Stimuli, targets and BOLD, with an axis of people.
+
+    Raises
+    ------
+    ValueError
+        There is no trial, a response window does not fit into a segment, a run's task is not among
+        the tasks, or BOLD and runs do not match.
+
+    Examples
+    --------
+    >>> from bids_dtg.twin.tasks import Task, CorrectRule, ResponseRule
+    >>> task = Task("go", ("go",), ("yes", "no"), 1, ("all",), 0.5, 2.0,
+    ...     CorrectRule("answer"), ResponseRule("rt"), ())
+    >>> zeros = np.zeros(2, np.int8)
+    >>> run = Trials(task, np.array([1.0, 4.0]), np.full(2, 0.5), np.ones((2, 1), np.float32),
+    ...     np.zeros((0, 3)), zeros, zeros, zeros, np.array([0.64, np.nan]), zeros == 0,
+    ...     zeros == 0, 8.0)
+    >>> segments = stack_people([[run]]).person(0)
+    >>> segments.inputs.shape, segments.action[0, 6:11, 0], segments.trials.onset_step
+    ((1, 262, 1), array([0., 0., 1., 1., 1.], dtype=float32), array([ 0. , 37.5]))
+    """
+    runs = [run for person in people for run in person]
+    tasks = tasks or TaskSet(tuple({run.task.name: run.task for run in runs}.values()))
+    pieces = [_pieces(person, steps, half) for person in people]
+    if not any(pieces):
+        raise ValueError("there is no trial to make segments of")
+    table = _Table(tasks, steps, *_layout(pieces))
+    rows = table.rows()
+    values, measured = (None, None) if bold is None else table.bold(people, bold)
+    return Segments(
+        tasks=tasks,
+        held=held,
+        inputs=table.inputs(),
+        task=table.task(),
+        action=table.action(rows, held),
+        scored=table.scored(rows),
+        run=table.run(),
+        start_seconds=table.start_seconds(),
+        bold=values,
+        bold_scored=measured,
+        trials=rows,
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class _Piece:
+    """A stretch of a person's run."""
+
+    number: int  # of the run
+    run: Trials
+    ends: Times  # (n,), of the windows of the run's trials
+    stretch: Stretch
+
+    @property
+    def trials(self) -> slice:
+        return slice(self.stretch.first, self.stretch.stop)
+
+    def seen(self) -> tuple[Any, ...]:
+        """Return a key that is equal for segments with the same stimuli; times may differ."""
+        run, part, stretch = self.run, self.trials, self.stretch
+        shown = (run.stimulus[part], run.condition[part], run.correct_button[part])
+        cues = self.cues()[:, 0]
+        contents = [column.tobytes() for column in (*shown, cues)]
+        return (run.task.name, stretch.first, stretch.stop, *contents)
+
+    def times(self) -> Times:
+        """Return its times in seconds from its start; equally many where `seen` is equal."""
+        run, part = self.run, self.trials
+        onset = run.onset_seconds[part]
+        times = np.concatenate(
+            [onset, onset + run.display_seconds[part], self.ends[part], self.cues()[:, 1:].ravel()]
+        )
+        relative: Times = times - self.stretch.start_seconds
+        return relative
+
+    def cues(self) -> Times:
+        """Return the cues that begin before its last window ends: (k, 3)."""
+        cues, start = self.run.cues, self.stretch.start_seconds
+        end = self.ends[self.stretch.stop - 1]
+        shown: Times = cues[(cues[:, 2] > start) & (cues[:, 1] < end)]
+        return shown
+
+
+def _pieces(person: Sequence[Trials], steps: int, half: int | None) -> list[_Piece]:
+    return [
+        _Piece(number, run, window_ends(run), stretch)
+        for number, run in enumerate(person)
+        for stretch in cut_run(run, steps=steps, half=half)
+    ]
+
+
+Row = list[_Piece | None]
+
+
+def _layout(pieces: Sequence[Sequence[_Piece]]) -> tuple[list[Row], list[Row]]:
+    """Return the pieces shown, one row for all or one a person, and each person's own pieces."""
+    slots: list[_Piece] = []
+    by_sight: dict[tuple[Any, ...], list[int]] = {}
+    owned = [_assign(own, slots, by_sight) for own in pieces]
+    most = max(len(own) for own in pieces)
+    if len(slots) <= 2 * most:
+        return [list(slots)], [[own.get(slot) for slot in range(len(slots))] for own in owned]
+    rows: list[Row] = [[*own, *[None] * (most - len(own))] for own in pieces]
+    return rows, rows
+
+
+def _assign(
+    own: Sequence[_Piece], slots: list[_Piece], by_sight: dict[tuple[Any, ...], list[int]]
+) -> dict[int, _Piece]:
+    """Give each piece of a person a slot: a free one that fits, else a new one."""
+    taken: dict[int, _Piece] = {}
+    for piece in own:
+        alike = by_sight.setdefault(piece.seen(), [])
+        times = piece.times()
+        free = (slot for slot in alike if slot not in taken)
+        slot = next((slot for slot in free if _close(slots[slot].times(), times)), len(slots))
+        if slot == len(slots):
+            slots.append(piece)
+            alike.append(slot)
+        taken[slot] = piece
+    return taken
+
+
+def _close(times: Times, others: Times) -> bool:
+    return bool((np.abs(times - others) <= TOLERANCE_SECONDS).all())
+
+
+class _Table:
+    """Segments of people as arrays; L is 1 where all saw the same, else the number of people."""
+
+    def __init__(
+        self, tasks: TaskSet, steps: int, shown: Sequence[Row], owned: Sequence[Row]
+    ) -> None:
+        self.tasks, self.steps, self.shown, self.owned = tasks, steps, shown, owned
+        self.people, self.segments = len(owned), len(owned[0])
+
+    def task(self) -> Small:
+        """Return the task of each segment, -1 where a slot is empty: (L, s)."""
+        found = [[self._task(piece) for piece in row] for row in self.shown]
+        return np.array(found, np.int8)
+
+    def _task(self, piece: _Piece | None) -> int:
+        return -1 if piece is None else self.tasks.number(piece.run.task)
+
+    def run(self) -> Numbers:
+        """Return the number of the run of each person's segments: (people, s)."""
+        found = [[-1 if piece is None else piece.number for piece in row] for row in self.owned]
+        return np.array(found, np.intp)
+
+    def start_seconds(self) -> Times:
+        """Return when each person's segments start: (people, s)."""
+        starts = [
+            [np.nan if piece is None else piece.stretch.start_seconds for piece in row]
+            for row in self.owned
+        ]
+        return np.array(starts, np.float64)
+
+    def length(self) -> Numbers:
+        """Return how many steps the segments have: (L, s)."""
+        found = [[0 if piece is None else piece.stretch.length for piece in r] for r in self.shown]
+        return np.array(found, np.intp)
+
+    def within(self) -> Flags:
+        """Return which steps lie within segments that each person has: (people, s, steps)."""
+        has = self.run() >= 0
+        within: Flags = (np.arange(self.steps) < self.length()[..., None]) & has[..., None]
+        return within
+
+    def inputs(self) -> Array:
+        """Return the stimuli one step late, and the tasks' flags: (L, s, steps, inputs)."""
+        inputs = np.zeros((*self.length().shape, self.steps, self.tasks.inputs), np.float32)
+        for row, number, piece in _filled(self.shown):
+            own = inputs[row, number, 1 : piece.stretch.length]
+            own[:, : piece.run.task.channels] = _seen(piece, np.arange(len(own)))
+            task = self._task(piece)
+            if task:
+                own[:, self.tasks.channels + task - 1] = 1.0
+        return inputs
+
+    def rows(self) -> TrialRows:
+        """Return the trials: what was shown (L, n), and what people did (people, n)."""
+        counts = [[_count(piece) for piece in row] for row in self.shown]
+        offsets = np.cumsum(counts, axis=1) - counts
+        size = max(map(sum, counts))
+        shown = {name: np.full((len(self.shown), size), fill) for name, fill in _SHOWN.items()}
+        done = {name: np.full((len(self.owned), size), fill) for name, fill in _DONE.items()}
+        for row, number, piece in _filled(self.shown):
+            at = slice(offsets[row, number], offsets[row, number] + _count(piece))
+            shown["segment"][row, at], shown["task"][row, at] = number, self._task(piece)
+            _fill(shown, (row, at), _what_was_shown(piece))
+        for person, number, piece in _filled(self.owned):
+            row = person % len(self.shown)
+            first = self.shown[row][number] or piece
+            at = slice(offsets[row, number], offsets[row, number] + _count(piece))
+            _fill(done, (person, at), _what_was_done(piece, first))
+        return TrialRows(**shown, **done)
+
+    def action(self, rows: TrialRows, held: bool) -> Array:
+        """Return targets (people, s, steps, buttons)."""
+        shape = (*self.run().shape, self.steps, self.tasks.buttons)
+        press = steps_from(rows.onset_step * STEP_SECONDS + np.nan_to_num(rows.rt_seconds))
+        press = np.clip(press, rows.first_step, rows.last_step)
+        until = np.broadcast_to(rows.last_step, press.shape) if held else press
+        step = rows.first_step[..., None] + np.arange(self.tasks.window_steps)
+        on = (step >= press[..., None]) & (step <= until[..., None])
+        person, trial, place = np.nonzero(on & np.isfinite(rows.rt_seconds)[..., None])
+        row = person % len(self.shown)
+        action = np.zeros(shape, np.float32)
+        at = (person, rows.segment[row, trial], step[row, trial, place])
+        action[at] = _shares(rows, self.tasks)[person, trial]
+        return action
+
+    def scored(self, rows: TrialRows) -> Flags:
+        """Return which steps are scored: (people, s, steps)."""
+        scored = self.within()
+        scored[..., 0] = False  # no input has come yet
+        for person, trial in np.argwhere(~rows.scored & (rows.task >= 0)):
+            row = person % len(self.shown)
+            window = slice(rows.first_step[row, trial], rows.last_step[row, trial] + 1)
+            scored[person, rows.segment[row, trial], window] = False
+        return scored
+
+    def bold(
+        self, people: Sequence[Sequence[Trials]], bold: Sequence[Sequence[Bold | None]]
+    ) -> tuple[Array, Flags]:
+        """Return BOLD (people, s, steps, regions), and where it is scored (people, s, steps)."""
+        if [len(runs) for runs in people] != [len(runs) for runs in bold]:
+            raise ValueError("each run of each person needs BOLD or None")
+        regions = {run.z.shape[1] for runs in bold for run in runs if run is not None}
+        if len(regions) != 1:
+            raise ValueError(f"BOLD needs the same regions in all runs, found {sorted(regions)}")
+        within = self.within()
+        values = np.zeros((*within.shape, regions.pop()), np.float32)
+        scored = np.zeros_like(within)
+        since: Times = STEP_SECONDS * np.arange(self.steps, dtype=np.float64)
+        for person, number, piece in _filled(self.owned):
+            run = bold[person][piece.number]
+            if run is not None:
+                found, inside = run.at(piece.stretch.start_seconds + since)
+                own = within[person, number]
+                values[person, number] = found * own[:, None]
+                scored[person, number] = inside & own & (since >= WARM_UP_SECONDS)
+        return values, scored
+
+
+_SHOWN: Mapping[str, Any] = {
+    "segment": np.intp(0),
+    "trial": np.intp(0),
+    "onset_step": np.float64(0.0),
+    "first_step": np.intp(0),
+    "last_step": np.intp(0),
+    "window_seconds": np.float64(0.0),
+    "task": np.int8(-1),
+    "condition": np.int8(-1),
+    "correct_button": np.int8(-1),
+    "half": np.int8(0),
+}
+_DONE: Mapping[str, Any] = {
+    "button": np.int8(-1),
+    "rt_seconds": np.float64(np.nan),
+    "correct": np.False_,
+    "scored": np.False_,
+}
+
+
+def _filled(table: Sequence[Row]) -> Iterator[tuple[int, int, _Piece]]:
+    """Yield row, number and piece of each filled cell of a table."""
+    for row, pieces in enumerate(table):
+        for number, piece in enumerate(pieces):
+            if piece is not None:
+                yield row, number, piece
+
+
+def _count(piece: _Piece | None) -> int:
+    return 0 if piece is None else piece.stretch.stop - piece.stretch.first
+
+
+def _fill(
+    columns: Mapping[str, NDArray[Any]],
+    at: tuple[int, slice],
+    values: Mapping[str, NDArray[Any]],
+) -> None:
+    for name, column in values.items():
+        columns[name][at] = column
+
+
+def _what_was_shown(piece: _Piece) -> dict[str, NDArray[Any]]:
+    run, part, start = piece.run, piece.trials, piece.stretch.start_seconds
+    onset = run.onset_seconds[part] - start
+    return {
+        "trial": np.arange(piece.stretch.first, piece.stretch.stop),
+        "onset_step": onset / STEP_SECONDS,
+        "first_step": steps_until(onset) + 1,
+        "last_step": steps_until(piece.ends[part] - start),
+        "window_seconds": piece.ends[part] - run.onset_seconds[part],
+        "condition": run.condition[part],
+        "correct_button": run.correct_button[part],
+        "half": run.half()[part],
+    }
+
+
+def _what_was_done(piece: _Piece, shown: _Piece) -> dict[str, NDArray[Any]]:
+    """Return a person's responses in a piece, within the windows of the shown piece."""
+    run, part = piece.run, piece.trials
+    rt, start = run.rt_seconds[part], shown.stretch.start_seconds
+    onset = shown.run.onset_seconds[shown.trials]
+    window = shown.ends[shown.trials] - onset
+    has_steps = steps_until(shown.ends[shown.trials] - start) > steps_until(onset - start)
+    scored = run.scored[part] & ~(rt < 0) & has_steps
+    answered = scored & (rt <= window)
+    correct = answered & run.correct[part]
+    button = np.where(correct & (run.button[part] < 0), run.correct_button[part], run.button[part])
+    return {
+        "button": np.where(answered, button, -1),
+        "rt_seconds": np.where(answered, rt, np.nan),
+        "correct": correct,
+        "scored": scored,
+    }
+
+
+def _shares(rows: TrialRows, tasks: TaskSet) -> Array:
+    """Return the target of each press for each button: (people, n, buttons)."""
+    number = np.arange(tasks.buttons)
+    own = tasks.own_buttons[rows.task]
+    wrong = own & ~((number == rows.correct_button[..., None]) & ~rows.correct[..., None])
+    wrong = np.where(wrong.any(axis=-1, keepdims=True), wrong, own)
+    unknown = wrong / wrong.sum(axis=-1, keepdims=True)
+    pressed = rows.button[..., None]
+    return np.asarray(np.where(pressed < 0, unknown, number == pressed), np.float32)
+
+
+def _of(array: NDArray[Any], person: int) -> NDArray[Any]:
+    own: NDArray[Any] = array[person if len(array) > 1 else 0]
+    return own
+
+
+def _some(array: NDArray[Any], people: NDArray[np.integer]) -> NDArray[Any]:
+    return array[people] if len(array) > 1 else array
+
+
+def _seen(piece: _Piece, steps: Numbers) -> Array:
+    """Return what was on the screen during steps, (steps, channels).
+
+    A stimulus that is on for a part of a step counts with this part, which keeps its timing.
+    """
+    run, part = piece.run, piece.trials
+    onset, cues = run.onset_seconds[part], piece.cues()
+    # What is shown next takes the place of what is on.
+    off = np.minimum(onset + run.display_seconds[part], np.append(onset[1:], np.inf))
+    on, off = np.append(onset, cues[:, 1]), np.append(off, cues[:, 2])
+    values = np.concatenate([run.stimulus[part], np.eye(run.task.channels)[cues[:, 0].astype(int)]])
+    begin = piece.stretch.start_seconds + STEP_SECONDS * steps[:, None]
+    share = np.minimum(off, begin + STEP_SECONDS) - np.maximum(on, begin)
+    return np.asarray(np.clip(share / STEP_SECONDS, 0.0, 1.0) @ values, np.float32)

@@ -1,0 +1,72 @@
+"""Data that a model was made of are known again by their content, whatever their times."""
+
+from __future__ import annotations
+
+import gzip
+import os
+
+import numpy as np
+import pytest
+
+from bids_dtg.cohort.data_files import DataFiles
+from bids_dtg.files.path_names import PathNames
+
+LARGE = 3 * 2**20  # bytes: more than the ends that are read of compressed files
+
+
+@pytest.fixture
+def data(tmp_path):
+    root = tmp_path / "bids"
+    (root / "rest.zarr" / "rest").mkdir(parents=True)
+    rng = np.random.default_rng(1)
+    content = rng.bytes(LARGE)
+    (root / "plain.h5").write_bytes(content)
+    (root / "bold.nii.gz").write_bytes(gzip.compress(content, 1))
+    np.savez(root / "rest.npz", rest=np.frombuffer(content, np.uint8))
+    (root / "table.tsv").write_text("onset\n1\n")
+    (root / "rest.zarr" / "rest" / "0").write_bytes(b"chunk")
+    return root
+
+
+def files(root):
+    return DataFiles.of(sorted(root.iterdir()), root, PathNames(()))
+
+
+def test_untouched_and_touched_data_are_the_same(data, tmp_path):
+    files(data).write(tmp_path)
+    assert files(data).changed(tmp_path) == ""
+    for path in data.rglob("*"):
+        os.utime(path, (1, 1))
+    assert files(data).changed(tmp_path) == ""
+
+
+@pytest.mark.parametrize(
+    "name", ["plain.h5", "bold.nii.gz", "rest.npz", "table.tsv", "rest.zarr/rest/0"]
+)
+def test_one_changed_value_is_named(data, tmp_path, name):
+    files(data).write(tmp_path)
+    path = data / name
+    if name == "bold.nii.gz":
+        content = bytearray(gzip.decompress(path.read_bytes()))
+        content[LARGE // 2] ^= 1
+        path.write_bytes(gzip.compress(bytes(content), 1))
+    elif name == "rest.npz":
+        values = np.load(path)["rest"].copy()
+        values[LARGE // 2] ^= 1
+        np.savez(path, rest=values)
+    else:
+        content = bytearray(path.read_bytes())
+        content[len(content) // 2] ^= 1
+        path.write_bytes(bytes(content))
+    os.utime(path, (1, 1))
+    assert files(data).changed(tmp_path) == f"{name} has changed"
+
+
+def test_new_and_lost_files_are_named(data, tmp_path):
+    files(data).write(tmp_path)
+    (data / "table.tsv").rename(data / "other.tsv")
+    assert files(data).changed(tmp_path) == "other.tsv is new, table.tsv is not there"
+
+
+def test_of_an_earlier_version_nothing_is_known(data, tmp_path):
+    assert files(data).changed(tmp_path) == ""

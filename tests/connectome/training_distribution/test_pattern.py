@@ -1,0 +1,154 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from bids_dtg.connectome.connectome import intraclass_correlation, profile_agreement
+from bids_dtg.connectome.training_distribution.pattern import PatternPlaces, pattern_figures
+from bids_dtg.imaging.grid import Grid
+from bids_dtg.imaging.places import VoxelPlaces
+
+SHAPE = (9, 8, 7)
+AFFINE = np.array([[-2.0, 0, 0, 8], [0, 2, 0, -8], [0, 0, 2, -6], [0, 0, 0, 1]])
+MASK = np.ones(SHAPE, bool)
+VOXELS = MASK.size
+EVERYWHERE = np.ones(VOXELS, bool)
+
+
+def smooth_maps(rois: int = 5, seed: int = 0) -> np.ndarray:
+    """Bumps, most of them on one side."""
+    rng = np.random.default_rng(seed)
+    index = np.argwhere(MASK)
+    centres = index[rng.permutation(len(index))[:rois]]
+    squared = ((index[None] - centres[:, None]) ** 2).sum(axis=2)
+    return np.exp(-squared / 6.0).astype(np.float32)
+
+
+def pattern_places(maps: np.ndarray, mask: np.ndarray) -> PatternPlaces:
+    voxels = VoxelPlaces.within(Grid(SHAPE, AFFINE), mask)
+    return PatternPlaces(maps, voxels.mirror(), voxels.neighbours())
+
+
+@pytest.fixture(scope="module")
+def places() -> PatternPlaces:
+    return pattern_places(smooth_maps(), MASK)
+
+
+def flipped(r: np.ndarray) -> np.ndarray:
+    return np.ascontiguousarray(r.reshape(-1, *SHAPE)[:, ::-1].reshape(len(r), -1))
+
+
+def test_a_connectome_that_is_its_maps_matches_them(places):
+    figures = pattern_figures(2 * places.maps + 0.1, EVERYWHERE, places)
+    assert (figures.map_match, figures.map_identity, figures.side_match) == pytest.approx((1, 1, 1))
+
+
+def test_swapped_sides_turn_the_match_of_sides_round(places):
+    figures = pattern_figures(flipped(places.maps), EVERYWHERE, places)
+    assert figures.side_match == pytest.approx(-1)
+    assert figures.map_match < 0.7
+
+
+def test_symmetry_is_one_where_both_sides_are_the_same(places):
+    maps = places.maps
+    figures = pattern_figures(maps + flipped(maps), EVERYWHERE, places)
+    assert figures.symmetry == pytest.approx(1)
+    assert np.isnan(figures.side_match)
+
+
+def test_mirror_images_are_where_the_affine_says():
+    mask = MASK.copy()
+    mask[2, 3, 4] = False
+    places = pattern_places(smooth_maps()[:, mask.ravel()], mask)
+    index = np.argwhere(mask)
+    number = np.full(SHAPE, -1)
+    number[mask] = np.arange(len(index))
+    assert places.mirror[number[1, 3, 4]] == number[7, 3, 4]
+    assert places.mirror[number[6, 3, 4]] == -1  # (2, 3, 4) is not in the mask
+
+
+def test_noise_lowers_smoothness_and_raises_strength(places):
+    noise = np.random.default_rng(0).normal(size=places.maps.shape).astype(np.float32)
+    calm = pattern_figures(places.maps, EVERYWHERE, places)
+    loud = pattern_figures(places.maps + noise, EVERYWHERE, places)
+    assert loud.smoothness < 0.2 < calm.smoothness
+    assert loud.strength > 2 * calm.strength
+
+
+def test_what_is_not_covered_does_not_count(places):
+    covered = EVERYWHERE.copy()
+    covered[:100] = False
+    r = places.maps.copy()
+    r[:, :100] = np.random.default_rng(0).normal(size=(len(r), 100))
+    assert pattern_figures(r, covered, places).map_match == pytest.approx(1)
+
+
+def test_nothing_covered_is_not_defined(places):
+    figures = pattern_figures(places.maps, ~EVERYWHERE, places)
+    assert np.isnan(figures.map_match)
+    assert np.isnan(figures.side_match)
+
+
+def test_shapes_are_checked(places):
+    with pytest.raises(ValueError, match="coverage"):
+        pattern_figures(places.maps, EVERYWHERE[1:], places)
+    with pytest.raises(ValueError, match="maps are"):
+        pattern_places(smooth_maps()[:, 1:], MASK)
+
+
+def test_icc_is_one_for_equal_halves_and_less_than_r_for_another_level():
+    rng = np.random.default_rng(0)
+    odd = rng.normal(size=(6, 50))
+    np.testing.assert_allclose(intraclass_correlation(odd, odd), 1.0)
+    shifted = odd + 1.0
+    np.testing.assert_allclose(profile_agreement(odd, shifted), 1.0)
+    assert (intraclass_correlation(odd, shifted) < 0.8).all()
+
+
+def test_icc_is_that_of_the_textbook():
+    """Six targets and two judges; mean squares by hand (Shrout & Fleiss 1979, case 1)."""
+    odd, even = np.array([[9.0, 6, 8, 7, 10, 6]]), np.array([[2.0, 1, 4, 1, 5, 2]])
+    both = np.concatenate([odd, even])
+    means = both.mean(axis=0)
+    between = 2 * ((means - means.mean()) ** 2).sum() / 5
+    within = ((both - means) ** 2).sum() / 6
+    expected = (between - within) / (between + within)
+    assert intraclass_correlation(odd, even)[0] == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("share", [1.0, 0.6])
+def test_figures_are_those_of_plain_formulas(places, share):
+    rng = np.random.default_rng(5)
+    r = rng.normal(0.2, 0.3, places.maps.shape).astype(np.float32) + 0.5 * places.maps
+    covered = rng.random(VOXELS) < share
+    r[:, ~covered] = 0
+    figures = pattern_figures(r, covered, places)
+    rows, maps = r.astype(float), places.maps.astype(float)
+    with_maps = np.corrcoef(rows[:, covered], maps[:, covered])[:5, 5:]
+    pairs = np.argwhere(places.mirror >= 0)[:, 0]
+    pairs = pairs[covered[pairs] & covered[places.mirror[pairs]]]
+    there, mirrored = rows[:, pairs], rows[:, places.mirror[pairs]]
+    of_maps = maps[:, pairs] - maps[:, places.mirror[pairs]]
+    own = there - mirrored
+    near = places.neighbours[covered[places.neighbours].all(axis=1)].T
+    jump = ((rows[:, near[0]] - rows[:, near[1]]) ** 2).mean()
+    variance = rows[:, covered].var(axis=1).mean()
+    expected = {
+        "map_match": np.diag(with_maps).mean(),
+        "map_identity": (with_maps.argmax(axis=1) == np.arange(5)).mean(),
+        "side_match": (own * of_maps).sum() / np.sqrt((own**2).sum() * (of_maps**2).sum()),
+        "symmetry": np.mean(
+            [np.corrcoef(a, b)[0, 1] for a, b in zip(there, mirrored, strict=True)]
+        ),
+        "strength": np.sqrt(variance),
+        "smoothness": 1 - jump / (2 * variance),
+    }
+    assert {name: getattr(figures, name) for name in expected} == pytest.approx(expected, abs=1e-5)
+
+
+def test_of_a_constant_row_no_match_is_defined(places):
+    r = places.maps.copy()
+    r[2] = 0.7
+    figures = pattern_figures(r, EVERYWHERE, places)
+    assert figures.map_match == pytest.approx(1)  # of the others
+    assert figures.map_identity == 1

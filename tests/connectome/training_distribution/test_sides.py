@@ -1,0 +1,124 @@
+from __future__ import annotations
+
+import shutil
+from dataclasses import replace
+
+import nibabel as nib
+import numpy as np
+import pytest
+
+from bids_dtg.connectome.training_distribution.limits import LIMITS
+from bids_dtg.connectome.training_distribution.pattern import PatternPlaces
+from bids_dtg.connectome.training_distribution.sides import Sides, compare_sides
+from bids_dtg.contrasts.bundle.bundle import load_bundle
+from bids_dtg.contrasts.participant.measure import Reader
+from bids_dtg.imaging.grid import Grid
+from bids_dtg.imaging.places import VoxelPlaces
+from bids_dtg.inputs.runs import find_runs
+from bids_dtg.settings import CleaningOptions
+
+SHAPE = (12, 10, 8)
+AFFINE = np.array([[-2.0, 0, 0, 11], [0, 2, 0, -8], [0, 0, 2, -6], [0, 0, 0, 1]])
+PLACES = VoxelPlaces.within(Grid(SHAPE, AFFINE), np.ones(SHAPE, bool))
+ROIS, FRAMES = 8, 400
+COVERED = np.ones(PLACES.number, bool)
+
+
+def blobs(seed: int, asymmetry: float) -> np.ndarray:
+    """Maps on both sides; on the left, stronger by so much."""
+    rng = np.random.default_rng(seed)
+    index = np.argwhere(np.ones(SHAPE, bool))
+    centres = index[rng.permutation(len(index))[:ROIS]]
+    squared = ((index[None] - centres[:, None]) ** 2).sum(axis=2)
+    own = np.exp(-squared / 8.0)
+    return (own * (0.5 + asymmetry) + flipped(own) * (0.5 - asymmetry)).astype(np.float32)
+
+
+def flipped(rows: np.ndarray) -> np.ndarray:
+    return np.ascontiguousarray(rows.reshape(-1, *SHAPE)[:, ::-1].reshape(len(rows), -1))
+
+
+def read(brain: np.ndarray, maps: np.ndarray, seed: int, *, mirrored: bool = False) -> Sides:
+    """Simulate a run of a brain with such networks, and read it with a model's maps."""
+    rng = np.random.default_rng(seed)
+    frames = rng.standard_normal((FRAMES, ROIS)) @ brain + 0.5 * rng.standard_normal(
+        (FRAMES, brain.shape[1])
+    )
+    if mirrored:
+        frames = flipped(frames)
+    centred = maps - maps.mean(axis=1, keepdims=True)
+    series = frames @ np.linalg.pinv(centred.astype(np.float64))
+    both = np.corrcoef(series.T, frames.T)
+    places = PatternPlaces(maps, PLACES.mirror(), PLACES.neighbours())
+    r = both[:ROIS, ROIS:].astype(np.float32)
+    return compare_sides([r], both[:ROIS, :ROIS], COVERED, places)
+
+
+def test_the_other_reading_follows_from_the_connectome():
+    """What is computed for a mirrored run is what the run shows the right way round."""
+    maps = blobs(0, asymmetry=0.4)
+    stored, mirrored = (read(maps, maps, 1, mirrored=mirrored) for mirrored in (False, True))
+    assert mirrored.mirrored == pytest.approx(stored.match, abs=0.03)
+    assert mirrored.match == pytest.approx(stored.mirrored, abs=0.03)
+    assert np.isnan(stored.gain)
+    assert mirrored.gain > LIMITS["mirrored_gain"].outside
+
+
+@pytest.mark.parametrize("asymmetry", [0.0, 0.01])
+@pytest.mark.parametrize("mirrored", [False, True])
+def test_where_maps_are_nearly_symmetric_nothing_is_said(asymmetry, mirrored):
+    """Finding D16."""
+    for seed in range(12):
+        maps = blobs(seed, asymmetry)
+        sides = read(maps, maps, seed, mirrored=mirrored)
+        assert LIMITS["mirrored_gain"].steps(sides.gain) == 0
+
+
+def test_where_maps_are_of_other_networks_it_is_rarely_said():
+    told = 0
+    for seed in range(60):
+        sides = read(blobs(seed + 500, 0.4), blobs(seed, 0.4), seed)
+        told += LIMITS["mirrored_gain"].steps(sides.gain) > 0
+    assert told <= 5
+
+
+def test_maps_without_another_side_tell_nothing():
+    half = np.zeros(SHAPE, bool)
+    half[:5] = True
+    places = VoxelPlaces.within(Grid(SHAPE, AFFINE), half)
+    maps = blobs(0, 0.4)[:, half.ravel()]
+    sides = compare_sides(
+        [maps],
+        np.eye(ROIS),
+        np.ones(places.number, bool),
+        PatternPlaces(maps, places.mirror(), places.neighbours()),
+    )
+    assert np.isnan(sides.gain)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("mirrored", [False, True])
+def test_nothing_is_said_of_the_sides_of_a_real_brain_read_with_the_demo_s_maps(
+    shared, tmp_path, mirrored
+):
+    """Finding D16: all real people were asked to check their sides; mirrored, they fit alike."""
+    root = shared / "data/real/fmriprep_like"
+    if not root.is_dir():
+        pytest.skip(f"no {root}")
+    (run,) = (run for run in find_runs(root, "HAPPYTEST") if run.space == "MNI152NLin6Asym")
+    if mirrored:
+        run = replace(run, bold=_mirror(run.bold, tmp_path), mask=_mirror(run.mask, tmp_path))
+    cleaning = CleaningOptions(denoise_strategy="simple", min_minutes=1.0)
+    reader = Reader.of(load_bundle("demo"), cleaning)
+    measured = reader.measure(run)
+    judged = reader.judge.judge(measured.connectomes, measured.mask_overlap)
+    assert not any("side" in reason for reason in judged.reasons)
+
+
+def _mirror(path, folder):
+    image = nib.load(path)
+    copy = folder / path.name
+    nib.save(nib.Nifti1Image(image.dataobj, np.diag([-1.0, 1, 1, 1]) @ image.affine), copy)
+    for sidecar in path.parent.glob(path.name.removesuffix(".nii.gz") + ".json"):
+        shutil.copy(sidecar, folder)
+    return copy

@@ -1,0 +1,242 @@
+"""Training people are left out of evaluations, wherever the model lies and whatever its name."""
+
+from __future__ import annotations
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+from array_people import call, write
+from tiny_bundle import without_people
+from tiny_cohort import CONTRASTS, TinyCohort
+from tiny_job import read_table
+
+from bids_dtg.bundles.people import (
+    UNCERTAIN,
+    ModelPeople,
+    PersonHashes,
+    hash_person,
+    hash_rest,
+)
+from bids_dtg.cli.models import main as models
+from bids_dtg.contrasts.bundle.bundle import load_bundle
+from bids_dtg.contrasts.bundle.writer import extend_bundle
+from bids_dtg.files.provenance import file_fingerprint
+
+# As HCP-YA's ids look; a sum of the digits that theirs all have is wrong, so nobody has these.
+IDS = tuple(f"9000{n:02d}" for n in range(50, 59))
+LEFT_OUT = "left out: 5 participants; the model was trained on 3 and tuned on 2 of them"
+
+pytestmark = pytest.mark.filterwarnings("ignore::UserWarning", "ignore::FutureWarning")
+
+
+@pytest.fixture(scope="module")
+def cohort(tmp_path_factory):
+    return TinyCohort(tmp_path_factory.mktemp("cohort"), IDS)
+
+
+@pytest.fixture(scope="module")
+def own(cohort):
+    """Train a model on 3 people, and tune it on 2."""
+    words = ("--architecture", "local-ridge", "--held-out", "0.2", "0.45")
+    assert cohort.analyse("train", *words) == 0
+    return load_bundle(cohort.out / "group/model-own/bundle")
+
+
+@pytest.fixture
+def evaluated(cohort, tmp_path, capsys):
+    """Evaluate a model and return the lines; `people` are those who were judged."""
+
+    def evaluate(model, *words, people=4):
+        out = tmp_path / "out"
+        shutil.copytree(cohort.out / "group/cache", out / "group/cache", dirs_exist_ok=True)
+        capsys.readouterr()
+        assert cohort.analyse("evaluate", "--model", model, *words, out=out) == 0
+        (table,) = out.glob("group/evaluation-*/desc-contrasts_scores.tsv")
+        assert {int(row["people"]) for row in read_table(table)} == {people}
+        return capsys.readouterr().err
+
+    return evaluate
+
+
+def described(cohort, name):
+    """Give the dataset another name."""
+    path = cohort.bids / "dataset_description.json"
+    content = json.loads(path.read_text())
+    path.write_text(json.dumps(content | {"Name": name}))
+
+
+@pytest.fixture
+def renamed(cohort):
+    yield lambda name: described(cohort, name)
+    described(cohort, "fake")
+
+
+def test_who_trained_or_tuned_a_model_does_not_judge_it(own, evaluated, tmp_path):
+    assert LEFT_OUT in evaluated(own.path)
+    (table,) = tmp_path.glob("out/group/evaluation-*/desc-participants_excluded.tsv")
+    assert len(read_table(table)) == 5
+    page = table.with_name("report.html").read_text()
+    assert "5 participants of the training or tuning of the model were left out" in page
+    assert [own.people.count(name) for name in ("training", "validation", "test")] == [3, 2, 4]
+
+
+def test_a_moved_model_still_knows(own, evaluated, tmp_path):
+    assert LEFT_OUT in evaluated(shutil.copytree(own.path, tmp_path / "elsewhere" / "another"))
+
+
+def test_a_packed_model_still_knows(own, evaluated, tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    assert models(["pack", str(own.path), str(tmp_path / "own.tar")]) == 0
+    assert LEFT_OUT in evaluated(tmp_path / "own.tar")
+
+
+def test_an_extended_model_still_knows(own, evaluated, tmp_path):
+    assert LEFT_OUT in evaluated(extend_bundle(own, tmp_path / "more").path)
+
+
+def test_the_table_beside_a_model_decides_nothing(cohort, own, evaluated, tmp_path):
+    model = shutil.copytree(own.path.parent, tmp_path / "model")
+    rows = "".join(f"sub-{label}\ttraining\n" for label in IDS)
+    (model / "desc-split_participants.tsv").write_text("participant_id\tset\n" + rows)
+    assert LEFT_OUT in evaluated(model / "bundle")
+
+
+def test_where_nobody_knows_it_is_reported(own, evaluated, tmp_path):
+    reported = evaluated(without_people(own, tmp_path / "old"), people=len(IDS))
+    assert (
+        "warning: own was made with people who are on no list (all of own 1: its bundle" in reported
+    )
+
+
+def of_earlier_format(cohort, own, folder):
+    """Make a model that lists people as earlier versions did: rest with its label."""
+    rows = read_table(cohort.out / "group/model-own/desc-split_participants.tsv")
+    sets: dict[str, list[PersonHashes]] = {}
+    for row in rows:
+        label = row["participant_id"].removeprefix("sub-")
+        runs = sorted(cohort.bids.glob(f"sub-{label}/**/*_bold.nii.gz"))
+        rest = sorted({hash_rest(label, file_fingerprint(run).ends_sha256) for run in runs})
+        person = PersonHashes(hash_person("fake", label), tuple(rest))
+        sets.setdefault(row["set"], []).append(person)
+    kept = {name: tuple(people) for name, people in sets.items()}
+    return extend_bundle(own, folder, people=ModelPeople(kept, by_content=False)).path
+
+
+def test_another_name_of_the_data_set_hides_nobody(own, evaluated, renamed):
+    """The content of the files decides."""
+    assert LEFT_OUT in evaluated(own.path, "--data-set", "Another")
+    renamed("another")
+    assert LEFT_OUT in evaluated(own.path)
+
+
+def test_another_label_hides_nobody(cohort, own, tmp_path, capsys):
+    bids = tmp_path / "bids"
+    shutil.copytree(cohort.bids, bids)
+    others = TinyCohort.__new__(TinyCohort)
+    others.__dict__.update(cohort.__dict__, bids=bids, out=tmp_path / "out")
+    others.statmaps = shutil.copytree(cohort.statmaps, tmp_path / "statmaps")
+    for root in (bids, others.statmaps):
+        for path in sorted(root.rglob("*sub-*"), key=lambda path: -len(path.parts)):
+            path.rename(path.with_name(path.name.replace("sub-9000", "sub-7000")))
+    assert others.analyse("evaluate", "--model", own.path, "--data-set", "New") == 0
+    assert LEFT_OUT in capsys.readouterr().err
+
+
+def test_a_model_of_an_earlier_version_warns_of_other_names(cohort, own, evaluated, tmp_path):
+    """The first hash decides, the second warns: of the ids and the rest alone."""
+    old = of_earlier_format(cohort, own, tmp_path / "old")
+    reported = evaluated(old, "--data-set", "Another", people=len(IDS))
+    assert "left out: " not in reported
+    assert "warning: 5 participants (" in reported
+    assert (
+        "have the ids and the rest of people own was trained on in a data set of another"
+        in reported
+    )
+    assert "those of them who have other labels now are not recognised" in reported
+    assert LEFT_OUT in evaluated(old, "--data-set", "FAKE")
+
+
+def test_other_cleaning_is_the_same_rest(cohort, own, capsys):
+    words = ("--model", own.path, "--data-set", "Another", "--denoise-strategy", "simple")
+    assert cohort.analyse("evaluate", *words, "--model-name", "clean") == 0
+    assert LEFT_OUT in capsys.readouterr().err
+
+
+def test_a_data_set_without_a_name_is_known_by_its_rest(cohort, evaluated, renamed, capsys):
+    renamed("fMRIPrep - fMRI PREProcessing workflow")
+    words = ("--architecture", "local-ridge", "--held-out", "0.2", "0.45", "--model-name", "none")
+    assert cohort.analyse("train", *words) == 0
+    assert "has no name of its own" in capsys.readouterr().err
+    assert LEFT_OUT in evaluated(cohort.out / "group/model-none/bundle")
+
+
+def test_a_tuned_model_lists_the_training_set_of_the_one_before(cohort, own, evaluated, tmp_path):
+    split = tmp_path / "split.tsv"
+    rows = read_table(cohort.out / "group/model-own/desc-split_participants.tsv")
+    new = [row["participant_id"] for row in rows if row["set"] == "test"]
+    sets = dict.fromkeys(new[:2], "training") | dict.fromkeys(new[2:], "validation")
+    split.write_text("participant_id\tset\n" + "".join(f"{p}\t{s}\n" for p, s in sets.items()))
+    words = ("--contrast", CONTRASTS[0], "--split-file", split, "--epochs", 1, "--batch-size", 2)
+    words += ("--model", cohort.model, "--model-name", "tuned")
+    words += ("--features", 4, "--recipe", "default")
+    assert cohort.analyse("train", "--architecture", "attention-unet", *words[2:]) == 0
+    first = load_bundle(cohort.out / "group/model-tuned/bundle")
+    again = ("--model", first.path, "--contrast", CONTRASTS[0], "--epochs", 1, "--batch-size", 2)
+    rows = [row["participant_id"] for row in rows if row["participant_id"] not in sets]
+    sets = dict.fromkeys(rows[:3], "training") | dict.fromkeys(rows[3:], "validation")
+    split.write_text("participant_id\tset\n" + "".join(f"{p}\t{s}\n" for p, s in sets.items()))
+    again += ("--split-file", split, "--model-name", "again")
+    assert cohort.analyse("finetune", *again) == 0
+    made = load_bundle(cohort.out / "group/model-again/bundle")
+    assert [made.people.count(name) for name in ("training", "validation")] == [5, 4]
+
+
+class TestPublishedLists:
+    @pytest.fixture
+    def hcp(self, own, tmp_path):
+        """Make a model that has seen four people of HCP-YA, and perhaps a fifth."""
+
+        def listed(*numbers):
+            return tuple(PersonHashes(hash_person("HCP-YA", IDS[n])) for n in numbers)
+
+        sets = {"training": listed(0, 1, 2), "validation": listed(3), UNCERTAIN: listed(4)}
+        seen = ModelPeople(sets, ("5 of the 39 test people of HCP-YA",))
+        return extend_bundle(own, tmp_path / "hcp", people=seen).path
+
+    def test_ids_of_six_digits_are_looked_up(self, hcp, evaluated):
+        reported = evaluated(hcp, people=5)
+        assert "left out: 4 participants; the model was trained on 3 and tuned on 1" in reported
+        assert "4 participants of these (900050, 900051" in reported
+        assert "ids as in the published lists of HCP-YA" in reported
+        assert f"warning: 1 participant may have been trained on ({IDS[4]})" in reported
+        assert "on no list (5 of the 39 test people of HCP-YA)" in reported
+
+    @pytest.mark.parametrize("name", ["HCP-YA", "hcp ya", "HCP Young Adult"])
+    def test_a_name_of_the_data_set_says_whose_they_are(self, hcp, evaluated, name):
+        reported = evaluated(hcp, "--data-set", name, people=5)
+        assert "left out: 4 participants" in reported
+        assert "published lists" not in reported
+
+    def test_another_name_says_that_they_are_others(self, hcp, evaluated):
+        assert "left out: " not in evaluated(hcp, "--data-set", "Elsewhere", people=len(IDS))
+
+    def test_ids_that_look_otherwise_are_reported(self, hcp, evaluated):
+        reported = evaluated(hcp, "--data-set", "HCP-D", people=len(IDS))
+        assert f"warning: {len(IDS)} participants (" in reported
+        assert "have no ids as in HCP-D: whether own was trained on them is not known" in reported
+
+
+def test_other_labels_orders_and_scales_of_arrays_hide_nobody(trained_maps, tmp_path, capsys):
+    """Training people under new names were scored as new."""
+    content = dict(np.load(trained_maps.inputs / "all.npz"))
+    order = np.random.default_rng(3).permutation(len(content["people"]))
+    content["people"] = np.array([f"x{n}" for n in range(len(order))])
+    content["rest"] = np.round(10 * content["rest"][order], 3)
+    content["targets"] = content["targets"][order]
+    write(tmp_path / "again.npz", **content)
+    words = ("--model", trained_maps.bundle, "--data-set", "New", "--dry-run")
+    assert call(tmp_path, "predict", *words, file="again.npz") == 0
+    said = capsys.readouterr().err
+    assert "left out: 8 participants; the model was trained on 6 and tuned on 2 of them" in said

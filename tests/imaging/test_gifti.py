@@ -1,0 +1,43 @@
+"""Surfaces that others made: their points and triangles are looked at before they are used."""
+
+from __future__ import annotations
+
+import nibabel as nib
+import numpy as np
+import pytest
+
+from bids_dtg.errors import RunError
+from bids_dtg.imaging.gifti import read_surface
+
+POINTS = np.eye(4, 3, dtype=np.float32)
+FACES = np.array([[0, 1, 2], [1, 2, 3]], np.int32)
+
+
+def surface(folder, points, faces):
+    arrays = [
+        nib.gifti.GiftiDataArray(points, intent="NIFTI_INTENT_POINTSET"),
+        nib.gifti.GiftiDataArray(faces, intent="NIFTI_INTENT_TRIANGLE"),
+    ]
+    nib.save(nib.gifti.GiftiImage(darrays=arrays), folder / "mesh.surf.gii")
+    return folder / "mesh.surf.gii"
+
+
+def test_a_surface_is_read(tmp_path):
+    points, faces = read_surface(surface(tmp_path, POINTS, FACES))
+    assert np.array_equal(points, POINTS)
+    assert np.array_equal(faces, FACES)
+
+
+@pytest.mark.parametrize(
+    ("points", "faces", "why"),
+    [
+        (POINTS, FACES + 1, "triangles of the points 1 to 4. Expected: 0 to 3"),
+        (POINTS, FACES - 1, "triangles of the points -1 to 2"),
+        (np.where(POINTS == 1, np.nan, POINTS), FACES, "three finite coordinates"),
+        (POINTS[:, :2], FACES, "three finite coordinates"),
+        (POINTS, FACES[:, :2], "three points a triangle"),
+    ],
+)
+def test_a_surface_that_cannot_be_drawn_is_refused(tmp_path, points, faces, why):
+    with pytest.raises(RunError, match=why):
+        read_surface(surface(tmp_path, points, faces))

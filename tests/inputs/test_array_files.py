@@ -1,0 +1,103 @@
+"""Files of arrays that others made: nothing in them runs, fills the memory or stops the program."""
+
+from __future__ import annotations
+
+import json
+
+import h5py
+import numpy as np
+import pytest
+
+from bids_dtg.errors import DatasetError
+from bids_dtg.inputs.array_files import open_arrays
+
+LARGE = (1, 2**16, 2**13)  # 2 GiB of float32 a row
+
+
+def zarr_folder(path, **arrays):
+    zarr = pytest.importorskip("zarr")
+    group = zarr.open_group(str(path), mode="w", zarr_format=2)
+    for key, values in arrays.items():
+        group.create_array(key, data=values)
+    return path
+
+
+def large_npz(folder):
+    path = folder / "large.npz"
+    np.savez_compressed(path, rest=np.zeros((1, 2**13, 2**15 + 1), np.uint8))
+    return path
+
+
+def large_hdf5(folder):
+    path = folder / "large.h5"
+    with h5py.File(path, "w") as file:
+        file.create_dataset("rest", LARGE, "f4", chunks=(1, 2**8, 2**8), compression="gzip")
+    return path
+
+
+def large_zarr(folder):
+    zarr = pytest.importorskip("zarr")
+    group = zarr.open_group(str(folder / "large.zarr"), mode="w")
+    group.create_array("rest", shape=LARGE, dtype="f4", chunks=(1, 2**8, 2**8))
+    return folder / "large.zarr"
+
+
+@pytest.mark.parametrize("write", [large_npz, large_hdf5, large_zarr])
+def test_what_would_only_fill_the_memory_is_refused(tmp_path, write):
+    arrays = open_arrays(write(tmp_path))
+    with pytest.raises(DatasetError, match="it can hold no measured values"):
+        arrays["rest"].row(0)
+
+
+def test_a_large_chunk_of_nothing_is_refused(tmp_path):
+    path = tmp_path / "chunk.h5"
+    with h5py.File(path, "w") as file:
+        file.create_dataset("rest", LARGE, "f4", chunks=(1, 2**14, 2**13), compression="gzip")
+    with pytest.raises(DatasetError, match="it can hold no measured values"):
+        open_arrays(path)
+
+
+def test_values_that_were_packed_well_are_read(tmp_path):
+    values = np.zeros((2, 50, 40), np.float32)
+    values[:, 0] = 1
+    path = tmp_path / "few.npz"
+    np.savez_compressed(path, rest=values)
+    assert open_arrays(path)["rest"].row(1).sum() == 40
+
+
+def test_names_that_are_no_utf8_are_refused(tmp_path):
+    path = tmp_path / "latin.npz"
+    np.savez(path, people=np.array([b"a", b"\xe9"]))
+    with pytest.raises(DatasetError, match="cannot be read"):
+        open_arrays(path)["people"].whole()
+
+
+def test_a_folder_of_two_formats_is_refused(tmp_path):
+    """Of such a folder a library may follow the file that was not looked at."""
+    path = zarr_folder(tmp_path / "two.zarr", people=np.array(["a", "b"]))
+    (path / "people" / "zarr.json").write_text(
+        json.dumps({"zarr_format": 3, "node_type": "array", "codecs": [{"name": "bytes"}]})
+    )
+    with pytest.raises(DatasetError, match=r"\.zarray and zarr\.json"):
+        open_arrays(path)
+
+
+@pytest.mark.parametrize("place", ["compressor", "filters"])
+def test_a_codec_that_runs_code_is_refused(tmp_path, place):
+    path = zarr_folder(tmp_path / "pickle.zarr", people=np.array([1, 2]))
+    facts = json.loads((path / "people" / ".zarray").read_text())
+    codec = {"id": "pickle", "protocol": 5}
+    facts[place] = codec if place == "compressor" else [codec]
+    (path / "people" / ".zarray").write_text(json.dumps(facts))
+    with pytest.raises(DatasetError):
+        open_arrays(path)["people"].whole()
+
+
+@pytest.mark.parametrize("shards", [None, (2, 5)])
+def test_folders_of_zarr_are_read(tmp_path, shards):
+    zarr = pytest.importorskip("zarr")
+    values = np.arange(20, dtype=np.float32).reshape(4, 5)
+    group = zarr.open_group(str(tmp_path / "good.zarr"), mode="w")
+    group.create_array("edges", shape=(4, 5), dtype="f4", chunks=(1, 5), shards=shards)
+    group["edges"][:] = values
+    assert (open_arrays(tmp_path / "good.zarr")["edges"].row(2) == values[2]).all()

@@ -1,0 +1,64 @@
+"""A training that is stopped ends as the signal asks, and the same call goes on."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import pytest
+
+pytest.importorskip("lightning", reason="needs the extra [train]")
+
+import torch
+
+from bids_dtg.training.loop import Schedule, Task, Workplace, run_epochs
+
+
+class Lowering(Task):
+    """Lowers a square by one step an epoch; what is to be raised ends it in an epoch."""
+
+    def __init__(self, end: tuple[int, BaseException] | None, _share, _report) -> None:
+        super().__init__()
+        self.weight, self._end = torch.nn.Parameter(torch.ones(1)), end
+
+    def train_dataloader(self):
+        return torch.utils.data.DataLoader(torch.ones(1), batch_size=1)
+
+    def training_step(self, batch, _):
+        if self._end and self.current_epoch == self._end[0]:
+            raise self._end[1]
+        return (self.weight * batch).square().sum()
+
+    def on_train_epoch_end(self):
+        loss = self.weight.detach().square().sum()
+        self.log("loss", loss)
+        self.history.append({"epoch": self.current_epoch + 1, "loss": float(loss)})
+
+    def configure_optimizers(self):
+        return torch.optim.SGD(self.parameters(), 0.1)
+
+
+def fit(folder, lines, end=None):
+    return run_epochs(
+        partial(Lowering, end), Schedule(4, "loss", "min"), Workplace(folder), lines.append
+    )
+
+
+@pytest.mark.parametrize(
+    ("raised", "seen"),
+    [
+        (SystemExit(143), SystemExit),  # what the program makes of SIGTERM
+        (SystemExit(129), SystemExit),
+        (KeyboardInterrupt(), KeyboardInterrupt),
+    ],
+)
+def test_the_signal_decides_how_the_program_ends(tmp_path, raised, seen):
+    lines = []
+    with pytest.raises(seen) as ended:
+        fit(tmp_path, lines, (2, raised))
+    if isinstance(raised, SystemExit):
+        assert ended.value.code == raised.code
+    assert lines == ["the same command goes on from epoch 3"]
+    found = fit(tmp_path, lines)
+    assert [row["epoch"] for row in found.history] == [1, 2, 3, 4]
+    whole = fit(tmp_path / "whole", [])
+    assert found.history == whole.history

@@ -1,0 +1,259 @@
+"""Trials as inputs and targets on the model's step, of one person and of several."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from twin_runs import a_run, a_task, answered_by, make_segments, runs
+
+from bids_dtg.twin.cuts import STEP_SECONDS
+from bids_dtg.twin.decoding import decode
+from bids_dtg.twin.trial_series import Bold, BoldScale, TaskSet, stack_people
+
+few = settings(max_examples=25)
+FACES = a_task("faces", buttons=2)
+
+
+def test_tasks_of_other_sizes_work_together():
+    tasks = TaskSet((a_task("a", 2, 5), a_task("b", 4, 3), a_task("c", 1, 8)))
+    assert (tasks.inputs, tasks.buttons, tasks.window_steps) == (10, 4, 25)
+    people = [[a_run([2.0, 5.0], task=task) for task in tasks.tasks]]
+    segments = stack_people(people, tasks=tasks)
+    assert segments.inputs.shape == (1, 3, 262, 10)
+    assert segments.action.shape == (1, 3, 262, 4)
+    np.testing.assert_array_equal(segments.inputs[0, :, 1, 8:], [[0, 0], [1, 0], [0, 1]])
+    assert not segments.inputs[0, 0, :, 5:].any()
+    np.testing.assert_array_equal(segments.task, [[0, 1, 2]])
+
+
+def test_tasks_of_the_same_name_are_refused():
+    with pytest.raises(ValueError, match="tasks of different names, found \\('a', 'a'\\)"):
+        TaskSet((a_task("a"), a_task("a")))
+    with pytest.raises(ValueError, match="the tasks are faces; found stroop"):
+        make_segments([a_run([2.0])], tasks=TaskSet((FACES,)))
+
+
+def test_inputs_come_one_step_after_what_was_shown():
+    run = a_run([2.0, 5.04], cues=[(3, 1.6, 1.9)])
+    segments = make_segments([run])
+    inputs = segments.inputs[0]
+    assert segments.start_seconds[0] == 1.6
+    assert not inputs[0].any()
+    np.testing.assert_allclose(inputs[1:4], np.eye(8)[[3, 3, 3]], atol=1e-6)
+    np.testing.assert_allclose(inputs[4, 3], 0.75, atol=1e-6)  # of the step to 1.92 s
+    assert not inputs[5].any()
+    on = slice(6, 6 + 18)  # step 5 is shown at step 6, for 1.5 s: 18.75 steps
+    np.testing.assert_allclose(inputs[on], np.tile(run.stimulus[0], (18, 1)), atol=1e-6)
+    np.testing.assert_allclose(inputs[24], 0.75 * run.stimulus[0], atol=1e-6)
+    np.testing.assert_allclose(inputs[44:62], np.tile(run.stimulus[1], (18, 1)), atol=1e-6)
+
+
+def test_what_is_shown_next_takes_the_place_of_what_is_on():
+    run = a_run([2.0, 2.8])
+    inputs = make_segments([run]).inputs[0]
+    np.testing.assert_allclose(inputs[10], run.stimulus[0], atol=1e-6)
+    np.testing.assert_allclose(inputs[11], run.stimulus[1], atol=1e-6)
+
+
+def test_targets_are_held_from_the_press_to_the_end_of_the_window():
+    run = a_run([2.0, 6.0], rt=[0.72, 0.75], button=[2, 0])
+    held = make_segments([run]).action[0]
+    np.testing.assert_array_equal(np.flatnonzero(held[:, 2]), np.arange(9, 26))
+    np.testing.assert_array_equal(np.flatnonzero(held[:, 0]), np.arange(60, 76))
+    pulses = make_segments([run], held=False).action[0]
+    np.testing.assert_array_equal(np.argwhere(pulses), [[9, 2], [60, 0]])
+
+
+def test_an_unknown_wrong_button_is_an_expectation():
+    run = replace(a_run([2.0], rt=[0.72], button=[-1]), correct_button=np.array([1], np.int8))
+    np.testing.assert_array_equal(make_segments([run]).action[0, 9], [0.5, 0.0, 0.5])
+    correct = replace(run, correct=np.array([True]))
+    np.testing.assert_array_equal(make_segments([correct]).action[0, 9], [0.0, 1.0, 0.0])
+
+
+@pytest.mark.parametrize("rt", [2.01, 6.6, np.nan])
+def test_late_responses_are_misses(rt):
+    segments = make_segments([a_run([2.0], rt=[rt])])
+    rows = segments.trials
+    assert not segments.action.any()
+    assert np.isnan(rows.rt_seconds[0])
+    assert (rows.button[0], rows.correct[0], rows.scored[0]) == (-1, False, True)
+
+
+def test_a_press_after_the_next_onset_is_a_miss():
+    segments = make_segments([a_run([2.0, 3.2], rt=[1.3, 0.5])])
+    np.testing.assert_array_equal(np.isnan(segments.trials.rt_seconds), [True, False])
+    np.testing.assert_allclose(segments.trials.window_seconds, [1.2, 2.0])
+
+
+def test_early_presses_are_not_scored():
+    run = a_run([2.0, 5.0, 8.0], rt=[0.7, -0.1, 0.9])
+    segments = make_segments([replace(run, unscored=(2,))])
+    np.testing.assert_array_equal(segments.trials.scored, [True, False, False])
+    rows = segments.trials
+    for trial in range(3):
+        window = slice(rows.first_step[trial], rows.last_step[trial] + 1)
+        assert (segments.scored[0, window] == rows.scored[trial]).all()
+        assert segments.action[0, window].any() == rows.scored[trial]
+
+
+def test_trials_without_time_for_a_response_are_not_scored():
+    """The first and the third begin when the next one does, or nearly so."""
+    run = a_run([2.0, 2.0, 5.01, 5.02, 9.0], rt=[0.5, 0.6, 0.009, 0.7, 0.8], button=[0] * 5)
+    for held in (True, False):
+        segments = make_segments([run], held=held)
+        np.testing.assert_array_equal(segments.trials.scored, [False, True, False, True, True])
+        decoded = decode(segments.action, segments)
+        np.testing.assert_array_equal(np.isnan(decoded.rt_seconds), ~segments.trials.scored)
+        np.testing.assert_array_equal(decoded.button, np.where(segments.trials.scored, 0, -1))
+
+
+@few
+@given(runs(task=FACES), runs())
+def test_every_trial_is_in_one_segment_where_it_is_scored(faces, stroop):
+    segments = make_segments([faces, stroop])
+    rows = segments.trials
+    for number, run in enumerate((faces, stroop)):
+        own = rows.task == number
+        np.testing.assert_array_equal(rows.trial[own], np.arange(len(run.onset_seconds)))
+        start = segments.start_seconds[rows.segment[own]]
+        onset = start + STEP_SECONDS * rows.onset_step[own]
+        np.testing.assert_allclose(onset, run.onset_seconds)
+        np.testing.assert_array_equal(segments.run[rows.segment[own]], number)
+    assert segments.scored[rows.segment, rows.first_step].all()
+    assert segments.scored[rows.segment, rows.last_step].all()
+    assert not segments.scored[:, 0].any()
+    assert not segments.action[~segments.scored].any()
+    # Windows do not overlap: no step of a segment is in two of them.
+    steps = [
+        (segment, step)
+        for segment, first, last in zip(rows.segment, rows.first_step, rows.last_step, strict=True)
+        for step in range(first, last + 1)
+    ]
+    assert len(steps) == len(set(steps))
+
+
+def test_a_half_has_its_trials():
+    run = a_run(np.arange(2.0, 390.0, 3.1))
+    rows = make_segments([run], half=2).trials
+    np.testing.assert_array_equal(rows.trial, np.flatnonzero(run.half() == 2))
+    assert (rows.half == 2).all()
+
+
+def people_of(count):
+    faces = a_run(np.arange(8.0, 60.0, 3.0), task=FACES)
+    stroop = a_run(np.arange(2.0, 70.0, 4.5))
+    return [
+        [answered_by(run, 10 * seed + n, late=0.01 * seed) for n, run in enumerate((faces, stroop))]
+        for seed in range(count)
+    ]
+
+
+def test_people_who_saw_the_same_share_what_was_shown():
+    people = people_of(4)
+    stacked = stack_people(people)
+    assert stacked.inputs.shape == (1, 7, 262, 9)
+    assert stacked.action.shape == (4, 7, 262, 3)
+    assert stacked.trials.onset_step.shape == (1, 34)
+    for number, runs_of in enumerate(people):
+        alone, own = make_segments(runs_of), stacked.person(number)
+        for name in ("inputs", "action", "scored", "task", "run", "start_seconds"):
+            np.testing.assert_allclose(getattr(own, name), getattr(alone, name), atol=1e-4)
+        np.testing.assert_array_equal(own.trials.rt_seconds, alone.trials.rt_seconds)
+        np.testing.assert_array_equal(own.trials.button, alone.trials.button)
+
+
+def test_people_without_a_run_are_not_scored_in_it():
+    people = people_of(4)
+    people[1], people[2] = people[1][1:], people[2][::-1]
+    stacked = stack_people(people)
+    assert stacked.inputs.shape[0] == 1
+    lacks = stacked.run[1] < 0
+    np.testing.assert_array_equal(lacks, stacked.task[0] == 0)
+    assert not stacked.scored[1, lacks].any()
+    assert not stacked.action[1, lacks].any()
+    assert not stacked.trials.scored[1, stacked.trials.task[0] == 0].any()
+    np.testing.assert_array_equal(stacked.run[2], [1, 1, 1, 0, 0, 0, 0])
+
+
+def test_a_run_done_twice_is_there_twice():
+    (first,), (second,) = ([run[1]] for run in people_of(2))
+    stacked = stack_people([[first, second], [first]])
+    assert stacked.action.shape[:2] == (2, 8)
+    np.testing.assert_array_equal(stacked.run, [[0] * 4 + [1] * 4, [0] * 4 + [-1] * 4])
+
+
+def test_a_sequence_of_ones_own_is_stored_for_each_person():
+    rng = np.random.default_rng(0)
+    people = [[a_run(np.cumsum(rng.uniform(1, 9, 9 + n)), seed=n)] for n in range(4)]
+    stacked = stack_people(people)
+    assert stacked.inputs.shape[:2] == stacked.action.shape[:2]
+    for number, own in enumerate(people):
+        alone = make_segments(own)
+        kept = stacked.person(number)
+        count = len(alone.inputs)
+        np.testing.assert_array_equal(kept.inputs[:count], alone.inputs)
+        np.testing.assert_array_equal(kept.action[:count], alone.action)
+        assert not kept.inputs[count:].any()
+        assert not kept.scored[count:].any()
+        assert (kept.task[count:] == -1).all()
+
+
+def test_some_people_are_taken_in_the_order_asked_for():
+    stacked = stack_people(people_of(4))
+    some = stacked.people(np.array([2, 0]))
+    np.testing.assert_array_equal(some.action, stacked.action[[2, 0]])
+    np.testing.assert_array_equal(some.trials.rt_seconds, stacked.trials.rt_seconds[[2, 0]])
+    assert some.inputs is stacked.inputs
+    np.testing.assert_array_equal(some.person(1).action, stacked.action[0])
+
+
+def test_no_trials_are_refused():
+    with pytest.raises(ValueError, match="there is no trial"):
+        make_segments([a_run([2.0])], half=2)
+
+
+def test_bold_is_resampled_to_the_step_and_not_scored_at_first():
+    frames = 0.8 * np.arange(60)
+    z = np.column_stack([np.sin(frames / 3.0), np.cos(frames / 5.0)]).astype(np.float32)
+    run = a_run(np.arange(2.0, 60.0, 4.5))
+    segments = make_segments([run, run], bold=[Bold(z, 0.8), None])
+    first = segments.run == 0
+    seconds = segments.start_seconds[first][:, None] + STEP_SECONDS * np.arange(262)
+    scored = segments.bold_scored[first]
+    true = np.stack([np.sin(seconds / 3.0), np.cos(seconds / 5.0)], axis=-1)
+    np.testing.assert_allclose(segments.bold[first][scored], true[scored], atol=2e-3)
+    assert not scored[:, : int(10.0 / STEP_SECONDS)].any()
+    assert scored[:2, 126:200].all()
+    assert not scored[seconds > frames[-1]].any()
+    assert not segments.bold_scored[~first].any()
+    assert not segments.bold[~first].any()
+
+
+def test_bold_starts_when_its_first_frame_was_measured():
+    line = np.linspace(0.0, 7.9, 80, dtype=np.float32)[:, None]
+    values, inside = Bold(line, 0.8, start_seconds=0.4).at(np.array([0.3, 0.4, 8.4, 99.0]))
+    np.testing.assert_allclose(values[:, 0], [0.0, 0.0, 1.0, 0.0], atol=1e-6)
+    np.testing.assert_array_equal(inside, [False, True, True, False])
+
+
+def test_bold_is_scaled_by_the_training_part():
+    rng = np.random.default_rng(0)
+    train = [rng.normal([5.0, -2.0], [1.0, 4.0], (500, 2)) for _ in range(3)]
+    scale = BoldScale.of(train)
+    z = np.concatenate([scale.scaled(run) for run in train])
+    np.testing.assert_allclose((z.mean(axis=0), z.std(axis=0)), [[0, 0], [1, 1]], atol=1e-5)
+    with pytest.raises(ValueError, match="region 2 is constant"):
+        BoldScale.of([np.array([[1.0, 5.0], [2.0, 5.0]])])
+
+
+def test_bold_that_does_not_belong_to_the_runs_is_refused():
+    run, bold = a_run([2.0]), Bold(np.zeros((9, 2), np.float32), 0.8)
+    with pytest.raises(ValueError, match="each run of each person needs BOLD"):
+        make_segments([run], bold=[bold, bold])
+    other = Bold(np.zeros((9, 3), np.float32), 0.8)
+    with pytest.raises(ValueError, match=r"the same regions in all runs, found \[2, 3\]"):
+        make_segments([run, run], bold=[bold, other])
