@@ -70,14 +70,32 @@ def mean_of_averages(
     chosen, left_out = choose_averages(averages)
     if not chosen:
         raise RunError("there are no maps to average")
-    sums = _MapSums(whole(chosen[0]))
+    sums, unread = _start(chosen, whole)
+    left_out += unread
     by_person: dict[str, list[AverageFiles]] = {}
-    for files in chosen:
+    for files in chosen[len(unread) :]:
         by_person.setdefault(_person(files), []).append(files)
     for position, own_averages in enumerate(by_person.values()):
         progress(own_averages[0].title, position / len(by_person))
         left_out += sums.add(own_averages)
     return sums.result(tuple(left_out))
+
+
+def _start(
+    chosen: Sequence[AverageFiles], whole: Callable[[AverageFiles], AverageFiles]
+) -> tuple[_MapSums, list[tuple[str, str]]]:
+    """Return sums of the first average that can be read, and those before it with the reason."""
+    unread: list[tuple[str, str]] = []
+    for files in chosen:
+        try:
+            return _MapSums(whole(files)), unread
+        except RunError as err:
+            unread.append((files.title, str(err)))
+    raise _none_readable(unread)
+
+
+def _none_readable(left_out: Sequence[tuple[str, str]]) -> RunError:
+    return RunError(f"no average of maps can be read: {left_out[0][1]}")
 
 
 def choose_averages(
@@ -190,7 +208,7 @@ class _MapSums:
 
     def __init__(self, first: AverageFiles) -> None:
         self._first = first.maps
-        volumes = [read_volume(file.path) for file in first.maps]
+        volumes = [_read_map(file.path) for file in first.maps]
         self.mask = np.any([np.nan_to_num(values) != 0 for values, _ in volumes], axis=0)
         self.affine = volumes[0][1]
         i, j, k = self.mask.shape
@@ -241,7 +259,7 @@ class _MapSums:
     def result(self, left_out: tuple[tuple[str, str], ...]) -> GroupMaps:
         count = len(self._titles)
         if not count:
-            raise RunError(f"no average of maps can be read: {left_out[0][1]}")
+            raise _none_readable(left_out)
         people = self._people
         sd = np.sqrt(self._squares / np.float32(people - 1)) if people > 1 else None
         similarity = self._similarity()
@@ -263,7 +281,7 @@ class _MapSums:
         )
 
     def _read(self, found: MapFile) -> NDArray[np.float32]:
-        values, affine = read_volume(found.path)
+        values, affine = _read_map(found.path)
         require_grid(found.path, values.shape, affine, self._grid)
         return np.nan_to_num(np.asarray(values, np.float32)[self.mask])
 
@@ -288,6 +306,14 @@ class _MapSums:
 
     def _contrast(self, contrast: int) -> NDArray[np.float32]:
         return np.stack([sample[contrast] for sample in self._samples]).astype(np.float32)
+
+
+def _read_map(path: Path) -> tuple[NDArray[np.generic], NDArray[np.float64]]:
+    """Read a map and its affine; a map without a value, as none is predicted, is refused."""
+    values, affine = read_volume(path)
+    if not np.nan_to_num(values).any():
+        raise RunError(f"{path} has no value but 0 or NaN")
+    return values, affine
 
 
 def _normalised(maps: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -194,7 +194,8 @@ def test_words_are_counted_but_not_names_in_files(measured):
     files = {
         "toy/low.py": """
         # What is told, and told again.
-        _told = retold = 1
+        retold = 1
+        people_told = 1
         one = anyone = 2
         anyone = 3
         if one == 2 and 'told': pass
@@ -208,11 +209,12 @@ def test_words_are_counted_but_not_names_in_files(measured):
     }
     assert measured("lines with `told`", files) == [
         "toy/low.py:2 # What is told, and told again.",
+        "toy/low.py:4 people_told = 1",
         "toy/page.html:1 <p>told</p>",
     ]
-    assert measured("lines with `one =`", {}) == ["toy/low.py:4 one = anyone = 2"]
+    assert measured("lines with `one =`", {}) == ["toy/low.py:5 one = anyone = 2"]
     assert len(measured("lines with `for one in`", {})) == 1
-    assert measured("lines with `reference`", {}) == ['toy/low.py:10 print(f"{reference.shape}")']
+    assert measured("lines with `reference`", {}) == ['toy/low.py:11 print(f"{reference.shape}")']
 
 
 def test_patches_of_our_own_modules_are_counted(measured):

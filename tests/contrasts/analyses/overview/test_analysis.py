@@ -197,17 +197,24 @@ def test_maps_of_another_model_are_left_out(made, tmp_path):
     assert pooled.left_out == (("sub-02_task-rest", "made by another model"),)
 
 
-def test_a_damaged_map_leaves_its_set_out(made, tmp_path):
+def without_values(path):
+    image = nib.load(path)
+    nib.save(nib.Nifti1Image(np.full(image.shape, np.nan, np.float32), image.affine), path)
+
+
+@pytest.mark.parametrize("damage", [lambda path: path.write_bytes(b""), without_values])
+@pytest.mark.parametrize("label", ["01", "03"])  # the first participant's maps give the mask
+def test_a_damaged_map_leaves_its_set_out(made, tmp_path, label, damage):
     out = tmp_path / "out"
     shutil.copytree(made.out, out)
-    broken = next((out / "sub-03/func").glob("*languageStory_*synthetic_statmap.nii.gz"))
-    broken.write_bytes(b"")
+    broken = next((out / f"sub-{label}/func").glob("*languageStory_*synthetic_statmap.nii.gz"))
+    damage(broken)
     dataset = DerivativeDataset(out)
     averages = [one for label in PEOPLE for one in find_participant(dataset, label).averages]
     pooled = mean_of_averages(averages, lambda title, share: None)
     assert len(pooled.averages) == 5
     ((title, reason),) = pooled.left_out
-    assert title == "sub-03_task-rest"
+    assert title == f"sub-{label}_task-rest"
     assert broken.name in reason
 
 
