@@ -12,7 +12,6 @@ from bids_dtg.connectome.form import FORMS
 from bids_dtg.engine.capacity import excess, own_cores, own_threads
 from bids_dtg.engine.machine import limit_threads
 from bids_dtg.errors import SettingsError
-from bids_dtg.files.derivatives import refuse_other_workflow
 from bids_dtg.files.temporary import check_temporary_folder
 from bids_dtg.notices import say
 from bids_dtg.settings import OPTIONS, Settings
@@ -163,6 +162,8 @@ def run_workflow(settings: Settings) -> int:
     ...     print(err.found.rpartition("/")[2])
     nowhere does not exist
     """
+    from bids_dtg.files.derivatives import refuse_other_workflow
+
     workflow = find_workflow(settings.inputs.workflow)
     run = chosen(workflow, settings)
     resolve(settings.cleaning, settings.inputs.input_type)  # refuses what does not go together
