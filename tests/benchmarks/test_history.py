@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -19,7 +18,6 @@ from history import (  # noqa: E402
     UNKNOWN,
     Row,
     append_history,
-    commit_of,
     compared,
     last_before,
     processor_model,
@@ -51,10 +49,6 @@ def test_rows_are_read_as_written(tmp_path_factory, rows, more):
     assert read_history(path) == rows + more
 
 
-def test_without_a_table_there_are_no_rows(tmp_path):
-    assert read_history(tmp_path / "history.tsv") == []
-
-
 def test_another_table_is_refused(tmp_path):
     path = tmp_path / "history.tsv"
     path.write_text("commit\tvalue\na\t1\n")
@@ -80,11 +74,6 @@ def test_only_the_same_figure_of_another_commit_counts(change):
     assert last_before(now, [replace(FIRST, **change)]) is None
 
 
-def test_changes_are_compared_with_their_own_commit():
-    again = replace(FIRST, value=7.0)
-    assert last_before(replace(FIRST, commit="aaaaaaa+"), [FIRST, again]) is again
-
-
 @pytest.mark.parametrize(("value", "warned"), [(6.8, False), (7.0, True), (5.0, False)])
 def test_growth_of_our_processor_time_is_told(value, warned):
     now = replace(FIRST, commit="ccccccc", value=value)
@@ -92,15 +81,6 @@ def test_growth_of_our_processor_time_is_told(value, warned):
     assert line == f"simple: cpu_s: {value:g}, {value / 6:.2f} of 6 at aaaaaaa (2026-01-02)"
     assert bool(warnings) == warned
     assert all("simple: cpu_s grew by 17% since aaaaaaa, more than 15%" in w for w in warnings)
-
-
-def test_growth_of_other_figures_is_no_warning():
-    old = replace(FIRST, figure="published / simple: cpu", value=10.0)
-    now = replace(old, commit="ccccccc", value=20.0)
-    line = "published / simple: cpu: 20"
-    assert compared([now], [old]) == [f"{line}, 2.00 of 10 at aaaaaaa (2026-01-02)"]
-    assert compared([now], [replace(old, value=0.0)])[0].startswith(f"{line}, nan of 0")
-    assert compared([now], []) == [f"{line}, the first on this kind of machine"]
 
 
 def test_record_prints_and_keeps(tmp_path, capsys):
@@ -116,28 +96,6 @@ def test_record_prints_and_keeps(tmp_path, capsys):
     told = capsys.readouterr().out
     assert "prepared: cpu_s: 2, 2.00 of 1 at aaaaaaa" in told
     assert "WARNING: forward: prepared: cpu_s grew by 100%" in told
-
-
-def test_commit_is_marked_where_sources_differ(tmp_path):
-    def git(*words):
-        who = ["-c", "user.name=a", "-c", "user.email=a@b.c"]
-        subprocess.run(["git", "-C", tmp_path, *who, *words], check=True, capture_output=True)
-
-    assert commit_of(tmp_path) == UNKNOWN
-    for folder in ("bids_dtg", "benchmarks"):
-        (tmp_path / folder).mkdir()
-    for path in ("bids_dtg/a.py", "benchmarks/history.tsv", "pyproject.toml", "constraints.txt"):
-        (tmp_path / path).write_text("")
-    git("init")
-    git("add", ".")
-    git("commit", "-m", "first")
-    clean = commit_of(tmp_path)
-    assert len(clean) == 7
-    (tmp_path / "benchmarks/history.tsv").write_text("a row\n")
-    (tmp_path / "README.md").write_text("words\n")
-    assert commit_of(tmp_path) == clean
-    (tmp_path / "bids_dtg/b.py").write_text("")
-    assert commit_of(tmp_path) == clean + "+"
 
 
 def test_processor_is_named_without_its_host(tmp_path):

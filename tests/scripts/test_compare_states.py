@@ -6,18 +6,14 @@ import gzip
 import io
 import json
 import shlex
-import shutil
 import sys
 import zipfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import get_args
 
-import nibabel as nib
-import numpy as np
 import pytest
-from safetensors.numpy import save
 
 import bids_dtg
 from bids_dtg.settings import InputType
@@ -29,7 +25,6 @@ from compare_states import entry_points, main  # noqa: E402
 from state_arrays import KINDS, write_arrays  # noqa: E402
 from state_call import Call  # noqa: E402
 from state_calls import CALLS, written_inputs  # noqa: E402
-from state_details import describe  # noqa: E402
 from state_files import State  # noqa: E402
 
 RUNS = ("20260131T120000Z-1a2b3c", "20260131T120500Z-0f0f0f")
@@ -184,15 +179,6 @@ def test_a_file_that_is_not_what_its_name_promises_differs(states, capsys, name)
     assert line.startswith(f"different: {name}: ")
 
 
-def test_says_where_a_text_begins_to_differ(states, capsys):
-    path = states[1] / SAID
-    path.write_text(path.read_text().replace("loss 4.1", "loss 4.2"))
-    (line,) = difference(states, capsys)
-    assert ": line 2: " in line
-    assert "loss 4.1" in line
-    assert "loss 4.2" in line
-
-
 def test_a_file_of_one_state_only_is_found(states, capsys):
     (states[1] / IMAGE).unlink()
     (states[0] / PAGE).unlink()
@@ -209,127 +195,10 @@ def test_runs_of_the_program_are_kept_apart(states, capsys):
     assert line.startswith("different: maps/out/logs/RUN-2/failures.tsv: line 2: ")
 
 
-def test_a_copy_of_a_state_is_compared_as_well(states, capsys, tmp_path):
-    copy = Path(shutil.copytree(states[0], tmp_path / "copy"))
-    assert not difference((copy, states[1]), capsys)
-
-
 def test_a_state_that_is_not_whole_is_refused(states):
     (states[1] / "state.json").unlink()
     with pytest.raises(SystemExit, match=r"no whole state: .*/b/state.json is not there"):
         main(["diff", *map(str, states)])
-
-
-def test_a_folder_that_is_there_is_refused(states, monkeypatch, tmp_path):
-    (tmp_path / "data").mkdir()
-    monkeypatch.setenv("DTG_SHARED", str(tmp_path))
-    with pytest.raises(SystemExit, match="/a is there: choose a new folder"):
-        main(["make", str(states[0])])
-    with pytest.raises(SystemExit, match="there is no call nothing; there are texts, demo, "):
-        main(["make", str(tmp_path / "new"), "--only", "nothing"])
-
-
-def test_says_how_many_images_differ_and_which_cells(states, capsys):
-    changes = ((IMAGE, b"", b""), (TABLE, b"0.98", b"0.97"), (RECORD, b"00ff", b"00fe"))
-    for name, old, new in changes:
-        path = states[1] / name
-        data = path.read_bytes()
-        path.write_bytes(data.replace(old, new) if old else gzip.compress(bytes(200)))
-    assert main(["diff", *map(str, states)]) == 1
-    lines = capsys.readouterr().out.splitlines()
-    assert "images and arrays: 2, of which 1 differ" in lines
-    assert "    column coverage: 1 of 1 cells, first in row 1: '0.98' and '0.97'" in lines
-    assert "    key /a.tsv/sha256: '00ff' and '00fe'" in lines
-
-
-def test_a_table_says_columns_rows_and_cells():
-    first = b"person\tage\tsex\n01\t20\tF\n02\t30\tM\n"
-    assert describe("a.tsv", first, b"person\tsex\tsite\n01\tM\tA\n") == [
-        "columns of the first alone: age",
-        "columns of the second alone: site",
-        "rows: 2 and 1",
-        "column sex: 1 of 2 cells, first in row 1: 'F' and 'M'",
-    ]
-    assert describe("a.tsv", first, b"sex\tage\tperson\nF\t20\t01\nM\t30\t02\n") == [
-        "the same columns in another order"
-    ]
-
-
-def test_json_says_keys_and_values():
-    first = {"Runs": [{"Run": "a", "TR": 2.0}], "Old": 1, "Same": [1, 2]}
-    second = {"Runs": [{"Run": "a", "TR": 2.5}], "New": {"a": None}, "Same": [1, 2]}
-    assert describe("a.json", *(json.dumps(each).encode() for each in (first, second))) == [
-        "keys of the first alone: /Old",
-        "keys of the second alone: /New/a",
-        "key /Runs/0/TR: 2.0 and 2.5",
-    ]
-    assert describe("a.json", b'{"a": 1}', b'{"a":1}') == [
-        "the same keys and values, otherwise written"
-    ]
-
-
-def as_npz(values: np.ndarray) -> bytes:
-    stream = io.BytesIO()
-    np.savez(stream, values=values)
-    return stream.getvalue()
-
-
-def as_gifti(values: np.ndarray) -> bytes:
-    return nib.GiftiImage(darrays=[nib.gifti.GiftiDataArray(values)]).to_bytes()
-
-
-def as_nifti(values: np.ndarray) -> bytes:
-    return gzip.compress(nib.Nifti1Image(values, np.eye(4)).to_bytes())
-
-
-FORMS: dict[str, Callable[[np.ndarray], bytes]] = {
-    "a.npz": as_npz,
-    "a_statmap.func.gii": as_gifti,
-    "a_statmap.nii.gz": as_nifti,
-    "weights.safetensors": lambda values: save({"values": values}),
-}
-
-
-@pytest.mark.parametrize("name", FORMS)
-def test_arrays_say_how_many_values_differ_and_by_how_much(name):
-    values = np.zeros((2, 3, 4), np.float32)
-    values[0, 0, 0] = np.nan
-    changed = values.copy()
-    changed[1, :2, 0] = 0.25, -0.5
-    (line,) = describe(name, FORMS[name](values), FORMS[name](changed))
-    assert line.endswith(": 2 of 24 values, by at most 0.5")
-    same = [FORMS[name](values), FORMS[name](values)]
-    assert describe(name, *same) == ["all values are the same: the rest of the file differs"]
-    (line,) = describe(name, FORMS[name](values), b"\xff")
-    assert line.startswith("cannot be read as ")
-
-
-def test_arrays_say_names_shapes_and_text():
-    first, second = (
-        {"maps": np.zeros(3), "people": np.array(["01", "02"]), name: np.zeros(1)}
-        for name in ("old", "new")
-    )
-    second["maps"], second["people"] = np.zeros(4, np.float32), np.array(["01", "03"])
-    contents = []
-    for arrays in (first, second):
-        stream = io.BytesIO()
-        np.savez(stream, **arrays)
-        contents.append(stream.getvalue())
-    assert describe("a.npz", *contents) == [
-        "arrays of the first alone: old",
-        "arrays of the second alone: new",
-        "array maps: float64 (3,) and float32 (4,)",
-        "array people: 1 of 2 values",
-    ]
-
-
-def test_few_lines_are_said_of_a_file():
-    first, second = (json.dumps(dict.fromkeys("abcdefghij", n)).encode() for n in (1, 2))
-    *lines, last = describe("a.json", first, second)
-    assert len(lines) == 5
-    assert last == "and 5 further lines"
-    first, second = (json.dumps([n] * 2000).encode() for n in (1, 2))
-    assert describe("a.json", first, second)[-1] == "and at least 995 further lines"
 
 
 def test_calls_name_what_there_is(tmp_path):

@@ -65,20 +65,6 @@ SIZED = {
 }
 
 
-def test_sizes_are_of_code(measured):
-    assert measured("modules without __init__", SIZED) == ["toy/low.py"]
-    lines = SIZED["toy/low.py"].splitlines()
-    counted = [int(place.partition(":")[2]) for place in measured("lines of code", {})]
-    left_out = {line.strip() for n, line in enumerate(lines, 1) if n not in counted} - {""}
-    words = {"'''Words.'''", "# A comment.", "'''Words", "on two lines.'''", "'''Do it.'''"}
-    assert left_out == words
-    assert len(counted) == 14
-    assert measured("public classes", {}) == ["toy/low.py Shown"]
-    functions = measured("public functions and methods", {})
-    assert functions == ["toy/low.py Shown.method", "toy/low.py below", "toy/low.py run"]
-    assert measured("options of the command line", {}) == ["toy/low.py:24"]
-
-
 def test_a_circle_through_a_function_is_found(measured):
     files = {
         "toy/left/__init__.py": "",
@@ -96,20 +82,6 @@ def test_a_circle_through_a_function_is_found(measured):
     assert measured(name, {"toy/left/b.py": ""}) == []
     assert measured(name, {"toy/left/d.py": "import toy.left.e"}) == ["left.d <-> left.e"]
     assert measured(name, {"toy/left/d.py": ""}) == []
-
-
-def test_a_circle_through_an_init_or_a_name_is_found(measured):
-    files = {
-        "toy/left/__init__.py": "from toy.low import name",
-        "toy/left/a.py": "",
-        "toy/low.py": "import toy.left.a",
-        "toy/top/__init__.py": "import importlib\nimportlib.import_module('toy.top.a')",
-        "toy/top/a.py": "from toy.top import name",
-        "toy/right/__init__.py": "from .a import name",
-        "toy/right/a.py": "from toy.right import name",
-    }
-    name = "import circles, with local imports"
-    assert measured(name, files) == ["left <-> low", "right <-> right.a", "top <-> top.a"]
 
 
 def test_imports_of_the_root(measured):
