@@ -30,16 +30,19 @@ from bids_dtg.settings import Settings
 from bids_dtg.statistics.asked import camel_case, phenotypes_asked
 from bids_dtg.statistics.associate.page import (
     EDGES,
+    LEVEL,
     ContrastAssociations,
     FeatureAssociations,
     PhenotypeAssociations,
     answer,
+    judged_together,
     lead,
     overview,
     section,
 )
 from bids_dtg.stats.cohort.association import Association, ColumnTests, corrected
 from bids_dtg.stats.cohort.exchangeability import Permutations, permutations
+from bids_dtg.stats.cohort.pooled_fdr import why_no_q
 from bids_dtg.workflows import FeatureKind
 
 _DEFAULT = ("regions",)
@@ -59,12 +62,9 @@ _COLUMNS = (
     _PARTICIPANTS,
     *_TESTS,
     Column(
-        "p_fitted",
-        "p of r by a distribution fitted to that of the permutations, without the smallest "
-        "p of counting. Without permutations: as p",
-    ),
-    Column(
-        "q", "False discovery rate (Benjamini and Hochberg) of p_fitted over all rows of this table"
+        "q",
+        "False discovery rate over all rows of this table, by how many reach an |r| in the "
+        "permutations; 1 where p is above 0.05",
     ),
     Column(
         "p_fwe",
@@ -151,6 +151,7 @@ class _Tested:
     places: VoxelPlaces | None  # of voxels; None: not voxels
     dropped: int
     tests: ColumnTests
+    no_q: str  # why there is no false discovery rate; empty: there is
 
 
 class _VoxelNames(Sequence[str]):
@@ -173,6 +174,7 @@ class _Model:
 
     association: Association
     notes: tuple[str, ...]  # how people were permuted, and the coding of two levels
+    no_q: str  # why there is no false discovery rate; empty: there is
 
 
 class _Study:
@@ -200,7 +202,9 @@ class _Study:
                 continue
             everybody = len(rows) == len(table.labels)
             tests = model.association.test(table.values, rows=None if everybody else rows)
-            found = _Tested(table.contrast, len(labels), names, table.places, table.dropped, tests)
+            found = _Tested(
+                table.contrast, len(labels), names, table.places, table.dropped, tests, model.no_q
+            )
             self._found.setdefault((name, table.kind.name), []).append(found)
 
     def _model(self, name: str, labels: tuple[str, ...]) -> _Model | None:
@@ -220,13 +224,17 @@ class _Study:
         drawn = self._permutations(labels)
         association = Association.of(values, self._covariates[rows], drawn)
         if drawn is None:
-            return _Model(association, (*note, "No permutations: participants count as unrelated."))
+            words = "No permutation was asked for (--permutations 0): nothing is corrected."
+            return _Model(association, (*note, words), why_no_q(0, 0))
         words = f"{len(drawn.orders):,} permutations, seed {self.people.settings.modelling.seed}."
         sentences = drawn.words
+        no_q = why_no_q(len(drawn.orders), drawn.possible)
         if trouble := drawn.trouble_with(name, values):
             say(f"warning: {trouble}")
-            sentences = (*sentences, trouble)
-        return _Model(association, (*note, f"{words} {' '.join(sentences)}"))
+            sentences, no_q = (*sentences, trouble), f"no permutation changes {name}"
+        if no_q:
+            sentences = (*sentences, f"There is no false discovery rate: {no_q}.")
+        return _Model(association, (*note, f"{words} {' '.join(sentences)}"), no_q)
 
     def _permutations(self, labels: tuple[str, ...]) -> Permutations | None:
         options, people = self.people.settings.statistics, self.people.of(labels)
@@ -291,13 +299,19 @@ def _numbers(people: GroupPeople, name: str) -> tuple[NDArray[np.float64], tuple
 
 def _corrected(kind: FeatureKind, tables: Sequence[_Tested]) -> FeatureAssociations:
     unit = "edge" if kind.name == EDGES else "region" if tables[0].places is None else "voxel"
+    no_q = next((table.no_q for table in tables if table.no_q), "")
     found = [
         ContrastAssociations(
-            table.contrast, table.people, table.names, table.tests, own, table.dropped
+            table.contrast,
+            table.people,
+            table.names,
+            table.tests,
+            own.without_q() if no_q else own,
+            table.dropped,
         )
         for table, own in zip(tables, corrected([table.tests for table in tables]), strict=True)
     ]
-    return FeatureAssociations(kind.name, kind.words, unit, found, _pictures(tables))
+    return FeatureAssociations(kind.name, kind.words, unit, found, no_q, _pictures(tables))
 
 
 def _write(results: ResultFolder, study: _Study) -> None:
@@ -320,6 +334,7 @@ def _write(results: ResultFolder, study: _Study) -> None:
         )
     words = "The strongest association of each phenotype, kind of features and contrast"
     results.table("desc-associations_summary", ResultTable(_SUMMARY, rows, words))
+    found = judged_together(found)
     for phenotype in found:
         say(answer(phenotype))
     results.page(_page(study, found))
@@ -352,7 +367,7 @@ def _rows(own: ContrastAssociations) -> Iterator[dict[str, object]]:
 
 
 def _columns(own: ContrastAssociations) -> dict[str, NDArray[np.float64]]:
-    tests = {key: getattr(own.tests, key) for key in ("r", "t", "p", "p_permuted", "p_fitted")}
+    tests = {key: getattr(own.tests, key) for key in ("r", "t", "p", "p_permuted")}
     return {**tests, "q": own.corrected.q, "p_fwe": own.corrected.p_fwe}
 
 
@@ -382,7 +397,7 @@ def _write_maps(
 def _summary(phenotype: str, found: FeatureAssociations) -> Iterator[dict[str, object]]:
     for own in found.contrasts:
         place = own.strongest
-        figures = {key: values for key, values in _columns(own).items() if key != "p_fitted"}
+        figures = _columns(own)
         there = {} if place is None else {k: float(v[place]) for k, v in figures.items()}
         yield {
             "phenotype": phenotype,
@@ -392,8 +407,8 @@ def _summary(phenotype: str, found: FeatureAssociations) -> Iterator[dict[str, o
             "dof": own.tests.dof,
             "tests": int(np.isfinite(own.tests.r).sum()),
             "dropped": own.dropped,
-            "tests_fdr": int((own.corrected.q <= 0.05).sum()),
-            "tests_fwe": int((own.corrected.p_fwe <= 0.05).sum()),
+            "tests_fdr": None if found.no_q else int((own.corrected.q <= LEVEL).sum()),
+            "tests_fwe": int((own.corrected.p_fwe <= LEVEL).sum()),
             "name": None if place is None else own.names[place],
             **there,
         }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -48,7 +48,11 @@ class FeatureAssociations:
     words: str  # plural, in a sentence
     unit: str  # of a column: region, voxel, edge
     contrasts: Sequence[ContrastAssociations]
+    no_q: str = ""  # why there is no false discovery rate; empty: there is
     pictures: dict[str, bytes] = field(default_factory=dict)  # PNG files, by name
+    # Whether sentences count its discoveries: there is something in it, with all sets and
+    # phenotypes of the page as tests.
+    holds: bool = False
 
     @property
     def people(self) -> int:
@@ -62,8 +66,13 @@ class FeatureAssociations:
 
     @property
     def discoveries(self) -> int:
-        """Number of tests at a false discovery rate of 5 %."""
-        return sum(int((found.corrected.q <= LEVEL).sum()) for found in self.contrasts)
+        """Number of tests at a false discovery rate of 5 %; none where nothing holds."""
+        return self.holds * sum(int((x.corrected.q <= LEVEL).sum()) for x in self.contrasts)
+
+    @property
+    def p_anything(self) -> float:
+        """P of there being anything at all among all tests; NaN without a false discovery rate."""
+        return self.contrasts[0].corrected.p_anything
 
     @property
     def certain(self) -> int:
@@ -95,8 +104,8 @@ class FeatureAssociations:
                 yield self.contrasts[contrast], int(position - starts[contrast])
 
     def p(self) -> Floats:
-        """Return the p-values of all columns that were tested, sorted."""
-        found = self._together("p_fitted")
+        """Return p of t of all columns that were tested, sorted."""
+        found = self._together("p")
         return np.sort(found[np.isfinite(found)])
 
     def _together(self, name: str) -> Floats:
@@ -117,9 +126,44 @@ class PhenotypeAssociations:
         return not too_few(self.people)
 
     @property
+    def no_q(self) -> str:
+        """Why there is no false discovery rate of any features; empty: there is."""
+        return next((x.no_q for x in self.features), "") * all(x.no_q for x in self.features)
+
+    @property
     def people(self) -> int:
         """Largest number of people of any features."""
         return max(found.people for found in self.features)
+
+
+def judged_together(phenotypes: Sequence[PhenotypeAssociations]) -> list[PhenotypeAssociations]:
+    """Note which features of which phenotypes hold, with all of them as tests.
+
+    Notes
+    -----
+    Holm 1979, Scand. J. Stat. 6: 65, of the p that there is anything at all.
+    """
+    p = sorted(
+        (found.p_anything, number, place)
+        for number, phenotype in enumerate(phenotypes)
+        for place, found in enumerate(phenotype.features)
+        if phenotype.enough and not found.no_q
+    )
+    holding = set[tuple[int, int]]()
+    for rank, (value, number, place) in enumerate(p):
+        if value * (len(p) - rank) > LEVEL:
+            break
+        holding.add((number, place))
+    return [
+        replace(
+            phenotype,
+            features=[
+                replace(found, holds=(number, place) in holding)
+                for place, found in enumerate(phenotype.features)
+            ],
+        )
+        for number, phenotype in enumerate(phenotypes)
+    ]
 
 
 def answer(phenotype: PhenotypeAssociations) -> str:
@@ -137,9 +181,12 @@ def _found(found: FeatureAssociations) -> str:
     contrasts, tests = len(found.contrasts), f"{found.tests:,} test{'s' * (found.tests != 1)}"
     of = f" in {contrasts} contrasts" if contrasts > 1 else ""
     number = f"{found.discoveries:,}" if found.discoveries else "none"
+    strongest = f"strongest r {figure(float(best[0].tests.r[best[1]]), 2)}"
+    if found.no_q:
+        return f"{found.words}: {tests}{of} without a false discovery rate, {strongest}"
     return (
         f"{found.words}: {number} of {tests}{of} at q \N{LESS-THAN OR EQUAL TO} {LEVEL:g}, "
-        f"strongest r {figure(float(best[0].tests.r[best[1]]), 2)}"
+        f"{strongest}"
     )
 
 
@@ -152,6 +199,8 @@ def lead(phenotypes: Sequence[PhenotypeAssociations], people: int) -> str:
     if not judged:
         return f"{too_few(max(found.people for found in phenotypes))}. {who}"
     of = f"of {counted(len(judged), 'phenotype')}"
+    if all(found.no_q for found in judged):
+        return f"There is no false discovery rate: {judged[0].no_q}. {who}"
     if not related:
         return f"Nothing is associated with any {of}, at a false discovery rate of 5 %. {who}"
     return (
@@ -201,6 +250,8 @@ def _beside_edges(phenotype: PhenotypeAssociations) -> Iterator[str]:
     if edges is None:
         yield "There are no edges of the connectome to compare these associations with."
         return
+    if edges.no_q or all(one.no_q for one in made):
+        return
     found = sum(one.discoveries for one in made)
     if not found and not edges.discoveries:
         yield (
@@ -229,7 +280,7 @@ def _side_by_side(phenotype: PhenotypeAssociations) -> Table:
     for found in phenotype.features:
         best = found.strongest
         r = abs(float(best[0].tests.r[best[1]])) if best else None
-        share = 100 * found.discoveries / max(found.tests, 1)
+        share = None if found.no_q else 100 * found.discoveries / max(found.tests, 1)
         verdicts = (share, found.certain) if phenotype.enough else (None, None)
         rows.append([found.words, found.people, found.tests, *verdicts, r, found.by_chance])
     return Table(
@@ -246,7 +297,8 @@ def _side_by_side(phenotype: PhenotypeAssociations) -> Table:
         rows,
         notes=[
             "By chance: the median over permutations of the strongest |r| of as many tests. q and "
-            "family-wise p are over all tests of a row."
+            "family-wise p are over all tests of a row. q counts where permutations show that "
+            "there is anything at all, with all features and phenotypes of this page as tests."
         ],
         highlight=[found.words for found in phenotype.features if found.kind == EDGES],
     )
@@ -272,12 +324,12 @@ def _strongest(found: FeatureAssociations) -> Table:
             "family-wise p",
         ],
         rows,
-        notes=[
-            "q is that of p-values by the distribution fitted to the permutations: counted ones "
-            "have a smallest value."
-        ]
-        if np.isfinite(found.by_chance)
-        else (),
+        notes=()
+        if found.no_q
+        else [
+            "q is counted in the permutations: how many tests reach an |r| in them, beside how "
+            "many do in the data. p of t is as if people were unrelated and normal."
+        ],
     )
 
 
@@ -288,8 +340,9 @@ def _counts(shown: Sequence[FeatureAssociations]) -> Iterator[Table]:
         rows = list[Sequence[Cell]]()
         for own in found.contrasts:
             if (place := own.strongest) is not None:
-                r, q = float(own.tests.r[place]), float(np.nanmin(own.corrected.q))
-                many = int((own.corrected.q <= LEVEL).sum())
+                r = float(own.tests.r[place])
+                many = None if found.no_q else int((own.corrected.q <= LEVEL).sum())
+                q = None if found.no_q else float(np.nanmin(own.corrected.q))
                 rows.append([own.contrast, many, r, own.names[place], q])
         yield Table(
             f"By contrast: {found.words}",
@@ -315,7 +368,8 @@ def _against_chance(shown: Sequence[FeatureAssociations]) -> Scatter:
         groups += [found.words] * len(ranks)
     minus = "\N{MINUS SIGN}log10 p"
     return Scatter(
-        "p-values compared with chance: above the line they are smaller than by chance.",
+        "p of t compared with chance: above the line it is smaller than by chance, or people are "
+        "related, of several sites, or of unequal scales.",
         f"{minus}, by chance",
         f"{minus}, found",
         np.concatenate(points),

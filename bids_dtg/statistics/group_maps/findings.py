@@ -27,8 +27,10 @@ from bids_dtg.statistics.group_maps.question import (
     Question,
 )
 from bids_dtg.stats.cohort.peaks import Peak
+from bids_dtg.stats.cohort.second_level import ALPHA
 from bids_dtg.stats.verdict import FEWEST, too_few
 
+_SIGNIFICANT = "voxels with p of 0.05 or less, corrected for all voxels of the map"
 _PEAKS_A_CONTRAST, _MOST_PEAKS = 3, 60  # on the page; the table has all
 _EVIDENCE = (
     "A test over predicted maps is no evidence of activation in these people: all maps come from "
@@ -45,14 +47,14 @@ TESTS = (
     Column("z_mm", "Position of that voxel, RAS+"),
     Column("region", "Region of that voxel; near NAME: within 10 mm of it"),
     Column("p_fwe", "Smallest p of a voxel, corrected for all voxels of the map"),
-    Column("p_fwe_contrasts", "p_fwe times the number of contrasts (Bonferroni), at most 1"),
+    Column("p_fwe_contrasts", "p_fwe times the number of rows here (Bonferroni), at most 1"),
     Column("voxels_fwe", "Voxels with p of at most 0.05, corrected for all voxels"),
-    Column("voxels_fdr", "Voxels at a false discovery rate of 5 % over the voxels of the map"),
-    Column("voxels_tfce", "Voxels with a corrected p of 0.05 or less by cluster enhancement"),
     Column(
-        "clusters",
-        "Clusters of the significant voxels (voxels_fwe, without permutations voxels_fdr)",
+        "voxels_fdr",
+        "Voxels at a false discovery rate of 5 % over the voxels of the map, by the permutations",
     ),
+    Column("voxels_tfce", "Voxels with a corrected p of 0.05 or less by cluster enhancement"),
+    Column("clusters", "Clusters of the significant voxels (voxels_fwe)"),
     Column("between_people_sd", "Standard deviation between people, root mean square over voxels"),
     Column("mean_size", "Root mean square over voxels of the mean map"),
 )
@@ -122,7 +124,7 @@ class Findings:
             for each in self.tested
             for peak in each.peaks
         ]
-        words = f"Clusters of {self._significant}, a row each, the strongest first"
+        words = f"Clusters of {_SIGNIFICANT}, a row each, the strongest first"
         results.table("desc-clusters_peaks", ResultTable(PEAKS, peaks, words))
         if self.compared:
             words = "The group's predicted map compared with its measured one, a row a contrast"
@@ -130,7 +132,6 @@ class Findings:
             results.table("desc-measured_comparison", ResultTable(COMPARISON, beside, words))
 
     def _row(self, each: Tested) -> dict[str, Cell]:
-        contrasts = len(self.of_kind(each.kind))
         strongest = float(each.z[np.argmax(np.abs(each.z))])
         found: dict[str, Cell] = {
             "features": each.kind,
@@ -145,22 +146,20 @@ class Findings:
             "between_people_sd": each.spread.between_people,
             "mean_size": each.spread.of_mean,
         }
-        if each.people >= FEWEST:
-            found |= {"voxels_fdr": each.discoveries, "clusters": len(each.peaks)}
-            found |= {"voxels_tfce": each.tfce} if each.tfce is not None else {}
+        found |= {"voxels_tfce": each.tfce} if each.tfce is not None else {}
+        found |= {"voxels_fdr": each.discoveries} if each.discoveries is not None else {}
         if np.isfinite(each.smallest_p):
             found |= {
                 "p_fwe": each.smallest_p,
-                "p_fwe_contrasts": min(1.0, each.smallest_p * contrasts),
+                "p_fwe_contrasts": self._p_of_all(each),
                 "voxels_fwe": int(each.significant.sum()),
+                "clusters": len(each.peaks),
             }
         return found
 
-    @property
-    def _significant(self) -> str:
-        if self.permuted:
-            return "voxels with p of 0.05 or less, corrected for all voxels of the map"
-        return "voxels at a false discovery rate of 5 % over the voxels of the map"
+    def _p_of_all(self, each: Tested) -> float:
+        """Return the smallest p of a test, corrected for all voxels and all tests of the call."""
+        return min(1.0, each.smallest_p * len(self.tested))
 
     @property
     def answer(self) -> str:
@@ -200,8 +199,10 @@ class Findings:
         if not self.enough:
             few = too_few(min(each.people for each in self.tested))
             return f"{what}: {few[:1].lower()}{few[1:]}."
-        some = [each for each in own if each.significant.any()]
-        by = f"({'FWE' if self.permuted else 'FDR'} 5 % over voxels)"
+        if not self.permuted:
+            return f"{what}: no permutation was asked for, so no voxel is called significant."
+        some = [each for each in own if self._p_of_all(each) <= ALPHA]
+        by = "(family-wise 5 % over the voxels of all maps of this page)"
         if not some:
             return f"{what}: no voxel of any contrast is significant {by}."
         return (
@@ -262,18 +263,15 @@ class Findings:
         if gone := question.people.left_out:
             yield "Left out: " + "; ".join(f"{title} ({why})" for title, why in gone) + "."
         yield (
-            "Effect, t and z are those of nilearn's second-level model (ordinary least squares). "
-            f"The false discovery rate is over the {first.places.number:,} voxels of each map."
+            "Effect, t and z are those of nilearn's second-level model (ordinary least squares)."
         )
-        if (contrasts := len(self.of_kind(first.kind))) > 1:
-            yield (
-                f"Neither p (FWE) nor the false discovery rate is corrected for the {contrasts} "
-                "contrasts; p_fwe_contrasts of the table is."
-            )
         if not self.enough:
             return
         if not self.permuted:
-            yield "No permutation was asked for (--permutations 0): nothing is corrected by FWE."
+            yield (
+                "No permutation was asked for (--permutations 0): nothing is corrected for the "
+                "number of voxels, and no voxel is called significant."
+            )
             return
         yield (
             f"p (FWE) is corrected by the largest absolute t of the map in "
@@ -282,6 +280,13 @@ class Findings:
             "Freedman-Lane, as nilearn's permuted_ols, with draws of the program's own). "
             + " ".join(first.draws)
         )
+        yield from self._fdr_words(first)
+        if len(self.tested) > 1:
+            yield (
+                f"Maps show p (FWE) and the false discovery rate of each of the {len(self.tested)} "
+                "tests alone; p_fwe_contrasts of the table, and the sentences of this page, are "
+                "corrected for all of them."
+            )
         if question.people.sites is not None:
             column = question.people.site_column
             assert column is not None
@@ -293,6 +298,18 @@ class Findings:
             yield f"Sites are known (column {column.name}): {inside}."
         if options.tfce:
             yield self._tfce_words()
+
+    @staticmethod
+    def _fdr_words(first: Tested) -> Iterator[str]:
+        if first.no_q:
+            yield f"There is no false discovery rate: {first.no_q}."
+            return
+        yield (
+            f"The false discovery rate is over the {first.places.number:,} voxels of each map, "
+            "counted in the same permutations: how many voxels reach a t in them, beside how many "
+            "do in the data. It is a mean: in single groups the share of false discoveries can be "
+            "larger."
+        )
 
     def _tfce_words(self) -> str:
         if self.question.restricted:
@@ -369,7 +386,7 @@ class Findings:
         ][:_MOST_PEAKS]
         number = sum(len(each.peaks) for each in own)
         return Table(
-            caption=f"Clusters of {self._significant}",
+            caption=f"Clusters of {_SIGNIFICANT}",
             columns=("contrast", "peak, mm", "region", "z", "size, mm³"),
             rows=[
                 (contrast, _where(peak), peak.region or NOT_KNOWN, peak.value, peak.size_mm3)
@@ -409,14 +426,17 @@ class Findings:
         drawn: dict[str, bytes] = {}
         words: dict[str, str] = {}
         for each in own:
-            shown = np.where(each.significant, each.z, 0) if self.enough else each.z
+            # A map without a significant voxel is shown whole: an empty brain shows nothing.
+            some = each.significant.any()
+            shown = np.where(each.significant, each.z, 0) if some else each.z
             picture = draw_glass_brain(shown, each.places, title="", units="z")
             if picture is not None:
                 drawn[each.contrast] = picture
                 count = counted(int(each.significant.sum()), "significant voxel")
-                words[each.contrast] = f"{each.contrast}: {count}"
+                whole = "" if some else ", z without any threshold"
+                words[each.contrast] = f"{each.contrast}: {count}{whole}"
         if drawn:
-            caption = f"z of {self._significant}" if self.enough else "z, without any threshold"
+            caption = f"z of {_SIGNIFICANT}; where there are none, z without any threshold"
             yield Pictures(caption, drawn, words)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -22,7 +23,7 @@ from bids_dtg.imaging.atlas import Atlas, choose_atlases, find_atlas
 from bids_dtg.imaging.places import VoxelPlaces
 from bids_dtg.inputs.templateflow import TemplateFlow
 from bids_dtg.notices import counted, say
-from bids_dtg.statistics.group_maps.question import MEASURED, Question, of_session
+from bids_dtg.statistics.group_maps.question import MEASURED, Draws, Question, of_session
 from bids_dtg.stats.cohort.group_maps import (
     MapSimilarity,
     Signs,
@@ -32,6 +33,7 @@ from bids_dtg.stats.cohort.group_maps import (
     spread,
 )
 from bids_dtg.stats.cohort.peaks import Peak, RegionNames, find_peaks
+from bids_dtg.stats.cohort.pooled_fdr import why_no_q
 from bids_dtg.stats.cohort.second_level import (
     Corrected,
     GroupTest,
@@ -68,8 +70,8 @@ class Tested:
     effect: Array  # (voxels,)
     t: Array  # (voxels,)
     z: Array  # (voxels,)
-    significant: NDArray[np.bool_]  # (voxels,), family-wise; else by FDR; nowhere without a verdict
-    discoveries: int  # voxels by FDR
+    significant: NDArray[np.bool_]  # (voxels,), family-wise; nowhere without permutations
+    discoveries: int | None  # voxels by FDR; None: no false discovery rate
     smallest_p: float  # corrected; NaN: not corrected
     tfce: int | None  # voxels significant by TFCE
     peaks: tuple[Peak, ...]  # of the significant voxels
@@ -78,6 +80,7 @@ class Tested:
     spread: Spread  # between people
     halves: MapSimilarity | None  # agreement of two halves of the people, for measured maps
     draws: tuple[str, ...]  # sentences on the permutations
+    no_q: str  # why there is no false discovery rate; empty: there is
 
     @cached_property
     def signs(self) -> Signs:
@@ -92,7 +95,7 @@ class MapTests:
     question: Question
     results: ResultFolder
     failed: set[str] = field(default_factory=set)  # labels of participants who could not be read
-    _drawn: dict[bytes, tuple[Any, tuple[str, ...]]] = field(default_factory=dict)
+    _drawn: dict[bytes, Draws] = field(default_factory=dict)
 
     def tests(self, sources: Mapping[str, Sequence[FeatureSource]]) -> Iterator[Tested]:
         """Test all kinds and contrasts, and write their maps."""
@@ -138,10 +141,12 @@ class MapTests:
         except ValueError as err:
             raise DatasetError(f"{numbers.contrast} cannot be tested: {err}") from err
         verdict = len(numbers.rows) >= FEWEST
-        corrected, enhanced, words = None, None, tuple[str, ...]()
+        corrected, enhanced, draws = None, None, None
         if verdict and options.map_permutations:
-            draws, words = self._draws(numbers.rows)
-            corrected = correct_for_voxels(numbers.values, design, draws)
+            draws = self._draws(numbers.rows)
+            corrected = correct_for_voxels(numbers.values, design, draws.values)
+            if draws.no_q:
+                corrected = dataclasses.replace(corrected, q=None)
             if options.tfce and not self.question.restricted:
                 enhanced = enhance_clusters(
                     numbers.values,
@@ -151,9 +156,9 @@ class MapTests:
                     seed=settings.modelling.seed,
                 )
         self._write(numbers, test, corrected, enhanced)
-        return self._found(numbers, test, corrected, enhanced, words)
+        return self._found(numbers, test, corrected, enhanced, draws)
 
-    def _draws(self, rows: NDArray[np.intp]) -> tuple[Any, tuple[str, ...]]:
+    def _draws(self, rows: NDArray[np.intp]) -> Draws:
         """Draw once for the same people, so that all contrasts share each permutation."""
         key = rows.tobytes()
         if key not in self._drawn:
@@ -168,10 +173,10 @@ class MapTests:
         test: GroupTest,
         corrected: Corrected | None,
         enhanced: tuple[NDArray[np.float64], Corrected] | None,
-        words: tuple[str, ...],
+        draws: Draws | None,
     ) -> Tested:
         places, design = numbers.places, self.question.design(numbers.rows)
-        significant = self._significant(len(numbers.rows), test, corrected)
+        significant = np.zeros(len(test.z), bool) if corrected is None else corrected.significant
         strongest = places.points[np.argmax(np.abs(test.z))]
         halves = None
         if numbers.kind == MEASURED:
@@ -186,7 +191,9 @@ class MapTests:
             t=test.t.astype(np.float32),
             z=test.z.astype(np.float32),
             significant=significant,
-            discoveries=int(test.discoveries.sum()) if len(numbers.rows) >= FEWEST else 0,
+            discoveries=None
+            if corrected is None or corrected.q is None
+            else int(corrected.discoveries.sum()),
             smallest_p=float("nan") if corrected is None else float(corrected.p.min()),
             tfce=None if enhanced is None else int(enhanced[1].significant.sum()),
             peaks=tuple(find_peaks(test.z, significant, places, self.regions)),
@@ -194,16 +201,9 @@ class MapTests:
             region=self.regions.at(strongest[None])[0],
             spread=spread(numbers.values, design),
             halves=halves,
-            draws=words,
+            draws=() if draws is None else draws.words,
+            no_q=why_no_q(0, 0) if draws is None else draws.no_q,
         )
-
-    @staticmethod
-    def _significant(
-        people: int, test: GroupTest, corrected: Corrected | None
-    ) -> NDArray[np.bool_]:
-        if people < FEWEST:
-            return np.zeros(len(test.z), bool)
-        return test.discoveries if corrected is None else corrected.significant
 
     @property
     def _seed(self) -> int:
@@ -222,8 +222,8 @@ class MapTests:
             ("t", "", test.t, f"t with {test.degrees_of_freedom} degrees of freedom"),
             ("z", "", test.z, "z with the p of t"),
         ]
-        if len(numbers.rows) >= FEWEST:
-            found = np.where(test.discoveries, test.z, 0)
+        if corrected is not None and corrected.q is not None:
+            found = np.where(corrected.discoveries, test.z, 0)
             words = "z where the false discovery rate over the voxels is 5 % or less, else 0"
             maps.append(("z", "FDR", found, words))
         if corrected is not None:

@@ -22,12 +22,20 @@ from bids_dtg.inputs.statmaps import statmaps_place
 from bids_dtg.notices import counted, named, say
 from bids_dtg.stats.cohort.coding import Coded
 from bids_dtg.stats.cohort.exchangeability import permutations, sign_flips
-from bids_dtg.stats.cohort.second_level import (
-    GroupDesign,
-)
+from bids_dtg.stats.cohort.pooled_fdr import why_no_q
+from bids_dtg.stats.cohort.second_level import GroupDesign
 
 MAPS, MEASURED, DEVIATIONS = "maps", "measured", "deviations"
 _VOXELWISE = (MAPS, DEVIATIONS, MEASURED)
+
+
+@dataclass(frozen=True, eq=False)
+class Draws:
+    """Signs or orders of some people, which all contrasts of these people share."""
+
+    values: NDArray[np.integer[Any]]  # (draws, people)
+    words: tuple[str, ...]  # what was flipped or swapped, in sentences
+    no_q: str = ""  # why no false discovery rate follows from them; empty: one does
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,21 +74,21 @@ class Question:
             raise ValueError(f"what is tested is the same for all {len(rows)} who have maps of it")
         return design
 
-    def draws(self, rows: NDArray[np.intp], number: int, seed: int) -> tuple[Any, tuple[str, ...]]:
+    def draws(self, rows: NDArray[np.intp], number: int, seed: int) -> Draws:
         """Draw signs or orders of some of the people, and describe them."""
         families = self.people.families[rows]
         if self.tests_mean:
             flips = sign_flips(number, families, seed=seed)
-            return flips.signs, flips.words
+            return Draws(flips.signs, flips.words, why_no_q(number, flips.possible))
         sites = None if self.people.sites is None else self.people.sites[rows]
         options = self.people.settings.statistics
         within = options.within_families
         orders = permutations(number, families, sites=sites, within_families=within, seed=seed)
-        words = orders.words
+        words, no_q = orders.words, why_no_q(number, orders.possible)
         if trouble := orders.trouble_with(options.phenotype[0], self.tested[rows]):
             say(f"warning: {trouble}")
-            words = (*words, trouble)
-        return orders.orders, words
+            words, no_q = (*words, trouble), f"no permutation changes {options.phenotype[0]}"
+        return Draws(orders.orders, words, no_q)
 
 
 def ask(people: GroupPeople) -> Question:

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bids_dtg.stats.cohort.exchangeability import Permutations, permutation_p
-from bids_dtg.stats.paired import false_discovery_rate
+from bids_dtg.stats.cohort.pooled_fdr import PooledCounts, bins_of_squared_r
 
 Values = NDArray[np.floating[Any]]
 Floats = NDArray[np.float64]
@@ -28,19 +28,23 @@ class ColumnTests:
     t: Floats  # (columns,) Student's t of the phenotype in the linear model of the column
     p: Floats  # (columns,) two-sided, of t: as if people were independent
     p_permuted: Floats  # (columns,) two-sided, counted; NaN without permutations
-    # (columns,) of the distribution fitted to the permuted r, which has no floor; without
-    # permutations as p.
-    p_fitted: Floats
     largest: Floats  # (permutations,) the largest |r| of any column
     dof: int  # of t
+    counts: PooledCounts  # how many columns reach a squared r, in the data and each permutation
 
 
 @dataclass(frozen=True, eq=False)
 class CorrectedTests:
     """What is left when all columns of all tables count as tests."""
 
-    q: Floats  # (columns,) false discovery rate, over `p_fitted`
+    q: Floats  # (columns,) false discovery rate; NaN without permutations
     p_fwe: Floats  # (columns,) family-wise, by the largest |r|; NaN without permutations
+    # Of there being anything at all: the share of permutations whose smallest q is as small.
+    p_anything: float
+
+    def without_q(self) -> CorrectedTests:
+        """Return them where no false discovery rate should be shown."""
+        return CorrectedTests(np.full(len(self.q), np.nan), self.p_fwe, float("nan"))
 
 
 @dataclass(frozen=True, eq=False)
@@ -143,23 +147,15 @@ class Association:
         ------
         ValueError
             Values are of other people than the phenotype.
-
-        Notes
-        -----
-        `p_fitted`: the permuted r² of a column is taken for a Beta variable (1/2, f/2), as it is
-        of independent people with f the degrees of freedom, and f follows from its mean. Where
-        relatives are alike, their blocks make r² vary more, and f is smaller; it is never
-        larger than that of t, which few permutations might say. It replaces the tail
-        of the count as gamma variables do in Winkler et al. 2016, NeuroImage 141: 502,
-        doi:10.1016/j.neuroimage.2016.05.068; it is never below one over the possible permutations.
         """
         people = len(self._phenotype)
         number = len(values) if rows is None else len(rows)
         if values.ndim != 2 or number != people:
             raise ValueError(f"values {values.shape}, expected ({people}, columns)")
         columns = values.shape[1]
-        r, as_large, squares = (np.full(columns, np.nan) for _ in range(3))
+        r, as_large = (np.full(columns, np.nan) for _ in range(2))
         largest = np.zeros(0 if self._permutations is None else len(self._permutations.orders))
+        counts = PooledCounts(len(largest))
         step = max(1, slab_bytes // (8 * people))
         for start in range(0, columns, step):
             block = slice(start, start + step)
@@ -167,28 +163,44 @@ class Association:
             left, _ = _left(np.asarray(own, np.float64), self._covariates)
             r[block] = self._phenotype @ left
             if self._permutations is not None:
-                found = self._permuted(left, r[block], self._permutations, largest, slab_bytes)
-                as_large[block], squares[block] = found
-        return self._results(r, as_large, squares, largest)
+                as_large[block] = self._permuted(
+                    left, r[block], self._permutations, largest, counts, slab_bytes
+                )
+        return ColumnTests(
+            r=r,
+            t=_t(r, self.dof),
+            p=_two_sided(r, self.dof),
+            p_permuted=np.where(np.isfinite(r), (as_large + 1) / (len(largest) + 1), np.nan),
+            largest=largest,
+            dof=self.dof,
+            counts=counts,
+        )
 
     def _permuted(
-        self, left: Floats, r: Floats, drawn: Permutations, largest: Floats, slab_bytes: int
-    ) -> tuple[Floats, Floats]:
-        """Count permuted |r| as large as the found, and average their squares; note the largest."""
+        self,
+        left: Floats,
+        r: Floats,
+        drawn: Permutations,
+        largest: Floats,
+        counts: PooledCounts,
+        slab_bytes: int,
+    ) -> Floats:
+        """Count permuted |r| as large as the found; note the largest, and what reaches each bin."""
         columns, known = left.astype(np.float32), np.isfinite(r)
         columns[:, ~known] = 0.0
         # A difference by rounding is none.
         least = np.square(np.maximum(np.abs(r) * (1 - 1e-6) - 1e-6, 0)).astype(np.float32)
-        as_large, squares = np.zeros(len(r)), np.zeros(len(r))
+        as_large, edges = np.zeros(len(r)), bins_of_squared_r(self.dof)
+        counts.add(_squared(r)[None], edges)
         for draws, model in self._models(drawn.orders, columns.shape[1], slab_bytes):
             sums = (model.reshape(-1, len(columns)) @ columns).reshape(*model.shape[:2], -1)
             # Of a column's length 1, what covariates explain when it is permuted is taken away.
             explained = np.einsum("kpc,kpc->pc", sums[1:], sums[1:])
             permuted = np.square(sums[0]) / np.maximum(1 - explained, np.float32(1e-6))
             as_large += (permuted >= least).sum(axis=0)
-            squares += permuted.sum(axis=0, dtype=np.float64)
+            counts.add(permuted, edges, first=1 + draws.start)
             largest[draws] = np.maximum(largest[draws], np.sqrt(permuted.max(axis=1, initial=0.0)))
-        return as_large, squares / len(largest)
+        return as_large
 
     def _models(
         self, orders: NDArray[np.int32], columns: int, slab_bytes: int
@@ -202,25 +214,6 @@ class Association:
         for start in range(0, len(orders), step):
             draws = slice(start, start + step)
             yield draws, model[:, orders[draws]]
-
-    def _results(
-        self, r: Floats, as_large: Floats, squares: Floats, largest: Floats
-    ) -> ColumnTests:
-        p = p_fitted = _two_sided(r, self.dof)
-        if self._permutations is not None:
-            # Few permutations estimate it badly: it is capped at that of independent people.
-            matched = np.minimum(1 / np.clip(squares, 1e-12, 1 - 1e-6) - 1, self.dof)
-            floor = 1 / self._permutations.possible
-            p_fitted = np.maximum(_two_sided(r, matched), floor)  # NaN stays
-        return ColumnTests(
-            r=r,
-            t=_t(r, self.dof),
-            p=p,
-            p_permuted=np.where(np.isfinite(r), (as_large + 1) / (len(largest) + 1), np.nan),
-            p_fitted=p_fitted,
-            largest=largest,
-            dof=self.dof,
-        )
 
 
 def corrected(tests: Sequence[ColumnTests]) -> tuple[CorrectedTests, ...]:
@@ -242,29 +235,37 @@ def corrected(tests: Sequence[ColumnTests]) -> tuple[CorrectedTests, ...]:
 
     Notes
     -----
-    Benjamini & Hochberg 1995, J. R. Stat. Soc. B 57: 289; the largest statistic: Westfall & Young
-    1993, Resampling-Based Multiple Testing.
+    q: `bids_dtg.stats.cohort.pooled_fdr`; the largest statistic: Westfall & Young 1993,
+    Resampling-Based Multiple Testing.
 
     Examples
     --------
     >>> from bids_dtg.stats.cohort.exchangeability import permutations
     >>> rng = np.random.default_rng(0)
     >>> age = rng.normal(size=50)
-    >>> association = Association.of(age, np.ones((50, 0)), permutations(99, np.arange(50)))
+    >>> association = Association.of(age, np.ones((50, 0)), permutations(199, np.arange(50)))
     >>> tables = [age[:, None] + rng.normal(size=(50, 1)), rng.normal(size=(50, 30))]
     >>> found = corrected([association.test(table) for table in tables])
-    >>> bool(found[0].q[0] < 0.001), found[0].p_fwe, int((found[1].q < 0.05).sum())
-    (True, array([0.01]), 0)
+    >>> found[0].q.round(3), found[0].p_fwe, round(found[0].p_anything, 3)
+    (array([0.005]), array([0.005]), 0.005)
     """
     if len({len(found.largest) for found in tests}) > 1:
         raise ValueError("tables were tested with different numbers of permutations")
-    ends = np.cumsum([len(found.r) for found in tests])[:-1]
-    q = false_discovery_rate(np.concatenate([found.p_fitted for found in tests]))
+    pooled = PooledCounts(len(tests[0].largest))
+    for found in tests:
+        pooled.add_all(found.counts)
+    if not pooled.draws:
+        unknown = [np.full(len(found.r), np.nan) for found in tests]
+        return tuple(CorrectedTests(none, none, float("nan")) for none in unknown)
     largest = np.max([found.largest for found in tests], axis=0)
-    sizes = np.concatenate([np.abs(found.r) for found in tests])
-    p_fwe = permutation_p(sizes, largest) if len(largest) else np.full(len(sizes), np.nan)
-    parts = zip(np.split(q, ends), np.split(p_fwe, ends), strict=True)
-    return tuple(CorrectedTests(*part) for part in parts)
+    return tuple(
+        CorrectedTests(
+            q=pooled.q(_squared(found.r), bins_of_squared_r(found.dof)),
+            p_fwe=permutation_p(np.abs(found.r), largest),
+            p_anything=pooled.p_anything,
+        )
+        for found in tests
+    )
 
 
 def _basis(covariates: Floats) -> Floats:
@@ -289,12 +290,17 @@ def _left(columns: Floats, basis: Floats) -> tuple[Floats, Floats]:
     return left / lengths, lengths
 
 
-def _t(r: Floats, dof: float | Floats) -> Floats:
+def _squared(r: Floats) -> NDArray[np.float32]:
+    """Return r² with the precision of the permuted ones, so that equal ones share a bin."""
+    return np.square(r).astype(np.float32)
+
+
+def _t(r: Floats, dof: float) -> Floats:
     t: Floats = r * np.sqrt(dof / np.maximum(1 - np.square(r), 1e-300))
     return t
 
 
-def _two_sided(r: Floats, dof: float | Floats) -> Floats:
+def _two_sided(r: Floats, dof: float) -> Floats:
     from scipy.special import stdtr
 
     p: Floats = 2 * stdtr(dof, -np.abs(_t(r, dof)))

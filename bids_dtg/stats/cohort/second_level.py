@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bids_dtg.imaging.places import VoxelPlaces
-from bids_dtg.stats.paired import false_discovery_rate
+from bids_dtg.stats.cohort.pooled_fdr import PooledCounts, bins_of_t
 
 Values = NDArray[np.floating[Any]]
 Floats = NDArray[np.float64]
@@ -116,18 +116,19 @@ class GroupTest:
     p: Floats  # two-sided, of each voxel alone
     degrees_of_freedom: int
 
-    @cached_property
-    def discoveries(self) -> NDArray[np.bool_]:
-        """(voxels,), significant at a false discovery rate of 5 % over the voxels of this map."""
-        return np.asarray(false_discovery_rate(self.p) <= ALPHA)
-
 
 @dataclass(frozen=True, eq=False)
 class Corrected:
-    """p of voxels, corrected for all voxels of the map: family-wise."""
+    """p of voxels, corrected for all voxels of the map by draws."""
 
-    p: Floats  # (voxels,), two-sided, never 0
+    p: Floats  # (voxels,), family-wise, two-sided, never 0
     null: Floats  # (draws,), the largest value of the map in each
+    q: Floats | None = None  # (voxels,), false discovery rate; None: not of this statistic
+
+    @property
+    def discoveries(self) -> NDArray[np.bool_]:
+        """(voxels,), at a false discovery rate of 5 % over the voxels of this map."""
+        return np.zeros(len(self.p), bool) if self.q is None else np.asarray(self.q <= ALPHA)
 
     @property
     def significant(self) -> NDArray[np.bool_]:
@@ -189,7 +190,10 @@ def fit_group(values: Values, design: GroupDesign) -> GroupTest:
 def correct_for_voxels(
     values: Values, design: GroupDesign, draws: NDArray[np.integer[Any]]
 ) -> Corrected:
-    """Correct p for all voxels by the largest absolute t of the map under permutations.
+    """Correct for all voxels of the map by its absolute t under permutations.
+
+    Family-wise p is by the largest t of each permutation, the false discovery rate by how many
+    voxels reach a t in each (`bids_dtg.stats.cohort.pooled_fdr`).
 
     Parameters
     ----------
@@ -234,6 +238,7 @@ def correct_for_voxels(
     tested, others = _directions(design)
     null = np.zeros(len(draws))
     observed = np.empty(values.shape[1])
+    counts, edges = PooledCounts(len(draws)), bins_of_t(design.degrees_of_freedom)
     for start in range(0, values.shape[1], _VOXELS):
         block = np.asarray(values[:, start : start + _VOXELS], np.float64)
         left = _residuals(block, others) * _differs(block, design)
@@ -243,9 +248,12 @@ def correct_for_voxels(
             some = draws[first : first + _DRAWS]
             moved = _moved(tested, some, flip=design.tests_mean)
             beside = [_moved(other, some, flip=design.tests_mean) for other in others.T]
-            largest = _absolute_t(moved, beside, left, design).max(axis=1, initial=0.0)
+            found = _absolute_t(moved, beside, left, design)
+            counts.add(found, edges, first=1 + first)
+            largest = found.max(axis=1, initial=0.0)
             null[first : first + _DRAWS] = np.maximum(null[first : first + _DRAWS], largest)
-    return Corrected(_share_as_large(observed, null), null)
+    counts.add(observed[None], edges)
+    return Corrected(_share_as_large(observed, null), null, counts.q(observed, edges))
 
 
 def enhance_clusters(
