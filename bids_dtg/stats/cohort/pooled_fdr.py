@@ -74,8 +74,10 @@ def why_no_q(draws: int, possible: int) -> str:
     >>> why_no_q(999, 32)
     'families and sites leave 32 permutations, fewer than 100'
     """
+    if not draws:
+        return "no permutation was asked for"
     if draws < FEWEST_DRAWS:
-        return f"{draws or 'no'} permutations are fewer than {FEWEST_DRAWS}"
+        return f"{draws} permutations are fewer than {FEWEST_DRAWS}"
     if possible < FEWEST_POSSIBLE:
         return f"families and sites leave {possible} permutations, fewer than {FEWEST_POSSIBLE}"
     return ""

@@ -162,10 +162,10 @@ def test_without_permutations_t_is_all(cohort):
     assert cohort.analyse("associate", *words) == 0
     folder = cohort.out / "group/associate-none"
     row = read_table(folder / "desc-scoreRegions_associations.tsv")[0]
-    assert (row["p_permuted"], row["p_fwe"]) == ("n/a", "n/a")
-    assert row["p_fitted"] == row["p"]
+    assert (row["p_permuted"], row["p_fwe"], row["q"]) == ("n/a", "n/a", "n/a")
     page = (folder / "statistics_report.html").read_text()
-    assert "No permutations: participants count as unrelated." in page
+    assert "There is no false discovery rate: no permutation was asked for." in page
+    assert "at a false discovery rate of 5 %" not in page
 
 
 def test_sites_are_kept_and_lone_families_stay(cohort, tmp_path):

@@ -125,12 +125,14 @@ def test_voxels_without_spread_are_never_significant_and_blocks_do_not_matter(mo
     whole, test = correct_for_voxels(maps, design, draws), fit_group(maps, design)
     assert whole.p[7] == 1
     assert (test.t[7], test.p[7]) == (0, 1)
-    assert test.discoveries[:7].any()
+    assert whole.discoveries[:7].any()
+    assert whole.q[7] == 1
     monkeypatch.setattr("bids_dtg.stats.cohort.second_level._VOXELS", 9)
     monkeypatch.setattr("bids_dtg.stats.cohort.second_level._DRAWS", 10)
     pieces = correct_for_voxels(maps, design, draws)
     np.testing.assert_allclose(pieces.null, whole.null, rtol=1e-9)
     np.testing.assert_array_equal(pieces.p, whole.p)
+    np.testing.assert_array_equal(pieces.q, whole.q)
     np.testing.assert_allclose(fit_group(maps, design).t, test.t, rtol=1e-9)
 
 
