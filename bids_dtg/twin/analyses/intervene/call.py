@@ -65,8 +65,7 @@ def _planned(analysis: TwinAnalysis) -> Plan:
     bundle, labels = analysis.bundle, analysis.people.labels
     permutations = analysis.settings.statistics.permutations
     assert bundle is not None
-    seen = bundle.in_training_set(labels, analysis.data_set)
-    unseen = tuple(label for label in labels if label not in set(seen))
+    unseen, seen = analysis.divided()
     performers = unseen if len(unseen) >= _FEWEST_UNSEEN else labels
     if len(performers) < _FEWEST:
         raise DatasetError(
