@@ -24,7 +24,7 @@ NUMBERS = 16
 TOLERANCE = 0.05
 _STEP = 1e-4  # by which numbers are rounded in a file
 _MOST = 2**15 - 1
-FEWEST_EDGES = 10  # of a connectome: fewer are too few numbers to tell ten thousand people apart
+FEWEST_EDGES = 15  # of a connectome: fewer are too few numbers to tell ten thousand people apart
 _TURN = 10.0  # radians for a change of the whole length of a connectome's course
 
 

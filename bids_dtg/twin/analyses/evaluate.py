@@ -369,8 +369,8 @@ def _page(analysis: TwinAnalysis, found: Evaluation, seen: Sequence[str]) -> Ana
         index=f"../../{INDEX}",
         lead=f"{bundle.card.name} {bundle.card.version} ({bundle.part.architecture}) evaluated in "
         f"{counted(len(found.labels), 'participant')} of {analysis.data_set} outside its training "
-        f"set, with {part}.{seen_on_page(seen)} {_baselines_in_words(len(seen))} A twin's answers are "
-        f"predictions, not measurements. {NO_EVIDENCE}",
+        f"set, with {part}.{seen_on_page(seen)} {_baselines_in_words(len(seen))} A twin's answers "
+        f"are predictions, not measurements. {NO_EVIDENCE}",
         flags=_flags(analysis, found),
         sections=(
             *_figure_sections(found),
