@@ -166,6 +166,7 @@ def test_runs_with_much_censored_are_not_filled_for_a_model(tmp_path, capsys):
     assert read.iloc[:20].notna().all(axis=None)
 
 
+@pytest.mark.slow
 def test_a_training_participant_of_another_label_is_reported(tmp_path, capsys):
     job = NetworkJob(tmp_path)
     given = ("--structural-connectivity", job.structural, "--simulations", 1)
@@ -174,7 +175,7 @@ def test_a_training_participant_of_another_label_is_reported(tmp_path, capsys):
     said = capsys.readouterr().err
     assert "tiny lists people by their labels alone: those of them who have other labels" in said
     assert "was fitted to this participant" not in said
-    people = ModelPeople.of_training("Another", {"p1": [sketch(series_of(job.out))], "p2": [""]})
+    people = ModelPeople.of_training("Another", {"p1": [sketch(series_of(job.out).T)], "p2": [""]})
     known = write_amortised(tmp_path / "known", people, data_set="Another")
     assert job.run("--model", known, *given) == 0
     said = capsys.readouterr().err
