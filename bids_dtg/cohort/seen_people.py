@@ -1,4 +1,4 @@
-"""Participants on whom a model was trained: left out where it is judged, and named."""
+"""Participants of a model's training: left out where it is judged, and named."""
 
 from __future__ import annotations
 

@@ -59,7 +59,7 @@ def sketch(rest: NDArray[np.floating]) -> str:
 
 
 def sketch_edges(edges: NDArray[np.floating]) -> str:
-    """Return a person's connectome as a sketch; empty where edges are few, missing or all the same.
+    """Return a person's connectome as a sketch; empty where edges are few, missing or equal.
 
     Parameters
     ----------
