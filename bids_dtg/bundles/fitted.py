@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -41,6 +41,8 @@ if TYPE_CHECKING:
 
 FITTED_FILE = "fitted.safetensors"  # names of regions, and the training set
 Shapes = Mapping[str, tuple[int, ...]]
+Sketches = Mapping[str, Collection[str]]  # of people's data, by label
+NO_SKETCHES: Sketches = MappingProxyType({})
 
 _PEOPLE = "people"  # the tensor of hashes
 _HASH_BYTES = 16
@@ -227,11 +229,22 @@ class FittedBundle(Bundle[FittedTo]):
         """
         raise NotImplementedError
 
-    def hashes(self, labels: Sequence[str], data_set: str | None = None) -> list[str]:
+    @property
+    def by_content(self) -> bool:
+        """Whether all people are known by sketches of their data, whatever their labels."""
+        return self.people is not None and self.people.by_content
+
+    def hashes(
+        self,
+        labels: Sequence[str],
+        data_set: str | None = None,
+        sketches: Sketches = NO_SKETCHES,
+    ) -> list[str]:
         """Return the hashes that people at hand have if they were in the training set.
 
-        Where the data set has no name, the label alone decides: somebody of another data set
-        who is called the same is taken for the same person.
+        The data set and the label decide first, and then the data. Where the data set has no name,
+        the label alone decides: somebody of another data set who is called the same is taken for
+        the same person.
 
         Parameters
         ----------
@@ -239,22 +252,43 @@ class FittedBundle(Bundle[FittedTo]):
             Labels of the people of a call.
         data_set
             Name of the data set that they are from; None: that of the model.
+        sketches
+            Of the data of these people, where they are known.
         """
         name = self.part.data_set if data_set is None else data_set
-        return [hash_person(name, label) for label in labels]
+        hashes, known = [hash_person(name, label) for label in labels], set(self.fitted_people)
+        if self.people is None:
+            return hashes
+        asked = [(label, own) for label in labels for own in sketches.get(label, ())]
+        found = self.people.persons_alike([own for _, own in asked])
+        alike = {label: own for (label, _), own in zip(asked, found, strict=True) if own in known}
+        return [
+            own if own in known else alike.get(label, own)
+            for label, own in zip(labels, hashes, strict=True)
+        ]
 
     def in_training_set(
-        self, labels: Sequence[str], data_set: str | None = None
+        self,
+        labels: Sequence[str],
+        data_set: str | None = None,
+        sketches: Sketches = NO_SKETCHES,
     ) -> tuple[str, ...]:
         """Return the labels that were in the training set: evaluations leave them out.
 
         Parameters
         ----------
-        labels, data_set
-            Labels of people and the name of their data set, as for `hashes`.
+        labels, data_set, sketches
+            Labels of people, the name of their data set, and sketches of their data, as for
+            `hashes`.
         """
-        known, hashes = set(self.fitted_people), self.hashes(labels, data_set)
+        known, hashes = set(self.fitted_people), self.hashes(labels, data_set, sketches)
         return tuple(label for label, own in zip(labels, hashes, strict=True) if own in known)
+
+    def note_on(self, label: str, data_set: str, sketches: Collection[str]) -> str:
+        """Return a sentence if a person is in the training set; else nothing."""
+        if not self.in_training_set([label], data_set, {label: sketches}):
+            return ""
+        return f"{self.card.name} was fitted to this participant: its fit does not test the model"
 
     def require_regions(
         self, regions: Sequence[str], *, atlas: str = "", atlas_digest: str = ""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -37,7 +37,7 @@ class PersonHashes:
 
     person: str = ""  # of the data set's name and the id; empty: the data set has no name
     rest: tuple[str, ...] = ()  # of the content of each file of rest; before format 2 with the id
-    sketches: tuple[str, ...] = ()  # of the values of rest (`bids_dtg.inputs.rest_sketch`)
+    sketches: tuple[str, ...] = ()  # of values of rest, or edges (`bids_dtg.inputs.rest_sketch`)
 
 
 @dataclass(frozen=True)
@@ -64,6 +64,23 @@ class ModelPeople:
     sets: Mapping[str, tuple[PersonHashes, ...]]  # by `SETS`, and `UNCERTAIN`
     unlisted: tuple[str, ...] = ()  # others, in words: nobody has a list of them
     by_content: bool = True  # whether all are known by their rest, whatever their labels
+
+    @classmethod
+    def of_training(cls, data_set: str, sketches: Mapping[str, Collection[str]]) -> ModelPeople:
+        """Return the people of a training set, by their sketches.
+
+        Parameters
+        ----------
+        data_set
+            Name of their data set.
+        sketches
+            Of the data of each, by label; none: the person is known by the label alone.
+        """
+        people = [
+            PersonHashes(hash_person(data_set, label), sketches=tuple(sorted(filter(None, own))))
+            for label, own in sketches.items()
+        ]
+        return cls({"training": _sorted(people)}, by_content=all(own.sketches for own in people))
 
     def count(self, name: str) -> int:
         """Return how many people are in a set."""
@@ -115,6 +132,19 @@ class ModelPeople:
         for name, has_name in {held for file in rest for held in self._by_rest.get(file, ())}:
             (perhaps if persons and has_name else sure).add(name)
         return PersonMatch(frozenset(sure), frozenset(perhaps - sure))
+
+    def persons_alike(self, sketches: Sequence[str]) -> tuple[str, ...]:
+        """Return the first hash of the person that each sketch is of; empty: of nobody here."""
+        person_of = {
+            own: person.person
+            for people in self.sets.values()
+            for person in people
+            for own in person.sketches
+        }
+        known = list(person_of)
+        return tuple(
+            person_of[known[number - 1]] if number else "" for number in alike(known, sketches)
+        )
 
     @cached_property
     def _by_person(self) -> dict[str, set[str]]:

@@ -14,4 +14,5 @@
 - `model_analysis`: one call of an analysis of a model of regions
 - `result_folder`: the folder of one analysis' results, and the record of its own files
 - `result_table`: a table of results: the file, its data dictionary and the page's table
+- `seen_people`: participants of a model's training: left out where it is judged, and named
 """

@@ -12,6 +12,8 @@ from fmriprep_dataset import describe_dataset
 from tiny_bundle import TINY_AFFINE, TINY_SHAPE
 from tiny_job import add_rest, warm_up
 
+from bids_dtg.bundles.people import ModelPeople
+
 TR, FRAMES = 5.0, 100
 REGIONS = ("LH_Vis", "LH_Cont", "LH_Default", "RH_Vis", "RH_Cont", "RH_Default")
 KEY = "Slabs"
@@ -94,7 +96,12 @@ def weights(seed: int = 0) -> np.ndarray:
 
 
 def write_amortised(
-    folder: Path, *, amortised: bool = True, tr: float = TR, **facts: object
+    folder: Path,
+    listed: ModelPeople | None = None,
+    *,
+    amortised: bool = True,
+    tr: float = TR,
+    **facts: object,
 ) -> Path:
     """Write the bundle of a small network model with random weights; `facts` as in NetworkFacts."""
     import torch
@@ -117,4 +124,4 @@ def write_amortised(
     trained = np.ones((len(people), len(REGIONS)), bool)
     given = {"name": "tiny", "for_science": False, "notice": "random weights, for tests"}
     fitted = Fitted(model, people, REGIONS, tr, FRAMES, trained)
-    return write_network_bundle(folder, fitted, NetworkFacts(**(given | facts))).path
+    return write_network_bundle(folder, fitted, NetworkFacts(**(given | facts)), listed).path

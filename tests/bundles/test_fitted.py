@@ -28,6 +28,7 @@ from bids_dtg.dynamics.bundle.bundle import (
     write_network_bundle,
 )
 from bids_dtg.errors import BundleError
+from bids_dtg.inputs.rest_sketch import sketch
 from bids_dtg.twin.bundle.bundle import TwinBundle
 
 WEIGHTS = "weights.safetensors"
@@ -68,6 +69,40 @@ def test_people_by_name_and_rest_come_back(tmp_path: Path, write: Write) -> None
     seen = ModelPeople({"training": (PersonHashes(hash_person("Tiny study", "ann")),)})
     bundle = write(tmp_path / "tiny", people=seen)
     assert bundle.people == type(bundle).load(bundle.path).people == seen
+
+
+@OF_ALL
+def test_people_are_found_by_their_data_after_their_labels(tmp_path: Path, write: Write) -> None:
+    data = {label: sketch(rest) for label, rest in zip("abc", rest_of(3), strict=True)}
+    labels = {"ann": "a", "bob": "b", "cy": "c"}
+    seen = ModelPeople.of_training("Tiny study", {own: [data[k]] for own, k in labels.items()})
+    bundle = write(tmp_path / "tiny", people=seen)
+    assert bundle.by_content
+    others = {"new": [data["b"]], "ann": [], "bob": ["", sketch(rest_of(4)[3])]}
+    assert bundle.in_training_set(list(others), "Elsewhere", others) == ("new",)
+    assert bundle.hashes(["new"], "Elsewhere", others) == [hash_person("Tiny study", "bob")]
+    # Whoever is called the same in the same data set is the same person, with other data, too.
+    assert bundle.in_training_set(["ann", "bob"], None, others) == ("ann", "bob")
+    assert bundle.note_on("x", "Elsewhere", [data["c"]]).startswith("tiny was fitted to this part")
+    assert bundle.note_on("x", "Elsewhere", [""]) == ""
+    some = ModelPeople.of_training("Tiny study", {"ann": [data["a"]], "bob": [""], "cy": []})
+    assert not write(tmp_path / "some", people=some).by_content
+    assert not write(tmp_path / "none").by_content
+
+
+def test_a_row_of_a_table_is_of_one_label(tmp_path: Path) -> None:
+    own = [sketch(rest) for rest in rest_of(3)]
+    labels = ("ann", "bob", "cy")
+    seen = ModelPeople.of_training("Tiny study", dict(zip(labels, [[o] for o in own], strict=True)))
+    bundle = write_tiny_network(tmp_path / "tiny", people=seen)
+    twice = {"copy": [own[0]], "ann": [own[0]], "new": [own[2]]}
+    assert bundle.known(list(twice), None, twice)[::2] == ("ann", "new")
+    assert bundle.rows(list(twice), None, twice) == {"ann": 0, "new": 2}
+
+
+def rest_of(people: int) -> np.ndarray:
+    """Return rest (people, regions, frames)."""
+    return np.random.default_rng(5).standard_normal((people, 4, 80))
 
 
 @OF_ALL

@@ -7,8 +7,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy.ndimage import gaussian_filter1d
+from scipy.spatial import KDTree
 
-from bids_dtg.inputs.rest_sketch import NUMBERS, TOLERANCE, alike, sketch
+from bids_dtg.inputs.rest_sketch import (
+    FEWEST_EDGES,
+    NUMBERS,
+    TOLERANCE,
+    alike,
+    sketch,
+    sketch_edges,
+)
 
 
 def rest(seed: int, places: int = 40, frames: int = 300) -> np.ndarray:
@@ -46,14 +54,78 @@ def test_ten_thousand_others_are_never_taken_for_one_another():
     """Of 50 million pairs the nearest lies far beyond the tolerance."""
     found = [sketch(rest(seed, places=8, frames=120)) for seed in range(10_000)]
     assert len(set(found)) == len(found)
-    numbers = np.frombuffer(bytes.fromhex("".join(found)), ">i2").reshape(-1, NUMBERS) * 1e-4
-    from scipy.spatial import KDTree
-
-    nearest = KDTree(numbers).query(numbers, k=2, p=np.inf)[0][:, 1]
-    assert nearest.min() > 3 * TOLERANCE
+    assert nearest(found) > 3 * TOLERANCE
     assert not alike(found[:5000], found[5000:]).any()
+
+
+def nearest(sketches: list[str]) -> float:
+    """Return the distance of the two sketches that lie nearest to each other."""
+    numbers = np.frombuffer(bytes.fromhex("".join(sketches)), ">i2").reshape(-1, NUMBERS) * 1e-4
+    return float(KDTree(numbers).query(numbers, k=2, p=np.inf)[0][:, 1].min())
 
 
 def test_rest_that_does_not_vary_is_nobodys():
     assert sketch(np.ones((5, 50))) == ""
     assert alike(["", sketch(rest(0))], ["", ""]).tolist() == [0, 0]
+
+
+def edges(seed: int, regions: int = 20, common: float = 0.9) -> np.ndarray:
+    """Make Fisher z of a connectome of which people have `common` of the variance in common."""
+    count = regions * (regions - 1) // 2
+    group, own = (np.random.default_rng(s).standard_normal(count) for s in (2**40, seed))
+    return 0.3 + 0.25 * (np.sqrt(common) * group + np.sqrt(1 - common) * own)
+
+
+def permuted(values: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Return the edges of the same regions in another order."""
+    regions = round((1 + np.sqrt(1 + 8 * len(values))) / 2)
+    above, order = np.triu_indices(regions, 1), rng.permutation(regions)
+    matrix = np.zeros((regions, regions))
+    matrix[above] = matrix[above[::-1]] = values
+    return matrix[np.ix_(order, order)][above]
+
+
+EDGE_CHANGES = {
+    "the same": lambda values, rng: values,
+    "another scale": lambda values, rng: values * 10,
+    "another offset": lambda values, rng: values - 3,
+    "another order of regions": permuted,
+    "single precision": lambda values, rng: values.astype(np.float32),
+    "half precision": lambda values, rng: values.astype(np.float16),
+    "four decimals": lambda values, rng: np.round(values, 4),
+    "correlations of four decimals": lambda values, rng: np.arctanh(np.round(np.tanh(values), 4)),
+}
+
+
+@pytest.mark.parametrize("change", EDGE_CHANGES)
+@given(seed=st.integers(0, 2**32), regions=st.integers(6, 60))
+def test_what_does_not_change_a_connectome_does_not_change_the_sketch(change, seed, regions):
+    values = edges(seed, regions)
+    other = EDGE_CHANGES[change](values, np.random.default_rng(seed))
+    known = [sketch_edges(edges(seed + 1, regions)), sketch_edges(values)]
+    assert alike(known, [sketch_edges(other)]).tolist() == [2]
+
+
+def test_edges_that_are_no_pairs_of_regions_are_known_in_their_order():
+    values = edges(3)[:100]  # of 14 regions there are 91, of 15 105
+    assert alike([sketch_edges(values)], [sketch_edges(values * 2)]).tolist() == [1]
+    assert alike([sketch_edges(values)], [sketch_edges(values[::-1])]).tolist() == [0]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("regions", "common"), [(8, 0.9), (20, 0.9), (20, 0.99)])
+def test_ten_thousand_connectomes_are_never_taken_for_one_another(regions, common):
+    """Though all have nine tenths of the variance over edges, or more, in common."""
+    found = [sketch_edges(edges(seed, regions, common)) for seed in range(10_000)]
+    assert len(set(found)) == len(found)
+    assert nearest(found) > 2 * TOLERANCE
+    assert not alike(found[:5000], found[5000:]).any()
+
+
+@pytest.mark.parametrize(
+    "values",
+    [np.ones(28), np.append(np.nan, np.arange(27)), np.arange(FEWEST_EDGES - 1)],
+    ids=["all the same", "missing", "few"],
+)
+def test_a_connectome_that_cannot_be_told_apart_is_nobodys(values):
+    assert sketch_edges(values) == ""

@@ -13,7 +13,9 @@ import pytest
 from network_job import FRAMES, REGIONS, NetworkJob, network_bold, slabs, weights, write_amortised
 from tiny_job import read_table, tree
 
+from bids_dtg.bundles.people import ModelPeople
 from bids_dtg.dynamics.participant.output_people import find_output_people
+from bids_dtg.inputs.rest_sketch import sketch
 from bids_dtg.settings import Settings
 
 STEM = "space-MNI152NLin6Asym_atlas-Slabs"
@@ -162,3 +164,21 @@ def test_runs_with_much_censored_are_not_filled_for_a_model(tmp_path, capsys):
     assert len(read) == FRAMES
     assert read.iloc[20:60].isna().all(axis=None)
     assert read.iloc[:20].notna().all(axis=None)
+
+
+@pytest.mark.slow
+def test_a_training_participant_of_another_label_is_reported(tmp_path, capsys):
+    job = NetworkJob(tmp_path)
+    given = ("--structural-connectivity", job.structural, "--simulations", 1)
+    old = write_amortised(tmp_path / "old")
+    assert job.run("--model", old, *given) == 0
+    said = capsys.readouterr().err
+    assert "tiny lists people by their labels alone: those of them who have other labels" in said
+    assert "was fitted to this participant" not in said
+    people = ModelPeople.of_training("Another", {"p1": [sketch(series_of(job.out).T)], "p2": [""]})
+    known = write_amortised(tmp_path / "known", people, data_set="Another")
+    assert job.run("--model", known, *given) == 0
+    said = capsys.readouterr().err
+    assert said.count("tiny was fitted to this participant: its fit does not test the model") == 1
+    (sidecar,) = job.out.glob(f"sub-01/func/*{STEM}_stat-mean_timeseries.json")
+    assert any("fitted to this" in note for note in json.loads(sidecar.read_text())["Notes"])

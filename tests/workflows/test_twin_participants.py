@@ -14,6 +14,7 @@ from tiny_job import tree
 from tiny_twin import tiny_fitted_twin, write_tiny_twin
 from twin_job import FACES, STROOP, TwinJob
 
+from bids_dtg.bundles.people import ModelPeople
 from bids_dtg.cli.run import main
 from bids_dtg.connectome.edges import upper_edges
 from bids_dtg.files.regions.relmat import read_relmat
@@ -21,6 +22,7 @@ from bids_dtg.files.regions.series import read_series
 from bids_dtg.imaging.atlas import find_atlas
 from bids_dtg.imaging.grid import standard_grid
 from bids_dtg.imaging.places import VoxelPlaces
+from bids_dtg.inputs.rest_sketch import sketch_edges
 from bids_dtg.inputs.templateflow import TemplateFlow
 from bids_dtg.twin.bundle.bundle import load_twin_bundle
 from bids_dtg.twin.decoding import decode
@@ -300,7 +302,18 @@ def test_a_training_participant_is_reported(tmp_path, capsys):
     job.add_run("ann")
     job.give("ann", STROOP)
     assert job.run("--model", job.model(data_set="Toy")) == 0
-    assert "tiny was fitted to this participant: its fit does not test" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert "tiny was fitted to this participant: its fit does not test" in said
+    assert "tiny lists people by their labels alone" in said
+    assert job.run("--model", job.model("other", data_set="Another")) == 0
+    assert "was fitted to this participant" not in capsys.readouterr().err
+    edges = upper_edges(edges_of(table(job.out, "ann", "stat-fisherz_relmat")))
+    people = ModelPeople.of_training("Another", {"bob": [sketch_edges(edges)]})
+    known = job.model("known", people=people, data_set="Another")
+    assert job.run("--model", known) == 0
+    said = capsys.readouterr().err
+    assert "known was fitted to this participant: its fit does not test" in said
+    assert "by their labels alone" not in said
 
 
 @pytest.mark.parametrize(

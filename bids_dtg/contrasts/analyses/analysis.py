@@ -13,6 +13,7 @@ from bids_dtg.bundles.store import note_on_namesakes
 from bids_dtg.cohort.basis import BUNDLE, Basis, OwnModel, UsedModel
 from bids_dtg.cohort.result_folder import DEFAULT_NAME, ResultFolder
 from bids_dtg.cohort.result_table import ResultTable
+from bids_dtg.cohort.seen_people import EXCLUDED
 from bids_dtg.connectome.form import Form
 from bids_dtg.contrasts.analyses.array_source import ArraySource
 from bids_dtg.contrasts.analyses.cohort import Cohort, gather_cohort, refuse_to_replace
@@ -37,7 +38,7 @@ _ARRAYS = "arrays"  # folder of an analysis' own
 _CAN_WRITE = (
     *(f"{BUNDLE}/", f"{_ARRAYS}/", *(name.removesuffix(".safetensors") for name in FIT_FILES)),
     *("desc-*_scores", "desc-targets_files", "desc-measuredMaps_qc", "desc-split_participants"),
-    *("desc-predictions", "desc-participants_excluded"),
+    *("desc-predictions", EXCLUDED),
 )
 # Locks of the arrays of people: who makes some and, one for each folder, who uses them.
 _CACHE_LOCK, _CACHE_USERS = "cache", "cache-used-by-"

@@ -9,13 +9,13 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from bids_dtg.cohort.seen_people import SEEN
 from bids_dtg.contrasts.analyses.analysis import Analysis
 from bids_dtg.contrasts.analyses.baselines import SimplePlan, baselines, leave_one_out
 from bids_dtg.contrasts.analyses.cohort import Cohort
 from bids_dtg.contrasts.analyses.cohort_plan import CohortPlan
 from bids_dtg.contrasts.analyses.predict import keep_predictions
 from bids_dtg.contrasts.analyses.score import retest_maps, score_models
-from bids_dtg.contrasts.analyses.score_columns import SEEN
 from bids_dtg.contrasts.analyses.splits import plan_split, say_families
 from bids_dtg.contrasts.analyses.train import write_tables
 from bids_dtg.contrasts.analyses.training_set import outside_training_set

@@ -20,11 +20,6 @@ def _mean(name: str, meaning: str, heading: str = "") -> Column:
     return Column(name, meaning, heading, interval=_OVER_PEOPLE)
 
 
-SEEN = "the model was trained or tuned on the participant"
-LEFT_OUT_COLUMNS = (
-    Column("participant_id", "Participant"),
-    Column("reason", "Why the participant was left out"),
-)
 MODEL_COLUMNS = (
     Column("model", "Name of the model"),
     _mean("r", "Correlation over voxels of a predicted with a measured map"),

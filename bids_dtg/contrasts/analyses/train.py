@@ -11,6 +11,7 @@ import numpy as np
 from bids_dtg.bundles.card import ModelCard, TrainingData, without_times
 from bids_dtg.cohort.basis import BUNDLE
 from bids_dtg.cohort.result_table import ResultTable
+from bids_dtg.cohort.seen_people import EXCLUDED, SEEN, left_out_table, seen_on_page
 from bids_dtg.contrasts.analyses.analysis import Analysis
 from bids_dtg.contrasts.analyses.baselines import (
     GROUP_AVERAGE,
@@ -45,9 +46,7 @@ from bids_dtg.contrasts.analyses.score import (
 )
 from bids_dtg.contrasts.analyses.score_columns import (
     CONTRAST_COLUMNS,
-    LEFT_OUT_COLUMNS,
     MODEL_COLUMNS,
-    SEEN,
     TEST_COLUMNS,
 )
 from bids_dtg.contrasts.analyses.splits import draw_split, keep_split, plan_split, sets_of
@@ -73,7 +72,7 @@ from bids_dtg.contrasts.plan import hinge_weight
 from bids_dtg.contrasts.site_sums import form_of_sums
 from bids_dtg.errors import DtgError, SettingsError
 from bids_dtg.files.array_store import ArrayStore
-from bids_dtg.notices import counted, named, say
+from bids_dtg.notices import counted, say
 from bids_dtg.report.pages.index import INDEX, MODEL_PAGE
 from bids_dtg.settings import Settings
 from bids_dtg.stats.splits import DRAWN, Split
@@ -289,20 +288,10 @@ def write_tables(
         basis += f" The kind was chosen by the number of people: {why}." if why else ""
     if cohort.left_out:
         hide = analysis.results.path_names.hide
-        table = ResultTable(
-            LEFT_OUT_COLUMNS,
-            [
-                {"participant_id": f"sub-{label}", "reason": hide(reason)}
-                for label, reason in sorted(cohort.left_out.items())
-            ],
-            "Participants who were left out",
-        )
-        analysis.results.table("desc-participants_excluded", table)
+        left_out = {label: hide(reason) for label, reason in cohort.left_out.items()}
+        analysis.results.table(EXCLUDED, left_out_table(left_out))
     if seen := [label for label, reason in cohort.left_out.items() if reason == SEEN]:
-        basis += (
-            f" {counted(len(seen), 'participant')} of the training or tuning of the model were "
-            f"left out ({named([f'sub-{label}' for label in seen])})."
-        )
+        basis += seen_on_page(seen)
     page = analysis.results.add(MODEL_PAGE)
     trouble = write_model_page(
         page,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -14,6 +13,7 @@ from bids_dtg.bundles.people import (
     hash_person,
     hash_rest,
 )
+from bids_dtg.cohort.seen_people import TRAINED, TUNED, labels_alone, say_left_out
 from bids_dtg.contrasts.analyses.source import Source
 from bids_dtg.contrasts.bundle.bundle import ModelBundle
 from bids_dtg.contrasts.bundle.published_people import (
@@ -26,7 +26,7 @@ from bids_dtg.notices import counted, named, say
 
 # People who tuned a model count like its training people. Those it was calibrated on shaped none of
 # its maps: they may be used for evaluation, but not of intervals.
-_SHAPING = {"training": "trained", "validation": "tuned"}
+_SHAPING = {"training": TRAINED, "validation": TUNED}
 _SURE_NAME = "--data-set NAME"
 
 
@@ -108,11 +108,7 @@ def outside_training_set(source: Source, labels: Sequence[str]) -> tuple[str, ..
         if match.sets & _SHAPING.keys()
     }
     if why:
-        counts = Counter(why.values())
-        how = " and ".join(
-            f"{words} on {counts[words]}" for words in _SHAPING.values() if counts[words]
-        )
-        say(f"left out: {counted(len(why), 'participant')}; the model was {how} of them")
+        say_left_out(why)
         _say_of_published(identities, seen, list(why))
     for text in seen.unlisted:
         say(
@@ -120,10 +116,7 @@ def outside_training_set(source: Source, labels: Sequence[str]) -> tuple[str, ..
             "they are among these participants, they are not left out"
         )
     if seen.sets and not seen.by_content:
-        say(
-            f"warning: {bundle.card.name} lists people as earlier versions did, by data set, label "
-            "and rest together: those of them who have other labels now are not recognised"
-        )
+        say(f"warning: {labels_alone(bundle.card.name)}")
     kept = tuple(label for label in labels if label not in why)
     uncertain = [label for label in kept if UNCERTAIN in matches[label].sets]
     if uncertain:

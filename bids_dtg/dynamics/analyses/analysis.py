@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import ClassVar
 
 from bids_dtg.cohort.model_analysis import ModelAnalysis
+from bids_dtg.cohort.seen_people import TRAINED, labels_alone, say_left_out
 from bids_dtg.dynamics.bundle.bundle import SAME_TR, NetworkBundle, load_network_bundle
 from bids_dtg.dynamics.panels.presentation import PRESENTATION
 from bids_dtg.dynamics.participant.people import NetworkPeople, session_words
@@ -67,6 +69,26 @@ class NetworkAnalysis(ModelAnalysis[NetworkPeople, NetworkBundle]):
         own = self.bundle.part.session if self.bundle else there[0]
         return own if own in there else there[0]
 
+    @cached_property
+    def rows(self) -> Mapping[str, int]:
+        """The row of the model's tables by label, for people in its training set."""
+        assert self.bundle is not None
+        return self.bundle.rows(self.people.labels, self.data_set, self._sketches)
+
+    @cached_property
+    def row_labels(self) -> tuple[str, ...]:
+        """The label of each row of the model's tables."""
+        assert self.bundle is not None
+        return self.bundle.known(self.people.labels, self.data_set, self._sketches)
+
+    @cached_property
+    def _sketches(self) -> Mapping[str, tuple[str, ...]]:
+        """Sketches of people's series; of a model that knows labels alone, none are made."""
+        assert self.bundle is not None
+        if self.bundle.people is None:
+            return {}
+        return self.people.sketches(self.people.labels)
+
     def known(self) -> tuple[str, ...]:
         """Return the labels of the training participants with rest of `session`.
 
@@ -79,7 +101,8 @@ class NetworkAnalysis(ModelAnalysis[NetworkPeople, NetworkBundle]):
         self._require_fitting()
         bundle, people = self.bundle, self.people
         assert bundle is not None
-        rows = bundle.rows(people.labels, self.data_set)
+        self._say_if_by_label()
+        rows = self.rows
         if not rows:
             raise DatasetError(
                 f"{bundle.card.name} was fitted to nobody of {self.data_set} "
@@ -92,6 +115,11 @@ class NetworkAnalysis(ModelAnalysis[NetworkPeople, NetworkBundle]):
             say(
                 f"left out: {counted(len(outsiders), 'participant')} outside the training set of "
                 f"{bundle.card.name} ({named(outsiders)})"
+            )
+        if renamed := [label for label in rows if label not in self._by_label]:
+            say(
+                f"{counted(len(renamed), 'participant')} of other labels ({named(renamed)}): "
+                f"recognised in the training set of {bundle.card.name} by their series"
             )
         return self._with_rest(rows, f"nobody in the training set of {bundle.card.name}")
 
@@ -125,8 +153,8 @@ class NetworkAnalysis(ModelAnalysis[NetworkPeople, NetworkBundle]):
         self._require_fitting()
         return self._with_rest(self.people.labels, "nobody")
 
-    def unseen(self) -> tuple[str, ...]:
-        """Participants outside the training set, for amortised models; otherwise empty.
+    def unseen(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """Participants outside the training set and in it, for amortised models; otherwise none.
 
         If there are any, training participants are left out: one table never has values of
         both.
@@ -138,23 +166,34 @@ class NetworkAnalysis(ModelAnalysis[NetworkPeople, NetworkBundle]):
         """
         bundle = self.bundle
         assert bundle is not None
-        rows = bundle.rows(self.people.labels, self.data_set)
+        if not bundle.part.recipe.amortised:
+            return (), ()
+        seen = bundle.in_training_set(self.people.labels, self.data_set, self._sketches)
         there = self.people.of_session(self.session)
-        labels = tuple(label for label in there if label not in rows)
-        if not bundle.part.recipe.amortised or not labels:
-            return ()
+        labels = tuple(label for label in there if label not in set(seen))
+        if not labels:
+            return (), ()
         self._require_fitting()
+        self._say_if_by_label()
         say(f"evaluated, outside the training set of {bundle.card.name}: {named(labels)}")
-        if alike := [label for label in bundle.rows(labels) if label not in rows]:
+        if alike := bundle.in_training_set(labels):
             say(
                 f"{bundle.card.name} was fitted to people of {bundle.part.data_set} with the "
                 f"same labels ({named(alike)}): if they are these, name it with --data-set"
             )
-        if rows:
-            people = counted(len(rows), "participant")
-            name = bundle.card.name
-            say(f"left out: {people} in the training set of {name} ({named(list(rows))})")
-        return labels
+        say_left_out(dict.fromkeys(seen, TRAINED))
+        return labels, seen
+
+    @property
+    def _by_label(self) -> frozenset[str]:
+        """Labels of the people of the training set who are called as they were there."""
+        assert self.bundle is not None
+        return frozenset(self.bundle.in_training_set(self.people.labels, self.data_set))
+
+    def _say_if_by_label(self) -> None:
+        assert self.bundle is not None
+        if not self.bundle.by_content:
+            say(f"warning: {labels_alone(self.bundle.card.name)}")
 
     def _require_fitting(self) -> None:
         """Refuse other regions or another time between frames than the model's."""

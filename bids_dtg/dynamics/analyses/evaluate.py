@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from bids_dtg.cohort.column import Column
 from bids_dtg.cohort.result_table import ResultTable
+from bids_dtg.cohort.seen_people import EXCLUDED, SEEN, left_out_table, seen_on_page
 from bids_dtg.dynamics.analyses.analysis import NetworkAnalysis
 from bids_dtg.dynamics.analyses.connectivity import (
     ABLATION_SIMULATIONS,
@@ -67,7 +68,7 @@ Values = NDArray[np.floating[Any]]
 _CAN_WRITE = (
     *("desc-connectivity_scores", "desc-predictive_checks", "desc-parameters_kl"),
     *("desc-features_regressions", "desc-parameters_roles", "desc-parameters_retest"),
-    *("desc-series_elbo", "desc-unseen_scores"),
+    *("desc-series_elbo", "desc-unseen_scores", EXCLUDED),
 )
 _CHECKS = (
     Column("measure", "Name of the measure"),
@@ -111,8 +112,7 @@ class Judged:
     @cached_property
     def known(self) -> tuple[str, ...]:
         """Labels of the rows of the model's tables."""
-        assert self.analysis.bundle is not None
-        return self.analysis.bundle.known(self.analysis.people.labels, self.analysis.data_set)
+        return self.analysis.row_labels
 
     @cached_property
     def sessions(self) -> Mapping[str, Networks]:
@@ -155,8 +155,9 @@ def run_evaluation(settings: Settings) -> int:
         Wrong options, files or model.
     """
     analysis = NetworkAnalysis.prepare(settings, "evaluation", *_CAN_WRITE)
-    if unseen := analysis.unseen():
-        return _judge_unseen(settings, Judged(analysis, unseen))
+    unseen, seen = analysis.unseen()
+    if unseen:
+        return _judge_unseen(settings, Judged(analysis, unseen), seen)
     judged = Judged(analysis, analysis.known())
     maps = read_region_maps(settings.dynamics.region_maps, analysis.people.regions)
     if settings.behaviour.dry_run:
@@ -173,7 +174,7 @@ def run_evaluation(settings: Settings) -> int:
     return 0
 
 
-def _judge_unseen(settings: Settings, judged: Judged) -> int:
+def _judge_unseen(settings: Settings, judged: Judged, seen: Sequence[str]) -> int:
     """Evaluate an amortised model on people outside its training set; return 0."""
     analysis = judged.analysis
     if settings.behaviour.dry_run:
@@ -188,8 +189,10 @@ def _judge_unseen(settings: Settings, judged: Judged) -> int:
         )
         words = "Scores of people outside the training set: a row a model and figure"
         analysis.results.table("desc-unseen_scores", ResultTable(UNSEEN, rows, words))
+        if seen:
+            analysis.results.table(EXCLUDED, left_out_table(dict.fromkeys(seen, SEEN)))
         flags = [*_notice(judged), *few_people_notices(len(judged.labels))]
-        _write_page(judged, unseen_sections(rows), flags, people_words="outside its training set")
+        _write_page(judged, unseen_sections(rows), flags, "outside its training set", seen)
     return 0
 
 
@@ -397,7 +400,7 @@ def _held_out(judged: Judged) -> tuple[PageSection, ...]:
     """Compare the ELBO of series that were trained on with that of held-out series."""
     bundle, networks = judged.analysis.bundle, judged.networks
     assert bundle is not None
-    rows = bundle.rows(networks.people, judged.analysis.data_set)
+    rows = judged.analysis.rows
     trained = bundle.trained[[rows[label] for label in networks.people]]
     found: list[Row] = []
     for session, own in judged.sessions.items():
@@ -461,6 +464,7 @@ def _write_page(
     sections: Sequence[PageSection],
     flags: Sequence[Flag],
     people_words: str = "of its training set",
+    seen: Sequence[str] = (),
 ) -> None:
     analysis, bundle = judged.analysis, judged.analysis.bundle
     assert bundle is not None
@@ -470,8 +474,8 @@ def _write_page(
             title=analysis.results.path.name,
             index=f"../../{INDEX}",
             lead=f"{bundle.card.name} {bundle.card.version}, evaluated on {people} of "
-            f"{analysis.data_set} {people_words}, sessions {', '.join(judged.sessions)}. "
-            "The unit of inference is the person.",
+            f"{analysis.data_set} {people_words}, sessions {', '.join(judged.sessions)}."
+            f"{seen_on_page(seen)} The unit of inference is the person.",
             flags=flags,
             sections=sections,
         ),

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from bids_dtg.bundles.people import ModelPeople
 from bids_dtg.cohort.basis import BUNDLE
 from bids_dtg.cohort.column import Column
 from bids_dtg.cohort.model_analysis import MODEL
@@ -116,8 +117,9 @@ def run_training(settings: Settings) -> int:
             report=say,
         )
         analysis.results.add(f"{BUNDLE}/")
+        known = ModelPeople.of_training(analysis.data_set, people.sketches(fitted.people))
         bundle = write_network_bundle(
-            analysis.results.bundle, fitted, _facts(analysis, session, recipe, fitted)
+            analysis.results.bundle, fitted, _facts(analysis, session, recipe, fitted), known
         )
         _write_results(analysis, networks, fitted)
         say(f"{bundle.card.name} {bundle.card.version} ({bundle.card.kind}): {bundle.path}")

@@ -20,10 +20,12 @@ from numpy.typing import NDArray
 
 from bids_dtg.bundles.fields import finite_or_none
 from bids_dtg.bundles.fitted import (
+    NO_SKETCHES,
     FittedBundle,
     FittedFacts,
     FittedFile,
     FittedPart,
+    Sketches,
     fitted_files,
     write_fitted,
 )
@@ -83,31 +85,46 @@ class NetworkBundle(FittedBundle[NetworkPart]):
             "trained": trained.astype(bool),
         }
 
-    def known(self, labels: Sequence[str], data_set: str | None = None) -> tuple[str, ...]:
+    def known(
+        self,
+        labels: Sequence[str],
+        data_set: str | None = None,
+        sketches: Sketches = NO_SKETCHES,
+    ) -> tuple[str, ...]:
         """Return the label of each row of the model's tables, for `dynamics.inference.infer`.
 
         Parameters
         ----------
-        labels, data_set
-            Labels of the participants at hand, and their data set's name, see `hashes`.
+        labels, data_set, sketches
+            Labels of the participants at hand, their data set's name, and sketches of their
+            series, see `hashes`.
 
         Returns
         -------
         tuple
-            A label if the person is among `labels`, else the hash.
+            A label if the person is among `labels`, else the hash. Of two labels of one person,
+            the one that is known by the data set's name comes first.
         """
-        label_of = dict(zip(self.hashes(labels, data_set), labels, strict=True))
+        label_of: dict[str, str] = {}
+        for known in (self.hashes(labels, data_set), self.hashes(labels, data_set, sketches)):
+            for digest, label in zip(known, labels, strict=True):
+                label_of.setdefault(digest, label)
         return tuple(label_of.get(digest, digest) for digest in self.fitted_people)
 
-    def rows(self, labels: Sequence[str], data_set: str | None = None) -> dict[str, int]:
+    def rows(
+        self,
+        labels: Sequence[str],
+        data_set: str | None = None,
+        sketches: Sketches = NO_SKETCHES,
+    ) -> dict[str, int]:
         """Return the row of the model's tables by label, for people who have one.
 
         Parameters
         ----------
-        labels, data_set
+        labels, data_set, sketches
             See `known`.
         """
-        row = {name: number for number, name in enumerate(self.known(labels, data_set))}
+        row = {name: number for number, name in enumerate(self.known(labels, data_set, sketches))}
         return {label: row[label] for label in labels if label in row}
 
     def require_fits(

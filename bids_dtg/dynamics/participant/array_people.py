@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 
 from bids_dtg.cohort.array_people import read_rows
 from bids_dtg.dynamics.participant.source import Array, Faults, NetworkSource, SessionRest
 from bids_dtg.errors import DatasetError
 from bids_dtg.inputs.arrays import ArrayPeople, PeopleArray, read_arrays, read_key_names
+from bids_dtg.inputs.rest_sketch import sketch
 from bids_dtg.notices import named
 
 _UNUSED = ("targets", "roi_maps", "adjacency")  # keys that this model ignores
@@ -23,6 +25,14 @@ class _ArraySession(SessionRest):
 
     def series(self, labels: Sequence[str], faults: Faults) -> list[Array]:
         return read_rows(self._rest, labels, faults, "series that vary, of finite values")
+
+    def sketches(self, labels: Sequence[str]) -> dict[str, str]:
+        found = {}
+        # Reading backward may restart a compressed file: rows are read in their order.
+        for label in sorted(self.labels.intersection(labels), key=self._rest.rows.__getitem__):
+            with suppress(DatasetError):  # a later step says why it cannot be used
+                found[label] = sketch(self._rest.of(label))
+        return found
 
     def weights(self, labels: Sequence[str], faults: Faults) -> list[Array]:
         return read_rows(self._structural, labels, faults, "symmetric weights of 0 or more")

@@ -26,6 +26,7 @@ from bids_dtg.errors import DatasetError, ForeignFileError, MissingFileError, Ru
 from bids_dtg.files.names import BidsName, build_name
 from bids_dtg.files.regions.relmat import RELMAT, read_relmat
 from bids_dtg.files.regions.series import SERIES, RegionSeries, read_series
+from bids_dtg.inputs.rest_sketch import sketch
 from bids_dtg.inputs.splits_file import read_families
 from bids_dtg.inputs.structural import StructuralSource, find_structural, weight_faults
 from bids_dtg.notices import counted
@@ -63,6 +64,10 @@ class _OutputSession(SessionRest):
             faults,
             "series that vary, of finite values",
         )
+
+    def sketches(self, labels: Sequence[str]) -> dict[str, str]:
+        # Of all frames: where series are cut depends on the other people.
+        return {label: sketch(self._runs[label].series) for label in labels if label in self._runs}
 
     def weights(self, labels: Sequence[str], faults: Faults) -> list[Array]:
         return self._checked(

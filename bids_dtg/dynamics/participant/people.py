@@ -156,6 +156,11 @@ class NetworkPeople:
             tr_seconds=rest.tr_seconds,
         )
 
+    def sketches(self, labels: Sequence[str]) -> dict[str, tuple[str, ...]]:
+        """Return sketches of people's series in all sessions of the source, by label."""
+        found = [rest.sketches(labels) for rest in self.source.sessions]
+        return {label: tuple(own[label] for own in found if own.get(label)) for label in labels}
+
     def _rest(self, session: str) -> SessionRest:
         return next(rest for rest in self.source.sessions if rest.session == session)
 

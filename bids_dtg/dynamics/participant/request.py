@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
 
+from bids_dtg.cohort.result_folder import data_set_name
+from bids_dtg.cohort.seen_people import labels_alone
 from bids_dtg.connectome.design import TemporalDesign
 from bids_dtg.dynamics.bundle.bundle import NetworkBundle, load_network_bundle
 from bids_dtg.dynamics.networks import LEAST_FRAMES
 from bids_dtg.dynamics.panels.presentation import PRESENTATION
 from bids_dtg.dynamics.panels.words import ModelOfNetworks, NetworkMethods
+from bids_dtg.dynamics.participant.infer import Modelled
 from bids_dtg.dynamics.participant.output_people import MOST_FILLED
 from bids_dtg.errors import BundleError, RunError, SettingsError
+from bids_dtg.inputs.dataset import name_folder
+from bids_dtg.inputs.rest_sketch import sketch
 from bids_dtg.inputs.run import RestRun
 from bids_dtg.inputs.structural import StructuralMatrix, StructuralSource, find_structural
 from bids_dtg.notices import counted
@@ -74,8 +79,19 @@ class NetworkRequest(ParcelRequest[NetworkBundle]):
         yield f"series of the {counted(len(self.regions), 'parcel')} of {self.atlas.key}"
         if self.bundle is None:
             yield "series and functional connectivity alone: no --model was given"
-        elif self.bundle.card.notice:
+            return
+        if self.bundle.card.notice:
             yield f"{self.bundle.card.name}: {self.bundle.card.notice}"
+        if not self.bundle.by_content:
+            yield labels_alone(self.bundle.card.name)
+
+    def notes_on_model(self, modelled: Modelled | None, participant: str) -> Iterator[str]:
+        """Yield a sentence if the participant, with these series, is in the training set."""
+        if self.bundle is None or modelled is None:
+            return
+        data_set = data_set_name(self.settings, name_folder(self.settings.inputs.bids_dir))
+        if note := self.bundle.note_on(participant, data_set, [sketch(modelled.series)]):
+            yield note
 
     def structural_of(self, planned: AveragedRuns) -> StructuralMatrix | None:
         """Read the structural connectome of an average's participant; None if none were given.

@@ -52,6 +52,13 @@ class SessionRest(ABC):
         """
 
     @abstractmethod
+    def sketches(self, labels: Sequence[str]) -> dict[str, str]:
+        """Return a sketch of each person's whole series, by which it is known again.
+
+        Whoever has no rest of the session, or none that can be read, is not in it.
+        """
+
+    @abstractmethod
     def weights(self, labels: Sequence[str], faults: Faults) -> list[Array]:
         """Read people's structural connectomes (regions, regions), as streamline counts."""
 

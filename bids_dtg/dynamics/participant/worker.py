@@ -91,7 +91,7 @@ class RunMaker:
                 self.begun.planned, measured, structural, modelled, seconds=seconds
             )
         self._measured = measured
-        self._notes = steps.writer.notes(measured, structural)
+        self._notes = steps.writer.notes(measured, structural, modelled)
 
     def leave_out(self, run: str, reason: str) -> None:
         """Do nothing: an average has one run, and without it there is none."""

@@ -90,12 +90,16 @@ class NetworkWriter(ParcelWriter[NetworkRequest]):
         return files
 
     def notes(
-        self, measured: MeasuredSeries, structural: StructuralMatrix | None
+        self,
+        measured: MeasuredSeries,
+        structural: StructuralMatrix | None,
+        modelled: Modelled | None,
     ) -> tuple[str, ...]:
         """Return sentences on unusual findings in a run."""
         note = self.cleaning_note(measured)
         more = () if structural is None else structural.notes
-        return (*measured.notes, *more, *([note] if note else []))
+        of_model = self._request.notes_on_model(modelled, measured.run.participant)
+        return (*measured.notes, *more, *([note] if note else []), *of_model)
 
     def _entities(self, measured: MeasuredSeries, **more: str) -> dict[str, str | None]:
         return self.entities(run_entities(measured.run), **more)
@@ -108,7 +112,8 @@ class NetworkWriter(ParcelWriter[NetworkRequest]):
     ) -> Iterator[PurePosixPath]:
         filled = {} if modelled is None else {_FILLED: round(modelled.share_filled, 4)}
         notes = () if structural is None else structural.notes
-        yield from self.write_series(measured, filled, notes)
+        of_model = self._request.notes_on_model(modelled, measured.run.participant)
+        yield from self.write_series(measured, filled, (*notes, *of_model))
         yield from self.write_with(
             RELMAT.path(self._entities(measured, stat=_PEARSON)),
             encode_relmat(RegionMatrix(self._request.regions, measured.series.correlation())),

@@ -8,6 +8,7 @@ from typing import ClassVar
 
 from bids_dtg.cohort.model_analysis import ModelAnalysis
 from bids_dtg.cohort.output_tables import UNKNOWN_CLEANING
+from bids_dtg.cohort.seen_people import labels_alone
 from bids_dtg.errors import DatasetError
 from bids_dtg.files.derivatives import DatasetWords
 from bids_dtg.notices import counted, named, say
@@ -62,8 +63,23 @@ class TwinAnalysis(ModelAnalysis[TwinPeople, TwinBundle]):
             runs = [run for label in labels for run in people.behaviour[label].of(task)]
             scored = sum(int(run.scored.sum()) for run in runs)
             yield f"{task.name}: {counted(len(runs), 'run')}, {counted(scored, 'scored trial')}"
-        if self.settings.modelling.input_arrays:
+        if self.settings.modelling.input_arrays and (self.bundle is None or not self._knows):
             yield "no connectome was read"
+
+    def divided(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """Return the participants outside the model's training set, and those in it."""
+        bundle, labels = self.bundle, self.people.labels
+        assert bundle is not None
+        if not bundle.by_content:
+            say(f"warning: {labels_alone(bundle.card.name)}")
+        sketches = self.people.sketches(labels) if self._knows else {}
+        seen = bundle.in_training_set(labels, self.data_set, sketches)
+        return tuple(label for label in labels if label not in set(seen)), seen
+
+    @property
+    def _knows(self) -> bool:
+        """Whether the model knows anything of people's connectomes."""
+        return self.bundle is not None and self.bundle.people is not None
 
 
 def _require_same_connectomes(people: TwinPeople, bundle: TwinBundle) -> None:

@@ -9,8 +9,16 @@ import numpy as np
 
 from bids_dtg.cohort.column import BY_PEOPLE, Column, interval_of
 from bids_dtg.cohort.result_table import ResultTable
+from bids_dtg.cohort.seen_people import (
+    EXCLUDED,
+    SEEN,
+    TRAINED,
+    left_out_table,
+    say_left_out,
+    seen_on_page,
+)
 from bids_dtg.errors import DatasetError
-from bids_dtg.notices import counted, named, say
+from bids_dtg.notices import counted, say
 from bids_dtg.report.flags import Flag
 from bids_dtg.report.pages.analysis import (
     AnalysisPageFacts,
@@ -50,7 +58,7 @@ _NAMES = {
 }
 _CAN_WRITE = (
     *("desc-people_predicted", "desc-scores_models", "desc-rt_quantiles", "desc-trials_curves"),
-    *("desc-twins_matched", "desc-bold_scores"),
+    *("desc-twins_matched", "desc-bold_scores", EXCLUDED),
 )
 _WILSON = "95 % interval (Wilson)"
 _OF_DIFFERENCE = "95 % interval (Student's t; for r over people by resampling people, BCa)"
@@ -158,16 +166,18 @@ def run_evaluation(settings: Settings) -> int:
         found = evaluate(
             analysis.bundle.fitted(), people, training, samples=Samples(settings.modelling.seed)
         )
-        analysis.write(evaluation_tables(found), _page(analysis, found, len(seen)))
+        tables = evaluation_tables(found)
+        if left_out := {**analysis.people.left_out, **dict.fromkeys(seen, SEEN)}:
+            tables[EXCLUDED] = left_out_table(left_out)
+        analysis.write(tables, _page(analysis, found, seen))
     return 0
 
 
 def _divided(analysis: TwinAnalysis) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Return the participants outside the model's training set, and those in it."""
-    bundle, labels = analysis.bundle, analysis.people.labels
+    bundle = analysis.bundle
     assert bundle is not None
-    seen = bundle.in_training_set(labels, analysis.data_set)
-    unseen = tuple(label for label in labels if label not in set(seen))
+    unseen, seen = analysis.divided()
     if not unseen:
         raise DatasetError(
             f"the model {bundle.card.name} was fitted to everybody here "
@@ -175,11 +185,8 @@ def _divided(analysis: TwinAnalysis) -> tuple[tuple[str, ...], tuple[str, ...]]:
             expected="people outside its training set",
             remedy="give files of other people, or train with --split-file, which keeps some apart",
         )
-    if seen:
-        say(
-            f"left out: {counted(len(seen), 'participant')} in the training set of "
-            f"{bundle.card.name} ({named(seen)}); baselines are fitted to them"
-        )
+    of_baselines = "; baselines are fitted to them" if len(seen) >= _FEWEST_TRAINING else ""
+    say_left_out(dict.fromkeys(seen, TRAINED), of_baselines)
     return unseen, seen
 
 
@@ -353,7 +360,7 @@ def matching_rows(found: Evaluation) -> list[Row]:
     ]
 
 
-def _page(analysis: TwinAnalysis, found: Evaluation, seen: int) -> AnalysisPageFacts:
+def _page(analysis: TwinAnalysis, found: Evaluation, seen: Sequence[str]) -> AnalysisPageFacts:
     bundle = analysis.bundle
     assert bundle is not None
     part = "all trials" if found.half is None else f"half {found.half} of the runs"
@@ -362,8 +369,8 @@ def _page(analysis: TwinAnalysis, found: Evaluation, seen: int) -> AnalysisPageF
         index=f"../../{INDEX}",
         lead=f"{bundle.card.name} {bundle.card.version} ({bundle.part.architecture}) evaluated in "
         f"{counted(len(found.labels), 'participant')} of {analysis.data_set} outside its training "
-        f"set, with {part}. {_baselines_in_words(seen)} A twin's answers are predictions, not "
-        f"measurements. {NO_EVIDENCE}",
+        f"set, with {part}.{seen_on_page(seen)} {_baselines_in_words(len(seen))} A twin's answers "
+        f"are predictions, not measurements. {NO_EVIDENCE}",
         flags=_flags(analysis, found),
         sections=(
             *_figure_sections(found),

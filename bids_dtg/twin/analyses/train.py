@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from bids_dtg.bundles.people import ModelPeople
 from bids_dtg.cohort.basis import BUNDLE
 from bids_dtg.cohort.column import Column
 from bids_dtg.cohort.model_analysis import MODEL
@@ -132,8 +133,9 @@ def run_training(settings: Settings) -> int:
             report=say,
         )
         analysis.results.add(f"{BUNDLE}/")
+        known = ModelPeople.of_training(analysis.data_set, people.sketches(fitted.people))
         bundle = write_twin_bundle(
-            analysis.results.bundle, fitted, _facts(analysis, recipe, fitted)
+            analysis.results.bundle, fitted, _facts(analysis, recipe, fitted), known
         )
         tables = training_tables(analysis.people, fitted)
         analysis.write(tables, _page(analysis, fitted, tables["desc-codes_explained"]))

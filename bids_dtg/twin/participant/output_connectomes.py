@@ -23,6 +23,7 @@ from bids_dtg.errors import DatasetError, ForeignFileError, RunError
 from bids_dtg.files.names import plain_label
 from bids_dtg.files.regions.relmat import RELMAT, RegionMatrix, read_relmat
 from bids_dtg.files.sidecars import RESIDUAL_DOF
+from bids_dtg.inputs.rest_sketch import sketch_edges
 from bids_dtg.inputs.splits_file import read_families
 from bids_dtg.notices import counted
 from bids_dtg.settings import Settings
@@ -64,10 +65,16 @@ class OutputConnectomes(ConnectomeSource):
     """Connectomes in the output folder, all of them read."""
 
     values: Mapping[str, Edges]  # (edges,) by label
+    parts: Mapping[str, tuple[str, ...]]  # sketches of the averages that they are means of
 
     def connectomes(self, labels: Sequence[str]) -> Edges:
         """Return people's connectomes; those of several averages of runs were averaged."""
         return np.stack([self.values[label] for label in labels])
+
+    def sketches(self, labels: Sequence[str]) -> dict[str, tuple[str, ...]]:
+        """Return sketches of people's connectomes, and of those that these are means of."""
+        means = super().sketches(labels)
+        return {label: (*own, *self.parts[label]) for label, own in means.items()}
 
 
 def find_output_connectomes(settings: Settings, atlas: str = "") -> OutputConnectomes:
@@ -96,7 +103,12 @@ def find_output_connectomes(settings: Settings, atlas: str = "") -> OutputConnec
             f"{root} has no usable connectome for a twin: {'; '.join(left_out.lines())}",
             expected="Fisher z of all pairs of parcels",
         )
-    values = {label: _mean(own) for label, own in _by_label(averages).items()}
+    by_label = _by_label(averages)
+    values = {label: _mean(own) for label, own in by_label.items()}
+    parts = {
+        label: tuple(sketch_edges(part.edges) for part in own) if len(own) > 1 else ()
+        for label, own in by_label.items()
+    }
     return OutputConnectomes(
         paths=(root,),
         files=tuple(found.table.path for found in averages),
@@ -112,6 +124,7 @@ def find_output_connectomes(settings: Settings, atlas: str = "") -> OutputConnec
         atlas_digest=averages[0].table.atlas_digest,
         cleaning=most_common([own.table.cleaning for own in averages]),
         values=values,
+        parts=parts,
     )
 
 

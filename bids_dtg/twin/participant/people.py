@@ -99,6 +99,10 @@ class TwinPeople:
         """
         return self.source.connectomes(labels)
 
+    def sketches(self, labels: Sequence[str]) -> dict[str, tuple[str, ...]]:
+        """Return sketches of people's connectomes; see `ConnectomeSource.sketches`."""
+        return self.source.sketches(labels)
+
     def segments(
         self, labels: Sequence[str], *, held: bool = True, half: int | None = None
     ) -> Segments:

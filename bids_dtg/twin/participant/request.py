@@ -8,8 +8,10 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from bids_dtg.cohort.result_folder import data_set_name
+from bids_dtg.cohort.seen_people import labels_alone
 from bids_dtg.errors import BundleError, RunError
 from bids_dtg.inputs.dataset import name_folder
+from bids_dtg.inputs.rest_sketch import sketch_edges
 from bids_dtg.notices import counted, named
 from bids_dtg.participants.averages import AveragedRuns
 from bids_dtg.participants.parcels.measure import MeasuredSeries
@@ -21,7 +23,7 @@ from bids_dtg.twin.bundle.bundle import TwinBundle, load_twin_bundle
 from bids_dtg.twin.panels.presentation import PRESENTATION
 from bids_dtg.twin.panels.words import ModelOfTwins, TwinMethods
 from bids_dtg.twin.participant.events import TaskEvents
-from bids_dtg.twin.participant.source import OF_PARCELS
+from bids_dtg.twin.participant.source import OF_PARCELS, Edges
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,6 +62,8 @@ class TwinRequest(ParcelRequest[TwinBundle]):
             yield f"{self._without_model}: no --model was given"
         elif note := self.connectome_note:
             yield note
+        if self.bundle is not None and not self.bundle.by_content:
+            yield labels_alone(self.bundle.card.name)
         if self.events is not None:
             yield from self.events.notes
 
@@ -71,16 +75,13 @@ class TwinRequest(ParcelRequest[TwinBundle]):
         name, other = self.bundle.card.name, self.bundle.part.connectome
         return f"connectomes here are {OF_PARCELS}; {name} was fitted to {other}"
 
-    def notes_on_model(self, participant: str) -> Iterator[str]:
-        """Yield a sentence if the participant is in the model's training set."""
+    def notes_on_model(self, participant: str, edges: Edges) -> Iterator[str]:
+        """Yield a sentence if the participant, with these edges, is in the model's training set."""
         if self.bundle is None:
             return
         data_set = data_set_name(self.settings, name_folder(self.settings.inputs.bids_dir))
-        if self.bundle.in_training_set([participant], data_set):
-            yield (
-                f"{self.bundle.card.name} was fitted to this participant: its fit does not test "
-                "the model"
-            )
+        if note := self.bundle.note_on(participant, data_set, [sketch_edges(edges)]):
+            yield note
 
     @property
     def _without_model(self) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,6 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bids_dtg.cohort.output_tables import UNKNOWN_CLEANING
+from bids_dtg.errors import DatasetError
+from bids_dtg.inputs.rest_sketch import sketch_edges
 from bids_dtg.inputs.splits_file import Families
 
 Edges = NDArray[np.float32]
@@ -60,3 +63,17 @@ class ConnectomeSource(ABC):
         DatasetError
             Values cannot be used; the message names people and regions.
         """
+
+    def sketches(self, labels: Sequence[str]) -> dict[str, tuple[str, ...]]:
+        """Return sketches of people's connectomes, by which they are known again.
+
+        Whoever has values that cannot be used has none.
+        """
+        try:
+            rows = dict(zip(labels, self.connectomes(labels), strict=True))
+        except DatasetError:  # a later step names the person
+            rows = {}
+            for label in labels:
+                with suppress(DatasetError):
+                    rows[label] = self.connectomes([label])[0]
+        return {label: (sketch_edges(rows[label]),) if label in rows else () for label in labels}

@@ -98,7 +98,7 @@ class TwinAverageMaker:
             self._files += writer.write_average(planned, made, behaviour, left_out=self._left_out)
             writer.complete(planned, self.begun.inputs, self._files, self._runs)
         notes = writer.notes(
-            planned, self._runs, behaviour, left_out=self._left_out, of_events=found.notes
+            planned, made, behaviour, left_out=self._left_out, of_events=found.notes
         )
         return MadeAverage(tuple(notes), _line(made, left_out=len(self._left_out)))
 

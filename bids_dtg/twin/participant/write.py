@@ -78,14 +78,14 @@ class TwinWriter(ParcelWriter[TwinRequest]):
     def notes(
         self,
         planned: AveragedRuns,
-        runs: Sequence[MeasuredSeries],
+        made: AverageConnectome,
         behaviour: AverageBehaviour | None,
         *,
         left_out: Mapping[str, str],
         of_events: Sequence[str],
     ) -> Iterator[str]:
         """Yield sentences on exceptions in an average and its runs."""
-        for measured in runs:
+        for measured in made.runs:
             note = self.cleaning_note(measured)
             for sentence in (*measured.notes, *([note] if note else [])):
                 yield f"{measured.run.title}: {sentence}"
@@ -96,7 +96,7 @@ class TwinWriter(ParcelWriter[TwinRequest]):
         if behaviour is not None:
             for task, file in behaviour.other_sequences.items():
                 yield f"{planned.title}: {task}: no own event file; performed the trials of {file}"
-        for note in self._request.notes_on_model(planned.participant):
+        for note in self._request.notes_on_model(planned.participant, made.upper):
             yield f"{planned.title}: {note}"
         # Sets of another --combine have other names and are kept.
         combine = self._request.combine
@@ -180,7 +180,7 @@ class TwinWriter(ParcelWriter[TwinRequest]):
         }
         if request.bundle is None or behaviour.performed is None:
             return facts
-        notes = [*request.notes_on_model(planned.participant)]
+        notes = [*request.notes_on_model(planned.participant, made.upper)]
         notes += [request.connectome_note] if request.connectome_note else []
         return {
             **facts,

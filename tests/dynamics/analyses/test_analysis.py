@@ -10,6 +10,7 @@ import pytest
 from tiny_networks import PEOPLE, arguments, write_networks
 
 from bids_dtg.cli.run import main
+from bids_dtg.files.text import read_rows
 
 Call = Callable[..., int]
 
@@ -28,6 +29,39 @@ def test_people_outside_the_training_set_are_left_out(
     strangers = ("--participant-label", "03", "04")
     assert call("evaluate", "--model", model, *strangers) == 2
     assert "was fitted to nobody of tiny" in capsys.readouterr().err
+
+
+def test_tables_of_people_are_found_by_their_series(
+    call: Call, arrays: Path, out: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Their labels, data set, scale and order do not count; each has the own row."""
+    few = ("--model-name", "tables", "--epochs", "1", "--recipe", "published-code")
+    assert call("train", *few, "--ramp-epochs", "1", "--restarts", "1") == 0
+    turned, renamed = tmp_path / "turned", tmp_path / "renamed"
+    for folder in (turned, renamed):
+        folder.mkdir()
+        for path in sorted(arrays.glob("*.npz")):
+            content = dict(np.load(path))
+            for name in {"subject", "bold", "weights"} & content.keys():
+                content[name] = content[name][::-1]
+            if folder is renamed:
+                content["subject"] = [f"new{label}" for label in content["subject"]]
+                content |= {"bold": content["bold"] * 10} if "bold" in content else {}
+            np.savez(folder / path.name, **content)
+    model = ("--model", str(out / "group" / "model-tables" / "bundle"), "--simulations", "1")
+    again = ("--model-name", "again", "--data-set", "Another")
+    assert main(arguments(turned, out, "evaluate", *model, "--model-name", "first")) == 0
+    capsys.readouterr()
+    assert main(arguments(renamed, out, "evaluate", *model, *again)) == 0
+    said = capsys.readouterr().err
+    assert "4 participants of other labels (new04, new03, new02, new01): recognised in" in said
+    first, second = (
+        read_rows(out / "group" / f"evaluation-{name}" / "desc-series_elbo.tsv")
+        for name in ("first", "again")
+    )
+    assert [float(row["elbo_mean"]) for row in second] == pytest.approx(
+        [float(row["elbo_mean"]) for row in first], rel=1e-3
+    )
 
 
 def test_a_dry_run_writes_nothing(

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 from tiny_networks import PEOPLE, REGIONS, arguments, write_networks
 
+from bids_dtg.bundles.people import PEOPLE_FILE
 from bids_dtg.cli.run import main
+from bids_dtg.cohort.seen_people import SEEN
 from bids_dtg.dynamics.analyses.unseen import unseen_sections
 from bids_dtg.files.text import read_rows
 from bids_dtg.stats.paired import Interval
@@ -73,6 +77,60 @@ def test_other_analyses_take_people_it_never_saw(
     words = (*model, "--participant-label", PEOPLE[1], "--dry-run")
     assert main(arguments(Path(arrays), out, analysis, *words)) == 0
     assert "1 participant" in "".join(capsys.readouterr())
+
+
+def renamed(arrays: Path, folder: Path) -> Path:
+    """Write the same people in another order, with new labels and their series × 10, rounded."""
+    folder.mkdir()
+    for path in sorted(arrays.glob("*.npz")):
+        content = dict(np.load(path))
+        for name in ("subject", "bold", "weights"):
+            if name in content:
+                content[name] = content[name][::-1]
+        content["subject"] = np.array([f"new{label}" for label in content["subject"]])
+        if "bold" in content:
+            content["bold"] = np.round(content["bold"] * 10, 3)
+        np.savez(folder / path.name, **content)
+    return folder
+
+
+def judged_anew(
+    judged: tuple[Path, str], folder: Path, capsys: pytest.CaptureFixture[str], model: Path
+) -> tuple[Path, str]:
+    """Evaluate a model on the same people under other labels; return its folder and the lines."""
+    arrays, out = renamed(Path(judged[1]), folder / "new"), folder / "out"
+    words = ("--model", str(model), "--simulations", "2", "--data-set", "Another")
+    capsys.readouterr()
+    assert main(arguments(arrays, out, "evaluate", *words)) == 0
+    return next(out.glob("group/evaluation-*")), capsys.readouterr().err
+
+
+def test_new_labels_and_another_scale_hide_nobody(
+    judged: tuple[Path, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model = judged[0].parent / "model-own" / "bundle"
+    folder, said = judged_anew(judged, tmp_path, capsys, model)
+    assert f"left out: 1 participant; the model was trained on 1 of them (new{PEOPLE[0]})" in said
+    assert "are not recognised" not in said
+    assert {row["people"] for row in read_rows(folder / "desc-unseen_scores.tsv")} == {"3"}
+    rows = read_rows(folder / "desc-participants_excluded.tsv")
+    assert rows == [{"participant_id": f"sub-new{PEOPLE[0]}", "reason": SEEN}]
+    page = (folder / "network_report.html").read_text()
+    assert f"the training or tuning of the model was left out (sub-new{PEOPLE[0]})" in page
+
+
+def test_a_model_of_an_earlier_version_knows_labels_alone(
+    judged: tuple[Path, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    old = Path(shutil.copytree(judged[0].parent / "model-own" / "bundle", tmp_path / "old"))
+    card = json.loads((old / "model.json").read_text())
+    del card["files"][PEOPLE_FILE]
+    (old / "model.json").write_text(json.dumps(card))
+    (old / PEOPLE_FILE).unlink()
+    folder, said = judged_anew(judged, tmp_path, capsys, old)
+    assert "own lists people by their labels alone: those of them who have other labels" in said
+    assert {row["people"] for row in read_rows(folder / "desc-unseen_scores.tsv")} == {"4"}
+    assert not (folder / "desc-participants_excluded.tsv").exists()
 
 
 def test_what_is_better_than_the_model_is_marked_whatever_the_direction() -> None:

@@ -11,6 +11,7 @@ from output_series import ATLAS, REGIONS, chance_series, chance_weights, write_p
 
 from bids_dtg.dynamics.participant.people import NetworkPeople
 from bids_dtg.errors import DatasetError
+from bids_dtg.inputs.rest_sketch import alike
 from bids_dtg.settings import Settings
 
 
@@ -127,3 +128,17 @@ def test_connectomes_of_an_option_are_read_in_place_of_those_of_the_output(tmp_p
 def test_an_output_without_series_is_refused(tmp_path):
     with pytest.raises(DatasetError, match=r"has no series of regions .*--input-arrays"):
         prepare(tmp_path)
+
+
+def test_people_are_known_again_whatever_others_are_cut_to(tmp_path):
+    write_run(tmp_path / "a", "01")
+    write_run(tmp_path / "b", "01", values=np.round(chance_series(11) * 10, 3))
+    write_run(tmp_path / "b", "02", values=without(chance_series(7), [0, 1, 89]))
+    alone, cut = (prepare(tmp_path / name) for name in "ab")
+    assert cut.networks("1").frames == 87
+    (known,) = alone.sketches(["01"])["01"]
+    found = cut.sketches(["01", "02"])
+    assert alike([known], [own for label in ("01", "02") for own in found[label]]).tolist() == [
+        1,
+        0,
+    ]

@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
-from tiny_twins import LABELS, SEEN, arguments
+from array_people import write
+from tiny_twins import LABELS, SEEN, arguments, edges
 
+from bids_dtg.bundles.people import PEOPLE_FILE
 from bids_dtg.cli.run import main
+from bids_dtg.cohort.seen_people import SEEN as REASON
 from bids_dtg.files.text import read_rows
+from bids_dtg.notices import named
 
 Call = Callable[..., int]
+LEFT_OUT = "left out: 3 participants; the model was trained on 3 of them ({}); baselines are"
 
 
 def test_a_model_that_has_seen_everybody_is_not_judged(
@@ -27,7 +34,7 @@ def test_unseen_people_are_judged_and_others_left_out(
 ) -> None:
     judged = tmp_path / "judged"
     assert main(arguments(people, judged, "evaluate", "--model", str(bundle))) == 0
-    assert "left out: 3 participants in the training set of" in capsys.readouterr().err
+    assert LEFT_OUT.format(named(SEEN)) in capsys.readouterr().err
     tables = {path.stem: path for path in judged.rglob("desc-*.tsv")}
     rows = read_rows(tables["desc-people_predicted"])
     assert [row["participant_id"] for row in rows] == [f"sub-{label}" for label in LABELS[3:]]
@@ -51,6 +58,61 @@ def test_unseen_people_are_judged_and_others_left_out(
     assert "Loss of each twin" in page
     assert "Mean time series: stroop, incongruent" in page
     assert "not evidence of an effect in a person" in page
+
+
+@pytest.fixture
+def renamed(people: Path, tmp_path: Path) -> Path:
+    """Return the same people in another order with new labels, and rounded connectomes."""
+    folder = Path(shutil.copytree(people, tmp_path / "renamed"))
+    for path in sorted(folder.rglob("*c0p*"), key=lambda path: -len(path.parts)):
+        path.rename(path.with_name(path.name.replace("c0p", "new")))
+    for path in folder.rglob("*.tsv"):
+        path.write_text(path.read_text().replace("c0p", "new"))
+    found = edges()
+    found["people"] = np.array([label.replace("c0p", "new") for label in found["people"]])[::-1]
+    found["edges"] = found["edges"][::-1].round(4)
+    write(folder / "connectomes.npz", **found)
+    return folder
+
+
+def test_new_labels_hide_nobody(
+    bundle: Path, renamed: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out, new = tmp_path / "out", [label.replace("c0p", "new") for label in SEEN]
+    words = ("--model", str(bundle), "--data-set", "Another")
+    assert main(arguments(renamed, out, "evaluate", *words)) == 0
+    said = capsys.readouterr().err
+    assert LEFT_OUT.format(named(new)) in said
+    assert "are not recognised" not in said
+    (folder,) = out.glob("group/evaluation-*")
+    rows = read_rows(folder / "desc-participants_excluded.tsv")
+    assert rows == [{"participant_id": f"sub-{label}", "reason": REASON} for label in new]
+    assert len(read_rows(folder / "desc-people_predicted.tsv")) == 3
+    page = " ".join((folder / "twin_report.html").read_text().split())
+    sentence = "3 participants of the training or tuning of the model were left out (sub-new0000"
+    assert sentence in page
+
+
+def test_a_model_of_an_earlier_version_knows_labels_alone(
+    bundle: Path,
+    people: Path,
+    renamed: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    old = Path(shutil.copytree(bundle, tmp_path / "old"))
+    card = json.loads((old / "model.json").read_text())
+    del card["files"][PEOPLE_FILE]
+    (old / "model.json").write_text(json.dumps(card))
+    (old / PEOPLE_FILE).unlink()
+    dry = ("--model", str(old), "--dry-run")
+    sentence = "own lists people by their labels alone: those of them who have other labels now"
+    assert main(arguments(renamed, tmp_path / "out", "evaluate", *dry)) == 0
+    said = "".join(capsys.readouterr())
+    assert sentence in said
+    assert "6 participants" in said
+    assert main(arguments(people, tmp_path / "out", "evaluate", *dry)) == 0
+    assert LEFT_OUT.format(named(SEEN)) in capsys.readouterr().err
 
 
 def test_a_call_with_fewer_people_leaves_no_table_of_the_earlier_one(

@@ -7,6 +7,14 @@ from dataclasses import replace
 
 import numpy as np
 
+from bids_dtg.cohort.seen_people import (
+    EXCLUDED,
+    SEEN,
+    TRAINED,
+    left_out_table,
+    say_left_out,
+    seen_on_page,
+)
 from bids_dtg.errors import DatasetError
 from bids_dtg.files.array_store import write_npz
 from bids_dtg.notices import counted, named, say
@@ -29,7 +37,7 @@ _FEWEST_UNSEEN = 10  # fewer people would dominate the directions individually
 DIRECTIONS = "desc-directions_edges.npz"
 _CAN_WRITE = (
     *("checkpoints/", "desc-*_response", "desc-*_attribution"),
-    *("desc-attribution_stability", "desc-directions_edges"),
+    *("desc-attribution_stability", "desc-directions_edges", EXCLUDED),
 )
 
 
@@ -51,6 +59,9 @@ def run_interventions(settings: Settings) -> int:
         analysis.describe()
         for line in _words(analysis, plan):
             say(line)
+        if left_out := _left_out(plan):
+            table = left_out_table(dict.fromkeys(left_out, SEEN))
+            analysis.results.table(EXCLUDED, table)
         found = study(plan, performers, fitted, settings, analysis.results.add("checkpoints/"))
         say("perturbations of weights …")
         weights, notes = weight_perturbations(
@@ -65,8 +76,7 @@ def _planned(analysis: TwinAnalysis) -> Plan:
     bundle, labels = analysis.bundle, analysis.people.labels
     permutations = analysis.settings.statistics.permutations
     assert bundle is not None
-    seen = bundle.in_training_set(labels, analysis.data_set)
-    unseen = tuple(label for label in labels if label not in set(seen))
+    unseen, seen = analysis.divided()
     performers = unseen if len(unseen) >= _FEWEST_UNSEEN else labels
     if len(performers) < _FEWEST:
         raise DatasetError(
@@ -74,6 +84,8 @@ def _planned(analysis: TwinAnalysis) -> Plan:
             f"({named(performers)})",
             expected=f"{_FEWEST} or more: step sizes are in standard deviations of people",
         )
+    if performers is unseen:
+        say_left_out(dict.fromkeys(seen, TRAINED))
     return Plan(
         bundle=bundle,
         performers=performers,
@@ -81,6 +93,11 @@ def _planned(analysis: TwinAnalysis) -> Plan:
         permutations=PERMUTATIONS if permutations is None else permutations,
         seed=analysis.settings.modelling.seed,
     )
+
+
+def _left_out(plan: Plan) -> tuple[str, ...]:
+    """Return the people of the training set whose twins do not perform."""
+    return tuple(label for label in plan.fitted if label not in set(plan.performers))
 
 
 def _people(analysis: TwinAnalysis, labels: tuple[str, ...]) -> People:
@@ -138,5 +155,6 @@ def _write(
 
 def _write_page(analysis: TwinAnalysis, plan: Plan, found: Study, weights: PageSection) -> None:
     facts = intervention_page(analysis, plan, found, _who(analysis, plan))
-    facts = replace(facts, sections=(*facts.sections, weights))
+    lead = facts.lead + seen_on_page(_left_out(plan))
+    facts = replace(facts, lead=lead, sections=(*facts.sections, weights))
     analysis.results.page(facts, analysis.page_name)
