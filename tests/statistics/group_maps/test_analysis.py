@@ -237,7 +237,9 @@ def test_without_permutations_nothing_is_significant(cohort):
     assert cohort.analyse("stats", *words, "--name", "none") == 0
     (row,) = read_table(folder(cohort, "none") / "desc-tests_contrasts.tsv")
     assert (row["p_fwe"], row["voxels_fdr"], row["clusters"]) == ("n/a", "n/a", "n/a")
-    assert not [path for path in folder(cohort, "none").iterdir() if re.search("F(WE|DR)", path.name)]
+    assert not [
+        path for path in folder(cohort, "none").iterdir() if re.search("F(WE|DR)", path.name)
+    ]
     page = (folder(cohort, "none") / "statistics_report.html").read_text()
     assert "no permutation was asked for, so no voxel is called significant" in page
 

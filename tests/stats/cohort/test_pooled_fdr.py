@@ -127,7 +127,12 @@ def test_counts_of_tables_add_up():
 
 @pytest.mark.parametrize(
     ("draws", "possible", "why"),
-    [(199, 100, ""), (198, 10**6, "198 permutations"), (0, 1, "no permutation was asked for"), (999, 32, "32")],
+    [
+        (199, 100, ""),
+        (198, 10**6, "198 permutations"),
+        (0, 1, "no permutation was asked for"),
+        (999, 32, "32"),
+    ],
 )
 def test_too_few_draws_give_no_q(draws, possible, why):
     assert (why in why_no_q(draws, possible)) if why else not why_no_q(draws, possible)
