@@ -10,7 +10,7 @@ import numpy as np
 from bids_dtg.cohort.column import Column
 from bids_dtg.cohort.result_folder import ResultFolder
 from bids_dtg.cohort.result_table import ResultTable
-from bids_dtg.notices import counted
+from bids_dtg.notices import counted, named
 from bids_dtg.report.flags import Flag
 from bids_dtg.report.glass_brain import draw_glass_brain
 from bids_dtg.report.numbers import NOT_KNOWN, Cell, figure
@@ -203,11 +203,14 @@ class Findings:
             return f"{what}: no permutation was asked for, so no voxel is called significant."
         some = [each for each in own if self._p_of_all(each) <= ALPHA]
         by = "(family-wise 5 % over the voxels of all maps of this page)"
+        unfair = [each for each in own if each.unfair]
+        if len(unfair) == len(own):
+            return f"{what}: nothing is corrected, so no voxel is called significant."
+        without = f"; of {len(unfair)} nothing is corrected" if unfair else ""
         if not some:
-            return f"{what}: no voxel of any contrast is significant {by}."
-        return (
-            f"{what}: {len(some)} of {counted(len(own), 'contrast')} with significant voxels {by}."
-        )
+            return f"{what}: no voxel of any contrast is significant {by}{without}."
+        number = counted(len(own), "contrast")
+        return f"{what}: {len(some)} of {number} with significant voxels {by}{without}."
 
     def _words(self, kind: str) -> str:
         return self.question.people.feature_kinds[kind].words
@@ -218,7 +221,7 @@ class Findings:
         return AnalysisPageFacts(
             title=f"Group maps: {self.question.kind}",
             lead=self.answer,
-            flags=[*self._honest(), *people.flags],
+            flags=[*self._honest(), *self._unfair(), *people.flags],
             sections=[
                 PageSection("What was tested", text=list(self._method())),
                 *self._comparison(),
@@ -226,6 +229,17 @@ class Findings:
             ],
             index="../../index.html",
         )
+
+    def _unfair(self) -> Iterator[Flag]:
+        """Name contrasts whose maps' sizes go with what is tested."""
+        if unfair := [each for each in self.tested if each.unfair]:
+            yield Flag(
+                "warning",
+                f"Of {named([each.contrast for each in unfair])} nothing is corrected: "
+                f"{unfair[0].unfair}. A group of larger maps has larger means by chance, which no "
+                "permutation of participants shows. Where the sizes go with motion or site, give "
+                "them as --covariates.",
+            )
 
     def _honest(self) -> Iterator[Flag]:
         predicted = [each for each in self.tested if each.kind != MEASURED]

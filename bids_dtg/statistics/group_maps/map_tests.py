@@ -32,10 +32,13 @@ from bids_dtg.stats.cohort.group_maps import (
     signs_of,
     spread,
 )
+from bids_dtg.stats.cohort.map_sizes import LEVEL as SIZES_LEVEL
+from bids_dtg.stats.cohort.map_sizes import residual_sizes, sizes_p
 from bids_dtg.stats.cohort.peaks import Peak, RegionNames, find_peaks
 from bids_dtg.stats.cohort.pooled_fdr import why_no_q
 from bids_dtg.stats.cohort.second_level import (
     Corrected,
+    GroupDesign,
     GroupTest,
     correct_for_voxels,
     enhance_clusters,
@@ -81,6 +84,7 @@ class Tested:
     halves: MapSimilarity | None  # agreement of two halves of the people, for measured maps
     draws: tuple[str, ...]  # sentences on the permutations
     no_q: str  # why there is no false discovery rate; empty: there is
+    unfair: str  # why nothing is corrected though permutations were asked for; empty: all is
 
     @cached_property
     def signs(self) -> Signs:
@@ -143,11 +147,12 @@ class MapTests:
         verdict = len(numbers.rows) >= FEWEST
         corrected, enhanced, draws = None, None, None
         if verdict and options.map_permutations:
-            draws = self._draws(numbers.rows)
-            corrected = correct_for_voxels(numbers.values, design, draws.values)
-            if draws.no_q:
+            draws = self._of_fair_sizes(numbers, design, self._draws(numbers.rows))
+            if not draws.unfair:
+                corrected = correct_for_voxels(numbers.values, design, draws.values)
+            if corrected is not None and draws.no_q:
                 corrected = dataclasses.replace(corrected, q=None)
-            if options.tfce and not self.question.restricted:
+            if corrected is not None and options.tfce and not self.question.restricted:
                 enhanced = enhance_clusters(
                     numbers.values,
                     design,
@@ -157,6 +162,19 @@ class MapTests:
                 )
         self._write(numbers, test, corrected, enhanced)
         return self._found(numbers, test, corrected, enhanced, draws)
+
+    def _of_fair_sizes(self, numbers: Numbers, design: GroupDesign, draws: Draws) -> Draws:
+        """Return the draws; where maps' sizes go with what is tested, with why they are unfair."""
+        if design.tests_mean:
+            return draws
+        sizes = residual_sizes(numbers.values, design.taken_out)
+        p = sizes_p(sizes, design.tested, design.taken_out, draws.values)
+        if p > SIZES_LEVEL:
+            return draws
+        column = self.question.people.settings.statistics.phenotype[0]
+        why = f"the size of participants' maps goes with {column} (permuted p {p:.2g})"
+        say(f"warning: {numbers.contrast}: {why}: no permutation is fair, so nothing is corrected")
+        return dataclasses.replace(draws, no_q=why, unfair=why)
 
     def _draws(self, rows: NDArray[np.intp]) -> Draws:
         """Draw once for the same people, so that all contrasts share each permutation."""
@@ -203,6 +221,7 @@ class MapTests:
             halves=halves,
             draws=() if draws is None else draws.words,
             no_q=why_no_q(0, 0) if draws is None else draws.no_q,
+            unfair="" if draws is None else draws.unfair,
         )
 
     @property

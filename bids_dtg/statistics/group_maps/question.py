@@ -36,6 +36,7 @@ class Draws:
     values: NDArray[np.integer[Any]]  # (draws, people)
     words: tuple[str, ...]  # what was flipped or swapped, in sentences
     no_q: str = ""  # why no false discovery rate follows from them; empty: one does
+    unfair: str = ""  # why nothing at all follows from them; empty: it does
 
 
 @dataclass(frozen=True, eq=False)
