@@ -107,7 +107,7 @@ for name, (change, says) in {
     "of-one-person-for-three": (
         (
             f"sub-0[123]/**/*contrast-{MATH}",
-            lambda v, a: (np.where(v, np.resize(EQUAL, v.shape), 0), a),
+            equal,
         ),
         "sub-01, sub-02, sub-03 have one and the same map",
     ),
