@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Mapping
+from importlib.util import find_spec
 from pathlib import Path
 
 import array_people
+import numpy as np
 import tiny_networks
 import tiny_twins
 from fmriprep_dataset import describe_dataset
@@ -61,6 +64,15 @@ def predicted(folder: Path) -> None:
     assert made.analyse("associate", *ASSOCIATE) == 0
 
 
+def tables(folder: Path) -> None:
+    """Make what is predicted without its images: these people's tables alone."""
+    predicted(folder)
+    for place in (folder / "statmaps", *folder.glob("fmriprep/sub-*/func"), folder / "out/group"):
+        shutil.rmtree(place)
+    for path in folder.glob("out/sub-*/**/*.nii.gz"):
+        path.unlink()
+
+
 ASSOCIATE = ("--phenotype", "age", "--permutations", "9", "--feature-sets", "edges")
 
 
@@ -74,19 +86,42 @@ def people_table(root: Path, header: str = "participant_id\tage", **cells: str) 
 
 
 def arrays(folder: Path) -> None:
-    """Make twelve people as arrays, and what a training on them has left in `out`."""
+    """Make twelve people as arrays, and a model of them."""
     folder.mkdir(parents=True)
-    array_people.write(folder / "all.npz", **array_people.arrays())
+    people = array_people.arrays()
+    array_people.write(folder / "all.npz", **people)
+    array_people.write(folder / "all.h5", **people)
+    if find_spec("zarr"):
+        for version in (2, 3):
+            write_zarr(folder / f"all{version}.zarr", version, people)
     assert array_people.call(folder, "train", *LINEAR) == 0
+    bundle_alone(folder)
+
+
+def write_zarr(path: Path, version: int, people: Mapping[str, np.ndarray]) -> None:
+    """Write arrays as a folder of a format of zarr."""
+    import zarr
+
+    group = zarr.open_group(str(path), mode="w", zarr_format=version)
+    for key, values in people.items():
+        group.create_array(key, data=values)
 
 
 def networks(folder: Path) -> None:
-    """Make four people's regional series as arrays, and what a training has left in `out`."""
+    """Make four people's regional series as arrays, and a model of them."""
     from bids_dtg.cli.run import main
 
     folder.mkdir(parents=True)
     arrays = tiny_networks.write_networks(folder / "networks")
     assert main(tiny_networks.arguments(arrays, folder / "out", "train", *NETWORK)) == 0
+    bundle_alone(folder)
+
+
+def bundle_alone(folder: Path) -> None:
+    """Remove what a training has written beside its model: a scene is copied for each attack."""
+    for path in (*folder.glob("out/group/model-own/*"), *folder.glob("out/group/cache")):
+        if path.name != "bundle":
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
 
 
 def twins(folder: Path) -> None:
@@ -101,6 +136,7 @@ BUILDERS = {
     "native": native,
     "surfaces": surfaces,
     "predicted": predicted,
+    "tables": tables,
     "arrays": arrays,
     "networks": networks,
     "twins": twins,
