@@ -158,9 +158,7 @@ def _in_derivatives(
     )
 
 
-def _of_folder(
-    folder: Path, participant: str, moved: bool
-) -> tuple[dict[Side, SurfaceSide], str]:
+def _of_folder(folder: Path, participant: str, moved: bool) -> tuple[dict[Side, SurfaceSide], str]:
     """Return both sides, on the best mesh that has both, and words on them; none: empty."""
     surfaces = named_files(sorted(folder.glob(f"sub-{participant}_*hemi-*.surf.gii")))
     descs = _XCPD_DESCS if moved else _FMRIPREP_DESCS

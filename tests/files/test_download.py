@@ -263,8 +263,8 @@ def test_the_body_of_a_redirect_is_not_read(host, tmp_path, body):
 
     tracemalloc.start()
     try:
+        quick = Patience(pause_seconds=0.0, answer_seconds=3.0)
         with raw_host(flood) as address, pytest.raises(DownloadError, match="refused"):
-            quick = Patience(pause_seconds=0.0, answer_seconds=3.0)
             obtain_file(PINNED, tmp_path, [address], Notes(), patience=quick)
         assert tracemalloc.get_traced_memory()[1] < 50 << 20
     finally:
@@ -278,8 +278,8 @@ def test_a_host_that_never_ends_what_follows_the_file_is_left(tmp_path):
             connection.sendall(b"X-More: 1\r\n")
             time.sleep(0.01)
 
+    quick = Patience(pause_seconds=0.0, answer_seconds=0.3)
     with raw_host(trail) as address, pytest.raises(DownloadError, match="no more of the file"):
-        quick = Patience(pause_seconds=0.0, answer_seconds=0.3)
         obtain_file(PINNED, tmp_path, [address], Notes(), patience=quick)
 
 
