@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 
 import bids_dtg
+from bids_dtg.connectome.connectome import Connectome
 from bids_dtg.contrasts.phantom.dataset import RunPlan, describe_datasets, write_run
 from bids_dtg.contrasts.phantom.model import Phantom
 from bids_dtg.errors import RunError, SettingsError
@@ -177,6 +178,38 @@ def test_an_array_of_another_shape_is_refused(shape, affine, fact):
         bids_dtg.measure_array(
             np.zeros(shape), affine, bids_dtg.load_bundle("demo"), repetition_time_s=2.0
         )
+
+
+@pytest.mark.parametrize(
+    ("change", "kind", "words"),
+    [
+        ({"repetition_time_s": 2000.0}, ValueError, "above 0 and at most 20"),
+        ({"repetition_time_s": "2"}, ValueError, "repetition_time_s is '2'"),
+        ({"affine": np.diag([2.0, 2.0, 0.0, 1.0])}, ValueError, "cannot be inverted"),
+        ({"bold": np.ones((4, 4, 4, 9)) * 1j}, TypeError, "real numbers"),
+        ({"keep": np.arange(9)}, TypeError, "True or False for each frame"),
+        ({"confounds": np.full((9, 1), np.nan)}, ValueError, "no finite number"),
+        ({"bundle": "demo"}, TypeError, "the bundle is a str"),
+        ({}, RunError, "the array has signal in 0% of the model's grey matter"),
+    ],
+)
+def test_an_array_that_says_nothing_is_refused(change, kind, words):
+    """A connectome of zeros, or of other frames than were meant, gives maps like any other."""
+    bundle = bids_dtg.load_bundle("demo")
+    given = {"bold": np.ones((4, 4, 4, 9)), "affine": bundle.grid.affine, "bundle": bundle}
+    with pytest.raises(kind, match=words):
+        bids_dtg.measure_array(**{**given, "repetition_time_s": 2.0, **change})
+
+
+def test_what_is_no_connectome_is_refused():
+    bundle = bids_dtg.load_bundle("demo")
+    r = np.full((len(bundle.roi_maps), bundle.places.number), 5.0, np.float32)
+    with pytest.raises(TypeError, match="the connectome is a ndarray"):
+        bids_dtg.predict_maps(r, bundle)
+    with pytest.raises(TypeError, match="real numbers, not complex64"):
+        Connectome(r * 1j, 100, 400.0)
+    with pytest.raises(SettingsError, match=r"values up to 5\. Expected: correlations"):
+        bids_dtg.predict_maps(Connectome(r, 100, 400.0), bundle, device="cpu")
 
 
 def test_an_array_on_another_lattice_is_refused():

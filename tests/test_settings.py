@@ -171,3 +171,22 @@ def test_no_two_parts_have_an_option_of_one_name():
     parts = [getattr(made, field.name) for field in dataclasses.fields(made)]
     names = [option.name for part in parts for option in dataclasses.fields(part)]
     assert sorted(names) == sorted(OPTIONS)
+
+
+@pytest.mark.parametrize(
+    ("option", "expected"),
+    [
+        ({"gsr": "no"}, "true or false"),
+        ({"fd_threshold": "0.5"}, "a number"),
+        ({"dummy_scans": [1]}, "a text"),
+        ({"nprocs": True}, "a whole number"),
+        ({"participant_label": "01"}, "a list of texts"),
+        ({"analysis_level": 3}, "one of participant, group"),
+        ({"bids_dir": 5}, "a path"),
+    ],
+)
+def test_values_of_another_kind_are_refused(option, expected):
+    """A text would be true, and one label a label for each of its letters."""
+    given = {"bids_dir": Path(), "output_dir": Path(), "analysis_level": "participant"}
+    with pytest.raises(SettingsError, match=expected):
+        Settings.of(**{**given, **option})

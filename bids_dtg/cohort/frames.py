@@ -75,6 +75,9 @@ def load_maps(
     if not root.is_dir():
         raise DatasetError(f"{root} is not a folder", expected="OUTPUT_DIR of a call")
     wanted = [contrast] if isinstance(contrast, str) else None if contrast is None else [*contrast]
+    for label in wanted or ():
+        if not isinstance(label, str):
+            raise TypeError(f"a contrast is {label!r}. Expected: labels, as texts")
     files = list(_named(root))
     return _maps(root, files, wanted) if atlas is None else _regions(root, files, atlas, wanted)
 

@@ -7,6 +7,7 @@
 - `algebra`: cleaned series and cleaned correlations, from these sums
 - `connectome`: connectomes of a run, its segments and its halves
 - `series`: the same for arrays at hand: `roi_series`, `voxel_to_roi`
+- `given`: arrays that people give: real numbers, confounds, frames to keep
 - `parcels`: mean series of an atlas' parcels, cleaned, and their correlations
 - `edges`: those of connectomes between parcels: above the diagonal, Fisher z, averaged over runs
 - `effective_dof`: effective degrees of freedom of cleaned series; a segment's weight in an average

@@ -41,6 +41,9 @@ class Connectome:
     effective_dof: float = float("nan")  # that the penalty of a joint form follows from
 
     def __post_init__(self) -> None:
+        if not isinstance(self.r, np.ndarray) or self.r.dtype.kind not in "biuf":
+            kind = getattr(self.r, "dtype", type(self.r).__name__)
+            raise TypeError(f"a connectome is an array of real numbers, not {kind}")
         if self.r.ndim != 2:
             raise ValueError(f"a connectome is (rois, voxels), not {self.r.shape}")
 

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from bids_dtg.connectome.connectome import raw_series, run_connectomes
 from bids_dtg.connectome.design import TemporalDesign
 from bids_dtg.connectome.device import NumpyArrays
+from bids_dtg.connectome.given import confound_columns, kept_frames, real_numbers
 from bids_dtg.connectome.moments import RunMoments, RunVoxels, measure_run
 from bids_dtg.connectome.passes import Blocks
 
@@ -80,18 +81,23 @@ def _measure(
     confounds: NDArray[np.floating] | None,
     keep: NDArray[np.bool_] | None,
 ) -> RunMoments:
-    bold, maps = np.asarray(bold), np.asarray(maps)
+    bold, maps = real_numbers(bold, "bold"), real_numbers(maps, "maps")
     if bold.ndim != 2 or maps.ndim != 2 or bold.shape[1] != maps.shape[1]:
         raise ValueError(
             f"bold is (frames, voxels) and maps (rois, voxels), not {bold.shape} and {maps.shape}"
         )
+    if not np.isfinite(maps).all():
+        raise ValueError("the maps hold values that are not finite")
     frames, voxels = bold.shape
+    finite = np.abs(bold, where=np.isfinite(bold), out=np.zeros(bold.shape))
+    if finite.size and finite.max() > np.finfo(np.float32).max:
+        raise ValueError("bold holds values beyond the range of float32. Expected: smaller units")
+    table = confound_columns(confounds, frames)
     dtype = np.float32 if bold.dtype == np.float32 else np.float64
-    columns = 0 if confounds is None else np.shape(confounds)[1]
     design = TemporalDesign.build(
-        confounds,
-        [f"column {index}" for index in range(columns)],
-        np.ones(frames, dtype=bool) if keep is None else keep,
+        table,
+        [f"column {index}" for index in range(table.shape[1])],
+        kept_frames(keep, frames),
         1.0,
     )
 

@@ -8,6 +8,7 @@ import json
 import mmap
 import os
 import shutil
+import tokenize
 import zipfile
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
@@ -104,7 +105,7 @@ class ArrayStore:
             if verify and _sha256(path) != self._record(name).get("sha256"):
                 raise OutputError(f"{path} has changed since it was written", remedy=_REMEDY)
             array: NDArray[Any] = np.load(path, mmap_mode="r", allow_pickle=False)
-        except (OSError, ValueError) as err:
+        except (OSError, ValueError, tokenize.TokenError) as err:
             raise OutputError(f"{path} cannot be read: {err}", remedy=_REMEDY) from err
         return array
 

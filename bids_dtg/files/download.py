@@ -9,13 +9,13 @@ import re
 import shutil
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeoutError
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import urljoin, urlsplit
 
 from bids_dtg.addresses import without_secrets
@@ -27,6 +27,8 @@ from bids_dtg.version import __version__
 
 if TYPE_CHECKING:
     from requests import Response, Session
+
+_T = TypeVar("_T")
 
 MIRROR_VARIABLE, OFFLINE_VARIABLE = "DTG_MODEL_MIRROR", "DTG_OFFLINE"
 # Below the folder that files are fetched for: downloads, the lock, SHA-256 of what was verified.
@@ -347,6 +349,8 @@ def _session() -> Session:
     class Careful(requests.Session):
         def get_redirect_target(self, resp: Response) -> str | None:
             target = super().get_redirect_target(resp)
+            if target is not None:
+                resp.close()  # requests would read all of its body, and unpack it
             if target is not None and urlsplit(resp.url).scheme == "https":
                 location = urljoin(resp.url, target)
                 if urlsplit(location).scheme != "https":
@@ -422,7 +426,8 @@ def _receive(transfer: _Transfer) -> None:
         urllib3.exceptions.HTTPError,
     ) as err:
         raise _BrokenError(_reason(err)) from err
-    except requests.RequestException as err:
+    except (requests.RequestException, ValueError) as err:
+        # A ValueError is of an address or a number in a header that cannot be read.
         raise _RefusedError(_reason(err)) from err
 
 
@@ -430,23 +435,29 @@ def _answer(transfer: _Transfer, headers: Mapping[str, str]) -> Response:
     """Ask; a host is left whose headers drip in: each of their bytes renews a socket's patience."""
     patience = transfer.patience
     timeouts = (patience.connect_seconds, patience.silent_seconds)
-    answer: Future[Any] = Future()
+    return _within(
+        patience.answer_seconds,
+        "no answer",
+        lambda: transfer.session.get(transfer.url, headers=headers, stream=True, timeout=timeouts),
+    )
 
-    def ask() -> None:
+
+def _within(seconds: float, lack: str, step: Callable[[], _T]) -> _T:
+    """Return what a step with a host returns; the host is left where it takes longer."""
+    found: Future[_T] = Future()
+
+    def take() -> None:
         try:
-            answer.set_result(
-                transfer.session.get(transfer.url, headers=headers, stream=True, timeout=timeouts)
-            )
+            found.set_result(step())
         except BaseException as err:
-            answer.set_exception(err)
+            found.set_exception(err)
 
     # It ends with its socket; nobody waits for it.
-    threading.Thread(target=ask, daemon=True).start()
+    threading.Thread(target=take, daemon=True).start()
     try:
-        response: Response = answer.result(patience.answer_seconds)
+        return found.result(seconds)
     except FutureTimeoutError as err:
-        raise _RefusedError(f"no answer within {patience.answer_seconds:g} s") from err
-    return response
+        raise _RefusedError(f"{lack} within {seconds:g} s") from err
 
 
 def _agreed_start(response: Response, start: int) -> int:
@@ -459,7 +470,7 @@ def _agreed_start(response: Response, start: int) -> int:
         if given and int(given[1]) == start:
             return start
         raise _RefusedError(f"another part of the file than was asked for, from byte {start}")
-    answer = f"HTTP {status} {response.reason or ''}".strip()
+    answer = _shortened(f"HTTP {status} {response.reason or ''}".strip())
     raise _BrokenError(answer) if status in _TRY_AGAIN else _RefusedError(answer)
 
 
@@ -483,8 +494,7 @@ def _append(response: Response, transfer: _Transfer, start: int, total: int | No
     done = start
     with transfer.partial.open("ab") as out:
         out.truncate(start)
-        # What has come: to wait for a whole block would hide how slowly it comes.
-        while block := response.raw.read1(_BLOCK):
+        while block := _next_block(response, transfer.patience):
             done += len(block)
             transfer.pace.count(len(block))
             if done > limit:
@@ -495,6 +505,19 @@ def _append(response: Response, transfer: _Transfer, start: int, total: int | No
     wanted = total or expected
     if wanted is not None and done < wanted:
         raise _BrokenError(f"cut off after {done} of {wanted} bytes")
+
+
+def _next_block(response: Response, patience: Patience) -> bytes:
+    """Return what has come: to wait for a whole block would hide how slowly it comes.
+
+    What follows the last chunk of an answer may go on for ever without a byte of the file.
+    """
+
+    def read() -> bytes:
+        block: bytes = response.raw.read1(_BLOCK)
+        return block
+
+    return _within(patience.answer_seconds, "no more of the file", read)
 
 
 def _size(path: Path) -> int:
@@ -508,5 +531,8 @@ def _reason(err: Exception) -> str:
         None
     ) and isinstance(inner, BaseException):
         cause = inner
-    text = without_secrets(" ".join(str(cause).split())) or type(cause).__name__
+    return _shortened(without_secrets(" ".join(str(cause).split())) or type(cause).__name__)
+
+
+def _shortened(text: str) -> str:
     return text if len(text) <= 200 else f"{text[:200]} ..."

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -107,9 +107,10 @@ class Warp:
         return found
 
 
-def _pieces(number: int) -> list[NDArray[np.intp]]:
+def _pieces(number: int) -> Iterator[NDArray[np.intp]]:
     """Divide numbers of voxels, so that what lies between input and result stays small."""
-    return [np.arange(first, min(first + _VOXELS, number)) for first in range(0, number, _VOXELS)]
+    for first in range(0, number, _VOXELS):
+        yield np.arange(first, min(first + _VOXELS, number))
 
 
 def _weigh(

@@ -131,7 +131,7 @@ class Anatomy:
         for folder in self.folders:
             found = [
                 file.path
-                for file in transform_files(folder)
+                for file in transform_files(folder, self.participant)
                 if (file.name.get("from"), file.name.get("to")) == (origin, to)
             ]
             if len(found) > 1:
@@ -173,7 +173,7 @@ class Anatomy:
         for folder in self.folders:
             found = [
                 file.path
-                for file in named_files(sorted(folder.glob(f"*_{suffix}.nii*")))
+                for file in _files_of(self.participant, folder, f"{suffix}.nii*")
                 if (file.name.get("desc"), file.name.suffix) == (desc, suffix)
                 and file.name.extension in IMAGES
                 and file.name.get("space") in {None, _T1W}
@@ -201,19 +201,24 @@ class Anatomy:
         names = {
             label
             for folder in self.folders
-            for file in transform_files(folder)
+            for file in transform_files(folder, self.participant)
             if file.name.get("to") == _T1W and (label := file.name.get("from")) is not None
         }
         return sorted(names, key=lambda label: (label != USUAL_TEMPLATE, label))
 
 
-def transform_files(folder: Path) -> list[NamedFile]:
-    """List the files of transforms in a folder; those whose names BIDS does not know are left out.
+def transform_files(folder: Path, participant: str) -> list[NamedFile]:
+    """List a participant's files of transforms; those whose names BIDS does not know are left out.
 
     Examples
     --------
-    >>> transform_files(Path("there is no such folder"))
+    >>> transform_files(Path("there is no such folder"), "01")
     []
     """
-    files = named_files(sorted(folder.glob("*_xfm.*")))
+    files = _files_of(participant, folder, "xfm.*")
     return [file for file in files if file.name.extension in _EXTENSIONS]
+
+
+def _files_of(participant: str, folder: Path, ending: str) -> list[NamedFile]:
+    """List files of a participant in a folder; a copy of somebody else's is not theirs."""
+    return named_files(sorted(folder.glob(f"sub-{participant}_*_{ending}")))

@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 import os
 import stat
+import tokenize
 import zipfile
 import zlib
 from abc import ABC, abstractmethod
@@ -165,7 +166,7 @@ def reading(path: Path) -> Iterator[None]:
         raise DatasetError(f"{path}: not enough memory to read it") from err
     except (
         *(OSError, ValueError, KeyError, TypeError, RuntimeError, EOFError, OverflowError),
-        *(zipfile.BadZipFile, zlib.error, NotImplementedError),
+        *(zipfile.BadZipFile, zlib.error, NotImplementedError, tokenize.TokenError),
     ) as err:
         said = " ".join(str(err).split())[:200]
         raise DatasetError(f"{path} cannot be read: {said or type(err).__name__}") from err

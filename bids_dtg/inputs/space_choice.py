@@ -209,7 +209,7 @@ def _normalisation(bold: NamedFile, model: str, root: Path) -> Path:
 def _coregistration(bold: NamedFile) -> TransformFile:
     near = [
         file
-        for file in transform_files(bold.path.parent)
+        for file in transform_files(bold.path.parent, bold.name.get("sub") or "")
         if applies_to(_without(file.name, _HOW), _without(bold.name, frozenset({"desc"})))
     ]
     # Affine, so that either direction serves; the one that needs no inverse first.

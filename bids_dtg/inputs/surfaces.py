@@ -143,7 +143,7 @@ def _in_derivatives(
     anatomy = Anatomy(dataset.root, participant, session, templateflow)
     moved = "xcpd" in (dataset.input_type, made_by(dataset.description))
     for folder in anatomy.folders:
-        sides, words = _of_folder(folder, moved)
+        sides, words = _of_folder(folder, participant, moved)
         if not sides:
             continue
         if moved:
@@ -158,9 +158,9 @@ def _in_derivatives(
     )
 
 
-def _of_folder(folder: Path, moved: bool) -> tuple[dict[Side, SurfaceSide], str]:
+def _of_folder(folder: Path, participant: str, moved: bool) -> tuple[dict[Side, SurfaceSide], str]:
     """Return both sides, on the best mesh that has both, and words on them; none: empty."""
-    surfaces = named_files(sorted(folder.glob("*_hemi-*.surf.gii")))
+    surfaces = named_files(sorted(folder.glob(f"sub-{participant}_*hemi-*.surf.gii")))
     descs = _XCPD_DESCS if moved else _FMRIPREP_DESCS
     sides: dict[Side, SurfaceSide] = {}
     for side in _SIDES:

@@ -174,13 +174,13 @@ def smoothing_among(voxels: VoxelPlaces, cleaning: CleaningOptions) -> MakeSmoot
     return partial(MaskedSmoothing.within, voxels, fwhm_mm=cleaning.smoothing_fwhm)
 
 
-def require_coverage(run: RestRun, coverage: float, of: str) -> None:
+def require_coverage(run: object, coverage: float, of: str) -> None:
     """Refuse a run with signal in hardly any of the voxels that are wanted.
 
     Parameters
     ----------
     run
-        Files of the run.
+        The file, or words for it, for the message.
     coverage
         Share of the voxels with signal, 0 to 1.
     of
@@ -193,7 +193,7 @@ def require_coverage(run: RestRun, coverage: float, of: str) -> None:
     """
     if coverage < LEAST_COVERAGE:
         raise RunError(
-            f"{run.bold} has signal in {coverage:.0%} of {of}",
+            f"{run} has signal in {coverage:.0%} of {of}",
             expected=f"at least {LEAST_COVERAGE:.0%}",
             remedy="check that the image is not empty and that its space is right",
         )

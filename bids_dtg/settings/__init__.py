@@ -24,7 +24,7 @@ from typing import Any, get_type_hints
 
 from bids_dtg.errors import SettingsError
 from bids_dtg.settings.checks import check, check_meaning
-from bids_dtg.settings.option import RESULTS, plain
+from bids_dtg.settings.option import RESULTS, plain, require_kind
 from bids_dtg.settings.parts import (
     SCRUBBING_FD_MM,
     SCRUBBING_STD_DVARS,
@@ -121,11 +121,12 @@ class Settings:
         Raises
         ------
         SettingsError
-            There is no option of a name.
+            There is no option of a name, or its value is of another kind.
         """
         parts: dict[str, dict[str, Any]] = {name: {} for name in _PARTS}
         for name, value in options.items():
             option = _option(name)
+            require_kind(f"--{name.replace('_', '-')}", value, option.hint)
             is_path = isinstance(value, str) and option.hint in (Path, Path | None)
             parts[option.part][name] = Path(value) if is_path else value
         return cls(**{name: _PARTS[name](**values) for name, values in parts.items()})

@@ -5,8 +5,10 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from numbers import Integral, Real
 from pathlib import Path
-from typing import Any, TypeVar
+from types import UnionType
+from typing import Any, Literal, TypeVar, Union, get_args, get_origin
 
 from bids_dtg.errors import SettingsError
 
@@ -102,3 +104,45 @@ def plain(value: Any) -> Any:
     if isinstance(value, Path):
         return str(value)
     return list(value) if isinstance(value, tuple) else value
+
+
+def require_kind(name: str, value: object, hint: Any) -> None:
+    """Refuse a value that an option's type does not have: text is true, and true is a number.
+
+    Parameters
+    ----------
+    name
+        Of the option, for the error.
+    value
+        Given for it.
+    hint
+        Type of its values.
+
+    Raises
+    ------
+    SettingsError
+        It is of another kind.
+    """
+    kinds = get_args(hint) if get_origin(hint) in (Union, UnionType) else (hint,)
+    if not any(_is_of(value, kind) for kind in kinds):
+        expected = " or ".join(describe_kind(kind) for kind in kinds if kind is not type(None))
+        raise SettingsError(f"{name} is {value!r}", expected=expected)
+
+
+def describe_kind(hint: Any) -> str:
+    """Return words for a type of values."""
+    if get_origin(hint) is Literal:
+        return "one of " + ", ".join(map(str, get_args(hint)))
+    names = {Path: "a path", float: "a number", int: "a whole number", bool: "true or false"}
+    return names.get(hint, "a list of texts" if get_origin(hint) is tuple else "a text")
+
+
+def _is_of(value: object, kind: Any) -> bool:
+    if get_origin(kind) is Literal:
+        return isinstance(value, str) and value in get_args(kind)
+    if get_origin(kind) is tuple:
+        return isinstance(value, list | tuple) and all(isinstance(item, str) for item in value)
+    if kind in (int, float):
+        number = Integral if kind is int else Real
+        return isinstance(value, number) and not isinstance(value, bool)
+    return isinstance(value, str | Path) if kind is Path else isinstance(value, kind)

@@ -14,6 +14,7 @@ from bids_dtg.files.foreign import read_toml
 from bids_dtg.files.home import expand_home
 from bids_dtg.notices import visible
 from bids_dtg.settings import OPTIONS, Settings, plain
+from bids_dtg.settings.option import describe_kind
 
 
 def to_toml(settings: Settings, shown: Callable[[str], str] = str) -> str:
@@ -155,7 +156,7 @@ def convert(name: str, value: Any, source: str, choices: Sequence[str] | None = 
     if get_origin(hint) in (Union, UnionType):
         hint = next(arg for arg in get_args(hint) if arg is not type(None))
     legal = choices or (get_args(hint) if get_origin(hint) is Literal else None)
-    expected = _describe(hint) if legal is None else "one of " + ", ".join(map(str, legal))
+    expected = describe_kind(hint) if legal is None else "one of " + ", ".join(map(str, legal))
     wrong = SettingsError(f"{source} is {value!r}", expected=expected)
     if get_origin(hint) is tuple:
         if not _is_list(value, legal):
@@ -192,8 +193,3 @@ def _shown(value: Any, shown: Callable[[str], str]) -> Any:
     if isinstance(value, str):
         return shown(value)
     return [shown(item) for item in value] if isinstance(value, list) else value
-
-
-def _describe(hint: Any) -> str:
-    names = {Path: "a path", float: "a number", int: "a whole number", bool: "true or false"}
-    return names.get(hint, "a list of texts" if get_origin(hint) is tuple else "a text")

@@ -200,7 +200,7 @@ def rivals(
         If the matrix is not square.
     """
     r = np.asarray(matrix, dtype=np.float64)
-    if r.ndim != 2 or r.shape[0] != r.shape[1]:
+    if r.ndim != 2 or r.shape[0] != r.shape[1] or not r.size:
         raise ValueError(f"a people-by-people matrix is square, found {r.shape}")
     above_own = np.where(np.isfinite(r), r, -2.0)
     above_own = above_own - np.diagonal(above_own)[:, None]
@@ -309,10 +309,13 @@ def _dice_area(pred: NDArray[np.float64], true: NDArray[np.float64]) -> float:
 
 
 def _as_maps(maps: Maps, name: str) -> NDArray[np.float64]:
-    array = np.asarray(maps, dtype=np.float64)
+    array = np.asarray(maps)
+    if array.dtype.kind not in "biuf":
+        raise TypeError(f"{name} holds {array.dtype}. Expected: real numbers")
     if array.ndim != 2 or array.size == 0:
         raise ValueError(f"{name} is (people, voxels), found {array.shape}")
-    return array
+    values: NDArray[np.float64] = array.astype(np.float64, copy=False)
+    return values
 
 
 def _as_pair(pred: Maps, true: Maps) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -329,8 +332,10 @@ def _standardised(
 ) -> NDArray[np.float64]:
     """Centre each row and scale it to length 1; NaN where it is constant to rounding."""
     largest = np.abs(maps).max(axis=1) if size is None else size
+    scale = np.where((largest > 0) & np.isfinite(largest), largest, 1.0)[:, None]
     centred = maps - maps.mean(axis=1, keepdims=True)
-    length = np.sqrt((centred * centred).sum(axis=1))
+    # Values of 1e200 have squares beyond all numbers.
+    length = np.linalg.norm(centred / scale, axis=1) * scale[:, 0]
     rounding = 8 * np.finfo(np.float64).eps * largest * np.sqrt(maps.shape[1])
     length = np.where(length > rounding, length, np.nan)
     standardised: NDArray[np.float64] = centred / length[:, None]

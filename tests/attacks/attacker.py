@@ -117,6 +117,7 @@ class Attacker:
 def warm_up() -> None:
     """Import what the program imports late."""
     import h5py  # noqa: F401
+    import matplotlib.font_manager  # noqa: F401 (writes a list of fonts where it has none)
     import nibabel  # noqa: F401
     import safetensors.torch  # noqa: F401
     import scipy.ndimage  # noqa: F401

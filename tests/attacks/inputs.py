@@ -5,53 +5,14 @@ from __future__ import annotations
 import io
 import json
 import random
-import sys
 import tarfile
-from collections.abc import Callable
-from dataclasses import dataclass
 
 from attacks import mutators
 from attacks.cases.bundles import CARD, PARTS, packed, signed, tensors
 from attacks.fixtures import SHARES
+from attacks.group_inputs import GROUP_KINDS
+from attacks.kind import Kind, Make, plan, program
 from attacks.scene import Scene, put
-
-Make = Callable[[random.Random, Scene], None]
-Door = Callable[[Scene], int]
-
-
-@dataclass(frozen=True)
-class Kind:
-    """A kind of input."""
-
-    make: Make  # changes a scene
-    door: Door  # what reads it in this process; returns an exit code
-    weight: int = 10  # how often, against the others
-    fixture: str = "pair"
-    whole: float = 0.06  # share that is read by a whole call, of two participants
-    crashes: bool = False  # a library in C may crash on it; its process is one that may die
-
-
-# Doors: all are public ways to what reads the file.
-
-
-def program(scene: Scene) -> int:
-    """Call the program in this process."""
-    from bids_dtg.cli import models, run
-
-    words = scene.words()
-    sys.argv = [scene.program, *words]
-    return (models if scene.program == "dtg-models" else run).main(words)
-
-
-def plan(scene: Scene) -> int:
-    """Have the program print its plan: it has read everything but images by then."""
-    words = scene.words()
-    return program(_with(scene, [*words, "--dry-run"]))
-
-
-def _with(scene: Scene, words: list[str]) -> Scene:
-    scene.arguments = words
-    return scene
 
 
 def measured(scene: Scene) -> int:
@@ -338,6 +299,7 @@ KINDS: dict[str, Kind] = {
     "record": Kind(records, program, 3, fixture="earlier", whole=1.0),
     "earlier": Kind(earlier, program, 3, fixture="earlier", whole=1.0),
     "group": Kind(group, program, 2, fixture="earlier", whole=1.0),
+    **GROUP_KINDS,
 }
 
 

@@ -17,7 +17,7 @@ from tiny_job import tree
 
 # Above a normal call. A call that ends is no hang, on a machine that other work slows down, too.
 MOST_SECONDS, MOST_MIB = 30.0, 1024.0
-_ERROR = re.compile(r"error: |failed: | is left out: ")
+_ERROR = re.compile(r"error: |failed: | is left out( of \w+)?: ")
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f\x80-\x9f]")
 
 
@@ -41,9 +41,13 @@ class Wanted:
 
 
 def spy(scene: Scene) -> dict[str, tuple[int, ...]]:
-    """Return what lies around the output folder: path -> facts that change when it is written."""
+    """Return what must stay as it is: path -> facts that change when it is written.
+
+    It is all that lies around the output folder, and `scene.kept` in it.
+    """
     found = {}
-    for folder, folders, files in os.walk(scene.root):
+    roots = [scene.root, *(path for path in scene.kept if path.is_dir())]
+    for folder, folders, files in (found for root in roots for found in os.walk(root)):
         if Path(folder) == scene.place:
             folders[:] = [name for name in folders if scene.place / name != scene.out]
         for name in (*folders, *files):
@@ -84,6 +88,7 @@ def faults(
     ]
     if ended.code == 0 and scene.level == "participant":
         found += _of_outputs(scene)
+    found += _of_formulas(scene) if ended.code == 0 else []
     return found + (_of_the_healthy(scene, ended, normal) if wanted.healthy else [])
 
 
@@ -133,8 +138,8 @@ def _of_traces(scene: Scene, before: dict[str, tuple[int, ...]]) -> list[str]:
     after = spy(scene)
     written = sorted(name for name in after if after[name] != before.get(name))
     gone = sorted(set(before) - set(after))
-    found = [f"writes outside the output folder: {written[:4]}"] if written else []
-    found += [f"deletes outside the output folder: {gone[:4]}"] if gone else []
+    found = [f"writes what is not its own: {written[:4]}"] if written else []
+    found += [f"deletes what is not its own: {gone[:4]}"] if gone else []
     left = [path.name for path in scene.out.rglob(".dtg-*")] if scene.out.is_dir() else []
     return found + ([f"temporaries are left: {left[:4]}"] if left else [])
 
@@ -162,3 +167,13 @@ def _of_outputs(scene: Scene) -> list[str]:
         elif not values.any():
             found.append(f"{path.name} holds zeros only")
     return found
+
+
+def _of_formulas(scene: Scene) -> list[str]:
+    """Return the tables with cells that a spreadsheet would run."""
+    paths = (path for path in sorted(scene.out.rglob("*.tsv")) if path.is_file())
+    return [
+        f"{path.name} has a cell that is a formula"
+        for path in paths
+        if re.search(r"(^|\t)[=@]", path.read_text(errors="replace"), re.MULTILINE)
+    ]

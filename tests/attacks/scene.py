@@ -43,6 +43,7 @@ class Scene:
     limits: dict[int, int] = field(default_factory=dict)
     streams: dict[str, str] = field(default_factory=dict)
     reports: bool = False
+    kept: list[Path] = field(default_factory=list)  # in `out`: what the call must leave as it is
 
     def __post_init__(self) -> None:
         self.place = self.root / _DEEP

@@ -5,11 +5,13 @@ from __future__ import annotations
 import hashlib
 import io
 import re
+import socket
+import socketserver
 import ssl
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -134,6 +136,25 @@ def serve(host: ModelHost, secure: ssl.SSLContext | None = None) -> Iterator[str
         server.shutdown()
         server.server_close()
         thread.join()
+
+
+@contextmanager
+def raw_host(answer: Callable[[socket.socket], None]) -> Iterator[str]:
+    """Answer each request by what writes to its connection, HTTP or not; the address."""
+
+    class Handler(socketserver.BaseRequestHandler):
+        def handle(self) -> None:
+            with suppress(OSError):  # the client has given up
+                self.request.recv(1 << 16)
+                answer(self.request)
+
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Handler) as server:
+        server.daemon_threads, server.block_on_close = True, False
+        threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
+        try:
+            yield f"http://127.0.0.1:{server.server_address[1]}"
+        finally:
+            server.shutdown()
 
 
 @contextmanager

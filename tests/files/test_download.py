@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import errno
+import gzip
 import hashlib
 import os
 import shutil
 import ssl
 import subprocess
 import time
+import tracemalloc
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
-from model_host import Fault, ModelHost, Notes, blob_id, go_without_proxy, serve
+from model_host import Fault, ModelHost, Notes, blob_id, go_without_proxy, raw_host, serve
 
 from bids_dtg.errors import DownloadError, OutputError
 from bids_dtg.files.digest import Digest, read_digests
@@ -226,6 +228,80 @@ def test_a_redirect_to_nowhere_is_refused(obtain, address, location, fact):
     loop = location or f"{address}/{PINNED.location}"
     with pytest.raises(DownloadError, match=fact):
         obtain(*[Fault(302, loop)] * 40)
+
+
+@pytest.mark.parametrize(
+    "location",
+    [
+        "http://[",
+        "http://[x]/",
+        "http://127.0.0.1:99999999/",
+        "http://\xe9.example/",
+        "http://..../",
+    ],
+)
+def test_a_redirect_that_is_no_address_is_refused(obtain, location):
+    with pytest.raises(DownloadError, match="cannot be fetched"):
+        obtain(*[Fault(302, location)] * 40)
+
+
+@pytest.mark.parametrize("body", ["endless", "packed"])
+def test_the_body_of_a_redirect_is_not_read(host, tmp_path, body):
+    """requests reads it whole, and unpacks it: a few kilobytes would become gigabytes."""
+    packed = gzip.compress(bytes(200 << 20), 1)
+    with serve(ModelHost()) as behind:
+        pass
+
+    def flood(connection):
+        head = b"HTTP/1.1 302 Found\r\nLocation: " + behind.encode() + b"/\r\n"
+        if body == "packed":
+            length = f"Content-Encoding: gzip\r\nContent-Length: {len(packed)}\r\n\r\n"
+            connection.sendall(head + length.encode() + packed)
+        connection.sendall(head + b"\r\n")
+        while body == "endless":
+            connection.sendall(bytes(1 << 16))
+
+    tracemalloc.start()
+    try:
+        quick = Patience(pause_seconds=0.0, answer_seconds=3.0)
+        with raw_host(flood) as address, pytest.raises(DownloadError, match="refused"):
+            obtain_file(PINNED, tmp_path, [address], Notes(), patience=quick)
+        assert tracemalloc.get_traced_memory()[1] < 50 << 20
+    finally:
+        tracemalloc.stop()
+
+
+def test_a_host_that_never_ends_what_follows_the_file_is_left(tmp_path):
+    def trail(connection):
+        connection.sendall(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n")
+        while True:
+            connection.sendall(b"X-More: 1\r\n")
+            time.sleep(0.01)
+
+    quick = Patience(pause_seconds=0.0, answer_seconds=0.3)
+    with raw_host(trail) as address, pytest.raises(DownloadError, match="no more of the file"):
+        obtain_file(PINNED, tmp_path, [address], Notes(), patience=quick)
+
+
+@pytest.mark.parametrize(
+    "line", ["Content-Length: {}", "Content-Range: bytes {}-1/2"], ids=["length", "range"]
+)
+def test_a_number_that_python_does_not_read_is_refused(tmp_path, line):
+    def answer(connection):
+        head = "HTTP/1.1 206 Partial Content\r\n" + line.format("9" * 5000) + "\r\n\r\n"
+        connection.sendall(head.encode() + CONTENT)
+
+    with raw_host(answer) as address, pytest.raises(DownloadError, match="cannot be fetched"):
+        obtain_file(PINNED, tmp_path, [address], Notes(), patience=Patience(pause_seconds=0.0))
+
+
+def test_a_long_reason_is_shortened(tmp_path):
+    def answer(connection):
+        connection.sendall(b"HTTP/1.1 404 " + b"x" * 60_000 + b"\r\n\r\n")
+
+    with raw_host(answer) as address, pytest.raises(DownloadError, match="HTTP 404 x") as caught:
+        obtain_file(PINNED, tmp_path, [address], Notes(), patience=Patience(pause_seconds=0.0))
+    assert len(str(caught.value)) < 1000
 
 
 def test_an_encoded_answer_is_refused(obtain):

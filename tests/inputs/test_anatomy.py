@@ -142,6 +142,17 @@ def test_without_any_way_fmriprep_is_the_remedy(tmp_path, others):
         anatomy(tmp_path).points_to(SPACE)
 
 
+def test_files_of_another_person_are_not_theirs(tmp_path):
+    for name in (xfm(SPACE, "T1w"), xfm("T1w", SPACE), "desc-preproc_T1w.nii.gz"):
+        path = add(tmp_path, name)
+        path.rename(path.with_name(path.name.replace("sub-01", "sub-02")))
+    with pytest.raises(RunError, match="no sub-01_from-"):
+        anatomy(tmp_path).points_to(SPACE)
+    with pytest.raises(RunError, match="no sub-01_desc-preproc_T1w"):
+        assert anatomy(tmp_path).t1w
+    assert anatomy(tmp_path).transform("T1w", SPACE) is None
+
+
 def test_two_files_of_one_transform_are_refused(tmp_path):
     add(tmp_path, xfm(SPACE, "T1w"))
     add(tmp_path, xfm(SPACE, "T1w").replace(".h5", ".txt"))

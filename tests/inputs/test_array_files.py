@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import io
 import json
+import zipfile
 
 import h5py
 import numpy as np
 import pytest
 
-from bids_dtg.errors import DatasetError
+from bids_dtg.errors import DatasetError, ForeignFileError
+from bids_dtg.files.regions.matrix import read_matrix
 from bids_dtg.inputs.array_files import open_arrays
 
 LARGE = (1, 2**16, 2**13)  # 2 GiB of float32 a row
@@ -91,6 +94,17 @@ def test_a_codec_that_runs_code_is_refused(tmp_path, place):
     (path / "people" / ".zarray").write_text(json.dumps(facts))
     with pytest.raises(DatasetError):
         open_arrays(path)["people"].whole()
+
+
+@pytest.mark.parametrize("read", [open_arrays, read_matrix])
+def test_a_header_that_never_ends_is_refused(tmp_path, read):
+    path = tmp_path / "header.npz"
+    array = io.BytesIO()
+    np.save(array, np.zeros((2, 3)))
+    with zipfile.ZipFile(path, "w") as file:
+        file.writestr("rest.npy", array.getvalue().replace(b"(2, 3), }", b"(2, 3,   "))
+    with pytest.raises((DatasetError, ForeignFileError), match=r"header\.npz cannot be read"):
+        read(path)
 
 
 @pytest.mark.parametrize("shards", [None, (2, 5)])

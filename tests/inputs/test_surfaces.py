@@ -82,6 +82,13 @@ def test_registration_spheres_of_older_and_newer_names(tmp_path):
     ]
 
 
+def test_surfaces_of_another_person_are_not_theirs(tmp_path):
+    dataset = _dataset(tmp_path)
+    for path in add_fmriprep_surfaces(tmp_path, "01").glob("*.surf.gii"):
+        path.rename(path.with_name(path.name.replace("sub-01", "sub-02")))
+    assert not _find(dataset).sides
+
+
 def test_one_side_alone_is_none(tmp_path):
     anat = add_fmriprep_surfaces(tmp_path, "01")
     (anat / "sub-01_hemi-R_space-fsLR_den-32k_midthickness.surf.gii").unlink()

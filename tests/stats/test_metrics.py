@@ -178,3 +178,17 @@ def test_dice_auc_refuses_nan():
     pred[0, 0] = np.nan
     with pytest.raises(ValueError, match="NaN"):
         dice_auc(pred, true)
+
+
+def test_maps_of_huge_values_correlate_as_any_others():
+    maps = np.random.default_rng(0).normal(size=(4, 30))
+    np.testing.assert_allclose(
+        correlation_matrix(maps * 1e200, maps), correlation_matrix(maps, maps)
+    )
+
+
+def test_nobody_and_complex_maps_have_no_scores():
+    with pytest.raises(ValueError, match="square"):
+        identification_accuracy(np.zeros((0, 0)))
+    with pytest.raises(TypeError, match="pred holds complex128"):
+        correlation_matrix(np.ones((2, 3)) * 1j, np.ones((2, 3)))

@@ -10,11 +10,14 @@ from numpy.typing import NDArray
 from bids_dtg.connectome.connectome import Connectome, run_connectomes
 from bids_dtg.connectome.design import TemporalDesign
 from bids_dtg.connectome.device import NumpyArrays
+from bids_dtg.connectome.given import confound_columns, kept_frames, real_numbers
 from bids_dtg.connectome.moments import measure_run
 from bids_dtg.connectome.passes import Blocks
 from bids_dtg.contrasts.bundle.bundle import ModelBundle
 from bids_dtg.contrasts.participant.measure import ModelVoxels
+from bids_dtg.files.sidecars import EXPECTED_TR, LONGEST_TR_SECONDS
 from bids_dtg.imaging.sampling import LatticeSampling
+from bids_dtg.participants.run_source import require_coverage
 
 _FRAMES = 32
 
@@ -53,10 +56,13 @@ def measure_array(
 
     Raises
     ------
+    TypeError
+        Arrays that are no real numbers; `keep` that is no truth values.
     ValueError
-        Shapes that do not fit, or too few frames for the columns.
+        Shapes that do not fit, a repetition time that is none, confounds without a finite number,
+        or too few frames for the columns.
     RunError
-        The voxels do not lie on the model's lattice.
+        The voxels do not lie on the model's lattice, or less than half of them have signal.
 
     Examples
     --------
@@ -67,21 +73,29 @@ def measure_array(
     >>> measure_array(bold, bundle.grid.affine, bundle, repetition_time_s=2.0).r.shape
     (50, 163310)
     """
-    bold, to_mm = np.asarray(bold), np.asarray(affine, np.float64)
+    if not isinstance(bundle, ModelBundle):
+        raise TypeError(f"the bundle is a {type(bundle).__name__}. Expected: of load_bundle")
+    tr: object = repetition_time_s
+    if not isinstance(tr, int | float | np.number) or not 0 < float(tr) <= LONGEST_TR_SECONDS:
+        raise ValueError(f"repetition_time_s is {tr!r}. Expected: {EXPECTED_TR}")
+    bold, to_mm = real_numbers(bold, "bold"), np.asarray(affine, np.float64)
     if bold.ndim != 4 or to_mm.shape != (4, 4):
         raise ValueError(
             f"bold is (i, j, k, frames) and the affine (4, 4), not {bold.shape} and {to_mm.shape}"
         )
-    frames, columns = bold.shape[3], 0 if confounds is None else np.shape(confounds)[1]
+    if not abs(np.linalg.det(to_mm[:3, :3])) > 0:
+        raise ValueError("the affine cannot be inverted")
+    frames = bold.shape[3]
+    table = confound_columns(confounds, frames)
     voxels = ModelVoxels.of(bundle)
     sampling = LatticeSampling.between(
         bold.shape[:3], to_mm, bundle.grid, voxels.places.positions, name="the array"
     )
     design = TemporalDesign.build(
-        confounds,
-        [f"column {index}" for index in range(columns)],
-        np.ones(frames, dtype=bool) if keep is None else keep,
-        repetition_time_s,
+        table,
+        [f"column {index}" for index in range(table.shape[1])],
+        kept_frames(keep, frames),
+        float(repetition_time_s),
     )
 
     def blocks() -> Blocks:
@@ -97,4 +111,6 @@ def measure_array(
         segments=design.segments(math.inf),
         arrays=NumpyArrays(np.float64),
     )
-    return run_connectomes(moments, form=bundle.card.part.connectome).segments[0]
+    found = run_connectomes(moments, form=bundle.card.part.connectome)
+    require_coverage("the array", found.coverage, "the model's grey matter")
+    return found.segments[0]

@@ -233,7 +233,7 @@ class Reader:
                 other_lengths=self.other_lengths,
                 threads=self.threads,
             )
-        require_coverage(run, connectomes.coverage, "the model's grey matter")
+        require_coverage(run.bold, connectomes.coverage, "the model's grey matter")
         return MeasuredRun(
             run=run,
             connectomes=connectomes,

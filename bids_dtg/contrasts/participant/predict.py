@@ -28,6 +28,8 @@ from bids_dtg.participants.read import AverageBegun, RunPart
 from bids_dtg.participants.worker import MadeAverage
 from bids_dtg.stats.conformal import DEFAULT_LEVEL
 
+_LARGEST_R = 1.001  # a correlation, with the rounding of half precision
+
 
 def predict_maps(
     connectome: Connectome | RunConnectomes,
@@ -78,6 +80,11 @@ def predict_maps(
     >>> estimate.values.shape, estimate.spread is None, len(estimate.contrasts)
     ((47, 163310), True, 47)
     """
+    if not isinstance(connectome, Connectome | RunConnectomes):
+        raise TypeError(
+            f"the connectome is a {type(connectome).__name__}. Expected: of measure or "
+            "measure_array, or Connectome(r, frames, seconds)"
+        )
     check_level(bundle, interval_level)
     parts = [connectome] if isinstance(connectome, Connectome) else connectome.segments
     for part in parts:
@@ -116,7 +123,7 @@ def require_form(connectome: Connectome, bundle: ModelBundle) -> None:
     Raises
     ------
     SettingsError
-        It is of another form.
+        It is of another form, or holds what is no correlation where that is its form.
     """
     form, read = connectome.form, bundle.card.part.connectome
     if form != read:
@@ -124,6 +131,12 @@ def require_form(connectome: Connectome, bundle: ModelBundle) -> None:
             f"the connectome is of the form {form.title}",
             expected=f"{read.title}, which {bundle.card.name} reads",
             remedy="measure the run with this model's bundle",
+        )
+    largest = float(np.max(np.abs(connectome.r), initial=0.0))
+    if not form.row.joint and largest > _LARGEST_R and math.isfinite(largest):
+        raise SettingsError(
+            f"the connectome has values up to {largest:.3g}",
+            expected="correlations, -1 to 1 (Pearson r, not Fisher's z)",
         )
 
 

@@ -17,6 +17,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from bids_dtg.cleaning.strategies import resolve
 from bids_dtg.connectome.connectome import Connectome, RunConnectomes
+from bids_dtg.connectome.given import real_numbers
 from bids_dtg.contrasts.bundle.bundle import ModelBundle
 from bids_dtg.contrasts.maps import Estimate
 from bids_dtg.contrasts.participant.measure import MeasuredRun, Reader
@@ -263,7 +264,8 @@ smoothing_fwhm, dummy_scans, min_minutes, min_dof, interpolation
         """
         check_is_fitted(self)
         if not isinstance(connectome, Connectome | RunConnectomes):
-            r = np.ascontiguousarray(connectome, np.float32)
+            given = real_numbers(connectome, "the connectome")
+            r = np.ascontiguousarray(given, np.float32).reshape(given.shape)
             connectome = Connectome(r, 0, 1.0, form=self.bundle_.card.part.connectome)
         parts = [connectome] if isinstance(connectome, Connectome) else connectome.segments
         wanted = len(self.bundle_.roi_maps), self.bundle_.places.number
@@ -355,6 +357,7 @@ smoothing_fwhm, dummy_scans, min_minutes, min_dof, interpolation
             analysis_level="participant",
             model=str(self.model),
             device=self.device,
+            min_coverage=self.min_coverage,
             **{name: getattr(self, name) for name in names},
         )
         resolve(settings.cleaning, "auto")

@@ -8,6 +8,7 @@ from __future__ import annotations
 import io
 import math
 import re
+import tokenize
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -359,6 +360,7 @@ def _reading(path: Path) -> Iterator[None]:
     except (
         *(OSError, ValueError, LookupError, TypeError, RuntimeError, EOFError, OverflowError),
         *(MatReadError, zipfile.BadZipFile, zlib.error, NotImplementedError, AttributeError),
+        tokenize.TokenError,  # of NumPy, on the header of an array
     ) as err:
         said = " ".join(str(err).split())[:200]
         raise ForeignFileError(f"{path} cannot be read: {said or type(err).__name__}") from err

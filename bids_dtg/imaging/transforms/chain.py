@@ -75,10 +75,7 @@ class DisplacementField:
             moved = np.zeros((len(part), 3))
             for corner in range(8):
                 weights = found.weights[:, corner, None]
-                # A node that is not finite outside the brain must not matter to its neighbours'
-                # neighbours: what has no weight is not taken.
-                taken = np.where(weights > 0, self.lps_vectors[found.positions[:, corner]], 0.0)
-                moved += weights * taken
+                moved += weights * self.lps_vectors[found.positions[:, corner]]
             part += moved * (-1.0, -1.0, 1.0)
         return mapped
 

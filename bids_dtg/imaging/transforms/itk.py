@@ -38,6 +38,9 @@ _PARAMETER_COUNTS = {
     "IdentityTransform": 0,
 }
 
+# Between volumes of two heads, an infant's and an adult's among them.
+_MOST_SCALE = 30.0
+
 Read = Affine | DisplacementField
 
 
@@ -195,6 +198,13 @@ def _transform(kind: str, parameters: NDArray[np.floating], fixed: NDArray[np.fl
         return _field(parameters, fixed)
     affine = Affine(_LPS @ itk_matrix(name, np.asarray(parameters, np.float64), fixed) @ _LPS)
     affine.inverse()  # refuses what maps space onto a plane
+    volumes = float(np.linalg.det(affine.matrix[:3, :3]))
+    if volumes < 0:
+        raise ValueError("its matrix exchanges left and right")
+    if not 1 / _MOST_SCALE <= volumes <= _MOST_SCALE:
+        raise ValueError(
+            f"its matrix multiplies volumes by {volumes:.3g}, which no two heads differ by"
+        )
     return affine
 
 
@@ -215,6 +225,12 @@ def _checked_field(
 ) -> DisplacementField:
     if abs(np.linalg.det(affine[:3, :3])) < 1e-9:
         raise ValueError("the lattice of its displacement field is flat")
+    broken = len(vectors) - np.count_nonzero(np.isfinite(vectors).all(axis=1))
+    if broken:
+        raise ValueError(
+            f"its displacements are not finite at {broken} of {len(vectors)} nodes, which would "
+            "leave holes in what it moves"
+        )
     return DisplacementField(shape, affine, vectors)
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
-import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -27,7 +26,9 @@ NOISE_MODELS = ("ar1", "ols")
 MOTION_24 = ("trans_*", "rot_*")
 _NUMBER = r"\d+(?:\.\d*)?|\.\d+"
 _TERM = re.compile(rf"(?:(?P<weight>{_NUMBER})\s*\*\s*)?(?P<name>.+)")
-_LABEL = re.compile(r"[0-9A-Za-z]+")
+_LABEL = re.compile(r"[0-9A-Za-z]{1,100}")  # names of files end at 255 letters
+# Of a condition: smaller and larger ones leave the range in which maps are stored.
+_LEAST_WEIGHT = 1e-6
 _EXAMPLE = 'wm2bkVs0bk = "2back - 0back", or {"2back" = 1, "0back" = -1}'
 
 
@@ -184,11 +185,12 @@ def _weights(label: str, given: object, source: str) -> Mapping[str, float]:
     where = f"{source}: the contrast {label}"
     if not _LABEL.fullmatch(label):
         raise SettingsError(
-            where + " has a label with other signs", expected="letters and digits, as in file names"
+            where + " has a label with other signs",
+            expected="up to 100 letters and digits, as in file names",
         )
     if isinstance(given, str):
         try:
-            return parse_expression(given)
+            given = parse_expression(given)
         except ValueError as err:
             raise SettingsError(f"{where} is {given!r}: {err}", expected=_EXAMPLE) from err
     if not isinstance(given, dict) or not given or not all(map(_is_weight, given.values())):
@@ -198,7 +200,7 @@ def _weights(label: str, given: object, source: str) -> Mapping[str, float]:
 
 def _is_weight(value: object) -> bool:
     number = isinstance(value, int | float) and not isinstance(value, bool)
-    return number and math.isfinite(value) and value != 0  # type: ignore[arg-type]
+    return number and _LEAST_WEIGHT <= abs(value) <= 1 / _LEAST_WEIGHT  # type: ignore[arg-type]
 
 
 def require_conditions(model: GlmModel, present: Mapping[str, int], source: str) -> None:

@@ -133,7 +133,7 @@ class SeriesReader:
         with clock.time("sampling"):
             source = RunSource.of(run, planned.header, self.places, self.cleaning.interpolation)
         sums = self._add_up(source, planned.design, clock, progress)
-        require_coverage(run, float(sums.with_data.mean()), f"the parcels of {self.atlas.key}")
+        require_coverage(run.bold, float(sums.with_data.mean()), f"the parcels of {self.atlas.key}")
         with clock.time("algebra"):
             series = sums.series(self.min_coverage)
         return MeasuredSeries(

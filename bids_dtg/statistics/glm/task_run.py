@@ -298,6 +298,14 @@ def _trials(path: Path, model: GlmModel, seconds: float) -> tuple[Trials, tuple[
             if last > 100 * seconds
             else "compare the event file with the run: one of them is another run's or cut",
         )
+    endless = int(np.count_nonzero(trials.duration_s > seconds))
+    if endless > _MOST_LATE * len(trials.onset_s):
+        raise RunError(
+            f"{path}: {endless} of {counted(len(trials.onset_s), 'trial')} last longer than the "
+            f"run ({seconds:.1f} s), one of them {float(trials.duration_s.max()):g}",
+            expected="durations in seconds",
+            remedy="divide durations by 1000, if they are in milliseconds",
+        )
     if not late:
         return trials, ()
     return trials.during(seconds), (

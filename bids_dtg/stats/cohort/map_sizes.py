@@ -97,13 +97,13 @@ def sizes_p(
 
     def largest(some: Floats) -> Floats:
         """Return the larger |r| of permuted sizes, (draws, people), with a column."""
-        found = []
+        found = np.zeros(len(some))
         for column in columns:
             own = column - basis @ (basis.T @ column)
-            length = np.linalg.norm(own)
+            length = float(np.linalg.norm(own))
             # Of two groups of one size everybody is as far from the mean: a column of nothing.
-            if length > _FULL * max(np.linalg.norm(column), 1):
-                found.append(np.abs(some @ own) / length)
-        return np.max(found, axis=0)
+            if length > _FULL * max(float(np.linalg.norm(column)), 1.0):
+                found = np.maximum(found, np.abs(some @ own) / length)
+        return found
 
     return float(permutation_p(largest(left[None]), largest(left[orders]))[0])

@@ -15,6 +15,8 @@ KINDS = (
     "bundles",
     "cohorts",
     "transforms",
+    "arrays",
+    "groups",
 )
 
 for kind in KINDS:

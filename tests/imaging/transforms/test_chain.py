@@ -48,15 +48,6 @@ def test_points_outside_a_field_stay():
     np.testing.assert_allclose(moved, [[3, 3, 3], [0, 0, 0], [3, 3, 3], [0, 0, 0]], atol=1e-5)
 
 
-def test_a_node_that_is_not_finite_matters_to_its_cells_only():
-    shift = field(lambda x: np.zeros_like(x))
-    shift.lps_vectors[:] = 0
-    shift.lps_vectors[0] = np.nan  # the corner at (50, -50, -50)
-    moved = shift.map(np.array([[49.0, -49, -49], [46, -46, -46], [46, -46, -50]]))
-    assert np.isnan(moved[0]).all()
-    assert np.isfinite(moved[1:]).all()
-
-
 def test_the_first_of_a_chain_meets_the_point_first():
     double = Affine(np.diag([2.0, 2, 2, 1]))
     shift = field(lambda x: np.tile([1.0, 0, 0], (len(x), 1)))

@@ -240,6 +240,9 @@ def assert_refused(path: Path, fact: str, *, inverse: bool = False) -> None:
         (itk_text([("AffineTransform_double_3_3", np.zeros(11), np.zeros(3))]), "12 param.* 11"),
         (itk_text([affine_part(np.diag([1, np.nan, 1, 1]))]), "not finite"),
         (itk_text([affine_part(np.diag([1.0, 1, 0, 1]))]), "onto a plane and has no inverse"),
+        (itk_text([affine_part(np.diag([-1.0, 1, 1, 1]))]), "exchanges left and right"),
+        (itk_text([affine_part(np.diag([10.0, 10, 10, 1]))]), "multiplies volumes by 1e"),
+        (itk_text([affine_part(np.diag([0.001, 1, 1, 1]))]), "multiplies volumes by 0.001"),
         (itk_text([affine_part(np.eye(4))]).replace("Parameters: 1", "Parameters: one"), "float"),
         (itk_text([("VersorRigid3DTransform_double_3_3", np.ones(6), np.zeros(3))]), "versor"),
     ],
@@ -274,6 +277,18 @@ def test_an_inverse_that_does_not_exist(tmp_path):
 def test_fields_that_cannot_be_used(tmp_path, change, fact):
     part = field_part(np.zeros((3, 3, 3, 3)), np.eye(4))
     assert_refused(write_composite(tmp_path / "x.h5", [change(*part)]), fact)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+@pytest.mark.parametrize("write", [write_composite, write_field_image])
+def test_a_field_that_is_not_finite_is_refused(tmp_path, write, value):
+    vectors = np.zeros((3, 3, 3, 3))
+    vectors[1, 1, 1, 0] = value
+    if write is write_composite:
+        path = write_composite(tmp_path / "x.h5", [field_part(vectors, np.eye(4))])
+    else:
+        path = write_field_image(tmp_path / "x.nii.gz", vectors, np.eye(4))
+    assert_refused(path, "not finite at 1 of 27 nodes")
 
 
 def test_other_files_are_refused(tmp_path):

@@ -72,6 +72,11 @@ def test_other_expressions_are_refused(text):
         ({"ignore": "rest"}, "a list of trial types"),
         ({"contrasts": {"a_b": "x"}}, "the contrast a_b has a label with other signs"),
         ({"contrasts": {"a": {"x": 0}}}, "the contrast a is {'x': 0}"),
+        ({"contrasts": {"a": {"x": 10**400}}}, "the contrast a is {'x': 1000"),
+        ({"contrasts": {"a": "9e9*x"}}, "the contrast a is '9e9*x'"),
+        ({"contrasts": {"a": "10000000*x"}}, "the contrast a is {'x': 10000000.0}"),
+        ({"contrasts": {"a": "0*x - y"}}, "the contrast a is {'x': 0.0, 'y': -1.0}"),
+        ({"contrasts": {"a" * 101: "x"}}, "up to 100 letters"),
         ({"contrasts": {"a": "(x + y)/2"}}, "the contrast a is '(x + y)/2'"),
     ],
 )

@@ -191,6 +191,17 @@ def test_a_late_trial_is_reported_and_left_out(copied, tmp_path, capsys):
     assert "1 trial of" in capsys.readouterr().err
 
 
+def test_durations_in_milliseconds_are_refused(copied, tmp_path, capsys):
+    header, *rows = events(copied).read_text().splitlines()
+    cells = [row.split("\t") for row in rows]
+    lines = [f"{onset}\t{float(length) * 1000:g}\t{name}" for onset, length, name in cells]
+    events(copied).write_text("\n".join([header, *lines]) + "\n")
+    run_glm(copied, tmp_path / "out", "--participant-label", "01")
+    assert (
+        f"{len(lines)} of {len(lines)} trials last longer than the run" in capsys.readouterr().err
+    )
+
+
 def test_a_damaged_run_and_too_few_frames_are_left_out(copied, tmp_path, capsys):
     func = copied / "derivatives/fmriprep/sub-01/func"
     (bold,) = func.glob("*run-1*_bold.nii.gz")

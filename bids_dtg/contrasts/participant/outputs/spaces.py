@@ -20,6 +20,8 @@ from bids_dtg.inputs.anatomy import Anatomy
 from bids_dtg.inputs.run import TransformFile
 from bids_dtg.inputs.templateflow import TemplateFlow
 
+# Of a T1w image's field of view: a head of 20 cm at half a millimetre.
+_MOST_VOXELS = 2**26
 _ALIASES = {"anat": "T1w"}  # of fMRIPrep's option
 
 
@@ -94,6 +96,8 @@ def _find_t1w(needs: Needs) -> Target:
     anatomy = needs.anatomy()
     transforms, image = anatomy.points_to(needs.model.space), anatomy.t1w
     header = read_header(image)
+    if len(header.shape) < 3:
+        raise RunError(f"{image} has sizes {header.shape}", expected="an image of three dimensions")
     if header.forms_differ_mm:
         raise RunError(
             f"{image} has an sform and a qform that put a voxel {header.forms_differ_mm:.3g} mm "
@@ -104,6 +108,12 @@ def _find_t1w(needs: Needs) -> Target:
         )
     sizes = needs.model.voxel_sizes_mm
     grid = grid_over(header.shape, header.affine, (min(sizes),) * 3, space="T1w")
+    if (voxels := int(np.prod(grid.shape))) > _MOST_VOXELS:
+        edges = " x ".join(f"{edge:.0f}" for edge in np.array(grid.shape) * min(sizes))
+        raise RunError(
+            f"{image} has a field of view of {edges} mm, {voxels} voxels of the model",
+            expected=f"a head in at most {_MOST_VOXELS} of them",
+        )
     return Target(grid, transforms, image)
 
 

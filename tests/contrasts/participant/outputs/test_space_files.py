@@ -209,6 +209,17 @@ def test_spaces_that_nobody_has_are_refused_at_once(job, home, capsys, spaces, l
     assert not job.out.exists()
 
 
+@pytest.mark.parametrize(
+    ("shape", "size_mm", "fact"),
+    [((10, 10), 1.0, "has sizes (10, 10)"), ((90, 90, 90), 20.0, "field of view of 1800 x 1800")],
+)
+def test_an_image_that_is_no_head_is_refused(job, capsys, shape, size_mm, fact):
+    path = only(job.bids, "sub-01_desc-preproc_T1w.nii.gz")
+    make_image(path, np.ones(shape, np.float32), np.diag([size_mm] * 3 + [1.0]))
+    assert job.run("--output-spaces", "T1w") == 1
+    assert fact in capsys.readouterr().err
+
+
 def test_two_forms_that_differ_are_refused(job, capsys):
     path = only(job.bids, "sub-01_desc-preproc_T1w.nii.gz")
     image = nib.load(path)

@@ -1,0 +1,220 @@
+"""Attacks on files of arrays, and on models that are made of them and know their people."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import os
+from pathlib import Path
+
+import numpy as np
+import tiny_networks
+from array_people import write
+from attacks.cases.case import case, rows
+from attacks.fixtures import LINEAR, NETWORK
+from attacks.scene import Scene, put
+
+SECONDS = 12
+
+
+def analyse(scene: Scene, analysis: str, *more: str, file: str = "all.npz") -> None:
+    """Have an analysis run on a file of arrays of the scene."""
+    scene.level = "group"
+    scene.arguments = [str(scene.place / "study"), str(scene.out), "group"]
+    scene.arguments += ["--analysis", analysis, "--input-arrays", str(scene.place / file), *more]
+    scene.arguments += ["--omp-nthreads", "1"]
+
+
+def own_model(scene: Scene) -> Path:
+    return scene.out / "group" / "model-own"
+
+
+def content(path: Path) -> dict[str, np.ndarray]:
+    with np.load(path) as arrays:
+        return dict(arrays)
+
+
+def trained(scene: Scene) -> None:
+    """Have the call made that will be made again: a model knows its data by their paths."""
+    from bids_dtg.cli.run import main
+
+    with contextlib.redirect_stderr(io.StringIO()):
+        assert main(scene.words()) == 0
+    scene.kept = [scene.out / "group" / "model-new"]
+
+
+def trained_on_maps(scene: Scene) -> None:
+    analyse(scene, "train", *LINEAR, "--model-name", "new")
+    trained(scene)
+
+
+def changed(scene: Scene, **arrays: object) -> None:
+    """Give the people's file other arrays."""
+    path = scene.place / "all.npz"
+    write(path, **{**content(path), **arrays})
+
+
+# Data that were changed after a model was made of them: no table of another model, no training.
+
+
+@case(2, fixture="arrays", healthy=False, says="all.npz has changed")
+def maps_changed_after_training(scene: Scene) -> None:
+    trained_on_maps(scene)
+    changed(scene, targets=content(scene.place / "all.npz")["targets"][::-1])
+
+
+@case(2, fixture="networks", healthy=False, says="REST1.npz has changed")
+def series_changed_after_training(scene: Scene) -> None:
+    network(scene, "train", *NETWORK, "--model-name", "new")
+    trained(scene)
+    path = scene.place / "networks" / "REST1.npz"
+    arrays = content(path)
+    np.savez(path, **{**arrays, "bold": arrays["bold"][:, :, ::-1]})
+
+
+@case(0, fixture="arrays", healthy=False, seconds=SECONDS)
+def data_copied_after_training(scene: Scene) -> None:
+    trained_on_maps(scene)
+    os.utime(scene.place / "all.npz")
+    scene.kept = [scene.out / "group" / "model-new" / "bundle"]
+
+
+def network(scene: Scene, analysis: str, *more: str) -> None:
+    scene.level = "group"
+    scene.arguments = tiny_networks.arguments(
+        scene.place / "networks", scene.out, analysis, *more, "--no-reports"
+    )
+
+
+# The people whom a model was trained on, under other names.
+
+
+def renamed(scene: Scene, analysis: str) -> None:
+    changed(scene, people=np.array([f"x{number}" for number in range(12)]))
+    analyse(scene, analysis, "--model", str(own_model(scene) / "bundle"), "--data-set", "other")
+
+
+LEFT_OUT = r"left out: \d+ participants; the model was trained on \d+ and tuned on \d+ of them"
+rows(
+    "training-people-renamed",
+    renamed,
+    {"predict": "predict", "evaluate": "evaluate"},
+    (0, 2),
+    fixture="arrays",
+    healthy=False,
+    says=LEFT_OUT,
+    seconds=SECONDS,
+)
+
+
+# Arrays that run code, fill the memory, or hold what is none of what they should.
+
+
+def arrays_of(scene: Scene, made) -> None:
+    analyse(scene, "train", *LINEAR, "--model-name", "new", file=made(scene))
+
+
+class Opened:
+    """An object whose unpickling makes a file."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def __reduce__(self):
+        return os.mkdir, (str(self._path),)
+
+
+def zarr_of_two_formats(scene: Scene) -> str:
+    """Write a folder of the second format whose names are also described in the third."""
+    root = pickled(scene)
+    facts = {"zarr_format": 3, "node_type": "array", "shape": [12], "data_type": "float32"}
+    put(scene.place / root / "people" / "zarr.json", json.dumps(facts | {"codecs": []}))
+    return root
+
+
+def pickled(scene: Scene) -> str:
+    """Write a folder of zarr whose names would be unpickled."""
+    import pickle
+
+    root = scene.place / "all.zarr"
+    put(root / ".zgroup", json.dumps({"zarr_format": 2}))
+    facts = {"zarr_format": 2, "shape": [12], "chunks": [12], "dtype": "|O", "order": "C"}
+    facts |= {"fill_value": "", "compressor": {"id": "pickle"}, "filters": [{"id": "vlen-utf8"}]}
+    put(root / "people" / ".zarray", json.dumps(facts))
+    put(root / "people" / "0", pickle.dumps(Opened(scene.place / "ran")))
+    return root.name
+
+
+def zeros(scene: Scene) -> str:
+    """Write 2 GiB a person as a file of a few kilobytes."""
+    import h5py
+
+    with h5py.File(scene.place / "zeros.h5", "w") as file:
+        for key, values in content(scene.place / "all.npz").items():
+            text = values.dtype.kind == "U"
+            if key != "rest":
+                file[key] = np.asarray(values, h5py.string_dtype()) if text else values
+        shape, chunks = (12, 30, 2**24), (1, 30, 2**12)
+        file.create_dataset("rest", shape, "f4", chunks=chunks, compression="gzip")
+    return "zeros.h5"
+
+
+def other(**arrays: object):
+    def made(scene: Scene) -> str:
+        changed(scene, **arrays)
+        return "all.npz"
+
+    return made
+
+
+def zarr_is_there() -> bool:
+    try:
+        import zarr  # noqa: F401
+    except ImportError:
+        return False
+    return True
+
+
+LATIN = np.array([f"a{number}".encode() for number in range(11)] + [b"\xe9"])
+for kind, table, says in (
+    ("hdf5", {"of-zeros": zeros}, "it can hold no measured values"),
+    ("npz", {"people-in-latin-1": other(people=LATIN)}, "all.npz cannot be read"),
+    (
+        "npz",
+        {
+            f"session-{name}": other(session=np.array(session))
+            for name, session in {
+                "with-newline": "a\nb",
+                "html": "<script>alert(1)</script>",
+                "escape": "\x1b[31m",
+                "path": "../../x",
+            }.items()
+        },
+        "session names",
+    ),
+    (
+        "npz",
+        {"tr-59": other(tr_seconds=np.array(59.0)), "tr-true": other(tr_seconds=np.array(True))},
+        "tr_seconds is",
+    ),
+    (
+        "zarr",
+        {"of-two-formats": zarr_of_two_formats, "pickled": pickled} if zarr_is_there() else {},
+        "they say what it is twice|packed by pickle",
+    ),
+):
+    rows(kind, arrays_of, table, 2, fixture="arrays", healthy=False, says=says)
+
+
+@case(2, fixture="arrays", healthy=False, says="model-name")
+def a_model_name_of_255_letters(scene: Scene) -> None:
+    analyse(scene, "train", *LINEAR, "--model-name", "a" * 255)
+
+
+@case(2, fixture="networks", healthy=False, says="session names")
+def a_session_of_series_with_a_newline(scene: Scene) -> None:
+    path = scene.place / "networks" / "REST2.npz"
+    np.savez(path, **{**content(path), "session": "a\nb"})
+    bundle = own_model(scene) / "bundle"
+    network(scene, "evaluate", "--model", str(bundle))
