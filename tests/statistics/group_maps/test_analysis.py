@@ -406,6 +406,30 @@ def changed(cohort, tmp_path, name, change):
     return out
 
 
+def test_nothing_is_corrected_where_one_groups_maps_are_noisier(cohort, tmp_path, capsys):
+    out, rng = tmp_path / "out", np.random.default_rng(0)
+    shutil.copytree(cohort.out, out)
+    for label in LABELS[::2]:  # all of one sex
+        for path in sorted(
+            out.glob(f"sub-{label}/func/*contrast-{MATH}_*synthetic_statmap.nii.gz")
+        ):
+            image = nib.load(path)
+            values = image.get_fdata(dtype=np.float32)
+            values += (values != 0) * rng.standard_normal(values.shape) * values.std() * 2
+            nib.Nifti1Image(values, image.affine).to_filename(path)
+    words = ["--phenotype", "sex", "--contrast", MATH, STORY, "--permutations", 199]
+    assert cohort.analyse("stats", *words, "--feature-sets", "maps", out=out) == 0
+    why = "the size of participants' maps goes with sex (permuted p 0.0"
+    assert f"warning: {MATH}: {why}" in capsys.readouterr().err
+    math, story = read_table(out / "group/stats/desc-tests_contrasts.tsv")
+    assert {math[name] for name in ("p_fwe", "voxels_fwe", "voxels_fdr", "clusters")} == {"n/a"}
+    assert "n/a" not in {story[name] for name in ("p_fwe", "voxels_fwe", "voxels_fdr")}
+    assert not list((out / "group/stats").glob(f"*{MATH}*FWE*"))
+    page = (out / "group/stats/statistics_report.html").read_text()
+    assert f"Of {MATH} nothing is corrected: the size of participants" in page
+    assert "; of 1 nothing is corrected." in page
+
+
 def shifted(values, affine):
     affine[0, 3] += 4
     return values, affine
