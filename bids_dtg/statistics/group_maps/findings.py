@@ -206,7 +206,7 @@ class Findings:
         unfair = [each for each in own if each.unfair]
         if len(unfair) == len(own):
             return f"{what}: nothing is corrected, so no voxel is called significant."
-        without = f"; of {len(unfair)} nothing is corrected" if unfair else ""
+        without = f"; nothing is corrected of {len(unfair)} of them" if unfair else ""
         if not some:
             return f"{what}: no voxel of any contrast is significant {by}{without}."
         number = counted(len(own), "contrast")
@@ -266,7 +266,7 @@ class Findings:
 
     def _method(self) -> Iterator[str]:
         question, options = self.question, self.question.people.settings.statistics
-        first = self.tested[0]
+        first = min(self.tested, key=lambda each: bool(each.unfair))
         given = ", ".join(question.covariates.names)
         beside = f", given {given} (centred)" if given else ", without covariates"
         yield (

@@ -427,7 +427,8 @@ def test_nothing_is_corrected_where_one_groups_maps_are_noisier(cohort, tmp_path
     assert not list((out / "group/stats").glob(f"*{MATH}*FWE*"))
     page = (out / "group/stats/statistics_report.html").read_text()
     assert f"Of {MATH} nothing is corrected: the size of participants" in page
-    assert "; of 1 nothing is corrected." in page
+    assert "; nothing is corrected of 1 of them." in page
+    assert "There is no false discovery rate" not in page
 
 
 def shifted(values, affine):
