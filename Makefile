@@ -2,7 +2,8 @@
 PYTHON ?= python3
 BIN := .venv/bin
 # Tests call programs that are installed beside pytest, such as the BIDS validator. There is a process
-# of tests for each core: with more threads than one they would wait for one another.
+# of tests for each core: with more threads than one they would wait for one another. Bytecode is kept,
+# whatever the environment says, as they start many processes.
 PYTEST := env -u PYTHONDONTWRITEBYTECODE PATH="$(CURDIR)/$(BIN):$$PATH" OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(BIN)/pytest -rfERs
 PIP := $(BIN)/python -m pip install --quiet --constraint constraints.txt --editable
 
