@@ -103,7 +103,7 @@ def test_a_region_that_is_the_phenotype_is_found_beside_the_edges(cohort, capsys
 
 @pytest.mark.slow
 def test_voxels_have_maps_and_a_line_a_contrast(cohort):
-    words = ["--phenotype", "score", "group", "--feature-sets", "maps", "--permutations", 49]
+    words = ["--phenotype", "score", "group", "--feature-sets", "maps", "--permutations", 199]
     assert cohort.analyse("associate", *words, "--covariates", "age", "--name", "voxels") == 0
     folder = cohort.out / "group/associate-voxels"
     names = {path.name for path in folder.glob("*.nii.gz")}
