@@ -113,7 +113,7 @@ def importing() -> Iterator[None]:
     >>> gc.isenabled()
     True
     """
-    if gc.get_freeze_count() or not gc.isenabled():
+    if not gc.isenabled() or gc.get_freeze_count():
         yield
         return
     gc.disable()

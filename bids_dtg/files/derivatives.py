@@ -38,6 +38,7 @@ IGNORED = (
 # Every try starts from the folders as they are then; two in a row already need bad luck.
 _TRIES = 20
 # Where the input lies on this machine, for the next call: part of the logs, which are private.
+_WRITTEN = "logs/written"  # a file for each text that the program wrote
 _INPUT = "logs/input.json"
 TEMPLATEFLOW = "templateflow"  # its name in BIDS URIs
 _TEMPLATEFLOW_ADDRESS = "https://github.com/templateflow/templateflow"
@@ -165,8 +166,8 @@ class DerivativeDataset:
         return self._write_unless_edited("CITATION.cff", words.citation)
 
     def remove_stale_temporaries(self) -> None:
-        """Remove what killed processes left in the folders that all participants share."""
-        for relative in ("", "logs", "logs/complete"):
+        """Remove what killed processes left in the folders that all calls share."""
+        for relative in ("", "group", "logs", "logs/complete", _WRITTEN):
             remove_stale_in(self.root / relative)
 
     def update_participants(self) -> tuple[str, ...]:
@@ -303,7 +304,7 @@ class DerivativeDataset:
 
 def _written(what: str, text: str) -> str:
     """Return the file that remembers a text, which is known by its hash."""
-    return f"logs/written/{what}-{hashlib.sha256(encoded(text)).hexdigest()[:16]}"
+    return f"{_WRITTEN}/{what}-{hashlib.sha256(encoded(text)).hexdigest()[:16]}"
 
 
 def participants_in(root: Path) -> tuple[str, ...]:

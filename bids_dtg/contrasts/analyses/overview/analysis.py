@@ -18,7 +18,6 @@ from bids_dtg.contrasts.analyses.overview.regions import write_region_tables
 from bids_dtg.contrasts.panels.map_reliability import write_group_reliability
 from bids_dtg.contrasts.panels.predictability import KEY
 from bids_dtg.errors import DatasetError
-from bids_dtg.files.atomic import remove_stale_in
 from bids_dtg.files.derivatives import DerivativeDataset
 from bids_dtg.files.names import build_name, parse_name
 from bids_dtg.files.path_names import PathNames, machine_folders
@@ -89,8 +88,7 @@ def run_group(settings: Settings) -> int:
         locks.require(
             "group", what=f"{output.root / 'group'}", remedy="end it, if it is not wanted"
         )
-        for folder in (output.root, output.root / "group"):
-            remove_stale_in(folder)
+        output.remove_stale_temporaries()
         return _gather(settings, output, participants, rows, inclusion)
 
 
