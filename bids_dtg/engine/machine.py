@@ -97,6 +97,9 @@ def return_memory() -> None:
         ctypes.CDLL(None).malloc_trim(0)
 
 
+_imported = False  # whether `importing` has kept an import of this process
+
+
 @contextmanager
 def importing() -> Iterator[None]:
     """Keep the garbage collector from what is imported meanwhile: it stays as long as the process.
@@ -113,9 +116,11 @@ def importing() -> Iterator[None]:
     >>> gc.isenabled()
     True
     """
-    if not gc.isenabled() or gc.get_freeze_count():
+    global _imported
+    if _imported or not gc.isenabled():
         yield
         return
+    _imported = True
     gc.disable()
     try:
         yield

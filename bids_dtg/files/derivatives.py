@@ -19,7 +19,7 @@ from bids_dtg.errors import (
     OutputError,
     SettingsError,
 )
-from bids_dtg.files.atomic import remove_stale_in, temporary_name, write_atomic
+from bids_dtg.files.atomic import remove_stale_in, temporary_name, write_atomic, write_first
 from bids_dtg.files.foreign import read_bytes, read_json_object, read_text
 from bids_dtg.files.home import expand_home
 from bids_dtg.files.locks import Locks
@@ -150,14 +150,24 @@ class DerivativeDataset:
         -------
         tuple of str
             Lines about what was left alone.
+
+        Raises
+        ------
+        SettingsError
+            Another workflow has described it meanwhile.
         """
-        if far := _far_places(source, self.root):
-            places = {name: place.as_uri() for name, place in far.items()}
-            self._write_if_changed(_INPUT, json.dumps(places, indent=2) + "\n")
         description = self._description(source, words, version, container)
         description = self._with_others_entries(description)
         content = json.dumps(description, indent=2, ensure_ascii=False) + "\n"
-        self._write_if_changed("dataset_description.json", content)
+        path = self.path("dataset_description.json")
+        # Calls of two workflows may have begun in a new folder at once: the first to describe it
+        # has it.
+        if path.exists() or not write_first(path, encoded(content)):
+            self._refuse_other_workflow(words.workflow)
+            self._write_if_changed(path.name, content)
+        if far := _far_places(source, self.root):
+            places = {name: place.as_uri() for name, place in far.items()}
+            self._write_if_changed(_INPUT, json.dumps(places, indent=2) + "\n")
         ignored = self._read(".bidsignore").splitlines()
         missing = [line for line in IGNORED if line not in ignored]
         self._write_if_changed(".bidsignore", "\n".join([*ignored, *missing]) + "\n")
@@ -214,6 +224,15 @@ class DerivativeDataset:
             lines.insert(place, "\t".join([name, *["n/a"] * (len(header) - 1)]))
             write_text(self.path("participants.tsv"), "\n".join(lines) + "\n")
         raise self._changed_too_often()
+
+    def _refuse_other_workflow(self, workflow: str | None) -> None:
+        generator = _generator(read_json(self.root / "dataset_description.json"))
+        if generator.get("Name") == "bids_dtg" and generator.get(_WORKFLOW) != workflow:
+            raise SettingsError(
+                f"OUTPUT_DIR {self.root} holds results of another workflow, whose call has just "
+                "begun there",
+                remedy="choose another OUTPUT_DIR",
+            )
 
     def _changed_too_often(self) -> OutputError:
         return OutputError(
