@@ -185,7 +185,7 @@ JOBS = (
     Job("dynamics", "train", lambda scene: scene.of_networks("train", *tiny_networks.TRAIN)),
     _of_networks("evaluate", "--simulations", 2),
     _of_networks("simulate", "--simulations", 2),
-    _of_networks("fixed-points"),
+    _of_networks("fixed-points", "--participant-label", "01"),
     _twins("lowrank"),
     _twins("code-only"),
     _twins("published"),

@@ -18,6 +18,7 @@ from bids_dtg.contrasts.analyses.overview.regions import write_region_tables
 from bids_dtg.contrasts.panels.map_reliability import write_group_reliability
 from bids_dtg.contrasts.panels.predictability import KEY
 from bids_dtg.errors import DatasetError
+from bids_dtg.files.atomic import remove_stale_in
 from bids_dtg.files.derivatives import DerivativeDataset
 from bids_dtg.files.names import build_name, parse_name
 from bids_dtg.files.path_names import PathNames, machine_folders
@@ -89,6 +90,7 @@ def run_group(settings: Settings) -> int:
             "group", what=f"{output.root / 'group'}", remedy="end it, if it is not wanted"
         )
         output.remove_stale_temporaries()
+        remove_stale_in(output.root / "group" / "figures")
         return _gather(settings, output, participants, rows, inclusion)
 
 
