@@ -19,9 +19,11 @@ from bids_dtg.files.text import read_json, write_json
 from bids_dtg.participants.call import with_whole_paths
 from bids_dtg.settings import OPTIONS, Settings, plain
 from bids_dtg.settings.option import MODELS
+from bids_dtg.version import __version__
 from bids_dtg.workflows import find_workflow
 
 BUNDLE = "bundle"  # folder of a new model
+_PROGRAM = "bids_dtg"  # its version, beside the options
 
 
 class Basis(Protocol):
@@ -51,21 +53,31 @@ class OwnModel:
     def refuse_others(self, folder: Path) -> None:
         """Refuse if there is a model made by other options, or any model if not `repeatable`.
 
-        The same options make the same model, so that a command can be given again.
+        The same options of the same version of the program make the same model, so that a command
+        can be given again.
 
         Raises
         ------
         SettingsError
-            Naming the options that differ, or the data that have changed.
+            Naming the options that differ, the data that have changed, or the version.
         """
         bundle = folder / BUNDLE
         if not bundle.exists():
             return
-        differing = self._differing(read_json(folder / self.file))
+        earlier = read_json(folder / self.file)
+        differing = self._differing(earlier)
         if differing or not self.repeatable:
             how = f", made with other options ({', '.join(differing)})" if differing else ""
             raise SettingsError(
                 f"{bundle} holds a model already{how}",
+                remedy=f"choose another --model-name, or remove {bundle} to make it anew",
+            )
+        # Another version would write other tables beside the model, and not be able to replace it.
+        if earlier.get(_PROGRAM) != __version__:
+            version = earlier.get(_PROGRAM, "of an earlier version")
+            raise SettingsError(
+                f"{bundle} holds a model already, made by bids_dtg {version}",
+                expected=f"one of bids_dtg {__version__}, or none",
                 remedy=f"choose another --model-name, or remove {bundle} to make it anew",
             )
         if self.data.files and (changed := self.data.changed(folder)):
@@ -75,8 +87,9 @@ class OwnModel:
             )
 
     def write(self, folder: Path) -> None:
-        """Write hashes of the options and data that the model depends on."""
-        write_json(folder / self.file, _shaping_options(self.settings))
+        """Write the program's version and hashes of options and data that the model depends on."""
+        shaping = {_PROGRAM: __version__, **_shaping_options(self.settings)}
+        write_json(folder / self.file, shaping)
         # The data of a model that an earlier version made are not known: it kept no record.
         if not (folder / BUNDLE).exists():
             self.data.write(folder)

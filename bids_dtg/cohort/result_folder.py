@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from bids_dtg.cohort.basis import BUNDLE, Basis, OwnModel, option_files
 from bids_dtg.cohort.data_files import DataFiles
 from bids_dtg.cohort.result_table import ResultTable
-from bids_dtg.files.atomic import remove_stale_in, remove_stale_temporaries
+from bids_dtg.files.atomic import remove_stale_temporaries
 from bids_dtg.files.derivatives import (
     DatasetWords,
     DerivativeDataset,
@@ -140,8 +140,7 @@ class ResultFolder:
             locks.require(self.path.name, what=str(self.path), remedy="choose another --model-name")
             # Another call may have ended during the checks of this one.
             self.refuse_others()
-            for folder in (self.output.root, self.path.parent):
-                remove_stale_in(folder)
+            self.output.remove_stale_temporaries()
             remove_stale_temporaries(self.path)
             record = self._record
             if record.is_unfinished:

@@ -19,7 +19,7 @@ from bids_dtg.errors import (
     OutputError,
     SettingsError,
 )
-from bids_dtg.files.atomic import remove_stale_in, temporary_name, write_atomic
+from bids_dtg.files.atomic import remove_stale_in, temporary_name, write_atomic, write_first
 from bids_dtg.files.foreign import read_bytes, read_json_object, read_text
 from bids_dtg.files.home import expand_home
 from bids_dtg.files.locks import Locks
@@ -38,6 +38,7 @@ IGNORED = (
 # Every try starts from the folders as they are then; two in a row already need bad luck.
 _TRIES = 20
 # Where the input lies on this machine, for the next call: part of the logs, which are private.
+_WRITTEN = "logs/written"  # a file for each text that the program wrote
 _INPUT = "logs/input.json"
 TEMPLATEFLOW = "templateflow"  # its name in BIDS URIs
 _TEMPLATEFLOW_ADDRESS = "https://github.com/templateflow/templateflow"
@@ -149,14 +150,24 @@ class DerivativeDataset:
         -------
         tuple of str
             Lines about what was left alone.
+
+        Raises
+        ------
+        SettingsError
+            Another workflow has described it meanwhile.
         """
-        if far := _far_places(source, self.root):
-            places = {name: place.as_uri() for name, place in far.items()}
-            self._write_if_changed(_INPUT, json.dumps(places, indent=2) + "\n")
         description = self._description(source, words, version, container)
         description = self._with_others_entries(description)
         content = json.dumps(description, indent=2, ensure_ascii=False) + "\n"
-        self._write_if_changed("dataset_description.json", content)
+        path = self.path("dataset_description.json")
+        # Calls of two workflows may have begun in a new folder at once: the first to describe it
+        # has it.
+        if path.exists() or not write_first(path, encoded(content)):
+            self._refuse_other_workflow(words.workflow)
+            self._write_if_changed(path.name, content)
+        if far := _far_places(source, self.root):
+            places = {name: place.as_uri() for name, place in far.items()}
+            self._write_if_changed(_INPUT, json.dumps(places, indent=2) + "\n")
         ignored = self._read(".bidsignore").splitlines()
         missing = [line for line in IGNORED if line not in ignored]
         self._write_if_changed(".bidsignore", "\n".join([*ignored, *missing]) + "\n")
@@ -165,8 +176,8 @@ class DerivativeDataset:
         return self._write_unless_edited("CITATION.cff", words.citation)
 
     def remove_stale_temporaries(self) -> None:
-        """Remove what killed processes left in the folders that all participants share."""
-        for relative in ("", "logs", "logs/complete"):
+        """Remove what killed processes left in the folders that all calls share."""
+        for relative in ("", "group", "logs", "logs/complete", _WRITTEN):
             remove_stale_in(self.root / relative)
 
     def update_participants(self) -> tuple[str, ...]:
@@ -213,6 +224,15 @@ class DerivativeDataset:
             lines.insert(place, "\t".join([name, *["n/a"] * (len(header) - 1)]))
             write_text(self.path("participants.tsv"), "\n".join(lines) + "\n")
         raise self._changed_too_often()
+
+    def _refuse_other_workflow(self, workflow: str | None) -> None:
+        generator = _generator(read_json(self.root / "dataset_description.json"))
+        if generator.get("Name") == "bids_dtg" and generator.get(_WORKFLOW) != workflow:
+            raise SettingsError(
+                f"OUTPUT_DIR {self.root} holds results of another workflow, whose call has just "
+                "begun there",
+                remedy="choose another OUTPUT_DIR",
+            )
 
     def _changed_too_often(self) -> OutputError:
         return OutputError(
@@ -303,7 +323,7 @@ class DerivativeDataset:
 
 def _written(what: str, text: str) -> str:
     """Return the file that remembers a text, which is known by its hash."""
-    return f"logs/written/{what}-{hashlib.sha256(encoded(text)).hexdigest()[:16]}"
+    return f"{_WRITTEN}/{what}-{hashlib.sha256(encoded(text)).hexdigest()[:16]}"
 
 
 def participants_in(root: Path) -> tuple[str, ...]:

@@ -66,8 +66,8 @@ class Locks:
     """The locks of one call, each a file in one folder; a context, which releases them.
 
     A lock is made with O_EXCL, which network file systems keep too. While it is held, a thread
-    touches its file. One whose process is gone, or on another host has not touched it for three
-    hours, is taken over.
+    touches its file. One whose process is gone is taken over; so is one of another host that looks
+    untouched for three hours, and stays so while it is watched: clocks may differ, or jump.
 
     Parameters
     ----------
@@ -233,10 +233,20 @@ class Locks:
         if owner == _UNKNOWN:
             return age > _EMPTY_SECONDS
         if owner.place != this_host():
-            return age > _STALE_SECONDS
+            return age > _STALE_SECONDS and self._stays_untouched(name, owner)
         # Nothing is known of the life of another user's process on some systems.
         life = process_life(owner.process)
         return not process_exists(owner.process) or life not in ("", owner.life)
+
+    def _stays_untouched(self, name: str, owner: Owner) -> bool:
+        """Watch a lock for as long as its holder would let pass between two touches, and longer."""
+        seconds = 2 * self._refresh_seconds
+        self._note(f"{name} looks left by {owner.words}: watching it for {duration(seconds)}")
+        with suppress(OSError):
+            before = self._path(name).stat().st_mtime_ns
+            time.sleep(seconds)
+            return self._path(name).stat().st_mtime_ns == before
+        return False  # released in between
 
     def _take_over(self, name: str, owner: Owner) -> None:
         """Remove the lock of an owner who is gone: of several calls that want to, one does."""

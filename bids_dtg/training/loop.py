@@ -5,7 +5,9 @@ Only what trains imports this module (extra ``train``).
 
 from __future__ import annotations
 
+import io
 import logging
+import pickle
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
@@ -22,10 +24,12 @@ from lightning.pytorch.callbacks import (
     RichProgressBar,
     Timer,
 )
+from lightning.pytorch.plugins.io import TorchCheckpointIO
 from lightning.pytorch.strategies import DDPStrategy
 from torch import Tensor
 
 from bids_dtg.errors import RunError
+from bids_dtg.files.atomic import write_atomic
 from bids_dtg.training.processes import Processes, run_together
 from bids_dtg.training.share import WHOLE, Share
 
@@ -103,7 +107,9 @@ def run_epochs(
     Raises
     ------
     RunError
-        One of several processes failed, or there are checkpoints of more epochs.
+        One of several processes failed, or there are checkpoints of more epochs, or broken ones.
+    OutputError
+        A checkpoint cannot be written.
     """
     history = _history(workplace.folder)
     if len(history) > schedule.epochs:
@@ -139,7 +145,7 @@ def _fit(
         accelerator="gpu" if kind == "cuda" else "cpu",
         devices=[int(number)] if number and not together else share.processes,
         strategy=DDPStrategy() if together else "auto",
-        plugins=[Processes(share)],
+        plugins=[Processes(share), _CheckpointFiles()],
         sync_batchnorm=together and kind == "cuda",  # torch has it for GPUs only
         use_distributed_sampler=False,  # batches are shared as they are read
         precision=schedule.precision,
@@ -194,6 +200,21 @@ def _is_finished(history: Sequence[Mapping[str, float]], schedule: Schedule) -> 
     return len(history) >= schedule.epochs or len(history) - 1 - best >= schedule.stop_after
 
 
+class _CheckpointFiles(TorchCheckpointIO):
+    """Writes a checkpoint beside the one that it replaces.
+
+    Lightning writes to the folder of temporary files. Where that is on another file system the
+    checkpoint is copied from there, and a call killed meanwhile leaves half of it under its name.
+    """
+
+    def save_checkpoint(
+        self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None
+    ) -> None:
+        content = io.BytesIO()
+        torch.save(checkpoint, content)
+        write_atomic(Path(path), content.getbuffer())
+
+
 class _Checkpoint(ModelCheckpoint):
     """Keeps an epoch; what it remembers names files below its folder, wherever that lies."""
 
@@ -233,7 +254,14 @@ def _checkpoint(
 
 
 def _read(path: Path) -> dict[str, Any]:
-    content: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+    try:
+        content: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+    except (OSError, RuntimeError, EOFError, pickle.UnpicklingError) as err:
+        raise RunError(
+            f"{path} cannot be read",
+            expected="a checkpoint of this training",
+            remedy=f"remove {path.parent} to begin anew",
+        ) from err
     return content
 
 

@@ -6,11 +6,14 @@ A script too, so that it is a process without threads that forks, after what is 
 from __future__ import annotations
 
 import contextlib
+import gc
 import io
 import json
+import multiprocessing
 import os
 import resource
 import select
+import shutil
 import signal as signals
 import subprocess
 import sys
@@ -35,12 +38,48 @@ class Signal:
     matching: str = ""  # count only calls with an argument that ends so
 
 
+@dataclass(frozen=True)
+class Place:
+    """A point of a call: just before one of its changes of files."""
+
+    number: int  # of the change, from 1
+    copy: str  # the folder that the copy becomes
+    cut: bool = False  # whether the file that was opened right before has half of its content
+
+
+@dataclass(frozen=True)
+class Copies:
+    """Copies of a folder as it is at some of a call's changes of files below it.
+
+    What SIGKILL leaves there at that moment is the same: what was written stays, nothing is tidied.
+    A change is a file opened to be written, a rename, a removal, a new folder; all processes that
+    are forked count together, and wait while a copy is made. What compiled libraries write is not
+    seen until it gets its name.
+    """
+
+    folder: str  # below which changes are counted
+    log: str  # a file in which each change gets a line: what it is, and the path
+    places: Sequence[Place] = ()
+
+
 class ForkingProcess:
-    """The process that forks; a context, which ends it."""
+    """The process that forks; a context, which ends it.
+
+    Parameters
+    ----------
+    imported
+        Modules that it imports before it forks, as those are slow to import.
+    """
+
+    def __init__(self, *imported: str) -> None:
+        self._imported = imported
 
     def __enter__(self) -> ForkingProcess:
         self._process = subprocess.Popen(
-            [sys.executable, __file__], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+            [sys.executable, __file__, *self._imported],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
         )
         return self
 
@@ -53,6 +92,7 @@ class ForkingProcess:
         self,
         *arguments: Sequence[str],
         signal: Signal | None = None,
+        copies: Copies | None = None,
         stderr=os.devnull,
         stdout=os.devnull,
         streams: Mapping[int, str] | None = None,
@@ -68,6 +108,7 @@ class ForkingProcess:
         step = {"arguments": arguments, "stderr": str(stderr), "stdout": str(stdout)}
         step["streams"], step["file_size"] = [*(streams or {}).items()], file_size
         step["signal"] = asdict(signal) if signal else None
+        step["copies"] = asdict(copies) if copies else None
         print(json.dumps(step), file=self._process.stdin, flush=True)
         return json.loads(self._process.stdout.readline())
 
@@ -103,6 +144,39 @@ def _watch(signal: Signal) -> None:
     setattr(owner, name, watched)
 
 
+_LOGGED = os.O_WRONLY | os.O_CREAT | os.O_APPEND
+_CHANGES = ("open", "os.rename", "os.remove", "os.rmdir", "os.mkdir")
+
+
+def _copy_on_the_way(copies: Copies) -> None:
+    below, log = copies.folder + os.sep, os.open(copies.log, _LOGGED)
+    places = {place.number: place for place in copies.places}
+    # Shared by all processes: how many changes, and the file that the last one opened.
+    count, opened = multiprocessing.Value("q", 0), multiprocessing.Array("c", 4096, lock=False)
+
+    def watch(event: str, given: tuple) -> None:
+        if event not in _CHANGES or not isinstance(given[0], (str, bytes, Path)):
+            return
+        if event == "open" and not given[2] & (os.O_WRONLY | os.O_RDWR):
+            return
+        path = os.fsdecode(given[1] if event == "os.rename" else given[0])
+        if not path.startswith(below):
+            return
+        name = path.removeprefix(below)
+        kind = "append" if event == "open" and given[2] & os.O_APPEND else event
+        with count.get_lock():
+            count.value += 1
+            os.write(log, f"{kind} {name}\n".encode())
+            if place := places.get(count.value):
+                shutil.copytree(copies.folder, place.copy)
+                last = Path(place.copy, os.fsdecode(opened.value))
+                if place.cut and last.is_file():
+                    os.truncate(last, last.stat().st_size // 2)
+            opened.value = os.fsencode(name) if kind == "open" else b""
+
+    sys.addaudithook(watch)
+
+
 def _fork(arguments: Sequence[str], step: dict) -> int:
     child = os.fork()
     if child:
@@ -111,6 +185,7 @@ def _fork(arguments: Sequence[str], step: dict) -> int:
     from bids_dtg.streams import run_program
 
     sys.stdin.close()
+    gc.disable()  # it would look through all that is imported, and all of that is shared
     # A shell that starts a command in the background has it ignore Ctrl-C.
     signals.signal(signals.SIGINT, signals.default_int_handler)
     for stream, target in ((sys.stdout, step["stdout"]), (sys.stderr, step["stderr"])):
@@ -119,6 +194,9 @@ def _fork(arguments: Sequence[str], step: dict) -> int:
         resource.setrlimit(resource.RLIMIT_FSIZE, (step["file_size"], resource.RLIM_INFINITY))
     if step["signal"]:
         _watch(Signal(**step["signal"]))
+    if step["copies"]:
+        places = [Place(**place) for place in step["copies"]["places"]]
+        _copy_on_the_way(Copies(**{**step["copies"], "places": places}))
     for number, state in step["streams"]:
         spoil(number, state)
     return run_program("bids_dtg", lambda: main(arguments))
@@ -142,6 +220,8 @@ def _main() -> None:
     # Once here, with one thread and what it imports, is not once in each child.
     with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stderr(io.StringIO()):
         TinyJob(Path(folder)).run("--omp-nthreads", 1)
+    for module in sys.argv[1:]:
+        import_module(module)
     for line in sys.stdin:
         step = json.loads(line)
         alive, held = os.pipe()  # held open by every descendant of the children

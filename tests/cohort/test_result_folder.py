@@ -188,3 +188,26 @@ def test_a_model_of_other_options_is_never_written_over(cohort):
     assert "--epochs, --seed" in str(refused.value)
     with pytest.raises(SettingsError, match="holds a model already"):
         OwnModel(settings, repeatable=False).refuse_others(made.path)
+
+
+@pytest.mark.parametrize(
+    ("version", "words"), [("0.0.1", "0.0.1"), (None, "of an earlier version")]
+)
+def test_a_model_of_another_version_is_refused_before_anything_is_written(cohort, version, words):
+    settings = cohort.settings().replace(analysis_level="group", analysis="train")
+    made = ResultFolder(
+        settings, DerivativeDataset(cohort.out), f"old-{version}", (), OwnModel(settings)
+    )
+    write(made, "bundle/model.json")
+    OwnModel(settings).refuse_others(made.path)
+    record = made.path / OwnModel.file
+    facts = json.loads(record.read_text())
+    record.write_text(
+        json.dumps(
+            {**facts, "bids_dtg": version}
+            if version
+            else {k: v for k, v in facts.items() if k != "bids_dtg"}
+        )
+    )
+    with pytest.raises(SettingsError, match=f"made by bids_dtg {words}"):
+        OwnModel(settings).refuse_others(made.path)

@@ -14,7 +14,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bids_dtg.errors import OutputError
-from bids_dtg.files.atomic import remove_stale_temporaries, temporary_name, write_atomic
+from bids_dtg.files.atomic import (
+    remove_stale_temporaries,
+    temporary_name,
+    write_atomic,
+    write_first,
+)
 from bids_dtg.files.text import write_json, write_tsv
 
 
@@ -139,14 +144,42 @@ def test_own_temporary_is_left_and_an_earlier_life_s_is_not(tmp_path):
     assert own.exists()
 
 
-def test_temporary_of_another_living_process_or_host_is_left_for_an_hour(tmp_path):
-    parent = temporary_name().replace(f"-{os.getpid()}-", f"-{os.getppid()}-")
+def test_temporary_of_another_host_is_left_for_an_hour(tmp_path):
     foreign = temporary_name().replace(host_of(temporary_name()), "0" * 8)
-    kept = [leave_temporary(tmp_path, name) for name in (parent, foreign)]
+    leave_temporary(tmp_path, foreign)
     assert remove_stale_temporaries(tmp_path) == []
-    for path in kept:
-        leave_temporary(tmp_path, path.name, age_seconds=4000)
-    assert sorted(remove_stale_temporaries(tmp_path)) == sorted(kept)
+    left = leave_temporary(tmp_path, foreign, age_seconds=4000)
+    assert remove_stale_temporaries(tmp_path) == [left]
+
+
+@pytest.mark.parametrize("years", [-3, 3])
+def test_temporary_of_a_living_process_is_left_whatever_the_clock_says(
+    tmp_path, monkeypatch, years
+):
+    parent = temporary_name().replace(f"-{os.getpid()}-", f"-{os.getppid()}-")
+    for name in (parent, temporary_name()):
+        leave_temporary(tmp_path, name)
+    now = time.time
+    monkeypatch.setattr(time, "time", lambda: now() + years * 365.25 * 86400)
+    assert remove_stale_temporaries(tmp_path) == []
+
+
+def test_of_two_who_write_a_file_first_one_does(tmp_path):
+    assert write_first(tmp_path / "folder/a.json", b"1")
+    assert not write_first(tmp_path / "folder/a.json", b"2")
+    assert {path.name: path.read_bytes() for path in (tmp_path / "folder").iterdir()} == {
+        "a.json": b"1"
+    }
+
+
+def test_a_file_system_without_links_is_written_to(tmp_path, monkeypatch):
+    def refuse(path, target):
+        raise PermissionError(errno.EPERM, "no links", path)
+
+    monkeypatch.setattr(Path, "hardlink_to", refuse)
+    assert write_first(tmp_path / "a.json", b"1")
+    assert not write_first(tmp_path / "a.json", b"2")
+    assert [path.name for path in tmp_path.iterdir()] == ["a.json"]
 
 
 def test_containers_of_one_host_name_leave_each_other_s_temporaries(tmp_path, monkeypatch):

@@ -5,6 +5,7 @@ import os
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -147,6 +148,16 @@ def test_what_people_wrote_into_the_description_is_kept(dataset, source):
     assert [made["Version"] for made in found["GeneratedBy"]] == ["1.3", "24.1"]
     assert found["DatasetLinks"]["other"] == "doi:10.1/x"
     assert found["DatasetLinks"].keys() == content["DatasetLinks"].keys()
+
+
+@pytest.mark.parametrize("first", [None, "twin"])
+def test_the_first_workflow_to_describe_a_folder_has_it(dataset, source, first):
+    given = words("Maps.")
+    dataset.describe(source, replace(given, workflow=first), version="1.2")
+    before = (dataset.root / "dataset_description.json").read_bytes()
+    with pytest.raises(SettingsError, match="holds results of another workflow"):
+        dataset.describe(source, replace(given, workflow="dynamics"), version="1.2")
+    assert (dataset.root / "dataset_description.json").read_bytes() == before
 
 
 def test_an_edited_citation_is_left_alone_with_a_line_and_a_new_version_s_is_written(
@@ -302,7 +313,7 @@ def test_validator_accepts_what_describes_the_dataset(dataset, source):
 def test_temporaries_of_killed_processes_leave_the_shared_folders(dataset):
     own = dataset.root / temporary_name()
     gone = own.name.replace(f"-{os.getpid()}-", "-99999999-")
-    places = ["", "logs", "logs/complete"]
+    places = ["", "group", "logs", "logs/complete", "logs/written"]
     for place in places:
         (dataset.root / place).mkdir(exist_ok=True)
         (dataset.root / place / gone).touch()

@@ -114,8 +114,9 @@ def test_another_process_of_the_same_number_is_not_the_owner(folder, locks):
     assert (folder / "a.lock").exists()
 
 
-def test_another_host_s_lock_counts_while_it_is_touched(folder, locks, notes):
-    with Locks(folder, print) as others:
+def test_another_host_s_lock_counts_while_it_is_touched(folder, notes):
+    quick = Locks(folder, notes.append, refresh_seconds=0.01)
+    with Locks(folder, print) as others, quick as locks:
         others.take("a")
         change(folder / "a.lock", place="elsewhere", host="node7", process=99999999)
         age(folder / "a.lock", 2.9)
@@ -123,7 +124,31 @@ def test_another_host_s_lock_counts_while_it_is_touched(folder, locks, notes):
         assert locks.others("a")[0].host == "node7"
         age(folder / "a.lock", 3.1)
         assert locks.take("a") is None
-    assert "node7" in notes[0]
+    assert "a looks left by process 99999999 on node7" in notes[0]
+    assert "taken over from a call that is gone: a, process 99999999 on node7" in notes[1]
+
+
+def test_a_clock_that_jumps_takes_no_lock_of_another_host(folder, monkeypatch):
+    now = time.time
+    mine = Locks(folder, print, refresh_seconds=0.05)
+    with Locks(folder, print, refresh_seconds=0.01) as others, mine as locks:
+        others.take("a")
+        change(folder / "a.lock", place="elsewhere", host="node7", process=99999999)
+        for years in (-3, 3):
+            monkeypatch.setattr(time, "time", lambda years=years: now() + years * 365.25 * 86400)
+            assert locks.take("a").host == "node7"
+            assert locks.others("a")[0].words.startswith("process 99999999 on node7 (begun ")
+
+
+@pytest.mark.parametrize("years", [-3, 3])
+def test_a_clock_that_jumps_takes_no_lock_of_this_host(folder, locks, monkeypatch, years):
+    other = hold(folder)
+    now = time.time
+    monkeypatch.setattr(time, "time", lambda: now() + years * 365.25 * 86400)
+    assert locks.take("model-own").process == other.pid
+    other.kill()
+    other.wait()
+    assert locks.take("model-own") is None
 
 
 def test_held_locks_are_touched(folder):

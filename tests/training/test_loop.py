@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import resource
+import tempfile
 from functools import partial
 
 import pytest
@@ -10,6 +12,7 @@ pytest.importorskip("lightning", reason="needs the extra [train]")
 
 import torch
 
+from bids_dtg.errors import OutputError, RunError
 from bids_dtg.training.loop import Schedule, Task, Workplace, run_epochs
 
 
@@ -62,3 +65,35 @@ def test_the_signal_decides_how_the_program_ends(tmp_path, raised, seen):
     assert [row["epoch"] for row in found.history] == [1, 2, 3, 4]
     whole = fit(tmp_path / "whole", [])
     assert found.history == whole.history
+
+
+def test_checkpoints_are_written_where_they_stay(tmp_path, monkeypatch):
+    """From another file system they would be copied, and half of one could be under its name."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "absent"))
+    assert len(fit(tmp_path / "fit", []).history) == 4
+    assert sorted(path.name for path in (tmp_path / "fit").iterdir()) == ["best.ckpt", "last.ckpt"]
+
+
+@pytest.mark.parametrize("name", ["best.ckpt", "last.ckpt"])
+@pytest.mark.parametrize("size", [0, 100])
+def test_a_broken_checkpoint_is_one_line(tmp_path, name, size):
+    fit(tmp_path, [])
+    path = tmp_path / name
+    path.write_bytes(path.read_bytes()[:size])
+    with pytest.raises(RunError, match=f"{name} cannot be read.* remove {tmp_path} to begin anew"):
+        fit(tmp_path, [])
+
+
+def test_a_checkpoint_that_the_disk_has_no_room_for_is_one_line(tmp_path):
+    fit(tmp_path, [], end=None)
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    try:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (500, hard))
+        with pytest.raises(OutputError, match=r"ckpt cannot be written: File too large"):
+            run_epochs(
+                partial(Lowering, None), Schedule(5, "loss", "min"), Workplace(tmp_path), print
+            )
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before

@@ -48,16 +48,6 @@ POINTS = {
         "writing the page": kill(REPLACE, 1, "cut", "group.html"),
     },
 }
-# Analyses of maps and of what is known of people, each with what makes it quick.
-_OF_AGE = ("--phenotype", "age", "--permutations", "9")
-ANALYSES = {
-    "stats": ("--permutations", "9", "--feature-sets", "maps"),
-    "associate": (*_OF_AGE, "--feature-sets", "edges"),
-    "phenotypes": (*_OF_AGE, "--feature-sets", "edges", "--folds", "2", "--repeats", "1"),
-    "embed": (),
-    "deviation": (),
-}
-PLACES = 10  # at which each of them is killed
 QUICK = {("train", "before naming the bundle"), ("group", "writing a mean")}
 CASES = [
     pytest.param(job, point, marks=() if (job, point) in QUICK else pytest.mark.slow)
@@ -82,8 +72,6 @@ class Jobs:
         self.cohort, self.forks = TinyCohort(folder, LABELS, contrasts=CONTRASTS), forks
         self.cohort.level = "group"
         self.out, self.errors = self.cohort.out, folder / "errors.txt"
-        ages = "".join(f"sub-{label}\t{20 + int(label) ** 2}\n" for label in LABELS)
-        (self.cohort.bids / "participants.tsv").write_text(f"participant_id\tage\n{ages}")
         self._kept: dict[str, Path] = {}
 
     def arguments(self, job: str, *more: object) -> list[str]:
@@ -91,7 +79,7 @@ class Jobs:
         if job == "group":
             return [str(word) for word in (cohort.bids, self.out, "group", *more)]
         words = ["-d", f"fmriprep={cohort.bids}", "-d", f"statmaps={cohort.statmaps}"]
-        words += ["--analysis", job, *ANALYSES.get(job, ())]
+        words += ["--analysis", job]
         if job == "train":
             words += ["--architecture", "local-ridge", "--held-out", "0.25", "0.25"]
         return cohort.arguments(*words, *more)
@@ -103,7 +91,7 @@ class Jobs:
     def begin(self, job: str) -> None:
         """Empty the output folder, but for what the job gathers."""
         shutil.rmtree(self.out, ignore_errors=True)
-        if job == "group" or job in ANALYSES:
+        if job == "group":
             if "people" not in self._kept:
                 self.cohort.level = "participant"
                 assert self.run(self.cohort.arguments()) == [0]
@@ -139,25 +127,6 @@ def test_killed_and_run_again(jobs, job, point):
     assert jobs.run(jobs.arguments(job)) == [0], jobs.errors.read_text()
     assert contents(jobs.out) == whole
     assert jobs.left() == []
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("job", ANALYSES)
-def test_analyses_of_people_killed_and_run_again(jobs, job):
-    """At ten places: before a file has its name, and with half of it written."""
-    whole = jobs.whole(job)
-    jobs.begin(job)
-    written = len(set(whole) - set(contents(jobs.out)))
-    places = [(1 + number, when) for number in range(written) for when in ("before", "cut")]
-    assert len(places) >= PLACES
-    for place in range(PLACES):
-        number, when = places[place * len(places) // PLACES]
-        jobs.begin(job)
-        (code,) = jobs.run(jobs.arguments(job), signal=kill(REPLACE, number, when))
-        assert code == -signal.SIGKILL, (number, when)
-        assert jobs.run(jobs.arguments(job)) == [0], jobs.errors.read_text()
-        assert contents(jobs.out) == whole, (number, when)
-        assert jobs.left() == []
 
 
 @pytest.mark.parametrize("job", ["train", "group"])

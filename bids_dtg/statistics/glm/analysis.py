@@ -19,6 +19,7 @@ from bids_dtg.files.derivatives import (
 )
 from bids_dtg.files.path_names import PathNames, machine_folders
 from bids_dtg.files.provenance import running_container
+from bids_dtg.files.text import read_json
 from bids_dtg.imaging.grid import Grid
 from bids_dtg.imaging.places import VoxelPlaces
 from bids_dtg.inputs.dataset import InputDataset, find_dataset, select_participants
@@ -52,6 +53,8 @@ from bids_dtg.statistics.glm.task_run import (
 )
 from bids_dtg.version import __version__
 from bids_dtg.workflows import find_workflow
+
+_OUTPUT_NAME = "Maps of task activity (bids_dtg)"
 
 # Contrasts whose mean over people is drawn; each takes 7 MB of memory at 2 mm.
 MOST_DRAWN = 12
@@ -316,16 +319,18 @@ def _by_session(runs: Sequence[FittedRun]) -> Iterator[tuple[str, list[FittedRun
 
 
 def _describe(call: GlmCall) -> None:
-    """Write the description of the output folder, if there is none."""
+    """Write the description of the output folder, if there is none of other results."""
     output = call.results.output
-    if (output.root / "dataset_description.json").exists():
-        return
     presentation: Presentation = find_workflow(call.settings.inputs.workflow).presentation()
     words = DatasetWords(
-        name="Maps of task activity (bids_dtg)",
+        name=_OUTPUT_NAME,
         citation=presentation.citation.format(version=__version__),
         readme="First-level maps of task runs, measured: see group/.\n",
     )
+    # Its own may be what a call left that was killed before the files beside it.
+    described = read_json(output.root / "dataset_description.json")
+    if described and described.get("Name") != words.name:
+        return
     for note in output.describe(
         call.dataset, words, version=__version__, container=running_container()
     ):

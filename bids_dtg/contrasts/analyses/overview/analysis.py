@@ -89,8 +89,8 @@ def run_group(settings: Settings) -> int:
         locks.require(
             "group", what=f"{output.root / 'group'}", remedy="end it, if it is not wanted"
         )
-        for folder in (output.root, output.root / "group"):
-            remove_stale_in(folder)
+        output.remove_stale_temporaries()
+        remove_stale_in(output.root / "group" / "figures")
         return _gather(settings, output, participants, rows, inclusion)
 
 

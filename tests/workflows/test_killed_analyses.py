@@ -1,0 +1,289 @@
+"""Each analysis of each workflow killed at ten places: the same command makes it whole."""
+
+from __future__ import annotations
+
+import pkgutil
+import re
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import tiny_networks
+import tiny_twins
+import torch
+from forked_jobs import Copies, ForkingProcess, Place
+from task_dataset import MOTOR, add_task_run, make_task_dataset
+from task_run import TaskPlan
+from tiny_cohort import TinyCohort
+from tiny_job import tree
+
+import bids_dtg
+from bids_dtg.contrasts.phantom.model import Phantom
+from bids_dtg.phantom.streams import Cohort
+from bids_dtg.workflows import AUTO, all_workflows
+
+# All that is slow to import, so that a call need not.
+IMPORTED = (
+    "same_bytes",
+    "lightning",
+    *(
+        found.name
+        for found in pkgutil.walk_packages(bids_dtg.__path__, "bids_dtg.")
+        if not found.name.endswith("__main__")
+    ),
+)
+# Analyses of what not every host has: norms by PCNtoolkit.
+UNKILLED = {"normative"}
+PLACES = 10  # at which each analysis is killed
+LABELS = tuple(f"{number:02d}" for number in range(1, 13))
+CONTRASTS = ("languageMath", "languageStory")  # which the tiny bundle predicts
+Words = tuple[object, ...]
+
+
+class Scene:
+    """What analyses are called on; the files lie below one folder, and the output beside them."""
+
+    def __init__(self, folder: Path, trained: dict) -> None:
+        self.folder, self.out, self.trained = folder, folder / "out", trained
+        self._cohort: TinyCohort | None = None
+        self._people: Path | None = None
+        self._tasks: Path | None = None
+
+    @property
+    def cohort(self) -> TinyCohort:
+        if self._cohort is None:
+            self._cohort = TinyCohort(self.folder / "cohort", LABELS, contrasts=CONTRASTS)
+            ages = "".join(f"sub-{label}\t{20 + int(label) ** 2}\n" for label in LABELS)
+            (self._cohort.bids / "participants.tsv").write_text(f"participant_id\tage\n{ages}")
+        return self._cohort
+
+    def of_cohort(self, *words: object) -> Words:
+        bids, maps = self.cohort.bids, self.cohort.statmaps
+        given = ("-d", f"fmriprep={bids}", "-d", f"statmaps={maps}", "--model", self.cohort.model)
+        return (bids, self.out, "group", *given, "--no-reports", *words)
+
+    def of_arrays(self, *words: object, file: str = "others.npz") -> Words:
+        study = self.folder / "study"
+        study.mkdir(exist_ok=True)
+        arrays = self.trained["maps"].inputs / file
+        return (study, self.out, "group", "--input-arrays", arrays, *words)
+
+    def of_networks(self, analysis: str, *words: object) -> Words:
+        arrays = self.trained["network"].inputs
+        return (*tiny_networks.arguments(arrays, self.out, analysis), *words)
+
+    def of_twins(self, analysis: str, *words: object) -> Words:
+        people = self.trained["twin"].inputs
+        return (*tiny_twins.arguments(people, self.out, analysis), *words)
+
+    def of_tasks(self, *words: object) -> Words:
+        if self._tasks is None:
+            self._tasks, derivatives = make_task_dataset(self.folder / "tasks")
+            phantom, plan = Phantom(block=4), TaskPlan("MOTOR", blocks=1)
+            for run in range(2):
+                add_task_run(self._tasks, derivatives, phantom.person(Cohort.DEMO, 0), plan, run)
+            (self._tasks / "glm.toml").write_text(f'noise_model = "ols"\n{MOTOR}')
+        return (self._tasks, self.out, "group", "--glm-model", self._tasks / "glm.toml", *words)
+
+    def begin(self, *, with_people: bool) -> None:
+        """Empty the output folder, but for participants' results where these are read."""
+        shutil.rmtree(self.out, ignore_errors=True)
+        if not with_people:
+            return
+        if self._people is None:
+            self._people = self.folder / "people"
+            assert self.cohort.run(out=self._people) == 0
+        shutil.copytree(self._people, self.out)
+
+
+@dataclass(frozen=True)
+class Job:
+    """An analysis, and what is typed for it."""
+
+    workflow: str
+    analysis: str | None  # None: the group level without one
+    words: Callable[[Scene], Words]
+    with_people: bool = False  # whether it reads participants' results in the output
+    form: str = ""  # which of several of that analysis
+
+
+def _model(scene: Scene, name: str) -> Words:
+    return ("--model", scene.trained[name].bundle)
+
+
+SHARES = ("--held-out", "0.25", "0.25")
+_NETWORK = ("--features", 4, "--epochs", 2, "--batch-size", 3, *SHARES)
+_SMALL = ("--rois", 4, "--held-out", "0.17", "0.34")
+_OF_AGE = ("--phenotype", "age", "--permutations", "9")
+_FEW = ("--epochs", "2", "--states", "2", "--region-parameters", "2")
+
+
+def _train(architecture: str, *more: object) -> Job:
+    words = ("--analysis", "train", "--architecture", architecture, *more)
+    if "--rois" in more:
+        return Job(
+            "contrasts",
+            "train",
+            lambda scene: scene.of_arrays(*words, file="all.npz"),
+            form=architecture,
+        )
+    return Job("contrasts", "train", lambda scene: scene.of_cohort(*words), form=architecture)
+
+
+def _of_people(analysis: str, *more: object) -> Job:
+    words = ("--analysis", analysis, *more)
+    return Job("contrasts", analysis, lambda scene: scene.of_cohort(*words), with_people=True)
+
+
+def _of_maps(analysis: str, *more: object) -> Job:
+    words = ("--analysis", analysis, *more)
+    return Job("contrasts", analysis, lambda scene: scene.of_cohort(*words))
+
+
+def _of_networks(analysis: str, *more: object) -> Job:
+    return Job(
+        "dynamics",
+        analysis,
+        lambda scene: scene.of_networks(analysis, *_model(scene, "network"), *more),
+    )
+
+
+def _of_twins(analysis: str, *more: object) -> Job:
+    return Job(
+        "twin", analysis, lambda scene: scene.of_twins(analysis, *_model(scene, "twin"), *more)
+    )
+
+
+def _twins(architecture: str) -> Job:
+    words = ("--architecture", architecture, *tiny_twins.TRAIN)
+    return Job("twin", "train", lambda scene: scene.of_twins("train", *words), form=architecture)
+
+
+JOBS = (
+    _train("linear", *_SMALL),
+    _train("linear-parcel", *_SMALL),
+    _train("local-ridge", *SHARES),
+    _train("attention-unet", *_NETWORK),
+    _train("blend", *_NETWORK),
+    _of_maps("finetune", "--contrast", CONTRASTS[0], *_NETWORK[2:]),
+    _of_maps("evaluate"),
+    _of_maps("calibrate"),
+    Job(
+        "contrasts",
+        "predict",
+        lambda scene: scene.of_arrays("--analysis", "predict", *_model(scene, "maps")),
+    ),
+    Job("contrasts", None, lambda scene: scene.of_cohort(), with_people=True),
+    _of_people("stats", "--permutations", "9", "--feature-sets", "maps"),
+    _of_people("associate", *_OF_AGE, "--feature-sets", "edges"),
+    _of_people("phenotypes", *_OF_AGE, "--feature-sets", "edges", "--folds", 2, "--repeats", 1),
+    _of_people("embed"),
+    _of_people("deviation"),
+    Job("contrasts", "glm", lambda scene: scene.of_tasks("--analysis", "glm")),
+    Job("dynamics", "train", lambda scene: scene.of_networks("train", *tiny_networks.TRAIN)),
+    _of_networks("evaluate", "--simulations", 2),
+    _of_networks("simulate", "--simulations", 2),
+    _of_networks("fixed-points", "--participant-label", "01"),
+    _twins("lowrank"),
+    _twins("code-only"),
+    _twins("published"),
+    _of_twins("evaluate"),
+    _of_twins("intervene", "--permutations", 3),
+)
+
+
+def _id(job: Job) -> str:
+    return " ".join(filter(None, (job.workflow, job.analysis or "group", job.form)))
+
+
+@pytest.fixture(scope="module")
+def forks():
+    with ForkingProcess(*IMPORTED) as process:
+        yield process
+
+
+@pytest.fixture(scope="module")
+def scene(tmp_path_factory, trained_maps, trained_network, trained_twin):
+    trained = {"maps": trained_maps, "network": trained_network, "twin": trained_twin}
+    return Scene(tmp_path_factory.mktemp("scene"), trained)
+
+
+def contents(folder: Path) -> dict[str, str]:
+    """Return what files hold: hashes; pages without the time at which they were made.
+
+    A checkpoint also counts the parts of an epoch, which a call that goes on counts anew: of it,
+    weights and records of epochs.
+    """
+    found = tree(folder)
+    for name in found:
+        if name.endswith(".html"):
+            text = (folder / name).read_text()
+            found[name] = re.sub(r"\d{4}-\d\d-\d\d \d\d:\d\d UTC", "", text)
+        elif name.endswith(".ckpt"):
+            kept = torch.load(folder / name, weights_only=True)
+            weights = {key: value.tolist() for key, value in kept["state_dict"].items()}
+            found[name] = repr((weights, kept["history"], kept["epoch"], kept["global_step"]))
+    return found
+
+
+def left(folder: Path) -> list[Path]:
+    """Return temporaries and locks."""
+    return [*folder.rglob(".dtg-*"), *folder.rglob("*.lock"), *folder.rglob("*.taking")]
+
+
+def places_of(log: list[str], folder: Path) -> list[Place]:
+    """Choose places over all of a call: before a change, and with half a file written, in turn.
+
+    One more is in a checkpoint, where there are any.
+    """
+    half = [number for number, line in enumerate(log[:-1], 2) if line.startswith("open ")]
+    chosen = []
+    for place in range(PLACES):
+        number = 1 + (2 * place + 1) * len(log) // (2 * PLACES)
+        cut = place % 2 == 1
+        chosen.append((min(half, key=lambda one: abs(one - number)) if cut else number, cut))
+    checkpoints = [number for number in half if log[number - 1].endswith(".ckpt")]
+    if checkpoints:
+        chosen.append((checkpoints[-1], True))
+    # Two may have come to be one.
+    return [Place(number, str(folder / f"{number}"), cut) for number, cut in dict(chosen).items()]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("job", [pytest.param(job, id=_id(job)) for job in JOBS])
+def test_killed_anywhere_and_run_again(scene, forks, tmp_path, job):
+    """At ten places of a call the output is copied: so SIGKILL would leave it."""
+    words = [str(word) for word in job.words(scene)]
+    errors, log = tmp_path / "errors.txt", tmp_path / "log.txt"
+
+    def call(*places: Place) -> None:
+        log.write_text("")
+        errors.write_text("")
+        copies = Copies(str(scene.out), str(log), places)
+        assert forks.run(words, copies=copies, stderr=errors) == [0], errors.read_text()
+
+    scene.begin(with_people=job.with_people)
+    call()
+    whole, places = contents(scene.out), places_of(log.read_text().splitlines(), tmp_path)
+    scene.begin(with_people=job.with_people)
+    call(*places)
+    assert contents(scene.out) == whole
+    there = [place for place in places if Path(place.copy).exists()]
+    assert len(there) >= PLACES - 1
+    for place in there:
+        shutil.rmtree(scene.out)
+        Path(place.copy).rename(scene.out)
+        call()
+        assert contents(scene.out) == whole, place
+        assert left(scene.out) == []
+
+
+def test_each_analysis_is_killed():
+    killed = {(job.workflow, job.analysis) for job in JOBS}
+    forms = {(job.workflow, job.form) for job in JOBS if job.analysis == "train"}
+    for row in all_workflows():
+        expected = {*row.analyses, *([None] if row.group else [])} - UNKILLED
+        assert expected == {analysis for name, analysis in killed if name == row.name}
+        assert {*row.architectures} - {AUTO} <= {form for name, form in forms if name == row.name}
