@@ -6,6 +6,7 @@ import gzip
 import json
 import shutil
 import sys
+import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -25,6 +26,9 @@ FILES = {
 }
 # Deep below the folder that is watched: a path with a few `..` still ends in it.
 _DEEP = Path("a", "b", "c")
+
+# A folder that torch makes in TMPDIR on some imports, if it is not named.
+_TORCH_CACHE = str(Path(tempfile.gettempdir(), "torchinductor"))
 
 
 @dataclass
@@ -83,6 +87,7 @@ class Scene:
             "XDG_CACHE_HOME": str(self.home / ".cache"),
             "TEMPLATEFLOW_HOME": str(self.place / "templateflow"),
             "DTG_OFFLINE": "1",
+            "TORCHINDUCTOR_CACHE_DIR": _TORCH_CACHE,
         }
 
     def run(self, *, within: float) -> Ended:
