@@ -12,12 +12,15 @@ from numpy.typing import NDArray
 from bids_dtg.errors import RunError
 from bids_dtg.notices import counted
 from bids_dtg.twin.event_cells import Events
-from bids_dtg.twin.tasks import Cue, Images, OneHot, Task
+from bids_dtg.twin.tasks import Cue, Images, OneHot, ResponseRule, Task
 
 # The published halves of a run: to fit on and to test on (Takahashi et al., 2026).
 HALF_SECONDS = 196.8
 # Width of the range below 1 and above 0 that numbers of images are drawn from (as published).
 _IMAGE_RANGE = 0.1
+_FEWEST = 5  # responses by which their unit is judged
+# Values of a column of accuracy that mean an error, where the task file does not name the correct.
+_WRONG = ("0", "false", "incorrect", "wrong", "error")
 
 
 @dataclass(frozen=True, eq=False)
@@ -104,7 +107,8 @@ def read_trials(
     Raises
     ------
     RunError
-        A column is absent, a cell is no number or value of the task, or there is no trial.
+        A column is absent, a cell is no number or value of the task, most of five or more
+        responses come after the task's window, or there is no trial.
 
     Examples
     --------
@@ -123,6 +127,7 @@ def read_trials(
     cues, has_cue = _cues(task, events)
     correct_button = _correct_buttons(task, events)
     responses = _responses(task, events, correct_button)
+    _require_window(task, events, responses)
     unscored, reasons = _unscored(task, onset, responses)
     answered = np.isfinite(responses.rt_seconds) & ~unscored
     cut = has_cue if task.cut_at_cues else np.ones(len(onset), bool)
@@ -330,11 +335,35 @@ def _responses(task: Task, events: Events, correct_button: NDArray[np.int8]) -> 
         halved = answered != (button >= 0)
         return _Responses(rt, button, button == correct_button, halved)
     assert rule.accuracy is not None  # a task has one of the two
-    right = np.isin(events.words(rule.accuracy), rule.correct_values)
+    given = events.words(rule.accuracy)
+    right = np.isin(given, rule.correct_values)
+    if rule.correct_values == ResponseRule("").correct_values:
+        neither = ~right & ~np.isin(given, [*_WRONG, ""]) & answered
+        if neither.any():
+            values = (*rule.correct_values, *_WRONG)
+            expected = f"one of {', '.join(values)}, or response.correct_values of the task"
+            raise events.error(int(np.argmax(neither)), rule.accuracy, expected)
     # An error is the other one of two buttons; of more it is not known.
     wrong = 1 - correct_button if len(task.buttons) == 2 else np.full_like(correct_button, -1)
     halved = np.where(answered, events.texts(rule.accuracy) == "", right)
     return _Responses(rt, np.where(right, correct_button, wrong), right, halved)
+
+
+def _require_window(task: Task, events: Events, responses: _Responses) -> None:
+    """Refuse five responses or more of which most come after the window, as milliseconds do.
+
+    Single late ones count as responses, as in the published figures.
+    """
+    answered = int(np.isfinite(responses.rt_seconds).sum())
+    late = int((responses.rt_seconds > task.window_seconds).sum())
+    if answered >= _FEWEST and 2 * late > answered:
+        raise RunError(
+            f"{events.source}: {late} of {counted(answered, 'response')} of the column "
+            f"{task.response.rt} come later than {task.window_seconds:g} s after the onset",
+            expected=f"seconds, within the window of the task {task.name}",
+            remedy="for milliseconds set response.rt_unit_seconds = 0.001 in a task file, for slow "
+            "responses timing.window_seconds",
+        )
 
 
 def _unscored(

@@ -106,6 +106,30 @@ def test_pressed_keys_and_milliseconds():
     assert trials.scored.all()
 
 
+def test_times_in_milliseconds_of_a_task_in_seconds_are_refused():
+    rows = [stroop_row(4.0 * n, response_time=900 + n) for n in range(6)]
+    with pytest.raises(RunError, match="6 of 6 responses of the column response_time come later"):
+        read_trials(find_task("stroop"), rows, "a.tsv")
+    seconds = [stroop_row(4.0 * n, response_time=0.9) for n in range(6)]
+    trials = read_trials(find_task("stroop"), [*seconds, stroop_row(30.0, response_time=2.3)])
+    assert (trials.rt_seconds[-1], bool(trials.scored.all())) == (2.3, True)
+    task = find_task("stroop")
+    task = replace(task, response=replace(task.response, rt_unit_seconds=0.001))
+    assert read_trials(task, rows).rt_seconds[0] == pytest.approx(0.9)
+
+
+@pytest.mark.parametrize("cell", ["0.5", "2", "100", "yes", "-1"])
+def test_accuracies_that_are_neither_right_nor_wrong_are_refused(cell):
+    rows = [stroop_row(2.0), stroop_row(6.0, accuracy_binarized=cell)]
+    fact = f"has '{cell}' under accuracy_binarized in line 3"
+    with pytest.raises(RunError, match=fact) as caught:
+        read_trials(find_task("stroop"), rows, "a.tsv")
+    assert "one of 1, true, correct, 0, false, incorrect, wrong, error" in str(caught.value)
+    task = find_task("stroop")
+    own = replace(task, response=replace(task.response, correct_values=(cell,)))
+    assert read_trials(own, rows).correct.tolist() == [False, True]
+
+
 def test_a_key_without_its_time_is_not_scored():
     trials = read_trials(keys(), [keys_row(1, "left", "n/a"), keys_row(4, "n/a", 700)])
     assert trials.unscored == (0, 1)
