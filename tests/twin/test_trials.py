@@ -268,7 +268,7 @@ cells = st.fixed_dictionaries(
     {
         "duration": st.floats(0.1, 9),
         "trial_type": st.sampled_from(["con1", "inc3", "rest", "n/a"]),
-        "response_time": st.floats(-0.2, 7) | st.sampled_from(["n/a", "NaN", ""]),
+        "response_time": st.floats(-0.2, 2) | st.sampled_from(["n/a", "NaN", ""]),
         "accuracy_binarized": st.sampled_from(["1.0", "0.0", "1", "0", "n/a", "true"]),
         "stimulus_text": st.sampled_from([*COLOURS, "green ", "n/a"]),
         "stimulus_color": st.sampled_from(COLOURS),
