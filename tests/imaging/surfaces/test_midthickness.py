@@ -134,7 +134,10 @@ def test_spheres_that_lead_elsewhere_are_refused(tmp_path, change):
     [
         (lambda sphere, faces: (0 * sphere + 1, faces), "its vertices on one side"),
         (lambda sphere, faces: (np.abs(sphere), faces), "its vertices on one side"),
-        (lambda sphere, faces: (sphere + [30, 0, 0], faces), "vertices 70 to 130 mm from its"),
+        (
+            lambda sphere, faces: (sphere + np.array([30, 0, 0]), faces),
+            "vertices 70 to 130 mm from its",
+        ),
         (lambda sphere, faces: (0 * sphere, faces), "vertices 0 to 0 mm from its centre"),
     ],
 )
