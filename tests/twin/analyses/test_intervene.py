@@ -213,3 +213,14 @@ def test_one_person_has_no_step_size(
 ) -> None:
     assert call("intervene", "--model", str(bundle), "--participant-label", LABELS[0]) == 2
     assert "2 or more: step sizes are in standard deviations of people" in capsys.readouterr().err
+
+
+def test_people_who_do_not_differ_are_refused(
+    bundle: Path, call: Call, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arrays = edges()
+    arrays["edges"][:] = arrays["edges"][0]
+    np.savez(tmp_path / "same.npz", **arrays)
+    words = ("--model", str(bundle), "--input-arrays", str(tmp_path / "same.npz"))
+    assert call("intervene", *words) == 2
+    assert "are the same. Expected: connectomes that differ" in capsys.readouterr().err
