@@ -216,11 +216,12 @@ def test_one_person_has_no_step_size(
 
 
 def test_people_who_do_not_differ_are_refused(
-    bundle: Path, call: Call, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    bundle: Path, people: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     arrays = edges()
     arrays["edges"][:] = arrays["edges"][0]
     np.savez(tmp_path / "same.npz", **arrays)
-    words = ("--model", str(bundle), "--input-arrays", str(tmp_path / "same.npz"))
-    assert call("intervene", *words) == 2
+    same = str(tmp_path / "same.npz")
+    words = arguments(people, tmp_path, "intervene", "--model", str(bundle), arrays=same)
+    assert main(words) == 2
     assert "are the same. Expected: connectomes that differ" in capsys.readouterr().err
