@@ -7,8 +7,10 @@ They are in a memory-mapped file of a temporary folder: a contrast of 10,000 peo
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +47,9 @@ from bids_dtg.settings.option import find_row
 from bids_dtg.workflows import FeatureKind
 
 Row = NDArray[np.float32]
+
+# First tables whose rows decide which rows all should have.
+_DECIDE = 9
 
 
 @dataclass(frozen=True, eq=False)
@@ -303,7 +308,7 @@ class RegionFeatures(FeatureSource):
     column: str  # of the table
     regions: tuple[str, ...]  # names
     rows: NDArray[np.bool_]  # rows of a table with the wanted contrasts
-    keys: bytes  # contrast and index of all rows of a table, the same for everybody
+    keys: bytes  # contrast, index and name of all rows of a table, the same for everybody
 
     def tables(self, people: GroupPeople, folder: Path) -> Iterator[FeatureTable]:
         """Yield tables of region means, one contrast at a time."""
@@ -387,11 +392,11 @@ def _find_regions(kind: FeatureKind, people: GroupPeople, column: str) -> Featur
         for label, own in tables.items()
     }
     paths = {label: own for label, own in paths.items() if len(own) == len(people.averages[label])}
-    first = next(path for own in paths.values() for path in own)
+    first, own_keys = _usual_table([path for own in paths.values() for path in own], column)
     table = read_rows(first)
     labels = list(dict.fromkeys(row["contrast"] for row in table))
     regions = tuple(row["name"] for row in table if row["contrast"] == labels[0])
-    if len(table) != len(labels) * len(regions) or not _region_rows(first, column)[0]:
+    if len(table) != len(labels) * len(regions) or not own_keys:
         raise DatasetError(f"{first} is no table of regions as the program writes it")
     contrasts = _wanted(people.settings, labels)
     rows = np.array([row["contrast"] in contrasts for row in table])
@@ -408,8 +413,33 @@ def _find_regions(kind: FeatureKind, people: GroupPeople, column: str) -> Featur
         column,
         regions,
         rows,
-        _region_rows(first, column)[0],
+        own_keys,
     )
+
+
+def _usual_table(paths: Sequence[Path], column: str) -> tuple[Path, bytes]:
+    """Return one of the tables with the rows that most have, and these rows.
+
+    The first few that can be read decide: those of others are read once, when their values are.
+    """
+    alike: dict[bytes, list[Path]] = {}
+    damaged: list[RunError] = []
+    for path in paths:
+        try:
+            alike.setdefault(_region_rows(path, column)[0], []).append(path)
+        except RunError as err:  # reported where the participant is left out
+            damaged.append(err)
+        if sum(map(len, alike.values())) == _DECIDE:
+            break
+    if damaged and not alike:
+        raise damaged[0]
+    if not alike:
+        raise DatasetError(
+            "no participant has a table of regions for each average of maps",
+            remedy="call the participant level with --atlases",
+        )
+    keys, own = max(alike.items(), key=lambda item: len(item[1]))
+    return own[0], keys
 
 
 def _atlas(people: GroupPeople, keys: Mapping[str, None]) -> str:
@@ -475,7 +505,8 @@ def find_edges(kind: FeatureKind, people: GroupPeople) -> FeatureSource:
             f"{people.output.root} has no matrices of correlations between ROIs (_relmat.tsv)",
             remedy="call the participant level again",
         )
-    rois = len(read_rows(next(iter(paths.values()))[0]))
+    first = [own[0] for own in islice(paths.values(), _DECIDE)]
+    ((rois, _),) = Counter(len(read_rows(path)) for path in first).most_common(1)
     return EdgeFeatures(kind, ("",), frozenset(paths), paths, rois)
 
 
@@ -570,16 +601,25 @@ def _deviation_path(made: AverageFiles, contrast: str) -> Path | None:
 
 
 def _region_rows(path: Path, column: str) -> tuple[bytes, Row]:
-    """Return contrast and index of all rows of a table of regions, and one column."""
+    """Return contrast, index and name of all rows of a table of regions, and one column."""
+    named = ("contrast", "index", "name")
     try:
         table = text_columns(
-            read_bytes(path, MOST_TABLE), path, lambda name: name in ("contrast", "index", column)
+            read_bytes(path, MOST_TABLE), path, lambda name: name in (*named, column)
         )
         texts = table[column].to_numpy(str)
         texts[texts == "n/a"] = "nan"
-        values = texts.astype(np.float32)
-        keys = "\n".join(table["contrast"] + "\t" + table["index"]).encode()
-    except (ForeignFileError, KeyError, ValueError) as err:
+        if "_" in (joined := "".join(texts)) or not joined.isascii():  # numpy reads 1_0 as 10
+            raise ValueError(f"{column} has a value that is not a number")
+        with np.errstate(over="ignore"):  # infinity counts as no value
+            values = texts.astype(np.float32)
+        contrasts, indices, names = (table[name] for name in named)
+        keys = "\n".join(contrasts + "\t" + indices + "\t" + names).encode()
+    except KeyError as err:
+        raise RunError(
+            f"{path} has no column {err}", expected="a table of regions as the program writes it"
+        ) from err
+    except (ForeignFileError, ValueError) as err:
         raise RunError(
             f"{path} cannot be read: {err}", expected="a table of regions as the program writes it"
         ) from err

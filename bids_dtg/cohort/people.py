@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from bids_dtg.cohort.map_findings import MapFindings
 from bids_dtg.cohort.mean_maps import choose_averages, require_grid
-from bids_dtg.errors import DatasetError, SettingsError
+from bids_dtg.errors import DatasetError, RunError, SettingsError
 from bids_dtg.files.derivatives import DerivativeDataset, participants_in
 from bids_dtg.files.names import parse_name, plain_label
 from bids_dtg.imaging.grid import Grid
@@ -223,7 +223,12 @@ class GroupPeople:
 
     @cached_property
     def places(self) -> VoxelPlaces:
-        """The voxels of the first average's maps."""
+        """The voxels of the first maps that can be read and are not empty."""
+        for label in self.labels:
+            with contextlib.suppress(RunError):  # reported where the participant is left out
+                found = places_of(self.averages[label][0])
+                if found.number:
+                    return found
         return places_of(self.example)
 
     @property

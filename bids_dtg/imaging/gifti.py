@@ -25,6 +25,11 @@ _gifti: Any = nib.gifti
 # The finest meshes in use have 164,000 vertices; a surface has six numbers for each.
 _MOST_VALUES, _VALUE_BYTES = 2**24, 8
 _MOST_BYTES = 2**28
+# nibabel looks unknown names of types and intents up in tables, and takes elements for filled.
+_DAMAGED = (
+    *(*READ_ERRORS, ExpatError, nib.filebasedimages.ImageFileError),
+    *(ValueError, TypeError, LookupError, AttributeError),
+)
 _STRUCTURES = {"L": "CortexLeft", "R": "CortexRight"}
 
 
@@ -184,6 +189,8 @@ def _read(path: Path) -> Any:
         image = _gifti.GiftiImage.from_bytes(_checked(path))
     except ForeignFileError as err:
         raise err.as_kind(RunError) from err
-    except (*READ_ERRORS, ExpatError, nib.filebasedimages.ImageFileError, ValueError) as err:
+    except _DAMAGED as err:
         raise RunError(f"{path} cannot be read: {err}", expected="a GIFTI file") from err
+    if image is None:
+        raise RunError(f"{path} has no GIFTI element", expected="a GIFTI file")
     return image

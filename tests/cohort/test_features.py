@@ -1,8 +1,12 @@
 """Whose maps are looked at together, and their numbers side by side."""
 
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
 import nibabel as nib
 import numpy as np
 import pytest
+from tiny_bundle import TINY_AFFINE, TINY_SHAPE, tiny_masks
 from tiny_cohort import TinyCohort
 from tiny_job import read_table
 
@@ -23,7 +27,10 @@ def cohort(tmp_path_factory):
         tmp_path_factory.mktemp("cohort"), LABELS, contrasts=("languageMath", "languageStory")
     )
     (cohort.bids / "participants.tsv").write_text(TABLE)
-    assert cohort.run() == 0
+    parcels = np.where(tiny_masks()[1], 1 + np.indices(TINY_SHAPE)[0] % 3, 0).astype(np.int16)
+    atlas = cohort.folder / "atlas-Own_space-MNI152NLin6Asym_dseg.nii.gz"
+    nib.save(nib.Nifti1Image(parcels, TINY_AFFINE), atlas)
+    assert cohort.run("--atlases", atlas) == 0
     return cohort
 
 
@@ -133,6 +140,58 @@ def test_a_damaged_map_leaves_out_its_participant_alone(cohort, tmp_path):
     assert list(damaged.failed) == ["02"]
     assert damaged.labels == tuple(label for label in LABELS if label != "02")
     assert other.labels == LABELS
+
+
+def changed_first(cohort, pattern, change):
+    """Return whom a damaged file of the first participant leaves out, and whose values are read."""
+    path = next(cohort.out.glob(f"sub-01/func/{pattern}"))
+    whole = path.read_bytes()
+    path.write_bytes(change(whole.decode()).encode())
+    kind = "edges" if "relmat" in pattern else "regions"
+    try:
+        (source,) = find_features(people_of(cohort, feature_sets=(kind,)), ())
+        with TemporaryDirectory() as folder:
+            table = next(source.tables(people_of(cohort), Path(folder)))
+            return list(table.failed), table.labels
+    finally:
+        path.write_bytes(whole)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda text: "a\tb\n1\t2\n",
+        lambda text: "",
+        lambda text: text.splitlines()[0] + "\n",
+        lambda text: text + text.partition("\n")[2],
+        lambda text: "\n".join([text.split("\n")[0], *text.split("\n")[:0:-1]]),
+        lambda text: text.replace("\t1\t1\t", "\t1\tanother region\t"),
+        lambda text: text.replace("\t1\t1\t0.", "\t1\t1\t1_0."),
+    ],
+    ids=["header", "empty", "no row", "twice", "turned", "other name", "underscore"],
+)
+def test_the_first_table_of_regions_does_not_decide_alone(cohort, change):
+    assert changed_first(cohort, "*desc-regions_statmap.tsv", change) == (["01"], LABELS[1:])
+
+
+@pytest.mark.parametrize("change", [lambda text: "", lambda text: text[: len(text) // 2]])
+def test_the_first_matrix_does_not_decide_alone(cohort, change):
+    assert changed_first(cohort, "*_relmat.tsv", change) == (["01"], LABELS[1:])
+
+
+def test_first_maps_that_are_empty_leave_out_their_participant_alone(cohort, tmp_path):
+    paths = [made.path for made in people_of(cohort).averages["01"][0].maps]
+    whole = {path: path.read_bytes() for path in paths}
+    for path in paths:
+        img = nib.load(path)
+        nib.save(nib.Nifti1Image(np.nan * img.get_fdata(dtype=np.float32), img.affine), path)
+    try:
+        _, found = tables(cohort, "maps", tmp_path)
+    finally:
+        for path, content in whole.items():
+            path.write_bytes(content)
+    assert {table.labels for table, _ in found} == {LABELS[1:]}
+    assert all(values.shape[1] for _, values in found)
 
 
 def test_a_place_that_somebody_lacks_is_left_out_for_all(cohort, tmp_path):

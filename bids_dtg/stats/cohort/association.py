@@ -270,7 +270,9 @@ def corrected(tests: Sequence[ColumnTests]) -> tuple[CorrectedTests, ...]:
 
 def _basis(covariates: Floats) -> Floats:
     """Return an orthonormal basis of the covariates beyond a constant."""
-    left, lengths = _left(covariates, np.zeros((len(covariates), 0)))
+    largest = np.abs(covariates).max(axis=0)
+    scaled = covariates / np.where(largest > 0, largest, 1)  # squares of any size are finite
+    left, lengths = _left(scaled, np.zeros((len(covariates), 0)))
     vectors, values, _ = np.linalg.svd(left[:, np.isfinite(lengths)], full_matrices=False)
     basis: Floats = vectors[:, values > 1e-6]
     return basis

@@ -262,3 +262,12 @@ def test_relatives_are_false_discoveries_unless_families_are_permuted_whole():
     assert inside(by_largest, 300)
     for count in null_discoveries(60, draw_relatives, free(80, 499), 8):
         assert count > 30  # of 60, of which 3 are to be expected
+
+
+@pytest.mark.parametrize("size", [1e300, 1e-300])
+def test_covariates_of_any_size_are_taken_away(cohort, size):
+    phenotype, covariates, columns = cohort
+    wanted = Association.of(phenotype, covariates, None).test(columns)
+    found = Association.of(phenotype, covariates * size, None).test(columns)
+    assert found.dof == wanted.dof == 36
+    np.testing.assert_allclose(found.r, wanted.r, rtol=1e-6)

@@ -213,3 +213,15 @@ def test_one_person_has_no_step_size(
 ) -> None:
     assert call("intervene", "--model", str(bundle), "--participant-label", LABELS[0]) == 2
     assert "2 or more: step sizes are in standard deviations of people" in capsys.readouterr().err
+
+
+def test_people_who_do_not_differ_are_refused(
+    bundle: Path, people: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arrays = edges()
+    arrays["edges"][:] = arrays["edges"][0]
+    np.savez(tmp_path / "same.npz", **arrays)
+    same = str(tmp_path / "same.npz")
+    words = arguments(people, tmp_path, "intervene", "--model", str(bundle), arrays=same)
+    assert main(words) == 2
+    assert "are the same. Expected: connectomes that differ" in capsys.readouterr().err

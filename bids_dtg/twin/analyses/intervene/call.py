@@ -54,6 +54,11 @@ def run_interventions(settings: Settings) -> int:
     if settings.behaviour.dry_run:
         return _print_plan(analysis, plan)
     performers = _people(analysis, plan.performers)
+    if not np.ptp(performers.connectomes, axis=0).any():
+        raise DatasetError(
+            f"the connectomes of {named(plan.performers)} are the same",
+            expected="connectomes that differ: step sizes are in standard deviations of people",
+        )
     fitted = None if plan.refits else _people(analysis, plan.fitted)
     with analysis.results.begun():
         analysis.describe()
