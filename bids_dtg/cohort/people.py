@@ -431,6 +431,8 @@ def places_of(made: AverageFiles) -> VoxelPlaces:
         values, affine = read_volume(found.path)
         if grid is None:
             name = parse_name(found.path.name)
+            if values.ndim != 3:
+                raise RunError(f"{found.path} has sizes {values.shape}", expected="three sizes")
             i, j, k = values.shape
             grid = Grid((i, j, k), affine, name.get("space") or "", name.get("res"))
         require_grid(found.path, values.shape, affine, grid)

@@ -179,12 +179,17 @@ def test_the_first_matrix_does_not_decide_alone(cohort, change):
     assert changed_first(cohort, "*_relmat.tsv", change) == (["01"], LABELS[1:])
 
 
-def test_first_maps_that_are_empty_leave_out_their_participant_alone(cohort, tmp_path):
+@pytest.mark.parametrize(
+    "change",
+    [lambda values: values * np.nan, lambda values: values[..., None, None]],
+    ids=["empty", "of five dimensions"],
+)
+def test_first_maps_that_cannot_be_used_leave_out_their_participant_alone(cohort, tmp_path, change):
     paths = [made.path for made in people_of(cohort).averages["01"][0].maps]
     whole = {path: path.read_bytes() for path in paths}
     for path in paths:
         img = nib.load(path)
-        nib.save(nib.Nifti1Image(np.nan * img.get_fdata(dtype=np.float32), img.affine), path)
+        nib.save(nib.Nifti1Image(change(img.get_fdata(dtype=np.float32)), img.affine), path)
     try:
         _, found = tables(cohort, "maps", tmp_path)
     finally:
