@@ -57,6 +57,7 @@ _SUITES = frozenset(
     }
 )
 _WHOLE_NUMBERS_END = 1 << 63  # of the database of pybids
+_LARGE_NUMBER = re.compile(r"\s*[+-]?[\d_]{19,}\s*")
 _KNOWN = {name: name for name in PYBIDS_NAMES.values()} | PYBIDS_NAMES | _OTHER_NAMES
 
 
@@ -296,7 +297,8 @@ def _is_filter_value(value: object) -> bool:
         return bool(value) and all(_is_filter_value(v) and not isinstance(v, list) for v in value)
     if isinstance(value, int):
         return not isinstance(value, bool) and abs(value) < _WHOLE_NUMBERS_END
-    return value is None or isinstance(value, str)
+    # pybids makes numbers of texts of digits, too.
+    return value is None or (isinstance(value, str) and not _LARGE_NUMBER.fullmatch(value))
 
 
 def _refuse_unknown(path: Path, keys: Iterable[str], known: Collection[str], above: str) -> None:

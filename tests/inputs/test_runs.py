@@ -167,6 +167,7 @@ def test_filter_file(tmp_path):
         ('{"bold": 3}', "has no filters"),
         ('{"bold": {"acq": {"a": 1}}}', "the value of acquisition is no filter"),
         (f'{{"bold": {{"run": {10**30}}}}}', "the value of run is no filter"),
+        (f'{{"bold": {{"run": ["{10**30}", 2]}}}}', "the value of run is no filter"),
         (f'{{"bold": {{"run": {"1" * 5000}}}}}', "cannot be read"),
         ('{"bold": {"spac": "T1w"}}', r"'bold\.spac' is not known\. Expected: 'bold\.space'"),
         ('{"bold": {"Session": "A"}}', r"'bold\.Session' is not known\. Expected: 'bold\.session'"),
