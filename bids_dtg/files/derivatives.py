@@ -37,8 +37,8 @@ IGNORED = (
 )
 # Every try starts from the folders as they are then; two in a row already need bad luck.
 _TRIES = 20
-# Where the input lies on this machine, for the next call: part of the logs, which are private.
 _WRITTEN = "logs/written"  # a file for each text that the program wrote
+# Where the input lies on this machine, for the next call: part of the logs, which are private.
 _INPUT = "logs/input.json"
 TEMPLATEFLOW = "templateflow"  # its name in BIDS URIs
 _TEMPLATEFLOW_ADDRESS = "https://github.com/templateflow/templateflow"

@@ -201,11 +201,16 @@ class _Study:
             if (model := self._model(name, labels)) is None:
                 continue
             everybody = len(rows) == len(table.labels)
-            tests = model.association.test(table.values, rows=None if everybody else rows)
+            own = self._found.setdefault((name, table.kind.name), [])
+            tests = model.association.test(
+                table.values,
+                rows=None if everybody else rows,
+                counts=own[0].tests.counts if own else None,
+            )
             found = _Tested(
                 table.contrast, len(labels), names, table.places, table.dropped, tests, model.no_q
             )
-            self._found.setdefault((name, table.kind.name), []).append(found)
+            own.append(found)
 
     def _model(self, name: str, labels: tuple[str, ...]) -> _Model | None:
         """Return a phenotype of people; None, and one report, if it cannot be tested."""

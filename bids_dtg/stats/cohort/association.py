@@ -30,7 +30,7 @@ class ColumnTests:
     p_permuted: Floats  # (columns,) two-sided, counted; NaN without permutations
     largest: Floats  # (permutations,) the largest |r| of any column
     dof: int  # of t
-    counts: PooledCounts  # how many columns reach a squared r, in the data and each permutation
+    counts: PooledCounts  # of these columns, and of others if they were given
 
 
 @dataclass(frozen=True, eq=False)
@@ -129,6 +129,7 @@ class Association:
         values: Values,
         *,
         rows: NDArray[np.integer[Any]] | None = None,
+        counts: PooledCounts | None = None,
         slab_bytes: int = _SLAB_BYTES,
     ) -> ColumnTests:
         """Test columns, a block of them at a time.
@@ -140,6 +141,9 @@ class Association:
             not tested.
         rows
             Positions of the phenotype's people in `values`, where these are of more people.
+        counts
+            Where to count how many columns reach a squared r, in the data and each permutation:
+            one for all tables that are `corrected` together needs the memory of one.
         slab_bytes
             Memory for a block, of which there are about four.
 
@@ -155,7 +159,7 @@ class Association:
         columns = values.shape[1]
         r, as_large = (np.full(columns, np.nan) for _ in range(2))
         largest = np.zeros(0 if self._permutations is None else len(self._permutations.orders))
-        counts = PooledCounts(len(largest))
+        counts = counts or PooledCounts(len(largest))
         step = max(1, slab_bytes // (8 * people))
         for start in range(0, columns, step):
             block = slice(start, start + step)
@@ -252,17 +256,17 @@ def corrected(tests: Sequence[ColumnTests]) -> tuple[CorrectedTests, ...]:
     if len({len(found.largest) for found in tests}) > 1:
         raise ValueError("tables were tested with different numbers of permutations")
     pooled = PooledCounts(len(tests[0].largest))
-    for found in tests:
-        pooled.add_all(found.counts)
+    for counts in {id(found.counts): found.counts for found in tests}.values():
+        pooled.add_all(counts)
     if not pooled.draws:
         unknown = [np.full(len(found.r), np.nan) for found in tests]
         return tuple(CorrectedTests(none, none, float("nan")) for none in unknown)
-    largest = np.max([found.largest for found in tests], axis=0)
+    largest, rates = np.max([found.largest for found in tests], axis=0), pooled.rates()
     return tuple(
         CorrectedTests(
-            q=pooled.q(_squared(found.r), bins_of_squared_r(found.dof)),
+            q=rates.q(_squared(found.r), bins_of_squared_r(found.dof)),
             p_fwe=permutation_p(np.abs(found.r), largest),
-            p_anything=pooled.p_anything,
+            p_anything=rates.p_anything,
         )
         for found in tests
     )

@@ -7,6 +7,7 @@ the draws (orders, or signs) are as likely as the data if nothing is to be found
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -23,6 +24,7 @@ FEWEST_DRAWS, FEWEST_POSSIBLE = 199, 100
 _TIE = 1e-6  # what two equal figures may differ by, as a share
 
 
+@lru_cache(maxsize=16)
 def bins_of_t(dof: float) -> Floats:
     """Return the lower edges of the bins as |t|, (bins,), ascending.
 
@@ -42,6 +44,7 @@ def bins_of_t(dof: float) -> Floats:
     return np.asarray(-stdtrit(dof, 10.0**-u / 2), np.float64)
 
 
+@lru_cache(maxsize=16)
 def bins_of_squared_r(dof: float) -> Floats:
     """Return the lower edges of the bins as squared partial correlations, (bins,), ascending.
 
@@ -83,6 +86,33 @@ def why_no_q(draws: int, possible: int) -> str:
     return ""
 
 
+@dataclass(frozen=True, eq=False)
+class FalseDiscoveryRates:
+    """What follows from the counts of all tests."""
+
+    by_bin: Floats  # (bins,) q of the data
+    p_anything: float  # of there being anything at all: draws with a smallest q as small
+
+    def q(self, sizes: NDArray[np.floating[Any]], edges: Floats) -> Floats:
+        """Return q of tests that were counted as draw 0.
+
+        Parameters
+        ----------
+        sizes
+            (tests,), as given to `PooledCounts.add`.
+        edges
+            (bins,), as given with them.
+
+        Returns
+        -------
+        (tests,), 1 below the first bin (p of t above 0.05); NaN where the size is NaN.
+        """
+        counted = sizes >= edges[0] * (1 - _TIE)
+        q = np.where(np.isnan(sizes), np.nan, 1.0)
+        q[counted] = self.by_bin[_bins(sizes[counted], edges)]
+        return q
+
+
 @dataclass(eq=False)
 class PooledCounts:
     """How many tests reach each bin, in the data and in each draw; memory does not grow with tests.
@@ -96,8 +126,8 @@ class PooledCounts:
     -----
     Significance analysis of microarrays (Tusher et al. 2001, PNAS 98: 5116) with all tests taken
     for null. The expected number of false discoveries is the mean count over the data and all
-    draws. What `q` returns is never below the share of draws whose own smallest q is as small,
-    which is an exact permutation test of whether there is anything at all.
+    draws. No q is below the share of draws whose own smallest q is as small, which is an exact
+    permutation test of whether there is anything at all.
 
     Examples
     --------
@@ -108,16 +138,18 @@ class PooledCounts:
     >>> counts = PooledCounts(199)
     >>> counts.add(found[None], edges)
     >>> counts.add(np.abs(rng.standard_t(30, size=(199, 500))), edges, first=1)
-    >>> bool((counts.q(found, edges)[:20] < 0.05).all())
+    >>> bool((counts.rates().q(found, edges)[:20] < 0.05).all())
     True
     """
 
     draws: int
-    _counts: NDArray[np.int32] = field(init=False)  # (1 + draws, bins)
+    _found: NDArray[np.int32] = field(init=False)  # (bins,) of the data
+    # (draws, bins) up to the last that any draw reaches: few come to a fifth of those of the data.
+    _drawn: NDArray[np.int32] = field(init=False)
 
     def __post_init__(self) -> None:
-        bins = len(np.arange(LEAST_U, _MOST_U, _STEP))
-        self._counts = np.zeros((1 + self.draws, bins), np.int32)
+        self._found = np.zeros(len(np.arange(LEAST_U, _MOST_U, _STEP)), np.int32)
+        self._drawn = np.zeros((self.draws, 0), np.int32)
 
     def add_all(self, other: PooledCounts) -> None:
         """Add the counts of other tests in the same draws.
@@ -129,7 +161,9 @@ class PooledCounts:
         """
         if other.draws != self.draws:
             raise ValueError(f"counts of {other.draws} draws, expected {self.draws}")
-        self._counts += other._counts
+        self._found += other._found
+        self._widen(other._drawn.shape[1])
+        self._drawn[:, : other._drawn.shape[1]] += other._drawn
 
     def add(self, sizes: NDArray[np.floating[Any]], edges: Floats, *, first: int = 0) -> None:
         """Count tests.
@@ -137,56 +171,47 @@ class PooledCounts:
         Parameters
         ----------
         sizes
-            (draws, tests), |t| or squared r, as `edges`; NaN does not count.
+            (draws, tests), |t| or squared r, as `edges`; NaN does not count. The data are one
+            draw, given alone.
         edges
             (bins,), from `bins_of_t` or `bins_of_squared_r` with the tests' degrees of freedom.
         first
             Number of the first draw; 0 is the data.
         """
         rows, columns = np.nonzero(sizes >= edges[0] * (1 - _TIE))
-        bins = self._bins(sizes[rows, columns], edges)
-        width = self._counts.shape[1]
+        bins = _bins(sizes[rows, columns], edges)
+        if first == 0:
+            self._found += np.bincount(bins, minlength=len(self._found)).astype(np.int32)
+            return
+        self._widen(int(bins.max(initial=-1)) + 1)
+        width = self._drawn.shape[1]
         found = np.bincount(rows * width + bins, minlength=len(sizes) * width)
-        self._counts[first : first + len(sizes)] += found.reshape(len(sizes), width)
+        self._drawn[first - 1 : first - 1 + len(sizes)] += found.reshape(len(sizes), width)
 
-    def q(self, sizes: NDArray[np.floating[Any]], edges: Floats) -> Floats:
-        """Return q of tests that were counted as draw 0.
+    def _widen(self, width: int) -> None:
+        more = max(0, width - self._drawn.shape[1])
+        self._drawn = np.pad(self._drawn, ((0, 0), (0, more)))
 
-        Parameters
-        ----------
-        sizes
-            (tests,), as given to `add`.
-        edges
-            (bins,), as given to `add` with them.
-
-        Returns
-        -------
-        (tests,), 1 below the first bin (p of t above 0.05); NaN where the size is NaN.
-        """
-        own, smallest = self._rates()
-        limit = (smallest <= own[:, None] * (1 + _TIE)).mean(axis=1)
-        by_bin = np.minimum(np.maximum(own, limit), 1.0)
-        counted = sizes >= edges[0] * (1 - _TIE)
-        q = np.where(np.isnan(sizes), np.nan, 1.0)
-        q[counted] = by_bin[self._bins(sizes[counted], edges)]
-        return q
-
-    @property
-    def p_anything(self) -> float:
-        """P of there being anything at all: the share of draws with a smallest q as small."""
-        _, smallest = self._rates()
-        return float((smallest <= smallest[0] * (1 + _TIE)).mean())
-
-    def _bins(self, sizes: NDArray[np.floating[Any]], edges: Floats) -> NDArray[np.intp]:
-        found = np.searchsorted(edges, sizes * (1 + _TIE), side="right") - 1
-        return np.asarray(np.clip(found, 0, len(edges) - 1))
-
-    def _rates(self) -> tuple[Floats, Floats]:
-        """Return q of each bin of the data, (bins,), and the smallest of the data and each draw."""
-        reached = self._counts[:, ::-1].cumsum(axis=1)[:, ::-1].astype(np.float64)
-        expected = reached.mean(axis=0)
+    def rates(self) -> FalseDiscoveryRates:
+        """Return the rates of all tests that were counted."""
+        drawn = self._drawn[:, ::-1].cumsum(axis=1)[:, ::-1].astype(np.float64)
+        found = self._found[::-1].cumsum()[::-1].astype(np.float64)
+        width = drawn.shape[1]
+        expected = found.copy()
+        expected[:width] += drawn.sum(axis=0)
+        expected /= self.draws + 1
         with np.errstate(divide="ignore", invalid="ignore"):
-            rates = np.where(reached > 0, expected / reached, np.inf)
-        # From the smallest bin up, none is above the one before it.
-        own = np.minimum.accumulate(rates[0])
-        return own, np.minimum(rates.min(axis=1), 1.0)
+            # From the smallest bin up, none is above the one before it.
+            own = np.minimum.accumulate(np.where(found > 0, expected / found, np.inf))
+            others = np.where(drawn > 0, expected[:width] / drawn, np.inf)
+        smallest = np.minimum(np.append(others.min(axis=1, initial=1.0), own.min()), 1.0)
+        limit = (smallest <= own[:, None] * (1 + _TIE)).mean(axis=1)
+        return FalseDiscoveryRates(
+            by_bin=np.minimum(np.maximum(own, limit), 1.0),
+            p_anything=float((smallest <= smallest[-1] * (1 + _TIE)).mean()),
+        )
+
+
+def _bins(sizes: NDArray[np.floating[Any]], edges: Floats) -> NDArray[np.intp]:
+    found = np.searchsorted(edges, sizes * (1 + _TIE), side="right") - 1
+    return np.asarray(np.clip(found, 0, len(edges) - 1))

@@ -253,7 +253,7 @@ def correct_for_voxels(
             largest = found.max(axis=1, initial=0.0)
             null[first : first + _DRAWS] = np.maximum(null[first : first + _DRAWS], largest)
     counts.add(observed[None], edges)
-    return Corrected(_share_as_large(observed, null), null, counts.q(observed, edges))
+    return Corrected(_share_as_large(observed, null), null, counts.rates().q(observed, edges))
 
 
 def enhance_clusters(

@@ -55,13 +55,13 @@ def test_q_is_that_of_the_definition_but_for_bins(seed, effect):
     found, drawn = np.abs(rng.standard_t(30, 40)), np.abs(rng.standard_t(30, (DRAWS, 40)))
     found[:5] += effect
     counts, edges = counted(found, drawn)
-    q = counts.q(found, edges)
+    q = counts.rates().q(found, edges)
     inside = found >= edges[0]
     # A bin is 0.5 hundredths of u wide: a few draws fall into the one of the data.
     np.testing.assert_allclose(q[inside], pooled_q(found, drawn, edges[0]), rtol=0.2, atol=0.02)
     assert (q[~inside] == 1).all()
-    assert 1 / (DRAWS + 1) <= counts.p_anything <= 1
-    assert q.min() >= counts.p_anything or q.min() == 1
+    assert 1 / (DRAWS + 1) <= counts.rates().p_anything <= 1
+    assert q.min() >= counts.rates().p_anything or q.min() == 1
 
 
 def test_with_unrelated_normal_people_it_finds_what_benjamini_and_hochberg_find():
@@ -110,7 +110,7 @@ def test_tests_of_other_degrees_of_freedom_share_the_bins():
 def test_values_that_are_not_known_count_nowhere():
     found = np.array([np.nan, 5.0, 0.1])
     counts, edges = counted(found, np.full((DRAWS, 3), np.nan))
-    np.testing.assert_allclose(counts.q(found, edges), [np.nan, 1 / (DRAWS + 1), 1])
+    np.testing.assert_allclose(counts.rates().q(found, edges), [np.nan, 1 / (DRAWS + 1), 1])
 
 
 def test_counts_of_tables_add_up():
@@ -120,7 +120,7 @@ def test_counts_of_tables_add_up():
     first, _ = counted(found[:20], drawn[:, :20])
     second, _ = counted(found[20:], drawn[:, 20:])
     first.add_all(second)
-    np.testing.assert_array_equal(first.q(found, edges), whole.q(found, edges))
+    np.testing.assert_array_equal(first.rates().q(found, edges), whole.rates().q(found, edges))
     with pytest.raises(ValueError, match="counts of 5 draws, expected 199"):
         first.add_all(PooledCounts(5))
 
