@@ -160,9 +160,11 @@ def _some_zarr(rng: random.Random, root: Path) -> None:
     path = rng.choice(files if how in (7, 8) or not facts else facts)
     if how == 9:
         path = rng.choice(files)
-        shutil.copy(path, path.parent / rng.choice(("zarr.json", ".zarray", "c", "0", "x"))) if (
-            not (path.parent / "c").is_dir()
-        ) else path.unlink()
+        other = path.parent / rng.choice(("zarr.json", ".zarray", "c", "0", "x"))
+        if (path.parent / "c").is_dir() or other == path:
+            path.unlink()
+        else:
+            shutil.copy(path, other)
     elif how == 8:
         path.unlink()
     elif how == 7:
