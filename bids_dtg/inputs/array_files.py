@@ -32,6 +32,7 @@ _MOST_CHUNKS = 2**20  # files of a zarr folder
 _NUMBERS, _TEXTS = "biuf", "SUOT"
 _ZIP, _HDF5 = b"PK\x03\x04", b"\x89HDF\r\n\x1a\n"
 _FORMATS = "a file of NumPy (.npz), HDF5, or a zarr folder"
+_ZARR_FACTS = (".zarray", ".zgroup", ".zattrs", ".zmetadata", "zarr.json")
 _ZARR_3 = ["zarr.json"]  # the file of its third format; those of the second have other names
 # What may undo the compression of a zarr array: no codec that runs code of the file.
 _CODECS = {
@@ -312,10 +313,18 @@ def _zarr_arrays(path: Path) -> dict[str, StoredArray]:
             if other := sorted(_codecs(values.metadata.to_dict()) - _CODECS):
                 raise ValueError(f"its {key} is packed by {other[0]}, which is not undone here")
             _require_chunks(key, values.chunks, max(1, np.dtype(values.dtype).itemsize))
+            # zarr reads a lost file of values as zeros.
+            if values.ndim > 1 and values.size and not _holds_values(path / key):
+                raise ValueError(f"no value of its {key} is stored")
             found[key] = _LibraryArray(path, key, values, values.nbytes_stored())
     if not found:
         raise DatasetError(f"{path} is a folder without arrays of zarr", expected=_FORMATS)
     return found
+
+
+def _holds_values(folder: Path) -> bool:
+    """Return whether a folder of zarr holds a file beside those that say what it is."""
+    return any(each.is_file() and each.name not in _ZARR_FACTS for each in folder.rglob("*"))
 
 
 def _zarr_files(folder: Path) -> list[str]:

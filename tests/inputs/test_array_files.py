@@ -41,8 +41,17 @@ def large_hdf5(folder):
 def large_zarr(folder):
     zarr = pytest.importorskip("zarr")
     group = zarr.open_group(str(folder / "large.zarr"), mode="w")
-    group.create_array("rest", shape=LARGE, dtype="f4", chunks=(1, 2**8, 2**8))
+    values = group.create_array("rest", shape=LARGE, dtype="f4", chunks=(1, 2**8, 2**8))
+    values[0, 0, 0] = 1
     return folder / "large.zarr"
+
+
+def test_a_folder_of_zarr_whose_values_are_lost_is_refused(tmp_path):
+    path = zarr_folder(tmp_path / "lost.zarr", rest=np.ones((2, 3)))
+    assert open_arrays(path)["rest"].row(0).tolist() == [1, 1, 1]
+    (path / "rest" / "0.0").unlink()
+    with pytest.raises(DatasetError, match="no value of its rest is stored"):
+        open_arrays(path)
 
 
 @pytest.mark.parametrize("write", [large_npz, large_hdf5, large_zarr])
