@@ -25,6 +25,7 @@ from bids_dtg.inputs.participants import (
     SITE_COLUMNS,
     Column,
     ParticipantsTable,
+    plain_column,
     read_participants,
 )
 from bids_dtg.inputs.splits_file import Families, read_families
@@ -43,7 +44,7 @@ from bids_dtg.report.inclusion import read_inclusion
 from bids_dtg.report.presentation import presentation_of
 from bids_dtg.report.quality import number
 from bids_dtg.settings import InputOptions, Settings
-from bids_dtg.stats.cohort.coding import Coded, code
+from bids_dtg.stats.cohort.coding import Coded, add_levels, code
 from bids_dtg.workflows import FeatureKind, find_workflow
 
 # Keys kept of the sidecar of each participant's first map.
@@ -191,9 +192,10 @@ class GroupPeople:
         columns: dict[str, list[float] | list[str]] = {}
         for name in names:
             column = self.column(name)
+            # Sites are levels, also where they are written as numbers.
             columns[column.name] = (
                 [column.numbers[label] for label in self.labels]
-                if column.is_number
+                if column.is_number and plain_column(column.name) not in SITE_COLUMNS
                 else [column.texts[label] for label in self.labels]
             )
         try:
@@ -210,6 +212,40 @@ class GroupPeople:
                 remedy="leave one out",
             )
         return coded
+
+    def with_sites(
+        self, labels: Sequence[str], covariates: Coded, name: str, tested: NDArray[np.float64]
+    ) -> tuple[Coded, str]:
+        """Add the sites of people to their covariates where ``--covariates`` does not.
+
+        What is tested moves within sites in permutations, and differences between sites, which
+        then count as noise, hide it.
+
+        Parameters
+        ----------
+        labels, covariates
+            The people, and other columns of their design.
+        name, tested
+            The column that is tested, and its values, (people,).
+
+        Returns
+        -------
+        tuple
+            The columns, and why sites are none of them; empty where they are, or need not be.
+        """
+        if self.site_column is None or self._sites_asked:
+            return covariates, ""
+        levels = [self.site_column.texts.get(label, "") for label in labels]
+        try:
+            return add_levels(covariates, self.site_column.name, levels, tested), ""
+        except ValueError as err:
+            return covariates, f"{self.site_column.name} is no covariate of {name}: {err}"
+
+    @property
+    def _sites_asked(self) -> bool:
+        """Whether ``--covariates`` names the column of sites."""
+        asked = [self.column(name).name for name in self.settings.statistics.covariates]
+        return self.site_column is not None and self.site_column.name in asked
 
     @cached_property
     def example(self) -> AverageFiles:
@@ -238,27 +274,26 @@ class GroupPeople:
 
     @property
     def flags(self) -> list[Flag]:
-        """Flags of the model, the sites, and of maps that were read before."""
+        """Flags of the model, and of maps that were read before."""
         common = self.example.common
         notice = str(common.get("ModelNotice") or "")
         if common.get("NotForScience"):
             found = [Flag("warning", notice or "The model is not for science")]
         else:
             found = [Flag("note", notice)] if notice else []
-        return [*found, *self._flag_on_sites(), *self.findings.flags()]
+        return [*found, *self.findings.flags()]
 
-    def _flag_on_sites(self) -> Iterator[Flag]:
-        if (site := self.site_column) is None or self.sites is None:
+    def flag_on_sites(self) -> Iterator[Flag]:
+        """Warn where people are of several sites, and ``--covariates`` does not name them."""
+        if (site := self.site_column) is None or self.sites is None or self._sites_asked:
             return
-        covariates = [self.column(name).name for name in self.settings.statistics.covariates]
-        if site.name not in covariates:
-            count = counted(len(np.unique(self.sites)), "site")
-            yield Flag(
-                "warning",
-                f"The participants are of {count}, and {site.name} is no covariate: what differs "
-                f"between sites may be taken for what differs between participants "
-                f"(--covariates {site.name})",
-            )
+        count = counted(len(np.unique(self.sites)), "site")
+        yield Flag(
+            "warning",
+            f"The participants are of {count}, and {site.name} is no covariate: what differs "
+            f"between sites may be taken for what differs between participants "
+            f"(--covariates {site.name})",
+        )
 
     def _of_runs(self) -> Mapping[str, Column]:
         """Return columns of quality tables, means over each person's runs."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 import os
+import resource
 import stat
 import tokenize
 import zipfile
@@ -28,7 +29,9 @@ MOST_WHOLE, MOST_ROW = 2**31, 2**32
 # Measured values hardly shrink: what is large, and was packed more, would only fill memory.
 _MOST_PACKED, _LARGE = 50, 2**28
 _MOST_ARRAYS = 1000  # in a file
+_MOST_BESIDE = 2**30  # bytes that reading texts may take
 _MOST_CHUNKS = 2**20  # files of a zarr folder
+_FEW_CHUNKS = 2**14  # whose names are compared one by one
 _NUMBERS, _TEXTS = "biuf", "SUOT"
 _ZIP, _HDF5 = b"PK\x03\x04", b"\x89HDF\r\n\x1a\n"
 _FORMATS = "a file of NumPy (.npz), HDF5, or a zarr folder"
@@ -249,6 +252,36 @@ def _npy_header(stream: Any) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
     raise ValueError(f"an array is in version {version} of NumPy's format, which is not read")
 
 
+@contextmanager
+def _called() -> Iterator[None]:
+    """Turn what a library of arrays trips over in a file, which may be any error, into one."""
+    try:
+        yield
+    except (MemoryError, OSError, DatasetError):
+        raise
+    except Exception as err:
+        said = f"{type(err).__name__}: {err}" if isinstance(err, AttributeError) else str(err)
+        raise ValueError(said or type(err).__name__) from err
+
+
+@contextmanager
+def _little_memory() -> Iterator[None]:
+    """Let this process take no more than 1 GiB in addition, where the system counts it."""
+    try:
+        pages = int(Path("/proc/self/statm").read_text().split()[0])
+    except OSError:  # it is no Linux
+        yield
+        return
+    limits = resource.getrlimit(resource.RLIMIT_AS)
+    most = pages * resource.getpagesize() + _MOST_BESIDE
+    if limits[0] == resource.RLIM_INFINITY or most < limits[0]:
+        resource.setrlimit(resource.RLIMIT_AS, (most, limits[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_AS, limits)
+
+
 class _LibraryArray(StoredArray):
     """An array that its library reads a slice of: HDF5's or zarr's."""
 
@@ -259,10 +292,18 @@ class _LibraryArray(StoredArray):
             self._require_honest(self._bytes(values.chunks))
 
     def _whole(self) -> Array:
-        return np.asarray(self._values[()])
+        if self.dtype.kind in _NUMBERS:
+            return self._of(())
+        # HDF5 takes the length of a text from the file, up to 4 GiB, before it looks for the text.
+        with _little_memory():
+            return self._of(())
 
     def _row(self, number: int, shape: tuple[int, ...]) -> Array:
-        return np.asarray(self._values[number, : shape[0]] if shape else self._values[number])
+        return self._of((number, slice(shape[0])) if shape else number)
+
+    def _of(self, where: Any) -> Array:
+        with _called():
+            return np.asarray(self._values[where])
 
 
 def _hdf5_arrays(path: Path) -> dict[str, StoredArray]:
@@ -301,20 +342,25 @@ def _zarr_arrays(path: Path) -> dict[str, StoredArray]:
         own = _zarr_files(path)
         if not own:
             raise DatasetError(f"{path} is a folder without arrays of zarr", expected=_FORMATS)
-        group = zarr.open_group(str(path), mode="r", use_consolidated=False)
+        with _called():
+            group = zarr.open_group(str(path), mode="r", use_consolidated=False)
         keys = sorted(folder.name for folder in path.iterdir() if _zarr_files(folder))
         _require_few(path, len(keys))
         for key in keys:
             if (_zarr_files(path / key) == _ZARR_3) != (own == _ZARR_3):
                 raise ValueError(f"its {key} is of another format of zarr than the folder")
-            if not isinstance(values := group[key], zarr.Array):
+            with _called():
+                values = group[key]
+            if not isinstance(values, zarr.Array):
                 continue
-            # Of the array as zarr has opened it: what its files say may be of another format.
-            if other := sorted(_codecs(values.metadata.to_dict()) - _CODECS):
+            with _called():
+                # Of the array as zarr has opened it: its files may say more of another format.
+                codecs = _codecs(values.metadata.to_dict())
+            if other := sorted(codecs - _CODECS):
                 raise ValueError(f"its {key} is packed by {other[0]}, which is not undone here")
             _require_chunks(key, values.chunks, max(1, np.dtype(values.dtype).itemsize))
             # zarr reads a lost file of values as zeros.
-            if values.ndim > 1 and values.size and not _holds_values(path / key):
+            if values.ndim > 1 and values.size and not _holds_values(values, path / key):
                 raise ValueError(f"no value of its {key} is stored")
             found[key] = _LibraryArray(path, key, values, values.nbytes_stored())
     if not found:
@@ -322,8 +368,11 @@ def _zarr_arrays(path: Path) -> dict[str, StoredArray]:
     return found
 
 
-def _holds_values(folder: Path) -> bool:
-    """Return whether a folder of zarr holds a file beside those that say what it is."""
+def _holds_values(values: Any, folder: Path) -> bool:
+    """Return whether a folder of zarr holds a file of an array's values."""
+    if values.nchunks <= _FEW_CHUNKS:
+        with _called():
+            return bool(values.nchunks_initialized)
     return any(each.is_file() and each.name not in _ZARR_FACTS for each in folder.rglob("*"))
 
 

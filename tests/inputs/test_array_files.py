@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import json
+import resource
+import struct
 import zipfile
 
 import h5py
@@ -44,6 +46,31 @@ def large_zarr(folder):
     values = group.create_array("rest", shape=LARGE, dtype="f4", chunks=(1, 2**8, 2**8))
     values[0, 0, 0] = 1
     return folder / "large.zarr"
+
+
+def test_a_text_that_claims_gibibytes_is_refused_before_they_are_taken(tmp_path):
+    path = tmp_path / "long.h5"
+    with h5py.File(path, "w") as file:
+        file["people"] = np.array(["a", "b"], dtype=h5py.string_dtype())
+    with h5py.File(path) as file:
+        begins = file["people"].id.get_offset()
+    content = bytearray(path.read_bytes())
+    content[begins : begins + 4] = struct.pack("<I", 0xF0000000)
+    path.write_bytes(content)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    limits = resource.getrlimit(resource.RLIMIT_AS)
+    with pytest.raises(DatasetError, match="cannot be read"):
+        open_arrays(path)["people"].whole()
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 2**20  # KiB
+    assert resource.getrlimit(resource.RLIMIT_AS) == limits
+
+
+def test_facts_of_zarr_that_its_library_trips_over_are_refused(tmp_path):
+    path = zarr_folder(tmp_path / "odd.zarr", rest=np.ones((2, 3)))
+    facts = json.loads((path / "rest" / ".zarray").read_text())
+    (path / "rest" / ".zarray").write_text(json.dumps({**facts, "compressor": 7}))
+    with pytest.raises(DatasetError, match="cannot be read"):
+        open_arrays(path)
 
 
 def test_a_folder_of_zarr_whose_values_are_lost_is_refused(tmp_path):

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +25,7 @@ from bids_dtg.errors import DatasetError
 from bids_dtg.files.temporary import temporary_folder
 from bids_dtg.imaging.places import VoxelPlaces
 from bids_dtg.notices import counted, named, say
+from bids_dtg.report.flags import Flag
 from bids_dtg.report.glass_brain import draw_glass_brain
 from bids_dtg.report.pages.analysis import AnalysisPageFacts
 from bids_dtg.settings import Settings
@@ -42,6 +44,8 @@ from bids_dtg.statistics.associate.page import (
 )
 from bids_dtg.stats.cohort.association import Association, ColumnTests, corrected
 from bids_dtg.stats.cohort.exchangeability import Permutations, permutations
+from bids_dtg.stats.cohort.map_sizes import LEVEL as SIZES_LEVEL
+from bids_dtg.stats.cohort.map_sizes import residual_sizes, sizes_p
 from bids_dtg.stats.cohort.pooled_fdr import why_no_q
 from bids_dtg.workflows import FeatureKind
 
@@ -172,9 +176,28 @@ class _VoxelNames(Sequence[str]):
 class _Model:
     """A phenotype of a set of people."""
 
+    name: str
+    tested: NDArray[np.float64]  # (people,)
+    others: NDArray[np.float64]  # (people, columns), the constant among them
     association: Association
+    drawn: Permutations | None
     notes: tuple[str, ...]  # how people were permuted, and the coding of two levels
     no_q: str  # why there is no false discovery rate; empty: there is
+    no_sites: str  # why sites are no covariate; empty: they are, or need not be
+    # Log sizes of people's residuals, (people,) a table, by kind of features.
+    sizes: dict[str, list[NDArray[np.float64]]] = field(default_factory=dict)
+
+    def add_sizes(self, kind: str, values: NDArray[np.floating[Any]]) -> None:
+        """Note how large what covariates leave of people's values is."""
+        if self.drawn is not None:
+            self.sizes.setdefault(kind, []).append(residual_sizes(values, self.others))
+
+    def sizes_p(self, kind: str) -> float:
+        """Return the permuted p of sizes with what is tested; 1 where none is known."""
+        if self.drawn is None or kind not in self.sizes:
+            return 1.0
+        sizes = np.mean(self.sizes[kind], axis=0)
+        return sizes_p(sizes, self.tested, self.others, self.drawn.orders)
 
 
 class _Study:
@@ -183,7 +206,7 @@ class _Study:
     def __init__(self, people: GroupPeople, names: Sequence[str]) -> None:
         self.people, self.names = people, names
         self.failed: dict[str, str] = {}  # participants who could not be read, and why
-        self._covariates = people.covariates(people.settings.statistics.covariates).values
+        self._covariates = people.covariates(people.settings.statistics.covariates)
         self._drawn: dict[tuple[str, ...], Permutations | None] = {}  # by labels
         self._models: dict[tuple[str, tuple[str, ...]], _Model | None] = {}
         self._found: dict[tuple[str, str], list[_Tested]] = {}  # by phenotype and kind
@@ -207,6 +230,7 @@ class _Study:
                 rows=None if everybody else rows,
                 counts=own[0].tests.counts if own else None,
             )
+            model.add_sizes(table.kind.name, table.values if everybody else table.values[rows])
             found = _Tested(
                 table.contrast, len(labels), names, table.places, table.dropped, tests, model.no_q
             )
@@ -227,10 +251,21 @@ class _Study:
         values, note = _numbers(self.people.of(labels), name)
         rows = np.array([n for n, label in enumerate(self.people.labels) if label in {*labels}])
         drawn = self._permutations(labels)
-        association = Association.of(values, self._covariates[rows], drawn)
+        given, no_sites = self.people.with_sites(labels, self._covariates.of(rows), name, values)
+        association = Association.of(values, given.values, drawn)
+        others = np.column_stack([np.ones(len(values)), given.values])
+        if no_sites:
+            note = (*note, f"The participants are of several sites, and {no_sites}.")
+        elif added := [own for own in given.names if own not in self._covariates.names]:
+            note = (*note, f"Sites are covariates: {named(added)}.")
+
+        def model(words: str, no_q: str) -> _Model:
+            notes = (*note, words)
+            return _Model(name, values, others, association, drawn, notes, no_q, no_sites)
+
         if drawn is None:
             words = "No permutation was asked for (--permutations 0): nothing is corrected."
-            return _Model(association, (*note, words), why_no_q(0, 0))
+            return model(words, why_no_q(0, 0))
         words = f"{len(drawn.orders):,} permutations, seed {self.people.settings.modelling.seed}."
         sentences = drawn.words
         no_q = why_no_q(len(drawn.orders), drawn.possible)
@@ -239,7 +274,7 @@ class _Study:
             sentences, no_q = (*sentences, trouble), f"no permutation changes {name}"
         if no_q:
             sentences = (*sentences, f"There is no false discovery rate: {no_q}.")
-        return _Model(association, (*note, f"{words} {' '.join(sentences)}"), no_q)
+        return model(f"{words} {' '.join(sentences)}", no_q)
 
     def _permutations(self, labels: tuple[str, ...]) -> Permutations | None:
         options, people = self.people.settings.statistics, self.people.of(labels)
@@ -262,10 +297,37 @@ class _Study:
             kinds = [kind for phenotype, kind in self._found if phenotype == name]
             if tables:
                 features = [
-                    _corrected(self._kinds[kind], own)
+                    _corrected(self._kinds[kind], own, self._unfair(name, kind))
                     for kind, own in zip(kinds, tables, strict=True)
                 ]
                 yield PhenotypeAssociations(name, features, self._notes(name)), tables
+
+    def _unfair(self, name: str, kind: str) -> str:
+        """Return why no permutation is fair to features; empty: they are."""
+        models = [own for own in self._models.values() if own is not None and own.name == name]
+        p = min(1.0, min(model.sizes_p(kind) for model in models) * len(models))
+        if p > SIZES_LEVEL:
+            return ""
+        why = f"the size of participants' values goes with {name} (permuted p {p:.2g})"
+        say(f"warning: {self._kinds[kind].words}: {why}: nothing is corrected")
+        return why
+
+    @property
+    def flags(self) -> list[Flag]:
+        """Flags of the people, and of phenotypes that go with their sites."""
+        models = [own for own in self._models.values() if own is not None]
+        lines = dict.fromkeys(own.no_sites for own in models if own.no_sites)
+        return [
+            *(
+                Flag(
+                    "warning",
+                    f"The participants are of several sites, and {line}. What differs between "
+                    "sites may be taken for what goes with the phenotype.",
+                )
+                for line in lines
+            ),
+            *self.people.flags,
+        ]
 
     def _notes(self, name: str) -> tuple[str, ...]:
         models = {
@@ -302,21 +364,22 @@ def _numbers(people: GroupPeople, name: str) -> tuple[NDArray[np.float64], tuple
     )
 
 
-def _corrected(kind: FeatureKind, tables: Sequence[_Tested]) -> FeatureAssociations:
+def _corrected(kind: FeatureKind, tables: Sequence[_Tested], unfair: str) -> FeatureAssociations:
     unit = "edge" if kind.name == EDGES else "region" if tables[0].places is None else "voxel"
-    no_q = next((table.no_q for table in tables if table.no_q), "")
+    no_q = unfair or next((table.no_q for table in tables if table.no_q), "")
     found = [
         ContrastAssociations(
             table.contrast,
             table.people,
             table.names,
             table.tests,
-            own.without_q() if no_q else own,
+            own.uncorrected() if unfair else own.without_q() if no_q else own,
             table.dropped,
         )
         for table, own in zip(tables, corrected([table.tests for table in tables]), strict=True)
     ]
-    return FeatureAssociations(kind.name, kind.words, unit, found, no_q, _pictures(tables))
+    pictures = _pictures(tables)
+    return FeatureAssociations(kind.name, kind.words, unit, found, no_q, unfair, pictures)
 
 
 def _write(results: ResultFolder, study: _Study) -> None:
@@ -444,7 +507,7 @@ def _page(study: _Study, found: Sequence[PhenotypeAssociations]) -> AnalysisPage
     return AnalysisPageFacts(
         title="Associations with phenotypes",
         lead=f"{lead(found, len(study.people))}{more}",
-        flags=study.people.flags,
+        flags=study.flags,
         sections=[overview(found, left_out), *(section(phenotype) for phenotype in shown)],
         index="../../index.html",
     )

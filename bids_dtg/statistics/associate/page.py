@@ -49,6 +49,7 @@ class FeatureAssociations:
     unit: str  # of a column: region, voxel, edge
     contrasts: Sequence[ContrastAssociations]
     no_q: str = ""  # why there is no false discovery rate; empty: there is
+    unfair: str = ""  # why nothing at all is corrected; empty: it is
     pictures: dict[str, bytes] = field(default_factory=dict)  # PNG files, by name
     # Whether sentences count its discoveries: there is something in it, with all sets and
     # phenotypes of the page as tests.
@@ -182,6 +183,8 @@ def _found(found: FeatureAssociations) -> str:
     of = f" in {contrasts} contrasts" if contrasts > 1 else ""
     number = f"{found.discoveries:,}" if found.discoveries else "none"
     strongest = f"strongest r {figure(float(best[0].tests.r[best[1]]), 2)}"
+    if found.unfair:
+        return f"{found.words}: {tests}{of}, of which nothing is corrected: {found.unfair}"
     if found.no_q:
         return f"{found.words}: {tests}{of} without a false discovery rate, {strongest}"
     return (
@@ -281,7 +284,8 @@ def _side_by_side(phenotype: PhenotypeAssociations) -> Table:
         best = found.strongest
         r = abs(float(best[0].tests.r[best[1]])) if best else None
         share = None if found.no_q else 100 * found.discoveries / max(found.tests, 1)
-        verdicts = (share, found.certain) if phenotype.enough else (None, None)
+        certain = None if found.unfair else found.certain
+        verdicts = (share, certain) if phenotype.enough else (None, None)
         rows.append([found.words, found.people, found.tests, *verdicts, r, found.by_chance])
     return Table(
         "Features, compared with the edges of the connectome that maps are predicted from",

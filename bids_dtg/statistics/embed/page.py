@@ -61,7 +61,7 @@ def embedding_page(
     return AnalysisPageFacts(
         "Embedding",
         " ".join(_answer(found, len(people))),
-        [*people.flags, *_flags(people, found)],
+        [*people.flags, *people.flag_on_sites(), *_flags(people, found)],
         [
             _maps_section(found),
             _people_section(found, known),

@@ -164,7 +164,7 @@ class Findings:
     @property
     def answer(self) -> str:
         """The answer in a sentence or two."""
-        given = ", ".join(self.question.covariates.names)
+        given = ", ".join(self.question.given)
         beside = f", given {given}" if given else ""
         sentences = [f"Tested: {self.question.words}{beside}."]
         sentences += [self._answer_of(kind) for kind in self.kinds]
@@ -221,7 +221,7 @@ class Findings:
         return AnalysisPageFacts(
             title=f"Group maps: {self.question.kind}",
             lead=self.answer,
-            flags=[*self._honest(), *self._unfair(), *people.flags],
+            flags=[*self._honest(), *self._unfair(), *self._without_sites(), *people.flags],
             sections=[
                 PageSection("What was tested", text=list(self._method())),
                 *self._comparison(),
@@ -239,6 +239,15 @@ class Findings:
                 f"{unfair[0].unfair}. A group of larger maps has larger means by chance, which no "
                 "permutation of participants shows. Where the sizes go with motion or site, give "
                 "them as --covariates.",
+            )
+
+    def _without_sites(self) -> Iterator[Flag]:
+        """Warn where people are of several sites that cannot be taken out."""
+        if why := self.question.no_sites:
+            yield Flag(
+                "warning",
+                f"The participants are of several sites, and {why}. What differs between sites "
+                "cannot be told from what is tested.",
             )
 
     def _honest(self) -> Iterator[Flag]:
@@ -267,7 +276,7 @@ class Findings:
     def _method(self) -> Iterator[str]:
         question, options = self.question, self.question.people.settings.statistics
         first = min(self.tested, key=lambda each: bool(each.unfair))
-        given = ", ".join(question.covariates.names)
+        given = ", ".join(question.given)
         beside = f", given {given} (centred)" if given else ", without covariates"
         yield (
             f"Tested: {question.words}{beside}. The unit of inference is the participant: "

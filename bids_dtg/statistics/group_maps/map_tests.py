@@ -268,7 +268,7 @@ class MapTests:
         facts = {
             "Design": question.kind,
             "Participants": len(numbers.rows),
-            "Covariates": list(question.covariates.names),
+            "Covariates": list(question.given),
             "Permutations": options.map_permutations,
             "Seed": self._seed,
             "Synthetic": numbers.kind != MEASURED,

@@ -6,6 +6,7 @@ import dataclasses
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -69,11 +70,30 @@ class Question:
         ValueError
             A column is tested that is the same for all of them.
         """
-        own = self.covariates.values[rows] if self.covariates.names else None
-        design = GroupDesign(self.tested[rows], own)
+        own, _ = self._given(rows)
+        design = GroupDesign(self.tested[rows], own.values if own.names else None)
         if design.tests_mean and not self.tests_mean:
             raise ValueError(f"what is tested is the same for all {len(rows)} who have maps of it")
         return design
+
+    def _given(self, rows: NDArray[np.intp]) -> tuple[Coded, str]:
+        """Return the covariates of some of the people, and why sites are none of them."""
+        own = self.covariates.of(rows)
+        if self.tests_mean:  # signs are flipped, for which sites do not matter
+            return own, ""
+        labels = [self.people.labels[row] for row in rows]
+        name = self.people.settings.statistics.phenotype[0]
+        return self.people.with_sites(labels, own, name, self.tested[rows])
+
+    @cached_property
+    def given(self) -> tuple[str, ...]:
+        """Names of the columns that are taken out; sites are among them."""
+        return self._given(np.arange(len(self.people)))[0].names
+
+    @cached_property
+    def no_sites(self) -> str:
+        """Why sites are not taken out; empty where they are, or need not be."""
+        return self._given(np.arange(len(self.people)))[1]
 
     def draws(self, rows: NDArray[np.intp], number: int, seed: int) -> Draws:
         """Draw signs or orders of some of the people, and describe them."""

@@ -474,9 +474,8 @@ class _Study:
         )
         words = answer(found)
         people = self._cohort.people
-        self._results.page(
-            AnalysisPageFacts("Norms of regions", words, people.flags, sections(found))
-        )
+        flags = [*people.flags, *people.flag_on_sites()]
+        self._results.page(AnalysisPageFacts("Norms of regions", words, flags, sections(found)))
         say(words)
 
     def _people_rows(self, together: Sequence[KindExtremes]) -> Iterator[dict[str, object]]:

@@ -350,7 +350,10 @@ class _Study:
         for phenotype in results:
             say(answer(phenotype))
         page = phenotypes_page(
-            results, lead=self._lead(), flags=self._people.flags, index="../../index.html"
+            results,
+            lead=self._lead(),
+            flags=[*self._people.flags, *self._people.flag_on_sites()],
+            index="../../index.html",
         )
         self._results.page(page)
 

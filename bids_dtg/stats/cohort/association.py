@@ -46,6 +46,11 @@ class CorrectedTests:
         """Return them where no false discovery rate should be shown."""
         return CorrectedTests(np.full(len(self.q), np.nan), self.p_fwe, float("nan"))
 
+    def uncorrected(self) -> CorrectedTests:
+        """Return them where no permutation is fair."""
+        none = np.full(len(self.q), np.nan)
+        return CorrectedTests(none, none, float("nan"))
+
 
 @dataclass(frozen=True, eq=False)
 class Association:

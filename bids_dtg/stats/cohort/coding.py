@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+_NOTHING = 1e-8  # share of a column below which what is left of it is rounding
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,3 +63,58 @@ def code(columns: Mapping[str, Sequence[float] | Sequence[str]], people: int) ->
             names.append(name)
             parts.append(np.asarray(values, np.float64)[:, None])
     return Coded(tuple(names), np.concatenate(parts, axis=1).astype(np.float64))
+
+
+def add_levels(
+    coded: Coded, name: str, levels: Sequence[str], tested: NDArray[np.floating[Any]]
+) -> Coded:
+    """Put the levels of a column beside others, less those that the others give already.
+
+    Parameters
+    ----------
+    coded
+        The other columns, of any rank.
+    name, levels
+        The column's name, and the level of each person.
+    tested
+        (people,), the column that is tested.
+
+    Raises
+    ------
+    ValueError
+        The levels leave nothing of what is tested, or no degree of freedom.
+
+    Examples
+    --------
+    >>> age = code({"age": [20.0, 30.0, 25.0, 31.0]}, 4)
+    >>> add_levels(age, "site", ["A", "B", "A", "B"], np.array([0.0, 1.0, 1.0, 1.0])).names
+    ('age', 'site: B')
+    >>> add_levels(age, "site", ["A", "B", "A", "B"], np.array([0.0, 1.0, 0.0, 1.0]))
+    Traceback (most recent call last):
+      ...
+    ValueError: it is the same for all people of a site
+    """
+    others = coded.values - coded.values.mean(axis=0)
+    others = others / np.where((span := np.ptp(others, axis=0)) > 0, span, 1)
+    basis, _ = _orthonormal(np.column_stack([np.ones(len(levels)), others]))
+    names, columns = list(coded.names), [coded.values]
+    for level in sorted(set(levels))[1:]:
+        column = np.array([own == level for own in levels], np.float64)
+        wider, added = _orthonormal(np.column_stack([basis, column]))
+        if added == basis.shape[1] + 1:
+            basis = wider
+            names.append(f"{name}: {level}")
+            columns.append(column[:, None])
+    left = tested - basis @ (basis.T @ tested)
+    if np.linalg.norm(left) <= _NOTHING * np.linalg.norm(tested - tested.mean()):
+        raise ValueError(f"it is the same for all people of a {name}")
+    if len(levels) - basis.shape[1] - 1 < 1:
+        raise ValueError(f"{len(levels)} people are too few for {basis.shape[1] + 1} columns")
+    return Coded(tuple(names), np.concatenate(columns, axis=1))
+
+
+def _orthonormal(columns: NDArray[np.float64]) -> tuple[NDArray[np.float64], int]:
+    """Return an orthonormal basis of columns, and how many it has."""
+    vectors, values, _ = np.linalg.svd(columns, full_matrices=False)
+    basis = vectors[:, values > _NOTHING * values.max()]
+    return basis, basis.shape[1]

@@ -29,7 +29,7 @@ def residual_sizes(values: NDArray[np.floating[Any]], columns: Floats) -> Floats
     Parameters
     ----------
     values
-        (people, voxels), finite.
+        (people, voxels); a voxel with a value that is not finite does not count.
     columns
         (people, columns) of the covariates, with a constant.
 
@@ -46,13 +46,15 @@ def residual_sizes(values: NDArray[np.floating[Any]], columns: Floats) -> Floats
     array([1.1, 1.1, 1.1, 1.9, 1.9, 1.9])
     """
     basis = _basis(columns)
-    squares = np.zeros(len(values))
+    squares, voxels = np.zeros(len(values)), 0
     for start in range(0, values.shape[1], _VOXELS):
         block = np.asarray(values[:, start : start + _VOXELS], np.float64)
+        block = block[:, np.isfinite(block).all(axis=0)]
+        voxels += block.shape[1]
         squares += np.square(block - basis @ (basis.T @ block)).sum(axis=1)
     left = 1 - np.square(basis).sum(axis=1)
     known = (left > _FULL) & (squares > 0)
-    mean = np.where(known, squares, 1.0) / (np.where(known, left, 1.0) * max(values.shape[1], 1))
+    mean = np.where(known, squares, 1.0) / (np.where(known, left, 1.0) * max(voxels, 1))
     return np.where(known, np.log(mean) / 2, np.nan)
 
 
