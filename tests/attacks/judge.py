@@ -17,6 +17,7 @@ from tiny_job import tree
 
 # Above a normal call. A call that ends is no hang, on a machine that other work slows down, too.
 MOST_SECONDS, MOST_MIB = 30.0, 1024.0
+_LEFT_OUT = re.compile(r"sub-\S+ is left out: ")
 _ERROR = re.compile(r"error: |failed: | is left out( of \w+)?: ")
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f\x80-\x9f]")
 
@@ -125,8 +126,10 @@ def _of_lines(ended: Ended, wanted: Wanted) -> list[str]:
     silent = ended.code in (1, 2) and not lines and not planned and not ended.late
     if silent and wanted.says != "-":
         found.append("fails without a line")
-    if ended.code == 2 and len(lines) > 1:
-        found.append(f"is refused with {len(lines)} lines")
+    # Each participant who is left out has a line: a call without anybody has one more.
+    refusals = [line for line in lines if not _LEFT_OUT.match(line)]
+    if ended.code == 2 and len(refusals) > 1:
+        found.append(f"is refused with {len(refusals)} lines")
     if wanted.says not in ("", "-"):
         places = lines if ended.code in (1, 2) else ended.stderr.splitlines()
         if not any(re.search(wanted.says, line) for line in places):

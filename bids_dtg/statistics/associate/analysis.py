@@ -476,7 +476,7 @@ def _summary(phenotype: str, found: FeatureAssociations) -> Iterator[dict[str, o
             "tests": int(np.isfinite(own.tests.r).sum()),
             "dropped": own.dropped,
             "tests_fdr": None if found.no_q else int((own.corrected.q <= LEVEL).sum()),
-            "tests_fwe": int((own.corrected.p_fwe <= LEVEL).sum()),
+            "tests_fwe": None if found.unfair else int((own.corrected.p_fwe <= LEVEL).sum()),
             "name": None if place is None else own.names[place],
             **there,
         }

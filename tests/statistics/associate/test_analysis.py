@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 
 import nibabel as nib
 import numpy as np
@@ -184,6 +185,50 @@ def test_sites_are_kept_and_lone_families_stay(cohort, tmp_path):
         assert words in page
 
 
+def test_sites_are_covariates_though_none_is_named(cohort, tmp_path):
+    table = tmp_path / "sites.tsv"
+    rows = [f"{label}\t{n * 7 % 12}\t{1 + n % 3}" for n, label in enumerate(LABELS)]
+    table.write_text("\n".join(["participant_id\tscore\tsite", *rows]) + "\n")
+    words = ["-p", table, "--phenotype", "score", "--permutations", 19]
+    assert cohort.analyse("associate", *words, "--name", "default") == 0
+    assert cohort.analyse("associate", *words, "--covariates", "site", "--name", "asked") == 0
+    default, asked = (
+        summary(cohort.out / f"group/associate-{name}") for name in ("default", "asked")
+    )
+    assert default == asked
+    assert {row["dof"] for row in default.values()} == {"8"}  # two levels beside the phenotype
+    page = (cohort.out / "group/associate-default/statistics_report.html").read_text()
+    assert "Sites are covariates: site: 2, site: 3." in page
+    assert "is no covariate" not in page
+
+
+def test_nothing_is_corrected_where_patients_have_larger_values(cohort, tmp_path, capsys):
+    out = tmp_path / "out"
+    shutil.copytree(cohort.out, out)
+    rng = np.random.default_rng(0)
+    for label in LABELS[::2]:
+        for path in sorted(out.glob(f"sub-{label}/**/*_desc-regions_statmap.tsv")):
+            header, *rows = [line.split("\t") for line in path.read_text().splitlines()]
+            place = header.index("mean")
+            for row in rows:
+                if row[place] != "n/a":
+                    row[place] = repr(float(row[place]) + 5 * rng.standard_normal())
+            path.write_text("\n".join("\t".join(row) for row in [header, *rows]) + "\n")
+    table = tmp_path / "people.tsv"
+    rows = [f"{label}\t{'patient' if n % 2 == 0 else 'control'}" for n, label in enumerate(LABELS)]
+    table.write_text("\n".join(["participant_id\tgroup", *rows]) + "\n")
+    words = ["-p", table, "--phenotype", "group", "--within-families", "--permutations", 199]
+    assert cohort.analyse("associate", *words, out=out) == 0
+    why = "the size of participants' values goes with group (permuted p 0.0"
+    assert why in capsys.readouterr().err
+    found = summary(out / "group/associate")
+    cells = ("q", "p_fwe", "tests_fdr", "tests_fwe")
+    for (_, kind, _), row in found.items():
+        assert ({row[cell] for cell in cells} == {"n/a"}) == (kind == "regions"), (kind, row)
+    page = (out / "group/associate/statistics_report.html").read_text()
+    assert "of which nothing is corrected: the size of participants" in page
+
+
 def test_a_phenotype_that_goes_with_the_site_has_no_permuted_p(cohort, tmp_path, capsys):
     table = tmp_path / "scanners.tsv"
     rows = [f"{label}\t{'AB'[n // 6]}\t{'AB'[n // 6]}" for n, label in enumerate(LABELS)]
@@ -194,6 +239,7 @@ def test_a_phenotype_that_goes_with_the_site_has_no_permuted_p(cohort, tmp_path,
     assert f"warning: {trouble}" in capsys.readouterr().err
     page = (cohort.out / "group/associate-scanners/statistics_report.html").read_text()
     assert trouble in page
+    assert "site is no covariate of patients: it is the same for all people of a site" in page
     dictionary = "group/associate-scanners/desc-patientsRegions_associations.json"
     assert "a row for each region" in (cohort.out / dictionary).read_text()
 

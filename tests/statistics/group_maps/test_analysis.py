@@ -195,7 +195,9 @@ def test_groups_that_are_the_sites_have_no_permuted_p(cohort, capsys):
     trouble = "Every permutation leaves site as it is, as sites or families have one value"
     said = capsys.readouterr().err
     assert f"warning: {trouble}" in said
-    assert trouble in (folder(cohort, "site") / "statistics_report.html").read_text()
+    page = (folder(cohort, "site") / "statistics_report.html").read_text()
+    assert trouble in page
+    assert "site is no covariate of site: it is the same for all people of a site" in page
     # Of one contrast there is no other to compare with.
     assert "correlate with r" in said
     assert "other contrasts" not in said
@@ -215,6 +217,9 @@ def test_groups_are_permuted_by_family_and_within_sites(cohort, capsys):
     assert cohort.analyse("stats", *words, "--name", "sex") == 0
     assert "no threshold-free cluster enhancement: people are related" in capsys.readouterr().err
     page = (folder(cohort, "sex") / "statistics_report.html").read_text()
+    assert "given site: B" in page
+    sidecar = next(folder(cohort, "sex").glob("*_stat-effect_*statmap.json"))
+    assert json.loads(sidecar.read_text())["Covariates"] == ["site: B"]
     assert "participants with sex M against those with sex F" in page
     assert "permuted within families and sites" in page
     assert "nobody was swapped with somebody of another site" in page
