@@ -247,7 +247,7 @@ class Findings:
             yield Flag(
                 "warning",
                 f"The participants are of several sites, and {why}. What differs between sites "
-                "cannot be told from what is tested.",
+                "may be taken for what is tested.",
             )
 
     def _honest(self) -> Iterator[Flag]:
