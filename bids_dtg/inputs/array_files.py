@@ -268,7 +268,8 @@ def _called() -> Iterator[None]:
 def _little_memory() -> Iterator[None]:
     """Let this process take no more than 1 GiB in addition, where the system counts it."""
     try:
-        pages = int(Path("/proc/self/statm").read_text().split()[0])
+        with open_foreign(Path("/proc/self/statm")) as file:
+            pages = int(file.read().split()[0])
     except OSError:  # it is no Linux
         yield
         return
