@@ -1,10 +1,13 @@
-"""How often the tests of `stats` find anything in cohorts in which there is nothing.
+"""How often the tests of `stats` and `associate` find anything where there is nothing.
 
-    python studies/null_cohorts.py [--cohorts 200] [--permutations 499] [--seed 3]
+    python studies/null_cohorts.py stats [--cohorts 400] [--permutations 499] [--seed 3]
+    python studies/null_cohorts.py associate
 
-Smooth noise maps of 25 x 40 voxels. A row a kind of cohort: the share with a voxel at q <= 0.05, by
-the counted false discovery rate and, for comparison, by p of t (Benjamini and Hochberg), and the
-share with a voxel at a family-wise p <= 0.05. A rate of 5 % should call 5 % of the cohorts.
+Smooth noise: maps of 25 x 40 voxels for `stats`, 10 x 10 for `associate`. A row a kind of cohort:
+the share in which anything has q <= 0.05, by the counted false discovery rate and, for comparison,
+by p of t (Benjamini and Hochberg), and the share in which anything has a family-wise p <= 0.05; of
+cohorts in which the size of people's maps goes with what is tested, nothing is corrected, and
+nothing found. A rate of 5 % should call 5 % of the cohorts.
 """
 
 from __future__ import annotations
@@ -17,98 +20,236 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 
+from bids_dtg.stats.cohort.association import Association, corrected
+from bids_dtg.stats.cohort.coding import Coded, add_levels
 from bids_dtg.stats.cohort.exchangeability import permutations, sign_flips
+from bids_dtg.stats.cohort.map_sizes import LEVEL as SIZES_LEVEL
+from bids_dtg.stats.cohort.map_sizes import residual_sizes, sizes_p
+from bids_dtg.stats.cohort.pooled_fdr import why_no_q
 from bids_dtg.stats.cohort.second_level import GroupDesign, correct_for_voxels, fit_group
 from bids_dtg.stats.paired import false_discovery_rate
 
-SHAPE, SMOOTH = (25, 40), 1.5
+SHAPES, SMOOTH = {"stats": (25, 40), "associate": (10, 10)}, 1.5
 LEVEL = 0.05
+Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)
 class Cohort:
     """Maps in which there is nothing, and how they are tested."""
 
-    maps: NDArray[np.float64]  # (people, voxels)
-    design: GroupDesign
+    maps: Floats  # (people, voxels)
+    tested: Floats  # (people,); all 1: their mean
     families: NDArray[np.intp]  # (people,)
+    sites: NDArray[np.intp] | None = None  # (people,)
+    covariates: Floats | None = None  # (people, columns)
+
+    def given(self) -> Floats:
+        """Return the covariates, with levels of sites as the program adds them."""
+        names = tuple(map(str, range(0 if self.covariates is None else self.covariates.shape[1])))
+        none = np.empty((len(self.tested), 0))
+        coded = Coded(names, none if self.covariates is None else self.covariates)
+        if self.sites is None or not np.ptp(self.tested):
+            return coded.values
+        return add_levels(coded, "site", [str(site) for site in self.sites], self.tested).values
 
 
-def noise(rng: np.random.Generator, people: int) -> NDArray[np.float64]:
-    """Return smooth maps of unrelated people, (people, voxels), with a standard deviation of 1."""
-    maps = gaussian_filter(rng.standard_normal((people, *SHAPE)), (0, SMOOTH, SMOOTH))
-    return maps.reshape(people, -1) / maps.std()
+@dataclass(frozen=True, eq=False)
+class Noise:
+    """Smooth maps of one shape."""
+
+    shape: tuple[int, int]
+
+    def of(self, rng: np.random.Generator, people: int) -> Floats:
+        """Return maps of unrelated people, (people, voxels), with a standard deviation of 1."""
+        maps = gaussian_filter(rng.standard_normal((people, *self.shape)), (0, SMOOTH, SMOOTH))
+        return maps.reshape(people, -1) / maps.std()
+
+    def heavy(self, rng: np.random.Generator, people: int) -> Floats:
+        """Return maps whose voxels have the tails of t with 3 degrees of freedom."""
+        maps = self.of(rng, people)
+        return maps / np.sqrt(rng.chisquare(3, size=(people, 1)) / 3)
+
+    def related(self, rng: np.random.Generator, families: NDArray[np.intp], alike: float) -> Floats:
+        """Return maps that correlate within families."""
+        maps = np.sqrt(alike) * self.of(rng, int(families.max()) + 1)[families]
+        return maps + np.sqrt(1 - alike) * self.of(rng, len(families))
 
 
-def unrelated(rng: np.random.Generator) -> Cohort:
-    return Cohort(noise(rng, 40), GroupDesign(rng.standard_normal(40)), np.arange(40))
+Draw = Callable[[np.random.Generator, Noise], Cohort]
 
 
-def twelve(rng: np.random.Generator) -> Cohort:
-    return Cohort(noise(rng, 12), GroupDesign.of_mean(12), np.arange(12))
+def scales(rng: np.random.Generator, people: int) -> Floats:
+    """Return unequal scales of people, (people, 1)."""
+    return np.exp(rng.standard_normal(people))[:, None]
 
 
-def rare_group(rng: np.random.Generator) -> Cohort:
-    maps = noise(rng, 40) * np.exp(rng.standard_normal(40))[:, None]
-    return Cohort(maps, GroupDesign((np.arange(40) < 2).astype(float)), np.arange(40))
+def some(people: int, members: int) -> NDArray[np.floating]:
+    """Return 1 for the first members of a group, 0 for everybody else."""
+    return (np.arange(people) < members).astype(float)
 
 
-def related(
-    members: int, alike: float, number: int, *, groups: bool
-) -> Callable[[np.random.Generator], Cohort]:
-    """Return what draws families whose maps correlate."""
+def families_of(members: int, number: int, alike: float, *, groups: bool) -> Draw:
+    """Return what draws families whose maps correlate, tested for a mean or two groups."""
+    families = np.repeat(np.arange(number), members)
 
-    def draw(rng: np.random.Generator) -> Cohort:
-        families = np.repeat(np.arange(number), members)
-        people = len(families)
-        maps = np.sqrt(alike) * noise(rng, number)[families]
-        maps += np.sqrt(1 - alike) * noise(rng, people)
-        design = (
-            GroupDesign((families % 2).astype(float)) if groups else GroupDesign.of_mean(people)
-        )
-        return Cohort(maps, design, families)
+    def draw(rng: np.random.Generator, noise: Noise) -> Cohort:
+        tested = (families % 2).astype(float) if groups else np.ones(len(families))
+        return Cohort(noise.related(rng, families, alike), tested, families)
 
     return draw
 
 
-COHORTS: dict[str, Callable[[np.random.Generator], Cohort]] = {
-    "40 unrelated, regression": unrelated,
-    "12 unrelated, mean": twelve,
-    "40, group of 2, people of unequal scales": rare_group,
-    "20 families of 2 (ICC .5), mean": related(2, 0.5, 20, groups=False),
-    "14 families of 3 (ICC .4), two groups": related(3, 0.4, 14, groups=True),
-    "12 families of 4 (ICC .8), mean": related(4, 0.8, 12, groups=False),
+def three_sites(rng: np.random.Generator, noise: Noise, people: int = 40) -> Cohort:
+    sites = np.arange(people) % 3
+    maps = noise.of(rng, people) * np.array([0.5, 1.0, 2.0])[sites][:, None]
+    maps += noise.of(rng, 3)[sites]
+    tested = rng.standard_normal(people) + sites
+    return Cohort(maps, tested, np.arange(people), sites)
+
+
+def alone(people: int, draw: Callable[[np.random.Generator, Noise], tuple[Floats, Floats]]) -> Draw:
+    """Return what draws maps and the tested column of unrelated people."""
+    return lambda rng, noise: Cohort(*draw(rng, noise), np.arange(people))
+
+
+STATS: dict[str, Draw] = {
+    "40 unrelated, regression": alone(40, lambda r, n: (n.of(r, 40), r.standard_normal(40))),
+    "12 unrelated, mean": alone(12, lambda r, n: (n.of(r, 12), np.ones(12))),
+    "40, group of 2, people of unequal scales": alone(
+        40, lambda r, n: (n.of(r, 40) * scales(r, 40), some(40, 2))
+    ),
+    "20 families of 2 (ICC .3), mean": families_of(2, 20, 0.3, groups=False),
+    "20 families of 2 (ICC .5), mean": families_of(2, 20, 0.5, groups=False),
+    "14 families of 3 (ICC .4), two groups": families_of(3, 14, 0.4, groups=True),
+    "12 families of 4 (ICC .8), mean": families_of(4, 12, 0.8, groups=False),
+    "40 of 3 sites with means and scales, regression": three_sites,
+    "40, 10 patients with doubled maps": alone(
+        40, lambda r, n: (n.of(r, 40) * (1 + some(40, 10))[:, None], some(40, 10))
+    ),
 }
 
 
-def found(cohort: Cohort, number: int, seed: int) -> tuple[bool, bool, bool]:
+def associations(people: int) -> dict[str, Draw]:
+    """Return kinds of cohorts of a size, with a phenotype that nothing goes with."""
+    rare = max(2, round(people / 20))
+
+    def moved(rng: np.random.Generator, noise: Noise) -> Cohort:
+        motion = np.abs(rng.standard_normal(people))
+        maps = noise.of(rng, people) * (1 + motion)[:, None]
+        tested = motion + rng.standard_normal(people)
+        return Cohort(maps, tested, np.arange(people), covariates=motion[:, None])
+
+    def aged(rng: np.random.Generator, noise: Noise) -> Cohort:
+        given = rng.standard_normal((people, 3))
+        maps = noise.of(rng, people) + given @ noise.of(rng, 3)
+        tested = given.sum(axis=1) + rng.standard_normal(people)
+        return Cohort(maps, tested, np.arange(people), covariates=given)
+
+    def families(members: int, alike: float) -> Draw:
+        own = np.repeat(np.arange(people // members), members)
+
+        def draw(rng: np.random.Generator, noise: Noise) -> Cohort:
+            shared = rng.standard_normal(people // members)[own]
+            tested = np.sqrt(alike) * shared + np.sqrt(1 - alike) * rng.standard_normal(len(own))
+            return Cohort(noise.related(rng, own, alike), tested, own)
+
+        return draw
+
+    def plain(tested: Callable[[np.random.Generator], Floats], kind: str = "of") -> Draw:
+        return alone(people, lambda r, n: (getattr(n, kind)(r, people), tested(r)))
+
+    def unequal(tested: Callable[[np.random.Generator], Floats]) -> Draw:
+        return alone(people, lambda r, n: (n.of(r, people) * scales(r, people), tested(r)))
+
+    def normal(rng: np.random.Generator) -> Floats:
+        return rng.standard_normal(people)
+
+    kinds = {
+        "normal": plain(normal),
+        "heavy tails": plain(normal, "heavy"),
+        "skewed phenotype": plain(lambda r: np.exp(r.standard_normal(people))),
+        "phenotype of 5 levels": plain(lambda r: r.integers(0, 5, people).astype(float)),
+        "two groups": plain(lambda _: some(people, people // 2)),
+        "group of 5 %": plain(lambda _: some(people, rare)),
+        "group of 5 %, people of unequal scales": unequal(lambda _: some(people, rare)),
+        "people of unequal scales": unequal(normal),
+        "families of 2 (ICC .5)": families(2, 0.5),
+        "3 sites": lambda r, n: three_sites(r, n, people),
+        "motion in maps and phenotype, as covariate": moved,
+        "3 covariates": aged,
+        "25 % patients with doubled maps": alone(
+            people,
+            lambda r, n: (
+                n.of(r, people) * (1 + some(people, people // 4))[:, None],
+                some(people, people // 4),
+            ),
+        ),
+    }
+    return {f"{people}, {name}": draw for name, draw in kinds.items()}
+
+
+def found_by_stats(cohort: Cohort, number: int, seed: int) -> tuple[bool, bool, bool]:
     """Return whether anything is found: counted rate, rate by p of t, family-wise."""
-    if cohort.design.tests_mean:
+    given = cohort.given()
+    design = GroupDesign(cohort.tested, given if given.size else None)
+    if design.tests_mean:
         draws: NDArray[np.integer] = sign_flips(number, cohort.families, seed=seed).signs
     else:
-        draws = permutations(number, cohort.families, seed=seed).orders
-    corrected = correct_for_voxels(cohort.maps, cohort.design, draws)
-    by_t = false_discovery_rate(fit_group(cohort.maps, cohort.design).p)
-    return (
-        bool(corrected.discoveries.any()),
-        bool((by_t <= LEVEL).any()),
-        bool(corrected.significant.any()),
-    )
+        draws = permutations(number, cohort.families, sites=cohort.sites, seed=seed).orders
+    by_t = false_discovery_rate(fit_group(cohort.maps, design).p)
+    naive = bool((by_t <= LEVEL).any())
+    if not design.tests_mean and _unfair(cohort, design.taken_out, draws):
+        return False, naive, False
+    corrected = correct_for_voxels(cohort.maps, design, draws)
+    return bool(corrected.discoveries.any()), naive, bool(corrected.significant.any())
+
+
+def found_by_associate(cohort: Cohort, number: int, seed: int) -> tuple[bool, bool, bool]:
+    """Return whether anything is found: counted rate, rate by p of t, family-wise."""
+    given = cohort.given()
+    drawn = permutations(number, cohort.families, sites=cohort.sites, seed=seed)
+    tests = Association.of(cohort.tested, given, drawn).test(cohort.maps)
+    naive = bool((false_discovery_rate(tests.p) <= LEVEL).any())
+    others = np.column_stack([np.ones(len(given)), given])
+    if why_no_q(number, drawn.possible) or _unfair(cohort, others, drawn.orders):
+        return False, naive, False
+    (found,) = corrected([tests])
+    return bool((found.q <= LEVEL).any()), naive, bool((found.p_fwe <= LEVEL).any())
+
+
+def _unfair(cohort: Cohort, others: Floats, orders: NDArray[np.integer]) -> bool:
+    sizes = residual_sizes(cohort.maps, others)
+    return sizes_p(sizes, cohort.tested, others, orders) <= SIZES_LEVEL
 
 
 def main() -> None:
     """Print the table."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--cohorts", type=int, default=200)
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("analysis", choices=("stats", "associate"))
+    parser.add_argument("--cohorts", type=int, default=400)
     parser.add_argument("--permutations", type=int, default=499)
     parser.add_argument("--seed", type=int, default=3)
     options = parser.parse_args()
+    noise = Noise(SHAPES[options.analysis])
+    kinds, found = STATS, found_by_stats
+    if options.analysis == "associate":
+        kinds = {name: draw for n in (12, 40, 100) for name, draw in associations(n).items()}
+        found = found_by_associate
     print("| cohorts | counted q, % | q by p of t, % | family-wise p, % |\n|---|---|---|---|")
-    for name, draw in COHORTS.items():
+    every = []
+    for name, draw in kinds.items():
         rng = np.random.default_rng(options.seed)
-        rows = [found(draw(rng), options.permutations, seed) for seed in range(options.cohorts)]
-        cells = " | ".join(f"{share:.1f}" for share in 100 * np.mean(rows, axis=0))
-        print(f"| {name} | {cells} |", flush=True)
+        every.append(
+            [found(draw(rng, noise), options.permutations, seed) for seed in range(options.cohorts)]
+        )
+        print(_row(name, every[-1]), flush=True)
+    print(_row("all together", [row for rows in every for row in rows]))
+
+
+def _row(name: str, rows: list[tuple[bool, bool, bool]]) -> str:
+    cells = " | ".join(f"{share:.1f}" for share in 100 * np.mean(rows, axis=0))
+    return f"| {name} | {cells} |"
 
 
 if __name__ == "__main__":
