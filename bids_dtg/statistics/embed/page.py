@@ -83,9 +83,10 @@ def _answer(found: Sequence[Embedded]) -> Iterator[str]:
                 f"{_cluster_words(figures.contrasts.silhouette)} clusters (silhouette "
                 f"{_figure(figures.contrasts.silhouette)})."
             )
+        nearest = min(NEIGHBOURS, len(points.labels) - 1)
         yield (
             f"For {_percent(figures.contrasts.accuracy)} of the {points.kind.words}, most of the "
-            f"{min(NEIGHBOURS, len(points.labels) - 1)} nearest maps of other people are of the same contrast (by chance "
+            f"{nearest} nearest maps of other people are of the same contrast (by chance "
             f"{_percent(figures.contrasts.chance)}); {_percent(shares.contrasts)} of the variance "
             f"lies between contrasts, {_percent(shares.people)} between people and "
             f"{_percent(shares.residual)} in neither."
