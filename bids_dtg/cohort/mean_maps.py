@@ -115,7 +115,7 @@ def choose_averages(
         if _kind(files) == usual:
             chosen.append(files)
         else:
-            left_out.append((files.title, "made by another model"))
+            left_out.append((files.title, _unlike(_kind(files), usual)))
     way = dict(_most_common([_cleaning(files) for files in chosen]))
     kept = []
     for files in chosen:
@@ -149,6 +149,15 @@ def choose_averages(
 def _kind(files: AverageFiles) -> tuple[object, ...]:
     labels = tuple(sorted(found.label for found in files.maps))
     return (files.common.get("ModelSHA256"), files.common.get("Resolution"), labels)
+
+
+def _unlike(kind: tuple[object, ...], usual: tuple[object, ...]) -> str:
+    """Return how an average differs from most, each as `_kind` gives them."""
+    if any(own is None and most is not None for own, most in zip(kind, usual, strict=True)):
+        return "the sidecar of its maps is missing or damaged"
+    if kind[0] != usual[0]:
+        return "made by another model"
+    return "has other maps than most" if kind[1] == usual[1] else "made at another resolution"
 
 
 def _cleaning(files: AverageFiles) -> tuple[tuple[str, str], ...]:

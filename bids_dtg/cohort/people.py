@@ -339,8 +339,17 @@ def counting_sets(settings: Settings, *, each_sidecar: bool) -> CountingSets:
     inclusion = read_inclusion(output)
     for line in inclusion.lines(list(files)):
         say(line)
-    counting, undecided = inclusion.split(made for own in files.values() for made in own.averages)
+    renamed = [
+        (made.title, f"it lies in the folder of sub-{label}")
+        for label, own in files.items()
+        for made in own.averages
+        if _participant(made) != label
+    ]
+    counting, undecided = inclusion.split(
+        made for label, own in files.items() for made in own.averages if _participant(made) == label
+    )
     averages, unlike = choose_averages(counting)
+    unlike = [*renamed, *unlike]
     for title, why in unlike:
         say(f"{title} is left out: {why}")
     if not averages:
@@ -349,13 +358,17 @@ def counting_sets(settings: Settings, *, each_sidecar: bool) -> CountingSets:
         )
     by_label: dict[str, list[AverageFiles]] = {}
     for made in averages:
-        by_label.setdefault(made.title.partition("_")[0].removeprefix("sub-"), []).append(made)
+        by_label.setdefault(_participant(made), []).append(made)
     return CountingSets(
         output,
         files,
         {label: tuple(by_label[label]) for label in sorted(by_label)},
         (*undecided, *unlike),
     )
+
+
+def _participant(made: AverageFiles) -> str:
+    return made.title.partition("_")[0].removeprefix("sub-")
 
 
 def participants_asked(wanted: Sequence[str], output: DerivativeDataset) -> tuple[str, ...]:

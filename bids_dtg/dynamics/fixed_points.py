@@ -571,7 +571,8 @@ def _settles(field: Field, states: Values, case: Numbers, follow: _Follower) -> 
     """
     path = follow(field, states, case, _SETTLING)
     settled = _at_rest(path)
-    rest = np.flatnonzero(~settled)
+    # What has diverged stays so, and cannot be followed further.
+    rest = np.flatnonzero(~settled & np.isfinite(path[-1]).all(axis=1))
     if len(rest):
         longer = follow(field, path[-1, rest], case[rest], _LONGER - _SETTLING)
         settled[rest] = _at_rest(longer)

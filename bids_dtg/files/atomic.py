@@ -25,10 +25,12 @@ _FLUSHES = 8  # files forced to the disk at the same time
 # What file systems answer that cannot be asked to, as some of FUSE's.
 _CANNOT_FLUSH = {errno.EINVAL, errno.ENOTSUP, errno.ENOSYS, errno.EROFS}
 _REMEDIES = {
-    errno.ENOSPC: "free space on that disk, then run again: finished participants are kept",
-    errno.EDQUOT: "free some of your quota, then run again: finished participants are kept",
+    errno.ENOSPC: "free space on that disk, then run again: what is finished is kept",
+    errno.EDQUOT: "free some of your quota, then run again: what is finished is kept",
     errno.EROFS: "choose another OUTPUT_DIR, or mount this one writable",
     errno.EACCES: "choose a folder that you may write to, or change its permissions",
+    errno.EEXIST: "remove or rename the file that has the name of one of these folders",
+    errno.ENOTDIR: "remove or rename the file that has the name of one of these folders",
     errno.EPERM: "choose a folder that you may write to, or change its permissions",
 }
 

@@ -181,6 +181,7 @@ def test_stability_of_the_flow_is_not_that_of_the_map(
         ([[0.0, 0.3], [-0.3, 0.0]], False, False),  # goes round for ever
         ([[0.1, 0.0], [0.0, -0.4]], False, False),
         ([[-0.012, 0.0], [0.0, -0.4]], True, True),  # too slow for the first 400 frames
+        ([[40.0, 0.0], [0.0, 40.0]], False, False),  # no number is large enough
     ],
 )
 def test_networks_settle_where_their_dynamics_do(

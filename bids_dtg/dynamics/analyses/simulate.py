@@ -11,6 +11,7 @@ from bids_dtg.dynamics.analyses.analysis import NetworkAnalysis
 from bids_dtg.dynamics.analyses.connectivity import Kept, measured, page_spectra
 from bids_dtg.dynamics.analyses.evaluate import Judged, notices
 from bids_dtg.dynamics.simulation import simulate
+from bids_dtg.errors import BundleError
 from bids_dtg.files.array_store import Stream, write_npz
 from bids_dtg.notices import counted, say
 from bids_dtg.report.pages.analysis import (
@@ -61,7 +62,16 @@ def run_simulation(settings: Settings) -> int:
 
 
 def _simulated(judged: Judged, settings: Settings, kept: Kept) -> Iterator[Array]:
-    """Yield each person's simulations, and keep measures for the page."""
+    """Yield each person's simulations, and keep measures for the page.
+
+    Raises
+    ------
+    BundleError
+        No simulation of anybody is finite.
+    """
+    bundle = judged.analysis.bundle
+    assert bundle is not None
+    any_finite = False
     found = simulate(
         judged.model,
         judged.networks,
@@ -71,8 +81,17 @@ def _simulated(judged: Judged, settings: Settings, kept: Kept) -> Iterator[Array
     )
     for label, simulated in zip(judged.labels, found, strict=True):
         kept.add(label, simulated, judged.sessions)
-        say(f"sub-{label}: simulated")
+        finite = int(np.isfinite(simulated).all(axis=(1, 2)).sum())
+        any_finite |= finite > 0
+        grown = len(simulated) - finite
+        say(f"sub-{label}: simulated" + (f", {grown} without bounds (NaN or inf)" if grown else ""))
         yield simulated
+    if not any_finite:
+        raise BundleError(
+            f"the activity of {bundle.card.name} grows without bounds in all simulations",
+            expected="a model with finite activity",
+            remedy="train it for more epochs, or with another --seed",
+        )
 
 
 def _facts(judged: Judged, settings: Settings) -> dict[str, object]:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bids_dtg.errors import RunError
+from bids_dtg.files.foreign import plain_number
 from bids_dtg.inputs.events import read_events
 
 _NOT_KNOWN = ("", "n/a", "nan")
@@ -23,19 +24,23 @@ class Trials:
     onset_s: NDArray[np.float64]  # (trials,), seconds from the first frame
     duration_s: NDArray[np.float64]  # (trials,), seconds; 0: an impulse
     condition: tuple[str, ...]  # (trials,)
+    repeated: int = 0  # rows left out: another has the same onset, duration and condition
+    unnamed: int = 0  # rows left out: the cell of the condition is empty, not n/a
 
     @property
     def counts(self) -> Mapping[str, int]:
         """Number of trials of each condition."""
         return Counter(self.condition)
 
-    def during(self, seconds: float) -> Trials:
-        """Return those that begin before the end of a run that lasts so long."""
-        return self._of(self.onset_s < seconds)
-
-    def _of(self, chosen: NDArray[np.bool_]) -> Trials:
-        conditions = np.array(self.condition, object)[chosen]
-        return Trials(self.onset_s[chosen], self.duration_s[chosen], tuple(conditions))
+    def chosen(self, which: NDArray[np.bool_]) -> Trials:
+        """Return some of the trials; `which` is (trials,)."""
+        conditions = np.array(self.condition, object)[which]
+        return replace(
+            self,
+            onset_s=self.onset_s[which],
+            duration_s=self.duration_s[which],
+            condition=tuple(conditions),
+        )
 
 
 def read_trials(path: Path, column: str, ignored: Collection[str] = ()) -> Trials:
@@ -46,7 +51,8 @@ def read_trials(path: Path, column: str, ignored: Collection[str] = ()) -> Trial
     path
         Path of a BIDS ``*_events.tsv`` file.
     column
-        That names the conditions; rows of n/a are no trials.
+        That names the conditions; rows of n/a are no trials. Of rows with the same onset, duration
+        and condition, the first is one.
     ignored
         Conditions that are part of the baseline.
 
@@ -60,6 +66,7 @@ def read_trials(path: Path, column: str, ignored: Collection[str] = ()) -> Trial
         raise RunError(
             f"{path} has no column {' or '.join(absent)}; it has {', '.join(rows[0])}",
             expected="onset, duration and the column of conditions (trial_type in --glm-model)",
+            remedy="separate columns by tabs" if len(rows[0]) == 1 else "correct the header",
         )
     kept = [
         (number, row)
@@ -71,10 +78,17 @@ def read_trials(path: Path, column: str, ignored: Collection[str] = ()) -> Trial
             f"{path} has no trial: {len(rows)} rows, none with a condition in {column}",
             expected="a row a trial",
         )
+    onset_s = _seconds(path, kept, "onset", -np.inf)
+    duration_s = _seconds(path, kept, "duration", 0.0)
+    condition = tuple(row[column].strip() for _, row in kept)
+    # Equal trials would add up to a response of twice the height, and effects be half as large.
+    first = list(dict.fromkeys(zip(onset_s, duration_s, condition, strict=True)))
     return Trials(
-        onset_s=_seconds(path, kept, "onset", -np.inf),
-        duration_s=_seconds(path, kept, "duration", 0.0),
-        condition=tuple(row[column].strip() for _, row in kept),
+        onset_s=np.array([onset for onset, _, _ in first]),
+        duration_s=np.array([duration for _, duration, _ in first]),
+        condition=tuple(name for _, _, name in first),
+        repeated=len(kept) - len(first),
+        unnamed=sum(not row[column].strip() for row in rows),
     )
 
 
@@ -83,14 +97,12 @@ def _seconds(
 ) -> NDArray[np.float64]:
     values = np.empty(len(rows))
     for place, (number, row) in enumerate(rows):
-        try:
-            values[place] = float(row[column])
-        except ValueError:
-            values[place] = np.nan
-        if not np.isfinite(values[place]) or values[place] < least:
+        value = plain_number(row[column].strip())
+        if value is None or value < least:
             raise RunError(
                 f"{path} has the {column} {row[column]!r} in row {number}",
-                expected="seconds" + " (0 for an impulse)" * (column == "duration"),
+                expected="seconds, as 12.5" + " (0 for an impulse)" * (column == "duration"),
                 remedy="correct the event file, or leave that trial type out (ignore)",
             )
+        values[place] = value
     return values

@@ -60,7 +60,7 @@ def embedding_page(
     """Return the sections of the page."""
     return AnalysisPageFacts(
         "Embedding",
-        " ".join(_answer(found, len(people))),
+        " ".join(_answer(found)),
         [*people.flags, *people.flag_on_sites(), *_flags(people, found)],
         [
             _maps_section(found),
@@ -72,7 +72,7 @@ def embedding_page(
     )
 
 
-def _answer(found: Sequence[Embedded], number: int) -> Iterator[str]:
+def _answer(found: Sequence[Embedded]) -> Iterator[str]:
     """Yield the answer in sentences: clusters of contrasts first, then people."""
     points = next((one_kind.maps for one_kind in found if one_kind.maps is not None), None)
     if points is not None:
@@ -83,18 +83,20 @@ def _answer(found: Sequence[Embedded], number: int) -> Iterator[str]:
                 f"{_cluster_words(figures.contrasts.silhouette)} clusters (silhouette "
                 f"{_figure(figures.contrasts.silhouette)})."
             )
+        nearest = min(NEIGHBOURS, len(points.labels) - 1)
         yield (
             f"For {_percent(figures.contrasts.accuracy)} of the {points.kind.words}, most of the "
-            f"{NEIGHBOURS} nearest maps of other people are of the same contrast (by chance "
+            f"{nearest} nearest maps of other people are of the same contrast (by chance "
             f"{_percent(figures.contrasts.chance)}); {_percent(shares.contrasts)} of the variance "
             f"lies between contrasts, {_percent(shares.people)} between people and "
             f"{_percent(shares.residual)} in neither."
         )
     layout = found[0].layouts[0]
-    words = unusual_words(next(iter(found[0].typical.values()))[1])
+    labels, typical = next(iter(found[0].typical.values()))
+    words = unusual_words(typical)
     odd = sum(word != "no" for word in words)
     yield (
-        f"Of {counted(number, 'participant')}, {layout.components.needed()} of "
+        f"Of {counted(len(labels), 'participant')}, {layout.components.needed()} of "
         f"{len(layout.components.shares)} components carry 90 % of the variance between "
         f"{found[0].kind.words}; "
         + (f"{_people(odd)} {'is' if odd == 1 else 'are'}" if odd else "nobody is")

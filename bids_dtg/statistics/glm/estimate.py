@@ -46,8 +46,13 @@ class Design:
     @property
     def counted(self) -> NDArray[np.bool_]:
         """(frames,), False for frames that a censoring column removes."""
-        own = [number for number, name in enumerate(self.columns) if name.startswith(CENSORED)]
-        return np.asarray(~self.values[:, own].any(axis=1), bool)
+        own = [
+            number
+            for number, name in enumerate(self.columns)
+            if number >= self.task_columns and name.startswith(CENSORED)
+        ]
+        # nilearn adds rounding errors to all columns where some are the same or 0.
+        return np.asarray(~(np.abs(self.values[:, own]) > 0.5).any(axis=1), bool)
 
     @property
     def residual_dof(self) -> int:
@@ -152,6 +157,10 @@ def make_design(
             "trial_type": [plain[name] for name in trials.condition],
         }
     )
+    # nilearn changes a design whose columns have sizes too different: none decides on an effect.
+    if confounds is not None:
+        sizes = np.abs(confounds).max(axis=0, initial=0.0)
+        confounds = confounds / np.where(sizes > 0, sizes, 1.0)
     times = tr_seconds * (np.arange(frames) + slice_time_ref)
     has_cosines = any(name.startswith("cosine") for name in confound_names)
     with warnings.catch_warnings():

@@ -42,8 +42,14 @@ from bids_dtg.statistics.glm.estimate import CENSORED, Design, make_design
 Floats = NDArray[np.float64]
 
 LEAST_DOF = 20  # residual degrees of freedom of a run: with fewer, variances are unreliable
-# Share of trials after the end of a run: a few, if a scan was stopped; more are a mistake.
+# Share of trials outside a run: a few, if a scan was stopped; more are a mistake.
 _MOST_LATE = 0.1
+# Seconds after a trial in which its response is over, and in which it has hardly begun. A condition
+# whose trials have no response in the run would have a column of rounding errors.
+_RESPONSE_S, _RISE_S = 16.0, 1.0
+_SHORTEST = 0.1  # share of a run that trials take at least, where onsets are in seconds
+# Mean of a voxel by its standard deviation: 20 to 200 in a series that was not centred.
+_LEAST_MEAN = 0.1
 _SMOOTHED_FRAMES = 4  # whole volumes in memory while they are smoothed
 _COMPONENTS = ("a_comp_cor", "t_comp_cor", "c_comp_cor", "w_comp_cor")
 
@@ -94,7 +100,7 @@ def plan_task_run(task: TaskRun, model: GlmModel, cleaning: CleaningOptions) -> 
     tr_seconds, notes = decide_repetition_time(
         run.bold, header.time, run.time_sidecar, run.tr_seconds
     )
-    trials, more = _trials(task.events, model, header.frames * tr_seconds)
+    trials, more = _trials(task.events, model, header.frames * tr_seconds, tr_seconds)
     values, names, censored = read_confounds(run, model, cleaning, header.frames)
     slice_time_ref = _slice_time_ref(run, tr_seconds)
     design = make_design(
@@ -116,7 +122,7 @@ def plan_task_run(task: TaskRun, model: GlmModel, cleaning: CleaningOptions) -> 
     contrasts, missing = _contrasts(design, trials, model)
     if not contrasts:
         why = "; ".join(f"{label}: {reason}" for label, reason in list(missing.items())[:3])
-        raise RunError(f"{run.title}: no contrast can be estimated ({why})")
+        raise RunError(" ".join([f"{run.title}: no contrast can be estimated ({why}).", *more]))
     return PlannedTaskRun(
         run=run,
         header=header,
@@ -138,7 +144,7 @@ def read_series(plan: PlannedTaskRun, fwhm_mm: float = 0.0) -> tuple[VoxelPlaces
     Returns
     -------
     places
-        Voxels of the mask that change, and whose mean is not 0.
+        Voxels of the mask that change in frames that are not censored, and whose mean is not 0.
     series
         (frames, places) float32.
 
@@ -159,10 +165,18 @@ def read_series(plan: PlannedTaskRun, fwhm_mm: float = 0.0) -> tuple[VoxelPlaces
     for first, block in stream_voxels(header, sampling, at_once):
         kept = _smoothed(block, grid, fwhm_mm)[:, inside] if fwhm_mm else block
         series[first : first + len(kept)] = kept
-    usable = np.isfinite(series).all(axis=0) & (np.ptp(series, axis=0) > 0)
-    usable &= series.mean(axis=0) != 0
+    # A voxel that is the same in all frames that count has no variance: it would outweigh all runs.
+    usable = np.isfinite(series).all(axis=0) & (np.ptp(series[plan.design.counted], axis=0) > 0)
+    means = series.mean(axis=0)
+    usable &= means != 0
     if not usable.any():
         raise RunError(f"{plan.run.bold} changes nowhere inside {plan.run.mask}")
+    # Effects are in percent of the mean.
+    if np.median(np.abs(means[usable]) / series[:, usable].std(axis=0)) < _LEAST_MEAN:
+        raise RunError(
+            f"{plan.run.bold} has means near 0: the series was centred or filtered",
+            expected="a series as fMRIPrep writes it (desc-preproc), with its mean",
+        )
     if not usable.all():
         series = series[:, usable]
     return VoxelPlaces(grid, inside[usable]), series
@@ -284,34 +298,72 @@ def _filled(values: Floats) -> Floats:
     return filled
 
 
-def _trials(path: Path, model: GlmModel, seconds: float) -> tuple[Trials, tuple[str, ...]]:
-    """Read the trials of a run of this length, and a sentence if some begin later."""
+def _trials(
+    path: Path, model: GlmModel, seconds: float, tr_seconds: float
+) -> tuple[Trials, tuple[str, ...]]:
+    """Read the trials of a run of this length, and sentences on those that are unusual."""
     trials = read_trials(path, model.trial_type, model.ignore)
-    late = int(np.count_nonzero(trials.onset_s >= seconds))
-    if late > _MOST_LATE * len(trials.onset_s):
-        last = float(trials.onset_s.max())
+    _require_within(path, trials, seconds)
+    ends = trials.onset_s + trials.duration_s
+    before = ends < -_RESPONSE_S
+    after = trials.onset_s > seconds - tr_seconds - _RISE_S
+    endless = trials.duration_s > seconds
+    notes = [
+        f"{counted(number, what)} of {path.name} {words}."
+        for number, what, words in (
+            (trials.repeated, "row", "repeat another one, and are left out"),
+            (trials.unnamed, "row", f"have no {model.trial_type}, and are left out"),
+            (int(before.sum()), "trial", "end before the first frame and are left out"),
+            (
+                int(after.sum()),
+                "trial",
+                f"begin after the end of the run ({seconds:.1f} s), or so late that no frame has "
+                "their response, and are left out",
+            ),
+            (int(endless.sum()), "trial", f"last longer than the run ({seconds:.1f} s)"),
+        )
+        if number
+    ]
+    kept = trials.chosen(~before & ~after)
+    last = float(ends.max(initial=0.0))
+    if last < _SHORTEST * seconds:
+        notes.append(
+            f"all trials of {path.name} end within the first {last:.1f} s of {seconds:.1f} s: "
+            "onsets and durations must be in seconds."
+        )
+    return kept, tuple(notes)
+
+
+def _require_within(path: Path, trials: Trials, seconds: float) -> None:
+    """Refuse onsets and durations that are in another unit, or of another run."""
+    number = len(trials.onset_s)
+    onset, most = trials.onset_s, _MOST_LATE * number
+    if (late := int(np.count_nonzero(onset >= seconds))) > most:
+        last = float(onset.max())
         raise RunError(
-            f"{path}: {late} of {counted(len(trials.onset_s), 'trial')} begin after the end of the "
+            f"{path}: {late} of {counted(number, 'trial')} begin after the end of the "
             f"run ({seconds:.1f} s), the last at {last:g}",
             expected="onsets in seconds from the first frame",
             remedy="divide onsets and durations by 1000, if they are in milliseconds"
             if last > 100 * seconds
             else "compare the event file with the run: one of them is another run's or cut",
         )
-    endless = int(np.count_nonzero(trials.duration_s > seconds))
-    if endless > _MOST_LATE * len(trials.onset_s):
+    early = int(np.count_nonzero(onset + trials.duration_s < -_RESPONSE_S))
+    if early > most:
         raise RunError(
-            f"{path}: {endless} of {counted(len(trials.onset_s), 'trial')} last longer than the "
+            f"{path}: {early} of {counted(number, 'trial')} end before the first frame, the first "
+            f"begins at {float(onset.min()):g}",
+            expected="onsets in seconds from the first frame",
+            remedy="subtract the time of the first frame from all onsets",
+        )
+    endless = int(np.count_nonzero(trials.duration_s > seconds))
+    if endless > most:
+        raise RunError(
+            f"{path}: {endless} of {counted(number, 'trial')} last longer than the "
             f"run ({seconds:.1f} s), one of them {float(trials.duration_s.max()):g}",
             expected="durations in seconds",
             remedy="divide durations by 1000, if they are in milliseconds",
         )
-    if not late:
-        return trials, ()
-    return trials.during(seconds), (
-        f"{counted(late, 'trial')} of {path.name} begin after the end of the run "
-        f"({seconds:.1f} s) and are left out.",
-    )
 
 
 def _contrasts(

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import resource
+
 import nibabel as nib
 import numpy as np
+import tiny_networks
 import tiny_twins
 from attacks.cases.case import case, rows
 from attacks.fixtures import ASSOCIATE, people_table
@@ -176,3 +179,16 @@ rows(
     says="triangles of the points|three finite coordinates",
     healthy=False,
 )
+
+
+# Disks that are full while a model is used.
+
+
+@case(1, fixture="networks", healthy=False, says="simulated_series.npz cannot be written: File too")
+def simulations_larger_than_a_file_may_be(scene: Scene) -> None:
+    scene.limits[resource.RLIMIT_FSIZE] = 5 * 2**20  # above what is tried of the temporary folder
+    words = ("--model", str(scene.out / "group/model-own/bundle"), "--simulations", "500")
+    scene.level = "group"
+    scene.arguments = tiny_networks.arguments(
+        scene.place / "networks", scene.out, "simulate", *words
+    )

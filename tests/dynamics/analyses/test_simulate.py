@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import pytest
+from safetensors.numpy import load_file, save_file
 from tiny_networks import FRAMES, PEOPLE, REGIONS
 
 Call = Callable[..., int]
@@ -23,3 +27,21 @@ def test_simulations_are_written_and_repeat(bundle: Path, call: Call, out: Path)
     assert call("simulate", "--model", str(bundle), "--simulations", "3") == 0
     assert path.read_bytes() == before
     assert json.loads(path.with_suffix(".json").read_text())["RepetitionTime"] == 0.8
+
+
+def test_a_model_whose_activity_has_no_bounds_is_refused(
+    bundle: Path, call: Call, tmp_path: Path, out: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model = shutil.copytree(bundle, tmp_path / "bundle")
+    weights = model / "weights.safetensors"
+    large = {name: values * np.float32(1e6) for name, values in load_file(weights).items()}
+    weights.unlink()
+    save_file(large, weights)
+    card = json.loads((model / "model.json").read_text())
+    card["files"][weights.name] = hashlib.sha256(weights.read_bytes()).hexdigest()
+    (model / "model.json").write_text(json.dumps(card))
+    words = ("--model", str(model), "--model-name", "large", "--simulations", "2")
+    assert call("simulate", *words) == 2
+    assert "grows without bounds in all simulations" in capsys.readouterr().err
+    assert not (out / "group/simulation-large/desc-simulated_series.npz").exists()
+    assert call("fixed-points", *words[:-2], "--participant-label", PEOPLE[0]) == 0

@@ -208,3 +208,25 @@ def test_umap_is_in_tables_and_page(cohort):
     spaces = {row["space"] for row in table(cohort, "desc-maps_clusters")}
     assert "UMAP" in spaces
     assert "UMAP 1" in (cohort.out / "group/embed/statistics_report.html").read_text()
+
+
+def test_odd_folders_and_sidecars_are_named(cohort, tmp_path, capsys):
+    out = shutil.copytree(cohort.out, tmp_path / "out")
+    (out / "sub-09").rename(out / "sub-10")
+    for path in out.glob("sub-08/func/*synthetic_statmap.json"):
+        path.write_text("{")
+    for path in out.glob("sub-06/func/*synthetic_statmap.nii.gz"):
+        path.write_bytes(b"")
+    assert cohort.analyse("embed", "--feature-sets", "maps", "--name", "odd", out=out) == 1
+    said = capsys.readouterr().err
+    assert "sub-09_task-rest is left out: it lies in the folder of sub-10" in said
+    assert "sub-08_task-rest is left out: the sidecar of its maps is missing or damaged" in said
+    assert "sub-06 is left out of maps" in said
+    assert "Of 6 participants" in said
+
+
+def test_a_file_in_the_place_of_the_folder_is_named(cohort, tmp_path, capsys):
+    out = shutil.copytree(cohort.out, tmp_path / "out")
+    (out / "group/embed-odd").write_text("not a folder")
+    assert cohort.analyse("embed", "--feature-sets", "maps", "--name", "odd", out=out) == 1
+    assert "remove or rename the file" in capsys.readouterr().err

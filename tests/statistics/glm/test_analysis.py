@@ -191,6 +191,91 @@ def test_a_late_trial_is_reported_and_left_out(copied, tmp_path, capsys):
     assert "1 trial of" in capsys.readouterr().err
 
 
+def moved(path, of, onset):
+    """Have all trials of a condition begin elsewhere."""
+    cells = [line.split("\t") for line in path.read_text().splitlines()]
+    lines = [[onset(float(row[0])), *row[1:]] if row[2] == of else row for row in cells]
+    path.write_text("\n".join("\t".join(map(str, line)) for line in lines) + "\n")
+
+
+def frames(raw, run=1):
+    (bold,) = (raw / "derivatives/fmriprep/sub-01/func").glob(f"*run-{run}*_bold.nii.gz")
+    return bold, nib.load(bold)
+
+
+def test_trials_that_are_over_before_the_run_are_refused_or_left_out(copied, tmp_path, capsys):
+    moved(events(copied), "LH", lambda onset: onset - 5000)
+    with events(copied, 2).open("a") as file:
+        file.write("-1e300\t2\tLH\n")
+    assert run_glm(copied, tmp_path / "out", "--participant-label", "01") == 1
+    said = capsys.readouterr().err
+    assert re.search(r"run-1.*3 of 18 trials end before the first frame.*subtract", said)
+    assert re.search(r"1 trial of .*run-2_events.tsv end before the first frame", said)
+    assert read_rows(tmp_path / "out/group/glm/desc-runs_qc.tsv")[0]["trials"] == "18"
+
+
+def test_a_condition_at_the_very_end_of_a_run_is_not_estimated(copied, tmp_path, capsys):
+    seconds = 1.5 * frames(copied)[1].shape[3]
+    moved(events(copied), "LH", lambda _: seconds - 0.1)
+    assert run_glm(copied, tmp_path / "out", "--participant-label", "01") == 1
+    said = capsys.readouterr().err
+    assert "so late that no frame has their response" in said
+    assert "run-1: no contrast can be estimated (motorLh: no trial of LH" in said
+
+
+UNUSUAL = {
+    "every row twice": (
+        lambda text: text + text.partition("\n")[2],
+        "18 rows of .* repeat another one",
+    ),
+    "a row without its name": (
+        lambda text: text + "30\t2\n",
+        "1 row of .* have no trial_type",
+    ),
+    "minutes": (
+        lambda text: re.sub(
+            r"\n([\d.]+)\t([\d.]+)",
+            lambda found: f"\n{float(found[1]) / 60:g}\t{float(found[2]) / 60:g}",
+            text,
+        ),
+        "all trials of .* end within the first .* must be in seconds",
+    ),
+    "one without an end": (
+        lambda text: text + "30\t1e9\tRH\n",
+        "1 trial of .* last longer than the run",
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", UNUSUAL)
+def test_unusual_trials_are_reported(copied, tmp_path, capsys, kind):
+    change, words = UNUSUAL[kind]
+    events(copied).write_text(change(events(copied).read_text()))
+    options = ("--participant-label", "01", "--run", "1")
+    assert run_glm(copied, tmp_path / "out", *options) == 0
+    assert re.search(words, capsys.readouterr().err)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (
+            lambda values: np.where(np.arange(values.shape[3]) < 1, values + 1, values[..., 1:2]),
+            "changes nowhere",
+        ),
+        (lambda values: values - values.mean(axis=3, keepdims=True), "has means near 0"),
+    ],
+    ids=["censored alone", "centred"],
+)
+def test_series_that_do_not_change_or_have_no_mean_are_left_out(
+    copied, tmp_path, capsys, change, words
+):
+    bold, image = frames(copied)
+    nib.save(nib.Nifti1Image(change(image.get_fdata(dtype=np.float32)), image.affine), bold)
+    assert run_glm(copied, tmp_path / "out", "--participant-label", "01") == 1
+    assert re.search(f"run-1.*{words}", capsys.readouterr().err)
+
+
 def test_durations_in_milliseconds_are_refused(copied, tmp_path, capsys):
     header, *rows = events(copied).read_text().splitlines()
     cells = [row.split("\t") for row in rows]

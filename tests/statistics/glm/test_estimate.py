@@ -23,7 +23,7 @@ MODEL = GlmModel("t", {"d": {"go": 1.0, "stop": -1.0}})
 def trials(rng, n=24):
     onset = np.cumsum(rng.uniform(4, 9, n)) - 4
     condition = tuple(rng.permutation(["go", "stop", "no name!"] * (n // 3)))
-    return Trials(onset, np.full(n, 2.0), condition).during(FRAMES * TR)
+    return Trials(onset, np.full(n, 2.0), condition).chosen(onset < FRAMES * TR)
 
 
 def by_hand(series, found, confounds, **options):
@@ -187,3 +187,28 @@ def test_a_design_of_another_length_is_refused(rng):
 @pytest.fixture
 def rng():
     return np.random.default_rng(7)
+
+
+def test_confounds_of_any_size_and_of_none_leave_the_design_as_it_is():
+    rng = np.random.default_rng(3)
+    found, own = trials(rng), rng.standard_normal((FRAMES, 2))
+    spike = (np.arange(FRAMES) == 4).astype(float)[:, None]
+    names = ("a", "b", "flat", "censored_frame0004")
+    series = (100 + rng.standard_normal((FRAMES, 5))).astype(np.float32)
+    fits = []
+    for size in (1.0, 1e60):
+        confounds = np.hstack([own * [1, size], np.zeros((FRAMES, 1)), spike])
+        design = make_design(
+            found,
+            MODEL,
+            frames=FRAMES,
+            tr_seconds=TR,
+            confounds=confounds,
+            confound_names=names,
+        )
+        assert np.flatnonzero(~design.counted).tolist() == [4]
+        vector = design.vector(MODEL.contrasts["d"])
+        assert design.is_estimable(vector)
+        fits.append(fit_run(series, design, {"d": vector}, "ols").estimates["d"].z)
+    assert np.ptp(fits[0]) > 0.1
+    np.testing.assert_allclose(fits[1], fits[0], rtol=1e-4)
