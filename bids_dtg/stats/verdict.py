@@ -216,7 +216,7 @@ def judge_scores(
         One score less the other, given how often each person counts: (samples, people) whole
         numbers to (samples,); NaN where it is not defined.
     people
-        Number of people.
+        Number of people who have both scores.
     rarer
         How many of them are of the rarer level; None: there are no levels. Samples of few people
         vary too little: interval and flips are wider, as Student's t is for so many.
