@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from dataclasses import astuple, replace
 
 import numpy as np
+from scipy.special import ndtri, stdtrit
 
 from bids_dtg.stats.paired import Interval, wilson_interval
 from bids_dtg.stats.prediction.folds import repeated_folds
@@ -49,7 +50,7 @@ def rows(found: dict[str, list[Verdict]]) -> Iterator[str]:
     for name, verdicts in found.items():
         any_number = [replace(verdict, rarer=None) for verdict in verdicts]
         # By the interval alone: p is of the wider flips.
-        given = [replace(own, difference=_given(own), p=0.0) for own in any_number]
+        given = [replace(own, difference=_given(own), p=0.0, rarer=None) for own in verdicts]
         cells = [
             f"{_share(own, BETTER)} | {_share(own, WORSE)}" for own in (verdicts, any_number, given)
         ]
@@ -59,7 +60,9 @@ def rows(found: dict[str, list[Verdict]]) -> Iterator[str]:
 def _given(verdict: Verdict) -> Interval:
     """Return the interval that takes predictions as given."""
     mean, low, high = astuple(verdict.difference)
-    return Interval(mean, mean - (mean - low) / 2**0.5, mean + (high - mean) / 2**0.5)
+    rarer = verdict.rarer or 0
+    wider = 2**0.5 * stdtrit(rarer - 1, 0.975) / ndtri(0.975) * np.sqrt(rarer / (rarer - 1))
+    return Interval(mean, mean - (mean - low) / wider, mean + (high - mean) / wider)
 
 
 def _share(verdicts: list[Verdict], word: str) -> str:
