@@ -400,7 +400,7 @@ class FittedFile:
         path
             Path of the file with the tensors.
         people
-            Number of people.
+            Number of people that the bundle was fitted to.
         names
             How many names each list has, by its tensor.
         arrays

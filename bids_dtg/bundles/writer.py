@@ -75,7 +75,7 @@ def write_copy(
     Parameters
     ----------
     bundle
-        The bundle to copy.
+        Model whose other files are copied unchanged.
     folder
         New folder for the copy.
     card

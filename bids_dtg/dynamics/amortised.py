@@ -168,7 +168,7 @@ class Step:
     Parameters
     ----------
     model
-        Model with the transition.
+        Trained or new model, whose transition is stepped.
     weights
         Structural connectomes, (people, regions, regions).
     region, person
@@ -206,7 +206,7 @@ class Step:
         Parameters
         ----------
         frame
-            Number of the frame of `states`.
+            Index of the frame of `states` in `external`, from 0.
         states
             Present states, (people, regions, states).
         network
@@ -438,7 +438,7 @@ class AmortisedModel(GenerativeModel):
         last
             States and external inputs of the last frame, see `StatePath.last`.
         frames
-            Number of frames to simulate.
+            Number of frames to simulate, one repetition time each.
 
         Returns
         -------

@@ -84,7 +84,7 @@ class Fitted:
         Parameters
         ----------
         networks
-            Networks of the people.
+            People to simulate; their sessions give the lengths.
         simulations
             Number of simulations for each person.
         seed

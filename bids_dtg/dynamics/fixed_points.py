@@ -266,7 +266,7 @@ def node_fixed_points(
     starts
         Number of starts of the search in each case.
     seed
-        Seed of the starts.
+        Seed of the random states from which the search starts.
 
     Returns
     -------
@@ -375,7 +375,7 @@ def find(field: Field, shape: tuple[int, ...], starts: int, seed: int) -> FixedP
     starts
         Number of starts in each case, uniform between -2 and 2.
     seed
-        Seed of the starts.
+        Seed of the random states from which the search starts.
 
     Returns
     -------

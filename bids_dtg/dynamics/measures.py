@@ -247,7 +247,7 @@ def autocorrelation(series: Series, lag: int = 1) -> Values:
     series
         Series, (..., regions, frames).
     lag
-        Lag in frames.
+        Shift between the two copies of a series, in frames.
 
     Returns
     -------

@@ -74,7 +74,7 @@ def terms_of(model: NetworkModel, items: Items, posterior: Posterior, noise: Noi
     Parameters
     ----------
     model
-        The generative model.
+        Network model that generates states and observations.
     items
         Series and persons of the items.
     posterior

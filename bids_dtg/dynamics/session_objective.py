@@ -40,7 +40,7 @@ def draw_terms(model: AmortisedModel, sessions: Sessions) -> Drawn:
     Parameters
     ----------
     model
-        The amortised model.
+        Model whose encoders give the posterior of each session.
     sessions
         Sessions of the people, or windows of them; the divergence of their parameters is weighted
         by the share of frames.

@@ -40,7 +40,7 @@ def divide(
         Those of nprocs, omp_nthreads, n_cpus and mem_gb that were given are kept to, but for
         numbers that no machine of this size can serve (`excess`).
     units
-        Number of units of work.
+        How many units of work there are, participants for example.
     bytes_each
         Memory that a process needs, in bytes.
     on_cpu

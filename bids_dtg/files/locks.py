@@ -145,7 +145,7 @@ class Locks:
         Parameters
         ----------
         name
-            Name of the lock.
+            Identifies the lock; also the name of its file.
         what
             What is locked, for the message.
         remedy

@@ -122,7 +122,7 @@ def write_completion(
     options
         All that shapes the results (options, model, version), as JSON has it.
     inputs
-        Fingerprints of inputs, from `input_fingerprints`.
+        Size, time and hash of each input by name, from `input_fingerprints`.
     outputs
         Every file written for it.
     methods

@@ -93,7 +93,7 @@ def voxel_lattice(
     edge
         Edge of a block in voxels.
     voxel_mm
-        Edge of a voxel, in mm.
+        Edge of the cubic voxels, in mm.
     """
     blocks = tuple(-(-size // edge) for size in shape)
     last = np.array(blocks) - 1

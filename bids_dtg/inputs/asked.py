@@ -63,7 +63,7 @@ def refuse_absent(
     selection
         Sessions, tasks and runs asked for.
     space
-        Space that `--space` names.
+        Value of ``--space``; None: any space will do.
 
     Raises
     ------

@@ -1,8 +1,9 @@
-"""Structural connectomes that others made: which file is a person's, and what it must hold.
+"""Structural connectomes made by other programs: find each participant's file and check it.
 
-One matrix may be for everybody, or a folder is searched for each participant: relationship matrices
-as BIDS proposes them (``*_relmat.tsv``, BEP 017), and what QSIRecon writes (``*connectivity.mat``,
-``*connectome.mat``, ``*_connectivity.csv``), one of which may hold many measures and atlases.
+The source is one matrix for everybody, or a folder that is searched for each participant. Read are
+relationship matrices as BIDS proposes them (``*_relmat.tsv``, BEP 017) and files of QSIRecon
+(``*connectivity.mat``, ``*connectome.mat``, ``*_connectivity.csv``), which may hold several
+measures and atlases.
 """
 
 from __future__ import annotations
@@ -31,9 +32,9 @@ _NAMES = re.compile(
     r"(.*_)?(relmat(\.dense)?|connectivity|[A-Za-z0-9]*connectome)\.(tsv|csv|mat|npz)"
 )
 _SESSION = re.compile(r"_ses-([0-9A-Za-z+]+)_")
-# Matrices of series, such as functional connectivity, say which task they are of.
+# File names of matrices of series, such as functional connectivity, have a task.
 _OF_SERIES = "_task-"
-_BELOW = ("*", "derivatives/*")  # where participants' folders may lie, beside the folder itself
+_BELOW = ("*", "derivatives/*")  # further folders that may hold participants' folders
 _NETWORKS = re.compile(r"^\d+networks")  # Schaefer's names with and without them are the same
 _ASYMMETRY = 1e-4  # of the largest weight: files may have been rounded
 _SYMMETRIC = "symmetric weights of 0 or more"
@@ -43,7 +44,7 @@ _KEY_REMEDY = "choose one with --array-key structural=KEY, a name or part of one
 
 @dataclass(frozen=True, eq=False)
 class StructuralMatrix:
-    """A structural connectome, over the regions that were asked for."""
+    """A structural connectome over the requested regions."""
 
     weights: Array  # (regions, regions), symmetric, of 0 or more, as the file has them
     path: Path  # of the file
@@ -52,21 +53,21 @@ class StructuralMatrix:
 
 @dataclass(frozen=True)
 class _Listed:
-    """A matrix that was not read yet."""
+    """A matrix that has not been read yet."""
 
     path: Path
-    key: str = ""  # of the variable; empty: a table, which has one matrix
-    size: int | None = None  # how many regions it has; None: not known
+    key: str = ""  # name of the variable; empty: a table, which has one matrix
+    size: int | None = None  # number of regions; None: unknown
 
 
 @dataclass(frozen=True)
 class StructuralSource:
-    r"""Where people's structural connectomes are: one file for everybody, or a folder.
+    r"""Location of structural connectomes: one file for everybody, or a folder.
 
     Raises
     ------
     RunError
-        By `of`: a participant has none, or several, or what there is cannot be used.
+        By `of`: a participant has no usable structural connectome, or several.
 
     Examples
     --------
@@ -81,7 +82,7 @@ class StructuralSource:
     """
 
     path: Path  # absolute
-    key: str | None = None  # which matrix, where there are several: a name or part of one
+    key: str | None = None  # chooses one of several matrices: a name or part of one
 
     @classmethod
     def find(cls, path: str | Path, key: str | None = None) -> StructuralSource:
@@ -90,9 +91,10 @@ class StructuralSource:
         Parameters
         ----------
         path
-            A file, which is everybody's, or a folder with ``sub-*`` files below.
+            A file that everybody shares, or a folder with ``sub-*`` files below it.
         key
-            The variable of a .mat or npz, or part of it or of the file's name; None: there is one.
+            Name of the variable in a .mat or npz file, or part of that name or of the file's
+            name. None: there is only one matrix.
 
         Raises
         ------
@@ -116,7 +118,7 @@ class StructuralSource:
 
     @property
     def is_shared(self) -> bool:
-        """Whether one matrix is everybody's."""
+        """Whether everybody shares one matrix."""
         return not self.path.is_dir()
 
     def of(self, participant: str, session: str | None, regions: Sequence[str]) -> StructuralMatrix:
@@ -127,19 +129,19 @@ class StructuralSource:
         participant
             Participant's label, without ``sub-``.
         session
-            Label, without ses-. The file of that session is read, else the one that names no
-            session, else that of the only other session, which a note says.
+            Session's label, without ``ses-``. The file of that session is read, else the file
+            without a session, else the file of the only other session (with a note).
         regions
-            Names, in the order of the result. A file that names its regions is put in that order,
-            and others that it has beside them, such as those below the cortex of 4S456, are left
-            out, which a note says. One that names none must have as many, and a note says that
-            their order was trusted.
+            Names of the regions, in the order of the result. The rows of a file with names are
+            put in this order; its other regions, such as the subcortical ones of 4S456, are left
+            out (with a note). A file without names must have as many regions, and is assumed to
+            have them in this order (with a note).
 
         Raises
         ------
         RunError
-            There is none; several fit; it has other regions; weights are below 0, not finite, not
-            symmetric or all 0; or the file cannot be read.
+            No matrix or more than one fits; regions differ; weights are negative, not finite,
+            asymmetric or all 0; or the file cannot be read.
         """
         paths, notes = self._paths_of(participant, session)
         try:
@@ -156,7 +158,7 @@ class StructuralSource:
     def _paths_of(
         self, participant: str, session: str | None
     ) -> tuple[list[Path], tuple[str, ...]]:
-        """Return a participant's files of a session, and a sentence on what was assumed."""
+        """Return a participant's files of a session, and notes on assumptions."""
         if self.is_shared:
             return [self.path], ()
         try:
@@ -180,13 +182,13 @@ class StructuralSource:
         )
 
     def _files(self, participant: str) -> Iterator[Path]:
-        """Yield the files of a participant; of *, everybody's."""
+        """Yield the files of a participant; of everybody for ``*``."""
         further = (place for below in _BELOW for place in sorted(self.path.glob(below)))
         for place in (self.path, *(one for one in further if not one.name.startswith("sub-"))):
             yield from _matrices_at(place, participant)
 
     def _chosen(self, listed: list[_Listed]) -> list[_Listed]:
-        """Return the matrices that the key names: a whole name before parts of names."""
+        """Return the matrices that match the key: whole names, else parts of names."""
         if self.key is None:
             return listed
         exact = [one for one in listed if one.key == self.key]
@@ -219,7 +221,7 @@ def weight_faults(values: Array, regions: Sequence[str]) -> list[str]:
     Parameters
     ----------
     values
-        (regions, regions), as counted; the diagonal does not matter.
+        (regions, regions) weights as in the file; the diagonal is ignored.
     regions
         Names of the regions, for messages.
 
@@ -239,7 +241,7 @@ def weight_faults(values: Array, regions: Sequence[str]) -> list[str]:
     if not between.any():
         return ["no connection between two regions"]
     uneven = np.abs(between - between.T) > _ASYMMETRY * between.max()
-    return [f"other weights there than back, at {_pair(uneven, regions)}"] if uneven.any() else []
+    return [f"asymmetric weights, at {_pair(uneven, regions)}"] if uneven.any() else []
 
 
 def _pair(where: NDArray[np.bool_], regions: Sequence[str]) -> str:
@@ -248,7 +250,7 @@ def _pair(where: NDArray[np.bool_], regions: Sequence[str]) -> str:
 
 
 def _matrices_at(place: Path, participant: str) -> Iterator[Path]:
-    """Yield the matrices of a participant (*: of all) in a folder, and in the participant's own."""
+    """Yield matrices of a participant (``*``: of all) in a folder and in participants' folders."""
     pattern = "sub-*" if participant == "*" else f"sub-{participant}*"
     for entry in sorted(place.glob(pattern)) if place.is_dir() else ():
         if entry.is_dir() and participant in ("*", entry.name.removeprefix("sub-")):
@@ -267,25 +269,25 @@ def _session_of(path: Path) -> str | None:
 
 
 def _listed(path: Path) -> list[_Listed]:
-    """Return the matrices of a file; a table has one, which is not read yet."""
+    """List the matrices of a file without reading them; a table has one."""
     return [_Listed(path, key, size) for key, size in list_matrices(path).items()] or [
         _Listed(path)
     ]
 
 
 def _the_one(listed: Sequence[_Listed], regions: Sequence[str]) -> ForeignMatrix:
-    """Return the only matrix over the same regions; where none is, the only one over more.
+    """Return the only matrix over exactly the regions, else the only one over more regions.
 
     Raises
     ------
     RunError
-        None is, or several are: with those that are.
+        There is none, or more than one, which the message lists.
     """
     count = len(regions)
     wide = [one for one in listed if one.size is not None and one.size > count]
     fitting, misfits = _fitting([one for one in listed if one not in wide], regions)
     whole = [matrix for matrix in fitting if len(matrix.values) == count]
-    if not whole:  # those of larger atlases need not be read before
+    if not whole:  # only now are matrices of larger atlases read
         more, further = _fitting(wide, regions)
         fitting, misfits = fitting + more, misfits + further
     fitting = whole or fitting
@@ -303,7 +305,7 @@ def _the_one(listed: Sequence[_Listed], regions: Sequence[str]) -> ForeignMatrix
 def _fitting(
     listed: Sequence[_Listed], regions: Sequence[str]
 ) -> tuple[list[ForeignMatrix], list[str]]:
-    """Return the matrices that have the regions, and words on why the others do not fit."""
+    """Return the matrices that have all regions, and why each of the others does not fit."""
     fitting: list[ForeignMatrix] = []
     misfits = []
     for one in listed:
@@ -319,15 +321,15 @@ def _fitting(
 
 
 def _choices(found: Sequence[_Listed | ForeignMatrix]) -> list[str]:
-    """Return what identifies each matrix: its key, or the name of its file."""
+    """Name each matrix by its key, or by its file."""
     return list(dict.fromkeys(one.key or one.path.name for one in found))
 
 
 def _misfit(matrix: ForeignMatrix, regions: Sequence[str]) -> str:
-    """Say why regions asked for cannot be taken out of a matrix; empty: they can.
+    """Describe why a matrix does not have the requested regions; empty: it has them.
 
-    Regions beside them may be there, but none that is called like one of them with another
-    number: names of Schaefer's 100 parcels are also names of smaller ones, among his 200.
+    Further regions are allowed, unless a name differs from a requested one by its number alone:
+    Schaefer's atlas of 200 parcels uses names of the atlas of 100 for smaller parcels.
     """
     names = _names(matrix)
     if not names:
@@ -343,7 +345,7 @@ def _misfit(matrix: ForeignMatrix, regions: Sequence[str]) -> str:
     alike = [name for name in further if _unnumbered(name) in series]
     parts = [
         *([f"no {named(missing)} ({len(missing)} missing)"] if missing else []),
-        *([f"regions that the atlas has not: {named(alike)}"] if alike else []),
+        *([f"regions that the atlas lacks: {named(alike)}"] if alike else []),
     ]
     return " and ".join(parts)
 
@@ -359,13 +361,13 @@ def _order(matrix: ForeignMatrix, regions: Sequence[str]) -> list[int]:
 
 
 def _names(matrix: ForeignMatrix) -> tuple[str, ...]:
-    """Return the names of a matrix' regions; none where there are none, or only numbers."""
+    """Return the names of a matrix' regions; empty if there are none, or only numbers."""
     names = matrix.names or ()
     return () if all(map(is_number, names)) else names
 
 
 def _spelled_alike(theirs: Sequence[str], ours: Sequence[str]) -> tuple[list[str], list[str]]:
-    """Return both names as they are where they are the same, or would not be apart any more."""
+    """Return both lists of names, simplified unless they agree or would become ambiguous."""
     plain = [[_plain(name) for name in names] for names in (theirs, ours)]
     if set(theirs) == set(ours) or any(len(set(names)) < len(names) for names in plain):
         return list(theirs), list(ours)
@@ -373,7 +375,7 @@ def _spelled_alike(theirs: Sequence[str], ours: Sequence[str]) -> tuple[list[str
 
 
 def _plain(name: str) -> str:
-    """Return a name without the signs and network numbers that programs write differently.
+    """Return a name without punctuation, capitals and network numbers, which programs vary.
 
     Examples
     --------
@@ -384,7 +386,7 @@ def _plain(name: str) -> str:
 
 
 def _unnumbered(name: str) -> str:
-    """Return a plain name without the number at its end; empty where it has none.
+    """Return a simplified name without its final number; empty if it has none.
 
     Examples
     --------
@@ -401,10 +403,10 @@ def _title(matrix: _Listed | ForeignMatrix) -> str:
 
 
 def _order_note(matrix: ForeignMatrix, count: int) -> tuple[str, ...]:
-    """Describe what was assumed of a matrix, of which `count` regions are used."""
+    """Describe assumptions on a matrix of which `count` regions are used."""
     name, more = matrix.path.name, len(matrix.values) - count
     if more:
-        return (f"{name} has {counted(more, 'region')} beside those of the atlas: left out",)
+        return (f"{name} has {counted(more, 'region')} that are not in the atlas: left out",)
     if _names(matrix):
         return ()
-    return (f"{name} names no regions: their order was trusted to be that of the atlas",)
+    return (f"{name} names no regions: assumed to be in the order of the atlas",)

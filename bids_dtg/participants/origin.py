@@ -120,7 +120,7 @@ def cleaning_note(
     training
         Training facts of the model's card.
     input_type
-        Type of input of the runs, as ``--input-type``.
+        Which program wrote the runs: a value of ``--input-type``.
     strategy
         What was removed from them here.
     cleaned_as

@@ -24,7 +24,7 @@ def require_length(frames: int, repetition_time_s: float, *, of: str) -> None:
     Parameters
     ----------
     frames
-        Number of frames of the run.
+        Length of the run, in frames.
     repetition_time_s
         Time between frames, in seconds.
     of

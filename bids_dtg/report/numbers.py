@@ -67,7 +67,7 @@ def written(value: float, digits: int | None) -> str:
     Parameters
     ----------
     value
-        Number to write.
+        Number in the column's unit; whole numbers count something.
     digits
         Decimals of its column; None: as many as it needs itself.
 

@@ -114,7 +114,7 @@ def require_kind(name: str, value: object, hint: Any) -> None:
     name
         Of the option, for the error.
     value
-        Given for it.
+        What a caller or a configuration file gave.
     hint
         Type of its values.
 

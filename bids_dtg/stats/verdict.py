@@ -38,6 +38,7 @@ BETTER: Word = "better"
 WORSE: Word = "worse"
 TOO_FEW: Word = "too few people"
 _LARGEST_P = 0.05
+_LEARNT = 2.0**0.5  # spread of a cross-validated score over that of given predictions
 _ROUNDING = 1e-6  # of scores that are summed up in float32: a smaller difference is none
 _SAMPLES = 2000  # of people, for an interval of a score of a group
 _CELLS_AT_ONCE = 4_000_000  # of (samples, people)
@@ -204,6 +205,7 @@ def judge_scores(
     *,
     rarer: int | None = None,
     families: NDArray[Any] | None = None,
+    cross_validated: bool = False,
     seed: int = 0,
 ) -> Verdict | None:
     """Judge a difference of scores that people have only together, as r over people or an AUC.
@@ -214,11 +216,15 @@ def judge_scores(
         One score less the other, given how often each person counts: (samples, people) whole
         numbers to (samples,); NaN where it is not defined.
     people
-        Number of people.
+        Number of people who have both scores.
     rarer
-        How many of them are of the rarer level; None: there are no levels.
+        How many of them are of the rarer level; None: there are no levels. Samples of few people
+        vary too little: interval and flips are wider, as Student's t is for so many.
     families
         (people,) labels: a family is drawn, left out and flipped as one. None: nobody is related.
+    cross_validated
+        Whether what the scores are of was learnt from the same people, in other folds. Interval
+        and flips are then wider by the square root of 2.
     seed
         Of samples of people and of sign flips.
 
@@ -231,7 +237,13 @@ def judge_scores(
 
     Notes
     -----
-    Efron 1987, doi:10.1080/01621459.1987.10478410.
+    Efron 1987, doi:10.1080/01621459.1987.10478410. Few people: the expanded interval of Hesterberg
+    2015, doi:10.1080/00031305.2015.1089789.
+
+    A cross-validated score is a sum over pairs of one who is tested and one who was trained on.
+    Each pair of people is in it twice, with one product if nothing can be learnt: its variance is
+    then twice that of as many sums over given predictions. Where there is something to learn, less
+    than that (Nadeau & Bengio 2003, doi:10.1023/A:1024068626366).
 
     Examples
     --------
@@ -258,6 +270,8 @@ def judge_scores(
     if not np.isfinite(without).all():
         return None
     drawn = _scored(difference, unit, _drawn(count, people, seed))
+    wider = _of_few(rarer) * (_LEARNT if cross_validated else 1.0)
+    without, drawn = (observed + wider * (own - observed) for own in (without, drawn))
     interval = bca_interval(observed, without, drawn)
     shares = jackknife_shares(observed, without)
     p = float(sign_flip_test(shares[None], seed=seed, permutations=DRAWS)[0])
@@ -299,6 +313,15 @@ def bca_interval(observed: float, without: Array, drawn: Array) -> Interval:
     reach = bias + ndtri(np.array([0.025, 0.975]))
     low, high = np.quantile(samples, ndtr(bias + reach / (1 - skewness * reach)))
     return Interval(observed, float(low), float(high))
+
+
+def _of_few(rarer: int | None) -> float:
+    """Return by what an interval of samples of people is too narrow with so few of a level."""
+    from scipy.special import ndtri, stdtrit
+
+    if rarer is None or rarer < 2:
+        return 1.0
+    return float(stdtrit(rarer - 1, 0.975) / ndtri(0.975) * np.sqrt(rarer / (rarer - 1)))
 
 
 def _scored(difference: Weighted, unit: NDArray[np.intp], counts: Iterator[Array]) -> Array:

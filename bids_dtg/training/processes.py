@@ -76,7 +76,7 @@ def run_together(work: Work, processes: int, device: str, report: Report) -> Non
     work
         Called in each process with its share, and with what gives the caller a line.
     processes
-        Number of processes.
+        How many new processes run `work` together.
     device
         cuda: process n has the nth GPU; cpu.
     report

@@ -56,7 +56,7 @@ class Twin(nn.Module):
     architecture, recipe
         How a connectome becomes a network, and how large the networks are.
     edges
-        Number of edges of a connectome.
+        Length of a connectome's vector of edges.
     sizes
         Numbers of inputs, units and outputs of main networks.
     factors

@@ -58,7 +58,7 @@ def test_regions_beside_those_of_the_atlas_are_left_out_with_a_note(tmp_path):
     path = table(tmp_path / "4S.tsv", wide, ("LH-Pu", *REGIONS[:2], "Region3", REGIONS[2]))
     found = of(path)
     assert np.array_equal(found.weights, WEIGHTS)
-    assert found.notes == ("4S.tsv has 2 regions beside those of the atlas: left out",)
+    assert found.notes == ("4S.tsv has 2 regions that are not in the atlas: left out",)
 
 
 def test_a_matrix_of_the_atlas_alone_goes_before_one_of_more_regions(tmp_path):
@@ -78,7 +78,7 @@ def test_an_order_that_is_trusted_is_noted(tmp_path):
     found = of(table(tmp_path / "a.tsv", names=()))
     assert np.array_equal(found.weights, WEIGHTS)
     (note,) = found.notes
-    assert note == "a.tsv names no regions: their order was trusted to be that of the atlas"
+    assert note == "a.tsv names no regions: assumed to be in the order of the atlas"
 
 
 @pytest.mark.parametrize(
@@ -89,13 +89,13 @@ def test_an_order_that_is_trusted_is_noted(tmp_path):
             REGIONS[:2],
             r"has no 7Networks_RH_Vis_1 \(1 missing\)\. Expected: one matrix over the 3 regions",
         ),
-        (np.eye(4), (*REGIONS, "LH_Vis_3"), "has regions that the atlas has not: LH_Vis_3"),
+        (np.eye(4), (*REGIONS, "LH_Vis_3"), "has regions that the atlas lacks: LH_Vis_3"),
         (np.eye(3), (*REGIONS[:2], REGIONS[0]), "has several regions of one name"),
         (np.eye(4), (), r"has 4 regions\. Expected: one matrix over the 3 regions"),
         (np.ones((2, 4)), (), r"is 2 x 4\. Expected: a square matrix"),
         (WEIGHTS - 3, REGIONS, "weights below 0, at 7Networks_LH_Vis_1 and 7Networks_RH_Vis_1"),
         (WEIGHTS * [1, 1, np.nan], REGIONS, "has NaN or infinite weights"),
-        (np.triu(WEIGHTS), REGIONS, "has other weights there than back, at 7Networks_LH_Vis_1"),
+        (np.triu(WEIGHTS), REGIONS, "has asymmetric weights, at 7Networks_LH_Vis_1"),
         (np.eye(3), REGIONS, "no connection between two regions. Expected: symmetric weights"),
     ],
 )

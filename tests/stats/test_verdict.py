@@ -256,3 +256,19 @@ def test_what_is_not_defined_gets_no_verdict():
     two = judge_scores(lambda counts: counts[:, 0], 2)
     assert two.word == "too few people"
     assert np.isnan(two.p)
+
+
+def test_what_was_learnt_from_the_same_people_is_less_sure():
+    wanted, good, bad = scores(20, 3, (0.8, 1.5))
+    difference = r_difference(good, bad, wanted)
+    given, learnt = (judge_scores(difference, 20, cross_validated=own) for own in (False, True))
+    for end in ("low", "high"):
+        reach, wider = (
+            getattr(own.difference, end) - own.difference.mean for own in (given, learnt)
+        )
+        assert wider == pytest.approx(2**0.5 * reach)
+    assert learnt.difference.mean == given.difference.mean
+    assert learnt.p > given.p
+    few, many = (judge_scores(difference, 20, rarer=rarer) for rarer in (5, 10))
+    lengths = [own.difference.high - own.difference.low for own in (few, many, given)]
+    assert lengths[0] > 1.2 * lengths[1] > 1.2 * lengths[2]

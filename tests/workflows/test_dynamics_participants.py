@@ -122,7 +122,7 @@ def test_who_cannot_be_modelled_fails_alone(tmp_path, capsys):
     told = capsys.readouterr().err
     assert "has no structural connectome of sub-02" in told
     assert "weights below 0" in told
-    assert "other weights there than back" in told
+    assert "asymmetric weights" in told
     assert "3 participants failed" in told
     assert list(job.out.glob("sub-01/func/*_parameters.tsv"))
     assert job.run(*given, "--dry-run") == 1

@@ -96,7 +96,7 @@ def _matches(
         (rois, places), the places of one side and then, in the same order, those of the other;
         they are centred in place.
     roi_r
-        (rois, rois) of the series.
+        (rois, rois), correlations of the ROI series.
     """
     for values in (rows, maps):
         values -= values.mean(axis=1, keepdims=True)

@@ -220,9 +220,9 @@ def predictability_rows(model: ModelScores, labels: Sequence[str]) -> list[dict[
     Parameters
     ----------
     model
-        Scores of the model.
+        Scores of its predictions, with those of individuality if it has any.
     labels
-        Labels of the contrasts.
+        Labels of the contrasts, in the order of the scores.
 
     Returns
     -------
@@ -280,7 +280,7 @@ def published_tests(
     opponents
         Those of the publication that are present: group average, linear model, retest.
     labels
-        Labels of the contrasts.
+        Labels of the contrasts, in the order of the scores.
 
     Returns
     -------

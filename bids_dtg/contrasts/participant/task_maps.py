@@ -68,7 +68,8 @@ class TaskMaps(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):  # 
         Regions of the data frame that `set_output` asks for: a name as ``--atlases`` takes it, or
         a label image in the model's space. None: there are only images.
     min_coverage
-        A region's mean is NaN where less than this share of its voxels has a value.
+        A region's mean is NaN where less than this share of its voxels has a value. Regions of
+        which the model's mask holds less have no column.
     mask_img
         Brain mask of all images; None: fMRIPrep's beside each, where there is one.
     t_r
@@ -295,7 +296,8 @@ smoothing_fwhm, dummy_scans, min_minutes, min_dof, interpolation
         check_is_fitted(self)
         if self._container == "default":
             return np.asarray(self.contrasts_, object)
-        regions = self._ready.atlas.parcels.values()
+        atlas = self._ready.atlas
+        regions = np.array(list(atlas.parcels.values()), object)[self._fillable(atlas)]
         names = [f"{label}{_BETWEEN}{region}" for label in self.contrasts_ for region in regions]
         return np.asarray(names, object)
 
@@ -403,7 +405,20 @@ smoothing_fwhm, dummy_scans, min_minutes, min_dof, interpolation
 
     def _means(self, estimate: Estimate, atlas: Atlas) -> NDArray[np.float64]:
         covered = region_coverage(estimate.values, atlas) >= self.min_coverage
-        return np.where(covered, region_means(estimate.values, atlas), np.nan)
+        means = np.where(covered, region_means(estimate.values, atlas), np.nan)
+        return means[:, self._fillable(atlas)]
+
+    def _fillable(self, atlas: Atlas) -> NDArray[np.bool_]:
+        """Return which regions the model's mask holds enough of: all others would be NaN."""
+        everywhere = np.ones((1, self.bundle_.places.number), np.float32)
+        share = region_coverage(everywhere, atlas)[0]
+        fillable: NDArray[np.bool_] = (share >= self.min_coverage) & (share > 0)
+        if not fillable.any():
+            raise SettingsError(
+                f"the model's mask holds at most {share.max():.0%} of a region of {atlas.key}",
+                expected=f"{self.min_coverage:.0%} or more (min_coverage) of at least one region",
+            )
+        return fillable
 
 
 @dataclass(frozen=True)

@@ -25,7 +25,7 @@ def network_responses(
     maps
         The person's maps during tasks, (networks, voxels).
     traits
-        Traits of the person, (traits,).
+        (traits,), the person's values; each changes the gains of networks.
 
     Returns
     -------

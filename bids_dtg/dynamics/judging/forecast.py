@@ -65,7 +65,7 @@ def origins_of(frames: int, number: int = ORIGINS, furthest: int = STEPS[-1]) ->
     Parameters
     ----------
     frames
-        Number of frames of the session.
+        Length of the session, in frames.
     number
         Number of origins; fewer if the session is too short for as many.
     furthest

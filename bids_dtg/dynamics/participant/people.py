@@ -42,12 +42,12 @@ class NetworkPeople:
     structural: str  # scaling of structural connectomes, a row of `networks.STRUCTURAL`
     sessions: tuple[str, ...]  # names of the requested sessions; "" if the source names none
     labels: tuple[str, ...]  # requested people with rest and a structural connectome
-    split: Split  # their sets; without --split-file everybody trains
+    split: Split  # training, validation and test sets; without --split-file everybody trains
     notes: tuple[str, ...]  # sentences on assumptions, and on people left out
 
     @property
     def files(self) -> tuple[Path, ...]:
-        """The files of data that they are read from, but for arrays."""
+        """Input files other than arrays."""
         return self.source.files
 
     @classmethod
@@ -180,7 +180,7 @@ def _sessions(source: NetworkSource, asked: Sequence[str]) -> tuple[SessionRest,
     for label in asked:
         if _plain(label) not in by_name:
             raise SettingsError(
-                f"--session-label is '{label}', which no rest has",
+                f"no rest is of session '{label}' (--session-label)",
                 expected=f"one of {named([rest.session or 'no name' for rest in source.sessions])}",
             )
     wanted = {_plain(label) for label in asked} or set(by_name)
@@ -198,7 +198,7 @@ def _plain(session: str) -> str:
 
 
 def _require_alike(rest: Sequence[SessionRest]) -> None:
-    """Refuse sessions that are too short, or differ in the time between frames."""
+    """Raise if a session is too short, or repetition times differ."""
     for one in rest:
         if one.frames < LEAST_FRAMES:
             raise DatasetError(
@@ -216,7 +216,7 @@ def _require_alike(rest: Sequence[SessionRest]) -> None:
 def _whole_people(
     source: NetworkSource, rest: Sequence[SessionRest], asked: Sequence[str]
 ) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Return requested people with all data, and sentences on the others."""
+    """Return the requested people with complete data, and notes on the others."""
     wanted = tuple(dict.fromkeys(plain_label(label, "sub") for label in asked)) or source.labels
     if absent := [label for label in wanted if label not in source.labels]:
         raise DatasetError(
@@ -242,13 +242,13 @@ def _whole_people(
 
 
 def _check_sides(structural: str, regions: Sequence[str]) -> tuple[str, ...]:
-    """Refuse a scaling that needs sides if no names have them; note regions without a side."""
+    """Raise if a scaling needs sides that no name contains; note regions without a pair."""
     if structural not in SIDED:
         return ()
     pairs = homotopic_pairs(regions)
     if not pairs:
         raise SettingsError(
-            f"--structural {structural} was given, and no names of regions say left and right "
+            f"--structural {structural} was given, and no names of regions contain left and right "
             f"({named(regions)})",
             expected="names such as ctx-lh-insula and ctx-rh-insula, L_V1 and R_V1",
             remedy="give names under the key places, or another --structural",

@@ -80,7 +80,7 @@ class SeriesReader:
         grid
             Grid of the run's voxels.
         cleaning
-            Cleaning options.
+            What is removed from runs and which frames are kept.
         min_coverage
             Least share of a parcel's voxels with signal.
 

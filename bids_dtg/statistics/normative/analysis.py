@@ -60,11 +60,11 @@ from bids_dtg.stats.splits import fold_people
 # With fewer the scores of simulated people come out too wide (docs/statistics.md).
 LEAST_PEOPLE = 50
 _DRAWS_FOR_EACH, _MOST_DRAWS = 100, 50_000  # people drawn by chance for each participant
-_FEW = 10  # people of a level: with fewer, a line names it
+_FEW = 10  # people of a level: smaller ones are reported
 _AGE, _SEX = ("age", "ageyears", "ageinyears"), ("sex", "gender")
 _KINDS = ("regions", "region-deviations", "edges")  # features with a norm for each column
 _WRITES = ("*_scores", "desc-participants_norms", "desc-regions_norms")
-_SECONDS = 20  # between lines on how far it is
+_SECONDS = 20  # between reports of progress
 
 _FEATURES = Column("features", "What was scored: a value of --feature-sets")
 _REGION = Column("region", "Region, or edge")
@@ -181,7 +181,7 @@ def _asked(people: GroupPeople) -> list[Known]:
                 expected=f"of {named(list(table.columns))} those to use, with --covariates",
             )
         found = [people.column(column.name) for column in usual if column is not None]
-        # A column that some participants lack is kept: `complete` removes the participants.
+        # A column with gaps is kept: `complete` removes the participants who lack it.
         asked = {column.name: column for column in found if len(column.levels) > 1}
     if not any(_is_smooth(column) for column in asked.values()):
         raise SettingsError(
@@ -210,8 +210,8 @@ def _require_names(sources: Sequence[FeatureSource]) -> None:
 def _require_people(people: int) -> None:
     if people < LEAST_PEOPLE:
         raise DatasetError(
-            f"only {counted(people, 'participant')} with all that norms need: scores would come "
-            "out too wide",
+            f"only {counted(people, 'participant')} with complete data: scores of so few "
+            "vary too much",
             expected=f"{LEAST_PEOPLE} or more",
         )
 
@@ -311,8 +311,8 @@ class _Cohort:
             *self._few(),
             *self._of(
                 standing.scored & ~standing.own_spread,
-                f"scored by the one spread of all: with fewer than {SPREADS_FROM} people in other "
-                f"folds, or {LEVEL_SPREAD_FROM} of a level, others come out wrong",
+                f"scored by the spread of everybody: with fewer than {SPREADS_FROM} people in "
+                f"other folds, or {LEVEL_SPREAD_FROM} of a level, others are unreliable",
             ),
             *self._of(
                 standing.beyond,
@@ -336,7 +336,7 @@ class _Cohort:
                 what = f"{column.name} {named(few)}"
                 lines.append(
                     f"{what}: fewer than {_FEW} participants each: the offset of their norms is "
-                    "uncertain, and their scores lie wider."
+                    "uncertain, and their scores vary more."
                 )
         return lines
 

@@ -80,7 +80,7 @@ def answer(found: NormsFound) -> str:
 
 
 def _worth(found: NormsFound) -> str:
-    """Say whether the covariates explain more than the group's mean."""
+    """Describe how much variance the covariates explain in held-out people."""
     r2 = np.concatenate([one.r2 for one in found.contrasts])
     r2 = r2[np.isfinite(r2)]
     if not r2.size:
@@ -89,14 +89,14 @@ def _worth(found: NormsFound) -> str:
     none = int((r2 <= 0).sum())
     if none == r2.size:
         return (
-            f"In no region do the covariates {names} explain variance of people held out from the "
-            "norms: all deviations are plain z-scores, and a norm adds nothing."
+            f"In no region do the covariates {names} explain variance in held-out people: all "
+            "deviations are plain z-scores, and the norms add nothing."
         )
     share = figure(100 * float(np.median(r2)), 1)
-    rest = f"; in {none} of them nothing: there a deviation is a plain z-score." if none else "."
+    rest = f"; in {none} of them none: deviations there are plain z-scores." if none else "."
     return (
-        f"The covariates {names} explain {share} % of the variance of people held out from the "
-        f"norms (median of {counted(r2.size, 'region')}, over contrasts){rest}"
+        f"The covariates {names} explain {share} % of the variance in held-out people "
+        f"(median of {counted(r2.size, 'region')}, over contrasts){rest}"
     )
 
 
@@ -110,7 +110,7 @@ def sections(found: NormsFound) -> list[PageSection]:
                 "Each participant is scored by norms of people of other folds. Of scores that "
                 f"follow N(0, 1), {_NORMAL_SHARE} % are beyond {EXTREME:g}, and 5 % of regions "
                 "have a p of at most 0.05 by the Kolmogorov-Smirnov test, but regions are "
-                "correlated. Scores of participants who do deviate lie wider.",
+                "correlated. Scores of atypical participants vary more.",
             ),
             tables=[_contrasts(found)],
             scatters=[_quantiles(found)],
@@ -170,7 +170,7 @@ def _mean(of: Callable[[Figures], Any], values: Figures) -> float:
 
 
 def _quantiles(found: NormsFound) -> Scatter:
-    """Put the mean quantiles over contrasts against those of N(0, 1)."""
+    """Plot the quantiles of z, averaged over contrasts, against those of N(0, 1)."""
     both = [
         np.nanmean([getattr(one, name) for one in found.contrasts], axis=0)
         for name in ("quantiles", "plain_quantiles")

@@ -78,6 +78,11 @@ _SCORES = (
     _CONTRAST,
     Column("penalty", "nested: chosen inside of each fold; published: features / training people"),
     Column("people", "Participants"),
+    Column(
+        "effective_people",
+        "Participants in two equal levels that would say as much, 4 / (1 / first + 1 / second); "
+        "of a phenotype of numbers all",
+    ),
     Column("families", "Number of their families"),
     Column("columns", "Number of features"),
     *(Column(name, kind.words) for name, kind in SCORES.items()),
@@ -103,7 +108,11 @@ _DIFFERENCES = (
     Column("comparison", "Kind of comparison"),
     Column("score", "Name of the score"),
     Column("difference", "Difference of the score, mean over repeats"),
-    Column("low", "Lower end of its 95 % interval, by drawing participants again (BCa)"),
+    Column(
+        "low",
+        "Lower end of its 95 % interval, by drawing participants again (BCa), the square root of "
+        "2 wider as they are also who was trained on",
+    ),
     Column("high", "Upper end of that interval"),
     Column("p", "Two-sided p by sign flips of participants' shares in the difference (jackknife)"),
     _Q,
@@ -283,6 +292,7 @@ class _Study:
             words=table.kind.words + (" of all contrasts together" if contrast == ALL else ""),
             contrast=contrast,
             people=features.people,
+            effective_people=target.effective_people,
             families=asked.families,
             columns=features.columns,
             nested=_fit_scores(nested, target),
@@ -376,6 +386,7 @@ class _Study:
             name=name,
             levels=target.levels,
             people=len(asked.people),
+            effective_people=target.effective_people,
             score=target.headline,
             score_words={key: SCORES[key].words for key in target.score_names},
             baselines=self._baselines(asked.question),
@@ -400,7 +411,8 @@ class _Study:
             second = int((target.values > 0).sum())
             numbers = len(asked.people) - second, second
             pairs = zip(numbers, target.levels, strict=True)
-            levels = f": {', '.join(f'{number} {level}' for number, level in pairs)}"
+            equal = f" (say as much as {target.effective_people:.0f} in equal levels)"
+            levels = f": {', '.join(f'{number} {level}' for number, level in pairs)}{equal}"
         yield f"{counted(len(asked.people), 'participant')}{related}{levels}{without}."
         how = (
             f"Each of {counted(folds.count, 'site')} was left out in turn"
@@ -534,6 +546,7 @@ def _score_rows(results: PhenotypeResults) -> Iterator[dict[str, object]]:
                 "contrast": found.contrast or None,
                 "penalty": penalty,
                 "people": found.people,
+                "effective_people": found.effective_people,
                 "families": found.families,
                 "columns": found.columns,
                 **fit.scores,

@@ -63,6 +63,7 @@ class Prediction:
     words: str  # their description, plural
     contrast: str  # label; empty: none; `ALL`: all contrasts together
     people: int
+    effective_people: float  # how many in equal levels would say as much; of numbers all
     families: int  # number of the people's families
     columns: int
     nested: FitScores  # with the penalty that was chosen inside of the folds
@@ -92,6 +93,7 @@ class PhenotypeResults:
     name: str
     levels: tuple[str, ...]  # the two of a phenotype of words; none of one of numbers
     people: int
+    effective_people: float  # how many in equal levels would say as much; of numbers all
     score: str  # name of the main score
     score_words: Mapping[str, str]  # what the scores mean, by name
     baselines: Mapping[str, Mapping[str, float]]  # scores of baselines without features, by words
@@ -259,10 +261,12 @@ def phenotypes_page(
 
 
 def _few_people(results: Sequence[PhenotypeResults]) -> Iterator[Flag]:
-    few = sorted({found.people for found in results if found.people < FEW})
+    few = sorted({int(found.effective_people) for found in results if found.effective_people < FEW})
     if few:
         most = f"{few[0]} to {few[-1]}" if len(few) > 1 else f"{few[0]}"
-        yield Flag("warning", f"Few people ({most}): the scores' intervals are wide")
+        equal = any(found.effective_people < found.people for found in results)
+        as_if = ", counted as in equal levels" if equal else ""
+        yield Flag("warning", f"Few people ({most}{as_if}): the scores' intervals are wide")
 
 
 def _in_short(results: Sequence[PhenotypeResults]) -> str:
@@ -355,8 +359,9 @@ def _how_to_read(results: Sequence[PhenotypeResults]) -> PageSection:
             "have the same effective degrees of freedom in each fold. Added to edges: both "
             "together, minus the edges alone.",
             f"Verdicts: {RULE}. Here the flips are of people's shares in the score, and p is "
-            "corrected for the contrasts. They take predictions as given: the variability of the "
-            "training people is not included.",
+            "corrected for the contrasts. Each person is tested once and trains the others' "
+            "predictions: intervals and flips of differences are \N{SQUARE ROOT}2 wider than for "
+            "given predictions.",
             "The best of several contrasts is chosen after the fact: its score is too high, its q "
             "is not.",
         ),

@@ -254,7 +254,7 @@ def kept_neighbours(distances: Values, layout: Values) -> float:
     Parameters
     ----------
     distances
-        (points, points), of the points.
+        (points, points), distances before the layout, in any unit.
     layout
         (points, dimensions), coordinates of the points in the layout.
 

@@ -34,7 +34,8 @@ def compare_outcomes(
     -------
     Verdict
         Better where the first scores higher. The score is taken over all people in each repeat,
-        then averaged over repeats, as `Outcome.mean` has it.
+        then averaged over repeats, as `Outcome.mean` has it. Its interval counts people as tested
+        and as trained on.
 
     Raises
     ------
@@ -60,9 +61,11 @@ def compare_outcomes(
         raise ValueError(f"outcomes are of other folds than these {shape}")
     people = len(target.values)
     second = target.values > 0
-    rarer = int(min(second.sum(), (~second).sum())) if target.levels else None
+    rarer = target.rarer
     score = _auc(one, other, second) if target.levels else _correlation(one, other)
-    found = judge_scores(score, people, rarer=rarer, families=folds.families, seed=seed)
+    found = judge_scores(
+        score, people, rarer=rarer, families=folds.families, cross_validated=True, seed=seed
+    )
     # An AUC is not defined without the one person of a level, and of so few there is no verdict.
     return found or Verdict.unknown(people, rarer)
 

@@ -128,6 +128,26 @@ class Target:
         """The score by which sets of features are compared."""
         return "auc" if self.levels else "r"
 
+    @property
+    def rarer(self) -> int | None:
+        """How many people are of the rarer level; None: it is a number."""
+        if not self.levels:
+            return None
+        second = int((self.values > 0).sum())
+        return min(second, len(self.values) - second)
+
+    @property
+    def effective_people(self) -> float:
+        """How many people in two equal levels would say as much; of a number all of them.
+
+        Examples
+        --------
+        >>> Target.two_levels(["patient"] * 10 + ["control"] * 90).effective_people
+        36.0
+        """
+        people, rarer = len(self.values), self.rarer
+        return float(people) if rarer is None else 4 * rarer * (people - rarer) / people
+
     def of_people(self, people: Index) -> Target:
         """Return the target of some people, by their places."""
         return Target(self.values[people], self.levels)

@@ -80,7 +80,7 @@ def predict(baseline: Baseline, training: Training, unseen: Known) -> Values:
     Parameters
     ----------
     baseline
-        The baseline, a row of `BASELINES`.
+        Row of `BASELINES`: how it is fitted and which features it needs.
     training
         Features and targets of the people to fit to.
     unseen

@@ -79,7 +79,7 @@ def choice_agreement(button: NDArray[np.integer[Any]], people: Answers, *, butto
     people
         Observed answers of the people.
     buttons
-        Number of buttons of the task.
+        How many responses the task offers; answers are numbered from 0.
 
     Returns
     -------
@@ -258,7 +258,7 @@ def by_condition(values: Values, people: Answers, conditions: int) -> Values:
     people
         Observed answers of the people, with the scored trials and their conditions.
     conditions
-        Number of conditions of the task.
+        How many conditions the task has; people's are numbered from 0.
 
     Returns
     -------
@@ -304,7 +304,7 @@ def quantile_table(
     people
         Observed answers of the people.
     conditions
-        Number of conditions of the task.
+        How many conditions the task has; people's are numbered from 0.
     probabilities
         Probabilities of the quantiles, from 0 to 1.
 

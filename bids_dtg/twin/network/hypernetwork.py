@@ -17,7 +17,7 @@ class HyperNetwork(nn.Module):
     Parameters
     ----------
     edges
-        Number of edges of a connectome.
+        Length of a connectome's vector of edges.
     sizes
         Numbers of inputs, units and outputs of main networks.
     hidden

@@ -276,11 +276,11 @@ def simulate_twin_people(
     Parameters
     ----------
     people
-        Number of people to simulate.
+        Size of the cohort.
     regime
         ``easy``, ``hard`` or ``images``: see `simulate_twin_world`.
     regions
-        Number of regions of the connectome.
+        Regions of each simulated connectome.
     seed
         Seed of the world and the people.
     cohort

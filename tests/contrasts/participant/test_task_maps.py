@@ -290,6 +290,31 @@ def test_the_containers_of_scikit_learn(job, maps, atlas):
         )
 
 
+def test_regions_that_the_mask_cannot_fill_have_no_column(job, maps, tmp_path):
+    inside = tiny_masks()[1]
+    # One region within the mask, one of which it holds two of five voxels, one outside of it.
+    labels = np.where(inside, 1, 0).astype(np.int16)
+    within, outside = np.argwhere(inside)[:2], np.argwhere(~inside)
+    labels[tuple(np.concatenate([within, outside[:3]]).T)] = 2
+    labels[tuple(outside[3:].T)] = 3
+    path = tmp_path / "tpl-MNI152NLin6Asym_atlas-parts_dseg.nii.gz"
+    make_image(path, labels, TINY_AFFINE)
+    path.with_name("tpl-MNI152NLin6Asym_atlas-parts_dseg.tsv").write_text(
+        "index\tname\n1\twithin\n2\tpartly\n3\toutside\n"
+    )
+    for least, regions in ((0.5, ["within"]), (0.3, ["within", "partly"])):
+        frames = clone(maps).set_params(atlas=str(path), min_coverage=least)
+        frame = frames.set_output(transform="pandas").fit_transform(bold_of(job))
+        assert list(frame.columns) == list(frames.get_feature_names_out())
+        assert [name.split("__")[1] for name in frame.columns] == regions * 3
+        assert frame.notna().all(axis=None)
+    labels[labels == 1] = 0
+    make_image(path, labels, TINY_AFFINE)
+    nowhere = clone(maps).set_params(atlas=str(path)).set_output(transform="pandas")
+    with pytest.raises(SettingsError, match="the model's mask holds at most 40% of a region"):
+        nowhere.fit_transform(bold_of(job))
+
+
 def test_it_stands_in_a_pipeline(job, maps, atlas):
     paths = [bold_of(job, label) for label in ("01", "02")] * 2
     pipeline = make_pipeline(clone(maps).set_params(atlas=str(atlas), min_coverage=0.0), Ridge())

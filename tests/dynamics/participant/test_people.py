@@ -95,7 +95,8 @@ def test_a_session_and_people_are_chosen(files):
     people = prepare(files, session_label=("rest2LR",), participant_label=("sub-03", "01"))
     assert (people.sessions, people.labels) == (("REST2-LR",), ("03", "01"))
     assert people.split.training == ("03", "01")
-    with pytest.raises(SettingsError, match=r"--session-label is 'B'.*one of REST1-LR, REST2-LR"):
+    words = r"session 'B' \(--session-label\).*one of REST1-LR, REST2-LR"
+    with pytest.raises(SettingsError, match=words):
         prepare(files, session_label=("B",))
     with pytest.raises(DatasetError, match=r"no file has 07\. Expected: labels such as 01, 02, 03"):
         prepare(files, participant_label=("07",))
@@ -189,7 +190,7 @@ def test_what_is_no_network_is_refused_before_values_are_read(tmp_path, changed,
         ),
         (
             {"links": {"structural": with_value(weights(), (1, 0, 3), 4000.0)}},
-            "sub-02: other weights there than back, at lh-a and rh-b",
+            "sub-02: asymmetric weights, at lh-a and rh-b",
         ),
         (
             {"links": {"structural": weights() * np.eye(4)}},
@@ -214,7 +215,7 @@ def test_regions_without_sides_have_no_homotopic_weights(tmp_path):
     names = {"places": np.array(["V1", "V2", "V3", "V4"])}
     files = write_people(tmp_path, one=names, two=names, links=names)
     assert prepare(files, structural="log").regions[0] == "V1"
-    with pytest.raises(SettingsError, match="no names of regions say left and right"):
+    with pytest.raises(SettingsError, match="no names of regions contain left and right"):
         prepare(files, structural="log-homotopic")
     names = {"places": np.array(["lh-a", "rh-a", "stem", "lh-b"])}
     files = write_people(tmp_path, one=names, two=names, links=names)

@@ -78,7 +78,7 @@ def run(cohort, *more):
         (("--covariates", "agee"), "no column agee.*did you mean age"),
         (("--covariates", "sex", "site"), "sex, site has no numbers that differ"),
         (("--feature-sets", "maps"), "--feature-sets maps: norms take seconds for each column"),
-        (("--participant-label", *LABELS[:49]), "only 49 participants with all that norms need"),
+        (("--participant-label", *LABELS[:49]), "only 49 participants with complete data"),
     ],
 )
 def test_what_makes_no_norm_is_refused_in_a_line(cohort, capsys, more, message):
@@ -109,7 +109,7 @@ def test_a_dry_run_says_who_would_be_scored_and_how(cohort, capsys):
     shown = capsys.readouterr().out
     assert "60 participants in 5 folds of whole families" in shown
     assert "smooth over age, with an offset and a spread for each level of sex, site" in shown
-    assert "60 participants scored by the one spread of all: with fewer than 120 people" in shown
+    assert "60 participants scored by the spread of everybody: with fewer than 120 people" in shown
     assert "no output was written" in shown
 
 

@@ -57,7 +57,7 @@ def found(r2: list[float], q_of_first: float, shift: float = 0.0) -> NormsFound:
     [
         ([0.2, 0.3, -0.1], 0.01, "1 of 60 participants has more regions far from the norm"),
         ([0.2, 0.3, -0.1], 0.4, "No participant has more regions far from the norm"),
-        ([0.2, 0.3, -0.1], 0.4, "explain 20.0 % .* in 2 of them nothing: there a deviation is a"),
+        ([0.2, 0.3, -0.1], 0.4, "explain 20.0 % .* in 2 of them none: deviations there are plain"),
         ([0.2, 0.3, 0.1], 0.4, r"explain 20.0 % .* over contrasts\)\.$"),
         ([0.0, -0.2, -0.1], 0.4, "In no region do the covariates age, site explain variance"),
         ([np.nan] * 3, 0.4, "No region has a norm"),

@@ -189,6 +189,10 @@ def test_two_levels_have_their_scores(cohort):
     edges = row(found)
     assert edges["auc"] > 0.9
     assert edges["balanced_accuracy"] > 0.75
+    sexes = cohort.truth.table["sex"]
+    first = sexes.count(sexes[0])
+    equal = 4 * first * (len(sexes) - first) / len(sexes)
+    assert edges["effective_people"] == pytest.approx(equal, rel=0.01)
     assert "r" not in edges
     (mean,) = [one for one in found if one["features"] == "mean of training people"]
     assert (float(mean["auc"]), float(mean["balanced_accuracy"])) == (0.5, 0.5)

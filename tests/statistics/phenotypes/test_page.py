@@ -32,7 +32,18 @@ def prediction(features="maps", contrast="one", *, r=0.4, q=0.01, chance=0.0, **
     compared = {key: difference(*pair) for key, pair in beside.items()}
     interval = Interval(r, r - 0.1, r + 0.1)
     return Prediction(
-        features, words, contrast, 200, 150, 1225, fit, fit, interval, np.zeros((3, 2)), **compared
+        features,
+        words,
+        contrast,
+        200,
+        200.0,
+        150,
+        1225,
+        fit,
+        fit,
+        interval,
+        np.zeros((3, 2)),
+        **compared,
     )
 
 
@@ -42,6 +53,7 @@ def results(*predictions, edges=True, people=200, **changes) -> PhenotypeResults
         "reasoning",
         (),
         people,
+        float(people),
         "r",
         {"r": "a correlation", "r2": "a share", "mae": "an error"},
         {"mean of training people": {"r": 0.0, "r2": 0.0, "mae": 4.0}},
@@ -129,6 +141,13 @@ def test_few_of_a_level_decide_nothing_of_maps():
     assert "measurably" not in said
     lead = phenotypes_page([results(unknown)] * 2, lead="", flags=(), index="").lead
     assert "Synthetic maps predict" not in lead
+
+
+def test_few_of_a_level_are_few_people():
+    many, rare = results(), results(effective_people=51.0)
+    said = [phenotypes_page([own], lead="", flags=(), index="").flags for own in (many, rare)]
+    assert not said[0]
+    assert "Few people (51, counted as in equal levels)" in said[1][0].text
 
 
 def test_few_people_get_no_verdict():

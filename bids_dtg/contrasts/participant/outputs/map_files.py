@@ -195,7 +195,7 @@ def average_sidecar(
     origin
         What the maps come from.
     interval_level
-        Of the intervals, in percent.
+        Level of the prediction intervals, in percent (``--interval-level``).
     """
     by_dof = math.isfinite(estimate.residual_dof)
     common = {
