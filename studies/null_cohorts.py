@@ -2,22 +2,26 @@
 
     python studies/null_cohorts.py stats [--cohorts 400] [--permutations 499] [--seed 3]
     python studies/null_cohorts.py associate
+    python studies/null_cohorts.py effects --cohorts 100
 
 Smooth noise: maps of 25 x 40 voxels for `stats`, 10 x 10 for `associate`. A row a kind of cohort:
 the share in which anything has q <= 0.05, by the counted false discovery rate and, for comparison,
 by p of t (Benjamini and Hochberg), and the share in which anything has a family-wise p <= 0.05; of
 cohorts in which the size of people's maps goes with what is tested, nothing is corrected, and
 nothing found. A rate of 5 % should call 5 % of the cohorts.
+
+`effects` adds one to some of the voxels: the share of these that is found, and the mean share of
+false ones among what is found.
 """
 
 from __future__ import annotations
 
 import argparse
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from scipy.ndimage import gaussian_filter
 
 from bids_dtg.stats.cohort.association import Association, corrected
@@ -29,7 +33,9 @@ from bids_dtg.stats.cohort.pooled_fdr import why_no_q
 from bids_dtg.stats.cohort.second_level import GroupDesign, correct_for_voxels, fit_group
 from bids_dtg.stats.paired import false_discovery_rate
 
-SHAPES, SMOOTH = {"stats": (25, 40), "associate": (10, 10)}, 1.5
+SHAPES = {"stats": (25, 40), "associate": (10, 10), "effects": (25, 40)}
+SMOOTH = 1.5
+WAYS = ("counted q", "q by p of t", "family-wise p")
 LEVEL = 0.05
 Floats = NDArray[np.float64]
 
@@ -189,33 +195,97 @@ def associations(people: int) -> dict[str, Draw]:
     return {f"{people}, {name}": draw for name, draw in kinds.items()}
 
 
-def found_by_stats(cohort: Cohort, number: int, seed: int) -> tuple[bool, bool, bool]:
-    """Return whether anything is found: counted rate, rate by p of t, family-wise."""
+# Cohorts, the share of voxels with an effect, and its size as the mean of t there.
+EFFECTS: dict[str, tuple[Draw, float, float]] = {
+    "40 unrelated, regression, 1 %": (STATS["40 unrelated, regression"], 0.01, 4),
+    "40 unrelated, regression, 5 %": (STATS["40 unrelated, regression"], 0.05, 4),
+    "40 unrelated, regression, 20 %": (STATS["40 unrelated, regression"], 0.2, 4),
+    "12 unrelated, mean, 20 %": (STATS["12 unrelated, mean"], 0.2, 5),
+    "20 families of 2 (ICC .5), mean, 5 %": (STATS["20 families of 2 (ICC .5), mean"], 0.05, 4),
+    "14 families of 3 (ICC .4), two groups, 5 %": (
+        STATS["14 families of 3 (ICC .4), two groups"],
+        0.05,
+        4,
+    ),
+    "12 families of 4 (ICC .8), mean, 20 %": (STATS["12 families of 4 (ICC .8), mean"], 0.2, 7),
+    "40 of 3 sites with means and scales, 5 %": (
+        STATS["40 of 3 sites with means and scales, regression"],
+        0.05,
+        4,
+    ),
+}
+
+
+def with_effect(cohort: Cohort, share: float, size: float) -> tuple[Cohort, NDArray[np.bool_]]:
+    """Return a cohort with an effect in the first of its voxels, and where it is."""
+    others = cohort.given() - cohort.given().mean(axis=0)
+    if np.ptp(cohort.tested):
+        others = np.column_stack([others, np.ones(len(others))])
+    basis = np.linalg.qr(others)[0]
+    left = cohort.tested - basis @ (basis.T @ cohort.tested)
+    there = np.arange(cohort.maps.shape[1]) < share * cohort.maps.shape[1]
+    added = size / np.linalg.norm(left) * cohort.tested[:, None] * there
+    return replace(cohort, maps=cohort.maps + added), there
+
+
+def found_of_effect(
+    cohort: Cohort, share: float, size: float, number: int, seed: int
+) -> tuple[float, ...]:
+    """Return the shares found and false: by counted rate, by rate of p of t, family-wise."""
+    cohort, there = with_effect(cohort, share, size)
+    given = cohort.given()
+    design = GroupDesign(cohort.tested, given if given.size else None)
+    drawn = (
+        sign_flips(number, cohort.families, seed=seed).signs
+        if design.tests_mean
+        else permutations(number, cohort.families, sites=cohort.sites, seed=seed).orders
+    )
+    counted = correct_for_voxels(cohort.maps, design, drawn)
+    by_t = false_discovery_rate(fit_group(cohort.maps, design).p) <= LEVEL
+    shares = []
+    for found in (counted.discoveries, by_t, counted.significant):
+        shares += [found[there].mean(), (found & ~there).sum() / max(found.sum(), 1)]
+    return tuple(map(float, shares))
+
+
+def print_effects(noise: Noise, cohorts: int, number: int, first: int) -> None:
+    """Print the table of effects that were added."""
+    heads = [f"{how}: {what}, %" for how in WAYS for what in ("found", "false")]
+    print(f"| cohorts, share with an effect | {' | '.join(heads)} |\n|---{'|---' * 6}|")
+    for name, (draw, share, size) in EFFECTS.items():
+        rng = np.random.default_rng(first)
+        rows = [
+            found_of_effect(draw(rng, noise), share, size, number, seed) for seed in range(cohorts)
+        ]
+        print(_row(name, rows), flush=True)
+
+
+def found_by_stats(cohort: Cohort, number: int, seed: int) -> tuple[float, float, float]:
+    """Return the smallest q and p of all voxels: counted rate, rate by p of t, family-wise."""
     given = cohort.given()
     design = GroupDesign(cohort.tested, given if given.size else None)
     if design.tests_mean:
         draws: NDArray[np.integer] = sign_flips(number, cohort.families, seed=seed).signs
     else:
         draws = permutations(number, cohort.families, sites=cohort.sites, seed=seed).orders
-    by_t = false_discovery_rate(fit_group(cohort.maps, design).p)
-    naive = bool((by_t <= LEVEL).any())
+    by_t = float(false_discovery_rate(fit_group(cohort.maps, design).p).min())
     if not design.tests_mean and _unfair(cohort, design.taken_out, draws):
-        return False, naive, False
-    corrected = correct_for_voxels(cohort.maps, design, draws)
-    return bool(corrected.discoveries.any()), naive, bool(corrected.significant.any())
+        return 1.0, by_t, 1.0
+    found = correct_for_voxels(cohort.maps, design, draws)
+    return float(found.q.min()), by_t, float(found.p.min())
 
 
-def found_by_associate(cohort: Cohort, number: int, seed: int) -> tuple[bool, bool, bool]:
-    """Return whether anything is found: counted rate, rate by p of t, family-wise."""
+def found_by_associate(cohort: Cohort, number: int, seed: int) -> tuple[float, float, float]:
+    """Return the smallest q and p of all columns: counted rate, rate by p of t, family-wise."""
     given = cohort.given()
     drawn = permutations(number, cohort.families, sites=cohort.sites, seed=seed)
     tests = Association.of(cohort.tested, given, drawn).test(cohort.maps)
-    naive = bool((false_discovery_rate(tests.p) <= LEVEL).any())
+    by_t = float(false_discovery_rate(tests.p).min())
     others = np.column_stack([np.ones(len(given)), given])
     if why_no_q(number, drawn.possible) or _unfair(cohort, others, drawn.orders):
-        return False, naive, False
+        return 1.0, by_t, 1.0
     (found,) = corrected([tests])
-    return bool((found.q <= LEVEL).any()), naive, bool((found.p_fwe <= LEVEL).any())
+    return float(found.q.min()), by_t, float(found.p_fwe.min())
 
 
 def _unfair(cohort: Cohort, others: Floats, orders: NDArray[np.integer]) -> bool:
@@ -224,19 +294,22 @@ def _unfair(cohort: Cohort, others: Floats, orders: NDArray[np.integer]) -> bool
 
 
 def main() -> None:
-    """Print the table."""
+    """Print a table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("analysis", choices=("stats", "associate"))
+    parser.add_argument("analysis", choices=("stats", "associate", "effects"))
     parser.add_argument("--cohorts", type=int, default=400)
     parser.add_argument("--permutations", type=int, default=499)
     parser.add_argument("--seed", type=int, default=3)
     options = parser.parse_args()
     noise = Noise(SHAPES[options.analysis])
+    if options.analysis == "effects":
+        print_effects(noise, options.cohorts, options.permutations, options.seed)
+        return
     kinds, found = STATS, found_by_stats
     if options.analysis == "associate":
         kinds = {name: draw for n in (12, 40, 100) for name, draw in associations(n).items()}
         found = found_by_associate
-    print("| cohorts | counted q, % | q by p of t, % | family-wise p, % |\n|---|---|---|---|")
+    print(f"| cohorts | {' | '.join(f'{way}, %' for way in WAYS)} |\n|---|---|---|---|")
     every = []
     for name, draw in kinds.items():
         rng = np.random.default_rng(options.seed)
@@ -244,10 +317,10 @@ def main() -> None:
             [found(draw(rng, noise), options.permutations, seed) for seed in range(options.cohorts)]
         )
         print(_row(name, every[-1]), flush=True)
-    print(_row("all together", [row for rows in every for row in rows]))
+    print(_row("all together", np.concatenate(every)))
 
 
-def _row(name: str, rows: list[tuple[bool, bool, bool]]) -> str:
+def _row(name: str, rows: ArrayLike) -> str:
     cells = " | ".join(f"{share:.1f}" for share in 100 * np.mean(rows, axis=0))
     return f"| {name} | {cells} |"
 
