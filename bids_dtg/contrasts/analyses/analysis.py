@@ -35,10 +35,11 @@ from bids_dtg.settings import Settings
 
 Result = Literal["model", "evaluation", "prediction"]
 _ARRAYS = "arrays"  # folder of an analysis' own
+FOLDS = "desc-folds_participants"  # table of the groups of a cross-validation
 _CAN_WRITE = (
     *(f"{BUNDLE}/", f"{_ARRAYS}/", *(name.removesuffix(".safetensors") for name in FIT_FILES)),
     *("desc-*_scores", "desc-targets_files", "desc-measuredMaps_qc", "desc-split_participants"),
-    *("desc-predictions", EXCLUDED),
+    *("desc-predictions", FOLDS, EXCLUDED),
 )
 # Locks of the arrays of people: who makes some and, one for each folder, who uses them.
 _CACHE_LOCK, _CACHE_USERS = "cache", "cache-used-by-"
