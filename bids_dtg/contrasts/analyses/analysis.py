@@ -17,7 +17,7 @@ from bids_dtg.cohort.seen_people import EXCLUDED
 from bids_dtg.connectome.form import Form
 from bids_dtg.contrasts.analyses.array_source import ArraySource
 from bids_dtg.contrasts.analyses.cohort import Cohort, gather_cohort, refuse_to_replace
-from bids_dtg.contrasts.analyses.cohort_plan import CohortPlan
+from bids_dtg.contrasts.analyses.cohort_plan import CohortPlan, own_names
 from bids_dtg.contrasts.analyses.measured import check_measured, write_measured
 from bids_dtg.contrasts.analyses.source import DatasetSource, Source
 from bids_dtg.contrasts.bundle.bundle import ModelBundle
@@ -149,6 +149,8 @@ class Analysis:
         for why in sorted(set(plan.left_out.values())):
             who = [label for label, reason in plan.left_out.items() if reason == why]
             say(f"left out: {counted(len(who), 'participant')} with {why} ({named(who)})")
+        if contrasts is None and (note := own_names(plan.contrasts)):
+            plan = dataclasses.replace(plan, notes=(*plan.notes, note))
         for line in (plan.sessions, *plan.files, *plan.notes):
             if line:
                 say(line)
