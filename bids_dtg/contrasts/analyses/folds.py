@@ -99,14 +99,21 @@ def draw_folds(analysis: Analysis, split: Split, kind: MapsKind) -> Folds | None
     alone = len(split.everybody) == len(people)
     if not alone or not trains_on_all(options, len(people), needs_validation=kind.needs_validation):
         return None
-    groups = _groups(people, analysis.families.by_label, options.seed)
+    groups = draw_groups(people, analysis.families.by_label, seed=options.seed)
     return Folds(groups, options.seed) if groups else None
 
 
-def _groups(
-    people: Sequence[str], families: Mapping[str, str], seed: int
+def draw_groups(
+    people: Sequence[str], families: Mapping[str, str], *, seed: int
 ) -> tuple[tuple[str, ...], ...]:
-    """Draw as many groups as leave each two people, and each fit enough; () where none do."""
+    """Draw as many groups as leave each two people, and each fit enough; () where none do.
+
+    Examples
+    --------
+    >>> labels = [f"{n:02d}" for n in range(39)]
+    >>> [[len(group) for group in draw_groups(labels[:n], {}, seed=0)] for n in (7, 8, 20, 39)]
+    [[], [2, 2, 2, 2], [5, 5, 5, 5], [6, 6, 6, 6, 5, 5, 5]]
+    """
     most = min(len(people) // _FEWEST, max(_GROUPS, len(people) // _PEOPLE))
     for number in range(most, 1, -1):
         try:
