@@ -36,7 +36,7 @@ class ModelScores:
     matrices: Mapping[int, Values]  # contrast -> r, (measured people, predicted people)
     has_individuality: bool = True  # whether its scores of individuality are defined
     leave_one_out: bool = False  # whether it was fitted for each person on all other people
-    # (people,), number of the group among whom each was judged; None: all were judged together.
+    # (people,), number of the group in which each was judged; None: all were judged together.
     groups: NDArray[np.intp] | None = None
 
     @property
