@@ -96,8 +96,17 @@ def statmaps_place(derivatives: Sequence[str]) -> tuple[Path | None, tuple[str, 
 
 
 def plain_contrast(label: str) -> str:
-    """Write labels that differ by case or signs the same: `LANGUAGE_MATH` and `languageMath`."""
-    return re.sub("[^0-9a-z]", "", label.lower())
+    """Write labels that differ by case, signs or a plural of working memory the same.
+
+    Examples
+    --------
+    >>> plain_contrast("LANGUAGE_MATH") == plain_contrast("languageMath")
+    True
+    >>> plain_contrast("WM 0bk:faces") == plain_contrast("wm0bkFace")
+    True
+    """
+    plain = re.sub("[^0-9a-z]", "", label.lower())
+    return re.sub("^(wm.*(?:face|place|tool))s(?=$|vs)", r"\1", plain)
 
 
 def nearest_contrast(label: str, known: Iterable[str]) -> str | None:

@@ -11,11 +11,12 @@ from bids_dtg.connectome.training_distribution.limits import LIMITS
 from bids_dtg.notices import counted
 from bids_dtg.report.contents import AverageFiles, MapFile, ParticipantFiles, RunFiles
 from bids_dtg.report.quality import QualityColumn, number
+from bids_dtg.stats.verdict import FEWEST
 
 Level = Literal["problem", "warning", "note", "good"]
 LEVELS: tuple[Level, ...] = ("problem", "warning", "note", "good")
-# With fewer people a model's maker holds nobody out: there is nobody to calibrate or judge it by.
-FEW_PEOPLE = 10
+# With fewer people nobody can judge a model, nor are there people to calibrate it by.
+FEW_PEOPLE = FEWEST
 _BY_STEPS: tuple[Level | None, ...] = (None, "warning", "problem")  # beyond none, one, two limits
 
 

@@ -356,7 +356,7 @@ class ModellingOptions:
         "shares of the participants for validation and for test",
         default=(),
         metavar="SHARE",
-        shown_default="0.1 0.1; linear kinds 0 0.1, and nobody of fewer than 10",
+        shown_default="0.1 0.1; linear kinds 0 0.1, and nobody of fewer than 40",
         shapes=(MODELS,),
     )
     add_sums: tuple[str, ...] = map_option(

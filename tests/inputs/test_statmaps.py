@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from bids_dtg.contrasts.contrast import hcp_contrasts
 from bids_dtg.errors import DatasetError
 from bids_dtg.inputs.statmap_files import StatFile, find_statmap_files
 from bids_dtg.inputs.statmaps import (
@@ -345,6 +346,8 @@ def test_statmaps_are_taken_out_of_the_derivatives(tmp_path):
 
 def test_labels_that_differ_by_signs_are_the_same():
     assert plain_contrast("LANGUAGE_MATH-STORY") == plain_contrast("languageMathStory")
+    assert plain_contrast("WM_2bk_Tools") == plain_contrast("wm2bkTool")
+    assert len({plain_contrast(row.label) for row in hcp_contrasts()}) == 47
 
 
 def test_a_pattern_that_fits_nothing_is_named_even_beside_one_that_fits(tmp_path):

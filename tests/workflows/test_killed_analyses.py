@@ -178,7 +178,7 @@ def _twins(architecture: str, places: int = PLACES) -> Job:
 
 JOBS = (
     _train("linear", *_SMALL),
-    _train("linear-parcel", *_SMALL, places=FURTHER),
+    _train("linear-parcel", "--rois", 4, places=FURTHER),  # judged by cross-validation
     _train("local-ridge", *SHARES, places=FURTHER),
     _train("attention-unet", *_NETWORK),
     _train("blend", *_NETWORK, places=FURTHER),

@@ -9,6 +9,7 @@
 - `evaluate`: compares a model's maps with measured ones, and with simple models
 - `finetune`: adapts a trained network to other people or other contrasts
 - `fit`: fits a model of any kind, re-centres it, and learns its training distribution
+- `folds`: few people all train, and cross-validation judges
 - `measured`: files of the measured maps, and quality findings in them
 - `overview`: all participants of an output: the quality table, mean maps and the page
 - `page`: the page of an evaluation: scores of several models

@@ -17,7 +17,7 @@ from bids_dtg.cohort.seen_people import EXCLUDED
 from bids_dtg.connectome.form import Form
 from bids_dtg.contrasts.analyses.array_source import ArraySource
 from bids_dtg.contrasts.analyses.cohort import Cohort, gather_cohort, refuse_to_replace
-from bids_dtg.contrasts.analyses.cohort_plan import CohortPlan
+from bids_dtg.contrasts.analyses.cohort_plan import CohortPlan, own_names
 from bids_dtg.contrasts.analyses.measured import check_measured, write_measured
 from bids_dtg.contrasts.analyses.source import DatasetSource, Source
 from bids_dtg.contrasts.bundle.bundle import ModelBundle
@@ -35,10 +35,11 @@ from bids_dtg.settings import Settings
 
 Result = Literal["model", "evaluation", "prediction"]
 _ARRAYS = "arrays"  # folder of an analysis' own
+FOLDS = "desc-folds_participants"  # table of the groups of a cross-validation
 _CAN_WRITE = (
     *(f"{BUNDLE}/", f"{_ARRAYS}/", *(name.removesuffix(".safetensors") for name in FIT_FILES)),
     *("desc-*_scores", "desc-targets_files", "desc-measuredMaps_qc", "desc-split_participants"),
-    *("desc-predictions", EXCLUDED),
+    *("desc-predictions", FOLDS, EXCLUDED),
 )
 # Locks of the arrays of people: who makes some and, one for each folder, who uses them.
 _CACHE_LOCK, _CACHE_USERS = "cache", "cache-used-by-"
@@ -148,6 +149,8 @@ class Analysis:
         for why in sorted(set(plan.left_out.values())):
             who = [label for label, reason in plan.left_out.items() if reason == why]
             say(f"left out: {counted(len(who), 'participant')} with {why} ({named(who)})")
+        if contrasts is None and (note := own_names(plan.contrasts)):
+            plan = dataclasses.replace(plan, notes=(*plan.notes, note))
         for line in (plan.sessions, *plan.files, *plan.notes):
             if line:
                 say(line)

@@ -93,7 +93,7 @@ class ArraySource:
     bundle: ModelBundle  # the model; for training, only its places and ROI maps
     measured: bool = True  # whether measured maps are wanted
     maps_words: str = ""  # as `Source`
-    learns_maps: bool = False  # whether ROI maps are still to be made
+    learns_maps: bool = False  # whether ROI maps are made from the training people
 
     @classmethod
     def prepare(
@@ -208,7 +208,7 @@ class ArraySource:
             f"{counted(record.rois, 'ROI map')} made by group ICA of "
             f"{counted(record.people, 'training participant')} (seed {record.seed})"
         )
-        return dataclasses.replace(self, bundle=bundle, maps_words=words, learns_maps=False)
+        return dataclasses.replace(self, bundle=bundle, maps_words=words)
 
     def model(self) -> Model:
         """Prepare the bundle's model."""

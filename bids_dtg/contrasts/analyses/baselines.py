@@ -25,6 +25,7 @@ GROUP_AVERAGE = "group average"
 LINEAR, WHOLE_BRAIN = "linear (Tavor)", "linear, whole brain"
 KERNEL_RIDGE = "kernel ridge"
 # Most people: each prediction of kernel ridge reads the maps of all of them.
+_FEWEST_PARCELS = 25  # with fewer, the published model is not one by parcel
 _MOST_FOR_KERNELS, _MOST_LEFT_OUT = 400, 60
 Array = NDArray[np.float32]
 Predict = Callable[[Person], NDArray[np.floating[Any]]]  # (contrasts, voxels)
@@ -56,7 +57,27 @@ class SimpleModels:
 
     models: Mapping[str, Predict]  # by name of the model
     people: int  # how many people each was fitted on
-    record: Mapping[str, Any]  # how each was fitted, by name, for JSON
+    # How each was fitted, by name, for JSON; lists where it was fitted several times.
+    record: Mapping[str, Any]
+
+    @property
+    def linear(self) -> str:
+        """Name of the published linear model on pages: with few parcels, how many fits it is.
+
+        Examples
+        --------
+        >>> SimpleModels({}, 15, {LINEAR: [{"parcels": 3}, {"parcels": 4}]}).linear
+        'linear, one fit for each of 3 to 4 parcels'
+        """
+        fitted = self.record[LINEAR]
+        fits = [one["parcels"] for one in (fitted if isinstance(fitted, list) else [fitted])]
+        fewest, most = min(fits), max(fits)
+        if fewest >= _FEWEST_PARCELS:
+            return LINEAR
+        if most == 1:
+            return "linear, one fit for all parcels"
+        parcels = f"{fewest}" if fewest == most else f"{fewest} to {most}"
+        return f"linear, one fit for each of {parcels} parcels"
 
 
 def baselines(training: Sequence[Person], mean: Array, plan: SimplePlan) -> SimpleModels:

@@ -199,3 +199,20 @@ def contrast_rows(
         given = known.get(key) or Contrast(number, label, "", present[key], present[key])
         made.append(dataclasses.replace(given, index=number))
     return tuple(made)
+
+
+def own_names(contrasts: Sequence[Contrast]) -> str:
+    """Name the contrasts that are none of HCP's, in a sentence; empty where there are none.
+
+    Examples
+    --------
+    >>> own_names(contrast_rows(["WM 0bk:faces", "SOCIAL:rnd"], None, (), ()))
+    'no contrast of HCP, so kept under its own name: 1 of 2 contrasts (SOCIALrnd)'
+    """
+    known = {plain_contrast(contrast.label) for contrast in hcp_contrasts()}
+    own = [row.label for row in contrasts if plain_contrast(row.label) not in known]
+    if not own:
+        return ""
+    under = "its own name" if len(own) == 1 else "their own names"
+    number = f"{len(own)} of {counted(len(contrasts), 'contrast')}"
+    return f"no contrast of HCP, so kept under {under}: {number} ({', '.join(own)})"

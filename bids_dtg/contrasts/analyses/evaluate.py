@@ -90,9 +90,7 @@ def _evaluate(
         # who was left out.
         leave_one_out=tuple(simple.models) if alone else (),
     )
-    evaluation = write_tables(
-        analysis, found, cohort, people=len(people), simple=simple, judged=judged
-    )
+    evaluation = write_tables(analysis, found, cohort, simple=simple, judged=judged)
     for row in evaluation["rows"]:
         say(f"{row['model']}: r {row['r'][0]}, residual r {(row.get('residual_r') or ['-'])[0]}")
     say(f"tables and matrices: {analysis.folder}")

@@ -191,7 +191,6 @@ def _score(
         analysis,
         found,
         cohort,
-        people=len(test),
         simple=simple,
         judged="tuned",
         fitted=fitted,

@@ -14,13 +14,17 @@ from bids_dtg.contrasts.analyses.baselines import (
     LINEAR,
     WHOLE_BRAIN,
     Predict,
+    SimpleModels,
+    SimplePlan,
+    baselines,
 )
+from bids_dtg.contrasts.analyses.fit import FittedModel
 from bids_dtg.contrasts.judging.model_scores import (
     ModelScores,
     score_judged,
     score_maps,
 )
-from bids_dtg.contrasts.people import Person
+from bids_dtg.contrasts.people import Person, mean_maps
 from bids_dtg.files.array_store import ArrayStore
 
 RETEST, BEFORE = "retest", "before tuning"
@@ -36,6 +40,25 @@ def retest_maps(people: Sequence[Person]) -> dict[str, Predict]:
     if not all(len(person.sessions) > 1 for person in people):
         return {}
     return {RETEST: lambda person: person.sessions[1]}
+
+
+def score_fit(
+    plan: SimplePlan,
+    fitted: FittedModel,
+    training: Sequence[Person],
+    test: Sequence[Person],
+    *,
+    report: Callable[[str], None],
+) -> tuple[list[ModelScores], SimpleModels]:
+    """Score a model, called "model", and simple ones of the same training people, on others."""
+    mean = mean_maps(training)
+    simple = baselines(training, mean, plan)
+    models = {**simple.models, "model": fitted.predict}
+    if fitted.correction is not None:
+        models["model, not re-centred"] = dataclasses.replace(fitted, correction=None).predict
+    models |= retest_maps(test)
+    found = score_models(models, test, "model", training_mean=mean, store=plan.store, report=report)
+    return found, simple
 
 
 def score_models(

@@ -11,6 +11,7 @@ from bids_dtg.contrasts.analyses.cohort_plan import CohortPlan
 from bids_dtg.errors import SettingsError
 from bids_dtg.inputs.splits_file import read_sets, write_sets
 from bids_dtg.notices import counted, named, say
+from bids_dtg.settings import ModellingOptions
 from bids_dtg.stats.splits import SETS, Split, split_people
 
 # Stored with a model's bundle, for `--split-file`; the bundle itself lists its people as hashes.
@@ -18,7 +19,7 @@ SPLIT_FILE = "desc-split_participants.tsv"
 
 
 _SHARES = (0.1, 0.1)  # for validation and test, where --held-out is not given
-_FEWEST_DIVIDED = 10  # people, where a kind needs no validation
+FEW = 40  # people: fewer are too few to hold some out, where a kind needs no validation
 
 
 def draw_split(
@@ -34,7 +35,7 @@ def draw_split(
         Participants who can be used: only these are in a set.
     needs_validation
         Whether people must be held out to choose by. Otherwise they train too if no shares were
-        given, and with few people everybody trains.
+        given, and of few people everybody trains (`trains_on_all`).
 
     Raises
     ------
@@ -56,7 +57,8 @@ def draw_split(
             validation, test = tuple(float(text) for text in settings.modelling.held_out) or _SHARES
             if not needs_validation and not settings.modelling.held_out:
                 validation = 0.0
-                test = test if len(labels) >= _FEWEST_DIVIDED else 0.0
+            if trains_on_all(settings.modelling, len(labels), needs_validation=needs_validation):
+                test = 0.0
             split = split_people(
                 labels,
                 validation=validation,
@@ -72,6 +74,15 @@ def draw_split(
             expected=f"labels of people with rest and maps, such as {', '.join(labels[:5])}",
         )
     return split
+
+
+def trains_on_all(options: ModellingOptions, people: int, *, needs_validation: bool) -> bool:
+    """Return whether everybody trains, so that cross-validation judges the model.
+
+    A test set of few people gives no verdict, and the model lacks them.
+    """
+    asked = bool(options.held_out) or options.split_file is not None
+    return not needs_validation and not asked and people < FEW
 
 
 def plan_split(analysis: Analysis, plan: CohortPlan, *, needs_validation: bool = True) -> Split:

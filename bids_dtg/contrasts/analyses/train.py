@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,9 +16,9 @@ from bids_dtg.cohort.seen_people import EXCLUDED, SEEN, left_out_table, seen_on_
 from bids_dtg.contrasts.analyses.analysis import Analysis
 from bids_dtg.contrasts.analyses.baselines import (
     GROUP_AVERAGE,
+    LINEAR,
     SimpleModels,
     SimplePlan,
-    baselines,
 )
 from bids_dtg.contrasts.analyses.cohort import Cohort
 from bids_dtg.contrasts.analyses.cohort_plan import CohortPlan
@@ -33,16 +34,16 @@ from bids_dtg.contrasts.analyses.fit import (
     model_space,
     require_people,
 )
+from bids_dtg.contrasts.analyses.folds import Folds, draw_folds, judge_folds
 from bids_dtg.contrasts.analyses.measured import QUALITY_TABLE, TARGETS_TABLE
 from bids_dtg.contrasts.analyses.page import ModelPageFacts, write_model_page
 from bids_dtg.contrasts.analyses.person_arrays import keep_in_form
-from bids_dtg.contrasts.analyses.ridge import choose_ridge
+from bids_dtg.contrasts.analyses.ridge import RidgeChoice, choose_ridge
 from bids_dtg.contrasts.analyses.score import (
     PUBLISHED_OPPONENTS,
     RETEST,
     SIMPLE,
-    retest_maps,
-    score_models,
+    score_fit,
 )
 from bids_dtg.contrasts.analyses.score_columns import (
     CONTRAST_COLUMNS,
@@ -52,7 +53,14 @@ from bids_dtg.contrasts.analyses.score_columns import (
 from bids_dtg.contrasts.analyses.splits import draw_split, keep_split, plan_split, sets_of
 from bids_dtg.contrasts.analyses.training_set import record_people
 from bids_dtg.contrasts.bundle.bundle import ModelBundle
-from bids_dtg.contrasts.bundle.kinds import BLEND, BLEND_FROM, KindChoice, choose_kind, find_kind
+from bids_dtg.contrasts.bundle.kinds import (
+    BLEND,
+    BLEND_FROM,
+    KindChoice,
+    MapsKind,
+    choose_kind,
+    find_kind,
+)
 from bids_dtg.contrasts.bundle.part import MapsPart, Recentring
 from bids_dtg.contrasts.bundle.writer import BundleArrays, as_kept, write_bundle
 from bids_dtg.contrasts.contrast import Contrast
@@ -60,6 +68,7 @@ from bids_dtg.contrasts.judging.model_scores import ModelScores, mean_over
 from bids_dtg.contrasts.judging.model_table import (
     CONVENTIONS,
     DEFINITIONS,
+    WITHIN_GROUPS,
     ceiling_row,
     comparison_rows,
     contrast_rows,
@@ -67,7 +76,7 @@ from bids_dtg.contrasts.judging.model_table import (
     published_tests,
     summary_row,
 )
-from bids_dtg.contrasts.people import Person, mean_maps
+from bids_dtg.contrasts.people import Person
 from bids_dtg.contrasts.plan import hinge_weight
 from bids_dtg.contrasts.site_sums import form_of_sums
 from bids_dtg.errors import DtgError, SettingsError
@@ -109,13 +118,18 @@ def run_training(settings: Settings) -> int:
     space = model_space(base, form_of_sums(settings.modelling.add_sums, analysis.form))
     kind.module().check_plan(fit_plan(settings.modelling, space, plan, planned))
     if analysis.is_dry:
-        return analysis.print_plan(plan, sets_of(planned))
+        folds = draw_folds(analysis, planned, kind)
+        judging = (
+            {f"judge by, in {folds.words} left out in turn": planned.training} if folds else {}
+        )
+        return analysis.print_plan(plan, {**sets_of(planned), **judging})
     with analysis.begun() as locks:
         if analysis.source.learns_maps:
             # People whose rest made these maps must not be drawn into the test set later.
             keep_split(analysis.results, planned)
             analysis = analysis.with_maps_of(planned.training)
-        return _train(analysis, choice, analysis.cohort(plan.of(planned.everybody), locks))
+        plan = plan.of(planned.everybody)
+        return _train(analysis, choice, plan, analysis.cohort(plan, locks))
 
 
 def _choose(analysis: Analysis, plan: CohortPlan) -> KindChoice:
@@ -145,42 +159,46 @@ def _choose(analysis: Analysis, plan: CohortPlan) -> KindChoice:
     return choose_kind(people, len(split.validation), trouble)
 
 
-def _train(analysis: Analysis, choice: KindChoice, cohort: Cohort) -> int:
-    settings, base, kind = analysis.settings, analysis.bundle, choice.kind
+def _train(analysis: Analysis, choice: KindChoice, plan: CohortPlan, cohort: Cohort) -> int:
+    kind = choice.kind
     split = draw_split(analysis, cohort.labels, needs_validation=kind.needs_validation)
     keep_split(analysis.results, split)
-    training, validation, test = (cohort.of(getattr(split, name)) for name in DRAWN)
+    training, validation, test = (getattr(split, name) for name in DRAWN)
     say(f"{len(training)} to train, {len(validation)} to validate, {len(test)} to test")
-    ridge = choose_ridge(
-        training,
-        seed=settings.modelling.seed,
-        families=analysis.families.by_label,
-        sums=settings.modelling.add_sums,
-    )
-    if ridge.line:
-        say(ridge.line)
-    analysis = dataclasses.replace(analysis, form=ridge.form)
-    work = ArrayStore(analysis.store.root / "work")
-    in_form = tuple(keep_in_form(person, ridge.form, work) for person in cohort.people)
-    cohort = dataclasses.replace(cohort, people=in_form)
-    training, validation, test = (cohort.of(getattr(split, name)) for name in DRAWN)
-    task = fit_task(
-        settings.modelling,
-        model_space(base, analysis.form),
-        (training, validation),
-        [contrast.label for contrast in cohort.contrasts],
-        folder=analysis.folder_of_fit(),
-        device=fit_device(settings.resources.device, kind),
-        report=say,
-    )
-    fitted = fit_model(kind, task)
+    folds = draw_folds(analysis, split, kind)
+
+    def fit_others(
+        of_fold: Analysis, people: Cohort, labels: Sequence[str], folder: Path
+    ) -> tuple[FittedModel, Cohort]:
+        others = Split(tuple(labels), (), ())
+        return _fit(of_fold, kind, people, others, folder=folder, report=lambda line: None)[:2]
+
+    folder = analysis.folder_of_fit()
+    fitted, in_form, ridge = _fit(analysis, kind, cohort, split, folder=folder, report=say)
     record = {**fitted.record, **ridge.to_json(), **choice.to_json()}
+    record |= folds.to_json() if folds else {}
     fitted = dataclasses.replace(fitted, record=record)
-    evaluation = score_fitted(analysis, fitted, cohort, training=training, test=test)
+    evaluation: dict[str, Any] | None
+    as_fitted = dataclasses.replace(analysis, form=ridge.form)
+    if folds is not None:
+        say(f"cross-validation: {folds.words} are left out in turn")
+        found, simple = judge_folds(analysis, folds, plan, cohort, fit_others)
+        say("no half-widths: nobody was kept to calibrate the model (--analysis calibrate)")
+        evaluation = write_tables(
+            as_fitted, found, in_form, simple=simple, judged="model", fitted=fitted, folds=folds
+        )
+    else:
+        evaluation = score_fitted(
+            as_fitted,
+            fitted,
+            in_form,
+            training=in_form.of(training),
+            test=in_form.of(test),
+        )
     bundle = write_fitted(
-        analysis,
+        as_fitted,
         fitted,
-        cohort,
+        in_form,
         contrasts=cohort.contrasts,
         split=split,
         evaluation=evaluation,
@@ -188,6 +206,40 @@ def _train(analysis: Analysis, choice: KindChoice, cohort: Cohort) -> int:
     say(f"{bundle.card.name} {bundle.card.version} ({fitted.kind}): {bundle.path}")
     analysis.store.discard("work")
     return cohort.failed
+
+
+def _fit(
+    analysis: Analysis,
+    kind: MapsKind,
+    cohort: Cohort,
+    split: Split,
+    *,
+    folder: Path,
+    report: Callable[[str], None],
+) -> tuple[FittedModel, Cohort, RidgeChoice]:
+    """Choose the ridge by the training people, and fit; return people as the model reads them."""
+    options = analysis.settings.modelling
+    ridge = choose_ridge(
+        cohort.of(split.training),
+        seed=options.seed,
+        families=analysis.families.by_label,
+        sums=options.add_sums,
+    )
+    if ridge.line:
+        report(ridge.line)
+    work = ArrayStore(analysis.store.root / "work")
+    in_form = tuple(keep_in_form(person, ridge.form, work) for person in cohort.people)
+    cohort = dataclasses.replace(cohort, people=in_form)
+    task = fit_task(
+        options,
+        model_space(analysis.bundle, ridge.form),
+        (cohort.of(split.training), cohort.of(split.validation)),
+        [contrast.label for contrast in cohort.contrasts],
+        folder=folder,
+        device=fit_device(analysis.settings.resources.device, kind),
+        report=report,
+    )
+    return fit_model(kind, task), cohort, ridge
 
 
 def score_fitted(
@@ -206,25 +258,8 @@ def score_fitted(
             "calibrate it"
         )
         return None
-    mean = mean_maps(training)
-    simple = baselines(training, mean, SimplePlan.of(analysis))
-    models = dict(simple.models)
-    models["model"] = fitted.predict
-    if fitted.correction is not None:
-        models["model, not re-centred"] = dataclasses.replace(fitted, correction=None).predict
-    models |= retest_maps(test)
-    found = score_models(
-        models, test, "model", training_mean=mean, store=analysis.store, report=say
-    )
-    return write_tables(
-        analysis,
-        found,
-        cohort,
-        people=len(test),
-        simple=simple,
-        judged="model",
-        fitted=fitted,
-    )
+    found, simple = score_fit(SimplePlan.of(analysis), fitted, training, test, report=say)
+    return write_tables(analysis, found, cohort, simple=simple, judged="model", fitted=fitted)
 
 
 def write_tables(
@@ -232,18 +267,26 @@ def write_tables(
     found: Sequence[ModelScores],
     cohort: Cohort,
     *,
-    people: int,
     simple: SimpleModels,
     judged: str,
     fitted: FittedModel | None = None,
+    folds: Folds | None = None,
 ) -> dict[str, Any]:
     """Write scores, tests, matrices and the page; return what the bundle's card keeps of them.
 
     `simple` are the simple models for comparison, `judged` is the name of the evaluated model,
-    and `fitted` is that model if this call has fitted it.
+    `fitted` is that model if this call has fitted it, and `folds` are the groups of people if
+    cross-validation judges.
     """
     labels = [contrast.label for contrast in cohort.contrasts]
-    by_name = {scores.name: scores for scores in found}
+    people = found[0].measured.shape[1]
+    by_name = {
+        scores.name: dataclasses.replace(scores, name=simple.linear)
+        if scores.name == LINEAR
+        else scores
+        for scores in found
+    }
+    found = tuple(by_name.values())
     model, group, retest = by_name[judged], by_name[GROUP_AVERAGE], by_name.get(RETEST)
     rows = [summary_row(scores, group, retest) for scores in found]
     if retest is not None:
@@ -252,6 +295,7 @@ def write_tables(
     facts["simple_models"] = simple.record
     same = [label for label, alike in zip(labels, model.same_for_all, strict=True) if alike]
     facts["same_for_all"] = same
+    facts |= folds.to_json() if folds else {}
     compared = comparison_rows(model, [by_name[name] for name in SIMPLE if name in by_name])
     opponents = [by_name[name] for name in PUBLISHED_OPPONENTS if name in by_name]
     analysis.write_scores(
@@ -281,9 +325,13 @@ def write_tables(
             means[scores.name] = mean_over(stacked, axis=0)
     fitted_on = counted(simple.people, "participant")
     basis = f"Simple models were fitted on {fitted_on}."
-    if fitted is not None:
+    who = "test participant" if folds is None else "participant"
+    if folds is not None:
+        basis = f"{folds.lead} Simple models were fitted like the model."
+    elif fitted is not None:
         basis = f"The model was fitted on {fitted.in_words(simple.people)}, simple models on the "
         basis += "same people of one's own." if fitted.of_other_sites else "same."
+    if fitted is not None:
         why = fitted.record.get("architecture", {}).get("why")
         basis += f" The kind was chosen by the number of people: {why}." if why else ""
     if cohort.left_out:
@@ -298,12 +346,12 @@ def write_tables(
         ModelPageFacts(
             title=analysis.folder.name,
             index=f"../../{INDEX}",
-            lead=f"{counted(people, 'test participant')} of {analysis.source.dataset.name}, "
+            lead=f"{counted(people, who)} of {analysis.source.dataset.name}, "
             f"{counted(len(labels), 'contrast')}. {cohort.sessions} {basis} "
             f"The model reads {analysis.form.row.words}. "
             "Another person's prediction decides whether the model is individual, its own mean "
             "prediction whether it is worth using.",
-            definitions=DEFINITIONS,
+            definitions={**DEFINITIONS, **(WITHIN_GROUPS if folds else {})},
             rows=rows,
             contrasts=labels,
             r={scores.name: mean_over(scores.scores["r"], axis=1) for scores in found},

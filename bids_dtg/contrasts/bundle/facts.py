@@ -87,6 +87,11 @@ def _score_lines(bundle: ModelBundle) -> list[str]:
     if not scores:
         return []
     heading = f"scores on {evaluation.get('participants', 'some')} people not trained on"
+    if "cross_validation" in evaluation:
+        heading = (
+            f"scores on {evaluation.get('participants', 'some')} people by cross-validation: each "
+            "predicted by a fit to others"
+        )
     conventions = " ".join(str(evaluation.get("conventions", "")).split())
     return ["", heading, *table_lines(scores), conventions]
 

@@ -6,7 +6,7 @@ comparisons and tests are computed from its result (`bids_dtg.contrasts.judging.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -36,6 +36,8 @@ class ModelScores:
     matrices: Mapping[int, Values]  # contrast -> r, (measured people, predicted people)
     has_individuality: bool = True  # whether its scores of individuality are defined
     leave_one_out: bool = False  # whether it was fitted for each person on all other people
+    # (people,), number of the group in which each was judged; None: all were judged together.
+    groups: NDArray[np.intp] | None = None
 
     @property
     def same_for_all(self) -> NDArray[np.bool_]:
@@ -159,6 +161,49 @@ def score_judged(
         ModelScores(
             ANOTHER, {"r": model.scores["others_r"]}, model.measured, {}, has_individuality=False
         ),
+    )
+
+
+def join_groups(groups: Sequence[ModelScores]) -> ModelScores:
+    """Return the scores of a model on several groups of people, each judged among its own.
+
+    Matrices are NaN between people of different groups, who were predicted by different fits.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> measured = np.random.default_rng(0).standard_normal((8, 2, 500))
+    >>> halves = [score_maps("itself", half, half) for half in (measured[:3], measured[3:])]
+    >>> found = join_groups(halves)
+    >>> found.scores["r"].shape, found.matrices[0].shape, int(np.isnan(found.matrices[0]).sum())
+    ((2, 8), (8, 8), 30)
+    """
+    shapes = [one.measured.shape for one in groups]
+    scores = {
+        name: np.concatenate(
+            [
+                one.scores.get(name, np.full(shape, np.nan))
+                for one, shape in zip(groups, shapes, strict=True)
+            ],
+            axis=1,
+        )
+        for name in dict.fromkeys(name for one in groups for name in one.scores)
+    }
+    matrices = {}
+    for q in sorted({q for one in groups for q in one.matrices}):
+        blocks = [one.matrices[q] for one in groups if q in one.matrices]
+        people = sum(map(len, blocks))
+        matrices[q], first = np.full((people, people), np.nan), 0
+        for block in blocks:
+            part = slice(first, first + len(block))
+            matrices[q][part, part] = block
+            first += len(block)
+    return replace(
+        groups[0],
+        scores=scores,
+        measured=np.concatenate([one.measured for one in groups], axis=1),
+        matrices=matrices,
+        groups=np.repeat(np.arange(len(groups)), [people for _, people in shapes]),
     )
 
 

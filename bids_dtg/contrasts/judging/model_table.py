@@ -61,6 +61,12 @@ DEFINITIONS = {
     "them gets no verdict",
     "matrices": "measured maps in rows, predictions in columns",
 }
+# What differs where groups of people were left out in turn.
+WITHIN_GROUPS = {
+    "test participants": "those of a participant's group: means over them, and another person's "
+    "prediction, are of one fit. Chance of identified is 1 / participants of the group; the "
+    "smaller a group, the lower residual r",
+}
 CONVENTIONS = "; ".join(f"{name}: {text}" for name, text in DEFINITIONS.items())
 
 
@@ -358,10 +364,13 @@ def _published(one: ModelScores, score: str) -> Values:
         return one.scores[score]
     found = np.full(one.measured.shape, np.nan)
     for q, matrix in one.matrices.items():
-        r = np.nan_to_num(matrix)
+        there = one.measured[q]
+        group = np.zeros(there.sum()) if one.groups is None else one.groups[there]
+        among = group[:, None] == group
+        r = np.where(among, np.nan_to_num(matrix), 0.0)
         own = np.diagonal(r)
-        index = own - (r.sum(axis=1) - own) / max(len(own) - 1, 1)
-        found[q, one.measured[q]] = index * own
+        index = own - (r.sum(axis=1) - own) / np.maximum(among.sum(axis=1) - 1, 1)
+        found[q, there] = index * own
     return found
 
 

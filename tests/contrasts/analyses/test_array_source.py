@@ -315,18 +315,26 @@ def test_a_blend_at_places_without_a_grid_has_no_network(tmp_path, capsys):
 @pytest.mark.skipif(
     not (SHARED / "data/real/hcp30/rest.npz").is_file(), reason="needs the data of DTG_SHARED"
 )
-def test_real_people_by_the_documented_command(tmp_path):
+def test_real_people_by_the_documented_command(tmp_path, capsys):
     folder = SHARED / "data/real/hcp30"
     words = [str(folder), str(tmp_path / "out"), "group", "--analysis", "train"]
-    words += ["--architecture", "linear", "--rois", "50", "--held-out", "0", "0.5"]
+    words += ["--architecture", "linear", "--rois", "50"]
     words += ["--input-arrays", str(folder / "rest.npz"), str(folder / "task.npz")]
     words += ["--array-key", "targets=beta", "--array-key", "contrasts=conditions"]
     assert program(words) == 0
     made = tmp_path / "out/group/model-own"
     by_name = {row["model"]: row for row in read_table(made / "desc-models_scores.tsv")}
-    assert float(by_name["model"]["residual_r"]) > 0.1
     card = json.loads((made / "bundle/model.json").read_text())
     assert (card["places"], card["record"]["roi_maps"]["rois"]) == (360, 50)
+    assert (card["training"]["participants"], card["evaluation"]["participants"]) == (20, 20)
+    # Those of 15 people that train and 5 others, in docs/group.md, give or take their sd over
+    # splits.
+    assert float(by_name["model"]["residual_r"]) == pytest.approx(0.144, abs=0.014)
+    assert float(by_name["model"]["identification"]) == pytest.approx(0.806, abs=0.05)
+    questions = {row["question"]: row["verdict"] for row in card["evaluation"]["comparisons"][:2]}
+    assert questions == {"individual": "better", "worth using": "better"}
+    said = capsys.readouterr().err
+    assert "their own names: 8 of 24 contrasts (EMOTIONfear, EMOTIONneut, GAMBLING" in said
 
 
 def test_the_same_command_on_changed_arrays_writes_nothing(tmp_path, capsys):

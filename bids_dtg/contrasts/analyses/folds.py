@@ -1,0 +1,191 @@
+"""Cross-validation: few people all train, and groups of them, left out in turn, judge the model.
+
+Each group is predicted by a fit to all others, of which everything that a fit learns is learned
+anew: ROI maps, ridge, coefficients and gains. A group is judged among its own people, by one fit,
+as test people are: the mean map of all others lacks a person's own maps, so that predictions of
+different fits differ between people by who was left out.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from bids_dtg.cohort.column import Column
+from bids_dtg.cohort.result_table import ResultTable
+from bids_dtg.contrasts.analyses.analysis import FOLDS, Analysis
+from bids_dtg.contrasts.analyses.baselines import SimpleModels, SimplePlan
+from bids_dtg.contrasts.analyses.cohort import Cohort, gather_cohort
+from bids_dtg.contrasts.analyses.cohort_plan import CohortPlan
+from bids_dtg.contrasts.analyses.fit import FittedModel
+from bids_dtg.contrasts.analyses.score import score_fit
+from bids_dtg.contrasts.analyses.splits import trains_on_all
+from bids_dtg.contrasts.bundle.kinds import MapsKind
+from bids_dtg.contrasts.judging.model_scores import ModelScores, join_groups
+from bids_dtg.contrasts.linear_kind import FEWEST_PEOPLE
+from bids_dtg.files.array_store import ArrayStore
+from bids_dtg.notices import counted, say
+from bids_dtg.stats.splits import Split, fold_people
+
+_GROUPS, _PEOPLE = 4, 5  # groups at least where there are people enough, and people of a group
+_FEWEST = 2  # people of a group: they are compared with each other
+_WORK = "work/fold"  # folder of a fold's arrays, in the store of the analysis
+_COLUMNS = (
+    Column("participant_id", "Participant"),
+    Column("group", "Number of the group that was left out of the fit together"),
+)
+
+# Fits a kind to some people of a cohort, below a folder; returns the people as the model reads
+# them, too.
+FitPeople = Callable[[Analysis, Cohort, Sequence[str], Path], tuple[FittedModel, Cohort]]
+
+
+@dataclass(frozen=True)
+class Folds:
+    """Groups of people, each to be predicted by a fit to all others."""
+
+    groups: tuple[tuple[str, ...], ...]  # labels
+    seed: int  # of the draw
+
+    @property
+    def people(self) -> int:
+        """How many people there are."""
+        return sum(map(len, self.groups))
+
+    @property
+    def fitted_on(self) -> tuple[int, ...]:
+        """On how many people each fit rests."""
+        return tuple(self.people - len(group) for group in self.groups)
+
+    @property
+    def words(self) -> str:
+        """The groups and their sizes in words.
+
+        Examples
+        --------
+        >>> Folds((("1", "2", "3"), ("4", "5")), seed=0).words
+        '2 groups of 2 to 3 participants'
+        """
+        sizes = sorted(map(len, self.groups))
+        of = f"{sizes[0]}" if sizes[0] == sizes[-1] else f"{sizes[0]} to {sizes[-1]}"
+        return f"{len(self.groups)} groups of {of} participants"
+
+    @property
+    def lead(self) -> str:
+        """Describe for the page what was judged, and what its intervals and p count."""
+        fewest, most = min(self.fitted_on), max(self.fitted_on)
+        others = f"{fewest}" if fewest == most else f"{fewest} to {most}"
+        return (
+            f"Scores and verdicts are of cross-validation: {self.words} (families together, seed "
+            f"{self.seed}) were left out in turn. A fit to the {others} others, with all that it "
+            "chooses, predicted each group, and people are compared within their group alone. The "
+            f"model in the bundle is a fit to all {self.people}. It has no half-widths, as nobody "
+            "was kept to calibrate it. Intervals and p count participants; those of a group share "
+            "a fit, and fits share people."
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the key `cross_validation` of scores and card."""
+        sizes = [len(group) for group in self.groups]
+        return {"cross_validation": {"groups": sizes, "seed": self.seed, "families": "together"}}
+
+
+def draw_folds(analysis: Analysis, split: Split, kind: MapsKind) -> Folds | None:
+    """Draw the groups of a cross-validation; None where a test set judges, or nothing can."""
+    options, people = analysis.settings.modelling, split.training
+    alone = len(split.everybody) == len(people)
+    if not alone or not trains_on_all(options, len(people), needs_validation=kind.needs_validation):
+        return None
+    groups = draw_groups(people, analysis.families.by_label, seed=options.seed)
+    return Folds(groups, options.seed) if groups else None
+
+
+def draw_groups(
+    people: Sequence[str], families: Mapping[str, str], *, seed: int
+) -> tuple[tuple[str, ...], ...]:
+    """Draw as many groups as leave each two people, and each fit enough; () where none do.
+
+    Examples
+    --------
+    >>> labels = [f"{n:02d}" for n in range(39)]
+    >>> [[len(group) for group in draw_groups(labels[:n], {}, seed=0)] for n in (7, 8, 20, 39)]
+    [[], [2, 2, 2, 2], [5, 5, 5, 5], [6, 6, 6, 6, 5, 5, 5]]
+    """
+    most = min(len(people) // _FEWEST, max(_GROUPS, len(people) // _PEOPLE))
+    for number in range(most, 1, -1):
+        try:
+            groups = fold_people(people, number, seed=seed, families=families)
+        except ValueError:  # all of one family
+            return ()
+        sizes = [len(group) for group in groups]
+        if min(sizes) >= _FEWEST and len(people) - max(sizes) >= FEWEST_PEOPLE:
+            return groups
+    return ()
+
+
+def judge_folds(
+    analysis: Analysis, folds: Folds, plan: CohortPlan, cohort: Cohort, fit: FitPeople
+) -> tuple[list[ModelScores], SimpleModels]:
+    """Fit to all but each group in turn, score it and simple models, and join the scores.
+
+    Parameters
+    ----------
+    analysis
+        The analysis, with the form of the connectome before its ridge is chosen.
+    folds
+        Groups of the cohort's people.
+    plan, cohort
+        Everybody; connectomes of this form.
+    fit
+        Fits a kind.
+    """
+    rows = [
+        {"participant_id": f"sub-{label}", "group": number}
+        for number, group in enumerate(folds.groups, 1)
+        for label in group
+    ]
+    table = ResultTable(
+        _COLUMNS,
+        rows,
+        "Groups of the cross-validation: a row a participant, in the order of the matrices",
+    )
+    analysis.results.table(FOLDS, table)
+    by_group: list[dict[str, ModelScores]] = []
+    records = []
+    for number, group in enumerate(folds.groups, 1):
+        others = [person.label for person in cohort.people if person.label not in group]
+        say(
+            f"group {number} of {len(folds.groups)}: {counted(len(group), 'participant')} left "
+            f"out, {len(others)} fitted"
+        )
+        analysis.store.discard(_WORK)
+        of_fold, people = _without(analysis, plan, cohort, others)
+        fitted, people = fit(of_fold, people, others, analysis.store.root / _WORK)
+        found, simple = score_fit(
+            SimplePlan.of(of_fold),
+            fitted,
+            people.of(others),
+            people.of(group),
+            report=lambda line: None,
+        )
+        by_group.append({scores.name: scores for scores in found})
+        records.append(simple.record)
+    names = [name for name in by_group[0] if all(name in scores for scores in by_group)]
+    joined = [join_groups([scores[name] for scores in by_group]) for name in names]
+    record = {name: [one[name] for one in records if name in one] for name in records[0]}
+    return joined, SimpleModels({}, min(folds.fitted_on), record)
+
+
+def _without(
+    analysis: Analysis, plan: CohortPlan, cohort: Cohort, others: Sequence[str]
+) -> tuple[Analysis, Cohort]:
+    """Return analysis and people of a fold; read anew where ROI maps are of its training people."""
+    if not analysis.source.learns_maps:
+        return analysis, cohort
+    of_fold = analysis.with_maps_of(others)
+    arrays = of_fold.source.arrays(plan, ArrayStore(analysis.store.root / _WORK), analysis.form)
+    again = gather_cohort(arrays, of_fold.source.make, analysis.dataset_root)
+    return of_fold, dataclasses.replace(cohort, people=again.people)

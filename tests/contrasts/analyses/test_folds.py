@@ -1,0 +1,145 @@
+"""Few people all train a linear kind, and cross-validation judges it."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+from array_people import PEOPLE, arrays, call
+from tiny_job import read_table
+
+from bids_dtg.contrasts.bundle.bundle import load_bundle
+
+LINEAR = ("--architecture", "linear", "--rois", 4)
+FAMILIES = 5  # of two, beside two people without relatives
+
+
+pytestmark = pytest.mark.filterwarnings("ignore::UserWarning", "ignore::FutureWarning")
+
+
+def few(folder):
+    """Write twelve people, most of them in families of two; return them."""
+    people = arrays()
+    names = [f"f{n % FAMILIES}" if n < 2 * FAMILIES else f"alone{n}" for n in range(PEOPLE)]
+    people |= {"families": np.array(names), "contrasts": np.array(["WM 0bk:faces", "own rest"])}
+    np.savez(folder / "all.npz", **people)
+    return people
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory):
+    """A folder where twelve people have trained a model without options on sets."""
+    folder = tmp_path_factory.mktemp("few")
+    few(folder)
+    assert call(folder, "train", *LINEAR) == 0
+    return folder
+
+
+@pytest.fixture(scope="module")
+def made(study):
+    return study / "out/group/model-own"
+
+
+def groups_of(made):
+    rows = read_table(made / "desc-folds_participants.tsv")
+    return {row["participant_id"].removeprefix("sub-"): row["group"] for row in rows}
+
+
+def test_everybody_trains_and_everybody_is_judged(made):
+    bundle = load_bundle(made / "bundle")
+    card = bundle.card
+    assert card.training.participants == card.part.recentring.participants == PEOPLE
+    assert card.record["roi_maps"]["people"] == PEOPLE
+    assert card.evaluation["participants"] == PEOPLE
+    assert {row["people"] for row in card.evaluation["comparisons"]} == {PEOPLE}
+    assert {row["people"] for row in card.evaluation["contrasts"]} == {PEOPLE}
+    assert sum(card.evaluation["cross_validation"]["groups"]) == PEOPLE
+    assert card.record["cross_validation"]["seed"] == 0
+    names = {"model", "group average", "own mean prediction", "another person's prediction"}
+    assert {row["model"] for row in card.evaluation["rows"]} >= names
+    assert bundle.calibration is None
+    assert not (made / "arrays/work").exists()
+
+
+def test_the_page_has_a_verdict_and_says_by_what(made):
+    page = " ".join((made / "report.html").read_text().split())
+    assert "No verdict" not in page
+    assert "Scores and verdicts are of cross-validation: 4 groups of" in page
+    assert f"The model in the bundle is a fit to all {PEOPLE}. It has no half-widths" in page
+    assert "test participants of study" not in page
+    assert "linear, one fit for " in page
+
+
+def test_families_are_left_out_together(study, made):
+    people, groups = few(study), groups_of(made)
+    assert sorted(groups) == sorted(people["people"])
+    assert len(set(groups.values())) == 4
+    family = dict(zip(people["people"].tolist(), people["families"].tolist(), strict=True))
+    for name in family.values():
+        assert len({groups[label] for label, own in family.items() if own == name}) == 1
+
+
+def test_the_bundle_is_that_of_a_fit_to_all(study, made):
+    assert call(study, "train", *LINEAR, "--held-out", 0, 0, "--model-name", "all") == 0
+    one, all_of_them = (
+        load_bundle(folder / "bundle") for folder in (made, study / "out/group/model-all")
+    )
+    assert all_of_them.card.evaluation is None
+    for name, tensor in one.weights().read().items():
+        np.testing.assert_array_equal(tensor, all_of_them.weights().read()[name])
+    np.testing.assert_array_equal(one.correction.gains, all_of_them.correction.gains)
+    np.testing.assert_array_equal(one.roi_maps, all_of_them.roi_maps)
+
+
+def test_a_group_is_judged_by_what_its_own_maps_never_touched(study, made, tmp_path):
+    """Nonsense maps and rest of a group change its scores, and no other fit to it."""
+    people, groups = few(tmp_path), groups_of(made)
+    out = [n for n, label in enumerate(people["people"]) if groups[str(label)] == "1"]
+    table = tmp_path / "split.tsv"
+    rows = [
+        f"{label}\t{'test' if groups[str(label)] == '1' else 'training'}\n"
+        for label in people["people"]
+    ]
+    table.write_text("participant_id\tset\n" + "".join(rows))
+    assert call(tmp_path, "train", *LINEAR, "--split-file", table) == 0
+    folders = (made, tmp_path / "out/group/model-own")
+    by_folds, by_split = (
+        np.load(folder / "arrays/matrices/Model.npy", mmap_mode="r") for folder in folders
+    )
+    first = len(out)
+    np.testing.assert_allclose(by_folds[:, :first, :first], by_split, atol=1e-6)
+    assert np.isnan(by_folds[:, :first, first:]).all()
+
+
+def test_eight_are_judged_and_seven_are_not(tmp_path, capsys):
+    few(tmp_path)
+    labels = [f"0{n:02d}" for n in range(PEOPLE)]
+    alone = [*labels[:5], *labels[10:]]  # one of each family
+    words = ("--participant-label", *alone, "--model-name", "seven")
+    assert call(tmp_path, "train", *LINEAR, *words) == 0
+    assert "the model of 7 participants is not scored" in capsys.readouterr().err
+    words = ("--participant-label", *alone, labels[5], "--model-name", "eight", "--dry-run")
+    assert call(tmp_path, "train", *LINEAR, *words) == 0
+    shown = capsys.readouterr().out
+    assert "to train: 8 participants" in shown
+    assert "to judge by, in 4 groups of 2 participants left out in turn: 8 part" in shown
+
+
+def test_auto_takes_a_linear_kind_of_few_people(tmp_path, capsys):
+    few(tmp_path)
+    assert call(tmp_path, "train", "--rois", 4, "--dry-run") == 0
+    said = capsys.readouterr()
+    assert "architecture: auto → linear: 12 participants" in said.err
+    assert "to judge by, in 4 groups of" in said.out
+
+
+def test_contrasts_that_hcp_lacks_are_named(study, made, capsys):
+    assert call(study, "train", *LINEAR, "--dry-run", "--model-name", "names") == 0
+    line = "no contrast of HCP, so kept under its own name: 1 of 2 contrasts (ownrest)"
+    assert line in capsys.readouterr().err
+    assert line in " ".join((made / "report.html").read_text().split())
+    labels = [
+        one["label"] for one in json.loads((made / "bundle/model.json").read_text())["contrasts"]
+    ]
+    assert labels == ["wm0bkFace", "ownrest"]
