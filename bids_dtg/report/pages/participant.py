@@ -257,12 +257,13 @@ def _facts_of_combined(made: RunFiles) -> Mapping[str, Any]:
 def _links(
     sections: Sequence[Section], runs: Sequence[RunOnPage], *, methods: bool, results: bool
 ) -> list[tuple[str, str]]:
-    links = [("summary", "Summary"), *(link for section in sections for link in section.links)]
+    links = [("summary", "Summary")]
     if len(runs) > 1:
         links.append((runs[0].anchor, "Runs"))
     elif runs:
         shown = [panel.name for group in runs[0].groups for panel in group.panels]
         links += [(name, name.capitalize()) for name in shown]
+    links += [link for section in sections for link in section.links]
     links.append(("decision", "Decision"))
     links += [("methods", "Methods")] if methods else []
     links += [("provenance", "Provenance")] if results else []
