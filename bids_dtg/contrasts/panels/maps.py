@@ -277,8 +277,8 @@ def _own_lead(made: AverageFiles) -> str:
     if not there:
         return (
             "Differences from others are not known: the model has no mean of other people's "
-            "predictions. The group level makes one from this folder's people (group --analysis deviation; then participant "
-            "--reports-only)."
+            "predictions. The group level makes one from this folder's people (group --analysis "
+            "deviation; then participant --reports-only)."
         )
     none = len(made.maps) - len(there)
     without = (
