@@ -95,6 +95,11 @@ class TrainingData:
     participants: int | None = None  # how many people; None if unknown
     voxel_size_mm: float | None = None  # edge of a voxel of the runs; None: as the model's grid
 
+    @property
+    def simulated(self) -> bool:
+        """Whether nobody real is in it, as its name says."""
+        return self.data.startswith("SIMULATED")
+
 
 @dataclass(frozen=True, eq=False)
 class ModelCard(Generic[Part]):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import re
+import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -299,15 +300,20 @@ def _derivatives_of_raw(raw: Path, input_type: InputChoice) -> InputDataset:
                 remedy="choose one with --derivatives PATH",
             )
     title = TITLES["fmriprep" if input_type == "auto" else input_type]
+    kinds: tuple[InputType, ...] = ("fmriprep", "xcpd") if input_type == "auto" else (input_type,)
+    # As in OpenNeuro's old layout: derivatives/fmriprep_1.0.0/fmriprep.
+    deeper = [path for kind in kinds for path in _made_by(kind, raw / "derivatives", "*/*")]
     raise DatasetError(
         f"{raw} is a raw dataset without {title}",
         expected=f"{raw / 'derivatives' / _USUAL.get(input_type, _USUAL['fmriprep'])[0]}",
-        remedy="run fMRIPrep first, or say where its output is with --derivatives PATH",
+        remedy=f"perhaps --derivatives {shlex.quote(str(deeper[0]))} was meant"
+        if deeper
+        else "run fMRIPrep first, or say where its output is with --derivatives PATH",
     )
 
 
-def _made_by(kind: InputType, folder: Path) -> Iterator[Path]:
-    for file in sorted(folder.glob("*/dataset_description.json")):
+def _made_by(kind: InputType, folder: Path, depth: str = "*") -> Iterator[Path]:
+    for file in sorted(folder.glob(f"{depth}/dataset_description.json")):
         try:
             name = _generator(read_description(file.parent))
         except DatasetError:
@@ -375,7 +381,12 @@ def _require_folder(path: Path, what: str) -> None:
 
 
 def _nearby_dataset(root: Path) -> str | None:
-    below = sorted(path.parent for path in root.glob("*/dataset_description.json"))
+    # Two folders down lies fMRIPrep's output in derivatives/fmriprep_1.0.0/fmriprep.
+    below = [
+        path.parent
+        for depth in ("*", "*/*")
+        for path in sorted(root.glob(f"{depth}/dataset_description.json"))
+    ]
     above = [path for path in root.parents if (path / "dataset_description.json").is_file()]
     near = [*below, *above]
     return f"perhaps {near[0]} was meant" if near else None

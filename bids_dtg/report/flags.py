@@ -103,6 +103,7 @@ class FlagCount:
     problems: int
     warnings: int
     worst: str = ""  # text of the worst; empty where there is none
+    model: str = ""  # why the model behind the page is not for science; empty: nothing is known
 
     @classmethod
     def of(cls, flags: Sequence[Flag]) -> FlagCount:
@@ -127,6 +128,26 @@ class FlagCount:
         """Counts for people; empty where nothing is wrong."""
         parts = ((self.problems, "problem"), (self.warnings, "warning"))
         return ", ".join(counted(number, word) for number, word in parts if number)
+
+
+def model_notice(files: ParticipantFiles) -> str:
+    """Return why the model behind a participant's results is not for science; empty if it may be.
+
+    Parameters
+    ----------
+    files
+        Files of the participant in the output.
+    """
+    facts = [
+        *(made.common for made in files.averages),
+        *(found.facts for found in (*files.combined, *files.runs)),
+    ]
+    notices = (_not_for_science(of) for of in facts if of.get("NotForScience"))
+    return next(notices, "")
+
+
+def _not_for_science(sidecar: Mapping[str, Any]) -> str:
+    return str(sidecar.get("ModelNotice") or "The model is not for science")
 
 
 def sorted_flags(flags: Iterable[Flag]) -> tuple[Flag, ...]:
@@ -196,7 +217,7 @@ def _of_average(made: AverageFiles) -> Iterator[Flag]:
     for text in made.damage:
         yield Flag("warning", text, made.title)
     if sidecar.get("NotForScience"):
-        yield Flag("warning", str(sidecar.get("ModelNotice") or "The model is not for science"))
+        yield Flag("warning", _not_for_science(sidecar))
     elif notice := sidecar.get("ModelNotice"):
         yield Flag("note", str(notice))
     for text in same_for_all(made.maps):

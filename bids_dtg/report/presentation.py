@@ -49,7 +49,7 @@ class Presentation:
     subtitle: Callable[[ParticipantFiles], str] = lambda files: ""  # of a participant's page
     columns: tuple[QualityColumn, ...] = ()  # of the quality table, beside those of every workflow
     panels: tuple[Panel, ...] = ()  # about a run, in the order of the page
-    sections: tuple[DrawSection, ...] = ()  # of a participant's page, before the runs
+    sections: tuple[DrawSection, ...] = ()  # of a participant's page, after the runs
     group_columns: tuple[QualityColumn, ...] = ()  # that the group level adds
     notes: Callable[[AverageFiles], Iterable[Flag]] = lambda made: ()  # flags of an average
     model: Callable[[ParticipantFiles], str] = lambda files: ""  # a line on it, below the subtitle

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from dataclasses import replace
 from pathlib import Path
 
@@ -115,6 +116,20 @@ def test_raw_without_derivatives(raw):
         find_dataset(raw)
     with pytest.raises(DatasetError, match="is a raw dataset"):
         find_dataset(raw, [str(raw)])
+
+
+def test_derivatives_two_folders_down_are_named(raw):
+    # OpenNeuro's old layout.
+    deep = raw / "derivatives/fmriprep_1.0.0/fmriprep"
+    deep.mkdir(parents=True)
+    description = {"Name": "x", "PipelineDescription": {"Name": "fmriprep"}}
+    (deep / "dataset_description.json").write_text(json.dumps(description))
+    with pytest.raises(DatasetError) as raised:
+        find_dataset(raw)
+    assert raised.value.remedy == f"perhaps --derivatives {shlex.quote(str(deep))} was meant"
+    with pytest.raises(DatasetError) as raised:
+        find_dataset(raw / "derivatives")
+    assert raised.value.remedy == f"perhaps {deep} was meant"
 
 
 def test_derivatives_of_other_packages_only(raw):

@@ -83,6 +83,18 @@ def on_surfaces(out, tmp_path_factory) -> Path:
 
 
 @pytest.fixture(scope="module")
+def differing(out, tmp_path_factory) -> Path:
+    """The output with a participant who has maps of differences."""
+    copy = tmp_path_factory.mktemp("differing") / "out"
+    shutil.copytree(out, copy)
+    for path in (copy / "sub-04/func").glob("*desc-synthetic_statmap.*"):
+        shutil.copy(path, path.with_name(path.name.replace("-synthetic_", "-deviation_")))
+    arguments = ["participant", "--reports-only", "--participant-label", "04"]
+    assert main([str(copy), str(copy), *arguments]) == 0
+    return copy
+
+
+@pytest.fixture(scope="module")
 def hostile(out, tmp_path_factory) -> Path:
     """The output with a participant, a task, a contrast and a message that are markup."""
     copy = tmp_path_factory.mktemp("hostile") / "out"
@@ -143,6 +155,25 @@ def test_a_page_fits_and_asks_nothing_of_the_network(browser, out, theme, width)
             broken = "[...document.images].filter(i => i.complete && !i.naturalWidth).length"
             assert page.evaluate(broken) == 0
             watched.check()
+
+
+@pytest.mark.flaky(reruns=1)  # waits for a browser
+@pytest.mark.parametrize("script", [True, False])
+def test_the_gallery_is_switched_by_keys_and_without_scripts(browser, differing, script):
+    options = {"viewport": {"width": 1280, "height": 900}, "java_script_enabled": script}
+    with opened(browser, differing / "sub-04.html", **options) as watched:
+        page = watched.page
+        cards = page.locator("#maps-1 .map:visible")
+        n_maps = cards.count()
+        assert n_maps == page.locator("#maps-1 .map.of-map").count() > 1
+        page.get_by_role("radio", name="Map").focus()
+        page.keyboard.press("ArrowRight")
+        assert page.get_by_role("radio", name="Difference from others").is_checked()
+        assert cards.count() == n_maps
+        assert page.locator("#maps-1 .map.of-map:visible").count() == 0
+        page.emulate_media(media="print")
+        assert page.locator(".switch label:visible").all_inner_texts() == ["Difference from others"]
+        watched.check()
 
 
 @pytest.mark.flaky(reruns=1)  # waits for a browser

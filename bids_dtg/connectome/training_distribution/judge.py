@@ -38,6 +38,11 @@ CHECKS: Mapping[str, str] = {
     "hemispheric_similarity": "left and right have unlike correlations (r {value:.2f})",
     "roi_sd_ratio": "one ROI series varies {value:.0f} times as much as another",
 }
+# The first reason of such a model: what a person should check is not wrong with a real run.
+OF_SIMULATED_PEOPLE = (
+    "the model was trained on simulated people, and real runs are always outside its range, "
+    "however good they are"
+)
 # Named are figures that differ by more than so many standard deviations, at most so many.
 _NAMED_SD, _MOST_NAMED = 3.0, 3
 # Figure: what a low and a high value mean; numbers are shown as r, logarithms and roots undone.
@@ -99,6 +104,7 @@ class DistributionCheck:
     places: PatternPlaces  # of the model
     training: TrainingDistribution | None = None  # None where the model has no statistics
     blocks: LatticeBlocks | None = None  # of its lattice; with `training` only
+    simulated: bool = False  # whether its training people were
 
     def judge(self, run: RunConnectomes, mask_overlap: float | None) -> RunCheck:
         """Judge a run by its segments.
@@ -134,6 +140,8 @@ class DistributionCheck:
                 words = ["no figure alone is unusual, but they are together"]
             found += [(verdict, word) for word in words]
         found.sort(key=lambda finding: -_ORDER.index(finding[0]))
+        if self.simulated and found[0][0] != "inside":
+            found.insert(0, (found[0][0], OF_SIMULATED_PEOPLE))
         reasons = tuple(text for verdict, text in found if verdict != "inside")
         return RunCheck(found[0][0], distance, figures, reasons)
 

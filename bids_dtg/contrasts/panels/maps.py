@@ -32,8 +32,10 @@ from bids_dtg.imaging.gifti import Hemisphere
 from bids_dtg.imaging.grid import Grid
 from bids_dtg.imaging.nifti import read_volume
 from bids_dtg.notices import counted
+from bids_dtg.report.colours import AMOUNT
 from bids_dtg.report.contents import (
     DEVIATION,
+    HALF_WIDTH,
     NOT_MEASURED,
     OVERLAYS,
     SYNTHETIC,
@@ -60,8 +62,16 @@ from bids_dtg.report.viewer import (
 # A quantile, as extremes would hide the rest of a task's maps.
 _LIMIT_QUANTILE = 0.995
 _MINUS = "\N{MINUS SIGN}"
+# What the gallery of a participant switches between: its name on the page, and its title there.
+_MAP, _DIFFERENCE, _HALF_WIDTH = "map", "difference", "half-width"
+_TITLES = {_MAP: "Map", _DIFFERENCE: "Difference from others", _HALF_WIDTH: "Half-width"}
+_SCALES, _OPENS = "Maps of a task share a colour scale.", "Each opens in the viewer."
 # Alternative text of pictures.
-_KINDS = {SYNTHETIC: "predicted map", DEVIATION: "difference from other people's predictions"}
+_ALTERNATIVES = {
+    _MAP: "predicted map",
+    _DIFFERENCE: "difference from other people's predictions",
+    _HALF_WIDTH: "half-width of its prediction interval",
+}
 # For deviations, in spreads between people: the brightest colour, and the threshold of "far".
 _FULL, _FAR = 4.0, 2.0
 _STEP = 0.25  # spreads: step of the viewer's copies
@@ -80,6 +90,7 @@ class Card:
     width: int  # pixels
     height: int
     alt: str
+    layer: str = ""  # that the viewer shows first; empty: the map
     verdict: str = ""  # the model's evaluation of the contrast
     faded: bool = False  # whether it cannot be predicted
 
@@ -92,6 +103,7 @@ class TaskCards:
     units: str
     limit_text: str  # value of the brightest colour
     cards: tuple[Card, ...]
+    view: str = _MAP  # what the cards show
 
 
 @dataclass(frozen=True)
@@ -118,15 +130,23 @@ def slice_text() -> str:
 
 
 @dataclass(frozen=True)
+class ViewOnPage:
+    """What the gallery of an average can be switched to."""
+
+    name: str  # as in `TaskCards.view`
+    title: str
+    lead: str
+
+
+@dataclass(frozen=True)
 class AverageOnPage:
     """An average of maps on a participant's page."""
 
     title: str
     anchor: str
-    lead: str
-    groups: tuple[TaskCards, ...]
-    own_lead: str  # sentences on the maps of deviations
-    own_groups: tuple[TaskCards, ...]  # maps of deviations; empty if there are none
+    views: tuple[ViewOnPage, ...]  # the first is shown until another is chosen
+    tasks: tuple[tuple[TaskCards, ...], ...]  # those of a task: one of each view that it has
+    without: str  # why there are no differences; empty where there are
 
 
 def draw_sets(dataset: DerivativeDataset, files: ParticipantFiles, folder: Path) -> Section | None:
@@ -153,48 +173,40 @@ def draw_sets(dataset: DerivativeDataset, files: ParticipantFiles, folder: Path)
     galleries: list[Gallery] = []
     background = of_participant(dataset, files)
 
-    def own_look(made: AverageFiles, gallery: Gallery) -> Look:
-        surfaces = surface_files(made, DEVIATION)
-        opens = {} if surfaces else {shown.label: n for n, shown in gallery.numbered}
-        words = individuality_words(made)
-        return Look(background, DEVIATION, _FULL, _STEP, surfaces, opens, words)
-
-    def draw(made: AverageFiles, maps: Sequence[MapFile], look: Look) -> Gallery:
+    def draw(made: AverageFiles, maps: Sequence[MapFile], look: Look) -> tuple[TaskCards, ...]:
         drawer = GalleryDrawer(
             dataset,
             folder,
             made.title,
             first=sum(len(gallery.viewer_maps) for gallery in galleries),
-            number_of_average=len(galleries),
+            number_of_average=sum(gallery.viewer_average is not None for gallery in galleries),
             look=look,
         )
         galleries.append(drawer.draw(maps))
-        return galleries[-1]
+        return galleries[-1].groups
 
-    whole = [
-        draw(made, made.maps, Look(background, surfaces=surface_files(made, SYNTHETIC)))
-        for made in files.averages
-    ]
-    own = [
-        draw(made, maps, own_look(made, gallery)).groups if maps else ()
-        for made, gallery, maps in zip(
-            files.averages, whole, map(_deviations, files.averages), strict=True
+    averages = []
+    for position, made in enumerate(files.averages, 1):
+        groups = draw(
+            *(made, made.maps, Look(background, surfaces=surface_files(made, SYNTHETIC))),
         )
-    ]
-    averages = [
-        AverageOnPage(
-            made.title, f"maps-{position}", _lead(made), gallery.groups, _own_lead(made), different
-        )
-        for position, (made, gallery, different) in enumerate(
-            zip(files.averages, whole, own, strict=True), 1
-        )
-    ]
+        opens = {shown.label: number for number, shown in galleries[-1].numbered}
+        if different := _deviations(made):
+            surfaces = surface_files(made, DEVIATION)
+            own = Look(
+                *(background, DEVIATION, _FULL, _STEP, surfaces),
+                opens={} if surfaces else opens,
+                words=individuality_words(made),
+                view=_DIFFERENCE,
+            )
+            groups += draw(made, different, own)
+        if wide := _half_widths(made):
+            desc = next(iter(wide[0].overlays))
+            groups += draw(made, wide, Look(background, desc, opens=opens, view=_HALF_WIDTH))
+        averages.append(_on_page(made, f"maps-{position}", groups))
     return Section(
         template="maps.html",
-        links=(
-            (f"own-{averages[0].anchor}", "Different here"),
-            (averages[0].anchor, "Maps" if len(averages) == 1 else averages[0].title),
-        ),
+        links=((averages[0].anchor, "Contrasts"),),
         facts={"averages": averages, "background": background.words},
         files=tuple(path for gallery in galleries for path in gallery.files),
         viewer_data=viewer_data(
@@ -202,6 +214,42 @@ def draw_sets(dataset: DerivativeDataset, files: ParticipantFiles, folder: Path)
             [shown for gallery in galleries for shown in gallery.viewer_maps],
             galleries[0].backdrop,
         ),
+    )
+
+
+def _on_page(made: AverageFiles, anchor: str, groups: Sequence[TaskCards]) -> AverageOnPage:
+    """Order what was drawn of an average by task."""
+    leads = {_MAP: _lead(made), _DIFFERENCE: _own_lead(made), _HALF_WIDTH: _half_width_lead(made)}
+    there = {group.view for group in groups}
+    tasks = dict.fromkeys(group.title for group in groups)
+    return AverageOnPage(
+        title=made.title,
+        anchor=anchor,
+        views=tuple(
+            ViewOnPage(name, _TITLES[name], lead) for name, lead in leads.items() if name in there
+        ),
+        tasks=tuple(tuple(group for group in groups if group.title == title) for title in tasks),
+        without="" if _DIFFERENCE in there else leads[_DIFFERENCE],
+    )
+
+
+def _half_widths(made: AverageFiles) -> list[MapFile]:
+    """Return the maps of half-widths of a set; each keeps what it is an overlay of."""
+    return [
+        replace(shown, path=path, overlays={desc: path})
+        for shown in made.maps
+        for desc, path in shown.overlays.items()
+        if desc.startswith(HALF_WIDTH)
+    ]
+
+
+def _half_width_lead(made: AverageFiles) -> str:
+    level = made.common.get("IntervalLevel")
+    share = f"{level:.0%} of" if isinstance(level, float) else "most"
+    return (
+        "A newly measured map of a person like those of the calibration is meant to lie within so "
+        f"much of the predicted one at {share} places. Half-widths come with the model and are "
+        f"the same for all participants. {_SCALES} {slice_text()} {_OPENS}"
     )
 
 
@@ -225,12 +273,12 @@ def _own_lead(made: AverageFiles) -> str:
     there = [shown for shown in made.maps if shown.deviation is not None]
     alike = [shown for shown in made.maps if shown.sidecar.get("Individual") is False]
     if not there and len(alike) == len(made.maps):
-        return "Nothing: the model predicts the same maps for everybody."
+        return "Nothing differs from others: the model predicts the same maps for everybody."
     if not there:
         return (
-            "Not known: the model has no mean of other people's predictions. The group level "
-            "makes one from this folder's people (group --analysis deviation; then participant "
-            "--reports-only)."
+            "Differences from others are not known: the model has no mean of other people's "
+            "predictions. The group level makes one from this folder's people (group --analysis "
+            "deviation; then participant --reports-only)."
         )
     none = len(made.maps) - len(there)
     without = (
@@ -253,7 +301,7 @@ def _lead(made: AverageFiles) -> str:
     able = predictability_lead(made.maps)
     own = any(shown.deviation for shown in made.maps)
     able = ("The whole predicted maps: most of each is shared by everybody. " if own else "") + able
-    return f"{rest}{_halves(made)}{able}Maps of a task share a colour scale. {slice_text()}"
+    return f"{rest}{_halves(made)}{able}{_SCALES} {slice_text()} {_OPENS}"
 
 
 def _halves(made: AverageFiles) -> str:
@@ -282,6 +330,7 @@ class Look:
     # map. Copies for the viewer are large.
     opens: Mapping[str, int] = field(default_factory=dict)
     words: Mapping[str, str] = field(default_factory=dict)  # further sentences of cards, by label
+    view: str = _MAP  # what the maps are
 
 
 class GalleryDrawer:
@@ -371,7 +420,7 @@ class GalleryDrawer:
         limit = self._look.limit or _limit(volumes)
         cards = []
         for shown, volume in zip(members, volumes, strict=True):
-            pixels = backdrop.draw_map(Volume(volume, grid.affine), limit)
+            pixels = self._draw(backdrop, Volume(volume, grid.affine), limit)
             end = "" if self._look.desc == SYNTHETIC else f"_desc-{self._look.desc}"
             picture = self._folder / f"{self._title}_contrast-{shown.label}{end}{PICTURE}"
             write_atomic(self._inside(picture), encode(pixels))
@@ -408,7 +457,13 @@ class GalleryDrawer:
             )
         # A legend on a phone has no room for text in brackets.
         units = str(members[0].sidecar.get("Units") or "").partition(" (")[0]
-        return TaskCards(task or "Maps", units, f"{limit:g}", tuple(cards))
+        return TaskCards(task or "Maps", units, f"{limit:g}", tuple(cards), self._look.view)
+
+    def _draw(self, backdrop: Backdrop, volume: Volume, limit: float) -> NDArray[np.uint8]:
+        if self._look.view != _HALF_WIDTH:
+            return backdrop.draw_map(volume, limit)
+        known = Volume((volume.values > 0).astype(np.float32), volume.affine)
+        return backdrop.draw_amount(volume, known, low=0.0, high=limit, scale=AMOUNT)
 
     def _write_overlay(self, desc: str, paths: Mapping[str, Path], grid: Grid) -> str:
         """Write copies of overlays; those that all participants share are written once."""
@@ -457,17 +512,22 @@ def _card(
 ) -> Card:
     value, where = peak
     text = f"{value:+.2f} at {', '.join(f'{mm:.0f}' for mm in where)}".replace("-", _MINUS)
+    alternative = f"{shown.name}: {_ALTERNATIVES[look.view]}, largest value {text}"
+    if look.view == _HALF_WIDTH:
+        text = f"median {float(np.median(volume[volume > 0])):.2f}" if volume.any() else "none"
+        alternative = f"{shown.name}: {_ALTERNATIVES[look.view]}, {text}"
     return Card(
         number=number,
-        anchor=shown.label if look.desc == SYNTHETIC else f"{look.desc}-{shown.label}",
+        anchor=shown.label if look.view == _MAP else f"{look.view}-{shown.label}",
         name=_name(shown),
-        about=_about(shown),
+        about=_about(shown) if look.view == _MAP else "",
         peak=text,
         picture=picture,
         width=pixels.shape[1],
         height=pixels.shape[0],
-        alt=f"{shown.name}: {_KINDS[look.desc]}, largest value {text}",
-        verdict=_verdict(shown) if look.desc == SYNTHETIC else _own_words(shown, volume, look),
+        alt=alternative,
+        layer=look.desc if look.view == _HALF_WIDTH else "",
+        verdict=_found(shown, volume, look),
         faded=bool(not_predicted(shown)),
     )
 
@@ -478,6 +538,13 @@ def _name(shown: MapFile) -> str:
 
 def _about(shown: MapFile) -> str:
     return shown.description.removeprefix(NOT_MEASURED)
+
+
+def _found(shown: MapFile, volume: NDArray[np.float32], look: Look) -> str:
+    """Say what is known of a map; nothing of half-widths, which are the model's."""
+    if look.view == _MAP:
+        return _verdict(shown)
+    return _own_words(shown, volume, look) if look.view == _DIFFERENCE else ""
 
 
 def _own_words(shown: MapFile, volume: NDArray[np.float32], look: Look) -> str:

@@ -164,7 +164,8 @@ class Reader:
         blocks = None
         if training is not None:
             blocks = LatticeBlocks.of(self.bundle.places.lattice(training.edge).block_of)
-        return DistributionCheck(self._pattern_places, training, blocks)
+        simulated = self.bundle.card.training.simulated
+        return DistributionCheck(self._pattern_places, training, blocks, simulated)
 
     @cached_property
     def _pattern_places(self) -> PatternPlaces:

@@ -11,7 +11,7 @@ from bids_dtg.files.result_record import UNFINISHED
 from bids_dtg.files.text import write_text
 from bids_dtg.notices import counted
 from bids_dtg.report.contents import find_participant_labels
-from bids_dtg.report.flags import LEVELS, Flag, FlagCount
+from bids_dtg.report.flags import LEVELS, Flag, FlagCount, sorted_flags
 from bids_dtg.report.pages.page import link, missing_packages, render
 from bids_dtg.report.pages.participant import read_flag_count
 from bids_dtg.report.presentation import presentation_of
@@ -104,14 +104,17 @@ def _listed(label: str, report: Path | None, dataset: DerivativeDataset, *, flag
 
 
 def _flags(listed: Sequence[Listed]) -> tuple[Flag, ...]:
-    """Count the participants with flags; nothing if no flags are known."""
+    """Repeat what reports warn of their model, and count those with flags; nothing if none is."""
     known = [person.flags for person in listed if person.flags is not None]
-    flags = []
+    notices = dict.fromkeys(count.model for count in known if count.model)
+    flags = [Flag("warning", notice) for notice in notices]
     for level, words in zip(LEVELS, ("a problem", "a warning, and no problem"), strict=False):
         number = sum(count.level == level for count in known)
         if number:
             text = f"{number} of {counted(len(known), 'report')} flag{'s' * (number == 1)} {words}"
             flags.append(Flag(level, text))
-    if known and not flags:
-        flags.append(Flag("good", f"None of {counted(len(known), 'report')} flags a problem"))
-    return tuple(flags)
+    if known and len(flags) == len(notices):
+        text = f"None of {counted(len(known), 'report')} flags a problem"
+        # Of a model that is not for science nothing is called good.
+        flags.append(Flag("note", f"{text} of the runs") if notices else Flag("good", text))
+    return sorted_flags(flags)

@@ -18,7 +18,15 @@ from bids_dtg.files.foreign import open_foreign, parse_json
 from bids_dtg.files.provenance import completion_record
 from bids_dtg.files.text import write_text
 from bids_dtg.report.contents import AverageFiles, ParticipantFiles, RunFiles, find_participant
-from bids_dtg.report.flags import Flag, FlagCount, Level, flags_of, level_of, own_flags
+from bids_dtg.report.flags import (
+    Flag,
+    FlagCount,
+    Level,
+    flags_of,
+    level_of,
+    model_notice,
+    own_flags,
+)
 from bids_dtg.report.inclusion import Inclusion, page_facts, read_inclusion
 from bids_dtg.report.methods import find_methods, parse_markdown
 from bids_dtg.report.pages.page import render
@@ -32,7 +40,7 @@ _BESIDE_MODEL = {"repetition_time": ("Repetition time", "s"), "voxel_size": ("Vo
 _DIGITS_SHOWN = 12  # of hashes
 # Where a page says how many flags it has, within so many characters of its beginning.
 _FLAGS, _HEAD = re.compile("<meta name=\"bids-dtg-flags\" content='([^']*)'>"), 4096
-_LONGEST_WORST = 300
+_LONGEST_TEXT = 300
 _MISSING = (
     "Some figures are missing: this run was processed by a version of the program, or with "
     "options, that did not keep what they are drawn from."
@@ -150,7 +158,9 @@ def write_participant_report(
             *(files, failures, presentation.quality_columns, presentation.notes),
             *(presentation.run_notes, presentation.combined_notes),
         ),
-        own_flags=_shortened(own_flags(files, failures, presentation.quality_columns)),
+        own_flags=_shortened(
+            own_flags(files, failures, presentation.quality_columns), model_notice(files)
+        ),
         figures=_key_figures(files.runs, presentation.quality_columns),
         results=sections,
         runs=runs,
@@ -176,9 +186,10 @@ def _decided(dataset: DerivativeDataset) -> Inclusion:
         return Inclusion()
 
 
-def _shortened(flags: Sequence[Flag]) -> Mapping[str, Any]:
+def _shortened(flags: Sequence[Flag], model: str) -> Mapping[str, Any]:
     count = FlagCount.of(flags)
-    return {**vars(count), "worst": textwrap.shorten(count.worst, _LONGEST_WORST)}
+    texts = {"worst": count.worst, "model": model}
+    return {**vars(count), **{k: textwrap.shorten(v, _LONGEST_TEXT) for k, v in texts.items()}}
 
 
 def _draw_run(
@@ -257,12 +268,13 @@ def _facts_of_combined(made: RunFiles) -> Mapping[str, Any]:
 def _links(
     sections: Sequence[Section], runs: Sequence[RunOnPage], *, methods: bool, results: bool
 ) -> list[tuple[str, str]]:
-    links = [("summary", "Summary"), *(link for section in sections for link in section.links)]
+    links = [("summary", "Summary")]
     if len(runs) > 1:
         links.append((runs[0].anchor, "Runs"))
     elif runs:
         shown = [panel.name for group in runs[0].groups for panel in group.panels]
         links += [(name, name.capitalize()) for name in shown]
+    links += [link for section in sections for link in section.links]
     links.append(("decision", "Decision"))
     links += [("methods", "Methods")] if methods else []
     links += [("provenance", "Provenance")] if results else []

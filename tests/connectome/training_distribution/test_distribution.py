@@ -13,7 +13,12 @@ from bids_dtg.connectome.training_distribution.distribution import (
     TrainingDistribution,
 )
 from bids_dtg.connectome.training_distribution.figure_statistics import FigureStatistics, Parts
-from bids_dtg.connectome.training_distribution.judge import CHECKS, DistributionCheck, verdict_of
+from bids_dtg.connectome.training_distribution.judge import (
+    CHECKS,
+    OF_SIMULATED_PEOPLE,
+    DistributionCheck,
+    verdict_of,
+)
 from bids_dtg.connectome.training_distribution.limits import LIMITS
 from bids_dtg.connectome.training_distribution.pattern import PatternFigures, PatternPlaces
 from bids_dtg.connectome.training_distribution.summary import (
@@ -270,3 +275,15 @@ def test_figures_that_are_never_defined_change_no_distance():
     assert 0 < usual.distance(samples[0]) < 3
     known = replace(samples[0], figures=np.append(samples[0].figures[0, :7], 0.5)[None])
     assert usual.distance(known) == pytest.approx(usual.distance(samples[0]), rel=1e-3)
+
+
+def test_a_model_of_simulated_people_says_that_real_runs_are_outside(judge):
+    simulated = replace(judge, simulated=True)
+    runs = [run_of(of_length(60_000 + n, 0.5)) for n in range(5)]
+    runs += [run_of(connectome(n)) for n in range(200, 205)]
+    for run in runs:
+        plain, told = judge.judge(run, 0.95), simulated.judge(run, 0.95)
+        assert told.verdict == plain.verdict
+        first = () if plain.verdict == "inside" else (OF_SIMULATED_PEOPLE,)
+        assert told.reasons == (*first, *plain.reasons)
+    assert {simulated.judge(run, 0.95).verdict != "inside" for run in runs} == {True, False}

@@ -1,4 +1,4 @@
-"""What is different of a participant stands before what everybody has."""
+"""One gallery of a participant's contrasts: map, difference from others, half-width."""
 
 from __future__ import annotations
 
@@ -48,16 +48,32 @@ def section(output):
     return draw_sets(output, find_participant(output, "01"), output.root / "sub-01/figures")
 
 
+def groups(shown, view: str) -> list:
+    return [group for task in shown.tasks for group in task if group.view == view]
+
+
+def leads(shown) -> dict[str, str]:
+    return {view.name: view.lead for view in shown.views}
+
+
+def write_half_widths(output) -> None:
+    stem = "tpl-MNI152NLin6Asym/tpl-MNI152NLin6Asym_res-2"
+    name = f"{stem}_contrast-{{}}_stat-z_desc-halfwidth90m{MODEL[:8]}_statmap.nii.gz"
+    for label in LABELS:
+        output.write(name.format(label), PLACES.encode(np.full(800, 0.5, np.float32)))
+        write_map(output, label, "synthetic", np.ones(800), ModelSHA256=MODEL, IntervalLevel=0.9)
+
+
 def test_the_viewer_and_the_cards_show_the_deviation(output):
     made = section(output)
     (shown,) = made.facts["averages"]
-    (group,) = shown.own_groups
+    (group,) = groups(shown, "difference")
     (card,) = group.cards
     assert (group.limit_text, group.units) == ("4", "spreads between people")
     assert card.verdict == "25.0% of places lie beyond ±2"
-    assert card.anchor == "deviation-faces"
-    assert "1 contrast has none" in shown.own_lead
-    assert "most of each is shared by everybody" in shown.lead
+    assert card.anchor == "difference-faces"
+    assert "1 contrast has none" in leads(shown)["difference"]
+    assert "most of each is shared by everybody" in leads(shown)["map"]
     # Its card opens the predicted map: a copy of each deviation would double what the viewer takes.
     viewer = made.viewer_data
     opened = viewer["maps"][card.number]
@@ -66,12 +82,33 @@ def test_the_viewer_and_the_cards_show_the_deviation(output):
     assert not list(output.root.rglob("*deviation*_volumes.js"))
 
 
-def test_different_comes_before_everybodys_on_the_page(output):
+def test_half_widths_are_shown_and_opened_as_such(output):
+    write_half_widths(output)
+    made = section(output)
+    (shown,) = made.facts["averages"]
+    (group,) = groups(shown, "half-width")
+    assert (group.limit_text, group.units) == ("0.5", "z")
+    assert [card.peak for card in group.cards] == ["median 0.50"] * 2
+    assert [made.viewer_data["maps"][card.number]["label"] for card in group.cards] == [*LABELS]
+    assert {card.layer for card in group.cards} == {"halfwidth90"}
+    assert "at 90% of places" in leads(shown)["half-width"]
     page = write_participant_report(output, "01", {}).read_text()
-    order = [page.index(text) for text in ("What is different here", "<h2>Maps", 'id="decision"')]
+    assert re.findall(r'<input type="radio"[^>]*value="([^"]*)"( checked)?>', page) == [
+        ("map", " checked"),
+        ("difference", ""),
+        ("half-width", ""),
+    ]
+    for card in group.cards:
+        assert (output.root / card.picture).is_file()
+
+
+def test_quality_comes_before_one_gallery_on_the_page(output):
+    page = write_participant_report(output, "01", {}).read_text()
+    order = [page.index(text) for text in ("<h1>", "<h2>Contrasts", 'id="decision"')]
     assert order == sorted(order)
+    assert page.count('class="gallery"') == 1
     numbers = [int(number) for number in re.findall(r'data-map="(\d+)"', page)]
-    assert numbers == [0, 0, 1]
+    assert numbers == [0, 1, 0]
     assert len(set(re.findall(r' id="([^"]+)"', page))) == len(re.findall(r' id="([^"]+)"', page))
 
 
@@ -82,28 +119,29 @@ def test_where_there_is_none_the_page_says_why(output):
         path.rename(aside)
     # The cohort's stand in for the model's.
     (shown,) = section(output).facts["averages"]
-    assert [card.anchor for group in shown.own_groups for card in group.cards] == [
-        "deviation-faces"
+    assert [card.anchor for group in groups(shown, "difference") for card in group.cards] == [
+        "difference-faces"
     ]
+    assert shown.without == ""
     for path in output.root.rglob("*desc-deviation*.*"):
         if path.is_file() and "figures" not in path.parts:
             path.unlink()
     (shown,) = section(output).facts["averages"]
-    assert shown.own_groups == ()
-    assert "the model has no mean" in shown.own_lead
-    assert "group --analysis deviation" in shown.own_lead
+    assert [view.name for view in shown.views] == ["map"]
+    assert "the model has no mean" in shown.without
+    assert "group --analysis deviation" in shown.without
+    # There is nothing to switch to.
+    assert "radio" not in write_participant_report(output, "01", {}).read_text().split("<body>")[1]
     for label in LABELS:
         write_map(output, label, "synthetic", np.ones(800), Individual=False)
     (shown,) = section(output).facts["averages"]
-    assert shown.own_lead == "Nothing: the model predicts the same maps for everybody."
+    assert shown.without == (
+        "Nothing differs from others: the model predicts the same maps for everybody."
+    )
 
 
 def test_copies_of_what_all_participants_share_are_written_once(output):
-    stem = "tpl-MNI152NLin6Asym/tpl-MNI152NLin6Asym_res-2"
-    name = f"{stem}_contrast-{{}}_stat-z_desc-halfwidth90m{MODEL[:8]}_statmap.nii.gz"
-    for label in LABELS:
-        output.write(name.format(label), PLACES.encode(np.full(800, 0.5, np.float32)))
-        write_map(output, label, "synthetic", np.ones(800), ModelSHA256=MODEL, IntervalLevel=0.9)
+    write_half_widths(output)
     scripts = section(output).viewer_data["averages"][0]["scripts"]
     shared = output.root / scripts["halfwidth90"]
     assert shared.parent == output.root / "figures"

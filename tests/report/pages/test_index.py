@@ -40,3 +40,19 @@ def test_an_output_of_network_models_lists_its_analyses_and_no_participants(tmp_
     assert f'<a href="group/fixed%20points/{PAGE}">fixed points</a>' in page
     assert "Network models of resting-state activity" in page
     assert "articipant" not in page
+
+
+def test_the_index_repeats_that_a_model_is_not_for_science(tmp_path):
+    (tmp_path / "dataset_description.json").write_text("{}")
+    head = "<meta name=\"bids-dtg-flags\" content='{}'>"
+    counts = {"problems": 0, "warnings": 0, "worst": ""}
+    report = tmp_path / "sub-01.html"
+    report.write_text(head.format(json.dumps(counts)))
+    write_index(DerivativeDataset(tmp_path))
+    page = (tmp_path / "index.html").read_text("utf-8")
+    assert page.count(">Good<") == 1
+    report.write_text(head.format(json.dumps({**counts, "model": "Demo model <b>"})))
+    write_index(DerivativeDataset(tmp_path))
+    page = (tmp_path / "index.html").read_text("utf-8")
+    assert ">Good<" not in page
+    assert page.index("Demo model &lt;b&gt;.") < page.index("None of 1 report flags a problem of")
