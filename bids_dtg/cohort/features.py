@@ -64,6 +64,7 @@ class FeatureTable:
     dropped: int = 0  # columns left out, as a participant has no value there
     places: VoxelPlaces | None = None  # of the columns; None: not voxels
     names: tuple[str, ...] = ()  # of the columns; empty: voxels
+    atlas: str = ""  # key of the atlas whose regions the columns are; empty: no regions
 
     @property
     def title(self) -> str:
@@ -309,6 +310,7 @@ class RegionFeatures(FeatureSource):
     regions: tuple[str, ...]  # names
     rows: NDArray[np.bool_]  # rows of a table with the wanted contrasts
     keys: bytes  # contrast, index and name of all rows of a table, the same for everybody
+    atlas: str  # key of the atlas
 
     def tables(self, people: GroupPeople, folder: Path) -> Iterator[FeatureTable]:
         """Yield tables of region means, one contrast at a time."""
@@ -330,6 +332,7 @@ class RegionFeatures(FeatureSource):
                 whole.failed,
                 len(self.regions) - len(columns),
                 names=tuple(name.partition(": ")[2] for name in whole.names[own]),
+                atlas=self.atlas,
             )
 
     def together(self, people: GroupPeople, folder: Path) -> FeatureTable:
@@ -414,6 +417,7 @@ def _find_regions(kind: FeatureKind, people: GroupPeople, column: str) -> Featur
         regions,
         rows,
         own_keys,
+        wanted,
     )
 
 

@@ -204,7 +204,7 @@ def find_atlas_key(atlas: str, keys: Mapping[str, object], root: Path) -> str:
     Parameters
     ----------
     atlas
-        Its name in ``--atlases``, or in the names of the tables.
+        Its name or file in ``--atlases``, or its name in the names of the tables.
     keys
         `atlas_key` of the existing tables.
     root
@@ -215,6 +215,8 @@ def find_atlas_key(atlas: str, keys: Mapping[str, object], root: Path) -> str:
     SettingsError
         No table is of it, or tables of several are; the message names the nearest one.
     """
+    if atlas.endswith((".nii", ".nii.gz")):
+        atlas = atlas_key(parse_name(Path(atlas).name)) or atlas
     for key in keys:
         if _plain(atlas) in (_plain(key), _plain(f"atlas-{key}")):
             return key

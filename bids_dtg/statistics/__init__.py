@@ -9,4 +9,5 @@
 - `group_maps`: group maps: tests over participants' maps
 - `normative`: deviations of regions from norms given age, sex and site
 - `phenotypes`: prediction of phenotypes from maps, regions and connectomes
+- `region_picture`: values of an atlas' regions, drawn on a brain
 """

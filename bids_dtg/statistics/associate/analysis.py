@@ -42,6 +42,7 @@ from bids_dtg.statistics.associate.page import (
     overview,
     section,
 )
+from bids_dtg.statistics.region_picture import RegionPictures
 from bids_dtg.stats.cohort.association import Association, ColumnTests, corrected
 from bids_dtg.stats.cohort.exchangeability import Permutations, permutations
 from bids_dtg.stats.cohort.map_sizes import LEVEL as SIZES_LEVEL
@@ -156,6 +157,7 @@ class _Tested:
     dropped: int
     tests: ColumnTests
     no_q: str  # why there is no false discovery rate; empty: there is
+    atlas: str  # key of the atlas whose regions the columns are; empty: no regions
 
 
 class _VoxelNames(Sequence[str]):
@@ -210,6 +212,7 @@ class _Study:
         self._drawn: dict[tuple[str, ...], Permutations | None] = {}  # by labels
         self._models: dict[tuple[str, tuple[str, ...]], _Model | None] = {}
         self._found: dict[tuple[str, str], list[_Tested]] = {}  # by phenotype and kind
+        self._regions = RegionPictures(people)
         self._kinds: dict[str, FeatureKind] = {}
 
     def add(self, table: FeatureTable) -> None:
@@ -232,7 +235,14 @@ class _Study:
             )
             model.add_sizes(table.kind.name, table.values if everybody else table.values[rows])
             found = _Tested(
-                table.contrast, len(labels), names, table.places, table.dropped, tests, model.no_q
+                contrast=table.contrast,
+                people=len(labels),
+                names=names,
+                places=table.places,
+                dropped=table.dropped,
+                tests=tests,
+                no_q=model.no_q,
+                atlas=table.atlas,
             )
             own.append(found)
 
@@ -297,7 +307,7 @@ class _Study:
             kinds = [kind for phenotype, kind in self._found if phenotype == name]
             if tables:
                 features = [
-                    _corrected(self._kinds[kind], own, self._unfair(name, kind))
+                    _corrected(self._kinds[kind], own, self._unfair(name, kind), self._regions)
                     for kind, own in zip(kinds, tables, strict=True)
                 ]
                 yield PhenotypeAssociations(name, features, self._notes(name)), tables
@@ -364,7 +374,9 @@ def _numbers(people: GroupPeople, name: str) -> tuple[NDArray[np.float64], tuple
     )
 
 
-def _corrected(kind: FeatureKind, tables: Sequence[_Tested], unfair: str) -> FeatureAssociations:
+def _corrected(
+    kind: FeatureKind, tables: Sequence[_Tested], unfair: str, regions: RegionPictures
+) -> FeatureAssociations:
     unit = "edge" if kind.name == EDGES else "region" if tables[0].places is None else "voxel"
     no_q = unfair or next((table.no_q for table in tables if table.no_q), "")
     found = [
@@ -378,7 +390,7 @@ def _corrected(kind: FeatureKind, tables: Sequence[_Tested], unfair: str) -> Fea
         )
         for table, own in zip(tables, corrected([table.tests for table in tables]), strict=True)
     ]
-    pictures = _pictures(tables)
+    pictures = _pictures(tables, regions)
     return FeatureAssociations(kind.name, kind.words, unit, found, no_q, unfair, pictures)
 
 
@@ -482,13 +494,19 @@ def _summary(phenotype: str, found: FeatureAssociations) -> Iterator[dict[str, o
         }
 
 
-def _pictures(tables: Sequence[_Tested]) -> dict[str, bytes]:
-    """Draw the contrast with the strongest association, if features are voxels."""
+def _pictures(tables: Sequence[_Tested], regions: RegionPictures) -> dict[str, bytes]:
+    """Draw the contrast with the strongest association, of voxels or of regions."""
     best = max(tables, key=lambda table: float(np.nan_to_num(np.abs(table.tests.r)).max()))
-    if best.places is None or not np.isfinite(best.tests.r).any():
+    if not np.isfinite(best.tests.r).any():
         return {}
-    drawn = draw_glass_brain(best.tests.r, best.places, title=best.contrast, units="partial r")
-    return {} if drawn is None else {best.contrast: drawn}
+    r, title, units = best.tests.r, best.contrast, "partial r"
+    drawn = None
+    if best.places is not None:
+        drawn = draw_glass_brain(r, best.places, title=title, units=units)
+    elif best.atlas:
+        values = dict(zip(best.names, map(float, r), strict=True))
+        drawn = regions.draw(best.atlas, values, title=title, units=units)
+    return {} if drawn is None else {title: drawn}
 
 
 def _page(study: _Study, found: Sequence[PhenotypeAssociations]) -> AnalysisPageFacts:

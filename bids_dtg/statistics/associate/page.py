@@ -236,7 +236,9 @@ def section(phenotype: PhenotypeAssociations) -> PageSection:
         scatters=[_against_chance(shown)] if shown else [],
         pictures=[
             Pictures(
-                f"Partial correlations of {found.words}, the strongest contrast", found.pictures
+                f"Partial correlations of {found.words}, the strongest contrast: all of them, "
+                "significant or not",
+                found.pictures,
             )
             for found in shown
             if found.pictures
@@ -328,13 +330,24 @@ def _strongest(found: FeatureAssociations) -> Table:
             "family-wise p",
         ],
         rows,
-        notes=()
-        if found.no_q
-        else [
+        notes=[*_on_q(found), *_on_places(found)],
+    )
+
+
+def _on_q(found: FeatureAssociations) -> Iterator[str]:
+    if not found.no_q:
+        yield (
             "q is counted in the permutations: how many tests reach an |r| in them, beside how "
             "many do in the data. p of t is as if people were unrelated and normal."
-        ],
-    )
+        )
+
+
+def _on_places(found: FeatureAssociations) -> Iterator[str]:
+    if found.unit == "region" and not found.pictures:
+        yield (
+            "Where these regions lie is not known here: --atlases with the atlas' file shows them "
+            "on a brain."
+        )
 
 
 def _counts(shown: Sequence[FeatureAssociations]) -> Iterator[Table]:

@@ -185,6 +185,21 @@ def test_sites_are_kept_and_lone_families_stay(cohort, tmp_path):
         assert words in page
 
 
+def test_regions_are_shown_on_a_brain_where_their_places_are_known(cohort):
+    words = ["--phenotype", "score", "--permutations", 19]
+    atlas = cohort.folder / "atlas-Own_space-MNI152NLin6Asym_dseg.nii.gz"
+    assert cohort.analyse("associate", *words, "--name", "nowhere") == 0
+    assert cohort.analyse("associate", *words, "--atlases", atlas, "--name", "there") == 0
+    nowhere, there = (
+        (cohort.out / f"group/associate-{name}/statistics_report.html").read_text()
+        for name in ("nowhere", "there")
+    )
+    assert "Where these regions lie is not known here" in nowhere
+    assert "<img" not in nowhere
+    assert "all of them, significant or not" in there
+    assert there.count("<img") == 1
+
+
 def test_sites_are_covariates_though_none_is_named(cohort, tmp_path):
     table = tmp_path / "sites.tsv"
     rows = [f"{label}\t{n * 7 % 12}\t{1 + n % 3}" for n, label in enumerate(LABELS)]
