@@ -287,7 +287,8 @@ def _own_lead(made: AverageFiles) -> str:
     )
     return (
         "Each predicted map minus the mean prediction for other people, in units of the spread "
-        f"between them. By chance 4.6 % of places lie beyond \N{PLUS-MINUS SIGN}{_FAR:g}; all "
+        "between them at all places together: what share lies beyond "
+        f"\N{PLUS-MINUS SIGN}{_FAR:g} by chance differs from place to place, and is not known. All "
         f"maps share a colour scale. {without if none else ''}{slice_text()} Each opens the "
         "predicted map in the viewer or, where maps were written on surfaces, itself."
     )
