@@ -26,6 +26,7 @@ from bids_dtg.cohort.result_table import ResultTable
 from bids_dtg.errors import DatasetError, SettingsError
 from bids_dtg.files.temporary import temporary_folder
 from bids_dtg.notices import counted, named, say
+from bids_dtg.report.glass_brain import draw_glass_brain
 from bids_dtg.settings import Settings, StatisticsOptions
 from bids_dtg.statistics.asked import camel_case, phenotypes_asked
 from bids_dtg.statistics.phenotypes.page import (
@@ -35,9 +36,12 @@ from bids_dtg.statistics.phenotypes.page import (
     FitScores,
     PhenotypeResults,
     Prediction,
+    Weights,
     answer,
+    judged_together,
     phenotypes_page,
 )
+from bids_dtg.statistics.region_picture import RegionPictures
 from bids_dtg.stats.cohort.exchangeability import permutations
 from bids_dtg.stats.prediction.folds import Folds, repeated_folds, site_folds
 from bids_dtg.stats.prediction.intervals import corrected_p, score_interval
@@ -221,10 +225,11 @@ class _Study:
                 everybody = len(rows) == len(table.labels)
                 own = features if everybody else features.of_people(rows)
                 prediction = self._predict(asked, own, table, contrast)
-                self._found[name].append(prediction)
                 if prediction.nested.p <= _WEIGHTS_FROM_P or self._is_named(table):
                     values = table.values if everybody else table.values[rows]
-                    self._write_weights(asked, own, values, table, prediction)
+                    weights = self._write_weights(asked, own, values, table, prediction)
+                    prediction = dataclasses.replace(prediction, weights=weights)
+                self._found[name].append(prediction)
 
     def _is_named(self, table: FeatureTable) -> bool:
         named_contrasts = self._people.settings.modelling.contrast
@@ -287,6 +292,7 @@ class _Study:
             alone = table.kind.name == EDGES
             beside = {} if alone else question.beside_baseline(features, nested)
         score = target.headline
+        compared = {key: Difference(score, found.p, found) for key, found in beside.items()}
         return Prediction(
             features=table.kind.name,
             words=table.kind.words + (" of all contrasts together" if contrast == ALL else ""),
@@ -299,7 +305,9 @@ class _Study:
             published=_fit_scores(published, target),
             interval=score_interval(target, nested.mean(score), asked.families),
             points=question.points(nested),
-            **{key: Difference(score, found.p, found) for key, found in beside.items()},
+            over=compared.get("over"),
+            over_equal=compared.get("over_equal"),
+            added=compared.get("added"),
         )
 
     def _write_weights(
@@ -309,7 +317,7 @@ class _Study:
         values: NDArray[np.float32],
         table: FeatureTable,
         prediction: Prediction,
-    ) -> None:
+    ) -> Weights:
         question = asked.question
         pattern = haufe_weights(
             values,
@@ -333,13 +341,14 @@ class _Study:
                 "Scores": dict(prediction.nested.scores),
             }
             self._results.map(entities, pattern, table.places, what, **facts)
-            return
+            return Weights(pattern, (), table.places, "")
         contrast = f"contrast-{table.contrast}_" if table.contrast else ""
         rows = [
             {"name": name, "weight": weight}
             for name, weight in zip(table.names, pattern, strict=True)
         ]
         self._results.table(f"{contrast}desc-{label}_weights", ResultTable(_WEIGHTS, rows, what))
+        return Weights(pattern, table.names, None, table.atlas)
 
     def write(self) -> None:
         """Write the tables and the page.
@@ -355,7 +364,11 @@ class _Study:
                 f"none of {named(list(self._found))} can be predicted",
                 expected=f"{_FEWEST} families or more with values that differ",
             )
-        results = [self._results_of(name, own) for name, own in found.items()]
+        results = judged_together([self._results_of(name, own) for name, own in found.items()])
+        regions = RegionPictures(self._people)
+        results = [
+            dataclasses.replace(own, pictures=dict(_pictures(own, regions))) for own in results
+        ]
         self._write_tables(results)
         for phenotype in results:
             say(answer(phenotype))
@@ -533,6 +546,23 @@ def _corrected(found: Sequence[Prediction]) -> list[Prediction]:
                 part = dataclasses.replace(part, verdict=verdict)
                 own[n] = dataclasses.replace(own[n], **{key: part})
     return own
+
+
+def _pictures(results: PhenotypeResults, regions: RegionPictures) -> Iterator[tuple[str, bytes]]:
+    """Draw weights of the best prediction of each set of features that is beyond chance."""
+    for found in results.kinds.values():
+        sure = [own for own in found if own.holds and own.weights is not None]
+        best = max(sure, key=results.score_of, default=None)
+        if best is None or best.weights is None:
+            continue
+        weights, drawn = best.weights, None
+        if weights.places is not None:
+            drawn = draw_glass_brain(weights.values, weights.places, title=best.name)
+        elif weights.atlas:
+            values = dict(zip(weights.names, map(float, weights.values), strict=True))
+            drawn = regions.draw(weights.atlas, values, title=best.name, units="")
+        if drawn is not None:
+            yield best.name, drawn
 
 
 def _score_rows(results: PhenotypeResults) -> Iterator[dict[str, object]]:

@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from bids_dtg.imaging.places import VoxelPlaces
 from bids_dtg.notices import counted
 from bids_dtg.report.flags import Flag
 from bids_dtg.report.numbers import Cell, figure
-from bids_dtg.report.pages.analysis import AnalysisPageFacts, PageSection, Scatter, Table
+from bids_dtg.report.pages.analysis import (
+    AnalysisPageFacts,
+    PageSection,
+    Pictures,
+    Scatter,
+    Table,
+)
 from bids_dtg.stats.paired import Interval
 from bids_dtg.stats.verdict import BETTER, FEWEST, FEWEST_RARER, RULE, Verdict, too_few
 
@@ -56,6 +64,16 @@ class FitScores:
 
 
 @dataclass(frozen=True, eq=False)
+class Weights:
+    """How features change with the fitted phenotype (Haufe), and where they lie."""
+
+    values: NDArray[np.floating[Any]]  # (columns,)
+    names: Sequence[str]  # of the columns; empty: voxels
+    places: VoxelPlaces | None  # of voxels; None: not voxels
+    atlas: str  # key of the atlas whose regions the columns are; empty: no regions
+
+
+@dataclass(frozen=True, eq=False)
 class Prediction:
     """Prediction of a phenotype from the features of a contrast."""
 
@@ -74,6 +92,9 @@ class Prediction:
     over: Difference | None = None  # minus the edges, each with its chosen penalty
     over_equal: Difference | None = None  # with equal degrees of freedom
     added: Difference | None = None  # both together, minus the edges alone
+    weights: Weights | None = None  # None: none were computed
+    # Beyond chance, with all features, contrasts and phenotypes of the page as tests.
+    holds: bool = False
 
     @property
     def name(self) -> str:
@@ -99,6 +120,7 @@ class PhenotypeResults:
     baselines: Mapping[str, Mapping[str, float]]  # scores of baselines without features, by words
     predictions: tuple[Prediction, ...]  # in the order in which they are shown
     notes: tuple[str, ...]  # on people, folds and permutations
+    pictures: Mapping[str, bytes] = field(default_factory=dict)  # of weights: PNG files, by title
 
     @property
     def edges(self) -> Prediction | None:
@@ -118,12 +140,44 @@ class PhenotypeResults:
         return found.nested.scores[self.score]
 
 
+def judged_together(found: Sequence[PhenotypeResults]) -> list[PhenotypeResults]:
+    """Note which predictions hold, with all features and phenotypes as tests.
+
+    Notes
+    -----
+    Holm 1979, Scand. J. Stat. 6: 65, of the p that anything of a set of features predicts a
+    phenotype: the smallest q of its contrasts (Simes 1986, Biometrika 73: 751).
+    """
+    p = sorted(
+        (q, number, words)
+        for number, results in enumerate(found)
+        if not too_few(results.people)
+        for words, own in results.kinds.items()
+        if np.isfinite(q := min((one.nested.q for one in own), default=np.nan))
+    )
+    holding = set[tuple[int, str]]()
+    for rank, (value, number, words) in enumerate(p):
+        if value * (len(p) - rank) > LARGEST_Q:
+            break
+        holding.add((number, words))
+    return [
+        replace(
+            results,
+            predictions=tuple(
+                replace(one, holds=(number, one.words) in holding and one.nested.q <= LARGEST_Q)
+                for one in results.predictions
+            ),
+        )
+        for number, results in enumerate(found)
+    ]
+
+
 def answer(results: PhenotypeResults) -> str:
     """Say in words what predicts a phenotype, and whether maps add to the connectome."""
     if few := too_few(results.people):
         return f"{results.name}: {few[:1].lower()}{few[1:]}."
     tested = [found for found in results.predictions if np.isfinite(found.nested.p)]
-    if tested and not any(found.nested.q <= LARGEST_Q for found in tested):
+    if tested and not any(found.holds for found in tested):
         return _nothing(results)
     beyond = _beyond_chance(results) if tested else "Nothing was tested: there is no permutation."
     return f"{_compared_with_edges(results)} {beyond}"
@@ -220,7 +274,7 @@ def _short(score: str) -> str:
 def _beyond_chance(results: PhenotypeResults) -> str:
     parts = []
     for words, found in results.kinds.items():
-        sure = sum(own.nested.q <= LARGEST_Q for own in found)
+        sure = sum(own.holds for own in found)
         if sure:
             parts.append(
                 words if len(found) == 1 else f"{words} ({sure} of {len(found)} contrasts)"
@@ -301,7 +355,7 @@ def _is_compared(results: PhenotypeResults) -> bool:
 
 def _gains(results: PhenotypeResults) -> bool:
     """Return whether maps predict a predictable phenotype better than the edges, or add to them."""
-    sure = any(found.nested.q <= LARGEST_Q for found in results.predictions)
+    sure = any(found.holds for found in results.predictions)
     parts = [(found.over, found.added) for found in results.predictions if _is_synthetic(found)]
     return sure and any(_is_better(part) for pair in parts for part in pair)
 
@@ -329,7 +383,7 @@ def _overview_row(results: PhenotypeResults) -> Sequence[Cell]:
     edges = results.edges
     others = [own for own in results.predictions if own.features != EDGES]
     best = max(others, key=results.score_of) if others else None
-    sure = sum(own.nested.q <= LARGEST_Q for own in results.predictions)
+    sure = sum(own.holds for own in results.predictions)
     return (
         results.name,
         results.people,
@@ -374,12 +428,22 @@ def _sections(results: PhenotypeResults) -> Iterator[PageSection]:
         (answer(results), *results.notes),
         tables=(_summary(results),),
         scatters=tuple(_scatters(results)),
+        pictures=tuple(_weights(results)),
     )
     for found in results.kinds.values():
         if len(found) > 1:
             yield PageSection(
                 f"{results.name}: {found[0].words}", tables=(_contrasts(results, found),)
             )
+
+
+def _weights(results: PhenotypeResults) -> Iterator[Pictures]:
+    if results.pictures:
+        yield Pictures(
+            f"How features change with fitted {results.name} (weights after Haufe), of the best "
+            "prediction of each set that is beyond chance",
+            results.pictures,
+        )
 
 
 def _summary(results: PhenotypeResults) -> Table:

@@ -14,6 +14,7 @@ from bids_dtg.statistics.phenotypes.page import (
     PhenotypeResults,
     Prediction,
     answer,
+    judged_together,
     phenotypes_page,
 )
 from bids_dtg.stats.paired import Interval
@@ -60,7 +61,26 @@ def results(*predictions, edges=True, people=200, **changes) -> PhenotypeResults
         (*own, *predictions),
         ("200 participants.",),
     )
-    return dataclasses.replace(facts, **changes)
+    return judged_together([dataclasses.replace(facts, **changes)])[0]
+
+
+def test_sentences_count_what_holds_with_all_sets_and_phenotypes_as_tests():
+    def asked(q):
+        own = prediction("maps", "one", q=q)
+        sets = [prediction(name, "", q=0.6) for name in ("regions", "deviations", "measured")]
+        return results(own, *sets, edges=False)
+
+    alone = answer(asked(0.02))
+    assert alone.startswith("Nothing predicts reasoning beyond chance")  # 0.02 times 4 sets
+    assert (
+        "Predicted beyond chance (q \N{LESS-THAN OR EQUAL TO} 0.05) from predicted maps."
+        in answer(asked(0.01))
+    )
+    pair = judged_together([asked(0.01), asked(0.6)])
+    assert [any(own.holds for own in found.predictions) for found in pair] == [False, False]
+    few = dataclasses.replace(asked(0.6), people=7)  # gets no verdict, and is no test
+    pair = judged_together([asked(0.01), few])
+    assert [any(own.holds for own in found.predictions) for found in pair] == [True, False]
 
 
 def test_maps_that_add_nothing():
