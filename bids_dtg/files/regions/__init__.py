@@ -3,5 +3,6 @@
 - `series`: a column a region, a row a frame (`_timeseries.tsv`)
 - `relmat`: a row and a column a region (`_relmat.tsv`)
 - `cells`: numbers as the cells of such tables have them
+- `matlab`: the parts of a .mat file, looked at before SciPy reads them
 - `matrix`: a square matrix of another program: text, MATLAB or NumPy
 """

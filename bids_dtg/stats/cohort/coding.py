@@ -86,10 +86,11 @@ def add_levels(
 
     Examples
     --------
-    >>> age = code({"age": [20.0, 30.0, 25.0, 31.0]}, 4)
-    >>> add_levels(age, "site", ["A", "B", "A", "B"], np.array([0.0, 1.0, 1.0, 1.0])).names
+    >>> age = code({"age": [20.0, 30.0, 25.0, 31.0, 22.0]}, 5)
+    >>> sites = ["A", "B", "A", "B", "B"]
+    >>> add_levels(age, "site", sites, np.array([0.0, 1.0, 1.0, 1.0, 0.0])).names
     ('age', 'site: B')
-    >>> add_levels(age, "site", ["A", "B", "A", "B"], np.array([0.0, 1.0, 0.0, 1.0]))
+    >>> add_levels(age, "site", sites, np.array([0.0, 1.0, 0.0, 1.0, 1.0]))
     Traceback (most recent call last):
       ...
     ValueError: it is the same for all people of a site

@@ -110,7 +110,7 @@ def test_people_are_known_whether_a_file_names_them_or_not(tmp_path, capsys, nam
     for name in ("all.npz", "new.npz"):
         own = given if name == named else {k: v for k, v in given.items() if k != "people"}
         np.savez(tmp_path / name, **own)
-    assert call(tmp_path, "train", "--rois", 4) == 0
+    assert call(tmp_path, "train", "--rois", 4, "--held-out", 0.1, 0.1) == 0
     model = ("--model", tmp_path / "out/group/model-own/bundle")
     assert call(tmp_path, "predict", *model, file="new.npz") == 0
     assert "trained on 10" in capsys.readouterr().err
@@ -123,7 +123,7 @@ def test_places_without_data_do_not_make_people_alike(tmp_path, capsys):
         targets = np.pad(given["targets"], ((0, 0), (0, 0), (70, 0)), mode="wrap")
         rest = np.pad(given["rest"], empty)
         np.savez(tmp_path / name, tr_seconds=2.0, rest=rest, targets=targets)
-    assert call(tmp_path, "train", "--rois", 4) == 0
+    assert call(tmp_path, "train", "--rois", 4, "--held-out", 0.1, 0.1) == 0
     model = ("--model", tmp_path / "out/group/model-own/bundle")
     assert call(tmp_path, "predict", *model, file="new.npz") == 0
     assert "trained on" not in capsys.readouterr().err
