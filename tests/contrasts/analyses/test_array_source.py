@@ -113,7 +113,7 @@ def test_people_are_known_whether_a_file_names_them_or_not(tmp_path, capsys, nam
     assert call(tmp_path, "train", "--rois", 4, "--held-out", 0.1, 0.1) == 0
     model = ("--model", tmp_path / "out/group/model-own/bundle")
     assert call(tmp_path, "predict", *model, file="new.npz") == 0
-    assert "trained on 10" in capsys.readouterr().err
+    assert "trained on 8" in capsys.readouterr().err
 
 
 def test_places_without_data_do_not_make_people_alike(tmp_path, capsys):
@@ -128,7 +128,7 @@ def test_places_without_data_do_not_make_people_alike(tmp_path, capsys):
     assert call(tmp_path, "predict", *model, file="new.npz") == 0
     assert "trained on" not in capsys.readouterr().err
     assert call(tmp_path, "predict", *model, out="old") == 0
-    assert "trained on 10" in capsys.readouterr().err
+    assert "trained on 8" in capsys.readouterr().err
 
 
 def test_a_file_that_has_changed_is_read_again(tmp_path):
