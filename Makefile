@@ -40,7 +40,7 @@ coverage: .venv/installed ## run the fast tests, and list the lines that none of
 
 test-slow: .venv/installed ## run the tests with full-size data, killed processes and the BIDS validator
 	$(PYTEST) -m slow --timeout 1500 --ignore tests/attacks --numprocesses auto --dist loadfile
-	$(PYTEST) -m slow --timeout 1500 tests/attacks
+	$(PYTEST) -m slow --timeout 1500 --numprocesses auto tests/attacks
 
 test-gpu: .venv/installed ## run the tests that need a GPU; without one each is skipped, with the reason
 	$(PYTEST) -m gpu --timeout 1500 tests
