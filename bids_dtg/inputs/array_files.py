@@ -29,7 +29,7 @@ MOST_WHOLE, MOST_ROW = 2**31, 2**32
 # Measured values hardly shrink: what is large, and was packed more, would only fill memory.
 _MOST_PACKED, _LARGE = 50, 2**28
 _MOST_ARRAYS = 1000  # in a file
-_MOST_BESIDE = 2**30  # bytes that reading texts may take
+_MOST_BESIDE = 2**28  # bytes that reading texts may take
 _MOST_CHUNKS = 2**20  # files of a zarr folder
 _FEW_CHUNKS = 2**14  # whose names are compared one by one
 _NUMBERS, _TEXTS = "biuf", "SUOT"
@@ -266,7 +266,7 @@ def _called() -> Iterator[None]:
 
 @contextmanager
 def _little_memory() -> Iterator[None]:
-    """Let this process take no more than 1 GiB in addition, where the system counts it."""
+    """Let this process take no more than 256 MiB in addition, where the system counts it."""
     try:
         with open_foreign(Path("/proc/self/statm")) as file:
             pages = int(file.read().split()[0])
