@@ -141,7 +141,7 @@ class Workflow:
         Parameters
         ----------
         option
-            Name of the option.
+            ``analysis``, ``recipe`` or ``architecture``.
         """
         tables: Mapping[str, Collection[str]] = {
             "analysis": self.analyses,

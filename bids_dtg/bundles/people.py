@@ -114,7 +114,8 @@ class ModelPeople:
         rest
             Hashes of the id and each file of rest.
         sketches
-            Of the values of rest.
+            What `bids_dtg.inputs.rest_sketch` makes of the values of rest: other bytes of the same
+            values have the same sketch.
         contents
             Hashes of each file of rest without an id.
         """

@@ -49,7 +49,7 @@ def find_custom_table(place: Path, run: RestRun) -> Path:
         at its top or in sub-…/[ses-…/]func; a path with entities in braces, such as
         `/c/{sub}_{ses}_{task}.tsv`, each replaced by the run's label; or one table.
     run
-        Files of the run.
+        The run, from `find_runs`; its entities choose the table.
 
     Raises
     ------

@@ -109,7 +109,7 @@ class ResultFolder:
         paths
             The files, beside those that options name.
         root
-            The data set.
+            Root folder of the data set: files below it are recorded relative to it.
 
         Raises
         ------

@@ -51,7 +51,7 @@ def start_child(
     work
         What the process is for; pickled where it is started afresh.
     name
-        Name of the process.
+        What lists of processes and Python's errors call it.
     far_ends
         Its ends of pipes: closed here, so that a pipe breaks when the process has ended.
     near_ends

@@ -59,7 +59,7 @@ def read_digests(path: Path, algorithms: Iterable[Algorithm]) -> dict[Algorithm,
     Parameters
     ----------
     path
-        Path of the file.
+        A file of any kind and size: it is read in blocks.
     algorithms
         Names of the digests to compute, as of `hashlib`.
 

@@ -121,7 +121,7 @@ def read_bytes(path: Path, most: int = MOST_TEXT) -> bytes:
     Parameters
     ----------
     path
-        Path of a regular file.
+        A regular file; a pipe or a device is refused.
     most
         Bytes that it may have.
 
@@ -307,7 +307,7 @@ def read_table(path: Path, delimiter: str | None = "\t", most: int = MOST_TABLE)
     Parameters
     ----------
     path
-        Path of the file.
+        A text file in UTF-8 whose first line has the names of the columns.
     delimiter
         Between cells; None is a tab where the first line has one, else a comma.
     most
@@ -351,7 +351,7 @@ def parse_table(
     text
         Of the table; as bytes UTF-8, of which a spreadsheet may have put a mark at the start.
     path
-        Of its file, for errors.
+        Where the text was read, as errors name it.
     delimiter
         Character between cells, as for `read_table`.
     wanted
@@ -400,7 +400,7 @@ def text_columns(
     content
         UTF-8; a spreadsheet may have put a mark before the header.
     path
-        Of the file, for errors.
+        Where the table was read, as errors name it.
     wanted
         Whether the column of a name is kept; None keeps all. Only those take memory.
 

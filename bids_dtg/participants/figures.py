@@ -25,7 +25,7 @@ def first_figures(
     Parameters
     ----------
     run
-        Files of the run.
+        The run, from `find_runs`.
     design
         Frames kept and columns removed.
     confounds

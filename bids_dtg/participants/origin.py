@@ -64,7 +64,7 @@ def source_uri(path: Path, root: Path, source: str) -> str:
     Parameters
     ----------
     path
-        Path of the file.
+        A file below `root`, or below TemplateFlow's folder.
     root
         Root folder of the dataset of derivatives.
     source

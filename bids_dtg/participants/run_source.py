@@ -57,7 +57,7 @@ def plan_run(
     Parameters
     ----------
     run
-        Files of the run.
+        The run, from `find_runs`.
     space
         Template of the voxels that are wanted, which it must be in, or have transforms to.
     cleaning
@@ -104,7 +104,7 @@ class RunSource:
         Parameters
         ----------
         run
-            Files of the run.
+            The run, from `find_runs`.
         header
             Header of its BOLD series.
         voxels

@@ -86,7 +86,7 @@ class LevelWork(AheadWork[Event, Outcome]):
         Parameters
         ----------
         run
-            Files of the run.
+            The run, from `find_runs`.
         clock
             Adds up the time of the stages.
         send

@@ -61,7 +61,7 @@ def draw_nuisance(
     persistence
         Autocorrelation of the noise from frame to frame, from `persistence_of`.
     rng
-        For all that is drawn.
+        Random generator of the run: another one draws other noise.
     jerk
         Standard deviation of the change in intensity in a jerk: no column of the table of
         confounds describes it, only censoring removes it.

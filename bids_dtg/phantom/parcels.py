@@ -38,7 +38,7 @@ class Parcels:
         positions
             (regions, 3), mm around the centre of the brain, x from left to right.
         names
-            Names of the regions.
+            A name for each row of `positions`.
         anatomy
             Simulated anatomy that has the voxels.
 

@@ -37,7 +37,7 @@ def draw_positions(hemisphere: int, rng: np.random.Generator) -> Array:
     hemisphere
         How many regions each half has.
     rng
-        Random generator for the positions.
+        Random generator of the phantom: the same state draws the same positions.
 
     Returns
     -------

@@ -41,7 +41,7 @@ def run_fitted_demo(
     out
         New or empty folder for the demo's output.
     model
-        What is fitted, in words.
+        Words for the line of progress, e.g. "digital twin".
     participants
         How many people are simulated.
     simulate

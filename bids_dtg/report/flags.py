@@ -60,7 +60,7 @@ def flags_of(
     notes
         What the workflow alone says of an average.
     run_notes
-        What it says of a run.
+        What the workflow alone says of a run.
     combined_notes
         What it says of an average of runs whose results are no maps.
     """

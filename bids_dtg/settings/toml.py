@@ -139,7 +139,7 @@ def convert(name: str, value: Any, source: str, choices: Sequence[str] | None = 
     Parameters
     ----------
     name
-        Name of the option.
+        The option as Python spells it, e.g. ``mem_gb``.
     value
         As TOML or the command line has it.
     source

@@ -161,7 +161,7 @@ def image_numbers(images: Images, name: str) -> NDArray[np.float32]:
     images
         Numbers that the task file gives.
     name
-        Name of the image's file.
+        As the event file has it, e.g. ``face.jpg``.
 
     Returns
     -------

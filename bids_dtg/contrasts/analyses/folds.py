@@ -140,7 +140,7 @@ def judge_folds(
     plan, cohort
         Everybody; connectomes of this form.
     fit
-        Fits a kind.
+        Function that fits a kind to the people that it receives.
     """
     rows = [
         {"participant_id": f"sub-{label}", "group": number}

@@ -80,7 +80,7 @@ def record_people(
     sets
         Labels by purpose, as named in `bids_dtg.stats.splits.SETS`.
     earlier
-        The model that it is made from; None: none.
+        The bundle that is fine-tuned or calibrated; None for a new model.
     """
     identities = Identities(source)
     if identities.name is None:

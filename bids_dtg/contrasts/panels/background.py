@@ -80,7 +80,7 @@ def keep_own(data: RunData, templateflow: TemplateFlow) -> Iterator[Kept]:
     Parameters
     ----------
     data
-        A run of the person.
+        Any run of a session: all share its T1w image.
     templateflow
         TemplateFlow's folder: with a template there, nothing is yielded.
     """

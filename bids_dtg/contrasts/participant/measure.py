@@ -200,7 +200,7 @@ class Reader:
         Parameters
         ----------
         run
-            Files of the run.
+            The run, from `find_runs`.
         keep
             (frames,), False for frames to remove besides those of the cleaning.
         clock

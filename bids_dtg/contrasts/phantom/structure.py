@@ -52,7 +52,7 @@ def draw_structure(
     Parameters
     ----------
     parameters, seed
-        The phantom's parameters and seed.
+        Sizes and strengths of its parts; the number from which all is drawn.
     anatomy
         The 2 mm anatomy, also for a phantom of larger voxels: foci are the same in mm.
     field

@@ -21,7 +21,7 @@ def write_people(folder: Path, people: SimulatedPeople) -> None:
         Output folder: ``networks.npz``, ``truth.tsv`` (a row for each region of a person) and
         ``people.tsv`` (a row for each person).
     people
-        Simulated people.
+        Their series and structural connectomes, with the parameters that made them.
     """
     networks, content = people.networks, io.BytesIO()
     np.savez_compressed(

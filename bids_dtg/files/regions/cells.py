@@ -50,7 +50,7 @@ def read_numbers(rows: Sequence[Sequence[str]], path: Path) -> NDArray[np.float6
     rows
         All of as many cells.
     path
-        Of the file, for errors.
+        Where the rows were read, as errors name it.
 
     Raises
     ------

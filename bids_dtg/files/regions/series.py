@@ -86,7 +86,7 @@ def series_sidecar(names: Sequence[str], tr_seconds: float, **facts: Any) -> dic
     Parameters
     ----------
     names
-        Names of the regions.
+        A name for each column of the series, in its order.
     tr_seconds
         Time between frames, in seconds.
     facts

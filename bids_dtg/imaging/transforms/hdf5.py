@@ -65,7 +65,7 @@ def read_parts(path: Path, most: int = 3 * MOST_NODES) -> list[Part]:
     Parameters
     ----------
     path
-        Path of the file.
+        A composite transform as ITK and ANTs write it, ``.h5``.
     most
         Longer arrays are not read; they are empty in what is returned.
 

@@ -36,7 +36,7 @@ def send_series(
     Parameters
     ----------
     run
-        Files of the run.
+        The run, from `find_runs`.
     reader
         Reader that reduces runs to series.
     check

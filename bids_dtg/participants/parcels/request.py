@@ -162,7 +162,7 @@ class ParcelRequest(CallRequest, Generic[Model]):
         Parameters
         ----------
         run
-            Files of the run.
+            The run, from `find_runs`.
 
         Raises
         ------

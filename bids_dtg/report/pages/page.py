@@ -34,7 +34,7 @@ def render(template: str, *, title: str, sections: Sequence[tuple[str, str]], **
     template
         File name of the template.
     title
-        Title of the page.
+        Words of the browser's tab, and of the page's heading where the template has one.
     sections
         Anchor and text of the links at the top.
     facts

@@ -49,7 +49,7 @@ def arrange(names: Sequence[str]) -> Arrangement:
     Parameters
     ----------
     names
-        Names of the regions.
+        A name for each row of the matrix or table, in its order.
 
     Examples
     --------

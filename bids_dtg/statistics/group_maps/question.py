@@ -192,7 +192,7 @@ def of_those_who_have(
     Parameters
     ----------
     question
-        The question for all people.
+        Contrast and covariates, with a row for each participant of the call.
     sources
         Sources of maps, from `find_sources`.
 
