@@ -5,8 +5,10 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import random
+import time
 from bisect import bisect_left
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -35,8 +37,10 @@ IGNORED = (
     *("*_behaviour.*", "*_trials.*"),
     "desc-inclusion_participants.*",
 )
-# Every try starts from the folders as they are then; two in a row already need bad luck.
+# Every try starts from the folders as they are then. Pauses of random length that grow to this,
+# some seconds in all, let the jobs of an array that start or end together pass each other.
 _TRIES = 20
+_LONGEST_PAUSE = 0.5  # seconds
 _WRITTEN = "logs/written"  # a file for each text that the program wrote
 # Where the input lies on this machine, for the next call: part of the logs, which are private.
 _INPUT = "logs/input.json"
@@ -189,7 +193,7 @@ class DerivativeDataset:
         folder go. Returns the names in those.
         """
         gone: tuple[str, ...] = ()
-        for _ in range(_TRIES):
+        for _ in _tries():
             columns, rows = _parse_participants(self._read("participants.tsv"))
             # A dictionary is a set in order: a list is searched from its beginning for each row.
             wanted = dict.fromkeys(f"sub-{label}" for label in participants_in(self.root))
@@ -210,7 +214,7 @@ class DerivativeDataset:
         end of each call, puts it back.
         """
         name = f"sub-{label}"
-        for _ in range(_TRIES):
+        for _ in _tries():
             lines = _lines(self._read("participants.tsv"))
             header = lines[0].split("\t") if lines else []
             if header[:1] != ["participant_id"]:
@@ -586,3 +590,10 @@ def _linked_folder(link: object, output: Path) -> Path | None:
 
 def _is_dataset(folder: Path) -> bool:
     return (folder / "dataset_description.json").is_file()
+
+
+def _tries() -> Iterator[int]:
+    for number in range(_TRIES):
+        if number > 1:  # the first repetition only finds that nothing has changed since
+            time.sleep(random.uniform(0.0, min(_LONGEST_PAUSE, 0.001 * 2**number)))
+        yield number

@@ -5,6 +5,7 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -260,6 +261,24 @@ def test_a_participant_lost_to_another_writer_is_put_back(dataset, monkeypatch):
         "sub-01",
         "sub-02",
     ]
+
+
+@pytest.mark.parametrize("how", [("update_participants",), ("add_participant", "01")])
+def test_writers_who_replace_the_table_again_and_again_are_outlasted(dataset, monkeypatch, how):
+    (dataset.root / "sub-01").mkdir()
+    table = dataset.root / "participants.tsv"
+    table.write_text("participant_id\n")
+    real, busy_until = Path.replace, time.monotonic() + 0.5
+
+    def replace(temporary, target):
+        result = real(temporary, target)
+        if time.monotonic() < busy_until:
+            table.write_text("participant_id\n")
+        return result
+
+    monkeypatch.setattr(Path, "replace", replace)
+    getattr(dataset, how[0])(*how[1:])
+    assert table.read_text() == "participant_id\nsub-01\n"
 
 
 def test_unreadable_table_is_one_line(dataset):
