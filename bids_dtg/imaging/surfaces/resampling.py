@@ -27,7 +27,7 @@ def sphere_weights(sphere: NDArray[np.float64], faces: Indices, wanted: NDArray[
     sphere
         (vertices, 3), of the mesh that has values, on a sphere around 0 of any radius.
     faces
-        (triangles, 3), numbers of its vertices.
+        (triangles, 3), numbers of its vertices; they close a surface around 0.
     wanted
         (points, 3), of the other mesh on its sphere, registered to the first.
 
