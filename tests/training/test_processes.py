@@ -86,17 +86,6 @@ def assert_same(found, expected):
         torch.testing.assert_close(found.state[name], tensor, atol=2e-5, rtol=0)
 
 
-def test_two_processes_train_as_one(people, start, tmp_path):
-    plan = dataclasses.replace(PLAN, loss="crr", epochs=2, learning_rate=0.01)
-    whole = train(*people, plan, Workplace(tmp_path / "whole"), start=start)
-    lines: list[str] = []
-    shared = train(
-        *people, plan, Workplace(tmp_path / "shared", processes=2), start=start, report=lines.append
-    )
-    assert [line.split(":")[0] for line in lines] == ["epoch 1/2", "epoch 2/2"]
-    assert_same(shared, whole)
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize("loss", ["crr", "mse"])
 def test_two_processes_train_as_one_and_go_on_as_one(loss, people, start, tmp_path):

@@ -312,6 +312,7 @@ def test_a_blend_at_places_without_a_grid_has_no_network(tmp_path, capsys):
         bundle.network()
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(
     not (SHARED / "data/real/hcp30/rest.npz").is_file(), reason="needs the data of DTG_SHARED"
 )

@@ -35,7 +35,7 @@ def cohort(rng, people, gain=0.0):
 
 
 @pytest.mark.parametrize("people", [3, 8, 20])
-@pytest.mark.parametrize("gain", [0.0, 0.5])
+@pytest.mark.parametrize("gain", [0.0, pytest.param(0.5, marks=pytest.mark.slow)])
 def test_null_comparisons_are_called_differences_in_at_most_one_of_twenty(people, gain):
     called: Counter[str] = Counter()
     for seed in range(SIMULATIONS):
