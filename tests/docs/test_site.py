@@ -54,6 +54,7 @@ def site(tmp_path_factory) -> dict[Path, _Page]:
     return {path: _Page(path.read_text()) for path in pages if path.name != "404.html"}
 
 
+@pytest.mark.slow
 def test_links_lead_somewhere(site):
     wrong = []
     for path, page in site.items():
@@ -78,6 +79,7 @@ def test_nothing_is_loaded_from_other_hosts():
     assert "http" not in config
 
 
+@pytest.mark.slow
 def test_every_option_is_there(site):
     (page,) = (page for path, page in site.items() if path.parent.name == "options")
     flags = {flag for action in build_parser()._actions for flag in action.option_strings}
@@ -104,6 +106,7 @@ def test_a_clone_shows_every_option_and_how_to_list_the_error_lines():
     assert all(title in done.stdout for title in KINDS.values())
 
 
+@pytest.mark.slow
 def test_every_error_line_is_there(site):
     (page,) = (page for path, page in site.items() if path.parent.name == "faq")
     shown = " ".join(page.text.split())
