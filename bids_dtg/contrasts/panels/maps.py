@@ -58,6 +58,7 @@ from bids_dtg.report.viewer import (
     write_script,
     write_shared_files,
 )
+from bids_dtg.stats.deviation import FAR, share_far
 
 # A quantile, as extremes would hide the rest of a task's maps.
 _LIMIT_QUANTILE = 0.995
@@ -72,8 +73,7 @@ _ALTERNATIVES = {
     _DIFFERENCE: "difference from other people's predictions",
     _HALF_WIDTH: "half-width of its prediction interval",
 }
-# For deviations, in spreads between people: the brightest colour, and the threshold of "far".
-_FULL, _FAR = 4.0, 2.0
+_FULL = 4.0  # of deviations, in spreads between people: the brightest colour
 _STEP = 0.25  # spreads: step of the viewer's copies
 
 
@@ -287,10 +287,22 @@ def _own_lead(made: AverageFiles) -> str:
     )
     return (
         "Each predicted map minus the mean prediction for other people, in units of the spread "
-        "between them at all places together: what share lies beyond "
-        f"\N{PLUS-MINUS SIGN}{_FAR:g} by chance differs from place to place, and is not known. All "
-        f"maps share a colour scale. {without if none else ''}{slice_text()} Each opens the "
-        "predicted map in the viewer or, where maps were written on surfaces, itself."
+        f"between them at all places together: {_usual_words(made)}. All maps share a colour "
+        f"scale. {without if none else ''}{slice_text()} Each opens the predicted map in the "
+        "viewer or, where maps were written on surfaces, itself."
+    )
+
+
+def _usual_words(made: AverageFiles) -> str:
+    """Say what share of places lies beyond the threshold in other people, where it is known."""
+    beyond = f"beyond \N{PLUS-MINUS SIGN}{FAR:g}"
+    share = made.common.get("DeviationsUsualShare")
+    people = made.common.get("DeviationsUsualShareParticipants")
+    if not isinstance(share, float) or not isinstance(people, int):
+        return f"what share lies {beyond} by chance differs from place to place, and is not known"
+    return (
+        f"usually {share:.1%} of places lie {beyond}, measured in the {people} people of the "
+        "calibration"
     )
 
 
@@ -555,8 +567,8 @@ def _own_words(shown: MapFile, volume: NDArray[np.float32], look: Look) -> str:
 
 def _beyond(volume: NDArray[np.float32]) -> str:
     known = volume[volume != 0]
-    share = float((np.abs(known) > _FAR).mean()) if known.size else 0.0
-    return f"{share:.1%} of places lie beyond \N{PLUS-MINUS SIGN}{_FAR:g}"
+    share = share_far(known) if known.size else 0.0
+    return f"{share:.1%} of places lie beyond \N{PLUS-MINUS SIGN}{FAR:g}"
 
 
 def _verdict(shown: MapFile) -> str:

@@ -71,6 +71,7 @@ def test_the_viewer_and_the_cards_show_the_deviation(output):
     (card,) = group.cards
     assert (group.limit_text, group.units) == ("4", "spreads between people")
     assert card.verdict == "25.0% of places lie beyond ±2"
+    assert "by chance differs from place to place, and is not known" in leads(shown)["difference"]
     assert card.anchor == "difference-faces"
     assert "1 contrast has none" in leads(shown)["difference"]
     assert "most of each is shared by everybody" in leads(shown)["map"]
@@ -80,6 +81,16 @@ def test_the_viewer_and_the_cards_show_the_deviation(output):
     assert (opened["label"], opened["limit"]) == ("faces", 3.0)
     assert len(viewer["maps"]) == len(viewer["averages"][0]["scripts"]) + 1 == 2
     assert not list(output.root.rglob("*deviation*_volumes.js"))
+
+
+def test_the_usual_share_is_that_of_people_who_were_calibrated_on(output):
+    usual = {"DeviationsUsualShare": 0.0931, "DeviationsUsualShareParticipants": 40}
+    for label in LABELS:
+        write_map(output, label, "synthetic", np.ones(800), ModelSHA256=MODEL, **usual)
+    (shown,) = section(output).facts["averages"]
+    words = leads(shown)["difference"]
+    assert "usually 9.3% of places lie beyond ±2, measured in the 40 people of the calib" in words
+    assert "by chance" not in words
 
 
 def test_half_widths_are_shown_and_opened_as_such(output):

@@ -99,6 +99,17 @@ def test_the_strongest_of_all_contrasts_come_first():
     assert len(shown.scatters[0].points) == 4
 
 
+def test_what_is_outlined_on_a_brain_is_counted_beside_it():
+    known = contrast("a", [0.1, 0.9, np.nan], [0.9, 0.01, np.nan])
+    few = contrast("a", [0.1, 0.9, np.nan], [0.9, 0.01, np.nan], 7)
+    certain, words = known.certainty("region")
+    assert (certain == [False, True, False]).all()
+    assert words == "1 region with family-wise p of 0.05 or less"
+    assert contrast("a", [0.1], [0.9]).certainty("voxel")[1].startswith("no voxel with")
+    assert few.certainty("region")[1] == "no verdict, so nothing is outlined"
+    assert not few.certainty("region")[0].any()
+
+
 def test_few_people_get_no_verdict():
     few = phenotype("iq", [features("regions", contrast("a", [0.9], [0.01], 7))])
     assert answer(few) == "iq: no verdict with 7 participants (8 are needed)."
