@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import groupby
@@ -75,6 +76,7 @@ _ALTERNATIVES = {
 }
 _FULL = 4.0  # of deviations, in spreads between people: the brightest colour
 _STEP = 0.25  # spreads: step of the viewer's copies
+_DIGITS = 8  # of a digest, in names of files
 
 
 @dataclass(frozen=True)
@@ -433,11 +435,7 @@ class GalleryDrawer:
         limit = self._look.limit or _limit(volumes)
         cards = []
         for shown, volume in zip(members, volumes, strict=True):
-            pixels = self._draw(backdrop, Volume(volume, grid.affine), limit)
-            end = "" if self._look.desc == SYNTHETIC else f"_desc-{self._look.desc}"
-            picture = self._folder / f"{self._title}_contrast-{shown.label}{end}{PICTURE}"
-            write_atomic(self._inside(picture), encode(pixels))
-            self._files.append(picture)
+            picture = self._write_picture(shown, Volume(volume, grid.affine), backdrop, limit)
             peak, where = _peak(volume, grid.affine)
             number = self._look.opens.get(shown.label, self._first + len(self._shown))
             cards.append(
@@ -448,7 +446,7 @@ class GalleryDrawer:
                     number=number,
                     peak=(peak, where),
                     picture=link(picture, self._dataset),
-                    pixels=pixels,
+                    sizes=backdrop.sizes,
                 )
             )
             if self._look.opens:
@@ -471,6 +469,26 @@ class GalleryDrawer:
         # A legend on a phone has no room for text in brackets.
         units = str(members[0].sidecar.get("Units") or "").partition(" (")[0]
         return TaskCards(task or "Maps", units, f"{limit:g}", tuple(cards), self._look.view)
+
+    def _write_picture(
+        self, shown: MapFile, volume: Volume, backdrop: Backdrop, limit: float
+    ) -> Path:
+        """Draw a map; a picture that all participants share is written once."""
+        of_all = shown.path.relative_to(self._dataset.root).parts[0]
+        shared = of_all.startswith("tpl-") and self._look.background.label is None
+        if shared:
+            # What the picture depends on: the map's file, of one model alone, and how it is drawn.
+            depends = f"{shown.path.name} {backdrop.digest} {limit}"
+            name = f"{of_all}_contrast-{shown.label}_desc-{self._look.desc}"
+            digest = hashlib.sha256(depends.encode()).hexdigest()[:_DIGITS]
+            path = self._dataset.root / f"figures/{name}_{digest}{PICTURE}"
+        else:
+            end = "" if self._look.desc == SYNTHETIC else f"_desc-{self._look.desc}"
+            path = self._folder / f"{self._title}_contrast-{shown.label}{end}{PICTURE}"
+        self._files.append(path)
+        if not (shared and path.is_file()):
+            write_atomic(self._inside(path), encode(self._draw(backdrop, volume, limit)))
+        return path
 
     def _draw(self, backdrop: Backdrop, volume: Volume, limit: float) -> NDArray[np.uint8]:
         if self._look.view != _HALF_WIDTH:
@@ -521,7 +539,7 @@ def _card(
     number: int,
     peak: tuple[float, tuple[float, float, float]],
     picture: str,
-    pixels: NDArray[np.uint8],
+    sizes: tuple[int, int],
 ) -> Card:
     value, where = peak
     text = f"{value:+.2f} at {', '.join(f'{mm:.0f}' for mm in where)}".replace("-", _MINUS)
@@ -536,8 +554,8 @@ def _card(
         about=_about(shown) if look.view == _MAP else "",
         peak=text,
         picture=picture,
-        width=pixels.shape[1],
-        height=pixels.shape[0],
+        width=sizes[1],
+        height=sizes[0],
         alt=alternative,
         layer=look.desc if look.view == _HALF_WIDTH else "",
         verdict=_found(shown, volume, look),
