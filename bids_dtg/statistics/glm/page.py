@@ -149,10 +149,14 @@ def _contrasts(facts: GlmPageFacts) -> PageSection:
                     "fewest trials",
                     "inflation",
                     "efficiency",
-                    "active voxels (%)",
+                    f"|z| above {Z_LIMIT:g} (% of voxels)",
                 ),
                 rows,
-                notes=[f"By chance {Z_CHANCE:.2%} of the voxels would be active."],
+                notes=[
+                    f"By chance it is {Z_CHANCE:.2%} on average over many runs. In single runs it "
+                    "can be many times as much without any response: neighbouring voxels go "
+                    "together, and motion and slow changes are not all modelled. It is no test."
+                ],
             )
         ],
     )

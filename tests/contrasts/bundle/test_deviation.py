@@ -82,7 +82,9 @@ def test_all_else_stays_and_old_programs_ask_for_a_newer_one(made, plain):
 
 def test_what_is_usual_is_a_field_alone_and_of_a_new_format_version(made, tmp_path):
     usual = UsualShare(0.0931, 40)
-    with_it = extend_bundle(made, tmp_path / "usual", deviation=replace(made.deviation, usual=usual))
+    with_it = extend_bundle(
+        made, tmp_path / "usual", deviation=replace(made.deviation, usual=usual)
+    )
     back = load_bundle(with_it.path)
     assert back.deviation.usual == usual
     assert json.loads((back.path / "model.json").read_text())["format_version"] == 5

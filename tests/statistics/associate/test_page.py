@@ -96,6 +96,7 @@ def test_the_strongest_of_all_contrasts_come_first():
     assert [row[:2] for row in counts.rows] == [["a", 1], ["b", 1]]
     assert beside.rows[0][2:] == [3, pytest.approx(200 / 3), 1, 0.6, 0.4]
     assert shown.scatters[0].groups[0] == "means of regions"
+    assert "a whole curve lies above or below the line without" in shown.scatters[0].caption
     assert len(shown.scatters[0].points) == 4
 
 
