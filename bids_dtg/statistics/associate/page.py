@@ -396,9 +396,9 @@ def _against_chance(shown: Sequence[FeatureAssociations]) -> Scatter:
         groups += [found.words] * len(ranks)
     minus = "\N{MINUS SIGN}log10 p"
     return Scatter(
-        "p of t compared with that of unrelated tests by chance. These tests go together, so that a "
-        "whole curve lies above or below the line without any association, and all the more where "
-        "people are related, of several sites, or of unequal scales. It is no test.",
+        "p of t compared with that of unrelated tests by chance. These tests go together, so that "
+        "a whole curve lies above or below the line without any association, and all the more "
+        "where people are related, of several sites, or of unequal scales. It is no test.",
         f"{minus}, by chance",
         f"{minus}, found",
         np.concatenate(points),

@@ -49,7 +49,7 @@ def write_glm_page(results: ResultFolder, facts: GlmPageFacts) -> None:
             title=f"First-level maps of the task {facts.model.task}",
             lead=f"Maps of {counted(len(facts.model.contrasts), 'contrast')} were estimated from "
             f"{counted(len(facts.run_rows), 'run')} of {counted(people, 'participant')} of "
-            f"{facts.source}: measured activity, for --derivatives statmaps=group/{results.name}.",
+            f"{facts.source}: measured maps, for --derivatives statmaps=group/{results.name}.",
             flags=list(_flags(facts)),
             sections=[_maps(facts), _contrasts(facts), _design(facts), _runs(facts)],
             index=_INDEX,

@@ -98,7 +98,7 @@ def test_a_wrong_usual_share_is_refused(made, wrong):
     card = json.loads(path.read_text())
     card["deviation"] |= {"usual_share": 0.1, "usual_people": 40} | wrong
     path.write_text(json.dumps(card))
-    with pytest.raises(BundleError, match="usual_(share|people) is"):
+    with pytest.raises(BundleError, match=r"usual_(share|people) is"):
         load_bundle(made.path)
 
 
