@@ -44,7 +44,7 @@ class RegionPictures:
         title, units
             Text above the picture, and what the values are.
         outlined
-            Names of regions with a line around them.
+            Names of regions that get an outline.
 
         Returns
         -------

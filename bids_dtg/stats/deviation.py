@@ -39,7 +39,7 @@ Float64 = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class UsualShare:
-    """What share of places usually lies beyond ±`FAR`, in people of whom others tell nothing.
+    """What share of places usually lies beyond ±`FAR`, in people who made neither mean nor spread.
 
     The spread is pooled over places, so that no share follows from a normal distribution.
     """
