@@ -13,7 +13,10 @@ from bids_dtg.imaging.places import VoxelPlaces
 _VIEWS = "lyrz"  # left, from behind, right, from above
 _WIDTH_INCHES, _HEIGHT_INCHES, _DPI = 9.0, 2.5, 110
 _TITLE_SIZE = 11
-_COLOURS, _WORDS = "RdBu_r", "#555555"
+_COLOURS, _WORDS, _OUTLINE = "RdBu_r", "#555555", "black"
+# z at which colours end at the least: about what a family-wise test of a whole brain asks for, so
+# that maps of noise are pale.
+LEAST_Z_LIMIT = 5.0
 _PALETTE = 256  # colours of the file: a third of the bytes, and no difference is seen
 
 
@@ -23,6 +26,7 @@ def draw_glass_brain(
     *,
     title: str,
     threshold: float | None = None,
+    outlined: NDArray[np.bool_] | None = None,
     units: str = "",
     limit: float | None = None,
 ) -> bytes | None:
@@ -38,6 +42,8 @@ def draw_glass_brain(
         Text above the picture.
     threshold
         What is nearer to 0 is not drawn; None: all is drawn.
+    outlined
+        (places,), true where a black line is drawn around, as of significant voxels.
     units
         Of the values, at the colour bar.
     limit
@@ -46,12 +52,13 @@ def draw_glass_brain(
     Returns
     -------
     bytes or None
-        A PNG file; None if matplotlib is not installed.
+        A PNG file; None if matplotlib is not installed. Without a value that is not 0, there is
+        the empty brain, with words that say so, and no colour bar.
 
     Raises
     ------
     ValueError
-        The values do not fit the places.
+        The values, or what is outlined, do not fit the places.
 
     Notes
     -----
@@ -69,6 +76,8 @@ def draw_glass_brain(
     """
     if np.shape(values) != (places.number,):
         raise ValueError(f"{places.number} places, and values {np.shape(values)}")
+    if outlined is not None and np.shape(outlined) != (places.number,):
+        raise ValueError(f"{places.number} places, and outlined {np.shape(outlined)}")
     try:
         import matplotlib
     except ImportError:
@@ -83,8 +92,9 @@ def draw_glass_brain(
     figure = plt.figure(figsize=(_WIDTH_INCHES, _HEIGHT_INCHES))
     try:
         figure.text(0.01, 0.97, title, fontsize=_TITLE_SIZE, va="top")
-        _draw_brain(figure, places, shown, end)
-        _draw_bar(figure, end, units)
+        _draw_brain(figure, places, shown, end, outlined)
+        if shown.any():
+            _draw_bar(figure, end, units)
         buffer = io.BytesIO()
         figure.savefig(buffer, format="png", dpi=_DPI)
     finally:
@@ -92,17 +102,23 @@ def draw_glass_brain(
     return _with_palette(buffer)
 
 
-def _draw_brain(figure: Any, places: VoxelPlaces, shown: NDArray[np.float32], end: float) -> None:
+def _draw_brain(
+    figure: Any,
+    places: VoxelPlaces,
+    shown: NDArray[np.float32],
+    end: float,
+    outlined: NDArray[np.bool_] | None,
+) -> None:
     import nibabel as nib
     from nilearn.plotting import plot_glass_brain
 
-    affine = places.grid.affine
-    image: Any = nib.Nifti1Image(places.volume(shown), affine)  # type: ignore[no-untyped-call]
+    def image(values: NDArray[np.float32]) -> Any:
+        return nib.Nifti1Image(places.volume(values), places.grid.affine)  # type: ignore[no-untyped-call]
+
     if not shown.any():
         figure.text(0.45, 0.02, "no value to draw", fontsize=9, ha="center", color=_WORDS)
-        image = None  # the empty brain
-    plot_glass_brain(
-        image,
+    drawn = plot_glass_brain(
+        image(shown) if shown.any() else None,  # the empty brain
         axes=figure.add_axes((0.0, 0.04, 0.89, 0.84)),
         display_mode=_VIEWS,
         plot_abs=False,
@@ -113,6 +129,10 @@ def _draw_brain(figure: Any, places: VoxelPlaces, shown: NDArray[np.float32], en
         annotate=True,
         black_bg=False,
     )
+    if outlined is not None and outlined.any():
+        drawn.add_contours(
+            image(outlined.astype(np.float32)), levels=[0.5], colors=_OUTLINE, linewidths=1.2
+        )
 
 
 def _draw_bar(figure: Any, end: float, units: str) -> None:

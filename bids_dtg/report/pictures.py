@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 import io
 from collections.abc import Mapping, Sequence
 
@@ -43,6 +44,18 @@ class Backdrop:
         self._grey = background.anatomy.row(box, self._views)
         # A soft edge; the page shows around it.
         self._inside = background.inside.row(box, self._views)
+
+    @property
+    def sizes(self) -> tuple[int, int]:
+        """Rows and columns of the pictures."""
+        rows, columns = self._grey.shape
+        return rows, columns
+
+    @property
+    def digest(self) -> str:
+        """What is behind the maps: equal where pictures of one map are."""
+        parts = (self._grey.tobytes(), self._inside.tobytes(), repr(self._views).encode())
+        return hashlib.sha256(b"".join(parts)).hexdigest()
 
     def draw_map(self, volume: Volume, limit: float) -> NDArray[np.uint8]:
         """Draw a map, warm above 0 and cold below; weak values fade.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -25,7 +25,13 @@ class RegionPictures:
     _read: dict[str, Atlas | None] = field(default_factory=dict)  # by key
 
     def draw(
-        self, atlas: str, values: Mapping[str, float], *, title: str, units: str
+        self,
+        atlas: str,
+        values: Mapping[str, float],
+        *,
+        title: str,
+        units: str,
+        outlined: Collection[str] = (),
     ) -> bytes | None:
         """Draw a value at all voxels of each region.
 
@@ -37,6 +43,8 @@ class RegionPictures:
             By name of the region; NaN is not drawn.
         title, units
             Text above the picture, and what the values are.
+        outlined
+            Names of regions that get an outline.
 
         Returns
         -------
@@ -52,7 +60,14 @@ class RegionPictures:
         at_voxels = np.array([*columns, np.nan])[found.columns]
         if not np.isfinite(at_voxels).any():
             return None
-        return draw_glass_brain(at_voxels, self.people.places, title=title, units=units)
+        around = np.array([*(name in outlined for name in found.parcels.values()), False])
+        return draw_glass_brain(
+            at_voxels,
+            self.people.places,
+            title=title,
+            outlined=around[found.columns],
+            units=units,
+        )
 
     def _find(self, key: str) -> Atlas | None:
         asked = self.people.settings.outputs.atlases

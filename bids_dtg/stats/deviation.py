@@ -16,7 +16,7 @@ and those without one person follow from all people's and the person's own maps.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -28,11 +28,57 @@ from bids_dtg.stats.conformal import ErrorSums
 
 OF = ("training", "calibration", "cohort")  # whose mean and spread may be meant
 UNITS = "spreads (standard deviations) between people"  # of deviations
+FAR = 2.0  # spreads between people, beyond which a place is far from the mean of others
 LEAST_PEOPLE = 10  # fewer put a third of a spread, and more, of chance into every deviation
+_ON = 1e-3  # spreads: how near to the threshold a value is on it
 _ROUNDING = 1e-12  # of a sum of squares
 
 Array = NDArray[np.float32]
 Float64 = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class UsualShare:
+    """What share of places usually lies beyond ±`FAR`, in people who made neither mean nor spread.
+
+    The spread is pooled over places, so that no share follows from a normal distribution.
+    """
+
+    share: float  # of places and contrasts together: the median over people
+    people: int  # in how many it was measured, each compared with others alone
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.share <= 1 or self.people < 1:
+            raise ValueError(f"a share from 0 to 1 of people, found {self.share} of {self.people}")
+
+    @classmethod
+    def of(cls, shares: Sequence[float]) -> UsualShare | None:
+        """Return that of people's shares; None if nobody has one.
+
+        Examples
+        --------
+        >>> UsualShare.of([0.1, 0.3, float("nan"), 0.08])
+        UsualShare(share=0.1, people=3)
+        """
+        known = np.asarray(shares, np.float64)
+        known = known[np.isfinite(known)]
+        return cls(float(np.median(known)), len(known)) if known.size else None
+
+
+def share_far(deviations: NDArray[np.floating]) -> float:
+    """Return the share of places beyond ±`FAR`; NaN: no place has a value.
+
+    Places on the threshold count half: of maps that were rounded to steps, half of these lay beyond
+    it.
+
+    Examples
+    --------
+    >>> share_far(np.array([[0.1, -2.5], [np.nan, 1.0]]))
+    0.3333333333333333
+    """
+    size = np.abs(deviations[np.isfinite(deviations)])
+    far = (size > FAR + _ON) + 0.5 * (np.abs(size - FAR) <= _ON)
+    return float(far.mean()) if size.size else float("nan")
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,6 +104,7 @@ class Deviation:
     spread: Array  # (contrasts, *lattice), standard deviation; 0 throughout: alike for everybody
     lattice: Lattice  # over the places
     exact: bool = True  # whether bundles keep the mean as it is; else in steps, to be small
+    usual: UsualShare | None = None  # how much of others' maps is far; None: not measured
 
     def __post_init__(self) -> None:
         wanted = (

@@ -171,7 +171,7 @@ def test_recentring_needs_its_file():
 @pytest.mark.parametrize(
     ("path", "value", "fact"),
     [
-        ("format_version", 5, "model.json has format version 5. Expected: at most 4. .*newer"),
+        ("format_version", 6, "model.json has format version 6. Expected: at most 5. .*newer"),
         ("format_version", "1", 'format_version is "1". Expected: a whole number'),
         ("format_version", ..., "no field format_version"),
         ("kind", "vnet", "a model of kind vnet. Expected: one of attention-unet, local.*newer"),

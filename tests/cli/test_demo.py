@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from browser import chromium, opened
 from scipy.stats import spearmanr
 
 from bids_dtg.cli.demo import main
@@ -77,15 +78,22 @@ def test_help_is_answered_without_heavy_imports():
     assert done.stdout.strip() == "[]"
 
 
-@pytest.mark.slow
-def test_the_whole_job_with_a_broken_run(tmp_path):
-    out = tmp_path / "demo"
+@pytest.fixture(scope="module")
+def whole_job(tmp_path_factory):
+    """Run the demo with a broken run; return its folder and what it printed."""
+    out = tmp_path_factory.mktemp("whole") / "demo"
     done = subprocess.run(
         [PROGRAM, out, "--participants", "2", "--broken-run"],
         capture_output=True,
         text=True,
         check=False,
     )
+    return out, done
+
+
+@pytest.mark.slow
+def test_the_whole_job_with_a_broken_run(whole_job):
+    out, done = whole_job
     assert done.returncode == 1, done.stderr
     # One participant failed with its reason; the other is whole.
     assert "failed:" in done.stderr
@@ -107,6 +115,19 @@ def test_the_whole_job_with_a_broken_run(tmp_path):
     )
     assert predicted > group > 0.5
     assert (out / "demo.png").read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.flaky(reruns=1)  # waits for a browser
+@pytest.mark.slow
+def test_the_page_of_a_participant_is_under_7150_pixels_long(whole_job):
+    page, options = whole_job[0] / "maps/sub-sim001.html", {"width": 1280, "height": 900}
+    with chromium() as browser, opened(browser, page, viewport=options) as watched:
+        lengths = {}
+        for view in ("Map", "Difference from others", "Half-width"):
+            watched.page.get_by_role("radio", name=view).check()
+            lengths[view] = watched.page.evaluate("document.documentElement.scrollHeight")
+        assert max(lengths.values()) < 7150, lengths
+        watched.check()
 
 
 @pytest.mark.slow

@@ -16,15 +16,20 @@ AFFINE = np.array([[-8.0, 0, 0, 70], [0, 8, 0, -100], [0, 0, 8, -60], [0, 0, 0, 
 PLACES = VoxelPlaces.within(Grid((18, 22, 18), AFFINE), np.ones((18, 22, 18), bool))
 
 
-def pixels(values: np.ndarray, **more) -> np.ndarray:
+def sides_of(values: np.ndarray, **more) -> tuple[np.ndarray, np.ndarray]:
+    """Return the pixels of the brain, and of the colour bar at its right."""
     from PIL import Image
 
     drawn = draw_glass_brain(values, PLACES, title="emotionFaces", units="z", **more)
     assert drawn is not None
-    # The brain alone, without the colour bar at its right.
     with Image.open(io.BytesIO(drawn)) as picture:
         whole = np.asarray(picture.convert("RGB"), int)
-    return whole[:, : int(0.87 * whole.shape[1])]
+    brain, bar = np.split(whole, [int(0.87 * whole.shape[1])], axis=1)
+    return brain, bar
+
+
+def pixels(values: np.ndarray, **more) -> np.ndarray:
+    return sides_of(values, **more)[0]
 
 
 def amount_of(picture: np.ndarray) -> tuple[int, int]:
@@ -50,11 +55,24 @@ def test_threshold_leaves_out_what_is_weaker_and_the_empty_brain_says_so():
     red, blue = amount_of(pixels(values, threshold=2.0))
     assert red > 1000
     assert blue == 0
-    nothing = pixels(values, threshold=4.0)
+    nothing, bar = sides_of(values, threshold=4.0)
     assert amount_of(nothing) == (0, 0)
+    assert amount_of(bar) == (0, 0)  # no colours stand for values that are not there
     # Below the brain stand words.
     bottom = slice(int(0.9 * len(nothing)), None)
     assert (nothing[bottom].min(axis=2) < 200).sum() > 100
+
+
+def test_a_line_is_around_what_is_outlined_and_the_rest_is_drawn():
+    values = np.where(PLACES.points[:, 2] > 10, 3.0, -1.0)
+    inside = np.linalg.norm(PLACES.points - [0, -20, 40], axis=1) < 30
+    plain, outlined = pixels(values), pixels(values, outlined=inside)
+    dark = [int((picture.max(axis=2) < 60).sum()) for picture in (plain, outlined)]
+    assert dark[1] > dark[0] + 500
+    assert amount_of(outlined)[1] > 1000
+    assert (pixels(values, outlined=np.zeros_like(inside)) == plain).all()
+    with pytest.raises(ValueError, match=f"{PLACES.number} places, and outlined \\(3,\\)"):
+        draw_glass_brain(values, PLACES, title="x", outlined=inside[:3])
 
 
 def test_limit_makes_pictures_comparable_and_the_same_map_makes_the_same_file():

@@ -150,6 +150,12 @@ def test_a_page_fits_and_asks_nothing_of_the_network(browser, out, theme, width)
             page = watched.page
             page.wait_for_timeout(300)
             assert page.evaluate("document.documentElement.scrollWidth") <= width, name
+            # Texts of charts are readable, however small the charts are drawn.
+            sizes = page.evaluate(
+                """[...document.querySelectorAll('.chart text')].map(text =>
+                parseFloat(getComputedStyle(text).fontSize) * text.getScreenCTM().a)"""
+            )
+            assert min(sizes, default=9.0) >= 9.0, name
             ground = page.evaluate("getComputedStyle(document.body).backgroundColor")
             assert (ground == "rgb(255, 255, 255)") == (theme == "light")
             broken = "[...document.images].filter(i => i.complete && !i.naturalWidth).length"

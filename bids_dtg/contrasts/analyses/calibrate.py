@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,11 +26,12 @@ from bids_dtg.inputs.templateflow import TemplateFlow
 from bids_dtg.notices import counted, named, say
 from bids_dtg.settings import Settings
 from bids_dtg.stats.conformal import DEFAULT_LEVEL, LEAST_PEOPLE, Calibration, block_edge, coverage
-from bids_dtg.stats.deviation import Deviation, PeopleSums
+from bids_dtg.stats.deviation import Deviation, UsualShare, share_far
 from bids_dtg.stats.parcel_intervals import ParcelIntervals, parcel_errors
 from bids_dtg.stats.splits import SETS
 
 Array = NDArray[np.float32]
+_OWN = "calibration"  # whose mean and spread a model has that had none
 
 
 def run_calibration(settings: Settings) -> int:
@@ -64,9 +66,8 @@ def _calibrate(analysis: Analysis, cohort: Cohort, atlases: Sequence[Atlas]) -> 
     bundle = analysis.bundle
     people = cohort.people
     _require_enough(people)
-    predicted = sums_over(bundle.places)
     labels = [contrast.label for contrast in cohort.contrasts]
-    errors = _errors(analysis, people, labels, predicted)
+    errors, deviation = _errors(analysis, people, labels)
     calibration = Calibration.fit(
         errors,
         bundle.places.lattice(block_edge(bundle.places.spacing_mm)),
@@ -93,7 +94,7 @@ def _calibrate(analysis: Analysis, cohort: Cohort, atlases: Sequence[Atlas]) -> 
         if bundle.training_distribution is None
         else None,
         people=record_people(analysis.source, used, earlier=bundle),
-        deviation=_deviation(predicted, people) if bundle.deviation is None else None,
+        deviation=deviation,
     )
     say(
         f"{len(people)} people: intervals of {DEFAULT_LEVEL} % hold {100 * held:.1f} % of "
@@ -143,30 +144,43 @@ def _require_enough(people: Sequence[object]) -> None:
         )
 
 
-def _deviation(predicted: PeopleSums, people: Sequence[Person]) -> Deviation:
-    return predicted.deviation(segments=mean_segments(people), of="calibration")
-
-
 def _errors(
-    analysis: Analysis, people: tuple[Person, ...], labels: Sequence[str], sums: PeopleSums
-) -> Array:
-    """Return measured minus predicted maps, (people, contrasts, voxels), on disk.
+    analysis: Analysis, people: tuple[Person, ...], labels: Sequence[str]
+) -> tuple[Array, Deviation]:
+    """Return measured minus predicted maps, and what the predicted ones have in common.
 
-    Rows are the model's contrasts; values that were not measured are NaN. `labels` are the
-    people's contrasts. The predicted maps are added to `sums`.
+    Errors are (people, contrasts, voxels), on disk; values that were not measured are NaN. Rows are
+    the model's contrasts; `labels` are the people's. Mean and spread are the bundle's, where it has
+    them.
     """
-    contrasts = analysis.bundle.contrasts
+    bundle, contrasts = analysis.bundle, analysis.bundle.contrasts
     rows = {plain_contrast(contrast.label): contrast.index for contrast in contrasts}
     chosen = [rows[plain_contrast(label)] for label in labels]
-    shape = (len(people), len(contrasts), analysis.bundle.places.number)
+    shape = (len(people), len(contrasts), bundle.places.number)
     errors: Array = analysis.store.create("work/errors", shape, np.float32)
+    # Kept where each person is compared with the others, once all are known.
+    maps: Array | None = None
+    if bundle.deviation is None:
+        maps = analysis.store.create("work/predicted", shape, np.float32)
+    sums, shares = sums_over(bundle.places), list[float]()
     for number, person in enumerate(people):
         errors[number] = np.nan
         predicted = predicted_maps(analysis.model, person)
         errors[number, chosen] = person.maps - predicted[chosen]
-        sums.add(predicted)
+        if bundle.deviation is not None:
+            shares.append(share_far(bundle.deviation.deviations(predicted)))
+        if maps is not None:
+            maps[number] = predicted
+            sums.add(predicted)
         say(f"{number + 1}/{len(people)} sub-{person.label}: maps predicted")
-    return errors
+    deviation, segments = bundle.deviation, mean_segments(people)
+    if deviation is None:
+        assert maps is not None
+        deviation = sums.deviation(segments=segments, of=_OWN)
+        for own in maps:
+            others = sums.without(own).deviation(segments=segments, of=_OWN)
+            shares.append(share_far(others.deviations(own)))
+    return errors, replace(deviation, usual=UsualShare.of(shares))
 
 
 def _parcel_intervals(

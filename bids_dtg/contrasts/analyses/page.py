@@ -27,6 +27,9 @@ _COLOURS = (
     *("#8a4fb5", "#5aa0b8", "#a06a3c", "#c05a9e", "#6f7d2a", "#30363d"),
 )
 _ROUNDING = 1e-9  # of a correlation
+# Difference of correlations at which colours end at the least: what is smaller is of no use, and
+# would look like any other difference on a scale of its own.
+_LEAST_AWAY = 0.02
 _WIDTH, _ROW = 620.0, 20.0  # of the chart by contrast, in SVG units
 _DOT_GAP = 2.0  # between the dots of two models in a row: equal values stay visible
 _COLUMNS = {
@@ -343,7 +346,7 @@ def _pair(name: str, matrix: NDArray[np.float64], most: float) -> dict[str, Any]
             (words, inline(draw_matrix(values, SIGNED, -largest, largest)), f"{largest:g}")
             for words, values, largest in (
                 ("", rows, most),
-                (", minus the mean of each row", away, _most(away)),
+                (", minus the mean of each row", away, max(_most(away), _LEAST_AWAY)),
             )
         ],
     }

@@ -23,7 +23,7 @@ from bids_dtg.errors import BundleError
 from bids_dtg.files.tensors import TensorFile, encode_arrays
 from bids_dtg.imaging.lattice import Lattice
 from bids_dtg.imaging.places import Places
-from bids_dtg.stats.deviation import OF, Deviation
+from bids_dtg.stats.deviation import OF, Deviation, UsualShare
 
 DEVIATION_FILE = "deviation.safetensors"
 # Names of tensors: the mean, or its packed bytes and the step of each contrast; the spread as a
@@ -75,12 +75,14 @@ def encode_deviation(deviation: Deviation, correction: Correction | None) -> byt
 
 def deviation_facts(deviation: Deviation) -> dict[str, Any]:
     """Return the field `deviation` of a card."""
+    usual = deviation.usual
     return {
         "of": deviation.of,
         "people": deviation.people,
         "segments": deviation.segments,
         "block": deviation.lattice.edge,
         "packed": not deviation.exact,
+        **({"usual_share": usual.share, "usual_people": usual.people} if usual else {}),
     }
 
 
@@ -103,6 +105,7 @@ def read_deviation(
     fields = JsonFields(facts, str(folder / "model.json"), "deviation.")
     people, segments = fields.whole("people"), fields.whole("segments")
     of, packed, edge = fields.text("of"), fields.flag("packed"), fields.whole("block")
+    usual = _usual(fields)
     fields.refuse_unknown()
     if of not in OF:
         raise fields.wrong("of", of, " or ".join(OF))
@@ -127,9 +130,19 @@ def read_deviation(
     if not np.isfinite(mean).all():
         raise BundleError(f"{path} has values that are not finite in the mean", remedy=_REMEDY)
     try:
-        return Deviation(people, segments, of, mean, spread, lattice, not packed)
+        return Deviation(people, segments, of, mean, spread, lattice, not packed, usual)
     except ValueError as err:
         raise BundleError(f"{path}: {err}", remedy=_REMEDY) from err
+
+
+def _usual(fields: JsonFields) -> UsualShare | None:
+    if fields.absent("usual_share"):
+        return None
+    share, people = fields.number("usual_share"), fields.whole("usual_people")
+    try:
+        return UsualShare(share, people)
+    except ValueError as err:
+        raise fields.wrong("usual_share", share, "0 to 1, of people") from err
 
 
 def _offset(correction: Correction | None) -> NDArray[np.float32]:

@@ -169,9 +169,10 @@ class MapsPart:
                 "space": self.grid.space,
                 "resolution": self.grid.resolution,
             }
-        # Programs of format version 3 refuse unknown fields: they ask for a newer program.
+        # Programs of an older format version refuse unknown fields: they ask for a newer program.
         content |= {"format_version": 4, "parcel_intervals": of_parcels} if of_parcels else {}
         content |= {"format_version": 4, "deviation": dict(deviation)} if deviation else {}
+        content |= {"format_version": 5} if deviation and "usual_share" in deviation else {}
         content["contrasts"] = [asdict(contrast) for contrast in self.contrasts]
         content["recentring"] = self.recentring and self.recentring.to_json()
         content["reference"] = content.pop("training_distribution")

@@ -152,7 +152,7 @@ def extend_bundle(
     """Write a copy of a bundle with other statistics or another list of people.
 
     Given parts replace those of the bundle; all other bytes stay the same. Parcel intervals of
-    other atlases are kept.
+    other atlases are kept, and so is the file of a deviation whose mean is the bundle's own.
 
     Raises
     ------
@@ -175,7 +175,8 @@ def extend_bundle(
             part, training_distribution=training_distribution_facts(training_distribution)
         )
     if deviation is not None:
-        added[DEVIATION_FILE] = encode_deviation(deviation, bundle.correction)
+        if bundle.deviation is None or deviation.mean is not bundle.deviation.mean:
+            added[DEVIATION_FILE] = encode_deviation(deviation, bundle.correction)
         part = replace(part, deviation=deviation_facts(deviation))
     if people is not None:
         added[PEOPLE_FILE] = people.encode()

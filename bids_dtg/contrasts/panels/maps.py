@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import groupby
@@ -58,6 +59,7 @@ from bids_dtg.report.viewer import (
     write_script,
     write_shared_files,
 )
+from bids_dtg.stats.deviation import FAR, share_far
 
 # A quantile, as extremes would hide the rest of a task's maps.
 _LIMIT_QUANTILE = 0.995
@@ -72,9 +74,9 @@ _ALTERNATIVES = {
     _DIFFERENCE: "difference from other people's predictions",
     _HALF_WIDTH: "half-width of its prediction interval",
 }
-# For deviations, in spreads between people: the brightest colour, and the threshold of "far".
-_FULL, _FAR = 4.0, 2.0
+_FULL = 4.0  # of deviations, in spreads between people: the brightest colour
 _STEP = 0.25  # spreads: step of the viewer's copies
+_DIGITS = 8  # of a digest, in names of files
 
 
 @dataclass(frozen=True)
@@ -287,10 +289,22 @@ def _own_lead(made: AverageFiles) -> str:
     )
     return (
         "Each predicted map minus the mean prediction for other people, in units of the spread "
-        "between them at all places together: what share lies beyond "
-        f"\N{PLUS-MINUS SIGN}{_FAR:g} by chance differs from place to place, and is not known. All "
-        f"maps share a colour scale. {without if none else ''}{slice_text()} Each opens the "
-        "predicted map in the viewer or, where maps were written on surfaces, itself."
+        f"between them at all places together: {_usual_words(made)}. All maps share a colour "
+        f"scale. {without if none else ''}{slice_text()} Each opens the predicted map in the "
+        "viewer or, where maps were written on surfaces, itself."
+    )
+
+
+def _usual_words(made: AverageFiles) -> str:
+    """Say what share of places lies beyond the threshold in other people, where it is known."""
+    beyond = f"beyond \N{PLUS-MINUS SIGN}{FAR:g}"
+    share = made.common.get("DeviationsUsualShare")
+    people = made.common.get("DeviationsUsualShareParticipants")
+    if not isinstance(share, float) or not isinstance(people, int):
+        return f"what share lies {beyond} by chance differs from place to place, and is not known"
+    return (
+        f"usually {share:.1%} of places lie {beyond}, measured in the {people} people of the "
+        "calibration"
     )
 
 
@@ -421,11 +435,7 @@ class GalleryDrawer:
         limit = self._look.limit or _limit(volumes)
         cards = []
         for shown, volume in zip(members, volumes, strict=True):
-            pixels = self._draw(backdrop, Volume(volume, grid.affine), limit)
-            end = "" if self._look.desc == SYNTHETIC else f"_desc-{self._look.desc}"
-            picture = self._folder / f"{self._title}_contrast-{shown.label}{end}{PICTURE}"
-            write_atomic(self._inside(picture), encode(pixels))
-            self._files.append(picture)
+            picture = self._write_picture(shown, Volume(volume, grid.affine), backdrop, limit)
             peak, where = _peak(volume, grid.affine)
             number = self._look.opens.get(shown.label, self._first + len(self._shown))
             cards.append(
@@ -436,7 +446,7 @@ class GalleryDrawer:
                     number=number,
                     peak=(peak, where),
                     picture=link(picture, self._dataset),
-                    pixels=pixels,
+                    sizes=backdrop.sizes,
                 )
             )
             if self._look.opens:
@@ -459,6 +469,26 @@ class GalleryDrawer:
         # A legend on a phone has no room for text in brackets.
         units = str(members[0].sidecar.get("Units") or "").partition(" (")[0]
         return TaskCards(task or "Maps", units, f"{limit:g}", tuple(cards), self._look.view)
+
+    def _write_picture(
+        self, shown: MapFile, volume: Volume, backdrop: Backdrop, limit: float
+    ) -> Path:
+        """Draw a map; a picture that all participants share is written once."""
+        of_all = shown.path.relative_to(self._dataset.root).parts[0]
+        shared = of_all.startswith("tpl-") and self._look.background.label is None
+        if shared:
+            # What the picture depends on: the map's file, of one model alone, and how it is drawn.
+            depends = f"{shown.path.name} {backdrop.digest} {limit}"
+            name = f"{of_all}_contrast-{shown.label}_desc-{self._look.desc}"
+            digest = hashlib.sha256(depends.encode()).hexdigest()[:_DIGITS]
+            path = self._dataset.root / f"figures/{name}_{digest}{PICTURE}"
+        else:
+            end = "" if self._look.desc == SYNTHETIC else f"_desc-{self._look.desc}"
+            path = self._folder / f"{self._title}_contrast-{shown.label}{end}{PICTURE}"
+        self._files.append(path)
+        if not (shared and path.is_file()):
+            write_atomic(self._inside(path), encode(self._draw(backdrop, volume, limit)))
+        return path
 
     def _draw(self, backdrop: Backdrop, volume: Volume, limit: float) -> NDArray[np.uint8]:
         if self._look.view != _HALF_WIDTH:
@@ -509,7 +539,7 @@ def _card(
     number: int,
     peak: tuple[float, tuple[float, float, float]],
     picture: str,
-    pixels: NDArray[np.uint8],
+    sizes: tuple[int, int],
 ) -> Card:
     value, where = peak
     text = f"{value:+.2f} at {', '.join(f'{mm:.0f}' for mm in where)}".replace("-", _MINUS)
@@ -524,8 +554,8 @@ def _card(
         about=_about(shown) if look.view == _MAP else "",
         peak=text,
         picture=picture,
-        width=pixels.shape[1],
-        height=pixels.shape[0],
+        width=sizes[1],
+        height=sizes[0],
         alt=alternative,
         layer=look.desc if look.view == _HALF_WIDTH else "",
         verdict=_found(shown, volume, look),
@@ -555,8 +585,8 @@ def _own_words(shown: MapFile, volume: NDArray[np.float32], look: Look) -> str:
 
 def _beyond(volume: NDArray[np.float32]) -> str:
     known = volume[volume != 0]
-    share = float((np.abs(known) > _FAR).mean()) if known.size else 0.0
-    return f"{share:.1%} of places lie beyond \N{PLUS-MINUS SIGN}{_FAR:g}"
+    share = share_far(known) if known.size else 0.0
+    return f"{share:.1%} of places lie beyond \N{PLUS-MINUS SIGN}{FAR:g}"
 
 
 def _verdict(shown: MapFile) -> str:

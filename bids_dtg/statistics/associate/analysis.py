@@ -390,7 +390,7 @@ def _corrected(
         )
         for table, own in zip(tables, corrected([table.tests for table in tables]), strict=True)
     ]
-    pictures = _pictures(tables, regions)
+    pictures = _pictures(tables, found, unit, regions)
     return FeatureAssociations(kind.name, kind.words, unit, found, no_q, unfair, pictures)
 
 
@@ -494,19 +494,29 @@ def _summary(phenotype: str, found: FeatureAssociations) -> Iterator[dict[str, o
         }
 
 
-def _pictures(tables: Sequence[_Tested], regions: RegionPictures) -> dict[str, bytes]:
+def _pictures(
+    tables: Sequence[_Tested],
+    found: Sequence[ContrastAssociations],
+    unit: str,
+    regions: RegionPictures,
+) -> dict[str, bytes]:
     """Draw the contrast with the strongest association, of voxels or of regions."""
-    best = max(tables, key=lambda table: float(np.nan_to_num(np.abs(table.tests.r)).max()))
+    best, own = max(
+        zip(tables, found, strict=True),
+        key=lambda pair: float(np.nan_to_num(np.abs(pair[0].tests.r)).max()),
+    )
     if not np.isfinite(best.tests.r).any():
         return {}
     r, title, units = best.tests.r, best.contrast, "partial r"
+    certain, words = own.certainty(unit)
     drawn = None
     if best.places is not None:
-        drawn = draw_glass_brain(r, best.places, title=title, units=units)
+        drawn = draw_glass_brain(r, best.places, title=title, outlined=certain, units=units)
     elif best.atlas:
         values = dict(zip(best.names, map(float, r), strict=True))
-        drawn = regions.draw(best.atlas, values, title=title, units=units)
-    return {} if drawn is None else {title: drawn}
+        around = [name for name, sure in zip(best.names, certain, strict=True) if sure]
+        drawn = regions.draw(best.atlas, values, title=title, outlined=around, units=units)
+    return {} if drawn is None else {f"{title}: {words}" if title else words: drawn}
 
 
 def _page(study: _Study, found: Sequence[PhenotypeAssociations]) -> AnalysisPageFacts:

@@ -39,6 +39,16 @@ class ContrastAssociations:
         size = np.abs(self.tests.r)
         return int(np.nanargmax(size)) if np.isfinite(size).any() else None
 
+    def certainty(self, unit: str) -> tuple[NDArray[np.bool_], str]:
+        """Return the columns with a family-wise p of 0.05 or less, and how many in words."""
+        p = self.corrected.p_fwe
+        if too_few(self.people) or not np.isfinite(p).any():
+            return np.zeros(len(p), bool), "no verdict, so nothing is outlined"
+        certain = p <= LEVEL
+        number = int(certain.sum())
+        words = counted(number, unit) if number else f"no {unit}"
+        return certain, f"{words} with family-wise p of {LEVEL:g} or less"
+
 
 @dataclass(frozen=True, eq=False)
 class FeatureAssociations:
@@ -237,7 +247,8 @@ def section(phenotype: PhenotypeAssociations) -> PageSection:
         pictures=[
             Pictures(
                 f"Partial correlations of {found.words}, the strongest contrast: all of them, "
-                "significant or not",
+                f"without any threshold. Black lines are around {found.unit}s with a family-wise p "
+                f"of {LEVEL:g} or less; without one, the colours are no findings.",
                 found.pictures,
             )
             for found in shown
@@ -385,8 +396,9 @@ def _against_chance(shown: Sequence[FeatureAssociations]) -> Scatter:
         groups += [found.words] * len(ranks)
     minus = "\N{MINUS SIGN}log10 p"
     return Scatter(
-        "p of t compared with chance: above the line it is smaller than by chance, or people are "
-        "related, of several sites, or of unequal scales.",
+        "p of t compared with that of unrelated tests by chance. These tests go together, so that "
+        "a whole curve lies above or below the line without any association, and all the more "
+        "where people are related, of several sites, or of unequal scales. It is no test.",
         f"{minus}, by chance",
         f"{minus}, found",
         np.concatenate(points),

@@ -13,7 +13,7 @@ from bids_dtg.imaging.places import VoxelPlaces
 from bids_dtg.inputs.task.model_file import GlmModel
 from bids_dtg.notices import counted, named
 from bids_dtg.report.flags import Flag
-from bids_dtg.report.glass_brain import draw_glass_brain
+from bids_dtg.report.glass_brain import LEAST_Z_LIMIT, draw_glass_brain
 from bids_dtg.report.numbers import Cell
 from bids_dtg.report.pages.analysis import AnalysisPageFacts, PageSection, Pictures, Table
 from bids_dtg.statistics.glm.design_matrix import draw_design_matrix
@@ -49,7 +49,7 @@ def write_glm_page(results: ResultFolder, facts: GlmPageFacts) -> None:
             title=f"First-level maps of the task {facts.model.task}",
             lead=f"Maps of {counted(len(facts.model.contrasts), 'contrast')} were estimated from "
             f"{counted(len(facts.run_rows), 'run')} of {counted(people, 'participant')} of "
-            f"{facts.source}: measured activity, for --derivatives statmaps=group/{results.name}.",
+            f"{facts.source}: measured maps, for --derivatives statmaps=group/{results.name}.",
             flags=list(_flags(facts)),
             sections=[_maps(facts), _contrasts(facts), _design(facts), _runs(facts)],
             index=_INDEX,
@@ -79,13 +79,14 @@ def _flags(facts: GlmPageFacts) -> Iterator[Flag]:
 
 def _maps(facts: GlmPageFacts) -> PageSection:
     pictures, items = {}, list(facts.means.items())
+    limit = max(LEAST_Z_LIMIT, *(_largest(values) for values, _, _ in facts.means.values()))
     for label, (values, places, people) in items:
         drawn = draw_glass_brain(
             values,
             places,
             title=f"{label}: mean z of {counted(people, 'map')}",
-            threshold=_half_of_largest(values),
             units="z",
+            limit=limit,
         )
         if drawn is not None:
             pictures[label] = drawn
@@ -93,9 +94,10 @@ def _maps(facts: GlmPageFacts) -> PageSection:
     return PageSection(
         "Maps",
         text=[
-            "The mean over participants (and sessions) of the maps of z, runs put together, where "
-            "it is at least half as far from 0 as its most extreme percent. It shows whether the "
-            "task is in the data; it is no test over participants (--analysis stats makes one)."
+            "The mean over participants (and sessions) of the maps of z, runs put together, "
+            "without any threshold, all on one scale. Where the task is in the data, it is far "
+            "from 0 in few places; pale colours everywhere are noise. It is no test over "
+            "participants (--analysis stats makes one)."
         ]
         + [f"The first {shown[0]} of {shown[1]} contrasts are drawn."] * (shown[0] < shown[1]),
         pictures=[
@@ -110,9 +112,8 @@ def _maps(facts: GlmPageFacts) -> PageSection:
     )
 
 
-def _half_of_largest(values: NDArray[np.float32]) -> float:
-    known = np.abs(values[np.isfinite(values)])
-    return float(np.percentile(known, 99)) / 2 if known.size else 0.0
+def _largest(values: NDArray[np.float32]) -> float:
+    return float(np.abs(values[np.isfinite(values)]).max(initial=0.0))
 
 
 def _contrasts(facts: GlmPageFacts) -> PageSection:
@@ -148,10 +149,14 @@ def _contrasts(facts: GlmPageFacts) -> PageSection:
                     "fewest trials",
                     "inflation",
                     "efficiency",
-                    "active voxels (%)",
+                    f"|z| above {Z_LIMIT:g} (% of voxels)",
                 ),
                 rows,
-                notes=[f"By chance {Z_CHANCE:.2%} of the voxels would be active."],
+                notes=[
+                    f"By chance it is {Z_CHANCE:.2%} on average over many runs. In single runs it "
+                    "can be many times as much without any response: neighbouring voxels go "
+                    "together, and motion and slow changes are not all modelled. It is no test."
+                ],
             )
         ],
     )

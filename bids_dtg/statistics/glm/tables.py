@@ -58,7 +58,9 @@ _CONTRASTS = (
         "efficiency",
         "1 / c(X'X)⁻c' of the contrast c and the design X: compare runs of one contrast",
     ),
-    Column("active", f"Share of voxels with |z| above {Z_LIMIT:g}; {Z_CHANCE:.2%} is chance"),
+    Column(
+        "active", f"Share of voxels with |z| above {Z_LIMIT:g}; {Z_CHANCE:.2%} on average by chance"
+    ),
     Column("missing", "Why there is no map; n/a where there is one"),
 )
 

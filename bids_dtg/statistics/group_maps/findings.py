@@ -12,7 +12,7 @@ from bids_dtg.cohort.result_folder import ResultFolder
 from bids_dtg.cohort.result_table import ResultTable
 from bids_dtg.notices import counted, named
 from bids_dtg.report.flags import Flag
-from bids_dtg.report.glass_brain import draw_glass_brain
+from bids_dtg.report.glass_brain import LEAST_Z_LIMIT, draw_glass_brain
 from bids_dtg.report.numbers import NOT_KNOWN, Cell, figure
 from bids_dtg.report.pages.analysis import AnalysisPageFacts, PageSection, Pictures, Table
 from bids_dtg.statistics.group_maps.comparison import (
@@ -446,21 +446,31 @@ class Findings:
         )
 
     def _pictures(self, own: Sequence[Tested]) -> Iterator[Pictures]:
+        """Draw all of each map of z on one scale, with lines around significant voxels."""
+        limit = max(LEAST_Z_LIMIT, *(float(np.nan_to_num(np.abs(each.z)).max()) for each in own))
         drawn: dict[str, bytes] = {}
-        words: dict[str, str] = {}
         for each in own:
-            # A map without a significant voxel is shown whole: an empty brain shows nothing.
-            some = each.significant.any()
-            shown = np.where(each.significant, each.z, 0) if some else each.z
-            picture = draw_glass_brain(shown, each.places, title="", units="z")
+            picture = draw_glass_brain(
+                each.z, each.places, title="", outlined=each.significant, units="z", limit=limit
+            )
             if picture is not None:
-                drawn[each.contrast] = picture
-                count = counted(int(each.significant.sum()), "significant voxel")
-                whole = "" if some else ", z without any threshold"
-                words[each.contrast] = f"{each.contrast}: {count}{whole}"
+                drawn[f"{each.contrast}: {self._significance(each)}"] = picture
         if drawn:
-            caption = f"z of {_SIGNIFICANT}; where there are none, z without any threshold"
-            yield Pictures(caption, drawn, words)
+            caption = (
+                "z without any threshold, all maps on one scale. Black lines are around "
+                f"{_SIGNIFICANT}; a map without a line has none, and its colours are no findings."
+            )
+            yield Pictures(caption, drawn)
+
+    def _significance(self, each: Tested) -> str:
+        if not np.isfinite(each.smallest_p):
+            return "not corrected, so nothing is outlined"
+        number = int(each.significant.sum())
+        return (
+            f"{counted(number, 'significant voxel')}, outlined"
+            if number
+            else ("no significant voxel")
+        )
 
 
 def _where(peak: Peak) -> str:

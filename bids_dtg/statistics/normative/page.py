@@ -93,6 +93,12 @@ def _worth(found: NormsFound) -> str:
             "deviations are plain z-scores, and the norms add nothing."
         )
     share = figure(100 * float(np.median(r2)), 1)
+    if np.median(r2) <= 0:
+        return (
+            f"In {none} of {counted(r2.size, 'region')}, over contrasts, the covariates {names} "
+            "explain no variance in held-out people: deviations there are plain z-scores. Of so "
+            "many regions, some are above 0 by chance."
+        )
     rest = f"; in {none} of them none: deviations there are plain z-scores." if none else "."
     return (
         f"The covariates {names} explain {share} % of the variance in held-out people "
@@ -124,7 +130,7 @@ def sections(found: NormsFound) -> list[PageSection]:
             ),
             tables=[_people(found)],
         ),
-        PageSection("Regions with the best norms", tables=[_regions(found)]),
+        PageSection("Regions with the largest R²", tables=[_regions(found)]),
     ]
 
 
@@ -232,4 +238,8 @@ def _regions(found: NormsFound) -> Table:
         "The regions of which the covariates explain most",
         ("Region", "R²", "sd of z", f"|z| > {EXTREME:g} (%)"),
         rows[:_SHOWN],
+        notes=(
+            f"They are the largest of {counted(len(rows), 'region')}, over contrasts: such R² are "
+            "too high, and some are above 0 where the covariates explain nothing.",
+        ),
     )

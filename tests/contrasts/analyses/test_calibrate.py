@@ -75,6 +75,10 @@ def test_a_calibrated_model_has_intervals_that_hold(cohort, ridge, capsys):
     reported = capsys.readouterr().err
     share = float(reported.split("intervals of 90 % hold ")[1].split(" %")[0])
     assert share == pytest.approx(90, abs=3)
+    # What is far from others is measured in each person without the person.
+    usual = made.deviation.usual
+    assert usual.people == 12
+    assert 0.03 < usual.share < 0.15
     # Signal and noise of the maps have a standard deviation of 1.12.
     assert np.median(made.calibration.half_widths(90)) == pytest.approx(1.64 * 1.12, rel=0.15)
 

@@ -97,6 +97,15 @@ def test_rounding_of_one_map_for_everybody_is_no_pattern(tmp_path):
     assert np.ptp(away.reshape(-1, 3), axis=0).max() == 0
 
 
+def test_differences_that_are_of_no_use_are_pale(tmp_path):
+    tiny = np.full((3, 3), 0.7) + 1e-6 * np.eye(3)
+    page = page_of(tmp_path, replace(FACTS, matrices={"model": tiny}))
+    _, away = pictures(page)
+    assert np.ptp(away.reshape(-1, 3).astype(int), axis=0).max() < 3
+    assert "0.02</span>" in page
+    assert "the verdicts above say whether that is more than chance" in page
+
+
 def test_sorting_goes_by_figures_that_have_a_plain_minus_sign(tmp_path):
     page = page_of(tmp_path, FACTS)
     assert 'data-value="-0.0001">0.000' in page

@@ -15,7 +15,7 @@ from bids_dtg.contrasts.bundle.bundle import ModelBundle, load_bundle
 from bids_dtg.contrasts.bundle.deviation import DEVIATION_FILE
 from bids_dtg.contrasts.bundle.writer import extend_bundle
 from bids_dtg.errors import BundleError
-from bids_dtg.stats.deviation import Deviation, PeopleSums
+from bids_dtg.stats.deviation import Deviation, PeopleSums, UsualShare
 
 
 def tiny_people(bundle: ModelBundle, count: int = 12) -> np.ndarray:
@@ -78,6 +78,28 @@ def test_all_else_stays_and_old_programs_ask_for_a_newer_one(made, plain):
     assert card["deviation"]["people"] == 12
     assert "deviation" not in json.loads((plain.path / "model.json").read_text())
     assert plain.deviation is None
+
+
+def test_what_is_usual_is_a_field_alone_and_of_a_new_format_version(made, tmp_path):
+    usual = UsualShare(0.0931, 40)
+    with_it = extend_bundle(
+        made, tmp_path / "usual", deviation=replace(made.deviation, usual=usual)
+    )
+    back = load_bundle(with_it.path)
+    assert back.deviation.usual == usual
+    assert json.loads((back.path / "model.json").read_text())["format_version"] == 5
+    assert (back.path / DEVIATION_FILE).read_bytes() == (made.path / DEVIATION_FILE).read_bytes()
+    assert load_bundle(made.path).deviation.usual is None
+
+
+@pytest.mark.parametrize("wrong", [{"usual_share": 1.5}, {"usual_people": 0}, {"usual_share": "x"}])
+def test_a_wrong_usual_share_is_refused(made, wrong):
+    path = made.path / "model.json"
+    card = json.loads(path.read_text())
+    card["deviation"] |= {"usual_share": 0.1, "usual_people": 40} | wrong
+    path.write_text(json.dumps(card))
+    with pytest.raises(BundleError, match=r"usual_(share|people) is"):
+        load_bundle(made.path)
 
 
 def test_a_mean_that_is_not_finite_is_not_written(plain, tmp_path):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -71,6 +72,7 @@ def test_the_viewer_and_the_cards_show_the_deviation(output):
     (card,) = group.cards
     assert (group.limit_text, group.units) == ("4", "spreads between people")
     assert card.verdict == "25.0% of places lie beyond ±2"
+    assert "by chance differs from place to place, and is not known" in leads(shown)["difference"]
     assert card.anchor == "difference-faces"
     assert "1 contrast has none" in leads(shown)["difference"]
     assert "most of each is shared by everybody" in leads(shown)["map"]
@@ -80,6 +82,16 @@ def test_the_viewer_and_the_cards_show_the_deviation(output):
     assert (opened["label"], opened["limit"]) == ("faces", 3.0)
     assert len(viewer["maps"]) == len(viewer["averages"][0]["scripts"]) + 1 == 2
     assert not list(output.root.rglob("*deviation*_volumes.js"))
+
+
+def test_the_usual_share_is_that_of_people_who_were_calibrated_on(output):
+    usual = {"DeviationsUsualShare": 0.0931, "DeviationsUsualShareParticipants": 40}
+    for label in LABELS:
+        write_map(output, label, "synthetic", np.ones(800), ModelSHA256=MODEL, **usual)
+    (shown,) = section(output).facts["averages"]
+    words = leads(shown)["difference"]
+    assert "usually 9.3% of places lie beyond ±2, measured in the 40 people of the calib" in words
+    assert "by chance" not in words
 
 
 def test_half_widths_are_shown_and_opened_as_such(output):
@@ -149,3 +161,35 @@ def test_copies_of_what_all_participants_share_are_written_once(output):
     before = shared.stat().st_mtime_ns
     assert section(output).viewer_data["averages"][0]["scripts"] == scripts
     assert shared.stat().st_mtime_ns == before
+
+
+def test_pictures_of_half_widths_are_written_once_for_all_participants(output):
+    write_half_widths(output)
+
+    def pictures() -> dict[Path, int]:
+        (shown,) = section(output).facts["averages"]
+        cards = [card for group in groups(shown, "half-width") for card in group.cards]
+        found = [output.root / card.picture for card in cards]
+        return {path: path.stat().st_mtime_ns for path in found}
+
+    first = pictures()
+    assert len(first) == len(LABELS)
+    assert {path.parent for path in first} == {output.root / "figures"}
+    assert not list(output.root.glob("sub-01/figures/*halfwidth*.webp"))
+    assert pictures() == first
+    # Other half-widths have other colours, and pictures of their own.
+    stem = "tpl-MNI152NLin6Asym/tpl-MNI152NLin6Asym_res-2_contrast-"
+    wide = PLACES.encode(np.full(800, 2.0, np.float32))
+    output.write(f"{stem}faces_stat-z_desc-halfwidth90m{MODEL[:8]}_statmap.nii.gz", wide)
+    assert not set(pictures()) & set(first)
+
+
+def test_a_person_with_an_own_anatomy_has_pictures_of_their_own(output):
+    write_half_widths(output)
+    anatomy = np.where(np.arange(800) % 3, 1, 0).astype(np.float32)
+    name = "sub-01/anat/sub-01_space-MNI152NLin6Asym_res-2_desc-background_T1w.nii.gz"
+    output.write(name, PLACES.encode(anatomy))
+    (shown,) = section(output).facts["averages"]
+    cards = [card for group in groups(shown, "half-width") for card in group.cards]
+    folders = {(output.root / card.picture).parent for card in cards}
+    assert folders == {output.root / "sub-01/figures"}

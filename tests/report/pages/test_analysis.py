@@ -271,6 +271,30 @@ def test_the_page_fits_asks_for_nothing_and_no_texts_of_a_chart_touch(tmp_path, 
         watched.check()
 
 
+@pytest.mark.flaky(reruns=1)  # waits for a browser
+@pytest.mark.slow
+def test_words_of_a_table_stay_whole_on_a_phone_and_scroll(tmp_path):
+    words = ("measured maps", "edges of the connectome", "7Networks_RH_SalVentAttn_Med_7")
+    columns = ("contrast", "region", "peak, mm", "features", *(f"figure {n}" for n in range(8)))
+    rows = [("emotionFaces", name, "-48, -66, -32", name, *range(8)) for name in words]
+    page_of(tmp_path, PageSection("Words", tables=[Table("Words", columns, rows)]))
+    options = {"viewport": {"width": 390, "height": 900}}
+    with chromium() as browser, opened(browser, tmp_path / "page.html", **options) as watched:
+        lines = watched.page.evaluate(
+            """[...document.querySelectorAll('td:not(.number)')].map(cell => {
+                const range = document.createRange();
+                range.selectNodeContents(cell);
+                return new Set([...range.getClientRects()].map(box => box.top)).size;
+            })"""
+        )
+        assert len(lines) == 9
+        assert max(lines) <= 3
+        box = "document.querySelector('.wide')"
+        assert watched.page.evaluate(f"{box}.scrollWidth > {box}.clientWidth")
+        assert watched.page.evaluate("document.documentElement.scrollWidth") <= 390
+        watched.check()
+
+
 def test_a_curve_has_a_band_of_its_own_and_another_stands_alone(tmp_path):
     low, high = np.array([0.0, -2.0]), np.array([0.0, 2.0])
     curves = Curves("c", "x", "y", {"a": high / 2}, bands={"a": (low, high), "chance": (low, high)})

@@ -196,7 +196,8 @@ def test_regions_are_shown_on_a_brain_where_their_places_are_known(cohort):
     )
     assert "Where these regions lie is not known here" in nowhere
     assert "<img" not in nowhere
-    assert "all of them, significant or not" in there
+    assert "the strongest contrast: all of them, without any threshold" in there
+    assert "1 region with family-wise p of 0.05 or less" in there  # the phenotype itself
     assert there.count("<img") == 1
 
 

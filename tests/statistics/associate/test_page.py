@@ -96,7 +96,19 @@ def test_the_strongest_of_all_contrasts_come_first():
     assert [row[:2] for row in counts.rows] == [["a", 1], ["b", 1]]
     assert beside.rows[0][2:] == [3, pytest.approx(200 / 3), 1, 0.6, 0.4]
     assert shown.scatters[0].groups[0] == "means of regions"
+    assert "a whole curve lies above or below the line without" in shown.scatters[0].caption
     assert len(shown.scatters[0].points) == 4
+
+
+def test_what_is_outlined_on_a_brain_is_counted_beside_it():
+    known = contrast("a", [0.1, 0.9, np.nan], [0.9, 0.01, np.nan])
+    few = contrast("a", [0.1, 0.9, np.nan], [0.9, 0.01, np.nan], 7)
+    certain, words = known.certainty("region")
+    assert (certain == [False, True, False]).all()
+    assert words == "1 region with family-wise p of 0.05 or less"
+    assert contrast("a", [0.1], [0.9]).certainty("voxel")[1].startswith("no voxel with")
+    assert few.certainty("region")[1] == "no verdict, so nothing is outlined"
+    assert not few.certainty("region")[0].any()
 
 
 def test_few_people_get_no_verdict():

@@ -127,6 +127,10 @@ def test_tables_and_sidecars_say_how_it_was_made(results):
     page = (results / "statistics_report.html").read_text()
     assert "Simulated people: not for science" in page
     assert "Glass brain of the mean z of motorLh" in page
+    # Noise has no blobs, and is not called active.
+    assert "without any threshold, all on one scale" in page
+    assert "can be many times as much without any response" in page
+    assert "active" not in page.split("</style>")[1].split("<script")[0].lower()
     assert "sub-01_task-motor_run-1" in page
 
 

@@ -77,8 +77,8 @@ def pictures(monkeypatch):
     """Draw nothing: each picture takes a second, and has tests of its own."""
     drawn = []
 
-    def draw(values, places, *, title, units):
-        drawn.append(values)
+    def draw(values, places, *, title, outlined, units, limit):
+        drawn.append((values, outlined, limit))
         return b"\x89PNG\r\n\x1a\n"
 
     monkeypatch.setattr("bids_dtg.statistics.group_maps.findings.draw_glass_brain", draw)
@@ -163,8 +163,13 @@ def test_predicted_group_maps_beside_measured_ones_with_their_baselines(cohort, 
     assert "no evidence of activation in these people" in page
     assert "another measured group" in page
     assert len(pictures) == 5
-    shown = read_map(where, MATH, "z", "mapsFWE")
-    np.testing.assert_allclose(np.sort(pictures[0])[-9:], np.sort(shown.reshape(-1))[-9:])
+    # All of the map is shown, and what is significant is outlined.
+    whole, found = (read_map(where, MATH, "z", desc) for desc in ("maps", "mapsFWE"))
+    shown, outlined, limit = pictures[0]
+    np.testing.assert_allclose(shown, whole[whole != 0], rtol=1e-5)
+    np.testing.assert_array_equal(outlined, found[whole != 0] != 0)
+    assert limit >= np.abs(shown).max()
+    assert "significant voxels, outlined" in page
     peaks = read_table(where / "desc-clusters_peaks.tsv")
     assert {row["contrast"] for row in peaks if row["features"] == "maps"} == {
         *(MATH, STORY, "languageMathVsStory")
@@ -204,7 +209,7 @@ def test_groups_that_are_the_sites_have_no_permuted_p(cohort, capsys):
     assert "n/a" not in said
 
 
-def test_groups_are_permuted_by_family_and_within_sites(cohort, capsys):
+def test_groups_are_permuted_by_family_and_within_sites(cohort, pictures, capsys):
     words = [
         "--phenotype",
         "sex",
@@ -226,6 +231,11 @@ def test_groups_are_permuted_by_family_and_within_sites(cohort, capsys):
     assert "enhancement was not made" in page
     assert "no evidence of activation" not in page  # of measured maps
     assert "no voxel of any contrast is significant" in page
+    assert f"{MATH}: no significant voxel" in page
+    ((shown, outlined, limit),) = pictures
+    assert (shown != 0).all()
+    assert not outlined.any()
+    assert limit == 5.0  # noise is pale
 
 
 def test_cluster_enhancement_is_written_where_nobody_is_related(cohort):
@@ -247,6 +257,7 @@ def test_without_permutations_nothing_is_significant(cohort):
     ]
     page = (folder(cohort, "none") / "statistics_report.html").read_text()
     assert "no permutation was asked for, so no voxel is called significant" in page
+    assert f"{MATH}: not corrected, so nothing is outlined" in page
 
 
 def test_of_few_people_there_is_no_verdict(cohort):

@@ -59,6 +59,7 @@ def found(r2: list[float], q_of_first: float, shift: float = 0.0) -> NormsFound:
         ([0.2, 0.3, -0.1], 0.4, "No participant has more regions far from the norm"),
         ([0.2, 0.3, -0.1], 0.4, "explain 20.0 % .* in 2 of them none: deviations there are plain"),
         ([0.2, 0.3, 0.1], 0.4, r"explain 20.0 % .* over contrasts\)\.$"),
+        ([0.1, -0.2, -0.1], 0.4, "In 4 of 6 regions, .* explain no .* some are above 0 by chance"),
         ([0.0, -0.2, -0.1], 0.4, "In no region do the covariates age, site explain variance"),
         ([np.nan] * 3, 0.4, "No region has a norm"),
     ],
@@ -78,6 +79,7 @@ def test_tables_put_plain_scores_beside_and_the_farthest_first(tmp_path):
     assert farthest.rows[0][:3] == ("sub-00", "regions", 6)
     assert farthest.rows[0][-1] == "math: 3"
     assert regions.tables[0].rows[0][0].startswith("M1, regions: ")
+    assert "some are above 0 where the covariates explain nothing" in regions.tables[0].notes[0]
     page = tmp_path / "page.html"
     facts = AnalysisPageFacts("Norms", answer(made), [], sections(made))
     assert write_analysis_page(page, facts) is None

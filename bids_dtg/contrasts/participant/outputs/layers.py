@@ -14,7 +14,7 @@ from bids_dtg.contrasts.panels.map_reliability import HALVES
 from bids_dtg.imaging.nifti import Intent
 from bids_dtg.notices import counted
 from bids_dtg.report.contents import DEVIATION, NOT_MEASURED, SPREAD, SYNTHETIC
-from bids_dtg.stats.deviation import UNITS
+from bids_dtg.stats.deviation import UNITS, Deviation
 
 # For a spread between people: rounding adds 0.3 % to their variance.
 _DEVIATION_STEP = 0.2
@@ -104,7 +104,17 @@ def deviation_facts(bundle: ModelBundle) -> dict[str, Any]:
         "DeviationsFrom": found.of,
         "DeviationsFromParticipants": found.people,
         "DeviationsFromNSegments": found.segments,
+        **_usual_share(found),
         **({"WithoutDeviation": list(none)} if none else {}),
+    }
+
+
+def _usual_share(found: Deviation) -> dict[str, Any]:
+    if found.usual is None:
+        return {}
+    return {
+        "DeviationsUsualShare": found.usual.share,
+        "DeviationsUsualShareParticipants": found.usual.people,
     }
 
 
