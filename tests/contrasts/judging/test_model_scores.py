@@ -69,7 +69,8 @@ def test_who_is_judged_in_groups_has_trained_the_others_and_is_less_sure():
         parts = [score_maps("a", maps[own::4], measured[own::4]) for own in range(4)]
         folded.append(join_groups(parts))
         flat.append(dataclasses.replace(folded[-1], groups=None))
-    for row, given in zip(comparison_rows(*_one(folded)), comparison_rows(*_one(flat)), strict=True):
+    rows = (comparison_rows(one[0], one[1:]) for one in (folded, flat))
+    for row, given in zip(*rows, strict=True):
         assert row["p"] > given["p"]
         _check_wider(row["difference"], given["difference"])
     row, given = (summary_row(*one) for one in (folded, flat))
@@ -90,10 +91,6 @@ def test_who_is_judged_in_groups_has_trained_the_others_and_is_less_sure():
     ):
         for row, given in zip(rows(folded), rows(flat), strict=True):
             assert row["p"] > given["p"]
-
-
-def _one(scores):
-    return scores[0], scores[1:]
 
 
 def _check_wider(row, given):
