@@ -2,7 +2,7 @@
 
     python studies/null_cohorts.py stats [--cohorts 400] [--permutations 499] [--seed 3]
     python studies/null_cohorts.py associate
-    python studies/null_cohorts.py phenotypes --permutations 199
+    python studies/null_cohorts.py phenotypes
     python studies/null_cohorts.py effects --cohorts 100
 
 `--record FILE` keeps what each cohort gave, so that a call that was ended goes on.
@@ -297,9 +297,9 @@ def predictions(people: int) -> dict[str, DrawRest]:
         "a number": unrelated(number),
         "3 patients": unrelated(lambda r: patients(r, 3)),
         "15 patients, and a number": unrelated(lambda r: patients(r, 15), number),
-        "people of unequal scales, a number": unrelated(number, scaled=scales),
         "families of 2 (ICC .5), a number": families,
         "3 sites with means and scales, a number": sites,
+        "people of unequal scales, a number": unrelated(number, scaled=scales),
     }
     return {f"{people}, {name}": draw for name, draw in kinds.items()}
 
