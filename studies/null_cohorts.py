@@ -294,8 +294,8 @@ def predictions(people: int) -> dict[str, DrawRest]:
         )
 
     kinds = {
-        "a number": unrelated(number),
         "3 patients": unrelated(lambda r: patients(r, 3)),
+        "a number": unrelated(number),
         "15 patients, and a number": unrelated(lambda r: patients(r, 15), number),
         "families of 2 (ICC .5), a number": families,
         "3 sites with means and scales, a number": sites,
