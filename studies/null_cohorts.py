@@ -1,14 +1,23 @@
-"""How often the tests of `stats` and `associate` find anything where there is nothing.
+"""How often `stats`, `associate` and `phenotypes` find anything where there is nothing.
 
     python studies/null_cohorts.py stats [--cohorts 400] [--permutations 499] [--seed 3]
     python studies/null_cohorts.py associate
+    python studies/null_cohorts.py phenotypes
     python studies/null_cohorts.py effects --cohorts 100
+
+`--record FILE` keeps what each cohort gave, so that a call that was ended goes on.
 
 Smooth noise: maps of 25 x 40 voxels for `stats`, 10 x 10 for `associate`. A row a kind of cohort:
 the share in which anything has q <= 0.05, by the counted false discovery rate and, for comparison,
 by p of t (Benjamini and Hochberg), and the share in which anything has a family-wise p <= 0.05; of
 cohorts in which the size of people's maps goes with what is tested, nothing is corrected, and
 nothing found. A rate of 5 % should call 5 % of the cohorts.
+
+`phenotypes` predicts from six sets of features: 40 edges, maps of 60 voxels and two contrasts that
+follow from these, their deviations, measured maps, and means of the first two over 6 regions, with
+those of both contrasts side by side. A row has the share in which a sentence of the page says that
+anything is predicted beyond chance, in which any q, which is of the contrasts of one set, and in
+which any p is up to 0.05. Folds are drawn once.
 
 `effects` adds one to some of the voxels: the share of these that is found, and the mean share of
 false ones among what is found.
@@ -17,13 +26,27 @@ false ones among what is found.
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
+import json
+import sys
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.ndimage import gaussian_filter
 
+from bids_dtg.contrasts.row import FEATURES
+from bids_dtg.statistics.phenotypes.analysis import corrected_for_contrasts, predict_from
+from bids_dtg.statistics.phenotypes.page import (
+    ALL,
+    PhenotypeResults,
+    Prediction,
+    answer,
+    judged_together,
+)
 from bids_dtg.stats.cohort.association import Association, corrected
 from bids_dtg.stats.cohort.coding import Coded, add_levels
 from bids_dtg.stats.cohort.exchangeability import permutations, sign_flips
@@ -32,10 +55,16 @@ from bids_dtg.stats.cohort.map_sizes import residual_sizes, sizes_p
 from bids_dtg.stats.cohort.pooled_fdr import why_no_q
 from bids_dtg.stats.cohort.second_level import GroupDesign, correct_for_voxels, fit_group
 from bids_dtg.stats.paired import false_discovery_rate
+from bids_dtg.stats.prediction.folds import repeated_folds
+from bids_dtg.stats.prediction.phenotypes import Target
+from bids_dtg.stats.prediction.question import Question
+from bids_dtg.stats.prediction.ridge import Features
 
-SHAPES = {"stats": (25, 40), "associate": (10, 10), "effects": (25, 40)}
+SHAPES = {"stats": (25, 40), "associate": (10, 10), "phenotypes": (6, 10), "effects": (25, 40)}
+EDGES, CONTRASTS = 40, ("a", "b")  # of `phenotypes`; its regions are the rows of its maps
 SMOOTH = 1.5
 WAYS = ("counted q", "q by p of t", "family-wise p")
+WAYS_OF_SENTENCES = ("a sentence", "any q of a set", "any p")
 LEVEL = 0.05
 Floats = NDArray[np.float64]
 
@@ -82,7 +111,18 @@ class Noise:
         return maps + np.sqrt(1 - alike) * self.of(rng, len(families))
 
 
+@dataclass(frozen=True, eq=False)
+class Rest:
+    """People whose rest says nothing of their phenotypes."""
+
+    features: list[tuple[str, str, Floats]]  # kind, contrast, and values (people, columns)
+    phenotypes: Mapping[str, Target]
+    families: NDArray[np.intp]  # (people,)
+    sites: NDArray[np.intp] | None = None  # (people,)
+
+
 Draw = Callable[[np.random.Generator, Noise], Cohort]
+DrawRest = Callable[[np.random.Generator, Noise], Rest]
 
 
 def scales(rng: np.random.Generator, people: int) -> Floats:
@@ -195,6 +235,75 @@ def associations(people: int) -> dict[str, Draw]:
     return {f"{people}, {name}": draw for name, draw in kinds.items()}
 
 
+def six_sets(
+    rng: np.random.Generator, noise: Noise, edges: Floats
+) -> list[tuple[str, str, Floats]]:
+    """Return features by kind and contrast: edges, and what follows from them."""
+    people = len(edges)
+    features, regions = [("edges", "", edges)], dict[str, list[Floats]]()
+    for contrast in CONTRASTS:
+        maps = edges @ noise.of(rng, EDGES) / np.sqrt(EDGES) + 0.2 * noise.of(rng, people)
+        deviations = (maps - maps.mean(axis=0)) / maps.std(axis=0)
+        features += [
+            ("maps", contrast, maps),
+            ("deviations", contrast, deviations),
+            ("measured", contrast, maps + noise.of(rng, people)),
+        ]
+        for kind, values in (("regions", maps), ("region-deviations", deviations)):
+            means = values.reshape(people, *noise.shape).mean(axis=2)
+            features.append((kind, contrast, means))
+            regions.setdefault(kind, []).append(means)
+    return [*features, *((kind, ALL, np.hstack(parts)) for kind, parts in regions.items())]
+
+
+def predictions(people: int) -> dict[str, DrawRest]:
+    """Return kinds of cohorts with phenotypes that rest says nothing of."""
+    alone = np.arange(people)
+
+    def edges(rng: np.random.Generator) -> Floats:
+        return rng.standard_normal((people, EDGES))
+
+    def number(rng: np.random.Generator) -> Target:
+        return Target.numbers(rng.standard_normal(people))
+
+    def patients(rng: np.random.Generator, count: int) -> Target:
+        levels = np.where(rng.permutation(people) < count, "patient", "control")
+        return Target.two_levels(levels.tolist())
+
+    def families(rng: np.random.Generator, noise: Noise) -> Rest:
+        own = alone // 2
+        shared = rng.standard_normal((people // 2, EDGES + 1))[own]
+        both = shared + rng.standard_normal(shared.shape)
+        return Rest(six_sets(rng, noise, both[:, 1:]), {"x": Target.numbers(both[:, 0])}, own)
+
+    def sites(rng: np.random.Generator, noise: Noise) -> Rest:
+        own = alone % 3
+        values = edges(rng) * np.array([0.5, 1.0, 2.0])[own][:, None]
+        values += rng.standard_normal((3, EDGES))[own]
+        tested = Target.numbers(rng.standard_normal(people) + own)
+        return Rest(six_sets(rng, noise, values), {"x": tested}, alone, own)
+
+    def unrelated(
+        *phenotypes: Callable[[np.random.Generator], Target],
+        scaled: Callable[[np.random.Generator, int], Floats | float] = lambda r, n: 1.0,
+    ) -> DrawRest:
+        return lambda r, n: Rest(
+            six_sets(r, n, edges(r) * scaled(r, people)),
+            {f"x{place}": draw(r) for place, draw in enumerate(phenotypes)},
+            alone,
+        )
+
+    kinds = {
+        "3 patients": unrelated(lambda r: patients(r, 3)),
+        "a number": unrelated(number),
+        "15 patients, and a number": unrelated(lambda r: patients(r, 15), number),
+        "families of 2 (ICC .5), a number": families,
+        "3 sites with means and scales, a number": sites,
+        "people of unequal scales, a number": unrelated(number, scaled=scales),
+    }
+    return {f"{people}, {name}": draw for name, draw in kinds.items()}
+
+
 # Cohorts, the share of voxels with an effect, and its size as the mean of t there.
 EFFECTS: dict[str, tuple[Draw, float, float]] = {
     "40 unrelated, regression, 1 %": (STATS["40 unrelated, regression"], 0.01, 4),
@@ -257,7 +366,7 @@ def print_effects(noise: Noise, cohorts: int, number: int, first: int) -> None:
         rows = [
             found_of_effect(draw(rng, noise), share, size, number, seed) for seed in range(cohorts)
         ]
-        print(_row(name, rows), flush=True)
+        print(_row(name, np.mean(rows, axis=0)), flush=True)
 
 
 def found_by_stats(cohort: Cohort, number: int, seed: int) -> tuple[float, float, float]:
@@ -288,41 +397,118 @@ def found_by_associate(cohort: Cohort, number: int, seed: int) -> tuple[float, f
     return float(found.q.min()), by_t, float(found.p_fwe.min())
 
 
+def found_by_phenotypes(cohort: Rest, number: int, seed: int) -> tuple[float, float, float]:
+    """Return 0 if a sentence says that anything is predicted, else 1; the smallest q and p."""
+    drawn = permutations(number, cohort.families, sites=cohort.sites, seed=seed)
+    kinds = {kind.name: kind for kind in FEATURES}
+    results = []
+    for name, target in cohort.phenotypes.items():
+        folds = repeated_folds(
+            cohort.families,
+            repeats=1,
+            seed=seed,
+            sites=cohort.sites,
+            levels=(target.values > 0).astype(np.intp) if target.levels else None,
+        )
+        question = Question(target, folds, orders=drawn.orders, seed=seed)
+        found = [
+            predict_from(Features.of(values), kinds[kind], contrast, question)
+            for kind, contrast, values in cohort.features
+        ]
+        results.append(_results(name, target, corrected_for_contrasts(found)))
+    results = judged_together(results)
+    sure = any("Predicted beyond chance" in answer(own) for own in results)
+    fits = [found.nested for own in results for found in own.predictions]
+    return float(not sure), min(fit.q for fit in fits), min(fit.p for fit in fits)
+
+
+def _results(name: str, target: Target, found: list[Prediction]) -> PhenotypeResults:
+    return PhenotypeResults(
+        name=name,
+        levels=target.levels,
+        people=len(target.values),
+        effective_people=target.effective_people,
+        score=target.headline,
+        score_words={},
+        baselines={},
+        predictions=tuple(found),
+        notes=(),
+    )
+
+
 def _unfair(cohort: Cohort, others: Floats, orders: NDArray[np.integer]) -> bool:
     sizes = residual_sizes(cohort.maps, others)
     return sizes_p(sizes, cohort.tested, others, orders) <= SIZES_LEVEL
 
 
+class Record:
+    """What cohorts gave, kept in a file so that a call that was ended goes on."""
+
+    def __init__(self, path: Path | None) -> None:
+        self._path = path
+        lines = path.read_text().splitlines() if path is not None and path.is_file() else []
+        self._known: dict[str, list[float]] = dict(map(json.loads, lines))
+
+    def once(self, key: list[Any], find: Callable[[], tuple[float, ...]]) -> list[float]:
+        """Return what a cohort gave, which is found if it is not known."""
+        name = json.dumps(key)
+        if name not in self._known:
+            self._known[name] = list(find())
+            if self._path is not None:
+                with self._path.open("a") as file:
+                    file.write(json.dumps([name, self._known[name]]) + "\n")
+        return self._known[name]
+
+
+ANALYSES: dict[str, tuple[dict[str, Any], Callable[..., tuple[float, ...]], tuple[str, ...]]] = {
+    "stats": (STATS, found_by_stats, WAYS),
+    "associate": (
+        {name: draw for n in (12, 40, 100) for name, draw in associations(n).items()},
+        found_by_associate,
+        WAYS,
+    ),
+    "phenotypes": (predictions(48), found_by_phenotypes, WAYS_OF_SENTENCES),
+}
+
+
 def main() -> None:
     """Print a table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("analysis", choices=("stats", "associate", "effects"))
+    parser.add_argument("analysis", choices=(*ANALYSES, "effects"))
     parser.add_argument("--cohorts", type=int, default=400)
     parser.add_argument("--permutations", type=int, default=499)
     parser.add_argument("--seed", type=int, default=3)
+    parser.add_argument("--record", type=Path)
     options = parser.parse_args()
     noise = Noise(SHAPES[options.analysis])
     if options.analysis == "effects":
         print_effects(noise, options.cohorts, options.permutations, options.seed)
         return
-    kinds, found = STATS, found_by_stats
-    if options.analysis == "associate":
-        kinds = {name: draw for n in (12, 40, 100) for name, draw in associations(n).items()}
-        found = found_by_associate
-    print(f"| cohorts | {' | '.join(f'{way}, %' for way in WAYS)} |\n|---|---|---|---|")
+    kinds, found, ways = ANALYSES[options.analysis]
+    record = Record(options.record)
+    print(f"| cohorts | {' | '.join(f'{way}, %' for way in ways)} |\n|{'---|' * (len(ways) + 1)}")
     every = []
     for name, draw in kinds.items():
-        rng = np.random.default_rng(options.seed)
-        every.append(
-            [found(draw(rng, noise), options.permutations, seed) for seed in range(options.cohorts)]
-        )
+        rng, rows = np.random.default_rng(options.seed), []
+        for number in range(options.cohorts):
+            cohort = draw(rng, noise)
+            key = [options.analysis, name, options.permutations, options.seed, number]
+            find = partial(found, cohort, options.permutations, number)
+            rows.append(record.once(key, find))
+            print(f"\r{name}: {number + 1} of {options.cohorts}  ", end="", file=sys.stderr)
+        print(file=sys.stderr)
+        every.append(shares_found(rows))
         print(_row(name, every[-1]), flush=True)
-    print(_row("all together", np.concatenate(every)))
+    print(_row("all together", np.mean(every, axis=0)))
 
 
-def _row(name: str, rows: ArrayLike) -> str:
-    cells = " | ".join(f"{share:.1f}" for share in 100 * np.mean(rows, axis=0))
-    return f"| {name} | {cells} |"
+def shares_found(rows: ArrayLike) -> Floats:
+    """Return in which share of cohorts the smallest q or p was up to 0.05, (ways,)."""
+    return np.mean(np.asarray(rows) <= LEVEL, axis=0, dtype=np.float64)
+
+
+def _row(name: str, shares: ArrayLike) -> str:
+    return f"| {name} | {' | '.join(f'{100 * share:.1f}' for share in np.asarray(shares))} |"
 
 
 if __name__ == "__main__":

@@ -1,9 +1,9 @@
 """Cross-validation of few people whose rest says nothing of their maps: how often is it a finding?
 
-    python studies/null_folds.py
+    python studies/null_folds.py [--cohorts 400]
 
-Null cohorts of 8, 20 and 39 people, 150 of each: 60 places, 4 ROIs, 2 contrasts; connectomes and
-maps have means in common, and people differ in both independently, and in how large their maps are.
+Null cohorts of 8, 20 and 39 people, so many of each: 60 places, 4 ROIs, 2 contrasts; connectomes
+and maps have means in common, and people differ in both independently, and in how large maps are.
 A linear model is fitted to all but each group of people in turn, as `--analysis train` does of few
 people, and judged by the program's verdicts. Prints the shares called better and worse for
 docs/group.md.
@@ -11,6 +11,7 @@ docs/group.md.
 
 from __future__ import annotations
 
+import argparse
 import tempfile
 from collections import Counter
 from pathlib import Path
@@ -27,7 +28,7 @@ from bids_dtg.contrasts.people import Person, mean_maps
 from bids_dtg.imaging.places import ListedPlaces
 from bids_dtg.settings import ModellingOptions
 
-PEOPLE, COHORTS = (8, 20, 39), 150
+PEOPLE = (8, 20, 39)
 PLACES, ROIS, CONTRASTS = 60, 4, 2
 
 
@@ -77,18 +78,21 @@ def judged(people: dict[str, Person], space: ModelSpace, folder: Path) -> tuple[
 
 def main() -> None:
     """Print a row a number of people and comparison."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--cohorts", type=int, default=400)
+    cohorts = parser.parse_args().cohorts
     places = ListedPlaces(tuple(f"V{n}" for n in range(PLACES)))
     space = ModelSpace(places, np.zeros((ROIS, PLACES), np.float32), "null", "", "")
     print("| people | compared | better | worse |\n|---|---|---|---|")
     for people in PEOPLE:
         count: Counter[tuple[str, str]] = Counter()
         with tempfile.TemporaryDirectory() as folder:
-            for seed in range(COHORTS):
+            for seed in range(cohorts):
                 model, average = judged(cohort(people, seed), space, Path(folder))
                 for row in comparison_rows(model, [average]):
                     count[row["question"] or row["score"], row["verdict"]] += 1
         for name in dict.fromkeys(name for name, _ in count):
-            shares = (100 * count[name, word] / COHORTS for word in ("better", "worse"))
+            shares = (100 * count[name, word] / cohorts for word in ("better", "worse"))
             print(
                 f"| {people} | {name} |", " | ".join(f"{x:.1f} %" for x in shares), "|", flush=True
             )

@@ -151,7 +151,9 @@ def too_few(people: int, rarer: int | None = None) -> str:
     return ""
 
 
-def judge_differences(differences: Values, *, seed: int = 0) -> Verdict:
+def judge_differences(
+    differences: Values, *, cross_validated: bool = False, seed: int = 0
+) -> Verdict:
     """Judge a difference of which each person has a value.
 
     Parameters
@@ -159,6 +161,8 @@ def judge_differences(differences: Values, *, seed: int = 0) -> Verdict:
     differences
         (people,), one score less the other; NaN is left out. Of a score that people have only
         together, their shares by the jackknife (`jackknife_shares`).
+    cross_validated
+        As of `judge_scores`.
     seed
         Seed of the sign flips.
 
@@ -167,24 +171,52 @@ def judge_differences(differences: Values, *, seed: int = 0) -> Verdict:
     >>> judge_differences(np.array([0.3, 0.1, 0.2, 0.25, 0.15, 0.2, 0.3, 0.1])).word
     'better'
     """
-    return judge_each(np.asarray(differences)[None], seed=seed)[0]
+    found = judge_each(np.asarray(differences)[None], cross_validated=cross_validated, seed=seed)
+    return found[0]
 
 
-def judge_each(differences: Values, *, seed: int = 0) -> tuple[Verdict, ...]:
+def judge_each(
+    differences: Values, *, cross_validated: bool = False, seed: int = 0
+) -> tuple[Verdict, ...]:
     """Judge several differences over the same people, each alone.
 
     Parameters
     ----------
     differences
         (tests, people), as of `judge_differences`; signs of a person are flipped in all together.
+    cross_validated
+        As of `judge_scores`.
     seed
         Seed of the sign flips.
     """
+    if cross_validated:
+        differences = spread_as_learnt(differences)
     p = sign_flip_test(differences, seed=seed)
     return tuple(
         Verdict(t_interval(own), float(one), int(np.isfinite(own).sum()))
         for own, one in zip(differences, p, strict=True)
     )
+
+
+def spread_as_learnt(differences: Values) -> Array:
+    """Return differences that vary as much as they do if models are learnt from these people.
+
+    Parameters
+    ----------
+    differences
+        (..., people), of scores by cross-validation; NaN stays. `judge_scores` has the reason.
+
+    Examples
+    --------
+    >>> spread_as_learnt(np.array([1.0, 3.0])).round(3).tolist()
+    [0.586, 3.414]
+    """
+    own = np.asarray(differences, np.float64)
+    known = np.isfinite(own)
+    total = np.where(known, own, 0.0).sum(axis=-1, keepdims=True)
+    mean = total / np.maximum(known.sum(axis=-1, keepdims=True), 1)
+    wider: Array = mean + _LEARNT * (own - mean)
+    return wider
 
 
 def corrected(verdicts: Sequence[Verdict]) -> tuple[Verdict, ...]:

@@ -272,3 +272,13 @@ def test_what_was_learnt_from_the_same_people_is_less_sure():
     few, many = (judge_scores(difference, 20, rarer=rarer) for rarer in (5, 10))
     lengths = [own.difference.high - own.difference.low for own in (few, many, given)]
     assert lengths[0] > 1.2 * lengths[1] > 1.2 * lengths[2]
+
+
+def test_differences_of_what_was_learnt_from_the_same_people_are_less_sure():
+    d = np.random.default_rng(5).normal(0.4, 1.0, 20)
+    d[3] = np.nan
+    given, learnt = (judge_differences(d, cross_validated=own) for own in (False, True))
+    assert (learnt.people, learnt.difference.mean) == (19, pytest.approx(given.difference.mean))
+    lengths = [own.difference.high - own.difference.low for own in (given, learnt)]
+    assert lengths[1] == pytest.approx(2**0.5 * lengths[0])
+    assert learnt.p > given.p

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,10 +15,16 @@ from null_cohorts import (
     SHAPES,
     STATS,
     Noise,
+    Record,
     associations,
     found_by_associate,
+    found_by_phenotypes,
     found_by_stats,
+    predictions,
+    shares_found,
 )
+
+from bids_dtg.stats.prediction.phenotypes import Target
 
 # Smallest q and p of a cohort: counted rate, rate by p of t, family-wise.
 OF_STATS = {
@@ -46,6 +53,15 @@ OF_ASSOCIATE = {
     "40, 3 covariates": (1, 0.804544, 0.515),
     "40, 25 % patients with doubled maps": (1, 0.128562, 1),
 }
+# Of phenotypes 0 where a sentence says that anything is predicted, and the smallest q and p.
+OF_PHENOTYPES = {
+    "48, a number": (1, 0.08, 0.08),
+    "48, 3 patients": (1, 0.18, 0.16),
+    "48, 15 patients, and a number": (1, 0.53, 0.41),
+    "48, people of unequal scales, a number": (1, 0.06, 0.05),
+    "48, families of 2 (ICC .5), a number": (1, 0.58, 0.29),
+    "48, 3 sites with means and scales, a number": (1, 0.23, 0.14),
+}
 
 
 def drawn(draw, analysis):
@@ -62,3 +78,29 @@ def test_group_maps_have_their_stored_p(name):
 def test_associations_have_their_stored_p(name):
     found = found_by_associate(drawn(associations(40)[name], "associate"), 199, 0)
     assert found == pytest.approx(OF_ASSOCIATE[name], rel=1e-3)
+
+
+@pytest.mark.parametrize("name", predictions(48))
+def test_predictions_have_their_stored_p(name):
+    found = found_by_phenotypes(drawn(predictions(48)[name], "phenotypes"), 99, 0)
+    assert found == pytest.approx(OF_PHENOTYPES[name], rel=1e-3)
+
+
+def test_a_phenotype_that_is_in_the_edges_is_predicted_in_a_sentence():
+    cohort = drawn(predictions(48)["48, a number"], "phenotypes")
+    edges = cohort.features[0][2]
+    known = replace(cohort, phenotypes={"x": Target.numbers(edges.sum(axis=1))})
+    assert found_by_phenotypes(known, 199, 0)[0] == 0
+
+
+def test_shares_count_cohorts_in_which_anything_is_found():
+    """The mean of the smallest q and p was printed in place of shares."""
+    assert shares_found([(0.05, 0.5, 1.0), (0.01, 0.06, 0.0)]) == pytest.approx([1, 0, 0.5])
+
+
+def test_a_call_that_was_ended_goes_on(tmp_path):
+    kept = tmp_path / "record"
+    assert Record(kept).once(["a", 1], lambda: (0.5, 1.0)) == [0.5, 1.0]
+    again = Record(kept)
+    assert again.once(["a", 1], lambda: (0.0, 0.0)) == [0.5, 1.0]
+    assert again.once(["a", 2], lambda: (0.0, 0.0)) == [0.0, 0.0]

@@ -83,8 +83,9 @@ class Folds:
             f"{self.seed}) were left out in turn. A fit to the {others} others, with all that it "
             "chooses, predicted each group, and people are compared within their group alone. The "
             f"model in the bundle is a fit to all {self.people}. It has no half-widths, as nobody "
-            "was kept to calibrate it. Intervals and p count participants; those of a group share "
-            "a fit, and fits share people."
+            "was kept to calibrate it. Each participant is tested, and trains the others' "
+            "predictions: intervals and p of differences count differences as varying "
+            "\N{SQUARE ROOT}2 times as much as they do."
         )
 
     def to_json(self) -> dict[str, Any]:

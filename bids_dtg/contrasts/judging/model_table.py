@@ -18,7 +18,14 @@ from bids_dtg.stats.paired import (
     t_interval,
     wilson_interval,
 )
-from bids_dtg.stats.verdict import BETTER, RULE, corrected, judge_differences, judge_each
+from bids_dtg.stats.verdict import (
+    BETTER,
+    RULE,
+    corrected,
+    judge_differences,
+    judge_each,
+    spread_as_learnt,
+)
 
 Values = NDArray[np.float64]
 
@@ -66,6 +73,8 @@ WITHIN_GROUPS = {
     "test participants": "those of a participant's group: means over them, and another person's "
     "prediction, are of one fit. Chance of identified is 1 / participants of the group; the "
     "smaller a group, the lower residual r",
+    "intervals of differences, and p": "each participant is tested, and trains the others' "
+    "predictions: as if differences varied \N{SQUARE ROOT}2 times as much as they do",
 }
 CONVENTIONS = "; ".join(f"{name}: {text}" for name, text in DEFINITIONS.items())
 
@@ -105,14 +114,16 @@ def summary_row(
         if key in one.scores:
             row[key] = _interval(t_interval(one.by_person(key)))
     if group is not None and group is not one:
-        row["r_minus_group_average"] = _interval(t_interval(_difference(one, group, "r")))
+        above = _spread(one, _difference(one, group, "r"))
+        row["r_minus_group_average"] = _interval(t_interval(above))
     if not one.has_individuality:
         return row
     if one.name != OWN_MEAN:
         above = mean_over(one.scores["r"] - one.scores["own_mean_r"], axis=0)
-        row["r_minus_own_mean"] = _interval(t_interval(above))
+        row["r_minus_own_mean"] = _interval(t_interval(_spread(one, above)))
     for key in _INDIVIDUALITY:
-        row[key] = _interval(t_interval(one.by_person(key)))
+        values = one.by_person(key)
+        row[key] = _interval(t_interval(_spread(one, values) if key == "index" else values))
     mean_r, index = _mean(r), _mean(one.by_person("index"))
     row["ratio"] = number(index / mean_r) if mean_r else None
     identified = one.by_person("identification")
@@ -169,8 +180,8 @@ def comparison_rows(model: ModelScores, opponents: Sequence[ModelScores]) -> lis
     """
     own_mean = mean_over(model.scores["r"] - model.scores["own_mean_r"], axis=0)
     rows = [
-        _comparison(INDIVIDUAL, "r", ANOTHER, model.by_person("index")),
-        _comparison(WORTH_USING, "r", OWN_MEAN, own_mean),
+        _comparison(model, INDIVIDUAL, "r", ANOTHER, model.by_person("index")),
+        _comparison(model, WORTH_USING, "r", OWN_MEAN, own_mean),
     ]
     for score in _COMPARED:
         for other in opponents:
@@ -179,7 +190,7 @@ def comparison_rows(model: ModelScores, opponents: Sequence[ModelScores]) -> lis
             differences = _difference(model, other, score)
             if not np.isfinite(differences).any():
                 continue
-            row = _comparison(None, score, other.name, differences)
+            row = _comparison(model, None, score, other.name, differences)
             if other.leave_one_out and row["verdict"] == BETTER:
                 row["verdict"] = NO_VERDICT
             rows.append(row)
@@ -199,7 +210,7 @@ def contrast_rows(
         if one is against:
             continue
         difference = one.scores["r"] - against.scores["r"]
-        p = sign_flip_test(difference)
+        p = sign_flip_test(_spread(one, difference))
         q = false_discovery_rate(p)
         for n, label in enumerate(labels):
             row = {
@@ -255,7 +266,7 @@ def predictability_rows(model: ModelScores, labels: Sequence[str]) -> list[dict[
         "worth_using": ("above_own_mean", model.scores["r"] - model.scores["own_mean_r"]),
     }
     verdicts = {
-        question: corrected(judge_each(differences))
+        question: corrected(judge_each(differences, cross_validated=model.groups is not None))
         for question, (_, differences) in compared.items()
     }
     rows = []
@@ -327,7 +338,7 @@ def published_tests(
                 )
     if not rows:
         return []
-    p = sign_flip_test(np.stack(differences))
+    p = sign_flip_test(_spread(model, np.stack(differences)))
     for row, one, adjusted in zip(rows, p, false_discovery_rate(p), strict=True):
         row["p"], row["q"] = number(float(one), 5), number(float(adjusted), 5)
     return rows
@@ -339,9 +350,9 @@ def number(value: float, digits: int = 4) -> float | None:
 
 
 def _comparison(
-    question: str | None, score: str, against: str, differences: Values
+    model: ModelScores, question: str | None, score: str, against: str, differences: Values
 ) -> dict[str, Any]:
-    found = judge_differences(differences)
+    found = judge_differences(differences, cross_validated=model.groups is not None)
     return {
         "question": question,
         "score": score,
@@ -351,6 +362,11 @@ def _comparison(
         "p": number(found.p, 5),
         "verdict": found.word,
     }
+
+
+def _spread(one: ModelScores, differences: Values) -> Values:
+    """Return differences with the spread that counts who was trained on, too, if folds judge."""
+    return differences if one.groups is None else spread_as_learnt(differences)
 
 
 def _difference(one: ModelScores, other: ModelScores, score: str) -> Values:

@@ -50,6 +50,7 @@ from bids_dtg.stats.prediction.question import Question
 from bids_dtg.stats.prediction.ridge import Features
 from bids_dtg.stats.prediction.weights import haufe_weights
 from bids_dtg.stats.verdict import RULE, corrected
+from bids_dtg.workflows import FeatureKind
 
 _FEWEST = 4  # families: with fewer there are no folds
 _WEIGHTS_FROM_P = 0.05
@@ -224,7 +225,7 @@ class _Study:
             if asked is not None:
                 everybody = len(rows) == len(table.labels)
                 own = features if everybody else features.of_people(rows)
-                prediction = self._predict(asked, own, table, contrast)
+                prediction = predict_from(own, table.kind, contrast, asked.question)
                 if prediction.nested.p <= _WEIGHTS_FROM_P or self._is_named(table):
                     values = table.values if everybody else table.values[rows]
                     weights = self._write_weights(asked, own, values, table, prediction)
@@ -283,33 +284,6 @@ class _Study:
         rows = {label: row for row, label in enumerate(self._edges[0])}
         return self._edges[1].of_people(np.array([rows[label] for label in labels]))
 
-    def _predict(
-        self, asked: _Asked, features: Features, table: FeatureTable, contrast: str
-    ) -> Prediction:
-        question, target = asked.question, asked.question.target
-        with _threads(features.people):
-            published, nested = question.predict(features)
-            alone = table.kind.name == EDGES
-            beside = {} if alone else question.beside_baseline(features, nested)
-        score = target.headline
-        compared = {key: Difference(score, found.p, found) for key, found in beside.items()}
-        return Prediction(
-            features=table.kind.name,
-            words=table.kind.words + (" of all contrasts together" if contrast == ALL else ""),
-            contrast=contrast,
-            people=features.people,
-            effective_people=target.effective_people,
-            families=asked.families,
-            columns=features.columns,
-            nested=_fit_scores(nested, target),
-            published=_fit_scores(published, target),
-            interval=score_interval(target, nested.mean(score), asked.families),
-            points=question.points(nested),
-            over=compared.get("over"),
-            over_equal=compared.get("over_equal"),
-            added=compared.get("added"),
-        )
-
     def _write_weights(
         self,
         asked: _Asked,
@@ -358,7 +332,7 @@ class _Study:
         DatasetError
             No phenotype could be predicted.
         """
-        found = {name: _corrected(own) for name, own in self._found.items() if own}
+        found = {name: corrected_for_contrasts(own) for name, own in self._found.items() if own}
         if not found:
             raise DatasetError(
                 f"none of {named(list(self._found))} can be predicted",
@@ -457,6 +431,49 @@ class _Study:
         )
 
 
+def predict_from(
+    features: Features, kind: FeatureKind, contrast: str, question: Question
+) -> Prediction:
+    """Predict a phenotype from features of a contrast, and compare them with the edges.
+
+    Parameters
+    ----------
+    features, kind
+        Values (people, columns) of the question's people, and what they are.
+    contrast
+        Label of the contrast; empty: none; `ALL`: all contrasts together.
+    question
+        The phenotype of these people; its baseline are the edges.
+
+    Returns
+    -------
+    Prediction
+        With p of single tests: `corrected_for_contrasts` finds q, and `judged_together` what holds.
+    """
+    target, families = question.target, len(np.unique(question.folds.families))
+    with _threads(features.people):
+        published, nested = question.predict(features)
+        beside = {} if kind.name == EDGES else question.beside_baseline(features, nested)
+    score = target.headline
+    compared = {key: Difference(score, found.p, found) for key, found in beside.items()}
+    return Prediction(
+        features=kind.name,
+        words=kind.words + (" of all contrasts together" if contrast == ALL else ""),
+        contrast=contrast,
+        people=features.people,
+        effective_people=target.effective_people,
+        families=families,
+        columns=features.columns,
+        nested=_fit_scores(nested, target),
+        published=_fit_scores(published, target),
+        interval=score_interval(target, nested.mean(score), families),
+        points=question.points(nested),
+        over=compared.get("over"),
+        over_equal=compared.get("over_equal"),
+        added=compared.get("added"),
+    )
+
+
 def _threads(people: int) -> AbstractContextManager[object]:
     """Limit the algebra of few people to one thread: threads would slow many small systems."""
     from threadpoolctl import threadpool_limits
@@ -529,8 +546,14 @@ def _require_learnable(target: Target, folds: Folds) -> None:
             raise ValueError("all people outside a fold have one value")
 
 
-def _corrected(found: Sequence[Prediction]) -> list[Prediction]:
-    """Correct p-values over the contrasts of the same features."""
+def corrected_for_contrasts(found: Sequence[Prediction]) -> list[Prediction]:
+    """Correct p of a phenotype's predictions over the contrasts of the same features.
+
+    Parameters
+    ----------
+    found
+        Predictions of one phenotype, as `predict_from` returns them.
+    """
     own = list(found)
     for words in dict.fromkeys(prediction.words for prediction in found):
         places = [n for n, prediction in enumerate(own) if prediction.words == words]

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections import Counter
 
 import numpy as np
 import pytest
 from scipy.stats import binom
 
-from bids_dtg.contrasts.judging.model_scores import score_judged, score_maps
+from bids_dtg.contrasts.judging.model_scores import join_groups, score_judged, score_maps
 from bids_dtg.contrasts.judging.model_table import (
     ceiling_row,
     comparison_rows,
     contrast_rows,
+    predictability_rows,
     published_tests,
     summary_row,
 )
@@ -57,6 +59,44 @@ def test_what_is_individual_and_worth_using_is_called_so():
         ("individual", "better"),
         ("worth using", "better"),
     ]
+
+
+def test_who_is_judged_in_groups_has_trained_the_others_and_is_less_sure():
+    """Intervals and p took predictions of folds, which share training people, as given."""
+    measured, predicted = cohort(np.random.default_rng(7), 24, gain=0.1)
+    folded, flat = [], []
+    for maps in (predicted(), predicted()):
+        parts = [score_maps("a", maps[own::4], measured[own::4]) for own in range(4)]
+        folded.append(join_groups(parts))
+        flat.append(dataclasses.replace(folded[-1], groups=None))
+    rows = (comparison_rows(one[0], one[1:]) for one in (folded, flat))
+    for row, given in zip(*rows, strict=True):
+        assert row["p"] > given["p"]
+        _check_wider(row["difference"], given["difference"])
+    row, given = (summary_row(*one) for one in (folded, flat))
+    for key in ("r_minus_group_average", "r_minus_own_mean", "index"):
+        _check_wider(row[key], given[key])
+    assert row["r"] == given["r"]
+    for row, given in zip(
+        predictability_rows(folded[0], "ab"), predictability_rows(flat[0], "ab"), strict=True
+    ):
+        _check_wider(row["above_another"], given["above_another"])
+    for rows in (
+        lambda one: contrast_rows([one[0]], one[1], "ab"),
+        lambda one: [
+            row
+            for row in published_tests(one[0], [one[1]], "ab")
+            if row["p"] is not None and row["score"] == "r"
+        ],
+    ):
+        for row, given in zip(rows(folded), rows(flat), strict=True):
+            assert row["p"] > given["p"]
+
+
+def _check_wider(row, given):
+    """Two intervals of one mean, of which the first is wider by the root of two."""
+    assert row[0] == given[0]
+    assert row[2] - row[1] == pytest.approx(2**0.5 * (given[2] - given[1]), abs=4e-4)
 
 
 def test_noise_that_knows_nobody_has_no_residual_r_and_the_identification_of_chance():
