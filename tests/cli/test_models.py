@@ -18,8 +18,12 @@ from tiny_bundle import (
     tiny_network,
     write_tiny_bundle,
 )
+from tiny_kinds import ROIS, write_tiny_kind
 
 from bids_dtg.cli.models import main
+from bids_dtg.contrasts import linear_kind
+from bids_dtg.contrasts.contrast import Contrast
+from bids_dtg.contrasts.linear import LinearModel, Parcels
 
 
 @pytest.fixture
@@ -129,6 +133,31 @@ def test_fetch_verify_pack_unpack_remove(published, models, tmp_path, monkeypatc
     assert main(["verify", "hcp-ya"]) == 0
     assert main(["fetch", "hcp-ya", "--into", str(models)]) == 0
     assert (models / "hcp-ya" / "model.json").is_file()
+
+
+def test_fetch_checks_the_model_at_its_end(published, capsys):
+    assert main(["fetch", "hcp-ya"]) == 0
+    *_, eager, finite, scale, sign, digest, verdict = capsys.readouterr().out.splitlines()
+    assert [line.split()[0] for line in (eager, finite, scale, sign)] == ["pass"] * 4
+    assert digest.startswith("  skipped  digest")
+    assert verdict == "hcp-ya 010525: self-check passed: 4 checks passed, 1 skipped"
+
+
+def test_a_model_that_fails_its_self_check_is_exit_2(models, capsys):
+    rows = np.random.default_rng(5).normal(size=(3, 1, 1 + ROIS)).astype(np.float32)
+    rows[2] = rows[1] - rows[0]
+    tensors = linear_kind.tensors_of(LinearModel(rows, Parcels(None)))
+    names = ("A", "B", "A-B")
+    contrasts = tuple(Contrast(n, f"c{n}", "T", name, "") for n, name in enumerate(names))
+    write_tiny_kind(models / "plain", "linear", tensors)
+    write_tiny_kind(models / "mixed", "linear", tensors, contrasts=contrasts)
+    assert main(["selftest", "plain", "mixed"]) == 2
+    out, err = capsys.readouterr()
+    assert "tiny 0: self-check passed: 2 checks passed, 3 skipped" in out
+    assert "tiny 0: self-check failed: 2 checks passed, 1 failed, 2 skipped" in out
+    assert err.count("\n") == 1
+    assert f"{models / 'mixed'} failed its self-check: differences have their sign: 0 of 1" in err
+    assert "To do: do not use its maps" in err
 
 
 def test_fetch_into_a_folder_of_ones_own_and_twice(published, tmp_path):
