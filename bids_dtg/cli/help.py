@@ -92,10 +92,9 @@ class Topic:
         """Where to read on."""
         if self.analysis is not None:
             return "bids_dtg --help-all prints all options."
-        rows = [("--analysis", "at the level group")]
-        rows += [(f"  {name}", row.help) for name, row in self.workflow.analyses.items()]
+        rows = [(name, row.help) for name, row in self.workflow.analyses.items()]
         return (
-            f"{_columns(rows)}\n\n--help after --analysis NAME prints the options of that one; "
+            f"values of --analysis, at the level group:\n{_columns(rows)}\n\n--help after --analysis NAME prints the options of that one; "
             "bids_dtg --help-all\nprints all options."
         )
 
@@ -225,8 +224,10 @@ class HelpAction(argparse.Action):
         Returns the page, from the parser and the values that were typed before the flag.
     """
 
-    def __init__(self, *args: Any, page: Page, **kwargs: Any) -> None:
-        super().__init__(*args, nargs=0, **kwargs)
+    def __init__(
+        self, option_strings: Sequence[str], dest: str, *, page: Page, **more: Any
+    ) -> None:
+        super().__init__(option_strings, dest, nargs=0, **more)
         self._page = page
 
     def __call__(

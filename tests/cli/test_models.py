@@ -271,6 +271,13 @@ def test_wrong_arguments_are_exit_2(arguments, capsys):
     assert "Traceback" not in capsys.readouterr().err
 
 
+def test_a_misspelt_command_is_named(capsys):
+    with pytest.raises(SystemExit) as caught:
+        main(["lst"])
+    assert caught.value.code == 2
+    assert "did you mean list? (see dtg-models --help)" in capsys.readouterr().err
+
+
 def test_internal_errors_are_exit_70_with_a_hint(models, monkeypatch, capsys):
     def fail(_folder):
         raise ZeroDivisionError("two\nlines")
