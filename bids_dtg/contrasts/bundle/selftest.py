@@ -114,10 +114,10 @@ def digest_of(maps: Maps) -> tuple[float, ...]:
     return tuple(float(f"{value / size:.4f}") for value in sums)
 
 
-def _standardised(series: NDArray[np.floating]) -> NDArray[np.floating]:
+def _standardised(series: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return series (frames, any) of mean 0 and variance 1."""
     centred = series - series.mean(axis=0)
-    found: NDArray[np.floating] = centred / centred.std(axis=0)
+    found: NDArray[np.float64] = centred / centred.std(axis=0)
     return found
 
 
