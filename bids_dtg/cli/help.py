@@ -94,8 +94,9 @@ class Topic:
             return "bids_dtg --help-all prints all options."
         rows = [(name, row.help) for name, row in self.workflow.analyses.items()]
         return (
-            f"values of --analysis, at the level group:\n{_columns(rows)}\n\n--help after --analysis NAME prints the options of that one; "
-            "bids_dtg --help-all\nprints all options."
+            f"values of --analysis, at the level group:\n{_columns(rows)}\n\n"
+            "--help after --analysis NAME prints the options of that one; bids_dtg --help-all\n"
+            "prints all options."
         )
 
 

@@ -169,8 +169,8 @@ OUT/demo.png   a map beside its truth""",
         _phantom,
         help="rest and task maps",
         files="""\
-OUT/fmriprep   resting-state BOLD, brain masks and confounds, as fMRIPrep leaves them
-OUT/statmaps   47 measured task contrast maps a participant, sessions test and retest
+OUT/fmriprep   resting-state BOLD, brain masks and confounds, as of fMRIPrep
+OUT/statmaps   47 measured contrast maps a participant, sessions test and retest
 OUT/truth      the same maps without measurement noise""",
     ),
 )

@@ -122,7 +122,7 @@ OUT/demo.png   the same, functional connectivity and spectra""",
         _phantom,
         help="networks of oscillators with known parameters",
         files="""\
-OUT/fmriprep   resting-state BOLD of 20 regions, as fMRIPrep leaves it (voxels of 4 mm)
+OUT/fmriprep   resting-state BOLD of 20 regions (4-mm voxels), as of fMRIPrep
 OUT/atlas      the regions, as --atlases takes them
 OUT/connectomes, OUT/qsirecon
                structural connectomes, as --structural-connectivity takes them

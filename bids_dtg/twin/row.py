@@ -115,7 +115,7 @@ OUT/demo.png   the same, their distribution, and a few trials""",
         _phantom,
         help="rest and event files of people whose responses depend on their connectomes",
         files="""\
-OUT/fmriprep   resting-state BOLD of 20 regions, as fMRIPrep leaves it (voxels of 4 mm)
+OUT/fmriprep   resting-state BOLD of 20 regions (4-mm voxels), as of fMRIPrep
 OUT/atlas      the regions, as --atlases takes them
 OUT/bids       a raw dataset: event files of two tasks, without images
 OUT/truth      connectomes, parameters and mean response times""",

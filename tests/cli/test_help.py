@@ -6,6 +6,7 @@ import re
 
 import pytest
 
+from bids_dtg.cli import demo, models, phantom
 from bids_dtg.cli.run import build_parser, main
 from bids_dtg.cli.tables import chosen
 from bids_dtg.errors import SettingsError
@@ -59,6 +60,14 @@ def test_help_all_has_every_option(capsys, before):
     assert text == build_parser().format_help()
     assert flags_in(text) >= OPTIONS.keys() - {"bids_dir", "output_dir", "analysis_level"}
     assert "70 internal error" in text
+
+
+@pytest.mark.parametrize("program", [demo, models, phantom])
+def test_help_of_the_other_programs_is_one_screen(program, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "82")
+    lines = program.build_parser().format_help().splitlines()
+    assert len(lines) <= 50
+    assert max(map(len, lines)) <= 80
 
 
 def test_wrong_words_before_help_are_exit_2(capsys):
