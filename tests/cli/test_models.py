@@ -147,10 +147,9 @@ def test_a_model_that_fails_its_self_check_is_exit_2(models, capsys):
     rows = np.random.default_rng(5).normal(size=(3, 1, 1 + ROIS)).astype(np.float32)
     rows[2] = rows[1] - rows[0]
     tensors = linear_kind.tensors_of(LinearModel(rows, Parcels(None)))
-    names = ("A", "B", "A-B")
-    contrasts = tuple(Contrast(n, f"c{n}", "T", name, "") for n, name in enumerate(names))
-    write_tiny_kind(models / "plain", "linear", tensors)
-    write_tiny_kind(models / "mixed", "linear", tensors, contrasts=contrasts)
+    for folder, names in {"plain": ("A", "B", "C"), "mixed": ("A", "B", "A-B")}.items():
+        contrasts = tuple(Contrast(n, f"c{n}", "T", name, "") for n, name in enumerate(names))
+        write_tiny_kind(models / folder, "linear", tensors, contrasts=contrasts)
     assert main(["selftest", "plain", "mixed"]) == 2
     out, err = capsys.readouterr()
     assert "tiny 0: self-check passed: 2 checks passed, 3 skipped" in out
