@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import difflib
 import errno
+from collections.abc import Iterable
 
 from bids_dtg.notices import visible
 
@@ -18,6 +20,36 @@ _PASSING = {
     errno.ESTALE,
     errno.ETIMEDOUT,
 }
+
+
+def did_you_mean(asked: str, known: Iterable[str]) -> str | None:
+    """Return a remedy that names what is most like a name that is not known.
+
+    Parameters
+    ----------
+    asked
+        The name that somebody typed.
+    known
+        The names that there are.
+
+    Returns
+    -------
+    A question; None where nothing is like the name.
+
+    Examples
+    --------
+    >>> did_you_mean("stat", ["train", "stats"])
+    'did you mean stats?'
+    >>> did_you_mean("mni152nlin6asym", ["T1w", "MNI152NLin6Asym"])
+    'did you mean MNI152NLin6Asym? Upper and lower case count'
+    """
+    names = list(known)
+    for name in names:
+        if name != asked and name.casefold() == asked.casefold():
+            return f"did you mean {name}? Upper and lower case count"
+    begun = [name for name in names if asked and name.startswith(asked)]
+    near = begun or difflib.get_close_matches(asked, names, n=1)
+    return f"did you mean {near[0]}?" if near else None
 
 
 class DtgError(Exception):

@@ -39,6 +39,10 @@ Run = Callable[[Settings], int]  # does the work; returns how much of it failed
 Arrays = Literal["never", "may", "must"]
 
 
+# Groups of options that everything reads which goes from runs of rest to results.
+OF_RUNS = ("selection", "cleaning", "resources", "behaviour", "model")
+
+
 @dataclass(frozen=True)
 class Analysis:
     """An analysis of the group level."""
@@ -48,6 +52,8 @@ class Analysis:
     arrays: Arrays = "never"  # whether it reads people from ``--input-arrays``
     needs_model: bool = False  # whether ``--model`` must be given, as its default is no such model
     statistics: tuple[str, ...] = ()  # options of this group that it reads
+    # Other options that it reads and not every call does, for ``--help``: names, or whole groups.
+    reads: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -58,6 +64,7 @@ class ParticipantLevel:
     reports: Run  # the participants' reports anew, from what OUTPUT_DIR holds
     verify: Run  # compare participants' files with what was written
     methods: Run  # the methods text alone
+    reads: tuple[str, ...] = ()  # options that it reads, as `Analysis.reads`
 
     def chosen(self, behaviour: BehaviourOptions) -> Run:
         """Return what the options ask for."""

@@ -19,7 +19,7 @@ from bids_dtg.version import __version__
 DESCRIPTOR = Path(__file__).parent.parent / "examples" / "boutiques" / "bids_dtg.json"
 # These name inputs, which exist before the run; other paths are outputs, or can be names too.
 _READ = {"BIDS_DIR", "FILE", "FOLDER|TSV"}
-_NOT_FOR_PLATFORMS = {"help", "version"}
+_NOT_FOR_PLATFORMS = {"help", "help_all", "version"}
 
 
 def descriptor() -> dict[str, Any]:

@@ -13,6 +13,7 @@
 - `fetch`: fetches, verifies and converts these
 - `archive`: a bundle as one file, equal bytes for equal bundles
 - `packing`: packs and unpacks bundles
+- `selftest`: what the self-check of a model looked at, and its lines
 - `overview`: lines and tables that ``dtg-models`` prints
 - `checkpoint`: a public name of `bids_dtg.contrasts.bundle.checkpoint`
 """

@@ -16,6 +16,7 @@ from bids_dtg.workflows import all_workflows
 if TYPE_CHECKING:
     from bids_dtg.bundles.bundle import Bundle
     from bids_dtg.bundles.card import CardPart
+    from bids_dtg.bundles.selftest import Check
 
 
 def _nothing(_bundle: Any) -> list[str]:
@@ -34,6 +35,8 @@ class Kind:
     # What ``dtg-models info`` says of its bundles alone: names of facts, and texts.
     facts: Callable[[Any], list[tuple[str, str]]]
     tables: Callable[[Any], list[str]] = _nothing  # lines that it adds, as scores
+    # Puts a simulated input through a model and judges what comes out; None: there is no such.
+    selftest: Callable[[Any], list[Check]] | None = None
 
     @property
     def remedy(self) -> str:

@@ -35,8 +35,8 @@ def build_parser() -> argparse.ArgumentParser:
     rows = demos()
     parser = Parser(
         prog="dtg-demo",
-        description="Simulate people, run a workflow of bids_dtg on them, and compare what it "
-        "makes with the truth.",
+        description="Simulate people, run a workflow of bids_dtg on them, and compare what\n"
+        "it makes with the truth.",
         epilog=_epilog(rows),
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,

@@ -12,13 +12,20 @@ import os
 import signal
 import traceback
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from types import FrameType
 from typing import Any, NoReturn
 
-from bids_dtg.errors import BundleError, DatasetError, DtgError, SettingsError, internal_error
+from bids_dtg.errors import (
+    BundleError,
+    DatasetError,
+    DtgError,
+    SettingsError,
+    did_you_mean,
+    internal_error,
+)
 from bids_dtg.files.home import expand_home
 from bids_dtg.notices import say, visible
 
@@ -37,8 +44,40 @@ class Parser(argparse.ArgumentParser):
         self.register("type", Path, _path)
 
     def error(self, message: str) -> NoReturn:
+        if "arguments are required" in message:
+            message += self._order()
         line = visible(f"{self.prog}: error: {message} (see {self.prog} --help)")
         self.exit(EXIT_USAGE, f"{line}\n")
+
+    def _check_value(self, action: argparse.Action, value: Any) -> None:
+        """Refuse a value that an option does not have, and name what may be meant."""
+        if action.choices is None or value in action.choices:
+            return
+        choices = list(map(str, action.choices))
+        raise argparse.ArgumentError(
+            action,
+            f"invalid choice: {value!r} (choose from {', '.join(choices)})"
+            + self._meant(action, str(value), choices),
+        )
+
+    def _meant(self, action: argparse.Action, value: str, choices: Sequence[str]) -> str:
+        near = did_you_mean(value, choices)
+        if near:
+            return f"; {near}"
+        able = [
+            other.option_strings[-1]
+            for other in self._actions
+            if other.option_strings and value in (other.choices or ())
+        ]
+        if able:
+            return f"; {value} is a value of {' or '.join(able)}"
+        return "" if action.option_strings else self._order()
+
+    def _order(self) -> str:
+        """Return the order of the arguments that are no options, where there are several."""
+        places = [action for action in self._actions if not action.option_strings]
+        names = [str(each.metavar or f"{{{','.join(each.choices or ())}}}") for each in places]
+        return f"; the order is {' '.join(names)}" if len(names) > 1 else ""
 
 
 def _path(text: str) -> Path:

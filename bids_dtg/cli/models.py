@@ -1,4 +1,4 @@
-"""The command `dtg-models`: fetch, list, verify, carry and convert model bundles.
+"""The command `dtg-models`: fetch, list, verify, check, carry and convert model bundles.
 
 Exit codes: 0 done; 1 something cannot be written; 2 wrong arguments, model or
 checkpoint, or a model that cannot be fetched; 70 internal error; 130 interrupted.
@@ -10,7 +10,7 @@ import argparse
 import math
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from bids_dtg.cli.exits import Parser, call
 from bids_dtg.engine.machine import wait_asleep
@@ -18,6 +18,9 @@ from bids_dtg.errors import BundleError, SettingsError
 from bids_dtg.notices import show
 from bids_dtg.streams import run_program
 from bids_dtg.version import __version__
+
+if TYPE_CHECKING:
+    from bids_dtg.bundles.bundle import Bundle
 
 _TERMS = "The published models were trained on HCP data: their use is under HCP's data-use terms.\n"
 _FETCH_EPILOG = f"""\
@@ -29,6 +32,13 @@ commits, and are verified before anything reads them. A broken download is resum
   DTG_OFFLINE       if set to 1, nothing is fetched
 
 {_TERMS}"""
+_SELFTEST_EPILOG = """\
+Rest is simulated from a seed, the same for everybody. It is compared: the prepared network with
+torch's (where torch is installed), whether maps are finite and on a plausible scale, and whether
+contrasts of a difference have the sign of their parts. fetch does the same at its end.
+
+exit codes: 0 passed, or the kind has no self-check; 2 failed.
+"""
 _CONVERT_EPILOG = f"""\
 example, for the published HCP-YA model:
   dtg-models convert main_model_hcp-ya_010525.ckpt ~/.cache/bids_dtg/models/hcp-ya \\
@@ -40,7 +50,8 @@ example, for the published HCP-YA model:
 def build_parser() -> argparse.ArgumentParser:
     """Make the parser; nothing heavy is imported for it."""
     parser = Parser(
-        prog="dtg-models", description="Fetch, list, verify, carry and convert models of bids_dtg."
+        prog="dtg-models",
+        description="Fetch, list, verify, check, carry and convert models of bids_dtg.",
     )
     parser.add_argument("--version", action="version", version=f"bids_dtg {__version__}")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
@@ -67,6 +78,10 @@ def build_parser() -> argparse.ArgumentParser:
     verify.add_argument("models", nargs="*", metavar=metavar, help=f"{which} (default: all)")
     info = command("info", "verify a model and show its card")
     info.add_argument("model", metavar=metavar, help=which)
+    selftest = command(
+        "selftest", "put simulated rest through models, and judge what comes out", _SELFTEST_EPILOG
+    )
+    selftest.add_argument("models", nargs="+", metavar=metavar, help=which)
     remove = command("remove", "remove a model, a damaged one too")
     remove.add_argument("model", metavar=metavar, help="an installed name, or a bundle's folder")
     pack = command("pack", "write a model as one .tar file, to carry it to another machine")
@@ -98,6 +113,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         "fetch": _fetch,
         "verify": _verify,
         "info": _info,
+        "selftest": _selftest,
         "remove": _remove,
         "pack": _pack,
         "unpack": _unpack,
@@ -201,6 +217,7 @@ def _fetch(arguments: argparse.Namespace) -> None:
     for bundle in bundles:
         show(f"{bundle.card.name} {bundle.card.version}: {bundle.path}")
         show(f"notice: {bundle.card.notice}")
+    _check(bundles)
 
 
 def _verify(arguments: argparse.Namespace) -> None:
@@ -231,6 +248,23 @@ def _info(arguments: argparse.Namespace) -> None:
     bundle.check_weights()
     _print(bundle_lines(bundle))
     _print(all_kinds()[bundle.card.kind].tables(bundle))
+
+
+def _selftest(arguments: argparse.Namespace) -> None:
+    from bids_dtg.bundles.bundle import load_any_bundle
+
+    _check([load_any_bundle(model) for model in arguments.models])
+
+
+def _check(bundles: Sequence[Bundle[Any]]) -> None:
+    """Check models, print what was found, and refuse the first that failed."""
+    from bids_dtg.bundles.selftest import require_passed, run_selftest, selftest_lines
+
+    found = [(bundle, run_selftest(bundle)) for bundle in bundles]
+    for bundle, checks in found:
+        _print(selftest_lines(bundle, checks))
+    for bundle, checks in found:
+        require_passed(bundle, checks)
 
 
 def _remove(arguments: argparse.Namespace) -> None:

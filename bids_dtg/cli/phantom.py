@@ -25,8 +25,8 @@ def _epilog(phantoms: Mapping[str, Phantom]) -> str:
     """Return what each phantom consists of, for ``--help``."""
     parts = [f"With --workflow {name}:\n{row.files}\n" for name, row in phantoms.items()]
     note = (
-        "The same options give the same files. Nobody real is in them: for trying out, teaching\n"
-        "and testing only.\n"
+        "The same options give the same files. Nobody real is in them: for trying out,\n"
+        "teaching and testing only.\n"
     )
     return "\n".join([*parts, note])
 
@@ -41,7 +41,7 @@ def build_parser() -> argparse.ArgumentParser:
     rows = phantoms()
     parser = Parser(
         prog="dtg-phantom",
-        description="Simulate people with a known truth: rest, and what a workflow needs with it.",
+        description="Simulate people with a known truth: rest, and what a workflow needs.",
         epilog=_epilog(rows),
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,

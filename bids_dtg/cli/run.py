@@ -10,6 +10,14 @@ from types import UnionType
 from typing import Any, Literal, NoReturn, Union, get_args, get_origin
 
 from bids_dtg.cli.exits import Parser, call
+from bids_dtg.cli.help import (
+    USAGE,
+    HelpAction,
+    Topic,
+    default_shown,
+    find_topic,
+    overview,
+)
 from bids_dtg.cli.spellings import NOTES, add_spellings, flags_of, with_hyphens
 from bids_dtg.cli.tables import Choices, legal_values, run_workflow, table_choices
 from bids_dtg.engine.machine import wait_asleep
@@ -32,30 +40,41 @@ _GROUPS = {
     "behaviour": "behaviour",
 }
 
-_EPILOG = """\
+_EXAMPLES = """\
 examples:
-  bids_dtg /data/ds001 /data/ds001/derivatives/dtg participant --model /models/mine
-  bids_dtg /data/fmriprep /out participant --participant-label 01 02 --denoise-strategy scrubbing
-  bids_dtg /data/study /out group --workflow dynamics --analysis train --input-arrays R.npz SC.npz
-  bids_dtg /data/study /out group --workflow twin --analysis train --input-arrays connectomes.npz
-
+  bids_dtg /data/ds001 /data/ds001/derivatives/dtg participant --dry-run
+  bids_dtg /data/fmriprep /out participant --participant-label 01 02 --nprocs 2
+  bids_dtg /data/fmriprep /out group --analysis stats --help
+"""
+_EPILOG = f"""\
+{_EXAMPLES}
 exit codes: 0 done; 1 at least one participant failed, the others are complete;
 2 wrong arguments, dataset or model; 70 internal error; 128+n ended by signal n.
 """
 
 
-def build_parser() -> argparse.ArgumentParser:
-    """Return the parser, made from the fields of `Settings`."""
+def build_parser(topic: Topic | None = None) -> argparse.ArgumentParser:
+    """Return the parser, made from the fields of `Settings`.
+
+    Parameters
+    ----------
+    topic
+        Only options that a call on it reads, for its help; None: all options.
+    """
     parser = Parser(
         prog="bids_dtg",
+        usage=USAGE if topic is None else topic.usage,
         description="Synthetic task-activation maps from resting-state fMRI: reads fMRIPrep "
         "derivatives, writes one map for each contrast of the model as BIDS derivatives. With "
         "--workflow dynamics: a model of the activity of people's networks. With "
-        "--workflow twin: networks made from connectomes that perform people's tasks.",
-        epilog=_EPILOG,
+        "--workflow twin: networks made from connectomes that perform people's tasks."
+        if topic is None
+        else topic.description,
+        epilog=_EPILOG if topic is None else topic.epilog,
         formatter_class=argparse.RawDescriptionHelpFormatter,
         argument_default=argparse.SUPPRESS,
         allow_abbrev=False,
+        add_help=False,
     )
     for name in ("bids_dir", "output_dir"):
         parser.add_argument(name, metavar=name.upper(), help=OPTIONS[name].field.metadata["help"])
@@ -64,32 +83,54 @@ def build_parser() -> argparse.ArgumentParser:
         choices=get_args(OPTIONS["analysis_level"].hint),
         help=OPTIONS["analysis_level"].field.metadata["help"],
     )
-    tables = table_choices()
+    tables = table_choices(None if topic is None else topic.workflow)
+    shown = OPTIONS if topic is None else topic.options
     for group, title in _GROUPS.items():
         section = parser.add_argument_group(title)
-        for option in OPTIONS.values():
+        for name, option in shown.items():
             if option.group == group:
-                _add_option(section, option, tables.get(option.field.name))
+                _add_option(section, option, tables.get(name), () if topic is None else topic.names)
     section.add_argument(
         "--config-file",
         metavar="FILE",
         type=Path,
         help="TOML file of options; the command line wins",
     )
+    section.add_argument(
+        "-h",
+        "--help",
+        action=HelpAction,
+        page=_help_page,
+        help="the options that most calls need; after --workflow or --analysis, those that it "
+        "reads",
+    )
+    section.add_argument("--help-all", action=HelpAction, page=_all_help, help="all options")
     section.add_argument("--version", action="version", version=f"bids_dtg {__version__}")
     return parser
 
 
-def _add_option(section: argparse._ArgumentGroup, option: Option, choices: Choices | None) -> None:
+def _help_page(parser: argparse.ArgumentParser, given: argparse.Namespace) -> str:
+    """Return the page of the workflow or the analysis that was typed, else the overview."""
+    topic = find_topic(vars(given))
+    return overview(parser, _EXAMPLES) if topic is None else build_parser(topic).format_help()
+
+
+def _all_help(parser: argparse.ArgumentParser, _given: argparse.Namespace) -> str:
+    return parser.format_help()
+
+
+def _add_option(
+    section: argparse._ArgumentGroup,
+    option: Option,
+    choices: Choices | None,
+    names: Sequence[str],
+) -> None:
+    """Add an option, with its default in what `names` says; none: in every workflow."""
     field, hint = option.field, option.hint
     meta = field.metadata
-    default = (choices and choices.shown_default) or meta["shown_default"] or field.default
     words = "; ".join([meta["help"], *(choices.words if choices else ())])
-    if isinstance(default, tuple):
-        default = " ".join(default)
-    # Of a flag, and of how often one is given, the default goes without saying.
-    tacit = default in (None, "") or hint is bool or field.name == "verbose"
-    shown = "" if tacit else f" (default: {default})"
+    default = (choices and choices.shown_default) or default_shown(option, names)
+    shown = f" (default: {default})" if default else ""
     arguments: dict[str, Any] = {
         "dest": field.name,
         "help": (words + shown).replace("%", "%%"),

@@ -186,9 +186,15 @@ class Choices:
     shown_default: str | None = None  # for ``--help`` where the default itself says little
 
 
-def table_choices() -> Mapping[str, Choices]:
-    """Return the options that choose a row of a table, by name."""
-    rows = tuple(all_workflows())
+def table_choices(workflow: Workflow | None = None) -> Mapping[str, Choices]:
+    """Return the options that choose a row of a table, by name.
+
+    Parameters
+    ----------
+    workflow
+        Whose values are wanted; None: those of all workflows.
+    """
+    rows = tuple(all_workflows()) if workflow is None else (workflow,)
     features = {name: kind for row in rows for name, kind in row.features.items()}
     return {
         "workflow": Choices(tuple(WORKFLOWS), tuple(f"{row.name}: {row.help}" for row in rows)),

@@ -385,6 +385,7 @@ def participants_asked(wanted: Sequence[str], output: DerivativeDataset) -> tupl
         raise DatasetError(
             f"{output.root} has no participant {', '.join(unknown)}",
             expected=f"of {named(present)} ({counted(len(present), 'participant')} there)",
+            remedy="choose of these with --participant-label, or leave it out for all",
         )
     return tuple(label for label in present if not asked or label in asked)
 

@@ -10,6 +10,7 @@ from bids_dtg.settings.parts import NETWORK_BATCH, NETWORK_EPOCHS, NETWORK_RATE
 from bids_dtg.statistics.analyses import ANALYSES
 from bids_dtg.workflows import (
     AUTO,
+    OF_RUNS,
     Analysis,
     Demo,
     FeatureKind,
@@ -79,6 +80,15 @@ FEATURES = (
     ),
 )
 
+# Options of analyses of people with rest and measured maps, and of a network's training.
+_OF_PEOPLE = (
+    *(*OF_RUNS, "device", "combine", "contrast", "model_name", "split_file", "data_set", "seed"),
+)
+_OF_A_NEW_MODEL = ("architecture", "connectome", "add_sums", "rois", "features")
+_OF_TRAINING = (
+    *("recipe", "held_out", "epochs", "batch_size", "batch_part", "gpus", "learning_rate"),
+    *("alpha", "choose_by", "stop_after"),
+)
 
 ROW = Workflow(
     name="contrasts",
@@ -88,6 +98,7 @@ ROW = Workflow(
         reports=later("participants.reports:remake_reports"),
         verify=later("participants.verify:verify_participants"),
         methods=later("contrasts.participant.worker:LEVEL.print_methods"),
+        reads=(*OF_RUNS, "device", "output"),
     ),
     group=later("contrasts.analyses.overview.analysis:run_group"),
     group_reads_runs=True,
@@ -98,25 +109,31 @@ ROW = Workflow(
                 "make a model from participants' rest and measured maps "
                 "(--derivatives statmaps=PATH)",
                 arrays="may",
+                reads=(*_OF_PEOPLE, *_OF_TRAINING, *_OF_A_NEW_MODEL),
             ),
             "finetune": Analysis(
-                later("contrasts.analyses.finetune:run_finetuning"), "adapt --model to them"
+                later("contrasts.analyses.finetune:run_finetuning"),
+                "adapt --model to them",
+                reads=(*_OF_PEOPLE, *_OF_TRAINING, "schedule"),
             ),
             "evaluate": Analysis(
                 later("contrasts.analyses.evaluate:run_evaluation"),
                 "score the maps of --model against them",
                 arrays="may",
+                reads=_OF_PEOPLE,
             ),
             "calibrate": Analysis(
                 later("contrasts.analyses.calibrate:run_calibration"),
                 "give --model intervals by them",
                 arrays="may",
+                reads=(*_OF_PEOPLE, "atlases", "min_coverage"),
             ),
             **ANALYSES,
             "predict": Analysis(
                 later("contrasts.analyses.predict:run_prediction"),
                 "maps by --model, of --input-arrays",
                 arrays="must",
+                reads=("model", "device", "model_name", "data_set", "min_minutes"),
             ),
         }
     ),
@@ -152,8 +169,8 @@ OUT/demo.png   a map beside its truth""",
         _phantom,
         help="rest and task maps",
         files="""\
-OUT/fmriprep   resting-state BOLD, brain masks and confounds, as fMRIPrep leaves them
-OUT/statmaps   47 measured task contrast maps a participant, sessions test and retest
+OUT/fmriprep   resting-state BOLD, brain masks and confounds, as of fMRIPrep
+OUT/statmaps   47 measured contrast maps a participant, sessions test and retest
 OUT/truth      the same maps without measurement noise""",
     ),
 )

@@ -6,7 +6,16 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from bids_dtg.dynamics.recipe import RECIPES
-from bids_dtg.workflows import Analysis, Demo, ParticipantLevel, Phantom, Workflow, constant, later
+from bids_dtg.workflows import (
+    OF_RUNS,
+    Analysis,
+    Demo,
+    ParticipantLevel,
+    Phantom,
+    Workflow,
+    constant,
+    later,
+)
 
 if TYPE_CHECKING:
     import argparse
@@ -35,6 +44,16 @@ def _phantom(arguments: argparse.Namespace) -> None:
     NetworkPhantom.of(plan).write(arguments.out, generator=generator, report=say)
 
 
+# Options of analyses of people's series.
+_OF_SERIES = (
+    *("session_label", "model_name", "split_file", "data_set", "seed"),
+    *("structural_connectivity", "region_maps"),
+)
+_OF_TRAINING = (
+    *("recipe", "epochs", "batch_size", "learning_rate", "device", "states", "region_parameters"),
+    *("no_external_input", "structural", "recipe_field", "samples", "ramp_epochs", "restarts"),
+)
+
 ROW = Workflow(
     name="dynamics",
     help="a model of each participant's network of regions and its activity (Sip et al., 2023): "
@@ -45,6 +64,10 @@ ROW = Workflow(
         reports=later("participants.reports:remake_reports"),
         verify=later("participants.verify:verify_participants"),
         methods=later("dynamics.participant.worker:LEVEL.print_methods"),
+        reads=(
+            *(*OF_RUNS, "atlases", "min_coverage", "data_set", "array_key", "seed"),
+            *("structural_connectivity", "simulations"),
+        ),
     ),
     analyses=MappingProxyType(
         {
@@ -52,23 +75,27 @@ ROW = Workflow(
                 later("dynamics.analyses.train:run_training"),
                 "fit the network model to people's series",
                 arrays="may",
+                reads=(*_OF_SERIES, *_OF_TRAINING),
             ),
             "evaluate": Analysis(
                 later("dynamics.analyses.evaluate:run_evaluation"),
                 "evaluate --model and its simulations on people's series, beside simple models",
                 arrays="may",
+                reads=("model", *_OF_SERIES, "simulations"),
                 needs_model=True,
             ),
             "simulate": Analysis(
                 later("dynamics.analyses.simulate:run_simulation"),
                 "people's activity by --model",
                 arrays="may",
+                reads=("model", *_OF_SERIES, "simulations"),
                 needs_model=True,
             ),
             "fixed-points": Analysis(
                 later("dynamics.analyses.fixed_points:run_fixed_points"),
                 "where the activity of --model rests, and whether it is stable there",
                 arrays="may",
+                reads=("model", *_OF_SERIES),
                 needs_model=True,
             ),
         }
@@ -95,7 +122,7 @@ OUT/demo.png   the same, functional connectivity and spectra""",
         _phantom,
         help="networks of oscillators with known parameters",
         files="""\
-OUT/fmriprep   resting-state BOLD of 20 regions, as fMRIPrep leaves it (voxels of 4 mm)
+OUT/fmriprep   resting-state BOLD of 20 regions (4-mm voxels), as of fMRIPrep
 OUT/atlas      the regions, as --atlases takes them
 OUT/connectomes, OUT/qsirecon
                structural connectomes, as --structural-connectivity takes them

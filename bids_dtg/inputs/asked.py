@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
 
-from bids_dtg.errors import RunError, SettingsError
+from bids_dtg.errors import RunError, SettingsError, did_you_mean
 from bids_dtg.files.derivatives import participants_in
 from bids_dtg.files.names import plain_label, same_label
 from bids_dtg.inputs.dataset import InputDataset
@@ -105,7 +105,12 @@ def _absent(asked: _Asked, dataset: InputDataset) -> SettingsError:
     near = difflib.get_close_matches(asked.label, sorted(asked.seen), n=1, cutoff=0.7)
     there = [*near, *sorted(asked.seen - set(near))]
     more = ", ..." if len(there) > 8 else ""
-    return SettingsError(found, expected=f"one of {', '.join(there[:8])}{more}")
+    return SettingsError(
+        found,
+        expected=f"one of {', '.join(there[:8])}{more}",
+        # A space is asked for with its resolution or without.
+        remedy=did_you_mean(asked.label, [*there, *(name.partition(":")[0] for name in there)]),
+    )
 
 
 def _others(dataset: InputDataset) -> Iterator[str]:

@@ -190,6 +190,7 @@ def select_participants(dataset: InputDataset, labels: Sequence[str] = ()) -> tu
             f"{root} has no participant {', '.join(unknown)}",
             expected=f"{'near ones are' if near else 'e.g.'} {', '.join(some)} "
             f"({counted(len(present), 'participant')} there)",
+            remedy=f"--participant-label {' '.join(near or present[:1])}, or leave it out for all",
         )
     selected = tuple(label for label in present if not asked or label in asked)
     _require_distinct(root, selected)

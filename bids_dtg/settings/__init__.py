@@ -175,6 +175,33 @@ class Option:
         return tuple(self.field.metadata["workflows"])
 
     @property
+    def everyday(self) -> bool:
+        """Whether ``--help`` shows it where neither a workflow nor an analysis is named."""
+        return bool(self.field.metadata["everyday"])
+
+    @property
+    def brief(self) -> str:
+        """Its explanation in a few words: up to the first semicolon."""
+        return str(self.field.metadata["help"]).partition(";")[0]
+
+    @property
+    def default_words(self) -> str:
+        """Its default as ``--help`` shows it; empty where that goes without saying."""
+        shown = self.field.metadata["shown_default"]
+        value = (shown[""] if isinstance(shown, Mapping) else shown) or self.field.default
+        # Of a flag, and of how often one is given, everybody knows it.
+        if value in (None, (), "") or self.hint is bool or self.field.name == "verbose":
+            return ""
+        return " ".join(value) if isinstance(value, tuple) else str(value)
+
+    @property
+    def defaults_of(self) -> Mapping[str, str]:
+        """The same for single workflows and analyses, by their names, where it is another one."""
+        shown = self.field.metadata["shown_default"]
+        found = shown if isinstance(shown, Mapping) else {}
+        return {name: words for name, words in found.items() if name}
+
+    @property
     def files_or_names(self) -> bool:
         """Whether each of its values is a file where there is one, else a name."""
         return bool(self.field.metadata["files_or_names"])

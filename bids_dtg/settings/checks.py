@@ -145,6 +145,7 @@ def _check_modelling(settings: Settings) -> None:
         raise SettingsError(
             f"--analysis {modelling.analysis} was given with {level}",
             expected="group",
+            remedy=f"bids_dtg BIDS_DIR OUTPUT_DIR group --analysis {modelling.analysis}",
         )
     _check_counts(modelling, "epochs", "batch_size", "batch_part", "gpus", "features", "stop_after")
     _check_gpus(settings)

@@ -10,7 +10,7 @@ from pathlib import Path
 from types import UnionType
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin
 
-from bids_dtg.errors import SettingsError
+from bids_dtg.errors import SettingsError, did_you_mean
 
 Row = TypeVar("Row")
 RESULTS, MODELS = "results", "models"  # what options change
@@ -22,6 +22,9 @@ class OptionMaker:
 
     workflows: tuple[str, ...] = ()  # in which its options have a meaning; none: in all
     files_or_names: bool = False  # whether each value is a file where there is one, else a name
+    # Whether ``--help`` shows them where neither a workflow nor an analysis is named: explanations
+    # up to their first semicolon.
+    everyday: bool = False
 
     def __call__(
         self,
@@ -32,7 +35,7 @@ class OptionMaker:
         flags: tuple[str, ...] = (),
         metavar: str | None = None,
         shapes: tuple[str, ...] = (),
-        shown_default: str | None = None,
+        shown_default: str | Mapping[str, str] | None = None,
     ) -> Any:
         """Return such a field.
 
@@ -52,7 +55,9 @@ class OptionMaker:
             What changes with the option: `RESULTS` of participants, whose hash it enters, and
             `MODELS` that are trained.
         shown_default
-            What ``--help`` prints as the default where the value itself says little.
+            What ``--help`` prints as the default where the value itself says little; where
+            single workflows or analyses have another one, by their names, and under the empty
+            name that of all others.
         """
         metadata = {
             "group": group,
@@ -61,10 +66,16 @@ class OptionMaker:
             "metavar": metavar,
             "shapes": shapes,
             "shown_default": shown_default,
+            "everyday": self.everyday,
             "files_or_names": self.files_or_names,
             "workflows": self.workflows,
         }
         return field(default=default, metadata=metadata)
+
+    @property
+    def for_most_calls(self) -> OptionMaker:
+        """The maker of such options that ``--help`` shows first."""
+        return dataclasses.replace(self, everyday=True)
 
     @property
     def of_files_or_names(self) -> OptionMaker:
@@ -95,7 +106,11 @@ def find_row(rows: Mapping[str, Row], flag: str, name: str) -> Row:
     2
     """
     if name not in rows:
-        raise SettingsError(f"{flag} is '{name}'", expected=f"one of {', '.join(rows)}")
+        raise SettingsError(
+            f"{flag} is '{name}'",
+            expected=f"one of {', '.join(rows)}",
+            remedy=did_you_mean(name, rows),
+        )
     return rows[name]
 
 

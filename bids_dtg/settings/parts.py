@@ -32,6 +32,9 @@ Design = Literal["one-sample", "two-sample", "paired", "regression"]
 # Of the network that predicts maps; the recipes of other workflows have values of their own.
 NETWORK_EPOCHS, NETWORK_BATCH, NETWORK_RATE = 100, 10, 1e-3
 MAP_PERMUTATIONS = 1000
+# Analyses whose results are named after the model that they use.
+_BY_MODEL = ("evaluate", "predict", "simulate", "fixed-points", "intervene")
+_OF_RECIPE = dict.fromkeys(("dynamics", "twin"), "that of --recipe")
 # Of structural connectomes: rows of `bids_dtg.dynamics.networks.STRUCTURAL`.
 Structural = Literal["linear", "log", "homotopic", "log-homotopic"]
 
@@ -42,35 +45,35 @@ class InputOptions:
 
     bids_dir: Path = option(
         "input",
-        "a BIDS dataset with derivatives/fmriprep, the folder of fMRIPrep or XCP-D derivatives "
-        "itself, or a folder of HCP or UK Biobank participants",
+        "BIDS dataset, or its folder derivatives/fmriprep; or a folder of XCP-D derivatives, or of "
+        "HCP or UK Biobank participants",
         shapes=(MODELS,),
     )
     output_dir: Path = option("input", "where the derivative dataset is written")
     analysis_level: Literal["participant", "group"] = option(
         "input",
-        "participant: make maps and reports; group: gather the participants of OUTPUT_DIR in one "
-        "table and one page, or --analysis",
+        "participant (maps and reports) or group; group gathers the participants of OUTPUT_DIR in "
+        "one table and one page, or does --analysis",
         shapes=(MODELS,),
     )
-    participant_label: tuple[str, ...] = option(
+    participant_label: tuple[str, ...] = option.for_most_calls(
         "selection",
-        "participants to process, with or without 'sub-'",
+        "participants to process; with or without 'sub-'",
         default=(),
         metavar="LABEL",
         shown_default="all",
         shapes=(MODELS,),
     )
-    session_label: tuple[str, ...] = option(
+    session_label: tuple[str, ...] = option.for_most_calls(
         "selection",
-        "sessions to process, with or without 'ses-'",
+        "sessions to process; with or without 'ses-'",
         default=(),
         flags=("--session-label", "--session-id"),
         metavar="LABEL",
         shown_default="all",
         shapes=(MODELS,),
     )
-    task_id: tuple[str, ...] = rest_option(
+    task_id: tuple[str, ...] = rest_option.for_most_calls(
         "selection",
         "tasks to process",
         default=(),
@@ -94,10 +97,9 @@ class InputOptions:
         metavar="FILE",
         shapes=(MODELS,),
     )
-    derivatives: tuple[str, ...] = rest_option(
+    derivatives: tuple[str, ...] = rest_option.for_most_calls(
         "selection",
-        "the fMRIPrep or XCP-D derivatives, where they are not in BIDS_DIR; atlas=PATH: a BIDS "
-        "data set of atlases",
+        "fMRIPrep or XCP-D derivatives outside BIDS_DIR; atlas=PATH: a BIDS data set of atlases",
         default=(),
         flags=("-d", "--derivatives"),
         metavar="[PACKAGE=]PATH",
@@ -132,10 +134,10 @@ class InputOptions:
         "folder",
         default=False,
     )
-    workflow: str = option("model", "what is made of rest", default="contrasts")
-    model: str = option(
+    workflow: str = option.for_most_calls("model", "what is made of rest", default="contrasts")
+    model: str = option.for_most_calls(
         "model",
-        "model bundle: a folder, or the name of an installed one (dtg-models list)",
+        "model: an installed name, or a folder; dtg-models list shows the names",
         default="hcp-ya",
         metavar="PATH|NAME",
         shapes=(MODELS,),
@@ -146,7 +148,7 @@ class InputOptions:
 class CleaningOptions:
     """How runs are cleaned."""
 
-    denoise_strategy: str = rest_option(
+    denoise_strategy: str = rest_option.for_most_calls(
         "cleaning",
         "what is removed from runs",
         default="auto",
@@ -261,7 +263,7 @@ class CleaningOptions:
 class ModellingOptions:
     """How models are made and evaluated."""
 
-    analysis: str | None = option(
+    analysis: str | None = option.for_most_calls(
         "modelling",
         "what to do at the group level",
         default=None,
@@ -309,7 +311,10 @@ class ModellingOptions:
         default=None,
         flags=("--model-name", "--name"),
         metavar="NAME",
-        shown_default="own; of an evaluation the name of --model; of statistics none",
+        shown_default={
+            "": "own; of statistics none",
+            **dict.fromkeys(_BY_MODEL, "that of --model"),
+        },
     )
     input_arrays: tuple[str, ...] = option(
         "modelling",
@@ -339,8 +344,10 @@ class ModellingOptions:
         "table with the columns participant_id and set (training, validation, calibration, test)",
         default=None,
         metavar="TSV",
-        shown_default="drawn at random, families together; with --workflow dynamics or twin all "
-        "train",
+        shown_default={
+            "": "drawn at random, families together",
+            **dict.fromkeys(("dynamics", "twin"), "all train"),
+        },
         shapes=(MODELS,),
     )
     data_set: str | None = option(
@@ -371,7 +378,7 @@ class ModellingOptions:
         "epochs of the network, at most",
         default=None,
         metavar="N",
-        shown_default=f"{NETWORK_EPOCHS}; with --workflow dynamics or twin that of --recipe",
+        shown_default={"": str(NETWORK_EPOCHS), **_OF_RECIPE},
         shapes=(MODELS,),
     )
     batch_size: int | None = option(
@@ -379,7 +386,7 @@ class ModellingOptions:
         "participants in a batch; with --workflow dynamics regions of participants",
         default=None,
         metavar="N",
-        shown_default=f"{NETWORK_BATCH}; with --workflow dynamics or twin that of --recipe",
+        shown_default={"": str(NETWORK_BATCH), **_OF_RECIPE},
         shapes=(MODELS,),
     )
     batch_part: int | None = map_option(
@@ -408,7 +415,7 @@ class ModellingOptions:
         "rate of Adam at the start",
         default=None,
         metavar="RATE",
-        shown_default=f"{NETWORK_RATE:g}; with --workflow dynamics or twin that of --recipe",
+        shown_default={"": f"{NETWORK_RATE:g}", **_OF_RECIPE},
         shapes=(MODELS,),
     )
     alpha: float | None = map_option(
@@ -592,8 +599,10 @@ class StatisticsOptions:
         "columns of the table to test or to predict",
         default=(),
         metavar="NAME",
-        shown_default="for associate and phenotypes each column of numbers or of two levels that "
-        "is no covariate; for stats none",
+        shown_default={
+            "": "each column of numbers or of two levels that is no covariate",
+            "stats": "none",
+        },
     )
     covariates: tuple[str, ...] = map_option(
         "statistics",
@@ -601,7 +610,7 @@ class StatisticsOptions:
         "minutes_kept); numbers as they are, words as levels",
         default=(),
         metavar="NAME",
-        shown_default="none; for normative age, sex and site",
+        shown_default={"": "none", "normative": "age, sex and site"},
     )
     feature_sets: tuple[str, ...] = map_option(
         "statistics",
@@ -621,7 +630,7 @@ class StatisticsOptions:
         "permutations of participants, of their signs, or of intervene of what they did; 0: none",
         default=None,
         metavar="N",
-        shown_default=f"{MAP_PERMUTATIONS}; of intervene 200",
+        shown_default={"": str(MAP_PERMUTATIONS), "intervene": "200"},
     )
     tfce: bool = map_option(
         "statistics", "of stats: threshold-free cluster enhancement too", default=False
@@ -686,27 +695,27 @@ class OutputOptions:
         default=False,
         shapes=(RESULTS,),
     )
-    output_spaces: tuple[str, ...] = map_option(
+    output_spaces: tuple[str, ...] = map_option.for_most_calls(
         "output",
-        "further spaces in which the maps are written, each resampled once from the model's grid: "
-        "T1w (the participant's own), MNI152NLin2009cAsym or MNI152NLin6Asym",
+        "further spaces of the maps: T1w, MNI152NLin2009cAsym or MNI152NLin6Asym; maps are "
+        "resampled once from the model's grid, and T1w is the participant's own",
         default=(),
         metavar="SPACE",
         shapes=(RESULTS,),
     )
-    surfaces: tuple[str, ...] = map_option(
+    surfaces: tuple[str, ...] = map_option.for_most_calls(
         "output",
-        "meshes to write the maps on as well, sampled on the participant's own midthickness where "
-        "there is one: fsLR (91k CIFTI and GIFTI), fsaverage (GIFTI of fsaverage5)",
+        "meshes to write the maps on as well: fsLR, fsaverage; 91k CIFTI and GIFTI of fsLR, GIFTI "
+        "of fsaverage5, sampled on the participant's own midthickness where there is one",
         default=(),
         metavar="MESH",
         shapes=(RESULTS,),
         shown_default="none",
     )
-    atlases: tuple[str, ...] = rest_option.of_files_or_names(
+    atlases: tuple[str, ...] = rest_option.of_files_or_names.for_most_calls(
         "output",
-        "atlases over whose parcels the maps are averaged, a table each, or the one whose parcels "
-        "a network model or a twin's connectome is of: names (Schaefer100 to "
+        "atlases over whose parcels maps are averaged; a table each; of a network model or a "
+        "twin the one whose parcels its connectome is of; names (Schaefer100 to "
         "Schaefer1000, Schaefer400x17, HCP, those in TemplateFlow's folder), label images that "
         "state their space, or none",
         default=(),
@@ -727,15 +736,15 @@ class OutputOptions:
 class ResourceOptions:
     """Devices, processes, memory and folders for intermediate files."""
 
-    device: str = option(
+    device: str = option.for_most_calls(
         "model",
-        "where the sums and the network run: auto, cpu, cuda, cuda:N or mps",
+        "where to compute: auto, cpu, cuda, cuda:N or mps",
         default="auto",
         metavar="DEVICE",
     )
-    nprocs: int | None = option(
+    nprocs: int | None = option.for_most_calls(
         "resources",
-        "participants to work on at the same time, each in a process of its own",
+        "participants to work on at the same time; each in a process of its own",
         default=None,
         metavar="N",
         shown_default="one for each core, as memory allows; one on a GPU",
@@ -754,9 +763,9 @@ class ResourceOptions:
         metavar="N",
         shown_default="those available",
     )
-    mem_gb: float | None = option(
+    mem_gb: float | None = option.for_most_calls(
         "resources",
-        "memory in GB that all processes together may take",
+        "memory in GB of all processes together",
         default=None,
         metavar="GB",
         shown_default="what is available",
@@ -803,9 +812,9 @@ class BehaviourOptions:
         "behaviour", "write and print the methods text, and nothing else", default=False
     )
     no_reports: bool = option("behaviour", "make no reports", default=False)
-    dry_run: bool = option(
+    dry_run: bool = option.for_most_calls(
         "behaviour",
-        "print what would be read, written and skipped, and stop",
+        "print what would be read, written and skipped; nothing else is done",
         default=False,
     )
     skip_bids_validation: bool = option(

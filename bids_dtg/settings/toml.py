@@ -9,7 +9,7 @@ from pathlib import Path
 from types import MappingProxyType, UnionType
 from typing import Any, Literal, Union, get_args, get_origin
 
-from bids_dtg.errors import ForeignFileError, SettingsError
+from bids_dtg.errors import ForeignFileError, SettingsError, did_you_mean
 from bids_dtg.files.foreign import read_toml
 from bids_dtg.files.home import expand_home
 from bids_dtg.notices import visible
@@ -157,7 +157,8 @@ def convert(name: str, value: Any, source: str, choices: Sequence[str] | None = 
         hint = next(arg for arg in get_args(hint) if arg is not type(None))
     legal = choices or (get_args(hint) if get_origin(hint) is Literal else None)
     expected = describe_kind(hint) if legal is None else "one of " + ", ".join(map(str, legal))
-    wrong = SettingsError(f"{source} is {value!r}", expected=expected)
+    near = did_you_mean(str(value), map(str, legal)) if legal and isinstance(value, str) else None
+    wrong = SettingsError(f"{source} is {value!r}", expected=expected, remedy=near)
     if get_origin(hint) is tuple:
         if not _is_list(value, legal):
             raise wrong

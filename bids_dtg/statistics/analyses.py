@@ -9,22 +9,27 @@ from bids_dtg.workflows import Analysis, later
 
 # Options of analyses that use a table of participants.
 _ASKED = ("participants_file", "phenotype", "covariates", "feature_sets")
+# What of OUTPUT_DIR they read, and what they call their results.
+_OF_OUTPUT = ("session_label", "contrast", "derivatives", "input_type", "model_name", "atlases")
 ANALYSES: Mapping[str, Analysis] = MappingProxyType(
     {
         "deviation": Analysis(
             later("statistics.deviation:run_deviation"),
             "deviation of each participant's maps in OUTPUT_DIR from the mean of all others",
+            reads=("session_label", "contrast", "model_name"),
         ),
         "stats": Analysis(
             later("statistics.group_maps.analysis:run_stats"),
             "tests over participants' maps (one or two samples, paired, regression), and "
             "group maps compared with those of measured maps",
             statistics=(*_ASKED, "design", "permutations", "tfce", "within_families"),
+            reads=(*_OF_OUTPUT, "seed"),
         ),
         "associate": Analysis(
             later("statistics.associate.analysis:run_associate"),
             "association of each region or voxel with phenotypes",
             statistics=(*_ASKED, "permutations", "within_families"),
+            reads=(*_OF_OUTPUT, "seed"),
         ),
         "phenotypes": Analysis(
             later("statistics.phenotypes.analysis:run_phenotypes"),
@@ -37,11 +42,13 @@ ANALYSES: Mapping[str, Analysis] = MappingProxyType(
                 "repeats",
                 "leave_site_out",
             ),
+            reads=(*_OF_OUTPUT, "seed"),
         ),
         "embed": Analysis(
             later("statistics.embed.analysis:run_embed"),
             "participants and contrasts in few dimensions; typical and atypical maps",
             statistics=("participants_file", "feature_sets"),
+            reads=(*_OF_OUTPUT, "seed"),
         ),
         "normative": Analysis(
             later("statistics.normative.analysis:run_normative"),
@@ -53,11 +60,13 @@ ANALYSES: Mapping[str, Analysis] = MappingProxyType(
                 "permutations",
                 "folds",
             ),
+            reads=(*_OF_OUTPUT, "seed"),
         ),
         "glm": Analysis(
             later("statistics.glm.analysis:run_glm"),
             "measured maps from task runs and their events (--glm-model)",
             statistics=("glm_model",),
+            reads=("cleaning", "session_label", "run", "derivatives", "model_name"),
         ),
     }
 )

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from bids_dtg.twin.recipe import ARCHITECTURES, DEFAULT_ARCHITECTURE, RECIPES
 from bids_dtg.workflows import (
     AUTO,
+    OF_RUNS,
     Analysis,
     Demo,
     ParticipantLevel,
@@ -44,6 +45,9 @@ def _phantom(arguments: argparse.Namespace) -> None:
     TwinPhantom.of(plan).write(arguments.out, generator=generator, report=say)
 
 
+# Options of analyses of people's connectomes and behaviour.
+_OF_BEHAVIOUR = ("session_label", "model_name", "split_file", "data_set", "seed", "task_file")
+
 ROW = Workflow(
     name="twin",
     help="networks made from participants' connectomes that perform their tasks (Takahashi et al., "
@@ -54,6 +58,7 @@ ROW = Workflow(
         reports=later("participants.reports:remake_reports"),
         verify=later("participants.verify:verify_participants"),
         methods=later("twin.participant.worker:LEVEL.print_methods"),
+        reads=(*OF_RUNS, "combine", "atlases", "min_coverage", "data_set", "task_file"),
     ),
     analyses=MappingProxyType(
         {
@@ -61,11 +66,16 @@ ROW = Workflow(
                 later("twin.analyses.train:run_training"),
                 "fit networks to people's connectomes and responses",
                 arrays="may",
+                reads=(
+                    *(*_OF_BEHAVIOUR, "architecture", "recipe", "epochs", "batch_size"),
+                    *("learning_rate", "pulse_targets", "device"),
+                ),
             ),
             "evaluate": Analysis(
                 later("twin.analyses.evaluate:run_evaluation"),
                 "judge --model by people outside its training set",
                 arrays="may",
+                reads=("model", *_OF_BEHAVIOUR),
                 needs_model=True,
             ),
             "intervene": Analysis(
@@ -73,6 +83,7 @@ ROW = Workflow(
                 "edges that the behaviour of --model depends on, and its changes under "
                 "perturbations of connectomes",
                 arrays="may",
+                reads=("model", *_OF_BEHAVIOUR, "device"),
                 needs_model=True,
                 statistics=("permutations",),
             ),
@@ -104,7 +115,7 @@ OUT/demo.png   the same, their distribution, and a few trials""",
         _phantom,
         help="rest and event files of people whose responses depend on their connectomes",
         files="""\
-OUT/fmriprep   resting-state BOLD of 20 regions, as fMRIPrep leaves it (voxels of 4 mm)
+OUT/fmriprep   resting-state BOLD of 20 regions (4-mm voxels), as of fMRIPrep
 OUT/atlas      the regions, as --atlases takes them
 OUT/bids       a raw dataset: event files of two tasks, without images
 OUT/truth      connectomes, parameters and mean response times""",

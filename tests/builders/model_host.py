@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import TYPE_CHECKING
 
 import nibabel as nib
 import numpy as np
@@ -22,8 +23,12 @@ import pytest
 from tiny_bundle import TINY_AFFINE, TINY_SHAPE, tiny_masks, tiny_network
 
 from bids_dtg.contrasts.bundle.registry import PUBLISHED, PublishedMaps
+from bids_dtg.contrasts.contrast import hcp_contrasts
 from bids_dtg.files.digest import Digest
 from bids_dtg.files.download import PinnedFile
+
+if TYPE_CHECKING:
+    import torch
 
 
 @dataclass
@@ -188,10 +193,23 @@ def tiny_checkpoint(contrasts: int = 47, seed: int = 0, **more: object) -> bytes
     import torch
 
     network = tiny_network(4, contrasts, seed=seed)
+    if contrasts == len(hcp_contrasts()):
+        _give_signs(network.out_block[-1])
     state = {f"model.{key}": value for key, value in network.state_dict().items()}
     stream = io.BytesIO()
     torch.save({"state_dict": state, "epoch": 3, **more}, stream)
     return stream.getvalue()
+
+
+def _give_signs(layer: torch.nn.Conv3d) -> None:
+    """Make each output for a contrast A-B the difference of those for A and for B."""
+    numbers = {(row.task, row.name): row.index for row in hcp_contrasts()}
+    for (task, name), number in numbers.items():
+        first, _, second = name.partition("-")
+        parts = numbers.get((task, first)), numbers.get((task, second))
+        if None not in parts:
+            for values in (layer.weight.data, layer.bias.data):
+                values[number] = values[parts[0]] - values[parts[1]]
 
 
 def add_model(

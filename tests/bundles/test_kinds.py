@@ -66,6 +66,26 @@ def test_verify_and_info_know_every_kind(tmp_path, capsys, kind):
     )
 
 
+@pytest.mark.parametrize("kind", all_kinds())
+def test_selftest_knows_every_kind(tmp_path, capsys, kind):
+    bundle = written_of_any(tmp_path / "tiny", kind)
+    code = main(["selftest", str(bundle.path)])
+    out, err = capsys.readouterr()
+    last = out.splitlines()[-1]
+    if all_kinds()[kind].selftest is None:
+        assert (code, err) == (0, "")
+        assert last == (
+            f"tiny {bundle.card.version}: a {kind} has no self-check; dtg-models verify compares "
+            "its bytes"
+        )
+        return
+    # Random weights differ from trained ones by the signs of differences alone.
+    failed = [line for line in out.splitlines() if line.startswith("  FAIL")]
+    assert all("differences have their sign" in line for line in failed)
+    assert (code == 0) == (not failed) == (err == "") == ("self-check passed" in last)
+    assert code in (0, 2)
+
+
 def test_verify_without_arguments_reports_each_model(tmp_path, capsys, monkeypatch):
     for kind in all_kinds():
         written_of_any(tmp_path / "models" / kind, kind)

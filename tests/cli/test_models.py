@@ -18,8 +18,12 @@ from tiny_bundle import (
     tiny_network,
     write_tiny_bundle,
 )
+from tiny_kinds import ROIS, write_tiny_kind
 
 from bids_dtg.cli.models import main
+from bids_dtg.contrasts import linear_kind
+from bids_dtg.contrasts.contrast import Contrast
+from bids_dtg.contrasts.linear import LinearModel, Parcels
 
 
 @pytest.fixture
@@ -131,6 +135,30 @@ def test_fetch_verify_pack_unpack_remove(published, models, tmp_path, monkeypatc
     assert (models / "hcp-ya" / "model.json").is_file()
 
 
+def test_fetch_checks_the_model_at_its_end(published, capsys):
+    assert main(["fetch", "hcp-ya"]) == 0
+    *_, eager, finite, scale, sign, digest, verdict = capsys.readouterr().out.splitlines()
+    assert [line.split()[0] for line in (eager, finite, scale, sign)] == ["pass"] * 4
+    assert digest.startswith("  skipped  digest")
+    assert verdict == "hcp-ya 010525: self-check passed: 4 checks passed, 1 skipped"
+
+
+def test_a_model_that_fails_its_self_check_is_exit_2(models, capsys):
+    rows = np.random.default_rng(5).normal(size=(3, 1, 1 + ROIS)).astype(np.float32)
+    rows[2] = rows[1] - rows[0]
+    tensors = linear_kind.tensors_of(LinearModel(rows, Parcels(None)))
+    for folder, names in {"plain": ("A", "B", "C"), "mixed": ("A", "B", "A-B")}.items():
+        contrasts = tuple(Contrast(n, f"c{n}", "T", name, "") for n, name in enumerate(names))
+        write_tiny_kind(models / folder, "linear", tensors, contrasts=contrasts)
+    assert main(["selftest", "plain", "mixed"]) == 2
+    out, err = capsys.readouterr()
+    assert "tiny 0: self-check passed: 2 checks passed, 3 skipped" in out
+    assert "tiny 0: self-check failed: 2 checks passed, 1 failed, 2 skipped" in out
+    assert err.count("\n") == 1
+    assert f"{models / 'mixed'} failed its self-check: differences have their sign: 0 of 1" in err
+    assert "To do: do not use its maps" in err
+
+
 def test_fetch_into_a_folder_of_ones_own_and_twice(published, tmp_path):
     for _ in range(2):
         assert main(["fetch", "hcp-ya", "hcp-ya", "--into", str(tmp_path / "into")]) == 0
@@ -240,6 +268,13 @@ def test_wrong_arguments_are_exit_2(arguments, capsys):
         main(arguments)
     assert caught.value.code == 2
     assert "Traceback" not in capsys.readouterr().err
+
+
+def test_a_misspelt_command_is_named(capsys):
+    with pytest.raises(SystemExit) as caught:
+        main(["lst"])
+    assert caught.value.code == 2
+    assert "did you mean list? (see dtg-models --help)" in capsys.readouterr().err
 
 
 def test_internal_errors_are_exit_70_with_a_hint(models, monkeypatch, capsys):

@@ -110,6 +110,21 @@ def test_help_names_every_option_with_its_default():
             "there is no option --partic; near ones are --participant-label",
         ),
         (["/b", "/o", "participant", "--combine", "all"], "invalid choice: 'all'"),
+        (["/b", "/o"], "analysis_level; the order is BIDS_DIR OUTPUT_DIR {participant,group} (see"),
+        (
+            ["/b", "participant", "/o"],
+            "invalid choice: '/o' (choose from participant, group); the order is BIDS_DIR OUTPUT_",
+        ),
+        (["/b", "/o", "participants"], "group); did you mean participant? (see"),
+        (["/b", "/o", "group", "--analysis", "stat"], "; did you mean stats? (see"),
+        (
+            ["/b", "/o", "group", "--analysis", "Stats"],
+            "; did you mean stats? Upper and lower case count (see",
+        ),
+        (
+            ["/b", "/o", "participant", "--denoise-strategy", "36P"],
+            "none); 36P is a value of --confound-model (see",
+        ),
     ],
 )
 def test_wrong_words_are_exit_2(words, told, capsys):
@@ -170,6 +185,9 @@ def test_a_configuration_file_names_rows_of_tables(job, tmp_path, capsys):
     assert job.run("--config-file", config) == 2
     line = capsys.readouterr().err
     assert "config.toml: denoise_strategy is 'other'. Expected: one of auto, simple, " in line
+    config.write_text('[cleaning]\ndenoise_strategy = "scrub"\n')
+    assert job.run("--config-file", config) == 2
+    assert "To do: did you mean scrubbing?" in capsys.readouterr().err
     assert not job.out.exists()
 
 

@@ -148,14 +148,25 @@ def compare_with_eager(out: Path, checkpoint: Path, mask: np.ndarray) -> None:
         np.testing.assert_allclose(found[mask], eager[mask], rtol=0, atol=1e-5)
 
 
-def test_a_checkpoint_of_the_published_form_becomes_maps(host, shared, tmp_path, monkeypatch):
+def fetch_random_weights(capsys) -> None:
+    """Fetch a model that was never trained: its self-check finds that, and nothing else."""
+    assert models_cli.main(["fetch", "hcp-ya"]) == 2
+    out = capsys.readouterr().out
+    (failed,) = [line for line in out.splitlines() if line.startswith("  FAIL")]
+    assert "differences have their sign" in failed
+    assert "pass     prepared and eager agree" in out
+
+
+def test_a_checkpoint_of_the_published_form_becomes_maps(
+    host, shared, tmp_path, monkeypatch, capsys
+):
     """Fetched, verified, converted, run; against the plain network on the same connectome."""
     reference = shared / "reference" / "deeptaskgen" / "random_fdim8.ckpt"
     if not reference.is_file():
         pytest.skip(f"no {reference}")
     model = add_model(host, checkpoint=reference.read_bytes(), rois=50)
     publish(monkeypatch, model)
-    assert models_cli.main(["fetch", "hcp-ya"]) == 0
+    fetch_random_weights(capsys)
     path = "eminSerin/deeptaskgen-models/64cf419273251cfd63675b680df37f25b02600cb/hcp-ya/"
     assert (f"/{path}main_model_hcp-ya_010525.ckpt", "") in host.asked
     bids = describe_dataset(tmp_path / "fmriprep")
@@ -168,7 +179,7 @@ def test_a_checkpoint_of_the_published_form_becomes_maps(host, shared, tmp_path,
 
 @pytest.mark.slow
 def test_the_full_size_form_with_the_published_masks_becomes_maps(
-    host, shared, tmp_path, monkeypatch
+    host, shared, tmp_path, monkeypatch, capsys
 ):
     """As above, with 3,450,865 weights, the published masks (by their ids) and a real run."""
     reference = shared / "reference" / "deeptaskgen" / "random_fdim64.ckpt"
@@ -190,7 +201,7 @@ def test_the_full_size_form_with_the_published_masks_becomes_maps(
         maps=host.add(nifti(maps, brain.affine), published.maps),
     )
     publish(monkeypatch, model)
-    assert models_cli.main(["fetch", "hcp-ya"]) == 0
+    fetch_random_weights(capsys)
     assert models_cli.main(["pack", "hcp-ya", str(tmp_path / "hcp-ya.tar")]) == 0
     assert models_cli.main(["remove", "hcp-ya"]) == 0
     words = ["--participant-label", "HAPPYTEST", "--min-minutes", "2", "--write-connectome"]

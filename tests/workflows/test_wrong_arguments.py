@@ -46,6 +46,19 @@ def refused(job: TinyJob, capsys, *words: object) -> str:
         (["--work-dir", "~nosuchuser/x"], "'~nosuchuser/x', and there is no such home folder"),
         (["-d", "fmriprep=~nosuchuser/x"], "'~nosuchuser/x', and there is no such home folder"),
         (["--participant-label", "sub-01,sub-02"], "To do: --participant-label sub-01 sub-02."),
+        (["--participant-label", "sim01"], "To do: --participant-label 01, or leave it out for"),
+        (
+            ["--output-spaces", "fsLR"],
+            "--output-spaces has 'fsLR', which is a mesh. Expected: of MNI152NLin2009cAsym[:res-2]",
+        ),
+        (["--output-spaces", "fsaverage5"], "To do: --surfaces fsaverage writes the maps on it."),
+        (
+            ["--output-spaces", "mni152nlin6asym"],
+            "To do: did you mean MNI152NLin6Asym? Upper and lower case count.",
+        ),
+        (["--surfaces", "fslr"], "To do: did you mean fsLR? Upper and lower case count."),
+        (["--atlases", "Glasser"], "To do: write the maps on its mesh with --surfaces fsLR, and"),
+        (["--atlases", "Schafer400"], "To do: did you mean Schaefer400?"),
     ],
 )
 def test_wrong_values_start_nothing(job, capsys, words, told):
@@ -151,6 +164,12 @@ def test_the_folder_above_a_bundle_names_the_bundle(job, capsys):
     job.model = above
     told = refused(job, capsys)
     assert told.endswith(f"has no model.json. To do: the bundle is inside it: {above}/bundle.")
+
+
+def test_a_space_in_another_case_is_named(job, capsys):
+    told = refused(job, capsys, "--space", "MNI152NLin6asym")
+    assert told.endswith("To do: did you mean MNI152NLin6Asym? Upper and lower case count.")
+    assert "To do: did you mean rest?" in refused(job, capsys, "--task-id", "rset")
 
 
 def test_help_shows_defaults_as_they_are_typed():

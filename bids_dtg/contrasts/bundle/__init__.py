@@ -12,5 +12,6 @@
 - `part`: the part of the card that models of contrast maps have
 - `published_people`: the training people of published models, as far as they are published
 - `registry`: the published models: their files and cards
+- `selftest`: simulated rest through a model, and what must hold of the maps
 - `writer`: writes such a bundle, and a copy with more in it
 """

@@ -21,6 +21,7 @@ from bids_dtg.workflows import AUTO, constant, later
 if TYPE_CHECKING:
     from bids_dtg.bundles.bundle import Bundle
     from bids_dtg.bundles.card import CardPart
+    from bids_dtg.bundles.selftest import Check
     from bids_dtg.contrasts.kind import KindModule
 
 
@@ -39,6 +40,7 @@ _part = constant("contrasts.bundle.part:MapsPart")
 _load = later("contrasts.bundle.bundle:load_bundle")
 _facts = later("contrasts.bundle.facts:maps_facts")
 _tables = later("contrasts.bundle.facts:maps_tables")
+_selftest = later("contrasts.bundle.selftest:check_maps_model")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,6 +53,7 @@ class MapsKind(Kind):
     load: Callable[[Path], Bundle[Any]] = _load
     facts: Callable[[Any], list[tuple[str, str]]] = _facts
     tables: Callable[[Any], list[str]] = _tables
+    selftest: Callable[[Any], list[Check]] | None = _selftest
     words: KindWords  # for the methods text
     module: Callable[[], KindModule]  # imports the module that fits, reads and prepares it
     needs_torch: bool  # whether a device is chosen through torch to fit it

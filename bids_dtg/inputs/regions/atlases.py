@@ -10,7 +10,13 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from bids_dtg.errors import ForeignFileError, MissingFileError, RunError, SettingsError
+from bids_dtg.errors import (
+    ForeignFileError,
+    MissingFileError,
+    RunError,
+    SettingsError,
+    did_you_mean,
+)
 from bids_dtg.files.foreign import Table, open_foreign, parse_table, read_json_object, read_table
 from bids_dtg.files.home import expand_home
 from bids_dtg.files.names import BidsName, parse_name
@@ -18,6 +24,7 @@ from bids_dtg.files.sidecars import applies_to
 from bids_dtg.inputs.regions.known_atlases import (
     FOLDER,
     KNOWN,
+    ON_A_MESH,
     SPACE,
     KnownAtlas,
     atlas_key,
@@ -110,11 +117,17 @@ def _find(asked: str | Path, places: AtlasPlaces) -> AtlasFile:
         return _known(known, places.templateflow)
     if found := _in_templateflow(text, places):
         return found
+    on_mesh = text.casefold() in ON_A_MESH
     raise SettingsError(
-        f"{_FLAG}: there is no atlas '{text}'",
+        f"{_FLAG}: there is no atlas '{text}'"
+        + (", which is of the cortex' surface and no image" if on_mesh else ""),
         expected=f"{NONE}, {', '.join(atlas.name for atlas in KNOWN.values())}, a name in "
         f"TemplateFlow's folder tpl-{places.space} or in a data set given with "
         "--derivatives atlas=PATH, or the path of a label image",
+        remedy="write the maps on its mesh with --surfaces fsLR, and average them there, as by "
+        "wb_command -cifti-parcellate"
+        if on_mesh
+        else did_you_mean(text, [atlas.name for atlas in KNOWN.values()]),
     )
 
 

@@ -16,6 +16,9 @@ FOLDER = Path(__file__).parent / "atlas_data"
 SPACE = "MNI152NLin6Asym"
 DEFAULT = "Schaefer400"
 
+# Names, in lower case, of an atlas of fsLR's mesh that has no image.
+ON_A_MESH = frozenset({"glasser", "glasser2016", "glasser360", "hcpmmp", "hcp-mmp", "mmp", "mmp1"})
+
 _PARCELS = re.compile(r"(\d+)Parcels(\d+)Networks")
 _SCHAEFER = "Schaefer et al. 2018, Cerebral Cortex 28: 3095, doi 10.1093/cercor/bhx179"
 _HCP = "Glasser et al. 2013, NeuroImage 80: 105, doi 10.1016/j.neuroimage.2013.04.127"

@@ -9,11 +9,12 @@ from pathlib import Path
 
 import numpy as np
 
-from bids_dtg.errors import RunError, SettingsError
+from bids_dtg.errors import RunError, SettingsError, did_you_mean
 from bids_dtg.files.names import same_label
 from bids_dtg.imaging.grid import Grid, grid_over
 from bids_dtg.imaging.header import read_header
 from bids_dtg.imaging.places import VoxelPlaces
+from bids_dtg.imaging.surfaces.templates import DENSITIES
 from bids_dtg.imaging.transforms.itk import read_transforms
 from bids_dtg.imaging.warp import Warp
 from bids_dtg.inputs.anatomy import Anatomy
@@ -167,7 +168,16 @@ def _row(asked: str) -> OutputSpace:
         for other in OUTPUT_SPACES.values()
     )
     if row is None:
-        raise SettingsError(f"--output-spaces has '{asked}'", expected=f"of {legal}")
+        # As fMRIPrep's fsaverage5.
+        begun = (mesh for mesh in DENSITIES if name.casefold().startswith(mesh.casefold()))
+        mesh = next(begun, None)
+        raise SettingsError(
+            f"--output-spaces has '{asked}'" + (", which is a mesh" if mesh else ""),
+            expected=f"of {legal}",
+            remedy=f"--surfaces {mesh} writes the maps on it"
+            if mesh
+            else did_you_mean(name, [*OUTPUT_SPACES, *_ALIASES]),
+        )
     for modifier in modifiers:
         key, _, value = modifier.partition("-")
         if key != "res" or row.resolution is None or not same_label("run", value, row.resolution):

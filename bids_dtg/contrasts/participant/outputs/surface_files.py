@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from bids_dtg.contrasts.bundle.bundle import ModelBundle
 from bids_dtg.contrasts.participant.outputs.layers import Layer
 from bids_dtg.contrasts.participant.outputs.map_files import OutputFile
-from bids_dtg.errors import SettingsError
+from bids_dtg.errors import SettingsError, did_you_mean
 from bids_dtg.files.derivatives import DerivativeDataset
 from bids_dtg.files.names import build_path
 from bids_dtg.files.path_names import PathNames
@@ -73,7 +73,9 @@ def check_surfaces(names: Sequence[str], space: str) -> tuple[MeshName, ...]:
     for name in names:
         if name not in DENSITIES:
             raise SettingsError(
-                f"--surfaces names '{name}'", expected=f"one or more of {', '.join(DENSITIES)}"
+                f"--surfaces names '{name}'",
+                expected=f"one or more of {', '.join(DENSITIES)}",
+                remedy=did_you_mean(name, DENSITIES),
             )
     if names and space != TEMPLATE_SPACE:
         raise SettingsError(

@@ -1,0 +1,212 @@
+"""The self-check of a model of contrast maps: simulated rest through it, and what must hold."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from importlib.util import find_spec
+from types import MappingProxyType
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bids_dtg.bundles.selftest import Check
+from bids_dtg.connectome.form import Form
+from bids_dtg.contrasts.bundle.bundle import ModelBundle
+from bids_dtg.contrasts.bundle.kinds import KINDS
+from bids_dtg.contrasts.contrast import Contrast
+from bids_dtg.contrasts.kind import Processor
+from bids_dtg.notices import counted
+
+_SEED = 38  # of the simulated rest and of the digest: another one, other digests
+_FRAMES = 240
+_PLACES_AT_A_TIME = 1 << 14
+_NOISE = 1.5  # SD of a place's own signal, where the sum of the ROIs' is 1 at their peaks
+_BOX = 24  # voxels along an edge of the part of the grid on which the eager network runs
+_AGREEMENT = 1e-5  # between prepared and eager, as a share of the largest value, or of 1
+_LEAST_SD, _MOST_SD = 1e-4, 50.0  # of a map of z values over places
+_LEAST_AGREEING = 0.75  # share of differences that must point as their parts do
+_DIGEST, _DIGEST_AGREEMENT = 6, 2e-3  # numbers of a digest, and how close they must be
+
+Maps = NDArray[np.float32]  # (contrasts, places)
+
+# What maps of the simulated rest come to, by name and version of models: see `digest_of`. Whoever
+# has run a published model can add it.
+DIGESTS: Mapping[tuple[str, str], tuple[float, ...]] = MappingProxyType(
+    {("demo", "1"): (-0.4007, -0.9344, -1.0321, -0.2112, 1.1720, 0.9988)}
+)
+
+
+def check_maps_model(bundle: ModelBundle) -> list[Check]:
+    """Predict maps from simulated rest, and judge them.
+
+    Parameters
+    ----------
+    bundle
+        The model, verified.
+
+    Raises
+    ------
+    BundleError
+        The weights cannot be read.
+    """
+    connectome = simulated_connectome(bundle.place_roi_maps, bundle.card.part.connectome)
+    with np.errstate(over="ignore", invalid="ignore"):  # such values are found below
+        maps = bundle.prepare(Processor(report=lambda _: None)).predict(connectome)
+        if bundle.correction is not None:
+            maps = bundle.correction.apply(maps)
+    checks = [_eager(bundle, connectome), _finite(maps)]
+    if not checks[-1].passed:
+        return checks
+    part = bundle.card.part
+    return [
+        *checks,
+        _scale(maps, bundle.contrasts, part.statistic),
+        _differences(maps, bundle.contrasts),
+        _digest(maps, DIGESTS.get((bundle.card.name, bundle.card.version))),
+    ]
+
+
+def simulated_connectome(roi_maps: NDArray[np.float32], form: Form) -> NDArray[np.float32]:
+    """Return the connectome of simulated rest, the same in every call.
+
+    Parameters
+    ----------
+    roi_maps
+        (rois, places): each place has the ROIs' series by these weights, and noise.
+    form
+        Of the connectome that the model reads.
+
+    Returns
+    -------
+    (rois, places)
+    """
+    rng = np.random.Generator(np.random.PCG64(_SEED))
+    rois, places = roi_maps.shape
+    # Neighbours in time are alike, and all ROIs share a part, as in rest.
+    series = rng.random((_FRAMES + 2, rois)) + 0.5 * rng.random((_FRAMES + 2, 1))
+    series = _standardised(series[:-2] + series[1:-1] + series[2:])
+    weights = roi_maps / np.maximum(np.abs(roi_maps).max(axis=1, keepdims=True), 1e-12)
+    found = np.empty((rois, places), np.float32)
+    for first in range(0, places, _PLACES_AT_A_TIME):
+        part = slice(first, first + _PLACES_AT_A_TIME)
+        signal = series @ weights[:, part]
+        noise = (rng.random(signal.shape) - 0.5) * (_NOISE * math.sqrt(12))
+        found[:, part] = series.T @ _standardised(signal + noise) / _FRAMES
+    mixing = form.mixing(series.T @ series / _FRAMES, float(_FRAMES - 1))
+    return found if mixing is None else (mixing.T.astype(np.float32) @ found)
+
+
+def digest_of(maps: Maps) -> tuple[float, ...]:
+    """Return a few numbers that other weights, contrasts or places change, and rounding does not.
+
+    Each is the sum of all values times signs drawn at random, in units of what such a sum comes
+    to by chance.
+    """
+    bits = np.random.PCG64(_SEED)
+    size = float(np.sqrt((maps.astype(np.float64) ** 2).sum())) or 1.0
+    sums = np.zeros(_DIGEST)
+    for row in maps:
+        drawn = bits.random_raw(row.size)
+        for number in range(_DIGEST):
+            negative = (drawn >> np.uint64(63 - number)) & np.uint64(1) == 1
+            sums[number] += row.sum(dtype=np.float64) - 2 * row[negative].sum(dtype=np.float64)
+    return tuple(float(f"{value / size:.4f}") for value in sums)
+
+
+def _standardised(series: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return series (frames, any) of mean 0 and variance 1."""
+    centred = series - series.mean(axis=0)
+    found: NDArray[np.float64] = centred / centred.std(axis=0)
+    return found
+
+
+def _eager(bundle: ModelBundle, connectome: NDArray[np.float32]) -> Check:
+    """Compare the prepared network with torch's in a part of the grid."""
+    name = "prepared and eager agree"
+    prefix = KINDS[bundle.card.kind].network_prefix
+    if prefix is None:
+        return Check(name, None, f"a {bundle.card.kind} model has no network")
+    if find_spec("torch") is None:
+        return Check(name, None, "torch is not installed")
+    import torch
+
+    from bids_dtg.contrasts.network.kind import read_parameters
+    from bids_dtg.contrasts.network.prepared import prepare
+
+    mask, where = bundle.voxels.mask, np.argwhere(bundle.voxels.mask)
+    centre = where[len(where) // 2]
+    edges = [min(_BOX, size) for size in mask.shape]
+    starts = [
+        min(max(int(middle) - edge // 2, 0), size - edge)
+        for middle, edge, size in zip(centre, edges, mask.shape, strict=True)
+    ]
+    box = tuple(slice(start, start + edge) for start, edge in zip(starts, edges, strict=True))
+    inside = np.zeros(mask.shape, bool)
+    inside[box] = mask[box]
+    part, values = mask[box], connectome[:, inside[mask]]
+    grid = np.zeros((1, len(values), *part.shape), np.float32)
+    grid[0, :, part] = values.T
+    with torch.inference_mode():
+        expected = bundle.network()(torch.from_numpy(grid))[0].numpy()[:, part]
+    found = prepare(read_parameters(bundle.weights().below(prefix)), part).predict(values)
+    apart = float(np.abs(found - expected).max()) / max(1.0, float(np.abs(expected).max()))
+    agree = apart <= _AGREEMENT  # False for values that are not finite
+    words = f"to {apart:.1e} at {counted(int(part.sum()), 'voxel')} (limit {_AGREEMENT:g})"
+    return Check(name, agree, words)
+
+
+def _finite(maps: Maps) -> Check:
+    wrong = int(np.count_nonzero(~np.isfinite(maps)))
+    words = f"{wrong} of {maps.size} values are not" if wrong else f"all {maps.size} values"
+    return Check("values are finite", not wrong, words)
+
+
+def _scale(maps: Maps, contrasts: Sequence[Contrast], statistic: str) -> Check:
+    spread = maps.std(axis=1, dtype=np.float64)
+    least, most = (_LEAST_SD, _MOST_SD) if statistic == "z" else (0.0, math.inf)
+    wrong = np.flatnonzero(~((spread > least) & (spread < most)))
+    words = f"SD over places {spread.min():.3g} to {spread.max():.3g}"
+    if len(wrong):
+        words += f"; {contrasts[wrong[0]].label} has {spread[wrong[0]]:.3g}"
+    limits = f"{least:g} to {most:g}" if statistic == "z" else "any, for maps that are not z"
+    return Check("scale is plausible", not len(wrong), f"{words} (limits {limits})")
+
+
+def _differences(maps: Maps, contrasts: Sequence[Contrast]) -> Check:
+    """Compare each contrast A - B with the maps of A and of B, or with that of B - A."""
+    name = "differences have their sign"
+    number = {(contrast.task, contrast.name): contrast.index for contrast in contrasts}
+    agree: dict[str, bool] = {}
+    for contrast in contrasts:
+        first, minus, second = contrast.name.partition("-")
+        own, of = maps[contrast.index], contrast.task
+        if minus and (of, first) in number and (of, second) in number:
+            parts = maps[number[of, first]] - maps[number[of, second]]
+            agree[contrast.label] = _r(own, parts) > 0
+        elif minus and (of, f"{second}-{first}") in number:
+            agree[contrast.label] = _r(own, maps[number[of, f"{second}-{first}"]]) < 0
+    if not agree:
+        return Check(name, None, "no contrast is the difference of two others")
+    against = [label for label, right in agree.items() if not right]
+    words = f"{len(agree) - len(against)} of {len(agree)}"
+    words += f"; not {', '.join(against)}" if against else ""
+    enough = len(agree) - len(against) >= _LEAST_AGREEING * len(agree)
+    return Check(name, enough, f"{words} (limit {_LEAST_AGREEING:.0%})")
+
+
+def _r(first: NDArray[np.float32], second: NDArray[np.float32]) -> float:
+    """Return the sign-bearing product of two maps about their means, as large as their r."""
+    a, b = (values - values.mean(dtype=np.float64) for values in (first, second))
+    return float((a * b).sum() / max(float(np.sqrt((a * a).sum() * (b * b).sum())), 1e-30))
+
+
+def _digest(maps: Maps, expected: tuple[float, ...] | None) -> Check:
+    found = digest_of(maps)
+    words = " ".join(f"{value:.4f}" for value in found)
+    if expected is None:
+        return Check("digest", None, f"{words} (nobody has contributed one to compare with)")
+    apart = max(abs(a - b) for a, b in zip(found, expected, strict=True))
+    same = apart <= _DIGEST_AGREEMENT * max(1.0, *map(abs, expected))
+    other = "" if same else f"; expected {' '.join(f'{value:.4f}' for value in expected)}"
+    return Check("digest", same, words + other)

@@ -1,0 +1,166 @@
+"""``--help``: one screen, all options, or what a workflow or an analysis reads."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from bids_dtg.cli import demo, models, phantom
+from bids_dtg.cli.run import build_parser, main
+from bids_dtg.cli.tables import chosen
+from bids_dtg.errors import SettingsError
+from bids_dtg.settings import OPTIONS, Settings
+from bids_dtg.workflows import WORKFLOWS, all_workflows
+
+ANALYSES = [(row.name, name) for row in all_workflows() for name in row.analyses]
+TOPICS = [*((name, None) for name in WORKFLOWS), *ANALYSES]
+# Groups whose options one workflow or a few analyses read.
+OF_FEW = {"modelling", "statistics", "dynamics", "twin"}
+
+
+def page(capsys, *words: str) -> str:
+    """Return what is printed; the program ends with 0 and nothing on stderr."""
+    with pytest.raises(SystemExit) as caught:
+        main(words)
+    out, err = capsys.readouterr()
+    assert (caught.value.code, err) == (0, "")
+    return out
+
+
+def of(workflow: str, analysis: str | None) -> list[str]:
+    return ["--workflow", workflow, *(["--analysis", analysis] if analysis else []), "--help"]
+
+
+def flags_in(text: str) -> set[str]:
+    """Return the options that a page describes, each by its last flag."""
+    found = re.findall(r"(?m)^  (?:-\w [^-]*|-\w, )?(--[a-z-]+)", text)
+    return {flag.removeprefix("--").replace("-", "_") for flag in found} & OPTIONS.keys()
+
+
+@pytest.mark.parametrize("flag", ["-h", "--help"])
+def test_help_is_one_screen(capsys, flag):
+    lines = page(capsys, flag).splitlines()
+    assert len(lines) <= 50
+    assert max(map(len, lines)) <= 80
+    options = lines[lines.index("options that most calls need:") :]
+    shown = flags_in("\n".join(options[: options.index("the rest:")]))
+    assert shown == {name for name, option in OPTIONS.items() if option.everyday}
+    assert len(shown) == 15
+    text = "\n".join(lines)
+    assert len(re.findall("(?m)^  bids_dtg /", text)) == 3
+    assert "--help-all" in text
+    assert {name for _, name in ANALYSES} <= set(re.findall(r"[a-z-]+", text))
+    assert "(default: contrasts)" in text
+
+
+@pytest.mark.parametrize("before", [(), ("--analysis", "stats"), ("/b", "/o", "group")])
+def test_help_all_has_every_option(capsys, before):
+    text = page(capsys, *before, "--help-all")
+    assert text == build_parser().format_help()
+    assert flags_in(text) >= OPTIONS.keys() - {"bids_dir", "output_dir", "analysis_level"}
+    assert "70 internal error" in text
+
+
+@pytest.mark.parametrize("program", [demo, models, phantom])
+def test_help_of_the_other_programs_is_one_screen(program, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "82")
+    lines = program.build_parser().format_help().splitlines()
+    assert len(lines) <= 50
+    assert max(map(len, lines)) <= 80
+
+
+def test_wrong_words_before_help_are_exit_2(capsys):
+    for words in (["--analysis", "stat", "--help"], ["--colour", "--help"]):
+        with pytest.raises(SystemExit) as caught:
+            main(words)
+        assert caught.value.code == 2
+        assert capsys.readouterr().out == ""
+
+
+@pytest.mark.parametrize(("workflow", "analysis"), TOPICS)
+def test_help_of_an_analysis_has_what_it_reads_and_nothing_that_it_refuses(
+    capsys, workflow, analysis
+):
+    text = page(capsys, *of(workflow, analysis))
+    shown = flags_in(text)
+    assert {"participant_label", "nprocs", "dry_run"} <= shown
+    assert not shown & {"workflow", "analysis"}
+    (row,) = (row for row in all_workflows() if row.name == workflow)
+    level = "group" if analysis else "participant"
+    own = [name for name in shown if OPTIONS[name].group in OF_FEW]
+    refused = []
+    for name in own:
+        assert not OPTIONS[name].workflows or workflow in OPTIONS[name].workflows
+        values = {int: 2, int | None: 2, bool: True}
+        given = {name: values[OPTIONS[name].hint]} if OPTIONS[name].hint in values else {}
+        try:
+            settings = Settings.of(
+                bids_dir="b",
+                output_dir="o",
+                analysis_level=level,
+                workflow=workflow,
+                analysis=analysis,
+                model="mine",
+                **({"input_arrays": ("a",)} if "input_arrays" in shown else {}),
+                **given,
+            )
+            chosen(row, settings)
+        except SettingsError as err:
+            refused.append(str(err))
+    assert not refused
+
+
+def test_every_option_is_read_by_somebody(capsys):
+    read = set().union(*(flags_in(page(capsys, *of(*topic))) for topic in TOPICS))
+    chooses = {"bids_dir", "output_dir", "analysis_level", "workflow", "analysis"}
+    assert read == OPTIONS.keys() - chooses
+
+
+def test_names_in_the_rows_are_options_or_groups():
+    legal = OPTIONS.keys() | {option.group for option in OPTIONS.values()}
+    for row in all_workflows():
+        for reads in (row.participants.reads, *(each.reads for each in row.analyses.values())):
+            assert set(reads) <= legal
+    others = {name for option in OPTIONS.values() for name in option.defaults_of}
+    assert others <= {*WORKFLOWS, *(name for _, name in ANALYSES)}
+
+
+def test_defaults_are_those_of_the_workflow_and_the_analysis(capsys):
+    def default(name: str, *topic: str | None) -> str:
+        text = " ".join(page(capsys, *of(*topic)).split())
+        return text.partition(f"--{name} ")[2].partition("(default: ")[2].partition(")")[0]
+
+    assert default("epochs", "contrasts", "train") == "100"
+    assert default("epochs", "dynamics", "train") == "that of --recipe"
+    assert default("permutations", "twin", "intervene") == "200"
+    assert default("permutations", "contrasts", "stats") == "1000"
+    assert default("model-name", "contrasts", "evaluate") == "that of --model"
+    whole = " ".join(build_parser().format_help().split())
+    assert "(default: 1000; with --analysis intervene 200)" in whole
+
+
+def test_choices_are_those_of_the_workflow(capsys):
+    text = page(capsys, *of("twin", "train"))
+    assert "--recipe {default,published}" in text
+    assert "lowrank" in text
+    assert "local-ridge" not in text
+    assert "--workflow contrasts and dynamics have a train of their own" in " ".join(text.split())
+
+
+def test_an_analysis_of_one_workflow_needs_no_workflow_to_be_named(capsys):
+    text = page(capsys, "--analysis", "simulate", "--help")
+    assert "group --workflow dynamics --analysis simulate [options]" in text
+    assert "It needs --model." in text
+    assert "It needs --input-arrays." in page(capsys, "--analysis", "predict", "--help")
+
+
+def test_help_of_a_workflow_lists_its_analyses(capsys):
+    text = page(capsys, "--workflow", "dynamics", "--help")
+    for line in ("  fixed-points", "  simulate", "--denoise-strategy", "--simulations"):
+        assert line in text
+    assert "--tfce" not in text
+
+
+def test_an_analysis_that_the_workflow_lacks_gets_the_overview(capsys):
+    assert page(capsys, *of("dynamics", "stats")) == page(capsys, "--help")

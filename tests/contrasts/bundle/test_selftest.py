@@ -1,0 +1,146 @@
+"""The self-check of models of contrast maps: whole ones pass, and each fault is found."""
+
+from __future__ import annotations
+
+import sys
+
+import numpy as np
+import pytest
+from tiny_bundle import write_tiny_bundle
+from tiny_kinds import CONTRASTS, ROIS, TENSORS, write_tiny_kind
+
+from bids_dtg.bundles.selftest import Check, selftest_lines
+from bids_dtg.connectome.form import MARGINAL, Form
+from bids_dtg.contrasts import linear_kind
+from bids_dtg.contrasts.bundle.bundle import load_bundle
+from bids_dtg.contrasts.bundle.kinds import KINDS, LINEAR
+from bids_dtg.contrasts.bundle.selftest import check_maps_model, digest_of, simulated_connectome
+from bids_dtg.contrasts.contrast import Contrast
+from bids_dtg.contrasts.linear import LinearModel, Parcels
+
+EAGER, FINITE, SCALE = "prepared and eager agree", "values are finite", "scale is plausible"
+SIGN, DIGEST = "differences have their sign", "digest"
+
+
+def contrasts(*names: str) -> tuple[Contrast, ...]:
+    labels = (name.replace("-", "Vs") for name in names)
+    return tuple(
+        Contrast(index, label, "T", name, "")
+        for index, (label, name) in enumerate(zip(labels, names, strict=True))
+    )
+
+
+def linear_bundle(folder, rows, **facts):
+    """Write a linear model whose coefficients, (contrasts, 1 + rois), are given."""
+    values = np.asarray(rows, np.float32)[:, None]
+    tensors = linear_kind.tensors_of(LinearModel(values, Parcels(None)))
+    return write_tiny_kind(folder, LINEAR.name, tensors, **facts)
+
+
+def found(bundle) -> dict[str, Check]:
+    return {check.name: check for check in check_maps_model(bundle)}
+
+
+@pytest.fixture
+def rows() -> np.ndarray:
+    return np.random.default_rng(5).normal(size=(CONTRASTS, 1 + ROIS))
+
+
+@pytest.mark.slow
+def test_the_demo_model_passes_and_has_its_digest():
+    checks = found(load_bundle("demo"))
+    assert all(check.passed for check in checks.values()), checks
+    assert checks[SIGN].words.startswith("12 of 12")
+
+
+@pytest.mark.parametrize("kind", sorted(TENSORS))
+def test_each_kind_is_checked(kind, tmp_path):
+    bundle = write_tiny_kind(tmp_path / "model", kind, TENSORS[kind]())
+    checks = found(bundle)
+    has_network = KINDS[kind].network_prefix is not None
+    assert checks[EAGER].passed is (True if has_network else None)
+    passed = [checks[name].passed for name in (FINITE, SCALE, DIGEST)]
+    assert passed == [True, True, None]
+    assert selftest_lines(bundle, list(checks.values()))[-1].startswith("tiny 0: self-check ")
+
+
+def test_without_torch_the_comparison_is_skipped_by_name(tmp_path, monkeypatch):
+    bundle = write_tiny_bundle(tmp_path / "model")
+    monkeypatch.setitem(sys.modules, "torch", None)
+    check = found(bundle)[EAGER]
+    assert (check.passed, check.words) == (None, "torch is not installed")
+
+
+def test_a_torch_that_computes_something_else_is_found(tmp_path, monkeypatch):
+    bundle = write_tiny_bundle(tmp_path / "model")
+    functional = pytest.importorskip("torch").nn.functional
+    monkeypatch.setattr(functional, "max_pool3d", functional.avg_pool3d)
+    check = found(bundle)[EAGER]
+    assert check.passed is False
+    assert "(limit 1e-05)" in check.words
+
+
+def test_values_that_are_not_finite_are_found(tmp_path, rows):
+    rows[1] = 3e38
+    checks = found(linear_bundle(tmp_path / "model", rows))
+    assert checks[FINITE].passed is False
+    assert checks.keys() == {EAGER, FINITE}
+
+
+@pytest.mark.parametrize("factor", [1e-6, 1e4])
+def test_a_scale_that_no_map_has_is_found(tmp_path, rows, factor):
+    rows[2] *= factor
+    names = contrasts("A", "B", "C")
+    check = found(linear_bundle(tmp_path / "model", rows, contrasts=names))[SCALE]
+    assert check.passed is False
+    assert "; C has " in check.words
+    percent = {"contrasts": names, "statistic": "effect", "units": "percent"}
+    assert found(linear_bundle(tmp_path / "percent", rows, **percent))[SCALE].passed
+
+
+@pytest.mark.parametrize(
+    ("names", "last", "passed"),
+    [
+        (("A", "B", "A-B"), (1, -1), True),
+        (("A", "B", "A-B"), (-1, 1), False),
+        (("C", "B-A", "A-B"), (0, -1), True),
+        (("C", "B-A", "A-B"), (0, 1), False),
+        (("A", "B", "C"), (1, 1), None),
+    ],
+)
+def test_opposite_contrasts_have_opposite_signs(tmp_path, rows, names, last, passed):
+    rows[2] = last[0] * rows[0] + last[1] * rows[1]
+    check = found(linear_bundle(tmp_path / "model", rows, contrasts=contrasts(*names)))[SIGN]
+    assert check.passed is passed
+    assert ("; not " in check.words) == (passed is False)
+
+
+def test_another_model_of_a_known_name_has_another_digest(tmp_path, rows):
+    check = found(linear_bundle(tmp_path / "model", rows, name="demo", version="1"))[DIGEST]
+    assert check.passed is False
+    assert "; expected -0.4007 " in check.words
+
+
+def test_a_digest_knows_rounding_from_other_maps():
+    maps = np.random.default_rng(1).normal(size=(5, 400)).astype(np.float32)
+    own = digest_of(maps)
+    noise = np.random.default_rng(2).normal(size=maps.shape).astype(np.float32)
+    assert np.abs(np.subtract(digest_of(maps + 1e-5 * noise), own)).max() < 1e-3
+    for other in (maps[::-1], maps[:, ::-1], -maps):
+        assert np.abs(np.subtract(digest_of(other), own)).max() > 0.1
+
+
+@pytest.mark.parametrize("form", [MARGINAL, Form("partial")])
+def test_simulated_rest_is_the_same_each_time_and_has_the_form(form):
+    maps = np.random.default_rng(1).normal(size=(4, 70)).astype(np.float32)
+    first, second = (simulated_connectome(maps, form) for _ in range(2))
+    np.testing.assert_array_equal(first, second)
+    marginal = simulated_connectome(maps, MARGINAL)
+    assert 0.2 < np.abs(marginal).max() <= 1
+    # The ROIs share a part of their series: only a joint form takes it away.
+    assert (np.abs(first - marginal).max() > 0.05) == (form != MARGINAL)
+
+
+def test_a_kind_without_a_self_check_says_so_in_a_line(tmp_path):
+    (line,) = selftest_lines(write_tiny_bundle(tmp_path / "model"), [])
+    assert line.endswith("has no self-check; dtg-models verify compares its bytes")
