@@ -23,7 +23,7 @@ from bids_dtg.files.atomic import remove_stale_in, temporary_name, write_atomic,
 from bids_dtg.files.foreign import read_bytes, read_json_object, read_text
 from bids_dtg.files.home import expand_home
 from bids_dtg.files.locks import Locks
-from bids_dtg.files.text import encoded, read_json, write_text, write_tsv
+from bids_dtg.files.text import encoded, read_json, write_json, write_text, write_tsv
 
 BIDS_VERSION = "1.11.1"
 # Names that the BIDS validator (schema 1.11) does not know yet. `figures` has no slash, so that
@@ -42,11 +42,15 @@ _WRITTEN = "logs/written"  # a file for each text that the program wrote
 _INPUT = "logs/input.json"
 TEMPLATEFLOW = "templateflow"  # its name in BIDS URIs
 _TEMPLATEFLOW_ADDRESS = "https://github.com/templateflow/templateflow"
-_ACKNOWLEDGE = (
-    "Cite what logs/CITATION.md lists; its text describes what was done, for a Methods section."
-)
 # What people may write anew in the description, beside what the program knows nothing of.
-_EDITABLE = ("Name", "HowToAcknowledge", "License")
+_EDITABLE = ("Name", "Authors")
+# What earlier versions wrote into the description: BIDS wants one source, which is CITATION.cff.
+_IN_CITATION = ("HowToAcknowledge", "License")
+_DEVELOPERS = "The bids_dtg developers"
+_PARTICIPANTS = {
+    "Description": "Participants with results in this dataset",
+    "participant_id": {"Description": "Participant, as the folders are named"},
+}
 # Key of the workflow's name beside that of the program.
 _WORKFLOW = "Workflow"
 
@@ -173,7 +177,7 @@ class DerivativeDataset:
         self._write_if_changed(".bidsignore", "\n".join([*ignored, *missing]) + "\n")
         if not (self.root / "README").exists() and not (self.root / "README.md").exists():
             self._write_if_changed("README", words.readme)
-        return self._write_unless_edited("CITATION.cff", words.citation)
+        return self._write_unless_edited("CITATION.cff", _with_licence(words.citation, source))
 
     def remove_stale_temporaries(self) -> None:
         """Remove what killed processes left in the folders that all calls share."""
@@ -188,6 +192,8 @@ class DerivativeDataset:
         folder, so no participant is lost. Further columns are kept; rows without a
         folder go. Returns the names in those.
         """
+        if not (self.root / "participants.json").exists():
+            write_json(self.path("participants.json"), _PARTICIPANTS)
         gone: tuple[str, ...] = ()
         for _ in range(_TRIES):
             columns, rows = _parse_participants(self._read("participants.tsv"))
@@ -250,14 +256,12 @@ class DerivativeDataset:
             kind, _, tag = container.partition(":")
             tag = PurePosixPath(tag).name if tag.startswith("/") else tag  # a file of Apptainer
             generator["Container"] = {"Type": kind, "Tag": tag}
-        links, licence = _links(source, self.root), source.description.get("License")
+        links = _links(source, self.root)
         return {
             "Name": words.name,
             "BIDSVersion": BIDS_VERSION,
             "DatasetType": "derivative",
-            # Results of data are no freer than the data.
-            **({"License": licence} if isinstance(licence, str) and licence else {}),
-            "HowToAcknowledge": _ACKNOWLEDGE,
+            "Authors": _authors(source),
             "GeneratedBy": [generator],
             "SourceDatasets": _sources(source, links),
             "DatasetLinks": {**links, TEMPLATEFLOW: _TEMPLATEFLOW_ADDRESS},
@@ -274,20 +278,23 @@ class DerivativeDataset:
     def _with_others_entries(self, description: Mapping[str, Any]) -> dict[str, Any]:
         """Return the description with what others wrote into the one that is there."""
         found = read_json(self.root / "dataset_description.json")
-        merged = {**description, **{k: v for k, v in found.items() if k not in description}}
+        others = {k: v for k, v in found.items() if k not in description}
+        for key in _IN_CITATION:
+            if isinstance(text := others.get(key), str) and self._has_written(key, text):
+                del others[key]
+        merged = {**description, **others}
         links = found.get("DatasetLinks")
         if isinstance(links, dict):
             more = {name: link for name, link in links.items() if not _is_local(link)}
             merged["DatasetLinks"] = {**more, **description["DatasetLinks"]}
         made = found.get("GeneratedBy")
-        others = made[1:] if isinstance(made, list) else []
-        merged["GeneratedBy"] = [*description["GeneratedBy"], *others]
+        more_made = made[1:] if isinstance(made, list) else []
+        merged["GeneratedBy"] = [*description["GeneratedBy"], *more_made]
         for key in _EDITABLE:
-            text = found.get(key)
-            if isinstance(text, str) and text and not self._has_written(key, text):
-                merged[key] = text
-            if key in description:
-                self._note_written(key, str(description[key]))
+            entry = found.get(key)
+            if entry and not self._has_written(key, _one_text(entry)):
+                merged[key] = entry
+            self._note_written(key, _one_text(description[key]))
         return merged
 
     def _write_unless_edited(self, name: str, content: str) -> tuple[str, ...]:
@@ -490,6 +497,32 @@ def _lines(text: str) -> list[str]:
 
 def _first_cell(line: str) -> str:
     return line.partition("\t")[0]
+
+
+def _one_text(entry: object) -> str:
+    """Return an entry of the description as a text, by which it is known again."""
+    return entry if isinstance(entry, str) else json.dumps(entry)
+
+
+def _authors(source: SourceDataset) -> list[str]:
+    """Return who made the data, as far as it is known, and who made the program."""
+    raw = read_json(source.bids_dir / "dataset_description.json")
+    for description in (source.description, raw):
+        given = description.get("Authors")
+        names = [name for name in given if isinstance(name, str)] if isinstance(given, list) else []
+        if names:
+            return [*names, *([] if _DEVELOPERS in names else [_DEVELOPERS])]
+    return [f"The authors of {source.name}", _DEVELOPERS]
+
+
+def _with_licence(citation: str, source: SourceDataset) -> str:
+    """Add the licence of the data: results are no freer than what they are made from."""
+    licence = source.description.get("License")
+    if not isinstance(licence, str) or not licence or not citation:
+        return citation
+    words = f"The licence of the data that these results were made from: {licence}"
+    # A text in JSON is one in YAML, whatever characters it has.
+    return f"{citation.rstrip()}\nabstract: {json.dumps(words)}\n"
 
 
 def _sources(source: SourceDataset, links: Mapping[str, str]) -> list[dict[str, str]]:

@@ -198,8 +198,6 @@ def test_each_table_has_a_sidecar_and_what_a_set_shares_stands_once(job):
         assert not set(own) & set(shared)
         assert read_inherited(path) == shared | own
         assert "GeneratedBy" not in shared | own
-    description = json.loads((job.out / "dataset_description.json").read_text())
-    assert "logs/CITATION.md" in description["HowToAcknowledge"]
 
 
 def test_run_that_is_too_short_is_left_out(job, capsys):
