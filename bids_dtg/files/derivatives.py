@@ -30,7 +30,8 @@ BIDS_VERSION = "1.11.1"
 # it also covers the folders below sub-*; `log` is a file that some schedulers leave there.
 IGNORED = (
     *("*.html", "logs/", "log", "figures", "*_statmap.*", "statmap.json"),
-    *("*_relmat.*", "*_timeseries.*", "*_boldref.*", "group", "models", "*_qc.*"),
+    *("*_relmat.*", "*_probseg.tsv", "*_probseg.json"),
+    *("*_timeseries.*", "*_boldref.*", "group", "models", "*_qc.*"),
     *("*_parameters.*", "*_dynamics.*", "*_stat-coverage_bold.*"),
     *("*_behaviour.*", "*_trials.*"),
     "desc-inclusion_participants.*",
@@ -111,6 +112,16 @@ class DerivativeDataset:
         write_atomic(path, data)
         return path
 
+    def write_if_changed(self, relative: PurePosixPath | str, content: str) -> None:
+        """Write a text that all calls share: ten thousand participants need not write it anew."""
+        path = self.path(relative)
+        try:
+            if read_bytes(path) == encoded(content):
+                return
+        except ForeignFileError:
+            pass  # none yet, or broken
+        write_text(path, content)
+
     @property
     def workflow(self) -> str | None:
         """Name of the workflow that made the dataset; None where none is written."""
@@ -168,15 +179,15 @@ class DerivativeDataset:
         # has it.
         if path.exists() or not write_first(path, encoded(content)):
             self._refuse_other_workflow(words.workflow)
-            self._write_if_changed(path.name, content)
+            self.write_if_changed(path.name, content)
         if far := _far_places(source, self.root):
             places = {name: place.as_uri() for name, place in far.items()}
-            self._write_if_changed(_INPUT, json.dumps(places, indent=2) + "\n")
+            self.write_if_changed(_INPUT, json.dumps(places, indent=2) + "\n")
         ignored = self._read(".bidsignore").splitlines()
         missing = [line for line in IGNORED if line not in ignored]
-        self._write_if_changed(".bidsignore", "\n".join([*ignored, *missing]) + "\n")
+        self.write_if_changed(".bidsignore", "\n".join([*ignored, *missing]) + "\n")
         if not (self.root / "README").exists() and not (self.root / "README.md").exists():
-            self._write_if_changed("README", words.readme)
+            self.write_if_changed("README", words.readme)
         return self._write_unless_edited("CITATION.cff", _with_licence(words.citation, source))
 
     def remove_stale_temporaries(self) -> None:
@@ -307,7 +318,7 @@ class DerivativeDataset:
             )
         # First: whoever is killed in between finds the earlier text, which is known too.
         self._note_written(name, content)
-        self._write_if_changed(name, content)
+        self.write_if_changed(name, content)
         return ()
 
     def _has_written(self, what: str, text: str) -> bool:
@@ -315,17 +326,7 @@ class DerivativeDataset:
 
     def _note_written(self, what: str, text: str) -> None:
         """Remember a text, in a file of its own: many processes may do so at a time."""
-        self._write_if_changed(_written(what, text), f"bids_dtg has written this {what} here\n")
-
-    def _write_if_changed(self, name: str, content: str) -> None:
-        # Ten thousand participants need not write the same file ten thousand times.
-        path = self.path(name)
-        try:
-            if read_bytes(path) == encoded(content):
-                return
-        except ForeignFileError:
-            pass  # none yet, or broken
-        write_text(path, content)
+        self.write_if_changed(_written(what, text), f"bids_dtg has written this {what} here\n")
 
 
 def _written(what: str, text: str) -> str:
