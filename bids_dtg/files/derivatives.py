@@ -44,10 +44,9 @@ _INPUT = "logs/input.json"
 TEMPLATEFLOW = "templateflow"  # its name in BIDS URIs
 _TEMPLATEFLOW_ADDRESS = "https://github.com/templateflow/templateflow"
 # What people may write anew in the description, beside what the program knows nothing of.
-_EDITABLE = ("Name", "Authors")
+_EDITABLE = ("Name",)
 # What earlier versions wrote into the description: BIDS wants one source, which is CITATION.cff.
 _IN_CITATION = ("HowToAcknowledge", "License")
-_DEVELOPERS = "The bids_dtg developers"
 _PARTICIPANTS = {
     "Description": "Participants with results in this dataset",
     "participant_id": {"Description": "Participant, as the folders are named"},
@@ -272,7 +271,6 @@ class DerivativeDataset:
             "Name": words.name,
             "BIDSVersion": BIDS_VERSION,
             "DatasetType": "derivative",
-            "Authors": _authors(source),
             "GeneratedBy": [generator],
             "SourceDatasets": _sources(source, links),
             "DatasetLinks": {**links, TEMPLATEFLOW: _TEMPLATEFLOW_ADDRESS},
@@ -302,10 +300,10 @@ class DerivativeDataset:
         more_made = made[1:] if isinstance(made, list) else []
         merged["GeneratedBy"] = [*description["GeneratedBy"], *more_made]
         for key in _EDITABLE:
-            entry = found.get(key)
-            if entry and not self._has_written(key, _one_text(entry)):
-                merged[key] = entry
-            self._note_written(key, _one_text(description[key]))
+            text = found.get(key)
+            if isinstance(text, str) and text and not self._has_written(key, text):
+                merged[key] = text
+            self._note_written(key, description[key])
         return merged
 
     def _write_unless_edited(self, name: str, content: str) -> tuple[str, ...]:
@@ -498,22 +496,6 @@ def _lines(text: str) -> list[str]:
 
 def _first_cell(line: str) -> str:
     return line.partition("\t")[0]
-
-
-def _one_text(entry: object) -> str:
-    """Return an entry of the description as a text, by which it is known again."""
-    return entry if isinstance(entry, str) else json.dumps(entry)
-
-
-def _authors(source: SourceDataset) -> list[str]:
-    """Return who made the data, as far as it is known, and who made the program."""
-    raw = read_json(source.bids_dir / "dataset_description.json")
-    for description in (source.description, raw):
-        given = description.get("Authors")
-        names = [name for name in given if isinstance(name, str)] if isinstance(given, list) else []
-        if names:
-            return [*names, *([] if _DEVELOPERS in names else [_DEVELOPERS])]
-    return [f"The authors of {source.name}", _DEVELOPERS]
 
 
 def _with_licence(citation: str, source: SourceDataset) -> str:

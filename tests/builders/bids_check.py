@@ -16,6 +16,9 @@ import pytest
 from bids_dtg.files.bids_drafts import NOT_DATA, extended_schema
 
 PROGRAM = "bids-validator-deno"
+# No dataset with a CITATION.cff is without it: Authors in its description would be an error
+# (AUTHORS_AND_CITATION_FILE_MUTUALLY_EXCLUSIVE), and none are this.
+WARNINGS = [("TOO_FEW_AUTHORS", "", "/dataset_description.json")]
 
 
 @dataclass(frozen=True)
@@ -72,12 +75,11 @@ def require_every_file_seen(output: Path, folder: Path) -> int:
 
 def data_files(dataset: Path) -> list[str]:
     """Return the files that are neither pages nor logs, relative to the dataset."""
-    patterns = [pattern.rstrip("/") for pattern in NOT_DATA]
     names = [path.relative_to(dataset) for path in dataset.rglob("*") if path.is_file()]
     return [
         str(name)
         for name in names
-        if not any(fnmatch(part, pattern) for part in name.parts for pattern in patterns)
+        if not any(fnmatch(part, pattern) for part in name.parts for pattern in NOT_DATA)
         and not name.name.startswith(".")
     ]
 

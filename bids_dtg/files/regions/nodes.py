@@ -45,11 +45,9 @@ class NodeFile:
         OutputError
             They cannot be written.
         """
-        sidecar: dict[str, Any] = {
+        sidecar = {
             "Description": self.description,
             "SpatialReference": f"https://templateflow.s3.amazonaws.com/tpl-{self.space}",
-            "index": {"Description": "Number of the node in its image"},
-            "name": {"Description": "Name of the node, as in the matrices"},
         }
         output.write_if_changed(self.path, tsv_text(["index", "name"], [*self.names.items()]))
         text = json.dumps(sidecar, indent=2, ensure_ascii=False) + "\n"
