@@ -300,11 +300,10 @@ def test_killed_anywhere_and_run_again(scene, forks, tmp_path, job):
 @pytest.mark.slow
 @pytest.mark.parametrize("job", [pytest.param(job, id=_id(job)) for job in JOBS])
 def test_bids_and_its_drafts_know_every_file(scene, forks, tmp_path, job):
+    words, errors = [str(word) for word in job.words(scene)], tmp_path / "errors.txt"
     scene.begin(with_people=job.with_people)
-    errors = tmp_path / "errors.txt"
-    assert forks.run([str(word) for word in job.words(scene)], stderr=errors) == [0], (
-        errors.read_text()
-    )
+    errors.write_text("")
+    assert forks.run(words, stderr=errors) == [0], errors.read_text()
     assert require_every_file_seen(scene.out, tmp_path) > 0
 
 
