@@ -323,7 +323,9 @@ def _describe(call: GlmCall) -> None:
     words = DatasetWords(
         name=_OUTPUT_NAME,
         citation=presentation.citation.format(version=__version__),
-        readme="First-level maps of task runs, measured: see group/.\n",
+        readme="First-level maps of task runs, measured: the folders of group/ hold z, effect "
+        "and variance of each contrast, of single runs and of runs put together, with tables and "
+        "a page on how they were made.\n",
     )
     # Its own may be what a call left that was killed before the files beside it.
     described = read_json(output.root / "dataset_description.json")
