@@ -10,12 +10,12 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Mapping
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 from bids_dtg.errors import ForeignFileError
 from bids_dtg.files.foreign import read_json_object
+from bids_dtg.files.text import read_packaged
 from bids_dtg.notices import say
 from bids_dtg.streams import run_program
 
@@ -49,8 +49,7 @@ def extended_schema(schema: Mapping[str, Any]) -> dict[str, Any]:
     entities = rules.get("entities") if isinstance(rules, Mapping) else None
     if not isinstance(entities, list) or _LAST_ENTITY not in entities:
         raise ValueError("it has no rules of entities")
-    text = (files(__package__) / "bids_drafts.json").read_text(encoding="utf-8")
-    drafts = json.loads(text)["schema"]
+    drafts = json.loads(read_packaged("bids_dtg.files", "bids_drafts.json"))["schema"]
     extended = _with(schema, drafts)
     last = entities.index(_LAST_ENTITY)
     new = [name for name in drafts["rules"]["entities"] if name not in entities]
