@@ -18,6 +18,7 @@ from bids_dtg.cohort.data_files import DataFiles
 from bids_dtg.cohort.result_table import ResultTable
 from bids_dtg.files.atomic import remove_stale_temporaries
 from bids_dtg.files.derivatives import (
+    BIDS_VERSION,
     DatasetWords,
     DerivativeDataset,
     SourceDataset,
@@ -182,6 +183,24 @@ class ResultFolder:
         """Write a JSON file; `name` is without its extension."""
         write_json(self.add(f"{name}.json"), content)
 
+    def dataset(self, name: str, folder: str = "") -> None:
+        """Describe the folder, or one in it, as a dataset: it has folders of participants.
+
+        Parameters
+        ----------
+        name
+            Name of the dataset.
+        folder
+            Relative to the folder of results, with a slash at its end.
+        """
+        content = {
+            "Name": name,
+            "BIDSVersion": BIDS_VERSION,
+            "DatasetType": "derivative",
+            "GeneratedBy": [{"Name": "bids_dtg", "Version": __version__}],
+        }
+        self.json(f"{folder}dataset_description", content)
+
     def map(
         self,
         entities: Mapping[str, str],
@@ -211,7 +230,7 @@ class ResultFolder:
         self.add(f"{name}.nii.gz")
         path = self.output.write(self._relative(f"{name}.nii.gz"), data)
         space = {"SpatialReference": places.grid.space} if places.grid.space else {}
-        self.json(name, {"Description": description, **space, **facts})
+        self.json(name, {"Description": description, **space, "SkullStripped": True, **facts})
         return path
 
     def page(self, facts: AnalysisPageFacts, name: str = STATISTICS_PAGE) -> None:

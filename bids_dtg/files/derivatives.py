@@ -25,14 +25,15 @@ from bids_dtg.files.atomic import remove_stale_in, temporary_name, write_atomic,
 from bids_dtg.files.foreign import read_bytes, read_json_object, read_text
 from bids_dtg.files.home import expand_home
 from bids_dtg.files.locks import Locks
-from bids_dtg.files.text import encoded, read_json, write_text, write_tsv
+from bids_dtg.files.text import encoded, read_json, write_json, write_text, write_tsv
 
 BIDS_VERSION = "1.11.1"
 # Names that the BIDS validator (schema 1.11) does not know yet. `figures` has no slash, so that
 # it also covers the folders below sub-*; `log` is a file that some schedulers leave there.
 IGNORED = (
     *("*.html", "logs/", "log", "figures", "*_statmap.*", "statmap.json"),
-    *("*_relmat.*", "*_timeseries.*", "*_boldref.*", "group", "models", "*_qc.*"),
+    *("*_relmat.*", "*_probseg.tsv", "*_probseg.json"),
+    *("*_timeseries.*", "*_boldref.*", "group", "models", "*_qc.*"),
     *("*_parameters.*", "*_dynamics.*", "*_stat-coverage_bold.*"),
     *("*_behaviour.*", "*_trials.*"),
     "desc-inclusion_participants.*",
@@ -46,11 +47,14 @@ _WRITTEN = "logs/written"  # a file for each text that the program wrote
 _INPUT = "logs/input.json"
 TEMPLATEFLOW = "templateflow"  # its name in BIDS URIs
 _TEMPLATEFLOW_ADDRESS = "https://github.com/templateflow/templateflow"
-_ACKNOWLEDGE = (
-    "Cite what logs/CITATION.md lists; its text describes what was done, for a Methods section."
-)
 # What people may write anew in the description, beside what the program knows nothing of.
-_EDITABLE = ("Name", "HowToAcknowledge", "License")
+_EDITABLE = ("Name",)
+# What earlier versions wrote into the description: BIDS wants one source, which is CITATION.cff.
+_IN_CITATION = ("HowToAcknowledge", "License")
+_PARTICIPANTS = {
+    "Description": "Participants with results in this dataset",
+    "participant_id": {"Description": "Participant, as the folders are named"},
+}
 # Key of the workflow's name beside that of the program.
 _WORKFLOW = "Workflow"
 
@@ -111,6 +115,16 @@ class DerivativeDataset:
         write_atomic(path, data)
         return path
 
+    def write_if_changed(self, relative: PurePosixPath | str, content: str) -> None:
+        """Write a text that all calls share: ten thousand participants need not write it anew."""
+        path = self.path(relative)
+        try:
+            if read_bytes(path) == encoded(content):
+                return
+        except ForeignFileError:
+            pass  # none yet, or broken
+        write_text(path, content)
+
     @property
     def workflow(self) -> str | None:
         """Name of the workflow that made the dataset; None where none is written."""
@@ -168,16 +182,16 @@ class DerivativeDataset:
         # has it.
         if path.exists() or not write_first(path, encoded(content)):
             self._refuse_other_workflow(words.workflow)
-            self._write_if_changed(path.name, content)
+            self.write_if_changed(path.name, content)
         if far := _far_places(source, self.root):
             places = {name: place.as_uri() for name, place in far.items()}
-            self._write_if_changed(_INPUT, json.dumps(places, indent=2) + "\n")
+            self.write_if_changed(_INPUT, json.dumps(places, indent=2) + "\n")
         ignored = self._read(".bidsignore").splitlines()
         missing = [line for line in IGNORED if line not in ignored]
-        self._write_if_changed(".bidsignore", "\n".join([*ignored, *missing]) + "\n")
+        self.write_if_changed(".bidsignore", "\n".join([*ignored, *missing]) + "\n")
         if not (self.root / "README").exists() and not (self.root / "README.md").exists():
-            self._write_if_changed("README", words.readme)
-        return self._write_unless_edited("CITATION.cff", words.citation)
+            self.write_if_changed("README", words.readme)
+        return self._write_unless_edited("CITATION.cff", _with_licence(words.citation, source))
 
     def remove_stale_temporaries(self) -> None:
         """Remove what killed processes left in the folders that all calls share."""
@@ -192,6 +206,8 @@ class DerivativeDataset:
         folder, so no participant is lost. Further columns are kept; rows without a
         folder go. Returns the names in those.
         """
+        if not (self.root / "participants.json").exists():
+            write_json(self.path("participants.json"), _PARTICIPANTS)
         gone: tuple[str, ...] = ()
         for _ in _tries():
             columns, rows = _parse_participants(self._read("participants.tsv"))
@@ -254,14 +270,11 @@ class DerivativeDataset:
             kind, _, tag = container.partition(":")
             tag = PurePosixPath(tag).name if tag.startswith("/") else tag  # a file of Apptainer
             generator["Container"] = {"Type": kind, "Tag": tag}
-        links, licence = _links(source, self.root), source.description.get("License")
+        links = _links(source, self.root)
         return {
             "Name": words.name,
             "BIDSVersion": BIDS_VERSION,
             "DatasetType": "derivative",
-            # Results of data are no freer than the data.
-            **({"License": licence} if isinstance(licence, str) and licence else {}),
-            "HowToAcknowledge": _ACKNOWLEDGE,
             "GeneratedBy": [generator],
             "SourceDatasets": _sources(source, links),
             "DatasetLinks": {**links, TEMPLATEFLOW: _TEMPLATEFLOW_ADDRESS},
@@ -278,20 +291,23 @@ class DerivativeDataset:
     def _with_others_entries(self, description: Mapping[str, Any]) -> dict[str, Any]:
         """Return the description with what others wrote into the one that is there."""
         found = read_json(self.root / "dataset_description.json")
-        merged = {**description, **{k: v for k, v in found.items() if k not in description}}
+        others = {k: v for k, v in found.items() if k not in description}
+        for key in _IN_CITATION:
+            if isinstance(text := others.get(key), str) and self._has_written(key, text):
+                del others[key]
+        merged = {**description, **others}
         links = found.get("DatasetLinks")
         if isinstance(links, dict):
             more = {name: link for name, link in links.items() if not _is_local(link)}
             merged["DatasetLinks"] = {**more, **description["DatasetLinks"]}
         made = found.get("GeneratedBy")
-        others = made[1:] if isinstance(made, list) else []
-        merged["GeneratedBy"] = [*description["GeneratedBy"], *others]
+        more_made = made[1:] if isinstance(made, list) else []
+        merged["GeneratedBy"] = [*description["GeneratedBy"], *more_made]
         for key in _EDITABLE:
             text = found.get(key)
             if isinstance(text, str) and text and not self._has_written(key, text):
                 merged[key] = text
-            if key in description:
-                self._note_written(key, str(description[key]))
+            self._note_written(key, description[key])
         return merged
 
     def _write_unless_edited(self, name: str, content: str) -> tuple[str, ...]:
@@ -304,7 +320,7 @@ class DerivativeDataset:
             )
         # First: whoever is killed in between finds the earlier text, which is known too.
         self._note_written(name, content)
-        self._write_if_changed(name, content)
+        self.write_if_changed(name, content)
         return ()
 
     def _has_written(self, what: str, text: str) -> bool:
@@ -312,17 +328,7 @@ class DerivativeDataset:
 
     def _note_written(self, what: str, text: str) -> None:
         """Remember a text, in a file of its own: many processes may do so at a time."""
-        self._write_if_changed(_written(what, text), f"bids_dtg has written this {what} here\n")
-
-    def _write_if_changed(self, name: str, content: str) -> None:
-        # Ten thousand participants need not write the same file ten thousand times.
-        path = self.path(name)
-        try:
-            if read_bytes(path) == encoded(content):
-                return
-        except ForeignFileError:
-            pass  # none yet, or broken
-        write_text(path, content)
+        self.write_if_changed(_written(what, text), f"bids_dtg has written this {what} here\n")
 
 
 def _written(what: str, text: str) -> str:
@@ -494,6 +500,16 @@ def _lines(text: str) -> list[str]:
 
 def _first_cell(line: str) -> str:
     return line.partition("\t")[0]
+
+
+def _with_licence(citation: str, source: SourceDataset) -> str:
+    """Add the licence of the data: results are no freer than what they are made from."""
+    licence = source.description.get("License")
+    if not isinstance(licence, str) or not licence or not citation:
+        return citation
+    words = f"The licence of the data that these results were made from: {licence}"
+    # A text in JSON is one in YAML, whatever characters it has.
+    return f"{citation.rstrip()}\nabstract: {json.dumps(words)}\n"
 
 
 def _sources(source: SourceDataset, links: Mapping[str, str]) -> list[dict[str, str]]:

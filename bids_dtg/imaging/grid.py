@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -53,6 +54,11 @@ class Grid:
             "Resolution": f"{sizes} mm, the model's grid of {shape} voxels on the template's "
             "lattice",
         }
+
+    @property
+    def brain_metadata(self) -> dict[str, Any]:
+        """What BIDS wants in the sidecars of images on it that are 0 outside the brain."""
+        return {**self.metadata, "SkullStripped": True}
 
 
 def standard_grid() -> Grid:

@@ -39,7 +39,7 @@ from bids_dtg.version import __version__
 Array = NDArray[np.float32]
 FOLDER = PurePosixPath("group/deviation")
 _TABLE = "desc-deviation_distances"
-_CAN_WRITE = (_TABLE, f"sub-*/*_desc-{DEVIATION}_statmap")
+_CAN_WRITE = (_TABLE, "dataset_description", f"sub-*/*_desc-{DEVIATION}_statmap")
 # Keys that a deviation's sidecar copies from the map's sidecar.
 _COMMON = (
     *("Task", "Contrast", "SpatialReference", "Resolution", "Synthetic", "NSegments"),
@@ -181,6 +181,7 @@ class _Cohort:
             f"other {people - 1} participants: a row an average, a column a contrast",
         )
         self.results.table(_TABLE, table)
+        self.results.dataset("Deviations of participants from each other (bids_dtg)")
 
 
 def _distances(values: Array) -> NDArray[np.float64]:
@@ -196,6 +197,7 @@ def _sidecar(found: MapFile, source: PurePosixPath, others: int) -> dict[str, An
         f"{others} other participants, in units of the spread between these: "
         f"{found.description.removeprefix(NOT_MEASURED)}",
         **{key: found.sidecar[key] for key in _COMMON if key in found.sidecar},
+        "SkullStripped": True,
         "Units": UNITS,
         "Sources": [bids_uri("", str(source))],
         "DeviationsFrom": "cohort",

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import shutil
@@ -149,6 +150,40 @@ def test_what_people_wrote_into_the_description_is_kept(dataset, source):
     assert [made["Version"] for made in found["GeneratedBy"]] == ["1.3", "24.1"]
     assert found["DatasetLinks"]["other"] == "doi:10.1/x"
     assert found["DatasetLinks"].keys() == content["DatasetLinks"].keys()
+
+
+def test_the_licence_of_the_data_stands_in_the_citation_alone(dataset, source):
+    given = replace(source, description={**source.description, "License": 'CC "0": free'})
+    dataset.describe(given, words("x"), version="1.2")
+    citation = (dataset.root / "CITATION.cff").read_text()
+    assert 'were made from: CC \\"0\\": free"' in citation
+    content = json.loads((dataset.root / "dataset_description.json").read_text())
+    assert not {"License", "HowToAcknowledge"} & content.keys()
+
+
+def test_what_an_earlier_version_wrote_beside_the_citation_goes(dataset, source):
+    dataset.describe(source, words("x"), version="1.2")
+    path = dataset.root / "dataset_description.json"
+    content = json.loads(path.read_text())
+    for key, text in {"License": "CC0", "HowToAcknowledge": "Cite."}.items():
+        content[key] = text
+        digest = hashlib.sha256(text.encode()).hexdigest()[:16]
+        (dataset.root / f"logs/written/{key}-{digest}").write_text("")
+    content["License"] = "mine"
+    path.write_text(json.dumps(content))
+    dataset.describe(source, words("x"), version="1.3")
+    found = json.loads(path.read_text())
+    assert (found["License"], found.get("HowToAcknowledge")) == ("mine", None)
+
+
+def test_the_table_of_participants_is_explained_and_what_people_wrote_stays(dataset):
+    (dataset.root / "sub-01").mkdir()
+    dataset.add_participant("01")
+    path = dataset.root / "participants.json"
+    assert json.loads(path.read_text())["participant_id"]["Description"]
+    path.write_text('{"age": {"Units": "years"}}')
+    dataset.update_participants()
+    assert json.loads(path.read_text()) == {"age": {"Units": "years"}}
 
 
 @pytest.mark.parametrize("first", [None, "twin"])

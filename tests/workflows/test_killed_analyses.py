@@ -13,6 +13,7 @@ import pytest
 import tiny_networks
 import tiny_twins
 import torch
+from bids_check import require_every_file_seen
 from forked_jobs import Copies, ForkingProcess, Place
 from task_dataset import MOTOR, add_task_run, make_task_dataset
 from task_run import TaskPlan
@@ -294,6 +295,16 @@ def test_killed_anywhere_and_run_again(scene, forks, tmp_path, job):
         call()
         assert contents(scene.out) == whole, place
         assert left(scene.out) == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("job", [pytest.param(job, id=_id(job)) for job in JOBS])
+def test_bids_and_its_drafts_know_every_file(scene, forks, tmp_path, job):
+    words, errors = [str(word) for word in job.words(scene)], tmp_path / "errors.txt"
+    scene.begin(with_people=job.with_people)
+    errors.write_text("")
+    assert forks.run(words, stderr=errors) == [0], errors.read_text()
+    assert require_every_file_seen(scene.out, tmp_path) > 0
 
 
 def test_each_analysis_is_killed():

@@ -2,47 +2,63 @@
 
 from __future__ import annotations
 
-import json
-import shutil
-import subprocess
 from fnmatch import fnmatch
 from pathlib import Path
 
+import nibabel as nib
+import numpy as np
 import pytest
-from tiny_job import TinyJob
+from bids_check import WARNINGS, require_every_file_seen, validate
+from tiny_bundle import TINY_AFFINE, tiny_masks
+from tiny_job import TinyJob, add_rest
 
+from bids_dtg.files.bids_drafts import NOT_DATA
 from bids_dtg.files.derivatives import IGNORED
 
 DOCS = Path(__file__).parents[2] / "docs"
 
 
-def issues_of(folder: Path) -> list[tuple[str, str]]:
-    """Return code and place of what the validator calls errors."""
-    words = ["bids-validator-deno", "--json", str(folder)]
-    done = subprocess.run(words, capture_output=True, text=True, check=False)
-    found = json.loads(done.stdout)["issues"]["issues"]
-    return [
-        (issue["code"], issue.get("location", ""))
-        for issue in found
-        if issue["severity"] == "error"
-    ]
+@pytest.fixture(scope="module")
+def job(tmp_path_factory) -> TinyJob:
+    """Return a job of two people, one of them with sessions, that wrote all it can."""
+    job = TinyJob(tmp_path_factory.mktemp("job"))
+    job.reports = True
+    add_rest(job.bids, "02", session="A", entities="run-1")
+    add_rest(job.bids, "02", session="A", entities="run-2", seed=1)
+    atlas = job.folder / "atlas-A_space-MNI152NLin6Asym_dseg.nii.gz"
+    labels = np.ones(tiny_masks()[1].shape, np.int16)
+    nib.save(nib.Nifti1Image(labels, TINY_AFFINE), atlas)
+    assert job.run("--half-maps", "--write-connectome", "--atlases", atlas) == 0
+    return job
 
 
 @pytest.mark.slow
-def test_it_passes_as_bidsignore_hides_what_it_does_not_know(tmp_path):
-    if not shutil.which("bids-validator-deno"):
-        pytest.skip("no bids-validator-deno here")
-    job = TinyJob(tmp_path)
-    job.reports = True
-    assert job.run("--half-maps", "--write-connectome") == 0
-    assert issues_of(job.out) == []
-    (job.out / ".bidsignore").unlink()
-    hidden = issues_of(job.out)
-    assert {code for code, _ in hidden} == {"NOT_INCLUDED"}
+def test_it_passes_as_bidsignore_hides_what_it_does_not_know(job):
+    found = validate(job.out)
+    assert (found.errors, found.warnings) == ([], WARNINGS)
+    ignored = job.out / ".bidsignore"
+    text = ignored.read_text()
+    ignored.unlink()
+    try:
+        hidden = validate(job.out).errors
+    finally:
+        ignored.write_text(text)
+    codes = {code for code, _, _ in hidden}
+    # A table of nodes has a suffix of BIDS, which BIDS gives to images alone.
+    assert codes == {"NOT_INCLUDED", "ALL_FILENAME_RULES_HAVE_ISSUES"}
     patterns = [pattern.rstrip("/") for pattern in IGNORED]
-    for _, place in hidden:
+    for _, _, place in hidden:
         parts = place.strip("/").split("/")
         assert any(fnmatch(part, pattern) for part in parts for pattern in patterns), place
+
+
+@pytest.mark.slow
+def test_its_drafts_know_every_file(job, tmp_path):
+    assert require_every_file_seen(job.out, tmp_path) > 50
+
+
+def test_pages_and_logs_are_no_data():
+    assert {*NOT_DATA} < {pattern.rstrip("/") for pattern in IGNORED}
 
 
 def test_the_documentation_lists_all_that_is_hidden():

@@ -166,7 +166,10 @@ def fit(
         )
     plan = _training_plan(options, len(task.training), start=start, frozen=frozen)
     # Checkpoints of other options, people or data are never continued; more epochs are.
-    folder = task.folder / CHECKPOINTS / _fingerprint(plan, task, start)
+    found = _fingerprint(plan, task, start)
+    folder = task.folder / CHECKPOINTS / f"recipe-{found}"
+    if (earlier := folder.with_name(found)).is_dir():  # as earlier versions named it
+        folder = earlier
     try:
         trained = train.train(
             _samples(task, task.training),

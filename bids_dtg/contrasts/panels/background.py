@@ -222,7 +222,6 @@ def _brightness(values: NDArray[np.floating]) -> float:
 def _sidecar(what: str, uri: str, grid: Grid) -> dict[str, Any]:
     return {
         "Description": f"{what} on the model's grid, 8 bits within its brain: for pages",
-        "SkullStripped": True,
         "Sources": [uri],
-        **grid.metadata,
+        **grid.brain_metadata,
     }

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
+from bids_dtg.contrasts.bundle.bundle import ModelBundle
 from bids_dtg.contrasts.panels.run import RunData
 from bids_dtg.files.names import FileKind
+from bids_dtg.files.regions.nodes import Measure, NodeFile, relationship_facts, segment_label
 from bids_dtg.files.text import read_rows, tsv_text
 from bids_dtg.report.colours import SIGNED
 from bids_dtg.report.contents import RunFiles
@@ -14,6 +16,7 @@ from bids_dtg.report.pictures import draw_matrix
 from bids_dtg.report.quality import number
 
 FILE = FileKind("relmat", "connectome", ".tsv")
+_MEASURE = Measure("Pearson correlation", "Product-moment correlation of two series over frames")
 
 
 def keep(data: RunData) -> Kept:
@@ -21,21 +24,28 @@ def keep(data: RunData) -> Kept:
     roi_r = data.measured.roi_r
     rois = [f"roi{roi:02d}" for roi in range(1, len(roi_r) + 1)]
     text = tsv_text(rois, [[f"{r:.6f}" for r in row] for row in roi_r])
-    # The terms of the proposal for relationship matrices (BEP 017).
+    nodes = nodes_of(data.bundle)
     sidecar = {
         "Description": "Correlations between the cleaned series of the model's ROI maps, over all "
         "frames of the run that were kept; a row and a column an ROI, in the order of the maps",
-        "RelationshipMeasure": "Pearson correlation",
-        "MeasureDescription": "Product-moment correlation of two series over frames",
-        "Weighted": True,
-        "Directed": False,
-        "ValidDiagonal": False,
-        "StorageFormat": "Full",
-        "NonNegative": False,
-        "Nodes": f"ROI maps of the model {data.bundle.card.name} {data.bundle.card.version}",
+        **relationship_facts(_MEASURE, nodes),
         "Sources": [data.bold_uri],
     }
-    return Kept(FILE, text.encode(), sidecar, entities={"stat": "pearsoncorrelation"})
+    named = {"seg": nodes.label, "stat": "pearsoncorrelation"}
+    return Kept(FILE, text.encode(), sidecar, entities=named)
+
+
+def nodes_of(bundle: ModelBundle) -> NodeFile:
+    """Return what rows and columns are: the model's ROI maps."""
+    card = bundle.card
+    return NodeFile(
+        bundle.grid.space,
+        segment_label(card.name),
+        {roi: f"roi{roi:02d}" for roi in range(1, len(bundle.roi_maps) + 1)},
+        f"ROI maps of the model {card.name} {card.version}, which overlap: the volumes of the "
+        "image of these maps in its bundle",
+        overlap=True,
+    )
 
 
 def draw(run: RunFiles, canvas: Canvas) -> Figure | None:

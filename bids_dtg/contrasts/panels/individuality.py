@@ -134,5 +134,6 @@ def _sidecar(bundle: ModelBundle, whose: str) -> dict[str, Any]:
     return {
         "Description": "How individual the predicted maps are, against those of "
         f"{whose}: a row a contrast{without}",
+        **bundle.grid.metadata,
         **{name: {"Description": text} for name, text in _COLUMNS.items()},
     }

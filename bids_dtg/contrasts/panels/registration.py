@@ -49,6 +49,7 @@ def keep(data: RunData) -> Kept | None:
         data,
         description=f"Mean of the first {data.mean_frame.frames} frames that were kept",
         slope=slope,
+        more={"SkullStripped": False},
     )
 
 

@@ -53,7 +53,7 @@ def keep_volume(
         sidecar={
             "Description": description,
             "Sources": [data.bold_uri],
-            **grid.metadata,
+            **grid.brain_metadata,
             **(more or {}),
         },
         entities=grid.entities,

@@ -14,7 +14,8 @@ from bids_dtg.dynamics.participant.infer import Modelled
 from bids_dtg.dynamics.participant.request import NetworkRequest
 from bids_dtg.files.array_store import write_npz
 from bids_dtg.files.names import FileKind
-from bids_dtg.files.regions.relmat import RELMAT, RegionMatrix, encode_relmat
+from bids_dtg.files.regions.nodes import Measure
+from bids_dtg.files.regions.relmat import RELMAT
 from bids_dtg.files.text import encoded, tsv_text
 from bids_dtg.inputs.structural import StructuralMatrix
 from bids_dtg.participants.averages import AveragedRuns, run_entities
@@ -114,14 +115,15 @@ class NetworkWriter(ParcelWriter[NetworkRequest]):
         notes = () if structural is None else structural.notes
         of_model = self._request.notes_on_model(modelled, measured.run.participant)
         yield from self.write_series(measured, filled, (*notes, *of_model))
-        yield from self.write_with(
+        yield from self.write_matrix(
             RELMAT.path(self._entities(measured, stat=_PEARSON)),
-            encode_relmat(RegionMatrix(self._request.regions, measured.series.correlation())),
+            measured.series.correlation(),
             {
                 "Description": "Functional connectivity: Pearson correlation between the cleaned "
                 "series of parcels over the frames kept; n/a for parcels without a series",
                 **self.origin(measured),
             },
+            Measure("Pearson correlation", "Product-moment correlation of two series over frames"),
         )
         yield from self.write_coverage(measured)
 
@@ -129,16 +131,22 @@ class NetworkWriter(ParcelWriter[NetworkRequest]):
         self, measured: MeasuredSeries, structural: StructuralMatrix
     ) -> Iterator[PurePosixPath]:
         weights = normalised(structural.weights[None])[0].astype(np.float64)
-        yield from self.write_with(
+        yield from self.write_matrix(
             STRUCTURAL.path(self._entities(measured)),
-            encode_relmat(RegionMatrix(self._request.regions, weights)),
+            weights,
             {
                 "Description": "Structural connectome, divided by its largest weight; the diagonal "
                 "is 0",
                 "StructuralFile": structural.path.name,
                 "Notes": list(structural.notes),
+                "SpatialReference": self._request.grid.space,
                 **atlas_facts(self._request.atlas),
             },
+            Measure(
+                "structural connectivity",
+                "Weights of the given connectome, divided by the largest",
+                non_negative=True,
+            ),
         )
 
     def _write_parameters(
@@ -188,7 +196,7 @@ class NetworkWriter(ParcelWriter[NetworkRequest]):
                         "Description": f"Parameter {number} of each region by a network model, "
                         f"{words} of the posterior: an estimate",
                         "Units": "arbitrary",
-                        **self._request.grid.metadata,
+                        **self._request.grid.brain_metadata,
                         **self._model_facts(measured, modelled),
                     },
                 )

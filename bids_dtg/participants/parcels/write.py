@@ -6,10 +6,20 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import PurePosixPath
 from typing import Any, Generic, TypeVar
 
+import numpy as np
+from numpy.typing import NDArray
+
 from bids_dtg.cleaning.confounds import NOT_IN_TABLE
 from bids_dtg.cleaning.words import Lacking
 from bids_dtg.files.names import FileKind
 from bids_dtg.files.provenance import Fingerprint
+from bids_dtg.files.regions.nodes import (
+    Measure,
+    NodeFile,
+    relationship_facts,
+    segment_label,
+)
+from bids_dtg.files.regions.relmat import RegionMatrix, encode_relmat
 from bids_dtg.files.regions.series import SERIES, RegionSeries, encode_series, series_sidecar
 from bids_dtg.files.sidecars import RESIDUAL_DOF
 from bids_dtg.files.text import encoded, tsv_text, write_json
@@ -99,6 +109,37 @@ class ParcelWriter(Generic[Request]):
                 names, measured.series.tr_seconds, **self._how_made(measured, facts, notes)
             ),
         )
+
+    def write_matrix(
+        self,
+        path: PurePosixPath,
+        values: NDArray[np.float64],
+        facts: Mapping[str, Any],
+        measure: Measure,
+    ) -> Iterator[PurePosixPath]:
+        """Write a matrix between the parcels, and the table of what its rows are.
+
+        Parameters
+        ----------
+        path
+            Path of the matrix, in the dataset.
+        values
+            (parcels, parcels).
+        facts
+            Further fields of its sidecar.
+        measure
+            What a value is.
+        """
+        atlas = self._request.atlas
+        nodes = NodeFile(
+            self._request.grid.space,
+            segment_label(*atlas.entities.values()),
+            atlas.parcels,
+            f"Parcels of the atlas {atlas.key}",
+        )
+        nodes.write(self._request.output)
+        matrix = encode_relmat(RegionMatrix(self._request.regions, values))
+        yield from self.write_with(path, matrix, {**facts, **relationship_facts(measure, nodes)})
 
     def write_coverage(self, measured: MeasuredSeries) -> Iterator[PurePosixPath]:
         """Write how much of each parcel has signal."""

@@ -34,6 +34,7 @@ from bids_dtg.settings import Settings
 from bids_dtg.statistics.glm.estimate import RunFit, fit_run
 from bids_dtg.statistics.glm.files import (
     CAN_WRITE,
+    LEVELS,
     FittedRun,
     write_combined_maps,
     write_run_maps,
@@ -153,15 +154,12 @@ class GlmCall:
 
     def write_summary(self) -> None:
         """Write the tables, the page, and the description of the dataset."""
-        self.results.json(
-            "dataset_description",
-            {
-                "Name": f"First-level maps of the task {self.model.task} (bids_dtg)",
-                "BIDSVersion": "1.10.0",
-                "DatasetType": "derivative",
-                "GeneratedBy": [{"Name": "bids_dtg", "Version": __version__}],
-            },
-        )
+        name = f"First-level maps of the task {self.model.task} (bids_dtg)"
+        self.results.dataset(name)
+        # Each level has folders of participants: to BIDS it is a dataset.
+        for level in LEVELS:
+            if (self.results.path / level).is_dir():
+                self.results.dataset(f"{name}, {level}", f"{level}/")
         write_tables(self.results, self.run_rows, self.condition_rows, self.contrast_rows)
         design = self.shown[0]
         write_glm_page(
@@ -325,7 +323,9 @@ def _describe(call: GlmCall) -> None:
     words = DatasetWords(
         name=_OUTPUT_NAME,
         citation=presentation.citation.format(version=__version__),
-        readme="First-level maps of task runs, measured: see group/.\n",
+        readme="First-level maps of task runs, measured: the folders of group/ hold z, effect "
+        "and variance of each contrast, of single runs and of runs put together, with tables and "
+        "a page on how they were made.\n",
     )
     # Its own may be what a call left that was killed before the files beside it.
     described = read_json(output.root / "dataset_description.json")

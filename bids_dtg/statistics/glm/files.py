@@ -18,6 +18,7 @@ from bids_dtg.cohort.result_folder import ResultFolder
 from bids_dtg.errors import RunError
 from bids_dtg.files.atomic import write_atomic
 from bids_dtg.files.names import build_path
+from bids_dtg.imaging.grid import Grid
 from bids_dtg.imaging.nifti import read_single
 from bids_dtg.imaging.places import VoxelPlaces
 from bids_dtg.inputs.run import RestRun
@@ -30,17 +31,17 @@ from bids_dtg.version import __version__
 _KEPT = ("sub", "ses", "task", "acq", "ce", "rec", "dir", "run", "space", "cohort", "res")
 _OF_RUN = ("dir", "run")
 _STATISTICS = ("z", "effect", "variance")
-_RUNS, _SESSIONS, _PEOPLE = "node-runLevel", "node-sessionLevel", "node-subjectLevel"
+LEVELS = _RUNS, _SESSIONS, _PEOPLE = "node-runLevel", "node-sessionLevel", "node-subjectLevel"
 # Files that the analysis can write, by names without extension.
 CAN_WRITE = (
-    *(f"{level}/sub-*_statmap" for level in (_RUNS, _SESSIONS, _PEOPLE)),
+    *(f"{level}/sub-*_statmap" for level in LEVELS),
+    *(f"{level}/dataset_description" for level in LEVELS),
     *("desc-runs_qc", "desc-conditions_qc", "desc-contrasts_qc", "dataset_description"),
 )
-UNITS = {
-    "z": "z of the effect's t, of the same p",
-    "effect": "percent of the voxel's mean over the run, times the contrast's weights",
-    "variance": "square of the effect's unit",
-}
+UNITS = (
+    "stat-z: z of the effect's t, of the same p; stat-effect: percent of the voxel's mean over the "
+    "run, times the contrast's weights; stat-variance: square of the effect's unit"
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,7 +73,7 @@ def write_run_maps(
         label: _write_maps(results, _RUNS, entities, label, places, estimate)
         for label, estimate in fit.estimates.items()
     }
-    facts = _facts(model, [plan.run], plan.run.space) | {
+    facts = _facts(model, [plan.run], places.grid) | {
         "RepetitionTime": plan.tr_seconds,
         "SliceTimeReference": plan.slice_time_ref,
         "NumberOfVolumes": plan.header.frames,
@@ -115,7 +116,7 @@ def write_combined_maps(
         places, estimate = _combined(having, label)
         _write_maps(results, level, entities, label, places, estimate)
         made[label] = places, estimate.z
-    facts = _facts(model, [run.run for run in runs], first.run.space) | {
+    facts = _facts(model, [run.run for run in runs], first.places.grid) | {
         "Method": "fixed effects: effects weighted by their inverse variance",
         "ResidualDegreesOfFreedom": sum(run.dof for run in runs),
         "NumberOfRuns": len(runs),
@@ -187,12 +188,14 @@ def _name(level: str, entities: Mapping[str, str], extension: str = "") -> str:
     return f"{level}/{build_path(entities, 'statmap', extension)}"
 
 
-def _facts(model: GlmModel, runs: Sequence[RestRun], space: str) -> dict[str, Any]:
+def _facts(model: GlmModel, runs: Sequence[RestRun], grid: Grid) -> dict[str, Any]:
     """Return the common sidecar fields of single and combined runs."""
     return {
         "Description": "First-level analysis of measured task runs (nilearn)",
         "Task": model.task,
-        "SpatialReference": space,
+        "SpatialReference": runs[0].space,
+        "Resolution": " x ".join(f"{size:g}" for size in grid.voxel_sizes_mm) + " mm",
+        "SkullStripped": True,
         "Units": UNITS,
         "Runs": [run.title for run in runs],
         "HaemodynamicResponse": model.hrf,

@@ -9,7 +9,8 @@ from typing import Any
 from bids_dtg.cohort.result_table import ResultTable
 from bids_dtg.files.names import FileKind
 from bids_dtg.files.provenance import sets_made_otherwise
-from bids_dtg.files.regions.relmat import RELMAT, RegionMatrix, encode_relmat
+from bids_dtg.files.regions.nodes import Measure
+from bids_dtg.files.regions.relmat import RELMAT
 from bids_dtg.files.sidecars import RESIDUAL_DOF
 from bids_dtg.files.text import encoded
 from bids_dtg.participants.averages import AveragedRuns
@@ -69,8 +70,9 @@ class TwinWriter(ParcelWriter[TwinRequest]):
         `left_out` gives the reason for each run of the average that is not part of it.
         """
         path = RELMAT.path(self.entities(dict(planned.entities), stat=FISHER_Z))
-        matrix = encode_relmat(RegionMatrix(self._request.regions, made.edges))
-        files = [*self.write_with(path, matrix, self._edge_facts(made, left_out))]
+        facts = self._edge_facts(made, left_out)
+        measure = Measure("Fisher z", "Inverse hyperbolic tangent of the Pearson correlation")
+        files = [*self.write_matrix(path, made.edges, facts, measure)]
         if behaviour is not None:
             files += self._write_behaviour(planned, made, behaviour)
         return files

@@ -192,14 +192,17 @@ def test_each_table_has_a_sidecar_and_what_a_set_shares_stands_once(job):
         True,
         "Full",
     )
+    (nodes,) = relmat["NodeFiles"]
+    rows = read_table(job.out / nodes.removeprefix("bids::"))
+    matrix = next(job.out.rglob("*_relmat.tsv"))
+    assert [row["name"] for row in rows] == list(read_table(matrix)[0])
     shared = json.loads((job.out / "sub-01" / "sub-01_task-rest_statmap.json").read_text())
     for path in job.out.rglob("*desc-synthetic_statmap.json"):
         own = json.loads(path.read_text())
         assert not set(own) & set(shared)
+        assert own["SkullStripped"] is True
         assert read_inherited(path) == shared | own
         assert "GeneratedBy" not in shared | own
-    description = json.loads((job.out / "dataset_description.json").read_text())
-    assert "logs/CITATION.md" in description["HowToAcknowledge"]
 
 
 def test_run_that_is_too_short_is_left_out(job, capsys):
@@ -397,7 +400,7 @@ def test_connectome_reads_back(job):
     np.testing.assert_allclose(image.get_fdata()[grid].T, expected, atol=1e-5)
     assert not image.get_fdata()[~grid].any()
 
-    matrix = func / "sub-01_task-rest_stat-pearsoncorrelation_desc-connectome_relmat.tsv"
+    matrix = func / "sub-01_task-rest_seg-tiny_stat-pearsoncorrelation_desc-connectome_relmat.tsv"
     r = np.array([[float(x) for x in row.values()] for row in read_table(matrix)])
     np.testing.assert_allclose(r, np.corrcoef(series.T), atol=1e-5)
     rows = read_table(func / "sub-01_task-rest_desc-rois_timeseries.tsv")

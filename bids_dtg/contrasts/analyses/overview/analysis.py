@@ -276,6 +276,7 @@ def _write_means(output: DerivativeDataset, maps: GroupMaps) -> Iterator[MapFile
                 "Description": f"{word} over {counted(maps.people, 'participant')} "
                 f"({counted(len(maps.averages), 'average')} of predicted maps): {description}",
                 **_of_first(first),
+                "SkullStripped": True,
                 "NParticipants": maps.people,
                 "NSets": len(maps.averages),
             }

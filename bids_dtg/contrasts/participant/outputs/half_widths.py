@@ -125,7 +125,7 @@ def half_width_sidecars(
             _path(contrast, bundle, level, grid or bundle.grid, ".json"),
             {
                 **contrast_facts(layer, contrast, bundle),
-                **(facts_of_space or bundle.grid.metadata),
+                **(facts_of_space or bundle.grid.brain_metadata),
                 "Units": bundle.card.part.units,
                 "IntervalLevel": level / 100,
                 "IntervalCovers": f"{level} % of the voxels of a newly measured map (one session "

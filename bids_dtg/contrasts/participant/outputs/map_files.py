@@ -149,7 +149,7 @@ def map_sidecars(
             map_path(entities, contrast, layer.desc, ".json", bundle=bundle),
             {
                 **contrast_facts(layer, contrast, bundle),
-                **bundle.grid.metadata,
+                **bundle.grid.brain_metadata,
                 "Units": layer.units or bundle.card.part.units,
             },
         )

@@ -145,6 +145,7 @@ class RegionTables:
                 if deviation
                 else "n/a: the model carries no mean and spread of its training people"
             },
+            "SpatialReference": self.bundle.grid.metadata["SpatialReference"],
             "MinCoverage": self.min_coverage,
             **({} if intervals is None else _calibration(intervals, self.interval_level)),
             **atlas_facts(atlas),

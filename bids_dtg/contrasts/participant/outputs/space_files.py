@@ -90,7 +90,7 @@ def space_facts(target: Target, bundle: ModelBundle, root: Path, source: str) ->
     """Return the sidecar fields on another space and the transforms to it."""
     sizes = " x ".join(f"{size:.4g}" for size in target.grid.voxel_sizes_mm)
     shape = " x ".join(map(str, target.grid.shape))
-    facts: dict[str, Any] = dict(target.grid.metadata)
+    facts: dict[str, Any] = target.grid.brain_metadata
     facts["Resolution"] = f"{sizes} mm, {shape} voxels of the template's grid"
     if target.image is not None:
         facts["SpatialReference"] = source_uri(target.image, root, source)

@@ -12,6 +12,7 @@ from bids_dtg.cleaning.words import Lacking
 from bids_dtg.connectome.connectome import RunConnectomes
 from bids_dtg.contrasts.bundle.bundle import ModelBundle
 from bids_dtg.contrasts.maps import Estimate
+from bids_dtg.contrasts.panels.connectome import nodes_of
 from bids_dtg.contrasts.panels.individuality import write_individuality
 from bids_dtg.contrasts.panels.map_reliability import write_map_reliability
 from bids_dtg.contrasts.participant.outputs.half_widths import (
@@ -91,6 +92,7 @@ class Writer:
         columns = self.presentation.quality_columns
         files = [*write_quality(figures, columns, entities, self.output)]
         files += write_kept(kept, entities, self.output)
+        nodes_of(self.bundle).write(self.output)
         if connectomes is not None:
             files += self._write_connectome(summary, connectomes)
         return files
@@ -258,7 +260,7 @@ class Writer:
             f"ROI: {form.row.words}",
             "Synthetic": False,  # unlike the maps of the average, whose sidecar applies here too
             "Units": "arbitrary",
-            **self.bundle.grid.metadata,
+            **self.bundle.grid.brain_metadata,
             "Sources": run_sources(summary.run, self.origin.source),
             **model_facts(self.bundle),
             **form_facts(form),

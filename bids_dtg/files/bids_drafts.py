@@ -1,0 +1,85 @@
+"""What BIDS does not know of our files yet: rules from its drafts, added to its schema.
+
+``python -m bids_dtg.files.bids_drafts SCHEMA.json > EXTENDED.json`` makes the schema with which the
+BIDS validator looks at every file of an output. ``bids_drafts.json`` has the rules, and the drafts
+that they follow with their dates.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from bids_dtg.errors import ForeignFileError
+from bids_dtg.files.foreign import read_json_object
+from bids_dtg.files.text import read_packaged
+from bids_dtg.notices import say
+from bids_dtg.streams import run_program
+
+# What no rule is needed for: pages, and the logs of calls.
+NOT_DATA = ("*.html", "logs", "log", "figures")
+_EXIT_USAGE = 2
+_LAST_ENTITY = "description"  # stays the last one of a name
+_WANTED = "the schema of BIDS: https://bids-specification.readthedocs.io/en/v1.11.1/schema.json"
+
+
+def extended_schema(schema: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the schema of BIDS with what it does not know of our files.
+
+    Parameters
+    ----------
+    schema
+        The schema, as BIDS publishes it.
+
+    Raises
+    ------
+    ValueError
+        It is no schema of BIDS.
+
+    Examples
+    --------
+    >>> schema = {"objects": {}, "meta": {}, "rules": {"entities": ["subject", "description"]}}
+    >>> extended_schema(schema)["rules"]["entities"]
+    ['subject', 'contrast', 'statistic', 'description']
+    """
+    rules = schema.get("rules")
+    entities = rules.get("entities") if isinstance(rules, Mapping) else None
+    if not isinstance(entities, list) or _LAST_ENTITY not in entities:
+        raise ValueError("it has no rules of entities")
+    drafts = json.loads(read_packaged("bids_dtg.files", "bids_drafts.json"))["schema"]
+    extended = _with(schema, drafts)
+    last = entities.index(_LAST_ENTITY)
+    new = [name for name in drafts["rules"]["entities"] if name not in entities]
+    extended["rules"]["entities"] = [*entities[:last], *new, *entities[last:]]
+    return extended
+
+
+def _with(schema: Mapping[str, Any], more: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a schema with more entries; what both have is the schema's own."""
+    merged = dict(more)
+    for key, value in schema.items():
+        both = isinstance(value, Mapping) and isinstance(more.get(key), Mapping)
+        merged[key] = _with(value, more[key]) if both else value
+    return merged
+
+
+def main() -> int:
+    """Print the extended schema, and return the exit code."""
+    if len(sys.argv) != 2:
+        say("usage: python -m bids_dtg.files.bids_drafts SCHEMA.json > EXTENDED.json")
+        return _EXIT_USAGE
+    path = Path(sys.argv[1])
+    try:
+        extended = extended_schema(read_json_object(path))
+    except (ForeignFileError, ValueError) as err:
+        say(f"bids_dtg: {path} is no schema of BIDS ({err}); expected: {_WANTED}")
+        return _EXIT_USAGE
+    print(json.dumps(extended))
+    return 0
+
+
+if __name__ == "__main__":
+    run_program("bids_dtg.files.bids_drafts", main)
