@@ -128,9 +128,9 @@ class InputOptions:
     )
     templateflow_download: bool = rest_option(
         "selection",
-        "download transforms between templates, and atlases, that are missing in TemplateFlow's "
-        "folder",
-        default=False,
+        "download the transforms between templates, and the atlases, that are needed and missing "
+        "in TemplateFlow's folder, once (default), or do not",
+        default=True,
     )
     workflow: str = option("model", "what is made of rest", default="contrasts")
     model: str = option(
