@@ -59,13 +59,12 @@ def require_content(path: Path, participant: str) -> None:
         size = path.stat().st_size
         if size == 0:
             raise RunError(f"{found} is empty", remedy="copy it again, or rerun fMRIPrep")
-        if size <= _LONGEST_POINTER:
-            if is_pointer(_start(path)):
-                raise RunError(
-                    f"{found} holds only a git-annex or git-LFS pointer",
-                    expected="the file's content",
-                    remedy=f"datalad get {path}",
-                )
+        if size <= _LONGEST_POINTER and is_pointer(_start(path)):
+            raise RunError(
+                f"{found} holds only a git-annex or git-LFS pointer",
+                expected="the file's content",
+                remedy=f"datalad get {path}",
+            )
     except OSError as err:
         raise RunError(f"{found} cannot be read: {err.strerror or err}") from err
 

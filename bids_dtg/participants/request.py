@@ -218,8 +218,8 @@ class CallRequest(ABC):
                             pass
                 except NotFetchedError:
                     raise
-                except Exception:  # noqa: S112 (the work on the participant reports it)
-                    continue
+                except Exception:
+                    continue  # the work on the participant reports it
 
     @cached_property
     def recorded_options(self) -> dict[str, Any]:

@@ -128,8 +128,8 @@ class InputOptions:
     )
     templateflow_download: bool = rest_option(
         "selection",
-        "download the transforms between templates, and the atlases, that are needed and missing "
-        "in TemplateFlow's folder, once (default), or do not",
+        "download transforms between templates, and atlases, that are needed and missing in "
+        "TemplateFlow's folder: the default, which --no-templateflow-download forbids",
         default=True,
     )
     workflow: str = option("model", "what is made of rest", default="contrasts")

@@ -193,9 +193,9 @@ def test_no_network(tmp_path, host):
 def test_jobs_without_a_network_do_not_wait_for_each_other(tmp_path, host):
     """Another job holds the folder: who has no network gives up without waiting for it."""
     flow = TemplateFlow(tmp_path, download=True, address="http://127.0.0.1:9")
-    with download_folder(tmp_path, Notes(), remedy=""):
-        with pytest.raises(NotFetchedError, match="cannot be fetched"):
-            flow.transform(TO, ORIGIN)
+    held = download_folder(tmp_path, Notes(), remedy="")
+    with held, pytest.raises(NotFetchedError, match="cannot be fetched"):
+        flow.transform(TO, ORIGIN)
 
 
 def _get(home: Path, address: str) -> None:
