@@ -282,7 +282,7 @@ def _cache(environment: Mapping[str, str]) -> Path | None:
 def _compare_size(path: Path, pinned: PinnedFile | None) -> None:
     """Warn of a file that is not TemplateFlow's; one that is cut off is refused by its reader."""
     size = path.stat().st_size
-    if pinned is not None and size != pinned.size:
+    if pinned is not None and pinned.size is not None and size != pinned.size:
         warnings.warn(
             f"{path} has {size:,} bytes, and TemplateFlow's has {pinned.size:,}: it is used as a "
             "transform of your own; if it should be TemplateFlow's, remove it and fetch it again",
