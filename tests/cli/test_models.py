@@ -9,7 +9,7 @@ import nibabel as nib
 import numpy as np
 import pytest
 import torch
-from model_host import ModelHost, add_model, publish, serve_alone
+from model_host import TRANSFORM, ModelHost, add_model, pin_transform, publish, serve_alone
 from tiny_bundle import (
     TINY_AFFINE,
     TINY_SHAPE,
@@ -20,9 +20,6 @@ from tiny_bundle import (
 )
 
 from bids_dtg.cli.models import main
-from bids_dtg.inputs.templateflow import PINNED
-
-TRANSFORM = next(iter(PINNED))
 
 
 @pytest.fixture
@@ -110,7 +107,7 @@ def published(models, monkeypatch):
     """Serve a small hcp-ya under the published paths on this machine, by way of a mirror."""
     host = ModelHost()
     publish(monkeypatch, add_model(host))
-    monkeypatch.setitem(PINNED, TRANSFORM, host.add(b"transform", PINNED[TRANSFORM]))
+    pin_transform(monkeypatch, host, b"transform")
     with serve_alone(host, monkeypatch):
         yield host
 

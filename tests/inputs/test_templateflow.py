@@ -7,7 +7,7 @@ import multiprocessing
 from pathlib import Path
 
 import pytest
-from model_host import Fault, ModelHost, Notes, go_without_proxy, serve
+from model_host import Fault, ModelHost, Notes, go_without_proxy, pin_transform, serve
 
 from bids_dtg.errors import RunError, SettingsError
 from bids_dtg.files.digest import Digest
@@ -33,10 +33,8 @@ def host(monkeypatch):
     go_without_proxy(monkeypatch)
     monkeypatch.delenv("DTG_MODEL_MIRROR", raising=False)
     monkeypatch.delenv("DTG_OFFLINE", raising=False)
-    digest = Digest("md5", hashlib.md5(CONTENT).hexdigest())
-    monkeypatch.setitem(PINNED, NAME, PinnedFile(NAME, digest, size=len(CONTENT)))
     host = ModelHost()
-    host.files[f"/{NAME}"] = CONTENT
+    pin_transform(monkeypatch, host, CONTENT)
     return host
 
 

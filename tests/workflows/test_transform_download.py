@@ -2,21 +2,15 @@
 
 from __future__ import annotations
 
-import hashlib
 from pathlib import Path
 
 import numpy as np
 import pytest
 from itk_files import affine_part, write_composite
-from model_host import ModelHost, serve_alone
+from model_host import TRANSFORM, ModelHost, pin_transform, serve_alone
 from tiny_job import TinyJob, add_rest, read_table
 
-from bids_dtg.files.digest import Digest
-from bids_dtg.files.download import PinnedFile
-from bids_dtg.inputs.templateflow import PINNED
-
 OTHER = "MNI152NLin2009cAsym"
-NAME = f"tpl-MNI152NLin6Asym/tpl-MNI152NLin6Asym_from-{OTHER}_mode-image_xfm.h5"
 
 
 @pytest.fixture
@@ -34,11 +28,8 @@ def job(tmp_path, monkeypatch) -> TinyJob:
 def host(job, monkeypatch):
     """Serve a transform of our own on this machine, with a pin of it in the table."""
     path = write_composite(job.folder / "own.h5", [affine_part(np.eye(4))])
-    content = path.read_bytes()
-    digest = Digest("md5", hashlib.md5(content).hexdigest())
-    monkeypatch.setitem(PINNED, NAME, PinnedFile(NAME, digest, size=len(content)))
     host = ModelHost()
-    host.files[f"/{NAME}"] = content
+    pin_transform(monkeypatch, host, path.read_bytes())
     with serve_alone(host, monkeypatch):
         yield host
 
@@ -49,9 +40,9 @@ def home(job: TinyJob) -> Path:
 
 def test_it_is_fetched_once_before_the_first_run(job, host, capsys):
     assert job.run() == 0
-    assert [path for path, _ in host.asked] == [f"/{NAME}"]
+    assert [path for path, _ in host.asked] == [f"/{TRANSFORM}"]
     err = capsys.readouterr().err
-    assert err.count(f"downloading {Path(NAME).name}") == 1
+    assert err.count(f"downloading {Path(TRANSFORM).name}") == 1
     assert len(list(job.out.rglob("*desc-synthetic_statmap.nii.gz"))) == 6
     assert job.run("--dry-run") == 0
     assert capsys.readouterr().out.count("complete, would be skipped") == 2
@@ -79,8 +70,10 @@ def test_no_network_is_one_line_before_any_run_is_read(job, host, capsys, monkey
     monkeypatch.setenv("https_proxy", "http://127.0.0.1:9")
     assert job.run() == 2
     (line,) = capsys.readouterr().err.splitlines()
-    assert line.startswith(f"bids_dtg: error: {Path(NAME).name} cannot be fetched: http://127.0.")
-    assert f"curl -fL --create-dirs -o '{home(job) / NAME}' https://templateflow" in line
+    assert line.startswith(
+        f"bids_dtg: error: {Path(TRANSFORM).name} cannot be fetched: http://127.0."
+    )
+    assert f"curl -fL --create-dirs -o '{home(job) / TRANSFORM}' https://templateflow" in line
     assert "with --no-templateflow-download only those fail who need it" in line
     assert not job.out.exists()
 
