@@ -83,9 +83,9 @@ def _input(action: argparse.Action) -> dict[str, Any]:
     return described
 
 
-def _preference(flag: str) -> tuple[bool, bool]:
-    """Prefer long spellings, and among them those with hyphens."""
-    return flag.startswith("--"), "_" not in flag
+def _preference(flag: str) -> tuple[bool, bool, bool]:
+    """Prefer what switches a default off, then long spellings, and those with hyphens."""
+    return flag.startswith("--no-"), flag.startswith("--"), "_" not in flag
 
 
 def _type(action: argparse.Action) -> str:

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from bids_dtg.cli.exits import Parser, call
 from bids_dtg.engine.machine import wait_asleep
-from bids_dtg.errors import BundleError, SettingsError
-from bids_dtg.notices import show
+from bids_dtg.errors import BundleError, DtgError, SettingsError
+from bids_dtg.notices import say, show
 from bids_dtg.streams import run_program
 from bids_dtg.version import __version__
 
@@ -26,6 +26,8 @@ _TERMS = "The published models were trained on HCP data: their use is under HCP'
 _FETCH_EPILOG = f"""\
 The published models are hcp-ya, hcp-d and ukb. Their files come from GitHub, at fixed
 commits, and are verified before anything reads them. A broken download is resumed.
+TemplateFlow's transform for runs in MNI152NLin2009cAsym (205 MB), fMRIPrep's default
+space, is fetched with them, into TemplateFlow's folder.
 
   DTG_MODEL_MIRROR  hosts that are asked before GitHub (addresses, with spaces between)
   HTTPS_PROXY       a proxy; REQUESTS_CA_BUNDLE its certificates
@@ -217,7 +219,22 @@ def _fetch(arguments: argparse.Namespace) -> None:
     for bundle in bundles:
         show(f"{bundle.card.name} {bundle.card.version}: {bundle.path}")
         show(f"notice: {bundle.card.notice}")
+    _fetch_transform()
     _check(bundles)
+
+
+def _fetch_transform() -> None:
+    """Fetch what fMRIPrep's default output needs; the models are here, with it or without."""
+    from bids_dtg.inputs.anatomy import USUAL_TEMPLATE
+    from bids_dtg.inputs.space_choice import SPACE
+    from bids_dtg.inputs.templateflow import TemplateFlow
+
+    try:
+        path = TemplateFlow.here(download=True).transform(SPACE, USUAL_TEMPLATE)
+    except DtgError as err:
+        say(f"dtg-models: warning: runs that are only in {USUAL_TEMPLATE} need a transform: {err}")
+    else:
+        show(f"transform of runs in {USUAL_TEMPLATE}: {path}")
 
 
 def _verify(arguments: argparse.Namespace) -> None:

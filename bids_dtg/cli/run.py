@@ -138,7 +138,8 @@ def _add_option(
     if get_origin(hint) in (Union, UnionType):
         hint = next(arg for arg in get_args(hint) if arg is not type(None))
     if hint is bool:
-        arguments["action"] = "store_true"
+        on = field.default is True  # then it has a flag that switches it off
+        arguments["action"] = argparse.BooleanOptionalAction if on else "store_true"
     elif field.name == "verbose":
         arguments["action"] = "count"
     else:

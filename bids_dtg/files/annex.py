@@ -28,6 +28,22 @@ def is_pointer(start: bytes) -> bool:
     return first.startswith(_LFS) or (_ANNEX in first and b"\0" not in first)
 
 
+def is_stub(path: Path) -> bool:
+    """Return whether git-annex, DataLad or git-LFS have a file whose content is not here.
+
+    Examples
+    --------
+    >>> is_stub(Path("there is no such file"))
+    False
+    """
+    try:
+        if path.is_symlink() and not path.exists():
+            return True
+        return path.stat().st_size <= _LONGEST_POINTER and is_pointer(_start(path))
+    except OSError:
+        return False
+
+
 def require_content(path: Path, participant: str) -> None:
     """Refuse a file that is missing, a broken link, a pointer or empty.
 
@@ -43,14 +59,16 @@ def require_content(path: Path, participant: str) -> None:
         size = path.stat().st_size
         if size == 0:
             raise RunError(f"{found} is empty", remedy="copy it again, or rerun fMRIPrep")
-        if size <= _LONGEST_POINTER:
-            with path.open("rb") as stream:
-                start = stream.read(_START_BYTES)
-            if is_pointer(start):
-                raise RunError(
-                    f"{found} holds only a git-annex or git-LFS pointer",
-                    expected="the file's content",
-                    remedy=f"datalad get {path}",
-                )
+        if size <= _LONGEST_POINTER and is_pointer(_start(path)):
+            raise RunError(
+                f"{found} holds only a git-annex or git-LFS pointer",
+                expected="the file's content",
+                remedy=f"datalad get {path}",
+            )
     except OSError as err:
         raise RunError(f"{found} cannot be read: {err.strerror or err}") from err
+
+
+def _start(path: Path) -> bytes:
+    with path.open("rb") as stream:
+        return stream.read(_START_BYTES)

@@ -10,10 +10,11 @@ import shutil
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import Future
+from concurrent.futures import Future, as_completed
 from concurrent.futures import TimeoutError as FutureTimeoutError
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import urljoin, urlsplit
@@ -37,6 +38,8 @@ SUMS_FILE = "SHA256SUMS"
 
 # Bytes.
 _BLOCK = 1 << 16
+# Seconds in which one of the hosts must answer, where a machine may have no network.
+_FIRST_ANSWER = 8.0
 _MOST_REDIRECTS = 5
 # A busy server, or a gateway that lost its own; others will not answer better the next time.
 _TRY_AGAIN = {408, 425, 429, 500, 502, 503, 504}
@@ -169,6 +172,56 @@ def download_folder(folder: Path, reporter: TransferReporter, *, remedy: str) ->
         yield work
     finally:
         lock.release()
+
+
+def require_network(
+    file: PinnedFile, hosts: Sequence[str], *, seconds: float = _FIRST_ANSWER
+) -> None:
+    """Ask all hosts at once for a file's headers, so that a lack of network shows in seconds.
+
+    Any answer will do, also one that refuses: what it means is found out by the download, which
+    waits longer. A download alone would wait for each host in turn, and several times.
+
+    Parameters
+    ----------
+    file
+        The file that is wanted.
+    hosts
+        Bases of URLs.
+    seconds
+        How long to wait for the first answer.
+
+    Raises
+    ------
+    DownloadError
+        No host has answered; with the reason of each.
+    """
+    urls = [f"{host}/{file.location}" for host in hosts]
+    asked = {_begun(partial(_why_silent, url, seconds)): url for url in urls}
+    reasons = dict.fromkeys(urls, f"no answer within {seconds:g} s")
+    with suppress(FutureTimeoutError):
+        for answer in as_completed(asked, timeout=seconds):
+            reason = answer.result()
+            if reason is None:
+                return
+            reasons[asked[answer]] = reason
+    raise _not_fetched(file, [without_secrets(f"{url}: {why}") for url, why in reasons.items()])
+
+
+def _why_silent(url: str, seconds: float) -> str | None:
+    """Ask a host for headers; return why it does not answer, None where it does."""
+    import requests
+
+    try:
+        with _session() as session:
+            session.head(url, timeout=seconds, allow_redirects=False).close()
+    except requests.exceptions.SSLError:
+        return None
+    except (requests.ConnectionError, requests.Timeout) as err:
+        return _reason(err)
+    except (requests.RequestException, ValueError):
+        return None  # the download reports what is wrong with the address
+    return None
 
 
 def obtain_file(
@@ -335,9 +388,15 @@ def _download(
                 return _complete(transfer)
             except (_RefusedError, _BrokenError) as err:
                 answers.append(without_secrets(f"{url}: {err}"))
-    raise DownloadError(
-        f"{wanted.file.name} cannot be fetched: {'; '.join(answers) or 'offline'}",
-        expected=f"the file with {wanted}",
+    raise _not_fetched(wanted.file, answers, expected=f"the file with {wanted}")
+
+
+def _not_fetched(
+    file: PinnedFile, answers: Sequence[str], *, expected: str | None = None
+) -> DownloadError:
+    return DownloadError(
+        f"{file.name} cannot be fetched: {'; '.join(answers) or 'offline'}",
+        expected=expected,
         remedy="check the network, the proxy (HTTPS_PROXY) or the mirror (DTG_MODEL_MIRROR)",
     )
 
@@ -444,6 +503,14 @@ def _answer(transfer: _Transfer, headers: Mapping[str, str]) -> Response:
 
 def _within(seconds: float, lack: str, step: Callable[[], _T]) -> _T:
     """Return what a step with a host returns; the host is left where it takes longer."""
+    try:
+        return _begun(step).result(seconds)
+    except FutureTimeoutError as err:
+        raise _RefusedError(f"{lack} within {seconds:g} s") from err
+
+
+def _begun(step: Callable[[], _T]) -> Future[_T]:
+    """Begin a step in a thread that no exit of the program waits for."""
     found: Future[_T] = Future()
 
     def take() -> None:
@@ -452,12 +519,9 @@ def _within(seconds: float, lack: str, step: Callable[[], _T]) -> _T:
         except BaseException as err:
             found.set_exception(err)
 
-    # It ends with its socket; nobody waits for it.
+    # It ends with its socket.
     threading.Thread(target=take, daemon=True).start()
-    try:
-        return found.result(seconds)
-    except FutureTimeoutError as err:
-        raise _RefusedError(f"{lack} within {seconds:g} s") from err
+    return found
 
 
 def _agreed_start(response: Response, start: int) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import sys
 from types import TracebackType
 from typing import Protocol
@@ -91,5 +92,9 @@ class TransferBar:
 
 
 def make_transfer_reporter() -> TransferReporter:
-    """Return a bar where standard error is a terminal, plain lines otherwise."""
-    return TransferBar() if sys.stderr.isatty() else TransferLines()
+    """Return a bar where standard error is a terminal, plain lines otherwise.
+
+    Workers print lines, too: the terminal shows what the main process draws.
+    """
+    drawn = sys.stderr.isatty() and multiprocessing.parent_process() is None
+    return TransferBar() if drawn else TransferLines()

@@ -111,7 +111,7 @@ class Anatomy:
                 between = TransformFile(self.templateflow.transform(other, template))
             except TransformMissingError as err:
                 found = f"{missing.found}, and {err.found}"
-                missing = TransformMissingError(found, remedy=err.remedy)
+                missing = type(err)(found, remedy=err.remedy)
             except RunError:
                 continue  # TemplateFlow has no such transform, as of fsnative
             else:

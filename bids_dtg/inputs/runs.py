@@ -165,6 +165,14 @@ def _choices(series: list[NamedFile], rule: SpaceRule, root: Path) -> Iterator[C
     for file, error in failed:
         name = "_".join(f"{key}-{value}" for key, value in measured(file))
         warnings.warn(f"{name} is left out: {error}", stacklevel=4)
+    for choice in chosen:
+        if choice.stubs:
+            names = " ".join(map(str, choice.stubs))
+            warnings.warn(
+                f"{choice.file.path.name} is read, as a better version of the run has no content "
+                f"here: datalad get {names}",
+                stacklevel=4,
+            )
     yield from chosen
 
 

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import chain
 from pathlib import Path
 
 from bids_dtg.errors import RunError
+from bids_dtg.files.annex import is_stub
 from bids_dtg.files.names import BidsName, same_label
 from bids_dtg.files.sidecars import applies_to
 from bids_dtg.inputs.anatomy import USUAL_TEMPLATE, Anatomy, transform_files
 from bids_dtg.inputs.run import TransformFile
 from bids_dtg.inputs.selection import NATIVE, NamedFile, space_of
-from bids_dtg.inputs.templateflow import TemplateFlow, TransformMissingError
+from bids_dtg.inputs.templateflow import (
+    TemplateFlow,
+    TransformMissingError,
+    TransformPlannedError,
+)
 
 SPACE = "MNI152NLin6Asym"
 # Other words for the run's own grid and for the anatomical space, as fMRIPrep's options have them.
@@ -41,6 +47,7 @@ class Choice:
     file: NamedFile  # the BOLD series
     transforms: tuple[TransformFile, ...]  # from the model's space to its own
     reason: str  # one clause: why this one
+    stubs: tuple[Path, ...] = ()  # files of a better version, whose content is not here
 
 
 def choose_version(versions: Sequence[NamedFile], rule: SpaceRule, root: Path) -> Choice:
@@ -48,7 +55,8 @@ def choose_version(versions: Sequence[NamedFile], rule: SpaceRule, root: Path) -
 
     First those in the model's space, on its lattice before others; then those in
     the person's own space (boldref, then T1w) with fMRIPrep's transforms; then
-    those in another template with TemplateFlow's transform.
+    those in another template with TemplateFlow's transform. A version whose files are here is
+    taken before those of which git-annex has a stub only.
 
     Parameters
     ----------
@@ -70,18 +78,17 @@ def choose_version(versions: Sequence[NamedFile], rule: SpaceRule, root: Path) -
         "asked for with --space" if rule.asked else f"chosen from {there}" * (len(versions) > 1)
     )
     in_model = [file for file in left if space_of(file.name) == rule.model]
-    if in_model:
-        return _in_model_space(in_model, rule, clause)
     lacks: list[RunError] = []
-    for file in _by_preference(left):
-        try:
-            transforms = _transforms(file, rule, root)
-        except RunError as err:
-            lacks.append(err)
-            continue
-        why = f"{space_label(file)} with the transforms to {rule.model}"
-        missed = f"not {rule.model}, which is not there" if not rule.asked else ""
-        return Choice(file, transforms, "; ".join(filter(None, (why, clause, missed))))
+    ways = chain(_in_model_space(in_model, rule, clause), _others(left, rule, root, clause, lacks))
+    stub: Choice | None = None
+    for choice in ways:
+        if not _stubs(choice):
+            return choice if stub is None else _instead(choice, stub)
+        stub = stub or choice
+    # What a version lacks that is here may be less work than to get another version.
+    fetched = any(isinstance(err, TransformMissingError) for err in lacks)
+    if stub is not None and (in_model or not fetched):
+        return stub  # its reader names the command that gets it
     raise _nothing(left, lacks, rule)
 
 
@@ -128,21 +135,54 @@ def space_label(file: NamedFile) -> str:
     return space + (f":cohort-{cohort}" if cohort else "") + (f":res-{res}" if res else "")
 
 
-def _in_model_space(files: list[NamedFile], rule: SpaceRule, clause: str) -> Choice:
+def _in_model_space(files: list[NamedFile], rule: SpaceRule, clause: str) -> Iterator[Choice]:
+    """Yield the versions in the model's space, the best first."""
     if len(files) == 1 or rule.on_lattice is None:
-        best = min(files, key=_by_resolution)
-        return Choice(best, (), "; ".join(filter(None, (f"{rule.model}, the model's", clause))))
+        for file in sorted(files, key=_by_resolution):
+            reason = "; ".join(filter(None, (f"{rule.model}, the model's", clause)))
+            yield Choice(file, (), reason)
+        return
     lattice = {file.path: rule.on_lattice(file.path) for file in files}
-    best = min(files, key=lambda file: (not lattice[file.path], _by_resolution(file)))
-    on = "on the model's lattice" if lattice[best.path] else "none is on the model's lattice"
-    why = f"{rule.model}, the model's; {space_label(best)} {on}"
-    return Choice(best, (), "; ".join(filter(None, (why, clause))))
+    for file in sorted(files, key=lambda file: (not lattice[file.path], _by_resolution(file))):
+        on = "on" if lattice[file.path] else "off" if any(lattice.values()) else "none is on"
+        why = f"{rule.model}, the model's; {space_label(file)} {on} the model's lattice"
+        yield Choice(file, (), "; ".join(filter(None, (why, clause))))
+
+
+def _others(
+    files: list[NamedFile], rule: SpaceRule, root: Path, clause: str, lacks: list[RunError]
+) -> Iterator[Choice]:
+    """Yield the versions that transforms lead to, the best first; what the others lack is added."""
+    elsewhere = [file for file in files if space_of(file.name) != rule.model]
+    is_model_there = len(elsewhere) < len(files)
+    missed = "" if rule.asked or is_model_there else f"not {rule.model}, which is not there"
+    for file in _by_preference(elsewhere):
+        try:
+            transforms = _transforms(file, rule, root)
+        except RunError as err:
+            lacks.append(err)
+            continue
+        why = f"{space_label(file)} with the transforms to {rule.model}"
+        yield Choice(file, transforms, "; ".join(filter(None, (why, clause, missed))))
+
+
+def _stubs(choice: Choice) -> tuple[Path, ...]:
+    """Return the files of a version that are not here, but could be got."""
+    files = (choice.file.path, *(transform.path for transform in choice.transforms))
+    return tuple(filter(is_stub, files))
+
+
+def _instead(choice: Choice, better: Choice) -> Choice:
+    reason = f"{choice.reason}; the files of {space_label(better.file)} have no content here"
+    return replace(choice, reason=reason, stubs=_stubs(better))
 
 
 def _transforms(file: NamedFile, rule: SpaceRule, root: Path) -> tuple[TransformFile, ...]:
     space = space_of(file.name)
     if space in (NATIVE, "T1w"):
         return native_transforms(file, rule.model, root)
+    if is_stub(file.path):
+        return ()  # nothing is fetched for what cannot be read
     cohort = file.name.get("cohort")
     origin = f"{space}+{cohort}" if cohort else space
     return (TransformFile(rule.templateflow.transform(rule.model, origin)),)
@@ -182,10 +222,11 @@ def _asked(versions: Sequence[NamedFile], rule: SpaceRule) -> list[NamedFile]:
 def _nothing(files: list[NamedFile], lacks: list[RunError], rule: SpaceRule) -> RunError:
     spaces = ", ".join(sorted({space_label(file) for file in files}))
     found = dict.fromkeys(err.found for err in lacks)
-    # What can be fetched is less work than what must be computed.
+    # What would be fetched is less work than what can be, and that than what must be computed.
+    planned = [err for err in lacks if isinstance(err, TransformPlannedError)]
     fetched = [err for err in lacks if isinstance(err, TransformMissingError)]
-    remedies = [err.remedy for err in (fetched or lacks) if err.remedy]
-    kind = TransformMissingError if fetched else RunError
+    remedies = [err.remedy for err in (planned or fetched or lacks) if err.remedy]
+    kind = type(planned[0]) if planned else TransformMissingError if fetched else RunError
     return kind(
         f"{_run(files[0])} is in other spaces only ({spaces}), and {'; '.join(found)}",
         expected=f"space-{rule.model}, or transforms to it",

@@ -19,7 +19,7 @@ from bids_dtg.inputs.dataset import InputDataset, made_by
 from bids_dtg.inputs.run import TransformFile
 from bids_dtg.inputs.selection import NamedFile, named_files
 from bids_dtg.inputs.studies import STUDIES, person_folders
-from bids_dtg.inputs.templateflow import TemplateFlow
+from bids_dtg.inputs.templateflow import TemplateFlow, TransformPlannedError
 
 Side = Literal["L", "R"]
 
@@ -100,6 +100,8 @@ def find_surfaces(
     ------
     RunError
         A file is there by name only, as DataLad and git-annex leave it.
+    TransformPlannedError
+        A transform would be fetched, if this were no plan.
     """
     if dataset.input_type in STUDIES:
         found = _in_study(dataset, participant, session)
@@ -150,6 +152,8 @@ def _in_derivatives(
             return SurfaceFiles(f"{words}, which XCP-D moved to {model}", sides)
         try:
             return SurfaceFiles(words, sides, anatomy.points_to(model))
+        except TransformPlannedError:
+            raise
         except RunError as err:
             return SurfaceFiles(f"{words} cannot be brought to {model}: {err.found}")
     return SurfaceFiles(

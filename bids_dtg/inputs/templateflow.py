@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 import re
 import sys
+import time
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from bids_dtg.errors import DownloadError, OutputError, RunError
+from bids_dtg.errors import DownloadError, OutputError, RunError, SettingsError
 from bids_dtg.files.annex import is_pointer
 from bids_dtg.files.digest import Digest
 from bids_dtg.files.download import (
@@ -19,8 +20,9 @@ from bids_dtg.files.download import (
     download_folder,
     download_hosts,
     obtain_file,
+    require_network,
 )
-from bids_dtg.files.transfer_progress import TransferLines
+from bids_dtg.files.transfer_progress import make_transfer_reporter
 
 ADDRESS = "https://templateflow.s3.amazonaws.com"
 # Transforms that may be downloaded, by their place in the folder: one row a file. Those of atlases
@@ -57,21 +59,40 @@ class TransformUnpinnedError(TransformMissingError):
     """The program does not fetch it: it has no digest to know it by."""
 
 
+class TransformPlannedError(TransformMissingError):
+    """It would be fetched, if this were no plan."""
+
+
+class NotFetchedError(SettingsError):
+    """A file may be fetched and cannot be: nobody who needs it can be worked on."""
+
+
+# What could not be fetched, and when (seconds): a process asks for it again after a while only, so
+# that not each of a thousand participants waits for a network that is not there.
+_NOT_FETCHED: dict[Path, tuple[float, NotFetchedError]] = {}
+_ASK_AGAIN_SECONDS = 600.0
+
+
 @dataclass(frozen=True)
 class TemplateFlow:
     """A folder as TemplateFlow keeps it, and whether what is missing may be downloaded."""
 
     home: Path | None  # absolute; it need not exist. None: no variable names it, nor a home
     download: bool = False  # fetch what is missing
+    plans: bool = False  # report what would be fetched, and fetch nothing
     address: str = ADDRESS  # where it is fetched from
 
     @classmethod
     def here(
-        cls, *, download: bool = False, environment: Mapping[str, str] = os.environ
+        cls,
+        *,
+        download: bool = False,
+        plans: bool = False,
+        environment: Mapping[str, str] = os.environ,
     ) -> TemplateFlow:
         """Find the folder as the package templateflow does: TEMPLATEFLOW_HOME, or the cache."""
         home = environment.get("TEMPLATEFLOW_HOME")
-        return cls(Path(home).absolute() if home else _cache(environment), download)
+        return cls(Path(home).absolute() if home else _cache(environment), download, plans)
 
     def transform(self, to: str, origin: str) -> Path:
         """Find the transform that resamples images of one template to another.
@@ -86,9 +107,11 @@ class TemplateFlow:
         Raises
         ------
         TransformMissingError
-            It is not there, and nothing may be downloaded, or not this one.
+            It is not there, and nothing may be downloaded, or not this one, or this is a plan.
+        NotFetchedError
+            It may be downloaded, and cannot be.
         RunError
-            TemplateFlow has none, or it cannot be downloaded.
+            TemplateFlow has none.
 
         Warns
         -----
@@ -113,18 +136,19 @@ class TemplateFlow:
                 f"{path} is not there, and TemplateFlow is not known to have it",
                 remedy=f"fmriprep --output-spaces {to}:res-2, or put such a transform there",
             )
-        missing = f"{path} is not there: TemplateFlow's transform from {origin} to {to}"
-        by_hand = f"curl -fL --create-dirs -o '{path}' {url}"
+        size = f" ({pinned.size / 1e6:.0f} MB)" if pinned and pinned.size else ""
+        missing = f"{path} is not there: TemplateFlow's transform from {origin} to {to}{size}"
+        by_hand = _by_hand(path, url)
         if pinned is None:
             raise TransformUnpinnedError(
                 f"{missing}, which the program does not download: it has no digest of it",
                 remedy=f"{by_hand}, or fetch it with the package templateflow",
             )
-        if not self.download:
-            raise TransformMissingError(
-                missing, remedy=f"{by_hand} (or add --templateflow-download)"
-            )
-        self._fetch(pinned, path)
+        if why := self._why_not_fetched():
+            raise TransformMissingError(missing, remedy=f"{by_hand} ({why})")
+        if self.plans:
+            raise TransformPlannedError(missing)
+        self._fetch(pinned, path, url)
         return path
 
     def anatomy(self, space: str) -> Path | None:
@@ -145,7 +169,9 @@ class TemplateFlow:
         Raises
         ------
         RunError
-            It is not there and may not be downloaded, or it cannot be.
+            It is not there and may not be downloaded.
+        NotFetchedError
+            It may be downloaded, and cannot be.
         """
         if self.home is None:
             raise RunError(
@@ -153,15 +179,16 @@ class TemplateFlow:
                 "folder is known",
                 remedy=f"set TEMPLATEFLOW_HOME to a folder that has {pinned.location}",
             )
-        path = self.home / pinned.location
+        path, url = self.home / pinned.location, f"{self.address}/{pinned.location}"
         if not has_content(path):
-            if not self.download:
+            why = self._why_not_fetched()
+            if why or self.plans:
+                why = why or "a call without --dry-run fetches it"
                 raise RunError(
                     f"{path} is {'empty' if path.exists() else 'not there'}",
-                    remedy=f"curl -fL --create-dirs -o '{path}' {self.address}/{pinned.location} "
-                    "(or add --templateflow-download)",
+                    remedy=f"{_by_hand(path, url)} ({why})",
                 )
-            self._fetch(pinned, path)
+            self._fetch(pinned, path, url)
         return path
 
     def list_atlases(self, space: str) -> list[Path]:
@@ -184,31 +211,56 @@ class TemplateFlow:
         found = client.ls(space, suffix="dseg", extension=[".nii.gz", ".nii"])
         return sorted(Path(path) for path in found)
 
-    def _fetch(self, file: PinnedFile, path: Path) -> None:
+    def _why_not_fetched(self) -> str | None:
+        """Return what would let the program fetch what is missing; None where it may."""
+        if not self.download:
+            return "the program fetches it without --no-templateflow-download"
+        if not download_hosts(os.environ, self.address):
+            return f"the program fetches it where {OFFLINE_VARIABLE} is not set"
+        return None
+
+    def _fetch(self, file: PinnedFile, path: Path, url: str) -> None:
         """Fetch a file of the table; other processes see nothing or all of it."""
-        hosts = download_hosts(os.environ, self.address)
-        if not hosts:
-            raise RunError(
-                f"{file.name} is not downloaded: {OFFLINE_VARIABLE} is set",
-                remedy=f"unset it, or copy the file to {path}",
-            )
-        remedy = "set TEMPLATEFLOW_HOME to a folder that you may write to"
-        reporter = TransferLines()
-        assert self.home is not None
+        since, before = _NOT_FETCHED.get(path, (0.0, None))
+        if before is not None and time.monotonic() - since < _ASK_AGAIN_SECONDS:
+            raise before
+        elsewhere = (
+            f"fetch it on a machine with a network: {_by_hand(path, url)}; with "
+            "--no-templateflow-download only those fail who need it"
+        )
+        remedy = f"set TEMPLATEFLOW_HOME to a folder that you may write to, or {elsewhere}"
         try:
-            with download_folder(self.home, reporter, remedy=remedy) as work:
-                if has_content(path):  # another process was faster
-                    return
-                reporter.note(f"downloading {file.name} to {path.parent}")
-                fetched = obtain_file(file, work, hosts, reporter)
-                path.parent.mkdir(parents=True, exist_ok=True)
-                fetched.path.replace(path)
+            self._receive(file, path, remedy)
         except (DownloadError, OutputError) as err:
-            raise RunError(err.found, expected=err.expected, remedy=err.remedy) from err
+            both = f"{err.remedy}, or {elsewhere}" if isinstance(err, DownloadError) else err.remedy
+            failed = NotFetchedError(err.found, expected=err.expected, remedy=both)
+            _NOT_FETCHED[path] = time.monotonic(), failed
+            raise failed from err
         except OSError as err:
-            raise RunError(
+            raise NotFetchedError(
                 f"{path} cannot be written: {err.strerror or err}", remedy=remedy
             ) from err
+
+    def _receive(self, file: PinnedFile, path: Path, remedy: str) -> None:
+        hosts = download_hosts(os.environ, self.address)
+        # Before the lock: else a hundred jobs without a network would wait for each other.
+        require_network(file, hosts)
+        assert self.home is not None
+        with (
+            make_transfer_reporter() as reporter,
+            download_folder(self.home, reporter, remedy=remedy) as work,
+        ):
+            if has_content(path):  # another process was faster
+                return
+            size = f" ({file.size / 1e6:.0f} MB)" if file.size else ""
+            reporter.note(f"downloading {file.name}{size} to {path.parent}, once")
+            fetched = obtain_file(file, work, hosts, reporter)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            fetched.path.replace(path)
+
+
+def _by_hand(path: Path, url: str) -> str:
+    return f"curl -fL --create-dirs -o '{path}' {url}"
 
 
 def _cache(environment: Mapping[str, str]) -> Path | None:
@@ -230,7 +282,7 @@ def _cache(environment: Mapping[str, str]) -> Path | None:
 def _compare_size(path: Path, pinned: PinnedFile | None) -> None:
     """Warn of a file that is not TemplateFlow's; one that is cut off is refused by its reader."""
     size = path.stat().st_size
-    if pinned is not None and size != pinned.size:
+    if pinned is not None and pinned.size is not None and size != pinned.size:
         warnings.warn(
             f"{path} has {size:,} bytes, and TemplateFlow's has {pinned.size:,}: it is used as a "
             "transform of your own; if it should be TemplateFlow's, remove it and fetch it again",

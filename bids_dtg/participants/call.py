@@ -115,7 +115,8 @@ def _run_call(settings: Settings, level: Level[Any], retry_seconds: Sequence[flo
         request: CallRequest = level.prepare(settings)
     if settings.behaviour.dry_run:
         return print_plan(request)
-    # Before anything is written: there may be none.
+    # Before anything is written: there may be none, neither a network nor a scheduler.
+    request.fetch_ahead()
     cluster = _cluster(settings, level)
     folder = _open_output(request)
     results = request.presentation.made

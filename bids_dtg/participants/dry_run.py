@@ -11,7 +11,7 @@ from bids_dtg.errors import DtgError
 from bids_dtg.files.derivatives import DerivativeDataset
 from bids_dtg.files.names import participant_folder
 from bids_dtg.inputs.run import RestRun
-from bids_dtg.inputs.templateflow import TransformMissingError, TransformUnpinnedError
+from bids_dtg.inputs.templateflow import TransformPlannedError
 from bids_dtg.notices import counted, show
 from bids_dtg.participants.averages import AveragedRuns
 from bids_dtg.participants.request import CallRequest
@@ -32,12 +32,8 @@ def print_plan(request: CallRequest) -> int:
                 for line in lines:
                     show(line)
             failed += any(fails for fails, _ in plans)
-        except TransformMissingError as err:
-            fetched = request.settings.inputs.templateflow_download and not isinstance(
-                err, TransformUnpinnedError
-            )
-            failed += not fetched
-            show(f"sub-{participant}: would {'first download' if fetched else 'fail'}: {err}")
+        except TransformPlannedError as err:
+            show(f"sub-{participant}: would first download a transform: {err.found}")
         except DtgError as err:
             failed += 1
             show(f"sub-{participant}: would fail: {err}")

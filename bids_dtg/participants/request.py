@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -30,11 +31,15 @@ from bids_dtg.inputs.index import forget_database, read_filter_file
 from bids_dtg.inputs.run import RestRun
 from bids_dtg.inputs.selection import Selection
 from bids_dtg.inputs.space_choice import SpaceRule
-from bids_dtg.inputs.templateflow import TemplateFlow
+from bids_dtg.inputs.templateflow import NotFetchedError, TemplateFlow
 from bids_dtg.participants.averages import AveragedRuns, plan_averages
 from bids_dtg.report.presentation import Presentation
 from bids_dtg.settings import Combine, Settings
 from bids_dtg.version import __version__
+
+# Participants whose files are looked up before the first of them is worked on: few, as listing
+# 100,000 takes long.
+_LOOKED_AHEAD = 100
 
 
 @dataclass(frozen=True, eq=False)
@@ -194,6 +199,28 @@ class CallRequest(ABC):
         """
         return plan_averages(self.runs(participant), self.combine)
 
+    def fetch_ahead(self) -> None:
+        """Fetch what the first participants need of TemplateFlow, before any run is read.
+
+        What the others need beyond that is fetched when they are worked on.
+
+        Raises
+        ------
+        NotFetchedError
+            It cannot be fetched.
+        """
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # the work on the participant repeats them
+            for participant in self.participants[:_LOOKED_AHEAD]:
+                try:
+                    for planned in self.averages(participant):
+                        for _ in self.input_files(planned):
+                            pass
+                except NotFetchedError:
+                    raise
+                except Exception:
+                    continue  # the work on the participant reports it
+
     @cached_property
     def recorded_options(self) -> dict[str, Any]:
         """What the completion records hold; a change makes averages be redone."""
@@ -245,8 +272,8 @@ class CallRequest(ABC):
 
 def templateflow_of(settings: Settings) -> TemplateFlow:
     """Return TemplateFlow's folder as the options have it; a plan downloads nothing."""
-    download = settings.inputs.templateflow_download and not settings.behaviour.dry_run
-    return TemplateFlow.here(download=download)
+    download, plans = settings.inputs.templateflow_download, settings.behaviour.dry_run
+    return TemplateFlow.here(download=download, plans=plans)
 
 
 def _selection(settings: Settings) -> Selection:

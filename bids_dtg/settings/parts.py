@@ -130,9 +130,9 @@ class InputOptions:
     )
     templateflow_download: bool = rest_option(
         "selection",
-        "download transforms between templates, and atlases, that are missing in TemplateFlow's "
-        "folder",
-        default=False,
+        "download transforms between templates, and atlases, that are needed and missing in "
+        "TemplateFlow's folder: the default, which --no-templateflow-download forbids",
+        default=True,
     )
     workflow: str = option.for_most_calls("model", "what is made of rest", default="contrasts")
     model: str = option.for_most_calls(

@@ -26,6 +26,9 @@ from bids_dtg.contrasts.bundle.registry import PUBLISHED, PublishedMaps
 from bids_dtg.contrasts.contrast import hcp_contrasts
 from bids_dtg.files.digest import Digest
 from bids_dtg.files.download import PinnedFile
+from bids_dtg.inputs.templateflow import PINNED
+
+TRANSFORM = "tpl-MNI152NLin6Asym/tpl-MNI152NLin6Asym_from-MNI152NLin2009cAsym_mode-image_xfm.h5"
 
 if TYPE_CHECKING:
     import torch
@@ -176,6 +179,13 @@ def serve_alone(host: ModelHost, monkeypatch: pytest.MonkeyPatch) -> Iterator[st
 def publish(monkeypatch: pytest.MonkeyPatch, model: PublishedMaps) -> None:
     """Have a model of the tests published under its name."""
     monkeypatch.setitem(PUBLISHED, model.name, model)
+
+
+def pin_transform(monkeypatch: pytest.MonkeyPatch, host: ModelHost, content: bytes) -> None:
+    """Serve a transform from fMRIPrep's default space, and have it pinned as the true one is."""
+    digest = Digest("md5", hashlib.md5(content).hexdigest())
+    monkeypatch.setitem(PINNED, TRANSFORM, PinnedFile(TRANSFORM, digest, size=len(content)))
+    host.files[f"/{TRANSFORM}"] = content
 
 
 def blob_id(content: bytes) -> str:

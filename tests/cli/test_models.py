@@ -9,7 +9,7 @@ import nibabel as nib
 import numpy as np
 import pytest
 import torch
-from model_host import ModelHost, add_model, publish, serve_alone
+from model_host import TRANSFORM, ModelHost, add_model, pin_transform, publish, serve_alone
 from tiny_bundle import (
     TINY_AFFINE,
     TINY_SHAPE,
@@ -31,6 +31,7 @@ def models(tmp_path, monkeypatch):
     """Make an empty model folder, the only one that is looked in."""
     move_program_folders(monkeypatch, tmp_path)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setenv("TEMPLATEFLOW_HOME", str(tmp_path / "templateflow"))
     monkeypatch.setenv("DTG_MODEL_DIR", str(tmp_path / "models"))
     return tmp_path / "models"
 
@@ -110,8 +111,28 @@ def published(models, monkeypatch):
     """Serve a small hcp-ya under the published paths on this machine, by way of a mirror."""
     host = ModelHost()
     publish(monkeypatch, add_model(host))
+    pin_transform(monkeypatch, host, b"transform")
     with serve_alone(host, monkeypatch):
         yield host
+
+
+def test_fetch_brings_the_transform_of_fmripreps_default_space(published, models, capsys):
+    assert main(["fetch", "hcp-ya", "--into", str(models)]) == 0
+    path = models.parent / "templateflow" / TRANSFORM
+    assert path.read_bytes() == b"transform"
+    out, err = capsys.readouterr()
+    assert f"transform of runs in MNI152NLin2009cAsym: {path}\n" in out
+    assert f"downloading {path.name}" in err
+
+
+def test_a_model_is_fetched_without_the_transform_where_that_is_not_there(
+    published, models, capsys
+):
+    del published.files[f"/{TRANSFORM}"]
+    assert main(["fetch", "hcp-ya", "--into", str(models)]) == 0
+    assert main(["verify", "hcp-ya"]) == 0
+    err = capsys.readouterr().err
+    assert "warning: runs that are only in MNI152NLin2009cAsym need a transform: tpl-MNI" in err
 
 
 def test_fetch_verify_pack_unpack_remove(published, models, tmp_path, monkeypatch, capsys):
@@ -162,7 +183,7 @@ def test_a_model_that_fails_its_self_check_is_exit_2(models, capsys):
 def test_fetch_into_a_folder_of_ones_own_and_twice(published, tmp_path):
     for _ in range(2):
         assert main(["fetch", "hcp-ya", "hcp-ya", "--into", str(tmp_path / "into")]) == 0
-    assert len(published.asked) == 4
+    assert len(published.asked) == 5  # with the transform
 
 
 @pytest.mark.parametrize("name", ["demo", "hcp_ya", "../x"])

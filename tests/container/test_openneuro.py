@@ -1,4 +1,7 @@
-"""The way from a DataLad dataset of fMRIPrep derivatives to maps, and back, on one machine."""
+"""The way from a DataLad dataset of fMRIPrep derivatives to maps, and back, on one machine.
+
+The images are a phantom's, under the names that ds002748-fmriprep has on OpenNeuro.
+"""
 
 from __future__ import annotations
 
@@ -9,8 +12,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
+from itk_files import affine_part, write_composite
+from openneuro_layout import add_annexed
 
+OTHER = "MNI152NLin2009cAsym"
+TRANSFORM = f"tpl-MNI152NLin6Asym/tpl-MNI152NLin6Asym_from-{OTHER}_mode-image_xfm.h5"
 ROOT = Path(__file__).parents[2]
 PROGRAMS = Path(sys.executable).parent
 
@@ -35,13 +43,21 @@ def test_from_derivatives_to_maps_and_back(tmp_path):
 
     call("dtg-phantom", "phantom", "--participants", "2", "--frames", "200")
     source = tmp_path / "phantom" / "fmriprep"
+    for path in sorted(source.rglob("*_space-MNI152NLin6Asym_*")):
+        path.rename(path.with_name(path.name.replace("MNI152NLin6Asym", OTHER)))
+    for label in ("sim001", "sim002"):
+        add_annexed(source, label, lambda path: path.write_text(f"not fetched: {path}"))
+    flow = tmp_path / "templateflow"
+    (flow / TRANSFORM).parent.mkdir(parents=True)
+    write_composite(flow / TRANSFORM, [affine_part(np.eye(4))])
     call("datalad", "create", "--force", at=source)
     call("datalad", "save", "--message", "Simulated derivatives", at=source)
 
     # Somebody asks for one of the two participants.
     run = ROOT / "examples" / "openneuro" / "run"
     options = ["sim001", "--", "--model", "demo", "--denoise-strategy", "none"]
-    call(run, "ds000000", "study", *options, DTG_SOURCE=str(source))
+    places = {"DTG_SOURCE": str(source), "TEMPLATEFLOW_HOME": str(flow)}
+    call(run, "ds002748", "study", *options, **places)
 
     study = tmp_path / "study"
     maps = list(study.glob("derivatives/dtg/sub-sim001/func/*_desc-synthetic_statmap.nii.gz"))
@@ -52,7 +68,10 @@ def test_from_derivatives_to_maps_and_back(tmp_path):
     made = json.loads(record.split("lines below ===")[1].split("^^^")[0])
     assert "--denoise-strategy none" in str(made["cmd"]).replace("', '", " ")
     fetched = [name for name in made["inputs"] if name.endswith("bold.nii.gz")]
-    assert [Path(name).name.split("_")[0] for name in fetched] == ["sub-sim001"]
+    assert [Path(name).name for name in fetched] == [
+        f"sub-sim001_task-rest_space-{OTHER}_res-2_desc-preproc_bold.nii.gz"
+    ]
+    assert not [name for name in made["inputs"] if "_desc-aseg_" in name or "/anat/" in name]
     left = study / "inputs/fmriprep" / Path(fetched[0]).relative_to("inputs/fmriprep")
     assert left.is_symlink()
     assert not left.exists()  # dropped

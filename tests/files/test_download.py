@@ -7,6 +7,7 @@ import gzip
 import hashlib
 import os
 import shutil
+import socket
 import ssl
 import subprocess
 import time
@@ -20,7 +21,13 @@ from model_host import Fault, ModelHost, Notes, blob_id, go_without_proxy, raw_h
 
 from bids_dtg.errors import DownloadError, OutputError
 from bids_dtg.files.digest import Digest, read_digests
-from bids_dtg.files.download import SUMS_FILE, Patience, PinnedFile, obtain_file
+from bids_dtg.files.download import (
+    SUMS_FILE,
+    Patience,
+    PinnedFile,
+    obtain_file,
+    require_network,
+)
 
 CONTENT = np.random.default_rng(0).bytes(700_000)
 PINNED = PinnedFile.in_repository(
@@ -447,6 +454,24 @@ def test_a_host_that_thinks_first_is_not_called_slow(obtain):
 def test_a_fast_host_is_not_called_slow(obtain):
     patience = {"least_bytes_per_second": 1000.0, "pace_seconds": 0.0001}
     assert obtain(**patience).read_bytes() == CONTENT
+
+
+def test_hosts_that_are_silent_or_away_are_no_network():
+    with socket.create_server(("127.0.0.1", 0)) as silent:  # it takes calls and never answers
+        hosts = [f"http://127.0.0.1:{silent.getsockname()[1]}", "http://bobby:s3cret@127.0.0.1:9"]
+        with pytest.raises(
+            DownloadError,
+            match=r"model\.ckpt cannot be fetched: http://127.*(no answer within|timed out)"
+            r".*:9/\S+: .*refused.*check the network",
+        ) as caught:
+            require_network(PINNED, hosts, seconds=0.3)
+    assert "s3cret" not in str(caught.value)
+
+
+@pytest.mark.parametrize("fault", [Fault(), Fault(404), Fault(503)])
+def test_any_answer_of_one_host_shows_a_network(host, address, fault):
+    host.add(CONTENT, PINNED, fault)
+    require_network(PINNED, ["http://127.0.0.1:9", address], seconds=30)
 
 
 @pytest.fixture

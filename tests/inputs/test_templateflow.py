@@ -7,16 +7,18 @@ import multiprocessing
 from pathlib import Path
 
 import pytest
-from model_host import Fault, ModelHost, go_without_proxy, serve
+from model_host import Fault, ModelHost, Notes, go_without_proxy, pin_transform, serve
 
-from bids_dtg.errors import RunError
+from bids_dtg.errors import RunError, SettingsError
 from bids_dtg.files.digest import Digest
-from bids_dtg.files.download import SUMS_FILE, WORK_FOLDER, PinnedFile
+from bids_dtg.files.download import SUMS_FILE, WORK_FOLDER, PinnedFile, download_folder
 from bids_dtg.inputs.templateflow import (
     ADDRESS,
     PINNED,
+    NotFetchedError,
     TemplateFlow,
     TransformMissingError,
+    TransformPlannedError,
     TransformUnpinnedError,
 )
 
@@ -31,10 +33,8 @@ def host(monkeypatch):
     go_without_proxy(monkeypatch)
     monkeypatch.delenv("DTG_MODEL_MIRROR", raising=False)
     monkeypatch.delenv("DTG_OFFLINE", raising=False)
-    digest = Digest("md5", hashlib.md5(CONTENT).hexdigest())
-    monkeypatch.setitem(PINNED, NAME, PinnedFile(NAME, digest, size=len(CONTENT)))
     host = ModelHost()
-    host.files[f"/{NAME}"] = CONTENT
+    pin_transform(monkeypatch, host, CONTENT)
     return host
 
 
@@ -74,15 +74,23 @@ def test_what_is_missing_is_named_with_the_command(tmp_path, content):
         path.write_bytes(content)
     with pytest.raises(
         TransformMissingError,
-        match=rf"{path} is not there.*To do: curl -fL --create-dirs -o '{path}' "
-        rf"https://templateflow\.s3\.amazonaws\.com/{NAME} \(or add --templateflow-download\)\.",
+        match=rf"{path} is not there.* \(205 MB\).*To do: curl -fL --create-dirs -o '{path}' "
+        rf"https://templateflow\.s3\.amazonaws\.com/{NAME} \(the program fetches it without "
+        r"--no-templateflow-download\)\.",
     ):
         TemplateFlow(tmp_path).transform(TO, ORIGIN)
 
 
-def test_nothing_is_downloaded_unless_asked_for(tmp_path, host, address):
-    with pytest.raises(TransformMissingError):
-        TemplateFlow(tmp_path / "home", address=address).transform(TO, ORIGIN)
+@pytest.mark.parametrize(
+    ("options", "kind"),
+    [({}, TransformMissingError), ({"download": True, "plans": True}, TransformPlannedError)],
+)
+def test_nothing_is_downloaded_where_it_is_forbidden_or_planned(
+    tmp_path, host, address, options, kind
+):
+    with pytest.raises(TransformMissingError) as caught:
+        TemplateFlow(tmp_path / "home", address=address, **options).transform(TO, ORIGIN)
+    assert caught.type is kind
     assert not (tmp_path / "home").exists()
     assert host.asked == []
 
@@ -94,7 +102,7 @@ def test_download_replaces_a_stub(tmp_path, host, address, capsys):
     path = TemplateFlow(tmp_path / "home", download=True, address=address).transform(TO, ORIGIN)
     assert path == stub
     assert path.read_bytes() == CONTENT
-    assert f"downloading {path.name} to {path.parent}" in capsys.readouterr().err
+    assert f"downloading {path.name} (0 MB) to {path.parent}, once" in capsys.readouterr().err
     assert list(path.parent.iterdir()) == [path]
     left = sorted(path.name for path in (tmp_path / "home" / WORK_FOLDER).iterdir())
     assert left == [SUMS_FILE, "lock"]
@@ -114,7 +122,7 @@ def test_what_is_not_the_pinned_file_never_gets_its_name(tmp_path, host, address
     host.faults[f"/{NAME}"].append(fault)
     home = tmp_path / "home"
     with pytest.raises(
-        RunError, match=rf"xfm\.h5 cannot be fetched: .*{fact}.*check the net"
+        NotFetchedError, match=rf"xfm\.h5 cannot be fetched: .*{fact}.*check the net"
     ) as caught:
         TemplateFlow(home, download=True, address=address).transform(TO, ORIGIN)
     assert f"MD5 {hashlib.md5(CONTENT).hexdigest()}" in str(caught.value)
@@ -126,31 +134,44 @@ def test_an_atlas_is_fetched_by_its_pin_where_that_is_allowed(tmp_path, host, ad
     name = f"tpl-{TO}/tpl-{TO}_res-02_atlas-A_dseg.nii.gz"
     pinned = PinnedFile(name, Digest("md5", hashlib.md5(CONTENT).hexdigest()), size=len(CONTENT))
     host.files[f"/{name}"] = CONTENT
-    with pytest.raises(RunError, match=r"dseg\.nii\.gz is not there.*--templateflow-download"):
+    with pytest.raises(RunError, match=r"dseg\.nii\.gz is not there.*--no-templateflow-download"):
         TemplateFlow(tmp_path, address=address).atlas(pinned)
+    with pytest.raises(RunError, match=r"not there.*\(a call without --dry-run fetches it\)"):
+        TemplateFlow(tmp_path, download=True, plans=True, address=address).atlas(pinned)
     assert host.asked == []
     path = TemplateFlow(tmp_path, download=True, address=address).atlas(pinned)
     assert path.read_bytes() == CONTENT
     host.files[f"/{name}"] = bytes(1008)
     path.unlink()
-    with pytest.raises(RunError, match="wrong content"):
+    with pytest.raises(NotFetchedError, match="wrong content"):
         TemplateFlow(tmp_path, download=True, address=address).atlas(pinned)
     assert not path.exists()
 
 
 def test_a_broken_download_is_resumed_by_the_next_call(tmp_path, host, address):
-    flow = TemplateFlow(tmp_path, download=True, address=address)
     host.faults[f"/{NAME}"] += [Fault(cut=500), Fault(404)]
-    with pytest.raises(RunError, match="HTTP 404"):
-        flow.transform(TO, ORIGIN)
-    assert flow.transform(TO, ORIGIN).read_bytes() == CONTENT
+    assert _in_processes(1, tmp_path, address) == [1]
+    assert _in_processes(1, tmp_path, address) == [0]
+    assert (tmp_path / NAME).read_bytes() == CONTENT
     assert host.asked[-1] == (f"/{NAME}", "bytes=500-")
+
+
+def test_one_process_asks_once_for_what_it_cannot_have(tmp_path, host, address):
+    """Not for each of a thousand participants."""
+    host.faults[f"/{NAME}"].append(Fault(404))
+    flow = TemplateFlow(tmp_path, download=True, address=address)
+    for _ in range(3):
+        with pytest.raises(NotFetchedError, match="HTTP 404"):
+            flow.transform(TO, ORIGIN)
+    assert len(host.asked) == 1
 
 
 def test_mirrors_are_asked_first_and_offline_nobody(tmp_path, host, address, monkeypatch):
     monkeypatch.setenv("DTG_OFFLINE", "1")
     flow = TemplateFlow(tmp_path, download=True, address="http://127.0.0.1:9")
-    with pytest.raises(RunError, match=r"xfm\.h5 is not downloaded: DTG_OFFLINE is set"):
+    with pytest.raises(
+        TransformMissingError, match=r"To do: curl .*fetches it where DTG_OFFLINE is not set"
+    ):
         flow.transform(TO, ORIGIN)
     assert host.asked == []
     monkeypatch.delenv("DTG_OFFLINE")
@@ -160,7 +181,18 @@ def test_mirrors_are_asked_first_and_offline_nobody(tmp_path, host, address, mon
 
 def test_no_network(tmp_path, host):
     flow = TemplateFlow(tmp_path, download=True, address="http://127.0.0.1:9")
-    with pytest.raises(RunError, match="cannot be fetched"):
+    with pytest.raises(
+        SettingsError,
+        match=r"cannot be fetched: .*machine with a network: curl .*--no-templateflow",
+    ):
+        flow.transform(TO, ORIGIN)
+
+
+def test_jobs_without_a_network_do_not_wait_for_each_other(tmp_path, host):
+    """Another job holds the folder: who has no network gives up without waiting for it."""
+    flow = TemplateFlow(tmp_path, download=True, address="http://127.0.0.1:9")
+    held = download_folder(tmp_path, Notes(), remedy="")
+    with held, pytest.raises(NotFetchedError, match="cannot be fetched"):
         flow.transform(TO, ORIGIN)
 
 
@@ -168,15 +200,20 @@ def _get(home: Path, address: str) -> None:
     TemplateFlow(home, download=True, address=address).transform(TO, ORIGIN)
 
 
-def test_processes_at_once_fetch_it_once(tmp_path, host, address):
-    host.faults[f"/{NAME}"].append(Fault(stall=0.5))
+def _in_processes(number: int, home: Path, address: str) -> list[int]:
+    """Ask in processes of their own, at once; their exit codes."""
     context = multiprocessing.get_context("fork")  # with the pins of the test
-    processes = [context.Process(target=_get, args=(tmp_path, address)) for _ in range(4)]
+    processes = [context.Process(target=_get, args=(home, address)) for _ in range(number)]
     for process in processes:
         process.start()
     for process in processes:
         process.join(60)
-    assert [process.exitcode for process in processes] == [0] * 4
+    return [process.exitcode for process in processes]
+
+
+def test_processes_at_once_fetch_it_once(tmp_path, host, address):
+    host.faults[f"/{NAME}"].append(Fault(stall=0.5))
+    assert _in_processes(4, tmp_path, address) == [0] * 4
     assert len(host.asked) == 1
     assert (tmp_path / NAME).read_bytes() == CONTENT
 

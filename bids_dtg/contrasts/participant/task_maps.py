@@ -370,7 +370,7 @@ smoothing_fwhm, dummy_scans, min_minutes, min_dof, interpolation
         self, image: ImageLike, confounds: ConfoundsLike, sample_mask: ArrayLike | None
     ) -> Estimate:
         bundle = self.bundle_
-        rule = SpaceRule(model=bundle.grid.space, templateflow=TemplateFlow.here())
+        rule = SpaceRule(model=bundle.grid.space, templateflow=TemplateFlow.here(download=True))
         with at_hand(image, confounds, rule=rule, mask=self.mask_img, tr_seconds=self.t_r) as found:
             measured = self._ready.measure(found, sample_mask)
         for note in (*self._ready.notes(measured), *_notes_on_columns(confounds, measured)):

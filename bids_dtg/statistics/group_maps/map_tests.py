@@ -115,9 +115,11 @@ class MapTests:
     def regions(self) -> RegionNames:
         """Names of regions: of --atlases, else of the atlases that ship with the program."""
         places = self.question.people.places
-        asked = self.question.people.settings.outputs.atlases
+        settings = self.question.people.settings
+        asked = settings.outputs.atlases
         if asked:
-            there = choose_atlases(asked, places, templateflow=TemplateFlow.here())
+            here = TemplateFlow.here(download=settings.inputs.templateflow_download)
+            there = choose_atlases(asked, places, templateflow=here)
         else:
             there = tuple(atlas for name in _REGIONS for atlas in _shipped(name, places))
         return RegionNames(places, there)

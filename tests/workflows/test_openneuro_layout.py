@@ -1,0 +1,56 @@
+"""A dataset as OpenNeuroDerivatives has it: names without content, of which some were got."""
+
+from __future__ import annotations
+
+import re
+
+import numpy as np
+import pytest
+from itk_files import affine_part, write_composite
+from openneuro_layout import add_annexed, annexed_names, stub
+from tiny_job import TinyJob, add_rest
+
+OTHER = "MNI152NLin2009cAsym"
+NATIVE = "sub-01_task-rest_desc-preproc_bold.nii.gz"
+
+
+@pytest.fixture
+def job(tmp_path, monkeypatch) -> TinyJob:
+    """Make a job on the layout, of which what examples/openneuro/run fetches has content."""
+    job = TinyJob(tmp_path, ())
+    add_rest(job.bids, space=OTHER, res="2")
+    add_annexed(job.bids, "01", stub)
+    monkeypatch.setenv("TEMPLATEFLOW_HOME", str(tmp_path / "templateflow"))
+    folder = tmp_path / "templateflow" / "tpl-MNI152NLin6Asym"
+    folder.mkdir(parents=True)
+    name = f"tpl-MNI152NLin6Asym_from-{OTHER}_mode-image_xfm.h5"
+    write_composite(folder / name, [affine_part(np.eye(4))])
+    return job
+
+
+def test_the_names_are_those_of_the_dataset(shared):
+    listed = shared / "data/real/fmriprep_trees/ds002748-fmriprep/ANNEXED_PATHS_sub-01.txt"
+    own = [name for name in listed.read_text().split() if re.match("sub-01/(anat|func)/", name)]
+    assert annexed_names() == sorted(own)
+
+
+def test_the_version_that_was_got_is_read_and_the_better_one_named(job, capsys):
+    assert job.run("--dry-run") == 0
+    out, err = capsys.readouterr()
+    assert "sub-01_task-rest: would write 3 maps" in out
+    assert f"_space-{OTHER}_res-2_desc-preproc_bold.nii.gz\n" in out
+    assert "the files of boldref have no content here\n" in out
+    line = next(line for line in err.splitlines() if "better version" in line)
+    assert re.search(rf"datalad get \S+/{NATIVE} \S+_from-T1w_to-MNI152NLin6Asym_\S+ \S+$", line)
+    assert job.run() == 0
+    assert len(list(job.out.rglob("*desc-synthetic_statmap.nii.gz"))) == 3
+
+
+def test_what_nobody_has_got_is_named_with_its_command(job, capsys):
+    for path in (job.bids / "sub-01" / "func").glob(f"*{OTHER}*bold.nii.gz"):
+        path.unlink()
+        stub(path)
+    assert job.run("--dry-run") == 1
+    assert re.search(
+        rf"would fail: .*{NATIVE} is a broken link.*datalad get", capsys.readouterr().out
+    )

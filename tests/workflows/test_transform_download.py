@@ -1,0 +1,90 @@
+"""The transform of fMRIPrep's default space: fetched by the call that needs it, or one line."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from itk_files import affine_part, write_composite
+from model_host import TRANSFORM, ModelHost, pin_transform, serve_alone
+from tiny_job import TinyJob, add_rest, read_table
+
+OTHER = "MNI152NLin2009cAsym"
+
+
+@pytest.fixture
+def job(tmp_path, monkeypatch) -> TinyJob:
+    """Make a job of two participants in fMRIPrep's default space, and an empty TemplateFlow."""
+    job = TinyJob(tmp_path, ())
+    job.labels = ("01", "02")
+    for seed, label in enumerate(job.labels):
+        add_rest(job.bids, label, seed=seed, space=OTHER, res=None)
+    monkeypatch.setenv("TEMPLATEFLOW_HOME", str(tmp_path / "templateflow"))
+    return job
+
+
+@pytest.fixture
+def host(job, monkeypatch):
+    """Serve a transform of our own on this machine, with a pin of it in the table."""
+    path = write_composite(job.folder / "own.h5", [affine_part(np.eye(4))])
+    host = ModelHost()
+    pin_transform(monkeypatch, host, path.read_bytes())
+    with serve_alone(host, monkeypatch):
+        yield host
+
+
+def home(job: TinyJob) -> Path:
+    return job.folder / "templateflow"
+
+
+def test_it_is_fetched_once_before_the_first_run(job, host, capsys):
+    assert job.run() == 0
+    assert [path for path, _ in host.asked] == [f"/{TRANSFORM}"]
+    err = capsys.readouterr().err
+    assert err.count(f"downloading {Path(TRANSFORM).name}") == 1
+    assert len(list(job.out.rglob("*desc-synthetic_statmap.nii.gz"))) == 6
+    assert job.run("--dry-run") == 0
+    assert capsys.readouterr().out.count("complete, would be skipped") == 2
+    assert len(host.asked) == 1
+
+
+@pytest.mark.parametrize("option", ["--no-templateflow-download", None])
+def test_it_can_be_forbidden(job, host, monkeypatch, option):
+    if option is None:
+        monkeypatch.setenv("DTG_OFFLINE", "1")
+    add_rest(job.bids, "03")
+    assert job.run(*filter(None, [option])) == 1
+    assert host.asked == []
+    assert not home(job).exists()
+    (failures,) = job.out.glob("logs/*/failures.tsv")
+    rows = read_table(failures)
+    assert [row["participant_id"] for row in rows] == ["sub-01", "sub-02"]
+    way = "without --no-templateflow-download" if option else "where DTG_OFFLINE is not set"
+    assert all(f"the program fetches it {way}" in row["message"] for row in rows)
+    assert list(job.out.glob("sub-03/func/*_statmap.nii.gz"))
+
+
+def test_no_network_is_one_line_before_any_run_is_read(job, host, capsys, monkeypatch):
+    monkeypatch.setenv("DTG_MODEL_MIRROR", "http://127.0.0.1:9")
+    monkeypatch.setenv("https_proxy", "http://127.0.0.1:9")
+    assert job.run() == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(
+        f"bids_dtg: error: {Path(TRANSFORM).name} cannot be fetched: http://127.0."
+    )
+    assert f"curl -fL --create-dirs -o '{home(job) / TRANSFORM}' https://templateflow" in line
+    assert "with --no-templateflow-download only those fail who need it" in line
+    assert not job.out.exists()
+
+
+def test_a_later_participant_who_needs_it_decides_too(job, host):
+    add_rest(job.bids, "00")
+    assert job.run("--participant-label", "00", "02") == 0
+    assert len(host.asked) == 1
+
+
+def test_who_needs_none_asks_no_host(job, host):
+    add_rest(job.bids, "03")
+    assert job.run("--participant-label", "03") == 0
+    assert host.asked == []
