@@ -135,7 +135,8 @@ class InputOptions:
     workflow: str = option("model", "what is made of rest", default="contrasts")
     model: str = option(
         "model",
-        "model bundle: a folder, or the name of an installed one (dtg-models list)",
+        "model bundle: a folder, the name of an installed one (dtg-models list), or the "
+        "--model-name of one that was trained in OUTPUT_DIR",
         default="hcp-ya",
         metavar="PATH|NAME",
         shapes=(MODELS,),
