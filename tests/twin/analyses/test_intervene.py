@@ -49,6 +49,7 @@ def test_every_table_is_written_with_what_its_columns_mean(written: Path) -> Non
         for name in (
             *("doses_response", "controls_response", "edges_attribution", "regions_attribution"),
             *("maps_attribution", "attribution_stability", "weights_response"),
+            *("moves_judged", "moves_simple"),
         )
     }
     for path in tables.values():
@@ -100,43 +101,47 @@ def test_changes_are_those_of_connectomes_perturbed_by_the_written_direction(
 
 
 @pytest.mark.slow
-def test_no_verdict_is_given_and_the_page_says_why(written: Path) -> None:
-    (columns,) = {tuple(row) for row in table(written, "doses_response")}
-    assert "verdict" not in columns
-    assert "controls_as_large" in columns
+def test_verdicts_are_over_refits_and_nulls_and_stand_above_the_moves(written: Path) -> None:
+    rows = table(written, "moves_judged")
+    assert [row["figure"] for row in rows] == list(FIGURES)
+    controls = table(written, "controls_response")
+    assert len(controls) == 3 * len(FIGURES)
+    for row in rows:
+        own = [float(c["evidence"]) for c in controls if c["figure"] == row["figure"]]
+        evidence = float(row["evidence"])
+        assert int(row["permuted_as_large"]) == sum(value <= evidence + 1e-6 for value in own)
+        assert (row["permutations"], row["refits"]) == ("3", "10")
+        # Six people are too few, and 3 permutations for p.
+        assert row["verdict"] == "no difference shown"
+        assert row["why"].startswith("No verdict with 6 participants")
     page = (written / "twin_report.html").read_text()
-    assert "There is no verdict: people of one fit share the errors of the fit" in page
-    assert not {"better", "worse", "too few people"} & set(re.findall(r">([a-z ]+)</td>", page))
+    titles = re.findall(r"<h2[^>]*>([^<]+)</h2>", page)
+    order = [titles.index(title) for title in (
+        "What the interventions show",
+        "Comparison with permuted behaviour",
+        "Stability",
+        "Perturbations of the connectome",
+        "Attribution of figures to edges",
+    )]  # fmt: skip
+    assert order == sorted(order)
+    assert not {"better", "worse"} & set(re.findall(r">([a-z ]+)</td>", page))
+    assert "as age, motion or arousal" in page
     assert "An effect inside a model is not evidence of an effect in a person." in page
 
 
 @pytest.mark.slow
-def test_random_directions_are_compared_at_their_step_sizes_only(written: Path) -> None:
-    rows = table(written, "controls_response")
-    assert len(rows) == 20 * 2 * len((*FIGURES, *SHARES))
-    by_step_size = {
-        row["step_size"]: row["controls_as_large"]
-        for row in table(written, "doses_response")
-        if (row["direction"], row["figure"]) == ("lower faces_rt", "faces_rt")
-    }
-    assert [step_size for step_size, larger in by_step_size.items() if larger != "n/a"] == [
-        "1",
-        "2",
+def test_a_ridge_and_the_covariance_stand_beside_moves_and_attribution(written: Path) -> None:
+    rows = table(written, "moves_simple")
+    assert [(row["figure"], row["direction"]) for row in rows if row["direction"] != "twin"] == [
+        (figure, name) for name in ("ridge", "covariance") for figure in FIGURES
     ]
-    changes = [
-        abs(float(r["change"])) for r in rows if (r["figure"], r["step_size"]) == ("faces_rt", "2")
-    ]
-    own = abs(
-        float(
-            next(
-                row["change"]
-                for row in table(written, "doses_response")
-                if (row["direction"], row["figure"], row["step_size"])
-                == ("lower faces_rt", "faces_rt", "2")
-            )
-        )
-    )
-    assert int(by_step_size["2"]) == sum(change >= own for change in changes)
+    for row in rows:
+        if row["direction"] == "ridge":
+            assert float(row["ridge_change"]) <= 0
+        assert row["ridge_calibrated_change"] == "n/a"  # everybody is in the training set
+    for row in table(written, "maps_attribution"):
+        assert -1 <= float(row["r_ridge"]) <= 1
+        assert -1 <= float(row["r_covariance"]) <= 1
 
 
 @pytest.mark.slow
