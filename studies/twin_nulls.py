@@ -9,7 +9,7 @@ noise instead (two draws); the ridge regression of response times gets the same.
 means over worlds, what connectomes explain of the factor that is predicted best, the spread of
 predicted times over unseen people, and r with their observed times. `--moves` judges interventions,
 too, as `--analysis intervene` does, on 60 of the unseen people: 99 permutations, 5 splits into
-halves.
+halves; each shuffle is a null world.
 
 What was done is kept in WORK: a stopped call goes on.
 """
@@ -31,6 +31,7 @@ from numpy.typing import NDArray
 from twin_interventions import true_figure
 from twin_simulator import Cohorts
 
+from bids_dtg.stats.verdict import NO_DIFFERENCE
 from bids_dtg.training.loop import Workplace
 from bids_dtg.twin.factors import map_factors
 from bids_dtg.twin.fitting import Fitted, fit
@@ -111,10 +112,13 @@ def judged_moves(
     edges, segments = unseen.connectomes[performers], unseen.segments.people(performers)
     observed, people_moved = targets_of_people(unseen.segments), truth.select(performers)
     own = FittedPeople.of(fitted, training.connectomes, training.segments)
-    order = np.random.default_rng((seed, 0)).permutation(len(training.connectomes))
-    shuffled = replace(own, connectomes=training.connectomes[order])
+    drawn = [
+        (name, draw, replace(own, connectomes=edges_of_people))
+        for name, draw, edges_of_people, _ in pairs(training, unseen, seed)
+        if name != NOISE
+    ]
     movers, found = Movers(edges, segments, rows, observed[performers]), []
-    for name, people in ((TRUE, own), (SHUFFLED, shuffled)):
+    for name, draw, people in drawn:
         tested = with_twin(fitted, with_factor_map(fitted.twin, people, fitted.recipe.codes))
         directions = lowering_directions(performed_outcomes(tested, edges, segments), edges)
         permuted = [
@@ -132,6 +136,7 @@ def judged_moves(
             found.append(
                 {
                     "connectomes": name,
+                    "draw": draw,
                     "figure": figure,
                     "verdict": verdict.named("lower", "higher"),
                     "p": verdict.p,
@@ -213,6 +218,10 @@ def main() -> None:
         table = pd.DataFrame(moves)
         print(table.round(3).to_string())
         print(table.groupby(["connectomes", "verdict"]).size().to_string())
+        null = table[table.connectomes == SHUFFLED]
+        shown = null[null.verdict != NO_DIFFERENCE].groupby(["seed", "draw"]).ngroups
+        worlds = null.groupby(["seed", "draw"]).ngroups
+        print(f"null worlds with a verdict other than {NO_DIFFERENCE!r}: {shown} of {worlds}")
 
 
 if __name__ == "__main__":

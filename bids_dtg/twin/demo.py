@@ -297,7 +297,7 @@ def _print_scores(demo: Demo, size: DemoSize, participants: int) -> None:
     for name in demo.predictions:
         cells = (words for what in _TARGETS for words in _fit_words(*demo.fit(name, what)))
         _line(name, *cells)
-    perturbed = () if demo.perturbation is None else demo.perturbation.words()
+    perturbed = _ALIKE if demo.perturbation is None else demo.perturbation.words()
     found = (*_trial_words(demo), *_matching_words(demo), *perturbed)
     for line in (*_WORDS, *found, *_last_words(size)):
         show(line)
@@ -307,6 +307,12 @@ _WORDS = (
     "The effect is incongruent less congruent. Ridge regression predicts both from connectomes",
     "directly: where it does as well, a twin's gain is that it performs trials, not a better r.",
     "True parameters show the best possible prediction, given this many trials of each person.",
+)
+
+
+_ALIKE = (
+    "Connectomes are not shown to predict people who are left out: all twins are the group's",
+    "network, and no connectome is perturbed.",
 )
 
 

@@ -107,7 +107,7 @@ def connectome_notes(connectomes: NDArray[np.floating], labels: Sequence[str]) -
     notes = []
     strongest = np.take_along_axis(connectomes, np.abs(connectomes).argmax(1)[:, None], 1)[:, 0]
     if (beyond := np.flatnonzero(np.abs(strongest) > LARGEST_Z)).size:
-        found = [f"sub-{labels[row]}: {strongest[row]:.3g}" for row in beyond]
+        found = [f"sub-{labels[row]}: {strongest[row]:.3g}" for row in beyond.tolist()]
         notes.append(
             f"{counted(len(found), 'participant')} with edges beyond {LARGEST_Z:g} in Fisher z "
             f"({named(found)}): correlations above {np.tanh(LARGEST_Z):.3f}, as of one series "

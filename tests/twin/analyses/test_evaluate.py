@@ -63,6 +63,19 @@ def test_unseen_people_are_judged_and_others_left_out(
     assert "not evidence of an effect in a person" in page
 
 
+def test_edges_without_names_are_taken_with_a_warning(
+    bundle: Path, people: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arrays = edges()
+    write(tmp_path / "plain.npz", people=arrays["people"], edges=arrays["edges"])
+    call = arguments(people, tmp_path / "out", "evaluate", "--model", str(bundle), "--dry-run")
+    assert main(call) == 0
+    assert "no names of regions" not in capsys.readouterr().err
+    call[call.index("--input-arrays") + 1] = str(tmp_path / "plain.npz")
+    assert main(call) == 0
+    assert "edges here have no names of regions; that they are those" in capsys.readouterr().err
+
+
 @pytest.fixture
 def renamed(people: Path, tmp_path: Path) -> Path:
     """Return the same people in another order with new labels, and rounded connectomes."""

@@ -212,7 +212,8 @@ def study(
     }
     refits = _Refits.of(plan, fitted, gradients, performers, fitted_people)
     own_halves = Stability(OVER_PEOPLE, map_correlations(*gradients.halves)[None])
-    null, refitted_r, moves, stability = None, None, None, (own_halves,)
+    null, refitted_r, moves = None, None, None
+    stability: tuple[Stability, ...] = (own_halves,)
     if refits is not None:
         null, refitted_r, moves, halves = refits.judged()
         stability = (own_halves, halves, refits.other_seed(settings, work))
