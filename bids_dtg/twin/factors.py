@@ -58,7 +58,7 @@ class Explained:
 
 @dataclass(frozen=True, eq=False)
 class FactorMap:
-    """Ridge regression of latent factors on connectomes, judged by people whom it has not seen."""
+    """Ridge regression of latent factors on connectomes, judged by people it has not seen."""
 
     edge_mean: Array  # (edges,): mean over the people of the fit
     ridge: Array  # (edges, factors): weights of the regression

@@ -65,7 +65,7 @@ class LinearMap:
         Parameters
         ----------
         connectomes
-            (people, edges), between whom it is the difference, as for `Direction.between`.
+            (people, edges): the direction is a difference between these, as of `Direction.between`.
         """
         predicted = self.predict(connectomes)
         if not np.ptp(predicted) > 0:
