@@ -25,7 +25,7 @@ from bids_dtg.report.pages.analysis import (
 )
 from bids_dtg.report.pages.index import INDEX
 from bids_dtg.stats.paired import bootstrap_interval
-from bids_dtg.stats.verdict import RULE
+from bids_dtg.stats.verdict import FEWEST
 from bids_dtg.twin.analyses.analysis import TwinAnalysis
 from bids_dtg.twin.analyses.intervene.study import (
     TABLE_STEP_SIZE,
@@ -88,11 +88,15 @@ def intervention_page(
 
 def _flags(plan: Plan, found: Study) -> tuple[Flag, ...]:
     flags, card = [Flag("warning", NO_EVIDENCE)], plan.bundle.card
-    flags += [Flag("warning", sentence) for sentence in (*_far(found), *_unstable(found))]
-    flags += [Flag("note", f"{note[:1].upper()}{note[1:]}") for note in found.notes]
+    flags += [Flag("warning", _sentence(text)) for text in (*_far(found), *_unstable(found))]
+    flags += [Flag("note", _sentence(note)) for note in found.notes]
     if not card.for_science:
         flags.append(Flag("problem", card.notice or "a model of simulated people: not for science"))
     return tuple(flags)
+
+
+def _sentence(text: str) -> str:
+    return f"{text[:1].upper()}{text[1:]}"
 
 
 def _far(found: Study) -> Iterator[str]:
@@ -153,8 +157,9 @@ def _verdicts(found: Study) -> PageSection:
             "lowers a figure. Any twin has such a direction, also one that was fitted to noise. "
             "The verdict is therefore over refits to halves of the training participants, as the "
             "interval, and over twins of permuted behaviour, each along its own direction, as p: "
-            f"{RULE}. Flips of people of one fit are no test here, as they share its errors. What "
-            "is compared with permuted behaviour is the change times r of predicted and observed "
+            f"lower and higher need {FEWEST} training participants, an interval without 0, and p "
+            f"up to {_LARGEST_P:g}; people of one fit share its errors and are no test. What is "
+            "compared with permuted behaviour is the change times r of predicted and observed "
             "figures, where there are 10 people or more outside the training set.",
             "Directions are differences between people. Whatever goes with both connectome and "
             "behaviour, as age, motion or arousal, is part of them: if people differ in it, a "
