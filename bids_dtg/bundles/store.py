@@ -171,6 +171,26 @@ def is_installed(name: str, env: Mapping[str, str] | None = None) -> bool:
     )
 
 
+def model_of_output(name: str, output: Path, env: Mapping[str, str] | None = None) -> Path | None:
+    """Return the bundle that ``--analysis train`` has made in an output; None: there is none.
+
+    Installed bundles and paths go first: what they name is not looked for in the output.
+
+    Parameters
+    ----------
+    name
+        Value of ``--model``: the value of ``--model-name`` when it was trained.
+    output
+        OUTPUT_DIR of the call.
+    env
+        Environment; that of the process if None.
+    """
+    if not name or _is_path(name) or is_installed(name, env):
+        return None
+    folder = output / "group" / f"model-{name}" / "bundle"
+    return folder if _is_file(folder / CARD_FILE) else None
+
+
 def installed_models(env: Mapping[str, str] | None = None) -> list[InstalledModel]:
     """List the bundles that can be asked for by name, in the order of the look-up."""
     first: dict[str, Path] = {}

@@ -174,7 +174,15 @@ def run_workflow(settings: Settings) -> int:
             say(f"bids_dtg: note: {line}")
     limit_threads(own_threads(resources) or own_cores(resources))
     check_temporary_folder()
-    return EXIT_FAILED if run(settings) else 0
+    return EXIT_FAILED if run(_with_model_of_output(settings)) else 0
+
+
+def _with_model_of_output(settings: Settings) -> Settings:
+    """Return settings whose model is a path where its name is that of a model in OUTPUT_DIR."""
+    from bids_dtg.bundles.store import model_of_output
+
+    found = model_of_output(settings.inputs.model, settings.inputs.output_dir)
+    return settings if found is None else settings.replace(model=str(found))
 
 
 @dataclass(frozen=True)

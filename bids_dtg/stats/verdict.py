@@ -37,6 +37,7 @@ FEWEST_RARER = 15  # people of the rarer of two levels
 BETTER: Word = "better"
 WORSE: Word = "worse"
 TOO_FEW: Word = "too few people"
+NO_DIFFERENCE = "no difference shown"
 _LARGEST_P = 0.05
 _LEARNT = 2.0**0.5  # spread of a cross-validated score over that of given predictions
 _ROUNDING = 1e-6  # of scores that are summed up in float32: a smaller difference is none
@@ -103,6 +104,23 @@ class Verdict:
             *(["p above 0.05"] if not self.p <= _LARGEST_P else []),
         ]
         return "; ".join(missing)
+
+    def named(self, better: str, worse: str) -> str:
+        """Return better and worse in other words, as lower and higher; else no difference shown.
+
+        Parameters
+        ----------
+        better, worse
+            The words.
+
+        Examples
+        --------
+        >>> Verdict(Interval(0.2, 0.1, 0.3), p=0.01, people=12).named("lower", "higher")
+        'lower'
+        >>> Verdict(Interval(0.2, -0.1, 0.5), p=0.01, people=12).named("lower", "higher")
+        'no difference shown'
+        """
+        return {BETTER: better, WORSE: worse}.get(self.word, NO_DIFFERENCE)
 
     @property
     def decided(self) -> bool:

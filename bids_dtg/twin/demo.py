@@ -17,7 +17,6 @@ from bids_dtg.files.text import write_tsv
 from bids_dtg.notices import say, show
 from bids_dtg.report.demo import TABLE, run_fitted_demo
 from bids_dtg.twin.cuts import STEP_SECONDS
-from bids_dtg.twin.decoding import Decoded, decode
 from bids_dtg.twin.demo_perturbation import STEP_SIZES, DemoPerturbation, perturb_people
 from bids_dtg.twin.demo_picture import (
     PredictedPanel,
@@ -27,19 +26,8 @@ from bids_dtg.twin.demo_picture import (
     ShownTrial,
     draw_twin,
 )
-from bids_dtg.twin.judging.baselines import BASELINES, Known, Training, predict
-from bids_dtg.twin.judging.behaviour import Answers, condition_effect, decoded, figures
-from bids_dtg.twin.judging.cohort import answers_of
-from bids_dtg.twin.judging.cross_losses import cross_losses
-from bids_dtg.twin.judging.matching import Matching, match
-from bids_dtg.twin.judging.scores import (
-    PeopleFit,
-    always_correct,
-    choice_agreement,
-    people_fit,
-    quantile_table,
-    rt_crps,
-)
+from bids_dtg.twin.judging.cohort import EFFECT, RT, Cohort
+from bids_dtg.twin.judging.scores import people_fit
 from bids_dtg.twin.phantom.files import write_twin_people
 from bids_dtg.twin.phantom.people import TwinPeople, simulate_twin_people
 from bids_dtg.twin.phantom.sequences import TrialSequence, trial_sequence
@@ -49,7 +37,9 @@ from bids_dtg.twin.trial_series import Segments, stack_people
 from bids_dtg.twin.trials import Trials
 
 if TYPE_CHECKING:
+    from bids_dtg.stats.paired import Interval
     from bids_dtg.twin.fitting import Fitted
+    from bids_dtg.twin.judging.evaluation import Evaluation
 
 Values = NDArray[np.float64]
 
@@ -60,11 +50,10 @@ _UNSEEN = 3  # one person of so many is left out of the fit
 _DIGITS = 4  # of a table
 _LINES = 10  # every tenth line is printed while the network is trained
 _MS = 1000.0
-_LEAST = 1e-6  # of a probability, so that its logarithm is finite
 _PICTURED_QUANTILES = (0.1, 0.9)  # of predicted response times: people whose trials are drawn
 _PICTURED_TRIALS = 8
-_TARGETS = ("rt", "rt_congruent", "rt_incongruent", "effect")  # of people, in seconds
-_RT, _EFFECT = 0, 3
+_TARGETS = (RT, EFFECT)  # of people, in seconds
+_RT = _TARGETS.index(RT)
 TWIN, STRANGER, RIDGE, MEAN, TRUTH = (
     "own twin",
     "a stranger's twin",
@@ -72,6 +61,13 @@ TWIN, STRANGER, RIDGE, MEAN, TRUTH = (
     "group mean",
     "true parameters",
 )
+# Names of those that the evaluation knows; the others are of simulated people only.
+_EVALUATED = {TWIN: "twin", RIDGE: "connectome_ridge", MEAN: "group_mean"}
+_DISTRIBUTIONS = {
+    "own twin": "twin",
+    "group's distribution stretched by the ridge": "ridge_distribution",
+    "group's network": "group_network",
+}
 
 
 # Of one task: about a minute of one core.
@@ -94,21 +90,30 @@ class Demo:
     people: TwinPeople
     sequence: TrialSequence
     segments: Segments  # performed by people and twins
-    answers: Answers  # of the people
     outputs: NDArray[np.float32]  # (people, segments, steps, buttons), of their twins
-    twin: Decoded  # decoded from these outputs
-    group: Decoded  # decoded from the group's network
-    observed: Values  # (people, targets), seconds
-    predictions: Mapping[str, Values]  # the same, by the prediction's name
+    found: Evaluation  # as ``--analysis evaluate`` makes it
+    predictions: Mapping[str, Values]  # (people, targets), seconds, by the prediction's name
     perturbation: DemoPerturbation | None  # None: twins do not differ
 
-    def fit(self, name: str, target: int) -> PeopleFit:
-        """Return how well a figure is predicted, over people."""
-        return people_fit(self.predictions[name][:, target], self.observed[:, target])
+    @property
+    def observed(self) -> Values:
+        """Observed figures, (people, targets), seconds."""
+        return self.found.observed
 
-    def matching(self) -> Matching:
-        """Compare the losses of people's own twins with those of other people's twins."""
-        return match(cross_losses(self.outputs, self.segments))
+    @property
+    def task(self) -> str:
+        """Name of the task."""
+        return self.sequence.trials.task.name
+
+    def fit(self, name: str, what: str) -> tuple[Interval, Interval]:
+        """Return r over people and the mean error of a prediction, with their intervals."""
+        if name in _EVALUATED:
+            score = self.found.score(what, self.task, _EVALUATED[name])
+            assert score.error is not None
+            return score.value, score.error
+        column = _TARGETS.index(what)
+        other = people_fit(self.predictions[name][:, column], self.observed[:, column])
+        return other.r, other.error
 
 
 def run_twin_demo(
@@ -150,72 +155,70 @@ def run_twin_demo(
 def _fitted(
     people: TwinPeople, runs: list[list[Trials]], sequence: TrialSequence, size: DemoSize, seed: int
 ) -> Demo:
-    """Fit twins to some people, and run the twins of the others."""
+    """Fit twins to some people, and evaluate the twins of the others."""
     # Imported here, so that a missing package is reported at once.
     from bids_dtg.twin.fitting import fit
 
     segments = stack_people(runs)
     known = np.arange(len(runs) - len(runs) // _UNSEEN)
     unseen = np.arange(len(known), len(runs))
+    training, others = (
+        _cohort(people.select(rows), segments.people(rows)) for rows in (known, unseen)
+    )
     say(f"fitting twins to the responses of {len(known)} people …")
     fitted = fit(
-        people.connectomes[known],
-        segments.people(known),
+        training.connectomes,
+        training.segments,
+        people=training.labels,
         architecture=find_architecture(DEFAULT_ARCHITECTURE, size.recipe),
         seed=seed,
         report=_every_tenth(),
     )
-    targets = targets_of(figures(answers_of(segments, 0).answers, 2).median_rt_seconds)
-    training = Training(
-        Known(len(known), connectome=people.connectomes[known]),
-        targets[known],
-        (sequence.trials.task.name,) * len(_TARGETS),
-    )
-    demo = _performed(
-        fitted, people.select(unseen), sequence, segments.people(unseen), targets[unseen], training
-    )
+    demo = _evaluated(fitted, people.select(unseen), sequence, others, training)
     say(f"perturbing the connectomes of {len(unseen)} unseen people …")
     own = demo.segments, demo.observed[:, _RT]
     return replace(demo, perturbation=perturb_people(fitted, demo.people, *own, seed=seed))
 
 
-def _performed(
-    fitted: Fitted,
-    people: TwinPeople,
-    sequence: TrialSequence,
-    segments: Segments,
-    observed: Values,
-    training: Training,
+def _cohort(people: TwinPeople, segments: Segments) -> Cohort:
+    return Cohort(people.labels, segments, people.connectomes)
+
+
+def _evaluated(
+    fitted: Fitted, people: TwinPeople, sequence: TrialSequence, unseen: Cohort, training: Cohort
 ) -> Demo:
-    """Run the twins of unseen people, and predict the same figures by baselines."""
-    say(f"running the twins of {len(observed)} unseen people …")
-    outputs = fitted.perform(people.connectomes, segments).buttons
-    twin, answers = decode(outputs, segments), answers_of(segments, 0).answers
-    times, missed = (np.asarray(values, np.float64) for values in (twin.rt_seconds, twin.miss))
-    own = decoded(answers, times, twin.button, missed)
-    of_twins = targets_of(figures(own, 2).median_rt_seconds)
+    """Evaluate the twins of unseen people as ``--analysis evaluate`` does."""
+    from bids_dtg.twin.judging.evaluation import evaluate
+
+    say(f"running the twins of {unseen.people} unseen people …")
+    found = evaluate(fitted, unseen, training)
+    of_twins = found.predicted[_EVALUATED[TWIN]]
     if not np.isfinite(of_twins).any():
         raise RunError("no twin presses any button: the training has failed")
-    unseen = Known(len(observed), connectome=people.connectomes)
-    simple = {row.name: row for row in BASELINES}
+    assert unseen.connectomes is not None
     return Demo(
         people=people,
         sequence=sequence,
-        segments=segments,
-        answers=answers,
-        outputs=outputs,
-        twin=twin,
-        group=decode(fitted.perform_group(segments).buttons[0], segments),
-        observed=observed,
+        segments=unseen.segments,
+        outputs=fitted.perform(unseen.connectomes, unseen.segments).buttons,
+        found=found,
         predictions={
             TWIN: of_twins,
             STRANGER: np.roll(of_twins, 1, axis=0),
-            RIDGE: predict(simple["connectome_ridge"], training, unseen),
-            MEAN: predict(simple["group_mean"], training, unseen),
-            TRUTH: targets_of(people.median_rt_seconds(sequence.trials.task.name)),
+            RIDGE: found.predicted[_EVALUATED[RIDGE]],
+            MEAN: found.predicted[_EVALUATED[MEAN]],
+            TRUTH: _truth(people, sequence),
         },
         perturbation=None,
     )
+
+
+def _truth(people: TwinPeople, sequence: TrialSequence) -> Values:
+    """Return true mean response times over the sequence's trials, and true effects."""
+    task = sequence.trials.task
+    trials = np.bincount(sequence.trials.condition, minlength=len(task.conditions))
+    means = people.mean_rt_seconds(task.name)
+    return np.column_stack([means @ trials / trials.sum(), people.effects(task.name)])
 
 
 def _every_tenth() -> Callable[[str], None]:
@@ -227,23 +230,6 @@ def _every_tenth() -> Callable[[str], None]:
             say(line)
 
     return report
-
-
-def targets_of(by_condition: Values) -> Values:
-    """Return the targets of people: mean of both conditions, each one, second less first.
-
-    Parameters
-    ----------
-    by_condition
-        (people, 2), response times in seconds.
-
-    Examples
-    --------
-    >>> targets_of(np.array([[0.75, 1.0]]))
-    array([[0.875, 0.75 , 1.   , 0.25 ]])
-    """
-    effect = condition_effect(by_condition)
-    return np.column_stack([by_condition.mean(axis=1), by_condition, effect])
 
 
 def _write_table(path: Path, demo: Demo) -> None:
@@ -300,7 +286,7 @@ def _print_scores(demo: Demo, size: DemoSize, participants: int) -> None:
     unseen = len(demo.observed)
     show("")
     show(
-        f"SIMULATED people, regime {size.regime}: median response times (rt) of {unseen} people "
+        f"SIMULATED people, regime {size.regime}: mean response times (rt) of {unseen} people "
         f"in a Stroop run,"
     )
     show(
@@ -309,9 +295,9 @@ def _print_scores(demo: Demo, size: DemoSize, participants: int) -> None:
     )
     _line("", "rt: r", "error (ms)", "effect: r", "error (ms)")
     for name in demo.predictions:
-        rt, effect = demo.fit(name, _RT), demo.fit(name, _EFFECT)
-        _line(name, _r_words(rt), _error_words(rt), _r_words(effect), _error_words(effect))
-    perturbed = () if demo.perturbation is None else demo.perturbation.words()
+        cells = (words for what in _TARGETS for words in _fit_words(*demo.fit(name, what)))
+        _line(name, *cells)
+    perturbed = _ALIKE if demo.perturbation is None else demo.perturbation.words()
     found = (*_trial_words(demo), *_matching_words(demo), *perturbed)
     for line in (*_WORDS, *found, *_last_words(size)):
         show(line)
@@ -321,6 +307,12 @@ _WORDS = (
     "The effect is incongruent less congruent. Ridge regression predicts both from connectomes",
     "directly: where it does as well, a twin's gain is that it performs trials, not a better r.",
     "True parameters show the best possible prediction, given this many trials of each person.",
+)
+
+
+_ALIKE = (
+    "Connectomes are not shown to predict people who are left out: all twins are the group's",
+    "network, and no connectome is perturbed.",
 )
 
 
@@ -347,37 +339,38 @@ def _line(label: str, *cells: str) -> None:
     show(f"  {label:18}{words}")
 
 
-def _r_words(fit: PeopleFit) -> str:
-    r = fit.r
-    if not math.isfinite(r.mean):
-        return "none"
-    return f"{r.mean:.2f} ({r.low:.2f} to {r.high:.2f})"
-
-
-def _error_words(fit: PeopleFit) -> str:
-    return f"{_MS * fit.error.mean:.0f}"
+def _fit_words(r: Interval, error: Interval) -> tuple[str, str]:
+    known = math.isfinite(r.mean)
+    words = f"{r.mean:.2f} ({r.low:.2f} to {r.high:.2f})" if known else "none"
+    return words, f"{_MS * error.mean:.0f}"
 
 
 def _trial_words(demo: Demo) -> list[str]:
     """Describe how well single trials are predicted."""
-    answers, buttons = demo.answers, demo.outputs.shape[-1]
-    agreement = float(np.nanmean(choice_agreement(demo.twin.button, answers, buttons=buttons)))
-    correct = float(np.nanmean(always_correct(answers, buttons=buttons)))
-    twin, group = (
-        _MS * float(np.nanmean(rt_crps(of.answered, of.seconds, answers.rt_seconds)))
-        for of in (demo.twin, demo.group)
+    found, task = demo.found, demo.task
+    agreement, correct = (
+        found.score("choice", task, name).value.mean for name in ("twin", "always_correct")
     )
+    conditions = found.conditions[task]
+    crps = {
+        words: [_MS * found.score("crps", task, name, own).value.mean for own in conditions]
+        for words, name in _DISTRIBUTIONS.items()
+    }
     return [
         f"trials in which the person pressed the predicted button: {agreement:.1%}; the correct "
         f"one: {correct:.1%}",
-        f"distribution of response times, CRPS: own twin {twin:.1f} ms, the group's network "
-        f"{group:.1f} ms",
+        f"distribution of response times, CRPS in ms ({', '.join(conditions)}):",
+        *(
+            f"  {words} {', '.join(f'{value:.1f}' for value in values)}"
+            for words, values in crps.items()
+        ),
     ]
 
 
 def _matching_words(demo: Demo) -> list[str]:
     """Describe whether people's own twins fit them better."""
-    found = demo.matching()
+    assert demo.found.comparison is not None
+    found = demo.found.comparison.matching
     return [
         f"loss on people's presses: own twin {found.matched:.4f}, strangers' twins "
         f"{found.mismatched:.4f} (p = {found.p:.4f});",
@@ -386,21 +379,21 @@ def _matching_words(demo: Demo) -> list[str]:
 
 
 def _picture(demo: Demo) -> bytes | None:
-    rt, size = demo.fit(TWIN, _RT), len(demo.observed)
+    (r, error), size = _fit_words(*demo.fit(TWIN, RT)), len(demo.observed)
     predicted = demo.predictions[TWIN][:, _RT]
-    table = quantile_table(demo.twin.answered, demo.twin.seconds, demo.answers, 2)
+    table = demo.found.quantiles[demo.task]
     order = np.argsort(predicted)
     chosen = [int(order[round(q * (size - 1))]) for q in _PICTURED_QUANTILES]
     return draw_twin(
         PredictedPanel(
-            name="median response time (s)",
+            name="mean response time (s)",
             observed=demo.observed[:, _RT],
             predicted=predicted,
             group_mean=float(demo.predictions[MEAN][0, _RT]),
             words=f"{size} unseen people, each predicted by the own twin:\n"
-            f"r = {_r_words(rt)}, mean error {_error_words(rt)} ms",
+            f"r = {r}, mean error {error} ms",
         ),
-        [_row(name, demo.fit(name, _RT)) for name in demo.predictions],
+        [_row(name, *demo.fit(name, RT)) for name in demo.predictions],
         QuantilePanel(
             demo.sequence.trials.task.conditions,
             table.probabilities,
@@ -413,13 +406,14 @@ def _picture(demo: Demo) -> bytes | None:
     )
 
 
-def _row(name: str, fit: PeopleFit) -> PredictionRow:
+def _row(name: str, r: Interval, error: Interval) -> PredictionRow:
+    words = _fit_words(r, error)
     return PredictionRow(
         name=name,
-        r=fit.r.mean,
-        low=fit.r.low,
-        high=fit.r.high,
-        words=f"r {_r_words(fit)}, error {_error_words(fit)} ms",
+        r=r.mean,
+        low=r.low,
+        high=r.high,
+        words=f"r {words[0]}, error {words[1]} ms",
         marked=name == TWIN,
     )
 
@@ -433,7 +427,7 @@ def _series(demo: Demo, person: int) -> SeriesPanel:
     steps = slice(0, int(rows.last_step[trials[-1]]) + 1)
     observed, predicted = demo.observed[person, _RT], demo.predictions[TWIN][person, _RT]
     return SeriesPanel(
-        words=f"sub-{demo.people.labels[person]}: median response time {observed:.2f} s, "
+        words=f"sub-{demo.people.labels[person]}: mean response time {observed:.2f} s, "
         f"predicted {predicted:.2f} s (above: the word in its ink; triangles: the person's "
         "presses; lines: the twin's buttons)",
         seconds=start + STEP_SECONDS * np.arange(steps.stop),

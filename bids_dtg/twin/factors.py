@@ -4,11 +4,12 @@ The directions of modulation that change the likelihood of responses most become
 they are the largest eigenvectors of the Fisher information, along which the natural gradient goes
 (Amari, 1998, doi:10.1162/089976698300017746). Each person's factors maximise the penalised
 likelihood of the person's own responses. Ridge regression predicts the factors from the
-connectome, with penalties chosen by leave-one-out.
+connectome: those that it predicts in left-out people, with penalties chosen by leave-one-out.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -22,15 +23,19 @@ from bids_dtg.twin.network.modulated import ModulatedNetwork
 from bids_dtg.twin.trial_series import Segments
 
 Array = NDArray[np.float64]
+Report = Callable[[str], None]
 
 _STEP = 0.02  # of a modulation, for central differences in single precision
 _AT_ONCE = 24  # modulations that are tried together
 _NEWTON_STEPS = 8
+_REPORTED = 10  # people between lines of progress
 _PEOPLE_AT_ONCE = 50
 _SAMPLED = 8  # people whose sequences decide which directions are informative
 # Steps of 80 ms that carry as much information as one independent value of BOLD: it is slow, and
 # was interpolated.
 _BOLD_STEPS = 30.0
+_FOLDS = 5  # of people, by which a factor is judged
+_LEAST_Z = 2.326  # of predictions and left-out people: one in a hundred by chance
 PENALTIES = np.logspace(-2, 4, 37)  # of the ridge, relative to the mean eigenvalue of the kernel
 
 
@@ -38,19 +43,33 @@ PENALTIES = np.logspace(-2, 4, 37)  # of the ridge, relative to the mean eigenva
 class PersonFactors:
     """Latent factors of people, and what each factor changes in a network."""
 
-    factors: Array  # (people, factors): mean 0, variance 1
+    factors: Array  # (people, factors): mean 0, uncorrelated; of BOLD, of variance 1
     directions: Array  # (modulations, factors)
 
 
 @dataclass(frozen=True, eq=False)
+class Explained:
+    """Shares of variance that are explained in people who are left out of all choices."""
+
+    by_factor: Array  # (factors,); 0 or less: not predicted
+    best: float  # of the factor that the others predict best of each other
+    z: float  # of predictions with what people are, over people and factors
+
+
+@dataclass(frozen=True, eq=False)
 class FactorMap:
-    """Ridge regression of latent factors on connectomes, with penalties from leave-one-out."""
+    """Ridge regression of latent factors on connectomes, judged by people it has not seen."""
 
     edge_mean: Array  # (edges,): mean over the people of the fit
-    weights: Array  # (edges, factors)
-    penalties: Array  # (factors,): of each direction, relative to the kernel's mean eigenvalue
-    left_out: Array  # (people, factors): prediction of each person by a fit to the others
-    explained: Array  # (factors,): left-out R² of each direction; 0 or less: not predicted
+    ridge: Array  # (edges, factors): weights of the regression
+    predicts: NDArray[np.bool_]  # (factors,): whether left-out people are predicted beyond chance
+    penalty: float  # relative to the kernel's mean eigenvalue
+    explained: Explained
+
+    @property
+    def weights(self) -> Array:
+        """Weights (edges, factors), 0 where connectomes do not predict left-out people."""
+        return np.where(self.predicts, self.ridge, 0.0)
 
     def predict(self, connectomes: NDArray[np.floating]) -> Array:
         """Predict factors (people, factors) from connectomes (people, edges)."""
@@ -58,47 +77,67 @@ class FactorMap:
 
 
 def map_factors(connectomes: NDArray[np.floating], factors: Array) -> FactorMap:
-    """Fit a ridge regression of latent factors on connectomes, with penalties from leave-one-out.
+    """Fit a ridge regression of latent factors on connectomes, if these predict left-out people.
 
-    Most directions of factors are unrelated to the connectome. The factors are therefore first
-    rotated to the directions that are predicted best in left-out people; each direction has its own
-    penalty.
+    All factors share a penalty: that with the largest gain, in units of the factors' variance, over
+    the factors that leave-one-out predicts. People are left out in folds, whose penalty is chosen
+    by the others. Where predictions do not go with what left-out people are, all weights are 0:
+    otherwise noise would make people differ. Factors are not turned to what connectomes predict
+    best: with as many factors as people, a direction that fits noise can always be found.
 
     Parameters
     ----------
     connectomes
         (people, edges), Fisher z or any other features.
     factors
-        (people, factors), uncorrelated and of the same variance.
+        (people, factors), uncorrelated; a factor counts by its variance.
 
     Examples
     --------
     >>> rng = np.random.default_rng(0)
     >>> traits = np.linalg.qr(rng.normal(size=(40, 2)))[0]
     >>> found = map_factors(traits @ rng.normal(size=(2, 300)), traits)
-    >>> bool(found.explained.min() > 0.9)
+    >>> bool(found.explained.by_factor.min() > 0.9)
     True
+    >>> bool(map_factors(rng.normal(size=(40, 300)), traits).weights.any())
+    False
     """
     values = np.asarray(connectomes, np.float64)
     centred, target = values - values.mean(axis=0), factors - factors.mean(axis=0)
-    kernel = _Kernel.of(centred)
-    turn = _predictable(kernel, target)
-    turned = target @ turn
-    tried = np.stack([kernel.left_out(turned, penalty) for penalty in PENALTIES])
-    errors = ((turned - tried) ** 2).sum(axis=1)  # (penalties, factors)
-    chosen = errors.argmin(axis=0)
-    dual = np.column_stack(
-        [kernel.dual(turned[:, factor], PENALTIES[n]) for factor, n in enumerate(chosen)]
-    )
-    left_out = np.column_stack([tried[n, :, factor] for factor, n in enumerate(chosen)])
-    variance = np.maximum((turned**2).sum(axis=0), np.finfo(float).tiny)
+    products = centred @ centred.T
+    explained = _LeftOut.of(products, factors).explained(target)
+    kernel = _Kernel.of(products)
+    penalty, _ = kernel.best(target)
     return FactorMap(
         edge_mean=values.mean(axis=0),
-        weights=centred.T @ dual @ turn.T,
-        penalties=PENALTIES[chosen],
-        left_out=left_out @ turn.T,
-        explained=1 - errors.min(axis=0) / variance,
+        ridge=centred.T @ kernel.dual(target, penalty),
+        predicts=np.full(factors.shape[1], explained.z > _LEAST_Z),
+        penalty=penalty,
+        explained=explained,
     )
+
+
+def explained_by_chance(
+    connectomes: NDArray[np.floating], factors: Array, *, permutations: int, seed: int = 0
+) -> tuple[Explained, ...]:
+    """Return what connectomes of other people explain of factors, for each permutation.
+
+    Parameters
+    ----------
+    connectomes
+        (people, edges), Fisher z or any other features.
+    factors
+        (people, factors).
+    permutations, seed
+        Number of permutations of factors over people, and the seed of their random numbers.
+    """
+    values = np.asarray(connectomes, np.float64)
+    centred, rng = values - values.mean(axis=0), np.random.default_rng(seed)
+    products, found = centred @ centred.T, []
+    for _ in range(permutations):
+        others = factors[rng.permutation(len(factors))]
+        found.append(_LeftOut.of(products, others).explained(others - others.mean(axis=0)))
+    return tuple(found)
 
 
 def map_factor_blocks(
@@ -119,24 +158,64 @@ def map_factor_blocks(
     maps = [map_factors(connectomes, block) for block in blocks if block.shape[1]]
     return FactorMap(
         edge_mean=maps[0].edge_mean,
-        weights=np.hstack([each.weights for each in maps]),
-        penalties=np.concatenate([each.penalties for each in maps]),
-        left_out=np.hstack([each.left_out for each in maps]),
-        explained=np.concatenate([each.explained for each in maps]),
+        ridge=np.hstack([each.ridge for each in maps]),
+        predicts=np.concatenate([each.predicts for each in maps]),
+        penalty=maps[0].penalty,
+        explained=Explained(
+            np.concatenate([each.explained.by_factor for each in maps]),
+            maps[0].explained.best,
+            maps[0].explained.z,
+        ),
     )
 
 
-def _predictable(kernel: _Kernel, target: Array) -> Array:
-    """Return the rotation (factors, factors) to the directions best predicted in left-out people.
+@dataclass(frozen=True, eq=False)
+class _LeftOut:
+    """Predictions of people by others, who choose the penalty, too."""
 
-    The penalty is the one with the most explained variance, summed over predicted directions.
-    """
-    best = (-np.inf, np.eye(target.shape[1]))
-    for penalty in PENALTIES:
-        error = target - kernel.left_out(target, penalty)
-        explained, turn = np.linalg.eigh(target.T @ target - error.T @ error)
-        best = max(best, (float(np.maximum(explained, 0.0).sum()), turn), key=lambda pair: pair[0])
-    return best[1]
+    predicted: Array  # (people, factors), less the mean of all people
+    counted: NDArray[np.bool_]  # (people, factors): whether the others predict it of each other
+    best: NDArray[np.intp]  # (people,): the factor that the others predict best of each other
+
+    @classmethod
+    def of(cls, products: Array, factors: Array) -> _LeftOut:
+        """Predict factors (people, factors) from products of connectomes, (people, people)."""
+        people = len(factors)
+        found, counted = np.zeros(factors.shape), np.zeros(factors.shape, bool)
+        best = np.zeros(people, np.intp)
+        fold = np.random.default_rng(0).permutation(people) % min(_FOLDS, people)
+        for number in np.unique(fold) if people > 2 else ():
+            own, others = fold == number, fold != number
+            # Less the mean of the others instead of everybody's.
+            mean = products[others].mean(axis=0)
+            among = products[np.ix_(others, others)] - mean[others] - mean[others, None]
+            across = products[np.ix_(own, others)] - mean[own, None] - mean[others]
+            among, across = among + mean[others].mean(), across + mean[others].mean()
+            middle = factors[others].mean(axis=0)
+            kernel, target = _Kernel.of(among), factors[others] - middle
+            penalty, gains = kernel.best(target)
+            counted[own], best[own] = gains > 0, gains.argmax()
+            found[own] = across @ kernel.dual(target, penalty) + middle
+        return cls(found - factors.mean(axis=0), counted, best)
+
+    def explained(self, target: Array) -> Explained:
+        """Return the shares of the variance of factors (people, factors) that are explained."""
+        left, power = (target - self.predicted) ** 2, target**2
+        rows = np.arange(len(target))
+        of_best = left[rows, self.best].sum(), power[rows, self.best].sum()
+        product = (self.predicted * target * self.counted).sum(axis=1)
+        spread = np.sqrt((product**2).sum())
+        return Explained(
+            _share(left.sum(axis=0), power.sum(axis=0)),
+            float(_share(*of_best)),
+            float(product.sum() / spread) if spread > 0 else 0.0,
+        )
+
+
+def _share(left: Array, power: Array) -> Array:
+    """Return what is explained where so much is left; NaN where nothing varies."""
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return np.asarray(np.where(power > 0, 1 - left / power, np.nan))
 
 
 @dataclass(frozen=True, eq=False)
@@ -147,8 +226,8 @@ class _Kernel:
     strengths: Array  # (people,)
 
     @classmethod
-    def of(cls, centred: Array) -> _Kernel:
-        strengths, modes = np.linalg.eigh(centred @ centred.T)
+    def of(cls, products: Array) -> _Kernel:
+        strengths, modes = np.linalg.eigh(products)
         strengths = np.maximum(strengths, 0.0)
         return cls(modes, strengths)
 
@@ -159,8 +238,21 @@ class _Kernel:
     def dual(self, target: Array, penalty: float) -> Array:
         """Return the dual weights of people, which sum their connectomes to the coefficients."""
         return np.asarray(
-            self.modes @ ((self.modes.T @ target) / (self.strengths + penalty * self.scale))
+            self.modes
+            @ ((self.modes.T @ target) / (self.strengths + penalty * self.scale)[:, None])
         )
+
+    def best(self, target: Array) -> tuple[float, Array]:
+        """Return the best penalty by leave-one-out, and its gain for each factor, (factors,)."""
+        power = (target**2).sum(axis=0)
+        gains = [
+            power - ((target - self.left_out(target, penalty)) ** 2).sum(axis=0)
+            for penalty in PENALTIES
+        ]
+        chosen = int(np.argmax([np.maximum(gain, 0.0).sum() for gain in gains]))
+        # Without any gain the first of equals would be the smallest penalty.
+        number = chosen if (gains[chosen] > 0).any() else len(PENALTIES) - 1
+        return float(PENALTIES[number]), np.asarray(gains[number])
 
     def left_out(self, target: Array, penalty: float) -> Array:
         """Return the prediction of each person by a fit to the others, intercept included."""
@@ -178,6 +270,7 @@ def find_factors(
     parts: tuple[str, ...],
     number: int,
     prior: float,
+    report: Report = lambda line: None,
 ) -> PersonFactors:
     """Find the directions with the most information on people's responses, and people's factors.
 
@@ -194,6 +287,8 @@ def find_factors(
         Largest number of factors that describe responses.
     prior
         Weight of the squared modulation in the penalised likelihood, in trials.
+    report
+        Gets lines on the progress: with a sequence of trials a person this takes minutes.
 
     Returns
     -------
@@ -201,7 +296,7 @@ def find_factors(
         The factors of responses, then two for each region of BOLD where BOLD was measured.
     """
     places = network.places(*(part for part in parts if not part.startswith("bold")))
-    responses = _response_factors(network, segments, places, number, prior)
+    responses = _response_factors(network, segments, places, number, prior, report)
     bold = {"bold_gains", "bold_offsets"} & set(parts)
     if segments.bold is None or not bold:
         return responses
@@ -209,25 +304,28 @@ def find_factors(
 
 
 def _response_factors(
-    network: ModulatedNetwork, segments: Segments, places: Tensor, number: int, prior: float
+    network: ModulatedNetwork,
+    segments: Segments,
+    places: Tensor,
+    number: int,
+    prior: float,
+    report: Report,
 ) -> PersonFactors:
     axes = torch.eye(network.modulations)[places]
     strengths, modes = torch.linalg.eigh(_fisher(network, segments, axes).double())
     kept = min(number, int((strengths > 1e-6 * strengths[-1]).sum()))
     natural = (modes[:, -kept:] / strengths[-kept:].sqrt()).float()  # Fisher information is 1
     directions = axes.T @ natural  # (modulations, factors)
-    found = _modes(network, segments, directions, prior).double().numpy()
-    factors, spread = _whitened(found)
-    return PersonFactors(factors, (spread @ directions.T.double().numpy()).T)
+    found = _modes(network, segments, directions, prior, report).double().numpy()
+    factors, modes = _principal(found)
+    return PersonFactors(factors, directions.double().numpy() @ modes)
 
 
-def _whitened(values: Array) -> tuple[Array, Array]:
-    """Return uncorrelated values of variance 1, and the matrix that restores the given ones."""
+def _principal(values: Array) -> tuple[Array, Array]:
+    """Return uncorrelated values, by variance, and the matrix that makes them of those given."""
     centred = values - values.mean(axis=0)
-    covariance = centred.T @ centred / max(len(values) - 1, 1)
-    strengths, modes = np.linalg.eigh(covariance)
-    strengths = np.maximum(strengths, 1e-6 * max(float(strengths[-1]), np.finfo(float).tiny))
-    return centred @ (modes / np.sqrt(strengths)), (modes * np.sqrt(strengths)).T
+    modes = np.linalg.eigh(centred.T @ centred)[1][:, ::-1]
+    return centred @ modes, modes
 
 
 def _tangents(
@@ -271,7 +369,11 @@ def _fisher(network: ModulatedNetwork, segments: Segments, axes: Tensor) -> Tens
 
 
 def _modes(
-    network: ModulatedNetwork, segments: Segments, directions: Tensor, prior: float
+    network: ModulatedNetwork,
+    segments: Segments,
+    directions: Tensor,
+    prior: float,
+    report: Report,
 ) -> Tensor:
     """Return the factors of each person's largest penalised likelihood, by Newton's method.
 
@@ -281,11 +383,15 @@ def _modes(
     people, factors = len(segments.action), directions.shape[1]
     penalty = prior * directions.T @ directions
     seen = [0] if len(segments.inputs) == 1 else list(range(people))
-    tangents = [_tangents(network, segments, person, directions.T)[0] for person in seen]
+    tangents = []
+    for person in seen:
+        tangents.append(_tangents(network, segments, person, directions.T)[0])
+        if len(tangents) % _REPORTED == 0:
+            report(f"sequences of {len(tangents)} of {len(seen)} participants")
     weight = _Windows.of(segments, list(range(people))).weight
     found, best = torch.zeros(people, factors), torch.full((people,), torch.inf)
     kept, steps, length = found, torch.zeros(people, factors), torch.ones(people)
-    for _ in range(_NEWTON_STEPS):
+    for step in range(_NEWTON_STEPS):
         losses, slopes, logits = _losses(network, segments, directions, penalty, found)
         better = losses < best
         best, kept = torch.where(better, losses, best), torch.where(better[:, None], found, kept)
@@ -295,6 +401,7 @@ def _modes(
             steps[person] = torch.linalg.solve(curvature, slopes[person])
         length = torch.where(better, (2 * length).clamp(max=1.0), length / 3)
         found = kept - length[:, None] * steps
+        report(f"latent factors: step {step + 1} of {_NEWTON_STEPS}")
     return kept
 
 

@@ -20,7 +20,12 @@ from bids_dtg.training.chance import borrowed_chance
 from bids_dtg.training.loop import Best, Schedule, Workplace, run_epochs
 from bids_dtg.training.loop import Task as TrainingTask
 from bids_dtg.training.share import Share
-from bids_dtg.twin.factors import find_factors, map_factor_blocks
+from bids_dtg.twin.factors import (
+    Explained,
+    explained_by_chance,
+    find_factors,
+    map_factor_blocks,
+)
 from bids_dtg.twin.learning import GroupTask, HyperTask, Length
 from bids_dtg.twin.network.hypernetwork import HyperNetwork
 from bids_dtg.twin.network.main import MainWeights, Sizes, perform
@@ -36,6 +41,7 @@ from bids_dtg.twin.trial_series import Segments, TaskSet
 
 _WEIGHTS, _VALIDATION = 0, 1  # streams of random numbers of a seed
 _PREFIX = "network."
+_PERMUTATIONS = 20  # of people, beside which stands what connectomes explain
 _AT_ONCE = 50  # people who perform together
 Report = Callable[[str], None]
 
@@ -108,8 +114,11 @@ class Fitted:
     people: tuple[str, ...]  # labels of the training participants
     seed: int
     own_factors: NDArray[np.float64] | None  # (people, factors), fitted to their data; None: none
-    explained: NDArray[np.float64] | None  # (factors,): left-out R² by connectomes
+    # (factors,): R² by connectomes of people left out of all choices
+    explained: NDArray[np.float64] | None
     history: Mapping[str, tuple[Mapping[str, float], ...]]  # epochs of each stage
+    judged: Explained | None = None  # the same, with what it is judged by; None: not known
+    by_chance: tuple[Explained, ...] = ()  # by connectomes of other people
 
     def perform(
         self,
@@ -252,28 +261,32 @@ def fit(
     with temporary_folder() if workplace is None else nullcontext(workplace.folder) as folder:
         place = replace(workplace or Workplace(folder), folder=folder)
         run = _Run(row, segments, seed, identity, place, report)
-        twin, own, explained, history = (
-            run.hypernetwork(values) if row.generates_all else run.modulated(values)
-        )
+        found = run.hypernetwork(values) if row.generates_all else run.modulated(values)
     return Fitted(
-        twin=twin.eval(),
+        twin=found.twin.eval(),
         architecture=row.name,
         recipe=row.recipe,
         tasks=segments.tasks,
         people=labels,
         seed=seed,
-        own_factors=own,
-        explained=explained,
-        history=history,
+        own_factors=found.own_factors,
+        explained=found.explained,
+        history=found.history,
+        judged=found.judged,
+        by_chance=found.by_chance,
     )
 
 
-Found = tuple[
-    Twin,
-    NDArray[np.float64] | None,
-    NDArray[np.float64] | None,
-    Mapping[str, tuple[Mapping[str, float], ...]],
-]
+@dataclass(frozen=True, eq=False)
+class _Found:
+    """What a training has made; the fields of `Fitted`."""
+
+    twin: Twin
+    history: Mapping[str, tuple[Mapping[str, float], ...]]
+    own_factors: NDArray[np.float64] | None = None
+    explained: NDArray[np.float64] | None = None
+    judged: Explained | None = None
+    by_chance: tuple[Explained, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -317,7 +330,7 @@ class _Run:
             for name, rows in self.split.items()
         }
 
-    def hypernetwork(self, connectomes: NDArray[np.float32]) -> Found:
+    def hypernetwork(self, connectomes: NDArray[np.float32]) -> _Found:
         """Train a hypernetwork."""
         recipe = self.recipe
         with _seeded(self.seed, _WEIGHTS):
@@ -330,7 +343,7 @@ class _Run:
         make = partial(HyperTask, network, parts)
         best = self.train("people", make, Length(recipe.hyper_epochs, recipe.hyper_updates))
         network.load_state_dict(_of_network(best))
-        return twin, None, None, {"people": tuple(best.history)}
+        return _Found(twin, {"people": tuple(best.history)})
 
     def group(self) -> tuple[ModulatedNetwork, Best]:
         """Train the group's network."""
@@ -344,7 +357,7 @@ class _Run:
         network.find_modes()
         return network, best
 
-    def modulated(self, connectomes: NDArray[np.float32]) -> Found:
+    def modulated(self, connectomes: NDArray[np.float32]) -> _Found:
         """Train the group's network, then fit factors and their regression on connectomes."""
         recipe = self.recipe
         network, group = self.group()
@@ -355,6 +368,7 @@ class _Run:
             parts=self.architecture.modulated,
             number=recipe.codes,
             prior=recipe.prior,
+            report=self.report,
         )
         mapped = map_factor_blocks(connectomes, found.factors, recipe.codes)
         twin = Twin(
@@ -364,7 +378,18 @@ class _Run:
         twin.directions.copy_(torch.from_numpy(found.directions))
         twin.edge_mean.copy_(torch.from_numpy(mapped.edge_mean))
         twin.edge_weights.copy_(torch.from_numpy(mapped.weights))
-        return twin, found.factors, mapped.explained, {"group": tuple(group.history)}
+        history = {"group": tuple(group.history)}
+        explained = mapped.explained
+        if not connectomes.shape[1]:
+            return _Found(twin, history, found.factors, explained.by_factor)
+        self.report("the same with connectomes of other people …")
+        by_chance = explained_by_chance(
+            connectomes,
+            found.factors[:, : recipe.codes],
+            permutations=_PERMUTATIONS,
+            seed=self.seed,
+        )
+        return _Found(twin, history, found.factors, explained.by_factor, explained, by_chance)
 
     def train(
         self,

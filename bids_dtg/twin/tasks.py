@@ -194,6 +194,14 @@ def make_task(content: Mapping[str, Any], source: str) -> Task:
     if not 2 <= len(buttons) <= _MOST_NAMES:
         raise fields.error("buttons", f"has {len(buttons)}", f"2 to {_MOST_NAMES} names")
     channels = fields.take("channels", whole(1, _MOST_CHANNELS))
+    if not fields.has("correct"):
+        raise fields.error(
+            "correct",
+            "is missing",
+            "how the right button of each trial is found: tasks without a right answer, as "
+            "gambling or delay discounting, and trials without a right button, as no-go or stop, "
+            "cannot be performed",
+        )
     images = _images(fields.table("images")) if fields.has("images") else Images()
     task = Task(
         name=fields.take("name", TEXT),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -19,6 +20,7 @@ HALF_SECONDS = 196.8
 # Width of the range below 1 and above 0 that numbers of images are drawn from (as published).
 _IMAGE_RANGE = 0.1
 _FEWEST = 5  # responses by which their unit is judged
+_LISTED, _LONGEST = 10, 40  # values of a line, and characters of each
 # Values of a column of accuracy that mean an error, where the task file does not name the correct.
 _WRONG = ("0", "false", "incorrect", "wrong", "error")
 
@@ -41,6 +43,7 @@ class Trials:
     run_seconds: float
     unscored: tuple[int, ...] = ()  # trials without a plausible response or miss: rt is NaN
     notes: tuple[str, ...] = ()  # report lines on rows and responses that were left out
+    without_condition: tuple[str, ...] = ()  # values of trials that the task file does not list
 
     @property
     def scored(self) -> NDArray[np.bool_]:
@@ -130,6 +133,7 @@ def read_trials(
     _require_window(task, events, responses)
     unscored, reasons = _unscored(task, onset, responses)
     answered = np.isfinite(responses.rt_seconds) & ~unscored
+    condition, others = _conditions(task, events)
     cut = has_cue if task.cut_at_cues else np.ones(len(onset), bool)
     cut[0] = True  # what comes before the first segment would never be seen
     return Trials(
@@ -138,7 +142,7 @@ def read_trials(
         display_seconds=_displays(task, onset, duration),
         stimulus=_stimuli(task, events),
         cues=cues,
-        condition=_conditions(task, events),
+        condition=condition,
         correct_button=correct_button,
         button=np.where(answered, responses.button, -1).astype(np.int8),
         rt_seconds=np.where(answered, responses.rt_seconds, np.nan),
@@ -146,8 +150,37 @@ def read_trials(
         cut=cut,
         run_seconds=_run_seconds(task, events, float((onset + duration).max())),
         unscored=tuple(np.flatnonzero(unscored).tolist()),
-        notes=(*notes, *reasons),
+        notes=(*notes, *reasons, *values_in_words(others)),
+        without_condition=others,
     )
+
+
+def values_in_words(values: Sequence[str]) -> list[str]:
+    """Return the line on trials whose value stands for no condition; none without such trials.
+
+    Parameters
+    ----------
+    values
+        Values of these trials.
+
+    Examples
+    --------
+    >>> values_in_words(["CON1", "neutral7", "CON1"])
+    ["3 trials in no condition, as the task file does not list 'CON1' (2), 'neutral7' (1)"]
+    """
+    if not values:
+        return []
+    found = Counter(values).most_common()
+    listed = [f"'{_shortened(value)}' ({count})" for value, count in found[:_LISTED]]
+    more = [f"{counted(len(found) - _LISTED, 'other value')}"] if len(found) > _LISTED else []
+    return [
+        f"{counted(len(values), 'trial')} in no condition, as the task file does not list "
+        f"{', '.join([*listed, *more])}"
+    ]
+
+
+def _shortened(value: str) -> str:
+    return value if len(value) <= _LONGEST else f"{value[: _LONGEST - 1]}…"
 
 
 def image_numbers(images: Images, name: str) -> NDArray[np.float32]:
@@ -289,13 +322,15 @@ def _cues(task: Task, events: Events) -> tuple[NDArray[np.float64], NDArray[np.b
     return cues[np.argsort(cues[:, 1], kind="stable")], has
 
 
-def _conditions(task: Task, events: Events) -> NDArray[np.int8]:
+def _conditions(task: Task, events: Events) -> tuple[NDArray[np.int8], tuple[str, ...]]:
+    """Return the condition of each trial, (n,), and the values that stand for none."""
     if task.condition_column is None:
-        return np.zeros(len(events), np.int8)
+        return np.zeros(len(events), np.int8), ()
     values = dict(task.condition_values)
     index = [task.conditions.index(name) for name in values.values()]
     found = events.indices(task.condition_column, list(values), others=True)
-    return np.array([*index, -1], np.int8)[found]
+    others = events.texts(task.condition_column)[found < 0]
+    return np.array([*index, -1], np.int8)[found], tuple(str(value or "n/a") for value in others)
 
 
 def _correct_buttons(task: Task, events: Events) -> NDArray[np.int8]:
@@ -303,7 +338,8 @@ def _correct_buttons(task: Task, events: Events) -> NDArray[np.int8]:
     rule = task.correct
     if not rule.probes:
         found = _buttons(task, events, rule.column, rule.buttons)
-        wrong, expected = found < 0, "the correct button"
+        wrong = found < 0
+        expected = "the correct button; trials without one, as no-go, are left out by [rows]"
     else:
         target = events.texts(rule.column)
         equal = np.stack([events.texts(column) == target for _, column in rule.probes])

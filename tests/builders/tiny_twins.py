@@ -26,9 +26,11 @@ PARCELS = tuple(f"parcel {number}" for number in range(REGIONS))
 ATLAS = {"atlas": "Tiny", "seg": "8n"}
 
 
-def write_twins(folder: Path, *, tasks: tuple[str, ...] = ("hammerAP", "stroopAP")) -> Path:
+def write_twins(
+    folder: Path, *, tasks: tuple[str, ...] = ("hammerAP", "stroopAP"), number: int = PEOPLE
+) -> Path:
     """Write ``bids`` and ``connectomes.npz`` (people, places, edges) below a folder."""
-    people = simulate_twin_people(PEOPLE, "easy", regions=REGIONS, seed=1)
+    people = simulate_twin_people(number, "easy", regions=REGIONS, seed=1)
     sequences = [short(name) for name in tasks]
     write_twin_people(folder, people, sequences, people.runs(sequences, seed=1))
     write(folder / "connectomes.npz", **edges(people))

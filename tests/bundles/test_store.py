@@ -13,6 +13,7 @@ from bids_dtg.bundles.store import (
     find_bundle,
     installed_models,
     model_folders,
+    model_of_output,
     note_on_namesakes,
     remove_bundle,
 )
@@ -81,6 +82,16 @@ def test_a_namesake_in_the_current_folder_is_not_used_and_named(world):
     assert line.startswith(f"--model demo is {used}; not used: ")
     assert str(local) in line
     assert note_on_namesakes("./demo", env) is None
+
+
+def test_a_model_of_the_output_is_found_by_name_where_none_is_installed(world):
+    root, env = world
+    own = put(root / "out" / "group" / "model-mine" / "bundle")
+    assert model_of_output("mine", root / "out", env) == own
+    assert model_of_output("yours", root / "out", env) is None
+    assert model_of_output("./mine", root / "out", env) is None
+    put(root / "first" / "mine")
+    assert model_of_output("mine", root / "out", env) is None
 
 
 def test_a_path_is_a_path(world):

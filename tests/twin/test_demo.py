@@ -9,7 +9,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from bids_dtg.inputs.events import find_events, read_events
 from bids_dtg.twin.demo import DemoSize, run_twin_demo
+from bids_dtg.twin.judging.cohort import targets_of_people
+from bids_dtg.twin.tasks import find_task
+from bids_dtg.twin.trial_series import stack_people
+from bids_dtg.twin.trials import read_trials
 
 
 def rows_of(path: Path) -> list[dict[str, str]]:
@@ -21,19 +26,25 @@ def test_a_small_demo_writes_all_its_files(tmp_path, capsys):
     pytest.importorskip("lightning", reason="training needs lightning")
     own = DemoSize().recipe
     recipe = replace(own, units=16, group_epochs=3, group_updates=20, codes=3, rank=2)
-    run_twin_demo(tmp_path, participants=12, size=DemoSize(regions=8, recipe=recipe))
+    size = DemoSize(regime="easy", regions=8, recipe=recipe)
+    run_twin_demo(tmp_path, participants=60, size=size)
     out = capsys.readouterr().out
     assert "SIMULATED" in out
     # Each printed beside the twin.
     names = ("own twin", "a stranger's twin", "connectome ridge", "group mean", "true parameters")
     assert all(f"\n  {name} " in out for name in names)
     rows, truth = rows_of(tmp_path / "demo.tsv"), rows_of(tmp_path / "simulated" / "truth.tsv")
-    assert [row["participant_id"] for row in rows] == [r["participant_id"] for r in truth[8:]]
-    first, second, effect = (
-        np.array([float(row[f"{name}_observed"]) for row in rows])
-        for name in ("rt_congruent", "rt_incongruent", "effect")
-    )
-    assert np.allclose(second - first, effect, atol=2e-4)
+    assert [row["participant_id"] for row in rows] == [r["participant_id"] for r in truth[40:]]
+    assert "group's distribution stretched by the ridge" in out
+    task = find_task("stroop")
+    read = [
+        (read_trials(task, read_events(file.path)),)
+        for file in find_events(tmp_path / "simulated" / "bids", task.bids_tasks)
+    ]
+    as_the_app_reads = targets_of_people(stack_people(read))[40:]
+    for place, target in enumerate(("rt", "effect")):
+        observed = [float(row[f"{target}_observed"]) for row in rows]
+        assert np.allclose(observed, as_the_app_reads[:, place], atol=1e-3)
     perturbations = rows_of(tmp_path / "perturbations.tsv")
     assert [row["direction"] for row in perturbations[:3]] == ["lower rt", "lower rt", "random 1"]
     assert len(perturbations) == 2 + 10

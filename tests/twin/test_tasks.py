@@ -110,6 +110,7 @@ def test_a_damaged_file_is_refused(tmp_path):
         ("channels", 1, r"inputs\[1\].channel needs channel 1. Expected: below 1"),
         ("channels", 2.0, r"channels is 2.0. Expected: a whole number"),
         ("condition.values", {"easy": ["a"], "hard": "a"}, r"a value to two conditions"),
+        ("correct", None, r"correct is missing. .*without a right answer, as gambling"),
         ("correct.buttons", {"L": "up"}, r"correct.buttons names the button 'up'. .*left, right"),
         ("correct.probes", {"left": "x"}, r"correct.probes has no meaning"),
         ("response.accuracy", "hit", r"response.accuracy and button are given. .*one of them"),

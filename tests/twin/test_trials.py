@@ -195,6 +195,17 @@ def test_rows_that_are_no_trials_are_left_out():
         read_trials(task, rows[1:], "events")
 
 
+def test_values_that_stand_for_no_condition_are_listed_with_counts():
+    values = ["con1", "CON1", "neutral7", "CON1", "n/a"]
+    rows = [stroop_row(onset=str(3 * n), trial_type=value) for n, value in enumerate(values)]
+    trials = read_trials(find_task("stroop"), rows)
+    assert trials.condition.tolist() == [0, -1, -1, -1, -1]
+    assert trials.notes == (
+        "4 trials in no condition, as the task file does not list 'CON1' (2), 'neutral7' (1), "
+        "'n/a' (1)",
+    )
+
+
 @pytest.mark.parametrize(
     ("changes", "fact"),
     [
@@ -202,7 +213,7 @@ def test_rows_that_are_no_trials_are_left_out():
         ({"onset": "1e999"}, r"'1e999' under onset in line 2"),
         ({"onset": "1200000"}, r"'1200000' under onset in line 2\. Expected: a number up to 86400"),
         ({"stimulus_text": "purple"}, r"'purple' under stimulus_text .* one of red, green, blue"),
-        ({"stimulus_color": "n/a"}, r"'n/a' under stimulus_color .*the correct button"),
+        ({"stimulus_color": "n/a"}, r"'n/a' under stimulus_color .*the correct button; .*no-go"),
         ({"stimulus_color": "x" * 999}, r"'x{59}…' under stimulus_color"),
         ({"response_time": "fast"}, r"'fast' under response_time"),
     ],

@@ -164,8 +164,8 @@ def test_the_twin_of_the_connectome_performs_the_persons_own_trials(job, perform
     first = segments.person(0).trials.condition == 0
     row = rows(performed, "02", "desc-twin_behaviour").set_index("condition").loc["congruent"]
     for column, times in (
-        ("group_rt_seconds", group.rt_seconds),
-        ("predicted_rt_seconds", twin.rt_seconds),
+        ("group_rt_seconds", group.mean_seconds),
+        ("predicted_rt_seconds", twin.mean_seconds),
     ):
         assert row[column] == pytest.approx(np.nanmean(times[first]), abs=2e-5)
 

@@ -99,6 +99,11 @@ def _require_same_connectomes(people: TwinPeople, bundle: TwinBundle) -> None:
             f"{named(bundle.regions)}",
             expected="the same regions in the same order",
         )
+    if bundle.regions and not source.places_named:
+        say(
+            f"bids_dtg: warning: edges here have no names of regions; that they are those of the "
+            f"model {name}, in its order, cannot be checked (name them under places)"
+        )
     if source.words != bundle.part.connectome:
         say(
             f"bids_dtg: warning: connectomes here are {source.words}; the model {name} was fitted "

@@ -403,7 +403,7 @@ def _flags(analysis: TwinAnalysis, found: Evaluation) -> tuple[Flag, ...]:
 def _figure_sections(found: Evaluation) -> Iterator[PageSection]:
     words = {
         "rt": ("Response times", "A person's mean response time; for a twin, the mean of the "
-               "median that it predicts for each trial."),
+               "distributions that it predicts for the person's trials."),
         "effect": ("Condition effects", "A person's mean response time in the second condition "
                    "less the first. Effects of single people are measured with low reliability."),
     }  # fmt: skip

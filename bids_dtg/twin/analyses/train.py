@@ -31,12 +31,16 @@ from bids_dtg.twin.analyses.analysis import TwinAnalysis
 from bids_dtg.twin.bundle.bundle import TwinFacts, write_twin_bundle
 from bids_dtg.twin.fitting import Fitted, fit
 from bids_dtg.twin.panels.words import NO_EVIDENCE
-from bids_dtg.twin.participant.people import TwinPeople
+from bids_dtg.twin.participant.people import TwinPeople, trial_notes
+from bids_dtg.twin.participant.source import connectome_notes
 from bids_dtg.twin.recipe import DEFAULT_ARCHITECTURE, Recipe, find_architecture, find_recipe
 from bids_dtg.workflows import AUTO
 
 _FEWEST = 2  # people: one is left out to choose the best epoch
 _CAUTION = f"A twin's answers are predictions, not measurements. {NO_EVIDENCE}"
+_ALL_THE_SAME = (
+    "Connectomes are not shown to predict left-out people: all twins are the group's network"
+)
 Row = dict[str, Any]
 _CAN_WRITE = (
     *("bundle/", "checkpoints/"),
@@ -80,10 +84,15 @@ _FACTORS = (
     Column("factor", "Number of the latent factor, in the order of information in responses"),
     Column(
         "explained",
-        "Share of the factor's variance over people that connectomes explain, each person "
-        "predicted by a regression fitted to the others",
+        "Share of the factor's variance over people that connectomes explain, in people who are "
+        "left out of the regression and of the choice of its penalty",
     ),
-    Column("sd", "Standard deviation of the factor over people"),
+    Column("permuted_mean", "The same with connectomes of other people: mean over permutations"),
+    Column("permuted_95", "95th percentile of the same over permutations"),
+    Column(
+        "sd",
+        "Standard deviation of the factor over people, in units of what their responses say of it",
+    ),
 )
 
 
@@ -111,6 +120,9 @@ def run_training(settings: Settings) -> int:
     if settings.behaviour.dry_run:
         return analysis.print_plan(f"the model {analysis.name} ({schedule})", labels)
     connectomes = people.connectomes(labels)
+    odd = connectome_notes(connectomes, labels)
+    for line in odd:
+        say(f"bids_dtg: warning: {line}")
     segments = people.segments(labels, held=not settings.twin.pulse_targets)
     with analysis.results.begun():
         analysis.describe()
@@ -138,7 +150,7 @@ def run_training(settings: Settings) -> int:
             analysis.results.bundle, fitted, _facts(analysis, recipe, fitted), known
         )
         tables = training_tables(analysis.people, fitted)
-        analysis.write(tables, _page(analysis, fitted, tables["desc-codes_explained"]))
+        analysis.write(tables, _page(analysis, fitted, tables["desc-codes_explained"], odd))
         say(f"{bundle.card.name} {bundle.card.version} ({bundle.card.kind}): {bundle.path}")
     return 0
 
@@ -221,7 +233,9 @@ def _trial_columns(task: str) -> tuple[Column, ...]:
     return tuple(column.of(task) for column in _OF_TASK)
 
 
-def _page(analysis: TwinAnalysis, fitted: Fitted, factors: ResultTable) -> AnalysisPageFacts:
+def _page(
+    analysis: TwinAnalysis, fitted: Fitted, factors: ResultTable, odd: Sequence[str]
+) -> AnalysisPageFacts:
     people = analysis.people
     return AnalysisPageFacts(
         title=analysis.results.path.name,
@@ -229,7 +243,7 @@ def _page(analysis: TwinAnalysis, fitted: Fitted, factors: ResultTable) -> Analy
         lead=f"A digital twin ({fitted.architecture}) of "
         f"{counted(len(fitted.people), 'participant')} of {analysis.data_set}, "
         f"{counted(people.edges, 'edge')} a connectome. {_CAUTION}",
-        flags=_flags(people),
+        flags=_flags(people, fitted, odd),
         sections=(
             PageSection(title="Trials", tables=(_task_table(people, fitted.people),)),
             PageSection(
@@ -242,8 +256,9 @@ def _page(analysis: TwinAnalysis, fitted: Fitted, factors: ResultTable) -> Analy
                 text=(
                     "A person's network differs from the group's by a few latent factors. They are "
                     "fitted to each person's responses, and a regression predicts them from "
-                    "connectomes. A factor that is not predicted in left-out people (0 or less) "
-                    "does not make the twins of unseen people more similar to them.",
+                    "connectomes, if predictions of left-out people go with what these people are; "
+                    "else all twins are the group's network.",
+                    *_chance_words(fitted),
                 )
                 if factors.rows
                 else (),
@@ -253,15 +268,16 @@ def _page(analysis: TwinAnalysis, fitted: Fitted, factors: ResultTable) -> Analy
     )
 
 
-def _flags(people: TwinPeople) -> tuple[Flag, ...]:
-    """Return warnings on participants who were left out or answer below chance."""
-    found = []
+def _flags(people: TwinPeople, fitted: Fitted, odd: Sequence[str]) -> tuple[Flag, ...]:
+    """Return warnings on participants who were left out, and on trials and connectomes."""
+    same = fitted.explained is not None and not fitted.twin.edge_weights.any()
+    found = [
+        *([_ALL_THE_SAME] if same else []),
+        *odd,
+        *trial_notes(people.tasks.tasks, people.behaviour, people.labels),
+    ]
     if people.left_out:
         found.append(f"{counted(len(people.left_out), 'participant')} left out: see the table")
-    for task in people.tasks.tasks:
-        low = [label for label in people.labels if people.behaviour[label].below_chance(task)]
-        if low:
-            found.append(f"{task.name}: {counted(len(low), 'participant')} below chance, kept")
     return tuple(Flag("warning", text) for text in found)
 
 
@@ -339,12 +355,40 @@ def history_rows(fitted: Fitted) -> list[Row]:
     ]
 
 
+def _chance_words(fitted: Fitted) -> tuple[str, ...]:
+    """Compare the best factor with the best by connectomes of other people."""
+    if fitted.judged is None or not fitted.by_chance:
+        return ()
+    found, chance = fitted.judged, [each.best for each in fitted.by_chance]
+    words = (
+        f"Of the factor that other people's connectomes and responses predict best, connectomes "
+        f"explain {found.best:.2f}; with connectomes permuted over people "
+        f"{np.mean(chance):.2f} on average, {max(chance):.2f} at most "
+        f"({counted(len(chance), 'permutation')}). Predictions of left-out people go with what "
+        f"these people are with z of {found.z:.1f}; permuted, with "
+        f"{max(each.z for each in fitted.by_chance):.1f} at most.",
+    )
+    if fitted.twin.edge_weights.any():
+        return words
+    return (*words, f"{_ALL_THE_SAME}.")
+
+
 def factor_rows(fitted: Fitted) -> list[Row]:
     """Return how well connectomes predict each latent factor, a row each; none without factors."""
     if fitted.explained is None or fitted.own_factors is None:
         return []
     spread = fitted.own_factors.std(axis=0)
+    chance = np.full((1, len(spread)), np.nan)
+    if fitted.by_chance:
+        chance = np.stack([each.by_factor for each in fitted.by_chance])
+    known = np.arange(chance.shape[1])  # of responses: factors of BOLD come after these
     return [
-        {"factor": number, "explained": float(share), "sd": float(sd)}
-        for number, (share, sd) in enumerate(zip(fitted.explained, spread, strict=True), 1)
+        {
+            "factor": number + 1,
+            "explained": float(share),
+            "permuted_mean": float(chance[:, number].mean()) if number in known else None,
+            "permuted_95": float(np.percentile(chance[:, number], 95)) if number in known else None,
+            "sd": float(sd),
+        }
+        for number, (share, sd) in enumerate(zip(fitted.explained, spread, strict=True))
     ]

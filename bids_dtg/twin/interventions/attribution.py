@@ -26,7 +26,7 @@ from bids_dtg.twin.trial_series import Segments
 Array = NDArray[np.float64]
 Floats = NDArray[np.floating]
 PERMUTATIONS = 200
-_ONE_COPY = 1  # of a permutation: noise changes little, and copies cost as much as people
+ONE_COPY = 1  # of a permutation: noise changes little, and copies cost as much as people
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,7 +37,13 @@ class FittedPeople:
     factors: PersonFactors  # fitted to their own responses
 
     @classmethod
-    def of(cls, fitted: Fitted, connectomes: Floats, segments: Segments) -> FittedPeople:
+    def of(
+        cls,
+        fitted: Fitted,
+        connectomes: Floats,
+        segments: Segments,
+        report: Callable[[str], None] = lambda line: None,
+    ) -> FittedPeople:
         """Return the training participants with their factors, refitted where the twin kept none.
 
         Parameters
@@ -48,6 +54,8 @@ class FittedPeople:
             (people, edges), of the twin's training participants.
         segments
             What the same people saw and did.
+        report
+            Gets lines on the progress of a refit.
 
         Raises
         ------
@@ -67,6 +75,7 @@ class FittedPeople:
             parts=find_architecture(fitted.architecture).modulated,
             number=recipe.codes,
             prior=recipe.prior,
+            report=report,
         )
         return cls(connectomes, found)
 
@@ -119,21 +128,48 @@ def null_gradients(
     ValueError
         The architecture has no latent factors.
     """
+    twins = permuted_twins(fitted, people, permutations=permutations, seed=seed)
+    for done, twin in enumerate(twins):
+        yield smooth_gradients(
+            twin.weights, connectomes, segments, copies=ONE_COPY, noise=0.0, seed=done
+        )
+        report(done + 1)
+
+
+def permuted_twins(
+    fitted: Fitted, people: FittedPeople, *, permutations: int = PERMUTATIONS, seed: int = 0
+) -> Iterator[Twin]:
+    """Yield twins that are refitted to latent factors permuted over people.
+
+    Parameters
+    ----------
+    fitted
+        A twin with a group network and latent factors.
+    people
+        Its training participants, with their factors.
+    permutations
+        Number of permutations of factors over people.
+    seed
+        Seed of the permutations' random numbers.
+
+    Raises
+    ------
+    ValueError
+        The architecture has no latent factors.
+    """
     if not isinstance(fitted.twin.network, ModulatedNetwork):
         raise ValueError(
             f"{fitted.architecture} has no latent factors: each permutation would be a training"
         )
     rng = np.random.default_rng(seed)
-    for done in range(permutations):
+    for _ in range(permutations):
         shuffled = people.permuted(rng.permutation(len(people.connectomes)))
-        twin = with_factor_map(fitted.twin, shuffled, fitted.recipe.codes)
-        yield smooth_gradients(
-            twin.weights, connectomes, segments, copies=_ONE_COPY, noise=0.0, seed=done
-        )
-        report(done + 1)
+        yield with_factor_map(fitted.twin, shuffled, fitted.recipe.codes)
 
 
-def with_factor_map(twin: Twin, people: FittedPeople, responses: int) -> Twin:
+def with_factor_map(
+    twin: Twin, people: FittedPeople, responses: int, *, judged: bool = True
+) -> Twin:
     """Copy the twin with its connectome-to-factor regression refitted.
 
     Parameters
@@ -144,13 +180,16 @@ def with_factor_map(twin: Twin, people: FittedPeople, responses: int) -> Twin:
         Training set of the regression: connectomes and factors.
     responses
         Largest number of factors that describe responses; the others describe BOLD.
+    judged
+        Whether twins are the group's network if left-out people are not predicted, as in a fit.
+        Half of the people of a fit are too few for this judgement.
     """
     edges = np.asarray(people.connectomes, np.float32)
     mapped = map_factor_blocks(edges, people.factors.factors, responses)
     other = deepcopy(twin)
     other.directions.copy_(torch.from_numpy(people.factors.directions))
     other.edge_mean.copy_(torch.from_numpy(mapped.edge_mean))
-    other.edge_weights.copy_(torch.from_numpy(mapped.weights))
+    other.edge_weights.copy_(torch.from_numpy(mapped.weights if judged else mapped.ridge))
     return other
 
 

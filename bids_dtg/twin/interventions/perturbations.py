@@ -101,6 +101,11 @@ class Direction:
             raise ValueError("no edge goes with the figure")
         return cls(difference / length, length)
 
+    @property
+    def reversed(self) -> Direction:
+        """The opposite direction."""
+        return Direction(-self.unit, self.length)
+
     def delta(self, step_size: float) -> Array:
         """Return the change of the connectome for a step size, (edges,), Fisher z.
 

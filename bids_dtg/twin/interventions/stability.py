@@ -7,8 +7,8 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from bids_dtg.twin.fitting import Fitted
-from bids_dtg.twin.interventions.attribution import FittedPeople, with_factor_map
+from bids_dtg.twin.fitting import Fitted, Twin
+from bids_dtg.twin.interventions.attribution import ONE_COPY, FittedPeople, with_factor_map
 from bids_dtg.twin.interventions.gradients import Gradients, smooth_gradients
 from bids_dtg.twin.trial_series import Segments
 
@@ -82,17 +82,57 @@ def refitted_halves(
     ValueError
         There are fewer than four people.
     """
+    for twins in refitted_twins(fitted, people, splits=splits, seed=seed):
+        yield map_correlations(
+            *(plain_gradients(twin, connectomes, segments).edges for twin in twins)
+        )
+
+
+def refitted_twins(
+    fitted: Fitted, people: FittedPeople, *, splits: int, seed: int = 0
+) -> Iterator[tuple[Twin, Twin]]:
+    """Yield twins that are refitted to two halves of people, for each split, not judged.
+
+    Parameters
+    ----------
+    fitted
+        A twin with a group network and latent factors; its network is kept.
+    people
+        Its training participants, with their factors.
+    splits
+        Number of random splits of the people into halves.
+    seed
+        Seed of the splits' random numbers.
+
+    Raises
+    ------
+    ValueError
+        There are fewer than four people.
+    """
     number = len(people.connectomes)
     if number < FEWEST_FITTED:
         raise ValueError(f"{number} people are too few for two halves to fit twins to")
     rng = np.random.default_rng(seed)
     for _ in range(splits):
         order = rng.permutation(number)
-        halves = [
-            mapped_gradients(fitted, people.of_rows(rows), connectomes, segments).edges
+        first, second = (
+            with_factor_map(fitted.twin, people.of_rows(rows), fitted.recipe.codes, judged=False)
             for rows in (order[: number // 2], order[number // 2 :])
-        ]
-        yield map_correlations(*halves)
+        )
+        yield first, second
+
+
+def plain_gradients(twin: Twin, connectomes: Floats, segments: Segments) -> Gradients:
+    """Return a twin's attribution without noise, as `null_gradients` does.
+
+    Parameters
+    ----------
+    twin
+        The twin.
+    connectomes, segments
+        Of the people to average attributions over, as for `smooth_gradients`.
+    """
+    return smooth_gradients(twin.weights, connectomes, segments, copies=ONE_COPY, noise=0.0)
 
 
 def mapped_gradients(
@@ -111,4 +151,4 @@ def mapped_gradients(
         `smooth_gradients`, but without noise, as in `null_gradients`.
     """
     twin = with_factor_map(fitted.twin, people, fitted.recipe.codes)
-    return smooth_gradients(twin.weights, connectomes, segments, copies=1, noise=0.0)
+    return plain_gradients(twin, connectomes, segments)

@@ -133,7 +133,18 @@ class TaskAnswers:
 
     def decoded(self, of: Decoded) -> Answers:
         """Return a model's answers to the same trials; a single row stands for all people."""
-        rt, button, miss = (self.part(values) for values in (of.rt_seconds, of.button, of.miss))
+        return self._of(of, of.rt_seconds)
+
+    def decoded_means(self, of: Decoded) -> Answers:
+        """Return a model's answers, each at the mean of its distribution of response times.
+
+        People's mean response times are compared with means of these: the medians of `decoded` are
+        shorter, as distributions of response times are skewed.
+        """
+        return self._of(of, of.mean_seconds)
+
+    def _of(self, of: Decoded, seconds: NDArray[Any]) -> Answers:
+        rt, button, miss = (self.part(values) for values in (seconds, of.button, of.miss))
         return decoded(self.answers, rt, button, miss)
 
     def part(self, values: NDArray[Any]) -> NDArray[Any]:
@@ -194,8 +205,7 @@ def figures_of(answers: Answers, task: Task) -> list[Values]:
     Parameters
     ----------
     answers
-        Answers of people, observed or decoded; a network's response time of a trial is the median
-        of its distribution.
+        Answers of people, observed or decoded.
     task
         The task that the answers belong to.
     """

@@ -251,7 +251,7 @@ def evaluate(
     training: Cohort | None = None,
     *,
     memory: bool = False,
-    half: int | None = 2,
+    half: int | None = None,
     truth: Mapping[str, Values] | None = None,
     samples: Samples = Samples(),
 ) -> Evaluation:
@@ -271,8 +271,8 @@ def evaluate(
         Twins know these people's behaviour, for example because they were fitted to first halves.
         The figures then measure how much a twin retains, not what a connectome predicts.
     half
-        Half of the runs that is evaluated: 2, as published, with people's own first half as a
-        baseline. None: all trials. Where nobody has trials of the half, all trials are evaluated.
+        Half of the runs that is evaluated; None: all trials. 2, as published, has people's own
+        first half as a baseline. Where nobody has trials of the half, all trials are evaluated.
     truth
         True figures (people,) of simulated people, by name of the target, as ``faces_effect``.
     samples
@@ -457,7 +457,7 @@ class _Judged:
         seconds = of.seconds if of.seconds.ndim == 3 else of.seconds[None]
         answered = task.part(of.answered)
         return _Prediction(
-            task.decoded(of),
+            task.decoded_means(of),
             np.broadcast_to(answered, (*shape, answered.shape[-1])),
             np.broadcast_to(task.part(seconds), (*shape, seconds.shape[-1])),
             outcome_shares(task.part(of.ends), task.answers.correct_button),

@@ -12,10 +12,20 @@ from bids_dtg.twin.cuts import STEP_SECONDS
 from bids_dtg.twin.judging.baselines import Known, Training, predict, usable
 from bids_dtg.twin.judging.behaviour import Answers
 from bids_dtg.twin.judging.bold_contrasts import contrasts_of
-from bids_dtg.twin.judging.cohort import Cohort, answers_of, has_half, targets_of_people
+from bids_dtg.twin.judging.cohort import (
+    RT,
+    Cohort,
+    answers_of,
+    has_half,
+    targets_of,
+    targets_of_people,
+)
 
 Values = NDArray[np.float64]
 GROUP_DISTRIBUTION, OWN_DISTRIBUTION = "group_mean", "own_first_half"  # rows of baselines
+# The group's distribution, stretched by what the ridge predicts of each person's response time.
+RIDGE_DISTRIBUTION = "ridge_distribution"
+_RIDGE = "connectome_ridge"
 _FEWEST_PEOPLE = 3
 _BOLD_BASELINES = ("group_mean", "connectome_ridge")
 
@@ -63,10 +73,13 @@ def simple_predictions(
     before = first_half or unseen
     memory = half == 2 and has_half(before.segments, 1)
     known = unseen.known(first_half=targets_of_people(before.segments, 1) if memory else None)
+    targets, group = _targets(training.training(), known), _distributions(training, unseen, None)
+    stretched = _stretched(group, targets, unseen) if _RIDGE in targets else {}
     return Simple(
-        targets=_targets(training.training(), known),
+        targets=targets,
         distributions={
-            GROUP_DISTRIBUTION: _distributions(training, unseen, None),
+            GROUP_DISTRIBUTION: group,
+            **stretched,
             **({OWN_DISTRIBUTION: _distributions(before, unseen, 1)} if memory else {}),
         },
         bold=_bold(training, unseen, half),
@@ -119,6 +132,37 @@ def _distributions(before: Cohort, unseen: Cohort, half: int | None) -> list[Dis
             row = person % len(curves)
             answered[person, trial], shares[person, trial] = curves[row], outcomes[row]
         found.append(Distribution(seconds, answered, shares))
+    return found
+
+
+def _stretched(
+    group: Sequence[Distribution], targets: Mapping[str, Values], unseen: Cohort
+) -> dict[str, list[Distribution]]:
+    """Stretch the group's distributions by the ridge's response time over the group's mean."""
+    columns = [target.what == RT for target in targets_of(unseen.segments.tasks)]
+    stretch = (targets[_RIDGE] / targets[GROUP_DISTRIBUTION])[:, columns]
+    found = []
+    for number, of in enumerate(group):
+        known = np.where(stretch[:, number] > 0, stretch[:, number], np.nan)
+        answered = np.stack(
+            [
+                _at(of.answered[person], of.seconds, of.seconds / own)
+                for person, own in enumerate(known)
+            ]
+        )
+        found.append(Distribution(of.seconds, answered, of.shares))
+    return {RIDGE_DISTRIBUTION: found}
+
+
+def _at(answered: Values, seconds: Values, wanted: Values) -> Values:
+    """Return curves (trials, steps) at other times, linear between steps and from 0 at onset."""
+    if not np.isfinite(wanted).all():
+        return np.full(answered.shape, np.nan)
+    place = np.searchsorted(seconds, wanted).clip(0, len(seconds) - 1)
+    before = np.where(place > 0, seconds[place - 1], 0.0)
+    low = np.where(place > 0, answered[:, place - 1], 0.0)
+    share = ((wanted - before) / (seconds[place] - before)).clip(0.0, 1.0)
+    found: Values = low + share * (answered[:, place] - low)
     return found
 
 

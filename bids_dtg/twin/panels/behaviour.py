@@ -120,7 +120,7 @@ def _caption(rows: Sequence[BehaviourRow]) -> str:
     if has(rows, PREDICTED):
         text = (
             "Behaviour of the network made from this connectome: its response time is the mean "
-            "over trials of each trial\N{RIGHT SINGLE QUOTATION MARK}s median. "
+            "over trials of each trial\N{RIGHT SINGLE QUOTATION MARK}s mean. "
         )
     if not has(rows, _OBSERVED):
         text += "The person has no responses to compare with. "

@@ -59,6 +59,8 @@ Over people:
 - group/model-NAME/: a model: its bundle, and how it was fitted.
 - group/evaluation-NAME/: how well it predicts people outside its training set, compared with
   baselines.
+- group/intervention-NAME/: how the behaviour of twins changes with the connectome, and which edges
+  it depends on.
 - Tables have a JSON file of the same name that explains their columns.
 """
 CITATION = """\

@@ -14,12 +14,13 @@ from bids_dtg.connectome.edges import fisher_z, upper_edges
 from bids_dtg.errors import DatasetError
 from bids_dtg.inputs.arrays import ArrayPeople, PeopleArray, read_arrays
 from bids_dtg.notices import counted, named
-from bids_dtg.twin.participant.source import ConnectomeSource, Edges
+from bids_dtg.twin.participant.source import LARGEST_Z, ConnectomeSource, Edges
 
 Array = NDArray[np.float64]
 
 _SOURCES = ("rest", "connectomes", "edges")  # files need one of these keys
 _MOST_EDGES = 4_000_000  # about 2,800 regions: everybody's edges are held in memory
+_MOST_BEYOND = 0.01  # share of edges that are too large for Fisher z
 _SAME = 1e-4  # largest asymmetry of correlations: files may have been rounded
 _UNUSED = ("targets", "structural", "roi_maps", "adjacency")  # keys that files may have
 _EXPECTED = "the same labels in the arrays, under the key people, as in BIDS_DIR"
@@ -149,6 +150,12 @@ def edge_faults(values: Array) -> list[str]:
         return [f"{unknown} of {values.size} edges are NaN or infinite"]
     if values.size > 1 and (values == values[0]).all():
         return ["all edges are the same"]
+    beyond = int((np.abs(values) > LARGEST_Z).sum())
+    if beyond > _MOST_BEYOND * values.size:
+        return [
+            f"{beyond} of {values.size} edges are beyond {LARGEST_Z:g} (the largest "
+            f"{np.abs(values).max():.3g}): no Fisher z of correlations"
+        ]
     return []
 
 

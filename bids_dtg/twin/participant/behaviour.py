@@ -201,10 +201,10 @@ class AverageBehaviour:
 
 
 def _mean_rt(answers: Answers | None, trials: Flags) -> float:
-    """Return the mean over trials of a network's median response times; NaN if there is none."""
+    """Return the mean over trials of a network's mean response times; NaN if there is none."""
     if answers is None:
         return np.nan
-    times = np.asarray(answers.decoded.rt_seconds, np.float64)
+    times = np.asarray(answers.decoded.mean_seconds, np.float64)
     return float(means(times, trials & np.isfinite(times)))
 
 

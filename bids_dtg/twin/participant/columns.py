@@ -23,12 +23,12 @@ BEHAVIOUR = (
     _OWN,
     Column(
         "predicted_rt_seconds",
-        "Mean over trials of the twin's median response time: an estimate",
+        "Mean over trials of the twin's mean response time: an estimate",
         unit="s",
     ),
     Column(
         "group_rt_seconds",
-        "Mean over trials of the group network's median response time, without a connectome",
+        "Mean over trials of the group network's mean response time, without a connectome",
         unit="s",
     ),
     Column("observed_rt_seconds", "Mean response time of the participant", unit="s"),

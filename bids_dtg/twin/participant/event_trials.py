@@ -35,6 +35,24 @@ class Behaviour:
         """Return the number of trials of a task that are not scored."""
         return sum(len(run.unscored) for run in self.of(task))
 
+    def answered(self, task: Task) -> int:
+        """Return the number of scored trials of a task with a response."""
+        runs = self.of(task)
+        return sum(int((run.scored & np.isfinite(run.rt_seconds)).sum()) for run in runs)
+
+    def fewest(self, task: Task) -> int:
+        """Return the number of scored trials in the task's condition that has fewest."""
+        runs = self.of(task)
+        conditions = range(len(task.conditions))
+        return min(
+            sum(int((run.scored & (run.condition == number)).sum()) for run in runs)
+            for number in conditions
+        )
+
+    def without_condition(self, task: Task) -> tuple[str, ...]:
+        """Return the values of the task's trials that stand for none of its conditions."""
+        return tuple(value for run in self.of(task) for value in run.without_condition)
+
     def share_correct(self, task: Task) -> float:
         """Return the share of a task's scored trials that are correct; misses count as errors.
 
@@ -120,6 +138,9 @@ def _read_person(files: Sequence[tuple[EventsFile, Task]]) -> Behaviour:
             run = read_trials(task, read_events(file.path), file.path.name)
             if not run.scored.any():
                 raise RunError(f"{file.path.name} has no trial that can be scored")
+            if not np.isfinite(run.rt_seconds[run.scored]).any():
+                number = counted(int(run.scored.sum()), "trial")
+                raise RunError(f"{file.path.name} has no response in {number}")
             runs.append(run)
         except RunError as err:
             troubles.append(str(err))

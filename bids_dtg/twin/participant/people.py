@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -20,7 +20,9 @@ from bids_dtg.twin.participant.output_connectomes import find_output_connectomes
 from bids_dtg.twin.participant.source import ConnectomeSource, Edges
 from bids_dtg.twin.tasks import Task
 from bids_dtg.twin.trial_series import Segments, TaskSet, stack_people
-from bids_dtg.twin.trials import Trials
+from bids_dtg.twin.trials import Trials, values_in_words
+
+FEWEST_TRIALS = 5  # scored, in each condition: with fewer a person's figures say little
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,7 +71,7 @@ class TwinPeople:
                 *source.notes,
                 *lacking,
                 *others,
-                *_on_trials(chosen, behaviour, labels),
+                *trial_notes(chosen, behaviour, labels),
             ),
             files=(*source.files, *(file.path for file in files if file.participant in labels)),
         )
@@ -176,26 +178,62 @@ def _why_not(
         return "a connectome and no events"
     if label not in connectomes:
         return "events and no connectome"
-    return None if behaviour[label].runs else "no event file that can be read"
+    return None if behaviour[label].runs else "no event file that can be used"
 
 
-def _on_trials(
+def trial_notes(
     tasks: Sequence[Task], behaviour: Mapping[str, Behaviour], labels: Sequence[str]
 ) -> tuple[str, ...]:
-    """Return sentences on trials that are not scored, and on people below chance."""
-    lines = []
-    for task in tasks:
-        unscored = sum(behaviour[label].left_out(task) for label in labels)
-        if unscored:
-            every = unscored + sum(behaviour[label].scored(task) for label in labels)
-            lines.append(
-                f"{task.name}: {unscored} of {counted(every, 'trial')} not scored: answers that "
-                "are implausibly fast, or have a time or a button alone, and trials never seen"
-            )
-        if low := [label for label in labels if behaviour[label].below_chance(task)]:
-            lines.append(
-                f"{task.name}: {counted(len(low), 'participant')} below chance, 1 in "
-                f"{len(task.buttons)}, misses as errors ({named(low)}): kept; buttons may have "
-                "been swapped"
-            )
-    return tuple(lines)
+    """Return sentences on trials that say little of people, and on people with few or wrong ones.
+
+    Parameters
+    ----------
+    tasks
+        Tasks that they performed.
+    behaviour
+        Trials of people, by label.
+    labels
+        The people that sentences are on.
+    """
+    return tuple(line for task in tasks for line in _on_task(task, behaviour, labels))
+
+
+def _on_task(
+    task: Task, behaviour: Mapping[str, Behaviour], labels: Sequence[str]
+) -> Iterator[str]:
+    own = {label: behaviour[label] for label in labels if behaviour[label].of(task)}
+    if unscored := sum(person.left_out(task) for person in own.values()):
+        every = unscored + sum(person.scored(task) for person in own.values())
+        yield (
+            f"{task.name}: {unscored} of {counted(every, 'trial')} not scored: answers that "
+            "are implausibly fast, or have a time or a button alone, and trials never seen"
+        )
+    values = [value for person in own.values() for value in person.without_condition(task)]
+    for line in values_in_words(values):
+        yield f"{task.name}: {line}"
+    few = [label for label, person in own.items() if person.fewest(task) < FEWEST_TRIALS]
+    if few:
+        where = "a condition" if len(task.conditions) > 1 else "all"
+        yield (
+            f"{task.name}: {counted(len(few), 'participant')} with fewer than {FEWEST_TRIALS} "
+            f"scored trials in {where} ({named(few)}): kept"
+        )
+    silent = [
+        label for label, person in own.items() if 2 * person.answered(task) < person.scored(task)
+    ]
+    if silent:
+        yield (
+            f"{task.name}: {counted(len(silent), 'participant')} without a response in most trials "
+            f"({named(silent)}): kept"
+        )
+    low = [
+        label
+        for label, person in own.items()
+        if person.below_chance(task) and label not in set(silent)
+    ]
+    if low:
+        yield (
+            f"{task.name}: {counted(len(low), 'participant')} below chance, 1 in "
+            f"{len(task.buttons)}, misses as errors ({named(low)}): kept; buttons may have "
+            "been swapped"
+        )

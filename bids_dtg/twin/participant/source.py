@@ -15,12 +15,14 @@ from bids_dtg.cohort.output_tables import UNKNOWN_CLEANING
 from bids_dtg.errors import DatasetError
 from bids_dtg.inputs.rest_sketch import sketch_edges
 from bids_dtg.inputs.splits_file import Families
+from bids_dtg.notices import counted, named
 
 Edges = NDArray[np.float32]
 
 FISHER_Z = "fisherz"  # value of stat- of the connectomes that the participant level writes
 # Keys of their sidecars: the list of runs, a run's title, and its minutes.
 RUNS, RUN, MINUTES = "Runs", "Run", "MinutesKept"
+LARGEST_Z = 3.0  # of an edge, in Fisher z: r is 0.995 there
 # Description of how they are made; a warning is given where a model's were made in another way.
 OF_PARCELS = "Pearson correlations of parcel series, as Fisher z"
 
@@ -77,3 +79,43 @@ class ConnectomeSource(ABC):
                 with suppress(DatasetError):
                     rows[label] = self.connectomes([label])[0]
         return {label: (sketch_edges(rows[label]),) if label in rows else () for label in labels}
+
+
+def connectome_notes(connectomes: NDArray[np.floating], labels: Sequence[str]) -> tuple[str, ...]:
+    """Return sentences on connectomes that are hardly those of a person.
+
+    Parameters
+    ----------
+    connectomes
+        (people, edges), Fisher z.
+    labels
+        Labels of the people.
+
+    Raises
+    ------
+    DatasetError
+        All connectomes are the same.
+    """
+    by_content: dict[bytes, list[str]] = {}
+    for label, row in zip(labels, connectomes, strict=True):
+        by_content.setdefault(row.tobytes(), []).append(f"sub-{label}")
+    if len(labels) > 1 and len(by_content) == 1:
+        raise DatasetError(
+            f"{counted(len(labels), 'participant')} have the same connectome ({named(labels)})",
+            expected="a connectome of each participant's own",
+        )
+    notes = []
+    strongest = np.take_along_axis(connectomes, np.abs(connectomes).argmax(1)[:, None], 1)[:, 0]
+    if (beyond := np.flatnonzero(np.abs(strongest) > LARGEST_Z)).size:
+        found = [f"sub-{labels[row]}: {strongest[row]:.3g}" for row in beyond.tolist()]
+        notes.append(
+            f"{counted(len(found), 'participant')} with edges beyond {LARGEST_Z:g} in Fisher z "
+            f"({named(found)}): correlations above {np.tanh(LARGEST_Z):.3f}, as of one series "
+            "under two names"
+        )
+    notes += [
+        f"the same connectome: {' and '.join(same)}"
+        for same in by_content.values()
+        if len(same) > 1
+    ]
+    return tuple(notes)

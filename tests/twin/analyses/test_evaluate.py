@@ -40,6 +40,8 @@ def test_unseen_people_are_judged_and_others_left_out(
     assert [row["participant_id"] for row in rows] == [f"sub-{label}" for label in LABELS[3:]]
     scores = read_rows(tables["desc-scores_models"])
     assert {"twin", "group_network", "always_correct"} <= {row["model"] for row in scores}
+    crps = {row["model"] for row in scores if row["figure"] == "crps"}
+    assert {"twin", "group_mean", "ridge_distribution"} <= crps
     curves = read_rows(tables["desc-trials_curves"])
     assert {row["curve_of"] for row in curves} == {"people", "twin", "group_network"}
     ends = [row for row in curves if row["seconds_from_onset"] == "2"]
@@ -54,10 +56,24 @@ def test_unseen_people_are_judged_and_others_left_out(
                 *rows[0],
             ]
     page = next(judged.rglob("twin_report.html")).read_text()
+    assert "outside its training set, with all trials." in page
     assert "(8 are needed)" in page
     assert "Loss of each twin" in page
     assert "Mean time series: stroop, incongruent" in page
     assert "not evidence of an effect in a person" in page
+
+
+def test_edges_without_names_are_taken_with_a_warning(
+    bundle: Path, people: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arrays = edges()
+    write(tmp_path / "plain.npz", people=arrays["people"], edges=arrays["edges"])
+    call = arguments(people, tmp_path / "out", "evaluate", "--model", str(bundle), "--dry-run")
+    assert main(call) == 0
+    assert "no names of regions" not in capsys.readouterr().err
+    call[call.index("--input-arrays") + 1] = str(tmp_path / "plain.npz")
+    assert main(call) == 0
+    assert "edges here have no names of regions; that they are those" in capsys.readouterr().err
 
 
 @pytest.fixture

@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 from other_data import require_refused
 from tiny_twins import LABELS, SEEN, TRAIN, arguments, write_twins
@@ -33,6 +34,9 @@ def test_a_twin_is_trained_and_its_tables_are_whole(bundle: Path) -> None:
     factors = read_rows(bundle.parent / "desc-codes_explained.tsv")
     assert len(factors) == part.codes
     assert all(float(row["explained"]) <= 1 for row in factors)
+    assert all(float(row["permuted_mean"]) <= float(row["permuted_95"]) + 1e-9 for row in factors)
+    spreads = [float(row["sd"]) for row in factors]
+    assert np.diff(spreads).max() < 1e-6
     for table in bundle.parent.glob("desc-*.tsv"):
         assert list(json.loads(table.with_suffix(".json").read_text())) == [
             "Description",
@@ -45,6 +49,9 @@ def test_a_page_shows_the_training_and_a_caution(bundle: Path) -> None:
     page = (bundle.parent / "twin_report.html").read_text()
     assert "not evidence of an effect in a person" in page
     assert "Loss of the stage group" in page
+    assert "with connectomes permuted over people" in page
+    # Three people are too few to show anything.
+    assert "all twins are the group" in page
     assert "twin_report.html" in (bundle.parents[2] / "index.html").read_text()
 
 

@@ -161,6 +161,42 @@ def test_a_twin_that_is_worse_than_a_baseline_is_reported():
     assert better.score("crps", "stroop", "group_mean", "hard").verdict.word == "better"
 
 
+def test_means_of_people_are_compared_with_means_of_their_twins():
+    """Twins with the group's own skewed distribution have its mean, and not its median."""
+    rng = np.random.default_rng(0)
+    rts = 0.4 + rng.exponential(0.3, (40, len(ONSET)))
+    segments = stack_people([[a_run(ONSET, rt=rt)] for rt in rts])
+    people = Cohort(tuple(f"p{number}" for number in range(40)), segments)
+    average = np.broadcast_to(segments.action.mean(axis=0), segments.action.shape)
+    found = judge(Given(average), people, NOTHING, samples=Samples(number=50))
+    wrong = found.predicted[TWIN][0, 0] - np.nanmean(rts)
+    assert abs(wrong) < 0.02
+    assert np.nanmean(rts) - np.nanmedian(rts) > 0.05
+
+
+def test_the_groups_distribution_is_stretched_by_the_ridges_response_time():
+    training, people = cohort(people=40, seed=3, name="t"), cohort(people=30)
+    simple = simple_predictions(training, people, half=None)
+    (group,), (own,) = (simple.distributions[name] for name in ("group_mean", "ridge_distribution"))
+    stretch = simple.targets["connectome_ridge"][:, 0] / simple.targets["group_mean"][:, 0]
+    slow, quick = int(stretch.argmax()), int(stretch.argmin())
+    for person in (slow, quick):
+        assert np.allclose(
+            own.answered[person, 0],
+            np.interp(
+                own.seconds / stretch[person],
+                np.append(0.0, group.seconds),
+                np.append(0.0, group.answered[person, 0]),
+            ),
+        )
+    found = judge(perfect(people), people, simple, samples=Samples(number=300))
+    stretched, plain = (
+        found.score("crps", "stroop", name, "hard").value.mean
+        for name in ("ridge_distribution", "group_mean")
+    )
+    assert stretched < plain
+
+
 def long_runs(people=12, seed=0):
     """Return people whose runs have two halves, and one more task."""
     rng, onset = np.random.default_rng(seed), np.arange(2.0, 390.0, 8.0)
@@ -231,7 +267,7 @@ def test_a_fit_is_judged_by_others_and_with_memory_by_its_own():
         training.connectomes, training.segments, people=training.labels, architecture=LOWRANK
     )
     found = evaluate(fitted, people, training, samples=Samples(number=100))
-    assert found.half is None  # the runs are short: there is no second half
+    assert found.half is None
     assert found.predicted[TWIN].shape == (11, 2)
     assert set(found.predicted) > {TWIN, GROUP, "connectome_ridge"}
     with pytest.raises(ValueError, match="fitted to 12 of the people"):

@@ -95,6 +95,11 @@ def test_the_readme_says_that_effects_in_models_are_no_evidence():
     assert NO_EVIDENCE in README
 
 
+@pytest.mark.parametrize("result", ["model", "evaluation", "intervention"])
+def test_the_readme_lists_the_results_over_people(result):
+    assert f"- group/{result}-NAME/" in README
+
+
 def test_a_set_reports_what_was_left_out_and_the_notes_of_its_model():
     facts = {
         "ExcludedRuns": {"sub-01_run-2": "Too short."},

@@ -8,11 +8,12 @@ from typing import Any
 import numpy as np
 import pytest
 from array_people import write
-from tiny_twins import LABELS, REGIONS, edges, events_of, square, write_twins
+from tiny_twins import LABELS, REGIONS, TRIALS, edges, events_of, square, write_twins
 
 from bids_dtg.errors import DatasetError, SettingsError
 from bids_dtg.settings import Settings
 from bids_dtg.twin.participant.people import TwinPeople
+from bids_dtg.twin.participant.source import connectome_notes
 
 
 @pytest.fixture
@@ -122,7 +123,7 @@ def test_a_damaged_event_file_costs_its_run_alone(folder):
     people = prepare(folder)
     assert LABELS[2] in people.labels
     assert len(people.behaviour[LABELS[2]].runs) == 1
-    assert people.left_out == {LABELS[1]: "no event file that can be read"}
+    assert people.left_out == {LABELS[1]: "no event file that can be used"}
     (note,) = (line for line in people.notes if "2 runs of 2 participants" in line)
     assert f"({LABELS[1]}, {LABELS[2]})" in note
     assert note.endswith("1 more")
@@ -145,6 +146,49 @@ def test_trials_that_are_not_scored_and_people_below_chance_are_named_and_kept(f
     unscored, low = people.notes
     assert unscored.startswith(f"stroop: 1 of {every} trials not scored")
     assert low.startswith("stroop: 1 participant below chance, 1 in 3, misses as errors (c0p0005)")
+
+
+def change(folder: Path, label: str, column: str, values: list[str]) -> None:
+    """Write the first cells of a column of a person's event file anew."""
+    path = events_of(folder, label)
+    head, *rows = (line.split("\t") for line in path.read_text().splitlines())
+    for row, value in zip(rows, values, strict=False):
+        row[head.index(column)] = value
+    path.write_text("\n".join("\t".join(row) for row in [head, *rows]) + "\n")
+
+
+def test_somebody_without_a_response_is_left_out_by_name(folder):
+    change(folder, LABELS[4], "response_time", ["n/a"] * TRIALS)
+    change(folder, LABELS[4], "accuracy_binarized", ["n/a"] * TRIALS)
+    people = prepare(folder)
+    assert people.left_out == {LABELS[4]: "no event file that can be used"}
+    (note,) = (line for line in people.notes if "1 run of" in line)
+    assert f"({LABELS[4]})" in note
+    assert f"has no response in {TRIALS} trials" in note
+
+
+def test_somebody_who_mostly_misses_is_named_and_not_called_below_chance(folder):
+    change(folder, LABELS[4], "response_time", ["n/a"] * (TRIALS - 2))
+    change(folder, LABELS[4], "accuracy_binarized", ["n/a"] * (TRIALS - 2))
+    (note,) = prepare(folder).notes
+    assert "1 participant without a response in most trials (c0p0004): kept" in note
+
+
+def test_somebody_with_one_trial_is_named(folder):
+    path = events_of(folder, LABELS[3])
+    path.write_text("\n".join(path.read_text().splitlines()[:2]) + "\n")
+    (note,) = prepare(folder).notes
+    assert "1 participant with fewer than 5 scored trials in a condition (c0p0003)" in note
+
+
+def test_misspelt_conditions_are_listed_with_counts_over_people(folder):
+    change(folder, LABELS[3], "trial_type", ["CON1"] * 2)
+    change(folder, LABELS[4], "trial_type", ["CON1", "neutral7"])
+    (note,) = (line for line in prepare(folder).notes if "in no condition" in line)
+    assert note == (
+        "stroop: 4 trials in no condition, as the task file does not list 'CON1' (3), "
+        "'neutral7' (1)"
+    )
 
 
 def test_a_split_says_who_is_for_what(folder, tmp_path):
@@ -177,6 +221,10 @@ CORRELATIONS = square(edges()["edges"])
             f"for 1 participant: sub-{LABELS[1]}: 1 of 28 edges are NaN or infinite",
         ),
         ({"edges": wrong(edges()["edges"], 2, 0.5)}, f"{LABELS[2]}: all edges are the same"),
+        (
+            {"edges": wrong(edges()["edges"], 2, 1e4 * edges()["edges"][2])},
+            f"sub-{LABELS[2]}: .* of 28 edges are beyond 3 .*: no Fisher z",
+        ),
         (
             {"edges": None, "connectomes": wrong(CORRELATIONS, (0, 1, 2), np.nan)},
             f"sub-{LABELS[0]}: NaN or infinite values at r1 and r2",
@@ -214,6 +262,17 @@ def test_values_that_cannot_be_used_name_people_and_regions(folder, changed, mes
     people = prepare(folder)
     with pytest.raises(DatasetError, match=message):
         people.connectomes(LABELS)
+
+
+def test_large_edges_and_people_with_one_connectome_are_named():
+    values = edges()["edges"].copy()
+    assert connectome_notes(values, LABELS) == ()
+    values[1, 0], values[5] = -3.5, values[2]
+    large, same = connectome_notes(values, LABELS)
+    assert large.startswith(f"1 participant with edges beyond 3 in Fisher z (sub-{LABELS[1]}: -3.5")
+    assert same == f"the same connectome: sub-{LABELS[2]} and sub-{LABELS[5]}"
+    with pytest.raises(DatasetError, match="6 participants have the same connectome"):
+        connectome_notes(np.repeat(values[:1], 6, axis=0), LABELS)
 
 
 @pytest.mark.parametrize(

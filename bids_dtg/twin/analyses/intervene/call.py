@@ -33,11 +33,12 @@ from bids_dtg.twin.analyses.intervene.weights import (
 from bids_dtg.twin.interventions.attribution import PERMUTATIONS
 
 _FEWEST = 2  # people: step sizes are in standard deviations of people
+_FEWEST_FITTED = 3  # training participants, for ridge and covariance
 _FEWEST_UNSEEN = 10  # fewer people would dominate the directions individually
 DIRECTIONS = "desc-directions_edges.npz"
 _CAN_WRITE = (
     *("checkpoints/", "desc-*_response", "desc-*_attribution"),
-    *("desc-attribution_stability", "desc-directions_edges", EXCLUDED),
+    *("desc-attribution_stability", "desc-directions_edges", "desc-moves_*", EXCLUDED),
 )
 
 
@@ -59,7 +60,7 @@ def run_interventions(settings: Settings) -> int:
             f"the connectomes of {named(plan.performers)} are the same",
             expected="connectomes that differ: step sizes are in standard deviations of people",
         )
-    fitted = None if plan.refits else _people(analysis, plan.fitted)
+    fitted = _people(analysis, plan.fitted) if len(plan.fitted) >= _FEWEST_FITTED else None
     with analysis.results.begun():
         analysis.describe()
         for line in _words(analysis, plan):

@@ -25,33 +25,39 @@ from bids_dtg.report.pages.analysis import (
 )
 from bids_dtg.report.pages.index import INDEX
 from bids_dtg.stats.paired import bootstrap_interval
+from bids_dtg.stats.verdict import FEWEST
 from bids_dtg.twin.analyses.analysis import TwinAnalysis
 from bids_dtg.twin.analyses.intervene.study import (
-    CONTROL_STEP_SIZES,
-    CONTROLS,
     TABLE_STEP_SIZE,
+    TWIN,
     Plan,
     Study,
-    rms,
+    mean_known,
 )
 from bids_dtg.twin.analyses.intervene.tables import (
-    control_changes,
     figures_of_perturbation,
     in_ms,
+    judged_rows,
     map_rows,
+    permuted_changes,
     perturbation_rows,
     region_names,
     region_rows,
+    simple_rows,
     stability_rows,
     words,
 )
 from bids_dtg.twin.interventions.attribution import region_means
 from bids_dtg.twin.interventions.gradients import COPIES, NOISE
 from bids_dtg.twin.interventions.perturbations import STEP_SIZES, Perturbation
+from bids_dtg.twin.judging.cohort import RT
 from bids_dtg.twin.panels.words import NO_EVIDENCE
 
 Array = NDArray[np.float64]
 _MS, _PERCENT = 1000.0, 100.0
+_FAR_TIME = 0.2  # of people's mean response time, by which twins' differs
+_FAR_SHARE = 0.15  # by which shares of trials differ: twins make no errors, people few
+_LARGEST_P = 0.05
 _STRONGEST = 10  # regions of each figure in the table
 _STEP = STEP_SIZES[0]
 _P = ("p", "p (family-wise)")
@@ -71,20 +77,128 @@ def intervention_page(
         f"{analysis.data_set}: {who}.",
         flags=_flags(plan, found),
         sections=(
-            _perturbations(found),
-            _attribution(found, regions, _brains(analysis, plan, found, regions)),
+            _verdicts(found),
             _null(plan, found),
             _stability(found),
+            _perturbations(found),
+            _attribution(found, regions, _brains(analysis, plan, found, regions)),
         ),
     )
 
 
 def _flags(plan: Plan, found: Study) -> tuple[Flag, ...]:
     flags, card = [Flag("warning", NO_EVIDENCE)], plan.bundle.card
-    flags += [Flag("note", f"{note[:1].upper()}{note[1:]}") for note in found.notes]
+    flags += [Flag("warning", _sentence(text)) for text in (*_far(found), *_unstable(found))]
+    flags += [Flag("note", _sentence(note)) for note in found.notes]
     if not card.for_science:
         flags.append(Flag("problem", card.notice or "a model of simulated people: not for science"))
     return tuple(flags)
+
+
+def _sentence(text: str) -> str:
+    return f"{text[:1].upper()}{text[1:]}"
+
+
+def _far(found: Study) -> Iterator[str]:
+    """Yield sentences on figures of twins that are far from those of the people themselves."""
+    for number, target in enumerate(found.targets):
+        if not target.endswith(f"_{RT}"):
+            continue
+        twin, people = mean_known(found.outcomes.of(target)), mean_known(found.observed[:, number])
+        if not abs(twin - people) <= _FAR_TIME * people:
+            yield (
+                f"{words(target)} of twins is far from people's: {_MS * twin:.0f} ms on average, "
+                f"people's {_MS * people:.0f} ms. Changes of such twins say nothing of people"
+            )
+    for number, task in enumerate(found.outcomes.tasks):
+        for what, twins, own in (
+            ("correct", found.outcomes.correct, found.observed_correct),
+            ("missed", found.outcomes.unanswered, found.observed_missed),
+        ):
+            twin, people = mean_known(twins[:, number]), mean_known(own[:, number])
+            if not abs(twin - people) <= _FAR_SHARE:
+                yield (
+                    f"{task}: the share of {what} trials of twins is far from people's: "
+                    f"{twin:.0%} on average, people's {people:.0%}"
+                )
+
+
+def _unstable(found: Study) -> Iterator[str]:
+    """Yield a sentence on figures that connectomes of unseen people say nothing of."""
+    null = found.null
+    chance = (
+        []
+        if null is None
+        else [
+            words(target)
+            for target, p in zip(null.targets, null.spread_p, strict=True)
+            if not p <= _LARGEST_P
+        ]
+    )
+    if chance:
+        yield (
+            f"Connectomes are not shown to say anything of {', '.join(chance)}: the attribution "
+            "has no larger spread than those of permuted behaviour"
+        )
+
+
+def _verdicts(found: Study) -> PageSection:
+    rows = list(judged_rows(found))
+    moved = {
+        row["figure"]: row
+        for row in perturbation_rows(found)
+        if row["intended"] and row["step_size"] == TABLE_STEP_SIZE
+    }
+    reasons = [f"{words(row['figure'])}: {row['why']}." for row in rows if row["why"]]
+    return PageSection(
+        title="What the interventions show",
+        text=(
+            f"Everybody's connectome is moved by {TABLE_STEP_SIZE:g} SD along the direction that "
+            "lowers a figure. Any twin has such a direction, also one that was fitted to noise. "
+            "The verdict is therefore over refits to halves of the training participants, as the "
+            "interval, and over twins of permuted behaviour, each along its own direction, as p: "
+            f"lower and higher need {FEWEST} training participants, an interval without 0, and p "
+            f"up to {_LARGEST_P:g}; people of one fit share its errors and are no test. What is "
+            "compared with permuted behaviour is the change times r of predicted and observed "
+            "figures, where there are 10 people or more outside the training set.",
+            "Directions are differences between people. Whatever goes with both connectome and "
+            "behaviour, as age, motion or arousal, is part of them: if people differ in it, a "
+            "change of the connectome does less than shown, and may do nothing.",
+        ),
+        tables=(
+            Table(
+                "Whether a direction lowers its figure",
+                (
+                    "direction",
+                    *("verdict", "falls by (ms), 95 % over refits", "p", "permuted as large"),
+                    *("change by twins (ms)", "calibrated (ms)", "r between refits"),
+                    *("twins (ms)", "people (ms)"),
+                ),
+                [
+                    (
+                        f"lower {words(row['figure'])}",
+                        row["verdict"],
+                        in_ms(row.get("lowered")),
+                        row.get("lowered_p"),
+                        _of(row.get("permuted_as_large"), row.get("permutations")),
+                        *(
+                            in_ms(moved.get(row["figure"], {}).get(name))
+                            for name in ("change", "calibrated_change")
+                        ),
+                        row["r_refits"],
+                        _MS * row["predicted"],
+                        _MS * row["observed"],
+                    )
+                    for row in rows
+                ],
+                notes=("The last two are means of the figure, before the change.", *reasons),
+            ),
+        ),
+    )
+
+
+def _of(number: int | None, every: int | None) -> Cell:
+    return None if number is None else f"{number} of {every}"
 
 
 def _perturbations(found: Study) -> PageSection:
@@ -93,19 +207,46 @@ def _perturbations(found: Study) -> PageSection:
         "less and more of a figure. Step size 1 is the difference between people one standard "
         "deviation (SD) of the figure apart. Changes of other figures are off target. Calibrated: "
         "the change times the slope of observed on predicted figures, over people outside the "
-        "training set. Random directions are mixtures of people's deviations from their mean: a "
-        "direction that changes its figure no more than these is not specific to the figure.",
-        "There is no verdict: people of one fit share the errors of the fit, so intervals over "
-        "them measure how similar the twins are and not how certain the change is. Shown instead "
-        "are how many random directions change the figure as much, the null of permuted behaviour, "
-        "and the agreement of attributions between fits.",
+        "training set. Intervals over people measure how similar the twins are, and not how "
+        "certain a change is.",
         "All of these are predictions of the model: nobody's connectome was perturbed.",
     )
     return PageSection(
         title="Perturbations of the connectome",
         text=text if found.perturbations else found.notes,
-        tables=tuple(_perturbation_tables(found)) if found.perturbations else (),
+        tables=(*_perturbation_tables(found), *_simple_tables(found))
+        if found.perturbations
+        else (),
         curves=tuple(_curves(found, name) for name in found.perturbations),
+    )
+
+
+def _simple_tables(found: Study) -> Iterator[Table]:
+    rows = list(simple_rows(found))
+    if not rows:
+        return
+    yield Table(
+        f"The same without a network, at {TABLE_STEP_SIZE:g} SD (ms)",
+        ("direction", "change by twins", "change by ridge", "by ridge, calibrated"),
+        [
+            (
+                f"lower {words(row['figure'])}: direction of {row['direction']}",
+                _MS * row["twin_change"],
+                _MS * row["ridge_change"],
+                in_ms(row["ridge_calibrated_change"]),
+            )
+            for row in rows
+        ],
+        highlight=[
+            f"lower {words(row['figure'])}: direction of {row['direction']}"
+            for row in rows
+            if row["direction"] != TWIN
+        ],
+        notes=(
+            "Ridge regression and covariance are of edges and observed figures of the training "
+            "participants. Where the ridge's calibrated change is that of the twins, these add "
+            "nothing to it.",
+        ),
     )
 
 
@@ -128,26 +269,30 @@ def _curves(found: Study, lowers: str) -> Curves:
     low, high = (np.concatenate([nothing, _MS * end]) for end in ends)
     names = {lowers: f"{words(lowers)} (target)"}
     return Curves(
-        caption=f"Direction that lowers {words(lowers)}. Bands: 95 % over people of the target, "
-        f"and the range of {words(lowers)} along {CONTROLS} random directions.",
+        caption=f"Direction that lowers {words(lowers)}. Bands: 95 % over people of the target"
+        + (
+            f", and {words(lowers)} by 95 % of twins of permuted behaviour along their own "
+            "directions."
+            if found.moves
+            else "."
+        ),
         x_label="step size (SD)",
         y_label="predicted change (ms)",
         series={names.get(name, words(name)): values for name, values in series.items()},
         start=0.0,
         step=_STEP,
-        bands={names[lowers]: (low, high), "random directions": _control_band(found, lowers)},
+        bands={names[lowers]: (low, high), **_permuted_band(found, lowers, len(low))},
     )
 
 
-def _control_band(found: Study, target: str) -> tuple[Array, Array]:
-    """Return the range of random directions' changes by step size, in ms, interpolated."""
-    step_sizes = _STEP * np.arange(round(CONTROL_STEP_SIZES[-1] / _STEP) + 1)
-    changes = [_MS * control_changes(found, target, step_size) for step_size in CONTROL_STEP_SIZES]
-    at = (0.0, *CONTROL_STEP_SIZES)
-    return (
-        np.interp(step_sizes, at, [0.0, *(own.min() for own in changes)]),
-        np.interp(step_sizes, at, [0.0, *(own.max() for own in changes)]),
-    )
+def _permuted_band(found: Study, target: str, points: int) -> dict[str, tuple[Array, Array]]:
+    """Return 95 % of the changes by twins of permuted behaviour by step size, in ms, on a line."""
+    changes = permuted_changes(found, target)
+    if changes is None:
+        return {}
+    at = _STEP * np.arange(points) / TABLE_STEP_SIZE
+    low, high = _MS * np.nanpercentile(changes, [2.5, 97.5])
+    return {"permuted behaviour": (at * low, at * high)}
 
 
 def _perturbation_tables(found: Study) -> Iterator[Table]:
@@ -158,18 +303,15 @@ def _perturbation_tables(found: Study) -> Iterator[Table]:
     ):
         figures = [
             figure
-            for figure, of, _, _ in figures_of_perturbation(found.controls[0][0])
+            for figure, of, _, _ in figures_of_perturbation(next(iter(perturbations.values())))
             if of == unit
         ]
         yield Table(
             caption,
             ("direction", *map(words, figures)),
             [
-                *(
-                    (f"lower {words(name)}", *_changes(perturbation, figures, scale))
-                    for name, perturbation in perturbations.items()
-                ),
-                *_control_cells(found, figures, scale),
+                (f"lower {words(name)}", *_changes(perturbation, figures, scale))
+                for name, perturbation in perturbations.items()
             ],
             notes=("Mean over people, 95 % interval.",),
         )
@@ -191,21 +333,12 @@ def _changes(perturbation: Perturbation, figures: Sequence[str], scale: float) -
         yield (change.mean, change.low, change.high)
 
 
-def _control_cells(
-    found: Study, figures: Sequence[str], scale: float
-) -> Iterator[tuple[Cell, ...]]:
-    changes = [scale * control_changes(found, figure) for figure in figures]
-    yield (f"{CONTROLS} random directions: lowest", *(float(own.min()) for own in changes))
-    yield (f"{CONTROLS} random directions: highest", *(float(own.max()) for own in changes))
-
-
 def _sizes(found: Study) -> Table:
     rows = [
         row
         for row in perturbation_rows(found)
         if row["step_size"] == TABLE_STEP_SIZE and row["intended"]
     ]
-    controls = [rms(direction.delta(TABLE_STEP_SIZE)) for direction in found.control_directions]
     return Table(
         f"Change of the target, and size of the perturbation, at {TABLE_STEP_SIZE:g} SD",
         (
@@ -214,30 +347,20 @@ def _sizes(found: Study) -> Table:
             "after (ms)",
             "change (ms)",
             "calibrated (ms)",
-            f"random directions as large, of {CONTROLS}",
             "size of the perturbation (Fisher z)",
             "share of the distance between two people",
         ),
         [
-            *(
-                (
-                    f"lower {words(row['figure'])}",
-                    _MS * row["before"],
-                    _MS * row["after"],
-                    in_ms(row["change"]),
-                    in_ms(row["calibrated_change"]),
-                    row["controls_as_large"],
-                    row["perturbation_rms"],
-                    row["perturbation_rms"] / found.between_people,
-                )
-                for row in rows
-            ),
             (
-                "random directions, mean",
-                *("", "", "", "", ""),
-                float(np.mean(controls)),
-                float(np.mean(controls)) / found.between_people,
-            ),
+                f"lower {words(row['figure'])}",
+                _MS * row["before"],
+                _MS * row["after"],
+                in_ms(row["change"]),
+                in_ms(row["calibrated_change"]),
+                row["perturbation_rms"],
+                row["perturbation_rms"] / found.between_people,
+            )
+            for row in rows
         ],
         notes=(
             f"Sizes are rms over edges; two people's connectomes are {found.between_people:.3f} "
@@ -361,6 +484,7 @@ def _null(plan: Plan, found: Study) -> PageSection:
                     *("spread", "null, mean", "null, 95 %", "p of the spread"),
                     *("length", "null, mean length", "null, 95 % length", "p of the length"),
                     "r with the twin's own",
+                    *("r with ridge weights", "r with covariance"),
                 ),
                 [
                     (
@@ -371,6 +495,7 @@ def _null(plan: Plan, found: Study) -> PageSection:
                         *(_MS * row[f"{part}length{end}"] for part, end in _OF_NULL[1:]),
                         row["p_length"],
                         row["tested_r"],
+                        *(row["r_ridge"], row["r_covariance"]),
                     )
                     for row in map_rows(found)
                 ],

@@ -1,10 +1,10 @@
-"""Computations of interventions: attributions, their null, perturbations and random controls."""
+"""Computations of interventions: attributions, perturbations, their null, refits and baselines."""
 
 from __future__ import annotations
 
 import dataclasses
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,42 +14,56 @@ from numpy.typing import NDArray
 from bids_dtg.engine.gpu import resolve_device
 from bids_dtg.notices import counted, say
 from bids_dtg.settings import Settings
+from bids_dtg.stats.verdict import Verdict
 from bids_dtg.training.loop import Workplace
 from bids_dtg.twin.bundle.bundle import TwinBundle
 from bids_dtg.twin.fitting import Fitted, fit
-from bids_dtg.twin.interventions.attribution import FittedPeople, null_gradients
-from bids_dtg.twin.interventions.calibration import Calibration
+from bids_dtg.twin.interventions.attribution import (
+    FittedPeople,
+    permuted_twins,
+    with_factor_map,
+)
+from bids_dtg.twin.interventions.calibration import FEWEST_PEOPLE, Calibration
 from bids_dtg.twin.interventions.gradients import Gradients, smooth_gradients
+from bids_dtg.twin.interventions.linear import LinearMap
+from bids_dtg.twin.interventions.moves import (
+    STEP_SIZE,
+    Change,
+    Movers,
+    changes_along,
+    judge_moves,
+    judged_changes,
+    lowering_directions,
+    with_twin,
+)
 from bids_dtg.twin.interventions.outcomes import Outcomes
 from bids_dtg.twin.interventions.perturbations import (
     Direction,
     Perturbation,
     performed_outcomes,
     perturb_connectomes,
-    random_directions,
 )
 from bids_dtg.twin.interventions.significance import NullComparison, compare_with_null
 from bids_dtg.twin.interventions.stability import (
     FEWEST_FITTED,
     map_correlations,
-    mapped_gradients,
-    refitted_halves,
+    plain_gradients,
+    refitted_twins,
 )
-from bids_dtg.twin.judging.cohort import targets_of_people
+from bids_dtg.twin.judging.behaviour import figures
+from bids_dtg.twin.judging.cohort import answers_of, targets_of, targets_of_people
 from bids_dtg.twin.recipe import find_architecture
 from bids_dtg.twin.trial_series import Segments
 
 Array = NDArray[np.float64]
 Floats = NDArray[np.floating]
 
-CONTROLS = 20  # random directions
-# Along each of them, in standard deviations of people; the last one is that of the table.
-CONTROL_STEP_SIZES = (1.0, 2.0)
-TABLE_STEP_SIZE = CONTROL_STEP_SIZES[-1]
+TABLE_STEP_SIZE = STEP_SIZE  # of the table, and of the null
 SPLITS = 5  # of the fitted people into halves
 # People in the mean attribution of refitted twins: attributions differ little between people.
 _NULL_PEOPLE = 10
 _LINES = 10  # progress lines of the permutations
+TWIN, RIDGE, COVARIANCE = "twin", "ridge", "covariance"  # what a direction is of
 OVER_PEOPLE, OVER_FITTED, OVER_SEEDS = (
     "halves of the people averaged over",
     "refitted to halves of the people",
@@ -75,6 +89,27 @@ class Stability:
 
 
 @dataclass(frozen=True, eq=False)
+class Moves:
+    """Changes of each figure along the direction that lowers it, and what they are judged by."""
+
+    own: Change  # by the twin, with refitted factors
+    permuted: tuple[Change, ...]  # by twins of permuted behaviour, each along its own directions
+    refitted: tuple[Change, ...]  # by twins refitted to halves, along the twin's directions
+    verdicts: tuple[Verdict, ...]  # (targets,): how far each figure is lowered
+
+
+@dataclass(frozen=True, eq=False)
+class SimpleMove:
+    """The change of a figure along a direction, as the twins and a ridge regression predict it."""
+
+    target: str
+    direction: str  # what it is of: `TWIN`, `RIDGE` or `COVARIANCE`
+    by_twin: float  # mean change, seconds
+    by_ridge: float
+    calibrated: tuple[float, float, float] | None  # that of the ridge; None: not known
+
+
+@dataclass(frozen=True, eq=False)
 class Study:
     """Results of interventions in a twin."""
 
@@ -82,14 +117,20 @@ class Study:
     gradients: Gradients
     directions: Mapping[str, Direction]  # by the target that each should lower
     perturbations: Mapping[str, tuple[Perturbation, ...]]  # by target, one for each step size
-    controls: tuple[tuple[Perturbation, ...], ...]  # (directions, step sizes), random
-    control_directions: tuple[Direction, ...]
+    moves: Moves | None  # None: there is no null, or no refit
+    outcomes: Outcomes  # of the performers' twins
+    observed: Array  # (people, targets): of the performers themselves, seconds
+    observed_correct: Array  # (people, tasks): share of trials; misses count as errors
+    observed_missed: Array  # (people, tasks): share of trials
+    linear: Mapping[str, LinearMap]  # by target, of the training participants
+    simple: tuple[SimpleMove, ...]  # none without training participants
     calibrations: Mapping[str, Calibration]  # by target; empty with too few unseen people
     between_people: float  # rms over edges of the difference of two people's connectomes
     stability: tuple[Stability, ...]
     null: NullComparison | None
     refitted_r: Array | None  # (targets,): attribution of the null's unpermuted twin, with the map
     notes: tuple[str, ...]  # what was left out, and why
+    without_moves: str  # why perturbations are not judged; empty: they are
 
     @property
     def targets(self) -> tuple[str, ...]:
@@ -164,34 +205,105 @@ def study(
     )
     outcomes = performed_outcomes(fitted, performers.connectomes, performers.segments)
     directions, notes = _directions(outcomes, performers.connectomes)
-    say(f"perturbations along {counted(len(directions), 'direction')}, {CONTROLS} random ones …")
+    say(f"perturbations along {counted(len(directions), 'direction')} …")
     perturbations = {
         name: perturb_connectomes(fitted, performers.connectomes, performers.segments, direction)
         for name, direction in directions.items()
     }
-    controls = random_directions(performers.connectomes, CONTROLS, plan.seed)
     refits = _Refits.of(plan, fitted, gradients, performers, fitted_people)
     own_halves = Stability(OVER_PEOPLE, map_correlations(*gradients.halves)[None])
-    null, refitted_r = (None, None) if refits is None else refits.null()
+    null, refitted_r, moves = None, None, None
+    stability: tuple[Stability, ...] = (own_halves,)
+    if refits is not None:
+        null, refitted_r, moves, halves = refits.judged()
+        stability = (own_halves, halves, refits.other_seed(settings, work))
+    observed = targets_of_people(performers.segments)
+    correct, missed = _observed_shares(performers.segments)
+    linear = _linear(fitted_people, gradients.targets)
     return Study(
         labels=performers.labels,
         gradients=gradients,
         directions=directions,
         perturbations=perturbations,
-        controls=tuple(
-            perturb_connectomes(
-                fitted, performers.connectomes, performers.segments, direction, CONTROL_STEP_SIZES
-            )
-            for direction in controls
-        ),
-        control_directions=tuple(controls),
-        calibrations=_calibrations(plan, outcomes, performers.segments),
+        moves=moves,
+        outcomes=outcomes,
+        observed=observed,
+        observed_correct=correct,
+        observed_missed=missed,
+        linear=linear,
+        simple=tuple(_simple_moves(plan, fitted, performers, directions, linear)),
+        calibrations=_calibrations(plan, outcomes, observed),
         between_people=rms_between(performers.connectomes),
-        stability=(own_halves, *(() if refits is None else refits.stability(settings, work))),
+        stability=stability,
         null=null,
         refitted_r=refitted_r,
         notes=(*notes, *(note for note in (plan.without_null, plan.refits) if note)),
+        without_moves=plan.without_null or plan.refits,
     )
+
+
+def _observed_shares(segments: Segments) -> tuple[Array, Array]:
+    """Return people's shares of correct and of missed trials, (people, tasks) each."""
+    found = [
+        figures(answers_of(segments, number).answers) for number in range(len(segments.tasks.tasks))
+    ]
+    return (
+        np.stack([of.correct[:, 0] for of in found], axis=1),
+        np.stack([of.unanswered[:, 0] for of in found], axis=1),
+    )
+
+
+def _linear(people: People | None, targets: tuple[str, ...]) -> dict[str, LinearMap]:
+    """Return maps of edges that need no network, by target; none without training participants."""
+    if people is None:
+        return {}
+    observed = targets_of_people(people.segments)
+    found = {
+        target: LinearMap.of(people.connectomes, observed[:, number])
+        for number, target in enumerate(targets)
+    }
+    return {target: of for target, of in found.items() if of is not None}
+
+
+def _simple_moves(
+    plan: Plan,
+    fitted: Fitted,
+    performers: People,
+    directions: Mapping[str, Direction],
+    linear: Mapping[str, LinearMap],
+) -> Iterator[SimpleMove]:
+    """Yield changes along the directions of the twin, the ridge and the covariance of edges."""
+    rows = _spread(len(performers.labels), _NULL_PEOPLE)
+    over = performers.connectomes[rows], performers.segments.people(rows)
+    ridge = {
+        target: found
+        for target, of in linear.items()
+        if (found := of.ridge_direction(performers.connectomes)) is not None
+    }
+    edges = {target: of.difference.reversed for target, of in linear.items()}
+    slopes = _ridge_calibrations(plan, performers, linear)
+    for name, own in ((TWIN, directions), (RIDGE, ridge), (COVARIANCE, edges)):
+        changes = changes_along(fitted, own, tuple(linear), *over)
+        for (target, of), change in zip(linear.items(), changes, strict=True):
+            if target in own:
+                by_ridge = float(of.ridge @ own[target].delta(TABLE_STEP_SIZE))
+                slope = slopes.get(target)
+                calibrated = None if slope is None else slope.interval(by_ridge)
+                yield SimpleMove(target, name, float(change), by_ridge, calibrated)
+
+
+def _ridge_calibrations(
+    plan: Plan, performers: People, linear: Mapping[str, LinearMap]
+) -> dict[str, Calibration]:
+    if plan.known:
+        return {}
+    names = [target.name for target in targets_of(performers.segments.tasks)]
+    observed = dict(zip(names, targets_of_people(performers.segments).T, strict=True))
+    found = {
+        target: Calibration.of(of.predict(performers.connectomes), observed[target], seed=plan.seed)
+        for target, of in linear.items()
+    }
+    return {target: of for target, of in found.items() if of is not None}
 
 
 def rms_between(connectomes: Floats) -> float:
@@ -228,19 +340,16 @@ def _directions(
     found, notes = {}, []
     for target in outcomes.targets:
         try:
-            raises = Direction.between(connectomes, outcomes.of(target))
+            found[target] = Direction.between(connectomes, outcomes.of(target)).reversed
         except ValueError:
             notes.append(f"no direction for {target}: it does not vary between twins")
-            continue
-        found[target] = Direction(-raises.unit, raises.length)
     return found, tuple(notes)
 
 
-def _calibrations(plan: Plan, outcomes: Outcomes, segments: Segments) -> dict[str, Calibration]:
+def _calibrations(plan: Plan, outcomes: Outcomes, observed: Array) -> dict[str, Calibration]:
     """Return the calibration slope of each figure; none if performers are in the training set."""
     if plan.known:
         return {}
-    observed = targets_of_people(segments)
     found = {
         target: Calibration.of(outcomes.of(target), observed[:, number], seed=plan.seed)
         for number, target in enumerate(outcomes.targets)
@@ -279,51 +388,81 @@ class _Refits:
             performers.connectomes[rows],
             performers.segments.people(rows),
         )
-        factors = FittedPeople.of(fitted, people.connectomes, people.segments)
+        factors = FittedPeople.of(fitted, people.connectomes, people.segments, say)
         return cls(plan, fitted, gradients, people, factors, performers, over)
 
-    def null(self) -> tuple[NullComparison | None, Array | None]:
-        """Compare the attribution with its null, and correlate it with the twin's own.
+    def judged(self) -> tuple[NullComparison | None, Array | None, Moves | None, Stability]:
+        """Compare attribution and perturbations with their null, and with refits to halves.
 
-        The attribution that is compared is computed as the null is: with refitted factors, over
-        the same people, without noise.
+        What is compared is computed as the null is: with refitted factors, over the same people,
+        without noise.
+
+        Returns
+        -------
+        tuple
+            The null of the attribution, r of the attribution that is compared with the twin's own,
+            what perturbations are judged by, each None without a null, and r between refits.
         """
-        if self.plan.without_null:
-            return None, None
-        over = (self.over.connectomes, self.over.segments)
-        observed = mapped_gradients(self.fitted, self.factors, *over)
-        number = self.plan.permutations
-        say(f"null of {counted(number, 'permutation')} of behaviour …")
-        null = null_gradients(
-            self.fitted,
-            self.factors,
-            *over,
-            permutations=number,
-            seed=self.plan.seed,
-            report=_every_tenth(number),
+        over = self.over.connectomes, self.over.segments
+        tested = with_twin(
+            self.fitted, with_factor_map(self.fitted.twin, self.factors, self.fitted.recipe.codes)
         )
-        regions = self.plan.bundle.part.regions
-        found = compare_with_null(observed, null, self.performers.connectomes, regions=regions)
-        return found, map_correlations(observed.edges, self.gradients.edges)
-
-    def stability(self, settings: Settings, work: Path) -> tuple[Stability, ...]:
-        """Return the correlations of attributions between refitted twins."""
+        observed = plain_gradients(tested.twin, *over)
+        movers = Movers(
+            self.performers.connectomes,
+            self.performers.segments,
+            _spread(len(self.performers.labels), _NULL_PEOPLE),
+            self._observed(),
+        )
+        before = performed_outcomes(tested, movers.connectomes, movers.segments)
+        directions = lowering_directions(before, movers.connectomes)
+        r: list[Array] = []
+        refitted: list[Change] = []
         say(f"twins refitted to halves of {counted(len(self.people.labels), 'participant')} …")
-        halves = refitted_halves(
-            self.fitted,
-            self.factors,
-            self.over.connectomes,
-            self.over.segments,
-            splits=SPLITS,
-            seed=self.plan.seed,
+        for twins in refitted_twins(self.fitted, self.factors, splits=SPLITS, seed=self.plan.seed):
+            r.append(map_correlations(*(plain_gradients(twin, *over).edges for twin in twins)))
+            refitted += [
+                judged_changes(with_twin(self.fitted, twin), movers, directions) for twin in twins
+            ]
+        stability = Stability(OVER_FITTED, np.array(r))
+        if self.plan.without_null:
+            return None, None, None, stability
+        permuted: list[Change] = []
+        found = compare_with_null(
+            observed,
+            self._null(permuted, movers),
+            self.performers.connectomes,
+            regions=self.plan.bundle.part.regions,
         )
-        return (
-            Stability(OVER_FITTED, np.array(list(halves))),
-            Stability(OVER_SEEDS, self._other_seed(settings, work)[None]),
-        )
+        change = judged_changes(tested, movers, directions)
+        verdicts = judge_moves(change, permuted, refitted, len(self.people.labels))
+        own_r = map_correlations(observed.edges, self.gradients.edges)
+        moves = Moves(change, tuple(permuted), tuple(refitted), verdicts)
+        return found, own_r, moves, stability
+
+    def _observed(self) -> Array | None:
+        """Return the performers' own figures; None where these cannot calibrate changes."""
+        number = len(self.performers.labels)
+        if self.plan.known or number < FEWEST_PEOPLE:
+            return None
+        return targets_of_people(self.performers.segments)
+
+    def _null(self, permuted: list[Change], movers: Movers) -> Iterator[Gradients]:
+        """Yield attributions by twins of permuted behaviour, and append their own changes."""
+        number = self.plan.permutations
+        report = _every_tenth(number)
+        say(f"null of {counted(number, 'permutation')} of behaviour …")
+        twins = permuted_twins(self.fitted, self.factors, permutations=number, seed=self.plan.seed)
+        for done, twin in enumerate(twins, 1):
+            permuted.append(judged_changes(with_twin(self.fitted, twin), movers))
+            yield plain_gradients(twin, self.over.connectomes, self.over.segments)
+            report(done)
+
+    def other_seed(self, settings: Settings, work: Path) -> Stability:
+        """Correlate the attributions of the twin and of a training with another seed."""
+        return Stability(OVER_SEEDS, self._other_seed(settings, work)[None])
 
     def _other_seed(self, settings: Settings, work: Path) -> Array:
-        """Correlate the attributions of the twin and of a training with another seed."""
         seed = self.fitted.seed + 1
         say(f"a second training, of seed {seed} …")
         other = fit(
@@ -340,9 +479,7 @@ class _Refits:
             report=say,
         )
         own, others = (
-            smooth_gradients(
-                twin.weights, self.over.connectomes, self.over.segments, copies=1, noise=0.0
-            )
+            plain_gradients(twin, self.over.connectomes, self.over.segments)
             for twin in (self.fitted.twin, other.twin)
         )
         return map_correlations(own.edges, others.edges)

@@ -12,7 +12,7 @@ from bids_dtg.cohort.column import BY_PEOPLE, Column, interval_of
 from bids_dtg.cohort.result_table import ResultTable
 from bids_dtg.stats.paired import bootstrap_interval
 from bids_dtg.twin.analyses.intervene.study import (
-    CONTROL_STEP_SIZES,
+    OVER_FITTED,
     TABLE_STEP_SIZE,
     Study,
     mean_known,
@@ -22,6 +22,7 @@ from bids_dtg.twin.bundle.bundle import TwinBundle
 from bids_dtg.twin.interventions.attribution import region_means
 from bids_dtg.twin.interventions.perturbations import Perturbation
 from bids_dtg.twin.interventions.significance import Chance
+from bids_dtg.twin.interventions.stability import map_correlations
 from bids_dtg.twin.judging.cohort import RT
 
 Row = dict[str, Any]
@@ -36,8 +37,7 @@ _FIGURE = Column("figure", "Figure of a task: response time (rt), effect, or sha
 _UNIT = Column("unit", "Unit of the figure: s, or share of trials")
 _STEP_SIZE = Column(
     "step_size",
-    "Step size in standard deviations between people: of the figure as predicted by twins; along "
-    "random directions, of connectomes",
+    "Step size in standard deviations between people of the figure as predicted by twins",
 )
 _CHANGE = Column(
     "change",
@@ -72,17 +72,69 @@ _PERTURBATIONS = (
         interval="95 % interval",
     ),
     *_SIZES,
-    Column(
-        "controls_as_large",
-        "Number of random directions that change the figure as much, in either direction; n/a at "
-        "step sizes without random directions",
-    ),
-    Column("controls", "Random directions: mixtures of people's deviations from their mean"),
+)
+_EVIDENCE = Column(
+    "evidence",
+    "The change times r of predicted and observed figures over people outside the training set; "
+    "the change itself with fewer than 10 of them",
+    unit="s",
 )
 _CONTROLS = (
-    Column("control", "Number of the random direction"),
-    *(_STEP_SIZE, _FIGURE, _UNIT, _CHANGE),
-    *_SIZES,
+    Column("permutation", "Number of the permutation of behaviour over training participants"),
+    *(_STEP_SIZE, _FIGURE),
+    Column(
+        "change",
+        "Mean change of the figure along the direction that lowers it, both by the twin that was "
+        "refitted to permuted behaviour",
+        unit="s",
+    ),
+    _EVIDENCE,
+)
+_JUDGED = (
+    Column("figure", "Figure that the direction should lower"),
+    _STEP_SIZE,
+    Column("verdict", "lower, higher, or no difference shown, by the one rule"),
+    Column("why", "What is missing for lower or higher"),
+    Column(
+        "lowered",
+        "By how much the figure falls along the direction, calibrated with 10 people or more "
+        "outside the training set, with an interval over refits to halves of the training "
+        "participants",
+        interval="95 % interval over refits",
+        unit="s",
+    ),
+    Column(
+        "lowered_p",
+        "p of as much evidence by twins of permuted behaviour, each along its own direction; "
+        "corrected for the number of figures",
+    ),
+    _EVIDENCE,
+    Column("permuted_as_large", "Number of twins of permuted behaviour with as much evidence"),
+    Column("permutations", "Permutations of behaviour over people"),
+    Column("refits_lower", "Number of refits to halves in which the figure falls"),
+    Column("refits", "Refits to halves of the training participants"),
+    Column("p_spread", "p of the spread of the figure's attribution under permuted behaviour"),
+    Column("r_refits", "Mean r over edges of attributions of twins refitted to two halves"),
+    Column("predicted", "Mean over people of the figure, by their twins", unit="s"),
+    Column("observed", "Mean over people of the figure, observed", unit="s"),
+)
+_SIMPLE = (
+    Column("figure", "Figure that the direction should lower"),
+    Column(
+        "direction",
+        "What the direction is of: twin and ridge, the difference between people whose predicted "
+        "figure differs; covariance, the training participants' whose observed figure differs",
+    ),
+    _STEP_SIZE,
+    Column("twin_change", "Mean change of the figure, by twins", unit="s"),
+    Column("ridge_change", "Change of the figure, by ridge regression on edges", unit="s"),
+    Column(
+        "ridge_calibrated_change",
+        "The ridge's change times the slope of observed on predicted figures, over people outside "
+        "the training set; n/a with fewer than 10 of them",
+        interval="95 % interval",
+        unit="s",
+    ),
 )
 _TARGET = Column(
     "target",
@@ -133,6 +185,8 @@ _MAPS = (
     Column("null_spread_95", "95th percentile of spreads under the null", unit="s"),
     Column("p_spread", "p of a spread as large under permuted behaviour"),
     Column("permutations", "Permutations of behaviour over people"),
+    Column("r_ridge", "r over edges with the weights of a ridge regression of the observed figure"),
+    Column("r_covariance", "r over edges with the covariance of edges and the observed figure"),
 )
 _STABILITY = (
     _TARGET,
@@ -142,6 +196,7 @@ _STABILITY = (
     Column("r_lowest", "Lowest r over edges of the two attributions"),
     Column("r_highest", "Highest r over edges of the two attributions"),
 )
+NO_VERDICT = "no verdict"
 STRONGEST = 200  # edges of each figure in the table
 CORRECT, UNANSWERED = "correct", "unanswered"  # figures of tasks, as shares of trials
 
@@ -154,8 +209,18 @@ def intervention_tables(found: Study, regions: Sequence[str]) -> dict[str, Resul
             list(perturbation_rows(found)),
             "Perturbations of connectomes: a row a direction, step size and figure",
         ),
+        "desc-moves_judged": ResultTable(
+            _JUDGED, list(judged_rows(found)), "Verdicts over refits and nulls: a row a figure"
+        ),
+        "desc-moves_simple": ResultTable(
+            _SIMPLE,
+            list(simple_rows(found)),
+            "The same without a network: a row a figure and direction",
+        ),
         "desc-controls_response": ResultTable(
-            _CONTROLS, list(_control_rows(found)), "Perturbations along random directions"
+            _CONTROLS,
+            list(_control_rows(found)),
+            "The same procedure with permuted behaviour: a row a permutation and figure",
         ),
         "desc-edges_attribution": ResultTable(
             _EDGES,
@@ -232,7 +297,6 @@ def perturbation_rows(found: Study) -> Iterator[Row]:
                     "calibrated_change": _calibrated(found, figure, change.mean),
                     "perturbation_rms": rms(direction.delta(perturbation.step_size)),
                     "between_people_rms": found.between_people,
-                    **_compare_with_controls(found, perturbation, figure, change.mean),
                 }
 
 
@@ -251,49 +315,76 @@ def in_ms(change: object) -> Ends | None:
     return mean, low, high
 
 
-def _compare_with_controls(
-    found: Study, perturbation: Perturbation, figure: str, change: float
-) -> Row:
-    """Count the random directions that change a figure as much; n/a at other step sizes."""
-    if perturbation.step_size not in CONTROL_STEP_SIZES or not np.isfinite(change):
-        return {"controls_as_large": None, "controls": None}
-    changes = control_changes(found, figure, perturbation.step_size)
+def permuted_changes(found: Study, figure: str) -> Array | None:
+    """Return mean changes of a figure by twins of permuted behaviour; None without a null."""
+    if found.moves is None:
+        return None
+    number = found.targets.index(figure)
+    return np.array([of.predicted[number] for of in found.moves.permuted])
+
+
+def judged_rows(found: Study) -> Iterator[Row]:
+    """Yield the verdict on the direction that lowers each figure, a row each."""
+    attributions = {row["target"]: row for row in map_rows(found)}
+    refits = {
+        row["target"]: row["r_mean"]
+        for row in stability_rows(found)
+        if row["comparison"] == OVER_FITTED
+    }
+    for number, figure in enumerate(found.targets):
+        yield {
+            "figure": figure,
+            "step_size": TABLE_STEP_SIZE,
+            **_judged(found, number),
+            "p_spread": attributions[figure]["p_spread"],
+            "r_refits": refits.get(figure),
+            "predicted": mean_known(found.outcomes.of(figure)),
+            "observed": mean_known(found.observed[:, number]),
+        }
+
+
+def _judged(found: Study, number: int) -> Row:
+    if found.moves is None:
+        return {"verdict": NO_VERDICT, "why": found.without_moves}
+    verdict, moves = found.moves.verdicts[number], found.moves
+    evidence = float(moves.own.evidence[number])
+    permuted = np.array([of.evidence[number] for of in moves.permuted])
     return {
-        "controls_as_large": int((np.abs(changes) >= abs(change)).sum()),
-        "controls": len(changes),
+        "verdict": verdict.named("lower", "higher"),
+        "why": verdict.why,
+        **verdict.columns("lowered"),
+        "evidence": evidence,
+        "permuted_as_large": int((permuted <= evidence).sum()),
+        "permutations": len(permuted),
+        "refits_lower": sum(bool(of.calibrated[number] < 0) for of in moves.refitted),
+        "refits": len(moves.refitted),
     }
 
 
-def control_changes(found: Study, figure: str, step_size: float = TABLE_STEP_SIZE) -> Array:
-    """Return the mean change of a figure along each random direction, (controls,)."""
-    return np.array(
-        [
-            mean_known(after - before)
-            for perturbations in found.controls
-            for perturbation in perturbations
-            if perturbation.step_size == step_size
-            for name, _, before, after in figures_of_perturbation(perturbation)
-            if name == figure
-        ]
-    )
+def simple_rows(found: Study) -> Iterator[Row]:
+    """Yield changes by twins and by a ridge along the directions of both, and of covariance."""
+    for move in found.simple:
+        yield {
+            "figure": move.target,
+            "direction": move.direction,
+            "step_size": TABLE_STEP_SIZE,
+            "twin_change": move.by_twin,
+            "ridge_change": move.by_ridge,
+            "ridge_calibrated_change": move.calibrated,
+        }
 
 
 def _control_rows(found: Study) -> Iterator[Row]:
-    for number, (perturbations, direction) in enumerate(
-        zip(found.controls, found.control_directions, strict=True), 1
-    ):
-        for perturbation in perturbations:
-            for figure, unit, before, after in figures_of_perturbation(perturbation):
-                change = bootstrap_interval(after - before)
-                yield {
-                    "control": number,
-                    "step_size": perturbation.step_size,
-                    "figure": figure,
-                    "unit": unit,
-                    "change": change,
-                    "perturbation_rms": rms(direction.delta(perturbation.step_size)),
-                    "between_people_rms": found.between_people,
-                }
+    changes = () if found.moves is None else found.moves.permuted
+    for permutation, own in enumerate(changes, 1):
+        for number, figure in enumerate(found.targets):
+            yield {
+                "permutation": permutation,
+                "step_size": TABLE_STEP_SIZE,
+                "figure": figure,
+                "change": float(own.predicted[number]),
+                "evidence": float(own.evidence[number]),
+            }
 
 
 def _edge_rows(found: Study, regions: Sequence[str]) -> Iterator[Row]:
@@ -342,6 +433,7 @@ def map_rows(found: Study) -> Iterator[Row]:
         row: Row = {
             "target": target,
             "length": float(np.linalg.norm(found.gradients.of(target))),
+            **_linear_r(found, target),
         }
         columns = (
             *("tested_length", "tested_r", "null_length", "null_length_95", "p_length"),
@@ -367,6 +459,17 @@ def map_rows(found: Study) -> Iterator[Row]:
             | dict(zip(columns, map(float, values), strict=True))
             | {"permutations": null.permutations}
         )
+
+
+def _linear_r(found: Study, target: str) -> Row:
+    """Return r of an attribution with maps that need no network; n/a without these."""
+    linear = found.linear.get(target)
+    if linear is None:
+        return {"r_ridge": None, "r_covariance": None}
+    maps = np.stack([linear.ridge, linear.difference.unit])
+    own = np.broadcast_to(found.gradients.of(target), maps.shape)
+    ridge, covariance = map_correlations(own, maps)
+    return {"r_ridge": float(ridge), "r_covariance": float(covariance)}
 
 
 def stability_rows(found: Study) -> Iterator[Row]:

@@ -1,0 +1,37 @@
+"""Ridge and covariance of edges with figures, which need no network."""
+
+import numpy as np
+import pytest
+
+from bids_dtg.twin.interventions.linear import LinearMap
+from bids_dtg.twin.judging.baselines import BASELINES, Known, Training, predict
+
+
+def people(number=50, edges=80):
+    rng = np.random.default_rng(0)
+    connectomes = rng.normal(size=(number, edges))
+    return connectomes, connectomes[:, :5].sum(axis=1) + rng.normal(size=number)
+
+
+def test_weights_are_those_of_the_baseline():
+    connectomes, figure = people()
+    others = np.random.default_rng(1).normal(size=(9, 80))
+    row = next(row for row in BASELINES if row.name == "connectome_ridge")
+    training = Training(Known(50, connectome=connectomes), figure[:, None], ("stroop",))
+    expected = predict(row, training, Known(9, connectome=others))[:, 0]
+    found = LinearMap.of(connectomes, figure).predict(others)
+    assert found - found.mean() == pytest.approx(expected - expected.mean(), abs=1e-6)
+
+
+def test_a_direction_lowers_what_the_ridge_predicts():
+    connectomes, figure = people()
+    found = LinearMap.of(connectomes, figure)
+    step = found.ridge_direction(connectomes).delta(1.0)
+    spread = found.predict(connectomes).std(ddof=1)
+    assert found.predict(step[None])[0] == pytest.approx(-spread)
+
+
+def test_nothing_is_fitted_to_figures_that_are_alike_or_of_too_few():
+    connectomes, figure = people()
+    assert LinearMap.of(connectomes, np.ones(50)) is None
+    assert LinearMap.of(connectomes, np.where(np.arange(50) < 2, figure, np.nan)) is None
