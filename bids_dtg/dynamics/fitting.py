@@ -152,7 +152,7 @@ def fit(
     >>> from bids_dtg.dynamics.networks import make_networks
     >>> rng = np.random.default_rng(0)
     >>> series, weights = rng.normal(size=(2, 5, 80)), rng.random((2, 5, 5))
-    >>> networks = make_networks(series, weights, tr_seconds=0.72)
+    >>> networks = make_networks(series, weights + weights.swapaxes(1, 2), tr_seconds=0.72)
     >>> fitted = fit(networks, replace(Recipe(), epochs=1))
     >>> fitted.simulate(networks, simulations=3).shape
     (2, 3, 5, 80)

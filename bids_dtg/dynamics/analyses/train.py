@@ -15,10 +15,10 @@ from bids_dtg.cohort.column import Column
 from bids_dtg.cohort.model_analysis import MODEL
 from bids_dtg.cohort.result_table import ResultTable
 from bids_dtg.dynamics.analyses.analysis import NetworkAnalysis
-from bids_dtg.dynamics.analyses.latents import PARTICIPANT, alignment_of, kl_table
+from bids_dtg.dynamics.analyses.latents import PARTICIPANT, held_out_words, kl_table
 from bids_dtg.dynamics.bundle.bundle import NetworkFacts, discard_shorter, write_network_bundle
 from bids_dtg.dynamics.fitting import Fitted, fit, require_continuable
-from bids_dtg.dynamics.inference import Inferred, infer
+from bids_dtg.dynamics.inference import Inferred, alignment_of, infer
 from bids_dtg.dynamics.networks import Networks
 from bids_dtg.dynamics.parameters import Alignment
 from bids_dtg.dynamics.participant.people import session_words
@@ -198,8 +198,7 @@ def _write_results(analysis: NetworkAnalysis, networks: Networks, fitted: Fitted
     )
     history = ResultTable(_HISTORY, history_rows(fitted), "The training: a row an epoch")
     restarts = ResultTable(_RESTARTS, restart_rows(fitted), "How each restart ended")
-    kl = kl_table(inferred.region)
-    held_out = int((~fitted.trained).sum())
+    kl = kl_table(inferred.region, alignment)
     analysis.write(
         {
             "desc-regions_parameters": regions,
@@ -213,8 +212,8 @@ def _write_results(analysis: NetworkAnalysis, networks: Networks, fitted: Fitted
             index=f"../../{INDEX}",
             lead=f"A network model of {counted(len(fitted.people), 'participant')} of "
             f"{analysis.data_set}, {counted(len(fitted.regions), 'region')}, "
-            f"{networks.frames} frames of {networks.tr_seconds:g} s. {held_out} of "
-            f"{fitted.trained.size} series were held out: a series is one region of one person.",
+            f"{networks.frames} frames of {networks.tr_seconds:g} s. "
+            + held_out_words(fitted.trained, amortised=fitted.recipe.amortised),
             flags=(),
             sections=(
                 PageSection(

@@ -16,7 +16,9 @@ from bids_dtg.dynamics.networks import Networks, make_networks
 def networks() -> Networks:
     rng = np.random.default_rng(0)
     series = rng.standard_normal((3, 68, 200)).cumsum(-1)
-    return make_networks(series, rng.random((3, 68, 68)), 0.72, regions=dk68_regions())
+    weights = rng.random((3, 68, 68))
+    weights += weights.swapaxes(1, 2)
+    return make_networks(series, weights, 0.72, regions=dk68_regions())
 
 
 def test_a_map_that_is_a_parameter_is_explained_over_pairs_and_regions(networks: Networks) -> None:
