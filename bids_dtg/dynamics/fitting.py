@@ -360,10 +360,12 @@ def _other_rates(history: Sequence[Mapping[str, float]], recipe: Recipe) -> Iter
     """Yield a line on past epochs whose learning rate depended on their planned number."""
     other = [n for n, record in enumerate(history) if record["learning_rate"] != recipe.rate(n)]
     if other:
-        had, has = history[other[0]]["learning_rate"], recipe.rate(other[0])
+        first, last = other[0] + 1, other[-1] + 1
+        which = f"epoch {first}" if first == last else f"epochs {first} to {last}"
         yield (
-            f"epochs {other[0] + 1} to {other[-1] + 1} had the learning rate {had:g}, as the last "
-            f"of fewer epochs; a training of {recipe.epochs} epochs from its start has {has:g}"
+            f"{which} had the learning rate {history[first - 1]['learning_rate']:g}, by the number "
+            f"of epochs that was planned; a training of {recipe.epochs} epochs from its start has "
+            f"{recipe.rate(first - 1):g} there"
         )
 
 

@@ -110,7 +110,7 @@ def test_the_default_forms_training_goes_on_with_more_epochs(
     longer = replace(short, epochs=4)
     more = fit(networks, longer, workplace=Workplace(tmp_path), report=lines.append)
     assert len(more.restarts[0].history) == 4
-    assert "epochs 2 to 2 had the learning rate 0.001" in lines[0]
+    assert "epoch 2 had the learning rate 0.001" in lines[0]
     assert [line[:7] for line in lines[1:3]] == ["epoch 3", "epoch 4"]
 
 
