@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bids_dtg.cohort.array_people import given_split
+from bids_dtg.dynamics.measures import connectivity
 from bids_dtg.dynamics.networks import (
     LEAST_FRAMES,
     SIDED,
@@ -165,7 +166,7 @@ class NetworkPeople:
         """Report what is unusual about people's structural connectomes, once each."""
         whose: dict[str, list[str]] = {}
         for label, own, counts in zip(labels, series, weights, strict=True):
-            beside = notes_beside_series(counts, np.corrcoef(own))
+            beside = notes_beside_series(counts, connectivity(own))
             for note in (*weight_notes(counts, self.regions), *beside):
                 if (label, note) not in self._noted:
                     self._noted.add((label, note))
