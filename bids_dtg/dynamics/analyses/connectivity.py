@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -19,9 +19,10 @@ from bids_dtg.dynamics.model import GenerativeModel
 from bids_dtg.dynamics.networks import Networks
 from bids_dtg.dynamics.simulation import Inputs, simulate
 from bids_dtg.notices import say
+from bids_dtg.report.flags import Flag
 from bids_dtg.report.pages.analysis import Spectra
 from bids_dtg.stats.paired import bootstrap_interval
-from bids_dtg.stats.verdict import RULE, judge_differences
+from bids_dtg.stats.verdict import BETTER, RULE, TOO_FEW, judge_differences
 
 Row = dict[str, Any]
 Values = NDArray[np.floating[Any]]
@@ -306,6 +307,39 @@ def baseline_rows(
         row |= {f"one_step_r2_{name}": _mean(r2) for name, r2 in next_frame.items()}
         rows.append(scored)
     return rows
+
+
+def same_by_another(session: str, rows: Sequence[Row]) -> list[Flag]:
+    """Warn if simulations with another person's structural connectome fit a session as well.
+
+    Parameters
+    ----------
+    session
+        Name of the session.
+    rows
+        Rows of the table of scores, the model's first.
+
+    Returns
+    -------
+    list of Flag
+        Empty where the own one is better, there is no such row, or too few people to judge.
+    """
+    found = [row for row in rows if row["name"] == OTHER_CONNECTOME]
+    verdict = found[0].get(f"verdict_{session}") if found else None
+    if verdict in (None, BETTER, TOO_FEW):
+        return []
+    text = (
+        f"Simulations with another person's structural connectome fit {session} as well "
+        f"({mean_fit(found[0], session):.3f}; own {mean_fit(rows[0], session):.3f}): what the "
+        "model says of a person does not come from the person's connections"
+    )
+    return [Flag("warning", text)]
+
+
+def mean_fit(row: Row, session: str) -> float:
+    """Return the mean over people of a row's fit; NaN if nobody has the session."""
+    fit = row.get(f"fit_{session}")
+    return np.nan if fit is None else float(fit.mean)
 
 
 def _mean(values: list[float]) -> float | None:

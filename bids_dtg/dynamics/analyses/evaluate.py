@@ -19,16 +19,17 @@ from bids_dtg.dynamics.analyses.connectivity import (
     CHECKED_SIMULATIONS,
     MODEL,
     MODEL_WORDS,
-    OTHER_CONNECTOME,
     Kept,
     Scored,
     Sessions,
     ablation_rows,
     baseline_rows,
+    mean_fit,
     measured,
     model_simulations,
     other_connectome_rows,
     page_spectra,
+    same_by_another,
     score_columns,
 )
 from bids_dtg.dynamics.analyses.fcd import FcdDistances, fcd_section
@@ -65,7 +66,7 @@ from bids_dtg.report.pages.analysis import (
 )
 from bids_dtg.report.pages.index import INDEX
 from bids_dtg.settings import Settings
-from bids_dtg.stats.verdict import BETTER, RULE, TOO_FEW, WORSE
+from bids_dtg.stats.verdict import RULE, WORSE
 
 Row = dict[str, Any]
 Values = NDArray[np.floating[Any]]
@@ -179,7 +180,7 @@ def run_evaluation(settings: Settings) -> int:
             *notices(judged),
             *_unbounded(rows),
             *_above(tuple(judged.sessions)[-1], rows),
-            *_same_by_another(tuple(judged.sessions)[-1], rows),
+            *same_by_another(tuple(judged.sessions)[-1], rows),
         ]
         who = "outside its training set" if unseen else "of its training set"
         _write_page(judged, sections, flags, who, seen)
@@ -271,7 +272,7 @@ def _simulated(judged: Judged, settings: Settings) -> _Simulated:
         if row["unbounded"]:
             total = row["simulations"] * row["people"]
             say(f"{row['name']}: {row['unbounded']} of {total} simulations diverged")
-        fits = ", ".join(f"{name} {_mean_fit(row, name):.3f}" for name in judged.sessions)
+        fits = ", ".join(f"{name} {mean_fit(row, name):.3f}" for name in judged.sessions)
         say(f"fit of functional connectivity, {row['name']}: {fits}")
     distances = fcd.table(MODEL)
     analysis.results.table("desc-fcd_distances", distances)
@@ -322,34 +323,14 @@ def _unbounded(rows: Sequence[Row]) -> list[Flag]:
 def _above(session: str, rows: Sequence[Row]) -> list[Flag]:
     """Report baselines that fit a session better than the model."""
     better = [
-        f"{row['words']} ({_mean_fit(row, session):.2f})"
+        f"{row['words']} ({mean_fit(row, session):.2f})"
         for row in rows
         if row["what"] == "baseline" and row[f"verdict_{session}"] == WORSE
     ]
     if not better:
         return []
-    text = f"The model's simulations fit {session} ({_mean_fit(rows[0], session):.2f}) less than: "
+    text = f"The model's simulations fit {session} ({mean_fit(rows[0], session):.2f}) less than: "
     return [Flag("warning", text + "; ".join(better))]
-
-
-def _same_by_another(session: str, rows: Sequence[Row]) -> list[Flag]:
-    """Report that another person's structural connectome does as well, where people are enough."""
-    found = [row for row in rows if row["name"] == OTHER_CONNECTOME]
-    verdict = found[0].get(f"verdict_{session}") if found else None
-    if verdict in (None, BETTER, TOO_FEW):
-        return []
-    text = (
-        f"Simulations with another person's structural connectome fit {session} as well "
-        f"({_mean_fit(found[0], session):.3f}; own {_mean_fit(rows[0], session):.3f}): what the "
-        "model says of a person does not come from the person's connections"
-    )
-    return [Flag("warning", text)]
-
-
-def _mean_fit(row: Row, session: str) -> float:
-    """Return the mean over people of a row's fit; NaN if nobody has the session."""
-    fit = row.get(f"fit_{session}")
-    return np.nan if fit is None else float(fit.mean)
 
 
 def _fit_table(scores: ResultTable, sessions: Sequence[str]) -> Table:
