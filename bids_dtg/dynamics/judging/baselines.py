@@ -370,7 +370,7 @@ BASELINES = (
     ),
     Baseline(
         "own_session",
-        "the person's own functional connectivity: the ceiling in another session",
+        "the person's own functional connectivity",
         _own_session,
     ),
 )
