@@ -176,7 +176,7 @@ def test_homogeneous_network_is_tuned_on_others():
     assert not all(same)
 
 
-@pytest.mark.parametrize("name", ["homogeneous", "other_person", "group"])
+@pytest.mark.parametrize("name", ["homogeneous", "other_person", "group", "shrunken"])
 def test_others_are_needed(name):
     with pytest.raises(ValueError, match=f"'{name}' needs 2 people, found 1"):
         fit_baseline(BY_NAME[name], PEOPLE.of(["03"]))
