@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass, replace
 from functools import partial
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,15 +23,17 @@ from bids_dtg.dynamics.parameters import align
 from bids_dtg.dynamics.recipe import Recipe, find_recipe
 from bids_dtg.dynamics.session_task import SessionTask
 from bids_dtg.dynamics.simulation import simulate
-from bids_dtg.dynamics.task import NetworkTask
+from bids_dtg.dynamics.task import IDENTITY, NetworkTask
 from bids_dtg.errors import RunError
 from bids_dtg.files.temporary import temporary_folder
 from bids_dtg.training.chance import borrowed_chance
-from bids_dtg.training.loop import Schedule, Workplace, run_epochs
+from bids_dtg.training.loop import Schedule, Workplace, past_epochs, run_epochs
 from bids_dtg.training.share import Share
 
 _HELD_OUT = 4  # a stream of random numbers, added to the seed
 _PREFIX = "model."  # of the model's tensors among the task's
+# Facts that past epochs depend on, beside fields of the recipe.
+_RAMP, _DATA = "ramp_epochs", "data"
 
 
 @dataclass(frozen=True, eq=False)
@@ -112,6 +116,7 @@ def fit(
     seed: int = 0,
     workplace: Workplace | None = None,
     report: Callable[[str], None] = lambda line: None,
+    keep: Callable[[Fitted], object] = lambda fitted: None,
 ) -> Fitted:
     """Fit the model to all people together (Sip et al., 2023).
 
@@ -128,6 +133,9 @@ def fit(
         None: the CPU, without checkpoints.
     report
         Receives a line after each epoch.
+    keep
+        Receives the model as soon as it is chosen, before the ELBO of all series that were trained
+        on is computed, which can take minutes: that of its restarts is of the last epoch.
 
     Returns
     -------
@@ -137,15 +145,14 @@ def fit(
     Raises
     ------
     RunError
-        The folder has a training of other people, another recipe or another seed; or no training
-        came to an ELBO that is finite.
+        See `require_continuable`; or no training came to an ELBO that is finite.
 
     Examples
     --------
     >>> from bids_dtg.dynamics.networks import make_networks
     >>> rng = np.random.default_rng(0)
     >>> series, weights = rng.normal(size=(2, 5, 80)), rng.random((2, 5, 5))
-    >>> networks = make_networks(series, weights, tr_seconds=0.72)
+    >>> networks = make_networks(series, weights + weights.swapaxes(1, 2), tr_seconds=0.72)
     >>> fitted = fit(networks, replace(Recipe(), epochs=1))
     >>> fitted.simulate(networks, simulations=3).shape
     (2, 3, 5, 80)
@@ -155,13 +162,37 @@ def fit(
     recipe = recipe or find_recipe("default")
     people, regions, _ = networks.series.shape
     trained = choose_trained(people, regions, recipe, seed)
+
     with temporary_folder() if workplace is None else nullcontext(workplace.folder) as folder:
+        require_continuable(networks, recipe, folder, seed=seed)
         place = replace(workplace or Workplace(folder), folder=folder)
-        restarts = tuple(
-            _train(networks, trained, recipe, seed, number, place, report)
-            for number in range(recipe.restarts)
-        )
-    chosen = choose_restart(restarts)
+        trainings = [
+            _Training(networks, trained, recipe, seed, number) for number in range(recipe.restarts)
+        ]
+        restarts = tuple(training.run(place, report) for training in trainings)
+
+        def judged(restarts: tuple[Restart, ...]) -> tuple[Restart, ...]:
+            """Compute the ELBOs of series that were trained on, which can take minutes."""
+            pairs = zip(trainings, restarts, strict=True)
+            return tuple(training.judged(own, place.device, report) for training, own in pairs)
+
+        by_trained = trained.all() and len(restarts) > 1
+        if by_trained:
+            restarts = judged(restarts)
+        chosen = choose_restart(restarts)
+        fitted = _fitted(networks, recipe, trained, restarts, chosen)
+        keep(fitted)
+        return fitted if by_trained else replace(fitted, restarts=judged(restarts))
+
+
+def _fitted(
+    networks: Networks,
+    recipe: Recipe,
+    trained: NDArray[np.bool_],
+    restarts: tuple[Restart, ...],
+    chosen: int,
+) -> Fitted:
+    """Return the model of the chosen restart."""
     model = restored(recipe, networks.series.shape, restarts[chosen].state)
     if isinstance(model, AmortisedModel):
         # The training set decides once which parameter is theta1: new people do not change it.
@@ -177,6 +208,54 @@ def fit(
         restarts=restarts,
         chosen=chosen,
     )
+
+
+def require_continuable(networks: Networks, recipe: Recipe, folder: Path, *, seed: int = 0) -> None:
+    """Refuse to go on with a training in a folder whose past epochs would have been others.
+
+    A training goes on with more epochs, where the terms are ramped over the same number of them.
+
+    Parameters
+    ----------
+    networks, recipe, seed
+        As for `fit`.
+    folder
+        Of the checkpoints; it may be empty.
+
+    Raises
+    ------
+    RunError
+        The training has other people or another recipe or seed, which the message names, or more
+        epochs.
+    """
+    now = _identity(networks, recipe, seed)
+    for number in range(recipe.restarts):
+        past = past_epochs(_place(folder, number), recipe.epochs)
+        if past is None:
+            continue
+        earlier = past.get(IDENTITY)
+        if not isinstance(earlier, Mapping):
+            raise RunError(
+                f"{folder} has a training of an earlier version",
+                remedy="remove the folder to begin anew, or choose another one",
+            )
+        differing = [name for name in now if earlier.get(name) != now[name]]
+        if differing:
+            ramp = f"give --ramp-epochs {earlier.get(_RAMP)}"
+            raise RunError(
+                f"{folder} has a training with other options: "
+                + ", ".join(_difference(name, earlier.get(name), now[name]) for name in differing),
+                expected="the same as when it was begun, but for the number of epochs",
+                remedy=ramp
+                if differing == [_RAMP]
+                else "give the options of that call, or choose another folder",
+            )
+
+
+def _difference(name: str, earlier: object, now: object) -> str:
+    if name == _DATA:
+        return "other series or structural connectomes"
+    return f"{name} was {earlier} and is {now}"
 
 
 def choose_trained(people: int, regions: int, recipe: Recipe, seed: int) -> NDArray[np.bool_]:
@@ -219,40 +298,75 @@ def choose_restart(restarts: tuple[Restart, ...]) -> int:
     return max(known, key=lambda number: scores[number])
 
 
-def _train(
-    networks: Networks,
-    trained: NDArray[np.bool_],
-    recipe: Recipe,
-    seed: int,
-    number: int,
-    workplace: Workplace,
-    report: Callable[[str], None],
-) -> Restart:
-    """Train once, or continue where an earlier call was stopped."""
-    if recipe.restarts > 1:
-        report(f"restart {number + 1} of {recipe.restarts}")
-    make = partial(
-        _make_task, networks, trained, recipe, seed + number, _identity(networks, recipe, seed)
-    )
-    workplace = replace(workplace, folder=workplace.folder / f"restart-{number + 1}")
-    schedule = Schedule(epochs=recipe.epochs, monitor="epoch", better="max")
-    with borrowed_chance(workplace.device):  # each epoch sets its own seed
-        best = run_epochs(make, schedule, workplace, report)
-        task = make(Share(), report)
-        task.load_state_dict(best.state)
-        elbo = task.elbo(task.trained)
-        held_out = task.elbo(task.held_out) if len(task.held_out) else None
-    return Restart(
-        seed=seed + number,
-        elbo=float(elbo.mean()),
-        held_out_elbo=float("nan") if held_out is None else float(held_out.mean()),
-        history=tuple(best.history),
-        state={
+@dataclass(frozen=True, eq=False)
+class _Training:
+    """A training from its own random weights."""
+
+    networks: Networks
+    trained: NDArray[np.bool_]  # (people, regions)
+    recipe: Recipe
+    base_seed: int  # of all restarts
+    number: int  # of the restart
+
+    @property
+    def seed(self) -> int:
+        return self.base_seed + self.number
+
+    def run(self, workplace: Workplace, report: Callable[[str], None]) -> Restart:
+        """Train, or continue where an earlier call was stopped; ELBOs are of the last epoch."""
+        recipe = self.recipe
+        if recipe.restarts > 1:
+            report(f"restart {self.number + 1} of {recipe.restarts}")
+        workplace = replace(workplace, folder=_place(workplace.folder, self.number))
+        if past := past_epochs(workplace.folder, recipe.epochs):
+            for line in _other_rates(past["history"], recipe):
+                report(line)
+        schedule = Schedule(epochs=recipe.epochs, monitor="epoch", better="max")
+        identity = _identity(self.networks, recipe, self.base_seed)
+        make = partial(_make_task, self.networks, self.trained, recipe, self.seed, identity)
+        with borrowed_chance(workplace.device):  # each epoch sets its own seed
+            best = run_epochs(make, schedule, workplace, report)
+        last = best.history[-1]
+        state = {
             name.removeprefix(_PREFIX): value
             for name, value in best.state.items()
             if name.startswith(_PREFIX)
-        },
-    )
+        }
+        return Restart(
+            seed=self.seed,
+            elbo=last["elbo"],
+            held_out_elbo=last.get("held_out_elbo", float("nan")),
+            history=tuple(best.history),
+            state=state,
+        )
+
+    def judged(self, restart: Restart, device: str, report: Callable[[str], None]) -> Restart:
+        """Return a restart with the ELBO of its last weights, over all series trained on."""
+        with borrowed_chance(device):
+            task = _make_task(
+                self.networks, self.trained, self.recipe, self.seed, {}, Share(), report
+            )
+            task.model.load_state_dict(restart.state)
+            elbo = task.elbo(task.trained, "series that were trained on")
+        return replace(restart, elbo=float(elbo.mean()))
+
+
+def _place(folder: Path, number: int) -> Path:
+    """Return the folder of a restart's checkpoints."""
+    return folder / f"restart-{number + 1}"
+
+
+def _other_rates(history: Sequence[Mapping[str, float]], recipe: Recipe) -> Iterator[str]:
+    """Yield a line on past epochs whose learning rate depended on their planned number."""
+    other = [n for n, record in enumerate(history) if record["learning_rate"] != recipe.rate(n)]
+    if other:
+        first, last = other[0] + 1, other[-1] + 1
+        which = f"epoch {first}" if first == last else f"epochs {first} to {last}"
+        yield (
+            f"{which} had the learning rate {history[first - 1]['learning_rate']:g}, by the number "
+            f"of epochs that was planned; a training of {recipe.epochs} epochs from its start has "
+            f"{recipe.rate(first - 1):g} there"
+        )
 
 
 def _make_task(
@@ -260,7 +374,7 @@ def _make_task(
     trained: NDArray[np.bool_],
     recipe: Recipe,
     seed: int,
-    identity: str,
+    identity: Mapping[str, Any],
     share: Share,
     report: Callable[[str], None],
 ) -> NetworkTask:
@@ -268,12 +382,13 @@ def _make_task(
     return task(networks, trained, recipe, seed=seed, identity=identity, report=report)
 
 
-def _identity(networks: Networks, recipe: Recipe, seed: int) -> str:
-    """Return a hash of all that a training's epochs depend on, except their number."""
-    shaping = {**asdict(recipe), "ramp_epochs": (recipe.ramp, recipe.late)}
-    shaping |= dict.fromkeys(("epochs", "restarts", "ramp_share", "late_share"))
-    digest = hashlib.sha256(repr((sorted(shaping.items()), seed)).encode())
+def _identity(networks: Networks, recipe: Recipe, seed: int) -> dict[str, Any]:
+    """Return what a training's past epochs depend on, by name: all but the number of epochs."""
+    digest = hashlib.sha256()
     for array in (networks.series, networks.weights):
         digest.update(repr(array.shape).encode())
         digest.update(np.ascontiguousarray(array).tobytes())
-    return digest.hexdigest()
+    own = asdict(recipe) | {_RAMP: recipe.ramp}
+    for name in ("epochs", "restarts", "ramp_share", "late_share"):
+        del own[name]
+    return {"seed": seed, **own, _DATA: digest.hexdigest()}

@@ -11,10 +11,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from bids_dtg.dynamics.amortised import AmortisedModel, Sessions
+from bids_dtg.dynamics.features import features_of
 from bids_dtg.dynamics.model import Gaussian, GenerativeModel, Items, NetworkModel
 from bids_dtg.dynamics.networks import Networks
 from bids_dtg.dynamics.objective import Noise, terms_of
-from bids_dtg.dynamics.parameters import latent_kl
+from bids_dtg.dynamics.parameters import Alignment, align, latent_kl
+from bids_dtg.dynamics.recipe import Recipe
 from bids_dtg.dynamics.session_objective import elbo_of_sessions
 from bids_dtg.training.chance import borrowed_chance
 
@@ -47,6 +49,17 @@ class Inferred:
     region: Belief  # (people, regions, region parameters)
     person: Belief  # (people, person parameters)
     first_state: Belief  # (people, regions, states)
+
+
+def alignment_of(recipe: Recipe, inferred: Inferred, networks: Networks) -> Alignment:
+    """Return order and signs in which parameters are compared.
+
+    Those of an amortised model come from its training participants.
+    """
+    if recipe.amortised:
+        count = recipe.region_parameters
+        return Alignment(np.arange(count), np.ones(count))
+    return align(inferred.region.mean, inferred.region.kl, features_of(networks))
 
 
 @dataclass(frozen=True, eq=False)

@@ -10,9 +10,15 @@ from types import MappingProxyType
 import numpy as np
 from numpy.typing import NDArray
 
+from bids_dtg.inputs.structural import weight_faults
+from bids_dtg.stats.correlation import correlation
+
 Array = NDArray[np.float32]
 
 LEAST_FRAMES = 60  # of a series: the encoders and the external input learn from its course
+# Correlation with functional connectivity above which a connectome is hardly structural: those of
+# people have 0.2 to 0.5.
+_LIKE_FUNCTIONAL, _FEWEST_PAIRS = 0.9, 3
 # For streamline counts divided by a person's largest: a weight of 1 becomes 1.
 _LOG_SCALE = 1000.0
 _HOMOTOPIC_PERCENTILE = 97.0  # of the upper triangle: homotopic weights are raised to it
@@ -85,13 +91,15 @@ def make_networks(
     Raises
     ------
     ValueError
-        Shapes do not belong together, a series is constant or not finite, or a person has no
-        connection.
+        Shapes do not belong together, a series is constant or not finite, or a structural
+        connectome is negative, asymmetric, not finite or without connections.
 
     Examples
     --------
     >>> rng = np.random.default_rng(0)
-    >>> networks = make_networks(rng.normal(size=(2, 3, 90)), rng.random((2, 3, 3)), 0.72)
+    >>> counts = rng.random((2, 3, 3))
+    >>> weights = counts + counts.swapaxes(1, 2)
+    >>> networks = make_networks(rng.normal(size=(2, 3, 90)), weights, 0.72)
     >>> networks.people, networks.regions, float(networks.weights.max())
     (('p01', 'p02'), ('r01', 'r02', 'r03'), 1.0)
     """
@@ -102,16 +110,51 @@ def make_networks(
         )
     if not (np.isfinite(series).all() and np.ptp(series, axis=-1).all()):
         raise ValueError("every series has finite values that differ")
-    off_diagonal = weights * ~np.eye(series.shape[1], dtype=bool)
-    if not (np.isfinite(weights).all() and (off_diagonal.max(axis=(1, 2)) > 0).all()):
-        raise ValueError("every person has finite weights, of which one is above 0")
+    labels = tuple(people) or tuple(f"p{n:02d}" for n in range(1, len(series) + 1))
+    names = tuple(regions) or tuple(f"r{n:02d}" for n in range(1, series.shape[1] + 1))
+    for label, own in zip(labels, weights, strict=False):
+        if faults := weight_faults(own.astype(np.float64), names):
+            raise ValueError(
+                f"the structural connectome of {label} has {faults[0]}; it has symmetric weights "
+                "of 0 or more, of which one is above 0"
+            )
     return Networks(
-        people=tuple(people) or tuple(f"p{n:02d}" for n in range(1, len(series) + 1)),
-        regions=tuple(regions) or tuple(f"r{n:02d}" for n in range(1, series.shape[1] + 1)),
+        people=labels,
+        regions=names,
         series=standardised(series),
         weights=normalised(weights),
         tr_seconds=tr_seconds,
     )
+
+
+def notes_beside_series(
+    weights: NDArray[np.floating], connectivity: NDArray[np.floating]
+) -> list[str]:
+    """Return a note where a structural connectome is hardly other than functional connectivity.
+
+    Parameters
+    ----------
+    weights
+        Structural connectome, (regions, regions).
+    connectivity
+        Functional connectivity of the same person, (regions, regions); NaN where it is not known.
+
+    Examples
+    --------
+    >>> functional = np.corrcoef(np.random.default_rng(0).normal(size=(5, 90)))
+    >>> notes_beside_series(functional**2, functional)
+    []
+    >>> notes_beside_series(1 + functional, functional)
+    ['weights follow functional connectivity (r of 0.9 or more): is it a structural connectome?']
+    """
+    upper = np.triu_indices(len(weights), 1)
+    known = np.isfinite(connectivity[upper])
+    if known.sum() < _FEWEST_PAIRS:
+        return []
+    pairs = (np.asarray(part[upper][known], np.float64) for part in (weights, connectivity))
+    like = correlation(*pairs) >= _LIKE_FUNCTIONAL
+    words = "weights follow functional connectivity (r of 0.9 or more): is it a structural"
+    return [f"{words} connectome?"] if like else []
 
 
 def standardised(series: NDArray[np.floating]) -> Array:

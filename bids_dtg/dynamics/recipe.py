@@ -164,6 +164,48 @@ RECIPES: Mapping[str, Recipe] = MappingProxyType(
 )
 
 
+def departures(recipe: Recipe) -> tuple[str, ...]:
+    """Return in words what of a recipe is not as published; empty for those of the publication.
+
+    Examples
+    --------
+    >>> departures(RECIPES["published-paper"])
+    ()
+    >>> departures(RECIPES["default"])[1:3]
+    ('6 parameters of a region in place of 3', '3 external inputs in place of 1')
+    """
+    published = RECIPES["published-paper"]
+    own = [
+        f"{getattr(recipe, name)} {words} in place of {getattr(published, name)}"
+        for name, words in _COUNTED.items()
+        if getattr(recipe, name) != getattr(published, name)
+    ]
+    if not recipe.amortised:
+        fewer = f"{recipe.epochs} epochs in place of {published.epochs}"
+        return (*own, fewer) if recipe.epochs < published.epochs else tuple(own)
+    return (
+        "parameters are inferred from lagged covariances of a person's series, by encoders of "
+        "anybody in place of recurrent networks and tables of people",
+        *own,
+        *(words for name, words in _ADDED.items() if getattr(recipe, name)),
+    )
+
+
+# Words of fields that are counts, and of those that an amortised model adds to the publication.
+_COUNTED = {
+    "states": "states of a region",
+    "region_parameters": "parameters of a region",
+    "external_inputs": "external inputs",
+}
+_ADDED = {
+    "structured": "states are inferred one after the other",
+    "sampled_coupling": "the network input comes from inferred states in place of measured series",
+    "coupling_gain": "a factor of the network input is learned",
+    "forecast_weight": "training by forecasts of the frames after a window, too",
+    "generation_weight": "and by lagged covariances of sessions that the model simulates",
+}
+
+
 def with_fields(recipe: Recipe, texts: Sequence[str]) -> Recipe:
     """Return a recipe with some fields changed by ``--recipe-field NAME=VALUE`` texts.
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import numpy as np
 import torch
@@ -46,7 +47,7 @@ class SessionTask(NetworkTask):
         recipe: Recipe,
         *,
         seed: int,
-        identity: str,
+        identity: Mapping[str, Any],
         report: Callable[[str], None],
     ) -> None:
         super().__init__(networks, trained, recipe, seed=seed, identity=identity, report=report)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,13 +19,13 @@ from bids_dtg.dynamics.model import Items, NetworkModel
 from bids_dtg.dynamics.networks import Networks
 from bids_dtg.dynamics.objective import Noise, Terms, loss_of, terms_of
 from bids_dtg.dynamics.recipe import Recipe
-from bids_dtg.errors import RunError
 from bids_dtg.training.chance import borrowed_chance
 from bids_dtg.training.loop import Task
 
 # Streams of random numbers, added to the seed.
 _WEIGHTS, BATCHES, _NOISE, _JUDGING = 0, 1, 2, 3
 JUDGING_SAMPLES = 8  # posterior samples for an ELBO by which models are compared
+IDENTITY = "identity"  # key of checkpoints
 _LOOKS = 20  # evaluations of the held-out ELBO over all epochs
 _EPSILON = 1e-7  # of Adam, Keras' default
 
@@ -53,7 +53,7 @@ class NetworkTask(Task):
     seed
         Seed of weights, batches and noise.
     identity
-        Facts that must be equal for a training to be continued.
+        Facts that past epochs depend on, kept in checkpoints.
     report
         Receives a line after each epoch.
     """
@@ -68,7 +68,7 @@ class NetworkTask(Task):
         recipe: Recipe,
         *,
         seed: int,
-        identity: str,
+        identity: Mapping[str, Any],
         report: Callable[[str], None],
     ) -> None:
         super().__init__()
@@ -149,19 +149,29 @@ class NetworkTask(Task):
         return (self.current_epoch + 1) % every == 0 or self.current_epoch + 1 == self.recipe.epochs
 
     @torch.no_grad()
-    def elbo(self, pairs: Tensor) -> NDArray[np.float64]:
+    def elbo(self, pairs: Tensor, words: str = "") -> NDArray[np.float64]:
         """Return the ELBO of some series, a mean over samples, with all terms in full.
 
         The same series have the same noise at each evaluation.
+
+        Parameters
+        ----------
+        pairs
+            Their (person, region) numbers.
+        words
+            What they are, for lines of progress, as all people take minutes; empty: no lines.
 
         Returns
         -------
         (pairs,)
         """
-        found = []
+        found: list[Tensor] = []
+        parts = torch.split(pairs, self._judged_together())
         with borrowed_chance(str(self.device)):
             torch.manual_seed(_stream(self.seed, _JUDGING))
-            for part in torch.split(pairs, self._judged_together()):
+            for number, part in enumerate(parts):
+                if words and number in _milestones(len(parts)):
+                    self._report(f"ELBO of {words}: {number / len(parts):.0%}")
                 found.append(self._elbo(part, JUDGING_SAMPLES).cpu())
         return torch.cat(found).double().numpy()
 
@@ -174,16 +184,7 @@ class NetworkTask(Task):
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         super().on_save_checkpoint(checkpoint)
-        checkpoint["identity"] = self.identity
-
-    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        super().on_load_checkpoint(checkpoint)
-        if checkpoint.get("identity") != self.identity:
-            raise RunError(
-                "the training that was begun here has other people, another recipe or another seed",
-                expected="the same as when it was started",
-                remedy="give the options of that call, or choose another folder",
-            )
+        checkpoint[IDENTITY] = dict(self.identity)
 
 
 def loader_of(batches: Sequence[Tensor]) -> DataLoader[Tensor]:
@@ -195,6 +196,17 @@ def loader_of(batches: Sequence[Tensor]) -> DataLoader[Tensor]:
         batch_size=None,
         generator=torch.Generator(),
     )
+
+
+def _milestones(parts: int) -> set[int]:
+    """Return the numbers of parts before which progress is reported: four of many.
+
+    Examples
+    --------
+    >>> sorted(_milestones(8)), sorted(_milestones(1))
+    ([0, 2, 4, 6], [0])
+    """
+    return {quarter * parts // 4 for quarter in range(4)}
 
 
 def _stream(seed: int, *purpose: int) -> int:

@@ -283,6 +283,11 @@ def read_arrays(
         notes.append(f"no file names the contrasts: they are {contrasts[0]} and so on")
     if places and not places_named:
         notes.append(f"no file names the places: they are {places[0]} and so on")
+    elif unnamed := [file.path.name for file in found if file.lacks_places]:
+        notes.append(
+            f"{named(unnamed)}: no names of places, which are assumed to be in the order of the "
+            "other files"
+        )
     unread = sorted({key for file in found for key in file.others} - set(by_key.values()))
     if unread:
         notes.append(
@@ -323,6 +328,12 @@ class _Found:
     path: Path
     arrays: Mapping[str, StoredArray]
     others: tuple[str, ...]  # keys of all arrays
+
+    @property
+    def lacks_places(self) -> bool:
+        """Whether it has values of places, and not their names."""
+        of_places = any("places" in _AXES.get(name, ()) for name in self.arrays)
+        return of_places and "places" not in self.arrays
 
     @classmethod
     def read(cls, path: Path, by_key: Mapping[str, str]) -> _Found:

@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from bids_dtg.errors import DatasetError, ForeignFileError, RunError
+from bids_dtg.errors import DatasetError, ForeignFileError, RunError, SettingsError
 from bids_dtg.files.home import expand_home
 from bids_dtg.files.regions.cells import is_number
 from bids_dtg.files.regions.matrix import ForeignMatrix, list_matrices, read_matrix
@@ -38,8 +38,13 @@ _BELOW = ("*", "derivatives/*")  # further folders that may hold participants' f
 _NETWORKS = re.compile(r"^\d+networks")  # Schaefer's names with and without them are the same
 _ASYMMETRY = 1e-4  # of the largest weight: files may have been rounded
 _SYMMETRIC = "symmetric weights of 0 or more"
+_LOOKED_AT = 5  # people whose files are looked at before any run is read
 _SHOWN = 3  # matrices of other regions that a message describes
 _KEY_REMEDY = "choose one with --array-key structural=KEY, a name or part of one"
+
+
+class ChoiceError(RunError):
+    """Of several matrices none is chosen, or the chosen name is that of none."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -153,7 +158,39 @@ class StructuralSource:
         weights = matrix.values[np.ix_(order, order)]
         if faults := weight_faults(weights, regions):
             raise RunError(f"{_title(matrix)} has {named(faults)}", expected=_SYMMETRIC)
-        return StructuralMatrix(weights, matrix.path, (*notes, *_order_note(matrix, len(order))))
+        assumed = (*notes, *_order_note(matrix, len(order)))
+        of_weights = (f"{matrix.path.name}: {note}" for note in weight_notes(weights, regions))
+        return StructuralMatrix(weights, matrix.path, (*assumed, *of_weights))
+
+    def require_choice(self, participants: Sequence[str], regions: Sequence[str]) -> None:
+        """Refuse files of several matrices of which none is chosen, before any run is read.
+
+        Parameters
+        ----------
+        participants
+            Labels; the files of the first few are looked at.
+        regions
+            As for `of`.
+
+        Raises
+        ------
+        SettingsError
+            Nobody of them has one matrix that fits, and somebody has several, or none of the name.
+        """
+        several: ChoiceError | None = None
+        for participant in participants[:_LOOKED_AT]:
+            try:
+                for paths in self._by_session(participant).values():
+                    _the_one(
+                        self._chosen([one for path in paths for one in _listed(path)]), regions
+                    )
+                    return
+            except ChoiceError as err:
+                several = several or err
+            except (RunError, ForeignFileError):
+                continue  # the participant fails alone
+        if several is not None:
+            raise several.as_kind(SettingsError, "--structural-connectivity: ")
 
     def _paths_of(
         self, participant: str, session: str | None
@@ -162,9 +199,7 @@ class StructuralSource:
         if self.is_shared:
             return [self.path], ()
         try:
-            by_session: dict[str | None, list[Path]] = {}
-            for path in self._files(participant):
-                by_session.setdefault(_session_of(path), []).append(path)
+            by_session = self._by_session(participant)
         except ForeignFileError as err:
             raise err.as_kind(RunError) from err
         for own in (session, None):
@@ -181,6 +216,15 @@ class StructuralSource:
             expected=f"sub-{participant}_…_relmat.tsv, _connectivity.mat, .csv or .tsv",
         )
 
+    def _by_session(self, participant: str) -> dict[str | None, list[Path]]:
+        """Return a participant's files by their session; None: they name none."""
+        if self.is_shared:
+            return {None: [self.path]}
+        found: dict[str | None, list[Path]] = {}
+        for path in self._files(participant):
+            found.setdefault(_session_of(path), []).append(path)
+        return found
+
     def _files(self, participant: str) -> Iterator[Path]:
         """Yield the files of a participant; of everybody for ``*``."""
         further = (place for below in _BELOW for place in sorted(self.path.glob(below)))
@@ -195,7 +239,7 @@ class StructuralSource:
         part = [one for one in listed if self.key in f"{one.path.name} {one.key}"]
         if chosen := exact or part:
             return chosen
-        raise RunError(
+        raise ChoiceError(
             f"no structural connectome of {named([str(one.path) for one in listed[:1]])} is named "
             f"'{self.key}'",
             expected=f"one of {', '.join(_choices(listed))}",
@@ -242,6 +286,36 @@ def weight_faults(values: Array, regions: Sequence[str]) -> list[str]:
         return ["no connection between two regions"]
     uneven = np.abs(between - between.T) > _ASYMMETRY * between.max()
     return [f"asymmetric weights, at {_pair(uneven, regions)}"] if uneven.any() else []
+
+
+def weight_notes(values: Array, regions: Sequence[str]) -> list[str]:
+    """Return what is unusual about a structural connectome that can be used.
+
+    Parameters
+    ----------
+    values
+        (regions, regions) weights as in the file.
+    regions
+        Names of the regions.
+
+    Examples
+    --------
+    >>> weight_notes(np.array([[0.0, 5, 0], [5, 0, 0], [0, 0, 0]]), ["lh", "rh", "cc"])
+    ['no connection of 1 region (cc)']
+    >>> weight_notes(np.array([[1.0, 0.5], [0.5, 1.0]]), ["lh", "rh"])
+    ['weights up to 1 and 1 on the diagonal: correlations, and not connections?']
+    """
+    between = values.copy()
+    np.fill_diagonal(between, 0.0)
+    alone = [name for name, own in zip(regions, between, strict=True) if not own.any()]
+    return [
+        *([f"no connection of {counted(len(alone), 'region')} ({named(alone)})"] if alone else []),
+        *(
+            ["weights up to 1 and 1 on the diagonal: correlations, and not connections?"]
+            if (values.diagonal() == 1).all() and between.max() <= 1
+            else []
+        ),
+    ]
 
 
 def _pair(where: NDArray[np.bool_], regions: Sequence[str]) -> str:
@@ -297,7 +371,7 @@ def _the_one(listed: Sequence[_Listed], regions: Sequence[str]) -> ForeignMatrix
     if fitting:
         choices = ", ".join(_choices(fitting))
         what = f"{counted(len(fitting), 'structural connectome')} fit: {choices}"
-        raise RunError(what, expected=expected, remedy=_KEY_REMEDY)
+        raise ChoiceError(what, expected=expected, remedy=_KEY_REMEDY)
     shown = [*misfits[:_SHOWN], *(["..."] if len(misfits) > _SHOWN else [])]
     raise RunError("; ".join(shown), expected=expected)
 

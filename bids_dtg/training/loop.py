@@ -111,14 +111,8 @@ def run_epochs(
     OutputError
         A checkpoint cannot be written.
     """
-    history = _history(workplace.folder)
-    if len(history) > schedule.epochs:
-        raise RunError(
-            f"{workplace.folder} has a training of {len(history)} epochs",
-            expected=f"{len(history)} epochs or more, in place of {schedule.epochs}",
-            remedy="remove the folder to begin anew",
-        )
-    if not _is_finished(history, schedule):
+    past = past_epochs(workplace.folder, schedule.epochs)
+    if not _is_finished([] if past is None else past["history"], schedule):
         work = partial(_fit, make_task, schedule, workplace)
         if workplace.processes == 1:
             work(WHOLE, report)
@@ -131,6 +125,35 @@ def run_epochs(
         epoch=best["history"][-1]["epoch"],
         updates=best["global_step"],
     )
+
+
+def past_epochs(folder: Path, epochs: int) -> Mapping[str, Any] | None:
+    """Return what the last epoch of an earlier call left, as `history`; None before the first.
+
+    Parameters
+    ----------
+    folder
+        Of the checkpoints.
+    epochs
+        How long training shall last.
+
+    Raises
+    ------
+    RunError
+        The checkpoint cannot be read, or is of more epochs.
+    """
+    last = folder / _LAST
+    if not last.exists():
+        return None
+    content = _read(last)
+    done = len(content["history"])
+    if done > epochs:
+        raise RunError(
+            f"{folder} has a training of {done} epochs",
+            expected=f"{done} epochs or more, in place of {epochs}",
+            remedy="remove the folder to begin anew",
+        )
+    return content
 
 
 def _fit(

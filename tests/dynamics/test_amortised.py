@@ -27,7 +27,8 @@ def model() -> AmortisedModel:
 @pytest.fixture(scope="module")
 def networks() -> Networks:
     rng = np.random.default_rng(0)
-    return make_networks(rng.normal(size=(3, 5, 70)), rng.random((3, 5, 5)), 0.72)
+    series, weights = rng.normal(size=(3, 5, 70)), rng.random((3, 5, 5))
+    return make_networks(series, weights + weights.swapaxes(1, 2), 0.72)
 
 
 def test_a_person_is_inferred_alone_as_among_others(

@@ -10,7 +10,7 @@ import pytest
 import torch
 from sip_reference import Reference
 
-from bids_dtg.dynamics.fitting import Restart, choose_restart, choose_trained, fit
+from bids_dtg.dynamics.fitting import Fitted, Restart, choose_restart, choose_trained, fit
 from bids_dtg.dynamics.networks import Networks, normalised, standardised
 from bids_dtg.dynamics.objective import loss_of, terms_of
 from bids_dtg.dynamics.recipe import RECIPES, Recipe
@@ -82,7 +82,7 @@ def test_a_finished_training_is_not_done_again(networks: Networks, tmp_path: Pat
     first = fit(networks, TINY, workplace=Workplace(tmp_path))
     lines: list[str] = []
     again = fit(networks, TINY, workplace=Workplace(tmp_path), report=lines.append)
-    assert not lines
+    assert not [line for line in lines if line.startswith("epoch")]
     assert again.restarts[0].held_out_elbo == first.restarts[0].held_out_elbo
 
 
@@ -96,11 +96,66 @@ def test_a_finished_training_goes_on_with_more_epochs(networks: Networks, tmp_pa
         torch.testing.assert_close(more.restarts[0].state[name], value, msg=name)
 
 
-def test_a_folder_of_other_data_is_refused(networks: Networks, tmp_path: Path) -> None:
+AMORTISED = replace(
+    TINY, amortised=True, pooled=2, window=20, forecast_frames=2, generation_frames=10, held_out=0.0
+)
+
+
+def test_the_default_forms_training_goes_on_with_more_epochs(
+    networks: Networks, tmp_path: Path
+) -> None:
+    short = replace(AMORTISED, epochs=2, ramp_epochs=0, late_share=0.65)
+    fit(networks, short, workplace=Workplace(tmp_path))
+    lines: list[str] = []
+    longer = replace(short, epochs=4)
+    more = fit(networks, longer, workplace=Workplace(tmp_path), report=lines.append)
+    assert len(more.restarts[0].history) == 4
+    assert "epoch 2 had the learning rate 0.001" in lines[0]
+    assert [line[:7] for line in lines[1:3]] == ["epoch 3", "epoch 4"]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"ramp_epochs": 2}, "ramp_epochs was 1 and is 2.*To do: give --ramp-epochs 1"),
+        ({"window": 30, "hidden": 9}, "hidden was 8 and is 9, window was 20 and is 30"),
+        ({"epochs": 2}, "has a training of 3 epochs"),
+    ],
+)
+def test_a_folder_of_other_options_is_refused_by_name(
+    networks: Networks, tmp_path: Path, change: dict[str, int], message: str
+) -> None:
+    fit(networks, AMORTISED, workplace=Workplace(tmp_path))
+    with pytest.raises(RunError, match=message):
+        fit(networks, replace(AMORTISED, **change), workplace=Workplace(tmp_path))
+
+
+@pytest.mark.parametrize("epochs", [3, 4])
+def test_a_folder_of_other_data_is_refused(networks: Networks, tmp_path: Path, epochs: int) -> None:
     fit(networks, TINY, workplace=Workplace(tmp_path))
     other = replace(networks, series=networks.series[:, ::-1].copy())
-    with pytest.raises(RunError, match="other people, another recipe or another seed"):
-        fit(other, replace(TINY, epochs=4), workplace=Workplace(tmp_path))
+    recipe = replace(TINY, epochs=epochs, ramp_epochs=TINY.ramp)
+    with pytest.raises(RunError, match="other series or structural connectomes"):
+        fit(other, recipe, workplace=Workplace(tmp_path))
+    with pytest.raises(RunError, match="seed was 0 and is 1"):
+        fit(networks, TINY, seed=1, workplace=Workplace(tmp_path))
+
+
+def test_the_model_is_there_before_the_long_last_step_which_is_reported(
+    networks: Networks,
+) -> None:
+    lines: list[str] = []
+
+    def keep(fitted: Fitted) -> None:
+        lines.append(f"kept, {len(fitted.restarts[0].history)} epochs")
+
+    fit(networks, TINY, report=lines.append, keep=keep)
+    kept = lines.index("kept, 3 epochs")
+    assert lines[kept - 1].startswith("epoch 3 of 3")
+    assert lines[kept + 1 :] == [
+        "ELBO of series that were trained on: 0%",
+        "ELBO of series that were trained on: 50%",
+    ]
 
 
 def test_training_raises_the_elbo_and_leaves_the_random_stream_alone(networks: Networks) -> None:

@@ -50,9 +50,14 @@ def test_homotopic_weights_are_raised_and_no_others(counts) -> None:
     assert (raised[:, 0, 2] >= least * (1 - 1e-6)).all()
 
 
+def symmetric(rng: np.random.Generator, people: int) -> np.ndarray:
+    weights = rng.random((people, 3, 3))
+    return weights + weights.swapaxes(1, 2)
+
+
 def test_network_input_is_the_weighted_sum_of_the_others() -> None:
     rng = np.random.default_rng(0)
-    networks = make_networks(rng.normal(size=(2, 3, 50)), rng.random((2, 3, 3)), 0.8)
+    networks = make_networks(rng.normal(size=(2, 3, 50)), symmetric(rng, 2), 0.8)
     expected = np.einsum("pij,pjt->pit", networks.weights, networks.series)
     np.testing.assert_allclose(networks.network_input, expected, atol=1e-5)
 
@@ -66,7 +71,7 @@ def test_standardised_series_have_mean_0_and_sd_1(values) -> None:
 
 def test_some_people_in_another_order_keep_their_own_rows() -> None:
     rng = np.random.default_rng(0)
-    networks = make_networks(rng.normal(size=(3, 3, 50)), rng.random((3, 3, 3)), 0.8)
+    networks = make_networks(rng.normal(size=(3, 3, 50)), symmetric(rng, 3), 0.8)
     part = networks.of(("p03", "p01"))
     np.testing.assert_array_equal(part.series, networks.series[[2, 0]])
     np.testing.assert_array_equal(part.weights, networks.weights[[2, 0]])
@@ -74,12 +79,25 @@ def test_some_people_in_another_order_keep_their_own_rows() -> None:
 
 def test_arrays_that_do_not_belong_together_are_refused() -> None:
     rng = np.random.default_rng(0)
-    series, weights = rng.normal(size=(2, 3, 50)), rng.random((2, 3, 3))
+    series, weights = rng.normal(size=(2, 3, 50)), symmetric(rng, 2)
     with pytest.raises(ValueError, match=r"found \(2, 3, 50\) and \(2, 4, 4\)"):
         make_networks(series, rng.random((2, 4, 4)), 0.8)
     with pytest.raises(ValueError, match="values that differ"):
         make_networks(np.where(np.arange(3)[:, None] == 1, 5.0, series), weights, 0.8)
-    with pytest.raises(ValueError, match="one is above 0"):
-        make_networks(series, weights * np.eye(3), 0.8)
     with pytest.raises(ValueError, match=r"series is \(1, 3, frames\)"):
         Networks(("a",), ("x", "y", "z"), series.astype("f4"), weights.astype("f4"), 0.8)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda weights: weights * np.eye(3), "p01 has no connection between two regions"),
+        (lambda weights: -weights, "p01 has weights below 0, at r01 and r02"),
+        (lambda weights: np.triu(weights), "p01 has asymmetric weights, at r01 and r02"),
+        (lambda weights: weights * [np.nan, 1, 1], "p01 has NaN or infinite weights"),
+    ],
+)
+def test_connectomes_that_the_command_line_refuses_are_refused_here_too(change, message) -> None:
+    rng = np.random.default_rng(0)
+    with pytest.raises(ValueError, match=f"structural connectome of {message}.*0 or more"):
+        make_networks(rng.normal(size=(2, 3, 50)), change(symmetric(rng, 2)), 0.8)

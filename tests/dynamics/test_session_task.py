@@ -31,7 +31,8 @@ TINY = Recipe(
 def networks() -> Networks:
     rng = np.random.default_rng(0)
     walk = np.cumsum(rng.normal(size=(5, 4, 90)), axis=-1)
-    return make_networks(walk, rng.random((5, 4, 4)), 0.72)
+    weights = rng.random((5, 4, 4))
+    return make_networks(walk, weights + weights.swapaxes(1, 2), 0.72)
 
 
 def test_training_raises_the_elbo_of_people_it_does_not_see(networks: Networks) -> None:

@@ -161,6 +161,26 @@ def test_one_of_several_measures_is_chosen_by_its_key(tmp_path):
         of(tmp_path, "Other")
 
 
+def test_several_measures_are_refused_before_any_run_is_read(tmp_path):
+    regions = {"atlas_region_labels": list(REGIONS)}
+    parts = {f"atlas_{name}_connectivity": WEIGHTS for name in ("sift_count", "length")}
+    for person in ("01", "02"):
+        savemat(tmp_path / f"sub-{person}_connectivity.mat", parts | regions)
+    with pytest.raises(SettingsError, match=r"2 structural connectomes fit.*--array-key struct"):
+        StructuralSource.find(tmp_path).require_choice(["00", "01", "02"], REGIONS)
+    with pytest.raises(SettingsError, match="is named 'count_of'"):
+        StructuralSource.find(tmp_path, "count_of").require_choice(["01", "02"], REGIONS)
+    StructuralSource.find(tmp_path, "sift_count").require_choice(["01", "02"], REGIONS)
+    # Who has one matrix shows that the others fail alone.
+    table(tmp_path / "sub-03_relmat.tsv")
+    StructuralSource.find(tmp_path).require_choice(["01", "03"], REGIONS)
+
+
+def test_a_region_without_any_connection_is_noted(tmp_path):
+    found = of(table(tmp_path / "a.tsv", WEIGHTS * [[1], [1], [0]] * [1, 1, 0]))
+    assert found.notes == ("a.tsv: no connection of 1 region (7Networks_RH_Vis_1)",)
+
+
 def test_one_of_several_files_is_chosen_by_part_of_its_name(tmp_path):
     for number, measure in enumerate(("count", "meanlength"), 1):
         table(tmp_path / f"sub-01/dwi/sub-01_desc-{measure}_connectivity.csv", WEIGHTS * number)

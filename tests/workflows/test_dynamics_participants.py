@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from network_job import FRAMES, REGIONS, NetworkJob, network_bold, slabs, weights, write_amortised
+from scipy.io import savemat
 from tiny_job import read_table, tree
 
 from bids_dtg.bundles.people import ModelPeople
@@ -95,6 +96,8 @@ def test_parameters_of_people_whom_the_model_has_never_seen(job, model):
         (("--model", "{model}"), "--model was given without --structural-connectivity"),
         (("--combine", "run"), "--combine was given with --workflow dynamics"),
         (("--model", "{tables}", "--structural-connectivity", "{sc}"), "knows only the people"),
+        (("--model", "{tables}", "--structural-connectivity", "{sc}"), "--recipe default, or"),
+        (("--structural-connectivity", "{several}"), "2 structural connectomes fit: .*--array-key"),
         (("--model", "{model}", "--structural-connectivity", "{sc}", "--atlases", "HCP"), "19 reg"),
         (("--model", "{other}", "--structural-connectivity", "{sc}"), "parcels of Slabs are not"),
     ],
@@ -102,9 +105,15 @@ def test_parameters_of_people_whom_the_model_has_never_seen(job, model):
 def test_what_does_not_go_together_is_refused_before_the_start(job, model, capsys, more, message):
     tables = write_amortised(job.folder / "tables", amortised=False)
     other = write_amortised(job.folder / "other", atlas="Slabs", atlas_digest="0" * 64)
+    several = job.folder / "several"
+    several.mkdir(exist_ok=True)
+    measures = {f"atlas_{name}_connectivity": weights() for name in ("count", "length")}
+    for label in ("01", "02"):
+        savemat(several / f"sub-{label}_connectivity.mat", measures)
     places = {"model": model, "sc": job.structural, "tables": tables, "other": other}
-    assert job.run(*(word.format(**places) for word in more), out=job.folder / "never") == 2
-    assert message in capsys.readouterr().err
+    words = (word.format(**places, several=several) for word in more)
+    assert job.run(*words, out=job.folder / "never") == 2
+    assert re.search(message, capsys.readouterr().err)
     assert not (job.folder / "never").exists()
 
 

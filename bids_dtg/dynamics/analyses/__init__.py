@@ -3,6 +3,7 @@
 - `analysis`: people, the model and the folder of results of a call
 - `connectivity`: fit of simulated functional connectivity, compared with simple models
 - `evaluate`: evaluates a model on people's series
+- `fcd`: dynamics of functional connectivity of simulated sessions, compared with measured ones
 - `fixed_points`: fixed points of a model's activity, and their stability
 - `latents`: regional parameters: their use, features, maps, agreement between sessions
 - `simulate`: simulated sessions

@@ -23,6 +23,7 @@ class NetworkAnalysis(ModelAnalysis[NetworkPeople, NetworkBundle]):
     """One call of an analysis of network models."""
 
     page_name: ClassVar[str] = PRESENTATION.analysis_page
+    going_on: ClassVar[tuple[str, ...]] = ("--epochs", "--ramp-epochs")
 
     @classmethod
     def load(cls, name: str) -> NetworkBundle:

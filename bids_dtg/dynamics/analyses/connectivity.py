@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -11,22 +11,27 @@ from numpy.typing import NDArray
 
 from bids_dtg.cohort.column import BY_PEOPLE, T_INTERVAL, Column
 from bids_dtg.connectome.edges import fc_strength
-from bids_dtg.dynamics.inference import Inferred
+from bids_dtg.dynamics.analyses.fcd import FcdDistances
+from bids_dtg.dynamics.inference import Inferred, infer
 from bids_dtg.dynamics.judging.baselines import BASELINES, fit_baseline
 from bids_dtg.dynamics.measures import connectivity, fc_fit, spectra
 from bids_dtg.dynamics.model import GenerativeModel
 from bids_dtg.dynamics.networks import Networks
 from bids_dtg.dynamics.simulation import Inputs, simulate
 from bids_dtg.notices import say
+from bids_dtg.report.flags import Flag
 from bids_dtg.report.pages.analysis import Spectra
 from bids_dtg.stats.paired import bootstrap_interval
-from bids_dtg.stats.verdict import RULE, judge_differences
+from bids_dtg.stats.verdict import BETTER, RULE, TOO_FEW, judge_differences
 
 Row = dict[str, Any]
 Values = NDArray[np.floating[Any]]
 Sessions = Mapping[str, Networks]  # by name, of the people who have the session
 
-MODEL = "model"
+MODEL, MODEL_WORDS = "model", "the network model"
+OTHER_CONNECTOME = "another connectome"
+_OTHER_WORDS = "the model with another person's structural connectome"
+_WITH_FCD = ("var_1",)  # baselines whose dynamics of connectivity are compared
 # Simulations without some inputs, as published: their first states are drawn from the prior.
 ABLATIONS: Mapping[str, tuple[Inputs, str]] = {
     "model, from the prior": ("both", "the model, first states of the prior"),
@@ -132,6 +137,12 @@ class Kept:
         mean: Values = self.connectivity / len(self.strength)
         return mean
 
+    def scored(
+        self, name: str, words: str, what: str, simulations: int, model: Kept | None = None
+    ) -> Scored:
+        """Return these measures with their row, see `row`."""
+        return Scored(name, words, self, self.row(name, words, what, simulations, model))
+
     def row(
         self, name: str, words: str, what: str, simulations: int, model: Kept | None = None
     ) -> Row:
@@ -155,6 +166,16 @@ class Kept:
         return row | {"strength": float(np.mean(self.strength))}
 
 
+@dataclass(frozen=True, eq=False)
+class Scored:
+    """Measures of the simulations of a model or baseline, and their row of the table of scores."""
+
+    name: str
+    words: str  # description
+    kept: Kept
+    row: Row
+
+
 def measured(networks: Networks) -> Kept:
     """Return the same measures of measured sessions, used in place of simulations."""
     kept = Kept()
@@ -167,8 +188,8 @@ def model_simulations(
     model: GenerativeModel,
     networks: Networks,
     inferred: Inferred,
-    sessions: Sessions,
     kept: Kept,
+    fcd: FcdDistances,
     *,
     simulations: int,
     seed: int,
@@ -179,7 +200,8 @@ def model_simulations(
     """
     found = simulate(model, networks, inferred, simulations=simulations, seed=seed)
     for label, series, simulated in zip(networks.people, networks.series, found, strict=True):
-        kept.add(label, simulated, sessions)
+        kept.add(label, simulated, fcd.sessions)
+        fcd.add(MODEL, MODEL_WORDS, "model", label, simulated)
         yield series, simulated[:CHECKED_SIMULATIONS]
 
 
@@ -192,7 +214,7 @@ def ablation_rows(
     *,
     simulations: int,
     seed: int,
-) -> list[Row]:
+) -> list[Scored]:
     """Return the scores of simulations without some inputs, compared with the whole model."""
     rows = []
     for name, (inputs, words) in ABLATIONS.items():
@@ -211,8 +233,35 @@ def ablation_rows(
         )
         for label, simulated in zip(networks.people, found, strict=True):
             kept.add(label, simulated, sessions)
-        rows.append(kept.row(name, words, "model", simulations, whole))
+        rows.append(kept.scored(name, words, "model", simulations, whole))
     return rows
+
+
+def other_connectome_rows(
+    model: GenerativeModel,
+    networks: Networks,
+    known: tuple[str, ...],
+    whole: Kept,
+    fcd: FcdDistances,
+    *,
+    simulations: int,
+    seed: int,
+) -> list[Scored]:
+    """Return the scores with another person's structural connectome, read and simulated.
+
+    Everything else, the person's series and random numbers too, is as in the whole model. Where
+    everybody has the same structural connectome there is no row.
+    """
+    others = replace(networks, weights=np.roll(networks.weights, -1, axis=0))
+    if np.array_equal(others.weights, networks.weights):
+        return []
+    say(f"simulating: {_OTHER_WORDS}")
+    kept, inferred = Kept(), infer(model, others, known)
+    found = simulate(model, others, inferred, simulations=simulations, seed=seed)
+    for label, simulated in zip(networks.people, found, strict=True):
+        kept.add(label, simulated, fcd.sessions)
+        fcd.add(OTHER_CONNECTOME, _OTHER_WORDS, "model", label, simulated)
+    return [kept.scored(OTHER_CONNECTOME, _OTHER_WORDS, "model", simulations, whole)]
 
 
 _PRIOR = next(iter(ABLATIONS))
@@ -220,11 +269,11 @@ _PRIOR = next(iter(ABLATIONS))
 
 def baseline_rows(
     networks: Networks,
-    sessions: Sessions,
     model: Kept,
+    fcd: FcdDistances,
     *,
     seed: int,
-) -> list[Row]:
+) -> list[Scored]:
     """Return the scores of simple models and ceilings, fitted on the session of `networks`.
 
     They are the baselines of the network model, `model`.
@@ -239,18 +288,58 @@ def baseline_rows(
         next_frame: dict[str, list[float]] = {}
         processes = fit_baseline(baseline, networks)
         for label, process in zip(networks.people, processes, strict=True):
-            kept.add(label, process.simulate(_BASELINE_SIMULATIONS, networks.frames, rng), sessions)
-            for name, session in sessions.items():
+            simulated = process.simulate(_BASELINE_SIMULATIONS, networks.frames, rng)
+            kept.add(label, simulated, fcd.sessions)
+            if baseline.name in _WITH_FCD:
+                fcd.add(baseline.name, baseline.words, "baseline", label, simulated)
+            for name, session in fcd.sessions.items():
                 own = _own_connectivity(session, label)
                 if own is not None:
                     fit = float(fc_fit(process.connectivity, own))
                     endless.setdefault(name, []).append(fit)
                     series = session.series[session.people.index(label)]
                     next_frame.setdefault(name, []).append(process.one_step_r2(series))
-        row = kept.row(baseline.name, baseline.words, "baseline", _BASELINE_SIMULATIONS, model)
+        scored = kept.scored(
+            baseline.name, baseline.words, "baseline", _BASELINE_SIMULATIONS, model
+        )
+        row = scored.row
         row |= {f"endless_fit_{name}": _mean(fits) for name, fits in endless.items()}
-        rows.append(row | {f"one_step_r2_{name}": _mean(r2) for name, r2 in next_frame.items()})
+        row |= {f"one_step_r2_{name}": _mean(r2) for name, r2 in next_frame.items()}
+        rows.append(scored)
     return rows
+
+
+def same_by_another(session: str, rows: Sequence[Row]) -> list[Flag]:
+    """Warn if simulations with another person's structural connectome fit a session as well.
+
+    Parameters
+    ----------
+    session
+        Name of the session.
+    rows
+        Rows of the table of scores, the model's first.
+
+    Returns
+    -------
+    list of Flag
+        Empty where the own one is better, there is no such row, or too few people to judge.
+    """
+    found = [row for row in rows if row["name"] == OTHER_CONNECTOME]
+    verdict = found[0].get(f"verdict_{session}") if found else None
+    if verdict in (None, BETTER, TOO_FEW):
+        return []
+    text = (
+        f"Simulations with another person's structural connectome fit {session} as well "
+        f"({mean_fit(found[0], session):.3f}; own {mean_fit(rows[0], session):.3f}): what the "
+        "model says of a person does not come from the person's connections"
+    )
+    return [Flag("warning", text)]
+
+
+def mean_fit(row: Row, session: str) -> float:
+    """Return the mean over people of a row's fit; NaN if nobody has the session."""
+    fit = row.get(f"fit_{session}")
+    return np.nan if fit is None else float(fit.mean)
 
 
 def _mean(values: list[float]) -> float | None:

@@ -18,20 +18,26 @@ from bids_dtg.dynamics.analyses.connectivity import (
     ABLATION_SIMULATIONS,
     CHECKED_SIMULATIONS,
     MODEL,
+    MODEL_WORDS,
     Kept,
+    Scored,
     Sessions,
     ablation_rows,
     baseline_rows,
+    mean_fit,
     measured,
     model_simulations,
+    other_connectome_rows,
     page_spectra,
+    same_by_another,
     score_columns,
 )
+from bids_dtg.dynamics.analyses.fcd import FcdDistances, fcd_section
 from bids_dtg.dynamics.analyses.latents import (
     RETEST,
-    alignment_of,
     effect_table,
     feature_table,
+    held_out_words,
     kl_table,
     positions_of,
     retest_rows,
@@ -43,7 +49,7 @@ from bids_dtg.dynamics.analyses.unseen import (
     unseen_sections,
 )
 from bids_dtg.dynamics.features import features_of
-from bids_dtg.dynamics.inference import Inferred, elbo_of, infer
+from bids_dtg.dynamics.inference import Inferred, alignment_of, elbo_of, infer
 from bids_dtg.dynamics.judging.predictive import check
 from bids_dtg.dynamics.model import GenerativeModel
 from bids_dtg.dynamics.networks import Networks
@@ -68,7 +74,7 @@ Values = NDArray[np.floating[Any]]
 _CAN_WRITE = (
     *("desc-connectivity_scores", "desc-predictive_checks", "desc-parameters_kl"),
     *("desc-features_regressions", "desc-parameters_roles", "desc-parameters_retest"),
-    *("desc-series_elbo", "desc-unseen_scores", EXCLUDED),
+    *("desc-series_elbo", "desc-unseen_scores", "desc-fcd_distances", EXCLUDED),
 )
 _CHECKS = (
     Column("measure", "Name of the measure"),
@@ -98,7 +104,7 @@ _FEWEST_RETESTED = 2  # people that an agreement needs
 
 @dataclass(frozen=True, eq=False)
 class Judged:
-    """A model, its training participants, and their sessions."""
+    """A model, people, and their sessions."""
 
     analysis: NetworkAnalysis
     labels: tuple[str, ...]
@@ -147,7 +153,7 @@ class Judged:
 
 
 def run_evaluation(settings: Settings) -> int:
-    """Evaluate `--model` on its training participants; return 0.
+    """Evaluate `--model` on people it has never seen, else on its training participants; return 0.
 
     Raises
     ------
@@ -156,44 +162,52 @@ def run_evaluation(settings: Settings) -> int:
     """
     analysis = NetworkAnalysis.prepare(settings, "evaluation", *_CAN_WRITE)
     unseen, seen = analysis.unseen()
-    if unseen:
-        return _judge_unseen(settings, Judged(analysis, unseen), seen)
-    judged = Judged(analysis, analysis.known())
+    judged = Judged(analysis, unseen or analysis.known())
     maps = read_region_maps(settings.dynamics.region_maps, analysis.people.regions)
     if settings.behaviour.dry_run:
         return analysis.print_plan("scores, tables and a page", judged.labels)
     with analysis.results.begun():
         analysis.describe()
-        rows, simulated = _simulated(judged, settings)
-        sections = (*simulated, *_parameters(judged, maps), *_held_out(judged))
-        _write_page(
-            judged,
-            sections,
-            (*notices(judged), *_unbounded(rows), *_above(tuple(judged.sessions)[-1], rows)),
-        )
+        simulated = _simulated(judged, settings)
+        sections = [*simulated.sections]
+        if unseen:
+            sections += _unseen(judged, simulated, seen, seed=settings.modelling.seed)
+        sections += _parameters(judged, maps)
+        if not unseen:
+            sections += _held_out(judged)
+        rows = [scored.row for scored in simulated.scored]
+        flags = [
+            *notices(judged),
+            *_unbounded(rows),
+            *_above(tuple(judged.sessions)[-1], rows),
+            *same_by_another(tuple(judged.sessions)[-1], rows),
+        ]
+        who = "outside its training set" if unseen else "of its training set"
+        _write_page(judged, sections, flags, who, seen)
     return 0
 
 
-def _judge_unseen(settings: Settings, judged: Judged, seen: Sequence[str]) -> int:
-    """Evaluate an amortised model on people outside its training set; return 0."""
-    analysis = judged.analysis
-    if settings.behaviour.dry_run:
-        return analysis.print_plan("scores, a table and a page", judged.labels)
-    with analysis.results.begun():
-        analysis.describe()
-        rows = unseen_rows(
-            judged.model,
-            _of_all(judged),
-            simulations=settings.dynamics.simulations,
-            seed=settings.modelling.seed,
-        )
-        words = "Scores of people outside the training set: a row a model and figure"
-        analysis.results.table("desc-unseen_scores", ResultTable(UNSEEN, rows, words))
-        if seen:
-            analysis.results.table(EXCLUDED, left_out_table(dict.fromkeys(seen, SEEN)))
-        flags = [*_notice(judged), *few_people_notices(len(judged.labels))]
-        _write_page(judged, unseen_sections(rows), flags, "outside its training set", seen)
-    return 0
+@dataclass(frozen=True, eq=False)
+class _Simulated:
+    """Scores of simulated sessions, the model first, and their sections of the page."""
+
+    scored: Sequence[Scored]
+    sections: tuple[PageSection, ...]
+
+
+def _unseen(
+    judged: Judged, simulated: _Simulated, seen: Sequence[str], *, seed: int
+) -> tuple[PageSection, ...]:
+    """Evaluate what only people outside the training set of an amortised model can show."""
+    whole, *others = simulated.scored
+    baselines = [scored for scored in others if scored.row["what"] == "baseline"]
+    rows = unseen_rows(judged.model, _of_all(judged), whole.kept, baselines, seed=seed)
+    words = "Scores of people outside the training set: a row a model and figure"
+    results = judged.analysis.results
+    results.table("desc-unseen_scores", ResultTable(UNSEEN, rows, words))
+    if seen:
+        results.table(EXCLUDED, left_out_table(dict.fromkeys(seen, SEEN)))
+    return unseen_sections(rows)
 
 
 def _of_all(judged: Judged) -> Sessions:
@@ -205,22 +219,20 @@ def _of_all(judged: Judged) -> Sessions:
     return kept
 
 
-def _simulated(judged: Judged, settings: Settings) -> tuple[Sequence[Row], tuple[PageSection, ...]]:
-    """Evaluate simulated sessions: functional connectivity, spectra, predictive checks.
-
-    Returns the scores of connectivity too, a row for each model.
-    """
+def _simulated(judged: Judged, settings: Settings) -> _Simulated:
+    """Evaluate simulated sessions: functional connectivity, its dynamics, spectra, checks."""
     analysis, seed = judged.analysis, settings.modelling.seed
     simulations = settings.dynamics.simulations
     people = counted(len(judged.labels), "participant")
     say(f"simulating: {counted(simulations, 'session')} of {people}")
     kept, own = Kept(), measured(judged.networks)
+    fcd, fewer = FcdDistances(judged.sessions), min(simulations, ABLATION_SIMULATIONS)
     pairs = model_simulations(
         judged.model,
         judged.networks,
         judged.inferred,
-        judged.sessions,
         kept,
+        fcd,
         simulations=simulations,
         seed=seed,
     )
@@ -229,19 +241,29 @@ def _simulated(judged: Judged, settings: Settings) -> tuple[Sequence[Row], tuple
         [row.row() for row in check(pairs, judged.networks.tr_seconds)],
         "People's own sessions compared with simulated ones: a row a measure",
     )
-    rows = [
-        kept.row(MODEL, "the network model", "model", simulations),
+    scored = [
+        kept.scored(MODEL, MODEL_WORDS, "model", simulations),
+        *other_connectome_rows(
+            judged.model,
+            judged.networks,
+            judged.known,
+            kept,
+            fcd,
+            simulations=fewer,
+            seed=seed,
+        ),
         *ablation_rows(
             judged.model,
             judged.networks,
             judged.inferred,
             judged.sessions,
             kept,
-            simulations=min(simulations, ABLATION_SIMULATIONS),
+            simulations=fewer,
             seed=seed,
         ),
-        *baseline_rows(judged.networks, judged.sessions, kept, seed=seed),
+        *baseline_rows(judged.networks, kept, fcd, seed=seed),
     ]
+    rows = [one.row for one in scored]
     words = "Functional connectivity of simulations: a row a model"
     scores = ResultTable(score_columns(judged.sessions), rows, words)
     analysis.results.table("desc-connectivity_scores", scores)
@@ -250,17 +272,20 @@ def _simulated(judged: Judged, settings: Settings) -> tuple[Sequence[Row], tuple
         if row["unbounded"]:
             total = row["simulations"] * row["people"]
             say(f"{row['name']}: {row['unbounded']} of {total} simulations diverged")
-        fits = ", ".join(f"{name} {_mean_fit(row, name):.3f}" for name in judged.sessions)
+        fits = ", ".join(f"{name} {mean_fit(row, name):.3f}" for name in judged.sessions)
         say(f"fit of functional connectivity, {row['name']}: {fits}")
-    return rows, (
+    distances = fcd.table(MODEL)
+    analysis.results.table("desc-fcd_distances", distances)
+    of_fcd = [fcd_section(distances, judged.sessions, MODEL_WORDS)] if distances.rows else []
+    sections = (
         PageSection(
             title="Functional connectivity",
             text=(
                 "Pearson r between the upper triangles of a person's measured functional "
                 "connectivity and that of a simulated session as long, a mean over simulations, "
                 "then over people; 95 % intervals by drawing people again. Baselines are fitted on "
-                f"{next(iter(judged.sessions))} of each person. They are marked where they are "
-                f"better than the model: {RULE}.",
+                f"{next(iter(judged.sessions))} of each person, and other people are those "
+                f"evaluated here. They are marked where they are better than the model: {RULE}.",
             ),
             tables=(_fit_table(scores, tuple(judged.sessions)),),
             matrices=(
@@ -271,6 +296,7 @@ def _simulated(judged: Judged, settings: Settings) -> tuple[Sequence[Row], tuple
             ),
             spectra=page_spectra({"measured": own, "simulated": kept}),
         ),
+        *of_fcd,
         PageSection(
             title="Predictive checks",
             text=(
@@ -281,6 +307,7 @@ def _simulated(judged: Judged, settings: Settings) -> tuple[Sequence[Row], tuple
             tables=(table_of("Own session compared with simulated ones", checks),),
         ),
     )
+    return _Simulated(scored, sections)
 
 
 def _unbounded(rows: Sequence[Row]) -> list[Flag]:
@@ -296,20 +323,14 @@ def _unbounded(rows: Sequence[Row]) -> list[Flag]:
 def _above(session: str, rows: Sequence[Row]) -> list[Flag]:
     """Report baselines that fit a session better than the model."""
     better = [
-        f"{row['words']} ({_mean_fit(row, session):.2f})"
+        f"{row['words']} ({mean_fit(row, session):.2f})"
         for row in rows
         if row["what"] == "baseline" and row[f"verdict_{session}"] == WORSE
     ]
     if not better:
         return []
-    text = f"The model's simulations fit {session} ({_mean_fit(rows[0], session):.2f}) less than: "
+    text = f"The model's simulations fit {session} ({mean_fit(rows[0], session):.2f}) less than: "
     return [Flag("warning", text + "; ".join(better))]
-
-
-def _mean_fit(row: Row, session: str) -> float:
-    """Return the mean over people of a row's fit; NaN if nobody has the session."""
-    fit = row.get(f"fit_{session}")
-    return np.nan if fit is None else float(fit.mean)
 
 
 def _fit_table(scores: ResultTable, sessions: Sequence[str]) -> Table:
@@ -335,7 +356,7 @@ def _parameters(judged: Judged, maps: Mapping[str, Values]) -> tuple[PageSection
     """Evaluate parameters: their use, features and maps, agreement between sessions."""
     analysis, networks = judged.analysis, judged.networks
     say("comparing parameters with features and maps")
-    kl = kl_table(judged.inferred.region)
+    kl = kl_table(judged.inferred.region, judged.alignment)
     features = feature_table(networks, judged.theta, maps, positions_of(networks.regions))
     effects = effect_table(parameter_effects(judged.model, networks), judged.alignment)
     retest = ResultTable(RETEST, _retest(judged), "The same people in another session")
@@ -350,9 +371,9 @@ def _parameters(judged: Judged, maps: Mapping[str, Values]) -> tuple[PageSection
         PageSection(
             title="Parameters",
             text=(
-                "Parameters in the order of their use; signs such that the first rises with "
-                "zero-crossings, the second with the correlation with the mean signal, the third "
-                "with that with the network input.",
+                "Parameters in the order of their use by the training set; signs such that there "
+                "the first rises with zero-crossings, the second with the correlation with the "
+                "mean signal, the third with that with the network input.",
                 "R² over pairs treats each region of each person as independent, as "
                 "published; R² over regions is of means over people, with p from surrogate maps "
                 "that are as smooth within hemispheres (Moran spectral randomisation). The R² of "
@@ -424,10 +445,17 @@ def _held_out(judged: Judged) -> tuple[PageSection, ...]:
         PageSection(
             title="Held-out series",
             text=(
-                f"{int((~trained).sum())} of {trained.size} series were not trained on. They are "
-                "of training participants, known by their other regions: this says nothing of new "
-                "people. The external input is inferred frame by frame of the session that was "
-                "trained on, so a model with one has no ELBO of another session.",
+                held_out_words(trained, amortised=judged.model.recipe.amortised),
+                *(
+                    ()
+                    if judged.model.recipe.amortised
+                    else (
+                        "They are of training participants, known by their other regions: this "
+                        "says nothing of new people. The external input is inferred frame by frame "
+                        "of the session that was trained on, so a model with one has no ELBO of "
+                        "another session.",
+                    )
+                ),
             ),
             tables=(table_of("ELBO a series, nats (8 samples, all terms in full)", table),),
         ),
@@ -435,9 +463,11 @@ def _held_out(judged: Judged) -> tuple[PageSection, ...]:
 
 
 def _has_elbo(judged: Judged, networks: Networks) -> bool:
-    """Return whether a session has an ELBO: the inferred external input is specific to one."""
+    """Return whether a session has an ELBO: an external input in a table is specific to one."""
     bundle = judged.analysis.bundle
     assert bundle is not None
+    if bundle.part.recipe.amortised:
+        return True
     own = networks is judged.networks and judged.analysis.session == bundle.part.session
     return not bundle.part.recipe.external_inputs or (own and networks.frames == bundle.part.frames)
 
@@ -463,8 +493,8 @@ def _write_page(
     judged: Judged,
     sections: Sequence[PageSection],
     flags: Sequence[Flag],
-    people_words: str = "of its training set",
-    seen: Sequence[str] = (),
+    people_words: str,
+    seen: Sequence[str],
 ) -> None:
     analysis, bundle = judged.analysis, judged.analysis.bundle
     assert bundle is not None

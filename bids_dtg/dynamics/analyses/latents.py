@@ -17,11 +17,10 @@ from bids_dtg.dynamics.features import (
     regress_regions,
     unmirrored,
 )
-from bids_dtg.dynamics.inference import Belief, Inferred
+from bids_dtg.dynamics.inference import Belief
 from bids_dtg.dynamics.networks import Networks
 from bids_dtg.dynamics.parameter_effects import FIGURES, ParameterEffects
-from bids_dtg.dynamics.parameters import SIGNED_BY, Alignment, align, retest
-from bids_dtg.dynamics.recipe import Recipe
+from bids_dtg.dynamics.parameters import SIGNED_BY, Alignment, retest
 from bids_dtg.inputs.regions.positions import read_region_positions
 from bids_dtg.inputs.regions.sides import homotopic_pairs
 from bids_dtg.stats.spatial_nulls import moran_surrogates, within_hemispheres
@@ -33,7 +32,7 @@ _SURROGATES = 2000
 PARTICIPANT = Column("participant_id", "Participant")
 _WORDS = Column("words", "Description of the row")
 _KL = (
-    Column("parameter", "Name of the parameter, by the order of use"),
+    Column("parameter", "Name of the parameter, in the order of the model's tables"),
     Column("number_in_model", "Number of the parameter in the model's own order"),
     Column(
         "kl_mean",
@@ -93,8 +92,32 @@ RETEST = (
 _FEWEST_REGIONS, _SPARE = 4, 2
 
 
-def kl_table(region: Belief) -> ResultTable:
-    """Return each parameter's divergence from its prior, in the order of their use, a row each.
+def held_out_words(trained: NDArray[np.bool_], *, amortised: bool) -> str:
+    """Say who or what was not trained on: people of an amortised model, else single series.
+
+    Parameters
+    ----------
+    trained
+        (people, regions): whether a series was trained on.
+    amortised
+        Whether the model is amortised.
+
+    Examples
+    --------
+    >>> held_out_words(np.array([[True, True], [False, False]]), amortised=True)
+    '1 of 2 people was held out.'
+    >>> held_out_words(np.array([[True, False], [True, False]]), amortised=False)
+    '2 of 4 series were held out: a series is one region of one person.'
+    """
+    if amortised:
+        kept_out = int((~trained.any(axis=1)).sum())
+        return f"{kept_out} of {len(trained)} people {'was' if kept_out == 1 else 'were'} held out."
+    series = int((~trained).sum())
+    return f"{series} of {trained.size} series were held out: a series is one region of one person."
+
+
+def kl_table(region: Belief, alignment: Alignment) -> ResultTable:
+    """Return each parameter's divergence from its prior, in the order of `alignment`, a row each.
 
     The spread is the standard deviation over regions of people, as published (the published caption
     says variance).
@@ -107,20 +130,9 @@ def kl_table(region: Belief) -> ResultTable:
             "kl_mean": float(kl[:, number].mean()),
             "kl_sd": float(kl[:, number].std()),
         }
-        for place, number in enumerate(np.argsort(-kl.mean(0)), 1)
+        for place, number in enumerate(alignment.order, 1)
     ]
     return ResultTable(_KL, rows, "Divergence of parameters from their prior: a row a parameter")
-
-
-def alignment_of(recipe: Recipe, inferred: Inferred, networks: Networks) -> Alignment:
-    """Return order and signs in which parameters are compared.
-
-    Those of an amortised model come from its training participants.
-    """
-    if recipe.amortised:
-        count = recipe.region_parameters
-        return Alignment(np.arange(count), np.ones(count))
-    return align(inferred.region.mean, inferred.region.kl, features_of(networks))
 
 
 def feature_table(

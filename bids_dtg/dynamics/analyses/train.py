@@ -10,15 +10,15 @@ from typing import Any
 import numpy as np
 
 from bids_dtg.bundles.people import ModelPeople
-from bids_dtg.cohort.basis import BUNDLE
+from bids_dtg.cohort.basis import BUNDLE, CHECKPOINTS
 from bids_dtg.cohort.column import Column
 from bids_dtg.cohort.model_analysis import MODEL
 from bids_dtg.cohort.result_table import ResultTable
 from bids_dtg.dynamics.analyses.analysis import NetworkAnalysis
-from bids_dtg.dynamics.analyses.latents import PARTICIPANT, alignment_of, kl_table
-from bids_dtg.dynamics.bundle.bundle import NetworkFacts, write_network_bundle
-from bids_dtg.dynamics.fitting import Fitted, fit
-from bids_dtg.dynamics.inference import Inferred, infer
+from bids_dtg.dynamics.analyses.latents import PARTICIPANT, held_out_words, kl_table
+from bids_dtg.dynamics.bundle.bundle import NetworkFacts, discard_shorter, write_network_bundle
+from bids_dtg.dynamics.fitting import Fitted, fit, require_continuable
+from bids_dtg.dynamics.inference import Inferred, alignment_of, infer
 from bids_dtg.dynamics.networks import Networks
 from bids_dtg.dynamics.parameters import Alignment
 from bids_dtg.dynamics.participant.people import session_words
@@ -36,7 +36,7 @@ from bids_dtg.settings import Settings
 from bids_dtg.training.loop import Workplace
 
 _CAN_WRITE = (
-    *("bundle/", "checkpoints/", "desc-regions_parameters", "desc-participants_parameters"),
+    *(f"{BUNDLE}/", f"{CHECKPOINTS}/", "desc-regions_parameters", "desc-participants_parameters"),
     *("desc-training_history", "desc-restarts_scores", "desc-parameters_kl"),
 )
 _REGION = Column("region", "Name of the region")
@@ -99,6 +99,17 @@ def run_training(settings: Settings) -> int:
     if len(people.sessions) > 1:
         say(f"{session_words(session)} is trained on; --session-label chooses another")
     networks = people.networks(session, labels)
+    seed, folder = settings.modelling.seed, analysis.results.path / CHECKPOINTS
+    require_continuable(networks, recipe, folder, seed=seed)
+    known = ModelPeople.of_training(analysis.data_set, people.sketches(labels))
+
+    def write(fitted: Fitted) -> None:
+        target, facts = analysis.results.bundle, _facts(analysis, session, recipe, fitted)
+        analysis.results.add(f"{BUNDLE}/")
+        discard_shorter(target, fitted)
+        card = write_network_bundle(target, fitted, facts, known).card
+        say(f"{card.name} {card.version} ({card.kind}): {target}")
+
     with analysis.results.begun():
         analysis.describe()
         say(
@@ -108,21 +119,16 @@ def run_training(settings: Settings) -> int:
         fitted = fit(
             networks,
             recipe,
-            seed=settings.modelling.seed,
+            seed=seed,
             workplace=Workplace(
-                analysis.results.add("checkpoints/"),
+                analysis.results.add(f"{CHECKPOINTS}/"),
                 device=resolve_device(settings.resources.device),
                 progress=sys.stderr.isatty(),
             ),
             report=say,
-        )
-        analysis.results.add(f"{BUNDLE}/")
-        known = ModelPeople.of_training(analysis.data_set, people.sketches(fitted.people))
-        bundle = write_network_bundle(
-            analysis.results.bundle, fitted, _facts(analysis, session, recipe, fitted), known
+            keep=write,
         )
         _write_results(analysis, networks, fitted)
-        say(f"{bundle.card.name} {bundle.card.version} ({bundle.card.kind}): {bundle.path}")
     return 0
 
 
@@ -192,8 +198,7 @@ def _write_results(analysis: NetworkAnalysis, networks: Networks, fitted: Fitted
     )
     history = ResultTable(_HISTORY, history_rows(fitted), "The training: a row an epoch")
     restarts = ResultTable(_RESTARTS, restart_rows(fitted), "How each restart ended")
-    kl = kl_table(inferred.region)
-    held_out = int((~fitted.trained).sum())
+    kl = kl_table(inferred.region, alignment)
     analysis.write(
         {
             "desc-regions_parameters": regions,
@@ -207,8 +212,8 @@ def _write_results(analysis: NetworkAnalysis, networks: Networks, fitted: Fitted
             index=f"../../{INDEX}",
             lead=f"A network model of {counted(len(fitted.people), 'participant')} of "
             f"{analysis.data_set}, {counted(len(fitted.regions), 'region')}, "
-            f"{networks.frames} frames of {networks.tr_seconds:g} s. {held_out} of "
-            f"{fitted.trained.size} series were held out: a series is one region of one person.",
+            f"{networks.frames} frames of {networks.tr_seconds:g} s. "
+            + held_out_words(fitted.trained, amortised=fitted.recipe.amortised),
             flags=(),
             sections=(
                 PageSection(

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+import numpy as np
+
 from bids_dtg.cohort.column import BY_PEOPLE, T_INTERVAL, Column, interval_of
-from bids_dtg.dynamics.judging.unseen import Figures, baseline_figures, figures_of
+from bids_dtg.dynamics.analyses.connectivity import MODEL, MODEL_WORDS, Kept, Scored
+from bids_dtg.dynamics.judging.unseen import Figure, Figures, baseline_figures, figures_of
 from bids_dtg.dynamics.model import GenerativeModel
 from bids_dtg.dynamics.networks import Networks
 from bids_dtg.notices import say
@@ -17,7 +20,6 @@ from bids_dtg.stats.verdict import RULE, WORSE, judge_differences, too_few
 
 Row = dict[str, Any]
 
-_MODEL = "the network model"
 UNSEEN = (
     Column("name", "Name of the model"),
     Column("words", "Description of the model"),
@@ -43,16 +45,41 @@ UNSEEN = (
 
 
 def unseen_rows(
-    model: GenerativeModel, sessions: Mapping[str, Networks], *, simulations: int, seed: int
+    model: GenerativeModel,
+    sessions: Mapping[str, Networks],
+    whole: Kept,
+    baselines: Sequence[Scored],
+    *,
+    seed: int,
 ) -> list[Row]:
-    """Return scores of people outside the training set, a row a model, figure and session."""
-    say("inferring and predicting")
-    own = figures_of(model, sessions, simulations=simulations, seed=seed)
-    rows = _rows("model", _MODEL, "model", own)
+    """Return scores of people outside the training set, a row a model, figure and session.
+
+    Parameters
+    ----------
+    model
+        Amortised model.
+    sessions
+        Sessions that everybody has.
+    whole, baselines
+        Measures of the model's simulations, and of those of simple models.
+    seed
+        Seed of all random draws.
+    """
+    say("predicting frames")
+    own = figures_of(model, sessions, simulations=0, seed=seed) | _fits(whole, sessions)
+    rows = _rows(MODEL, MODEL_WORDS, "model", own)
     say("the same by simple models")
-    for name, (words, figures) in baseline_figures(sessions, seed=seed).items():
+    simple = baseline_figures(sessions, simulations=0, seed=seed)
+    for scored in baselines:
+        fits = _fits(scored.kept, sessions)
+        simple.setdefault(scored.name, (scored.words, {}))[1].update(fits)
+    for name, (words, figures) in simple.items():
         rows += _rows(name, words, "baseline", figures, own)
     return rows
+
+
+def _fits(kept: Kept, sessions: Iterable[str]) -> Figures:
+    return {Figure("fit", name): np.array(kept.fits[name]) for name in sessions}
 
 
 def _rows(
@@ -76,27 +103,14 @@ def unseen_sections(rows: Sequence[Row]) -> tuple[PageSection, ...]:
     """Return the page's sections on the scores: a section a kind of measure, a row a model."""
     sessions = list(dict.fromkeys(row["session"] for row in rows))
     ahead = [row for row in rows if row["figure"].startswith(("nll_", "r2_"))]
-    fits = [row for row in rows if row["figure"] == "fit"]
-    others = [row for row in rows if row not in ahead and row not in fits]
+    others = [row for row in rows if row not in ahead and row["figure"] != "fit"]
     return (
-        PageSection(
-            title="Functional connectivity of people outside the training set",
-            text=(
-                "Pearson r between upper triangles of measured functional connectivity and of "
-                "sessions that are simulated from what the first session says of a participant. "
-                "Baselines are fitted on the first session of each. Other people's mean is that of "
-                "the other people evaluated here.",
-                "Means over people, with 95 % intervals by drawing people again. A baseline is "
-                f"marked where it is better than the model: {RULE}.",
-            ),
-            tables=(_by_session(fits),),
-        ),
         PageSection(
             title="Predicted frames",
             text=(
                 "Predicted from earlier frames, all regions together: negative log likelihood of "
                 "the measured values (nats a region a frame, less is better), and share of their "
-                "variance.",
+                f"variance. A baseline is marked where it is better than the model: {RULE}.",
             ),
             tables=tuple(
                 _by_steps([row for row in ahead if row["session"] == session], prefix, session)
@@ -119,14 +133,6 @@ def unseen_sections(rows: Sequence[Row]) -> tuple[PageSection, ...]:
 _AHEAD = {"nll_": "negative log likelihood", "r2_": "R²"}
 
 
-def _by_session(rows: Sequence[Row]) -> Table:
-    """Return a table of one figure, a column a session."""
-    sessions = list(dict.fromkeys(row["session"] for row in rows))
-    return _table(
-        "Fit of functional connectivity", rows, "session", {name: name for name in sessions}
-    )
-
-
 def _by_steps(rows: Sequence[Row], prefix: str, session: str) -> Table:
     """Return a table of measures some frames ahead in a session, a column a number of frames."""
     own = [row for row in rows if row["figure"].startswith(prefix)]
@@ -145,7 +151,7 @@ def _table(caption: str, rows: Sequence[Row], key: str, columns: Mapping[str, st
         ("name", *columns.values()),
         [(words, *(found.get(name) for name in columns)) for words, found in cells.items()],
         highlight=list({row["words"]: None for row in rows if row["what"] == "baseline"}),
-        model=_MODEL,
+        model=MODEL_WORDS,
         better=better,
     )
 

@@ -10,6 +10,7 @@ participants: such a bundle is data of these people.
 from __future__ import annotations
 
 import math
+import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -247,6 +248,18 @@ def write_network_bundle(
     arrays = {_TRAINED: fitted.trained.astype(np.uint8)}
     files = fitted_files(FittedFile(hashes, {_REGIONS: fitted.regions}, arrays), people)
     return write_fitted(folder, card, fitted.model, files, load_network_bundle)
+
+
+def discard_shorter(folder: Path, fitted: Fitted) -> None:
+    """Remove the bundle of fewer epochs of a training that has gone on; nothing if none is there.
+
+    Raises
+    ------
+    BundleError
+        What is there is damaged.
+    """
+    if folder.exists() and load_network_bundle(folder).part.recipe.epochs < fitted.recipe.epochs:
+        shutil.rmtree(folder)
 
 
 def record_of(fitted: Fitted) -> dict[str, Any]:

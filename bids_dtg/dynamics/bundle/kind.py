@@ -20,7 +20,10 @@ def _facts(bundle: NetworkBundle) -> list[tuple[str, str]]:
         f"{recipe.person_parameters} of a person, "
         f"{counted(recipe.external_inputs, 'external input')}"
     )
-    held_out = bundle.trained.size - int(bundle.trained.sum())
+    series = bundle.trained.size - int(bundle.trained.sum())
+    held_out = f"{series} of {bundle.trained.size} series"
+    if recipe.amortised:
+        held_out = f"{int((~bundle.trained.any(axis=1)).sum())} of {part.people} people"
     return [
         ("people", f"{part.people} in its tables, as hashes"),
         ("regions", f"{part.regions}, {bundle.regions[0]} to {bundle.regions[-1]}"),
@@ -28,7 +31,7 @@ def _facts(bundle: NetworkBundle) -> list[tuple[str, str]]:
         ("structural", f"connectomes scaled: {part.structural}"),
         ("dynamics", parameters),
         ("recipe", f"{part.recipe_name}, {counted(recipe.epochs, 'epoch')}"),
-        ("held out", f"{held_out} of {bundle.trained.size} series"),
+        ("held out", held_out),
         *((f"restart {n}", text) for n, text in enumerate(_restarts(bundle), start=1)),
     ]
 

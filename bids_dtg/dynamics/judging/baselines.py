@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from bids_dtg.connectome.edges import upper_edges
 from bids_dtg.dynamics.measures import autocorrelation, connectivity, fc_fit
 from bids_dtg.dynamics.networks import Networks
+from bids_dtg.notices import counted
 from bids_dtg.stats.correlation import correlation
 from bids_dtg.stats.splits import fold_people
 
@@ -26,6 +27,8 @@ Values = NDArray[np.floating[Any]]
 _FOLDS = 5  # of people, for parameters tuned on others
 # Coupling of the homogeneous network, as a share of that at which a person's network diverges.
 _COUPLINGS = np.append(np.arange(0.05, 1.0, 0.05), 0.99)
+_FACTORS = (1, 2, 3, 6)
+_SHARE = 0.5  # of a person's difference from the mean that another session keeps, about
 _DECAYS = (1e-4, 20.0)  # range for a region without coupling, per frame
 
 
@@ -138,8 +141,13 @@ def fit_baseline(baseline: Baseline, networks: Networks) -> tuple[Process, ...]:
     var_1 (4, 3, 50)
     global_signal (4, 3, 50)
     homogeneous (4, 3, 50)
+    factors_1 (4, 3, 50)
+    factors_2 (4, 3, 50)
+    factors_3 (4, 3, 50)
+    factors_6 (4, 3, 50)
     other_person (4, 3, 50)
     group (4, 3, 50)
+    shrunken (4, 3, 50)
     own_session (4, 3, 50)
     """
     if len(networks.people) < baseline.fewest_people:
@@ -221,13 +229,33 @@ def _own_session(networks: Networks) -> tuple[Process, ...]:
     return _white(connectivity(networks.series))
 
 
+def _factors(networks: Networks, count: int) -> tuple[Process, ...]:
+    """Return processes of some factors of each connectivity, and noise of each region alone."""
+    variances, axes = np.linalg.eigh(connectivity(networks.series).astype(np.float64))
+    kept = axes[..., -count:] * np.sqrt(np.maximum(variances[:, None, -count:], 0.0))
+    products = kept @ kept.swapaxes(1, 2)
+    regions = np.arange(products.shape[1])
+    products[:, regions, regions] = 1.0
+    return _white(products)
+
+
+def _shrunken(networks: Networks) -> tuple[Process, ...]:
+    own = connectivity(networks.series).astype(np.float64)
+    return _white(_SHARE * own + (1.0 - _SHARE) * _mean_of_others(own))
+
+
 def _other_person(networks: Networks) -> tuple[Process, ...]:
     return _white(np.roll(connectivity(networks.series), -1, axis=0))
 
 
 def _group(networks: Networks) -> tuple[Process, ...]:
-    fc = connectivity(networks.series).astype(np.float64)
-    return _white((fc.sum(axis=0) - fc) / (len(fc) - 1))
+    return _white(_mean_of_others(connectivity(networks.series).astype(np.float64)))
+
+
+def _mean_of_others(values: Values) -> Values:
+    """Return for each person the mean over the other ones, (people, regions, regions)."""
+    mean: Values = (values.sum(axis=0) - values) / (len(values) - 1)
+    return mean
 
 
 def _homogeneous(networks: Networks) -> tuple[Process, ...]:
@@ -324,11 +352,25 @@ BASELINES = (
         _homogeneous,
         2,
     ),
+    *(
+        Baseline(
+            f"factors_{count}",
+            f"{counted(count, 'factor')} of the person's functional connectivity",
+            partial(_factors, count=count),
+        )
+        for count in _FACTORS
+    ),
     Baseline("other_person", "another person's functional connectivity", _other_person, 2),
     Baseline("group", "the other people's mean functional connectivity", _group, 2),
     Baseline(
+        "shrunken",
+        "the other people's mean, and half of the person's difference from it",
+        _shrunken,
+        2,
+    ),
+    Baseline(
         "own_session",
-        "the person's own functional connectivity: the ceiling in another session",
+        "the person's own functional connectivity",
         _own_session,
     ),
 )

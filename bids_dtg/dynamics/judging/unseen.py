@@ -12,14 +12,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bids_dtg.dynamics.features import features_of
-from bids_dtg.dynamics.inference import elbo_of, infer
+from bids_dtg.dynamics.inference import alignment_of, elbo_of, infer
 from bids_dtg.dynamics.judging.baselines import BASELINES, fit_baseline
 from bids_dtg.dynamics.judging.forecast import Forecast, forecast, forecast_baselines
 from bids_dtg.dynamics.measures import connectivity, fc_fit
 from bids_dtg.dynamics.model import GenerativeModel
 from bids_dtg.dynamics.networks import Networks
-from bids_dtg.dynamics.parameters import align, retest
+from bids_dtg.dynamics.parameters import retest
 from bids_dtg.dynamics.simulation import simulate
 from bids_dtg.stats.paired import jackknife_shares
 
@@ -82,7 +81,8 @@ def figures_of(
     known
         Labels of the model's training participants, as `inference.infer` takes it.
     simulations
-        Number of simulations of each person, from the first session, for the fit of connectivity.
+        Number of simulations of each person, from the first session, for the fit of connectivity;
+        0: no fit.
     seed
         Seed of all random draws.
     with_elbo
@@ -104,11 +104,11 @@ def figures_of(
             found[Figure("elbo", name)] = elbo / networks.frames
         found |= _forecast_measures(forecast(model, networks, known, seed=seed), name)
     inferred = infer(model, sessions[first], known)
-    simulated = simulate(model, sessions[first], inferred, simulations=simulations, seed=seed)
-    made = [_bounded_connectivity(session) for session in simulated]
-    found |= _fits(made, sessions)
-    theta, kl = inferred.region.mean, inferred.region.kl
-    alignment = align(theta, kl, features_of(sessions[first]))
+    if simulations:
+        simulated = simulate(model, sessions[first], inferred, simulations=simulations, seed=seed)
+        found |= _fits([_bounded_connectivity(session) for session in simulated], sessions)
+    theta = inferred.region.mean
+    alignment = alignment_of(model.recipe, inferred, sessions[first])
     for name, networks in list(sessions.items())[1:]:
         again = infer(model, networks, known).region.mean
         shares = _agreement(alignment.apply(theta), alignment.apply(again))
@@ -133,7 +133,7 @@ def baseline_figures(
         for row in forecast_baselines(networks):
             found.setdefault(row.name, (row.words, {}))[1].update(_forecast_measures(row, name))
     first, rng = next(iter(sessions.values())), np.random.default_rng(seed)
-    for baseline in BASELINES:
+    for baseline in BASELINES if simulations else ():
         if len(first.people) >= baseline.fewest_people:
             processes = fit_baseline(baseline, first)
             made = [

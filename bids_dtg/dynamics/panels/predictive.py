@@ -203,6 +203,50 @@ def draw(run: RunFiles, canvas: Canvas) -> Figure | None:
     return Figure((*pieces, *lines), _caption(facts, found))
 
 
+def failing(run: RunFiles) -> str:
+    """Say which figures of a measured session are outside those of the simulated ones.
+
+    Returns
+    -------
+    str
+        Empty where all lie within, or there are too few simulations to know.
+    """
+    path = run.files.get(FILE)
+    found = _read(read_rows(path)) if path else {}
+    checked, outside = 0, []
+    for name, (_, title, digits) in _FIGURES.items():
+        own, simulated = _own_and_simulated(name, found)
+        ends = _middle(simulated)
+        if own is None or ends is None:
+            continue
+        checked += 1
+        if not ends[0] <= own <= ends[1]:
+            low, high = (figure(float(end), digits) for end in ends)
+            what = title.partition(" (")[0]
+            words = what[0].lower() + what[1:]
+            outside.append(f"{words} {figure(own, digits)} (simulated {low} to {high})")
+    if not outside:
+        return ""
+    return (
+        f"The model does not describe this run: {len(outside)} of "
+        f"{counted(checked, 'predictive check')} {'fails' if len(outside) == 1 else 'fail'}, as "
+        f"the measured session is outside the middle 90 % of the simulated ones: "
+        f"{'; '.join(outside)}. By chance each fails in 10 % of runs"
+    )
+
+
+def _own_and_simulated(name: str, found: _Found) -> tuple[float | None, Floats]:
+    """Return a figure of the measured session, if it is known, and those of the simulated ones."""
+    own = next((float(v) for v in _values(found, name, _MEASURED) if np.isfinite(v)), None)
+    simulated = _values(found, name, _SIMULATED)
+    return own, simulated[np.isfinite(simulated)]
+
+
+def _middle(simulated: Floats) -> Floats | None:
+    """Return the ends of the middle 90 % of the simulated sessions; None if there are too few."""
+    return np.quantile(simulated, _ENDS) if len(simulated) >= FEWEST_SIMULATIONS else None
+
+
 # By measure and session: positions and values, (values,) each.
 _Found = dict[str, dict[str, tuple[Floats, Floats]]]
 
@@ -233,9 +277,7 @@ def _values(found: _Found, name: str, of: str) -> Floats:
 def _among(name: str, found: _Found) -> Among | None:
     """Lay out a measure of the measured session and those of the simulated ones."""
     _, title, digits = _FIGURES[name]
-    own = next((float(v) for v in _values(found, name, _MEASURED) if np.isfinite(v)), None)
-    simulated = _values(found, name, _SIMULATED)
-    simulated = simulated[np.isfinite(simulated)]
+    own, simulated = _own_and_simulated(name, found)
     if not simulated.size:
         return None
     reach = [*simulated, *([] if own is None else [own])]
@@ -246,7 +288,7 @@ def _among(name: str, found: _Found) -> Among | None:
     def across(value: float) -> float:
         return float(_WIDTH * (value - low) / (high - low))
 
-    ends = np.quantile(simulated, _ENDS) if len(simulated) >= FEWEST_SIMULATIONS else None
+    ends = _middle(simulated)
     return Among(
         title=title,
         words=_words(own, simulated, ends, digits),

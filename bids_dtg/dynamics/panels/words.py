@@ -125,6 +125,8 @@ class ModelOfNetworks:
     data_set: str = ""  # its training data set; empty: not known
     amortised: bool = True  # whether it infers parameters of new people
     scaled: str = ""  # further scaling of weights, in words; empty: none
+    recipe: str = ""  # name of its recipe; empty: not known
+    departures: tuple[str, ...] = ()  # of the recipe from the publication, in words
 
 
 @dataclass(frozen=True)
@@ -163,12 +165,17 @@ def methods_of(facts: NetworkMethods, outputs: OutputOptions) -> MethodsWords:
     if facts.model is not None:
         made = "Parameters of regions were inferred, and series simulated,"
         caution = "Parameters are estimates, and simulated series were not measured."
-        model = ModelWords(_METHOD, caution, _about(facts.model))
+        method = _METHOD_AFTER if facts.model.departures else _METHOD
+        model = ModelWords(method, caution, _about(facts.model))
     computed = (_measured(facts), _connected(facts), _modelled(facts))
     return parcel_methods(made, computed, model, _CITED)
 
 
 _METHOD = "which implements the data-driven network model of brain dynamics (Sip et al., 2023)"
+_METHOD_AFTER = (
+    "which implements a network model of brain dynamics that was derived from that of Sip et al. "
+    "(2023)"
+)
 
 
 def _measured(facts: NetworkMethods) -> str:
@@ -213,7 +220,13 @@ def _modelled(facts: NetworkMethods) -> str:
 
 def _about(model: ModelOfNetworks) -> str:
     fitted = fitted_to(model.people, model.data_set)
-    return f"The model describes {counted(model.regions, 'region')} and {fitted}"
+    text = f"The model describes {counted(model.regions, 'region')} and {fitted}"
+    if not model.recipe:
+        return text
+    text += f" It has the recipe {model.recipe} of bids_dtg"
+    if not model.departures:
+        return f"{text}."
+    return f"{text}, which departs from the publication: {'; '.join(model.departures)}."
 
 
 def subtitle(files: ParticipantFiles) -> str:
@@ -248,6 +261,8 @@ def model_line(files: ParticipantFiles) -> str:
 def notes_on_run(run: RunFiles) -> Iterator[Flag]:
     """Yield flags of a run on missing results, and on its cleaning."""
     yield from notes_on_lost(run)
+    if failing := predictive.failing(run):
+        yield Flag("warning", failing, run.title)
     if why := _why_not_modelled(run):
         yield Flag("note", f"Not modelled: {why}", run.title)
     yield from notes_in_sidecars(run)

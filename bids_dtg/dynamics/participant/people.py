@@ -4,18 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bids_dtg.cohort.array_people import given_split
+from bids_dtg.dynamics.measures import connectivity
 from bids_dtg.dynamics.networks import (
     LEAST_FRAMES,
     SIDED,
     STRUCTURAL,
     Networks,
     normalised,
+    notes_beside_series,
     standardised,
 )
 from bids_dtg.dynamics.participant.array_people import find_array_people
@@ -25,8 +28,8 @@ from bids_dtg.errors import DatasetError, SettingsError
 from bids_dtg.files.names import plain_label
 from bids_dtg.inputs.regions.sides import homotopic_pairs
 from bids_dtg.inputs.splits_file import Families
-from bids_dtg.inputs.structural import weight_faults
-from bids_dtg.notices import counted, named
+from bids_dtg.inputs.structural import weight_faults, weight_notes
+from bids_dtg.notices import counted, named, say
 from bids_dtg.settings import Settings
 from bids_dtg.settings.option import find_row
 from bids_dtg.stats.splits import Split
@@ -147,6 +150,7 @@ class NetworkPeople:
         rest = self._rest(session)
         series = rest.series(wanted, self._series_faults)
         counts = rest.weights(wanted, lambda values: weight_faults(values, self.regions))
+        self._note_connectomes(wanted, series, counts)
         scale = find_row(STRUCTURAL, "--structural", self.structural)
         return Networks(
             people=tuple(wanted),
@@ -155,6 +159,27 @@ class NetworkPeople:
             weights=scale(normalised(np.stack(counts)), homotopic_pairs(self.regions)),
             tr_seconds=rest.tr_seconds,
         )
+
+    def _note_connectomes(
+        self, labels: Sequence[str], series: Sequence[Array], weights: Sequence[Array]
+    ) -> None:
+        """Report what is unusual about people's structural connectomes, once each."""
+        whose: dict[str, list[str]] = {}
+        for label, own, counts in zip(labels, series, weights, strict=True):
+            beside = notes_beside_series(counts, connectivity(own))
+            for note in (*weight_notes(counts, self.regions), *beside):
+                if (label, note) not in self._noted:
+                    self._noted.add((label, note))
+                    whose.setdefault(note, []).append(label)
+        for note, who in whose.items():
+            say(
+                f"structural connectomes of {counted(len(who), 'participant')} ({named(who)}): "
+                f"{note}"
+            )
+
+    @cached_property
+    def _noted(self) -> set[tuple[str, str]]:
+        return set()
 
     def sketches(self, labels: Sequence[str]) -> dict[str, tuple[str, ...]]:
         """Return sketches of people's series in all sessions of the source, by label."""

@@ -18,6 +18,7 @@ from bids_dtg.dynamics.panels.presentation import PRESENTATION
 from bids_dtg.dynamics.panels.words import ModelOfNetworks, NetworkMethods
 from bids_dtg.dynamics.participant.infer import Modelled
 from bids_dtg.dynamics.participant.output_people import MOST_FILLED
+from bids_dtg.dynamics.recipe import RECIPES, departures
 from bids_dtg.errors import BundleError, RunError, SettingsError
 from bids_dtg.inputs.dataset import name_folder
 from bids_dtg.inputs.rest_sketch import sketch
@@ -30,6 +31,8 @@ from bids_dtg.participants.parcels.request import ParcelRequest, load_asked
 from bids_dtg.participants.request import Asked
 from bids_dtg.report.presentation import Presentation
 from bids_dtg.settings import Combine, Settings
+
+_AMORTISED = tuple(name for name, recipe in RECIPES.items() if recipe.amortised)
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,7 +61,11 @@ class NetworkRequest(ParcelRequest[NetworkBundle]):
                 expected="both: the model reads each participant's structural connectome",
                 remedy="give it, or leave out --model for series and functional connectivity",
             )
-        return cls(**cls.shared_fields(asked, bundle), structural=structural)
+        shared = cls.shared_fields(asked, bundle)
+        if structural is not None:
+            regions = tuple(shared["atlas"].parcels.values())
+            structural.require_choice(asked.participants, regions)
+        return cls(**shared, structural=structural)
 
     @property
     def combine(self) -> Combine:
@@ -195,6 +202,8 @@ def _model_words(bundle: NetworkBundle) -> ModelOfNetworks:
         data_set=part.data_set,
         amortised=part.recipe.amortised,
         scaled=scaled,
+        recipe=part.recipe_name,
+        departures=departures(part.recipe),
     )
 
 
@@ -211,7 +220,7 @@ def _load(name_or_path: str) -> NetworkBundle:
         raise BundleError(
             f"the model {bundle.card.name} knows only the people it was fitted to",
             expected="a model with amortised encoders, which infer anybody",
-            remedy="train one with --recipe amortised, or leave out --model",
+            remedy=f"train one with --recipe {' or '.join(_AMORTISED)}, or leave out --model",
         )
     bundle.check_weights()
     return bundle

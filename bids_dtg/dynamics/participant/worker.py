@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 
+from bids_dtg.dynamics.networks import notes_beside_series
 from bids_dtg.dynamics.participant.infer import Modelled, NetworkInference
 from bids_dtg.dynamics.participant.request import NetworkRequest
 from bids_dtg.dynamics.participant.write import NetworkWriter
@@ -79,6 +80,9 @@ class RunMaker:
         assert isinstance(part, SeriesRead)
         start, steps, measured = time.perf_counter(), self._steps, part.measured
         structural = steps.request.structural_of(self.begun.planned)
+        if structural is not None:
+            more = notes_beside_series(structural.weights, measured.series.correlation())
+            structural = replace(structural, notes=(*structural.notes, *more))
         modelled: Modelled | None = None
         if steps.inference is not None and structural is not None:
             reporter.stage("modelling", 0.0)

@@ -5,7 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from bids_dtg.dynamics.analyses.connectivity import Kept
+from bids_dtg.dynamics.analyses.connectivity import (
+    MODEL,
+    OTHER_CONNECTOME,
+    Kept,
+    same_by_another,
+)
 
 
 def kept(fits: np.ndarray, of_mean: np.ndarray) -> Kept:
@@ -38,3 +43,19 @@ def test_the_model_is_not_judged_against_itself() -> None:
     values = np.linspace(0.1, 0.9, 12)
     row = kept(values, values).row("model", "the network model", "model", 20)
     assert not [name for name in row if name.startswith(("verdict", "advantage"))]
+
+
+@pytest.mark.parametrize(("gain", "people", "flags"), [(0.0, 12, 1), (0.05, 12, 0), (0.0, 7, 0)])
+def test_another_connectome_that_does_as_well_is_a_warning(
+    gain: float, people: int, flags: int
+) -> None:
+    values = np.linspace(0.1, 0.9, people)
+    model, other = kept(values, values), kept(values - gain, values)
+    rows = [
+        model.row(MODEL, "the network model", "model", 20),
+        other.row(OTHER_CONNECTOME, "with another", "model", 20, model),
+    ]
+    found = same_by_another("REST1", rows)
+    assert len(found) == flags
+    assert same_by_another("REST1", rows[:1]) == []
+    assert all("does not come from the person's connections" in flag.text for flag in found)

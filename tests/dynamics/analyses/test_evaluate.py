@@ -20,6 +20,9 @@ def test_a_model_is_judged_beside_simple_ones(bundle: Path, call: Call, out: Pat
     folder = out / "group" / "evaluation-own"
     scores = {row["name"]: row for row in read_rows(folder / "desc-connectivity_scores.tsv")}
     assert {"model", "external only", "network only", "neither", "var_1", "group"} <= set(scores)
+    assert {"another connectome", "shrunken", *(f"factors_{n}" for n in (1, 2, 3, 6))} <= set(
+        scores
+    )
     assert scores["model"]["people"] == "4"
     assert float(scores["own_session"]["endless_fit_REST1"]) == pytest.approx(1.0)
     assert 0.5 < float(scores["ar_1"]["one_step_r2_REST2"]) < 1.0
@@ -28,7 +31,7 @@ def test_a_model_is_judged_beside_simple_ones(bundle: Path, call: Call, out: Pat
     elbo = read_rows(folder / "desc-series_elbo.tsv")
     numbers = {(row["session"], row["series"]): int(row["number"]) for row in elbo}
     assert numbers[("REST1", "trained")] + numbers[("REST1", "held out")] == 32
-    assert {session for session, _ in numbers} == {"REST1"}  # of the external input that it has
+    assert {session for session, _ in numbers} == {"REST1", "REST2"}
     retest = read_rows(folder / "desc-parameters_retest.tsv")
     assert {row["people"] for row in retest} == {"3"}
     features = read_rows(folder / "desc-features_regressions.tsv")
@@ -41,7 +44,12 @@ def test_a_model_is_judged_beside_simple_ones(bundle: Path, call: Call, out: Pat
     effects = {row["figure"]: row for row in read_rows(folder / "desc-parameters_roles.tsv")}
     assert set(effects) == {"low_power", "external", "network"}
     assert -1 <= float(effects["low_power"]["rho1"]) <= 1
+    fcd = {row["name"]: row for row in read_rows(folder / "desc-fcd_distances.tsv")}
+    assert set(fcd) == {"model", "another connectome", "var_1", "retest", "other_person"}
+    assert [fcd["retest"][f"people_{name}"] for name in ("REST1", "REST2")] == ["3", "3"]
+    assert 0 <= float(fcd["other_person"]["distance_REST1"]) <= 1
     page = (folder / "network_report.html").read_text()
+    assert "1 of 4 people was held out" in page
     assert "No verdict with 4 participants (8 are needed)" in page
 
 

@@ -10,13 +10,16 @@ from bids_dtg.dynamics.analyses.latents import feature_table, kl_table, position
 from bids_dtg.dynamics.features import features_of
 from bids_dtg.dynamics.inference import Belief
 from bids_dtg.dynamics.networks import Networks, make_networks
+from bids_dtg.dynamics.parameters import Alignment
 
 
 @pytest.fixture(scope="module")
 def networks() -> Networks:
     rng = np.random.default_rng(0)
     series = rng.standard_normal((3, 68, 200)).cumsum(-1)
-    return make_networks(series, rng.random((3, 68, 68)), 0.72, regions=dk68_regions())
+    weights = rng.random((3, 68, 68))
+    weights += weights.swapaxes(1, 2)
+    return make_networks(series, weights, 0.72, regions=dk68_regions())
 
 
 def test_a_map_that_is_a_parameter_is_explained_over_pairs_and_regions(networks: Networks) -> None:
@@ -54,12 +57,14 @@ def test_without_positions_there_is_no_p(networks: Networks) -> None:
     assert positions_of(["lh-x", "rh-x"]) is None
 
 
-def test_parameters_are_listed_by_their_use() -> None:
+@pytest.mark.parametrize("order", [[0, 1], [1, 0]])
+def test_parameters_are_listed_in_the_order_of_their_numbers(order: list[int]) -> None:
     mean = np.zeros((2, 5, 2))
     mean[..., 1] = 2.0
-    rows = kl_table(Belief(mean, np.ones((2, 5, 2)))).rows
-    assert [row["number_in_model"] for row in rows] == [2, 1]
-    assert [row["kl_mean"] for row in rows] == [2.0, 0.0]
+    rows = kl_table(Belief(mean, np.ones((2, 5, 2))), Alignment(np.array(order), np.ones(2))).rows
+    assert [row["parameter"] for row in rows] == ["theta1", "theta2"]
+    assert [row["number_in_model"] for row in rows] == [number + 1 for number in order]
+    assert [row["kl_mean"] for row in rows] == [2.0 * number for number in order]
 
 
 def test_the_same_values_agree_with_themselves(networks: Networks) -> None:

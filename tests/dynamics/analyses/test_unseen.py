@@ -38,7 +38,8 @@ def test_only_people_outside_the_training_set_are_judged(judged: tuple[Path, str
     folder, _ = judged
     rows = read_rows(folder / "desc-unseen_scores.tsv")
     assert {row["people"] for row in rows} == {"3"}
-    assert not (folder / "desc-connectivity_scores.tsv").exists()
+    scores = read_rows(folder / "desc-connectivity_scores.tsv")
+    assert {row["people"] for row in scores} == {"3"}
     meanings = json.loads((folder / "desc-unseen_scores.json").read_text())
     assert list(meanings) == ["Description", *rows[0]]
 
@@ -59,6 +60,30 @@ def test_each_figure_of_the_model_stands_beside_those_of_simple_models(
     }
     assert ("model", "icc_theta_2", "REST2") in found
     assert found[("own_session", "fit", "REST1")] > found[("white_noise", "fit", "REST1")]
+
+
+def test_people_never_seen_get_all_analyses_of_known_people(judged: tuple[Path, str]) -> None:
+    folder, _ = judged
+    scores = {row["name"] for row in read_rows(folder / "desc-connectivity_scores.tsv")}
+    assert {"model", "another connectome", "network only", "neither", "var_1"} <= scores
+    for name in ("predictive_checks", "fcd_distances", "features_regressions", "parameters_roles"):
+        assert read_rows(folder / f"desc-{name}.tsv")
+    kl = read_rows(folder / "desc-parameters_kl.tsv")
+    # The model's own order, whoever is judged.
+    assert [row["number_in_model"] for row in kl] == ["1", "2"]
+    retest = read_rows(folder / "desc-parameters_retest.tsv")
+    assert {row["people"] for row in retest} == {"3"}
+    assert not (folder / "desc-series_elbo.tsv").exists()  # series held out are of known people
+
+
+def test_maps_are_compared_with_parameters_of_people_never_seen(
+    judged: tuple[Path, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder, arrays = judged
+    model = ("--model", str(folder.parent / "model-own" / "bundle"))
+    maps = ("--region-maps", str(tmp_path / "maps.tsv"), "--dry-run")
+    assert main(arguments(Path(arrays), folder.parent.parent, "evaluate", *model, *maps)) == 2
+    assert "maps.tsv" in capsys.readouterr().err
 
 
 def test_few_people_decide_nothing(judged: tuple[Path, str]) -> None:
@@ -147,4 +172,4 @@ def test_what_is_better_than_the_model_is_marked_whatever_the_direction() -> Non
     ]
     tables = [table for section in unseen_sections(rows) for table in section.tables]
     marks = [tuple(table.better) for table in tables]
-    assert marks == [(("one", "REST1"),), (("one", "1 ahead"),), (("one", "1 ahead"),), ()]
+    assert marks == [(("one", "1 ahead"),), (("one", "1 ahead"),), ()]

@@ -107,6 +107,30 @@ def test_ceilings_are_connectivities_of_others_or_of_the_own_session():
     np.testing.assert_allclose(found["group"][2], fcs[[0, 1, 3, 4, 5]].mean(axis=0), atol=1e-6)
 
 
+def test_factors_come_nearer_to_the_own_connectivity_the_more_they_are():
+    fcs = connectivity(PEOPLE.series)
+    found = np.array(
+        [
+            [process.connectivity for process in fit_baseline(BY_NAME[f"factors_{n}"], PEOPLE)]
+            for n in (1, 2, 3, 6)
+        ]
+    )
+    errors = np.abs(found - fcs).mean(axis=(1, 2, 3))
+    assert (np.diff(errors) < 0).all()
+    np.testing.assert_allclose(found[-1], fcs, atol=1e-5)
+    # One factor: each pair is the product of two loadings, whatever the other regions.
+    one = found[0, 0]
+    assert one[0, 1] * one[2, 3] == pytest.approx(one[0, 2] * one[1, 3], abs=1e-6)
+
+
+def test_shrunken_connectivity_is_half_way_to_the_mean_of_others():
+    halves, own, group = (
+        np.stack([process.connectivity for process in fit_baseline(BY_NAME[name], PEOPLE)])
+        for name in ("shrunken", "own_session", "group")
+    )
+    np.testing.assert_allclose(halves, (own + group) / 2, atol=1e-6)
+
+
 def homogeneous_people(coupling: float, decay: float):
     """Return people who are homogeneous networks with other weights each, and their processes."""
     people = chance_networks(people=6, regions=10, frames=1000)
@@ -152,7 +176,7 @@ def test_homogeneous_network_is_tuned_on_others():
     assert not all(same)
 
 
-@pytest.mark.parametrize("name", ["homogeneous", "other_person", "group"])
+@pytest.mark.parametrize("name", ["homogeneous", "other_person", "group", "shrunken"])
 def test_others_are_needed(name):
     with pytest.raises(ValueError, match=f"'{name}' needs 2 people, found 1"):
         fit_baseline(BY_NAME[name], PEOPLE.of(["03"]))

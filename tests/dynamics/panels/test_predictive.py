@@ -12,8 +12,10 @@ from bids_dtg.dynamics.measures import connectivity
 from bids_dtg.dynamics.panels import predictive
 from bids_dtg.dynamics.panels.predictive import keep_predictive
 from bids_dtg.dynamics.panels.run import NetworkRun
+from bids_dtg.dynamics.panels.words import notes_on_run
 from bids_dtg.files.derivatives import DerivativeDataset
-from bids_dtg.report.contents import RunFiles
+from bids_dtg.report.contents import ParticipantFiles, RunFiles
+from bids_dtg.report.flags import flags_of
 from bids_dtg.report.panels.panel import Among, Canvas, Figure, Kept, Lines, write_kept
 from bids_dtg.stats.correlation import correlation
 
@@ -109,3 +111,32 @@ def test_sessions_of_other_regions_are_refused():
         ValueError, match=r"\(simulations, 8 regions, frames\), found \(20, 7, 260\)"
     ):
         keep_predictive(sessions(1)[0], sessions(20, 7), 2.0)
+
+
+def run_of(tmp_path, kept: Kept) -> RunFiles:
+    dataset = DerivativeDataset(tmp_path)
+    table, _ = write_kept([kept], ENTITIES, dataset)
+    facts = {"RepetitionTime": 2.0}
+    return RunFiles("sub-01_task-rest", {}, {predictive.FILE: dataset.path(table)}, facts)
+
+
+def flags_at_the_top(run: RunFiles) -> list[tuple[str, str]]:
+    flags = flags_of(ParticipantFiles("01", (), (run,)), {}, (), lambda made: (), notes_on_run)
+    return [(flag.level, flag.text) for flag in flags]
+
+
+def test_failing_checks_stand_at_the_top_of_the_page(tmp_path):
+    own = sessions(1, shared=0.9)[0]
+    run = run_of(tmp_path, keep_predictive(own, sessions(20, shared=0.1), 2.0))
+    ((level, text),) = flags_at_the_top(run)
+    assert level == "warning"
+    assert text.startswith("The model does not describe this run: ")
+    measured = r"mean functional connectivity 0\.\d+ \(simulated \S?0\.\d+ to \S?0\.\d+\)"
+    assert re.search(measured, text)
+
+
+@pytest.mark.parametrize("simulations", [5, 99])
+def test_a_session_like_the_simulated_ones_is_good(tmp_path, simulations):
+    kept = keep_predictive(sessions(1 + simulations)[0], sessions(2 * simulations)[1::2], 2.0)
+    ((level, _),) = flags_at_the_top(run_of(tmp_path, kept))
+    assert level == "good"

@@ -17,6 +17,7 @@ from bids_dtg.dynamics.panels.words import (
     notes_on_run,
     subtitle,
 )
+from bids_dtg.dynamics.recipe import departures, find_recipe
 from bids_dtg.files.names import FileKind
 from bids_dtg.report.contents import ParticipantFiles, RunFiles
 from bids_dtg.report.methods import MethodsFacts, methods_text
@@ -71,6 +72,24 @@ def test_with_a_model_the_method_is_cited_and_its_gaps_are_said():
         "without training on them",
     ):
         assert part in text
+
+
+def test_the_recipe_and_its_departures_are_named():
+    recipe = find_recipe("default")
+    model = replace(MODELLED.model, recipe="default", departures=departures(recipe))
+    text = text_of(replace(MODELLED, model=model), model_name="mine 4", model_sha256="abc")
+    for part in (
+        "a network model of brain dynamics that was derived from that of Sip et al. (2023)",
+        "It has the recipe default of bids_dtg, which departs from the publication: parameters",
+        "6 parameters of a region in place of 3; 3 external inputs in place of 1;",
+        "by forecasts of the frames after a window",
+        "10.1126/sciadv.abq7547",
+    ):
+        assert part in text
+    assert "implements the data-driven" not in text
+    assert departures(find_recipe("published-paper")) == ()
+    shorter = replace(find_recipe("published-code"), epochs=100)
+    assert departures(shorter) == ("100 epochs in place of 1000",)
 
 
 def test_a_model_that_reads_nobody_new_is_not_said_to():

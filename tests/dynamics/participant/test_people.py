@@ -205,6 +205,25 @@ def test_values_that_cannot_be_used_name_people_and_regions(tmp_path, changed, m
     assert "--participant-label" in str(err.value)
 
 
+def test_connectomes_that_are_hardly_structural_are_noted_once(tmp_path, capsys):
+    counts = weights()
+    counts[1] = 1000 * (1 + np.corrcoef(series()[1]))  # functional connectivity, in another unit
+    counts[2, 3], counts[2, :, 3] = 0, 0
+    people = prepare(write_people(tmp_path, links={"structural": counts}))
+    people.networks("REST1-LR")
+    lines = capsys.readouterr().err
+    assert "connectomes of 1 participant (02): weights follow functional connectivity" in lines
+    assert "connectomes of 1 participant (03): no connection of 1 region (rh-b)" in lines
+    people.networks("REST1-LR")
+    assert "connectomes of" not in capsys.readouterr().err
+
+
+def test_rows_without_names_beside_named_series_are_noted(tmp_path):
+    people = prepare(write_people(tmp_path, links={"places": None}))
+    words = "links.npz: no names of places, which are assumed to be in the order of the other files"
+    assert people.notes == (words,)
+
+
 def test_a_person_with_bad_values_is_no_matter_to_others(tmp_path):
     rest = with_value(series(), (1, 2), 5.0)
     people = prepare(write_people(tmp_path, one={"rest": rest}), participant_label=("01", "03"))
