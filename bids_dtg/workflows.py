@@ -48,6 +48,7 @@ class Analysis:
     arrays: Arrays = "never"  # whether it reads people from ``--input-arrays``
     needs_model: bool = False  # whether ``--model`` must be given, as its default is no such model
     statistics: tuple[str, ...] = ()  # options of this group that it reads
+    packages: tuple[str, ...] = ()  # of the extra train that it needs, with any model
 
 
 @dataclass(frozen=True)

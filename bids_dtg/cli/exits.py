@@ -19,6 +19,7 @@ from types import FrameType
 from typing import Any, NoReturn
 
 from bids_dtg.errors import BundleError, DatasetError, DtgError, SettingsError, internal_error
+from bids_dtg.extras import missing_extra
 from bids_dtg.files.home import expand_home
 from bids_dtg.notices import say, visible
 
@@ -74,6 +75,8 @@ def call(program: str, action: Callable[[], int], *, debug: bool, interrupted: s
     except Exception as err:
         if debug:
             traceback.print_exc()
+        if isinstance(err, ImportError):
+            err = missing_extra(err) or err
         if isinstance(err, DtgError):
             say(f"{program}: error: {err}")
             usage = isinstance(err, (SettingsError, DatasetError, BundleError))

@@ -52,24 +52,28 @@ ROW = Workflow(
                 later("dynamics.analyses.train:run_training"),
                 "fit the network model to people's series",
                 arrays="may",
+                packages=("torch", "lightning"),
             ),
             "evaluate": Analysis(
                 later("dynamics.analyses.evaluate:run_evaluation"),
                 "evaluate --model and its simulations on people's series, beside simple models",
                 arrays="may",
                 needs_model=True,
+                packages=("torch",),
             ),
             "simulate": Analysis(
                 later("dynamics.analyses.simulate:run_simulation"),
                 "people's activity by --model",
                 arrays="may",
                 needs_model=True,
+                packages=("torch",),
             ),
             "fixed-points": Analysis(
                 later("dynamics.analyses.fixed_points:run_fixed_points"),
                 "where the activity of --model rests, and whether it is stable there",
                 arrays="may",
                 needs_model=True,
+                packages=("torch",),
             ),
         }
     ),

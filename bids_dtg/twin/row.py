@@ -61,11 +61,13 @@ ROW = Workflow(
                 later("twin.analyses.train:run_training"),
                 "fit networks to people's connectomes and responses",
                 arrays="may",
+                packages=("torch", "lightning"),
             ),
             "evaluate": Analysis(
                 later("twin.analyses.evaluate:run_evaluation"),
                 "judge --model by people outside its training set",
                 arrays="may",
+                packages=("torch", "lightning"),
                 needs_model=True,
             ),
             "intervene": Analysis(
@@ -73,6 +75,7 @@ ROW = Workflow(
                 "edges that the behaviour of --model depends on, and its changes under "
                 "perturbations of connectomes",
                 arrays="may",
+                packages=("torch", "lightning"),
                 needs_model=True,
                 statistics=("permutations",),
             ),
