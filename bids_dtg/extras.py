@@ -11,8 +11,10 @@ from bids_dtg.errors import SettingsError
 
 # Extras by the packages that they bring, as Python imports these.
 _EXTRA_OF = {
+    "PIL": "report",
     "bids": "bids",
     "distributed": "cluster",
+    "jinja2": "report",
     "lightning": "train",
     "matplotlib": "report",
     "pcntoolkit": "normative",
@@ -69,10 +71,9 @@ def missing_extra(err: ImportError) -> SettingsError | None:
 
     Examples
     --------
-    >>> print(missing_extra(ModuleNotFoundError(name="umap.plot")))
-    this needs the package umap, which is not installed. To do: pip install '.[umap]' in the copy of the repository.
-    >>> missing_extra(ModuleNotFoundError(name="bids_dtg.nothing"))
-    """  # noqa: E501 (a line as it is printed)
+    >>> missing_extra(ModuleNotFoundError(name="bids_dtg.nothing")) is None
+    True
+    """
     name = (err.name or "").partition(".")[0]
     extra = _EXTRA_OF.get(name)
     if extra is None or find_spec(name) is not None:

@@ -119,9 +119,8 @@ def test_maps_reports_training_and_statistics_need_no_torch(cohort, tmp_path):
         run("--denoise-strategy", "simple")
         cohort.level = "group"
         inputs = ("-d", f"fmriprep={cohort.bids}", "-d", f"statmaps={cohort.statmaps}")
-        run(
-            *inputs, "--analysis", "train", "--architecture", "linear", "--held-out", "0.25", "0.25"
-        )
+        shares = ("--held-out", "0.25", "0")
+        run(*inputs, "--analysis", "train", "--architecture", "linear", *shares)
         run("--analysis", "stats")
     finally:
         cohort.level, cohort.reports = "participant", False
