@@ -108,20 +108,24 @@ def test_what_needs_an_extra_names_it_in_one_line(cohort, tmp_path):
 
 def test_maps_reports_training_and_statistics_need_no_torch(cohort, tmp_path):
     environment = without(tmp_path / "hidden", *EXTRAS)
-    cohort.reports = True
-
-    def run(*more: object) -> None:
-        words = [*RUN, *cohort.arguments(*more)]
-        done = subprocess.run(words, env=environment, capture_output=True, text=True, check=False)
-        assert done.returncode == 0, done.stderr
-
+    inputs = ("-d", f"fmriprep={cohort.bids}", "-d", f"statmaps={cohort.statmaps}")
+    linear = ("--architecture", "linear", "--held-out", "0.25", "0")
     try:
-        run("--denoise-strategy", "simple")
-        cohort.level = "group"
-        inputs = ("-d", f"fmriprep={cohort.bids}", "-d", f"statmaps={cohort.statmaps}")
-        shares = ("--held-out", "0.25", "0")
-        run(*inputs, "--analysis", "train", "--architecture", "linear", *shares)
-        run("--analysis", "stats")
+        for level, words in (
+            ("participant", ()),
+            ("participant", ("--participant-label", "01", "--reports-only")),
+            ("group", (*inputs, "--analysis", "train", *linear)),
+            ("group", ("--analysis", "stats")),
+        ):
+            cohort.level, cohort.reports = level, "--reports-only" in words
+            done = subprocess.run(
+                [*RUN, *cohort.arguments(*words)],
+                env=environment,
+                capture_output=True,
+                text=True,
+                check=False,
+            )
+            assert done.returncode == 0, done.stderr
     finally:
         cohort.level, cohort.reports = "participant", False
     assert (cohort.out / "sub-01.html").exists()
