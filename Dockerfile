@@ -2,6 +2,7 @@
 #
 #   docker build -t dtg .                              for the GPU, with the published model
 #   docker build -t dtg:cpu --build-arg TORCH=cpu .    smaller, for machines without a GPU
+#   docker build -t dtg:none --build-arg TORCH=none .  smallest: maps, statistics and reports on the CPU
 #   docker build -t dtg --build-arg MODELS=demo .      no model fetched; nothing for science
 #
 # The image for the GPU also runs on machines without one. PyTorch's wheels include the CUDA
@@ -9,7 +10,7 @@
 ARG BASE=debian:bookworm-slim
 
 FROM ${BASE} AS build
-# Build of PyTorch: cuda or cpu.
+# Build of PyTorch: cuda or cpu; or none.
 ARG TORCH=cuda
 # Names of published models to fetch and verify, separated by spaces; "demo" is always included.
 ARG MODELS="hcp-ya"

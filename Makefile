@@ -1,4 +1,4 @@
-# Tasks; `make` lists them. Needs only Python 3.10 or newer (PYTHON=python3.12 make test).
+# Tasks; `make` lists them. Needs only Python 3.11 or newer (PYTHON=python3.12 make test).
 PYTHON ?= python3
 BIN := .venv/bin
 # Tests call programs that are installed beside pytest, such as the BIDS validator. There is a process
@@ -19,7 +19,7 @@ help: ## list the tasks
 
 # Packages that a run needs are installed first: the demo needs no others.
 .venv/program: pyproject.toml constraints.txt
-	$(PYTHON) -c 'import sys; sys.exit("Python 3.10 or newer is needed, this is %d.%d" % sys.version_info[:2] if sys.version_info < (3, 10) else 0)'
+	$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed, this is %d.%d" % sys.version_info[:2] if sys.version_info < (3, 11) else 0)'
 	$(PYTHON) -m venv .venv
 	$(PIP) '.[report]'
 	$(BIN)/python -m compileall -q bids_dtg

@@ -14,7 +14,7 @@ import platform
 import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import astuple, dataclass, fields
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
@@ -80,7 +80,7 @@ def append_history(rows: Sequence[Row], path: Path = HISTORY) -> None:
 def rows_now(benchmark: str, figures: Mapping[str, float]) -> list[Row]:
     """Make rows of figures that were just measured here."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    day = datetime.now(timezone.utc).strftime("%Y-%m-%d")
+    day = datetime.now(UTC).strftime("%Y-%m-%d")
     origin = (commit_of(ROOT), day, processor_model(), cores or 1, benchmark)
     return [Row(*origin, name, value) for name, value in figures.items()]
 

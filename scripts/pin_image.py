@@ -4,7 +4,7 @@
 
 writes them again, after a change of `constraints.txt` or of dependencies in `pyproject.toml`. It
 needs uv (`pip install uv`, in an environment of its own), which asks the package index. Hashes are
-those that the index lists for all files of a version, for any machine and Python from 3.10 on.
+those that the index lists for all files of a version, for any machine and Python from 3.11 on.
 """
 
 from __future__ import annotations
@@ -13,31 +13,37 @@ import re
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
 # Besides what the program needs: what builds it, since pip would fetch that without a hash.
 BUILD = ("hatchling",)
+# What the image has besides the core; it is built without the second for TORCH=none.
+EXTRAS, TORCH_EXTRA = ("bids", "report"), "torch"
 # What only PyTorch for the GPU needs.
 _CUDA = re.compile(r"torch|triton|cuda-.*|nvidia-.*")
 _NAME = re.compile(r"[a-z0-9-]+")
 
-ALL, CUDA = ROOT / "container" / "requirements.txt", ROOT / "container" / "requirements-cuda.txt"
+ALL, TORCH, CUDA = (
+    ROOT / "container" / f"requirements{end}.txt" for end in ("", "-torch", "-cuda")
+)
 _HEADERS = {
-    ALL: "# What the image installs, but for PyTorch and what only its build for the GPU needs.\n",
+    ALL: "# What every image installs.\n",
+    TORCH: "# What any build of PyTorch needs besides.\n",
     CUDA: "# PyTorch for the GPU and what only it needs; `===` takes no other build of it.\n",
 }
 _MADE = "# Made by scripts/pin_image.py from pyproject.toml and constraints.txt.\n"
 
 
-def compiled(uv: str = "uv") -> str:
+def compiled(extras: Iterable[str], uv: str = "uv") -> str:
     """Resolve the image's packages with uv; requirements with hashes, in pip's format."""
     with tempfile.TemporaryDirectory() as folder:
         build = Path(folder) / "build.in"
         build.write_text("\n".join(BUILD), encoding="utf-8")
-        words = [uv, "pip", "compile", "pyproject.toml", str(build), "--extra", "report"]
-        words += ["--constraint", "constraints.txt", "--universal", "--python-version", "3.10"]
+        words = [uv, "pip", "compile", "pyproject.toml", str(build)]
+        words += [word for extra in extras for word in ("--extra", extra)]
+        words += ["--constraint", "constraints.txt", "--universal", "--python-version", "3.11"]
         words += ["--generate-hashes", "--no-header", "--no-annotate", "--quiet"]
         done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=False)
     if done.returncode:
@@ -52,15 +58,18 @@ def blocks(text: str) -> Iterator[tuple[str, str]]:
             yield name[0], block + "\n"
 
 
-def files(text: str) -> dict[Path, str]:
-    """Return the content of both files, from uv's requirements."""
+def files(core: str, everything: str) -> dict[Path, str]:
+    """Return the content of the files, from uv's requirements without PyTorch and with it."""
     made = {path: header + _MADE for path, header in _HEADERS.items()}
-    for name, block in blocks(text):
+    of_all = {name for name, _ in blocks(core)}
+    for name, block in blocks(everything):
         exact = block.replace("torch==", "torch===", 1) if name == "torch" else block
-        made[CUDA if _CUDA.fullmatch(name) else ALL] += exact
+        made[CUDA if _CUDA.fullmatch(name) else ALL if name in of_all else TORCH] += exact
     return made
 
 
 if __name__ == "__main__":
-    for path, content in files(compiled(*sys.argv[1:])).items():
+    uv = sys.argv[1:]
+    pinned = files(compiled(EXTRAS, *uv), compiled((*EXTRAS, TORCH_EXTRA), *uv))
+    for path, content in pinned.items():
         path.write_text(content, encoding="utf-8")

@@ -9,6 +9,7 @@ from pathlib import Path
 from bids_dtg.bundles.published import Made, PublishedModel
 from bids_dtg.bundles.writer import move_bundle
 from bids_dtg.errors import BundleError, DownloadError
+from bids_dtg.extras import require
 from bids_dtg.files.download import (
     OFFLINE_VARIABLE,
     FetchedFile,
@@ -61,7 +62,7 @@ def fetch_models(
     OutputError
         If the folder cannot be written.
     SettingsError
-        If a mirror is no URL.
+        If a mirror is no URL, or a package is missing that converts a model.
     """
     env = os.environ if env is None else env
     if all(_is_there(folder / model.name) for model in models):
@@ -69,6 +70,14 @@ def fetch_models(
     hosts = download_hosts(env, PUBLIC_HOST)
     if not hosts:
         raise BundleError(f"nothing is fetched: {OFFLINE_VARIABLE} is set")
+    for model in models:
+        if not _is_there(folder / model.name):
+            require(
+                f"fetching {model.name}, which is converted once,",
+                *model.packages,
+                extra="torch",
+                otherwise="copy the converted model from another machine (dtg-models pack)",
+            )
     with download_folder(folder, reporter, remedy=_ANOTHER_FOLDER) as work:
         bundles = []
         for model in models:

@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
 from bids_dtg.workflows import all_workflows
 
@@ -25,6 +25,7 @@ class PublishedModel(ABC, Generic[Made]):
     version: str  # the publication's
     outputs: str  # what it predicts, counted, in a few words
     notice: str  # data-use terms, shown at each use
+    packages: ClassVar[tuple[str, ...]] = ()  # of the extra torch that `convert` needs
 
     @property
     @abstractmethod

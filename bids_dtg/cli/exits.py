@@ -8,6 +8,8 @@ started); 70 an internal error; 128 + n ended by signal n.
 from __future__ import annotations
 
 import argparse
+import hashlib
+import mmap
 import os
 import signal
 import traceback
@@ -26,11 +28,13 @@ from bids_dtg.errors import (
     did_you_mean,
     internal_error,
 )
+from bids_dtg.extras import missing_extra
 from bids_dtg.files.home import expand_home
 from bids_dtg.notices import say, visible
 
 EXIT_FAILED, EXIT_USAGE, EXIT_INTERNAL = 1, 2, 70
 _LEAST_OPEN_FILES = 64
+_MOST_WARNINGS, _DIGEST_BYTES = 256, 16  # remembered
 
 
 class Parser(argparse.ArgumentParser):
@@ -113,6 +117,8 @@ def call(program: str, action: Callable[[], int], *, debug: bool, interrupted: s
     except Exception as err:
         if debug:
             traceback.print_exc()
+        if isinstance(err, ImportError):
+            err = missing_extra(err) or err
         if isinstance(err, DtgError):
             say(f"{program}: error: {err}")
             usage = isinstance(err, (SettingsError, DatasetError, BundleError))
@@ -122,11 +128,29 @@ def call(program: str, action: Callable[[], int], *, debug: bool, interrupted: s
 
 
 def _show_own_warnings(program: str, *, everything: bool) -> None:
-    """Print the package's warnings as one line; those of libraries only when debugging."""
+    """Print the package's warnings as one line; those of libraries only when debugging.
+
+    A line is printed once, by whichever process of the call comes first.
+    """
+    # Processes that are forked later share it: a digest a line.
+    shown = mmap.mmap(-1, _MOST_WARNINGS * _DIGEST_BYTES)
+
+    def is_new(line: str) -> bool:
+        digest = hashlib.blake2b(line.encode(errors="replace"), digest_size=_DIGEST_BYTES).digest()
+        for start in range(0, len(shown), _DIGEST_BYTES):
+            place = slice(start, start + _DIGEST_BYTES)
+            if shown[place] == digest:
+                return False
+            if not any(shown[place]):
+                shown[place] = digest
+                return True
+        return True
 
     def show(message: Warning | str, category: type[Warning], filename: str, *_: object) -> None:
         if everything or Path(filename).is_relative_to(Path(__file__).parents[1]):
-            say(f"{program}: warning: {' '.join(str(message).split())}")
+            line = f"{program}: warning: {' '.join(str(message).split())}"
+            if is_new(line):
+                say(line)
 
     warnings.showwarning = show  # type: ignore[assignment]
 

@@ -12,6 +12,7 @@ from bids_dtg.connectome.form import FORMS
 from bids_dtg.engine.capacity import excess, own_cores, own_threads
 from bids_dtg.engine.machine import limit_threads
 from bids_dtg.errors import SettingsError
+from bids_dtg.extras import require
 from bids_dtg.files.temporary import check_temporary_folder
 from bids_dtg.notices import say
 from bids_dtg.settings import OPTIONS, Settings
@@ -67,6 +68,7 @@ def _analysis(workflow: Workflow, name: str, settings: Settings) -> Run:
             f"--workflow {workflow.name} --analysis {name} was given without --model",
             expected=f"a model that --workflow {workflow.name} --analysis train has made",
         )
+    require(f"--workflow {workflow.name} --analysis {name}", *row.packages, extra="train")
     return row.run
 
 

@@ -76,6 +76,7 @@ ROW = Workflow(
                 "fit the network model to people's series",
                 arrays="may",
                 reads=(*_OF_SERIES, *_OF_TRAINING),
+                packages=("torch", "lightning"),
             ),
             "evaluate": Analysis(
                 later("dynamics.analyses.evaluate:run_evaluation"),
@@ -83,6 +84,7 @@ ROW = Workflow(
                 arrays="may",
                 reads=("model", *_OF_SERIES, "simulations"),
                 needs_model=True,
+                packages=("torch",),
             ),
             "simulate": Analysis(
                 later("dynamics.analyses.simulate:run_simulation"),
@@ -90,6 +92,7 @@ ROW = Workflow(
                 arrays="may",
                 reads=("model", *_OF_SERIES, "simulations"),
                 needs_model=True,
+                packages=("torch",),
             ),
             "fixed-points": Analysis(
                 later("dynamics.analyses.fixed_points:run_fixed_points"),
@@ -97,6 +100,7 @@ ROW = Workflow(
                 arrays="may",
                 reads=("model", *_OF_SERIES),
                 needs_model=True,
+                packages=("torch",),
             ),
         }
     ),

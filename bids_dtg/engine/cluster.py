@@ -18,6 +18,7 @@ from bids_dtg.addresses import without_secrets
 from bids_dtg.engine.messages import Began, Message, MessageReporter, Noted, Raised, Stage
 from bids_dtg.engine.work import Backlog, Work, do_unit
 from bids_dtg.errors import RunError, SettingsError
+from bids_dtg.extras import install_line
 
 if TYPE_CHECKING:
     from distributed import Client
@@ -102,7 +103,7 @@ def _connect(address: str, seconds: float) -> Client:
     except ImportError as err:
         raise SettingsError(
             "--scheduler was given, but dask is not installed",
-            remedy="pip install 'bids-dtg[cluster]'",
+            remedy=install_line("cluster"),
         ) from err
     # What it logs with tracebacks, as a scheduler that is gone, is reported here in one line.
     for name in ("distributed", "distributed.client", "tornado"):

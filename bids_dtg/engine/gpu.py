@@ -5,9 +5,11 @@ from __future__ import annotations
 import importlib.metadata
 import re
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 from bids_dtg.errors import SettingsError
+from bids_dtg.extras import install_line, require
 
 _OLDER_BUILD = "install a build of PyTorch for an older CUDA (docs/gpu.md)"
 _CODE = re.compile(r"\b(sm|compute)_(\d+)")  # as PyTorch names what it was built for
@@ -29,6 +31,11 @@ def device_note(wanted: str, device: str) -> str | None:
         return None
     if not any(map(Path.exists, _GPU_DEVICES)):
         return "no GPU was found: the model runs on the CPU"
+    if find_spec("torch") is None:
+        return (
+            "a GPU was found, but PyTorch is not installed, and the model runs on the CPU. "
+            f"To do: {install_line('torch')}"
+        )
     # PyTorch's builds differ in the suffix of their version; to ask torch itself takes a second.
     if importlib.metadata.version("torch").endswith("+cpu"):
         return (
@@ -49,10 +56,13 @@ def resolve_device(wanted: str) -> str:
     Raises
     ------
     SettingsError
-        The device that was asked for is not there.
+        The device that was asked for is not there, or PyTorch is not.
     """
     if wanted == "cpu" or (wanted == "auto" and not any(map(Path.exists, _GPU_DEVICES))):
         return "cpu"
+    if wanted == "auto" and find_spec("torch") is None:
+        return "cpu"
+    require(f"--device {wanted}", "torch", extra="torch", otherwise="--device cpu")
     import torch
 
     if wanted == "auto":

@@ -14,7 +14,6 @@ import math
 import os
 import re
 import stat
-import sys
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -286,10 +285,8 @@ def parse_toml(text: str, source: str) -> dict[str, Any]:
     >>> parse_toml("window_seconds = 2.0", "a task file")
     {'window_seconds': 2.0}
     """
-    if sys.version_info >= (3, 11):
-        import tomllib
-    else:
-        import tomli as tomllib
+    import tomllib
+
     with _parsing(source, "TOML"):
         if any(line.count(".") > _MOST_DOTS for line in text.splitlines()):
             raise ValueError(f"a line has more than {_MOST_DOTS} dots")

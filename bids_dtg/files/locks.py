@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import asdict, dataclass
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
 
@@ -53,7 +53,7 @@ class Owner:
     def _age(self) -> str:
         try:
             begun = datetime.fromisoformat(self.since)
-            seconds = (datetime.now(timezone.utc) - begun).total_seconds()
+            seconds = (datetime.now(UTC) - begun).total_seconds()
         except (ValueError, TypeError):
             return "begun at an unknown time"
         return f"begun {duration(max(0.0, seconds))} ago"
@@ -287,6 +287,6 @@ def _this_process() -> Owner:
         life=process_life(os.getpid()),
         # A path may hold bytes that are no text, and nobody could read them back from the file.
         command=visible(" ".join([Path(sys.argv[0]).name, *sys.argv[1:]])),
-        since=datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        since=datetime.now(UTC).isoformat(timespec="seconds"),
         token=secrets.token_hex(8),
     )

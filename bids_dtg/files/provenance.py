@@ -11,7 +11,7 @@ import secrets
 import stat
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from itertools import chain, count
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -133,7 +133,7 @@ def write_completion(
     record = {
         "Title": title,
         **({"Methods": methods.as_posix()} if methods else {}),
-        "Completed": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        "Completed": datetime.now(UTC).isoformat(timespec="seconds"),
         "Options": dict(options),
         "OptionsSHA256": options_hash(options),
         "Inputs": {name: asdict(inputs[name]) for name in sorted(inputs)},
@@ -278,7 +278,7 @@ class RunFolder:
     @classmethod
     def create(cls, dataset: DerivativeDataset) -> RunFolder:
         """Choose a new run id; the folder is made with its first file."""
-        run_id = f"{datetime.now(timezone.utc):%Y%m%dT%H%M%SZ}-{secrets.token_hex(3)}"
+        run_id = f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{secrets.token_hex(3)}"
         return cls(dataset.path(f"logs/{run_id}"))
 
     def write_configuration(self, toml: str) -> None:
@@ -470,7 +470,7 @@ def _logged(dataset: DerivativeDataset) -> Iterator[tuple[datetime, Failure]]:
                 cells.get("average") or cells.get("set", ""),  # by its earlier name
                 cells.get("run", ""),
             )
-            yield begun.replace(tzinfo=timezone.utc), failure
+            yield begun.replace(tzinfo=UTC), failure
 
 
 def _titles_by_participant(dataset: DerivativeDataset) -> dict[str, list[str]]:

@@ -22,6 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bids_dtg.errors import DatasetError, ForeignFileError
+from bids_dtg.extras import install_line
 from bids_dtg.files.foreign import open_foreign
 
 # Bytes of what is in memory at once: an array that is read whole, a row, a chunk of one.
@@ -335,7 +336,7 @@ def _zarr_arrays(path: Path) -> dict[str, StoredArray]:
         raise DatasetError(
             f"{path} is a folder, as zarr's, and the package zarr is not installed",
             expected=_FORMATS,
-            remedy="pip install 'bids-dtg[arrays]'",
+            remedy=install_line("arrays"),
         ) from err
     found: dict[str, StoredArray] = {}
     with reading(path):

@@ -192,24 +192,21 @@ class TemplateFlow:
         return path
 
     def list_atlases(self, space: str) -> list[Path]:
-        """List the label images in a template's folder, as TemplateFlow's client knows them.
+        """List the label images in a template's folder.
 
-        Nothing is fetched. Files without content, as the client's skeleton has them, are listed.
+        Nothing is fetched. Files without content, as TemplateFlow's client leaves them, are listed.
 
         Parameters
         ----------
         space
             TemplateFlow's name of the template.
         """
-        if self.home is None or not (self.home / f"tpl-{space}").is_dir():
-            return []  # the client would fill an empty folder with its skeleton
-        # It reads the variable when it is imported, and looks into that folder, too.
-        os.environ["TEMPLATEFLOW_HOME"] = str(self.home)
-        from templateflow.client import TemplateFlowClient
-
-        client = TemplateFlowClient(root=self.home, use_datalad=False, autoupdate=False)
-        found = client.ls(space, suffix="dseg", extension=[".nii.gz", ".nii"])
-        return sorted(Path(path) for path in found)
+        if self.home is None:
+            return []
+        folder = self.home / f"tpl-{space}"
+        return sorted(
+            path for end in (".nii.gz", ".nii") for path in folder.rglob(f"tpl-*_dseg{end}")
+        )
 
     def _why_not_fetched(self) -> str | None:
         """Return what would let the program fetch what is missing; None where it may."""

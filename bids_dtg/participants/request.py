@@ -18,6 +18,7 @@ from bids_dtg.cleaning.strategies import resolve
 from bids_dtg.cleaning.words import Lacking
 from bids_dtg.engine.capacity import Capacity
 from bids_dtg.errors import RunError, SettingsError
+from bids_dtg.extras import require
 from bids_dtg.files.derivatives import DatasetWords, DerivativeDataset, check_output_location
 from bids_dtg.files.path_names import PathNames, machine_folders
 from bids_dtg.files.provenance import Fingerprint, input_fingerprints, why_incomplete
@@ -64,6 +65,9 @@ class Asked:
         dataset = find_dataset(
             settings.inputs.bids_dir, settings.inputs.derivatives, settings.inputs.input_type
         )
+        for option in ("bids_filter_file", "bids_database_dir"):
+            if getattr(settings.inputs, option) is not None:
+                require(f"--{option.replace('_', '-')}", "bids", extra="bids")
         settings = settings.replace(
             input_type=dataset.input_type,
             denoise_strategy=resolve(settings.cleaning, dataset.input_type).denoise_strategy,

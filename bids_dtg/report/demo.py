@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import importlib.util
 import io
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-from bids_dtg.errors import SettingsError
+from bids_dtg.extras import install_line, require
 from bids_dtg.files.atomic import write_atomic
 from bids_dtg.notices import counted, duration, say, show
 
@@ -58,11 +57,12 @@ def run_fitted_demo(
     SettingsError
         A package is missing.
     """
-    if importlib.util.find_spec("lightning") is None:
-        raise SettingsError(
-            f"the demo of the {model} needs the package lightning, which is not installed",
-            remedy="pip install 'bids-dtg[train]', or --workflow contrasts, which needs none",
-        )
+    require(
+        f"the demo of the {model}",
+        *("torch", "lightning"),
+        extra="train",
+        otherwise="--workflow contrasts, which needs none",
+    )
     start = time.perf_counter()
     people = simulate(out / SIMULATED)
     show(f"{counted(participants, 'simulated participant')} in {out / SIMULATED}")
@@ -76,7 +76,7 @@ def run_fitted_demo(
 def keep_picture(out: Path, picture: bytes | None) -> None:
     """Write the picture of a demo, and say where it is, or why there is none."""
     if picture is None:
-        show("no picture: matplotlib is not installed (pip install 'bids-dtg[report]')")
+        show(f"no picture: matplotlib is not installed ({install_line('report')})")
         return
     write_atomic(out / _PICTURE, picture)
     show(f"picture: {out / _PICTURE}")

@@ -70,12 +70,14 @@ ROW = Workflow(
                     *(*_OF_BEHAVIOUR, "architecture", "recipe", "epochs", "batch_size"),
                     *("learning_rate", "pulse_targets", "device"),
                 ),
+                packages=("torch", "lightning"),
             ),
             "evaluate": Analysis(
                 later("twin.analyses.evaluate:run_evaluation"),
                 "judge --model by people outside its training set",
                 arrays="may",
                 reads=("model", *_OF_BEHAVIOUR),
+                packages=("torch", "lightning"),
                 needs_model=True,
             ),
             "intervene": Analysis(
@@ -84,6 +86,7 @@ ROW = Workflow(
                 "perturbations of connectomes",
                 arrays="may",
                 reads=("model", *_OF_BEHAVIOUR, "device"),
+                packages=("torch", "lightning"),
                 needs_model=True,
                 statistics=("permutations",),
             ),

@@ -5,22 +5,18 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
-
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT / "scripts"))
-from pin_image import ALL, BUILD, CUDA, blocks  # noqa: E402
+from pin_image import ALL, BUILD, CUDA, EXTRAS, TORCH, TORCH_EXTRA, blocks  # noqa: E402
 
-PYTHONS = ("3.10", "3.11", "3.12", "3.13")
+PYTHONS = ("3.11", "3.12", "3.13", "3.14")
 MACHINES = ("x86_64", "aarch64")
 AGAIN = "run python scripts/pin_image.py and commit what it writes"
 
@@ -29,7 +25,7 @@ def _requirement(block: str) -> Requirement:
     return Requirement(block.split(" --hash")[0].replace("\\\n", "").strip())
 
 
-def _pinned(paths: tuple[Path, ...] = (ALL, CUDA)) -> list[tuple[Requirement, str]]:
+def _pinned(paths: tuple[Path, ...] = (ALL, TORCH, CUDA)) -> list[tuple[Requirement, str]]:
     text = [block for path in paths for _, block in blocks(path.read_text())]
     return [(_requirement(block), block) for block in text]
 
@@ -89,7 +85,8 @@ def test_versions_are_those_of_the_constraints(python, machine):
 def test_all_that_the_program_asks_for_is_there(python):
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())
     asked = [*project["project"]["dependencies"], *BUILD]
-    asked += project["project"]["optional-dependencies"]["report"]
+    for extra in (*EXTRAS, TORCH_EXTRA):
+        asked += project["project"]["optional-dependencies"][extra]
     versions = _versions(python, "x86_64")
     for requirement in map(Requirement, asked):
         if _holds(requirement, python):
@@ -103,13 +100,18 @@ def test_the_build_back_end_is_the_projects():
     assert project["build-system"]["requires"] == list(BUILD)
 
 
-def test_only_the_second_file_is_for_the_gpu():
-    names = [requirement.name for requirement, _ in _pinned((ALL,))]
-    assert not [name for name in names if name.startswith(("torch", "nvidia", "cuda", "triton"))]
-    assert "torch" in {requirement.name for requirement, _ in _pinned((CUDA,))}
+def test_each_file_has_what_its_images_need():
+    names = {path: {each.name for each, _ in _pinned((path,))} for path in (ALL, TORCH, CUDA)}
+    for path in (ALL, TORCH):
+        assert not [
+            name for name in names[path] if name.startswith(("torch", "nvidia", "cuda", "triton"))
+        ]
+    assert "torch" in names[CUDA]
+    # sympy is 80 MB that an image without PyTorch does not need.
+    assert "sympy" in names[TORCH] - names[ALL]
 
 
-@pytest.mark.parametrize("path", [ALL, CUDA], ids=lambda path: path.name)
+@pytest.mark.parametrize("path", [ALL, TORCH, CUDA], ids=lambda path: path.name)
 def test_no_host_or_folder_is_named(path):
     lines = [line for line in path.read_text().splitlines() if not line.startswith("#")]
     assert not [line for line in lines if "/" in line or line.startswith("-")]

@@ -45,6 +45,17 @@ def test_a_missing_gpu_has_its_line(monkeypatch, driver, torch_version, words):
     assert words in note
 
 
+def test_a_gpu_without_pytorch_has_its_line(monkeypatch):
+    monkeypatch.setattr(sys, "platform", "linux")
+    monkeypatch.setattr(Path, "exists", lambda path: str(path) == "/dev/nvidiactl")
+    monkeypatch.setattr("bids_dtg.engine.gpu.find_spec", lambda _name: None)
+    assert resolve_device("auto") == "cpu"
+    note = device_note("auto", "cpu")
+    assert note is not None
+    assert "PyTorch is not installed" in note
+    assert "pip install '.[torch]'" in note
+
+
 @pytest.mark.parametrize(("wanted", "device"), [("cpu", "cpu"), ("auto", "cuda")])
 def test_nobody_misses_a_gpu_that_is_used_or_not_wanted(monkeypatch, wanted, device):
     monkeypatch.setattr(Path, "exists", lambda _path: False)

@@ -241,7 +241,7 @@ def test_without_the_extra_it_is_said_once(tmp_path, monkeypatch):
         reports.request("01", [Failure("01", "reading", "broken")])
         reports.request("02")
     assert len(notes) == 1
-    assert "pip install 'bids-dtg[report]'" in notes[0]
+    assert "pip install '.[report]'" in notes[0]
     assert not list(tmp_path.iterdir())
 
 

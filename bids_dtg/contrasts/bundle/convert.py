@@ -18,6 +18,7 @@ from bids_dtg.contrasts.bundle.part import MapsPart
 from bids_dtg.contrasts.bundle.writer import BundleArrays, write_bundle
 from bids_dtg.contrasts.contrast import Contrast, check_contrasts, hcp_contrasts, parse_contrasts
 from bids_dtg.errors import BundleError, ForeignFileError, RunError
+from bids_dtg.extras import require
 from bids_dtg.files.download import FetchedFile, PinnedFile
 from bids_dtg.files.foreign import read_text
 from bids_dtg.imaging.grid import Grid
@@ -84,7 +85,10 @@ def convert_checkpoint(files: CheckpointFiles, out: str | Path, facts: ModelFact
         If an input cannot be used, they do not belong together, or `out` is taken.
     OutputError
         If the bundle cannot be written.
+    SettingsError
+        If PyTorch is not installed.
     """
+    require("converting a checkpoint", "torch", extra="torch")
     from bids_dtg.contrasts.bundle.checkpoint import read_lightning_checkpoint
 
     network = read_lightning_checkpoint(files.checkpoint)

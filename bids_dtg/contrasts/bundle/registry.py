@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from bids_dtg.bundles.card import TrainingData
 from bids_dtg.bundles.people import ModelPeople
@@ -62,6 +62,7 @@ class PublishedMaps(PublishedModel["ModelBundle"]):
     """A published model of contrast maps."""
 
     outputs: str = "47 contrasts"
+    packages: ClassVar[tuple[str, ...]] = ("torch",)
     checkpoint: PinnedFile  # Lightning checkpoint
     maps: PinnedFile  # group-ICA maps, 4-D
     brain_mask: PinnedFile  # where the ROI series are computed

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-import importlib.util
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -24,6 +23,7 @@ from bids_dtg.contrasts.people import MapModel, Person
 from bids_dtg.contrasts.plan import TrainingPlan, find_recipe, hinge_weight
 from bids_dtg.contrasts.samples import PersonSamples, Sampling
 from bids_dtg.errors import DatasetError, RunError, SettingsError
+from bids_dtg.extras import require
 from bids_dtg.files.tensors import TensorFile
 from bids_dtg.imaging.places import Places, VoxelPlaces
 from bids_dtg.notices import counted, named
@@ -90,18 +90,19 @@ def prepare(weights: TensorFile, places: Places, processor: Processor) -> MapMod
 
 
 def check_machine(options: ModellingOptions) -> None:
-    """Check that Lightning and the requested GPUs are present.
+    """Check that torch, Lightning and the requested GPUs are present.
 
     Raises
     ------
     SettingsError
-        Lightning or GPUs are missing.
+        One of them is missing.
     """
-    if importlib.util.find_spec("lightning") is None:
-        raise SettingsError(
-            "training a network needs the package lightning, which is not installed",
-            remedy="pip install 'bids-dtg[train]', or --architecture local-ridge, which needs none",
-        )
+    require(
+        "training a network",
+        *("torch", "lightning"),
+        extra="train",
+        otherwise="--architecture linear or local-ridge, which need none",
+    )
     if options.gpus == 1:
         return
     import torch

@@ -20,6 +20,7 @@ from bids_dtg.dynamics.participant.infer import Modelled
 from bids_dtg.dynamics.participant.output_people import MOST_FILLED
 from bids_dtg.dynamics.recipe import RECIPES, departures
 from bids_dtg.errors import BundleError, RunError, SettingsError
+from bids_dtg.extras import require
 from bids_dtg.inputs.dataset import name_folder
 from bids_dtg.inputs.rest_sketch import sketch
 from bids_dtg.inputs.run import RestRun
@@ -212,9 +213,14 @@ def _load(name_or_path: str) -> NetworkBundle:
 
     Raises
     ------
+    SettingsError
+        PyTorch is not installed.
     BundleError
         There is none of that name, it is damaged, or it is not amortised.
     """
+    require(
+        "--workflow dynamics with --model", "torch", extra="train", otherwise="leave --model out"
+    )
     bundle = load_network_bundle(name_or_path)
     if not bundle.part.recipe.amortised:
         raise BundleError(

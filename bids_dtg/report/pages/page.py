@@ -6,19 +6,20 @@ import functools
 import importlib.util
 import os
 from collections.abc import Sequence
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from importlib import resources
 from pathlib import Path, PurePosixPath
 from typing import Any
 from urllib.parse import quote
 
+from bids_dtg.extras import install_line
 from bids_dtg.files.derivatives import DerivativeDataset
 from bids_dtg.notices import visible
 from bids_dtg.report.colours import AMOUNT, GREYS, NEGATIVE, POSITIVE, SIGNED
 from bids_dtg.version import __version__
 
 _NEEDED = ("jinja2", "PIL")
-HOW_TO_GET = "pip install 'bids-dtg[report]'"
+HOW_TO_GET = install_line("report")
 
 
 def missing_packages() -> tuple[str, ...]:
@@ -53,7 +54,7 @@ def render(template: str, *, title: str, sections: Sequence[tuple[str, str]], **
             viewer_script=Markup(static("viewer.js")),
             gradients=gradients(),
             version=__version__,
-            made=f"{datetime.now(timezone.utc):%Y-%m-%d %H:%M} UTC",
+            made=f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
             **facts,
         )
     )

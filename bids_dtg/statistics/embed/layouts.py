@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from bids_dtg.cohort.features import FeatureSource, FeatureTable
 from bids_dtg.cohort.people import GroupPeople
+from bids_dtg.extras import install_line
 from bids_dtg.files.mapped_rows import MappedRows
 from bids_dtg.notices import counted, say
 from bids_dtg.stats.cohort.embedding import (
@@ -47,7 +48,7 @@ ALL, WITHIN, PLANE, UMAP = (
     "first two components",
     "UMAP",
 )
-NO_UMAP = "no UMAP: pip install 'bids-dtg[umap]' adds it; principal components need nothing more"
+NO_UMAP = f"no UMAP: {install_line('umap')} adds it; principal components need nothing more"
 _MOST_PEOPLE = 1000  # in a layout; of more, some are drawn
 _MOST_POINTS = 4000  # maps in one cloud; of more, some are drawn
 

@@ -23,6 +23,7 @@ from bids_dtg.cohort.people import GroupPeople, gather_people
 from bids_dtg.cohort.result_folder import ResultFolder
 from bids_dtg.cohort.result_table import ResultTable
 from bids_dtg.errors import DatasetError, SettingsError
+from bids_dtg.extras import install_line
 from bids_dtg.files.names import build_name
 from bids_dtg.files.temporary import temporary_folder
 from bids_dtg.inputs.participants import SITE_COLUMNS, plain_column
@@ -222,7 +223,7 @@ def _require_toolkit() -> None:
     except ToolkitMissingError as err:
         raise SettingsError(
             f"--analysis normative needs PCNtoolkit: {err}",
-            remedy="pip install 'bids-dtg[normative]' (Python 3.11 or 3.12)",
+            remedy=f"{install_line('normative')}, with Python 3.11 or 3.12",
         ) from err
 
 

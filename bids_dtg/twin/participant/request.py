@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 from bids_dtg.cohort.result_folder import data_set_name
 from bids_dtg.cohort.seen_people import labels_alone
 from bids_dtg.errors import BundleError, RunError
+from bids_dtg.extras import require
 from bids_dtg.inputs.dataset import name_folder
 from bids_dtg.inputs.rest_sketch import sketch_edges
 from bids_dtg.notices import counted, named
@@ -159,9 +160,12 @@ def _load(name_or_path: str) -> TwinBundle:
 
     Raises
     ------
+    SettingsError
+        PyTorch is not installed.
     BundleError
         No model has this name, it is damaged, or it was fitted without connectomes.
     """
+    require("--workflow twin with --model", "torch", extra="train", otherwise="leave --model out")
     bundle = load_twin_bundle(name_or_path)
     if not bundle.part.edges:
         raise BundleError(

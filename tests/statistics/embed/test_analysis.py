@@ -199,9 +199,7 @@ def test_the_page_opens_and_leads_to_reports(cohort):
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(
-    umap_is_missing(), reason="UMAP needs the extra [umap]: pip install 'bids-dtg[umap]'"
-)
+@pytest.mark.skipif(umap_is_missing(), reason="UMAP needs the extra [umap]: pip install '.[umap]'")
 def test_umap_is_in_tables_and_page(cohort):
     (row, *_) = table(cohort, "desc-maps_coordinates")
     assert row["umap1"] != "n/a"

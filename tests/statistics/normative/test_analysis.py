@@ -100,7 +100,7 @@ def test_without_pcntoolkit_a_line_says_how_to_get_it(cohort, capsys):
     assert run(cohort) == 2
     error = capsys.readouterr().err.strip().splitlines()[-1]
     assert "--analysis normative needs PCNtoolkit: the Python package" in error
-    assert "pip install 'bids-dtg[normative]'" in error
+    assert "pip install '.[normative]'" in error
     assert not (cohort.out / "group/normative").exists()
 
 

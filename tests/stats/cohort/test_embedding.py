@@ -157,9 +157,7 @@ def test_umap_is_not_asked_for_what_it_cannot_lay_out():
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(
-    umap_is_missing(), reason="UMAP needs the extra [umap]: pip install 'bids-dtg[umap]'"
-)
+@pytest.mark.skipif(umap_is_missing(), reason="UMAP needs the extra [umap]: pip install '.[umap]'")
 @pytest.mark.parametrize("people", [2, 12])
 def test_umap_keeps_clusters_apart_and_repeats_itself(people):
     own, contrasts, persons = labelled(0.3, people=people)

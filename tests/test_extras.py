@@ -1,0 +1,160 @@
+"""The core needs no PyTorch, and what needs an extra names it in a line."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+from hidden_packages import EXTRAS, without
+from tiny_cohort import TinyCohort
+from tiny_job import read_table
+
+ROOT = Path(__file__).parents[1]
+RUN = [sys.executable, "-m", "bids_dtg.cli"]
+DEMO = [sys.executable, "-m", "bids_dtg.cli.demo"]
+FILES = ("--maps", "m", "--brain-mask", "b", "--mask", "k")
+# Each call, the package that it lacks, and the extra that brings it.
+REFUSED = {
+    "dtg-demo": [
+        (("OUT", "--workflow", "dynamics"), "torch", "train"),
+        (("OUT", "--workflow", "twin"), "torch", "train"),
+    ],
+    "dtg-models": [
+        (("fetch", "--into", "OUT", "hcp-ya"), "torch", "torch"),
+        (("convert", "a.ckpt", "OUT", "--name", "a", *FILES), "torch", "torch"),
+    ],
+    "bids_dtg": [
+        (("participant", "--device", "cuda"), "torch", "torch"),
+        (("participant", "--bids-filter-file", "f.json"), "bids", "bids"),
+        (("participant", "--bids-database-dir", "OUT"), "bids", "bids"),
+        (("participant", "--workflow", "dynamics", "--model", "m"), "torch", "train"),
+        (("participant", "--workflow", "twin", "--model", "m"), "torch", "train"),
+        (("group", "--analysis", "finetune", "--model", "demo"), "torch", "train"),
+        (("group", "--analysis", "train", "--architecture", "attention-unet"), "torch", "train"),
+        *(
+            (
+                ("group", "--workflow", name, "--analysis", what, "--model", "m"),
+                "torch",
+                "train",
+            )
+            for name, what in (
+                ("dynamics", "train"),
+                ("dynamics", "evaluate"),
+                ("dynamics", "simulate"),
+                ("dynamics", "fixed-points"),
+                ("twin", "train"),
+                ("twin", "evaluate"),
+                ("twin", "intervene"),
+            )
+        ),
+    ],
+}
+# One process makes all calls: to start one takes longer than a call.
+MAKE_CALLS = """
+import contextlib, io, json, sys
+from bids_dtg.cli import demo, exits, models, run
+programs = {"dtg-demo": demo.main, "dtg-models": models.main, "bids_dtg": run.main}
+ends = []
+for program, words in json.load(sys.stdin):
+    with contextlib.redirect_stderr(io.StringIO()) as said:
+        code = programs[program](words)
+    ends.append((code, said.getvalue()))
+with contextlib.redirect_stderr(io.StringIO()) as said:
+    code = exits.call("any", lambda: __import__("torch.nn"), debug=False, interrupted="")
+ends.append((code, said.getvalue()))
+print(json.dumps(ends))
+"""
+
+
+@pytest.fixture(scope="module")
+def cohort(tmp_path_factory):
+    return TinyCohort(tmp_path_factory.mktemp("cohort"))
+
+
+def test_what_needs_an_extra_names_it_in_one_line(cohort, tmp_path):
+    out = tmp_path / "out"
+    asked = [
+        (program, words, package, extra)
+        for program, rows in REFUSED.items()
+        for words, package, extra in rows
+    ]
+    calls = []
+    for program, words, _, _ in asked:
+        before = [str(cohort.bids), str(out)] if program == "bids_dtg" else []
+        calls.append((program, [*before, *(str(out) if w == "OUT" else w for w in words)]))
+    done = subprocess.run(
+        [sys.executable, "-c", MAKE_CALLS],
+        input=json.dumps(calls),
+        env=without(tmp_path / "hidden", *EXTRAS),
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=tmp_path,
+    )
+    ends = json.loads(done.stdout.splitlines()[-1])
+    asked.append(("any", (), "torch", "torch"))
+    for (program, words, package, extra), (code, line) in zip(asked, ends, strict=True):
+        assert code == 2, (program, words, line)
+        assert line.count("\n") == 1, line
+        assert f"needs the package {package}, which is not installed" in line
+        assert f"pip install '.[{extra}]'" in line
+    assert not out.exists()
+
+
+def test_maps_reports_training_and_statistics_need_no_torch(cohort, tmp_path):
+    environment = without(tmp_path / "hidden", *EXTRAS)
+    inputs = ("-d", f"fmriprep={cohort.bids}", "-d", f"statmaps={cohort.statmaps}")
+    linear = ("--architecture", "linear", "--held-out", "0.25", "0")
+    try:
+        for level, words in (
+            ("participant", ()),
+            ("participant", ("--participant-label", "01", "--reports-only")),
+            ("group", (*inputs, "--analysis", "train", *linear)),
+            ("group", ("--analysis", "stats")),
+        ):
+            cohort.level, cohort.reports = level, "--reports-only" in words
+            done = subprocess.run(
+                [*RUN, *cohort.arguments(*words)],
+                env=environment,
+                capture_output=True,
+                text=True,
+                check=False,
+            )
+            assert done.returncode == 0, done.stderr
+    finally:
+        cohort.level, cohort.reports = "participant", False
+    assert (cohort.out / "sub-01.html").exists()
+    assert (cohort.out / "group/model-own/bundle/model.json").exists()
+    assert list((cohort.out / "group").rglob("*report.html"))
+
+
+@pytest.mark.slow
+def test_the_demo_needs_no_torch(tmp_path):
+    words = [*DEMO, str(tmp_path / "demo"), "--participants", "1"]
+    environment = without(tmp_path / "hidden", *EXTRAS)
+    done = subprocess.run(words, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert len(read_table(tmp_path / "demo/demo.tsv")) == 47
+
+
+def test_install_lines_of_texts_name_extras_that_are_there():
+    """From a clone: the program is in no package index."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    texts = [ROOT / "README.md", ROOT / "Makefile", *(ROOT / "docs").rglob("*.md")]
+    texts += (ROOT / "bids_dtg").rglob("*.py")
+    named = set()
+    for path in texts:
+        text = path.read_text()
+        assert not re.search(r"pip install '?bids[-_]dtg", text), path
+        named |= {
+            extra
+            for listed in re.findall(r"pip install [^`\n]*'\.\[([a-z,]+)\]'", text)
+            for extra in listed.split(",")
+        }
+    assert {"report", "train", "torch"} <= named
+    assert named <= set(project["optional-dependencies"])
