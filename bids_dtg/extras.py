@@ -5,7 +5,7 @@ They are extras in `pyproject.toml`; `pip install .` brings none of them.
 
 from __future__ import annotations
 
-from importlib.util import find_spec
+import importlib.util
 
 from bids_dtg.errors import SettingsError
 
@@ -59,7 +59,7 @@ def require(purpose: str, *packages: str, extra: str, otherwise: str = "") -> No
     >>> require("a sum", "math", extra="train")
     """
     for name in packages:
-        if find_spec(name) is None:
+        if importlib.util.find_spec(name) is None:
             raise SettingsError(
                 f"{purpose} needs the package {name}, which is not installed",
                 remedy=install_line(extra) + (f", or {otherwise}" if otherwise else ""),
@@ -76,7 +76,7 @@ def missing_extra(err: ImportError) -> SettingsError | None:
     """
     name = (err.name or "").partition(".")[0]
     extra = _EXTRA_OF.get(name)
-    if extra is None or find_spec(name) is not None:
+    if extra is None or importlib.util.find_spec(name) is not None:
         return None
     return SettingsError(
         f"this needs the package {name}, which is not installed", remedy=install_line(extra)

@@ -28,7 +28,10 @@ OPEN_FILES = {
     "streams": "os.devnull only, in place of a closed stream",
 }
 # What a folder may use although it opens no files itself.
-OPEN_EXCEPTIONS = {"cleaning": "nilearn.interfaces.fmriprep.load_confounds"}
+OPEN_EXCEPTIONS = {
+    "cleaning": "nilearn.interfaces.fmriprep.load_confounds",
+    "cli.exits": "mmap.mmap",  # memory that processes share, no file
+}
 # Where text is read: what others wrote passes one door, and the others read what is ours.
 READ_TEXT = {
     "files.foreign": "the door: regular files only, within limits",

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import importlib.metadata
+import importlib.util
 import re
 import sys
-from importlib.util import find_spec
 from pathlib import Path
 
 from bids_dtg.errors import SettingsError
@@ -31,7 +31,7 @@ def device_note(wanted: str, device: str) -> str | None:
         return None
     if not any(map(Path.exists, _GPU_DEVICES)):
         return "no GPU was found: the model runs on the CPU"
-    if find_spec("torch") is None:
+    if importlib.util.find_spec("torch") is None:
         return (
             "a GPU was found, but PyTorch is not installed, and the model runs on the CPU. "
             f"To do: {install_line('torch')}"
@@ -60,7 +60,7 @@ def resolve_device(wanted: str) -> str:
     """
     if wanted == "cpu" or (wanted == "auto" and not any(map(Path.exists, _GPU_DEVICES))):
         return "cpu"
-    if wanted == "auto" and find_spec("torch") is None:
+    if wanted == "auto" and importlib.util.find_spec("torch") is None:
         return "cpu"
     require(f"--device {wanted}", "torch", extra="torch", otherwise="--device cpu")
     import torch

@@ -48,7 +48,7 @@ def test_a_missing_gpu_has_its_line(monkeypatch, driver, torch_version, words):
 def test_a_gpu_without_pytorch_has_its_line(monkeypatch):
     monkeypatch.setattr(sys, "platform", "linux")
     monkeypatch.setattr(Path, "exists", lambda path: str(path) == "/dev/nvidiactl")
-    monkeypatch.setattr("bids_dtg.engine.gpu.find_spec", lambda _name: None)
+    monkeypatch.setattr("importlib.util.find_spec", lambda _name: None)
     assert resolve_device("auto") == "cpu"
     note = device_note("auto", "cpu")
     assert note is not None

@@ -290,7 +290,7 @@ def test_missing_machinery_is_reported_before_anything_is_read(
     monkeypatch.setattr("torch.cuda.is_available", lambda: True)
     assert cohort.analyse(*words) == 2
     assert "--gpus 2 was given, but torch finds 1 CUDA devices" in capsys.readouterr().err
-    monkeypatch.setattr("bids_dtg.extras.find_spec", lambda name: None)
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     assert cohort.analyse(*words) == 2
     assert "needs the package torch" in capsys.readouterr().err
 
