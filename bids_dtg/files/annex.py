@@ -39,7 +39,8 @@ def is_stub(path: Path) -> bool:
     try:
         if path.is_symlink() and not path.exists():
             return True
-        return path.stat().st_size <= _LONGEST_POINTER and is_pointer(_start(path))
+        # A pipe has size 0 too, and reading it waits for its writer.
+        return 0 < path.stat().st_size <= _LONGEST_POINTER and is_pointer(_start(path))
     except OSError:
         return False
 

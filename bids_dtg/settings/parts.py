@@ -137,8 +137,8 @@ class InputOptions:
     workflow: str = option.for_most_calls("model", "what is made of rest", default="contrasts")
     model: str = option.for_most_calls(
         "model",
-        "model: an installed name, a folder, or a --model-name of OUTPUT_DIR; dtg-models list "
-        "shows the names",
+        "model: an installed name, a folder, or the name of one that was trained in OUTPUT_DIR; "
+        "dtg-models list shows installed names",
         default="hcp-ya",
         metavar="PATH|NAME",
         shapes=(MODELS,),

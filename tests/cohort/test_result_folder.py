@@ -79,6 +79,7 @@ def test_tables_maps_and_page_are_written_with_their_words(cohort):
     assert sidecar == {
         "Description": "A mean",
         "SpatialReference": "MNI152NLin6Asym",
+        "SkullStripped": True,
         "Units": "t",
         "N": 4,
     }

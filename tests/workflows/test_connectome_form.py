@@ -99,7 +99,7 @@ def test_the_marginal_form_says_what_it_always_said(tmp_path):
         "ModelTraining NSegments SecondsOfRest ResidualDegreesOfFreedom SegmentsWeightedBy "
         "OptionsSHA256 InputType DenoiseStrategy Runs ExcludedRuns Calibrated Deviations "
         "Description Task "
-        "Contrast SpatialReference Resolution Units"
+        "Contrast SpatialReference Resolution SkullStripped Units"
     )
     assert " ".join(sidecar["Runs"][0]) == (
         "Run RepetitionTime VoxelSize ResidualDegreesOfFreedom EffectiveDegreesOfFreedom NSegments "

@@ -115,7 +115,7 @@ def test_the_table_tells_how_individual_each_contrast_is(job):
             ):
                 assert float(rows[label][column]) == pytest.approx(figure[row], abs=2e-4)
     told = json.loads(path.with_suffix(".json").read_text())
-    assert set(told) == {"Description", *rows[order[0]]}
+    assert set(told) == {"Description", "SpatialReference", "Resolution", *rows[order[0]]}
     assert f"none of {order[ALIKE]}, {order[SAID]}" in told["Description"]
 
 
