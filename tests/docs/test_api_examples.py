@@ -13,6 +13,7 @@ PAGE = Path(__file__).parents[2] / "docs" / "api.md"
 EXAMPLES = re.findall(r"^```python\n(.*?)^```", PAGE.read_text(), re.DOTALL | re.MULTILINE)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("code", EXAMPLES, ids=range(len(EXAMPLES)))
 def test_example_prints_what_it_says(tmp_path, code):
     said = re.findall(r"^ *print\(.*\)  # (.*)$", code, re.MULTILINE)

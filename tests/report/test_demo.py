@@ -13,7 +13,7 @@ def test_a_missing_package_is_named_before_anything_is_made(tmp_path, monkeypatc
         pytest.fail("a step was done")
 
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    with pytest.raises(SettingsError, match=r"the model needs .* lightning.*bids-dtg\[train\]"):
+    with pytest.raises(SettingsError, match=r"the model needs .* torch.*'\.\[train\]'"):
         run_fitted_demo(
             tmp_path / "out",
             model="model",
