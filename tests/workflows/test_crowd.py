@@ -99,7 +99,7 @@ def test_four_calls_into_one_folder(crowd):
 @pytest.mark.flaky(reruns=1)  # waits for killed processes
 def test_dask_with_a_worker_killed_on_the_way(crowd, tmp_path):
     pytest.importorskip("distributed")
-    out = crowd.folder / "dask"
+    out = crowd.folder / f"dask-{tmp_path.name}"  # another one when it is run again
     with DaskCluster(tmp_path / "dask") as dask:
         call = start(crowd, out, "--scheduler", dask.address)
         wait_for_records(out, 60, call)
@@ -121,8 +121,8 @@ def descendants(pid: int) -> list[int]:
 
 
 @pytest.mark.flaky(reruns=1)  # waits for killed processes
-def test_killed_at_random_and_resumed(crowd):
-    rng, out = random.Random(5), crowd.folder / "killed"
+def test_killed_at_random_and_resumed(crowd, tmp_path):
+    rng, out = random.Random(5), crowd.folder / f"killed-{tmp_path.name}"
     ways = ["kill", "terminate", *["a child"] * 4]
     rng.shuffle(ways)
     for way in ways:
@@ -150,7 +150,7 @@ def test_killed_at_random_and_resumed(crowd):
 @pytest.mark.flaky(reruns=1)  # waits for killed processes
 def test_scheduler_and_its_workers_killed_at_random_and_resumed(crowd, tmp_path):
     pytest.importorskip("distributed")
-    rng, out = random.Random(6), crowd.folder / "killed-dask"
+    rng, out = random.Random(6), crowd.folder / f"killed-dask-{tmp_path.name}"
     for number, who in enumerate(["scheduler", "worker", "scheduler", "first"]):
         with DaskCluster(tmp_path / f"dask-{number}") as dask:
             before = records(out)
