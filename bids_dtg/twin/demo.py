@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 
 Values = NDArray[np.float64]
 
-PEOPLE = 180
+PEOPLE = 300  # connectomes of fewer than 200 often predict nobody who is left out
 FEWEST_PEOPLE = 12
 _SEQUENCE = "stroopAP"
 _UNSEEN = 3  # one person of so many is left out of the fit

@@ -109,7 +109,7 @@ OUT/simulated  the people: connectomes.npz, event files of a Stroop run (bids)
 OUT/demo.tsv   response times of unseen people: true, observed and predicted
 OUT/demo.png   the same, their distribution, and a few trials""",
         needs="needs the extra train; about two minutes of one core",
-        people=180,
+        people=300,
         fewest=12,
         most=999,
         cores=1,
