@@ -255,7 +255,7 @@ rows(
         "mask-text": ("mask.nii.gz", lambda path: put(path, "mask")),
         "brain-empty": ("brain_mask.nii.gz", lambda path: stamp(path, 352, bytes(1080))),
         "brain-huge": ("brain_mask.nii.gz", lambda path: put(path, declared((512, 512, 256), 64))),
-        "weights-huge": ("weights.safetensors", lambda path: os.truncate(path, 2**33)),
+        "weights-huge": ("weights.safetensors", lambda path: os.truncate(path, 2**31)),
     },
     (0, 1, 2),
     healthy=False,
