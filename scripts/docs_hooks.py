@@ -80,9 +80,9 @@ def spellings_markdown() -> str:
 
 
 def contributing_markdown() -> str:
-    """Return CONTRIBUTING.md without its title; links to pages are those of the site."""
+    """Return CONTRIBUTING.md without its title; links are those of a page in a folder of `docs`."""
     text = (Path(__file__).parent.parent / "CONTRIBUTING.md").read_text(encoding="utf-8")
-    return text.partition("\n")[2].replace("](docs/", "](")
+    return text.partition("\n")[2].replace("](docs/", "](../")
 
 
 def _typed(action: argparse.Action) -> str:
@@ -97,6 +97,6 @@ def _cell(text: str) -> str:
 
 
 if __name__ == "__main__":
-    for page in sorted(DOCS.glob("*.md")):
+    for page in sorted(DOCS.rglob("*.md")):
         text = page.read_text(encoding="utf-8")
         page.write_text(filled(text), encoding="utf-8")

@@ -1,4 +1,4 @@
-"""Print the table of docs/cleaning.md: what eight minutes hold after cleaning, by censoring."""
+"""Print the table of docs/explanation/cleaning.md: what is left of eight minutes, by censoring."""
 
 from __future__ import annotations
 

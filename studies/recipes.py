@@ -1,4 +1,4 @@
-"""Recipes and kinds of model beside simple models, on two phantoms: the tables of docs/group.md.
+"""Recipes and kinds of model beside simple models: tables of docs/explanation/group.md.
 
     nice -n 15 python studies/recipes.py --work /tmp/recipes [--epochs 12] [--seeds 3]
 

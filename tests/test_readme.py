@@ -21,7 +21,7 @@ from bids_dtg.contrasts.phantom.dataset import RunPlan, describe_datasets, write
 from bids_dtg.contrasts.phantom.model import Phantom
 
 README = Path(__file__).parent.parent / "README.md"
-MODELS = README.parent / "docs" / "models.md"
+MODELS = README.parent / "docs" / "reference" / "models.md"
 SCRIPTS = Path(sys.executable).parent
 # Installing is what every test has behind it already; fetching from GitHub needs a network, and is
 # tested with a host of our own (workflows/test_published_model.py). The image is built and run by

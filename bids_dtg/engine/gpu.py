@@ -11,7 +11,7 @@ from pathlib import Path
 from bids_dtg.errors import SettingsError
 from bids_dtg.extras import install_line, require
 
-_OLDER_BUILD = "install a build of PyTorch for an older CUDA (docs/gpu.md)"
+_OLDER_BUILD = "install a build of PyTorch for an older CUDA (docs/how-to/gpu.md)"
 _CODE = re.compile(r"\b(sm|compute)_(\d+)")  # as PyTorch names what it was built for
 # A driver's device files: where there is none, torch need not be imported to know it.
 _GPU_DEVICES = (Path("/dev/nvidiactl"), Path("/dev/dxg"))

@@ -505,8 +505,8 @@ class DynamicsOptions:
     )
     recipe_field: tuple[str, ...] = network_option(
         "dynamics",
-        "what is other than in --recipe, by the names of its fields (docs/dynamics.md), as "
-        "external_inputs=1 or sampled_coupling=false",
+        "what is other than in --recipe, by the names of its fields "
+        "(docs/explanation/dynamics.md), as external_inputs=1 or sampled_coupling=false",
         default=(),
         metavar="NAME=VALUE",
         shapes=(MODELS,),

@@ -353,6 +353,6 @@ def test_a_new_row_takes_its_own_columns_and_says_no_more(run, toy):
 
 
 def test_the_page_on_cleaning_lists_the_table():
-    page = (ROOT / "docs" / "cleaning.md").read_text()
+    page = (ROOT / "docs" / "explanation" / "cleaning.md").read_text()
     shown = on_page_markdown(page)
     assert all(f"| `{name}` |" in shown for name in STRATEGIES)

@@ -13,7 +13,7 @@ from fmriprep_dataset import make_image
 from tiny_bundle import TINY_AFFINE, TINY_SHAPE
 from tiny_job import TinyJob
 
-PAGE = Path(__file__).parents[2] / "docs" / "outputs.md"
+PAGE = Path(__file__).parents[2] / "docs" / "reference" / "outputs.md"
 
 
 @pytest.mark.filterwarnings("ignore")

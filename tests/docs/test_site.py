@@ -87,7 +87,7 @@ def test_every_option_is_there(site):
     assert not missing
 
 
-@pytest.mark.parametrize("path", sorted((ROOT / "docs").glob("*.md")), ids=lambda path: path.name)
+@pytest.mark.parametrize("path", sorted((ROOT / "docs").rglob("*.md")), ids=lambda path: path.name)
 def test_tables_in_a_clone_are_those_of_the_program(path):
     text = path.read_text(encoding="utf-8")
     same = text == filled(text)
@@ -95,12 +95,12 @@ def test_tables_in_a_clone_are_those_of_the_program(path):
 
 
 def test_a_clone_shows_every_option_and_how_to_list_the_error_lines():
-    page = (ROOT / "docs" / "options.md").read_text(encoding="utf-8")
+    page = (ROOT / "docs" / "reference" / "options.md").read_text(encoding="utf-8")
     flags = {flag for action in build_parser()._actions for flag in action.option_strings}
     shown = set(re.findall(r"--?[a-z][a-z_-]*", page))
     assert not flags - {"-h", "--help"} - shown
     command = "python scripts/error_lines.py"
-    assert command in (ROOT / "docs" / "faq.md").read_text(encoding="utf-8")
+    assert command in (ROOT / "docs" / "how-to" / "faq.md").read_text(encoding="utf-8")
     words = [sys.executable, "-I", *command.split()[1:]]
     done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=True)
     assert all(title in done.stdout for title in KINDS.values())
@@ -126,7 +126,7 @@ def test_picture_shows_the_layers():
 
 
 def test_benchmark_commands_exist():
-    page = (ROOT / "docs" / "benchmarks.md").read_text()
+    page = (ROOT / "docs" / "evidence" / "benchmarks.md").read_text()
     named = set(re.findall(r"(?:benchmarks|studies)/\w+\.py", page))
     assert all((ROOT / name).is_file() for name in named)
     makefile = (ROOT / "Makefile").read_text()

@@ -17,7 +17,7 @@ def why_no_gpu() -> str | None:
     import torch
 
     if torch.version.cuda is None and torch.version.hip is None:
-        return f"this PyTorch ({torch.__version__}) is a build for CPUs: see docs/gpu.md"
+        return f"this PyTorch ({torch.__version__}) is a build for CPUs: see docs/how-to/gpu.md"
     if not torch.cuda.is_available():
         return f"PyTorch {torch.__version__} finds no GPU: see what nvidia-smi says"
     return None

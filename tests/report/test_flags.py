@@ -116,12 +116,12 @@ def test_maps_of_a_model_without_calibration_are_named():
 
 PARTIAL = (
     "degrees of freedom beyond the ROIs, where the model reads the [partial form]"
-    "(cleaning.md#two-forms-of-the-connectome)"
+    "(../explanation/cleaning.md#two-forms-of-the-connectome)"
 )
 
 
 def test_the_docs_have_the_limits_of_the_table():
-    text = (Path(__file__).parents[2] / "docs/reports.md").read_text()
+    text = (Path(__file__).parents[2] / "docs/reference/reports.md").read_text()
     rows = [line.strip("| ").split(" | ") for line in text.splitlines() if line.startswith("| ")]
     documented = {name: [number_in(cell) for cell in cells] for name, *cells in rows[1:]}
     names = {

@@ -1,4 +1,4 @@
-"""The table of degrees of freedom in docs/cleaning.md is what its script prints."""
+"""The table of degrees of freedom in docs/explanation/cleaning.md is what its script prints."""
 
 from __future__ import annotations
 
@@ -13,6 +13,6 @@ import dof_table  # noqa: E402
 def test_the_page_has_what_the_script_prints(capsys):
     dof_table.main()
     printed = capsys.readouterr().out
-    assert printed in (ROOT / "docs/cleaning.md").read_text()
+    assert printed in (ROOT / "docs/explanation/cleaning.md").read_text()
     rows = [line.split("|")[3].strip() for line in printed.splitlines()[2:]]
     assert rows == ["55", "31", "12", "7", "3"]

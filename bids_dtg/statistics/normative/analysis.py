@@ -58,7 +58,7 @@ from bids_dtg.stats.cohort.normative import (
 )
 from bids_dtg.stats.splits import fold_people
 
-# With fewer the scores of simulated people come out too wide (docs/statistics.md).
+# With fewer the scores of simulated people come out too wide (docs/explanation/statistics.md).
 LEAST_PEOPLE = 50
 _DRAWS_FOR_EACH, _MOST_DRAWS = 100, 50_000  # people drawn by chance for each participant
 _FEW = 10  # people of a level: smaller ones are reported

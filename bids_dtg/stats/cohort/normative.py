@@ -25,8 +25,8 @@ EXTREME = 2.0  # |z| beyond which a value is called extreme: 4.55 % of normal on
 KNOTS, DEGREE = 5, 3  # of the splines
 SMOOTH_FROM = 10  # different values of a number: with fewer it is a straight line
 # With fewer people to learn from, in all or of a level, spreads by level and age are learned too
-# badly, and z-scores come out too wide (docs/statistics.md has the figures): who is scored then
-# has the one spread that all people share.
+# badly, and z-scores come out too wide (docs/explanation/statistics.md has the figures): who is
+# scored then has the one spread that all people share.
 SPREADS_FROM, LEVEL_SPREAD_FROM = 120, 20
 _DRAWS_AT_ONCE = 500  # people; their values are in memory together
 

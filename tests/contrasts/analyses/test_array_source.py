@@ -328,8 +328,8 @@ def test_real_people_by_the_documented_command(tmp_path, capsys):
     card = json.loads((made / "bundle/model.json").read_text())
     assert (card["places"], card["record"]["roi_maps"]["rois"]) == (360, 50)
     assert (card["training"]["participants"], card["evaluation"]["participants"]) == (20, 20)
-    # Those of 15 people that train and 5 others, in docs/group.md, give or take their sd over
-    # splits.
+    # Those of 15 people that train and 5 others, in docs/explanation/group.md, give or take
+    # their sd over splits.
     assert float(by_name["model"]["residual_r"]) == pytest.approx(0.144, abs=0.014)
     assert float(by_name["model"]["identification"]) == pytest.approx(0.806, abs=0.05)
     questions = {row["question"]: row["verdict"] for row in card["evaluation"]["comparisons"][:2]}

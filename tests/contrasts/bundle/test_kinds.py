@@ -57,7 +57,9 @@ from bids_dtg.errors import BundleError, SettingsError
 from bids_dtg.files.tensors import TensorFile
 from bids_dtg.workflows import find_workflow
 
-GROUP_PAGE = (Path(__file__).parents[3] / "docs" / "group.md").read_text(encoding="utf-8")
+GROUP_PAGE = (Path(__file__).parents[3] / "docs" / "explanation" / "group.md").read_text(
+    encoding="utf-8"
+)
 
 
 @pytest.fixture
@@ -73,7 +75,9 @@ def test_each_row_is_complete(row, tmp_path, connectome):
     assert "default" in row.recipes
     assert set(row.recipes) <= set(RECIPES) == set(find_workflow("contrasts").recipes)
     assert row.name in legal_values()["architecture"]
-    assert f"\n- `--architecture {row.name}`" in GROUP_PAGE, "say in docs/group.md what it is"
+    assert f"\n- `--architecture {row.name}`" in GROUP_PAGE, (
+        "say in docs/explanation/group.md what it is"
+    )
     assert row.name in TENSORS, "TENSORS in tests/builders/tiny_kinds.py needs those of a tiny one"
     for function in ("channels", "check", "prepare", "check_machine", "check_plan", "fit"):
         assert callable(getattr(row.module(), function))
