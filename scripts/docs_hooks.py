@@ -58,7 +58,7 @@ def options_markdown() -> str:
         if actions:
             title = (group.title or "").capitalize()
             parts += [f"## {title}\n", "| option | what it does |", "|---|---|"]
-            parts += [f"| {_typed(action)} | {_cell(action.help or '')} |" for action in actions]
+            parts += [f"| {_typed(action)} | {_explained(action)} |" for action in actions]
             parts.append("")
     return "\n".join(parts)
 
@@ -86,14 +86,32 @@ def contributing_markdown() -> str:
 
 
 def _typed(action: argparse.Action) -> str:
-    value = action.metavar or ("" if action.choices is None else "|".join(action.choices))
-    spelled = "`, `".join(action.option_strings)
-    shown = f" `{value}`" if value and action.nargs != 0 else ""
-    return f"`{spelled}`{shown}".replace("|", "\\|")
+    """Return an option with the name of its value; choices stand with what it does."""
+    value = "" if _choices(action) or action.nargs == 0 else action.metavar or ""
+    names = " or ".join(f"`{name}`" for name in str(value).split("|") if name)
+    spelled = ", ".join(f"`{flag}`" for flag in action.option_strings)
+    return f"{spelled} {names}".rstrip()
+
+
+def _explained(action: argparse.Action) -> str:
+    """Return what an option does, and its choices: a row of words, which a narrow page can break."""
+    choices = ", ".join(f"`{choice}`" for choice in _choices(action))
+    return _cell(action.help or "") + (f"<br>One of: {choices}" if choices else "")
+
+
+def _choices(action: argparse.Action) -> list[str]:
+    """Return an option's choices; its metavar lists them in lower case where a table has them."""
+    if action.choices is not None:
+        return [str(choice) for choice in action.choices]
+    listed = str(action.metavar or "").split("|")
+    return listed if len(listed) > 1 and any(name.islower() for name in listed) else []
 
 
 def _cell(text: str) -> str:
-    return text.replace("%%", "%").replace("|", "\\|").replace("*", "\\*").replace("<", "&lt;")
+    """Return a help text as a cell: what Markdown would read as its own is written out."""
+    for mark, written in (("%%", "%"), ("|", "&#124;"), ("<", "&lt;"), ("*", "&#42;")):
+        text = text.replace(mark, written)
+    return text
 
 
 if __name__ == "__main__":
