@@ -26,6 +26,17 @@ sys.path[:0] = [str(TESTS / "builders"), str(TESTS)]
 os.environ["DTG_OFFLINE"] = "1"
 
 
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Keep each file's tests in one process, as they share fixtures, but the attacks, which share none.
+
+    Files are given out first, and the hundreds of attacks fill the rest of the time on each core.
+    """
+    if config.getoption("dist", "no") == "loadgroup":
+        for item in items:
+            if "attacks" not in item.path.relative_to(TESTS).parts:
+                item.add_marker(pytest.mark.xdist_group(str(item.path.relative_to(TESTS))))
+
+
 @pytest.fixture(scope="session")
 def shared() -> Path:
     """Return the folder of shared test data (DTG_SHARED, default ../shared), or skip."""

@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
-import queue
 import subprocess
 import sys
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 from attacks.cases import CASES
 
-CORES = len(os.sched_getaffinity(0))
 # What does not hold yet, by what is to be done; the cases say so when it does.
 OPEN: dict[str, str] = {}
 
@@ -47,30 +43,11 @@ class Server:
 
 
 @pytest.fixture(scope="module")
-def answers(request):
-    """Have all attacks that are asked for made, one on each core; return name -> its answer."""
-    asked = [item.callspec.params["name"] for item in request.session.items if is_attack(item)]
-    free = queue.SimpleQueue()
-    servers = [Server() for _ in range(min(len(asked), CORES))]
-    for server in servers:
-        free.put(server.begin())
-
-    def attack(name: str) -> dict:
-        server = free.get()
-        try:
-            return server.ask(name)
-        finally:
-            free.put(server)
-
-    with ThreadPoolExecutor(len(servers)) as pool:
-        yield {name: pool.submit(attack, name) for name in asked}
-        pool.shutdown(cancel_futures=True)
-    for server in servers:
-        server.end()
-
-
-def is_attack(item) -> bool:
-    return getattr(item, "originalname", "") == "test_attack"
+def server():
+    """Return a process that attacks: one for each process of tests."""
+    server = Server().begin()
+    yield server
+    server.end()
 
 
 def marked(name: str):
@@ -81,6 +58,6 @@ def marked(name: str):
 
 
 @pytest.mark.parametrize("name", [marked(name) for name in CASES])
-def test_attack(answers, name):
-    answer = answers[name].result()
+def test_attack(server, name):
+    answer = server.ask(name)
     assert not answer["wrong"], answer["stderr"]
