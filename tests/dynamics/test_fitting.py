@@ -221,11 +221,10 @@ def test_the_loss_falls_as_the_originals(shared: Path) -> None:
     def read(line: str) -> None:
         if line.startswith("epoch"):
             found.append(float(line.partition("loss ")[2].split(", ELBO")[0].replace(",", "")))
-        if len(found) == 6:
+        if len(found) == 3:
             raise Enough
 
     recipe = replace(RECIPES["published-code"], restarts=1, held_out=0.0)
     with pytest.raises(Enough):
         fit(networks, recipe, report=read)
-    # One seed of the original: its loss falls from 25,163 to 3,251 in these epochs.
-    np.testing.assert_allclose(found, expected[:6], rtol=0.35)
+    np.testing.assert_allclose(found, expected[:3], rtol=0.35)  # one seed of the original
