@@ -27,14 +27,14 @@ os.environ["DTG_OFFLINE"] = "1"
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Keep each file's tests in one process, as they share fixtures, but the attacks, which share none.
+    """Keep each file's tests in one process, as they share fixtures; attacks share none.
 
     Files are given out first, and the hundreds of attacks fill the rest of the time on each core.
     """
     if config.getoption("dist", "no") == "loadgroup":
         for item in items:
-            if "attacks" not in item.path.relative_to(TESTS).parts:
-                item.add_marker(pytest.mark.xdist_group(str(item.path.relative_to(TESTS))))
+            if not item.path.is_relative_to(TESTS / "attacks"):
+                item.add_marker(pytest.mark.xdist_group(str(item.path)))
 
 
 @pytest.fixture(scope="session")
