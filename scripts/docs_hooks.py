@@ -10,6 +10,7 @@ on the site, `<!-- error lines -->` and `<!-- contributing -->` become those too
 from __future__ import annotations
 
 import argparse
+import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -51,14 +52,17 @@ def filled(markdown: str) -> str:
 
 
 def options_markdown() -> str:
-    """Return the options of ``bids_dtg``, a table for each group of its parser."""
+    """Return the options of ``bids_dtg``, a list for each group of its parser.
+
+    A list, as a phone has no room for long options beside what they do.
+    """
     parts = []
     for group in build_parser()._action_groups:
         actions = [a for a in group._group_actions if a.option_strings and a.dest != "help"]
         if actions:
             title = (group.title or "").capitalize()
-            parts += [f"## {title}\n", "| option | what it does |", "|---|---|"]
-            parts += [f"| {_typed(action)} | {_explained(action)} |" for action in actions]
+            parts.append(f"## {title}\n")
+            parts += [f"- {_typed(action)}<br>{_explained(action)}" for action in actions]
             parts.append("")
     return "\n".join(parts)
 
@@ -94,7 +98,7 @@ def _typed(action: argparse.Action) -> str:
 
 
 def _explained(action: argparse.Action) -> str:
-    """Return what an option does, and its choices: a row of words, which a narrow page can break."""
+    """Return what an option does, and its choices."""
     choices = ", ".join(f"`{choice}`" for choice in _choices(action))
     return _cell(action.help or "") + (f"<br>One of: {choices}" if choices else "")
 
@@ -108,10 +112,10 @@ def _choices(action: argparse.Action) -> list[str]:
 
 
 def _cell(text: str) -> str:
-    """Return a help text as a cell: what Markdown would read as its own is written out."""
+    """Return a help text in which nothing is a mark of Markdown."""
     for mark, written in (("%%", "%"), ("|", "&#124;"), ("<", "&lt;"), ("*", "&#42;")):
         text = text.replace(mark, written)
-    return text
+    return re.sub(r"(?<!\w)_|_(?!\w)", "&#95;", text)  # within a word it is no mark
 
 
 if __name__ == "__main__":

@@ -93,7 +93,7 @@ def test_its_maps_tell_a_new_person_from_another(demo):
 
 
 def test_the_documented_table_is_the_card_s(demo):
-    page = (Path(__file__).parents[2] / "docs" / "explanation" / "demo_model.md").read_text()
+    page = (Path(__file__).parents[2] / "docs" / "evidence" / "demo_model.md").read_text()
     for row in demo.card.evaluation["rows"]:
         figures = [row["r"], row.get("residual_r")]
         cells = [f"{mean:.3f} [{low:.3f}, {high:.3f}]" for mean, low, high in filter(None, figures)]

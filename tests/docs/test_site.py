@@ -17,7 +17,7 @@ from bids_dtg.cli.run import build_parser
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT / "scripts"))
 from architecture_picture import PICTURE, layers, svg  # noqa: E402
-from docs_hooks import filled  # noqa: E402
+from docs_hooks import filled, options_markdown, spellings_markdown  # noqa: E402
 from error_lines import KINDS, error_lines  # noqa: E402
 
 
@@ -92,6 +92,13 @@ def test_tables_in_a_clone_are_those_of_the_program(path):
     text = path.read_text(encoding="utf-8")
     same = text == filled(text)
     assert same, "run python scripts/docs_hooks.py and commit what it writes"
+
+
+def test_choices_of_options_have_no_backslashes():
+    text = options_markdown() + spellings_markdown()
+    assert "\\" not in text
+    assert "One of: `auto`, `fmriprep`, `xcpd`, `hcp`, `ukb`" in text
+    assert "{sub}&#95;{ses}" in text  # which would be in italics
 
 
 def test_a_clone_shows_every_option_and_how_to_list_the_error_lines():

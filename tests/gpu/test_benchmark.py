@@ -1,4 +1,4 @@
-"""The script that measures a GPU, tried on the CPU: it prints tables for docs/how-to/gpu.md."""
+"""The script that measures a GPU, tried on the CPU: it prints tables for docs/evidence/gpu.md."""
 
 from __future__ import annotations
 

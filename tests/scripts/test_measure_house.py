@@ -189,6 +189,19 @@ def test_words_are_counted_but_not_names_in_files(measured):
     assert measured("lines with `reference`", {}) == ['toy/low.py:11 print(f"{reference.shape}")']
 
 
+def test_words_of_pages_are_counted_too(measured):
+    files = {
+        "README.md": "They were told.",
+        "docs/how-to/page.md": "The key `told` stays.\nWe told you.",
+        "docs/page.txt": "told",
+        "toy/low.py": "# told",
+    }
+    assert measured("lines of pages with `told`", files) == [
+        "README.md:1 They were told.",
+        "docs/how-to/page.md:2 We told you.",
+    ]
+
+
 def test_patches_of_our_own_modules_are_counted(measured):
     files = {
         "tests/test_low.py": """

@@ -1,0 +1,192 @@
+"""Commands that the documentation prints are typed as they stand, or are marked as not run.
+
+A block of commands is marked by the paragraph behind it, which begins with `*Not run`.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from array_people import arrays, write
+from fmriprep_dataset import describe_dataset, make_image
+from study_folders import add_hcp_run, add_ukb_run
+from tiny_bundle import TINY_AFFINE, TINY_SHAPE, tiny_masks, write_tiny_bundle
+from tiny_job import TR, add_rest, tiny_bold
+
+from bids_dtg.cli.run import build_parser
+from bids_dtg.contrasts.phantom.dataset import RunPlan, describe_datasets, write_run
+from bids_dtg.contrasts.phantom.model import Phantom
+from bids_dtg.imaging.grid import Grid
+from bids_dtg.imaging.places import VoxelPlaces
+
+ROOT = Path(__file__).parents[2]
+DOCS = ROOT / "docs"
+PAGES = [*sorted((DOCS / "start").glob("*.md")), *sorted((DOCS / "how-to").glob("*.md"))]
+NAMES = [f"{page.parent.name}/{page.stem}" for page in PAGES]
+SCRIPTS = Path(sys.executable).parent
+# Each test has installing behind it; tests/cli/test_demo.py and the slices' own run the demos.
+ELSEWHERE = ("python3 -m venv ", ". ", "pip ", "dtg-demo ")
+MARK = "*Not run"
+PEOPLE = [f"{number:02d}" for number in range(1, 13)]
+
+
+def blocks(page: Path, language: str) -> list[tuple[str, str]]:
+    """Return the blocks of a language, each with the line that follows it."""
+    text = page.read_text(encoding="utf-8")
+    return re.findall(rf"^```{language}\n(.*?)^```\n+([^\n]*)", text, re.DOTALL | re.MULTILINE)
+
+
+def commands(page: Path, *, marked: bool) -> list[str]:
+    """Return the commands of a page that are marked, or those that are not."""
+    found = []
+    for block, behind in blocks(page, "console"):
+        if behind.startswith(MARK) == marked:
+            lines = block.replace("\\\n", "").splitlines()
+            found += [line[2:] for line in lines if line.startswith("$ ")]
+    return found
+
+
+def all_commands() -> list[str]:
+    """Return all commands of `bids_dtg` in the documentation, marked or not."""
+    pages = [ROOT / "README.md", *sorted(DOCS.rglob("*.md"))]
+    texts = "\n".join(page.read_text(encoding="utf-8") for page in pages)
+    joined = re.sub(r"\\\n\s*", "", texts)
+    return re.findall(r"^(?:\$ )?(bids_dtg .*)$", joined, re.MULTILINE)
+
+
+@pytest.mark.parametrize("command", all_commands())
+def test_options_of_printed_commands_exist(command):
+    _, *words = shlex.split(command, comments=True)
+    if "--" not in command or "…" in command:
+        return
+    known = {flag for action in build_parser()._actions for flag in action.option_strings}
+    known |= {"--help-all"}
+    assert {word for word in words if word.startswith("--")} <= known
+
+
+class World:
+    """The folders that the pages name, with small images in them, and a small model."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.data, self.models = folder / "data", folder / "models"
+        for name in ("hcp-ya", "ukb"):
+            write_tiny_bundle(self.models / name, name=name, contrasts=47, rois=4)
+        self._add_study(self.data / "ds001", PEOPLE[:2])
+        self._add_study(self.data / "study", PEOPLE)
+        self._add_maps(self.data / "study" / "statmaps")
+        self._add_table(self.data / "study" / "participants.tsv")
+        add_hcp_run(self.data / "hcp", bold=tiny_bold(), affine=TINY_AFFINE, tr=TR)
+        add_ukb_run(self.data / "ukb", bold=tiny_bold(), affine=TINY_AFFINE, tr=TR)
+        (self.data / "arrays").mkdir()
+        write(self.data / "arrays" / "people.npz", **arrays(0))
+        write(self.data / "arrays" / "new.npz", **arrays(1, people=3))
+        slabs = np.broadcast_to(np.arange(TINY_SHAPE[2]) // 2 + 1, TINY_SHAPE).astype(np.int16)
+        make_image(folder / "atlas-Mine_space-MNI152NLin6Asym_dseg.nii.gz", slabs, TINY_AFFINE)
+        self.environment = os.environ | {
+            "DTG_MODEL_DIR": str(self.models),
+            "XDG_CACHE_HOME": str(folder / "cache"),
+            "DTG_OFFLINE": "1",
+        }
+        self.type("bids_dtg /data/ds001 /data/maps participant --no-reports")
+        self.type("bids_dtg /data/study /data/study/derivatives/dtg participant --no-reports")
+
+    def type(self, command: str, maps: str = "maps") -> None:
+        """Type a command in this folder; `maps` is what /data/maps stands for."""
+        place = command.replace("/data/maps", f"{self.folder}/{maps}")
+        for root in ("/data/", "/scratch/"):
+            place = re.sub(rf"(?<![\w/]){root}", f"{self.folder}{root}", place)
+        program, *words = shlex.split(place)
+        done = subprocess.run(
+            [SCRIPTS / program, *words],
+            cwd=self.folder,
+            env=self.environment,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
+
+    def _add_study(self, raw: Path, labels: list[str]) -> None:
+        describe_dataset(raw, kind="raw")
+        derivatives = describe_dataset(raw / "derivatives" / "fmriprep")
+        for number, label in enumerate(labels):
+            add_rest(derivatives, label, seed=number)
+
+    def _add_maps(self, folder: Path) -> None:
+        brain, _ = tiny_masks()
+        places = VoxelPlaces.within(Grid(TINY_SHAPE, TINY_AFFINE), np.ones(brain.shape, bool))
+        rng = np.random.default_rng(5)
+        means = {name: rng.normal(2, 1, places.number) for name in ("emotionFaces", "wm2bk")}
+        for label in PEOPLE:
+            for contrast, mean in means.items():
+                name = f"sub-{label}_contrast-{contrast}_stat-z_statmap.nii.gz"
+                path = folder / f"sub-{label}" / name
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.write_bytes(places.encode(mean + rng.normal(size=places.number)))
+
+    def _add_table(self, path: Path) -> None:
+        rng = np.random.default_rng(6)
+        lines = ["participant_id\tage\tsex\treasoning"]
+        for number, label in enumerate(PEOPLE):
+            age, score = rng.integers(20, 60), rng.normal(10, 2)
+            lines.append(f"sub-{label}\t{age}\t{'FM'[number % 2]}\t{score:.2f}")
+        path.write_text("\n".join(lines) + "\n")
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory) -> World:
+    return World(tmp_path_factory.mktemp("world"))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("page", PAGES, ids=NAMES)
+def test_commands_of_a_page(page, request):
+    typed = [c for c in commands(page, marked=False) if not c.startswith(ELSEWHERE)]
+    if page.stem == "laptop":
+        request.getfixturevalue("demo")
+    for command in typed:
+        world = request.getfixturevalue("world")
+        world.type(command, maps=page.stem if page.stem in ("hcp", "ukb") else "maps")
+
+
+@pytest.fixture(scope="module")
+def demo(world) -> Path:
+    """Make what `make demo` leaves, of one participant and less rest; also as `demo`."""
+    phantom, plan = Phantom(), RunPlan(frames=60, repetition_time_s=5.0)
+    person, folder = phantom.person(cohort=0, index=0), world.folder / "demo-output"
+    describe_datasets(folder / "simulated", phantom, [person], plan=plan, generator={"Name": "x"})
+    write_run(folder / "simulated" / "fmriprep", person, plan)
+    (world.folder / "demo").symlink_to(folder)
+    words = f"{folder}/simulated/fmriprep {folder}/maps participant --model demo --no-reports"
+    world.type(f"bids_dtg {words}")
+    return world.folder
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["start/laptop", "how-to/python"])
+def test_python_of_a_page(name, demo, world):
+    page = DOCS / f"{name}.md"
+    for code, _ in blocks(page, "python"):
+        if name == "start/laptop":
+            code = code.replace('"maps"', '"demo-output/maps"')
+        words = [sys.executable, "-c", code]
+        done = subprocess.run(
+            words, cwd=demo, env=world.environment, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, done.stderr
+        assert done.stdout
+
+
+def test_what_is_marked_is_said_why():
+    """A mark without a reason helps nobody."""
+    marks = [behind for page in PAGES for _, behind in blocks(page, "console") if MARK in behind]
+    assert len(marks) > 10
+    assert all(len(mark) > len(MARK) + 15 for mark in marks)
