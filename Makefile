@@ -12,10 +12,10 @@ N ?= 20000
 SEED ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test coverage test-slow test-gpu bench-gpu fuzz lint measure format bench docs container clean
+.PHONY: help demo test coverage test-slow test-gpu bench-gpu fuzz lint measure format bench docs container release-check clean
 
 help: ## list the tasks
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 # Packages that a run needs are installed first: the demo needs no others.
 .venv/program: pyproject.toml constraints.txt
@@ -76,6 +76,9 @@ docs: .venv/installed ## build the documentation into site/; warnings are errors
 
 container: ## build the image without a Docker daemon and run it (root; Debian; 5 to 11 minutes)
 	container/build_and_try
+
+release-check: .venv/installed ## check what can be checked of a release without publishing it (RELEASE=yes refuses open decisions)
+	$(BIN)/python scripts/release_check.py $(if $(RELEASE),--release)
 
 clean: ## remove the files that these tasks made
 	rm -rf .venv build dist site .pytest_cache .mypy_cache .ruff_cache .fuzz .hypothesis .import_linter_cache .coverage

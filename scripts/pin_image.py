@@ -18,7 +18,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
 # Besides what the program needs: what builds it, since pip would fetch that without a hash.
-BUILD = ("hatchling",)
+BUILD = ("hatchling>=1.27", "hatch-fancy-pypi-readme>=24.1")
 # What the image has besides the core; it is built without the second for TORCH=none.
 EXTRAS, TORCH_EXTRA = ("bids", "report"), "torch"
 # What only PyTorch for the GPU needs.

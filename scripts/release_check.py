@@ -1,0 +1,299 @@
+"""Check what can be checked of a release without publishing it.
+
+    python scripts/release_check.py [--release]
+
+builds the files that an index would get, installs them into bare environments with the newest and
+the oldest packages, and runs the program there; docs/release.md says what else. Decisions that are
+open in the list of that page are reported; with `--release` they are faults, and nothing else is
+done. Needs what `.[dev]` brings and a package index; leaves no files.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import re
+import subprocess
+import sys
+import tarfile
+import tempfile
+import time
+import tomllib
+import zipfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+
+ROOT = Path(__file__).parent.parent
+DECISIONS = ROOT / "docs" / "release.md"
+# Where a file names the version, as `bids_dtg/version.py` has it.
+VERSIONS = {
+    "CITATION.cff": r"^version: (\S+)$",
+    ".zenodo.json": r'"version": "([^"]+)"',
+    "CHANGELOG.md": r"^## (\S+) \(",
+    "examples/conda/recipe.yaml": r'^  version: "([^"]+)"$',
+    "examples/neurodesk/build.yaml": r"^version: (\S+)$",
+}
+PLATFORMS = ("x86_64-unknown-linux-gnu", "aarch64-unknown-linux-gnu", "aarch64-apple-darwin")
+# Extras for the work on the program itself.
+_OF_DEVELOPERS = ("dev", "docs")
+# The place of a link or picture in Markdown.
+_LINK = re.compile(r"\]\(<?([^)\s>]+)")
+_FENCE = re.compile(r"^```.*?^```", re.DOTALL | re.MULTILINE)
+# How far maps of the oldest and the newest packages may be apart, of their largest value.
+_ALIKE = 1e-4
+
+
+def decisions(page: str, read: Callable[[str], str]) -> tuple[list[str], list[str]]:
+    """Return what is open, and what is decided but not carried out.
+
+    Parameters
+    ----------
+    page
+        Text with the table of decisions.
+    read
+        Returns the text of a file of the project.
+    """
+    rows = [
+        [cell.strip() for cell in line.strip("|").split("|")]
+        for line in page.splitlines()
+        if line.startswith("| ") and line.count("|") == 5
+    ]
+    open_, faults = [], []
+    for decision, state, text, files in rows[1:]:
+        if state == "open":
+            open_.append(decision)
+            continue
+        if state != "decided":
+            faults.append(f"{decision}: its state is '{state}'. Expected: open or decided")
+        named = re.findall(r"`([^`]+)`", files)
+        left = [name for name in named if text.strip("`") in read(name)]
+        faults += [f"{decision}: decided, and {text} is still in {name}" for name in left]
+    if len(rows) < 2:
+        faults.append("docs/release.md has no table of decisions")
+    return open_, faults
+
+
+def differing_versions(version: str, read: Callable[[str], str]) -> list[str]:
+    """Return the files that name another version."""
+    faults = []
+    for name, pattern in VERSIONS.items():
+        found = re.search(pattern, read(name), re.MULTILINE)
+        if found is None or found[1] != version:
+            faults.append(f"{name}: version {found and found[1]}. Expected: {version}")
+    return faults
+
+
+def dead_links(text: str, folder: Path, address: str | None = None) -> list[str]:
+    """Return the links of a page that lead to no file.
+
+    Parameters
+    ----------
+    text
+        The page, as Markdown.
+    folder
+        That relative links begin at.
+    address
+        Of the source's files: links below it lead to files, and no link may be relative.
+    """
+    dead = []
+    for link in _LINK.findall(_FENCE.sub("", text)):
+        place = link.partition("#")[0]
+        if address is not None and place.startswith(address):
+            place = place.removeprefix(address)
+        elif re.match(r"[a-z]+:", link) or not place:
+            continue
+        elif address is not None:
+            dead.append(f"{link} is relative")
+            continue
+        if not (folder / place).exists():
+            dead.append(link)
+    return dead
+
+
+def _tracked() -> list[str]:
+    listed = _run("git", "ls-files", "-z", cwd=ROOT)
+    return [name for name in listed.split("\0") if name and (ROOT / name).is_file()]
+
+
+def _read(name: str) -> str:
+    return (ROOT / name).read_text(encoding="utf-8")
+
+
+def _run(*words: str | Path, cwd: Path) -> str:
+    """Run a command without what this process has for its own Python; return what it prints."""
+    env = {key: value for key, value in os.environ.items() if not key.startswith("PYTHON")}
+    done = subprocess.run(words, cwd=cwd, env=env, capture_output=True, text=True, check=False)
+    if done.returncode:
+        last = "\n".join((done.stdout + done.stderr).strip().splitlines()[-8:])
+        raise RuntimeError(f"{' '.join(map(str, words))} ended with {done.returncode}\n{last}")
+    return done.stdout
+
+
+def _tool(name: str) -> Path:
+    return Path(sys.executable).parent / name
+
+
+class Release:
+    """The files of a release in a folder, and what is checked of them."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.project = tomllib.loads(_read("pyproject.toml"))["project"]
+
+    @property
+    def wheel(self) -> Path:
+        """The wheel."""
+        return next(self.folder.glob("dist/*.whl"))
+
+    def pages(self) -> Iterator[str]:
+        """Links lead to files, versions agree, and the descriptor is the parser's."""
+        # Imported here, as the descriptor needs the whole program.
+        from boutiques_descriptor import DESCRIPTOR, text
+
+        from bids_dtg.version import __version__
+
+        for name in _tracked():
+            if name.endswith(".md"):
+                for link in dead_links(_read(name), (ROOT / name).parent):
+                    yield f"{name}: {link} leads nowhere"
+        yield from differing_versions(__version__, _read)
+        if DESCRIPTOR.read_text(encoding="utf-8") != text():
+            yield "the descriptor is not the parser's: run python scripts/boutiques_descriptor.py"
+
+    def build(self) -> Iterator[str]:
+        """Sdist, and wheel from it; both hold what git tracks."""
+        words = ("-m", "build", "--installer", "uv", "--outdir", self.folder / "dist", ROOT)
+        _run(sys.executable, *words, cwd=self.folder)
+        _run(_tool("twine"), "check", "--strict", *self.folder.glob("dist/*"), cwd=self.folder)
+        with tarfile.open(next(self.folder.glob("dist/*.tar.gz"))) as sdist:
+            packed = {name.partition("/")[2] for name in sdist.getnames()}
+        with zipfile.ZipFile(self.wheel) as wheel:
+            installed = set(wheel.namelist())
+            (metadata,) = (name for name in installed if name.endswith(".dist-info/METADATA"))
+            text = wheel.read(metadata).decode()
+        for name in _tracked():
+            if name not in packed:
+                yield f"the sdist lacks {name}"
+            if name.startswith("bids_dtg/") and name not in installed:
+                yield f"the wheel lacks {name}"
+        description = text.partition("\n\n")[2]
+        address = f"{self.project['urls']['Source']}/blob/main/"
+        for link in dead_links(description, ROOT, address):
+            yield f"the text for the index: {link} leads nowhere"
+
+    def resolve(self) -> Iterator[str]:
+        """Each extra can be installed; the core, reports and training everywhere, as wheels."""
+        self._compile("--no-deps")  # fails here if there is no index, and not once for each extra
+        for extra in self.project["optional-dependencies"]:
+            if extra not in _OF_DEVELOPERS:
+                yield from self._unresolved("--extra", extra)
+        for python in self._pythons():
+            for platform in PLATFORMS:
+                place = ("--python-version", python, "--python-platform", platform)
+                wheels = ("--extra", "report", "--extra", "train", "--only-binary", ":all:")
+                yield from self._unresolved(*place, *wheels)
+
+    def newest(self) -> Iterator[str]:
+        """Install the wheel with the newest packages, and run its demo."""
+        self._environment("newest")
+        self._uv("install", "--python", "newest", f"{self.wheel}[report]")
+        self._uv("check", "--python", "newest")
+        self._program("newest", "dtg-demo", "demo", "--participants", "1")
+        yield from self._too_few("demo/maps")
+
+    def oldest(self) -> Iterator[str]:
+        """Install the wheel with the oldest packages; maps are those of the newest."""
+        pinned = self._compile("--extra", "report", "--resolution", "lowest-direct")
+        (self.folder / "oldest.txt").write_text(pinned, encoding="utf-8")
+        self._environment("oldest")
+        self._uv("install", "--python", "oldest", "--requirement", "oldest.txt")
+        self._uv("install", "--python", "oldest", "--no-deps", self.wheel)
+        self._uv("check", "--python", "oldest")
+        words = ("demo/simulated/fmriprep", "maps", "participant", "--model", "demo")
+        self._program("oldest", "bids_dtg", *words)
+        yield from self._too_few("maps")
+        apart = max(
+            _apart(path, self.folder / "maps" / path.relative_to(self.folder / "demo/maps"))
+            for path in self._maps("demo/maps")
+        )
+        print(f"release-check: maps with oldest and newest packages differ by {apart:.1e} at most")
+        if apart > _ALIKE:
+            yield f"maps with oldest and newest packages differ by {apart:.1e} of the largest value"
+
+    def _pythons(self) -> list[str]:
+        found = [re.fullmatch(r".*:: (3\.\d+)", row) for row in self.project["classifiers"]]
+        return [match[1] for match in found if match]
+
+    def _environment(self, name: str) -> None:
+        _run(_tool("uv"), "venv", "--quiet", "--python", sys.executable, name, cwd=self.folder)
+
+    def _uv(self, *words: str | Path) -> str:
+        return _run(_tool("uv"), "pip", words[0], "--quiet", *words[1:], cwd=self.folder)
+
+    def _compile(self, *words: str) -> str:
+        return self._uv("compile", "--no-header", "--no-annotate", ROOT / "pyproject.toml", *words)
+
+    def _unresolved(self, *words: str) -> Iterator[str]:
+        try:
+            self._compile(*words)
+        except RuntimeError as err:
+            yield str(err)
+
+    def _program(self, environment: str, name: str, *words: str) -> None:
+        _run(self.folder / environment / "bin" / name, *words, cwd=self.folder)
+
+    def _maps(self, output: str) -> list[Path]:
+        return sorted((self.folder / output).rglob("sub-*_desc-synthetic_statmap.nii.gz"))
+
+    def _too_few(self, output: str) -> Iterator[str]:
+        if (found := len(self._maps(output))) != 47:
+            yield f"{found} maps in {output}. Expected: 47"
+
+
+def _apart(first: Path, second: Path) -> float:
+    """Return the largest difference of two maps beside the largest value."""
+    values, others = (np.asarray(nib.load(path).dataobj) for path in (first, second))
+    return float(np.abs(values - others).max() / np.abs(values).max())
+
+
+def main(words: list[str] | None = None) -> int:
+    """Run all checks; return how the program ends."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--release", action="store_true", help="refuse open decisions")
+    refuse = parser.parse_args(words).release
+    open_, faults = decisions(_read("docs/release.md"), _read)
+    for decision in open_:
+        print(f"release-check: open: {decision}")
+    if refuse and open_:
+        return _ended([*faults, *(f"{decision}: open in docs/release.md" for decision in open_)])
+    with tempfile.TemporaryDirectory() as folder:
+        release = Release(Path(folder))
+        for check in (
+            *(release.pages, release.build, release.resolve),
+            *(release.newest, release.oldest),
+        ):
+            started = time.monotonic()
+            try:
+                found = list(check())
+            except RuntimeError as err:
+                # What follows needs what was to be made.
+                return _ended([*faults, str(err)])
+            faults += found
+            word = "faults in" if found else "ok:"
+            purpose = (check.__doc__ or "").partition("\n")[0]
+            print(f"release-check: {word} {purpose} {time.monotonic() - started:.0f} s", flush=True)
+    return _ended(faults)
+
+
+def _ended(faults: list[str]) -> int:
+    for fault in faults:
+        print(f"release-check: error: {fault}", file=sys.stderr)
+    print(f"release-check: {'failed' if faults else 'nothing found'}")
+    return 1 if faults else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
