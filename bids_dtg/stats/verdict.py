@@ -209,6 +209,9 @@ def judge_each(
     """
     if cross_validated:
         differences = spread_as_learnt(differences)
+    # Rounding has signs, too, and would have a p of its own.
+    own = np.asarray(differences, np.float64)
+    differences = np.where(np.abs(own) <= _ROUNDING, 0.0, own)
     p = sign_flip_test(differences, seed=seed)
     return tuple(
         Verdict(t_interval(own), float(one), int(np.isfinite(own).sum()))

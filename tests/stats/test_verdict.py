@@ -95,11 +95,19 @@ def test_fewer_than_eight_never_get_a_verdict(d, unknown):
 @given(arrays(float, st.integers(8, 12), elements=st.floats(-5, 5, width=16)))
 @settings(max_examples=25, deadline=None)
 def test_p_is_that_of_all_flips(d):
+    d[np.abs(d) <= 1e-6] = 0.0  # of correlations that is rounding, and none differs
     assume(np.abs(d).max() > 0)
     flips = np.array(list(itertools.product([-1.0, 1.0], repeat=len(d))))
     exact = (np.abs(flips @ d) >= abs(d.sum()) * (1 - 1e-12)).mean()
     # 10,000 draws: five standard errors.
     assert judge_differences(d).p == pytest.approx(exact, abs=0.026)
+
+
+@pytest.mark.parametrize("cross_validated", [False, True])
+def test_rounding_has_no_p(cross_validated):
+    rounding = 1e-8 * (1 + np.random.default_rng(0).random(20))  # all of one sign
+    found = judge_differences(rounding, cross_validated=cross_validated)
+    assert (found.word, found.p) == ("interval holds 0", 1.0)
 
 
 def test_interval_and_p_are_scipys():

@@ -97,6 +97,10 @@ _WEAK = (
     "Simple models were fitted on {people} people: an average of few is weak, and a map without "
     "individual information is above it by their number alone"
 )
+_OWN_MEAN_ENOUGH = (
+    "What is above simple models is no prediction of persons: the model is not shown to be above "
+    "its own mean prediction, one map for everybody"
+)
 _SCORES = {"r": "r", "residual_r": "residual r", "identification": "identification"}
 
 
@@ -239,6 +243,9 @@ def verdicts(judged: str, comparisons: Sequence[Mapping[str, Any]], fitted_on: i
     above = {row["verdict"] for row in decided if row["question"] is None and row["score"] == "r"}
     if NO_VERDICT in above or (BETTER in above and fitted_on < _FEW):
         flags.append(Flag("note", _WEAK.format(people=fitted_on)))
+    worth = {row["verdict"] for row in decided if row["question"] == WORTH_USING}
+    if above & {BETTER, NO_VERDICT} and worth and BETTER not in worth:
+        flags.append(Flag("note", _OWN_MEAN_ENOUGH))
     return flags
 
 

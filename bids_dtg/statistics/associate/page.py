@@ -286,8 +286,9 @@ def _beside_edges(phenotype: PhenotypeAssociations) -> Iterator[str]:
         )
     else:
         yield (
-            f"Edges of the connectome are associated with {phenotype.name}, and the maps "
-            "predicted from them are not: the maps add nothing here."
+            f"Edges of the connectome are associated with {phenotype.name}; of the maps predicted "
+            "from them no association is shown at this rate, which is no proof of a difference. "
+            "The maps add no information to the connectome."
         )
 
 
@@ -317,7 +318,6 @@ def _side_by_side(phenotype: PhenotypeAssociations) -> Table:
             "family-wise p are over all tests of a row. q counts where permutations show that "
             "there is anything at all, with all features and phenotypes of this page as tests."
         ],
-        highlight=[found.words for found in phenotype.features if found.kind == EDGES],
     )
 
 

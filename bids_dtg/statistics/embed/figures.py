@@ -32,7 +32,8 @@ from bids_dtg.stats.verdict import FEWEST
 
 Row = dict[str, object]
 _AXES = 10  # components in tables
-REST_QUALITY = ("fd_mean", "minutes_kept")  # quality measures that may explain an atypical map
+# Quality measures that may explain an atypical map, and their names on the page.
+REST_QUALITY = {"fd_mean": "mean motion (mm)", "minutes_kept": "minutes of rest"}
 _FEATURES = "Features of each participant, a value of --feature-sets"
 _CONTRAST = f"Label of the contrast; {TOGETHER}: side by side; n/a: none"
 COORDINATES = (

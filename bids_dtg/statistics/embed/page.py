@@ -205,14 +205,14 @@ def _people_section(found: Sequence[Embedded], known: Mapping[str, Column]) -> P
         scatters.append(
             Scatter(
                 f"Distance from the others' mean against motion: {one_kind.kind.words}",
-                "fd_mean (mm)",
+                REST_QUALITY["fd_mean"],
                 "distance",
                 np.column_stack([fd, typical.distance]),
                 groups=["atypical" if word != "no" else "typical" for word in words],
             )
         )
     nobody = [] if rows else ["Nobody is atypical by this rule."]
-    columns = ("Person", "of", "distance", "r with the others", "atypical", *REST_QUALITY)
+    columns = ("Person", "of", "distance", "r with the others", "atypical", *REST_QUALITY.values())
     return PageSection(
         "Typical and atypical people",
         [
@@ -286,7 +286,7 @@ def _motion_cells(
                 rho = Interval(*(float(str(row[name])) for name in ("rho", "low", "high")))
                 yield (
                     f"{one_kind.kind.words}: {row['figure']}",
-                    str(row["against"]),
+                    REST_QUALITY[str(row["against"])],
                     (rho.mean, rho.low, rho.high),
                     int(str(row["people"])),
                 )

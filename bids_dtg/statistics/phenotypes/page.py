@@ -334,14 +334,16 @@ def _in_short(results: Sequence[PhenotypeResults]) -> str:
             f"{len(results)} phenotypes; of none are there synthetic maps, edges of the connectome "
             f"and {FEWEST} people ({FEWEST_RARER} of each level) to compare."
         )
+    unknown = [found.name for found in results if not _is_compared(found)]
+    rest = f" There is no verdict on {', '.join(unknown)}." if unknown else ""
     if not gained:
         return (
             f"Synthetic maps predict none of {counted(len(asked), 'phenotype')} measurably better "
-            "than the connectome they were made from, and add nothing measurable to it."
+            f"than the connectome they were made from, and add nothing measurable to it.{rest}"
         )
     return (
-        f"Synthetic maps predict {len(gained)} of {len(asked)} phenotypes better than the edges of "
-        f"the connectome, or add to these: {', '.join(gained)}."
+        f"Synthetic maps predict {len(gained)} of {counted(len(asked), 'phenotype')} better than "
+        f"the edges of the connectome, or add to these: {', '.join(gained)}.{rest}"
     )
 
 

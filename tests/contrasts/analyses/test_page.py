@@ -164,7 +164,8 @@ def test_the_two_questions_come_first_and_alone_are_good(verdict, level, words):
         compared("group average", "better"),
     ]
     flags = verdicts("model", rows, 40)
-    assert [flag.level for flag in flags] == [level, level, "note"]
+    last = ["note"] if verdict == "better" else ["note", "note"]  # the second: a mean map is enough
+    assert [flag.level for flag in flags] == [level, level, *last]
     assert all(flag.text.startswith(text) for flag, text in zip(flags, words, strict=False))
     assert "p\u00a0<\u00a00.001" in flags[0].text
 
@@ -195,6 +196,16 @@ def test_to_be_above_the_average_of_few_others_is_not_praised():
     better = compared("group average", "better")
     assert "an average of few is weak" in verdicts("model", [better], 9)[-1].text
     assert len(verdicts("model", [better], 300)) == 1
+
+
+@pytest.mark.parametrize("verdict", ["better", "interval holds 0", "worse"])
+def test_who_is_above_simple_models_by_its_mean_map_alone_is_not_praised(verdict):
+    rows = [
+        compared("own mean prediction", verdict, question="worth using"),
+        compared("linear (Tavor)", "better"),
+    ]
+    texts = [flag.text for flag in verdicts("model", rows, 100)]
+    assert any("no prediction of persons" in text for text in texts) == (verdict != "better")
 
 
 def test_few_people_give_no_verdict_at_all():

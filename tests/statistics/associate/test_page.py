@@ -78,7 +78,7 @@ def test_the_answer_is_beside_that_of_the_edges():
     [
         ([FOUND, EDGES_FOUND], "whose edges are associated with iq, too: the maps add no"),
         ([FOUND, EDGES_NOT], "and hold nothing that the connectome does not"),
-        ([NOT_FOUND, EDGES_FOUND], "the maps add nothing here"),
+        ([NOT_FOUND, EDGES_FOUND], "no association is shown at this rate, which is no proof of a"),
         ([NOT_FOUND, EDGES_NOT], "Nothing is associated with iq"),
         ([FOUND], "There are no edges of the connectome to compare these associations with"),
     ],
@@ -94,6 +94,7 @@ def test_the_strongest_of_all_contrasts_come_first():
     assert strongest.rows[0][2] == -0.6
     assert [row[0] for row in edges.rows] == ["place 0"]  # the other could not be tested
     assert [row[:2] for row in counts.rows] == [["a", 1], ["b", 1]]
+    assert not (beside.highlight or beside.model or beside.better)  # no row is the best by its place
     assert beside.rows[0][2:] == [3, pytest.approx(200 / 3), 1, 0.6, 0.4]
     assert shown.scatters[0].groups[0] == "means of regions"
     assert "a whole curve lies above or below the line without" in shown.scatters[0].caption

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 
 import nibabel as nib
@@ -129,6 +130,9 @@ def test_the_page_has_the_answer_first_and_escapes_what_others_wrote(cohort):
     page = (cohort.out / "group/embed/statistics_report.html").read_text()
     assert "sub-07" in page
     assert "1 person is unusual" in page
+    for heading in ("minutes of rest", "mean motion (mm)"):
+        assert f">{heading}<" in page
+    assert not {">fd_mean<", ">minutes_kept<", ">fd_mean (mm)<"} & set(re.findall(">[^<]*<", page))
     assert EVIL not in page
     assert page.index("contrasts form") < page.index('id="points"')
     words = json.loads((cohort.out / "group/embed/desc-people_typicality.json").read_text())

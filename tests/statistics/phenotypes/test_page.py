@@ -148,6 +148,7 @@ def test_of_several_phenotypes_nothing_is_claimed_that_was_not_compared():
         assert lead.startswith("2 phenotypes; of none are there synthetic maps, edges of the")
     both = phenotypes_page([results(same), results()], lead="", flags=(), index="").lead
     assert both.startswith("Synthetic maps predict none of 1 phenotype ")
+    assert "There is no verdict on" in both
 
 
 def test_few_of_a_level_decide_nothing_of_maps():
