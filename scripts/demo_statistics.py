@@ -7,7 +7,8 @@ network, and writes the bundle again: its table of scores, its re-centring, a ca
 of parcel means, what people's maps have in common, the coverage on test people, and what is usual
 of the training people's runs. The same command resumes a stopped call. `train_demo.py` ends with
 the same steps. `--only parcels` makes the intervals of parcel means alone, `--only deviation` the
-mean and the spread of people's maps, and both leave all else as it is.
+mean and the spread of people's maps, `--only usual` what share of these usually lies far from the
+mean, and each leaves all else as it is.
 """
 
 from __future__ import annotations
@@ -47,7 +48,7 @@ from bids_dtg.stats.conformal import (
     block_edge,
     coverage,
 )
-from bids_dtg.stats.deviation import Deviation, PeopleSums
+from bids_dtg.stats.deviation import Deviation, PeopleSums, UsualShare, share_far
 from bids_dtg.stats.parcel_intervals import ParcelIntervals, parcel_errors
 
 Array = NDArray[np.float32]
@@ -146,18 +147,46 @@ def add_deviation(work: Path, folder: Path) -> None:
     new.rename(folder)
 
 
+def add_usual(work: Path, folder: Path) -> None:
+    """Write the bundle in `folder` again: its card alone changes, by the usual share."""
+    bundle = load_bundle(folder)
+    assert bundle.deviation is not None
+    phantom = Phantom(block=round(bundle.grid.voxel_sizes_mm[0] / 2))
+    _calibration_errors(work, phantom, bundle)
+    usual = learn_deviation(work, bundle).usual
+    print(usual, flush=True)
+    new = folder.with_name(folder.name + "_new")
+    # The mean is the bundle's own, and so its file stays.
+    extend_bundle(bundle, new, deviation=replace(bundle.deviation, usual=usual))
+    shutil.rmtree(folder)
+    new.rename(folder)
+
+
 def learn_deviation(work: Path, bundle: ModelBundle) -> Deviation:
-    """Return mean and spread of the calibration people's maps, which were predicted before."""
-    correction, sums = bundle.correction, PeopleSums(_lattice(bundle))
-    assert correction is not None
-    predicted = np.load(work / "predicted" / "calibration" / "predicted.npy", mmap_mode="r")
-    for maps in track(predicted, "Adding up people"):
-        sums.add(correction.apply(maps.astype(np.float32)))
+    """Return mean and spread of the calibration people's maps, which were predicted before.
+
+    The usual share is that of each of them against the others, as `--analysis calibrate` has it.
+    """
+    sums = PeopleSums(_lattice(bundle))
+    for maps in track(_calibration_maps(work, bundle), "Adding up people"):
+        sums.add(maps)
+    shares = []
+    for maps in track(_calibration_maps(work, bundle), "Leaving out each of them"):
+        others = sums.without(maps).deviation(segments=SEGMENTS, of="calibration")
+        shares.append(share_far(others.deviations(maps)))
+    found = sums.deviation(segments=SEGMENTS, of="calibration")
     # In steps: the package is to stay small.
-    return replace(sums.deviation(segments=SEGMENTS, of="calibration"), exact=False)
+    return replace(found, exact=False, usual=UsualShare.of(shares))
 
 
-ONLY = {"parcels": add_parcels, "deviation": add_deviation}
+def _calibration_maps(work: Path, bundle: ModelBundle) -> Iterator[Array]:
+    """Yield the calibration people's predicted maps, (contrasts, places) each."""
+    assert bundle.correction is not None
+    for maps in np.load(work / "predicted" / "calibration" / "predicted.npy", mmap_mode="r"):
+        yield bundle.correction.apply(maps.astype(np.float32))
+
+
+ONLY = {"parcels": add_parcels, "deviation": add_deviation, "usual": add_usual}
 
 
 def parcel_intervals(errors: Iterable[Array], bundle: ModelBundle) -> dict[str, ParcelIntervals]:

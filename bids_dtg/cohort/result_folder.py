@@ -44,6 +44,15 @@ _CONFIGURATION = "configuration.toml"
 # For files of an earlier version, which kept no record.
 _ENDINGS = (".tsv", ".json", ".nii.gz", ".npz", ".html", ".toml", ".parquet", ".safetensors")
 
+# What folders of a model's analyses hold; the model's name follows.
+_TITLES = {
+    "model": "Model",
+    "evaluation": "Evaluation of",
+    "simulation": "Simulations by",
+    "fixed-points": "Fixed points of",
+    "interventions": "Interventions on",
+}
+
 
 @dataclass(frozen=True, eq=False)
 class ResultFolder:
@@ -85,6 +94,14 @@ class ResultFolder:
     def path(self) -> Path:
         """The folder; it may not exist yet."""
         return self.output.path("group") / self.name
+
+    @property
+    def title(self) -> str:
+        """The folder's name in words, as the heading of its page."""
+        for kind, words in _TITLES.items():
+            if self.name.startswith(f"{kind}-"):
+                return f"{words} {self.name.removeprefix(f'{kind}-')}"
+        return self.name
 
     @property
     def bundle(self) -> Path:

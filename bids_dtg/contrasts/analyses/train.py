@@ -344,7 +344,7 @@ def write_tables(
     trouble = write_model_page(
         page,
         ModelPageFacts(
-            title=analysis.folder.name,
+            title=analysis.results.title,
             index=f"../../{INDEX}",
             lead=f"{counted(people, who)} of {analysis.source.dataset.name}, "
             f"{counted(len(labels), 'contrast')}. {cohort.sessions} {basis} "

@@ -302,8 +302,9 @@ def _usual_words(made: AverageFiles) -> str:
     people = made.common.get("DeviationsUsualShareParticipants")
     if not isinstance(share, float) or not isinstance(people, int):
         return f"what share lies {beyond} by chance differs from place to place, and is not known"
+    kind = "simulated people" if made.common.get("DeviationsUsualShareSimulated") else "people"
     return (
-        f"usually {share:.1%} of places lie {beyond}, measured in the {people} people of the "
+        f"usually {share:.1%} of places lie {beyond}, measured in the {people} {kind} of the "
         "calibration"
     )
 

@@ -38,6 +38,7 @@ from bids_dtg.dynamics.analyses.latents import (
     effect_table,
     feature_table,
     held_out_words,
+    in_words,
     kl_table,
     positions_of,
     retest_rows,
@@ -50,7 +51,7 @@ from bids_dtg.dynamics.analyses.unseen import (
 )
 from bids_dtg.dynamics.features import features_of
 from bids_dtg.dynamics.inference import Inferred, alignment_of, elbo_of, infer
-from bids_dtg.dynamics.judging.predictive import check
+from bids_dtg.dynamics.judging.predictive import CHECKED, OUTSIDE_P, Check, check
 from bids_dtg.dynamics.model import GenerativeModel
 from bids_dtg.dynamics.networks import Networks
 from bids_dtg.dynamics.parameter_effects import parameter_effects
@@ -82,12 +83,15 @@ _CHECKS = (
     Column("people", "Number of people"),
     Column("observed", "Value of people's own sessions, mean over people"),
     Column("simulated", "Mean over simulations and people"),
-    Column("low", "Lower end of the middle 90 % of simulations, mean over people"),
-    Column("high", "Upper end of the middle 90 % of simulations, mean over people"),
-    Column("median_p", "Median over people of the two-sided predictive p"),
+    Column("low", "Lower end of the middle 90 % of simulations, mean over people", "5 % of these"),
+    Column(
+        "high", "Upper end of the middle 90 % of simulations, mean over people", "95 % of these"
+    ),
+    Column("median_p", "Median over people of the two-sided predictive p", "median p"),
     Column(
         "outside",
         "Share of people outside the middle 90 % of their simulations",
+        "share of people outside",
         interval="95 % interval (Wilson)",
     ),
 )
@@ -95,8 +99,8 @@ _ELBO = (
     Column("session", "Session of the series"),
     Column("series", "Kind of series: trained on or held out"),
     Column("number", "Number of series"),
-    Column("elbo_mean", "ELBO, mean over series", unit="nats"),
-    Column("elbo_sd", "Its standard deviation over series", unit="nats"),
+    Column("elbo_mean", "ELBO, mean over series", "ELBO, mean", unit="nats"),
+    Column("elbo_sd", "Its standard deviation over series", "ELBO, sd", unit="nats"),
 )
 _WORDS = ("words",)  # a column that is left out of pages
 _FEWEST_RETESTED = 2  # people that an agreement needs
@@ -181,6 +185,7 @@ def run_evaluation(settings: Settings) -> int:
             *_unbounded(rows),
             *_above(tuple(judged.sessions)[-1], rows),
             *same_by_another(tuple(judged.sessions)[-1], rows),
+            *outside_simulations(simulated.checks),
         ]
         who = "outside its training set" if unseen else "of its training set"
         _write_page(judged, sections, flags, who, seen)
@@ -192,6 +197,7 @@ class _Simulated:
     """Scores of simulated sessions, the model first, and their sections of the page."""
 
     scored: Sequence[Scored]
+    checks: Sequence[Check]
     sections: tuple[PageSection, ...]
 
 
@@ -236,9 +242,10 @@ def _simulated(judged: Judged, settings: Settings) -> _Simulated:
         simulations=simulations,
         seed=seed,
     )
+    checked = check(pairs, judged.networks.tr_seconds)
     checks = ResultTable(
         _CHECKS,
-        [row.row() for row in check(pairs, judged.networks.tr_seconds)],
+        [row.row() for row in checked],
         "People's own sessions compared with simulated ones: a row a measure",
     )
     scored = [
@@ -304,10 +311,42 @@ def _simulated(judged: Judged, settings: Settings) -> _Simulated:
                 f"person ({min(simulations, CHECKED_SIMULATIONS)} of them). A right "
                 "model has at most 10 % of people outside the middle 90 %.",
             ),
-            tables=(table_of("Own session compared with simulated ones", checks),),
+            tables=(table_of("Own session compared with simulated ones", _named(checks)),),
         ),
     )
-    return _Simulated(scored, sections)
+    return _Simulated(scored, checked, sections)
+
+
+def _named(checks: ResultTable) -> ResultTable:
+    """Return the checks with their measures in words."""
+    words = {figure.name: figure.words for figure in CHECKED}
+    rows = [{**row, "measure": words[str(row["measure"])]} for row in checks.rows]
+    return ResultTable(checks.columns, rows, checks.description)
+
+
+def outside_simulations(checks: Sequence[Check]) -> list[Flag]:
+    """Report the predictive checks in which more people are outside than of a right model.
+
+    Parameters
+    ----------
+    checks
+        Of people's own sessions. One fails where the 95 % interval of the share of people outside
+        is above the 10 % of a right model.
+    """
+    failed = [
+        f"{one.of.words} ({one.outside.mean:.0%} of people)".replace("%", " %")
+        for one in checks
+        if one.outside.low > OUTSIDE_P
+    ]
+    if not failed:
+        return []
+    text = (
+        f"The model does not describe these people's sessions: {len(failed)} of "
+        f"{counted(len(checks), 'predictive check')} {'fails' if len(failed) == 1 else 'fail'}, as "
+        "more people are outside the middle 90 % of their simulations than the 10 % of a right "
+        f"model: {'; '.join(failed)}"
+    )
+    return [Flag("warning", text)]
 
 
 def _unbounded(rows: Sequence[Row]) -> list[Flag]:
@@ -383,13 +422,28 @@ def _parameters(judged: Judged, maps: Mapping[str, Values]) -> tuple[PageSection
                 "drawn from the prior, all with the same network input.",
             ),
             tables=(
-                table_of("Use of the parameters (KL from the prior, nats)", kl),
-                table_of("Features and maps explained by the parameters", features, _WORDS),
+                table_of(
+                    "Use of the parameters (KL from the prior, nats)", in_words(kl, "parameter")
+                ),
+                table_of(
+                    "Features and maps explained by all parameters together",
+                    in_words(features, "feature"),
+                    _of_single_parameters(features),
+                ),
                 table_of("Effect of each parameter on a single region", effects, ("figure",)),
-                table_of("The same people in another session", retest),
+                table_of(
+                    "The same people in another session",
+                    in_words(retest, "value"),
+                ),
             ),
         ),
     )
+
+
+def _of_single_parameters(features: ResultTable) -> tuple[str, ...]:
+    """Return the columns that are in the file alone: four for each parameter, and words."""
+    names = [column.name for column in features.columns]
+    return (*_WORDS, *(name for name in names if "_theta" in name))
 
 
 def _retest(judged: Judged) -> list[Row]:
@@ -501,7 +555,7 @@ def _write_page(
     people = counted(len(judged.labels), "participant")
     analysis.results.page(
         AnalysisPageFacts(
-            title=analysis.results.path.name,
+            title=analysis.results.title,
             index=f"../../{INDEX}",
             lead=f"{bundle.card.name} {bundle.card.version}, evaluated on {people} of "
             f"{analysis.data_set} {people_words}, sessions {', '.join(judged.sessions)}."

@@ -33,26 +33,47 @@ LEVELS = (-1.0, 0.0, 1.0)  # of each input of a single region
 _NODE_PEOPLE, _NODE_STARTS = 10, 60  # as published
 _CAN_WRITE = ("desc-regions_fixedpoints", "desc-networks_fixedpoints")
 _INPUTS = (
-    Column("network_input", "Constant value of the network input"),
-    Column("external_input", "Constant value of the external input"),
+    Column("network_input", "Constant value of the network input", "network input"),
+    Column("external_input", "Constant value of the external input", "external input"),
 )
 _SUMMARY = (
     Column("cases", "Number of cases"),
-    Column("one_point", "Cases with one fixed point"),
-    Column("one_stable_point", "Cases with one fixed point, which is stable as a flow"),
-    Column("several_points", "Cases with several fixed points"),
-    Column("no_point", "Cases without a fixed point"),
-    Column("points", "Number of fixed points"),
-    Column("stable_flow", "Fixed points where all eigenvalues have real parts below 0"),
-    Column("stable_map", "Fixed points where all of 1 + eigenvalue lie inside the unit circle"),
-    Column("complex_eigenvalues", "Fixed points with complex eigenvalues"),
+    Column("one_point", "Cases with one fixed point", "with one point"),
+    Column(
+        "one_stable_point",
+        "Cases with one fixed point, which is stable as a flow",
+        "with one, stable as a flow",
+    ),
+    Column("several_points", "Cases with several fixed points", "with several"),
+    Column("no_point", "Cases without a fixed point", "with none"),
+    Column("points", "Number of fixed points", "points in all"),
+    Column(
+        "stable_flow",
+        "Fixed points where all eigenvalues have real parts below 0",
+        "stable as a flow",
+    ),
+    Column(
+        "stable_map",
+        "Fixed points where all of 1 + eigenvalue lie inside the unit circle",
+        "stable as a map",
+    ),
+    Column("complex_eigenvalues", "Fixed points with complex eigenvalues", "points that rotate"),
     Column("largest_real_part", "Largest real part of all eigenvalues"),
     Column("largest_map_modulus", "Largest modulus of all of 1 + eigenvalue"),
 )
 _SETTLING = (
-    Column("settling_flow", "Cases that come to rest as a flow, from a random state without noise"),
-    Column("settling_map", "Cases that come to rest as a map, from a random state without noise"),
+    Column(
+        "settling_flow",
+        "Cases that come to rest as a flow, from a random state without noise",
+        "settling as a flow",
+    ),
+    Column(
+        "settling_map",
+        "Cases that come to rest as a map, from a random state without noise",
+        "settling as a map",
+    ),
 )
+_NOT_ON_PAGE = ("largest_real_part", "largest_map_modulus")  # of any size; they are in the files
 _DRAWS, _NETWORK_STARTS = 4, 100  # of each person's parameters, and of the search; as published
 
 
@@ -171,13 +192,22 @@ def _largest(values: Values) -> float | None:
     return float(values.max()) if values.size else None
 
 
+def _shown(nodes: ResultTable) -> ResultTable:
+    """Return the rows with a number as their name as pages write it."""
+    rows = [
+        {**row, "network_input": f"{row['network_input']:g}".replace("-", "\N{MINUS SIGN}")}
+        for row in nodes.rows
+    ]
+    return ResultTable(nodes.columns, rows, nodes.description)
+
+
 def _page(judged: Judged, nodes: ResultTable, networks: ResultTable) -> AnalysisPageFacts:
     total, single = (
         sum(int(str(row[column])) for row in networks.rows)
         for column in ("cases", "one_stable_point")
     )
     return AnalysisPageFacts(
-        title=judged.analysis.results.path.name,
+        title=judged.analysis.results.title,
         index=f"../../{INDEX}",
         lead=f"{counted(len(judged.labels), 'participant')} of {judged.analysis.data_set}: "
         f"{single} of {total} networks have one fixed point, and it is stable.",
@@ -189,9 +219,10 @@ def _page(judged: Judged, nodes: ResultTable, networks: ResultTable) -> Analysis
                     "Fixed points of the transition with both inputs held. As a flow, a point "
                     "is stable where all eigenvalues of the derivatives have real parts below "
                     "0, as published; the model that was trained is a map from frame to frame, "
-                    "which is stable where all of 1 + eigenvalue lie inside the unit circle.",
+                    "which is stable where all of 1 + eigenvalue lie inside the unit circle. A "
+                    "point rotates where eigenvalues are complex. A case is a region of a person.",
                 ),
-                tables=(table_of("Regions, by their inputs", nodes),),
+                tables=(table_of("Regions, by their inputs", _shown(nodes), _NOT_ON_PAGE),),
             ),
             PageSection(
                 title="Networks",
@@ -199,9 +230,9 @@ def _page(judged: Judged, nodes: ResultTable, networks: ResultTable) -> Analysis
                     f"All regions together, without external input; {_DRAWS} draws of the "
                     f"parameters a person, {_NETWORK_STARTS} starts of the search each. "
                     "Settling: how many of them come to rest from a random state without "
-                    "noise, within 1,200 frames.",
+                    "noise, within 1,200 frames. A case is a draw.",
                 ),
-                tables=(table_of("Networks, by person", networks),),
+                tables=(table_of("Networks, by person", networks, _NOT_ON_PAGE),),
             ),
         ),
     )

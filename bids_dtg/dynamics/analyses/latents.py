@@ -29,17 +29,22 @@ Row = dict[str, Any]
 Values = NDArray[np.floating[Any]]
 
 _SURROGATES = 2000
-PARTICIPANT = Column("participant_id", "Participant")
-_WORDS = Column("words", "Description of the row")
+PARTICIPANT = Column("participant_id", "Participant", "participant")
+_WORDS = Column("words", "Description of the row", "measure")
 _KL = (
     Column("parameter", "Name of the parameter, in the order of the model's tables"),
-    Column("number_in_model", "Number of the parameter in the model's own order"),
+    Column(
+        "number_in_model",
+        "Number of the parameter in the model's own order",
+        "number in the model",
+    ),
     Column(
         "kl_mean",
         "Divergence from the prior, mean over regions of people",
+        "KL, mean",
         unit="nats",
     ),
-    Column("kl_sd", "Its standard deviation over regions of people", unit="nats"),
+    Column("kl_sd", "Its standard deviation over regions of people", "KL, sd", unit="nats"),
 )
 _FEATURES = (
     Column("feature", "Name of the feature or map"),
@@ -48,20 +53,24 @@ _FEATURES = (
     Column(
         "adjusted_r2_pairs",
         "Adjusted R² of the parameters, over people and regions as if they were independent",
+        "adjusted R² over pairs",
     ),
     Column(
         "adjusted_r2_pairs_features",
         "Adjusted R² of zero-crossings, the correlation with the mean signal and that with the "
         "network input, without a model",
+        "of three raw features",
     ),
 )
 _BETA = Column("beta_theta{}_pairs", "Standard deviations of the feature a unit of parameter {}")
 _OF_REGIONS = (
     Column("regions", "Number of regions"),
     Column(
-        "adjusted_r2_regions", "Adjusted R² of the parameters, over regions (means over people)"
+        "adjusted_r2_regions",
+        "Adjusted R² of the parameters, over regions (means over people)",
+        "adjusted R² over regions",
     ),
-    Column("p_regions", "p of adjusted_r2_regions, among surrogate maps"),
+    Column("p_regions", "p of adjusted_r2_regions, among surrogate maps", "p over regions"),
 )
 _THETA_OF_REGIONS = (
     Column("r_theta{}_regions", "Pearson r with parameter {} over regions"),
@@ -72,24 +81,59 @@ _EFFECTS = (
     _WORDS,
     Column("simulations", "Number of simulated regions"),
 )
-_RHO = Column("rho{}", "Spearman's rho of the figure with parameter {}")
+_RHO = Column("rho{}", "Spearman's rho of the figure with parameter {}", "rho of θ{}")
 _SLOPE = Column(
-    "slope{}", "Slope of a linear fit of the figure to all parameters, a unit of parameter {}"
+    "slope{}",
+    "Slope of a linear fit of the figure to all parameters, a unit of parameter {}",
+    "slope of θ{}",
 )
-_R2 = Column("r2", "Share of the measure's variance explained by the linear fit")
+_R2 = Column("r2", "Share of the measure's variance explained by the linear fit", "R²")
 RETEST = (
     Column("session", "Session that is compared with the first"),
-    Column("value", "Name of the parameter or feature"),
+    Column("value", "Name of the parameter or feature", "figure"),
     Column("people", "Number of people"),
     Column("regions", "Number of regions"),
-    Column("icc_pairs", "ICC(A,1) between sessions over regions of people"),
-    Column("r_pairs", "Pearson r between sessions over regions of people"),
-    Column("icc_regions_mean", "ICC(A,1) over people in each region, mean over regions"),
-    Column("r_regions_mean", "Pearson r over people in each region, mean over regions"),
-    Column("r_people_mean", "Pearson r over regions in each person, mean over people"),
+    Column("icc_pairs", "ICC(A,1) between sessions over regions of people", "ICC over pairs"),
+    Column("r_pairs", "Pearson r between sessions over regions of people", "r over pairs"),
+    Column(
+        "icc_regions_mean",
+        "ICC(A,1) over people in each region, mean over regions",
+        "ICC over people",
+    ),
+    Column(
+        "r_regions_mean",
+        "Pearson r over people in each region, mean over regions",
+        "r over people",
+    ),
+    Column(
+        "r_people_mean",
+        "Pearson r over regions in each person, mean over people",
+        "r over regions",
+    ),
 )
 # Least number of regions for surrogates, and of values beyond the parameters for a regression.
 _FEWEST_REGIONS, _SPARE = 4, 2
+
+
+def in_words(table: ResultTable, column: str) -> ResultTable:
+    """Return a table whose rows are named as pages name them: features by words, parameters as θ.
+
+    Parameters
+    ----------
+    table
+        A table of parameters, features or maps.
+    column
+        Column of the rows' names.
+    """
+    words = {feature.name: feature.words for feature in FEATURES}
+
+    def named(name: str) -> str:
+        if name.startswith("theta"):
+            return name.replace("theta", "θ", 1)
+        return words.get(name, name.replace("_", " "))
+
+    rows = [{**row, column: named(str(row[column]))} for row in table.rows]
+    return ResultTable(table.columns, rows, table.description)
 
 
 def held_out_words(trained: NDArray[np.bool_], *, amortised: bool) -> str:

@@ -120,7 +120,7 @@ def _write_page(judged: Judged, kept: Kept) -> None:
     results, own = judged.analysis.results, measured(judged.networks)
     results.page(
         AnalysisPageFacts(
-            title=results.path.name,
+            title=results.title,
             index=f"../../{INDEX}",
             lead=f"{counted(len(judged.labels), 'participant')} of {judged.analysis.data_set}. "
             "Simulated series were not measured.",

@@ -15,7 +15,7 @@ from bids_dtg.cohort.column import Column
 from bids_dtg.cohort.model_analysis import MODEL
 from bids_dtg.cohort.result_table import ResultTable
 from bids_dtg.dynamics.analyses.analysis import NetworkAnalysis
-from bids_dtg.dynamics.analyses.latents import PARTICIPANT, held_out_words, kl_table
+from bids_dtg.dynamics.analyses.latents import PARTICIPANT, held_out_words, in_words, kl_table
 from bids_dtg.dynamics.bundle.bundle import NetworkFacts, discard_shorter, write_network_bundle
 from bids_dtg.dynamics.fitting import Fitted, fit, require_continuable
 from bids_dtg.dynamics.inference import Inferred, alignment_of, infer
@@ -53,8 +53,13 @@ _HISTORY = (
         "loss",
         "Training loss, with ramped weights: nats per series, or per frame if amortised",
     ),
-    Column("elbo", "ELBO of a series that was trained on, all terms in full", unit="nats"),
-    Column("held_out_elbo", "ELBO of a held-out series, all terms in full", unit="nats"),
+    Column("elbo", "ELBO of a series that was trained on, all terms in full", "ELBO", unit="nats"),
+    Column(
+        "held_out_elbo",
+        "ELBO of a held-out series, all terms in full",
+        "ELBO of held-out series",
+        unit="nats",
+    ),
     Column(
         "region_kl",
         "Divergence of the region parameters from their prior, a series",
@@ -208,7 +213,7 @@ def _write_results(analysis: NetworkAnalysis, networks: Networks, fitted: Fitted
             "desc-parameters_kl": kl,
         },
         AnalysisPageFacts(
-            title=analysis.results.path.name,
+            title=analysis.results.title,
             index=f"../../{INDEX}",
             lead=f"A network model of {counted(len(fitted.people), 'participant')} of "
             f"{analysis.data_set}, {counted(len(fitted.regions), 'region')}, "
@@ -227,7 +232,7 @@ def _write_results(analysis: NetworkAnalysis, networks: Networks, fitted: Fitted
                         "How far each parameter's posterior is from its prior, in nats: a parameter"
                         " near 0 is not used by the model.",
                     ),
-                    tables=(kl.on_page("Use of the parameters"),),
+                    tables=(in_words(kl, "parameter").on_page("Use of the parameters"),),
                 ),
             ),
         ),

@@ -19,6 +19,7 @@ from bids_dtg.cohort.seen_people import (
 )
 from bids_dtg.errors import DatasetError
 from bids_dtg.notices import counted, say
+from bids_dtg.report.charts import nice
 from bids_dtg.report.flags import Flag
 from bids_dtg.report.pages.analysis import (
     AnalysisPageFacts,
@@ -61,6 +62,10 @@ _CAN_WRITE = (
     *("desc-twins_matched", "desc-bold_scores", EXCLUDED),
 )
 _WILSON = "95 % interval (Wilson)"
+_LOSS_DIGITS = 6  # decimals of a difference of losses: what is smaller is rounding
+# Of the mean loss: where colours end at the least. On a scale of their own, differences of 1e-8
+# had full colours.
+_LEAST_LOSS_SHARE = 0.05
 _OF_DIFFERENCE = "95 % interval (Student's t; for r over people by resampling people, BCa)"
 _P = "Two-sided p of {} by sign flips over people; for r over people, of jackknife values"
 _TASK = (Column("task", "Task of the figure"), Column("condition", "Condition of the trials"))
@@ -365,7 +370,7 @@ def _page(analysis: TwinAnalysis, found: Evaluation, seen: Sequence[str]) -> Ana
     assert bundle is not None
     part = "all trials" if found.half is None else f"half {found.half} of the runs"
     return AnalysisPageFacts(
-        title=analysis.results.path.name,
+        title=analysis.results.title,
         index=f"../../{INDEX}",
         lead=f"{bundle.card.name} {bundle.card.version} ({bundle.part.architecture}) evaluated in "
         f"{counted(len(found.labels), 'participant')} of {analysis.data_set} outside its training "
@@ -546,7 +551,26 @@ def _where(found: Evaluation, mean: MeanTrial) -> str:
 
 
 def _difference(found: Verdict | None) -> tuple[float, float, float] | None:
-    return _shown(found.difference) if found else None
+    """Return a difference of losses with its interval, without digits that are rounding."""
+    if found is None:
+        return None
+    mean, low, high = (
+        round(value, _LOSS_DIGITS) + 0.0 for value in vars(found.difference).values()
+    )
+    return mean, low, high
+
+
+def _loss_matrix(losses: Values) -> Matrices:
+    """Return the losses as a heat map; differences that are of no use are pale."""
+    away = losses - losses.mean(axis=0)
+    most = max(float(np.abs(away).max()), _LEAST_LOSS_SHARE * float(losses.mean()))
+    return Matrices(
+        "Loss of each twin (rows) on each person's responses (columns), less the mean of the "
+        "person; below 0 the twin fits the person better than the others do. Colours end at "
+        f"{_LEAST_LOSS_SHARE:.0%} of the mean loss or beyond".replace("%", " %"),
+        {"loss": away},
+        (-nice(most), nice(most)),
+    )
 
 
 def _match_sections(found: Evaluation) -> Iterator[PageSection]:
@@ -582,11 +606,5 @@ def _match_sections(found: Evaluation) -> Iterator[PageSection]:
                 ],
             ),
         ),
-        matrices=(
-            Matrices(
-                "Loss of each twin (rows) on each person's responses (columns), less the mean of "
-                "the person",
-                {"loss": found.losses - found.losses.mean(axis=0)},
-            ),
-        ),
+        matrices=(_loss_matrix(found.losses),),
     )

@@ -18,6 +18,7 @@ from bids_dtg.engine.gpu import resolve_device
 from bids_dtg.errors import SettingsError
 from bids_dtg.notices import counted, say
 from bids_dtg.report.flags import Flag
+from bids_dtg.report.numbers import figure
 from bids_dtg.report.pages.analysis import (
     AnalysisPageFacts,
     Curves,
@@ -41,6 +42,12 @@ _CAUTION = f"A twin's answers are predictions, not measurements. {NO_EVIDENCE}"
 _ALL_THE_SAME = (
     "Connectomes are not shown to predict left-out people: all twins are the group's network"
 )
+_ROWS_ARE_NO_FINDINGS = (
+    "A share of 0 is no more than everybody's mean explains. Of many factors some are above 0, and "
+    "above the 95th percentile of their permutations, by chance: rows are no findings, and the "
+    "judgement is that of the factor which was chosen without the people who are predicted."
+)
+_MOST_FACTORS, _LEAST_SPREAD = 12, 0.01  # on the page: how many, and of the largest sd
 Row = dict[str, Any]
 _CAN_WRITE = (
     *("bundle/", "checkpoints/"),
@@ -86,9 +93,18 @@ _FACTORS = (
         "explained",
         "Share of the factor's variance over people that connectomes explain, in people who are "
         "left out of the regression and of the choice of its penalty",
+        "explained in people left out",
     ),
-    Column("permuted_mean", "The same with connectomes of other people: mean over permutations"),
-    Column("permuted_95", "95th percentile of the same over permutations"),
+    Column(
+        "permuted_mean",
+        "The same with connectomes of other people: mean over permutations",
+        "permuted, mean",
+    ),
+    Column(
+        "permuted_95",
+        "95th percentile of the same over permutations",
+        "permuted, 95th percentile",
+    ),
     Column(
         "sd",
         "Standard deviation of the factor over people, in units of what their responses say of it",
@@ -238,7 +254,7 @@ def _page(
 ) -> AnalysisPageFacts:
     people = analysis.people
     return AnalysisPageFacts(
-        title=analysis.results.path.name,
+        title=analysis.results.title,
         index=f"../../{INDEX}",
         lead=f"A digital twin ({fitted.architecture}) of "
         f"{counted(len(fitted.people), 'participant')} of {analysis.data_set}, "
@@ -259,10 +275,11 @@ def _page(
                     "connectomes, if predictions of left-out people go with what these people are; "
                     "else all twins are the group's network.",
                     *_chance_words(fitted),
+                    _ROWS_ARE_NO_FINDINGS,
                 )
                 if factors.rows
                 else (),
-                tables=(factors.on_page("Latent factors"),),
+                tables=(_factor_table(factors),),
             ),
         ),
     )
@@ -355,6 +372,20 @@ def history_rows(fitted: Fitted) -> list[Row]:
     ]
 
 
+def _factor_table(factors: ResultTable) -> Table:
+    """Return the factors in which people differ, the first ones; the file has all."""
+    largest = max((float(str(row["sd"])) for row in factors.rows), default=0.0)
+    spread = [row for row in factors.rows if float(str(row["sd"])) >= _LEAST_SPREAD * largest]
+    shown, total = spread[:_MOST_FACTORS], len(factors.rows)
+    notes: tuple[str, ...] = ()
+    if len(shown) < total:
+        notes = (
+            f"{len(shown)} of {total} factors, those in which people differ most; "
+            "desc-codes_explained.tsv has all.",
+        )
+    return ResultTable(factors.columns, shown).on_page("Latent factors", notes=notes)
+
+
 def _chance_words(fitted: Fitted) -> tuple[str, ...]:
     """Compare the best factor with the best by connectomes of other people."""
     if fitted.judged is None or not fitted.by_chance:
@@ -362,11 +393,11 @@ def _chance_words(fitted: Fitted) -> tuple[str, ...]:
     found, chance = fitted.judged, [each.best for each in fitted.by_chance]
     words = (
         f"Of the factor that other people's connectomes and responses predict best, connectomes "
-        f"explain {found.best:.2f}; with connectomes permuted over people "
-        f"{np.mean(chance):.2f} on average, {max(chance):.2f} at most "
+        f"explain {figure(found.best, 2)}; with connectomes permuted over people "
+        f"{figure(float(np.mean(chance)), 2)} on average, {figure(max(chance), 2)} at most "
         f"({counted(len(chance), 'permutation')}). Predictions of left-out people go with what "
-        f"these people are with z of {found.z:.1f}; permuted, with "
-        f"{max(each.z for each in fitted.by_chance):.1f} at most.",
+        f"these people are with z of {figure(found.z, 1)}; permuted, with "
+        f"{figure(max(each.z for each in fitted.by_chance), 1)} at most.",
     )
     if fitted.twin.edge_weights.any():
         return words

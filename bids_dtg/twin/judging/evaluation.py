@@ -60,6 +60,7 @@ TWIN, GROUP, ALWAYS_CORRECT = "twin", "group_network", "always_correct"
 WITH_MEMORY = ("own_first_half", "other_task")
 _CONSTANT = (GROUP, "group_mean")  # the same for everybody: they have no r over people
 _PAIRS_AT_ONCE = 40  # people whose twins are each run on the sequence of each of them
+_ROUNDING = 1e-6  # of losses, which are summed up in float32
 
 
 @dataclass(frozen=True)
@@ -584,7 +585,7 @@ class _Judged:
         others = (losses.sum(axis=0) - diagonal) / (len(losses) - 1)
         seed = self.draws.seed
         return Comparison(
-            match(losses, seed=seed),
+            match(losses, seed=seed, rounding=_ROUNDING),
             judge_differences(others - diagonal, seed=seed),
             judge_differences(own[GROUP] - own[TWIN], seed=seed) if GROUP in own else None,
         )
@@ -670,16 +671,16 @@ def shortfalls(found: Evaluation) -> tuple[str, ...]:
         ]
         if worse:
             listed = "; ".join(_named(score) for score in worse)
-            sentences.append(f"below its baseline, {FIGURES[figure].words}: {listed}")
+            sentences.append(f"Below its baseline, {FIGURES[figure].words}: {listed}")
     comparison = found.comparison
     if comparison and _is_short(comparison.own):
         sentences.append(
-            "own connectomes are not shown to fit people better than other people's "
+            "Own connectomes are not shown to fit people better than other people's "
             f"({comparison.own.why or comparison.own.word})"
         )
     if comparison and comparison.group and _is_short(comparison.group):
         sentences.append(
-            "the loss is not shown to be below that of the group's network "
+            "The loss is not shown to be below that of the group's network "
             f"({comparison.group.why or comparison.group.word})"
         )
     return tuple(sentences)
@@ -692,4 +693,5 @@ def _is_short(found: Verdict) -> bool:
 
 def _named(score: Score) -> str:
     where = " ".join(part for part in (score.task, score.condition) if part)
-    return f"{where} ({score.name})" if where else score.name
+    name = score.name.replace("_", " ")
+    return f"{where} ({name})" if where else name

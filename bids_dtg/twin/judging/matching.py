@@ -28,7 +28,11 @@ class Matching:
 
 
 def match(
-    losses: NDArray[np.floating[Any]], *, seed: int = 0, permutations: int = PERMUTATIONS
+    losses: NDArray[np.floating[Any]],
+    *,
+    seed: int = 0,
+    permutations: int = PERMUTATIONS,
+    rounding: float = 0.0,
 ) -> Matching:
     """Test whether people's own twins fit their responses better than other people's twins.
 
@@ -39,6 +43,8 @@ def match(
         stimuli, this takes one run of each twin; otherwise one run for each pair.
     seed, permutations
         Seed and number of random assignments of twins to people.
+    rounding
+        Mean losses that differ by no more are equal.
 
     Returns
     -------
@@ -64,8 +70,7 @@ def match(
     others = (loss.sum(axis=0) - own) / (people - 1)
     orders = np.tile(np.arange(people), (permutations, 1))
     drawn = np.random.default_rng(seed).permuted(orders, axis=1)
-    # Losses that differ by rounding alone are equal.
-    rounding = 1e-12 * np.abs(loss).max()
+    rounding = max(rounding, 1e-12 * float(np.abs(loss).max()))
     as_low = int((loss[drawn, np.arange(people)].mean(axis=1) <= own.mean() + rounding).sum())
     lower, tied = (found.sum(axis=1) for found in rivals(-loss.T / (loss.std() or 1.0)))
     identified = np.where(lower > 0, 0.0, 1 / (1 + tied))

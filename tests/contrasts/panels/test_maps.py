@@ -8,7 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from bids_dtg.contrasts.bundle.bundle import load_bundle
 from bids_dtg.contrasts.panels.maps import draw_sets
+from bids_dtg.contrasts.participant.outputs.layers import deviation_facts
 from bids_dtg.files.derivatives import DerivativeDataset
 from bids_dtg.files.text import write_json
 from bids_dtg.imaging.grid import Grid
@@ -92,6 +94,15 @@ def test_the_usual_share_is_that_of_people_who_were_calibrated_on(output):
     words = leads(shown)["difference"]
     assert "usually 9.3% of places lie beyond ±2, measured in the 40 people of the calib" in words
     assert "by chance" not in words
+
+
+def test_the_usual_share_of_the_demo_is_that_of_simulated_people(output):
+    facts = deviation_facts(load_bundle("demo"))
+    for label in LABELS:
+        write_map(output, label, "synthetic", np.ones(800), ModelSHA256=MODEL, **facts)
+    (shown,) = section(output).facts["averages"]
+    words = leads(shown)["difference"]
+    assert "5.5% of places lie beyond ±2, measured in the 40 simulated people of the c" in words
 
 
 def test_half_widths_are_shown_and_opened_as_such(output):

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 from tiny_networks import PEOPLE, REGIONS, TRAIN, arguments, write_networks
 
 from bids_dtg.cli.run import main
+from bids_dtg.dynamics.analyses.evaluate import outside_simulations
+from bids_dtg.dynamics.judging.predictive import CHECKED, Check
 from bids_dtg.files.text import read_rows
 
 Call = Callable[..., int]
@@ -50,7 +54,25 @@ def test_a_model_is_judged_beside_simple_ones(bundle: Path, call: Call, out: Pat
     assert 0 <= float(fcd["other_person"]["distance_REST1"]) <= 1
     page = (folder / "network_report.html").read_text()
     assert "1 of 4 people was held out" in page
+    assert "<h1>Evaluation of own</h1>" in page
+    raw = re.findall(r">((?:theta\d|[a-z0-9]+_[a-z0-9_]+))<", page)
+    assert raw == []  # names of columns and rows of the files
     assert "No verdict with 4 participants (8 are needed)" in page
+
+
+@pytest.mark.parametrize(("away", "failed"), [(0.0, 0), (9.0, 1)])
+def test_predictive_checks_that_fail_are_a_warning(away: float, failed: int) -> None:
+    rng = np.random.default_rng(0)
+    checks = [
+        Check(CHECKED[0], away + rng.standard_normal(12), rng.standard_normal((12, 20))),
+        Check(CHECKED[1], rng.standard_normal(12), rng.standard_normal((12, 20))),
+    ]
+    flags = outside_simulations(checks)
+    assert len(flags) == failed
+    for flag in flags:
+        assert flag.level == "warning"
+        assert "1 of 2 predictive checks fails" in flag.text
+        assert "zero-crossings of a region's series (100 % of people)" in flag.text
 
 
 def test_maps_by_region_are_compared_with_parameters(

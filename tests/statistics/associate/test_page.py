@@ -94,7 +94,8 @@ def test_the_strongest_of_all_contrasts_come_first():
     assert strongest.rows[0][2] == -0.6
     assert [row[0] for row in edges.rows] == ["place 0"]  # the other could not be tested
     assert [row[:2] for row in counts.rows] == [["a", 1], ["b", 1]]
-    assert not (beside.highlight or beside.model or beside.better)  # no row is the best by its place
+    # No row is drawn as the best by its place.
+    assert (beside.highlight, beside.model, beside.better) == ((), "", ())
     assert beside.rows[0][2:] == [3, pytest.approx(200 / 3), 1, 0.6, 0.4]
     assert shown.scatters[0].groups[0] == "means of regions"
     assert "a whole curve lies above or below the line without" in shown.scatters[0].caption

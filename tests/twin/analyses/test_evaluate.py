@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -58,6 +59,11 @@ def test_unseen_people_are_judged_and_others_left_out(
     page = next(judged.rglob("twin_report.html")).read_text()
     assert "outside its training set, with all trials." in page
     assert "(8 are needed)" in page
+    assert "<h1>Evaluation of own</h1>" in page
+    # Twins of a short training differ by rounding, which has no colours and no digits.
+    (high,) = re.findall(r'class="scale".*?</i><span>(.*?)</span>', page)
+    assert float(high) > 1e-4
+    assert not re.findall(r"0\.0000000", page)
     assert "Loss of each twin" in page
     assert "Mean time series: stroop, incongruent" in page
     assert "not evidence of an effect in a person" in page

@@ -47,6 +47,12 @@ def test_a_twin_is_trained_and_its_tables_are_whole(bundle: Path) -> None:
 def test_a_page_shows_the_training_and_a_caution(bundle: Path) -> None:
     pytest.importorskip("jinja2", reason="reports need the extra [report]")
     page = (bundle.parent / "twin_report.html").read_text()
+    assert "<h1>Model own</h1>" in page
+    # Shares above 0 are no findings, and factors in which nobody differs are in the file alone.
+    assert "by chance: rows are no findings" in page
+    assert "permuted, 95th percentile" in page
+    codes = len(read_rows(bundle.parent / "desc-codes_explained.tsv"))
+    assert f"of {codes} factors, those in which people differ most" in page
     assert "not evidence of an effect in a person" in page
     assert "Loss of the stage group" in page
     assert "with connectomes permuted over people" in page

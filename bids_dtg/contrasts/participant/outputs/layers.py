@@ -104,17 +104,18 @@ def deviation_facts(bundle: ModelBundle) -> dict[str, Any]:
         "DeviationsFrom": found.of,
         "DeviationsFromParticipants": found.people,
         "DeviationsFromNSegments": found.segments,
-        **_usual_share(found),
+        **_usual_share(found, simulated=bundle.card.training.simulated),
         **({"WithoutDeviation": list(none)} if none else {}),
     }
 
 
-def _usual_share(found: Deviation) -> dict[str, Any]:
+def _usual_share(found: Deviation, *, simulated: bool) -> dict[str, Any]:
     if found.usual is None:
         return {}
     return {
         "DeviationsUsualShare": found.usual.share,
         "DeviationsUsualShareParticipants": found.usual.people,
+        **({"DeviationsUsualShareSimulated": True} if simulated else {}),
     }
 
 
