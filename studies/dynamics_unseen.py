@@ -5,7 +5,7 @@
 
 A bundle may be of an amortised model that never saw the people, or of a published form that was
 fitted to them (their labels and `--data-set` say where they are in its tables). Data: series of two
-sessions and structural connectomes, as docs/explanation/dynamics.md has them. People are numbered
+sessions and structural connectomes, as docs/evidence/dynamics.md has them. People are numbered
 from 1 in the order of the file. A difference is the first bundle less another one, person by
 person, judged as all differences are (`bids_dtg.stats.verdict`). Baselines are beside them.
 """

@@ -1,4 +1,4 @@
-"""What fine-tuning does on the phantom: the figures of docs/explanation/group.md.
+"""What fine-tuning does on the phantom: the figures of docs/evidence/group.md.
 
     nice -n 15 python studies/finetuning.py --work /tmp/recipes [--epochs 50]
 

@@ -6,7 +6,7 @@ Null cohorts of 8, 20 and 39 people, so many of each: 60 places, 4 ROIs, 2 contr
 and maps have means in common, and people differ in both independently, and in how large maps are.
 A linear model is fitted to all but each group of people in turn, as `--analysis train` does of few
 people, and judged by the program's verdicts. Prints the shares called better and worse for
-docs/explanation/group.md.
+docs/evidence/group.md.
 """
 
 from __future__ import annotations

@@ -4,7 +4,7 @@
 
 Six people's maps of faces against scrambled pictures and three of spoken words (research-kellan,
 MIT), found by a pattern file as for `-d statmaps=maps.toml`, at the voxels of the demo model (2 mm)
-that all maps have. Prints the correlations as a table; docs/explanation/group.md has its figures.
+that all maps have. Prints the correlations as a table; docs/evidence/group.md has its figures.
 """
 
 from __future__ import annotations

@@ -6,7 +6,7 @@
 split at random many times: 5 or 10 to train and 10 others to test, or 15 and 5. All that a model
 needs comes from the training people: 50 ROI maps by group ICA, the model, its correction, and what
 was chosen by leaving some of them out. Kinds that need validation people hold them out of the
-training people. Prints tables for docs/explanation/group.md: each person's scores are averaged over
+training people. Prints tables for docs/evidence/group.md: each person's scores are averaged over
 the splits where that person was tested; intervals are over people, the spread over splits stands
 apart.
 """

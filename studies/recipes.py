@@ -1,4 +1,4 @@
-"""Recipes and kinds of model beside simple models: tables of docs/explanation/group.md.
+"""Recipes and kinds of model beside simple models: tables of docs/evidence/group.md.
 
     nice -n 15 python studies/recipes.py --work /tmp/recipes [--epochs 12] [--seeds 3]
 

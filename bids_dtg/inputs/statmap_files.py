@@ -76,7 +76,7 @@ def find_statmap_files(place: Path) -> FoundFiles:
     place
         A folder with BIDS names (`*_contrast-X_stat-z_statmap.nii.gz`, as of FitLins or
         nilearn's `save_glm_to_bids`), or a TOML file of patterns
-        (docs/explanation/group.md), whose paths begin in its own folder.
+        (docs/reference/statmaps.md), whose paths begin in its own folder.
 
     Raises
     ------

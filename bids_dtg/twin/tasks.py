@@ -158,7 +158,7 @@ def _shipped(name: str) -> Task:
 
 
 def make_task(content: Mapping[str, Any], source: str) -> Task:
-    """Return the task that a task file describes; ``docs/explanation/twin.md`` explains its keys.
+    """Return the task that a task file describes; ``docs/reference/twin.md`` explains its keys.
 
     Parameters
     ----------

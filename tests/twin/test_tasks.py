@@ -14,7 +14,7 @@ from bids_dtg.files.foreign import parse_toml
 from bids_dtg.twin import Task, find_task, read_trials
 from bids_dtg.twin.tasks import SHIPPED, make_task
 
-PAGE = Path(__file__).parents[2] / "docs" / "explanation" / "twin.md"
+PAGE = Path(__file__).parents[2] / "docs" / "reference" / "twin.md"
 OWN = {
     "name": "own",
     "bids_tasks": ["own"],

@@ -328,7 +328,7 @@ def test_real_people_by_the_documented_command(tmp_path, capsys):
     card = json.loads((made / "bundle/model.json").read_text())
     assert (card["places"], card["record"]["roi_maps"]["rois"]) == (360, 50)
     assert (card["training"]["participants"], card["evaluation"]["participants"]) == (20, 20)
-    # Those of 15 people that train and 5 others, in docs/explanation/group.md, give or take
+    # Those of 15 people that train and 5 others, in docs/evidence/group.md, give or take
     # their sd over splits.
     assert float(by_name["model"]["residual_r"]) == pytest.approx(0.144, abs=0.014)
     assert float(by_name["model"]["identification"]) == pytest.approx(0.806, abs=0.05)
