@@ -92,17 +92,18 @@ table <- list.files(folder, "desc-regions_statmap.tsv.gz$", full.names = TRUE)
 regions <- read.delim(gzfile(table), na.strings = "n/a")
 one <- subset(regions, contrast == "wm2bkVs0bk" & !is.na(mean))
 one$network <- sapply(strsplit(one$name, "_"), `[`, 3)
-print(round(with(one, tapply(mean * voxels, list(network, participant_id), sum) /
-                      tapply(voxels, list(network, participant_id), sum)), 3))
+by <- list(one$network, one$participant_id)
+print(round(tapply(one$mean * one$voxels, by, sum) / tapply(one$voxels, by, sum), 3))
 """
 
 # %%
-# Where R is not installed, the lines below are shown and not run.
+# Where R is not installed, these lines are shown and not run.
 
 import shutil
 
+if shutil.which("Rscript"):
+    done = subprocess.run(["Rscript", "-e", in_r], check=True, capture_output=True, text=True)
     print("Run by R:", done.stdout, sep="\n")
-    print("NOT RUN: there is no R on this machine. pandas gives, of the same table:")
+else:
+    print("NOT RUN: there is no R on this machine. pandas finds, in the tables above:")
     print(networks.round(3).to_string())
-if shutil.which("Rscript"):     done = subprocess.run(["Rscript", "-e", in_r], check=True,
-capture_output=True, text=True) else:
