@@ -1,7 +1,8 @@
 """
 # First maps
 
-From a run of rest to 47 maps, a look at one of them, and at how much of it is this person's own.
+From a run of rest to 47 maps, a look at one of them, and at how much of it
+is this person's own.
 
 **Everybody here is simulated, and the demo model is not for science.**
 """
@@ -9,10 +10,12 @@ From a run of rest to 47 maps, a look at one of them, and at how much of it is t
 # %%
 # ## Make the maps
 #
-# `dtg-demo` simulates three participants as fMRIPrep would have written them, and then calls
+# `dtg-demo` simulates three participants as fMRIPrep would have written
+# them, and then calls
 #
 # ```console
-# $ bids_dtg demo-output/simulated/fmriprep demo-output/maps participant --model demo
+# $ bids_dtg demo-output/simulated/fmriprep demo-output/maps \
+#     participant --model demo
 # ```
 #
 # Without `--model demo`, this is the command for your own data.
@@ -21,7 +24,9 @@ import subprocess
 from pathlib import Path
 
 if not Path("demo-output").exists():
-    subprocess.run(["dtg-demo", "demo-output"], check=True, stdout=subprocess.DEVNULL)
+    subprocess.run(
+        ["dtg-demo", "demo-output"], check=True, stdout=subprocess.DEVNULL
+    )
 
 for path in sorted(Path("demo-output/maps").iterdir()):
     print(path.name)
@@ -31,20 +36,27 @@ for path in sorted(Path("demo-output/maps").iterdir()):
 #
 # ## Find them
 #
-# `load_maps` lists an output folder: a row a map. `desc` says what it is: `synthetic` is the
-# predicted map, `deviation` is how far it lies from the mean of other people.
+# `load_maps` lists an output folder: a row a map. `desc` says what it is:
+# `synthetic` is the predicted map, `deviation` is how far it lies from the
+# mean of other people.
 
 import bids_dtg
 
-maps = bids_dtg.load_maps("demo-output/maps", contrast=["languageMathVsStory"])
-print(maps[["participant", "contrast", "desc", "stat", "space"]].to_string(index=False))
+maps = bids_dtg.load_maps(
+    "demo-output/maps", contrast=["languageMathVsStory"]
+)
+print(
+    maps[["participant", "contrast", "desc", "stat", "space"]].to_string(
+        index=False
+    )
+)
 
 # %%
 # ## Look at one
 #
-# The participant's predicted map, the truth that the simulation knows, and the deviation. The
-# first two look alike. The deviation shows what is left when other people's mean map is taken
-# away.
+# The participant's predicted map, the truth that the simulation knows, and
+# the deviation. The first two look alike. The deviation shows what is left
+# when other people's mean map is taken away.
 
 import matplotlib.pyplot as plt
 from nilearn import plotting
@@ -53,40 +65,45 @@ first = maps[maps["participant"] == "sim001"].set_index("desc")["path"]
 (truth,) = Path("demo-output/simulated/truth").rglob(
     "sub-sim001*_contrast-languageMathVsStory_*_desc-truth_statmap.nii.gz"
 )
-figure, axes = plt.subplots(3, 1, figsize=(8, 7.5), layout="constrained")
-for axis, (title, path) in zip(
-    axes,
-    {
-        "predicted from rest (z)": first["synthetic"],
-        "simulated truth (z)": truth,
-        "deviation from other people (their SD)": first["deviation"],
-    }.items(),
-    strict=True,
-):
+shown = {
+    "predicted from rest (z)": first["synthetic"],
+    "simulated truth (z)": truth,
+    "deviation from other people (their SD)": first["deviation"],
+}
+figure, axes = plt.subplots(3, 1, figsize=(8, 7))
+for axis, (words, path) in zip(axes, shown.items(), strict=True):
+    axis.set_title(words, fontsize=11)
     plotting.plot_stat_map(
-        str(path), display_mode="z", cut_coords=[-20, 0, 20, 40, 60], axes=axis, draw_cross=False
+        str(path),
+        display_mode="z",
+        cut_coords=[-20, 0, 20, 40, 60],
+        axes=axis,
     )
-    axis.set_title(title, loc="left", fontsize=11)
 plt.show()
 
 # %%
 # ## Compare them
 #
-# Outside the mask a map is 0, which is not a value. The coverage file has the mask.
+# Outside the mask a map is 0, which is not a value. The coverage file has
+# the mask.
 
 import nibabel as nib
 import numpy as np
 
-(coverage,) = Path("demo-output/maps/sub-sim001").rglob("*_desc-coverage_dseg.nii.gz")
+(coverage,) = Path("demo-output/maps/sub-sim001").rglob(
+    "*_desc-coverage_dseg.nii.gz"
+)
 inside = nib.load(coverage).get_fdata() == 1
 predicted = nib.load(first["synthetic"]).get_fdata()[inside]
 true = nib.load(truth).get_fdata()[inside]
-print(f"{inside.sum():,} voxels, r with the truth: {np.corrcoef(predicted, true)[0, 1]:.2f}")
+r = np.corrcoef(predicted, true)[0, 1]
+print(f"{inside.sum():,} voxels, r with the truth: {r:.2f}")
 
 # %%
-# That figure is less than it seems: the average map of other people resembles this person nearly
-# as much. The demo has both for all contrasts, and r of what is the person's own: of prediction
-# and truth, each less that average.
+# That figure is less than it seems: the average map of other people
+# resembles this person nearly as much. The demo has both for all contrasts,
+# and r of what is the person's own: of prediction and truth, each less that
+# average.
 
 import pandas as pd
 
@@ -97,9 +114,17 @@ figure, axis = plt.subplots(figsize=(8, 4), layout="constrained")
 ordered = scores.sort_values("r_predicted_truth")
 places = np.arange(len(ordered))
 axis.plot(places, ordered["r_predicted_truth"], "o", label="predicted map")
-axis.plot(places, ordered["r_group_truth"], "_", markersize=9, label="average of other people")
+axis.plot(
+    places,
+    ordered["r_group_truth"],
+    "_",
+    markersize=9,
+    label="average of other people",
+)
 axis.plot(places, ordered["r_own"], ".", label="own part of the prediction")
-axis.set(xlabel="47 contrasts", ylabel="r with the truth", ylim=(0, 1), xticks=[])
+axis.set(
+    xlabel="47 contrasts", ylabel="r with the truth", ylim=(0, 1), xticks=[]
+)
 axis.legend(frameon=False)
 plt.show()
 print(scores.mean().round(3).to_string())
