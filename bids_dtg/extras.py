@@ -17,7 +17,6 @@ _EXTRA_OF = {
     "jinja2": "report",
     "lightning": "train",
     "matplotlib": "report",
-    "pcntoolkit": "normative",
     "torch": "torch",
     "umap": "umap",
     "zarr": "arrays",

@@ -78,14 +78,6 @@ GLM = (
 
 STATISTICS_CALLS = (
     Call("study", STUDY, ("phantom", "small")),
-    # Refused: norms need 50 people, whom to simulate takes several minutes, and PCNtoolkit, which
-    # the development packages do not bring.
-    Call(
-        "normative",
-        (_group("normative", f"{KNOWN} --dry-run"), _group("normative", KNOWN)),
-        ("study",),
-        exit_code=2,
-    ),
     Call("glm", GLM),
 )
 

@@ -611,7 +611,7 @@ class StatisticsOptions:
         "minutes_kept); numbers as they are, words as levels",
         default=(),
         metavar="NAME",
-        shown_default={"": "none", "normative": "age, sex and site"},
+        shown_default="none",
     )
     feature_sets: tuple[str, ...] = map_option(
         "statistics",
@@ -643,7 +643,7 @@ class StatisticsOptions:
     )
     folds: int = map_option(
         "statistics",
-        "of phenotypes and normative: folds of the cross-validation",
+        "of phenotypes: folds of the cross-validation",
         default=5,
         metavar="N",
     )

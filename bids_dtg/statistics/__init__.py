@@ -7,7 +7,6 @@
 - `embed`: people and their maps as points in few dimensions
 - `glm`: first-level analysis of task runs, one run at a time
 - `group_maps`: group maps: tests over participants' maps
-- `normative`: deviations of regions from norms given age, sex and site
 - `phenotypes`: prediction of phenotypes from maps, regions and connectomes
 - `region_picture`: values of an atlas' regions, drawn on a brain
 """

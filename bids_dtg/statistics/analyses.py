@@ -50,18 +50,6 @@ ANALYSES: Mapping[str, Analysis] = MappingProxyType(
             statistics=("participants_file", "feature_sets"),
             reads=(*_OF_OUTPUT, "seed"),
         ),
-        "normative": Analysis(
-            later("statistics.normative.analysis:run_normative"),
-            "deviations of regions from norms given age, sex and site",
-            statistics=(
-                "participants_file",
-                "covariates",
-                "feature_sets",
-                "permutations",
-                "folds",
-            ),
-            reads=(*_OF_OUTPUT, "seed"),
-        ),
         "glm": Analysis(
             later("statistics.glm.analysis:run_glm"),
             "measured maps from task runs and their events (--glm-model)",

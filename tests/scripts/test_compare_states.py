@@ -233,17 +233,13 @@ class Given:
         return self.value("--analysis")
 
 
-# What is refused where these calls run, and why no call shows more of it.
-REFUSED = {"normative": "it needs 50 people and an extra that the other packages do not bring"}
 MODES = ("--reports-only", "--verify", "--boilerplate-only")
 MAPS_ONLY = ("--surfaces", "--output-spaces")
 
 
 def given(calls: Sequence[Call], program: str = "bids_dtg") -> list[Given]:
     """Return what calls give to a program, but for what is refused."""
-    steps = [
-        step for call in calls if call.exit_code < 2 or call.name in REFUSED for step in call.steps
-    ]
+    steps = [step for call in calls if call.exit_code < 2 for step in call.steps]
     return [Given(shlex.split(step)[1:]) for step in steps if step.split()[0] == program]
 
 
@@ -296,7 +292,6 @@ def test_there_is_a_call_of_each_workflow_analysis_and_kind_of_input():
         ("arrays", "contrasts --analysis predict of zarr"),
         ("study", "contrasts --analysis associate"),
         ("glm", "contrasts --analysis glm"),
-        ("normative", "contrasts --analysis normative"),
         ("dynamics", "dynamics --analysis fixed-points"),
         ("dynamics_arrays", "dynamics of arrays"),
         ("twin", "twin participant --verify"),

@@ -35,8 +35,6 @@ IMPORTED = (
         if not found.name.endswith("__main__")
     ),
 )
-# Analyses of what not every host has: norms by PCNtoolkit.
-UNKILLED = {"normative"}
 PLACES = 10  # at which each analysis is killed
 FURTHER = 3  # at which it is killed with architectures that take the same steps as another
 LABELS = tuple(f"{number:02d}" for number in range(1, 13))
@@ -311,6 +309,6 @@ def test_each_analysis_is_killed():
     killed = {(job.workflow, job.analysis) for job in JOBS}
     forms = {(job.workflow, job.form) for job in JOBS if job.analysis == "train"}
     for row in all_workflows():
-        expected = {*row.analyses, *([None] if row.group else [])} - UNKILLED
+        expected = {*row.analyses, *([None] if row.group else [])}
         assert expected == {analysis for name, analysis in killed if name == row.name}
         assert {*row.architectures} - {AUTO} <= {form for name, form in forms if name == row.name}

@@ -11,5 +11,4 @@
 - `second_level`: tests of a mean or a difference at each voxel, corrected for all voxels
 - `peaks`: clusters of a group map with the region of each peak
 - `group_maps`: two maps of one group side by side: r, Dice, clusters
-- `normative`: how far people's values lie from what is normal for their age, sex and site
 """

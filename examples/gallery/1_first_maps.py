@@ -1,0 +1,130 @@
+"""
+# First maps
+
+From a run of rest to 47 maps, a look at one of them, and at how much of it
+is this person's own.
+
+**Everybody here is simulated, and the demo model is not for science.**
+"""
+
+# %%
+# ## Make the maps
+#
+# `dtg-demo` simulates three participants as fMRIPrep would have written
+# them, and then calls
+#
+# ```console
+# $ bids_dtg demo-output/simulated/fmriprep demo-output/maps \
+#     participant --model demo
+# ```
+#
+# Without `--model demo`, this is the command for your own data.
+
+import subprocess
+from pathlib import Path
+
+if not Path("demo-output").exists():
+    subprocess.run(
+        ["dtg-demo", "demo-output"], check=True, stdout=subprocess.DEVNULL
+    )
+
+for path in sorted(Path("demo-output/maps").iterdir()):
+    print(path.name)
+
+# %%
+# `index.html` opens the reports. `sub-sim001/func` has the maps.
+#
+# ## Find them
+#
+# `load_maps` lists an output folder: a row a map. `desc` says what it is:
+# `synthetic` is the predicted map, `deviation` is how far it lies from the
+# mean of other people.
+
+import bids_dtg
+
+maps = bids_dtg.load_maps(
+    "demo-output/maps", contrast=["languageMathVsStory"]
+)
+print(
+    maps[["participant", "contrast", "desc", "stat", "space"]].to_string(
+        index=False
+    )
+)
+
+# %%
+# ## Look at one
+#
+# The participant's predicted map, the truth that the simulation knows, and
+# the deviation. The first two look alike. The deviation shows what is left
+# when other people's mean map is taken away.
+
+import matplotlib.pyplot as plt
+from nilearn import plotting
+
+first = maps[maps["participant"] == "sim001"].set_index("desc")["path"]
+(truth,) = Path("demo-output/simulated/truth").rglob(
+    "sub-sim001*_contrast-languageMathVsStory_*_desc-truth_statmap.nii.gz"
+)
+shown = {
+    "predicted from rest (z)": first["synthetic"],
+    "simulated truth (z)": truth,
+    "deviation from other people (their SD)": first["deviation"],
+}
+figure, axes = plt.subplots(3, 1, figsize=(8, 7))
+for axis, (words, path) in zip(axes, shown.items(), strict=True):
+    axis.set_title(words, fontsize=11)
+    plotting.plot_stat_map(
+        str(path),
+        display_mode="z",
+        cut_coords=[-20, 0, 20, 40, 60],
+        axes=axis,
+    )
+plt.show()
+
+# %%
+# ## Compare them
+#
+# Outside the mask a map is 0, which is not a value. The coverage file has
+# the mask.
+
+import nibabel as nib
+import numpy as np
+
+(coverage,) = Path("demo-output/maps/sub-sim001").rglob(
+    "*_desc-coverage_dseg.nii.gz"
+)
+inside = nib.load(coverage).get_fdata() == 1
+predicted = nib.load(first["synthetic"]).get_fdata()[inside]
+true = nib.load(truth).get_fdata()[inside]
+r = np.corrcoef(predicted, true)[0, 1]
+print(f"{inside.sum():,} voxels, r with the truth: {r:.2f}")
+
+# %%
+# That figure is less than it seems: the average map of other people
+# resembles this person nearly as much. The demo has both for all contrasts,
+# and r of what is the person's own: of prediction and truth, each less that
+# average.
+
+import pandas as pd
+
+scores = pd.read_table("demo-output/demo.tsv", index_col="contrast").drop(
+    index="mean", errors="ignore"
+)
+figure, axis = plt.subplots(figsize=(8, 4), layout="constrained")
+ordered = scores.sort_values("r_predicted_truth")
+places = np.arange(len(ordered))
+axis.plot(places, ordered["r_predicted_truth"], "o", label="predicted map")
+axis.plot(
+    places,
+    ordered["r_group_truth"],
+    "_",
+    markersize=9,
+    label="average of other people",
+)
+axis.plot(places, ordered["r_own"], ".", label="own part of the prediction")
+axis.set(
+    xlabel="47 contrasts", ylabel="r with the truth", ylim=(0, 1), xticks=[]
+)
+axis.legend(frameon=False)
+plt.show()
+print(scores.mean().round(3).to_string())

@@ -1,0 +1,138 @@
+"""
+# A table of regions in pandas and R
+
+Most people analyse means over regions. The participant level writes a table
+of them; this example reads it.
+
+**Everybody here is simulated, and the demo model is not for science.**
+"""
+
+# %%
+# ## Read it
+#
+# `dtg-demo` simulates three participants and predicts their maps, with
+# means over Schaefer's 400 regions. `load_maps(…, atlas=…)` puts the tables
+# of all participants below each other.
+
+import subprocess
+from pathlib import Path
+
+import bids_dtg
+
+if not Path("demo-output").exists():
+    subprocess.run(
+        ["dtg-demo", "demo-output"], check=True, stdout=subprocess.DEVNULL
+    )
+
+regions = bids_dtg.load_maps("demo-output/maps", atlas="Schaefer400")
+columns = [
+    "participant",
+    "contrast",
+    "name",
+    "mean",
+    "coverage",
+    "half_width",
+    "deviation",
+]
+print(regions[columns].head(6).to_string(index=False))
+print(f"{len(regions):,} rows")
+
+# %%
+# `coverage` is the share of the region that has values: below 0.5, `mean`
+# is empty. A newly measured map's mean lies within `half_width` of `mean`
+# most of the time (90 % unless `--interval-level` says otherwise).
+#
+# ## A row a participant
+#
+# Statistics packages want a row a participant and a column a region.
+
+wide = regions.pivot(
+    index="participant", columns=["contrast", "name"], values="mean"
+)
+wide = wide.dropna(axis="columns", how="all")
+print(wide.shape)
+print(wide["wm2bkVs0bk"].iloc[:, :3].round(2).to_string())
+
+# %%
+# ## Means of networks
+#
+# The name of a region holds its network. Weights are the regions' voxels.
+
+import matplotlib.pyplot as plt
+import numpy as np
+
+one = regions[regions["contrast"] == "wm2bkVs0bk"].dropna(subset="mean")
+one = one.assign(network=one["name"].str.split("_").str[2])
+networks = (
+    one.assign(total=one["mean"] * one["voxels"])
+    .groupby(["network", "participant"])[["total", "voxels"]]
+    .sum()
+    .eval("total / voxels")
+    .unstack()
+)
+figure, axis = plt.subplots(figsize=(8, 3.6), layout="constrained")
+networks.loc[networks.mean(axis=1).sort_values().index].plot.bar(
+    ax=axis, width=0.75, rot=0
+)
+axis.axhline(0, color="black", linewidth=0.8)
+axis.set(ylabel="mean z, 2-back less 0-back", xlabel="network")
+axis.legend(frameon=False, ncols=3)
+plt.show()
+
+# %%
+# ## The regions that stand out, with their half-widths
+#
+# The bars are wide: they are as wide as a single person's measured map is
+# uncertain.
+
+person = one[one["participant"] == "sim001"].set_index("name")
+strongest = person.loc[
+    person["mean"].abs().sort_values().index[-12:]
+].sort_values("mean")
+figure, axis = plt.subplots(figsize=(8, 4), layout="constrained")
+axis.errorbar(
+    strongest["mean"],
+    np.arange(12),
+    xerr=strongest["half_width"],
+    fmt="o",
+    capsize=3,
+    color="C0",
+)
+axis.axvline(0, color="black", linewidth=0.8)
+axis.set_yticks(
+    np.arange(12), strongest.index.str.removeprefix("7Networks_")
+)
+axis.set(xlabel="mean z, 2-back less 0-back (participant sim001)")
+plt.show()
+
+# %%
+# ## The same in R
+#
+# The tables are plain TSV with `n/a` for empty cells. `bids_dtg … group`
+# also writes one table of all participants, which R reads without any
+# package:
+
+in_r = """
+folder <- "demo-output/maps/group"
+file <- list.files(folder, "regions_statmap.tsv.gz$", full.names = TRUE)
+regions <- read.delim(gzfile(file), na.strings = "n/a")
+one <- subset(regions, contrast == "wm2bkVs0bk" & !is.na(mean))
+one$network <- sapply(strsplit(one$name, "_"), `[`, 3)
+by <- list(one$network, one$participant_id)
+total <- tapply(one$mean * one$voxels, by, sum)
+print(round(total / tapply(one$voxels, by, sum), 3))
+"""
+
+# %%
+# Where R is not installed, these lines are shown and not run.
+
+import shutil
+
+if shutil.which("Rscript"):
+    done = subprocess.run(
+        ["Rscript", "-e", in_r], check=True, capture_output=True, text=True
+    )
+    print("Run by R:", done.stdout, sep="\n")
+else:
+    print("NOT RUN: there is no R on this machine. pandas finds:")
+    print(networks.round(3).to_string())
