@@ -4,8 +4,8 @@
 
 writes the tables of options, strategies and spellings into their pages, between `<!-- options -->`
 and `<!-- end of options -->`, so that a plain clone shows them. MkDocs uses this module as a hook:
-on the site, `<!-- error lines -->` and `<!-- contributing -->` become those too. Scripts of the gallery
-call this package's programs as they are installed beside Python.
+on the site, `<!-- error lines -->` and `<!-- contributing -->` become those too. Scripts of the
+gallery call this package's programs, which are installed beside Python.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ DOCS = Path(__file__).parent.parent / "docs"
 
 
 def on_startup(**_: Any) -> None:
-    """Let scripts of the gallery find the package's programs, though nobody activated its place."""
+    """Let scripts of the gallery find the package's programs."""
     os.environ["PATH"] = os.pathsep.join([sysconfig.get_path("scripts"), os.environ["PATH"]])
     os.environ["MPLBACKEND"] = "agg"
 
