@@ -71,7 +71,7 @@ bench: .venv/installed ## time and memory against a plain implementation and the
 	$(BIN)/python benchmarks/connectome.py --record
 	$(BIN)/python benchmarks/throughput.py --record
 
-docs: .venv/installed ## build the documentation into site/; warnings are errors
+docs: .venv/installed ## build the documentation into site/, and run changed examples; warnings are errors
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 container: ## build the image without a Docker daemon and run it (root; Debian; 5 to 11 minutes)
@@ -81,4 +81,4 @@ release-check: .venv/installed ## check what can be checked of a release without
 	$(BIN)/python scripts/release_check.py $(if $(RELEASE),--release)
 
 clean: ## remove the files that these tasks made
-	rm -rf .venv build dist site .pytest_cache .mypy_cache .ruff_cache .fuzz .hypothesis .import_linter_cache .coverage
+	rm -rf .venv build dist site docs/gallery examples/gallery/*/ .pytest_cache .mypy_cache .ruff_cache .fuzz .hypothesis .import_linter_cache .coverage

@@ -4,14 +4,17 @@
 
 writes the tables of options, strategies and spellings into their pages, between `<!-- options -->`
 and `<!-- end of options -->`, so that a plain clone shows them. MkDocs uses this module as a hook:
-on the site, `<!-- error lines -->` and `<!-- contributing -->` become those too.
+on the site, `<!-- error lines -->` and `<!-- contributing -->` become those too. Scripts of the
+gallery call this package's programs, which are installed beside Python.
 """
 
 from __future__ import annotations
 
 import argparse
+import os
 import re
 import sys
+import sysconfig
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +26,12 @@ from bids_dtg.cli.run import build_parser
 from bids_dtg.cli.spellings import ALIASES, FOREIGN
 
 DOCS = Path(__file__).parent.parent / "docs"
+
+
+def on_startup(**_: Any) -> None:
+    """Let scripts of the gallery find the package's programs."""
+    os.environ["PATH"] = os.pathsep.join([sysconfig.get_path("scripts"), os.environ["PATH"]])
+    os.environ["MPLBACKEND"] = "agg"
 
 
 def on_page_markdown(markdown: str, **_: Any) -> str:

@@ -52,6 +52,12 @@ def test_command_line_wins_over_file(tmp_path):
     assert (settings.cleaning.min_minutes, settings.cleaning.denoise_strategy) == (2.0, "none")
 
 
+def test_a_file_with_an_analysis_that_is_gone_names_the_example(tmp_path):
+    (tmp_path / "options.toml").write_text('[modelling]\nanalysis = "normative"\n')
+    with pytest.raises(SettingsError, match=r"PCNtoolkit .*6_normative_scores\.py"):
+        read_options(tmp_path / "options.toml", {"analysis": ("train", "glm")})
+
+
 def test_hash_follows_results_and_nothing_else():
     base = make_settings(REQUIRED)
     same = base.replace(

@@ -25,8 +25,8 @@ if not Path("demo-output").exists():
 
 if not Path("surface-output").exists():
     command = (
-        "bids_dtg demo-output/simulated/fmriprep surface-output participant "
-        "--model demo "
+        "bids_dtg demo-output/simulated/fmriprep surface-output "
+        "participant --model demo "
         "--participant-label sim001 --surfaces fsaverage --no-reports"
     )
     subprocess.run(command.split(), check=True, stdout=subprocess.DEVNULL)

@@ -32,7 +32,9 @@ if not Path("demo-output").exists():
     "*_desc-individuality_statmap.tsv"
 )
 individuality = pd.read_table(table, na_values="n/a")
-print(individuality.head(5).to_string(index=False))
+print(
+    individuality[["contrast", "distance"]].head(5).to_string(index=False)
+)
 
 # %%
 # Places beyond ±2 of one contrast, seen through the brain:
@@ -102,8 +104,8 @@ write("phenotype/others.npz", others)
 
 group = "bids_dtg phenotype/study phenotype/out group --connectome marginal"
 train = (
-    f"{group} --analysis train --architecture local-ridge --held-out 0.12 0 "
-    "--input-arrays phenotype/training.npz"
+    f"{group} --analysis train --architecture local-ridge "
+    "--held-out 0.12 0 --input-arrays phenotype/training.npz"
 )
 model = "phenotype/out/group/model-own/bundle"
 predict = (

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ast
+import json
 import os
 import re
 import subprocess
@@ -19,6 +21,8 @@ sys.path.insert(0, str(ROOT / "scripts"))
 from architecture_picture import PICTURE, layers, svg  # noqa: E402
 from docs_hooks import filled, options_markdown, spellings_markdown  # noqa: E402
 from error_lines import KINDS, error_lines  # noqa: E402
+
+EXAMPLES = sorted((ROOT / "examples" / "gallery").glob("*.py"))
 
 
 class _Page(HTMLParser):
@@ -77,6 +81,29 @@ def test_nothing_is_loaded_from_other_hosts():
     config = (ROOT / "mkdocs.yml").read_text()
     assert "font: false" in config
     assert "http" not in config
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("script", EXAMPLES, ids=lambda path: path.stem)
+def test_an_example_has_its_figures_what_it_printed_and_a_notebook(site, script):
+    (path,) = (path for path in site if path.parent.name == script.stem)
+    text = path.read_text()
+    figures = set(re.findall(rf"images/mkd_glr_{script.stem}_\d+\.png", text))
+    assert len(figures) == script.read_text().count("plt.show()") > 0
+    assert text.count("mkd-glr-script-out-disp") > 0  # what it printed
+    notebook = json.loads((path.parents[1] / f"{script.stem}.ipynb").read_text())
+    assert notebook["nbformat"] == 4
+    code = ["".join(cell["source"]) for cell in notebook["cells"] if cell["cell_type"] == "code"]
+    for cell in code[1:]:  # the first one asks Jupyter for figures
+        compile(cell, script.name, "exec")
+    assert "plt.show()" in "".join(code)
+
+
+@pytest.mark.parametrize("script", EXAMPLES, ids=lambda path: path.stem)
+def test_an_example_says_that_its_people_are_simulated(script):
+    first = ast.get_docstring(ast.parse(script.read_text()))
+    assert first.startswith("# ")
+    assert "**Everybody here is simulated" in first
 
 
 @pytest.mark.slow
