@@ -11,6 +11,7 @@ NOT_KNOWN = "n/a"
 _MINUS = "\N{MINUS SIGN}"
 _DIGITS = 3  # decimals of a column of scores
 _MOST_DIGITS = 9
+_BEYOND_READING = 1e9  # as of simulations without bounds: digits after digits say nothing
 # What a cell of a table holds: a word, a number, or a number with the ends of its interval.
 Cell: TypeAlias = str | float | tuple[float, float, float] | None
 
@@ -20,11 +21,13 @@ def figure(value: float, digits: int = _DIGITS) -> str:
 
     Examples
     --------
-    >>> figure(0.25), figure(-0.0001), figure(28841.2, 0)
-    ('0.250', '0.000', '28,841')
+    >>> figure(0.25), figure(-0.0001), figure(28841.2, 0), figure(6491928499999.996)
+    ('0.250', '0.000', '28,841', '6.49e+12')
     """
     if not np.isfinite(value):
         return NOT_KNOWN if np.isnan(value) else ("" if value > 0 else _MINUS) + "\N{INFINITY}"
+    if abs(value) >= _BEYOND_READING:
+        return f"{value:.2e}".replace("-", _MINUS)
     text = f"{value:,.{digits}f}"
     # What rounds to zero has no sign.
     return (
