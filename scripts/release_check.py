@@ -87,7 +87,7 @@ def differing_versions(version: str, read: Callable[[str], str]) -> list[str]:
 
 
 def dead_links(text: str, folder: Path, address: str | None = None) -> list[str]:
-    """Return the links of a page that lead to no file.
+    """Return what is wrong with the links of a page.
 
     Parameters
     ----------
@@ -109,7 +109,7 @@ def dead_links(text: str, folder: Path, address: str | None = None) -> list[str]
             dead.append(f"{link} is relative")
             continue
         if not (folder / place).exists():
-            dead.append(link)
+            dead.append(f"{link} leads nowhere")
     return dead
 
 
@@ -158,7 +158,7 @@ class Release:
         for name in _tracked():
             if name.endswith(".md"):
                 for link in dead_links(_read(name), (ROOT / name).parent):
-                    yield f"{name}: {link} leads nowhere"
+                    yield f"{name}: {link}"
         yield from differing_versions(__version__, _read)
         if DESCRIPTOR.read_text(encoding="utf-8") != text():
             yield "the descriptor is not the parser's: run python scripts/boutiques_descriptor.py"
@@ -182,7 +182,7 @@ class Release:
         description = text.partition("\n\n")[2]
         address = f"{self.project['urls']['Source']}/blob/main/"
         for link in dead_links(description, ROOT, address):
-            yield f"the text for the index: {link} leads nowhere"
+            yield f"the text for the index: {link}"
 
     def resolve(self) -> Iterator[str]:
         """Each extra can be installed; the core, reports and training everywhere, as wheels."""
