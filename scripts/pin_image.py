@@ -3,8 +3,8 @@
     python scripts/pin_image.py
 
 writes them again, after a change of `constraints.txt` or of dependencies in `pyproject.toml`. It
-needs uv (`pip install uv`, in an environment of its own), which asks the package index. Hashes are
-those that the index lists for all files of a version, for any machine and Python from 3.11 on.
+needs uv, which `.[dev]` brings, and the package index. Hashes are those that the index lists for
+all files of a version, for any machine and Python from 3.11 on.
 """
 
 from __future__ import annotations

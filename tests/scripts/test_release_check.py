@@ -94,13 +94,13 @@ def test_another_version_is_found(name):
 def test_links_of_a_page(tmp_path):
     (tmp_path / "there.md").write_text("x")
     page = "[a](there.md#x) [b](https://x.org) [c](#d) ![e](gone.png)\n```\n[f](code)\n```\n"
-    assert dead_links(page, tmp_path) == ["gone.png"]
+    assert dead_links(page, tmp_path) == ["gone.png leads nowhere"]
 
 
 def test_links_of_the_text_for_an_index(tmp_path):
     (tmp_path / "there.md").write_text("x")
     page = "[a](https://o/there.md) [b](https://o/gone.md#x) [c](there.md) [d](https://x.org)"
-    dead = ["https://o/gone.md#x", "there.md is relative"]
+    dead = ["https://o/gone.md#x leads nowhere", "there.md is relative"]
     assert dead_links(page, tmp_path, "https://o/") == dead
 
 
