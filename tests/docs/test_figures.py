@@ -21,9 +21,7 @@ def test_the_published_r_names_its_minutes_of_rest(page):
 
 
 def test_what_the_recipes_show_is_of_the_networks_that_were_trained():
-    (claim,) = (
-        p for p in paragraphs(ROOT / "docs/evidence/group.md") if "local ridge beats" in p
-    )
+    (claim,) = (p for p in paragraphs(ROOT / "docs/evidence/group.md") if "local ridge beats" in p)
     assert "16 features, 8 mm, 360 updates" in claim
     assert "8,300 updates" in claim
 
