@@ -1,4 +1,4 @@
-"""Forms of the connectome × kinds of model × numbers of people: docs/explanation/phantom.md.
+"""Forms of the connectome × kinds of model × numbers of people: docs/evidence/phantom.md.
 
     OMP_NUM_THREADS=1 python studies/forms.py --work /tmp/forms [--no-network]
 
