@@ -53,13 +53,6 @@ WORDS: Mapping[str, Word] = {
 # Names of files and keys in them stay: quoted and without a space, or of the kinds named here.
 _NAMES_AND_KEYS = re.compile(r"""(["'`])[^\s"'`{}]*\1|\bplain reference\b""")
 _WORD_FILES = {".py", ".html"}
-# Pages of `docs` that have such words still, to be mended page by page.
-_NOT_YET = {
-    *("evidence/benchmarks.md", "explanation/deviation.md", "explanation/dynamics.md"),
-    *("explanation/group.md", "explanation/phantom.md", "explanation/statistics.md"),
-    *("explanation/twin.md", "explanation/uncertainty.md"),
-    *("reference/models.md", "reference/reports.md"),
-}
 # Folders of tests that run the whole program or make what tests need, below `tests`.
 _OF_THE_WHOLE = (
     *(Path(), Path("builders"), Path("workflows")),
@@ -210,9 +203,12 @@ def words(house: House, word: str) -> Iterator[str]:
 
 
 def words_of_pages(house: House, word: str) -> Iterator[str]:
-    """Yield the lines of the README and the documentation with a word."""
-    docs = house.root / "docs"
-    pages = sorted(p for p in docs.rglob("*.md") if p.relative_to(docs).as_posix() not in _NOT_YET)
+    """Yield the lines of the README, the documentation and the gallery's scripts with a word."""
+    made = house.root / "docs" / "gallery"  # of the scripts, where the site was built
+    pages = [
+        *(p for p in sorted((house.root / "docs").rglob("*.md")) if not p.is_relative_to(made)),
+        *sorted((house.root / "examples" / "gallery").glob("*.py")),
+    ]
     readme = (house.root / "README.md",) if (house.root / "README.md").is_file() else ()
     return _lines_with(house, word, (*readme, *pages))
 

@@ -66,8 +66,8 @@ plt.show()
 # ## A phenotype
 #
 # Three people have no phenotype worth testing. So the example simulates 120
-# people at 8 mm and trains a model (`local-ridge`) on 40 of them, 5 of whom
-# tune it. The phenotype is a trait that shapes the networks of the
+# people at 8 mm and trains a model (`local-ridge`) on 40 of them: 35 fit
+# it, and 5 tune it. The phenotype is a trait that shapes the networks of the
 # simulated people, with as much noise.
 
 from bids_dtg.contrasts.phantom.model import Phantom
@@ -143,8 +143,7 @@ print(f"size: {size.mean():.2f}, of people {low:.2f} to {high:.2f}")
 # ## Does it go with the phenotype?
 #
 # Maps are made of the connectome, so the fair comparison is the connectome
-# itself. A ridge predicts the phenotype of people whom it has not seen,
-# from each.
+# itself. A ridge predicts the phenotype of left-out people from each.
 
 from sklearn.linear_model import RidgeCV
 from sklearn.model_selection import KFold, cross_val_predict
@@ -179,8 +178,8 @@ axes[0].set_ylabel("phenotype")
 plt.show()
 
 # %%
-# With 80 people the intervals are wide: which of the three is better cannot
-# be told. The command line asks the same question with permutations,
+# With 80 people the intervals are wide: they do not show which of the three
+# is better. The command line asks the same question with permutations,
 # covariates, families and sites, and compares maps with the connectome in
 # words:
 #

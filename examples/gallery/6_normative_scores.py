@@ -72,7 +72,7 @@ print(table.head(4).round(2).to_string(index=False))
 #
 # Bayesian linear regression: a B-spline of age, an offset for each sex and
 # site, and a spread that changes with age. People who are scored must not
-# be among those whom norms are fitted to: here 180 and 60. Two of the 60
+# be among those that norms are fitted to: here 180 and 60. Two of the 60
 # are made unusual, to be found again.
 #
 # PCNtoolkit is not among the packages that this site is built with. Where

@@ -15,10 +15,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 from array_people import arrays, write
-from fmriprep_dataset import describe_dataset, make_image
+from fmriprep_dataset import confound_columns, describe_dataset, make_image, write_confounds
 from study_folders import add_hcp_run, add_ukb_run
-from tiny_bundle import TINY_AFFINE, TINY_SHAPE, tiny_masks, write_tiny_bundle
-from tiny_job import TR, add_rest, tiny_bold
+from tiny_bundle import write_tiny_bundle
+from tiny_job import FRAMES, TR, add_rest
 
 from bids_dtg.cli.run import build_parser
 from bids_dtg.contrasts.phantom.dataset import RunPlan, describe_datasets, write_run
@@ -31,10 +31,14 @@ DOCS = ROOT / "docs"
 PAGES = [*sorted((DOCS / "start").glob("*.md")), *sorted((DOCS / "how-to").glob("*.md"))]
 NAMES = [f"{page.parent.name}/{page.stem}" for page in PAGES]
 SCRIPTS = Path(sys.executable).parent
-# Each test has installing behind it; tests/cli/test_demo.py and the slices' own run the demos.
-ELSEWHERE = ("python3 -m venv ", ". ", "pip ", "dtg-demo ")
+# Each test has installing behind it; tests/cli/test_demo.py and the slices' own run the demos,
+# tests/test_readme.py the self-check.
+ELSEWHERE = ("python3 -m venv ", ". ", "pip ", "dtg-demo ", "dtg-models selftest ")
 MARK = "*Not run"
 PEOPLE = [f"{number:02d}" for number in range(1, 13)]
+# Voxels of 16 mm over the whole brain, so that the atlases that ship have parcels there.
+SHAPE = (12, 14, 12)
+AFFINE = np.array([[16.0, 0, 0, -88], [0, 16, 0, -120], [0, 0, 16, -64], [0, 0, 0, 1]])
 
 
 def blocks(page: Path, language: str) -> list[tuple[str, str]]:
@@ -71,25 +75,33 @@ def test_options_of_printed_commands_exist(command):
     assert {word for word in words if word.startswith("--")} <= known
 
 
+def bold(seed: int) -> np.ndarray:
+    """Make BOLD with a few networks in it, (i, j, k, frames)."""
+    rng = np.random.default_rng(seed)
+    waves, mixing = rng.normal(size=(6, FRAMES)), rng.normal(size=(*SHAPE, 6))
+    noise = rng.normal(size=(*SHAPE, FRAMES))
+    return (1000 + 30 * mixing @ waves + 20 * noise).round().astype(np.int16)
+
+
 class World:
     """The folders that the pages name, with small images in them, and a small model."""
 
     def __init__(self, folder: Path) -> None:
-        self.folder = folder
+        self.folder, self.typed = folder, set[tuple[str, str]]()
         self.data, self.models = folder / "data", folder / "models"
         for name in ("hcp-ya", "ukb"):
-            write_tiny_bundle(self.models / name, name=name, contrasts=47, rois=4)
+            write_tiny_bundle(self.models / name, name=name, shape=SHAPE, affine=AFFINE)
         self._add_study(self.data / "ds001", PEOPLE[:2])
         self._add_study(self.data / "study", PEOPLE)
         self._add_maps(self.data / "study" / "statmaps")
         self._add_table(self.data / "study" / "participants.tsv")
-        add_hcp_run(self.data / "hcp", bold=tiny_bold(), affine=TINY_AFFINE, tr=TR)
-        add_ukb_run(self.data / "ukb", bold=tiny_bold(), affine=TINY_AFFINE, tr=TR)
+        add_hcp_run(self.data / "hcp", bold=bold(0), affine=AFFINE, tr=TR)
+        add_ukb_run(self.data / "ukb", bold=bold(0), affine=AFFINE, tr=TR)
         (self.data / "arrays").mkdir()
         write(self.data / "arrays" / "people.npz", **arrays(0))
         write(self.data / "arrays" / "new.npz", **arrays(1, people=3))
-        slabs = np.broadcast_to(np.arange(TINY_SHAPE[2]) // 2 + 1, TINY_SHAPE).astype(np.int16)
-        make_image(folder / "atlas-Mine_space-MNI152NLin6Asym_dseg.nii.gz", slabs, TINY_AFFINE)
+        slabs = np.broadcast_to(np.arange(SHAPE[2]) // 2 + 1, SHAPE).astype(np.int16)
+        make_image(folder / "atlas-Mine_space-MNI152NLin6Asym_dseg.nii.gz", slabs, AFFINE)
         self.environment = os.environ | {
             "DTG_MODEL_DIR": str(self.models),
             "XDG_CACHE_HOME": str(folder / "cache"),
@@ -98,8 +110,11 @@ class World:
         self.type("bids_dtg /data/ds001 /data/maps participant --no-reports")
         self.type("bids_dtg /data/study /data/study/derivatives/dtg participant --no-reports")
 
-    def type(self, command: str, maps: str = "maps") -> None:
-        """Type a command in this folder; `maps` is what /data/maps stands for."""
+    def type(self, command: str, maps: str = "maps-of-ds001") -> None:
+        """Type a command in this folder, each once; `maps` is what /data/maps stands for."""
+        if (command, maps) in self.typed:
+            return
+        self.typed.add((command, maps))
         place = command.replace("/data/maps", f"{self.folder}/{maps}")
         for root in ("/data/", "/scratch/"):
             place = re.sub(rf"(?<![\w/]){root}", f"{self.folder}{root}", place)
@@ -118,13 +133,14 @@ class World:
         describe_dataset(raw, kind="raw")
         derivatives = describe_dataset(raw / "derivatives" / "fmriprep")
         for number, label in enumerate(labels):
-            add_rest(derivatives, label, seed=number)
+            path = add_rest(derivatives, label, bold=bold(number), affine=AFFINE)
+            confounds = path.with_name(f"sub-{label}_task-rest_desc-confounds_timeseries.tsv")
+            write_confounds(confounds, confound_columns(FRAMES, seed=number))
 
     def _add_maps(self, folder: Path) -> None:
-        brain, _ = tiny_masks()
-        places = VoxelPlaces.within(Grid(TINY_SHAPE, TINY_AFFINE), np.ones(brain.shape, bool))
+        places = VoxelPlaces.within(Grid(SHAPE, AFFINE), np.ones(SHAPE, bool))
         rng = np.random.default_rng(5)
-        means = {name: rng.normal(2, 1, places.number) for name in ("emotionFaces", "wm2bk")}
+        means = {n: rng.normal(2, 1, places.number) for n in ("languageMath", "languageStory")}
         for label in PEOPLE:
             for contrast, mean in means.items():
                 name = f"sub-{label}_contrast-{contrast}_stat-z_statmap.nii.gz"
@@ -154,7 +170,7 @@ def test_commands_of_a_page(page, request):
         request.getfixturevalue("demo")
     for command in typed:
         world = request.getfixturevalue("world")
-        world.type(command, maps=page.stem if page.stem in ("hcp", "ukb") else "maps")
+        world.type(command, f"maps-of-{page.stem if page.stem in ('hcp', 'ukb') else 'ds001'}")
 
 
 @pytest.fixture(scope="module")
