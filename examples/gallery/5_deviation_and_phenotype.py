@@ -66,8 +66,8 @@ plt.show()
 # ## A phenotype
 #
 # Three people have no phenotype worth testing. So the example simulates 120
-# people at 8 mm and trains a model (`local-ridge`) on 40 of them: 35 fit
-# it, and 5 tune it. The phenotype is a trait that shapes the networks of the
+# people at 8 mm and trains a model (`local-ridge`): 35 people fit it, and 5
+# tune it. The phenotype is a trait that shapes the networks of the
 # simulated people, with as much noise.
 
 from bids_dtg.contrasts.phantom.model import Phantom
