@@ -146,23 +146,3 @@ def test_the_network_model_recovers_what_was_simulated(tmp_path):
     assert spearmanr(true, found).statistic >= 0.5
     assert (out / "demo.png").read_bytes().startswith(b"\x89PNG")
     assert (out / "simulated" / "networks.npz").exists()
-
-
-@pytest.mark.slow
-def test_twins_predict_unseen_people(tmp_path):
-    pytest.importorskip("lightning", reason="training needs lightning")
-    out = tmp_path / "demo"
-    done = subprocess.run(
-        [PROGRAM, out, "--workflow", "twin"], capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stderr
-    assert "SIMULATED" in done.stdout
-    with (out / "demo.tsv").open() as file:
-        rows = list(csv.DictReader(file, delimiter="\t"))
-    observed, found = (
-        [float(row[name]) for row in rows] for name in ("rt_observed", "rt_predicted")
-    )
-    assert len(rows) == 100
-    assert spearmanr(observed, found).statistic >= 0.2
-    assert (out / "demo.png").read_bytes().startswith(b"\x89PNG")
-    assert (out / "simulated" / "connectomes.npz").exists()

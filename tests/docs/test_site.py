@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import csv
 import json
 import os
 import re
@@ -13,6 +14,7 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 import pytest
+from scipy.stats import spearmanr
 
 from bids_dtg.cli.run import build_parser
 
@@ -97,6 +99,22 @@ def test_an_example_has_its_figures_what_it_printed_and_a_notebook(site, script)
     for cell in code[1:]:  # the first one asks Jupyter for figures
         compile(cell, script.name, "exec")
     assert "plt.show()" in "".join(code)
+
+
+@pytest.mark.slow
+def test_twins_of_the_demo_predict_unseen_people(site):
+    """The gallery has just made the demo of twins, which takes a minute."""
+    demo = ROOT / "examples" / "gallery" / "twin-output"
+    assert "SIMULATED" in (demo / "printed.txt").read_text()
+    with (demo / "demo.tsv").open() as file:
+        rows = list(csv.DictReader(file, delimiter="\t"))
+    observed, found = (
+        [float(row[name]) for row in rows] for name in ("rt_observed", "rt_predicted")
+    )
+    assert len(rows) == 100
+    assert spearmanr(observed, found).statistic >= 0.2
+    assert (demo / "demo.png").read_bytes().startswith(b"\x89PNG")
+    assert (demo / "simulated" / "connectomes.npz").exists()
 
 
 @pytest.mark.parametrize("script", EXAMPLES, ids=lambda path: path.stem)
