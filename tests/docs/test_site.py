@@ -38,6 +38,8 @@ class _Page(HTMLParser):
         self.feed(text)
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        if tag == "br":
+            self.text += "\n"
         for name, value in attrs:
             if name in ("href", "src") and value:
                 self.links.append(value)
