@@ -27,6 +27,20 @@ _LARGEST_GRADIENT = 5.0  # norm of all gradients
 _GENERATED_EVERY = 2  # steps
 
 
+def bounded(error: Tensor) -> Tensor:
+    """Return an error that stays below 1, whose gradient keeps its direction.
+
+    A simulation that begins to diverge has an error of hundreds, whose gradient would drown those
+    of all other terms, and training does not come back from it. Small errors are left alone.
+
+    Examples
+    --------
+    >>> bounded(torch.tensor([0.01, 99.0]))
+    tensor([0.0099, 0.9900])
+    """
+    return error / (1.0 + error.detach().abs())
+
+
 class SessionTask(NetworkTask):
     """One training of an amortised model: as `NetworkTask`, with people in place of single series.
 
@@ -102,7 +116,7 @@ class SessionTask(NetworkTask):
                 self.model, sessions, drawn, later
             )
         if recipe.generation_weight and index % _GENERATED_EVERY == 0:
-            generated = generation_loss(self.model, sessions, drawn)
+            generated = bounded(generation_loss(self.model, sessions, drawn))
             loss = loss + recipe.generation_weight * weights[0] * generated
         with torch.no_grad():
             whole = self.series.shape[-1] / self._window

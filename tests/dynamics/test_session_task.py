@@ -11,6 +11,7 @@ import torch
 from bids_dtg.dynamics.fitting import choose_trained, fit
 from bids_dtg.dynamics.networks import Networks, make_networks
 from bids_dtg.dynamics.recipe import Recipe
+from bids_dtg.dynamics.session_task import bounded
 
 TINY = Recipe(
     amortised=True,
@@ -54,3 +55,15 @@ def test_people_who_are_held_out_do_not_move_the_weights(networks: Networks) -> 
 def test_sessions_shorter_than_a_window_are_trained_on(networks: Networks) -> None:
     short = replace(networks, series=networks.series[..., :30])
     assert np.isfinite(fit(short, replace(TINY, epochs=1)).restarts[0].elbo)
+
+
+@pytest.mark.parametrize("error", [-1e6, -0.01, 0.0, 0.02, 3.0, 1e6])
+def test_an_error_that_explodes_pulls_no_harder_than_a_small_one(error: float) -> None:
+    given = torch.tensor(error, requires_grad=True)
+    found = bounded(given)
+    found.backward()  # type: ignore[no-untyped-call]
+    assert abs(float(found)) <= 1.0
+    assert given.grad is not None
+    assert 0.0 < float(given.grad) <= 1.0
+    if abs(error) < 0.05:
+        assert float(found) == pytest.approx(error, rel=0.05)
