@@ -183,8 +183,8 @@ axes[0].set_ylabel("phenotype")
 plt.show()
 
 # %%
-# With 80 people the intervals are wide: which of the three is better cannot
-# be told. The command line asks the same question with permutations,
+# With 80 people the intervals are wide: they do not show which of the three
+# is better. The command line asks the same question with permutations,
 # covariates, families and sites, and compares maps with the connectome in
 # words:
 #

@@ -96,7 +96,7 @@ plt.show()
 # %%
 # ## What twins predict
 #
-# Mean response times of people whom nothing was fitted to, and the same by
+# Mean response times of people that nothing was fitted to, and the same by
 # a ridge regression from the connectome. A twin's gain is that it performs
 # trials, not a better r: the figures of the ridge are as good.
 
