@@ -80,7 +80,7 @@ people = [phantom.person(cohort=0, index=index) for index in range(120)]
 noise = np.random.default_rng(0).standard_normal(120)
 phenotype = np.array([person.traits[0] for person in people]) + noise
 connectomes = np.stack(
-    [person.segments(2).mean(axis=0) for person in people]
+    [person.connectome(session=0, segment=0) for person in people]
 )
 
 
@@ -127,9 +127,13 @@ print(predicted.shape)
 #
 # Mean and spread must be of other people than the one who is looked at:
 # here of the 79 others. The spread is one number a contrast, so that a map
-# keeps its shape.
+# keeps its shape. A contrast that the model predicts alike for everybody
+# has no deviations.
 
 n = len(predicted)
+differs = predicted.std(axis=0).max(axis=1) > 1e-4  # contrasts
+print("the same for everybody:", *np.array(labels)[~differs])
+names, predicted = np.array(labels)[differs].tolist(), predicted[:, differs]
 total, squares = predicted.sum(axis=0), (predicted**2).sum(axis=0)
 mean = (total - predicted) / (n - 1)
 variance = (squares - predicted**2 - (n - 1) * mean**2) / (n - 2)
@@ -155,7 +159,7 @@ features = {
     "the connectome, all places": connectomes[40:].reshape(n, -1),
     "deviations of all maps": deviation.reshape(n, -1),
     "one map's deviation (wm2bkVs0bk)": deviation[
-        :, labels.index("wm2bkVs0bk")
+        :, names.index("wm2bkVs0bk")
     ],
 }
 ridge = make_pipeline(

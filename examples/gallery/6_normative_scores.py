@@ -124,6 +124,7 @@ def normative_scores(table):
     norms.fit_predict(fitted, scored)
     z, centiles = scored["Z"].to_pandas(), scored["centiles"]
     found = z[names].add_prefix("z_")
+    found.insert(0, "value", table["network03"].to_numpy()[180:])
     for share in (0.05, 0.95):
         found[f"centile{share:.2f}"] = centiles.sel(
             centile=share, response_vars="network03"
@@ -137,6 +138,8 @@ except ModuleNotFoundError as missing:
     if missing.name != "pcntoolkit" or not kept.exists():
         raise
     scores = pd.read_table(kept, comment="#")
+    own = table["network03"].iloc[180:]
+    assert np.allclose(scores["value"], own, atol=1e-3), "of other people"
     print("PCNtoolkit is not installed here: these are kept scores.")
     print(kept.read_text().splitlines()[0].removeprefix("# "))
 else:
