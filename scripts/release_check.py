@@ -21,6 +21,7 @@ import time
 import tomllib
 import zipfile
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import nibabel as nib
@@ -190,14 +191,20 @@ class Release:
     def resolve(self) -> Iterator[str]:
         """Each extra can be installed; the core, reports and training everywhere, as wheels."""
         self._compile("--no-deps")  # fails here if there is no index, and not once for each extra
-        for extra in self.project["optional-dependencies"]:
-            if extra not in _OF_DEVELOPERS:
-                yield from self._unresolved("--extra", extra)
+        asked = [
+            ("--extra", extra)
+            for extra in self.project["optional-dependencies"]
+            if extra not in _OF_DEVELOPERS
+        ]
+        wheels = ("--extra", "report", "--extra", "train", "--only-binary", ":all:")
         for python in self._pythons():
             for platform in PLATFORMS:
                 place = ("--python-version", python, "--python-platform", platform)
-                wheels = ("--extra", "report", "--extra", "train", "--only-binary", ":all:")
-                yield from self._unresolved(*place, *wheels)
+                asked.append((*place, *wheels))
+        # They mostly wait for the index.
+        with ThreadPoolExecutor(4) as threads:
+            for found in threads.map(self._unresolved, asked):
+                yield from found
 
     def newest(self) -> Iterator[str]:
         """Install the wheel with the newest packages, and run its demo."""
@@ -239,11 +246,12 @@ class Release:
     def _compile(self, *words: str) -> str:
         return self._uv("compile", "--no-header", "--no-annotate", ROOT / "pyproject.toml", *words)
 
-    def _unresolved(self, *words: str) -> Iterator[str]:
+    def _unresolved(self, words: tuple[str, ...]) -> list[str]:
         try:
             self._compile(*words)
         except RuntimeError as err:
-            yield str(err)
+            return [str(err)]
+        return []
 
     def _program(self, environment: str, name: str, *words: str) -> None:
         _run(self.folder / environment / "bin" / name, *words, cwd=self.folder)
