@@ -6,8 +6,9 @@ The participants are links to one synthetic run (2 mm, int16 .nii.gz, as in part
 the published network's size and random weights. The calls take turns. Prints the table of
 docs/evidence/throughput.md: seconds and seconds of the processor a participant, participants an
 hour, on the machine and on each of its cores, and peak memory, which is the sum of the
-proportional set sizes of all processes in a separate call with half of the participants. Below are the seconds of the
-stages, summed over all processes. `--folder` keeps the data, `--record` the figures in history.tsv.
+proportional set sizes of all processes in a separate call with half of the participants. Below are
+the seconds of the stages, summed over all processes. `--folder` keeps the data, `--record` the
+figures in history.tsv.
 """
 
 from __future__ import annotations
