@@ -71,7 +71,7 @@ def options_markdown() -> str:
         if actions:
             title = (group.title or "").capitalize()
             parts.append(f"## {title}\n")
-            parts += [f"- {_typed(action)}<br>{_explained(action)}" for action in actions]
+            parts += [f"- {_typed(action)}<br>\n  {_explained(action)}" for action in actions]
             parts.append("")
     return "\n".join(parts)
 
@@ -109,7 +109,7 @@ def _typed(action: argparse.Action) -> str:
 def _explained(action: argparse.Action) -> str:
     """Return what an option does, and its choices."""
     choices = ", ".join(f"`{choice}`" for choice in _choices(action))
-    return _cell(action.help or "") + (f"<br>One of: {choices}" if choices else "")
+    return _cell(action.help or "") + (f"<br>\n  One of: {choices}" if choices else "")
 
 
 def _choices(action: argparse.Action) -> list[str]:
