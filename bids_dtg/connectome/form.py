@@ -9,7 +9,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from bids_dtg.settings.option import find_row
 
@@ -74,16 +74,27 @@ class Form:
 
     name: str = "marginal"  # a row of `FORMS`
     ridge: float = 1.0  # of a joint form: the penalty is so many times that of `penalty`
+    # Whether each place's series is standardised in time before ROI series are solved: else places
+    # of a large variance, as near vessels, make most of them.
+    standardised: bool = False
 
     def __post_init__(self) -> None:
         if not (math.isfinite(self.ridge) and self.ridge >= 0):
             raise ValueError(f"the ridge is a finite number, 0 or more, not {self.ridge}")
         find_row(FORMS, "--connectome", self.name)
 
+    def to_json(self) -> dict[str, Any]:
+        """Return the fields for cards and sidecars; of earlier forms, those of earlier versions."""
+        facts: dict[str, Any] = {"name": self.name, "ridge": self.ridge}
+        return facts | ({"standardised": True} if self.standardised else {})
+
     @property
     def title(self) -> str:
         """Name, and the ridge where there is one."""
-        return f"{self.name} (ridge {self.ridge:g})" if self.row.joint else self.name
+        if not self.row.joint:
+            return self.name
+        places = ", places standardised" if self.standardised else ""
+        return f"{self.name} (ridge {self.ridge:g}{places})"
 
     @property
     def penalty_words(self) -> str:

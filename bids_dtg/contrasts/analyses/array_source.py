@@ -59,7 +59,7 @@ from bids_dtg.inputs.splits_file import Families
 from bids_dtg.inputs.statmaps import PersonMaps, StatMap, plain_contrast
 from bids_dtg.notices import counted, say
 from bids_dtg.settings import OPTIONS, Settings
-from bids_dtg.stats.group_ica import GroupIca
+from bids_dtg.stats.group_ica import GroupIca, standardised_places
 from bids_dtg.stats.map_checks import own_figures
 from bids_dtg.version import __version__
 
@@ -135,10 +135,13 @@ class ArraySource:
             _refuse_a_model(settings)
             maps, words = _roi_maps(people, modelling.rois)
             learns = modelling.rois is not None
+            form = kind.form(modelling.connectome)
+            if form.row.joint and people.connectomes is None:
+                form = dataclasses.replace(form, standardised=True)
             part = MapsPart(
                 (),
                 segment_seconds=kind.segment_seconds(SECONDS_PER_SEGMENT),
-                connectome=kind.form(modelling.connectome),
+                connectome=form,
             )
             bundle = _base(people, maps, part, output / "group")
         return cls(
@@ -150,6 +153,10 @@ class ArraySource:
         """Folder of the file with measured maps."""
         held = self.people.targets
         return self.people.files[0].parent if held is None else held.stored.path.parent
+
+    def form(self, kind: MapsKind | None) -> Form:
+        """Return the form of the bundle, which is made for the kind."""
+        return self.bundle.card.part.connectome
 
     @property
     def families(self) -> Families:
@@ -461,6 +468,8 @@ class RowArrays(PersonArrays):
         self, found: MeasuredRest, rest: NDArray[np.float32], tr_seconds: float
     ) -> None:
         bundle, frames = self.source.bundle, rest.shape[1]
+        if self.form.standardised:
+            rest = standardised_places(rest)
         # Cleaned before: which columns were removed is not known.
         design = TemporalDesign.build(None, [], np.ones(frames, dtype=bool), tr_seconds)
 

@@ -339,5 +339,6 @@ def _connectomes(label: str, form: Form) -> str:
     """Return the name of an array; each form and ridge has its own."""
     if form == MARGINAL:
         return f"sub-{label}/connectomes"
-    ridge = "" if form == Form(form.name) else f"-{form.ridge:g}"
-    return f"sub-{label}/{form.name}{ridge}_connectomes"
+    ridge = "" if form.ridge == Form.ridge else f"-{form.ridge:g}"
+    places = "-standardised" if form.standardised else ""
+    return f"sub-{label}/{form.name}{ridge}{places}_connectomes"

@@ -155,7 +155,7 @@ class MapsPart:
         content |= {"same_for_all": list(same)} if same else {}
         form = content.pop("connectome")
         # Programs of format version 2 know one form only: they ask for a newer program.
-        content |= {"format_version": 3, "connectome": asdict(form)} if form != MARGINAL else {}
+        content |= {"format_version": 3, "connectome": form.to_json()} if form != MARGINAL else {}
         deviation = content.pop("deviation")
         if self.grid is None:
             # Programs of format version 2 know models on grids only.
@@ -173,6 +173,7 @@ class MapsPart:
         content |= {"format_version": 4, "parcel_intervals": of_parcels} if of_parcels else {}
         content |= {"format_version": 4, "deviation": dict(deviation)} if deviation else {}
         content |= {"format_version": 5} if deviation and "usual_share" in deviation else {}
+        content |= {"format_version": 6} if form.standardised else {}
         content["contrasts"] = [asdict(contrast) for contrast in self.contrasts]
         content["recentring"] = self.recentring and self.recentring.to_json()
         content["reference"] = content.pop("training_distribution")
@@ -267,10 +268,11 @@ def _form(card: JsonFields) -> Form:
         return MARGINAL
     fields = card.nested("connectome")
     name, ridge = fields.text("name"), fields.not_negative("ridge")
+    standardised = not fields.absent("standardised") and fields.flag("standardised")
     if name not in FORMS:
         raise fields.wrong("name", name, " or ".join(FORMS))
     fields.refuse_unknown()
-    return Form(name, ridge) if FORMS[name].joint else MARGINAL
+    return Form(name, ridge, standardised) if FORMS[name].joint else MARGINAL
 
 
 def _same_for_all(fields: JsonFields) -> tuple[str, ...]:

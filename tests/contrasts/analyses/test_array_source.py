@@ -74,6 +74,25 @@ def test_connectomes_are_those_of_arrays_at_hand(trained):
     assert roi_series(rest, bundle.roi_maps).shape == (FRAMES, 4)
 
 
+def test_places_of_a_large_variance_do_not_make_the_roi_series(tmp_path):
+    """Three places, as near vessels, had most of the weight of all ROI series."""
+    maps = []
+    for name, scale in (("as-it-is", 1.0), ("large", 60.0)):
+        folder = tmp_path / name
+        folder.mkdir()
+        for file, seed in (("all.npz", 0), ("new.npz", 1)):
+            given = arrays(seed)
+            given["rest"][:, :3] *= scale
+            np.savez(folder / file, **given)
+        assert call(folder, "train", "--architecture", "linear", "--rois", 4) == 0
+        model = folder / "out/group/model-own/bundle"
+        assert load_bundle(model).card.part.connectome.standardised
+        assert call(folder, "predict", "--model", model, file="new.npz", out="maps") == 0
+        (made,) = (folder / "maps").rglob("*predictions.npz")
+        maps.append(np.load(made)["values"])
+    np.testing.assert_allclose(maps[1], maps[0], atol=0.01 * maps[0].std())
+
+
 def test_evaluation_leaves_out_the_training_set(trained, capsys):
     model = trained / "out/group/model-own/bundle"
     words = ("--model", model, "--array-key", "rest=rest")
@@ -144,8 +163,9 @@ def test_a_file_that_has_changed_is_read_again(tmp_path):
     with h5py.File(file, "r+") as changed:
         changed["rest"][5] = rest[4]
     assert call(tmp_path, "train", "--model-name", "two", file="all.h5") == 0
-    cache, name = tmp_path / "out/group/cache", "partial_connectomes_of_whole_runs.npy"
-    one, other = (np.load(cache / f"sub-{label}" / name) for label in ("004", "005"))
+    cache = tmp_path / "out/group/cache"
+    paths = [cache.glob(f"sub-{label}/partial*_connectomes*.npy") for label in ("004", "005")]
+    one, other = (np.load(next(found)) for found in paths)
     np.testing.assert_array_equal(one, other)
 
 
