@@ -145,6 +145,41 @@ def test_standardised_places_come_back_and_are_of_a_new_format_version():
     assert back.to_json() == card.to_json()
 
 
+SETS = Form("partial", fixed=0.06, sets=(15, 50))
+
+
+def test_sets_of_roi_maps_come_back_and_are_of_a_new_format_version():
+    card = make_card(connectome=SETS)
+    content = json.loads(card.to_json())
+    assert content["format_version"] == 6
+    assert content["rois"] == [
+        {"name": "rois15", "number": 15, "file": "maps.safetensors"},
+        {"name": "rois50", "number": 50, "file": "maps.safetensors"},
+    ]
+    back = ModelCard.from_json(card.to_json())
+    assert back.part.connectome == SETS
+    assert back.to_json() == card.to_json()
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda card: card["rois"].reverse(), "sets of more and more ROIs"),
+        (lambda card: card["rois"][0].update(name="rois16"), 'name is "rois16". Expected: rois15'),
+        (lambda card: card["rois"][0].update(file="x"), 'file is "x". Expected: maps.safetensors'),
+        (lambda card: card["rois"][0].update(number=0), "number is 0"),
+        (lambda card: card["rois"][0].update(more=0), "unknown field rois"),
+        (lambda card: card["rois"].clear(), "sets of more and more ROIs"),
+        (lambda card: card["connectome"].pop("penalty"), "penalty is null. Expected: a penalty"),
+    ],
+)
+def test_wrong_sets_of_roi_maps_are_refused(change, message):
+    content = json.loads(make_card(connectome=SETS).to_json())
+    change(content)
+    with pytest.raises(BundleError, match=message):
+        ModelCard.from_json(json.dumps(content))
+
+
 @pytest.mark.parametrize(
     ("sources", "version"), [({}, 1), ({"training.data": "stated"}, 2)], ids=["plain", "sources"]
 )

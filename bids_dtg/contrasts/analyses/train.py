@@ -156,6 +156,8 @@ def _choose(analysis: Analysis, plan: CohortPlan) -> KindChoice:
         BLEND.module().check_plan(fit_plan(options, space, plan, split))
     except DtgError as err:
         trouble = err.found
+    if analysis.form.sets:
+        trouble = "it reads one set of ROI maps"
     return choose_kind(people, len(split.validation), trouble)
 
 
