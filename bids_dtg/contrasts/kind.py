@@ -105,6 +105,7 @@ class Fitted:
     # validation people.
     correction: Correction | None = None
     of_other_sites: int = 0  # people whose sums were added to those of the training people
+    words: str = ""  # what the page says of the fit, in a sentence; empty: nothing
 
 
 class KindModule(Protocol):

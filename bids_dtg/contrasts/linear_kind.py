@@ -77,6 +77,25 @@ class WeightedRecord:
         facts = asdict(self) | {"minutes": finite_or_none(self.minutes)}
         return {"linear": facts}
 
+    @property
+    def words(self) -> str:
+        """Describe the fit for the page, in a sentence.
+
+        Examples
+        --------
+        >>> WeightedRecord((15, 50), 9, 90.0, 6.4, True, ()).words
+        'The model is the mean over sets of 15 and 50 ROIs; 90 minutes of rest, shrinkage 6.4; the \
+amplitude of a person is read apart from the shape.'
+        """
+        *first, last = map(str, self.sets)
+        sets = f"sets of {', '.join(first)} and {last}" if first else f"a set of {last}"
+        mean = "the mean over " if first else "of "
+        amplitude = "read apart from" if self.amplitude else "that of"
+        return (
+            f"The model is {mean}{sets} ROIs; {self.minutes:.4g} minutes of rest, shrinkage "
+            f"{self.strength:.3g}; the amplitude of a person is {amplitude} the shape."
+        )
+
 
 @dataclass(frozen=True)
 class LinearKind:
@@ -179,18 +198,20 @@ def _fit_weighted(task: FitTask) -> Fitted:
         f"shrinkage {found.strength:.3g}, amplitude "
         + ("apart from the shape" if found.model.amplitude else "of the shape")
     )
+    record = WeightedRecord(
+        found.model.sets,
+        len(people),
+        round(found.minutes, 2),
+        round(found.strength, 4),
+        found.model.amplitude is not None,
+        found.lengths,
+    )
     return Fitted(
         model=found.model,
         tensors=tensors_of(found.model),
-        record=WeightedRecord(
-            found.model.sets,
-            len(people),
-            round(found.minutes, 2),
-            round(found.strength, 4),
-            found.model.amplitude is not None,
-            found.lengths,
-        ),
+        record=record,
         correction=Correction(found.gains, found.mean_maps.astype(np.float32)),
+        words=record.words,
     )
 
 

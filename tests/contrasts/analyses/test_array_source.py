@@ -111,6 +111,9 @@ def test_several_sets_of_roi_maps(tmp_path, capsys):
     assert not list(tmp_path.rglob("linear_sums.safetensors"))
     models = {row["model"] for row in read_table(made / "desc-models_scores.tsv")}
     assert "linear, whole brain" in models
+    page = " ".join((made / "report.html").read_text().split())
+    assert "The model is the mean over sets of 3, 4 and 6 ROIs; 160 minutes of rest, shr" in page
+    assert "share of people above group average" in page
     assert "13 ROI maps in sets of 3, 4 and 6 made by group ICA of 12" in bundle.card.description
     given = ("--model", made / "bundle")
     capsys.readouterr()
