@@ -553,11 +553,11 @@ def _form(
         There are several sets, which the kind or the form cannot read.
     """
     form, sets = kind.form(modelling.connectome), modelling.rois
-    if people.connectomes is not None or not form.row.joint:
-        _require_one_set(kind, form, sets)
-        return form, sets
-    form = dataclasses.replace(form, standardised=True)
-    if not kind.sets:
+    if people.connectomes is not None:
+        return form, sets  # for which there is no rest to make maps of
+    if form.row.joint:
+        form = dataclasses.replace(form, standardised=True)
+    if not form.row.joint or not kind.sets:
         _require_one_set(kind, form, sets)
         return form, sets
     form = dataclasses.replace(form, fixed=find_recipe(modelling.recipe).penalty)

@@ -361,6 +361,9 @@ def test_connectomes_that_were_made_elsewhere(tmp_path, capsys):
     given = arrays()
     made = np.stack([voxel_to_roi(rest.T, np.eye(4, PLACES)) for rest in given.pop("rest")])
     np.savez(tmp_path / "all.npz", connectomes=made, **given)
+    assert call(tmp_path, "train", "--architecture", "linear", "--rois", 4, 6) == 2
+    said = capsys.readouterr().err
+    assert "--rois was given with connectomes. Expected: rest to make maps of" in said
     words = ("--architecture", "local-ridge", "--held-out", "0.17", "0.34")
     assert call(tmp_path, "train", *words) == 0
     model = ("--model", tmp_path / "out/group/model-own/bundle")
