@@ -231,6 +231,22 @@ def test_less_rest_is_compared_with_the_mean_of_as_much():
     assert np.abs(found - wanted).max() < 1e-5 * wanted.std()
 
 
+def test_segments_count_by_their_weight():
+    people = simulated(7)
+    twice = [
+        dataclasses.replace(
+            person,
+            connectomes=np.stack([person.connectomes[0], 0 * person.connectomes[0]]),
+            weights=(840.0, 0.0),
+        )
+        for person in people
+    ]
+    one, other = (fit_weighted(given, SETS) for given in (people, twice))
+    np.testing.assert_allclose(other.model.coefficients, one.model.coefficients, rtol=1e-5)
+    np.testing.assert_allclose(other.model.squares, one.model.squares, rtol=1e-5)
+    np.testing.assert_allclose(other.gains, one.gains, rtol=1e-5)
+
+
 def test_lengths_that_not_everybody_has_are_left_out():
     people = simulated(6)
     people[3] = dataclasses.replace(people[3], shorter={})
