@@ -214,7 +214,12 @@ class ArraySource:
         """
         share_cores(1)  # sums of several threads are rounded otherwise
         ica, seed = GroupIca(), self.settings.modelling.seed
-        say(f"ROI maps: group ICA of {counted(len(training), 'training participant')}")
+        # Of 16 bits, of the whole rest of one segment and of shorter parts.
+        size = 2 * sum(self.learns) * len(self.people.places) * (1 + len(self.lengths)) / 1e6
+        say(
+            f"ROI maps: group ICA of {counted(len(training), 'training participant')}; connectomes "
+            f"of {sum(self.learns)} ROIs take {size:.2g} MB a person"
+        )
         for label in self._in_order(training):
             for array in self.people.sessions_of(label):
                 try:

@@ -97,6 +97,7 @@ def test_several_sets_of_roi_maps(tmp_path, capsys):
     np.savez(tmp_path / "all.npz", **arrays())
     np.savez(tmp_path / "new.npz", **arrays(seed=1))
     assert call(tmp_path, "train", "--architecture", "linear", "--rois", 3, 4, 6) == 0
+    assert "; connectomes of 13 ROIs take 0.0031 MB a person" in capsys.readouterr().err
     made = tmp_path / "out/group/model-own"
     bundle = load_bundle(made / "bundle")
     assert bundle.roi_maps.shape == (13, PLACES)
