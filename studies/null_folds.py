@@ -1,12 +1,12 @@
 """Cross-validation of few people whose rest says nothing of their maps: how often is it a finding?
 
-    python studies/null_folds.py [--cohorts 400]
+    python studies/null_folds.py [--cohorts 400] [--weighted]
 
 Null cohorts of 8, 20 and 39 people, so many of each: 60 places, 4 ROIs, 2 contrasts; connectomes
 and maps have means in common, and people differ in both independently, and in how large maps are.
 A linear model is fitted to all but each group of people in turn, as `--analysis train` does of few
-people, and judged by the program's verdicts. Prints the shares called better and worse for
-docs/evidence/group.md.
+people, and judged by the program's verdicts; with ``--weighted`` it is the model of arrays. Prints
+the shares called better and worse for docs/evidence/group.md.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from pathlib import Path
 
 import numpy as np
 
+from bids_dtg.connectome.form import MARGINAL, Form
 from bids_dtg.contrasts.analyses.fit import fit_model
 from bids_dtg.contrasts.analyses.folds import draw_groups
 from bids_dtg.contrasts.bundle.kinds import find_kind
@@ -30,6 +31,8 @@ from bids_dtg.settings import ModellingOptions
 
 PEOPLE = (8, 20, 39)
 PLACES, ROIS, CONTRASTS = 60, 4, 2
+MINUTES = 14.0  # of rest of a person
+WEIGHTED = Form("partial", standardised=True, fixed=0.06)
 
 
 def cohort(people: int, seed: int) -> dict[str, Person]:
@@ -43,7 +46,11 @@ def cohort(people: int, seed: int) -> dict[str, Person]:
     maps = mean + size * rng.normal(size=(people, CONTRASTS, PLACES))
     return {
         f"{n:02d}": Person(
-            f"{n:02d}", own[None].astype(np.float16), (1.0,), (of_own.astype(np.float32),)
+            f"{n:02d}",
+            own[None].astype(np.float16),
+            (1.0,),
+            (of_own.astype(np.float32),),
+            minutes=MINUTES,
         )
         for n, (own, of_own) in enumerate(zip(rest, maps, strict=True))
     }
@@ -80,9 +87,11 @@ def main() -> None:
     """Print a row a number of people and comparison."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--cohorts", type=int, default=400)
-    cohorts = parser.parse_args().cohorts
+    parser.add_argument("--weighted", action="store_true")
+    args = parser.parse_args()
+    cohorts, form = args.cohorts, WEIGHTED if args.weighted else MARGINAL
     places = ListedPlaces(tuple(f"V{n}" for n in range(PLACES)))
-    space = ModelSpace(places, np.zeros((ROIS, PLACES), np.float32), "null", "", "")
+    space = ModelSpace(places, np.zeros((ROIS, PLACES), np.float32), "null", "", "", form)
     print("| people | compared | better | worse |\n|---|---|---|---|")
     for people in PEOPLE:
         count: Counter[tuple[str, str]] = Counter()

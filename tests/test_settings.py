@@ -58,6 +58,13 @@ def test_a_file_with_an_analysis_that_is_gone_names_the_example(tmp_path):
         read_options(tmp_path / "options.toml", {"analysis": ("train", "glm")})
 
 
+@pytest.mark.parametrize(("text", "rois"), [("50", (50,)), ("[15, 25]", (15, 25))])
+def test_whole_numbers_are_a_list_or_one(tmp_path, text, rois):
+    file = tmp_path / "config.toml"
+    file.write_text(f"[modelling]\nrois = {text}\n")
+    assert read_options(file)["rois"] == rois
+
+
 def test_hash_follows_results_and_nothing_else():
     base = make_settings(REQUIRED)
     same = base.replace(
@@ -118,6 +125,7 @@ def test_wrong_values_are_named(given, message):
         ("[cleaning", "cannot be read as TOML"),
         ("[cleaning]\nmin_minutes = true", r"config\.toml: min_minutes is True"),
         ("[resources]\nomp_nthreads = 1.9", "omp_nthreads is 1.9. Expected: a whole number"),
+        ("[modelling]\nrois = [15, 2.5]", r"rois is \[15, 2.5\]. Expected: whole numbers"),
         ('[output]\nwrite_connectome = "yes"', "write_connectome is 'yes'. Expected: true or"),
     ],
 )
@@ -187,6 +195,8 @@ def test_no_two_parts_have_an_option_of_one_name():
         ({"dummy_scans": [1]}, "a text"),
         ({"nprocs": True}, "a whole number"),
         ({"participant_label": "01"}, "a list of texts"),
+        ({"rois": ["50"]}, "whole numbers"),
+        ({"rois": 50}, "whole numbers"),
         ({"analysis_level": 3}, "one of participant, group"),
         ({"bids_dir": 5}, "a path"),
     ],

@@ -18,9 +18,9 @@ from bids_dtg.errors import BundleError, ForeignFileError, MissingFileError
 from bids_dtg.files.foreign import as_text, read_bytes
 
 CARD_FILE = "model.json"
-# Version 2 has `sources`, 3 and 4 what a part needs of them; a card without any of these is
+# Version 2 has `sources`, 3 to 6 what a part needs of them; a card without any of these is
 # of version 1, which older programs can read.
-FORMAT_VERSION = 5
+FORMAT_VERSION = 6
 WEIGHTS_FILE = "weights.safetensors"  # of a model of any kind
 
 _DURATIONS = ("seconds", "hours")  # names of figures in a record

@@ -257,16 +257,24 @@ def series_weights(moments: RunMoments) -> Float:
     """(rois + 1, rois) weights that turn raw projections and voxel sums into ROI series.
 
     With maps demeaned over the voxels with data, M - m 1', series = G+ (b - m 1'y), where G is
-    the demeaned maps' Gram matrix: the pseudo-inverse without an array of its size.
+    the demeaned maps' Gram matrix: the pseudo-inverse without an array of its size. Each set is
+    solved by itself.
     """
     gram, mean = _demeaned_gram(moments.maps, moments.solved)
+    inverse = np.zeros_like(gram)
+    for rows in moments.voxels.set_rows:
+        inverse[rows, rows] = _inverse(gram[rows, rows])
+    return np.vstack([inverse, -mean @ inverse])
+
+
+def _inverse(gram: Float) -> Float:
     values, vectors = np.linalg.eigh(gram)
     real = values > MAPS_TOLERANCE**2 * max(values[-1], 0.0)
-    inverse = (vectors[:, real] / values[real]) @ vectors[:, real].T
+    inverse: Float = (vectors[:, real] / values[real]) @ vectors[:, real].T
     # A map that is constant over these voxels has no series: rounding correlates with anything.
     constant = np.diagonal(gram) <= MAPS_TOLERANCE**2 * np.diagonal(gram).max()
     inverse[constant], inverse[:, constant] = 0.0, 0.0
-    return np.vstack([inverse, -mean @ inverse])
+    return inverse
 
 
 def _demeaned_gram(maps: NDArray[np.floating], solved: NDArray[np.bool_]) -> tuple[Float, Float]:

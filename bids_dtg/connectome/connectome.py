@@ -189,10 +189,12 @@ def run_connectomes(
     Raises
     ------
     ValueError
-        Some kept frames have not been added.
+        Some kept frames have not been added, or the form has other sets of ROIs than the sums.
     """
     if not moments.seen.all():
         raise ValueError(f"{moments.seen.sum()} of {len(moments.seen)} kept frames were added")
+    if form.sets != moments.voxels.sets:
+        raise ValueError(f"a form of sets {form.sets}, and sums of sets {moments.voxels.sets}")
     algebra, parts = algebra_of(moments), moments.segments
     shape = (len(moments.maps), moments.grey_voxels)
     only = len(parts.sets) == 1
@@ -292,7 +294,7 @@ def _correlate(
     marginal = {*halves, *(pieces for pieces in wanted if pieces not in mixed)}
     parts = {pieces: algebra.part(pieces) for pieces in marginal}
     whole = parts.get(moments.segments.whole) or algebra.part(moments.segments.whole)
-    order = moments.voxels.order
+    order, profile = moments.voxels.order, _one_set(moments, wanted)
     agreement, icc, tsnr = (np.zeros(voxels, np.float32) for _ in range(3))
     dof = moments.design.frames_kept - moments.design.rank
 
@@ -303,7 +305,7 @@ def _correlate(
         r = {pieces: sums.correlate(part) for pieces, part in parts.items()}
         for pieces, made in wanted.items():
             made.r[:, here] = (sums.correlate(mixed[pieces]) if pieces in mixed else r[pieces]).T
-        odd, even = (r[half] for half in halves)
+        odd, even = (r[half][:, profile] for half in halves)
         agreement[here] = profile_agreement(odd, even)
         icc[here] = intraclass_correlation(odd, even)
         mean = moments.subtracted[low:high] + sums.mean
@@ -312,6 +314,11 @@ def _correlate(
     with one_blas_thread(), ThreadPoolExecutor(threads) as pool:
         list(pool.map(fill, range(0, voxels, VOXELS_AT_A_TIME)))
     return agreement, icc, tsnr
+
+
+def _one_set(moments: RunMoments, wanted: Mapping[tuple[int, ...], Connectome]) -> slice:
+    """Return the ROIs of the profiles whose agreement is compared: those of one set."""
+    return next(iter(wanted.values())).form.one_set(len(moments.maps))
 
 
 def _roi_coverage(maps: NDArray[np.floating], covered: NDArray[np.bool_]) -> Float:

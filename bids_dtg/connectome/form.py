@@ -9,7 +9,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from bids_dtg.settings.option import find_row
 
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     Float = NDArray[np.float64]
 # An eigenvalue of the ROIs' correlations below this share of the largest is rounding.
 _DEPENDENT = 1e-10
+_USUAL_ROIS = 50  # as published
 _MOST_SHRUNK = 0.99  # share of correlations that hold next to nothing
 
 
@@ -74,20 +75,55 @@ class Form:
 
     name: str = "marginal"  # a row of `FORMS`
     ridge: float = 1.0  # of a joint form: the penalty is so many times that of `penalty`
+    # Whether each place's series is standardised in time before ROI series are solved: else places
+    # of a large variance, as near vessels, make most of them.
+    standardised: bool = False
+    # The penalty for everybody; None: as `penalty` finds it, times the ridge.
+    fixed: float | None = None
+    # Numbers of ROIs of several sets, each solved and regressed on by itself; (): all are one set.
+    sets: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
         if not (math.isfinite(self.ridge) and self.ridge >= 0):
             raise ValueError(f"the ridge is a finite number, 0 or more, not {self.ridge}")
         find_row(FORMS, "--connectome", self.name)
+        if self.sets and self.fixed is None:
+            raise ValueError("several sets of ROIs have a fixed penalty")
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the fields for cards and sidecars; of earlier forms, those of earlier versions."""
+        facts: dict[str, Any] = {"name": self.name, "ridge": self.ridge}
+        facts |= {} if self.fixed is None else {"penalty": self.fixed}
+        return facts | ({"standardised": True} if self.standardised else {})
+
+    def one_set(self, rois: int) -> slice:
+        """Return the rows of the set that has nearest to 50 of so many ROIs.
+
+        Examples
+        --------
+        >>> Form("partial", fixed=0.06, sets=(15, 25, 60)).one_set(100), Form().one_set(100)
+        (slice(40, 100, None), slice(0, 100, None))
+        """
+        if not self.sets:
+            return slice(0, rois)
+        number = min(range(len(self.sets)), key=lambda n: abs(self.sets[n] - _USUAL_ROIS))
+        first = sum(self.sets[:number])
+        return slice(first, first + self.sets[number])
 
     @property
     def title(self) -> str:
         """Name, and the ridge where there is one."""
-        return f"{self.name} (ridge {self.ridge:g})" if self.row.joint else self.name
+        if not self.row.joint:
+            return self.name
+        places = ", places standardised" if self.standardised else ""
+        ridge = f"ridge {self.ridge:g}" if self.fixed is None else f"penalty {self.fixed:g}"
+        return f"{self.name} ({ridge}{places})"
 
     @property
     def penalty_words(self) -> str:
         """What `penalty` computes, for sidecars and methods texts."""
+        if self.fixed is not None:
+            return f"{self.fixed:g} for everybody"
         times = "" if self.ridge == 1 else f"{self.ridge:g} times "
         return (
             f"{times}s / (1 - s), where s is the share by which the correlations of "
@@ -107,7 +143,7 @@ class Form:
         they are best shrunk towards 0 is the sum of their variances, (1 - g²)² / (dof - 1) each,
         over the sum of their squares (Schäfer & Strimmer 2005, Stat. Appl. Genet. Mol. Biol.
         4: 32); and (1 - s) G + s I is (1 - s) times G + λ I. Frames depend on each other, so
-        effective degrees of freedom stand for their number.
+        effective degrees of freedom stand for their number. A fixed λ is that of everybody.
 
         Parameters
         ----------
@@ -118,6 +154,8 @@ class Form:
         """
         import numpy as np  # --help imports this module, and has no use for it
 
+        if self.fixed is not None:
+            return self.fixed
         live = np.flatnonzero(np.diagonal(roi_r))
         among = np.asarray(roi_r, np.float64)[np.ix_(live, live)]
         squares = among[~np.eye(len(live), dtype=bool)] ** 2
@@ -197,6 +235,9 @@ class Form:
         import numpy as np
 
         gram: NDArray[np.floating] = roi_r + self.penalty(roi_r, dof) * np.eye(len(roi_r))
+        if self.sets:
+            number = np.repeat(np.arange(len(self.sets)), self.sets)
+            gram = np.where(number[:, None] == number, gram, 0.0)
         return gram
 
     def _inverse(self, roi_r: NDArray[np.floating], dof: float) -> Float:

@@ -56,15 +56,26 @@ class RunVoxels:
     zeros_missing: bool = True
     # (grey voxels,), where each grey-matter voxel stands in what is made of the sums; None: as here
     order: NDArray[np.intp] | None = None
+    # Numbers of ROIs of several sets, whose series are solved set by set; (): all are one set.
+    sets: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
-        _, voxels = self.maps.shape
+        rois, voxels = self.maps.shape
+        if self.sets and sum(self.sets) != rois:
+            raise ValueError(f"{rois} maps in sets of {self.sets}")
         if self.valid.shape != (voxels,):
             raise ValueError(f"maps have {voxels} voxels, validity {self.valid.shape}")
         if not 0 < self.grey_voxels <= voxels:
             raise ValueError(f"{self.grey_voxels} grey-matter voxels of {voxels}")
         if self.order is not None and self.order.shape != (self.grey_voxels,):
             raise ValueError(f"{self.grey_voxels} grey-matter voxels, an order {self.order.shape}")
+
+    @property
+    def set_rows(self) -> tuple[slice, ...]:
+        """Rows of the maps of each set."""
+        sets = self.sets or (len(self.maps),)
+        ends = np.cumsum(sets).tolist()
+        return tuple(slice(end - rois, end) for rois, end in zip(sets, ends, strict=True))
 
     def ordered(self, values: NDArray[Any]) -> NDArray[Any]:
         """Return values (grey voxels,) as they stand in what is made of the sums."""

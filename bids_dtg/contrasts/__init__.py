@@ -13,6 +13,7 @@ Kinds of model; `kind` says which functions a kind must have:
 - `local_ridge`: at each place, a linear model from connectome to maps
 - `local_ridge_kind`: local ridge as a kind
 - `linear`: the same few coefficients for all places, gains with each person left out in turn
+- `weighted_linear`: the same of weighted deviations and of several sets of ROI maps
 - `linear_kind`: the linear model as two kinds, over all places and by parcels
 - `site_sums`: files of sums over people, for other sites to add
 - `blend`: the weighted sum of network and local ridge, as a kind

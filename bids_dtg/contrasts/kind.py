@@ -13,6 +13,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Protocol
 
+import numpy as np
 from numpy.typing import NDArray
 
 from bids_dtg.connectome.form import MARGINAL, Form
@@ -37,7 +38,7 @@ class ModelSpace:
     """Places where a model reads and predicts, and their identity."""
 
     places: Places
-    roi_maps: Array  # (rois, places), of the ROIs whose connectomes it reads
+    roi_maps: NDArray[np.floating]  # (rois, places), of the ROIs whose connectomes it reads
     model: str  # identity of the bundle that defines the space
     mask_sha256: str  # of its mask's file
     roi_maps_sha256: str  # of its ROI maps' file
@@ -104,6 +105,7 @@ class Fitted:
     # validation people.
     correction: Correction | None = None
     of_other_sites: int = 0  # people whose sums were added to those of the training people
+    words: str = ""  # what the page says of the fit, in a sentence; empty: nothing
 
 
 class KindModule(Protocol):

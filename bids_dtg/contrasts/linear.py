@@ -182,6 +182,42 @@ class LinearSums:
         return Correction(gains, offset.astype(np.float32))
 
 
+class Slopes:
+    """Slopes of measured on predicted deviations, of people who were left out in turn.
+
+    Parameters
+    ----------
+    contrasts
+        How many there are.
+    """
+
+    def __init__(self, contrasts: int) -> None:
+        # Over people and places, (contrasts,).
+        self._products, self._squares = np.zeros(contrasts), np.zeros(contrasts)
+        self._predicted_squares = np.zeros(contrasts)
+
+    def add(
+        self,
+        deviation: NDArray[np.floating[Any]],
+        measured: NDArray[np.floating[Any]],
+        predicted: NDArray[np.floating[Any]],
+    ) -> None:
+        """Add a person's deviations, 0 where nothing was measured, and whole prediction.
+
+        All are (contrasts, places); the prediction gives the scale of rounding errors.
+        """
+        self._products += np.einsum("qv,qv->q", deviation, measured)
+        self._squares += np.einsum("qv,qv->q", deviation, deviation, dtype=np.float64)
+        self._predicted_squares += np.einsum("qv,qv->q", predicted, predicted, dtype=np.float64)
+
+    def gains(self) -> Array:
+        """Return the gain of each contrast, (contrasts,), 0 where predictions do not differ."""
+        shared = self._squares * (self._products.sum() / max(self._squares.sum(), _LEAST))
+        products = (self._products + shared) / 2
+        gains = clipped_gains(products, self._squares, self._predicted_squares)
+        return gains.astype(np.float32)
+
+
 class LeftOut:
     """Computes gains, with each training person left out of the model in turn.
 
@@ -198,10 +234,7 @@ class LeftOut:
 
     def __init__(self, everybody: LinearSums) -> None:
         self._everybody = everybody
-        contrasts = len(everybody.map_sum)
-        # Over people and places, (contrasts,).
-        self._products, self._squares = np.zeros(contrasts), np.zeros(contrasts)
-        self._predicted_squares = np.zeros(contrasts)
+        self._slopes = Slopes(len(everybody.map_sum))
 
     def add(self, features: Float, maps: Array, fits: Fits) -> None:
         """Leave a person out, given by the same arguments as for `LinearSums.add`.
@@ -226,16 +259,11 @@ class LeftOut:
         measured = own - (sums.map_sum - own) / np.maximum(others, 1)
         known &= others > 0
         deviation[~known] = 0.0
-        self._products += np.einsum("qv,qv->q", deviation, measured)
-        self._squares += np.einsum("qv,qv->q", deviation, deviation, dtype=np.float64)
-        self._predicted_squares += np.einsum("qv,qv->q", predicted, predicted, dtype=np.float64)
+        self._slopes.add(deviation, measured, predicted)
 
     def gains(self) -> Array:
         """Return the gain of each contrast, (contrasts,), 0 where predictions do not differ."""
-        shared = self._squares * (self._products.sum() / max(self._squares.sum(), _LEAST))
-        products = (self._products + shared) / 2
-        gains = clipped_gains(products, self._squares, self._predicted_squares)
-        return gains.astype(np.float32)
+        return self._slopes.gains()
 
 
 def fit_person(person: Person, parcels: Parcels) -> Fits:

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from bids_dtg.bundles.fields import finite_or_none
 from bids_dtg.contrasts.kind import LINEAR_SUMS, FitPlan, FitTask, Fitted, ModelSpace, Processor
 from bids_dtg.contrasts.linear import (
     LeftOut,
@@ -25,7 +26,9 @@ from bids_dtg.contrasts.linear import (
     mean_features,
 )
 from bids_dtg.contrasts.people import MapModel
+from bids_dtg.contrasts.recentring import Correction
 from bids_dtg.contrasts.site_sums import SumsFile, hidden, identities, space_facts
+from bids_dtg.contrasts.weighted_linear import WeightedLinear, fit_weighted
 from bids_dtg.errors import DatasetError
 from bids_dtg.files.tensors import TensorFile
 from bids_dtg.imaging.places import Places
@@ -36,6 +39,7 @@ from bids_dtg.stats.linear import roi_parcels
 FEWEST_PEOPLE = 5  # of all sites together
 FEWEST_OWN = 2  # of this site: gains cannot be found from other sites' sums
 _PREFIX = "linear."  # of the tensors' names
+_ALL_PLACES = Parcels(None)
 _SUMS = SumsFile(
     kind="a linear model",
     name=LINEAR_SUMS,
@@ -55,6 +59,42 @@ class LinearRecord:
     def to_json(self) -> dict[str, Any]:
         """Return the key `linear` of a card's record."""
         return {"linear": asdict(self)}
+
+
+@dataclass(frozen=True)
+class WeightedRecord:
+    """How a weighted linear model was fitted."""
+
+    sets: tuple[int, ...]  # numbers of ROIs
+    participants: int  # each was left out in turn to find the gains
+    minutes: float  # of rest of all of them
+    strength: float  # of the shrinkage of coefficients on all people's deviations
+    amplitude: bool  # whether it is read apart from the shape
+    shorter_minutes: tuple[float, ...]  # lengths of rest whose mean connectomes it has, too
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the key `linear` of a card's record."""
+        facts = asdict(self) | {"minutes": finite_or_none(self.minutes)}
+        return {"linear": facts}
+
+    @property
+    def words(self) -> str:
+        """Describe the fit for the page, in a sentence.
+
+        Examples
+        --------
+        >>> WeightedRecord((15, 50), 9, 90.0, 6.4, True, ()).words
+        'The model is the mean over sets of 15 and 50 ROIs; 90 minutes of rest, shrinkage 6.4; the \
+amplitude of a person is read apart from the shape.'
+        """
+        *first, last = map(str, self.sets)
+        sets = f"sets of {', '.join(first)} and {last}" if first else f"a set of {last}"
+        mean = "the mean over " if first else "of "
+        amplitude = "read apart from" if self.amplitude else "that of"
+        return (
+            f"The model is {mean}{sets} ROIs; {self.minutes:.4g} minutes of rest, shrinkage "
+            f"{self.strength:.3g}; the amplitude of a person is {amplitude} the shape."
+        )
 
 
 @dataclass(frozen=True)
@@ -101,6 +141,11 @@ class LinearKind:
         DatasetError
             There are too few people.
         """
+        weighted = task.space.form.fixed is not None and not self.of_parcels
+        if weighted and not task.options.add_sums:
+            return _fit_weighted(task)
+        if weighted:
+            task.report("sums of other sites: the linear model has no weights and no shrinkage")
         parcels = self.parcels(task.space)
         names = identities(task.training)
         own, fits = LinearSums(parcels), []
@@ -135,15 +180,50 @@ class LinearKind:
         return Parcels(roi_parcels(space.roi_maps) if self.of_parcels else None)
 
 
+def _fit_weighted(task: FitTask) -> Fitted:
+    """Fit the weighted model; sums for other sites are those of the plain model of one set."""
+    people, form = task.training, task.space.form
+    _require_enough(len(people), 0)
+    if not form.sets:
+        sums = LinearSums(_ALL_PLACES)
+        for person in people:
+            sums.add(
+                mean_features(person, _ALL_PLACES), person.maps, fit_person(person, _ALL_PLACES)
+            )
+        facts = _facts(task.space, task.contrasts, _ALL_PLACES)
+        _SUMS.write(task.folder / LINEAR_SUMS, sums, facts, identities(people))
+    found = fit_weighted(people, form.sets or (task.space.rois,))
+    task.report(
+        f"linear: {counted(len(people), 'participant')} fitted, each left out in turn; "
+        f"shrinkage {found.strength:.3g}, amplitude "
+        + ("apart from the shape" if found.model.amplitude else "of the shape")
+    )
+    record = WeightedRecord(
+        found.model.sets,
+        len(people),
+        round(found.minutes, 2),
+        round(found.strength, 4),
+        found.model.amplitude is not None,
+        found.lengths,
+    )
+    return Fitted(
+        model=found.model,
+        tensors=tensors_of(found.model),
+        record=record,
+        correction=Correction(found.gains, found.mean_maps.astype(np.float32)),
+        words=record.words,
+    )
+
+
 WHOLE_BRAIN, BY_PARCEL = LinearKind(of_parcels=False), LinearKind(of_parcels=True)
 
 
-def tensors_of(model: LinearModel) -> dict[str, NDArray[Any]]:
+def tensors_of(model: LinearModel | WeightedLinear) -> dict[str, NDArray[Any]]:
     """Return the tensors of a bundle."""
     return {_PREFIX + name: tensor for name, tensor in model.tensors().items()}
 
 
-def read_linear(weights: TensorFile, places: Places) -> LinearModel:
+def read_linear(weights: TensorFile, places: Places) -> LinearModel | WeightedLinear:
     """Read the model for the places that it was fitted over.
 
     Raises
@@ -152,7 +232,9 @@ def read_linear(weights: TensorFile, places: Places) -> LinearModel:
         Tensors are missing, damaged, or do not fit each other or the places.
     """
     try:
-        return LinearModel.from_tensors(weights.below(_PREFIX).read(), places.number)
+        tensors = weights.below(_PREFIX).read()
+        row = WeightedLinear if "weights" in tensors else LinearModel
+        return row.from_tensors(tensors, places.number)
     except KeyError as err:
         raise weights.error(f" has no tensor {_PREFIX}{err.args[0]}") from err
     except ValueError as err:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 import numpy as np
@@ -43,6 +43,17 @@ class Person:
     # (segments,): from them a joint form follows with another ridge. None: not known.
     roi_r: NDArray[np.floating] | None = None
     effective_dof: tuple[float, ...] = ()
+    minutes: float = float("nan")  # of rest, all segments together; NaN: not known
+    # By minutes, the mean over parts of the rest that are so long of their connectomes, each row
+    # standardised over places: (rois, places). Empty: not made.
+    shorter: Mapping[float, NDArray[np.floating]] = field(default_factory=dict)
+
+    def of_one_set(self) -> Person:
+        """Return the person with the connectomes of one set of ROIs: that nearest to 50."""
+        rows = self.form.one_set(self.connectomes.shape[1])
+        if rows == slice(0, self.connectomes.shape[1]):
+            return self
+        return replace(self, connectomes=self.connectomes[:, rows])
 
     @property
     def maps(self) -> NDArray[np.float32]:

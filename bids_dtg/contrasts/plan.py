@@ -17,17 +17,18 @@ Loss = Literal["mse", "crr"]  # crr is mse with deviations scaled by 1 + alpha
 
 @dataclass(frozen=True)
 class Recipe:
-    """How a network is trained, by ``--recipe``."""
+    """How a model is trained, by ``--recipe``: a network, but for the last field."""
 
     loss: Loss  # crr compares people, and needs all contrasts
     choose_by: EpochChoice  # the best epoch, unless ``--choose-by`` says otherwise
     recentred: bool  # whether offset and gains are found on the validation people
+    penalty: float | None = None  # of partial connectomes that a linear model of arrays reads
 
 
 # A kind of model names its recipes (`bids_dtg.contrasts.bundle.kinds`).
 RECIPES: Mapping[str, Recipe] = MappingProxyType(
     {
-        "default": Recipe(loss="mse", choose_by="residual_r", recentred=True),
+        "default": Recipe(loss="mse", choose_by="residual_r", recentred=True, penalty=0.06),
         "published": Recipe(loss="crr", choose_by="r", recentred=False),
     }
 )

@@ -177,7 +177,7 @@ def space_facts(space: ModelSpace, contrasts: Sequence[str]) -> dict[str, Any]:
         "contrasts": list(contrasts),
     }
     # Files without it equal those written before other forms existed.
-    return facts if space.form == MARGINAL else facts | {"form": vars(space.form)}
+    return facts if space.form == MARGINAL else facts | {"form": space.form.to_json()}
 
 
 def form_of_sums(files: Sequence[str], form: Form) -> Form:

@@ -25,6 +25,7 @@ _REMEDY = "fetch or make the bundle again"
 _LARGEST_HEADER = 1 << 20
 # How safetensors fails where NumPy lacks a tensor's type.
 _LACKING = (TypeError, AttributeError)
+_TYPES = {"F16": "<f2", "F32": "<f4", "F64": "<f8"}  # of tensors that can be mapped
 _IN_WORDS = ("no axis", "one axis", "two axes", "three axes", "four axes", "five axes")
 
 
@@ -81,6 +82,32 @@ class TensorFile:
         if len(shape) != axes:
             raise BundleError(f"{path}: {name} has shape {shape}", expected=_IN_WORDS[axes])
         return shape
+
+    def mapped(self, name: str) -> NDArray[Any]:
+        """Map a tensor from the file, without reading it.
+
+        Raises
+        ------
+        BundleError
+            If the file is no safetensors file, or lacks a tensor of a type that NumPy has.
+        """
+        path, name = self.path, self.prefix + name
+        try:
+            _check_header_size(path)
+            with open_foreign(path) as file:
+                size = int.from_bytes(file.read(8), "little")
+                header = json.loads(file.read(size))
+            facts = header[name]
+            first, stop = facts["data_offsets"]
+            shape, dtype = tuple(facts["shape"]), np.dtype(_TYPES[facts["dtype"]])
+            array = np.memmap(path, dtype, "r", offset=8 + size + first, shape=shape)
+        except ForeignFileError as err:
+            raise err.as_kind(BundleError, remedy=_REMEDY) from err
+        except (ValueError, KeyError, TypeError, OSError) as err:
+            raise BundleError(f"{path} cannot be mapped: {err}", remedy=_REMEDY) from err
+        if array.nbytes != stop - first:
+            raise self.error(f": {name} has {stop - first} bytes")
+        return array
 
     def read(self) -> dict[str, NDArray[Any]]:
         """Read the tensors as arrays, by their names without the prefix.

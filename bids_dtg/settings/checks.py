@@ -223,15 +223,19 @@ def _check_arrays(settings: Settings) -> None:
             "--contrast was given with --analysis predict",
             expected="no --contrast: maps of all contrasts of the model are written",
         )
-    if modelling.rois is None:
+    if not modelling.rois:
         return
     if modelling.analysis != "train":
         raise SettingsError(
             f"--rois was given with --analysis {modelling.analysis}",
             expected="--analysis train: a model has its ROI maps",
         )
-    if not 2 <= modelling.rois <= _MOST_ROIS:
-        raise SettingsError(f"--rois is {modelling.rois}", expected=f"2 to {_MOST_ROIS}")
+    for rois in modelling.rois:
+        if not 2 <= rois <= _MOST_ROIS:
+            raise SettingsError(f"--rois is {rois}", expected=f"2 to {_MOST_ROIS}")
+    if list(modelling.rois) != sorted(set(modelling.rois)):
+        numbers = " ".join(map(str, modelling.rois))
+        raise SettingsError(f"--rois is {numbers}", expected="each number once, the smallest first")
     if modelling.add_sums:
         raise SettingsError(
             "--rois and --add-sums were given",

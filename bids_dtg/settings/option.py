@@ -149,14 +149,17 @@ def describe_kind(hint: Any) -> str:
     if get_origin(hint) is Literal:
         return "one of " + ", ".join(map(str, get_args(hint)))
     names = {Path: "a path", float: "a number", int: "a whole number", bool: "true or false"}
-    return names.get(hint, "a list of texts" if get_origin(hint) is tuple else "a text")
+    if get_origin(hint) is tuple:
+        return "whole numbers" if int in get_args(hint) else "a list of texts"
+    return names.get(hint, "a text")
 
 
 def _is_of(value: object, kind: Any) -> bool:
     if get_origin(kind) is Literal:
         return isinstance(value, str) and value in get_args(kind)
     if get_origin(kind) is tuple:
-        return isinstance(value, list | tuple) and all(isinstance(item, str) for item in value)
+        item_type = get_args(kind)[0]
+        return isinstance(value, list | tuple) and all(_is_of(item, item_type) for item in value)
     if kind in (int, float):
         number = Integral if kind is int else Real
         return isinstance(value, number) and not isinstance(value, bool)

@@ -332,12 +332,14 @@ class ModellingOptions:
         metavar="NAME=KEY",
         shapes=(MODELS,),
     )
-    rois: int | None = map_option(
+    rois: tuple[int, ...] = map_option(
         "modelling",
-        "how many ROI maps to make from the training participants' rest, by group ICA",
-        default=None,
+        "how many ROI maps to make from the training participants' rest, by group ICA; several "
+        "numbers make sets of maps, and linear models average over their sets",
+        default=(),
         metavar="N",
-        shown_default="the maps under the key roi_maps of --input-arrays",
+        shown_default="the maps under the key roi_maps of --input-arrays; without them 15 25 50 75 "
+        "100 for linear models of the partial form, as far as places are enough",
         shapes=(MODELS,),
     )
     split_file: Path | None = option(

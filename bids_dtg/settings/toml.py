@@ -161,9 +161,10 @@ def convert(name: str, value: Any, source: str, choices: Sequence[str] | None = 
     near = _instead(name, value, map(str, legal)) if legal and isinstance(value, str) else None
     wrong = SettingsError(f"{source} is {value!r}", expected=expected, remedy=near)
     if get_origin(hint) is tuple:
-        if not _is_list(value, legal):
-            raise wrong
-        return tuple(str(item) for item in value)
+        try:
+            return _items(value, get_args(hint)[0], legal)
+        except ValueError:
+            raise wrong from None
     if legal is not None:
         if value not in legal:
             raise wrong
@@ -189,6 +190,16 @@ def _instead(name: str, value: str, legal: Iterable[str]) -> str | None:
     return GONE.get((name, value)) or did_you_mean(value, legal)
 
 
+def _items(value: Any, kind: type, legal: Sequence[str] | None) -> tuple[Any, ...]:
+    """Return a list's items of a kind; a whole number alone is a list. ValueError if it is none."""
+    values = [value] if kind is int and isinstance(value, int) else value
+    if not _is_list(values, legal) or any(
+        kind is int and isinstance(item, bool | float) for item in values
+    ):
+        raise ValueError
+    return tuple(kind(item) for item in values)
+
+
 def _is_list(value: Any, legal: Sequence[str] | None) -> bool:
     """Return whether a value is a list, of legal items where only some are."""
     if isinstance(value, str) or not hasattr(value, "__iter__"):
@@ -199,4 +210,4 @@ def _is_list(value: Any, legal: Sequence[str] | None) -> bool:
 def _shown(value: Any, shown: Callable[[str], str]) -> Any:
     if isinstance(value, str):
         return shown(value)
-    return [shown(item) for item in value] if isinstance(value, list) else value
+    return [_shown(item, shown) for item in value] if isinstance(value, list) else value

@@ -69,7 +69,7 @@ class GroupIca:
         ValueError
             It has other places than the rest before it.
         """
-        own = self._components(_standardised(rest))
+        own = self._components(standardised_places(rest))
         self.people += 1
         if self._kept is None:
             self._kept = own
@@ -123,7 +123,15 @@ class GroupIca:
         return np.ascontiguousarray(maps, np.float32), record
 
 
-def _standardised(rest: NDArray[np.floating]) -> NDArray[np.float32]:
+def standardised_places(rest: NDArray[np.floating]) -> NDArray[np.float32]:
+    """Return rest (places, frames) with each place of mean 0 and sd 1 in time; 0 if it is constant.
+
+    Examples
+    --------
+    >>> standardised_places(np.array([[1.0, 3.0], [2.0, 2.0]]))
+    array([[-1.,  1.],
+           [ 0.,  0.]], dtype=float32)
+    """
     centred = rest.astype(np.float32)
     centred -= centred.mean(axis=1, keepdims=True)
     sd = np.sqrt(np.einsum("vt,vt->v", centred, centred) / rest.shape[1])

@@ -135,6 +135,51 @@ def test_a_form_of_the_connectome_comes_back_and_is_of_a_new_format_version(ridg
     assert back.to_json() == card.to_json()
 
 
+def test_standardised_places_come_back_and_are_of_a_new_format_version():
+    card = make_card(connectome=Form("partial", standardised=True))
+    content = json.loads(card.to_json())
+    assert content["format_version"] == 6
+    assert content["connectome"] == {"name": "partial", "ridge": 1.0, "standardised": True}
+    back = ModelCard.from_json(card.to_json())
+    assert back.part.connectome == Form("partial", standardised=True)
+    assert back.to_json() == card.to_json()
+
+
+SETS = Form("partial", fixed=0.06, sets=(15, 50))
+
+
+def test_sets_of_roi_maps_come_back_and_are_of_a_new_format_version():
+    card = make_card(connectome=SETS)
+    content = json.loads(card.to_json())
+    assert content["format_version"] == 6
+    assert content["rois"] == [
+        {"name": "rois15", "number": 15, "file": "maps.safetensors"},
+        {"name": "rois50", "number": 50, "file": "maps.safetensors"},
+    ]
+    back = ModelCard.from_json(card.to_json())
+    assert back.part.connectome == SETS
+    assert back.to_json() == card.to_json()
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda card: card["rois"].reverse(), "sets of more and more ROIs"),
+        (lambda card: card["rois"][0].update(name="rois16"), 'name is "rois16". Expected: rois15'),
+        (lambda card: card["rois"][0].update(file="x"), 'file is "x". Expected: maps.safetensors'),
+        (lambda card: card["rois"][0].update(number=0), "number is 0"),
+        (lambda card: card["rois"][0].update(more=0), "unknown field rois"),
+        (lambda card: card["rois"].clear(), "sets of more and more ROIs"),
+        (lambda card: card["connectome"].pop("penalty"), "penalty is null. Expected: a penalty"),
+    ],
+)
+def test_wrong_sets_of_roi_maps_are_refused(change, message):
+    content = json.loads(make_card(connectome=SETS).to_json())
+    change(content)
+    with pytest.raises(BundleError, match=message):
+        ModelCard.from_json(json.dumps(content))
+
+
 @pytest.mark.parametrize(
     ("sources", "version"), [({}, 1), ({"training.data": "stated"}, 2)], ids=["plain", "sources"]
 )
@@ -171,7 +216,7 @@ def test_recentring_needs_its_file():
 @pytest.mark.parametrize(
     ("path", "value", "fact"),
     [
-        ("format_version", 6, "model.json has format version 6. Expected: at most 5. .*newer"),
+        ("format_version", 7, "model.json has format version 7. Expected: at most 6. .*newer"),
         ("format_version", "1", 'format_version is "1". Expected: a whole number'),
         ("format_version", ..., "no field format_version"),
         ("kind", "vnet", "a model of kind vnet. Expected: one of attention-unet, local.*newer"),

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import assume, given, settings
@@ -44,7 +46,7 @@ def one_pass(bold, maps, design, form, *, way=None, smoothing=None, **options):
     moments = measure_run(
         blocks,
         design,
-        RunVoxels(maps, GREY, np.ones(VOXELS, bool)),
+        RunVoxels(maps, GREY, np.ones(VOXELS, bool), sets=form.sets),
         segments=design.segments(SECONDS),
         smoothing=smoothing,
         cleaning=None if way is None else way.of(design),
@@ -266,3 +268,29 @@ def test_the_statistic_of_a_form_can_stand_in_a_name(row):
     assert name == f"sub-01_stat-{row.statistic}_desc-connectome_statmap.nii.gz"
     assert row.statistic.isalnum()
     assert len({other.statistic for other in FORMS.values()}) == len(FORMS)
+
+
+def test_sets_of_rois_are_solved_each_by_itself():
+    bold, maps, confounds, keep = example(5)
+    design = TemporalDesign.build(confounds, list("abc"), keep, TR)
+    form = Form("partial", fixed=0.06)
+    sets = (1, len(maps) - 1)
+    alone = [one_pass(bold, part, design, form) for part in np.split(maps, [1])]
+    both = one_pass(bold, maps, design, replace(form, sets=sets))
+    whole = np.vstack([own.whole.r for own in alone])
+    np.testing.assert_allclose(both.whole.r, whole, atol=2e-5)
+    np.testing.assert_allclose(
+        both.series, np.hstack([own.series for own in alone]), rtol=1e-4, atol=1e-4
+    )
+    # The agreement of halves is of one set: the one with more ROIs is nearer to 50.
+    np.testing.assert_allclose(both.agreement, alone[1].agreement, atol=2e-5)
+    # Otherwise, ROIs of one set are regressors of the other one.
+    assert np.abs(one_pass(bold, maps, design, form).whole.r - whole).max() > 0.01
+
+
+def test_a_fixed_penalty_is_that_of_everybody():
+    form = Form("partial", fixed=0.06)
+    assert form.penalty(np.eye(3), 10.0) == form.penalty(np.eye(3) + 0.2, 900.0) == 0.06
+    assert form.to_json() == {"name": "partial", "ridge": 1.0, "penalty": 0.06}
+    with pytest.raises(ValueError, match="fixed penalty"):
+        Form("partial", sets=(2, 3))

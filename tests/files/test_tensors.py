@@ -97,3 +97,24 @@ def test_types_that_numpy_lacks_are_finite_too(tmp_path):
     path.write_bytes(safetensors.torch.save({"x": torch.tensor([torch.inf]).bfloat16()}))
     with pytest.raises(BundleError, match=r"some\.safetensors has values .* not finite in x"):
         TensorFile(path).read()
+
+
+def test_a_tensor_is_mapped_without_being_read(tmp_path):
+    path, values = tmp_path / "some.safetensors", np.arange(6, dtype=np.float16).reshape(2, 3)
+    path.write_bytes(safetensors.numpy.save({"a": np.zeros(5, np.float32), "b.x": values}))
+    mapped = TensorFile(path, "b.").mapped("x")
+    assert (type(mapped), mapped.dtype) == (np.memmap, np.float16)
+    np.testing.assert_array_equal(mapped, values)
+    with pytest.raises(BundleError, match=r"some.safetensors cannot be mapped: 'b.y'"):
+        TensorFile(path, "b.").mapped("y")
+    path.write_bytes(path.read_bytes()[:-2])
+    with pytest.raises(BundleError, match="cannot be mapped"):
+        TensorFile(path, "b.").mapped("x")
+
+
+def test_a_tensor_whose_size_is_not_that_of_its_shape_is_not_mapped(tmp_path):
+    path = tmp_path / "some.safetensors"
+    data = safetensors.numpy.save({"x": np.zeros((2, 3), np.float16)})
+    path.write_bytes(data.replace(b"[2,3]", b"[2,2]"))
+    with pytest.raises(BundleError, match="x has 12 bytes"):
+        TensorFile(path).mapped("x")

@@ -111,7 +111,7 @@ class Analysis:
             results=results,
             source=source,
             model=source.model(),
-            form=kind.form(settings.modelling.connectome) if kind else card.part.connectome,
+            form=source.form(kind),
         )
 
     def with_maps_of(self, training: Sequence[str]) -> Analysis:

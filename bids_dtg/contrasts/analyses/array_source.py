@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from bids_dtg.bundles.card import ModelCard
 from bids_dtg.cleaning.design import TooShortError
-from bids_dtg.connectome.connectome import run_connectomes
+from bids_dtg.connectome.connectome import Connectome, run_connectomes
 from bids_dtg.connectome.design import SECONDS_PER_SEGMENT, TemporalDesign
 from bids_dtg.connectome.device import NumpyArrays
 from bids_dtg.connectome.form import Form
@@ -31,6 +31,8 @@ from bids_dtg.contrasts.bundle.part import MapsPart
 from bids_dtg.contrasts.bundle.writer import BundleArrays, geometry_files
 from bids_dtg.contrasts.contrast import Contrast
 from bids_dtg.contrasts.participant.model import Model, obtain_bundle
+from bids_dtg.contrasts.plan import find_recipe
+from bids_dtg.contrasts.weighted_linear import SHORTER_MINUTES
 from bids_dtg.engine.display import Reporter, make_board
 from bids_dtg.engine.gpu import resolve_device
 from bids_dtg.engine.machine import share_cores
@@ -58,8 +60,9 @@ from bids_dtg.inputs.dataset import name_folder
 from bids_dtg.inputs.splits_file import Families
 from bids_dtg.inputs.statmaps import PersonMaps, StatMap, plain_contrast
 from bids_dtg.notices import counted, say
-from bids_dtg.settings import OPTIONS, Settings
-from bids_dtg.stats.group_ica import GroupIca
+from bids_dtg.settings import OPTIONS, ModellingOptions, Settings
+from bids_dtg.stats.group_ica import GroupIca, standardised_places
+from bids_dtg.stats.linear import VOXELS_A_COEFFICIENT, WHOLE, standardised
 from bids_dtg.stats.map_checks import own_figures
 from bids_dtg.version import __version__
 
@@ -93,7 +96,9 @@ class ArraySource:
     bundle: ModelBundle  # the model; for training, only its places and ROI maps
     measured: bool = True  # whether measured maps are wanted
     maps_words: str = ""  # as `Source`
-    learns_maps: bool = False  # whether ROI maps are made from the training people
+    learns: tuple[int, ...] = ()  # ROIs of each set of maps to be made from the training people
+    # Minutes of parts of the rest of training people, whose connectomes are wanted, too.
+    lengths: tuple[float, ...] = ()
 
     @classmethod
     def prepare(
@@ -125,31 +130,49 @@ class ArraySource:
                 expected="targets (people, contrasts, places)",
                 remedy="give the key with --array-key targets=KEY",
             )
+        sets: tuple[int, ...] = ()
+        lengths: tuple[float, ...] = ()
         if kind is None:
             bundle = obtain_bundle(settings.inputs.model, may_fetch=not settings.behaviour.dry_run)
             refuse_model_folder(output, bundle.path)
             bundle.require_finite()
             _require_same_places(bundle, people)
-            words, learns = f"ROI maps are those of {bundle.card.name} {bundle.card.version}", False
+            words = f"ROI maps are those of {bundle.card.name} {bundle.card.version}"
         else:
             _refuse_a_model(settings)
-            maps, words = _roi_maps(people, modelling.rois)
-            learns = modelling.rois is not None
+            form, sets = _form(kind, modelling, people)
+            maps, words = _roi_maps(people, sets)
             part = MapsPart(
-                (),
-                segment_seconds=kind.segment_seconds(SECONDS_PER_SEGMENT),
-                connectome=kind.form(modelling.connectome),
+                (), segment_seconds=kind.segment_seconds(SECONDS_PER_SEGMENT), connectome=form
             )
+            lengths = SHORTER_MINUTES if form.fixed is not None else ()
             bundle = _base(people, maps, part, output / "group")
         return cls(
-            settings, people, dataset, DerivativeDataset(output), bundle, measured, words, learns
+            settings=settings,
+            people=people,
+            dataset=dataset,
+            output=DerivativeDataset(output),
+            bundle=bundle,
+            measured=measured,
+            maps_words=words,
+            learns=sets,
+            lengths=lengths,
         )
+
+    @property
+    def learns_maps(self) -> bool:
+        """Whether ROI maps are made from the training people."""
+        return bool(self.learns)
 
     @property
     def place(self) -> Path:
         """Folder of the file with measured maps."""
         held = self.people.targets
         return self.people.files[0].parent if held is None else held.stored.path.parent
+
+    def form(self, kind: MapsKind | None) -> Form:
+        """Return the form of the bundle, which is made for the kind."""
+        return self.bundle.card.part.connectome
 
     @property
     def families(self) -> Families:
@@ -189,24 +212,35 @@ class ArraySource:
         DatasetError
             Nobody's rest can be used, or it has too few components.
         """
-        assert self.settings.modelling.rois is not None
         share_cores(1)  # sums of several threads are rounded otherwise
-        ica = GroupIca()
-        say(f"ROI maps: group ICA of {counted(len(training), 'training participant')}")
+        ica, seed = GroupIca(), self.settings.modelling.seed
+        # Of 16 bits, of the whole rest of one segment and of shorter parts.
+        size = 2 * sum(self.learns) * len(self.people.places) * (1 + len(self.lengths)) / 1e6
+        say(
+            f"ROI maps: group ICA of {counted(len(training), 'training participant')}; connectomes "
+            f"of {sum(self.learns)} ROIs take {size:.2g} MB a person"
+        )
         for label in self._in_order(training):
             for array in self.people.sessions_of(label):
                 try:
                     ica.add(self.people.read(array, label))
                 except RunError:
                     continue  # a later step says so, and leaves the person out
-        maps, record = ica.maps(self.settings.modelling.rois, self.settings.modelling.seed)
-        if not record.converged:
-            say("warning: group ICA did not settle; another --seed or fewer --rois may help")
+        made, records = zip(*(ica.maps(rois, seed) for rois in self.learns), strict=True)
+        if unsettled := [record.rois for record in records if not record.converged]:
+            say(
+                f"warning: group ICA of {' and '.join(map(str, unsettled))} maps did not settle; "
+                "another --seed or fewer --rois may help"
+            )
+        several = len(made) > 1
+        # As the bundle keeps them.
+        maps = np.concatenate(made).astype(np.float16) if several else made[0]
+        record = [own.to_json() for own in records] if several else records[0].to_json()
         part = self.bundle.card.part
-        bundle = _base(self.people, maps, part, self.output.path("group"), record.to_json())
+        bundle = _base(self.people, maps, part, self.output.path("group"), record)
         words = (
-            f"{counted(record.rois, 'ROI map')} made by group ICA of "
-            f"{counted(record.people, 'training participant')} (seed {record.seed})"
+            f"{_maps_in_words(self.learns)} made by group ICA of "
+            f"{counted(records[0].people, 'training participant')} (seed {seed})"
         )
         return dataclasses.replace(self, bundle=bundle, maps_words=words)
 
@@ -400,6 +434,11 @@ class RowArrays(PersonArrays):
 
     summarised: ClassVar[bool] = False  # runs of images are not compared with such rest
 
+    @property
+    def lengths(self) -> tuple[float, ...]:
+        """As `PersonArrays`."""
+        return self.source.lengths
+
     def facts_of_maps(self, label: str, maps: Mapping[str, StatMap]) -> dict[str, Any]:
         """Return what a person's array of measured maps depends on."""
         held = self.source.people.targets
@@ -460,7 +499,22 @@ class RowArrays(PersonArrays):
     def _add_session(
         self, found: MeasuredRest, rest: NDArray[np.float32], tr_seconds: float
     ) -> None:
+        found.repetition_times.append(tr_seconds)
+        for segment in self._connectomes(rest, tr_seconds, self.segment_seconds):
+            found.add(segment, by_dof=False)
+        for minutes in self.lengths:
+            frames = round(60 * minutes / tr_seconds)
+            for number in range(rest.shape[1] // frames):
+                part = rest[:, number * frames : (number + 1) * frames]
+                (short,) = self._connectomes(part, tr_seconds, np.inf)
+                found.add_shorter(minutes, standardised(short.r, WHOLE))
+
+    def _connectomes(
+        self, rest: NDArray[np.float32], tr_seconds: float, segment_seconds: float
+    ) -> tuple[Connectome, ...]:
         bundle, frames = self.source.bundle, rest.shape[1]
+        if self.form.standardised:
+            rest = standardised_places(rest)
         # Cleaned before: which columns were removed is not known.
         design = TemporalDesign.build(None, [], np.ones(frames, dtype=bool), tr_seconds)
 
@@ -468,16 +522,16 @@ class RowArrays(PersonArrays):
             for first in range(0, frames, _FRAMES):
                 yield first, np.ascontiguousarray(rest[:, first : first + _FRAMES].T)
 
+        maps = bundle.roi_maps.astype(np.float32, copy=False)
+        everywhere = np.ones(len(rest), dtype=bool)
         moments = measure_run(
             blocks,
             design,
-            RunVoxels(bundle.roi_maps, len(rest), np.ones(len(rest), dtype=bool)),
-            segments=design.segments(self.segment_seconds),
+            RunVoxels(maps, len(rest), everywhere, sets=self.form.sets),
+            segments=design.segments(segment_seconds),
             arrays=NumpyArrays(),
         )
-        found.repetition_times.append(tr_seconds)
-        for segment in run_connectomes(moments, form=self.form, every_part=False).segments:
-            found.add(segment, by_dof=False)
+        return run_connectomes(moments, form=self.form, every_part=False).segments
 
 
 def _state(path: Path) -> Any:
@@ -493,7 +547,58 @@ def _state(path: Path) -> Any:
     return hashlib.sha256(repr(found).encode()).hexdigest()
 
 
-def _roi_maps(people: ArrayPeople, rois: int | None) -> tuple[NDArray[np.float32], str]:
+def _form(
+    kind: MapsKind, modelling: ModellingOptions, people: ArrayPeople
+) -> tuple[Form, tuple[int, ...]]:
+    """Return the form that a kind is trained on, and ROIs of each set of maps that are to be made.
+
+    Raises
+    ------
+    SettingsError
+        There are several sets, which the kind or the form cannot read.
+    """
+    form, sets = kind.form(modelling.connectome), modelling.rois
+    if people.connectomes is not None:
+        return form, sets  # for which there is no rest to make maps of
+    if form.row.joint:
+        form = dataclasses.replace(form, standardised=True)
+    if not form.row.joint or not kind.sets:
+        _require_one_set(kind, form, sets)
+        return form, sets
+    form = dataclasses.replace(form, fixed=find_recipe(modelling.recipe).penalty)
+    if not sets and people.roi_maps is None and not modelling.add_sums:
+        places = len(people.places)
+        sets = tuple(n for n in kind.sets if places >= VOXELS_A_COEFFICIENT * (1 + n))
+    return dataclasses.replace(form, sets=sets if len(sets) > 1 else ()), sets
+
+
+def _require_one_set(kind: MapsKind, form: Form, sets: tuple[int, ...]) -> None:
+    if len(sets) < 2:
+        return
+    able = " or ".join(row.name for row in KINDS.values() if row.sets)
+    raise SettingsError(
+        f"--rois {' '.join(map(str, sets))} was given for a model of kind {kind.name} on the "
+        f"{form.name} form",
+        expected=f"one number, or --architecture {able} on the partial form of rest",
+    )
+
+
+def _maps_in_words(sets: tuple[int, ...]) -> str:
+    """Count ROI maps and their sets.
+
+    Examples
+    --------
+    >>> _maps_in_words((4,)), _maps_in_words((15, 25))
+    ('4 ROI maps', '40 ROI maps in sets of 15 and 25')
+    """
+    counts = counted(sum(sets), "ROI map")
+    if len(sets) < 2:
+        return counts
+    *first, last = map(str, sets)
+    return f"{counts} in sets of {', '.join(first)} and {last}"
+
+
+def _roi_maps(people: ArrayPeople, sets: tuple[int, ...]) -> tuple[NDArray[np.floating], str]:
     """Return the ROI maps of a model to be trained, and a note on their origin.
 
     Raises
@@ -503,14 +608,14 @@ def _roi_maps(people: ArrayPeople, rois: int | None) -> tuple[NDArray[np.float32
     """
     places = len(people.places)
     if people.connectomes is not None:
-        if rois is not None:
+        if sets:
             raise SettingsError(
                 "--rois was given with connectomes", expected="rest to make maps of"
             )
         number = people.connectomes.stored.shape[1]
         return np.zeros((number, places), np.float32), "connectomes were made elsewhere"
-    if (people.roi_maps is None) == (rois is None):
-        what = "roi_maps in a file, and --rois" if rois else "rest without ROI maps"
+    if (people.roi_maps is None) == (not sets):
+        what = "roi_maps in a file, and --rois" if sets else "rest without ROI maps"
         raise SettingsError(
             f"there is {what}",
             expected="the key roi_maps (rois, places), or --rois N to make N maps from the "
@@ -518,16 +623,16 @@ def _roi_maps(people: ArrayPeople, rois: int | None) -> tuple[NDArray[np.float32
         )
     if people.roi_maps is not None:
         return people.roi_maps, f"{counted(len(people.roi_maps), 'ROI map')} as given"
-    assert rois is not None
-    return np.zeros((rois, places), np.float32), f"{rois} ROI maps"
+    dtype = np.float16 if len(sets) > 1 else np.float32
+    return np.zeros((sum(sets), places), dtype), _maps_in_words(sets)
 
 
 def _base(
     people: ArrayPeople,
-    roi_maps: NDArray[np.float32],
+    roi_maps: NDArray[np.floating],
     part: MapsPart,
     folder: Path,
-    record: Mapping[str, Any] | None = None,
+    record: Mapping[str, Any] | Sequence[Mapping[str, Any]] | None = None,
 ) -> ModelBundle:
     """Make the template bundle of a new model from arrays: places and ROIs without weights."""
     places = ListedPlaces(people.places, people.adjacency)

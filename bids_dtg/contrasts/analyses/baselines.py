@@ -43,9 +43,11 @@ class SimplePlan:
     @classmethod
     def of(cls, analysis: Analysis) -> SimplePlan:
         """Take the settings from an analysis."""
+        maps = analysis.bundle.place_roi_maps
+        one_set = analysis.bundle.card.part.connectome.one_set(len(maps))
         return cls(
             analysis.store,
-            roi_parcels(analysis.bundle.place_roi_maps),
+            roi_parcels(maps[one_set]),
             analysis.settings.modelling.seed,
             analysis.families.by_label,
         )
@@ -81,7 +83,11 @@ class SimpleModels:
 
 
 def baselines(training: Sequence[Person], mean: Array, plan: SimplePlan) -> SimpleModels:
-    """Fit group average, linear models and, where people are not too many, kernel ridge."""
+    """Fit group average, linear models and, where people are not too many, kernel ridge.
+
+    Of connectomes of several sets of ROIs they read the set nearest to 50.
+    """
+    training = [person.of_one_set() for person in training]
     connectomes = _mean_connectomes(training, plan.store)
     maps = [person.maps for person in training]
     segments = _drawn_segments(training, plan.seed)
@@ -89,8 +95,8 @@ def baselines(training: Sequence[Person], mean: Array, plan: SimplePlan) -> Simp
     whole = LinearBaseline().fit(connectomes, maps)
     models: dict[str, Predict] = {
         GROUP_AVERAGE: lambda person: mean,
-        LINEAR: lambda person: predicted_maps(_OfSegments(linear), person),
-        WHOLE_BRAIN: lambda person: whole.predict([person.mean_connectome()])[0],
+        LINEAR: lambda person: predicted_maps(_OfSegments(linear), person.of_one_set()),
+        WHOLE_BRAIN: lambda person: whole.predict([person.of_one_set().mean_connectome()])[0],
     }
     record = {LINEAR: _record(linear, plan.seed)}
     if 1 < len(training) <= _MOST_FOR_KERNELS:
@@ -100,13 +106,14 @@ def baselines(training: Sequence[Person], mean: Array, plan: SimplePlan) -> Simp
             _families(training, plan.families),
         )
         kernel = KernelRidge(list(connectomes), _FilledMaps(training, mean), penalty)
-        models[KERNEL_RIDGE] = lambda person: kernel.predict(person.mean_connectome())
+        models[KERNEL_RIDGE] = lambda person: kernel.predict(person.of_one_set().mean_connectome())
         record[KERNEL_RIDGE] = _choice([penalty])
     return SimpleModels(models, len(training), record)
 
 
 def leave_one_out(people: Sequence[Person], mean: Array, plan: SimplePlan) -> SimpleModels:
     """For each person, return simple models fitted on all other people."""
+    people = [person.of_one_set() for person in people]
     known = np.zeros(mean.shape, np.int32)  # people who have a value
     for person in people:
         known += np.isfinite(person.maps)
@@ -126,7 +133,7 @@ def leave_one_out(people: Sequence[Person], mean: Array, plan: SimplePlan) -> Si
 
     def linear(person: Person) -> Array:
         model = of_parcels.without(segments[place[person.label]], person.maps)
-        return predicted_maps(_OfSegments(model), person)
+        return predicted_maps(_OfSegments(model), person.of_one_set())
 
     def whole(person: Person) -> Array:
         own = connectomes[place[person.label]]
@@ -149,7 +156,7 @@ def leave_one_out(people: Sequence[Person], mean: Array, plan: SimplePlan) -> Si
         def kernel(person: Person) -> Array:
             found, gap = np.zeros_like(mean), average(person)
             for weight, other in zip(weights[place[person.label]], people, strict=True):
-                if other is not person:
+                if other.label != person.label:
                     found += np.float32(weight) * filled(other, gap)
             return found
 

@@ -50,6 +50,7 @@ class FittedModel:
     of_other_sites: int = 0  # people whose sums were added to those of the training people
     # Labels of the contrasts whose corrected map is the same for everybody.
     same_for_all: tuple[str, ...] = ()
+    words: str = ""  # what the page says of the fit, in a sentence; empty: nothing
 
     def in_words(self, training: int) -> str:
         """Describe on how many people the model was fitted; `people` are from this site."""
@@ -134,6 +135,7 @@ def fit_model(kind: MapsKind, task: FitTask) -> FittedModel:
         left_out_in_turn=fitted.correction is not None,
         of_other_sites=fitted.of_other_sites,
         same_for_all=same,
+        words=fitted.words,
     )
 
 

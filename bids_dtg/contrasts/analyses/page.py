@@ -36,6 +36,7 @@ _COLUMNS = {
     "r": "r",
     "r_over_ceiling": "r over noise ceiling",
     "r_minus_group_average": "r minus group average",
+    "above_group_average": "share of people above group average",
     "r_minus_own_mean": "r minus own mean prediction",
     "index": "r minus another person's (index)",
     "residual_r": "residual r",

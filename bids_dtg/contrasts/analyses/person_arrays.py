@@ -49,14 +49,24 @@ class MeasuredRest:
     # Pearson r of the ROI series of each segment, of a joint form.
     roi_r: list[list[list[float]]] = field(default_factory=list)
     effective_dof: list[float] = field(default_factory=list)  # of each segment
+    seconds: float = 0.0  # of all segments; 0: not known
+    # By minutes: the sum and the number of connectomes of so long parts.
+    shorter: dict[float, tuple[NDArray[np.float64], int]] = field(default_factory=dict)
 
     def add(self, segment: Connectome, *, by_dof: bool) -> None:
         """Add a segment's connectome, weighted by residual degrees of freedom or by time."""
         self.segments.append(segment.r.astype(np.float16))
         self.weights.append(segment_weight(segment.seconds, segment.residual_dof, by_dof=by_dof))
         self.effective_dof.append(segment.effective_dof)
-        if segment.roi_r is not None:
+        self.seconds += segment.seconds
+        # With a fixed penalty the values are not changed to those of another.
+        if segment.roi_r is not None and segment.form.fixed is None:
             self.roi_r.append(segment.roi_r.round(_DIGITS).tolist())
+
+    def add_shorter(self, minutes: float, connectome: NDArray[np.float64]) -> None:
+        """Add a part of the rest, with its rows standardised over places."""
+        total, count = self.shorter.get(minutes, (0.0, 0))
+        self.shorter[minutes] = total + connectome, count + 1
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,6 +84,11 @@ class PersonArrays(ABC):
     form: Form  # of the connectomes
 
     summarised: ClassVar[bool] = True  # whether the training distribution is learned from it
+
+    @property
+    def lengths(self) -> tuple[float, ...]:
+        """Minutes of parts of the rest, the mean of whose connectomes is wanted, too."""
+        return ()
 
     def are_made(self, label: str) -> bool:
         """Return whether all arrays of a person exist and match the present inputs."""
@@ -105,11 +120,19 @@ class PersonArrays(ABC):
                 "repetition_times": measured.repetition_times,
                 "roi_r": measured.roi_r,
                 "effective_dof": measured.effective_dof,
+                "seconds": measured.seconds,
             }
             self.store.write(self._rest(label), np.stack(measured.segments), facts, notes)
             if measured.summaries is not None:
                 means, notes = pack_rest(measured.summaries)
                 self.store.write(self._summaries(label), means, facts, notes)
+            if self.lengths:
+                shape = (len(measured.shorter), *measured.segments[0].shape)
+                means = np.empty(shape, np.float16)
+                for number, (total, count) in enumerate(measured.shorter.values()):
+                    means[number] = total / count
+                notes = {"minutes": list(measured.shorter)}
+                self.store.write(self._shorter(label), means, facts, notes)
         reporter.finish("read")
 
     def open(self, label: str) -> Person:
@@ -130,7 +153,16 @@ class PersonArrays(ABC):
             self.form,
             np.array(notes["roi_r"]) if known else None,
             tuple(notes["effective_dof"]) if known else (),
+            notes["seconds"] / 60 or float("nan"),
+            self._open_shorter(label),
         )
+
+    def _open_shorter(self, label: str) -> dict[float, NDArray[np.floating]]:
+        if not self.lengths:
+            return {}
+        name = self._shorter(label)
+        minutes = self.store.notes(name)["minutes"]
+        return dict(zip(minutes, self.store.read(name), strict=True))
 
     @property
     @abstractmethod
@@ -172,6 +204,9 @@ class PersonArrays(ABC):
         """Return the name of a person's connectomes; each form has its own."""
         return _connectomes(label, self.form) + self._whole
 
+    def _shorter(self, label: str) -> str:
+        return f"{self._rest(label)}_of_shorter_rest"
+
     def _summaries(self, label: str) -> str:
         return f"sub-{label}/sketches{self._whole}"
 
@@ -181,7 +216,8 @@ class PersonArrays(ABC):
         return "_of_whole_runs" if self.segment_seconds >= SECONDS_PER_RUN else ""
 
     def _of_rest(self, label: str) -> tuple[str, ...]:
-        return (self._rest(label), *([self._summaries(label)] if self.summarised else []))
+        summaries = [self._summaries(label)] if self.summarised else []
+        return (self._rest(label), *summaries, *([self._shorter(label)] if self.lengths else []))
 
     def _rest_is_made(self, label: str, facts: Mapping[str, Any]) -> bool:
         return all(self.store.has(name, facts) for name in self._of_rest(label))
@@ -339,5 +375,7 @@ def _connectomes(label: str, form: Form) -> str:
     """Return the name of an array; each form and ridge has its own."""
     if form == MARGINAL:
         return f"sub-{label}/connectomes"
-    ridge = "" if form == Form(form.name) else f"-{form.ridge:g}"
-    return f"sub-{label}/{form.name}{ridge}_connectomes"
+    ridge = "" if form.ridge == Form.ridge else f"-{form.ridge:g}"
+    ridge = ridge if form.fixed is None else f"-penalty{form.fixed:g}"
+    places = "-standardised" if form.standardised else ""
+    return f"sub-{label}/{form.name}{ridge}{places}_connectomes"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict
 
 import numpy as np
 from numpy.typing import NDArray
@@ -92,7 +91,7 @@ def keep_predictions(analysis: Analysis, people: Sequence[Person]) -> Array:
         "ModelVersion": card.version,
         "ModelKind": card.kind,
         "ModelSHA256": bundle.identity,
-        "ModelConnectome": asdict(card.part.connectome),
+        "ModelConnectome": card.part.connectome.to_json(),
         "SegmentSeconds": card.part.segment_seconds,
         "ForScience": card.for_science,
         "Notice": card.notice,

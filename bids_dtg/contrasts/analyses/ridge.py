@@ -56,7 +56,7 @@ class RidgeChoice:
     @property
     def line(self) -> str:
         """Describe the choice in a line; empty if the form has no ridge."""
-        if not self.form.row.joint:
+        if not self.form.row.joint or self.form.fixed is not None:
             return ""
         found = f"ridge {self.form.ridge:g}"
         people = counted(self.people, "participant")
@@ -74,7 +74,7 @@ class RidgeChoice:
 
     def to_json(self) -> dict[str, Any]:
         """Return the key `connectome` of a card's record; nothing where the form has no ridge."""
-        if not self.form.row.joint:
+        if not self.form.row.joint or self.form.fixed is not None:
             return {}
         found: dict[str, Any] = {"ridge": self.form.ridge, "participants": self.people}
         tried = {
@@ -118,7 +118,7 @@ def choose_ridge(
     form = people[0].form
     folds = _folds([person.label for person in people], seed, families)
     # Connectomes that were made elsewhere come without the ROIs' correlations.
-    known_rois = all(person.roi_r is not None for person in people)
+    known_rois = all(person.roi_r is not None for person in people) and form.fixed is None
     if sums and form.row.joint and known_rois:
         return RidgeChoice(form_of_sums(sums, form), len(people), of_sums=True)
     if not folds or not form.row.joint or not known_rois:

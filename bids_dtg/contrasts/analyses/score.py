@@ -25,9 +25,11 @@ from bids_dtg.contrasts.judging.model_scores import (
     score_maps,
 )
 from bids_dtg.contrasts.people import Person, mean_maps
+from bids_dtg.contrasts.weighted_linear import WeightedLinear
 from bids_dtg.files.array_store import ArrayStore
 
 RETEST, BEFORE = "retest", "before tuning"
+WITHOUT_AMPLITUDE = "model, amplitude of the shape"
 SIMPLE = (GROUP_AVERAGE, LINEAR, WHOLE_BRAIN, KERNEL_RIDGE, BEFORE)  # compared with the model
 PUBLISHED_OPPONENTS = (GROUP_AVERAGE, LINEAR, RETEST)  # those of Serin et al. 2025
 
@@ -54,11 +56,21 @@ def score_fit(
     mean = mean_maps(training)
     simple = baselines(training, mean, plan)
     models = {**simple.models, "model": fitted.predict}
-    if fitted.correction is not None:
-        models["model, not re-centred"] = dataclasses.replace(fitted, correction=None).predict
-    models |= retest_maps(test)
+    models |= _without_a_step(fitted) | retest_maps(test)
     found = score_models(models, test, "model", training_mean=mean, store=plan.store, report=report)
     return found, simple
+
+
+def _without_a_step(fitted: FittedModel) -> dict[str, Predict]:
+    """Return the model without its correction or, if that is a part of it, without amplitude."""
+    if isinstance(fitted.model, WeightedLinear):
+        if fitted.model.amplitude is None:
+            return {}
+        of_shape = dataclasses.replace(fitted.model, amplitude=None)
+        return {WITHOUT_AMPLITUDE: dataclasses.replace(fitted, model=of_shape).predict}
+    if fitted.correction is None:
+        return {}
+    return {"model, not re-centred": dataclasses.replace(fitted, correction=None).predict}
 
 
 def score_models(

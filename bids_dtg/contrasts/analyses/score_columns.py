@@ -32,6 +32,11 @@ MODEL_COLUMNS = (
     _mean("dice", "Area under Dice overlap of the strongest voxels", "Dice AUC"),
     _mean("explained", "1 - squared error / variance over voxels", "explained variance"),
     _mean("r_minus_group_average", "r minus that of the group average", "r minus group average"),
+    Column(
+        "above_group_average",
+        "Share of participants whose r is above that of the group average",
+        "share of people above group average",
+    ),
     _mean(
         "r_minus_own_mean",
         "r minus that of the model's own mean prediction",

@@ -66,6 +66,10 @@ class Source(Protocol):
         """Folder of the measured maps."""
         ...
 
+    def form(self, kind: MapsKind | None) -> Form:
+        """Return the form of connectomes of a kind to be trained; None: that of the model."""
+        ...
+
     @property
     def families(self) -> Families:
         """Families of the participants."""
@@ -197,6 +201,12 @@ class DatasetSource:
     def bundle(self) -> ModelBundle:
         """Folder of the measured maps."""
         return self.request.bundle
+
+    def form(self, kind: MapsKind | None) -> Form:
+        """Return the form that ``--connectome`` names, or the kind's own."""
+        if kind is None:
+            return self.bundle.card.part.connectome
+        return kind.form(self.settings.modelling.connectome)
 
     @cached_property
     def families(self) -> Families:

@@ -156,6 +156,8 @@ def _choose(analysis: Analysis, plan: CohortPlan) -> KindChoice:
         BLEND.module().check_plan(fit_plan(options, space, plan, split))
     except DtgError as err:
         trouble = err.found
+    if analysis.form.sets:
+        trouble = "it reads one set of ROI maps"
     return choose_kind(people, len(split.validation), trouble)
 
 
@@ -334,6 +336,7 @@ def write_tables(
     if fitted is not None:
         why = fitted.record.get("architecture", {}).get("why")
         basis += f" The kind was chosen by the number of people: {why}." if why else ""
+        basis += f" {fitted.words}" if fitted.words else ""
     if cohort.left_out:
         hide = analysis.results.path_names.hide
         left_out = {label: hide(reason) for label, reason in cohort.left_out.items()}

@@ -254,13 +254,24 @@ def read_places(path: Path, number: int) -> ListedPlaces:
         raise BundleError(f"{path}: {err}", remedy=_REMEDY) from err
 
 
-def encode_listed_maps(roi_maps: NDArray[np.float32]) -> bytes:
+def encode_listed_maps(roi_maps: NDArray[np.floating]) -> bytes:
     """Encode ROI maps (rois, places) over places without a grid as the file's bytes."""
     return encode_arrays({_LISTED_MAPS: roi_maps})
 
 
-def read_listed_maps(path: Path, rois: int, places: int) -> NDArray[np.float32]:
+def read_listed_maps(
+    path: Path, rois: int, places: int, *, several: bool = False
+) -> NDArray[np.floating]:
     """Read ROI maps (rois, places); all are 0 if the model reads connectomes made elsewhere.
+
+    Parameters
+    ----------
+    path
+        Path of the file.
+    rois, places
+        Numbers of them.
+    several
+        Whether they are of several sets: these are of 16 bits, and mapped from the file.
 
     Raises
     ------
@@ -269,6 +280,15 @@ def read_listed_maps(path: Path, rois: int, places: int) -> NDArray[np.float32]:
     """
     if (found := TensorFile(path).shape(_LISTED_MAPS, axes=2)) != (rois, places):
         raise BundleError(f"{path} has ROI maps {found}", expected=f"{(rois, places)}")
+    if several:
+        mapped = TensorFile(path).mapped(_LISTED_MAPS)
+        if mapped.dtype != np.float16 or not np.isfinite(mapped).all():
+            raise BundleError(
+                f"{path} has ROI maps of {mapped.dtype}, or values that are not finite",
+                expected="finite numbers of 16 bits",
+                remedy=_REMEDY,
+            )
+        return mapped
     return read_tensors(path, {_LISTED_MAPS: ("float32", (rois, places))})[_LISTED_MAPS]
 
 

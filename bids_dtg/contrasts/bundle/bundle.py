@@ -70,7 +70,9 @@ class ModelBundle(Bundle[MapsPart]):
 
     brain: Places  # where the ROI series are computed
     places: Places  # where the model reads and predicts
-    roi_maps: NDArray[np.float32]  # (rois, brain voxels)
+    # (rois, brain voxels), of 32 bits; those of several sets one after the other, of 16 bits and
+    # mapped from the file.
+    roi_maps: NDArray[np.floating]
     correction: Correction | None = None  # of the model's maps, over the places; None: none
     calibration: Calibration | None = None  # of intervals around the maps; None: none
     # Of intervals around means of the maps over parcels, by the atlases' keys.
@@ -156,7 +158,7 @@ class ModelBundle(Bundle[MapsPart]):
         )
 
     @property
-    def place_roi_maps(self) -> NDArray[np.float32]:
+    def place_roi_maps(self) -> NDArray[np.floating]:
         """(rois, places), the ROI maps where the model predicts; 0 outside the brain mask."""
         if self.card.part.grid is None:
             return self.roi_maps
@@ -277,13 +279,21 @@ def load_bundle(name_or_path: str | Path) -> ModelBundle:
 
 def _read_geometry(
     folder: Path, card: ModelCard[MapsPart], rois: int
-) -> tuple[Places, Places, NDArray[np.float32]]:
+) -> tuple[Places, Places, NDArray[np.floating]]:
     """Return the places of the ROI series, those of the predictions, and the ROI maps."""
     grid, number = card.part.grid, card.part.places
     if grid is None:
         assert number is not None  # a card has a grid or a number of places
         listed = read_places(folder / PLACES_FILE, number)
-        return listed, listed, read_listed_maps(folder / LISTED_MAPS_FILE, rois, number)
+        several = bool(sets := card.part.connectome.sets)
+        if several and sum(sets) != rois:
+            raise BundleError(
+                f"{folder / CARD_FILE} lists {sum(sets)} ROI maps under rois",
+                expected=f"{rois}, as the weights read",
+                remedy=_REMEDY,
+            )
+        maps = read_listed_maps(folder / LISTED_MAPS_FILE, rois, number, several=several)
+        return listed, listed, maps
     _check_on_grid(folder / MAPS_FILE, grid, volumes=rois)
     brain = _read_places(folder / BRAIN_MASK_FILE, grid)
     places = _read_places(folder / MASK_FILE, grid)

@@ -36,11 +36,18 @@ def maps_facts(bundle: ModelBundle) -> list[tuple[str, str]]:
         ("people", _people_words(people_of(bundle))),
         ("segment", fact("segment_seconds", segment)),
         *_places_facts(bundle),
-        ("ROIs", f"{len(bundle.roi_maps)}, series by {part.roi_series}"),
+        (
+            "ROIs",
+            f"{len(bundle.roi_maps)}{_sets(part.connectome.sets)}, series by {part.roi_series}",
+        ),
         ("connectome", part.connectome.title),
         ("contrasts", fact("contrasts", f"{len(bundle.contrasts)} ({part.statistic} maps)")),
         ("same map", f"for everybody in {same}" if same else ""),
     ]
+
+
+def _sets(sets: tuple[int, ...]) -> str:
+    return f" in sets of {', '.join(map(str, sets))}" if sets else ""
 
 
 def _places_facts(bundle: ModelBundle) -> list[tuple[str, str]]:

@@ -58,6 +58,9 @@ class MapsKind(Kind):
     module: Callable[[], KindModule]  # imports the module that fits, reads and prepares it
     needs_torch: bool  # whether a device is chosen through torch to fit it
     connectome: str = "marginal"  # form that it reads without --connectome
+    # Numbers of ROIs of the sets of maps that are made from arrays without --rois. A kind that has
+    # some can read several sets; (): it reads one, which --rois or a file must name.
+    sets: tuple[int, ...] = ()
     whole_runs: bool = False  # whether a run gives one connectome, not one for each segment
     needs_validation: bool = True  # whether its fit needs people that it is not fitted to
     help: str = ""  # for ``--help``, where the name does not explain it
@@ -300,6 +303,7 @@ LINEAR = MapsKind(
     module=_linear,
     needs_torch=False,
     connectome="partial",
+    sets=(15, 25, 50, 75, 100),
     whole_runs=True,
     needs_validation=False,
 )

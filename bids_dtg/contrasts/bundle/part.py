@@ -90,7 +90,7 @@ class MapsPart:
         *("format_version", "name", "version", "grid", "contrasts", "kind", "licence", "citation"),
         *("description", "training", "roi_series", "segment_seconds", "mask_input", "statistic"),
         *("units", "for_science", "notice", "files", "recentring", "gains", "reference"),
-        *("calibration", "places", "sources", "same_for_all", "connectome"),
+        *("calibration", "places", "sources", "same_for_all", "connectome", "rois"),
         *("parcel_intervals", "deviation"),
     )
     FILES: ClassVar[tuple[str, ...]] = (
@@ -155,7 +155,7 @@ class MapsPart:
         content |= {"same_for_all": list(same)} if same else {}
         form = content.pop("connectome")
         # Programs of format version 2 know one form only: they ask for a newer program.
-        content |= {"format_version": 3, "connectome": asdict(form)} if form != MARGINAL else {}
+        content |= {"format_version": 3, "connectome": form.to_json()} if form != MARGINAL else {}
         deviation = content.pop("deviation")
         if self.grid is None:
             # Programs of format version 2 know models on grids only.
@@ -173,6 +173,9 @@ class MapsPart:
         content |= {"format_version": 4, "parcel_intervals": of_parcels} if of_parcels else {}
         content |= {"format_version": 4, "deviation": dict(deviation)} if deviation else {}
         content |= {"format_version": 5} if deviation and "usual_share" in deviation else {}
+        content |= {"rois": _sets_to_json(form.sets)} if form.sets else {}
+        newest = form.standardised or form.fixed is not None
+        content |= {"format_version": 6} if newest else {}
         content["contrasts"] = [asdict(contrast) for contrast in self.contrasts]
         content["recentring"] = self.recentring and self.recentring.to_json()
         content["reference"] = content.pop("training_distribution")
@@ -267,10 +270,34 @@ def _form(card: JsonFields) -> Form:
         return MARGINAL
     fields = card.nested("connectome")
     name, ridge = fields.text("name"), fields.not_negative("ridge")
+    standardised = not fields.absent("standardised") and fields.flag("standardised")
+    fixed = None if fields.absent("penalty") else fields.not_negative("penalty")
+    sets = () if card.absent("rois") else _sets(card)
     if name not in FORMS:
         raise fields.wrong("name", name, " or ".join(FORMS))
+    if sets and (fixed is None or not FORMS[name].joint):
+        raise fields.wrong("penalty", fixed, "a penalty of the partial form, with several rois")
     fields.refuse_unknown()
-    return Form(name, ridge) if FORMS[name].joint else MARGINAL
+    return Form(name, ridge, standardised, fixed, sets) if FORMS[name].joint else MARGINAL
+
+
+def _sets_to_json(sets: tuple[int, ...]) -> list[dict[str, Any]]:
+    """Return the field `rois`: the sets whose maps follow each other in the file."""
+    return [{"name": f"rois{n}", "number": n, "file": LISTED_MAPS_FILE} for n in sets]
+
+
+def _sets(card: JsonFields) -> tuple[int, ...]:
+    """Read the field `rois`: how many maps each set has."""
+    found = card.list_of_nested("rois")
+    sets = tuple(item.size("number") for item in found)
+    for item, wanted in zip(found, _sets_to_json(sets), strict=True):
+        for name in ("name", "file"):
+            if (own := item.text(name)) != wanted[name]:
+                raise item.wrong(name, own, wanted[name])
+        item.refuse_unknown()
+    if list(sets) != sorted(set(sets)) or not sets:
+        raise card.wrong("rois", list(sets), "sets of more and more ROIs")
+    return sets
 
 
 def _same_for_all(fields: JsonFields) -> tuple[str, ...]:

@@ -67,7 +67,7 @@ def check_maps_model(bundle: ModelBundle) -> list[Check]:
     ]
 
 
-def simulated_connectome(roi_maps: NDArray[np.float32], form: Form) -> NDArray[np.float32]:
+def simulated_connectome(roi_maps: NDArray[np.floating], form: Form) -> NDArray[np.float32]:
     """Return the connectome of simulated rest, the same in every call.
 
     Parameters
@@ -86,6 +86,7 @@ def simulated_connectome(roi_maps: NDArray[np.float32], form: Form) -> NDArray[n
     # Neighbours in time are alike, and all ROIs share a part, as in rest.
     series = rng.random((_FRAMES + 2, rois)) + 0.5 * rng.random((_FRAMES + 2, 1))
     series = _standardised(series[:-2] + series[1:-1] + series[2:])
+    roi_maps = roi_maps.astype(np.float32, copy=False)
     weights = roi_maps / np.maximum(np.abs(roi_maps).max(axis=1, keepdims=True), 1e-12)
     found = np.empty((rois, places), np.float32)
     for first in range(0, places, _PLACES_AT_A_TIME):

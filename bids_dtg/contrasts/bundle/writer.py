@@ -62,7 +62,7 @@ class BundleArrays:
 
     # The model's tensors, by its kind's names (arrays, or tensors on the CPU without gradients).
     tensors: Mapping[str, ArrayLike]
-    roi_maps: NDArray[np.float32]  # (rois, brain voxels)
+    roi_maps: NDArray[np.floating]  # (rois, brain voxels)
     brain: Places  # where the ROI series are computed, on the card's grid
     places: Places  # where the model reads and predicts, on the same grid; or the brain itself
     # Correction of the model's maps; the card's `recentring` says how it was found.

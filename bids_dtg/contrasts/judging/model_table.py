@@ -114,8 +114,10 @@ def summary_row(
         if key in one.scores:
             row[key] = _interval(t_interval(one.by_person(key)))
     if group is not None and group is not one:
-        above = _spread(one, _difference(one, group, "r"))
-        row["r_minus_group_average"] = _interval(t_interval(above))
+        above = _difference(one, group, "r")
+        row["r_minus_group_average"] = _interval(t_interval(_spread(one, above)))
+        known = above[np.isfinite(above)]
+        row["above_group_average"] = number(float((known > 0).mean())) if len(known) else None
     if not one.has_individuality:
         return row
     if one.name != OWN_MEAN:

@@ -269,6 +269,7 @@ def form_facts(form: Form) -> dict[str, Any]:
             "Description": form.row.words,
             "Ridge": form.ridge,
             "RidgePenalty": form.penalty_words,
+            **({"PlacesStandardised": True} if form.standardised else {}),
         }
     }
 

@@ -1,0 +1,551 @@
+"""The weighted linear model: a person's maps from deviations of the person's connectome.
+
+Each set of ROI maps has a connectome of its own. Its rows are standardised over places, and their
+deviations from the training people's mean are weighted, value by value, by how far these people lie
+apart there. A set predicts deviations of the maps by coefficients that are means over people of
+least-squares fits, times a gain, and by coefficients on the deviations of all people together,
+shrunk, for what the first ones leave. Predictions are means over sets. ``docs/explanation/linear.md`` has the
+formulas.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bids_dtg.contrasts.linear import Float, Slopes
+from bids_dtg.contrasts.people import Array, Person
+from bids_dtg.stats.linear import WHOLE, fit_regions, mean_fits, standardised
+
+SHORTER_MINUTES = (3.0, 6.0, 10.0)  # lengths of rest whose mean connectomes are kept, too
+# A length is kept if everybody's rest is so many times longer.
+_LONGER = 4 / 3
+# The least strength of the shrinkage, and minutes of rest of all people that suffice for it.
+LEAST_STRENGTH, ENOUGH_MINUTES = 4.0, 143.4
+_ROUNDING = 1e-9  # of standardised values
+_LEAST_SHARE = 0.1  # by which deviations of short rest are multiplied at least
+Rows = slice  # of a set's ROIs in a connectome
+Columns = Callable[[Array], Float]  # turns a connectome (rois, places) into columns of a fit
+
+
+@dataclass(frozen=True, eq=False)
+class Amplitude:
+    """How a person's overall size of deviations is read, apart from their shape."""
+
+    directions: Array  # (contrasts, places), mean maps, centred and of length 1
+    scale: Array  # (rois,), mean over people of the sd over places of a row
+    coefficients: Array  # (contrasts, rois), on rows that are centred and divided by the scale
+    centre: Array  # (contrasts, rois), mean over people of these rows along the directions
+
+    def apply(self, maps: Float, connectome: Array) -> Float:
+        """Replace the part of maps (contrasts, places) along the directions."""
+        rows = sized(self.scale)(connectome)
+        along = (rows @ self.directions.T).T - self.centre
+        wanted = (self.coefficients * along).sum(axis=1)
+        found = np.einsum("qv,qv->q", maps, self.directions, dtype=np.float64)
+        return np.asarray(maps + (wanted - found)[:, None] * self.directions)
+
+
+@dataclass(frozen=True, eq=False)
+class WeightedLinear:
+    """A weighted linear model of connectomes, ready to predict deviations of maps.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> one = np.ones((1, 3), np.float32)
+    >>> model = WeightedLinear((1,), 0 * one[None], one, 2 * one[:, :1], one[0, :1], None)
+    >>> model.predict(np.array([[0.0, 0.5, 1.0]], np.float32)).round(2)
+    array([[-2.45,  0.  ,  2.45]], dtype=float32)
+    """
+
+    sets: tuple[int, ...]  # numbers of ROIs
+    # (lengths, rois, places), means over people of standardised connectomes: of their whole rest,
+    # and of shorter parts.
+    means: Array
+    weights: Array  # (rois, places), of deviations; of mean 1 in each set
+    coefficients: Array  # (contrasts, rois)
+    squares: Array  # (sets,), mean square of the training people's weighted deviations
+    amplitude: Amplitude | None  # None: it is that of the shape
+
+    def __post_init__(self) -> None:
+        _, rois, places = self.means.shape
+        shapes = {
+            "weights": (rois, places),
+            "coefficients": (len(self.coefficients), rois),
+            "squares": (len(self.sets),),
+        }
+        for name, shape in shapes.items():
+            if (found := getattr(self, name).shape) != shape:
+                raise ValueError(f"{name} are {shape}, found {found}")
+        if sum(self.sets) != rois or min(self.sets, default=0) < 1:
+            raise ValueError(f"sets of {self.sets} ROIs are not {rois} together")
+
+    @classmethod
+    def from_tensors(cls, tensors: Mapping[str, NDArray[Any]], places: int) -> WeightedLinear:
+        """Make the model from the result of `tensors`, for so many places.
+
+        Raises
+        ------
+        KeyError
+            If a tensor is missing.
+        ValueError
+            If they do not fit each other or the places.
+        """
+        own = {
+            name: tensors[name].astype(np.float32, copy=False)
+            for name in ("means", "weights", "squares")
+        }
+        coefficients, sets = tensors["coefficients"][:, 0, 1:], tensors["sets"]
+        if own["means"].ndim != 3 or own["means"].shape[2] != places:
+            raise ValueError(f"means are of {places} places, found {own['means'].shape}")
+        if sets.ndim != 1 or not np.issubdtype(sets.dtype, np.integer):
+            raise ValueError(f"sets are whole numbers, found {sets.dtype} {sets.shape}")
+        amplitude = None
+        if "directions" in tensors:
+            names = ("directions", "scale", "amplitude_coefficients", "centre")
+            found = [tensors[name].astype(np.float32, copy=False) for name in names]
+            rois, contrasts = coefficients.shape[::-1]
+            shapes = ((contrasts, places), (rois,), (contrasts, rois), (contrasts, rois))
+            if tuple(array.shape for array in found) != shapes:
+                raise ValueError(f"{', '.join(names)} are {shapes}")
+            amplitude = Amplitude(*found)
+        return cls(
+            sets=tuple(int(rois) for rois in sets),
+            coefficients=np.ascontiguousarray(coefficients, np.float32),
+            amplitude=amplitude,
+            **own,
+        )
+
+    def tensors(self) -> dict[str, NDArray[Any]]:
+        """Return the model's arrays by name."""
+        # As in the plain linear model, (contrasts, 1, 1 + rois); there are no intercepts.
+        coefficients = np.pad(self.coefficients, ((0, 0), (1, 0)))[:, None]
+        found: dict[str, NDArray[Any]] = {
+            "sets": np.array(self.sets, np.int32),
+            "means": self.means,
+            "weights": self.weights,
+            "coefficients": coefficients,
+            "squares": self.squares,
+        }
+        if self.amplitude is not None:
+            found |= {
+                "directions": self.amplitude.directions,
+                "scale": self.amplitude.scale,
+                "amplitude_coefficients": self.amplitude.coefficients,
+                "centre": self.amplitude.centre,
+            }
+        return found
+
+    def predict(self, connectome: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Turn a connectome (rois, places) into deviations of maps (contrasts, places).
+
+        Deviations are from that mean of the training people, of their whole or of shorter rest,
+        which is nearest to the connectome. If it is one of shorter rest, deviations of each set are
+        multiplied by the ratio of the training people's mean square to their own, at most 1.
+        """
+        nearest = self._nearest(connectome)
+        maps = np.zeros((len(self.coefficients), connectome.shape[1]))
+        for number, rows in enumerate(rows_of(self.sets)):
+            deviation = self._deviation(connectome, rows, nearest)
+            share = 1.0
+            if nearest:
+                own = float(np.mean(deviation**2))
+                share = min(1.0, max(_LEAST_SHARE, float(self.squares[number]) / own)) if own else 1
+            maps += share * (self.coefficients[:, rows] @ deviation)
+        if self.amplitude is not None and not nearest:
+            maps = self.amplitude.apply(maps, connectome)
+        return maps.astype(np.float32)
+
+    def _nearest(self, connectome: Array) -> int:
+        """Return the number of the mean that is nearest by weighted squares."""
+        squares = [
+            sum(
+                float((self._deviation(connectome, rows, length) ** 2).sum())
+                for rows in rows_of(self.sets)
+            )
+            for length in range(len(self.means))
+        ]
+        return int(np.argmin(squares))
+
+    def _deviation(self, connectome: Array, rows: Rows, length: int) -> Float:
+        features = standardised(connectome[rows], WHOLE)
+        return np.asarray((features - self.means[length, rows]) * self.weights[rows])
+
+
+@dataclass(frozen=True, eq=False)
+class WeightedFit:
+    """A fitted model, and how it was fitted."""
+
+    model: WeightedLinear
+    gains: Array  # (contrasts,), of all deviations
+    mean_maps: Float  # (contrasts, places), of the training people
+    strength: float  # of the shrinkage
+    minutes: float  # of rest of all training people; NaN: not known
+    lengths: tuple[float, ...]  # minutes of the shorter rest whose means are kept
+
+
+def fit_weighted(
+    people: Sequence[Person], sets: Sequence[int], *, amplitude: bool = True
+) -> WeightedFit:
+    """Fit the model to training people; gains are found with each person left out in turn.
+
+    Parameters
+    ----------
+    people
+        Two or more.
+    sets
+        Numbers of ROIs of the sets, in the order of the connectomes' rows.
+    amplitude
+        Whether the amplitude is read apart from the shape if that helps for people left out.
+
+    Raises
+    ------
+    ValueError
+        There are fewer than two people.
+    """
+    if len(people) < 2:
+        raise ValueError(f"{len(people)} person is too few to leave one out")
+    minutes = float(sum(person.minutes for person in people))
+    strength = shrinkage(minutes)
+    maps = _MeanMaps.of(people)
+    parts = [
+        _Part.of(people, rows, maps, lambda connectome: standardised(connectome, WHOLE), strength)
+        for rows in rows_of(sets)
+    ]
+    scale = _scale(people)
+    sizes = (
+        [_Part.of(people, rows, maps, sized(scale[rows]), None) for rows in rows_of(sets)]
+        if amplitude
+        else []
+    )
+    directions = maps.directions()
+    shape, size = _Judged(directions), _Judged(directions)
+    for number, person in enumerate(people):
+        measured, known = maps.left_out(person)
+        for judged, of_sets in ((shape, parts), (size, sizes)):
+            if of_sets:
+                predicted = _mean([part.left_out(number, person) for part in of_sets])
+                judged.add(predicted, measured, known)
+    gains = shape.slopes.gains()
+    lengths = _shared_lengths(people)
+    means = [np.concatenate([part.mean for part in parts])]
+    means += [_mean([person.shorter[minutes] for person in people]) for minutes in lengths]
+    return WeightedFit(
+        model=WeightedLinear(
+            sets=tuple(sets),
+            means=np.stack(means).astype(np.float32),
+            weights=np.concatenate([part.weights for part in parts]).astype(np.float32),
+            coefficients=_joined(parts).astype(np.float32),
+            squares=np.array([part.square for part in parts], np.float32),
+            amplitude=_amplitude(sizes, scale, directions, size.slopes.gains(), gains)
+            if sizes and size.loss() < shape.loss()
+            else None,
+        ),
+        gains=gains,
+        mean_maps=maps.mean,
+        strength=strength,
+        minutes=minutes,
+        lengths=lengths,
+    )
+
+
+def shrinkage(minutes: float) -> float:
+    """Return how strongly coefficients of all people together are shrunk, by minutes of rest.
+
+    Examples
+    --------
+    >>> shrinkage(200.0), round(shrinkage(71.7), 1), shrinkage(float("nan"))
+    (4.0, 8.0, 8.0)
+    """
+    if np.isnan(minutes):
+        return 2 * LEAST_STRENGTH
+    return LEAST_STRENGTH * max(1.0, ENOUGH_MINUTES / minutes)
+
+
+def rows_of(sets: Sequence[int]) -> tuple[Rows, ...]:
+    """Return the rows of each set of ROIs in a connectome.
+
+    Examples
+    --------
+    >>> rows_of([2, 3])
+    (slice(0, 2, None), slice(2, 5, None))
+    """
+    ends = np.cumsum(sets).tolist()
+    return tuple(slice(end - rois, end) for rois, end in zip(sets, ends, strict=True))
+
+
+def sized(scale: NDArray[np.floating]) -> Columns:
+    """Return what centres rows over places and divides them by a scale (rois,), not by their sd."""
+    divisor = np.where(scale > 0, scale, 1.0)[:, None]
+    return lambda connectome: _centred(connectome) / divisor
+
+
+def _centred(connectome: Array) -> Float:
+    values = connectome.astype(np.float64)
+    return np.asarray(values - values.mean(axis=1, keepdims=True))
+
+
+def _mean(arrays: Sequence[NDArray[np.floating[Any]]]) -> Float:
+    total = np.zeros(arrays[0].shape)
+    for array in arrays:
+        total += array
+    return np.asarray(total / len(arrays))
+
+
+def _shared_lengths(people: Sequence[Person]) -> tuple[float, ...]:
+    """Return the lengths that everybody has, and well below everybody's rest."""
+    shortest = min(person.minutes for person in people)
+    shared = [length for length in people[0].shorter if all(length in p.shorter for p in people)]
+    return tuple(length for length in sorted(shared) if shortest >= _LONGER * length)
+
+
+def _scale(people: Sequence[Person]) -> Float:
+    """Return the mean over people of the sd over places of each row, (rois,)."""
+    return _mean([person.mean_connectome().std(axis=1, dtype=np.float64) for person in people])
+
+
+def _segments(person: Person, rows: Rows, columns: Columns) -> Iterator[tuple[float, Float]]:
+    """Yield the share and the columns (rois, places) of each segment, for a set."""
+    total = sum(person.weights)
+    for segment, weight in zip(person.connectomes, person.weights, strict=True):
+        yield weight / total, columns(segment[rows].astype(np.float32))
+
+
+def _of_person(person: Person, rows: Rows, columns: Columns) -> Float:
+    first, *more = (share * found for share, found in _segments(person, rows, columns))
+    return sum(more, start=first)
+
+
+@dataclass(frozen=True, eq=False)
+class _MeanMaps:
+    """The sum of people's measured maps, where they were measured."""
+
+    total: Float  # (contrasts, places)
+    count: NDArray[np.int64]  # people, (contrasts, places)
+
+    @classmethod
+    def of(cls, people: Sequence[Person]) -> _MeanMaps:
+        total = np.zeros(people[0].maps.shape)
+        count = np.zeros(total.shape, np.int64)
+        for person in people:
+            known = np.isfinite(person.maps)
+            total += np.where(known, person.maps, 0.0)
+            count += known
+        return cls(total, count)
+
+    @property
+    def mean(self) -> Float:
+        """Mean maps, (contrasts, places); 0 where nobody was measured."""
+        return np.asarray(self.total / np.maximum(self.count, 1))
+
+    def directions(self) -> Array:
+        """Return mean maps that are centred and of length 1, (contrasts, places)."""
+        centred = self.mean - self.mean.mean(axis=1, keepdims=True)
+        length = np.sqrt((centred**2).sum(axis=1, keepdims=True))
+        return np.asarray(centred / np.where(length > 0, length, 1.0), np.float32)
+
+    def deviation(self, person: Person) -> Float:
+        """Return measured maps less the mean; 0 where nothing was measured."""
+        return np.where(np.isfinite(person.maps), person.maps - self.mean, 0.0)
+
+    def left_out(self, person: Person) -> tuple[Float, NDArray[np.bool_]]:
+        """Return measured maps less the mean of all others, and where both are known."""
+        known = np.isfinite(person.maps)
+        others = self.count - known
+        own = np.where(known, person.maps, 0.0)
+        deviation = own - (self.total - own) / np.maximum(others, 1)
+        known &= others > 0
+        return np.where(known, deviation, 0.0), known
+
+
+class _Judged:
+    """Predictions for people left out: their gains, and the error of amplitudes along directions.
+
+    Parameters
+    ----------
+    directions
+        (contrasts, places).
+    """
+
+    def __init__(self, directions: Array) -> None:
+        contrasts = len(directions)
+        self.slopes, self._directions = Slopes(contrasts), directions
+        # Over people, (contrasts,): of predicted and measured amplitudes.
+        self._products, self._squares = np.zeros(contrasts), np.zeros(contrasts)
+        self._measured = np.zeros(contrasts)
+
+    def add(self, predicted: Float, measured: Float, known: NDArray[np.bool_]) -> None:
+        """Add a person's predicted and measured deviations, (contrasts, places)."""
+        predicted = np.where(known, predicted, 0.0)
+        self.slopes.add(predicted, measured, predicted)
+        one, other = (
+            np.einsum("qv,qv->q", values, self._directions) for values in (predicted, measured)
+        )
+        self._products += one * other
+        self._squares += one * one
+        self._measured += other * other
+
+    def loss(self) -> float:
+        """Return the squared error of amplitudes, as share of the measured, over contrasts."""
+        gains, measured = self.slopes.gains().astype(np.float64), self._measured
+        errors = measured - 2 * gains * self._products + gains**2 * self._squares
+        return float(np.sum(errors[measured > 0] / measured[measured > 0]))
+
+
+@dataclass(frozen=True, eq=False)
+class _Part:
+    """One set's coefficients, and what they are without each of the people."""
+
+    rows: Rows  # of the set
+    columns: Columns  # of a connectome
+    mean: Float  # (rois, places), of people's columns
+    weights: Float  # (rois, places), of deviations
+    square: float  # mean square of weighted deviations of people's segments
+    maps: _MeanMaps  # of all people
+    fits: Sequence[tuple[Float, NDArray[np.int64]]]  # of each person
+    fit_sum: Float  # (contrasts, 1, 1 + rois)
+    fitted: NDArray[np.int64]  # people, (contrasts, 1)
+    gains: Float  # (contrasts,), of the fitted coefficients
+    strength: float | None  # of the shrinkage; None: no coefficients of all people together
+    # Sums over people: deviations with themselves, (contrasts or 1, rois, rois), and with those of
+    # maps, (contrasts, rois).
+    gram: Float
+    cross: Float
+
+    @classmethod
+    def of(
+        cls,
+        people: Sequence[Person],
+        rows: Rows,
+        maps: _MeanMaps,
+        columns: Columns,
+        strength: float | None,
+    ) -> _Part:
+        """Fit a set; without a strength, deviations are not weighted either."""
+        found = [_of_person(person, rows, columns) for person in people[:1]]
+        mean, squares = np.zeros_like(found[0]), np.zeros_like(found[0])
+        for person in people:
+            own = _of_person(person, rows, columns)
+            mean += own / len(people)
+        weights = np.ones_like(mean)
+        if strength is not None:
+            for person in people:
+                squares += (_of_person(person, rows, columns) - mean) ** 2 / len(people)
+            apart = np.sqrt(squares)
+            # People whose connectomes differ by rounding alone do not differ.
+            varies = apart.mean() > _ROUNDING * np.abs(mean).mean()
+            weights = apart / apart.mean() if varies else np.zeros_like(mean)
+        fits, square = [], 0.0
+        gram, cross = np.zeros((1, *mean.shape[:1] * 2)), np.zeros((len(maps.total), len(mean)))
+        for person in people:
+            segments = list(_segments(person, rows, columns))
+            deviation = weights * (sum(share * own for share, own in segments) - mean)
+            square += sum(
+                share * float(np.mean((weights * (own - mean)) ** 2)) for share, own in segments
+            )
+            slopes, fitted = fit_regions(mean + deviation, person.maps, WHOLE)
+            fits.append((slopes, fitted.astype(np.int64)))
+            if strength is not None:
+                gram = gram + _gram(deviation, np.isfinite(person.maps))
+                cross += maps.deviation(person) @ deviation.T
+        fit_sum, fitted_sum = sum(fit for fit, _ in fits), sum(fitted for _, fitted in fits)
+        assert not isinstance(fit_sum, int)
+        assert not isinstance(fitted_sum, int)
+        part = cls(
+            rows=rows,
+            columns=columns,
+            mean=mean,
+            weights=weights,
+            square=square / len(people),
+            maps=maps,
+            fits=fits,
+            fit_sum=fit_sum,
+            fitted=fitted_sum,
+            gains=np.zeros(0),
+            strength=strength,
+            gram=gram,
+            cross=cross,
+        )
+        slopes_of = Slopes(len(maps.total))
+        for number, person in enumerate(people):
+            measured, known = maps.left_out(person)
+            coefficients = part._fitted_without(number)
+            predicted = np.where(known, coefficients @ part._deviation_from_others(person), 0.0)
+            slopes_of.add(predicted, measured, coefficients @ (mean + part._deviation(person)))
+        return replace(part, gains=slopes_of.gains().astype(np.float64))
+
+    def coefficients(self) -> Float:
+        """Return the set's coefficients on weighted deviations, (contrasts, rois)."""
+        fitted = self.gains[:, None] * mean_fits(self.fit_sum, self.fitted)[:, 0, 1:]
+        if self.strength is None:
+            return np.asarray(fitted)
+        return np.asarray(fitted + self._shared(self.gram, self.cross))
+
+    def left_out(self, number: int, person: Person) -> Float:
+        """Predict a training person's deviations by the other people, (contrasts, places)."""
+        coefficients = self.gains[:, None] * self._fitted_without(number)
+        if self.strength is not None:
+            deviation = self._deviation(person)
+            gram = self.gram - _gram(deviation, np.isfinite(person.maps))
+            cross = self.cross - self.maps.deviation(person) @ deviation.T
+            coefficients = coefficients + self._shared(gram, cross)
+        return np.asarray(coefficients @ self._deviation_from_others(person))
+
+    def _shared(self, gram: Float, cross: Float) -> Float:
+        """Solve for the coefficients on all people's deviations together, (contrasts, rois)."""
+        assert self.strength is not None
+        fitted = self.gains[:, None] * mean_fits(self.fit_sum, self.fitted)[:, 0, 1:]
+        left = cross - (gram @ fitted[..., None])[..., 0]
+        rois = gram.shape[-1]
+        ridge = self.strength * np.trace(gram, axis1=1, axis2=2) / rois
+        ridge = np.where(ridge > 0, ridge, 1.0)[:, None, None] * np.eye(rois)
+        return np.asarray(np.linalg.solve(gram + ridge, left[..., None])[..., 0])
+
+    def _fitted_without(self, number: int) -> Float:
+        fits, fitted = self.fits[number]
+        return mean_fits(self.fit_sum - fits, self.fitted - fitted)[:, 0, 1:]
+
+    def _deviation(self, person: Person) -> Float:
+        return self.weights * (_of_person(person, self.rows, self.columns) - self.mean)
+
+    def _deviation_from_others(self, person: Person) -> Float:
+        """Return the weighted deviation from the mean of all other people."""
+        people = len(self.fits)
+        return self._deviation(person) * (people / (people - 1))
+
+
+def _gram(deviation: Float, known: NDArray[np.bool_]) -> Float:
+    """Return products of deviations (rois, places) over measured places, (contrasts or 1, …)."""
+    if known.all():
+        return (deviation @ deviation.T)[None]
+    rows, kind = np.unique(np.packbits(known, axis=1), axis=0, return_inverse=True)
+    found = np.empty((len(known), *deviation.shape[:1] * 2))
+    for number in range(len(rows)):
+        contrasts = np.flatnonzero(kind.ravel() == number)
+        inside = deviation[:, known[contrasts[0]]]
+        found[contrasts] = inside @ inside.T
+    return found
+
+
+def _joined(parts: Sequence[_Part]) -> Float:
+    """Return the coefficients of the mean over sets, (contrasts, rois)."""
+    return np.hstack([part.coefficients() for part in parts]) / len(parts)
+
+
+def _amplitude(
+    parts: Sequence[_Part], scale: Float, directions: Array, own_gains: Array, gains: Array
+) -> Amplitude:
+    """Return how amplitudes are read; the model's gains are applied to them later."""
+    mean = np.concatenate([part.mean for part in parts])
+    ratio = np.where(gains > 0, own_gains / np.where(gains > 0, gains, 1.0), 0.0)
+    return Amplitude(
+        directions=directions,
+        scale=scale.astype(np.float32),
+        coefficients=(ratio[:, None] * _joined(parts)).astype(np.float32),
+        centre=(directions @ mean.T).astype(np.float32),
+    )
