@@ -4,8 +4,8 @@ Each set of ROI maps has a connectome of its own. Its rows are standardised over
 deviations from the training people's mean are weighted, value by value, by how far these people lie
 apart there. A set predicts deviations of the maps by coefficients that are means over people of
 least-squares fits, times a gain, and by coefficients on the deviations of all people together,
-shrunk, for what the first ones leave. Predictions are means over sets. ``docs/explanation/linear.md`` has the
-formulas.
+shrunk, for what the first ones leave. Predictions are means over sets.
+``docs/explanation/linear.md`` has the formulas.
 """
 
 from __future__ import annotations

@@ -55,7 +55,7 @@ def connectome_of(person: Person) -> np.ndarray:
 
 
 class ByThePage:
-    """The model in float64, from the formulas of docs/explanation/linear.md, a contrast at a time."""
+    """The model in float64, from docs/explanation/linear.md, a contrast at a time."""
 
     def __init__(self, people, sets=SETS):
         self.maps = np.stack([person.maps.astype(np.float64) for person in people])

@@ -403,8 +403,8 @@ def test_real_people_by_the_documented_command(tmp_path, capsys):
     assert card["places"] == 360
     assert [own["number"] for own in card["rois"]] == [15, 25, 50, 75, 100]
     assert (card["training"]["participants"], card["evaluation"]["participants"]) == (20, 20)
-    # Those of 15 people that train and 5 others, in docs/explanation/linear.md, give or take their sd over
-    # splits.
+    # Those of 15 people that train and 5 others, in docs/explanation/linear.md, give or take
+    # their sd over splits.
     assert float(by_name["model"]["residual_r"]) == pytest.approx(0.185, abs=0.02)
     assert float(by_name["model"]["identification"]) == pytest.approx(0.895, abs=0.05)
     of_shape = float(by_name["model, amplitude of the shape"]["residual_r"])
