@@ -5,8 +5,9 @@
 The 20 people and the splits of `real_people.py`. The plain model reads 50 ROI maps and rest as it
 is; the weighted one is what ``--architecture linear`` makes of arrays. Prints tables for
 docs/explanation/linear.md: each person's scores are averaged over the splits where that person
-was tested, and intervals are over people. A second table has rest that is cut short: of everybody, or of the test
-people alone. These people are development people: about 220 variants were tried on them.
+was tested, and intervals are over people. A second table has rest that is cut short: of everybody,
+or of the test people alone. These people are development people: about 220 variants were tried on
+them.
 """
 
 from __future__ import annotations
