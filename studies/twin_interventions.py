@@ -333,8 +333,11 @@ def attribution(bench: Bench) -> Iterator[Row]:
 def agreement(edges: Array, truth: Array) -> tuple[float, float]:
     """Return r of a map with the truth, and the share of its strongest edges that are the truth's.
 
-    The strongest are the 5 % whose absolute values are largest; by chance 5 % of them agree.
+    The strongest are the 5 % whose absolute values are largest; by chance 5 % of them agree. Twins
+    that are all the group's have maps of zeros, which agree as chance does.
     """
+    if not np.ptp(edges):
+        return 0.0, TOP
     count = round(TOP * len(edges))
     strongest = [set(np.argsort(-np.abs(values))[:count]) for values in (edges, truth)]
     overlap = len(strongest[0] & strongest[1]) / count
