@@ -2,10 +2,11 @@
 
     python scripts/docs_hooks.py
 
-writes the tables of options, strategies and spellings into their pages, between `<!-- options -->`
-and `<!-- end of options -->`, so that a plain clone shows them. MkDocs uses this module as a hook:
-on the site, `<!-- error lines -->` and `<!-- contributing -->` become those too. Scripts of the
-gallery call this package's programs, which are installed beside Python.
+writes the tables of options, strategies and spellings, and the home page's lists of pages, into
+their pages, between `<!-- options -->` and `<!-- end of options -->`, so that a plain clone shows
+them. MkDocs uses this module as a hook: on the site, `<!-- error lines -->` and
+`<!-- contributing -->` become those too. Scripts of the gallery call this package's programs, which
+are installed beside Python.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import os
 import re
 import sys
 import sysconfig
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +28,7 @@ from bids_dtg.cli.run import build_parser
 from bids_dtg.cli.spellings import ALIASES, FOREIGN
 
 DOCS = Path(__file__).parent.parent / "docs"
+KINDS = ("reference", "explanation", "evidence")  # folders whose pages the home page lists
 
 
 def on_startup(**_: Any) -> None:
@@ -51,6 +54,7 @@ def filled(markdown: str) -> str:
         ("options", options_markdown),
         ("strategies", strategies_markdown),
         ("spellings", spellings_markdown),
+        *((f"pages of {kind}", partial(pages_markdown, kind)) for kind in KINDS),
     ):
         begin, end = f"<!-- {name} -->", f"<!-- end of {name} -->"
         before, found, rest = markdown.partition(begin)
@@ -90,6 +94,15 @@ def spellings_markdown() -> str:
         flags = ", ".join(f"`{flag}`" for flag in row.flags)
         lines.append(f"| {flags} | {_cell(row.words)} |")
     return "\n".join(lines)
+
+
+def pages_markdown(kind: str) -> str:
+    """Return links to the pages of a folder of `docs`, by their titles, for the home page."""
+    titles = {
+        path.read_text(encoding="utf-8").partition("\n")[0].removeprefix("# "): path
+        for path in (DOCS / kind).glob("*.md")
+    }
+    return "\n".join(f"- [{title}]({kind}/{titles[title].name})" for title in sorted(titles))
 
 
 def contributing_markdown() -> str:

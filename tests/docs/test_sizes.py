@@ -21,7 +21,7 @@ def test_a_page_of_start_or_how_to_has_at_most_900_words(page):
     assert len(words) <= 900, "put figures into docs/evidence, reasons into docs/explanation"
 
 
-@pytest.mark.parametrize("kind", ["start", "how-to"])
+@pytest.mark.parametrize("kind", ["start", "how-to", "reference", "explanation", "evidence"])
 def test_the_home_page_leads_to_every_page(kind):
     home = (DOCS / "index.md").read_text(encoding="utf-8")
     pages = [path.relative_to(DOCS).as_posix() for path in (DOCS / kind).glob("*.md")]
