@@ -42,7 +42,6 @@ from bids_dtg.stats.paired import t_interval
 PLAIN, SHAPE, WHOLE_MODEL = "plain, 50 maps", "weighted, amplitude of the shape", "weighted"
 SHORT = (300, 600)  # frames: 3.6 and 7.2 minutes
 SHORT_TRAINING = (10, 10)  # people to train, and to test
-FEWER_SPLITS = 10
 HEAD = (
     *("residual r", "identified", "r - group", "model - another's"),
     *("above group, of pairs", "difference of residual r", "of identified", "of r - group"),
@@ -240,8 +239,7 @@ def people_table(weighted: Weighted) -> None:
 def short_table(weighted: Weighted) -> None:
     """Print rows of rest that is cut short: of everybody, and of the test people alone."""
     print_head(["minutes", "cut"])
-    study = dataclasses.replace(weighted.study, splits=min(weighted.study.splits, FEWER_SPLITS))
-    weighted = dataclasses.replace(weighted, study=study)
+    study = weighted.study
     for frames in SHORT:
         minutes = f"{frames * study.people.rest[0].tr_seconds / 60:.1f}"
         for whose, training in (("everybody", frames), ("test people", None)):
