@@ -18,6 +18,11 @@ Fitting:
 - `fitting`: fits a model: resumable, with restarts (extra ``train``)
 - `inference`: what a fitted model infers from people's networks, as arrays
 
+The linear core, without torch:
+
+- `lag_covariances`: covariances at lags of a few frames, of a person and summed over people
+- `linear`: a person's autoregressive process, shrunk to that of training people
+
 Measures of series:
 
 - `measures`: functional connectivity, its dynamics, spectra and zero-crossings of series
