@@ -115,23 +115,28 @@ class LinearProcess:
                 variance[row] = error.diagonal()[:regions]
         return mean, variance
 
-    def density(self, series: Values) -> float:
+    def density(self, series: Values, judged: Kept | None = None) -> float:
         """Return the negative log density of a session's frames, each given those before it.
 
         Parameters
         ----------
         series
             (regions, frames), each region with mean 0 and variance 1.
+        judged
+            (frames,), which frames are judged; None: all that enough frames lie before.
 
         Returns
         -------
         float
             Nats a region a frame; all regions of a frame together. White noise of variance 1 has
-            1.42.
+            1.42; NaN where no frame is judged.
         """
         mean, _ = self.predict(series, (1,))
-        order = len(self.transitions)
-        missed = series[:, order:] - mean[0][:, order:]
+        late = np.arange(series.shape[1]) >= len(self.transitions)
+        chosen = late if judged is None else late & judged
+        if not chosen.any():
+            return float("nan")
+        missed = (series - mean[0])[:, chosen]
         return _gaussian(self.noise, missed @ missed.T / missed.shape[1])
 
     def simulate(
@@ -367,7 +372,7 @@ def yule_walker(covariances: Values, order: int = LAGS) -> LinearProcess:
     together = np.linalg.solve(_toeplitz(covariances, order), later.T).T
     noise = covariances[0] - together @ later.T
     return LinearProcess(
-        together.reshape(regions, order, regions).swapaxes(0, 1),
+        np.asarray(together.reshape(regions, order, regions).swapaxes(0, 1), np.float64),
         (noise + noise.T) / 2,
         np.asarray(covariances[:order], np.float64),
     )

@@ -13,6 +13,8 @@ from bids_dtg.cohort.result_folder import data_set_name
 from bids_dtg.cohort.seen_people import labels_alone
 from bids_dtg.connectome.design import TemporalDesign
 from bids_dtg.dynamics.bundle.bundle import NetworkBundle, load_network_bundle
+from bids_dtg.dynamics.bundle.fits import kind_of
+from bids_dtg.dynamics.bundle.kind import LINEAR_DYNAMICS
 from bids_dtg.dynamics.networks import LEAST_FRAMES
 from bids_dtg.dynamics.panels.presentation import PRESENTATION
 from bids_dtg.dynamics.panels.words import ModelOfNetworks, NetworkMethods
@@ -221,6 +223,12 @@ def _load(name_or_path: str) -> NetworkBundle:
     require(
         "--workflow dynamics with --model", "torch", extra="train", otherwise="leave --model out"
     )
+    if kind_of(name_or_path) == LINEAR_DYNAMICS.name:
+        raise BundleError(
+            f"the model {name_or_path} is a linear core",
+            expected="at the participant level, a network model",
+            remedy="use it at the group level (evaluate, simulate), or leave out --model",
+        )
     bundle = load_network_bundle(name_or_path)
     if not bundle.part.recipe.amortised:
         raise BundleError(

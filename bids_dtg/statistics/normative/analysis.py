@@ -242,7 +242,7 @@ class _Cohort:
         options = people.settings
         drawn = fold_people(
             people.labels,
-            options.statistics.folds,
+            options.statistics.cross_validated,
             seed=options.modelling.seed,
             families=people.related.by_label,
         )
