@@ -38,7 +38,7 @@ FOLDS = "folds"  # result of an evaluation by folds
 _SCORES = "desc-another_session_scores"
 _COLUMNS = (
     Column("name", "Name of the model, or of what it is compared with"),
-    Column("words", "Description of it"),
+    Column("words", "Description of it", "by"),
     Column("what", "model, baseline, or measured"),
     Column("people", "Number of people"),
     Column(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bids_dtg.bundles.people import ModelPeople
-from bids_dtg.cohort.basis import BUNDLE
+from bids_dtg.cohort.basis import BUNDLE, CHECKPOINTS
 from bids_dtg.cohort.column import Column
 from bids_dtg.cohort.model_analysis import MODEL
 from bids_dtg.cohort.result_table import ResultTable
@@ -14,6 +14,7 @@ from bids_dtg.dynamics.bundle.linear import (
     LinearFacts,
     write_linear_bundle,
 )
+from bids_dtg.dynamics.forms import AMORTISED, LINEAR
 from bids_dtg.dynamics.lag_covariances import LagCovariances
 from bids_dtg.dynamics.linear import (
     FEWEST_PEOPLE,
@@ -61,6 +62,11 @@ def run_linear_training(settings: Settings) -> int:
         Wrong options, files or output folder, or fewer than 5 people.
     """
     analysis = LinearAnalysis.prepare(settings, MODEL, *_CAN_WRITE)
+    if (analysis.results.path / CHECKPOINTS).is_dir():
+        raise SettingsError(
+            f"{analysis.results.path} holds the training of a network",
+            expected=f"--recipe {AMORTISED} to go on with it, or another --model-name",
+        )
     people, session = analysis.people, analysis.people.sessions[0]
     labels = tuple(label for label in people.split.training if label in people.of_session(session))
     require_enough(len(labels), f"with rest of {session_words(session)} to be trained on")
@@ -130,7 +136,7 @@ def _facts(analysis: LinearAnalysis, session: str, fitted: FittedLinear) -> Line
     source = analysis.people.source
     return LinearFacts(
         name=analysis.name,
-        recipe_name=analysis.settings.modelling.recipe,
+        recipe_name=LINEAR,
         session=session,
         data_set=analysis.data_set,
         cleaning=source.cleaning,
@@ -158,7 +164,7 @@ def _strength_rows(fitted: FittedLinear) -> list[dict[str, object]]:
             if own == frames
         ]
         words = "both" if len(chosen) > 1 else "".join(chosen) or "none"
-        rows.append({"frames": frames, "nll_1": density, "fit": fit, "chosen": words})
+        rows.append({"frames": round(frames), "nll_1": density, "fit": fit, "chosen": words})
     return rows
 
 

@@ -71,3 +71,12 @@ def test_neither_torch_nor_a_structural_connectome_is_needed(arrays: Path, tmp_p
     )
     assert found.returncode == 0, found.stderr
     assert (tmp_path / "out" / "group" / "model-own" / "bundle" / "model.json").is_file()
+
+
+def test_the_training_of_a_network_is_not_taken_for_that_of_a_core(
+    arrays: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "out" / "group" / "model-own" / "checkpoints").mkdir(parents=True)
+    assert main(arguments(arrays, tmp_path / "out", "train", "--recipe", "linear")) == 2
+    err = " ".join(capsys.readouterr().err.split())
+    assert "holds the training of a network. Expected: --recipe " in err
