@@ -51,6 +51,7 @@ class Analysis:
     help: str  # for ``--help``
     arrays: Arrays = "never"  # whether it reads people from ``--input-arrays``
     needs_model: bool = False  # whether ``--model`` must be given, as its default is no such model
+    instead_of_model: str = ""  # an option that makes --model unneeded where it is given
     statistics: tuple[str, ...] = ()  # options of this group that it reads
     # Other options that it reads and not every call does, for ``--help``: names, or whole groups.
     reads: tuple[str, ...] = ()

@@ -233,8 +233,8 @@ def simulate_pmfm_people(
         tuple(f"sim{number:02d}" for number in range(1, people + 1)),
         region_names(count),
         np.asarray((series[:, 0] - mean) / sd, np.float32),
-        scaled,
         recipe.frame_seconds,
+        weights=scaled,
     )
     return SimulatedPeople(networks, {"sigma": sigma}, {"G": coupling}, mean, sd, runs)
 

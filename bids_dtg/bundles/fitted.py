@@ -430,10 +430,15 @@ class FittedFile:
         )
 
 
+def state_arrays(model: Module) -> dict[str, NDArray[Any]]:
+    """Return the tensors of a model of torch, for `write_fitted`."""
+    return {name: tensor.numpy() for name, tensor in model.cpu().state_dict().items()}
+
+
 def write_fitted(
     folder: str | Path,
     card: ModelCard[Any],
-    model: Module,
+    weights: Mapping[str, NDArray[Any]],
     files: Mapping[str, bytes],
     load: Callable[[Path], Made],
 ) -> Made:
@@ -448,8 +453,8 @@ def write_fitted(
         Where the bundle goes. If the same bundle is there already, nothing is done.
     card
         What the model says about itself; `files` is filled in here.
-    model
-        Whose tensors are the weights.
+    weights
+        Tensors of the model by name, as of `state_arrays`.
     files
         What else there is, by name: `fitted_files`.
     load
@@ -463,7 +468,6 @@ def write_fitted(
     OutputError
         If the folder cannot be written.
     """
-    weights = {name: tensor.numpy() for name, tensor in model.cpu().state_dict().items()}
     require_finite(weights, remedy="train with a lower learning rate")
     return write_files(Path(folder), card, {WEIGHTS_FILE: encode_arrays(weights), **files}, load)
 

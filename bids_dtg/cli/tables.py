@@ -63,7 +63,9 @@ def _level(workflow: Workflow, settings: Settings) -> Run:
 
 def _analysis(workflow: Workflow, name: str, settings: Settings) -> Run:
     row = workflow.analyses[name]
-    if row.needs_model and settings.inputs.model == OPTIONS["model"].field.default:
+    instead = row.instead_of_model and settings.options[row.instead_of_model] is not None
+    unnamed = settings.inputs.model == OPTIONS["model"].field.default
+    if row.needs_model and unnamed and not instead:
         raise SettingsError(
             f"--workflow {workflow.name} --analysis {name} was given without --model",
             expected=f"a model that --workflow {workflow.name} --analysis train has made",

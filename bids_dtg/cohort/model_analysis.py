@@ -107,6 +107,17 @@ class ModelAnalysis(ABC, Generic[People, Model]):
     def folders(cls, settings: Settings) -> Mapping[str, Path | None]:
         """Return names that replace folders of this machine."""
 
+    @classmethod
+    def reads_model(cls, settings: Settings, makes: str) -> bool:
+        """Return whether a call reads a model; else it makes one.
+
+        Parameters
+        ----------
+        settings, makes
+            As of `prepare`.
+        """
+        return makes != MODEL
+
     @abstractmethod
     def plan(self, labels: Sequence[str]) -> Iterator[str]:
         """Yield lines on the content of the files, for the given people."""
@@ -131,7 +142,7 @@ class ModelAnalysis(ABC, Generic[People, Model]):
         """
         dataset = name_folder(settings.inputs.bids_dir)
         output = check_output_location(settings.inputs.output_dir, dataset)
-        bundle = None if makes == MODEL else cls.load(settings.inputs.model)
+        bundle = cls.load(settings.inputs.model) if cls.reads_model(settings, makes) else None
         if bundle is not None:
             refuse_model_folder(output, bundle.path)
         people = cls.gather(settings, bundle)

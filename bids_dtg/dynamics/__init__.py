@@ -18,6 +18,13 @@ Fitting:
 - `fitting`: fits a model: resumable, with restarts (extra ``train``)
 - `inference`: what a fitted model infers from people's networks, as arrays
 
+- `forms`: the forms of model: a network model and the linear core, and what each has
+
+The linear core, without torch:
+
+- `lag_covariances`: covariances at lags of a few frames, of a person and summed over people
+- `linear`: a person's autoregressive process, shrunk to that of training people
+
 Measures of series:
 
 - `measures`: functional connectivity, its dynamics, spectra and zero-crossings of series

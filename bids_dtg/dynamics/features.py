@@ -89,7 +89,7 @@ def features_of(networks: Networks) -> dict[str, Values]:
     >>> rng = np.random.default_rng(0)
     >>> series = standardised(rng.standard_normal((2, 3, 200)))
     >>> weights = normalised(rng.uniform(size=(2, 3, 3)))
-    >>> found = features_of(Networks(("a", "b"), ("x", "y", "z"), series, weights, 0.72))
+    >>> found = features_of(Networks(("a", "b"), ("x", "y", "z"), series, 0.72, weights=weights))
     >>> len(found), found["pca_1"].shape
     (8, (2, 3))
     """

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from types import MappingProxyType
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +15,7 @@ from bids_dtg.inputs.structural import weight_faults
 from bids_dtg.stats.correlation import correlation
 
 Array = NDArray[np.float32]
+Some = TypeVar("Some", bound="PeopleSeries")
 
 LEAST_FRAMES = 60  # of a series: the encoders and the external input learn from its course
 # Correlation with functional connectivity above which a connectome is hardly structural: those of
@@ -25,8 +27,8 @@ _HOMOTOPIC_PERCENTILE = 97.0  # of the upper triangle: homotopic weights are rai
 
 
 @dataclass(frozen=True, eq=False)
-class Networks:
-    """Series and structural connectomes of several people, over the same regions.
+class PeopleSeries:
+    """Series of several people over the same regions.
 
     Raises
     ------
@@ -37,34 +39,60 @@ class Networks:
     people: tuple[str, ...]  # labels
     regions: tuple[str, ...]  # names
     series: Array  # (people, regions, frames), each series with mean 0 and standard deviation 1
-    weights: Array  # (people, regions, regions), as `normalised` returns them
     tr_seconds: float  # between frames
+    # (people, frames), frames that were measured and kept; None: all. Others are filled.
+    kept: NDArray[np.bool_] | None = None
 
     def __post_init__(self) -> None:
         count, regions = len(self.people), len(self.regions)
         if self.series.ndim != 3 or self.series.shape[:2] != (count, regions):
             raise ValueError(f"series is ({count}, {regions}, frames), found {self.series.shape}")
-        if self.weights.shape != (count, regions, regions):
-            raise ValueError(
-                f"weights is ({count}, {regions}, {regions}), found {self.weights.shape}"
-            )
+        if self.kept is not None and self.kept.shape != (count, self.frames):
+            raise ValueError(f"kept is ({count}, {self.frames}), found {self.kept.shape}")
 
     @property
     def frames(self) -> int:
         """How many frames each series has."""
         return int(self.series.shape[2])
 
+    def of(self: Some, people: Sequence[str]) -> Some:
+        """Return some people, in the given order."""
+        rows = [self.people.index(label) for label in people]
+        return replace(self, people=tuple(people), **self._of_rows(rows))
+
+    def _of_rows(self, rows: list[int]) -> dict[str, Any]:
+        kept = None if self.kept is None else self.kept[rows]
+        return {"series": self.series[rows], "kept": kept}
+
+
+@dataclass(frozen=True, eq=False)
+class Networks(PeopleSeries):
+    """Series and structural connectomes of several people, over the same regions.
+
+    Raises
+    ------
+    ValueError
+        Shapes do not belong together.
+    """
+
+    # (people, regions, regions), as `normalised` returns them
+    weights: Array = field(kw_only=True)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        count, regions = len(self.people), len(self.regions)
+        if self.weights.shape != (count, regions, regions):
+            raise ValueError(
+                f"weights is ({count}, {regions}, {regions}), found {self.weights.shape}"
+            )
+
     @cached_property
     def network_input(self) -> Array:
         """(people, regions, frames): sum of all regions' series, weighted by the connections."""
         return np.asarray(np.matmul(self.weights, self.series), np.float32)
 
-    def of(self, people: Sequence[str]) -> Networks:
-        """Return the networks of some people, in the given order."""
-        rows = [self.people.index(label) for label in people]
-        return replace(
-            self, people=tuple(people), series=self.series[rows], weights=self.weights[rows]
-        )
+    def _of_rows(self, rows: list[int]) -> dict[str, Any]:
+        return {**super()._of_rows(rows), "weights": self.weights[rows]}
 
 
 def make_networks(

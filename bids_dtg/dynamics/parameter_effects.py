@@ -128,7 +128,9 @@ def typical_input(networks: Networks) -> Values:
     Examples
     --------
     >>> series = np.outer([1, 2, 3, 4, 5, 6], [1, -1]).astype("f4")[None]
-    >>> networks = Networks(("01",), tuple("ABCDEF"), series, np.eye(6, dtype="f4")[None], 2.0)
+    >>> networks = Networks(
+    ...     ("01",), tuple("ABCDEF"), series, 2.0, weights=np.eye(6, dtype="f4")[None]
+    ... )
     >>> typical_input(networks)
     array([ 5., -5.], dtype=float32)
     """

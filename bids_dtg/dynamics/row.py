@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from functools import partial
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from bids_dtg.dynamics.recipe import RECIPES
+from bids_dtg.dynamics.forms import FORMS
 from bids_dtg.workflows import (
     OF_RUNS,
     Analysis,
@@ -44,6 +45,7 @@ def _phantom(arguments: argparse.Namespace) -> None:
     NetworkPhantom.of(plan).write(arguments.out, generator=generator, report=say)
 
 
+_RUN = later("dynamics.analyses.by_form:run_by_form")
 # Options of analyses of people's series.
 _OF_SERIES = (
     *("session_label", "model_name", "split_file", "data_set", "seed"),
@@ -72,41 +74,39 @@ ROW = Workflow(
     analyses=MappingProxyType(
         {
             "train": Analysis(
-                later("dynamics.analyses.train:run_training"),
+                partial(_RUN, "train"),
                 "fit the network model to people's series",
                 arrays="may",
                 reads=(*_OF_SERIES, *_OF_TRAINING),
-                packages=("torch", "lightning"),
             ),
             "evaluate": Analysis(
-                later("dynamics.analyses.evaluate:run_evaluation"),
+                partial(_RUN, "evaluate"),
                 "evaluate --model and its simulations on people's series, beside simple models",
                 arrays="may",
-                reads=("model", *_OF_SERIES, "simulations"),
+                reads=("model", "recipe", *_OF_SERIES, "simulations"),
                 needs_model=True,
-                packages=("torch",),
+                instead_of_model="folds",
+                statistics=("folds",),
             ),
             "simulate": Analysis(
-                later("dynamics.analyses.simulate:run_simulation"),
+                partial(_RUN, "simulate"),
                 "people's activity by --model",
                 arrays="may",
                 reads=("model", *_OF_SERIES, "simulations"),
                 needs_model=True,
-                packages=("torch",),
             ),
             "fixed-points": Analysis(
-                later("dynamics.analyses.fixed_points:run_fixed_points"),
+                partial(_RUN, "fixed-points"),
                 "where the activity of --model rests, and whether it is stable there",
                 arrays="may",
                 reads=("model", *_OF_SERIES),
                 needs_model=True,
-                packages=("torch",),
             ),
         }
     ),
     presentation=constant("dynamics.panels.presentation:PRESENTATION"),
     kinds=constant("dynamics.bundle.kind:KINDS"),
-    recipes=tuple(RECIPES),
+    recipes=tuple(name for form in FORMS for name in form.recipes),
     # Each person's parameters are recovered by a regression over the others. Batches are so small
     # that a second core would only wait for the first.
     demo=Demo(

@@ -180,7 +180,7 @@ def _check_dynamics(dynamics: DynamicsOptions) -> None:
 
 def _check_statistics(statistics: StatisticsOptions) -> None:
     _check_counts(statistics, "repeats")
-    if not 2 <= statistics.folds < 10**_MOST_DIGITS:
+    if statistics.folds is not None and not 2 <= statistics.folds < 10**_MOST_DIGITS:
         raise SettingsError(f"--folds is {statistics.folds}", expected="2 or more")
     if not 0 <= statistics.map_permutations <= _MOST_PERMUTATIONS:
         raise SettingsError(

@@ -10,6 +10,7 @@ from bids_dtg.settings.option import (
     MODELS,
     RESULTS,
     map_option,
+    map_or_network_option,
     map_or_twin_option,
     network_option,
     option,
@@ -32,6 +33,7 @@ Design = Literal["one-sample", "two-sample", "paired", "regression"]
 # Of the network that predicts maps; the recipes of other workflows have values of their own.
 NETWORK_EPOCHS, NETWORK_BATCH, NETWORK_RATE = 100, 10, 1e-3
 MAP_PERMUTATIONS = 1000
+FOLDS = 5
 # Analyses whose results are named after the model that they use.
 _BY_MODEL = ("evaluate", "predict", "simulate", "fixed-points", "intervene")
 _OF_RECIPE = dict.fromkeys(("dynamics", "twin"), "that of --recipe")
@@ -286,8 +288,9 @@ class ModellingOptions:
         "how the network is trained; default: mean squared error, re-centred, with a gain a "
         "contrast; published: the CR-R loss, as it comes out; with --workflow dynamics default: a "
         "shorter training, published-code and published-paper: as in the public code, and as the "
-        "paper prints it; with --workflow twin default: that of --architecture, published: sizes, "
-        "rates and updates as the paper prints them",
+        "paper prints it, linear: no network, a linear process of each participant, shrunk to "
+        "that of the others, in seconds; with --workflow twin default: that of --architecture, "
+        "published: sizes, rates and updates as the paper prints them",
         default="default",
         shapes=(MODELS,),
     )
@@ -643,11 +646,13 @@ class StatisticsOptions:
         "permute the members of each family too, not only whole families of one size",
         default=False,
     )
-    folds: int = map_option(
+    folds: int | None = map_or_network_option(
         "statistics",
-        "of phenotypes: folds of the cross-validation",
-        default=5,
+        "of phenotypes: folds of the cross-validation; of evaluate, with "
+        "--workflow dynamics: train on all folds but one and judge by that one, in turn",
+        default=None,
         metavar="N",
+        shown_default={"": str(FOLDS), "evaluate": "none: --model is evaluated"},
     )
     repeats: int = map_option(
         "statistics", "of phenotypes: how often folds are drawn anew", default=10, metavar="N"
@@ -661,6 +666,11 @@ class StatisticsOptions:
         default=None,
         metavar="TOML",
     )
+
+    @property
+    def cross_validated(self) -> int:
+        """Folds of analyses that always have some."""
+        return FOLDS if self.folds is None else self.folds
 
     @property
     def map_permutations(self) -> int:

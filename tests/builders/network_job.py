@@ -95,6 +95,19 @@ def weights(seed: int = 0) -> np.ndarray:
     return found
 
 
+def write_core(folder: Path, **facts: object) -> Path:
+    """Write the bundle of a linear core of six people's parcels; `facts` as in LinearFacts."""
+    from bids_dtg.dynamics.bundle.linear import FittedLinear, LinearFacts, write_linear_bundle
+    from bids_dtg.dynamics.linear import TrainingPerson, fit_linear
+
+    series = [network_bold(seed)[:, ::2][0, :, 0].astype(float) for seed in range(10, 16)]
+    model, _ = fit_linear([TrainingPerson.of(own) for own in series], TR)
+    people = tuple(f"p{number}" for number in range(len(series)))
+    given = {"name": "core", "for_science": False, "notice": "made series, for tests"}
+    fitted = FittedLinear(model, people, REGIONS, FRAMES, TR)
+    return write_linear_bundle(folder, fitted, LinearFacts(**(given | facts))).path
+
+
 def write_amortised(
     folder: Path,
     listed: ModelPeople | None = None,

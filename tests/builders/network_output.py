@@ -101,6 +101,9 @@ def write_run(
     )
     if modelled:
         _write_parameters(path("parameters", ".tsv", desc="dynamics"), names, rng)
+        for lag in (1, 2):
+            effects = np.eye(len(names)) * 0.4 + 0.05 * rng.standard_normal(fc.shape)
+            _write_matrix(path("relmat", ".tsv", desc=f"lag{lag}"), names, effects)
         write_json(
             path("parameters", ".json", desc="dynamics"),
             {"ModelName": "toy", "ModelVersion": "1", "ModelTraining": {"Participants": 30}},

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from tiny_bundle import move_program_folders
 from tiny_kinds import TENSORS, forge_tiny_kind, with_value, write_tiny_kind
+from tiny_linear import write_tiny_linear
 from tiny_network import write_tiny_network
 from tiny_twin import write_tiny_twin
 
@@ -31,7 +32,11 @@ def written_of_any(folder, kind):
     """Write a tiny bundle of a kind; a new row of anything but maps needs a line."""
     if kind in TENSORS:
         return write_tiny_kind(folder, kind, TENSORS[kind]())
-    others = {"network-model": write_tiny_network, "digital-twin": write_tiny_twin}
+    others = {
+        "network-model": write_tiny_network,
+        "linear-dynamics": write_tiny_linear,
+        "digital-twin": write_tiny_twin,
+    }
     return others[kind](folder)
 
 

@@ -17,7 +17,7 @@ def networks() -> Networks:
     rng = np.random.default_rng(0)
     weights = np.broadcast_to(1.0 - np.eye(4, dtype="f4"), (3, 4, 4))
     series = rng.standard_normal((3, 4, 30)).astype("f4")
-    return Networks(("a", "b", "c"), tuple("ABCD"), series, weights, 2.0)
+    return Networks(("a", "b", "c"), tuple("ABCD"), series, 2.0, weights=weights)
 
 
 @pytest.fixture

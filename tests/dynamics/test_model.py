@@ -61,7 +61,7 @@ def test_network_input_is_the_originals(shared: Path) -> None:
 
     arrays = Reference.read(shared, "AB").arrays
     networks = Networks(
-        ("a", "b", "c"), tuple(map(str, range(68))), arrays["y"], arrays["w"], tr_seconds=0.72
+        ("a", "b", "c"), tuple(map(str, range(68))), arrays["y"], 0.72, weights=arrays["w"]
     )
     np.testing.assert_allclose(networks.network_input, arrays["u_net"], rtol=0, atol=1e-5)
 

@@ -85,7 +85,7 @@ def test_arrays_that_do_not_belong_together_are_refused() -> None:
     with pytest.raises(ValueError, match="values that differ"):
         make_networks(np.where(np.arange(3)[:, None] == 1, 5.0, series), weights, 0.8)
     with pytest.raises(ValueError, match=r"series is \(1, 3, frames\)"):
-        Networks(("a",), ("x", "y", "z"), series.astype("f4"), weights.astype("f4"), 0.8)
+        Networks(("a",), ("x", "y", "z"), series.astype("f4"), 0.8, weights=weights.astype("f4"))
 
 
 @pytest.mark.parametrize(

@@ -10,12 +10,24 @@ import nibabel as nib
 import numpy as np
 import pandas as pd
 import pytest
-from network_job import FRAMES, REGIONS, NetworkJob, network_bold, slabs, weights, write_amortised
+from network_job import (
+    FRAMES,
+    REGIONS,
+    NetworkJob,
+    network_bold,
+    slabs,
+    weights,
+    write_amortised,
+    write_core,
+)
 from scipy.io import savemat
 from tiny_job import read_table, tree
 
 from bids_dtg.bundles.people import ModelPeople
+from bids_dtg.dynamics.bundle.linear import load_linear_bundle
+from bids_dtg.dynamics.lag_covariances import LagCovariances
 from bids_dtg.dynamics.participant.output_people import find_output_people
+from bids_dtg.files.regions.relmat import read_relmat
 from bids_dtg.inputs.rest_sketch import sketch
 from bids_dtg.settings import Settings
 
@@ -87,6 +99,35 @@ def test_parameters_of_people_whom_the_model_has_never_seen(job, model):
     assert (source.atlas, source.labels) == ("Slabs", ("01", "02"))
     assert re.fullmatch("[0-9a-f]{64}", source.atlas_digest)
     np.testing.assert_allclose(np.array(cells, float), expected, rtol=1e-6)
+
+
+def test_a_linear_core_reads_series_alone(job, capsys):
+    out = job.folder / "linear"
+    more = ("--model", write_core(job.folder / "core"), "--simulations", 20)
+    assert job.run(*more, out=out, reports=True) == 0
+    assert "and their process from" in capsys.readouterr().err
+    func = out / "sub-01/func"
+    for lag in (1, 2):
+        (table,) = func.glob(f"*{STEM}_desc-lag{lag}_relmat.tsv")
+        assert read_relmat(table).names == REGIONS
+        sidecar = json.loads(table.with_suffix(".json").read_text())
+        assert (sidecar["Directed"], sidecar["ModelName"]) == (True, "core")
+        assert "claimed of a single one" in sidecar["Description"]
+    # Rows are targets: what the process says of the next frame of the series that were written.
+    series = LagCovariances.of(series_of(out).T)
+    process = load_linear_bundle(job.folder / "core").model().infer(series)
+    (table,) = func.glob("*_desc-lag1_relmat.tsv")
+    np.testing.assert_allclose(read_relmat(table).values, process.transitions[0], atol=1e-4)
+    (held,) = func.glob(f"*{STEM}_desc-simulated_timeseries.npz")
+    assert np.load(held)["simulated"].shape == (20, len(REGIONS), FRAMES)
+    assert not list(out.rglob("*_parameters.tsv"))
+    page = (out / "sub-01.html").read_text()
+    assert "Effective connectivity" in page
+    assert "with effective connectivity by the model core 1" in page
+    assert "No parameters" not in page
+    methods = " ".join((out / "logs" / "CITATION.md").read_text().split())
+    assert "Yule-Walker equations" in methods
+    assert "Sip" not in methods
 
 
 @pytest.mark.parametrize(

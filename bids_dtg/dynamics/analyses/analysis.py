@@ -6,11 +6,13 @@ import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar, TypeVar
 
-from bids_dtg.cohort.model_analysis import ModelAnalysis
+from bids_dtg.cohort.model_analysis import MODEL, ModelAnalysis
 from bids_dtg.cohort.seen_people import TRAINED, labels_alone, say_left_out
-from bids_dtg.dynamics.bundle.bundle import SAME_TR, NetworkBundle, load_network_bundle
+from bids_dtg.dynamics.bundle.bundle import NetworkBundle, load_network_bundle
+from bids_dtg.dynamics.bundle.fits import SAME_TR, SeriesBundle
+from bids_dtg.dynamics.bundle.linear import LinearBundle, load_linear_bundle
 from bids_dtg.dynamics.panels.presentation import PRESENTATION
 from bids_dtg.dynamics.participant.people import NetworkPeople, session_words
 from bids_dtg.errors import DatasetError
@@ -18,29 +20,13 @@ from bids_dtg.files.derivatives import DatasetWords
 from bids_dtg.notices import counted, named, say
 from bids_dtg.settings import Settings
 
+AnyModel = TypeVar("AnyModel", bound=SeriesBundle[Any])
 
-class NetworkAnalysis(ModelAnalysis[NetworkPeople, NetworkBundle]):
-    """One call of an analysis of network models."""
+
+class SeriesAnalysis(ModelAnalysis[NetworkPeople, AnyModel]):
+    """One call of an analysis of any model of regions' series."""
 
     page_name: ClassVar[str] = PRESENTATION.analysis_page
-    going_on: ClassVar[tuple[str, ...]] = ("--epochs", "--ramp-epochs")
-
-    @classmethod
-    def load(cls, name: str) -> NetworkBundle:
-        """Return the network model that ``--model`` names."""
-        return load_network_bundle(name)
-
-    @classmethod
-    def gather(cls, settings: Settings, bundle: NetworkBundle | None) -> NetworkPeople:
-        """Find people with series, and refuse series of another atlas."""
-        known = ("", None) if bundle is None else (bundle.part.atlas, bundle.part.structural)
-        people = NetworkPeople.prepare(settings, known[1], known[0])
-        source = people.source
-        if bundle is not None and source.atlas:
-            bundle.require_regions(
-                source.regions, atlas=source.atlas, atlas_digest=source.atlas_digest
-            )
-        return people
 
     @classmethod
     def words(cls) -> DatasetWords:
@@ -71,6 +57,107 @@ class NetworkAnalysis(ModelAnalysis[NetworkPeople, NetworkBundle]):
         return own if own in there else there[0]
 
     @cached_property
+    def _sketches(self) -> Mapping[str, tuple[str, ...]]:
+        """Sketches of people's series; of a model that knows labels alone, none are made."""
+        assert self.bundle is not None
+        if self.bundle.people is None:
+            return {}
+        return self.people.sketches(self.people.labels)
+
+    def _with_rest(self, labels: Iterable[str], nobody: str) -> tuple[str, ...]:
+        """Return people with rest of `session`, report the others; `nobody` begins the error."""
+        there, wanted = self.people.of_session(self.session), tuple(labels)
+        if without := [label for label in wanted if label not in there]:
+            say(
+                f"left out: {counted(len(without), 'participant')} without rest of "
+                f"{session_words(self.session)} ({named(without)})"
+            )
+        if len(without) == len(wanted):
+            raise DatasetError(
+                f"{nobody} has rest of {session_words(self.session)}",
+                remedy="choose another session with --session-label",
+            )
+        return tuple(label for label in wanted if label in there)
+
+    def others(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """Participants with rest of `session` outside the training set, and those in it.
+
+        Raises
+        ------
+        DatasetError
+            See `require_fitting`.
+        """
+        bundle = self.bundle
+        assert bundle is not None
+        seen = bundle.in_training_set(self.people.labels, self.data_set, self._sketches)
+        there = self.people.of_session(self.session)
+        labels = tuple(label for label in there if label not in set(seen))
+        if not labels:
+            return (), seen
+        self._require_fitting()
+        self._say_if_by_label()
+        say(f"evaluated, outside the training set of {bundle.card.name}: {named(labels)}")
+        if alike := bundle.in_training_set(labels):
+            say(
+                f"{bundle.card.name} was fitted to people of {bundle.part.data_set} with the "
+                f"same labels ({named(alike)}): if they are these, name it with --data-set"
+            )
+        say_left_out(dict.fromkeys(seen, TRAINED))
+        return labels, seen
+
+    def _say_if_by_label(self) -> None:
+        assert self.bundle is not None
+        if not self.bundle.by_content:
+            say(f"warning: {labels_alone(self.bundle.card.name)}")
+
+    def _require_fitting(self) -> None:
+        """Refuse other regions or another time between frames than the model's."""
+        bundle, people = self.bundle, self.people
+        assert bundle is not None
+        if people.regions != bundle.regions:
+            raise DatasetError(
+                f"the files have {counted(len(people.regions), 'region')} "
+                f"({named(people.regions)}) and the model {bundle.card.name} has "
+                f"{counted(len(bundle.regions), 'region')} ({named(bundle.regions)})",
+                expected="the same regions in the same order",
+                remedy="give their names under the key places",
+            )
+        if not math.isclose(people.tr_seconds, bundle.part.tr_seconds, rel_tol=SAME_TR):
+            raise DatasetError(
+                f"the files have {people.tr_seconds:g} seconds between frames and the model "
+                f"{bundle.card.name} has {bundle.part.tr_seconds:g}",
+                expected="the same: a step of the model is a frame",
+            )
+        if self.session != bundle.part.session:
+            say(
+                f"{bundle.card.name} was fitted to {session_words(bundle.part.session)}, which is "
+                f"missing: {session_words(self.session)} is used instead"
+            )
+
+
+class NetworkAnalysis(SeriesAnalysis[NetworkBundle]):
+    """One call of an analysis of network models."""
+
+    going_on: ClassVar[tuple[str, ...]] = ("--epochs", "--ramp-epochs")
+
+    @classmethod
+    def load(cls, name: str) -> NetworkBundle:
+        """Return the network model that ``--model`` names."""
+        return load_network_bundle(name)
+
+    @classmethod
+    def gather(cls, settings: Settings, bundle: NetworkBundle | None) -> NetworkPeople:
+        """Find people with series, and refuse series of another atlas."""
+        known = ("", None) if bundle is None else (bundle.part.atlas, bundle.part.structural)
+        people = NetworkPeople.prepare(settings, known[1], known[0])
+        source = people.source
+        if bundle is not None and source.atlas:
+            bundle.require_regions(
+                source.regions, atlas=source.atlas, atlas_digest=source.atlas_digest
+            )
+        return people
+
+    @cached_property
     def rows(self) -> Mapping[str, int]:
         """The row of the model's tables by label, for people in its training set."""
         assert self.bundle is not None
@@ -81,14 +168,6 @@ class NetworkAnalysis(ModelAnalysis[NetworkPeople, NetworkBundle]):
         """The label of each row of the model's tables."""
         assert self.bundle is not None
         return self.bundle.known(self.people.labels, self.data_set, self._sketches)
-
-    @cached_property
-    def _sketches(self) -> Mapping[str, tuple[str, ...]]:
-        """Sketches of people's series; of a model that knows labels alone, none are made."""
-        assert self.bundle is not None
-        if self.bundle.people is None:
-            return {}
-        return self.people.sketches(self.people.labels)
 
     def known(self) -> tuple[str, ...]:
         """Return the labels of the training participants with rest of `session`.
@@ -124,21 +203,6 @@ class NetworkAnalysis(ModelAnalysis[NetworkPeople, NetworkBundle]):
             )
         return self._with_rest(rows, f"nobody in the training set of {bundle.card.name}")
 
-    def _with_rest(self, labels: Iterable[str], nobody: str) -> tuple[str, ...]:
-        """Return people with rest of `session`, report the others; `nobody` begins the error."""
-        there, wanted = self.people.of_session(self.session), tuple(labels)
-        if without := [label for label in wanted if label not in there]:
-            say(
-                f"left out: {counted(len(without), 'participant')} without rest of "
-                f"{session_words(self.session)} ({named(without)})"
-            )
-        if len(without) == len(wanted):
-            raise DatasetError(
-                f"{nobody} has rest of {session_words(self.session)}",
-                remedy="choose another session with --session-label",
-            )
-        return tuple(label for label in wanted if label in there)
-
     def inferable(self) -> tuple[str, ...]:
         """Participants the model applies to: all, or the training set if it is not amortised.
 
@@ -165,25 +229,9 @@ class NetworkAnalysis(ModelAnalysis[NetworkPeople, NetworkBundle]):
         DatasetError
             See `known`.
         """
-        bundle = self.bundle
-        assert bundle is not None
-        if not bundle.part.recipe.amortised:
-            return (), ()
-        seen = bundle.in_training_set(self.people.labels, self.data_set, self._sketches)
-        there = self.people.of_session(self.session)
-        labels = tuple(label for label in there if label not in set(seen))
-        if not labels:
-            return (), ()
-        self._require_fitting()
-        self._say_if_by_label()
-        say(f"evaluated, outside the training set of {bundle.card.name}: {named(labels)}")
-        if alike := bundle.in_training_set(labels):
-            say(
-                f"{bundle.card.name} was fitted to people of {bundle.part.data_set} with the "
-                f"same labels ({named(alike)}): if they are these, name it with --data-set"
-            )
-        say_left_out(dict.fromkeys(seen, TRAINED))
-        return labels, seen
+        assert self.bundle is not None
+        labels, seen = self.others() if self.bundle.part.recipe.amortised else ((), ())
+        return labels, seen if labels else ()
 
     @property
     def _by_label(self) -> frozenset[str]:
@@ -191,34 +239,41 @@ class NetworkAnalysis(ModelAnalysis[NetworkPeople, NetworkBundle]):
         assert self.bundle is not None
         return frozenset(self.bundle.in_training_set(self.people.labels, self.data_set))
 
-    def _say_if_by_label(self) -> None:
-        assert self.bundle is not None
-        if not self.bundle.by_content:
-            say(f"warning: {labels_alone(self.bundle.card.name)}")
 
-    def _require_fitting(self) -> None:
-        """Refuse other regions or another time between frames than the model's."""
-        bundle, people = self.bundle, self.people
-        assert bundle is not None
-        if people.regions != bundle.regions:
-            raise DatasetError(
-                f"the files have {counted(len(people.regions), 'region')} "
-                f"({named(people.regions)}) and the model {bundle.card.name} has "
-                f"{counted(len(bundle.regions), 'region')} ({named(bundle.regions)})",
-                expected="the same regions in the same order",
-                remedy="give their names under the key places",
+class LinearAnalysis(SeriesAnalysis[LinearBundle]):
+    """One call of an analysis of linear cores."""
+
+    @classmethod
+    def load(cls, name: str) -> LinearBundle:
+        """Return the linear core that ``--model`` names."""
+        return load_linear_bundle(name)
+
+    @classmethod
+    def gather(cls, settings: Settings, bundle: LinearBundle | None) -> NetworkPeople:
+        """Find people with series, and refuse series of another atlas."""
+        atlas = "" if bundle is None else bundle.part.atlas
+        people = NetworkPeople.prepare(settings, None, atlas, connected=False)
+        if bundle is not None and people.source.atlas:
+            bundle.require_regions(
+                people.regions, atlas=people.source.atlas, atlas_digest=people.source.atlas_digest
             )
-        if not math.isclose(people.tr_seconds, bundle.part.tr_seconds, rel_tol=SAME_TR):
-            raise DatasetError(
-                f"the files have {people.tr_seconds:g} seconds between frames and the model "
-                f"{bundle.card.name} has {bundle.part.tr_seconds:g}",
-                expected="the same: a step of the model is a frame",
-            )
-        if self.session != bundle.part.session:
-            say(
-                f"{bundle.card.name} was fitted to {session_words(bundle.part.session)}, which is "
-                f"missing: {session_words(self.session)} is used instead"
-            )
+        return people
+
+    @classmethod
+    def reads_model(cls, settings: Settings, makes: str) -> bool:
+        """Return whether a call reads a model: neither makes one, nor one for each fold."""
+        return makes != MODEL and settings.statistics.folds is None
+
+    def inferable(self) -> tuple[str, ...]:
+        """Participants that the model applies to: all with rest of `session`.
+
+        Raises
+        ------
+        DatasetError
+            The files have other regions or another time between frames than the model.
+        """
+        self._require_fitting()
+        return self._with_rest(self.people.labels, "nobody")
 
 
 def _folder_of(path: Path | None) -> Path | None:

@@ -16,7 +16,7 @@ from bids_dtg.dynamics.inference import Inferred, infer
 from bids_dtg.dynamics.judging.baselines import BASELINES, fit_baseline
 from bids_dtg.dynamics.measures import connectivity, fc_fit, spectra
 from bids_dtg.dynamics.model import GenerativeModel
-from bids_dtg.dynamics.networks import Networks
+from bids_dtg.dynamics.networks import Networks, PeopleSeries
 from bids_dtg.dynamics.simulation import Inputs, simulate
 from bids_dtg.notices import say
 from bids_dtg.report.flags import Flag
@@ -26,7 +26,7 @@ from bids_dtg.stats.verdict import BETTER, RULE, TOO_FEW, judge_differences
 
 Row = dict[str, Any]
 Values = NDArray[np.floating[Any]]
-Sessions = Mapping[str, Networks]  # by name, of the people who have the session
+Sessions = Mapping[str, PeopleSeries]  # by name, of the people who have the session
 
 MODEL, MODEL_WORDS = "model", "the network model"
 OTHER_CONNECTOME = "another connectome"
@@ -176,7 +176,7 @@ class Scored:
     row: Row
 
 
-def measured(networks: Networks) -> Kept:
+def measured(networks: PeopleSeries) -> Kept:
     """Return the same measures of measured sessions, used in place of simulations."""
     kept = Kept()
     for label, series in zip(networks.people, networks.series, strict=True):
@@ -348,7 +348,7 @@ def _mean(values: list[float]) -> float | None:
     return float(np.mean(known)) if known else None
 
 
-def _own_connectivity(networks: Networks, label: str) -> Values | None:
+def _own_connectivity(networks: PeopleSeries, label: str) -> Values | None:
     """Return a person's measured connectivity; None if the person lacks the session."""
     if label not in networks.people:
         return None

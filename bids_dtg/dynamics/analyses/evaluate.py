@@ -21,7 +21,6 @@ from bids_dtg.dynamics.analyses.connectivity import (
     MODEL_WORDS,
     Kept,
     Scored,
-    Sessions,
     ablation_rows,
     baseline_rows,
     mean_fit,
@@ -216,7 +215,7 @@ def _unseen(
     return unseen_sections(rows)
 
 
-def _of_all(judged: Judged) -> Sessions:
+def _of_all(judged: Judged) -> Mapping[str, Networks]:
     """Return the sessions that all people have, so that all values are of the same people."""
     everybody = judged.networks.people
     kept = {name: own for name, own in judged.sessions.items() if own.people == everybody}

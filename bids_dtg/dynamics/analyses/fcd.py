@@ -12,7 +12,7 @@ from bids_dtg.cohort.column import BY_PEOPLE, T_INTERVAL, Column
 from bids_dtg.cohort.result_table import ResultTable
 from bids_dtg.dynamics.judging.predictive import FCD_STRIDE
 from bids_dtg.dynamics.measures import FCD_FRAMES, fcd_shares, ks_distance
-from bids_dtg.dynamics.networks import Networks
+from bids_dtg.dynamics.networks import PeopleSeries
 from bids_dtg.report.pages.analysis import PageSection
 from bids_dtg.stats.paired import bootstrap_interval
 from bids_dtg.stats.verdict import RULE, WORSE, judge_differences
@@ -60,7 +60,7 @@ class FcdDistances:
         People's measured sessions by name; those with too few frames for an FCD are left out.
     """
 
-    def __init__(self, sessions: Mapping[str, Networks]) -> None:
+    def __init__(self, sessions: Mapping[str, PeopleSeries]) -> None:
         self.sessions = sessions
         self._measured = {
             name: dict(zip(own.people, _shares(own.series), strict=True))

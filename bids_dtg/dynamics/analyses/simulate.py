@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from bids_dtg.dynamics.analyses.analysis import NetworkAnalysis
+from bids_dtg.dynamics.analyses.analysis import NetworkAnalysis, SeriesAnalysis
 from bids_dtg.dynamics.analyses.connectivity import Kept, measured, page_spectra
 from bids_dtg.dynamics.analyses.evaluate import Judged, notices
+from bids_dtg.dynamics.networks import PeopleSeries
 from bids_dtg.dynamics.simulation import simulate
 from bids_dtg.errors import BundleError
 from bids_dtg.files.array_store import Stream, write_npz
 from bids_dtg.notices import counted, say
+from bids_dtg.report.flags import Flag
 from bids_dtg.report.pages.analysis import (
     AnalysisPageFacts,
     Matrices,
@@ -42,26 +45,66 @@ def run_simulation(settings: Settings) -> int:
     if settings.behaviour.dry_run:
         return analysis.print_plan(f"{counted(number, 'simulation')} of each person", judged.labels)
     with analysis.results.begun():
-        analysis.describe()
-        kept = Kept()
-        shape = (len(judged.labels), number, len(analysis.people.regions), judged.networks.frames)
-        path = analysis.results.add(SIMULATED_FILE)
-        write_npz(
-            path,
-            {
-                "people": np.array(judged.labels),
-                "places": np.array(analysis.people.regions),
-                "tr_seconds": np.array(judged.networks.tr_seconds),
-                "simulated": Stream(shape, np.dtype("<f4"), _simulated(judged, settings, kept)),
-            },
+        found = simulate(
+            judged.model,
+            judged.networks,
+            judged.inferred,
+            simulations=number,
+            seed=settings.modelling.seed,
         )
-        analysis.results.json(path.stem, _facts(judged, settings))
-        say(f"simulations: {path}")
-        _write_page(judged, kept)
+        write_simulations(analysis, judged.sessions, found, notices(judged))
     return 0
 
 
-def _simulated(judged: Judged, settings: Settings, kept: Kept) -> Iterator[Array]:
+def write_simulations(
+    analysis: SeriesAnalysis[Any],
+    sessions: Mapping[str, PeopleSeries],
+    found: Iterable[Array],
+    flags: Sequence[Flag],
+) -> None:
+    """Write simulated sessions of people, and their page.
+
+    Parameters
+    ----------
+    analysis
+        The call.
+    sessions
+        People's sessions by name; the first is the one that is simulated.
+    found
+        (simulations, regions, frames) of each person, in the order of the first session.
+    flags
+        What a reader must know first.
+
+    Raises
+    ------
+    BundleError
+        No simulation of anybody is finite.
+    """
+    analysis.describe()
+    kept, own, settings = Kept(), next(iter(sessions.values())), analysis.settings
+    shape = (len(own.people), settings.dynamics.simulations, len(own.regions), own.frames)
+    path = analysis.results.add(SIMULATED_FILE)
+    series = _kept(analysis, sessions, found, kept)
+    write_npz(
+        path,
+        {
+            "people": np.array(own.people),
+            "places": np.array(own.regions),
+            "tr_seconds": np.array(own.tr_seconds),
+            "simulated": Stream(shape, np.dtype("<f4"), series),
+        },
+    )
+    analysis.results.json(path.stem, _facts(analysis, own))
+    say(f"simulations: {path}")
+    _write_page(analysis, own, kept, flags)
+
+
+def _kept(
+    analysis: SeriesAnalysis[Any],
+    sessions: Mapping[str, PeopleSeries],
+    found: Iterable[Array],
+    kept: Kept,
+) -> Iterator[Array]:
     """Yield each person's simulations, and keep measures for the page.
 
     Raises
@@ -69,18 +112,10 @@ def _simulated(judged: Judged, settings: Settings, kept: Kept) -> Iterator[Array
     BundleError
         No simulation of anybody is finite.
     """
-    bundle = judged.analysis.bundle
+    bundle, any_finite = analysis.bundle, False
     assert bundle is not None
-    any_finite = False
-    found = simulate(
-        judged.model,
-        judged.networks,
-        judged.inferred,
-        simulations=settings.dynamics.simulations,
-        seed=settings.modelling.seed,
-    )
-    for label, simulated in zip(judged.labels, found, strict=True):
-        kept.add(label, simulated, judged.sessions)
+    for label, simulated in zip(next(iter(sessions.values())).people, found, strict=True):
+        kept.add(label, simulated, sessions)
         finite = int(np.isfinite(simulated).all(axis=(1, 2)).sum())
         any_finite |= finite > 0
         grown = len(simulated) - finite
@@ -94,37 +129,39 @@ def _simulated(judged: Judged, settings: Settings, kept: Kept) -> Iterator[Array
         )
 
 
-def _facts(judged: Judged, settings: Settings) -> dict[str, object]:
-    bundle = judged.analysis.bundle
+def _facts(analysis: SeriesAnalysis[Any], own: PeopleSeries) -> dict[str, object]:
+    bundle = analysis.bundle
     assert bundle is not None
     facts = {
         "Description": "Simulated series (people, simulations, places, frames) under the key "
         "simulated; people and places have the names. Simulated by a model, not measured",
         "Units": "standard deviations of a region's measured series",
-        "RepetitionTime": judged.networks.tr_seconds,
-        "Session": judged.analysis.session,
-        "Seed": settings.modelling.seed,
+        "RepetitionTime": own.tr_seconds,
+        "Session": analysis.session,
+        "Seed": analysis.settings.modelling.seed,
         "ModelName": bundle.card.name,
         "ModelVersion": bundle.card.version,
         "ModelKind": bundle.card.kind,
         "ModelSHA256": bundle.identity,
         "ForScience": bundle.card.for_science,
         "Notice": bundle.card.notice,
-        "DataSet": judged.analysis.data_set,
+        "DataSet": analysis.data_set,
         "Version": __version__,
     }
     return {key: fact for key, fact in facts.items() if fact != ""}
 
 
-def _write_page(judged: Judged, kept: Kept) -> None:
-    results, own = judged.analysis.results, measured(judged.networks)
+def _write_page(
+    analysis: SeriesAnalysis[Any], people: PeopleSeries, kept: Kept, flags: Sequence[Flag]
+) -> None:
+    results, own = analysis.results, measured(people)
     results.page(
         AnalysisPageFacts(
             title=results.title,
             index=f"../../{INDEX}",
-            lead=f"{counted(len(judged.labels), 'participant')} of {judged.analysis.data_set}. "
+            lead=f"{counted(len(people.people), 'participant')} of {analysis.data_set}. "
             "Simulated series were not measured.",
-            flags=notices(judged),
+            flags=flags,
             sections=(
                 PageSection(
                     title="Simulated and measured",
@@ -141,5 +178,5 @@ def _write_page(judged: Judged, kept: Kept) -> None:
                 ),
             ),
         ),
-        judged.analysis.page_name,
+        analysis.page_name,
     )

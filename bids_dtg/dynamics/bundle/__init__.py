@@ -1,6 +1,9 @@
-"""Bundles of fitted network models (Sip et al., 2023).
+"""Bundles of fitted models of regions' activity.
 
-- `bundle`: writes and loads such a bundle: weights, names of regions, hashes of people
-- `kind`: the row of such models, and its lines in ``dtg-models info``
-- `part`: the part of the card that such models have
+- `fits`: which series a model can describe
+- `linear`: writes and loads the bundle of a linear core, and its part of the card
+- `bundle`: writes and loads the bundle of a network model: weights, names of regions, hashes of
+  people
+- `kind`: the rows of both kinds, and their lines in ``dtg-models info``
+- `part`: the part of the card that network models have
 """

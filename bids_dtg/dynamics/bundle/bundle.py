@@ -9,7 +9,6 @@ participants: such a bundle is data of these people.
 
 from __future__ import annotations
 
-import math
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -22,27 +21,25 @@ from numpy.typing import NDArray
 from bids_dtg.bundles.fields import finite_or_none
 from bids_dtg.bundles.fitted import (
     NO_SKETCHES,
-    FittedBundle,
     FittedFacts,
     FittedFile,
     FittedPart,
     Sketches,
     fitted_files,
+    state_arrays,
     write_fitted,
 )
 from bids_dtg.bundles.people import ModelPeople, hash_person
+from bids_dtg.dynamics.bundle.fits import SeriesBundle
 from bids_dtg.dynamics.bundle.kind import NETWORK_MODEL
 from bids_dtg.dynamics.bundle.part import NetworkPart
-from bids_dtg.dynamics.networks import LEAST_FRAMES
-from bids_dtg.errors import BundleError, RunError
-from bids_dtg.notices import counted, named
+from bids_dtg.errors import BundleError
 
 if TYPE_CHECKING:
     from bids_dtg.dynamics.fitting import Fitted, Restart
     from bids_dtg.dynamics.model import GenerativeModel
 
 _REGIONS, _TRAINED = "regions", "trained"  # tensors of `FITTED_FILE`
-SAME_TR = 0.05  # largest relative difference from the model's time between frames
 CITATION = (
     "Sip V, Hashemi M, Dickscheid T, Amunts K, Petkoski S, Jirsa V (2023). Characterization of "
     "regional differences in resting-state fMRI with a data-driven network model of brain "
@@ -60,7 +57,7 @@ class NetworkFacts(FittedFacts):
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class NetworkBundle(FittedBundle[NetworkPart]):
+class NetworkBundle(SeriesBundle[NetworkPart]):
     """A verified network model; `fitted_people` are in the order of the model's tables."""
 
     PART: ClassVar[type[FittedPart]] = NetworkPart
@@ -127,52 +124,6 @@ class NetworkBundle(FittedBundle[NetworkPart]):
         """
         row = {name: number for number, name in enumerate(self.known(labels, data_set, sketches))}
         return {label: row[label] for label in labels if label in row}
-
-    def require_fits(
-        self,
-        *,
-        regions: Sequence[str],
-        tr_seconds: float,
-        frames: int,
-        atlas: str = "",
-        atlas_digest: str = "",
-    ) -> None:
-        """Refuse series that the model cannot describe: `require_regions` and `require_frames`."""
-        self.require_regions(regions, atlas=atlas, atlas_digest=atlas_digest)
-        self.require_frames(tr_seconds, frames)
-
-    def _regions_in_words(self) -> tuple[str, str]:
-        found = f"has {counted(len(self.regions), 'region')} ({named(self.regions)})"
-        return found, "give their names under the key places"
-
-    def require_frames(self, tr_seconds: float, frames: int) -> None:
-        """Refuse series whose time between frames differs from the model's, or that are too short.
-
-        Parameters
-        ----------
-        tr_seconds
-            Time between frames in seconds: at most 5 % from the model's.
-        frames
-            Number of frames, from the first to the last that is used.
-
-        Raises
-        ------
-        RunError
-            Time between frames, or their number.
-        """
-        own = self.part.tr_seconds
-        if not math.isclose(tr_seconds, own, rel_tol=0.0, abs_tol=SAME_TR * own):
-            raise RunError(
-                f"the frames are {tr_seconds:g} s apart and those of the model {self.card.name} "
-                f"{own:g} s",
-                expected=f"at most {SAME_TR:.0%} between them: a step of the model is a frame",
-                remedy="use a model of series with the same repetition time",
-            )
-        if frames < LEAST_FRAMES:
-            raise RunError(
-                f"there are {counted(frames, 'frame')} from the first to the last that is kept",
-                expected=f"{LEAST_FRAMES} or more",
-            )
 
     def model(self) -> GenerativeModel:
         """Read the model, in eval mode, on the CPU. This imports torch.
@@ -247,7 +198,7 @@ def write_network_bundle(
     hashes = tuple(hash_person(facts.data_set, label) for label in fitted.people)
     arrays = {_TRAINED: fitted.trained.astype(np.uint8)}
     files = fitted_files(FittedFile(hashes, {_REGIONS: fitted.regions}, arrays), people)
-    return write_fitted(folder, card, fitted.model, files, load_network_bundle)
+    return write_fitted(folder, card, state_arrays(fitted.model), files, load_network_bundle)
 
 
 def discard_shorter(folder: Path, fitted: Fitted) -> None:

@@ -1,4 +1,4 @@
-"""The kind of model of the workflow: its row, and its lines in `dtg-models info`."""
+"""The kinds of model of the workflow: their rows, and their lines in `dtg-models info`."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from bids_dtg.workflows import constant, later
 
 if TYPE_CHECKING:
     from bids_dtg.dynamics.bundle.bundle import NetworkBundle
+    from bids_dtg.dynamics.bundle.linear import LinearBundle
 
 
 def _facts(bundle: NetworkBundle) -> list[tuple[str, str]]:
@@ -61,4 +62,31 @@ NETWORK_MODEL = Kind(
     load=later("dynamics.bundle.bundle:load_network_bundle"),
     facts=_facts,
 )
-KINDS = (NETWORK_MODEL,)
+
+
+def _facts_of_linear(bundle: LinearBundle) -> list[tuple[str, str]]:
+    part = bundle.part
+    chosen = f"chosen by {part.chosen_by}" if part.chosen_by else "fixed, of too few people"
+    alone = f", {part.unconnected:.0%} without connections" if part.unconnected else ""
+    return [
+        ("people", f"{part.people}, as hashes"),
+        ("regions", f"{part.regions}, {bundle.regions[0]} to {bundle.regions[-1]}"),
+        ("series", f"{part.frames} frames{f', session {part.session}' if part.session else ''}"),
+        ("order", f"{part.order}: {counted(part.order, 'earlier frame')}{alone}"),
+        (
+            "strengths",
+            f"{part.transition_strength:g} frames (transition), "
+            f"{part.covariance_strength:g} frames (covariance), {chosen}",
+        ),
+    ]
+
+
+LINEAR_DYNAMICS = Kind(
+    name="linear-dynamics",
+    workflow="dynamics",
+    predicts="the activity of regions, as a linear process",
+    part=constant("dynamics.bundle.linear:LinearPart"),
+    load=later("dynamics.bundle.linear:load_linear_bundle"),
+    facts=_facts_of_linear,
+)
+KINDS = (NETWORK_MODEL, LINEAR_DYNAMICS)

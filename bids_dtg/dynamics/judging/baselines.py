@@ -27,7 +27,7 @@ Values = NDArray[np.floating[Any]]
 _FOLDS = 5  # of people, for parameters tuned on others
 # Coupling of the homogeneous network, as a share of that at which a person's network diverges.
 _COUPLINGS = np.append(np.arange(0.05, 1.0, 0.05), 0.99)
-_FACTORS = (1, 2, 3, 6)
+FACTORS = (1, 2, 3, 6)
 _SHARE = 0.5  # of a person's difference from the mean that another session keeps, about
 _DECAYS = (1e-4, 20.0)  # range for a region without coupling, per frame
 
@@ -132,7 +132,7 @@ def fit_baseline(baseline: Baseline, networks: Networks) -> tuple[Process, ...]:
     >>> rng = np.random.default_rng(0)
     >>> series = standardised(rng.standard_normal((2, 3, 200)))
     >>> weights = normalised(rng.uniform(size=(2, 3, 3)))
-    >>> people = Networks(("a", "b"), ("x", "y", "z"), series, weights, 0.72)
+    >>> people = Networks(("a", "b"), ("x", "y", "z"), series, 0.72, weights=weights)
     >>> for baseline in BASELINES:
     ...     fits = fit_baseline(baseline, people)
     ...     print(baseline.name, fits[0].simulate(4, 50, rng).shape)
@@ -231,12 +231,17 @@ def _own_session(networks: Networks) -> tuple[Process, ...]:
 
 def _factors(networks: Networks, count: int) -> tuple[Process, ...]:
     """Return processes of some factors of each connectivity, and noise of each region alone."""
-    variances, axes = np.linalg.eigh(connectivity(networks.series).astype(np.float64))
+    return _white(of_factors(connectivity(networks.series), count))
+
+
+def of_factors(connectivities: Values, count: int) -> Values:
+    """Return what some factors of connectivities (people, regions, regions) leave of them."""
+    variances, axes = np.linalg.eigh(connectivities.astype(np.float64))
     kept = axes[..., -count:] * np.sqrt(np.maximum(variances[:, None, -count:], 0.0))
-    products = kept @ kept.swapaxes(1, 2)
+    products: Values = kept @ kept.swapaxes(1, 2)
     regions = np.arange(products.shape[1])
     products[:, regions, regions] = 1.0
-    return _white(products)
+    return products
 
 
 def _shrunken(networks: Networks) -> tuple[Process, ...]:
@@ -358,7 +363,7 @@ BASELINES = (
             f"{counted(count, 'factor')} of the person's functional connectivity",
             partial(_factors, count=count),
         )
-        for count in _FACTORS
+        for count in FACTORS
     ),
     Baseline("other_person", "another person's functional connectivity", _other_person, 2),
     Baseline("group", "the other people's mean functional connectivity", _group, 2),

@@ -7,13 +7,14 @@
 Panels of a run (with motion, which every workflow has, and those of `report.parcels`):
 
 - `connectivity`: functional connectivity, and the structural connectome
+- `effective`: effective connectivity, by a linear core
 - `parameters`: regional parameters with their spread, and the first one in the brain
 - `predictive`: the measured session compared with simulated ones
 """
 
 from __future__ import annotations
 
-from bids_dtg.dynamics.panels import connectivity, parameters, predictive
+from bids_dtg.dynamics.panels import connectivity, effective, parameters, predictive
 from bids_dtg.files.regions.relmat import RELMAT
 from bids_dtg.report.panels import MOTION
 from bids_dtg.report.panels.panel import Panel
@@ -34,6 +35,10 @@ PARAMETERS = Panel(
     *("parameters", "Regional parameters", parameters.FILE, no_file, parameters.draw),
     also=(parameters.FIRST_MAP,),
 )
+EFFECTIVE = Panel(
+    *("effective", "Effective connectivity", effective.FILE, no_file, effective.draw),
+    also=(effective.lag(2),),
+)
 PREDICTIVE = Panel(
     "simulations",
     "The measured session compared with simulated ones",
@@ -42,4 +47,4 @@ PREDICTIVE = Panel(
     predictive.draw,
 )
 # In the order of the page.
-PANELS = (MOTION, CARPET, FUNCTIONAL, STRUCTURAL, COVERAGE, PARAMETERS, PREDICTIVE)
+PANELS = (MOTION, CARPET, FUNCTIONAL, STRUCTURAL, COVERAGE, PARAMETERS, EFFECTIVE, PREDICTIVE)

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from bids_dtg.dynamics.panels import parameters, predictive
+from bids_dtg.dynamics.panels import effective, parameters, predictive
 from bids_dtg.files.regions.series import SERIES
 from bids_dtg.notices import counted
 from bids_dtg.report.contents import ParticipantFiles, RunFiles
@@ -45,11 +45,14 @@ Of each participant and run of rest, in sub-*/[ses-*/]func:
 - *_desc-structural_relmat.tsv: the structural connectome as the model read it.
 - *_desc-dynamics_parameters.tsv, *_dynamics.nii.gz: parameters of each region, with their standard
   deviation, as a table and as images. Estimates.
+- *_desc-lag1_relmat.tsv, *_desc-lag2_relmat.tsv: effective connectivity by a linear core: the
+  effect of a column's parcel on a row's, one and two frames later. Estimates.
 - *_desc-simulated_timeseries.npz: series that the model simulates for the run. Not measured.
 - *_qc.tsv: quality figures of each run; the JSON file beside it explains the columns.
 - logs/CITATION.md: methods text and references.
 
-Parameters and simulations are there where a model and a structural connectome were given.
+Parameters and simulations are there where a model was given, and a structural connectome if the
+model reads one.
 
 Over people:
 
@@ -130,11 +133,25 @@ class ModelOfNetworks:
 
 
 @dataclass(frozen=True)
+class LinearCore:
+    """Facts of a linear core for the methods text."""
+
+    regions: int  # number of regions
+    people: int  # number of training participants
+    data_set: str  # its training data set; empty: not known
+    order: int  # earlier frames that a frame follows from
+    # Seconds of a person that the training people's mean counts as much as.
+    transition_seconds: float
+    covariance_seconds: float
+
+
+@dataclass(frozen=True)
 class NetworkMethods(ParcelMethods):
     """Facts of a call for the methods text; nothing in it is assumed."""
 
     structural: str = ""  # source of the structural connectomes, in words; empty: none
-    model: ModelOfNetworks | None = None  # None: the call has none
+    model: ModelOfNetworks | None = None  # a network model; None: the call has none
+    core: LinearCore | None = None  # likewise
     simulations: int = 0  # of each run
     most_filled: float = 0.3  # largest share of filled frames of a modelled run
     least_frames: int = 60  # fewest frames of a modelled run
@@ -167,7 +184,11 @@ def methods_of(facts: NetworkMethods, outputs: OutputOptions) -> MethodsWords:
         caution = "Parameters are estimates, and simulated series were not measured."
         method = _METHOD_AFTER if facts.model.departures else _METHOD
         model = ModelWords(method, caution, _about(facts.model))
-    computed = (_measured(facts), _connected(facts), _modelled(facts))
+    if facts.core is not None:
+        made = "Linear processes of regions were inferred, and series simulated,"
+        caution = "Processes are estimates, and simulated series were not measured."
+        model = ModelWords(_METHOD_OF_CORE, caution, _about_core(facts.core))
+    computed = (_measured(facts), _connected(facts), _modelled(facts), _described(facts))
     return parcel_methods(made, computed, model, _CITED)
 
 
@@ -176,6 +197,37 @@ _METHOD_AFTER = (
     "which implements a network model of brain dynamics that was derived from that of Sip et al. "
     "(2023)"
 )
+
+
+_METHOD_OF_CORE = (
+    "which describes a person's regions by a vector autoregression that is shrunk to that of "
+    "training people"
+)
+
+
+def _described(facts: NetworkMethods) -> str:
+    if facts.core is None:
+        return ""
+    core = facts.core
+    text = (
+        f"Covariances of regions at lags of 0 to {counted(core.order, 'frame')}, over the frames "
+        "kept, were mixed with the mean of the training people, which counted as much as "
+        f"{core.transition_seconds:.0f} s of the run for the transition and "
+        f"{core.covariance_seconds:.0f} s for the covariance of a frame; the process follows by "
+        f"the Yule-Walker equations. Runs with more than {facts.most_filled:.0%} of their frames "
+        f"left out, or fewer than {facts.least_frames} frames, were not modelled."
+    )
+    if facts.simulations:
+        text += (
+            f" {counted(facts.simulations, 'session')} of each run were simulated and compared "
+            "with the measured one."
+        )
+    return text
+
+
+def _about_core(core: LinearCore) -> str:
+    fitted = fitted_to(core.people, core.data_set)
+    return f"The model describes {counted(core.regions, 'region')} and {fitted}"
 
 
 def _measured(facts: NetworkMethods) -> str:
@@ -234,25 +286,29 @@ def subtitle(files: ParticipantFiles) -> str:
     runs = [run for run in files.runs if SERIES in run.files]
     if not runs:
         return "No series."
-    modelled = sum(parameters.FILE in run.files for run in runs)
+    modelled = sum(_is_modelled(run) for run in runs)
     text = f"Series and functional connectivity of {parcels_in_words(files)} from "
     text += f"{counted(len(runs), 'run')} of rest"
     if not modelled:
         return text
+    linear = not any(parameters.FILE in run.files for run in runs)
+    what = "effective connectivity" if linear else "regional parameters"
     of_all = "" if modelled == len(runs) else f" of {modelled} of them"
-    return (
-        f"{text}, with regional parameters{of_all} by the model {model_name(_facts(files))}".strip()
-    )
+    return f"{text}, with {what}{of_all} by the model {model_name(_facts(files))}".strip()
 
 
 def _facts(files: ParticipantFiles) -> Mapping[str, Any]:
     """Return the sidecar of the first modelled run."""
-    return next((run.facts for run in files.runs if parameters.FILE in run.files), {})
+    return next((run.facts for run in files.runs if _is_modelled(run)), {})
+
+
+def _is_modelled(run: RunFiles) -> bool:
+    return parameters.FILE in run.files or effective.FILE in run.files
 
 
 def model_line(files: ParticipantFiles) -> str:
     """Say in a line on how many people the model was trained; its results are estimates."""
-    if not any(parameters.FILE in run.files for run in files.runs):
+    if not any(_is_modelled(run) for run in files.runs):
         return ""
     stands = stands_on(_facts(files))
     return f"{stands}Parameters are estimates; simulated series were not measured."
@@ -273,7 +329,7 @@ def missing(run: RunFiles) -> str:
     lacks = [
         words
         for kind, words in ((parameters.FILE, "parameters"), (predictive.FILE, "simulations"))
-        if kind not in run.files
+        if kind not in run.files and not (kind is parameters.FILE and _is_modelled(run))
     ]
     if not lacks:
         return ""

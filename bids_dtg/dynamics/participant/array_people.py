@@ -17,7 +17,7 @@ _CLEANING = "arrays, cleaned before"
 
 
 class _ArraySession(SessionRest):
-    def __init__(self, rest: PeopleArray, structural: PeopleArray) -> None:
+    def __init__(self, rest: PeopleArray, structural: PeopleArray | None) -> None:
         super().__init__(
             rest.session, rest.stored.title, rest.tr_seconds, rest.stored.shape[2], rest.rows
         )
@@ -35,11 +35,21 @@ class _ArraySession(SessionRest):
         return found
 
     def weights(self, labels: Sequence[str], faults: Faults) -> list[Array]:
+        assert self._structural is not None  # they were asked for at the start
         return read_rows(self._structural, labels, faults, "symmetric weights of 0 or more")
 
 
-def find_array_people(paths: Sequence[str], keys: Sequence[str]) -> NetworkSource:
+def find_array_people(
+    paths: Sequence[str], keys: Sequence[str], *, connected: bool = True
+) -> NetworkSource:
     """Read array files; of series and structural connectomes, only the shapes.
+
+    Parameters
+    ----------
+    paths, keys
+        Values of ``--input-arrays`` and ``--array-key``.
+    connected
+        Whether structural connectomes are needed; else they are not read.
 
     Raises
     ------
@@ -49,37 +59,43 @@ def find_array_people(paths: Sequence[str], keys: Sequence[str]) -> NetworkSourc
         `keys` are invalid.
     """
     arrays = read_arrays(paths, keys)
-    structural = _require_networks(arrays, read_key_names(keys)["structural"])
+    _require_series(arrays)
+    structural = _require_structural(arrays, keys) if connected else None
     return NetworkSource(
         paths=arrays.files,
         labels=arrays.labels,
         regions=arrays.places,
         sessions=tuple(_ArraySession(rest, structural) for rest in arrays.rest),
-        connected=frozenset(structural.rows),
+        connected=frozenset(() if structural is None else structural.rows),
         families=arrays.families,
-        notes=(*arrays.notes, *_unused(arrays)),
+        notes=(*arrays.notes, *_unused(arrays, () if connected else ("structural",))),
         cleaning=_CLEANING,
     )
 
 
-def _require_networks(arrays: ArrayPeople, key: str) -> PeopleArray:
-    """Return the structural connectomes; refuse arrays without them, or without series."""
+def _require_series(arrays: ArrayPeople) -> None:
+    """Refuse arrays without series of regions."""
     if not arrays.rest:
         raise DatasetError(
             "there are connectomes made elsewhere, and no rest",
             expected="rest (people, places, frames): the network model describes its course",
         )
+    if len(arrays.places) < 2:
+        raise DatasetError("there is 1 place", expected="2 or more: regions of a network")
+
+
+def _require_structural(arrays: ArrayPeople, keys: Sequence[str]) -> PeopleArray:
+    """Return the structural connectomes; refuse arrays without them."""
     if arrays.structural is None:
+        key = read_key_names(keys)["structural"]
         raise DatasetError(
             f"no file has structural connectomes under the key {key}",
             expected="structural (people, places, places): connections between regions",
             remedy="give the key with --array-key structural=KEY",
         )
-    if len(arrays.places) < 2:
-        raise DatasetError("there is 1 place", expected="2 or more: regions of a network")
     return arrays.structural
 
 
-def _unused(arrays: ArrayPeople) -> tuple[str, ...]:
-    given = [name for name in _UNUSED if getattr(arrays, name) is not None]
-    return (f"not used by network models: {named(given)}",) if given else ()
+def _unused(arrays: ArrayPeople, more: Sequence[str]) -> tuple[str, ...]:
+    given = [name for name in (*_UNUSED, *more) if getattr(arrays, name) is not None]
+    return (f"not used by this model: {named(given)}",) if given else ()

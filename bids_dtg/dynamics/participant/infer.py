@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bids_dtg.dynamics.bundle.bundle import NetworkBundle
+from bids_dtg.dynamics.bundle.fits import SeriesBundle
+from bids_dtg.dynamics.bundle.linear import LinearBundle
+from bids_dtg.dynamics.lag_covariances import LagCovariances
+from bids_dtg.dynamics.linear import LinearModel
 from bids_dtg.dynamics.networks import SIDED, STRUCTURAL, Networks, normalised, standardised
 from bids_dtg.errors import RunError
 from bids_dtg.inputs.regions.sides import homotopic_pairs
@@ -26,9 +30,80 @@ class Modelled:
 
     series: NDArray[np.float32]  # (regions, frames) as the model read them, gaps filled
     share_filled: float  # share of these frames that were filled
+    simulated: NDArray[np.float32]  # (simulations, regions, frames)
+    parameters: Parameters | None = None  # None: the model has none
+    # (lags, regions, regions), effects of earlier frames, rows on columns; None: likewise
+    transitions: NDArray[np.float64] | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Parameters:
+    """Parameters of regions: what is believed of them."""
+
     mean: NDArray[np.float64]  # (regions, parameters) of the posterior
     sd: NDArray[np.float64]  # likewise
-    simulated: NDArray[np.float32]  # (simulations, regions, frames)
+
+
+class Inference(Protocol):
+    """What a model does with a run."""
+
+    def of(self, measured: MeasuredSeries, weights: NDArray[np.float64] | None) -> Modelled:
+        """Describe a run, and simulate sessions.
+
+        Raises
+        ------
+        RunError
+            The run cannot be described.
+        """
+
+
+class LinearInference:
+    """Describes runs by a linear core."""
+
+    def __init__(self, bundle: LinearBundle, *, simulations: int, seed: int) -> None:
+        self._bundle, self._simulations, self._seed = bundle, simulations, seed
+
+    @cached_property
+    def _model(self) -> LinearModel:
+        return self._bundle.model()
+
+    def of(self, measured: MeasuredSeries, weights: NDArray[np.float64] | None) -> Modelled:
+        """Describe a run by its process, and simulate sessions of it.
+
+        Frames that were left out are not filled: they count as none.
+
+        Raises
+        ------
+        RunError
+            A parcel has no series.
+        """
+        require_present(measured, self._bundle)
+        series, share = measured.series.filled()
+        there = np.flatnonzero(measured.series.keep)
+        kept = measured.series.keep[there[0] : there[-1] + 1]
+        process = self._model.infer(LagCovariances.of(series, kept))
+        rng = np.random.default_rng([self._seed, *measured.run.participant.encode()])
+        simulated = process.simulate(self._simulations, series.shape[1], rng)
+        return Modelled(series, share, simulated, transitions=process.transitions)
+
+
+def require_present(measured: MeasuredSeries, bundle: SeriesBundle[Any]) -> None:
+    """Refuse a run without a series of some region.
+
+    Raises
+    ------
+    RunError
+        Naming the parcels.
+    """
+    regions, present = bundle.regions, measured.series.present
+    if not present.all():
+        lost = [name for name, there in zip(regions, present, strict=True) if not there]
+        raise RunError(
+            f"{measured.run.title} has too little signal in {len(lost)} of {len(regions)} "
+            f"parcels ({named(lost)})",
+            expected=f"series of all of them, as {bundle.card.name} reads them together",
+            remedy="lower --min-coverage, or leave out --model",
+        )
 
 
 class NetworkInference:
@@ -45,7 +120,7 @@ class NetworkInference:
         torch.set_num_threads(self._threads)
         return self._bundle.model()
 
-    def of(self, measured: MeasuredSeries, weights: NDArray[np.float64]) -> Modelled:
+    def of(self, measured: MeasuredSeries, weights: NDArray[np.float64] | None) -> Modelled:
         """Infer the parameters of a run, and simulate sessions with them.
 
         Raises
@@ -56,6 +131,7 @@ class NetworkInference:
         from bids_dtg.dynamics.inference import infer
         from bids_dtg.dynamics.simulation import simulate
 
+        assert weights is not None  # they were asked for with the model
         networks, share = self._networks(measured, weights)
         inferred = infer(self._model, networks)
         mean, sd = inferred.region.mean[0], inferred.region.sd[0]
@@ -68,21 +144,14 @@ class NetworkInference:
                     f"the {what} by {self._bundle.card.name} are not finite",
                     remedy="use another model, or leave out --model",
                 )
-        return Modelled(networks.series[0], share, mean, sd, simulated)
+        return Modelled(networks.series[0], share, simulated, Parameters(mean, sd))
 
     def _networks(
         self, measured: MeasuredSeries, weights: NDArray[np.float64]
     ) -> tuple[Networks, float]:
         """Return the run as the model's input, and the share of its frames that were filled."""
-        regions, present = self._bundle.regions, measured.series.present
-        if not present.all():
-            lost = [name for name, there in zip(regions, present, strict=True) if not there]
-            raise RunError(
-                f"{measured.run.title} has too little signal in {len(lost)} of {len(regions)} "
-                f"parcels ({named(lost)})",
-                expected=f"series of all of them, as {self._bundle.card.name} reads them together",
-                remedy="lower --min-coverage, or leave out --model",
-            )
+        require_present(measured, self._bundle)
+        regions = self._bundle.regions
         series, share = measured.series.filled()
         rule = self._bundle.part.structural
         pairs = homotopic_pairs(regions) if rule in SIDED else ()

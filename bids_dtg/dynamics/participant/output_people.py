@@ -8,6 +8,7 @@ from pathlib import Path
 from statistics import median
 
 import numpy as np
+from numpy.typing import NDArray
 
 from bids_dtg.cohort.array_people import require_usable
 from bids_dtg.cohort.output_tables import (
@@ -19,7 +20,7 @@ from bids_dtg.cohort.output_tables import (
     of_the_same_regions,
 )
 from bids_dtg.connectome.parcels import ParcelSeries
-from bids_dtg.dynamics.bundle.bundle import SAME_TR
+from bids_dtg.dynamics.bundle.fits import SAME_TR
 from bids_dtg.dynamics.networks import LEAST_FRAMES
 from bids_dtg.dynamics.participant.source import Array, Faults, NetworkSource, SessionRest
 from bids_dtg.errors import DatasetError, ForeignFileError, MissingFileError, RunError
@@ -46,8 +47,9 @@ class _Run:
     table: OutputTable
     names: tuple[str, ...]  # of the regions
     series: Array  # (regions, frames), gaps filled
-    weights: Array  # (regions, regions)
-    weights_file: Path  # that these were read from
+    kept: NDArray[np.bool_]  # (frames,), which were not filled
+    # (regions, regions), and the file that they were read from; None: not asked for
+    connections: tuple[Array, Path] | None
 
 
 class _OutputSession(SessionRest):
@@ -65,14 +67,19 @@ class _OutputSession(SessionRest):
             "series that vary, of finite values",
         )
 
+    def kept(self, labels: Sequence[str]) -> list[NDArray[np.bool_]]:
+        return [self._runs[label].kept[: self.frames] for label in labels]
+
     def sketches(self, labels: Sequence[str]) -> dict[str, str]:
         # Of all frames: where series are cut depends on the other people.
         return {label: sketch(self._runs[label].series) for label in labels if label in self._runs}
 
     def weights(self, labels: Sequence[str], faults: Faults) -> list[Array]:
-        return self._checked(
-            labels, lambda run: run.weights, faults, "symmetric weights of 0 or more"
-        )
+        def of(run: _Run) -> Array:
+            assert run.connections is not None  # they were asked for at the start
+            return run.connections[0]
+
+        return self._checked(labels, of, faults, "symmetric weights of 0 or more")
 
     def _checked(
         self, labels: Sequence[str], of: Callable[[_Run], Array], faults: Faults, expected: str
@@ -82,7 +89,9 @@ class _OutputSession(SessionRest):
         return [values[label] for label in labels]
 
 
-def find_output_people(settings: Settings, atlas: str = "") -> NetworkSource:
+def find_output_people(
+    settings: Settings, atlas: str = "", *, connected: bool = True
+) -> NetworkSource:
     """Read the series and structural connectomes written by the participant level.
 
     A session is a session and run of the input, such as ``1-run2``. A run is left out, with a
@@ -98,6 +107,8 @@ def find_output_people(settings: Settings, atlas: str = "") -> NetworkSource:
         those written with the series.
     atlas
         Key of the atlas to be read; empty: the only one there is.
+    connected
+        Whether runs need a structural connectome; else none is read.
 
     Raises
     ------
@@ -108,22 +119,27 @@ def find_output_people(settings: Settings, atlas: str = "") -> NetworkSource:
     kept = LeftOut(_TABLES.one)
     files = find_tables(root, _TABLES, settings.inputs.participant_label, atlas, kept)
     files = _of_one_time(files, kept)
-    source = find_structural(settings)
-    runs = [run for file in files if (run := _read(file, source, kept)) is not None]
+    source = find_structural(settings) if connected else None
+    read = (_read(file, source, kept, connected=connected) for file in files)
+    runs = [run for run in read if run is not None]
     runs = of_the_same_regions(runs, kept)
     if not runs:
         raise DatasetError(
             f"{root} has no series that a network model can use: {'; '.join(kept.lines())}",
-            expected="series of all parcels, and structural connectomes",
+            expected=f"series of all parcels{', and structural connectomes' * connected}",
         )
     sessions = _sessions(runs, kept)
     return NetworkSource(
         paths=(root,),
-        files=tuple(path for run in runs for path in (run.table.path, run.weights_file)),
+        files=tuple(
+            path
+            for run in runs
+            for path in (run.table.path, *(run.connections[1:] if run.connections else ()))
+        ),
         labels=tuple(sorted({file.label for file in files})),
         regions=runs[0].names,
         sessions=sessions,
-        connected=frozenset(label for rest in sessions for label in rest.labels),
+        connected=frozenset(label for rest in sessions for label in rest.labels if connected),
         families=read_families([settings.inputs.bids_dir, root]),
         notes=kept.lines(),
         atlas=runs[0].table.atlas,
@@ -149,20 +165,22 @@ def _tr_seconds(file: OutputTable) -> float:
     return file.number("RepetitionTime") or 0.0
 
 
-def _read(file: OutputTable, source: StructuralSource | None, kept: LeftOut) -> _Run | None:
+def _read(
+    file: OutputTable, source: StructuralSource | None, kept: LeftOut, *, connected: bool
+) -> _Run | None:
     """Read a run; None, and a note, if it cannot be used."""
     try:
         table = read_series(file.path)
-        series = _filled(table, _tr_seconds(file))
-        weights, weights_file = _weights(file, table.names, source, kept)
+        series, there = _filled(table, _tr_seconds(file))
+        connections = _weights(file, table.names, source, kept) if connected else None
     except (ForeignFileError, RunError) as err:
         kept.add(file, err.found)
         return None
-    return _Run(file, table.names, series, weights, weights_file)
+    return _Run(file, table.names, series, there, connections)
 
 
-def _filled(table: RegionSeries, tr_seconds: float) -> Array:
-    """Return the series from the first to the last kept frame, gaps filled.
+def _filled(table: RegionSeries, tr_seconds: float) -> tuple[Array, NDArray[np.bool_]]:
+    """Return the series from the first to the last kept frame, gaps filled, and where none were.
 
     Raises
     ------
@@ -179,7 +197,8 @@ def _filled(table: RegionSeries, tr_seconds: float) -> Array:
         raise RunError(f"fewer than {LEAST_FRAMES} frames")
     if share > MOST_FILLED:
         raise RunError(f"more than {MOST_FILLED:.0%} of the frames were censored")
-    return values.astype(np.float64)
+    there = np.flatnonzero(table.keep)
+    return values.astype(np.float64), np.asarray(table.keep[there[0] : there[-1] + 1], bool)
 
 
 def _weights(

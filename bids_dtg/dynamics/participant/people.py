@@ -17,6 +17,7 @@ from bids_dtg.dynamics.networks import (
     SIDED,
     STRUCTURAL,
     Networks,
+    PeopleSeries,
     normalised,
     notes_beside_series,
     standardised,
@@ -55,7 +56,12 @@ class NetworkPeople:
 
     @classmethod
     def prepare(
-        cls, settings: Settings, structural: str | None = None, atlas: str = ""
+        cls,
+        settings: Settings,
+        structural: str | None = None,
+        atlas: str = "",
+        *,
+        connected: bool = True,
     ) -> NetworkPeople:
         """Find people in ``--input-arrays``, else in the output.
 
@@ -68,6 +74,8 @@ class NetworkPeople:
         atlas
             Key of a model's atlas, whose series in the output are read; empty: the only
             one.
+        connected
+            Whether people need a structural connectome.
 
         Raises
         ------
@@ -78,15 +86,19 @@ class NetworkPeople:
         """
         modelling, inputs = settings.modelling, settings.inputs
         if modelling.input_arrays:
-            source = find_array_people(modelling.input_arrays, modelling.array_key)
+            source = find_array_people(
+                modelling.input_arrays, modelling.array_key, connected=connected
+            )
         else:
-            source = find_output_people(settings, atlas)
+            source = find_output_people(settings, atlas, connected=connected)
         rest = _sessions(source, inputs.session_label)
         _require_alike(rest)
-        labels, left_out = _whole_people(source, rest, inputs.participant_label)
+        labels, left_out = _whole_people(
+            source, rest, inputs.participant_label, connected=connected
+        )
         split, others = given_split(modelling.split_file, labels, source.families)
         structural = structural or settings.dynamics.structural
-        sides = _check_sides(structural, source.regions)
+        sides = _check_sides(structural, source.regions) if connected else ()
         return cls(
             source=source,
             structural=structural,
@@ -140,14 +152,7 @@ class NetworkPeople:
             connectomes are not symmetric, negative, not finite or without connections; the message
             names people and regions.
         """
-        there = self.of_session(session)
-        wanted = [label for label in (there if labels is None else labels) if label in there]
-        if not wanted:
-            raise DatasetError(
-                f"nobody of {named(labels or self.labels)} has rest of {session_words(session)}",
-                expected=f"labels such as {named(there)}",
-            )
-        rest = self._rest(session)
+        wanted, rest = self._wanted(session, labels), self._rest(session)
         series = rest.series(wanted, self._series_faults)
         counts = rest.weights(wanted, lambda values: weight_faults(values, self.regions))
         self._note_connectomes(wanted, series, counts)
@@ -159,6 +164,42 @@ class NetworkPeople:
             weights=scale(normalised(np.stack(counts)), homotopic_pairs(self.regions)),
             tr_seconds=rest.tr_seconds,
         )
+
+    def series(self, session: str, labels: Sequence[str] | None = None) -> PeopleSeries:
+        """Read people's series in a session, without structural connectomes.
+
+        Parameters
+        ----------
+        session, labels
+            As of `networks`.
+
+        Raises
+        ------
+        DatasetError
+            As of `networks`, of series.
+        """
+        wanted, rest = self._wanted(session, labels), self._rest(session)
+        kept = rest.kept(wanted)
+        return PeopleSeries(
+            people=tuple(wanted),
+            regions=self.regions,
+            series=np.stack(
+                [standardised(values) for values in rest.series(wanted, self._series_faults)]
+            ),
+            tr_seconds=rest.tr_seconds,
+            kept=None if kept is None else np.stack(kept),
+        )
+
+    def _wanted(self, session: str, labels: Sequence[str] | None) -> list[str]:
+        """Return the people of `labels`, or all, who have rest of a session."""
+        there = self.of_session(session)
+        wanted = [label for label in (there if labels is None else labels) if label in there]
+        if not wanted:
+            raise DatasetError(
+                f"nobody of {named(labels or self.labels)} has rest of {session_words(session)}",
+                expected=f"labels such as {named(there)}",
+            )
+        return wanted
 
     def _note_connectomes(
         self, labels: Sequence[str], series: Sequence[Array], weights: Sequence[Array]
@@ -239,7 +280,11 @@ def _require_alike(rest: Sequence[SessionRest]) -> None:
 
 
 def _whole_people(
-    source: NetworkSource, rest: Sequence[SessionRest], asked: Sequence[str]
+    source: NetworkSource,
+    rest: Sequence[SessionRest],
+    asked: Sequence[str],
+    *,
+    connected: bool,
 ) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Return the requested people with complete data, and notes on the others."""
     wanted = tuple(dict.fromkeys(plain_label(label, "sub") for label in asked)) or source.labels
@@ -249,7 +294,9 @@ def _whole_people(
         )
     lacking = {
         "no rest": [label for label in wanted if not any(label in one.labels for one in rest)],
-        "no structural connectome": [label for label in wanted if label not in source.connected],
+        "no structural connectome": [
+            label for label in wanted if connected and label not in source.connected
+        ],
     }
     notes = tuple(
         f"left out: {counted(len(who), 'participant')} with {what} ({named(who)})"
@@ -259,9 +306,9 @@ def _whole_people(
     left_out = {label for who in lacking.values() for label in who}
     labels = tuple(label for label in wanted if label not in left_out)
     if not labels:
+        both = "both rest and a structural connectome" if connected else "rest"
         raise DatasetError(
-            "nobody has both rest and a structural connectome",
-            expected="the same labels of people in the files of both",
+            f"nobody has {both}", expected="the same labels of people in the files of both"
         )
     return labels, notes
 

@@ -13,9 +13,12 @@ from bids_dtg.cohort.result_folder import data_set_name
 from bids_dtg.cohort.seen_people import labels_alone
 from bids_dtg.connectome.design import TemporalDesign
 from bids_dtg.dynamics.bundle.bundle import NetworkBundle, load_network_bundle
+from bids_dtg.dynamics.bundle.fits import SeriesBundle, kind_of
+from bids_dtg.dynamics.bundle.kind import LINEAR_DYNAMICS
+from bids_dtg.dynamics.bundle.linear import LinearBundle, load_linear_bundle
 from bids_dtg.dynamics.networks import LEAST_FRAMES
 from bids_dtg.dynamics.panels.presentation import PRESENTATION
-from bids_dtg.dynamics.panels.words import ModelOfNetworks, NetworkMethods
+from bids_dtg.dynamics.panels.words import LinearCore, ModelOfNetworks, NetworkMethods
 from bids_dtg.dynamics.participant.infer import Modelled
 from bids_dtg.dynamics.participant.output_people import MOST_FILLED
 from bids_dtg.dynamics.recipe import RECIPES, departures
@@ -37,7 +40,7 @@ _AMORTISED = tuple(name for name, recipe in RECIPES.items() if recipe.amortised)
 
 
 @dataclass(frozen=True, eq=False)
-class NetworkRequest(ParcelRequest[NetworkBundle]):
+class NetworkRequest(ParcelRequest[SeriesBundle[Any]]):
     """The request of a call; each step of the work gets only the parts it uses."""
 
     presentation: ClassVar[Presentation] = PRESENTATION
@@ -56,7 +59,7 @@ class NetworkRequest(ParcelRequest[NetworkBundle]):
         asked = Asked.of(settings)
         bundle = load_asked(asked.settings, _load)
         structural = find_structural(asked.settings)
-        if bundle is not None and structural is None:
+        if isinstance(bundle, NetworkBundle) and structural is None:
             raise SettingsError(
                 "--model was given without --structural-connectivity",
                 expected="both: the model reads each participant's structural connectome",
@@ -166,7 +169,9 @@ class NetworkRequest(ParcelRequest[NetworkBundle]):
     def would_make(self, planned: AveragedRuns) -> tuple[str, list[str]]:
         """Describe the results of a run."""
         what = f"series of {counted(len(self.regions), 'parcel')}"
-        what += "" if self.bundle is None else f" and parameters by {self.bundle.card.name}"
+        if self.bundle is not None:
+            made = "parameters" if isinstance(self.bundle, NetworkBundle) else "a process"
+            what += f" and {made} by {self.bundle.card.name}"
         return what, []
 
     def methods_facts(self) -> NetworkMethods:
@@ -177,7 +182,8 @@ class NetworkRequest(ParcelRequest[NetworkBundle]):
             parcels=len(self.regions),
             min_coverage=self.settings.outputs.min_coverage,
             structural=self._structural_words,
-            model=None if bundle is None else _model_words(bundle),
+            model=_model_words(bundle) if isinstance(bundle, NetworkBundle) else None,
+            core=_core_words(bundle) if isinstance(bundle, LinearBundle) else None,
             simulations=self.simulations,
             most_filled=MOST_FILLED,
             least_frames=LEAST_FRAMES,
@@ -208,8 +214,20 @@ def _model_words(bundle: NetworkBundle) -> ModelOfNetworks:
     )
 
 
-def _load(name_or_path: str) -> NetworkBundle:
-    """Load an amortised model.
+def _core_words(bundle: LinearBundle) -> LinearCore:
+    part = bundle.part
+    return LinearCore(
+        regions=part.regions,
+        people=part.people,
+        data_set=part.data_set,
+        order=part.order,
+        transition_seconds=part.transition_strength * part.tr_seconds,
+        covariance_seconds=part.covariance_strength * part.tr_seconds,
+    )
+
+
+def _load(name_or_path: str) -> SeriesBundle[Any]:
+    """Load an amortised model, or a linear core.
 
     Raises
     ------
@@ -218,6 +236,10 @@ def _load(name_or_path: str) -> NetworkBundle:
     BundleError
         There is none of that name, it is damaged, or it is not amortised.
     """
+    if kind_of(name_or_path) == LINEAR_DYNAMICS.name:
+        core = load_linear_bundle(name_or_path)
+        core.check_weights()
+        return core
     require(
         "--workflow dynamics with --model", "torch", extra="train", otherwise="leave --model out"
     )

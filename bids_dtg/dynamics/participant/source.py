@@ -58,6 +58,10 @@ class SessionRest(ABC):
         Whoever has no rest of the session, or none that can be read, is not in it.
         """
 
+    def kept(self, labels: Sequence[str]) -> list[NDArray[np.bool_]] | None:
+        """Return which frames of people's series were kept, (frames,) each; None: all."""
+        return None
+
     @abstractmethod
     def weights(self, labels: Sequence[str], faults: Faults) -> list[Array]:
         """Read people's structural connectomes (regions, regions), as streamline counts."""

@@ -7,8 +7,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 
+from bids_dtg.dynamics.bundle.bundle import NetworkBundle
+from bids_dtg.dynamics.bundle.linear import LinearBundle
 from bids_dtg.dynamics.networks import notes_beside_series
-from bids_dtg.dynamics.participant.infer import Modelled, NetworkInference
+from bids_dtg.dynamics.participant.infer import (
+    Inference,
+    LinearInference,
+    Modelled,
+    NetworkInference,
+)
 from bids_dtg.dynamics.participant.request import NetworkRequest
 from bids_dtg.dynamics.participant.write import NetworkWriter
 from bids_dtg.engine.display import Clock, Reporter
@@ -26,18 +33,21 @@ class NetworkSteps(ParcelSteps):
     """Steps of the work on a participant."""
 
     request: NetworkRequest
-    inference: NetworkInference | None  # infers and simulates; None: the call has no model
+    inference: Inference | None  # infers and simulates; None: the call has no model
     writer: NetworkWriter  # writes results
 
     @classmethod
     def of(cls, request: NetworkRequest) -> NetworkSteps:
         """Make the steps of a request."""
-        inference = None
-        if request.bundle is not None:
+        inference: Inference | None = None
+        seed = request.settings.modelling.seed
+        if isinstance(request.bundle, LinearBundle):
+            inference = LinearInference(request.bundle, simulations=request.simulations, seed=seed)
+        elif isinstance(request.bundle, NetworkBundle):
             inference = NetworkInference(
                 request.bundle,
                 simulations=request.simulations,
-                seed=request.settings.modelling.seed,
+                seed=seed,
                 threads=request.capacity.threads,
             )
         reader = request.reader()
@@ -84,10 +94,11 @@ class RunMaker:
             more = notes_beside_series(structural.weights, measured.series.correlation())
             structural = replace(structural, notes=(*structural.notes, *more))
         modelled: Modelled | None = None
-        if steps.inference is not None and structural is not None:
+        if steps.inference is not None:
             reporter.stage("modelling", 0.0)
             with self._clock.time("network"):
-                modelled = steps.inference.of(measured, structural.weights)
+                weights = None if structural is None else structural.weights
+                modelled = steps.inference.of(measured, weights)
         reporter.stage("writing", 1.0)
         with self._clock.time("write"):
             seconds = part.seconds + time.perf_counter() - start
@@ -123,7 +134,9 @@ class RunMaker:
         """Summarise the result in one line."""
         series, inference = measured.series, self._steps.inference
         there = int(series.present.sum())
-        made = "" if inference is None else " and their parameters"
+        made = " and their parameters" if isinstance(inference, NetworkInference) else ""
+        if isinstance(inference, LinearInference):
+            made = " and their process"
         return (
             f"series of {counted(there, 'parcel')}{made} from "
             f"{measured.design.seconds_kept / 60:.1f} minutes of rest, coverage "

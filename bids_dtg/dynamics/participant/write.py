@@ -7,10 +7,12 @@ from pathlib import PurePosixPath
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from bids_dtg.dynamics.networks import normalised
+from bids_dtg.dynamics.panels import effective
 from bids_dtg.dynamics.panels.run import NetworkRun
-from bids_dtg.dynamics.participant.infer import Modelled
+from bids_dtg.dynamics.participant.infer import Modelled, Parameters
 from bids_dtg.dynamics.participant.request import NetworkRequest
 from bids_dtg.files.array_store import write_npz
 from bids_dtg.files.names import FileKind
@@ -18,6 +20,7 @@ from bids_dtg.files.regions.nodes import Measure
 from bids_dtg.files.regions.relmat import RELMAT
 from bids_dtg.files.text import encoded, tsv_text
 from bids_dtg.inputs.structural import StructuralMatrix
+from bids_dtg.notices import counted
 from bids_dtg.participants.averages import AveragedRuns, run_entities
 from bids_dtg.participants.figures import rounded
 from bids_dtg.participants.origin import atlas_facts, run_sources
@@ -69,8 +72,11 @@ class NetworkWriter(ParcelWriter[NetworkRequest]):
         if structural is not None:
             files += self._write_structural(measured, structural)
         if modelled is not None:
-            files += self._write_parameters(measured, modelled)
-            files += self._write_images(measured, modelled)
+            if modelled.parameters is not None:
+                files += self._write_parameters(measured, modelled, modelled.parameters)
+                files += self._write_images(measured, modelled, modelled.parameters)
+            if modelled.transitions is not None:
+                files += self._write_transitions(measured, modelled, modelled.transitions)
             files += self._write_simulated(measured, modelled)
         bundle = self._request.bundle
         files += self.write_kept(
@@ -149,12 +155,34 @@ class NetworkWriter(ParcelWriter[NetworkRequest]):
             ),
         )
 
-    def _write_parameters(
-        self, measured: MeasuredSeries, modelled: Modelled
+    def _write_transitions(
+        self, measured: MeasuredSeries, modelled: Modelled, transitions: NDArray[np.float64]
     ) -> Iterator[PurePosixPath]:
-        count = modelled.mean.shape[1]
+        """Write the effect of each region on each other one, so many frames later."""
+        for lag, values in enumerate(transitions, 1):
+            yield from self.write_matrix(
+                effective.lag(lag).path(self._entities(measured)),
+                values,
+                {
+                    "Description": f"Effect of the parcel of a column on that of a row "
+                    f"{counted(lag, 'frame')} later, all parcels together, by a linear model: an "
+                    f"estimate. {effective.CAUTION}",
+                    **self._model_facts(measured, modelled),
+                },
+                Measure(
+                    "effective connectivity",
+                    "Coefficient of a vector autoregression, shrunk to that of training people",
+                    directed=True,
+                ),
+            )
+
+    def _write_parameters(
+        self, measured: MeasuredSeries, modelled: Modelled, parameters: Parameters
+    ) -> Iterator[PurePosixPath]:
+        count = parameters.mean.shape[1]
         columns = [f"theta{number}{end}" for number in range(1, count + 1) for end in ("", "_sd")]
-        values = np.stack([modelled.mean, modelled.sd], axis=2).reshape(len(modelled.mean), -1)
+        values = np.stack([parameters.mean, parameters.sd], axis=2)
+        values = values.reshape(len(parameters.mean), -1)
         rows = [
             [index, name, *(f"{value:.6g}" for value in row)]
             for (index, name), row in zip(self._request.atlas.parcels.items(), values, strict=True)
@@ -180,11 +208,11 @@ class NetworkWriter(ParcelWriter[NetworkRequest]):
         )
 
     def _write_images(
-        self, measured: MeasuredSeries, modelled: Modelled
+        self, measured: MeasuredSeries, modelled: Modelled, parameters: Parameters
     ) -> Iterator[PurePosixPath]:
         """Write each parameter's means and spreads at the voxels of the parcels."""
         places, parcel = self._reader.places, self._reader.parcel
-        for what, values in (("", modelled.mean), ("sd", modelled.sd)):
+        for what, values in (("", parameters.mean), ("sd", parameters.sd)):
             for number, column in enumerate(values.T.astype(np.float32), 1):
                 kind = FileKind(_IMAGES, f"theta{number}{what}", ".nii.gz")
                 data = places.encode(column[parcel], description=f"bids_dtg {kind.desc}")

@@ -128,8 +128,8 @@ def _people(
         tuple(f"sim{number:02d}" for number in range(1, len(weights) + 1)),
         regions,
         np.asarray((series[:, 0] - mean) / sd, np.float32),
-        weights,
         tr_seconds,
+        weights=weights,
     )
     regional, personal = truth
     return SimulatedPeople(networks, regional, personal, mean, sd, simulation)

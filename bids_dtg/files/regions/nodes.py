@@ -67,11 +67,12 @@ def segment_label(*words: str) -> str:
 
 @dataclass(frozen=True)
 class Measure:
-    """What the values of a symmetric matrix are."""
+    """What the values of a matrix are."""
 
     name: str
     description: str  # how a value is found
     non_negative: bool = False  # whether no value can be below 0
+    directed: bool = False  # whether rows follow from columns; else the matrix is symmetric
 
 
 def relationship_facts(measure: Measure, nodes: NodeFile) -> dict[str, Any]:
@@ -80,8 +81,9 @@ def relationship_facts(measure: Measure, nodes: NodeFile) -> dict[str, Any]:
         "RelationshipMeasure": measure.name,
         "MeasureDescription": measure.description,
         "Weighted": True,
-        "Directed": False,
-        "ValidDiagonal": False,
+        "Directed": measure.directed,
+        # A region is related with its own past.
+        "ValidDiagonal": measure.directed,
         "StorageFormat": "Full",
         "NonNegative": measure.non_negative,
         "NodeFiles": [bids_uri("", nodes.path)],

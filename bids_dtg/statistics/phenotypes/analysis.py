@@ -529,7 +529,7 @@ def _folds(people: GroupPeople, target: Target, options: StatisticsOptions, seed
         raise ValueError(f"too few unrelated participants for folds: {families}")
     return repeated_folds(
         people.families,
-        folds=min(options.folds, families),
+        folds=min(options.cross_validated, families),
         repeats=options.repeats,
         seed=seed,
         sites=people.sites,

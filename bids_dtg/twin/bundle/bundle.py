@@ -23,6 +23,7 @@ from bids_dtg.bundles.fitted import (
     FittedFile,
     FittedPart,
     fitted_files,
+    state_arrays,
     write_fitted,
 )
 from bids_dtg.bundles.people import ModelPeople, hash_person
@@ -215,7 +216,7 @@ def write_twin_bundle(
     _check_tasks(fitted.tasks.tasks)
     card = facts.card(DIGITAL_TWIN.name, _part(fitted, facts), record_of(fitted))
     files = fitted_files(_fitted_file(fitted, facts), people)
-    return write_fitted(folder, card, fitted.twin, files, load_twin_bundle)
+    return write_fitted(folder, card, state_arrays(fitted.twin), files, load_twin_bundle)
 
 
 def record_of(fitted: Fitted) -> dict[str, Any]:

@@ -111,8 +111,8 @@ def test_people_at_hand_are_found_again(bundle: NetworkBundle) -> None:
         ("cy", "ann"),
         TINY_REGIONS,
         rng.normal(size=(2, 4, 20)).astype(np.float32),
-        np.ones((2, 4, 4), np.float32),
         0.72,
+        weights=np.ones((2, 4, 4), np.float32),
     )
     found = infer(bundle.model(), networks, known)
     expected = infer(tiny_fitted().model, networks, ("ann", "bob", "cy"))

@@ -135,7 +135,7 @@ def _process(transition: np.ndarray, frames: int = 3000) -> Networks:
         series[:, frame] += transition @ series[:, frame - 1]
     weights = np.ones((1, regions, regions), "f4")
     names = tuple(map(str, range(regions)))
-    return Networks(("01",), names, standardised(series)[None], weights, 1.0)
+    return Networks(("01",), names, standardised(series)[None], 1.0, weights=weights)
 
 
 def test_each_baseline_is_best_at_its_own_process() -> None:

@@ -251,7 +251,7 @@ def test_connectomes_are_no_series_and_maps_are_not_used(tmp_path):
     write(tmp_path / "all.npz", **given, adjacency=np.eye(4))
     people = prepare((str(tmp_path / "all.npz"),))
     assert people.sessions == ("",)
-    assert people.notes == ("not used by network models: adjacency",)
+    assert people.notes == ("not used by this model: adjacency",)
 
 
 def test_real_people_are_read_unchanged(shared):

@@ -1,0 +1,95 @@
+"""An analysis is run as the form of the call's model has it."""
+
+from __future__ import annotations
+
+from bids_dtg.dynamics.bundle.fits import kind_of
+from bids_dtg.dynamics.forms import AMORTISED, FORMS, LINEAR, Form
+from bids_dtg.errors import SettingsError
+from bids_dtg.extras import require
+from bids_dtg.settings import OPTIONS, Settings
+
+
+def run_by_form(analysis: str, settings: Settings) -> int:
+    """Run an analysis by the form of the model that the call makes, or reads.
+
+    Parameters
+    ----------
+    analysis
+        A value of ``--analysis``.
+    settings
+        Options of the call, composed and checked.
+
+    Raises
+    ------
+    DtgError
+        The form has no such analysis, or wrong options, files or model.
+    """
+    form = form_of(settings)
+    if analysis not in form.analyses:
+        able = [name for own in FORMS if analysis in own.analyses for name in own.recipes]
+        raise SettingsError(
+            f"--analysis {analysis} was given with {form.words}, which has none",
+            expected=f"a model trained with --recipe {' or '.join(able)}",
+        )
+    packages = form.packages.get(analysis, ())
+    require(f"--workflow dynamics --analysis {analysis}", *packages, extra="train")
+    _check_folds(form, settings)
+    return form.analyses[analysis](settings)
+
+
+def form_of(settings: Settings) -> Form:
+    """Return the form of the model that a call makes, or reads.
+
+    Raises
+    ------
+    SettingsError
+        An option of training is given that the form does not have.
+    """
+    modelling = settings.modelling
+    if modelling.analysis == "train" or not model_given(settings):
+        form = next(own for own in FORMS if modelling.recipe in own.recipes)
+        _refuse_options(form, settings)
+        return form
+    # What is none of theirs is refused by the first form.
+    kind = kind_of(settings.inputs.model)
+    return next((own for own in FORMS if own.kind == kind), FORMS[0])
+
+
+def model_given(settings: Settings) -> bool:
+    """Return whether a call names a model."""
+    return bool(settings.inputs.model != OPTIONS["model"].field.default)
+
+
+def _refuse_options(form: Form, settings: Settings) -> None:
+    """Refuse options of training that only models of another form have."""
+    values = settings.options
+    for other in FORMS:
+        given = [
+            name
+            for name in other.options
+            if name not in form.options and values[name] != OPTIONS[name].field.default
+        ]
+        if given:
+            flags = " and ".join("--" + name.replace("_", "-") for name in given)
+            raise SettingsError(
+                f"{flags} {'was' if len(given) == 1 else 'were'} given with --recipe "
+                f"{settings.modelling.recipe}: {form.words} has no such setting",
+                expected=f"--recipe {AMORTISED}, or no {flags.replace(' and ', ', no ')}",
+            )
+
+
+def _check_folds(form: Form, settings: Settings) -> None:
+    """Refuse folds where a model is given, or cannot be trained as often."""
+    if settings.statistics.folds is None:
+        return
+    if model_given(settings):
+        raise SettingsError(
+            "--folds and --model were given",
+            expected="one of them: with --folds, a model is trained on the others of each fold",
+        )
+    if LINEAR not in form.recipes:
+        raise SettingsError(
+            f"--folds was given with --recipe {settings.modelling.recipe}",
+            expected=f"--recipe {LINEAR}: {form.words} takes hours of training in each fold",
+            remedy="train it on the set training of --split-file, and evaluate it on the others",
+        )

@@ -1,0 +1,269 @@
+"""Evaluate a linear core on people it has not seen, or by folds over people."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from bids_dtg.cohort.column import BY_PEOPLE, T_INTERVAL, Column
+from bids_dtg.cohort.result_table import ResultTable
+from bids_dtg.cohort.seen_people import EXCLUDED, SEEN, left_out_table, seen_on_page
+from bids_dtg.dynamics.analyses.analysis import LinearAnalysis
+from bids_dtg.dynamics.analyses.linear_simulation import sessions_of
+from bids_dtg.dynamics.analyses.linear_training import fit_people, require_enough
+from bids_dtg.dynamics.analyses.unseen import few_people_notices
+from bids_dtg.dynamics.judging.describers import (
+    DESCRIBERS,
+    MODEL,
+    SIMULATIONS,
+    STEPS,
+    JudgedPerson,
+    identified,
+    judge_people,
+)
+from bids_dtg.dynamics.networks import PeopleSeries, standardised
+from bids_dtg.errors import DatasetError, SettingsError
+from bids_dtg.notices import counted, say
+from bids_dtg.report.flags import Flag
+from bids_dtg.report.pages.analysis import AnalysisPageFacts, PageSection
+from bids_dtg.report.pages.index import INDEX
+from bids_dtg.settings import Settings
+from bids_dtg.stats.paired import bootstrap_interval, wilson_interval
+from bids_dtg.stats.splits import fold_people
+from bids_dtg.stats.verdict import RULE, WORSE, judge_differences
+
+FOLDS = "folds"  # result of an evaluation by folds
+_SCORES = "desc-another_session_scores"
+_COLUMNS = (
+    Column("name", "Name of the model, or of what it is compared with"),
+    Column("words", "Description of it", "by"),
+    Column("what", "model, baseline, or measured"),
+    Column("people", "Number of people"),
+    Column(
+        "fit",
+        "Pearson r between functional connectivity and that of the person's other session, mean "
+        "over people",
+        "FC r",
+        interval=BY_PEOPLE,
+    ),
+    Column(
+        "advantage_fit",
+        "Difference of this to the model's; above 0: the model is better",
+        interval=T_INTERVAL,
+    ),
+    Column("advantage_fit_p", "Two-sided p of the advantage, by sign flips over people"),
+    Column("verdict_fit", f"Verdict on the model compared with this: {RULE}"),
+    Column(
+        "residual",
+        "The same r, of differences from the training people's mean",
+        "residual r",
+        interval=BY_PEOPLE,
+    ),
+    Column(
+        "identified",
+        "Share of people whose other session is closer to what is said of them than to what is "
+        "said of anybody else",
+        "identified",
+        interval="95 % interval (Wilson)",
+    ),
+    *Column(
+        "r2_{}", "Share of the other session's variance {} frames ahead, mean over people", "R², {}"
+    ).each(STEPS),
+    Column(
+        "nll_1",
+        "Negative log density of a frame given those before it, all regions together, mean over "
+        "people",
+        "nll",
+        unit="nats a region a frame",
+    ),
+    Column(
+        "fcd",
+        "Kolmogorov-Smirnov distance between distributions of FCD of the other session and of "
+        f"simulations ({SIMULATIONS} of each person) or measured sessions, mean over people",
+        "FCD distance",
+        interval=BY_PEOPLE,
+    ),
+)
+_ON_PAGE = ("words", "fit", "residual", "identified", "r2_1", "r2_2", "r2_5", "nll_1", "fcd")
+
+
+def run_linear_evaluation(settings: Settings) -> int:
+    """Evaluate ``--model`` on people it has not seen, or a model of each fold; return 0.
+
+    Raises
+    ------
+    DtgError
+        Wrong options, files or model, or nobody to be judged.
+    """
+    folds = settings.statistics.folds
+    if folds is not None:
+        return _by_folds(settings, folds)
+    analysis = LinearAnalysis.prepare(settings, "evaluation", f"{_SCORES}", EXCLUDED)
+    labels, seen = analysis.others()
+    bundle = analysis.bundle
+    assert bundle is not None
+    if not labels:
+        raise DatasetError(
+            f"{bundle.card.name} was trained on everybody at hand",
+            expected="people outside its training set: it is judged by nobody else",
+            remedy="give other people, or --folds N in place of --model",
+        )
+    if settings.behaviour.dry_run:
+        return analysis.print_plan("scores and a page", labels)
+    with analysis.results.begun():
+        analysis.describe()
+        first, again, which = _both(list(sessions_of(analysis, labels).items()))
+        say(f"judging {counted(len(first.people), 'participant')}")
+        judged = [*judge_people(bundle.model(), first, again, seed=settings.modelling.seed)]
+        if seen:
+            analysis.results.table(EXCLUDED, left_out_table(dict.fromkeys(seen, SEEN)))
+        who = f"{bundle.card.name} {bundle.card.version}, evaluated on "
+        who += f"{counted(len(judged), 'participant')} outside its training set"
+        notice = [Flag("warning", bundle.card.notice)] if bundle.card.notice else []
+        _write(analysis, judged, f"{who}.{seen_on_page(seen)} {which}", notice)
+    return 0
+
+
+def _by_folds(settings: Settings, folds: int) -> int:
+    """Train on all folds of people but one, and judge by that one, in turn."""
+    analysis = LinearAnalysis.prepare(settings, FOLDS, _SCORES)
+    people = analysis.people
+    labels = tuple(label for label in people.split.everybody if label in _with_first(analysis))
+    try:
+        groups = fold_people(
+            labels, folds, seed=settings.modelling.seed, families=people.families.by_label
+        )
+    except ValueError as err:
+        raise SettingsError(f"--folds {folds}: {err}", expected="more people, or fewer") from err
+    fewest = len(labels) - max(len(group) for group in groups)
+    require_enough(fewest, f"to be trained on beside a fold ({len(groups)} folds)")
+    if settings.behaviour.dry_run:
+        return analysis.print_plan(f"scores of {len(groups)} folds and a page", labels)
+    with analysis.results.begun():
+        analysis.describe()
+        sessions = list(sessions_of(analysis, labels).items())
+        first, again, which = _both(sessions)
+        judged: list[JudgedPerson] = []
+        for number, group in enumerate(groups, 1):
+            training = [label for label in labels if label not in group]
+            others = [
+                own.of([label for label in training if label in own.people])
+                for _, own in sessions[1:]
+            ]
+            model = fit_people(sessions[0][1].of(training), [own for own in others if own.people])
+            strengths = model.strengths
+            say(
+                f"fold {number}: {counted(len(training), 'participant')}, "
+                f"{strengths.transition:g} and {strengths.covariance:g} frames"
+            )
+            here = [label for label in group if label in first.people]
+            seed = settings.modelling.seed
+            judged += judge_people(model, first.of(here), again.of(here), seed=seed)
+        who = f"Linear cores of {len(groups)} folds, {counted(len(judged), 'participant')}"
+        _write(analysis, judged, f"{who} of {analysis.data_set}. {which}", [])
+    return 0
+
+
+def _with_first(analysis: LinearAnalysis) -> frozenset[str]:
+    return frozenset(analysis.people.of_session(analysis.session))
+
+
+def _both(sessions: Sequence[tuple[str, PeopleSeries]]) -> tuple[PeopleSeries, PeopleSeries, str]:
+    """Return what is read and what judges, of the same people, and a sentence on both.
+
+    They are the first two sessions, of people who have both; of a single session its halves.
+    """
+    name, own = sessions[0]
+    for other, again in sessions[1:]:
+        both = [label for label in own.people if label in again.people]
+        if both:
+            if len(both) < len(own.people):
+                lost = len(own.people) - len(both)
+                say(f"left out: {counted(lost, 'participant')} without session {other}")
+            return own.of(both), again.of(both), f"{name} is read, and {other} judges."
+    half = own.frames // 2
+    return (
+        _part(own, slice(half)),
+        _part(own, slice(half, None)),
+        f"The first half of {name} is read, and the second judges: there is no other session.",
+    )
+
+
+def _part(people: PeopleSeries, frames: slice) -> PeopleSeries:
+    return PeopleSeries(
+        people.people,
+        people.regions,
+        standardised(people.series[..., frames]),
+        people.tr_seconds,
+        None if people.kept is None else people.kept[:, frames],
+    )
+
+
+def _rows(judged: Sequence[JudgedPerson]) -> list[dict[str, Any]]:
+    """Return a row of each describer that all people have."""
+    rows = []
+    ours = np.array([person.scores[MODEL].fit for person in judged])
+    for describer in DESCRIBERS:
+        if any(describer.name not in person.scores for person in judged):
+            continue
+        scores = [person.scores[describer.name] for person in judged]
+        fits = np.array([own.fit for own in scores])
+        residuals = np.array([own.residual for own in scores])
+        row: dict[str, Any] = {"name": describer.name, "words": describer.words}
+        row |= {"what": describer.what, "people": len(judged), "fit": bootstrap_interval(fits)}
+        if describer.name != MODEL:
+            found = judge_differences(ours - fits)
+            row |= {**found.columns("advantage_fit"), "verdict_fit": found.word}
+        if np.isfinite(residuals).all():  # the mean differs from itself in nothing
+            row["residual"] = bootstrap_interval(residuals)
+        row["identified"] = wilson_interval(identified(judged, describer.name), len(judged))
+        for number, step in enumerate(STEPS):
+            row[f"r2_{step}"] = float(np.mean([own.r2[number] for own in scores]))
+        row["nll_1"] = float(np.mean([own.nll for own in scores]))
+        distances = np.array([own.fcd for own in scores])
+        if np.isfinite(distances).all():
+            row["fcd"] = bootstrap_interval(distances)
+        rows.append(row)
+    return rows
+
+
+def _write(
+    analysis: LinearAnalysis, judged: Sequence[JudgedPerson], lead: str, flags: list[Flag]
+) -> None:
+    rows = _rows(judged)
+    table = ResultTable(_COLUMNS, rows, "What is said of another session: a row a model")
+    for row in rows:
+        say(f"functional connectivity of another session, {row['name']}: {row['fit'].mean:.3f}")
+    better = [(row["words"], "fit") for row in rows if row.get("verdict_fit") == WORSE]
+    analysis.write(
+        {_SCORES: table},
+        AnalysisPageFacts(
+            title=analysis.results.path.name,
+            index=f"../../{INDEX}",
+            lead=f"{lead} The unit of inference is the person.",
+            flags=[*flags, *few_people_notices(len(judged))],
+            sections=(
+                PageSection(
+                    title="Another session",
+                    text=(
+                        "Each row reads one session of a person and the training people's mean, "
+                        "and is judged by the person's other session: functional connectivity "
+                        "(FC), next frames, and the dynamics of connectivity (FCD; distance, 0: "
+                        f"the same). What fits FC better than the model is marked: {RULE}.",
+                    ),
+                    tables=(
+                        table.on_page(
+                            "What is said of another session",
+                            _ON_PAGE,
+                            highlight=[row["words"] for row in rows if row["what"] != "model"],
+                            model=str(rows[0]["words"]),
+                            better=better,
+                        ),
+                    ),
+                ),
+            ),
+        ),
+    )
+    say(f"tables: {analysis.results.path}")

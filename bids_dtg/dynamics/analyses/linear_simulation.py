@@ -1,0 +1,69 @@
+"""Simulate people's sessions with a linear core, and write them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bids_dtg.dynamics.analyses.analysis import LinearAnalysis
+from bids_dtg.dynamics.analyses.simulate import write_simulations
+from bids_dtg.dynamics.lag_covariances import LagCovariances
+from bids_dtg.dynamics.linear import LinearModel
+from bids_dtg.dynamics.networks import PeopleSeries
+from bids_dtg.notices import counted
+from bids_dtg.report.flags import Flag
+from bids_dtg.settings import Settings
+
+
+def run_linear_simulation(settings: Settings) -> int:
+    """Simulate people by the linear core of ``--model``; return 0.
+
+    Raises
+    ------
+    DtgError
+        Wrong options, files or model.
+    """
+    analysis = LinearAnalysis.prepare(settings, "simulation", "desc-simulated_series")
+    labels, bundle = analysis.inferable(), analysis.bundle
+    assert bundle is not None
+    number, seed = settings.dynamics.simulations, settings.modelling.seed
+    if settings.behaviour.dry_run:
+        return analysis.print_plan(f"{counted(number, 'simulation')} of each person", labels)
+    flags = [Flag("warning", bundle.card.notice)] if bundle.card.notice else []
+    with analysis.results.begun():
+        sessions = sessions_of(analysis, labels)
+        own = next(iter(sessions.values()))
+        found = _simulated(bundle.model(), own, simulations=number, seed=seed)
+        write_simulations(analysis, sessions, found, flags)
+    return 0
+
+
+def sessions_of(analysis: LinearAnalysis, labels: tuple[str, ...]) -> Mapping[str, PeopleSeries]:
+    """Return people's series by session, the model's session first.
+
+    Parameters
+    ----------
+    analysis
+        The call.
+    labels
+        Of the people; who lacks a session is not in it.
+    """
+    people, first = analysis.people, analysis.session
+    names = (first, *(name for name in people.sessions if name != first))
+    return {
+        name or "rest": people.series(name, labels)
+        for name in names
+        if not set(labels).isdisjoint(people.of_session(name))
+    }
+
+
+def _simulated(
+    model: LinearModel, people: PeopleSeries, *, simulations: int, seed: int
+) -> Iterator[NDArray[np.float32]]:
+    for row, label in enumerate(people.people):
+        kept = None if people.kept is None else people.kept[row]
+        process = model.infer(LagCovariances.of(people.series[row], kept))
+        rng = np.random.default_rng([seed, *label.encode()])
+        yield process.simulate(simulations, people.frames, rng)

@@ -1,0 +1,232 @@
+"""Fit a linear core to people's series, and write its bundle, table and page."""
+
+from __future__ import annotations
+
+from bids_dtg.bundles.people import ModelPeople
+from bids_dtg.cohort.basis import BUNDLE, CHECKPOINTS
+from bids_dtg.cohort.column import Column
+from bids_dtg.cohort.model_analysis import MODEL
+from bids_dtg.cohort.result_table import ResultTable
+from bids_dtg.dynamics.analyses.analysis import LinearAnalysis
+from bids_dtg.dynamics.bundle.linear import (
+    FittedLinear,
+    LinearBundle,
+    LinearFacts,
+    write_linear_bundle,
+)
+from bids_dtg.dynamics.forms import AMORTISED, LINEAR
+from bids_dtg.dynamics.lag_covariances import LagCovariances
+from bids_dtg.dynamics.linear import (
+    FEWEST_PEOPLE,
+    GRID,
+    GRID_TR,
+    LinearModel,
+    TrainingPerson,
+    fit_linear,
+)
+from bids_dtg.dynamics.networks import PeopleSeries
+from bids_dtg.dynamics.participant.people import session_words
+from bids_dtg.errors import SettingsError
+from bids_dtg.notices import counted, named, say
+from bids_dtg.report.flags import Flag
+from bids_dtg.report.pages.analysis import AnalysisPageFacts, Matrices, PageSection
+from bids_dtg.report.pages.index import INDEX
+from bids_dtg.settings import Settings
+
+_CAN_WRITE = (f"{BUNDLE}/", "desc-strengths_scores")
+_STRENGTHS = (
+    Column("frames", "Frames of a person that the training people's mean counts as much as"),
+    Column(
+        "nll_1",
+        "Negative log density of a frame of other frames of the same people, given those before "
+        "it, by a transition shrunk so; mean over people; less is better",
+        "nll, transition",
+        unit="nats a region a frame",
+    ),
+    Column(
+        "fit",
+        "Pearson r of functional connectivity of other frames of the same people with one shrunk "
+        "so, mean over people",
+        "r, connectivity",
+    ),
+    Column("chosen", "Whether it was chosen: transition, covariance, both, or none"),
+)
+
+
+def run_linear_training(settings: Settings) -> int:
+    """Fit a linear core to everybody, or to the training set of ``--split-file``; return 0.
+
+    Raises
+    ------
+    DtgError
+        Wrong options, files or output folder, or fewer than 5 people.
+    """
+    analysis = LinearAnalysis.prepare(settings, MODEL, *_CAN_WRITE)
+    if (analysis.results.path / CHECKPOINTS).is_dir():
+        raise SettingsError(
+            f"{analysis.results.path} holds the training of a network",
+            expected=f"--recipe {AMORTISED} to go on with it, or another --model-name",
+        )
+    people, session = analysis.people, analysis.people.sessions[0]
+    labels = tuple(label for label in people.split.training if label in people.of_session(session))
+    require_enough(len(labels), f"with rest of {session_words(session)} to be trained on")
+    if settings.behaviour.dry_run:
+        return analysis.print_plan(f"the model {analysis.name} of {session_words(session)}", labels)
+    if len(people.sessions) > 1:
+        say(f"{session_words(session)} is trained on; --session-label chooses another")
+    known = ModelPeople.of_training(analysis.data_set, people.sketches(labels))
+    with analysis.results.begun():
+        analysis.describe()
+        series = people.series(session, labels)
+        model = fit_people(series, [people.series(own, labels) for own in _others(analysis)])
+        fitted = FittedLinear(model, labels, series.regions, series.frames, series.tr_seconds)
+        target = analysis.results.bundle
+        analysis.results.add(f"{BUNDLE}/")
+        bundle = write_linear_bundle(target, fitted, _facts(analysis, session, fitted), known)
+        say(f"{bundle.card.name} {bundle.card.version} ({bundle.card.kind}): {target}")
+        _write_results(analysis, fitted, bundle)
+    return 0
+
+
+def require_enough(people: int, words: str) -> None:
+    """Refuse fewer people than a linear core is trained on.
+
+    Raises
+    ------
+    SettingsError
+        There are fewer.
+    """
+    if people < FEWEST_PEOPLE:
+        raise SettingsError(
+            f"there are {counted(people, 'participant')} {words}",
+            expected=f"{FEWEST_PEOPLE} or more: a linear core is shrunk to their mean",
+        )
+
+
+def fit_people(first: PeopleSeries, others: list[PeopleSeries]) -> LinearModel:
+    """Return the linear core of people's first session.
+
+    Parameters
+    ----------
+    first
+        The session that is trained on.
+    others
+        Other sessions of the same people; the first that a person has judges strengths.
+    """
+    found = []
+    for row, label in enumerate(first.people):
+        again = next((_of(own, label) for own in others if label in own.people), None)
+        kept = None if first.kept is None else first.kept[row]
+        found.append(TrainingPerson.of(first.series[row], kept, again))
+    return fit_linear(found, first.tr_seconds)[0]
+
+
+def _of(people: PeopleSeries, label: str) -> LagCovariances:
+    row = people.people.index(label)
+    return LagCovariances.of(people.series[row], None if people.kept is None else people.kept[row])
+
+
+def _others(analysis: LinearAnalysis) -> list[str]:
+    """Return the other sessions that training people have."""
+    people, training = analysis.people, set(analysis.people.split.training)
+    return [own for own in people.sessions[1:] if not training.isdisjoint(people.of_session(own))]
+
+
+def _facts(analysis: LinearAnalysis, session: str, fitted: FittedLinear) -> LinearFacts:
+    source = analysis.people.source
+    return LinearFacts(
+        name=analysis.name,
+        recipe_name=LINEAR,
+        session=session,
+        data_set=analysis.data_set,
+        cleaning=source.cleaning,
+        atlas=source.atlas,
+        atlas_digest=source.atlas_digest,
+        description=f"A linear core of {counted(len(fitted.people), 'participant')}, made by "
+        "bids_dtg",
+    )
+
+
+def _strength_rows(fitted: FittedLinear) -> list[dict[str, object]]:
+    strengths = fitted.model.strengths
+    if not strengths.densities:
+        return []
+    rows = []
+    scores = zip(GRID, strengths.densities, strengths.fits, strict=True)
+    for value, density, fit in scores:
+        frames = value * GRID_TR / fitted.tr_seconds
+        chosen = [
+            name
+            for name, own in (
+                ("transition", strengths.transition),
+                ("covariance", strengths.covariance),
+            )
+            if own == frames
+        ]
+        words = "both" if len(chosen) > 1 else "".join(chosen) or "none"
+        rows.append({"frames": round(frames), "nll_1": density, "fit": fit, "chosen": words})
+    return rows
+
+
+def _write_results(analysis: LinearAnalysis, fitted: FittedLinear, bundle: LinearBundle) -> None:
+    model, people = fitted.model, counted(len(fitted.people), "participant")
+    strengths = model.strengths
+    table = ResultTable(
+        _STRENGTHS, _strength_rows(fitted), "How strongly people are shrunk: a row a strength"
+    )
+    chosen = (
+        f"chosen by {strengths.chosen_by} of training people"
+        if strengths.chosen_by
+        else "fixed, as fewer than 10 people have frames to choose them by"
+    )
+    process = model.infer_group()
+    analysis.write(
+        {"desc-strengths_scores": table},
+        AnalysisPageFacts(
+            title=analysis.results.path.name,
+            index=f"../../{INDEX}",
+            lead=f"A linear core of {people} of {analysis.data_set}, "
+            f"{counted(len(fitted.regions), 'region')}, {fitted.frames} frames of "
+            f"{fitted.tr_seconds:g} s.",
+            flags=_flags(model),
+            sections=(
+                PageSection(
+                    title="Strengths",
+                    text=(
+                        "A person's covariances are mixed with the training people's mean, which "
+                        f"counts as much as {strengths.transition:g} frames of the person for the "
+                        f"transition, and {strengths.covariance:g} for the covariance of a frame; "
+                        f"{chosen}.",
+                    ),
+                    tables=(table.on_page("Scores of strengths"),) if table.rows else (),
+                ),
+                PageSection(
+                    title="Mean of the training people",
+                    matrices=(
+                        Matrices("Functional connectivity", {"mean": process.connectivity}),
+                        Matrices(
+                            "Transition: rows follow from columns",
+                            {
+                                f"{counted(lag, 'frame')} before": values
+                                for lag, values in enumerate(process.transitions, 1)
+                            },
+                        ),
+                    ),
+                ),
+            ),
+        ),
+    )
+    say(f"regions: {named(bundle.regions)}")
+
+
+def _flags(model: LinearModel) -> list[Flag]:
+    """Return what few frames left out of the model."""
+    found = []
+    if model.unconnected:
+        found.append(
+            f"Training people have few frames for as many regions: {model.unconnected:.0%} of the "
+            "mean is of regions without connections"
+        )
+    if model.order == 1:
+        found.append("A frame follows from the last one alone, for the same reason")
+    return [Flag("warning", text) for text in found]

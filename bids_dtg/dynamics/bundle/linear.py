@@ -1,0 +1,203 @@
+"""Bundles of linear cores: written from a fit, and loaded.
+
+A bundle holds the training people's mean covariances of regions and how strongly a person is
+shrunk to them: nothing of a single person but a hash.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+
+from bids_dtg.bundles.fields import JsonFields
+from bids_dtg.bundles.fitted import (
+    FittedFacts,
+    FittedFile,
+    FittedPart,
+    Shapes,
+    fitted_files,
+    write_fitted,
+)
+from bids_dtg.bundles.people import ModelPeople, hash_person
+from bids_dtg.dynamics.bundle.fits import SeriesBundle
+from bids_dtg.dynamics.bundle.kind import LINEAR_DYNAMICS
+from bids_dtg.dynamics.lag_covariances import LAGS
+from bids_dtg.dynamics.linear import GRID, LinearModel, Strengths
+from bids_dtg.notices import counted
+
+_REGIONS = "regions"  # tensor of `FITTED_FILE`
+_GROUP = "group"  # tensor of the weights
+
+
+@dataclass(frozen=True, kw_only=True)
+class LinearPart(FittedPart):
+    """The part of the card of linear cores."""
+
+    ORDER: ClassVar[tuple[str, ...]] = (
+        *("format_version", "name", "version", "kind", "licence", "citation", "description"),
+        *("training", "recipe_name", "regions", "people", "frames", "tr_seconds", "order"),
+        *("transition_strength", "covariance_strength", "chosen_by", "unconnected"),
+        *("data_set", "session", "atlas", "atlas_digest", "for_science", "notice", "files"),
+    )
+
+    regions: int  # number of regions of each person
+    frames: int  # of each series
+    tr_seconds: float  # time between frames
+    order: int  # earlier frames that a frame follows from
+    # Frames of a person that the training people's mean counts as much as.
+    transition_strength: float
+    covariance_strength: float
+    chosen_by: str = ""  # what these were chosen by; empty: fixed, as people were too few
+    unconnected: float = 0.0  # share of the mean without covariances between regions
+    session: str = ""  # session of the series; empty: not stated
+
+    @property
+    def outputs(self) -> str:
+        """What the model describes: numbers of regions and participants."""
+        return f"{counted(self.regions, 'region')} by {counted(self.people, 'participant')}"
+
+    @property
+    def shapes(self) -> Shapes:
+        """Shapes of the model's tensors by name."""
+        return {_GROUP: (LAGS + 1, self.regions, self.regions)}
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the part's fields of `model.json`."""
+        return asdict(self)
+
+    @classmethod
+    def read(cls, fields: JsonFields, files: Mapping[str, str]) -> LinearPart:
+        """Read the part's fields of a card.
+
+        Raises
+        ------
+        BundleError
+            If a field is missing or wrong, or says something else than the card's `training`.
+        """
+        part = cls(
+            regions=fields.size("regions"),
+            frames=fields.size("frames"),
+            tr_seconds=fields.positive("tr_seconds"),
+            order=fields.size("order"),
+            transition_strength=fields.positive("transition_strength"),
+            covariance_strength=fields.positive("covariance_strength"),
+            chosen_by=fields.text("chosen_by"),
+            unconnected=fields.not_negative("unconnected"),
+            session=fields.text("session"),
+            **cls.read_shared(fields),
+        )
+        if part.order > LAGS:
+            raise fields.wrong("order", part.order, f"1 to {LAGS}")
+        if part.unconnected > 1:
+            raise fields.wrong("unconnected", part.unconnected, "a share, 0 to 1")
+        facts = {"repetition_time_s": part.tr_seconds, "participants": part.people}
+        cls.require_same(fields, facts)
+        return part
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class LinearBundle(SeriesBundle[LinearPart]):
+    """A verified linear core."""
+
+    PART: ClassVar[type[FittedPart]] = LinearPart
+
+    @classmethod
+    def read_fitted(cls, path: Path, part: LinearPart) -> dict[str, Any]:
+        """Return names of regions and hashes of people."""
+        found = FittedFile.read(path, part.people, {_REGIONS: part.regions}, {})
+        return {"regions": found.names[_REGIONS], "fitted_people": found.people}
+
+    def model(self) -> LinearModel:
+        """Read the model.
+
+        Raises
+        ------
+        BundleError
+            As `check_weights`.
+        """
+        part = self.part
+        strengths = Strengths(part.transition_strength, part.covariance_strength, part.chosen_by)
+        group = self.tensors()[_GROUP].astype(np.float64)
+        return LinearModel(group, strengths, part.order, part.unconnected)
+
+
+@dataclass(frozen=True)
+class LinearFacts(FittedFacts):
+    """Facts for the card of a linear core that its fit does not know."""
+
+    session: str = ""  # session of the series; empty: not stated
+
+
+def load_linear_bundle(name_or_path: str | Path) -> LinearBundle:
+    """Find, verify and load the bundle of a linear core.
+
+    Raises
+    ------
+    BundleError
+        As of `FittedBundle.load`.
+    """
+    return LinearBundle.load(name_or_path)
+
+
+@dataclass(frozen=True, eq=False)
+class FittedLinear:
+    """A linear core, and what it was fitted to."""
+
+    model: LinearModel
+    people: Sequence[str]  # labels
+    regions: Sequence[str]  # names
+    frames: int  # of each series
+    tr_seconds: float  # time between frames
+
+
+def write_linear_bundle(
+    folder: str | Path, fitted: FittedLinear, facts: LinearFacts, people: ModelPeople | None = None
+) -> LinearBundle:
+    """Write the bundle of a linear core, and load it back from where it was written.
+
+    Parameters
+    ----------
+    folder
+        Where the bundle goes. If the same bundle is there already, nothing is done.
+    fitted
+        The model, and what it was fitted to.
+    facts
+        Further facts for the card.
+    people
+        Hashes of everybody used to make the model, by name and rest; None: by name alone.
+
+    Raises
+    ------
+    BundleError
+        If something else is at `folder`, or a name of a region cannot be listed.
+    OutputError
+        If the folder cannot be written.
+    """
+    model, strengths = fitted.model, fitted.model.strengths
+    part = LinearPart(
+        regions=len(fitted.regions),
+        people=len(fitted.people),
+        frames=fitted.frames,
+        tr_seconds=fitted.tr_seconds,
+        order=model.order,
+        transition_strength=strengths.transition,
+        covariance_strength=strengths.covariance,
+        chosen_by=strengths.chosen_by,
+        unconnected=model.unconnected,
+        session=facts.session,
+        **facts.shared,
+    )
+    record = {
+        "grid": list(GRID),
+        "densities": list(strengths.densities),
+        "fits": list(strengths.fits),
+    }
+    card = facts.card(LINEAR_DYNAMICS.name, part, record, part.tr_seconds)
+    hashes = tuple(hash_person(facts.data_set, label) for label in fitted.people)
+    files = fitted_files(FittedFile(hashes, {_REGIONS: fitted.regions}, {}), people)
+    weights = {_GROUP: model.group.astype(np.float32)}
+    return write_fitted(folder, card, weights, files, load_linear_bundle)

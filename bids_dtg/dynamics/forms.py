@@ -1,0 +1,66 @@
+"""Forms of model: which recipes and bundles each has, what it reads, and its analyses."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+
+from bids_dtg.dynamics.recipe import RECIPES
+from bids_dtg.workflows import Run, later
+
+LINEAR = "linear"  # the recipe of the linear core
+AMORTISED = next(name for name, recipe in RECIPES.items() if recipe.amortised)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Form:
+    """A row: what is known of a form of model."""
+
+    words: str  # what such a model is
+    kind: str  # of its bundles
+    recipes: tuple[str, ...]  # by which it is trained
+    analyses: Mapping[str, Run]  # by the values of --analysis
+    structural: bool  # whether it reads structural connectomes
+    # Options of training that other forms lack, by name.
+    options: tuple[str, ...] = ()
+    # Of the extra train that analyses need, by name; others need none.
+    packages: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+
+_ANALYSES = {
+    "train": "dynamics.analyses.train:run_training",
+    "evaluate": "dynamics.analyses.evaluate:run_evaluation",
+    "simulate": "dynamics.analyses.simulate:run_simulation",
+    "fixed-points": "dynamics.analyses.fixed_points:run_fixed_points",
+}
+_ANALYSES_OF_LINEAR = {
+    "train": "dynamics.analyses.linear_training:run_linear_training",
+    "evaluate": "dynamics.analyses.linear_evaluation:run_linear_evaluation",
+    "simulate": "dynamics.analyses.linear_simulation:run_linear_simulation",
+}
+# A new form is a row.
+FORMS: tuple[Form, ...] = (
+    Form(
+        words="a network model",
+        kind="network-model",
+        recipes=tuple(RECIPES),
+        analyses=MappingProxyType({name: later(place) for name, place in _ANALYSES.items()}),
+        structural=True,
+        options=(
+            *("epochs", "batch_size", "learning_rate", "states", "region_parameters"),
+            *("no_external_input", "structural", "recipe_field", "samples", "ramp_epochs"),
+            *("restarts", "structural_connectivity"),
+        ),
+        packages={**dict.fromkeys(_ANALYSES, ("torch",)), "train": ("torch", "lightning")},
+    ),
+    Form(
+        words="a linear core",
+        kind="linear-dynamics",
+        recipes=(LINEAR,),
+        analyses=MappingProxyType(
+            {name: later(place) for name, place in _ANALYSES_OF_LINEAR.items()}
+        ),
+        structural=False,
+    ),
+)

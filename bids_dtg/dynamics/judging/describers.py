@@ -1,0 +1,268 @@
+"""What a linear core, and what is simpler, says of another session of a person.
+
+Each reads one session of a person and the training people's mean, and is judged by the other one:
+its functional connectivity, the next frames, and the dynamics of connectivity.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bids_dtg.connectome.edges import upper_edges
+from bids_dtg.dynamics.judging.baselines import FACTORS, of_factors
+from bids_dtg.dynamics.lag_covariances import LagCovariances
+from bids_dtg.dynamics.linear import LinearModel, LinearProcess, shrunken, yule_walker
+from bids_dtg.dynamics.measures import FCD_FRAMES, fcd_shares, ks_distance
+from bids_dtg.dynamics.networks import PeopleSeries
+from bids_dtg.notices import counted
+from bids_dtg.stats.correlation import correlation
+from bids_dtg.stats.metrics import identification_accuracy
+
+Values = NDArray[np.floating[Any]]
+
+STEPS = (1, 2, 5, 10)  # frames ahead
+SIMULATIONS = 5  # of each person, for the dynamics of connectivity
+FCD_STRIDE = 8  # frames from a window to the next
+_SHARE = 0.35  # of the group, in a plain mixture
+_HALF = 0.5  # of a person's difference from the mean that another session keeps, about
+_NOTHING = 1e-3  # of differences in r
+MODEL = "model"
+
+
+@dataclass(frozen=True, eq=False)
+class Seen:
+    """What is known of a person: one session."""
+
+    label: str
+    own: LagCovariances
+    series: Values  # (regions, frames)
+    other: Seen | None = None  # the next person; None: there is nobody else
+
+
+@dataclass(frozen=True, eq=False)
+class Described:
+    """What is said of the person's other session."""
+
+    connectivity: Values  # (regions, regions)
+    process: LinearProcess | None = None  # None: it says nothing of the course
+    series: Values | None = None  # (regions, frames), a measured session in place of simulations
+
+
+@dataclass(frozen=True)
+class Describer:
+    """A row: what describes a person."""
+
+    name: str
+    words: str  # description for pages
+    what: str  # model, baseline, or measured
+    describe: Callable[[LinearModel, Seen], Described | None]  # None: it needs more people
+
+
+def _of_process(process: LinearProcess) -> Described:
+    return Described(process.connectivity, process)
+
+
+def _factors(model: LinearModel, seen: Seen, count: int) -> Described:
+    return Described(of_factors(seen.own.values[:1], count)[0])
+
+
+def _mixed(model: LinearModel, seen: Seen, share: float) -> Described:
+    strength = seen.own.frames * share / (1.0 - share)
+    return _of_process(yule_walker(shrunken(seen.own, model.group, strength), 1))
+
+
+def _half(model: LinearModel, seen: Seen) -> Described:
+    return Described(_HALF * seen.own.values[0] + (1.0 - _HALF) * model.group[0])
+
+
+def _other(model: LinearModel, seen: Seen) -> Described | None:
+    other = seen.other
+    return None if other is None else Described(other.own.values[0], series=other.series)
+
+
+DESCRIBERS = (
+    Describer(
+        MODEL, "the linear core", "model", lambda model, seen: _of_process(model.infer(seen.own))
+    ),
+    Describer(
+        "group",
+        "the training people's mean connectivity, and the process of their mean",
+        "baseline",
+        lambda model, _: _of_process(model.infer_group()),
+    ),
+    Describer(
+        "own_var_1",
+        "the person's own connectivity, and VAR(1)",
+        "baseline",
+        partial(_mixed, share=0.0),
+    ),
+    Describer(
+        "mixed_var_1",
+        f"VAR(1) of covariances that are {_SHARE:.0%} the training people's",
+        "baseline",
+        partial(_mixed, share=_SHARE),
+    ),
+    *(
+        Describer(
+            f"factors_{count}",
+            f"{counted(count, 'factor')} of the person's connectivity",
+            "baseline",
+            partial(_factors, count=count),
+        )
+        for count in FACTORS
+    ),
+    Describer(
+        "shrunken", "the mean, and half of the person's difference from it", "baseline", _half
+    ),
+    Describer(
+        "retest",
+        "the person's first session itself",
+        "measured",
+        lambda _, seen: Described(seen.own.values[0], series=seen.series),
+    ),
+    Describer("other_person", "another person's first session", "measured", _other),
+)
+
+
+@dataclass(frozen=True, eq=False)
+class PersonScores:
+    """How well one describer foretells a person's other session."""
+
+    edges: Values  # (edges,), the connectivity that it says
+    fit: float  # Pearson r of connectivity
+    residual: float  # the same, of differences from the training people's mean
+    r2: Values  # (steps,), share of the variance so many frames ahead; NaN: it says nothing
+    nll: float  # negative log density of a frame given those before it, nats a region
+    fcd: float  # Kolmogorov-Smirnov distance of FCD; NaN: not known
+
+
+@dataclass(frozen=True, eq=False)
+class JudgedPerson:
+    """A person's other session, and what describers say of it."""
+
+    label: str
+    edges: Values  # (edges,), of the other session
+    scores: dict[str, PersonScores]  # by name
+
+
+def judge_people(
+    model: LinearModel, first: PeopleSeries, again: PeopleSeries, *, seed: int
+) -> Iterator[JudgedPerson]:
+    """Judge what is said of people who are not among the model's training people.
+
+    Parameters
+    ----------
+    model
+        The linear core.
+    first, again
+        Both sessions of these people, in the same order.
+    seed
+        Seed of simulations; those of a person do not depend on other people.
+
+    Yields
+    ------
+    JudgedPerson
+        Of each person.
+    """
+    known = [
+        Seen(label, _covariances(first, row), first.series[row])
+        for row, label in enumerate(first.people)
+    ]
+    mean = upper_edges(model.group[0])
+    for row, seen in enumerate(known):
+        other = known[(row + 1) % len(known)] if len(known) > 1 else None
+        person = replace(seen, other=other)
+        measured = again.series[row]
+        kept = None if again.kept is None else again.kept[row]
+        edges = upper_edges(_covariances(again, row).values[0])
+        shares = _fcd(measured[None])[0]
+        scores = {}
+        for describer in DESCRIBERS:
+            said = describer.describe(model, person)
+            if said is None:
+                continue
+            own = upper_edges(said.connectivity)
+            rng = np.random.default_rng([seed, *seen.label.encode()])
+            r2, nll = _course(said.process, measured, kept)
+            scores[describer.name] = PersonScores(
+                edges=own,
+                fit=float(correlation(own, edges)),
+                residual=_residual(own - mean, edges - mean),
+                r2=r2,
+                nll=nll,
+                fcd=_distance(said, shares, first.frames, rng),
+            )
+        yield JudgedPerson(seen.label, edges, scores)
+
+
+def identified(people: Sequence[JudgedPerson], name: str) -> float:
+    """Return the share of people whose other session is closest to what is said of them.
+
+    Parameters
+    ----------
+    people
+        All of them; each is looked for among all.
+    name
+        Of the describer.
+    """
+    said = np.stack([person.scores[name].edges for person in people])
+    measured = np.stack([person.edges for person in people])
+    return identification_accuracy(correlation(measured[:, None], said[None]))
+
+
+def _residual(said: Values, measured: Values) -> float:
+    """Return r of differences from the mean; NaN where it is the mean, up to white noise."""
+    return np.nan if said.std() < _NOTHING else float(correlation(said, measured))
+
+
+def _covariances(people: PeopleSeries, row: int) -> LagCovariances:
+    return LagCovariances.of(people.series[row], None if people.kept is None else people.kept[row])
+
+
+def _course(
+    process: LinearProcess | None, series: Values, kept: NDArray[np.bool_] | None
+) -> tuple[Values, float]:
+    """Return shares of the variance by step, and the density; NaN where nothing is said."""
+    if process is None:
+        return np.full(len(STEPS), np.nan), np.nan
+    frames, order = series.shape[1], len(process.transitions)
+    there = np.ones(frames, bool) if kept is None else kept
+    mean, _ = process.predict(series, STEPS)
+    shares = np.full(len(STEPS), np.nan)
+    for number, step in enumerate(STEPS):
+        judged = _known(there, step, order)
+        if judged.any():
+            missed = (series - mean[number])[:, judged]
+            shares[number] = 1.0 - (missed**2).sum() / (series[:, judged] ** 2).sum()
+    return shares, process.density(series, _known(there, 1, order))
+
+
+def _known(kept: NDArray[np.bool_], step: int, order: int) -> NDArray[np.bool_]:
+    """Return which frames were kept, and those that they are predicted from."""
+    found = kept.copy()
+    found[: step + order - 1] = False
+    for lag in range(step, step + order):
+        found[lag:] &= kept[: len(kept) - lag]
+    return found
+
+
+def _distance(said: Described, shares: Values, frames: int, rng: np.random.Generator) -> float:
+    sessions = None if said.series is None else said.series[None]
+    if said.process is not None:
+        sessions = said.process.simulate(SIMULATIONS, frames, rng)
+    if sessions is None or not np.isfinite(shares).all():
+        return np.nan
+    return float(ks_distance(_fcd(sessions), shares).mean())
+
+
+def _fcd(sessions: Values) -> Values:
+    """Return distributions of FCD; NaN of sessions that are too short for two windows."""
+    if sessions.shape[-1] < FCD_FRAMES + FCD_STRIDE + 1:
+        return np.full((len(sessions), 1), np.nan)
+    return fcd_shares(sessions, stride=FCD_STRIDE)

@@ -1,0 +1,120 @@
+"""Covariances of regions at lags of a few frames, of a person and summed over people."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Values = NDArray[np.floating[Any]]
+Array = NDArray[np.float64]
+
+LAGS = 2  # the largest lag, in frames
+
+
+@dataclass(frozen=True, eq=False)
+class LagCovariances:
+    """Covariances of a person's session.
+
+    Raises
+    ------
+    ValueError
+        Shapes do not belong together.
+    """
+
+    values: Array  # (lags + 1, regions, regions), row: a region some frames later
+    frames: int  # that were kept
+
+    def __post_init__(self) -> None:
+        shape = self.values.shape
+        if len(shape) != 3 or shape[1] != shape[2] or self.frames < 1:
+            raise ValueError(
+                f"values is (lags + 1, regions, regions) over 1 frame or more, found {shape} over "
+                f"{self.frames}"
+            )
+
+    @classmethod
+    def of(cls, series: Values, kept: NDArray[np.bool_] | None = None) -> LagCovariances:
+        """Return the covariances of a session, each region with variance 1.
+
+        Sums over frames are divided by the number of kept frames at every lag, and frames that
+        were left out count as 0: so together the covariances are those of a stationary process,
+        however few frames there are.
+
+        Parameters
+        ----------
+        series
+            (regions, frames), in any unit.
+        kept
+            (frames,), which of them to use; None: all.
+
+        Raises
+        ------
+        ValueError
+            There are no more kept frames than lags, a series is constant, or not finite.
+
+        Examples
+        --------
+        >>> found = LagCovariances.of(np.array([[1.0, -1.0, 1.0, -1.0]]))
+        >>> found.values[:, 0, 0], found.frames
+        (array([ 1.  , -0.75,  0.5 ]), 4)
+        """
+        values = np.asarray(series, np.float64)
+        keep = np.ones(values.shape[1], bool) if kept is None else np.asarray(kept, bool)
+        frames = int(keep.sum())
+        if frames <= LAGS:
+            raise ValueError(f"covariances need more than {LAGS} kept frames, found {frames}")
+        if not np.isfinite(values[:, keep]).all():
+            raise ValueError("a series has values that are not finite")
+        if (np.ptp(values[:, keep], axis=1) == 0).any():
+            raise ValueError("a series is constant")
+        own = values[:, keep]
+        own = own - own.mean(axis=1, keepdims=True)
+        whole = np.zeros_like(values)
+        whole[:, keep] = own / own.std(axis=1, keepdims=True)
+        length = values.shape[1]
+        sums = [whole[:, lag:] @ whole[:, : length - lag].T for lag in range(LAGS + 1)]
+        return cls(np.stack(sums) / frames, frames)
+
+
+@dataclass(frozen=True, eq=False)
+class GroupSums:
+    """Sums over people of their covariances: those of two sites can be added.
+
+    Examples
+    --------
+    >>> rng = np.random.default_rng(0)
+    >>> people = [LagCovariances.of(rng.standard_normal((3, 90))) for _ in range(4)]
+    >>> both = GroupSums.over(people[:1]) + GroupSums.over(people[1:])
+    >>> both.people, both.frames, bool(np.allclose(both.mean, GroupSums.over(people).mean))
+    (4, 360, True)
+    """
+
+    total: Array  # (lags + 1, regions, regions), sum over people
+    people: int
+    frames: int  # kept, of all people together
+
+    @classmethod
+    def over(cls, people: list[LagCovariances]) -> GroupSums:
+        """Return the sums over people; each counts once, however long the session is."""
+        return cls(
+            np.sum([own.values for own in people], axis=0),
+            len(people),
+            sum(own.frames for own in people),
+        )
+
+    @property
+    def mean(self) -> Array:
+        """(lags + 1, regions, regions), mean over people."""
+        return self.total / self.people
+
+    def __add__(self, other: GroupSums) -> GroupSums:
+        return GroupSums(
+            self.total + other.total, self.people + other.people, self.frames + other.frames
+        )
+
+    def without(self, own: LagCovariances) -> GroupSums:
+        """Return the sums over the others."""
+        return GroupSums(self.total - own.values, self.people - 1, self.frames - own.frames)

@@ -1,0 +1,49 @@
+"""People whose series come from own linear processes, as files of arrays, and calls on them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+REGIONS = ("lh_insula", "lh_cuneus", "rh_insula", "rh_cuneus")
+PEOPLE = tuple(f"{number:02}" for number in range(1, 13))
+FRAMES = 120
+
+
+def made_series(
+    sessions: int = 2, people: int = len(PEOPLE), regions: int = len(REGIONS), frames: int = FRAMES
+) -> np.ndarray:
+    """Return series (sessions, people, regions, frames): people differ, sessions less so."""
+    rng = np.random.default_rng(0)
+    shared = np.eye(regions) + 0.5 * rng.standard_normal((regions, regions))
+    own = shared + 0.4 * rng.standard_normal((people, regions, regions))
+    white = rng.standard_normal((sessions, people, regions, frames))
+    for frame in range(1, frames):
+        white[..., frame] += 0.6 * white[..., frame - 1]
+    return own @ white
+
+
+def write_series(folder: Path, names: Sequence[str] = ("REST1", "REST2")) -> Path:
+    """Write a file for each session, without structural connectomes."""
+    folder.mkdir()
+    for name, series in zip(names, made_series(), strict=False):
+        np.savez(
+            folder / f"{name}.npz",
+            rest=series.astype("f4"),
+            people=PEOPLE,
+            places=REGIONS,
+            tr_seconds=0.72,
+            session=name,
+        )
+    return folder
+
+
+def arguments(arrays: Path, out: Path, analysis: str, *more: str) -> list[str]:
+    """Return what a user gives for an analysis of these files."""
+    return [
+        *(str(arrays), str(out), "group", "--workflow", "dynamics", "--analysis", analysis),
+        *("--input-arrays", *map(str, sorted(arrays.glob("*.npz")))),
+        *("--data-set", "tiny", "--omp-nthreads", "1", *more),
+    ]

@@ -1,0 +1,64 @@
+"""What a form of model lacks is refused in one line."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from tiny_linear import write_tiny_linear
+from tiny_series import arguments, write_series
+
+from bids_dtg.cli.run import main
+
+
+@pytest.fixture(scope="module")
+def arrays(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_series(tmp_path_factory.mktemp("forms") / "arrays")
+
+
+@pytest.mark.parametrize(
+    ("words", "flag"),
+    [
+        (("--epochs", "3"), "--epochs was given"),
+        (("--restarts", "2", "--states", "2"), "--states and --restarts were given"),
+        (("--recipe-field", "window=50"), "--recipe-field was given"),
+    ],
+)
+def test_settings_of_a_network_are_refused_of_a_linear_core(
+    words, flag: str, arrays: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    call = arguments(arrays, tmp_path / "out", "train", "--recipe", "linear", *words)
+    assert main(call) == 2
+    err = capsys.readouterr().err
+    assert f"{flag} with --recipe linear: a linear core has no such setting" in " ".join(
+        err.split()
+    )
+    assert "--recipe default" in err
+    assert not (tmp_path / "out").exists()
+
+
+def test_analyses_that_a_linear_core_lacks_are_refused(
+    arrays: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bundle = write_tiny_linear(tmp_path / "tiny")
+    call = arguments(arrays, tmp_path / "out", "fixed-points", "--model", str(bundle.path))
+    assert main(call) == 2
+    assert "--analysis fixed-points was given with a linear core" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("words", "found"),
+    [
+        (("--recipe", "default", "--folds", "3"), "--folds was given with --recipe default"),
+        (("--recipe", "linear"), "without --model"),
+        (("--recipe", "linear", "--folds", "1"), "--folds is 1"),
+        (("--recipe", "linear", "--folds", "2", "--model", "MODEL"), "--folds and --model"),
+    ],
+)
+def test_folds_stand_in_for_a_model(
+    words, found: str, arrays: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bundle = write_tiny_linear(tmp_path / "tiny")
+    given = [str(bundle.path) if word == "MODEL" else word for word in words]
+    assert main(arguments(arrays, tmp_path / "out", "evaluate", *given)) == 2
+    assert found in capsys.readouterr().err

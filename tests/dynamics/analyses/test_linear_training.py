@@ -1,0 +1,82 @@
+"""Linear cores are trained by the command line, from series alone."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from hidden_packages import without
+from tiny_series import PEOPLE, arguments, write_series
+
+from bids_dtg.cli.run import main
+from bids_dtg.files.text import read_rows
+
+
+@pytest.fixture(scope="module")
+def arrays(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_series(tmp_path_factory.mktemp("linear") / "arrays")
+
+
+def test_a_core_is_trained_of_series_alone(arrays: Path, tmp_path: Path) -> None:
+    words = ("--recipe", "linear", "--participant-label", *PEOPLE[:10])
+    assert main(arguments(arrays, tmp_path / "out", "train", *words)) == 0
+    folder = tmp_path / "out" / "group" / "model-own"
+    card = json.loads((folder / "bundle" / "model.json").read_text())
+    assert (card["kind"], card["recipe_name"], card["people"]) == ("linear-dynamics", "linear", 10)
+    assert (card["chosen_by"], card["order"]) == ("another session", 2)
+    rows = read_rows(folder / "desc-strengths_scores.tsv")
+    assert len(rows) == 8
+    chosen = {
+        name: float(row["frames"])
+        for row in rows
+        for name in ("transition", "covariance")
+        if row["chosen"] in (name, "both")
+    }
+    assert chosen == {
+        "transition": card["transition_strength"],
+        "covariance": card["covariance_strength"],
+    }
+    assert "counts as much as" in (folder / "network_report.html").read_text()
+    before = (folder / "bundle" / "model.json").read_bytes()
+    assert main(arguments(arrays, tmp_path / "out", "train", *words)) == 0
+    assert (folder / "bundle" / "model.json").read_bytes() == before
+
+
+def test_few_people_have_fixed_strengths_and_fewer_are_refused(
+    arrays: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ("--recipe", "linear", "--participant-label")
+    assert main(arguments(arrays, tmp_path / "out", "train", *words, *PEOPLE[:5])) == 0
+    folder = tmp_path / "out" / "group" / "model-own"
+    card = json.loads((folder / "bundle" / "model.json").read_text())
+    assert (card["transition_strength"], card["covariance_strength"]) == (2400.0, 500.0)
+    assert card["chosen_by"] == ""
+    assert "fixed, as fewer than 10 people" in (folder / "network_report.html").read_text()
+    assert main(arguments(arrays, tmp_path / "none", "train", *words, *PEOPLE[:4])) == 2
+    assert "there are 4 participants with rest of session REST1" in capsys.readouterr().err
+    assert not (tmp_path / "none").exists()
+
+
+def test_neither_torch_nor_a_structural_connectome_is_needed(arrays: Path, tmp_path: Path) -> None:
+    call = arguments(arrays, tmp_path / "out", "train", "--recipe", "linear")
+    found = subprocess.run(
+        [sys.executable, "-m", "bids_dtg.cli.run", *call],
+        env=without(tmp_path / "bare", "torch", "lightning"),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert found.returncode == 0, found.stderr
+    assert (tmp_path / "out" / "group" / "model-own" / "bundle" / "model.json").is_file()
+
+
+def test_the_training_of_a_network_is_not_taken_for_that_of_a_core(
+    arrays: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "out" / "group" / "model-own" / "checkpoints").mkdir(parents=True)
+    assert main(arguments(arrays, tmp_path / "out", "train", "--recipe", "linear")) == 2
+    err = " ".join(capsys.readouterr().err.split())
+    assert "holds the training of a network. Expected: --recipe " in err

@@ -1,0 +1,46 @@
+"""Bundles of linear cores: what is written is what is loaded, and nothing wrong is."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from tiny_linear import TINY_REGIONS, tiny_fitted, write_tiny_linear
+
+from bids_dtg.bundles.overview import bundle_lines
+from bids_dtg.dynamics.bundle.linear import load_linear_bundle
+from bids_dtg.dynamics.lag_covariances import LagCovariances
+from bids_dtg.errors import BundleError, RunError
+
+
+def test_a_loaded_model_infers_what_the_written_one_does(tmp_path: Path) -> None:
+    bundle = write_tiny_linear(tmp_path / "tiny")
+    own = LagCovariances.of(np.random.default_rng(1).standard_normal((4, 80)))
+    found, expected = (model.infer(own) for model in (bundle.model(), tiny_fitted().model))
+    np.testing.assert_allclose(found.transitions, expected.transitions, atol=1e-6)
+    np.testing.assert_allclose(found.noise, expected.noise, atol=1e-6)
+    assert bundle.regions == TINY_REGIONS
+    assert bundle.in_training_set(["p1", "nobody"], "Tiny study") == ("p1",)
+    with pytest.raises(RunError, match="2 s apart"):
+        bundle.require_frames(2.0, 100)
+    words = " ".join(bundle_lines(bundle))
+    assert "2400 frames (transition), 500 frames (covariance), fixed, of too few people" in words
+
+
+@pytest.mark.parametrize(
+    ("changes", "fact"),
+    [
+        ({"order": 3}, "order"),
+        ({"unconnected": 1.5}, "unconnected"),
+        ({"transition_strength": 0}, "transition_strength"),
+        ({"tr_seconds": 2.0}, "repetition_time_s"),
+        ({"regions": 5}, "group has shape"),
+    ],
+)
+def test_a_card_that_cannot_be_is_refused(tmp_path: Path, changes, fact: str) -> None:
+    path = write_tiny_linear(tmp_path / "tiny").path / "model.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | changes))
+    with pytest.raises(BundleError, match=fact):
+        load_linear_bundle(path.parent)
