@@ -74,7 +74,7 @@ def amortised_step() -> Callable[[], float]:
     networks = make_networks(series, weights + weights.swapaxes(1, 2), 0.72)
     trained = np.ones((PEOPLE, REGIONS), bool)
     task = SessionTask(
-        networks, trained, find_recipe("default"), seed=0, identity={}, report=lambda line: None
+        networks, trained, find_recipe("amortised"), seed=0, identity={}, report=lambda line: None
     )
     task.log = lambda *_, **__: None  # type: ignore[method-assign]  # there is no trainer
     of_people, numbers = next(iter(task.train_dataloader())), itertools.count()

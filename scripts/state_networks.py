@@ -12,8 +12,8 @@ RUNS = "--frames 130 --repetition-time 2"
 ATLAS = "atlas/tpl-MNI152NLin6Asym/tpl-MNI152NLin6Asym_atlas-SimulatedRegions_res-4_dseg.nii.gz"
 THREE_SIMULATIONS = "--simulations 3"
 SMALL_NETWORK = (
-    "--epochs 2 --states 2 --region-parameters 2 --recipe-field hidden=4 encoder_units=8 "
-    "window=40 forecast_frames=5 generation_frames=40"
+    "--recipe amortised --epochs 2 --states 2 --region-parameters 2 --recipe-field hidden=4 "
+    "encoder_units=8 window=40 forecast_frames=5 generation_frames=40"
 )
 
 

@@ -36,6 +36,11 @@ REFUSED = {
         (("participant", "--workflow", "twin", "--model", "m"), "torch", "train"),
         (("group", "--analysis", "finetune", "--model", "demo"), "torch", "train"),
         (("group", "--analysis", "train", "--architecture", "attention-unet"), "torch", "train"),
+        (
+            ("group", "--workflow", "dynamics", "--analysis", "train", "--recipe", "amortised"),
+            "torch",
+            "train",
+        ),
         *(
             (
                 ("group", "--workflow", name, "--analysis", what, "--model", "m"),
@@ -43,7 +48,6 @@ REFUSED = {
                 "train",
             )
             for name, what in (
-                ("dynamics", "train"),
                 ("dynamics", "evaluate"),
                 ("dynamics", "simulate"),
                 ("dynamics", "fixed-points"),

@@ -159,7 +159,7 @@ def fit(
     >>> fitted.infer(networks).region.mean.shape
     (2, 5, 3)
     """
-    recipe = recipe or find_recipe("default")
+    recipe = recipe or find_recipe("amortised")
     people, regions, _ = networks.series.shape
     trained = choose_trained(people, regions, recipe, seed)
 

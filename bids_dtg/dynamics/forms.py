@@ -10,6 +10,7 @@ from bids_dtg.dynamics.recipe import RECIPES
 from bids_dtg.workflows import Run, later
 
 LINEAR = "linear"  # the recipe of the linear core
+DEFAULT = "default"  # the same
 AMORTISED = next(name for name, recipe in RECIPES.items() if recipe.amortised)
 
 
@@ -42,6 +43,15 @@ _ANALYSES_OF_LINEAR = {
 # A new form is a row.
 FORMS: tuple[Form, ...] = (
     Form(
+        words="a linear core",
+        kind="linear-dynamics",
+        recipes=(DEFAULT, LINEAR),
+        analyses=MappingProxyType(
+            {name: later(place) for name, place in _ANALYSES_OF_LINEAR.items()}
+        ),
+        structural=False,
+    ),
+    Form(
         words="a network model",
         kind="network-model",
         recipes=tuple(RECIPES),
@@ -53,14 +63,5 @@ FORMS: tuple[Form, ...] = (
             *("restarts", "structural_connectivity"),
         ),
         packages={**dict.fromkeys(_ANALYSES, ("torch",)), "train": ("torch", "lightning")},
-    ),
-    Form(
-        words="a linear core",
-        kind="linear-dynamics",
-        recipes=(LINEAR,),
-        analyses=MappingProxyType(
-            {name: later(place) for name, place in _ANALYSES_OF_LINEAR.items()}
-        ),
-        structural=False,
     ),
 )

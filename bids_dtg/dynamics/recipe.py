@@ -124,7 +124,7 @@ class Recipe:
 # A new recipe is a row; `--recipe` chooses it.
 RECIPES: Mapping[str, Recipe] = MappingProxyType(
     {
-        "default": Recipe(
+        "amortised": Recipe(
             amortised=True,
             state_limit=8.0,
             external_inputs=3,
@@ -171,7 +171,7 @@ def departures(recipe: Recipe) -> tuple[str, ...]:
     --------
     >>> departures(RECIPES["published-paper"])
     ()
-    >>> departures(RECIPES["default"])[1:3]
+    >>> departures(RECIPES["amortised"])[1:3]
     ('6 parameters of a region in place of 3', '3 external inputs in place of 1')
     """
     published = RECIPES["published-paper"]

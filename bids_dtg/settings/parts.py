@@ -286,11 +286,11 @@ class ModellingOptions:
     recipe: str = option(
         "modelling",
         "how the network is trained; default: mean squared error, re-centred, with a gain a "
-        "contrast; published: the CR-R loss, as it comes out; with --workflow dynamics default: a "
-        "shorter training, published-code and published-paper: as in the public code, and as the "
-        "paper prints it, linear: no network, a linear process of each participant, shrunk to "
-        "that of the others, in seconds; with --workflow twin default: that of --architecture, "
-        "published: sizes, rates and updates as the paper prints them",
+        "contrast; published: the CR-R loss, as it comes out; with --workflow dynamics default and "
+        "linear: no network, a linear process of each participant, shrunk to that of the others, "
+        "in seconds, amortised: a network of anybody, published-code and published-paper: as in "
+        "the public code, and as the paper prints it; with --workflow twin default: that of "
+        "--architecture, published: sizes, rates and updates as the paper prints them",
         default="default",
         shapes=(MODELS,),
     )

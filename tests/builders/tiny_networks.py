@@ -12,7 +12,10 @@ _GYRI = ("insula", "cuneus", "lingual", "precuneus")
 REGIONS = [f"{side}_{name}" for side in ("lh", "rh") for name in _GYRI]
 PEOPLE = ["01", "02", "03", "04"]
 FRAMES = 90
-TRAIN = ("--epochs", "2", "--states", "2", "--region-parameters", "2", "--restarts", "2")
+TRAIN = (
+    *("--epochs", "2", "--states", "2", "--region-parameters", "2", "--restarts", "2"),
+    *("--recipe", "amortised"),
+)
 
 
 def write_networks(

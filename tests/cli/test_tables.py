@@ -74,7 +74,8 @@ def told(tmp_path, monkeypatch, capsys):
         (
             f"{TRAIN} --recipe published",
             "--recipe published was given with --workflow dynamics. Expected: one of default, "
-            "published-code, published-paper, linear. To do: --workflow contrasts or twin has",
+            "linear, amortised, published-code, published-paper. To do: --workflow contrasts or "
+            "twin has",
         ),
         (
             f"{TRAIN} --gsr",

@@ -45,9 +45,9 @@ def test_an_unknown_recipe_is_refused() -> None:
 
 def test_fields_are_changed_by_their_names() -> None:
     texts = ["external_inputs=0", "sampled_coupling=FALSE", "generation_weight=2.5"]
-    changed = with_fields(find_recipe("default"), texts)
+    changed = with_fields(find_recipe("amortised"), texts)
     assert changed == replace(
-        find_recipe("default"), external_inputs=0, sampled_coupling=False, generation_weight=2.5
+        find_recipe("amortised"), external_inputs=0, sampled_coupling=False, generation_weight=2.5
     )
 
 
@@ -74,4 +74,4 @@ def test_fields_are_changed_by_their_names() -> None:
 )
 def test_wrong_fields_are_refused(text: str, message: str) -> None:
     with pytest.raises(SettingsError, match=re.escape(message)):
-        with_fields(find_recipe("default"), [text])
+        with_fields(find_recipe("amortised"), [text])

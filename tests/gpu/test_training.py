@@ -181,7 +181,7 @@ def test_networks_of_regions_train_on_a_gpu(tmp_path):
     )
     tiny = Recipe(states=2, region_parameters=2, hidden=8, encoder_units=4, epochs=3, batch_size=4)
     sizes = {"states": 2, "region_parameters": 2, "epochs": 3}
-    for number, recipe in enumerate([tiny, dataclasses.replace(RECIPES["default"], **sizes)]):
+    for number, recipe in enumerate([tiny, dataclasses.replace(RECIPES["amortised"], **sizes)]):
         elbos = [
             fit(
                 networks,

@@ -36,6 +36,7 @@ def chain(tmp_path_factory: pytest.TempPathFactory) -> Path:
     fmriprep = str(data / "fmriprep")
     assert main([fmriprep, str(study), "participant", *of_runs, *labels[:PEOPLE]]) == 0
     training = ["--analysis", "train", "--model-name", "chain", "--epochs", EPOCHS]
+    training += ["--recipe", "amortised"]
     training += ["--recipe-field", "region_parameters=3", "external_inputs=1", "held_out=0"]
     assert main([fmriprep, str(study), "group", *common, *training]) == 0
     model = ["--model", str(study / "group/model-chain/bundle"), "--simulations", "20"]

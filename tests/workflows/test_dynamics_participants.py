@@ -137,7 +137,7 @@ def test_a_linear_core_reads_series_alone(job, capsys):
         (("--model", "{model}"), "--model was given without --structural-connectivity"),
         (("--combine", "run"), "--combine was given with --workflow dynamics"),
         (("--model", "{tables}", "--structural-connectivity", "{sc}"), "knows only the people"),
-        (("--model", "{tables}", "--structural-connectivity", "{sc}"), "--recipe default, or"),
+        (("--model", "{tables}", "--structural-connectivity", "{sc}"), "--recipe amortised, or"),
         (("--structural-connectivity", "{several}"), "2 structural connectomes fit: .*--array-key"),
         (("--model", "{model}", "--structural-connectivity", "{sc}", "--atlases", "HCP"), "19 reg"),
         (("--model", "{other}", "--structural-connectivity", "{sc}"), "parcels of Slabs are not"),

@@ -50,9 +50,9 @@ def form_of(settings: Settings) -> Form:
         form = next(own for own in FORMS if modelling.recipe in own.recipes)
         _refuse_options(form, settings)
         return form
-    # What is none of theirs is refused by the first form.
+    # What is none of theirs is refused by the last form, of networks.
     kind = kind_of(settings.inputs.model)
-    return next((own for own in FORMS if own.kind == kind), FORMS[0])
+    return next((own for own in FORMS if own.kind == kind), FORMS[-1])
 
 
 def model_given(settings: Settings) -> bool:

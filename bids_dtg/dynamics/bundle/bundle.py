@@ -32,7 +32,7 @@ from bids_dtg.bundles.fitted import (
 from bids_dtg.bundles.people import ModelPeople, hash_person
 from bids_dtg.dynamics.bundle.fits import SeriesBundle
 from bids_dtg.dynamics.bundle.kind import NETWORK_MODEL
-from bids_dtg.dynamics.bundle.part import NetworkPart
+from bids_dtg.dynamics.bundle.part import AMORTISED, NetworkPart
 from bids_dtg.errors import BundleError
 
 if TYPE_CHECKING:
@@ -52,6 +52,7 @@ class NetworkFacts(FittedFacts):
     """Facts for the card of a network model that its fit does not know."""
 
     citation: str = CITATION  # what users are asked to cite
+    recipe_name: str = AMORTISED  # what --recipe named
     structural: str = "linear"  # how structural connectomes were scaled
     session: str = ""  # session of the series; empty: not stated
 

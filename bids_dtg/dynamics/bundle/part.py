@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field, replace
 from types import MappingProxyType
 from typing import Any, ClassVar, get_args
 
@@ -19,6 +19,9 @@ from bids_dtg.dynamics.recipe import (
 )
 from bids_dtg.notices import counted
 
+AMORTISED = "amortised"  # the recipe of models of anybody
+_BEFORE = "default"  # what it was called in cards of before
+
 
 @dataclass(frozen=True)
 class NetworkPart(FittedPart):
@@ -32,6 +35,7 @@ class NetworkPart(FittedPart):
     )
 
     recipe: Recipe  # architecture and training of the model, with every doubtful point
+    recipe_name: str = field(default=AMORTISED, kw_only=True)  # what --recipe named
     regions: int  # number of regions of each person
     frames: int  # of each series
     tr_seconds: float  # time between frames
@@ -157,6 +161,8 @@ class NetworkPart(FittedPart):
             session=fields.text("session"),
             **cls.read_shared(fields),
         )
+        if part.recipe_name == _BEFORE:
+            part = replace(part, recipe_name=AMORTISED)
         facts = {"repetition_time_s": part.tr_seconds, "participants": part.people}
         cls.require_same(fields, facts)
         return part

@@ -67,7 +67,7 @@ def test_tables_of_people_are_found_by_their_series(
 def test_a_dry_run_writes_nothing(
     call: Call, out: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert call("train", "--dry-run", "--model-name", "dry") == 0
+    assert call("train", "--dry-run", "--model-name", "dry", "--recipe", "amortised") == 0
     assert not (out / "group" / "model-dry").exists()
     out_text = capsys.readouterr().out
     assert "4 participants" in out_text

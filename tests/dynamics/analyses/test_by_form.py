@@ -33,7 +33,7 @@ def test_settings_of_a_network_are_refused_of_a_linear_core(
     assert f"{flag} with --recipe linear: a linear core has no such setting" in " ".join(
         err.split()
     )
-    assert "--recipe default" in err
+    assert "--recipe amortised" in err
     assert not (tmp_path / "out").exists()
 
 
@@ -49,7 +49,7 @@ def test_analyses_that_a_linear_core_lacks_are_refused(
 @pytest.mark.parametrize(
     ("words", "found"),
     [
-        (("--recipe", "default", "--folds", "3"), "--folds was given with --recipe default"),
+        (("--recipe", "amortised", "--folds", "3"), "--folds was given with --recipe amortised"),
         (("--recipe", "linear"), "without --model"),
         (("--recipe", "linear", "--folds", "1"), "--folds is 1"),
         (("--recipe", "linear", "--folds", "2", "--model", "MODEL"), "--folds and --model"),

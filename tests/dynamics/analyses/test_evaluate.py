@@ -93,7 +93,7 @@ def test_a_session_of_one_person_and_another_length_is_compared_by_simulations_a
     arrays = write_networks(
         tmp_path / "arrays", regions=REGIONS[::4], people=(PEOPLE[:1], PEOPLE[:1]), frames=(90, 120)
     )
-    out, bare = tmp_path / "out", ("--no-external-input", "--recipe", "default")
+    out, bare = tmp_path / "out", ("--no-external-input", "--recipe", "amortised")
     assert main(arguments(arrays, out, "train", *TRAIN, *bare)) == 0
     model = ("--model", str(out / "group" / "model-own" / "bundle"))
     assert main(arguments(arrays, out, "evaluate", *model, "--simulations", "2")) == 0

@@ -61,7 +61,7 @@ def test_few_people_have_fixed_strengths_and_fewer_are_refused(
 
 
 def test_neither_torch_nor_a_structural_connectome_is_needed(arrays: Path, tmp_path: Path) -> None:
-    call = arguments(arrays, tmp_path / "out", "train", "--recipe", "linear")
+    call = arguments(arrays, tmp_path / "out", "train")
     found = subprocess.run(
         [sys.executable, "-m", "bids_dtg.cli.run", *call],
         env=without(tmp_path / "bare", "torch", "lightning"),
@@ -70,7 +70,8 @@ def test_neither_torch_nor_a_structural_connectome_is_needed(arrays: Path, tmp_p
         check=False,
     )
     assert found.returncode == 0, found.stderr
-    assert (tmp_path / "out" / "group" / "model-own" / "bundle" / "model.json").is_file()
+    card = json.loads((tmp_path / "out/group/model-own/bundle/model.json").read_text())
+    assert (card["kind"], card["recipe_name"]) == ("linear-dynamics", "linear")  # by default
 
 
 def test_the_training_of_a_network_is_not_taken_for_that_of_a_core(

@@ -17,7 +17,7 @@ from bids_dtg.dynamics.analyses.unseen import unseen_sections
 from bids_dtg.files.text import read_rows
 from bids_dtg.stats.paired import Interval
 
-SMALL = ("--epochs", "1", "--states", "2", "--region-parameters", "2")
+SMALL = ("--recipe", "amortised", "--epochs", "1", "--states", "2", "--region-parameters", "2")
 
 
 @pytest.fixture(scope="module")

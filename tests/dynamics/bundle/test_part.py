@@ -176,3 +176,11 @@ def test_each_field_of_a_recipe_must_be_there_and_of_its_type(field: str) -> Non
 def test_wrong_fields_are_named(path: str, value: object, fact: str) -> None:
     with pytest.raises(BundleError, match=fact):
         ModelCard.from_json(edited(path, value))
+
+
+def test_the_recipe_of_cards_of_before_has_its_name_of_now() -> None:
+    content = json.loads(card(PART).to_json())
+    found = ModelCard.from_json(json.dumps(content | {"recipe_name": "default"}))
+    assert found.part.recipe_name == "amortised"
+    found = ModelCard.from_json(json.dumps(content | {"recipe_name": "published-code"}))
+    assert found.part.recipe_name == "published-code"

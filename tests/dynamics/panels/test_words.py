@@ -75,7 +75,7 @@ def test_with_a_model_the_method_is_cited_and_its_gaps_are_said():
 
 
 def test_the_recipe_and_its_departures_are_named():
-    recipe = find_recipe("default")
+    recipe = find_recipe("amortised")
     model = replace(MODELLED.model, recipe="default", departures=departures(recipe))
     text = text_of(replace(MODELLED, model=model), model_name="mine 4", model_sha256="abc")
     for part in (
