@@ -15,6 +15,7 @@ documentation of models of your own.
 # 2,682 voxels of grey matter. Each has rest (two segments of 150 frames)
 # and one noisy measurement of 47 task maps.
 
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -47,7 +48,8 @@ def arrays(chosen):
     }
 
 
-Path("five/study").mkdir(parents=True, exist_ok=True)
+shutil.rmtree("five", ignore_errors=True)  # of an earlier run
+Path("five/study").mkdir(parents=True)
 five, others = arrays(people[:5]), arrays(people[5:])
 np.savez("five/five.npz", **five)
 np.savez("five/others.npz", **others)

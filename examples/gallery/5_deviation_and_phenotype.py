@@ -70,6 +70,8 @@ plt.show()
 # tune it. The phenotype is a trait that shapes the networks of the
 # simulated people, with as much noise.
 
+import shutil
+
 from bids_dtg.contrasts.phantom.model import Phantom
 
 phantom = Phantom(block=4)
@@ -94,7 +96,8 @@ def write(path, chosen, **more):
     )
 
 
-Path("phenotype/study").mkdir(parents=True, exist_ok=True)
+shutil.rmtree("phenotype", ignore_errors=True)  # of an earlier run
+Path("phenotype/study").mkdir(parents=True)
 training, others = people[:40], people[40:]
 measured = np.stack(
     [person.measured_maps(session=0) for person in training]
