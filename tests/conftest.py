@@ -31,7 +31,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
     Files are given out first, and the hundreds of attacks fill the rest of the time on each core.
     """
-    if config.getoption("dist", "no") == "loadgroup":
+    if getattr(config.option, "loadgroup", False):  # in processes of xdist alone
         for item in items:
             if not item.path.is_relative_to(TESTS / "attacks"):
                 item.add_marker(pytest.mark.xdist_group(item.nodeid.partition("::")[0]))

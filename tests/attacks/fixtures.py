@@ -20,7 +20,18 @@ from tiny_job import TinyJob, add_rest
 SHARES = ("--held-out", "0.25", "0.25")
 # What is trained on arrays: each in a second or two.
 LINEAR = ("--architecture", "linear", "--rois", "3", *SHARES, "--no-reports")
-NETWORK = ("--epochs", "1", "--states", "2", "--region-parameters", "2", "--restarts", "1")
+NETWORK = (
+    "--recipe",
+    "amortised",
+    "--epochs",
+    "1",
+    "--states",
+    "2",
+    "--region-parameters",
+    "2",
+    "--restarts",
+    "1",
+)
 
 
 def pair(folder: Path) -> None:
