@@ -67,7 +67,7 @@ def require_every_file_seen(output: Path, folder: Path) -> int:
         (alone / ".bidsignore").write_text("\n".join(NOT_DATA) + "\n")
         found = validate(alone, schema)
         where = dataset.relative_to(copy)
-        assert found.errors == [], where
+        assert found.errors == [], (where, found.errors)
         assert found.seen == len(data_files(alone)), where
         total += found.seen
     return total

@@ -377,5 +377,6 @@ def _connectomes(label: str, form: Form) -> str:
         return f"sub-{label}/connectomes"
     ridge = "" if form.ridge == Form.ridge else f"-{form.ridge:g}"
     ridge = ridge if form.fixed is None else f"-penalty{form.fixed:g}"
+    ridge = ridge.replace(".", "p")  # a dot begins the file's ending
     places = "-standardised" if form.standardised else ""
     return f"sub-{label}/{form.name}{ridge}{places}_connectomes"
