@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bids_dtg.contrasts.people import Array, Person
+from bids_dtg.contrasts.people import Array, Float, Person
 from bids_dtg.contrasts.recentring import Correction, clipped_gains
 from bids_dtg.stats.linear import (
     WHOLE,
@@ -28,7 +28,6 @@ from bids_dtg.stats.linear import (
     standardised,
 )
 
-Float = NDArray[np.float64]
 _LEAST = float(np.finfo(np.float64).tiny)  # replaces a divisor of 0
 Fits = tuple[Float, NDArray[np.bool_]]  # of a person, as `fit_regions` returns them
 

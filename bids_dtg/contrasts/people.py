@@ -15,6 +15,7 @@ from bids_dtg.connectome.training_distribution.summary import Rest
 from bids_dtg.contrasts.maps import MapAverage
 
 Array = NDArray[np.float32]
+Float = NDArray[np.float64]
 _PLACES_AT_A_TIME = 8192
 _LARGEST = float(np.finfo(np.float16).max)
 _FINGERPRINT_VOXELS = 64  # in the middle of the brain, by which data are compared
@@ -122,16 +123,52 @@ def predicted_maps(model: MapModel, person: Person) -> Array:
     return average.mean
 
 
+@dataclass(frozen=True, eq=False)
+class MeanMaps:
+    """The sum of people's measured maps, where they were measured, and so their mean."""
+
+    total: Float  # (contrasts, places)
+    count: NDArray[np.int64]  # people, (contrasts, places)
+
+    @classmethod
+    def of(cls, people: Sequence[Person]) -> MeanMaps:
+        """Add up people's maps."""
+        total = np.zeros(people[0].maps.shape)
+        count = np.zeros(total.shape, np.int64)
+        for person in people:
+            known = np.isfinite(person.maps)
+            total += np.where(known, person.maps, 0.0)
+            count += known
+        return cls(total, count)
+
+    @property
+    def mean(self) -> Float:
+        """Mean maps, (contrasts, places); 0 where nobody was measured."""
+        return np.asarray(self.total / np.maximum(self.count, 1))
+
+    def directions(self) -> Array:
+        """Return mean maps that are centred and of length 1, (contrasts, places)."""
+        centred = self.mean - self.mean.mean(axis=1, keepdims=True)
+        length = np.sqrt((centred**2).sum(axis=1, keepdims=True))
+        return np.asarray(centred / np.where(length > 0, length, 1.0), np.float32)
+
+    def deviation(self, person: Person) -> Float:
+        """Return measured maps less the mean; 0 where nothing was measured."""
+        return np.where(np.isfinite(person.maps), person.maps - self.mean, 0.0)
+
+    def left_out(self, person: Person) -> tuple[Float, NDArray[np.bool_]]:
+        """Return measured maps less the mean of all others, and where both are known."""
+        known = np.isfinite(person.maps)
+        others = self.count - known
+        own = np.where(known, person.maps, 0.0)
+        deviation = own - (self.total - own) / np.maximum(others, 1)
+        known &= others > 0
+        return np.where(known, deviation, 0.0), known
+
+
 def mean_maps(people: Sequence[Person]) -> Array:
     """Return the mean measured maps, (contrasts, voxels); 0 where nobody was measured."""
-    total = np.zeros(people[0].maps.shape)
-    count = np.zeros(total.shape, np.int32)
-    for person in people:
-        known = np.isfinite(person.maps)
-        total += np.where(known, person.maps, 0.0)
-        count += known
-    mean: Array = (total / np.maximum(count, 1)).astype(np.float32)
-    return mean
+    return MeanMaps.of(people).mean.astype(np.float32)
 
 
 def filled(person: Person, mean: Array) -> Array:

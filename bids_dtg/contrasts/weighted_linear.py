@@ -17,8 +17,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bids_dtg.contrasts.linear import Float, Slopes
-from bids_dtg.contrasts.people import Array, Person
+from bids_dtg.contrasts.linear import Slopes
+from bids_dtg.contrasts.people import Array, Float, MeanMaps, Person
 from bids_dtg.stats.linear import WHOLE, fit_regions, mean_fits, standardised
 
 SHORTER_MINUTES = (3.0, 6.0, 10.0)  # lengths of rest whose mean connectomes are kept, too
@@ -148,10 +148,11 @@ class WeightedLinear:
         which is nearest to the connectome. If it is one of shorter rest, deviations of each set are
         multiplied by the ratio of the training people's mean square to their own, at most 1.
         """
-        nearest = self._nearest(connectome)
+        features = [standardised(connectome[rows], WHOLE) for rows in rows_of(self.sets)]
+        nearest = self._nearest(features)
         maps = np.zeros((len(self.coefficients), connectome.shape[1]))
         for number, rows in enumerate(rows_of(self.sets)):
-            deviation = self._deviation(connectome, rows, nearest)
+            deviation = self._deviation(features[number], rows, nearest)
             share = 1.0
             if nearest:
                 own = float(np.mean(deviation**2))
@@ -161,19 +162,18 @@ class WeightedLinear:
             maps = self.amplitude.apply(maps, connectome)
         return maps.astype(np.float32)
 
-    def _nearest(self, connectome: Array) -> int:
+    def _nearest(self, features: Sequence[Float]) -> int:
         """Return the number of the mean that is nearest by weighted squares."""
         squares = [
             sum(
-                float((self._deviation(connectome, rows, length) ** 2).sum())
-                for rows in rows_of(self.sets)
+                float((self._deviation(own, rows, length) ** 2).sum())
+                for own, rows in zip(features, rows_of(self.sets), strict=True)
             )
             for length in range(len(self.means))
         ]
         return int(np.argmin(squares))
 
-    def _deviation(self, connectome: Array, rows: Rows, length: int) -> Float:
-        features = standardised(connectome[rows], WHOLE)
+    def _deviation(self, features: Float, rows: Rows, length: int) -> Float:
         return np.asarray((features - self.means[length, rows]) * self.weights[rows])
 
 
@@ -212,7 +212,7 @@ def fit_weighted(
         raise ValueError(f"{len(people)} person is too few to leave one out")
     minutes = float(sum(person.minutes for person in people))
     strength = shrinkage(minutes)
-    maps = _MeanMaps.of(people)
+    maps = MeanMaps.of(people)
     parts = [
         _Part.of(people, rows, maps, lambda connectome: standardised(connectome, WHOLE), strength)
         for rows in rows_of(sets)
@@ -321,48 +321,6 @@ def _of_person(person: Person, rows: Rows, columns: Columns) -> Float:
     return sum(more, start=first)
 
 
-@dataclass(frozen=True, eq=False)
-class _MeanMaps:
-    """The sum of people's measured maps, where they were measured."""
-
-    total: Float  # (contrasts, places)
-    count: NDArray[np.int64]  # people, (contrasts, places)
-
-    @classmethod
-    def of(cls, people: Sequence[Person]) -> _MeanMaps:
-        total = np.zeros(people[0].maps.shape)
-        count = np.zeros(total.shape, np.int64)
-        for person in people:
-            known = np.isfinite(person.maps)
-            total += np.where(known, person.maps, 0.0)
-            count += known
-        return cls(total, count)
-
-    @property
-    def mean(self) -> Float:
-        """Mean maps, (contrasts, places); 0 where nobody was measured."""
-        return np.asarray(self.total / np.maximum(self.count, 1))
-
-    def directions(self) -> Array:
-        """Return mean maps that are centred and of length 1, (contrasts, places)."""
-        centred = self.mean - self.mean.mean(axis=1, keepdims=True)
-        length = np.sqrt((centred**2).sum(axis=1, keepdims=True))
-        return np.asarray(centred / np.where(length > 0, length, 1.0), np.float32)
-
-    def deviation(self, person: Person) -> Float:
-        """Return measured maps less the mean; 0 where nothing was measured."""
-        return np.where(np.isfinite(person.maps), person.maps - self.mean, 0.0)
-
-    def left_out(self, person: Person) -> tuple[Float, NDArray[np.bool_]]:
-        """Return measured maps less the mean of all others, and where both are known."""
-        known = np.isfinite(person.maps)
-        others = self.count - known
-        own = np.where(known, person.maps, 0.0)
-        deviation = own - (self.total - own) / np.maximum(others, 1)
-        known &= others > 0
-        return np.where(known, deviation, 0.0), known
-
-
 class _Judged:
     """Predictions for people left out: their gains, and the error of amplitudes along directions.
 
@@ -406,7 +364,7 @@ class _Part:
     mean: Float  # (rois, places), of people's columns
     weights: Float  # (rois, places), of deviations
     square: float  # mean square of weighted deviations of people's segments
-    maps: _MeanMaps  # of all people
+    maps: MeanMaps  # of all people
     fits: Sequence[tuple[Float, NDArray[np.int64]]]  # of each person
     fit_sum: Float  # (contrasts, 1, 1 + rois)
     fitted: NDArray[np.int64]  # people, (contrasts, 1)
@@ -422,7 +380,7 @@ class _Part:
         cls,
         people: Sequence[Person],
         rows: Rows,
-        maps: _MeanMaps,
+        maps: MeanMaps,
         columns: Columns,
         strength: float | None,
     ) -> _Part:
@@ -475,8 +433,9 @@ class _Part:
         for number, person in enumerate(people):
             measured, known = maps.left_out(person)
             coefficients = part._fitted_without(number)
-            predicted = np.where(known, coefficients @ part._deviation_from_others(person), 0.0)
-            slopes_of.add(predicted, measured, coefficients @ (mean + part._deviation(person)))
+            deviation = part._deviation(person)
+            predicted = np.where(known, coefficients @ part._from_others(deviation), 0.0)
+            slopes_of.add(predicted, measured, coefficients @ (mean + deviation))
         return replace(part, gains=slopes_of.gains().astype(np.float64))
 
     def coefficients(self) -> Float:
@@ -489,12 +448,12 @@ class _Part:
     def left_out(self, number: int, person: Person) -> Float:
         """Predict a training person's deviations by the other people, (contrasts, places)."""
         coefficients = self.gains[:, None] * self._fitted_without(number)
+        deviation = self._deviation(person)
         if self.strength is not None:
-            deviation = self._deviation(person)
             gram = self.gram - _gram(deviation, np.isfinite(person.maps))
             cross = self.cross - self.maps.deviation(person) @ deviation.T
             coefficients = coefficients + self._shared(gram, cross)
-        return np.asarray(coefficients @ self._deviation_from_others(person))
+        return np.asarray(coefficients @ self._from_others(deviation))
 
     def _shared(self, gram: Float, cross: Float) -> Float:
         """Solve for the coefficients on all people's deviations together, (contrasts, rois)."""
@@ -513,10 +472,10 @@ class _Part:
     def _deviation(self, person: Person) -> Float:
         return self.weights * (_of_person(person, self.rows, self.columns) - self.mean)
 
-    def _deviation_from_others(self, person: Person) -> Float:
-        """Return the weighted deviation from the mean of all other people."""
+    def _from_others(self, deviation: Float) -> Float:
+        """Turn a person's deviation from everybody's mean into that from the others' mean."""
         people = len(self.fits)
-        return self._deviation(person) * (people / (people - 1))
+        return deviation * (people / (people - 1))
 
 
 def _gram(deviation: Float, known: NDArray[np.bool_]) -> Float:

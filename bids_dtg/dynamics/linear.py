@@ -266,8 +266,6 @@ def fit_linear(
         There are fewer than 5 people.
     """
     sums = GroupSums.over([own.session for own in people])
-    if sums.people < FEWEST_PEOPLE:
-        raise ValueError(f"a linear core needs {FEWEST_PEOPLE} people, found {sums.people}")
     return LinearModel.of(sums, choose_strengths(people, sums, tr_seconds)), sums
 
 

@@ -187,7 +187,7 @@ def methods_of(facts: NetworkMethods, outputs: OutputOptions) -> MethodsWords:
     if facts.core is not None:
         made = "Linear processes of regions were inferred, and series simulated,"
         caution = "Processes are estimates, and simulated series were not measured."
-        model = ModelWords(_METHOD_OF_CORE, caution, _about_core(facts.core))
+        model = ModelWords(_METHOD_OF_CORE, caution, _describes(facts.core))
     computed = (_measured(facts), _connected(facts), _modelled(facts), _described(facts))
     return parcel_methods(made, computed, model, _CITED)
 
@@ -225,9 +225,9 @@ def _described(facts: NetworkMethods) -> str:
     return text
 
 
-def _about_core(core: LinearCore) -> str:
-    fitted = fitted_to(core.people, core.data_set)
-    return f"The model describes {counted(core.regions, 'region')} and {fitted}"
+def _describes(model: LinearCore | ModelOfNetworks) -> str:
+    fitted = fitted_to(model.people, model.data_set)
+    return f"The model describes {counted(model.regions, 'region')} and {fitted}"
 
 
 def _measured(facts: NetworkMethods) -> str:
@@ -271,8 +271,7 @@ def _modelled(facts: NetworkMethods) -> str:
 
 
 def _about(model: ModelOfNetworks) -> str:
-    fitted = fitted_to(model.people, model.data_set)
-    text = f"The model describes {counted(model.regions, 'region')} and {fitted}"
+    text = _describes(model)
     if not model.recipe:
         return text
     text += f" It has the recipe {model.recipe} of bids_dtg"
