@@ -33,13 +33,13 @@ demo: .venv/program ## simulate 3 participants, predict their maps with the demo
 	$(BIN)/dtg-demo $(DEMO)
 
 test: .venv/installed ## run the fast tests (minutes)
-	$(PYTEST) --numprocesses auto --dist loadgroup
+	$(PYTEST) --numprocesses auto
 
 coverage: .venv/installed ## run the fast tests, and list the lines that none of them runs (twice the time)
-	$(PYTEST) --numprocesses auto --dist loadgroup --cov --cov-report=term-missing:skip-covered
+	$(PYTEST) --numprocesses auto --cov --cov-report=term-missing:skip-covered
 
 test-slow: .venv/installed ## run the tests with full-size data, killed processes and the BIDS validator
-	$(PYTEST) -m slow --timeout 1500 --numprocesses auto --dist loadgroup
+	$(PYTEST) -m slow --timeout 1500 --numprocesses auto
 
 test-gpu: .venv/installed ## run the tests that need a GPU; without one each is skipped, with the reason
 	$(PYTEST) -m gpu --timeout 1500 tests

@@ -16,6 +16,8 @@ settings.load_profile("untimed")
 
 if TYPE_CHECKING:
     from trained import Trained
+    from xdist.remote import Producer
+    from xdist.scheduler import Scheduling
 
     from bids_dtg.contrasts.phantom.model import Phantom
 
@@ -26,15 +28,20 @@ sys.path[:0] = [str(TESTS / "builders"), str(TESTS)]
 os.environ["DTG_OFFLINE"] = "1"
 
 
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+@pytest.hookimpl(optionalhook=True)  # a run in one process needs no pytest-xdist
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> Scheduling:
     """Keep each file's tests in one process, as they share fixtures; attacks share none.
 
     Files are given out first, and the hundreds of attacks fill the rest of the time on each core.
     """
-    if getattr(config.option, "loadgroup", False):  # in processes of xdist alone
-        for item in items:
-            if not item.path.is_relative_to(TESTS / "attacks"):
-                item.add_marker(pytest.mark.xdist_group(item.nodeid.partition("::")[0]))
+    from xdist.scheduler import LoadScopeScheduling
+
+    class ByFile(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            file = nodeid.partition("::")[0]
+            return nodeid if file.startswith("tests/attacks/") else file
+
+    return ByFile(config, log)
 
 
 @pytest.fixture(scope="session")

@@ -25,7 +25,7 @@ def require_known_types(content: bytes, most: int) -> None:
     Raises
     ------
     ValueError
-        A type is unknown, or a part ends outside the whole.
+        A type is unknown, a part ends outside the whole, or an array has no class.
 
     Notes
     -----
@@ -65,8 +65,11 @@ def _require_known(kind: int, held: bytes, order: str) -> None:
     if kind != _MATRIX:
         return
     for number, (part, values) in enumerate(_parts(held, order)):
-        if number == 0 and struct.unpack(f"{order}I", values[:4])[0] & 0xFF not in _PLAIN:
-            return
+        if number == 0:
+            if len(values) < 4:
+                raise ValueError(f"the class of an array has {len(values)} bytes, not 8")
+            if struct.unpack(f"{order}I", values[:4])[0] & 0xFF not in _PLAIN:
+                return
         if part not in _VALUES:
             raise ValueError(
                 f"an array is stored as type {part}, which is none of numbers or letters"
