@@ -54,6 +54,7 @@ _OF_SERIES = (
 _OF_TRAINING = (
     *("recipe", "epochs", "batch_size", "learning_rate", "device", "states", "region_parameters"),
     *("no_external_input", "structural", "recipe_field", "samples", "ramp_epochs", "restarts"),
+    "add_sums",
 )
 
 ROW = Workflow(
