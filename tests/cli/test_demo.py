@@ -33,9 +33,10 @@ def test_a_broken_run_is_refused_where_no_runs_are_read(tmp_path, capsys):
 
 
 @pytest.mark.parametrize("number", ["1", "100"])
-def test_the_network_model_needs_two_people(tmp_path, number, capsys):
+def test_the_published_network_needs_two_people(tmp_path, number, capsys):
     out = tmp_path / "out"
-    assert main([str(out), "--workflow", "dynamics", "--participants", number]) == 2
+    words = [str(out), "--workflow", "dynamics", "--published", "--participants", number]
+    assert main(words) == 2
     assert f"--participants is {number}. Expected: 2 to 99" in capsys.readouterr().err
     assert not out.exists()
 
