@@ -30,7 +30,8 @@ FEWEST_CHOSEN = 10  # people that strengths are chosen by; with fewer they are f
 GRID = (150.0, 300.0, 500.0, 650.0, 1200.0, 2400.0, 4800.0, 9600.0)
 GRID_TR = 0.72
 FIXED = (2400.0, 500.0)  # for the transition, and for the covariance of a frame
-JUDGES = ("another session", "the other half of the session")  # of strengths, the better first
+OTHER_DAY = "another session"
+JUDGES = (OTHER_DAY, "the other half of the session")  # of strengths, the better first
 # Frames of all people together, for each region: with fewer, mean covariances between regions are
 # mixed with none at all, or the order is 1.
 _ENOUGH, _FEWEST = 10, 3
@@ -172,9 +173,10 @@ class Strengths:
     covariance: float
     # What they were chosen by; empty: fixed, as people were too few.
     chosen_by: str = ""
-    # Scores of the values of `GRID`, mean over people: nats a region a frame of the transition,
-    # r of functional connectivity.
+    # Scores of the values of `GRID`, mean over people: nats a region a frame of the transition and
+    # of single frames, r of functional connectivity.
     densities: tuple[float, ...] = ()
+    frame_densities: tuple[float, ...] = ()
     fits: tuple[float, ...] = ()
 
 
@@ -257,12 +259,16 @@ class StrengthScores:
     """
 
     densities: Array  # (rows, grid), nats a region a frame, of the transition
+    frame_densities: Array  # (rows, grid), the same of single frames, of the covariance
     fits: Array  # (rows, grid), r of functional connectivity; 0: there is none, of two regions
     judged: NDArray[np.int64]  # (rows,), numbers of people
 
     def __add__(self, other: StrengthScores) -> StrengthScores:
         return StrengthScores(
-            self.densities + other.densities, self.fits + other.fits, self.judged + other.judged
+            self.densities + other.densities,
+            self.frame_densities + other.frame_densities,
+            self.fits + other.fits,
+            self.judged + other.judged,
         )
 
     def choose(self, tr_seconds: float) -> Strengths:
@@ -279,15 +285,17 @@ class StrengthScores:
         for row, words in enumerate(JUDGES):
             if self.judged[row] < FEWEST_CHOSEN:
                 continue
-            densities, fits = self.densities[row], self.fits[row]
-            compared = bool(fits.any())
-            means = fits / self.judged[row] if compared else np.full(len(grid), np.nan)
+            scores = (self.densities[row], self.frame_densities[row], self.fits[row])
+            densities, single, fits = (values / self.judged[row] for values in scores)
+            # Halves of a session are more alike than two days: by fit, too little is shrunk.
+            best = fits.argmax() if words == OTHER_DAY and fits.any() else single.argmin()
             return Strengths(
                 float(grid[densities.argmin()]),
-                float(grid[fits.argmax()]) if compared else fixed.covariance,
+                float(grid[best]),
                 words,
-                tuple((densities / self.judged[row]).tolist()),
-                tuple(means.tolist()),
+                tuple(densities.tolist()),
+                tuple(single.tolist()),
+                tuple(fits.tolist()),
             )
         return fixed
 
@@ -348,9 +356,10 @@ def score_strengths(
 ) -> StrengthScores:
     """Score strengths by how well people's processes describe other frames of the same people.
 
-    The transition's is scored by the density of a frame given those before it, the covariance's by
-    the fit of functional connectivity: the density of single frames would choose a covariance that
-    is twice as close to the group's, and describes the connectivity of another day less well.
+    The transition's is scored by the density of a frame given those before it; the covariance's by
+    the fit of functional connectivity, and by the density of single frames. Of another session,
+    the density would choose a covariance that is twice as close to the group's, and describes
+    connectivity less well.
 
     Parameters
     ----------
@@ -363,7 +372,9 @@ def score_strengths(
         Time between frames in seconds.
     """
     shape = (len(JUDGES), len(GRID))
-    found = StrengthScores(np.zeros(shape), np.zeros(shape), np.zeros(len(JUDGES), np.int64))
+    found = StrengthScores(
+        np.zeros(shape), np.zeros(shape), np.zeros(shape), np.zeros(len(JUDGES), np.int64)
+    )
     if sums.people <= FEWEST_PEOPLE:
         return found
     for person in people:
@@ -378,6 +389,7 @@ def score_strengths(
         for number, frames in enumerate(GRID):
             mixed = shrunken(own, others.group, frames * GRID_TR / tr_seconds)
             found.densities[row, number] += _density_of(yule_walker(mixed, others.order), other)
+            found.frame_densities[row, number] += _gaussian(mixed[0], other.values[0])
             found.fits[row, number] += np.nan_to_num(correlation(upper_edges(mixed[0]), edges))
     return found
 

@@ -17,6 +17,7 @@ from bids_dtg.dynamics.linear import (
     LinearModel,
     SiteSums,
     Strengths,
+    StrengthScores,
     TrainingPerson,
     fit_linear,
     yule_walker,
@@ -241,6 +242,28 @@ def test_people_are_summed_one_after_the_other() -> None:
     _, sums = fit_linear(People(), 0.72)
     assert (sums.group.people, int(sums.scores.judged.sum())) == (1000, 1000)
     assert most <= 3
+
+
+@pytest.mark.parametrize(
+    ("judged", "by", "frames"),
+    [
+        ((0, 20), "the other half of the session", GRID[3]),
+        ((20, 20), "another session", GRID[1]),
+        ((9, 20), "the other half of the session", GRID[3]),
+        ((9, 9), "", FIXED[1]),
+    ],
+)
+def test_halves_of_a_session_choose_a_covariance_by_single_frames(judged, by, frames) -> None:
+    values = np.arange(len(GRID))
+    scores = StrengthScores(
+        densities=np.stack([abs(values - 5.0)] * 2),
+        frame_densities=np.stack([abs(values - 3.0)] * 2),
+        fits=np.stack([-abs(values - 1.0)] * 2),
+        judged=np.array(judged),
+    )
+    found = scores.choose(0.72)
+    assert (found.chosen_by, found.covariance) == (by, frames)
+    assert found.transition == (GRID[5] if by else FIXED[0])
 
 
 def test_two_sites_of_few_people_choose_strengths_together() -> None:

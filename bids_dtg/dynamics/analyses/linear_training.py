@@ -51,9 +51,16 @@ _STRENGTHS = (
         unit="nats a region a frame",
     ),
     Column(
+        "nll_0",
+        "Negative log density of single frames of these, by a covariance shrunk so; mean over "
+        "people; less is better, where no other session judges",
+        "nll, covariance",
+        unit="nats a region a frame",
+    ),
+    Column(
         "fit",
         "Pearson r of functional connectivity of other frames of the same people with one shrunk "
-        "so, mean over people",
+        "so, mean over people; more is better, where another session judges",
         "r, connectivity",
     ),
     Column("chosen", "Whether it was chosen: transition, covariance, both, or none"),
@@ -214,8 +221,8 @@ def _strength_rows(fitted: FittedLinear) -> list[dict[str, object]]:
     if not strengths.densities:
         return []
     rows = []
-    scores = zip(GRID, strengths.densities, strengths.fits, strict=True)
-    for value, density, fit in scores:
+    figures = (strengths.densities, strengths.frame_densities, strengths.fits)
+    for value, density, single, fit in zip(GRID, *figures, strict=True):
         frames = value * GRID_TR / fitted.tr_seconds
         chosen = [
             name
@@ -226,7 +233,8 @@ def _strength_rows(fitted: FittedLinear) -> list[dict[str, object]]:
             if own == frames
         ]
         words = "both" if len(chosen) > 1 else "".join(chosen) or "none"
-        rows.append({"frames": round(frames), "nll_1": density, "fit": fit, "chosen": words})
+        row: dict[str, object] = {"frames": round(frames), "nll_1": density, "nll_0": single}
+        rows.append({**row, "fit": fit, "chosen": words})
     return rows
 
 

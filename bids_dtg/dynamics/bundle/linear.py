@@ -196,6 +196,7 @@ def write_linear_bundle(
     record = {
         "grid": list(GRID),
         "densities": list(strengths.densities),
+        "frame_densities": list(strengths.frame_densities),
         "fits": list(strengths.fits),
         "participants_of_other_sites": fitted.of_other_sites,
     }

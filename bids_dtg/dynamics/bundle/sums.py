@@ -19,7 +19,7 @@ SUMS = "linear-dynamics_sums.safetensors"  # in a model's folder
 _SUMS = SumsFile(
     kind="a linear core",
     name=SUMS,
-    arrays=("covariances", "frames", "densities", "fits", "judged"),
+    arrays=("covariances", "frames", "densities", "frame_densities", "fits", "judged"),
     over="regions, in their order, and time between frames",
 )
 # Sums over people in double precision differ from whole numbers by less, for each person.
@@ -50,6 +50,7 @@ class _Arrays:
     covariances: NDArray[np.float64]  # (lags + 1, regions, regions), sum over people
     frames: NDArray[np.int64]  # (1,), kept ones of all people
     densities: NDArray[np.float64]  # (rows, grid), as `StrengthScores`
+    frame_densities: NDArray[np.float64]  # (rows, grid)
     fits: NDArray[np.float64]  # (rows, grid)
     judged: NDArray[np.int64]  # (rows,)
 
@@ -72,6 +73,7 @@ def write_sums(path: Path, sums: SiteSums, space: SumsSpace, people: Sequence[st
         sums.group.total,
         np.array([sums.group.frames], np.int64),
         sums.scores.densities,
+        sums.scores.frame_densities,
         sums.scores.fits,
         sums.scores.judged,
     )
@@ -94,6 +96,7 @@ def read_sums(path: Path, space: SumsSpace) -> tuple[SiteSums, tuple[str, ...]]:
         "covariances": ("f", (LAGS + 1, regions, regions)),
         "frames": ("i", (1,)),
         "densities": ("f", scores),
+        "frame_densities": ("f", scores),
         "fits": ("f", scores),
         "judged": ("i", scores[:1]),
     }
@@ -107,7 +110,7 @@ def read_sums(path: Path, space: SumsSpace) -> tuple[SiteSums, tuple[str, ...]]:
     if np.abs(total).max() > (1 + _ROUNDING) * count or not _is_positive(total / count):
         raise _SUMS.error(path, "covariances are those of no process")
     group = GroupSums(total, count, frames)
-    fields = (arrays[name] for name in ("densities", "fits", "judged"))
+    fields = (arrays[name] for name in ("densities", "frame_densities", "fits", "judged"))
     return SiteSums(group, StrengthScores(*fields)), people
 
 

@@ -33,7 +33,7 @@ def test_sums_come_back_as_they_were_written(path: Path) -> None:
     expected = made()
     np.testing.assert_array_equal(found.group.total, expected.group.total)
     assert (found.group.people, found.group.frames) == (6, 480)
-    for name in ("densities", "fits", "judged"):
+    for name in ("densities", "frame_densities", "fits", "judged"):
         np.testing.assert_array_equal(getattr(found.scores, name), getattr(expected.scores, name))
     assert len(people) == 6
 
