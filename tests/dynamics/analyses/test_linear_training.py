@@ -138,3 +138,26 @@ def test_sums_that_do_not_fit_are_refused_before_anything_is_written(
     assert main(arguments(arrays, tmp_path / "out", "train", *call)) == 2
     assert found in " ".join(capsys.readouterr().err.split())
     assert not (tmp_path / "out" / "group" / "model-more").exists()
+
+
+@pytest.mark.parametrize(
+    ("change", "found"),
+    [
+        (lambda rest: np.where(np.arange(4)[:, None] == 1, 3.0, rest), "lh_cuneus is constant"),
+        (lambda rest: rest[..., :40], "has 40 frames. Expected: 60 or more"),
+    ],
+)
+def test_series_that_have_no_process_are_refused_in_a_line(
+    change, found: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = write_series(tmp_path / "odd", names=("REST1",))
+    (path,) = folder.glob("*.npz")
+    with np.load(path) as file:
+        content = dict(file)
+    np.savez(path, **{**content, "rest": change(content["rest"])})
+    assert main(arguments(folder, tmp_path / "out", "train")) == 2
+    error = capsys.readouterr().err
+    assert found in error
+    assert len([line for line in error.splitlines() if "error:" in line]) == 1
+    assert "Traceback" not in error
+    assert not (tmp_path / "out" / "group" / "model-own" / "bundle").exists()
