@@ -12,6 +12,7 @@ import pytest
 from hidden_packages import without
 from tiny_series import PEOPLE, arguments, write_series
 
+from bids_dtg.bundles.site_sums import hidden
 from bids_dtg.cli.run import main
 from bids_dtg.dynamics.bundle.linear import load_linear_bundle
 from bids_dtg.dynamics.bundle.sums import SUMS
@@ -113,6 +114,8 @@ def test_sums_of_another_site_make_the_model_of_all(
     people = json.loads((theirs.parent / "bundle" / "people.json").read_text())["sets"]["training"]
     identities = {own for hashes in people for own in hashes}
     assert not any(own.encode() in content for own in identities)
+    # Nor labels as hashes: anybody who knows some could try them.
+    assert not any(own.encode() in content for own in hidden(PEOPLE))
     capsys.readouterr()
     call = ("evaluate", "--model", str(both / "bundle"), "--participant-label", *PEOPLE[:6])
     assert main(arguments(arrays, tmp_path / "out", *call)) == 0
