@@ -71,12 +71,10 @@ def build_parser() -> argparse.ArgumentParser:
         help="cut the last participant's run in half, to see how a failure looks "
         f"(--workflow {', '.join(_reading_runs(rows))})",
     )
-    published = {name: row.published for name, row in rows.items() if row.published is not None}
     parser.add_argument(
         "--published",
         action="store_true",
-        help="in its place "
-        + "; ".join(f"{row.help} (--workflow {name})" for name, row in published.items()),
+        help=f"instead the published model (--workflow {', '.join(_with_published(rows))})",
     )
     parser.add_argument("--debug", action="store_true", help="show where an error comes from")
     parser.add_argument("--version", action="version", version=f"bids_dtg {__version__}")
@@ -115,8 +113,8 @@ def _reading_runs(rows: Mapping[str, Demo]) -> list[str]:
     return [name for name, row in rows.items() if row.reads_runs]
 
 
-def _with_published() -> list[str]:
-    return [name for name, row in demos().items() if row.published is not None]
+def _with_published(rows: Mapping[str, Demo]) -> list[str]:
+    return [name for name, row in rows.items() if row.published is not None]
 
 
 def _check(arguments: argparse.Namespace, participants: int, row: Demo) -> None:
@@ -125,10 +123,11 @@ def _check(arguments: argparse.Namespace, participants: int, row: Demo) -> None:
             f"--broken-run was given with --workflow {arguments.workflow}, which reads no runs",
             expected=f"--workflow {' or '.join(_reading_runs(demos()))}",
         )
-    if arguments.published and arguments.workflow not in _with_published():
+    published = _with_published(demos())
+    if arguments.published and arguments.workflow not in published:
         raise SettingsError(
             f"--published was given with --workflow {arguments.workflow}, which has one form alone",
-            expected=f"--workflow {' or '.join(_with_published())}",
+            expected=f"--workflow {' or '.join(published)}",
         )
     if arguments.seed is not None and (arguments.seed < 0 or not row.seeded):
         raise SettingsError(

@@ -116,12 +116,11 @@ ROW = Workflow(
     recipes=tuple(name for form in FORMS for name in form.recipes),
     demo=Demo(
         _demo,
-        help="a linear core of simulated people, from their images, and a person it has not seen",
+        help="a linear core, and a person it has not seen, from images",
         files="""\
 OUT/simulated  images of all people (fmriprep), their atlas and the truth
 OUT/study      series of all people but one, and the core (group/model-demo)
-OUT/new        the last person by the core, with a page: sub-….html
-OUT/demo.tsv   how well it agrees with another run of that person""",
+OUT/new        the last person by the core, with a page: sub-….html""",
         needs="less than a minute of one core",
         people=10,
         fewest=6,  # five to train on, and one who is new
@@ -130,13 +129,11 @@ OUT/demo.tsv   how well it agrees with another run of that person""",
         # small that a second core would only wait for the first.
         published=Demo(
             _published_demo,
-            help="the published network model, fitted to people whose parameters are known",
+            help="the published network, fitted to people with known parameters",
             files="""\
-OUT/simulated  the people: networks.npz, as --input-arrays takes it, and the
-               true parameters of regions (truth.tsv) and people (people.tsv)
-OUT/demo.tsv   true and recovered parameters, a row a region of a person
-OUT/demo.png   the same, functional connectivity and spectra""",
-            needs="needs the extra train; about two minutes of one core",
+OUT/simulated  the people as arrays (networks.npz), and their true parameters
+OUT/demo.tsv   true and recovered parameters (demo.png: as a picture)""",
+            needs="needs the extra train; about two minutes",
             people=8,
             fewest=2,
             cores=1,
