@@ -106,6 +106,7 @@ class Demo:
     reads_runs: bool = False  # whether a run can be broken, for --broken-run
     cores: int | None = None  # that it can use; None: all there are
     needs: str = ""  # what it takes, for ``--help``; empty: nothing to say
+    published: Demo | None = None  # with --published: of the form that was published
 
 
 @dataclass(frozen=True)

@@ -120,7 +120,13 @@ TWIN_ARRAYS = (
 )
 
 NETWORK_CALLS = (
-    Call("demo_dynamics", ("dtg-demo demo_dynamics/out --workflow dynamics --participants 2",)),
+    Call(
+        "demo_dynamics",
+        (
+            "dtg-demo demo_dynamics/out --workflow dynamics --participants 6",
+            "dtg-demo demo_dynamics/published --workflow dynamics --published --participants 2",
+        ),
+    ),
     Call("demo_twin", ("dtg-demo demo_twin/out --workflow twin --participants 12",)),
     Call("dynamics", DYNAMICS),
     Call("dynamics_arrays", DYNAMICS_ARRAYS, ("dynamics",)),

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bids_dtg.bundles.fields import finite_or_none
+from bids_dtg.bundles.site_sums import SumsFile, hidden
 from bids_dtg.contrasts.kind import LINEAR_SUMS, FitPlan, FitTask, Fitted, ModelSpace, Processor
 from bids_dtg.contrasts.linear import (
     LeftOut,
@@ -27,7 +28,7 @@ from bids_dtg.contrasts.linear import (
 )
 from bids_dtg.contrasts.people import MapModel
 from bids_dtg.contrasts.recentring import Correction
-from bids_dtg.contrasts.site_sums import SumsFile, hidden, identities, space_facts
+from bids_dtg.contrasts.site_sums import OVER, identities, space_facts
 from bids_dtg.contrasts.weighted_linear import WeightedLinear, fit_weighted
 from bids_dtg.errors import DatasetError
 from bids_dtg.files.tensors import TensorFile
@@ -44,6 +45,7 @@ _SUMS = SumsFile(
     kind="a linear model",
     name=LINEAR_SUMS,
     arrays=("fit_sum", "fitted", "feature_sum", "map_sum", "measured"),
+    over=OVER,
 )
 
 

@@ -40,7 +40,9 @@ Properties of a fitted model:
 The slice around this science, from top to bottom:
 
 - `row`: the workflow's entry in the program's table of workflows
-- `demo`, `demo_picture`: simulated people with known parameters, their recovery, and its picture
+- `demo`: simulated images through a linear core to a person it has not seen
+- `demo_published`, `demo_picture`: simulated people with known parameters, their recovery by the
+  published network, and its picture
 - `analyses`: what `group --analysis` does
 - `participant`: the work on one participant, and how people are read
 - `panels`: figures and text of the pages of results

@@ -50,6 +50,7 @@ FORMS: tuple[Form, ...] = (
             {name: later(place) for name, place in _ANALYSES_OF_LINEAR.items()}
         ),
         structural=False,
+        options=("add_sums",),
     ),
     Form(
         words="a network model",

@@ -372,9 +372,10 @@ class ModellingOptions:
         shown_default="0.1 0.1; linear kinds 0 0.1, and nobody of fewer than 40",
         shapes=(MODELS,),
     )
-    add_sums: tuple[str, ...] = map_option(
+    add_sums: tuple[str, ...] = map_or_network_option(
         "modelling",
-        "sums of local ridge, or of a linear kind, from other sites, to be added to one's own",
+        "sums of local ridge, of a linear kind, or of a linear core, from other sites, to be added "
+        "to one's own",
         default=(),
         metavar="FILE",
         shapes=(MODELS,),

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
 from bids_dtg.bundles.people import ModelPeople
+from bids_dtg.bundles.site_sums import hidden
 from bids_dtg.cohort.basis import BUNDLE, CHECKPOINTS
 from bids_dtg.cohort.column import Column
 from bids_dtg.cohort.model_analysis import MODEL
@@ -14,6 +18,7 @@ from bids_dtg.dynamics.bundle.linear import (
     LinearFacts,
     write_linear_bundle,
 )
+from bids_dtg.dynamics.bundle.sums import SUMS, SumsSpace, other_sums, write_sums
 from bids_dtg.dynamics.forms import AMORTISED, LINEAR
 from bids_dtg.dynamics.lag_covariances import LagCovariances
 from bids_dtg.dynamics.linear import (
@@ -25,7 +30,7 @@ from bids_dtg.dynamics.linear import (
     fit_linear,
 )
 from bids_dtg.dynamics.networks import PeopleSeries
-from bids_dtg.dynamics.participant.people import session_words
+from bids_dtg.dynamics.participant.people import NetworkPeople, session_words
 from bids_dtg.errors import SettingsError
 from bids_dtg.notices import counted, named, say
 from bids_dtg.report.flags import Flag
@@ -33,7 +38,9 @@ from bids_dtg.report.pages.analysis import AnalysisPageFacts, Matrices, PageSect
 from bids_dtg.report.pages.index import INDEX
 from bids_dtg.settings import Settings
 
-_CAN_WRITE = (f"{BUNDLE}/", "desc-strengths_scores")
+_CAN_WRITE = (f"{BUNDLE}/", "desc-strengths_scores", SUMS)
+_FEWEST_OWN = 2  # people of one's own, where sums of other sites are added
+_AT_ONCE = 20  # people whose series are in memory together
 _STRENGTHS = (
     Column("frames", "Frames of a person that the training people's mean counts as much as"),
     Column(
@@ -44,9 +51,16 @@ _STRENGTHS = (
         unit="nats a region a frame",
     ),
     Column(
+        "nll_0",
+        "Negative log density of single frames of these, by a covariance shrunk so; mean over "
+        "people; less is better, where no other session judges",
+        "nll, covariance",
+        unit="nats a region a frame",
+    ),
+    Column(
         "fit",
         "Pearson r of functional connectivity of other frames of the same people with one shrunk "
-        "so, mean over people",
+        "so, mean over people; more is better, where another session judges",
         "r, connectivity",
     ),
     Column("chosen", "Whether it was chosen: transition, covariance, both, or none"),
@@ -69,17 +83,28 @@ def run_linear_training(settings: Settings) -> int:
         )
     people, session = analysis.people, analysis.people.sessions[0]
     labels = tuple(label for label in people.split.training if label in people.of_session(session))
-    require_enough(len(labels), f"with rest of {session_words(session)} to be trained on")
+    files = settings.modelling.add_sums
+    space = SumsSpace(people.regions, people.tr_seconds)
+    others = sum(sums.group.people for sums in other_sums(files, space))
+    require_enough(len(labels), f"with rest of {session_words(session)} to be trained on", others)
     if settings.behaviour.dry_run:
         return analysis.print_plan(f"the model {analysis.name} of {session_words(session)}", labels)
     if len(people.sessions) > 1:
         say(f"{session_words(session)} is trained on; --session-label chooses another")
-    known = ModelPeople.of_training(analysis.data_set, people.sketches(labels))
+    sketches = people.sketches(labels)
+    unlisted = (f"the people of {counted(len(files), 'file')} of other sites' sums",)
+    known = ModelPeople.of_training(analysis.data_set, sketches)
+    known = known.joined(ModelPeople({}, unlisted if files else ()))
+    # By the label alone, anybody could be found in the file.
+    names = tuple(next(iter(sketches[label]), label) for label in labels)
+    added = tuple(other_sums(files, space, hidden(names)))
+    training = _TrainingPeople(people, session, labels, _others(analysis))
     with analysis.results.begun():
         analysis.describe()
-        series = people.series(session, labels)
-        model = fit_people(series, [people.series(own, labels) for own in _others(analysis)])
-        fitted = FittedLinear(model, labels, series.regions, series.frames, series.tr_seconds)
+        model, own = fit_linear(training, people.tr_seconds, added)
+        write_sums(analysis.results.add(SUMS), own, space, names)
+        frames = people.frames_of(session)
+        fitted = FittedLinear(model, labels, people.regions, frames, people.tr_seconds, others)
         target = analysis.results.bundle
         analysis.results.add(f"{BUNDLE}/")
         bundle = write_linear_bundle(target, fitted, _facts(analysis, session, fitted), known)
@@ -88,19 +113,52 @@ def run_linear_training(settings: Settings) -> int:
     return 0
 
 
-def require_enough(people: int, words: str) -> None:
+@dataclass(frozen=True, eq=False)
+class _TrainingPeople:
+    """Training people, read anew, a few at a time, whenever they are gone through."""
+
+    people: NetworkPeople
+    session: str  # that is trained on
+    labels: Sequence[str]
+    others: Sequence[str]  # further sessions; the first that a person has judges strengths
+
+    def __iter__(self) -> Iterator[TrainingPerson]:
+        for start in range(0, len(self.labels), _AT_ONCE):
+            some = self.labels[start : start + _AT_ONCE]
+            others = [
+                self.people.series(session, own)
+                for session in self.others
+                if (own := [name for name in some if name in self.people.of_session(session)])
+            ]
+            yield from training_people(self.people.series(self.session, some), others)
+
+
+def require_enough(people: int, words: str, others: int = 0) -> None:
     """Refuse fewer people than a linear core is trained on.
+
+    Parameters
+    ----------
+    people, words
+        How many there are, and who they are, for the error.
+    others
+        Number of people in sums of other sites.
 
     Raises
     ------
     SettingsError
         There are fewer.
     """
-    if people < FEWEST_PEOPLE:
-        raise SettingsError(
-            f"there are {counted(people, 'participant')} {words}",
-            expected=f"{FEWEST_PEOPLE} or more: a linear core is shrunk to their mean",
-        )
+    if people + others >= FEWEST_PEOPLE and (people >= _FEWEST_OWN or not others):
+        return
+    found, expected = counted(people, "participant"), f"{FEWEST_PEOPLE} or more"
+    if others and people < _FEWEST_OWN:
+        expected = f"{_FEWEST_OWN} or more of one's own"
+    there = f"there {'is' if people == 1 else 'are'} {found} {words}"
+    raise SettingsError(
+        there + (f" and {others} in other sites' sums" if others else ""),
+        expected=f"{expected}: a linear core is shrunk to their mean",
+        remedy="scan more people, or add sums of other sites (--add-sums)",
+    )
 
 
 def fit_people(first: PeopleSeries, others: list[PeopleSeries]) -> LinearModel:
@@ -113,12 +171,23 @@ def fit_people(first: PeopleSeries, others: list[PeopleSeries]) -> LinearModel:
     others
         Other sessions of the same people; the first that a person has judges strengths.
     """
-    found = []
+    return fit_linear(list(training_people(first, others)), first.tr_seconds)[0]
+
+
+def training_people(
+    first: PeopleSeries, others: Sequence[PeopleSeries]
+) -> Iterator[TrainingPerson]:
+    """Yield the covariances of people.
+
+    Parameters
+    ----------
+    first, others
+        As of `fit_people`.
+    """
     for row, label in enumerate(first.people):
         again = next((_of(own, label) for own in others if label in own.people), None)
         kept = None if first.kept is None else first.kept[row]
-        found.append(TrainingPerson.of(first.series[row], kept, again))
-    return fit_linear(found, first.tr_seconds)[0]
+        yield TrainingPerson.of(first.series[row], kept, again)
 
 
 def _of(people: PeopleSeries, label: str) -> LagCovariances:
@@ -152,8 +221,8 @@ def _strength_rows(fitted: FittedLinear) -> list[dict[str, object]]:
     if not strengths.densities:
         return []
     rows = []
-    scores = zip(GRID, strengths.densities, strengths.fits, strict=True)
-    for value, density, fit in scores:
+    figures = (strengths.densities, strengths.frame_densities, strengths.fits)
+    for value, density, single, fit in zip(GRID, *figures, strict=True):
         frames = value * GRID_TR / fitted.tr_seconds
         chosen = [
             name
@@ -164,12 +233,15 @@ def _strength_rows(fitted: FittedLinear) -> list[dict[str, object]]:
             if own == frames
         ]
         words = "both" if len(chosen) > 1 else "".join(chosen) or "none"
-        rows.append({"frames": round(frames), "nll_1": density, "fit": fit, "chosen": words})
+        row: dict[str, object] = {"frames": round(frames), "nll_1": density, "nll_0": single}
+        rows.append({**row, "fit": fit, "chosen": words})
     return rows
 
 
 def _write_results(analysis: LinearAnalysis, fitted: FittedLinear, bundle: LinearBundle) -> None:
     model, people = fitted.model, counted(len(fitted.people), "participant")
+    if fitted.of_other_sites:
+        people += f" and the sums of {fitted.of_other_sites} of other sites"
     strengths = model.strengths
     table = ResultTable(
         _STRENGTHS, _strength_rows(fitted), "How strongly people are shrunk: a row a strength"
@@ -179,6 +251,8 @@ def _write_results(analysis: LinearAnalysis, fitted: FittedLinear, bundle: Linea
         if strengths.chosen_by
         else "fixed, as fewer than 10 people have frames to choose them by"
     )
+    if strengths.chosen_by and fitted.of_other_sites:
+        chosen += ", by scores of all sites, each with the mean of its own people"
     process = model.infer_group()
     analysis.write(
         {"desc-strengths_scores": table},

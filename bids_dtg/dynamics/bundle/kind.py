@@ -68,8 +68,10 @@ def _facts_of_linear(bundle: LinearBundle) -> list[tuple[str, str]]:
     part = bundle.part
     chosen = f"chosen by {part.chosen_by}" if part.chosen_by else "fixed, of too few people"
     alone = f", {part.unconnected:.0%} without connections" if part.unconnected else ""
+    others = (bundle.card.record or {}).get("participants_of_other_sites")
+    more = f", and the sums of {others} of other sites" if others else ""
     return [
-        ("people", f"{part.people}, as hashes"),
+        ("people", f"{part.people}, as hashes{more}"),
         ("regions", f"{part.regions}, {bundle.regions[0]} to {bundle.regions[-1]}"),
         ("series", f"{part.frames} frames{f', session {part.session}' if part.session else ''}"),
         ("order", f"{part.order}: {counted(part.order, 'earlier frame')}{alone}"),

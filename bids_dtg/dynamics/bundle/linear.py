@@ -1,7 +1,8 @@
 """Bundles of linear cores: written from a fit, and loaded.
 
 A bundle holds the training people's mean covariances of regions and how strongly a person is
-shrunk to them: nothing of a single person but a hash.
+shrunk to them: nothing of a single person but a hash. With sums of other sites, the mean is that
+of all sites' people, and hashes are of one's own.
 """
 
 from __future__ import annotations
@@ -152,6 +153,7 @@ class FittedLinear:
     regions: Sequence[str]  # names
     frames: int  # of each series
     tr_seconds: float  # time between frames
+    of_other_sites: int = 0  # people whose sums were added
 
 
 def write_linear_bundle(
@@ -194,7 +196,9 @@ def write_linear_bundle(
     record = {
         "grid": list(GRID),
         "densities": list(strengths.densities),
+        "frame_densities": list(strengths.frame_densities),
         "fits": list(strengths.fits),
+        "participants_of_other_sites": fitted.of_other_sites,
     }
     card = facts.card(LINEAR_DYNAMICS.name, part, record, part.tr_seconds)
     hashes = tuple(hash_person(facts.data_set, label) for label in fitted.people)

@@ -123,6 +123,10 @@ class NetworkPeople:
         """Time between frames in seconds, the same in all sessions."""
         return self._rest(self.sessions[0]).tr_seconds
 
+    def frames_of(self, session: str) -> int:
+        """Return the number of frames of each series of a session."""
+        return self._rest(session).frames
+
     def of_session(self, session: str) -> tuple[str, ...]:
         """Return the labels of people with rest of a session."""
         there = self._rest(session).labels
