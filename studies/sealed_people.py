@@ -1,4 +1,4 @@
-"""Judge a frozen model once, by people whom its developers do not have.
+"""Judge a frozen model once, by people that its developers do not have.
 
     python studies/sealed_people.py --workflow maps --model BUNDLE --data rest.npz task.npz \
         --array-key targets=beta contrasts=conditions

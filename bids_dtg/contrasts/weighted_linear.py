@@ -33,7 +33,7 @@ SHORTER_MINUTES = (3.0, 6.0, 10.0)  # lengths of rest whose mean connectomes are
 # The least strength of the shrinkage, and minutes of rest of all people that suffice for it.
 LEAST_STRENGTH, ENOUGH_MINUTES = 4.0, 143.4
 _LEAST_SHARE = 0.1  # by which deviations of short rest are multiplied at least
-Columns = Callable[[Array], Float]  # turns a connectome (rois, places) into columns of a fit
+Columns = Callable[[NDArray[np.floating[Any]]], Float]  # turns a connectome (rois, places) into columns of a fit
 
 
 @dataclass(frozen=True, eq=False)
@@ -439,7 +439,7 @@ class _Part:
         return np.asarray(np.linalg.solve(gram + ridge, left[..., None])[..., 0])
 
 
-def _standard(connectome: Array) -> Float:
+def _standard(connectome: NDArray[np.floating[Any]]) -> Float:
     return standardised(connectome, WHOLE)
 
 

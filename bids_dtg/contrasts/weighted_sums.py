@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,7 +35,7 @@ def rows_of(sets: Sequence[int]) -> tuple[Rows, ...]:
     return tuple(slice(end - rois, end) for rois, end in zip(sets, ends, strict=True))
 
 
-def centred(connectome: Array) -> Float:
+def centred(connectome: NDArray[np.floating[Any]]) -> Float:
     """Return rows less their means over places."""
     values = connectome.astype(np.float64)
     return np.asarray(values - values.mean(axis=1, keepdims=True))
