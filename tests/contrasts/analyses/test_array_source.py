@@ -436,8 +436,8 @@ def test_the_same_command_on_changed_arrays_writes_nothing(tmp_path, capsys):
 
 
 def test_two_sites_make_one_model_by_two_rounds_of_files(tmp_path, capsys):
-    """The first site's files bring its sets of ROI maps along."""
-    given, sites = arrays(), {"a": slice(0, 7), "b": slice(7, 12)}
+    """The first site's files bring its sets of ROI maps along; it has people to cross-validate."""
+    given, sites = arrays(people=13), {"a": slice(0, 8), "b": slice(8, 13)}
     for name, rows in sites.items():
         (tmp_path / name).mkdir()
         own = {**given, **{key: given[key][rows] for key in ("people", "rest", "targets")}}
@@ -467,6 +467,10 @@ def test_two_sites_make_one_model_by_two_rounds_of_files(tmp_path, capsys):
     for name in ("means", "weights", "coefficients", "squares"):
         np.testing.assert_allclose(*(own[f"linear.{name}"] for own in tensors), atol=1e-6)
     assert models[0].card.part.connectome.sets == (3, 4)
+    judged = models[0].card.record["cross_validation"]
+    assert judged["groups"] == [2, 2, 2, 2]
+    described = models[0].card.description
+    assert described.startswith("Trained with bids_dtg on 8 participants and the sums of 5 of oth")
     np.testing.assert_array_equal(*(model.roi_maps for model in models))
     record = models[1].card.record["linear"]
-    assert (record["participants"], record["participants_of_other_sites"]) == (5, 7)
+    assert (record["participants"], record["participants_of_other_sites"]) == (5, 8)
