@@ -252,13 +252,18 @@ def _read_second(
     path: Path, space: ModelSpace, contrasts: Sequence[str], means: str | None
 ) -> tuple[Sums, tuple[str, ...]]:
     """Read sums by the means of a digest; None: by any."""
-    if means is None:
-        # The reader reports errors in the file.
-        with suppress(OSError, ValueError, KeyError, TypeError, DtgError):
-            _, notes = read_arrays(path)
-            means = parse_json(notes["facts"], str(path))["means"]
+    theirs = None
+    # The reader reports errors in the file.
+    with suppress(OSError, ValueError, KeyError, TypeError, DtgError):
+        _, notes = read_arrays(path)
+        theirs = parse_json(notes["facts"], str(path))["means"]
     file = _second_file(space)
-    arrays, people = file.read(path, _facts(space, contrasts, "sums") | {"means": means})
+    arrays, people = file.read(path, _facts(space, contrasts, "sums") | {"means": theirs})
+    if means is not None and means != theirs:
+        raise BundleError(
+            f"{path} has sums by the means of others than one's own people and these files'",
+            expected=f"a {LINEAR_SUMS} that its site made with the {LINEAR_MEANS} of all sites",
+        )
     found = []
     for number, rois in enumerate((*_sets(space), *_sets(space))):
         of_set = {name: arrays[f"{number}.{name}"] for name in SET_ARRAYS}

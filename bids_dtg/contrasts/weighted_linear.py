@@ -33,7 +33,9 @@ SHORTER_MINUTES = (3.0, 6.0, 10.0)  # lengths of rest whose mean connectomes are
 # The least strength of the shrinkage, and minutes of rest of all people that suffice for it.
 LEAST_STRENGTH, ENOUGH_MINUTES = 4.0, 143.4
 _LEAST_SHARE = 0.1  # by which deviations of short rest are multiplied at least
-Columns = Callable[[NDArray[np.floating[Any]]], Float]  # turns a connectome (rois, places) into columns of a fit
+Columns = Callable[
+    [NDArray[np.floating[Any]]], Float
+]  # turns a connectome (rois, places) into columns of a fit
 
 
 @dataclass(frozen=True, eq=False)

@@ -123,7 +123,7 @@ def test_sums_by_other_means_are_refused(tmp_path):
     third = Site(tmp_path / "third", simulated(5, seed=3))
     third.train()
     third.exchange(*sites)
-    with pytest.raises(BundleError, match="has sums of another means"):
+    with pytest.raises(BundleError, match="has sums by the means of others than one's own people"):
         sites[0].train(sites[1], third)
 
 
