@@ -239,7 +239,8 @@ def _check_arrays(settings: Settings) -> None:
     if modelling.add_sums:
         raise SettingsError(
             "--rois and --add-sums were given",
-            expected="ROI maps that all sites have in common, under the key roi_maps",
+            expected="ROI maps that all sites have in common, in linear_means.safetensors or under "
+            "the key roi_maps",
         )
 
 
