@@ -79,7 +79,16 @@ def run_linear_training(settings: Settings) -> int:
         analysis.describe()
         series = people.series(session, labels)
         model = fit_people(series, [people.series(own, labels) for own in _others(analysis)])
-        fitted = FittedLinear(model, labels, series.regions, series.frames, series.tr_seconds)
+        connections = people.connections(labels)
+        if connections is not None:
+            number = counted(connections.people, "structural connectome")
+            say(
+                f"connections for --analysis intervene: {connections.allowed.mean():.0%} of pairs, "
+                f"by {number} and homotopy"
+            )
+        fitted = FittedLinear(
+            model, labels, series.regions, series.frames, series.tr_seconds, connections
+        )
         target = analysis.results.bundle
         analysis.results.add(f"{BUNDLE}/")
         bundle = write_linear_bundle(target, fitted, _facts(analysis, session, fitted), known)

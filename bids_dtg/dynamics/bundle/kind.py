@@ -68,10 +68,12 @@ def _facts_of_linear(bundle: LinearBundle) -> list[tuple[str, str]]:
     part = bundle.part
     chosen = f"chosen by {part.chosen_by}" if part.chosen_by else "fixed, of too few people"
     alone = f", {part.unconnected:.0%} without connections" if part.unconnected else ""
+    where = f"by {counted(part.connectomes, 'structural connectome')}, and homotopy"
     return [
         ("people", f"{part.people}, as hashes"),
         ("regions", f"{part.regions}, {bundle.regions[0]} to {bundle.regions[-1]}"),
         ("series", f"{part.frames} frames{f', session {part.session}' if part.session else ''}"),
+        ("connections", where if part.connectomes else "between all regions"),
         ("order", f"{part.order}: {counted(part.order, 'earlier frame')}{alone}"),
         (
             "strengths",
