@@ -6,14 +6,14 @@
 Each fold's group mean and mask are of the others' first session (and connectomes); the core's
 strength is chosen as `--analysis train` does. Every person's J is fitted to each session. Lesions
 are of each region in turn. With `--choose`, numbers and sizes of steps are compared on each fold's
-training people (ten of them): the misfit of REST1's J to covariances of REST2, less is better.
+training people (five of them): the misfit of REST1's J to covariances of REST2, less is better.
 """
 
 from __future__ import annotations
 
 import argparse
 import time
-from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -24,19 +24,20 @@ from bids_dtg.dynamics.effective_connectivity import (
     PERSON_STEPS,
     Connections,
     EffectiveModel,
+    descent,
     everywhere,
     misfit,
 )
 from bids_dtg.dynamics.interventions import Intervention, Retest
 from bids_dtg.dynamics.lag_covariances import LagCovariances
-from bids_dtg.dynamics.linear import TrainingPerson, fit_linear
+from bids_dtg.dynamics.linear import TrainingPerson, fit_linear, shrunken
 from bids_dtg.inputs.regions.sides import homotopic_pairs
 from bids_dtg.stats.correlation import correlation
 from bids_dtg.stats.paired import bootstrap_interval
 from bids_dtg.stats.splits import fold_people
 
-FOLDS, CHOOSERS = 5, 10
-STEPS, SIZES = (10, 20, 40, 60, 80, 120, 160, 240), (0.0005, 0.001, 0.002)
+FOLDS, CHOOSERS = 5, 5
+STEPS, SIZES = (20, 40, 60, 80, 120, 160), (0.0005, 0.001, 0.002)
 
 
 def main() -> None:
@@ -67,7 +68,10 @@ def main() -> None:
             allowed = Connections.of(weights[training], homotopic_pairs(regions)).allowed
         strength = linear.strengths.covariance
         model = EffectiveModel(linear.group, strength, allowed, tr)
-        print(f"fold {number}: {strength:g} frames, {allowed.mean():.3f} of pairs may be connected")
+        print(
+            f"fold {number}: {strength:g} frames, {allowed.mean():.3f} of pairs may be connected",
+            flush=True,
+        )
         if options.choose:
             choose(model, [own[0][row] for row in training], [own[1][row] for row in training])
             continue
@@ -93,16 +97,17 @@ def choose(
 ) -> None:
     """Print the misfit to another session of numbers and sizes of steps."""
     for size in SIZES:
-        cells = []
-        for steps in STEPS:
-            tried = replace(model, steps=steps, size=size)
-            tried.__dict__["start"] = model.start  # it is the same for all
-            misfits = [
-                misfit(tried.infer(one), other.values, model.tr_seconds).value
-                for one, other in zip(first[:CHOOSERS], second[:CHOOSERS], strict=True)
-            ]
-            cells.append(f"{steps}: {np.mean(misfits):.4f}")
-        print(f"  size {size:g} 1/s; " + ", ".join(cells), flush=True)
+        found = np.empty((CHOOSERS, len(STEPS)))
+        for row, (one, other) in enumerate(zip(first[:CHOOSERS], second, strict=False)):
+            mixed = shrunken(one, model.group, model.strength)
+            way = descent(model.start, mixed, model.tr_seconds, model.allowed, size=size)
+            for number, own in enumerate(islice(way, STEPS[-1]), 1):
+                if number in STEPS:
+                    value = misfit(own, other.values, model.tr_seconds).value
+                    found[row, STEPS.index(number)] = value
+        cells = zip(STEPS, found.mean(axis=0), strict=True)
+        words = ", ".join(f"{steps}: {value:.4f}" for steps, value in cells)
+        print(f"  size {size:g} 1/s; {words}", flush=True)
 
 
 def report(couplings: np.ndarray, effects: np.ndarray, fits: np.ndarray, folds: list) -> None:

@@ -9,9 +9,10 @@ with the frame before, in a fixed number of gradient steps from the group's J.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import count, islice
 from typing import Any
 
 import numpy as np
@@ -196,16 +197,15 @@ def misfit(own: EffectiveConnectivity, covariances: Values, tr_seconds: float) -
     return Misfit(value, coupling, through.diagonal().copy())
 
 
-def descend(
+def descent(
     start: EffectiveConnectivity,
     covariances: Values,
     tr_seconds: float,
     allowed: Allowed,
     *,
-    steps: int = PERSON_STEPS,
     size: float = PERSON_SIZE,
-) -> EffectiveConnectivity:
-    """Fit a process to covariances, a fixed number of steps from where it starts (Adam).
+) -> Iterator[EffectiveConnectivity]:
+    """Yield the processes on the way to covariances, one a gradient step (Adam), without end.
 
     Parameters
     ----------
@@ -216,14 +216,14 @@ def descend(
     allowed
         (regions, regions), which connections may differ from the start; regions' own decay always
         may.
-    steps, size
-        Number and size of steps; a step that ends the process' bounds is halved until it does not.
+    size
+        Of steps; one that ends the process' bounds is halved until it does not.
     """
     free = allowed | np.eye(start.regions, dtype=bool)
     # Coupling and logarithms of noise, one beside the other.
     now = np.column_stack([start.coupling, np.log(start.noise)])
     means, squares, own = np.zeros_like(now), np.zeros_like(now), start
-    for number in range(1, steps + 1):
+    for number in count(1):
         found = misfit(own, covariances, tr_seconds)
         gradient = np.column_stack([found.coupling * free, found.noise * own.noise])
         means = _MEAN * means + (1 - _MEAN) * gradient
@@ -237,7 +237,11 @@ def descend(
                 now, own = moved, tried
                 break
             step = step / 2
-    return own
+        yield own
+
+
+def _after(steps: int, way: Iterator[EffectiveConnectivity]) -> EffectiveConnectivity:
+    return next(islice(way, steps - 1, None))
 
 
 def unconnected(covariances: Values, tr_seconds: float) -> EffectiveConnectivity:
@@ -307,20 +311,13 @@ class EffectiveModel:
     strength: float  # frames of a person that these count as much as
     allowed: Allowed  # (regions, regions), connections that there may be
     tr_seconds: float  # time between frames
-    steps: int = PERSON_STEPS
-    size: float = PERSON_SIZE
 
     @cached_property
     def start(self) -> EffectiveConnectivity:
         """The training people's effective connectivity, where everybody's starts."""
-        return descend(
-            unconnected(self.group, self.tr_seconds),
-            self.group,
-            self.tr_seconds,
-            self.allowed,
-            steps=_GROUP_STEPS,
-            size=_GROUP_SIZE,
-        )
+        alone = unconnected(self.group, self.tr_seconds)
+        way = descent(alone, self.group, self.tr_seconds, self.allowed, size=_GROUP_SIZE)
+        return _after(_GROUP_STEPS, way)
 
     def infer(self, own: LagCovariances) -> EffectiveConnectivity:
         """Return a person's effective connectivity.
@@ -331,14 +328,7 @@ class EffectiveModel:
             Covariances of the person's session.
         """
         mixed = shrunken(own, self.group, self.strength)
-        return descend(
-            self.start,
-            mixed,
-            self.tr_seconds,
-            self.allowed,
-            steps=self.steps,
-            size=self.size,
-        )
+        return _after(PERSON_STEPS, descent(self.start, mixed, self.tr_seconds, self.allowed))
 
 
 def without_connections(own: EffectiveConnectivity, cut: Allowed) -> EffectiveConnectivity:

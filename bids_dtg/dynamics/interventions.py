@@ -75,8 +75,8 @@ class Intervention:
                     raise SettingsError(f"--lesion is '{text}'", expected="two different regions")
                 found = (regions.index(ends[0]), regions.index(ends[1]))
                 return cls(LESION, f"lesion of {text}", found)
-        ends = (text,) if not cuts else (text[: cuts[0]], text[cuts[0] + 1 :])
-        absent = next(end for end in ends if end not in regions)
+        parts = [text] if not cuts else [text[: cuts[0]], text[cuts[0] + 1 :]]
+        absent = next(part for part in parts if part not in regions)
         raise _unknown("--lesion", absent, regions)
 
     @classmethod
@@ -149,7 +149,8 @@ class Intervention:
         known = np.isfinite(found)
         total = np.where(known, found, 0.0).sum(axis=1)
         count = known.sum(axis=1)
-        return np.divide(total, count, out=np.full(len(found), np.nan), where=count > 0)
+        mean = np.divide(total, count, out=np.full(len(found), np.nan), where=count > 0)
+        return np.asarray(mean, np.float64)
 
     @staticmethod
     def as_matrix(edges: Values) -> Array:

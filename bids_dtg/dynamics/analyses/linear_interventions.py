@@ -15,7 +15,11 @@ from bids_dtg.cohort.seen_people import EXCLUDED, SEEN, left_out_table, seen_on_
 from bids_dtg.connectome.edges import upper_edges
 from bids_dtg.dynamics.analyses.analysis import LinearAnalysis
 from bids_dtg.dynamics.analyses.linear_simulation import sessions_of
-from bids_dtg.dynamics.effective_connectivity import EffectiveConnectivity, EffectiveModel
+from bids_dtg.dynamics.effective_connectivity import (
+    PERSON_STEPS,
+    EffectiveConnectivity,
+    EffectiveModel,
+)
 from bids_dtg.dynamics.interventions import STIMULATION, Intervention, Retest
 from bids_dtg.dynamics.lag_covariances import LagCovariances
 from bids_dtg.dynamics.networks import PeopleSeries
@@ -448,7 +452,7 @@ def _allowed_words(connectomes: int, model: EffectiveModel) -> str:
         "structural connectomes."
     )
     return (
-        f"{where} Each person's connections are fitted in {model.steps} steps from those of the "
+        f"{where} Each person's connections are fitted in {PERSON_STEPS} steps from those of the "
         "training people."
     )
 
