@@ -27,7 +27,7 @@ Allowed = NDArray[np.bool_]
 
 # Steps from the group's J to a person's, and to the group's from regions without connections; the
 # size is in 1/s, of logarithms for the noise (`studies/effective_connectivity.py`).
-PERSON_STEPS, PERSON_SIZE = 60, 0.001
+PERSON_STEPS, PERSON_SIZE = 80, 0.0005
 _GROUP_STEPS, _GROUP_SIZE = 600, 0.003
 _HALVINGS = 30  # of a step to a process that is not stationary
 _PRESENT = 0.5  # share of people who have a connection

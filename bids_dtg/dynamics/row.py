@@ -95,6 +95,13 @@ ROW = Workflow(
                 reads=("model", *_OF_SERIES, "simulations"),
                 needs_model=True,
             ),
+            "fixed-points": Analysis(
+                partial(_RUN, "fixed-points"),
+                "where the activity of --model rests, and whether it is stable there",
+                arrays="may",
+                reads=("model", *_OF_SERIES),
+                needs_model=True,
+            ),
             "intervene": Analysis(
                 partial(_RUN, "intervene"),
                 "what lesions, stimulations and gains of connections change in the linear core of "
@@ -103,13 +110,6 @@ ROW = Workflow(
                 reads=("model", *_OF_SERIES),
                 needs_model=True,
                 statistics=("lesion", "stimulate", "gain"),
-            ),
-            "fixed-points": Analysis(
-                partial(_RUN, "fixed-points"),
-                "where the activity of --model rests, and whether it is stable there",
-                arrays="may",
-                reads=("model", *_OF_SERIES),
-                needs_model=True,
             ),
         }
     ),

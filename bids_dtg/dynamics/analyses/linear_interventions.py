@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -383,7 +383,7 @@ def _fit_row(model: EffectiveModel, sessions: Sequence[_Session]) -> dict[str, A
             np.stack([second.found[row].coupling[model.allowed] for row in later]),
         )
         row["retest"] = bootstrap_interval(found.individual)
-        row["identified"] = wilson_interval(found.identified, len(both))
+        row["identified"] = wilson_interval(found.identified / len(both), len(both))
     return row
 
 
@@ -399,7 +399,7 @@ def _page(
     assert bundle is not None
     people = counted(len(sessions[0].people), "participant")
     return AnalysisPageFacts(
-        title=analysis.results.path.name,
+        title=analysis.results.title,
         index=f"../../{INDEX}",
         lead=f"{bundle.card.name} {bundle.card.version}, {people} of {analysis.data_set}; "
         f"{' and '.join(session.name for session in sessions)}.{seen_on_page(seen)}",
@@ -444,9 +444,9 @@ def _page(
 
 def _allowed_words(connectomes: int, model: EffectiveModel) -> str:
     where = (
-        f"There may be connections between {model.allowed.mean():.0%} of regions: where half of "
-        f"{counted(connectomes, 'structural connectome')} have one, and between regions that are "
-        "each other's like in the two hemispheres."
+        f"There may be connections between {model.allowed.mean():.0%} of pairs of regions: where "
+        f"half of {counted(connectomes, 'structural connectome')} have one, and between regions "
+        "that are each other's like in the two hemispheres."
         if connectomes
         else "There may be connections between all regions, as the model was trained without "
         "structural connectomes."
@@ -482,7 +482,6 @@ def _flags(
 def _changes(effects: Sequence[_Effects], regions: Sequence[str]) -> tuple[Matrices, ...]:
     """Return mean changes of functional connectivity as matrices."""
     of_pairs = [own for own in effects if own.intervention.kind != STIMULATION]
-    items: Mapping[str, Array]
     if len(effects) == len(of_pairs) == len(regions) > _MOST_MATRICES:
         by_region = [
             np.mean([own.intervention.by_region(one) for one in own.bounded], axis=0)
@@ -490,16 +489,16 @@ def _changes(effects: Sequence[_Effects], regions: Sequence[str]) -> tuple[Matri
             else np.full(len(regions), np.nan)
             for own in effects
         ]
-        items = {"mean over people": np.stack(by_region)}
         words = "Mean change of each region's functional connectivity (column) by lesions (rows)"
-        return (Matrices(words, items),)
-    items = {
-        own.intervention.name: own.intervention.as_matrix(own.bounded.mean(axis=0))
+        return (Matrices(words, {"mean over people": np.stack(by_region)}),)
+    # Each has a scale of its own: a gain changes far more than the lesion of one connection.
+    return tuple(
+        Matrices(
+            f"Change of functional connectivity, {own.intervention.name}",
+            {"mean over people": own.intervention.as_matrix(own.bounded.mean(axis=0))},
+        )
         for own in of_pairs[:_MOST_MATRICES]
         if len(own.bounded)
-    }
-    return (
-        (Matrices("Change of functional connectivity, mean over people", items),) if items else ()
     )
 
 

@@ -54,6 +54,9 @@ def test_asked_interventions_have_effects_with_retest_and_null(out: Path) -> Non
         assert float(row["size"]) > 0
         assert -1 <= float(row["others"]) <= float(row["retest"]) <= 1
         assert row["verdict"] in ("the person's own", "no difference shown")
+    (fit,) = read_rows(folder / "desc-effective_scores.tsv")
+    assert 0 <= float(fit["identified_low"]) <= float(fit["identified"]) <= 1
+    assert float(fit["fit_own"]) > float(fit["fit"])
     regions = read_rows(folder / "desc-interventions_regions.tsv")
     assert len(regions) == 4 * len(REGIONS)
     assert regions[0]["change"] == "n/a"
