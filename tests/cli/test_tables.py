@@ -54,8 +54,8 @@ def told(tmp_path, monkeypatch, capsys):
         (
             f"group --analysis finetune {DYNAMICS} --model own",
             "--analysis finetune was given with --workflow dynamics. Expected: one of train, "
-            "evaluate, simulate, fixed-points, intervene. To do: --workflow contrasts has --analysis "
-            "finetune",
+            "evaluate, simulate, fixed-points, intervene. To do: --workflow contrasts has "
+            "--analysis finetune",
         ),
         (
             "group --analysis simulate",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -26,7 +26,7 @@ from bids_dtg.dynamics.networks import PeopleSeries
 from bids_dtg.files.array_store import write_npz
 from bids_dtg.notices import counted, named, say
 from bids_dtg.report.flags import Flag
-from bids_dtg.report.pages.analysis import AnalysisPageFacts, Matrices, PageSection
+from bids_dtg.report.pages.analysis import AnalysisPageFacts, Matrices, PageSection, Table
 from bids_dtg.report.pages.index import INDEX
 from bids_dtg.settings import Settings
 from bids_dtg.stats.correlation import correlation
@@ -129,6 +129,7 @@ _FIT_COLUMNS = (
 )
 _ON_PAGE = ("name", "people", "size", "change", "retest", "others", "verdict", "individual")
 _MOST_MATRICES = 4  # interventions whose change is drawn
+_MOST_ROWS = 20  # interventions in the table of the page
 
 
 @dataclass(frozen=True, eq=False)
@@ -419,7 +420,7 @@ def _page(
                     "where the first is larger by the rule of verdicts. Individual r is what "
                     "remains when the mean over people is subtracted.",
                 ),
-                tables=(table.on_page("Interventions", _ON_PAGE),),
+                tables=(_on_page(table),),
                 matrices=_changes(effects, analysis.people.regions),
             ),
             PageSection(
@@ -440,6 +441,16 @@ def _page(
             ),
         ),
     )
+
+
+def _on_page(table: ResultTable) -> Table:
+    """Return the table of the page: of many interventions, those that change most."""
+    rows: list[Any] = list(table.rows)
+    notes = []
+    if len(rows) > _MOST_ROWS:
+        rows = sorted(rows, key=lambda row: -np.nan_to_num(row["size"].mean))[:_MOST_ROWS]
+        notes.append(f"The {_MOST_ROWS} that change most, of {len(table.rows)}; the file has all.")
+    return replace(table, rows=rows).on_page("Interventions", _ON_PAGE, notes=notes)
 
 
 def _allowed_words(connectomes: int, model: EffectiveModel) -> str:
