@@ -1,12 +1,13 @@
 """Effective connectivity and lesions in two sessions: how reliable they are, by folds of people.
 
     OMP_NUM_THREADS=1 python studies/effective_connectivity.py ../shared/sip/data \
-        [--mask group|all] [--choose] [--people 50]
+        [--mask group|all] [--choose] [--people 50] [--time REGIONS]
 
 Each fold's group mean and mask are of the others' first session (and connectomes); the core's
 strength is chosen as `--analysis train` does. Every person's J is fitted to each session. Lesions
 are of each region in turn. With `--choose`, numbers and sizes of steps are compared on each fold's
 training people (five of them): the misfit of REST1's J to covariances of REST2, less is better.
+`--time` takes the time of one step of as many regions, and nothing else.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from bids_dtg.dynamics.effective_connectivity import (
     PERSON_SIZE,
     PERSON_STEPS,
     Connections,
+    EffectiveConnectivity,
     EffectiveModel,
     descent,
     everywhere,
@@ -46,7 +48,11 @@ def main() -> None:
     parser.add_argument("--mask", choices=("group", "all"), default="group")
     parser.add_argument("--choose", action="store_true")
     parser.add_argument("--people", type=int, default=50)
+    parser.add_argument("--time", type=int, metavar="REGIONS")
     options = parser.parse_args()
+    if options.time:
+        print(f"a step of {options.time} regions: {step_seconds(options.time):.2f} CPU s")
+        return
     held = [np.load(options.data / f"bold_REST{day}_LR_50.npz") for day in (1, 2)]
     days = [own["bold"][: options.people].astype(np.float64) for own in held]
     regions, tr = [str(name) for name in held[0]["region"]], float(held[0]["tr"])
@@ -90,6 +96,17 @@ def main() -> None:
         return
     report(couplings, effects, fits, folds)
     print(f"{fitted / 2 / len(labels):.2f} CPU s a fit; {time.process_time() - started:.0f} in all")
+
+
+def step_seconds(regions: int) -> float:
+    """Return the CPU time of a step, by chance."""
+    rng = np.random.default_rng(0)
+    coupling = 0.4 / np.sqrt(regions) * rng.standard_normal((regions, regions))
+    own = EffectiveConnectivity(coupling - 1.2 * np.eye(regions), np.ones(regions))
+    covariances = np.stack([np.eye(regions), 0.5 * np.eye(regions)])
+    started = time.process_time()
+    misfit(own, covariances, 0.72)
+    return time.process_time() - started
 
 
 def choose(
