@@ -28,6 +28,7 @@ Array = NDArray[np.float64]
 Values = NDArray[np.floating[Any]]
 
 LESION, STIMULATION, GAIN = "lesion", "stimulation", "gain"
+_FEWEST_REGIONS = 3  # of which one can be taken out
 _FEWEST = 3  # people: a difference from the mean of fewer is the other person's
 
 
@@ -62,9 +63,14 @@ class Intervention:
         Raises
         ------
         SettingsError
-            No region is called so, or one stands on both sides.
+            No region is called so, one stands on both sides, or nothing would be left.
         """
         if text in regions:
+            if len(regions) < _FEWEST_REGIONS:
+                raise SettingsError(
+                    f"--lesion is '{text}', of {len(regions)} regions",
+                    expected=f"{_FEWEST_REGIONS} or more regions: the effect is on the others' pairs",
+                )
             return cls(LESION, f"lesion of {text}", (regions.index(text),))
         # A name may have a colon: the first that divides the text into two names counts.
         cuts = [n for n, letter in enumerate(text) if letter == ":"]

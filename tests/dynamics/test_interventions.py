@@ -84,6 +84,7 @@ def test_effects_without_bounds_are_not_numbers(rng) -> None:
         (lambda: Intervention.lesion("cuneos", REGIONS), "no region is called 'cuneos'"),
         (lambda: Intervention.lesion("pole:cuneos", REGIONS), "no region is called 'cuneos'"),
         (lambda: Intervention.lesion("pole:pole", REGIONS), "--lesion is 'pole:pole'"),
+        (lambda: Intervention.lesion("a", ("a", "b")), "--lesion is 'a', of 2 regions"),
         (lambda: Intervention.stimulation("lh", REGIONS), "--stimulate: no region is called 'lh'"),
         (lambda: Intervention.gain(-1.0), "--gain is -1"),
         (lambda: Intervention.gain(1.0), "--gain is 1"),

@@ -112,6 +112,12 @@ def test_activity_that_grows_is_counted_and_left_out(out: Path) -> None:
     assert "would grow without bounds" in page
 
 
+def test_nobody_may_be_left(out: Path) -> None:
+    assert call(out, "--gain", "1e9", "--model-name", "nobody") == 0
+    (row,) = read_rows(out / "group" / "intervention-nobody" / EFFECTS)
+    assert (row["people"], row["size"], row["verdict"]) == ("0", "n/a", "no difference shown")
+
+
 @pytest.mark.parametrize(
     ("words", "fact"),
     [
