@@ -69,7 +69,7 @@ class Intervention:
             if len(regions) < _FEWEST_REGIONS:
                 raise SettingsError(
                     f"--lesion is '{text}', of {len(regions)} regions",
-                    expected=f"{_FEWEST_REGIONS} or more regions: the effect is on the others' pairs",
+                    expected=f"{_FEWEST_REGIONS} or more regions: of two, one is left",
                 )
             return cls(LESION, f"lesion of {text}", (regions.index(text),))
         # A name may have a colon: the first that divides the text into two names counts.

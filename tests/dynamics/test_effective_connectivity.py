@@ -117,6 +117,12 @@ def test_awkward_series_have_a_stationary_process(equal: bool, rng) -> None:
     assert np.linalg.eigvalsh(found.covariance).min() > 0
 
 
+def test_steps_that_are_too_large_keep_to_bounds() -> None:
+    covariances = np.stack([np.full((4, 4), 0.9) + 0.1 * np.eye(4), np.full((4, 4), 0.8)])
+    way = descent(unconnected(covariances, TR), covariances, TR, everywhere(4), size=2.0)
+    assert all(own.stationary for own in islice(way, 20))
+
+
 def test_activity_without_bounds_is_an_error() -> None:
     own = EffectiveConnectivity(np.array([[-1.0, 2.0], [2.0, -1.0]]), np.ones(2))
     for asked in (lambda: own.covariance, lambda: response(own, 0)):

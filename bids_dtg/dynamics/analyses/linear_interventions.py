@@ -410,7 +410,8 @@ def _page(
                 title="What interventions change",
                 text=(
                     "Each person's regions are described by a linear process with independent "
-                    "noise, and the intervention is made in that process. A lesion takes out "
+                    "noise (Gilson et al., 2016, doi:10.1371/journal.pcbi.1004762), and the "
+                    "intervention is made in that process. A lesion takes out "
                     "connections, a gain multiplies all of them: shown is the change of "
                     "functional connectivity (r) between regions that are left. A stimulation is "
                     "a constant input, which would raise the region by 1 standard deviation if "
