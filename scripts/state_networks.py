@@ -50,6 +50,7 @@ DYNAMICS = (
 )
 
 PUBLISHED = "dynamics_arrays/out/group/model-published/bundle"
+CORE = "dynamics_arrays/out/group/model-core/bundle"
 
 
 def _dynamics_arrays(analysis: str, words: str) -> str:
@@ -69,6 +70,9 @@ DYNAMICS_ARRAYS = (
         "evaluate", f"--model {PUBLISHED} {THREE_SIMULATIONS} --region-maps inputs/regions.tsv"
     ),
     _dynamics_arrays("simulate", f"--model {PUBLISHED} {THREE_SIMULATIONS}"),
+    _dynamics_arrays("train", "--model-name core"),
+    f"untime {CORE}",
+    _dynamics_arrays("intervene", f"--model {CORE} --gain 0.5"),
 )
 
 

@@ -109,6 +109,15 @@ ROW = Workflow(
                 reads=("model", *_OF_SERIES),
                 needs_model=True,
             ),
+            "intervene": Analysis(
+                partial(_RUN, "intervene"),
+                "what lesions, stimulations and gains of connections change in the linear core of "
+                "--model, and how reliable that is",
+                arrays="may",
+                reads=("model", *_OF_SERIES),
+                needs_model=True,
+                statistics=("lesion", "stimulate", "gain"),
+            ),
         }
     ),
     presentation=constant("dynamics.panels.presentation:PRESENTATION"),

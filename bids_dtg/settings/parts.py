@@ -655,6 +655,25 @@ class StatisticsOptions:
         metavar="N",
         shown_default={"": str(FOLDS), "evaluate": "none: --model is evaluated"},
     )
+    lesion: tuple[str, ...] = network_option(
+        "statistics",
+        "of intervene: take out all connections of a region, or A:B, those between two",
+        default=(),
+        metavar="REGION|A:B",
+        shown_default="of intervene without another intervention: each region in turn",
+    )
+    stimulate: tuple[str, ...] = network_option(
+        "statistics",
+        "of intervene: give a region a constant input",
+        default=(),
+        metavar="REGION",
+    )
+    gain: float | None = network_option(
+        "statistics",
+        "of intervene: multiply all connections by a factor",
+        default=None,
+        metavar="FACTOR",
+    )
     repeats: int = map_option(
         "statistics", "of phenotypes: how often folds are drawn anew", default=10, metavar="N"
     )

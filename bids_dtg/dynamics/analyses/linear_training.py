@@ -103,8 +103,17 @@ def run_linear_training(settings: Settings) -> int:
         analysis.describe()
         model, own = fit_linear(training, people.tr_seconds, added)
         write_sums(analysis.results.add(SUMS), own, space, names)
+        connections = people.connections(labels)
+        if connections is not None:
+            number = counted(connections.people, "structural connectome")
+            say(
+                f"connections for --analysis intervene: {connections.allowed.mean():.0%} of pairs, "
+                f"by {number} and homotopy"
+            )
         frames = people.frames_of(session)
-        fitted = FittedLinear(model, labels, people.regions, frames, people.tr_seconds, others)
+        fitted = FittedLinear(
+            model, labels, people.regions, frames, people.tr_seconds, others, connections
+        )
         target = analysis.results.bundle
         analysis.results.add(f"{BUNDLE}/")
         bundle = write_linear_bundle(target, fitted, _facts(analysis, session, fitted), known)

@@ -70,10 +70,12 @@ def _facts_of_linear(bundle: LinearBundle) -> list[tuple[str, str]]:
     alone = f", {part.unconnected:.0%} without connections" if part.unconnected else ""
     others = (bundle.card.record or {}).get("participants_of_other_sites")
     more = f", and the sums of {others} of other sites" if others else ""
+    where = f"by {counted(part.connectomes, 'structural connectome')}, and homotopy"
     return [
         ("people", f"{part.people}, as hashes{more}"),
         ("regions", f"{part.regions}, {bundle.regions[0]} to {bundle.regions[-1]}"),
         ("series", f"{part.frames} frames{f', session {part.session}' if part.session else ''}"),
+        ("connections", where if part.connectomes else "between all regions"),
         ("order", f"{part.order}: {counted(part.order, 'earlier frame')}{alone}"),
         (
             "strengths",

@@ -1,8 +1,8 @@
 """Bundles of linear cores: written from a fit, and loaded.
 
-A bundle holds the training people's mean covariances of regions and how strongly a person is
-shrunk to them: nothing of a single person but a hash. With sums of other sites, the mean is that
-of all sites' people, and hashes are of one's own.
+A bundle holds the training people's mean covariances of regions, how strongly a person is shrunk
+to them, and how many people have each connection: nothing of a single person but a hash. With sums
+of other sites, the mean is that of all sites' people; hashes and connections are of one's own.
 """
 
 from __future__ import annotations
@@ -26,12 +26,14 @@ from bids_dtg.bundles.fitted import (
 from bids_dtg.bundles.people import ModelPeople, hash_person
 from bids_dtg.dynamics.bundle.fits import SeriesBundle
 from bids_dtg.dynamics.bundle.kind import LINEAR_DYNAMICS
+from bids_dtg.dynamics.effective_connectivity import Connections, EffectiveModel, everywhere
 from bids_dtg.dynamics.lag_covariances import LAGS
 from bids_dtg.dynamics.linear import GRID, LinearModel, Strengths
 from bids_dtg.notices import counted
 
 _REGIONS = "regions"  # tensor of `FITTED_FILE`
-_GROUP = "group"  # tensor of the weights
+# Tensors of the weights: mean covariances; where connections are, of models with connectomes.
+_GROUP, _SHARE, _HOMOTOPIC = "group", "connected_share", "homotopic"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,7 +44,8 @@ class LinearPart(FittedPart):
         *("format_version", "name", "version", "kind", "licence", "citation", "description"),
         *("training", "recipe_name", "regions", "people", "frames", "tr_seconds", "order"),
         *("transition_strength", "covariance_strength", "chosen_by", "unconnected"),
-        *("data_set", "session", "atlas", "atlas_digest", "for_science", "notice", "files"),
+        *("connectomes", "data_set", "session", "atlas", "atlas_digest"),
+        *("for_science", "notice", "files"),
     )
 
     regions: int  # number of regions of each person
@@ -55,6 +58,8 @@ class LinearPart(FittedPart):
     chosen_by: str = ""  # what these were chosen by; empty: fixed, as people were too few
     unconnected: float = 0.0  # share of the mean without covariances between regions
     session: str = ""  # session of the series; empty: not stated
+    # People whose structural connectomes say where connections are; 0: between all regions.
+    connectomes: int = 0
 
     @property
     def outputs(self) -> str:
@@ -64,7 +69,10 @@ class LinearPart(FittedPart):
     @property
     def shapes(self) -> Shapes:
         """Shapes of the model's tensors by name."""
-        return {_GROUP: (LAGS + 1, self.regions, self.regions)}
+        own = {_GROUP: (LAGS + 1, self.regions, self.regions)}
+        if not self.connectomes:
+            return own
+        return {**own, **dict.fromkeys((_SHARE, _HOMOTOPIC), (self.regions, self.regions))}
 
     def to_json(self) -> dict[str, Any]:
         """Return the part's fields of `model.json`."""
@@ -89,6 +97,8 @@ class LinearPart(FittedPart):
             chosen_by=fields.text("chosen_by"),
             unconnected=fields.not_negative("unconnected"),
             session=fields.text("session"),
+            # Cards of before know no connectomes.
+            connectomes=0 if fields.absent("connectomes") else fields.count("connectomes"),
             **cls.read_shared(fields),
         )
         if part.order > LAGS:
@@ -125,6 +135,22 @@ class LinearBundle(SeriesBundle[LinearPart]):
         group = self.tensors()[_GROUP].astype(np.float64)
         return LinearModel(group, strengths, part.order, part.unconnected)
 
+    def effective(self) -> EffectiveModel:
+        """Read what people's effective connectivity is fitted with.
+
+        Raises
+        ------
+        BundleError
+            As `check_weights`.
+        """
+        part, tensors = self.part, self.tensors()
+        allowed = everywhere(part.regions)
+        if part.connectomes:
+            share = tensors[_SHARE].astype(np.float64)
+            allowed = Connections(share, tensors[_HOMOTOPIC] > 0, part.connectomes).allowed
+        group = tensors[_GROUP].astype(np.float64)
+        return EffectiveModel(group, part.covariance_strength, allowed, part.tr_seconds)
+
 
 @dataclass(frozen=True)
 class LinearFacts(FittedFacts):
@@ -154,6 +180,7 @@ class FittedLinear:
     frames: int  # of each series
     tr_seconds: float  # time between frames
     of_other_sites: int = 0  # people whose sums were added
+    connections: Connections | None = None  # of people with structural connectomes; None: of none
 
 
 def write_linear_bundle(
@@ -191,6 +218,7 @@ def write_linear_bundle(
         chosen_by=strengths.chosen_by,
         unconnected=model.unconnected,
         session=facts.session,
+        connectomes=0 if fitted.connections is None else fitted.connections.people,
         **facts.shared,
     )
     record = {
@@ -204,4 +232,7 @@ def write_linear_bundle(
     hashes = tuple(hash_person(facts.data_set, label) for label in fitted.people)
     files = fitted_files(FittedFile(hashes, {_REGIONS: fitted.regions}, {}), people)
     weights = {_GROUP: model.group.astype(np.float32)}
+    if fitted.connections is not None:
+        weights[_SHARE] = fitted.connections.share.astype(np.float32)
+        weights[_HOMOTOPIC] = fitted.connections.homotopic.astype(np.float32)
     return write_fitted(folder, card, weights, files, load_linear_bundle)

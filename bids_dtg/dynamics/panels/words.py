@@ -61,6 +61,8 @@ Over people:
 - group/evaluation-NAME/: how its simulations agree with the measured series, beside simple models.
 - group/simulation-NAME/: series that a model simulates.
 - group/fixed-points-NAME/: where the activity of a model rests.
+- group/intervention-NAME/: what lesions and other interventions change in a linear core. An effect
+  inside a model is not evidence of an effect in a person.
 - Tables have a JSON file of the same name that explains their columns.
 """
 CITATION = """\
