@@ -24,6 +24,10 @@ The linear core, without torch:
 
 - `lag_covariances`: covariances at lags of a few frames, of a person and summed over people
 - `linear`: a person's autoregressive process, shrunk to that of training people
+- `intervals`: how sure it is of a person, and of another session
+- `components`: features of people for statistics, from unshrunken covariances
+- `regional`: figures of regions of a process, as description
+- `retest`: what another session of training people shows of all these
 
 Measures of series:
 

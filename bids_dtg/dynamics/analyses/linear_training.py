@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from bids_dtg.bundles.people import ModelPeople
 from bids_dtg.cohort.basis import BUNDLE, CHECKPOINTS
 from bids_dtg.cohort.column import Column
@@ -14,9 +16,11 @@ from bids_dtg.dynamics.bundle.linear import (
     LinearFacts,
     write_linear_bundle,
 )
+from bids_dtg.dynamics.components import Components
 from bids_dtg.dynamics.forms import AMORTISED, LINEAR
-from bids_dtg.dynamics.lag_covariances import LagCovariances
+from bids_dtg.dynamics.lag_covariances import GroupSums
 from bids_dtg.dynamics.linear import (
+    FEWEST_CHOSEN,
     FEWEST_PEOPLE,
     GRID,
     GRID_TR,
@@ -26,6 +30,8 @@ from bids_dtg.dynamics.linear import (
 )
 from bids_dtg.dynamics.networks import PeopleSeries
 from bids_dtg.dynamics.participant.people import session_words
+from bids_dtg.dynamics.regional import FIGURES
+from bids_dtg.dynamics.retest import Retest, covariances_of, find_components, find_retest
 from bids_dtg.errors import SettingsError
 from bids_dtg.notices import counted, named, say
 from bids_dtg.report.flags import Flag
@@ -33,7 +39,7 @@ from bids_dtg.report.pages.analysis import AnalysisPageFacts, Matrices, PageSect
 from bids_dtg.report.pages.index import INDEX
 from bids_dtg.settings import Settings
 
-_CAN_WRITE = (f"{BUNDLE}/", "desc-strengths_scores")
+_CAN_WRITE = (f"{BUNDLE}/", "desc-strengths_scores", "desc-minutes_scores", "desc-features_scores")
 _STRENGTHS = (
     Column("frames", "Frames of a person that the training people's mean counts as much as"),
     Column(
@@ -50,6 +56,26 @@ _STRENGTHS = (
         "r, connectivity",
     ),
     Column("chosen", "Whether it was chosen: transition, covariance, both, or none"),
+)
+_MINUTES = (
+    Column("minutes", "Minutes of rest of a session, from its start"),
+    Column(
+        "fit",
+        "Pearson r of functional connectivity by the model, from so much rest, with that of "
+        "another session, mean over people who are left out of the training people's mean",
+        "FC r of another session",
+    ),
+)
+_FEATURES = (
+    Column("name", "Component, or figure of regions"),
+    Column("what", "feature: for statistics; description: not for statistics"),
+    Column("share", "Share of the variance of covariances over people", "share of variance"),
+    Column(
+        "icc",
+        "ICC(A,1) between two sessions of the training people; of figures of regions the mean over "
+        "regions",
+        "retest ICC",
+    ),
 )
 
 
@@ -78,8 +104,21 @@ def run_linear_training(settings: Settings) -> int:
     with analysis.results.begun():
         analysis.describe()
         series = people.series(session, labels)
-        model = fit_people(series, [people.series(own, labels) for own in _others(analysis)])
-        fitted = FittedLinear(model, labels, series.regions, series.frames, series.tr_seconds)
+        others, seed = (
+            [people.series(own, labels) for own in _others(analysis)],
+            settings.modelling.seed,
+        )
+        model, sums = fit_people(series, others)
+        components = find_components(series, _most(others), seed)
+        fitted = FittedLinear(
+            model,
+            labels,
+            series.regions,
+            series.frames,
+            series.tr_seconds,
+            judge_again(model, sums, series, others, seed),
+            components,
+        )
         target = analysis.results.bundle
         analysis.results.add(f"{BUNDLE}/")
         bundle = write_linear_bundle(target, fitted, _facts(analysis, session, fitted), known)
@@ -103,8 +142,8 @@ def require_enough(people: int, words: str) -> None:
         )
 
 
-def fit_people(first: PeopleSeries, others: list[PeopleSeries]) -> LinearModel:
-    """Return the linear core of people's first session.
+def fit_people(first: PeopleSeries, others: list[PeopleSeries]) -> tuple[LinearModel, GroupSums]:
+    """Return the linear core of people's first session, and their sums.
 
     Parameters
     ----------
@@ -115,15 +154,42 @@ def fit_people(first: PeopleSeries, others: list[PeopleSeries]) -> LinearModel:
     """
     found = []
     for row, label in enumerate(first.people):
-        again = next((_of(own, label) for own in others if label in own.people), None)
+        again = next(
+            (covariances_of(o, o.people.index(label)) for o in others if label in o.people), None
+        )
         kept = None if first.kept is None else first.kept[row]
         found.append(TrainingPerson.of(first.series[row], kept, again))
-    return fit_linear(found, first.tr_seconds)[0]
+    return fit_linear(found, first.tr_seconds)
 
 
-def _of(people: PeopleSeries, label: str) -> LagCovariances:
-    row = people.people.index(label)
-    return LagCovariances.of(people.series[row], None if people.kept is None else people.kept[row])
+def judge_again(
+    model: LinearModel,
+    sums: GroupSums,
+    first: PeopleSeries,
+    others: list[PeopleSeries],
+    seed: int,
+) -> Retest:
+    """Judge a linear core by the other session that most of its training people have.
+
+    Parameters
+    ----------
+    model, sums
+        Of `first`.
+    first, others
+        As of `fit_people`.
+    seed
+        Draws people, if there are many.
+    """
+    again = _most(others)
+    both = [] if again is None else [label for label in first.people if label in again.people]
+    if again is None or len(both) < FEWEST_CHOSEN:
+        return Retest()
+    return find_retest(model, sums, first.of(both), again.of(both), seed)
+
+
+def _most(others: list[PeopleSeries]) -> PeopleSeries | None:
+    """Return the session of most people; None: there is none."""
+    return max(others, key=lambda own: len(own.people), default=None)
 
 
 def _others(analysis: LinearAnalysis) -> list[str]:
@@ -180,8 +246,9 @@ def _write_results(analysis: LinearAnalysis, fitted: FittedLinear, bundle: Linea
         else "fixed, as fewer than 10 people have frames to choose them by"
     )
     process = model.infer_group()
+    tables = {"desc-strengths_scores": table, **_retest_tables(fitted)}
     analysis.write(
-        {"desc-strengths_scores": table},
+        tables,
         AnalysisPageFacts(
             title=analysis.results.path.name,
             index=f"../../{INDEX}",
@@ -200,6 +267,7 @@ def _write_results(analysis: LinearAnalysis, fitted: FittedLinear, bundle: Linea
                     ),
                     tables=(table.on_page("Scores of strengths"),) if table.rows else (),
                 ),
+                *_retest_sections(fitted, tables),
                 PageSection(
                     title="Mean of the training people",
                     matrices=(
@@ -217,6 +285,60 @@ def _write_results(analysis: LinearAnalysis, fitted: FittedLinear, bundle: Linea
         ),
     )
     say(f"regions: {named(bundle.regions)}")
+
+
+def _retest_tables(fitted: FittedLinear) -> dict[str, ResultTable]:
+    """Return the tables of features, and of minutes where they are known."""
+    rows = [{"minutes": minutes, "fit": r} for minutes, r in fitted.retest.minutes]
+    words = "What minutes of rest cost: a row a length"
+    found = {"desc-minutes_scores": ResultTable(_MINUTES, rows, words)} if rows else {}
+    features = [*_component_rows(fitted.components), *_regional_rows(fitted.retest)]
+    if features:
+        words = "What is known of people, and how reliable it is: a row a component or figure"
+        found["desc-features_scores"] = ResultTable(_FEATURES, features, words)
+    return found
+
+
+def _component_rows(components: Components | None) -> list[dict[str, object]]:
+    if components is None:
+        return []
+    iccs = components.reliability or (None,) * len(components.loadings)
+    return [
+        {"name": f"component{number}", "what": "feature", "share": share, "icc": icc}
+        for number, (share, icc) in enumerate(zip(components.shares, iccs, strict=True), 1)
+    ]
+
+
+def _regional_rows(retest: Retest) -> list[dict[str, object]]:
+    return [
+        {"name": name, "what": "description", "icc": icc}
+        for name, icc in zip(FIGURES, retest.regional, strict=False)
+    ]
+
+
+def _retest_sections(fitted: FittedLinear, tables: dict[str, ResultTable]) -> Iterator[PageSection]:
+    judged, spreads = fitted.retest.spreads.judged, fitted.retest.spreads
+    how = (
+        f"found on {counted(judged, 'training participant')} with two sessions"
+        if judged
+        else "fixed, as fewer than 10 training participants have two sessions"
+    )
+    text = (
+        "Standard deviations and intervals of a person count the variance of sampling "
+        f"{spreads.transition:.2f} times for the transition, and {spreads.covariance:.2f} times "
+        f"for the covariance of a frame, as people differ between days; {how}.",
+    )
+    yield PageSection(title="Intervals", text=text)
+    if table := tables.get("desc-features_scores"):
+        text = (
+            "Scores of components are features for statistics: they are of covariances that are "
+            "not shrunken. Figures of regions are description alone.",
+        )
+        yield PageSection(
+            title="Features", text=text, tables=(table.on_page("Components and figures"),)
+        )
+    if table := tables.get("desc-minutes_scores"):
+        yield PageSection(title="Minutes of rest", tables=(table.on_page("Minutes of rest"),))
 
 
 def _flags(model: LinearModel) -> list[Flag]:
