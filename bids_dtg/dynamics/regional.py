@@ -15,8 +15,8 @@ Array = NDArray[np.float64]
 
 def _between(process: LinearProcess) -> Array:
     """Return effects on other regions a frame later, rows on columns; 0 on itself."""
-    own = process.transitions[0]
-    return own - np.diag(own.diagonal())
+    own: Array = process.transitions[0] - np.diag(process.transitions[0].diagonal())
+    return own
 
 
 # By name: words, and what it is of a process, (regions,).
