@@ -201,7 +201,7 @@ def held_by(
 def share_different(
     process: LinearProcess, model: LinearModel, spreads: Spreads, frames: int
 ) -> float:
-    """Return the share of a person's effects that can be told apart from the training people's.
+    """Return the share of a person's effects that differ from the training people's.
 
     Parameters
     ----------
@@ -213,7 +213,8 @@ def share_different(
     Returns
     -------
     float
-        Of the effects of a region on another one a frame later; NaN of a single region.
+        Of the effects of a region on another one a frame later, those whose interval leaves out
+        the training people's; NaN of a single region.
     """
     sd = Uncertainty(process, frames, model.strengths, spreads).transition_sd[0]
     away = np.abs(process.transitions[0] - model.infer_group().transitions[0])

@@ -174,7 +174,8 @@ def _by_folds(settings: Settings, folds: int) -> int:
             strengths = model.strengths
             say(
                 f"fold {number}: {counted(len(training), 'participant')}, "
-                f"{strengths.transition:g} and {strengths.covariance:g} frames"
+                f"{strengths.transition:g} and {strengths.covariance:g} frames, intervals of "
+                f"{spreads.transition:.2f} and {spreads.covariance:.2f} times the variance"
             )
             here = [label for label in group if label in first.people]
             seed = settings.modelling.seed
@@ -314,11 +315,11 @@ def _write(
                 PageSection(
                     title="Intervals",
                     text=(
-                        f"{LEVEL:.0%} intervals of what the person's other session, on its own, "
-                        "will show: of entries of the transition, and of covariances of a frame. "
+                        f"{100 * LEVEL:.0f} % intervals of what the person's other session, on its "
+                        "own, will show: of entries of the transition, and of covariances of a frame. "
                         "Below: effects between regions whose own interval leaves out the training "
                         "people's effect; of those that do not differ, up to "
-                        f"{1 - LEVEL:.0%} would.",
+                        f"{100 * (1 - LEVEL):.0f} % would.",
                     ),
                     tables=(intervals.on_page("What intervals hold"),),
                 ),

@@ -52,14 +52,14 @@ def cost_of_minutes(minutes: float, known: tuple[tuple[float, float], ...]) -> s
     Examples
     --------
     >>> cost_of_minutes(6.0, ((3.6, 0.77), (7.2, 0.79), (14.4, 0.8)))
-    "6.0 minutes of rest: in training people, 7.2 minutes foretold another session's functional \
+    "6.0 minutes of rest: in training people, 7.2 minutes predicted another session's functional \
 connectivity with r 0.79, and 14.4 minutes with 0.80."
     """
     if not known:
         return ""
     near = min(known, key=lambda pair: abs(pair[0] - minutes))
     text = (
-        f"{minutes:.1f} minutes of rest: in training people, {near[0]:g} minutes foretold another "
+        f"{minutes:.1f} minutes of rest: in training people, {near[0]:g} minutes predicted another "
         f"session's functional connectivity with r {near[1]:.2f}"
     )
     longest = max(known)
