@@ -316,7 +316,8 @@ def _write(
                     title="Intervals",
                     text=(
                         f"{100 * LEVEL:.0f} % intervals of what the person's other session, on its "
-                        "own, will show: of entries of the transition, and of covariances of a frame. "
+                        "own, will show: of entries of the transition, and of covariances of a "
+                        "frame. "
                         "Below: effects between regions whose own interval leaves out the training "
                         "people's effect; of those that do not differ, up to "
                         f"{100 * (1 - LEVEL):.0f} % would.",
