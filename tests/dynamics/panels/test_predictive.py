@@ -35,9 +35,11 @@ def rows_of(kept: Kept) -> list[list[str]]:
 def test_connectivity_that_changes_has_a_wider_spread_of_fcd():
     rng = np.random.default_rng(0)
     moving = rng.standard_normal((8, 400))
-    # Half of the session has a shared course.
-    moving[:, :200] += 3 * rng.standard_normal(200)
-    still = rng.standard_normal((20, 8, 400)) + 1.2 * rng.standard_normal((20, 1, 400))
+    # Half of the regions share a course in the first half of the session, the others later.
+    moving[:4, :200] += 2 * rng.standard_normal(200)
+    moving[4:, 200:] += 2 * rng.standard_normal(200)
+    still = rng.standard_normal((20, 8, 400))
+    still[:, :4] += 2 * rng.standard_normal((20, 1, 400))
 
     def spread(kept: Kept) -> list[tuple[str, str]]:
         return [(row[1], row[3]) for row in rows_of(kept) if row[0] == "fcd_spread"]
