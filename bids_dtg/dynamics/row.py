@@ -119,7 +119,7 @@ ROW = Workflow(
                 reads=("model", *_OF_SERIES),
                 needs_model=True,
             ),
-            **{name: ANALYSES[name] for name in ("associate", "phenotypes")},
+            "associate": ANALYSES["associate"],
         }
     ),
     features=MappingProxyType({kind.name: kind for kind in FEATURES}),

@@ -654,10 +654,10 @@ class StatisticsOptions:
         metavar="N",
         shown_default={"": str(FOLDS), "evaluate": "none: --model is evaluated"},
     )
-    repeats: int = map_or_network_option(
+    repeats: int = map_option(
         "statistics", "of phenotypes: how often folds are drawn anew", default=10, metavar="N"
     )
-    leave_site_out: bool = map_or_network_option(
+    leave_site_out: bool = map_option(
         "statistics", "of phenotypes: each fold is a site", default=False
     )
     glm_model: Path | None = map_option(

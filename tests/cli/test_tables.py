@@ -49,12 +49,12 @@ def told(tmp_path, monkeypatch, capsys):
         (
             f"group {DYNAMICS}",
             "--workflow dynamics was given with group and no --analysis. Expected: group "
-            "--analysis train|evaluate|simulate|fixed-points|associate|phenotypes.",
+            "--analysis train|evaluate|simulate|fixed-points|associate.",
         ),
         (
             f"group --analysis finetune {DYNAMICS} --model own",
             "--analysis finetune was given with --workflow dynamics. Expected: one of train, "
-            "evaluate, simulate, fixed-points, associate, phenotypes. To do: --workflow contrasts "
+            "evaluate, simulate, fixed-points, associate. To do: --workflow contrasts "
             "has --analysis finetune",
         ),
         (

@@ -71,12 +71,6 @@ def test_minutes_are_a_covariate_of_features(out: Path) -> None:
     assert np.corrcoef(scores, ages)[0, 1] > 0.9
 
 
-def test_phenotypes_are_predicted_from_components(out: Path) -> None:
-    assert main(call(out, "phenotypes", "--repeats", "2")) == 0
-    rows = read_table(out / "group/phenotypes/desc-phenotypes_scores.tsv")
-    assert {row["features"] for row in rows} >= {"components"}
-
-
 def test_results_without_a_model_have_no_features(out: Path, capsys, tmp_path: Path) -> None:
     bare = tmp_path / "bare"
     shutil.copytree(out, bare, ignore=shutil.ignore_patterns("*_parameters.*", "group"))
