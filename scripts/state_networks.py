@@ -32,6 +32,7 @@ def _study(analysis: str, words: str) -> str:
 
 
 NETWORK = "dynamics/study/group/model-small/bundle"
+CORE = "dynamics/study/group/model-core/bundle"
 COUNTS = "--array-key structural=sift_radius2_count"
 DYNAMICS = (
     f"dtg-phantom dynamics/data --workflow dynamics --participants 5 {RUNS}",
@@ -47,6 +48,13 @@ DYNAMICS = (
     _runs("dynamics/new", "--reports-only"),
     _runs("dynamics/new", "--verify"),
     f"dtg-models info {NETWORK}",
+    _study("train", "--model-name core"),
+    _runs("dynamics/core", f"--model {CORE} {THREE_SIMULATIONS} --no-reports"),
+    _dynamics(
+        "dynamics/data/fmriprep",
+        "dynamics/core",
+        "group --analysis associate --phenotype fd_mean --permutations 20",
+    ),
 )
 
 PUBLISHED = "dynamics_arrays/out/group/model-published/bundle"

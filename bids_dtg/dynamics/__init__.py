@@ -28,6 +28,10 @@ The linear core, without torch:
 - `linear`: a person's autoregressive process, shrunk to that of training people
 - `effective_connectivity`: a person's process in continuous time, with independent noise
 - `interventions`: lesions, stimulations and gains in it, and how reliable their effects are
+- `intervals`: how sure it is of a person, and of another session
+- `components`: features of people for statistics, from unshrunken covariances
+- `regional`: figures of regions of a process, as description
+- `retest`: what another session of training people shows of all these
 
 Measures of series:
 

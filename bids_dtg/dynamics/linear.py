@@ -147,7 +147,8 @@ class LinearProcess:
         """Return sessions (simulations, regions, frames) from the stationary state on."""
         order, regions, _ = self.transitions.shape
         series = rng.standard_normal((frames + order, simulations, regions))
-        first = series[:order].swapaxes(0, 1).reshape(simulations, -1) @ _power(self._first, 0.5)
+        first = series[:order].swapaxes(0, 1).reshape(simulations, -1)
+        first = first @ _power(self.of_frames, 0.5)
         series[order:] = series[order:] @ np.linalg.cholesky(self.noise).T
         # The joint covariance has the later frame first.
         series[:order] = first.reshape(simulations, order, regions).swapaxes(0, 1)[::-1]
@@ -157,7 +158,7 @@ class LinearProcess:
         return np.ascontiguousarray(series[order:].transpose(1, 2, 0), np.float32)
 
     @property
-    def _first(self) -> Array:
+    def of_frames(self) -> Array:
         """(order x regions, same), covariance of as many frames, the later first."""
         return _toeplitz(self.covariances, len(self.transitions))
 

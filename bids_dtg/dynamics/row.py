@@ -7,10 +7,12 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from bids_dtg.dynamics.forms import FORMS
+from bids_dtg.statistics.analyses import ANALYSES
 from bids_dtg.workflows import (
     OF_RUNS,
     Analysis,
     Demo,
+    FeatureKind,
     ParticipantLevel,
     Phantom,
     Workflow,
@@ -61,6 +63,21 @@ _OF_TRAINING = (
     *("recipe", "epochs", "batch_size", "learning_rate", "device", "states", "region_parameters"),
     *("no_external_input", "structural", "recipe_field", "samples", "ramp_epochs", "restarts"),
     "add_sums",
+)
+
+# Features of people, for analyses over them. Figures of regions are none: few are reliable, and
+# shrunken values move with the minutes that were kept.
+FEATURES = (
+    FeatureKind(
+        "components",
+        "scores of components of unshrunken covariances, by a linear core",
+        "components of covariances",
+        later("cohort.features:find_scores"),
+        constant("dynamics.panels.features:COMPONENTS"),
+        counts=True,
+        unit="component",
+        covariates=("minutes_kept",),
+    ),
 )
 
 ROW = Workflow(
@@ -118,8 +135,10 @@ ROW = Workflow(
                 needs_model=True,
                 statistics=("lesion", "stimulate", "gain"),
             ),
+            "associate": ANALYSES["associate"],
         }
     ),
+    features=MappingProxyType({kind.name: kind for kind in FEATURES}),
     presentation=constant("dynamics.panels.presentation:PRESENTATION"),
     kinds=constant("dynamics.bundle.kind:KINDS"),
     recipes=tuple(name for form in FORMS for name in form.recipes),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -19,9 +20,11 @@ from bids_dtg.dynamics.bundle.linear import (
     write_linear_bundle,
 )
 from bids_dtg.dynamics.bundle.sums import SUMS, SumsSpace, other_sums, write_sums
+from bids_dtg.dynamics.components import MOST_PEOPLE, Components
 from bids_dtg.dynamics.forms import AMORTISED, LINEAR
-from bids_dtg.dynamics.lag_covariances import LagCovariances
+from bids_dtg.dynamics.lag_covariances import GroupSums
 from bids_dtg.dynamics.linear import (
+    FEWEST_CHOSEN,
     FEWEST_PEOPLE,
     GRID,
     GRID_TR,
@@ -31,6 +34,15 @@ from bids_dtg.dynamics.linear import (
 )
 from bids_dtg.dynamics.networks import PeopleSeries
 from bids_dtg.dynamics.participant.people import NetworkPeople, session_words
+from bids_dtg.dynamics.regional import FIGURES
+from bids_dtg.dynamics.retest import (
+    MOST_JUDGED,
+    Retest,
+    covariances_of,
+    draw,
+    find_components,
+    find_retest,
+)
 from bids_dtg.errors import SettingsError
 from bids_dtg.notices import counted, named, say
 from bids_dtg.report.flags import Flag
@@ -38,7 +50,10 @@ from bids_dtg.report.pages.analysis import AnalysisPageFacts, Matrices, PageSect
 from bids_dtg.report.pages.index import INDEX
 from bids_dtg.settings import Settings
 
-_CAN_WRITE = (f"{BUNDLE}/", "desc-strengths_scores", SUMS)
+_CAN_WRITE = (
+    *(f"{BUNDLE}/", SUMS),
+    *("desc-strengths_scores", "desc-minutes_scores", "desc-features_scores"),
+)
 _FEWEST_OWN = 2  # people of one's own, where sums of other sites are added
 _AT_ONCE = 20  # people whose series are in memory together
 _STRENGTHS = (
@@ -64,6 +79,26 @@ _STRENGTHS = (
         "r, connectivity",
     ),
     Column("chosen", "Whether it was chosen: transition, covariance, both, or none"),
+)
+_MINUTES = (
+    Column("minutes", "Minutes of rest of a session, from its start"),
+    Column(
+        "fit",
+        "Pearson r of functional connectivity by the model, from so much rest, with that of "
+        "another session, mean over people who are left out of the training people's mean",
+        "FC r of another session",
+    ),
+)
+_FEATURES = (
+    Column("name", "Component, or figure of regions"),
+    Column("what", "feature: for statistics; description: not for statistics"),
+    Column("share", "Share of the variance of covariances over people", "share of variance"),
+    Column(
+        "icc",
+        "ICC(A,1) between two sessions of the training people; of figures of regions the mean over "
+        "regions",
+        "retest ICC",
+    ),
 )
 
 
@@ -110,9 +145,17 @@ def run_linear_training(settings: Settings) -> int:
                 f"connections for --analysis intervene: {connections.allowed.mean():.0%} of pairs, "
                 f"by {number} and homotopy"
             )
-        frames = people.frames_of(session)
+        seed = settings.modelling.seed
         fitted = FittedLinear(
-            model, labels, people.regions, frames, people.tr_seconds, others, connections
+            model,
+            labels,
+            people.regions,
+            people.frames_of(session),
+            people.tr_seconds,
+            of_other_sites=others,
+            connections=connections,
+            retest=_retest(model, own.group, training, seed),
+            components=find_components(training.drawn(MOST_PEOPLE, seed)),
         )
         target = analysis.results.bundle
         analysis.results.add(f"{BUNDLE}/")
@@ -130,6 +173,10 @@ class _TrainingPeople:
     session: str  # that is trained on
     labels: Sequence[str]
     others: Sequence[str]  # further sessions; the first that a person has judges strengths
+
+    def drawn(self, most: int, seed: int) -> _TrainingPeople:
+        """Return at most so many of them, drawn by the seed."""
+        return dataclasses.replace(self, labels=draw(self.labels, most, seed))
 
     def __iter__(self) -> Iterator[TrainingPerson]:
         for start in range(0, len(self.labels), _AT_ONCE):
@@ -170,8 +217,8 @@ def require_enough(people: int, words: str, others: int = 0) -> None:
     )
 
 
-def fit_people(first: PeopleSeries, others: list[PeopleSeries]) -> LinearModel:
-    """Return the linear core of people's first session.
+def fit_people(first: PeopleSeries, others: list[PeopleSeries]) -> tuple[LinearModel, GroupSums]:
+    """Return the linear core of people's first session, and their sums.
 
     Parameters
     ----------
@@ -180,7 +227,8 @@ def fit_people(first: PeopleSeries, others: list[PeopleSeries]) -> LinearModel:
     others
         Other sessions of the same people; the first that a person has judges strengths.
     """
-    return fit_linear(list(training_people(first, others)), first.tr_seconds)[0]
+    model, own = fit_linear(list(training_people(first, others)), first.tr_seconds)
+    return model, own.group
 
 
 def training_people(
@@ -194,14 +242,55 @@ def training_people(
         As of `fit_people`.
     """
     for row, label in enumerate(first.people):
-        again = next((_of(own, label) for own in others if label in own.people), None)
+        again = next(
+            (covariances_of(o, o.people.index(label)) for o in others if label in o.people), None
+        )
         kept = None if first.kept is None else first.kept[row]
         yield TrainingPerson.of(first.series[row], kept, again)
 
 
-def _of(people: PeopleSeries, label: str) -> LagCovariances:
-    row = people.people.index(label)
-    return LagCovariances.of(people.series[row], None if people.kept is None else people.kept[row])
+def judge_again(
+    model: LinearModel,
+    sums: GroupSums,
+    first: PeopleSeries,
+    others: list[PeopleSeries],
+    seed: int,
+) -> Retest:
+    """Judge a linear core by the other session that most of its training people have.
+
+    Parameters
+    ----------
+    model, sums
+        Of `first`.
+    first, others
+        As of `fit_people`.
+    seed
+        Draws people, if there are many.
+    """
+    again = _most(others)
+    both = [] if again is None else [label for label in first.people if label in again.people]
+    if again is None or len(both) < FEWEST_CHOSEN:
+        return Retest()
+    return find_retest(model, sums, first.of(both), again.of(both), seed)
+
+
+def _retest(model: LinearModel, sums: GroupSums, training: _TrainingPeople, seed: int) -> Retest:
+    """Judge a linear core by some training people's other session; no more of them are read."""
+    people, found = training.people, list[tuple[str, list[str]]]()
+    for session in training.others:
+        there = people.of_session(session)
+        found.append((session, [label for label in training.labels if label in there]))
+    again, both = max(found, key=lambda own: len(own[1]), default=("", []))
+    if len(both) < FEWEST_CHOSEN:
+        return Retest()
+    some = draw(both, MOST_JUDGED, seed)
+    first = people.series(training.session, some)
+    return judge_again(model, sums, first, [people.series(again, some)], seed)
+
+
+def _most(others: list[PeopleSeries]) -> PeopleSeries | None:
+    """Return the session of most people; None: there is none."""
+    return max(others, key=lambda own: len(own.people), default=None)
 
 
 def _others(analysis: LinearAnalysis) -> list[str]:
@@ -263,8 +352,9 @@ def _write_results(analysis: LinearAnalysis, fitted: FittedLinear, bundle: Linea
     if strengths.chosen_by and fitted.of_other_sites:
         chosen += ", by scores of all sites, each with the mean of its own people"
     process = model.infer_group()
+    tables = {"desc-strengths_scores": table, **_retest_tables(fitted)}
     analysis.write(
-        {"desc-strengths_scores": table},
+        tables,
         AnalysisPageFacts(
             title=analysis.results.path.name,
             index=f"../../{INDEX}",
@@ -283,6 +373,7 @@ def _write_results(analysis: LinearAnalysis, fitted: FittedLinear, bundle: Linea
                     ),
                     tables=(table.on_page("Scores of strengths"),) if table.rows else (),
                 ),
+                *_retest_sections(fitted, tables),
                 PageSection(
                     title="Mean of the training people",
                     matrices=(
@@ -300,6 +391,60 @@ def _write_results(analysis: LinearAnalysis, fitted: FittedLinear, bundle: Linea
         ),
     )
     say(f"regions: {named(bundle.regions)}")
+
+
+def _retest_tables(fitted: FittedLinear) -> dict[str, ResultTable]:
+    """Return the tables of features, and of minutes where they are known."""
+    rows = [{"minutes": minutes, "fit": r} for minutes, r in fitted.retest.minutes]
+    words = "What minutes of rest cost: a row a length"
+    found = {"desc-minutes_scores": ResultTable(_MINUTES, rows, words)} if rows else {}
+    features = [*_component_rows(fitted.components), *_regional_rows(fitted.retest)]
+    if features:
+        words = "What is known of people, and how reliable it is: a row a component or figure"
+        found["desc-features_scores"] = ResultTable(_FEATURES, features, words)
+    return found
+
+
+def _component_rows(components: Components | None) -> list[dict[str, object]]:
+    if components is None:
+        return []
+    iccs = components.reliability or (None,) * len(components.loadings)
+    return [
+        {"name": f"component{number}", "what": "feature", "share": share, "icc": icc}
+        for number, (share, icc) in enumerate(zip(components.shares, iccs, strict=True), 1)
+    ]
+
+
+def _regional_rows(retest: Retest) -> list[dict[str, object]]:
+    return [
+        {"name": name, "what": "description", "icc": icc}
+        for name, icc in zip(FIGURES, retest.regional, strict=False)
+    ]
+
+
+def _retest_sections(fitted: FittedLinear, tables: dict[str, ResultTable]) -> Iterator[PageSection]:
+    judged, spreads = fitted.retest.spreads.judged, fitted.retest.spreads
+    how = (
+        f"found on {counted(judged, 'training participant')} with two sessions"
+        if judged
+        else "fixed, as fewer than 10 training participants have two sessions"
+    )
+    text = (
+        "Standard deviations and intervals of a person count the variance of sampling "
+        f"{spreads.transition:.2f} times for the transition, and {spreads.covariance:.2f} times "
+        f"for the covariance of a frame, as people differ between days; {how}.",
+    )
+    yield PageSection(title="Intervals", text=text)
+    if table := tables.get("desc-features_scores"):
+        text = (
+            "Scores of components are features for statistics: they are of covariances that are "
+            "not shrunken. Figures of regions are description alone.",
+        )
+        yield PageSection(
+            title="Features", text=text, tables=(table.on_page("Components and figures"),)
+        )
+    if table := tables.get("desc-minutes_scores"):
+        yield PageSection(title="Minutes of rest", tables=(table.on_page("Minutes of rest"),))
 
 
 def _flags(model: LinearModel) -> list[Flag]:

@@ -82,7 +82,15 @@ def _facts_of_linear(bundle: LinearBundle) -> list[tuple[str, str]]:
             f"{part.transition_strength:g} frames (transition), "
             f"{part.covariance_strength:g} frames (covariance), {chosen}",
         ),
+        ("features", _features(part.components, part.component_icc)),
     ]
+
+
+def _features(components: int, iccs: tuple[float, ...]) -> str:
+    if not components:
+        return "none"
+    known = f", retest ICC {' '.join(f'{icc:.2f}' for icc in iccs)}" if iccs else ""
+    return f"{counted(components, 'component')}{known}"
 
 
 LINEAR_DYNAMICS = Kind(

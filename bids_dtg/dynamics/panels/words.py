@@ -46,7 +46,10 @@ Of each participant and run of rest, in sub-*/[ses-*/]func:
 - *_desc-dynamics_parameters.tsv, *_dynamics.nii.gz: parameters of each region, with their standard
   deviation, as a table and as images. Estimates.
 - *_desc-lag1_relmat.tsv, *_desc-lag2_relmat.tsv: effective connectivity by a linear core: the
-  effect of a column's parcel on a row's, one and two frames later. Estimates.
+  effect of a column's parcel on a row's, one and two frames later, with standard deviations in
+  *_desc-lag1sd_relmat.tsv, *_desc-lag2sd_relmat.tsv. Estimates.
+- *_desc-components_parameters.tsv: scores of components of covariances: features for statistics.
+- *_desc-regional_parameters.tsv: figures of regions by a linear core: description.
 - *_desc-simulated_timeseries.npz: series that the model simulates for the run. Not measured.
 - *_qc.tsv: quality figures of each run; the JSON file beside it explains the columns.
 - logs/CITATION.md: methods text and references.

@@ -43,7 +43,15 @@ def test_a_core_is_trained_of_series_alone(arrays: Path, tmp_path: Path) -> None
         "transition": card["transition_strength"],
         "covariance": card["covariance_strength"],
     }
-    assert "counts as much as" in (folder / "network_report.html").read_text()
+    page = (folder / "network_report.html").read_text()
+    assert "counts as much as" in page
+    assert "found on 10 training participants with two sessions" in page
+    features = read_rows(folder / "desc-features_scores.tsv")
+    assert [row["what"] for row in features] == ["feature"] * 5 + ["description"] * 4
+    assert [float(row["icc"]) for row in features[:5]] == pytest.approx(card["component_icc"])
+    minutes = read_rows(folder / "desc-minutes_scores.tsv")
+    assert [float(row["minutes"]) for row in minutes] == [0.72, 1.44]  # 60 frames, and all
+    assert card["spreads_judged"] == 10
     before = (folder / "bundle" / "model.json").read_bytes()
     assert main(arguments(arrays, tmp_path / "out", "train", *words)) == 0
     assert (folder / "bundle" / "model.json").read_bytes() == before
@@ -58,6 +66,9 @@ def test_few_people_have_fixed_strengths_and_fewer_are_refused(
     card = json.loads((folder / "bundle" / "model.json").read_text())
     assert (card["transition_strength"], card["covariance_strength"]) == (2400.0, 500.0)
     assert card["chosen_by"] == ""
+    assert (card["transition_spread"], card["covariance_spread"]) == (1.1, 3.6)
+    assert (card["spreads_judged"], card["minutes"], card["component_icc"]) == (0, [], [])
+    assert not (folder / "desc-minutes_scores.tsv").exists()
     assert "fixed, as fewer than 10 people" in (folder / "network_report.html").read_text()
     assert main(arguments(arrays, tmp_path / "none", "train", *words, *PEOPLE[:4])) == 2
     assert "there are 4 participants with rest of session REST1" in capsys.readouterr().err
