@@ -9,14 +9,15 @@ def without_formula(text: str) -> str:
     """Put an apostrophe before text that a spreadsheet would run; numbers stay as they are.
 
     Spreadsheets run cells that begin with ``=``, ``+``, ``-`` or ``@`` (OWASP, "CSV injection"),
-    and names of regions, phenotypes and columns come from other people's files.
+    and names of regions, phenotypes and columns come from other people's files. Text that has such
+    an apostrophe of its own gets a further one, so that `with_formula` gives it back.
 
     Examples
     --------
     >>> [without_formula(text) for text in ("=cmd()", "-0.5", "V1")]
     ["'=cmd()", '-0.5', 'V1']
     """
-    if not text.startswith(_BEGIN) or _is_number(text):
+    if not text.lstrip("'").startswith(_BEGIN) or _is_number(text):
         return text
     return f"'{text}"
 
@@ -29,7 +30,7 @@ def with_formula(cell: str) -> str:
     >>> with_formula("'=cmd()"), with_formula("'a'")
     ('=cmd()', "'a'")
     """
-    return cell[1:] if cell.startswith("'") and cell[1:].startswith(_BEGIN) else cell
+    return cell[1:] if cell.startswith("'") and cell.lstrip("'").startswith(_BEGIN) else cell
 
 
 def _is_number(text: str) -> bool:

@@ -268,7 +268,10 @@ def places_of(log: list[str], folder: Path, count: int) -> list[Place]:
 @pytest.mark.slow
 @pytest.mark.parametrize("job", [pytest.param(job, id=_id(job)) for job in JOBS])
 def test_killed_anywhere_and_run_again(scene, forks, tmp_path, job):
-    """At several places of a call the output is copied: so SIGKILL would leave it."""
+    """At several places of a call the output is copied: so SIGKILL would leave it.
+
+    BIDS and its drafts know every file of the whole output.
+    """
     words = [str(word) for word in job.words(scene)]
     errors, log = tmp_path / "errors.txt", tmp_path / "log.txt"
 
@@ -281,6 +284,7 @@ def test_killed_anywhere_and_run_again(scene, forks, tmp_path, job):
     scene.begin(with_people=job.with_people)
     call()
     whole = contents(scene.out)
+    assert require_every_file_seen(scene.out, tmp_path) > 0
     places = places_of(log.read_text().splitlines(), tmp_path, job.places)
     scene.begin(with_people=job.with_people)
     call(*places)
@@ -293,16 +297,6 @@ def test_killed_anywhere_and_run_again(scene, forks, tmp_path, job):
         call()
         assert contents(scene.out) == whole, place
         assert left(scene.out) == []
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("job", [pytest.param(job, id=_id(job)) for job in JOBS])
-def test_bids_and_its_drafts_know_every_file(scene, forks, tmp_path, job):
-    words, errors = [str(word) for word in job.words(scene)], tmp_path / "errors.txt"
-    scene.begin(with_people=job.with_people)
-    errors.write_text("")
-    assert forks.run(words, stderr=errors) == [0], errors.read_text()
-    assert require_every_file_seen(scene.out, tmp_path) > 0
 
 
 def test_each_analysis_is_killed():
