@@ -21,7 +21,7 @@ FILES = ("--maps", "m", "--brain-mask", "b", "--mask", "k")
 # Each call, the package that it lacks, and the extra that brings it.
 REFUSED = {
     "dtg-demo": [
-        (("OUT", "--workflow", "dynamics"), "torch", "train"),
+        (("OUT", "--workflow", "dynamics", "--published"), "torch", "train"),
         (("OUT", "--workflow", "twin"), "torch", "train"),
     ],
     "dtg-models": [

@@ -8,50 +8,21 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from network_job import NetworkJob, write_core
+from core_people import write_core_people
 from tiny_job import read_table
 
 from bids_dtg.cli.run import main
 
-PEOPLE = tuple(f"{number:02}" for number in range(1, 25))
-
 
 @pytest.fixture(scope="module")
 def out(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The results of one person, and of others that differ in scores and minutes by chance."""
-    job = NetworkJob(tmp_path_factory.mktemp("statistics"), ("01",))
-    core = write_core(job.folder / "core")
-    assert job.run("--model", core, "--simulations", 2) == 0
-    rng = np.random.default_rng(0)
-    minutes = rng.uniform(4, 12, len(PEOPLE))
-    # The first component follows the minutes, and nothing else.
-    scores = rng.standard_normal((len(PEOPLE), 5))
-    scores[:, 0] = minutes + 0.3 * rng.standard_normal(len(PEOPLE))
-    files = [path for path in job.out.rglob("*") if path.is_file() and "sub-01" in path.name]
-    for label, kept, own in zip(PEOPLE, minutes, scores, strict=True):
-        for path in files:
-            target = Path(str(path).replace("sub-01", f"sub-{label}"))
-            target.parent.mkdir(parents=True, exist_ok=True)
-            if target != path:
-                shutil.copy(path, target)
-            if target.name.endswith("_desc-components_parameters.tsv"):
-                rows = [f"component{n}\t{score}\tn/a" for n, score in enumerate(own, 1)]
-                target.write_text("\n".join(["name\tscore\ticc", *rows]) + "\n")
-            elif target.name.endswith("task-rest_qc.tsv"):
-                header, values = (line.split("\t") for line in target.read_text().splitlines())
-                values[header.index("minutes_kept")] = f"{kept:.3f}"
-                target.write_text("\t".join(header) + "\n" + "\t".join(values) + "\n")
-    age = minutes + 0.3 * rng.standard_normal(len(PEOPLE))
-    rows = [f"sub-{label}\t{value:.3f}" for label, value in zip(PEOPLE, age, strict=True)]
-    table = job.out / "people.tsv"
-    table.write_text("\n".join(["participant_id\tage", *rows]) + "\n")
-    return job.out
+    return write_core_people(tmp_path_factory.mktemp("statistics"))
 
 
 def call(out: Path, analysis: str, *more: str) -> list[str]:
     return [
         *(str(out), str(out), "group", "--workflow", "dynamics", "--analysis", analysis),
-        *("--participants-file", str(out / "people.tsv"), "--permutations", "99", *more),
+        *("--participants-file", str(out.parent / "people.tsv"), "--permutations", "99", *more),
     ]
 
 
@@ -67,7 +38,7 @@ def test_minutes_are_a_covariate_of_features(out: Path) -> None:
         float(read_table(path)[0]["score"])
         for path in sorted(out.rglob("*_desc-components_parameters.tsv"))
     ]
-    ages = [float(row["age"]) for row in read_table(out / "people.tsv")]
+    ages = [float(row["age"]) for row in read_table(out.parent / "people.tsv")]
     assert np.corrcoef(scores, ages)[0, 1] > 0.9
 
 

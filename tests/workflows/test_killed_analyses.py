@@ -11,9 +11,11 @@ from pathlib import Path
 
 import pytest
 import tiny_networks
+import tiny_series
 import tiny_twins
 import torch
 from bids_check import require_every_file_seen
+from core_people import write_core_people
 from forked_jobs import Copies, ForkingProcess, Place
 from task_dataset import MOTOR, add_task_run, make_task_dataset
 from task_run import TaskPlan
@@ -21,6 +23,7 @@ from tiny_cohort import TinyCohort
 from tiny_job import tree
 
 import bids_dtg
+from bids_dtg.cli.run import main
 from bids_dtg.contrasts.phantom.model import Phantom
 from bids_dtg.phantom.streams import Cohort
 from bids_dtg.workflows import AUTO, all_workflows
@@ -48,7 +51,8 @@ class Scene:
     def __init__(self, folder: Path, trained: dict) -> None:
         self.folder, self.out, self.trained = folder, folder / "out", trained
         self._cohort: TinyCohort | None = None
-        self._people: Path | None = None
+        self._people: dict[str, Path] = {}  # by workflow
+        self._core: Path | None = None
         self._tasks: Path | None = None
 
     @property
@@ -87,15 +91,35 @@ class Scene:
             (self._tasks / "glm.toml").write_text(f'noise_model = "ols"\n{MOTOR}')
         return (self._tasks, self.out, "group", "--glm-model", self._tasks / "glm.toml", *words)
 
-    def begin(self, *, with_people: bool) -> None:
-        """Empty the output folder, but for participants' results where these are read."""
+    def of_core(self, analysis: str, *words: object) -> Words:
+        if self._core is None:
+            place = tiny_series.write_series(self.folder / "series")
+            some = ("--participant-label", *tiny_series.PEOPLE[:5])
+            assert main(tiny_series.arguments(place, self.folder / "core", "train", *some)) == 0
+            self._core = self.folder / "core" / "group" / "model-own" / "bundle"
+        words = ("--model", self._core, *words)
+        return (*tiny_series.arguments(self.folder / "series", self.out, analysis), *words)
+
+    def of_core_people(self, *words: object) -> Words:
+        people = self.people_of("dynamics")
+        of_them = ("--participants-file", people.parent / "people.tsv")
+        return (people, self.out, "group", "--workflow", "dynamics", *of_them, *words)
+
+    def people_of(self, workflow: str) -> Path:
+        """Return participants' results of a workflow."""
+        if workflow not in self._people:
+            if workflow == "dynamics":
+                self._people[workflow] = write_core_people(self.folder / "core-people")
+            else:
+                self._people[workflow] = self.folder / "people"
+                assert self.cohort.run(out=self._people[workflow]) == 0
+        return self._people[workflow]
+
+    def begin(self, job: Job) -> None:
+        """Empty the output folder, but for participants' results where a job reads them."""
         shutil.rmtree(self.out, ignore_errors=True)
-        if not with_people:
-            return
-        if self._people is None:
-            self._people = self.folder / "people"
-            assert self.cohort.run(out=self._people) == 0
-        shutil.copytree(self._people, self.out)
+        if job.with_people:
+            shutil.copytree(self.people_of(job.workflow), self.out)
 
 
 @dataclass(frozen=True)
@@ -200,6 +224,17 @@ JOBS = (
     _of_networks("evaluate", "--simulations", 2),
     _of_networks("simulate", "--simulations", 2),
     _of_networks("fixed-points", "--participant-label", "01"),
+    Job(
+        "dynamics",
+        "intervene",
+        lambda scene: scene.of_core("intervene", "--gain", 0.5),
+    ),
+    Job(
+        "dynamics",
+        "associate",
+        lambda scene: scene.of_core_people("--analysis", "associate", "--permutations", 9),
+        with_people=True,
+    ),
     _twins("lowrank"),
     _twins("code-only", FURTHER),
     _twins("published", FURTHER),
@@ -281,12 +316,12 @@ def test_killed_anywhere_and_run_again(scene, forks, tmp_path, job):
         copies = Copies(str(scene.out), str(log), places)
         assert forks.run(words, copies=copies, stderr=errors) == [0], errors.read_text()
 
-    scene.begin(with_people=job.with_people)
+    scene.begin(job)
     call()
     whole = contents(scene.out)
     assert require_every_file_seen(scene.out, tmp_path) > 0
     places = places_of(log.read_text().splitlines(), tmp_path, job.places)
-    scene.begin(with_people=job.with_people)
+    scene.begin(job)
     call(*places)
     assert contents(scene.out) == whole
     there = [place for place in places if Path(place.copy).exists()]
