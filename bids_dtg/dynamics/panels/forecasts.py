@@ -27,8 +27,8 @@ def draw(run: RunFiles, canvas: Canvas) -> Figure | None:
         "them (R\N{SUPERSCRIPT TWO}), by the process of the first half, and by the training "
         "people's."
     )
-    first = [number(cell) for cell in _shares(rows[0])] if rows else []
-    if len(first) == 2 and None not in first and first[0] <= first[1]:
+    own, group = map(number, _shares(rows[0])) if rows else (None, None)
+    if own is not None and group is not None and own <= group:
         caption += " The person's own process predicts no better than the training people's."
     return Figure((Listing(("Frames ahead", "Own process", "Training people's"), listed),), caption)
 
