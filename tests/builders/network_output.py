@@ -109,6 +109,9 @@ def write_run(
         write_tsv(path("parameters", ".tsv", desc="components"), ["name", "score", "icc"], scores)
         cost = {"CostOfMinutes": "6.0 minutes of rest predict."}
         write_json(path("parameters", ".json", desc="components"), cost)
+        ahead = [(step, 0.72 * step, 0.4 / step, 0.3 / step) for step in (1, 2, 5, 10)]
+        header = ["frames", "seconds", "r2", "r2_group"]
+        write_tsv(path("qc", ".tsv", desc="forecasts"), header, ahead)
         write_json(
             path("parameters", ".json", desc="dynamics"),
             {"ModelName": "toy", "ModelVersion": "1", "ModelTraining": {"Participants": 30}},

@@ -136,11 +136,25 @@ def test_a_linear_core_reads_series_alone(job, capsys):
     (table,) = func.glob("*_desc-regional_parameters.tsv")
     assert [*read_table(table)[0]][2:] == ["self_weight", "input", "output", "noise"]
     assert "not for statistics" in table.with_suffix(".json").read_text()
+    # The second half is predicted by what the first one, and the training people, say.
+    (table,) = func.glob("*_desc-forecasts_qc.tsv")
+    values, half = series_of(out).T, FRAMES // 2
+    later = values[:, half:] - values[:, half:].mean(axis=1, keepdims=True)
+    later /= later.std(axis=1, keepdims=True)
+    own = core.model().infer(LagCovariances.of(values[:, :half]))
+    for row in read_table(table):
+        step = int(row["frames"])
+        for name, one in (("r2", own), ("r2_group", core.model().infer_group())):
+            (mean,), _ = one.predict(later, (step,))
+            known = np.isfinite(mean[0])
+            share = 1 - ((later - mean)[:, known] ** 2).sum() / (later[:, known] ** 2).sum()
+            assert float(row[name]) == pytest.approx(share, abs=2e-3)
     assert not list(out.rglob("*_desc-dynamics_parameters.tsv"))
     page = (out / "sub-01.html").read_text()
     assert "Effective connectivity" in page
     assert "Of 30 effects between parcels, " in page
     assert "Features for statistics" in page
+    assert "of frames of the second half that follows from" in page
     assert "The measured session compared with simulated ones" in page
     assert "with effective connectivity by the model core 1" in page
     assert "No parameters" not in page

@@ -189,7 +189,7 @@ def judge_people(
                 continue
             own = upper_edges(said.connectivity)
             rng = np.random.default_rng([seed, *seen.label.encode()])
-            r2, nll = _course(said.process, measured, kept)
+            r2, nll = score_course(said.process, measured, kept)
             scores[describer.name] = PersonScores(
                 edges=own,
                 fit=float(correlation(own, edges)),
@@ -225,10 +225,37 @@ def _covariances(people: PeopleSeries, row: int) -> LagCovariances:
     return LagCovariances.of(people.series[row], None if people.kept is None else people.kept[row])
 
 
-def _course(
+def score_course(
     process: LinearProcess | None, series: Values, kept: NDArray[np.bool_] | None
 ) -> tuple[Values, float]:
-    """Return shares of the variance by step, and the density; NaN where nothing is said."""
+    """Return how well a process predicts a session's next frames.
+
+    Parameters
+    ----------
+    process
+        Not fitted to these frames; None: nothing is said of next frames.
+    series
+        (regions, frames), each region with mean 0 and variance 1 over the frames kept; more frames
+        than the last of `STEPS` and the order.
+    kept
+        (frames,), which frames count, both as predicted ones and as those that come before; None:
+        all.
+
+    Returns
+    -------
+    shares
+        (steps,), share of the variance that is explained `STEPS` frames ahead; NaN where nothing
+        is said.
+    density
+        Negative log density one frame ahead, see `LinearProcess.density`.
+
+    Examples
+    --------
+    >>> process = LinearProcess(0.5 * np.eye(1)[None], 0.75 * np.eye(1), np.eye(1)[None])
+    >>> shares, _ = score_course(process, np.tile([1.0, 1.0, -1.0, -1.0], (1, 5)), None)
+    >>> round(float(shares[0]), 1)  # 9 of 19 frames have the sign of the one before them
+    -0.2
+    """
     if process is None:
         return np.full(len(STEPS), np.nan), np.nan
     frames, order = series.shape[1], len(process.transitions)

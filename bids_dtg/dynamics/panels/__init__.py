@@ -9,13 +9,21 @@ Panels of a run (with motion, which every workflow has, and those of `report.par
 - `connectivity`: functional connectivity, and the structural connectome
 - `effective`: effective connectivity, by a linear core
 - `features`: scores of components of covariances, by a linear core
+- `forecasts`: how well frames of a run follow from those before them, by a linear core
 - `parameters`: regional parameters with their spread, and the first one in the brain
 - `predictive`: the measured session compared with simulated ones
 """
 
 from __future__ import annotations
 
-from bids_dtg.dynamics.panels import connectivity, effective, features, parameters, predictive
+from bids_dtg.dynamics.panels import (
+    connectivity,
+    effective,
+    features,
+    forecasts,
+    parameters,
+    predictive,
+)
 from bids_dtg.files.regions.relmat import RELMAT
 from bids_dtg.report.panels import MOTION
 from bids_dtg.report.panels.panel import Panel
@@ -41,6 +49,7 @@ EFFECTIVE = Panel(
     also=(effective.lag(2),),
 )
 FEATURES = Panel("features", "Features for statistics", features.COMPONENTS, no_file, features.draw)
+FORECASTS = Panel("forecasts", "Forecasts", forecasts.FILE, no_file, forecasts.draw)
 PREDICTIVE = Panel(
     "simulations",
     "The measured session compared with simulated ones",
@@ -51,5 +60,5 @@ PREDICTIVE = Panel(
 # In the order of the page.
 PANELS = (
     *(MOTION, CARPET, FUNCTIONAL, STRUCTURAL, COVERAGE, PARAMETERS, EFFECTIVE, FEATURES),
-    PREDICTIVE,
+    *(FORECASTS, PREDICTIVE),
 )

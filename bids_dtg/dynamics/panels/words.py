@@ -50,6 +50,7 @@ Of each participant and run of rest, in sub-*/[ses-*/]func:
   *_desc-lag1sd_relmat.tsv, *_desc-lag2sd_relmat.tsv. Estimates.
 - *_desc-components_parameters.tsv: scores of components of covariances: features for statistics.
 - *_desc-regional_parameters.tsv: figures of regions by a linear core: description.
+- *_desc-forecasts_qc.tsv: how well the first half of the run predicts frames of the second one.
 - *_desc-simulated_timeseries.npz: series that the model simulates for the run. Not measured.
 - *_qc.tsv: quality figures of each run; the JSON file beside it explains the columns.
 - logs/CITATION.md: methods text and references.

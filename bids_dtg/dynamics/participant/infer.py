@@ -14,7 +14,8 @@ from bids_dtg.dynamics.bundle.fits import SeriesBundle
 from bids_dtg.dynamics.bundle.linear import LinearBundle
 from bids_dtg.dynamics.components import Components, edges_of
 from bids_dtg.dynamics.intervals import Uncertainty, share_different
-from bids_dtg.dynamics.lag_covariances import LagCovariances
+from bids_dtg.dynamics.judging.describers import STEPS, score_course
+from bids_dtg.dynamics.lag_covariances import LAGS, LagCovariances
 from bids_dtg.dynamics.linear import LinearModel
 from bids_dtg.dynamics.networks import SIDED, STRUCTURAL, Networks, normalised, standardised
 from bids_dtg.dynamics.regional import regional_figures
@@ -57,6 +58,8 @@ class CoreResults:
     regional: NDArray[np.float64]  # (figures, regions), see `regional.FIGURES`
     scores: NDArray[np.float64]  # (components,), features; empty: the model has none
     minutes: float  # of rest, kept
+    # (2, steps), of the run's second half, see `foreseen`.
+    forecasts: NDArray[np.float64]
 
 
 class Inference(Protocol):
@@ -113,8 +116,47 @@ class LinearInference:
             regional=regional_figures(process),
             scores=np.empty(0) if components is None else components.scores(edges_of(own)),
             minutes=measured.design.seconds_kept / 60,
+            forecasts=foreseen(model, series, kept),
         )
         return Modelled(series, share, simulated, core=core)
+
+
+def foreseen(
+    model: LinearModel, series: NDArray[np.floating[Any]], kept: NDArray[np.bool_]
+) -> NDArray[np.float64]:
+    """Return how well the second half of a session is predicted from earlier frames of its own.
+
+    Parameters
+    ----------
+    model
+        The linear core.
+    series
+        (regions, frames), in any unit.
+    kept
+        (frames,), which frames count.
+
+    Returns
+    -------
+    numpy.ndarray
+        (2, steps), share of the variance `STEPS` frames ahead by the process of the first half, and
+        by that of the training people; NaN where a half has too few frames, or a constant series.
+    """
+    half = series.shape[1] // 2
+    later, there = series[:, half:].astype(np.float64), kept[half:]
+    found = np.full((2, len(STEPS)), np.nan)
+    if half <= STEPS[-1] + LAGS:
+        return found
+    try:
+        own = model.infer(LagCovariances.of(series[:, :half], kept[:half]))
+    except ValueError:
+        return found
+    if not there.any() or (np.ptp(later[:, there], axis=1) == 0).any():
+        return found
+    later -= later[:, there].mean(axis=1, keepdims=True)
+    later /= later[:, there].std(axis=1, keepdims=True)
+    for row, process in enumerate((own, model.infer_group())):
+        found[row] = score_course(process, later, there)[0]
+    return found
 
 
 def require_present(measured: MeasuredSeries, bundle: SeriesBundle[Any]) -> None:

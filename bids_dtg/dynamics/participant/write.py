@@ -9,9 +9,11 @@ from typing import Any
 import numpy as np
 
 from bids_dtg.dynamics.bundle.linear import LinearBundle, LinearPart
+from bids_dtg.dynamics.judging.describers import STEPS
 from bids_dtg.dynamics.networks import normalised
 from bids_dtg.dynamics.panels import effective
 from bids_dtg.dynamics.panels.features import COMPONENTS, COST, REGIONAL, cost_of_minutes
+from bids_dtg.dynamics.panels.forecasts import FILE as FORECASTS
 from bids_dtg.dynamics.panels.run import NetworkRun
 from bids_dtg.dynamics.participant.infer import CoreResults, Modelled, Parameters
 from bids_dtg.dynamics.participant.request import NetworkRequest
@@ -81,6 +83,7 @@ class NetworkWriter(ParcelWriter[NetworkRequest]):
                 files += self._write_transitions(measured, modelled, modelled.core)
                 files += self._write_features(measured, modelled, modelled.core)
                 files += self._write_regional(measured, modelled, modelled.core)
+                files += self._write_forecasts(measured, modelled, modelled.core)
             files += self._write_simulated(measured, modelled)
         bundle = self._request.bundle
         files += self.write_kept(
@@ -261,6 +264,34 @@ class NetworkWriter(ParcelWriter[NetworkRequest]):
                 "index": {"Description": "Label of the parcel in the atlas"},
                 "name": {"Description": "Name of the parcel in the atlas' table"},
                 **meanings,
+                **self._model_facts(measured, modelled),
+            },
+        )
+
+    def _write_forecasts(
+        self, measured: MeasuredSeries, modelled: Modelled, core: CoreResults
+    ) -> Iterator[PurePosixPath]:
+        """Write how well the first half of the run predicts the second one's frames."""
+        if not np.isfinite(core.forecasts).all():
+            return
+        ahead = "Share of the variance of frames of the run's second half that is explained so "
+        rows = [
+            [str(step), f"{step * measured.series.tr_seconds:.6g}", f"{own:.4f}", f"{group:.4f}"]
+            for step, own, group in zip(STEPS, *core.forecasts, strict=True)
+        ]
+        yield from self.write_with(
+            FORECASTS.path(self._entities(measured)),
+            encoded(tsv_text(["frames", "seconds", "r2", "r2_group"], rows)),
+            {
+                "Description": "Forecasts: frames of the run's second half, predicted from frames "
+                "before them by a linear model",
+                "frames": {"Description": "How many frames ahead"},
+                "seconds": {"Description": "The same in time", "Units": "s"},
+                "r2": {
+                    "Description": f"{ahead}many frames ahead, by the process of the first half, "
+                    "shrunk to that of training people; 0: as good as the half's mean"
+                },
+                "r2_group": {"Description": "The same by the training people's process"},
                 **self._model_facts(measured, modelled),
             },
         )

@@ -10,6 +10,7 @@ from network_output import names_of, new_output, write_run
 from bids_dtg.dynamics.panels import (
     EFFECTIVE,
     FEATURES,
+    FORECASTS,
     FUNCTIONAL,
     PANELS,
     PARAMETERS,
@@ -63,6 +64,16 @@ def test_single_effects_are_counted_and_features_stand_with_their_reliability(ou
     figure = draw(FEATURES, output)
     assert figure.pieces[0].rows[0] == ("component1", "\N{MINUS SIGN}1.50", "0.90")
     assert "6.0 minutes of rest predict." in figure.caption
+
+
+def test_forecasts_that_are_no_better_than_the_groups_are_called_so(output):
+    write_run(output, names=names_of(REGIONS))
+    figure = draw(FORECASTS, output)
+    assert figure.pieces[0].rows[0] == ("1 (0.72 s)", "0.40", "0.30")
+    assert "no better" not in figure.caption
+    (table,) = output.root.rglob("*_desc-forecasts_qc.tsv")
+    table.write_text(table.read_text().replace("0.4\t0.3\n", "0.2\t0.3\n"))
+    assert "predicts no better than the training people's" in draw(FORECASTS, output).caption
 
 
 def test_frames_that_were_left_out_are_shaded_in_the_carpet(output):
