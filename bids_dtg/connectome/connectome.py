@@ -73,6 +73,8 @@ class RunConnectomes:
     tsnr: NDArray[np.float32]  # (grey-matter voxels,), mean / sd of residuals; 0 if not covered
     residual_dof: float = float("nan")  # kept frames less what cleaning took; NaN: not known
     effective_dof: float = float("nan")  # the same less what autocorrelation takes
+    # Kept frames by whose sd places are standardised before the series are solved; 0: they are not.
+    sd_frames: int = 0
     # Where asked for, disjoint parts of other lengths: half segments, and three halves joined.
     other_lengths: tuple[tuple[Connectome, ...], ...] = ()
 
@@ -224,6 +226,7 @@ def run_connectomes(
         other_lengths=tuple(tuple(made[part] for part in joined) for joined in others if joined),
         residual_dof=design.residual_dof(),
         effective_dof=free,
+        sd_frames=moments.sd_frames,
     )
 
 

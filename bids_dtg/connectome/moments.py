@@ -5,6 +5,10 @@ voxels with series are known once the products with the raw projections b = M y 
 maps). Cleaning is linear in time. Hence the sums over frames of y [b, 1'y, Z] and y^2, with Z the
 time courses of the cleaning, are all that a pass has to keep; they add up over blocks, pieces and
 machines. Where Z spans what cleaning leaves, the sums of y Z are enough.
+
+Places that are standardised in time before the ROI series are solved need their sd first. Where Z
+spans what cleaning leaves, the sums hold it, and the series follow from them; else it is that of
+the first frames, which wait for it.
 """
 
 from __future__ import annotations
@@ -18,6 +22,7 @@ from numpy.typing import NDArray
 
 from bids_dtg.connectome.design import (
     Cleaning,
+    Removal,
     Retention,
     Segments,
     TemporalDesign,
@@ -34,6 +39,13 @@ from bids_dtg.connectome.passes import (
 
 # Voxels handled at a time: a block's share of them, and of the sums, stays in the cache.
 _VOXELS = 4096
+# Frames from which the sd of places is taken where the sums do not hold it, and the least sd, as
+# share of their median: a place that hardly varies there may vary later.
+LEAD_FRAMES = 128
+_LEAST_SD = 0.1
+# A direction of time is cleaned away in these frames if that takes more than such a share of it.
+_CLEANED_AWAY = 0.25
+_LEAST_LEFT = 16  # degrees of freedom of an sd
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,6 +70,8 @@ class RunVoxels:
     order: NDArray[np.intp] | None = None
     # Numbers of ROIs of several sets, whose series are solved set by set; (): all are one set.
     sets: tuple[int, ...] = ()
+    # Whether ROI series are solved on grey-matter voxels alone, each standardised in time.
+    standardised: bool = False
 
     def __post_init__(self) -> None:
         rois, voxels = self.maps.shape
@@ -106,6 +120,9 @@ class RunMoments:
         Which time courses are summed with; the fewest by default.
     comes_subtracted
         Whether blocks come with that volume subtracted already.
+    scale
+        (voxels,) by which voxels are multiplied where they are projected on the maps, if these are
+        to be standardised. None: not at all, or the sums hold what is needed.
     """
 
     def __init__(
@@ -118,6 +135,7 @@ class RunMoments:
         arrays: Arrays,
         cleaning: Cleaning | None = None,
         comes_subtracted: bool = False,
+        scale: NDArray[np.floating] | None = None,
     ) -> None:
         rois, count = voxels.maps.shape
         if subtracted.shape != (count,):
@@ -128,12 +146,18 @@ class RunMoments:
         self.comes_subtracted = comes_subtracted
         self.seen = np.zeros(design.frames_kept, dtype=bool)
         self._arrays = arrays
-        self._maps = arrays.put(self.maps)
-        self._subtracted = arrays.put(self.subtracted)
-        self.cleaning = cleaning or choose_cleaning(design, rois, segments.pieces)
+        self.cleaning = cleaning or _choose_cleaning(design, voxels, segments)
         columns = self.cleaning.columns
         # Sums with what is left serve all pieces, and need no raw projections.
         once = isinstance(self.cleaning, Retention)
+        if voxels.standardised and not once and scale is None:
+            raise ValueError("places are standardised by a scale, which is missing")
+        self.scale = scale
+        # Of standardised voxels the series follow from the sums with what is left.
+        self.projected = not (voxels.standardised and once)
+        self._maps = arrays.put(self.maps) if self.projected else None
+        self._scale = None if scale is None else arrays.put(scale)
+        self._subtracted = arrays.put(self.subtracted)
         self._edges = segments.edges[[0, -1]] if once else segments.edges
         self._first_summed = rois + 1 if once else 0
         # position of each frame among the kept ones, -1 if it is not kept
@@ -199,7 +223,10 @@ class RunMoments:
             part = values[:, low : low + _VOXELS]
             if not self.comes_subtracted:
                 part -= self._subtracted[low : low + _VOXELS]
-            total[:, :rois] += part @ self._maps[:, low : low + _VOXELS].T
+            if self._scale is not None:
+                part = part * self._scale[low : low + _VOXELS]
+            if self._maps is not None:
+                total[:, :rois] += part @ self._maps[:, low : low + _VOXELS].T
             total[:, rois] += part.sum(1)
         if not np.isfinite(self._arrays.get(total)).all():
             raise InvalidVoxelsError("values at valid voxels are not finite")
@@ -239,6 +266,8 @@ class RunMoments:
         same = self.design is other.design and type(self.cleaning) is type(other.cleaning)
         if not same or not np.array_equal(self.subtracted, other.subtracted):
             raise ValueError("only sums with the same design and subtracted volume can be added")
+        if self.scale is not other.scale:
+            raise ValueError("only sums of voxels with the same scale can be added")
         if not np.array_equal(self.valid, other.valid) or (self.seen & other.seen).any():
             raise ValueError("only sums of the same voxels and of disjoint frames can be added")
         joined = RunMoments(
@@ -249,6 +278,7 @@ class RunMoments:
             arrays=self._arrays,
             cleaning=self.cleaning,
             comes_subtracted=self.comes_subtracted,
+            scale=self.scale,
         )
         joined.seen = self.seen | other.seen
         rois = len(self.maps)
@@ -304,10 +334,116 @@ class RunMoments:
     @property
     def solved(self) -> NDArray[np.bool_]:
         """(voxels,), those on which the ROI series are solved: with data, constant or not."""
+        if self.voxels.standardised:  # a constant place has no sd
+            among = np.arange(len(self.valid)) < self.grey_voxels
+            return np.asarray(self.varying & among)
         if not self.voxels.zeros_missing:
             return self.valid
         solved: NDArray[np.bool_] = self.varying | (self.valid & (self.subtracted != 0))
         return solved
+
+    @property
+    def sd_frames(self) -> int:
+        """Number of kept frames whose sd standardises places; 0: they are not standardised."""
+        if not self.voxels.standardised:
+            return 0
+        return len(self.seen) if self.scale is None else min(LEAD_FRAMES, len(self.seen))
+
+
+class _Waiting:
+    """Sums that wait for the first frames, whose sd standardises places.
+
+    Parameters
+    ----------
+    begin
+        Begins the sums with the scale of the voxels.
+    design, voxels
+        As for `RunMoments`.
+    usable
+        (voxels,), with data.
+    """
+
+    def __init__(
+        self,
+        begin: Callable[[NDArray[np.float32]], RunMoments],
+        design: TemporalDesign,
+        voxels: RunVoxels,
+        usable: NDArray[np.bool_],
+    ) -> None:
+        self._begin, self._design, self._voxels, self._usable = begin, design, voxels, usable
+        self._blocks: list[tuple[int, Block]] = []
+        self._waiting = 0  # kept frames among these
+        self._made: RunMoments | None = None
+
+    @property
+    def seen(self) -> NDArray[np.bool_]:
+        """(frames kept,), which were added."""
+        if self._made is None:
+            return np.arange(self._design.frames_kept) < self._waiting
+        return self._made.seen
+
+    def add(self, block: Block, first_frame: int) -> None:
+        """As `RunMoments.add`."""
+        if self._made is not None:
+            self._made.add(block, first_frame)
+            return
+        keep = self._design.keep[first_frame : first_frame + len(block)]
+        if not np.isfinite(block[keep][:, self._usable]).all():
+            raise InvalidVoxelsError("values at valid voxels are not finite")
+        self._blocks.append((first_frame, block.copy()))  # the reader writes its own anew
+        self._waiting += int(np.count_nonzero(keep))
+        if self._waiting >= min(LEAD_FRAMES, self._design.frames_kept):
+            self._made = self._begin(self._scale())
+            for first, held in self._blocks:
+                self._made.add(held, first)
+            self._blocks.clear()
+
+    def result(self) -> RunMoments:
+        """Return the sums of a run that has been added."""
+        assert self._made is not None  # all frames were added
+        return self._made
+
+    def _scale(self) -> NDArray[np.float32]:
+        """Return 1 / sd of each grey-matter voxel in the first frames, and 0 elsewhere."""
+        keep = self._design.keep
+        used = min(LEAD_FRAMES, self._design.frames_kept)
+        away, grey = _cleaned_away(self._design, used), self._voxels.grey_voxels
+        scale = np.zeros(len(self._usable), np.float32)
+        sd = np.zeros(grey)
+        for low in range(0, grey, _VOXELS):
+            part = slice(low, min(low + _VOXELS, grey))
+            values = np.concatenate(
+                [held[keep[first : first + len(held)], part] for first, held in self._blocks]
+            )[:used].astype(np.float64)
+            values -= values.mean(axis=0)
+            left = values - away @ (away.T @ values)
+            sd[part] = np.sqrt((left**2).sum(axis=0) / (used - away.shape[1]))
+        sd[~self._usable[:grey]] = 0.0
+        if (sd > 0).any():
+            floor = _LEAST_SD * float(np.median(sd[sd > 0]))
+            scale[:grey] = np.where(self._usable[:grey], 1.0 / np.maximum(sd, floor), 0.0)
+        return scale
+
+
+def _cleaned_away(design: TemporalDesign, frames: int) -> NDArray[np.float64]:
+    """Return an orthonormal basis of what cleaning takes of the first kept frames.
+
+    A column of the whole run takes a part of a direction of these frames, with the rest of the run;
+    directions that lose most of themselves count.
+    """
+    columns = Removal.of(design).columns[:frames]
+    directions, sizes, _ = np.linalg.svd(columns, full_matrices=False)
+    share = frames / design.frames_kept  # of a column that takes as much everywhere
+    taken = directions[:, sizes**2 > _CLEANED_AWAY * share]
+    enough = frames - taken.shape[1] >= _LEAST_LEFT
+    return taken if enough else np.full((frames, 1), frames**-0.5)
+
+
+def _choose_cleaning(design: TemporalDesign, voxels: RunVoxels, segments: Segments) -> Cleaning:
+    """Choose as `choose_cleaning`; sums of a short run hold the sd of places."""
+    if voxels.standardised and design.frames_kept <= LEAD_FRAMES:
+        return Retention.of(design)
+    return choose_cleaning(design, len(voxels.maps), segments.pieces)
 
 
 def measure_run(
@@ -343,17 +479,24 @@ def measure_run(
     """
     arrays = NumpyArrays() if arrays is None else arrays
     cut = design.segments() if segments is None else segments
+    chosen = cleaning or _choose_cleaning(design, voxels, cut)
+    waits = voxels.standardised and not isinstance(chosen, Retention)
 
-    def start(subtracted: NDArray[np.floating], usable: NDArray[np.bool_]) -> RunMoments:
-        return RunMoments(
-            design,
-            replace(voxels, valid=usable),
-            cut,
-            subtracted=subtracted,
-            arrays=arrays,
-            cleaning=cleaning,
-            comes_subtracted=smoothing is not None,
-        )
+    def start(subtracted: NDArray[np.floating], usable: NDArray[np.bool_]) -> RunMoments | _Waiting:
+        def begin(scale: NDArray[np.float32] | None = None) -> RunMoments:
+            return RunMoments(
+                design,
+                replace(voxels, valid=usable),
+                cut,
+                subtracted=subtracted,
+                arrays=arrays,
+                cleaning=chosen,
+                comes_subtracted=smoothing is not None,
+                scale=scale,
+            )
+
+        return _Waiting(begin, design, voxels, usable) if waits else begin()
 
     with arrays.computing():
-        return BlockPass(open_blocks, design, start, smoothing).sums(voxels.valid)
+        found = BlockPass(open_blocks, design, start, smoothing).sums(voxels.valid)
+    return found.result() if isinstance(found, _Waiting) else found

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -206,7 +207,8 @@ class DatasetSource:
         """Return the form that ``--connectome`` names, or the kind's own."""
         if kind is None:
             return self.bundle.card.part.connectome
-        return kind.form(self.settings.modelling.connectome)
+        form = kind.form(self.settings.modelling.connectome)
+        return dataclasses.replace(form, standardised=form.row.joint)
 
     @cached_property
     def families(self) -> Families:

@@ -71,15 +71,24 @@ class ModelVoxels:
         """Number of leading grey-matter voxels."""
         return len(self.order)
 
-    def of_run(self, valid: NDArray[np.bool_]) -> RunVoxels:
+    def of_run(self, valid: NDArray[np.bool_], form: Form) -> RunVoxels:
         """Return the arrays that are summed over a run: connectomes are of the model's places.
 
         Parameters
         ----------
         valid
             (voxels,), whether the run has signal there.
+        form
+            Of the connectomes.
         """
-        return RunVoxels(self.maps, self.grey_voxels, valid & self.in_brain, order=self.order)
+        return RunVoxels(
+            self.maps,
+            self.grey_voxels,
+            valid & self.in_brain,
+            order=self.order,
+            sets=form.sets,
+            standardised=form.standardised,
+        )
 
     def pattern_places(self, places: Places) -> PatternPlaces:
         """Return indices by which patterns of connectomes are sampled at the model's places."""
@@ -239,7 +248,11 @@ class Reader:
             run=run,
             connectomes=connectomes,
             design=design,
-            cleaning={**design.decisions, **frequency_facts(self.cleaning)},
+            cleaning={
+                **design.decisions,
+                **frequency_facts(self.cleaning),
+                **_sd_facts(connectomes),
+            },
             confounds=confounds,
             interpolation=source.interpolation,
             voxel_mm=voxel_edge_mm(header.affine),
@@ -256,7 +269,7 @@ class Reader:
             return measure_run(
                 open_blocks,
                 design,
-                self.voxels.of_run(source.valid),
+                self.voxels.of_run(source.valid, self.form),
                 segments=design.segments(
                     self.bundle.card.part.segment_seconds, halved=self.other_lengths
                 ),
@@ -277,6 +290,14 @@ class Reader:
         of_model = voxel * float(self.bundle.brain.number)
         shared = int((source.in_mask & self.voxels.in_brain).sum())
         return 2 * voxel * shared / (of_run + of_model)
+
+
+def _sd_facts(found: RunConnectomes) -> dict[str, object]:
+    """Return by which frames' sd places were standardised; nothing if they were not."""
+    if not found.sd_frames:
+        return {}
+    every = found.sd_frames == len(found.series)
+    return {"places_standardised_by": "all frames" if every else f"first {found.sd_frames} frames"}
 
 
 def _as_in_a_file(positions: NDArray[np.intp], grid: Grid) -> NDArray[np.intp]:
