@@ -72,6 +72,8 @@ class RunVoxels:
     sets: tuple[int, ...] = ()
     # Whether ROI series are solved on grey-matter voxels alone, each standardised in time.
     standardised: bool = False
+    # (voxels,), by which they are multiplied for that where the sums do not hold their sd.
+    scale: NDArray[np.floating] | None = None
 
     def __post_init__(self) -> None:
         rois, voxels = self.maps.shape
@@ -120,9 +122,6 @@ class RunMoments:
         Which time courses are summed with; the fewest by default.
     comes_subtracted
         Whether blocks come with that volume subtracted already.
-    scale
-        (voxels,) by which voxels are multiplied where they are projected on the maps, if these are
-        to be standardised. None: not at all, or the sums hold what is needed.
     """
 
     def __init__(
@@ -135,7 +134,6 @@ class RunMoments:
         arrays: Arrays,
         cleaning: Cleaning | None = None,
         comes_subtracted: bool = False,
-        scale: NDArray[np.floating] | None = None,
     ) -> None:
         rois, count = voxels.maps.shape
         if subtracted.shape != (count,):
@@ -150,13 +148,12 @@ class RunMoments:
         columns = self.cleaning.columns
         # Sums with what is left serve all pieces, and need no raw projections.
         once = isinstance(self.cleaning, Retention)
-        if voxels.standardised and not once and scale is None:
+        if voxels.standardised and not once and voxels.scale is None:
             raise ValueError("places are standardised by a scale, which is missing")
-        self.scale = scale
         # Of standardised voxels the series follow from the sums with what is left.
         self.projected = not (voxels.standardised and once)
         self._maps = arrays.put(self.maps) if self.projected else None
-        self._scale = None if scale is None else arrays.put(scale)
+        self._scale = None if voxels.scale is None else arrays.put(voxels.scale)
         self._subtracted = arrays.put(self.subtracted)
         self._edges = segments.edges[[0, -1]] if once else segments.edges
         self._first_summed = rois + 1 if once else 0
@@ -266,7 +263,7 @@ class RunMoments:
         same = self.design is other.design and type(self.cleaning) is type(other.cleaning)
         if not same or not np.array_equal(self.subtracted, other.subtracted):
             raise ValueError("only sums with the same design and subtracted volume can be added")
-        if self.scale is not other.scale:
+        if self.voxels.scale is not other.voxels.scale:
             raise ValueError("only sums of voxels with the same scale can be added")
         if not np.array_equal(self.valid, other.valid) or (self.seen & other.seen).any():
             raise ValueError("only sums of the same voxels and of disjoint frames can be added")
@@ -278,7 +275,6 @@ class RunMoments:
             arrays=self._arrays,
             cleaning=self.cleaning,
             comes_subtracted=self.comes_subtracted,
-            scale=self.scale,
         )
         joined.seen = self.seen | other.seen
         rois = len(self.maps)
@@ -347,7 +343,7 @@ class RunMoments:
         """Number of kept frames whose sd standardises places; 0: they are not standardised."""
         if not self.voxels.standardised:
             return 0
-        return len(self.seen) if self.scale is None else min(LEAD_FRAMES, len(self.seen))
+        return len(self.seen) if self.voxels.scale is None else min(LEAD_FRAMES, len(self.seen))
 
 
 class _Waiting:
@@ -486,13 +482,12 @@ def measure_run(
         def begin(scale: NDArray[np.float32] | None = None) -> RunMoments:
             return RunMoments(
                 design,
-                replace(voxels, valid=usable),
+                replace(voxels, valid=usable, scale=scale),
                 cut,
                 subtracted=subtracted,
                 arrays=arrays,
                 cleaning=chosen,
                 comes_subtracted=smoothing is not None,
-                scale=scale,
             )
 
         return _Waiting(begin, design, voxels, usable) if waits else begin()

@@ -80,7 +80,7 @@ def test_sums_of_what_is_left_hold_the_sd_of_all_frames(seed, frames):
 @settings(max_examples=12, deadline=None)
 @given(st.integers(0, 10**6), st.integers(200, 400), st.sampled_from([16, 32, 50]))
 def test_long_runs_take_the_sd_of_the_first_frames(seed, frames, size):
-    bold, maps, confounds, keep = example(seed, frames)
+    bold, maps, _, keep = example(seed, frames)
     bold[: np.flatnonzero(keep)[LEAD_FRAMES], 9] = 1000  # varies later only
     design = TemporalDesign.build(None, [], keep, TR)
     found = one_pass(bold, maps, design, way=Removal, size=size)
@@ -105,7 +105,7 @@ def test_the_first_frames_are_cleaned_and_near_to_all():
 
 
 def test_runs_as_short_as_the_first_frames_are_exact():
-    bold, maps, confounds, _ = example(4, LEAD_FRAMES)
+    bold, maps, *_ = example(4, LEAD_FRAMES)
     keep = np.ones(LEAD_FRAMES, bool)
     design = TemporalDesign.build(None, [], keep, TR)
     found = one_pass(bold, maps, design)
