@@ -273,6 +273,33 @@ class _LeftSums(VoxelSums):
         return left
 
 
+def cleaned_courses(moments: RunMoments, readout: Float) -> NDArray[np.float32]:
+    """Return series of grey-matter voxels from sums with what cleaning leaves.
+
+    Parameters
+    ----------
+    moments
+        Of a whole run, whose cleaning is a `Retention`.
+    readout
+        (frames, left) that turns what is left into series.
+
+    Returns
+    -------
+    (grey voxels, frames), in the order in which they are wanted; 0 where there is nothing but
+    rounding.
+    """
+    voxels = moments.grey_voxels
+    found, order = np.zeros((voxels, len(readout)), np.float32), moments.voxels.order
+    for low in range(0, voxels, VOXELS_AT_A_TIME):
+        high = min(low + VOXELS_AT_A_TIME, voxels)
+        (sums,) = moments.cross(low, high)
+        left = sums[:, 1:]
+        real = (left**2).sum(axis=1) > RESIDUAL_TOLERANCE * moments.squares[0, low:high]
+        here = slice(low, high) if order is None else order[low:high]
+        found[here] = np.where(real[:, None], left @ readout.T, 0.0)
+    return found
+
+
 def series_weights(moments: RunMoments, solved: NDArray[np.bool_] | None = None) -> Float:
     """(rois + 1, rois) weights that turn raw projections and voxel sums into ROI series.
 

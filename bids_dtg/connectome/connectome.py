@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -47,6 +47,16 @@ class Connectome:
         if self.r.ndim != 2:
             raise ValueError(f"a connectome is (rois, voxels), not {self.r.shape}")
 
+    def of_one_set(self) -> Connectome:
+        """Return the connectome of the set of ROIs that is nearest to 50; itself if it has one."""
+        rows = self.form.one_set(len(self.r))
+        return self if not self.form.sets else self.of_rows(rows)
+
+    def of_rows(self, rows: slice) -> Connectome:
+        """Return the connectome of the ROIs of one set."""
+        of_rois = None if self.roi_r is None else self.roi_r[rows, rows]
+        return replace(self, r=self.r[rows], roi_r=of_rois, form=replace(self.form, sets=()))
+
     @property
     def marginal(self) -> NDArray[np.float32]:
         """Pearson r (rois, grey-matter voxels), whatever the form of `r`."""
@@ -77,6 +87,31 @@ class RunConnectomes:
     sd_frames: int = 0
     # Where asked for, disjoint parts of other lengths: half segments, and three halves joined.
     other_lengths: tuple[tuple[Connectome, ...], ...] = ()
+
+    def of_one_set(self) -> RunConnectomes:
+        """Return what is of the set of ROIs that is nearest to 50; itself if there is one set."""
+        form = self.segments[0].form
+        return self.of_rows(form.one_set(len(self.roi_r))) if form.sets else self
+
+    def of_rows(self, rows: slice) -> RunConnectomes:
+        """Return what is of the ROIs of one set."""
+
+        def of(part: Connectome | None) -> Connectome | None:
+            return None if part is None else part.of_rows(rows)
+
+        return replace(
+            self,
+            segments=tuple(part.of_rows(rows) for part in self.segments),
+            whole=of(self.whole),
+            odd=of(self.odd),
+            even=of(self.even),
+            roi_coverage=self.roi_coverage[rows],
+            series=self.series[:, rows],
+            roi_r=self.roi_r[rows, rows],
+            other_lengths=tuple(
+                tuple(part.of_rows(rows) for part in parts) for parts in self.other_lengths
+            ),
+        )
 
     @property
     def coverage(self) -> float:

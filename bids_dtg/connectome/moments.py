@@ -368,27 +368,22 @@ class _Waiting:
     ) -> None:
         self._begin, self._design, self._voxels, self._usable = begin, design, voxels, usable
         self._blocks: list[tuple[int, Block]] = []
-        self._waiting = 0  # kept frames among these
+        self.seen = np.zeros(design.frames_kept, dtype=bool)
         self._made: RunMoments | None = None
-
-    @property
-    def seen(self) -> NDArray[np.bool_]:
-        """(frames kept,), which were added."""
-        if self._made is None:
-            return np.arange(self._design.frames_kept) < self._waiting
-        return self._made.seen
 
     def add(self, block: Block, first_frame: int) -> None:
         """As `RunMoments.add`."""
         if self._made is not None:
             self._made.add(block, first_frame)
+            self.seen = self._made.seen
             return
         keep = self._design.keep[first_frame : first_frame + len(block)]
         if not np.isfinite(block[keep][:, self._usable]).all():
             raise InvalidVoxelsError("values at valid voxels are not finite")
         self._blocks.append((first_frame, block.copy()))  # the reader writes its own anew
-        self._waiting += int(np.count_nonzero(keep))
-        if self._waiting >= min(LEAD_FRAMES, self._design.frames_kept):
+        waiting = int(self.seen.sum()) + int(np.count_nonzero(keep))
+        self.seen[:waiting] = True
+        if waiting >= min(LEAD_FRAMES, self._design.frames_kept):
             self._made = self._begin(self._scale())
             for first, held in self._blocks:
                 self._made.add(held, first)

@@ -27,6 +27,8 @@ _LONGER = 4 / 3
 # The least strength of the shrinkage, and minutes of rest of all people that suffice for it.
 LEAST_STRENGTH, ENOUGH_MINUTES = 4.0, 143.4
 _ROUNDING = 1e-9  # of standardised values
+_FLAT = 8 * float(np.finfo(np.float64).eps)  # sd of such a share of the largest value is rounding
+_PLACES = 4096  # that a prediction computes at a time
 _LEAST_SHARE = 0.1  # by which deviations of short rest are multiplied at least
 Rows = slice  # of a set's ROIs in a connectome
 Columns = Callable[[Array], Float]  # turns a connectome (rois, places) into columns of a fit
@@ -42,12 +44,19 @@ class Amplitude:
     centre: Array  # (contrasts, rois), mean over people of these rows along the directions
 
     def apply(self, maps: Float, connectome: Array) -> Float:
-        """Replace the part of maps (contrasts, places) along the directions."""
-        rows = sized(self.scale)(connectome)
-        along = (rows @ self.directions.T).T - self.centre
+        """Replace the part of maps (contrasts, places) along the directions, in place."""
+        scale = np.where(self.scale > 0, self.scale, 1.0)[:, None]
+        level = connectome.mean(axis=1, dtype=np.float64, keepdims=True)
+        along = -self.centre.astype(np.float64)
+        found = np.zeros(len(maps))
+        for places in _some_of(connectome.shape[1]):
+            rows = (connectome[:, places] - level) / scale
+            directions = self.directions[:, places].astype(np.float64)
+            along += directions @ rows.T
+            found += np.einsum("qv,qv->q", maps[:, places], directions)
         wanted = (self.coefficients * along).sum(axis=1)
-        found = np.einsum("qv,qv->q", maps, self.directions, dtype=np.float64)
-        return np.asarray(maps + (wanted - found)[:, None] * self.directions)
+        maps += (wanted - found)[:, None] * self.directions
+        return maps
 
 
 @dataclass(frozen=True, eq=False)
@@ -148,33 +157,36 @@ class WeightedLinear:
         which is nearest to the connectome. If it is one of shorter rest, deviations of each set are
         multiplied by the ratio of the training people's mean square to their own, at most 1.
         """
-        features = [standardised(connectome[rows], WHOLE) for rows in rows_of(self.sets)]
-        nearest = self._nearest(features)
-        maps = np.zeros((len(self.coefficients), connectome.shape[1]))
-        for number, rows in enumerate(rows_of(self.sets)):
-            deviation = self._deviation(features[number], rows, nearest)
+        sets, places = rows_of(self.sets), connectome.shape[1]
+        nearest, squares = 0, np.zeros(len(sets))  # a set's sum of squares, from the nearest mean
+        if len(self.means) > 1:
+            from_means = np.array([self._squares(connectome, rows) for rows in sets])
+            nearest = int(np.argmin(from_means.sum(axis=0)))
+            squares = from_means[:, nearest]
+        maps = np.zeros((len(self.coefficients), places))
+        for number, rows in enumerate(sets):
             share = 1.0
-            if nearest:
-                own = float(np.mean(deviation**2))
-                share = min(1.0, max(_LEAST_SHARE, float(self.squares[number]) / own)) if own else 1
-            maps += share * (self.coefficients[:, rows] @ deviation)
+            if nearest and (own := squares[number] / (places * self.sets[number])):
+                share = min(1.0, max(_LEAST_SHARE, float(self.squares[number]) / own))
+            for some, features in _features(connectome[rows]):
+                deviation = self._deviation(features, rows, some, nearest)
+                maps[:, some] += share * (self.coefficients[:, rows] @ deviation)
         if self.amplitude is not None and not nearest:
             maps = self.amplitude.apply(maps, connectome)
         return maps.astype(np.float32)
 
-    def _nearest(self, features: Sequence[Float]) -> int:
-        """Return the number of the mean that is nearest by weighted squares."""
-        squares = [
-            sum(
-                float((self._deviation(own, rows, length) ** 2).sum())
-                for own, rows in zip(features, rows_of(self.sets), strict=True)
-            )
-            for length in range(len(self.means))
-        ]
-        return int(np.argmin(squares))
+    def _squares(self, connectome: Array, rows: Rows) -> Float:
+        """Return the sum of squares of a set's weighted deviations from each mean."""
+        squares = np.zeros(len(self.means))
+        for some, features in _features(connectome[rows]):
+            for length in range(len(self.means)):
+                squares[length] += (self._deviation(features, rows, some, length) ** 2).sum()
+        return squares
 
-    def _deviation(self, features: Float, rows: Rows, length: int) -> Float:
-        return np.asarray((features - self.means[length, rows]) * self.weights[rows])
+    def _deviation(self, features: Float, rows: Rows, places: slice, length: int) -> Float:
+        found = features - self.means[length, rows, places]
+        found *= self.weights[rows, places]
+        return found
 
 
 @dataclass(frozen=True, eq=False)
@@ -283,6 +295,26 @@ def sized(scale: NDArray[np.floating]) -> Columns:
     """Return what centres rows over places and divides them by a scale (rois,), not by their sd."""
     divisor = np.where(scale > 0, scale, 1.0)[:, None]
     return lambda connectome: _centred(connectome) / divisor
+
+
+def _some_of(places: int) -> Iterator[slice]:
+    """Yield places that are computed with at a time: arrays of all would not fit the cache."""
+    return (slice(low, low + _PLACES) for low in range(0, places, _PLACES))
+
+
+def _features(connectome: Array) -> Iterator[tuple[slice, Float]]:
+    """Yield places, and rows there that are standardised over all places."""
+    level = connectome.mean(axis=1, dtype=np.float64, keepdims=True)
+    places = connectome.shape[1]
+    squares = sum(
+        ((connectome[:, some] - level) ** 2).sum(axis=1, keepdims=True) for some in _some_of(places)
+    )
+    sd = np.sqrt(squares / places)
+    # A constant row carries nothing, whatever rounding left of it.
+    flat = sd <= _FLAT * np.abs(connectome).max(axis=1, keepdims=True)
+    scale = np.where(flat, 0.0, 1.0 / np.where(flat, 1.0, sd))
+    for some in _some_of(places):
+        yield some, (connectome[:, some] - level) * scale
 
 
 def _centred(connectome: Array) -> Float:

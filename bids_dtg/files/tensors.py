@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import mmap
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -23,6 +24,7 @@ from bids_dtg.files.foreign import open_foreign
 _REMEDY = "fetch or make the bundle again"
 # Bytes; the published network's names and shapes take 6,000.
 _LARGEST_HEADER = 1 << 20
+_MUCH = 1 << 24  # bytes of a tensor that is checked in parts
 # How safetensors fails where NumPy lacks a tensor's type.
 _LACKING = (TypeError, AttributeError)
 _TYPES = {"F16": "<f2", "F32": "<f4", "F64": "<f8"}  # of tensors that can be mapped
@@ -109,10 +111,15 @@ class TensorFile:
             raise self.error(f": {name} has {stop - first} bytes")
         return array
 
-    def read(self) -> dict[str, NDArray[Any]]:
+    def read(self, mapped: Sequence[str] = ()) -> dict[str, NDArray[Any]]:
         """Read the tensors as arrays, by their names without the prefix.
 
         Tensors of types that NumPy lacks, as bfloat16, become float32; only these import torch.
+
+        Parameters
+        ----------
+        mapped
+            Names of tensors that are mapped from the file, and not kept in memory.
 
         Raises
         ------
@@ -124,8 +131,10 @@ class TensorFile:
             _check_header_size(self.path)
             with _open(self.path, "numpy") as tensors:
                 for name in tensors.keys():  # noqa: SIM118 (no mapping)
-                    if name.startswith(self.prefix):
-                        found[name] = self._array(tensors, name)
+                    if not name.startswith(self.prefix):
+                        continue
+                    own = name.removeprefix(self.prefix)
+                    found[name] = self.mapped(own) if own in mapped else self._array(tensors, name)
         except ForeignFileError as err:
             raise err.as_kind(BundleError, remedy=_REMEDY) from err
         except (SafetensorError, OSError) as err:
@@ -133,6 +142,7 @@ class TensorFile:
         for name, array in found.items():
             if not _is_finite(array):
                 raise self.error(f" has values that are not finite in {name}")
+            let_go(array)
         return {name.removeprefix(self.prefix): array for name, array in found.items()}
 
     def require_finite(self) -> None:
@@ -170,6 +180,13 @@ class TensorFile:
             with _open(self.path, "pt") as of_torch:
                 found = of_torch.get_tensor(name).float().numpy()
         return found
+
+
+def let_go(array: NDArray[Any]) -> None:
+    """Let the pages of a mapped tensor leave the memory: they are read again when needed."""
+    mapping = getattr(array, "_mmap", None)
+    if mapping is not None and hasattr(mmap, "MADV_DONTNEED"):
+        mapping.madvise(mmap.MADV_DONTNEED)
 
 
 def encode_arrays(arrays: Mapping[str, ArrayLike], notes: Mapping[str, str] | None = None) -> bytes:
@@ -229,6 +246,8 @@ def _open(path: Path, framework: str) -> Iterator[Any]:
 
 def _is_finite(array: NDArray[Any]) -> bool:
     """Return whether an array is finite in 32 bits: models compute so."""
+    if array.ndim > 1 and array.nbytes > _MUCH:
+        return all(map(_is_finite, array))
     with np.errstate(over="ignore"):
         return bool(np.isfinite(array.astype(np.float32, copy=False)).all())
 

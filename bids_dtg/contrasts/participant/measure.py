@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -12,8 +13,9 @@ from numpy.typing import NDArray
 from bids_dtg.cleaning.confounds import Confounds
 from bids_dtg.cleaning.design import frequency_facts
 from bids_dtg.cleaning.strategies import resolve
+from bids_dtg.connectome.algebra import cleaned_courses
 from bids_dtg.connectome.connectome import Connectome, RunConnectomes, run_connectomes
-from bids_dtg.connectome.design import TemporalDesign
+from bids_dtg.connectome.design import Retention, TemporalDesign
 from bids_dtg.connectome.device import Arrays, arrays_on
 from bids_dtg.connectome.form import Form
 from bids_dtg.connectome.moments import RunMoments, RunVoxels, measure_run
@@ -63,7 +65,7 @@ class ModelVoxels:
 
     places: VoxelPlaces
     in_brain: NDArray[np.bool_]  # (voxels,), whether the ROI series are computed there
-    maps: NDArray[np.float32]  # (rois, voxels), 0 outside the brain
+    maps: NDArray[np.floating]  # (rois, voxels), 0 outside the brain
     order: NDArray[np.intp]  # (grey matter,), position of each among the model's places
 
     @property
@@ -90,10 +92,14 @@ class ModelVoxels:
             standardised=form.standardised,
         )
 
-    def pattern_places(self, places: Places) -> PatternPlaces:
-        """Return indices by which patterns of connectomes are sampled at the model's places."""
+    def pattern_places(self, places: Places, form: Form) -> PatternPlaces:
+        """Return indices by which patterns of connectomes are sampled at the model's places.
+
+        Of several sets of ROIs the one counts that `Form.one_set` names.
+        """
         columns = np.argsort(self.order)
-        return PatternPlaces(self.maps, places.mirror(), places.neighbours(), columns)
+        maps = self.maps[form.one_set(len(self.maps))].astype(np.float32, copy=False)
+        return PatternPlaces(maps, places.mirror(), places.neighbours(), columns)
 
     @classmethod
     def of(cls, bundle: ModelBundle) -> ModelVoxels:
@@ -104,9 +110,14 @@ class ModelVoxels:
         rest = rest[_as_in_a_file(rest, bundle.grid)]
         positions = np.concatenate([grey.positions[order], rest])
         in_brain = brain.mask.ravel()[positions]
-        # Position of each grid voxel among the brain's voxels, which order the maps.
-        rank = np.cumsum(brain.mask.ravel()) - 1
-        maps = bundle.roi_maps[:, rank[positions]]
+        if bundle.card.part.several:
+            maps = np.zeros((len(bundle.roi_maps), len(positions)), bundle.roi_maps.dtype)
+            for own, given in zip(maps, bundle.roi_maps, strict=True):
+                own[: len(order)] = given[order]
+        else:
+            # Position of each grid voxel among the brain's voxels, which order the maps.
+            rank = np.cumsum(brain.mask.ravel()) - 1
+            maps = bundle.roi_maps[:, rank[positions]]
         maps[:, ~in_brain] = 0.0
         return cls(VoxelPlaces(bundle.grid, positions), in_brain, maps, order)
 
@@ -178,7 +189,7 @@ class Reader:
 
     @cached_property
     def _pattern_places(self) -> PatternPlaces:
-        return self.voxels.pattern_places(self.bundle.places)
+        return self.voxels.pattern_places(self.bundle.places, self.form)
 
     @cached_property
     def _lattice_blocks(self) -> LatticeBlocks:
@@ -187,6 +198,7 @@ class Reader:
 
     def summarise(self, run: RunConnectomes) -> Rest:
         """Return a run's sketches, from which a training distribution is learned."""
+        run = run.of_one_set()
 
         def of_parts(parts: tuple[Connectome, ...]) -> tuple[ConnectomeSummary, ...]:
             return tuple(
@@ -260,6 +272,49 @@ class Reader:
             mean_frame=mean_frame,
             notes=(*planned.notes, *source.notes),
         )
+
+    def courses(self, run: RestRun, most: int) -> NDArray[np.float32]:
+        """Clean a run and return its series at the model's places, in one pass.
+
+        Parameters
+        ----------
+        run
+            The run, from `find_runs`.
+        most
+            Number of means of frames in a row that a longer run is reduced to.
+
+        Returns
+        -------
+        (places, frames kept or means); 0 at places without signal.
+
+        Raises
+        ------
+        TooShortError, RunError
+            As for `measure`.
+        """
+        planned = plan_run(run, self.bundle.grid.space, self.cleaning)
+        source = RunSource.of(run, planned.header, self.voxels.places, self.cleaning.interpolation)
+        cleaning, readout = Retention.of_means(planned.design, most)
+        voxels = RunVoxels(
+            np.zeros((0, self.voxels.places.number), np.float32),
+            self.voxels.grey_voxels,
+            source.valid & self.voxels.in_brain,
+            order=self.voxels.order,
+            standardised=True,
+        )
+        try:
+            moments = measure_run(
+                lambda: source.blocks(Clock()),
+                planned.design,
+                voxels,
+                segments=planned.design.segments(math.inf),
+                arrays=self.arrays,
+                smoothing=smoothing_among(self.voxels.places, self.cleaning),
+                cleaning=cleaning,
+            )
+        except ValueError as err:
+            raise RunError(f"{source.header.path} cannot be used: {err}") from err
+        return cleaned_courses(moments, readout)
 
     def _add_up(
         self, open_blocks: Callable[[], Blocks], source: RunSource, design: TemporalDesign
