@@ -44,9 +44,7 @@ def keep(data: RunData) -> Kept:
         description="Voxels that the model reads, and whether the run has signal there",
         more={
             "Labels": {**_LABELS, **(_STANDARDISED if measured.sd_frames else {})},
-            "RoiCoverage": [
-                round(float(share), 4) for share in measured.of_one_set().roi_coverage
-            ],
+            "RoiCoverage": [round(float(share), 4) for share in measured.of_one_set().roi_coverage],
         },
     )
 

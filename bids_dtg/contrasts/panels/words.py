@@ -320,8 +320,8 @@ def methods_words(model: ModelOfMaps, outputs: OutputOptions) -> MethodsWords:
     computed = (
         "In each run, the time series of the "
         f"model's {model.n_rois} spatial maps{_in_sets(model)} were estimated over {_where(model)} "
-        f"by the first stage of dual regression (Nickerson et al., 2017), and {_connected(model)}. This was done for "
-        f"{_cut(model)} connectome into {model.n_contrasts} contrast maps, and the maps were "
+        f"by the first stage of dual regression (Nickerson et al., 2017), and {_connected(model)}. "
+        f"This was done for {_cut(model)} connectome into {model.n_contrasts} contrast maps, and the maps were "
         f"averaged {'' if model.reads_whole_runs else 'over segments '}"
         f"{_COMBINED[outputs.combine]}. "
         f"{_recentred(model)}{_SPREAD}{_intervals(model, outputs.interval_level)}"

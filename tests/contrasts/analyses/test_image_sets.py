@@ -4,16 +4,30 @@ from __future__ import annotations
 
 import json
 
+import nibabel as nib
 import numpy as np
 import pytest
-from tiny_cohort import LABELS, TinyCohort
+from linear_by_the_page import ByThePage
+from plain_route import plain_series, regress
+from tiny_cohort import TinyCohort
 from tiny_job import read_table
 
+from bids_dtg.cleaning.strategies import resolve
 from bids_dtg.connectome.form import Form
 from bids_dtg.contrasts.bundle.bundle import load_bundle
+from bids_dtg.contrasts.kind import Processor
+from bids_dtg.contrasts.panels.connectome import FILE as RELMAT
+from bids_dtg.contrasts.participant.measure import measure
+from bids_dtg.contrasts.participant.request import find_runs
+from bids_dtg.contrasts.people import Person
 from bids_dtg.files.array_store import ArrayStore
+from bids_dtg.files.derivatives import DerivativeDataset
+from bids_dtg.files.sidecars import read_inherited
+from bids_dtg.participants.run_source import plan_run
+from bids_dtg.report.contents import find_participant
 
 SETS = (3, 5)
+NAME = "partial-penalty0p06-standardised_connectomes_of_whole_runs"
 WORDS = ("--architecture", "linear", "--rois", *SETS, "--held-out", 0, 0.25)
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning", "ignore::FutureWarning")
@@ -42,9 +56,9 @@ def test_a_bundle_keeps_the_sets_in_16_bits_and_says_how_they_were_made(cohort, 
     assert model.roi_maps.shape == (sum(SETS), model.places.number)
     made = card["record"]["roi_maps"]
     assert [(one["rois"], one["people"]) for one in made] == [(3, 6), (5, 6)]
-    kept = ArrayStore(cohort.out / "group/model-own/arrays")
-    names = [path.name for path in (kept.root / "sub-01").glob("partial*.npy")]
-    assert names
+    store = ArrayStore(cohort.out / "group/cache")
+    kept = store.read(f"sub-01/{NAME}")
+    assert (kept.dtype, kept.shape) == (np.float16, (1, sum(SETS), model.places.number))
 
 
 def test_a_participant_has_files_of_each_set(cohort, model, tmp_path):
@@ -61,16 +75,53 @@ def test_a_participant_has_files_of_each_set(cohort, model, tmp_path):
         (series,) = tmp_path.rglob(f"*_seg-rois{number}_*timeseries.tsv")
         assert len(read_table(series)) > 0
         assert len(series.read_text().splitlines()[0].split("\t")) == number
-    page = next(tmp_path.glob("sub-01*.html")).read_text()
-    assert f"cleaned series of {SETS[-1]} ROIs" in page
-    (sidecar,) = (path for path in tmp_path.rglob("*synthetic_statmap.json") if _is_common(path))
-    (run,) = json.loads(sidecar.read_text())["Runs"]
+    (files,) = find_participant(DerivativeDataset(tmp_path), "01", of_runs=[RELMAT]).runs
+    assert f"seg-rois{SETS[-1]}" in files.files[RELMAT].name  # the page draws the one nearest to 50
+    image = next(iter(tmp_path.rglob("*synthetic_statmap.nii.gz")))
+    (run,) = read_inherited(image)["Runs"]
     assert run["Cleaning"]["PlacesStandardisedBy"] == "all frames"
 
 
-def _is_common(path):
-    return "Runs" in json.loads(path.read_text())
+def rest_of(cohort, label):
+    """Return a person's run, and its rest (frames, places) as the program's design cleans it."""
+    settings = cohort.settings(participant_label=(label,))
+    (run,) = find_runs(settings)
+    cleaning = resolve(settings.cleaning, "fmriprep")
+    design = plan_run(run, cohort.bundle.grid.space, cleaning).design
+    bold = np.asarray(nib.load(run.bold).dataobj)[cohort.bundle.voxels.mask].T
+    return run, design.clean(bold[design.keep].astype(float))
 
 
-def test_predicted_maps_are_those_of_the_cached_connectomes(cohort, model, tmp_path):
-    assert len(LABELS) == 8
+def connectome_by_the_page(rest, maps):
+    """Return the connectome (rois, places) of each set by itself, of standardised places."""
+    scaled = rest / rest.std(axis=0)
+    rows = np.split(np.arange(sum(SETS)), np.cumsum(SETS)[:-1])
+    return np.vstack([regress(rest, plain_series(scaled, maps[own]), 0.06) for own in rows])
+
+
+def test_maps_are_those_of_the_page(cohort, model):
+    """Given ROI maps and sd, against an independent version in float64 from BOLD on."""
+    store, maps = ArrayStore(cohort.out / "group/cache"), model.roi_maps.astype(float)
+    rows = read_table(cohort.out / "group/model-own/desc-split_participants.tsv")
+    training, test = [], []
+    for row in rows:
+        label = row["participant_id"].removeprefix("sub-")
+        run, rest = rest_of(cohort, label)
+        found = connectome_by_the_page(rest, maps)
+        kept = store.read(f"sub-{label}/{NAME}")  # rounded to 16 bits
+        np.testing.assert_allclose(kept[0], found, atol=5e-4)
+        measured = store.read(f"sub-{label}/target_maps")
+        if row["set"] == "training":
+            training.append(Person(label, kept, (1.0,), (measured,), minutes=10.0))
+        else:
+            test.append((run, found))
+    page, read = ByThePage(training, SETS), model.prepare(Processor())
+    page.gain = model.correction.gains.astype(float)  # rounded in the card
+    np.testing.assert_allclose(page.gain, ByThePage(training, SETS).gain, atol=1e-4)
+    apart = model.card.record["linear"]["amplitude"]
+    assert apart == page.apart
+    assert len(test) == 2
+    for run, connectome in test:
+        wanted = page.deviation(connectome, apart)
+        found = page.gain[:, None] * read.predict(measure(run, model).r)
+        assert np.abs(found - wanted).max() < 1e-4 * wanted.std()
