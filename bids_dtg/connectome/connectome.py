@@ -328,11 +328,13 @@ def _correlate(
         if made.roi_r is not None
     }
     mixed = {pieces: algebra.part(pieces, mixing) for pieces, mixing in mixings.items()}
-    # The agreement of the halves is of the marginal form.
-    marginal = {*halves, *(pieces for pieces in wanted if pieces not in mixed)}
-    parts = {pieces: algebra.part(pieces) for pieces in marginal}
-    whole = parts.get(moments.segments.whole) or algebra.part(moments.segments.whole)
+    # The agreement of the halves is of the marginal form, and of one set of ROIs.
     order, profile = moments.voxels.order, _one_set(moments, wanted)
+    marginal = {*halves, *(pieces for pieces in wanted if pieces not in mixed)}
+    rois = len(moments.maps)
+    shown = None if profile == slice(0, rois) else np.eye(rois)[:, profile]
+    parts = {pieces: algebra.part(pieces, shown) for pieces in marginal}
+    whole = parts.get(moments.segments.whole) or algebra.part(moments.segments.whole)
     agreement, icc, tsnr = (np.zeros(voxels, np.float32) for _ in range(3))
     dof = moments.design.frames_kept - moments.design.rank
 
@@ -343,7 +345,7 @@ def _correlate(
         r = {pieces: sums.correlate(part) for pieces, part in parts.items()}
         for pieces, made in wanted.items():
             made.r[:, here] = (sums.correlate(mixed[pieces]) if pieces in mixed else r[pieces]).T
-        odd, even = (r[half][:, profile] for half in halves)
+        odd, even = (r[half] for half in halves)
         agreement[here] = profile_agreement(odd, even)
         icc[here] = intraclass_correlation(odd, even)
         mean = moments.subtracted[low:high] + sums.mean

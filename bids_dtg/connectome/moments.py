@@ -8,12 +8,13 @@ machines. Where Z spans what cleaning leaves, the sums of y Z are enough.
 
 Places that are standardised in time before the ROI series are solved need their sd first. Where Z
 spans what cleaning leaves, the sums hold it, and the series follow from them; else it is that of
-the first frames, which wait for it.
+the first frames, which are read before.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -21,6 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bids_dtg.connectome.design import (
+    RANK_TOLERANCE,
     Cleaning,
     Removal,
     Retention,
@@ -46,6 +48,9 @@ _LEAST_SD = 0.1
 # A direction of time is cleaned away in these frames if that takes more than such a share of it.
 _CLEANED_AWAY = 0.25
 _LEAST_LEFT = 16  # degrees of freedom of an sd
+# Courses of a short run, whose places are standardised by the sd of all frames: the algebra takes
+# the square of their number.
+_MOST_LEFT = 256
 
 
 @dataclass(frozen=True, eq=False)
@@ -152,7 +157,11 @@ class RunMoments:
             raise ValueError("places are standardised by a scale, which is missing")
         # Of standardised voxels the series follow from the sums with what is left.
         self.projected = not (voxels.standardised and once)
-        self._maps = arrays.put(self.maps) if self.projected else None
+        # Maps of 16 bits are widened in parts on the CPU.
+        keep = self.maps.dtype == np.float16 and isinstance(arrays, NumpyArrays)
+        self._maps: Any = None
+        if self.projected:
+            self._maps = self.maps if keep else arrays.put(self.maps)
         self._scale = None if voxels.scale is None else arrays.put(voxels.scale)
         self._subtracted = arrays.put(self.subtracted)
         self._edges = segments.edges[[0, -1]] if once else segments.edges
@@ -222,12 +231,17 @@ class RunMoments:
                 part -= self._subtracted[low : low + _VOXELS]
             if self._scale is not None:
                 part = part * self._scale[low : low + _VOXELS]
-            if self._maps is not None:
-                total[:, :rois] += part @ self._maps[:, low : low + _VOXELS].T
+            # Standardised voxels are grey matter alone.
+            if self._maps is not None and (self._scale is None or low < self.grey_voxels):
+                total[:, :rois] += part @ self._maps_at(low).T
             total[:, rois] += part.sum(1)
         if not np.isfinite(self._arrays.get(total)).all():
             raise InvalidVoxelsError("values at valid voxels are not finite")
         return total
+
+    def _maps_at(self, low: int) -> Any:
+        maps = self._maps[:, low : low + _VOXELS]
+        return maps if maps.dtype != np.float16 else maps.astype(np.float32)
 
     def _accumulate(self, piece: int, values: Any, low_frame: int, high_frame: int) -> None:
         """Add frames of one piece, in place.
@@ -346,73 +360,63 @@ class RunMoments:
         return len(self.seen) if self.voxels.scale is None else min(LEAD_FRAMES, len(self.seen))
 
 
-class _Waiting:
-    """Sums that wait for the first frames, whose sd standardises places.
+class _FirstFrames:
+    """Sums of the first kept frames, which give the sd of cleaned places there.
 
     Parameters
     ----------
-    begin
-        Begins the sums with the scale of the voxels.
     design, voxels
         As for `RunMoments`.
     usable
         (voxels,), with data.
+    subtracted
+        (voxels,) volume to be subtracted from each frame; None: it has been.
     """
 
     def __init__(
         self,
-        begin: Callable[[NDArray[np.float32]], RunMoments],
         design: TemporalDesign,
         voxels: RunVoxels,
         usable: NDArray[np.bool_],
+        subtracted: NDArray[np.floating] | None,
     ) -> None:
-        self._begin, self._design, self._voxels, self._usable = begin, design, voxels, usable
-        self._blocks: list[tuple[int, Block]] = []
-        self.seen = np.zeros(design.frames_kept, dtype=bool)
-        self._made: RunMoments | None = None
+        frames, grey = min(LEAD_FRAMES, design.frames_kept), voxels.grey_voxels
+        self.seen = np.zeros(frames, dtype=bool)
+        self._usable = usable[:grey]
+        self._subtracted = None if subtracted is None else subtracted[:grey]
+        self._absent = np.flatnonzero(~self._usable)
+        self._position = np.where(design.keep, np.cumsum(design.keep) - 1, frames)
+        self._away = _cleaned_away(design, frames)
+        self._products = np.zeros((grey, self._away.shape[1]), np.float32)
+        self._squares = np.zeros(grey)
 
     def add(self, block: Block, first_frame: int) -> None:
-        """As `RunMoments.add`."""
-        if self._made is not None:
-            self._made.add(block, first_frame)
-            self.seen = self._made.seen
+        """As `RunMoments.add`; later frames are passed over."""
+        position = self._position[first_frame : first_frame + len(block)]
+        kept = np.flatnonzero(position < len(self.seen))
+        if not len(kept):
             return
-        keep = self._design.keep[first_frame : first_frame + len(block)]
-        if not np.isfinite(block[keep][:, self._usable]).all():
+        values = block[kept, : len(self._squares)]
+        values[:, self._absent] = 0
+        if self._subtracted is not None:
+            values -= np.where(self._usable, self._subtracted, 0)
+        squares = np.einsum("tv,tv->v", values, values, dtype=np.float64)
+        if not np.isfinite(squares).all():
             raise InvalidVoxelsError("values at valid voxels are not finite")
-        self._blocks.append((first_frame, block.copy()))  # the reader writes its own anew
-        waiting = int(self.seen.sum()) + int(np.count_nonzero(keep))
-        self.seen[:waiting] = True
-        if waiting >= min(LEAD_FRAMES, self._design.frames_kept):
-            self._made = self._begin(self._scale())
-            for first, held in self._blocks:
-                self._made.add(held, first)
-            self._blocks.clear()
+        self._squares += squares
+        self._products += values.T @ self._away[position[kept]].astype(np.float32)
+        self.seen[position[kept]] = True
 
-    def result(self) -> RunMoments:
-        """Return the sums of a run that has been added."""
-        assert self._made is not None  # all frames were added
-        return self._made
-
-    def _scale(self) -> NDArray[np.float32]:
-        """Return 1 / sd of each grey-matter voxel in the first frames, and 0 elsewhere."""
-        keep = self._design.keep
-        used = min(LEAD_FRAMES, self._design.frames_kept)
-        away, grey = _cleaned_away(self._design, used), self._voxels.grey_voxels
-        scale = np.zeros(len(self._usable), np.float32)
-        sd = np.zeros(grey)
-        for low in range(0, grey, _VOXELS):
-            part = slice(low, min(low + _VOXELS, grey))
-            values = np.concatenate(
-                [held[keep[first : first + len(held)], part] for first, held in self._blocks]
-            )[:used].astype(np.float64)
-            values -= values.mean(axis=0)
-            left = values - away @ (away.T @ values)
-            sd[part] = np.sqrt((left**2).sum(axis=0) / (used - away.shape[1]))
-        sd[~self._usable[:grey]] = 0.0
+    def scale(self, voxels: int) -> NDArray[np.float32]:
+        """Return 1 / sd of each grey-matter voxel, and 0 for others of so many (voxels,)."""
+        frames, rank = self._away.shape
+        left = self._squares - np.einsum("vc,vc->v", self._products, self._products)
+        sd = np.sqrt(np.maximum(left, 0.0) / (frames - rank))
+        sd[~self._usable] = 0.0
+        scale = np.zeros(voxels, np.float32)
         if (sd > 0).any():
             floor = _LEAST_SD * float(np.median(sd[sd > 0]))
-            scale[:grey] = np.where(self._usable[:grey], 1.0 / np.maximum(sd, floor), 0.0)
+            scale[: len(sd)] = np.where(self._usable, 1.0 / np.maximum(sd, floor), 0.0)
         return scale
 
 
@@ -426,15 +430,21 @@ def _cleaned_away(design: TemporalDesign, frames: int) -> NDArray[np.float64]:
     directions, sizes, _ = np.linalg.svd(columns, full_matrices=False)
     share = frames / design.frames_kept  # of a column that takes as much everywhere
     taken = directions[:, sizes**2 > _CLEANED_AWAY * share]
-    enough = frames - taken.shape[1] >= _LEAST_LEFT
-    return taken if enough else np.full((frames, 1), frames**-0.5)
+    constant = np.full((frames, 1), frames**-0.5)
+    if frames - taken.shape[1] <= _LEAST_LEFT:
+        return constant
+    # The mean goes in any case.
+    basis, among = np.linalg.qr(np.hstack([constant, taken]))
+    away: NDArray[np.float64] = basis[:, np.abs(np.diag(among)) > RANK_TOLERANCE]
+    return away
 
 
 def _choose_cleaning(design: TemporalDesign, voxels: RunVoxels, segments: Segments) -> Cleaning:
-    """Choose as `choose_cleaning`; sums of a short run hold the sd of places."""
-    if voxels.standardised and design.frames_kept <= LEAD_FRAMES:
-        return Retention.of(design)
-    return choose_cleaning(design, len(voxels.maps), segments.pieces)
+    """Choose as `choose_cleaning`; of short runs what is left, which holds the sd of places."""
+    if not voxels.standardised:
+        return choose_cleaning(design, len(voxels.maps), segments.pieces)
+    left = design.frames_kept - design.basis.shape[1]
+    return Retention.of(design) if left <= _MOST_LEFT else Removal.of(design)
 
 
 def measure_run(
@@ -471,22 +481,42 @@ def measure_run(
     arrays = NumpyArrays() if arrays is None else arrays
     cut = design.segments() if segments is None else segments
     chosen = cleaning or _choose_cleaning(design, voxels, cut)
-    waits = voxels.standardised and not isinstance(chosen, Retention)
 
-    def start(subtracted: NDArray[np.floating], usable: NDArray[np.bool_]) -> RunMoments | _Waiting:
-        def begin(scale: NDArray[np.float32] | None = None) -> RunMoments:
-            return RunMoments(
-                design,
-                replace(voxels, valid=usable, scale=scale),
-                cut,
-                subtracted=subtracted,
-                arrays=arrays,
-                cleaning=chosen,
-                comes_subtracted=smoothing is not None,
-            )
-
-        return _Waiting(begin, design, voxels, usable) if waits else begin()
+    def start(subtracted: NDArray[np.floating], usable: NDArray[np.bool_]) -> RunMoments:
+        return RunMoments(
+            design,
+            replace(voxels, valid=usable),
+            cut,
+            subtracted=subtracted,
+            arrays=arrays,
+            cleaning=chosen,
+            comes_subtracted=smoothing is not None,
+        )
 
     with arrays.computing():
-        found = BlockPass(open_blocks, design, start, smoothing).sums(voxels.valid)
-    return found.result() if isinstance(found, _Waiting) else found
+        if voxels.standardised and not isinstance(chosen, Retention):
+            voxels = replace(voxels, scale=_scale_of(open_blocks, design, voxels, smoothing))
+        return BlockPass(open_blocks, design, start, smoothing).sums(voxels.valid)
+
+
+def _scale_of(
+    open_blocks: Callable[[], Blocks],
+    design: TemporalDesign,
+    voxels: RunVoxels,
+    smoothing: MakeSmoothing | None,
+) -> NDArray[np.float32]:
+    """Read the beginning of the run, and return the scale (voxels,) that standardises places."""
+    last = int(np.flatnonzero(design.keep)[:LEAD_FRAMES][-1])
+
+    def beginning() -> Blocks:
+        with closing(open_blocks()) as blocks:
+            for first, block in blocks:
+                yield first, block[: last + 1 - first]
+                if first + len(block) > last:
+                    return
+
+    def start(subtracted: NDArray[np.floating], usable: NDArray[np.bool_]) -> _FirstFrames:
+        return _FirstFrames(design, voxels, usable, subtracted if smoothing is None else None)
+
+    found = BlockPass(beginning, design, start, smoothing).sums(voxels.valid)
+    return found.scale(len(voxels.valid))

@@ -27,7 +27,7 @@ _LONGER = 4 / 3
 # The least strength of the shrinkage, and minutes of rest of all people that suffice for it.
 LEAST_STRENGTH, ENOUGH_MINUTES = 4.0, 143.4
 _ROUNDING = 1e-9  # of standardised values
-_FLAT = 8 * float(np.finfo(np.float64).eps)  # sd of such a share of the largest value is rounding
+_FLAT = 8 * float(np.finfo(np.float32).eps)  # sd of such a share of the largest value is rounding
 _PLACES = 4096  # that a prediction computes at a time
 _LEAST_SHARE = 0.1  # by which deviations of short rest are multiplied at least
 Rows = slice  # of a set's ROIs in a connectome
@@ -45,13 +45,13 @@ class Amplitude:
 
     def apply(self, maps: Float, connectome: Array) -> Float:
         """Replace the part of maps (contrasts, places) along the directions, in place."""
-        scale = np.where(self.scale > 0, self.scale, 1.0)[:, None]
-        level = connectome.mean(axis=1, dtype=np.float64, keepdims=True)
+        scale = (1.0 / np.where(self.scale > 0, self.scale, 1.0))[:, None].astype(np.float32)
+        level = connectome.mean(axis=1, dtype=np.float64, keepdims=True).astype(np.float32)
         along = -self.centre.astype(np.float64)
         found = np.zeros(len(maps))
         for places in _some_of(connectome.shape[1]):
-            rows = (connectome[:, places] - level) / scale
-            directions = self.directions[:, places].astype(np.float64)
+            rows = (connectome[:, places] - level) * scale
+            directions = self.directions[:, places]
             along += directions @ rows.T
             found += np.einsum("qv,qv->q", maps[:, places], directions)
         wanted = (self.coefficients * along).sum(axis=1)
@@ -163,27 +163,28 @@ class WeightedLinear:
             from_means = np.array([self._squares(connectome, rows) for rows in sets])
             nearest = int(np.argmin(from_means.sum(axis=0)))
             squares = from_means[:, nearest]
-        maps = np.zeros((len(self.coefficients), places))
+        maps = np.zeros((len(self.coefficients), places), np.float32)
         for number, rows in enumerate(sets):
             share = 1.0
             if nearest and (own := squares[number] / (places * self.sets[number])):
                 share = min(1.0, max(_LEAST_SHARE, float(self.squares[number]) / own))
             for some, features in _features(connectome[rows]):
                 deviation = self._deviation(features, rows, some, nearest)
-                maps[:, some] += share * (self.coefficients[:, rows] @ deviation)
+                maps[:, some] += np.float32(share) * (self.coefficients[:, rows] @ deviation)
         if self.amplitude is not None and not nearest:
             maps = self.amplitude.apply(maps, connectome)
-        return maps.astype(np.float32)
+        return maps
 
     def _squares(self, connectome: Array, rows: Rows) -> Float:
         """Return the sum of squares of a set's weighted deviations from each mean."""
         squares = np.zeros(len(self.means))
         for some, features in _features(connectome[rows]):
             for length in range(len(self.means)):
-                squares[length] += (self._deviation(features, rows, some, length) ** 2).sum()
+                deviation = self._deviation(features, rows, some, length)
+                squares[length] += np.vdot(deviation, deviation)
         return squares
 
-    def _deviation(self, features: Float, rows: Rows, places: slice, length: int) -> Float:
+    def _deviation(self, features: Array, rows: Rows, places: slice, length: int) -> Array:
         found = features - self.means[length, rows, places]
         found *= self.weights[rows, places]
         return found
@@ -302,19 +303,22 @@ def _some_of(places: int) -> Iterator[slice]:
     return (slice(low, low + _PLACES) for low in range(0, places, _PLACES))
 
 
-def _features(connectome: Array) -> Iterator[tuple[slice, Float]]:
-    """Yield places, and rows there that are standardised over all places."""
+def _features(connectome: Array) -> Iterator[tuple[slice, Array]]:
+    """Yield places, and rows there that are standardised over all places, in 32 bits."""
     level = connectome.mean(axis=1, dtype=np.float64, keepdims=True)
     places = connectome.shape[1]
-    squares = sum(
-        ((connectome[:, some] - level) ** 2).sum(axis=1, keepdims=True) for some in _some_of(places)
-    )
+    squares, centre = np.zeros(level.shape), level.astype(np.float32)
+    for some in _some_of(places):
+        part = connectome[:, some] - centre
+        squares += np.einsum("rv,rv->r", part, part)[:, None]
     sd = np.sqrt(squares / places)
     # A constant row carries nothing, whatever rounding left of it.
     flat = sd <= _FLAT * np.abs(connectome).max(axis=1, keepdims=True)
-    scale = np.where(flat, 0.0, 1.0 / np.where(flat, 1.0, sd))
+    scale = np.where(flat, 0.0, 1.0 / np.where(flat, 1.0, sd)).astype(np.float32)
     for some in _some_of(places):
-        yield some, (connectome[:, some] - level) * scale
+        features = connectome[:, some] - centre
+        features *= scale
+        yield some, features
 
 
 def _centred(connectome: Array) -> Float:
