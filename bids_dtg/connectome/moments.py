@@ -157,11 +157,9 @@ class RunMoments:
             raise ValueError("places are standardised by a scale, which is missing")
         # Of standardised voxels the series follow from the sums with what is left.
         self.projected = not (voxels.standardised and once)
-        # Maps of 16 bits are widened in parts on the CPU.
-        keep = self.maps.dtype == np.float16 and isinstance(arrays, NumpyArrays)
-        self._maps: Any = None
-        if self.projected:
-            self._maps = self.maps if keep else arrays.put(self.maps)
+        # Standardised voxels are grey matter alone.
+        self._on_maps = voxels.grey_voxels if voxels.standardised else count
+        self._maps = arrays.put(self.maps[:, : self._on_maps]) if self.projected else None
         self._scale = None if voxels.scale is None else arrays.put(voxels.scale)
         self._subtracted = arrays.put(self.subtracted)
         self._edges = segments.edges[[0, -1]] if once else segments.edges
@@ -219,6 +217,10 @@ class RunMoments:
                 self._accumulate(piece, values[low - start : high - start], low, high)
         self.seen[start:stop] = True
 
+    def end(self) -> None:
+        """Free what only further frames need."""
+        self._maps = None
+
     def _project(self, values: Any) -> Any:
         """Subtract the volume in place; return b and the sum over voxels, (frames, rois + 1)."""
         rois, voxels = self.maps.shape
@@ -231,17 +233,13 @@ class RunMoments:
                 part -= self._subtracted[low : low + _VOXELS]
             if self._scale is not None:
                 part = part * self._scale[low : low + _VOXELS]
-            # Standardised voxels are grey matter alone.
-            if self._maps is not None and (self._scale is None or low < self.grey_voxels):
-                total[:, :rois] += part @ self._maps_at(low).T
+            if self._maps is not None and low < self._on_maps:
+                maps = self._maps[:, low : low + _VOXELS]
+                total[:, :rois] += part[:, : maps.shape[1]] @ maps.T
             total[:, rois] += part.sum(1)
         if not np.isfinite(self._arrays.get(total)).all():
             raise InvalidVoxelsError("values at valid voxels are not finite")
         return total
-
-    def _maps_at(self, low: int) -> Any:
-        maps = self._maps[:, low : low + _VOXELS]
-        return maps if maps.dtype != np.float16 else maps.astype(np.float32)
 
     def _accumulate(self, piece: int, values: Any, low_frame: int, high_frame: int) -> None:
         """Add frames of one piece, in place.
@@ -496,7 +494,9 @@ def measure_run(
     with arrays.computing():
         if voxels.standardised and not isinstance(chosen, Retention):
             voxels = replace(voxels, scale=_scale_of(open_blocks, design, voxels, smoothing))
-        return BlockPass(open_blocks, design, start, smoothing).sums(voxels.valid)
+        found = BlockPass(open_blocks, design, start, smoothing).sums(voxels.valid)
+    found.end()
+    return found
 
 
 def _scale_of(

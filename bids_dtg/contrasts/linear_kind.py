@@ -40,7 +40,7 @@ FEWEST_PEOPLE = 5  # of all sites together
 FEWEST_OWN = 2  # of this site: gains cannot be found from other sites' sums
 _PREFIX = "linear."  # of the tensors' names
 _ALL_PLACES = Parcels(None)
-_MAPPED = ("means", "weights")  # tensors of ROIs and places, which stay in the file
+_MAPPED = ("means", "weights", "directions")  # large tensors, which stay in the file
 _SUMS = SumsFile(
     kind="a linear model",
     name=LINEAR_SUMS,
@@ -228,6 +228,8 @@ class _Mapped:
         maps = self.model.predict(connectome)
         let_go(self.model.means)
         let_go(self.model.weights)
+        if self.model.amplitude is not None:
+            let_go(self.model.amplitude.directions)
         return maps
 
 

@@ -26,6 +26,7 @@ from bids_dtg.connectome.training_distribution.summary import ConnectomeSummary,
 from bids_dtg.contrasts.bundle.bundle import ModelBundle
 from bids_dtg.engine.display import Clock
 from bids_dtg.errors import RunError
+from bids_dtg.files.tensors import let_go
 from bids_dtg.imaging.grid import Grid, voxel_edge_mm
 from bids_dtg.imaging.mean_frame import MeanFrame
 from bids_dtg.imaging.nifti import read_single
@@ -114,6 +115,7 @@ class ModelVoxels:
             maps = np.zeros((len(bundle.roi_maps), len(positions)), bundle.roi_maps.dtype)
             for own, given in zip(maps, bundle.roi_maps, strict=True):
                 own[: len(order)] = given[order]
+            let_go(bundle.roi_maps)
         else:
             # Position of each grid voxel among the brain's voxels, which order the maps.
             rank = np.cumsum(brain.mask.ravel()) - 1
