@@ -90,7 +90,7 @@ class RunConnectomes:
 
     def of_one_set(self) -> RunConnectomes:
         """Return what is of the set of ROIs that is nearest to 50; itself if there is one set."""
-        form = self.segments[0].form
+        form = self.segments[0].form if self.segments else MARGINAL
         return self.of_rows(form.one_set(len(self.roi_r))) if form.sets else self
 
     def of_rows(self, rows: slice) -> RunConnectomes:

@@ -43,7 +43,7 @@ class Amplitude:
     coefficients: Array  # (contrasts, rois), on rows that are centred and divided by the scale
     centre: Array  # (contrasts, rois), mean over people of these rows along the directions
 
-    def apply(self, maps: Float, connectome: Array) -> Float:
+    def apply(self, maps: Array, connectome: Array) -> Array:
         """Replace the part of maps (contrasts, places) along the directions, in place."""
         scale = (1.0 / np.where(self.scale > 0, self.scale, 1.0))[:, None].astype(np.float32)
         level = connectome.mean(axis=1, dtype=np.float64, keepdims=True).astype(np.float32)
@@ -55,7 +55,7 @@ class Amplitude:
             along += directions @ rows.T
             found += np.einsum("qv,qv->q", maps[:, places], directions)
         wanted = (self.coefficients * along).sum(axis=1)
-        maps += (wanted - found)[:, None] * self.directions
+        maps += (wanted - found)[:, None].astype(np.float32) * self.directions
         return maps
 
 
