@@ -232,7 +232,8 @@ def _check_rois(settings: Settings) -> None:
         return
     if modelling.analysis != "train":
         raise SettingsError(
-            f"--rois was given with --analysis {modelling.analysis}",
+            "--rois was given"
+            + (f" with --analysis {modelling.analysis}" if modelling.analysis else ""),
             expected="--analysis train: a model has its ROI maps",
         )
     for rois in modelling.rois:
