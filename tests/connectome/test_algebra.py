@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from plain_route import clean, plain_series, regress
 
+from bids_dtg.connectome.algebra import cleaned_courses
 from bids_dtg.connectome.connectome import run_connectomes
 from bids_dtg.connectome.design import Removal, Retention, TemporalDesign
 from bids_dtg.connectome.form import Form
@@ -126,3 +127,30 @@ def test_a_voxel_that_is_not_finite_is_left_out(at):
     expected = one_pass(without, maps, design, way=Removal)
     assert not found.whole.r[:, 11].any()
     np.testing.assert_allclose(found.whole.r, expected.whole.r, atol=1e-6)
+
+
+@pytest.mark.parametrize(("frames", "most"), [(150, 40), (150, 149), (60, 300)])
+def test_courses_of_a_long_run_are_means_of_cleaned_frames(frames, most):
+    """Means of frames in a row, times the root of their number: the variance of noise is kept."""
+    bold, _, confounds, keep = example(6, frames)
+    bold[:, 3] = 1000
+    design = TemporalDesign.build(confounds, list("abc"), keep, TR)
+    cleaning, readout = Retention.of_means(design, most)
+
+    def blocks():
+        yield 0, bold.copy()
+
+    order = np.random.default_rng(1).permutation(GREY)
+    no_maps = np.zeros((0, VOXELS), np.float32)
+    voxels = RunVoxels(no_maps, GREY, np.ones(VOXELS, bool), order=order, standardised=True)
+    found = cleaned_courses(measure_run(blocks, design, voxels, cleaning=cleaning), readout)
+    cleaned = clean(bold[keep][:, :GREY].astype(float), confounds[keep])
+    if len(cleaned) > most:
+        edges = np.rint(np.linspace(0, len(cleaned), most + 1)).astype(int)
+        parts = np.split(cleaned, edges[1:-1])
+        cleaned = np.stack([part.sum(axis=0) / len(part) ** 0.5 for part in parts])
+    assert found.shape == (GREY, len(cleaned))
+    expected = np.empty_like(cleaned.T)
+    expected[order] = cleaned.T
+    np.testing.assert_allclose(found, expected, atol=2e-4 * cleaned.std())
+    assert not found[order[3]].any()
