@@ -125,3 +125,15 @@ def test_maps_are_those_of_the_page(cohort, model):
         wanted = page.deviation(connectome, apart)
         found = page.gain[:, None] * read.predict(measure(run, model).r)
         assert np.abs(found - wanted).max() < 1e-4 * wanted.std()
+
+
+def test_a_kind_that_reads_one_set_makes_one(cohort, capsys):
+    words = ("--architecture", "local-ridge", "--held-out", 0.25, 0.25, "--model-name", "ridge")
+    assert cohort.analyse("train", *words, "--rois", *SETS) == 2
+    assert "--rois 3 5 was given for a model of kind local-ridge" in capsys.readouterr().err
+    assert cohort.analyse("train", *words, "--rois", 3) == 0
+    bundle = load_bundle(cohort.out / "group/model-ridge/bundle")
+    assert bundle.roi_maps.shape == (3, bundle.brain.number)
+    zero = ~bundle.voxels.mask[bundle.brain_voxels.mask]
+    assert not bundle.roi_maps[:, zero].any()
+    assert bundle.card.record["roi_maps"]["rois"] == 3
