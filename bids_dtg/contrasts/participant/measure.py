@@ -17,7 +17,7 @@ from bids_dtg.connectome.algebra import cleaned_courses
 from bids_dtg.connectome.connectome import Connectome, RunConnectomes, run_connectomes
 from bids_dtg.connectome.design import Retention, TemporalDesign
 from bids_dtg.connectome.device import Arrays, arrays_on
-from bids_dtg.connectome.form import Form
+from bids_dtg.connectome.form import MARGINAL, Form
 from bids_dtg.connectome.moments import RunMoments, RunVoxels, measure_run
 from bids_dtg.connectome.passes import Blocks
 from bids_dtg.connectome.training_distribution.judge import DistributionCheck
@@ -74,7 +74,7 @@ class ModelVoxels:
         """Number of leading grey-matter voxels."""
         return len(self.order)
 
-    def of_run(self, valid: NDArray[np.bool_], form: Form) -> RunVoxels:
+    def of_run(self, valid: NDArray[np.bool_], form: Form = MARGINAL) -> RunVoxels:
         """Return the arrays that are summed over a run: connectomes are of the model's places.
 
         Parameters
@@ -93,7 +93,7 @@ class ModelVoxels:
             standardised=form.standardised,
         )
 
-    def pattern_places(self, places: Places, form: Form) -> PatternPlaces:
+    def pattern_places(self, places: Places, form: Form = MARGINAL) -> PatternPlaces:
         """Return indices by which patterns of connectomes are sampled at the model's places.
 
         Of several sets of ROIs the one counts that `Form.one_set` names.
