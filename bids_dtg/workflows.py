@@ -89,6 +89,11 @@ class FeatureKind:
     find: Callable[[FeatureKind, Any], Any]
     # Returns which file of each run they are read from; None: from no files of runs.
     run_file: Callable[[], FileKind] | None = None
+    # Whether runs that have this file count as results: of workflows that make no maps.
+    counts: bool = False
+    unit: str = ""  # a column of them; empty: region or voxel
+    # Measures of runs that associations always have as covariates, where people differ in them.
+    covariates: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -106,6 +111,7 @@ class Demo:
     reads_runs: bool = False  # whether a run can be broken, for --broken-run
     cores: int | None = None  # that it can use; None: all there are
     needs: str = ""  # what it takes, for ``--help``; empty: nothing to say
+    published: Demo | None = None  # with --published: of the form that was published
 
 
 @dataclass(frozen=True)

@@ -32,6 +32,7 @@ def _study(analysis: str, words: str) -> str:
 
 
 NETWORK = "dynamics/study/group/model-small/bundle"
+CORE = "dynamics/study/group/model-core/bundle"
 COUNTS = "--array-key structural=sift_radius2_count"
 DYNAMICS = (
     f"dtg-phantom dynamics/data --workflow dynamics --participants 5 {RUNS}",
@@ -47,9 +48,17 @@ DYNAMICS = (
     _runs("dynamics/new", "--reports-only"),
     _runs("dynamics/new", "--verify"),
     f"dtg-models info {NETWORK}",
+    _study("train", "--model-name core"),
+    _runs("dynamics/core", f"--model {CORE} {THREE_SIMULATIONS} --no-reports"),
+    _dynamics(
+        "dynamics/data/fmriprep",
+        "dynamics/core",
+        "group --analysis associate --phenotype fd_mean --permutations 20",
+    ),
 )
 
 PUBLISHED = "dynamics_arrays/out/group/model-published/bundle"
+CORE = "dynamics_arrays/out/group/model-core/bundle"
 
 
 def _dynamics_arrays(analysis: str, words: str) -> str:
@@ -69,6 +78,9 @@ DYNAMICS_ARRAYS = (
         "evaluate", f"--model {PUBLISHED} {THREE_SIMULATIONS} --region-maps inputs/regions.tsv"
     ),
     _dynamics_arrays("simulate", f"--model {PUBLISHED} {THREE_SIMULATIONS}"),
+    _dynamics_arrays("train", "--model-name core"),
+    f"untime {CORE}",
+    _dynamics_arrays("intervene", f"--model {CORE} --gain 0.5"),
 )
 
 
@@ -120,7 +132,13 @@ TWIN_ARRAYS = (
 )
 
 NETWORK_CALLS = (
-    Call("demo_dynamics", ("dtg-demo demo_dynamics/out --workflow dynamics --participants 2",)),
+    Call(
+        "demo_dynamics",
+        (
+            "dtg-demo demo_dynamics/out --workflow dynamics --participants 6",
+            "dtg-demo demo_dynamics/published --workflow dynamics --published --participants 2",
+        ),
+    ),
     Call("demo_twin", ("dtg-demo demo_twin/out --workflow twin --participants 12",)),
     Call("dynamics", DYNAMICS),
     Call("dynamics_arrays", DYNAMICS_ARRAYS, ("dynamics",)),

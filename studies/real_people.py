@@ -152,11 +152,15 @@ class Study:
 
     def space(self, training: Sequence[str], frames: int | None, rois: int) -> ModelSpace:
         """Make ROI maps of the training people."""
+        maps, _ = self.group_ica(training, frames).maps(rois, seed=0)
+        return ModelSpace(ListedPlaces(self.people.places), maps, "hcp30", "", "")
+
+    def group_ica(self, training: Sequence[str], frames: int | None) -> GroupIca:
+        """Add up the first frames of training people's rest for group ICA."""
         ica = GroupIca()
         for label in training:
             ica.add(self.rest(label, frames))
-        maps, _ = ica.maps(rois, seed=0)
-        return ModelSpace(ListedPlaces(self.people.places), maps, "hcp30", "", "")
+        return ica
 
     def rest(self, label: str, frames: int | None) -> Array:
         """Read the first frames of a person's rest, (places, frames)."""

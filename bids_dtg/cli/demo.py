@@ -18,9 +18,15 @@ from bids_dtg.workflows import DEFAULT, Demo, all_workflows
 
 def _epilog(demos: Mapping[str, Demo]) -> str:
     """Return what each demo makes, for ``--help``."""
+    rows = {
+        f"{name}{' --published' * published}": row
+        for name, own in demos.items()
+        for published, row in ((False, own), (True, own.published))
+        if row is not None
+    }
     parts = [
         f"With --workflow {name}{f' ({row.needs})' if row.needs else ''}:\n{row.files}\n"
-        for name, row in demos.items()
+        for name, row in rows.items()
     ]
     return "\n".join([*parts, "Nobody real is in it, and the demo model is not for science.\n"])
 
@@ -65,6 +71,11 @@ def build_parser() -> argparse.ArgumentParser:
         help="cut the last participant's run in half, to see how a failure looks "
         f"(--workflow {', '.join(_reading_runs(rows))})",
     )
+    parser.add_argument(
+        "--published",
+        action="store_true",
+        help=f"instead the published model (--workflow {', '.join(_with_published(rows))})",
+    )
     parser.add_argument("--debug", action="store_true", help="show where an error comes from")
     parser.add_argument("--version", action="version", version=f"bids_dtg {__version__}")
     return parser
@@ -74,6 +85,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run ``dtg-demo`` and return its exit code."""
     arguments = build_parser().parse_args(argv)
     row = demos()[arguments.workflow]
+    if arguments.published:
+        row = row.published or row  # `_check` refuses it where there is none
     limit_threads(row.cores or available_cores())
 
     def action() -> int:
@@ -100,11 +113,21 @@ def _reading_runs(rows: Mapping[str, Demo]) -> list[str]:
     return [name for name, row in rows.items() if row.reads_runs]
 
 
+def _with_published(rows: Mapping[str, Demo]) -> list[str]:
+    return [name for name, row in rows.items() if row.published is not None]
+
+
 def _check(arguments: argparse.Namespace, participants: int, row: Demo) -> None:
     if arguments.broken_run and not row.reads_runs:
         raise SettingsError(
             f"--broken-run was given with --workflow {arguments.workflow}, which reads no runs",
             expected=f"--workflow {' or '.join(_reading_runs(demos()))}",
+        )
+    published = _with_published(demos())
+    if arguments.published and arguments.workflow not in published:
+        raise SettingsError(
+            f"--published was given with --workflow {arguments.workflow}, which has one form alone",
+            expected=f"--workflow {' or '.join(published)}",
         )
     if arguments.seed is not None and (arguments.seed < 0 or not row.seeded):
         raise SettingsError(

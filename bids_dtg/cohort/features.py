@@ -515,6 +515,53 @@ def find_edges(kind: FeatureKind, people: GroupPeople) -> FeatureSource:
 
 
 @dataclass(frozen=True, eq=False)
+class ScoreFeatures(FeatureSource):
+    """Scores of runs, in small tables with a row a name."""
+
+    paths: Mapping[str, tuple[Path, ...]]  # tables of each person's runs, by label
+    names: tuple[str, ...]  # of the rows
+
+    def tables(self, people: GroupPeople, folder: Path) -> Iterator[FeatureTable]:
+        """Yield one table: the mean over each person's runs."""
+
+        def read(label: str) -> Row:
+            return _mean([_read_scores(path, self.names) for path in self.paths[label]])
+
+        filled = _fill(people, folder, len(self.names), read, self.kind.words)
+        yield FeatureTable(
+            self.kind,
+            "",
+            filled.labels,
+            filled.values,
+            filled.failed,
+            len(self.names) - len(filled.kept),
+            names=tuple(np.array(self.names)[filled.kept].tolist()),
+        )
+
+
+def find_scores(kind: FeatureKind, people: GroupPeople) -> FeatureSource:
+    """Find scores of runs, in the tables that the kind names.
+
+    Raises
+    ------
+    DatasetError
+        Nobody has any.
+    """
+    paths = {
+        label: tuple(made.maps[0].path for made in averages)
+        for label, averages in people.averages.items()
+    }
+    first = next(path for own in paths.values() for path in own)
+    names = tuple(row.get("name", "") for row in read_rows(first))
+    if not names or not all(names):
+        raise DatasetError(
+            f"{first} is no table of {kind.words} as the program writes it",
+            remedy="call the participant level again",
+        )
+    return ScoreFeatures(kind, ("",), frozenset(paths), paths, names)
+
+
+@dataclass(frozen=True, eq=False)
 class _Filled:
     """Values read for everybody."""
 
@@ -628,6 +675,20 @@ def _region_rows(path: Path, column: str) -> tuple[bytes, Row]:
             f"{path} cannot be read: {err}", expected="a table of regions as the program writes it"
         ) from err
     return keys, values
+
+
+def _read_scores(path: Path, names: Sequence[str]) -> NDArray[np.float64]:
+    rows = read_rows(path)
+    if [row.get("name") for row in rows] != list(names):
+        raise RunError(
+            f"{path} has other rows than most tables",
+            expected=", ".join(names),
+            remedy="call the participant level again for this participant",
+        )
+    try:
+        return np.array([float(row["score"]) for row in rows])
+    except (KeyError, TypeError, ValueError) as err:
+        raise RunError(f"{path} cannot be read: {err}", expected="a column score") from err
 
 
 def _read_matrix(path: Path, rois: int) -> NDArray[np.float64]:

@@ -16,7 +16,9 @@ from bids_dtg.cohort.map_findings import MapFindings
 from bids_dtg.cohort.mean_maps import choose_averages, require_grid
 from bids_dtg.errors import DatasetError, RunError, SettingsError
 from bids_dtg.files.derivatives import DerivativeDataset, participants_in
-from bids_dtg.files.names import parse_name, plain_label
+from bids_dtg.files.names import FileKind, parse_name, plain_label
+from bids_dtg.files.provenance import completion_record
+from bids_dtg.files.text import read_json
 from bids_dtg.imaging.grid import Grid
 from bids_dtg.imaging.nifti import read_volume
 from bids_dtg.imaging.places import VoxelPlaces
@@ -34,6 +36,7 @@ from bids_dtg.notices import counted, named, say
 from bids_dtg.participants.reports import output_for_pages
 from bids_dtg.report.contents import (
     AverageFiles,
+    MapFile,
     ParticipantFiles,
     find_participant,
     find_participant_labels,
@@ -49,6 +52,8 @@ from bids_dtg.workflows import FeatureKind, find_workflow
 
 # Keys kept of the sidecar of each participant's first map.
 _KEPT = ("ModelSHA256", "Resolution", "DenoiseStrategy", "SpatialReference")
+# Further ones of a run's results that are no maps.
+_KEPT_OF_RUN = (*_KEPT, "ModelNotice", "NotForScience")
 
 
 @dataclass(frozen=True, eq=False)
@@ -253,9 +258,10 @@ class GroupPeople:
 
         Sets in `averages` have only the sidecar of their first map.
         """
-        (title,) = (made.title for made in self.averages[self.labels[0]][:1])
+        first = self.averages[self.labels[0]][0]
         found = find_participant(self.output, self.labels[0]).averages
-        return next(made for made in found if made.title == title)
+        # Results that are no maps have one sidecar, which is in memory.
+        return next((made for made in found if made.title == first.title), first)
 
     @cached_property
     def places(self) -> VoxelPlaces:
@@ -332,9 +338,14 @@ def counting_sets(settings: Settings, *, each_sidecar: bool) -> CountingSets:
     output = output_for_pages(settings.inputs.output_dir)
     require_own_dataset(settings.inputs, output)
     files = {}
-    run_files = [kind.run_file() for kind in _feature_kinds(settings).values() if kind.run_file]
+    kinds = [kind for kind in _feature_kinds(settings).values() if kind.run_file]
+    run_files = [kind.run_file() for kind in kinds if kind.run_file]
+    counting_files = [kind.run_file() for kind in kinds if kind.run_file and kind.counts]
     for label in participants_asked(settings.inputs.participant_label, output):
         found = find_participant(output, label, run_files, each_sidecar=each_sidecar)
+        if counting_files:
+            own = tuple(_results_of_runs(output, found, counting_files))
+            found = dataclasses.replace(found, averages=own)
         files[label] = found if each_sidecar else _what_counts(found)
     inclusion = read_inclusion(output)
     for line in inclusion.lines(list(files)):
@@ -353,9 +364,8 @@ def counting_sets(settings: Settings, *, each_sidecar: bool) -> CountingSets:
     for title, why in unlike:
         say(f"{title} is left out: {why}")
     if not averages:
-        raise DatasetError(
-            f"{output.root} has no maps of participants", remedy="run the participant level first"
-        )
+        what = "results of participants with --model" if counting_files else "maps of participants"
+        raise DatasetError(f"{output.root} has no {what}", remedy="run the participant level first")
     by_label: dict[str, list[AverageFiles]] = {}
     for made in averages:
         by_label.setdefault(_participant(made), []).append(made)
@@ -365,6 +375,26 @@ def counting_sets(settings: Settings, *, each_sidecar: bool) -> CountingSets:
         {label: tuple(by_label[label]) for label in sorted(by_label)},
         (*undecided, *unlike),
     )
+
+
+def _results_of_runs(
+    output: DerivativeDataset, found: ParticipantFiles, kinds: Sequence[FileKind]
+) -> Iterator[AverageFiles]:
+    """Yield the runs of a participant that have results, as if each were an average."""
+    for run in found.runs:
+        files = [
+            MapFile("", run.files[kind], _own_sidecar(run.files[kind], kind), {})
+            for kind in kinds
+            if kind in run.files
+        ]
+        if files:
+            record = completion_record(output, run.title)
+            yield AverageFiles(run.title, tuple(files[:1]), (run.title,), {}, record)
+
+
+def _own_sidecar(path: Path, kind: FileKind) -> dict[str, object]:
+    facts = read_json(path.with_name(path.name.removesuffix(kind.extension) + ".json"))
+    return {key: facts[key] for key in _KEPT_OF_RUN if key in facts}
 
 
 def _participant(made: AverageFiles) -> str:
@@ -450,7 +480,7 @@ def _feature_kinds(settings: Settings) -> Mapping[str, FeatureKind]:
 
 def _what_counts(found: ParticipantFiles) -> ParticipantFiles:
     """Return a participant's files without long sidecars, as there may be thousands."""
-    averages = tuple(with_what_counts(made, _KEPT) for made in found.averages)
+    averages = tuple(with_what_counts(made, _KEPT_OF_RUN) for made in found.averages)
     runs = tuple(
         dataclasses.replace(
             run,

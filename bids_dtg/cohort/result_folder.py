@@ -50,7 +50,7 @@ _TITLES = {
     "evaluation": "Evaluation of",
     "simulation": "Simulations by",
     "fixed-points": "Fixed points of",
-    "interventions": "Interventions on",
+    "intervention": "Interventions on",
 }
 
 

@@ -64,7 +64,8 @@ class FitPlan:
 # Files that fits keep for later calls in a task's folder: checkpoints, and sums for other sites.
 CHECKPOINTS = "network"
 LINEAR_SUMS, RIDGE_SUMS = "linear_sums.safetensors", "local-ridge_sums.safetensors"
-FIT_FILES = (f"{CHECKPOINTS}/", LINEAR_SUMS, RIDGE_SUMS)
+LINEAR_MEANS = "linear_means.safetensors"  # the first round of sums of a weighted model
+FIT_FILES = (f"{CHECKPOINTS}/", LINEAR_MEANS, LINEAR_SUMS, RIDGE_SUMS)
 
 
 @dataclass(frozen=True, eq=False)

@@ -205,9 +205,17 @@ class Slopes:
 
         All are (contrasts, places); the prediction gives the scale of rounding errors.
         """
-        self._products += np.einsum("qv,qv->q", deviation, measured)
-        self._squares += np.einsum("qv,qv->q", deviation, deviation, dtype=np.float64)
-        self._predicted_squares += np.einsum("qv,qv->q", predicted, predicted, dtype=np.float64)
+        self.add_sums(
+            np.einsum("qv,qv->q", deviation, measured, dtype=np.float64),
+            np.einsum("qv,qv->q", deviation, deviation, dtype=np.float64),
+            np.einsum("qv,qv->q", predicted, predicted, dtype=np.float64),
+        )
+
+    def add_sums(self, products: Float, squares: Float, predicted_squares: Float) -> None:
+        """Add sums over people and places of what `add` takes, (contrasts,)."""
+        self._products += products
+        self._squares += squares
+        self._predicted_squares += predicted_squares
 
     def gains(self) -> Array:
         """Return the gain of each contrast, (contrasts,), 0 where predictions do not differ."""

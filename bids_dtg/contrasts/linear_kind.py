@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bids_dtg.bundles.fields import finite_or_none
+from bids_dtg.bundles.site_sums import SumsFile, hidden
 from bids_dtg.contrasts.kind import LINEAR_SUMS, FitPlan, FitTask, Fitted, ModelSpace, Processor
 from bids_dtg.contrasts.linear import (
     LeftOut,
@@ -27,8 +28,10 @@ from bids_dtg.contrasts.linear import (
 )
 from bids_dtg.contrasts.people import MapModel
 from bids_dtg.contrasts.recentring import Correction
-from bids_dtg.contrasts.site_sums import SumsFile, hidden, identities, space_facts
-from bids_dtg.contrasts.weighted_linear import WeightedLinear, fit_weighted
+from bids_dtg.contrasts.site_sums import OVER, identities, space_facts
+from bids_dtg.contrasts.weighted_files import OtherSites, write_first, write_second
+from bids_dtg.contrasts.weighted_linear import WeightedFitting, WeightedLinear
+from bids_dtg.contrasts.weighted_sums import FirstSums
 from bids_dtg.errors import DatasetError
 from bids_dtg.files.tensors import TensorFile, let_go
 from bids_dtg.imaging.places import Places
@@ -39,12 +42,12 @@ from bids_dtg.stats.linear import roi_parcels
 FEWEST_PEOPLE = 5  # of all sites together
 FEWEST_OWN = 2  # of this site: gains cannot be found from other sites' sums
 _PREFIX = "linear."  # of the tensors' names
-_ALL_PLACES = Parcels(None)
 _MAPPED = ("means", "weights", "directions")  # large tensors, which stay in the file
 _SUMS = SumsFile(
     kind="a linear model",
     name=LINEAR_SUMS,
     arrays=("fit_sum", "fitted", "feature_sum", "map_sum", "measured"),
+    over=OVER,
 )
 
 
@@ -67,11 +70,12 @@ class WeightedRecord:
     """How a weighted linear model was fitted."""
 
     sets: tuple[int, ...]  # numbers of ROIs
-    participants: int  # each was left out in turn to find the gains
-    minutes: float  # of rest of all of them
+    participants: int  # of this site; each was left out in turn to find the last gains
+    minutes: float  # of rest of all of them, those of other sites too
     strength: float  # of the shrinkage of coefficients on all people's deviations
     amplitude: bool  # whether it is read apart from the shape
     shorter_minutes: tuple[float, ...]  # lengths of rest whose mean connectomes it has, too
+    participants_of_other_sites: int = 0  # whose sums were added
 
     def to_json(self) -> dict[str, Any]:
         """Return the key `linear` of a card's record."""
@@ -131,6 +135,10 @@ class LinearKind:
         BundleError
             A file is damaged, or is of another model, other contrasts or another form.
         """
+        if self._is_weighted(plan.space):
+            sites = OtherSites.read(plan.options.add_sums, plan.space, plan.contrasts, None)
+            _require_enough(plan.training, sites.people)
+            return
         parcels = self.parcels(plan.space)
         others = _other_sums(plan.options, plan.space, plan.contrasts, parcels)
         _require_enough(plan.training, sum(sums.people for sums in others))
@@ -142,12 +150,11 @@ class LinearKind:
         ------
         DatasetError
             There are too few people.
+        BundleError
+            A file of other sites cannot be used.
         """
-        weighted = task.space.form.fixed is not None and not self.of_parcels
-        if weighted and not task.options.add_sums:
+        if self._is_weighted(task.space):
             return _fit_weighted(task)
-        if weighted:
-            task.report("sums of other sites: the linear model has no weights and no shrinkage")
         parcels = self.parcels(task.space)
         names = identities(task.training)
         own, fits = LinearSums(parcels), []
@@ -181,20 +188,26 @@ class LinearKind:
         """Return the groups of places that share coefficients."""
         return Parcels(roi_parcels(space.roi_maps) if self.of_parcels else None)
 
+    def _is_weighted(self, space: ModelSpace) -> bool:
+        return space.form.fixed is not None and not self.of_parcels
+
 
 def _fit_weighted(task: FitTask) -> Fitted:
-    """Fit the weighted model; sums for other sites are those of the plain model of one set."""
-    people, form = task.training, task.space.form
-    _require_enough(len(people), 0)
-    if not form.sets:
-        sums = LinearSums(_ALL_PLACES)
-        for person in people:
-            sums.add(
-                mean_features(person, _ALL_PLACES), person.maps, fit_person(person, _ALL_PLACES)
-            )
-        facts = _facts(task.space, task.contrasts, _ALL_PLACES)
-        _SUMS.write(task.folder / LINEAR_SUMS, sums, facts, identities(people))
-    found = fit_weighted(people, form.sets or (task.space.rois,))
+    """Fit the weighted model; keep both rounds of sums for other sites."""
+    people, space, contrasts = task.training, task.space, task.contrasts
+    names = identities(people)
+    own = hidden(names)
+    sites = OtherSites.read(task.options.add_sums, space, contrasts, own)
+    _require_enough(len(people), sites.people)
+    sets = space.form.sets or (space.rois,)
+    first = FirstSums.of(people, sets)
+    write_first(task.folder, first, space, contrasts, names)
+    fitting = WeightedFitting(people, sets, sites.added_to(first))
+    if sites.paths:
+        everybody = [*own, *(label for site in sites.paths for label in site)]
+        made = write_second(task.folder, fitting.sums, space, contrasts, names, everybody)
+        sites.require_both_rounds(made)
+    found = fitting.fit(list(sites.second.values()))
     task.report(
         f"linear: {counted(len(people), 'participant')} fitted, each left out in turn; "
         f"shrinkage {found.strength:.3g}, amplitude "
@@ -207,12 +220,14 @@ def _fit_weighted(task: FitTask) -> Fitted:
         round(found.strength, 4),
         found.model.amplitude is not None,
         found.lengths,
+        sites.people,
     )
     return Fitted(
         model=found.model,
         tensors=tensors_of(found.model),
         record=record,
         correction=Correction(found.gains, found.mean_maps.astype(np.float32)),
+        of_other_sites=sites.people,
         words=record.words,
     )
 

@@ -11,10 +11,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from bids_dtg.bundles.site_sums import SumsFile, hidden
 from bids_dtg.contrasts.kind import RIDGE_SUMS, FitPlan, FitTask, Fitted, ModelSpace, Processor
 from bids_dtg.contrasts.local_ridge import LocalRidge, LocalRidgeSums
 from bids_dtg.contrasts.people import MapModel, Person
-from bids_dtg.contrasts.site_sums import SumsFile, hidden, identities, space_facts
+from bids_dtg.contrasts.site_sums import OVER, identities, space_facts
 from bids_dtg.errors import BundleError, DatasetError
 from bids_dtg.files.tensors import TensorFile
 from bids_dtg.imaging.places import Places
@@ -30,6 +31,7 @@ _SUMS = SumsFile(
         *("connectome_sum", "map_sum", "cross"),
         *("group", "measured", "measured_sum", "gram"),
     ),
+    over=OVER,
     outdated={"products": "which used the mean map for maps that a person lacks"},
 )
 _SAVE_EVERY = 50  # people: as many are lost at most when a call is killed

@@ -18,20 +18,26 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bids_dtg.contrasts.linear import Slopes
-from bids_dtg.contrasts.people import Array, Float, MeanMaps, Person
+from bids_dtg.contrasts.people import Array, Float, Person
+from bids_dtg.contrasts.weighted_sums import (
+    FirstSums,
+    Rows,
+    SetSums,
+    centred,
+    rows_of,
+    segments_of,
+)
 from bids_dtg.stats.linear import WHOLE, fit_regions, mean_fits, standardised
 
 SHORTER_MINUTES = (3.0, 6.0, 10.0)  # lengths of rest whose mean connectomes are kept, too
-# A length is kept if everybody's rest is so many times longer.
-_LONGER = 4 / 3
 # The least strength of the shrinkage, and minutes of rest of all people that suffice for it.
 LEAST_STRENGTH, ENOUGH_MINUTES = 4.0, 143.4
-_ROUNDING = 1e-9  # of standardised values
 _FLAT = 8 * float(np.finfo(np.float32).eps)  # sd of such a share of the largest value is rounding
 _PLACES = 4096  # that a prediction computes at a time
 _LEAST_SHARE = 0.1  # by which deviations of short rest are multiplied at least
-Rows = slice  # of a set's ROIs in a connectome
-Columns = Callable[[Array], Float]  # turns a connectome (rois, places) into columns of a fit
+Columns = Callable[
+    [NDArray[np.floating[Any]]], Float
+]  # turns a connectome (rois, places) into columns of a fit
 
 
 @dataclass(frozen=True, eq=False)
@@ -202,17 +208,17 @@ class WeightedFit:
     lengths: tuple[float, ...]  # minutes of the shorter rest whose means are kept
 
 
-def fit_weighted(
-    people: Sequence[Person], sets: Sequence[int], *, amplitude: bool = True
-) -> WeightedFit:
-    """Fit the model to training people; gains are found with each person left out in turn.
+class WeightedFitting:
+    """A fit in two steps, between which sums of other people can be added.
 
     Parameters
     ----------
     people
-        Two or more.
+        Two or more, who are at hand.
     sets
         Numbers of ROIs of the sets, in the order of the connectomes' rows.
+    first
+        Sums of the first round of everybody, those of other sites too.
     amplitude
         Whether the amplitude is read apart from the shape if that helps for people left out.
 
@@ -221,50 +227,84 @@ def fit_weighted(
     ValueError
         There are fewer than two people.
     """
-    if len(people) < 2:
-        raise ValueError(f"{len(people)} person is too few to leave one out")
-    minutes = float(sum(person.minutes for person in people))
-    strength = shrinkage(minutes)
-    maps = MeanMaps.of(people)
-    parts = [
-        _Part.of(people, rows, maps, lambda connectome: standardised(connectome, WHOLE), strength)
-        for rows in rows_of(sets)
-    ]
-    scale = _scale(people)
-    sizes = (
-        [_Part.of(people, rows, maps, sized(scale[rows]), None) for rows in rows_of(sets)]
-        if amplitude
-        else []
-    )
-    directions = maps.directions()
-    shape, size = _Judged(directions), _Judged(directions)
-    for number, person in enumerate(people):
-        measured, known = maps.left_out(person)
-        for judged, of_sets in ((shape, parts), (size, sizes)):
-            if of_sets:
-                predicted = _mean([part.left_out(number, person) for part in of_sets])
-                judged.add(predicted, measured, known)
-    gains = shape.slopes.gains()
-    lengths = _shared_lengths(people)
-    means = [np.concatenate([part.mean for part in parts])]
-    means += [_mean([person.shorter[minutes] for person in people]) for minutes in lengths]
-    return WeightedFit(
-        model=WeightedLinear(
-            sets=tuple(sets),
-            means=np.stack(means).astype(np.float32),
-            weights=np.concatenate([part.weights for part in parts]).astype(np.float32),
-            coefficients=_joined(parts).astype(np.float32),
-            squares=np.array([part.square for part in parts], np.float32),
-            amplitude=_amplitude(sizes, scale, directions, size.slopes.gains(), gains)
-            if sizes and size.loss() < shape.loss()
-            else None,
-        ),
-        gains=gains,
-        mean_maps=maps.mean,
-        strength=strength,
-        minutes=minutes,
-        lengths=lengths,
-    )
+
+    def __init__(
+        self,
+        people: Sequence[Person],
+        sets: Sequence[int],
+        first: FirstSums,
+        *,
+        amplitude: bool = True,
+    ) -> None:
+        if len(people) < 2:
+            raise ValueError(f"{len(people)} person is too few to leave one out")
+        self._people, self._sets, self._first = people, tuple(sets), first
+        self._strength = shrinkage(first.minutes)
+        strengths = (self._strength, None) if amplitude else (self._strength,)
+        self._parts = [
+            _Part.of(people, rows, first, strength)
+            for strength in strengths
+            for rows in rows_of(sets)
+        ]
+
+    @property
+    def sums(self) -> tuple[SetSums, ...]:
+        """Of the people at hand, of the second round: of the sets' shapes, then of their sizes."""
+        return tuple(part.sums for part in self._parts)
+
+    def fit(self, others: Sequence[Sequence[SetSums]] = ()) -> WeightedFit:
+        """Solve; the last gains are those of the people at hand, left out in turn.
+
+        Parameters
+        ----------
+        others
+            Sums of other sites, as `sums`.
+        """
+        first, maps = self._first, self._first.maps
+        solved = [
+            part.solved([of_site[number] for of_site in others])
+            for number, part in enumerate(self._parts)
+        ]
+        parts, sizes = solved[: len(self._sets)], solved[len(self._sets) :]
+        directions = maps.directions()
+        shape, size = _Judged(directions), _Judged(directions)
+        for number, person in enumerate(self._people):
+            measured, known = maps.left_out(person)
+            for judged, of_sets in ((shape, parts), (size, sizes)):
+                if of_sets:
+                    predicted = _mean([part.left_out(number, person) for part in of_sets])
+                    judged.add(predicted, measured, known)
+        gains = shape.slopes.gains()
+        means = [first.feature_sum, *first.shorter.values()]
+        squares = [float(part.sums.square[0]) / first.people for part in parts]
+        return WeightedFit(
+            model=WeightedLinear(
+                sets=self._sets,
+                means=np.stack([mean / first.people for mean in means]).astype(np.float32),
+                weights=np.concatenate([part.weights for part in parts]).astype(np.float32),
+                coefficients=_joined(parts).astype(np.float32),
+                squares=np.array(squares, np.float32),
+                amplitude=_amplitude(sizes, first.scale, directions, size.slopes.gains(), gains)
+                if sizes and size.loss() < shape.loss()
+                else None,
+            ),
+            gains=gains,
+            mean_maps=maps.mean,
+            strength=self._strength,
+            minutes=first.minutes,
+            lengths=tuple(first.shorter),
+        )
+
+
+def fit_weighted(
+    people: Sequence[Person], sets: Sequence[int], *, amplitude: bool = True
+) -> WeightedFit:
+    """Fit the model to training people; gains are found with each person left out in turn.
+
+    Parameters and errors are those of `WeightedFitting`.
+    """
+    first = FirstSums.of(people, sets)
+    return WeightedFitting(people, sets, first, amplitude=amplitude).fit()
 
 
 def shrinkage(minutes: float) -> float:
@@ -280,22 +320,10 @@ def shrinkage(minutes: float) -> float:
     return LEAST_STRENGTH * max(1.0, ENOUGH_MINUTES / minutes)
 
 
-def rows_of(sets: Sequence[int]) -> tuple[Rows, ...]:
-    """Return the rows of each set of ROIs in a connectome.
-
-    Examples
-    --------
-    >>> rows_of([2, 3])
-    (slice(0, 2, None), slice(2, 5, None))
-    """
-    ends = np.cumsum(sets).tolist()
-    return tuple(slice(end - rois, end) for rois, end in zip(sets, ends, strict=True))
-
-
 def sized(scale: NDArray[np.floating]) -> Columns:
     """Return what centres rows over places and divides them by a scale (rois,), not by their sd."""
     divisor = np.where(scale > 0, scale, 1.0)[:, None]
-    return lambda connectome: _centred(connectome) / divisor
+    return lambda connectome: centred(connectome) / divisor
 
 
 def _some_of(places: int) -> Iterator[slice]:
@@ -321,11 +349,6 @@ def _features(connectome: Array) -> Iterator[tuple[slice, Array]]:
         yield some, features
 
 
-def _centred(connectome: Array) -> Float:
-    values = connectome.astype(np.float64)
-    return np.asarray(values - values.mean(axis=1, keepdims=True))
-
-
 def _mean(arrays: Sequence[NDArray[np.floating[Any]]]) -> Float:
     total = np.zeros(arrays[0].shape)
     for array in arrays:
@@ -333,27 +356,8 @@ def _mean(arrays: Sequence[NDArray[np.floating[Any]]]) -> Float:
     return np.asarray(total / len(arrays))
 
 
-def _shared_lengths(people: Sequence[Person]) -> tuple[float, ...]:
-    """Return the lengths that everybody has, and well below everybody's rest."""
-    shortest = min(person.minutes for person in people)
-    shared = [length for length in people[0].shorter if all(length in p.shorter for p in people)]
-    return tuple(length for length in sorted(shared) if shortest >= _LONGER * length)
-
-
-def _scale(people: Sequence[Person]) -> Float:
-    """Return the mean over people of the sd over places of each row, (rois,)."""
-    return _mean([person.mean_connectome().std(axis=1, dtype=np.float64) for person in people])
-
-
-def _segments(person: Person, rows: Rows, columns: Columns) -> Iterator[tuple[float, Float]]:
-    """Yield the share and the columns (rois, places) of each segment, for a set."""
-    total = sum(person.weights)
-    for segment, weight in zip(person.connectomes, person.weights, strict=True):
-        yield weight / total, columns(segment[rows].astype(np.float32))
-
-
 def _of_person(person: Person, rows: Rows, columns: Columns) -> Float:
-    first, *more = (share * found for share, found in _segments(person, rows, columns))
+    first, *more = (share * columns(segment) for share, segment in segments_of(person, rows))
     return sum(more, start=first)
 
 
@@ -393,138 +397,92 @@ class _Judged:
 
 @dataclass(frozen=True, eq=False)
 class _Part:
-    """One set's coefficients, and what they are without each of the people."""
+    """One set's coefficients, and what they are without each of the people at hand."""
 
     rows: Rows  # of the set
     columns: Columns  # of a connectome
-    mean: Float  # (rois, places), of people's columns
-    weights: Float  # (rois, places), of deviations
-    square: float  # mean square of weighted deviations of people's segments
-    maps: MeanMaps  # of all people
-    fits: Sequence[tuple[Float, NDArray[np.int64]]]  # of each person
-    fit_sum: Float  # (contrasts, 1, 1 + rois)
-    fitted: NDArray[np.int64]  # people, (contrasts, 1)
+    mean: Float  # (rois, places), of everybody's columns
+    weights: Float | None  # (rois, places), of deviations; None: not weighted
+    first: FirstSums  # of everybody, those of other sites too
+    fits: Sequence[tuple[Float, NDArray[np.int64]]]  # of each person at hand
+    sums: SetSums  # of the people at hand, until those of others are added
+    # Of the shrinkage; None: no coefficients of all people together.
+    strength: float | None
     gains: Float  # (contrasts,), of the fitted coefficients
-    strength: float | None  # of the shrinkage; None: no coefficients of all people together
-    # Sums over people: deviations with themselves, (contrasts or 1, rois, rois), and with those of
-    # maps, (contrasts, rois).
-    gram: Float
-    cross: Float
 
     @classmethod
     def of(
-        cls,
-        people: Sequence[Person],
-        rows: Rows,
-        maps: MeanMaps,
-        columns: Columns,
-        strength: float | None,
+        cls, people: Sequence[Person], rows: Rows, first: FirstSums, strength: float | None
     ) -> _Part:
-        """Fit a set; without a strength, deviations are not weighted either."""
-        found = [_of_person(person, rows, columns) for person in people[:1]]
-        mean, squares = np.zeros_like(found[0]), np.zeros_like(found[0])
+        """Fit a set; without a strength it has the rows' sizes, and deviations are not weighted."""
+        if strength is None:
+            columns = sized(first.scale[rows])
+            mean = columns(first.centred_sum[rows] / first.people)
+            weights = None
+        else:
+            columns, mean, weights = _standard, first.mean(rows), first.weights(rows)
+        fits, sums = [], None
         for person in people:
-            own = _of_person(person, rows, columns)
-            mean += own / len(people)
-        weights = np.ones_like(mean)
-        if strength is not None:
-            for person in people:
-                squares += (_of_person(person, rows, columns) - mean) ** 2 / len(people)
-            apart = np.sqrt(squares)
-            # People whose connectomes differ by rounding alone do not differ.
-            varies = apart.mean() > _ROUNDING * np.abs(mean).mean()
-            weights = apart / apart.mean() if varies else np.zeros_like(mean)
-        fits, square = [], 0.0
-        gram, cross = np.zeros((1, *mean.shape[:1] * 2)), np.zeros((len(maps.total), len(mean)))
-        for person in people:
-            segments = list(_segments(person, rows, columns))
-            deviation = weights * (sum(share * own for share, own in segments) - mean)
-            square += sum(
-                share * float(np.mean((weights * (own - mean)) ** 2)) for share, own in segments
-            )
-            slopes, fitted = fit_regions(mean + deviation, person.maps, WHOLE)
+            square, own = 0.0, np.zeros_like(mean)
+            for share, segment in segments_of(person, rows):
+                of_segment = _weighted(columns(segment) - mean, weights)
+                own += share * of_segment
+                square += share * float(np.mean(of_segment**2))
+            slopes, fitted = fit_regions(mean + own, person.maps, WHOLE)
             fits.append((slopes, fitted.astype(np.int64)))
-            if strength is not None:
-                gram = gram + _gram(deviation, np.isfinite(person.maps))
-                cross += maps.deviation(person) @ deviation.T
-        fit_sum, fitted_sum = sum(fit for fit, _ in fits), sum(fitted for _, fitted in fits)
-        assert not isinstance(fit_sum, int)
-        assert not isinstance(fitted_sum, int)
-        part = cls(
-            rows=rows,
-            columns=columns,
-            mean=mean,
-            weights=weights,
-            square=square / len(people),
-            maps=maps,
-            fits=fits,
-            fit_sum=fit_sum,
-            fitted=fitted_sum,
-            gains=np.zeros(0),
-            strength=strength,
-            gram=gram,
-            cross=cross,
-        )
-        slopes_of = Slopes(len(maps.total))
-        for number, person in enumerate(people):
-            measured, known = maps.left_out(person)
-            coefficients = part._fitted_without(number)
-            deviation = part._deviation(person)
-            predicted = np.where(known, coefficients @ part._from_others(deviation), 0.0)
-            slopes_of.add(predicted, measured, coefficients @ (mean + deviation))
-        return replace(part, gains=slopes_of.gains().astype(np.float64))
+            of_person = SetSums.of(person, first.maps, own, fits[-1], square)
+            sums = of_person if sums is None else sums + of_person
+        assert sums is not None
+        return cls(rows, columns, mean, weights, first, fits, sums, strength, np.zeros(0))
+
+    def solved(self, others: Sequence[SetSums]) -> _Part:
+        """Return the part with sums of other people and its gains."""
+        sums = sum(others, start=self.sums)
+        gains = sums.gains(self.first.people, self.mean).astype(np.float64)
+        return replace(self, sums=sums, gains=gains)
 
     def coefficients(self) -> Float:
         """Return the set's coefficients on weighted deviations, (contrasts, rois)."""
-        fitted = self.gains[:, None] * mean_fits(self.fit_sum, self.fitted)[:, 0, 1:]
+        fitted = self._fitted()
         if self.strength is None:
-            return np.asarray(fitted)
-        return np.asarray(fitted + self._shared(self.gram, self.cross))
+            return fitted
+        return np.asarray(fitted + self._shared(self.sums.gram, self.sums.cross))
 
     def left_out(self, number: int, person: Person) -> Float:
         """Predict a training person's deviations by the other people, (contrasts, places)."""
-        coefficients = self.gains[:, None] * self._fitted_without(number)
-        deviation = self._deviation(person)
+        fits, fitted = self.fits[number]
+        without = mean_fits(self.sums.fit_sum - fits, self.sums.fitted - fitted)[:, 0, 1:]
+        coefficients = self.gains[:, None] * without
+        own = _of_person(person, self.rows, self.columns) - self.mean
+        deviation = _weighted(own, self.weights)
         if self.strength is not None:
-            gram = self.gram - _gram(deviation, np.isfinite(person.maps))
-            cross = self.cross - self.maps.deviation(person) @ deviation.T
-            coefficients = coefficients + self._shared(gram, cross)
-        return np.asarray(coefficients @ self._from_others(deviation))
+            of_person = SetSums.of(person, self.first.maps, deviation, self.fits[number], 0.0)
+            coefficients = coefficients + self._shared(
+                self.sums.gram - of_person.gram, self.sums.cross - of_person.cross
+            )
+        # From everybody's mean to that of the others.
+        return np.asarray(coefficients @ deviation * (self.first.people / (self.first.people - 1)))
+
+    def _fitted(self) -> Float:
+        coefficients = mean_fits(self.sums.fit_sum, self.sums.fitted)[:, 0, 1:]
+        return np.asarray(self.gains[:, None] * coefficients)
 
     def _shared(self, gram: Float, cross: Float) -> Float:
         """Solve for the coefficients on all people's deviations together, (contrasts, rois)."""
         assert self.strength is not None
-        fitted = self.gains[:, None] * mean_fits(self.fit_sum, self.fitted)[:, 0, 1:]
-        left = cross - (gram @ fitted[..., None])[..., 0]
+        left = cross - (gram @ self._fitted()[..., None])[..., 0]
         rois = gram.shape[-1]
         ridge = self.strength * np.trace(gram, axis1=1, axis2=2) / rois
         ridge = np.where(ridge > 0, ridge, 1.0)[:, None, None] * np.eye(rois)
         return np.asarray(np.linalg.solve(gram + ridge, left[..., None])[..., 0])
 
-    def _fitted_without(self, number: int) -> Float:
-        fits, fitted = self.fits[number]
-        return mean_fits(self.fit_sum - fits, self.fitted - fitted)[:, 0, 1:]
 
-    def _deviation(self, person: Person) -> Float:
-        return self.weights * (_of_person(person, self.rows, self.columns) - self.mean)
-
-    def _from_others(self, deviation: Float) -> Float:
-        """Turn a person's deviation from everybody's mean into that from the others' mean."""
-        people = len(self.fits)
-        return deviation * (people / (people - 1))
+def _standard(connectome: NDArray[np.floating[Any]]) -> Float:
+    return standardised(connectome, WHOLE)
 
 
-def _gram(deviation: Float, known: NDArray[np.bool_]) -> Float:
-    """Return products of deviations (rois, places) over measured places, (contrasts or 1, …)."""
-    if known.all():
-        return (deviation @ deviation.T)[None]
-    rows, kind = np.unique(np.packbits(known, axis=1), axis=0, return_inverse=True)
-    found = np.empty((len(known), *deviation.shape[:1] * 2))
-    for number in range(len(rows)):
-        contrasts = np.flatnonzero(kind.ravel() == number)
-        inside = deviation[:, known[contrasts[0]]]
-        found[contrasts] = inside @ inside.T
-    return found
+def _weighted(deviation: Float, weights: Float | None) -> Float:
+    return deviation if weights is None else weights * deviation
 
 
 def _joined(parts: Sequence[_Part]) -> Float:

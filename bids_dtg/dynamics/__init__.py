@@ -1,6 +1,8 @@
 """The data-driven network model of whole-brain dynamics (Sip et al., 2023).
 
-From arrays: `make_networks`, `fit`, and with its result `infer` and `simulate`.
+From arrays: `make_networks`, `fit`, and with its result `infer` and `simulate`. Of a linear core,
+`load_linear_bundle(path).effective().infer(LagCovariances.of(series))` is a person's
+`EffectiveConnectivity`, in which an `Intervention` has an effect.
 
 The model and its data:
 
@@ -24,6 +26,12 @@ The linear core, without torch:
 
 - `lag_covariances`: covariances at lags of a few frames, of a person and summed over people
 - `linear`: a person's autoregressive process, shrunk to that of training people
+- `effective_connectivity`: a person's process in continuous time, with independent noise
+- `interventions`: lesions, stimulations and gains in it, and how reliable their effects are
+- `intervals`: how sure it is of a person, and of another session
+- `components`: features of people for statistics, from unshrunken covariances
+- `regional`: figures of regions of a process, as description
+- `retest`: what another session of training people shows of all these
 
 Measures of series:
 
@@ -40,7 +48,9 @@ Properties of a fitted model:
 The slice around this science, from top to bottom:
 
 - `row`: the workflow's entry in the program's table of workflows
-- `demo`, `demo_picture`: simulated people with known parameters, their recovery, and its picture
+- `demo`: simulated images through a linear core to a person it has not seen
+- `demo_published`, `demo_picture`: simulated people with known parameters, their recovery by the
+  published network, and its picture
 - `analyses`: what `group --analysis` does
 - `participant`: the work on one participant, and how people are read
 - `panels`: figures and text of the pages of results
@@ -56,20 +66,39 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from bids_dtg.dynamics.bundle.linear import load_linear_bundle
+    from bids_dtg.dynamics.effective_connectivity import EffectiveConnectivity
     from bids_dtg.dynamics.fitting import Fitted, fit
+    from bids_dtg.dynamics.interventions import Intervention
+    from bids_dtg.dynamics.lag_covariances import LagCovariances
     from bids_dtg.dynamics.networks import Networks, make_networks
     from bids_dtg.dynamics.recipe import Recipe, find_recipe
 
-__all__ = ["Fitted", "Networks", "Recipe", "find_recipe", "fit", "make_networks"]
+__all__ = [
+    "EffectiveConnectivity",
+    "Fitted",
+    "Intervention",
+    "LagCovariances",
+    "Networks",
+    "Recipe",
+    "find_recipe",
+    "fit",
+    "load_linear_bundle",
+    "make_networks",
+]
 
 # The module of each public name, imported at its first use (PEP 562): the command line
 # reads recipes, and must not import torch.
 _MODULES: Mapping[str, str] = {
+    "EffectiveConnectivity": "effective_connectivity",
     "Fitted": "fitting",
+    "Intervention": "interventions",
+    "LagCovariances": "lag_covariances",
     "Networks": "networks",
     "Recipe": "recipe",
     "find_recipe": "recipe",
     "fit": "fitting",
+    "load_linear_bundle": "bundle.linear",
     "make_networks": "networks",
 }
 

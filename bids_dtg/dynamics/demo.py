@@ -1,373 +1,129 @@
-"""The demo: people simulated with known parameters, which the network model recovers."""
+"""The demo: simulated people's images, a linear core of most of them, and a person it has not seen.
+
+Everything is done as a user would: images of runs become series, series of all people but one
+become a core, and the last one is described by it.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import time
 from dataclasses import dataclass
-from itertools import count
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from bids_dtg.dynamics.demo_picture import (
-    ConnectivityPanels,
-    RecoveredPanel,
-    SpectrumPanel,
-    draw_recovery,
-)
-from bids_dtg.dynamics.judging.recovery import left_out
-from bids_dtg.dynamics.measures import (
-    autocorrelation,
-    connectivity,
-    fc_fit,
-    spectra,
-)
-from bids_dtg.dynamics.networks import Networks
-from bids_dtg.dynamics.phantom.arrays import write_people
-from bids_dtg.dynamics.phantom.connectomes import simulate_weights
-from bids_dtg.dynamics.phantom.people import SimulatedPeople, simulate_hopf_people
-from bids_dtg.dynamics.recipe import Recipe
-from bids_dtg.errors import RunError
+from bids_dtg.connectome.edges import upper_edges
+from bids_dtg.dynamics.analyses.linear_training import run_linear_training
+from bids_dtg.dynamics.bundle.linear import load_linear_bundle
+from bids_dtg.dynamics.forms import LINEAR
+from bids_dtg.dynamics.lag_covariances import LagCovariances
+from bids_dtg.dynamics.linear import FEWEST_PEOPLE
+from bids_dtg.dynamics.participant.worker import LEVEL
+from bids_dtg.dynamics.phantom.dataset import NetworkPhantom, NetworkPlan
+from bids_dtg.files.regions.series import read_series
 from bids_dtg.files.text import write_tsv
-from bids_dtg.notices import say, show
-from bids_dtg.report.demo import TABLE, run_fitted_demo
+from bids_dtg.notices import counted, duration, say, show
+from bids_dtg.report.demo import SIMULATED, TABLE
+from bids_dtg.settings import Settings
 from bids_dtg.stats.correlation import correlation
+from bids_dtg.version import __version__
 
 Values = NDArray[np.floating[Any]]
 
-PEOPLE = 8
-UNITS = {"a": "", "f": "Hz"}
-_BOUND = 1e6  # of a simulated series; observed ones have a standard deviation of 1
-_DIGITS = 5  # of a table
-_LINES = 10  # progress lines while the model is fitted
-Z_90 = 1.6449  # 90 % of a Gaussian lie within so many standard deviations
-_PICTURED_QUANTILES = (0.1, 0.5, 0.9)  # of the true a: regions whose spectra are drawn
-
-
-# Of small simulated people: about two minutes of one core.
-_RECIPE = Recipe(
-    states=2,
-    region_parameters=2,
-    person_parameters=1,
-    external_inputs=0,
-    encoder_units=16,
-    epochs=240,
-    batch_size=16,
-    held_out=0.0,
-)
+PEOPLE = 10  # nine to train on, and a new one
+FEWEST = FEWEST_PEOPLE + 1
+STUDY, NEW = "study", "new"  # folders of the training people's output, and of the new person's
+_NAME = "demo"  # of the core
+_DIGITS = 4  # of a table
 
 
 @dataclass(frozen=True)
 class DemoSize:
-    """Sizes of the simulation and the fit."""
+    """Sizes of the simulated people's data."""
 
-    regions: int = 34
-    simulations: int = 10  # of each person, by the fitted model
-    recipe: Recipe = _RECIPE
-
-
-@dataclass(frozen=True, eq=False)
-class Recovered:
-    """A parameter of regions, recovered for each person by a regression over the others."""
-
-    truth: Values  # (people, regions)
-    value: Values  # as truth
-    sd: Values  # as truth, of the posterior alone
-    wide_sd: Values  # as truth, including the regression's residual variance
-
-    @property
-    def rho(self) -> float:
-        """Spearman's rho between truth and value, over all regions of all people."""
-        return rho(self.truth, self.value)
-
-    @property
-    def coverage(self) -> float:
-        """Share of the posteriors' 90 % intervals that contain the truth."""
-        return self._share_within(self.sd)
-
-    @property
-    def wide_coverage(self) -> float:
-        """Share of the wider 90 % intervals that contain the truth."""
-        return self._share_within(self.wide_sd)
-
-    @property
-    def columns(self) -> dict[str, Values]:
-        """Columns of the table."""
-        return {
-            "true": self.truth,
-            "recovered": self.value,
-            "sd": self.sd,
-            "sd_with_residual": self.wide_sd,
-        }
-
-    def _share_within(self, sd: Values) -> float:
-        return float(np.mean(np.abs(self.truth - self.value) <= Z_90 * sd))
+    regions: int = 20
+    frames: int = 300
 
 
-@dataclass(frozen=True, eq=False)
-class Demo:
-    """Results of the demo, all simulated."""
-
-    people: SimulatedPeople
-    recovered: Mapping[str, Recovered]  # by the parameter's name
-    simulations: NDArray[np.float32]  # (people, simulations, regions, frames), by the fitted model
-
-    @property
-    def networks(self) -> Networks:
-        """The people that the model was fitted to."""
-        return self.people.networks
-
-
-def run_network_demo(
+def run_core_demo(
     out: Path, *, participants: int = PEOPLE, seed: int = 0, size: DemoSize | None = None
-) -> None:
-    """Simulate, fit, compare with the truth, draw.
+) -> int:
+    """Simulate images, make a core of all people but one, describe that one by it.
 
     Parameters
     ----------
     out
         Output folder; it must be new or empty.
     participants
-        How many people to simulate.
+        How many people to simulate; the last one is new to the core.
     seed
         Seed of all random numbers.
     size
-        Sizes of simulation and fit; None: sizes for three minutes on two cores.
+        Sizes of the simulated data; None: sizes for less than a minute.
 
-    Raises
-    ------
-    SettingsError
-        A package is missing.
-    RunError
-        The fitted model failed: a result is not finite.
+    Returns
+    -------
+    The number of people that failed.
     """
-    size = size or DemoSize()
-
-    def simulate(folder: Path) -> SimulatedPeople:
-        people = simulate_people(participants, size.regions, seed)
-        write_people(folder, people)
-        return people
-
-    def compare(demo: Demo) -> None:
-        _write_table(out / TABLE, demo)
-        _print_scores(demo)
-
-    run_fitted_demo(
-        out,
-        model="network model",
-        participants=participants,
-        simulate=simulate,
-        fit=lambda people: _fitted(people, size, seed),
-        compare=compare,
-        draw=_picture,
-    )
-
-
-def simulate_people(participants: int, regions: int, seed: int) -> SimulatedPeople:
-    """Simulate networks of Hopf oscillators; structural connectomes are simulated, too.
-
-    Examples
-    --------
-    >>> people = simulate_people(2, 4, seed=0)
-    >>> people.networks.series.shape, sorted(people.regional)
-    ((2, 4, 180), ['a', 'f'])
-    """
-    weights, _, names = simulate_weights(participants, regions, np.random.default_rng(seed))
-    return simulate_hopf_people(weights, seed=seed, regions=names)
-
-
-def _fitted(people: SimulatedPeople, size: DemoSize, seed: int) -> Demo:
-    """Fit the model to people, infer their parameters and simulate them by it."""
-    # Imported here, so that a missing package is reported at once.
-    from bids_dtg.dynamics.fitting import fit
-    from bids_dtg.dynamics.inference import infer
-    from bids_dtg.dynamics.simulation import simulate
-
-    networks, recipe = people.networks, size.recipe
-    say(f"fitting the network model to {len(networks.people) * len(networks.regions)} series …")
-    fitted = fit(networks, recipe, seed=seed, report=_tenth_of(recipe.epochs))
-    inferred = infer(fitted.model, networks, fitted.people)
-    if not np.isfinite(inferred.region.mean).all():
-        raise RunError("the fitted model's parameters are not finite: training has failed")
-    found = {
-        name: recovered(truth, inferred.region.mean, inferred.region.sd)
-        for name, truth in people.regional.items()
+    size, start = size or DemoSize(), time.perf_counter()
+    plan = NetworkPlan(people=participants, regions=size.regions, frames=size.frames, seed=seed)
+    phantom = NetworkPhantom.of(plan)
+    generator = {"Name": "bids_dtg dtg-demo", "Version": __version__}
+    atlas = phantom.write(out / SIMULATED, generator=generator, report=say)
+    show(f"{counted(participants, 'simulated participant')} in {out / SIMULATED}")
+    *known, new = phantom.labels
+    of_all: dict[str, Any] = {
+        "bids_dir": out / SIMULATED / "fmriprep",
+        "workflow": "dynamics",
+        "seed": seed,
     }
-    say("simulating the people by the fitted model …")
-    sessions = simulate(fitted.model, networks, inferred, simulations=size.simulations, seed=seed)
-    return Demo(people, found, np.stack([bounded(session) for session in sessions]))
-
-
-def _tenth_of(epochs: int) -> Callable[[str], None]:
-    """Return a function that prints every tenth line, and the last one."""
-    every, numbers = max(1, epochs // _LINES), count(1)
-
-    def report(line: str) -> None:
-        number = next(numbers)
-        if number % every == 0 or number == epochs:
-            say(line)
-
-    return report
-
-
-def bounded(sessions: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return simulations (simulations, regions, frames), with NaN in those that diverged.
-
-    Examples
-    --------
-    >>> bounded(np.array([[[1.0, 2.0]], [[1.0, 1e12]]], "f4")).tolist()
-    [[[1.0, 2.0]], [[nan, nan]]]
-    """
-    kept = np.abs(sessions).max(axis=(1, 2), keepdims=True) < _BOUND  # not where it is NaN
-    return np.where(kept, sessions, np.float32(np.nan))
-
-
-def recovered(truth: Values, mean: Values, sd: Values) -> Recovered:
-    """Regress a true parameter on posterior means, leaving out one person at a time."""
-    found = left_out(
-        truth.ravel(),
-        mean.reshape(truth.size, -1),
-        sd.reshape(truth.size, -1),
-        people=np.repeat(np.arange(len(truth)), truth.shape[1]),
+    of_runs = {**of_all, "analysis_level": "participant", "atlases": (str(atlas),)}
+    failed = LEVEL.run(
+        Settings.of(**of_runs, output_dir=out / STUDY, participant_label=tuple(known))
     )
-    return Recovered(
-        truth, *(values.reshape(truth.shape) for values in (found.value, found.sd, found.wide_sd))
+    training = {"analysis_level": "group", "analysis": "train", "recipe": LINEAR}
+    run_linear_training(Settings.of(**of_all, **training, output_dir=out / STUDY, model_name=_NAME))
+    bundle = out / STUDY / "group" / f"model-{_NAME}" / "bundle"
+    failed += LEVEL.run(
+        Settings.of(**of_runs, output_dir=out / NEW, participant_label=(new,), model=str(bundle))
     )
+    if not failed:
+        rows = _compared(out, bundle, phantom)
+        write_tsv(
+            out / TABLE, ["description", "r"], [(words, round(r, _DIGITS)) for words, r in rows]
+        )
+        _print(rows, new)
+        show(f"table: {out / TABLE}")
+        show(f"page: {out / NEW / f'sub-{new}.html'}")
+    say(f"done in {duration(time.perf_counter() - start)}")
+    return failed
 
 
-def rho(one: Values, other: Values) -> float:
-    """Return Spearman's rho of arrays of the same shape; 0 where one is constant."""
-    from scipy.stats import rankdata
-
-    r = correlation(rankdata(one), rankdata(other))
-    return float(np.nan_to_num(r))
-
-
-def descriptors(networks: Networks) -> dict[str, Values]:
-    """Return model-free descriptors of series, (people, regions) each."""
-    frequencies, power = spectra(networks.series, networks.tr_seconds)
-    return {
-        "variance": networks.series.var(axis=-1),
-        "autocorrelation": autocorrelation(networks.series),
-        "peak frequency": frequencies[power[..., 1:].argmax(axis=-1) + 1],
+def _compared(out: Path, bundle: Path, phantom: NetworkPhantom) -> list[tuple[str, float]]:
+    """Return r of functional connectivity of the new person's next run with what is known."""
+    label = phantom.labels[-1]
+    (path,) = (out / NEW / f"sub-{label}").rglob("*_stat-mean_timeseries.tsv")
+    table = read_series(path)
+    own = LagCovariances.of(np.nan_to_num(table.values), table.keep)
+    model = load_linear_bundle(bundle).model()
+    # Series of the oscillators themselves, which no image holds.
+    again = LagCovariances.of(phantom.people.again([1])[-1, 0])
+    edges = upper_edges(again.values[0])
+    found: dict[str, Values] = {
+        "the linear core, of the run": model.infer(own).connectivity,
+        "the run itself": own.values[0],
+        "the mean of the training people": model.infer_group().connectivity,
     }
+    return [(words, float(correlation(upper_edges(fc), edges))) for words, fc in found.items()]
 
 
-def _write_table(path: Path, demo: Demo) -> None:
-    found = demo.recovered
-    columns = {
-        f"{name}_{what}": values for name in found for what, values in found[name].columns.items()
-    }
-    rows = [
-        (f"sub-{label}", region, *(each[row, column].round(_DIGITS) for each in columns.values()))
-        for row, label in enumerate(demo.networks.people)
-        for column, region in enumerate(demo.networks.regions)
-    ]
-    write_tsv(path, ["participant_id", "region", *columns], rows)
-
-
-def _print_scores(demo: Demo) -> None:
-    a, f = demo.recovered["a"], demo.recovered["f"]
+def _print(rows: list[tuple[str, float]], new: str) -> None:
     show("")
-    show("SIMULATED people: Spearman's rho between true and recovered parameters of regions")
-    _line("", "a", "f", "f, a > 0")
-    _line("network model", *_rhos(a, f))
-    plain = descriptors(demo.networks)
-    together = np.stack([*plain.values()], axis=-1)
-    for name, values in [*plain.items(), ("all of these", together)]:
-        columns = values.reshape(*a.truth.shape, -1)
-        exact = np.zeros_like(columns)
-        _line(name, *_rhos(*(recovered(found.truth, columns, exact) for found in (a, f))))
-    for line in (*_WORDS, *_coverage_words(demo), *_connectivity_words(demo), *_LAST_WORDS):
-        show(line)
-
-
-_WORDS = (
-    "Each person's parameters are recovered by a regression fitted to the others. Model-free",
-    "descriptors of a series are recovered by the same regression: its variance, its",
-    "autocorrelation at a lag of one frame, the frequency of its largest power. Where that does",
-    "as well, the network model adds nothing. Below a = 0, a region does not oscillate by itself.",
-)
-_LAST_WORDS = ("Everything here is SIMULATED: it says nothing about brains.", "")
-
-
-def _rhos(a: Recovered, f: Recovered) -> tuple[float, float, float]:
-    oscillating = a.truth > 0
-    return a.rho, f.rho, rho(f.truth[oscillating], f.value[oscillating])
-
-
-def _line(label: str, *values: float | str) -> None:
-    cells = (f"{v:10.2f}" if isinstance(v, float) else f"{v:>10}" for v in values)
-    show(f"  {label:18}{''.join(cells)}")
-
-
-def _coverage_words(demo: Demo) -> list[str]:
-    """Print how often intervals contain the truth."""
-    found = demo.recovered.items()
-    alone = ", ".join(f"{name} {each.coverage:.0%}" for name, each in found)
-    wide = ", ".join(f"{name} {each.wide_coverage:.0%}" for name, each in found)
-    return [
-        f"90 % intervals hold the truth: of the posterior alone {alone};",
-        f"with what the regression leaves unexplained {wide}",
-    ]
-
-
-def _connectivity_words(demo: Demo) -> list[str]:
-    """Print how similar functional connectivities are, with an upper bound."""
-    observed = connectivity(demo.networks.series)[:, None]
-    of_model = fc_fit(observed, connectivity(demo.simulations))
-    again = fc_fit(observed, connectivity(demo.people.again([1])))
-    lost = int(np.isnan(of_model).sum())
-    words = f" ({lost} of {of_model.size} grew without bounds)" if lost else ""
-    model = "none" if lost == of_model.size else f"{np.nanmean(of_model):.2f}"
-    return [
-        "functional connectivity, r with the observed one: of the fitted model's simulations "
-        f"{model}{words};",
-        f"of the true system, simulated once more, {again.mean():.2f}",
-    ]
-
-
-def _picture(demo: Demo) -> bytes | None:
-    networks, a = demo.networks, demo.recovered["a"]
-    shown = len(networks.people) - 1  # the person with the strongest coupling
-    whose = f"sub-{networks.people[shown]}"
-    order = np.argsort(a.truth[shown])
-    regions = [int(order[round(q * (len(order) - 1))]) for q in _PICTURED_QUANTILES]
-    sessions = demo.simulations[shown]
-    finite = sessions[np.isfinite(sessions).all(axis=(1, 2))]
-    frequencies, observed = spectra(networks.series[shown], networks.tr_seconds)
-    simulated = spectra(finite, networks.tr_seconds)[1] if len(finite) else observed[None][:0]
-    pictured = finite[0] if len(finite) else sessions[0]
-    return draw_recovery(
-        [_panel(name, found, a.truth > 0) for name, found in demo.recovered.items()],
-        ConnectivityPanels(connectivity(networks.series[shown]), connectivity(pictured), whose),
-        [
-            SpectrumPanel(
-                f"{whose}, {networks.regions[region]}: true a = {a.truth[shown, region]:.2f}",
-                frequencies,
-                observed[region],
-                simulated[:, region],
-            )
-            for region in regions
-        ],
-        title=f"SIMULATED: {len(networks.people)} networks of {len(networks.regions)} Hopf "
-        "oscillators, and what the network model fitted to their series recovers",
-    )
-
-
-def _panel(name: str, found: Recovered, oscillating: NDArray[np.bool_]) -> RecoveredPanel:
-    unit = UNITS.get(name)
-    half = Z_90 * found.sd
-    return RecoveredPanel(
-        name=f"{name} ({unit})" if unit else name,
-        truth=found.truth.ravel(),
-        mean=found.value.ravel(),
-        low=(found.value - half).ravel(),
-        high=(found.value + half).ravel(),
-        marked=oscillating.ravel(),
-        marks=("a > 0", "a ≤ 0"),
-        words=f"{name}: rho = {found.rho:.2f}; 90 % intervals of the\nposterior hold "
-        f"{found.coverage:.0%} of the true values",
-    )
+    show(f"SIMULATED sub-{new}, who is new to the core: functional connectivity of another run of")
+    show("the same oscillators, r with that of")
+    for words, r in rows:
+        show(f"  {words:34}{r:8.2f}")
+    show("Everything here is SIMULATED: it says nothing about brains.")
+    show("")

@@ -39,6 +39,7 @@ _ANALYSES_OF_LINEAR = {
     "train": "dynamics.analyses.linear_training:run_linear_training",
     "evaluate": "dynamics.analyses.linear_evaluation:run_linear_evaluation",
     "simulate": "dynamics.analyses.linear_simulation:run_linear_simulation",
+    "intervene": "dynamics.analyses.linear_interventions:run_linear_interventions",
 }
 # A new form is a row.
 FORMS: tuple[Form, ...] = (
@@ -50,6 +51,7 @@ FORMS: tuple[Form, ...] = (
             {name: later(place) for name, place in _ANALYSES_OF_LINEAR.items()}
         ),
         structural=False,
+        options=("add_sums", "structural_connectivity"),
     ),
     Form(
         words="a network model",

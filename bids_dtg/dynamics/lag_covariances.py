@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -97,13 +98,17 @@ class GroupSums:
     frames: int  # kept, of all people together
 
     @classmethod
-    def over(cls, people: list[LagCovariances]) -> GroupSums:
-        """Return the sums over people; each counts once, however long the session is."""
-        return cls(
-            np.sum([own.values for own in people], axis=0),
-            len(people),
-            sum(own.frames for own in people),
-        )
+    def over(cls, people: Iterable[LagCovariances]) -> GroupSums:
+        """Return the sums over people, one after the other.
+
+        Each counts once, however long the session is.
+        """
+        total: Array = np.zeros((LAGS + 1, 0, 0))
+        count = frames = 0
+        for own in people:
+            total = total + own.values if count else own.values
+            count, frames = count + 1, frames + own.frames
+        return cls(total, count, frames)
 
     @property
     def mean(self) -> Array:

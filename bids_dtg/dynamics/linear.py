@@ -8,7 +8,7 @@ functional connectivity. A linear map of the process brings both together.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -30,6 +30,8 @@ FEWEST_CHOSEN = 10  # people that strengths are chosen by; with fewer they are f
 GRID = (150.0, 300.0, 500.0, 650.0, 1200.0, 2400.0, 4800.0, 9600.0)
 GRID_TR = 0.72
 FIXED = (2400.0, 500.0)  # for the transition, and for the covariance of a frame
+OTHER_DAY = "another session"
+JUDGES = (OTHER_DAY, "the other half of the session")  # of strengths, the better first
 # Frames of all people together, for each region: with fewer, mean covariances between regions are
 # mixed with none at all, or the order is 1.
 _ENOUGH, _FEWEST = 10, 3
@@ -145,7 +147,8 @@ class LinearProcess:
         """Return sessions (simulations, regions, frames) from the stationary state on."""
         order, regions, _ = self.transitions.shape
         series = rng.standard_normal((frames + order, simulations, regions))
-        first = series[:order].swapaxes(0, 1).reshape(simulations, -1) @ _power(self._first, 0.5)
+        first = series[:order].swapaxes(0, 1).reshape(simulations, -1)
+        first = first @ _power(self.of_frames, 0.5)
         series[order:] = series[order:] @ np.linalg.cholesky(self.noise).T
         # The joint covariance has the later frame first.
         series[:order] = first.reshape(simulations, order, regions).swapaxes(0, 1)[::-1]
@@ -155,7 +158,7 @@ class LinearProcess:
         return np.ascontiguousarray(series[order:].transpose(1, 2, 0), np.float32)
 
     @property
-    def _first(self) -> Array:
+    def of_frames(self) -> Array:
         """(order x regions, same), covariance of as many frames, the later first."""
         return _toeplitz(self.covariances, len(self.transitions))
 
@@ -171,9 +174,10 @@ class Strengths:
     covariance: float
     # What they were chosen by; empty: fixed, as people were too few.
     chosen_by: str = ""
-    # Scores of the values of `GRID`, mean over people: nats a region a frame of the transition,
-    # r of functional connectivity.
+    # Scores of the values of `GRID`, mean over people: nats a region a frame of the transition and
+    # of single frames, r of functional connectivity.
     densities: tuple[float, ...] = ()
+    frame_densities: tuple[float, ...] = ()
     fits: tuple[float, ...] = ()
 
 
@@ -248,77 +252,147 @@ class TrainingPerson:
         return cls(session, again, (parts[0], parts[1]) if parts else None)
 
 
+@dataclass(frozen=True, eq=False)
+class StrengthScores:
+    """How well each value of `GRID` does, summed over people: those of two sites can be added.
+
+    There is a row for each of `JUDGES`.
+    """
+
+    densities: Array  # (rows, grid), nats a region a frame, of the transition
+    frame_densities: Array  # (rows, grid), the same of single frames, of the covariance
+    fits: Array  # (rows, grid), r of functional connectivity; 0: there is none, of two regions
+    judged: NDArray[np.int64]  # (rows,), numbers of people
+
+    def __add__(self, other: StrengthScores) -> StrengthScores:
+        return StrengthScores(
+            self.densities + other.densities,
+            self.frame_densities + other.frame_densities,
+            self.fits + other.fits,
+            self.judged + other.judged,
+        )
+
+    def choose(self, tr_seconds: float) -> Strengths:
+        """Return the best strengths for the people of a row; fixed ones of fewer than 10.
+
+        Parameters
+        ----------
+        tr_seconds
+            Time between frames in seconds.
+        """
+        scale = GRID_TR / tr_seconds
+        grid = np.array(GRID) * scale
+        fixed = Strengths(FIXED[0] * scale, FIXED[1] * scale)
+        for row, words in enumerate(JUDGES):
+            if self.judged[row] < FEWEST_CHOSEN:
+                continue
+            scores = (self.densities[row], self.frame_densities[row], self.fits[row])
+            densities, single, fits = (values / self.judged[row] for values in scores)
+            # Halves of a session are more alike than two days: by fit, too little is shrunk.
+            best = fits.argmax() if words == OTHER_DAY and fits.any() else single.argmin()
+            return Strengths(
+                float(grid[densities.argmin()]),
+                float(grid[best]),
+                words,
+                tuple(densities.tolist()),
+                tuple(single.tolist()),
+                tuple(fits.tolist()),
+            )
+        return fixed
+
+
+@dataclass(frozen=True, eq=False)
+class SiteSums:
+    """What is summed over the training people of a site: sums of two sites can be added.
+
+    The sum of covariances is then that of one fit of both sites' people. Scores are not quite:
+    each site's people are shrunk to the mean of their own site.
+    """
+
+    group: GroupSums
+    scores: StrengthScores
+
+    @classmethod
+    def over(cls, people: Iterable[TrainingPerson], tr_seconds: float) -> SiteSums:
+        """Return the sums over people, who are read twice, one after the other.
+
+        Parameters
+        ----------
+        people, tr_seconds
+            As of `fit_linear`.
+        """
+        group = GroupSums.over(own.session for own in people)
+        return cls(group, score_strengths(people, group, tr_seconds))
+
+    def __add__(self, other: SiteSums) -> SiteSums:
+        return SiteSums(self.group + other.group, self.scores + other.scores)
+
+
 def fit_linear(
-    people: Sequence[TrainingPerson], tr_seconds: float
-) -> tuple[LinearModel, GroupSums]:
+    people: Iterable[TrainingPerson], tr_seconds: float, others: Iterable[SiteSums] = ()
+) -> tuple[LinearModel, SiteSums]:
     """Return the linear core of training people, and their sums.
 
     Parameters
     ----------
     people
-        Training people.
+        Training people; they are read twice, one after the other.
     tr_seconds
         Time between frames in seconds.
+    others
+        Sums of other sites, which are added.
 
     Raises
     ------
     ValueError
         There are fewer than 5 people.
     """
-    sums = GroupSums.over([own.session for own in people])
-    return LinearModel.of(sums, choose_strengths(people, sums, tr_seconds)), sums
+    own = SiteSums.over(people, tr_seconds)
+    every = sum(others, own)
+    return LinearModel.of(every.group, every.scores.choose(tr_seconds)), own
 
 
-def choose_strengths(
-    people: Sequence[TrainingPerson], sums: GroupSums, tr_seconds: float
-) -> Strengths:
-    """Choose strengths by how well people's processes describe other frames of the same people.
+def score_strengths(
+    people: Iterable[TrainingPerson], sums: GroupSums, tr_seconds: float
+) -> StrengthScores:
+    """Score strengths by how well people's processes describe other frames of the same people.
 
-    The transition's is chosen by the density of a frame given those before it, the covariance's by
-    the fit of functional connectivity: the density of single frames would choose a covariance that
-    is twice as close to the group's, and describes the connectivity of another day less well.
+    The transition's is scored by the density of a frame given those before it; the covariance's by
+    the fit of functional connectivity, and by the density of single frames. Of another session,
+    the density would choose a covariance that is twice as close to the group's, and describes
+    connectivity less well.
 
     Parameters
     ----------
     people
-        Training people. Those with another session are judged by it if they are 10 or more;
-        else everybody with halves is, by the second of them.
+        Training people, each judged by another session, else by the second half of the session.
     sums
-        Their sums: each is left out of the mean that the person is shrunk to.
+        Their sums: each is left out of the mean that the person is shrunk to. So of fewer than 6
+        people there are no scores.
     tr_seconds
         Time between frames in seconds.
-
-    Returns
-    -------
-    Strengths
-        Fixed ones where there are fewer than 10 people.
     """
-    scale = GRID_TR / tr_seconds
-    fixed = Strengths(FIXED[0] * scale, FIXED[1] * scale)
-    pairs = [(own, own.session, own.again) for own in people if own.again is not None]
-    chosen_by = "another session"
-    if len(pairs) < FEWEST_CHOSEN:
-        pairs = [(own, *own.halves) for own in people if own.halves is not None]
-        chosen_by = "the other half of the session"
-    if len(pairs) < FEWEST_CHOSEN:
-        return fixed
-    grid = np.array(GRID) * scale
-    densities, fits = np.zeros(len(grid)), np.zeros(len(grid))
-    for person, own, other in pairs:
-        others = LinearModel.of(sums.without(person.session), fixed)
-        edges = upper_edges(other.values[0])
-        for number, strength in enumerate(grid):
-            mixed = shrunken(own, others.group, strength)
-            densities[number] += _density_of(yule_walker(mixed, others.order), other)
-            fits[number] += float(correlation(upper_edges(mixed[0]), edges))
-    return Strengths(
-        float(grid[densities.argmin()]),
-        # Of two regions, there is no fit.
-        float(grid[fits.argmax()]) if np.isfinite(fits).all() else fixed.covariance,
-        chosen_by,
-        tuple((densities / len(pairs)).tolist()),
-        tuple((fits / len(pairs)).tolist()),
+    shape = (len(JUDGES), len(GRID))
+    found = StrengthScores(
+        np.zeros(shape), np.zeros(shape), np.zeros(shape), np.zeros(len(JUDGES), np.int64)
     )
+    if sums.people <= FEWEST_PEOPLE:
+        return found
+    for person in people:
+        row = int(person.again is None)
+        pair = person.halves if person.again is None else (person.session, person.again)
+        if pair is None:
+            continue
+        own, other = pair
+        others = LinearModel.of(sums.without(person.session), Strengths(*FIXED))
+        edges = upper_edges(other.values[0])
+        found.judged[row] += 1
+        for number, frames in enumerate(GRID):
+            mixed = shrunken(own, others.group, frames * GRID_TR / tr_seconds)
+            found.densities[row, number] += _density_of(yule_walker(mixed, others.order), other)
+            found.frame_densities[row, number] += _gaussian(mixed[0], other.values[0])
+            found.fits[row, number] += np.nan_to_num(correlation(upper_edges(mixed[0]), edges))
+    return found
 
 
 def shrunken(own: LagCovariances, group: Values, strength: float) -> Array:

@@ -7,10 +7,12 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from bids_dtg.dynamics.forms import FORMS
+from bids_dtg.statistics.analyses import ANALYSES
 from bids_dtg.workflows import (
     OF_RUNS,
     Analysis,
     Demo,
+    FeatureKind,
     ParticipantLevel,
     Phantom,
     Workflow,
@@ -24,7 +26,13 @@ if TYPE_CHECKING:
 
 
 def _demo(out: Path, participants: int, arguments: argparse.Namespace) -> int:
-    from bids_dtg.dynamics.demo import run_network_demo
+    from bids_dtg.dynamics.demo import run_core_demo
+
+    return run_core_demo(out, participants=participants, seed=arguments.seed or 0)
+
+
+def _published_demo(out: Path, participants: int, arguments: argparse.Namespace) -> int:
+    from bids_dtg.dynamics.demo_published import run_network_demo
 
     run_network_demo(out, participants=participants, seed=arguments.seed or 0)
     return 0
@@ -54,6 +62,22 @@ _OF_SERIES = (
 _OF_TRAINING = (
     *("recipe", "epochs", "batch_size", "learning_rate", "device", "states", "region_parameters"),
     *("no_external_input", "structural", "recipe_field", "samples", "ramp_epochs", "restarts"),
+    "add_sums",
+)
+
+# Features of people, for analyses over them. Figures of regions are none: few are reliable, and
+# shrunken values move with the minutes that were kept.
+FEATURES = (
+    FeatureKind(
+        "components",
+        "scores of components of unshrunken covariances, by a linear core",
+        "components of covariances",
+        later("cohort.features:find_scores"),
+        constant("dynamics.panels.features:COMPONENTS"),
+        counts=True,
+        unit="component",
+        covariates=("minutes_kept",),
+    ),
 )
 
 ROW = Workflow(
@@ -102,25 +126,46 @@ ROW = Workflow(
                 reads=("model", *_OF_SERIES),
                 needs_model=True,
             ),
+            "intervene": Analysis(
+                partial(_RUN, "intervene"),
+                "what lesions, stimulations and gains of connections change in the linear core of "
+                "--model, and how reliable that is",
+                arrays="may",
+                reads=("model", *_OF_SERIES),
+                needs_model=True,
+                statistics=("lesion", "stimulate", "gain"),
+            ),
+            "associate": ANALYSES["associate"],
         }
     ),
+    features=MappingProxyType({kind.name: kind for kind in FEATURES}),
     presentation=constant("dynamics.panels.presentation:PRESENTATION"),
     kinds=constant("dynamics.bundle.kind:KINDS"),
     recipes=tuple(name for form in FORMS for name in form.recipes),
-    # Each person's parameters are recovered by a regression over the others. Batches are so small
-    # that a second core would only wait for the first.
     demo=Demo(
         _demo,
-        help="a network model, fitted to people whose parameters are known",
+        help="a linear core, and a person it has not seen, from images",
         files="""\
-OUT/simulated  the people: networks.npz, as --input-arrays takes it, and the
-               true parameters of regions (truth.tsv) and people (people.tsv)
-OUT/demo.tsv   true and recovered parameters, a row a region of a person
-OUT/demo.png   the same, functional connectivity and spectra""",
-        needs="needs the extra train; about two minutes of one core",
-        people=8,
-        fewest=2,
+OUT/simulated  images of all people (fmriprep), their atlas and the truth
+OUT/study      series of all people but one, and the core (group/model-demo)
+OUT/new        the last person by the core, with a page: sub-….html""",
+        needs="less than a minute of one core",
+        people=10,
+        fewest=6,  # five to train on, and one who is new
         cores=1,
+        # Each person's parameters are recovered by a regression over the others. Batches are so
+        # small that a second core would only wait for the first.
+        published=Demo(
+            _published_demo,
+            help="the published network, fitted to people with known parameters",
+            files="""\
+OUT/simulated  the people as arrays (networks.npz), and their true parameters
+OUT/demo.tsv   true and recovered parameters (demo.png: as a picture)""",
+            needs="needs the extra train; about two minutes",
+            people=8,
+            fewest=2,
+            cores=1,
+        ),
     ),
     phantom=Phantom(
         _phantom,

@@ -28,6 +28,7 @@ _MUCH = 1 << 24  # bytes of a tensor that is checked in parts
 # How safetensors fails where NumPy lacks a tensor's type.
 _LACKING = (TypeError, AttributeError)
 _TYPES = {"F16": "<f2", "F32": "<f4", "F64": "<f8"}  # of tensors that can be mapped
+_LETTERS = {"f": "F", "i": "I", "u": "U"}  # of types
 _IN_WORDS = ("no axis", "one axis", "two axes", "three axes", "four axes", "five axes")
 
 
@@ -189,30 +190,35 @@ def let_go(array: NDArray[Any]) -> None:
         mapping.madvise(mmap.MADV_DONTNEED)
 
 
-def encode_arrays(arrays: Mapping[str, ArrayLike], notes: Mapping[str, str] | None = None) -> bytes:
-    """Make a file's bytes from arrays, or tensors on the CPU, and notes for its header.
-
-    The same arrays and notes give the same bytes.
-    """
+def encode_arrays(arrays: Mapping[str, ArrayLike]) -> bytes:
+    """Make a file's bytes from arrays, or tensors on the CPU; the same arrays give the same."""
     # Scalars keep their shape, which `ascontiguousarray` would take from them.
     whole = {name: np.asarray(array, order="C") for name, array in sorted(arrays.items())}
-    data = safetensors.numpy.save(whole, metadata=None if notes is None else dict(notes))
-    # Notes come in an order of chance.
-    return data if notes is None or len(notes) < 2 else _with_sorted_notes(data)
-
-
-def _with_sorted_notes(data: bytes) -> bytes:
-    start = 8 + int.from_bytes(data[:8], "little")
-    header = json.loads(data[8:start])
-    header["__metadata__"] = dict(sorted(header["__metadata__"].items()))
-    text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
-    text += b" " * (-len(text) % 8)
-    return len(text).to_bytes(8, "little") + text + data[start:]
+    return safetensors.numpy.save(whole)
 
 
 def write_arrays(path: Path, arrays: Mapping[str, ArrayLike], notes: Mapping[str, str]) -> None:
-    """Write arrays with notes in the file's header, atomically."""
-    write_atomic(path, encode_arrays(arrays, notes))
+    """Write arrays with notes in the file's header, atomically.
+
+    No copy of the arrays is made. The same arrays and notes give the same bytes.
+    """
+    whole = {name: np.asarray(array, order="C") for name, array in sorted(arrays.items())}
+    # The largest types come first, so that values are aligned in the file.
+    names = sorted(whole, key=lambda name: -whole[name].dtype.itemsize)
+    header: dict[str, Any] = {"__metadata__": dict(sorted(notes.items()))}
+    stop = 0
+    for name in names:
+        array, first = whole[name], stop
+        stop += array.nbytes
+        header[name] = {
+            "dtype": _LETTERS[array.dtype.kind] + str(8 * array.dtype.itemsize),
+            "shape": array.shape,
+            "data_offsets": (first, stop),
+        }
+    text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
+    text += b" " * (-len(text) % 8)
+    size = len(text).to_bytes(8, "little")
+    write_atomic(path, size, text, *(whole[name].data for name in names))
 
 
 def read_arrays(path: Path) -> tuple[dict[str, NDArray[Any]], dict[str, str]]:

@@ -101,7 +101,7 @@ class ArrayPeople:
     connectomes: PeopleArray | None
     targets: PeopleArray | None
     structural: PeopleArray | None  # connections between places, as counted
-    roi_maps: NDArray[np.float32] | None  # (rois, places)
+    roi_maps: NDArray[np.floating[Any]] | None  # (rois, places)
     adjacency: NDArray[np.intp] | None  # (pairs, 2)
     families: Families
     edges: PeopleArray | None = None  # of connectomes, where these were asked for

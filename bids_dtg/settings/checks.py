@@ -245,8 +245,8 @@ def _check_rois(settings: Settings) -> None:
     if modelling.add_sums:
         raise SettingsError(
             "--rois and --add-sums were given",
-            expected="ROI maps that all sites have in common: those of --model, or under the key "
-            "roi_maps of arrays",
+            expected="ROI maps that all sites have in common: those of --model, in "
+            "linear_means.safetensors or under the key roi_maps",
         )
 
 

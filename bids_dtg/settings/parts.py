@@ -373,9 +373,10 @@ class ModellingOptions:
         shown_default="0.1 0.1; linear kinds 0 0.1, and nobody of fewer than 40",
         shapes=(MODELS,),
     )
-    add_sums: tuple[str, ...] = map_option(
+    add_sums: tuple[str, ...] = map_or_network_option(
         "modelling",
-        "sums of local ridge, or of a linear kind, from other sites, to be added to one's own",
+        "sums of local ridge, of a linear kind, or of a linear core, from other sites, to be added "
+        "to one's own",
         default=(),
         metavar="FILE",
         shapes=(MODELS,),
@@ -592,7 +593,7 @@ class TwinOptions:
 class StatisticsOptions:
     """What is asked of many people's maps together, and of their task runs."""
 
-    participants_file: Path | None = map_option(
+    participants_file: Path | None = map_or_network_option(
         "statistics",
         "table of participants: a row each, with phenotypes, covariates, families (family_id) and "
         "sites (site)",
@@ -601,7 +602,7 @@ class StatisticsOptions:
         metavar="TSV",
         shown_default="participants.tsv of BIDS_DIR",
     )
-    phenotype: tuple[str, ...] = map_option(
+    phenotype: tuple[str, ...] = map_or_network_option(
         "statistics",
         "columns of the table to test or to predict",
         default=(),
@@ -611,7 +612,7 @@ class StatisticsOptions:
             "stats": "none",
         },
     )
-    covariates: tuple[str, ...] = map_option(
+    covariates: tuple[str, ...] = map_or_network_option(
         "statistics",
         "columns whose part is taken out, of the table or of the runs' quality (fd_mean, "
         "minutes_kept); numbers as they are, words as levels",
@@ -619,7 +620,7 @@ class StatisticsOptions:
         metavar="NAME",
         shown_default="none",
     )
-    feature_sets: tuple[str, ...] = map_option(
+    feature_sets: tuple[str, ...] = map_or_network_option(
         "statistics",
         "what of each participant is looked at",
         default=(),
@@ -632,7 +633,7 @@ class StatisticsOptions:
         default=None,
         shown_default="one-sample; with --phenotype two-sample or regression, as its values are",
     )
-    permutations: int | None = map_or_twin_option(
+    permutations: int | None = option(
         "statistics",
         "permutations of participants, of their signs, or of intervene of what they did; 0: none",
         default=None,
@@ -642,7 +643,7 @@ class StatisticsOptions:
     tfce: bool = map_option(
         "statistics", "of stats: threshold-free cluster enhancement too", default=False
     )
-    within_families: bool = map_option(
+    within_families: bool = map_or_network_option(
         "statistics",
         "permute the members of each family too, not only whole families of one size",
         default=False,
@@ -654,6 +655,25 @@ class StatisticsOptions:
         default=None,
         metavar="N",
         shown_default={"": str(FOLDS), "evaluate": "none: --model is evaluated"},
+    )
+    lesion: tuple[str, ...] = network_option(
+        "statistics",
+        "of intervene: take out all connections of a region, or A:B, those between two",
+        default=(),
+        metavar="REGION|A:B",
+        shown_default="of intervene without another intervention: each region in turn",
+    )
+    stimulate: tuple[str, ...] = network_option(
+        "statistics",
+        "of intervene: give a region a constant input",
+        default=(),
+        metavar="REGION",
+    )
+    gain: float | None = network_option(
+        "statistics",
+        "of intervene: multiply all connections by a factor",
+        default=None,
+        metavar="FACTOR",
     )
     repeats: int = map_option(
         "statistics", "of phenotypes: how often folds are drawn anew", default=10, metavar="N"

@@ -38,6 +38,8 @@ BETTER: Word = "better"
 WORSE: Word = "worse"
 TOO_FEW: Word = "too few people"
 NO_DIFFERENCE = "no difference shown"
+# Of interventions in a model: every page of them begins with this.
+NO_EVIDENCE = "An effect inside a model is not evidence of an effect in a person."
 _LARGEST_P = 0.05
 _LEARNT = 2.0**0.5  # spread of a cross-validated score over that of given predictions
 _ROUNDING = 1e-6  # of scores that are summed up in float32: a smaller difference is none

@@ -53,13 +53,14 @@ print(
 # ## Series, connections and a model of both
 #
 # `--workflow dynamics` learns from series of regions and structural
-# connections how activity changes from one frame to the next. Its demo
-# simulates people as networks of oscillators, whose parameters are known,
-# and fits the model to them. Four people keep the example short; the
-# default is eight. It needs the extra `train`.
+# connections how activity changes from one frame to the next. Its demo with
+# `--published` simulates people as networks of oscillators with known
+# parameters, and fits the published network to them. Four people keep the
+# example short; the default is eight. It needs the extra `train`.
 
 if not Path("network-output").exists():
-    command = "dtg-demo network-output --workflow dynamics --participants 4"
+    command = "dtg-demo network-output --workflow dynamics --published"
+    command += " --participants 4"
     subprocess.run(command.split(), check=True, stdout=subprocess.DEVNULL)
 
 with np.load("network-output/simulated/networks.npz") as file:

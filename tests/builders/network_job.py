@@ -98,13 +98,16 @@ def weights(seed: int = 0) -> np.ndarray:
 def write_core(folder: Path, **facts: object) -> Path:
     """Write the bundle of a linear core of six people's parcels; `facts` as in LinearFacts."""
     from bids_dtg.dynamics.bundle.linear import FittedLinear, LinearFacts, write_linear_bundle
+    from bids_dtg.dynamics.components import Components, edges_of
     from bids_dtg.dynamics.linear import TrainingPerson, fit_linear
 
     series = [network_bold(seed)[:, ::2][0, :, 0].astype(float) for seed in range(10, 16)]
-    model, _ = fit_linear([TrainingPerson.of(own) for own in series], TR)
+    fitted_to = [TrainingPerson.of(own) for own in series]
+    model, _ = fit_linear(fitted_to, TR)
+    components = Components.of(np.stack([edges_of(own.session) for own in fitted_to]))
     people = tuple(f"p{number}" for number in range(len(series)))
     given = {"name": "core", "for_science": False, "notice": "made series, for tests"}
-    fitted = FittedLinear(model, people, REGIONS, FRAMES, TR)
+    fitted = FittedLinear(model, people, REGIONS, FRAMES, TR, components=components)
     return write_linear_bundle(folder, fitted, LinearFacts(**(given | facts))).path
 
 

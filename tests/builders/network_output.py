@@ -104,6 +104,11 @@ def write_run(
         for lag in (1, 2):
             effects = np.eye(len(names)) * 0.4 + 0.05 * rng.standard_normal(fc.shape)
             _write_matrix(path("relmat", ".tsv", desc=f"lag{lag}"), names, effects)
+        write_json(path("relmat", ".json", desc="lag1"), {"EffectsThatDiffer": 0.01})
+        scores = [[f"component{n}", f"{n - 2.5:g}", "0.9"] for n in range(1, 6)]
+        write_tsv(path("parameters", ".tsv", desc="components"), ["name", "score", "icc"], scores)
+        cost = {"CostOfMinutes": "6.0 minutes of rest predict."}
+        write_json(path("parameters", ".json", desc="components"), cost)
         write_json(
             path("parameters", ".json", desc="dynamics"),
             {"ModelName": "toy", "ModelVersion": "1", "ModelTraining": {"Participants": 30}},

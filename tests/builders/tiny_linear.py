@@ -15,6 +15,7 @@ from bids_dtg.dynamics.bundle.linear import (
     LinearFacts,
     write_linear_bundle,
 )
+from bids_dtg.dynamics.components import Components, edges_of
 from bids_dtg.dynamics.linear import TrainingPerson, fit_linear
 
 TINY_REGIONS = ("L insula", "R insula", "L café", "R café")
@@ -31,9 +32,11 @@ TINY_FACTS = LinearFacts(
 def tiny_fitted(people: int = 6, frames: int = 90, seed: int = 0) -> FittedLinear:
     """Fit a linear core to series by chance."""
     series = np.random.default_rng(seed).standard_normal((people, len(TINY_REGIONS), frames))
-    model, _ = fit_linear([TrainingPerson.of(own) for own in series], 0.72)
+    fitted_to = [TrainingPerson.of(own) for own in series]
+    model, _ = fit_linear(fitted_to, 0.72)
+    components = Components.of(np.stack([edges_of(own.session) for own in fitted_to]))
     labels = tuple(f"p{number}" for number in range(people))
-    return FittedLinear(model, labels, TINY_REGIONS, frames, 0.72)
+    return FittedLinear(model, labels, TINY_REGIONS, frames, 0.72, components=components)
 
 
 def write_tiny_linear(

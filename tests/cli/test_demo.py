@@ -33,9 +33,10 @@ def test_a_broken_run_is_refused_where_no_runs_are_read(tmp_path, capsys):
 
 
 @pytest.mark.parametrize("number", ["1", "100"])
-def test_the_network_model_needs_two_people(tmp_path, number, capsys):
+def test_the_published_network_needs_two_people(tmp_path, number, capsys):
     out = tmp_path / "out"
-    assert main([str(out), "--workflow", "dynamics", "--participants", number]) == 2
+    words = [str(out), "--workflow", "dynamics", "--published", "--participants", number]
+    assert main(words) == 2
     assert f"--participants is {number}. Expected: 2 to 99" in capsys.readouterr().err
     assert not out.exists()
 
@@ -131,12 +132,11 @@ def test_the_page_of_a_participant_is_under_7150_pixels_long(whole_job):
 
 
 @pytest.mark.slow
-def test_the_network_model_recovers_what_was_simulated(tmp_path):
+def test_the_published_network_recovers_what_was_simulated(tmp_path):
     pytest.importorskip("lightning", reason="training needs lightning")
     out = tmp_path / "demo"
-    done = subprocess.run(
-        [PROGRAM, out, "--workflow", "dynamics"], capture_output=True, text=True, check=False
-    )
+    words = [PROGRAM, out, "--workflow", "dynamics", "--published"]
+    done = subprocess.run(words, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert "SIMULATED" in done.stdout
     with (out / "demo.tsv").open() as file:
@@ -146,3 +146,15 @@ def test_the_network_model_recovers_what_was_simulated(tmp_path):
     assert spearmanr(true, found).statistic >= 0.5
     assert (out / "demo.png").read_bytes().startswith(b"\x89PNG")
     assert (out / "simulated" / "networks.npz").exists()
+
+
+@pytest.mark.slow
+def test_the_core_describes_a_person_it_has_not_seen(tmp_path):
+    out = tmp_path / "demo"
+    words = [PROGRAM, out, "--workflow", "dynamics"]
+    done = subprocess.run(words, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    with (out / "demo.tsv").open() as file:
+        core, _, mean = (float(row["r"]) for row in csv.DictReader(file, delimiter="\t"))
+    assert core > 0.8 > mean
+    assert (out / "new" / "sub-sim10.html").exists()

@@ -49,12 +49,13 @@ def told(tmp_path, monkeypatch, capsys):
         (
             f"group {DYNAMICS}",
             "--workflow dynamics was given with group and no --analysis. Expected: group "
-            "--analysis train|evaluate|simulate|fixed-points.",
+            "--analysis train|evaluate|simulate|fixed-points|intervene|associate.",
         ),
         (
             f"group --analysis finetune {DYNAMICS} --model own",
             "--analysis finetune was given with --workflow dynamics. Expected: one of train, "
-            "evaluate, simulate, fixed-points. To do: --workflow contrasts has --analysis finetune",
+            "evaluate, simulate, fixed-points, intervene, associate. To do: --workflow contrasts "
+            "has --analysis finetune",
         ),
         (
             "group --analysis simulate",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from pathlib import Path
 
 import numpy as np
@@ -14,9 +15,10 @@ from bids_dtg.dynamics.linear import (
     FIXED,
     GRID,
     LinearModel,
+    SiteSums,
     Strengths,
+    StrengthScores,
     TrainingPerson,
-    choose_strengths,
     fit_linear,
     yule_walker,
 )
@@ -198,12 +200,79 @@ def test_alike_people_are_shrunk_more_than_different_ones() -> None:
             mixing = shared + own_share * rng.standard_normal((6, 6))
             first, again = (mixing @ rng.standard_normal((6, 150)) for _ in range(2))
             people.append(TrainingPerson.of(first, again=LagCovariances.of(again)))
-        sums = GroupSums.over([own.session for own in people])
-        return choose_strengths(people, sums, 0.72)
+        return SiteSums.over(people, 0.72).scores.choose(0.72)
 
     alike, different = chosen(0.0), chosen(0.8)
     assert alike.transition > different.transition
     assert alike.covariance > different.covariance
+
+
+def test_sums_of_two_sites_make_the_model_of_one_fit_but_for_its_strengths() -> None:
+    series = people_by_chance(np.random.default_rng(6), 24, 5, 90)
+    people = [TrainingPerson.of(own, again=LagCovariances.of(own[:, ::-1])) for own in series]
+    theirs = SiteSums.over(people[12:], 0.72)
+    both, own = fit_linear(people[:12], 0.72, [theirs])
+    whole, _ = fit_linear(people, 0.72)
+    np.testing.assert_allclose(both.group, whole.group, rtol=0, atol=1e-10)
+    assert own.group.people == 12
+    together = own + theirs
+    assert together.scores.judged.tolist() == [24, 0]
+    # A site's people are scored by the mean of their own site.
+    np.testing.assert_allclose(
+        together.scores.densities, own.scores.densities + theirs.scores.densities
+    )
+    assert both.strengths == together.scores.choose(0.72)
+    assert both.strengths.densities != whole.strengths.densities
+
+
+def test_people_are_summed_one_after_the_other() -> None:
+    there: weakref.WeakSet[TrainingPerson] = weakref.WeakSet()
+    most = 0
+
+    class People:
+        def __iter__(self):
+            nonlocal most
+            rng = np.random.default_rng(8)
+            for _ in range(1000):
+                person = TrainingPerson.of(rng.standard_normal((2, 30)))
+                there.add(person)
+                most = max(most, len(there))
+                yield person
+
+    _, sums = fit_linear(People(), 0.72)
+    assert (sums.group.people, int(sums.scores.judged.sum())) == (1000, 1000)
+    assert most <= 3
+
+
+@pytest.mark.parametrize(
+    ("judged", "by", "frames"),
+    [
+        ((0, 20), "the other half of the session", GRID[3]),
+        ((20, 20), "another session", GRID[1]),
+        ((9, 20), "the other half of the session", GRID[3]),
+        ((9, 9), "", FIXED[1]),
+    ],
+)
+def test_halves_of_a_session_choose_a_covariance_by_single_frames(judged, by, frames) -> None:
+    values = np.arange(len(GRID))
+    scores = StrengthScores(
+        densities=np.stack([abs(values - 5.0)] * 2),
+        frame_densities=np.stack([abs(values - 3.0)] * 2),
+        fits=np.stack([-abs(values - 1.0)] * 2),
+        judged=np.array(judged),
+    )
+    found = scores.choose(0.72)
+    assert (found.chosen_by, found.covariance) == (by, frames)
+    assert found.transition == (GRID[5] if by else FIXED[0])
+
+
+def test_two_sites_of_few_people_choose_strengths_together() -> None:
+    series = people_by_chance(np.random.default_rng(7), 14, 4, 90)
+    people = [TrainingPerson.of(own) for own in series]
+    sites = [SiteSums.over(some, 0.72) for some in (people[:7], people[7:])]
+    assert not any(own.scores.choose(0.72).chosen_by for own in sites)
+    found, _ = fit_linear(people[:7], 0.72, sites[1:])
+    assert found.strengths.chosen_by == "the other half of the session"
 
 
 def test_predictions_are_those_of_a_known_process() -> None:

@@ -25,6 +25,8 @@ from tiny_job import read_table, tree
 
 from bids_dtg.bundles.people import ModelPeople
 from bids_dtg.dynamics.bundle.linear import load_linear_bundle
+from bids_dtg.dynamics.components import edges_of
+from bids_dtg.dynamics.intervals import Uncertainty
 from bids_dtg.dynamics.lag_covariances import LagCovariances
 from bids_dtg.dynamics.participant.output_people import find_output_people
 from bids_dtg.files.regions.relmat import read_relmat
@@ -120,9 +122,26 @@ def test_a_linear_core_reads_series_alone(job, capsys):
     np.testing.assert_allclose(read_relmat(table).values, process.transitions[0], atol=1e-4)
     (held,) = func.glob(f"*{STEM}_desc-simulated_timeseries.npz")
     assert np.load(held)["simulated"].shape == (20, len(REGIONS), FRAMES)
-    assert not list(out.rglob("*_parameters.tsv"))
+    # Standard deviations stand beside, of the estimate for the person.
+    (table,) = func.glob("*_desc-lag1sd_relmat.tsv")
+    core = load_linear_bundle(job.folder / "core")
+    sure = Uncertainty(process, series.frames, core.model().strengths, core.part.spreads)
+    np.testing.assert_allclose(read_relmat(table).values, sure.transition_sd[0], rtol=1e-3)
+    # Features are of what was measured: no strength of shrinking touches them.
+    (table,) = func.glob("*_desc-components_parameters.tsv")
+    scores = core.components().scores(edges_of(series))
+    found = read_table(table)
+    np.testing.assert_allclose([float(row["score"]) for row in found], scores, rtol=1e-3)
+    assert [row["icc"] for row in found] == ["n/a"] * len(scores)
+    (table,) = func.glob("*_desc-regional_parameters.tsv")
+    assert [*read_table(table)[0]][2:] == ["self_weight", "input", "output", "noise"]
+    assert "not for statistics" in table.with_suffix(".json").read_text()
+    assert not list(out.rglob("*_desc-dynamics_parameters.tsv"))
     page = (out / "sub-01.html").read_text()
     assert "Effective connectivity" in page
+    assert "Of 30 effects between parcels, " in page
+    assert "Features for statistics" in page
+    assert "The measured session compared with simulated ones" in page
     assert "with effective connectivity by the model core 1" in page
     assert "No parameters" not in page
     methods = " ".join((out / "logs" / "CITATION.md").read_text().split())

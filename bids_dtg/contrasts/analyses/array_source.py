@@ -31,7 +31,9 @@ from bids_dtg.contrasts.bundle.kinds import KINDS, MapsKind
 from bids_dtg.contrasts.bundle.part import MapsPart
 from bids_dtg.contrasts.bundle.writer import BundleArrays, geometry_files
 from bids_dtg.contrasts.contrast import Contrast
+from bids_dtg.contrasts.kind import LINEAR_MEANS
 from bids_dtg.contrasts.participant.model import Model, obtain_bundle
+from bids_dtg.contrasts.weighted_files import shared_maps
 from bids_dtg.contrasts.weighted_linear import SHORTER_MINUTES
 from bids_dtg.engine.display import Reporter, make_board
 from bids_dtg.engine.gpu import resolve_device
@@ -140,7 +142,10 @@ class ArraySource:
             words = f"ROI maps are those of {bundle.card.name} {bundle.card.version}"
         else:
             _refuse_a_model(settings)
-            form, sets = _form(kind, modelling, people)
+            shared = None if people.connectomes else shared_maps(modelling.add_sums)
+            if shared is not None and people.roi_maps is None:
+                people = dataclasses.replace(people, roi_maps=shared[0])
+            form, sets = _form(kind, modelling, people, shared[1] if shared else ())
             maps, words = _roi_maps(people, sets)
             part = MapsPart(
                 (), segment_seconds=kind.segment_seconds(SECONDS_PER_SEGMENT), connectome=form
@@ -548,9 +553,11 @@ def _state(path: Path) -> Any:
 
 
 def _form(
-    kind: MapsKind, modelling: ModellingOptions, people: ArrayPeople
+    kind: MapsKind, modelling: ModellingOptions, people: ArrayPeople, given: tuple[int, ...]
 ) -> tuple[Form, tuple[int, ...]]:
     """Return the form that a kind is trained on, and ROIs of each set of maps that are to be made.
+
+    `given` are the sets of ROI maps that other sites' sums came with.
 
     Raises
     ------
@@ -563,6 +570,8 @@ def _form(
     form = own_form(kind, modelling, sets)
     if form.fixed is None:
         return form, sets
+    if people.roi_maps is not None and sum(given) == len(people.roi_maps):
+        return dataclasses.replace(form, sets=given if len(given) > 1 else ()), sets
     if not sets and people.roi_maps is None and not modelling.add_sums:
         places = len(people.places)
         sets = tuple(n for n in kind.sets if places >= VOXELS_A_COEFFICIENT * (1 + n))
@@ -591,6 +600,7 @@ def _roi_maps(people: ArrayPeople, sets: tuple[int, ...]) -> tuple[NDArray[np.fl
             f"there is {what}",
             expected="the key roi_maps (rois, places), or --rois N to make N maps from the "
             "training participants' rest",
+            remedy=f"with --add-sums, the files {LINEAR_MEANS} have ROI maps",
         )
     if people.roi_maps is not None:
         return people.roi_maps, f"{counted(len(people.roi_maps), 'ROI map')} as given"

@@ -56,27 +56,16 @@ def own_form(kind: MapsKind, modelling: ModellingOptions, sets: Sequence[int]) -
     """
     form = kind.form(modelling.connectome)
     form = dataclasses.replace(form, standardised=form.row.joint)
-    if not form.row.joint or not kind.sets:
-        require_one_set(kind, form, sets)
-        return form
     several = tuple(sets) if len(sets) > 1 else ()
-    return dataclasses.replace(form, fixed=find_recipe(modelling.recipe).penalty, sets=several)
-
-
-def require_one_set(kind: MapsKind, form: Form, sets: Sequence[int]) -> None:
-    """Refuse several sets of ROI maps for a kind or a form that reads one.
-
-    Raises
-    ------
-    SettingsError
-        There are several.
-    """
-    if len(sets) < 2:
-        return
+    if form.row.joint and kind.sets:
+        return dataclasses.replace(form, fixed=find_recipe(modelling.recipe).penalty, sets=several)
+    if not several:
+        return form
+    asked = f"--rois {' '.join(map(str, modelling.rois))} was" if modelling.rois else ""
     able = " or ".join(row.name for row in KINDS.values() if row.sets)
     raise SettingsError(
-        f"--rois {' '.join(map(str, sets))} was given for a model of kind {kind.name} on the "
-        f"{form.name} form",
+        f"{asked or f'a --model with {maps_in_words(sets)} was'} given for a model of kind "
+        f"{kind.name} on the {form.name} form",
         expected=f"one number, or --architecture {able} on the partial form of rest",
     )
 
@@ -247,7 +236,7 @@ class DatasetSource:
         form, sets = None, settings.modelling.rois
         words = f"masks and ROI maps are those of {card.name} {card.version}"
         if kind is not None:
-            form = own_form(kind, settings.modelling, sets)
+            form = own_form(kind, settings.modelling, sets or card.part.connectome.sets)
             if sets:
                 words = f"masks are those of {card.name} {card.version}, with {maps_in_words(sets)}"
         return cls(request, place, words, form, sets)

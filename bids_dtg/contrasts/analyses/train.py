@@ -173,6 +173,7 @@ def _train(analysis: Analysis, choice: KindChoice, plan: CohortPlan, cohort: Coh
         of_fold: Analysis, people: Cohort, labels: Sequence[str], folder: Path
     ) -> tuple[FittedModel, Cohort]:
         others = Split(tuple(labels), (), ())
+        of_fold = _without_other_sites(of_fold)
         return _fit(of_fold, kind, people, others, folder=folder, report=lambda line: None)[:2]
 
     folder = analysis.folder_of_fit()
@@ -242,6 +243,17 @@ def _fit(
         report=report,
     )
     return fit_model(kind, task), cohort, ridge
+
+
+def _without_other_sites(analysis: Analysis) -> Analysis:
+    """Return the analysis without sums that hold only if all of one's own people are in it."""
+    settings = analysis.settings
+    if analysis.form.fixed is None or not settings.modelling.add_sums:
+        return analysis
+    modelling = dataclasses.replace(settings.modelling, add_sums=())
+    return dataclasses.replace(
+        analysis, settings=dataclasses.replace(settings, modelling=modelling)
+    )
 
 
 def score_fitted(

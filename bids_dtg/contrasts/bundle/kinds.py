@@ -140,9 +140,9 @@ class KindChoice:
 def choose_kind(people: int, validation: int = 0, trouble: str = "") -> KindChoice:
     """Choose for `AUTO` by the number of people.
 
-    In real people, with up to 15 for training, the linear model was the best of all kinds on both
-    forms of the connectome and with 3.6 to 14.3 minutes of rest; with hundreds of simulated people,
-    local ridge, hence a blend, was. With few validation people the weights of a blend are noise.
+    In real people, with up to 15 for training, the linear model won within the training people of
+    all splits, and outside (``docs/evidence/group.md``); with hundreds of simulated people, local
+    ridge, hence a blend, did. With few validation people the weights of a blend are noise.
 
     Parameters
     ----------

@@ -9,6 +9,7 @@
 - `latents`: regional parameters: their use, features, maps, agreement between sessions
 - `linear_training`: fits a linear core, and writes its bundle
 - `linear_evaluation`: evaluates a linear core on people it has not seen, or by folds
+- `linear_interventions`: lesions and other interventions in people by a linear core
 - `linear_simulation`: sessions that a linear core simulates
 - `simulate`: sessions that a network model simulates
 - `train`: fits a model, and writes its bundle

@@ -102,6 +102,11 @@ class SeriesAnalysis(ModelAnalysis[NetworkPeople, AnyModel]):
                 f"{bundle.card.name} was fitted to people of {bundle.part.data_set} with the "
                 f"same labels ({named(alike)}): if they are these, name it with --data-set"
             )
+        for text in () if bundle.people is None else bundle.people.unlisted:
+            say(
+                f"warning: {bundle.card.name} was made with people who are on no list ({text}): "
+                "if they are among these participants, they are not left out"
+            )
         say_left_out(dict.fromkeys(seen, TRAINED))
         return labels, seen
 

@@ -70,11 +70,12 @@ def _refuse_options(form: Form, settings: Settings) -> None:
             if name not in form.options and values[name] != OPTIONS[name].field.default
         ]
         if given:
+            able = LINEAR if LINEAR in other.recipes else AMORTISED
             flags = " and ".join("--" + name.replace("_", "-") for name in given)
             raise SettingsError(
                 f"{flags} {'was' if len(given) == 1 else 'were'} given with --recipe "
                 f"{settings.modelling.recipe}: {form.words} has no such setting",
-                expected=f"--recipe {AMORTISED}, or no {flags.replace(' and ', ', no ')}",
+                expected=f"--recipe {able}, or no {flags.replace(' and ', ', no ')}",
             )
 
 

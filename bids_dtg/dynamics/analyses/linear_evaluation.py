@@ -12,8 +12,9 @@ from bids_dtg.cohort.result_table import ResultTable
 from bids_dtg.cohort.seen_people import EXCLUDED, SEEN, left_out_table, seen_on_page
 from bids_dtg.dynamics.analyses.analysis import LinearAnalysis
 from bids_dtg.dynamics.analyses.linear_simulation import sessions_of
-from bids_dtg.dynamics.analyses.linear_training import fit_people, require_enough
+from bids_dtg.dynamics.analyses.linear_training import fit_people, judge_again, require_enough
 from bids_dtg.dynamics.analyses.unseen import few_people_notices
+from bids_dtg.dynamics.intervals import LEVEL, Held, Spreads, held_by
 from bids_dtg.dynamics.judging.describers import (
     DESCRIBERS,
     MODEL,
@@ -23,7 +24,9 @@ from bids_dtg.dynamics.judging.describers import (
     identified,
     judge_people,
 )
+from bids_dtg.dynamics.linear import LinearModel
 from bids_dtg.dynamics.networks import PeopleSeries, standardised
+from bids_dtg.dynamics.retest import covariances_of
 from bids_dtg.errors import DatasetError, SettingsError
 from bids_dtg.notices import counted, say
 from bids_dtg.report.flags import Flag
@@ -86,6 +89,16 @@ _COLUMNS = (
         interval=BY_PEOPLE,
     ),
 )
+_HELD = "desc-intervals_scores"
+_INTERVALS = (
+    Column(
+        "name",
+        "transition, covariance: entries of the other session, unshrunken, within their interval; "
+        "different: effects between regions whose interval leaves out the training people's",
+    ),
+    Column("share", "Share of them, mean over people", "share", interval=BY_PEOPLE),
+    Column("sd", "Standard deviation of the share over people", "sd over people"),
+)
 _ON_PAGE = ("words", "fit", "residual", "identified", "r2_1", "r2_2", "r2_5", "nll_1", "fcd")
 
 
@@ -100,7 +113,7 @@ def run_linear_evaluation(settings: Settings) -> int:
     folds = settings.statistics.folds
     if folds is not None:
         return _by_folds(settings, folds)
-    analysis = LinearAnalysis.prepare(settings, "evaluation", f"{_SCORES}", EXCLUDED)
+    analysis = LinearAnalysis.prepare(settings, "evaluation", _SCORES, _HELD, EXCLUDED)
     labels, seen = analysis.others()
     bundle = analysis.bundle
     assert bundle is not None
@@ -116,19 +129,21 @@ def run_linear_evaluation(settings: Settings) -> int:
         analysis.describe()
         first, again, which = _both(list(sessions_of(analysis, labels).items()))
         say(f"judging {counted(len(first.people), 'participant')}")
-        judged = [*judge_people(bundle.model(), first, again, seed=settings.modelling.seed)]
+        model = bundle.model()
+        judged = [*judge_people(model, first, again, seed=settings.modelling.seed)]
+        held = held_of(model, bundle.part.spreads, first, again)
         if seen:
             analysis.results.table(EXCLUDED, left_out_table(dict.fromkeys(seen, SEEN)))
         who = f"{bundle.card.name} {bundle.card.version}, evaluated on "
         who += f"{counted(len(judged), 'participant')} outside its training set"
         notice = [Flag("warning", bundle.card.notice)] if bundle.card.notice else []
-        _write(analysis, judged, f"{who}.{seen_on_page(seen)} {which}", notice)
+        _write(analysis, judged, held, f"{who}.{seen_on_page(seen)} {which}", notice)
     return 0
 
 
 def _by_folds(settings: Settings, folds: int) -> int:
     """Train on all folds of people but one, and judge by that one, in turn."""
-    analysis = LinearAnalysis.prepare(settings, FOLDS, _SCORES)
+    analysis = LinearAnalysis.prepare(settings, FOLDS, _SCORES, _HELD)
     people = analysis.people
     labels = tuple(label for label in people.split.everybody if label in _with_first(analysis))
     try:
@@ -146,23 +161,28 @@ def _by_folds(settings: Settings, folds: int) -> int:
         sessions = list(sessions_of(analysis, labels).items())
         first, again, which = _both(sessions)
         judged: list[JudgedPerson] = []
+        held: list[Held] = []
         for number, group in enumerate(groups, 1):
             training = [label for label in labels if label not in group]
             others = [
                 own.of([label for label in training if label in own.people])
                 for _, own in sessions[1:]
             ]
-            model = fit_people(sessions[0][1].of(training), [own for own in others if own.people])
+            own, again_of = sessions[0][1].of(training), [x for x in others if x.people]
+            model, sums = fit_people(own, again_of)
+            spreads = judge_again(model, sums, own, again_of, settings.modelling.seed).spreads
             strengths = model.strengths
             say(
                 f"fold {number}: {counted(len(training), 'participant')}, "
-                f"{strengths.transition:g} and {strengths.covariance:g} frames"
+                f"{strengths.transition:g} and {strengths.covariance:g} frames, intervals of "
+                f"{spreads.transition:.2f} and {spreads.covariance:.2f} times the variance"
             )
             here = [label for label in group if label in first.people]
             seed = settings.modelling.seed
             judged += judge_people(model, first.of(here), again.of(here), seed=seed)
+            held += held_of(model, spreads, first.of(here), again.of(here))
         who = f"Linear cores of {len(groups)} folds, {counted(len(judged), 'participant')}"
-        _write(analysis, judged, f"{who} of {analysis.data_set}. {which}", [])
+        _write(analysis, judged, held, f"{who} of {analysis.data_set}. {which}", [])
     return 0
 
 
@@ -229,16 +249,45 @@ def _rows(judged: Sequence[JudgedPerson]) -> list[dict[str, Any]]:
     return rows
 
 
+def held_of(
+    model: LinearModel, spreads: Spreads, first: PeopleSeries, again: PeopleSeries
+) -> list[Held]:
+    """Return how much of people's other session the intervals from their first one hold."""
+    rows = range(len(first.people))
+    return [
+        held_by(model, spreads, covariances_of(first, row), covariances_of(again, row))
+        for row in rows
+    ]
+
+
+def _held_rows(held: Sequence[Held]) -> list[dict[str, object]]:
+    """Return a row of each kind of entries that is known of everybody."""
+    rows: list[dict[str, object]] = []
+    for name in ("transition", "covariance", "different"):
+        values = np.array([getattr(own, name) for own in held])
+        if np.isfinite(values).all():
+            sd = float(values.std(ddof=1)) if len(values) > 1 else None
+            rows.append({"name": name, "share": bootstrap_interval(values), "sd": sd})
+    return rows
+
+
 def _write(
-    analysis: LinearAnalysis, judged: Sequence[JudgedPerson], lead: str, flags: list[Flag]
+    analysis: LinearAnalysis,
+    judged: Sequence[JudgedPerson],
+    held: Sequence[Held],
+    lead: str,
+    flags: list[Flag],
 ) -> None:
+    intervals = ResultTable(
+        _INTERVALS, _held_rows(held), "What 95 % intervals from one session hold: a row a kind"
+    )
     rows = _rows(judged)
     table = ResultTable(_COLUMNS, rows, "What is said of another session: a row a model")
     for row in rows:
         say(f"functional connectivity of another session, {row['name']}: {row['fit'].mean:.3f}")
     better = [(row["words"], "fit") for row in rows if row.get("verdict_fit") == WORSE]
     analysis.write(
-        {_SCORES: table},
+        {_SCORES: table, _HELD: intervals},
         AnalysisPageFacts(
             title=analysis.results.path.name,
             index=f"../../{INDEX}",
@@ -262,6 +311,18 @@ def _write(
                             better=better,
                         ),
                     ),
+                ),
+                PageSection(
+                    title="Intervals",
+                    text=(
+                        f"{100 * LEVEL:.0f} % intervals of what the person's other session, on its "
+                        "own, will show: of entries of the transition, and of covariances of a "
+                        "frame. "
+                        "Below: effects between regions whose own interval leaves out the training "
+                        "people's effect; of those that do not differ, up to "
+                        f"{100 * (1 - LEVEL):.0f} % would.",
+                    ),
+                    tables=(intervals.on_page("What intervals hold"),),
                 ),
             ),
         ),

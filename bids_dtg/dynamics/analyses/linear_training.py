@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
 from bids_dtg.bundles.people import ModelPeople
+from bids_dtg.bundles.site_sums import hidden
 from bids_dtg.cohort.basis import BUNDLE, CHECKPOINTS
 from bids_dtg.cohort.column import Column
 from bids_dtg.cohort.model_analysis import MODEL
@@ -14,9 +19,12 @@ from bids_dtg.dynamics.bundle.linear import (
     LinearFacts,
     write_linear_bundle,
 )
+from bids_dtg.dynamics.bundle.sums import SUMS, SumsSpace, other_sums, write_sums
+from bids_dtg.dynamics.components import MOST_PEOPLE, Components
 from bids_dtg.dynamics.forms import AMORTISED, LINEAR
-from bids_dtg.dynamics.lag_covariances import LagCovariances
+from bids_dtg.dynamics.lag_covariances import GroupSums
 from bids_dtg.dynamics.linear import (
+    FEWEST_CHOSEN,
     FEWEST_PEOPLE,
     GRID,
     GRID_TR,
@@ -25,7 +33,16 @@ from bids_dtg.dynamics.linear import (
     fit_linear,
 )
 from bids_dtg.dynamics.networks import PeopleSeries
-from bids_dtg.dynamics.participant.people import session_words
+from bids_dtg.dynamics.participant.people import NetworkPeople, session_words
+from bids_dtg.dynamics.regional import FIGURES
+from bids_dtg.dynamics.retest import (
+    MOST_JUDGED,
+    Retest,
+    covariances_of,
+    draw,
+    find_components,
+    find_retest,
+)
 from bids_dtg.errors import SettingsError
 from bids_dtg.notices import counted, named, say
 from bids_dtg.report.flags import Flag
@@ -33,7 +50,12 @@ from bids_dtg.report.pages.analysis import AnalysisPageFacts, Matrices, PageSect
 from bids_dtg.report.pages.index import INDEX
 from bids_dtg.settings import Settings
 
-_CAN_WRITE = (f"{BUNDLE}/", "desc-strengths_scores")
+_CAN_WRITE = (
+    *(f"{BUNDLE}/", SUMS),
+    *("desc-strengths_scores", "desc-minutes_scores", "desc-features_scores"),
+)
+_FEWEST_OWN = 2  # people of one's own, where sums of other sites are added
+_AT_ONCE = 20  # people whose series are in memory together
 _STRENGTHS = (
     Column("frames", "Frames of a person that the training people's mean counts as much as"),
     Column(
@@ -44,12 +66,39 @@ _STRENGTHS = (
         unit="nats a region a frame",
     ),
     Column(
+        "nll_0",
+        "Negative log density of single frames of these, by a covariance shrunk so; mean over "
+        "people; less is better, where no other session judges",
+        "nll, covariance",
+        unit="nats a region a frame",
+    ),
+    Column(
         "fit",
         "Pearson r of functional connectivity of other frames of the same people with one shrunk "
-        "so, mean over people",
+        "so, mean over people; more is better, where another session judges",
         "r, connectivity",
     ),
     Column("chosen", "Whether it was chosen: transition, covariance, both, or none"),
+)
+_MINUTES = (
+    Column("minutes", "Minutes of rest of a session, from its start"),
+    Column(
+        "fit",
+        "Pearson r of functional connectivity by the model, from so much rest, with that of "
+        "another session, mean over people who are left out of the training people's mean",
+        "FC r of another session",
+    ),
+)
+_FEATURES = (
+    Column("name", "Component, or figure of regions"),
+    Column("what", "feature: for statistics; description: not for statistics"),
+    Column("share", "Share of the variance of covariances over people", "share of variance"),
+    Column(
+        "icc",
+        "ICC(A,1) between two sessions of the training people; of figures of regions the mean over "
+        "regions",
+        "retest ICC",
+    ),
 )
 
 
@@ -69,17 +118,45 @@ def run_linear_training(settings: Settings) -> int:
         )
     people, session = analysis.people, analysis.people.sessions[0]
     labels = tuple(label for label in people.split.training if label in people.of_session(session))
-    require_enough(len(labels), f"with rest of {session_words(session)} to be trained on")
+    files = settings.modelling.add_sums
+    space = SumsSpace(people.regions, people.tr_seconds)
+    others = sum(sums.group.people for sums in other_sums(files, space))
+    require_enough(len(labels), f"with rest of {session_words(session)} to be trained on", others)
     if settings.behaviour.dry_run:
         return analysis.print_plan(f"the model {analysis.name} of {session_words(session)}", labels)
     if len(people.sessions) > 1:
         say(f"{session_words(session)} is trained on; --session-label chooses another")
-    known = ModelPeople.of_training(analysis.data_set, people.sketches(labels))
+    sketches = people.sketches(labels)
+    unlisted = (f"the people of {counted(len(files), 'file')} of other sites' sums",)
+    known = ModelPeople.of_training(analysis.data_set, sketches)
+    known = known.joined(ModelPeople({}, unlisted if files else ()))
+    # By the label alone, anybody could be found in the file.
+    names = tuple(next(iter(sketches[label]), label) for label in labels)
+    added = tuple(other_sums(files, space, hidden(names)))
+    training = _TrainingPeople(people, session, labels, _others(analysis))
     with analysis.results.begun():
         analysis.describe()
-        series = people.series(session, labels)
-        model = fit_people(series, [people.series(own, labels) for own in _others(analysis)])
-        fitted = FittedLinear(model, labels, series.regions, series.frames, series.tr_seconds)
+        model, own = fit_linear(training, people.tr_seconds, added)
+        write_sums(analysis.results.add(SUMS), own, space, names)
+        connections = people.connections(labels)
+        if connections is not None:
+            number = counted(connections.people, "structural connectome")
+            say(
+                f"connections for --analysis intervene: {connections.allowed.mean():.0%} of pairs, "
+                f"by {number} and homotopy"
+            )
+        seed = settings.modelling.seed
+        fitted = FittedLinear(
+            model,
+            labels,
+            people.regions,
+            people.frames_of(session),
+            people.tr_seconds,
+            of_other_sites=others,
+            connections=connections,
+            retest=_retest(model, own.group, training, seed),
+            components=find_components(training.drawn(MOST_PEOPLE, seed)),
+        )
         target = analysis.results.bundle
         analysis.results.add(f"{BUNDLE}/")
         bundle = write_linear_bundle(target, fitted, _facts(analysis, session, fitted), known)
@@ -88,23 +165,60 @@ def run_linear_training(settings: Settings) -> int:
     return 0
 
 
-def require_enough(people: int, words: str) -> None:
+@dataclass(frozen=True, eq=False)
+class _TrainingPeople:
+    """Training people, read anew, a few at a time, whenever they are gone through."""
+
+    people: NetworkPeople
+    session: str  # that is trained on
+    labels: Sequence[str]
+    others: Sequence[str]  # further sessions; the first that a person has judges strengths
+
+    def drawn(self, most: int, seed: int) -> _TrainingPeople:
+        """Return at most so many of them, drawn by the seed."""
+        return dataclasses.replace(self, labels=draw(self.labels, most, seed))
+
+    def __iter__(self) -> Iterator[TrainingPerson]:
+        for start in range(0, len(self.labels), _AT_ONCE):
+            some = self.labels[start : start + _AT_ONCE]
+            others = [
+                self.people.series(session, own)
+                for session in self.others
+                if (own := [name for name in some if name in self.people.of_session(session)])
+            ]
+            yield from training_people(self.people.series(self.session, some), others)
+
+
+def require_enough(people: int, words: str, others: int = 0) -> None:
     """Refuse fewer people than a linear core is trained on.
+
+    Parameters
+    ----------
+    people, words
+        How many there are, and who they are, for the error.
+    others
+        Number of people in sums of other sites.
 
     Raises
     ------
     SettingsError
         There are fewer.
     """
-    if people < FEWEST_PEOPLE:
-        raise SettingsError(
-            f"there are {counted(people, 'participant')} {words}",
-            expected=f"{FEWEST_PEOPLE} or more: a linear core is shrunk to their mean",
-        )
+    if people + others >= FEWEST_PEOPLE and (people >= _FEWEST_OWN or not others):
+        return
+    found, expected = counted(people, "participant"), f"{FEWEST_PEOPLE} or more"
+    if others and people < _FEWEST_OWN:
+        expected = f"{_FEWEST_OWN} or more of one's own"
+    there = f"there {'is' if people == 1 else 'are'} {found} {words}"
+    raise SettingsError(
+        there + (f" and {others} in other sites' sums" if others else ""),
+        expected=f"{expected}: a linear core is shrunk to their mean",
+        remedy="scan more people, or add sums of other sites (--add-sums)",
+    )
 
 
-def fit_people(first: PeopleSeries, others: list[PeopleSeries]) -> LinearModel:
-    """Return the linear core of people's first session.
+def fit_people(first: PeopleSeries, others: list[PeopleSeries]) -> tuple[LinearModel, GroupSums]:
+    """Return the linear core of people's first session, and their sums.
 
     Parameters
     ----------
@@ -113,17 +227,70 @@ def fit_people(first: PeopleSeries, others: list[PeopleSeries]) -> LinearModel:
     others
         Other sessions of the same people; the first that a person has judges strengths.
     """
-    found = []
+    model, own = fit_linear(list(training_people(first, others)), first.tr_seconds)
+    return model, own.group
+
+
+def training_people(
+    first: PeopleSeries, others: Sequence[PeopleSeries]
+) -> Iterator[TrainingPerson]:
+    """Yield the covariances of people.
+
+    Parameters
+    ----------
+    first, others
+        As of `fit_people`.
+    """
     for row, label in enumerate(first.people):
-        again = next((_of(own, label) for own in others if label in own.people), None)
+        again = next(
+            (covariances_of(o, o.people.index(label)) for o in others if label in o.people), None
+        )
         kept = None if first.kept is None else first.kept[row]
-        found.append(TrainingPerson.of(first.series[row], kept, again))
-    return fit_linear(found, first.tr_seconds)[0]
+        yield TrainingPerson.of(first.series[row], kept, again)
 
 
-def _of(people: PeopleSeries, label: str) -> LagCovariances:
-    row = people.people.index(label)
-    return LagCovariances.of(people.series[row], None if people.kept is None else people.kept[row])
+def judge_again(
+    model: LinearModel,
+    sums: GroupSums,
+    first: PeopleSeries,
+    others: list[PeopleSeries],
+    seed: int,
+) -> Retest:
+    """Judge a linear core by the other session that most of its training people have.
+
+    Parameters
+    ----------
+    model, sums
+        Of `first`.
+    first, others
+        As of `fit_people`.
+    seed
+        Draws people, if there are many.
+    """
+    again = _most(others)
+    both = [] if again is None else [label for label in first.people if label in again.people]
+    if again is None or len(both) < FEWEST_CHOSEN:
+        return Retest()
+    return find_retest(model, sums, first.of(both), again.of(both), seed)
+
+
+def _retest(model: LinearModel, sums: GroupSums, training: _TrainingPeople, seed: int) -> Retest:
+    """Judge a linear core by some training people's other session; no more of them are read."""
+    people, found = training.people, list[tuple[str, list[str]]]()
+    for session in training.others:
+        there = people.of_session(session)
+        found.append((session, [label for label in training.labels if label in there]))
+    again, both = max(found, key=lambda own: len(own[1]), default=("", []))
+    if len(both) < FEWEST_CHOSEN:
+        return Retest()
+    some = draw(both, MOST_JUDGED, seed)
+    first = people.series(training.session, some)
+    return judge_again(model, sums, first, [people.series(again, some)], seed)
+
+
+def _most(others: list[PeopleSeries]) -> PeopleSeries | None:
+    """Return the session of most people; None: there is none."""
+    return max(others, key=lambda own: len(own.people), default=None)
 
 
 def _others(analysis: LinearAnalysis) -> list[str]:
@@ -152,8 +319,8 @@ def _strength_rows(fitted: FittedLinear) -> list[dict[str, object]]:
     if not strengths.densities:
         return []
     rows = []
-    scores = zip(GRID, strengths.densities, strengths.fits, strict=True)
-    for value, density, fit in scores:
+    figures = (strengths.densities, strengths.frame_densities, strengths.fits)
+    for value, density, single, fit in zip(GRID, *figures, strict=True):
         frames = value * GRID_TR / fitted.tr_seconds
         chosen = [
             name
@@ -164,12 +331,15 @@ def _strength_rows(fitted: FittedLinear) -> list[dict[str, object]]:
             if own == frames
         ]
         words = "both" if len(chosen) > 1 else "".join(chosen) or "none"
-        rows.append({"frames": round(frames), "nll_1": density, "fit": fit, "chosen": words})
+        row: dict[str, object] = {"frames": round(frames), "nll_1": density, "nll_0": single}
+        rows.append({**row, "fit": fit, "chosen": words})
     return rows
 
 
 def _write_results(analysis: LinearAnalysis, fitted: FittedLinear, bundle: LinearBundle) -> None:
     model, people = fitted.model, counted(len(fitted.people), "participant")
+    if fitted.of_other_sites:
+        people += f" and the sums of {fitted.of_other_sites} of other sites"
     strengths = model.strengths
     table = ResultTable(
         _STRENGTHS, _strength_rows(fitted), "How strongly people are shrunk: a row a strength"
@@ -179,9 +349,12 @@ def _write_results(analysis: LinearAnalysis, fitted: FittedLinear, bundle: Linea
         if strengths.chosen_by
         else "fixed, as fewer than 10 people have frames to choose them by"
     )
+    if strengths.chosen_by and fitted.of_other_sites:
+        chosen += ", by scores of all sites, each with the mean of its own people"
     process = model.infer_group()
+    tables = {"desc-strengths_scores": table, **_retest_tables(fitted)}
     analysis.write(
-        {"desc-strengths_scores": table},
+        tables,
         AnalysisPageFacts(
             title=analysis.results.path.name,
             index=f"../../{INDEX}",
@@ -200,6 +373,7 @@ def _write_results(analysis: LinearAnalysis, fitted: FittedLinear, bundle: Linea
                     ),
                     tables=(table.on_page("Scores of strengths"),) if table.rows else (),
                 ),
+                *_retest_sections(fitted, tables),
                 PageSection(
                     title="Mean of the training people",
                     matrices=(
@@ -217,6 +391,60 @@ def _write_results(analysis: LinearAnalysis, fitted: FittedLinear, bundle: Linea
         ),
     )
     say(f"regions: {named(bundle.regions)}")
+
+
+def _retest_tables(fitted: FittedLinear) -> dict[str, ResultTable]:
+    """Return the tables of features, and of minutes where they are known."""
+    rows = [{"minutes": minutes, "fit": r} for minutes, r in fitted.retest.minutes]
+    words = "What minutes of rest cost: a row a length"
+    found = {"desc-minutes_scores": ResultTable(_MINUTES, rows, words)} if rows else {}
+    features = [*_component_rows(fitted.components), *_regional_rows(fitted.retest)]
+    if features:
+        words = "What is known of people, and how reliable it is: a row a component or figure"
+        found["desc-features_scores"] = ResultTable(_FEATURES, features, words)
+    return found
+
+
+def _component_rows(components: Components | None) -> list[dict[str, object]]:
+    if components is None:
+        return []
+    iccs = components.reliability or (None,) * len(components.loadings)
+    return [
+        {"name": f"component{number}", "what": "feature", "share": share, "icc": icc}
+        for number, (share, icc) in enumerate(zip(components.shares, iccs, strict=True), 1)
+    ]
+
+
+def _regional_rows(retest: Retest) -> list[dict[str, object]]:
+    return [
+        {"name": name, "what": "description", "icc": icc}
+        for name, icc in zip(FIGURES, retest.regional, strict=False)
+    ]
+
+
+def _retest_sections(fitted: FittedLinear, tables: dict[str, ResultTable]) -> Iterator[PageSection]:
+    judged, spreads = fitted.retest.spreads.judged, fitted.retest.spreads
+    how = (
+        f"found on {counted(judged, 'training participant')} with two sessions"
+        if judged
+        else "fixed, as fewer than 10 training participants have two sessions"
+    )
+    text = (
+        "Standard deviations and intervals of a person count the variance of sampling "
+        f"{spreads.transition:.2f} times for the transition, and {spreads.covariance:.2f} times "
+        f"for the covariance of a frame, as people differ between days; {how}.",
+    )
+    yield PageSection(title="Intervals", text=text)
+    if table := tables.get("desc-features_scores"):
+        text = (
+            "Scores of components are features for statistics: they are of covariances that are "
+            "not shrunken. Figures of regions are description alone.",
+        )
+        yield PageSection(
+            title="Features", text=text, tables=(table.on_page("Components and figures"),)
+        )
+    if table := tables.get("desc-minutes_scores"):
+        yield PageSection(title="Minutes of rest", tables=(table.on_page("Minutes of rest"),))
 
 
 def _flags(model: LinearModel) -> list[Flag]:

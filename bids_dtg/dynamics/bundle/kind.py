@@ -68,17 +68,29 @@ def _facts_of_linear(bundle: LinearBundle) -> list[tuple[str, str]]:
     part = bundle.part
     chosen = f"chosen by {part.chosen_by}" if part.chosen_by else "fixed, of too few people"
     alone = f", {part.unconnected:.0%} without connections" if part.unconnected else ""
+    others = (bundle.card.record or {}).get("participants_of_other_sites")
+    more = f", and the sums of {others} of other sites" if others else ""
+    where = f"by {counted(part.connectomes, 'structural connectome')}, and homotopy"
     return [
-        ("people", f"{part.people}, as hashes"),
+        ("people", f"{part.people}, as hashes{more}"),
         ("regions", f"{part.regions}, {bundle.regions[0]} to {bundle.regions[-1]}"),
         ("series", f"{part.frames} frames{f', session {part.session}' if part.session else ''}"),
+        ("connections", where if part.connectomes else "between all regions"),
         ("order", f"{part.order}: {counted(part.order, 'earlier frame')}{alone}"),
         (
             "strengths",
             f"{part.transition_strength:g} frames (transition), "
             f"{part.covariance_strength:g} frames (covariance), {chosen}",
         ),
+        ("features", _features(part.components, part.component_icc)),
     ]
+
+
+def _features(components: int, iccs: tuple[float, ...]) -> str:
+    if not components:
+        return "none"
+    known = f", retest ICC {' '.join(f'{icc:.2f}' for icc in iccs)}" if iccs else ""
+    return f"{counted(components, 'component')}{known}"
 
 
 LINEAR_DYNAMICS = Kind(

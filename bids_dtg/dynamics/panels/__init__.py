@@ -8,13 +8,14 @@ Panels of a run (with motion, which every workflow has, and those of `report.par
 
 - `connectivity`: functional connectivity, and the structural connectome
 - `effective`: effective connectivity, by a linear core
+- `features`: scores of components of covariances, by a linear core
 - `parameters`: regional parameters with their spread, and the first one in the brain
 - `predictive`: the measured session compared with simulated ones
 """
 
 from __future__ import annotations
 
-from bids_dtg.dynamics.panels import connectivity, effective, parameters, predictive
+from bids_dtg.dynamics.panels import connectivity, effective, features, parameters, predictive
 from bids_dtg.files.regions.relmat import RELMAT
 from bids_dtg.report.panels import MOTION
 from bids_dtg.report.panels.panel import Panel
@@ -39,6 +40,7 @@ EFFECTIVE = Panel(
     *("effective", "Effective connectivity", effective.FILE, no_file, effective.draw),
     also=(effective.lag(2),),
 )
+FEATURES = Panel("features", "Features for statistics", features.COMPONENTS, no_file, features.draw)
 PREDICTIVE = Panel(
     "simulations",
     "The measured session compared with simulated ones",
@@ -47,4 +49,7 @@ PREDICTIVE = Panel(
     predictive.draw,
 )
 # In the order of the page.
-PANELS = (MOTION, CARPET, FUNCTIONAL, STRUCTURAL, COVERAGE, PARAMETERS, EFFECTIVE, PREDICTIVE)
+PANELS = (
+    *(MOTION, CARPET, FUNCTIONAL, STRUCTURAL, COVERAGE, PARAMETERS, EFFECTIVE, FEATURES),
+    PREDICTIVE,
+)

@@ -10,7 +10,14 @@ from numpy.typing import NDArray
 
 from bids_dtg.connectome.edges import fc_strength, upper_edges
 from bids_dtg.dynamics.judging.predictive import FEWEST_SIMULATIONS
-from bids_dtg.dynamics.measures import connectivity, low_power, spectra, zero_crossings
+from bids_dtg.dynamics.measures import (
+    FCD_FRAMES,
+    connectivity,
+    fcd,
+    low_power,
+    spectra,
+    zero_crossings,
+)
 from bids_dtg.dynamics.panels.run import NetworkRun
 from bids_dtg.files.names import FileKind
 from bids_dtg.files.text import encoded, read_json, read_rows, tsv_text
@@ -39,6 +46,8 @@ _COLUMNS = {
             "fc_strength": "mean functional connectivity (r)",
             "zero_crossings": "sign changes of a region's series, mean over regions",
             "low_power": "power below 0.1 Hz of a region's series, mean over regions",
+            "fcd_spread": "how much functional connectivity changes: standard deviation of how "
+            f"alike it is in two windows of {FCD_FRAMES} frames (FCD); n/a of short sessions",
             _SPECTRUM: "power density, mean over regions (1/Hz)",
             _PAIR: "functional connectivity of a pair of regions (r)",
         },
@@ -56,6 +65,17 @@ _COLUMNS = {
     "at": {"Description": "Frequency in Hz, or number of the simulation or of the pair"},
     "value": {"Description": "The value"},
 }
+_FCD_STRIDE = 20  # frames from a window to the next
+_FEWEST_WINDOWS = 5
+
+
+def _fcd_spread(series: Series, _: float) -> float:
+    """Return the standard deviation of FCD; NaN of a session with few windows."""
+    if series.shape[1] < FCD_FRAMES + (_FEWEST_WINDOWS - 1) * _FCD_STRIDE:
+        return float("nan")
+    return float(np.std(upper_edges(fcd(series, stride=_FCD_STRIDE))))
+
+
 # By name: functions of a session (regions, frames) and a TR in s; words and decimals.
 _FIGURES: dict[str, tuple[Callable[[Series, float], float], str, int]] = {
     "fc_strength": (
@@ -71,6 +91,11 @@ _FIGURES: dict[str, tuple[Callable[[Series, float], float], str, int]] = {
     "low_power": (
         lambda series, tr_seconds: float(low_power(series, tr_seconds).mean()),
         "Power below 0.1 Hz (measured series have a variance of 1)",
+        3,
+    ),
+    "fcd_spread": (
+        _fcd_spread,
+        "Spread of FCD (how much functional connectivity changes)",
         3,
     ),
 }

@@ -46,7 +46,10 @@ Of each participant and run of rest, in sub-*/[ses-*/]func:
 - *_desc-dynamics_parameters.tsv, *_dynamics.nii.gz: parameters of each region, with their standard
   deviation, as a table and as images. Estimates.
 - *_desc-lag1_relmat.tsv, *_desc-lag2_relmat.tsv: effective connectivity by a linear core: the
-  effect of a column's parcel on a row's, one and two frames later. Estimates.
+  effect of a column's parcel on a row's, one and two frames later, with standard deviations in
+  *_desc-lag1sd_relmat.tsv, *_desc-lag2sd_relmat.tsv. Estimates.
+- *_desc-components_parameters.tsv: scores of components of covariances: features for statistics.
+- *_desc-regional_parameters.tsv: figures of regions by a linear core: description.
 - *_desc-simulated_timeseries.npz: series that the model simulates for the run. Not measured.
 - *_qc.tsv: quality figures of each run; the JSON file beside it explains the columns.
 - logs/CITATION.md: methods text and references.
@@ -61,6 +64,8 @@ Over people:
 - group/evaluation-NAME/: how its simulations agree with the measured series, beside simple models.
 - group/simulation-NAME/: series that a model simulates.
 - group/fixed-points-NAME/: where the activity of a model rests.
+- group/intervention-NAME/: what lesions and other interventions change in a linear core. An effect
+  inside a model is not evidence of an effect in a person.
 - Tables have a JSON file of the same name that explains their columns.
 """
 CITATION = """\

@@ -49,7 +49,7 @@ def find_array_people(
     paths, keys
         Values of ``--input-arrays`` and ``--array-key``.
     connected
-        Whether structural connectomes are needed; else they are not read.
+        Whether structural connectomes are needed; else they are there where there are any.
 
     Raises
     ------
@@ -60,7 +60,7 @@ def find_array_people(
     """
     arrays = read_arrays(paths, keys)
     _require_series(arrays)
-    structural = _require_structural(arrays, keys) if connected else None
+    structural = _require_structural(arrays, keys) if connected else arrays.structural
     return NetworkSource(
         paths=arrays.files,
         labels=arrays.labels,
@@ -68,7 +68,7 @@ def find_array_people(
         sessions=tuple(_ArraySession(rest, structural) for rest in arrays.rest),
         connected=frozenset(() if structural is None else structural.rows),
         families=arrays.families,
-        notes=(*arrays.notes, *_unused(arrays, () if connected else ("structural",))),
+        notes=(*arrays.notes, *_unused(arrays)),
         cleaning=_CLEANING,
     )
 
@@ -96,6 +96,6 @@ def _require_structural(arrays: ArrayPeople, keys: Sequence[str]) -> PeopleArray
     return arrays.structural
 
 
-def _unused(arrays: ArrayPeople, more: Sequence[str]) -> tuple[str, ...]:
-    given = [name for name in (*_UNUSED, *more) if getattr(arrays, name) is not None]
+def _unused(arrays: ArrayPeople) -> tuple[str, ...]:
+    given = [name for name in _UNUSED if getattr(arrays, name) is not None]
     return (f"not used by this model: {named(given)}",) if given else ()

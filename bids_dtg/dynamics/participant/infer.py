@@ -12,9 +12,12 @@ from numpy.typing import NDArray
 from bids_dtg.dynamics.bundle.bundle import NetworkBundle
 from bids_dtg.dynamics.bundle.fits import SeriesBundle
 from bids_dtg.dynamics.bundle.linear import LinearBundle
+from bids_dtg.dynamics.components import Components, edges_of
+from bids_dtg.dynamics.intervals import Uncertainty, share_different
 from bids_dtg.dynamics.lag_covariances import LagCovariances
 from bids_dtg.dynamics.linear import LinearModel
 from bids_dtg.dynamics.networks import SIDED, STRUCTURAL, Networks, normalised, standardised
+from bids_dtg.dynamics.regional import regional_figures
 from bids_dtg.errors import RunError
 from bids_dtg.inputs.regions.sides import homotopic_pairs
 from bids_dtg.notices import named
@@ -32,8 +35,7 @@ class Modelled:
     share_filled: float  # share of these frames that were filled
     simulated: NDArray[np.float32]  # (simulations, regions, frames)
     parameters: Parameters | None = None  # None: the model has none
-    # (lags, regions, regions), effects of earlier frames, rows on columns; None: likewise
-    transitions: NDArray[np.float64] | None = None
+    core: CoreResults | None = None  # of a linear core; None: another model
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,6 +44,19 @@ class Parameters:
 
     mean: NDArray[np.float64]  # (regions, parameters) of the posterior
     sd: NDArray[np.float64]  # likewise
+
+
+@dataclass(frozen=True, eq=False)
+class CoreResults:
+    """What a linear core says of a run, beside simulations."""
+
+    transitions: NDArray[np.float64]  # (lags, regions, regions), of earlier frames on a row
+    sd: NDArray[np.float64]  # likewise
+    # Of effects between regions a frame later, those that differ from the training people's.
+    different: float
+    regional: NDArray[np.float64]  # (figures, regions), see `regional.FIGURES`
+    scores: NDArray[np.float64]  # (components,), features; empty: the model has none
+    minutes: float  # of rest, kept
 
 
 class Inference(Protocol):
@@ -67,6 +82,10 @@ class LinearInference:
     def _model(self) -> LinearModel:
         return self._bundle.model()
 
+    @cached_property
+    def _components(self) -> Components | None:
+        return self._bundle.components()
+
     def of(self, measured: MeasuredSeries, weights: NDArray[np.float64] | None) -> Modelled:
         """Describe a run by its process, and simulate sessions of it.
 
@@ -81,10 +100,21 @@ class LinearInference:
         series, share = measured.series.filled()
         there = np.flatnonzero(measured.series.keep)
         kept = measured.series.keep[there[0] : there[-1] + 1]
-        process = self._model.infer(LagCovariances.of(series, kept))
+        own = LagCovariances.of(series, kept)
+        process = self._model.infer(own)
         rng = np.random.default_rng([self._seed, *measured.run.participant.encode()])
         simulated = process.simulate(self._simulations, series.shape[1], rng)
-        return Modelled(series, share, simulated, transitions=process.transitions)
+        model, spreads = self._model, self._bundle.part.spreads
+        components = self._components
+        core = CoreResults(
+            transitions=process.transitions,
+            sd=Uncertainty(process, own.frames, model.strengths, spreads).transition_sd,
+            different=share_different(process, model, spreads, own.frames),
+            regional=regional_figures(process),
+            scores=np.empty(0) if components is None else components.scores(edges_of(own)),
+            minutes=measured.design.seconds_kept / 60,
+        )
+        return Modelled(series, share, simulated, core=core)
 
 
 def require_present(measured: MeasuredSeries, bundle: SeriesBundle[Any]) -> None:

@@ -36,6 +36,7 @@ from bids_dtg.settings import Settings
 MOST_FILLED = 0.3  # share of the frames of a series that may be interpolated
 _SHORTEST = 0.9  # of the median length of a session's series: shorter ones are left out
 _OF_RUN = ("acq", "ce", "rec", "dir", "run", "echo")  # entities that distinguish a session's runs
+_NO_CONNECTOME = "no structural connectome"
 _STRUCTURAL = "structural"  # value of desc- of structural connectomes
 _TABLES = TableKind(SERIES, "mean", words="series", one="run", workflow="dynamics")
 
@@ -108,7 +109,7 @@ def find_output_people(
     atlas
         Key of the atlas to be read; empty: the only one there is.
     connected
-        Whether runs need a structural connectome; else none is read.
+        Whether runs need a structural connectome; else one is read where there is one.
 
     Raises
     ------
@@ -119,7 +120,7 @@ def find_output_people(
     kept = LeftOut(_TABLES.one)
     files = find_tables(root, _TABLES, settings.inputs.participant_label, atlas, kept)
     files = _of_one_time(files, kept)
-    source = find_structural(settings) if connected else None
+    source = find_structural(settings)
     read = (_read(file, source, kept, connected=connected) for file in files)
     runs = [run for run in read if run is not None]
     runs = of_the_same_regions(runs, kept)
@@ -139,7 +140,8 @@ def find_output_people(
         labels=tuple(sorted({file.label for file in files})),
         regions=runs[0].names,
         sessions=sessions,
-        connected=frozenset(label for rest in sessions for label in rest.labels if connected),
+        connected=frozenset(run.table.label for run in runs)
+        - {run.table.label for run in runs if run.connections is None},
         families=read_families([settings.inputs.bids_dir, root]),
         notes=kept.lines(),
         atlas=runs[0].table.atlas,
@@ -172,7 +174,7 @@ def _read(
     try:
         table = read_series(file.path)
         series, there = _filled(table, _tr_seconds(file))
-        connections = _weights(file, table.names, source, kept) if connected else None
+        connections = _connections(file, table.names, source, kept, needed=connected)
     except (ForeignFileError, RunError) as err:
         kept.add(file, err.found)
         return None
@@ -201,6 +203,25 @@ def _filled(table: RegionSeries, tr_seconds: float) -> tuple[Array, NDArray[np.b
     return values.astype(np.float64), np.asarray(table.keep[there[0] : there[-1] + 1], bool)
 
 
+def _connections(
+    file: OutputTable,
+    regions: tuple[str, ...],
+    source: StructuralSource | None,
+    kept: LeftOut,
+    *,
+    needed: bool,
+) -> tuple[Array, Path] | None:
+    """Return what `_weights` does; None, and a note on what is wrong, where it is not needed."""
+    try:
+        return _weights(file, regions, source, kept)
+    except (ForeignFileError, RunError) as err:
+        if needed:
+            raise
+        if err.found != _NO_CONNECTOME:
+            kept.notes.append(f"sub-{file.label}: connections are not read: {err.found}")
+        return None
+
+
 def _weights(
     file: OutputTable, regions: tuple[str, ...], source: StructuralSource | None, kept: LeftOut
 ) -> tuple[Array, Path]:
@@ -221,7 +242,7 @@ def _weights(
     try:
         matrix = read_relmat(path)
     except MissingFileError:
-        raise RunError("no structural connectome") from None
+        raise RunError(_NO_CONNECTOME) from None
     if matrix.names != regions:
         raise RunError("a structural connectome of other regions than the series")
     if faults := weight_faults(matrix.values, regions):

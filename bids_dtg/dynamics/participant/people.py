@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bids_dtg.cohort.array_people import given_split
+from bids_dtg.dynamics.effective_connectivity import Connections
 from bids_dtg.dynamics.measures import connectivity
 from bids_dtg.dynamics.networks import (
     LEAST_FRAMES,
@@ -123,6 +124,10 @@ class NetworkPeople:
         """Time between frames in seconds, the same in all sessions."""
         return self._rest(self.sessions[0]).tr_seconds
 
+    def frames_of(self, session: str) -> int:
+        """Return the number of frames of each series of a session."""
+        return self._rest(session).frames
+
     def of_session(self, session: str) -> tuple[str, ...]:
         """Return the labels of people with rest of a session."""
         there = self._rest(session).labels
@@ -189,6 +194,30 @@ class NetworkPeople:
             tr_seconds=rest.tr_seconds,
             kept=None if kept is None else np.stack(kept),
         )
+
+    def connections(self, labels: Sequence[str]) -> Connections | None:
+        """Return which connections people have; None: nobody has a structural connectome.
+
+        Parameters
+        ----------
+        labels
+            Of the people; those without a structural connectome are left out.
+
+        Raises
+        ------
+        DatasetError
+            As of `networks`, of structural connectomes.
+        """
+        found: dict[str, Array] = {}
+        for rest in self.source.sessions:
+            there = self.source.connected & rest.labels
+            wanted = [label for label in labels if label in there and label not in found]
+            if wanted:
+                own = rest.weights(wanted, lambda values: weight_faults(values, self.regions))
+                found |= dict(zip(wanted, own, strict=True))
+        if not found:
+            return None
+        return Connections.of(np.stack([*found.values()]), homotopic_pairs(self.regions))
 
     def _wanted(self, session: str, labels: Sequence[str] | None) -> list[str]:
         """Return the people of `labels`, or all, who have rest of a session."""

@@ -7,13 +7,15 @@ from pathlib import PurePosixPath
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from bids_dtg.dynamics.bundle.linear import LinearBundle, LinearPart
 from bids_dtg.dynamics.networks import normalised
 from bids_dtg.dynamics.panels import effective
+from bids_dtg.dynamics.panels.features import COMPONENTS, COST, REGIONAL, cost_of_minutes
 from bids_dtg.dynamics.panels.run import NetworkRun
-from bids_dtg.dynamics.participant.infer import Modelled, Parameters
+from bids_dtg.dynamics.participant.infer import CoreResults, Modelled, Parameters
 from bids_dtg.dynamics.participant.request import NetworkRequest
+from bids_dtg.dynamics.regional import FIGURES
 from bids_dtg.files.array_store import write_npz
 from bids_dtg.files.names import FileKind
 from bids_dtg.files.regions.nodes import Measure
@@ -75,8 +77,10 @@ class NetworkWriter(ParcelWriter[NetworkRequest]):
             if modelled.parameters is not None:
                 files += self._write_parameters(measured, modelled, modelled.parameters)
                 files += self._write_images(measured, modelled, modelled.parameters)
-            if modelled.transitions is not None:
-                files += self._write_transitions(measured, modelled, modelled.transitions)
+            if modelled.core is not None:
+                files += self._write_transitions(measured, modelled, modelled.core)
+                files += self._write_features(measured, modelled, modelled.core)
+                files += self._write_regional(measured, modelled, modelled.core)
             files += self._write_simulated(measured, modelled)
         bundle = self._request.bundle
         files += self.write_kept(
@@ -156,17 +160,21 @@ class NetworkWriter(ParcelWriter[NetworkRequest]):
         )
 
     def _write_transitions(
-        self, measured: MeasuredSeries, modelled: Modelled, transitions: NDArray[np.float64]
+        self, measured: MeasuredSeries, modelled: Modelled, core: CoreResults
     ) -> Iterator[PurePosixPath]:
-        """Write the effect of each region on each other one, so many frames later."""
-        for lag, values in enumerate(transitions, 1):
+        """Write the effect of each region on each other one, so many frames later, and its sd."""
+        different = {}
+        if np.isfinite(core.different):
+            different = {effective.DIFFERENT: float(core.different)}
+        for lag, (values, sd) in enumerate(zip(core.transitions, core.sd, strict=True), 1):
+            later = f"{counted(lag, 'frame')} later"
             yield from self.write_matrix(
                 effective.lag(lag).path(self._entities(measured)),
                 values,
                 {
-                    "Description": f"Effect of the parcel of a column on that of a row "
-                    f"{counted(lag, 'frame')} later, all parcels together, by a linear model: an "
-                    f"estimate. {effective.CAUTION}",
+                    "Description": f"Effect of the parcel of a column on that of a row {later}, "
+                    f"all parcels together, by a linear model: an estimate. {effective.CAUTION}",
+                    **(different if lag == 1 else {}),
                     **self._model_facts(measured, modelled),
                 },
                 Measure(
@@ -175,6 +183,93 @@ class NetworkWriter(ParcelWriter[NetworkRequest]):
                     directed=True,
                 ),
             )
+            yield from self.write_matrix(
+                effective.sd_of(lag).path(self._entities(measured)),
+                sd,
+                {
+                    "Description": f"Standard deviation of the effect of the parcel of a column on "
+                    f"that of a row {later}, of the estimate for the person",
+                    **self._model_facts(measured, modelled),
+                },
+                Measure(
+                    "standard deviation of effective connectivity",
+                    "Square root of the posterior variance of the coefficient, with how much more "
+                    "than by sampling training people vary between sessions",
+                    non_negative=True,
+                    directed=True,
+                ),
+            )
+
+    def _write_features(
+        self, measured: MeasuredSeries, modelled: Modelled, core: CoreResults
+    ) -> Iterator[PurePosixPath]:
+        """Write the scores of components, which are for statistics."""
+        if not len(core.scores):
+            return
+        cost = cost_of_minutes(core.minutes, self._core_part.minutes)
+        iccs = self._core_part.component_icc or (None,) * len(core.scores)
+        rows = [
+            [f"component{number}", f"{score:.6g}", None if icc is None else f"{icc:.3f}"]
+            for number, (score, icc) in enumerate(zip(core.scores, iccs, strict=True), 1)
+        ]
+        yield from self.write_with(
+            COMPONENTS.path(self._entities(measured)),
+            encoded(tsv_text(["name", "score", "icc"], rows)),
+            {
+                "Description": "Features of the person for statistics: components of covariances "
+                "that are not shrunken, as the training people vary",
+                "name": {"Description": "Component, by decreasing variance over training people"},
+                "score": {
+                    "Description": "Score in standard deviations of the training people; above 0: "
+                    "the connectivity that the component is of is stronger than their mean"
+                },
+                "icc": {
+                    "Description": "ICC(A,1) between two sessions of the training people; n/a "
+                    "where fewer than 10 of them have two"
+                },
+                "MinutesKept": round(core.minutes, 3),
+                **({COST: cost} if cost else {}),
+                **self._model_facts(measured, modelled),
+            },
+        )
+
+    def _write_regional(
+        self, measured: MeasuredSeries, modelled: Modelled, core: CoreResults
+    ) -> Iterator[PurePosixPath]:
+        """Write figures of regions, which describe the process."""
+        iccs = self._core_part.regional_icc or (None,) * len(FIGURES)
+        rows = [
+            [index, name, *(f"{value:.6g}" for value in values)]
+            for (index, name), values in zip(
+                self._request.atlas.parcels.items(), core.regional.T, strict=True
+            )
+        ]
+        meanings = {
+            name: {
+                "Description": words,
+                **({} if icc is None else {"RetestICC": round(icc, 3)}),
+            }
+            for (name, (words, _)), icc in zip(FIGURES.items(), iccs, strict=True)
+        }
+        yield from self.write_with(
+            REGIONAL.path(self._entities(measured)),
+            encoded(tsv_text(["index", "name", *FIGURES], rows)),
+            {
+                "Description": "Figures of each region by a linear process that is shrunk to the "
+                "training people's: description, not for statistics, as they move with the "
+                "minutes kept",
+                "index": {"Description": "Label of the parcel in the atlas"},
+                "name": {"Description": "Name of the parcel in the atlas' table"},
+                **meanings,
+                **self._model_facts(measured, modelled),
+            },
+        )
+
+    @property
+    def _core_part(self) -> LinearPart:
+        bundle = self._request.bundle
+        assert isinstance(bundle, LinearBundle)  # its results are written
+        return bundle.part
 
     def _write_parameters(
         self, measured: MeasuredSeries, modelled: Modelled, parameters: Parameters

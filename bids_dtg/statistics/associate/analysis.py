@@ -112,12 +112,13 @@ def run_associate(settings: Settings) -> int:
     people = gather_people(settings).complete(settings.statistics.covariates)
     names = phenotypes_asked(people)
     sources = _sources(people)
+    people = people.complete(_covariates_of(people, sources))
     if settings.behaviour.dry_run:
         would = f"would test {named(names)} of {counted(len(people), 'participant')}"
         return print_plan(sources, [would])
     results = ResultFolder.of(settings, people.output, *_WRITES)
     with results.begun(), temporary_folder() as folder:
-        study = _Study(people, names)
+        study = _Study(people, names, _covariates_of(people, sources))
         for number, source in enumerate(sources):
             for position, table in enumerate(source.tables(people.of(source.has), folder)):
                 done = (number + position / len(source.contrasts)) / len(sources)
@@ -127,10 +128,22 @@ def run_associate(settings: Settings) -> int:
     return len(study.failed)
 
 
+def _covariates_of(people: GroupPeople, sources: Sequence[FeatureSource]) -> tuple[str, ...]:
+    """Return measures of runs that features ask for as covariates, where people differ in them."""
+    asked = {people.column(name).name for name in people.settings.statistics.covariates}
+    found = dict.fromkeys(name for source in sources for name in source.kind.covariates)
+    return tuple(
+        name
+        for name in found
+        if name not in asked and len(set(people.column(name).texts.values())) > 1
+    )
+
+
 def _sources(people: GroupPeople) -> tuple[FeatureSource, ...]:
     """Return the requested features, and the edges that they are compared with."""
     try:
-        found = find_features(people, _DEFAULT)
+        kinds = people.feature_kinds
+        found = find_features(people, [name for name in _DEFAULT if name in kinds] or [*kinds])
     except DatasetError as err:
         if people.settings.statistics.feature_sets:
             raise
@@ -205,10 +218,13 @@ class _Model:
 class _Study:
     """All tests of a call."""
 
-    def __init__(self, people: GroupPeople, names: Sequence[str]) -> None:
-        self.people, self.names = people, names
+    def __init__(
+        self, people: GroupPeople, names: Sequence[str], of_features: Sequence[str] = ()
+    ) -> None:
+        self.people, self.names, self._of_features = people, names, of_features
         self.failed: dict[str, str] = {}  # participants who could not be read, and why
-        self._covariates = people.covariates(people.settings.statistics.covariates)
+        asked = people.settings.statistics.covariates
+        self._covariates = people.covariates([*asked, *of_features])
         self._drawn: dict[tuple[str, ...], Permutations | None] = {}  # by labels
         self._models: dict[tuple[str, tuple[str, ...]], _Model | None] = {}
         self._found: dict[tuple[str, str], list[_Tested]] = {}  # by phenotype and kind
@@ -350,6 +366,9 @@ class _Study:
         without = f"; {lacking} without a value or not read" if lacking else ""
         options = self.people.settings.statistics
         covariates = ", ".join(options.covariates) or "none"
+        if self._of_features:
+            own = named(list(self._of_features))
+            covariates = f"{covariates}, and of these features {own}"
         return (
             f"{counted(len(labels), 'participant')}{without}. Covariates: {covariates}. The unit "
             f"is the participant; {models[labels].association.dof} degrees of freedom.",
@@ -378,6 +397,7 @@ def _corrected(
     kind: FeatureKind, tables: Sequence[_Tested], unfair: str, regions: RegionPictures
 ) -> FeatureAssociations:
     unit = "edge" if kind.name == EDGES else "region" if tables[0].places is None else "voxel"
+    unit = kind.unit or unit
     no_q = unfair or next((table.no_q for table in tables if table.no_q), "")
     found = [
         ContrastAssociations(

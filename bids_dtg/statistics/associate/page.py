@@ -14,6 +14,7 @@ from bids_dtg.report.pages.analysis import PageSection, Pictures, Scatter, Table
 from bids_dtg.stats.cohort.association import ColumnTests, CorrectedTests
 from bids_dtg.stats.verdict import too_few
 
+_OF_MAPS = ("region", "voxel")  # units of features that are maps, or made of them
 EDGES = "edges"  # features that maps are predicted from: others are compared with them
 LEVEL = 0.05  # of the false discovery rate and of the family-wise error
 # Most names of columns on the page, for each phenotype and kind of features.
@@ -260,7 +261,11 @@ def section(phenotype: PhenotypeAssociations) -> PageSection:
 def _beside_edges(phenotype: PhenotypeAssociations) -> Iterator[str]:
     """Say what associations of maps add to those of the connectome's edges."""
     edges = next((found for found in phenotype.features if found.kind == EDGES), None)
-    made = [found for found in phenotype.features if found.kind not in (EDGES, "measured")]
+    made = [
+        found
+        for found in phenotype.features
+        if found.kind not in (EDGES, "measured") and found.unit in _OF_MAPS
+    ]
     if not phenotype.enough or not made:
         return
     if edges is None:
@@ -301,8 +306,10 @@ def _side_by_side(phenotype: PhenotypeAssociations) -> Table:
         certain = None if found.unfair else found.certain
         verdicts = (share, certain) if phenotype.enough else (None, None)
         rows.append([found.words, found.people, found.tests, *verdicts, r, found.by_chance])
+    compared = any(found.unit in _OF_MAPS for found in phenotype.features)
     return Table(
-        "Features, compared with the edges of the connectome that maps are predicted from",
+        "Features"
+        + ", compared with the edges of the connectome that maps are predicted from" * compared,
         [
             "",
             "participants",

@@ -32,7 +32,7 @@ from bids_dtg.report.pages.analysis import (
 from bids_dtg.report.pages.index import INDEX
 from bids_dtg.settings import Settings
 from bids_dtg.stats.paired import Interval
-from bids_dtg.stats.verdict import RULE, WORSE, Verdict
+from bids_dtg.stats.verdict import NO_EVIDENCE, RULE, WORSE, Verdict
 from bids_dtg.twin.analyses.analysis import TwinAnalysis
 from bids_dtg.twin.curves import MeanTrial, Values, per_second
 from bids_dtg.twin.judging.cohort import Cohort
@@ -47,7 +47,6 @@ from bids_dtg.twin.judging.evaluation import (
     Score,
     evaluate,
 )
-from bids_dtg.twin.panels.words import NO_EVIDENCE
 
 Row = dict[str, Any]
 _FEWEST_TRAINING = 3  # training participants, for baselines

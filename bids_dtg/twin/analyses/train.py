@@ -27,11 +27,11 @@ from bids_dtg.report.pages.analysis import (
 )
 from bids_dtg.report.pages.index import INDEX
 from bids_dtg.settings import Settings
+from bids_dtg.stats.verdict import NO_EVIDENCE
 from bids_dtg.training.loop import Workplace
 from bids_dtg.twin.analyses.analysis import TwinAnalysis
 from bids_dtg.twin.bundle.bundle import TwinFacts, write_twin_bundle
 from bids_dtg.twin.fitting import Fitted, fit
-from bids_dtg.twin.panels.words import NO_EVIDENCE
 from bids_dtg.twin.participant.people import TwinPeople, trial_notes
 from bids_dtg.twin.participant.source import connectome_notes
 from bids_dtg.twin.recipe import DEFAULT_ARCHITECTURE, Recipe, find_architecture, find_recipe

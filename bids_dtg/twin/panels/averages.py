@@ -9,8 +9,9 @@ from bids_dtg.files.derivatives import DerivativeDataset
 from bids_dtg.report.contents import ParticipantFiles, RunFiles
 from bids_dtg.report.panels.panel import Canvas, Figure, Panel, Section
 from bids_dtg.report.parcels.files import no_file
+from bids_dtg.stats.verdict import NO_EVIDENCE
 from bids_dtg.twin.panels import behaviour, connectome, curves, fitted, trial_series
-from bids_dtg.twin.panels.words import NO_EVIDENCE, is_predicted
+from bids_dtg.twin.panels.words import is_predicted
 
 CONNECTOME = Panel("connectome", "Edges between parcels", connectome.FILE, no_file, connectome.draw)
 BEHAVIOUR = Panel("behaviour", "Behaviour", behaviour.FILE, no_file, behaviour.draw)

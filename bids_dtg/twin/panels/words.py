@@ -22,10 +22,10 @@ from bids_dtg.report.parcels.words import (
     stands_on,
 )
 from bids_dtg.settings import Combine, OutputOptions
+from bids_dtg.stats.verdict import NO_EVIDENCE
 from bids_dtg.twin.panels.behaviour import FILE as BEHAVIOUR
 from bids_dtg.twin.panels.behaviour import OBSERVED_FILE, PREDICTED, behaviour_of, has
 
-NO_EVIDENCE = "An effect inside a model is not evidence of an effect in a person."
 README = f"""\
 Digital twins: networks made from connectomes that perform people's tasks
 ========================================================================

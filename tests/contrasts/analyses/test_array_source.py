@@ -433,3 +433,44 @@ def test_the_same_command_on_changed_arrays_writes_nothing(tmp_path, capsys):
     assert "made of other data (<arrays1>/all.npz has changed)" in said
     assert "choose another --model-name" in said
     assert {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()} == before
+
+
+def test_two_sites_make_one_model_by_two_rounds_of_files(tmp_path, capsys):
+    """The first site's files bring its sets of ROI maps along; it has people to cross-validate."""
+    given, sites = arrays(people=13), {"a": slice(0, 8), "b": slice(8, 13)}
+    for name, rows in sites.items():
+        (tmp_path / name).mkdir()
+        own = {**given, **{key: given[key][rows] for key in ("people", "rest", "targets")}}
+        np.savez(tmp_path / name / "all.npz", **own)
+
+    def train(site, *words, model="own"):
+        return call(
+            tmp_path / site, "train", "--architecture", "linear", "--model-name", model, *words
+        )
+
+    def files(site, *, model="own", rounds=2):
+        folder = tmp_path / site / f"out/group/model-{model}"
+        names = ("linear_means.safetensors", "linear_sums.safetensors")[:rounds]
+        return ("--add-sums", *(folder / name for name in names))
+
+    assert train("a", "--rois", 3, 4) == 0
+    capsys.readouterr()
+    assert train("b", *files("a", rounds=1), model="first") != 0
+    said = " ".join(capsys.readouterr().err.split())
+    assert "linear_means.safetensors is of the first round, and gives means alone" in said
+    assert train("a", *files("b", model="first", rounds=1), model="second") != 0
+    capsys.readouterr()
+    assert train("a", *files("b", model="first"), model="both") == 0
+    assert train("b", *files("a", model="second"), model="both") == 0
+    models = [load_bundle(tmp_path / s / "out/group/model-both/bundle") for s in sites]
+    tensors = [model.weights().read() for model in models]
+    for name in ("means", "weights", "coefficients", "squares"):
+        np.testing.assert_allclose(*(own[f"linear.{name}"] for own in tensors), atol=1e-6)
+    assert models[0].card.part.connectome.sets == (3, 4)
+    judged = models[0].card.record["cross_validation"]
+    assert judged["groups"] == [2, 2, 2, 2]
+    described = models[0].card.description
+    assert described.startswith("Trained with bids_dtg on 8 participants and the sums of 5 of oth")
+    np.testing.assert_array_equal(*(model.roi_maps for model in models))
+    record = models[1].card.record["linear"]
+    assert (record["participants"], record["participants_of_other_sites"]) == (5, 8)

@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 from linear_by_the_page import ByThePage
 from plain_route import plain_series, regress
-from tiny_cohort import TinyCohort
+from tiny_cohort import LABELS, TinyCohort
 from tiny_job import read_table
 
 from bids_dtg.cleaning.strategies import resolve
 from bids_dtg.connectome.form import Form
 from bids_dtg.contrasts.bundle.bundle import load_bundle
-from bids_dtg.contrasts.kind import Processor
+from bids_dtg.contrasts.kind import LINEAR_MEANS, Processor
 from bids_dtg.contrasts.panels.connectome import FILE as RELMAT
 from bids_dtg.contrasts.participant.measure import measure
 from bids_dtg.contrasts.participant.request import find_runs
@@ -137,3 +137,23 @@ def test_a_kind_that_reads_one_set_makes_one(cohort, capsys):
     zero = ~bundle.voxels.mask[bundle.brain_voxels.mask]
     assert not bundle.roi_maps[:, zero].any()
     assert bundle.card.record["roi_maps"]["rois"] == 3
+
+
+def test_sets_of_a_model_are_taken(cohort, model, tmp_path, capsys):
+    """A second site has the ROI maps of the first: by its model, with the sums beside it."""
+    words = ("--architecture", "linear", "--held-out", 0, 0, "--model", model.path)
+    call = ("train", *words, "--participant-label", *LABELS[:5])
+    assert cohort.analyse(*call, out=tmp_path) == 0
+    found = load_bundle(tmp_path / "group/model-own/bundle")
+    assert found.card.part.connectome == model.card.part.connectome
+    np.testing.assert_array_equal(found.roi_maps, model.roi_maps)
+    # Sums of the first round of both are of the same ROI maps: they can be added.
+    folder = tmp_path / "group/model-own"
+    words += ("--participant-label", *LABELS[5:], "--add-sums", folder / LINEAR_MEANS)
+    capsys.readouterr()
+    assert cohort.analyse("train", *words, "--model-name", "b", out=tmp_path) != 0
+    assert f"{LINEAR_MEANS} is of the first round, and gives means" in capsys.readouterr().err
+    words = ("--architecture", "local-ridge", "--model", model.path, "--model-name", "c")
+    assert cohort.analyse("train", *words, out=tmp_path) == 2
+    line = "a --model with 8 ROI maps in sets of 3 and 5 was given for a model of kind local-ridge"
+    assert line in capsys.readouterr().err

@@ -46,7 +46,13 @@ def test_folds_judge_everybody_once_beside_simple_models(out: Path) -> None:
     assert rows["factors_3"]["r2_1"] == "n/a"
     meanings = json.loads((folder / SCORES).with_suffix(".json").read_text())
     assert "R²" not in meanings["fit"]["Description"]
-    assert "REST1 is read, and REST2 judges" in (folder / "network_report.html").read_text()
+    page = (folder / "network_report.html").read_text()
+    assert "REST1 is read, and REST2 judges" in page
+    held = {row["name"]: row for row in read_rows(folder / "desc-intervals_scores.tsv")}
+    assert [*held] == ["transition", "covariance", "different"]
+    assert 0.5 < float(held["transition"]["share"]) < 1
+    assert all(float(row["sd"]) >= 0 for row in held.values())
+    assert "What intervals hold" in page
 
 
 def test_a_model_is_judged_by_others_alone(out: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -32,6 +32,24 @@ def rows_of(kept: Kept) -> list[list[str]]:
     return [line.split("\t") for line in kept.content.decode().splitlines()[1:]]
 
 
+def test_connectivity_that_changes_has_a_wider_spread_of_fcd():
+    rng = np.random.default_rng(0)
+    moving = rng.standard_normal((8, 400))
+    # Half of the regions share a course in the first half of the session, the others later.
+    moving[:4, :200] += 2 * rng.standard_normal(200)
+    moving[4:, 200:] += 2 * rng.standard_normal(200)
+    still = rng.standard_normal((20, 8, 400))
+    still[:, :4] += 2 * rng.standard_normal((20, 1, 400))
+
+    def spread(kept: Kept) -> list[tuple[str, str]]:
+        return [(row[1], row[3]) for row in rows_of(kept) if row[0] == "fcd_spread"]
+
+    own, *simulated = (float(value) for _, value in spread(keep_predictive(moving, still, 2.0)))
+    assert own > 2 * max(simulated)
+    short = spread(keep_predictive(moving[:, :100], still[..., :100], 2.0))
+    assert {value for _, value in short} == {"n/a"}
+
+
 def drawn(tmp_path, kept: Kept) -> Figure:
     dataset = DerivativeDataset(tmp_path)
     table, _ = write_kept([kept], ENTITIES, dataset)
@@ -83,7 +101,7 @@ def test_a_page_says_that_sessions_are_simulated_and_how_many(tmp_path):
     figure = drawn(tmp_path, keep_predictive(sessions(1)[0], sessions(20), 2.0))
     assert figure.caption.startswith("20 sessions simulated")
     assert "not measured" in figure.caption
-    assert [type(piece) for piece in figure.pieces] == [Among, Among, Among, Lines, Lines]
+    assert [type(piece) for piece in figure.pieces] == [Among, Among, Among, Among, Lines, Lines]
     assert all(piece.middle for piece in figure.pieces[:3])
     assert len(figure.pieces[0].dots) == 20
 

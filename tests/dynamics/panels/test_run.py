@@ -7,7 +7,14 @@ import re
 import pytest
 from network_output import names_of, new_output, write_run
 
-from bids_dtg.dynamics.panels import FUNCTIONAL, PANELS, PARAMETERS, STRUCTURAL
+from bids_dtg.dynamics.panels import (
+    EFFECTIVE,
+    FEATURES,
+    FUNCTIONAL,
+    PANELS,
+    PARAMETERS,
+    STRUCTURAL,
+)
 from bids_dtg.dynamics.panels.presentation import PRESENTATION
 from bids_dtg.files.names import FileKind
 from bids_dtg.report.contents import RunFiles, find_participant
@@ -46,6 +53,16 @@ def test_a_run_without_its_file_has_no_such_figure(output):
         assert panel.draw(run, canvas) is not None, panel.name
         without = {kind: path for kind, path in run.files.items() if kind != panel.kind}
         assert panel.draw(RunFiles(run.title, {}, without), canvas) is None, panel.name
+
+
+def test_single_effects_are_counted_and_features_stand_with_their_reliability(output):
+    write_run(output, names=names_of(REGIONS))
+    pairs = REGIONS * (REGIONS - 1)
+    caption = draw(EFFECTIVE, output).caption
+    assert f"Of {pairs:,} effects between parcels, {round(pairs / 100)} (1.0 %) differ" in caption
+    figure = draw(FEATURES, output)
+    assert figure.pieces[0].rows[0] == ("component1", "\N{MINUS SIGN}1.50", "0.90")
+    assert "6.0 minutes of rest predict." in figure.caption
 
 
 def test_frames_that_were_left_out_are_shaded_in_the_carpet(output):

@@ -15,7 +15,9 @@ from bids_dtg.inputs.rest_sketch import alike
 from bids_dtg.settings import Settings
 
 
-def prepare(root: Path, atlas: str = "", **options: Any) -> NetworkPeople:
+def prepare(
+    root: Path, atlas: str = "", *, connected: bool = True, **options: Any
+) -> NetworkPeople:
     settings = Settings.of(
         bids_dir=root,
         output_dir=root,
@@ -24,7 +26,7 @@ def prepare(root: Path, atlas: str = "", **options: Any) -> NetworkPeople:
         analysis="train",
         **options,
     )
-    return NetworkPeople.prepare(settings, atlas=atlas)
+    return NetworkPeople.prepare(settings, atlas=atlas, connected=connected)
 
 
 def without(values: np.ndarray, frames: Any) -> np.ndarray:
@@ -123,6 +125,22 @@ def test_connectomes_of_an_option_are_read_in_place_of_those_of_the_output(tmp_p
     people = prepare(tmp_path / "out", structural_connectivity=tmp_path / "sc.tsv")
     assert np.allclose(people.networks("1").weights[0], chance_weights(5), atol=1e-6)
     assert people.notes[0].startswith("sc.tsv names no regions: assumed to be in the order")
+
+
+def test_connections_are_those_of_people_who_have_connectomes(tmp_path):
+    write_run(tmp_path, "01")
+    write_run(tmp_path, "02", connected=False)
+    people = prepare(tmp_path, connected=False)
+    assert people.labels == ("01", "02")
+    found = people.connections(people.labels)
+    assert found is not None
+    assert found.people == 1
+    (path,) = tmp_path.rglob("*desc-structural_relmat.tsv")
+    path.write_text("no matrix\n")
+    people = prepare(tmp_path, connected=False)
+    assert people.labels == ("01", "02")
+    assert people.connections(people.labels) is None
+    assert any("sub-01: connections are not read" in note for note in people.notes)
 
 
 def test_an_output_without_series_is_refused(tmp_path):

@@ -11,8 +11,8 @@ from bids_dtg.files.text import read_rows
 from bids_dtg.report.contents import find_participant
 from bids_dtg.report.pages.index import write_index
 from bids_dtg.report.pages.participant import write_participant_report
+from bids_dtg.stats.verdict import NO_EVIDENCE
 from bids_dtg.twin.panels import behaviour, connectome, curves, trial_series
-from bids_dtg.twin.panels.words import NO_EVIDENCE
 
 pytest.importorskip("PIL", reason="reports need the extra [report]")
 pytest.importorskip("jinja2", reason="reports need the extra [report]")

@@ -10,8 +10,8 @@ from bids_dtg.cleaning.words import Lacking
 from bids_dtg.report.contents import ParticipantFiles, RunFiles
 from bids_dtg.report.methods import MethodsFacts, methods_text
 from bids_dtg.settings import CleaningOptions, OutputOptions
+from bids_dtg.stats.verdict import NO_EVIDENCE
 from bids_dtg.twin.panels.words import (
-    NO_EVIDENCE,
     README,
     ModelOfTwins,
     TwinMethods,

@@ -25,7 +25,7 @@ from bids_dtg.report.pages.analysis import (
 )
 from bids_dtg.report.pages.index import INDEX
 from bids_dtg.stats.paired import bootstrap_interval
-from bids_dtg.stats.verdict import FEWEST
+from bids_dtg.stats.verdict import FEWEST, NO_EVIDENCE
 from bids_dtg.twin.analyses.analysis import TwinAnalysis
 from bids_dtg.twin.analyses.intervene.study import (
     TABLE_STEP_SIZE,
@@ -51,7 +51,6 @@ from bids_dtg.twin.interventions.attribution import region_means
 from bids_dtg.twin.interventions.gradients import COPIES, NOISE
 from bids_dtg.twin.interventions.perturbations import STEP_SIZES, Perturbation
 from bids_dtg.twin.judging.cohort import RT
-from bids_dtg.twin.panels.words import NO_EVIDENCE
 
 Array = NDArray[np.float64]
 _MS, _PERCENT = 1000.0, 100.0

@@ -1,0 +1,101 @@
+"""Features of people for statistics: scores of components of unshrunken covariances.
+
+Shrunken values move with the minutes of rest that were kept: these are none of them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bids_dtg.connectome.edges import upper_edges
+from bids_dtg.dynamics.lag_covariances import LagCovariances
+from bids_dtg.stats.agreement import agreement
+
+Values = NDArray[np.floating[Any]]
+Array = NDArray[np.float64]
+
+COMPONENTS = 5  # more have an intraclass correlation below .7 between sessions
+MOST_PEOPLE = 500  # that components are of
+
+
+@dataclass(frozen=True, eq=False)
+class Components:
+    """Principal components of people's covariances of a frame, fixed by training people."""
+
+    mean: Array  # (edges,), of these people's covariances
+    loadings: Array  # (components, edges), of length 1, by decreasing variance
+    sd: Array  # (components,), of these people's scores
+    shares: tuple[float, ...] = ()  # of the variance over people
+    # ICC(A,1) of scores between sessions; none: not known.
+    reliability: tuple[float, ...] = ()
+
+    @classmethod
+    def of(cls, edges: Values) -> Components:
+        """Return the components of people.
+
+        Parameters
+        ----------
+        edges
+            (people, edges), see `edges_of`; of 3 people or more.
+
+        Returns
+        -------
+        Components
+            The first five, or as many as people vary in. Each mean loading is above 0: a larger
+            score means stronger connectivity on the whole.
+
+        Examples
+        --------
+        >>> rng = np.random.default_rng(0)
+        >>> found = Components.of(0.1 * rng.standard_normal((20, 1)) + 0.01 * rng.random((20, 6)))
+        >>> found.loadings.shape, bool((found.loadings.mean(axis=1) >= 0).all())
+        ((5, 6), True)
+        """
+        values = np.asarray(edges, np.float64)
+        if values.ndim != 2 or len(values) < 3 or not values.shape[1]:
+            raise ValueError(f"components are of (3 people or more, edges), found {values.shape}")
+        mean = values.mean(axis=0)
+        centred = values - mean
+        # Of thousands of edges, products of people are the smaller matrix.
+        variances, people = np.linalg.eigh(centred @ centred.T)
+        order = np.argsort(variances)[::-1][:COMPONENTS]
+        order = order[variances[order] > len(values) * np.finfo(float).eps * variances.max()]
+        loadings = (centred.T @ people[:, order] / np.sqrt(variances[order])).T
+        loadings *= np.where(loadings.mean(axis=1) < 0, -1.0, 1.0)[:, None]
+        sd = np.sqrt(variances[order] / (len(values) - 1))
+        total = float(variances.clip(0).sum())
+        return cls(mean, loadings, sd, tuple((variances[order] / total).tolist()))
+
+    def scores(self, own: Values) -> Array:
+        """Return scores (..., components), in standard deviations of the training people.
+
+        Parameters
+        ----------
+        own
+            (..., edges), see `edges_of`.
+        """
+        found: Array = (np.asarray(own, np.float64) - self.mean) @ self.loadings.T / self.sd
+        return found
+
+    def retest(self, first: Values, again: Values) -> tuple[float, ...]:
+        """Return the ICC(A,1) of each score between two sessions of the same people.
+
+        Nothing is returned where one of them is not defined.
+
+        Parameters
+        ----------
+        first, again
+            (people, edges).
+        """
+        ratings = np.stack([self.scores(first), self.scores(again)], axis=-1)
+        found = agreement(ratings.swapaxes(0, 1)).absolute
+        return tuple(found.tolist()) if np.isfinite(found).all() else ()
+
+
+def edges_of(own: LagCovariances) -> Array:
+    """Return a person's unshrunken covariances of a frame, (edges,)."""
+    return np.asarray(upper_edges(own.values[0]), np.float64)

@@ -1,0 +1,67 @@
+"""Components of covariances: fixed at training, ordered, signed, and never of shrunken values."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from bids_dtg.dynamics.components import COMPONENTS, Components, edges_of
+from bids_dtg.dynamics.lag_covariances import LagCovariances
+
+
+def people_of(rng: np.random.Generator, people: int = 40, edges: int = 30) -> np.ndarray:
+    """Return covariances that vary in a few patterns, the first of them everywhere."""
+    patterns = np.concatenate([np.ones((1, edges)), rng.standard_normal((6, edges))])
+    sizes = 0.1 * 0.7 ** np.arange(7)
+    return 0.2 + (sizes * rng.standard_normal((people, 7))) @ patterns
+
+
+def test_order_and_sign_are_fixed() -> None:
+    edges = people_of(np.random.default_rng(0))
+    found = Components.of(edges)
+    assert found.loadings.shape == (COMPONENTS, 30)
+    assert (np.diff(found.shares) <= 0).all()
+    assert (found.loadings.mean(axis=1) > 0).all()
+    np.testing.assert_allclose(found.loadings @ found.loadings.T, np.eye(COMPONENTS), atol=1e-9)
+    # As by a plain decomposition, and scores have variance 1 in the people themselves.
+    _, sizes, axes = np.linalg.svd(edges - edges.mean(axis=0), full_matrices=False)
+    expected = axes[:COMPONENTS] * np.sign(axes[:COMPONENTS].mean(axis=1))[:, None]
+    np.testing.assert_allclose(found.loadings, expected, atol=1e-9)
+    np.testing.assert_allclose(found.shares, (sizes**2 / (sizes**2).sum())[:COMPONENTS])
+    np.testing.assert_allclose(found.scores(edges).std(axis=0, ddof=1), 1.0)
+
+
+def test_flipped_people_have_the_same_components() -> None:
+    edges = people_of(np.random.default_rng(1))
+    found, turned = Components.of(edges), Components.of(edges[::-1])
+    np.testing.assert_allclose(found.loadings, turned.loadings, atol=1e-8)
+
+
+def test_reliability_is_that_of_the_scores() -> None:
+    rng = np.random.default_rng(2)
+    edges = people_of(rng)
+    found = Components.of(edges)
+    np.testing.assert_allclose(found.retest(edges, edges), 1.0)
+    noisy = edges + 0.05 * rng.standard_normal(edges.shape)
+    iccs = found.retest(edges, noisy)
+    assert all(0 < icc < 1 for icc in iccs)
+    assert iccs[0] > iccs[-1]
+    assert found.retest(edges[:2] * 0, edges[:2] * 0) == ()
+
+
+def test_scores_do_not_move_with_the_frames_that_were_kept() -> None:
+    series = np.random.default_rng(3).standard_normal((6, 200))
+    whole, twice = (LagCovariances.of(own) for own in (series, np.tile(series, 2)))
+    assert (whole.frames, twice.frames) == (200, 400)
+    np.testing.assert_allclose(edges_of(whole), edges_of(twice))
+
+
+@pytest.mark.parametrize("shape", [(2, 5), (5, 0), (5,)])
+def test_too_few_people_or_edges_are_refused(shape: tuple[int, ...]) -> None:
+    with pytest.raises(ValueError, match="components are of"):
+        Components.of(np.ones(shape))
+
+
+def test_people_who_vary_in_one_way_have_one_component() -> None:
+    edges = np.outer(np.arange(6.0), np.ones(4))
+    assert Components.of(edges).loadings.shape == (1, 4)

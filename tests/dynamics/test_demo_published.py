@@ -1,0 +1,59 @@
+"""The demo of the published network model: what it writes, and what it says of how well it does."""
+
+from __future__ import annotations
+
+import csv
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from bids_dtg.dynamics.demo_published import (
+    DemoSize,
+    descriptors,
+    recovered,
+    run_network_demo,
+    simulate_people,
+)
+
+
+def rows_of(path: Path) -> list[dict[str, str]]:
+    with path.open() as file:
+        return list(csv.DictReader(file, delimiter="\t"))
+
+
+def test_nobody_is_recovered_by_the_own_truth():
+    rng = np.random.default_rng(0)
+    truth, mean = rng.standard_normal((4, 9)), rng.standard_normal((4, 9, 2))
+    before = recovered(truth, mean, np.ones_like(mean))
+    truth[2] += rng.standard_normal(9)
+    after = recovered(truth, mean, np.ones_like(mean))
+    changed = np.any(before.value != after.value, axis=1)
+    assert changed.tolist() == [True, True, False, True]
+
+
+def test_descriptors_see_an_oscillation():
+    networks = simulate_people(2, 4, seed=0).networks
+    seconds = networks.tr_seconds * np.arange(networks.frames)
+    wave = np.broadcast_to(2 * np.sin(2 * np.pi * 0.055 * seconds), networks.series.shape)
+    found = descriptors(replace(networks, series=wave.astype("f4")))
+    assert np.allclose(found["variance"], 2.0, atol=0.05)
+    assert np.allclose(found["peak frequency"], 0.055, atol=0.005)
+    assert np.allclose(found["autocorrelation"], np.cos(2 * np.pi * 0.055), atol=0.02)
+
+
+def test_a_small_demo_writes_all_its_files(tmp_path, capsys):
+    pytest.importorskip("lightning", reason="training needs lightning")
+    size = DemoSize(regions=4, simulations=2, recipe=replace(DemoSize().recipe, epochs=2))
+    run_network_demo(tmp_path, participants=3, size=size)
+    out = capsys.readouterr().out
+    assert "SIMULATED" in out
+    # Each printed beside the model.
+    assert all(f"\n  {name} " in out for name in ("network model", "variance", "peak frequency"))
+    rows, truth = rows_of(tmp_path / "demo.tsv"), rows_of(tmp_path / "simulated" / "truth.tsv")
+    assert len(rows) == 12
+    assert np.allclose(
+        *([float(row[k]) for row in r] for r, k in ((rows, "f_true"), (truth, "f"))), atol=1e-5
+    )
+    assert (tmp_path / "demo.png").read_bytes().startswith(b"\x89PNG")
