@@ -204,11 +204,31 @@ class _LeftAlgebra(Algebra):
 
     def __init__(self, moments: RunMoments, cleaning: Retention) -> None:
         super().__init__(moments)
-        weights = series_weights(moments)
         self.courses = cleaning.courses
         self.intercept = float(cleaning.columns[0, 0])
+        if moments.voxels.standardised:
+            self.series = self._standardised_series()
+            return
+        weights = series_weights(moments)
         raw = moments.features[:, : len(weights)] @ weights
         self.series = self._clean_series(raw, self.courses @ (cleaning.columns[:, 1:].T @ raw))
+
+    def _standardised_series(self) -> Float:
+        """Solve ROI series on cleaned voxels of sd 1, whose courses the sums hold."""
+        moments, frames = self.moments, len(self.courses)
+        rois, solved = len(moments.maps), moments.solved
+        left = np.zeros((self.courses.shape[1], rois + 1))
+        for low in range(0, moments.grey_voxels, VOXELS_AT_A_TIME):
+            high = min(low + VOXELS_AT_A_TIME, moments.grey_voxels)
+            own = self.voxels(low, high).left
+            squares = (own**2).sum(axis=1)
+            explained = squares <= RESIDUAL_TOLERANCE * moments.squares[0, low:high]
+            solved[low:high][explained] = False
+            scale = ratio(np.where(solved[low:high], np.sqrt(frames), 0.0), np.sqrt(squares))
+            maps = np.vstack([moments.maps[:, low:high], np.ones((1, high - low))])
+            left += (own * scale[:, None]).T @ maps.T
+        series: Float = self.courses @ (left @ series_weights(moments, solved))
+        return series
 
     def part(self, pieces: Sequence[int], mixing: Float | None = None) -> _LeftPart:
         return _LeftPart(self, pieces, mixing)
@@ -253,14 +273,41 @@ class _LeftSums(VoxelSums):
         return left
 
 
-def series_weights(moments: RunMoments) -> Float:
+def cleaned_courses(moments: RunMoments, readout: Float) -> NDArray[np.float32]:
+    """Return series of grey-matter voxels from sums with what cleaning leaves.
+
+    Parameters
+    ----------
+    moments
+        Of a whole run, whose cleaning is a `Retention`.
+    readout
+        (frames, left) that turns what is left into series.
+
+    Returns
+    -------
+    (grey voxels, frames), in the order in which they are wanted; 0 where there is nothing but
+    rounding.
+    """
+    voxels = moments.grey_voxels
+    found, order = np.zeros((voxels, len(readout)), np.float32), moments.voxels.order
+    for low in range(0, voxels, VOXELS_AT_A_TIME):
+        high = min(low + VOXELS_AT_A_TIME, voxels)
+        (sums,) = moments.cross(low, high)
+        left = sums[:, 1:]
+        real = (left**2).sum(axis=1) > RESIDUAL_TOLERANCE * moments.squares[0, low:high]
+        here = slice(low, high) if order is None else order[low:high]
+        found[here] = np.where(real[:, None], left @ readout.T, 0.0)
+    return found
+
+
+def series_weights(moments: RunMoments, solved: NDArray[np.bool_] | None = None) -> Float:
     """(rois + 1, rois) weights that turn raw projections and voxel sums into ROI series.
 
     With maps demeaned over the voxels with data, M - m 1', series = G+ (b - m 1'y), where G is
     the demeaned maps' Gram matrix: the pseudo-inverse without an array of its size. Each set is
-    solved by itself.
+    solved by itself. `solved` (voxels,) are those with data; by default as the sums have them.
     """
-    gram, mean = _demeaned_gram(moments.maps, moments.solved)
+    gram, mean = _demeaned_gram(moments.maps, moments.solved if solved is None else solved)
     inverse = np.zeros_like(gram)
     for rows in moments.voxels.set_rows:
         inverse[rows, rows] = _inverse(gram[rows, rows])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -47,6 +47,16 @@ class Connectome:
         if self.r.ndim != 2:
             raise ValueError(f"a connectome is (rois, voxels), not {self.r.shape}")
 
+    def of_one_set(self) -> Connectome:
+        """Return the connectome of the set of ROIs that is nearest to 50; itself if it has one."""
+        rows = self.form.one_set(len(self.r))
+        return self if not self.form.sets else self.of_rows(rows)
+
+    def of_rows(self, rows: slice) -> Connectome:
+        """Return the connectome of the ROIs of one set."""
+        of_rois = None if self.roi_r is None else self.roi_r[rows, rows]
+        return replace(self, r=self.r[rows], roi_r=of_rois, form=replace(self.form, sets=()))
+
     @property
     def marginal(self) -> NDArray[np.float32]:
         """Pearson r (rois, grey-matter voxels), whatever the form of `r`."""
@@ -73,8 +83,35 @@ class RunConnectomes:
     tsnr: NDArray[np.float32]  # (grey-matter voxels,), mean / sd of residuals; 0 if not covered
     residual_dof: float = float("nan")  # kept frames less what cleaning took; NaN: not known
     effective_dof: float = float("nan")  # the same less what autocorrelation takes
+    # Kept frames by whose sd places are standardised before the series are solved; 0: they are not.
+    sd_frames: int = 0
     # Where asked for, disjoint parts of other lengths: half segments, and three halves joined.
     other_lengths: tuple[tuple[Connectome, ...], ...] = ()
+
+    def of_one_set(self) -> RunConnectomes:
+        """Return what is of the set of ROIs that is nearest to 50; itself if there is one set."""
+        form = self.segments[0].form if self.segments else MARGINAL
+        return self.of_rows(form.one_set(len(self.roi_r))) if form.sets else self
+
+    def of_rows(self, rows: slice) -> RunConnectomes:
+        """Return what is of the ROIs of one set."""
+
+        def of(part: Connectome | None) -> Connectome | None:
+            return None if part is None else part.of_rows(rows)
+
+        return replace(
+            self,
+            segments=tuple(part.of_rows(rows) for part in self.segments),
+            whole=of(self.whole),
+            odd=of(self.odd),
+            even=of(self.even),
+            roi_coverage=self.roi_coverage[rows],
+            series=self.series[:, rows],
+            roi_r=self.roi_r[rows, rows],
+            other_lengths=tuple(
+                tuple(part.of_rows(rows) for part in parts) for parts in self.other_lengths
+            ),
+        )
 
     @property
     def coverage(self) -> float:
@@ -224,6 +261,7 @@ def run_connectomes(
         other_lengths=tuple(tuple(made[part] for part in joined) for joined in others if joined),
         residual_dof=design.residual_dof(),
         effective_dof=free,
+        sd_frames=moments.sd_frames,
     )
 
 
@@ -290,11 +328,13 @@ def _correlate(
         if made.roi_r is not None
     }
     mixed = {pieces: algebra.part(pieces, mixing) for pieces, mixing in mixings.items()}
-    # The agreement of the halves is of the marginal form.
-    marginal = {*halves, *(pieces for pieces in wanted if pieces not in mixed)}
-    parts = {pieces: algebra.part(pieces) for pieces in marginal}
-    whole = parts.get(moments.segments.whole) or algebra.part(moments.segments.whole)
+    # The agreement of the halves is of the marginal form, and of one set of ROIs.
     order, profile = moments.voxels.order, _one_set(moments, wanted)
+    marginal = {*halves, *(pieces for pieces in wanted if pieces not in mixed)}
+    rois = len(moments.maps)
+    shown = None if profile == slice(0, rois) else np.eye(rois)[:, profile]
+    parts = {pieces: algebra.part(pieces, shown) for pieces in marginal}
+    whole = parts.get(moments.segments.whole) or algebra.part(moments.segments.whole)
     agreement, icc, tsnr = (np.zeros(voxels, np.float32) for _ in range(3))
     dof = moments.design.frames_kept - moments.design.rank
 
@@ -305,7 +345,7 @@ def _correlate(
         r = {pieces: sums.correlate(part) for pieces, part in parts.items()}
         for pieces, made in wanted.items():
             made.r[:, here] = (sums.correlate(mixed[pieces]) if pieces in mixed else r[pieces]).T
-        odd, even = (r[half][:, profile] for half in halves)
+        odd, even = (r[half] for half in halves)
         agreement[here] = profile_agreement(odd, even)
         icc[here] = intraclass_correlation(odd, even)
         mean = moments.subtracted[low:high] + sums.mean

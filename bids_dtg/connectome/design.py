@@ -342,6 +342,36 @@ class Retention:
             columns = courses - components.weights.T @ (components.courses.T @ courses)
         return cls(np.hstack([basis[:, :1], columns]), courses)
 
+    @classmethod
+    def of_means(cls, design: TemporalDesign, most: int) -> tuple[Retention, Float]:
+        """Follow a design at a lower rate: keep what is left in means of frames in a row.
+
+        Parameters
+        ----------
+        design
+            Frames kept, and what is regressed out of them.
+        most
+            Number of means; of a run with fewer frames, all frames are kept.
+
+        Returns
+        -------
+        The cleaning, and an array (means or frames, left) that turns what is left into series.
+        """
+        frames = design.frames_kept
+        if frames <= most:
+            cleaning = cls.of(design)
+            return cleaning, cleaning.courses
+        edges = np.rint(np.linspace(0, frames, most + 1)).astype(np.intp)
+        of_frame = np.repeat(np.arange(most), np.diff(edges))
+        means = np.zeros((frames, most))
+        means[np.arange(frames), of_frame] = np.diff(edges)[of_frame] ** -0.5
+        courses = _beside(design.basis, [means])
+        columns = courses
+        if (components := design.components) is not None:
+            columns = courses - components.weights.T @ (components.courses.T @ courses)
+        cleaning = cls(np.hstack([design.basis[:, :1], columns]), courses)
+        return cleaning, means.T @ courses
+
 
 Cleaning = Removal | Retention
 

@@ -110,6 +110,22 @@ class Form:
         first = sum(self.sets[:number])
         return slice(first, first + self.sets[number])
 
+    def set_rows(self, rois: int) -> dict[str, slice]:
+        """Return the rows of each set by its name; the only set has none.
+
+        Examples
+        --------
+        >>> Form("partial", fixed=0.06, sets=(2, 3)).set_rows(5), Form().set_rows(4)
+        ({'rois2': slice(0, 2, None), 'rois3': slice(2, 5, None)}, {'': slice(0, 4, None)})
+        """
+        if not self.sets:
+            return {"": slice(0, rois)}
+        found, first = {}, 0
+        for number in self.sets:
+            found[f"rois{number}"] = slice(first, first + number)
+            first += number
+        return found
+
     @property
     def title(self) -> str:
         """Name, and the ridge where there is one."""

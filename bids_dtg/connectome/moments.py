@@ -5,11 +5,16 @@ voxels with series are known once the products with the raw projections b = M y 
 maps). Cleaning is linear in time. Hence the sums over frames of y [b, 1'y, Z] and y^2, with Z the
 time courses of the cleaning, are all that a pass has to keep; they add up over blocks, pieces and
 machines. Where Z spans what cleaning leaves, the sums of y Z are enough.
+
+Places that are standardised in time before the ROI series are solved need their sd first. Where Z
+spans what cleaning leaves, the sums hold it, and the series follow from them; else it is that of
+the first frames, which are read before.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -17,7 +22,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bids_dtg.connectome.design import (
+    RANK_TOLERANCE,
     Cleaning,
+    Removal,
     Retention,
     Segments,
     TemporalDesign,
@@ -34,6 +41,16 @@ from bids_dtg.connectome.passes import (
 
 # Voxels handled at a time: a block's share of them, and of the sums, stays in the cache.
 _VOXELS = 4096
+# Frames from which the sd of places is taken where the sums do not hold it, and the least sd, as
+# share of their median: a place that hardly varies there may vary later.
+LEAD_FRAMES = 128
+_LEAST_SD = 0.1
+# A direction of time is cleaned away in these frames if that takes more than such a share of it.
+_CLEANED_AWAY = 0.25
+_LEAST_LEFT = 16  # degrees of freedom of an sd
+# Courses of a short run, whose places are standardised by the sd of all frames: the algebra takes
+# the square of their number.
+_MOST_LEFT = 256
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,6 +75,10 @@ class RunVoxels:
     order: NDArray[np.intp] | None = None
     # Numbers of ROIs of several sets, whose series are solved set by set; (): all are one set.
     sets: tuple[int, ...] = ()
+    # Whether ROI series are solved on grey-matter voxels alone, each standardised in time.
+    standardised: bool = False
+    # (voxels,), by which they are multiplied for that where the sums do not hold their sd.
+    scale: NDArray[np.floating] | None = None
 
     def __post_init__(self) -> None:
         rois, voxels = self.maps.shape
@@ -128,12 +149,19 @@ class RunMoments:
         self.comes_subtracted = comes_subtracted
         self.seen = np.zeros(design.frames_kept, dtype=bool)
         self._arrays = arrays
-        self._maps = arrays.put(self.maps)
-        self._subtracted = arrays.put(self.subtracted)
-        self.cleaning = cleaning or choose_cleaning(design, rois, segments.pieces)
+        self.cleaning = cleaning or _choose_cleaning(design, voxels, segments)
         columns = self.cleaning.columns
         # Sums with what is left serve all pieces, and need no raw projections.
         once = isinstance(self.cleaning, Retention)
+        if voxels.standardised and not once and voxels.scale is None:
+            raise ValueError("places are standardised by a scale, which is missing")
+        # Of standardised voxels the series follow from the sums with what is left.
+        self.projected = not (voxels.standardised and once)
+        # Standardised voxels are grey matter alone.
+        self._on_maps = voxels.grey_voxels if voxels.standardised else count
+        self._maps = arrays.put(self.maps[:, : self._on_maps]) if self.projected else None
+        self._scale = None if voxels.scale is None else arrays.put(voxels.scale)
+        self._subtracted = arrays.put(self.subtracted)
         self._edges = segments.edges[[0, -1]] if once else segments.edges
         self._first_summed = rois + 1 if once else 0
         # position of each frame among the kept ones, -1 if it is not kept
@@ -189,6 +217,10 @@ class RunMoments:
                 self._accumulate(piece, values[low - start : high - start], low, high)
         self.seen[start:stop] = True
 
+    def end(self) -> None:
+        """Free what only further frames need."""
+        self._maps = None
+
     def _project(self, values: Any) -> Any:
         """Subtract the volume in place; return b and the sum over voxels, (frames, rois + 1)."""
         rois, voxels = self.maps.shape
@@ -199,7 +231,11 @@ class RunMoments:
             part = values[:, low : low + _VOXELS]
             if not self.comes_subtracted:
                 part -= self._subtracted[low : low + _VOXELS]
-            total[:, :rois] += part @ self._maps[:, low : low + _VOXELS].T
+            if self._scale is not None:
+                part = part * self._scale[low : low + _VOXELS]
+            if self._maps is not None and low < self._on_maps:
+                maps = self._maps[:, low : low + _VOXELS]
+                total[:, :rois] += part[:, : maps.shape[1]] @ maps.T
             total[:, rois] += part.sum(1)
         if not np.isfinite(self._arrays.get(total)).all():
             raise InvalidVoxelsError("values at valid voxels are not finite")
@@ -239,6 +275,8 @@ class RunMoments:
         same = self.design is other.design and type(self.cleaning) is type(other.cleaning)
         if not same or not np.array_equal(self.subtracted, other.subtracted):
             raise ValueError("only sums with the same design and subtracted volume can be added")
+        if self.voxels.scale is not other.voxels.scale:
+            raise ValueError("only sums of voxels with the same scale can be added")
         if not np.array_equal(self.valid, other.valid) or (self.seen & other.seen).any():
             raise ValueError("only sums of the same voxels and of disjoint frames can be added")
         joined = RunMoments(
@@ -304,10 +342,107 @@ class RunMoments:
     @property
     def solved(self) -> NDArray[np.bool_]:
         """(voxels,), those on which the ROI series are solved: with data, constant or not."""
+        if self.voxels.standardised:  # a constant place has no sd
+            among = np.arange(len(self.valid)) < self.grey_voxels
+            return np.asarray(self.varying & among)
         if not self.voxels.zeros_missing:
             return self.valid
         solved: NDArray[np.bool_] = self.varying | (self.valid & (self.subtracted != 0))
         return solved
+
+    @property
+    def sd_frames(self) -> int:
+        """Number of kept frames whose sd standardises places; 0: they are not standardised."""
+        if not self.voxels.standardised:
+            return 0
+        return len(self.seen) if self.voxels.scale is None else min(LEAD_FRAMES, len(self.seen))
+
+
+class _FirstFrames:
+    """Sums of the first kept frames, which give the sd of cleaned places there.
+
+    Parameters
+    ----------
+    design, voxels
+        As for `RunMoments`.
+    usable
+        (voxels,), with data.
+    subtracted
+        (voxels,) volume to be subtracted from each frame; None: it has been.
+    """
+
+    def __init__(
+        self,
+        design: TemporalDesign,
+        voxels: RunVoxels,
+        usable: NDArray[np.bool_],
+        subtracted: NDArray[np.floating] | None,
+    ) -> None:
+        frames, grey = min(LEAD_FRAMES, design.frames_kept), voxels.grey_voxels
+        self.seen = np.zeros(frames, dtype=bool)
+        self._usable = usable[:grey]
+        self._subtracted = None if subtracted is None else subtracted[:grey]
+        self._absent = np.flatnonzero(~self._usable)
+        self._position = np.where(design.keep, np.cumsum(design.keep) - 1, frames)
+        self._away = _cleaned_away(design, frames)
+        self._products = np.zeros((grey, self._away.shape[1]), np.float32)
+        self._squares = np.zeros(grey)
+
+    def add(self, block: Block, first_frame: int) -> None:
+        """As `RunMoments.add`; later frames are passed over."""
+        position = self._position[first_frame : first_frame + len(block)]
+        kept = np.flatnonzero(position < len(self.seen))
+        if not len(kept):
+            return
+        values = block[kept, : len(self._squares)]
+        values[:, self._absent] = 0
+        if self._subtracted is not None:
+            values -= np.where(self._usable, self._subtracted, 0)
+        squares = np.einsum("tv,tv->v", values, values, dtype=np.float64)
+        if not np.isfinite(squares).all():
+            raise InvalidVoxelsError("values at valid voxels are not finite")
+        self._squares += squares
+        self._products += values.T @ self._away[position[kept]].astype(np.float32)
+        self.seen[position[kept]] = True
+
+    def scale(self, voxels: int) -> NDArray[np.float32]:
+        """Return 1 / sd of each grey-matter voxel, and 0 for others of so many (voxels,)."""
+        frames, rank = self._away.shape
+        left = self._squares - np.einsum("vc,vc->v", self._products, self._products)
+        sd = np.sqrt(np.maximum(left, 0.0) / (frames - rank))
+        sd[~self._usable] = 0.0
+        scale = np.zeros(voxels, np.float32)
+        if (sd > 0).any():
+            floor = _LEAST_SD * float(np.median(sd[sd > 0]))
+            scale[: len(sd)] = np.where(self._usable, 1.0 / np.maximum(sd, floor), 0.0)
+        return scale
+
+
+def _cleaned_away(design: TemporalDesign, frames: int) -> NDArray[np.float64]:
+    """Return an orthonormal basis of what cleaning takes of the first kept frames.
+
+    A column of the whole run takes a part of a direction of these frames, with the rest of the run;
+    directions that lose most of themselves count.
+    """
+    columns = Removal.of(design).columns[:frames]
+    directions, sizes, _ = np.linalg.svd(columns, full_matrices=False)
+    share = frames / design.frames_kept  # of a column that takes as much everywhere
+    taken = directions[:, sizes**2 > _CLEANED_AWAY * share]
+    constant = np.full((frames, 1), frames**-0.5)
+    if frames - taken.shape[1] <= _LEAST_LEFT:
+        return constant
+    # The mean goes in any case.
+    basis, among = np.linalg.qr(np.hstack([constant, taken]))
+    away: NDArray[np.float64] = basis[:, np.abs(np.diag(among)) > RANK_TOLERANCE]
+    return away
+
+
+def _choose_cleaning(design: TemporalDesign, voxels: RunVoxels, segments: Segments) -> Cleaning:
+    """Choose as `choose_cleaning`; of short runs what is left, which holds the sd of places."""
+    if not voxels.standardised:
+        return choose_cleaning(design, len(voxels.maps), segments.pieces)
+    left = design.frames_kept - design.basis.shape[1]
+    return Retention.of(design) if left <= _MOST_LEFT else Removal.of(design)
 
 
 def measure_run(
@@ -343,6 +478,7 @@ def measure_run(
     """
     arrays = NumpyArrays() if arrays is None else arrays
     cut = design.segments() if segments is None else segments
+    chosen = cleaning or _choose_cleaning(design, voxels, cut)
 
     def start(subtracted: NDArray[np.floating], usable: NDArray[np.bool_]) -> RunMoments:
         return RunMoments(
@@ -351,9 +487,36 @@ def measure_run(
             cut,
             subtracted=subtracted,
             arrays=arrays,
-            cleaning=cleaning,
+            cleaning=chosen,
             comes_subtracted=smoothing is not None,
         )
 
     with arrays.computing():
-        return BlockPass(open_blocks, design, start, smoothing).sums(voxels.valid)
+        if voxels.standardised and not isinstance(chosen, Retention):
+            voxels = replace(voxels, scale=_scale_of(open_blocks, design, voxels, smoothing))
+        found = BlockPass(open_blocks, design, start, smoothing).sums(voxels.valid)
+    found.end()
+    return found
+
+
+def _scale_of(
+    open_blocks: Callable[[], Blocks],
+    design: TemporalDesign,
+    voxels: RunVoxels,
+    smoothing: MakeSmoothing | None,
+) -> NDArray[np.float32]:
+    """Read the beginning of the run, and return the scale (voxels,) that standardises places."""
+    last = int(np.flatnonzero(design.keep)[:LEAD_FRAMES][-1])
+
+    def beginning() -> Blocks:
+        with closing(open_blocks()) as blocks:
+            for first, block in blocks:
+                yield first, block[: last + 1 - first]
+                if first + len(block) > last:
+                    return
+
+    def start(subtracted: NDArray[np.floating], usable: NDArray[np.bool_]) -> _FirstFrames:
+        return _FirstFrames(design, voxels, usable, subtracted if smoothing is None else None)
+
+    found = BlockPass(beginning, design, start, smoothing).sums(voxels.valid)
+    return found.scale(len(voxels.valid))

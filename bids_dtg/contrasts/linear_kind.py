@@ -33,7 +33,7 @@ from bids_dtg.contrasts.weighted_files import OtherSites, write_first, write_sec
 from bids_dtg.contrasts.weighted_linear import WeightedFitting, WeightedLinear
 from bids_dtg.contrasts.weighted_sums import FirstSums
 from bids_dtg.errors import DatasetError
-from bids_dtg.files.tensors import TensorFile
+from bids_dtg.files.tensors import TensorFile, let_go
 from bids_dtg.imaging.places import Places
 from bids_dtg.notices import counted
 from bids_dtg.settings import ModellingOptions
@@ -42,6 +42,7 @@ from bids_dtg.stats.linear import roi_parcels
 FEWEST_PEOPLE = 5  # of all sites together
 FEWEST_OWN = 2  # of this site: gains cannot be found from other sites' sums
 _PREFIX = "linear."  # of the tensors' names
+_MAPPED = ("means", "weights", "directions")  # large tensors, which stay in the file
 _SUMS = SumsFile(
     kind="a linear model",
     name=LINEAR_SUMS,
@@ -118,7 +119,8 @@ class LinearKind:
 
     def prepare(self, weights: TensorFile, places: Places, processor: Processor) -> MapModel:
         """Read the model; it computes on the CPU, whatever the device."""
-        return read_linear(weights, places)
+        model = read_linear(weights, places)
+        return _Mapped(model) if isinstance(model, WeightedLinear) else model
 
     def check_machine(self, options: ModellingOptions) -> None:
         """Do nothing: any machine can fit a linear model."""
@@ -200,9 +202,9 @@ def _fit_weighted(task: FitTask) -> Fitted:
     sets = space.form.sets or (space.rois,)
     first = FirstSums.of(people, sets)
     write_first(task.folder, first, space, contrasts, names)
-    fitting = WeightedFitting(people, sets, sum(sites.first.values(), start=first))
-    if sites.first:
-        everybody = [*own, *(label for site in sites.first for label in site)]
+    fitting = WeightedFitting(people, sets, sites.added_to(first))
+    if sites.paths:
+        everybody = [*own, *(label for site in sites.paths for label in site)]
         made = write_second(task.folder, fitting.sums, space, contrasts, names, everybody)
         sites.require_both_rounds(made)
     found = fitting.fit(list(sites.second.values()))
@@ -230,6 +232,22 @@ def _fit_weighted(task: FitTask) -> Fitted:
     )
 
 
+@dataclass(frozen=True, eq=False)
+class _Mapped:
+    """A model whose large arrays are in a file, and in memory while it predicts."""
+
+    model: WeightedLinear
+
+    def predict(self, connectome: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Turn a connectome (rois, places) into deviations of maps (contrasts, places)."""
+        maps = self.model.predict(connectome)
+        let_go(self.model.means)
+        let_go(self.model.weights)
+        if self.model.amplitude is not None:
+            let_go(self.model.amplitude.directions)
+        return maps
+
+
 WHOLE_BRAIN, BY_PARCEL = LinearKind(of_parcels=False), LinearKind(of_parcels=True)
 
 
@@ -246,10 +264,11 @@ def read_linear(weights: TensorFile, places: Places) -> LinearModel | WeightedLi
     BundleError
         Tensors are missing, damaged, or do not fit each other or the places.
     """
+    held = weights.below(_PREFIX)
     try:
-        tensors = weights.below(_PREFIX).read()
-        row = WeightedLinear if "weights" in tensors else LinearModel
-        return row.from_tensors(tensors, places.number)
+        if "weights" in held.names():
+            return WeightedLinear.from_tensors(held.read(mapped=_MAPPED), places.number)
+        return LinearModel.from_tensors(held.read(), places.number)
     except KeyError as err:
         raise weights.error(f" has no tensor {_PREFIX}{err.args[0]}") from err
     except ValueError as err:

@@ -45,7 +45,7 @@ Sums = tuple[SetSums, ...]  # of the second round: of the sets' shapes, then of 
 class OtherSites:
     """Sums of other sites, by the hashes of their people."""
 
-    first: Mapping[tuple[str, ...], FirstSums]
+    first: dict[tuple[str, ...], FirstSums]
     second: Mapping[tuple[str, ...], Sums]
     paths: Mapping[tuple[str, ...], Path]  # of the first round
 
@@ -100,7 +100,13 @@ class OtherSites:
     @property
     def people(self) -> int:
         """How many people there are."""
-        return sum(map(len, self.first))
+        return sum(map(len, self.paths))
+
+    def added_to(self, own: FirstSums) -> FirstSums:
+        """Add the first rounds to one's own, in place; of each site they are let go."""
+        while self.first:
+            own += self.first.popitem()[1]
+        return own
 
     def require_both_rounds(self, made: Path) -> None:
         """Refuse a file of the first round alone.
@@ -119,8 +125,8 @@ class OtherSites:
         if alone:
             raise BundleError(
                 f"{alone[0]} is of the first round, and gives means alone",
-                expected=f"{LINEAR_SUMS} of its {counted(len(next(iter(self.first))), 'person')}"
-                if len(self.first) == 1
+                expected=f"{LINEAR_SUMS} of its {counted(len(next(iter(self.paths))), 'person')}"
+                if len(self.paths) == 1
                 else f"{LINEAR_SUMS} of the same people",
                 remedy=f"send {made.parent / LINEAR_MEANS} and {made}, which was made by the means "
                 "of all, to the other sites; --add-sums takes both files of each of them",

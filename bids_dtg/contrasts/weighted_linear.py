@@ -10,7 +10,7 @@ shrunk, for what the first ones leave. Predictions are means over sets.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -32,6 +32,8 @@ from bids_dtg.stats.linear import WHOLE, fit_regions, mean_fits, standardised
 SHORTER_MINUTES = (3.0, 6.0, 10.0)  # lengths of rest whose mean connectomes are kept, too
 # The least strength of the shrinkage, and minutes of rest of all people that suffice for it.
 LEAST_STRENGTH, ENOUGH_MINUTES = 4.0, 143.4
+_FLAT = 8 * float(np.finfo(np.float32).eps)  # sd of such a share of the largest value is rounding
+_PLACES = 4096  # that a prediction computes at a time
 _LEAST_SHARE = 0.1  # by which deviations of short rest are multiplied at least
 Columns = Callable[
     [NDArray[np.floating[Any]]], Float
@@ -47,13 +49,20 @@ class Amplitude:
     coefficients: Array  # (contrasts, rois), on rows that are centred and divided by the scale
     centre: Array  # (contrasts, rois), mean over people of these rows along the directions
 
-    def apply(self, maps: Float, connectome: Array) -> Float:
-        """Replace the part of maps (contrasts, places) along the directions."""
-        rows = sized(self.scale)(connectome)
-        along = (rows @ self.directions.T).T - self.centre
+    def apply(self, maps: Array, connectome: Array) -> Array:
+        """Replace the part of maps (contrasts, places) along the directions, in place."""
+        scale = (1.0 / np.where(self.scale > 0, self.scale, 1.0))[:, None].astype(np.float32)
+        level = connectome.mean(axis=1, dtype=np.float64, keepdims=True).astype(np.float32)
+        along = -self.centre.astype(np.float64)
+        found = np.zeros(len(maps))
+        for places in _some_of(connectome.shape[1]):
+            rows = (connectome[:, places] - level) * scale
+            directions = self.directions[:, places]
+            along += directions @ rows.T
+            found += np.einsum("qv,qv->q", maps[:, places], directions)
         wanted = (self.coefficients * along).sum(axis=1)
-        found = np.einsum("qv,qv->q", maps, self.directions, dtype=np.float64)
-        return np.asarray(maps + (wanted - found)[:, None] * self.directions)
+        maps += (wanted - found)[:, None].astype(np.float32) * self.directions
+        return maps
 
 
 @dataclass(frozen=True, eq=False)
@@ -154,33 +163,37 @@ class WeightedLinear:
         which is nearest to the connectome. If it is one of shorter rest, deviations of each set are
         multiplied by the ratio of the training people's mean square to their own, at most 1.
         """
-        features = [standardised(connectome[rows], WHOLE) for rows in rows_of(self.sets)]
-        nearest = self._nearest(features)
-        maps = np.zeros((len(self.coefficients), connectome.shape[1]))
-        for number, rows in enumerate(rows_of(self.sets)):
-            deviation = self._deviation(features[number], rows, nearest)
+        sets, places = rows_of(self.sets), connectome.shape[1]
+        nearest, squares = 0, np.zeros(len(sets))  # a set's sum of squares, from the nearest mean
+        if len(self.means) > 1:
+            from_means = np.array([self._squares(connectome, rows) for rows in sets])
+            nearest = int(np.argmin(from_means.sum(axis=0)))
+            squares = from_means[:, nearest]
+        maps = np.zeros((len(self.coefficients), places), np.float32)
+        for number, rows in enumerate(sets):
             share = 1.0
-            if nearest:
-                own = float(np.mean(deviation**2))
-                share = min(1.0, max(_LEAST_SHARE, float(self.squares[number]) / own)) if own else 1
-            maps += share * (self.coefficients[:, rows] @ deviation)
+            if nearest and (own := squares[number] / (places * self.sets[number])):
+                share = min(1.0, max(_LEAST_SHARE, float(self.squares[number]) / own))
+            for some, features in _features(connectome[rows]):
+                deviation = self._deviation(features, rows, some, nearest)
+                maps[:, some] += np.float32(share) * (self.coefficients[:, rows] @ deviation)
         if self.amplitude is not None and not nearest:
             maps = self.amplitude.apply(maps, connectome)
-        return maps.astype(np.float32)
+        return maps
 
-    def _nearest(self, features: Sequence[Float]) -> int:
-        """Return the number of the mean that is nearest by weighted squares."""
-        squares = [
-            sum(
-                float((self._deviation(own, rows, length) ** 2).sum())
-                for own, rows in zip(features, rows_of(self.sets), strict=True)
-            )
-            for length in range(len(self.means))
-        ]
-        return int(np.argmin(squares))
+    def _squares(self, connectome: Array, rows: Rows) -> Float:
+        """Return the sum of squares of a set's weighted deviations from each mean."""
+        squares = np.zeros(len(self.means))
+        for some, features in _features(connectome[rows]):
+            for length in range(len(self.means)):
+                deviation = self._deviation(features, rows, some, length)
+                squares[length] += np.vdot(deviation, deviation)
+        return squares
 
-    def _deviation(self, features: Float, rows: Rows, length: int) -> Float:
-        return np.asarray((features - self.means[length, rows]) * self.weights[rows])
+    def _deviation(self, features: Array, rows: Rows, places: slice, length: int) -> Array:
+        found = features - self.means[length, rows, places]
+        found *= self.weights[rows, places]
+        return found
 
 
 @dataclass(frozen=True, eq=False)
@@ -311,6 +324,29 @@ def sized(scale: NDArray[np.floating]) -> Columns:
     """Return what centres rows over places and divides them by a scale (rois,), not by their sd."""
     divisor = np.where(scale > 0, scale, 1.0)[:, None]
     return lambda connectome: centred(connectome) / divisor
+
+
+def _some_of(places: int) -> Iterator[slice]:
+    """Yield places that are computed with at a time: arrays of all would not fit the cache."""
+    return (slice(low, low + _PLACES) for low in range(0, places, _PLACES))
+
+
+def _features(connectome: Array) -> Iterator[tuple[slice, Array]]:
+    """Yield places, and rows there that are standardised over all places, in 32 bits."""
+    level = connectome.mean(axis=1, dtype=np.float64, keepdims=True)
+    places = connectome.shape[1]
+    squares, centre = np.zeros(level.shape), level.astype(np.float32)
+    for some in _some_of(places):
+        part = connectome[:, some] - centre
+        squares += np.einsum("rv,rv->r", part, part)[:, None]
+    sd = np.sqrt(squares / places)
+    # A constant row carries nothing, whatever rounding left of it.
+    flat = sd <= _FLAT * np.abs(connectome).max(axis=1, keepdims=True)
+    scale = np.where(flat, 0.0, 1.0 / np.where(flat, 1.0, sd)).astype(np.float32)
+    for some in _some_of(places):
+        features = connectome[:, some] - centre
+        features *= scale
+        yield some, features
 
 
 def _mean(arrays: Sequence[NDArray[np.floating[Any]]]) -> Float:

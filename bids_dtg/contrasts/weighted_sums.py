@@ -7,7 +7,7 @@ fits to these deviations are the second. Without missing values both are exactly
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -96,22 +96,26 @@ class FirstSums:
             shorter=shorter,
         )
 
-    def __add__(self, other: FirstSums) -> FirstSums:
+    def __iadd__(self, other: FirstSums) -> FirstSums:
         n, m = self.people, other.people
-        apart = self.feature_sum / n - other.feature_sum / m
-        return FirstSums(
+        apart = self.feature_sum / n
+        apart -= other.feature_sum / m
+        apart *= apart
+        apart *= n * m / (n + m)
+        self.spread[...] += apart
+        self.spread[...] += other.spread
+        self.feature_sum[...] += other.feature_sum
+        self.centred_sum[...] += other.centred_sum
+        self.size_sum[...] += other.size_sum
+        shorter = {length: own for length, own in self.shorter.items() if length in other.shorter}
+        for length, own in shorter.items():
+            own += other.shorter[length]
+        return replace(
+            self,
             people=n + m,
-            feature_sum=self.feature_sum + other.feature_sum,
-            spread=self.spread + other.spread + apart**2 * (n * m / (n + m)),
-            centred_sum=self.centred_sum + other.centred_sum,
-            size_sum=self.size_sum + other.size_sum,
             maps=MeanMaps(self.maps.total + other.maps.total, self.maps.count + other.maps.count),
             minutes=self.minutes + other.minutes,
-            shorter={
-                minutes: own + other.shorter[minutes]
-                for minutes, own in self.shorter.items()
-                if minutes in other.shorter
-            },
+            shorter=shorter,
         )
 
     @property

@@ -35,8 +35,8 @@ _REMEDIES = {
 }
 
 
-def write_atomic(path: Path, data: bytes | bytearray | memoryview) -> None:
-    """Write a file under a hidden temporary name beside it, then rename it.
+def write_atomic(path: Path, *data: bytes | bytearray | memoryview) -> None:
+    """Write data as a file under a hidden temporary name beside it, then rename it.
 
     Readers and other writers see the old file or the new one, never a part;
     of several writers the last one wins. Folders are made as needed. The data
@@ -55,7 +55,7 @@ def write_atomic(path: Path, data: bytes | bytearray | memoryview) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         # Not tempfile: its files are 0600 whatever the umask, and output folders are shared.
         with temporary.open("xb") as stream:
-            stream.write(data)
+            stream.writelines(data)
         temporary.replace(path)
     except OSError as err:
         raise output_error(path, err) from err

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import mmap
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -23,9 +24,11 @@ from bids_dtg.files.foreign import open_foreign
 _REMEDY = "fetch or make the bundle again"
 # Bytes; the published network's names and shapes take 6,000.
 _LARGEST_HEADER = 1 << 20
+_MUCH = 1 << 24  # bytes of a tensor that is checked in parts
 # How safetensors fails where NumPy lacks a tensor's type.
 _LACKING = (TypeError, AttributeError)
 _TYPES = {"F16": "<f2", "F32": "<f4", "F64": "<f8"}  # of tensors that can be mapped
+_LETTERS = {"f": "F", "i": "I", "u": "U"}  # of types
 _IN_WORDS = ("no axis", "one axis", "two axes", "three axes", "four axes", "five axes")
 
 
@@ -109,10 +112,15 @@ class TensorFile:
             raise self.error(f": {name} has {stop - first} bytes")
         return array
 
-    def read(self) -> dict[str, NDArray[Any]]:
+    def read(self, mapped: Sequence[str] = ()) -> dict[str, NDArray[Any]]:
         """Read the tensors as arrays, by their names without the prefix.
 
         Tensors of types that NumPy lacks, as bfloat16, become float32; only these import torch.
+
+        Parameters
+        ----------
+        mapped
+            Names of tensors that are mapped from the file, and not kept in memory.
 
         Raises
         ------
@@ -124,8 +132,10 @@ class TensorFile:
             _check_header_size(self.path)
             with _open(self.path, "numpy") as tensors:
                 for name in tensors.keys():  # noqa: SIM118 (no mapping)
-                    if name.startswith(self.prefix):
-                        found[name] = self._array(tensors, name)
+                    if not name.startswith(self.prefix):
+                        continue
+                    own = name.removeprefix(self.prefix)
+                    found[name] = self.mapped(own) if own in mapped else self._array(tensors, name)
         except ForeignFileError as err:
             raise err.as_kind(BundleError, remedy=_REMEDY) from err
         except (SafetensorError, OSError) as err:
@@ -133,6 +143,7 @@ class TensorFile:
         for name, array in found.items():
             if not _is_finite(array):
                 raise self.error(f" has values that are not finite in {name}")
+            let_go(array)
         return {name.removeprefix(self.prefix): array for name, array in found.items()}
 
     def require_finite(self) -> None:
@@ -172,30 +183,42 @@ class TensorFile:
         return found
 
 
-def encode_arrays(arrays: Mapping[str, ArrayLike], notes: Mapping[str, str] | None = None) -> bytes:
-    """Make a file's bytes from arrays, or tensors on the CPU, and notes for its header.
+def let_go(array: NDArray[Any]) -> None:
+    """Let the pages of a mapped tensor leave the memory: they are read again when needed."""
+    mapping = getattr(array, "_mmap", None)
+    if mapping is not None and hasattr(mmap, "MADV_DONTNEED"):
+        mapping.madvise(mmap.MADV_DONTNEED)
 
-    The same arrays and notes give the same bytes.
-    """
+
+def encode_arrays(arrays: Mapping[str, ArrayLike]) -> bytes:
+    """Make a file's bytes from arrays, or tensors on the CPU; the same arrays give the same."""
     # Scalars keep their shape, which `ascontiguousarray` would take from them.
     whole = {name: np.asarray(array, order="C") for name, array in sorted(arrays.items())}
-    data = safetensors.numpy.save(whole, metadata=None if notes is None else dict(notes))
-    # Notes come in an order of chance.
-    return data if notes is None or len(notes) < 2 else _with_sorted_notes(data)
-
-
-def _with_sorted_notes(data: bytes) -> bytes:
-    start = 8 + int.from_bytes(data[:8], "little")
-    header = json.loads(data[8:start])
-    header["__metadata__"] = dict(sorted(header["__metadata__"].items()))
-    text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
-    text += b" " * (-len(text) % 8)
-    return len(text).to_bytes(8, "little") + text + data[start:]
+    return safetensors.numpy.save(whole)
 
 
 def write_arrays(path: Path, arrays: Mapping[str, ArrayLike], notes: Mapping[str, str]) -> None:
-    """Write arrays with notes in the file's header, atomically."""
-    write_atomic(path, encode_arrays(arrays, notes))
+    """Write arrays with notes in the file's header, atomically.
+
+    No copy of the arrays is made. The same arrays and notes give the same bytes.
+    """
+    whole = {name: np.asarray(array, order="C") for name, array in sorted(arrays.items())}
+    # The largest types come first, so that values are aligned in the file.
+    names = sorted(whole, key=lambda name: -whole[name].dtype.itemsize)
+    header: dict[str, Any] = {"__metadata__": dict(sorted(notes.items()))}
+    stop = 0
+    for name in names:
+        array, first = whole[name], stop
+        stop += array.nbytes
+        header[name] = {
+            "dtype": _LETTERS[array.dtype.kind] + str(8 * array.dtype.itemsize),
+            "shape": array.shape,
+            "data_offsets": (first, stop),
+        }
+    text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
+    text += b" " * (-len(text) % 8)
+    size = len(text).to_bytes(8, "little")
+    write_atomic(path, size, text, *(whole[name].data for name in names))
 
 
 def read_arrays(path: Path) -> tuple[dict[str, NDArray[Any]], dict[str, str]]:
@@ -229,6 +252,8 @@ def _open(path: Path, framework: str) -> Iterator[Any]:
 
 def _is_finite(array: NDArray[Any]) -> bool:
     """Return whether an array is finite in 32 bits: models compute so."""
+    if array.ndim > 1 and array.nbytes > _MUCH:
+        return all(map(_is_finite, array))
     with np.errstate(over="ignore"):
         return bool(np.isfinite(array.astype(np.float32, copy=False)).all())
 

@@ -24,6 +24,7 @@ HALF_WIDTH = "halfwidth"  # how desc- of half-width maps begins
 # In sidecars of maps in another space than the model's: that of the model. Pages show its own.
 RESAMPLED = "ResampledFrom"
 _MAPS = FileKind("statmap", SYNTHETIC, ".nii.gz")
+_SET_OF_ROIS, _USUAL_ROIS = re.compile("rois([0-9]{1,4})"), 50
 # Entities that say what a file holds, not which run or set it is of.
 _OF_FILES = (
     "space",
@@ -213,7 +214,9 @@ def find_participant(
         if kind == _MAPS:
             named.setdefault(_title(name), []).append((name, path))
         elif kind in of_runs:
-            runs.setdefault(_title(name), {})[kind] = path
+            own = runs.setdefault(_title(name), {})
+            if kind not in own or _is_shown(name, parse_name(own[kind].name)):
+                own[kind] = path
         elif kind in of_averages:
             combined.setdefault(_title(name), {})[kind] = path
     find_average = _set if each_sidecar else _plain_average
@@ -283,6 +286,15 @@ def _named(folder: Path) -> Iterator[tuple[Path, BidsName]]:
 def _title(name: BidsName) -> str:
     """Return what names of files of one run, or of one average of maps, have in common."""
     return "_".join(f"{key}-{value}" for key, value in name.entities if key not in _OF_FILES)
+
+
+def _is_shown(name: BidsName, other: BidsName) -> bool:
+    """Return whether a file is shown rather than one of another set of ROIs: nearest to 50."""
+    sets = [_SET_OF_ROIS.fullmatch(found.get("seg") or "") for found in (name, other)]
+    if None in sets:
+        return True
+    mine, theirs = (abs(int(found[1]) - _USUAL_ROIS) for found in sets if found)
+    return mine < theirs
 
 
 def _set(

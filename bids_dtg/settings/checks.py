@@ -209,9 +209,9 @@ def _check_arrays(settings: Settings) -> None:
     modelling, arrays = settings.modelling, settings.modelling.input_arrays
     _check_structural(settings)
     keyed = () if settings.dynamics.structural_connectivity else modelling.array_key
-    for flag, given in (("--array-key", keyed), ("--rois", modelling.rois)):
-        if given and not arrays:
-            raise SettingsError(f"{flag} was given", expected="--input-arrays with it")
+    if keyed and not arrays:
+        raise SettingsError("--array-key was given", expected="--input-arrays with it")
+    _check_rois(settings)
     if not arrays:
         return
     if settings.inputs.derivatives:
@@ -223,11 +223,17 @@ def _check_arrays(settings: Settings) -> None:
             "--contrast was given with --analysis predict",
             expected="no --contrast: maps of all contrasts of the model are written",
         )
+
+
+def _check_rois(settings: Settings) -> None:
+    """Refuse numbers of ROI maps where none are made, or that cannot be."""
+    modelling = settings.modelling
     if not modelling.rois:
         return
     if modelling.analysis != "train":
         raise SettingsError(
-            f"--rois was given with --analysis {modelling.analysis}",
+            "--rois was given"
+            + (f" with --analysis {modelling.analysis}" if modelling.analysis else ""),
             expected="--analysis train: a model has its ROI maps",
         )
     for rois in modelling.rois:
@@ -239,8 +245,8 @@ def _check_arrays(settings: Settings) -> None:
     if modelling.add_sums:
         raise SettingsError(
             "--rois and --add-sums were given",
-            expected="ROI maps that all sites have in common, in linear_means.safetensors or under "
-            "the key roi_maps",
+            expected="ROI maps that all sites have in common: those of --model, in "
+            "linear_means.safetensors or under the key roi_maps",
         )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 
 import numpy as np
+from linear_by_the_page import standard
 
 from bids_dtg.connectome.form import Form
 from bids_dtg.contrasts.people import Person
@@ -40,12 +41,6 @@ def simulated(
             )
         )
     return made
-
-
-def standard(rows: np.ndarray) -> np.ndarray:
-    """Standardise rows over places."""
-    rows = rows - rows.mean(axis=1, keepdims=True)
-    return rows / rows.std(axis=1, keepdims=True)
 
 
 def lacking(people: list[Person], number: int, contrast: int) -> list[Person]:

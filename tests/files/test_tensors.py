@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 import numpy as np
 import pytest
 import safetensors.numpy
@@ -70,6 +72,20 @@ def test_arrays_come_back_with_their_notes(tmp_path):
     path.write_bytes(path.read_bytes()[:-1])
     with pytest.raises(ValueError, match=r"."):
         read_arrays(path)
+
+
+def test_arrays_are_written_without_a_copy(tmp_path):
+    arrays = {"a": np.ones((1000, 1000)), "b": np.arange(3, dtype=np.int32), "c": np.zeros((0, 2))}
+    tracemalloc.start()
+    try:
+        write_arrays(tmp_path / "sums", arrays, {})
+        assert tracemalloc.get_traced_memory()[1] < 1e6
+    finally:
+        tracemalloc.stop()
+    found, _ = read_arrays(tmp_path / "sums")
+    for name, array in arrays.items():
+        assert found[name].dtype == array.dtype
+        np.testing.assert_array_equal(found[name], array)
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf, 1e39])

@@ -25,6 +25,7 @@ from bids_dtg.connectome.moments import RunVoxels, measure_run
 from bids_dtg.connectome.passes import Blocks
 from bids_dtg.contrasts.analyses.cohort_plan import CohortPlan, contrast_rows
 from bids_dtg.contrasts.analyses.person_arrays import MeasuredRest, PersonArrays
+from bids_dtg.contrasts.analyses.source import maps_in_words, own_form
 from bids_dtg.contrasts.bundle.bundle import ModelBundle
 from bids_dtg.contrasts.bundle.kinds import KINDS, MapsKind
 from bids_dtg.contrasts.bundle.part import MapsPart
@@ -32,7 +33,6 @@ from bids_dtg.contrasts.bundle.writer import BundleArrays, geometry_files
 from bids_dtg.contrasts.contrast import Contrast
 from bids_dtg.contrasts.kind import LINEAR_MEANS
 from bids_dtg.contrasts.participant.model import Model, obtain_bundle
-from bids_dtg.contrasts.plan import find_recipe
 from bids_dtg.contrasts.weighted_files import shared_maps
 from bids_dtg.contrasts.weighted_linear import SHORTER_MINUTES
 from bids_dtg.engine.display import Reporter, make_board
@@ -244,7 +244,7 @@ class ArraySource:
         part = self.bundle.card.part
         bundle = _base(self.people, maps, part, self.output.path("group"), record)
         words = (
-            f"{_maps_in_words(self.learns)} made by group ICA of "
+            f"{maps_in_words(self.learns)} made by group ICA of "
             f"{counted(records[0].people, 'training participant')} (seed {seed})"
         )
         return dataclasses.replace(self, bundle=bundle, maps_words=words)
@@ -564,47 +564,18 @@ def _form(
     SettingsError
         There are several sets, which the kind or the form cannot read.
     """
-    form, sets = kind.form(modelling.connectome), modelling.rois
+    sets = modelling.rois
     if people.connectomes is not None:
-        return form, sets  # for which there is no rest to make maps of
-    if form.row.joint:
-        form = dataclasses.replace(form, standardised=True)
-    if not form.row.joint or not kind.sets:
-        _require_one_set(kind, form, sets)
+        return kind.form(modelling.connectome), sets  # there is no rest to make maps of
+    form = own_form(kind, modelling, sets)
+    if form.fixed is None:
         return form, sets
-    form = dataclasses.replace(form, fixed=find_recipe(modelling.recipe).penalty)
     if people.roi_maps is not None and sum(given) == len(people.roi_maps):
         return dataclasses.replace(form, sets=given if len(given) > 1 else ()), sets
     if not sets and people.roi_maps is None and not modelling.add_sums:
         places = len(people.places)
         sets = tuple(n for n in kind.sets if places >= VOXELS_A_COEFFICIENT * (1 + n))
     return dataclasses.replace(form, sets=sets if len(sets) > 1 else ()), sets
-
-
-def _require_one_set(kind: MapsKind, form: Form, sets: tuple[int, ...]) -> None:
-    if len(sets) < 2:
-        return
-    able = " or ".join(row.name for row in KINDS.values() if row.sets)
-    raise SettingsError(
-        f"--rois {' '.join(map(str, sets))} was given for a model of kind {kind.name} on the "
-        f"{form.name} form",
-        expected=f"one number, or --architecture {able} on the partial form of rest",
-    )
-
-
-def _maps_in_words(sets: tuple[int, ...]) -> str:
-    """Count ROI maps and their sets.
-
-    Examples
-    --------
-    >>> _maps_in_words((4,)), _maps_in_words((15, 25))
-    ('4 ROI maps', '40 ROI maps in sets of 15 and 25')
-    """
-    counts = counted(sum(sets), "ROI map")
-    if len(sets) < 2:
-        return counts
-    *first, last = map(str, sets)
-    return f"{counts} in sets of {', '.join(first)} and {last}"
 
 
 def _roi_maps(people: ArrayPeople, sets: tuple[int, ...]) -> tuple[NDArray[np.floating], str]:
@@ -634,7 +605,7 @@ def _roi_maps(people: ArrayPeople, sets: tuple[int, ...]) -> tuple[NDArray[np.fl
     if people.roi_maps is not None:
         return people.roi_maps, f"{counted(len(people.roi_maps), 'ROI map')} as given"
     dtype = np.float16 if len(sets) > 1 else np.float32
-    return np.zeros((sum(sets), places), dtype), _maps_in_words(sets)
+    return np.zeros((sum(sets), places), dtype), maps_in_words(sets)
 
 
 def _base(

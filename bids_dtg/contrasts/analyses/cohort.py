@@ -13,6 +13,7 @@ from bids_dtg.connectome.device import NumpyArrays
 from bids_dtg.connectome.form import Form
 from bids_dtg.contrasts.analyses.cohort_plan import CohortPlan
 from bids_dtg.contrasts.analyses.person_arrays import PersonArrays, RunArrays
+from bids_dtg.contrasts.bundle.bundle import ModelBundle
 from bids_dtg.contrasts.contrast import Contrast
 from bids_dtg.contrasts.participant.measure import Reader
 from bids_dtg.contrasts.participant.model import bytes_needed
@@ -169,7 +170,9 @@ def make_side_by_side(arrays: RunArrays, labels: Sequence[str]) -> dict[str, str
     capacity = divide(
         settings.resources,
         units=len(labels),
-        bytes_each=bytes_needed(request.bundle.places.number, on_cpu=on_cpu),
+        bytes_each=bytes_needed(
+            request.bundle.places.number, len(request.bundle.roi_maps), on_cpu=on_cpu
+        ),
         on_cpu=on_cpu,
     )
     # A process that was forked shares what was prepared; a GPU's driver does not allow it.
@@ -181,7 +184,7 @@ def make_side_by_side(arrays: RunArrays, labels: Sequence[str]) -> dict[str, str
             _prepare,
             settings,
             (arrays.plan, arrays.store, arrays.form),
-            seconds=arrays.segment_seconds,
+            bundle=request.bundle,
             threads=reader.threads,
         )
     )
@@ -223,11 +226,11 @@ def _prepare(
     settings: Settings,
     of_arrays: tuple[CohortPlan, ArrayStore, Form],
     *,
-    seconds: float,
+    bundle: ModelBundle,
     threads: int,
 ) -> Work[None]:
     """Prepare the work in a process that was started, not forked."""
-    request = Request.prepare(settings).with_segments(seconds)
+    request = dataclasses.replace(Request.prepare(settings), bundle=bundle)
     arrays = RunArrays(*of_arrays, request)
     reader = request.reader(threads=threads, every_part=False, other_lengths=True, form=arrays.form)
     return _work(arrays, reader)

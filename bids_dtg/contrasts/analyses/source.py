@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import dataclasses
+import hashlib
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
 
 from bids_dtg.cleaning.design import TooShortError
 from bids_dtg.cleaning.strategies import find_strategy
@@ -16,10 +21,13 @@ from bids_dtg.contrasts.analyses.cohort import make_side_by_side
 from bids_dtg.contrasts.analyses.cohort_plan import CohortPlan, plan_cohort
 from bids_dtg.contrasts.analyses.person_arrays import PersonArrays, RunArrays
 from bids_dtg.contrasts.bundle.bundle import ModelBundle
-from bids_dtg.contrasts.bundle.kinds import MapsKind
+from bids_dtg.contrasts.bundle.kinds import KINDS, MapsKind
+from bids_dtg.contrasts.bundle.writer import BundleArrays, geometry_files
 from bids_dtg.contrasts.contrast import Contrast
 from bids_dtg.contrasts.participant.model import Model
 from bids_dtg.contrasts.participant.request import Request
+from bids_dtg.contrasts.plan import find_recipe
+from bids_dtg.engine.machine import return_memory
 from bids_dtg.errors import DtgError, SettingsError
 from bids_dtg.files.array_store import ArrayStore
 from bids_dtg.files.derivatives import DerivativeDataset, SourceDataset
@@ -28,8 +36,53 @@ from bids_dtg.files.provenance import file_fingerprint
 from bids_dtg.inputs.dataset import own_name
 from bids_dtg.inputs.splits_file import Families, read_families
 from bids_dtg.inputs.statmaps import statmaps_place
+from bids_dtg.notices import counted, say
 from bids_dtg.participants.run_source import plan_run
-from bids_dtg.settings import Settings
+from bids_dtg.settings import ModellingOptions, Settings
+from bids_dtg.stats.group_ica import GroupIca
+
+# Of a run with more frames, means of frames in a row make ROI maps: slow enough for BOLD, and a
+# quarter of a run of HCP in memory.
+_MOST_MEANS = 300
+
+
+def own_form(kind: MapsKind, modelling: ModellingOptions, sets: Sequence[int]) -> Form:
+    """Return the form that a kind is trained on, of so many sets of ROI maps.
+
+    Raises
+    ------
+    SettingsError
+        There are several sets, which the kind or the form cannot read.
+    """
+    form = kind.form(modelling.connectome)
+    form = dataclasses.replace(form, standardised=form.row.joint)
+    several = tuple(sets) if len(sets) > 1 else ()
+    if form.row.joint and kind.sets:
+        return dataclasses.replace(form, fixed=find_recipe(modelling.recipe).penalty, sets=several)
+    if not several:
+        return form
+    asked = f"--rois {' '.join(map(str, modelling.rois))} was" if modelling.rois else ""
+    able = " or ".join(row.name for row in KINDS.values() if row.sets)
+    raise SettingsError(
+        f"{asked or f'a --model with {maps_in_words(sets)} was'} given for a model of kind "
+        f"{kind.name} on the {form.name} form",
+        expected=f"one number, or --architecture {able} on the partial form of rest",
+    )
+
+
+def maps_in_words(sets: Sequence[int]) -> str:
+    """Count ROI maps and their sets.
+
+    Examples
+    --------
+    >>> maps_in_words((4,)), maps_in_words((15, 25))
+    ('4 ROI maps', '40 ROI maps in sets of 15 and 25')
+    """
+    counts = counted(sum(sets), "ROI map")
+    if len(sets) < 2:
+        return counts
+    *first, last = map(str, sets)
+    return f"{counts} in sets of {', '.join(first)} and {last}"
 
 
 class Source(Protocol):
@@ -158,7 +211,8 @@ class DatasetSource:
     request: Request  # input dataset, participants and bundle
     place: Path  # of the measured maps
     maps_words: str  # as `Source`
-    learns_maps: bool = False  # the ROI maps are those of a model
+    own_form: Form | None = None  # of a model that is trained; None: the call reads a model
+    learns: tuple[int, ...] = ()  # ROIs of each set of maps to be made from the training people
 
     @classmethod
     def prepare(cls, settings: Settings, kind: MapsKind | None) -> DatasetSource:
@@ -179,8 +233,18 @@ class DatasetSource:
         card = request.bundle.card
         if kind is not None:
             request = request.with_segments(kind.segment_seconds(card.part.segment_seconds))
+        form, sets = None, settings.modelling.rois
         words = f"masks and ROI maps are those of {card.name} {card.version}"
-        return cls(request, place, words)
+        if kind is not None:
+            form = own_form(kind, settings.modelling, sets or card.part.connectome.sets)
+            if sets:
+                words = f"masks are those of {card.name} {card.version}, with {maps_in_words(sets)}"
+        return cls(request, place, words, form, sets)
+
+    @property
+    def learns_maps(self) -> bool:
+        """Whether ROI maps are made from the training people, not those of a model."""
+        return bool(self.learns)
 
     @property
     def settings(self) -> Settings:
@@ -204,9 +268,7 @@ class DatasetSource:
 
     def form(self, kind: MapsKind | None) -> Form:
         """Return the form that ``--connectome`` names, or the kind's own."""
-        if kind is None:
-            return self.bundle.card.part.connectome
-        return kind.form(self.settings.modelling.connectome)
+        return self.own_form or self.bundle.card.part.connectome
 
     @cached_property
     def families(self) -> Families:
@@ -234,12 +296,76 @@ class DatasetSource:
 
     @property
     def record(self) -> Mapping[str, Any]:
-        """Return nothing: rest is reduced as at the participant level."""
-        return {}
+        """Record how ROI maps were made; rest is reduced as at the participant level."""
+        return dict(self.bundle.card.record or {}) if self.learns_maps else {}
 
     def with_maps_of(self, training: Sequence[str]) -> DatasetSource:
-        """Return itself: the ROI maps are those of a model."""
-        return self
+        """Make ROI maps by group ICA from the rest of the training people, if asked for.
+
+        Raises
+        ------
+        DatasetError
+            Nobody's rest can be used, or it has too few components.
+        """
+        if not self.learns_maps:
+            return self
+        assert self.own_form is not None  # a model that is trained
+        maps, record = self._made_maps(training)
+        base = self.bundle
+        part = dataclasses.replace(base.card.part, connectome=self.own_form)
+        if not part.several:
+            # Over the brain, as the file of one set has them.
+            volumes = np.stack([base.voxels.volume(own) for own in maps])
+            maps = volumes[:, base.brain_voxels.mask]
+        files = geometry_files(
+            BundleArrays({}, maps, base.brain, base.places), several=part.several
+        )
+        card = dataclasses.replace(
+            base.card,
+            part=part,
+            files={name: hashlib.sha256(data).hexdigest() for name, data in files.items()},
+            record={"roi_maps": record},
+        )
+        identity = hashlib.sha256(card.to_json().encode()).hexdigest()
+        bundle = dataclasses.replace(base, card=card, identity=identity, roi_maps=maps)
+        words = f"masks are those of {card.name} {card.version}, with {maps_in_words(self.learns)} "
+        words += "made by group ICA of "
+        words += f"{counted(len(training), 'training participant')} (seed {self._seed})"
+        request = dataclasses.replace(self.request, bundle=bundle)
+        return dataclasses.replace(self, request=request, maps_words=words)
+
+    @property
+    def _seed(self) -> int:
+        return self.settings.modelling.seed
+
+    def _made_maps(self, training: Sequence[str]) -> tuple[NDArray[np.floating], Any]:
+        """Make the maps of all sets (rois, places), and their records."""
+        places, rois = self.bundle.places.number, sum(self.learns)
+        say(
+            f"ROI maps: group ICA of {counted(len(training), 'training participant')}; connectomes "
+            f"of {rois} ROIs take {2 * rois * places / 1e6:.2g} MB a person and run"
+        )
+        ica, used = GroupIca(), 0
+        reader = self.request.reader(every_part=False)
+        for label in training:
+            runs = 0
+            with suppress(DtgError):  # a later step says so, and leaves the person out
+                for run in self.request.runs(label):
+                    with suppress(TooShortError):
+                        ica.add(reader.courses(run, _MOST_MEANS))
+                        runs += 1
+            used += runs > 0
+            return_memory()
+        made, records = zip(*(ica.maps(number, self._seed) for number in self.learns), strict=True)
+        records = tuple(dataclasses.replace(record, people=used) for record in records)
+        if unsettled := [record.rois for record in records if not record.converged]:
+            say(
+                f"warning: group ICA of {' and '.join(map(str, unsettled))} maps did not settle; "
+                "another --seed or fewer --rois may help"
+            )
+        several = len(made) > 1
+        maps = np.concatenate(made).astype(np.float16) if several else made[0]  # as kept
+        return maps, [own.to_json() for own in records] if several else records[0].to_json()
 
     def model(self) -> Model:
         """Prepare the model."""

@@ -29,7 +29,7 @@ from bids_dtg.connectome.training_distribution.distribution import (
 )
 from bids_dtg.connectome.training_distribution.figure_statistics import FigureStatistics
 from bids_dtg.errors import BundleError
-from bids_dtg.files.tensors import TensorFile, encode_arrays
+from bids_dtg.files.tensors import TensorFile, encode_arrays, let_go
 from bids_dtg.imaging.places import ListedPlaces, Places
 from bids_dtg.stats.conformal import Calibration, PooledError
 
@@ -288,6 +288,7 @@ def read_listed_maps(
                 expected="finite numbers of 16 bits",
                 remedy=_REMEDY,
             )
+        let_go(mapped)
         return mapped
     return read_tensors(path, {_LISTED_MAPS: ("float32", (rois, places))})[_LISTED_MAPS]
 

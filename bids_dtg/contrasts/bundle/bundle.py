@@ -70,8 +70,8 @@ class ModelBundle(Bundle[MapsPart]):
 
     brain: Places  # where the ROI series are computed
     places: Places  # where the model reads and predicts
-    # (rois, brain voxels), of 32 bits; those of several sets one after the other, of 16 bits and
-    # mapped from the file.
+    # (rois, brain voxels), of 32 bits. Those of several sets are (rois, places), one set after the
+    # other, of 16 bits and mapped from the file.
     roi_maps: NDArray[np.floating]
     correction: Correction | None = None  # of the model's maps, over the places; None: none
     calibration: Calibration | None = None  # of intervals around the maps; None: none
@@ -88,10 +88,9 @@ class ModelBundle(Bundle[MapsPart]):
         grid = None if self.card.part.grid is None else self.card.part.grid.shape
         if set(grids) != {grid}:
             raise ValueError(f"brain and places are voxels of the card's grid, {grid}")
-        if self.roi_maps.ndim != 2 or self.roi_maps.shape[1] != self.brain.number:
-            raise ValueError(
-                f"roi_maps is (rois, {self.brain.number}), found {self.roi_maps.shape}"
-            )
+        where = self.places if self.card.part.several else self.brain
+        if self.roi_maps.ndim != 2 or self.roi_maps.shape[1] != where.number:
+            raise ValueError(f"roi_maps is (rois, {where.number}), found {self.roi_maps.shape}")
         if (self.correction is None) != (self.card.part.gains is None):
             raise ValueError("a correction and the card's gains belong together")
 
@@ -160,7 +159,7 @@ class ModelBundle(Bundle[MapsPart]):
     @property
     def place_roi_maps(self) -> NDArray[np.floating]:
         """(rois, places), the ROI maps where the model predicts; 0 outside the brain mask."""
-        if self.card.part.grid is None:
+        if self.card.part.grid is None or self.card.part.several:
             return self.roi_maps
         mask, grey = self.brain_voxels.mask.ravel(), self.voxels.positions
         # Position of each grid voxel among the brain's voxels, which order the maps.
@@ -281,19 +280,23 @@ def _read_geometry(
     folder: Path, card: ModelCard[MapsPart], rois: int
 ) -> tuple[Places, Places, NDArray[np.floating]]:
     """Return the places of the ROI series, those of the predictions, and the ROI maps."""
-    grid, number = card.part.grid, card.part.places
+    grid, number, several = card.part.grid, card.part.places, card.part.several
+    if several and (found := sum(card.part.connectome.sets)) != rois:
+        raise BundleError(
+            f"{folder / CARD_FILE} lists {found} ROI maps under rois",
+            expected=f"{rois}, as the weights read",
+            remedy=_REMEDY,
+        )
     if grid is None:
         assert number is not None  # a card has a grid or a number of places
         listed = read_places(folder / PLACES_FILE, number)
-        several = bool(sets := card.part.connectome.sets)
-        if several and sum(sets) != rois:
-            raise BundleError(
-                f"{folder / CARD_FILE} lists {sum(sets)} ROI maps under rois",
-                expected=f"{rois}, as the weights read",
-                remedy=_REMEDY,
-            )
         maps = read_listed_maps(folder / LISTED_MAPS_FILE, rois, number, several=several)
         return listed, listed, maps
+    if several:
+        brain = _read_places(folder / BRAIN_MASK_FILE, grid)
+        places = _read_places(folder / MASK_FILE, grid)
+        maps = read_listed_maps(folder / LISTED_MAPS_FILE, rois, places.number, several=True)
+        return brain, places, maps
     _check_on_grid(folder / MAPS_FILE, grid, volumes=rois)
     brain = _read_places(folder / BRAIN_MASK_FILE, grid)
     places = _read_places(folder / MASK_FILE, grid)

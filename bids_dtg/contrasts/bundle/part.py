@@ -28,10 +28,11 @@ from bids_dtg.notices import counted
 MAPS_FILE = "maps.nii.gz"
 BRAIN_MASK_FILE = "brain_mask.nii.gz"
 MASK_FILE = "mask.nii.gz"
-# For a model without a grid: names of its places, and its ROI maps.
+# For a model without a grid: names of its places, and its ROI maps, as those of several sets.
 PLACES_FILE, LISTED_MAPS_FILE = "places.safetensors", "maps.safetensors"
 _REQUIRED = (MAPS_FILE, BRAIN_MASK_FILE, MASK_FILE)
 _REQUIRED_LISTED = (LISTED_MAPS_FILE, PLACES_FILE)
+_REQUIRED_OF_SETS = (LISTED_MAPS_FILE, BRAIN_MASK_FILE, MASK_FILE)
 
 # A template at one millimetre has 7 million voxels: larger sizes would only exhaust the memory.
 _LARGEST_GRID, LARGEST_PLACES = 1 << 24, 1 << 20
@@ -128,7 +129,12 @@ class MapsPart:
         """Names of the files that define grid and ROIs; the maps last."""
         if self.grid is None:
             return (PLACES_FILE, LISTED_MAPS_FILE)
-        return (BRAIN_MASK_FILE, MASK_FILE, MAPS_FILE)
+        return (BRAIN_MASK_FILE, MASK_FILE, LISTED_MAPS_FILE if self.several else MAPS_FILE)
+
+    @property
+    def several(self) -> bool:
+        """Whether it has several sets of ROI maps."""
+        return bool(self.connectome.sets)
 
     @property
     def not_individual(self) -> tuple[str, ...]:
@@ -184,7 +190,9 @@ class MapsPart:
     @classmethod
     def required_files(cls, fields: JsonFields) -> tuple[str, ...]:
         """Return the files that a card's bundle must have, besides the weights."""
-        return _REQUIRED if fields.absent("places") else _REQUIRED_LISTED
+        if not fields.absent("places"):
+            return _REQUIRED_LISTED
+        return _REQUIRED if fields.absent("rois") else _REQUIRED_OF_SETS
 
     @classmethod
     def read(cls, fields: JsonFields, files: Mapping[str, str]) -> MapsPart:

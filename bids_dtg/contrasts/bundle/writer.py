@@ -62,7 +62,7 @@ class BundleArrays:
 
     # The model's tensors, by its kind's names (arrays, or tensors on the CPU without gradients).
     tensors: Mapping[str, ArrayLike]
-    roi_maps: NDArray[np.floating]  # (rois, brain voxels)
+    roi_maps: NDArray[np.floating]  # (rois, brain voxels); of several sets (rois, places)
     brain: Places  # where the ROI series are computed, on the card's grid
     places: Places  # where the model reads and predicts, on the same grid; or the brain itself
     # Correction of the model's maps; the card's `recentring` says how it was found.
@@ -112,7 +112,8 @@ def write_bundle(
     correction = arrays.correction
     of_correction = {} if correction is None else vars(correction)
     require_finite({**arrays.tensors, **of_correction}, _NOT_FINITE)
-    files = {WEIGHTS_FILE: encode_arrays(arrays.tensors), **geometry_files(arrays)}
+    geometry = geometry_files(arrays, several=card.part.several)
+    files = {WEIGHTS_FILE: encode_arrays(arrays.tensors), **geometry}
     if arrays.correction is not None:
         files[OFFSET_FILE] = encode_offset(arrays.correction.offset)
         gains = tuple(round(float(gain), GAIN_DIGITS) for gain in arrays.correction.gains)
@@ -184,17 +185,30 @@ def extend_bundle(
     return write_copy(bundle, folder, card, added, load_bundle)
 
 
-def geometry_files(arrays: BundleArrays) -> dict[str, bytes]:
-    """Return the files, by name, that define grid and ROIs."""
+def geometry_files(arrays: BundleArrays, *, several: bool = False) -> dict[str, bytes]:
+    """Return the files, by name, that define grid and ROIs.
+
+    Parameters
+    ----------
+    arrays
+        Of the bundle.
+    several
+        Whether its ROI maps are of several sets, which a file of 16 bits keeps.
+    """
     if isinstance(arrays.places, ListedPlaces):
         return {
             PLACES_FILE: encode_places(arrays.places),
             LISTED_MAPS_FILE: encode_listed_maps(arrays.roi_maps),
         }
-    return {
-        MAPS_FILE: arrays.brain.encode(arrays.roi_maps, description="ROI maps"),
+    masks = {
         BRAIN_MASK_FILE: _encode_mask(arrays.brain, "brain mask"),
         MASK_FILE: _encode_mask(arrays.places, "model mask"),
+    }
+    if several:
+        return {LISTED_MAPS_FILE: encode_listed_maps(arrays.roi_maps), **masks}
+    return {
+        MAPS_FILE: arrays.brain.encode(arrays.roi_maps, description="ROI maps"),
+        **masks,
     }
 
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
+from numpy.typing import NDArray
 
 from bids_dtg.contrasts.bundle.bundle import ModelBundle
 from bids_dtg.contrasts.panels.run import RunData
@@ -20,11 +23,30 @@ _MEASURE = Measure("Pearson correlation", "Product-moment correlation of two ser
 
 
 def keep(data: RunData) -> Kept:
-    """Make a table with a row and a column for each ROI."""
-    roi_r = data.measured.roi_r
+    """Make a table with a row and a column for each ROI; of several sets, the one for the page."""
+    return next(kept for name, kept in _tables(data) if name == _shown(data))
+
+
+def keep_others(data: RunData) -> Iterator[Kept]:
+    """Yield the tables of the other sets of ROIs."""
+    return (kept for name, kept in _tables(data) if name != _shown(data))
+
+
+def _shown(data: RunData) -> str:
+    form, rois = data.bundle.card.part.connectome, len(data.measured.roi_r)
+    shown = form.one_set(rois)
+    return next(name for name, rows in form.set_rows(rois).items() if rows == shown)
+
+
+def _tables(data: RunData) -> Iterator[tuple[str, Kept]]:
+    form, roi_r = data.bundle.card.part.connectome, data.measured.roi_r
+    for name, rows in form.set_rows(len(roi_r)).items():
+        yield name, _table(data, nodes_of(data.bundle)[name], roi_r[rows, rows])
+
+
+def _table(data: RunData, nodes: NodeFile, roi_r: NDArray[np.float64]) -> Kept:
     rois = [f"roi{roi:02d}" for roi in range(1, len(roi_r) + 1)]
     text = tsv_text(rois, [[f"{r:.6f}" for r in row] for row in roi_r])
-    nodes = nodes_of(data.bundle)
     sidecar = {
         "Description": "Correlations between the cleaned series of the model's ROI maps, over all "
         "frames of the run that were kept; a row and a column an ROI, in the order of the maps",
@@ -35,17 +57,25 @@ def keep(data: RunData) -> Kept:
     return Kept(FILE, text.encode(), sidecar, entities=named)
 
 
-def nodes_of(bundle: ModelBundle) -> NodeFile:
-    """Return what rows and columns are: the model's ROI maps."""
-    card = bundle.card
-    return NodeFile(
-        bundle.grid.space,
-        segment_label(card.name),
-        {roi: f"roi{roi:02d}" for roi in range(1, len(bundle.roi_maps) + 1)},
-        f"ROI maps of the model {card.name} {card.version}, which overlap: the volumes of the "
-        "image of these maps in its bundle",
-        overlap=True,
-    )
+def nodes_of(bundle: ModelBundle) -> dict[str, NodeFile]:
+    """Return what rows and columns are, by the name of the set: the model's ROI maps."""
+    card, rois = bundle.card, len(bundle.roi_maps)
+    title = f"ROI maps of the model {card.name} {card.version}, which overlap: "
+    return {
+        name: NodeFile(
+            bundle.grid.space,
+            name or segment_label(card.name),
+            {roi: f"roi{roi:02d}" for roi in range(1, rows.stop - rows.start + 1)},
+            title
+            + (
+                f"rows {rows.start} to {rows.stop - 1}, from 0, of the maps in its bundle"
+                if name
+                else "the volumes of the image of these maps in its bundle"
+            ),
+            overlap=True,
+        )
+        for name, rows in card.part.connectome.set_rows(rois).items()
+    }
 
 
 def draw(run: RunFiles, canvas: Canvas) -> Figure | None:

@@ -26,6 +26,7 @@ _LABELS = {
     "2": "grey matter of the model, without signal",
     "3": "rest of the brain, where the ROI series are computed",
 }
+_STANDARDISED = {"3": "rest of the brain"}  # series are solved where they are standardised
 _WITH_SIGNAL, _WITHOUT = (47, 165, 142), (224, 57, 46)
 _KEYS = (Key("#2fa58e", "grey matter with signal"), Key("#e0392e", "without signal"))
 _FEW_ROIS = 4
@@ -42,8 +43,8 @@ def keep(data: RunData) -> Kept:
         data,
         description="Voxels that the model reads, and whether the run has signal there",
         more={
-            "Labels": _LABELS,
-            "RoiCoverage": [round(float(share), 4) for share in measured.roi_coverage],
+            "Labels": {**_LABELS, **(_STANDARDISED if measured.sd_frames else {})},
+            "RoiCoverage": [round(float(share), 4) for share in measured.of_one_set().roi_coverage],
         },
     )
 

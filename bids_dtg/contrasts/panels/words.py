@@ -319,10 +319,10 @@ def methods_words(model: ModelOfMaps, outputs: OutputOptions) -> MethodsWords:
     words = KINDS[model.kind].words
     computed = (
         "In each run, the time series of the "
-        f"model's {model.n_rois} spatial maps were estimated over the brain by the first stage of "
-        f"dual regression (Nickerson et al., 2017), and {_connected(model)}. This was done for "
-        f"{_cut(model)} connectome into {model.n_contrasts} contrast maps, and the maps were "
-        f"averaged {'' if model.reads_whole_runs else 'over segments '}"
+        f"model's {model.n_rois} spatial maps{_in_sets(model)} were estimated over {_where(model)} "
+        f"by the first stage of dual regression (Nickerson et al., 2017), and {_connected(model)}. "
+        f"This was done for {_cut(model)} connectome into {model.n_contrasts} contrast maps, and "
+        f"the maps were averaged {'' if model.reads_whole_runs else 'over segments '}"
         f"{_COMBINED[outputs.combine]}. "
         f"{_recentred(model)}{_SPREAD}{_intervals(model, outputs.interval_level)}"
         f"{_HALVES * outputs.half_maps}"
@@ -351,6 +351,21 @@ def _parcels(atlases: Sequence[str]) -> str:
         for key in atlases
     ]
     return _PARCELS.format(atlases=" and ".join(named)) if named else ""
+
+
+def _in_sets(model: ModelOfMaps) -> str:
+    """Name the sets of ROI maps, if there are several."""
+    if not model.form.sets:
+        return ""
+    *first, last = map(str, model.form.sets)
+    return f", of {', '.join(first)} and {last} maps each solved by itself,"
+
+
+def _where(model: ModelOfMaps) -> str:
+    """Say over which voxels ROI series are estimated."""
+    if not model.form.standardised:
+        return "the brain"
+    return "the grey-matter voxels, each divided by its standard deviation in time,"
 
 
 def _connected(model: ModelOfMaps) -> str:

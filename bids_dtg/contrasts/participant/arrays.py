@@ -107,7 +107,7 @@ def measure_array(
     moments = measure_run(
         blocks,
         design,
-        voxels.of_run(sampling.covered),
+        voxels.of_run(sampling.covered, bundle.card.part.connectome),
         segments=design.segments(math.inf),
         arrays=NumpyArrays(np.float64),
     )

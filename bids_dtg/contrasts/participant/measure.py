@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -12,10 +13,11 @@ from numpy.typing import NDArray
 from bids_dtg.cleaning.confounds import Confounds
 from bids_dtg.cleaning.design import frequency_facts
 from bids_dtg.cleaning.strategies import resolve
+from bids_dtg.connectome.algebra import cleaned_courses
 from bids_dtg.connectome.connectome import Connectome, RunConnectomes, run_connectomes
-from bids_dtg.connectome.design import TemporalDesign
+from bids_dtg.connectome.design import Retention, TemporalDesign
 from bids_dtg.connectome.device import Arrays, arrays_on
-from bids_dtg.connectome.form import Form
+from bids_dtg.connectome.form import MARGINAL, Form
 from bids_dtg.connectome.moments import RunMoments, RunVoxels, measure_run
 from bids_dtg.connectome.passes import Blocks
 from bids_dtg.connectome.training_distribution.judge import DistributionCheck
@@ -24,6 +26,7 @@ from bids_dtg.connectome.training_distribution.summary import ConnectomeSummary,
 from bids_dtg.contrasts.bundle.bundle import ModelBundle
 from bids_dtg.engine.display import Clock
 from bids_dtg.errors import RunError
+from bids_dtg.files.tensors import let_go
 from bids_dtg.imaging.grid import Grid, voxel_edge_mm
 from bids_dtg.imaging.mean_frame import MeanFrame
 from bids_dtg.imaging.nifti import read_single
@@ -63,7 +66,7 @@ class ModelVoxels:
 
     places: VoxelPlaces
     in_brain: NDArray[np.bool_]  # (voxels,), whether the ROI series are computed there
-    maps: NDArray[np.float32]  # (rois, voxels), 0 outside the brain
+    maps: NDArray[np.floating]  # (rois, voxels), 0 outside the brain
     order: NDArray[np.intp]  # (grey matter,), position of each among the model's places
 
     @property
@@ -71,20 +74,33 @@ class ModelVoxels:
         """Number of leading grey-matter voxels."""
         return len(self.order)
 
-    def of_run(self, valid: NDArray[np.bool_]) -> RunVoxels:
+    def of_run(self, valid: NDArray[np.bool_], form: Form = MARGINAL) -> RunVoxels:
         """Return the arrays that are summed over a run: connectomes are of the model's places.
 
         Parameters
         ----------
         valid
             (voxels,), whether the run has signal there.
+        form
+            Of the connectomes.
         """
-        return RunVoxels(self.maps, self.grey_voxels, valid & self.in_brain, order=self.order)
+        return RunVoxels(
+            self.maps,
+            self.grey_voxels,
+            valid & self.in_brain,
+            order=self.order,
+            sets=form.sets,
+            standardised=form.standardised,
+        )
 
-    def pattern_places(self, places: Places) -> PatternPlaces:
-        """Return indices by which patterns of connectomes are sampled at the model's places."""
+    def pattern_places(self, places: Places, form: Form = MARGINAL) -> PatternPlaces:
+        """Return indices by which patterns of connectomes are sampled at the model's places.
+
+        Of several sets of ROIs the one counts that `Form.one_set` names.
+        """
         columns = np.argsort(self.order)
-        return PatternPlaces(self.maps, places.mirror(), places.neighbours(), columns)
+        maps = self.maps[form.one_set(len(self.maps))].astype(np.float32, copy=False)
+        return PatternPlaces(maps, places.mirror(), places.neighbours(), columns)
 
     @classmethod
     def of(cls, bundle: ModelBundle) -> ModelVoxels:
@@ -95,9 +111,15 @@ class ModelVoxels:
         rest = rest[_as_in_a_file(rest, bundle.grid)]
         positions = np.concatenate([grey.positions[order], rest])
         in_brain = brain.mask.ravel()[positions]
-        # Position of each grid voxel among the brain's voxels, which order the maps.
-        rank = np.cumsum(brain.mask.ravel()) - 1
-        maps = bundle.roi_maps[:, rank[positions]]
+        if bundle.card.part.several:
+            maps = np.zeros((len(bundle.roi_maps), len(positions)), bundle.roi_maps.dtype)
+            for own, given in zip(maps, bundle.roi_maps, strict=True):
+                own[: len(order)] = given[order]
+            let_go(bundle.roi_maps)
+        else:
+            # Position of each grid voxel among the brain's voxels, which order the maps.
+            rank = np.cumsum(brain.mask.ravel()) - 1
+            maps = bundle.roi_maps[:, rank[positions]]
         maps[:, ~in_brain] = 0.0
         return cls(VoxelPlaces(bundle.grid, positions), in_brain, maps, order)
 
@@ -169,7 +191,7 @@ class Reader:
 
     @cached_property
     def _pattern_places(self) -> PatternPlaces:
-        return self.voxels.pattern_places(self.bundle.places)
+        return self.voxels.pattern_places(self.bundle.places, self.form)
 
     @cached_property
     def _lattice_blocks(self) -> LatticeBlocks:
@@ -178,6 +200,7 @@ class Reader:
 
     def summarise(self, run: RunConnectomes) -> Rest:
         """Return a run's sketches, from which a training distribution is learned."""
+        run = run.of_one_set()
 
         def of_parts(parts: tuple[Connectome, ...]) -> tuple[ConnectomeSummary, ...]:
             return tuple(
@@ -239,7 +262,11 @@ class Reader:
             run=run,
             connectomes=connectomes,
             design=design,
-            cleaning={**design.decisions, **frequency_facts(self.cleaning)},
+            cleaning={
+                **design.decisions,
+                **frequency_facts(self.cleaning),
+                **_sd_facts(connectomes),
+            },
             confounds=confounds,
             interpolation=source.interpolation,
             voxel_mm=voxel_edge_mm(header.affine),
@@ -247,6 +274,49 @@ class Reader:
             mean_frame=mean_frame,
             notes=(*planned.notes, *source.notes),
         )
+
+    def courses(self, run: RestRun, most: int) -> NDArray[np.float32]:
+        """Clean a run and return its series at the model's places, in one pass.
+
+        Parameters
+        ----------
+        run
+            The run, from `find_runs`.
+        most
+            Number of means of frames in a row that a longer run is reduced to.
+
+        Returns
+        -------
+        (places, frames kept or means); 0 at places without signal.
+
+        Raises
+        ------
+        TooShortError, RunError
+            As for `measure`.
+        """
+        planned = plan_run(run, self.bundle.grid.space, self.cleaning)
+        source = RunSource.of(run, planned.header, self.voxels.places, self.cleaning.interpolation)
+        cleaning, readout = Retention.of_means(planned.design, most)
+        voxels = RunVoxels(
+            np.zeros((0, self.voxels.places.number), np.float32),
+            self.voxels.grey_voxels,
+            source.valid & self.voxels.in_brain,
+            order=self.voxels.order,
+            standardised=True,
+        )
+        try:
+            moments = measure_run(
+                lambda: source.blocks(Clock()),
+                planned.design,
+                voxels,
+                segments=planned.design.segments(math.inf),
+                arrays=self.arrays,
+                smoothing=smoothing_among(self.voxels.places, self.cleaning),
+                cleaning=cleaning,
+            )
+        except ValueError as err:
+            raise RunError(f"{source.header.path} cannot be used: {err}") from err
+        return cleaned_courses(moments, readout)
 
     def _add_up(
         self, open_blocks: Callable[[], Blocks], source: RunSource, design: TemporalDesign
@@ -256,7 +326,7 @@ class Reader:
             return measure_run(
                 open_blocks,
                 design,
-                self.voxels.of_run(source.valid),
+                self.voxels.of_run(source.valid, self.form),
                 segments=design.segments(
                     self.bundle.card.part.segment_seconds, halved=self.other_lengths
                 ),
@@ -277,6 +347,14 @@ class Reader:
         of_model = voxel * float(self.bundle.brain.number)
         shared = int((source.in_mask & self.voxels.in_brain).sum())
         return 2 * voxel * shared / (of_run + of_model)
+
+
+def _sd_facts(found: RunConnectomes) -> dict[str, object]:
+    """Return by which frames' sd places were standardised; nothing if they were not."""
+    if not found.sd_frames:
+        return {}
+    every = found.sd_frames == len(found.series)
+    return {"places_standardised_by": "all frames" if every else f"first {found.sd_frames} frames"}
 
 
 def _as_in_a_file(positions: NDArray[np.intp], grid: Grid) -> NDArray[np.intp]:

@@ -30,6 +30,9 @@ _NICENESS = 10
 # 158,680 voxels: 0.72 GB (sums of PSS), rounded up. It does not grow with the length of
 # runs.
 _BYTES_EACH, _BYTES_A_VOXEL = 250e6, 4e3
+# Of further ROI maps than the published model's 50, at each voxel: sums of two halves, maps and
+# connectomes. Five sets of 265 maps took 1.0 GB of 163,310 voxels; learning takes more than that.
+_BYTES_A_ROI, _USUAL_ROIS = 12.0, 50
 # Of torch, which a process imports for a GPU; measured with the build for CPUs.
 _BYTES_OF_TORCH = 350e6
 
@@ -97,9 +100,10 @@ class Model:
         return self._bundle.prepare(Processor(self._device, self._threads, self._notes.append))
 
 
-def bytes_needed(voxels: int, *, on_cpu: bool) -> float:
-    """Return the bytes that a process needs for a model with so many voxels."""
-    return _BYTES_EACH + _BYTES_A_VOXEL * voxels + (0 if on_cpu else _BYTES_OF_TORCH)
+def bytes_needed(voxels: int, rois: int = _USUAL_ROIS, *, on_cpu: bool) -> float:
+    """Return the bytes that a process needs for a model with so many voxels and ROI maps."""
+    of_rois = _BYTES_A_ROI * max(0, rois - _USUAL_ROIS)
+    return _BYTES_EACH + (_BYTES_A_VOXEL + of_rois) * voxels + (0 if on_cpu else _BYTES_OF_TORCH)
 
 
 def obtain_bundle(name_or_path: str, *, may_fetch: bool) -> ModelBundle:

@@ -51,7 +51,7 @@ class RunSummary:
 
 def summarise(measured: MeasuredRun, judged: RunCheck, bundle: ModelBundle) -> RunSummary:
     """Reduce a measured run and its verdict to values for tables and sidecars."""
-    run, result = measured.run, measured.connectomes
+    run, result = measured.run, measured.connectomes.of_one_set()
     figures = {
         **first_figures(
             run,

@@ -8,6 +8,7 @@ from typing import ClassVar
 
 from bids_dtg.connectome.connectome import Connectome, RunConnectomes
 from bids_dtg.contrasts.panels.background import keep_own
+from bids_dtg.contrasts.panels.connectome import keep_others
 from bids_dtg.contrasts.panels.run import RunData
 from bids_dtg.contrasts.participant.measure import MeasuredRun, Reader
 from bids_dtg.contrasts.participant.quality import RunSummary, summarise
@@ -61,7 +62,7 @@ def read_run(run: RestRun, request: Request, reader: Reader, *, clock: Clock, se
     for number in range(len(result.segments)):
         send(SegmentRead(result.segments[number], number / len(result.segments)))
     with clock.time("range"):
-        judged = reader.judge.judge(result, measured.mask_overlap)
+        judged = reader.judge.judge(result.of_one_set(), measured.mask_overlap)
     summary = summarise(measured, judged, reader.bundle)
     halves = None
     if wanted.half_maps and result.odd is not None and result.even is not None:
@@ -90,4 +91,4 @@ def _keep(measured: MeasuredRun, request: Request, reader: Reader) -> tuple[Kept
         measured=measured.connectomes,
     )
     own = keep_own(data, TemplateFlow.here())
-    return (*keep_all(request.presentation.panels, data), *own)
+    return (*keep_all(request.presentation.panels, data), *keep_others(data), *own)

@@ -80,7 +80,9 @@ class Request(CallRequest):
         capacity = divide(
             settings.resources,
             units=len(asked.participants),
-            bytes_each=bytes_needed(bundle.places.number, on_cpu=device == "cpu"),
+            bytes_each=bytes_needed(
+                bundle.places.number, len(bundle.roi_maps), on_cpu=device == "cpu"
+            ),
             on_cpu=device == "cpu",
         )
         atlases = choose_atlases(

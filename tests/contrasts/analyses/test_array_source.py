@@ -325,7 +325,7 @@ def test_what_cannot_be_trained_on_is_one_line(tmp_path, capsys, changed, words,
     ("words", "message"),
     [
         (["participant", "--input-arrays", "a.npz"], "--input-arrays was given with no --analysis"),
-        (["group", "--rois", "5"], "--rois was given. Expected: --input-arrays"),
+        (["group", "--rois", "5"], "--rois was given. Expected: --analysis train"),
         (["group", "--array-key", "a=b"], "--array-key was given. Expected: --input-arrays"),
         (["finetune"], "Expected: group --analysis train or evaluate"),
         (["train", "--derivatives", "statmaps=x"], "--input-arrays and --derivatives were given"),

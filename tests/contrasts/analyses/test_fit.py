@@ -14,7 +14,7 @@ from bids_dtg.bundles.overview import bundle_lines
 from bids_dtg.connectome.form import Form
 from bids_dtg.contrasts.bundle.bundle import load_bundle
 from bids_dtg.contrasts.bundle.kinds import find_kind
-from bids_dtg.contrasts.kind import LINEAR_SUMS
+from bids_dtg.contrasts.kind import LINEAR_MEANS, LINEAR_SUMS
 from bids_dtg.files.array_store import ArrayStore
 from bids_dtg.files.sidecars import read_inherited
 from bids_dtg.files.tensors import read_arrays, write_arrays
@@ -62,7 +62,7 @@ def test_six_people_all_train_and_nothing_is_promised(six):
     assert card.evaluation is None
     assert bundle.calibration is None
     assert not (six / "report.html").exists()
-    assert (six / LINEAR_SUMS).is_file()
+    assert (six / LINEAR_MEANS).is_file()
 
 
 def test_a_line_reports_that_nobody_tests(cohort, six, capsys):
@@ -104,7 +104,7 @@ def test_a_split_file_is_obeyed(cohort, six, tmp_path):
     folder = cohort.out / "group/model-split"
     assert sorted(sets_of(folder)) == ["test"] * 3 + ["training"] * 5
     rows = {row["model"] for row in load_bundle(folder / "bundle").card.evaluation["rows"]}
-    assert {"model", "model, not re-centred", "linear, one fit for each of 4 parcels"} <= rows
+    assert {"model", "linear, one fit for each of 4 parcels"} <= rows
     page = " ".join((folder / "report.html").read_text().split())
     assert "The model was fitted on 5 participants, simple models on the same." in page
 
@@ -116,20 +116,29 @@ def test_shares_that_were_given_are_obeyed(cohort, six):
     assert sorted(found) == ["test"] * 2 + ["training"] * 6
 
 
-def test_sums_of_two_sites_are_the_pooled_model(cohort, six, tmp_path):
-    models = {}
-    sites = {"theirs": LABELS[:5], "ours": LABELS[5:], "pooled": LABELS}
-    for name, labels in sites.items():
-        table = split(tmp_path / f"{name}.tsv", training=labels)
-        theirs = cohort.out / "group/model-theirs" / LINEAR_SUMS
-        more = ["--add-sums", theirs] if name == "ours" else []
-        words = (*LINEAR, "--split-file", table, "--model-name", name, *more)
-        assert cohort.analyse("train", *words) == 0
-        models[name] = load_bundle(cohort.out / f"group/model-{name}/bundle")
-    tensors = [models[name].weights().read() for name in ("ours", "pooled")]
-    np.testing.assert_allclose(
-        tensors[0]["linear.coefficients"], tensors[1]["linear.coefficients"], atol=1e-6
-    )
+def test_two_sites_make_the_pooled_model_by_two_rounds(cohort, six, capsys):
+    people = {"theirs": LABELS[:5], "ours": LABELS[5:], "pooled": LABELS}
+
+    def train(site, name, *files):
+        words = ("--participant-label", *people[site], "--held-out", 0, 0, "--model-name", name)
+        more = ("--add-sums", *files) if files else ()
+        return cohort.analyse("train", *LINEAR, *words, *more)
+
+    group = cohort.out / "group"
+    assert train("theirs", "theirs") == 0
+    assert not (group / "model-theirs" / LINEAR_SUMS).exists()
+    capsys.readouterr()
+    assert train("ours", "first", group / "model-theirs" / LINEAR_MEANS) != 0
+    assert f"{LINEAR_MEANS} is of the first round, and gives means" in capsys.readouterr().err
+    assert train("theirs", "second", group / "model-first" / LINEAR_MEANS) != 0
+    files = (group / "model-second" / name for name in (LINEAR_MEANS, LINEAR_SUMS))
+    assert train("ours", "ours", *files) == 0
+    assert train("pooled", "pooled") == 0
+    models = {name: load_bundle(group / f"model-{name}/bundle") for name in ("ours", "pooled")}
+    tensors = [model.weights().read() for model in models.values()]
+    for name in ("means", "weights", "coefficients", "squares"):
+        np.testing.assert_allclose(*(own[f"linear.{name}"] for own in tensors), atol=1e-6)
+    assert np.abs(tensors[0]["linear.coefficients"]).max() > 1e-3
     record = models["ours"].card.record["linear"]
     assert (record["participants"], record["participants_of_other_sites"]) == (3, 5)
     described = models["ours"].card.description
@@ -140,17 +149,20 @@ def test_sums_of_two_sites_are_the_pooled_model(cohort, six, tmp_path):
 
 def test_the_ridge_of_other_sites_sums_is_taken(cohort, six, tmp_path, capsys):
     """A site with twenty people may have chosen another one than the default."""
-    arrays, notes = read_arrays(six / LINEAR_SUMS)
+    words = ("--architecture", "linear-parcel", "--connectome", "partial", "--model-name")
+    assert cohort.analyse("train", *words, "parts", *FEW) == 0
+    arrays, notes = read_arrays(cohort.out / "group/model-parts" / LINEAR_SUMS)
     facts = json.loads(notes["facts"])
     assert facts["form"]["ridge"] == 1.0
     facts["form"]["ridge"] = 0.5
     theirs = tmp_path / "theirs.safetensors"
     write_arrays(theirs, arrays, notes | {"facts": json.dumps(facts, sort_keys=True)})
-    words = ("--participant-label", *LABELS[6:], "--add-sums", theirs, "--model-name", "half")
-    assert cohort.analyse("train", *LINEAR, *words) == 0
+    words = (*words, "half", "--participant-label", *LABELS[6:], "--add-sums", theirs)
+    capsys.readouterr()
+    assert cohort.analyse("train", *words) == 0
     assert "ridge 0.5, that of the sums of other sites" in capsys.readouterr().err
     bundle = load_bundle(cohort.out / "group/model-half/bundle")
-    assert bundle.card.part.connectome == Form("partial", 0.5)
+    assert bundle.card.part.connectome == Form("partial", 0.5, standardised=True)
     _, own = read_arrays(cohort.out / "group/model-half" / LINEAR_SUMS)
     assert own["facts"] == json.dumps(facts, sort_keys=True)
 
@@ -161,7 +173,7 @@ def test_the_published_recipe_is_refused(cohort, six, capsys):
 
 
 def test_sums_of_the_other_form_are_refused(cohort, six, capsys):
-    words = ("--connectome", "marginal", "--add-sums", six / LINEAR_SUMS, "--model-name", "form")
+    words = ("--connectome", "marginal", "--add-sums", six / LINEAR_MEANS, "--model-name", "form")
     assert cohort.analyse("train", *LINEAR, *words) == 2
     assert "has sums of another form" in capsys.readouterr().err
 

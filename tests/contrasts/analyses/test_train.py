@@ -652,7 +652,7 @@ def test_the_ridge_is_in_card_and_record_whoever_chose_it(cohort, capsys, monkey
     words = ("--architecture", "local-ridge", "--connectome", "partial", *SHARES)
     assert cohort.analyse("train", *words, "--model-name", "fewer") == 0
     few = load_bundle(cohort.out / "group/model-fewer/bundle")
-    assert few.card.part.connectome == Form("partial")
+    assert few.card.part.connectome == Form("partial", standardised=True)
     assert few.card.record["connectome"]["chosen"] == "default: few people"
     assert "4 participants are too few to choose it by" in capsys.readouterr().err
     module = "bids_dtg.contrasts.analyses.ridge"
@@ -660,25 +660,25 @@ def test_the_ridge_is_in_card_and_record_whoever_chose_it(cohort, capsys, monkey
         monkeypatch.setattr(f"{module}.{name}", value)
     assert cohort.analyse("train", *words, "--model-name", "enough") == 0
     enough = load_bundle(cohort.out / "group/model-enough/bundle")
-    assert enough.card.part.connectome == Form("partial", ridge=2.0)
+    assert enough.card.part.connectome == Form("partial", ridge=2.0, standardised=True)
     assert set(enough.card.record["connectome"]["tried"]) == {"2"}
     assert not (cohort.out / "group/model-enough/arrays/work").exists()
     # As if everybody's rest had been read by it.
     words = ("--split-file", enough.path.parent / "desc-split_participants.tsv")
     assert cohort.analyse("evaluate", "--model", enough.path, *words) == 0
     store = ArrayStore(cohort.out / "group/cache")
-    notes = store.notes("sub-02/partial_connectomes")
+    notes = store.notes("sub-02/partial-standardised_connectomes")
     person = Person(
         label="02",
-        connectomes=store.read("sub-02/partial_connectomes"),
+        connectomes=store.read("sub-02/partial-standardised_connectomes"),
         weights=tuple(notes["weights"]),
         sessions=(store.read("sub-02/target_maps"),),
-        form=Form("partial"),
+        form=Form("partial", standardised=True),
         roi_r=np.array(notes["roi_r"]),
         effective_dof=tuple(notes["effective_dof"]),
     )
     np.testing.assert_allclose(
-        person.with_form(Form("partial", ridge=2.0)).connectomes,
-        store.read("sub-02/partial-2_connectomes"),
+        person.with_form(Form("partial", ridge=2.0, standardised=True)).connectomes,
+        store.read("sub-02/partial-2-standardised_connectomes"),
         atol=2e-3,
     )

@@ -103,6 +103,7 @@ def test_a_process_needs_more_for_a_larger_model():
 
 def test_a_process_with_a_gpu_needs_memory_for_torch_too():
     assert bytes_needed(1000, on_cpu=False) > bytes_needed(1000, on_cpu=True) + 0.3e9
+    assert bytes_needed(163310, 265, on_cpu=True) > 1.0e9  # as five sets of ROI maps took
 
 
 def test_maps_on_the_cpu_need_no_torch(tmp_path):

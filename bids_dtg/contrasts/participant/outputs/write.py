@@ -92,9 +92,13 @@ class Writer:
         columns = self.presentation.quality_columns
         files = [*write_quality(figures, columns, entities, self.output)]
         files += write_kept(kept, entities, self.output)
-        nodes_of(self.bundle).write(self.output)
+        for nodes in nodes_of(self.bundle).values():
+            nodes.write(self.output)
         if connectomes is not None:
-            files += self._write_connectome(summary, connectomes)
+            form = self.bundle.card.part.connectome
+            for name, rows in form.set_rows(len(connectomes.roi_r)).items():
+                own = connectomes.of_rows(rows) if name else connectomes
+                files += self._write_connectome(summary, own, {"seg": name} if name else {})
         return files
 
     def write_average(
@@ -234,9 +238,9 @@ class Writer:
             yield file.path
 
     def _write_connectome(
-        self, summary: RunSummary, connectomes: RunConnectomes
+        self, summary: RunSummary, connectomes: RunConnectomes, of_set: Mapping[str, str]
     ) -> Iterator[PurePosixPath]:
-        entities = run_entities(summary.run)
+        entities = {**run_entities(summary.run), **of_set}
         rois = [f"roi{number:02d}" for number in range(1, len(connectomes.roi_r) + 1)]
         whole = connectomes.whole
         assert whole is not None  # asked for with --write-connectome

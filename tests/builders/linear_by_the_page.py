@@ -1,0 +1,141 @@
+"""The weighted linear model as docs/explanation/linear.md has it, in float64: an oracle."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from bids_dtg.contrasts.people import Person
+
+
+def standard(rows: np.ndarray) -> np.ndarray:
+    """Standardise rows over places."""
+    rows = rows - rows.mean(axis=1, keepdims=True)
+    return rows / rows.std(axis=1, keepdims=True)
+
+
+def connectome_of(person: Person) -> np.ndarray:
+    return person.connectomes[0].astype(np.float64)
+
+
+class ByThePage:
+    """The model in float64, from docs/explanation/linear.md, a contrast at a time."""
+
+    def __init__(self, people, sets):
+        self.maps = np.stack([person.maps.astype(np.float64) for person in people])
+        self.known = np.isfinite(self.maps).any(axis=2)  # (people, contrasts)
+        self.inside = np.isfinite(self.maps).any(axis=0)  # (contrasts, places)
+        self.b = np.stack([connectome_of(person) for person in people])
+        self.n, self.sets = len(people), sets
+        self.rows = np.split(np.arange(sum(sets)), np.cumsum(sets)[:-1])
+        self.strength = 4 * max(1.0, 143.4 / sum(person.minutes for person in people))
+        features = np.stack([standard(b) for b in self.b])
+        self.mean = features.mean(axis=0)
+        sd = features.std(axis=0)
+        self.w = np.concatenate([sd[rows] / sd[rows].mean() for rows in self.rows])
+        deviation = self.w * (features - self.mean)
+        self.squares = [float((deviation[:, rows] ** 2).mean()) for rows in self.rows]
+        self.coefficients, left_out = self.fit(self.mean, deviation, self.strength)
+        self.gain = self.gains(left_out)
+        # The amplitude.
+        centred = self.b - self.b.mean(axis=2, keepdims=True)
+        self.scale = centred.std(axis=2).mean(axis=0)
+        columns = centred / self.scale[:, None]
+        self.size_mean = columns.mean(axis=0)
+        self.size_of, sizes_left_out = self.fit(self.size_mean, columns - self.size_mean, None)
+        self.size_gain = self.gains(sizes_left_out)
+        mean = np.nan_to_num(np.nanmean(np.where(self.inside, self.maps, 0), axis=0))
+        u = mean - mean.mean(axis=1, keepdims=True)
+        self.u = u / np.linalg.norm(u, axis=1, keepdims=True)
+        self.apart = self.error(sizes_left_out) < self.error(left_out)
+
+    def measured(self, q):
+        """Return deviations of the people who have a contrast, and from the mean of others."""
+        maps = self.maps[self.known[:, q], q][:, self.inside[q]]
+        deviation = maps - maps.mean(axis=0)
+        return deviation, deviation * len(maps) / (len(maps) - 1)
+
+    def fit(self, mean, deviation, strength):
+        """Return coefficients (contrasts, rois), and for each contrast those left out predicted."""
+        away, contrasts = self.n / (self.n - 1), self.maps.shape[1]
+        coefficients = [[None] * len(self.rows) for _ in range(contrasts)]
+        predictions = [0.0] * contrasts
+        for number, rows in enumerate(self.rows):
+            fits, without, linear, d = [], [], [], []
+            for q in range(contrasts):
+                inside = self.inside[q]
+                d.append(deviation[self.known[:, q]][:, rows][:, :, inside])
+                rest = mean[rows][:, inside]
+                designs = [np.vstack([np.ones(inside.sum()), rest + own]).T for own in d[q]]
+                own_maps = self.maps[self.known[:, q], q][:, inside]
+                slopes = [
+                    np.linalg.lstsq(design, values, rcond=None)[0][1:]
+                    for design, values in zip(designs, own_maps, strict=True)
+                ]
+                fits.append(np.mean(slopes, axis=0))
+                without.append([(np.sum(slopes, axis=0) - s) / (len(d[q]) - 1) for s in slopes])
+                linear.append(
+                    np.array([s @ (away * o) for s, o in zip(without[q], d[q], strict=True)])
+                )
+            gains = self.gains(linear)
+            for q in range(contrasts):
+                pooled = gains[q] * fits[q]
+                shared, shared_without = 0.0, [0.0] * len(d[q])
+                if strength is not None:
+                    gram = np.array([own @ own.T for own in d[q]])
+                    left = np.array(
+                        [
+                            o @ (y - pooled @ o)
+                            for o, y in zip(d[q], self.measured(q)[0], strict=True)
+                        ]
+                    )
+
+                    def solve(gram, left, rows=rows):
+                        ridge = strength * np.trace(gram) / len(rows) * np.eye(len(rows))
+                        return np.linalg.solve(gram + ridge, left)
+
+                    shared = solve(gram.sum(axis=0), left.sum(axis=0))
+                    shared_without = [
+                        solve(gram.sum(axis=0) - g, left.sum(axis=0) - y)
+                        for g, y in zip(gram, left, strict=True)
+                    ]
+                coefficients[q][number] = pooled + shared
+                found = [
+                    (gains[q] * one + other) @ (away * own)
+                    for one, other, own in zip(without[q], shared_without, d[q], strict=True)
+                ]
+                predictions[q] = predictions[q] + np.array(found) / len(self.rows)
+        joined = np.array([np.concatenate(of_contrast) for of_contrast in coefficients])
+        return joined / len(self.rows), predictions
+
+    def gains(self, predicted):
+        pairs = [(p, self.measured(q)[1]) for q, p in enumerate(predicted)]
+        products = np.array([(p * m).sum() for p, m in pairs])
+        squares = np.array([(p**2).sum() for p, _ in pairs])
+        common = products.sum() / squares.sum()
+        return np.clip((products / squares + common) / 2, 0, 1.5)
+
+    def error(self, predicted):
+        errors, gains = [], self.gains(predicted)
+        for q, u in enumerate(self.u):
+            measured = self.measured(q)[1] @ u[self.inside[q]]
+            along = gains[q] * predicted[q] @ u[self.inside[q]]
+            errors.append(((measured - along) ** 2).sum() / (measured**2).sum())
+        return sum(errors)
+
+    def deviation(self, b, apart):
+        """Return deviations of maps, of the whole model."""
+        maps = self.gain[:, None] * (self.coefficients @ (self.w * (standard(b) - self.mean)))
+        if not apart:
+            return maps
+        columns = (b - b.mean(axis=1, keepdims=True)) / self.scale[:, None]
+        size = self.size_gain[:, None] * (self.size_of @ (columns - self.size_mean))
+        return maps + ((size - maps) * self.u).sum(axis=1, keepdims=True) * self.u
+
+    def short(self, b, mean):
+        """Return deviations from the mean connectome of shorter rest."""
+        total = 0.0
+        for rows, square in zip(self.rows, self.squares, strict=True):
+            d = self.w[rows] * (standard(b)[rows] - mean[rows])
+            share = np.clip(square / (d**2).mean(), 0.1, 1.0)
+            total = total + share * (self.coefficients[:, rows] @ d)
+        return self.gain[:, None] * total

@@ -1,0 +1,156 @@
+"""ROI series of places that are standardised in time, from one pass."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from plain_route import clean, plain_series, regress
+
+from bids_dtg.connectome.algebra import cleaned_courses
+from bids_dtg.connectome.connectome import run_connectomes
+from bids_dtg.connectome.design import Removal, Retention, TemporalDesign
+from bids_dtg.connectome.form import Form
+from bids_dtg.connectome.moments import LEAD_FRAMES, RunVoxels, measure_run
+
+VOXELS, GREY, SETS, TR = 210, 140, (2, 3), 2.0
+FORM = Form("partial", standardised=True, fixed=0.06, sets=SETS)
+
+
+def example(seed, frames, *, spread=30.0):
+    """BOLD whose voxels differ in their sd up to so many times, maps, confounds, frames kept."""
+    rng = np.random.default_rng(seed)
+    maps = np.abs(rng.standard_normal((sum(SETS), VOXELS))).astype(np.float32)
+    confounds = rng.standard_normal((frames, 3)).cumsum(axis=0)
+    confounds /= confounds.std(axis=0)
+    bold = rng.standard_normal((frames, len(maps))) @ maps + rng.standard_normal((frames, VOXELS))
+    bold += 2 * confounds @ rng.standard_normal((3, VOXELS))
+    bold *= spread ** rng.random(VOXELS)
+    return (1000 + bold).astype(np.float32), maps, confounds, rng.random(frames) < 0.9
+
+
+def one_pass(bold, maps, design, *, way=None, size=32, form=FORM):
+    def blocks():
+        block = np.empty((size, VOXELS), np.float32)
+        for first in range(0, len(bold), size):
+            held = block[: len(bold) - first]  # the memory of the block before
+            held[:] = bold[first : first + size]
+            yield first, held
+
+    voxels = RunVoxels(
+        maps,
+        GREY,
+        np.ones(VOXELS, bool),
+        sets=form.sets,
+        standardised=form.standardised,
+    )
+    cleaning = None if way is None else way.of(design)
+    return run_connectomes(measure_run(blocks, design, voxels, cleaning=cleaning), form=form)
+
+
+def assert_as_arrays(found, cleaned, scaled, maps, *, atol=2e-5):
+    """Compare with a plain route: each set by itself, of grey-matter voxels times a scale."""
+    first = 0
+    for rois in SETS:
+        rows = slice(first, first + rois)
+        live = scaled.any(axis=0)
+        series = plain_series(scaled[:, live], maps[rows, :GREY][:, live])
+        expected = regress(cleaned, series, FORM.fixed)
+        np.testing.assert_allclose(found.whole.r[rows], expected, atol=atol)
+        first += rois
+
+
+@settings(max_examples=8, deadline=None)
+@given(st.integers(0, 10**6), st.integers(20, 150))
+def test_sums_of_what_is_left_hold_the_sd_of_all_frames(seed, frames):
+    bold, maps, confounds, keep = example(seed, frames)
+    bold[:, 7] = 1000  # has no sd
+    bold[:, 8] = 1000 + 5 * confounds[:, 0]  # has none after cleaning
+    design = TemporalDesign.build(confounds, list("abc"), keep, TR)
+    found = one_pass(bold, maps, design, way=Retention)
+    cleaned = clean(bold[keep][:, :GREY].astype(float), confounds[keep])
+    cleaned[:, [7, 8]] = 0
+    sd = cleaned.std(axis=0)
+    scaled = cleaned / np.where(sd > 0, sd, 1)
+    assert_as_arrays(found, cleaned, scaled, maps)
+    assert found.sd_frames == keep.sum() == len(found.series)
+    assert not found.whole.r[:, [7, 8]].any()
+
+
+@settings(max_examples=12, deadline=None)
+@given(st.integers(0, 10**6), st.integers(200, 400), st.sampled_from([16, 32, 50]))
+def test_long_runs_take_the_sd_of_the_first_frames(seed, frames, size):
+    bold, maps, _, keep = example(seed, frames)
+    bold[: np.flatnonzero(keep)[LEAD_FRAMES], 9] = 1000  # varies later only
+    design = TemporalDesign.build(None, [], keep, TR)
+    found = one_pass(bold, maps, design, way=Removal, size=size)
+    kept = bold[keep][:, :GREY].astype(float)
+    sd = kept[:LEAD_FRAMES].std(axis=0, ddof=1)
+    cleaned = kept - kept.mean(axis=0)
+    scaled = cleaned / np.maximum(sd, 0.1 * np.median(sd[sd > 0]))
+    assert_as_arrays(found, cleaned, scaled, maps)
+    assert found.sd_frames == LEAD_FRAMES < len(found.series)
+
+
+def test_the_first_frames_are_cleaned_and_near_to_all():
+    bold, maps, confounds, keep = example(3, 600)
+    keep[:] = True
+    bold += 200 * np.linspace(-1, 1, 600, dtype=np.float32)[:, None] ** 2
+    drift = np.column_stack([np.linspace(-1, 1, 600) ** n for n in range(1, 4)])
+    confounds = np.hstack([confounds, drift])
+    design = TemporalDesign.build(confounds, list("abcdef"), keep, TR)
+    exact = one_pass(bold, maps, design, way=Retention).whole.r
+    near = one_pass(bold, maps, design, way=Removal).whole.r
+    assert np.corrcoef(exact.ravel(), near.ravel())[0, 1] > 0.99
+
+
+def test_runs_as_short_as_the_first_frames_are_exact():
+    bold, maps, *_ = example(4, LEAD_FRAMES)
+    keep = np.ones(LEAD_FRAMES, bool)
+    design = TemporalDesign.build(None, [], keep, TR)
+    found = one_pass(bold, maps, design)
+    assert found.sd_frames == LEAD_FRAMES
+    expected = one_pass(bold, maps, design, way=Retention)
+    np.testing.assert_array_equal(found.whole.r, expected.whole.r)
+
+
+@pytest.mark.parametrize("at", [5, 250])
+def test_a_voxel_that_is_not_finite_is_left_out(at):
+    bold, maps, confounds, keep = example(5, 300)
+    keep[at] = True
+    bold[at, 11] = np.nan
+    design = TemporalDesign.build(confounds, list("abc"), keep, TR)
+    found = one_pass(bold, maps, design, way=Removal)
+    without = bold.copy()
+    without[:, 11] = np.nan
+    expected = one_pass(without, maps, design, way=Removal)
+    assert not found.whole.r[:, 11].any()
+    np.testing.assert_allclose(found.whole.r, expected.whole.r, atol=1e-6)
+
+
+@pytest.mark.parametrize(("frames", "most"), [(150, 40), (150, 149), (60, 300)])
+def test_courses_of_a_long_run_are_means_of_cleaned_frames(frames, most):
+    """Means of frames in a row, times the root of their number: the variance of noise is kept."""
+    bold, _, confounds, keep = example(6, frames)
+    bold[:, 3] = 1000
+    design = TemporalDesign.build(confounds, list("abc"), keep, TR)
+    cleaning, readout = Retention.of_means(design, most)
+
+    def blocks():
+        yield 0, bold.copy()
+
+    order = np.random.default_rng(1).permutation(GREY)
+    no_maps = np.zeros((0, VOXELS), np.float32)
+    voxels = RunVoxels(no_maps, GREY, np.ones(VOXELS, bool), order=order, standardised=True)
+    found = cleaned_courses(measure_run(blocks, design, voxels, cleaning=cleaning), readout)
+    cleaned = clean(bold[keep][:, :GREY].astype(float), confounds[keep])
+    if len(cleaned) > most:
+        edges = np.rint(np.linspace(0, len(cleaned), most + 1)).astype(int)
+        parts = np.split(cleaned, edges[1:-1])
+        cleaned = np.stack([part.sum(axis=0) / len(part) ** 0.5 for part in parts])
+    assert found.shape == (GREY, len(cleaned))
+    expected = np.empty_like(cleaned.T)
+    expected[order] = cleaned.T
+    np.testing.assert_allclose(found, expected, atol=2e-4 * cleaned.std())
+    assert not found[order[3]].any()

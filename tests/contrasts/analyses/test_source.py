@@ -1,0 +1,159 @@
+"""Linear models of images with several sets of ROI maps, made from the training people's rest."""
+
+from __future__ import annotations
+
+import json
+
+import nibabel as nib
+import numpy as np
+import pytest
+from linear_by_the_page import ByThePage
+from plain_route import plain_series, regress
+from tiny_cohort import LABELS, TinyCohort
+from tiny_job import read_table
+
+from bids_dtg.cleaning.strategies import resolve
+from bids_dtg.connectome.form import Form
+from bids_dtg.contrasts.bundle.bundle import load_bundle
+from bids_dtg.contrasts.kind import LINEAR_MEANS, Processor
+from bids_dtg.contrasts.panels.connectome import FILE as RELMAT
+from bids_dtg.contrasts.participant.measure import measure
+from bids_dtg.contrasts.participant.request import find_runs
+from bids_dtg.contrasts.people import Person
+from bids_dtg.files.array_store import ArrayStore
+from bids_dtg.files.derivatives import DerivativeDataset
+from bids_dtg.files.sidecars import read_inherited
+from bids_dtg.participants.run_source import plan_run
+from bids_dtg.report.contents import find_participant
+
+SETS = (3, 5)
+NAME = "partial-penalty0p06-standardised_connectomes_of_whole_runs"
+WORDS = ("--architecture", "linear", "--rois", *SETS, "--held-out", 0, 0.25)
+
+pytestmark = pytest.mark.filterwarnings("ignore::UserWarning", "ignore::FutureWarning")
+
+
+@pytest.fixture(scope="module")
+def cohort(tmp_path_factory):
+    return TinyCohort(tmp_path_factory.mktemp("sets"))
+
+
+@pytest.fixture(scope="module")
+def model(cohort):
+    assert cohort.analyse("train", *WORDS) == 0
+    return load_bundle(cohort.out / "group/model-own/bundle")
+
+
+def test_a_bundle_keeps_the_sets_in_16_bits_and_says_how_they_were_made(cohort, model):
+    part = model.card.part
+    assert part.connectome == Form("partial", standardised=True, fixed=0.06, sets=SETS)
+    card = json.loads((model.path / "model.json").read_text())
+    assert card["format_version"] == 6
+    assert [one["name"] for one in card["rois"]] == ["rois3", "rois5"]
+    assert "maps.nii.gz" not in card["files"]
+    assert model.roi_maps.dtype == np.float16
+    assert isinstance(model.roi_maps, np.memmap)
+    assert model.roi_maps.shape == (sum(SETS), model.places.number)
+    made = card["record"]["roi_maps"]
+    assert [(one["rois"], one["people"]) for one in made] == [(3, 6), (5, 6)]
+    store = ArrayStore(cohort.out / "group/cache")
+    kept = store.read(f"sub-01/{NAME}")
+    assert (kept.dtype, kept.shape) == (np.float16, (1, sum(SETS), model.places.number))
+
+
+def test_a_participant_has_files_of_each_set(cohort, model, tmp_path):
+    words = ("--participant-label", "01", "--model", model.path, "--write-connectome")
+    assert cohort.run(*words, out=tmp_path) == 0
+    for number in SETS:
+        found = [path.name for path in tmp_path.rglob(f"*_seg-rois{number}_*")]
+        for ending in (
+            "stat-pearsoncorrelation_desc-connectome_relmat.tsv",
+            "stat-partial_desc-connectome_statmap.nii.gz",
+            "desc-rois_timeseries.tsv",
+        ):
+            assert sum(name.endswith(ending) for name in found) == 1, (ending, found)
+        (series,) = tmp_path.rglob(f"*_seg-rois{number}_*timeseries.tsv")
+        assert len(read_table(series)) > 0
+        assert len(series.read_text().splitlines()[0].split("\t")) == number
+    (files,) = find_participant(DerivativeDataset(tmp_path), "01", of_runs=[RELMAT]).runs
+    assert f"seg-rois{SETS[-1]}" in files.files[RELMAT].name  # the page draws the one nearest to 50
+    image = next(iter(tmp_path.rglob("*synthetic_statmap.nii.gz")))
+    (run,) = read_inherited(image)["Runs"]
+    assert run["Cleaning"]["PlacesStandardisedBy"] == "all frames"
+
+
+def rest_of(cohort, label):
+    """Return a person's run, and its rest (frames, places) as the program's design cleans it."""
+    settings = cohort.settings(participant_label=(label,))
+    (run,) = find_runs(settings)
+    cleaning = resolve(settings.cleaning, "fmriprep")
+    design = plan_run(run, cohort.bundle.grid.space, cleaning).design
+    bold = np.asarray(nib.load(run.bold).dataobj)[cohort.bundle.voxels.mask].T
+    return run, design.clean(bold[design.keep].astype(float))
+
+
+def connectome_by_the_page(rest, maps):
+    """Return the connectome (rois, places) of each set by itself, of standardised places."""
+    scaled = rest / rest.std(axis=0)
+    rows = np.split(np.arange(sum(SETS)), np.cumsum(SETS)[:-1])
+    return np.vstack([regress(rest, plain_series(scaled, maps[own]), 0.06) for own in rows])
+
+
+def test_maps_are_those_of_the_page(cohort, model):
+    """Given ROI maps and sd, against an independent version in float64 from BOLD on."""
+    store, maps = ArrayStore(cohort.out / "group/cache"), model.roi_maps.astype(float)
+    rows = read_table(cohort.out / "group/model-own/desc-split_participants.tsv")
+    training, test = [], []
+    for row in rows:
+        label = row["participant_id"].removeprefix("sub-")
+        run, rest = rest_of(cohort, label)
+        found = connectome_by_the_page(rest, maps)
+        kept = store.read(f"sub-{label}/{NAME}")  # rounded to 16 bits
+        np.testing.assert_allclose(kept[0], found, atol=5e-4)
+        measured = store.read(f"sub-{label}/target_maps")
+        if row["set"] == "training":
+            training.append(Person(label, kept, (1.0,), (measured,), minutes=10.0))
+        else:
+            test.append((run, found))
+    page, read = ByThePage(training, SETS), model.prepare(Processor())
+    page.gain = model.correction.gains.astype(float)  # rounded in the card
+    np.testing.assert_allclose(page.gain, ByThePage(training, SETS).gain, atol=1e-4)
+    apart = model.card.record["linear"]["amplitude"]
+    assert apart == page.apart
+    assert len(test) == 2
+    for run, connectome in test:
+        wanted = page.deviation(connectome, apart)
+        found = page.gain[:, None] * read.predict(measure(run, model).r)
+        assert np.abs(found - wanted).max() < 1e-4 * wanted.std()
+
+
+def test_a_kind_that_reads_one_set_makes_one(cohort, capsys):
+    words = ("--architecture", "local-ridge", "--held-out", 0.25, 0.25, "--model-name", "ridge")
+    assert cohort.analyse("train", *words, "--rois", *SETS) == 2
+    assert "--rois 3 5 was given for a model of kind local-ridge" in capsys.readouterr().err
+    assert cohort.analyse("train", *words, "--rois", 3) == 0
+    bundle = load_bundle(cohort.out / "group/model-ridge/bundle")
+    assert bundle.roi_maps.shape == (3, bundle.brain.number)
+    zero = ~bundle.voxels.mask[bundle.brain_voxels.mask]
+    assert not bundle.roi_maps[:, zero].any()
+    assert bundle.card.record["roi_maps"]["rois"] == 3
+
+
+def test_sets_of_a_model_are_taken(cohort, model, tmp_path, capsys):
+    """A second site has the ROI maps of the first: by its model, with the sums beside it."""
+    words = ("--architecture", "linear", "--held-out", 0, 0, "--model", model.path)
+    call = ("train", *words, "--participant-label", *LABELS[:5])
+    assert cohort.analyse(*call, out=tmp_path) == 0
+    found = load_bundle(tmp_path / "group/model-own/bundle")
+    assert found.card.part.connectome == model.card.part.connectome
+    np.testing.assert_array_equal(found.roi_maps, model.roi_maps)
+    # Sums of the first round of both are of the same ROI maps: they can be added.
+    folder = tmp_path / "group/model-own"
+    words += ("--participant-label", *LABELS[5:], "--add-sums", folder / LINEAR_MEANS)
+    capsys.readouterr()
+    assert cohort.analyse("train", *words, "--model-name", "b", out=tmp_path) != 0
+    assert f"{LINEAR_MEANS} is of the first round, and gives means" in capsys.readouterr().err
+    words = ("--architecture", "local-ridge", "--model", model.path, "--model-name", "c")
+    assert cohort.analyse("train", *words, out=tmp_path) == 2
+    line = "a --model with 8 ROI maps in sets of 3 and 5 was given for a model of kind local-ridge"
+    assert line in capsys.readouterr().err
