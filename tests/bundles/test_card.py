@@ -146,10 +146,13 @@ def test_standardised_places_come_back_and_are_of_a_new_format_version():
 
 
 SETS = Form("partial", fixed=0.06, sets=(15, 50))
+FILES_OF_SETS = {
+    ("maps.safetensors" if name == "maps.nii.gz" else name): "0" * 64 for name in REQUIRED_FILES
+}
 
 
 def test_sets_of_roi_maps_come_back_and_are_of_a_new_format_version():
-    card = make_card(connectome=SETS)
+    card = make_card(connectome=SETS, files=FILES_OF_SETS)
     content = json.loads(card.to_json())
     assert content["format_version"] == 6
     assert content["rois"] == [
@@ -174,7 +177,7 @@ def test_sets_of_roi_maps_come_back_and_are_of_a_new_format_version():
     ],
 )
 def test_wrong_sets_of_roi_maps_are_refused(change, message):
-    content = json.loads(make_card(connectome=SETS).to_json())
+    content = json.loads(make_card(connectome=SETS, files=FILES_OF_SETS).to_json())
     change(content)
     with pytest.raises(BundleError, match=message):
         ModelCard.from_json(json.dumps(content))
