@@ -30,7 +30,7 @@ from torch import Tensor, nn
 from bids_dtg.twin.network.hypernetwork import HyperNetwork
 from bids_dtg.twin.network.main import MainWeights, Sizes, perform
 from bids_dtg.twin.network.modulated import ModulatedNetwork
-from bids_dtg.twin.network.objective import Targets, Weights, total_loss
+from bids_dtg.twin.network.objective import Targets, action_losses
 
 STEPS, EDGES, TOLERANCE = 262, 4950, 1e-4
 Performer = Callable[[MainWeights, Tensor], Tensor]
@@ -78,8 +78,6 @@ def targets(sizes: Sizes, people: int, segments: int) -> Targets:
         inputs=(torch.rand(1, *shape[1:], sizes.inputs) < 0.3).float(),
         action=(torch.rand(*shape, sizes.buttons) < 0.3).float(),
         scored=torch.ones(shape, dtype=torch.bool),
-        bold=torch.randn(*shape, sizes.bold),
-        bold_scored=torch.ones(shape, dtype=torch.bool),
     )
 
 
@@ -108,14 +106,15 @@ def group_step(network: ModulatedNetwork, data: Targets) -> dict[str, Callable[[
 
     def together() -> Tensor:
         average = data.average()
-        total_loss(perform(network.group_weights(), average.inputs), average, Weights()).backward()
+        outputs = perform(network.group_weights(), average.inputs)
+        action_losses(outputs, average).mean().backward()
         return gradient(network)
 
     def loop(one: Performer) -> Tensor:
         for person in range(people):
             own = data.part(torch.tensor([person]), everything)
-            loss = total_loss(one(network.group_weights(), own.inputs), own, Weights())
-            (loss / people).backward()
+            outputs = one(network.group_weights(), own.inputs)
+            (action_losses(outputs, own).mean() / people).backward()
         return gradient(network)
 
     return {"ours": together} | {name: lambda one=one: loop(one) for name, one in LOOPS.items()}
@@ -126,7 +125,8 @@ def hyper_step(network: HyperNetwork, data: Targets) -> dict[str, Callable[[], T
     connectomes = 0.25 * torch.randn(people, EDGES)
 
     def step(forward: Performer) -> Tensor:
-        total_loss(forward(network(connectomes), data.inputs), data, Weights()).backward()
+        outputs = forward(network(connectomes), data.inputs)
+        action_losses(outputs, data).mean().backward()
         return gradient(network)
 
     def loop(one: Performer) -> Performer:
@@ -138,7 +138,7 @@ def hyper_step(network: HyperNetwork, data: Targets) -> dict[str, Callable[[], T
 
 
 def lowrank(work: str) -> dict[str, Callable[[], Tensor]]:
-    sizes = Sizes(inputs=9, units=64, buttons=3, bold=6)
+    sizes = Sizes(inputs=9, units=64, buttons=9)
     network = ModulatedNetwork(sizes, rank=8)
     data = targets(sizes, people=50, segments=18)
     if work == "trains":
@@ -148,7 +148,7 @@ def lowrank(work: str) -> dict[str, Callable[[], Tensor]]:
 
 
 def published(work: str, units: int, people: int, segments: int) -> dict[str, Callable[[], Tensor]]:
-    sizes = Sizes(inputs=9, units=units, buttons=3, bold=6 if units == 64 else 20)
+    sizes = Sizes(inputs=9, units=units, buttons=9 if units == 64 else 23)
     network = HyperNetwork(EDGES, sizes, hidden=64 if units == 64 else 200, dropout=0.0)
     data = targets(sizes, people, segments)
     if work == "trains":

@@ -84,7 +84,7 @@ def judged_codes(fitted: Fitted, training: Cohort, unseen: Cohort, seed: int) ->
     for name, draw, own, others in pairs(training, unseen, seed):
         people = FittedPeople.of(fitted, own, training.segments)
         best = map_factors(own, people.factors.factors).explained.best
-        twin = with_twin(fitted, with_factor_map(fitted.twin, people, fitted.recipe.codes))
+        twin = with_twin(fitted, with_factor_map(fitted.twin, people))
         outcomes = performed_outcomes(twin, others, unseen.segments)
         known = Training(Known(len(own), connectome=own), wanted, tuple(names))
         ridge = predict(RIDGE, known, Known(len(others), connectome=others))
@@ -119,7 +119,7 @@ def judged_moves(
     ]
     movers, found = Movers(edges, segments, rows, observed[performers]), []
     for name, draw, people in drawn:
-        tested = with_twin(fitted, with_factor_map(fitted.twin, people, fitted.recipe.codes))
+        tested = with_twin(fitted, with_factor_map(fitted.twin, people))
         directions = lowering_directions(performed_outcomes(tested, edges, segments), edges)
         permuted = [
             judged_changes(with_twin(fitted, twin), movers)
@@ -204,7 +204,7 @@ def main() -> None:
     for seed in options.seeds:
         work = options.work / f"{REGIME}-{seed}"
         work.mkdir(parents=True, exist_ok=True)
-        cohorts = Cohorts.simulate(REGIME, seed, bold=False)
+        cohorts = Cohorts.simulate(REGIME, seed)
         fitted = fitted_group(work, cohorts, seed, options.epochs)
         training, unseen = cohorts.of_fitted(), cohorts.of_unseen()
         make = partial(judged_codes, fitted, training, unseen, seed)

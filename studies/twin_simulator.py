@@ -5,9 +5,8 @@
 Of each world (a seed), 200 people are fitted on and 200 others are judged, in the faces run and the
 first Stroop run (whole runs, real sequences). What is fitted is kept in the folder WORK, so that a
 stopped call goes on; `--within` also fits `lowrank` on first halves and judges the same people's
-second halves: memory is allowed there. `--bold` adds BOLD of 20 regions to what twins learn (take
-another WORK). Figures are means over worlds, with the standard deviation; one world's figures have
-intervals over people in WORK/figures.tsv.
+second halves: memory is allowed there. Figures are means over worlds, with the standard deviation;
+one world's figures have intervals over people in WORK/figures.tsv.
 
 The number of latent factors, the prior and the rates of `lowrank` were chosen on worlds 1001 to
 1003 and 2001 to 2003 (mostly of the hard regime), which are not evaluated here.
@@ -21,22 +20,19 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 import torch
-from numpy.typing import NDArray
 
 from bids_dtg.phantom.streams import Cohort as CohortNumber
 from bids_dtg.training.loop import Workplace
 from bids_dtg.twin.fitting import Fitted, fit
 from bids_dtg.twin.judging.cohort import Cohort
 from bids_dtg.twin.judging.evaluation import TWIN, Evaluation, Samples, evaluate
-from bids_dtg.twin.phantom.bold import TR_SECONDS
 from bids_dtg.twin.phantom.people import TwinPeople, simulate_twin_people
 from bids_dtg.twin.phantom.sequences import TrialSequence, trial_sequence
 from bids_dtg.twin.phantom.world import Regime
 from bids_dtg.twin.recipe import ARCHITECTURES, find_architecture
-from bids_dtg.twin.trial_series import Bold, BoldScale, TaskSet, stack_people
+from bids_dtg.twin.trial_series import TaskSet, stack_people
 from bids_dtg.twin.trials import Trials
 
 SEQUENCES = ("hammerAP", "stroopAP")
@@ -54,16 +50,15 @@ class Cohorts:
     unseen_runs: Runs
     sequences: tuple[TrialSequence, ...]
     seed: int
-    bold: bool  # whether twins also learn and predict BOLD of 20 regions
 
     @classmethod
-    def simulate(cls, regime: Regime, seed: int, bold: bool, people: int = PEOPLE) -> Cohorts:
+    def simulate(cls, regime: Regime, seed: int, people: int = PEOPLE) -> Cohorts:
         sequences = tuple(map(trial_sequence, SEQUENCES))
         found = []
         for cohort in (CohortNumber.TRAINING, CohortNumber.TEST):
             own = simulate_twin_people(people, regime, seed=seed, cohort=cohort)
             found += [own, own.runs(sequences, seed=seed)]
-        return cls(*found, sequences, seed, bold)
+        return cls(*found, sequences, seed)
 
     @property
     def tasks(self) -> TaskSet:
@@ -78,23 +73,8 @@ class Cohorts:
         return self._cohort(self.unseen, self.unseen_runs, None)
 
     def _cohort(self, people: TwinPeople, runs: Runs, half: int | None) -> Cohort:
-        bold = self._bold(people) if self.bold else None
-        segments = stack_people(runs, tasks=self.tasks, half=half, bold=bold)
+        segments = stack_people(runs, tasks=self.tasks, half=half)
         return Cohort(people.labels, segments, people.connectomes)
-
-    def _bold(self, people: TwinPeople) -> list[list[Bold | None]]:
-        """Return BOLD in z-scores of the people to fit on."""
-        training = self._series(self.fitted)
-        scale = BoldScale.of([run for runs in training for run in runs])
-        series = training if people is self.fitted else self._series(people)
-        return [
-            [Bold(scale.scaled(run), TR_SECONDS) for run in runs]
-            for runs in zip(*series, strict=True)
-        ]
-
-    def _series(self, people: TwinPeople) -> list[list[NDArray[np.float32]]]:
-        """Return BOLD (frames, regions) of each person in each run."""
-        return [[run.T for run in people.bold(each, seed=self.seed)] for each in self.sequences]
 
 
 def fitted_twin(
@@ -155,9 +135,6 @@ def rows_of(found: Evaluation) -> list[dict[str, object]]:
             "better_than_average_mismatch": matching.better_than_average.mean,
         }
         rows += [{"figure": name, "model": TWIN, "value": value} for name, value in figures.items()]
-    for score in found.bold:
-        values = {"bold_group_r": score.fit.group_r, "bold_person_r": score.fit.person_r}
-        rows += [{"figure": name, "model": score.name, "value": v} for name, v in values.items()]
     return rows
 
 
@@ -176,7 +153,6 @@ def main() -> None:
     parser.add_argument("--seeds", nargs="+", type=int, default=[1, 2, 3])
     parser.add_argument("--architectures", nargs="+", default=list(ARCHITECTURES))
     parser.add_argument("--within", action="store_true")
-    parser.add_argument("--bold", action="store_true")
     options = parser.parse_args()
     torch.set_num_threads(1)
     worlds = [(regime, seed) for regime in options.regimes for seed in options.seeds]
@@ -186,7 +162,7 @@ def main() -> None:
         for regime, seed in worlds:
             work = options.work / f"{regime}-{seed}"
             work.mkdir(parents=True, exist_ok=True)
-            cohorts = Cohorts.simulate(regime, seed, options.bold)
+            cohorts = Cohorts.simulate(regime, seed)
             fitted = fitted_twin(work, cohorts, architecture, seed, half)
             name = f"{architecture}, first halves" if half else architecture
             for row in rows_of(evaluated(cohorts, fitted, seed, half)):

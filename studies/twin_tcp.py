@@ -1,6 +1,7 @@
 """Does a network perform tasks like real people outside its training set? Twins of behaviour.
 
     python studies/twin_tcp.py DATA --work FOLDER [--png FILE] [--folds 5] [--epochs 40]
+        [--people FILE]
 
 DATA is the folder with bids/ (event files) and participants.tsv of 182 people of the
 Transdiagnostic Connectome Project (CC0). Each fold of people is left out of a fit to the faces run
@@ -9,6 +10,11 @@ below chance, misses counted as errors, are left out, as are those of another se
 connectome: either the group network predicts everybody, or a ridge regression predicts people's
 latent factors from a few features. Fits stay in FOLDER, so that a stopped call resumes. Intervals
 are 95 %, by resampling people.
+
+`--people FILE` judges other people by these fits and prints the same tables of them. FILE has their
+trials in the layout of tcp_trials.tsv.gz; none of them may be in the training of a fit. They are
+dealt out to the folds: each is predicted by the fit and the training people of one. Fits that are
+in FOLDER are used as they are. Age, sex, site and group are not read.
 """
 
 from __future__ import annotations
@@ -18,7 +24,7 @@ import copy
 import math
 import pickle
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
@@ -63,6 +69,25 @@ FITTED, UNSEEN = ("hammerAP", "stroopAP"), ("stroopPA",)
 GRID = np.arange(0.02, 2.001, 0.02)  # seconds from onset, of distributions of what people did
 TASKS = TaskSet((find_task("faces"), find_task("stroop")))
 SAME_SECONDS = 0.5  # of onsets and cues, from those of the shipped sequence
+# Columns of event files, by those of the table of trials.
+EVENT_COLUMNS = {
+    "onset": "onset",
+    "duration": "duration",
+    "trial_type": "trial_type",
+    "rt": "response_time",
+    "correct": "accuracy_binarized",
+    "word": "stimulus_text",
+    "ink": "stimulus_color",
+    "stim_top": "stimTop",
+    "stim_left": "stimLeft",
+    "stim_right": "stimRight",
+    "cue_start": "cueStartTime",
+    "cue_end": "cueEndTime",
+    "run_end": "runEndTime",
+}
+SOURCE_NAMES = {"faces": "hammer"}  # of tasks, where event files have others than the table
+# Of a person in a run: label, task entity, rows of events, where they are from.
+EventRun = tuple[str, str, Sequence[Mapping[str, str]], str]
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,30 +105,53 @@ class Cohort:
         return stack_people(runs, tasks=TASKS)
 
 
-def read_cohort(data: Path) -> Cohort:
-    """Read the event files; runs below chance (misses as errors), or of another order, go."""
+def runs_of_files(data: Path) -> Iterator[EventRun]:
+    """Yield the runs of event files."""
+    for file in find_events(data / "bids", list(RUNS)):
+        yield file.participant, file.task, read_events(file.path), str(file.path)
+
+
+def runs_of_table(path: Path) -> Iterator[EventRun]:
+    """Yield the runs of a table of trials, in order."""
+    table = pd.read_csv(path, sep="\t", dtype=str, keep_default_na=False)
+    keys = ["participant_id", "task", "run"]
+    if lacking := sorted({*keys, "trial", *EVENT_COLUMNS} - set(table.columns)):
+        raise SystemExit(f"{path} lacks the columns {', '.join(lacking)}")
+    table = table.assign(trial=table.trial.astype(int)).sort_values([*keys, "trial"])
+    entities = table.task.replace(SOURCE_NAMES) + table.run
+    if absent := sorted({*RUNS} - {*entities}):
+        raise SystemExit(f"{path} has no trials of {', '.join(absent)}")
+    for (person, task, run), rows in table.groupby(keys):
+        name = f"{SOURCE_NAMES.get(task, task)}{run}"
+        if name in RUNS:
+            events = rows[list(EVENT_COLUMNS)].rename(columns=EVENT_COLUMNS).to_dict("records")
+            yield person.removeprefix("sub-"), name, events, f"{path}: {person} {name}"
+
+
+def read_cohort(runs: Iterable[EventRun]) -> Cohort:
+    """Read runs of events; those below chance (misses as errors), or of another order, go."""
     found: dict[str, dict[str, Trials]] = {}
     everything: dict[str, list[Trials]] = {name: [] for name in RUNS}
     left_out = {name: [0, 0] for name in RUNS}
-    for file in find_events(data / "bids", list(RUNS)):
-        task, rows = find_task(RUNS[file.task]), read_events(file.path)
-        run = read_trials(task, rows, str(file.path))
+    for person, name, rows, source in runs:
+        task = find_task(RUNS[name])
+        run = read_trials(task, rows, source)
         response = replace(task.response, shortest_rt_seconds=-math.inf)
-        everything[file.task].append(read_trials(replace(task, response=response), rows))
-        shown = trial_sequence(file.task).trials
-        own = found.setdefault(file.participant, {})
+        everything[name].append(read_trials(replace(task, response=response), rows))
+        shown = trial_sequence(name).trials
+        own = found.setdefault(person, {})
         if figures(observed([run])).correct[0, 0] < 1 / len(run.task.buttons):  # misses are errors
-            left_out[file.task][0] += 1
+            left_out[name][0] += 1
         elif not same_sequence(run, shown, SAME_SECONDS):
-            left_out[file.task][1] += 1
+            left_out[name][1] += 1
         else:
-            own[file.task] = on_the_clock_of(shown, run)
+            own[name] = on_the_clock_of(shown, run)
     kept = {label: own for label, own in found.items() if own}
     return Cohort(
         labels=tuple(kept),
         runs=tuple(kept.values()),
         left_out={name: (below, other) for name, (below, other) in left_out.items()},
-        everything={name: observed(runs) for name, runs in everything.items()},
+        everything={name: observed(own) for name, own in everything.items() if own},
     )
 
 
@@ -319,6 +367,12 @@ class Study:
     fits: tuple[Fitted, ...]  # to all others
     segments: dict[str, Segments]  # by the first entity of `FITTED` and of `UNSEEN`
     simulated: dict[str, Answers]
+    training: tuple[NDArray[np.intp], ...]  # rows of the people of each fit
+
+    @property
+    def who(self) -> NDArray[np.intp]:
+        """Rows of the people who are judged."""
+        return np.sort(np.concatenate(self.folds))
 
     def own(self, name: str) -> Answers:
         """Return everybody's answers in a run."""
@@ -331,17 +385,17 @@ class Study:
         groups = own.condition[0].astype(np.intp), np.arange(own.condition.shape[1])
         source = self.own("stroopAP") if name in UNSEEN else own
         source_groups = source.condition[0].astype(np.intp)
-        for rows, fitted in zip(self.folds, self.fits, strict=True):
-            others = np.setdiff1d(np.arange(len(self.cohort.labels)), rows)
+        for rows, fitted, others in zip(self.folds, self.fits, self.training, strict=True):
             test, group = rows_of(own, rows), fitted.perform_group(segments).buttons
             parts.add(GROUP, rows, Forecast.of(group, segments, task, test))
             by_condition = (source_groups, groups[0])
             parts.add(CONDITION, rows, Forecast.like(rows_of(source, others), by_condition, test))
             by_trial = (groups[1], groups[1])
             parts.add(TRIAL, rows, Forecast.like(rows_of(own, others), by_trial, test))
-        forecasts = parts.joined(len(own.condition))
+        own, forecasts = rows_of(own, self.who), parts.joined(self.who)
         forecasts[SIMULATED] = Forecast.like(self.simulated[name], (groups[1], groups[1]), own)
-        return Run(name, own, forecasts, self.folds)
+        folds = tuple(np.searchsorted(self.who, rows) for rows in self.folds)
+        return Run(name, own, forecasts, folds)
 
 
 GROUP, CONDITION, TRIAL = (
@@ -361,8 +415,11 @@ class _Parts:
     def add(self, model: str, rows: NDArray[np.intp], forecast: Forecast) -> None:
         self._of.setdefault(model, []).append((rows, forecast))
 
-    def joined(self, people: int) -> dict[str, Forecast]:
-        return {model: Forecast.joined(parts, people) for model, parts in self._of.items()}
+    def joined(self, who: NDArray[np.intp]) -> dict[str, Forecast]:
+        return {
+            model: Forecast.joined([(np.searchsorted(who, rows), f) for rows, f in parts], len(who))
+            for model, parts in self._of.items()
+        }
 
 
 def _table(name: str) -> str:
@@ -579,19 +636,19 @@ def with_features(
     return replace(fitted, twin=twin), scaled
 
 
-def twins_table(study: Study, covariates: tuple[Values, NDArray[np.str_]]) -> None:
+def twins_table(study: Study, covariates: tuple[Values, NDArray[np.str_]] | None) -> None:
     """Print how well twins and ridge regression predict differences between unseen people."""
     figures_of = {name: behaviour(study.own(name)) for name in FITTED}
-    people, described = len(study.cohort.labels), encoded(*covariates)
+    people = len(study.cohort.labels)
     print_head(
         ["predicted run", "features", "model", "r of mean RT", "error (s)", "r of effect", "people"]
     )
     for name, other in zip(FITTED, reversed(FITTED), strict=True):
-        sets = {
-            "age, age², sex, site, group": described,
-            f"RT, effect, accuracy of {other}": figures_of[other],
-            "both": np.column_stack([described, figures_of[other]]),
-        }
+        sets = {f"RT, effect, accuracy of {other}": figures_of[other]}
+        if covariates is not None:
+            described = encoded(*covariates)
+            sets = {"age, age², sex, site, group": described, **sets}
+            sets["both"] = np.column_stack([described, figures_of[other]])
         wanted = figures_of[name]
         mean = predicted_by_ridge(study, "group_mean", wanted, Known(people))
         print_person_row(name, "none", "group mean", mean, wanted)
@@ -603,6 +660,8 @@ def twins_table(study: Study, covariates: tuple[Values, NDArray[np.str_]]) -> No
                 study, "connectome_ridge", wanted, Known(people, connectome=features)
             )
             print_person_row(name, words, "ridge, the same features", ridge, shared)
+        if covariates is None:
+            continue
         known = Known(people, numbers=covariates[0], categories=covariates[1])
         light = predicted_by_ridge(study, "covariates", wanted, known)
         print_person_row(
@@ -623,9 +682,8 @@ def predicted_by_twins(study: Study, features: Values, name: str) -> Values:
     """Return mean response time and effect of unseen people's twins, (people, 2)."""
     own, segments = study.own(name), study.segments[_table(name)]
     task, found = TASKS.names.index(RUNS[name]), np.full((len(own.condition), 2), np.nan)
-    everybody = np.arange(len(own.condition))
-    for rows, fitted in zip(study.folds, study.fits, strict=True):
-        twin, scaled = with_features(fitted, features, np.setdiff1d(everybody, rows))
+    for rows, fitted, training in zip(study.folds, study.fits, study.training, strict=True):
+        twin, scaled = with_features(fitted, features, training)
         known = rows[np.isfinite(scaled[rows]).all(axis=1)]
         outputs = twin.perform(scaled[known], segments).buttons
         forecast = Forecast.of(outputs, segments, task, rows_of(own, known))
@@ -640,17 +698,17 @@ def predicted_by_ridge(study: Study, name: str, wanted: Values, known: Known) ->
     row = next(row for row in BASELINES if row.name == name)
     targets, found = wanted[:, :2], np.full((len(wanted), 2), np.nan)
     features = known.connectome
-    for rows in study.folds:
-        inside = np.zeros(len(wanted), bool)
-        inside[rows] = True
+    for rows, others in zip(study.folds, study.training, strict=True):
+        inside, outside = np.zeros((2, len(wanted)), bool)
+        inside[rows], outside[others] = True, True
         fold = known
         if features is not None:  # of one scale, by the training people
-            spread = np.nanstd(features[~inside], axis=0)
-            scaled = (features - np.nanmean(features[~inside], axis=0)) / np.where(
+            spread = np.nanstd(features[outside], axis=0)
+            scaled = (features - np.nanmean(features[outside], axis=0)) / np.where(
                 spread > 0, spread, np.inf
             )
             fold = replace(known, connectome=scaled)
-        training = Training(fold.of(~inside), targets[~inside], ("task", "task"))
+        training = Training(fold.of(outside), targets[outside], ("task", "task"))
         found[inside] = predict(row, training, fold.of(inside))
     return found
 
@@ -659,7 +717,7 @@ def halves_table(study: Study) -> None:
     """Print how well people's own first half predicts the second."""
     print_head(["run", "r of mean RT", "error (s)", "r of effect", "people"])
     for name in RUNS:
-        own = study.own(name)
+        own = rows_of(study.own(name), study.who)
         rows = study.segments[_table(name)].trials
         half = rows.half[0, rows.task[0] == TASKS.names.index(RUNS[name])]
         first, second = (behaviour(own.within(half == number)) for number in (1, 2))
@@ -688,16 +746,20 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=40, help="of the group network, at most")
     parser.add_argument("--simulated", type=int, default=400, help="people")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--people", type=Path, help="table of trials of people to judge instead")
     args = parser.parse_args()
     torch.set_num_threads(1)
     start = time.process_time()
-    cohort = read_cohort(args.data)
+    trained = read_cohort(runs_of_files(args.data))
+    cohort = read_cohort(runs_of_table(args.people)) if args.people else trained
     for name, (below, other) in cohort.left_out.items():
         people = sum(name in own for own in cohort.runs)
         print(f"{name}: {people} people; left out: {below} below chance, {other} of another order")
     simulated = simulated_answers(args.simulated, args.seed + 1)
     conditions_table(cohort.everything, simulated)
-    study = make_study(cohort, simulated, args)
+    study = make_study(trained, simulated, args)
+    if args.people:
+        study = with_people(study, cohort)
     halves_table(study)
     runs = [study.judged(name) for name in RUNS]
     effects_table(runs)
@@ -706,7 +768,7 @@ def main() -> None:
     choices_table(runs)
     if args.png:
         plot(runs, args.png)
-    twins_table(study, demographics(args.data, cohort.labels))
+    twins_table(study, None if args.people else demographics(args.data, cohort.labels))
     print(f"\n{time.process_time() - start:.0f} s of the processor")
 
 
@@ -716,15 +778,45 @@ def make_study(cohort: Cohort, simulated: dict[str, Answers], args: argparse.Nam
         np.flatnonzero(np.isin(cohort.labels, fold))
         for fold in fold_people(cohort.labels, args.folds, seed=args.seed)
     )
-    everybody = np.arange(len(cohort.labels))
+    training = tuple(np.setdiff1d(np.arange(len(cohort.labels)), rows) for rows in folds)
     fits = tuple(
-        fold_fit(
-            cohort, np.setdiff1d(everybody, rows), args.work / f"fold{n}", args.seed, args.epochs
-        )
-        for n, rows in enumerate(folds)
+        fold_fit(cohort, rows, args.work / f"fold{n}", args.seed, args.epochs)
+        for n, rows in enumerate(training)
     )
-    segments = {names[0]: cohort.segments(names) for names in (FITTED, UNSEEN)}
-    return Study(cohort, folds, fits, segments, simulated)
+    for rows, fitted in zip(training, fits, strict=True):
+        if fitted.people != tuple(cohort.labels[row] for row in rows):
+            raise SystemExit(f"{args.work} has fits of other people or folds than {args.data}")
+    return Study(cohort, folds, fits, tables_of(cohort), simulated, training)
+
+
+def tables_of(cohort: Cohort) -> dict[str, Segments]:
+    """Return everybody's segments, of the runs that are fitted and of the one that never is."""
+    return {names[0]: cohort.segments(names) for names in (FITTED, UNSEEN)}
+
+
+def with_people(study: Study, people: Cohort) -> Study:
+    """Return the study with other people in the place of those who were left out of its fits.
+
+    Raises
+    ------
+    SystemExit
+        One of them is in a fit's training, or is one of the people of the study.
+    """
+    seen = {label for fitted in study.fits for label in fitted.people} | {*study.cohort.labels}
+    if again := sorted(seen & {*people.labels}):
+        raise SystemExit(
+            f"{len(again)} of {len(people.labels)} people are in the training of a fit: "
+            f"{', '.join(again[:5])}. Expected: people whom no fit has seen"
+        )
+    first = len(study.cohort.labels)
+    both = replace(
+        people,
+        labels=study.cohort.labels + people.labels,
+        runs=study.cohort.runs + people.runs,
+    )
+    rows = first + np.arange(len(people.labels))
+    folds = tuple(rows[n :: len(study.folds)] for n in range(len(study.folds)))
+    return replace(study, cohort=both, folds=folds, segments=tables_of(both))
 
 
 if __name__ == "__main__":

@@ -52,7 +52,6 @@ class Purpose(IntEnum):
     TWIN_WORLD = 40
     TWIN_PERSON = 41
     TWIN_RESPONSES = 42
-    TWIN_BOLD = 43
     TWIN_PLACES = 44
     TWIN_REST = 45
     TWIN_IMAGE = 46

@@ -14,7 +14,7 @@ Tasks and responses:
 Inputs and outputs of a network on its time step:
 
 - `cuts`: a run as stretches that are performed one at a time, with whole response windows
-- `trial_series`: trial time series: inputs, targets and BOLD of one person or several
+- `trial_series`: trial time series: inputs and targets of one person or several
 - `decoding`: each trial's response time, button and probability of a miss from outputs
 - `curves`: the mean trial of a condition: how likely it is answered by a time
 

@@ -31,9 +31,6 @@ _NEWTON_STEPS = 8
 _REPORTED = 10  # people between lines of progress
 _PEOPLE_AT_ONCE = 50
 _SAMPLED = 8  # people whose sequences decide which directions are informative
-# Steps of 80 ms that carry as much information as one independent value of BOLD: it is slow, and
-# was interpolated.
-_BOLD_STEPS = 30.0
 _FOLDS = 5  # of people, by which a factor is judged
 _LEAST_Z = 2.326  # of predictions and left-out people: one in a hundred by chance
 PENALTIES = np.logspace(-2, 4, 37)  # of the ridge, relative to the mean eigenvalue of the kernel
@@ -43,7 +40,7 @@ PENALTIES = np.logspace(-2, 4, 37)  # of the ridge, relative to the mean eigenva
 class PersonFactors:
     """Latent factors of people, and what each factor changes in a network."""
 
-    factors: Array  # (people, factors): mean 0, uncorrelated; of BOLD, of variance 1
+    factors: Array  # (people, factors): mean 0, uncorrelated
     directions: Array  # (modulations, factors)
 
 
@@ -138,35 +135,6 @@ def explained_by_chance(
         others = factors[rng.permutation(len(factors))]
         found.append(_LeftOut.of(products, others).explained(others - others.mean(axis=0)))
     return tuple(found)
-
-
-def map_factor_blocks(
-    connectomes: NDArray[np.floating], factors: Array, responses: int
-) -> FactorMap:
-    """Fit one regression to the factors of responses and one to those of BOLD.
-
-    Parameters
-    ----------
-    connectomes
-        (people, edges), Fisher z or any other features.
-    factors
-        (people, factors): first those of responses, then those of BOLD.
-    responses
-        Largest number of factors that describe responses.
-    """
-    blocks = [factors[:, :responses], factors[:, responses:]]
-    maps = [map_factors(connectomes, block) for block in blocks if block.shape[1]]
-    return FactorMap(
-        edge_mean=maps[0].edge_mean,
-        ridge=np.hstack([each.ridge for each in maps]),
-        predicts=np.concatenate([each.predicts for each in maps]),
-        penalty=maps[0].penalty,
-        explained=Explained(
-            np.concatenate([each.explained.by_factor for each in maps]),
-            maps[0].explained.best,
-            maps[0].explained.z,
-        ),
-    )
 
 
 @dataclass(frozen=True, eq=False)
@@ -281,10 +249,9 @@ def find_factors(
     segments
         Stimuli and responses of the people, with an axis of people.
     parts
-        Parts of the network (`ModulatedNetwork.parts`) that factors may change. Parts that change
-        BOLD have factors of their own.
+        Parts of the network (`ModulatedNetwork.parts`) that factors may change.
     number
-        Largest number of factors that describe responses.
+        Largest number of factors.
     prior
         Weight of the squared modulation in the penalised likelihood, in trials.
     report
@@ -293,25 +260,9 @@ def find_factors(
     Returns
     -------
     PersonFactors
-        The factors of responses, then two for each region of BOLD where BOLD was measured.
+        At most as many factors as there are informative directions.
     """
-    places = network.places(*(part for part in parts if not part.startswith("bold")))
-    responses = _response_factors(network, segments, places, number, prior, report)
-    bold = {"bold_gains", "bold_offsets"} & set(parts)
-    if segments.bold is None or not bold:
-        return responses
-    return _joined(responses, _bold_factors(network, segments, responses))
-
-
-def _response_factors(
-    network: ModulatedNetwork,
-    segments: Segments,
-    places: Tensor,
-    number: int,
-    prior: float,
-    report: Report,
-) -> PersonFactors:
-    axes = torch.eye(network.modulations)[places]
+    axes = torch.eye(network.modulations)[network.places(*parts)]
     strengths, modes = torch.linalg.eigh(_fisher(network, segments, axes).double())
     kept = min(number, int((strengths > 1e-6 * strengths[-1]).sum()))
     natural = (modes[:, -kept:] / strengths[-kept:].sqrt()).float()  # Fisher information is 1
@@ -343,7 +294,7 @@ def _tangents(
 
     def at(modulation: Tensor) -> Tensor:
         outputs = perform(network.weights(modulation), inputs)
-        return window.of_outputs(outputs[..., : network.sizes.buttons])
+        return window.of_outputs(outputs)
 
     parts = torch.split(axes, _AT_ONCE)
     tangents = [(at(_STEP * some) - at(-_STEP * some)) / (2 * _STEP) for some in parts]
@@ -426,7 +377,7 @@ def _losses(
         own = factors[some].requires_grad_()
         with torch.enable_grad():
             outputs = perform(network.weights(own @ directions.T), inputs)
-            logits = window.of_outputs(outputs[..., : network.sizes.buttons])
+            logits = window.of_outputs(outputs)
             loss = binary_cross_entropy_with_logits(logits, window.action, reduction="none")
             each = (loss * window.weight[..., None]).sum((1, 2, 3))
             each = each + 0.5 * ((own @ penalty) * own).sum(1)
@@ -472,47 +423,3 @@ class _Windows:
 
 def _rows(array: NDArray[np.generic], people: list[int]) -> list[int]:
     return people if len(array) > 1 else [0]
-
-
-def _bold_factors(
-    network: ModulatedNetwork, segments: Segments, responses: PersonFactors
-) -> PersonFactors:
-    """Fit each person's gain and offset of each region's BOLD, given the factors of responses."""
-    assert segments.bold is not None
-    assert segments.bold_scored is not None
-    sizes, found = network.sizes, []
-    for person, factor in enumerate(responses.factors):
-        modulation = torch.from_numpy(responses.directions @ factor).float()
-        inputs = torch.from_numpy(segments.inputs[_rows(segments.inputs, [person])])
-        outputs = perform(network.weights(modulation[None]), inputs)[0, ..., sizes.buttons :]
-        weight = segments.bold_scored[person] / _BOLD_STEPS
-        curves = (outputs - network.output_bias[sizes.buttons :]).double().numpy()
-        error = segments.bold[person] - outputs.double().numpy()
-        found.append(_gains_and_offsets(curves, error, weight))
-    values = np.stack(found)  # (people, 2 regions)
-    places = network.places("bold_gains", "bold_offsets").numpy()
-    mean, sd = values.mean(axis=0), np.maximum(values.std(axis=0, ddof=1), 1e-6)
-    directions = np.zeros((network.modulations, len(places)))
-    directions[places, np.arange(len(places))] = sd
-    return PersonFactors((values - mean) / sd, directions)
-
-
-def _gains_and_offsets(curves: Array, error: Array, weight: Array) -> Array:
-    """Return the differences of gain from 1 and offset from 0 for each region: (2 regions,).
-
-    Both are shrunk towards 0 by a prior worth one step of data.
-    """
-    total = weight.sum() + 1.0
-    middle = np.einsum("st,str->r", weight, curves) / total
-    centred = curves - middle
-    power = np.einsum("st,str->r", weight, centred**2) + np.maximum(middle**2, 1e-3)
-    gains = np.einsum("st,str,str->r", weight, centred, error) / power
-    left = np.einsum("st,str->r", weight, error - gains * curves)
-    return np.concatenate([gains, left / total])
-
-
-def _joined(one: PersonFactors, other: PersonFactors) -> PersonFactors:
-    return PersonFactors(
-        np.hstack([one.factors, other.factors]),
-        np.hstack([one.directions, other.directions]),
-    )

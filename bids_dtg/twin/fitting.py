@@ -24,7 +24,7 @@ from bids_dtg.twin.factors import (
     Explained,
     explained_by_chance,
     find_factors,
-    map_factor_blocks,
+    map_factors,
 )
 from bids_dtg.twin.learning import GroupTask, HyperTask, Length
 from bids_dtg.twin.network.hypernetwork import HyperNetwork
@@ -51,7 +51,6 @@ class Performance:
     """Outputs of networks that performed segments."""
 
     buttons: NDArray[np.float32]  # (people, segments, steps, buttons): probabilities
-    bold: NDArray[np.float32] | None  # (people, segments, steps, regions); None: no BOLD
 
 
 class Twin(nn.Module):
@@ -178,14 +177,11 @@ class Fitted:
         self, make: Callable[[Tensor], MainWeights], values: Tensor, segments: Segments
     ) -> Performance:
         inputs, shared = torch.from_numpy(segments.inputs), len(segments.inputs) == 1
-        buttons, found = segments.tasks.buttons, []
+        found = []
         for some in torch.split(torch.arange(len(values)), _AT_ONCE):
             outputs = perform(make(values[some]), inputs if shared else inputs[some])
-            outputs[..., :buttons] = torch.sigmoid(outputs[..., :buttons])
-            found.append(outputs.numpy())
-        outputs_all = np.concatenate(found)
-        bold = outputs_all[..., buttons:]
-        return Performance(outputs_all[..., :buttons], bold if bold.shape[-1] else None)
+            found.append(torch.sigmoid(outputs).numpy())
+        return Performance(np.concatenate(found))
 
 
 def make_hypernetwork(edges: int, sizes: Sizes, recipe: Recipe) -> HyperNetwork:
@@ -200,17 +196,11 @@ def make_hypernetwork(edges: int, sizes: Sizes, recipe: Recipe) -> HyperNetwork:
 
 
 def targets_of(segments: Segments) -> Targets:
-    """Return the responses and BOLD of several people as tensors."""
-
-    def tensor(array: NDArray[Any] | None) -> Tensor | None:
-        return None if array is None else torch.from_numpy(np.ascontiguousarray(array))
-
+    """Return the responses of several people as tensors."""
     return Targets(
         torch.from_numpy(segments.inputs),
         torch.from_numpy(segments.action),
         torch.from_numpy(segments.scored),
-        tensor(segments.bold),
-        tensor(segments.bold_scored),
     )
 
 
@@ -306,12 +296,10 @@ class _Run:
 
     @property
     def sizes(self) -> Sizes:
-        bold = self.segments.bold
         return Sizes(
             inputs=self.segments.tasks.inputs,
             units=self.recipe.units,
             buttons=self.segments.tasks.buttons,
-            bold=0 if bold is None else bold.shape[-1],
         )
 
     @property
@@ -324,7 +312,7 @@ class _Run:
         return {"training": training, "validation": np.sort(order[:few]) if few else training}
 
     def data(self) -> dict[str, Targets]:
-        """Return people's responses and BOLD, for training and for validation."""
+        """Return people's responses, for training and for validation."""
         return {
             f"{name}_data": targets_of(self.segments.people(rows))
             for name, rows in self.split.items()
@@ -370,7 +358,7 @@ class _Run:
             prior=recipe.prior,
             report=self.report,
         )
-        mapped = map_factor_blocks(connectomes, found.factors, recipe.codes)
+        mapped = map_factors(connectomes, found.factors)
         twin = Twin(
             self.architecture, recipe, connectomes.shape[1], self.sizes, found.factors.shape[1]
         )
@@ -385,7 +373,7 @@ class _Run:
         self.report("the same with connectomes of other people …")
         by_chance = explained_by_chance(
             connectomes,
-            found.factors[:, : recipe.codes],
+            found.factors,
             permutations=_PERMUTATIONS,
             seed=self.seed,
         )
@@ -490,9 +478,7 @@ def _identity(
     """Return a hash of data, recipe and seed: a training may resume only where it is the same."""
     shaping = sorted({**asdict(architecture.recipe), "patience": None}.items())
     digest = hashlib.sha256(repr((architecture.name, shaping, seed)).encode())
-    arrays = [connectomes, segments.inputs, segments.action, segments.scored, segments.bold]
-    for array in arrays:
-        if array is not None:
-            digest.update(repr(array.shape).encode())
-            digest.update(np.ascontiguousarray(array).tobytes())
+    for array in (connectomes, segments.inputs, segments.action, segments.scored):
+        digest.update(repr(array.shape).encode())
+        digest.update(np.ascontiguousarray(array).tobytes())
     return digest.hexdigest()

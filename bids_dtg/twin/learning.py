@@ -19,7 +19,7 @@ from bids_dtg.training.loop import Task as TrainingTask
 from bids_dtg.twin.network.hypernetwork import HyperNetwork
 from bids_dtg.twin.network.main import MainWeights, perform
 from bids_dtg.twin.network.modulated import ModulatedNetwork
-from bids_dtg.twin.network.objective import Targets, Weights, total_loss
+from bids_dtg.twin.network.objective import Targets, action_losses
 from bids_dtg.twin.recipe import Recipe
 
 _BATCHES, _DROPOUT = 0, 1  # streams of random numbers of a seed
@@ -57,7 +57,6 @@ class _Twins(TrainingTask):
         self.training_data, self.validation_data = training, validation
         self.recipe, self.length = recipe, length
         self.seed, self.identity, self._report = seed, identity, report
-        self.weights = Weights(recipe.action_weight, recipe.bold_weight)
         self._losses: list[Tensor] = []
         self._skipped = 0
         self._started = 0.0
@@ -116,10 +115,13 @@ class _Twins(TrainingTask):
         people, segments = batch
         data = self.training_data.part(people, segments).to(self.device)
         outputs = perform(self.networks("training", people), data.inputs)
-        loss = total_loss(outputs, data, self.weights)
+        loss = self._loss(outputs, data)
         self._losses.append(loss.detach())
         self.log("loss", loss.detach(), prog_bar=True, batch_size=len(people))
         return loss
+
+    def _loss(self, outputs: Tensor, data: Targets) -> Tensor:
+        return self.recipe.action_weight * action_losses(outputs, data).mean()
 
     def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
         norm = nn.utils.clip_grad_norm_(self.parameters(), self.recipe.gradient_norm)
@@ -135,11 +137,7 @@ class _Twins(TrainingTask):
         everything = torch.arange(segments)
         losses = [
             len(some)
-            * float(
-                total_loss(
-                    perform(self.networks("validation", some), part.inputs), part, self.weights
-                )
-            )
+            * float(self._loss(perform(self.networks("validation", some), part.inputs), part))
             for some in torch.split(torch.arange(people), _JUDGED_PEOPLE)
             if (part := data.part(some, everything).to(self.device))
         ]

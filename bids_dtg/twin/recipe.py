@@ -9,7 +9,6 @@ from types import MappingProxyType
 from bids_dtg.settings.option import find_row
 
 EVERYTHING = ("gains", "biases", "modes", "channels", "button_gains", "button_offsets")
-_BOLD = ("bold_gains", "bold_offsets")
 
 
 @dataclass(frozen=True)
@@ -18,7 +17,6 @@ class Recipe:
 
     units: int = 64  # of the main network
     action_weight: float = 10.0  # of the cross-entropy of buttons; published: 1
-    bold_weight: float = 1.0  # of the squared error of BOLD
     validation: float = 0.2  # share of the people that the best epoch is chosen by
     patience: int = 12  # epochs without a better one before training ends
     batch_people: int = 40
@@ -32,7 +30,7 @@ class Recipe:
 
     # Differences between people.
     rank: int = 8  # modes of the recurrent weights
-    codes: int = 100  # latent factors of responses; BOLD has two more a region
+    codes: int = 100  # latent factors of a person, at most
     prior: float = 0.1  # weight of the squared modulation, in trials
 
     # The hypernetwork.
@@ -69,7 +67,7 @@ ARCHITECTURES: Mapping[str, Architecture] = MappingProxyType(
                 "lowrank",
                 "a network of the group, whose units, strongest modes and outputs each person's "
                 "latent factors scale and shift",
-                modulated=(*EVERYTHING, *_BOLD),
+                modulated=EVERYTHING,
             ),
             Architecture(
                 "code-only",

@@ -1,4 +1,4 @@
-"""Trial time series: stimuli, targets and BOLD of trials on the network's time step.
+"""Trial time series: stimuli and targets of trials on the network's time step.
 
 Everything is aligned one step ahead, as published: what was on the screen during step t - 1 is the
 input at step t, and the network's output at step t is compared with the target at step t.
@@ -26,8 +26,6 @@ from bids_dtg.twin.cuts import (
 from bids_dtg.twin.tasks import Task
 from bids_dtg.twin.trials import Trials
 
-# The first seconds of a segment, whose BOLD also shows earlier stimuli that are not in its input.
-WARM_UP_SECONDS = 10.0
 TOLERANCE_SECONDS = STEP_SECONDS  # people see the same where their times differ by no more
 
 Array = NDArray[np.float32]
@@ -100,86 +98,6 @@ class TaskSet:
 
 
 @dataclass(frozen=True, eq=False)
-class BoldScale:
-    """Mean and SD that BOLD is z-scored by, over the training part of all people together.
-
-    Differences between people stay, as published.
-    """
-
-    mean: Array  # (regions,)
-    sd: Array  # (regions,)
-
-    @classmethod
-    def of(cls, series: Sequence[NDArray[np.floating]]) -> BoldScale:
-        """Return the scale of training people's runs.
-
-        Parameters
-        ----------
-        series
-            BOLD of each run, (frames, regions), in any unit.
-
-        Raises
-        ------
-        ValueError
-            A region has values that are not finite or do not differ.
-
-        Examples
-        --------
-        >>> scale = BoldScale.of([np.array([[1.0], [3.0]]), np.array([[5.0], [7.0]])])
-        >>> scale.mean, scale.scaled(np.array([[4.0]]))
-        (array([4.], dtype=float32), array([[0.]], dtype=float32))
-        """
-        values = np.concatenate([np.asarray(run, np.float64) for run in series])
-        mean, sd = values.mean(axis=0), values.std(axis=0)
-        bad = np.flatnonzero(~(np.isfinite(sd) & (sd > 0)))
-        if len(bad):
-            raise ValueError(f"BOLD of region {bad[0] + 1} is constant or not finite")
-        return cls(mean.astype(np.float32), sd.astype(np.float32))
-
-    def scaled(self, series: NDArray[np.floating]) -> Array:
-        """Return BOLD (frames, regions) in z-scores of the training part.
-
-        Parameters
-        ----------
-        series
-            BOLD in the unit of the series from which the scale was computed.
-        """
-        return np.asarray((series - self.mean) / self.sd, np.float32)
-
-
-@dataclass(frozen=True, eq=False)
-class Bold:
-    """BOLD of a run, in z-scores (`BoldScale`)."""
-
-    z: Array  # (frames, regions)
-    tr_seconds: float
-    start_seconds: float = 0.0  # of the first frame, on the events' clock
-
-    def at(self, seconds: Times) -> tuple[Array, Flags]:
-        """Interpolate BOLD at other times.
-
-        Parameters
-        ----------
-        seconds
-            Times on the events' clock, of any shape.
-
-        Returns
-        -------
-        tuple
-            BOLD (..., regions), by cubic interpolation as published, 0 outside the run; and whether
-            each time lies within the run, (...).
-        """
-        # Here, as every call of a command imports this module, and scipy takes 0.4 s.
-        from scipy.interpolate import CubicSpline
-
-        times = self.start_seconds + self.tr_seconds * np.arange(len(self.z))
-        inside = (seconds >= times[0]) & (seconds <= times[-1])
-        values = np.zeros((*seconds.shape, self.z.shape[1]), np.float32)
-        values[inside] = CubicSpline(times, self.z)(seconds[inside])
-        return values, inside
-
-
-@dataclass(frozen=True, eq=False)
 class TrialRows:
     """The trials of segments, n of them in a flat table.
 
@@ -230,8 +148,6 @@ class Segments:
     scored: Flags  # (s, steps): False at step 0, after the end, and where a person lacks the run
     run: Numbers  # (s,): number of the person's run; -1: the person has none
     start_seconds: Times  # (s,): of step 0 in the person's run; NaN: the person has none
-    bold: Array | None  # (s, steps, regions): z-scores, 0 where none was measured; None: no BOLD
-    bold_scored: Flags | None  # (s, steps): False also in the first seconds of a segment
     trials: TrialRows
 
     def person(self, number: int) -> Segments:
@@ -258,7 +174,6 @@ def stack_people(
     steps: int = SEGMENT_STEPS,
     held: bool = True,
     half: int | None = None,
-    bold: Sequence[Sequence[Bold | None]] | None = None,
 ) -> Segments:
     """Return the runs of several people as segments; segments that people share are stored once.
 
@@ -287,19 +202,17 @@ def stack_people(
         Whether targets stay 1 until the window's end; False: pulses of one step.
     half
         Half of the runs to take trials from (`Trials.half`); None: all trials.
-    bold
-        BOLD of each person's runs; None for a run without BOLD.
 
     Returns
     -------
     Segments
-        Stimuli, targets and BOLD, with an axis of people.
+        Stimuli and targets, with an axis of people.
 
     Raises
     ------
     ValueError
-        There is no trial, a response window does not fit into a segment, a run's task is not among
-        the tasks, or BOLD and runs do not match.
+        There is no trial, a response window does not fit into a segment, or a run's task is not
+        among the tasks.
 
     Examples
     --------
@@ -321,7 +234,6 @@ def stack_people(
         raise ValueError("there is no trial to make segments of")
     table = _Table(tasks, steps, *_layout(pieces))
     rows = table.rows()
-    values, measured = (None, None) if bold is None else table.bold(people, bold)
     return Segments(
         tasks=tasks,
         held=held,
@@ -331,8 +243,6 @@ def stack_people(
         scored=table.scored(rows),
         run=table.run(),
         start_seconds=table.start_seconds(),
-        bold=values,
-        bold_scored=measured,
         trials=rows,
     )
 
@@ -514,28 +424,6 @@ class _Table:
             window = slice(rows.first_step[row, trial], rows.last_step[row, trial] + 1)
             scored[person, rows.segment[row, trial], window] = False
         return scored
-
-    def bold(
-        self, people: Sequence[Sequence[Trials]], bold: Sequence[Sequence[Bold | None]]
-    ) -> tuple[Array, Flags]:
-        """Return BOLD (people, s, steps, regions), and where it is scored (people, s, steps)."""
-        if [len(runs) for runs in people] != [len(runs) for runs in bold]:
-            raise ValueError("each run of each person needs BOLD or None")
-        regions = {run.z.shape[1] for runs in bold for run in runs if run is not None}
-        if len(regions) != 1:
-            raise ValueError(f"BOLD needs the same regions in all runs, found {sorted(regions)}")
-        within = self.within()
-        values = np.zeros((*within.shape, regions.pop()), np.float32)
-        scored = np.zeros_like(within)
-        since: Times = STEP_SECONDS * np.arange(self.steps, dtype=np.float64)
-        for person, number, piece in _filled(self.owned):
-            run = bold[person][piece.number]
-            if run is not None:
-                found, inside = run.at(piece.stretch.start_seconds + since)
-                own = within[person, number]
-                values[person, number] = found * own[:, None]
-                scored[person, number] = inside & own & (since >= WARM_UP_SECONDS)
-        return values, scored
 
 
 _SHOWN: Mapping[str, Any] = {

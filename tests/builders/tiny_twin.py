@@ -15,7 +15,7 @@ from bids_dtg.twin.fitting import Fitted, Twin
 from bids_dtg.twin.network.main import Sizes
 from bids_dtg.twin.recipe import Recipe, find_architecture
 from bids_dtg.twin.tasks import find_task
-from bids_dtg.twin.trial_series import BoldScale, TaskSet
+from bids_dtg.twin.trial_series import TaskSet
 
 TINY_TWIN_RECIPE = Recipe(units=5, rank=3, codes=4, hyper_units=6)
 TINY_TWIN_REGIONS = ("L insula", "R insula", "L café", "R café")
@@ -23,8 +23,6 @@ TINY_TWIN_FACTS = TwinFacts(
     name="tiny",
     connectome="Pearson's r, Fisher z",
     regions=TINY_TWIN_REGIONS,
-    bold_regions=("L V1", "R V1"),
-    bold_scale=BoldScale(np.array([1.0, 2.0], np.float32), np.array([3.0, 4.0], np.float32)),
     data_set="Tiny study",
     for_science=False,
     notice="random weights, for tests",
@@ -36,15 +34,14 @@ def tiny_fitted_twin(
     recipe: Recipe = TINY_TWIN_RECIPE,
     *,
     edges: int = 6,
-    bold: int = 2,
     tasks: tuple[str, ...] = ("faces", "stroop"),
     seed: int = 0,
 ) -> Fitted:
     """Make what a fit returns, with random weights and without a fit."""
     performed = TaskSet(tuple(map(find_task, tasks)))
-    sizes = Sizes(performed.inputs, recipe.units, performed.buttons, bold)
+    sizes = Sizes(performed.inputs, recipe.units, performed.buttons)
     row = find_architecture(architecture)
-    factors = 0 if row.generates_all else recipe.codes + 2 * bold
+    factors = 0 if row.generates_all else recipe.codes
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         twin = Twin(row, recipe, edges, sizes, factors)

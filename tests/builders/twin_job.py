@@ -50,8 +50,8 @@ class TwinJob(NetworkJob):
 
     def model(self, name: str = "tiny", *, architecture: str = "lowrank", **facts: object) -> Path:
         """Write the bundle of a small twin of the job's parcels; `facts` as in TwinFacts."""
-        given = {"name": name, "regions": REGIONS, "bold_regions": (), "bold_scale": None}
-        fitted = tiny_fitted_twin(architecture, edges=EDGES, bold=0)
+        given = {"name": name, "regions": REGIONS}
+        fitted = tiny_fitted_twin(architecture, edges=EDGES)
         if architecture == "lowrank":  # random weights alone answer hardly any trial
             with torch.no_grad():
                 fitted.twin.network.output_bias += 2.0

@@ -10,7 +10,7 @@ import numpy as np
 from hypothesis import strategies as st
 
 from bids_dtg.twin.tasks import CorrectRule, ResponseRule, Task
-from bids_dtg.twin.trial_series import Bold, Segments, stack_people
+from bids_dtg.twin.trial_series import Segments, stack_people
 from bids_dtg.twin.trials import Trials
 
 
@@ -89,7 +89,7 @@ def runs(draw, shortest_gap=0.5, task=None) -> Trials:
 ONSET = np.arange(2.0, 40.0, 3.0)
 
 
-def slow_and_quick(people=12, seed=0, bold=False):
+def slow_and_quick(people=12, seed=0):
     """Return segments of people who differ in how long they take, and how long."""
     rng = np.random.default_rng(seed)
     takes = rng.uniform(0.5, 1.3, people)
@@ -97,10 +97,7 @@ def slow_and_quick(people=12, seed=0, bold=False):
         [a_run(ONSET, rt=own + rng.normal(0.0, 0.1, len(ONSET)), button=_correct())]
         for own in takes
     ]
-    if not bold:
-        return stack_people(runs), takes
-    series = [[Bold(_boxcars() * (1 + own), 0.8)] for own in takes]
-    return stack_people(runs, bold=series), takes
+    return stack_people(runs), takes
 
 
 @cache
@@ -127,13 +124,6 @@ def _correct():
     return a_run(ONSET).correct_button
 
 
-def _boxcars():
-    times = np.arange(0.0, ONSET[-1] + 10.0, 0.8)
-    on = (np.abs(times[:, None] - ONSET - 1.0) < 1.2).any(axis=1)
-    return np.column_stack([on, ~on]).astype(np.float32)
-
-
-def make_segments(runs: Sequence[Trials], *, bold=None, **options) -> Segments:
+def make_segments(runs: Sequence[Trials], **options) -> Segments:
     """Return one person's runs as segments; the options are those of `stack_people`."""
-    of_people = None if bold is None else [bold]
-    return stack_people([runs], bold=of_people, **options).person(0)
+    return stack_people([runs], **options).person(0)

@@ -20,8 +20,7 @@ from bids_dtg.twin.recipe import EVERYTHING
 
 def a_network(segments, seed=0, units=12):
     torch.manual_seed(seed)
-    bold = 0 if segments.bold is None else segments.bold.shape[-1]
-    sizes = Sizes(segments.tasks.inputs, units, segments.tasks.buttons, bold)
+    sizes = Sizes(segments.tasks.inputs, units, segments.tasks.buttons)
     return ModulatedNetwork(sizes, rank=3)
 
 
@@ -176,20 +175,6 @@ def repeated(segments):
 
     trials = replace(segments.trials, **each(segments.trials))
     return replace(segments, **each(segments), trials=trials)
-
-
-def test_factors_of_bold_separate_strong_from_weak_responses():
-    segments, takes = slow_and_quick(bold=True)
-    network = a_network(segments)
-    parts = (*EVERYTHING, "bold_gains", "bold_offsets")
-    found = find_factors(network, segments, parts=parts, number=4, prior=0.1)
-    assert found.factors.shape == (12, 4 + 2 * 2)
-    best = np.abs(np.corrcoef(found.factors[:, 4:].T, takes)[-1, :-1]).max()
-    assert best > 0.8
-    of_bold = np.abs(found.directions[:, 4:]).sum(axis=1)
-    assert set(np.flatnonzero(of_bold)) == set(
-        network.places("bold_gains", "bold_offsets").tolist()
-    )
 
 
 @pytest.mark.parametrize("number", [1, 500])

@@ -11,7 +11,7 @@ from twin_runs import a_run, a_task, answered_by, make_segments, runs
 
 from bids_dtg.twin.cuts import STEP_SECONDS
 from bids_dtg.twin.decoding import decode
-from bids_dtg.twin.trial_series import Bold, BoldScale, TaskSet, stack_people
+from bids_dtg.twin.trial_series import TaskSet, stack_people
 
 few = settings(max_examples=25)
 FACES = a_task("faces", buttons=2)
@@ -214,46 +214,3 @@ def test_some_people_are_taken_in_the_order_asked_for():
 def test_no_trials_are_refused():
     with pytest.raises(ValueError, match="there is no trial"):
         make_segments([a_run([2.0])], half=2)
-
-
-def test_bold_is_resampled_to_the_step_and_not_scored_at_first():
-    frames = 0.8 * np.arange(60)
-    z = np.column_stack([np.sin(frames / 3.0), np.cos(frames / 5.0)]).astype(np.float32)
-    run = a_run(np.arange(2.0, 60.0, 4.5))
-    segments = make_segments([run, run], bold=[Bold(z, 0.8), None])
-    first = segments.run == 0
-    seconds = segments.start_seconds[first][:, None] + STEP_SECONDS * np.arange(262)
-    scored = segments.bold_scored[first]
-    true = np.stack([np.sin(seconds / 3.0), np.cos(seconds / 5.0)], axis=-1)
-    np.testing.assert_allclose(segments.bold[first][scored], true[scored], atol=2e-3)
-    assert not scored[:, : int(10.0 / STEP_SECONDS)].any()
-    assert scored[:2, 126:200].all()
-    assert not scored[seconds > frames[-1]].any()
-    assert not segments.bold_scored[~first].any()
-    assert not segments.bold[~first].any()
-
-
-def test_bold_starts_when_its_first_frame_was_measured():
-    line = np.linspace(0.0, 7.9, 80, dtype=np.float32)[:, None]
-    values, inside = Bold(line, 0.8, start_seconds=0.4).at(np.array([0.3, 0.4, 8.4, 99.0]))
-    np.testing.assert_allclose(values[:, 0], [0.0, 0.0, 1.0, 0.0], atol=1e-6)
-    np.testing.assert_array_equal(inside, [False, True, True, False])
-
-
-def test_bold_is_scaled_by_the_training_part():
-    rng = np.random.default_rng(0)
-    train = [rng.normal([5.0, -2.0], [1.0, 4.0], (500, 2)) for _ in range(3)]
-    scale = BoldScale.of(train)
-    z = np.concatenate([scale.scaled(run) for run in train])
-    np.testing.assert_allclose((z.mean(axis=0), z.std(axis=0)), [[0, 0], [1, 1]], atol=1e-5)
-    with pytest.raises(ValueError, match="region 2 is constant"):
-        BoldScale.of([np.array([[1.0, 5.0], [2.0, 5.0]])])
-
-
-def test_bold_that_does_not_belong_to_the_runs_is_refused():
-    run, bold = a_run([2.0]), Bold(np.zeros((9, 2), np.float32), 0.8)
-    with pytest.raises(ValueError, match="each run of each person needs BOLD"):
-        make_segments([run], bold=[bold, bold])
-    other = Bold(np.zeros((9, 3), np.float32), 0.8)
-    with pytest.raises(ValueError, match=r"the same regions in all runs, found \[2, 3\]"):
-        make_segments([run, run], bold=[bold, other])

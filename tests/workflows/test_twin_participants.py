@@ -338,14 +338,12 @@ def test_what_does_not_go_together_is_refused_before_the_start(job, capsys, more
         '[response]\nrt = "rt"\nbutton = "key"\n'
         '[[inputs]]\nkind = "one-hot"\ncolumn = "c"\nvalues = ["a"]\nchannel = 0\n'
     )
-    nothing = tiny_fitted_twin(edges=0, bold=0)
+    nothing = tiny_fitted_twin(edges=0)
     places = {
         "model": job.model(),
         "renamed": job.model("renamed", regions=REGIONS[::-1]),
         "other": job.model("other", atlas="Slabs", atlas_digest="0" * 64),
-        "nothing": write_tiny_twin(
-            job.folder / "nothing", nothing, regions=(), bold_regions=(), bold_scale=None
-        ).path,
+        "nothing": write_tiny_twin(job.folder / "nothing", nothing, regions=()).path,
         "task": task,
     }
     assert job.run(*(word.format(**places) for word in more), out=job.folder / "never") == 2

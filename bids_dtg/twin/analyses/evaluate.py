@@ -58,7 +58,7 @@ _NAMES = {
 }
 _CAN_WRITE = (
     *("desc-people_predicted", "desc-scores_models", "desc-rt_quantiles", "desc-trials_curves"),
-    *("desc-twins_matched", "desc-bold_scores", EXCLUDED),
+    *("desc-twins_matched", EXCLUDED),
 )
 _WILSON = "95 % interval (Wilson)"
 _LOSS_DIGITS = 6  # decimals of a difference of losses: what is smaller is rounding
@@ -137,16 +137,6 @@ _MATCHED = (
     Column("below_group_p", _P.format("below_group")),
     Column("below_group_verdict", f"Verdict on own twins, by below_group: {RULE}"),
 )
-_BOLD = (
-    Column("model", "twin, or a baseline"),
-    Column("group_r", "r over regions and tasks of t values of BOLD over people"),
-    Column("points", "Number of regions and tasks of that r"),
-    Column(
-        "person_r",
-        "r over people of contrasts of BOLD, mean over regions and tasks",
-        interval=BY_PEOPLE,
-    ),
-)
 
 
 def run_evaluation(settings: Settings) -> int:
@@ -203,15 +193,6 @@ def _cohort(analysis: TwinAnalysis, labels: Sequence[str]) -> Cohort:
 
 def evaluation_tables(found: Evaluation) -> dict[str, ResultTable]:
     """Return the tables, by the names of their files."""
-    bold = [
-        {
-            "model": score.name,
-            "group_r": score.fit.group_r,
-            "points": score.fit.points,
-            "person_r": score.person_r,
-        }
-        for score in found.bold
-    ]
     return {
         "desc-people_predicted": ResultTable(
             people_columns(found),
@@ -234,7 +215,6 @@ def evaluation_tables(found: Evaluation) -> dict[str, ResultTable]:
         "desc-twins_matched": ResultTable(
             _MATCHED, matching_rows(found), "Losses of all twins on all people; one row"
         ),
-        "desc-bold_scores": ResultTable(_BOLD, bold, "Scores of predicted BOLD: a row a model"),
     }
 
 
@@ -398,7 +378,6 @@ def _baselines_in_words(seen: int) -> str:
 def _flags(analysis: TwinAnalysis, found: Evaluation) -> tuple[Flag, ...]:
     card = analysis.bundle.card if analysis.bundle else None
     flags = [Flag("warning", sentence) for sentence in found.shortfalls]
-    flags += [Flag("note", sentence) for sentence in found.notes]
     if card is not None and not card.for_science:
         flags.append(Flag("problem", card.notice or "a model of simulated people: not for science"))
     return tuple(flags)

@@ -82,7 +82,7 @@ _UNREADABLE = Column("unreadable_runs", "Event files that could not be read")
 _HISTORY = (
     Column("stage", "Stage: group (the network that all share), or people (all networks)"),
     Column("epoch", "Number of the epoch, from 1"),
-    Column("loss", "Training loss: cross-entropy of buttons, and squared error of BOLD if any"),
+    Column("loss", "Training loss: cross-entropy of buttons"),
     Column("validation_loss", "Loss of the validation people, by which the best epoch is chosen"),
     Column("skipped", "Updates left out because their gradient was not finite"),
     Column("seconds", "Duration of the epoch", unit="s"),
@@ -412,13 +412,12 @@ def factor_rows(fitted: Fitted) -> list[Row]:
     chance = np.full((1, len(spread)), np.nan)
     if fitted.by_chance:
         chance = np.stack([each.by_factor for each in fitted.by_chance])
-    known = np.arange(chance.shape[1])  # of responses: factors of BOLD come after these
     return [
         {
             "factor": number + 1,
             "explained": float(share),
-            "permuted_mean": float(chance[:, number].mean()) if number in known else None,
-            "permuted_95": float(np.percentile(chance[:, number], 95)) if number in known else None,
+            "permuted_mean": float(chance[:, number].mean()),
+            "permuted_95": float(np.percentile(chance[:, number], 95)),
             "sd": float(sd),
         }
         for number, (share, sd) in enumerate(zip(fitted.explained, spread, strict=True))

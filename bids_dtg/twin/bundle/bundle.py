@@ -38,13 +38,11 @@ from bids_dtg.twin.tasks import Task
 
 if TYPE_CHECKING:
     from bids_dtg.twin.fitting import Fitted, Twin
-    from bids_dtg.twin.trial_series import BoldScale
 
 Values = NDArray[np.float32]
 
 # Tensors of `FITTED_FILE`; all may be absent.
-_REGIONS, _BOLD_REGIONS = "regions", "bold_regions"
-_EXPLAINED, _BOLD_MEAN, _BOLD_SD = "explained", "bold_mean", "bold_sd"
+_REGIONS, _EXPLAINED = "regions", "explained"
 _EDGE_SD = "network.edge_sd"
 CITATION = (
     "Takahashi Y, Soda T, Tomita H, Yamashita Y (2026). Digital Twin Brain: Generating Multitask "
@@ -60,8 +58,6 @@ class TwinFacts(FittedFacts):
     citation: str = CITATION  # what users are asked to cite
     connectome: str = "unknown"  # how it was made, in words
     regions: tuple[str, ...] = ()  # of a connectome: edges are pairs, row by row; (): no names
-    bold_regions: tuple[str, ...] = ()  # regions of predicted BOLD; (): no names
-    bold_scale: BoldScale | None = None  # by which BOLD was scaled; None: not known
     held: bool = True  # whether presses were held until the response window's end, in training
 
 
@@ -71,36 +67,18 @@ class TwinBundle(FittedBundle[TwinPart]):
 
     PART: ClassVar[type[FittedPart]] = TwinPart
 
-    bold_regions: tuple[str, ...]  # names of the regions of predicted BOLD; (): not known
-    bold_scale: tuple[Values, Values] | None  # mean and SD of each; None: not known
     explained: NDArray[np.float64] | None  # (factors,): left-out R²; None: no latent factors
 
     @classmethod
     def read_fitted(cls, path: Path, part: TwinPart) -> dict[str, Any]:
         """Read the fields of a bundle that are stored in `FITTED_FILE`."""
-        file = TensorFile(path)
-        inside = set(file.names())
-        lengths = {_REGIONS: part.regions, _BOLD_REGIONS: part.bold}
-        scale: Expected = (
-            dict.fromkeys((_BOLD_MEAN, _BOLD_SD), ("float32", (part.bold,)))
-            if {_BOLD_MEAN, _BOLD_SD} & inside
-            else {}
-        )
-        found = FittedFile.read(
-            path,
-            part.people,
-            {tensor: number for tensor, number in lengths.items() if tensor in inside},
-            scale,
-            optional={_EXPLAINED: ("float64", (part.codes,))},
-        )
-        arrays = found.arrays
-        if scale and not (arrays[_BOLD_SD] > 0).all():
-            raise file.error(f" has values of 0 or less in {_BOLD_SD}", "standard deviations")
+        named = {_REGIONS: part.regions} if _REGIONS in TensorFile(path).names() else {}
+        optional: Expected = {_EXPLAINED: ("float64", (part.codes,))}
+        found = FittedFile.read(path, part.people, named, {}, optional=optional)
         return {
             "fitted_people": found.people,
-            "explained": arrays.get(_EXPLAINED),
-            "bold_scale": (arrays[_BOLD_MEAN], arrays[_BOLD_SD]) if scale else None,
-            **{tensor: found.names.get(tensor, ()) for tensor in lengths},
+            "explained": found.arrays.get(_EXPLAINED),
+            "regions": found.names.get(_REGIONS, ()),
         }
 
     def _fits(self, regions: Sequence[str]) -> bool:
@@ -126,7 +104,7 @@ class TwinBundle(FittedBundle[TwinPart]):
         from bids_dtg.twin.recipe import find_architecture
 
         part, tasks = self.part, self.part.task_set
-        sizes = Sizes(tasks.inputs, part.recipe.units, tasks.buttons, part.bold)
+        sizes = Sizes(tasks.inputs, part.recipe.units, tasks.buttons)
         state = self.state()
         with torch.device("meta"):  # no weights are drawn, and none are in memory twice
             twin = Twin(
@@ -253,7 +231,6 @@ def _part(fitted: Fitted, facts: TwinFacts) -> TwinPart:
         edges=edges,
         people=len(fitted.people),
         codes=tensors["directions"].shape[1] if "directions" in tensors else 0,
-        bold=twin.network.sizes.bold,
         regions=_regions(edges, facts.regions),
         connectome=facts.connectome,
         held=facts.held,
@@ -282,11 +259,7 @@ def _regions(edges: int, names: Sequence[str]) -> int:
 
 def _fitted_file(fitted: Fitted, facts: TwinFacts) -> FittedFile:
     hashes = sorted(hash_person(facts.data_set, label) for label in fitted.people)
-    names = {_REGIONS: facts.regions, _BOLD_REGIONS: facts.bold_regions}
     arrays: dict[str, NDArray[Any]] = {}
     if fitted.explained is not None:
         arrays[_EXPLAINED] = np.asarray(fitted.explained, np.float64)
-    if facts.bold_scale is not None:
-        arrays[_BOLD_MEAN], arrays[_BOLD_SD] = facts.bold_scale.mean, facts.bold_scale.sd
-    known = {tensor: listed for tensor, listed in names.items() if listed}
-    return FittedFile(tuple(hashes), known, arrays)
+    return FittedFile(tuple(hashes), {_REGIONS: facts.regions} if facts.regions else {}, arrays)

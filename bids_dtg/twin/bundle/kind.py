@@ -23,7 +23,6 @@ def _facts(bundle: TwinBundle) -> list[tuple[str, str]]:
         ("people", f"{part.people} in the training set, as hashes"),
         *(("task", _task_words(task)) for task in part.tasks),
         ("connectome", f"{counted(part.edges, 'edge')}{pairs}: {part.connectome}"),
-        ("BOLD", _bold_words(bundle)),
         ("twin", f"{part.architecture}, {counted(recipe.units, 'unit')}{factors}"),
         ("recipe", f"{part.recipe_name}, seed {part.seed}"),
         ("targets", f"presses {targets}"),
@@ -36,14 +35,6 @@ def _task_words(task: Task) -> str:
         f"{task.name}: {', '.join(task.buttons)} within {task.window_seconds:g} s, "
         f"{' and '.join(task.conditions)} trials of task-{', task-'.join(task.bids_tasks)}"
     )
-
-
-def _bold_words(bundle: TwinBundle) -> str:
-    if not bundle.part.bold:
-        return "none"
-    names = bundle.bold_regions
-    span = f", {names[0]} to {names[-1]}" if names else ""
-    return f"{counted(bundle.part.bold, 'region')}{span}"
 
 
 def _stages(bundle: TwinBundle) -> list[tuple[str, str]]:

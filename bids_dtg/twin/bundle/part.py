@@ -28,7 +28,7 @@ class TwinPart(FittedPart):
     ORDER: ClassVar[tuple[str, ...]] = (
         *("format_version", "name", "version", "kind", "licence", "citation", "description"),
         *("training", "architecture", "recipe_name", "recipe", "seed", "codes", "edges"),
-        *("regions", "connectome", "atlas", "atlas_digest", "bold", "held", "people", "data_set"),
+        *("regions", "connectome", "atlas", "atlas_digest", "held", "people", "data_set"),
         "tasks",
         *("for_science", "notice", "files"),
     )
@@ -38,7 +38,6 @@ class TwinPart(FittedPart):
     tasks: tuple[Task, ...]  # tasks of the twin; their order decides inputs and outputs
     edges: int  # of a connectome; 0: fitted without connectomes
     codes: int = 0  # latent factors of a person; 0 where all weights are generated
-    bold: int = 0  # number of regions of predicted BOLD
     regions: int = 0  # of a connectome; its edges are their pairs; 0: edges are no pairs
     connectome: str = "unknown"  # how it was made, in words
     held: bool = True  # whether presses were held until the response window's end, in training
@@ -46,9 +45,8 @@ class TwinPart(FittedPart):
 
     @property
     def outputs(self) -> str:
-        """Numbers of tasks and regions that the model predicts, in words."""
-        bold = f", BOLD of {counted(self.bold, 'region')}" if self.bold else ""
-        return f"{counted(len(self.tasks), 'task')}{bold}"
+        """Number of tasks whose responses the model predicts, in words."""
+        return counted(len(self.tasks), "task")
 
     @property
     def task_set(self) -> TaskSet:
@@ -76,7 +74,7 @@ class TwinPart(FittedPart):
 
     def _of_hypernetwork(self) -> Shapes:
         hidden, edges, units = self.recipe.hyper_units, self.edges, self.recipe.units
-        inputs, outputs = self.task_set.inputs, self.task_set.buttons + self.bold
+        inputs, outputs = self.task_set.inputs, self.task_set.buttons
         weights = units * (inputs + units + 2) + outputs * (units + 1)
         return {
             "network.first.weight": (hidden, edges),
@@ -91,7 +89,7 @@ class TwinPart(FittedPart):
 
     def _of_group_network(self) -> Shapes:
         units, rank = self.recipe.units, min(self.recipe.rank, self.recipe.units)
-        inputs, outputs = self.task_set.inputs, self.task_set.buttons + self.bold
+        inputs, outputs = self.task_set.inputs, self.task_set.buttons
         return {
             "network.input": (units, inputs),
             "network.recurrent": (units, units),
@@ -120,15 +118,16 @@ class TwinPart(FittedPart):
         Raises
         ------
         BundleError
-            If a field is missing, unknown or wrong, or contradicts another one.
+            If a field is missing, unknown or wrong, or contradicts another one, or the model
+            predicts BOLD.
         """
+        _refuse_bold(fields)
         part = cls(
             architecture=fields.one_of("architecture", ARCHITECTURES),
             recipe=_recipe(fields.nested("recipe")),
             tasks=_tasks(fields),
             edges=fields.size("edges", least=0),
             codes=fields.size("codes", least=0),
-            bold=fields.size("bold", least=0),
             regions=fields.size("regions", least=0),
             connectome=fields.text("connectome"),
             held=fields.flag("held"),
@@ -141,6 +140,16 @@ class TwinPart(FittedPart):
             raise fields.wrong("edges", part.edges, expected)
         cls.require_same(fields, {"participants": part.people})
         return part
+
+
+def _refuse_bold(fields: JsonFields) -> None:
+    """Refuse a model that was trained to predict BOLD too; cards of others may say 0 regions."""
+    if not fields.absent("bold") and (regions := fields.size("bold", least=0)):
+        raise BundleError(
+            f"{fields.source}: the model predicts BOLD of {counted(regions, 'region')} too",
+            expected="a model of responses alone",
+            remedy="train it again: twins no longer predict BOLD",
+        )
 
 
 def pairs_of(regions: int) -> int:
@@ -188,5 +197,6 @@ def _recipe(fields: JsonFields) -> Recipe:
     types = get_type_hints(Recipe)
     read = {name: _BY_NAME.get(name, _BY_TYPE[types[name]]) for name in types}
     recipe = Recipe(**{name: check(fields, name) for name, check in read.items()})
+    fields.absent("bold_weight")  # of older cards; it had no effect without BOLD
     fields.refuse_unknown()
     return recipe

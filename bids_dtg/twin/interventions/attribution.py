@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from bids_dtg.twin.factors import PersonFactors, find_factors, map_factor_blocks
+from bids_dtg.twin.factors import PersonFactors, find_factors, map_factors
 from bids_dtg.twin.fitting import Fitted, Twin
 from bids_dtg.twin.interventions.gradients import Gradients, smooth_gradients
 from bids_dtg.twin.network.modulated import ModulatedNetwork
@@ -164,12 +164,10 @@ def permuted_twins(
     rng = np.random.default_rng(seed)
     for _ in range(permutations):
         shuffled = people.permuted(rng.permutation(len(people.connectomes)))
-        yield with_factor_map(fitted.twin, shuffled, fitted.recipe.codes)
+        yield with_factor_map(fitted.twin, shuffled)
 
 
-def with_factor_map(
-    twin: Twin, people: FittedPeople, responses: int, *, judged: bool = True
-) -> Twin:
+def with_factor_map(twin: Twin, people: FittedPeople, *, judged: bool = True) -> Twin:
     """Copy the twin with its connectome-to-factor regression refitted.
 
     Parameters
@@ -178,14 +176,12 @@ def with_factor_map(
         A twin with a group network and latent factors; it is not changed.
     people
         Training set of the regression: connectomes and factors.
-    responses
-        Largest number of factors that describe responses; the others describe BOLD.
     judged
         Whether twins are the group's network if left-out people are not predicted, as in a fit.
         Half of the people of a fit are too few for this judgement.
     """
     edges = np.asarray(people.connectomes, np.float32)
-    mapped = map_factor_blocks(edges, people.factors.factors, responses)
+    mapped = map_factors(edges, people.factors.factors)
     other = deepcopy(twin)
     other.directions.copy_(torch.from_numpy(people.factors.directions))
     other.edge_mean.copy_(torch.from_numpy(mapped.edge_mean))

@@ -116,7 +116,7 @@ def refitted_twins(
     for _ in range(splits):
         order = rng.permutation(number)
         first, second = (
-            with_factor_map(fitted.twin, people.of_rows(rows), fitted.recipe.codes, judged=False)
+            with_factor_map(fitted.twin, people.of_rows(rows), judged=False)
             for rows in (order[: number // 2], order[number // 2 :])
         )
         yield first, second
@@ -150,5 +150,5 @@ def mapped_gradients(
         Connectomes and segments of the people to average attributions over, as for
         `smooth_gradients`, but without noise, as in `null_gradients`.
     """
-    twin = with_factor_map(fitted.twin, people, fitted.recipe.codes)
+    twin = with_factor_map(fitted.twin, people)
     return plain_gradients(twin, connectomes, segments)

@@ -1,13 +1,12 @@
 """How well twins predict people's responses, compared with baselines.
 
 - `behaviour`: people's responses, observed or decoded, and their figures by person and condition
-- `scores`: scores of predicted response times, choices, distributions and BOLD
+- `scores`: scores of predicted response times, choices and distributions
 - `matching`: whether a person's own connectome matters: each twin on each person's data
 - `baselines`: simple predictions of figures of people outside the training set
 - `cohort`: people with known responses, and the figures that are predicted
-- `simple`: figures, distributions and BOLD of unseen people by the baselines
+- `simple`: figures and distributions of unseen people by the baselines
 - `cross_losses`: the loss of each twin on each person's responses
 - `curves`: the mean trial over people, observed and predicted
-- `bold_contrasts`: contrasts of BOLD between conditions, of segments
 - `evaluation`: all of these, for one fit or cross-validated (extra ``train``)
 """

@@ -14,14 +14,13 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from bids_dtg.stats.correlation import correlation, correlation_interval, weighted_correlation
+from bids_dtg.stats.correlation import correlation_interval, weighted_correlation
 from bids_dtg.stats.paired import Interval, bootstrap_interval
 from bids_dtg.stats.verdict import BETTER, WORSE, Verdict, judge_differences, judge_scores, too_few
 from bids_dtg.twin.curves import MeanTrial
 from bids_dtg.twin.decoding import Decoded, decode
 from bids_dtg.twin.fitting import Fitted, Performance
 from bids_dtg.twin.judging.behaviour import Answers
-from bids_dtg.twin.judging.bold_contrasts import contrasts_of
 from bids_dtg.twin.judging.cohort import (
     EFFECT,
     RT,
@@ -37,10 +36,8 @@ from bids_dtg.twin.judging.cross_losses import cross_losses, own_losses
 from bids_dtg.twin.judging.curves import curves_of_people
 from bids_dtg.twin.judging.matching import Matching, match
 from bids_dtg.twin.judging.scores import (
-    BoldFit,
     QuantileTable,
     always_correct,
-    bold_fit,
     by_condition,
     choice_agreement,
     outcome_brier,
@@ -48,7 +45,7 @@ from bids_dtg.twin.judging.scores import (
     quantile_table,
     rt_crps,
 )
-from bids_dtg.twin.judging.simple import Simple, has_contrasts, simple_predictions
+from bids_dtg.twin.judging.simple import Simple, simple_predictions
 from bids_dtg.twin.recipe import find_architecture
 from bids_dtg.twin.trial_series import Segments
 
@@ -114,15 +111,6 @@ class Comparison:
     group: Verdict | None  # loss of the group's network less that of the own twin; None: no network
 
 
-@dataclass(frozen=True)
-class BoldScore:
-    """How well one model predicts contrasts of BOLD."""
-
-    name: str
-    fit: BoldFit
-    person_r: Interval  # over people, mean over regions and tasks
-
-
 @dataclass(frozen=True, eq=False)
 class Evaluation:
     """How well twins and baselines predict people."""
@@ -142,8 +130,6 @@ class Evaluation:
     group_losses: Values | None  # (people,)
     matched_people: tuple[str, ...]  # of `losses`
     comparison: Comparison | None  # None: there is one person
-    bold: tuple[BoldScore, ...]
-    notes: tuple[str, ...]  # sentences on what could not be evaluated
     choice: Mapping[str, Values] = field(default_factory=dict)  # by task, (people,)
     # The mean trial of each task and condition: observed, under `PEOPLE`, and by network.
     curves: Mapping[str, tuple[MeanTrial, ...]] = field(default_factory=dict)
@@ -295,7 +281,7 @@ def evaluate(
     if not own and people.connectomes is None:
         raise ValueError("connectomes are missing, from which people's twins are made")
     half = _judged_half(people.segments, half)
-    simple = Simple({}, {}, {})
+    simple = Simple({}, {})
     if training is not None:
         first = training if memory else None
         simple = simple_predictions(training, people, half=half, first_half=first)
@@ -398,7 +384,6 @@ class _Judged:
             name: own_losses(performed.buttons, self.segments, half=self.half)
             for name, performed in self.performed.items()
         }
-        bold, notes = self._bold()
         scores = [
             *self._figures([(t.task, t.what) for t in targets], observed, predicted),
             *(
@@ -429,8 +414,6 @@ class _Judged:
             group_losses=own.get(GROUP),
             matched_people=tuple(self.people.labels[row] for row in rows),
             comparison=self._comparison(losses, own),
-            bold=bold,
-            notes=notes,
             choice={
                 task.task.name: self._choice(task, of[TWIN].answers)
                 for task, of in zip(self.tasks, predictions, strict=True)
@@ -589,58 +572,6 @@ class _Judged:
             judge_differences(others - diagonal, seed=seed),
             judge_differences(own[GROUP] - own[TWIN], seed=seed) if GROUP in own else None,
         )
-
-    def _bold(self) -> tuple[tuple[BoldScore, ...], tuple[str, ...]]:
-        segments = self.segments
-        if segments.bold is None or self.performed[TWIN].bold is None:
-            return (), ()
-        if not has_contrasts(self.people):
-            return (), ("people saw different sequences: BOLD is not evaluated",)
-        measured = contrasts_of(segments.bold, segments, half=self.half)
-        found = {
-            name: contrasts_of(performed.bold, segments, half=self.half)
-            for name, performed in self.performed.items()
-            if performed.bold is not None
-        }
-        scores = [
-            self._bold_score(name, predicted, measured)
-            for name, predicted in {**found, **self.simple.bold}.items()
-        ]
-        return tuple(score for score in scores if score), ()
-
-    def _bold_score(
-        self, name: str, predicted: Sequence[Values], measured: Sequence[Values]
-    ) -> BoldScore | None:
-        pairs = []
-        for own, other in zip(predicted, measured, strict=True):
-            known = np.isfinite(own).all(axis=1) & np.isfinite(other).all(axis=1)
-            if known.sum() > 2:
-                pairs.append((own[known], other[known]))
-        if not pairs:
-            return None
-        fit = bold_fit([own for own, _ in pairs], [other for _, other in pairs])
-        return BoldScore(name, fit, self._person_r(name, pairs))
-
-    def _person_r(self, name: str, pairs: Sequence[tuple[Values, Values]]) -> Interval:
-        """Return r over people, a mean over regions and tasks."""
-        if name in _CONSTANT:
-            return _nothing()
-        rng = np.random.default_rng(self.draws.seed)
-
-        def mean_r(drawn: bool) -> float:
-            each = []
-            for own, other in pairs:
-                rows = rng.integers(len(own), size=len(own)) if drawn else np.arange(len(own))
-                each.append(correlation(own[rows].T, other[rows].T))
-            known = np.concatenate(each)
-            known = known[np.isfinite(known)]
-            return float(known.mean()) if len(known) else float("nan")
-
-        value = mean_r(drawn=False)
-        if not np.isfinite(value):
-            return _nothing()
-        low, high = np.nanpercentile([mean_r(drawn=True) for _ in range(500)], [2.5, 97.5])
-        return Interval(value, float(low), float(high))
 
 
 def shortfalls(found: Evaluation) -> tuple[str, ...]:

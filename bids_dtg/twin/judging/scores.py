@@ -1,4 +1,4 @@
-"""Scores of predicted responses (times, choices, distributions) and of predicted BOLD.
+"""Scores of predicted responses (times, choices, distributions).
 
 Curves are (..., trials, steps): the probability that a button has been pressed by each step after
 a trial's onset, as `decoding` takes it from a network's outputs. Curves are linear between steps
@@ -15,13 +15,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bids_dtg.stats.correlation import correlation, correlation_interval
+from bids_dtg.stats.correlation import correlation_interval
 from bids_dtg.stats.paired import DRAWS, Interval, bootstrap_interval
 from bids_dtg.twin.judging.behaviour import MISS, Answers, means
 
 Values = NDArray[np.float64]
 QUANTILES = (0.1, 0.3, 0.5, 0.7, 0.9)
-HIGH_PASS_HZ = 0.01  # of the cosines that remove drifts (Takahashi et al., 2026)
 _LEAST_ANSWERED = 1e-3  # a curve that ends lower predicts too few responses for a distribution
 _GRID_SECONDS = 0.005  # of mixtures: a sixteenth of a step
 
@@ -349,154 +348,3 @@ def _mixture_quantiles(curves: Values, seconds: Values, probabilities: Values) -
     rises = np.append(True, np.diff(total) > 0)
     quantiles: Values = np.interp(probabilities, total[rises] / total[-1], grid[rises])
     return quantiles
-
-
-@dataclass(frozen=True, eq=False)
-class BoldContrast:
-    """The second condition's response less the first's, of each person and region."""
-
-    estimate: Values  # (people, regions), in units of the series
-    t: Values  # (people, regions), estimate / its standard error
-
-
-def bold_contrast(
-    series: NDArray[np.floating[Any]],
-    onset_seconds: Values,
-    condition: NDArray[np.integer[Any]],
-    *,
-    tr_seconds: float,
-    duration_seconds: Values | float,
-    frames_used: NDArray[np.bool_] | None = None,
-) -> BoldContrast:
-    """Fit the published general linear model to people's BOLD series of one run.
-
-    Parameters
-    ----------
-    series
-        (people, regions, frames), frames at 0, TR, 2 TR, …; measured or predicted.
-    onset_seconds, condition
-        (trials,), the same for everybody; trials of condition -1 are left out.
-    tr_seconds
-        Time between frames. Not the model's time step: there, errors of neighbouring frames are so
-        correlated that t is too large.
-    duration_seconds
-        (trials,), or one for all: duration of each trial's boxcar.
-    frames_used
-        (frames,): frames of the fit; None: all frames.
-
-    Returns
-    -------
-    BoldContrast
-        Ordinary least squares estimates of each condition convolved with Glover's response, with
-        temporal derivatives, cosines up to 0.01 Hz and a constant (Takahashi et al., 2026,
-        doi:10.34133/bmef.0231).
-
-    Raises
-    ------
-    ValueError
-        If the shapes do not match, or one of the two conditions has no trial.
-
-    Examples
-    --------
-    >>> onsets, condition = np.arange(10, 370, 20.0), np.arange(18) % 2
-    >>> series = np.random.default_rng(0).standard_normal((2, 3, 480))
-    >>> bold_contrast(series, onsets, condition, tr_seconds=0.8, duration_seconds=2.0).t.shape
-    (2, 3)
-    """
-    from nilearn.glm.contrasts import compute_contrast
-    from nilearn.glm.first_level import run_glm
-
-    frames = series.shape[-1]
-    used = np.ones(frames, np.bool_) if frames_used is None else frames_used
-    design = _design(frames, onset_seconds, condition, tr_seconds, duration_seconds)[used]
-    series = series[..., used]
-    people, regions, frames = series.shape
-    weights = np.zeros(design.shape[1])
-    weights[list(design.columns).index("second")] = 1.0
-    weights[list(design.columns).index("first")] = -1.0
-    rows = np.asarray(series, np.float64).reshape(people * regions, frames)
-    labels, results = run_glm(rows.T, design.to_numpy(), noise_model="ols")
-    contrast = compute_contrast(labels, results, weights, stat_type="t")
-    shape = people, regions
-    return BoldContrast(contrast.effect_size().reshape(shape), contrast.stat().reshape(shape))
-
-
-def _design(
-    frames: int,
-    onset_seconds: Values,
-    condition: NDArray[np.integer[Any]],
-    tr_seconds: float,
-    duration_seconds: Values | float,
-) -> Any:
-    import pandas as pd
-    from nilearn.glm.first_level import make_first_level_design_matrix
-
-    if not {0, 1} <= set(np.unique(condition).tolist()):
-        raise ValueError(f"the contrast needs conditions 0 and 1, found {np.unique(condition)}")
-    used = np.isin(condition, [0, 1])
-    events = pd.DataFrame(
-        {
-            "onset": np.asarray(onset_seconds, np.float64)[used],
-            "duration": np.broadcast_to(duration_seconds, used.shape)[used],
-            "trial_type": np.where(condition == 0, "first", "second")[used],
-        }
-    )
-    return make_first_level_design_matrix(
-        np.arange(frames) * tr_seconds,
-        events,
-        hrf_model="glover + derivative",
-        drift_model="cosine",
-        high_pass=HIGH_PASS_HZ,
-    )
-
-
-@dataclass(frozen=True)
-class BoldFit:
-    """Correlations of predicted with measured contrasts of BOLD."""
-
-    group_r: float  # over regions and tasks, of one-sample t values over people
-    points: int  # regions and tasks of that r
-    person_r: float  # over people, mean over regions and tasks
-
-
-def bold_fit(predicted: Sequence[Values], measured: Sequence[Values]) -> BoldFit:
-    """Compare people's contrasts of BOLD, one array a task.
-
-    Parameters
-    ----------
-    predicted, measured
-        Contrasts (people, regions) for each task, such as `BoldContrast.estimate` or
-        `BoldContrast.t`; people may differ between tasks.
-
-    Returns
-    -------
-    BoldFit
-        A model that is the same for everybody has no `person_r` (NaN), and no t over people: its
-        contrast is compared with the measured t.
-
-    Examples
-    --------
-    >>> measured = np.random.default_rng(0).standard_normal((9, 4)) + np.arange(4)
-    >>> fit = bold_fit([measured, measured], [measured, measured])
-    >>> round(fit.group_r, 3), fit.points, round(fit.person_r, 3)
-    (1.0, 8, 1.0)
-    """
-    groups = [np.concatenate([_group_t(task) for task in side]) for side in (predicted, measured)]
-    each = np.concatenate(
-        [correlation(own.T, other.T) for own, other in zip(predicted, measured, strict=True)]
-    )
-    known = each[np.isfinite(each)]
-    return BoldFit(
-        group_r=float(correlation(*groups)),
-        points=len(groups[0]),
-        person_r=float(known.mean()) if len(known) else float("nan"),
-    )
-
-
-def _group_t(contrasts: Values) -> Values:
-    """Return the one-sample t over people, (regions,); the contrast where all people are equal."""
-    mean, spread = contrasts.mean(axis=0), contrasts.std(axis=0, ddof=1)
-    varies = spread > 1e-9 * np.abs(contrasts).max(axis=0)
-    if not varies.any():
-        return np.asarray(mean)
-    return np.asarray(mean / np.where(varies, spread / np.sqrt(len(contrasts)), np.nan))

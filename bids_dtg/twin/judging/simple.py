@@ -1,4 +1,4 @@
-"""Predictions of unseen people by baselines: figures, distributions and BOLD."""
+"""Predictions of unseen people by baselines: figures and distributions."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 from bids_dtg.twin.cuts import STEP_SECONDS
 from bids_dtg.twin.judging.baselines import Known, Training, predict, usable
 from bids_dtg.twin.judging.behaviour import Answers
-from bids_dtg.twin.judging.bold_contrasts import contrasts_of
 from bids_dtg.twin.judging.cohort import (
     RT,
     Cohort,
@@ -27,7 +26,6 @@ GROUP_DISTRIBUTION, OWN_DISTRIBUTION = "group_mean", "own_first_half"  # rows of
 RIDGE_DISTRIBUTION = "ridge_distribution"
 _RIDGE = "connectome_ridge"
 _FEWEST_PEOPLE = 3
-_BOLD_BASELINES = ("group_mean", "connectome_ridge")
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,7 +43,6 @@ class Simple:
 
     targets: Mapping[str, Values]  # (people, targets)
     distributions: Mapping[str, Sequence[Distribution]]  # of each task
-    bold: Mapping[str, Sequence[Values]]  # of each task, (people, regions)
 
 
 def simple_predictions(
@@ -82,7 +79,6 @@ def simple_predictions(
             **stretched,
             **({OWN_DISTRIBUTION: _distributions(before, unseen, 1)} if memory else {}),
         },
-        bold=_bold(training, unseen, half),
     )
 
 
@@ -183,30 +179,3 @@ def _empirical(
         )
     total = np.where(count > 0, count, np.nan)[:, None]
     return by / total, outcomes / total
-
-
-def _bold(training: Cohort, unseen: Cohort, half: int | None) -> dict[str, list[Values]]:
-    if not has_contrasts(training) or not has_contrasts(unseen):
-        return {}
-    assert training.segments.bold is not None
-    measured = contrasts_of(training.segments.bold, training.segments)
-    by_task: list[dict[str, Values]] = []
-    for contrasts in measured:
-        fitted = Training(training.known(), contrasts, ("bold",) * contrasts.shape[1])
-        by_task.append(_targets(_only_connectome(fitted), replace(unseen.known(), behaviour=None)))
-    return {
-        name: [found[name] for found in by_task]
-        for name in _BOLD_BASELINES
-        if all(name in found for found in by_task)
-    }
-
-
-def _only_connectome(training: Training) -> Training:
-    known = Known(training.known.people, connectome=training.known.connectome)
-    return replace(training, known=known)
-
-
-def has_contrasts(people: Cohort) -> bool:
-    """Return whether contrasts of BOLD can be computed: people have BOLD and saw the same."""
-    segments = people.segments
-    return segments.bold is not None and len(segments.inputs) == 1

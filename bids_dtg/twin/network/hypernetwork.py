@@ -30,7 +30,7 @@ class HyperNetwork(nn.Module):
 
     Examples
     --------
-    >>> sizes = Sizes(inputs=9, units=400, buttons=3, bold=20)
+    >>> sizes = Sizes(inputs=9, units=400, buttons=23)
     >>> with torch.device("meta"):
     ...     network = HyperNetwork(99_235, sizes, hidden=200)
     >>> sum(weights.numel() for weights in network.parameters())

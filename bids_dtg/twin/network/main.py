@@ -1,8 +1,8 @@
 """The main network: a recurrent network with a linear read-out, whose weights differ by person.
 
-Its inputs are the stimuli and the task; its outputs are buttons and BOLD
-(Takahashi et al., 2026): ``h[t] = tanh(W_ih x[t] + b_ih + W_hh h[t-1] + b_hh)`` and
-``y[t+1] = W_ho h[t] + b_ho``.
+Its inputs are the stimuli and the task; its outputs are buttons:
+``h[t] = tanh(W_ih x[t] + b_ih + W_hh h[t-1] + b_hh)`` and ``y[t+1] = W_ho h[t] + b_ho``
+(Takahashi et al., 2026, whose network has outputs for BOLD too).
 """
 
 from __future__ import annotations
@@ -22,13 +22,7 @@ class Sizes:
 
     inputs: int  # channels of the stimulus, and task flags
     units: int  # of the recurrent layer
-    buttons: int  # outputs that are probabilities
-    bold: int = 0  # outputs that are BOLD of regions
-
-    @property
-    def outputs(self) -> int:
-        """All outputs: buttons first, then BOLD."""
-        return self.buttons + self.bold
+    buttons: int  # outputs, which are probabilities
 
     @property
     def shapes(self) -> dict[str, tuple[int, ...]]:
@@ -39,8 +33,8 @@ class Sizes:
             "recurrent": (units, units),
             "input_bias": (units,),
             "recurrent_bias": (units,),
-            "output": (self.outputs, units),
-            "output_bias": (self.outputs,),
+            "output": (self.buttons, units),
+            "output_bias": (self.buttons,),
         }
 
     @property
@@ -49,8 +43,8 @@ class Sizes:
 
         Examples
         --------
-        >>> Sizes(inputs=9, units=400, buttons=3, bold=20).weights
-        173623
+        >>> Sizes(inputs=9, units=64, buttons=3).weights
+        4995
         """
         return sum(map(prod, self.shapes.values()))
 
@@ -120,7 +114,7 @@ def perform(weights: MainWeights, inputs: Tensor) -> Tensor:
     Returns
     -------
     torch.Tensor
-        (people, segments, steps, outputs): buttons as logits, then BOLD.
+        (people, segments, steps, outputs): buttons as logits.
 
     Examples
     --------

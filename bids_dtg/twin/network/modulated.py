@@ -29,10 +29,10 @@ class ModulatedNetwork(nn.Module):
 
     Examples
     --------
-    >>> network = ModulatedNetwork(Sizes(inputs=9, units=64, buttons=3, bold=6), rank=8)
+    >>> network = ModulatedNetwork(Sizes(inputs=9, units=64, buttons=3), rank=8)
     >>> network.modulations
-    163
-    >>> network.weights(torch.zeros(5, 163)).recurrent.shape
+    151
+    >>> network.weights(torch.zeros(5, 151)).recurrent.shape
     torch.Size([5, 64, 64])
     """
 
@@ -43,14 +43,12 @@ class ModulatedNetwork(nn.Module):
         super().__init__()
         self.sizes, self.rank = sizes, min(rank, sizes.units)
         bound = 1.0 / math.sqrt(sizes.units)
-        units, outputs = sizes.units, sizes.outputs
+        units, outputs = sizes.units, sizes.buttons
         self.input = nn.Parameter(torch.empty(units, sizes.inputs).uniform_(-bound, bound))
         self.recurrent = nn.Parameter(torch.empty(units, units).uniform_(-bound, bound))
         self.bias = nn.Parameter(torch.zeros(units))
         self.output = nn.Parameter(torch.empty(outputs, units).uniform_(-bound, bound))
-        first = torch.zeros(outputs)
-        first[: sizes.buttons] = BUTTON_BIAS
-        self.output_bias = nn.Parameter(first)
+        self.output_bias = nn.Parameter(torch.full((outputs,), BUTTON_BIAS))
         self.register_buffer("left", torch.zeros(units, self.rank))
         self.register_buffer("right", torch.zeros(units, self.rank))
         self.find_modes()
@@ -66,8 +64,6 @@ class ModulatedNetwork(nn.Module):
             "channels": sizes.inputs,
             "button_gains": sizes.buttons,
             "button_offsets": sizes.buttons,
-            "bold_gains": sizes.bold,
-            "bold_offsets": sizes.bold,
         }
 
     @property
@@ -98,14 +94,12 @@ class ModulatedNetwork(nn.Module):
         part = dict(zip(self.parts, split, strict=True))
         gains = 1 + part["gains"]
         modes = (self.left * part["modes"][:, None]) @ self.right.T
-        output_gains = 1 + torch.cat([part["button_gains"], part["bold_gains"]], dim=1)
-        offsets = torch.cat([part["button_offsets"], part["bold_offsets"]], dim=1)
         return MainWeights(
             input=gains[:, :, None] * self.input * (1 + part["channels"])[:, None],
             recurrent=gains[:, :, None] * self.recurrent + modes,
             bias=gains * self.bias + part["biases"],
-            output=output_gains[:, :, None] * self.output,
-            output_bias=self.output_bias + offsets,
+            output=(1 + part["button_gains"])[:, :, None] * self.output,
+            output_bias=self.output_bias + part["button_offsets"],
         )
 
     def group_weights(self) -> MainWeights:

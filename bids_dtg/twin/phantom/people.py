@@ -11,12 +11,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bids_dtg.phantom.streams import Cohort, Purpose, stream
-from bids_dtg.twin.phantom.bold import (
-    TR_SECONDS,
-    amplitudes,
-    bold_series,
-    condition_responses,
-)
 from bids_dtg.twin.phantom.diffusion import (
     decision_quantiles,
     mean_decision_seconds,
@@ -26,8 +20,8 @@ from bids_dtg.twin.phantom.population import POPULATION
 from bids_dtg.twin.phantom.responses import UNIFORMS, respond
 from bids_dtg.twin.phantom.sequences import TrialSequence
 from bids_dtg.twin.phantom.world import (
-    BOLD_REGIONS,
     PARAMETERS,
+    SKIPPED,
     TRAITS,
     Regime,
     TwinWorld,
@@ -49,7 +43,6 @@ class TwinPeople:
     connectomes: NDArray[np.float32]  # (people, edges): upper triangle row by row, Fisher z
     traits: Array  # (people, traits): mean 0, variance 1
     own: Array  # (people, parameters): part that is independent of traits, standardised
-    own_bold: Array  # (people, BOLD regions): the same part of amplitudes
     lapses: Array  # (people,): share of trials without a response
 
     @property
@@ -61,11 +54,6 @@ class TwinPeople:
     def parameters(self) -> Array:
         """True parameters, (people, 5), in the order of `world.PARAMETERS`."""
         return POPULATION.parameters(self._standard(self.world.weights, self.own))
-
-    @property
-    def personal_amplitudes(self) -> Array:
-        """Standardised amplitude of each BOLD region in each person, (people, 20)."""
-        return self._standard(self.world.bold_weights, self.own_bold)
 
     def _standard(self, weights: Array, own: Array) -> Array:
         shared = self.world.difficulty.shared
@@ -86,7 +74,7 @@ class TwinPeople:
             persons=tuple(self.persons[row] for row in rows),
             **{
                 name: getattr(self, name)[rows]
-                for name in ("connectomes", "traits", "own", "own_bold", "lapses")
+                for name in ("connectomes", "traits", "own", "lapses")
             },
         )
 
@@ -188,31 +176,6 @@ class TwinPeople:
             by_sequence.append(respond(sequence, self.parameters, self.lapses, state, uniforms))
         return [list(runs) for runs in zip(*by_sequence, strict=True)]
 
-    def bold(
-        self, sequence: TrialSequence, *, seed: int, tr_seconds: float = TR_SECONDS
-    ) -> NDArray[np.float32]:
-        """Return BOLD of everybody in a run, (people, 20, frames), regions as `BOLD_REGIONS`.
-
-        It has responses to both conditions with each person's amplitudes, and autocorrelated noise.
-        It does not depend on response times.
-
-        Examples
-        --------
-        >>> from bids_dtg.twin.phantom.sequences import trial_sequence
-        >>> people = simulate_twin_people(2, "easy", regions=10, seed=1)
-        >>> people.bold(trial_sequence("hammerAP"), seed=1).shape
-        (2, 20, 493)
-        """
-        return bold_series(
-            condition_responses(sequence.trials, tr_seconds),
-            self.amplitudes(sequence.trials.task.name),
-            self._streams(Purpose.TWIN_BOLD, sequence, seed),
-        )
-
-    def amplitudes(self, task: str) -> Array:
-        """Return true amplitudes of BOLD, (people, 20, 2), in both conditions of a task."""
-        return amplitudes(self.world, self.personal_amplitudes, task)
-
     def _streams(
         self, purpose: Purpose, sequence: TrialSequence, seed: int
     ) -> list[np.random.Generator]:
@@ -302,7 +265,7 @@ def simulate_twin_people(
     """
     world = simulate_twin_world(regime, regions=regions, seed=seed)
     drawn = [_person(world, cohort, person) for person in range(people)]
-    connectomes, traits, own, own_bold, lapses = zip(*drawn, strict=True)
+    connectomes, traits, own, lapses = zip(*drawn, strict=True)
     return TwinPeople(
         world=world,
         cohort=int(cohort),
@@ -310,19 +273,19 @@ def simulate_twin_people(
         connectomes=np.array(connectomes, np.float32),
         traits=np.array(traits),
         own=np.array(own),
-        own_bold=np.array(own_bold),
         lapses=POPULATION.lapses(np.array(lapses)),
     )
 
 
 def _person(
     world: TwinWorld, cohort: int, person: int
-) -> tuple[NDArray[np.float32], Array, Array, Array, float]:
-    """Draw a person: connectome, traits, own parameters and amplitudes, and a share for lapses."""
+) -> tuple[NDArray[np.float32], Array, Array, float]:
+    """Draw a person: connectome, traits, own parameters, and a share for lapses."""
     rng = stream(world.seed, Purpose.TWIN_PERSON, cohort=cohort, person=person)
     traits, own = rng.standard_normal(TRAITS), rng.standard_normal(len(PARAMETERS))
-    own_bold, lapse = rng.standard_normal(len(BOLD_REGIONS)), rng.random()
+    rng.standard_normal(SKIPPED)
+    lapse = rng.random()
     shown = traits @ world.loadings + rng.standard_normal(len(world.nuisance)) @ world.nuisance
     noise = rng.standard_normal(len(world.mean), np.float32)
     connectome = (world.mean + shown + world.difficulty.edge_noise_sd * noise).astype(np.float32)
-    return connectome, traits, own, own_bold, lapse
+    return connectome, traits, own, lapse

@@ -63,7 +63,6 @@ def test_what_is_written_is_loaded_and_performs_the_same(
     connectomes, segments = np.random.default_rng(1).normal(size=(3, 6)), seen_by(fitted)
     found, expected = (f.perform(connectomes, segments) for f in (back, fitted))
     np.testing.assert_array_equal(found.buttons, expected.buttons)
-    np.testing.assert_array_equal(found.bold, expected.bold)
     if fitted.explained is not None:
         np.testing.assert_array_equal(back.explained, fitted.explained)
         group, same = (f.perform_group(segments).buttons for f in (back, fitted))
@@ -73,23 +72,18 @@ def test_what_is_written_is_loaded_and_performs_the_same(
 
 def test_a_twin_of_other_sizes_is_kept(tmp_path: Path) -> None:
     recipe = Recipe(units=3, rank=8, codes=2)
-    fitted = tiny_fitted_twin(recipe=recipe, edges=0, bold=0, seed=7)
-    bundle = write_tiny_twin(
-        tmp_path / "least", fitted, regions=(), bold_regions=(), bold_scale=None, held=False
-    )
+    fitted = tiny_fitted_twin(recipe=recipe, edges=0, seed=7)
+    bundle = write_tiny_twin(tmp_path / "least", fitted, regions=(), held=False)
     part = bundle.part
-    assert (part.edges, part.regions, part.bold, part.codes, part.seed) == (0, 0, 0, 2, 7)
-    assert (bundle.regions, bundle.bold_regions, bundle.bold_scale) == ((), (), None)
+    assert (part.edges, part.regions, part.codes, part.seed) == (0, 0, 2, 7)
+    assert bundle.regions == ()
     assert part.held is False
     performed = bundle.fitted().perform(np.zeros((3, 0)), seen_by(fitted))
-    assert performed.bold is None
+    assert performed.buttons.shape[:2] == (3, len(seen_by(fitted).task[0]))
 
 
 def test_what_the_fit_does_not_know_comes_back(bundle: TwinBundle) -> None:
     assert bundle.regions == TINY_TWIN_REGIONS
-    assert bundle.bold_regions == ("L V1", "R V1")
-    mean, sd = bundle.bold_scale
-    assert (mean.tolist(), sd.tolist()) == ([1, 2], [3, 4])
     assert (bundle.part.regions, bundle.part.edges, bundle.part.connectome) == (
         4,
         6,
@@ -166,7 +160,7 @@ def test_list_and_info_describe_one(
     monkeypatch.setenv("DTG_MODEL_DIR", str(tmp_path))
     assert main(["list"]) == 0
     listed = " ".join(capsys.readouterr().out.split())
-    assert f"tiny 1 digital-twin 2 tasks, BOLD of 2 regions {bundle.path}" in listed
+    assert f"tiny 1 digital-twin 2 tasks {bundle.path}" in listed
     assert main(["info", str(bundle.path)]) == 0
     shown = capsys.readouterr().out
     for fact in (
@@ -176,13 +170,29 @@ def test_list_and_info_describe_one(
         "task        stroop: red, green, blue within 2 s, congruent and incongruent trials of "
         "task-stroopAP, task-stroopPA",
         "connectome  6 edges, the pairs of 4 regions: Pearson's r, Fisher z",
-        "BOLD        2 regions, L V1 to R V1",
-        "twin        lowrank, 5 units, 8 latent factors of a person",
+        "twin        lowrank, 5 units, 4 latent factors of a person",
         "recipe      default, seed 0",
         "targets     presses held until the response window's end",
         "group       trained for 2 epochs",
     ):
         assert fact in shown
+
+
+def test_a_bundle_of_the_time_of_bold_is_loaded_if_it_has_none(bundle: TwinBundle) -> None:
+    before = bundle.state()
+    path = bundle.path / "model.json"
+    card = json.loads(path.read_text())
+    card["recipe"]["bold_weight"] = 1.0
+    path.write_text(json.dumps(card | {"bold": 0}))
+    back = load_twin_bundle(bundle.path)
+    assert back.part == bundle.part
+    for name, tensor in back.state().items():
+        assert torch.equal(tensor, before[name])
+    path.write_text(json.dumps(card | {"bold": 2}))
+    message = r"predicts BOLD of 2 regions too\. Expected: a model of responses alone"
+    with pytest.raises(BundleError, match=message) as refused:
+        load_twin_bundle(bundle.path)
+    assert "\n" not in str(refused.value)
 
 
 def forged(bundle: TwinBundle, name: str, **changes: np.ndarray | None) -> Path:
@@ -207,11 +217,9 @@ def names(*found: str) -> np.ndarray:
 @pytest.mark.parametrize(
     ("changes", "fact"),
     [
-        ({"bold_regions": names("a")}, "it has 1 names, not 2"),
-        ({"explained": np.zeros(3)}, r"\(3,\).*Expected: .*\(8,\)"),
-        ({"explained": np.full(8, np.nan)}, "not finite in explained"),
-        ({"bold_sd": None}, "bold_sd"),
-        ({"bold_sd": np.zeros(2, np.float32)}, "values of 0 or less in bold_sd"),
+        ({"regions": names("a")}, "it has 1 names, not 4"),
+        ({"explained": np.zeros(3)}, r"\(3,\).*Expected: .*\(4,\)"),
+        ({"explained": np.full(4, np.nan)}, "not finite in explained"),
     ],
 )
 def test_a_damaged_list_of_the_training_set_is_refused(
@@ -225,8 +233,7 @@ def test_a_damaged_list_of_the_training_set_is_refused(
 @pytest.mark.parametrize(
     ("changes", "fact"),
     [
-        ({"codes": 9}, r"directions has shape \(32, 8\)"),
-        ({"bold": 3}, r"network\.output has shape \(5, 5\)"),
+        ({"codes": 9}, r"directions has shape \(28, 4\)"),
         ({"architecture": "published"}, "weights.safetensors has"),
         ({"regions": 0, "edges": 7}, r"edge_mean has shape \(6,\)"),
     ],
@@ -242,12 +249,9 @@ def test_a_card_of_others_is_refused(
 
 def test_what_cannot_be_kept_is_not_written(tmp_path: Path) -> None:
     fitted, folder = tiny_fitted_twin(), tmp_path / "odd"
-    for facts, fact in (
-        ({"regions": ("a", "b")}, "2 regions are named, and .* 6 edges. Expected: 1 edge,"),
-        ({"bold_regions": ("a", "b", "c")}, "it has 3 names, not 2"),
-    ):
-        with pytest.raises(BundleError, match=fact):
-            write_tiny_twin(folder, fitted, **facts)
+    message = r"2 regions are named, and .* 6 edges\. Expected: 1 edge,"
+    with pytest.raises(BundleError, match=message):
+        write_tiny_twin(folder, fitted, regions=("a", "b"))
     ruleless = replace(fitted, tasks=TaskSet((a_task("faces"), a_task("stroop"))))
     with pytest.raises(BundleError, match="not written: no task file describes the task: faces"):
         write_twin_bundle(folder, ruleless, TINY_TWIN_FACTS)

@@ -76,7 +76,6 @@ parts = st.builds(
     edges=st.integers(0, 9),
     people=small,
     codes=st.integers(0, 5),
-    bold=st.integers(0, 3),
     regions=st.just(0),
     connectome=texts,
     held=st.booleans(),
@@ -107,9 +106,7 @@ def test_a_card_without_an_atlas_is_read() -> None:
 @settings(max_examples=15, deadline=None)
 def test_shapes_are_those_of_the_twin(part: TwinPart) -> None:
     names = tuple(task.name for task in part.tasks)
-    fitted = tiny_fitted_twin(
-        part.architecture, part.recipe, edges=part.edges, bold=part.bold, tasks=names
-    )
+    fitted = tiny_fitted_twin(part.architecture, part.recipe, edges=part.edges, tasks=names)
     state = fitted.twin.state_dict()
     factors = state["directions"].shape[1] if "directions" in state else 0
     shapes = dataclasses.replace(part, codes=factors).shapes
@@ -124,7 +121,6 @@ def test_every_field_of_the_recipe_and_the_tasks_is_in_the_card() -> None:
     assert content["tasks"][1]["timing"]["window_seconds"] == 2.0
     assert not {"grid", "places", "contrasts"} & content.keys()
     assert PART.outputs == "2 tasks"
-    assert dataclasses.replace(PART, bold=1).outputs == "2 tasks, BOLD of 1 region"
 
 
 @pytest.mark.parametrize("field", [field.name for field in dataclasses.fields(Recipe)])
@@ -153,6 +149,8 @@ def test_each_field_of_a_recipe_must_be_there_and_of_its_type(field: str) -> Non
         ("edges", -1, "edges is -1"),
         ("regions", True, "regions is true"),
         ("codes", "many", 'codes is "many"'),
+        ("bold", "two", 'bold is "two". Expected: a whole number of 0 or more'),
+        ("bold", 1, "predicts BOLD of 1 region too. Expected: a model of responses alone"),
         ("held", "yes", 'held is "yes". Expected: true or false'),
         ("seed", 0.5, "seed is 0.5"),
         ("people", 41, "training.participants is 200. Expected: 41"),

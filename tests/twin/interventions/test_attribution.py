@@ -43,7 +43,7 @@ def test_edges_of_response_times_are_significant_against_permuted_behaviour():
 def test_the_same_people_give_the_same_map():
     fitted, connectomes, segments, _ = fitted_quickly()
     people = FittedPeople.of(fitted, connectomes, segments)
-    again = with_factor_map(fitted.twin, people, fitted.recipe.codes)
+    again = with_factor_map(fitted.twin, people)
     assert again.edge_weights.numpy() == pytest.approx(fitted.twin.edge_weights.numpy(), abs=1e-6)
     assert again.edge_weights is not fitted.twin.edge_weights
 

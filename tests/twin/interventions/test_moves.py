@@ -32,7 +32,7 @@ def judged(fitted, people, *, permutations=39):
     """Judge the moves of a twin that was refitted to people."""
     edges, segments = unseen()
     movers = Movers(edges, segments, np.arange(3), targets_of_people(segments))
-    tested = with_twin(fitted, with_factor_map(fitted.twin, people, fitted.recipe.codes))
+    tested = with_twin(fitted, with_factor_map(fitted.twin, people))
     directions = lowering_directions(performed_outcomes(tested, edges, segments), edges)
     permuted = [
         judged_changes(with_twin(fitted, twin), movers)

@@ -33,7 +33,7 @@ SMALL = Recipe(
     batch_segments=2,
 )
 LOWRANK = find_architecture("lowrank", SMALL)
-NOTHING = Simple({}, {}, {})
+NOTHING = Simple({}, {})
 
 
 @dataclass
@@ -42,17 +42,16 @@ class Given:
 
     buttons: np.ndarray  # (people, segments, steps, buttons)
     group: np.ndarray | None = None
-    bold: np.ndarray | None = None
 
     def perform(self, segments):
-        return Performance(self.buttons, self.bold)
+        return Performance(self.buttons)
 
     def perform_group(self, segments):
-        return None if self.group is None else Performance(self.group, None)
+        return None if self.group is None else Performance(self.group)
 
 
-def cohort(people=20, seed=0, edges=20, bold=False, name="p"):
-    segments, takes = slow_and_quick(people=people, seed=seed, bold=bold)
+def cohort(people=20, seed=0, edges=20, name="p"):
+    segments, takes = slow_and_quick(people=people, seed=seed)
     rng = np.random.default_rng(0)
     values = np.outer(takes, rng.normal(size=edges)) + rng.normal(0.0, 0.05, (people, edges))
     return Cohort(tuple(f"{name}{number}" for number in range(people)), segments, values)
@@ -64,11 +63,11 @@ def average(people):
 
 def perfect(people):
     """Return twins that do what the people did, and the group that does so on average."""
-    return Given(people.segments.action, average(people), people.segments.bold)
+    return Given(people.segments.action, average(people))
 
 
 def test_twins_that_do_what_people_do_reach_the_ceiling():
-    people = cohort(bold=True)
+    people = cohort()
     found = judge(perfect(people), people, NOTHING, samples=Samples(number=200))
     rt = found.score("rt", "stroop")
     assert rt.value.mean > 0.99
@@ -146,7 +145,7 @@ def test_people_who_saw_other_things_get_each_twin_on_each_ones_sequence():
         def perform(self, segments):
             self.seen += 1
             shape = 4, *segments.action.shape[1:]
-            return Performance(np.full(shape, 0.5, np.float32), None)
+            return Performance(np.full(shape, 0.5, np.float32))
 
     twins = Steady(np.zeros(0))
     found = judge(twins, people, NOTHING, samples=Samples(number=50))

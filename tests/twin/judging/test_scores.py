@@ -1,4 +1,4 @@
-"""Scores of predicted responses and BOLD: properties, other software, and the open TCP people."""
+"""Scores of predicted responses: properties, other software, and the open TCP people."""
 
 from __future__ import annotations
 
@@ -10,15 +10,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.integrate import quad
-from scipy.stats import ttest_1samp
 from sklearn.metrics import brier_score_loss
 from tcp_people import BUTTONS, tcp_answers, tcp_folder
 
 from bids_dtg.twin.judging.behaviour import MISS, Answers, figures
 from bids_dtg.twin.judging.scores import (
     always_correct,
-    bold_contrast,
-    bold_fit,
     by_condition,
     choice_agreement,
     outcome_brier,
@@ -193,71 +190,6 @@ def test_people_without_a_prediction_are_counted():
     both = slice(4, 29)
     assert fit.error.mean == pytest.approx(np.abs(predicted - wanted)[both].mean())
     assert fit.error.low < fit.error.mean < fit.error.high
-
-
-def bold(people: int, regions: int, effect: np.ndarray, noise: float, seed: int = 0):
-    """Return series whose second condition responds more, onsets and conditions."""
-    from nilearn.glm.first_level import glover_hrf
-
-    onsets, condition = np.arange(10.0, 370.0, 10.0), np.arange(36) % 2
-    fine = np.zeros((2, 4000))
-    for onset, kind in zip(onsets, condition, strict=True):
-        fine[kind, int(onset * 10) : int(onset * 10) + 20] = 1.0
-    response = np.stack([np.convolve(row, glover_hrf(0.1, oversampling=1))[:4000] for row in fine])
-    frames = response[:, np.arange(490) * 8] * 1.0
-    rng = np.random.default_rng(seed)
-    series = frames[0] + (1 + effect[..., None]) * frames[1]
-    series = series + 100 + 0.2 * np.cos(np.pi * np.arange(490) / 490)
-    return series + noise * rng.standard_normal((people, regions, 490)), onsets, condition
-
-
-def test_bold_contrast_is_the_true_difference_up_to_a_factor():
-    effect = np.random.default_rng(1).standard_normal((4, 3))
-    series, onsets, condition = bold(4, 3, effect, 0.0)
-    found = bold_contrast(series, onsets, condition, tr_seconds=0.8, duration_seconds=2.0)
-    factor = found.estimate[0, 0] / effect[0, 0]
-    assert factor > 0
-    np.testing.assert_allclose(found.estimate, factor * effect, atol=0.02 * factor)
-
-
-def test_bold_t_has_a_spread_of_1_where_nothing_happens():
-    noisy, onsets, condition = bold(30, 10, np.zeros((30, 10)), 1.0)
-    found = bold_contrast(noisy, onsets, condition, tr_seconds=0.8, duration_seconds=2.0)
-    assert found.t.std() == pytest.approx(1.0, abs=0.15)
-    assert abs(found.t.mean()) < 0.2
-
-
-def test_bold_needs_both_conditions():
-    with pytest.raises(ValueError, match=r"needs conditions 0 and 1, found \[0\]"):
-        bold_contrast(
-            np.zeros((1, 1, 50)), np.ones(2), np.zeros(2, int), tr_seconds=0.8, duration_seconds=1.0
-        )
-
-
-def test_bold_fit_is_of_group_values_and_of_people():
-    rng = np.random.default_rng(0)
-    measured = [rng.standard_normal((people, 6)) + np.arange(6) for people in (12, 9)]
-    predicted = [task + rng.standard_normal(task.shape) for task in measured]
-    found = bold_fit(predicted, measured)
-    values = [
-        np.concatenate([ttest_1samp(task, 0.0).statistic for task in side])
-        for side in (predicted, measured)
-    ]
-    assert found.points == 12
-    assert found.group_r == pytest.approx(np.corrcoef(*values)[0, 1])
-    each = [
-        np.corrcoef(own[:, region], other[:, region])[0, 1]
-        for own, other in zip(predicted, measured, strict=True)
-        for region in range(6)
-    ]
-    assert found.person_r == pytest.approx(np.mean(each))
-
-
-def test_a_group_model_has_a_group_pattern_and_knows_nobody():
-    measured = np.random.default_rng(0).standard_normal((20, 8)) + 5 * np.arange(8)
-    found = bold_fit([np.tile(5.0 * np.arange(8), (20, 1))], [measured])
-    assert found.group_r > 0.8
-    assert np.isnan(found.person_r)
 
 
 @pytest.mark.parametrize(

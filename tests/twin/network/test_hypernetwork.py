@@ -6,7 +6,7 @@ from torch.nn.functional import linear, mish
 from bids_dtg.twin.network.hypernetwork import HyperNetwork
 from bids_dtg.twin.network.main import MainWeights, Sizes
 
-SIZES = Sizes(inputs=2, units=4, buttons=1, bold=2)
+SIZES = Sizes(inputs=2, units=4, buttons=3)
 
 
 def a_network(**changes):
@@ -59,7 +59,8 @@ def test_the_last_layer_begins_smaller_by_its_scale():
 
 def test_the_published_network_has_the_published_number_of_parameters():
     with torch.device("meta"):
-        network = HyperNetwork(99_235, Sizes(9, 400, 3, 20), hidden=200)
+        # Published are 3 buttons and 20 regions of BOLD: here all 23 outputs are buttons.
+        network = HyperNetwork(99_235, Sizes(9, 400, 23), hidden=200)
     layers = [
         sum(p.numel() for p in layer.parameters())
         for layer in (network.first, network.middle, network.last)

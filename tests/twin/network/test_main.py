@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from bids_dtg.twin.network.main import MainWeights, Sizes, perform
 
-SIZES = Sizes(inputs=3, units=5, buttons=2, bold=2)
+SIZES = Sizes(inputs=3, units=5, buttons=4)
 
 
 def some_weights(people=3, sizes=SIZES, seed=0):
@@ -34,9 +34,10 @@ def by_steps(weights, inputs, person):
 
 
 def test_networks_have_the_published_numbers_of_weights():
-    assert Sizes(inputs=9, units=400, buttons=3, bold=20).weights == 173_623
+    # 3 buttons and 20 regions of BOLD, 3 buttons and 6 regions: here all outputs are buttons.
+    assert Sizes(inputs=9, units=400, buttons=23).weights == 173_623
     # The prototype of 5,321 weights had one bias a unit; published are two, which are added.
-    assert Sizes(inputs=9, units=64, buttons=3, bold=6).weights == 5_321 + 64
+    assert Sizes(inputs=9, units=64, buttons=9).weights == 5_321 + 64
 
 
 def test_flat_weights_stand_in_the_published_order():

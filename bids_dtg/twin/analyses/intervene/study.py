@@ -162,8 +162,6 @@ class Plan:
                 f"no null: {part.architecture} has no latent factors, and each permutation would "
                 "be a training"
             )
-        if part.bold:
-            return "no null: the model predicts BOLD too, which is not read here"
         if here < part.people:
             return (
                 f"no null: {here} of {counted(part.people, 'training participant')} are here with "
@@ -404,9 +402,7 @@ class _Refits:
             what perturbations are judged by, each None without a null, and r between refits.
         """
         over = self.over.connectomes, self.over.segments
-        tested = with_twin(
-            self.fitted, with_factor_map(self.fitted.twin, self.factors, self.fitted.recipe.codes)
-        )
+        tested = with_twin(self.fitted, with_factor_map(self.fitted.twin, self.factors))
         observed = plain_gradients(tested.twin, *over)
         movers = Movers(
             self.performers.connectomes,
