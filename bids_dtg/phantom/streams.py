@@ -55,6 +55,8 @@ class Purpose(IntEnum):
     TWIN_PLACES = 44
     TWIN_REST = 45
     TWIN_IMAGE = 46
+    TWIN_CONFOUNDERS = 47
+    TWIN_CONFOUNDED = 48
 
 
 def stream(
