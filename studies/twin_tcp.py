@@ -112,12 +112,11 @@ def runs_of_files(data: Path) -> Iterator[EventRun]:
 
 
 def runs_of_table(path: Path) -> Iterator[EventRun]:
-    """Yield the runs of a table of trials, in order."""
+    """Yield the runs of a table of trials; people and runs in order, trials in any."""
     table = pd.read_csv(path, sep="\t", dtype=str, keep_default_na=False)
     keys = ["participant_id", "task", "run"]
-    if lacking := sorted({*keys, "trial", *EVENT_COLUMNS} - set(table.columns)):
+    if lacking := sorted({*keys, *EVENT_COLUMNS} - set(table.columns)):
         raise SystemExit(f"{path} lacks the columns {', '.join(lacking)}")
-    table = table.assign(trial=table.trial.astype(int)).sort_values([*keys, "trial"])
     entities = table.task.replace(SOURCE_NAMES) + table.run
     if absent := sorted({*RUNS} - {*entities}):
         raise SystemExit(f"{path} has no trials of {', '.join(absent)}")
