@@ -112,12 +112,11 @@ def runs_of_files(data: Path) -> Iterator[EventRun]:
 
 
 def runs_of_table(path: Path) -> Iterator[EventRun]:
-    """Yield the runs of a table of trials, in order."""
+    """Yield the runs of a table of trials; people and runs in order, trials in any."""
     table = pd.read_csv(path, sep="\t", dtype=str, keep_default_na=False)
     keys = ["participant_id", "task", "run"]
-    if lacking := sorted({*keys, "trial", *EVENT_COLUMNS} - set(table.columns)):
+    if lacking := sorted({*keys, *EVENT_COLUMNS} - set(table.columns)):
         raise SystemExit(f"{path} lacks the columns {', '.join(lacking)}")
-    table = table.assign(trial=table.trial.astype(int)).sort_values([*keys, "trial"])
     entities = table.task.replace(SOURCE_NAMES) + table.run
     if absent := sorted({*RUNS} - {*entities}):
         raise SystemExit(f"{path} has no trials of {', '.join(absent)}")
@@ -205,11 +204,13 @@ def fold_fit(
 ) -> Fitted:
     """Fit a twin that knows people by their behaviour alone, or read the fit of an earlier call."""
     file = place.with_suffix(".pickle")
+    people = tuple(cohort.labels[row] for row in training)
     if file.is_file():
         found: Fitted = pickle.loads(file.read_bytes())  # noqa: S301, of this script's own
+        if found.people != people:
+            raise SystemExit(f"{file} is a fit to other people than those of DATA and --folds")
         return found
     recipe = replace(find_recipe("lowrank"), group_epochs=epochs)
-    people = tuple(cohort.labels[row] for row in training)
     segments = cohort.segments(FITTED).people(training)
     start = time.process_time()
     fitted = fit(
@@ -783,9 +784,6 @@ def make_study(cohort: Cohort, simulated: dict[str, Answers], args: argparse.Nam
         fold_fit(cohort, rows, args.work / f"fold{n}", args.seed, args.epochs)
         for n, rows in enumerate(training)
     )
-    for rows, fitted in zip(training, fits, strict=True):
-        if fitted.people != tuple(cohort.labels[row] for row in rows):
-            raise SystemExit(f"{args.work} has fits of other people or folds than {args.data}")
     return Study(cohort, folds, fits, tables_of(cohort), simulated, training)
 
 
