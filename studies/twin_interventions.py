@@ -1,17 +1,20 @@
 """Are interventions in twins true? Predicted and true changes of simulated people.
 
     python studies/twin_interventions.py WORK [--regimes hard easy] [--seeds 1 2 3]
+    python studies/twin_interventions.py WORK --regimes measured unmeasured --seeds 1 2 3 4 5 \
+        --architectures lowrank --parts between [--covariates]
 
 Twins are those of `twin_simulator.py` in the same folder WORK, which are fitted where absent: of
 each world, on 200 people. Connectomes of 60 others are perturbed. Figures of a world and an
 architecture are kept in WORK, so that a stopped call resumes; all figures are in
-WORK/interventions.tsv. Means over worlds are printed, with 95 % intervals over them (t).
+WORK/interventions.tsv. With `--covariates`, age and motion of the regime `measured` are taken out
+of connectomes. Means over worlds are printed, with 95 % intervals over them (t).
 """
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -353,20 +356,25 @@ PARTS: dict[str, Callable[[Bench], Iterator[Row]]] = {
 }
 
 
-def measure(folder: Path, regime: Regime, seed: int, architecture: str) -> pd.DataFrame:
+def measure(
+    folder: Path, regime: Regime, seed: int, architecture: str, parts: Sequence[str], adjusted: bool
+) -> pd.DataFrame:
     """Return the figures of a world and an architecture; parts are kept as they are found."""
-    cohorts = Cohorts.simulate(regime, seed, False)
+    cohorts = Cohorts.simulate(regime, seed)
+    if adjusted:
+        cohorts = cohorts.adjusted()
     bench = Bench(cohorts, fitted_twin(folder, cohorts, architecture, seed, None))
     found = []
-    for name, part in PARTS.items():
+    for name in parts:
         kept = folder / f"interventions-{architecture}-{name}.tsv"
         if not kept.exists():
-            rows = pd.DataFrame(part(bench), columns=["table", "target", "figure", "value"])
+            rows = pd.DataFrame(PARTS[name](bench), columns=["table", "target", "figure", "value"])
             rows.to_csv(kept, sep="\t", index=False, na_rep="n/a")
             print(f"{kept} is done", flush=True)
         table = pd.read_csv(kept, sep="\t", keep_default_na=False, na_values=["n/a"])
         found.append(table.astype({"value": float}))
-    keys = {"regime": regime, "seed": seed, "architecture": architecture}
+    name = f"{regime}, covariates" if adjusted else regime
+    keys = {"regime": name, "seed": seed, "architecture": architecture}
     return pd.concat(found).assign(**keys)[[*keys, *found[0].columns]]
 
 
@@ -395,15 +403,20 @@ def main() -> None:
     parser.add_argument("--regimes", nargs="+", default=["hard", "easy"])
     parser.add_argument("--seeds", nargs="+", type=int, default=[1, 2, 3])
     parser.add_argument("--architectures", nargs="+", default=list(ARCHITECTURES))
+    parser.add_argument("--parts", nargs="+", default=list(PARTS), choices=list(PARTS))
+    parser.add_argument("--covariates", action="store_true", help="take measured ones out")
     options = parser.parse_args()
     torch.set_num_threads(1)
     found = []
     for seed in options.seeds:
         for regime in options.regimes:
             for architecture in options.architectures:
-                folder = options.work / f"{regime}-{seed}"
+                name = f"{regime}-covariates" if options.covariates else regime
+                folder = options.work / f"{name}-{seed}"
                 folder.mkdir(parents=True, exist_ok=True)
-                found.append(measure(folder, regime, seed, architecture))
+                found.append(
+                    measure(folder, regime, seed, architecture, options.parts, options.covariates)
+                )
     figures = pd.concat(found)
     figures.to_csv(options.work / "interventions.tsv", sep="\t", index=False, na_rep="n/a")
     print_tables(figures)

@@ -17,14 +17,16 @@ from __future__ import annotations
 import argparse
 import resource
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import torch
 
 from bids_dtg.phantom.streams import Cohort as CohortNumber
 from bids_dtg.training.loop import Workplace
+from bids_dtg.twin.adjustment import Adjustment, Covariates
 from bids_dtg.twin.fitting import Fitted, fit
 from bids_dtg.twin.judging.cohort import Cohort
 from bids_dtg.twin.judging.evaluation import TWIN, Evaluation, Samples, evaluate
@@ -60,6 +62,16 @@ class Cohorts:
             found += [own, own.runs(sequences, seed=seed)]
         return cls(*found, sequences, seed)
 
+    def adjusted(self) -> Cohorts:
+        """Return the same people with connectomes at the training people's mean covariates."""
+        known = {own: _covariates(own) for own in (self.fitted, self.unseen)}
+        model = Adjustment.fit(self.fitted.connectomes, known[self.fitted])
+        fitted, unseen = (
+            replace(own, connectomes=model.apply(own.connectomes, covariates))
+            for own, covariates in known.items()
+        )
+        return replace(self, fitted=fitted, unseen=unseen)
+
     @property
     def tasks(self) -> TaskSet:
         return TaskSet(tuple(each.trials.task for each in self.sequences))
@@ -75,6 +87,11 @@ class Cohorts:
     def _cohort(self, people: TwinPeople, runs: Runs, half: int | None) -> Cohort:
         segments = stack_people(runs, tasks=self.tasks, half=half)
         return Cohort(people.labels, segments, people.connectomes)
+
+
+def _covariates(people: TwinPeople) -> Covariates:
+    known = people.covariates
+    return Covariates(tuple(known), np.stack(list(known.values()), axis=1))
 
 
 def fitted_twin(

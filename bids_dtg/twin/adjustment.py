@@ -9,7 +9,7 @@ stay.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -54,7 +54,9 @@ class Covariates:
         levels = [
             f"{column}{_LEVEL}{level}"
             for place, column in enumerate(self.words)
-            for level in sorted({*(self.labels[:, place] if self.labels is not None else ())} - {""})
+            for level in sorted(
+                {*(self.labels[:, place] if self.labels is not None else ())} - {""}
+            )
         ]
         return (*self.numbers, *levels)
 

@@ -58,7 +58,7 @@ class TwinPeople:
         Examples
         --------
         >>> simulate_twin_people(2, "measured", regions=10, seed=1).covariates["age"].round()
-        array([52., 43.])
+        array([81., 51.])
         """
         return {
             of.name: _COVARIATES[of.name](self.confounders[:, column])

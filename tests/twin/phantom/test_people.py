@@ -121,6 +121,35 @@ def test_more_drift_makes_people_faster():
         assert change.mean() < -0.01
 
 
+def test_confounders_are_seen_in_edges_and_times_and_cause_neither_by_edges():
+    for regime, plain in (("measured", False), ("unmeasured", False), ("hard", True)):
+        people = simulate_twin_people(400, regime, regions=20, seed=6)
+        shown = people.connectomes @ np.linalg.pinv(people.world.confounding)
+        times = people.mean_rt_seconds("stroop").mean(axis=1)
+        r = [np.corrcoef(each, times)[0, 1] for each in shown.T]
+        assert plain == (len(r) == 0)
+        assert all(abs(each) > 0.1 for each in r)
+        for loading in people.world.confounding:
+            changed = people.after(loading).mean_rt_seconds("stroop")
+            np.testing.assert_allclose(changed, people.mean_rt_seconds("stroop"), atol=1e-8)
+
+
+def test_measured_confounders_are_columns_of_a_table():
+    people = simulate_twin_people(300, "measured", regions=10, seed=6)
+    assert list(people.covariates) == ["age", "motion"]
+    for values, own in zip(people.covariates.values(), people.confounders.T, strict=True):
+        assert np.corrcoef(values, own)[0, 1] > 0.9
+    assert people.select([4]).covariates["age"][0] == people.covariates["age"][4]
+    assert not simulate_twin_people(2, "unmeasured", regions=10, seed=6).covariates
+
+
+def test_parameters_vary_as_much_with_confounders_as_without():
+    for regime in ("measured", "unmeasured"):
+        people = simulate_twin_people(1500, regime, regions=8, seed=2)
+        off = (people.parameters - POPULATION.means) / POPULATION.sds
+        np.testing.assert_allclose(off.std(axis=0), 1.0, atol=0.08)
+
+
 def test_people_may_be_changed_each_in_their_own_way():
     people = simulate_twin_people(2, "easy", regions=20, seed=5)
     delta = np.stack([people.world.loadings[0], np.zeros(190)])
@@ -139,7 +168,7 @@ def test_a_change_of_another_size_is_refused():
 @pytest.mark.parametrize(
     ("regime", "regions", "fact"),
     [
-        ("medium", 20, "a regime is one of easy, hard, images, not 'medium'"),
+        ("medium", 20, "a regime is one of easy, hard, images, measured, unmeasured, not 'medium'"),
         ("easy", 7, "8 regions"),
     ],
 )

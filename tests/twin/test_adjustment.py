@@ -1,0 +1,63 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bids_dtg.twin.adjustment import Adjustment, Covariates
+
+
+def people(seed: int, number: int = 30, edges: int = 7) -> tuple[Covariates, np.ndarray]:
+    rng = np.random.default_rng(seed)
+    values = np.column_stack([rng.normal(45, 15, number), rng.lognormal(-2, 0.4, number)])
+    sites = np.array([["north"], ["south"], ["west"]])[rng.integers(3, size=number)]
+    known = Covariates(("age", "motion"), values, ("site",), sites)
+    return known, rng.normal(0, 0.2, (number, edges)) + values[:, :1] * rng.normal(0, 0.01, edges)
+
+
+@given(st.integers(0, 2**16))
+def test_what_is_left_is_the_residual_of_least_squares(seed):
+    known, edges = people(seed)
+    design = np.column_stack(
+        [np.ones(len(edges)), known.values, *(known.labels == site for site in ("north", "south"))]
+    )
+    residual = edges - design @ np.linalg.lstsq(design, edges, rcond=None)[0]
+    left = Adjustment.fit(edges, known).apply(edges, known)
+    np.testing.assert_allclose(left, residual + edges.mean(axis=0), atol=1e-9)
+
+
+@given(st.integers(0, 2**16), st.floats(-5, 5))
+def test_new_people_of_any_age_have_the_edges_of_the_mean_age(seed, shift):
+    known, edges = people(seed)
+    model = Adjustment.fit(edges, known)
+    older = Covariates(known.numbers, known.values + [shift, 0.0], known.words, known.labels)
+    np.testing.assert_allclose(
+        model.apply(edges + shift * model.slopes[0], older), model.apply(edges, known), atol=1e-9
+    )
+
+
+def test_covariates_that_are_the_same_for_all_change_nothing():
+    edges = people(1)[1]
+    same = Covariates(("age",), np.full((len(edges), 1), 30.0), ("site",), np.full((30, 1), "a"))
+    np.testing.assert_array_equal(Adjustment.fit(edges, same).apply(edges, same), edges)
+
+
+@pytest.mark.parametrize("unknown", [np.nan, "elsewhere", ""])
+def test_people_with_an_unknown_value_have_the_mean(unknown):
+    known, edges = people(2)
+    model = Adjustment.fit(edges, known)
+    values, sites = known.values.copy(), known.labels.astype("U9")
+    if isinstance(unknown, str):
+        sites[0], column = unknown, ("site=north", "site=south", "site=west")
+    else:
+        values[0, 0], column = unknown, ("age",)
+    some = Covariates(known.numbers, values, known.words, sites)
+    left = [name not in column for name in model.names]
+    others = some.columns(model.names)[0]
+    expected = edges[0] - (others - model.mean)[left] @ model.slopes[left]
+    np.testing.assert_allclose(model.apply(edges, some)[0], expected)
+
+
+def test_types_of_edges_stay():
+    known, edges = people(3)
+    model = Adjustment.fit(edges, known)
+    assert model.apply(edges.astype(np.float32), known).dtype == np.float32
