@@ -51,14 +51,13 @@ class Covariates:
     @property
     def names(self) -> tuple[str, ...]:
         """Names of columns of numbers: those of numbers, and a level of each column of words."""
-        levels = [
-            f"{column}{_LEVEL}{level}"
-            for place, column in enumerate(self.words)
-            for level in sorted(
-                {*(self.labels[:, place] if self.labels is not None else ())} - {""}
-            )
-        ]
-        return (*self.numbers, *levels)
+        return (*self.numbers, *self._levels())
+
+    def _levels(self) -> Iterator[str]:
+        if self.labels is not None:
+            for column, labels in zip(self.words, self.labels.T, strict=True):
+                for level in sorted({*labels.tolist()} - {""}):
+                    yield f"{column}{_LEVEL}{level}"
 
 
 @dataclass(frozen=True, eq=False)

@@ -29,7 +29,8 @@ def test_what_is_left_is_the_residual_of_least_squares(seed):
 def test_new_people_of_any_age_have_the_edges_of_the_mean_age(seed, shift):
     known, edges = people(seed)
     model = Adjustment.fit(edges, known)
-    older = Covariates(known.numbers, known.values + [shift, 0.0], known.words, known.labels)
+    values = known.values + np.array([shift, 0.0])
+    older = Covariates(known.numbers, values, known.words, known.labels)
     np.testing.assert_allclose(
         model.apply(edges + shift * model.slopes[0], older), model.apply(edges, known), atol=1e-9
     )
