@@ -9,7 +9,6 @@ import shutil
 import signal
 import time
 from functools import partial
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -25,7 +24,6 @@ from bids_dtg.contrasts.task import TrainingTask
 from bids_dtg.contrasts.train import train
 from bids_dtg.errors import RunError
 from bids_dtg.files.array_store import ArrayStore
-from bids_dtg.training import processes
 from bids_dtg.training.loop import Workplace
 from bids_dtg.training.processes import Report, run_together
 from bids_dtg.training.share import WHOLE, Share
@@ -61,8 +59,12 @@ def soon(monkeypatch):
     """
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["lightning", "bids_dtg.contrasts.train"])
-    own = SimpleNamespace(get_context=lambda method: context)
-    monkeypatch.setattr(processes, "multiprocessing", own)
+    others = multiprocessing.get_context
+    monkeypatch.setattr(
+        multiprocessing,
+        "get_context",
+        lambda method=None: context if method == "spawn" else others(method),
+    )
 
 
 def cohort(people: int, seed: int, store: ArrayStore) -> PersonSamples:
