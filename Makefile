@@ -5,7 +5,8 @@ BIN := .venv/bin
 # of tests for each core: with more threads than one they would wait for one another. Bytecode is kept,
 # whatever the environment says, as they start many processes.
 PYTEST := env -u PYTHONDONTWRITEBYTECODE PATH="$(CURDIR)/$(BIN):$$PATH" OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(BIN)/pytest -rfERs
-PIP := $(BIN)/python -m pip install --quiet --constraint constraints.txt --editable
+# What is imported is compiled then: pip would compile all that is never imported, too.
+PIP := $(BIN)/python -m pip install --quiet --no-compile --constraint constraints.txt --editable
 
 DEMO ?= demo-output
 N ?= 20000

@@ -30,10 +30,7 @@ os.environ["DTG_OFFLINE"] = "1"
 
 @pytest.hookimpl(optionalhook=True)  # a run in one process needs no pytest-xdist
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> Scheduling:
-    """Keep each file's tests in one process, as they share fixtures; attacks share none.
-
-    Files are given out first, and the hundreds of attacks fill the rest of the time on each core.
-    """
+    """Keep each file's tests in one process, as they share fixtures; attacks share none."""
     from xdist.scheduler import LoadScopeScheduling
 
     class ByFile(LoadScopeScheduling):
@@ -42,6 +39,15 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> Schedul
             return nodeid if file.startswith("tests/attacks/") else file
 
     return ByFile(config, log)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the hundreds of attacks last: they fill the rest of the time on each core.
+
+    The scheduler gives out files by their number of tests, and each attack as a file of one: a
+    long file of one test that came after them would run while the other cores have nothing to do.
+    """
+    items.sort(key=lambda item: item.nodeid.startswith("tests/attacks/test_attacks.py"))
 
 
 @pytest.fixture(scope="session")

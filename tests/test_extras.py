@@ -12,11 +12,9 @@ from pathlib import Path
 import pytest
 from hidden_packages import EXTRAS, without
 from tiny_cohort import TinyCohort
-from tiny_job import read_table
 
 ROOT = Path(__file__).parents[1]
 RUN = [sys.executable, "-m", "bids_dtg.cli"]
-DEMO = [sys.executable, "-m", "bids_dtg.cli.demo"]
 FILES = ("--maps", "m", "--brain-mask", "b", "--mask", "k")
 # Each call, the package that it lacks, and the extra that brings it.
 REFUSED = {
@@ -135,15 +133,6 @@ def test_maps_reports_training_and_statistics_need_no_torch(cohort, tmp_path):
     assert (cohort.out / "sub-01.html").exists()
     assert (cohort.out / "group/model-own/bundle/model.json").exists()
     assert list((cohort.out / "group").rglob("*report.html"))
-
-
-@pytest.mark.slow
-def test_the_demo_needs_no_torch(tmp_path):
-    words = [*DEMO, str(tmp_path / "demo"), "--participants", "1"]
-    environment = without(tmp_path / "hidden", *EXTRAS)
-    done = subprocess.run(words, env=environment, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    assert len(read_table(tmp_path / "demo/demo.tsv")) == 47
 
 
 def test_install_lines_of_texts_name_extras_that_are_there():

@@ -52,18 +52,20 @@ print(
 # %%
 # ## Series, connections and a model of both
 #
-# `--workflow dynamics` learns from series of regions and structural
-# connections how activity changes from one frame to the next. Its demo with
-# `--published` simulates people as networks of oscillators with known
-# parameters, and fits the published network to them. Four people keep the
-# example short; the default is eight. It needs the extra `train`.
+# `--workflow dynamics` learns from series of regions how activity changes
+# from one frame to the next. Its demo simulates ten people as networks of
+# oscillators, makes their series from images, trains a linear core on nine
+# of them and describes the tenth by it.
 
 if not Path("network-output").exists():
-    command = "dtg-demo network-output --workflow dynamics --published"
-    command += " --participants 4"
-    subprocess.run(command.split(), check=True, stdout=subprocess.DEVNULL)
+    subprocess.run(
+        ["dtg-demo", "network-output", "--workflow", "dynamics"],
+        check=True,
+        stdout=subprocess.DEVNULL,
+    )
 
-with np.load("network-output/simulated/networks.npz") as file:
+truth = Path("network-output/simulated/truth")
+with np.load(truth / "networks.npz") as file:
     series, structural = (
         file["rest"],
         file["structural"],
@@ -72,19 +74,21 @@ with np.load("network-output/simulated/networks.npz") as file:
 print(series.shape, structural.shape)
 
 # %%
-# One person's connections, correlations and four of the series. A region
-# oscillates by itself where its parameter a is above 0.
+# Connections, correlations and four of the series of the person who is new
+# to the core, as they were simulated. A region oscillates by itself where
+# its parameter a is above 0.
 
-truth = pd.read_table("network-output/simulated/truth.tsv")
-person = truth["participant_id"].unique()[-1]
-a = truth.loc[truth["participant_id"] == person, "a"].to_numpy()
+parameters = pd.read_table(truth / "truth.tsv")
+new = parameters["participant_id"].unique()[-1]
+a = parameters.loc[parameters["participant_id"] == new, "a"].to_numpy()
 figure = plt.figure(figsize=(10, 3.6), layout="constrained")
 left, middle, right = figure.subplots(1, 3, width_ratios=[1, 1, 1.6])
 left.imshow(np.log10(structural[-1] + 1e-3), cmap="viridis")
 left.set(title="structural connections (log)", xticks=[], yticks=[])
 middle.imshow(np.corrcoef(series[-1]), cmap="RdBu_r", vmin=-1, vmax=1)
 middle.set(title="correlations of series", xticks=[], yticks=[])
-for offset, region in enumerate(np.argsort(a)[[0, 11, 22, 33]]):
+ranks = np.linspace(0, len(a) - 1, 4).astype(int)
+for offset, region in enumerate(np.argsort(a)[ranks]):
     own = series[-1, region]
     right.plot(seconds, own / np.abs(own).max() / 2 + offset, linewidth=0.9)
     right.text(
@@ -103,39 +107,35 @@ right.set(
 plt.show()
 
 # %%
-# ## What the model recovers
+# ## What the core knows of a new person
 #
-# The model's numbers have no names. A regression of the *other* people's
-# true values on them turns them into a and f. The variance of a series
-# alone recovers a as well as the model does: the last line has it. The
-# frequency f is harder.
+# `desc-lag1` has the effect of each region on each other one a frame later;
+# a single effect is mostly that of the training people. `desc-forecasts`
+# has how well series are forecast, by this person's core and by that of the
+# training people (`r2_group`).
 
-found = pd.read_table("network-output/demo.tsv")
-figure, axes = plt.subplots(1, 2, figsize=(8.5, 4), layout="constrained")
-for axis, name, unit in zip(axes, ("a", "f"), ("", " (Hz)"), strict=True):
-    rho = found[f"{name}_true"].corr(
-        found[f"{name}_recovered"], method="spearman"
-    )
-    axis.errorbar(
-        found[f"{name}_true"],
-        found[f"{name}_recovered"],
-        yerr=found[f"{name}_sd_with_residual"],
-        fmt=".",
-        elinewidth=0.4,
-        alpha=0.7,
-    )
-    axis.axline(
-        (found[f"{name}_true"].mean(),) * 2,
-        slope=1,
-        color="grey",
-        linewidth=0.8,
-    )
-    axis.set(
-        title=f"Spearman's rho = {rho:.2f}",
-        xlabel=f"true {name}{unit}",
-        ylabel=f"recovered {name}{unit}",
-    )
+func = Path("network-output/new") / new / "func"
+(effects,) = func.glob("*_desc-lag1_relmat.tsv")
+(forecasts,) = func.glob("*_desc-forecasts_qc.tsv")
+lag1 = pd.read_table(effects, index_col=0).to_numpy(float)
+figure, axis = plt.subplots(figsize=(4.6, 3.6), layout="constrained")
+drawn = axis.imshow(
+    lag1 - np.diag(np.diag(lag1)), cmap="RdBu_r", vmin=-0.2, vmax=0.2
+)
+axis.set(
+    title="effects one frame later",
+    xlabel="from region",
+    ylabel="on region",
+    xticks=[],
+    yticks=[],
+)
+figure.colorbar(drawn, ax=axis, label="coefficient", shrink=0.8)
 plt.show()
-variance = np.array([values.var(axis=1) for values in series]).ravel()
-rho = found["a_true"].corr(pd.Series(variance), method="spearman")
-print(f"rho of the true a with the variance of the series: {rho:.2f}")
+print(pd.read_table(forecasts).to_string(index=False))
+
+# %%
+# The demo simulates another run of the same oscillators. Its correlations
+# are alike to those of the core and of the run that it was made from, and
+# less so to the mean of the training people:
+
+print(pd.read_table("network-output/demo.tsv").to_string(index=False))

@@ -11,6 +11,7 @@ import io
 import json
 import multiprocessing
 import os
+import pkgutil
 import resource
 import select
 import shutil
@@ -60,6 +61,15 @@ class Copies:
     folder: str  # below which changes are counted
     log: str  # a file in which each change gets a line: what it is, and the path
     places: Sequence[Place] = ()
+
+
+def all_modules() -> list[str]:
+    """Return all of the program, and what it imports late and slowly: a forked call need not."""
+    import bids_dtg
+
+    found = pkgutil.walk_packages(bids_dtg.__path__, "bids_dtg.")
+    own = [module.name for module in found if not module.name.endswith("__main__")]
+    return ["same_bytes", "lightning", *own]
 
 
 class ForkingProcess:

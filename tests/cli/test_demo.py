@@ -146,15 +146,3 @@ def test_the_published_network_recovers_what_was_simulated(tmp_path):
     assert spearmanr(true, found).statistic >= 0.5
     assert (out / "demo.png").read_bytes().startswith(b"\x89PNG")
     assert (out / "simulated" / "networks.npz").exists()
-
-
-@pytest.mark.slow
-def test_the_core_describes_a_person_it_has_not_seen(tmp_path):
-    out = tmp_path / "demo"
-    words = [PROGRAM, out, "--workflow", "dynamics"]
-    done = subprocess.run(words, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    with (out / "demo.tsv").open() as file:
-        core, _, mean = (float(row["r"]) for row in csv.DictReader(file, delimiter="\t"))
-    assert core > 0.8 > mean
-    assert (out / "new" / "sub-sim10.html").exists()

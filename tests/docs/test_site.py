@@ -119,6 +119,16 @@ def test_twins_of_the_demo_predict_unseen_people(site):
     assert (demo / "simulated" / "connectomes.npz").exists()
 
 
+@pytest.mark.slow
+def test_the_core_of_the_demo_describes_a_person_it_has_not_seen(site):
+    """The gallery has just made the demo of dynamics."""
+    demo = ROOT / "examples" / "gallery" / "network-output"
+    with (demo / "demo.tsv").open() as file:
+        core, _, mean = (float(row["r"]) for row in csv.DictReader(file, delimiter="\t"))
+    assert core > 0.8 > mean
+    assert (demo / "new" / "sub-sim10.html").exists()
+
+
 @pytest.mark.parametrize("script", EXAMPLES, ids=lambda path: path.stem)
 def test_an_example_says_that_its_people_are_simulated(script):
     first = ast.get_docstring(ast.parse(script.read_text()))

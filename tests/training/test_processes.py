@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import multiprocessing
 import os
 import shutil
 import signal
@@ -48,6 +49,22 @@ def one_thread():
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(before)
+
+
+@pytest.fixture
+def soon(monkeypatch):
+    """Fork processes from one that has imported torch: importing it is most of their start.
+
+    `test_two_processes_train_as_one_and_go_on_as_one` starts them afresh, as the program does.
+    """
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["lightning", "bids_dtg.contrasts.train"])
+    others = multiprocessing.get_context
+    monkeypatch.setattr(
+        multiprocessing,
+        "get_context",
+        lambda method=None: context if method == "spawn" else others(method),
+    )
 
 
 def cohort(people: int, seed: int, store: ArrayStore) -> PersonSamples:
@@ -112,7 +129,7 @@ def test_two_processes_train_as_one_and_go_on_as_one(people, start, tmp_path):
 
 
 @pytest.mark.slow
-def test_parts_of_a_share_have_the_gradient_of_the_whole_batch(people, start, tmp_path):
+def test_parts_of_a_share_have_the_gradient_of_the_whole_batch(soon, people, start, tmp_path):
     plan = dataclasses.replace(PLAN, loss="crr")
     whole = train(*people, plan, Workplace(tmp_path / "whole"), start=start)
     plan = dataclasses.replace(plan, part=1)
@@ -122,7 +139,7 @@ def test_parts_of_a_share_have_the_gradient_of_the_whole_batch(people, start, tm
 
 
 @pytest.mark.slow
-def test_they_end_when_nothing_gets_better(people, start, tmp_path):
+def test_they_end_when_nothing_gets_better(soon, people, start, tmp_path):
     plan = dataclasses.replace(PLAN, epochs=20, learning_rate=0.0, stop_after=2)
     found = train(*people, plan, Workplace(tmp_path / "two", processes=2), start=start)
     assert_same(found, train(*people, plan, Workplace(tmp_path / "one"), start=start))
@@ -143,7 +160,7 @@ def _compare_gradients(people, plan, start, share: Share, report: Report) -> Non
 
 @pytest.mark.slow
 @pytest.mark.parametrize("loss", ["crr", "mse"])
-def test_the_gradient_has_the_size_of_the_whole_batch_s(loss, people, start):
+def test_the_gradient_has_the_size_of_the_whole_batch_s(soon, loss, people, start):
     """Adam would hide a factor."""
     plan = dataclasses.replace(PLAN, loss=loss)
     run_together(partial(_compare_gradients, people, plan, start), 2, "cpu", print)
@@ -187,7 +204,7 @@ def _fail(how: str, share: Share, report: Report) -> None:
         ("raised", "MemoryError: no memory is left"),
     ],
 )
-def test_one_that_fails_ends_the_others(how, words):
+def test_one_that_fails_ends_the_others(soon, how, words):
     with pytest.raises(RunError, match=words):
         run_together(partial(_fail, how), 2, "cpu", print)
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import tiny_networks
 import tiny_twins
-from forked_jobs import ForkingProcess
+from forked_jobs import ForkingProcess, all_modules
 from tiny_job import tree
 
 from bids_dtg.files.derivatives import DerivativeDataset
@@ -36,6 +36,7 @@ class Calls:
     def __init__(self, folder: Path, forks: ForkingProcess, trained: dict) -> None:
         self.out, self.forks, self.errors = folder / "out", forks, folder / "errors.txt"
         network, twin, maps = trained["network"], trained["twin"], trained["maps"]
+        self._whole: dict[str, dict[str, str]] = {}  # by name
         study = folder / "study"
         study.mkdir()
 
@@ -73,11 +74,13 @@ class Calls:
         shutil.rmtree(self.out, ignore_errors=True)
 
     def whole(self, name: str) -> dict[str, str]:
+        """Return what a call makes alone, and leave no output."""
         self.begin()
-        assert self.run(name) == [0], self.errors.read_text()
-        found = contents(self.out)
-        self.begin()
-        return found
+        if name not in self._whole:
+            assert self.run(name) == [0], self.errors.read_text()
+            self._whole[name] = contents(self.out)
+            self.begin()
+        return self._whole[name]
 
     def left(self) -> list[Path]:
         return [*self.out.rglob(".dtg-*"), *self.out.rglob("*.lock"), *self.out.rglob("*.taking")]
@@ -86,7 +89,7 @@ class Calls:
 @pytest.fixture(scope="module")
 def calls(tmp_path_factory, trained_maps, trained_network, trained_twin):
     trained = {"maps": trained_maps, "network": trained_network, "twin": trained_twin}
-    with ForkingProcess("same_bytes", "lightning") as forks:
+    with ForkingProcess(*all_modules()) as forks:
         yield Calls(tmp_path_factory.mktemp("calls"), forks, trained)
 
 

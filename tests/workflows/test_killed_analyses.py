@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import pkgutil
 import re
 import shutil
 from collections.abc import Callable
@@ -16,28 +15,17 @@ import tiny_twins
 import torch
 from bids_check import require_every_file_seen
 from core_people import write_core_people
-from forked_jobs import Copies, ForkingProcess, Place
+from forked_jobs import Copies, ForkingProcess, Place, all_modules
 from task_dataset import MOTOR, add_task_run, make_task_dataset
 from task_run import TaskPlan
 from tiny_cohort import TinyCohort
 from tiny_job import tree
 
-import bids_dtg
 from bids_dtg.cli.run import main
 from bids_dtg.contrasts.phantom.model import Phantom
 from bids_dtg.phantom.streams import Cohort
 from bids_dtg.workflows import AUTO, all_workflows
 
-# All that is slow to import, so that a call need not.
-IMPORTED = (
-    "same_bytes",
-    "lightning",
-    *(
-        found.name
-        for found in pkgutil.walk_packages(bids_dtg.__path__, "bids_dtg.")
-        if not found.name.endswith("__main__")
-    ),
-)
 PLACES = 10  # at which each analysis is killed
 FURTHER = 3  # at which it is killed with architectures that take the same steps as another
 LABELS = tuple(f"{number:02d}" for number in range(1, 13))
@@ -249,7 +237,7 @@ def _id(job: Job) -> str:
 
 @pytest.fixture(scope="module")
 def forks():
-    with ForkingProcess(*IMPORTED) as process:
+    with ForkingProcess(*all_modules()) as process:
         yield process
 
 
