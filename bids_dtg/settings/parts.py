@@ -648,10 +648,10 @@ class StatisticsOptions:
         "permute the members of each family too, not only whole families of one size",
         default=False,
     )
-    folds: int | None = map_or_network_option(
+    folds: int | None = option(
         "statistics",
-        "of phenotypes: folds of the cross-validation; of evaluate, with "
-        "--workflow dynamics: train on all folds but one and judge by that one, in turn",
+        "of phenotypes: folds of the cross-validation; of evaluate, with --workflow dynamics or "
+        "twin: train on all folds but one and judge by that one, in turn",
         default=None,
         metavar="N",
         shown_default={"": str(FOLDS), "evaluate": "none: --model is evaluated"},

@@ -9,5 +9,8 @@
 - `cross_losses`: the loss of each twin on each person's responses
 - `curves`: the mean trial over people, observed and predicted
 - `bold_contrasts`: contrasts of BOLD between conditions, of segments
+- `ceilings`: noise ceilings of r over people, by halves of their trials
+- `folds`: people who are judged by folds
+- `winners`: which prediction is best, in sentences
 - `evaluation`: all of these, for one fit or cross-validated (extra ``train``)
 """
