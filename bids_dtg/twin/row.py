@@ -82,7 +82,7 @@ ROW = Workflow(
                 packages=("torch", "lightning"),
                 needs_model=True,
                 instead_of_model="folds",
-                statistics=("folds",),
+                statistics=("folds", "participants_file", "covariates"),
             ),
             "intervene": Analysis(
                 later("twin.analyses.intervene.call:run_interventions"),

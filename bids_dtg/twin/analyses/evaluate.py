@@ -59,6 +59,7 @@ from bids_dtg.twin.judging.evaluation import (
     evaluate_folds,
 )
 from bids_dtg.twin.judging.winners import winner_sentences
+from bids_dtg.twin.participant.covariates import read_covariates
 
 Row = dict[str, Any]
 _FEWEST_TRAINING = 3  # training participants, for baselines
@@ -256,7 +257,9 @@ def _cohort(analysis: TwinAnalysis, labels: Sequence[str]) -> Cohort:
     people, bundle = analysis.people, analysis.bundle
     assert bundle is not None
     segments = people.segments(labels, held=bundle.part.held)
-    return Cohort(tuple(labels), segments, people.connectomes(labels))
+    given = read_covariates(analysis.settings, labels)
+    connectomes = people.connectomes(labels)
+    return Cohort(tuple(labels), segments, connectomes, given.numbers, given.categories)
 
 
 def evaluation_tables(found: Evaluation) -> dict[str, ResultTable]:

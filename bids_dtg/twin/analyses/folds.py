@@ -25,6 +25,7 @@ from bids_dtg.twin.fitting import Fitted, fit
 from bids_dtg.twin.judging.cohort import Cohort
 from bids_dtg.twin.judging.evaluation import fold_of
 from bids_dtg.twin.judging.folds import Fold
+from bids_dtg.twin.participant.covariates import read_covariates
 from bids_dtg.twin.participant.source import connectome_notes
 from bids_dtg.twin.recipe import find_architecture
 
@@ -113,7 +114,8 @@ class FoldPlan:
         for line in connectome_notes(connectomes, self.labels):
             say(f"bids_dtg: warning: {line}")
         segments = people.segments(self.labels, held=not self.settings.twin.pulse_targets)
-        return Cohort(self.labels, segments, connectomes)
+        given = read_covariates(self.settings, self.labels)
+        return Cohort(self.labels, segments, connectomes, given.numbers, given.categories)
 
     def fit(self, people: Cohort, folder: Path) -> list[FoldFit]:
         """Fit twins and baselines without each fold; a stopped call goes on from checkpoints.

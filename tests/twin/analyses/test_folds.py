@@ -17,10 +17,21 @@ FEW = ("--folds", "2", "--epochs", "2")
 
 
 @pytest.fixture(scope="module")
-def judged(people: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def covariates(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, ...]:
+    """Return options that name columns of a table of participants."""
+    path = tmp_path_factory.mktemp("table") / "people.tsv"
+    rows = "".join(f"sub-{label}\t{20 + n * n}\n" for n, label in enumerate(LABELS))
+    path.write_text(f"participant_id\tage\n{rows}")
+    return ("--participants-file", str(path), "--covariates", "age")
+
+
+@pytest.fixture(scope="module")
+def judged(
+    people: Path, covariates: tuple[str, ...], tmp_path_factory: pytest.TempPathFactory
+) -> Path:
     """Return the results of an evaluation by folds; nobody changes them."""
     out = tmp_path_factory.mktemp("folds")
-    assert main(arguments(people, out, "evaluate", *FEW)) == 0
+    assert main(arguments(people, out, "evaluate", *FEW, *covariates)) == 0
     return out / "group" / "folds-own"
 
 
@@ -43,7 +54,8 @@ def test_rivals_and_ceilings_are_beside_the_twin(judged: Path) -> None:
     assert {"twin", "ridge_distribution", "kernel_ridge_distribution"} <= crps
     of_people = [row for row in rows if row["figure"] in ("rt", "effect")]
     assert {row["people"] for row in of_people} == {"6"}
-    assert {"connectome_ridge", "connectome_kernel_ridge"} <= {row["model"] for row in of_people}
+    rivals = {"connectome_ridge", "connectome_kernel_ridge", "covariates"}
+    assert rivals <= {row["model"] for row in of_people}
     ceilings = {(row["task"], row["figure"]): row["ceiling"] for row in of_people}
     assert len(ceilings) == 4
     assert all(0 <= float(ceiling) <= 1 for ceiling in ceilings.values())
@@ -72,6 +84,7 @@ def test_the_page_leads_with_who_is_best(judged: Path) -> None:
 def test_a_cut_call_goes_on(
     people: Path,
     judged: Path,
+    covariates: tuple[str, ...],
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
@@ -86,7 +99,7 @@ def test_a_cut_call_goes_on(
         return once(*given)
 
     monkeypatch.setattr(module, "fold_of", cut)
-    call = arguments(people, tmp_path, "evaluate", *FEW)
+    call = arguments(people, tmp_path, "evaluate", *FEW, *covariates)
     with contextlib.suppress(KeyboardInterrupt):
         main(call)
     folder = tmp_path / "group" / "folds-own"
