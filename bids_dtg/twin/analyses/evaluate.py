@@ -454,14 +454,20 @@ def _page_of_folds(
 ) -> AnalysisPageFacts:
     lead = (
         f"Twins ({plan.architecture}) by {plan.words} of {analysis.data_set}: each fold's people "
-        "are judged once, with all trials, by twins and baselines that were fitted to the others; "
-        f"one fit a fold, seed {analysis.settings.modelling.seed}. r over people is of figures "
-        "less the mean of their fold. Everybody also trains the others' twins: intervals and p of "
-        "differences count these as varying \N{SQUARE ROOT}2 times as much as they do. "
+        "are judged once, with all trials, by twins and baselines that were fitted to the others. "
         f"{_CAUTION}"
     )
     facts = _facts(analysis, found, lead, [*flags, *_flags(analysis, found)])
-    section = PageSection(title="Folds", tables=(of_folds.on_page("Fits, a row a fold"),))
+    section = PageSection(
+        title="Folds",
+        text=(
+            f"One fit a fold, of seed {analysis.settings.modelling.seed}, which draws the folds, "
+            "too; --seed gives others. r over people is of figures less the mean of their fold. "
+            "Everybody also trains the others' twins: intervals and p of differences count these "
+            "as varying \N{SQUARE ROOT}2 times as much as they do.",
+        ),
+        tables=(of_folds.on_page("Fits, a row a fold"),),
+    )
     return dataclasses.replace(facts, sections=(*facts.sections, section))
 
 
@@ -507,8 +513,8 @@ def _winner_sections(found: Evaluation) -> Iterator[PageSection]:
         yield PageSection(
             title="Which prediction is best",
             text=(
-                "Of all predictions that know a person's connectome at most, a sentence for each "
-                f"group of figures. The word after a colon is on the twin: {RULE}.",
+                "Of predictions that know nothing of a person's behaviour. Verdicts are on the "
+                f"twin: {RULE}.",
                 *sentences,
             ),
         )
@@ -529,7 +535,7 @@ def _figure_sections(found: Evaluation) -> Iterator[PageSection]:
                 text=(
                     text,
                     "A prediction that is the same for everybody has no r.",
-                    *(_ceiling_words(found, task, figure) for task in tasks),
+                    _ceiling_words(found, tasks, figure),
                 ),
                 tables=tuple(_over_people(found, figure, task) for task in tasks),
                 scatters=tuple(_scatter(found, figure, task) for task in tasks),
@@ -553,22 +559,29 @@ def _over_people(found: Evaluation, figure: str, task: str) -> Table:
     )
 
 
-def _ceiling_words(found: Evaluation, task: str, name: str) -> str:
+def _ceiling_words(found: Evaluation, tasks: Sequence[str], name: str) -> str:
     """Say how large r can be, and what it means where that is little."""
-    ceiling = found.ceilings[f"{task}_{name}"]
-    if not np.isfinite(ceiling.r.mean):
-        return f"{task}: the noise ceiling is not known."
-    low = (
-        " That is low: half of the differences between people, or more, are noise of their trials, "
-        "which nothing can predict."
-        if ceiling.is_low
+    known = {
+        task: found.ceilings[f"{task}_{name}"]
+        for task in tasks
+        if np.isfinite(found.ceilings[f"{task}_{name}"].r.mean)
+    }
+    if not known:
+        return "The noise ceiling of r is not known: too few people have trials in both halves."
+    listed = ", ".join(
+        f"{task} {written(own.r.mean, 2)} ({written(own.r.low, 2)} to {written(own.r.high, 2)})"
+        for task, own in known.items()
+    )
+    low = [task for task, own in known.items() if own.is_low]
+    why = (
+        f" It is low in {' and '.join(low)}: half of the differences between people, or more, are "
+        "noise of their trials, which nothing predicts."
+        if low
         else ""
     )
     return (
-        f"{task}: odd and even trials give these figures a reliability of "
-        f"{written(ceiling.reliability.mean, 2)}, so that r is at most "
-        f"{written(ceiling.r.mean, 2)} ({written(ceiling.r.low, 2)} to "
-        f"{written(ceiling.r.high, 2)}), the noise ceiling.{low}"
+        "Noise ceiling of r, the square root of the reliability by odd and even trials: "
+        f"{listed}.{why}"
     )
 
 

@@ -106,19 +106,30 @@ def winner_sentences(found: Evaluation) -> tuple[str, ...]:
     """
     sentences = []
     for name, group in _GROUPS.items():
-        if own := standings(found, name):
-            listed = "; ".join(_in_words(each, group) for each in own)
+        clauses: dict[tuple[str, str], list[str]] = {}
+        for each in standings(found, name):
+            clauses.setdefault((each.best.name, each.verdict), []).append(_values(each, group))
+        if clauses:
+            listed = "; ".join(_clause(*key, places) for key, places in clauses.items())
             sentences.append(f"{group.words}: {listed}.")
     return tuple(sentences)
 
 
-def _in_words(standing: Standing, group: _Group) -> str:
-    twin, rival, verdict = standing.twin, standing.rival, standing.verdict
+def _values(standing: Standing, group: _Group) -> str:
+    """Return where it is, and the values of the best and of the twin or its best rival."""
+    twin, rival = standing.twin, standing.rival
     where = " ".join(part for part in (twin.task, twin.condition) if part)
-    name, value = rival.name.replace("_", " "), group.written(rival)
-    if not np.isfinite(twin.value.mean):
-        return f"in {where} {name} is best ({value}; the twins are alike and have none)"
-    own = group.written(twin)
     if standing.best is twin:
-        return f"in {where} the twin is best ({own}, {name} {value}: {verdict})"
-    return f"in {where} {name} is best ({value}, the twin {own}: {verdict})"
+        return f"{where} ({group.written(twin)}, {_name(rival.name)} {group.written(rival)})"
+    own = group.written(twin) if np.isfinite(twin.value.mean) else "has none"
+    return f"{where} ({group.written(rival)}, twin {own})"
+
+
+def _clause(best: str, verdict: str, places: list[str]) -> str:
+    name = "the twin" if best == TWIN else _name(best)
+    on_twin = "the twin is worse" if verdict == WORSE else verdict
+    return f"{name} is best in {', '.join(places)}: {on_twin}"
+
+
+def _name(name: str) -> str:
+    return name.replace("_", " ")

@@ -76,7 +76,7 @@ def test_the_page_leads_with_who_is_best(judged: Path) -> None:
             else "mean response time; for a twin"
         )
     )
-    assert "the noise ceiling" in page
+    assert "Noise ceiling of r, the square root of the reliability by odd and even" in page
     assert "noise ceiling (halves of trials)" in page
     assert "all twins there are the group" in page
 
