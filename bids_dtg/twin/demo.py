@@ -294,12 +294,14 @@ def _print_scores(demo: Demo, size: DemoSize, participants: int) -> None:
         f"predicted from their connectomes by what was fitted to {participants - unseen} others; "
         "95 % intervals over people"
     )
+    for line in _winner_words(demo):
+        show(line)
     _line("", "rt: r", "error (ms)", "effect: r", "error (ms)")
     for name in demo.predictions:
         cells = (words for what in _TARGETS for words in _fit_words(*demo.fit(name, what)))
         _line(name, *cells)
     perturbed = _ALIKE if demo.perturbation is None else demo.perturbation.words()
-    found = (*_winner_words(demo), *_trial_words(demo), *_matching_words(demo), *perturbed)
+    found = (*_trial_words(demo), *_matching_words(demo), *perturbed)
     for line in (*_WORDS, *found, *_last_words(size)):
         show(line)
 

@@ -136,7 +136,7 @@ def _draw_rows(axes: Axes, rows: Sequence[PredictionRow], ceiling: float) -> Non
     axes.set_yticks(range(len(rows)), [row.name for row in rows], fontsize=8)
     axes.set_xlabel("Pearson r with the observed one")
     axes.set_title(
-        "r of all predictions (95 % over people); dashed: noise ceiling", fontsize=9, loc="left"
+        "r, 95 % over people; dashed: noise ceiling", fontsize=9, loc="left"
     )
 
 
