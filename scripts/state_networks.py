@@ -129,6 +129,7 @@ TWIN_ARRAYS = (
     ),
     f"untime {HYPERNETWORK}",
     _twin_arrays("evaluate", f"--model {HYPERNETWORK}"),
+    _twin_arrays("evaluate", "--folds 2 --epochs 2 --model-name small"),
 )
 
 NETWORK_CALLS = (

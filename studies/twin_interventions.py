@@ -5,10 +5,12 @@
         --architectures lowrank --parts between [--covariates]
 
 Twins are those of `twin_simulator.py` in the same folder WORK, which are fitted where absent: of
-each world, on 200 people. Connectomes of 60 others are perturbed. Figures of a world and an
-architecture are kept in WORK, so that a stopped call resumes; all figures are in
-WORK/interventions.tsv. With `--covariates`, age and motion of the regime `measured` are taken out
-of connectomes. Means over worlds are printed, with 95 % intervals over them (t).
+each world, on 200 people. Connectomes of 60 others are perturbed. Ridge weights and the covariance
+of each edge with behaviour are judged in the same way; `--architectures` without a name judges
+these alone. Figures of a world and an architecture are kept in WORK, so that a stopped call
+resumes; all figures are in WORK/interventions.tsv. With `--covariates`, age and motion of the
+regime `measured` are taken out of connectomes. Means over worlds are printed, with 95 % intervals
+over them (t).
 """
 
 from __future__ import annotations
@@ -30,6 +32,7 @@ from bids_dtg.twin.fitting import Fitted, Twin
 from bids_dtg.twin.interventions.attribution import FittedPeople, null_gradients, p_of
 from bids_dtg.twin.interventions.calibration import Calibration
 from bids_dtg.twin.interventions.gradients import NOISE, Gradients, smooth_gradients
+from bids_dtg.twin.interventions.linear import LinearMap
 from bids_dtg.twin.interventions.outcomes import Outcomes
 from bids_dtg.twin.interventions.perturbations import (
     Direction,
@@ -45,7 +48,7 @@ from bids_dtg.twin.interventions.weights import (
     perturb_weights,
     weight_correlations,
 )
-from bids_dtg.twin.judging.cohort import Cohort, targets_of_people
+from bids_dtg.twin.judging.cohort import Cohort, targets_of, targets_of_people
 from bids_dtg.twin.network.hypernetwork import HyperNetwork
 from bids_dtg.twin.phantom.people import TwinPeople
 from bids_dtg.twin.phantom.world import Regime
@@ -54,6 +57,7 @@ from bids_dtg.twin.recipe import find_architecture
 Array = NDArray[np.float64]
 Row = tuple[str, str, str, float]  # table, target, figure, value
 ARCHITECTURES = ("lowrank", "published")
+NO_NETWORK = "no network"
 PERTURBED = 60
 COPIES = 2
 STEP_SIZE = 2.0
@@ -125,9 +129,14 @@ class Bench:
         )
 
     def true_change(self, delta: Array, target: str, *, mean: bool = False) -> Array:
-        """Return the true change of each person's figure (`true_figure`)."""
-        before, after = self.people, self.people.after(delta)
-        return true_figure(after, target, mean=mean) - true_figure(before, target, mean=mean)
+        """Return the true change of each person's figure (`true_change`)."""
+        return true_change(self.people, delta, target, mean=mean)
+
+
+def true_change(people: TwinPeople, delta: Array, target: str, *, mean: bool = False) -> Array:
+    """Return the true change of each person's figure (`true_figure`)."""
+    after = people.after(delta)
+    return true_figure(after, target, mean=mean) - true_figure(people, target, mean=mean)
 
 
 def true_figure(people: TwinPeople, target: str, *, mean: bool = False) -> Array:
@@ -347,6 +356,40 @@ def agreement(edges: Array, truth: Array) -> tuple[float, float]:
     return float(np.corrcoef(edges, truth)[0, 1]), overlap
 
 
+def without_network(cohorts: Cohorts) -> Iterator[Row]:
+    """Judge ridge weights and the covariance of edges by the truth, as twins are judged.
+
+    Both are of the people that twins are fitted to. The ridge's direction is a difference between
+    the unseen people who are not perturbed, who also calibrate it; that of the covariance, between
+    the people of the fit.
+    """
+    trained, unseen = cohorts.of_fitted(), cohorts.of_unseen()
+    people, few = cohorts.unseen.select(range(PERTURBED)), cohorts.unseen.select(range(ATTRIBUTED))
+    others = unseen.of(np.arange(PERTURBED, unseen.people))
+    wanted, observed = (targets_of_people(of.segments) for of in (trained, others))
+    for number, target in enumerate(targets_of(cohorts.tasks)):
+        name = target.name
+        found = LinearMap.of(trained.connectomes, wanted[:, number])
+        assert found is not None
+        truth = few.gradient(target.task, target.what)
+        calibration = Calibration.of(found.predict(others.connectomes), observed[:, number])
+        assert calibration is not None
+        for table, edges, direction in (
+            ("ridge", found.ridge, found.ridge_direction(others.connectomes)),
+            ("covariance", found.difference.unit, found.difference.reversed),
+        ):
+            assert direction is not None
+            delta = direction.delta(STEP_SIZE)
+            predicted = _MS * float(found.ridge @ delta)
+            true = _MS * float(true_change(people, delta, name).mean())
+            r, overlap = agreement(edges, truth)
+            calibrated = calibration.interval(predicted)[0]
+            figures = {"r": r, "overlap": overlap, "predicted_ms": predicted, "true_ms": true}
+            figures |= {"calibrated_ms": calibrated, "calibrated_ratio": calibrated / true}
+            for figure, value in figures.items():
+                yield table, name, figure, value
+
+
 PARTS: dict[str, Callable[[Bench], Iterator[Row]]] = {
     "between": between_perturbations,
     "gradients": connectome_perturbations,
@@ -378,6 +421,16 @@ def measure(
     return pd.concat(found).assign(**keys)[[*keys, *found[0].columns]]
 
 
+def measure_without_network(regime: Regime, seed: int, adjusted: bool) -> pd.DataFrame:
+    """Return the figures of ridge and covariance in a world."""
+    cohorts = Cohorts.simulate(regime, seed)
+    rows = without_network(cohorts.adjusted() if adjusted else cohorts)
+    found = pd.DataFrame(rows, columns=["table", "target", "figure", "value"])
+    name = f"{regime}, covariates" if adjusted else regime
+    keys = {"regime": name, "seed": seed, "architecture": NO_NETWORK}
+    return found.assign(**keys)[[*keys, *found.columns]]
+
+
 def print_tables(figures: pd.DataFrame) -> None:
     """Print means over worlds with intervals over them, and each world's value."""
     keys = ["table", "regime", "architecture", "target", "figure"]
@@ -402,7 +455,7 @@ def main() -> None:
     parser.add_argument("work", type=Path)
     parser.add_argument("--regimes", nargs="+", default=["hard", "easy"])
     parser.add_argument("--seeds", nargs="+", type=int, default=[1, 2, 3])
-    parser.add_argument("--architectures", nargs="+", default=list(ARCHITECTURES))
+    parser.add_argument("--architectures", nargs="*", default=list(ARCHITECTURES))
     parser.add_argument("--parts", nargs="+", default=list(PARTS), choices=list(PARTS))
     parser.add_argument("--covariates", action="store_true", help="take measured ones out")
     options = parser.parse_args()
@@ -410,6 +463,7 @@ def main() -> None:
     found = []
     for seed in options.seeds:
         for regime in options.regimes:
+            found.append(measure_without_network(regime, seed, options.covariates))
             for architecture in options.architectures:
                 name = f"{regime}-covariates" if options.covariates else regime
                 folder = options.work / f"{name}-{seed}"

@@ -143,6 +143,17 @@ def rows_of(found: Evaluation) -> list[dict[str, object]]:
         }
         for score in found.scores
     ]
+    rows += [
+        {
+            "figure": f"ceiling_{target.rpartition('_')[2]}",
+            "task": target.rpartition("_")[0],
+            "model": "halves of trials",
+            "value": ceiling.r.mean,
+            "low": ceiling.r.low,
+            "high": ceiling.r.high,
+        }
+        for target, ceiling in found.ceilings.items()
+    ]
     if found.comparison is not None:
         matching = found.comparison.matching
         figures = {

@@ -457,7 +457,7 @@ def gather_people(settings: Settings) -> GroupPeople:
         As in `counting_sets`, or the table of participants cannot be read.
     """
     found = counting_sets(settings, each_sidecar=False)
-    path = _table_path(settings)
+    path = table_path(settings)
     people = GroupPeople(
         settings,
         found.output,
@@ -535,7 +535,8 @@ def read_map(path: Path, places: VoxelPlaces) -> NDArray[np.float32]:
     return np.asarray(values.reshape(-1)[places.positions], np.float32)
 
 
-def _table_path(settings: Settings) -> Path | None:
+def table_path(settings: Settings) -> Path | None:
+    """Return the table of participants: ``--participants-file``, else that of BIDS_DIR, if any."""
     if (given := settings.statistics.participants_file) is not None:
         return given.expanduser().absolute()
     path = settings.inputs.bids_dir.absolute() / "participants.tsv"

@@ -593,7 +593,7 @@ class TwinOptions:
 class StatisticsOptions:
     """What is asked of many people's maps together, and of their task runs."""
 
-    participants_file: Path | None = map_or_network_option(
+    participants_file: Path | None = option(
         "statistics",
         "table of participants: a row each, with phenotypes, covariates, families (family_id) and "
         "sites (site)",
@@ -612,10 +612,11 @@ class StatisticsOptions:
             "stats": "none",
         },
     )
-    covariates: tuple[str, ...] = map_or_network_option(
+    covariates: tuple[str, ...] = option(
         "statistics",
         "columns whose part is taken out, of the table or of the runs' quality (fd_mean, "
-        "minutes_kept); numbers as they are, words as levels",
+        "minutes_kept); numbers as they are, words as levels; of evaluate, with --workflow twin: "
+        "columns of the table that predict beside the twin",
         default=(),
         metavar="NAME",
         shown_default="none",
@@ -648,10 +649,10 @@ class StatisticsOptions:
         "permute the members of each family too, not only whole families of one size",
         default=False,
     )
-    folds: int | None = map_or_network_option(
+    folds: int | None = option(
         "statistics",
-        "of phenotypes: folds of the cross-validation; of evaluate, with "
-        "--workflow dynamics: train on all folds but one and judge by that one, in turn",
+        "of phenotypes: folds of the cross-validation; of evaluate, with --workflow dynamics or "
+        "twin: train on all folds but one and judge by that one, in turn",
         default=None,
         metavar="N",
         shown_default={"": str(FOLDS), "evaluate": "none: --model is evaluated"},

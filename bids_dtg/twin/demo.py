@@ -66,6 +66,7 @@ _EVALUATED = {TWIN: "twin", RIDGE: "connectome_ridge", MEAN: "group_mean"}
 _DISTRIBUTIONS = {
     "own twin": "twin",
     "group's distribution stretched by the ridge": "ridge_distribution",
+    "the same by the kernel ridge": "kernel_ridge_distribution",
     "group's network": "group_network",
 }
 
@@ -293,6 +294,8 @@ def _print_scores(demo: Demo, size: DemoSize, participants: int) -> None:
         f"predicted from their connectomes by what was fitted to {participants - unseen} others; "
         "95 % intervals over people"
     )
+    for line in _winner_words(demo):
+        show(line)
     _line("", "rt: r", "error (ms)", "effect: r", "error (ms)")
     for name in demo.predictions:
         cells = (words for what in _TARGETS for words in _fit_words(*demo.fit(name, what)))
@@ -343,6 +346,17 @@ def _fit_words(r: Interval, error: Interval) -> tuple[str, str]:
     known = math.isfinite(r.mean)
     words = f"{r.mean:.2f} ({r.low:.2f} to {r.high:.2f})" if known else "none"
     return words, f"{_MS * error.mean:.0f}"
+
+
+def _winner_words(demo: Demo) -> list[str]:
+    """Say which prediction is best, as the page of an evaluation does, and how large r can be."""
+    from bids_dtg.twin.judging.winners import winner_sentences
+
+    rt, effect = (demo.found.ceilings[f"{demo.task}_{what}"].r.mean for what in _TARGETS)
+    return [
+        *winner_sentences(demo.found),
+        f"noise ceiling of r, by odd and even trials: rt {rt:.2f}, effect {effect:.2f}",
+    ]
 
 
 def _trial_words(demo: Demo) -> list[str]:
@@ -401,6 +415,7 @@ def _picture(demo: Demo) -> bytes | None:
             table.predicted_seconds,
         ),
         [_series(demo, person) for person in chosen],
+        ceiling=demo.found.ceilings[f"{demo.task}_{RT}"].r.mean,
         title="SIMULATED people perform a real Stroop run: predictions by networks made from their "
         "connectomes",
     )

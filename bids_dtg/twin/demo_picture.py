@@ -86,16 +86,18 @@ def draw_twin(
     trial_series: Sequence[SeriesPanel],
     *,
     title: str,
+    ceiling: float,
 ) -> bytes | None:
     """Draw predicted against observed figures, all predictions, quantiles and trial time series.
 
-    The picture is a PNG file; None if matplotlib is not installed.
+    The picture is a PNG file; None if matplotlib is not installed. `ceiling` is the noise ceiling
+    of r.
     """
 
     def draw(top: SubFigure, bottom: SubFigure) -> None:
         axes = top.subplots(1, 3, gridspec_kw={"width_ratios": (1.0, 1.0, 1.0)})
         _draw_people(axes[0], people)
-        _draw_rows(axes[1], rows)
+        _draw_rows(axes[1], rows, ceiling)
         _draw_quantiles(axes[2], quantiles)
         places = bottom.subplots(len(trial_series), 1, sharex=True, squeeze=False)[:, 0]
         for place, panel in zip(places, trial_series, strict=True):
@@ -116,7 +118,7 @@ def _draw_people(axes: Axes, panel: PredictedPanel) -> None:
     axes.legend(fontsize=8, loc="upper left", framealpha=0.9)
 
 
-def _draw_rows(axes: Axes, rows: Sequence[PredictionRow]) -> None:
+def _draw_rows(axes: Axes, rows: Sequence[PredictionRow], ceiling: float) -> None:
     for place, row in enumerate(rows):
         colour = _SECOND if row.marked else _FIRST
         if np.isfinite(row.r):
@@ -126,12 +128,14 @@ def _draw_rows(axes: Axes, rows: Sequence[PredictionRow]) -> None:
             row.words, (0.02, place - 0.24), xycoords=("axes fraction", "data"), fontsize=7.5
         )
     axes.axvline(0.0, color=_LINE, linewidth=0.8)
+    if np.isfinite(ceiling):
+        axes.axvline(ceiling, color=_LINE, linewidth=0.8, linestyle="--")
     axes.set_xlim(-1.0, 1.05)
     axes.set_xticks([-1.0, -0.5, 0.0, 0.5, 1.0])
     axes.set_ylim(len(rows) - 0.5, -0.7)
     axes.set_yticks(range(len(rows)), [row.name for row in rows], fontsize=8)
     axes.set_xlabel("Pearson r with the observed one")
-    axes.set_title("r of all predictions (95 % over people)", fontsize=9, loc="left")
+    axes.set_title("r, 95 % over people; dashed: noise ceiling", fontsize=9, loc="left")
 
 
 def _draw_quantiles(axes: Axes, panel: QuantilePanel) -> None:

@@ -47,6 +47,10 @@ def _phantom(arguments: argparse.Namespace) -> None:
 
 # Options of analyses of people's connectomes and behaviour.
 _OF_BEHAVIOUR = ("session_label", "model_name", "split_file", "data_set", "seed", "task_file")
+_OF_TRAINING = (
+    *("architecture", "recipe", "epochs", "batch_size", "learning_rate", "pulse_targets"),
+    "device",
+)
 
 ROW = Workflow(
     name="twin",
@@ -66,19 +70,19 @@ ROW = Workflow(
                 later("twin.analyses.train:run_training"),
                 "fit networks to people's connectomes and responses",
                 arrays="may",
-                reads=(
-                    *(*_OF_BEHAVIOUR, "architecture", "recipe", "epochs", "batch_size"),
-                    *("learning_rate", "pulse_targets", "device"),
-                ),
+                reads=(*_OF_BEHAVIOUR, *_OF_TRAINING),
                 packages=("torch", "lightning"),
             ),
             "evaluate": Analysis(
                 later("twin.analyses.evaluate:run_evaluation"),
-                "judge --model by people outside its training set",
+                "judge --model by people outside its training set, or by folds twins that are "
+                "fitted to the others",
                 arrays="may",
-                reads=("model", *_OF_BEHAVIOUR),
+                reads=("model", *_OF_BEHAVIOUR, *_OF_TRAINING),
                 packages=("torch", "lightning"),
                 needs_model=True,
+                instead_of_model="folds",
+                statistics=("folds", "participants_file", "covariates"),
             ),
             "intervene": Analysis(
                 later("twin.analyses.intervene.call:run_interventions"),

@@ -35,6 +35,7 @@ def draw(nothing: float = np.nan) -> bytes | None:
         QuantilePanel(("easy", "hard"), np.linspace(0.1, 0.9, 5), rt, rt + 0.1),
         [trace, trace],
         title="title",
+        ceiling=nothing,
     )
 
 

@@ -227,6 +227,13 @@ JOBS = (
     _twins("code-only", FURTHER),
     _twins("published", FURTHER),
     _of_twins("evaluate"),
+    Job(
+        "twin",
+        "evaluate",
+        lambda scene: scene.of_twins("evaluate", "--folds", 2, "--epochs", 2),
+        form="folds",
+        places=FURTHER,
+    ),
     _of_twins("intervene", "--permutations", 3),
 )
 

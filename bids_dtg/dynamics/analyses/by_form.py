@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bids_dtg.cohort.folds import model_given, refuse_model
 from bids_dtg.dynamics.bundle.fits import kind_of
 from bids_dtg.dynamics.forms import AMORTISED, FORMS, LINEAR, Form
 from bids_dtg.errors import SettingsError
@@ -55,11 +56,6 @@ def form_of(settings: Settings) -> Form:
     return next((own for own in FORMS if own.kind == kind), FORMS[-1])
 
 
-def model_given(settings: Settings) -> bool:
-    """Return whether a call names a model."""
-    return bool(settings.inputs.model != OPTIONS["model"].field.default)
-
-
 def _refuse_options(form: Form, settings: Settings) -> None:
     """Refuse options of training that only models of another form have."""
     values = settings.options
@@ -83,11 +79,7 @@ def _check_folds(form: Form, settings: Settings) -> None:
     """Refuse folds where a model is given, or cannot be trained as often."""
     if settings.statistics.folds is None:
         return
-    if model_given(settings):
-        raise SettingsError(
-            "--folds and --model were given",
-            expected="one of them: with --folds, a model is trained on the others of each fold",
-        )
+    refuse_model(settings)
     if LINEAR not in form.recipes:
         raise SettingsError(
             f"--folds was given with --recipe {settings.modelling.recipe}",

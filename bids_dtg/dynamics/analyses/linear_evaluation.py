@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from bids_dtg.cohort.column import BY_PEOPLE, T_INTERVAL, Column
+from bids_dtg.cohort.folds import FOLDS, draw_folds
 from bids_dtg.cohort.result_table import ResultTable
 from bids_dtg.cohort.seen_people import EXCLUDED, SEEN, left_out_table, seen_on_page
 from bids_dtg.dynamics.analyses.analysis import LinearAnalysis
@@ -27,17 +28,15 @@ from bids_dtg.dynamics.judging.describers import (
 from bids_dtg.dynamics.linear import LinearModel
 from bids_dtg.dynamics.networks import PeopleSeries, standardised
 from bids_dtg.dynamics.retest import covariances_of
-from bids_dtg.errors import DatasetError, SettingsError
+from bids_dtg.errors import DatasetError
 from bids_dtg.notices import counted, say
 from bids_dtg.report.flags import Flag
 from bids_dtg.report.pages.analysis import AnalysisPageFacts, PageSection
 from bids_dtg.report.pages.index import INDEX
 from bids_dtg.settings import Settings
 from bids_dtg.stats.paired import bootstrap_interval, wilson_interval
-from bids_dtg.stats.splits import fold_people
 from bids_dtg.stats.verdict import RULE, WORSE, judge_differences
 
-FOLDS = "folds"  # result of an evaluation by folds
 _SCORES = "desc-another_session_scores"
 _COLUMNS = (
     Column("name", "Name of the model, or of what it is compared with"),
@@ -110,9 +109,8 @@ def run_linear_evaluation(settings: Settings) -> int:
     DtgError
         Wrong options, files or model, or nobody to be judged.
     """
-    folds = settings.statistics.folds
-    if folds is not None:
-        return _by_folds(settings, folds)
+    if settings.statistics.folds is not None:
+        return _by_folds(settings)
     analysis = LinearAnalysis.prepare(settings, "evaluation", _SCORES, _HELD, EXCLUDED)
     labels, seen = analysis.others()
     bundle = analysis.bundle
@@ -141,17 +139,12 @@ def run_linear_evaluation(settings: Settings) -> int:
     return 0
 
 
-def _by_folds(settings: Settings, folds: int) -> int:
+def _by_folds(settings: Settings) -> int:
     """Train on all folds of people but one, and judge by that one, in turn."""
     analysis = LinearAnalysis.prepare(settings, FOLDS, _SCORES, _HELD)
     people = analysis.people
     labels = tuple(label for label in people.split.everybody if label in _with_first(analysis))
-    try:
-        groups = fold_people(
-            labels, folds, seed=settings.modelling.seed, families=people.families.by_label
-        )
-    except ValueError as err:
-        raise SettingsError(f"--folds {folds}: {err}", expected="more people, or fewer") from err
+    groups = draw_folds(settings, labels, people.families)
     fewest = len(labels) - max(len(group) for group in groups)
     require_enough(fewest, f"to be trained on beside a fold ({len(groups)} folds)")
     if settings.behaviour.dry_run:

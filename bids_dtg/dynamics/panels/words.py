@@ -63,6 +63,7 @@ Over people:
 - group/model-NAME/: a model: its bundle, which carries everybody's parameters, and how it was
   fitted.
 - group/evaluation-NAME/: how its simulations agree with the measured series, beside simple models.
+- group/folds-NAME/: the same of a linear core, for everybody, trained without the person's fold.
 - group/simulation-NAME/: series that a model simulates.
 - group/fixed-points-NAME/: where the activity of a model rests.
 - group/intervention-NAME/: what lesions and other interventions change in a linear core. An effect

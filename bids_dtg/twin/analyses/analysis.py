@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import ClassVar
 
-from bids_dtg.cohort.model_analysis import ModelAnalysis
+from bids_dtg.cohort.model_analysis import MODEL, ModelAnalysis
 from bids_dtg.cohort.output_tables import UNKNOWN_CLEANING
 from bids_dtg.cohort.seen_people import labels_alone
 from bids_dtg.errors import DatasetError
@@ -36,6 +36,11 @@ class TwinAnalysis(ModelAnalysis[TwinPeople, TwinBundle]):
         people = TwinPeople.prepare(settings, bundle.part.tasks, bundle.part.atlas)
         _require_same_connectomes(people, bundle)
         return people
+
+    @classmethod
+    def reads_model(cls, settings: Settings, makes: str) -> bool:
+        """Return whether a call reads a model: neither makes one, nor one for each fold."""
+        return makes != MODEL and settings.statistics.folds is None
 
     @classmethod
     def words(cls) -> DatasetWords:

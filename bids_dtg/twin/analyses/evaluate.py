@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
 
 from bids_dtg.cohort.column import BY_PEOPLE, Column, interval_of
+from bids_dtg.cohort.folds import FOLDS, refuse_model
 from bids_dtg.cohort.result_table import ResultTable
 from bids_dtg.cohort.seen_people import (
     EXCLUDED,
@@ -21,6 +23,7 @@ from bids_dtg.errors import DatasetError
 from bids_dtg.notices import counted, say
 from bids_dtg.report.charts import nice
 from bids_dtg.report.flags import Flag
+from bids_dtg.report.numbers import figure as written
 from bids_dtg.report.pages.analysis import (
     AnalysisPageFacts,
     Lines,
@@ -34,6 +37,13 @@ from bids_dtg.settings import Settings
 from bids_dtg.stats.paired import Interval
 from bids_dtg.stats.verdict import NO_EVIDENCE, RULE, WORSE, Verdict
 from bids_dtg.twin.analyses.analysis import TwinAnalysis
+from bids_dtg.twin.analyses.folds import (
+    FoldPlan,
+    discard_checkpoints,
+    fold_flags,
+    fold_table,
+    refuse_training_options,
+)
 from bids_dtg.twin.curves import MeanTrial, Values, per_second
 from bids_dtg.twin.judging.cohort import Cohort
 from bids_dtg.twin.judging.curves import PEOPLE
@@ -46,7 +56,10 @@ from bids_dtg.twin.judging.evaluation import (
     Samples,
     Score,
     evaluate,
+    evaluate_folds,
 )
+from bids_dtg.twin.judging.winners import winner_sentences
+from bids_dtg.twin.participant.covariates import read_covariates
 
 Row = dict[str, Any]
 _FEWEST_TRAINING = 3  # training participants, for baselines
@@ -56,10 +69,14 @@ _NAMES = {
     TWIN: "their twins",
     GROUP: "group\N{RIGHT SINGLE QUOTATION MARK}s network",
 }
+_OF_FOLDS = "desc-folds_models"
+_CHECKPOINTS = "checkpoints/"
 _CAN_WRITE = (
     *("desc-people_predicted", "desc-scores_models", "desc-rt_quantiles", "desc-trials_curves"),
     *("desc-twins_matched", EXCLUDED),
 )
+_CAUTION = f"A twin's answers are predictions, not measurements. {NO_EVIDENCE}"
+_CEILING = "noise ceiling (halves of trials)"
 _WILSON = "95 % interval (Wilson)"
 _LOSS_DIGITS = 6  # decimals of a difference of losses: what is smaller is rounding
 # Of the mean loss: where colours end at the least. On a scale of their own, differences of 1e-8
@@ -83,6 +100,12 @@ _SCORES = (
         "Mean absolute error over people",
         "mean absolute error (s)",
         "s",
+        interval=BY_PEOPLE,
+    ),
+    Column(
+        "ceiling",
+        "Noise ceiling of r: square root of the reliability of people's figures, by odd and even "
+        "trials, brought to all trials (Spearman-Brown)",
         interval=BY_PEOPLE,
     ),
     Column("people", "How many people"),
@@ -140,13 +163,16 @@ _MATCHED = (
 
 
 def run_evaluation(settings: Settings) -> int:
-    """Evaluate ``--model`` in people outside its training set; return 0.
+    """Evaluate ``--model`` in people outside its training set, or by folds; return 0.
 
     Raises
     ------
     DtgError
         Wrong options, files or model, or nobody outside the training set.
     """
+    if settings.statistics.folds is not None:
+        return _by_folds(settings)
+    refuse_training_options(settings)
     analysis = TwinAnalysis.prepare(settings, "evaluation", *_CAN_WRITE)
     unseen, seen = _divided(analysis)
     if settings.behaviour.dry_run:
@@ -163,8 +189,41 @@ def run_evaluation(settings: Settings) -> int:
         tables = evaluation_tables(found)
         if left_out := {**analysis.people.left_out, **dict.fromkeys(seen, SEEN)}:
             tables[EXCLUDED] = left_out_table(left_out)
+        say_winners(found)
         analysis.write(tables, _page(analysis, found, seen))
     return 0
+
+
+def _by_folds(settings: Settings) -> int:
+    """Fit twins to all folds of people but one, and judge by that one, in turn."""
+    refuse_model(settings)
+    analysis = TwinAnalysis.prepare(settings, FOLDS, *_CAN_WRITE, _OF_FOLDS, _CHECKPOINTS)
+    plan = FoldPlan.of(analysis)
+    if settings.behaviour.dry_run:
+        return analysis.print_plan(f"scores of {plan.words}, tables and a page", plan.labels)
+    people = plan.gather(analysis)
+    with analysis.results.begun():
+        analysis.describe()
+        checkpoints = analysis.results.add(_CHECKPOINTS)
+        fits = plan.fit(people, checkpoints)
+        say(f"evaluating {counted(people.people, 'participant')}")
+        found = evaluate_folds(
+            [fit.fold for fit in fits], people, samples=Samples(settings.modelling.seed)
+        )
+        of_folds = fold_table(fits)
+        tables = {**evaluation_tables(found), _OF_FOLDS: of_folds}
+        if left_out := analysis.people.left_out:
+            tables[EXCLUDED] = left_out_table(left_out)
+        say_winners(found)
+        analysis.write(tables, _page_of_folds(analysis, plan, found, of_folds, fold_flags(fits)))
+        discard_checkpoints(checkpoints)
+    return 0
+
+
+def say_winners(found: Evaluation) -> None:
+    """Report which prediction is best at each group of figures."""
+    for sentence in winner_sentences(found):
+        say(sentence)
 
 
 def _divided(analysis: TwinAnalysis) -> tuple[tuple[str, ...], tuple[str, ...]]:
@@ -188,7 +247,9 @@ def _cohort(analysis: TwinAnalysis, labels: Sequence[str]) -> Cohort:
     people, bundle = analysis.people, analysis.bundle
     assert bundle is not None
     segments = people.segments(labels, held=bundle.part.held)
-    return Cohort(tuple(labels), segments, people.connectomes(labels))
+    given = read_covariates(analysis.settings, labels)
+    connectomes = people.connectomes(labels)
+    return Cohort(tuple(labels), segments, connectomes, given.numbers, given.categories)
 
 
 def evaluation_tables(found: Evaluation) -> dict[str, ResultTable]:
@@ -201,7 +262,7 @@ def evaluation_tables(found: Evaluation) -> dict[str, ResultTable]:
         ),
         "desc-scores_models": ResultTable(
             _SCORES,
-            [score_row(score) for score in found.scores],
+            [score_row(score, found) for score in found.scores],
             "Scores: a row a figure, task, condition and prediction",
         ),
         "desc-rt_quantiles": ResultTable(
@@ -223,6 +284,11 @@ def people_columns(found: Evaluation) -> tuple[Column, ...]:
     what = "mean response time (rt), or that in the second condition less the first (effect)"
     return (
         Column("participant_id", "Participant"),
+        *(
+            (Column("fold", "Number of the fold, without which the person was predicted"),)
+            if found.folds is not None
+            else ()
+        ),
         *Column("observed_{}", f"Observed {{}}: {what}", unit="s").each(found.targets),
         *(
             column
@@ -245,6 +311,7 @@ def people_rows(found: Evaluation) -> list[Row]:
     return [
         {
             "participant_id": f"sub-{label}",
+            **({} if found.folds is None else {"fold": int(found.folds[n]) + 1}),
             **{f"observed_{name}": value for name, value in _by_target(found, found.observed[n])},
             **{
                 f"{model}_{name}": value
@@ -263,8 +330,9 @@ def _by_target(found: Evaluation, values: Any) -> Iterator[tuple[str, float]]:
     yield from zip(found.targets, values.tolist(), strict=True)
 
 
-def score_row(score: Score) -> Row:
-    """Return a score as a row."""
+def score_row(score: Score, found: Evaluation) -> Row:
+    """Return a score of an evaluation as a row."""
+    ceiling = found.ceilings.get(f"{score.task}_{score.figure}")
     return {
         "figure": score.figure,
         "task": score.task or "all",
@@ -273,6 +341,7 @@ def score_row(score: Score) -> Row:
         "memory": score.memory,
         "value": score.value,
         "error": score.error,
+        "ceiling": None if ceiling is None else ceiling.r,
         "people": score.people,
         **_verdict("advantage", score.verdict),
         "verdict": _word(score.verdict),
@@ -348,15 +417,50 @@ def _page(analysis: TwinAnalysis, found: Evaluation, seen: Sequence[str]) -> Ana
     bundle = analysis.bundle
     assert bundle is not None
     part = "all trials" if found.half is None else f"half {found.half} of the runs"
+    lead = (
+        f"{bundle.card.name} {bundle.card.version} ({bundle.part.architecture}) evaluated in "
+        f"{counted(len(found.labels), 'participant')} of {analysis.data_set} outside its training "
+        f"set, with {part}.{seen_on_page(seen)} {_baselines_in_words(len(seen))} {_CAUTION}"
+    )
+    return _facts(analysis, found, lead, _flags(analysis, found))
+
+
+def _page_of_folds(
+    analysis: TwinAnalysis,
+    plan: FoldPlan,
+    found: Evaluation,
+    of_folds: ResultTable,
+    flags: Sequence[Flag],
+) -> AnalysisPageFacts:
+    lead = (
+        f"Twins ({plan.architecture}) by {plan.words} of {analysis.data_set}: each fold's people "
+        "are judged once, with all trials, by twins and baselines that were fitted to the others. "
+        f"{_CAUTION}"
+    )
+    facts = _facts(analysis, found, lead, [*flags, *_flags(analysis, found)])
+    section = PageSection(
+        title="Folds",
+        text=(
+            f"One fit a fold, of seed {analysis.settings.modelling.seed}, which draws the folds, "
+            "too; --seed gives others. r over people is of figures less the mean of their fold. "
+            "Everybody also trains the others' twins: intervals and p of differences count these "
+            "as varying \N{SQUARE ROOT}2 times as much as they do.",
+        ),
+        tables=(of_folds.on_page("Fits, a row a fold"),),
+    )
+    return dataclasses.replace(facts, sections=(*facts.sections, section))
+
+
+def _facts(
+    analysis: TwinAnalysis, found: Evaluation, lead: str, flags: Sequence[Flag]
+) -> AnalysisPageFacts:
     return AnalysisPageFacts(
         title=analysis.results.title,
         index=f"../../{INDEX}",
-        lead=f"{bundle.card.name} {bundle.card.version} ({bundle.part.architecture}) evaluated in "
-        f"{counted(len(found.labels), 'participant')} of {analysis.data_set} outside its training "
-        f"set, with {part}.{seen_on_page(seen)} {_baselines_in_words(len(seen))} A twin's answers "
-        f"are predictions, not measurements. {NO_EVIDENCE}",
-        flags=_flags(analysis, found),
+        lead=lead,
+        flags=flags,
         sections=(
+            *_winner_sections(found),
             *_figure_sections(found),
             _trial_section(found),
             _curve_section(found),
@@ -383,6 +487,18 @@ def _flags(analysis: TwinAnalysis, found: Evaluation) -> tuple[Flag, ...]:
     return tuple(flags)
 
 
+def _winner_sections(found: Evaluation) -> Iterator[PageSection]:
+    if sentences := winner_sentences(found):
+        yield PageSection(
+            title="Which prediction is best",
+            text=(
+                "Of predictions that know nothing of a person's behaviour. Verdicts are on the "
+                f"twin: {RULE}.",
+                *sentences,
+            ),
+        )
+
+
 def _figure_sections(found: Evaluation) -> Iterator[PageSection]:
     words = {
         "rt": ("Response times", "A person's mean response time; for a twin, the mean of the "
@@ -395,7 +511,11 @@ def _figure_sections(found: Evaluation) -> Iterator[PageSection]:
         if tasks:
             yield PageSection(
                 title=title,
-                text=(text, "A prediction that is the same for everybody has no r."),
+                text=(
+                    text,
+                    "A prediction that is the same for everybody has no r.",
+                    _ceiling_words(found, tasks, figure),
+                ),
                 tables=tuple(_over_people(found, figure, task) for task in tasks),
                 scatters=tuple(_scatter(found, figure, task) for task in tasks),
             )
@@ -403,14 +523,44 @@ def _figure_sections(found: Evaluation) -> Iterator[PageSection]:
 
 def _over_people(found: Evaluation, figure: str, task: str) -> Table:
     scores = [s for s in found.scores if (s.figure, s.task) == (figure, task)]
-    rows = [{**score_row(score), "model": _words(score.name)} for score in scores]
+    ceiling = found.ceilings[f"{task}_{figure}"]
+    rows: list[Row] = [
+        *({**score_row(score, found), "model": _words(score.name)} for score in scores),
+        {"model": _CEILING, "value": ceiling.r, "people": ceiling.people},
+    ]
     return ResultTable(_SCORES, rows).on_page(
         f"{FIGURES[figure].words}: {task}",
         ("model", "value", "error", "people", "verdict"),
         headings={"value": "r, 95 % interval over people"},
-        highlight=[_words(score.name) for score in scores if score.name != TWIN],
+        highlight=[*(_words(score.name) for score in scores if score.name != TWIN), _CEILING],
         model=_words(TWIN),
         better=[(_words(score.name), "value") for score in scores if _is_worse(score)],
+    )
+
+
+def _ceiling_words(found: Evaluation, tasks: Sequence[str], name: str) -> str:
+    """Say how large r can be, and what it means where that is little."""
+    known = {
+        task: found.ceilings[f"{task}_{name}"]
+        for task in tasks
+        if np.isfinite(found.ceilings[f"{task}_{name}"].r.mean)
+    }
+    if not known:
+        return "The noise ceiling of r is not known: too few people have trials in both halves."
+    listed = ", ".join(
+        f"{task} {written(own.r.mean, 2)} ({written(own.r.low, 2)} to {written(own.r.high, 2)})"
+        for task, own in known.items()
+    )
+    low = [task for task, own in known.items() if own.is_low]
+    why = (
+        f" It is low in {' and '.join(low)}: half of the differences between people, or more, are "
+        "noise of their trials, which nothing predicts."
+        if low
+        else ""
+    )
+    return (
+        "Noise ceiling of r, the square root of the reliability by odd and even trials: "
+        f"{listed}.{why}"
     )
 
 
@@ -540,11 +690,12 @@ def _difference(found: Verdict | None) -> tuple[float, float, float] | None:
 
 def _loss_matrix(losses: Values) -> Matrices:
     """Return the losses as a heat map; differences that are of no use are pale."""
-    away = losses - losses.mean(axis=0)
-    most = max(float(np.abs(away).max()), _LEAST_LOSS_SHARE * float(losses.mean()))
+    away = losses - np.nanmean(losses, axis=0)
+    most = max(float(np.nanmax(np.abs(away))), _LEAST_LOSS_SHARE * float(np.nanmean(losses)))
     return Matrices(
         "Loss of each twin (rows) on each person's responses (columns), less the mean of the "
-        "person; below 0 the twin fits the person better than the others do. Colours end at "
+        "person; below 0 the twin fits the person better than the others do. By folds, other "
+        "people are those of the same fold. Colours end at "
         f"{_LEAST_LOSS_SHARE:.0%} of the mean loss or beyond".replace("%", " %"),
         {"loss": away},
         (-nice(most), nice(most)),

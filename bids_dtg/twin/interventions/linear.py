@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bids_dtg.twin.interventions.perturbations import Direction
+from bids_dtg.twin.interventions.stability import FEWEST_FITTED, map_correlations
 from bids_dtg.twin.judging.baselines import BASELINES, Known, Training, predict
 
 Array = NDArray[np.float64]
@@ -71,3 +72,47 @@ class LinearMap:
         if not np.ptp(predicted) > 0:
             return None
         return Direction.between(connectomes, predicted).reversed
+
+
+def halves_r(
+    connectomes: Floats, figures: Array, *, splits: int, seed: int = 0
+) -> tuple[Array, Array]:
+    """Correlate maps of two halves of people over edges, as those of twins are.
+
+    Parameters
+    ----------
+    connectomes, figures
+        Of people, (people, edges) and (people, figures), as of `LinearMap.of`.
+    splits
+        Number of random splits of the people into halves.
+    seed
+        Seed of the splits: the halves are those that twins are refitted to
+        (`bids_dtg.twin.interventions.stability.refitted_twins`).
+
+    Returns
+    -------
+    tuple of numpy.ndarray
+        Of ridge weights and of covariance, (splits, figures) each; NaN where a half has no map.
+
+    Examples
+    --------
+    >>> rng = np.random.default_rng(0)
+    >>> edges = rng.standard_normal((200, 5))
+    >>> ridge, covariance = halves_r(edges, edges[:, :1], splits=3)
+    >>> bool(ridge.min() > 0.9), covariance.shape
+    (True, (3, 1))
+    """
+    people, number = figures.shape
+    found = np.full((2, splits, number), np.nan)
+    if people < FEWEST_FITTED:
+        return found[0], found[1]
+    rng = np.random.default_rng(seed)
+    for split in range(splits):
+        order = rng.permutation(people)
+        halves = order[: people // 2], order[people // 2 :]
+        for column in range(number):
+            maps = [LinearMap.of(connectomes[rows], figures[rows, column]) for rows in halves]
+            pairs = [np.stack([own.ridge, own.difference.unit]) for own in maps if own is not None]
+            if len(pairs) == len(halves):
+                found[:, split, column] = map_correlations(*pairs)
+    return found[0], found[1]

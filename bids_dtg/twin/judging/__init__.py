@@ -8,5 +8,8 @@
 - `simple`: figures and distributions of unseen people by the baselines
 - `cross_losses`: the loss of each twin on each person's responses
 - `curves`: the mean trial over people, observed and predicted
+- `ceilings`: noise ceilings of r over people, by halves of their trials
+- `folds`: people who are judged by folds
+- `winners`: which prediction is best, in sentences
 - `evaluation`: all of these, for one fit or cross-validated (extra ``train``)
 """

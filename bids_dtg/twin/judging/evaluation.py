@@ -7,7 +7,7 @@ of `bids_dtg.stats.verdict`.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Any, Protocol
 
@@ -16,11 +16,19 @@ from numpy.typing import NDArray
 
 from bids_dtg.stats.correlation import correlation_interval, weighted_correlation
 from bids_dtg.stats.paired import Interval, bootstrap_interval
-from bids_dtg.stats.verdict import BETTER, WORSE, Verdict, judge_differences, judge_scores, too_few
+from bids_dtg.stats.verdict import (
+    BETTER,
+    WORSE,
+    Verdict,
+    judge_differences,
+    judge_scores,
+    too_few,
+)
 from bids_dtg.twin.curves import MeanTrial
 from bids_dtg.twin.decoding import Decoded, decode
 from bids_dtg.twin.fitting import Fitted, Performance
 from bids_dtg.twin.judging.behaviour import Answers
+from bids_dtg.twin.judging.ceilings import Ceiling, ceilings_of
 from bids_dtg.twin.judging.cohort import (
     EFFECT,
     RT,
@@ -34,7 +42,8 @@ from bids_dtg.twin.judging.cohort import (
 )
 from bids_dtg.twin.judging.cross_losses import cross_losses, own_losses
 from bids_dtg.twin.judging.curves import curves_of_people
-from bids_dtg.twin.judging.matching import Matching, match
+from bids_dtg.twin.judging.folds import Fold, TwinsOfFolds, numbers_of, simple_of, within_folds
+from bids_dtg.twin.judging.matching import Matching, match, mean_of_others
 from bids_dtg.twin.judging.scores import (
     QuantileTable,
     always_correct,
@@ -133,6 +142,10 @@ class Evaluation:
     choice: Mapping[str, Values] = field(default_factory=dict)  # by task, (people,)
     # The mean trial of each task and condition: observed, under `PEOPLE`, and by network.
     curves: Mapping[str, tuple[MeanTrial, ...]] = field(default_factory=dict)
+    ceilings: Mapping[str, Ceiling] = field(default_factory=dict)  # by target
+    # (people,): number of the fold, from 0, without which a person's twin was fitted; None: one fit
+    # of other people serves all.
+    folds: NDArray[np.intp] | None = None
 
     def score(self, figure: str, task: str = "", name: str = TWIN, condition: str = "") -> Score:
         """Return one of the scores.
@@ -196,6 +209,7 @@ class Samples:
 
     seed: int = 0
     number: int = 2000
+    folds: NDArray[np.intp] | None = None  # (people,); None: nobody is judged by folds
 
     def score(
         self,
@@ -217,19 +231,32 @@ class Samples:
         """Return r over people with its interval; NaN for a prediction that is the same for all."""
         if name in _CONSTANT or not (np.isfinite(predicted) & np.isfinite(wanted)).any():
             return _nothing()
-        return correlation_interval(predicted, wanted, seed=self.seed, draws=self.number)
+        both = self._within(predicted, wanted)
+        return correlation_interval(*both, seed=self.seed, draws=self.number)
+
+    def difference(self, values: Values) -> Verdict:
+        """Judge a difference of which each person has a value."""
+        return judge_differences(values, cross_validated=self.folds is not None, seed=self.seed)
 
     def gain(self, one: Values, other: Values, wanted: Values) -> Verdict | None:
         """Test whether the r of `one` is larger than that of `other`."""
-        known = np.isfinite(one) & np.isfinite(other) & np.isfinite(wanted)
-        both, target = np.stack([one, other])[:, known], wanted[known]
+        found = self._within(one, other, wanted)
+        both, target = np.stack(found[:2]), found[2]
 
         def difference(counts: Values) -> Values:
             r = weighted_correlation(both, target, counts)
             larger: Values = r[0] - r[1]
             return larger
 
-        return judge_scores(difference, len(target), seed=self.seed)
+        return judge_scores(
+            difference, len(target), cross_validated=self.folds is not None, seed=self.seed
+        )
+
+    def _within(self, *values: Values) -> list[Values]:
+        """Return values of people who have all of them, by folds less the mean of the fold."""
+        known = np.isfinite(values).all(axis=0)
+        folds = None if self.folds is None else self.folds[known]
+        return [within_folds(own[known], folds) for own in values]
 
 
 def evaluate(
@@ -294,6 +321,75 @@ def evaluate(
         truth=truth,
         samples=samples,
     )
+
+
+def evaluate_folds(
+    folds: Sequence[Fold],
+    people: Cohort,
+    *,
+    truth: Mapping[str, Values] | None = None,
+    samples: Samples = Samples(),
+) -> Evaluation:
+    """Evaluate twins in people who are judged by folds, everybody once, in one table.
+
+    Parameters
+    ----------
+    folds
+        Each fold's people, their twins, which were fitted to the others, and what baselines predict
+        that were fitted to the same others (`fold_of`).
+    people
+        Everybody, whose rows folds have.
+    truth, samples
+        As of `evaluate`.
+
+    Returns
+    -------
+    Evaluation
+        Its r over people are of figures less the mean of their fold, and other people's twins are
+        those of the same fold. Verdicts count that everybody trains the others' twins
+        (`bids_dtg.stats.verdict`).
+
+    Raises
+    ------
+    ValueError
+        Somebody is in two folds, or in none.
+    """
+    if sorted(np.concatenate([fold.rows for fold in folds]).tolist()) != list(range(people.people)):
+        raise ValueError(f"folds have other people than the {people.people}, each once")
+    return judge(
+        TwinsOfFolds(folds),
+        people,
+        simple_of(folds),
+        truth=truth,
+        samples=replace(samples, folds=numbers_of(folds)),
+    )
+
+
+def fold_of(fitted: Fitted, people: Cohort, rows: NDArray[np.integer]) -> Fold:
+    """Return a fold: its people's twins, and baselines fitted to the same others.
+
+    Parameters
+    ----------
+    fitted
+        The twin that was fitted to the others.
+    people
+        Everybody.
+    rows
+        The fold's people, by row.
+
+    Raises
+    ------
+    ValueError
+        The twin was not fitted to the others, or connectomes are missing.
+    """
+    others = np.setdiff1d(np.arange(people.people), rows)
+    training, unseen = people.of(others), people.of(rows)
+    if fitted.people != training.labels:
+        raise ValueError("the twin of a fold has to be fitted to everybody else, in order")
+    if unseen.connectomes is None:
+        raise ValueError("connectomes are missing, from which people's twins are made")
+    twins = FittedTwins(fitted, unseen.connectomes)
+    return Fold(rows, twins, simple_predictions(training, unseen, half=None))
 
 
 def _check_people(fitted: Fitted, people: Cohort, memory: bool) -> None:
@@ -413,7 +509,7 @@ class _Judged:
             own_losses=own[TWIN],
             group_losses=own.get(GROUP),
             matched_people=tuple(self.people.labels[row] for row in rows),
-            comparison=self._comparison(losses, own),
+            comparison=self._comparison(losses, own, rows),
             choice={
                 task.task.name: self._choice(task, of[TWIN].answers)
                 for task, of in zip(self.tasks, predictions, strict=True)
@@ -423,7 +519,17 @@ class _Judged:
                 {name: performed.buttons for name, performed in self.performed.items()},
                 half=self.half,
             ),
+            ceilings=dict(zip((target.name for target in targets), self._ceilings(), strict=True)),
+            folds=self.draws.folds,
         )
+
+    def _ceilings(self) -> list[Ceiling]:
+        seed, draws = self.draws.seed, self.draws.number
+        return [
+            ceiling
+            for task in self.tasks
+            for ceiling in ceilings_of(task.answers, task.task, seed=seed, draws=draws)
+        ]
 
     def _predictions(self, number: int, task: TaskAnswers) -> dict[str, _Prediction]:
         """Return the prediction of a task by each model that predicts distributions."""
@@ -537,7 +643,7 @@ class _Judged:
         twin, found = of_people[TWIN], []
         for name, values in of_people.items():
             gain = twin - values if better else values - twin
-            verdict = None if name == TWIN else judge_differences(gain, seed=self.draws.seed)
+            verdict = None if name == TWIN else self.draws.difference(gain)
             people = int(np.isfinite(values).sum())
             found.append(
                 self.draws.score((*key, name), self.draws.mean(values), people, verdict=verdict)
@@ -559,18 +665,26 @@ class _Judged:
                 columns.append(cross_losses(performed, seen, half=self.half)[:, 0])
             losses = np.stack(columns, axis=1)
         whole = np.isfinite(np.diagonal(losses))
-        return losses[np.ix_(whole, whole)], people[whole]
+        if (folds := self.draws.folds) is None:
+            return losses[np.ix_(whole, whole)], people[whole]
+        # Twins of other folds were fitted to the person, too: only those of the own fold count.
+        of = folds[people]
+        known = np.bincount(of[whole], minlength=of.max() + 1)
+        whole &= known[of] > 1
+        losses = np.where(of[:, None] == of[None, :], losses, np.nan)
+        order = np.flatnonzero(whole)[np.argsort(of[whole], kind="stable")]
+        return losses[np.ix_(order, order)], people[order]
 
-    def _comparison(self, losses: Values, own: Mapping[str, Values]) -> Comparison | None:
+    def _comparison(
+        self, losses: Values, own: Mapping[str, Values], rows: NDArray[np.intp]
+    ) -> Comparison | None:
         if len(losses) < 2:
             return None
-        diagonal = np.diagonal(losses)
-        others = (losses.sum(axis=0) - diagonal) / (len(losses) - 1)
-        seed = self.draws.seed
+        folds = None if self.draws.folds is None else self.draws.folds[rows]
         return Comparison(
-            match(losses, seed=seed, rounding=_ROUNDING),
-            judge_differences(others - diagonal, seed=seed),
-            judge_differences(own[GROUP] - own[TWIN], seed=seed) if GROUP in own else None,
+            match(losses, groups=folds, seed=self.draws.seed, rounding=_ROUNDING),
+            self.draws.difference(mean_of_others(losses, folds) - np.diagonal(losses)),
+            self.draws.difference(own[GROUP] - own[TWIN]) if GROUP in own else None,
         )
 
 

@@ -30,6 +30,7 @@ class Matching:
 def match(
     losses: NDArray[np.floating[Any]],
     *,
+    groups: NDArray[np.integer[Any]] | None = None,
     seed: int = 0,
     permutations: int = PERMUTATIONS,
     rounding: float = 0.0,
@@ -41,6 +42,9 @@ def match(
     losses
         (people, people): losses of twins (rows) on people's data (columns). Where all saw the same
         stimuli, this takes one run of each twin; otherwise one run for each pair.
+    groups
+        (people,): group of each person, of two people or more: twins of the others in it alone are
+        other people's twins. None: all are of one group.
     seed, permutations
         Seed and number of random assignments of twins to people.
     rounding
@@ -55,7 +59,7 @@ def match(
     Raises
     ------
     ValueError
-        If the matrix is not square, has fewer than two people, or a loss is not finite.
+        If the matrix is not square, a group has fewer than two people, or a loss is not finite.
 
     Examples
     --------
@@ -64,15 +68,21 @@ def match(
     >>> found.p < 0.001, found.identified.mean
     (True, 1.0)
     """
-    loss = _checked(losses)
+    blocks = _blocks(len(np.asarray(losses)), groups)
+    loss = _checked(losses, blocks)
     people = len(loss)
-    own = np.diagonal(loss)
-    others = (loss.sum(axis=0) - own) / (people - 1)
-    orders = np.tile(np.arange(people), (permutations, 1))
-    drawn = np.random.default_rng(seed).permuted(orders, axis=1)
+    own, others = np.diagonal(loss), mean_of_others(loss, groups)
+    drawn, rng = np.tile(np.arange(people), (permutations, 1)), np.random.default_rng(seed)
+    for block in blocks:
+        drawn[:, block] = rng.permuted(drawn[:, block], axis=1)
     rounding = max(rounding, 1e-12 * float(np.abs(loss).max()))
     as_low = int((loss[drawn, np.arange(people)].mean(axis=1) <= own.mean() + rounding).sum())
-    lower, tied = (found.sum(axis=1) for found in rivals(-loss.T / (loss.std() or 1.0)))
+    lower, tied = np.zeros((2, people))
+    for block in blocks:
+        of = loss[np.ix_(block, block)]
+        lower[block], tied[block] = (
+            found.sum(axis=1) for found in rivals(-of.T / (of.std() or 1.0))
+        )
     identified = np.where(lower > 0, 0.0, 1 / (1 + tied))
     return Matching(
         people=people,
@@ -85,11 +95,38 @@ def match(
     )
 
 
-def _checked(losses: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
+def mean_of_others(
+    losses: NDArray[np.floating[Any]], groups: NDArray[np.integer[Any]] | None = None
+) -> NDArray[np.float64]:
+    """Return the mean loss on each person of the twins of the others in the group, (people,).
+
+    Parameters
+    ----------
+    losses, groups
+        As of `match`.
+    """
     loss = np.asarray(losses, np.float64)
-    if loss.ndim != 2 or loss.shape[0] != loss.shape[1] or len(loss) < 2:
+    found = np.empty(len(loss))
+    for block in _blocks(len(loss), groups):
+        of = loss[np.ix_(block, block)]
+        found[block] = (of.sum(axis=0) - np.diagonal(of)) / (len(of) - 1)
+    return found
+
+
+def _blocks(people: int, groups: NDArray[np.integer[Any]] | None) -> list[NDArray[np.intp]]:
+    """Return the rows of each group."""
+    if groups is None:
+        return [np.arange(people)]
+    return [np.flatnonzero(groups == group) for group in np.unique(groups)]
+
+
+def _checked(
+    losses: NDArray[np.floating[Any]], blocks: list[NDArray[np.intp]]
+) -> NDArray[np.float64]:
+    loss = np.asarray(losses, np.float64)
+    if loss.ndim != 2 or loss.shape[0] != loss.shape[1] or min(map(len, blocks)) < 2:
         raise ValueError(f"losses are (people, people) of 2 people or more, found {loss.shape}")
-    unknown = int((~np.isfinite(loss)).sum())
+    unknown = sum(int((~np.isfinite(loss[np.ix_(block, block)])).sum()) for block in blocks)
     if unknown:
         raise ValueError(
             f"{unknown} of {loss.size} losses are not finite: the comparison needs the loss of "

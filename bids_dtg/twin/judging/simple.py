@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,9 +23,14 @@ from bids_dtg.twin.judging.cohort import (
 
 Values = NDArray[np.float64]
 GROUP_DISTRIBUTION, OWN_DISTRIBUTION = "group_mean", "own_first_half"  # rows of baselines
-# The group's distribution, stretched by what the ridge predicts of each person's response time.
-RIDGE_DISTRIBUTION = "ridge_distribution"
-_RIDGE = "connectome_ridge"
+# The group's distribution, stretched by what a regression on connectomes predicts of each person's
+# response time: by the name of the regression.
+STRETCHED: Mapping[str, str] = MappingProxyType(
+    {
+        "connectome_ridge": "ridge_distribution",
+        "connectome_kernel_ridge": "kernel_ridge_distribution",
+    }
+)
 _FEWEST_PEOPLE = 3
 
 
@@ -71,7 +77,11 @@ def simple_predictions(
     memory = half == 2 and has_half(before.segments, 1)
     known = unseen.known(first_half=targets_of_people(before.segments, 1) if memory else None)
     targets, group = _targets(training.training(), known), _distributions(training, unseen, None)
-    stretched = _stretched(group, targets, unseen) if _RIDGE in targets else {}
+    stretched = {
+        name: _stretched(group, targets[of], targets[GROUP_DISTRIBUTION], unseen)
+        for of, name in STRETCHED.items()
+        if of in targets
+    }
     return Simple(
         targets=targets,
         distributions={
@@ -132,11 +142,11 @@ def _distributions(before: Cohort, unseen: Cohort, half: int | None) -> list[Dis
 
 
 def _stretched(
-    group: Sequence[Distribution], targets: Mapping[str, Values], unseen: Cohort
-) -> dict[str, list[Distribution]]:
-    """Stretch the group's distributions by the ridge's response time over the group's mean."""
+    group: Sequence[Distribution], predicted: Values, means: Values, unseen: Cohort
+) -> list[Distribution]:
+    """Stretch the group's distributions by predicted response times over the group's means."""
     columns = [target.what == RT for target in targets_of(unseen.segments.tasks)]
-    stretch = (targets[_RIDGE] / targets[GROUP_DISTRIBUTION])[:, columns]
+    stretch = (predicted / means)[:, columns]
     found = []
     for number, of in enumerate(group):
         known = np.where(stretch[:, number] > 0, stretch[:, number], np.nan)
@@ -147,7 +157,7 @@ def _stretched(
             ]
         )
         found.append(Distribution(of.seconds, answered, of.shares))
-    return {RIDGE_DISTRIBUTION: found}
+    return found
 
 
 def _at(answered: Values, seconds: Values, wanted: Values) -> Values:

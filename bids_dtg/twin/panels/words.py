@@ -59,6 +59,7 @@ Over people:
 - group/model-NAME/: a model: its bundle, and how it was fitted.
 - group/evaluation-NAME/: how well it predicts people outside its training set, compared with
   baselines.
+- group/folds-NAME/: the same for everybody, by twins that were fitted without the person's fold.
 - group/intervention-NAME/: how the behaviour of twins changes with the connectome, and which edges
   it depends on.
 - Tables have a JSON file of the same name that explains their columns.

@@ -4,6 +4,7 @@
 - `behaviour`: figures of predicted and observed behaviour
 - `columns`: columns of the tables of behaviour
 - `connectome`: the connectome of an average of runs
+- `covariates`: columns of the table of participants
 - `event_trials`: people's trials, read from the event files of a dataset
 - `events`: each participant's event files, and the sequence for participants without one
 - `infer`: behaviour of networks in the tasks of an average

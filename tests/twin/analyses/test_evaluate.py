@@ -33,14 +33,19 @@ def test_a_model_that_has_seen_everybody_is_not_judged(
 def test_unseen_people_are_judged_and_others_left_out(
     bundle: Path, people: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    judged = tmp_path / "judged"
-    assert main(arguments(people, judged, "evaluate", "--model", str(bundle))) == 0
+    judged, table = tmp_path / "judged", tmp_path / "people.tsv"
+    rows = "".join(f"sub-{label}\t{20 + n * n}\n" for n, label in enumerate(LABELS))
+    table.write_text(f"participant_id\tage\n{rows}")
+    ages = ("--participants-file", str(table), "--covariates", "age")
+    assert main(arguments(people, judged, "evaluate", "--model", str(bundle), *ages)) == 0
     assert LEFT_OUT.format(named(SEEN)) in capsys.readouterr().err
     tables = {path.stem: path for path in judged.rglob("desc-*.tsv")}
     rows = read_rows(tables["desc-people_predicted"])
     assert [row["participant_id"] for row in rows] == [f"sub-{label}" for label in LABELS[3:]]
     scores = read_rows(tables["desc-scores_models"])
-    assert {"twin", "group_network", "always_correct"} <= {row["model"] for row in scores}
+    assert {"twin", "group_network", "always_correct", "covariates"} <= {
+        row["model"] for row in scores
+    }
     crps = {row["model"] for row in scores if row["figure"] == "crps"}
     assert {"twin", "group_mean", "ridge_distribution"} <= crps
     curves = read_rows(tables["desc-trials_curves"])

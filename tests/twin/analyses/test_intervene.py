@@ -178,6 +178,13 @@ def test_attributions_have_names_and_p(written: Path) -> None:
         first, second = pairs[int(row["edge"]) - 1]
         assert (row["region_1"], row["region_2"]) == (f"r{first}", f"r{second}")
         assert 0.25 <= float(row["p"]) <= float(row["p_fwe"]) <= 1
+    covariance = np.array([float(row["covariance"]) for row in rows])
+    assert np.linalg.norm(covariance) == pytest.approx(1.0, abs=1e-4)
+    ridge = np.array([float(row["ridge_seconds_per_z"]) for row in rows])
+    (of,) = [row for row in table(written, "maps_attribution") if row["target"] == "stroop_rt"]
+    own = [float(row["seconds_per_z"]) for row in rows]
+    assert np.corrcoef(own, ridge)[0, 1] == pytest.approx(float(of["r_ridge"]), abs=1e-4)
+    assert np.corrcoef(own, covariance)[0, 1] == pytest.approx(float(of["r_covariance"]), abs=1e-4)
     regions = [row for row in table(written, "regions_attribution") if row["target"] == "faces_rt"]
     assert [row["region"] for row in regions] == [f"r{number}" for number in range(REGIONS)]
 
@@ -185,7 +192,12 @@ def test_attributions_have_names_and_p(written: Path) -> None:
 @pytest.mark.slow
 def test_stability_is_over_people_fits_and_seeds(written: Path) -> None:
     rows = [row for row in table(written, "attribution_stability") if row["target"] == "faces_rt"]
-    assert [int(row["comparisons"]) for row in rows] == [1, 5, 1]
+    assert [int(row["comparisons"]) for row in rows] == [1, 5, 1, 5, 5]
+    assert [row["comparison"].startswith("without a network") for row in rows[2:]] == [
+        False,
+        True,
+        True,
+    ]
     maps = table(written, "maps_attribution")
     assert {row["permutations"] for row in maps} == {"3"}
     # Refitted latent factors equal those of the training.

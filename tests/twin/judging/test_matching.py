@@ -86,3 +86,20 @@ def test_twins_that_are_all_alike_match_nobody():
 def test_what_cannot_be_compared_is_refused(matrix, fact):
     with pytest.raises(ValueError, match=fact):
         match(matrix)
+
+
+def test_twins_of_other_groups_are_no_rivals():
+    matrix, groups = losses(12, 0.02), np.arange(12) % 3
+    blocked = np.where(groups[:, None] == groups[None, :], matrix, np.nan)
+    found = match(blocked, groups=groups)
+    of_groups = [
+        match(matrix[np.ix_(own, own)]) for own in (groups == number for number in range(3))
+    ]
+    for name in ("matched", "mismatched", "mean_rank"):
+        each = [getattr(own, name) for own in of_groups]
+        assert getattr(found, name) == pytest.approx(np.mean(each))
+    assert found.people == 12
+    with pytest.raises(ValueError, match="not finite"):
+        match(blocked)
+    with pytest.raises(ValueError, match="2 people or more"):
+        match(blocked, groups=np.arange(12))

@@ -402,15 +402,20 @@ def _region_tables(found: Study, regions: Sequence[str]) -> tuple[Table, ...]:
             (row for row in every if row["target"] == target),
             key=lambda row: -abs(row["seconds_per_z"]),
         )[:_STRONGEST]
+        ridge = target in found.linear
         tables.append(
             Table(
                 f"{words(target)}: the regions with the largest attribution",
-                ("region", "ms a unit of Fisher z", *(_P if found.null else ())),
+                (
+                    *("region", "ms a unit of Fisher z", *(_P if found.null else ())),
+                    *(("ridge, ms", "covariance") if ridge else ()),
+                ),
                 [
                     (
                         row["region"],
                         _MS * row["seconds_per_z"],
                         *((row["p"], row["p_fwe"]) if found.null else ()),
+                        *((_MS * row["ridge_seconds_per_z"], row["covariance"]) if ridge else ()),
                     )
                     for row in own
                 ],

@@ -25,7 +25,7 @@ from bids_dtg.twin.interventions.attribution import (
 )
 from bids_dtg.twin.interventions.calibration import FEWEST_PEOPLE, Calibration
 from bids_dtg.twin.interventions.gradients import Gradients, smooth_gradients
-from bids_dtg.twin.interventions.linear import LinearMap
+from bids_dtg.twin.interventions.linear import LinearMap, halves_r
 from bids_dtg.twin.interventions.moves import (
     STEP_SIZE,
     Change,
@@ -68,6 +68,10 @@ OVER_PEOPLE, OVER_FITTED, OVER_SEEDS = (
     "halves of the people averaged over",
     "refitted to halves of the people",
     "the group's network of another seed",
+)
+RIDGE_HALVES, COVARIANCE_HALVES = (
+    "without a network: ridge weights of halves of the people",
+    "without a network: covariance of halves of the people",
 )
 
 
@@ -218,6 +222,7 @@ def study(
     observed = targets_of_people(performers.segments)
     correct, missed = _observed_shares(performers.segments)
     linear = _linear(fitted_people, gradients.targets)
+    stability = (*stability, *_linear_stability(fitted_people, plan.seed))
     return Study(
         labels=performers.labels,
         gradients=gradients,
@@ -261,6 +266,15 @@ def _linear(people: People | None, targets: tuple[str, ...]) -> dict[str, Linear
         for number, target in enumerate(targets)
     }
     return {target: of for target, of in found.items() if of is not None}
+
+
+def _linear_stability(people: People | None, seed: int) -> Iterator[Stability]:
+    """Yield how stable maps without a network are; none without training participants."""
+    if people is not None:
+        observed = targets_of_people(people.segments)
+        found = halves_r(people.connectomes, observed, splits=SPLITS, seed=seed)
+        for words, r in zip((RIDGE_HALVES, COVARIANCE_HALVES), found, strict=True):
+            yield Stability(words, r)
 
 
 def _simple_moves(

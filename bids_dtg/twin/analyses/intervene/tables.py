@@ -141,6 +141,17 @@ _TARGET = Column(
     "Figure that is attributed: mean response time (rt), or that in the second condition less the "
     "first (effect)",
 )
+# What needs no network, of the training participants' observed figure.
+_BESIDE = (
+    Column(
+        "ridge_seconds_per_z",
+        "The same by ridge regression on edges: weights; n/a without training participants",
+    ),
+    Column(
+        "covariance",
+        "Covariance of edges with the figure over people, in units of the length of the whole map",
+    ),
+)
 _EDGES = (
     _TARGET,
     Column("rank", "Rank by size, 1 the largest"),
@@ -152,6 +163,7 @@ _EDGES = (
         "noisy copies (SmoothGrad)",
     ),
     *_P,
+    *_BESIDE,
 )
 _REGIONS = (
     _TARGET,
@@ -162,6 +174,7 @@ _REGIONS = (
         "people and noisy copies (SmoothGrad)",
     ),
     *_P,
+    *_BESIDE,
 )
 _MAPS = (
     _TARGET,
@@ -402,6 +415,7 @@ def _edge_rows(found: Study, regions: Sequence[str]) -> Iterator[Row]:
                 "region_2": regions[second[edge]] if len(regions) else None,
                 "seconds_per_z": float(edges[edge]),
                 **_chances(chance, number, int(edge)),
+                **{name: float(values[edge]) for name, values in _beside(found, target).items()},
             }
 
 
@@ -410,13 +424,26 @@ def region_rows(found: Study, regions: Sequence[str]) -> Iterator[Row]:
     chance = None if found.null is None else found.null.regions
     for number, target in enumerate(found.targets if len(regions) else ()):
         means = region_means(found.gradients.of(target), len(regions))
+        beside = {
+            name: region_means(values, len(regions))
+            for name, values in _beside(found, target).items()
+        }
         for place, region in enumerate(regions):
             yield {
                 "target": target,
                 "region": region,
                 "seconds_per_z": float(means[place]),
                 **_chances(chance, number, place),
+                **{name: float(values[place]) for name, values in beside.items()},
             }
+
+
+def _beside(found: Study, target: str) -> dict[str, Array]:
+    """Return maps of edges without a network, (edges,), by column; none without these."""
+    linear = found.linear.get(target)
+    if linear is None:
+        return {}
+    return {"ridge_seconds_per_z": linear.ridge, "covariance": linear.difference.unit}
 
 
 def _chances(chance: Chance | None, target: int, place: int) -> Row:

@@ -1,0 +1,49 @@
+"""Folds of people, drawn by the options of a call."""
+
+from __future__ import annotations
+
+import pytest
+
+from bids_dtg.cohort.folds import draw_folds, model_given, refuse_model
+from bids_dtg.errors import SettingsError
+from bids_dtg.inputs.splits_file import Families
+from bids_dtg.settings import Settings
+
+LABELS = tuple("abcdefgh")
+
+
+def settings(**options: object) -> Settings:
+    return Settings.of(
+        bids_dir="in", output_dir="out", analysis_level="group", workflow="twin", **options
+    )
+
+
+def families(**of: str) -> Families:
+    return Families(of, "")
+
+
+def test_families_stay_in_a_fold_whatever_the_seed() -> None:
+    related = families(a="1", b="1", c="2", d="2", e="3", f="3")
+    for seed in range(8):
+        folds = draw_folds(settings(folds=3, seed=seed), LABELS, related)
+        assert sorted(label for fold in folds for label in fold) == list(LABELS)
+        for pair in ("ab", "cd", "ef"):
+            assert any(set(pair) <= set(fold) for fold in folds)
+
+
+def test_the_seed_draws_the_folds() -> None:
+    drawn = [draw_folds(settings(folds=2, seed=n), LABELS, families()) for n in (*range(6), 0)]
+    assert drawn[0] == drawn[-1]
+    assert len(set(drawn)) > 1
+
+
+def test_one_family_cannot_be_divided() -> None:
+    with pytest.raises(SettingsError, match=r"--folds 3: 1 families.*more people, or fewer"):
+        draw_folds(settings(folds=3), "ab", families(a="1", b="1"))
+
+
+def test_folds_stand_in_for_a_model() -> None:
+    assert not model_given(settings())
+    refuse_model(settings(model="mine"))
+    with pytest.raises(SettingsError, match="--folds and --model were given"):
+        refuse_model(settings(model="mine", folds=2))
