@@ -180,12 +180,15 @@ def connectome_perturbations(bench: Bench) -> Iterator[Row]:
 def between_perturbations(bench: Bench) -> Iterator[Row]:
     """Perturb connectomes along the difference between people, as the program does.
 
-    The direction and the calibration slope are those of other unseen people.
+    The direction and the calibration slope are those of other unseen people. Where connectomes are
+    not shown to predict anybody, all twins are the group's network, and there is no direction.
     """
     others = bench.unseen.of(np.arange(PERTURBED, bench.unseen.people))
     own = performed_outcomes(bench.fitted, others.connectomes, others.segments)
     observed = targets_of_people(others.segments)
     for number, target in enumerate(own.targets):
+        if not np.ptp(own.of(target)):
+            continue
         direction = Direction.between(others.connectomes, own.of(target))
         rows = list(_perturbed(bench, "between", target, direction, -STEP_SIZE))
         yield from rows

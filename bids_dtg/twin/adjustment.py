@@ -24,10 +24,10 @@ _LEVEL = "="  # between the name of a column of words and one of its levels
 class Covariates:
     """Columns of a table of participants, of the same people in the same order."""
 
-    numbers: tuple[str, ...] = ()  # names of columns with numbers
-    values: Array | None = None  # (people, numbers); NaN: not known
-    words: tuple[str, ...] = ()  # names of columns with words
-    labels: NDArray[np.str_] | None = None  # (people, words); "": not known
+    number_names: tuple[str, ...] = ()  # of columns with numbers, as age
+    numbers: Array | None = None  # (people, columns); NaN: not known
+    category_names: tuple[str, ...] = ()  # of columns with words, as site
+    categories: NDArray[np.str_] | None = None  # (people, columns); "": not known
 
     def columns(self, names: Sequence[str]) -> Array:
         """Return columns of numbers by name, (people, names); NaN: not known.
@@ -38,12 +38,12 @@ class Covariates:
         found = []
         for name in names:
             column, _, level = name.partition(_LEVEL)
-            if column in self.numbers and not level:
-                assert self.values is not None
-                found.append(self.values[:, self.numbers.index(column)])
+            if not level:
+                assert self.numbers is not None
+                found.append(self.numbers[:, self.number_names.index(column)])
                 continue
-            assert self.labels is not None
-            own = self.labels[:, self.words.index(column)]
+            assert self.categories is not None
+            own = self.categories[:, self.category_names.index(column)]
             levels = [each.partition(_LEVEL)[2] for each in names if each.startswith(f"{column}=")]
             found.append(np.where(np.isin(own, levels), (own == level).astype(float), np.nan))
         return np.stack(found, axis=1)
@@ -51,11 +51,11 @@ class Covariates:
     @property
     def names(self) -> tuple[str, ...]:
         """Names of columns of numbers: those of numbers, and a level of each column of words."""
-        return (*self.numbers, *self._levels())
+        return (*self.number_names, *self._levels())
 
     def _levels(self) -> Iterator[str]:
-        if self.labels is not None:
-            for column, labels in zip(self.words, self.labels.T, strict=True):
+        if self.categories is not None:
+            for column, labels in zip(self.category_names, self.categories.T, strict=True):
                 for level in sorted({*labels.tolist()} - {""}):
                     yield f"{column}{_LEVEL}{level}"
 
@@ -67,6 +67,11 @@ class Adjustment:
     names: tuple[str, ...]  # of columns, as `Covariates.names` has them
     mean: Array  # (columns,): of training people
     slopes: Array  # (columns, edges): change of an edge per unit of a column
+
+    @property
+    def asked(self) -> tuple[str, ...]:
+        """Names of columns of a table of participants, each once."""
+        return tuple(dict.fromkeys(name.partition(_LEVEL)[0] for name in self.names))
 
     @classmethod
     def fit(cls, connectomes: NDArray[np.floating[Any]], covariates: Covariates) -> Adjustment:

@@ -72,6 +72,7 @@ ROW = Workflow(
                 arrays="may",
                 reads=(*_OF_BEHAVIOUR, *_OF_TRAINING),
                 packages=("torch", "lightning"),
+                statistics=("participants_file", "covariates"),
             ),
             "evaluate": Analysis(
                 later("twin.analyses.evaluate:run_evaluation"),
@@ -92,7 +93,7 @@ ROW = Workflow(
                 reads=("model", *_OF_BEHAVIOUR, "device"),
                 packages=("torch", "lightning"),
                 needs_model=True,
-                statistics=("permutations",),
+                statistics=("permutations", "participants_file"),
             ),
         }
     ),

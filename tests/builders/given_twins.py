@@ -22,10 +22,10 @@ class Given:
     group: np.ndarray
 
     def perform(self, segments: Segments) -> Performance:
-        return Performance(self.buttons, None)
+        return Performance(self.buttons)
 
     def perform_group(self, segments: Segments) -> Performance:
-        return Performance(self.group, None)
+        return Performance(self.group)
 
 
 def slow_cohort() -> Cohort:

@@ -18,7 +18,11 @@ def people(seed: int, number: int = 30, edges: int = 7) -> tuple[Covariates, np.
 def test_what_is_left_is_the_residual_of_least_squares(seed):
     known, edges = people(seed)
     design = np.column_stack(
-        [np.ones(len(edges)), known.values, *(known.labels == site for site in ("north", "south"))]
+        [
+            np.ones(len(edges)),
+            known.numbers,
+            *(known.categories == site for site in ("north", "south")),
+        ]
     )
     residual = edges - design @ np.linalg.lstsq(design, edges, rcond=None)[0]
     left = Adjustment.fit(edges, known).apply(edges, known)
@@ -29,8 +33,8 @@ def test_what_is_left_is_the_residual_of_least_squares(seed):
 def test_new_people_of_any_age_have_the_edges_of_the_mean_age(seed, shift):
     known, edges = people(seed)
     model = Adjustment.fit(edges, known)
-    values = known.values + np.array([shift, 0.0])
-    older = Covariates(known.numbers, values, known.words, known.labels)
+    values = known.numbers + np.array([shift, 0.0])
+    older = Covariates(known.number_names, values, known.category_names, known.categories)
     np.testing.assert_allclose(
         model.apply(edges + shift * model.slopes[0], older), model.apply(edges, known), atol=1e-9
     )
@@ -46,12 +50,12 @@ def test_covariates_that_are_the_same_for_all_change_nothing():
 def test_people_with_an_unknown_value_have_the_mean(unknown):
     known, edges = people(2)
     model = Adjustment.fit(edges, known)
-    values, sites = known.values.copy(), known.labels.astype("U9")
+    values, sites = known.numbers.copy(), known.categories.astype("U9")
     if isinstance(unknown, str):
         sites[0], column = unknown, ("site=north", "site=south", "site=west")
     else:
         values[0, 0], column = unknown, ("age",)
-    some = Covariates(known.numbers, values, known.words, sites)
+    some = Covariates(known.number_names, values, known.category_names, sites)
     left = [name not in column for name in model.names]
     others = some.columns(model.names)[0]
     expected = edges[0] - (others - model.mean)[left] @ model.slopes[left]

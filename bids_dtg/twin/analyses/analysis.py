@@ -15,7 +15,9 @@ from bids_dtg.notices import counted, named, say
 from bids_dtg.settings import Settings
 from bids_dtg.twin.bundle.bundle import TwinBundle, load_twin_bundle
 from bids_dtg.twin.panels.presentation import PRESENTATION
+from bids_dtg.twin.participant.covariates import read_covariates
 from bids_dtg.twin.participant.people import TwinPeople
+from bids_dtg.twin.participant.source import Edges
 
 
 class TwinAnalysis(ModelAnalysis[TwinPeople, TwinBundle]):
@@ -70,6 +72,22 @@ class TwinAnalysis(ModelAnalysis[TwinPeople, TwinBundle]):
             yield f"{task.name}: {counted(len(runs), 'run')}, {counted(scored, 'scored trial')}"
         if self.settings.modelling.input_arrays and (self.bundle is None or not self._knows):
             yield "no connectome was read"
+
+    def connectomes(self, labels: Sequence[str]) -> Edges:
+        """Read people's connectomes, (people, edges), as the model takes them.
+
+        A model that was trained with ``--covariates`` takes them out of connectomes.
+
+        Raises
+        ------
+        DtgError
+            Values cannot be used, or the table of participants has no column that the model needs.
+        """
+        found = self.people.connectomes(labels)
+        adjustment = None if self.bundle is None else self.bundle.adjustment
+        if adjustment is None:
+            return found
+        return adjustment.apply(found, read_covariates(self.settings, labels, adjustment.asked))
 
     def divided(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
         """Return the participants outside the model's training set, and those in it."""

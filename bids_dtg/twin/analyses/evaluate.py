@@ -248,7 +248,7 @@ def _cohort(analysis: TwinAnalysis, labels: Sequence[str]) -> Cohort:
     assert bundle is not None
     segments = people.segments(labels, held=bundle.part.held)
     given = read_covariates(analysis.settings, labels)
-    connectomes = people.connectomes(labels)
+    connectomes = analysis.connectomes(labels)
     return Cohort(tuple(labels), segments, connectomes, given.numbers, given.categories)
 
 

@@ -16,7 +16,7 @@ from bids_dtg.cohort.model_analysis import MODEL
 from bids_dtg.cohort.result_table import ResultTable
 from bids_dtg.engine.gpu import resolve_device
 from bids_dtg.errors import SettingsError
-from bids_dtg.notices import counted, say
+from bids_dtg.notices import counted, named, say
 from bids_dtg.report.flags import Flag
 from bids_dtg.report.numbers import figure
 from bids_dtg.report.pages.analysis import (
@@ -29,9 +29,11 @@ from bids_dtg.report.pages.index import INDEX
 from bids_dtg.settings import Settings
 from bids_dtg.stats.verdict import NO_EVIDENCE
 from bids_dtg.training.loop import Workplace
+from bids_dtg.twin.adjustment import Adjustment
 from bids_dtg.twin.analyses.analysis import TwinAnalysis
 from bids_dtg.twin.bundle.bundle import TwinFacts, write_twin_bundle
 from bids_dtg.twin.fitting import Fitted, fit
+from bids_dtg.twin.participant.covariates import read_covariates
 from bids_dtg.twin.participant.people import TwinPeople, trial_notes
 from bids_dtg.twin.participant.source import connectome_notes
 from bids_dtg.twin.recipe import DEFAULT_ARCHITECTURE, Recipe, find_architecture, find_recipe
@@ -139,6 +141,11 @@ def run_training(settings: Settings) -> int:
     odd = connectome_notes(connectomes, labels)
     for line in odd:
         say(f"bids_dtg: warning: {line}")
+    adjustment = None
+    if settings.statistics.covariates:
+        known = read_covariates(settings, labels)
+        adjustment = Adjustment.fit(connectomes, known)
+        connectomes = adjustment.apply(connectomes, known)
     segments = people.segments(labels, held=not settings.twin.pulse_targets)
     with analysis.results.begun():
         analysis.describe()
@@ -147,6 +154,8 @@ def run_training(settings: Settings) -> int:
             f"{counted(len(people.tasks.tasks), 'task')} ({', '.join(people.tasks.names)}); "
             f"{schedule}"
         )
+        if adjustment is not None:
+            say(f"{named(adjustment.asked)} taken out of connectomes")
         fitted = fit(
             connectomes,
             segments,
@@ -161,9 +170,12 @@ def run_training(settings: Settings) -> int:
             report=say,
         )
         analysis.results.add(f"{BUNDLE}/")
-        known = ModelPeople.of_training(analysis.data_set, people.sketches(fitted.people))
+        model_people = ModelPeople.of_training(analysis.data_set, people.sketches(fitted.people))
         bundle = write_twin_bundle(
-            analysis.results.bundle, fitted, _facts(analysis, recipe, fitted), known
+            analysis.results.bundle,
+            fitted,
+            dataclasses.replace(_facts(analysis, recipe, fitted), adjustment=adjustment),
+            model_people,
         )
         tables = training_tables(analysis.people, fitted)
         analysis.write(tables, _page(analysis, fitted, tables["desc-codes_explained"], odd))

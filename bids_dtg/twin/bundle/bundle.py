@@ -31,6 +31,7 @@ from bids_dtg.bundles.tensors import Expected
 from bids_dtg.errors import BundleError
 from bids_dtg.files.tensors import TensorFile
 from bids_dtg.notices import counted, named
+from bids_dtg.twin.adjustment import Adjustment
 from bids_dtg.twin.bundle.kind import DIGITAL_TWIN
 from bids_dtg.twin.bundle.part import TwinPart, pairs_of
 from bids_dtg.twin.task_json import task_to_json
@@ -43,6 +44,7 @@ Values = NDArray[np.float32]
 
 # Tensors of `FITTED_FILE`; all may be absent.
 _REGIONS, _EXPLAINED = "regions", "explained"
+_COVARIATES, _MEAN, _SLOPES = "covariates", "covariate_mean", "covariate_slopes"
 _EDGE_SD = "network.edge_sd"
 CITATION = (
     "Takahashi Y, Soda T, Tomita H, Yamashita Y (2026). Digital Twin Brain: Generating Multitask "
@@ -59,6 +61,7 @@ class TwinFacts(FittedFacts):
     connectome: str = "unknown"  # how it was made, in words
     regions: tuple[str, ...] = ()  # of a connectome: edges are pairs, row by row; (): no names
     held: bool = True  # whether presses were held until the response window's end, in training
+    adjustment: Adjustment | None = None  # of the connectomes that the fit got; None: as measured
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -68,14 +71,27 @@ class TwinBundle(FittedBundle[TwinPart]):
     PART: ClassVar[type[FittedPart]] = TwinPart
 
     explained: NDArray[np.float64] | None  # (factors,): left-out R²; None: no latent factors
+    adjustment: Adjustment | None  # of connectomes before the twin gets them; None: as measured
 
     @classmethod
     def read_fitted(cls, path: Path, part: TwinPart) -> dict[str, Any]:
         """Read the fields of a bundle that are stored in `FITTED_FILE`."""
         named = {_REGIONS: part.regions} if _REGIONS in TensorFile(path).names() else {}
+        needed: dict[str, tuple[str, tuple[int, ...]]] = {}
+        if columns := part.covariates:
+            named |= {_COVARIATES: columns}
+            needed = {
+                _MEAN: ("float64", (columns,)),
+                _SLOPES: ("float64", (columns, part.edges)),
+            }
         optional: Expected = {_EXPLAINED: ("float64", (part.codes,))}
-        found = FittedFile.read(path, part.people, named, {}, optional=optional)
+        found = FittedFile.read(path, part.people, named, needed, optional=optional)
+        adjustment = None
+        if columns:
+            arrays = found.arrays[_MEAN], found.arrays[_SLOPES]
+            adjustment = Adjustment(tuple(found.names[_COVARIATES]), *arrays)
         return {
+            "adjustment": adjustment,
             "fitted_people": found.people,
             "explained": found.arrays.get(_EXPLAINED),
             "regions": found.names.get(_REGIONS, ()),
@@ -233,6 +249,7 @@ def _part(fitted: Fitted, facts: TwinFacts) -> TwinPart:
         codes=tensors["directions"].shape[1] if "directions" in tensors else 0,
         regions=_regions(edges, facts.regions),
         connectome=facts.connectome,
+        covariates=0 if facts.adjustment is None else len(facts.adjustment.names),
         held=facts.held,
         seed=fitted.seed,
         **facts.shared,
@@ -262,4 +279,8 @@ def _fitted_file(fitted: Fitted, facts: TwinFacts) -> FittedFile:
     arrays: dict[str, NDArray[Any]] = {}
     if fitted.explained is not None:
         arrays[_EXPLAINED] = np.asarray(fitted.explained, np.float64)
-    return FittedFile(tuple(hashes), {_REGIONS: facts.regions} if facts.regions else {}, arrays)
+    names: dict[str, Sequence[str]] = {_REGIONS: facts.regions} if facts.regions else {}
+    if (adjustment := facts.adjustment) is not None:
+        names[_COVARIATES] = adjustment.names
+        arrays |= {_MEAN: adjustment.mean, _SLOPES: adjustment.slopes}
+    return FittedFile(tuple(hashes), names, arrays)

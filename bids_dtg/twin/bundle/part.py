@@ -28,7 +28,16 @@ class TwinPart(FittedPart):
     ORDER: ClassVar[tuple[str, ...]] = (
         *("format_version", "name", "version", "kind", "licence", "citation", "description"),
         *("training", "architecture", "recipe_name", "recipe", "seed", "codes", "edges"),
-        *("regions", "connectome", "atlas", "atlas_digest", "held", "people", "data_set"),
+        *(
+            "regions",
+            "connectome",
+            "covariates",
+            "atlas",
+            "atlas_digest",
+            "held",
+            "people",
+            "data_set",
+        ),
         "tasks",
         *("for_science", "notice", "files"),
     )
@@ -40,6 +49,7 @@ class TwinPart(FittedPart):
     codes: int = 0  # latent factors of a person; 0 where all weights are generated
     regions: int = 0  # of a connectome; its edges are their pairs; 0: edges are no pairs
     connectome: str = "unknown"  # how it was made, in words
+    covariates: int = 0  # columns that were taken out of connectomes, a level of words each
     held: bool = True  # whether presses were held until the response window's end, in training
     seed: int = 0
 
@@ -108,6 +118,8 @@ class TwinPart(FittedPart):
         """Return the part's fields of `model.json`."""
         tasks = [task_to_json(task) for task in self.tasks]
         own = {**vars(self), "recipe": asdict(self.recipe), "tasks": tasks}
+        if not self.covariates:  # cards of before have no such field
+            del own["covariates"]
         # Programs of the first format versions know no such models.
         return {"format_version": 3, **own}
 
@@ -130,6 +142,7 @@ class TwinPart(FittedPart):
             codes=fields.size("codes", least=0),
             regions=fields.size("regions", least=0),
             connectome=fields.text("connectome"),
+            covariates=0 if fields.absent("covariates") else fields.size("covariates"),
             held=fields.flag("held"),
             seed=fields.whole("seed", least=0),
             **cls.read_shared(fields),

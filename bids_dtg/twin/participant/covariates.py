@@ -3,29 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from bids_dtg.cohort.people import table_path
 from bids_dtg.errors import SettingsError
 from bids_dtg.inputs.participants import SITE_COLUMNS, Column, plain_column, read_participants
 from bids_dtg.notices import counted, named, say
 from bids_dtg.settings import Settings
+from bids_dtg.twin.adjustment import Covariates
 
 
-@dataclass(frozen=True, eq=False)
-class Covariates:
-    """What is known of people besides connectomes and behaviour."""
-
-    names: tuple[str, ...] = ()  # of the columns; (): none were asked for
-    numbers: NDArray[np.float64] | None = None  # (people, columns), as age; NaN: not known
-    categories: NDArray[np.str_] | None = None  # (people, columns), as site; "": not known
-
-
-def read_covariates(settings: Settings, labels: Sequence[str]) -> Covariates:
-    """Read the columns of ``--covariates``; sites are categories, whatever they are written as.
+def read_covariates(
+    settings: Settings, labels: Sequence[str], names: Sequence[str] | None = None
+) -> Covariates:
+    """Read columns of the table; sites are categories, whatever they are written as.
 
     People without a value are reported, and stay: baselines take the training people's mean.
 
@@ -35,6 +27,8 @@ def read_covariates(settings: Settings, labels: Sequence[str]) -> Covariates:
         Options of the call.
     labels
         Labels of the people, in this order.
+    names
+        Names of the columns; None: those of ``--covariates``.
 
     Raises
     ------
@@ -42,7 +36,7 @@ def read_covariates(settings: Settings, labels: Sequence[str]) -> Covariates:
         There is no table or no such column, nobody has a value, or a cell is no number where most
         are.
     """
-    asked = settings.statistics.covariates
+    asked = settings.statistics.covariates if names is None else names
     if not asked:
         return Covariates()
     path = table_path(settings)
@@ -57,10 +51,11 @@ def read_covariates(settings: Settings, labels: Sequence[str]) -> Covariates:
     numbers = [column for column in columns if _is_number(column)]
     categories = [column for column in columns if not _is_number(column)]
     return Covariates(
-        tuple(column.name for column in columns),
+        tuple(column.name for column in numbers),
         np.array([[own.numbers.get(label, np.nan) for own in numbers] for label in labels])
         if numbers
         else None,
+        tuple(column.name for column in categories),
         np.array([[own.texts.get(label, "") for own in categories] for label in labels], np.str_)
         if categories
         else None,
@@ -89,6 +84,6 @@ def _checked(column: Column, labels: Sequence[str]) -> Column:
     if lacking:
         say(
             f"{column.name}: {counted(len(lacking), 'participant')} without a value "
-            f"({named(lacking)}), for whom the training people's mean is taken"
+            f"({named(lacking)}), for which the training people's mean is taken"
         )
     return column

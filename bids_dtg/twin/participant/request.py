@@ -23,6 +23,7 @@ from bids_dtg.settings import Combine, Settings
 from bids_dtg.twin.bundle.bundle import TwinBundle, load_twin_bundle
 from bids_dtg.twin.panels.presentation import PRESENTATION
 from bids_dtg.twin.panels.words import ModelOfTwins, TwinMethods
+from bids_dtg.twin.participant.covariates import read_covariates
 from bids_dtg.twin.participant.events import TaskEvents
 from bids_dtg.twin.participant.source import OF_PARCELS, Edges
 
@@ -34,6 +35,20 @@ class TwinRequest(ParcelRequest[TwinBundle]):
     presentation: ClassVar[Presentation] = PRESENTATION
 
     events: TaskEvents | None  # event files of the tasks; None: BIDS_DIR has none
+
+    def as_the_model_takes(self, participant: str, edges: Edges) -> Edges:
+        """Return a connectome (edges,) without what the model takes out, as age and motion.
+
+        Raises
+        ------
+        SettingsError
+            BIDS_DIR has no table of participants with the columns, or the participant no value.
+        """
+        adjustment = None if self.bundle is None else self.bundle.adjustment
+        if adjustment is None:
+            return edges
+        known = read_covariates(self.settings, (participant,), adjustment.asked)
+        return adjustment.apply(edges[None], known)[0]
 
     @classmethod
     def prepare(cls, settings: Settings) -> TwinRequest:

@@ -92,7 +92,7 @@ class TwinAverageMaker:
         reporter.stage("performing", 0.0)
         with self._clock.time("network"):
             found = self._events()
-            behaviour = self._behave(made, found)
+            behaviour = self._behave(planned.participant, made, found)
         reporter.stage("writing", 1.0)
         with self._clock.time("write"):
             self._files += writer.write_average(planned, made, behaviour, left_out=self._left_out)
@@ -107,14 +107,18 @@ class TwinAverageMaker:
         events = self._steps.request.events
         return AverageEvents(()) if events is None else events.of(self.begun.planned)
 
-    def _behave(self, made: AverageConnectome, found: AverageEvents) -> AverageBehaviour | None:
+    def _behave(
+        self, participant: str, made: AverageConnectome, found: AverageEvents
+    ) -> AverageBehaviour | None:
         """Run the twin; None where there are no event files."""
         request, inference = self._steps.request, self._steps.inference
         if request.events is None or not found.runs:
             return None
         held = request.bundle is None or request.bundle.part.held
         seen = SeenTrials.of(found.runs, request.events.tasks, held=held)
-        performed = None if inference is None else inference.of(made.upper, seen)
+        performed = None
+        if inference is not None:
+            performed = inference.of(request.as_the_model_takes(participant, made.upper), seen)
         return AverageBehaviour(seen, performed, found.notes)
 
 

@@ -9,7 +9,8 @@ import pytest
 
 from bids_dtg.errors import SettingsError
 from bids_dtg.settings import Settings
-from bids_dtg.twin.participant.covariates import Covariates, read_covariates
+from bids_dtg.twin.adjustment import Covariates
+from bids_dtg.twin.participant.covariates import read_covariates
 
 TABLE = """participant_id\tage\tsex\tsite\tempty
 sub-01\t20\tF\t1\tn/a
@@ -39,7 +40,7 @@ def settings(tmp_path: Path):
 
 def test_numbers_and_categories_are_in_the_order_of_the_people(settings, capsys) -> None:
     found = read_covariates(settings("site", "age", "SEX"), LABELS)
-    assert found.names == ("site", "age", "sex")
+    assert (found.number_names, found.category_names) == (("age",), ("site", "sex"))
     np.testing.assert_array_equal(found.numbers, [[31.5], [20.0], [40.0], [np.nan]])
     # A site is a name, also where it is written as a number.
     assert found.categories.tolist() == [["2", "M"], ["1", "F"], ["1", ""], ["2", "F"]]

@@ -110,7 +110,7 @@ def _people(analysis: TwinAnalysis, labels: tuple[str, ...]) -> People:
     people, bundle = analysis.people, analysis.bundle
     assert bundle is not None
     segments = people.segments(labels, held=bundle.part.held)
-    return People(labels, people.connectomes(labels), segments)
+    return People(labels, analysis.connectomes(labels), segments)
 
 
 def _print_plan(analysis: TwinAnalysis, plan: Plan) -> int:

@@ -11,6 +11,7 @@ from bids_dtg.errors import SettingsError
 from bids_dtg.imaging.atlas import Atlas
 from bids_dtg.imaging.grid import standard_grid
 from bids_dtg.imaging.places import VoxelPlaces
+from bids_dtg.notices import named
 from bids_dtg.participants.parcels.atlas import read_only_atlas
 from bids_dtg.report.flags import Flag
 from bids_dtg.report.glass_brain import draw_glass_brain
@@ -57,6 +58,9 @@ _MS, _PERCENT = 1000.0, 100.0
 _FAR_TIME = 0.2  # of people's mean response time, by which twins' differs
 _FAR_SHARE = 0.15  # by which shares of trials differ: twins make no errors, people few
 _LARGEST_P = 0.05
+# What a change along a direction does less than predicted where a cause of both was not measured:
+# `python studies/twin_interventions.py WORK --regimes unmeasured` (docs/evidence/twin.md).
+_CONFOUNDED = "2.3 times less"
 _STRONGEST = 10  # regions of each figure in the table
 _STEP = STEP_SIZES[0]
 _P = ("p", "p (family-wise)")
@@ -76,7 +80,7 @@ def intervention_page(
         f"{analysis.data_set}: {who}.",
         flags=_flags(plan, found),
         sections=(
-            _verdicts(found),
+            _verdicts(plan, found),
             _null(plan, found),
             _stability(found),
             _perturbations(found),
@@ -141,7 +145,7 @@ def _unstable(found: Study) -> Iterator[str]:
         )
 
 
-def _verdicts(found: Study) -> PageSection:
+def _verdicts(plan: Plan, found: Study) -> PageSection:
     rows = list(judged_rows(found))
     moved = {
         row["figure"]: row
@@ -160,9 +164,7 @@ def _verdicts(found: Study) -> PageSection:
             f"up to {_LARGEST_P:g}; people of one fit share its errors and are no test. What is "
             "compared with permuted behaviour is the change times r of predicted and observed "
             "figures, where there are 10 people or more outside the training set.",
-            "Directions are differences between people. Whatever goes with both connectome and "
-            "behaviour, as age, motion or arousal, is part of them: if people differ in it, a "
-            "change of the connectome does less than shown, and may do nothing.",
+            _assumption(plan),
         ),
         tables=(
             Table(
@@ -193,6 +195,18 @@ def _verdicts(found: Study) -> PageSection:
                 notes=("The last two are means of the figure, before the change.", *reasons),
             ),
         ),
+    )
+
+
+def _assumption(plan: Plan) -> str:
+    """Return what a change of connectomes assumes."""
+    adjustment = plan.bundle.adjustment
+    out = "" if adjustment is None else f" but for {named(adjustment.asked)}, which is taken out"
+    return (
+        "Directions are differences between people. They assume that nothing changes both "
+        f"connectome and behaviour{out}: with a cause that nobody measured, as arousal, a change "
+        f"of the connectome does less than shown, in simulated people {_CONFOUNDED}, and may do "
+        "nothing."
     )
 
 
