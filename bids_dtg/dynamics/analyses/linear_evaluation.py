@@ -12,7 +12,7 @@ from bids_dtg.cohort.result_table import ResultTable
 from bids_dtg.cohort.seen_people import EXCLUDED, SEEN, left_out_table, seen_on_page
 from bids_dtg.dynamics.analyses.analysis import LinearAnalysis
 from bids_dtg.dynamics.analyses.linear_simulation import sessions_of
-from bids_dtg.dynamics.analyses.linear_training import fit_people, judge_again, require_enough
+from bids_dtg.dynamics.analyses.linear_training import TrainingPeople, require_enough
 from bids_dtg.dynamics.analyses.unseen import few_people_notices
 from bids_dtg.dynamics.intervals import LEVEL, Held, Spreads, held_by
 from bids_dtg.dynamics.judging.describers import (
@@ -24,7 +24,7 @@ from bids_dtg.dynamics.judging.describers import (
     identified,
     judge_people,
 )
-from bids_dtg.dynamics.linear import LinearModel
+from bids_dtg.dynamics.linear import LinearModel, fit_linear
 from bids_dtg.dynamics.networks import PeopleSeries, standardised
 from bids_dtg.dynamics.retest import covariances_of
 from bids_dtg.errors import DatasetError, SettingsError
@@ -158,19 +158,22 @@ def _by_folds(settings: Settings, folds: int) -> int:
         return analysis.print_plan(f"scores of {len(groups)} folds and a page", labels)
     with analysis.results.begun():
         analysis.describe()
-        sessions = list(sessions_of(analysis, labels).items())
-        first, again, which = _both(sessions)
+        sessions = sessions_of(analysis, labels)
+        first, again, which = _both(list(sessions.items()))
+        name, *further = sessions
+        others = {session: sessions[session].people for session in further}
+
+        def read(session: str, some: Sequence[str]) -> PeopleSeries:
+            return sessions[session].of(list(some))
+
+        seed = settings.modelling.seed
         judged: list[JudgedPerson] = []
         held: list[Held] = []
         for number, group in enumerate(groups, 1):
             training = [label for label in labels if label not in group]
-            others = [
-                own.of([label for label in training if label in own.people])
-                for _, own in sessions[1:]
-            ]
-            own, again_of = sessions[0][1].of(training), [x for x in others if x.people]
-            model, sums = fit_people(own, again_of)
-            spreads = judge_again(model, sums, own, again_of, settings.modelling.seed).spreads
+            own = TrainingPeople(read, name, training, others)
+            model, sums = fit_linear(own, people.tr_seconds)
+            spreads = own.retest(model, sums.group, seed).spreads
             strengths = model.strengths
             say(
                 f"fold {number}: {counted(len(training), 'participant')}, "
@@ -178,7 +181,6 @@ def _by_folds(settings: Settings, folds: int) -> int:
                 f"{spreads.transition:.2f} and {spreads.covariance:.2f} times the variance"
             )
             here = [label for label in group if label in first.people]
-            seed = settings.modelling.seed
             judged += judge_people(model, first.of(here), again.of(here), seed=seed)
             held += held_of(model, spreads, first.of(here), again.of(here))
         who = f"Linear cores of {len(groups)} folds, {counted(len(judged), 'participant')}"

@@ -21,8 +21,8 @@ from bids_dtg.dynamics.effective_connectivity import (
     EffectiveModel,
 )
 from bids_dtg.dynamics.interventions import STIMULATION, Intervention, Retest
-from bids_dtg.dynamics.lag_covariances import LagCovariances
 from bids_dtg.dynamics.networks import PeopleSeries
+from bids_dtg.dynamics.retest import covariances_of
 from bids_dtg.files.array_store import write_npz
 from bids_dtg.notices import counted, named, say
 from bids_dtg.report.flags import Flag
@@ -143,10 +143,7 @@ class _Session:
 
     @classmethod
     def of(cls, name: str, own: PeopleSeries, model: EffectiveModel) -> _Session:
-        measured = [
-            LagCovariances.of(own.series[row], None if own.kept is None else own.kept[row])
-            for row in range(len(own.people))
-        ]
+        measured = [covariances_of(own, row) for row in range(len(own.people))]
         return cls(
             name,
             own.people,

@@ -20,6 +20,7 @@ from bids_dtg.dynamics.lag_covariances import LagCovariances
 from bids_dtg.dynamics.linear import LinearModel, LinearProcess, shrunken, yule_walker
 from bids_dtg.dynamics.measures import FCD_FRAMES, fcd_shares, ks_distance
 from bids_dtg.dynamics.networks import PeopleSeries
+from bids_dtg.dynamics.retest import covariances_of
 from bids_dtg.notices import counted
 from bids_dtg.stats.correlation import correlation
 from bids_dtg.stats.metrics import identification_accuracy
@@ -171,7 +172,7 @@ def judge_people(
         Of each person.
     """
     known = [
-        Seen(label, _covariances(first, row), first.series[row])
+        Seen(label, covariances_of(first, row), first.series[row])
         for row, label in enumerate(first.people)
     ]
     mean = upper_edges(model.group[0])
@@ -180,7 +181,7 @@ def judge_people(
         person = replace(seen, other=other)
         measured = again.series[row]
         kept = None if again.kept is None else again.kept[row]
-        edges = upper_edges(_covariances(again, row).values[0])
+        edges = upper_edges(covariances_of(again, row).values[0])
         shares = _fcd(measured[None])[0]
         scores = {}
         for describer in DESCRIBERS:
@@ -219,10 +220,6 @@ def identified(people: Sequence[JudgedPerson], name: str) -> float:
 def _residual(said: Values, measured: Values) -> float:
     """Return r of differences from the mean; NaN where it is the mean, up to white noise."""
     return np.nan if said.std() < _NOTHING else float(correlation(said, measured))
-
-
-def _covariances(people: PeopleSeries, row: int) -> LagCovariances:
-    return LagCovariances.of(people.series[row], None if people.kept is None else people.kept[row])
 
 
 def score_course(
