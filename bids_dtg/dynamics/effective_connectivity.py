@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bids_dtg.dynamics.lag_covariances import LagCovariances
-from bids_dtg.dynamics.linear import shrunken
+from bids_dtg.dynamics.linear import LinearProcess, shrunken
 
 Values = NDArray[np.floating[Any]]
 Array = NDArray[np.float64]
@@ -111,6 +111,17 @@ class EffectiveConnectivity:
         from scipy.linalg import expm
 
         return np.asarray(expm(seconds * self.coupling))
+
+    def in_frames(self, tr_seconds: float) -> LinearProcess:
+        """Return the same process from one frame to the next.
+
+        Raises
+        ------
+        UnboundedError
+            The process is not stationary.
+        """
+        step, now = self.over(tr_seconds), self.covariance
+        return LinearProcess(step[None], now - step @ now @ step.T, now[None])
 
     def adjoint(self, gradient: Array) -> Array:
         """Solve J' X + X J = -gradient for X, (regions, regions): of gradients with covariances."""

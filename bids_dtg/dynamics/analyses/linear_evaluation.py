@@ -14,6 +14,7 @@ from bids_dtg.dynamics.analyses.analysis import LinearAnalysis
 from bids_dtg.dynamics.analyses.linear_simulation import sessions_of
 from bids_dtg.dynamics.analyses.linear_training import TrainingPeople, require_enough
 from bids_dtg.dynamics.analyses.unseen import few_people_notices
+from bids_dtg.dynamics.effective_connectivity import EffectiveModel, everywhere
 from bids_dtg.dynamics.intervals import LEVEL, Held, Spreads, held_by
 from bids_dtg.dynamics.judging.describers import (
     DESCRIBERS,
@@ -89,6 +90,7 @@ _COLUMNS = (
         interval=BY_PEOPLE,
     ),
 )
+_MOST_REGIONS = 100  # whose effective connectivity is fitted
 _HELD = "desc-intervals_scores"
 _INTERVALS = (
     Column(
@@ -130,7 +132,9 @@ def run_linear_evaluation(settings: Settings) -> int:
         first, again, which = _both(list(sessions_of(analysis, labels).items()))
         say(f"judging {counted(len(first.people), 'participant')}")
         model = bundle.model()
-        judged = [*judge_people(model, first, again, seed=settings.modelling.seed)]
+        effective = bundle.effective() if _is_quick(analysis) else None
+        seed = settings.modelling.seed
+        judged = [*judge_people(model, first, again, seed=seed, effective=effective)]
         held = held_of(model, bundle.part.spreads, first, again)
         if seen:
             analysis.results.table(EXCLUDED, left_out_table(dict.fromkeys(seen, SEEN)))
@@ -166,7 +170,7 @@ def _by_folds(settings: Settings, folds: int) -> int:
         def read(session: str, some: Sequence[str]) -> PeopleSeries:
             return sessions[session].of(list(some))
 
-        seed = settings.modelling.seed
+        seed, quick = settings.modelling.seed, _is_quick(analysis)
         judged: list[JudgedPerson] = []
         held: list[Held] = []
         for number, group in enumerate(groups, 1):
@@ -181,7 +185,10 @@ def _by_folds(settings: Settings, folds: int) -> int:
                 f"{spreads.transition:.2f} and {spreads.covariance:.2f} times the variance"
             )
             here = [label for label in group if label in first.people]
-            judged += judge_people(model, first.of(here), again.of(here), seed=seed)
+            effective = _effective(analysis, model, training) if quick else None
+            judged += judge_people(
+                model, first.of(here), again.of(here), seed=seed, effective=effective
+            )
             held += held_of(model, spreads, first.of(here), again.of(here))
         who = f"Linear cores of {len(groups)} folds, {counted(len(judged), 'participant')}"
         _write(analysis, judged, held, f"{who} of {analysis.data_set}. {which}", [])
@@ -190,6 +197,26 @@ def _by_folds(settings: Settings, folds: int) -> int:
 
 def _with_first(analysis: LinearAnalysis) -> frozenset[str]:
     return frozenset(analysis.people.of_session(analysis.session))
+
+
+def _is_quick(analysis: LinearAnalysis) -> bool:
+    """Return whether effective connectivity takes seconds; else report that it is left out."""
+    regions = len(analysis.people.regions)
+    if regions > _MOST_REGIONS:
+        say(
+            f"left out: effective connectivity, which takes minutes of {regions} regions "
+            f"(up to {_MOST_REGIONS} are fitted)"
+        )
+    return regions <= _MOST_REGIONS
+
+
+def _effective(
+    analysis: LinearAnalysis, model: LinearModel, training: Sequence[str]
+) -> EffectiveModel:
+    """Return what effective connectivity is fitted with, of training people."""
+    people, connections = analysis.people, analysis.people.connections(training)
+    allowed = everywhere(len(people.regions)) if connections is None else connections.allowed
+    return EffectiveModel(model.group, model.strengths.covariance, allowed, people.tr_seconds)
 
 
 def _both(sessions: Sequence[tuple[str, PeopleSeries]]) -> tuple[PeopleSeries, PeopleSeries, str]:

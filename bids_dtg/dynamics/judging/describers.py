@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bids_dtg.connectome.edges import upper_edges
+from bids_dtg.dynamics.effective_connectivity import EffectiveModel
 from bids_dtg.dynamics.judging.baselines import FACTORS, of_factors
 from bids_dtg.dynamics.lag_covariances import LagCovariances
 from bids_dtg.dynamics.linear import LinearModel, LinearProcess, shrunken, yule_walker
@@ -44,6 +45,7 @@ class Seen:
     own: LagCovariances
     series: Values  # (regions, frames)
     other: Seen | None = None  # the next person; None: there is nobody else
+    effective: EffectiveModel | None = None  # of the training people; None: not asked for
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,7 +64,8 @@ class Describer:
     name: str
     words: str  # description for pages
     what: str  # model, baseline, or measured
-    describe: Callable[[LinearModel, Seen], Described | None]  # None: it needs more people
+    # None: it needs more people, or effective connectivity.
+    describe: Callable[[LinearModel, Seen], Described | None]
 
 
 def _of_process(process: LinearProcess) -> Described:
@@ -80,6 +83,13 @@ def _mixed(model: LinearModel, seen: Seen, share: float) -> Described:
 
 def _half(model: LinearModel, seen: Seen) -> Described:
     return Described(_HALF * seen.own.values[0] + (1.0 - _HALF) * model.group[0])
+
+
+def _effective(model: LinearModel, seen: Seen) -> Described | None:
+    effective = seen.effective
+    if effective is None:
+        return None
+    return _of_process(effective.infer(seen.own).in_frames(effective.tr_seconds))
 
 
 def _other(model: LinearModel, seen: Seen) -> Described | None:
@@ -122,6 +132,12 @@ DESCRIBERS = (
         "shrunken", "the mean, and half of the person's difference from it", "baseline", _half
     ),
     Describer(
+        "effective",
+        "effective connectivity with independent noise (Gilson et al., 2016)",
+        "baseline",
+        _effective,
+    ),
+    Describer(
         "retest",
         "the person's first session itself",
         "measured",
@@ -153,7 +169,12 @@ class JudgedPerson:
 
 
 def judge_people(
-    model: LinearModel, first: PeopleSeries, again: PeopleSeries, *, seed: int
+    model: LinearModel,
+    first: PeopleSeries,
+    again: PeopleSeries,
+    *,
+    seed: int,
+    effective: EffectiveModel | None = None,
 ) -> Iterator[JudgedPerson]:
     """Judge what is said of people who are not among the model's training people.
 
@@ -165,6 +186,8 @@ def judge_people(
         Both sessions of these people, in the same order.
     seed
         Seed of simulations; those of a person do not depend on other people.
+    effective
+        What people's effective connectivity is fitted with; None: it is not.
 
     Yields
     ------
@@ -172,7 +195,7 @@ def judge_people(
         Of each person.
     """
     known = [
-        Seen(label, covariances_of(first, row), first.series[row])
+        Seen(label, covariances_of(first, row), first.series[row], effective=effective)
         for row, label in enumerate(first.people)
     ]
     mean = upper_edges(model.group[0])
