@@ -318,7 +318,7 @@ def _write(
     analysis.write(
         {_SCORES: table, _HELD: intervals},
         AnalysisPageFacts(
-            title=analysis.results.path.name,
+            title=analysis.results.title,
             index=f"../../{INDEX}",
             lead=f"{lead} The unit of inference is the person.",
             flags=[*flags, *few_people_notices(len(judged))],
@@ -344,12 +344,11 @@ def _write(
                 PageSection(
                     title="Intervals",
                     text=(
-                        f"{100 * LEVEL:.0f} % intervals of what the person's other session, on its "
-                        "own, will show: of entries of the transition, and of covariances of a "
-                        "frame. "
-                        "Below: effects between regions whose own interval leaves out the training "
-                        "people's effect; of those that do not differ, up to "
-                        f"{100 * (1 - LEVEL):.0f} % would.",
+                        "Transition and covariance: share of entries of the person's other "
+                        "session, on its own, that lie within their "
+                        f"{100 * LEVEL:.0f} % interval from the first one. Different: share of "
+                        "effects between regions whose interval leaves out the training people's "
+                        f"effect; up to {100 * (1 - LEVEL):.0f} % would by chance.",
                     ),
                     tables=(intervals.on_page("What intervals hold"),),
                 ),

@@ -303,7 +303,7 @@ def _write_results(analysis: LinearAnalysis, fitted: FittedLinear, bundle: Linea
     analysis.write(
         tables,
         AnalysisPageFacts(
-            title=analysis.results.path.name,
+            title=analysis.results.title,
             index=f"../../{INDEX}",
             lead=f"A linear core of {people} of {analysis.data_set}, "
             f"{counted(len(fitted.regions), 'region')}, {fitted.frames} frames of "
@@ -391,7 +391,13 @@ def _retest_sections(fitted: FittedLinear, tables: dict[str, ResultTable]) -> It
             title="Features", text=text, tables=(table.on_page("Components and figures"),)
         )
     if table := tables.get("desc-minutes_scores"):
-        yield PageSection(title="Minutes of rest", tables=(table.on_page("Minutes of rest"),))
+        text = (
+            "Fit of training people's functional connectivity, by the core and the first minutes "
+            "of their session, to that of their other session; each is left out of the mean.",
+        )
+        yield PageSection(
+            title="Minutes of rest", text=text, tables=(table.on_page("What minutes cost"),)
+        )
 
 
 def _flags(model: LinearModel) -> list[Flag]:
