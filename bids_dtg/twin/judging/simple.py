@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bids_dtg.twin.cuts import STEP_SECONDS
+from bids_dtg.twin.distribution import Distribution
 from bids_dtg.twin.judging.baselines import Known, Training, predict, usable
 from bids_dtg.twin.judging.behaviour import Answers
 from bids_dtg.twin.judging.bold_contrasts import contrasts_of
@@ -28,15 +29,6 @@ RIDGE_DISTRIBUTION = "ridge_distribution"
 _RIDGE = "connectome_ridge"
 _FEWEST_PEOPLE = 3
 _BOLD_BASELINES = ("group_mean", "connectome_ridge")
-
-
-@dataclass(frozen=True, eq=False)
-class Distribution:
-    """Predicted distributions of responses to the trials of a task, (people, trials, ...)."""
-
-    seconds: Values  # (steps,), since the onset
-    answered: Values  # (people, trials, steps): how likely a response by then
-    shares: Values  # (people, trials, 3): correct, wrong, miss
 
 
 @dataclass(frozen=True, eq=False)
