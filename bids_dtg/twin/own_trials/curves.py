@@ -54,15 +54,13 @@ class Shape:
     heights: Values  # (knots,), from 0 to 1
 
     @classmethod
-    def smooth(cls, values: Values, weights: Values | None = None) -> Shape:
+    def smooth(cls, values: Values) -> Shape:
         """Return the distribution of values, smoothed by a normal kernel (Silverman's rule).
 
         Parameters
         ----------
         values
             (n,): what was observed.
-        weights
-            (n,): how much each counts; None: all the same.
         """
         from scipy.special import ndtr
 
@@ -70,8 +68,7 @@ class Shape:
         values = values if len(values) else np.zeros(1)
         width = 0.9 * spread * len(values) ** -0.2
         knots = np.linspace(values.min() - 4 * width, values.max() + 4 * width, _KNOTS)
-        share = np.ones(len(values)) if weights is None else weights
-        heights = ndtr((knots[:, None] - values) / width) @ (share / share.sum())
+        heights = ndtr((knots[:, None] - values) / width).mean(axis=1)
         return cls(knots, heights / heights[-1])
 
     def at(self, values: Values) -> Values:

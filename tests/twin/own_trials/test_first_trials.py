@@ -7,7 +7,7 @@ import pytest
 from own_trials_people import simulated
 from twin_runs import a_run, a_task, slow_and_quick
 
-from bids_dtg.twin.own_trials import first_trials
+from bids_dtg.twin.own_trials.first_trials import first_trials
 from bids_dtg.twin.trial_series import TaskSet, stack_people
 
 
