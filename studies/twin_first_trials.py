@@ -275,7 +275,9 @@ def main() -> None:
         for own in args.own:
             file = args.work / f"{name}-{own}-{args.folds}-{args.seed}.npz"
             if not file.is_file():
-                np.savez(file, **scores_of(run, own, folds))
+                part = file.with_name(f"part-{file.name}")
+                np.savez(part, **scores_of(run, own, folds))
+                part.replace(file)  # a stopped call leaves no half of a file
             cells[name, own] = dict(np.load(file))
     for score, (words, digits) in SCORES.items():
         table(words, cells, score, digits)

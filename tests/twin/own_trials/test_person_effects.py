@@ -1,11 +1,15 @@
 """A person's effects against slow computations of the same."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from own_trials_people import TASK, simulated
+from own_trials_people import TASK, simulated, with_times
 
+from bids_dtg.twin.judging.behaviour import Answers
+from bids_dtg.twin.own_trials import BEST, ROWS, FirstTrials
 from bids_dtg.twin.own_trials.curves import log_seconds
 from bids_dtg.twin.own_trials.group import TrialMeans
 from bids_dtg.twin.own_trials.person_effects import (
@@ -111,3 +115,33 @@ def test_one_wild_response_moves_a_person_little():
     last = fitted.effects.predict(people, wilder - mean)
     assert np.abs(after - before).mean() < 0.12
     assert np.abs(last - after).mean() < np.abs(after - before).mean()
+
+
+def test_people_without_the_task_change_nothing():
+    people = simulated(20)
+    nobody = replace(
+        simulated(20, seed=1),
+        place=np.full((20, 40), -1),
+        own=np.zeros((20, 40), bool),
+        later=np.zeros((20, 40), bool),
+    )
+    nobody = with_times(nobody, np.full((20, 40), np.nan))
+    nobody = replace(nobody, answers=replace(nobody.answers, scored=nobody.own))
+    answers = {
+        name: np.concatenate([values, getattr(nobody.answers, name)])
+        for name, values in vars(people.answers).items()
+    }
+    both = FirstTrials(
+        Answers(**answers),
+        *(
+            np.concatenate([getattr(people, name), getattr(nobody, name)])
+            for name in ("place", "own", "later")
+        ),
+        one_sequence=True,
+    )
+    alone, together = (
+        next(row for row in ROWS if row.name == BEST).fit(which, TASK).predict(people)
+        for which in (people, both)
+    )
+    assert np.allclose(alone.answered, together.answered, equal_nan=True)
+    assert np.allclose(alone.shares, together.shares, equal_nan=True)
