@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bids_dtg.twin.cuts import STEP_SECONDS
+from bids_dtg.twin.distribution import Distribution
 from bids_dtg.twin.judging.baselines import Known, Training, predict, usable
 from bids_dtg.twin.judging.behaviour import Answers
 from bids_dtg.twin.judging.cohort import (
@@ -26,15 +27,6 @@ GROUP_DISTRIBUTION, OWN_DISTRIBUTION = "group_mean", "own_first_half"  # rows of
 RIDGE_DISTRIBUTION = "ridge_distribution"
 _RIDGE = "connectome_ridge"
 _FEWEST_PEOPLE = 3
-
-
-@dataclass(frozen=True, eq=False)
-class Distribution:
-    """Predicted distributions of responses to the trials of a task, (people, trials, ...)."""
-
-    seconds: Values  # (steps,), since the onset
-    answered: Values  # (people, trials, steps): how likely a response by then
-    shares: Values  # (people, trials, 3): correct, wrong, miss
 
 
 @dataclass(frozen=True, eq=False)
