@@ -339,16 +339,8 @@ class RegionFeatures(FeatureSource):
         """Return all contrasts' regions in one table, named "contrast: region"."""
         columns = len(self.contrasts) * len(self.regions)
         filled = _fill(people, folder, columns, self._read_of, self.kind.words)
-        names = np.array([f"{c}: {region}" for c in self.contrasts for region in self.regions])
-        return FeatureTable(
-            self.kind,
-            "",
-            filled.labels,
-            filled.values,
-            filled.failed,
-            columns - len(filled.kept),
-            names=tuple(names[filled.kept].tolist()),
-        )
+        names = [f"{c}: {region}" for c in self.contrasts for region in self.regions]
+        return _of_columns(self.kind, filled, names)
 
     def _read_of(self, label: str) -> Row:
         rows = [self._read(path) for path in self.paths[label]]
@@ -474,15 +466,7 @@ class EdgeFeatures(FeatureSource):
 
         filled = _fill(people, folder, len(upper[0]), read, self.kind.words)
         names = [f"roi{i + 1:02d}-roi{j + 1:02d}" for i, j in zip(*upper, strict=True)]
-        yield FeatureTable(
-            self.kind,
-            "",
-            filled.labels,
-            filled.values,
-            filled.failed,
-            len(names) - len(filled.kept),
-            names=tuple(np.array(names)[filled.kept].tolist()),
-        )
+        yield _of_columns(self.kind, filled, names)
 
 
 def find_edges(kind: FeatureKind, people: GroupPeople) -> FeatureSource:
@@ -528,15 +512,7 @@ class ScoreFeatures(FeatureSource):
             return _mean([_read_scores(path, self.names) for path in self.paths[label]])
 
         filled = _fill(people, folder, len(self.names), read, self.kind.words)
-        yield FeatureTable(
-            self.kind,
-            "",
-            filled.labels,
-            filled.values,
-            filled.failed,
-            len(self.names) - len(filled.kept),
-            names=tuple(np.array(self.names)[filled.kept].tolist()),
-        )
+        yield _of_columns(self.kind, filled, self.names)
 
 
 def find_scores(kind: FeatureKind, people: GroupPeople) -> FeatureSource:
@@ -617,6 +593,12 @@ def _of_voxels(
     kept = VoxelPlaces(places.grid, places.positions[filled.kept])
     dropped = places.number - kept.number
     return FeatureTable(kind, contrast, filled.labels, filled.values, filled.failed, dropped, kept)
+
+
+def _of_columns(kind: FeatureKind, filled: _Filled, names: Sequence[str]) -> FeatureTable:
+    dropped = len(names) - len(filled.kept)
+    kept = tuple(names[column] for column in filled.kept)
+    return FeatureTable(kind, "", filled.labels, filled.values, filled.failed, dropped, names=kept)
 
 
 def _mean(rows: Sequence[NDArray[np.floating[Any]]]) -> Row:

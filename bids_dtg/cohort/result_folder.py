@@ -48,7 +48,7 @@ _ENDINGS = (".tsv", ".json", ".nii.gz", ".npz", ".html", ".toml", ".parquet", ".
 _TITLES = {
     "model": "Model",
     "evaluation": "Evaluation of",
-    "folds": "Evaluation by folds:",
+    "folds": "Evaluation by folds of",
     "simulation": "Simulations by",
     "fixed-points": "Fixed points of",
     "intervention": "Interventions on",

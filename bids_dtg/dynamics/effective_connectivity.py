@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bids_dtg.dynamics.lag_covariances import LagCovariances
-from bids_dtg.dynamics.linear import shrunken
+from bids_dtg.dynamics.linear import LinearProcess, shrunken
 
 Values = NDArray[np.floating[Any]]
 Array = NDArray[np.float64]
@@ -28,7 +28,7 @@ Allowed = NDArray[np.bool_]
 # Steps from the group's J to a person's, and to the group's from regions without connections; the
 # size is in 1/s, of logarithms for the noise (`studies/effective_connectivity.py`).
 PERSON_STEPS, PERSON_SIZE = 80, 0.0005
-_GROUP_STEPS, _GROUP_SIZE = 600, 0.003
+GROUP_STEPS, GROUP_SIZE = 600, 0.003
 _HALVINGS = 30  # of a step to a process that is not stationary
 _PRESENT = 0.5  # share of people who have a connection
 _SLOW = (0.05, 0.95)  # autocorrelation of a frame that decays are taken from
@@ -111,6 +111,17 @@ class EffectiveConnectivity:
         from scipy.linalg import expm
 
         return np.asarray(expm(seconds * self.coupling))
+
+    def in_frames(self, tr_seconds: float) -> LinearProcess:
+        """Return the same process from one frame to the next.
+
+        Raises
+        ------
+        UnboundedError
+            The process is not stationary.
+        """
+        step, now = self.over(tr_seconds), self.covariance
+        return LinearProcess(step[None], now - step @ now @ step.T, now[None])
 
     def adjoint(self, gradient: Array) -> Array:
         """Solve J' X + X J = -gradient for X, (regions, regions): of gradients with covariances."""
@@ -311,13 +322,16 @@ class EffectiveModel:
     strength: float  # frames of a person that these count as much as
     allowed: Allowed  # (regions, regions), connections that there may be
     tr_seconds: float  # time between frames
+    known_start: EffectiveConnectivity | None = None  # `start`, where it was found before
 
     @cached_property
     def start(self) -> EffectiveConnectivity:
         """The training people's effective connectivity, where everybody's starts."""
+        if self.known_start is not None:
+            return self.known_start
         alone = unconnected(self.group, self.tr_seconds)
-        way = descent(alone, self.group, self.tr_seconds, self.allowed, size=_GROUP_SIZE)
-        return _after(_GROUP_STEPS, way)
+        way = descent(alone, self.group, self.tr_seconds, self.allowed, size=GROUP_SIZE)
+        return _after(GROUP_STEPS, way)
 
     def infer(self, own: LagCovariances) -> EffectiveConnectivity:
         """Return a person's effective connectivity.

@@ -66,9 +66,7 @@ class Uncertainty:
     @property
     def transition_sd(self) -> Array:
         """(order, regions, regions), of the person's transitions."""
-        shares = 1.0 / (self.frames + self.strengths.transition)
-        sd: Array = np.sqrt(self.spreads.transition * shares * transition_variance(self.process))
-        return sd
+        return self._transition_sd(0.0)
 
     def transition_sd_of(self, frames: int) -> Array:
         """Return that of the difference to another session's transitions, unshrunken.
@@ -85,10 +83,12 @@ class Uncertainty:
         """
         order, regions, _ = self.process.transitions.shape
         free = frames - order * regions - 1
-        shares = 1.0 / (self.frames + self.strengths.transition) + (
-            1.0 / free if free > 0 else np.nan
-        )
-        sd: Array = np.sqrt(self.spreads.transition * shares * transition_variance(self.process))
+        return self._transition_sd(1.0 / free if free > 0 else np.nan)
+
+    def _transition_sd(self, other: float) -> Array:
+        """Return that with the sampling variance of another session, as a share of a frame's."""
+        share = 1.0 / (self.frames + self.strengths.transition) + other
+        sd: Array = np.sqrt(self.spreads.transition * share * transition_variance(self.process))
         return sd
 
     def covariance_sd_of(self, frames: int) -> Array:

@@ -17,6 +17,7 @@ Inputs and outputs of a network on its time step:
 - `trial_series`: trial time series: inputs and targets of one person or several
 - `decoding`: each trial's response time, button and probability of a miss from outputs
 - `curves`: the mean trial of a condition: how likely it is answered by a time
+- `distribution`: predicted distributions of responses to the trials of a task
 
 The networks, and how they are fitted:
 
@@ -37,6 +38,7 @@ The slice around this science, from top to bottom:
 - `bundle`: writer and reader of such a model's bundle
 - `interventions`: changes of twins' behaviour under perturbations of connectomes or networks
 - `judging`: how well twins predict people's responses, compared with baselines
+- `own_trials`: a person's later trials from the first ones, in closed form
 """
 
 from __future__ import annotations

@@ -44,6 +44,17 @@ def test_covariances_solve_the_equations_of_the_process(rng) -> None:
     np.testing.assert_allclose(own.lagged(TR), expm(TR * own.coupling) @ expected, atol=1e-12)
 
 
+def test_the_process_of_frames_has_the_same_covariances(rng) -> None:
+    own = drawn(rng)
+    found = own.in_frames(TR)
+    (step,) = found.transitions
+    np.testing.assert_allclose(step @ found.covariance, own.lagged(TR), atol=1e-12)
+    np.testing.assert_allclose(
+        step @ own.covariance @ step.T + found.noise, own.covariance, atol=1e-12
+    )
+    assert np.linalg.eigvalsh(found.noise).min() > 0
+
+
 def test_equal_and_chained_regions_have_covariances() -> None:
     # Such a matrix has one eigenvector alone.
     own = EffectiveConnectivity(np.diag(-np.ones(4)) + np.diag([0.5] * 3, 1), np.ones(4))

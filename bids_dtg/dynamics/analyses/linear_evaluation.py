@@ -13,8 +13,9 @@ from bids_dtg.cohort.result_table import ResultTable
 from bids_dtg.cohort.seen_people import EXCLUDED, SEEN, left_out_table, seen_on_page
 from bids_dtg.dynamics.analyses.analysis import LinearAnalysis
 from bids_dtg.dynamics.analyses.linear_simulation import sessions_of
-from bids_dtg.dynamics.analyses.linear_training import fit_people, judge_again, require_enough
+from bids_dtg.dynamics.analyses.linear_training import TrainingPeople, require_enough
 from bids_dtg.dynamics.analyses.unseen import few_people_notices
+from bids_dtg.dynamics.effective_connectivity import EffectiveModel, everywhere
 from bids_dtg.dynamics.intervals import LEVEL, Held, Spreads, held_by
 from bids_dtg.dynamics.judging.describers import (
     DESCRIBERS,
@@ -25,7 +26,7 @@ from bids_dtg.dynamics.judging.describers import (
     identified,
     judge_people,
 )
-from bids_dtg.dynamics.linear import LinearModel
+from bids_dtg.dynamics.linear import LinearModel, fit_linear
 from bids_dtg.dynamics.networks import PeopleSeries, standardised
 from bids_dtg.dynamics.retest import covariances_of
 from bids_dtg.errors import DatasetError
@@ -88,6 +89,7 @@ _COLUMNS = (
         interval=BY_PEOPLE,
     ),
 )
+_MOST_REGIONS = 100  # whose effective connectivity is fitted
 _HELD = "desc-intervals_scores"
 _INTERVALS = (
     Column(
@@ -128,7 +130,9 @@ def run_linear_evaluation(settings: Settings) -> int:
         first, again, which = _both(list(sessions_of(analysis, labels).items()))
         say(f"judging {counted(len(first.people), 'participant')}")
         model = bundle.model()
-        judged = [*judge_people(model, first, again, seed=settings.modelling.seed)]
+        effective = bundle.effective() if _is_quick(analysis) else None
+        seed = settings.modelling.seed
+        judged = [*judge_people(model, first, again, seed=seed, effective=effective)]
         held = held_of(model, bundle.part.spreads, first, again)
         if seen:
             analysis.results.table(EXCLUDED, left_out_table(dict.fromkeys(seen, SEEN)))
@@ -151,19 +155,22 @@ def _by_folds(settings: Settings) -> int:
         return analysis.print_plan(f"scores of {len(groups)} folds and a page", labels)
     with analysis.results.begun():
         analysis.describe()
-        sessions = list(sessions_of(analysis, labels).items())
-        first, again, which = _both(sessions)
+        sessions = sessions_of(analysis, labels)
+        first, again, which = _both(list(sessions.items()))
+        name, *further = sessions
+        others = {session: sessions[session].people for session in further}
+
+        def read(session: str, some: Sequence[str]) -> PeopleSeries:
+            return sessions[session].of(list(some))
+
+        seed, quick = settings.modelling.seed, _is_quick(analysis)
         judged: list[JudgedPerson] = []
         held: list[Held] = []
         for number, group in enumerate(groups, 1):
             training = [label for label in labels if label not in group]
-            others = [
-                own.of([label for label in training if label in own.people])
-                for _, own in sessions[1:]
-            ]
-            own, again_of = sessions[0][1].of(training), [x for x in others if x.people]
-            model, sums = fit_people(own, again_of)
-            spreads = judge_again(model, sums, own, again_of, settings.modelling.seed).spreads
+            own = TrainingPeople(read, name, training, others)
+            model, sums = fit_linear(own, people.tr_seconds)
+            spreads = own.retest(model, sums.group, seed).spreads
             strengths = model.strengths
             say(
                 f"fold {number}: {counted(len(training), 'participant')}, "
@@ -171,8 +178,10 @@ def _by_folds(settings: Settings) -> int:
                 f"{spreads.transition:.2f} and {spreads.covariance:.2f} times the variance"
             )
             here = [label for label in group if label in first.people]
-            seed = settings.modelling.seed
-            judged += judge_people(model, first.of(here), again.of(here), seed=seed)
+            effective = _effective(analysis, model, training) if quick else None
+            judged += judge_people(
+                model, first.of(here), again.of(here), seed=seed, effective=effective
+            )
             held += held_of(model, spreads, first.of(here), again.of(here))
         who = f"Linear cores of {len(groups)} folds, {counted(len(judged), 'participant')}"
         _write(analysis, judged, held, f"{who} of {analysis.data_set}. {which}", [])
@@ -181,6 +190,26 @@ def _by_folds(settings: Settings) -> int:
 
 def _with_first(analysis: LinearAnalysis) -> frozenset[str]:
     return frozenset(analysis.people.of_session(analysis.session))
+
+
+def _is_quick(analysis: LinearAnalysis) -> bool:
+    """Return whether effective connectivity takes seconds; else report that it is left out."""
+    regions = len(analysis.people.regions)
+    if regions > _MOST_REGIONS:
+        say(
+            f"left out: effective connectivity, which takes minutes of {regions} regions "
+            f"(up to {_MOST_REGIONS} are fitted)"
+        )
+    return regions <= _MOST_REGIONS
+
+
+def _effective(
+    analysis: LinearAnalysis, model: LinearModel, training: Sequence[str]
+) -> EffectiveModel:
+    """Return what effective connectivity is fitted with, of training people."""
+    people, connections = analysis.people, analysis.people.connections(training)
+    allowed = everywhere(len(people.regions)) if connections is None else connections.allowed
+    return EffectiveModel(model.group, model.strengths.covariance, allowed, people.tr_seconds)
 
 
 def _both(sessions: Sequence[tuple[str, PeopleSeries]]) -> tuple[PeopleSeries, PeopleSeries, str]:
@@ -282,7 +311,7 @@ def _write(
     analysis.write(
         {_SCORES: table, _HELD: intervals},
         AnalysisPageFacts(
-            title=analysis.results.path.name,
+            title=analysis.results.title,
             index=f"../../{INDEX}",
             lead=f"{lead} The unit of inference is the person.",
             flags=[*flags, *few_people_notices(len(judged))],
@@ -308,12 +337,11 @@ def _write(
                 PageSection(
                     title="Intervals",
                     text=(
-                        f"{100 * LEVEL:.0f} % intervals of what the person's other session, on its "
-                        "own, will show: of entries of the transition, and of covariances of a "
-                        "frame. "
-                        "Below: effects between regions whose own interval leaves out the training "
-                        "people's effect; of those that do not differ, up to "
-                        f"{100 * (1 - LEVEL):.0f} % would.",
+                        "Transition and covariance: share of entries of the person's other "
+                        "session, on its own, that lie within their "
+                        f"{100 * LEVEL:.0f} % interval from the first one. Different: share of "
+                        "effects between regions whose interval leaves out the training people's "
+                        f"effect; up to {100 * (1 - LEVEL):.0f} % would by chance.",
                     ),
                     tables=(intervals.on_page("What intervals hold"),),
                 ),

@@ -10,19 +10,26 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bids_dtg.cohort.column import BY_PEOPLE, T_INTERVAL, Column
+from bids_dtg.cohort.result_folder import ResultFolder
 from bids_dtg.cohort.result_table import ResultTable
 from bids_dtg.cohort.seen_people import EXCLUDED, SEEN, left_out_table, seen_on_page
 from bids_dtg.connectome.edges import upper_edges
 from bids_dtg.dynamics.analyses.analysis import LinearAnalysis
 from bids_dtg.dynamics.analyses.linear_simulation import sessions_of
+from bids_dtg.dynamics.bundle.group_effective import (
+    GROUP_EFFECTIVE,
+    read_group_effective,
+    write_group_effective,
+)
+from bids_dtg.dynamics.bundle.linear import LinearBundle
 from bids_dtg.dynamics.effective_connectivity import (
     PERSON_STEPS,
     EffectiveConnectivity,
     EffectiveModel,
 )
 from bids_dtg.dynamics.interventions import STIMULATION, Intervention, Retest
-from bids_dtg.dynamics.lag_covariances import LagCovariances
 from bids_dtg.dynamics.networks import PeopleSeries
+from bids_dtg.dynamics.retest import covariances_of
 from bids_dtg.files.array_store import write_npz
 from bids_dtg.notices import counted, named, say
 from bids_dtg.report.flags import Flag
@@ -40,6 +47,7 @@ _PEOPLE, _FIT = "desc-interventions_people", "desc-effective_scores"
 CONNECTIVITY_FILE = "desc-effective_connectivity.npz"
 _CAN_WRITE = (
     *(_EFFECTS, _REGIONS, _PEOPLE, _FIT, CONNECTIVITY_FILE.removesuffix(".npz"), EXCLUDED),
+    GROUP_EFFECTIVE,
 )
 _OWN, _NOT_OWN = "the person's own", "less than others'"
 _WHAT = (
@@ -143,10 +151,7 @@ class _Session:
 
     @classmethod
     def of(cls, name: str, own: PeopleSeries, model: EffectiveModel) -> _Session:
-        measured = [
-            LagCovariances.of(own.series[row], None if own.kept is None else own.kept[row])
-            for row in range(len(own.people))
-        ]
+        measured = [covariances_of(own, row) for row in range(len(own.people))]
         return cls(
             name,
             own.people,
@@ -212,7 +217,7 @@ def run_linear_interventions(settings: Settings) -> int:
         return analysis.print_plan(f"effects of {what}, tables and a page", labels)
     with analysis.results.begun():
         analysis.describe()
-        model = bundle.effective()
+        model = _started(bundle, analysis.results)
         sessions = []
         for name, series in list(sessions_of(analysis, labels).items())[:2]:
             who = counted(len(series.people), "participant")
@@ -224,6 +229,19 @@ def run_linear_interventions(settings: Settings) -> int:
             analysis.results.table(EXCLUDED, left_out_table(dict.fromkeys(seen, SEEN)))
         _write(analysis, model, sessions, effects, seen)
     return 0
+
+
+def _started(bundle: LinearBundle, results: ResultFolder) -> EffectiveModel:
+    """Return what people are fitted with; where everybody starts is read if it is known."""
+    model = bundle.effective()
+    path = results.path / GROUP_EFFECTIVE
+    start = read_group_effective(path, bundle.identity, bundle.part.regions)
+    if start is None:
+        say(f"effective connectivity of the training people, kept as {path} …")
+        start = model.start
+    # Written at once: a call that is interrupted after it does not lose it.
+    write_group_effective(results.add(GROUP_EFFECTIVE), start, bundle.identity)
+    return replace(model, known_start=start)
 
 
 def _asked(settings: Settings, regions: Sequence[str]) -> tuple[Intervention, ...]:

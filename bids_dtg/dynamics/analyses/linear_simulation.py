@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 
 from bids_dtg.dynamics.analyses.analysis import LinearAnalysis
 from bids_dtg.dynamics.analyses.simulate import write_simulations
-from bids_dtg.dynamics.lag_covariances import LagCovariances
 from bids_dtg.dynamics.linear import LinearModel
 from bids_dtg.dynamics.networks import PeopleSeries
+from bids_dtg.dynamics.retest import covariances_of
 from bids_dtg.notices import counted
 from bids_dtg.report.flags import Flag
 from bids_dtg.settings import Settings
@@ -63,7 +63,6 @@ def _simulated(
     model: LinearModel, people: PeopleSeries, *, simulations: int, seed: int
 ) -> Iterator[NDArray[np.float32]]:
     for row, label in enumerate(people.people):
-        kept = None if people.kept is None else people.kept[row]
-        process = model.infer(LagCovariances.of(people.series[row], kept))
+        process = model.infer(covariances_of(people, row))
         rng = np.random.default_rng([seed, *label.encode()])
         yield process.simulate(simulations, people.frames, rng)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from bids_dtg.bundles.people import ModelPeople
@@ -33,7 +33,7 @@ from bids_dtg.dynamics.linear import (
     fit_linear,
 )
 from bids_dtg.dynamics.networks import PeopleSeries
-from bids_dtg.dynamics.participant.people import NetworkPeople, session_words
+from bids_dtg.dynamics.participant.people import session_words
 from bids_dtg.dynamics.regional import FIGURES
 from bids_dtg.dynamics.retest import (
     MOST_JUDGED,
@@ -133,7 +133,8 @@ def run_linear_training(settings: Settings) -> int:
     # By the label alone, anybody could be found in the file.
     names = tuple(next(iter(sketches[label]), label) for label in labels)
     added = tuple(other_sums(files, space, hidden(names)))
-    training = _TrainingPeople(people, session, labels, _others(analysis))
+    others_of = {own: frozenset(people.of_session(own)) for own in people.sessions[1:]}
+    training = TrainingPeople(people.series, session, labels, others_of)
     with analysis.results.begun():
         analysis.describe()
         model, own = fit_linear(training, people.tr_seconds, added)
@@ -154,7 +155,7 @@ def run_linear_training(settings: Settings) -> int:
             people.tr_seconds,
             of_other_sites=others,
             connections=connections,
-            retest=_retest(model, own.group, training, seed),
+            retest=training.retest(model, own.group, seed),
             components=find_components(training.drawn(MOST_PEOPLE, seed)),
         )
         target = analysis.results.bundle
@@ -166,27 +167,55 @@ def run_linear_training(settings: Settings) -> int:
 
 
 @dataclass(frozen=True, eq=False)
-class _TrainingPeople:
+class TrainingPeople:
     """Training people, read anew, a few at a time, whenever they are gone through."""
 
-    people: NetworkPeople
+    read: Callable[[str, Sequence[str]], PeopleSeries]  # some people's series in a session
     session: str  # that is trained on
     labels: Sequence[str]
-    others: Sequence[str]  # further sessions; the first that a person has judges strengths
+    # Who has further sessions, by session; the first that a person has judges strengths.
+    others: Mapping[str, Collection[str]]
 
-    def drawn(self, most: int, seed: int) -> _TrainingPeople:
+    def drawn(self, most: int, seed: int) -> TrainingPeople:
         """Return at most so many of them, drawn by the seed."""
         return dataclasses.replace(self, labels=draw(self.labels, most, seed))
 
     def __iter__(self) -> Iterator[TrainingPerson]:
         for start in range(0, len(self.labels), _AT_ONCE):
             some = self.labels[start : start + _AT_ONCE]
+            first = self.read(self.session, some)
             others = [
-                self.people.series(session, own)
-                for session in self.others
-                if (own := [name for name in some if name in self.people.of_session(session)])
+                self.read(session, own)
+                for session, there in self.others.items()
+                if (own := [label for label in some if label in there])
             ]
-            yield from training_people(self.people.series(self.session, some), others)
+            for row, label in enumerate(some):
+                again = next((own for own in others if label in own.people), None)
+                yield TrainingPerson.of(
+                    first.series[row],
+                    None if first.kept is None else first.kept[row],
+                    None if again is None else covariances_of(again, again.people.index(label)),
+                )
+
+    def retest(self, model: LinearModel, sums: GroupSums, seed: int) -> Retest:
+        """Judge a linear core of theirs by the other session that most of them have.
+
+        Parameters
+        ----------
+        model, sums
+            Of all of them.
+        seed
+            Draws those who are read, if there are many.
+        """
+        found = {
+            session: [label for label in self.labels if label in there]
+            for session, there in self.others.items()
+        }
+        again, both = max(found.items(), key=lambda own: len(own[1]), default=("", []))
+        if len(both) < FEWEST_CHOSEN:
+            return Retest()
+        some = draw(both, MOST_JUDGED, seed)
+        return find_retest(model, sums, self.read(self.session, some), self.read(again, some), seed)
 
 
 def require_enough(people: int, words: str, others: int = 0) -> None:
@@ -215,88 +244,6 @@ def require_enough(people: int, words: str, others: int = 0) -> None:
         expected=f"{expected}: a linear core is shrunk to their mean",
         remedy="scan more people, or add sums of other sites (--add-sums)",
     )
-
-
-def fit_people(first: PeopleSeries, others: list[PeopleSeries]) -> tuple[LinearModel, GroupSums]:
-    """Return the linear core of people's first session, and their sums.
-
-    Parameters
-    ----------
-    first
-        The session that is trained on.
-    others
-        Other sessions of the same people; the first that a person has judges strengths.
-    """
-    model, own = fit_linear(list(training_people(first, others)), first.tr_seconds)
-    return model, own.group
-
-
-def training_people(
-    first: PeopleSeries, others: Sequence[PeopleSeries]
-) -> Iterator[TrainingPerson]:
-    """Yield the covariances of people.
-
-    Parameters
-    ----------
-    first, others
-        As of `fit_people`.
-    """
-    for row, label in enumerate(first.people):
-        again = next(
-            (covariances_of(o, o.people.index(label)) for o in others if label in o.people), None
-        )
-        kept = None if first.kept is None else first.kept[row]
-        yield TrainingPerson.of(first.series[row], kept, again)
-
-
-def judge_again(
-    model: LinearModel,
-    sums: GroupSums,
-    first: PeopleSeries,
-    others: list[PeopleSeries],
-    seed: int,
-) -> Retest:
-    """Judge a linear core by the other session that most of its training people have.
-
-    Parameters
-    ----------
-    model, sums
-        Of `first`.
-    first, others
-        As of `fit_people`.
-    seed
-        Draws people, if there are many.
-    """
-    again = _most(others)
-    both = [] if again is None else [label for label in first.people if label in again.people]
-    if again is None or len(both) < FEWEST_CHOSEN:
-        return Retest()
-    return find_retest(model, sums, first.of(both), again.of(both), seed)
-
-
-def _retest(model: LinearModel, sums: GroupSums, training: _TrainingPeople, seed: int) -> Retest:
-    """Judge a linear core by some training people's other session; no more of them are read."""
-    people, found = training.people, list[tuple[str, list[str]]]()
-    for session in training.others:
-        there = people.of_session(session)
-        found.append((session, [label for label in training.labels if label in there]))
-    again, both = max(found, key=lambda own: len(own[1]), default=("", []))
-    if len(both) < FEWEST_CHOSEN:
-        return Retest()
-    some = draw(both, MOST_JUDGED, seed)
-    first = people.series(training.session, some)
-    return judge_again(model, sums, first, [people.series(again, some)], seed)
-
-
-def _most(others: list[PeopleSeries]) -> PeopleSeries | None:
-    """Return the session of most people; None: there is none."""
-    return max(others, key=lambda own: len(own.people), default=None)
-
-
-def _others(analysis: LinearAnalysis) -> list[str]:
-    """Return the other sessions that training people have."""
-    people, training = analysis.people, set(analysis.people.split.training)
-    return [own for own in people.sessions[1:] if not training.isdisjoint(people.of_session(own))]
 
 
 def _facts(analysis: LinearAnalysis, session: str, fitted: FittedLinear) -> LinearFacts:
@@ -356,7 +303,7 @@ def _write_results(analysis: LinearAnalysis, fitted: FittedLinear, bundle: Linea
     analysis.write(
         tables,
         AnalysisPageFacts(
-            title=analysis.results.path.name,
+            title=analysis.results.title,
             index=f"../../{INDEX}",
             lead=f"A linear core of {people} of {analysis.data_set}, "
             f"{counted(len(fitted.regions), 'region')}, {fitted.frames} frames of "
@@ -444,7 +391,13 @@ def _retest_sections(fitted: FittedLinear, tables: dict[str, ResultTable]) -> It
             title="Features", text=text, tables=(table.on_page("Components and figures"),)
         )
     if table := tables.get("desc-minutes_scores"):
-        yield PageSection(title="Minutes of rest", tables=(table.on_page("Minutes of rest"),))
+        text = (
+            "Fit of training people's functional connectivity, by the core and the first minutes "
+            "of their session, to that of their other session; each is left out of the mean.",
+        )
+        yield PageSection(
+            title="Minutes of rest", text=text, tables=(table.on_page("What minutes cost"),)
+        )
 
 
 def _flags(model: LinearModel) -> list[Flag]:

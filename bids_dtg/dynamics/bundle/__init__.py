@@ -2,6 +2,7 @@
 
 - `fits`: which series a model can describe
 - `linear`: writes and loads the bundle of a linear core, and its part of the card
+- `group_effective`: the training people's effective connectivity, in a folder of results
 - `sums`: files of a linear core's sums over people, for other sites to add
 - `bundle`: writes and loads the bundle of a network model: weights, names of regions, hashes of
   people

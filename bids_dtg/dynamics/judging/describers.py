@@ -15,11 +15,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bids_dtg.connectome.edges import upper_edges
+from bids_dtg.dynamics.effective_connectivity import EffectiveModel
 from bids_dtg.dynamics.judging.baselines import FACTORS, of_factors
 from bids_dtg.dynamics.lag_covariances import LagCovariances
 from bids_dtg.dynamics.linear import LinearModel, LinearProcess, shrunken, yule_walker
 from bids_dtg.dynamics.measures import FCD_FRAMES, fcd_shares, ks_distance
 from bids_dtg.dynamics.networks import PeopleSeries
+from bids_dtg.dynamics.retest import covariances_of
 from bids_dtg.notices import counted
 from bids_dtg.stats.correlation import correlation
 from bids_dtg.stats.metrics import identification_accuracy
@@ -43,6 +45,7 @@ class Seen:
     own: LagCovariances
     series: Values  # (regions, frames)
     other: Seen | None = None  # the next person; None: there is nobody else
+    effective: EffectiveModel | None = None  # of the training people; None: not asked for
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,7 +64,8 @@ class Describer:
     name: str
     words: str  # description for pages
     what: str  # model, baseline, or measured
-    describe: Callable[[LinearModel, Seen], Described | None]  # None: it needs more people
+    # None: it needs more people, or effective connectivity.
+    describe: Callable[[LinearModel, Seen], Described | None]
 
 
 def _of_process(process: LinearProcess) -> Described:
@@ -79,6 +83,13 @@ def _mixed(model: LinearModel, seen: Seen, share: float) -> Described:
 
 def _half(model: LinearModel, seen: Seen) -> Described:
     return Described(_HALF * seen.own.values[0] + (1.0 - _HALF) * model.group[0])
+
+
+def _effective(model: LinearModel, seen: Seen) -> Described | None:
+    effective = seen.effective
+    if effective is None:
+        return None
+    return _of_process(effective.infer(seen.own).in_frames(effective.tr_seconds))
 
 
 def _other(model: LinearModel, seen: Seen) -> Described | None:
@@ -121,6 +132,12 @@ DESCRIBERS = (
         "shrunken", "the mean, and half of the person's difference from it", "baseline", _half
     ),
     Describer(
+        "effective",
+        "effective connectivity with independent noise (Gilson et al., 2016)",
+        "baseline",
+        _effective,
+    ),
+    Describer(
         "retest",
         "the person's first session itself",
         "measured",
@@ -152,7 +169,12 @@ class JudgedPerson:
 
 
 def judge_people(
-    model: LinearModel, first: PeopleSeries, again: PeopleSeries, *, seed: int
+    model: LinearModel,
+    first: PeopleSeries,
+    again: PeopleSeries,
+    *,
+    seed: int,
+    effective: EffectiveModel | None = None,
 ) -> Iterator[JudgedPerson]:
     """Judge what is said of people who are not among the model's training people.
 
@@ -164,6 +186,8 @@ def judge_people(
         Both sessions of these people, in the same order.
     seed
         Seed of simulations; those of a person do not depend on other people.
+    effective
+        What people's effective connectivity is fitted with; None: it is not.
 
     Yields
     ------
@@ -171,7 +195,7 @@ def judge_people(
         Of each person.
     """
     known = [
-        Seen(label, _covariances(first, row), first.series[row])
+        Seen(label, covariances_of(first, row), first.series[row], effective=effective)
         for row, label in enumerate(first.people)
     ]
     mean = upper_edges(model.group[0])
@@ -180,7 +204,7 @@ def judge_people(
         person = replace(seen, other=other)
         measured = again.series[row]
         kept = None if again.kept is None else again.kept[row]
-        edges = upper_edges(_covariances(again, row).values[0])
+        edges = upper_edges(covariances_of(again, row).values[0])
         shares = _fcd(measured[None])[0]
         scores = {}
         for describer in DESCRIBERS:
@@ -219,10 +243,6 @@ def identified(people: Sequence[JudgedPerson], name: str) -> float:
 def _residual(said: Values, measured: Values) -> float:
     """Return r of differences from the mean; NaN where it is the mean, up to white noise."""
     return np.nan if said.std() < _NOTHING else float(correlation(said, measured))
-
-
-def _covariances(people: PeopleSeries, row: int) -> LagCovariances:
-    return LagCovariances.of(people.series[row], None if people.kept is None else people.kept[row])
 
 
 def score_course(

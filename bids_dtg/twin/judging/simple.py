@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bids_dtg.twin.cuts import STEP_SECONDS
+from bids_dtg.twin.distribution import Distribution
 from bids_dtg.twin.judging.baselines import Known, Training, predict, usable
 from bids_dtg.twin.judging.behaviour import Answers
 from bids_dtg.twin.judging.cohort import (
@@ -32,15 +33,6 @@ STRETCHED: Mapping[str, str] = MappingProxyType(
     }
 )
 _FEWEST_PEOPLE = 3
-
-
-@dataclass(frozen=True, eq=False)
-class Distribution:
-    """Predicted distributions of responses to the trials of a task, (people, trials, ...)."""
-
-    seconds: Values  # (steps,), since the onset
-    answered: Values  # (people, trials, steps): how likely a response by then
-    shares: Values  # (people, trials, 3): correct, wrong, miss
 
 
 @dataclass(frozen=True, eq=False)

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
+import numpy as np
+
 from bids_dtg.cohort.result_folder import data_set_name
 from bids_dtg.cohort.seen_people import labels_alone
 from bids_dtg.errors import BundleError, RunError
@@ -48,7 +50,8 @@ class TwinRequest(ParcelRequest[TwinBundle]):
         if adjustment is None:
             return edges
         known = read_covariates(self.settings, (participant,), adjustment.asked)
-        return adjustment.apply(edges[None], known)[0]
+        (found,) = adjustment.apply(edges[None], known)
+        return np.asarray(found, np.float32)
 
     @classmethod
     def prepare(cls, settings: Settings) -> TwinRequest:

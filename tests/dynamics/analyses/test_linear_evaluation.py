@@ -37,13 +37,15 @@ def test_folds_judge_everybody_once_beside_simple_models(out: Path) -> None:
     assert {row["people"] for row in rows.values()} == {"12"}
     assert [*rows] == [
         *("model", "group", "own_var_1", "mixed_var_1", "factors_1", "factors_2", "factors_3"),
-        *("factors_6", "shrunken", "retest", "other_person"),
+        *("factors_6", "shrunken", "effective", "retest", "other_person"),
     ]
     assert float(rows["model"]["fit"]) > float(rows["other_person"]["fit"])
     assert rows["group"]["residual"] == "n/a"
     assert rows["model"]["verdict_fit"] == "n/a"
     assert float(rows["model"]["r2_1"]) > float(rows["model"]["r2_5"])
     assert rows["factors_3"]["r2_1"] == "n/a"
+    assert float(rows["effective"]["fit"]) > float(rows["group"]["fit"])
+    assert rows["effective"]["nll_1"] != "n/a"
     meanings = json.loads((folder / SCORES).with_suffix(".json").read_text())
     assert "R²" not in meanings["fit"]["Description"]
     page = (folder / "network_report.html").read_text()

@@ -10,6 +10,7 @@ from tiny_series import PEOPLE, REGIONS, arguments, write_series
 
 from bids_dtg.cli.run import main
 from bids_dtg.dynamics import Intervention, LagCovariances, load_linear_bundle
+from bids_dtg.dynamics.bundle.group_effective import read_group_effective
 from bids_dtg.files.text import read_rows
 
 EFFECTS = "desc-interventions_effects.tsv"
@@ -78,6 +79,32 @@ def test_effects_are_those_from_python(out: Path) -> None:
     assert float(row["size"]) == pytest.approx(np.nanmean(np.abs(effect)), rel=1e-4)
     with np.load(out / "group/intervention-one/desc-effective_connectivity.npz") as found:
         np.testing.assert_allclose(found["effective_REST1"][0], own.coupling, atol=1e-4)
+
+
+def test_the_group_is_fitted_by_the_first_call_with_a_bundle(
+    out: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ("--lesion", REGIONS[0], "--model-name", "again")
+    folder = out / "group" / "intervention-again"
+    kept, fitted, sizes = folder / "linear-dynamics_effective.safetensors", [], []
+    for damaged in (False, False, True):
+        if damaged:
+            kept.write_bytes(kept.read_bytes()[:-8])
+        capsys.readouterr()
+        assert call(out, *words) == 0
+        fitted.append("effective connectivity of the training people" in capsys.readouterr().err)
+        sizes.append((folder / "desc-interventions_people.tsv").read_bytes())
+    assert fitted == [True, False, True]
+    assert sizes[0] == sizes[1] == sizes[2]
+    assert kept.name in (folder / "written_files.json").read_text()
+    start = load_linear_bundle(out / "group" / "model-own" / "bundle").effective().start
+    other = load_linear_bundle(out / "group" / "model-wired" / "bundle")
+    read = read_group_effective(
+        kept, load_linear_bundle(out / "group" / "model-own" / "bundle").identity, len(REGIONS)
+    )
+    assert read is not None
+    np.testing.assert_array_equal(read.coupling, start.coupling)
+    assert read_group_effective(kept, other.identity, len(REGIONS)) is None
 
 
 def test_each_region_is_lesioned_where_nothing_is_asked(out: Path) -> None:
