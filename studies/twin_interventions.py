@@ -448,10 +448,12 @@ def main() -> None:
     parser.add_argument("--architectures", nargs="*", default=list(ARCHITECTURES))
     options = parser.parse_args()
     torch.set_num_threads(1)
+    options.work.mkdir(parents=True, exist_ok=True)
     found = []
     for seed in options.seeds:
         for regime in options.regimes:
             found.append(measure_without_network(regime, seed))
+            print(f"{regime} {seed}: {NO_NETWORK} is done", flush=True)
             for architecture in options.architectures:
                 folder = options.work / f"{regime}-{seed}"
                 folder.mkdir(parents=True, exist_ok=True)
