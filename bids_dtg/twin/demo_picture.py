@@ -135,9 +135,7 @@ def _draw_rows(axes: Axes, rows: Sequence[PredictionRow], ceiling: float) -> Non
     axes.set_ylim(len(rows) - 0.5, -0.7)
     axes.set_yticks(range(len(rows)), [row.name for row in rows], fontsize=8)
     axes.set_xlabel("Pearson r with the observed one")
-    axes.set_title(
-        "r, 95 % over people; dashed: noise ceiling", fontsize=9, loc="left"
-    )
+    axes.set_title("r, 95 % over people; dashed: noise ceiling", fontsize=9, loc="left")
 
 
 def _draw_quantiles(axes: Axes, panel: QuantilePanel) -> None:
