@@ -463,10 +463,12 @@ def main() -> None:
     parser.add_argument("--covariates", action="store_true", help="take measured ones out")
     options = parser.parse_args()
     torch.set_num_threads(1)
+    options.work.mkdir(parents=True, exist_ok=True)
     found = []
     for seed in options.seeds:
         for regime in options.regimes:
             found.append(measure_without_network(regime, seed, options.covariates))
+            print(f"{regime} {seed}: {NO_NETWORK} is done", flush=True)
             for architecture in options.architectures:
                 name = f"{regime}-covariates" if options.covariates else regime
                 folder = options.work / f"{name}-{seed}"

@@ -36,7 +36,9 @@ _OF_TRAINING = (
 _COLUMNS = (
     Column("fold", "Number of the fold"),
     Column("judged", "Participants of the fold, who are judged"),
-    Column("trained_on", "Participants of the other folds, whom twins and baselines are fitted to"),
+    Column(
+        "trained_on", "Participants of the other folds, on which twins and baselines are fitted"
+    ),
     Column("epochs", "Epochs of the fit"),
     Column(
         "z",

@@ -84,6 +84,6 @@ def _checked(column: Column, labels: Sequence[str]) -> Column:
     if lacking:
         say(
             f"{column.name}: {counted(len(lacking), 'participant')} without a value "
-            f"({named(lacking)}), for which the training people's mean is taken"
+            f"({named(lacking)}): the training people's mean is taken"
         )
     return column
