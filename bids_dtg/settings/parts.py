@@ -615,8 +615,9 @@ class StatisticsOptions:
     covariates: tuple[str, ...] = option(
         "statistics",
         "columns whose part is taken out, of the table or of the runs' quality (fd_mean, "
-        "minutes_kept); numbers as they are, words as levels; of evaluate, with --workflow twin: "
-        "columns of the table that predict beside the twin",
+        "minutes_kept); numbers as they are, words as levels; with --workflow twin, of train: "
+        "columns of the table that are taken out of connectomes; of evaluate: that predict beside "
+        "the twin",
         default=(),
         metavar="NAME",
         shown_default="none",

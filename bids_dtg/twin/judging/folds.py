@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from bids_dtg.twin.judging.simple import Distribution, Simple
+from bids_dtg.twin.distribution import Distribution
+from bids_dtg.twin.judging.simple import Simple
 from bids_dtg.twin.trial_series import Segments
 
 if TYPE_CHECKING:
