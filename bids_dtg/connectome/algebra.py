@@ -216,8 +216,8 @@ class _LeftAlgebra(Algebra):
     def _standardised_series(self) -> Float:
         """Solve ROI series on cleaned voxels of sd 1, whose courses the sums hold."""
         moments, frames = self.moments, len(self.courses)
-        rois, solved = len(moments.maps), moments.solved
-        left = np.zeros((self.courses.shape[1], rois + 1))
+        solved = moments.solved
+        left = np.zeros((self.courses.shape[1], len(moments.maps) + 1))
         for low in range(0, moments.grey_voxels, VOXELS_AT_A_TIME):
             high = min(low + VOXELS_AT_A_TIME, moments.grey_voxels)
             own = self.voxels(low, high).left
@@ -301,16 +301,21 @@ def cleaned_courses(moments: RunMoments, readout: Float) -> NDArray[np.float32]:
 
 
 def series_weights(moments: RunMoments, solved: NDArray[np.bool_] | None = None) -> Float:
-    """(rois + 1, rois) weights that turn raw projections and voxel sums into ROI series.
+    """(maps + 1, rois) weights that turn raw projections and voxel sums into ROI series.
 
     With maps demeaned over the voxels with data, M - m 1', series = G+ (b - m 1'y), where G is
     the demeaned maps' Gram matrix: the pseudo-inverse without an array of its size. Each set is
     solved by itself. `solved` (voxels,) are those with data; by default as the sums have them.
     """
     gram, mean = _demeaned_gram(moments.maps, moments.solved if solved is None else solved)
-    inverse = np.zeros_like(gram)
-    for rows in moments.voxels.set_rows:
-        inverse[rows, rows] = _inverse(gram[rows, rows])
+    voxels = moments.voxels
+    inverse = np.zeros((len(gram), voxels.rois))
+    for rows in voxels.set_rows:
+        if voxels.combine is None:
+            inverse[rows, rows] = _inverse(gram[rows, rows])
+        else:
+            own = voxels.combine[rows]
+            inverse[:, rows] = own.T @ _inverse(own @ gram @ own.T)
     return np.vstack([inverse, -mean @ inverse])
 
 

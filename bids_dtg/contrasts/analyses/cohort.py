@@ -171,7 +171,7 @@ def make_side_by_side(arrays: RunArrays, labels: Sequence[str]) -> dict[str, str
         settings.resources,
         units=len(labels),
         bytes_each=bytes_needed(
-            request.bundle.places.number, len(request.bundle.roi_maps), on_cpu=on_cpu
+            request.bundle.places.number, request.bundle.rois, on_cpu=on_cpu
         ),
         on_cpu=on_cpu,
     )

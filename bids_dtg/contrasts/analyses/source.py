@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from bids_dtg.cleaning.design import TooShortError
 from bids_dtg.cleaning.strategies import find_strategy
 from bids_dtg.connectome.form import Form
+from bids_dtg.connectome.nested_sets import combination
 from bids_dtg.contrasts.analyses.cohort import make_side_by_side
 from bids_dtg.contrasts.analyses.cohort_plan import CohortPlan, plan_cohort
 from bids_dtg.contrasts.analyses.person_arrays import PersonArrays, RunArrays
@@ -317,9 +318,13 @@ class DatasetSource:
             # Over the brain, as the file of one set has them.
             volumes = np.stack([base.voxels.volume(own) for own in maps])
             maps = volumes[:, base.brain_voxels.mask]
-        files = geometry_files(
-            BundleArrays({}, maps, base.brain, base.places), several=part.several
-        )
+        combine = None
+        if part.several:
+            if found := combination(maps, self.learns):
+                maps, combine = maps[found[0]], found[1].astype(np.float32)
+            maps = maps.astype(np.float16)  # as kept
+        arrays = BundleArrays({}, maps, base.brain, base.places, combine=combine)
+        files = geometry_files(arrays, several=part.several)
         card = dataclasses.replace(
             base.card,
             part=part,
@@ -327,7 +332,7 @@ class DatasetSource:
             record={"roi_maps": record},
         )
         identity = hashlib.sha256(card.to_json().encode()).hexdigest()
-        bundle = dataclasses.replace(base, card=card, identity=identity, roi_maps=maps)
+        bundle = dataclasses.replace(base, card=card, identity=identity, roi_maps=maps, combine=combine)
         words = f"masks are those of {card.name} {card.version}, with {maps_in_words(self.learns)} "
         words += "made by group ICA of "
         words += f"{counted(len(training), 'training participant')} (seed {self._seed})"
@@ -364,7 +369,7 @@ class DatasetSource:
                 "another --seed or fewer --rois may help"
             )
         several = len(made) > 1
-        maps = np.concatenate(made).astype(np.float16) if several else made[0]  # as kept
+        maps = np.concatenate(made) if several else made[0]
         return maps, [own.to_json() for own in records] if several else records[0].to_json()
 
     def model(self) -> Model:

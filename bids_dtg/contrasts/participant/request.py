@@ -81,7 +81,7 @@ class Request(CallRequest):
             settings.resources,
             units=len(asked.participants),
             bytes_each=bytes_needed(
-                bundle.places.number, len(bundle.roi_maps), on_cpu=device == "cpu"
+                bundle.places.number, bundle.rois, on_cpu=device == "cpu"
             ),
             on_cpu=device == "cpu",
         )

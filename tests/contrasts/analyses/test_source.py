@@ -53,7 +53,10 @@ def test_a_bundle_keeps_the_sets_in_16_bits_and_says_how_they_were_made(cohort, 
     assert "maps.nii.gz" not in card["files"]
     assert model.roi_maps.dtype == np.float16
     assert isinstance(model.roi_maps, np.memmap)
-    assert model.roi_maps.shape == (sum(SETS), model.places.number)
+    # Maps of the smaller set are combinations of the larger one's.
+    assert model.roi_maps.shape == (SETS[-1], model.places.number)
+    assert model.combine.shape == (sum(SETS), SETS[-1])
+    assert model.rois == sum(SETS)
     made = card["record"]["roi_maps"]
     assert [(one["rois"], one["people"]) for one in made] == [(3, 6), (5, 6)]
     store = ArrayStore(cohort.out / "group/cache")
@@ -101,7 +104,7 @@ def connectome_by_the_page(rest, maps):
 
 def test_maps_are_those_of_the_page(cohort, model):
     """Given ROI maps and sd, against an independent version in float64 from BOLD on."""
-    store, maps = ArrayStore(cohort.out / "group/cache"), model.roi_maps.astype(float)
+    store, maps = ArrayStore(cohort.out / "group/cache"), model.place_roi_maps.astype(float)
     rows = read_table(cohort.out / "group/model-own/desc-split_participants.tsv")
     training, test = [], []
     for row in rows:
@@ -147,6 +150,7 @@ def test_sets_of_a_model_are_taken(cohort, model, tmp_path, capsys):
     found = load_bundle(tmp_path / "group/model-own/bundle")
     assert found.card.part.connectome == model.card.part.connectome
     np.testing.assert_array_equal(found.roi_maps, model.roi_maps)
+    np.testing.assert_array_equal(found.combine, model.combine)
     # Sums of the first round of both are of the same ROI maps: they can be added.
     folder = tmp_path / "group/model-own"
     words += ("--participant-label", *LABELS[5:], "--add-sums", folder / LINEAR_MEANS)
