@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -344,7 +345,8 @@ def _correlate(
         sums = algebra.voxels(low, high)
         r = {pieces: sums.correlate(part) for pieces, part in parts.items()}
         for pieces, made in wanted.items():
-            made.r[:, here] = (sums.correlate(mixed[pieces]) if pieces in mixed else r[pieces]).T
+            own = sums.correlate(mixed[pieces]) if pieces in mixed else r[pieces]
+            made.r[:, low:high] = own.T
         odd, even = (r[half] for half in halves)
         agreement[here] = profile_agreement(odd, even)
         icc[here] = intraclass_correlation(odd, even)
@@ -353,7 +355,16 @@ def _correlate(
 
     with one_blas_thread(), ThreadPoolExecutor(threads) as pool:
         list(pool.map(fill, range(0, voxels, VOXELS_AT_A_TIME)))
+        if order is not None:
+            # Row by row, as a row fits the cache: several times faster than voxel by voxel.
+            first = np.argsort(order)
+            list(pool.map(partial(_reorder, first), (made.r for made in wanted.values())))
     return agreement, icc, tsnr
+
+
+def _reorder(first: NDArray[np.intp], rows: NDArray[np.float32]) -> None:
+    for row in rows:
+        row[:] = row[first]
 
 
 def _one_set(moments: RunMoments, wanted: Mapping[tuple[int, ...], Connectome]) -> slice:
@@ -362,13 +373,13 @@ def _one_set(moments: RunMoments, wanted: Mapping[tuple[int, ...], Connectome]) 
 
 
 def _roi_coverage(voxels: RunVoxels, covered: NDArray[np.bool_]) -> Float:
-    maps, combine = voxels.maps, voxels.combine
-    if combine is not None:
-        combine = combine.astype(maps.dtype)
+    maps = voxels.maps
     total, held = np.zeros(voxels.rois), np.zeros(voxels.rois)
     for low in range(0, maps.shape[1], VOXELS_AT_A_TIME):
         part = maps[:, low : low + VOXELS_AT_A_TIME]
-        weight = np.abs(part if combine is None else combine @ part).astype(np.float64)
+        if voxels.combine is not None:
+            part = voxels.combine.astype(part.dtype, copy=False) @ part
+        weight = np.abs(part).astype(np.float64)
         total += weight.sum(axis=1)
         held += weight @ covered[low : low + VOXELS_AT_A_TIME]
     return ratio(held, total)

@@ -392,7 +392,6 @@ class _FirstFrames:
         self.seen = np.zeros(frames, dtype=bool)
         self._usable = usable[:grey]
         self._subtracted = None if subtracted is None else subtracted[:grey]
-        self._absent = np.flatnonzero(~self._usable)
         self._position = np.where(design.keep, np.cumsum(design.keep) - 1, frames)
         self._away = _cleaned_away(design, frames)
         self._products = np.zeros((grey, self._away.shape[1]), np.float32)
@@ -404,15 +403,20 @@ class _FirstFrames:
         kept = np.flatnonzero(position < len(self.seen))
         if not len(kept):
             return
-        values = block[kept, : len(self._squares)]
-        values[:, self._absent] = 0
-        if self._subtracted is not None:
-            values -= np.where(self._usable, self._subtracted, 0)
-        squares = np.einsum("tv,tv->v", values, values, dtype=np.float64)
+        away, grey = self._away[position[kept]].astype(np.float32), len(self._squares)
+        squares, products = np.zeros(grey), np.zeros_like(self._products)
+        for low in range(0, grey, _VOXELS):
+            some = slice(low, min(low + _VOXELS, grey))
+            values = block[kept, some]
+            if self._subtracted is not None:
+                values -= self._subtracted[some]
+            values[:, ~self._usable[some]] = 0
+            squares[some] = np.einsum("tv,tv->v", values, values)
+            products[some] = values.T @ away
         if not np.isfinite(squares).all():
             raise InvalidVoxelsError("values at valid voxels are not finite")
         self._squares += squares
-        self._products += values.T @ self._away[position[kept]].astype(np.float32)
+        self._products += products
         self.seen[position[kept]] = True
 
     def scale(self, voxels: int) -> NDArray[np.float32]:

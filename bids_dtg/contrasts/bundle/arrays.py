@@ -273,7 +273,7 @@ def read_combine(path: Path, rois: int) -> NDArray[np.float32] | None:
     """
     if _COMBINE not in TensorFile(path).names():
         return None
-    combine = TensorFile(path).read(mapped=[_LISTED_MAPS])[_COMBINE]
+    combine = TensorFile(path).below(_COMBINE).read()[""]
     if combine.dtype != np.float32 or combine.ndim != 2 or len(combine) != rois:
         raise BundleError(
             f"{path} has combinations {combine.dtype} {combine.shape}",
