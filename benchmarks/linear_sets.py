@@ -65,9 +65,7 @@ def add_bundle(folder: Path, name: str, sets: tuple[int, ...]) -> float:
     card = replace(base.card, kind=LINEAR.name, part=part)
     offset = rng.standard_normal((contrasts, places), np.float32)
     correction = Correction(np.full(contrasts, 0.5, np.float32), offset)
-    arrays = BundleArrays(
-        tensors, maps, base.brain, base.places, correction, combine=combine
-    )
+    arrays = BundleArrays(tensors, maps, base.brain, base.places, correction, combine=combine)
     bundle = write_bundle(folder / name, card, arrays)
     return sum(path.stat().st_size for path in bundle.path.iterdir()) / 1e6
 

@@ -58,9 +58,7 @@ def combination(
     return (rows, combine) if _are_combined(maps, rows, combine) else None
 
 
-def _are_combined(
-    maps: NDArray[np.floating], rows: slice, combine: NDArray[np.float64]
-) -> bool:
+def _are_combined(maps: NDArray[np.floating], rows: slice, combine: NDArray[np.float64]) -> bool:
     others = [number for number in range(len(maps)) if not rows.start <= number < rows.stop]
     weights = combine[others].astype(np.float32)
     total, left, largest, most = np.zeros((4, len(others)))

@@ -45,6 +45,7 @@ from bids_dtg.stats.group_ica import GroupIca
 # Of a run with more frames, means of frames in a row make ROI maps: slow enough for BOLD, and a
 # quarter of a run of HCP in memory.
 _MOST_MEANS = 300
+_PLACES_AT_2_MM = 100_000  # at least: grey matter has 160,000 voxels there, and 48,000 at 3 mm
 
 
 def own_form(kind: MapsKind, modelling: ModellingOptions, sets: Sequence[int]) -> Form:
@@ -84,6 +85,19 @@ def maps_in_words(sets: Sequence[int]) -> str:
         return counts
     *first, last = map(str, sets)
     return f"{counts} in sets of {', '.join(first)} and {last}"
+
+
+def _sets_to_make(
+    kind: MapsKind, modelling: ModellingOptions, bundle: ModelBundle
+) -> tuple[int, ...]:
+    """Return the sets of ROI maps that are made where nobody asks; (): those of the model serve.
+
+    Sites that add sums have their maps in common, and so has a site with a model of several sets.
+    """
+    given = modelling.add_sums or bundle.card.part.several
+    fine = bundle.places.number >= _PLACES_AT_2_MM
+    joint = kind.form(modelling.connectome).row.joint
+    return kind.image_sets if joint and fine and not given else ()
 
 
 class Source(Protocol):
@@ -237,6 +251,7 @@ class DatasetSource:
         form, sets = None, settings.modelling.rois
         words = f"masks and ROI maps are those of {card.name} {card.version}"
         if kind is not None:
+            sets = sets or _sets_to_make(kind, settings.modelling, request.bundle)
             form = own_form(kind, settings.modelling, sets or card.part.connectome.sets)
             if sets:
                 words = f"masks are those of {card.name} {card.version}, with {maps_in_words(sets)}"
@@ -332,7 +347,9 @@ class DatasetSource:
             record={"roi_maps": record},
         )
         identity = hashlib.sha256(card.to_json().encode()).hexdigest()
-        bundle = dataclasses.replace(base, card=card, identity=identity, roi_maps=maps, combine=combine)
+        bundle = dataclasses.replace(
+            base, card=card, identity=identity, roi_maps=maps, combine=combine
+        )
         words = f"masks are those of {card.name} {card.version}, with {maps_in_words(self.learns)} "
         words += "made by group ICA of "
         words += f"{counted(len(training), 'training participant')} (seed {self._seed})"

@@ -264,7 +264,7 @@ def encode_listed_maps(
 
 
 def read_combine(path: Path, rois: int) -> NDArray[np.float32] | None:
-    """Read how so many ROIs' maps are combinations of those that the file holds; None: they are not.
+    """Read how maps of so many ROIs are combinations of those in the file; None: they are not.
 
     Raises
     ------

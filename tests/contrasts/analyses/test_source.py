@@ -14,7 +14,9 @@ from tiny_job import read_table
 
 from bids_dtg.cleaning.strategies import resolve
 from bids_dtg.connectome.form import Form
+from bids_dtg.contrasts.analyses.source import DatasetSource
 from bids_dtg.contrasts.bundle.bundle import load_bundle
+from bids_dtg.contrasts.bundle.kinds import find_kind
 from bids_dtg.contrasts.kind import LINEAR_MEANS, Processor
 from bids_dtg.contrasts.panels.connectome import FILE as RELMAT
 from bids_dtg.contrasts.participant.measure import measure
@@ -140,6 +142,26 @@ def test_a_kind_that_reads_one_set_makes_one(cohort, capsys):
     zero = ~bundle.voxels.mask[bundle.brain_voxels.mask]
     assert not bundle.roi_maps[:, zero].any()
     assert bundle.card.record["roi_maps"]["rois"] == 3
+
+
+def test_images_at_2_mm_have_three_sets(cohort, model, monkeypatch):
+    """Where nobody asks, and neither other sites nor the model bring sets."""
+    words = {"derivatives": (f"statmaps={cohort.statmaps}",), "analysis": "train"}
+    words["analysis_level"] = "group"
+
+    def made(kind="linear", **more):
+        asked = cohort.settings(**words, architecture=kind, **more)
+        return DatasetSource.prepare(asked, find_kind(kind)).learns
+
+    assert made() == ()  # too few voxels
+    monkeypatch.setattr("bids_dtg.contrasts.analyses.source._PLACES_AT_2_MM", 100)
+    assert made() == (25, 50, 100)
+    assert made(rois=(4,)) == (4,)
+    assert made(connectome="marginal") == ()
+    assert made(kind="local-ridge") == ()
+    assert made(add_sums=("means.safetensors",)) == ()
+    monkeypatch.setattr(cohort, "model", model.path)
+    assert made() == ()
 
 
 def test_sets_of_a_model_are_taken(cohort, model, tmp_path, capsys):
