@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -16,7 +17,7 @@ from bids_dtg.cleaning.strategies import resolve
 from bids_dtg.connectome.algebra import cleaned_courses
 from bids_dtg.connectome.connectome import Connectome, RunConnectomes, run_connectomes
 from bids_dtg.connectome.design import Retention, TemporalDesign
-from bids_dtg.connectome.device import Arrays, arrays_on
+from bids_dtg.connectome.device import Arrays, arrays_on, one_blas_thread
 from bids_dtg.connectome.form import MARGINAL, Form
 from bids_dtg.connectome.moments import RunMoments, RunVoxels, measure_run
 from bids_dtg.connectome.passes import Blocks
@@ -257,7 +258,8 @@ class Reader:
         moments = self._add_up(
             lambda: source.blocks(clock, progress, mean_frame.add), source, design
         )
-        with clock.time("algebra"):
+        # Sets make many small products.
+        with clock.time("algebra"), one_blas_thread() if self.form.sets else nullcontext():
             connectomes = run_connectomes(
                 moments,
                 form=self.form,
