@@ -45,7 +45,7 @@ from bids_dtg.stats.group_ica import GroupIca
 # Of a run with more frames, means of frames in a row make ROI maps: slow enough for BOLD, and a
 # quarter of a run of HCP in memory.
 _MOST_MEANS = 300
-_PLACES_AT_2_MM = 100_000  # at least: grey matter has 160,000 voxels there, and 48,000 at 3 mm
+PLACES_AT_2_MM = 100_000  # at least: grey matter has 160,000 voxels there, and 48,000 at 3 mm
 
 
 def own_form(kind: MapsKind, modelling: ModellingOptions, sets: Sequence[int]) -> Form:
@@ -95,7 +95,7 @@ def _sets_to_make(
     Sites that add sums have their maps in common, and so has a site with a model of several sets.
     """
     given = modelling.add_sums or bundle.card.part.several
-    fine = bundle.places.number >= _PLACES_AT_2_MM
+    fine = bundle.places.number >= PLACES_AT_2_MM
     joint = kind.form(modelling.connectome).row.joint
     return kind.image_sets if joint and fine and not given else ()
 

@@ -154,7 +154,7 @@ def test_images_at_2_mm_have_three_sets(cohort, model, monkeypatch):
         return DatasetSource.prepare(asked, find_kind(kind)).learns
 
     assert made() == ()  # too few voxels
-    monkeypatch.setattr("bids_dtg.contrasts.analyses.source._PLACES_AT_2_MM", 100)
+    monkeypatch.setattr("bids_dtg.contrasts.analyses.source.PLACES_AT_2_MM", 100)
     assert made() == (25, 50, 100)
     assert made(rois=(4,)) == (4,)
     assert made(connectome="marginal") == ()
