@@ -87,7 +87,7 @@ def maps_in_words(sets: Sequence[int]) -> str:
     return f"{counts} in sets of {', '.join(first)} and {last}"
 
 
-def _sets_to_make(
+def sets_to_make(
     kind: MapsKind, modelling: ModellingOptions, bundle: ModelBundle
 ) -> tuple[int, ...]:
     """Return the sets of ROI maps that are made where nobody asks; (): those of the model serve.
@@ -251,7 +251,7 @@ class DatasetSource:
         form, sets = None, settings.modelling.rois
         words = f"masks and ROI maps are those of {card.name} {card.version}"
         if kind is not None:
-            sets = sets or _sets_to_make(kind, settings.modelling, request.bundle)
+            sets = sets or sets_to_make(kind, settings.modelling, request.bundle)
             form = own_form(kind, settings.modelling, sets or card.part.connectome.sets)
             if sets:
                 words = f"masks are those of {card.name} {card.version}, with {maps_in_words(sets)}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from types import SimpleNamespace
 
 import nibabel as nib
 import numpy as np
@@ -14,7 +15,7 @@ from tiny_job import read_table
 
 from bids_dtg.cleaning.strategies import resolve
 from bids_dtg.connectome.form import Form
-from bids_dtg.contrasts.analyses.source import DatasetSource
+from bids_dtg.contrasts.analyses.source import sets_to_make
 from bids_dtg.contrasts.bundle.bundle import load_bundle
 from bids_dtg.contrasts.bundle.kinds import find_kind
 from bids_dtg.contrasts.kind import LINEAR_MEANS, Processor
@@ -144,24 +145,18 @@ def test_a_kind_that_reads_one_set_makes_one(cohort, capsys):
     assert bundle.card.record["roi_maps"]["rois"] == 3
 
 
-def test_images_at_2_mm_have_three_sets(cohort, model, monkeypatch):
+def test_images_at_2_mm_have_three_sets(cohort, model):
     """Where nobody asks, and neither other sites nor the model bring sets."""
-    words = {"derivatives": (f"statmaps={cohort.statmaps}",), "analysis": "train"}
-    words["analysis_level"] = "group"
 
-    def made(kind="linear", **more):
-        asked = cohort.settings(**words, architecture=kind, **more)
-        return DatasetSource.prepare(asked, find_kind(kind)).learns
+    def made(kind="linear", bundle=cohort.bundle, places=160_000, **more):
+        modelling = cohort.settings(**more).modelling
+        fine = SimpleNamespace(card=bundle.card, places=SimpleNamespace(number=places))
+        return sets_to_make(find_kind(kind), modelling, fine)
 
-    assert made() == ()  # too few voxels
-    monkeypatch.setattr("bids_dtg.contrasts.analyses.source.PLACES_AT_2_MM", 100)
     assert made() == (25, 50, 100)
-    assert made(rois=(4,)) == (4,)
-    assert made(connectome="marginal") == ()
+    assert made(places=48_000) == ()
     assert made(kind="local-ridge") == ()
-    assert made(add_sums=("means.safetensors",)) == ()
-    monkeypatch.setattr(cohort, "model", model.path)
-    assert made() == ()
+    assert made(bundle=model) == ()
 
 
 def test_sets_of_a_model_are_taken(cohort, model, tmp_path, capsys):
