@@ -39,14 +39,12 @@ def add_bundle(folder: Path, name: str, sets: tuple[int, ...]) -> float:
 
     base, rng = load_bundle(folder / "bundle"), np.random.default_rng(7)
     contrasts, places = len(base.contrasts), base.places.number
-    form, maps = Form("partial"), base.roi_maps
+    form, maps, combine = Form("partial"), base.roi_maps, None
     coefficients = 0.1 * rng.standard_normal((contrasts, sum(sets) or len(maps)), np.float32)
     tensors = {"linear.coefficients": np.pad(coefficients, ((0, 0), (1, 0)))[:, None]}
     if sets:
         form = Form("partial", standardised=True, fixed=0.06, sets=sets)
-        smooth = base.place_roi_maps
-        mixing = rng.standard_normal((sum(sets), len(smooth)), np.float32) ** 3
-        maps = (mixing @ smooth).astype(np.float16)
+        maps, combine = nested_maps(base.place_roi_maps, sets)
         directions = rng.standard_normal((contrasts, places), np.float32)
         scale = np.ones(sum(sets), np.float32)
         model = WeightedLinear(
@@ -67,9 +65,24 @@ def add_bundle(folder: Path, name: str, sets: tuple[int, ...]) -> float:
     card = replace(base.card, kind=LINEAR.name, part=part)
     offset = rng.standard_normal((contrasts, places), np.float32)
     correction = Correction(np.full(contrasts, 0.5, np.float32), offset)
-    arrays = BundleArrays(tensors, maps, base.brain, base.places, correction)
+    arrays = BundleArrays(tensors, maps, base.brain, base.places, correction, combine=combine)
     bundle = write_bundle(folder / name, card, arrays)
     return sum(path.stat().st_size for path in bundle.path.iterdir()) / 1e6
+
+
+def nested_maps(smooth: np.ndarray, sets: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:
+    """Return maps of the largest set, and how they make those of all, as group ICA has them."""
+    rng, most = np.random.default_rng(8), max(sets)
+    shifted = [np.roll(smooth, 1000 * turn, axis=1) for turn in range(-(-most // len(smooth)))]
+    components = np.concatenate(shifted)[:most]
+    components -= components.mean(axis=1, keepdims=True)
+    components /= components.std(axis=1, keepdims=True)
+    turned = []
+    for number in sets:
+        turn = np.linalg.qr(rng.standard_normal((number, number)))[0]
+        turned.append(np.pad(turn, ((0, 0), (0, most - number))))
+    maps = (turned[-1] @ components).astype(np.float16)
+    return maps, (np.concatenate(turned) @ turned[-1].T).astype(np.float32)
 
 
 def compare(folder: Path, volumes: int, rounds: int) -> None:

@@ -82,7 +82,7 @@ class Part:
 class VoxelSums(ABC):
     """The sums of some voxels."""
 
-    def correlate(self, part: Part) -> Float:
+    def correlate(self, part: Part) -> NDArray[np.floating]:
         """Pearson r (voxels, rois) of cleaned voxels and cleaned ROI series in a part, mixed."""
         r = self.covariance(part)
         r *= ratio(np.ones(len(r)), np.sqrt(self.sum_of_squares(part)))[:, None]
@@ -94,7 +94,7 @@ class VoxelSums(ABC):
         """Mean (voxels,) over the kept frames, less the subtracted volume."""
 
     @abstractmethod
-    def covariance(self, part: Part) -> Float:
+    def covariance(self, part: Part) -> NDArray[np.floating]:
         """Sums (voxels, rois) of cleaned voxels times cleaned, demeaned ROI series."""
 
     @abstractmethod
@@ -116,7 +116,7 @@ class _RemovedAlgebra(Algebra):
     def __init__(self, moments: RunMoments, cleaning: Removal) -> None:
         super().__init__(moments)
         features, weights = moments.features, series_weights(moments)
-        self.projections = len(weights)
+        self.projections, self.of_projections = len(weights), weights
         self.columns = features[:, self.projections :]
         # Z is orthonormal up to the rounding of its stored type; betas = sums @ inverse.
         self.inverse = np.linalg.inv(self.columns.T @ self.columns) @ cleaning.weights.T
@@ -124,6 +124,13 @@ class _RemovedAlgebra(Algebra):
         gamma = self.inverse.T @ (self.columns.T @ raw)
         # series = features @ weights
         self.weights = np.vstack([weights, -gamma])
+        # Several sets' series are mixed from the same projections. Once these are cleaned, float32
+        # is enough.
+        self.shared = moments.voxels.combine is not None
+        if self.shared:
+            projections = features[:, : self.projections]
+            self.taken = self.inverse.T @ (self.columns.T @ projections)
+            self.cleaned = projections - self.columns @ self.taken
         self.series = self._clean_series(raw, raw - self.columns @ gamma)
 
     def part(self, pieces: Sequence[int], mixing: Float | None = None) -> _RemovedPart:
@@ -140,6 +147,14 @@ class _RemovedPart(Part):
         super().__init__(algebra, pieces, mixing)
         columns = algebra.columns[self.rows]
         self.intercept = float(columns[0, 0])
+        if algebra.shared:
+            self.mix = (algebra.of_projections @ self.scaled).astype(np.float32)
+            cleaned = algebra.cleaned[self.rows]
+            mean = cleaned.mean(axis=0)
+            # As `weights` and `taken` below, of the projections instead of the series.
+            self.projecting = -algebra.taken
+            self.projecting[0] -= mean / self.intercept
+            self.projections_taken = algebra.inverse @ (columns.T @ (cleaned - mean))
         self.weights = algebra.weights @ self.scaled
         # The first column is constant: it takes the mean away.
         self.weights[algebra.projections] -= self.series_mean / self.intercept
@@ -156,6 +171,7 @@ class _RemovedSums(VoxelSums):
         self.squares = algebra.moments.squares[:, low:high]
         self._within: dict[tuple[int, ...], Float] = {}
         self._left: dict[tuple[int, ...], Float] = {}
+        self._projected: dict[tuple[int, ...], NDArray[np.float32]] = {}
         self.total = self._cross(tuple(range(len(self.cross))))[:, algebra.projections :]
         self.betas = self.total @ algebra.inverse
 
@@ -177,8 +193,11 @@ class _RemovedSums(VoxelSums):
         mean: Float = self.total[:, 0] / self.algebra.columns[0, 0] / frames
         return mean
 
-    def covariance(self, part: Part) -> Float:
+    def covariance(self, part: Part) -> NDArray[np.floating]:
         assert isinstance(part, _RemovedPart)
+        if self.algebra.shared:
+            mixed: NDArray[np.float32] = self._with_projections(part) @ part.mix
+            return mixed
         covariance: Float = self._cross(part.pieces) @ part.weights
         covariance -= self.total @ part.taken
         return covariance
@@ -188,6 +207,16 @@ class _RemovedSums(VoxelSums):
         if part.pieces not in self._left:  # it is the same however the series are mixed
             self._left[part.pieces] = self._squares_left(part)
         return self._left[part.pieces]
+
+    def _with_projections(self, part: _RemovedPart) -> NDArray[np.float32]:
+        """Sums (voxels, maps + 1) of cleaned voxels times cleaned, demeaned projections."""
+        if part.pieces not in self._projected:
+            cross, first = self._cross(part.pieces), self.algebra.projections
+            found = cross[:, first:] @ part.projecting
+            found += cross[:, :first]
+            found -= self.total @ part.projections_taken
+            self._projected[part.pieces] = found.astype(np.float32)
+        return self._projected[part.pieces]
 
     def _squares_left(self, part: _RemovedPart) -> Float:
         cross = self._cross(part.pieces)[:, self.algebra.projections :]
@@ -216,8 +245,8 @@ class _LeftAlgebra(Algebra):
     def _standardised_series(self) -> Float:
         """Solve ROI series on cleaned voxels of sd 1, whose courses the sums hold."""
         moments, frames = self.moments, len(self.courses)
-        rois, solved = len(moments.maps), moments.solved
-        left = np.zeros((self.courses.shape[1], rois + 1))
+        solved = moments.solved
+        left = np.zeros((self.courses.shape[1], len(moments.maps) + 1))
         for low in range(0, moments.grey_voxels, VOXELS_AT_A_TIME):
             high = min(low + VOXELS_AT_A_TIME, moments.grey_voxels)
             own = self.voxels(low, high).left
@@ -301,16 +330,21 @@ def cleaned_courses(moments: RunMoments, readout: Float) -> NDArray[np.float32]:
 
 
 def series_weights(moments: RunMoments, solved: NDArray[np.bool_] | None = None) -> Float:
-    """(rois + 1, rois) weights that turn raw projections and voxel sums into ROI series.
+    """(maps + 1, rois) weights that turn raw projections and voxel sums into ROI series.
 
     With maps demeaned over the voxels with data, M - m 1', series = G+ (b - m 1'y), where G is
     the demeaned maps' Gram matrix: the pseudo-inverse without an array of its size. Each set is
     solved by itself. `solved` (voxels,) are those with data; by default as the sums have them.
     """
     gram, mean = _demeaned_gram(moments.maps, moments.solved if solved is None else solved)
-    inverse = np.zeros_like(gram)
-    for rows in moments.voxels.set_rows:
-        inverse[rows, rows] = _inverse(gram[rows, rows])
+    voxels = moments.voxels
+    inverse = np.zeros((len(gram), voxels.rois))
+    for rows in voxels.set_rows:
+        if voxels.combine is None:
+            inverse[rows, rows] = _inverse(gram[rows, rows])
+        else:
+            own = voxels.combine[rows]
+            inverse[:, rows] = own.T @ _inverse(own @ gram @ own.T)
     return np.vstack([inverse, -mean @ inverse])
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,7 +21,7 @@ from bids_dtg.connectome.design import Segments
 from bids_dtg.connectome.device import one_blas_thread
 from bids_dtg.connectome.effective_dof import effective_dof
 from bids_dtg.connectome.form import MARGINAL, Form
-from bids_dtg.connectome.moments import RunMoments
+from bids_dtg.connectome.moments import RunMoments, RunVoxels
 
 Float = NDArray[np.float64]
 # Half segments that parts of other lengths consist of.
@@ -233,7 +234,7 @@ def run_connectomes(
     if form.sets != moments.voxels.sets:
         raise ValueError(f"a form of sets {form.sets}, and sums of sets {moments.voxels.sets}")
     algebra, parts = algebra_of(moments), moments.segments
-    shape = (len(moments.maps), moments.grey_voxels)
+    shape = (moments.voxels.rois, moments.grey_voxels)
     only = len(parts.sets) == 1
     others = tuple(_joined(parts, pieces) for pieces in _OTHER_PIECES) if other_lengths else ()
     halves = (parts.whole, parts.odd, parts.even) if every_part else ()
@@ -254,7 +255,7 @@ def run_connectomes(
         agreement=agreement,
         icc=icc,
         covered=moments.voxels.ordered(varying[: moments.grey_voxels]),
-        roi_coverage=_roi_coverage(moments.maps, varying),
+        roi_coverage=_roi_coverage(moments.voxels, varying),
         series=algebra.series,
         roi_r=_correlation(algebra.series),
         tsnr=tsnr,
@@ -331,7 +332,7 @@ def _correlate(
     # The agreement of the halves is of the marginal form, and of one set of ROIs.
     order, profile = moments.voxels.order, _one_set(moments, wanted)
     marginal = {*halves, *(pieces for pieces in wanted if pieces not in mixed)}
-    rois = len(moments.maps)
+    rois = moments.voxels.rois
     shown = None if profile == slice(0, rois) else np.eye(rois)[:, profile]
     parts = {pieces: algebra.part(pieces, shown) for pieces in marginal}
     whole = parts.get(moments.segments.whole) or algebra.part(moments.segments.whole)
@@ -344,7 +345,8 @@ def _correlate(
         sums = algebra.voxels(low, high)
         r = {pieces: sums.correlate(part) for pieces, part in parts.items()}
         for pieces, made in wanted.items():
-            made.r[:, here] = (sums.correlate(mixed[pieces]) if pieces in mixed else r[pieces]).T
+            own = sums.correlate(mixed[pieces]) if pieces in mixed else r[pieces]
+            made.r[:, low:high] = own.T
         odd, even = (r[half] for half in halves)
         agreement[here] = profile_agreement(odd, even)
         icc[here] = intraclass_correlation(odd, even)
@@ -353,18 +355,31 @@ def _correlate(
 
     with one_blas_thread(), ThreadPoolExecutor(threads) as pool:
         list(pool.map(fill, range(0, voxels, VOXELS_AT_A_TIME)))
+        if order is not None:
+            # Row by row, as a row fits the cache: several times faster than voxel by voxel.
+            first = np.argsort(order)
+            list(pool.map(partial(_reorder, first), (made.r for made in wanted.values())))
     return agreement, icc, tsnr
+
+
+def _reorder(first: NDArray[np.intp], rows: NDArray[np.float32]) -> None:
+    for row in rows:
+        row[:] = row[first]
 
 
 def _one_set(moments: RunMoments, wanted: Mapping[tuple[int, ...], Connectome]) -> slice:
     """Return the ROIs of the profiles whose agreement is compared: those of one set."""
-    return next(iter(wanted.values())).form.one_set(len(moments.maps))
+    return next(iter(wanted.values())).form.one_set(moments.voxels.rois)
 
 
-def _roi_coverage(maps: NDArray[np.floating], covered: NDArray[np.bool_]) -> Float:
-    total, held = np.zeros(len(maps)), np.zeros(len(maps))
+def _roi_coverage(voxels: RunVoxels, covered: NDArray[np.bool_]) -> Float:
+    maps = voxels.maps
+    total, held = np.zeros(voxels.rois), np.zeros(voxels.rois)
     for low in range(0, maps.shape[1], VOXELS_AT_A_TIME):
-        weight = np.abs(maps[:, low : low + VOXELS_AT_A_TIME]).astype(np.float64)
+        part = maps[:, low : low + VOXELS_AT_A_TIME]
+        if voxels.combine is not None:
+            part = voxels.combine.astype(part.dtype, copy=False) @ part
+        weight = np.abs(part).astype(np.float64)
         total += weight.sum(axis=1)
         held += weight @ covered[low : low + VOXELS_AT_A_TIME]
     return ratio(held, total)

@@ -8,13 +8,14 @@ machines. Where Z spans what cleaning leaves, the sums of y Z are enough.
 
 Places that are standardised in time before the ROI series are solved need their sd first. Where Z
 spans what cleaning leaves, the sums hold it, and the series follow from them; else it is that of
-the first frames, which are read before.
+the first frames, which are held until it is known.
 """
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable
-from contextlib import closing
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -79,11 +80,15 @@ class RunVoxels:
     standardised: bool = False
     # (voxels,), by which they are multiplied for that where the sums do not hold their sd.
     scale: NDArray[np.floating] | None = None
+    # (rois, maps), where the ROIs' maps are combinations of `maps`; None: they are `maps`.
+    combine: NDArray[np.floating] | None = None
 
     def __post_init__(self) -> None:
-        rois, voxels = self.maps.shape
-        if self.sets and sum(self.sets) != rois:
-            raise ValueError(f"{rois} maps in sets of {self.sets}")
+        count, voxels = self.maps.shape
+        if self.combine is not None and self.combine.shape[1] != count:
+            raise ValueError(f"{count} maps, combinations {self.combine.shape}")
+        if self.sets and sum(self.sets) != self.rois:
+            raise ValueError(f"{self.rois} maps in sets of {self.sets}")
         if self.valid.shape != (voxels,):
             raise ValueError(f"maps have {voxels} voxels, validity {self.valid.shape}")
         if not 0 < self.grey_voxels <= voxels:
@@ -92,9 +97,14 @@ class RunVoxels:
             raise ValueError(f"{self.grey_voxels} grey-matter voxels, an order {self.order.shape}")
 
     @property
+    def rois(self) -> int:
+        """Number of ROIs."""
+        return len(self.maps if self.combine is None else self.combine)
+
+    @property
     def set_rows(self) -> tuple[slice, ...]:
-        """Rows of the maps of each set."""
-        sets = self.sets or (len(self.maps),)
+        """ROIs of each set."""
+        sets = self.sets or (self.rois,)
         ends = np.cumsum(sets).tolist()
         return tuple(slice(end - rois, end) for rois, end in zip(sets, ends, strict=True))
 
@@ -382,7 +392,6 @@ class _FirstFrames:
         self.seen = np.zeros(frames, dtype=bool)
         self._usable = usable[:grey]
         self._subtracted = None if subtracted is None else subtracted[:grey]
-        self._absent = np.flatnonzero(~self._usable)
         self._position = np.where(design.keep, np.cumsum(design.keep) - 1, frames)
         self._away = _cleaned_away(design, frames)
         self._products = np.zeros((grey, self._away.shape[1]), np.float32)
@@ -394,15 +403,20 @@ class _FirstFrames:
         kept = np.flatnonzero(position < len(self.seen))
         if not len(kept):
             return
-        values = block[kept, : len(self._squares)]
-        values[:, self._absent] = 0
-        if self._subtracted is not None:
-            values -= np.where(self._usable, self._subtracted, 0)
-        squares = np.einsum("tv,tv->v", values, values, dtype=np.float64)
+        away, grey = self._away[position[kept]].astype(np.float32), len(self._squares)
+        squares, products = np.zeros(grey), np.zeros_like(self._products)
+        for low in range(0, grey, _VOXELS):
+            some = slice(low, min(low + _VOXELS, grey))
+            values = block[kept, some]
+            if self._subtracted is not None:
+                values -= self._subtracted[some]
+            values[:, ~self._usable[some]] = 0
+            squares[some] = np.einsum("tv,tv->v", values, values)
+            products[some] = values.T @ away
         if not np.isfinite(squares).all():
             raise InvalidVoxelsError("values at valid voxels are not finite")
         self._squares += squares
-        self._products += values.T @ self._away[position[kept]].astype(np.float32)
+        self._products += products
         self.seen[position[kept]] = True
 
     def scale(self, voxels: int) -> NDArray[np.float32]:
@@ -491,32 +505,63 @@ def measure_run(
             comes_subtracted=smoothing is not None,
         )
 
-    with arrays.computing():
+    with arrays.computing(), ExitStack() as until_read:
         if voxels.standardised and not isinstance(chosen, Retention):
-            voxels = replace(voxels, scale=_scale_of(open_blocks, design, voxels, smoothing))
+            lead = until_read.enter_context(closing(_Lead(open_blocks, design)))
+            voxels = replace(voxels, scale=lead.scale(voxels, smoothing))
+            open_blocks = lead.blocks
         found = BlockPass(open_blocks, design, start, smoothing).sums(voxels.valid)
     found.end()
     return found
 
 
-def _scale_of(
-    open_blocks: Callable[[], Blocks],
-    design: TemporalDesign,
-    voxels: RunVoxels,
-    smoothing: MakeSmoothing | None,
-) -> NDArray[np.float32]:
-    """Read the beginning of the run, and return the scale (voxels,) that standardises places."""
-    last = int(np.flatnonzero(design.keep)[:LEAD_FRAMES][-1])
+class _Lead:
+    """The first kept frames of a run: read once, held for their sd, and then handed on.
 
-    def beginning() -> Blocks:
-        with closing(open_blocks()) as blocks:
-            for first, block in blocks:
-                yield first, block[: last + 1 - first]
-                if first + len(block) > last:
-                    return
+    Parameters
+    ----------
+    open_blocks, design
+        As for `measure_run`.
+    """
 
-    def start(subtracted: NDArray[np.floating], usable: NDArray[np.bool_]) -> _FirstFrames:
-        return _FirstFrames(design, voxels, usable, subtracted if smoothing is None else None)
+    def __init__(self, open_blocks: Callable[[], Blocks], design: TemporalDesign) -> None:
+        self._open_blocks, self._design = open_blocks, design
+        self._last = int(np.flatnonzero(design.keep)[:LEAD_FRAMES][-1])
+        self._rest: Blocks | None = open_blocks()
+        self._held: deque[tuple[int, Block]] = deque()
+        for first, block in self._rest:
+            if first + len(block) > self._last:
+                self._held.append((first, block))
+                return
+            self._held.append((first, block.copy()))  # the next one is read into its memory
 
-    found = BlockPass(beginning, design, start, smoothing).sums(voxels.valid)
-    return found.scale(len(voxels.valid))
+    def scale(self, voxels: RunVoxels, smoothing: MakeSmoothing | None) -> NDArray[np.float32]:
+        """Return the scale (voxels,) that standardises places."""
+
+        def beginning() -> Blocks:
+            for first, block in self._held:
+                frames = block[: self._last + 1 - first]
+                yield first, frames if smoothing is None else frames.copy()  # it changes them
+
+        def start(subtracted: NDArray[np.floating], usable: NDArray[np.bool_]) -> _FirstFrames:
+            design, given = self._design, subtracted if smoothing is None else None
+            return _FirstFrames(design, voxels, usable, given)
+
+        found = BlockPass(beginning, self._design, start, smoothing).sums(voxels.valid)
+        return found.scale(len(voxels.valid))
+
+    def close(self) -> None:
+        """End reading, if nobody has taken the blocks."""
+        if self._rest is not None:
+            self._rest.close()
+
+    def blocks(self) -> Blocks:
+        """Hand on the blocks that are held and then the others; read anew the next time."""
+        if self._rest is None:
+            yield from self._open_blocks()
+            return
+        rest, self._rest = self._rest, None
+        with closing(rest):
+            while self._held:
+                yield self._held.popleft()
+            yield from rest

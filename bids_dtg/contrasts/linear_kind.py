@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from bids_dtg.bundles.fields import finite_or_none
 from bids_dtg.bundles.site_sums import SumsFile, hidden
+from bids_dtg.connectome.device import one_blas_thread
 from bids_dtg.contrasts.kind import LINEAR_SUMS, FitPlan, FitTask, Fitted, ModelSpace, Processor
 from bids_dtg.contrasts.linear import (
     LeftOut,
@@ -240,7 +241,8 @@ class _Mapped:
 
     def predict(self, connectome: NDArray[np.float32]) -> NDArray[np.float32]:
         """Turn a connectome (rois, places) into deviations of maps (contrasts, places)."""
-        maps = self.model.predict(connectome)
+        with one_blas_thread():  # for many small products, beside a process that reads
+            maps = self.model.predict(connectome)
         let_go(self.model.means)
         let_go(self.model.weights)
         if self.model.amplitude is not None:

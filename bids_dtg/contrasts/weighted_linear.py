@@ -51,15 +51,14 @@ class Amplitude:
 
     def apply(self, maps: Array, connectome: Array) -> Array:
         """Replace the part of maps (contrasts, places) along the directions, in place."""
-        scale = (1.0 / np.where(self.scale > 0, self.scale, 1.0))[:, None].astype(np.float32)
+        scale = 1.0 / np.where(self.scale > 0, self.scale, 1.0).astype(np.float64)
         level = connectome.mean(axis=1, dtype=np.float64, keepdims=True).astype(np.float32)
-        along = -self.centre.astype(np.float64)
-        found = np.zeros(len(maps))
+        along, found = np.zeros(self.centre.shape), np.zeros(len(maps))
         for places in _some_of(connectome.shape[1]):
-            rows = (connectome[:, places] - level) * scale
             directions = self.directions[:, places]
-            along += directions @ rows.T
+            along += directions @ (connectome[:, places] - level).T
             found += np.einsum("qv,qv->q", maps[:, places], directions)
+        along = along * scale - self.centre
         wanted = (self.coefficients * along).sum(axis=1)
         maps += (wanted - found)[:, None].astype(np.float32) * self.directions
         return maps
@@ -336,12 +335,15 @@ def _features(connectome: Array) -> Iterator[tuple[slice, Array]]:
     level = connectome.mean(axis=1, dtype=np.float64, keepdims=True)
     places = connectome.shape[1]
     squares, centre = np.zeros(level.shape), level.astype(np.float32)
+    largest = np.zeros(level.shape, np.float32)
     for some in _some_of(places):
-        part = connectome[:, some] - centre
+        part = connectome[:, some]
+        np.maximum(largest, np.abs(part).max(axis=1, keepdims=True), out=largest)
+        part = part - centre
         squares += np.einsum("rv,rv->r", part, part)[:, None]
     sd = np.sqrt(squares / places)
     # A constant row carries nothing, whatever rounding left of it.
-    flat = sd <= _FLAT * np.abs(connectome).max(axis=1, keepdims=True)
+    flat = sd <= _FLAT * largest
     scale = np.where(flat, 0.0, 1.0 / np.where(flat, 1.0, sd)).astype(np.float32)
     for some in _some_of(places):
         features = connectome[:, some] - centre

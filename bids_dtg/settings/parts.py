@@ -341,9 +341,10 @@ class ModellingOptions:
         "numbers make sets of maps, and linear models average over their sets",
         default=(),
         metavar="N",
-        shown_default="of images the maps of --model; of arrays those under the key roi_maps, and "
-        "without them 15 25 50 75 100 for linear models of the partial form, as far as places are "
-        "enough",
+        shown_default="of images the maps of --model, and 25 50 100 for linear models of the "
+        "partial form at 2 mm, but for a --model of several sets and with --add-sums; of arrays "
+        "those under the key roi_maps, and without them 15 25 50 75 100 for these models, as far "
+        "as places are enough",
         shapes=(MODELS,),
     )
     split_file: Path | None = option(

@@ -78,13 +78,9 @@ class TinyJob:
         """Return the options of a call, as the command line makes them, for the program's parts."""
         from bids_dtg.settings import Settings
 
+        options = {"analysis_level": "participant", "omp_nthreads": 1, **more}
         return Settings.of(
-            bids_dir=self.bids,
-            output_dir=self.out,
-            analysis_level="participant",
-            model=str(self.model),
-            omp_nthreads=1,
-            **more,
+            bids_dir=self.bids, output_dir=self.out, model=str(self.model), **options
         )
 
     def run(self, *more: object, out: Path | None = None) -> int:

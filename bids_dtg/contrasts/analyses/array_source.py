@@ -660,9 +660,9 @@ def _require_same_places(bundle: ModelBundle, people: ArrayPeople) -> None:
         raise DatasetError(f"{card.name} reads {reads}, and the arrays have {has}", expected=reads)
     if people.connectomes is not None:
         found = people.connectomes.stored.shape[1]
-        if found != len(bundle.roi_maps):
+        if found != bundle.rois:
             raise DatasetError(
-                f"connectomes have {found} ROIs", expected=f"{len(bundle.roi_maps)}, as {card.name}"
+                f"connectomes have {found} ROIs", expected=f"{bundle.rois}, as {card.name}"
             )
     if people.roi_maps is not None:
         say(f"roi_maps of the arrays are not used: {card.name} has its own")

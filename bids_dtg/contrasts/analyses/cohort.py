@@ -170,9 +170,7 @@ def make_side_by_side(arrays: RunArrays, labels: Sequence[str]) -> dict[str, str
     capacity = divide(
         settings.resources,
         units=len(labels),
-        bytes_each=bytes_needed(
-            request.bundle.places.number, len(request.bundle.roi_maps), on_cpu=on_cpu
-        ),
+        bytes_each=bytes_needed(request.bundle.places.number, request.bundle.rois, on_cpu=on_cpu),
         on_cpu=on_cpu,
     )
     # A process that was forked shares what was prepared; a GPU's driver does not allow it.

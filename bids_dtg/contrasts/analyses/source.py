@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from bids_dtg.cleaning.design import TooShortError
 from bids_dtg.cleaning.strategies import find_strategy
 from bids_dtg.connectome.form import Form
+from bids_dtg.connectome.nested_sets import combination
 from bids_dtg.contrasts.analyses.cohort import make_side_by_side
 from bids_dtg.contrasts.analyses.cohort_plan import CohortPlan, plan_cohort
 from bids_dtg.contrasts.analyses.person_arrays import PersonArrays, RunArrays
@@ -44,6 +45,7 @@ from bids_dtg.stats.group_ica import GroupIca
 # Of a run with more frames, means of frames in a row make ROI maps: slow enough for BOLD, and a
 # quarter of a run of HCP in memory.
 _MOST_MEANS = 300
+PLACES_AT_2_MM = 100_000  # at least: grey matter has 160,000 voxels there, and 48,000 at 3 mm
 
 
 def own_form(kind: MapsKind, modelling: ModellingOptions, sets: Sequence[int]) -> Form:
@@ -83,6 +85,19 @@ def maps_in_words(sets: Sequence[int]) -> str:
         return counts
     *first, last = map(str, sets)
     return f"{counts} in sets of {', '.join(first)} and {last}"
+
+
+def sets_to_make(
+    kind: MapsKind, modelling: ModellingOptions, bundle: ModelBundle
+) -> tuple[int, ...]:
+    """Return the sets of ROI maps that are made where nobody asks; (): those of the model serve.
+
+    Sites that add sums have their maps in common, and so has a site with a model of several sets.
+    """
+    given = modelling.add_sums or bundle.card.part.several
+    fine = bundle.places.number >= PLACES_AT_2_MM
+    joint = kind.form(modelling.connectome).row.joint
+    return kind.image_sets if joint and fine and not given else ()
 
 
 class Source(Protocol):
@@ -236,6 +251,7 @@ class DatasetSource:
         form, sets = None, settings.modelling.rois
         words = f"masks and ROI maps are those of {card.name} {card.version}"
         if kind is not None:
+            sets = sets or sets_to_make(kind, settings.modelling, request.bundle)
             form = own_form(kind, settings.modelling, sets or card.part.connectome.sets)
             if sets:
                 words = f"masks are those of {card.name} {card.version}, with {maps_in_words(sets)}"
@@ -317,9 +333,13 @@ class DatasetSource:
             # Over the brain, as the file of one set has them.
             volumes = np.stack([base.voxels.volume(own) for own in maps])
             maps = volumes[:, base.brain_voxels.mask]
-        files = geometry_files(
-            BundleArrays({}, maps, base.brain, base.places), several=part.several
-        )
+        combine = None
+        if part.several:
+            if found := combination(maps, self.learns):
+                maps, combine = maps[found[0]], found[1].astype(np.float32)
+            maps = maps.astype(np.float16)  # as kept
+        arrays = BundleArrays({}, maps, base.brain, base.places, combine=combine)
+        files = geometry_files(arrays, several=part.several)
         card = dataclasses.replace(
             base.card,
             part=part,
@@ -327,7 +347,9 @@ class DatasetSource:
             record={"roi_maps": record},
         )
         identity = hashlib.sha256(card.to_json().encode()).hexdigest()
-        bundle = dataclasses.replace(base, card=card, identity=identity, roi_maps=maps)
+        bundle = dataclasses.replace(
+            base, card=card, identity=identity, roi_maps=maps, combine=combine
+        )
         words = f"masks are those of {card.name} {card.version}, with {maps_in_words(self.learns)} "
         words += "made by group ICA of "
         words += f"{counted(len(training), 'training participant')} (seed {self._seed})"
@@ -364,7 +386,7 @@ class DatasetSource:
                 "another --seed or fewer --rois may help"
             )
         several = len(made) > 1
-        maps = np.concatenate(made).astype(np.float16) if several else made[0]  # as kept
+        maps = np.concatenate(made) if several else made[0]
         return maps, [own.to_json() for own in records] if several else records[0].to_json()
 
     def model(self) -> Model:

@@ -447,6 +447,7 @@ def write_fitted(
         fitted.correction,
         learn_distribution(cohort.of((*split.training, *split.validation)), base),
         learn_deviation(training, kept.predict, base.places, "training"),
+        base.combine,
     )
     people = record_people(analysis.source, dataclasses.asdict(split), earlier)
     return write_bundle(analysis.results.add(f"{BUNDLE}/"), card, arrays, people)

@@ -48,7 +48,7 @@ _OF_FIGURES = ("centre", "sd", "growth", "between", "within")
 _AMOUNTS = ("memory_s", "per_second", "reference", "lowest", "highest")
 _COUNTED = ("degrees of freedom", "seconds")
 
-_NAMES, _ADJACENCY, _LISTED_MAPS = "names", "adjacency", "roi_maps"
+_NAMES, _ADJACENCY, _LISTED_MAPS, _COMBINE = "names", "adjacency", "roi_maps", "combine"
 _REMEDY = "fetch or make the bundle again"
 _LARGEST_STEP = 127  # of int8
 
@@ -254,9 +254,33 @@ def read_places(path: Path, number: int) -> ListedPlaces:
         raise BundleError(f"{path}: {err}", remedy=_REMEDY) from err
 
 
-def encode_listed_maps(roi_maps: NDArray[np.floating]) -> bytes:
-    """Encode ROI maps (rois, places) over places without a grid as the file's bytes."""
-    return encode_arrays({_LISTED_MAPS: roi_maps})
+def encode_listed_maps(
+    roi_maps: NDArray[np.floating], combine: NDArray[np.floating] | None = None
+) -> bytes:
+    """Encode ROI maps (rois, places), and what combines them (rois, maps), as the file's bytes."""
+    return encode_arrays(
+        {_LISTED_MAPS: roi_maps} | ({} if combine is None else {_COMBINE: combine})
+    )
+
+
+def read_combine(path: Path, rois: int) -> NDArray[np.float32] | None:
+    """Read how maps of so many ROIs are combinations of those in the file; None: they are not.
+
+    Raises
+    ------
+    BundleError
+        If the file is damaged or holds something else.
+    """
+    if _COMBINE not in TensorFile(path).names():
+        return None
+    combine = TensorFile(path).below(_COMBINE).read()[""]
+    if combine.dtype != np.float32 or combine.ndim != 2 or len(combine) != rois:
+        raise BundleError(
+            f"{path} has combinations {combine.dtype} {combine.shape}",
+            expected=f"float32 of {rois} ROIs",
+            remedy=_REMEDY,
+        )
+    return combine
 
 
 def read_listed_maps(

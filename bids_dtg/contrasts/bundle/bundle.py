@@ -20,6 +20,7 @@ from bids_dtg.contrasts.bundle.arrays import (
     OFFSET_FILE,
     TRAINING_DISTRIBUTION_FILE,
     read_calibration,
+    read_combine,
     read_listed_maps,
     read_offset,
     read_places,
@@ -71,7 +72,7 @@ class ModelBundle(Bundle[MapsPart]):
     brain: Places  # where the ROI series are computed
     places: Places  # where the model reads and predicts
     # (rois, brain voxels), of 32 bits. Those of several sets are (rois, places), one set after the
-    # other, of 16 bits and mapped from the file.
+    # other, of 16 bits and mapped from the file; where `combine` makes them, those of one set.
     roi_maps: NDArray[np.floating]
     correction: Correction | None = None  # of the model's maps, over the places; None: none
     calibration: Calibration | None = None  # of intervals around the maps; None: none
@@ -82,6 +83,8 @@ class ModelBundle(Bundle[MapsPart]):
     )
     people: ModelPeople | None = None  # people used to make the model; None: not known
     deviation: Deviation | None = None  # mean and spread for deviation maps; None: none
+    # (rois, maps), where the ROIs' maps are combinations of `roi_maps`; None: they are `roi_maps`.
+    combine: NDArray[np.float32] | None = None
 
     def __post_init__(self) -> None:
         grids = [p.grid.shape if isinstance(p, VoxelPlaces) else None for p in self._all_places]
@@ -91,6 +94,8 @@ class ModelBundle(Bundle[MapsPart]):
         where = self.places if self.card.part.several else self.brain
         if self.roi_maps.ndim != 2 or self.roi_maps.shape[1] != where.number:
             raise ValueError(f"roi_maps is (rois, {where.number}), found {self.roi_maps.shape}")
+        if self.combine is not None and self.combine.shape[1] != len(self.roi_maps):
+            raise ValueError(f"{len(self.roi_maps)} ROI maps, combinations {self.combine.shape}")
         if (self.correction is None) != (self.card.part.gains is None):
             raise ValueError("a correction and the card's gains belong together")
 
@@ -157,8 +162,15 @@ class ModelBundle(Bundle[MapsPart]):
         )
 
     @property
+    def rois(self) -> int:
+        """Number of ROIs, of all sets together."""
+        return len(self.roi_maps if self.combine is None else self.combine)
+
+    @property
     def place_roi_maps(self) -> NDArray[np.floating]:
         """(rois, places), the ROI maps where the model predicts; 0 outside the brain mask."""
+        if self.combine is not None:
+            return self.combine @ self.roi_maps.astype(np.float32)
         if self.card.part.grid is None or self.card.part.several:
             return self.roi_maps
         mask, grey = self.brain_voxels.mask.ravel(), self.voxels.positions
@@ -257,7 +269,7 @@ def load_bundle(name_or_path: str | Path) -> ModelBundle:
             f"{weights.path} predicts {outputs} maps",
             expected=f"{len(card.part.contrasts)}, as model.json lists",
         )
-    brain, places, roi_maps = _read_geometry(folder, card, rois)
+    brain, places, roi_maps, combine = _read_geometry(folder, card, rois)
     correction = _correction(folder, card.part, places.number)
     calibration = _calibration(folder, card, places)
     return ModelBundle(
@@ -273,13 +285,14 @@ def load_bundle(name_or_path: str | Path) -> ModelBundle:
         training_distribution=_training_distribution(folder, card, rois),
         people=ModelPeople.read(folder / PEOPLE_FILE) if PEOPLE_FILE in card.files else None,
         deviation=_deviation(folder, card, places, correction, calibration),
+        combine=combine,
     )
 
 
 def _read_geometry(
     folder: Path, card: ModelCard[MapsPart], rois: int
-) -> tuple[Places, Places, NDArray[np.floating]]:
-    """Return the places of the ROI series, those of the predictions, and the ROI maps."""
+) -> tuple[Places, Places, NDArray[np.floating], NDArray[np.float32] | None]:
+    """Return the places of the ROI series, those of the predictions, the ROI maps and `combine`."""
     grid, number, several = card.part.grid, card.part.places, card.part.several
     if several and (found := sum(card.part.connectome.sets)) != rois:
         raise BundleError(
@@ -291,16 +304,19 @@ def _read_geometry(
         assert number is not None  # a card has a grid or a number of places
         listed = read_places(folder / PLACES_FILE, number)
         maps = read_listed_maps(folder / LISTED_MAPS_FILE, rois, number, several=several)
-        return listed, listed, maps
+        return listed, listed, maps, None
     if several:
         brain = _read_places(folder / BRAIN_MASK_FILE, grid)
         places = _read_places(folder / MASK_FILE, grid)
-        maps = read_listed_maps(folder / LISTED_MAPS_FILE, rois, places.number, several=True)
-        return brain, places, maps
+        path = folder / LISTED_MAPS_FILE
+        combine = read_combine(path, rois)
+        held = rois if combine is None else combine.shape[1]
+        maps = read_listed_maps(path, held, places.number, several=True)
+        return brain, places, maps, combine
     _check_on_grid(folder / MAPS_FILE, grid, volumes=rois)
     brain = _read_places(folder / BRAIN_MASK_FILE, grid)
     places = _read_places(folder / MASK_FILE, grid)
-    return brain, places, read_roi_maps(folder / MAPS_FILE, brain)
+    return brain, places, read_roi_maps(folder / MAPS_FILE, brain), None
 
 
 def read_roi_maps(path: Path, brain: VoxelPlaces) -> NDArray[np.float32]:

@@ -61,6 +61,7 @@ class MapsKind(Kind):
     # Numbers of ROIs of the sets of maps that are made from arrays without --rois. A kind that has
     # some can read several sets; (): it reads one, which --rois or a file must name.
     sets: tuple[int, ...] = ()
+    image_sets: tuple[int, ...] = ()  # the same of images, which cost more, at 2 mm or finer
     whole_runs: bool = False  # whether a run gives one connectome, not one for each segment
     needs_validation: bool = True  # whether its fit needs people that it is not fitted to
     help: str = ""  # for ``--help``, where the name does not explain it
@@ -304,6 +305,7 @@ LINEAR = MapsKind(
     needs_torch=False,
     connectome="partial",
     sets=(15, 25, 50, 75, 100),
+    image_sets=(25, 50, 100),
     whole_runs=True,
     needs_validation=False,
 )

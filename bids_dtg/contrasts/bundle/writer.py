@@ -69,6 +69,8 @@ class BundleArrays:
     correction: Correction | None = None
     training_distribution: TrainingDistribution | None = None  # of connectomes; None: not known
     deviation: Deviation | None = None  # of the model's maps, corrected; None: not known
+    # (rois, maps), where maps of several sets are combinations of `roi_maps`; None: they are those.
+    combine: NDArray[np.floating] | None = None
 
 
 def write_bundle(
@@ -205,7 +207,7 @@ def geometry_files(arrays: BundleArrays, *, several: bool = False) -> dict[str, 
         MASK_FILE: _encode_mask(arrays.places, "model mask"),
     }
     if several:
-        return {LISTED_MAPS_FILE: encode_listed_maps(arrays.roi_maps), **masks}
+        return {LISTED_MAPS_FILE: encode_listed_maps(arrays.roi_maps, arrays.combine), **masks}
     return {
         MAPS_FILE: arrays.brain.encode(arrays.roi_maps, description="ROI maps"),
         **masks,

@@ -59,7 +59,7 @@ def _table(data: RunData, nodes: NodeFile, roi_r: NDArray[np.float64]) -> Kept:
 
 def nodes_of(bundle: ModelBundle) -> dict[str, NodeFile]:
     """Return what rows and columns are, by the name of the set: the model's ROI maps."""
-    card, rois = bundle.card, len(bundle.roi_maps)
+    card, rois = bundle.card, bundle.rois
     title = f"ROI maps of the model {card.name} {card.version}, which overlap: "
     return {
         name: NodeFile(

@@ -287,7 +287,7 @@ class ModelOfMaps:
         recentring = card.part.recentring if bundle.correction is not None else None
         return cls(
             kind=card.kind,
-            n_rois=len(bundle.roi_maps),
+            n_rois=bundle.rois,
             n_voxels=bundle.places.number,
             n_contrasts=len(bundle.contrasts),
             segment_seconds=card.part.segment_seconds,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -16,7 +17,7 @@ from bids_dtg.cleaning.strategies import resolve
 from bids_dtg.connectome.algebra import cleaned_courses
 from bids_dtg.connectome.connectome import Connectome, RunConnectomes, run_connectomes
 from bids_dtg.connectome.design import Retention, TemporalDesign
-from bids_dtg.connectome.device import Arrays, arrays_on
+from bids_dtg.connectome.device import Arrays, arrays_on, one_blas_thread
 from bids_dtg.connectome.form import MARGINAL, Form
 from bids_dtg.connectome.moments import RunMoments, RunVoxels, measure_run
 from bids_dtg.connectome.passes import Blocks
@@ -68,6 +69,8 @@ class ModelVoxels:
     in_brain: NDArray[np.bool_]  # (voxels,), whether the ROI series are computed there
     maps: NDArray[np.floating]  # (rois, voxels), 0 outside the brain
     order: NDArray[np.intp]  # (grey matter,), position of each among the model's places
+    # (rois, maps), where maps of several sets are combinations of `maps`; None: they are `maps`.
+    combine: NDArray[np.floating] | None = None
 
     @property
     def grey_voxels(self) -> int:
@@ -91,6 +94,7 @@ class ModelVoxels:
             order=self.order,
             sets=form.sets,
             standardised=form.standardised,
+            combine=self.combine,
         )
 
     def pattern_places(self, places: Places, form: Form = MARGINAL) -> PatternPlaces:
@@ -99,7 +103,12 @@ class ModelVoxels:
         Of several sets of ROIs the one counts that `Form.one_set` names.
         """
         columns = np.argsort(self.order)
-        maps = self.maps[form.one_set(len(self.maps))].astype(np.float32, copy=False)
+        if self.combine is None:
+            maps = self.maps[form.one_set(len(self.maps))]
+        else:
+            rows = form.one_set(len(self.combine))
+            maps = self.combine[rows].astype(np.float32) @ self.maps
+        maps = maps.astype(np.float32, copy=False)
         return PatternPlaces(maps, places.mirror(), places.neighbours(), columns)
 
     @classmethod
@@ -112,7 +121,7 @@ class ModelVoxels:
         positions = np.concatenate([grey.positions[order], rest])
         in_brain = brain.mask.ravel()[positions]
         if bundle.card.part.several:
-            maps = np.zeros((len(bundle.roi_maps), len(positions)), bundle.roi_maps.dtype)
+            maps = np.zeros((len(bundle.roi_maps), len(positions)), np.float32)
             for own, given in zip(maps, bundle.roi_maps, strict=True):
                 own[: len(order)] = given[order]
             let_go(bundle.roi_maps)
@@ -121,7 +130,7 @@ class ModelVoxels:
             rank = np.cumsum(brain.mask.ravel()) - 1
             maps = bundle.roi_maps[:, rank[positions]]
         maps[:, ~in_brain] = 0.0
-        return cls(VoxelPlaces(bundle.grid, positions), in_brain, maps, order)
+        return cls(VoxelPlaces(bundle.grid, positions), in_brain, maps, order, bundle.combine)
 
 
 @dataclass(frozen=True, eq=False)
@@ -249,7 +258,8 @@ class Reader:
         moments = self._add_up(
             lambda: source.blocks(clock, progress, mean_frame.add), source, design
         )
-        with clock.time("algebra"):
+        # Sets make many small products.
+        with clock.time("algebra"), one_blas_thread() if self.form.sets else nullcontext():
             connectomes = run_connectomes(
                 moments,
                 form=self.form,

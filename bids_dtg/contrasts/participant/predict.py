@@ -75,7 +75,7 @@ def predict_maps(
     >>> import numpy as np
     >>> from bids_dtg.contrasts.bundle.bundle import load_bundle
     >>> bundle = load_bundle("demo")
-    >>> r = np.zeros((len(bundle.roi_maps), bundle.places.number), np.float32)
+    >>> r = np.zeros((bundle.rois, bundle.places.number), np.float32)
     >>> estimate = predict_maps(Connectome(r, frames=100, seconds=432.0), bundle, device="cpu")
     >>> estimate.values.shape, estimate.spread is None, len(estimate.contrasts)
     ((47, 163310), True, 47)

@@ -80,9 +80,7 @@ class Request(CallRequest):
         capacity = divide(
             settings.resources,
             units=len(asked.participants),
-            bytes_each=bytes_needed(
-                bundle.places.number, len(bundle.roi_maps), on_cpu=device == "cpu"
-            ),
+            bytes_each=bytes_needed(bundle.places.number, bundle.rois, on_cpu=device == "cpu"),
             on_cpu=device == "cpu",
         )
         atlases = choose_atlases(

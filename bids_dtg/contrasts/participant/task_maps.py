@@ -269,7 +269,7 @@ smoothing_fwhm, dummy_scans, min_minutes, min_dof, interpolation
             r = np.ascontiguousarray(given, np.float32).reshape(given.shape)
             connectome = Connectome(r, 0, 1.0, form=self.bundle_.card.part.connectome)
         parts = [connectome] if isinstance(connectome, Connectome) else connectome.segments
-        wanted = len(self.bundle_.roi_maps), self.bundle_.places.number
+        wanted = self.bundle_.rois, self.bundle_.places.number
         for part in parts:
             require_form(part, self.bundle_)
             if part.r.shape != wanted:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from types import SimpleNamespace
 
 import nibabel as nib
 import numpy as np
@@ -14,7 +15,9 @@ from tiny_job import read_table
 
 from bids_dtg.cleaning.strategies import resolve
 from bids_dtg.connectome.form import Form
+from bids_dtg.contrasts.analyses.source import sets_to_make
 from bids_dtg.contrasts.bundle.bundle import load_bundle
+from bids_dtg.contrasts.bundle.kinds import find_kind
 from bids_dtg.contrasts.kind import LINEAR_MEANS, Processor
 from bids_dtg.contrasts.panels.connectome import FILE as RELMAT
 from bids_dtg.contrasts.participant.measure import measure
@@ -53,7 +56,10 @@ def test_a_bundle_keeps_the_sets_in_16_bits_and_says_how_they_were_made(cohort, 
     assert "maps.nii.gz" not in card["files"]
     assert model.roi_maps.dtype == np.float16
     assert isinstance(model.roi_maps, np.memmap)
-    assert model.roi_maps.shape == (sum(SETS), model.places.number)
+    # Maps of the smaller set are combinations of the larger one's.
+    assert model.roi_maps.shape == (SETS[-1], model.places.number)
+    assert model.combine.shape == (sum(SETS), SETS[-1])
+    assert model.rois == sum(SETS)
     made = card["record"]["roi_maps"]
     assert [(one["rois"], one["people"]) for one in made] == [(3, 6), (5, 6)]
     store = ArrayStore(cohort.out / "group/cache")
@@ -101,7 +107,7 @@ def connectome_by_the_page(rest, maps):
 
 def test_maps_are_those_of_the_page(cohort, model):
     """Given ROI maps and sd, against an independent version in float64 from BOLD on."""
-    store, maps = ArrayStore(cohort.out / "group/cache"), model.roi_maps.astype(float)
+    store, maps = ArrayStore(cohort.out / "group/cache"), model.place_roi_maps.astype(float)
     rows = read_table(cohort.out / "group/model-own/desc-split_participants.tsv")
     training, test = [], []
     for row in rows:
@@ -139,6 +145,20 @@ def test_a_kind_that_reads_one_set_makes_one(cohort, capsys):
     assert bundle.card.record["roi_maps"]["rois"] == 3
 
 
+def test_images_at_2_mm_have_three_sets(cohort, model):
+    """Where nobody asks, and neither other sites nor the model bring sets."""
+
+    def made(kind="linear", bundle=cohort.bundle, places=160_000, **more):
+        modelling = cohort.settings(**more).modelling
+        fine = SimpleNamespace(card=bundle.card, places=SimpleNamespace(number=places))
+        return sets_to_make(find_kind(kind), modelling, fine)
+
+    assert made() == (25, 50, 100)
+    assert made(places=48_000) == ()
+    assert made(kind="local-ridge") == ()
+    assert made(bundle=model) == ()
+
+
 def test_sets_of_a_model_are_taken(cohort, model, tmp_path, capsys):
     """A second site has the ROI maps of the first: by its model, with the sums beside it."""
     words = ("--architecture", "linear", "--held-out", 0, 0, "--model", model.path)
@@ -147,6 +167,7 @@ def test_sets_of_a_model_are_taken(cohort, model, tmp_path, capsys):
     found = load_bundle(tmp_path / "group/model-own/bundle")
     assert found.card.part.connectome == model.card.part.connectome
     np.testing.assert_array_equal(found.roi_maps, model.roi_maps)
+    np.testing.assert_array_equal(found.combine, model.combine)
     # Sums of the first round of both are of the same ROI maps: they can be added.
     folder = tmp_path / "group/model-own"
     words += ("--participant-label", *LABELS[5:], "--add-sums", folder / LINEAR_MEANS)

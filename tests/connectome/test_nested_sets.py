@@ -1,0 +1,88 @@
+"""Sets of ROI maps that are combinations of the largest set's."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from bids_dtg.connectome.connectome import run_connectomes
+from bids_dtg.connectome.design import Removal, Retention, TemporalDesign
+from bids_dtg.connectome.form import Form
+from bids_dtg.connectome.moments import RunVoxels, measure_run
+from bids_dtg.connectome.nested_sets import combination
+
+SETS, PLACES, GREY, FRAMES = (2, 3, 6), 9000, 200, 160
+
+
+def nested(rng, places=PLACES):
+    """Maps of all sets, as ICA of the first of the same components makes them."""
+    components = rng.standard_normal((max(SETS), places))
+    turns = [np.linalg.qr(rng.standard_normal((rois, rois)))[0] for rois in SETS]
+    maps = [turn @ components[: len(turn)] for turn in turns]
+    return np.concatenate(maps).astype(np.float32)
+
+
+@settings(max_examples=5, deadline=None)
+@given(st.integers(0, 10**6))
+def test_smaller_sets_are_combinations_of_the_largest(seed):
+    maps = nested(np.random.default_rng(seed))
+    rows, combine = combination(maps, SETS)
+    assert rows == slice(5, 11)
+    np.testing.assert_allclose(combine @ maps[rows], maps, atol=1e-5)
+    np.testing.assert_array_equal(combine[rows], np.eye(6))
+
+
+@pytest.mark.parametrize("place", [10, 5000, PLACES - 1])
+def test_a_map_that_differs_at_one_place_is_no_combination(place):
+    maps = nested(np.random.default_rng(1))
+    maps[3, place] += 0.1
+    assert combination(maps, SETS) is None
+
+
+def test_one_set_and_sets_of_their_own_have_no_combinations():
+    maps = np.random.default_rng(2).standard_normal((11, PLACES))
+    assert combination(maps, SETS) is None
+    assert combination(maps, (11,)) is None
+
+
+@pytest.mark.parametrize("way", [Removal, Retention])
+def test_sums_with_the_largest_set_serve_all_sets(way):
+    rng = np.random.default_rng(3)
+    maps = nested(rng, GREY)
+    courses, drift = rng.standard_normal((FRAMES, 6)), np.linspace(-1.0, 1.0, FRAMES)[:, None]
+    bold = 100 + courses @ maps[5:] + rng.standard_normal((FRAMES, GREY)) + 50 * drift
+    bold = (bold * 10 ** rng.random(GREY)).astype(np.float32)
+    keep = rng.random(FRAMES) < 0.9
+    design = TemporalDesign.build(drift, ("drift",), keep, tr_seconds=2.0)
+    form = Form("partial", standardised=True, fixed=0.06, sets=SETS)
+    rows, combine = combination(maps, SETS)
+
+    def connectomes(own, **more):
+        voxels = RunVoxels(
+            own,
+            GREY,
+            np.ones(GREY, bool),
+            sets=SETS,
+            standardised=True,
+            order=np.random.default_rng(4).permutation(GREY),
+            **more,
+        )
+        blocks = lambda: ((t, bold[t : t + 32].copy()) for t in range(0, FRAMES, 32))  # noqa: E731
+        moments = measure_run(blocks, design, voxels, cleaning=way.of(design))
+        return run_connectomes(moments, form=form)
+
+    found, expected = connectomes(maps[rows], combine=combine), connectomes(maps)
+    for part in ("whole", "odd", "even"):
+        one, other = getattr(found, part), getattr(expected, part)
+        np.testing.assert_allclose(one.r, other.r, atol=1e-5)
+        np.testing.assert_allclose(one.roi_r, other.roi_r, atol=1e-5)
+    for name in ("agreement", "icc", "roi_coverage", "roi_r"):
+        np.testing.assert_allclose(getattr(found, name), getattr(expected, name), atol=1e-4)
+    assert found.whole.r.shape == (11, GREY)
+
+
+def test_combinations_are_of_the_maps():
+    with pytest.raises(ValueError, match=r"6 maps, combinations \(11, 5\)"):
+        RunVoxels(np.zeros((6, 9)), 9, np.ones(9, bool), combine=np.zeros((11, 5)))
