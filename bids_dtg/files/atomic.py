@@ -119,6 +119,11 @@ def temporary_name() -> str:
     )
 
 
+def discard_folder(folder: Path) -> None:
+    """Remove a folder with all that is in it; what cannot be removed stays."""
+    shutil.rmtree(folder, ignore_errors=True)
+
+
 def remove_stale_temporaries(folder: Path) -> list[Path]:
     """Remove temporaries below a participant's folder whose writer is gone.
 

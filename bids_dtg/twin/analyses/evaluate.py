@@ -20,6 +20,7 @@ from bids_dtg.cohort.seen_people import (
     seen_on_page,
 )
 from bids_dtg.errors import DatasetError
+from bids_dtg.files.atomic import discard_folder
 from bids_dtg.notices import counted, say
 from bids_dtg.report.charts import nice
 from bids_dtg.report.flags import Flag
@@ -39,7 +40,6 @@ from bids_dtg.stats.verdict import NO_EVIDENCE, RULE, WORSE, Verdict
 from bids_dtg.twin.analyses.analysis import TwinAnalysis
 from bids_dtg.twin.analyses.folds import (
     FoldPlan,
-    discard_checkpoints,
     fold_flags,
     fold_table,
     refuse_training_options,
@@ -216,7 +216,7 @@ def _by_folds(settings: Settings) -> int:
             tables[EXCLUDED] = left_out_table(left_out)
         say_winners(found)
         analysis.write(tables, _page_of_folds(analysis, plan, found, of_folds, fold_flags(fits)))
-        discard_checkpoints(checkpoints)
+        discard_folder(checkpoints)
     return 0
 
 

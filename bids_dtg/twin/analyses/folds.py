@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -153,11 +152,6 @@ class FoldPlan:
             )
             found.append(FoldFit(fitted, fold_of(fitted, people, rows)))
         return found
-
-
-def discard_checkpoints(folder: Path) -> None:
-    """Remove the checkpoints of fits that have been judged: nothing goes on from them."""
-    shutil.rmtree(folder, ignore_errors=True)
 
 
 def refuse_training_options(settings: Settings) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import io
+import sys
 from collections import Counter
 from pathlib import Path
 
@@ -11,7 +13,6 @@ from tiny_twins import LABELS, arguments
 
 from bids_dtg.cli.run import main
 from bids_dtg.files.text import read_rows
-from bids_dtg.twin.analyses import folds as module
 
 FEW = ("--folds", "2", "--epochs", "2")
 
@@ -90,15 +91,16 @@ def test_a_cut_call_goes_on(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     """Epochs of the fold that was fitted are not run again, and results are the same."""
-    once, fits = module.fold_of, []
 
-    def cut(*given: object) -> object:
-        if fits:
-            raise KeyboardInterrupt
-        fits.append(given)
-        return once(*given)
+    class Cut(io.StringIO):
+        """Stops the call, as Ctrl-C does, when it begins the second fold."""
 
-    monkeypatch.setattr(module, "fold_of", cut)
+        def write(self, text: str) -> int:
+            if "fold 2 of" in text:
+                raise KeyboardInterrupt
+            return len(text)
+
+    monkeypatch.setattr(sys, "stderr", Cut())
     call = arguments(people, tmp_path, "evaluate", *FEW, *covariates)
     with contextlib.suppress(KeyboardInterrupt):
         main(call)
