@@ -159,6 +159,19 @@ class Fitted:
         factors = torch.as_tensor(self.own_factors, dtype=torch.float32)
         return self._perform(self.twin.of_factors, factors, segments)
 
+    def perform_codes(self, codes: NDArray[np.floating], segments: Segments) -> Performance:
+        """Run the networks of codes (rows, factors); 0 is the group's.
+
+        Raises
+        ------
+        ValueError
+            The architecture has no latent factors.
+        """
+        if not isinstance(self.twin.network, ModulatedNetwork):
+            raise ValueError(f"{self.architecture} has no latent factors")
+        values = torch.as_tensor(np.asarray(codes), dtype=torch.float32)
+        return self._perform(self.twin.of_factors, values, segments)
+
     def perform_group(self, segments: Segments) -> Performance:
         """Run the group's network, once for each row of inputs.
 

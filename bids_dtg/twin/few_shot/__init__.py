@@ -1,0 +1,7 @@
+"""A few trials of a person, and the network's code that they point to.
+
+- `posterior`: effects of people given some of their trials, in closed form
+- `basis`: what directions of a network's codes change in the log time of each trial
+- `times`: distributions of response times from effects
+- `code_times`: level, practice and codes of people, learned from training people
+"""
