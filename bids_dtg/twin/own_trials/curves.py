@@ -27,15 +27,22 @@ def grid(window_seconds: float) -> Values:
     return np.linspace(0.0, window_seconds, max(round(window_seconds / GRID_SECONDS), 1) + 1)[1:]
 
 
-def log_seconds(seconds: Values) -> Values:
-    """Return log(time - 0.2 s), of times that are not below 0.21 s; NaN stays.
+def log_seconds(seconds: Values, less: float = NON_DECISION_SECONDS) -> Values:
+    """Return the log of times less what no decision takes; NaN stays.
+
+    Parameters
+    ----------
+    seconds
+        Response times. What is left of a time is 0.01 s at least.
+    less
+        Seconds to subtract.
 
     Examples
     --------
     >>> log_seconds(np.array([1.2, 0.0, np.nan])).round(2)
     array([ 0.  , -4.61,   nan])
     """
-    found: Values = np.log(np.maximum(seconds - NON_DECISION_SECONDS, _LEAST_SECONDS))
+    found: Values = np.log(np.maximum(seconds - less, _LEAST_SECONDS))
     return found
 
 

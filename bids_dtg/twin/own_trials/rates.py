@@ -21,11 +21,16 @@ class PersonRate:
 
     a: float  # of the beta distribution of people's rates
     b: float
-    of_condition: Values  # (conditions,): rate over the mean rate
+    of_condition: Values  # (conditions,): rate in later trials over the mean rate of all
 
     @classmethod
     def learn(
-        cls, happened: Flags, possible: Flags, condition: NDArray[np.integer], conditions: int
+        cls,
+        happened: Flags,
+        possible: Flags,
+        condition: NDArray[np.integer],
+        later: Flags,
+        conditions: int,
     ) -> PersonRate:
         """Learn the rate from training people.
 
@@ -35,6 +40,9 @@ class PersonRate:
             (people, trials): whether the event took place, and where it could have.
         condition
             (people, trials): number of each trial's condition.
+        later
+            (people, trials): the trials that are predicted. Rates drift in a run, so conditions'
+            rates are those of these trials.
         conditions
             How many conditions there are.
         """
@@ -42,8 +50,8 @@ class PersonRate:
         # Half an event more keeps rates off 0 and 1 where few trials are known.
         rate = (happened.sum() + 0.5) / (possible.sum() + 1.0)
         each = [
-            ((happened & (condition == number)).sum() + rate)
-            / ((possible & (condition == number)).sum() + 1.0)
+            ((happened & later & (condition == number)).sum() + rate)
+            / ((possible & later & (condition == number)).sum() + 1.0)
             for number in range(conditions)
         ]
         a, b = _beta(happened.sum(axis=1), possible.sum(axis=1), float(rate))
@@ -104,10 +112,10 @@ class Outcomes:
     def learn(cls, training: FirstTrials, conditions: int) -> Outcomes:
         """Learn misses and errors from all trials of training people."""
         missed, answered, wrong = _events(training)
-        condition = training.answers.condition
+        condition, later = training.answers.condition, training.later
         return cls(
-            PersonRate.learn(missed, missed | answered, condition, conditions),
-            PersonRate.learn(wrong, answered, condition, conditions),
+            PersonRate.learn(missed, missed | answered, condition, later, conditions),
+            PersonRate.learn(wrong, answered, condition, later, conditions),
         )
 
     def shares(self, people: FirstTrials) -> Values:

@@ -12,10 +12,14 @@ from numpy.typing import NDArray
 from bids_dtg.twin.distribution import Distribution
 from bids_dtg.twin.judging.cohort import Cohort
 from bids_dtg.twin.own_trials.curves import grid
+from bids_dtg.twin.own_trials.diffusion import Diffusion
 from bids_dtg.twin.own_trials.first_trials import FirstTrials, Own, first_trials
+from bids_dtg.twin.own_trials.lognormal import LogNormal
+from bids_dtg.twin.own_trials.person_effects import PersonEffects
 from bids_dtg.twin.own_trials.rates import Outcomes
 from bids_dtg.twin.own_trials.shares import GroupTimes
 from bids_dtg.twin.own_trials.shifted import Shifted
+from bids_dtg.twin.own_trials.shifted_scale import ShiftedScale
 from bids_dtg.twin.tasks import Task
 
 Values = NDArray[np.float64]
@@ -103,10 +107,16 @@ def _scored(people: FirstTrials) -> FirstTrials:
 
 
 ROWS: tuple[Row, ...] = (
-    Row("condition_shares", "training participants, by condition", GroupTimes.by_condition),
-    Row("group_trials", "training participants, by trial", GroupTimes.by_trials),
-    Row("shifted", "group's distribution, moved by the own mean", Shifted.learn),
+    Row("condition_shares", "group, by condition", GroupTimes.by_condition),
+    Row("group_trials", "group, by trial", GroupTimes.by_trials),
+    Row("shifted", "group's distribution, stretched by the own mean", Shifted.learn),
+    Row("shifted_scale", "one level and one spread a person", ShiftedScale.learn),
+    Row("person_effects", "level, condition, practice and spread a person", PersonEffects.learn),
+    Row("shifted_lognormal", "hierarchical shifted log-normal", LogNormal.learn),
+    Row("ez_diffusion", "EZ drift diffusion, shrunk", Diffusion.learn),
 )
+# The rival of networks that know own trials, and the best of these predictions.
+RIVAL, BEST = "shifted_scale", "person_effects"
 
 
 def predictions(training: Cohort, unseen: Cohort, own: Own) -> Mapping[str, Sequence[Distribution]]:

@@ -12,6 +12,7 @@ from bids_dtg.twin.own_trials.first_trials import FirstTrials
 from bids_dtg.twin.tasks import Task
 
 Values = NDArray[np.float64]
+_FEWEST = 5  # values that have a distribution of their own
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,11 +35,11 @@ class GroupTimes:
 
     @classmethod
     def _learn(cls, training: FirstTrials, task: Task, *, by_trial: bool) -> GroupTimes:
-        values = log_seconds(training.answers.rt_seconds)
+        values = log_seconds(training.answers.rt_seconds, 0.0)
         group = trial_groups(training, by_trial=by_trial)
         count = group.shape[1] if by_trial else len(task.conditions)
         return cls(
-            log_seconds(grid(task.window_seconds)), shapes_of(values, group, count), by_trial
+            log_seconds(grid(task.window_seconds), 0.0), shapes_of(values, group, count), by_trial
         )
 
     def times(self, people: FirstTrials) -> Values:
@@ -57,10 +58,10 @@ def trial_groups(people: FirstTrials, *, by_trial: bool) -> NDArray[np.intp]:
 
 
 def shapes_of(values: Values, group: NDArray[np.intp], count: int) -> tuple[Shape, ...]:
-    """Return the distribution of the finite values of each group; of all where a group has none."""
+    """Return the distribution of the finite values of each group, or of all where it has few."""
     used = np.isfinite(values) & (group >= 0)
     found = []
     for number in range(count):
         here = used & (group == number)
-        found.append(Shape.smooth(values[here if here.any() else used]))
+        found.append(Shape.smooth(values[here if here.sum() >= _FEWEST else used]))
     return tuple(found)

@@ -18,10 +18,11 @@ Values = NDArray[np.float64]
 
 @dataclass(frozen=True, eq=False)
 class Shifted:
-    """The group's distribution of each trial, moved along log time by one number a person.
+    """The group's distribution of each trial, stretched by one number a person.
 
-    The number is the mean difference to the group's means of the person's own trials, times the
-    slope of the best linear predictor of the same difference in later trials.
+    The number is the mean log ratio of the person's own response times to the group's, shrunk by
+    the best linear predictor of the same in later trials. The distribution is that of the group: it
+    holds how people differ, too, although the person is known.
     """
 
     log_grid: Values
@@ -33,14 +34,14 @@ class Shifted:
     @classmethod
     def learn(cls, training: FirstTrials, task: Task) -> Shifted:
         """Learn means, shrinkage and shapes from training people."""
-        values = log_seconds(training.answers.rt_seconds)
+        values = log_seconds(training.answers.rt_seconds, 0.0)
         means = TrialMeans.learn(training, values, (len(task.conditions), len(task.buttons)))
         residual = values - means.of(training)
         by_trial = training.one_sequence
         group = trial_groups(training, by_trial=by_trial)
         count = group.shape[1] if by_trial else len(task.conditions)
         return cls(
-            log_seconds(grid(task.window_seconds)),
+            log_seconds(grid(task.window_seconds), 0.0),
             means,
             Shrinkage.learn(residual, training),
             shapes_of(residual, group, count),
@@ -50,7 +51,7 @@ class Shifted:
     def times(self, people: FirstTrials) -> Values:
         """Return how likely a response is by each time if there is one."""
         means = self.means.of(people)
-        level = self.shrinkage.level(log_seconds(people.answers.rt_seconds) - means)
+        level = self.shrinkage.level(log_seconds(people.answers.rt_seconds, 0.0) - means)
         group = trial_groups(people, by_trial=self.by_trial)
         location = means + level[:, None]
         return curves(self.log_grid, location, np.ones(location.shape), group, self.shapes)
