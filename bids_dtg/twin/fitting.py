@@ -119,6 +119,8 @@ class Fitted:
     history: Mapping[str, tuple[Mapping[str, float], ...]]  # epochs of each stage
     judged: Explained | None = None  # the same, with what it is judged by; None: not known
     by_chance: tuple[Explained, ...] = ()  # by connectomes of other people
+    # (people, factors): by connectomes, of fits to other training people; None: not known
+    left_out_factors: NDArray[np.float64] | None = None
 
     def perform(
         self,
@@ -287,6 +289,7 @@ def fit(
         history=found.history,
         judged=found.judged,
         by_chance=found.by_chance,
+        left_out_factors=found.left_out,
     )
 
 
@@ -300,6 +303,7 @@ class _Found:
     explained: NDArray[np.float64] | None = None
     judged: Explained | None = None
     by_chance: tuple[Explained, ...] = ()
+    left_out: NDArray[np.float64] | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -402,7 +406,15 @@ class _Run:
             permutations=_PERMUTATIONS,
             seed=self.seed,
         )
-        return _Found(twin, history, found.factors, explained.by_factor, explained, by_chance)
+        return _Found(
+            twin,
+            history,
+            found.factors,
+            explained.by_factor,
+            explained,
+            by_chance,
+            mapped.left_out,
+        )
 
     def train(
         self,

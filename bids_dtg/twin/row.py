@@ -76,7 +76,7 @@ ROW = Workflow(
                 later("twin.analyses.evaluate:run_evaluation"),
                 "judge --model by people outside its training set",
                 arrays="may",
-                reads=("model", *_OF_BEHAVIOUR),
+                reads=("model", *_OF_BEHAVIOUR, "own_trials"),
                 packages=("torch", "lightning"),
                 needs_model=True,
             ),

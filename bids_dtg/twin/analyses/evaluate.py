@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -34,7 +35,15 @@ from bids_dtg.settings import Settings
 from bids_dtg.stats.paired import Interval
 from bids_dtg.stats.verdict import NO_EVIDENCE, RULE, WORSE, Verdict
 from bids_dtg.twin.analyses.analysis import TwinAnalysis
+from bids_dtg.twin.analyses.own_trials import (
+    OWN_TRIALS,
+    own_trials_section,
+    own_trials_table,
+)
 from bids_dtg.twin.curves import MeanTrial, Values, per_second
+from bids_dtg.twin.few_shot.judging import OwnTrialsScore, own_trials_scores
+from bids_dtg.twin.few_shot.prior import FewShot
+from bids_dtg.twin.fitting import Fitted
 from bids_dtg.twin.judging.cohort import Cohort
 from bids_dtg.twin.judging.curves import PEOPLE
 from bids_dtg.twin.judging.evaluation import (
@@ -47,6 +56,7 @@ from bids_dtg.twin.judging.evaluation import (
     Score,
     evaluate,
 )
+from bids_dtg.twin.own_trials import Own
 
 Row = dict[str, Any]
 _FEWEST_TRAINING = 3  # training participants, for baselines
@@ -58,7 +68,7 @@ _NAMES = {
 }
 _CAN_WRITE = (
     *("desc-people_predicted", "desc-scores_models", "desc-rt_quantiles", "desc-trials_curves"),
-    *("desc-twins_matched", "desc-bold_scores", EXCLUDED),
+    *("desc-twins_matched", "desc-bold_scores", OWN_TRIALS, EXCLUDED),
 )
 _WILSON = "95 % interval (Wilson)"
 _LOSS_DIGITS = 6  # decimals of a difference of losses: what is smaller is rounding
@@ -158,6 +168,9 @@ def run_evaluation(settings: Settings) -> int:
         Wrong options, files or model, or nobody outside the training set.
     """
     analysis = TwinAnalysis.prepare(settings, "evaluation", *_CAN_WRITE)
+    own, few_shot = _own(settings), None
+    if own is not None and analysis.bundle is not None:
+        few_shot = analysis.bundle.few_shot()
     unseen, seen = _divided(analysis)
     if settings.behaviour.dry_run:
         return analysis.print_plan("scores, tables and a page", unseen)
@@ -167,14 +180,40 @@ def run_evaluation(settings: Settings) -> int:
         analysis.describe()
         say(f"evaluating {counted(len(unseen), 'participant')}. {_baselines_in_words(len(seen))}")
         assert analysis.bundle is not None
-        found = evaluate(
-            analysis.bundle.fitted(), people, training, samples=Samples(settings.modelling.seed)
-        )
+        fitted, sections = analysis.bundle.fitted(), []
+        found = evaluate(fitted, people, training, samples=Samples(settings.modelling.seed))
         tables = evaluation_tables(found)
+        if own is not None and few_shot is not None:
+            scores = _by_own_trials(fitted, few_shot, people, training, own)
+            tables[OWN_TRIALS] = own_trials_table(scores)
+            sections.append(own_trials_section(scores, own))
         if left_out := {**analysis.people.left_out, **dict.fromkeys(seen, SEEN)}:
             tables[EXCLUDED] = left_out_table(left_out)
-        analysis.write(tables, _page(analysis, found, seen))
+        page = _page(analysis, found, seen)
+        analysis.write(tables, replace(page, sections=(*sections, *page.sections)))
     return 0
+
+
+def _own(settings: Settings) -> Own | None:
+    """Return how many own trials are known."""
+    given = settings.twin.own_trials
+    return "half" if given == "half" else None if given is None else int(given)
+
+
+def _by_own_trials(
+    fitted: Fitted, few_shot: FewShot, people: Cohort, training: Cohort | None, own: Own
+) -> tuple[OwnTrialsScore, ...]:
+    """Score later trials, or refuse a number of own trials that leaves none.
+
+    Raises
+    ------
+    DatasetError
+        Nobody has a trial after the own ones.
+    """
+    try:
+        return own_trials_scores(fitted, few_shot, people, training, own)
+    except ValueError as err:
+        raise DatasetError(f"--own-trials {own}: {err}") from err
 
 
 def _divided(analysis: TwinAnalysis) -> tuple[tuple[str, ...], tuple[str, ...]]:

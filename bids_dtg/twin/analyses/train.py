@@ -31,6 +31,7 @@ from bids_dtg.stats.verdict import NO_EVIDENCE
 from bids_dtg.training.loop import Workplace
 from bids_dtg.twin.analyses.analysis import TwinAnalysis
 from bids_dtg.twin.bundle.bundle import TwinFacts, write_twin_bundle
+from bids_dtg.twin.few_shot.prior import FewShot
 from bids_dtg.twin.fitting import Fitted, fit
 from bids_dtg.twin.participant.people import TwinPeople, trial_notes
 from bids_dtg.twin.participant.source import connectome_notes
@@ -163,7 +164,11 @@ def run_training(settings: Settings) -> int:
         analysis.results.add(f"{BUNDLE}/")
         known = ModelPeople.of_training(analysis.data_set, people.sketches(fitted.people))
         bundle = write_twin_bundle(
-            analysis.results.bundle, fitted, _facts(analysis, recipe, fitted), known
+            analysis.results.bundle,
+            fitted,
+            _facts(analysis, recipe, fitted),
+            known,
+            None if fitted.own_factors is None else FewShot.learn(fitted, segments),
         )
         tables = training_tables(analysis.people, fitted)
         analysis.write(tables, _page(analysis, fitted, tables["desc-codes_explained"], odd))

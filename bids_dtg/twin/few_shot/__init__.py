@@ -4,4 +4,6 @@
 - `basis`: what directions of a network's codes change in the log time of each trial
 - `times`: distributions of response times from effects
 - `code_times`: level, practice and codes of people, learned from training people
+- `prior`: what a model keeps of its training people, and predictions of new ones
+- `judging`: scores of these predictions, beside those in closed form
 """

@@ -16,6 +16,7 @@ Values = NDArray[np.float64]
 
 _SHARES = (0.1, 0.3, 0.5, 0.7, 0.9)  # of responses: their times stand for the distribution
 _STEP = 0.5  # of a direction, for central differences
+DIRECTIONS = 4  # of codes of each task
 _SAMPLED = 4  # people whose sequences decide the directions, where sequences differ
 
 
@@ -43,7 +44,9 @@ class CodeDirections:
     directions: Values  # (factors, number)
 
     @classmethod
-    def learn(cls, fitted: Fitted, segments: Segments, number: int) -> CodeDirections:
+    def learn(
+        cls, fitted: Fitted, segments: Segments, task: int, number: int = DIRECTIONS
+    ) -> CodeDirections:
         """Find the directions at the group's network.
 
         Parameters
@@ -52,16 +55,18 @@ class CodeDirections:
             A twin with fitted factors of its training people.
         segments
             What training people saw, with an axis of people.
+        task
+            Index of the task in whose trials times change.
         number
             How many directions.
         """
         assert fitted.own_factors is not None
-        sd = fitted.own_factors.std(axis=0)
-        shown = range(min(len(segments.inputs), _SAMPLED))
-        seen = [segments.people(np.array([person])) for person in shown]
-        slopes = np.concatenate([_slopes(fitted, np.diag(sd), one)[0] for one in seen])
-        slopes = slopes[np.isfinite(slopes).all(axis=1)]
-        _, _, modes = np.linalg.svd(slopes, full_matrices=False)
+        sd, slopes = fitted.own_factors.std(axis=0), []
+        for person in range(min(len(segments.inputs), _SAMPLED)):
+            one = segments.people(np.array([person]))
+            slopes.append(_slopes(fitted, np.diag(sd), one)[0][one.trials.task[0] == task])
+        rows = np.concatenate(slopes)
+        _, _, modes = np.linalg.svd(rows[np.isfinite(rows).all(axis=1)], full_matrices=False)
         return cls(sd[:, None] * modes[:number].T)
 
     def basis(self, fitted: Fitted, segments: Segments) -> Values:

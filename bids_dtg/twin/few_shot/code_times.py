@@ -78,7 +78,7 @@ class CodeTimes:
         values = values if start is None else values - start
         means = TrialMeans.learn(training, values, (len(task.conditions), len(task.buttons)))
         place = Place.of(training)
-        trials = _trials(training, values - means.of(training), place, codes)
+        trials = effect_trials(training, values - means.of(training), place, codes)
         there, first = training.place >= 0, np.median(training.own.sum(axis=1))
         known = {n: (there & (training.place < n), training.place >= n) for n in numbers}
         known = known or {int(first): (training.own, training.later)}
@@ -100,6 +100,10 @@ class CodeTimes:
         means, trials = self._known(people)
         return self.effects.curves(self.log_grid, means, trials, people.later)
 
+    def basis(self, people: FirstTrials) -> Values:
+        """Return what a unit of each effect adds to log times, (1 or people, trials, effects)."""
+        return self._known(people)[1].basis
+
     def posterior(self, people: FirstTrials) -> Posterior:
         """Return what the known trials say of people's effects."""
         return self.effects.posterior(self._known(people)[1])
@@ -107,11 +111,23 @@ class CodeTimes:
     def _known(self, people: FirstTrials) -> tuple[Values, Trials]:
         means = self.means.of(people) + (0.0 if self.start is None else self.start)
         known = log_seconds(people.known().answers.rt_seconds)
-        return means, _trials(people, known - means, self.place, self.codes)
+        return means, effect_trials(people, known - means, self.place, self.codes)
 
 
-def _trials(people: FirstTrials, residual: Values, place: Place, codes: Values) -> Trials:
-    """Return trials with the basis of level, practice and codes."""
+def effect_trials(people: FirstTrials, residual: Values, place: Place, codes: Values) -> Trials:
+    """Return trials with the basis of level, practice and codes.
+
+    Parameters
+    ----------
+    people
+        The people.
+    residual
+        (people, trials): log times less what else is predicted of them; NaN: not known.
+    place
+        How practice is scaled.
+    codes
+        (1 or people, trials, directions): what codes change.
+    """
     shown = people.place[:1] if people.one_sequence and len(codes) == 1 else people.place
     practice = (np.maximum(shown, 0) - place.mean) / place.sd
     every = np.broadcast_to(codes, (len(practice), *codes.shape[1:]))

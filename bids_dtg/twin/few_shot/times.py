@@ -27,6 +27,29 @@ class Trials:
     basis: Values  # (1 or people, trials, effects)
     groups: Groups  # (people, trials): condition; -1: no trial
 
+    def beside(self, other: Trials, groups: int) -> Trials:
+        """Return these trials and those of another task of the same people, whose effects differ.
+
+        Parameters
+        ----------
+        other
+            Trials of the other task.
+        groups
+            How many groups these trials have: those of the other task are numbered after them.
+        """
+        people = max(len(self.basis), len(other.basis))
+        mine, others = (
+            np.broadcast_to(each, (people, *each.shape[1:])) for each in (self.basis, other.basis)
+        )
+        mine = np.pad(mine, ((0, 0), (0, 0), (0, others.shape[-1])))
+        others = np.pad(others, ((0, 0), (0, 0), (mine.shape[-1] - others.shape[-1], 0)))
+        later = np.where(other.groups >= 0, other.groups + groups, -1)
+        return Trials(
+            np.concatenate([self.residual, other.residual], axis=1),
+            np.concatenate([mine, others], axis=1),
+            np.concatenate([self.groups, later], axis=1),
+        )
+
 
 @dataclass(frozen=True, eq=False)
 class Spread:
