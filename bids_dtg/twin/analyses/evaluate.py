@@ -41,9 +41,7 @@ from bids_dtg.twin.analyses.own_trials import (
     own_trials_table,
 )
 from bids_dtg.twin.curves import MeanTrial, Values, per_second
-from bids_dtg.twin.few_shot.judging import OwnTrialsScore, own_trials_scores
-from bids_dtg.twin.few_shot.prior import FewShot
-from bids_dtg.twin.fitting import Fitted
+from bids_dtg.twin.few_shot.judging import own_trials_scores
 from bids_dtg.twin.judging.cohort import Cohort
 from bids_dtg.twin.judging.curves import PEOPLE
 from bids_dtg.twin.judging.evaluation import (
@@ -56,7 +54,7 @@ from bids_dtg.twin.judging.evaluation import (
     Score,
     evaluate,
 )
-from bids_dtg.twin.own_trials import Own
+from bids_dtg.twin.own_trials import Own, first_trials
 
 Row = dict[str, Any]
 _FEWEST_TRAINING = 3  # training participants, for baselines
@@ -176,6 +174,8 @@ def run_evaluation(settings: Settings) -> int:
         return analysis.print_plan("scores, tables and a page", unseen)
     people = _cohort(analysis, unseen)
     training = _cohort(analysis, seen) if len(seen) >= _FEWEST_TRAINING else None
+    if own is not None:
+        _require_later(people, own)
     with analysis.results.begun():
         analysis.describe()
         say(f"evaluating {counted(len(unseen), 'participant')}. {_baselines_in_words(len(seen))}")
@@ -184,7 +184,7 @@ def run_evaluation(settings: Settings) -> int:
         found = evaluate(fitted, people, training, samples=Samples(settings.modelling.seed))
         tables = evaluation_tables(found)
         if own is not None and few_shot is not None:
-            scores = _by_own_trials(fitted, few_shot, people, training, own)
+            scores = own_trials_scores(fitted, few_shot, people, training, own)
             tables[OWN_TRIALS] = own_trials_table(scores)
             sections.append(own_trials_section(scores, own))
         if left_out := {**analysis.people.left_out, **dict.fromkeys(seen, SEEN)}:
@@ -200,20 +200,20 @@ def _own(settings: Settings) -> Own | None:
     return "half" if given == "half" else None if given is None else int(given)
 
 
-def _by_own_trials(
-    fitted: Fitted, few_shot: FewShot, people: Cohort, training: Cohort | None, own: Own
-) -> tuple[OwnTrialsScore, ...]:
-    """Score later trials, or refuse a number of own trials that leaves none.
+def _require_later(people: Cohort, own: Own) -> None:
+    """Refuse own trials that leave none to predict.
 
     Raises
     ------
     DatasetError
-        Nobody has a trial after the own ones.
+        Nobody has a trial after the own ones of a task.
     """
     try:
-        return own_trials_scores(fitted, few_shot, people, training, own)
+        for number in range(len(people.segments.tasks.tasks)):
+            if (people.segments.trials.task == number).any():
+                first_trials(people.segments, number, own)
     except ValueError as err:
-        raise DatasetError(f"--own-trials {own}: {err}") from err
+        raise DatasetError(f"--own-trials was given, and {err}") from err
 
 
 def _divided(analysis: TwinAnalysis) -> tuple[tuple[str, ...], tuple[str, ...]]:
