@@ -45,6 +45,7 @@ SCORES = {  # of rows: words, digits
     "crps": ("CRPS of responses, a miss is never (ms)", 1),
     "answered_crps": ("CRPS of answered trials alone (ms)", 1),
     "log": ("log score x 1000", 0),
+    "early": ("responses before the predicted tenth percentile (%)", 1),
 }
 OUTCOMES = {  # the same in all rows
     "brier": "Brier score of correct, wrong, miss x 10,000",
@@ -150,8 +151,21 @@ def judged(fitted: Fitted, people: FirstTrials) -> dict[str, Values]:
         "crps": 1000 * response_crps(curves, seconds, rest),
         "answered_crps": 1000 * rt_crps(curves, seconds, rest.rt_seconds),
         "log": 1000 * log_score(curves, seconds, rest),
+        "early": 100 * early(curves, seconds, rest.rt_seconds),
     }
     return {name: person_means(values, rest) for name, values in of_trials.items()}
+
+
+def early(curves: Values, seconds: Values, rt: Values) -> Values:
+    """Return whether responses came before the predicted tenth percentile; NaN: no response."""
+    given = np.concatenate([np.zeros((*rt.shape, 1)), curves / curves[..., -1:]], axis=-1)
+    times = np.append(0.0, seconds)
+    after = np.maximum((given < 0.1).sum(axis=-1, keepdims=True), 1)
+    after = np.minimum(after, len(seconds))
+    low, high = (np.take_along_axis(given, after - back, axis=-1)[..., 0] for back in (1, 0))
+    step = after[..., 0]
+    tenth = times[step - 1] + (0.1 - low) / (high - low) * (times[step] - times[step - 1])
+    return np.where(np.isfinite(rt) & np.isfinite(tenth), rt < tenth, np.nan)
 
 
 def judged_outcomes(fitted: Fitted, people: FirstTrials) -> dict[str, Values]:
@@ -261,7 +275,9 @@ def main() -> None:
         for own in args.own:
             file = args.work / f"{name}-{own}-{args.folds}-{args.seed}.npz"
             if not file.is_file():
-                np.savez(file, **scores_of(run, own, folds))
+                part = file.with_name(f"part-{file.name}")
+                np.savez(part, **scores_of(run, own, folds))
+                part.replace(file)  # a stopped call leaves no half of a file
             cells[name, own] = dict(np.load(file))
     for score, (words, digits) in SCORES.items():
         table(words, cells, score, digits)

@@ -33,6 +33,7 @@ TABLES = {
     "bids_dtg.settings.OPTIONS",
     "bids_dtg.statistics.analyses.ANALYSES",
     "bids_dtg.workflows.WORKFLOWS",
+    "bids_dtg.twin.own_trials.rows.ROWS",
 }
 
 

@@ -49,7 +49,7 @@ def own_trials_scores(
     unseen
         The people, with connectomes where the model knows these.
     training
-        Training people, to whom the rivals are fitted; None: no rivals.
+        Training people, for the fits of rivals; None: no rivals.
     own
         How many trials of a task are known of each person, or "half".
     """

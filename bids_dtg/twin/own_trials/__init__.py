@@ -18,7 +18,7 @@ Each row of `rows.ROWS` is learnt from training people alone and sees no trial t
 
 from __future__ import annotations
 
-from bids_dtg.twin.own_trials.first_trials import FirstTrials, Own, first_trials
+from bids_dtg.twin.own_trials.first_trials import FirstTrials, Own
 from bids_dtg.twin.own_trials.rows import BEST, RIVAL, ROWS, Row, predictions
 
-__all__ = ["BEST", "RIVAL", "ROWS", "FirstTrials", "Own", "Row", "first_trials", "predictions"]
+__all__ = ["BEST", "RIVAL", "ROWS", "FirstTrials", "Own", "Row", "predictions"]

@@ -13,7 +13,7 @@ NON_DECISION_SECONDS = 0.2  # subtracted from response times before the logarith
 GRID_SECONDS = 0.02  # between steps of predicted curves
 _LEAST_SECONDS = 0.01  # of a response time less what is subtracted
 _KNOTS = 257  # of a shape
-_LEAST_SHARE = 1e-9  # of a shape within the window
+_LEAST_SHARE = 1e-6  # of a distribution within the window
 
 
 def grid(window_seconds: float) -> Values:
@@ -54,15 +54,13 @@ class Shape:
     heights: Values  # (knots,), from 0 to 1
 
     @classmethod
-    def smooth(cls, values: Values, weights: Values | None = None) -> Shape:
+    def smooth(cls, values: Values) -> Shape:
         """Return the distribution of values, smoothed by a normal kernel (Silverman's rule).
 
         Parameters
         ----------
         values
             (n,): what was observed.
-        weights
-            (n,): how much each counts; None: all the same.
         """
         from scipy.special import ndtr
 
@@ -70,8 +68,7 @@ class Shape:
         values = values if len(values) else np.zeros(1)
         width = 0.9 * spread * len(values) ** -0.2
         knots = np.linspace(values.min() - 4 * width, values.max() + 4 * width, _KNOTS)
-        share = np.ones(len(values)) if weights is None else weights
-        heights = ndtr((knots[:, None] - values) / width) @ (share / share.sum())
+        heights = ndtr((knots[:, None] - values) / width).mean(axis=1)
         return cls(knots, heights / heights[-1])
 
     def at(self, values: Values) -> Values:
@@ -103,5 +100,22 @@ def curves(
     for number, shape in enumerate(shapes):
         here = (group == number) & np.isfinite(location)
         share = shape.at((log_grid - location[here][:, None]) / scale[here][:, None])
-        found[here] = share / np.maximum(share[:, -1:], _LEAST_SHARE)
+        found[here] = in_window(share)
+    return found
+
+
+def in_window(share: Values) -> Values:
+    """Return distribution functions (..., steps) cut at the last step: they end at 1.
+
+    What lies beyond the window but for less than a millionth is as if it came at its end.
+
+    Examples
+    --------
+    >>> in_window(np.array([[0.0, 0.4, 0.8], [0.0, 0.0, 0.0]]))
+    array([[0. , 0.5, 1. ],
+           [0. , 0. , 1. ]])
+    """
+    last = share[..., -1:]
+    found = np.where(last >= _LEAST_SHARE, share / np.maximum(last, _LEAST_SHARE), 0.0)
+    found[..., -1] = 1.0
     return found

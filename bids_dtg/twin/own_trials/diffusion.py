@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bids_dtg.twin.judging.behaviour import means
-from bids_dtg.twin.own_trials.curves import grid
+from bids_dtg.twin.own_trials.curves import grid, in_window
 from bids_dtg.twin.own_trials.first_trials import FirstTrials
 from bids_dtg.twin.own_trials.group import TrialMeans
 from bids_dtg.twin.tasks import Task
@@ -133,7 +133,7 @@ class Diffusion:
                 moved = mean[person, here] - self.level[number]
                 passed = _passed(since, drawn + np.array([faster, 0.0, 0.0]))
                 share = np.interp(self.seconds - moved[:, None], since, passed, left=0.0)
-                found[person, here] = share / np.maximum(share[:, -1:], 1e-9)
+                found[person, here] = in_window(share)
         return found
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from bids_dtg.twin.own_trials.curves import grid, log_seconds
+from bids_dtg.twin.own_trials.curves import grid, in_window, log_seconds
 from bids_dtg.twin.own_trials.first_trials import FirstTrials
 from bids_dtg.twin.own_trials.group import TrialMeans
 from bids_dtg.twin.tasks import Task
@@ -129,7 +129,7 @@ class LogNormal:
             z = (log_seconds(self.seconds, shift) - location[..., None]) / scale[:, None, None]
             share = stdtr(degrees[:, None, None], z) * (self.seconds > shift)
             found += own[:, number, None, None] * share
-        return found / np.maximum(found[..., -1:], 1e-9)
+        return in_window(found)
 
 
 Sums = tuple[Values, Values, Values, Values]

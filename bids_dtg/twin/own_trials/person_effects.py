@@ -63,7 +63,8 @@ class Design:
     @classmethod
     def learn(cls, training: FirstTrials, conditions: int) -> Design:
         """Learn what conditions and places are on average."""
-        raw = _raw(training, conditions)[training.answers.condition >= 0]
+        shown = (training.answers.condition >= 0) & (training.place >= 0)
+        raw = _raw(training, conditions)[shown]
         place_spread = float(raw[:, -1].std())
         scale = np.ones(raw.shape[1])
         scale[-1] = place_spread if place_spread > 0 else 1.0
