@@ -100,3 +100,21 @@ def test_a_bundle_keeps_the_prior(few_shot, fitted, tmp_path):
     write_twin_bundle(tmp_path / "without", whole, facts)
     with pytest.raises(BundleError, match="train the model again"):
         load_twin_bundle(tmp_path / "without").few_shot()
+
+
+def test_connectomes_move_people_of_whom_nothing_is_known(fitted):
+    known = replace(fitted, left_out_factors=0.5 * fitted.own_factors)
+    prior = FewShot.learn(known, segments_of(times(40, 0)[0], fitted)).tasks[0]
+    assert prior.connectome is not None
+    segments = segments_of(times(3, 5)[0], fitted)
+    people = first_trials(segments, 0, 10)
+    codes = np.random.default_rng(1).normal(size=(3, TINY_TWIN_RECIPE.codes))
+    nothing = prior.predict(fitted, nothing_known(people), segments, codes)
+    assert np.ptp(nothing.mean(people.later)[0]) > 1e-4
+    both = prior.predict(fitted, people, segments, codes)
+    alone = prior.predict(fitted, people, segments, None)
+    assert not np.allclose(both.mean(people.later)[0], alone.mean(people.later)[0])
+    hard, easy = (people.later & (people.answers.condition == number) for number in (1, 0))
+    effect, sd = both.difference(hard, easy)
+    assert np.allclose(effect, both.mean(hard)[0] - both.mean(easy)[0])
+    assert (sd > 0).all()
