@@ -54,7 +54,8 @@ from bids_dtg.twin.judging.evaluation import (
     Score,
     evaluate,
 )
-from bids_dtg.twin.own_trials import Own, first_trials
+from bids_dtg.twin.own_trials import Own
+from bids_dtg.twin.own_trials.first_trials import first_trials
 
 Row = dict[str, Any]
 _FEWEST_TRAINING = 3  # training participants, for baselines
