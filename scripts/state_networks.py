@@ -106,6 +106,10 @@ TWIN = (
     ),
     f"untime {OWN_TWIN}",
     _twin("twin/study", f"group --analysis evaluate --model {OWN_TWIN}"),
+    _twin(
+        "twin/study",
+        f"group --analysis evaluate --model {OWN_TWIN} --own-trials 5 --model-name first",
+    ),
     _twin("twin/study", f"group --analysis intervene --model {OWN_TWIN} --permutations 2"),
     _rest("twin/new", f"--model {OWN_TWIN} --participant-label c3p0007"),
     _rest("twin/new", "--reports-only"),

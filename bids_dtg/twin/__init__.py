@@ -38,6 +38,7 @@ The slice around this science, from top to bottom:
 - `bundle`: writer and reader of such a model's bundle
 - `interventions`: changes of twins' behaviour under perturbations of connectomes or networks
 - `judging`: how well twins predict people's responses, compared with baselines
+- `few_shot`: codes of networks from a person's first trials
 - `own_trials`: a person's later trials from the first ones, in closed form
 """
 

@@ -62,6 +62,7 @@ class FactorMap:
     predicts: NDArray[np.bool_]  # (factors,): whether left-out people are predicted beyond chance
     penalty: float  # relative to the kernel's mean eigenvalue
     explained: Explained
+    left_out: Array  # (people, factors): of people of the fit, by fits to others
 
     @property
     def weights(self) -> Array:
@@ -102,7 +103,8 @@ def map_factors(connectomes: NDArray[np.floating], factors: Array) -> FactorMap:
     values = np.asarray(connectomes, np.float64)
     centred, target = values - values.mean(axis=0), factors - factors.mean(axis=0)
     products = centred @ centred.T
-    explained = _LeftOut.of(products, factors).explained(target)
+    left_out = _LeftOut.of(products, factors)
+    explained = left_out.explained(target)
     kernel = _Kernel.of(products)
     penalty, _ = kernel.best(target)
     return FactorMap(
@@ -111,6 +113,7 @@ def map_factors(connectomes: NDArray[np.floating], factors: Array) -> FactorMap:
         predicts=np.full(factors.shape[1], explained.z > _LEAST_Z),
         penalty=penalty,
         explained=explained,
+        left_out=left_out.predicted,
     )
 
 

@@ -118,6 +118,8 @@ class Fitted:
     history: Mapping[str, tuple[Mapping[str, float], ...]]  # epochs of each stage
     judged: Explained | None = None  # the same, with what it is judged by; None: not known
     by_chance: tuple[Explained, ...] = ()  # by connectomes of other people
+    # (people, factors): by connectomes, of fits to other training people; None: not known
+    left_out_factors: NDArray[np.float64] | None = None
 
     def perform(
         self,
@@ -157,6 +159,19 @@ class Fitted:
             raise ValueError(f"{self.architecture} has no latent factors of people's own")
         factors = torch.as_tensor(self.own_factors, dtype=torch.float32)
         return self._perform(self.twin.of_factors, factors, segments)
+
+    def perform_codes(self, codes: NDArray[np.floating], segments: Segments) -> Performance:
+        """Run the networks of codes (rows, factors); 0 is the group's.
+
+        Raises
+        ------
+        ValueError
+            The architecture has no latent factors.
+        """
+        if not isinstance(self.twin.network, ModulatedNetwork):
+            raise ValueError(f"{self.architecture} has no latent factors")
+        values = torch.as_tensor(np.asarray(codes), dtype=torch.float32)
+        return self._perform(self.twin.of_factors, values, segments)
 
     def perform_group(self, segments: Segments) -> Performance:
         """Run the group's network, once for each row of inputs.
@@ -264,6 +279,7 @@ def fit(
         history=found.history,
         judged=found.judged,
         by_chance=found.by_chance,
+        left_out_factors=found.left_out,
     )
 
 
@@ -277,6 +293,7 @@ class _Found:
     explained: NDArray[np.float64] | None = None
     judged: Explained | None = None
     by_chance: tuple[Explained, ...] = ()
+    left_out: NDArray[np.float64] | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -377,7 +394,15 @@ class _Run:
             permutations=_PERMUTATIONS,
             seed=self.seed,
         )
-        return _Found(twin, history, found.factors, explained.by_factor, explained, by_chance)
+        return _Found(
+            twin,
+            history,
+            found.factors,
+            explained.by_factor,
+            explained,
+            by_chance,
+            mapped.left_out,
+        )
 
     def train(
         self,

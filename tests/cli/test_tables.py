@@ -146,6 +146,10 @@ def told(tmp_path, monkeypatch, capsys):
             "--pulse-targets was given with --workflow dynamics. Expected: --workflow twin, or no",
         ),
         (
+            f"{TRAIN} --own-trials 5",
+            "--own-trials was given with --workflow dynamics. Expected: --workflow twin, or no",
+        ),
+        (
             "participant --task-file faces",
             "--task-file was given with --workflow contrasts. Expected: --workflow twin, or no",
         ),

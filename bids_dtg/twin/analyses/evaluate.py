@@ -19,7 +19,7 @@ from bids_dtg.cohort.seen_people import (
     say_left_out,
     seen_on_page,
 )
-from bids_dtg.errors import DatasetError
+from bids_dtg.errors import DatasetError, SettingsError
 from bids_dtg.files.atomic import discard_folder
 from bids_dtg.notices import counted, say
 from bids_dtg.report.charts import nice
@@ -44,7 +44,13 @@ from bids_dtg.twin.analyses.folds import (
     fold_table,
     refuse_training_options,
 )
+from bids_dtg.twin.analyses.own_trials import (
+    OWN_TRIALS,
+    own_trials_section,
+    own_trials_table,
+)
 from bids_dtg.twin.curves import MeanTrial, Values, per_second
+from bids_dtg.twin.few_shot.judging import own_trials_scores
 from bids_dtg.twin.judging.cohort import Cohort
 from bids_dtg.twin.judging.curves import PEOPLE
 from bids_dtg.twin.judging.evaluation import (
@@ -59,6 +65,8 @@ from bids_dtg.twin.judging.evaluation import (
     evaluate_folds,
 )
 from bids_dtg.twin.judging.winners import winner_sentences
+from bids_dtg.twin.own_trials import Own
+from bids_dtg.twin.own_trials.first_trials import first_trials
 from bids_dtg.twin.participant.covariates import read_covariates
 
 Row = dict[str, Any]
@@ -73,7 +81,7 @@ _OF_FOLDS = "desc-folds_models"
 _CHECKPOINTS = "checkpoints/"
 _CAN_WRITE = (
     *("desc-people_predicted", "desc-scores_models", "desc-rt_quantiles", "desc-trials_curves"),
-    *("desc-twins_matched", EXCLUDED),
+    *("desc-twins_matched", OWN_TRIALS, EXCLUDED),
 )
 _CAUTION = f"A twin's answers are predictions, not measurements. {NO_EVIDENCE}"
 _CEILING = "noise ceiling (halves of trials)"
@@ -174,29 +182,43 @@ def run_evaluation(settings: Settings) -> int:
         return _by_folds(settings)
     refuse_training_options(settings)
     analysis = TwinAnalysis.prepare(settings, "evaluation", *_CAN_WRITE)
+    own, few_shot = _own(settings), None
+    if own is not None and analysis.bundle is not None:
+        few_shot = analysis.bundle.few_shot()
     unseen, seen = _divided(analysis)
     if settings.behaviour.dry_run:
         return analysis.print_plan("scores, tables and a page", unseen)
     people = _cohort(analysis, unseen)
     training = _cohort(analysis, seen) if len(seen) >= _FEWEST_TRAINING else None
+    if own is not None:
+        _require_later(people, own)
     with analysis.results.begun():
         analysis.describe()
         say(f"evaluating {counted(len(unseen), 'participant')}. {_baselines_in_words(len(seen))}")
         assert analysis.bundle is not None
-        found = evaluate(
-            analysis.bundle.fitted(), people, training, samples=Samples(settings.modelling.seed)
-        )
+        fitted, sections = analysis.bundle.fitted(), []
+        found = evaluate(fitted, people, training, samples=Samples(settings.modelling.seed))
         tables = evaluation_tables(found)
+        if own is not None and few_shot is not None:
+            scores = own_trials_scores(fitted, few_shot, people, training, own)
+            tables[OWN_TRIALS] = own_trials_table(scores)
+            sections.append(own_trials_section(scores, own))
         if left_out := {**analysis.people.left_out, **dict.fromkeys(seen, SEEN)}:
             tables[EXCLUDED] = left_out_table(left_out)
         say_winners(found)
-        analysis.write(tables, _page(analysis, found, seen))
+        page = _page(analysis, found, seen)
+        analysis.write(tables, dataclasses.replace(page, sections=(*sections, *page.sections)))
     return 0
 
 
 def _by_folds(settings: Settings) -> int:
     """Fit twins to all folds of people but one, and judge by that one, in turn."""
     refuse_model(settings)
+    if settings.twin.own_trials is not None:
+        raise SettingsError(
+            "--own-trials was given with --folds",
+            expected="one of them: own trials are judged by --model",
+        )
     analysis = TwinAnalysis.prepare(settings, FOLDS, *_CAN_WRITE, _OF_FOLDS, _CHECKPOINTS)
     plan = FoldPlan.of(analysis)
     if settings.behaviour.dry_run:
@@ -224,6 +246,28 @@ def say_winners(found: Evaluation) -> None:
     """Report which prediction is best at each group of figures."""
     for sentence in winner_sentences(found):
         say(sentence)
+
+
+def _own(settings: Settings) -> Own | None:
+    """Return how many own trials are known."""
+    given = settings.twin.own_trials
+    return "half" if given == "half" else None if given is None else int(given)
+
+
+def _require_later(people: Cohort, own: Own) -> None:
+    """Refuse own trials that leave none to predict.
+
+    Raises
+    ------
+    DatasetError
+        Nobody has a trial after the own ones of a task.
+    """
+    try:
+        for number in range(len(people.segments.tasks.tasks)):
+            if (people.segments.trials.task == number).any():
+                first_trials(people.segments, number, own)
+    except ValueError as err:
+        raise DatasetError(f"--own-trials was given, and {err}") from err
 
 
 def _divided(analysis: TwinAnalysis) -> tuple[tuple[str, ...], tuple[str, ...]]:

@@ -33,11 +33,13 @@ from bids_dtg.files.tensors import TensorFile
 from bids_dtg.notices import counted, named
 from bids_dtg.twin.adjustment import Adjustment
 from bids_dtg.twin.bundle.kind import DIGITAL_TWIN
+from bids_dtg.twin.bundle.own_trials import OWN_TRIALS_FILE, encode_few_shot, read_few_shot
 from bids_dtg.twin.bundle.part import TwinPart, pairs_of
 from bids_dtg.twin.task_json import task_to_json
 from bids_dtg.twin.tasks import Task
 
 if TYPE_CHECKING:
+    from bids_dtg.twin.few_shot.prior import FewShot
     from bids_dtg.twin.fitting import Fitted, Twin
 
 Values = NDArray[np.float32]
@@ -153,6 +155,23 @@ class TwinBundle(FittedBundle[TwinPart]):
             history={},
         )
 
+    def few_shot(self) -> FewShot:
+        """Read what a new person's first trials are compared with.
+
+        Raises
+        ------
+        BundleError
+            The model has none, or the file is damaged.
+        """
+        if OWN_TRIALS_FILE not in self.card.files:
+            raise BundleError(
+                f"the model {self.card.name} does not keep what own trials are compared with",
+                expected=f"a bundle with {OWN_TRIALS_FILE}, for --own-trials",
+                remedy="train the model again with this version and latent factors (an "
+                "architecture other than published), or leave out --own-trials",
+            )
+        return read_few_shot(self.path / OWN_TRIALS_FILE, self.part.tasks)
+
     def tensors(self) -> dict[str, Values]:
         """Read the weights; shapes are compared with the card's before anything else is."""
         tensors = super().tensors()
@@ -180,7 +199,11 @@ def load_twin_bundle(name_or_path: str | Path) -> TwinBundle:
 
 
 def write_twin_bundle(
-    folder: str | Path, fitted: Fitted, facts: TwinFacts, people: ModelPeople | None = None
+    folder: str | Path,
+    fitted: Fitted,
+    facts: TwinFacts,
+    people: ModelPeople | None = None,
+    few_shot: FewShot | None = None,
 ) -> TwinBundle:
     """Write the bundle of a fitted digital twin, and load it back from where it was written.
 
@@ -198,6 +221,8 @@ def write_twin_bundle(
     people
         Hashes of everybody used to make the model, by name and rest; None: the bundle lists the
         training participants alone.
+    few_shot
+        What a new person's first trials are compared with; None: the model does not know them.
 
     Raises
     ------
@@ -210,6 +235,8 @@ def write_twin_bundle(
     _check_tasks(fitted.tasks.tasks)
     card = facts.card(DIGITAL_TWIN.name, _part(fitted, facts), record_of(fitted))
     files = fitted_files(_fitted_file(fitted, facts), people)
+    if few_shot is not None:
+        files[OWN_TRIALS_FILE] = encode_few_shot(few_shot)
     return write_fitted(folder, card, state_arrays(fitted.twin), files, load_twin_bundle)
 
 

@@ -42,6 +42,8 @@ class TwinPart(FittedPart):
         *("for_science", "notice", "files"),
     )
 
+    FILES: ClassVar[tuple[str, ...]] = (*FittedPart.FILES, "own_trials.safetensors")
+
     architecture: str  # a row of `bids_dtg.twin.recipe.ARCHITECTURES`
     recipe: Recipe  # how large networks are, and how they were trained
     tasks: tuple[Task, ...]  # tasks of the twin; their order decides inputs and outputs

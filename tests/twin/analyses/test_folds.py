@@ -119,6 +119,7 @@ def test_a_cut_call_goes_on(
     ("words", "refused"),
     [
         (("--folds", "2", "--model", "MODEL"), "--folds and --model were given"),
+        (("--folds", "2", "--own-trials", "3"), "--own-trials was given with --folds"),
         (("--folds", "1"), "--folds is 1. Expected: 2 or more"),
         (("--folds", "2", "--participant-label", *LABELS[:4]), "2 participants would be trained"),
         (("--folds", "2", "--participant-label", LABELS[0]), "--folds 2: 1 families cannot be"),

@@ -1,0 +1,9 @@
+"""A few trials of a person, and the network's code that they point to.
+
+- `posterior`: effects of people given some of their trials, in closed form
+- `basis`: what directions of a network's codes change in the log time of each trial
+- `times`: distributions of response times from effects
+- `code_times`: level, practice and codes of people, learned from training people
+- `prior`: what a model keeps of its training people, and predictions of new ones
+- `judging`: scores of these predictions, beside those in closed form
+"""

@@ -1,0 +1,232 @@
+"""What a model keeps of its training people to learn of a new person from a few trials."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bids_dtg.twin.distribution import Distribution
+from bids_dtg.twin.few_shot.basis import CodeDirections, log_locations
+from bids_dtg.twin.few_shot.code_times import CodeTimes
+from bids_dtg.twin.few_shot.posterior import Posterior
+from bids_dtg.twin.fitting import Fitted
+from bids_dtg.twin.own_trials.curves import NON_DECISION_SECONDS
+from bids_dtg.twin.own_trials.first_trials import FirstTrials, Own, first_trials
+from bids_dtg.twin.own_trials.rates import Outcomes
+from bids_dtg.twin.own_trials.rows import Fitted as FittedRow
+from bids_dtg.twin.tasks import Task
+from bids_dtg.twin.trial_series import Segments
+
+Values = NDArray[np.float64]
+
+NUMBERS = (0, 5, 10, 20, 40, 80)  # of own trials, after which spreads are learned
+_LEAST_LATER = 5  # trials that follow own ones, in the mean over training people
+
+
+@dataclass(frozen=True, eq=False)
+class Prediction:
+    """Predicted later trials of people, and how far off their mean times may be."""
+
+    people: FirstTrials
+    distribution: Distribution
+    mean_seconds: Values  # (people, trials): mean response time, if there is one
+    slopes: Values  # (people, trials, effects): seconds by which a unit of an effect changes it
+    posterior: Posterior
+
+    def mean(self, trials: NDArray[np.bool_]) -> tuple[Values, Values]:
+        """Return the mean time of some trials of each person, and its SD by the posterior.
+
+        Parameters
+        ----------
+        trials
+            (people, trials): those that count.
+        """
+        return self._weighed(trials / np.maximum(trials.sum(axis=1, keepdims=True), 1))
+
+    def difference(
+        self, trials: NDArray[np.bool_], less: NDArray[np.bool_]
+    ) -> tuple[Values, Values]:
+        """Return the mean time of some trials less that of others, and its SD.
+
+        Parameters
+        ----------
+        trials, less
+            (people, trials).
+        """
+        one, other = (
+            each / np.maximum(each.sum(axis=1, keepdims=True), 1) for each in (trials, less)
+        )
+        return self._weighed(one - other)
+
+    def _weighed(self, weights: Values) -> tuple[Values, Values]:
+        slopes = (weights[..., None] * self.slopes).sum(axis=1)
+        variance = np.einsum("pj,pjk,pk->p", slopes, self.posterior.covariance, slopes)
+        used = np.where(weights != 0, self.mean_seconds, 0.0)
+        return (weights * used).sum(axis=1), np.sqrt(variance)
+
+
+@dataclass(frozen=True, eq=False)
+class TaskPrior:
+    """The prior of one task."""
+
+    task: Task
+    directions: CodeDirections
+    group: CodeTimes  # about the group's network
+    connectome: CodeTimes | None  # about what connectomes predict; None: they predict nothing
+    outcomes: Outcomes
+    condition: NDArray[np.integer[Any]]  # (trials,): of the sequence that all saw; (): many
+    correct_button: NDArray[np.integer[Any]]  # (trials,), likewise
+
+    @classmethod
+    def learn(
+        cls, fitted: Fitted, segments: Segments, number: int, left_out: Values | None
+    ) -> TaskPrior | None:
+        """Learn the prior of a task; None where nobody has a response in it."""
+        task = segments.tasks.tasks[number]
+        if not ((segments.trials.task == number) & np.isfinite(segments.trials.rt_seconds)).any():
+            return None
+        training = first_trials(segments, number, 0)
+        answers = training.answers
+        rt = np.where(answers.scored & (answers.condition >= 0), answers.rt_seconds, np.nan)
+        training = replace(training, answers=replace(answers, rt_seconds=rt))
+        directions = CodeDirections.learn(fitted, segments, number)
+        codes = _of_task(directions.basis(fitted, segments), segments, number)
+        trials = (training.place >= 0).sum(axis=1)
+        longest = float(trials[trials > 0].mean()) - _LEAST_LATER
+        numbers = [n for n in NUMBERS if n <= max(longest, 0)]
+        with_connectomes = None
+        if left_out is not None:
+            start = _start(fitted, left_out, segments, number)
+            with_connectomes = CodeTimes.learn(training, task, codes, start, numbers=numbers)
+        shown = slice(None) if training.one_sequence else slice(0)
+        return cls(
+            task,
+            directions,
+            CodeTimes.learn(training, task, codes, numbers=numbers),
+            with_connectomes,
+            Outcomes.learn(training, len(task.conditions)),
+            answers.condition[0, shown],
+            answers.correct_button[0, shown],
+        )
+
+    def predict(
+        self, fitted: Fitted, people: FirstTrials, segments: Segments, codes: Values | None
+    ) -> Prediction:
+        """Predict later trials of people.
+
+        Parameters
+        ----------
+        fitted
+            The model.
+        people
+            Their known trials; answers to others are removed.
+        segments
+            What they see.
+        codes
+            (people, factors): by their connectomes; None: of the group.
+        """
+        number = segments.tasks.number(self.task)
+        basis = _of_task(self.directions.basis(fitted, segments), segments, number)
+        same = people.one_sequence and all(
+            np.array_equal(one[0], other)
+            for one, other in (
+                (people.answers.condition, self.condition),
+                (people.answers.correct_button, self.correct_button),
+            )
+        )
+        people = replace(people, one_sequence=same)
+        if codes is None or self.connectome is None:
+            times = self.group.for_people(basis)
+        else:
+            times = self.connectome.for_people(basis, _start(fitted, codes, segments, number))
+        found = FittedRow(self.task, times, self.outcomes).predict(people)
+        known = _scored(people.known())
+        mean = _mean_seconds(found)
+        slopes = (mean - NON_DECISION_SECONDS)[..., None] * times.basis(known)
+        return Prediction(people, found, mean, np.nan_to_num(slopes), times.posterior(known))
+
+
+@dataclass(frozen=True, eq=False)
+class FewShot:
+    """The priors of a model's tasks."""
+
+    tasks: tuple[TaskPrior, ...]
+
+    @classmethod
+    def learn(cls, fitted: Fitted, segments: Segments) -> FewShot:
+        """Learn from the training people of a fit.
+
+        Parameters
+        ----------
+        fitted
+            The model, with its training people's own factors.
+        segments
+            What they saw and did.
+        """
+        predicts = bool(fitted.twin.edge_weights.any())
+        left_out = fitted.left_out_factors if predicts else None
+        found = [
+            TaskPrior.learn(fitted, segments, number, left_out)
+            for number in range(len(segments.tasks.tasks))
+        ]
+        return cls(tuple(prior for prior in found if prior is not None))
+
+    def predict(
+        self, fitted: Fitted, segments: Segments, own: Own, codes: Values | None
+    ) -> dict[str, Prediction]:
+        """Predict the later trials of people in each task that they have.
+
+        Parameters
+        ----------
+        fitted
+            The model.
+        segments
+            What they see, with answers.
+        own
+            How many trials of each task are known, or "half".
+        codes
+            (people, factors): by their connectomes; None: of the group.
+        """
+        found = {}
+        for prior in self.tasks:
+            number = segments.tasks.number(prior.task)
+            if (segments.trials.task == number).any():
+                people = first_trials(segments, number, own)
+                found[prior.task.name] = prior.predict(fitted, people, segments, codes)
+        return found
+
+
+def nothing_known(people: FirstTrials) -> FirstTrials:
+    """Return the same people and trials to predict, without known trials."""
+    return replace(people, own=np.zeros_like(people.own))
+
+
+def _scored(people: FirstTrials) -> FirstTrials:
+    answers = people.answers
+    rt = np.where(answers.scored & (answers.condition >= 0), answers.rt_seconds, np.nan)
+    return replace(people, answers=replace(answers, rt_seconds=rt))
+
+
+def _start(fitted: Fitted, codes: Values, segments: Segments, number: int) -> Values:
+    """Return what codes of people add to log times of the group, (people, trials)."""
+    group = log_locations(fitted, np.zeros((len(segments.inputs), codes.shape[1])), segments)
+    added = np.nan_to_num(log_locations(fitted, codes, segments) - group)
+    return _of_task(added, segments, number)
+
+
+def _of_task(values: Values, segments: Segments, number: int) -> Values:
+    """Return the columns of a task, as `judging.cohort.answers_of` does."""
+    task = segments.trials.task
+    return values[:, task[0] == number] if len(task) == 1 else values
+
+
+def _mean_seconds(found: Distribution) -> Values:
+    """Return the mean time of responses, (people, trials); NaN where nothing is predicted."""
+    rising = np.concatenate([np.zeros_like(found.answered[..., :1]), found.answered], axis=-1)
+    times = np.concatenate([[0.0], found.seconds])
+    middle = (times[1:] + times[:-1]) / 2
+    total = np.maximum(rising[..., -1], 1e-9)
+    return np.asarray((np.diff(rising, axis=-1) * middle).sum(axis=-1) / total)

@@ -1,0 +1,68 @@
+"""The command line judges predictions of later trials by the first ones."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from tiny_twins import arguments
+
+from bids_dtg.cli.run import main
+from bids_dtg.files.text import read_rows
+from bids_dtg.twin.own_trials import ROWS
+
+Call = Callable[..., int]
+
+
+def test_later_trials_are_predicted_by_the_twin_and_by_closed_forms(
+    bundle: Path, people: Path, tmp_path: Path
+) -> None:
+    given = ("--model", str(bundle), "--own-trials", "5")
+    assert main(arguments(people, tmp_path, "evaluate", *given)) == 0
+    (table,) = tmp_path.rglob("desc-own_trials_scores.tsv")
+    rows = read_rows(table)
+    assert {row["task"] for row in rows} == {"faces", "stroop"}
+    assert {row["model"] for row in rows} >= {"twin_trials", *(row.name for row in ROWS)}
+    assert {row["score"] for row in rows} == {"crps", "crps_answered", "log", "brier"}
+    assert all(np.isfinite(float(row["value"])) for row in rows)
+    page = next(tmp_path.rglob("twin_report.html")).read_text()
+    words = "outside the training set, but the first 5 trials of each task are known of each"
+    assert words in page
+
+
+@pytest.mark.parametrize("own", ["500", "half"])  # runs of 18 trials end in the first half
+def test_own_trials_that_leave_none_are_refused(
+    own: str, bundle: Path, people: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    given = ("--model", str(bundle), "--own-trials", own)
+    assert main(arguments(people, tmp_path, "evaluate", *given)) == 2
+    assert "leave none to predict" in capsys.readouterr().err
+    assert not list(tmp_path.rglob("*.html"))
+
+
+def test_a_bundle_without_what_they_are_compared_with_names_retraining(
+    bundle: Path, people: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    older = tmp_path / "older"
+    shutil.copytree(bundle, older)
+    (older / "own_trials.safetensors").unlink()
+    card = json.loads((older / "model.json").read_text())
+    del card["files"]["own_trials.safetensors"]
+    (older / "model.json").write_text(json.dumps(card))
+    given = ("--model", str(older), "--own-trials", "5")
+    assert main(arguments(people, tmp_path / "out", "evaluate", *given)) == 2
+    assert "train the model again" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("own", ["0", "-3", "two"])
+def test_a_number_that_makes_no_sense_is_refused(
+    own: str, call: Call, bundle: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert call("evaluate", "--model", str(bundle), f"--own-trials={own}") == 2
+    assert f"--own-trials is '{own}'. Expected: a number of trials, or half" in (
+        capsys.readouterr().err
+    )

@@ -1,0 +1,120 @@
+"""What a model keeps of its training people, and what it predicts of new ones."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from tiny_twin import TINY_TWIN_FACTS, TINY_TWIN_RECIPE, tiny_fitted_twin
+from twin_runs import a_run
+
+from bids_dtg.errors import BundleError
+from bids_dtg.twin.bundle.bundle import load_twin_bundle, write_twin_bundle
+from bids_dtg.twin.few_shot.prior import FewShot, nothing_known
+from bids_dtg.twin.own_trials.first_trials import first_trials
+from bids_dtg.twin.trial_series import stack_people
+
+TRIALS = 60
+ONSETS = 2.0 + 5.0 * np.arange(TRIALS)  # half of them within 197 s
+
+
+def times(people, seed):
+    """Return log times of people who differ in level and practice, and their true means."""
+    rng = np.random.default_rng(seed)
+    level, practice = 0.3 * rng.normal(size=(2, people, 1)) * [[[1.0]], [[0.3]]]
+    mean = -0.6 + level + practice * np.linspace(-1.7, 1.7, TRIALS)
+    return mean + 0.2 * rng.normal(size=(people, TRIALS)), mean
+
+
+def segments_of(logs, fitted):
+    """Return segments of people with these log times in the first task."""
+    task = fitted.tasks.tasks[0]
+    runs = [[a_run(ONSETS, task=task, rt=0.2 + np.exp(own))] for own in np.minimum(logs, 0.55)]
+    return stack_people(runs, tasks=fitted.tasks)
+
+
+@pytest.fixture(scope="module")
+def fitted():
+    found = tiny_fitted_twin(tasks=("stroop",), bold=0)
+    rng = np.random.default_rng(0)
+    return replace(found, own_factors=rng.normal(size=(40, TINY_TWIN_RECIPE.codes)))
+
+
+@pytest.fixture(scope="module")
+def few_shot(fitted):
+    return FewShot.learn(fitted, segments_of(times(40, 0)[0], fitted))
+
+
+def predicted(few_shot, fitted, logs, own):
+    return few_shot.predict(fitted, segments_of(logs, fitted), own, None)["stroop"]
+
+
+def test_own_trials_separate_slow_people_from_quick_ones(few_shot, fitted):
+    logs, true = times(60, 1)
+    found = predicted(few_shot, fitted, logs, 20)
+    mean, sd = found.mean(found.people.later)
+    wanted = (0.2 + np.exp(true + 0.02))[:, 20:].mean(axis=1)
+    assert np.corrcoef(mean, wanted)[0, 1] > 0.8
+    within = (np.abs(mean - wanted) < 1.96 * sd).mean()
+    assert 0.85 < within <= 1.0
+    group, wide = predicted(few_shot, fitted, logs, 1).mean(found.people.later)
+    assert (wide > sd).all()
+    assert np.std(group) < np.std(mean)
+
+
+@pytest.mark.parametrize("own", [10, "half"])
+def test_no_later_trial_reaches_a_prediction(few_shot, fitted, own):
+    logs, _ = times(4, 2)
+    people = first_trials(segments_of(logs, fitted), 0, own)
+    first = int(people.own[0].sum())
+    permuted = logs.copy()
+    permuted[:, first:] = np.random.default_rng(0).permuted(logs[:, first:], axis=1)
+    one, other = (predicted(few_shot, fitted, values, own) for values in (logs, permuted))
+    assert np.array_equal(one.distribution.answered, other.distribution.answered, equal_nan=True)
+    assert np.array_equal(one.distribution.shares, other.distribution.shares, equal_nan=True)
+    assert np.array_equal(one.posterior.mean, other.posterior.mean)
+    changed = logs.copy()
+    changed[:, 0] += 0.5
+    third = predicted(few_shot, fitted, changed, own)
+    assert not np.allclose(one.posterior.mean, third.posterior.mean)
+
+
+def test_nobody_differs_where_nothing_is_known(few_shot, fitted):
+    segments = segments_of(times(5, 3)[0], fitted)
+    people = nothing_known(first_trials(segments, 0, 10))
+    found = few_shot.tasks[0].predict(fitted, people, segments, None)
+    mean, sd = found.mean(people.later)
+    assert np.ptp(mean) < 1e-9
+    assert (sd > 0.05).all()
+
+
+def test_a_bundle_keeps_the_prior(few_shot, fitted, tmp_path):
+    people = tuple(f"p{number}" for number in range(40))
+    whole = replace(fitted, people=people)
+    facts = replace(TINY_TWIN_FACTS, bold_regions=(), bold_scale=None)
+    write_twin_bundle(tmp_path / "kept", whole, facts, None, few_shot)
+    back = load_twin_bundle(tmp_path / "kept").few_shot()
+    logs, _ = times(3, 4)
+    one, other = (predicted(found, fitted, logs, 15) for found in (few_shot, back))
+    assert np.allclose(one.distribution.answered, other.distribution.answered, equal_nan=True)
+    assert np.allclose(one.posterior.covariance, other.posterior.covariance)
+    write_twin_bundle(tmp_path / "without", whole, facts)
+    with pytest.raises(BundleError, match="train the model again"):
+        load_twin_bundle(tmp_path / "without").few_shot()
+
+
+def test_connectomes_move_people_of_whom_nothing_is_known(fitted):
+    known = replace(fitted, left_out_factors=0.5 * fitted.own_factors)
+    prior = FewShot.learn(known, segments_of(times(40, 0)[0], fitted)).tasks[0]
+    assert prior.connectome is not None
+    segments = segments_of(times(3, 5)[0], fitted)
+    people = first_trials(segments, 0, 10)
+    codes = np.random.default_rng(1).normal(size=(3, TINY_TWIN_RECIPE.codes))
+    nothing = prior.predict(fitted, nothing_known(people), segments, codes)
+    assert np.ptp(nothing.mean(people.later)[0]) > 1e-4
+    both = prior.predict(fitted, people, segments, codes)
+    alone = prior.predict(fitted, people, segments, None)
+    assert not np.allclose(both.mean(people.later)[0], alone.mean(people.later)[0])
+    hard, easy = (people.later & (people.answers.condition == number) for number in (1, 0))
+    effect, sd = both.difference(hard, easy)
+    assert np.allclose(effect, both.mean(hard)[0] - both.mean(easy)[0])
+    assert (sd > 0).all()
