@@ -34,7 +34,7 @@ def segments_of(logs, fitted):
 
 @pytest.fixture(scope="module")
 def fitted():
-    found = tiny_fitted_twin(tasks=("stroop",), bold=0)
+    found = tiny_fitted_twin(tasks=("stroop",))
     rng = np.random.default_rng(0)
     return replace(found, own_factors=rng.normal(size=(40, TINY_TWIN_RECIPE.codes)))
 
@@ -90,14 +90,13 @@ def test_nobody_differs_where_nothing_is_known(few_shot, fitted):
 def test_a_bundle_keeps_the_prior(few_shot, fitted, tmp_path):
     people = tuple(f"p{number}" for number in range(40))
     whole = replace(fitted, people=people)
-    facts = replace(TINY_TWIN_FACTS, bold_regions=(), bold_scale=None)
-    write_twin_bundle(tmp_path / "kept", whole, facts, None, few_shot)
+    write_twin_bundle(tmp_path / "kept", whole, TINY_TWIN_FACTS, None, few_shot)
     back = load_twin_bundle(tmp_path / "kept").few_shot()
     logs, _ = times(3, 4)
     one, other = (predicted(found, fitted, logs, 15) for found in (few_shot, back))
     assert np.allclose(one.distribution.answered, other.distribution.answered, equal_nan=True)
     assert np.allclose(one.posterior.covariance, other.posterior.covariance)
-    write_twin_bundle(tmp_path / "without", whole, facts)
+    write_twin_bundle(tmp_path / "without", whole, TINY_TWIN_FACTS)
     with pytest.raises(BundleError, match="train the model again"):
         load_twin_bundle(tmp_path / "without").few_shot()
 
