@@ -10,8 +10,8 @@ is this person's own.
 # %%
 # ## Make the maps
 #
-# `dtg-demo` simulates three participants as fMRIPrep would have written
-# them, and then calls
+# `dtg-demo demo-output --participants 2` simulates two participants as
+# fMRIPrep would have written them, and then calls
 #
 # ```console
 # $ bids_dtg demo-output/simulated/fmriprep demo-output/maps \
@@ -24,9 +24,8 @@ import subprocess
 from pathlib import Path
 
 if not Path("demo-output").exists():
-    subprocess.run(
-        ["dtg-demo", "demo-output"], check=True, stdout=subprocess.DEVNULL
-    )
+    command = "dtg-demo demo-output --participants 2"
+    subprocess.run(command.split(), check=True, stdout=subprocess.DEVNULL)
 
 for path in sorted(Path("demo-output/maps").iterdir()):
     print(path.name)

@@ -10,7 +10,7 @@ of them; this example reads it.
 # %%
 # ## Read it
 #
-# `dtg-demo` simulates three participants and predicts their maps, with
+# `dtg-demo` simulates participants, here two, and predicts their maps, with
 # means over Schaefer's 400 regions. `load_maps(…, atlas=…)` puts the tables
 # of all participants below each other.
 
@@ -20,9 +20,8 @@ from pathlib import Path
 import bids_dtg
 
 if not Path("demo-output").exists():
-    subprocess.run(
-        ["dtg-demo", "demo-output"], check=True, stdout=subprocess.DEVNULL
-    )
+    command = "dtg-demo demo-output --participants 2"
+    subprocess.run(command.split(), check=True, stdout=subprocess.DEVNULL)
 
 regions = bids_dtg.load_maps("demo-output/maps", atlas="Schaefer400")
 columns = [
@@ -76,7 +75,7 @@ networks.loc[networks.mean(axis=1).sort_values().index].plot.bar(
 )
 axis.axhline(0, color="black", linewidth=0.8)
 axis.set(ylabel="mean z, 2-back less 0-back", xlabel="network")
-axis.legend(frameon=False, ncols=3)
+axis.legend(frameon=False, ncols=2)
 plt.show()
 
 # %%

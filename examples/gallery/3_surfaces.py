@@ -19,9 +19,8 @@ import subprocess
 from pathlib import Path
 
 if not Path("demo-output").exists():
-    subprocess.run(
-        ["dtg-demo", "demo-output"], check=True, stdout=subprocess.DEVNULL
-    )
+    command = "dtg-demo demo-output --participants 2"
+    subprocess.run(command.split(), check=True, stdout=subprocess.DEVNULL)
 
 if not Path("surface-output").exists():
     command = (

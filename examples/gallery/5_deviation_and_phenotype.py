@@ -24,9 +24,8 @@ import pandas as pd
 import bids_dtg
 
 if not Path("demo-output").exists():
-    subprocess.run(
-        ["dtg-demo", "demo-output"], check=True, stdout=subprocess.DEVNULL
-    )
+    command = "dtg-demo demo-output --participants 2"
+    subprocess.run(command.split(), check=True, stdout=subprocess.DEVNULL)
 
 (table,) = Path("demo-output/maps/sub-sim001").rglob(
     "*_desc-individuality_statmap.tsv"
@@ -46,7 +45,7 @@ maps = bids_dtg.load_maps("demo-output/maps", contrast=["wm2bkVs0bk"])
 deviations = maps[maps["desc"] == "deviation"].set_index("participant")[
     "path"
 ]
-figure, axes = plt.subplots(3, 1, figsize=(8, 7))
+figure, axes = plt.subplots(2, 1, figsize=(8, 4.8))
 for axis, (participant, path) in zip(axes, deviations.items(), strict=True):
     axis.set_title(participant, fontsize=11)
     plotting.plot_glass_brain(
@@ -65,7 +64,7 @@ plt.show()
 #
 # ## A phenotype
 #
-# Three people have no phenotype worth testing. So the example simulates 120
+# Two people have no phenotype worth testing. So the example simulates 120
 # people at 8 mm and trains a model (`local-ridge`): 35 people fit it, and 5
 # tune it. The phenotype is a trait that shapes the networks of the
 # simulated people, with as much noise.

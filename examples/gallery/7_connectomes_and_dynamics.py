@@ -23,9 +23,8 @@ import numpy as np
 import pandas as pd
 
 if not Path("demo-output").exists():
-    subprocess.run(
-        ["dtg-demo", "demo-output"], check=True, stdout=subprocess.DEVNULL
-    )
+    command = "dtg-demo demo-output --participants 2"
+    subprocess.run(command.split(), check=True, stdout=subprocess.DEVNULL)
 
 matrices = {
     path.name.split("_")[0]: pd.read_table(path).to_numpy(float)
@@ -33,7 +32,7 @@ matrices = {
         Path("demo-output/maps").rglob("*_desc-connectome_relmat.tsv")
     )
 }
-figure, axes = plt.subplots(1, 3, figsize=(9, 3.4), layout="constrained")
+figure, axes = plt.subplots(1, 2, figsize=(7, 3.4), layout="constrained")
 for axis, (participant, matrix) in zip(axes, matrices.items(), strict=True):
     drawn = axis.imshow(
         matrix - np.eye(len(matrix)), cmap="RdBu_r", vmin=-0.6, vmax=0.6
@@ -44,10 +43,7 @@ plt.show()
 
 upper = np.triu_indices(50, k=1)
 alike = np.corrcoef([matrix[upper] for matrix in matrices.values()])
-print(
-    "r between the connectomes of people:",
-    alike[np.triu_indices(3, k=1)].round(2),
-)
+print(f"r between the connectomes of two people: {alike[0, 1]:.2f}")
 
 # %%
 # ## Series, connections and a model of both
