@@ -96,3 +96,11 @@ def test_make_targets_are_there():
     targets = set(re.findall(r"^make ([a-z-]+)", PAGE, re.MULTILINE))
     assert targets <= set(re.findall(r"^([a-z-]+):", makefile, re.MULTILINE))
     assert {"lint", "test", "docs"} <= targets
+
+
+def test_make_test_slow_finds_all_slow_tests():
+    """It collects the files of tests that write the mark; other files must not set it."""
+    others = [path for path in (ROOT / "tests").rglob("*.py") if path.name[:5] != "test_"]
+    marking = [path.name for path in others if re.search(r"\.slow\b", path.read_text("utf-8"))]
+    assert len(others) > 20
+    assert not marking, "mark a slow test in its own file"
