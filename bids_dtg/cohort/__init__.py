@@ -5,6 +5,7 @@
 - `column`: a column of a table of results
 - `data_files`: files that a model was made of: whether they are still the same
 - `features`: features of many people, one contrast at a time
+- `folds`: folds of people, each left out of a model in turn
 - `frames`: the content of an output folder, as a data frame
 - `map_findings`: what is unusual about maps, found while they are read
 - `mean_maps`: mean and spread of all maps, in one pass over the files

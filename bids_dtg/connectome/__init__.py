@@ -9,6 +9,7 @@
 - `series`: the same for arrays at hand: `roi_series`, `voxel_to_roi`
 - `given`: arrays that people give: real numbers, confounds, frames to keep
 - `parcels`: mean series of an atlas' parcels, cleaned, and their correlations
+- `nested_sets`: ROI maps of several sets that are combinations of those of one set
 - `edges`: those of connectomes between parcels: above the diagonal, Fisher z, averaged over runs
 - `effective_dof`: effective degrees of freedom of cleaned series; a segment's weight in an average
 - `device`: where sums are kept: NumPy on the CPU, or torch on a device

@@ -26,6 +26,7 @@ The networks, and how they are fitted:
 - `factors`: latent factors by which people's networks differ, and their regression on connectomes
 - `learning`: batches, loss and record of a training (extra ``train``)
 - `fitting`: fits twins: resumable, one fit for all people (extra ``train``)
+- `adjustment`: connectomes at the same covariates
 
 The slice around this science, from top to bottom:
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from statistics import median
 
@@ -36,6 +37,7 @@ from bids_dtg.settings import Settings
 MOST_FILLED = 0.3  # share of the frames of a series that may be interpolated
 _SHORTEST = 0.9  # of the median length of a session's series: shorter ones are left out
 _OF_RUN = ("acq", "ce", "rec", "dir", "run", "echo")  # entities that distinguish a session's runs
+_AT_HAND = 40  # series that stay in memory
 _NO_CONNECTOME = "no structural connectome"
 _STRUCTURAL = "structural"  # value of desc- of structural connectomes
 _TABLES = TableKind(SERIES, "mean", words="series", one="run", workflow="dynamics")
@@ -47,10 +49,13 @@ class _Run:
 
     table: OutputTable
     names: tuple[str, ...]  # of the regions
-    series: Array  # (regions, frames), gaps filled
-    kept: NDArray[np.bool_]  # (frames,), which were not filled
+    frames: int  # from the first to the last kept one
     # (regions, regions), and the file that they were read from; None: not asked for
     connections: tuple[Array, Path] | None
+
+    def read(self) -> tuple[Array, NDArray[np.bool_]]:
+        """Read the series (regions, frames) again, gaps filled, and which frames were not."""
+        return _filled(read_series(self.table.path), _tr_seconds(self.table))
 
 
 class _OutputSession(SessionRest):
@@ -59,21 +64,23 @@ class _OutputSession(SessionRest):
         by_label = {run.table.label: run for run in runs}
         super().__init__(session, title, tr_seconds, frames, by_label)
         self._runs = by_label
+        # Series of many people are read again where they are needed: they are not all in memory.
+        self._read = lru_cache(_AT_HAND)(lambda label: by_label[label].read())
 
     def series(self, labels: Sequence[str], faults: Faults) -> list[Array]:
         return self._checked(
             labels,
-            lambda run: run.series[:, : self.frames],
+            lambda run: self._read(run.table.label)[0][:, : self.frames],
             faults,
             "series that vary, of finite values",
         )
 
     def kept(self, labels: Sequence[str]) -> list[NDArray[np.bool_]]:
-        return [self._runs[label].kept[: self.frames] for label in labels]
+        return [self._read(label)[1][: self.frames] for label in labels]
 
     def sketches(self, labels: Sequence[str]) -> dict[str, str]:
         # Of all frames: where series are cut depends on the other people.
-        return {label: sketch(self._runs[label].series) for label in labels if label in self._runs}
+        return {label: sketch(self._read(label)[0]) for label in labels if label in self._runs}
 
     def weights(self, labels: Sequence[str], faults: Faults) -> list[Array]:
         def of(run: _Run) -> Array:
@@ -173,12 +180,12 @@ def _read(
     """Read a run; None, and a note, if it cannot be used."""
     try:
         table = read_series(file.path)
-        series, there = _filled(table, _tr_seconds(file))
+        series = _filled(table, _tr_seconds(file))[0]
         connections = _connections(file, table.names, source, kept, needed=connected)
     except (ForeignFileError, RunError) as err:
         kept.add(file, err.found)
         return None
-    return _Run(file, table.names, series, there, connections)
+    return _Run(file, table.names, series.shape[1], connections)
 
 
 def _filled(table: RegionSeries, tr_seconds: float) -> tuple[Array, NDArray[np.bool_]]:
@@ -278,14 +285,14 @@ def _session(name: BidsName, several_tasks: bool) -> str:
 
 def _cut(session: str, runs: list[_Run], tr_seconds: float, kept: LeftOut) -> SessionRest:
     """Return a session, all series cut to the shortest that is close to the median length."""
-    typical = median(run.series.shape[1] for run in runs)
-    enough = [run for run in runs if run.series.shape[1] >= _SHORTEST * typical]
+    typical = median(run.frames for run in runs)
+    enough = [run for run in runs if run.frames >= _SHORTEST * typical]
     for run in runs:
         if run not in enough:
             short = f"shorter than {_SHORTEST:.0%} of the {typical:g} frames that most have"
             kept.add(run.table, short)
-    frames = min(run.series.shape[1] for run in enough)
-    longest = max(run.series.shape[1] for run in enough)
+    frames = min(run.frames for run in enough)
+    longest = max(run.frames for run in enough)
     if longest > frames:
         where = f"session {session}" if session else "all series"
         kept.notes.append(f"{where}: cut to {frames} frames, of up to {longest}")

@@ -4,5 +4,6 @@
 - `evaluate`: evaluates a model in people outside its training set, with baselines
 - `folds`: fits of an evaluation by folds
 - `intervene`: interventions: edges that twins depend on, and the effect of perturbations
+- `own_trials`: predictions of later trials from a person's first ones: table and section
 - `train`: fits a model, and writes its bundle
 """

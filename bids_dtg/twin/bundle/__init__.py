@@ -2,5 +2,6 @@
 
 - `bundle`: writer and reader of a bundle: weights, tasks, regions, hashes of people
 - `kind`: the row of such models, and their lines in ``dtg-models info``
+- `own_trials`: the file of what a new person's first trials are compared with
 - `part`: the model card's fields of such models
 """
