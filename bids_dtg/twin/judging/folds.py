@@ -63,7 +63,7 @@ class TwinsOfFolds:
         buttons = np.empty(shape, parts[0].buttons.dtype)
         for fold, part in zip(self.folds, parts, strict=True):
             buttons[fold.rows] = part.buttons
-        # Lapses are learned from training people, of whom each fold has others.
+        # Lapses are learned from training people, and each fold has others.
         rows = [fold.rows for fold in self.folds]
         known = [part.lapses for part in parts if part.lapses is not None]
         lapses = Lapses.joined(rows, known) if len(known) == len(parts) else None
