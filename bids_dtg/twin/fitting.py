@@ -26,6 +26,7 @@ from bids_dtg.twin.factors import (
     find_factors,
     map_factors,
 )
+from bids_dtg.twin.lapses import Lapses
 from bids_dtg.twin.learning import GroupTask, HyperTask, Length
 from bids_dtg.twin.network.hypernetwork import HyperNetwork
 from bids_dtg.twin.network.main import MainWeights, Sizes, perform
@@ -51,6 +52,7 @@ class Performance:
     """Outputs of networks that performed segments."""
 
     buttons: NDArray[np.float32]  # (people, segments, steps, buttons): probabilities
+    lapses: Lapses | None = None  # of the fit, for the outcomes of trials; None: not known
 
 
 class Twin(nn.Module):
@@ -120,6 +122,7 @@ class Fitted:
     by_chance: tuple[Explained, ...] = ()  # by connectomes of other people
     # (people, factors): by connectomes, of fits to other training people; None: not known
     left_out_factors: NDArray[np.float64] | None = None
+    lapses: Lapses | None = None  # None: errors and misses are those of networks alone
 
     def perform(
         self,
@@ -196,7 +199,7 @@ class Fitted:
         for some in torch.split(torch.arange(len(values)), _AT_ONCE):
             outputs = perform(make(values[some]), inputs if shared else inputs[some])
             found.append(torch.sigmoid(outputs).numpy())
-        return Performance(np.concatenate(found))
+        return Performance(np.concatenate(found), self.lapses)
 
 
 def make_hypernetwork(edges: int, sizes: Sizes, recipe: Recipe) -> HyperNetwork:
@@ -267,7 +270,7 @@ def fit(
         place = replace(workplace or Workplace(folder), folder=folder)
         run = _Run(row, segments, seed, identity, place, report)
         found = run.hypernetwork(values) if row.generates_all else run.modulated(values)
-    return Fitted(
+    fitted = Fitted(
         twin=found.twin.eval(),
         architecture=row.name,
         recipe=row.recipe,
@@ -281,6 +284,7 @@ def fit(
         by_chance=found.by_chance,
         left_out_factors=found.left_out,
     )
+    return replace(fitted, lapses=_lapses(fitted, values, segments))
 
 
 @dataclass(frozen=True, eq=False)
@@ -440,6 +444,16 @@ class _Run:
                 remedy="train with lower learning rates",
             )
         return best
+
+
+def _lapses(fitted: Fitted, connectomes: NDArray[np.float32], segments: Segments) -> Lapses:
+    """Fit lapses to the training people's trials, as the network of the group predicts these.
+
+    Own twins predict these people too well, and their lapses would be too few for others.
+    """
+    if find_architecture(fitted.architecture).generates_all:
+        return Lapses.of(fitted.perform(connectomes, segments).buttons, segments)
+    return Lapses.of(fitted.perform_group(segments).buttons, segments)
 
 
 def _make_task(make: Callable[..., TrainingTask], share: Share, report: Report) -> TrainingTask:

@@ -9,6 +9,7 @@ from twin_runs import slow_and_quick
 
 from bids_dtg.twin.fitting import Performance
 from bids_dtg.twin.judging.cohort import Cohort
+from bids_dtg.twin.lapses import Lapses
 from bids_dtg.twin.trial_series import Segments
 
 PEOPLE = 24
@@ -20,12 +21,13 @@ class Given:
 
     buttons: np.ndarray
     group: np.ndarray
+    lapses: Lapses | None = None
 
     def perform(self, segments: Segments) -> Performance:
-        return Performance(self.buttons)
+        return Performance(self.buttons, self.lapses)
 
     def perform_group(self, segments: Segments) -> Performance:
-        return Performance(self.group)
+        return Performance(self.group, self.lapses)
 
 
 def slow_cohort() -> Cohort:

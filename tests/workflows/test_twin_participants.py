@@ -159,8 +159,12 @@ def test_the_twin_of_the_connectome_performs_the_persons_own_trials(job, perform
     for share in (0.1, 0.5, 0.9):
         column = f"predicted_rt_q{share:.0%}_seconds".replace("%", "")
         np.testing.assert_allclose(found[column], twin.quantile(share), atol=2e-5)
-    missed = outcome_shares(twin.ends, segments.person(0).trials.correct_button)[:, 2]
-    np.testing.assert_allclose(found.p_miss, missed, atol=2e-5)
+    trials = segments.person(0).trials
+    alone = outcome_shares(twin.ends, trials.correct_button)
+    outcomes = fitted.lapses.mixed(alone, 1, trials.condition)
+    np.testing.assert_allclose(found.p_correct, outcomes[:, 0], atol=2e-5)
+    np.testing.assert_allclose(found.p_miss, outcomes[:, 2], atol=2e-5)
+    assert np.abs(alone[:, 2] - outcomes[:, 2]).max() > 0.01
     first = segments.person(0).trials.condition == 0
     row = rows(performed, "02", "desc-twin_behaviour").set_index("condition").loc["congruent"]
     for column, times in (

@@ -25,7 +25,7 @@ from bids_dtg.stats.verdict import (
     too_few,
 )
 from bids_dtg.twin.curves import MeanTrial
-from bids_dtg.twin.decoding import Decoded, decode
+from bids_dtg.twin.decoding import decode
 from bids_dtg.twin.fitting import Fitted, Performance
 from bids_dtg.twin.judging.behaviour import Answers
 from bids_dtg.twin.judging.ceilings import Ceiling, ceilings_of
@@ -534,7 +534,7 @@ class _Judged:
     def _predictions(self, number: int, task: TaskAnswers) -> dict[str, _Prediction]:
         """Return the prediction of a task by each model that predicts distributions."""
         found = {
-            name: self._decoded(task, decode(performed.buttons, self.segments))
+            name: self._decoded(number, task, performed)
             for name, performed in self.performed.items()
         }
         for name, distributions in self.simple.distributions.items():
@@ -542,15 +542,19 @@ class _Judged:
             found[name] = _Prediction(None, of.answered, of.seconds, of.shares)
         return found
 
-    def _decoded(self, task: TaskAnswers, of: Decoded) -> _Prediction:
-        shape = task.answers.condition.shape
+    def _decoded(self, number: int, task: TaskAnswers, performed: Performance) -> _Prediction:
+        of = decode(performed.buttons, self.segments)
+        shape, lapses = task.answers.condition.shape, performed.lapses
         seconds = of.seconds if of.seconds.ndim == 3 else of.seconds[None]
         answered = task.part(of.answered)
+        shares = outcome_shares(task.part(of.ends), task.answers.correct_button)
+        if lapses is not None:
+            shares = lapses.mixed(shares, number, task.answers.condition)
         return _Prediction(
             task.decoded_means(of),
             np.broadcast_to(answered, (*shape, answered.shape[-1])),
             np.broadcast_to(task.part(seconds), (*shape, seconds.shape[-1])),
-            outcome_shares(task.part(of.ends), task.answers.correct_button),
+            shares,
         )
 
     def _predicted_targets(

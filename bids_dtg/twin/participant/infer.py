@@ -19,7 +19,8 @@ from bids_dtg.twin.trials import Trials
 
 if TYPE_CHECKING:
     from bids_dtg.twin.decoding import Decoded
-    from bids_dtg.twin.fitting import Fitted
+    from bids_dtg.twin.fitting import Fitted, Performance
+    from bids_dtg.twin.lapses import Lapses
     from bids_dtg.twin.trial_series import Segments, TaskSet, TrialRows
 
 Flags = NDArray[np.bool_]
@@ -86,6 +87,7 @@ class Answers:
 
     buttons: NDArray[np.float32]  # (1, segments, steps, buttons): probabilities
     decoded: Decoded  # of each trial: (trials, ...)
+    lapses: Lapses | None = None  # None: outcomes are those of the network alone
 
 
 @dataclass(frozen=True, eq=False)
@@ -123,16 +125,16 @@ class TwinInference:
                 expected=f"values of all edges, which {self._bundle.card.name} needs",
                 remedy="use another atlas, or leave out --model",
             )
-        buttons = self._fitted.perform(edges[None], seen.segments).buttons
-        if not np.isfinite(buttons).all():
+        twin = self._fitted.perform(edges[None], seen.segments)
+        if not np.isfinite(twin.buttons).all():
             raise RunError(
                 f"the answers by {self._bundle.card.name} are not finite",
                 remedy="use another model, or leave out --model",
             )
         group = None
         if not find_architecture(self._bundle.part.architecture).generates_all:
-            group = _answers(self._fitted.perform_group(seen.segments).buttons, seen)
-        return Performed(_answers(buttons, seen), group)
+            group = _answers(self._fitted.perform_group(seen.segments), seen)
+        return Performed(_answers(twin, seen), group)
 
 
 def without_responses(trials: Trials) -> Trials:
@@ -147,7 +149,8 @@ def without_responses(trials: Trials) -> Trials:
     )
 
 
-def _answers(buttons: NDArray[np.float32], seen: SeenTrials) -> Answers:
+def _answers(performed: Performance, seen: SeenTrials) -> Answers:
     from bids_dtg.twin.decoding import decode
 
-    return Answers(buttons, decode(buttons[0], seen.segments.person(0)))
+    buttons = performed.buttons
+    return Answers(buttons, decode(buttons[0], seen.segments.person(0)), performed.lapses)
