@@ -67,7 +67,7 @@ class Explained:
 
     by_factor: Array  # (factors,); 0 or less: not predicted
     best: float  # of the factor that the others predict best of each other
-    z: float  # of predictions with what people are, over people and factors
+    z: float  # of predicted with observed mean times, over people
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,8 +95,8 @@ def map_factors(connectomes: NDArray[np.floating], people: PersonFactors) -> Fac
 
     A ridge regression predicts each mean time, with the penalty that leave-one-out chooses. Factors
     follow by least squares from the times of networks with people's own factors. People are left
-    out in folds, and all of this is chosen by the others. Where predictions do not go with what
-    left-out people are, all weights are 0: otherwise noise would make people differ.
+    out in folds, and all of this is chosen by the others. Where predicted times do not go with
+    those of left-out people, all weights are 0: otherwise noise would make people differ.
 
     Parameters
     ----------
@@ -164,11 +164,20 @@ def _known(times: Array) -> Array:
     return np.where(known, times - total / np.maximum(known.sum(axis=0), 1), 0.0)
 
 
+def _standard(times: Array) -> Array:
+    """Return times of people in standard deviations from their mean."""
+    known = _known(times)
+    spread = known.std(axis=0)
+    return np.asarray(known / np.where(spread > 0, spread, np.inf))
+
+
 @dataclass(frozen=True, eq=False)
 class _Fit:
     """A regression of factors on connectomes, by dual weights of people."""
 
     dual: Array  # (people, factors): sums connectomes to the coefficients
+    of_times: Array  # (people, times): the same of times, in standard deviations
+    foretold: NDArray[np.bool_]  # (times,): whether leave-one-out predicts it
     penalties: Array  # (times,)
     gains: Array  # (factors,): squares that leave-one-out predictions of people save
 
@@ -177,15 +186,21 @@ class _Fit:
         """Fit to products of the same people's connectomes, (people, people)."""
         kernel, observed = _Kernel.of(products), _known(people.observed)
         target = _centred(people.factors)
-        of_times = np.linalg.lstsq(_known(people.performed), target, rcond=None)[0]
+        to_factors = np.linalg.lstsq(_known(people.performed), target, rcond=None)[0]
         penalties = np.array([kernel.best(time[:, None]) for time in observed.T])
         dual, left_out = np.zeros(observed.shape), np.zeros(observed.shape)
         for column, penalty in enumerate(penalties):
             time = observed[:, [column]]
             dual[:, [column]] = kernel.dual(time, penalty)
             left_out[:, [column]] = kernel.left_out(time, penalty)
-        left = ((target - left_out @ of_times) ** 2).sum(axis=0)
-        return cls(dual @ of_times, penalties, (target**2).sum(axis=0) - left)
+        power, spread = (target**2).sum(axis=0), observed.std(axis=0)
+        return cls(
+            dual=dual @ to_factors,
+            of_times=dual / np.where(spread > 0, spread, np.inf),
+            foretold=((observed - left_out) ** 2).sum(axis=0) < (observed**2).sum(axis=0),
+            penalties=penalties,
+            gains=power - ((target - left_out @ to_factors) ** 2).sum(axis=0),
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -193,15 +208,15 @@ class _LeftOut:
     """Predictions of people by others, who choose the penalty, too."""
 
     predicted: Array  # (people, factors), less the mean of all people
-    counted: NDArray[np.bool_]  # (people, factors): whether the others predict it of each other
+    agreement: Array  # (people,): predicted times with observed ones that the others predict
     best: NDArray[np.intp]  # (people,): the factor that the others predict best of each other
 
     @classmethod
     def of(cls, products: Array, people: PersonFactors) -> _LeftOut:
         """Predict people's factors from products of connectomes, (people, people)."""
         factors, number_of_people = people.factors, len(people.factors)
-        found, counted = np.zeros(factors.shape), np.zeros(factors.shape, bool)
-        best = np.zeros(number_of_people, np.intp)
+        found, agreement = np.zeros(factors.shape), np.zeros(number_of_people)
+        best, observed = np.zeros(number_of_people, np.intp), _standard(people.observed)
         order = np.random.default_rng(0).permutation(number_of_people)
         fold = order % min(_FOLDS, number_of_people)
         for number in np.unique(fold) if number_of_people > 2 else ():
@@ -212,21 +227,22 @@ class _LeftOut:
             across = products[np.ix_(own, others)] - mean[own, None] - mean[others]
             among, across = among + mean[others].mean(), across + mean[others].mean()
             fit = _Fit.of(among, people.of_rows(others))
-            counted[own], best[own] = fit.gains > 0, fit.gains.argmax()
+            best[own] = fit.gains.argmax()
             found[own] = across @ fit.dual + factors[others].mean(axis=0)
-        return cls(found - factors.mean(axis=0), counted, best)
+            times = observed[own] - observed[others].mean(axis=0)
+            agreement[own] = (across @ fit.of_times * times * fit.foretold).sum(axis=1)
+        return cls(found - factors.mean(axis=0), agreement, best)
 
     def explained(self, target: Array) -> Explained:
         """Return the shares of the variance of factors (people, factors) that are explained."""
         left, power = (target - self.predicted) ** 2, target**2
         rows = np.arange(len(target))
         of_best = left[rows, self.best].sum(), power[rows, self.best].sum()
-        product = (self.predicted * target * self.counted).sum(axis=1)
-        spread = np.sqrt((product**2).sum())
+        spread = np.sqrt((self.agreement**2).sum())
         return Explained(
             _share(left.sum(axis=0), power.sum(axis=0)),
             float(_share(*of_best)),
-            float(product.sum() / spread) if spread > 0 else 0.0,
+            float(self.agreement.sum() / spread) if spread > 0 else 0.0,
         )
 
 
