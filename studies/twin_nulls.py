@@ -83,7 +83,7 @@ def judged_codes(fitted: Fitted, training: Cohort, unseen: Cohort, seed: int) ->
     found = []
     for name, draw, own, others in pairs(training, unseen, seed):
         people = FittedPeople.of(fitted, own, training.segments)
-        best = map_factors(own, people.factors.factors).explained.best
+        best = map_factors(own, people.factors).explained.best
         twin = with_twin(fitted, with_factor_map(fitted.twin, people))
         outcomes = performed_outcomes(twin, others, unseen.segments)
         known = Training(Known(len(own), connectome=own), wanted, tuple(names))

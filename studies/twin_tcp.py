@@ -40,7 +40,7 @@ from bids_dtg.stats.paired import Interval, bootstrap_interval
 from bids_dtg.stats.splits import fold_people
 from bids_dtg.training.loop import Workplace
 from bids_dtg.twin.decoding import decode
-from bids_dtg.twin.factors import map_factors
+from bids_dtg.twin.factors import map_factors, timed_factors
 from bids_dtg.twin.fitting import Fitted, fit
 from bids_dtg.twin.judging.baselines import BASELINES, Known, Training, predict
 from bids_dtg.twin.judging.behaviour import MISS, Answers, condition_effect, figures
@@ -55,6 +55,7 @@ from bids_dtg.twin.judging.scores import (
     quantile_table,
     rt_crps,
 )
+from bids_dtg.twin.network.modulated import ModulatedNetwork
 from bids_dtg.twin.phantom.people import simulate_twin_people
 from bids_dtg.twin.phantom.sequences import trial_sequence
 from bids_dtg.twin.recipe import find_architecture, find_recipe
@@ -611,7 +612,7 @@ def behaviour(own: Answers) -> Values:
 
 
 def with_features(
-    fitted: Fitted, features: Values, training: NDArray[np.intp]
+    fitted: Fitted, features: Values, training: NDArray[np.intp], people: Segments
 ) -> tuple[Fitted, Values]:
     """Return the same twin, where features take the place of the connectome, and the features.
 
@@ -625,13 +626,19 @@ def with_features(
         (people, features) of everybody; NaN: not known.
     training
         Rows of the people it was fitted to, in order.
+    people
+        Segments of everybody.
     """
     known = training[np.isfinite(features[training]).all(axis=1)]
     spread = features[known].std(axis=0)
     scaled = (features - features[known].mean(axis=0)) / np.where(spread > 0, spread, np.inf)
     assert fitted.own_factors is not None
     factors = fitted.own_factors[np.isin(training, known)]
-    mapped, twin = map_factors(scaled[known], factors), copy.deepcopy(fitted.twin)
+    twin = copy.deepcopy(fitted.twin)
+    assert isinstance(twin.network, ModulatedNetwork)
+    directions = twin.directions.double().numpy()
+    own = timed_factors(twin.network, people.people(known), factors, directions)
+    mapped = map_factors(scaled[known], own)
     twin.edge_mean = torch.from_numpy(mapped.edge_mean).float()
     twin.edge_weights = torch.from_numpy(mapped.weights).float()
     return replace(fitted, twin=twin), scaled
@@ -684,7 +691,7 @@ def predicted_by_twins(study: Study, features: Values, name: str) -> Values:
     own, segments = study.own(name), study.segments[_table(name)]
     task, found = TASKS.names.index(RUNS[name]), np.full((len(own.condition), 2), np.nan)
     for rows, fitted, training in zip(study.folds, study.fits, study.training, strict=True):
-        twin, scaled = with_features(fitted, features, training)
+        twin, scaled = with_features(fitted, features, training, study.cohort.segments(FITTED))
         known = rows[np.isfinite(scaled[rows]).all(axis=1)]
         outputs = twin.perform(scaled[known], segments).buttons
         forecast = Forecast.of(outputs, segments, task, rows_of(own, known))

@@ -48,15 +48,20 @@ class Decoded:
 
         NaN where `rt_seconds` is.
         """
+        found: Values = np.where(np.isfinite(self.rt_seconds), self.given_seconds, np.nan)
+        return found
+
+    @property
+    def given_seconds(self) -> Values:
+        """Mean response time of the responses within the window, however few, (..., trials)."""
         end = self.answered[..., -1:]
         given = np.divide(self.answered, end, out=np.zeros_like(self.answered), where=end > 0)
         later = 1.0 - given
         before = np.concatenate([np.ones_like(later[..., :1]), later[..., :-1]], axis=-1)
         seconds = np.broadcast_to(self.seconds, given.shape)
         steps = np.diff(seconds, axis=-1, prepend=np.zeros_like(seconds[..., :1]))
-        mean = (np.maximum(steps, 0.0) * (before + later) / 2).sum(axis=-1)
-        found: Values = np.where(np.isfinite(self.rt_seconds), mean, np.nan)
-        return found
+        mean: Values = (np.maximum(steps, 0.0) * (before + later) / 2).sum(axis=-1)
+        return mean
 
     @property
     def shares(self) -> Values:

@@ -3,8 +3,12 @@
 The directions of modulation that change the likelihood of responses most become latent factors:
 they are the largest eigenvectors of the Fisher information, along which the natural gradient goes
 (Amari, 1998, doi:10.1162/089976698300017746). Each person's factors maximise the penalised
-likelihood of the person's own responses. Ridge regression predicts the factors from the
-connectome: those that it predicts in left-out people, with penalties chosen by leave-one-out.
+likelihood of the person's own responses.
+
+Connectomes predict few of the directions in which people differ, and one penalty for all factors
+suits none of them. So ridge regression predicts people's mean response times from connectomes, as
+observed, with a penalty for each that leave-one-out chooses; a person then gets the factors that
+people have whose networks respond in such times.
 """
 
 from __future__ import annotations
@@ -18,6 +22,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits
 
+from bids_dtg.twin.decoding import decode
+from bids_dtg.twin.mean_times import mean_times, observed_times
 from bids_dtg.twin.network.main import perform
 from bids_dtg.twin.network.modulated import ModulatedNetwork
 from bids_dtg.twin.trial_series import Segments
@@ -42,6 +48,17 @@ class PersonFactors:
 
     factors: Array  # (people, factors): mean 0, uncorrelated
     directions: Array  # (modulations, factors)
+    observed: Array  # (people, times), seconds (`bids_dtg.twin.mean_times`)
+    performed: Array  # (people, times): the same of networks with people's own factors
+
+    def of_rows(self, rows: NDArray[np.integer]) -> PersonFactors:
+        """Return some of the people, by row."""
+        return replace(
+            self,
+            factors=self.factors[rows],
+            observed=self.observed[rows],
+            performed=self.performed[rows],
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,17 +67,17 @@ class Explained:
 
     by_factor: Array  # (factors,); 0 or less: not predicted
     best: float  # of the factor that the others predict best of each other
-    z: float  # of predictions with what people are, over people and factors
+    z: float  # of predicted with observed mean times, over people
 
 
 @dataclass(frozen=True, eq=False)
 class FactorMap:
-    """Ridge regression of latent factors on connectomes, judged by people it has not seen."""
+    """Regression of latent factors on connectomes, judged by people it has not seen."""
 
     edge_mean: Array  # (edges,): mean over the people of the fit
     ridge: Array  # (edges, factors): weights of the regression
     predicts: NDArray[np.bool_]  # (factors,): whether left-out people are predicted beyond chance
-    penalty: float  # relative to the kernel's mean eigenvalue
+    penalties: Array  # (times,): of each ridge, relative to the kernel's mean eigenvalue
     explained: Explained
     left_out: Array  # (people, factors): of people of the fit, by fits to others
 
@@ -74,51 +91,50 @@ class FactorMap:
         return np.asarray((connectomes - self.edge_mean) @ self.weights)
 
 
-def map_factors(connectomes: NDArray[np.floating], factors: Array) -> FactorMap:
-    """Fit a ridge regression of latent factors on connectomes, if these predict left-out people.
+def map_factors(connectomes: NDArray[np.floating], people: PersonFactors) -> FactorMap:
+    """Fit a regression of latent factors on connectomes, if these predict left-out people.
 
-    All factors share a penalty: that with the largest gain, in units of the factors' variance, over
-    the factors that leave-one-out predicts. People are left out in folds, whose penalty is chosen
-    by the others. Where predictions do not go with what left-out people are, all weights are 0:
-    otherwise noise would make people differ. Factors are not turned to what connectomes predict
-    best: with as many factors as people, a direction that fits noise can always be found.
+    A ridge regression predicts each mean time, with the penalty that leave-one-out chooses. Factors
+    follow by least squares from the times of networks with people's own factors. People are left
+    out in folds, and all of this is chosen by the others. Where predicted times do not go with
+    those of left-out people, all weights are 0: otherwise noise would make people differ.
 
     Parameters
     ----------
     connectomes
         (people, edges), Fisher z or any other features.
-    factors
-        (people, factors), uncorrelated; a factor counts by its variance.
+    people
+        Their latent factors, and mean times as observed and as their networks respond.
 
     Examples
     --------
     >>> rng = np.random.default_rng(0)
     >>> traits = np.linalg.qr(rng.normal(size=(40, 2)))[0]
-    >>> found = map_factors(traits @ rng.normal(size=(2, 300)), traits)
+    >>> people = PersonFactors(traits, np.eye(2), observed=traits, performed=traits)
+    >>> found = map_factors(traits @ rng.normal(size=(2, 300)), people)
     >>> bool(found.explained.by_factor.min() > 0.9)
     True
-    >>> bool(map_factors(rng.normal(size=(40, 300)), traits).weights.any())
+    >>> bool(map_factors(rng.normal(size=(40, 300)), people).weights.any())
     False
     """
     values = np.asarray(connectomes, np.float64)
-    centred, target = values - values.mean(axis=0), factors - factors.mean(axis=0)
+    centred = values - values.mean(axis=0)
     products = centred @ centred.T
-    left_out = _LeftOut.of(products, factors)
-    explained = left_out.explained(target)
-    kernel = _Kernel.of(products)
-    penalty, _ = kernel.best(target)
+    left_out = _LeftOut.of(products, people)
+    explained = left_out.explained(_centred(people.factors))
+    fit = _Fit.of(products, people)
     return FactorMap(
         edge_mean=values.mean(axis=0),
-        ridge=centred.T @ kernel.dual(target, penalty),
-        predicts=np.full(factors.shape[1], explained.z > _LEAST_Z),
-        penalty=penalty,
+        ridge=centred.T @ fit.dual,
+        predicts=np.full(people.factors.shape[1], explained.z > _LEAST_Z),
+        penalties=fit.penalties,
         explained=explained,
         left_out=left_out.predicted,
     )
 
 
 def explained_by_chance(
-    connectomes: NDArray[np.floating], factors: Array, *, permutations: int, seed: int = 0
+    connectomes: NDArray[np.floating], people: PersonFactors, *, permutations: int, seed: int = 0
 ) -> tuple[Explained, ...]:
     """Return what connectomes of other people explain of factors, for each permutation.
 
@@ -126,18 +142,68 @@ def explained_by_chance(
     ----------
     connectomes
         (people, edges), Fisher z or any other features.
-    factors
-        (people, factors).
+    people
+        Latent factors and mean times of people.
     permutations, seed
-        Number of permutations of factors over people, and the seed of their random numbers.
+        Number of permutations of people, and the seed of their random numbers.
     """
     values = np.asarray(connectomes, np.float64)
     centred, rng = values - values.mean(axis=0), np.random.default_rng(seed)
     products, found = centred @ centred.T, []
     for _ in range(permutations):
-        others = factors[rng.permutation(len(factors))]
-        found.append(_LeftOut.of(products, others).explained(others - others.mean(axis=0)))
+        others = people.of_rows(rng.permutation(len(people.factors)))
+        found.append(_LeftOut.of(products, others).explained(_centred(others.factors)))
     return tuple(found)
+
+
+def _centred(values: Array) -> Array:
+    return np.asarray(values - values.mean(axis=0))
+
+
+def _known(times: Array) -> Array:
+    """Return times less their mean over people, 0 where a person has none."""
+    known = np.isfinite(times)
+    total = np.where(known, times, 0.0).sum(axis=0)
+    return np.where(known, times - total / np.maximum(known.sum(axis=0), 1), 0.0)
+
+
+def _standard(times: Array) -> Array:
+    """Return times of people in standard deviations from their mean."""
+    known = _known(times)
+    spread = known.std(axis=0)
+    return np.asarray(known / np.where(spread > 0, spread, np.inf))
+
+
+@dataclass(frozen=True, eq=False)
+class _Fit:
+    """A regression of factors on connectomes, by dual weights of people."""
+
+    dual: Array  # (people, factors): sums connectomes to the coefficients
+    of_times: Array  # (people, times): the same of times, in standard deviations
+    predictable: NDArray[np.bool_]  # (times,): whether leave-one-out predicts it
+    penalties: Array  # (times,)
+    gains: Array  # (factors,): squares that leave-one-out predictions of people save
+
+    @classmethod
+    def of(cls, products: Array, people: PersonFactors) -> _Fit:
+        """Fit to products of the same people's connectomes, (people, people)."""
+        kernel, observed = _Kernel.of(products), _known(people.observed)
+        target = _centred(people.factors)
+        to_factors = np.linalg.lstsq(_known(people.performed), target, rcond=None)[0]
+        penalties = np.array([kernel.best(time[:, None]) for time in observed.T])
+        dual, left_out = np.zeros(observed.shape), np.zeros(observed.shape)
+        for column, penalty in enumerate(penalties):
+            time = observed[:, [column]]
+            dual[:, [column]] = kernel.dual(time, penalty)
+            left_out[:, [column]] = kernel.left_out(time, penalty)
+        power, spread = (target**2).sum(axis=0), observed.std(axis=0)
+        return cls(
+            dual=dual @ to_factors,
+            of_times=dual / np.where(spread > 0, spread, np.inf),
+            predictable=((observed - left_out) ** 2).sum(axis=0) < (observed**2).sum(axis=0),
+            penalties=penalties,
+            gains=power - ((target - left_out @ to_factors) ** 2).sum(axis=0),
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -145,41 +211,41 @@ class _LeftOut:
     """Predictions of people by others, who choose the penalty, too."""
 
     predicted: Array  # (people, factors), less the mean of all people
-    counted: NDArray[np.bool_]  # (people, factors): whether the others predict it of each other
+    agreement: Array  # (people,): predicted times with observed ones that the others predict
     best: NDArray[np.intp]  # (people,): the factor that the others predict best of each other
 
     @classmethod
-    def of(cls, products: Array, factors: Array) -> _LeftOut:
-        """Predict factors (people, factors) from products of connectomes, (people, people)."""
-        people = len(factors)
-        found, counted = np.zeros(factors.shape), np.zeros(factors.shape, bool)
-        best = np.zeros(people, np.intp)
-        fold = np.random.default_rng(0).permutation(people) % min(_FOLDS, people)
-        for number in np.unique(fold) if people > 2 else ():
-            own, others = fold == number, fold != number
+    def of(cls, products: Array, people: PersonFactors) -> _LeftOut:
+        """Predict people's factors from products of connectomes, (people, people)."""
+        factors, number_of_people = people.factors, len(people.factors)
+        found, agreement = np.zeros(factors.shape), np.zeros(number_of_people)
+        best, observed = np.zeros(number_of_people, np.intp), _standard(people.observed)
+        order = np.random.default_rng(0).permutation(number_of_people)
+        fold = order % min(_FOLDS, number_of_people)
+        for number in np.unique(fold) if number_of_people > 2 else ():
+            own, others = np.flatnonzero(fold == number), np.flatnonzero(fold != number)
             # Less the mean of the others instead of everybody's.
             mean = products[others].mean(axis=0)
             among = products[np.ix_(others, others)] - mean[others] - mean[others, None]
             across = products[np.ix_(own, others)] - mean[own, None] - mean[others]
             among, across = among + mean[others].mean(), across + mean[others].mean()
-            middle = factors[others].mean(axis=0)
-            kernel, target = _Kernel.of(among), factors[others] - middle
-            penalty, gains = kernel.best(target)
-            counted[own], best[own] = gains > 0, gains.argmax()
-            found[own] = across @ kernel.dual(target, penalty) + middle
-        return cls(found - factors.mean(axis=0), counted, best)
+            fit = _Fit.of(among, people.of_rows(others))
+            best[own] = fit.gains.argmax()
+            found[own] = across @ fit.dual + factors[others].mean(axis=0)
+            times = observed[own] - observed[others].mean(axis=0)
+            agreement[own] = (across @ fit.of_times * times * fit.predictable).sum(axis=1)
+        return cls(found - factors.mean(axis=0), agreement, best)
 
     def explained(self, target: Array) -> Explained:
         """Return the shares of the variance of factors (people, factors) that are explained."""
         left, power = (target - self.predicted) ** 2, target**2
         rows = np.arange(len(target))
         of_best = left[rows, self.best].sum(), power[rows, self.best].sum()
-        product = (self.predicted * target * self.counted).sum(axis=1)
-        spread = np.sqrt((product**2).sum())
+        spread = np.sqrt((self.agreement**2).sum())
         return Explained(
             _share(left.sum(axis=0), power.sum(axis=0)),
             float(_share(*of_best)),
-            float(product.sum() / spread) if spread > 0 else 0.0,
+            float(self.agreement.sum() / spread) if spread > 0 else 0.0,
         )
 
 
@@ -213,17 +279,12 @@ class _Kernel:
             @ ((self.modes.T @ target) / (self.strengths + penalty * self.scale)[:, None])
         )
 
-    def best(self, target: Array) -> tuple[float, Array]:
-        """Return the best penalty by leave-one-out, and its gain for each factor, (factors,)."""
-        power = (target**2).sum(axis=0)
-        gains = [
-            power - ((target - self.left_out(target, penalty)) ** 2).sum(axis=0)
-            for penalty in PENALTIES
-        ]
-        chosen = int(np.argmax([np.maximum(gain, 0.0).sum() for gain in gains]))
+    def best(self, target: Array) -> float:
+        """Return the best penalty by leave-one-out."""
+        left = [((target - self.left_out(target, each)) ** 2).sum() for each in PENALTIES]
         # Without any gain the first of equals would be the smallest penalty.
-        number = chosen if (gains[chosen] > 0).any() else len(PENALTIES) - 1
-        return float(PENALTIES[number]), np.asarray(gains[number])
+        gains = min(left) < (target**2).sum()
+        return float(PENALTIES[int(np.argmin(left)) if gains else -1])
 
     def left_out(self, target: Array, penalty: float) -> Array:
         """Return the prediction of each person by a fit to the others, intercept included."""
@@ -272,7 +333,32 @@ def find_factors(
     directions = axes.T @ natural  # (modulations, factors)
     found = _modes(network, segments, directions, prior, report).double().numpy()
     factors, modes = _principal(found)
-    return PersonFactors(factors, directions.double().numpy() @ modes)
+    return timed_factors(network, segments, factors, directions.double().numpy() @ modes)
+
+
+@torch.no_grad()
+def timed_factors(
+    network: ModulatedNetwork, segments: Segments, factors: Array, directions: Array
+) -> PersonFactors:
+    """Return people's factors with mean times: observed, and of networks with these factors.
+
+    Parameters
+    ----------
+    network
+        The group's network.
+    segments
+        Stimuli and responses of the people, with an axis of people.
+    factors, directions
+        (people, factors) and (modulations, factors).
+    """
+    modulations = torch.as_tensor(factors @ directions.T, dtype=torch.float32)
+    performed = []
+    for some in torch.split(torch.arange(len(factors)), _PEOPLE_AT_ONCE):
+        own = segments.people(some.numpy())
+        inputs = torch.from_numpy(own.inputs)
+        outputs = torch.sigmoid(perform(network.weights(modulations[some]), inputs)).numpy()
+        performed.append(mean_times(decode(outputs, own).given_seconds, own))
+    return PersonFactors(factors, directions, observed_times(segments), np.concatenate(performed))
 
 
 def _principal(values: Array) -> tuple[Array, Array]:

@@ -379,7 +379,7 @@ class _Run:
             prior=recipe.prior,
             report=self.report,
         )
-        mapped = map_factors(connectomes, found.factors)
+        mapped = map_factors(connectomes, found)
         twin = Twin(
             self.architecture, recipe, connectomes.shape[1], self.sizes, found.factors.shape[1]
         )
@@ -394,7 +394,7 @@ class _Run:
         self.report("the same with connectomes of other people …")
         by_chance = explained_by_chance(
             connectomes,
-            found.factors,
+            found,
             permutations=_PERMUTATIONS,
             seed=self.seed,
         )

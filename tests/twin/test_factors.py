@@ -7,10 +7,16 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sklearn.linear_model import Ridge
+from sklearn.linear_model import LinearRegression, Ridge
 from twin_runs import slow_and_quick
 
-from bids_dtg.twin.factors import PENALTIES, explained_by_chance, find_factors, map_factors
+from bids_dtg.twin.factors import (
+    PENALTIES,
+    PersonFactors,
+    explained_by_chance,
+    find_factors,
+    map_factors,
+)
 from bids_dtg.twin.fitting import targets_of
 from bids_dtg.twin.network.main import Sizes, perform
 from bids_dtg.twin.network.modulated import ModulatedNetwork
@@ -31,23 +37,34 @@ def losses(network, modulation, segments):
         return action_losses(outputs, targets)
 
 
+def people_of(factors, observed, performed):
+    return PersonFactors(factors, np.eye(factors.shape[1]), observed, performed)
+
+
+def known_by(values):
+    """Return people whose factors are their times."""
+    return people_of(values, values, values)
+
+
 @given(st.integers(8, 16), st.integers(1, 30), st.integers(0, 999))
 @settings(max_examples=20, deadline=None)
-def test_factors_are_those_of_a_ridge_regression_or_of_the_group(people, edges, seed):
+def test_factors_are_those_of_a_ridge_regression_of_times_or_of_the_group(people, edges, seed):
     rng = np.random.default_rng(seed)
     connectomes = rng.normal(size=(people, edges))
-    values = np.column_stack([connectomes[:, 0] + rng.normal(0.0, 0.1, people), rng.random(people)])
-    found = map_factors(connectomes, values)
+    times = np.column_stack([connectomes[:, 0] + rng.normal(0.0, 0.1, people), rng.random(people)])
+    performed = times / 2 + rng.normal(0.0, 0.1, times.shape)
+    factors = performed @ rng.normal(size=(2, 4)) + rng.normal(0.0, 0.1, (people, 4))
+    found = map_factors(connectomes, people_of(factors, times, performed))
     if not found.weights.any():
         return
     centred = connectomes - connectomes.mean(axis=0)
-    alpha = found.penalty * np.linalg.eigvalsh(centred @ centred.T).mean()
-    whole = Ridge(alpha).fit(connectomes, values)
-    expected = whole.predict(connectomes) - values.mean(axis=0)
+    alphas = found.penalties * np.linalg.eigvalsh(centred @ centred.T).mean()
+    predicted = Ridge(alphas).fit(connectomes, times).predict(connectomes) - times.mean(axis=0)
+    expected = predicted @ LinearRegression().fit(performed, factors).coef_.T
     assert np.allclose(found.predict(connectomes), expected)
 
 
-def test_people_are_predicted_by_others_who_choose_the_penalty_too():
+def test_people_are_predicted_by_others_who_choose_the_penalties_too():
     rng = np.random.default_rng(0)
     connectomes = rng.normal(size=(23, 9))
     values = connectomes[:, :3] @ rng.normal(size=(3, 2)) + rng.normal(size=(23, 2))
@@ -56,23 +73,26 @@ def test_people_are_predicted_by_others_who_choose_the_penalty_too():
         own, others = np.flatnonzero(fold == number), np.flatnonzero(fold != number)
         edges = connectomes[others] - connectomes[others].mean(axis=0)
         scale = np.linalg.eigvalsh(edges @ edges.T).mean()
-        gains = [gain_of(alpha, edges, values[others]) for alpha in PENALTIES * scale]
-        ridge = Ridge(scale * PENALTIES[int(np.argmax(gains))]).fit(edges, values[others])
-        predicted[own] = ridge.predict(connectomes[own] - connectomes[others].mean(axis=0))
+        for column in range(2):
+            gains = [gain_of(alpha, edges, values[others, column]) for alpha in PENALTIES * scale]
+            ridge = Ridge(scale * PENALTIES[int(np.argmax(gains)) if max(gains) > 0 else -1])
+            ridge.fit(edges, values[others, column])
+            left = connectomes[own] - connectomes[others].mean(axis=0)
+            predicted[own, column] = ridge.predict(left)
     centred = values - values.mean(axis=0)
     expected = 1 - ((values - predicted) ** 2).sum(axis=0) / (centred**2).sum(axis=0)
-    assert map_factors(connectomes, values).explained.by_factor == pytest.approx(expected)
+    found = map_factors(connectomes, known_by(values))
+    assert found.explained.by_factor == pytest.approx(expected)
 
 
 def gain_of(alpha, edges, values):
-    """Return what leave-one-out gains with a penalty, over the factors that it predicts."""
+    """Return what leave-one-out gains with a penalty."""
     fit = Ridge(alpha).fit(edges, values)
     centred = edges - edges.mean(axis=0)
     share = np.linalg.solve(centred.T @ centred + alpha * np.eye(edges.shape[1]), centred.T)
     leverage = (centred * share.T).sum(axis=1) + 1 / len(edges)
-    left_out = (values - fit.predict(edges)) / (1 - leverage)[:, None]
-    power = ((values - values.mean(axis=0)) ** 2).sum(axis=0)
-    return np.maximum(power - (left_out**2).sum(axis=0), 0.0).sum()
+    left_out = (values - fit.predict(edges)) / (1 - leverage)
+    return ((values - values.mean()) ** 2).sum() - (left_out**2).sum()
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -80,7 +100,9 @@ def test_white_noise_explains_nothing_and_makes_nobody_differ(seed):
     """As many factors as in a model of 120 people: directions that fit noise could be found."""
     rng = np.random.default_rng(seed)
     factors = np.linalg.qr(rng.normal(size=(120, 97)))[0] * np.geomspace(10.0, 0.1, 97)
-    found = map_factors(rng.normal(size=(120, 400)), factors)
+    times = factors[:, :4] + rng.normal(0.0, 0.1, (120, 4))
+    people = people_of(factors, times, factors[:, :4])
+    found = map_factors(rng.normal(size=(120, 400)), people)
     assert found.explained.best <= 0.05
     assert not found.predict(rng.normal(size=(200, 400))).any()
 
@@ -89,27 +111,42 @@ def test_what_connectomes_explain_is_far_from_what_those_of_others_do():
     rng = np.random.default_rng(0)
     traits = np.linalg.qr(rng.normal(size=(80, 6)))[0]
     connectomes = traits[:, :2] @ rng.normal(size=(2, 200)) + rng.normal(0.0, 0.05, (80, 200))
-    found = map_factors(connectomes, traits)
+    found = map_factors(connectomes, known_by(traits))
     assert found.explained.best > 0.5
     assert found.explained.by_factor[:2].min() > 0.5
     assert found.explained.by_factor[2:].max() < 0.1
-    by_chance = explained_by_chance(connectomes, traits, permutations=5)
+    by_chance = explained_by_chance(connectomes, known_by(traits), permutations=5)
     assert max(each.best for each in by_chance) < 0.1
     assert by_chance[0].by_factor.shape == (6,)
 
 
-def test_a_factor_counts_by_its_variance():
-    """The penalty is that of what matters: of a factor with a small variance next to nothing."""
+def test_each_time_has_a_penalty_of_its_own():
+    """Times that connectomes do not predict leave the predictions of others as they are."""
     rng = np.random.default_rng(0)
     connectomes, noise = rng.normal(size=(100, 30)), rng.normal(size=100)
-    known = connectomes[:, 0] + 0.5 * noise
-    alone = map_factors(connectomes, known[:, None]).penalty
-    with_noise = map_factors(connectomes, np.column_stack([known, 0.001 * rng.normal(size=100)]))
-    assert with_noise.penalty == alone
+    known = connectomes[:, [0]] + 0.5 * noise[:, None]
+    alone = map_factors(connectomes, known_by(known)).penalties
+    both = np.column_stack([known, 100 * rng.normal(size=100)])
+    with_noise = map_factors(connectomes, known_by(both))
+    assert with_noise.penalties[0] == alone[0]
+    assert with_noise.penalties[1] > alone[0]
+
+
+def test_times_that_some_people_lack_count_as_the_mean():
+    rng = np.random.default_rng(0)
+    connectomes = rng.normal(size=(60, 20))
+    times = connectomes[:, :2] + rng.normal(0.0, 0.1, (60, 2))
+    lacking, filled = times.copy(), times.copy()
+    lacking[3, 1], filled[3, 1] = np.nan, np.delete(times[:, 1], 3).mean()
+    one, other = (
+        map_factors(connectomes, people_of(times, own, own)).ridge for own in (lacking, filled)
+    )
+    assert one.any()
+    assert np.allclose(one, other)
 
 
 def test_connectomes_without_edges_say_nothing():
-    found = map_factors(np.zeros((5, 0)), np.random.default_rng(0).normal(size=(5, 2)))
+    found = map_factors(np.zeros((5, 0)), known_by(np.random.default_rng(0).normal(size=(5, 2))))
     assert np.array_equal(found.predict(np.zeros((3, 0))), np.zeros((3, 2)))
     assert (found.explained.by_factor <= 0).all()
 
@@ -125,6 +162,7 @@ def test_factors_do_not_correlate_and_lower_the_loss_of_their_people():
     own = losses(network, found.factors @ found.directions.T * 0.5, segments)
     group = losses(network, np.zeros((12, network.modulations)), segments)
     assert (own < group).float().mean() > 0.8
+    assert np.corrcoef(found.observed[:, 0], found.performed[:, 0])[0, 1] > 0.8
     # The strongest factor separates slow from quick people.
     strongest = np.abs(np.corrcoef(found.factors.T, takes)[-1, :-1]).max()
     assert strongest > 0.8

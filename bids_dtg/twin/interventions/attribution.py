@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from bids_dtg.twin.factors import PersonFactors, find_factors, map_factors
+from bids_dtg.twin.factors import PersonFactors, find_factors, map_factors, timed_factors
 from bids_dtg.twin.fitting import Fitted, Twin
 from bids_dtg.twin.interventions.gradients import Gradients, smooth_gradients
 from bids_dtg.twin.network.modulated import ModulatedNetwork
@@ -62,12 +62,12 @@ class FittedPeople:
         ValueError
             The architecture has no latent factors.
         """
-        if fitted.own_factors is not None and len(fitted.own_factors) == len(connectomes):
-            kept = fitted.twin.directions.double().numpy()
-            return cls(connectomes, PersonFactors(fitted.own_factors, kept))
         network = fitted.twin.network
         if not isinstance(network, ModulatedNetwork):
             raise ValueError(f"{fitted.architecture} has no latent factors of people's own")
+        if fitted.own_factors is not None and len(fitted.own_factors) == len(connectomes):
+            kept = fitted.twin.directions.double().numpy()
+            return cls(connectomes, timed_factors(network, segments, fitted.own_factors, kept))
         recipe = fitted.recipe
         found = find_factors(
             network,
@@ -87,12 +87,11 @@ class FittedPeople:
         order
             (people,): row of the factors that each connectome gets.
         """
-        return replace(self, factors=replace(self.factors, factors=self.factors.factors[order]))
+        return replace(self, factors=self.factors.of_rows(order))
 
     def of_rows(self, rows: NDArray[np.integer]) -> FittedPeople:
         """Return some of the people, by row."""
-        factors = replace(self.factors, factors=self.factors.factors[rows])
-        return FittedPeople(self.connectomes[rows], factors)
+        return FittedPeople(self.connectomes[rows], self.factors.of_rows(rows))
 
 
 def null_gradients(
@@ -181,7 +180,7 @@ def with_factor_map(twin: Twin, people: FittedPeople, *, judged: bool = True) ->
         Half of the people of a fit are too few for this judgement.
     """
     edges = np.asarray(people.connectomes, np.float32)
-    mapped = map_factors(edges, people.factors.factors)
+    mapped = map_factors(edges, people.factors)
     other = deepcopy(twin)
     other.directions.copy_(torch.from_numpy(people.factors.directions))
     other.edge_mean.copy_(torch.from_numpy(mapped.edge_mean))
