@@ -145,7 +145,7 @@ def test_verdicts_are_over_refits_and_nulls_and_stand_above_the_moves(written: P
     )]  # fmt: skip
     assert order == sorted(order)
     assert not {"better", "worse"} & set(re.findall(r">([a-z ]+)</td>", page))
-    assert "as age, motion or arousal" in page
+    assert "nothing changes both connectome and behaviour" in page
     # Two epochs are too few for a network that answers as people do.
     assert "of twins is far from people" in page
     assert "An effect inside a model is not evidence of an effect in a person." in page
