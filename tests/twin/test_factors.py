@@ -95,16 +95,17 @@ def gain_of(alpha, edges, values):
     return ((values - values.mean()) ** 2).sum() - (left_out**2).sum()
 
 
-@pytest.mark.parametrize("seed", range(5))
-def test_white_noise_explains_nothing_and_makes_nobody_differ(seed):
+def test_white_noise_makes_people_differ_in_one_of_twenty_draws_at_most():
     """As many factors as in a model of 120 people: directions that fit noise could be found."""
-    rng = np.random.default_rng(seed)
-    factors = np.linalg.qr(rng.normal(size=(120, 97)))[0] * np.geomspace(10.0, 0.1, 97)
-    times = factors[:, :4] + rng.normal(0.0, 0.1, (120, 4))
-    people = people_of(factors, times, factors[:, :4])
-    found = map_factors(rng.normal(size=(120, 400)), people)
-    assert found.explained.best <= 0.05
-    assert not found.predict(rng.normal(size=(200, 400))).any()
+    differ = 0
+    for seed in range(20):
+        rng = np.random.default_rng(seed)
+        factors = np.linalg.qr(rng.normal(size=(120, 97)))[0] * np.geomspace(10.0, 0.1, 97)
+        times = factors[:, :4] + rng.normal(0.0, 0.1, (120, 4))
+        people = people_of(factors, times, factors[:, :4])
+        found = map_factors(rng.normal(size=(120, 400)), people)
+        differ += bool(found.predict(rng.normal(size=(200, 400))).any())
+    assert differ <= 1  # by chance one in a hundred
 
 
 def test_what_connectomes_explain_is_far_from_what_those_of_others_do():
