@@ -79,7 +79,7 @@ def test_features_take_the_place_of_a_connectome(command):
     rng = np.random.default_rng(0)
     features = np.column_stack([takes, rng.standard_normal(12)])
     twin, scaled = command.with_features(
-        fit(None, segments, architecture=SMALL), features, np.arange(12)
+        fit(None, segments, architecture=SMALL), features, np.arange(12), segments
     )
     whole = fit(scaled, segments, architecture=SMALL)
     np.testing.assert_allclose(
@@ -92,6 +92,6 @@ def test_who_lacks_a_feature_is_left_out_of_the_map(command):
     fitted = fit(None, segments, architecture=SMALL)
     features = np.column_stack([takes, takes**2])
     features[5] = np.nan
-    twin, scaled = command.with_features(fitted, features, np.arange(14))
+    twin, scaled = command.with_features(fitted, features, np.arange(14), segments)
     assert np.isfinite(twin.twin.edge_weights.numpy()).all()
     assert np.isnan(scaled[5]).all()
