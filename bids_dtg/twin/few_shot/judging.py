@@ -55,13 +55,13 @@ def own_trials_scores(
     """
     segments, found = unseen.segments, []
     rivals = {} if training is None else predictions(training, unseen, own)
+    codes = _codes(fitted, unseen)
     for prior in few_shot.tasks:
         number = segments.tasks.number(prior.task)
         if not (segments.trials.task == number).any():
             continue
         people = first_trials(segments, number, own)
         rows: dict[str, Distribution] = {}
-        codes = _codes(fitted, unseen)
         if codes is not None and prior.connectome is not None:
             nothing = nothing_known(people)
             rows[CONNECTOME] = prior.predict(fitted, nothing, segments, codes).distribution

@@ -187,7 +187,7 @@ def response_crps(
     array([[0.5]])
     """
     response = np.where(np.isfinite(people.rt_seconds), people.rt_seconds, np.inf)
-    knots, heights = _from_onset(np.asarray(seconds, np.float64)), _from_onset(_rising(curves))
+    knots, heights = _knots(_rising(curves), seconds)
     window = knots[..., -1]
     # Beyond the window nothing is scored: a later response is never, too.
     score = _crps(knots, heights, np.where(response > window, np.inf, response))
@@ -246,7 +246,7 @@ def log_score(
     >>> log_score(even, np.linspace(0.1, 1.0, 10), own).round(3)
     array([[-0.]])
     """
-    knots, heights = _from_onset(np.asarray(seconds, np.float64)), _from_onset(_rising(curves))
+    knots, heights = _knots(_rising(curves), seconds)
     knots = np.broadcast_to(knots, heights.shape)
     window = knots[..., -1]
     answered = people.rt_seconds <= window
@@ -280,11 +280,16 @@ def _conditional(
     rising = _rising(curves)
     last = rising[..., -1:]
     given = rising / np.where(last >= _LEAST_ANSWERED, last, np.nan)
-    return _from_onset(np.asarray(seconds, np.float64)), _from_onset(given)
+    return _knots(given, seconds)
 
 
 def _rising(curves: NDArray[np.floating[Any]]) -> Values:
     return np.maximum(np.maximum.accumulate(np.asarray(curves, np.float64), axis=-1), 0.0)
+
+
+def _knots(curves: Values, seconds: NDArray[np.floating[Any]]) -> tuple[Values, Values]:
+    """Return times and curves from the onset on, (..., 1 + steps)."""
+    return _from_onset(np.asarray(seconds, np.float64)), _from_onset(curves)
 
 
 def _from_onset(values: Values) -> Values:
