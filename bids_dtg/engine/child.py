@@ -8,8 +8,8 @@ import signal
 import sys
 import time
 import traceback
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext, suppress
 from multiprocessing.connection import Connection
 from multiprocessing.context import BaseContext
 from multiprocessing.process import BaseProcess
@@ -21,6 +21,8 @@ from bids_dtg.engine.machine import end_of, end_with_parent, wait_asleep
 # How long a process may take to end, and after how long it is asked once more: Python drops what a
 # signal's handler raises while an object is being deleted.
 _END_SECONDS, _ASK_SECONDS = 10.0, 1.0
+# Signals whose handlers raise.
+_ENDING = (signal.SIGTERM, signal.SIGINT, getattr(signal, "SIGHUP", signal.SIGTERM))
 
 
 def can_fork() -> bool:
@@ -58,14 +60,30 @@ def start_child(
         All ends of pipes that stay here: closed there if it was forked, so that a pipe breaks
         when this process has ended.
     """
-    inherited = tuple(near_ends) if context.get_start_method() == "fork" else ()
+    forked = context.get_start_method() == "fork"
+    inherited = tuple(near_ends) if forked else ()
     process: BaseProcess = context.Process(  # type: ignore[attr-defined]
         target=be_child, args=(work, inherited), name=name
     )
-    process.start()
+    with _signals_wait() if forked else nullcontext():
+        process.start()
     for end in far_ends:
         end.close()
     return process
+
+
+@contextmanager
+def _signals_wait() -> Iterator[None]:
+    """Have signals wait until a forked process can end by them.
+
+    Until then it has the handlers of this one. What they raise would leave the fork, and the
+    process would go on as a second one of this.
+    """
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, _ENDING)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def be_child(work: Callable[[], None], inherited: Sequence[Connection]) -> NoReturn:
@@ -86,6 +104,8 @@ def be_child(work: Callable[[], None], inherited: Sequence[Connection]) -> NoRet
             end.close()
         leave_to_first()
         signal.signal(signal.SIGTERM, _end)
+        if can_fork():
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, _ENDING)
         work()
         code = 0
     except SystemExit as end_:
