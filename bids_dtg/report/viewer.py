@@ -84,9 +84,9 @@ def write_shared_files(dataset: DerivativeDataset, grid: Grid, background: Backg
     The library, and an anatomy that stands behind everybody's maps, are written once an output
     folder.
     """
-    for name, source in ((_LIBRARY, "niivue.umd.js"), (_LICENCE, "LICENSE")):
+    for name, sources in ((_LIBRARY, ["niivue.umd.js"]), (_LICENCE, ["LICENSE", "NOTICES"])):
         if not dataset.path(name).exists():
-            write_atomic(dataset.path(name), vendored(source))
+            write_atomic(dataset.path(name), b"\n".join(map(vendored, sources)))
     part = background.anatomy.within(Box.around(grid))
     stored = np.rint(255 * part.values).astype(np.uint8)
     i, j, k = stored.shape
