@@ -105,6 +105,7 @@ def test_what_needs_an_extra_names_it_in_one_line(cohort, tmp_path):
         assert line.count("\n") == 1, line
         assert f"needs the package {package}, which is not installed" in line
         assert f"pip install '.[{extra}]'" in line
+        assert ("leave --recipe out" in line) == ("amortised" in words)
     assert not out.exists()
 
 

@@ -75,7 +75,8 @@ class Topic:
         words = self.workflow.help if row is None else row.help
         lines = [f"{self.names[0]}: {words}."]
         if row is not None and row.needs_model:
-            lines.append("It needs --model.")
+            instead = f" or --{row.instead_of_model}" if row.instead_of_model else ""
+            lines.append(f"It needs --model{instead}.")
         if row is not None and row.arrays == "must":
             lines.append("It needs --input-arrays.")
         others = [
@@ -84,7 +85,7 @@ class Topic:
             if other.name != self.workflow.name and self.analysis in other.analyses
         ]
         if others:
-            lines.append(f"--workflow {' and '.join(others)} have a {self.analysis} of their own.")
+            lines.append(f"Workflows with their own {self.analysis}: {', '.join(others)}.")
         return textwrap.fill(" ".join(lines), _WIDTH)
 
     @property

@@ -66,9 +66,10 @@ def _analysis(workflow: Workflow, name: str, settings: Settings) -> Run:
     instead = row.instead_of_model and settings.options[row.instead_of_model] is not None
     unnamed = settings.inputs.model == OPTIONS["model"].field.default
     if row.needs_model and unnamed and not instead:
+        other = f", or --{row.instead_of_model}" if row.instead_of_model else ""
         raise SettingsError(
             f"--workflow {workflow.name} --analysis {name} was given without --model",
-            expected=f"a model that --workflow {workflow.name} --analysis train has made",
+            expected=f"a model that --workflow {workflow.name} --analysis train has made{other}",
         )
     require(f"--workflow {workflow.name} --analysis {name}", *row.packages, extra="train")
     return row.run

@@ -113,18 +113,18 @@ ROW = Workflow(
             ),
             "finetune": Analysis(
                 later("contrasts.analyses.finetune:run_finetuning"),
-                "adapt --model to them",
+                "adapt --model to participants' rest and measured maps",
                 reads=(*_OF_PEOPLE, *_OF_TRAINING, "schedule"),
             ),
             "evaluate": Analysis(
                 later("contrasts.analyses.evaluate:run_evaluation"),
-                "score the maps of --model against them",
+                "score the maps of --model against participants' measured maps",
                 arrays="may",
                 reads=_OF_PEOPLE,
             ),
             "calibrate": Analysis(
                 later("contrasts.analyses.calibrate:run_calibration"),
-                "give --model intervals by them",
+                "give --model intervals by participants' measured maps",
                 arrays="may",
                 reads=(*_OF_PEOPLE, "atlases", "min_coverage"),
             ),

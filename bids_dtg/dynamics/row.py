@@ -82,9 +82,9 @@ FEATURES = (
 
 ROW = Workflow(
     name="dynamics",
-    help="a model of each participant's network of regions and its activity (Sip et al., 2023): "
-    "from images at the participant level; at the group level from the output of participants, "
-    "or from --input-arrays",
+    help="how the activity of each participant's regions changes from frame to frame, by a linear "
+    "core or the network model of Sip et al., 2023: from images at the participant level; at the "
+    "group level from the output of participants, or from --input-arrays",
     participants=ParticipantLevel(
         results=later("dynamics.participant.worker:LEVEL.run"),
         reports=later("participants.reports:remake_reports"),
@@ -99,7 +99,7 @@ ROW = Workflow(
         {
             "train": Analysis(
                 partial(_RUN, "train"),
-                "fit the network model to people's series",
+                "fit a linear core, or a network, to people's series (--recipe)",
                 arrays="may",
                 reads=(*_OF_SERIES, *_OF_TRAINING),
             ),

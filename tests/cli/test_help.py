@@ -145,7 +145,7 @@ def test_choices_are_those_of_the_workflow(capsys):
     assert "--recipe {default,published}" in text
     assert "lowrank" in text
     assert "local-ridge" not in text
-    assert "--workflow contrasts and dynamics have a train of their own" in " ".join(text.split())
+    assert "Workflows with their own train: contrasts, dynamics." in " ".join(text.split())
 
 
 def test_an_analysis_of_one_workflow_needs_no_workflow_to_be_named(capsys):
@@ -153,6 +153,18 @@ def test_an_analysis_of_one_workflow_needs_no_workflow_to_be_named(capsys):
     assert "group --workflow dynamics --analysis simulate [options]" in text
     assert "It needs --model." in text
     assert "It needs --input-arrays." in page(capsys, "--analysis", "predict", "--help")
+    assert "It needs --model or --folds." in page(capsys, *of("twin", "evaluate"))
+
+
+@pytest.mark.parametrize(("workflow", "analysis"), ANALYSES)
+def test_what_an_analysis_does_is_said_without_what_stands_before_it(capsys, workflow, analysis):
+    text = " ".join(page(capsys, *of(workflow, analysis)).partition("positional")[0].split())
+    assert not re.search(r"\b(by|to|against) them\b", text.partition(f"{analysis}: ")[2])
+
+
+def test_the_default_of_dynamics_is_named(capsys):
+    for topic in (("dynamics", None), ("dynamics", "train")):
+        assert "a linear core" in " ".join(page(capsys, *of(*topic)).split())
 
 
 def test_help_of_a_workflow_lists_its_analyses(capsys):

@@ -33,7 +33,12 @@ def run_by_form(analysis: str, settings: Settings) -> int:
             expected=f"a model trained with --recipe {' or '.join(able)}",
         )
     packages = form.packages.get(analysis, ())
-    require(f"--workflow dynamics --analysis {analysis}", *packages, extra="train")
+    require(
+        f"--analysis {analysis} with {form.words}",
+        *packages,
+        extra="train",
+        otherwise="leave --recipe out: a linear core needs none" if analysis == "train" else "",
+    )
     _check_folds(form, settings)
     return form.analyses[analysis](settings)
 
