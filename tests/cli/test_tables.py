@@ -251,7 +251,7 @@ def test_help_says_which_analysis_is_of_which_workflow():
     text = " ".join(build_parser().format_help().split())
     assert "--workflow {contrasts,dynamics,twin}" in text
     first, second = text.split("with --workflow dynamics train: ")
-    assert "finetune: adapt --model to them" in first.rpartition("--analysis {")[2]
+    assert "finetune: adapt --model to part" in first.rpartition("--analysis {")[2]
     assert "fixed-points: where the activity" in second.partition("--architecture")[0]
     assert "network model (--workflow dynamics):" in text
     assert "(default: 100; with --workflow dynamics or twin that of --recipe)" in text
