@@ -21,9 +21,9 @@ INDIVIDUALITY = "individuality"  # value of desc-
 _COLUMNS = {
     "contrast": "Label of the contrast",
     "distance": "Distance of the predicted map from the mean of other people's: root mean square "
-    "over places of the deviation, in spreads between people; about 1 for most people",
+    "over places of the deviation, in between-person SDs; about 1 for most people",
     "standard_error": "Part of this distance due to the scanned rest: root mean square of "
-    "the map's standard error over segments of rest, in spreads between people; n/a with one "
+    "the map's standard error over segments of rest, in between-person SDs; n/a with one "
     "segment",
     "individual": "1 - standard_error^2 / distance^2, at least 0: the share of the squared "
     "distance that other segments of rest would reproduce",

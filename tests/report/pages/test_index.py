@@ -23,6 +23,7 @@ def test_of_very_many_participants_the_first_are_listed(tmp_path):
     assert listed == [True, True, False]
     assert "10001 participants." in page
     assert "The first 10000 of 10001 participants are listed" in page
+    assert "This page loads nothing from the internet." in page
 
 
 def test_an_output_of_network_models_lists_its_analyses_and_no_participants(tmp_path):
