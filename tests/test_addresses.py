@@ -58,7 +58,7 @@ def test_what_is_hidden_stays_hidden(text):
         "http://127.0.0.1:8080/x: [Errno 111] Connection refused; https://b/x: HTTP 500",
         "--scheduler tcp://node01:8786: no dask scheduler answers there",
         "http://[::1]:80/models, 'https://host:443'",
-        "did you mean hcp-ya? Else name a bundle's folder with --model",
+        "did you mean hcp-ya? Else give a bundle's folder",
         "BIDS_DIR=/data/ds001: is that a dataset? See #12.",
         "",
     ],

@@ -340,9 +340,9 @@ def _unknown_name(name: str, env: Mapping[str, str] | None) -> BundleError:
     if name in published:
         remedy = how_to_get(name)
     elif near:
-        remedy = f"did you mean {' or '.join(near)}? Else name a bundle's folder with --model"
+        remedy = f"did you mean {' or '.join(near)}? Else give a bundle's folder"
     else:
-        remedy = "name a bundle's folder with --model, or see dtg-models list"
+        remedy = "give a bundle's folder, or see dtg-models list"
     return BundleError(
         f"no model called {name!r}; looked in {places}; installed: {', '.join(names) or 'none'}",
         remedy=remedy,

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from bids_dtg.cli.exits import Parser, call
 from bids_dtg.engine.machine import wait_asleep
-from bids_dtg.errors import BundleError, DtgError, SettingsError
+from bids_dtg.errors import BundleError, DtgError, SettingsError, did_you_mean
 from bids_dtg.notices import say, show
 from bids_dtg.streams import run_program
 from bids_dtg.version import __version__
@@ -212,6 +212,7 @@ def _fetch(arguments: argparse.Namespace) -> None:
             raise SettingsError(
                 f"no published model is called {name!r}",
                 expected=f"{', '.join(published)} (demo is part of the program)",
+                remedy=did_you_mean(name, published),
             )
     models = [published[name] for name in dict.fromkeys(arguments.models)]
     with make_transfer_reporter() as reporter:

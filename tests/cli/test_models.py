@@ -192,6 +192,7 @@ def test_fetch_knows_the_published_models_only(published, name, capsys):
     line = error_line(capsys)
     assert f"no published model is called '{name}'" in line
     assert "hcp-ya, hcp-d, ukb" in line
+    assert ("did you mean hcp-ya?" in line) == (name == "hcp_ya")
     assert published.asked == []
 
 
