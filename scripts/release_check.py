@@ -206,6 +206,13 @@ class Release:
             for found in threads.map(self._unresolved, asked):
                 yield from found
 
+    def together(self, python: str | Path = sys.executable) -> Iterator[str]:
+        """Packages of all extras that this environment has go together."""
+        try:
+            self._uv("check", "--python", python)
+        except RuntimeError as err:
+            yield str(err)
+
     def newest(self) -> Iterator[str]:
         """Install the wheel with the newest packages, and run its demo."""
         self._environment("newest")
@@ -283,7 +290,7 @@ def main(words: list[str] | None = None) -> int:
     with tempfile.TemporaryDirectory() as folder:
         release = Release(Path(folder))
         for check in (
-            *(release.pages, release.build, release.resolve),
+            *(release.pages, release.build, release.resolve, release.together),
             *(release.newest, release.oldest),
         ):
             started = time.monotonic()

@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 import tomllib
+import venv
 from pathlib import Path
 
 import pytest
@@ -17,7 +18,13 @@ from bids_dtg.version import __version__
 
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT / "scripts"))
-from release_check import VERSIONS, dead_links, decisions, differing_versions  # noqa: E402
+from release_check import (  # noqa: E402
+    VERSIONS,
+    Release,
+    dead_links,
+    decisions,
+    differing_versions,
+)
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 HEAD = "| decision | state | text | files |\n|---|---|---|---|\n"
@@ -75,6 +82,19 @@ def test_a_release_is_refused_while_something_is_open():
     assert done.stderr.splitlines() == [
         f"release-check: error: {decision}: open in docs/release.md" for decision in open_
     ]
+
+
+def test_packages_that_do_not_go_together_are_found(tmp_path):
+    venv.create(tmp_path / "env", with_pip=False)
+    python = tmp_path / "env" / "bin" / "python"
+    release = Release(tmp_path)
+    assert list(release.together(python)) == []
+    (packages,) = (tmp_path / "env").glob("lib/python3*/site-packages")
+    facts = packages / "mine-1.dist-info" / "METADATA"
+    facts.parent.mkdir()
+    facts.write_text("Metadata-Version: 2.1\nName: mine\nVersion: 1\nRequires-Dist: absent>=2\n")
+    (fault,) = release.together(python)
+    assert "requires `absent>=2`" in fault
 
 
 def test_versions_agree():
