@@ -45,7 +45,5 @@ class Distribution:
         rising = np.concatenate([np.zeros_like(self.answered[..., :1]), self.answered], axis=-1)
         times = np.concatenate([[0.0], self.seconds])
         flat = rising.reshape(-1, rising.shape[-1])
-        found = [
-            np.interp(share * row[-1], row, times) if row[-1] > 0 else np.nan for row in flat
-        ]
+        found = [np.interp(share * row[-1], row, times) if row[-1] > 0 else np.nan for row in flat]
         return np.asarray(found, np.float64).reshape(rising.shape[:-1])
