@@ -63,12 +63,7 @@ ROW = Workflow(
         verify=later("participants.verify:verify_participants"),
         methods=later("twin.participant.worker:LEVEL.print_methods"),
         reads=(
-            *OF_RUNS,
-            "combine",
-            "atlases",
-            "min_coverage",
-            "data_set",
-            "task_file",
+            *(*OF_RUNS, "combine", "atlases", "min_coverage", "data_set", "task_file"),
             "own_trials",
         ),
     ),
