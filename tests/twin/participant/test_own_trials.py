@@ -158,7 +158,8 @@ def test_no_later_trial_reaches_a_prediction(tmp_path):
     order = [*range(KNOWN), *reversed(range(KNOWN, TRIALS))]
     for column in ("response_time", "accuracy_binarized"):
         events[column] = events[column].to_numpy()[order]
-    events.loc[TRIALS - 1, ["response_time", "accuracy_binarized"]] = "n/a"
+    events.loc[TRIALS - 2, ["response_time", "accuracy_binarized"]] = "n/a"
+    events.loc[TRIALS - 1, "response_time"] = "0.05"  # too fast to be scored
     write(path, events)
     assert job.run(*given, out=tmp_path / "other") == 0
     for what in ("behaviour", "trials"):
