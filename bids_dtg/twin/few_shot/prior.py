@@ -236,7 +236,7 @@ def nothing_known(people: FirstTrials) -> FirstTrials:
 
 
 def _after(people: FirstTrials, number: int) -> FirstTrials:
-    """Return the same people, of whom so many trials are known."""
+    """Return the same people, so many trials of each known."""
     there = people.place >= 0
     first = there & (people.place < number)
     return replace(people, own=first, later=there & ~first)
