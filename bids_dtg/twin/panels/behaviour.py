@@ -99,8 +99,13 @@ def draw(made: RunFiles, canvas: Canvas) -> Figure | None:
         for row, first in zip(rows, _first_of_condition(rows), strict=True)
     )
     sources = ("Predicted from",) if known else ()
-    headings = ("Task and condition", *sources, "Trials", *(column.title for column in columns))
-    return Figure((Listing(headings, shown),), f"{_caption(rows)} {_own_trials(known)}".strip())
+    titles = (column.title for column in columns)
+    if known:  # not all of them are of twins
+        titles = (title.replace("twin", "predicted") for title in titles)
+    headings = ("Task and condition", *sources, "Trials", *titles)
+    return Figure(
+        (Listing(headings, shown),), f"{_caption(rows, known)} {_own_trials(known)}".strip()
+    )
 
 
 def _name(row: BehaviourRow, rows: Sequence[BehaviourRow]) -> str:
@@ -144,13 +149,20 @@ def _cell(row: BehaviourRow, column: _Column) -> str:
     return f"{figure(value, column.decimals)}{more}"
 
 
-def _caption(rows: Sequence[BehaviourRow]) -> str:
+def _caption(rows: Sequence[BehaviourRow], known: Sequence[OwnTrialsOfTask]) -> str:
     borrowed = list(dict.fromkeys(row.task for row in rows if not row.own_sequence))
     text = ""
     if has(rows, PREDICTED):
         text = (
             "Behaviour of the network made from this connectome: its response time is the mean "
             "over trials of each trial\N{RIGHT SINGLE QUOTATION MARK}s mean. "
+        )
+    if known:
+        text = (
+            "Behaviour of the network whose code is made from this connectome, from the "
+            "person\N{RIGHT SINGLE QUOTATION MARK}s own trials, or from both; and as predicted "
+            "from own trials without a network. A response time is the mean over trials of each "
+            "trial\N{RIGHT SINGLE QUOTATION MARK}s mean. "
         )
     if not has(rows, _OBSERVED):
         text += "The person has no responses to compare with. "
@@ -171,11 +183,11 @@ def _own_trials(known: Sequence[OwnTrialsOfTask]) -> str:
     if not known:
         return ""
     first = "; ".join(
-        f"the first {counted(own.known, 'trial')} of {own.task}, which leave {own.predicted}"
+        f"{counted(own.known, 'first trial')} of {own.task}, which leave {own.predicted}"
         for own in known
     )
     return (
-        f"Known of the person: {first}. Rows of these tasks are of the trials after the known "
+        f"Known are {first}. Rows of these tasks are of the trials after the known "
         "ones, and \N{PLUS-MINUS SIGN} is a standard deviation by the posterior of the person's "
         "pace, practice and code. Own trials without a network do as well on real people: "
         f"{EVIDENCE}."

@@ -13,8 +13,8 @@ EVIDENCE = "docs/evidence/twin.md, what a network\N{RIGHT SINGLE QUOTATION MARK}
 WORDS: Mapping[str, str] = {
     "connectome": "connectome",
     "trials": "own trials",
-    "both": "connectome and own trials",
-    "closed_form": "own trials, without a network",
+    "both": "both",
+    "closed_form": "own trials, no network",
 }
 
 
