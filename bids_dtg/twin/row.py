@@ -115,7 +115,6 @@ ROW = Workflow(
 OUT/simulated  the people: connectomes.npz, event files of a Stroop run (bids)
                and true parameters (truth.tsv)
 OUT/demo.tsv   response times of unseen people: true, observed and predicted
-OUT/own_trials.tsv  response times after known first trials: observed and predicted
 OUT/demo.png   the same, their distribution, and a few trials""",
         needs="needs the extra train; about two minutes of one core",
         people=300,
