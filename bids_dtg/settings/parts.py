@@ -583,8 +583,8 @@ class TwinOptions:
     )
     own_trials: str | None = twin_option(
         "twin",
-        "of evaluate: people's first N trials of each task, or the first half of each run, are "
-        "known too, and the trials after them are predicted",
+        "of participants with --model, and of evaluate: people's first N trials of each task, or "
+        "the first half of each run, are known too, and the trials after them are predicted",
         default=None,
         metavar="N|half",
         shown_default="none are known",

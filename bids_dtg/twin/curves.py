@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from bids_dtg.twin.cuts import STEP_SECONDS
 from bids_dtg.twin.decoding import Decoded
+from bids_dtg.twin.tasks import Task
 from bids_dtg.twin.trial_series import TaskSet, TrialRows
 
 Values = NDArray[np.floating[Any]]
@@ -156,13 +157,18 @@ def _require_trials(values: Values, rows: TrialRows) -> None:
         )
 
 
+def times_of(task: Task) -> Values:
+    """Return the times of a task's curves: steps from the onset to the end of its window."""
+    return np.arange(0.0, task.window_seconds + STEP_SECONDS / 2, STEP_SECONDS)
+
+
 _Group = tuple[tuple[int, int], NDArray[np.intp], Values]
 
 
 def _groups(rows: TrialRows, tasks: TaskSet, used: Flags) -> Iterator[_Group]:
     """Yield task and condition, the numbers of their trials, and the times of their curves."""
     for number, task in enumerate(tasks.tasks):
-        grid = np.arange(0.0, task.window_seconds + STEP_SECONDS / 2, STEP_SECONDS)
+        grid = times_of(task)
         for condition in range(len(task.conditions)):
             mine = used & (rows.task == number) & (rows.condition == condition)
             if mine.any():

@@ -164,13 +164,13 @@ class TwinBundle(FittedBundle[TwinPart]):
             lapses=self._lapses(),
         )
 
-    def few_shot(self) -> FewShot:
-        """Read what a new person's first trials are compared with.
+    def require_few_shot(self) -> None:
+        """Refuse a model that does not keep what own trials are compared with; reads nothing.
 
         Raises
         ------
         BundleError
-            The model has none, or the file is damaged.
+            The model has none.
         """
         if OWN_TRIALS_FILE not in self.card.files:
             raise BundleError(
@@ -179,6 +179,16 @@ class TwinBundle(FittedBundle[TwinPart]):
                 remedy="train the model again with this version and latent factors (an "
                 "architecture other than published), or leave out --own-trials",
             )
+
+    def few_shot(self) -> FewShot:
+        """Read what a new person's first trials are compared with.
+
+        Raises
+        ------
+        BundleError
+            The model has none, or the file is damaged.
+        """
+        self.require_few_shot()
         return read_few_shot(self.path / OWN_TRIALS_FILE, self.part.tasks)
 
     def _lapses(self) -> Lapses | None:

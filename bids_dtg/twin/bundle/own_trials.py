@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +15,9 @@ from bids_dtg.files.tensors import TensorFile, encode_arrays
 if TYPE_CHECKING:
     from bids_dtg.twin.few_shot.code_times import CodeTimes
     from bids_dtg.twin.few_shot.prior import FewShot, TaskPrior
+    from bids_dtg.twin.own_trials.curves import Shape
+    from bids_dtg.twin.own_trials.group import TrialMeans
+    from bids_dtg.twin.own_trials.person_effects import PersonEffects
     from bids_dtg.twin.own_trials.rates import PersonRate
     from bids_dtg.twin.tasks import Task
 
@@ -42,28 +45,60 @@ def _of_prior(prior: TaskPrior) -> Arrays:
     for name, times in (("group", prior.group), ("connectome", prior.connectome)):
         if times is not None:
             found |= {f"{name}/{key}": values for key, values in _of_times(times).items()}
-    return found
+    closed = _of_closed_form(prior.closed_form)
+    return found | {f"closed_form/{key}": values for key, values in closed.items()}
 
 
 def _of_times(times: CodeTimes) -> Arrays:
     effects = times.effects
     found: Arrays = {
-        "means": times.means.weights,
+        **_of_means(times.means),
         "place": np.array([times.place.mean, times.place.sd]),
         "covariance": effects.prior.covariance,
         "noise": effects.prior.noise,
         "after": np.array(sorted(effects.spreads), np.int64),
     }
-    if times.means.columns is not None:
-        known = np.isfinite(times.means.columns)  # others have too few people
-        found["columns"] = np.where(known, times.means.columns, 0.0)
-        found["columns_known"] = known.astype(np.uint8)
     for number, spread in effects.spreads.items():
-        found[f"{number}/sd"] = spread.of_group
-        found[f"{number}/slopes"] = spread.slopes
-        found[f"{number}/knots"] = np.stack([shape.knots for shape in spread.shapes])
-        found[f"{number}/heights"] = np.stack([shape.heights for shape in spread.shapes])
+        found |= _of_spread(number, spread.of_group, spread.slopes, spread.shapes)
     return found
+
+
+def _of_closed_form(closed: Mapping[int, PersonEffects]) -> Arrays:
+    # Spreads alone depend on the number of own trials.
+    numbers = sorted(closed)
+    one = closed[numbers[0]]
+    found: Arrays = {
+        **_of_means(one.means),
+        "centre": one.effects.design.centre,
+        "scale": one.effects.design.scale,
+        "covariance": one.effects.covariance,
+        "noise": one.effects.noise,
+        "after": np.array(numbers, np.int64),
+    }
+    for number in numbers:
+        spread = closed[number].spread
+        found |= _of_spread(number, spread.of_condition, spread.weights, spread.shapes)
+    return found
+
+
+def _of_means(means: TrialMeans) -> Arrays:
+    found: Arrays = {"means": means.weights}
+    if means.columns is not None:
+        known = np.isfinite(means.columns)  # others have too few people
+        found["columns"] = np.where(known, means.columns, 0.0)
+        found["columns_known"] = known.astype(np.uint8)
+    return found
+
+
+def _of_spread(
+    number: int, sd: NDArray[np.float64], slopes: NDArray[np.float64], shapes: Sequence[Shape]
+) -> Arrays:
+    return {
+        f"{number}/sd": sd,
+        f"{number}/slopes": slopes,
+        f"{number}/knots": np.stack([shape.knots for shape in shapes]),
+        f"{number}/heights": np.stack([shape.heights for shape in shapes]),
+    }
 
 
 def read_few_shot(path: Path, tasks: Sequence[Task]) -> FewShot:
@@ -101,6 +136,7 @@ def _prior(task: Task, arrays: Arrays) -> TaskPrior:
         CodeDirections(arrays["directions"]),
         _times(task, _below(arrays, "group")),
         _times(task, _below(arrays, "connectome")) if "connectome/means" in arrays else None,
+        _closed_form(task, _below(arrays, "closed_form")),
         Outcomes(_rate(arrays["missed"], task), _rate(arrays["wrong"], task)),
         arrays["condition"],
         arrays["correct_button"],
@@ -111,25 +147,52 @@ def _times(task: Task, arrays: Arrays) -> CodeTimes:
     from bids_dtg.twin.few_shot.code_times import CodeTimes, Place
     from bids_dtg.twin.few_shot.posterior import EffectsPrior
     from bids_dtg.twin.few_shot.times import PersonTimes, Spread
-    from bids_dtg.twin.own_trials.curves import Shape, grid, log_seconds
+    from bids_dtg.twin.own_trials.curves import grid, log_seconds
+
+    spreads = {
+        number: Spread(own["sd"], own["slopes"], shapes)
+        for number, own, shapes in _spreads(task, arrays)
+    }
+    effects = PersonTimes(EffectsPrior(arrays["covariance"], arrays["noise"]), spreads)
+    mean, sd = arrays["place"].tolist()
+    times, none = log_seconds(grid(task.window_seconds)), np.zeros((1, 0, 0))
+    return CodeTimes(times, _means(task, arrays), Place(mean, sd), effects, none)
+
+
+def _closed_form(task: Task, arrays: Arrays) -> dict[int, PersonEffects]:
+    from bids_dtg.twin.own_trials.curves import grid, log_seconds
+    from bids_dtg.twin.own_trials.person_effects import Design, Effects, PersonEffects
+    from bids_dtg.twin.own_trials.spread import Spread
+
+    design = Design(len(task.conditions), arrays["centre"], arrays["scale"])
+    effects = Effects(design, arrays["covariance"], arrays["noise"])
+    times, means = log_seconds(grid(task.window_seconds)), _means(task, arrays)
+    return {
+        number: PersonEffects(times, means, effects, Spread(own["sd"], own["slopes"], shapes))
+        for number, own, shapes in _spreads(task, arrays)
+    }
+
+
+def _means(task: Task, arrays: Arrays) -> TrialMeans:
     from bids_dtg.twin.own_trials.group import TrialMeans
 
-    conditions, spreads = len(task.conditions), {}
-    for number in arrays["after"].tolist():
-        own = _below(arrays, str(number))
-        shapes = zip(own["knots"], own["heights"], strict=True)
-        spread = Spread(own["sd"], own["slopes"], tuple(Shape(*each) for each in shapes))
-        if (len(spread.of_group), len(spread.shapes)) != (conditions, conditions):
-            raise ValueError(f"{task.name} has spreads of other than {conditions} conditions")
-        spreads[number] = spread
-    effects = PersonTimes(EffectsPrior(arrays["covariance"], arrays["noise"]), spreads)
     columns = arrays.get("columns")
     if columns is not None:
         columns = np.where(arrays["columns_known"] > 0, columns, np.nan)
-    means = TrialMeans(arrays["means"], columns, conditions, len(task.buttons))
-    mean, sd = arrays["place"].tolist()
-    none = np.zeros((1, 0, 0))
-    return CodeTimes(log_seconds(grid(task.window_seconds)), means, Place(mean, sd), effects, none)
+    return TrialMeans(arrays["means"], columns, len(task.conditions), len(task.buttons))
+
+
+def _spreads(task: Task, arrays: Arrays) -> Iterator[tuple[int, Arrays, tuple[Shape, ...]]]:
+    """Yield numbers of own trials, and the spreads after them with their shapes."""
+    from bids_dtg.twin.own_trials.curves import Shape
+
+    conditions = len(task.conditions)
+    for number in arrays["after"].tolist():
+        own = _below(arrays, str(number))
+        shapes = tuple(Shape(*each) for each in zip(own["knots"], own["heights"], strict=True))
+        if (len(own["sd"]), len(shapes)) != (conditions, conditions):
+            raise ValueError(f"{task.name} has spreads of other than {conditions} conditions")
+        yield number, own, shapes
 
 
 def _rate(values: NDArray[np.float64], task: Task) -> PersonRate:

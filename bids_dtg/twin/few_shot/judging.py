@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from bids_dtg.stats.paired import Interval, bootstrap_interval
 from bids_dtg.stats.verdict import Verdict, judge_differences
 from bids_dtg.twin.distribution import Distribution
-from bids_dtg.twin.few_shot.prior import FewShot, nothing_known
+from bids_dtg.twin.few_shot.prior import FewShot, codes_of, nothing_known
 from bids_dtg.twin.fitting import Fitted
 from bids_dtg.twin.judging.behaviour import Answers, means
 from bids_dtg.twin.judging.cohort import Cohort
@@ -74,12 +74,7 @@ def own_trials_scores(
 
 
 def _codes(fitted: Fitted, people: Cohort) -> Values | None:
-    import torch
-
-    if people.connectomes is None or not fitted.twin.edge_weights.any():
-        return None
-    edges = torch.as_tensor(np.asarray(people.connectomes), dtype=torch.float32)
-    return np.asarray(fitted.twin.factors(edges).double().numpy(), np.float64)
+    return None if people.connectomes is None else codes_of(fitted, people.connectomes)
 
 
 def _judged(

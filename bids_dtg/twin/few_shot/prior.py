@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -15,6 +16,7 @@ from bids_dtg.twin.few_shot.posterior import Posterior
 from bids_dtg.twin.fitting import Fitted
 from bids_dtg.twin.own_trials.curves import NON_DECISION_SECONDS
 from bids_dtg.twin.own_trials.first_trials import FirstTrials, Own, first_trials
+from bids_dtg.twin.own_trials.person_effects import PersonEffects
 from bids_dtg.twin.own_trials.rates import Outcomes
 from bids_dtg.twin.own_trials.rows import Fitted as FittedRow
 from bids_dtg.twin.tasks import Task
@@ -76,6 +78,7 @@ class TaskPrior:
     directions: CodeDirections
     group: CodeTimes  # about the group's network
     connectome: CodeTimes | None  # about what connectomes predict; None: they predict nothing
+    closed_form: Mapping[int, PersonEffects]  # needs no network; by the number of own trials
     outcomes: Outcomes
     condition: NDArray[np.integer[Any]]  # (trials,): of the sequence that all saw; (): many
     correct_button: NDArray[np.integer[Any]]  # (trials,), likewise
@@ -107,6 +110,7 @@ class TaskPrior:
             directions,
             CodeTimes.learn(training, task, codes, numbers=numbers),
             with_connectomes,
+            {n: PersonEffects.learn(_after(training, n), task) for n in numbers},
             Outcomes.learn(training, len(task.conditions)),
             answers.condition[0, shown],
             answers.correct_button[0, shown],
@@ -130,6 +134,32 @@ class TaskPrior:
         """
         number = segments.tasks.number(self.task)
         basis = _of_task(self.directions.basis(fitted, segments), segments, number)
+        people = self._compared(people)
+        if codes is None or self.connectome is None:
+            times = self.group.for_people(basis)
+        else:
+            times = self.connectome.for_people(basis, _start(fitted, codes, segments, number))
+        found = FittedRow(self.task, times, self.outcomes).predict(people)
+        known = _scored(people.known())
+        mean = found.mean_seconds
+        slopes = (mean - NON_DECISION_SECONDS)[..., None] * times.basis(known)
+        return Prediction(people, found, mean, np.nan_to_num(slopes), times.posterior(known))
+
+    def predict_without_network(self, people: FirstTrials) -> Distribution:
+        """Predict later trials of people by the closed form.
+
+        Parameters
+        ----------
+        people
+            Their known trials; answers to others are removed.
+        """
+        people = self._compared(people)
+        known = float(np.median(people.own.sum(axis=1)))
+        nearest = min(self.closed_form, key=lambda n: abs(np.log1p(n) - np.log1p(known)))
+        return FittedRow(self.task, self.closed_form[nearest], self.outcomes).predict(people)
+
+    def _compared(self, people: FirstTrials) -> FirstTrials:
+        """Return people who are of one sequence only where it is that of training people."""
         same = people.one_sequence and all(
             np.array_equal(one[0], other)
             for one, other in (
@@ -137,16 +167,7 @@ class TaskPrior:
                 (people.answers.correct_button, self.correct_button),
             )
         )
-        people = replace(people, one_sequence=same)
-        if codes is None or self.connectome is None:
-            times = self.group.for_people(basis)
-        else:
-            times = self.connectome.for_people(basis, _start(fitted, codes, segments, number))
-        found = FittedRow(self.task, times, self.outcomes).predict(people)
-        known = _scored(people.known())
-        mean = _mean_seconds(found)
-        slopes = (mean - NON_DECISION_SECONDS)[..., None] * times.basis(known)
-        return Prediction(people, found, mean, np.nan_to_num(slopes), times.posterior(known))
+        return replace(people, one_sequence=same)
 
 
 @dataclass(frozen=True, eq=False)
@@ -199,9 +220,26 @@ class FewShot:
         return found
 
 
+def codes_of(fitted: Fitted, connectomes: NDArray[np.floating[Any]]) -> Values | None:
+    """Return what connectomes (people, edges) say of codes; None: the model's say nothing."""
+    import torch
+
+    if not fitted.twin.edge_weights.any():
+        return None
+    edges = torch.as_tensor(np.asarray(connectomes), dtype=torch.float32)
+    return np.asarray(fitted.twin.factors(edges).double().numpy(), np.float64)
+
+
 def nothing_known(people: FirstTrials) -> FirstTrials:
     """Return the same people and trials to predict, without known trials."""
     return replace(people, own=np.zeros_like(people.own))
+
+
+def _after(people: FirstTrials, number: int) -> FirstTrials:
+    """Return the same people, so many trials of each known."""
+    there = people.place >= 0
+    first = there & (people.place < number)
+    return replace(people, own=first, later=there & ~first)
 
 
 def _scored(people: FirstTrials) -> FirstTrials:
@@ -221,12 +259,3 @@ def _of_task(values: Values, segments: Segments, number: int) -> Values:
     """Return the columns of a task, as `judging.cohort.answers_of` does."""
     task = segments.trials.task
     return values[:, task[0] == number] if len(task) == 1 else values
-
-
-def _mean_seconds(found: Distribution) -> Values:
-    """Return the mean time of responses, (people, trials); NaN where nothing is predicted."""
-    rising = np.concatenate([np.zeros_like(found.answered[..., :1]), found.answered], axis=-1)
-    times = np.concatenate([[0.0], found.seconds])
-    middle = (times[1:] + times[:-1]) / 2
-    total = np.maximum(rising[..., -1], 1e-9)
-    return np.asarray((np.diff(rising, axis=-1) * middle).sum(axis=-1) / total)

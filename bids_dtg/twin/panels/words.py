@@ -47,7 +47,8 @@ Of each set of runs (--combine):
 - *_stat-fisherz_relmat.tsv: the connectome: Fisher's z of the correlation of each two parcels.
 - *_desc-twin_behaviour.tsv: predicted behaviour of the twin in each task and condition, with the
   person's observed behaviour. Predictions are estimates, not measurements.
-- *_desc-twin_trials.tsv: predicted and observed behaviour in each trial.
+- *_desc-twin_trials.tsv: predicted and observed behaviour in each trial. With --own-trials, both
+  tables predict the trials after a person's first ones, and predicted_from has what from.
 - *_desc-traces_behaviour.tsv: time series of the mean trial: share answered by each time.
 - *_desc-observed_behaviour.tsv, *_desc-observed_trials.tsv: without a model, observed behaviour.
 - logs/CITATION.md: methods text and references.
@@ -116,6 +117,7 @@ class TwinMethods(ParcelMethods):
     combine: Combine  # which runs make one connectome
     tasks: tuple[str, ...] = ()  # names of the tasks with event files
     model: ModelOfTwins | None = None  # None: the call has none
+    own: str = ""  # own trials that are known, in words; empty: none
 
 
 _CITED = {
@@ -179,7 +181,19 @@ def _performed(facts: TwinMethods) -> str:
         "button. Participants' own responses were compared with these distributions by the "
         "cross-entropy and by the continuous ranked probability score (Gneiting & Raftery, 2007), "
         "and so were the distributions of the group's network."
+        f"{_informed(facts)}"
     ).strip()
+
+
+def _informed(facts: TwinMethods) -> str:
+    if not facts.own:
+        return ""
+    return (
+        f" Of a participant's own tasks, {facts.own} were known, and the trials after them were "
+        "predicted: from the posterior of the code of the network and of the participant's pace "
+        "and practice, with the connectome's prediction as the prior mean, and by a closed form "
+        "without a network. The prior's spread was that of the training participants."
+    )
 
 
 def _about(model: ModelOfTwins) -> str:

@@ -9,6 +9,7 @@
 - `events`: each participant's event files, and the sequence for participants without one
 - `infer`: behaviour of networks in the tasks of an average
 - `output_connectomes`: connectomes that the participant level has written
+- `own_trials`: a person's later trials, predicted from the first ones and the connectome
 - `people`: people with a connectome and trials
 - `request`: atlas, model and event files of a call
 - `source`: sources of connectomes, one form for all

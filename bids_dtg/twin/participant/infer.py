@@ -19,6 +19,7 @@ from bids_dtg.twin.trials import Trials
 
 if TYPE_CHECKING:
     from bids_dtg.twin.decoding import Decoded
+    from bids_dtg.twin.few_shot.prior import FewShot
     from bids_dtg.twin.fitting import Fitted, Performance
     from bids_dtg.twin.lapses import Lapses
     from bids_dtg.twin.trial_series import Segments, TaskSet, TrialRows
@@ -105,7 +106,13 @@ class TwinInference:
         self._bundle, self._threads = bundle, threads
 
     @cached_property
-    def _fitted(self) -> Fitted:
+    def few_shot(self) -> FewShot:
+        """What a new person's first trials are compared with."""
+        return self._bundle.few_shot()
+
+    @cached_property
+    def fitted(self) -> Fitted:
+        """The model's twins."""
         import torch
 
         torch.set_num_threads(self._threads)
@@ -125,7 +132,7 @@ class TwinInference:
                 expected=f"values of all edges, which {self._bundle.card.name} needs",
                 remedy="use another atlas, or leave out --model",
             )
-        twin = self._fitted.perform(edges[None], seen.segments)
+        twin = self.fitted.perform(edges[None], seen.segments)
         if not np.isfinite(twin.buttons).all():
             raise RunError(
                 f"the answers by {self._bundle.card.name} are not finite",
@@ -133,7 +140,7 @@ class TwinInference:
             )
         group = None
         if not find_architecture(self._bundle.part.architecture).generates_all:
-            group = _answers(self._fitted.perform_group(seen.segments), seen)
+            group = _answers(self.fitted.perform_group(seen.segments), seen)
         return Performed(_answers(twin, seen), group)
 
 

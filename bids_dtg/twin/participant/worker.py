@@ -19,6 +19,7 @@ from bids_dtg.twin.participant.behaviour import AverageBehaviour
 from bids_dtg.twin.participant.connectome import AverageConnectome
 from bids_dtg.twin.participant.events import AverageEvents
 from bids_dtg.twin.participant.infer import SeenTrials, TwinInference
+from bids_dtg.twin.participant.own_trials import Forecasts, forecast
 from bids_dtg.twin.participant.request import TwinRequest
 from bids_dtg.twin.participant.write import TwinWriter
 
@@ -98,7 +99,11 @@ class TwinAverageMaker:
             self._files += writer.write_average(planned, made, behaviour, left_out=self._left_out)
             writer.complete(planned, self.begun.inputs, self._files, self._runs)
         notes = writer.notes(
-            planned, made, behaviour, left_out=self._left_out, of_events=found.notes
+            planned,
+            made,
+            behaviour,
+            left_out=self._left_out,
+            of_events=found.notes if behaviour is None else behaviour.notes,
         )
         return MadeAverage(tuple(notes), _line(made, left_out=len(self._left_out)))
 
@@ -116,10 +121,14 @@ class TwinAverageMaker:
             return None
         held = request.bundle is None or request.bundle.part.held
         seen = SeenTrials.of(found.runs, request.events.tasks, held=held)
-        performed = None
+        performed, forecasts = None, Forecasts()
         if inference is not None:
-            performed = inference.of(request.as_the_model_takes(participant, made.upper), seen)
-        return AverageBehaviour(seen, performed, found.notes)
+            edges = request.as_the_model_takes(participant, made.upper)
+            performed = inference.of(edges, seen)
+            if request.own is not None:
+                shot = inference.few_shot
+                forecasts = forecast(inference.fitted, shot, edges, seen, request.own)
+        return AverageBehaviour(seen, performed, (*found.notes, *forecasts.notes), forecasts)
 
 
 def _line(made: AverageConnectome, *, left_out: int) -> str:

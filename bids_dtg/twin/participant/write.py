@@ -20,9 +20,10 @@ from bids_dtg.participants.parcels.write import ParcelWriter
 from bids_dtg.report.pages.participant import discard_report
 from bids_dtg.report.panels.panel import write_kept
 from bids_dtg.twin.panels.fit import fit_facts
+from bids_dtg.twin.panels.own_trials import own_trials_facts
 from bids_dtg.twin.panels.trial_series import keep_trial_series
 from bids_dtg.twin.participant.behaviour import AverageBehaviour
-from bids_dtg.twin.participant.columns import BEHAVIOUR, TRIALS
+from bids_dtg.twin.participant.columns import BEHAVIOUR, OF_OWN_TRIALS, TRIALS
 from bids_dtg.twin.participant.connectome import AverageConnectome
 from bids_dtg.twin.participant.request import TwinRequest
 from bids_dtg.twin.participant.source import FISHER_Z, MINUTES, RUN, RUNS
@@ -150,7 +151,13 @@ class TwinWriter(ParcelWriter[TwinRequest]):
             ("behaviour", "Behaviour in each task and condition", BEHAVIOUR, behaviour.rows()),
             ("trials", "Behaviour in each trial", TRIALS, behaviour.trial_rows()),
         ):
-            known = [column for column in columns if _is_known(column.name, predicted=predicted)]
+            informed = behaviour.forecasts.used
+            known = [
+                column
+                for column in columns
+                if _is_known(column.name, predicted=predicted)
+                and (informed or column.name not in OF_OWN_TRIALS)
+            ]
             names = {column.name for column in known}
             table = ResultTable(
                 known,
@@ -187,6 +194,7 @@ class TwinWriter(ParcelWriter[TwinRequest]):
         return {
             **facts,
             **self.model_facts(),
+            **own_trials_facts(behaviour.own_trials()),
             **fit_facts(behaviour.fits()),
             "Notes": [*facts["Notes"], *notes],
         }

@@ -10,6 +10,7 @@ from twin_runs import a_run
 from bids_dtg.errors import BundleError
 from bids_dtg.twin.bundle.bundle import load_twin_bundle, write_twin_bundle
 from bids_dtg.twin.few_shot.prior import FewShot, nothing_known
+from bids_dtg.twin.own_trials import BEST, ROWS
 from bids_dtg.twin.own_trials.first_trials import first_trials
 from bids_dtg.twin.trial_series import stack_people
 
@@ -96,9 +97,25 @@ def test_a_bundle_keeps_the_prior(few_shot, fitted, tmp_path):
     one, other = (predicted(found, fitted, logs, 15) for found in (few_shot, back))
     assert np.allclose(one.distribution.answered, other.distribution.answered, equal_nan=True)
     assert np.allclose(one.posterior.covariance, other.posterior.covariance)
+    people = first_trials(segments_of(logs, fitted), 0, 15)
+    one, other = (found.tasks[0].predict_without_network(people) for found in (few_shot, back))
+    assert np.allclose(one.answered, other.answered, equal_nan=True)
     write_twin_bundle(tmp_path / "without", whole, TINY_TWIN_FACTS)
     with pytest.raises(BundleError, match="train the model again"):
         load_twin_bundle(tmp_path / "without").few_shot()
+
+
+@pytest.mark.parametrize("own", [10, 20])
+def test_times_of_the_closed_form_are_those_that_are_judged(few_shot, fitted, own):
+    training = first_trials(segments_of(times(40, 0)[0], fitted), 0, own)
+    people = first_trials(segments_of(times(3, 6)[0], fitted), 0, own)
+    (row,) = (row for row in ROWS if row.name == BEST)
+    judged = row.fit(training, fitted.tasks.tasks[0]).predict(people)
+    kept = few_shot.tasks[0].predict_without_network(people)
+    later = people.later
+    assert np.allclose(kept.mean_seconds[later], judged.mean_seconds[later])
+    shapes = (each.answered[later] / each.answered[later][:, -1:] for each in (kept, judged))
+    assert np.allclose(*shapes)
 
 
 def test_connectomes_move_people_of_whom_nothing_is_known(fitted):
