@@ -125,7 +125,7 @@ class World:
         for root in ("/data/", "/scratch/"):
             place = re.sub(rf"(?<![\w/]){root}", f"{self.folder}{root}", place)
         program, *words = shlex.split(place)
-        if program == "bids_dtg" and {"participant", "group"} & {*words} and "--dry-run" not in words:
+        if {"participant", "group"} & {*words} and "--dry-run" not in words:
             said = self.folder / "said.txt"
             said.write_text("")
             here = {"folder": self.folder, "environment": self.changed}
