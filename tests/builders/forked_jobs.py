@@ -107,21 +107,18 @@ class ForkingProcess:
         stdout=os.devnull,
         streams: Mapping[int, str] | None = None,
         file_size: int | None = None,
-        folder: object = None,
-        environment: Mapping[str, str] | None = None,
     ):
         """Call the program once for each list of arguments, at the same time.
 
         Returns the exit codes, -n for a child that signal n has ended, once all processes that
         they have started are gone. Standard error is appended to the file `stderr`, as output to
         `stdout`. `streams` spoils some, as `spoil` does. No file may have more than `file_size`
-        bytes. The program is called in `folder`, with `environment` added to that of the process.
+        bytes.
         """
         step = {"arguments": arguments, "stderr": str(stderr), "stdout": str(stdout)}
         step["streams"], step["file_size"] = [*(streams or {}).items()], file_size
         step["signal"] = asdict(signal) if signal else None
         step["copies"] = asdict(copies) if copies else None
-        step["folder"], step["environment"] = str(folder or "."), dict(environment or {})
         print(json.dumps(step), file=self._process.stdin, flush=True)
         return json.loads(self._process.stdout.readline())
 
@@ -203,8 +200,6 @@ def _fork(arguments: Sequence[str], step: dict) -> int:
     signals.signal(signals.SIGINT, signals.default_int_handler)
     for stream, target in ((sys.stdout, step["stdout"]), (sys.stderr, step["stderr"])):
         os.dup2(os.open(target, os.O_WRONLY | os.O_CREAT | os.O_APPEND), stream.fileno())
-    os.chdir(step["folder"])
-    os.environ.update(step["environment"])
     if step["file_size"] is not None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (step["file_size"], resource.RLIM_INFINITY))
     if step["signal"]:

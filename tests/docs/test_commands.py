@@ -10,14 +10,12 @@ import re
 import shlex
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 from array_people import arrays, write
 from fmriprep_dataset import confound_columns, describe_dataset, make_image, write_confounds
-from forked_jobs import ForkingProcess, all_modules
 from study_folders import add_hcp_run, add_ukb_run
 from tiny_bundle import write_tiny_bundle
 from tiny_job import FRAMES, TR, add_rest
@@ -88,8 +86,8 @@ def bold(seed: int) -> np.ndarray:
 class World:
     """The folders that the pages name, with small images in them, and a small model."""
 
-    def __init__(self, folder: Path, forks: ForkingProcess) -> None:
-        self.folder, self.forks, self.typed = folder, forks, set[tuple[str, str]]()
+    def __init__(self, folder: Path) -> None:
+        self.folder, self.typed = folder, set[tuple[str, str]]()
         self.data, self.models = folder / "data", folder / "models"
         for name in ("hcp-ya", "ukb"):
             write_tiny_bundle(self.models / name, name=name, shape=SHAPE, affine=AFFINE)
@@ -104,20 +102,16 @@ class World:
         write(self.data / "arrays" / "new.npz", **arrays(1, people=3))
         slabs = np.broadcast_to(np.arange(SHAPE[2]) // 2 + 1, SHAPE).astype(np.int16)
         make_image(folder / "atlas-Mine_space-MNI152NLin6Asym_dseg.nii.gz", slabs, AFFINE)
-        self.changed = {
+        self.environment = os.environ | {
             "DTG_MODEL_DIR": str(self.models),
             "XDG_CACHE_HOME": str(folder / "cache"),
             "DTG_OFFLINE": "1",
         }
-        self.environment = os.environ | self.changed
         self.type("bids_dtg /data/ds001 /data/maps participant --no-reports")
         self.type("bids_dtg /data/study /data/study/derivatives/dtg participant --no-reports")
 
     def type(self, command: str, maps: str = "maps-of-ds001") -> None:
-        """Type a command in this folder, each once; `maps` is what /data/maps stands for.
-
-        Calls that make something are forked from a process that has imported what they need.
-        """
+        """Type a command in this folder, each once; `maps` is what /data/maps stands for."""
         if (command, maps) in self.typed:
             return
         self.typed.add((command, maps))
@@ -125,13 +119,6 @@ class World:
         for root in ("/data/", "/scratch/"):
             place = re.sub(rf"(?<![\w/]){root}", f"{self.folder}{root}", place)
         program, *words = shlex.split(place)
-        if {"participant", "group"} & {*words} and "--dry-run" not in words:
-            said = self.folder / "said.txt"
-            said.write_text("")
-            here = {"folder": self.folder, "environment": self.changed}
-            codes = self.forks.run(words, stdout=said, stderr=said, **here)
-            assert codes == [0], f"{command}\n{said.read_text()}"
-            return
         done = subprocess.run(
             [SCRIPTS / program, *words],
             cwd=self.folder,
@@ -171,9 +158,8 @@ class World:
 
 
 @pytest.fixture(scope="module")
-def world(tmp_path_factory) -> Iterator[World]:
-    with ForkingProcess(*all_modules()) as forks:
-        yield World(tmp_path_factory.mktemp("world"), forks)
+def world(tmp_path_factory) -> World:
+    return World(tmp_path_factory.mktemp("world"))
 
 
 @pytest.mark.slow
