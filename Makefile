@@ -3,8 +3,10 @@ PYTHON ?= python3
 BIN := .venv/bin
 # Tests call programs that are installed beside pytest, such as the BIDS validator. There is a process
 # of tests for each core: with more threads than one they would wait for one another. Bytecode is kept,
-# whatever the environment says, as they start many processes.
-PYTEST := env -u PYTHONDONTWRITEBYTECODE PATH="$(CURDIR)/$(BIN):$$PATH" OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(BIN)/pytest -rfERs
+# whatever the environment says, as they start many processes. Memory comes in large pages where Linux
+# has them: programs take a tenth to a third less processor time.
+LARGE_PAGES := GLIBC_TUNABLES=glibc.malloc.hugetlb=1
+PYTEST := env -u PYTHONDONTWRITEBYTECODE PATH="$(CURDIR)/$(BIN):$$PATH" $(LARGE_PAGES) OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(BIN)/pytest -rfERs
 # What is imported is compiled then: pip would compile all that is never imported, too.
 PIP := $(BIN)/python -m pip install --quiet --no-compile --constraint constraints.txt --editable
 
@@ -73,7 +75,7 @@ bench: .venv/installed ## time and memory against a plain implementation and the
 	$(BIN)/python benchmarks/throughput.py --record
 
 docs: .venv/installed ## build the documentation into site/, and run changed examples; warnings are errors
-	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+	$(LARGE_PAGES) NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 container: ## build the image without a Docker daemon and run it (root; Debian; 5 to 11 minutes)
 	container/build_and_try

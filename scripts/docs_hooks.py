@@ -6,7 +6,7 @@ writes the tables of options, strategies and spellings, and the home page's list
 their pages, between `<!-- options -->` and `<!-- end of options -->`, so that a plain clone shows
 them. MkDocs uses this module as a hook: on the site, `<!-- error lines -->` and
 `<!-- contributing -->` become those too. Scripts of the gallery call this package's programs, which
-are installed beside Python.
+are installed beside Python. The first build runs their demos at the same time, before the scripts.
 """
 
 from __future__ import annotations
@@ -14,8 +14,11 @@ from __future__ import annotations
 import argparse
 import os
 import re
+import shutil
+import subprocess
 import sys
 import sysconfig
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -28,6 +31,7 @@ from bids_dtg.cli.run import build_parser
 from bids_dtg.cli.spellings import ALIASES, FOREIGN
 
 DOCS = Path(__file__).parent.parent / "docs"
+GALLERY = DOCS.parent / "examples" / "gallery"
 KINDS = ("reference", "explanation", "evidence")  # folders whose pages the home page lists
 
 
@@ -35,6 +39,31 @@ def on_startup(**_: Any) -> None:
     """Let scripts of the gallery find the package's programs."""
     os.environ["PATH"] = os.pathsep.join([sysconfig.get_path("scripts"), os.environ["PATH"]])
     os.environ["MPLBACKEND"] = "agg"
+    if not (DOCS / "gallery").exists():  # later builds run what has changed
+        make_demos()
+
+
+def make_demos() -> None:
+    """Run the demos that scripts of the gallery begin with and that are not there, two at a time.
+
+    What a demo prints is in its folder, as `printed.txt`.
+    """
+    texts = (path.read_text(encoding="utf-8") for path in sorted(GALLERY.glob("*.py")))
+    commands = dict.fromkeys(re.findall(r'"(dtg-demo [^"]+)"', "".join(texts)))
+    with ThreadPoolExecutor(2) as pool:
+        # The longest one, which is in the last script, does not begin last.
+        list(pool.map(_make_demo, reversed(commands)))
+
+
+def _make_demo(command: str) -> None:
+    words = command.split()
+    folder = GALLERY / words[1]
+    if not folder.exists():
+        done = subprocess.run(words, cwd=GALLERY, stdout=subprocess.PIPE, text=True)
+        if done.returncode:
+            shutil.rmtree(folder, ignore_errors=True)  # the next build begins anew
+            raise SystemExit(f"{command} ended with exit code {done.returncode}")
+        (folder / "printed.txt").write_text(done.stdout, encoding="utf-8")
 
 
 def on_page_markdown(markdown: str, **_: Any) -> str:

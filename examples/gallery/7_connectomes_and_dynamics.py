@@ -54,11 +54,8 @@ print(f"r between the connectomes of two people: {alike[0, 1]:.2f}")
 # of them and describes the tenth by it.
 
 if not Path("network-output").exists():
-    subprocess.run(
-        ["dtg-demo", "network-output", "--workflow", "dynamics"],
-        check=True,
-        stdout=subprocess.DEVNULL,
-    )
+    command = "dtg-demo network-output --workflow dynamics"
+    subprocess.run(command.split(), check=True, stdout=subprocess.DEVNULL)
 
 truth = Path("network-output/simulated/truth")
 with np.load(truth / "networks.npz") as file:
