@@ -239,6 +239,10 @@ class _Mapped:
 
     model: WeightedLinear
 
+    def of_rest(self, minutes: float) -> _Mapped:
+        """Return the model for connectomes of so much rest."""
+        return _Mapped(self.model.of_rest(minutes))
+
     def predict(self, connectome: NDArray[np.float32]) -> NDArray[np.float32]:
         """Turn a connectome (rois, places) into deviations of maps (contrasts, places)."""
         with one_blas_thread():  # for many small products, beside a process that reads

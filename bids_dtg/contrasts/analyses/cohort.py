@@ -181,7 +181,7 @@ def make_side_by_side(arrays: RunArrays, labels: Sequence[str]) -> dict[str, str
         else partial(
             _prepare,
             settings,
-            (arrays.plan, arrays.store, arrays.form),
+            (arrays.plan, arrays.store, arrays.form, arrays.lengths),
             bundle=request.bundle,
             threads=reader.threads,
         )
@@ -222,18 +222,19 @@ def _failure(end: End[None]) -> str | None:
 
 def _prepare(
     settings: Settings,
-    of_arrays: tuple[CohortPlan, ArrayStore, Form],
+    of_arrays: tuple[CohortPlan, ArrayStore, Form, tuple[float, ...]],
     *,
     bundle: ModelBundle,
     threads: int,
 ) -> Work[None]:
     """Prepare the work in a process that was started, not forked."""
     request = dataclasses.replace(Request.prepare(settings), bundle=bundle)
-    arrays = RunArrays(*of_arrays, request)
+    arrays = RunArrays(*of_arrays, request=request)
     reader = request.reader(threads=threads, every_part=False, other_lengths=True, form=arrays.form)
     return _work(arrays, reader)
 
 
 def _work(arrays: RunArrays, reader: Reader) -> Work[None]:
     share_cores(reader.threads)
+    reader = dataclasses.replace(reader, beginnings=arrays.lengths)
     return dataclasses.replace(arrays, reader=reader).make
