@@ -1,11 +1,11 @@
-"""Mean connectomes of short rest, kept in forms that take less room, on real people.
+"""Mean connectomes of short rest as arrays, and as factors of the rows of the mean, on real people.
 
-    python studies/short_means.py ../shared/data/real/hcp30 [--splits 6]
+    python studies/short_means.py ../shared/data/real/hcp30 --splits 4
 
 Training people of the splits of `linear_maps.py` have their whole rest, and test people the first
-3, 6 and 7.2 minutes. The model has the training people's means of short rest: of all parts that are
-so long or of each person's first, and as they are or as the mean of the whole rest (a) with a
-factor a row, (b) with its rows mixed within each set, by least squares.
+3, 6 and 7.2 minutes, or all. Means of short rest are of all parts that are so long, or of each
+person's first. Arrays are taken by the least deviation, as models of before do; factors by minutes.
+A last table counts which of whole, 3, 6 and 10 minutes the least deviation would take of factors.
 """
 
 from __future__ import annotations
@@ -16,19 +16,20 @@ from pathlib import Path
 
 import numpy as np
 from linear_maps import SHORT_TRAINING, Rows, Weighted, predicted, print_head
-from real_people import Array, Study, fitted
+from real_people import Study, fitted
 
+from bids_dtg.contrasts.kind import ModelSpace
 from bids_dtg.contrasts.people import Person
-from bids_dtg.contrasts.weighted_linear import SHORTER_MINUTES, WeightedLinear
-from bids_dtg.contrasts.weighted_sums import rows_of
-from bids_dtg.inputs.arrays import read_arrays
+from bids_dtg.contrasts.weighted_linear import WeightedLinear
+from bids_dtg.contrasts.weighted_sums import SHORTER_MINUTES, rows_of
+from bids_dtg.inputs.arrays import ArrayPeople, read_arrays
 from bids_dtg.stats.linear import WHOLE, standardised
 
-FRAMES = (250, 500, 600)  # of test people: 3, 6 and 7.2 minutes
-NONE, EXACT = "no means of short rest", "means of all parts"
+FRAMES = (250, 500, 600, 1200)  # of test people: 3, 6, 7.2 and 14.4 minutes
+NONE = "no means of short rest"
 
 
-def first_parts(weighted: Weighted, people: list[Person], space) -> list[Person]:
+def first_parts(weighted: Weighted, people: list[Person], space: ModelSpace) -> list[Person]:
     """Return people whose shorter rest is the first part of each length alone."""
     made = []
     for person in people:
@@ -42,23 +43,25 @@ def first_parts(weighted: Weighted, people: list[Person], space) -> list[Person]
     return made
 
 
-def a_factor(whole: Array, short: Array) -> Array:
-    """Return the mean of short rest as that of whole rest, each row times a factor."""
-    factor = (whole * short).sum(axis=1) / (whole**2).sum(axis=1)
-    return np.asarray(factor[:, None] * whole)
+def with_arrays(model: WeightedLinear, people: list[Person]) -> WeightedLinear:
+    """Return a model with means of short rest as arrays."""
+    short = [
+        np.mean([person.shorter[length] for person in people], axis=0) for length in SHORTER_MINUTES
+    ]
+    means = np.concatenate([model.means, np.array(short, np.float32)])
+    return dataclasses.replace(model, means=means, short=None)
 
 
-def mixed(whole: Array, short: Array) -> Array:
-    """Return the mean of short rest as that of whole rest, with its rows mixed."""
-    return np.asarray((short @ whole.T) @ np.linalg.pinv(whole @ whole.T) @ whole)
-
-
-def with_means(model: WeightedLinear, make) -> WeightedLinear:
-    """Return a model whose means of short rest are made from its means of each set."""
-    means = model.means.astype(np.float64)
-    for rows in rows_of(model.sets):
-        means[1:, rows] = [make(means[0, rows], short[rows]) for short in means[1:]]
-    return dataclasses.replace(model, means=means.astype(np.float32))
+def least_deviation(model: WeightedLinear, person: Person) -> int:
+    """Return the length of which the person's deviation is least, by factors."""
+    found = [
+        sum(
+            model._square(person.connectomes[0].astype(np.float32), rows, length)
+            for rows in rows_of(model.sets)
+        )
+        for length in range(1 + len(SHORTER_MINUTES))
+    ]
+    return int(np.argmin(found))
 
 
 def main() -> None:
@@ -72,42 +75,42 @@ def main() -> None:
     )
     weighted = Weighted(Study(people, args.splits), 0)
     rows = {frames: Rows() for frames in FRAMES}
-    errors: dict[str, list[Array]] = {}
+    nearest: dict[int, list[int]] = {frames: [] for frames in FRAMES}
     for split in weighted.study.drawn(*SHORT_TRAINING):
         space, (training, _) = weighted.sets(split, None, None)
         sets = {
             frames: [weighted.person(label, space, frames, trains=False) for label in split.test]
             for frames in FRAMES
         }
-        for name, own in (
-            (EXACT, training),
-            ("means of first parts", first_parts(weighted, training, space)),
+        for parts, own in (
+            ("all parts", training),
+            ("first parts", first_parts(weighted, training, space)),
         ):
             fit = fitted("linear", own, space, people.contrasts)
             assert isinstance(fit.model, WeightedLinear)
             models = {
-                name: fit.model,
-                f"{name}, a factor a row": with_means(fit.model, a_factor),
-                f"{name}, rows mixed": with_means(fit.model, mixed),
+                f"arrays of {parts}": with_arrays(fit.model, own),
+                f"factors of {parts}": fit.model,
             }
-            if name == EXACT:
-                models = {NONE: dataclasses.replace(fit.model, means=fit.model.means[:1]), **models}
-                exact = fit.model
-            for row, model in models.items():
-                if len(model.means) > 1:
-                    apart = ((model.means - exact.means)[1:] ** 2).mean(axis=(1, 2)) ** 0.5
-                    change = ((exact.means[1:] - exact.means[0]) ** 2).mean(axis=(1, 2)) ** 0.5
-                    errors.setdefault(row, []).append(apart / change)
-                for frames, test in sets.items():
+            if own is training:
+                models[NONE] = dataclasses.replace(fit.model, short=None)
+            for frames, test in sets.items():
+                for row, model in models.items():
                     maps = predicted(dataclasses.replace(fit, model=model), test)
                     rows[frames].add(row, split.test, maps, (own, test))
+                if own is training:
+                    nearest[frames] += [least_deviation(fit.model, person) for person in test]
     print_head(["minutes"])
     for frames in FRAMES:
-        minutes = f"{frames * people.rest[0].tr_seconds / 60:.1f}"
-        rows[frames].print([minutes], EXACT)
-    print("\nrms error of means of 3, 6 and 10 minutes, as share of what short rest changes")
-    for row, found in errors.items():
-        print(f"{row}: " + ", ".join(f"{value:.3f}" for value in np.mean(found, axis=0)))
+        rows[frames].print([minutes_of(frames, people)], NONE)
+    print("\n| minutes | whole | 3 | 6 | 10 |\n|" + " --- |" * 5)
+    for frames, found in nearest.items():
+        counts = np.bincount(found, minlength=4).astype(str)
+        print("| " + " | ".join([minutes_of(frames, people), *counts]) + " |")
+
+
+def minutes_of(frames: int, people: ArrayPeople) -> str:
+    return f"{frames * people.rest[0].tr_seconds / 60:.1f}"
 
 
 if __name__ == "__main__":

@@ -64,6 +64,19 @@ class Amplitude:
         return maps
 
 
+def nearest_length(minutes: float, lengths: Sequence[float]) -> int:
+    """Return which length is nearest to so much rest; the first is that of whole rest.
+
+    What is compared is 1 / minutes, as the variance of noise goes. More than the whole, or what is
+    not known, counts as whole rest.
+    """
+    if not minutes < lengths[0]:
+        return 0
+    inverse = 1 / max(minutes, _LEAST_MINUTES)
+    apart = [abs(1 / length - inverse) for length in lengths]
+    return apart.index(min(apart))
+
+
 @dataclass(frozen=True, eq=False)
 class ShortRest:
     """Mean connectomes of shorter rest: rows of the mean of whole rest, times factors.
@@ -85,13 +98,8 @@ class ShortRest:
             raise ValueError(f"minutes are above 0, found {self.minutes.min()}")
 
     def nearest(self, minutes: float) -> int:
-        """Return the mean nearest to so much rest: 0 of whole rest, then of shorter one.
-
-        What is compared is 1 / minutes, as the variance of noise goes.
-        """
-        if not minutes < self.minutes[0]:
-            return 0
-        return int(np.argmin(np.abs(1 / self.minutes - 1 / max(minutes, _LEAST_MINUTES))))
+        """Return the mean nearest to so much rest: 0 of whole rest, then of shorter one."""
+        return nearest_length(minutes, self.minutes.tolist())
 
 
 @dataclass(frozen=True, eq=False)
@@ -132,6 +140,8 @@ class WeightedLinear:
             raise ValueError(f"sets of {self.sets} ROIs are not {rois} together")
         if self.short is not None and self.short.factors.shape[1] != rois:
             raise ValueError(f"factors are (lengths, {rois}), found {self.short.factors.shape}")
+        if self.short is not None and len(self.means) > 1:
+            raise ValueError(f"with factors there is one array of means, found {len(self.means)}")
 
     @classmethod
     def from_tensors(cls, tensors: Mapping[str, NDArray[Any]], places: int) -> WeightedLinear:
@@ -164,14 +174,16 @@ class WeightedLinear:
             amplitude = Amplitude(*found)
         short = None
         if "factors" in tensors:
-            names = ("minutes", "factors")
-            short = ShortRest(*(tensors[name].astype(np.float32, copy=False) for name in names))
+            minutes, factors = (tensors[name].astype(np.float32) for name in ("minutes", "factors"))
+            short = ShortRest(minutes, factors)
         return cls(
             sets=tuple(int(rois) for rois in sets),
             coefficients=np.ascontiguousarray(coefficients, np.float32),
             amplitude=amplitude,
             short=short,
-            **own,
+            means=own["means"],
+            weights=own["weights"],
+            squares=own["squares"],
         )
 
     def tensors(self) -> dict[str, NDArray[Any]]:
@@ -236,7 +248,7 @@ class WeightedLinear:
         square = 0.0
         for some, features in _features(connectome[rows]):
             deviation = self._deviation(features, rows, some, length)
-            square += np.vdot(deviation, deviation)
+            square += float(np.vdot(deviation, deviation))
         return square
 
     def _deviation(self, features: Array, rows: Rows, places: slice, length: int) -> Array:

@@ -159,7 +159,9 @@ def test_a_model_comes_back_from_its_tensors():
     model = fit_weighted(people, SETS).model
     back = WeightedLinear.from_tensors(model.tensors(), PLACES)
     new = people[3].connectomes[0].astype(np.float32)
-    np.testing.assert_array_equal(back.predict(new), model.predict(new))
+    for minutes in (np.nan, 3.0):
+        found, wanted = (own.of_rest(minutes).predict(new) for own in (back, model))
+        np.testing.assert_array_equal(found, wanted)
     assert back.amplitude is not None
     with pytest.raises(ValueError, match="places"):
         WeightedLinear.from_tensors(model.tensors(), PLACES + 1)
@@ -167,6 +169,14 @@ def test_a_model_comes_back_from_its_tensors():
         WeightedLinear.from_tensors({**model.tensors(), "sets": np.array([3, 4])}, PLACES)
     with pytest.raises(ValueError, match="directions"):
         WeightedLinear.from_tensors({**model.tensors(), "scale": np.ones(3)}, PLACES)
+    for change, line in (
+        ({"factors": np.ones((1, 3))}, r"factors are \(lengths, 8\), found \(1, 3\)"),
+        ({"factors": np.ones(8)}, r"factors \(8,\), of minutes \(2,\)"),
+        ({"minutes": np.zeros(2)}, "minutes are above 0"),
+        ({"means": np.ones((2, 8, PLACES))}, "with factors there is one array of means, found 2"),
+    ):
+        with pytest.raises(ValueError, match=line):
+            WeightedLinear.from_tensors({**model.tensors(), **change}, PLACES)
 
 
 def test_one_person_is_too_few():

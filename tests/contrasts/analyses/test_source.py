@@ -157,6 +157,7 @@ def test_short_rest_is_that_of_the_page(cohort, model):
             short[minutes].append(found)
         arrays = (store.read(f"sub-{label}/{name}") for name in (NAME, "target_maps"))
         training.append(Person(label, next(arrays), (1.0,), (next(arrays),), minutes=10.0))
+    assert model.rest_minutes == (10.0, 3.0, 6.0)
     page, form = ByThePage(training, SETS), model.card.part.connectome
     page.gain = model.correction.gains.astype(float)  # rounded in the card
     for minutes, seconds in ((3.0, 100.0), (3.0, 230.0), (6.0, 300.0)):
@@ -164,6 +165,17 @@ def test_short_rest_is_that_of_the_page(cohort, model):
         found = predict_maps(rest, model).values - model.correction.offset
         wanted = page.short(test.astype(float), short[minutes])
         assert np.abs(found - wanted).max() < 1e-4 * wanted.std()
+
+
+def test_short_rest_is_named_in_the_sidecar(cohort, model, tmp_path):
+    words = ("--participant-label", "01", "--model", model.path, "--dummy-scans", 25)
+    assert cohort.run(*words, out=tmp_path) == 0
+    image = next(iter(tmp_path.rglob("*synthetic_statmap.nii.gz")))
+    (run,) = read_inherited(image)["Runs"]
+    line = (
+        "5.8 minutes of rest are compared with the training people's mean of 6, not of 10 minutes."
+    )
+    assert line in run["Notes"]
 
 
 def test_a_kind_that_reads_one_set_makes_one(cohort, capsys):
