@@ -33,6 +33,9 @@ from bids_dtg.inputs.statmaps import Statistic
 from bids_dtg.notices import counted, named, say
 from bids_dtg.settings import Settings
 
+# Of a first part of a run, for each place and ROI: a connectome, and sums with maps and confounds.
+_BYTES_OF_A_LENGTH = 8
+
 
 @dataclass(frozen=True, eq=False)
 class Cohort:
@@ -167,10 +170,12 @@ def make_side_by_side(arrays: RunArrays, labels: Sequence[str]) -> dict[str, str
         form=arrays.form,
     )
     on_cpu = isinstance(reader.arrays, NumpyArrays)
+    places, rois = request.bundle.places.number, request.bundle.rois
     capacity = divide(
         settings.resources,
         units=len(labels),
-        bytes_each=bytes_needed(request.bundle.places.number, request.bundle.rois, on_cpu=on_cpu),
+        bytes_each=bytes_needed(places, rois, on_cpu=on_cpu)
+        + len(arrays.lengths) * _BYTES_OF_A_LENGTH * places * rois,
         on_cpu=on_cpu,
     )
     # A process that was forked shares what was prepared; a GPU's driver does not allow it.

@@ -131,9 +131,9 @@ class PersonArrays(ABC):
                 means, notes = pack_rest(measured.summaries)
                 self.store.write(self._summaries(label), means, facts, notes)
             if self.lengths:
-                means = [total / count for total, count in measured.shorter.values()]
+                shorter = [total / count for total, count in measured.shorter.values()]
                 notes = {"minutes": list(measured.shorter)}
-                kept = np.array(means, np.float16)
+                kept = np.array(shorter, np.float16)
                 self.store.write(self._shorter(label), kept, facts, notes)
         reporter.finish("read")
 

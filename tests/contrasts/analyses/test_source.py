@@ -168,7 +168,8 @@ def test_short_rest_is_that_of_the_page(cohort, model):
 
 
 def test_short_rest_is_named_in_the_sidecar(cohort, model, tmp_path):
-    words = ("--participant-label", "01", "--model", model.path, "--dummy-scans", 25)
+    words = ("--participant-label", "01", "--model", model.path)
+    words += ("--dummy-scans", 25, "--min-dof", 4)
     assert cohort.run(*words, out=tmp_path) == 0
     image = next(iter(tmp_path.rglob("*synthetic_statmap.nii.gz")))
     (run,) = read_inherited(image)["Runs"]
