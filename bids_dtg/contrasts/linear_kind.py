@@ -124,7 +124,10 @@ class LinearKind:
         held = weights.below(_PREFIX)
         if "minutes" not in held.names():
             return ()
-        return tuple(float(minutes) for minutes in held.mapped("minutes"))
+        minutes = held.mapped("minutes")
+        if minutes.ndim != 1 or not (minutes > 0).all():
+            raise weights.error(f" has {_PREFIX}minutes that are no lengths of rest")
+        return tuple(minutes.tolist())
 
     def check(self, weights: TensorFile, places: Places) -> None:
         """Read the model."""
