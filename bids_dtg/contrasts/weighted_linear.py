@@ -33,7 +33,6 @@ from bids_dtg.stats.linear import WHOLE, fit_regions, mean_fits, standardised
 LEAST_STRENGTH, ENOUGH_MINUTES = 4.0, 143.4
 _FLAT = 8 * float(np.finfo(np.float32).eps)  # sd of such a share of the largest value is rounding
 _PLACES = 4096  # that a prediction computes at a time
-_LEAST_MINUTES = 0.1  # of a connectome
 _LEAST_SHARE = 0.1  # by which deviations of short rest are multiplied at least
 Columns = Callable[
     [NDArray[np.floating[Any]]], Float
@@ -68,12 +67,11 @@ def nearest_length(minutes: float, lengths: Sequence[float]) -> int:
     """Return which length is nearest to so much rest; the first is that of whole rest.
 
     What is compared is 1 / minutes, as the variance of noise goes. More than the whole, or what is
-    not known, counts as whole rest.
+    not known (0 or NaN), counts as whole rest.
     """
-    if not minutes < lengths[0]:
+    if not 0 < minutes < lengths[0]:
         return 0
-    inverse = 1 / max(minutes, _LEAST_MINUTES)
-    apart = [abs(1 / length - inverse) for length in lengths]
+    apart = [abs(1 / length - 1 / minutes) for length in lengths]
     return apart.index(min(apart))
 
 
@@ -84,8 +82,8 @@ class ShortRest:
     Examples
     --------
     >>> short = ShortRest(np.array([14.4, 3.0, 6.0]), np.ones((2, 1)))
-    >>> [short.nearest(minutes) for minutes in (2.0, 3.9, 4.1, 8.0, 9.0, 30.0, float("nan"))]
-    [1, 1, 2, 2, 0, 0, 0]
+    >>> [short.nearest(minutes) for minutes in (2.0, 3.9, 4.1, 8.0, 9.0, 30.0, 0.0, np.nan)]
+    [1, 1, 2, 2, 0, 0, 0, 0]
     """
 
     minutes: Array  # (1 + lengths,), of a connectome: on the average of whole rest, then shorter
