@@ -4,7 +4,8 @@
 
 All sides are whole calls of the program on the same synthetic run (as participant.py has it), in
 turn, with bundles of random coefficients: the plain linear model of 50 maps, and weighted ones of
-three and of five sets. Ratios compare neighbours; memory is measured in calls apart.
+three and of five sets. One of three sets is of people with much more rest than the run has, so that
+the correction for short rest is made. Ratios compare neighbours; memory is measured in calls apart.
 """
 
 from __future__ import annotations
@@ -20,12 +21,15 @@ from participant import HEADLINE, Finished, kept_dataset, line, middle, ours, st
 SIDES: dict[str, tuple[int, ...]] = {
     "plain": (),
     "three sets": (25, 50, 100),
+    "three sets, short rest": (25, 50, 100),
     "five sets": (15, 25, 50, 75, 100),
 }
 
 
 def add_bundle(folder: Path, name: str, sets: tuple[int, ...]) -> float:
     """Write a bundle of random coefficients, and return its size in MB."""
+    # Of a connectome, of people's whole rest and of parts.
+    minutes = [1000.0 if "short" in name else 1.0, 3.0, 6.0, 10.0]
     from dataclasses import replace
 
     from bids_dtg.connectome.design import SECONDS_PER_RUN
@@ -35,7 +39,7 @@ def add_bundle(folder: Path, name: str, sets: tuple[int, ...]) -> float:
     from bids_dtg.contrasts.bundle.part import Recentring
     from bids_dtg.contrasts.bundle.writer import BundleArrays, write_bundle
     from bids_dtg.contrasts.recentring import Correction
-    from bids_dtg.contrasts.weighted_linear import Amplitude, WeightedLinear
+    from bids_dtg.contrasts.weighted_linear import Amplitude, ShortRest, WeightedLinear
 
     base, rng = load_bundle(folder / "bundle"), np.random.default_rng(7)
     contrasts, places = len(base.contrasts), base.places.number
@@ -54,6 +58,7 @@ def add_bundle(folder: Path, name: str, sets: tuple[int, ...]) -> float:
             coefficients=coefficients,
             squares=np.ones(len(sets), np.float32),
             amplitude=Amplitude(directions / places**0.5, scale, coefficients, coefficients),
+            short=ShortRest(np.array(minutes, np.float32), rng.random((3, sum(sets)), np.float32)),
         )
         tensors = {f"linear.{key}": values for key, values in model.tensors().items()}
     part = replace(

@@ -34,12 +34,11 @@ from bids_dtg.contrasts.kind import ModelSpace
 from bids_dtg.contrasts.people import Person
 from bids_dtg.contrasts.plan import find_recipe
 from bids_dtg.contrasts.weighted_linear import (
-    SHORTER_MINUTES,
     WeightedFitting,
     WeightedLinear,
     shrinkage,
 )
-from bids_dtg.contrasts.weighted_sums import FirstSums, rows_of
+from bids_dtg.contrasts.weighted_sums import SHORTER_MINUTES, FirstSums, rows_of
 from bids_dtg.imaging.places import ListedPlaces
 from bids_dtg.inputs.arrays import read_arrays
 from bids_dtg.stats.group_ica import GroupIca, standardised_places

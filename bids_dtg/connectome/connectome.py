@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 
 import numpy as np
@@ -88,6 +88,8 @@ class RunConnectomes:
     sd_frames: int = 0
     # Where asked for, disjoint parts of other lengths: half segments, and three halves joined.
     other_lengths: tuple[tuple[Connectome, ...], ...] = ()
+    # By minutes, of the first part of the run that is so long, where asked for.
+    beginnings: Mapping[float, Connectome] = field(default_factory=dict)
 
     def of_one_set(self) -> RunConnectomes:
         """Return what is of the set of ROIs that is nearest to 50; itself if there is one set."""
@@ -112,6 +114,7 @@ class RunConnectomes:
             other_lengths=tuple(
                 tuple(part.of_rows(rows) for part in parts) for parts in self.other_lengths
             ),
+            beginnings={minutes: part.of_rows(rows) for minutes, part in self.beginnings.items()},
         )
 
     @property
@@ -213,7 +216,7 @@ def run_connectomes(
     Parameters
     ----------
     moments
-        The sums of a whole run.
+        The sums of a whole run; of its beginnings, too, if they were cut off.
     form
         Of the connectomes. Figures of the run's quality, as the agreement of its halves,
         are of the marginal form whatever the connectomes are: so runs of all models compare.
@@ -239,6 +242,7 @@ def run_connectomes(
     others = tuple(_joined(parts, pieces) for pieces in _OTHER_PIECES) if other_lengths else ()
     halves = (parts.whole, parts.odd, parts.even) if every_part else ()
     wanted = {*parts.sets, *halves, *(pieces for joined in others for pieces in joined)}
+    wanted |= set(parts.beginnings.values())
     design, free = moments.design, effective_dof(algebra.series, moments.design)
     made = {
         pieces: _begin(algebra, pieces, form, _share(algebra, pieces, free), shape)
@@ -260,6 +264,7 @@ def run_connectomes(
         roi_r=_correlation(algebra.series),
         tsnr=tsnr,
         other_lengths=tuple(tuple(made[part] for part in joined) for joined in others if joined),
+        beginnings={minutes: made[pieces] for minutes, pieces in parts.beginnings.items()},
         residual_dof=design.residual_dof(),
         effective_dof=free,
         sd_frames=moments.sd_frames,
@@ -295,8 +300,8 @@ def _begin(
 
 def _joined(parts: Segments, pieces: int) -> tuple[tuple[int, ...], ...]:
     """Return disjoint sets of so many pieces in a row."""
-    firsts = range(0, parts.pieces - pieces + 1, pieces)
-    return tuple(tuple(range(first, first + pieces)) for first in firsts)
+    firsts = range(0, parts.parts - pieces + 1, pieces)
+    return tuple(parts.joined(range(first, first + pieces)) for first in firsts)
 
 
 def raw_series(moments: RunMoments) -> Float:

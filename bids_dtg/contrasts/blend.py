@@ -236,6 +236,11 @@ def channels(weights: TensorFile) -> tuple[int, int]:
     return next(iter(found.values()))
 
 
+def rest_minutes(weights: TensorFile) -> tuple[float, ...]:
+    """Return nothing: the model is the same for rest of any length."""
+    return ()
+
+
 def read_blend_weights(weights: TensorFile) -> NDArray[np.float32]:
     """Read the weights of the models, (models, contrasts)."""
     models, (_, contrasts) = len(parts_of(weights)), channels(weights)

@@ -122,6 +122,16 @@ class KindModule(Protocol):
         """
         ...
 
+    def rest_minutes(self, weights: TensorFile) -> tuple[float, ...]:
+        """Return minutes of rest that a model has mean connectomes of: of whole rest first.
+
+        Raises
+        ------
+        BundleError
+            If the file is no safetensors file.
+        """
+        ...
+
     def check(self, weights: TensorFile, places: Places) -> None:
         """Read all of a model's tensors.
 

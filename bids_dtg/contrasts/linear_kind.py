@@ -89,18 +89,23 @@ class WeightedRecord:
 
         Examples
         --------
-        >>> WeightedRecord((15, 50), 9, 90.0, 6.4, True, ()).words
+        >>> WeightedRecord((15, 50), 9, 90.0, 6.4, True, (3.0, 6.0)).words
         'The model is the mean over sets of 15 and 50 ROIs; 90 minutes of rest, shrinkage 6.4; the \
-amplitude of a person is read apart from the shape.'
+amplitude of a person is read apart from the shape. Short rest is compared with the mean of parts \
+of 3, 6 minutes.'
         """
         *first, last = map(str, self.sets)
         sets = f"sets of {', '.join(first)} and {last}" if first else f"a set of {last}"
         mean = "the mean over " if first else "of "
         amplitude = "read apart from" if self.amplitude else "that of"
-        return (
+        text = (
             f"The model is {mean}{sets} ROIs; {self.minutes:.4g} minutes of rest, shrinkage "
             f"{self.strength:.3g}; the amplitude of a person is {amplitude} the shape."
         )
+        if not self.shorter_minutes:
+            return text
+        lengths = ", ".join(f"{minutes:g}" for minutes in self.shorter_minutes)
+        return f"{text} Short rest is compared with the mean of parts of {lengths} minutes."
 
 
 @dataclass(frozen=True)
@@ -113,6 +118,16 @@ class LinearKind:
         """Return how many ROIs the model reads and how many maps it predicts."""
         contrasts, _, terms = weights.below(_PREFIX).shape("coefficients", axes=3)
         return terms - 1, contrasts
+
+    def rest_minutes(self, weights: TensorFile) -> tuple[float, ...]:
+        """Return the lengths of rest whose mean connectomes the model has; (): of one alone."""
+        held = weights.below(_PREFIX)
+        if "minutes" not in held.names():
+            return ()
+        minutes = held.mapped("minutes")
+        if minutes.ndim != 1 or not (minutes > 0).all():
+            raise weights.error(f" has {_PREFIX}minutes that are no lengths of rest")
+        return tuple(minutes.tolist())
 
     def check(self, weights: TensorFile, places: Places) -> None:
         """Read the model."""
@@ -238,6 +253,10 @@ class _Mapped:
     """A model whose large arrays are in a file, and in memory while it predicts."""
 
     model: WeightedLinear
+
+    def of_rest(self, minutes: float) -> _Mapped:
+        """Return the model for connectomes of so much rest."""
+        return _Mapped(self.model.of_rest(minutes))
 
     def predict(self, connectome: NDArray[np.float32]) -> NDArray[np.float32]:
         """Turn a connectome (rois, places) into deviations of maps (contrasts, places)."""

@@ -69,6 +69,11 @@ def channels(weights: TensorFile) -> tuple[int, int]:
     return rois, contrasts
 
 
+def rest_minutes(weights: TensorFile) -> tuple[float, ...]:
+    """Return nothing: the model is the same for rest of any length."""
+    return ()
+
+
 def read_ridge(weights: TensorFile, places: Places) -> LocalRidge:
     """Read the model for the places that it was solved for."""
     try:

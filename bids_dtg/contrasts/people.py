@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,6 +29,20 @@ class MapModel(Protocol):
         ...
 
 
+@runtime_checkable
+class ModelOfRest(Protocol):
+    """A model that is another one for less rest."""
+
+    def of_rest(self, minutes: float) -> MapModel:
+        """Return the model for connectomes of so much rest; NaN: not known."""
+        ...
+
+
+def for_rest(model: MapModel, minutes: float) -> MapModel:
+    """Return a model for connectomes of so much rest: most are the same for all."""
+    return model.of_rest(minutes) if isinstance(model, ModelOfRest) else model
+
+
 @dataclass(frozen=True, eq=False)
 class Person:
     """One participant's arrays over the model's mask, memory-mapped."""
@@ -46,7 +60,7 @@ class Person:
     effective_dof: tuple[float, ...] = ()
     minutes: float = float("nan")  # of rest, all segments together; NaN: not known
     # By minutes, the mean over parts of the rest that are so long of their connectomes, each row
-    # standardised over places: (rois, places). Empty: not made.
+    # standardised over places: (rois, some places). Empty: not made.
     shorter: Mapping[float, NDArray[np.floating]] = field(default_factory=dict)
 
     def of_one_set(self) -> Person:
@@ -118,8 +132,10 @@ def predicted_maps(model: MapModel, person: Person) -> Array:
     """Predict a person's maps as the participant level does: the mean over segments."""
     average = MapAverage()
     for segment, weight in zip(person.connectomes, person.weights, strict=True):
+        minutes = person.minutes * weight / sum(person.weights)
+        maps = for_rest(model, minutes).predict(segment.astype(np.float32))
         # The duration is irrelevant: only the mean is used.
-        average.add(model.predict(segment.astype(np.float32)), seconds=weight)
+        average.add(maps, seconds=weight)
     return average.mean
 
 

@@ -22,7 +22,7 @@ from bids_dtg.bundles.site_sums import SumsFile
 from bids_dtg.contrasts.kind import LINEAR_MEANS, LINEAR_SUMS, ModelSpace
 from bids_dtg.contrasts.people import MeanMaps
 from bids_dtg.contrasts.site_sums import OVER, space_facts
-from bids_dtg.contrasts.weighted_sums import SET_ARRAYS, FirstSums, SetSums
+from bids_dtg.contrasts.weighted_sums import SET_ARRAYS, SHORTER_MINUTES, FirstSums, SetSums
 from bids_dtg.errors import BundleError, DtgError
 from bids_dtg.files.foreign import parse_json
 from bids_dtg.files.tensors import TensorFile, read_arrays
@@ -34,7 +34,7 @@ _MEANS = SumsFile(
     name=LINEAR_MEANS,
     arrays=(
         *("feature_sum", _ONLY_FIRST, "centred_sum", "size_sum", "map_sum", "measured"),
-        *("minutes", "lengths", "shorter_sum", _ROI_MAPS),
+        *("minutes", "connectomes", "lengths", _ROI_MAPS),
     ),
     over=OVER,
 )
@@ -162,10 +162,8 @@ def write_first(
         measured=first.maps.count,
         # Numbers in files are finite.
         minutes=np.array([0.0 if np.isnan(first.minutes) else first.minutes]),
-        lengths=np.array(list(first.shorter), np.float64),
-        shorter_sum=np.array(list(first.shorter.values()), np.float32).reshape(
-            -1, *first.feature_sum.shape
-        ),
+        connectomes=np.array([first.connectomes]),
+        lengths=np.array(first.lengths, np.float64),
         roi_maps=np.asarray(space.roi_maps),
     )
     _MEANS.write(folder / LINEAR_MEANS, arrays, _facts(space, contrasts, "means"), people)
@@ -226,7 +224,6 @@ def _read_first(
 ) -> tuple[FirstSums, tuple[str, ...]]:
     arrays, people = _MEANS.read(path, _facts(space, contrasts, "means"))
     rois, places = space.rois, space.places.number
-    lengths = arrays["lengths"].shape[:1]
     maps = (len(contrasts), places)
     shapes: dict[str, tuple[str, tuple[int, ...]]] = {
         **dict.fromkeys(("feature_sum", _ONLY_FIRST, "centred_sum"), ("f", (rois, places))),
@@ -234,14 +231,16 @@ def _read_first(
         "map_sum": ("f", maps),
         "measured": ("i", maps),
         "minutes": ("f", (1,)),
-        "lengths": ("f", lengths),
-        "shorter_sum": ("f", (*lengths, rois, places)),
+        "connectomes": ("i", (1,)),
+        "lengths": ("f", arrays["lengths"].shape[:1]),
     }
     _MEANS.check_shapes(path, arrays, shapes)
     _MEANS.check_counts(path, arrays, {"measured": len(people)})
     for name in (_ONLY_FIRST, "size_sum", "minutes"):
         if arrays[name].min(initial=0) < 0:
             raise _MEANS.error(path, f"{name} has values below 0")
+    if arrays["connectomes"][0] < len(people):
+        raise _MEANS.error(path, "connectomes are fewer than people")
     minutes = float(arrays["minutes"][0])
     sums = FirstSums(
         people=len(people),
@@ -251,7 +250,8 @@ def _read_first(
         size_sum=arrays["size_sum"],
         maps=MeanMaps(arrays["map_sum"], arrays["measured"]),
         minutes=minutes or float("nan"),
-        shorter=dict(zip(arrays["lengths"].tolist(), arrays["shorter_sum"], strict=True)),
+        connectomes=int(arrays["connectomes"][0]),
+        lengths=tuple(arrays["lengths"].tolist()),
     )
     return sums, people
 
@@ -297,3 +297,4 @@ def _shapes(
     for name in ("fit_products", "fit_squares"):
         yield name, ("f", (contrasts,))
     yield "square", ("f", (1,))
+    yield "shorter", ("f", (len(SHORTER_MINUTES), rois))

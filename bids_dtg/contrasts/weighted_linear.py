@@ -29,7 +29,6 @@ from bids_dtg.contrasts.weighted_sums import (
 )
 from bids_dtg.stats.linear import WHOLE, fit_regions, mean_fits, standardised
 
-SHORTER_MINUTES = (3.0, 6.0, 10.0)  # lengths of rest whose mean connectomes are kept, too
 # The least strength of the shrinkage, and minutes of rest of all people that suffice for it.
 LEAST_STRENGTH, ENOUGH_MINUTES = 4.0, 143.4
 _FLAT = 8 * float(np.finfo(np.float32).eps)  # sd of such a share of the largest value is rounding
@@ -64,6 +63,43 @@ class Amplitude:
         return maps
 
 
+def nearest_length(minutes: float, lengths: Sequence[float]) -> int:
+    """Return which length is nearest to so much rest; the first is that of whole rest.
+
+    What is compared is 1 / minutes, as the variance of noise goes. More than the whole, or what is
+    not known (0 or NaN), counts as whole rest.
+    """
+    if not 0 < minutes < lengths[0]:
+        return 0
+    apart = [abs(1 / length - 1 / minutes) for length in lengths]
+    return apart.index(min(apart))
+
+
+@dataclass(frozen=True, eq=False)
+class ShortRest:
+    """Mean connectomes of shorter rest: rows of the mean of whole rest, times factors.
+
+    Examples
+    --------
+    >>> short = ShortRest(np.array([14.4, 3.0, 6.0]), np.ones((2, 1)))
+    >>> [short.nearest(minutes) for minutes in (2.0, 3.9, 4.1, 8.0, 9.0, 30.0, 0.0, np.nan)]
+    [1, 1, 2, 2, 0, 0, 0, 0]
+    """
+
+    minutes: Array  # (1 + lengths,), of a connectome: on the average of whole rest, then shorter
+    factors: Array  # (lengths, rois)
+
+    def __post_init__(self) -> None:
+        if self.factors.ndim != 2 or self.minutes.shape != (1 + len(self.factors),):
+            raise ValueError(f"factors {self.factors.shape}, of minutes {self.minutes.shape}")
+        if not (self.minutes > 0).all():
+            raise ValueError(f"minutes are above 0, found {self.minutes.min()}")
+
+    def nearest(self, minutes: float) -> int:
+        """Return the mean nearest to so much rest: 0 of whole rest, then of shorter one."""
+        return nearest_length(minutes, self.minutes.tolist())
+
+
 @dataclass(frozen=True, eq=False)
 class WeightedLinear:
     """A weighted linear model of connectomes, ready to predict deviations of maps.
@@ -78,13 +114,15 @@ class WeightedLinear:
     """
 
     sets: tuple[int, ...]  # numbers of ROIs
-    # (lengths, rois, places), means over people of standardised connectomes: of their whole rest,
-    # and of shorter parts.
+    # (1, rois, places), means over people of standardised connectomes. Models of before have those
+    # of shorter rest beside them, (1 + lengths, rois, places), and no factors.
     means: Array
     weights: Array  # (rois, places), of deviations; of mean 1 in each set
     coefficients: Array  # (contrasts, rois)
     squares: Array  # (sets,), mean square of the training people's weighted deviations
     amplitude: Amplitude | None  # None: it is that of the shape
+    short: ShortRest | None = None  # None: nothing is known of shorter rest
+    length: int = 0  # the mean that deviations are from: 0 of whole rest, then of shorter one
 
     def __post_init__(self) -> None:
         _, rois, places = self.means.shape
@@ -98,6 +136,10 @@ class WeightedLinear:
                 raise ValueError(f"{name} are {shape}, found {found}")
         if sum(self.sets) != rois or min(self.sets, default=0) < 1:
             raise ValueError(f"sets of {self.sets} ROIs are not {rois} together")
+        if self.short is not None and self.short.factors.shape[1] != rois:
+            raise ValueError(f"factors are (lengths, {rois}), found {self.short.factors.shape}")
+        if self.short is not None and len(self.means) > 1:
+            raise ValueError(f"with factors there is one array of means, found {len(self.means)}")
 
     @classmethod
     def from_tensors(cls, tensors: Mapping[str, NDArray[Any]], places: int) -> WeightedLinear:
@@ -128,11 +170,18 @@ class WeightedLinear:
             if tuple(array.shape for array in found) != shapes:
                 raise ValueError(f"{', '.join(names)} are {shapes}")
             amplitude = Amplitude(*found)
+        short = None
+        if "factors" in tensors:
+            minutes, factors = (tensors[name].astype(np.float32) for name in ("minutes", "factors"))
+            short = ShortRest(minutes, factors)
         return cls(
             sets=tuple(int(rois) for rois in sets),
             coefficients=np.ascontiguousarray(coefficients, np.float32),
             amplitude=amplitude,
-            **own,
+            short=short,
+            means=own["means"],
+            weights=own["weights"],
+            squares=own["squares"],
         )
 
     def tensors(self) -> dict[str, NDArray[Any]]:
@@ -146,6 +195,8 @@ class WeightedLinear:
             "coefficients": coefficients,
             "squares": self.squares,
         }
+        if self.short is not None:
+            found |= {"minutes": self.short.minutes, "factors": self.short.factors}
         if self.amplitude is not None:
             found |= {
                 "directions": self.amplitude.directions,
@@ -159,38 +210,51 @@ class WeightedLinear:
         """Turn a connectome (rois, places) into deviations of maps (contrasts, places).
 
         Deviations are from that mean of the training people, of their whole or of shorter rest,
-        which is nearest to the connectome. If it is one of shorter rest, deviations of each set are
+        which is nearest in length; a model that has arrays of means takes the one from which the
+        connectome deviates least. If it is one of shorter rest, deviations of each set are
         multiplied by the ratio of the training people's mean square to their own, at most 1.
         """
         sets, places = rows_of(self.sets), connectome.shape[1]
-        nearest, squares = 0, np.zeros(len(sets))  # a set's sum of squares, from the nearest mean
+        length = self.length
         if len(self.means) > 1:
-            from_means = np.array([self._squares(connectome, rows) for rows in sets])
-            nearest = int(np.argmin(from_means.sum(axis=0)))
-            squares = from_means[:, nearest]
+            of_lengths = [
+                sum(self._square(connectome, rows, number) for rows in sets)
+                for number in range(len(self.means))
+            ]
+            length = int(np.argmin(of_lengths))
         maps = np.zeros((len(self.coefficients), places), np.float32)
         for number, rows in enumerate(sets):
             share = 1.0
-            if nearest and (own := squares[number] / (places * self.sets[number])):
+            if length and (own := self._square(connectome, rows, length)):
+                own /= places * self.sets[number]
                 share = min(1.0, max(_LEAST_SHARE, float(self.squares[number]) / own))
             for some, features in _features(connectome[rows]):
-                deviation = self._deviation(features, rows, some, nearest)
+                deviation = self._deviation(features, rows, some, length)
                 maps[:, some] += np.float32(share) * (self.coefficients[:, rows] @ deviation)
-        if self.amplitude is not None and not nearest:
+        if self.amplitude is not None and not length:
             maps = self.amplitude.apply(maps, connectome)
         return maps
 
-    def _squares(self, connectome: Array, rows: Rows) -> Float:
-        """Return the sum of squares of a set's weighted deviations from each mean."""
-        squares = np.zeros(len(self.means))
+    def of_rest(self, minutes: float) -> WeightedLinear:
+        """Return the model for connectomes of so much rest; NaN: as much as they were fitted to."""
+        if self.short is None:
+            return self
+        return replace(self, length=self.short.nearest(minutes))
+
+    def _square(self, connectome: Array, rows: Rows, length: int) -> float:
+        """Return the sum of squares of a set's weighted deviations from a mean."""
+        square = 0.0
         for some, features in _features(connectome[rows]):
-            for length in range(len(self.means)):
-                deviation = self._deviation(features, rows, some, length)
-                squares[length] += np.vdot(deviation, deviation)
-        return squares
+            deviation = self._deviation(features, rows, some, length)
+            square += float(np.vdot(deviation, deviation))
+        return square
 
     def _deviation(self, features: Array, rows: Rows, places: slice, length: int) -> Array:
-        found = features - self.means[length, rows, places]
+        if length and self.short is not None:
+            factors = self.short.factors[length - 1, rows, None]
+            found = features - factors * self.means[0, rows, places]
+        else:
+            found = features - self.means[length, rows, places]
         found *= self.weights[rows, places]
         return found
 
@@ -204,7 +268,7 @@ class WeightedFit:
     mean_maps: Float  # (contrasts, places), of the training people
     strength: float  # of the shrinkage
     minutes: float  # of rest of all training people; NaN: not known
-    lengths: tuple[float, ...]  # minutes of the shorter rest whose means are kept
+    lengths: tuple[float, ...]  # minutes of the shorter rest whose means are known
 
 
 class WeightedFitting:
@@ -274,24 +338,24 @@ class WeightedFitting:
                     predicted = _mean([part.left_out(number, person) for part in of_sets])
                     judged.add(predicted, measured, known)
         gains = shape.slopes.gains()
-        means = [first.feature_sum, *first.shorter.values()]
         squares = [float(part.sums.square[0]) / first.people for part in parts]
         return WeightedFit(
             model=WeightedLinear(
                 sets=self._sets,
-                means=np.stack([mean / first.people for mean in means]).astype(np.float32),
+                means=(first.feature_sum / first.people).astype(np.float32)[None],
                 weights=np.concatenate([part.weights for part in parts]).astype(np.float32),
                 coefficients=_joined(parts).astype(np.float32),
                 squares=np.array(squares, np.float32),
                 amplitude=_amplitude(sizes, first.scale, directions, size.slopes.gains(), gains)
                 if sizes and size.loss() < shape.loss()
                 else None,
+                short=_short_rest(parts, first),
             ),
             gains=gains,
             mean_maps=maps.mean,
             strength=self._strength,
             minutes=first.minutes,
-            lengths=tuple(first.shorter),
+            lengths=first.lengths,
         )
 
 
@@ -432,7 +496,9 @@ class _Part:
                 square += share * float(np.mean(of_segment**2))
             slopes, fitted = fit_regions(mean + own, person.maps, WHOLE)
             fits.append((slopes, fitted.astype(np.int64)))
-            of_person = SetSums.of(person, first.maps, own, fits[-1], square)
+            of_person = SetSums.of(person, first.maps, own, fits[-1])
+            shorter = {} if strength is None else _shorter(person, first.lengths, rows)
+            of_person = of_person.of_rest(square, shorter, mean)
             sums = of_person if sums is None else sums + of_person
         assert sums is not None
         return cls(rows, columns, mean, weights, first, fits, sums, strength, np.zeros(0))
@@ -458,7 +524,7 @@ class _Part:
         own = _of_person(person, self.rows, self.columns) - self.mean
         deviation = _weighted(own, self.weights)
         if self.strength is not None:
-            of_person = SetSums.of(person, self.first.maps, deviation, self.fits[number], 0.0)
+            of_person = SetSums.of(person, self.first.maps, deviation, self.fits[number])
             coefficients = coefficients + self._shared(
                 self.sums.gram - of_person.gram, self.sums.cross - of_person.cross
             )
@@ -485,6 +551,21 @@ def _standard(connectome: NDArray[np.floating[Any]]) -> Float:
 
 def _weighted(deviation: Float, weights: Float | None) -> Float:
     return deviation if weights is None else weights * deviation
+
+
+def _shorter(
+    person: Person, lengths: Sequence[float], rows: Rows
+) -> dict[float, NDArray[np.floating[Any]]]:
+    return {minutes: person.shorter[minutes][rows] for minutes in lengths}
+
+
+def _short_rest(parts: Sequence[_Part], first: FirstSums) -> ShortRest | None:
+    """Return what rows of shorter rest are; None: there are no lengths that everybody has."""
+    if not first.lengths:
+        return None
+    found = [part.sums.factors(first.lengths, first.people, part.mean) for part in parts]
+    minutes = [first.minutes / first.connectomes, *first.lengths]
+    return ShortRest(np.array(minutes, np.float32), np.hstack(found).astype(np.float32))
 
 
 def _joined(parts: Sequence[_Part]) -> Float:

@@ -17,8 +17,10 @@ from bids_dtg.contrasts.linear import Slopes
 from bids_dtg.contrasts.people import Array, Float, MeanMaps, Person
 from bids_dtg.stats.linear import WHOLE, mean_fits, standardised
 
+SHORTER_MINUTES = (3.0, 6.0, 10.0)  # lengths of rest whose mean connectomes the model has, too
 # A length is kept if everybody's rest is so many times longer.
 _LONGER = 4 / 3
+_PLACES = 20_000  # that are enough to compare the rows of two connectomes
 _ROUNDING = 1e-9  # of standardised values
 Rows = slice  # of a set's ROIs in a connectome
 
@@ -33,6 +35,17 @@ def rows_of(sets: Sequence[int]) -> tuple[Rows, ...]:
     """
     ends = np.cumsum(sets).tolist()
     return tuple(slice(end - rois, end) for rois, end in zip(sets, ends, strict=True))
+
+
+def some_places(places: int) -> slice:
+    """Return the places where connectomes of shorter rest are kept: of many, every few.
+
+    Examples
+    --------
+    >>> some_places(360), some_places(163_310)
+    (slice(None, None, 1), slice(None, None, 8))
+    """
+    return slice(None, None, max(1, places // _PLACES))
 
 
 def centred(connectome: NDArray[np.floating[Any]]) -> Float:
@@ -59,9 +72,9 @@ class FirstSums:
     size_sum: Float  # (rois,), of the sd over places of each row
     maps: MeanMaps
     minutes: float  # of rest; NaN: not known
-    # By minutes, sums of standardised rows of so short rest, (rois, places): lengths that everybody
-    # has and that are well below everybody's rest.
-    shorter: Mapping[float, Float]
+    connectomes: int  # of so much rest together
+    # Minutes of shorter rest that everybody has and that are well below everybody's rest.
+    lengths: tuple[float, ...]
 
     @classmethod
     def of(cls, people: Sequence[Person], sets: Sequence[int]) -> FirstSums:
@@ -80,11 +93,6 @@ class FirstSums:
                 mean[rows] += change / number
                 spread[rows] += change * (own - mean[rows])
         mean *= len(people)
-        shorter = {}
-        for minutes in _shared_lengths(people):
-            shorter[minutes] = np.zeros_like(mean)
-            for person in people:
-                shorter[minutes] += person.shorter[minutes]
         return cls(
             people=len(people),
             feature_sum=mean,
@@ -93,7 +101,8 @@ class FirstSums:
             size_sum=size_sum,
             maps=MeanMaps.of(people),
             minutes=float(sum(person.minutes for person in people)),
-            shorter=shorter,
+            connectomes=sum(len(person.connectomes) for person in people),
+            lengths=_shared_lengths(people),
         )
 
     def __iadd__(self, other: FirstSums) -> FirstSums:
@@ -107,15 +116,13 @@ class FirstSums:
         self.feature_sum[...] += other.feature_sum
         self.centred_sum[...] += other.centred_sum
         self.size_sum[...] += other.size_sum
-        shorter = {length: own for length, own in self.shorter.items() if length in other.shorter}
-        for length, own in shorter.items():
-            own += other.shorter[length]
         return replace(
             self,
             people=n + m,
             maps=MeanMaps(self.maps.total + other.maps.total, self.maps.count + other.maps.count),
             minutes=self.minutes + other.minutes,
-            shorter=shorter,
+            connectomes=self.connectomes + other.connectomes,
+            lengths=tuple(length for length in self.lengths if length in other.lengths),
         )
 
     @property
@@ -138,8 +145,8 @@ class FirstSums:
 def _shared_lengths(people: Sequence[Person]) -> tuple[float, ...]:
     """Return the lengths that everybody has, and well below everybody's rest."""
     shortest = min(person.minutes for person in people)
-    shared = [length for length in people[0].shorter if all(length in p.shorter for p in people)]
-    return tuple(length for length in sorted(shared) if shortest >= _LONGER * length)
+    shared = [length for length in SHORTER_MINUTES if all(length in p.shorter for p in people)]
+    return tuple(length for length in shared if shortest >= _LONGER * length)
 
 
 @dataclass(frozen=True, eq=False)
@@ -161,6 +168,9 @@ class SetSums:
     fit_gram: Float
     fit_squares: Float
     square: Float  # (1,), of the mean square of D of a person's segments
+    # (`SHORTER_MINUTES`, rois), of standardised rows of shorter rest times the mean rows, over some
+    # places; 0 for lengths that not everybody has.
+    shorter: Float
 
     @classmethod
     def of(
@@ -169,9 +179,11 @@ class SetSums:
         maps: MeanMaps,
         deviation: Float,
         fits: tuple[Float, NDArray[np.int64]],
-        square: float,
     ) -> SetSums:
-        """Return the sums of one person, from a deviation (rois, places) and fits of the maps."""
+        """Return the sums of one person, from a deviation (rois, places) and fits of the maps.
+
+        Those of its size and of shorter rest are 0.
+        """
         slopes, fitted = fits
         measured, known = maps.left_out(person)
         known &= fitted > 0
@@ -188,11 +200,47 @@ class SetSums:
             fit_products=(own * left_cross).sum(axis=1),
             fit_gram=fit_gram,
             fit_squares=(own * fit_gram).sum(axis=1),
-            square=np.array([square]),
+            square=np.zeros(1),
+            shorter=np.zeros((len(SHORTER_MINUTES), len(deviation))),
         )
 
     def __add__(self, other: SetSums) -> SetSums:
         return SetSums(*(getattr(self, name) + getattr(other, name) for name in SET_ARRAYS))
+
+    def of_rest(
+        self, square: float, shorter: Mapping[float, NDArray[np.floating[Any]]], mean: Float
+    ) -> SetSums:
+        """Return the sums with those of the size of a person's deviations, and of shorter rest.
+
+        Parameters
+        ----------
+        square
+            Mean over segments of the mean square.
+        shorter
+            By minutes, standardised rows of a set, (rois, some places).
+        mean
+            Mean over people of a set's rows, (rois, places).
+        """
+        found, some = np.zeros_like(self.shorter), mean[:, some_places(mean.shape[1])]
+        for minutes, own in shorter.items():
+            products = np.einsum("rv,rv->r", own.astype(np.float64), some)
+            found[SHORTER_MINUTES.index(minutes)] = products
+        return replace(self, square=np.array([square]), shorter=found)
+
+    def factors(self, lengths: Sequence[float], people: int, mean: Float) -> Float:
+        """Return by how much rows of shorter rest follow the mean rows, (lengths, rois).
+
+        Parameters
+        ----------
+        lengths
+            Minutes of shorter rest.
+        people, mean
+            As for `gains`.
+        """
+        some = mean[:, some_places(mean.shape[1])]
+        squares = people * np.einsum("rv,rv->r", some, some)
+        found = self.shorter[[SHORTER_MINUTES.index(minutes) for minutes in lengths]]
+        return np.where(squares > 0, found / np.where(squares > 0, squares, 1.0), 1.0)
 
     def gains(self, people: int, mean: Float) -> Array:
         """Return the gain of each contrast, of coefficients without each person in turn.

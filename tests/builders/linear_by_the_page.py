@@ -131,8 +131,13 @@ class ByThePage:
         size = self.size_gain[:, None] * (self.size_of @ (columns - self.size_mean))
         return maps + ((size - maps) * self.u).sum(axis=1, keepdims=True) * self.u
 
-    def short(self, b, mean):
-        """Return deviations from the mean connectome of shorter rest."""
+    def short(self, b, connectomes):
+        """Return deviations from the mean connectome of shorter rest.
+
+        `connectomes` are people's standardised ones of so much rest.
+        """
+        factor = (np.mean(connectomes, axis=0) * self.mean).sum(axis=1) / (self.mean**2).sum(axis=1)
+        mean = factor[:, None] * self.mean
         total = 0.0
         for rows, square in zip(self.rows, self.squares, strict=True):
             d = self.w[rows] * (standard(b)[rows] - mean[rows])

@@ -103,6 +103,45 @@ def test_partial_values_of_all_parts_are_least_squares_on_cleaned_arrays(seed, w
 
 
 @pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("minutes", [(1.0, 2.0, 9.0), (2.5,)])
+def test_beginnings_are_cleaned_with_the_run_and_change_nothing_else(way, minutes):
+    bold, maps, confounds, keep = example(4)
+    design = TemporalDesign.build(confounds, list("abc"), keep, TR)
+    kept, form = bold[keep].astype(float), Form("partial", fixed=0.06)
+
+    def blocks():
+        yield 0, bold.copy()
+
+    def measured(beginnings):
+        cut = design.segments(SECONDS, halved=True, beginnings=beginnings)
+        voxels = RunVoxels(maps, GREY, np.ones(VOXELS, bool))
+        moments = measure_run(blocks, design, voxels, segments=cut, cleaning=way.of(design))
+        return run_connectomes(moments, form=form, other_lengths=True)
+
+    found, others = measured(minutes), measured(())
+    voxels, series = (
+        values - design.basis @ (design.basis.T @ values)
+        for values in (kept, plain_series(kept, maps))
+    )
+    assert list(found.beginnings) == [own for own in minutes if own < 9]
+    for own, made in found.beginnings.items():
+        frames = round(60 * own / TR)
+        assert (made.frames, made.seconds) == (frames, 60 * own)
+        expected = regress(voxels[:frames, :GREY], series[:frames], 0.06)
+        np.testing.assert_allclose(made.r, expected, atol=2e-5)
+    for name in ("segments", "odd", "even", "whole", "other_lengths"):
+        for one, other in zip(flat(getattr(found, name)), flat(getattr(others, name)), strict=True):
+            assert one.frames == other.frames
+            np.testing.assert_allclose(one.r, other.r, atol=1e-5)
+    np.testing.assert_allclose(found.agreement, others.agreement, atol=1e-5)
+
+
+def flat(parts):
+    """Return connectomes, however deep they are in tuples."""
+    return [one for part in parts for one in flat(part)] if isinstance(parts, tuple) else [parts]
+
+
+@pytest.mark.parametrize("way", WAYS)
 def test_voxels_without_data_and_smoothing_among_the_others(way):
     bold, maps, confounds, keep = example(3)
     bold[:, [3, 150]] = 0

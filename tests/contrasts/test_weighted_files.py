@@ -83,6 +83,10 @@ def test_sums_of_sites_are_one_fit(tmp_path, sizes, complete):
         for name in ("means", "weights", "coefficients", "squares"):
             one, other = (getattr(fitted.model, name) for fitted in (found, pooled))
             np.testing.assert_allclose(one, other, atol=1e-6)
+        for name in ("minutes", "factors"):
+            one, other = (getattr(fitted.model.short, name) for fitted in (found, pooled))
+            np.testing.assert_allclose(one, other, atol=1e-6)
+            assert (other != 1).all()
         np.testing.assert_allclose(found.correction.offset, pooled.correction.offset, atol=1e-6)
         record = found.record.to_json()["linear"]
         assert record["participants"] == len(site.people)
@@ -161,7 +165,9 @@ def test_sums_of_something_else_are_refused(tmp_path):
         (LINEAR_MEANS, "feature_sum", lambda a: a[1:], r"feature_sum is float64 \(7, 60\)"),
         (LINEAR_MEANS, "spread", lambda a: -a, "spread has values below 0"),
         (LINEAR_MEANS, "measured", lambda a: a + 9, "measured has numbers beyond 0 to 6"),
-        (LINEAR_MEANS, "shorter_sum", lambda a: a * np.nan, "shorter_sum has values that are not"),
+        (LINEAR_MEANS, "connectomes", lambda a: 0 * a, "connectomes are fewer than people"),
+        (LINEAR_SUMS, "0.shorter", lambda a: a * np.nan, "0.shorter has values that are not"),
+        (LINEAR_SUMS, "0.shorter", lambda a: a[1:], "0.shorter is"),
         (LINEAR_SUMS, "0.cross", lambda a: a[1:], "0.cross is"),
         (LINEAR_SUMS, "1.gram", lambda a: -a, "1.gram has sums of squares below 0"),
         (LINEAR_SUMS, "3.fitted", lambda a: a + 9, "3.fitted has numbers beyond 0 to 6"),

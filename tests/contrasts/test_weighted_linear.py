@@ -9,6 +9,7 @@ import pytest
 from linear_by_the_page import ByThePage, connectome_of, standard
 from weighted_people import PLACES, SETS, lacking, simulated
 
+from bids_dtg.contrasts.people import predicted_maps
 from bids_dtg.contrasts.weighted_linear import WeightedLinear, fit_weighted, shrinkage
 
 
@@ -49,12 +50,75 @@ def test_less_rest_is_compared_with_the_mean_of_as_much():
     training = simulated(9)
     fit, page = fit_weighted(training, SETS), ByThePage(training, SETS)
     assert fit.lengths == (3.0,)
-    mean = np.mean([person.shorter[3.0].astype(np.float64) for person in training], axis=0)
+    short = [person.shorter[3.0].astype(np.float64) for person in training]
     rng = np.random.default_rng(1)
-    b = mean + 0.8 * rng.normal(size=mean.shape)
-    found = fit.gains[:, None] * fit.model.predict(b.astype(np.float32))
-    wanted = page.short(b.astype(np.float32).astype(np.float64), mean)
-    assert np.abs(found - wanted).max() < 1e-5 * wanted.std()
+    b = (short[0] + 0.8 * rng.normal(size=short[0].shape)).astype(np.float32)
+    wanted = page.short(b.astype(np.float64), short)
+    for minutes in (2.0, 4.9):
+        found = fit.gains[:, None] * fit.model.of_rest(minutes).predict(b)
+        assert np.abs(found - wanted).max() < 1e-5 * wanted.std()
+    whole = page.deviation(b.astype(np.float64), fit.model.amplitude is not None)
+    for model in (fit.model, *(fit.model.of_rest(minutes) for minutes in (5.1, 40.0, np.nan))):
+        found = fit.gains[:, None] * model.predict(b)
+        assert np.abs(found - whole).max() < 1e-5 * whole.std()
+
+
+def test_people_of_short_rest_are_above_the_group_average():
+    """Noise of short rest changes all connectomes alike; without the correction some fall below."""
+    everybody = simulated(40, noise=0.3)
+    training, new = everybody[:12], everybody[12:]
+    rng = np.random.default_rng(7)
+
+    def mean_r(maps, others):
+        return np.mean([np.corrcoef(*pair)[0, 1] for pair in zip(maps, others, strict=True)])
+
+    def shortened(person):
+        own = standard(connectome_of(person))
+        return own + 0.8 * rng.normal(size=own.shape)
+
+    training = [
+        dataclasses.replace(person, shorter={3.0: standard(shortened(person)).astype(np.float16)})
+        for person in training
+    ]
+    new = [
+        dataclasses.replace(
+            person, connectomes=shortened(person)[None].astype(np.float16), minutes=3.0
+        )
+        for person in new
+    ]
+    fit, above = fit_weighted(training, SETS), []
+    for model in (dataclasses.replace(fit.model, short=None), fit.model):
+        maps = [fit.mean_maps + fit.gains[:, None] * predicted_maps(model, one) for one in new]
+        found = [
+            mean_r(own, person.maps) - mean_r(fit.mean_maps, person.maps)
+            for own, person in zip(maps, new, strict=True)
+        ]
+        above.append(np.mean(np.array(found) > 0))
+    assert above[0] < 0.5
+    assert above[1] == 1
+
+
+def test_models_of_before_take_the_array_that_people_deviate_least_from():
+    fit, rng = fit_weighted(simulated(9), SETS), np.random.default_rng(2)
+    whole = fit.model.means[0]
+    means = np.stack([whole, 0.6 * whole + 0.2 * rng.normal(size=whole.shape)]).astype(np.float32)
+    tensors = {name: own for name, own in fit.model.tensors().items() if name != "factors"}
+    before = WeightedLinear.from_tensors({**tensors, "means": means}, PLACES)
+    for nearest, mean in enumerate(means):
+        b = (mean + (0.2 + 0.6 * nearest) * rng.normal(size=mean.shape)).astype(np.float32)
+        deviations = [fit.model.weights * (standard(b.astype(float)) - own) for own in means]
+        assert np.argmin([(d**2).sum() for d in deviations]) == nearest
+        wanted = dataclasses.replace(fit.model, short=None).predict(b)
+        if nearest:
+            d, ends = deviations[nearest], np.cumsum(SETS)
+            wanted = 0.0
+            for end, rois, square in zip(ends, SETS, fit.model.squares, strict=True):
+                rows = slice(end - rois, end)
+                share = np.clip(square / (d[rows] ** 2).mean(), 0.1, 1.0)
+                wanted = wanted + share * (fit.model.coefficients[:, rows] @ d[rows])
+        # Their length of rest is not known.
+        for found in (before.predict(b), before.of_rest(3.0).predict(b)):
+            assert np.abs(found - wanted).max() < 1e-5 * wanted.std()
 
 
 def test_segments_count_by_their_weight():
@@ -95,7 +159,9 @@ def test_a_model_comes_back_from_its_tensors():
     model = fit_weighted(people, SETS).model
     back = WeightedLinear.from_tensors(model.tensors(), PLACES)
     new = people[3].connectomes[0].astype(np.float32)
-    np.testing.assert_array_equal(back.predict(new), model.predict(new))
+    for minutes in (np.nan, 3.0):
+        found, wanted = (own.of_rest(minutes).predict(new) for own in (back, model))
+        np.testing.assert_array_equal(found, wanted)
     assert back.amplitude is not None
     with pytest.raises(ValueError, match="places"):
         WeightedLinear.from_tensors(model.tensors(), PLACES + 1)
@@ -103,6 +169,14 @@ def test_a_model_comes_back_from_its_tensors():
         WeightedLinear.from_tensors({**model.tensors(), "sets": np.array([3, 4])}, PLACES)
     with pytest.raises(ValueError, match="directions"):
         WeightedLinear.from_tensors({**model.tensors(), "scale": np.ones(3)}, PLACES)
+    for change, line in (
+        ({"factors": np.ones((1, 3))}, r"factors are \(lengths, 8\), found \(1, 3\)"),
+        ({"factors": np.ones(8)}, r"factors \(8,\), of minutes \(2,\)"),
+        ({"minutes": np.zeros(2)}, "minutes are above 0"),
+        ({"means": np.ones((2, 8, PLACES))}, "with factors there is one array of means, found 2"),
+    ):
+        with pytest.raises(ValueError, match=line):
+            WeightedLinear.from_tensors({**model.tensors(), **change}, PLACES)
 
 
 def test_one_person_is_too_few():

@@ -25,7 +25,7 @@ from bids_dtg.connectome.moments import RunVoxels, measure_run
 from bids_dtg.connectome.passes import Blocks
 from bids_dtg.contrasts.analyses.cohort_plan import CohortPlan, contrast_rows
 from bids_dtg.contrasts.analyses.person_arrays import MeasuredRest, PersonArrays
-from bids_dtg.contrasts.analyses.source import maps_in_words, own_form
+from bids_dtg.contrasts.analyses.source import lengths_of, maps_in_words, megabytes, own_form
 from bids_dtg.contrasts.bundle.bundle import ModelBundle
 from bids_dtg.contrasts.bundle.kinds import KINDS, MapsKind
 from bids_dtg.contrasts.bundle.part import MapsPart
@@ -34,7 +34,6 @@ from bids_dtg.contrasts.contrast import Contrast
 from bids_dtg.contrasts.kind import LINEAR_MEANS
 from bids_dtg.contrasts.participant.model import Model, obtain_bundle
 from bids_dtg.contrasts.weighted_files import shared_maps
-from bids_dtg.contrasts.weighted_linear import SHORTER_MINUTES
 from bids_dtg.engine.display import Reporter, make_board
 from bids_dtg.engine.gpu import resolve_device
 from bids_dtg.engine.machine import share_cores
@@ -64,7 +63,7 @@ from bids_dtg.inputs.statmaps import PersonMaps, StatMap, plain_contrast
 from bids_dtg.notices import counted, say
 from bids_dtg.settings import OPTIONS, ModellingOptions, Settings
 from bids_dtg.stats.group_ica import GroupIca, standardised_places
-from bids_dtg.stats.linear import VOXELS_A_COEFFICIENT, WHOLE, standardised
+from bids_dtg.stats.linear import VOXELS_A_COEFFICIENT
 from bids_dtg.stats.map_checks import own_figures
 from bids_dtg.version import __version__
 
@@ -150,7 +149,7 @@ class ArraySource:
             part = MapsPart(
                 (), segment_seconds=kind.segment_seconds(SECONDS_PER_SEGMENT), connectome=form
             )
-            lengths = SHORTER_MINUTES if form.fixed is not None else ()
+            lengths = lengths_of(form)
             bundle = _base(people, maps, part, output / "group")
         return cls(
             settings=settings,
@@ -219,8 +218,7 @@ class ArraySource:
         """
         share_cores(1)  # sums of several threads are rounded otherwise
         ica, seed = GroupIca(), self.settings.modelling.seed
-        # Of 16 bits, of the whole rest of one segment and of shorter parts.
-        size = 2 * sum(self.learns) * len(self.people.places) * (1 + len(self.lengths)) / 1e6
+        size = megabytes(sum(self.learns), len(self.people.places), self.lengths)
         say(
             f"ROI maps: group ICA of {counted(len(training), 'training participant')}; connectomes "
             f"of {sum(self.learns)} ROIs take {size:.2g} MB a person"
@@ -380,7 +378,7 @@ class ArraySource:
 
     def arrays(self, plan: CohortPlan, store: ArrayStore, form: Form) -> PersonArrays:
         """Return how the arrays of a plan's people are made."""
-        return RowArrays(plan, store, form, self)
+        return RowArrays(plan, store, form, self.lengths, self)
 
     def make(self, arrays: PersonArrays, labels: Sequence[str]) -> Mapping[str, str]:
         """Make people's arrays one after the other, in the order of the file's rows.
@@ -438,11 +436,6 @@ class RowArrays(PersonArrays):
         return self.source.bundle.card.part.segment_seconds
 
     summarised: ClassVar[bool] = False  # runs of images are not compared with such rest
-
-    @property
-    def lengths(self) -> tuple[float, ...]:
-        """As `PersonArrays`."""
-        return self.source.lengths
 
     def facts_of_maps(self, label: str, maps: Mapping[str, StatMap]) -> dict[str, Any]:
         """Return what a person's array of measured maps depends on."""
@@ -512,7 +505,7 @@ class RowArrays(PersonArrays):
             for number in range(rest.shape[1] // frames):
                 part = rest[:, number * frames : (number + 1) * frames]
                 (short,) = self._connectomes(part, tr_seconds, np.inf)
-                found.add_shorter(minutes, standardised(short.r, WHOLE))
+                found.add_shorter(minutes, short.r)
 
     def _connectomes(
         self, rest: NDArray[np.float32], tr_seconds: float, segment_seconds: float

@@ -33,6 +33,9 @@ from bids_dtg.inputs.statmaps import Statistic
 from bids_dtg.notices import counted, named, say
 from bids_dtg.settings import Settings
 
+# Of a first part of a run, for each place and ROI: a connectome, and sums with maps and confounds.
+_BYTES_OF_A_LENGTH = 8
+
 
 @dataclass(frozen=True, eq=False)
 class Cohort:
@@ -167,10 +170,12 @@ def make_side_by_side(arrays: RunArrays, labels: Sequence[str]) -> dict[str, str
         form=arrays.form,
     )
     on_cpu = isinstance(reader.arrays, NumpyArrays)
+    places, rois = request.bundle.places.number, request.bundle.rois
     capacity = divide(
         settings.resources,
         units=len(labels),
-        bytes_each=bytes_needed(request.bundle.places.number, request.bundle.rois, on_cpu=on_cpu),
+        bytes_each=bytes_needed(places, rois, on_cpu=on_cpu)
+        + len(arrays.lengths) * _BYTES_OF_A_LENGTH * places * rois,
         on_cpu=on_cpu,
     )
     # A process that was forked shares what was prepared; a GPU's driver does not allow it.
@@ -181,7 +186,7 @@ def make_side_by_side(arrays: RunArrays, labels: Sequence[str]) -> dict[str, str
         else partial(
             _prepare,
             settings,
-            (arrays.plan, arrays.store, arrays.form),
+            (arrays.plan, arrays.store, arrays.form, arrays.lengths),
             bundle=request.bundle,
             threads=reader.threads,
         )
@@ -222,18 +227,19 @@ def _failure(end: End[None]) -> str | None:
 
 def _prepare(
     settings: Settings,
-    of_arrays: tuple[CohortPlan, ArrayStore, Form],
+    of_arrays: tuple[CohortPlan, ArrayStore, Form, tuple[float, ...]],
     *,
     bundle: ModelBundle,
     threads: int,
 ) -> Work[None]:
     """Prepare the work in a process that was started, not forked."""
     request = dataclasses.replace(Request.prepare(settings), bundle=bundle)
-    arrays = RunArrays(*of_arrays, request)
+    arrays = RunArrays(*of_arrays, request=request)
     reader = request.reader(threads=threads, every_part=False, other_lengths=True, form=arrays.form)
     return _work(arrays, reader)
 
 
 def _work(arrays: RunArrays, reader: Reader) -> Work[None]:
     share_cores(reader.threads)
+    reader = dataclasses.replace(reader, beginnings=arrays.lengths)
     return dataclasses.replace(arrays, reader=reader).make

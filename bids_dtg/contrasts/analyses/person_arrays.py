@@ -22,6 +22,7 @@ from bids_dtg.contrasts.analyses.cohort_plan import CohortPlan
 from bids_dtg.contrasts.participant.measure import Reader
 from bids_dtg.contrasts.participant.request import Request
 from bids_dtg.contrasts.people import Person
+from bids_dtg.contrasts.weighted_sums import some_places
 from bids_dtg.engine.display import Reporter
 from bids_dtg.errors import EmptyMapError, RunError, UnusableMapError
 from bids_dtg.files.array_store import ArrayStore
@@ -29,12 +30,14 @@ from bids_dtg.files.provenance import file_fingerprint
 from bids_dtg.inputs.statmaps import StatMap
 from bids_dtg.participants.averages import AveragedRuns
 from bids_dtg.settings import OPTIONS
+from bids_dtg.stats.linear import WHOLE, standardised
 from bids_dtg.stats.map_checks import own_figures
 from bids_dtg.version import __version__
 
 # Raised when other maps are left out than before: arrays are made again then.
 _CHECKS = 2
 _DIGITS = 6  # of a correlation that is kept as text
+_ROWS = 16  # at a time
 
 
 @dataclass(eq=False)
@@ -50,8 +53,9 @@ class MeasuredRest:
     roi_r: list[list[list[float]]] = field(default_factory=list)
     effective_dof: list[float] = field(default_factory=list)  # of each segment
     seconds: float = 0.0  # of all segments; 0: not known
-    # By minutes: the sum and the number of connectomes of so long parts.
-    shorter: dict[float, tuple[NDArray[np.float64], int]] = field(default_factory=dict)
+    # By minutes: the sum and the number of connectomes of so long parts, with standardised rows, at
+    # some places.
+    shorter: dict[float, tuple[NDArray[np.float32], int]] = field(default_factory=dict)
 
     def add(self, segment: Connectome, *, by_dof: bool) -> None:
         """Add a segment's connectome, weighted by residual degrees of freedom or by time."""
@@ -63,10 +67,14 @@ class MeasuredRest:
         if segment.roi_r is not None and segment.form.fixed is None:
             self.roi_r.append(segment.roi_r.round(_DIGITS).tolist())
 
-    def add_shorter(self, minutes: float, connectome: NDArray[np.float64]) -> None:
-        """Add a part of the rest, with its rows standardised over places."""
-        total, count = self.shorter.get(minutes, (0.0, 0))
-        self.shorter[minutes] = total + connectome, count + 1
+    def add_shorter(self, minutes: float, connectome: NDArray[np.float32]) -> None:
+        """Add the connectome (rois, places) of a part of the rest."""
+        some = some_places(connectome.shape[1])
+        total, count = self.shorter.get(minutes, (np.zeros_like(connectome[:, some]), 0))
+        for low in range(0, len(total), _ROWS):  # in 64 bits, all would take twice the memory
+            rows = slice(low, low + _ROWS)
+            total[rows] += standardised(connectome[rows], WHOLE)[:, some]
+        self.shorter[minutes] = total, count + 1
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,13 +90,9 @@ class PersonArrays(ABC):
     plan: CohortPlan  # people, maps and their rows
     store: ArrayStore  # where arrays are kept
     form: Form  # of the connectomes
+    lengths: tuple[float, ...]  # minutes of parts of the rest, whose connectomes are wanted, too
 
     summarised: ClassVar[bool] = True  # whether the training distribution is learned from it
-
-    @property
-    def lengths(self) -> tuple[float, ...]:
-        """Minutes of parts of the rest, the mean of whose connectomes is wanted, too."""
-        return ()
 
     def are_made(self, label: str) -> bool:
         """Return whether all arrays of a person exist and match the present inputs."""
@@ -127,12 +131,10 @@ class PersonArrays(ABC):
                 means, notes = pack_rest(measured.summaries)
                 self.store.write(self._summaries(label), means, facts, notes)
             if self.lengths:
-                shape = (len(measured.shorter), *measured.segments[0].shape)
-                means = np.empty(shape, np.float16)
-                for number, (total, count) in enumerate(measured.shorter.values()):
-                    means[number] = total / count
+                shorter = [total / count for total, count in measured.shorter.values()]
                 notes = {"minutes": list(measured.shorter)}
-                self.store.write(self._shorter(label), means, facts, notes)
+                kept = np.array(shorter, np.float16)
+                self.store.write(self._shorter(label), kept, facts, notes)
         reporter.finish("read")
 
     def open(self, label: str) -> Person:
@@ -205,7 +207,7 @@ class PersonArrays(ABC):
         return _connectomes(label, self.form) + self._whole
 
     def _shorter(self, label: str) -> str:
-        return f"{self._rest(label)}_of_shorter_rest"
+        return f"{self._rest(label)}_of_short_rest"
 
     def _summaries(self, label: str) -> str:
         return f"sub-{label}/sketches{self._whole}"
@@ -321,6 +323,8 @@ class RunArrays(PersonArrays):
             found.repetition_times.append(measured.design.tr_seconds)
             for segment in measured.connectomes.segments:
                 found.add(segment, by_dof=by_dof)
+            for minutes, part in measured.connectomes.beginnings.items():
+                found.add_shorter(minutes, part.r)
         return found
 
     def _geometry(self) -> dict[str, str]:

@@ -28,6 +28,7 @@ from bids_dtg.contrasts.contrast import Contrast
 from bids_dtg.contrasts.participant.model import Model
 from bids_dtg.contrasts.participant.request import Request
 from bids_dtg.contrasts.plan import find_recipe
+from bids_dtg.contrasts.weighted_sums import SHORTER_MINUTES, some_places
 from bids_dtg.engine.machine import return_memory
 from bids_dtg.errors import DtgError, SettingsError
 from bids_dtg.files.array_store import ArrayStore
@@ -70,6 +71,23 @@ def own_form(kind: MapsKind, modelling: ModellingOptions, sets: Sequence[int]) -
         f"{kind.name} on the {form.name} form",
         expected=f"one number, or --architecture {able} on the partial form of rest",
     )
+
+
+def lengths_of(trained: Form | None) -> tuple[float, ...]:
+    """Return minutes of parts of the rest that a model is trained on, too; None: none is."""
+    return SHORTER_MINUTES if trained is not None and trained.fixed is not None else ()
+
+
+def megabytes(rois: int, places: int, lengths: Sequence[float]) -> float:
+    """Return the size of a person's connectomes of 16 bits, of whole rest and of shorter parts.
+
+    Examples
+    --------
+    >>> megabytes(175, 163_310, (3.0, 6.0, 10.0)).__round__(1)
+    78.6
+    """
+    some = len(range(places)[some_places(places)])
+    return 2 * rois * (places + some * len(lengths)) / 1e6
 
 
 def maps_in_words(sets: Sequence[int]) -> str:
@@ -258,6 +276,11 @@ class DatasetSource:
         return cls(request, place, words, form, sets)
 
     @property
+    def lengths(self) -> tuple[float, ...]:
+        """Minutes of parts of the rest of training people, whose connectomes are wanted, too."""
+        return lengths_of(self.own_form)
+
+    @property
     def learns_maps(self) -> bool:
         """Whether ROI maps are made from the training people, not those of a model."""
         return bool(self.learns)
@@ -365,7 +388,7 @@ class DatasetSource:
         places, rois = self.bundle.places.number, sum(self.learns)
         say(
             f"ROI maps: group ICA of {counted(len(training), 'training participant')}; connectomes "
-            f"of {rois} ROIs take {2 * rois * places / 1e6:.2g} MB a person and run"
+            f"of {rois} ROIs take {megabytes(rois, places, self.lengths):.2g} MB a person and run"
         )
         ica, used = GroupIca(), 0
         reader = self.request.reader(every_part=False)
@@ -447,7 +470,7 @@ class DatasetSource:
 
     def arrays(self, plan: CohortPlan, store: ArrayStore, form: Form) -> PersonArrays:
         """Return how the arrays of a plan's people are made."""
-        return RunArrays(plan, store, form, self.request)
+        return RunArrays(plan, store, form, self.lengths, self.request)
 
     def make(self, arrays: PersonArrays, labels: Sequence[str]) -> Mapping[str, str]:
         """Make people's arrays in several processes."""

@@ -191,6 +191,12 @@ class ModelBundle(Bundle[MapsPart]):
         """
         return KINDS[self.card.kind].module().prepare(self.weights(), self.places, processor)
 
+    @property
+    def rest_minutes(self) -> tuple[float, ...]:
+        """Minutes of rest that the model has mean connectomes of: of whole rest first; or none."""
+        file = TensorFile(self.path / WEIGHTS_FILE)
+        return KINDS[self.card.kind].module().rest_minutes(file)
+
     def check_weights(self) -> None:
         """Read all of the weights.
 

@@ -51,6 +51,11 @@ def channels(weights: TensorFile) -> tuple[int, int]:
     return first[1], last[0]
 
 
+def rest_minutes(weights: TensorFile) -> tuple[float, ...]:
+    """Return nothing: the model is the same for rest of any length."""
+    return ()
+
+
 def read_parameters(weights: TensorFile) -> Parameters:
     """Read the network's parameters, without torch."""
     return Parameters.from_arrays(weights.read(), source=str(weights.path))

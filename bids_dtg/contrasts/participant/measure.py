@@ -145,6 +145,7 @@ class Reader:
     every_part: bool  # whether connectomes of the whole run and of its halves are computed
     form: Form  # of the connectomes
     other_lengths: bool = False  # whether those of parts shorter and longer than segments are
+    beginnings: tuple[float, ...] = ()  # minutes of first parts of runs whose connectomes are, too
 
     @classmethod
     def of(
@@ -338,7 +339,9 @@ class Reader:
                 design,
                 self.voxels.of_run(source.valid, self.form),
                 segments=design.segments(
-                    self.bundle.card.part.segment_seconds, halved=self.other_lengths
+                    self.bundle.card.part.segment_seconds,
+                    halved=self.other_lengths,
+                    beginnings=self.beginnings,
                 ),
                 arrays=self.arrays,
                 smoothing=smoothing_among(self.voxels.places, self.cleaning),

@@ -6,7 +6,7 @@ import os
 import sys
 import threading
 from concurrent.futures import Future, ThreadPoolExecutor, wait
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,12 +17,10 @@ from bids_dtg.contrasts.bundle.bundle import ModelBundle, load_bundle
 from bids_dtg.contrasts.bundle.registry import PUBLISHED
 from bids_dtg.contrasts.contrast import Contrast
 from bids_dtg.contrasts.kind import Processor
+from bids_dtg.contrasts.people import MapModel, for_rest
 from bids_dtg.errors import BundleError, OutputError, RunError
 from bids_dtg.files.download import download_hosts
 from bids_dtg.files.transfer_progress import make_transfer_reporter
-
-if TYPE_CHECKING:
-    from bids_dtg.contrasts.people import MapModel
 
 _NICENESS = 10
 
@@ -61,8 +59,17 @@ class Model:
         if self._prepared is not None:
             wait([self._prepared])
 
-    def predict(self, connectome: NDArray[np.float32]) -> NDArray[np.float32]:
+    def predict(
+        self, connectome: NDArray[np.float32], minutes: float = float("nan")
+    ) -> NDArray[np.float32]:
         """Turn a connectome (rois, voxels) into maps (contrasts, voxels), re-centred if needed.
+
+        Parameters
+        ----------
+        connectome
+            Of one segment of rest.
+        minutes
+            Of this rest; NaN: not known.
 
         Raises
         ------
@@ -74,7 +81,7 @@ class Model:
         self.begin()
         assert self._prepared is not None
         try:
-            maps = self._prepared.result().predict(connectome)
+            maps = for_rest(self._prepared.result(), minutes).predict(connectome)
         except (MemoryError, RuntimeError) as err:
             # Torch has no class for this error.
             if isinstance(err, RuntimeError) and "can't allocate memory" not in str(err):
@@ -84,6 +91,10 @@ class Model:
             ) from err
         correction = self._bundle.correction
         return maps if correction is None else correction.apply(maps)
+
+    def of_rest(self, minutes: float) -> MapModel:
+        """Return the model for connectomes of so much rest; NaN: not known."""
+        return _OfRest(self, minutes)
 
     def take_notes(self) -> tuple[str, ...]:
         """Return messages on the network's work since the last call."""
@@ -98,6 +109,18 @@ class Model:
             niceness = max(_NICENESS, os.getpriority(os.PRIO_PROCESS, 0))
             os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), niceness)
         return self._bundle.prepare(Processor(self._device, self._threads, self._notes.append))
+
+
+@dataclass(frozen=True, eq=False)
+class _OfRest:
+    """A model for connectomes of so much rest."""
+
+    model: Model
+    minutes: float
+
+    def predict(self, connectome: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Turn a connectome (rois, voxels) into maps (contrasts, voxels)."""
+        return self.model.predict(connectome, self.minutes)
 
 
 def bytes_needed(voxels: int, rois: int = _USUAL_ROIS, *, on_cpu: bool) -> float:

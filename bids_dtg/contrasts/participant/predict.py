@@ -151,7 +151,7 @@ def _average(model: Model, connectomes: Sequence[Connectome]) -> MapAverage:
 def _add(average: MapAverage, model: Model, connectome: Connectome) -> None:
     # Overflow is refused later.
     with np.errstate(over="ignore", invalid="ignore"):
-        maps = model.predict(connectome.r)
+        maps = model.predict(connectome.r, connectome.seconds / 60)
         require_finite(maps, model.contrasts)
         average.add(maps, seconds=connectome.seconds, residual_dof=connectome.residual_dof)
 

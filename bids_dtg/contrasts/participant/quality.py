@@ -11,6 +11,7 @@ from bids_dtg.connectome.connectome import RunConnectomes
 from bids_dtg.connectome.training_distribution.judge import RunCheck
 from bids_dtg.contrasts.bundle.bundle import ModelBundle
 from bids_dtg.contrasts.participant.measure import MeasuredRun
+from bids_dtg.contrasts.weighted_linear import nearest_length
 from bids_dtg.files.sidecars import RESIDUAL_DOF
 from bids_dtg.inputs.run import RestRun
 from bids_dtg.participants.figures import first_figures, rounded
@@ -84,12 +85,28 @@ def summarise(measured: MeasuredRun, judged: RunCheck, bundle: ModelBundle) -> R
         },
         interpolation=measured.interpolation,
         judged=judged,
-        notes=measured.notes,
+        notes=(*measured.notes, *_notes_on_length(result, bundle.rest_minutes)),
         penalties=tuple(
             segment.form.penalty(segment.roi_r, segment.effective_dof)
             for segment in result.segments
             if segment.roi_r is not None
         ),
+    )
+
+
+def _notes_on_length(result: RunConnectomes, lengths: Sequence[float]) -> tuple[str, ...]:
+    """Say of short rest which means of the training people it is compared with."""
+    if not lengths:
+        return ()
+    found = {}
+    for segment in result.segments:
+        minutes = segment.seconds / 60
+        if nearest := nearest_length(minutes, lengths):
+            found[round(minutes, 1)] = lengths[nearest]
+    return tuple(
+        f"{minutes:g} minutes of rest are compared with the training people's mean of {length:g}, "
+        f"not of {lengths[0]:.3g} minutes."
+        for minutes, length in found.items()
     )
 
 

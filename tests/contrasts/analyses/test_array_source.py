@@ -464,7 +464,7 @@ def test_two_sites_make_one_model_by_two_rounds_of_files(tmp_path, capsys):
     assert train("b", *files("a", model="second"), model="both") == 0
     models = [load_bundle(tmp_path / s / "out/group/model-both/bundle") for s in sites]
     tensors = [model.weights().read() for model in models]
-    for name in ("means", "weights", "coefficients", "squares"):
+    for name in ("means", "weights", "coefficients", "squares", "factors", "minutes"):
         np.testing.assert_allclose(*(own[f"linear.{name}"] for own in tensors), atol=1e-6)
     assert models[0].card.part.connectome.sets == (3, 4)
     judged = models[0].card.record["cross_validation"]

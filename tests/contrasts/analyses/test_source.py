@@ -8,12 +8,13 @@ from types import SimpleNamespace
 import nibabel as nib
 import numpy as np
 import pytest
-from linear_by_the_page import ByThePage
+from linear_by_the_page import ByThePage, standard
 from plain_route import plain_series, regress
 from tiny_cohort import LABELS, TinyCohort
-from tiny_job import read_table
+from tiny_job import TR, read_table
 
 from bids_dtg.cleaning.strategies import resolve
+from bids_dtg.connectome.connectome import Connectome
 from bids_dtg.connectome.form import Form
 from bids_dtg.contrasts.analyses.source import sets_to_make
 from bids_dtg.contrasts.bundle.bundle import load_bundle
@@ -21,6 +22,7 @@ from bids_dtg.contrasts.bundle.kinds import find_kind
 from bids_dtg.contrasts.kind import LINEAR_MEANS, Processor
 from bids_dtg.contrasts.panels.connectome import FILE as RELMAT
 from bids_dtg.contrasts.participant.measure import measure
+from bids_dtg.contrasts.participant.predict import predict_maps
 from bids_dtg.contrasts.participant.request import find_runs
 from bids_dtg.contrasts.people import Person
 from bids_dtg.files.array_store import ArrayStore
@@ -131,6 +133,50 @@ def test_maps_are_those_of_the_page(cohort, model):
         wanted = page.deviation(connectome, apart)
         found = page.gain[:, None] * read.predict(measure(run, model).r)
         assert np.abs(found - wanted).max() < 1e-4 * wanted.std()
+
+
+def test_short_rest_is_that_of_the_page(cohort, model):
+    """First parts of training runs, from BOLD on, and a person who has no more rest than these."""
+    lengths = model.card.record["linear"]["shorter_minutes"]
+    assert lengths == [3.0, 6.0]  # of 10 minutes
+    store, maps = ArrayStore(cohort.out / "group/cache"), model.place_roi_maps.astype(float)
+    rows = read_table(cohort.out / "group/model-own/desc-split_participants.tsv")
+    training, short, test = [], {minutes: [] for minutes in lengths}, None
+    for row in rows:
+        label = row["participant_id"].removeprefix("sub-")
+        run, rest = rest_of(cohort, label)
+        if row["set"] != "training":
+            test = measure(run, model).r
+            continue
+        kept, whole = store.read(f"sub-{label}/{NAME}_of_short_rest"), rest / rest.std(axis=0)
+        series = [plain_series(whole, maps[own]) for own in (slice(0, 3), slice(3, 8))]
+        for number, minutes in enumerate(lengths):
+            first = slice(0, round(60 * minutes / TR))
+            found = standard(np.vstack([regress(rest[first], own[first], 0.06) for own in series]))
+            np.testing.assert_allclose(kept[number], found, atol=5e-3)  # rounded to 16 bits
+            short[minutes].append(found)
+        arrays = (store.read(f"sub-{label}/{name}") for name in (NAME, "target_maps"))
+        training.append(Person(label, next(arrays), (1.0,), (next(arrays),), minutes=10.0))
+    assert model.rest_minutes == (10.0, 3.0, 6.0)
+    page, form = ByThePage(training, SETS), model.card.part.connectome
+    page.gain = model.correction.gains.astype(float)  # rounded in the card
+    for minutes, seconds in ((3.0, 100.0), (3.0, 230.0), (6.0, 300.0)):
+        rest = Connectome(test, round(seconds / TR), seconds, form=form)
+        found = predict_maps(rest, model).values - model.correction.offset
+        wanted = page.short(test.astype(float), short[minutes])
+        assert np.abs(found - wanted).max() < 1e-4 * wanted.std()
+
+
+def test_short_rest_is_named_in_the_sidecar(cohort, model, tmp_path):
+    words = ("--participant-label", "01", "--model", model.path)
+    words += ("--dummy-scans", 25, "--min-dof", 4)
+    assert cohort.run(*words, out=tmp_path) == 0
+    image = next(iter(tmp_path.rglob("*synthetic_statmap.nii.gz")))
+    (run,) = read_inherited(image)["Runs"]
+    line = (
+        "5.8 minutes of rest are compared with the training people's mean of 6, not of 10 minutes."
+    )
+    assert line in run["Notes"]
 
 
 def test_a_kind_that_reads_one_set_makes_one(cohort, capsys):
