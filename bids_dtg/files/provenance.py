@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import importlib.metadata
 import json
@@ -447,6 +448,7 @@ def _damage(dataset: DerivativeDataset, name: str, recorded: Mapping[str, Any]) 
     return None
 
 
+@functools.cache  # a call asks three times
 def _version(package: str) -> str | None:
     try:
         return importlib.metadata.version(package)

@@ -26,7 +26,7 @@ from bids_dtg.contrasts.phantom.model import Phantom
 from bids_dtg.phantom.streams import Cohort
 from bids_dtg.workflows import AUTO, all_workflows
 
-PLACES = 10  # of each analysis, which is killed at every other two of them
+PLACES = 6  # of each analysis, which is killed at every other two of them
 FURTHER = 3  # the same, of architectures that take the same steps as another
 LABELS = tuple(f"{number:02d}" for number in range(1, 13))
 CONTRASTS = ("languageMath", "languageStory")  # which the tiny bundle predicts
