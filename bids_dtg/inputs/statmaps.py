@@ -122,6 +122,34 @@ def nearest_contrast(label: str, known: Iterable[str]) -> str | None:
     return by_plain[near[0]] if near else None
 
 
+def with_families(asked: Iterable[str], tasks: Mapping[str, str]) -> tuple[str, ...]:
+    """Replace names of tasks by the labels of their contrasts; other names stay as they are.
+
+    Parameters
+    ----------
+    asked
+        Values of ``--contrast``.
+    tasks
+        The task of each known label; empty: not known.
+
+    Examples
+    --------
+    >>> tasks = {"languageMath": "LANGUAGE", "languageStory": "LANGUAGE", "wm2bk": "WM"}
+    >>> with_families(["language", "wm2bk"], tasks)
+    ('languageMath', 'languageStory', 'wm2bk')
+    """
+    labels = {plain_contrast(label) for label in tasks}
+    families: dict[str, list[str]] = {}
+    for label, task in tasks.items():
+        if task:
+            families.setdefault(plain_contrast(task), []).append(label)
+    found: list[str] = []
+    for name in asked:
+        plain = plain_contrast(name)
+        found += [name] if plain in labels else families.get(plain, [name])
+    return tuple(dict.fromkeys(found))
+
+
 def in_space(files: Sequence[StatFile], space: str) -> tuple[tuple[StatFile, ...], str]:
     """Keep the files of a space, and a sentence on what was assumed or left.
 

@@ -279,14 +279,14 @@ class ParcelWriter(Generic[Request]):
             Those that it was made of.
         """
         request = self._request
+        lacking = Lacking.of_runs(run.confounds.decisions.get(NOT_IN_TABLE, ()) for run in runs)
         complete_average(
             request.output,
             planned,
             inputs,
             files,
             options=request.recorded_options,
-            lacking=Lacking.of_runs(run.confounds.decisions.get(NOT_IN_TABLE, ()) for run in runs),
-            methods=request.methods,
+            methods=(lacking, request.methods(lacking)),
         )
 
     def _of_run(self, measured: MeasuredSeries, **more: str) -> dict[str, str | None]:

@@ -46,7 +46,7 @@ class RegionTables:
         layers
             Kinds of values: the maps, and their deviations where there are some.
         """
-        found = {layer.desc: layer.values for layer in layers}
+        found = {layer.desc: layer for layer in layers}
         for atlas in self.atlases:
             path = self._path(entities, atlas, ".tsv")
             yield OutputFile(path, self._table(atlas, found[SYNTHETIC], found.get(DEVIATION)))
@@ -68,21 +68,23 @@ class RegionTables:
         }
         return REGIONS.path(named, extension)
 
-    def _table(self, atlas: Atlas, maps: NDArray[Any], deviation: NDArray[Any] | None) -> bytes:
-        voxels = region_voxels(maps, atlas)
+    def _table(self, atlas: Atlas, maps: Layer, deviation: Layer | None) -> bytes:
+        voxels = region_voxels(maps.values, atlas)
         coverage = voxels / np.maximum(atlas.voxels, 1)
-        means = region_means(maps, atlas)
-        apart = _means_or_nan(deviation, atlas, len(maps))
+        means = region_means(maps.values, atlas)
+        apart = _means_or_nan(deviation, atlas, len(means))
         widths = self._width_texts[atlas.key]
         parcels = [f"\t{index}\t{name_cell(name)}\t" for index, name in atlas.parcels.items()]
         lines = ["\t".join(COLUMNS)]
-        for contrast in self.bundle.contrasts:
+        before = None
+        for contrast in maps.contrasts:
             row = contrast.index
-            if not row or (voxels[row] != voxels[row - 1]).any():  # mostly the same for all
+            if before is None or (voxels[row] != voxels[before]).any():  # mostly the same for all
                 covered = [
                     f"\t{share:.4f}\t{count}\t"
                     for share, count in zip(coverage[row], voxels[row], strict=True)
                 ]
+            before = row
             enough = (coverage[row] >= self.min_coverage).tolist()
             lines += [
                 f"{contrast.label}{parcel}{mean}{share}{width}\t{other}"
@@ -161,10 +163,10 @@ class RegionTables:
         )
 
 
-def _means_or_nan(values: NDArray[Any] | None, atlas: Atlas, contrasts: int) -> Means:
-    if values is None:
+def _means_or_nan(layer: Layer | None, atlas: Atlas, contrasts: int) -> Means:
+    if layer is None:
         return np.full((contrasts, len(atlas.parcels)), np.nan)
-    return region_means(values, atlas)
+    return region_means(layer.values, atlas)
 
 
 def _texts(values: Means, digits: int) -> list[str]:

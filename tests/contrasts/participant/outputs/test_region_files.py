@@ -46,9 +46,12 @@ def make_atlas(bundle, parcels=5, size=None):
 def make_layers(bundle, seed=0, deviation=True):
     rng = np.random.default_rng(seed)
     shape = (len(bundle.contrasts), bundle.places.number)
-    layers = [Layer(SYNTHETIC, rng.standard_normal(shape).astype(np.float32), "")]
+    contrasts = bundle.contrasts
+    layers = [Layer(SYNTHETIC, contrasts, rng.standard_normal(shape).astype(np.float32), "")]
     if deviation:
-        layers.append(Layer(DEVIATION, rng.standard_normal(shape).astype(np.float32), ""))
+        layers.append(
+            Layer(DEVIATION, contrasts, rng.standard_normal(shape).astype(np.float32), "")
+        )
     return layers
 
 
