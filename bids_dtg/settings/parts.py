@@ -741,7 +741,7 @@ class OutputOptions:
         default=False,
         shapes=(RESULTS,),
     )
-    write: tuple[str, ...] = map_option.for_most_calls(
+    write: tuple[str, ...] = map_option(
         "output",
         "only these kinds of results; quality figures, sidecars and pages are always written, and "
         "a later call that names more adds to what is there",

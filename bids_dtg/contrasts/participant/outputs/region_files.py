@@ -1,4 +1,4 @@
-"""Tables of the maps' means over parcels: one for each average and atlas."""
+"""Tables of the maps' means over parcels, a long and a wide one for each average and atlas."""
 
 from __future__ import annotations
 
@@ -22,9 +22,13 @@ from bids_dtg.report.contents import DEVIATION, SYNTHETIC
 from bids_dtg.stats.parcel_intervals import ParcelIntervals, intervals_of
 
 REGIONS = FileKind("statmap", "regions", ".tsv")
+WIDE = FileKind("statmap", "regionMeans", ".tsv")
 COLUMNS = ("contrast", "index", "name", "mean", "coverage", "voxels", "half_width", "deviation")
 
 Means = NDArray[np.float64]
+
+_MEANS = "Means of the predicted maps over the parcels of an atlas"
+_CONTRAST = "Contrast of the map, as in contrast- of its file"
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,7 +41,7 @@ class RegionTables:
     min_coverage: float  # share of a parcel; below it the mean is n/a
 
     def files(self, entities: Mapping[str, str], layers: Sequence[Layer]) -> Iterator[OutputFile]:
-        """Yield the table of each atlas.
+        """Yield both tables of each atlas.
 
         Parameters
         ----------
@@ -48,8 +52,9 @@ class RegionTables:
         """
         found = {layer.desc: layer for layer in layers}
         for atlas in self.atlases:
-            path = self._path(entities, atlas, ".tsv")
-            yield OutputFile(path, self._table(atlas, found[SYNTHETIC], found.get(DEVIATION)))
+            table = self._table(atlas, found[SYNTHETIC], found.get(DEVIATION))
+            yield OutputFile(self._path(entities, atlas, ".tsv"), table)
+            yield OutputFile(self._path(entities, atlas, ".tsv", WIDE), _wide(table, atlas))
 
     def sidecars(
         self, entities: Mapping[str, str], layers: Sequence[Layer]
@@ -58,15 +63,18 @@ class RegionTables:
         deviation = any(layer.desc == DEVIATION for layer in layers)
         for atlas in self.atlases:
             yield self._path(entities, atlas, ".json"), self._facts(atlas, deviation)
+            yield self._path(entities, atlas, ".json", WIDE), self._wide_facts(atlas)
 
-    def _path(self, entities: Mapping[str, str], atlas: Atlas, extension: str) -> PurePosixPath:
+    def _path(
+        self, entities: Mapping[str, str], atlas: Atlas, extension: str, kind: FileKind = REGIONS
+    ) -> PurePosixPath:
         named = {
             **entities,
             "space": self.bundle.grid.space,
             **atlas.entities,
             "stat": self.bundle.card.part.statistic,
         }
-        return REGIONS.path(named, extension)
+        return kind.path(named, extension)
 
     def _table(self, atlas: Atlas, maps: Layer, deviation: Layer | None) -> bytes:
         voxels = region_voxels(maps.values, atlas)
@@ -125,9 +133,8 @@ class RegionTables:
         units = self.bundle.card.part.units
         intervals = self._intervals(atlas)
         return {
-            "Description": "Means of the predicted maps over the parcels of an atlas: a row a "
-            "contrast and parcel",
-            "contrast": {"Description": "Contrast of the map, as in contrast- of its file"},
+            "Description": f"{_MEANS}: a row a contrast and parcel",
+            "contrast": {"Description": _CONTRAST},
             "index": {"Description": "Label of the parcel in the atlas"},
             "name": {"Description": "Name of the parcel in the atlas' table"},
             "mean": {
@@ -153,6 +160,18 @@ class RegionTables:
             **atlas_facts(atlas),
         }
 
+    def _wide_facts(self, atlas: Atlas) -> dict[str, Any]:
+        """Describe the wide table; each region's column is explained once for all."""
+        return {
+            "Description": f"{_MEANS}: a row a contrast, a column a parcel by its name in the "
+            f"atlas' table; n/a where less than {self.min_coverage:g} of the parcel has a value",
+            "contrast": {"Description": _CONTRAST},
+            "Units": self.bundle.card.part.units,
+            "SpatialReference": self.bundle.grid.metadata["SpatialReference"],
+            "MinCoverage": self.min_coverage,
+            **atlas_facts(atlas),
+        }
+
     def _width_words(self, intervals: ParcelIntervals | None) -> str:
         if intervals is None:
             return "n/a: the model has no intervals for means over the parcels of this atlas"
@@ -161,6 +180,16 @@ class RegionTables:
             "the parcel of a newly measured map mostly lies within it; calibrated on "
             "means over parcels, as errors of neighbouring voxels are correlated"
         )
+
+
+def _wide(table: bytes, atlas: Atlas) -> bytes:
+    """Turn a long table into one with a row a contrast and a column a parcel."""
+    _, *rows = table.decode().splitlines()
+    lines = ["\t".join(["contrast", *map(name_cell, atlas.parcels.values())])]
+    for first in range(0, len(rows), len(atlas.parcels)):
+        cells = [row.split("\t", 4) for row in rows[first : first + len(atlas.parcels)]]
+        lines.append("\t".join([cells[0][0], *(cell[3] for cell in cells)]))
+    return ("\n".join(lines) + "\n").encode()
 
 
 def _means_or_nan(layer: Layer | None, atlas: Atlas, contrasts: int) -> Means:

@@ -9,6 +9,7 @@ import json
 
 import nibabel as nib
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -56,7 +57,7 @@ def make_layers(bundle, seed=0, deviation=True):
 
 
 def make_rows(tables, layers):
-    (file,) = tables.files(ENTITIES, layers)
+    file, _ = tables.files(ENTITIES, layers)
     return list(csv.DictReader(io.StringIO(file.data.decode()), delimiter="\t")), file.path
 
 
@@ -87,6 +88,21 @@ def test_a_row_a_contrast_and_parcel(bundle):
     assert {row["coverage"] for row in rows} == {"1.0000"}
 
 
+def test_the_wide_table_has_the_same_means_by_name(bundle):
+    whole = make_atlas(bundle).voxels
+    atlas = make_atlas(bundle, size=whole * [1, 2, 3, 1, 10])
+    tables, layers = RegionTables((atlas,), bundle, 90, 0.5), make_layers(bundle)
+    rows, path = make_rows(tables, layers)
+    _, wide = tables.files(ENTITIES, layers)
+    assert str(wide.path) == str(path).replace("desc-regions", "desc-regionMeans")
+    frame = pd.read_csv(io.BytesIO(wide.data), sep="\t", index_col="contrast", na_values="n/a")
+    assert list(frame.columns) == [f"region {label}" for label in range(1, 6)]
+    assert list(frame.index) == [contrast.label for contrast in bundle.contrasts]
+    for row in rows:
+        value = frame.loc[row["contrast"], row["name"]]
+        assert value == pytest.approx(float(row["mean"].replace("n/a", "nan")), nan_ok=True)
+
+
 def test_thin_parcels_have_a_coverage_and_no_mean(bundle):
     whole = make_atlas(bundle).voxels
     atlas = make_atlas(bundle, size=whole * [1, 2, 3, 1, 10])
@@ -114,7 +130,7 @@ def test_what_a_model_does_not_have_is_na_and_said_so(bundle):
     tables = RegionTables((atlas,), of_another, 90, 0.5)
     rows, path = make_rows(tables, layers)
     assert {(row["half_width"], row["deviation"]) for row in rows} == {("n/a", "n/a")}
-    ((beside, facts),) = tables.sidecars(ENTITIES, layers)
+    (beside, facts), _ = tables.sidecars(ENTITIES, layers)
     assert str(beside) == str(path).replace(".tsv", ".json")
     assert facts["half_width"]["Description"].startswith("n/a: the model has no intervals")
     assert facts["deviation"]["Description"].startswith("n/a: the model carries no mean")
@@ -125,7 +141,7 @@ def test_a_sidecar_describes_each_column(bundle):
     atlas = make_atlas(bundle)
     with_widths = dataclasses.replace(bundle, parcel_intervals={atlas.key: make_intervals(atlas)})
     tables = RegionTables((atlas,), with_widths, 90, 0.25)
-    ((_, facts),) = tables.sidecars(ENTITIES, make_layers(bundle))
+    (_, facts), _ = tables.sidecars(ENTITIES, make_layers(bundle))
     assert all(facts[column]["Description"] for column in COLUMNS)
     assert (facts["MinCoverage"], facts["IntervalLevel"]) == (0.25, 0.9)
     assert facts["CalibrationParticipants"] == 30
