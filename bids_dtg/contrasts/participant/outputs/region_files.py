@@ -17,12 +17,14 @@ from bids_dtg.contrasts.participant.outputs.map_files import OutputFile
 from bids_dtg.files.names import FileKind
 from bids_dtg.files.regions.cells import name_cell
 from bids_dtg.imaging.atlas import Atlas, region_means, region_voxels
-from bids_dtg.participants.origin import atlas_facts
+from bids_dtg.imaging.surfaces.parcels import FORM_ENTITIES, ParcelForm, encode_pscalar
+from bids_dtg.participants.origin import atlas_facts, parcel_form_facts
 from bids_dtg.report.contents import DEVIATION, SYNTHETIC
 from bids_dtg.stats.parcel_intervals import ParcelIntervals, intervals_of
 
 REGIONS = FileKind("statmap", "regions", ".tsv")
 WIDE = FileKind("statmap", "regionMeans", ".tsv")
+PSCALAR = FileKind("statmap", "regionMeans", ".pscalar.nii")
 COLUMNS = ("contrast", "index", "name", "mean", "coverage", "voxels", "half_width", "deviation")
 
 Means = NDArray[np.float64]
@@ -55,6 +57,8 @@ class RegionTables:
             table = self._table(atlas, found[SYNTHETIC], found.get(DEVIATION))
             yield OutputFile(self._path(entities, atlas, ".tsv"), table)
             yield OutputFile(self._path(entities, atlas, ".tsv", WIDE), _wide(table, atlas))
+            if atlas.form is not None:
+                yield OutputFile(self._pscalar(entities, atlas), _parcelled(table, atlas.form))
 
     def sidecars(
         self, entities: Mapping[str, str], layers: Sequence[Layer]
@@ -64,6 +68,9 @@ class RegionTables:
         for atlas in self.atlases:
             yield self._path(entities, atlas, ".json"), self._facts(atlas, deviation)
             yield self._path(entities, atlas, ".json", WIDE), self._wide_facts(atlas)
+            if atlas.form is not None:
+                path = self._pscalar(entities, atlas, ".json")
+                yield path, {**self._wide_facts(atlas), **parcel_form_facts(atlas.form)}
 
     def _path(
         self, entities: Mapping[str, str], atlas: Atlas, extension: str, kind: FileKind = REGIONS
@@ -75,6 +82,12 @@ class RegionTables:
             "stat": self.bundle.card.part.statistic,
         }
         return kind.path(named, extension)
+
+    def _pscalar(
+        self, entities: Mapping[str, str], atlas: Atlas, extension: str | None = None
+    ) -> PurePosixPath:
+        named = {**entities, **FORM_ENTITIES, **atlas.entities}
+        return PSCALAR.path({**named, "stat": self.bundle.card.part.statistic}, extension)
 
     def _table(self, atlas: Atlas, maps: Layer, deviation: Layer | None) -> bytes:
         voxels = region_voxels(maps.values, atlas)
@@ -190,6 +203,15 @@ def _wide(table: bytes, atlas: Atlas) -> bytes:
         cells = [row.split("\t", 4) for row in rows[first : first + len(atlas.parcels)]]
         lines.append("\t".join([cells[0][0], *(cell[3] for cell in cells)]))
     return ("\n".join(lines) + "\n").encode()
+
+
+def _parcelled(table: bytes, form: ParcelForm) -> bytes:
+    """Turn a long table into a file of values of parcels, a map a contrast."""
+    _, *rows = table.decode().splitlines()
+    cells = [row.split("\t", 4) for row in rows]
+    means = np.array([np.nan if cell[3] == "n/a" else float(cell[3]) for cell in cells])
+    labels = list(dict.fromkeys(cell[0] for cell in cells))
+    return encode_pscalar(means.reshape(len(labels), -1), labels, form)
 
 
 def _means_or_nan(layer: Layer | None, atlas: Atlas, contrasts: int) -> Means:
