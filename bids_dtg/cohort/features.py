@@ -21,7 +21,7 @@ from bids_dtg.cohort.frames import atlas_key, find_atlas_key, region_tables
 from bids_dtg.cohort.map_findings import MapsOfContrast
 from bids_dtg.cohort.measured_maps import read_measured
 from bids_dtg.cohort.people import GroupPeople, read_map
-from bids_dtg.errors import DatasetError, DtgError, ForeignFileError, RunError, SettingsError
+from bids_dtg.errors import DatasetError, DtgError, ForeignFileError, RunError
 from bids_dtg.files.foreign import MOST_TABLE, read_bytes, text_columns
 from bids_dtg.files.mapped_rows import MappedRows
 from bids_dtg.files.names import parse_name, plain_label
@@ -33,15 +33,14 @@ from bids_dtg.inputs.statmaps import (
     StatMap,
     choose_sessions,
     choose_statistic,
+    chosen_contrasts,
     group_maps,
     in_space,
     name_targets,
-    nearest_contrast,
     plain_contrast,
     statmaps_place,
-    with_families,
 )
-from bids_dtg.notices import counted, named, say, show
+from bids_dtg.notices import counted, say, show
 from bids_dtg.report.contents import AverageFiles
 from bids_dtg.settings.option import find_row
 from bids_dtg.workflows import FeatureKind
@@ -612,20 +611,11 @@ def _labels(people: GroupPeople) -> list[str]:
 def _wanted(people: GroupPeople, there: Sequence[str]) -> tuple[str, ...]:
     """Return the contrasts of ``--contrast``; all if it names none."""
     asked = people.settings.modelling.contrast
-    if asked:
-        tasks = {found.label: found.task for found in people.example.maps}
-        asked = with_families(asked, {label: tasks.get(label, "") for label in there})
-    known = {plain_contrast(label): label for label in there}
-    for label in asked:
-        if plain_contrast(label) not in known:
-            near = nearest_contrast(label, there)
-            raise SettingsError(
-                f"--contrast names {label}, which no map is of",
-                expected=f"of {named(list(there))}",
-                remedy=f"did you mean {near}?" if near else None,
-            )
-    wanted = {plain_contrast(label) for label in asked}
-    return tuple(label for key, label in known.items() if not asked or key in wanted)
+    if not asked:
+        return tuple(there)
+    tasks = {found.label: found.task for found in people.example.maps}
+    wanted = chosen_contrasts(asked, {label: tasks.get(label, "") for label in there})
+    return tuple(label for label in there if label in wanted)
 
 
 def _map_path(made: AverageFiles, contrast: str) -> Path | None:

@@ -7,9 +7,8 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from bids_dtg.errors import SettingsError
 from bids_dtg.files.provenance import MADE
-from bids_dtg.inputs.statmaps import nearest_contrast, plain_contrast, with_families
+from bids_dtg.inputs.statmaps import chosen_contrasts
 from bids_dtg.notices import counted
 from bids_dtg.report.contents import DEVIATION, SPREAD, SYNTHETIC
 from bids_dtg.settings.option import find_row
@@ -64,21 +63,11 @@ class Choice:
         """
         for kind in kinds:
             find_row(WRITES, "--write", kind)
-        by_plain = {plain_contrast(contrast.label): contrast.label for contrast in known}
         tasks = {contrast.label: contrast.task for contrast in known}
-        labels = [plain_contrast(name) for name in with_families(contrasts, tasks)]
-        for name, label in zip(with_families(contrasts, tasks), labels, strict=True):
-            if label not in by_plain:
-                near = nearest_contrast(name, [*tasks, *filter(None, tasks.values())])
-                raise SettingsError(
-                    f"--contrast names {name}, which the model does not predict",
-                    expected=f"labels of its {counted(len(known), 'contrast')}, or tasks "
-                    f"({', '.join(dict.fromkeys(filter(None, tasks.values()))) or 'it has none'})",
-                    remedy=f"did you mean {near}?" if near else None,
-                )
+        labels = chosen_contrasts(contrasts, tasks, lack="the model does not predict")
         return cls(
             tuple(known),
-            frozenset(by_plain[label] for label in labels or by_plain),
+            frozenset(labels or tasks),
             frozenset(kinds or WRITES),
         )
 
