@@ -20,7 +20,7 @@ FILE = FileKind("timeseries", "carpet", ".tsv")
 GREY, REST = "grey", "rest"  # how columns of the table are called, before a number
 _TITLES = {GREY: "grey matter", REST: "rest of the brain"}
 _END = 2.0  # standard deviations, of the darkest and the brightest grey
-_MOST = 9.9  # beyond which values are not told apart
+_MOST = 9.9  # beyond which values are all written as this
 _HEIGHT = 15.0  # rem
 _RAMP = Ramp(f"\N{MINUS SIGN}{_END:g} sd", f"+{_END:g} sd", "greys")
 

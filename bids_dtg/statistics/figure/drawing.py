@@ -21,7 +21,7 @@ from bids_dtg.imaging.surfaces.templates import SIDES, Template, read_template
 
 FORMATS = ("pdf", "svg")
 _SLICES_MM = (-20, -4, 12, 28, 44, 60)
-_COLOURS = "RdBu_r"  # told apart by those who do not see red and green alike, and in print
+_COLOURS = "RdBu_r"  # clear in print, and to those who see red and green alike
 _MM = 1 / 25.4  # inches
 _WIDTH_MM, _ROW_MM, _FOOT_MM = 180.0, 30.0, 14.0  # two columns of a journal
 _SLICES_SHARE, _MARGIN = 0.68, 0.012  # of the width

@@ -58,7 +58,7 @@ def test_a_task_names_its_contrasts_and_labels_are_read_in_any_case():
 @pytest.mark.parametrize(
     ("contrasts", "kinds", "says"),
     [
-        (["facs"], [], "--contrast names facs, .*tasks \\(EMOTION\\).*did you mean faces"),
+        (["facs"], [], "--contrast names facs, .*or tasks: EMOTION.*did you mean faces"),
         (["zzz"], [], "--contrast names zzz, which the model does not predict"),
         ([], ["map"], "--write is 'map'.*one of maps, deviations.*did you mean maps"),
     ],
