@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from bids_dtg.connectome.carpet import Carpet
 from bids_dtg.connectome.connectome import RunConnectomes
 from bids_dtg.contrasts.bundle.bundle import ModelBundle
 from bids_dtg.files.names import FileKind, bids_uri
@@ -29,6 +30,8 @@ class RunData(RunFrames):
     mean_frame: MeanFrame  # mean of its first kept frames
     bundle: ModelBundle  # the model
     measured: RunConnectomes  # connectomes that the maps are predicted from
+    carpet: Carpet  # values of some of its voxels over its frames
+    carpet_rows: Mapping[str, int]  # how many voxels it has of each kind, in order
 
     @property
     def bold_uri(self) -> str:

@@ -422,23 +422,26 @@ def _intervals(model: ModelOfMaps, level: int) -> str:
 
 def subtitle(files: ParticipantFiles) -> str:
     """Summarise a participant's results in a line."""
-    if not files.averages:
+    if not files.every_average:
         return "No maps."
-    common = files.averages[0].common
+    common = files.every_average[0].common
     count = sum(len(made.maps) for made in files.averages)
     averages = f" in {len(files.averages)} averages" if len(files.averages) > 1 else ""
     runs = f"{len(files.runs)} run{'s' * (len(files.runs) != 1)} of rest"
+    what = f"{counted(count, 'synthetic contrast map')}{averages}"
+    if not count:
+        what = "Results without maps, which were not asked for (--write),"
     return (
-        f"{count} synthetic contrast maps{averages} by the model {common.get('ModelName', '')} "
+        f"{what} by the model {common.get('ModelName', '')} "
         f"{common.get('ModelVersion', '')}{kind_in_brackets(common)} from {runs}"
     )
 
 
 def model_line(files: ParticipantFiles) -> str:
     """Say in a line what the model reads and on how many people it was trained."""
-    if not files.averages:
+    if not files.every_average:
         return ""
-    common = files.averages[0].common
+    common = files.every_average[0].common
     # Sidecars name the form only if it is not that of the published models.
     form = common.get("Connectome") or {}
     row = FORMS.get(str(form.get("Form")), MARGINAL.row)
@@ -465,7 +468,7 @@ def notes_on_average(made: AverageFiles) -> Iterator[Flag]:
     """Yield flags on the uncertainty of maps."""
     if few := few_people(made.common):
         yield Flag("warning", few)
-    elif not any(made.maps[0].overlays):
+    elif made.maps and not any(made.maps[0].overlays):
         yield Flag(
             "note",
             "The maps carry no uncertainty: there was one segment of rest, and the model has no "
