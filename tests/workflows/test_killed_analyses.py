@@ -207,6 +207,7 @@ JOBS = (
     _of_people("phenotypes", *_OF_AGE, "--feature-sets", "edges", "--folds", 2, "--repeats", 1),
     _of_people("embed"),
     _of_people("deviation"),
+    _of_people("figure", "--contrast", CONTRASTS[0], "--participant-label", LABELS[0]),
     Job("contrasts", "glm", lambda scene: scene.of_tasks("--analysis", "glm")),
     Job("dynamics", "train", lambda scene: scene.of_networks("train", *tiny_networks.TRAIN)),
     _of_networks("evaluate", "--simulations", 2),

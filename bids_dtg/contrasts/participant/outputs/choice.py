@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 from bids_dtg.files.provenance import MADE
 from bids_dtg.inputs.statmaps import chosen_contrasts
 from bids_dtg.notices import counted
-from bids_dtg.report.contents import DEVIATION, SPREAD, SYNTHETIC
 from bids_dtg.settings.option import find_row
 
 if TYPE_CHECKING:
@@ -30,7 +29,6 @@ WRITES: Mapping[str, str] = MappingProxyType(
         REGIONS: "tables of means over the parcels of --atlases",
     }
 )
-_ROWS = {SYNTHETIC: MAPS, DEVIATION: DEVIATIONS, SPREAD: SPREADS}  # of layers, by desc-
 
 
 @dataclass(frozen=True)
@@ -78,7 +76,10 @@ class Choice:
 
     def images(self, layers: Sequence[Layer]) -> list[Layer]:
         """Return the layers that are written as images."""
-        return [layer for layer in layers if _ROWS.get(layer.desc) in {None, *self.kinds}]
+        from bids_dtg.report.contents import DEVIATION, SPREAD, SYNTHETIC  # imports numpy
+
+        rows = {SYNTHETIC: MAPS, DEVIATION: DEVIATIONS, SPREAD: SPREADS}
+        return [layer for layer in layers if rows.get(layer.desc) in {None, *self.kinds}]
 
     def with_made(self, record: Mapping[str, Any]) -> Choice:
         """Return this choice with what a completion record says is there already.
