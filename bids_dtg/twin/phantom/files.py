@@ -35,8 +35,9 @@ def write_twin_people(
         Folder that gets ``connectomes.npz`` with ``people`` (labels), ``places`` (names of
         regions) and ``edges`` (people, edges), the upper triangle row by row, Fisher z; ``bids``, a
         raw dataset with an event file for each run, with the columns of the real ones and the
-        button as ``response``, and with measured confounders in ``participants.tsv``; ``truth.tsv``, a row a person: true parameters, mean response times
-        and shares of correct responses.
+        button as ``response``, and with measured confounders in ``participants.tsv``;
+        ``truth.tsv``, a row a person: true parameters, mean response times and shares of correct
+        responses.
     people
         Simulated people, with their connectomes.
     sequences
