@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
-from tiny_twins import arguments
+from tiny_twins import LABELS, arguments, events_of
 
 from bids_dtg.cli.run import main
 from bids_dtg.files.text import read_rows
 from bids_dtg.twin.own_trials import ROWS
 
 Call = Callable[..., int]
+ANSWERS = ["response_time", "accuracy_binarized", "response"]
 
 
 def test_later_trials_are_predicted_by_the_twin_and_by_closed_forms(
@@ -32,6 +34,35 @@ def test_later_trials_are_predicted_by_the_twin_and_by_closed_forms(
     page = next(tmp_path.rglob("twin_report.html")).read_text()
     words = "outside the training set, but the first 5 trials of each task are known of each"
     assert words in page
+
+
+def permuted(people: Path, where: Path, parts: Sequence[slice]) -> Path:
+    """Return the people, with responses to some later trials of one exchanged among these."""
+    shutil.copytree(people, where)
+    for task in ("hammerAP", "stroopAP"):
+        path = events_of(where, LABELS[-1], task)
+        table = pd.read_csv(path, sep="\t", dtype=str, keep_default_na=False)
+        for part in parts:
+            rows = table.index[part]
+            table.loc[rows, ANSWERS] = table.loc[rows[::-1], ANSWERS].to_numpy()
+        table.to_csv(path, sep="\t", index=False)
+    return where
+
+
+def test_no_later_trial_reaches_a_prediction(bundle: Path, people: Path, tmp_path: Path) -> None:
+    """Where predictions do not change, exchanges of trials change the mean score by their sum."""
+    parts = (slice(5, 9), slice(9, 18))
+    changed = [(), parts[:1], parts[1:], parts]
+    scores = []
+    for number, some in enumerate(changed):
+        own = permuted(people, tmp_path / f"people{number}", some)
+        given = ("--model", str(bundle), "--own-trials", "5")
+        assert main(arguments(own, tmp_path / f"out{number}", "evaluate", *given)) == 0
+        (table,) = (tmp_path / f"out{number}").rglob("desc-own_trials_scores.tsv")
+        scores.append([float(row["value"]) for row in read_rows(table)])
+    none, first, second, both = np.array(scores)
+    assert np.abs(both - none).max() > 0.001
+    np.testing.assert_allclose(both - none, (first - none) + (second - none), atol=1e-6)
 
 
 @pytest.mark.parametrize("own", ["500", "half"])  # runs of 18 trials end in the first half
