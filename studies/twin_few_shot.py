@@ -41,20 +41,16 @@ from bids_dtg.inputs.events import find_events, read_events
 from bids_dtg.stats.splits import fold_people
 from bids_dtg.stats.verdict import judge_differences
 from bids_dtg.twin.few_shot.basis import CodeDirections
-from bids_dtg.twin.few_shot.code_times import CodeTimes, Place, effect_trials
-from bids_dtg.twin.few_shot.times import PersonTimes
+from bids_dtg.twin.few_shot.code_times import CodeTimes
+from bids_dtg.twin.few_shot.other_task import BOTH, OTHER, OWN, TWIN, Side, predict_by_other
 from bids_dtg.twin.judging.scores import response_crps
-from bids_dtg.twin.own_trials.curves import grid, log_seconds
-from bids_dtg.twin.own_trials.first_trials import FirstTrials
-from bids_dtg.twin.own_trials.group import TrialMeans
-from bids_dtg.twin.own_trials.rates import Outcomes
+from bids_dtg.twin.own_trials.first_trials import FirstTrials, all_known
 from bids_dtg.twin.own_trials.rows import BEST, RIVAL, ROWS, Row
 from bids_dtg.twin.phantom.sequences import trial_sequence
 from bids_dtg.twin.tasks import find_task
 from bids_dtg.twin.trials import read_trials
 
 Values = NDArray[np.float64]
-TWIN = "twin"
 RIVALS = (RIVAL, BEST)
 FITTED_AS = {"stroopPA": "stroopAP"}  # whose directions of codes a run has that is never fitted
 # Run to predict, the run whose trials are all known, and how many own trials are known, too.
@@ -145,65 +141,25 @@ def known_by(
     run, beside = runs[name], runs[other]
     both = np.array(sorted({*run.labels} & {*beside.labels}))
     one = run.first_trials(own).of(np.searchsorted(run.labels, both))
-    two = beside.first_trials(0)
-    two = FirstTrials(two.answers, two.place, two.place >= 0, two.place < 0, True)
-    two = two.of(np.searchsorted(beside.labels, both))
+    two = all_known(beside.first_trials(0)).of(np.searchsorted(beside.labels, both))
     found: dict[str, Values] = {}
     for fold in folds:
         unseen = np.isin(both, fold.labels)
-        designs = {
-            TWIN: (fold.codes[name], fold.codes[other]),
-            BEST: (contrast(one), contrast(two)),
-        }
-        for row, codes in designs.items():
-            for known in ("own", "other", "both"):
-                if own == 0 and known != "other":
-                    continue
-                tasks = ((run.task, one, codes[0]), (beside.task, two, codes[1]))
-                values = jointly(tasks, unseen, known)
-                key = f"{row}:{known}"
-                found.setdefault(key, np.full(len(both), np.nan))[unseen] = values
+        sides = [
+            Side(task, trials.of(~unseen), trials.of(unseen), (codes, codes))
+            for task, trials, codes in (
+                (run.task, one, fold.codes[name]),
+                (beside.task, two, fold.codes[other]),
+            )
+        ]
+        for row in (TWIN, BEST):
+            for known in (OWN, OTHER, BOTH) if own else (OTHER,):
+                predicted = predict_by_other(row, *sides, known)
+                rest = sides[0].unseen.rest
+                crps = 1000 * response_crps(predicted.answered, predicted.seconds, rest)
+                values = found.setdefault(f"{row}:{known}", np.full(len(both), np.nan))
+                values[unseen] = person_means(crps, rest)
     return found
-
-
-def contrast(people: FirstTrials) -> Values:
-    """Return the condition of each trial, less the mean, in place of codes."""
-    condition = people.answers.condition[:1, :, None].astype(np.float64)
-    return condition - condition.mean()
-
-
-def jointly(tasks, unseen: NDArray[np.bool_], known: str) -> Values:
-    """Return the CRPS of unseen people in the first task from what is known of both."""
-    joined: dict[bool, list] = {False: [], True: []}
-    means_of, count = [], 0
-    for task, people, codes in tasks:
-        training = people.of(~unseen)
-        usable = np.where(people.answers.scored, people.answers.rt_seconds, np.nan)
-        values = log_seconds(usable)
-        sizes = (len(task.conditions), len(task.buttons))
-        means, place = TrialMeans.learn(training, values[~unseen], sizes), Place.of(training)
-        means_of.append(means.of(people.of(unseen)))
-        for test in (False, True):
-            some = unseen if test else ~unseen
-            residual = values[some] - means.of(people.of(some))
-            joined[test].append(effect_trials(people.of(some), residual, place, codes))
-    (task, one, _), (_, two, _) = tasks
-    count = len(task.conditions)
-    use = [known != "other", known != "own"]
-    own = np.concatenate([one.own * use[0], two.own * use[1]], axis=1)
-    later = np.concatenate([one.later, np.zeros_like(two.own)], axis=1)
-    trials = {test: parts[0].beside(parts[1], count) for test, parts in joined.items()}
-    effects = PersonTimes.learn(trials[False], {0: (own[~unseen], later[~unseen])}, 2 * count)
-    test = trials[True]
-    first = type(test)(np.where(own[unseen], test.residual, np.nan), test.basis, test.groups)
-    seconds = grid(task.window_seconds)
-    curves = effects.curves(
-        log_seconds(seconds), np.concatenate(means_of, axis=1), first, later[unseen]
-    )[:, : one.own.shape[1]]
-    shares = Outcomes.learn(one.of(~unseen), count).shares(one.of(unseen).known())
-    answered = curves * (1 - shares[..., 2:])
-    rest = one.of(unseen).rest
-    return person_means(1000 * response_crps(answered, seconds, rest), rest)
 
 
 def table(words: str, cells: Cells, score: str, digits: int) -> None:
@@ -244,11 +200,11 @@ def known_by_table(found: Mapping[tuple[str, str, int], Mapping[str, Values]]) -
     print("|---" * 8 + "|")
     for (name, other, own), scores in found.items():
         for row in (TWIN, BEST):
-            cells = [scores.get(f"{row}:{known}") for known in ("own", "other", "both")]
+            cells = [scores.get(f"{row}:{known}") for known in (OWN, OTHER, BOTH)]
             line = ["-" if each is None else f"{np.nanmean(each):.1f}" for each in cells]
             gain = "-" if cells[0] is None else text(cells[2] - cells[0])
             print(f"| {name} | {other} | {own} | {row} | {' | '.join(line)} | {gain} |")
-        known = "both" if own else "other"
+        known = BOTH if own else OTHER
         print(f"| | | | twin less {BEST} ({known}) | | | | {twin_gain(scores, known)} |")
 
 

@@ -33,7 +33,7 @@ from bids_dtg.twin.judging.evaluation import TWIN, Evaluation, Samples, evaluate
 from bids_dtg.twin.phantom.people import TwinPeople, simulate_twin_people
 from bids_dtg.twin.phantom.sequences import TrialSequence, trial_sequence
 from bids_dtg.twin.phantom.world import Regime
-from bids_dtg.twin.recipe import ARCHITECTURES, find_architecture
+from bids_dtg.twin.recipe import ARCHITECTURES, Recipe, find_architecture
 from bids_dtg.twin.trial_series import TaskSet, stack_people
 from bids_dtg.twin.trials import Trials
 
@@ -95,7 +95,12 @@ def _covariates(people: TwinPeople) -> Covariates:
 
 
 def fitted_twin(
-    work: Path, cohorts: Cohorts, architecture: str, seed: int, half: int | None
+    work: Path,
+    cohorts: Cohorts,
+    architecture: str,
+    seed: int,
+    half: int | None,
+    recipe: Recipe | None = None,
 ) -> Fitted:
     """Fit, or load what an earlier call has fitted; a line says what it took."""
     kept = work / f"{architecture}{'-half' if half else ''}.pt"
@@ -107,7 +112,7 @@ def fitted_twin(
         people.connectomes,
         people.segments,
         people=people.labels,
-        architecture=find_architecture(architecture),
+        architecture=find_architecture(architecture, recipe),
         seed=seed,
         workplace=Workplace(kept.with_suffix("")),
     )

@@ -82,7 +82,7 @@ ROW = Workflow(
                 "judge --model by people outside its training set, or by folds twins that are "
                 "fitted to the others",
                 arrays="may",
-                reads=("model", *_OF_BEHAVIOUR, *_OF_TRAINING, "own_trials"),
+                reads=("model", *_OF_BEHAVIOUR, *_OF_TRAINING, "own_trials", "known_by"),
                 packages=("torch", "lightning"),
                 needs_model=True,
                 instead_of_model="folds",

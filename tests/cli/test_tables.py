@@ -150,6 +150,10 @@ def told(tmp_path, monkeypatch, capsys):
             "--own-trials was given with --workflow dynamics. Expected: --workflow twin, or no",
         ),
         (
+            f"{TRAIN} --known-by faces",
+            "--known-by was given with --workflow dynamics. Expected: --workflow twin, or no",
+        ),
+        (
             "participant --task-file faces",
             "--task-file was given with --workflow contrasts. Expected: --workflow twin, or no",
         ),

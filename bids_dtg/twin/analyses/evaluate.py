@@ -44,13 +44,23 @@ from bids_dtg.twin.analyses.folds import (
     fold_table,
     refuse_training_options,
 )
+from bids_dtg.twin.analyses.known_by import (
+    KNOWN_BY,
+    best_sentences,
+    known_by_section,
+    known_by_table,
+    require_task,
+)
 from bids_dtg.twin.analyses.own_trials import (
     OWN_TRIALS,
     own_trials_section,
     own_trials_table,
 )
 from bids_dtg.twin.curves import MeanTrial, Values, per_second
-from bids_dtg.twin.few_shot.judging import own_trials_scores
+from bids_dtg.twin.few_shot.judging import known_by_scores, known_by_sides, own_trials_scores
+from bids_dtg.twin.few_shot.other_task import Side
+from bids_dtg.twin.few_shot.prior import FewShot
+from bids_dtg.twin.fitting import Fitted
 from bids_dtg.twin.judging.cohort import Cohort
 from bids_dtg.twin.judging.curves import PEOPLE
 from bids_dtg.twin.judging.evaluation import (
@@ -81,7 +91,7 @@ _OF_FOLDS = "desc-folds_models"
 _CHECKPOINTS = "checkpoints/"
 _CAN_WRITE = (
     *("desc-people_predicted", "desc-scores_models", "desc-rt_quantiles", "desc-trials_curves"),
-    *("desc-twins_matched", OWN_TRIALS, EXCLUDED),
+    *("desc-twins_matched", OWN_TRIALS, KNOWN_BY, EXCLUDED),
 )
 _CAUTION = f"A twin's answers are predictions, not measurements. {NO_EVIDENCE}"
 _CEILING = "noise ceiling (halves of trials)"
@@ -182,27 +192,45 @@ def run_evaluation(settings: Settings) -> int:
         return _by_folds(settings)
     refuse_training_options(settings)
     analysis = TwinAnalysis.prepare(settings, "evaluation", *_CAN_WRITE)
-    own, few_shot = _own(settings), None
-    if own is not None and analysis.bundle is not None:
+    own, known_by, few_shot = _own(settings), settings.twin.known_by, None
+    assert analysis.bundle is not None
+    if known_by is not None:
+        require_task(known_by, analysis.bundle.part.tasks, analysis.bundle.card.name)
+    if own is not None or known_by is not None:
         few_shot = analysis.bundle.few_shot()
     unseen, seen = _divided(analysis)
+    if known_by is not None and len(seen) < _FEWEST_TRAINING:
+        raise DatasetError(
+            f"--known-by was given, and the files have {counted(len(seen), 'participant')} of the "
+            "model's training set",
+            expected=f"{_FEWEST_TRAINING} or more: effects of both tasks are learned from those "
+            "who have responses in both",
+        )
     if settings.behaviour.dry_run:
         return analysis.print_plan("scores, tables and a page", unseen)
     people = _cohort(analysis, unseen)
     training = _cohort(analysis, seen) if len(seen) >= _FEWEST_TRAINING else None
     if own is not None:
         _require_later(people, own)
+    fitted, sides = analysis.bundle.fitted(), None
+    if known_by is not None and few_shot is not None and training is not None:
+        sides = _known_by(fitted, few_shot, (training, people), known_by, own)
     with analysis.results.begun():
         analysis.describe()
         say(f"evaluating {counted(len(unseen), 'participant')}. {_baselines_in_words(len(seen))}")
-        assert analysis.bundle is not None
-        fitted, sections = analysis.bundle.fitted(), []
+        sections = []
         found = evaluate(fitted, people, training, samples=Samples(settings.modelling.seed))
         tables = evaluation_tables(found)
         if own is not None and few_shot is not None:
             scores = own_trials_scores(fitted, few_shot, people, training, own)
             tables[OWN_TRIALS] = own_trials_table(scores)
             sections.append(own_trials_section(scores, own))
+        if known_by is not None and sides is not None:
+            by_other = known_by_scores(sides, own=own is not None)
+            tables[KNOWN_BY] = known_by_table(by_other, known_by)
+            sections.insert(0, known_by_section(by_other, known_by, own))
+            for sentence in best_sentences(by_other, known_by):
+                say(sentence)
         if left_out := {**analysis.people.left_out, **dict.fromkeys(seen, SEEN)}:
             tables[EXCLUDED] = left_out_table(left_out)
         say_winners(found)
@@ -214,11 +242,15 @@ def run_evaluation(settings: Settings) -> int:
 def _by_folds(settings: Settings) -> int:
     """Fit twins to all folds of people but one, and judge by that one, in turn."""
     refuse_model(settings)
-    if settings.twin.own_trials is not None:
-        raise SettingsError(
-            "--own-trials was given with --folds",
-            expected="one of them: own trials are judged by --model",
-        )
+    for name, value in (
+        ("own-trials", settings.twin.own_trials),
+        ("known-by", settings.twin.known_by),
+    ):
+        if value is not None:
+            raise SettingsError(
+                f"--{name} was given with --folds",
+                expected="one of them: known trials are judged by --model",
+            )
     analysis = TwinAnalysis.prepare(settings, FOLDS, *_CAN_WRITE, _OF_FOLDS, _CHECKPOINTS)
     plan = FoldPlan.of(analysis)
     if settings.behaviour.dry_run:
@@ -268,6 +300,26 @@ def _require_later(people: Cohort, own: Own) -> None:
                 first_trials(people.segments, number, own)
     except ValueError as err:
         raise DatasetError(f"--own-trials was given, and {err}") from err
+
+
+def _known_by(
+    fitted: Fitted,
+    few_shot: FewShot,
+    people: tuple[Cohort, Cohort],
+    known_by: str,
+    own: Own | None,
+) -> tuple[tuple[Side, Side], ...]:
+    """Return what is known of training people and of those to judge, by another task.
+
+    Raises
+    ------
+    DatasetError
+        Too few people have responses in both tasks.
+    """
+    try:
+        return known_by_sides(fitted, few_shot, people, known_by, own)
+    except ValueError as err:
+        raise DatasetError(f"--known-by was given, and {err}") from err
 
 
 def _divided(analysis: TwinAnalysis) -> tuple[tuple[str, ...], tuple[str, ...]]:

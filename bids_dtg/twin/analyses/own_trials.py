@@ -9,7 +9,7 @@ from bids_dtg.cohort.column import BY_PEOPLE, Column
 from bids_dtg.cohort.result_table import ResultTable
 from bids_dtg.report.pages.analysis import PageSection
 from bids_dtg.stats.verdict import RULE, Verdict
-from bids_dtg.twin.few_shot.judging import BOTH, CONNECTOME, TRIALS, OwnTrialsScore
+from bids_dtg.twin.few_shot.judging import BOTH, CONNECTOME, TRIALS, KnownByScore, OwnTrialsScore
 from bids_dtg.twin.own_trials import ROWS, Own
 
 OWN_TRIALS = "desc-own_trials_scores"
@@ -19,14 +19,7 @@ _WORDS = {
     BOTH: "twin: connectome and own trials",
     **{row.name: row.words for row in ROWS},
 }
-_COLUMNS = (
-    Column("task", "Task of the trials"),
-    Column(
-        "model",
-        "What predicts: twin_connectome, twin_trials, twin_both (all that is known), or a closed "
-        "form without a network",
-        "prediction",
-    ),
+SCORE_COLUMNS = (
     Column(
         "score",
         "crps: of responses, where a miss is never, s; crps_answered: of answered trials, s; log: "
@@ -41,6 +34,16 @@ _COLUMNS = (
     ),
     Column("advantage_p", "Two-sided p of the advantage by sign flips over people"),
     Column("verdict", f"Verdict on that twin against this prediction: {RULE}", "the twin is"),
+)
+_COLUMNS = (
+    Column("task", "Task of the trials"),
+    Column(
+        "model",
+        "What predicts: twin_connectome, twin_trials, twin_both (all that is known), or a closed "
+        "form without a network",
+        "prediction",
+    ),
+    *SCORE_COLUMNS,
 )
 
 
@@ -58,19 +61,21 @@ def known_words(own: Own) -> str:
 def own_trials_table(scores: Sequence[OwnTrialsScore]) -> ResultTable:
     """Return the scores as a table."""
     rows: list[dict[str, Any]] = [
-        {
-            "task": score.task,
-            "model": score.name,
-            "score": score.score,
-            "value": score.value,
-            "people": score.people,
-            **(score.verdict or Verdict.unknown(0)).columns("advantage"),
-            "verdict": score.verdict.word if score.verdict else "n/a",
-        }
-        for score in scores
+        {"task": score.task, "model": score.name, **score_cells(score)} for score in scores
     ]
     title = "Scores of later trials, from first trials: a row a task, prediction and score"
     return ResultTable(_COLUMNS, rows, title)
+
+
+def score_cells(score: OwnTrialsScore | KnownByScore) -> dict[str, Any]:
+    """Return the cells of `SCORE_COLUMNS`."""
+    return {
+        "score": score.score,
+        "value": score.value,
+        "people": score.people,
+        **(score.verdict or Verdict.unknown(0)).columns("advantage"),
+        "verdict": score.verdict.word if score.verdict else "n/a",
+    }
 
 
 def own_trials_section(scores: Sequence[OwnTrialsScore], own: Own) -> PageSection:

@@ -54,6 +54,7 @@ def _of_times(times: CodeTimes) -> Arrays:
     found: Arrays = {
         **_of_means(times.means),
         "place": np.array([times.place.mean, times.place.sd]),
+        "start": np.array(times.weights),
         "covariance": effects.prior.covariance,
         "noise": effects.prior.noise,
         "after": np.array(sorted(effects.spreads), np.int64),
@@ -118,7 +119,12 @@ def read_few_shot(path: Path, tasks: Sequence[Task]) -> FewShot:
             for task in tasks
             if f"{task.name}/directions" in arrays
         )
-    except (KeyError, ValueError, IndexError) as err:
+    except KeyError as err:
+        raise BundleError(
+            f"{path} has no {err} of a task: another version made it, or it is damaged",
+            remedy="train the model again, or fetch it",
+        ) from err
+    except (ValueError, IndexError) as err:
         raise BundleError(
             f"{path} does not fit the tasks of the model: {err}",
             remedy="fetch or make the bundle again",
@@ -155,8 +161,11 @@ def _times(task: Task, arrays: Arrays) -> CodeTimes:
     }
     effects = PersonTimes(EffectsPrior(arrays["covariance"], arrays["noise"]), spreads)
     mean, sd = arrays["place"].tolist()
+    level, rest = arrays["start"].tolist()
     times, none = log_seconds(grid(task.window_seconds)), np.zeros((1, 0, 0))
-    return CodeTimes(times, _means(task, arrays), Place(mean, sd), effects, none)
+    return CodeTimes(
+        times, _means(task, arrays), Place(mean, sd), effects, none, weights=(level, rest)
+    )
 
 
 def _closed_form(task: Task, arrays: Arrays) -> dict[int, PersonEffects]:

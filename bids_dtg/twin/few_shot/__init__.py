@@ -5,5 +5,6 @@
 - `times`: distributions of response times from effects
 - `code_times`: level, practice and codes of people, learned from training people
 - `prior`: what a model keeps of its training people, and predictions of new ones
+- `other_task`: predictions of a task's trials from those of another task
 - `judging`: scores of these predictions, beside those in closed form
 """

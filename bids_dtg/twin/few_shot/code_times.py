@@ -9,13 +9,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bids_dtg.twin.few_shot.posterior import Posterior
-from bids_dtg.twin.few_shot.times import PersonTimes, Trials
+from bids_dtg.twin.few_shot.times import PersonTimes, Trials, mean_of
 from bids_dtg.twin.own_trials.curves import grid, log_seconds
 from bids_dtg.twin.own_trials.first_trials import FirstTrials
 from bids_dtg.twin.own_trials.group import TrialMeans
 from bids_dtg.twin.tasks import Task
 
 Values = NDArray[np.float64]
+_AS_IT_IS = (1.0, 1.0)
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,6 +47,7 @@ class CodeTimes:
     effects: PersonTimes
     codes: Values  # (1 or people, trials, directions): what codes of those to predict change
     start: Values | None = None  # (people, trials): what their connectomes predict; None: nothing
+    weights: tuple[float, float] = _AS_IT_IS  # of the mean of `start` over trials, and of the rest
 
     @classmethod
     def learn(
@@ -75,15 +77,21 @@ class CodeTimes:
             Numbers of own trials that spreads are learned after; none: as are known in `training`.
         """
         values = log_seconds(training.answers.rt_seconds)
-        values = values if start is None else values - start
-        means = TrialMeans.learn(training, values, (len(task.conditions), len(task.buttons)))
+        sizes, weights = (len(task.conditions), len(task.buttons)), _AS_IT_IS
+        if start is not None:
+            weights = _start_weights(training, values, start, sizes)
+            start = _weighed(start, weights, training)
+            values = values - start
+        means = TrialMeans.learn(training, values, sizes)
         place = Place.of(training)
-        trials = effect_trials(training, values - means.of(training), place, codes)
+        residual = values - means.of(training)
+        trials = effect_trials(training, residual, place, codes, start)
         there, first = training.place >= 0, np.median(training.own.sum(axis=1))
         known = {n: (there & (training.place < n), training.place >= n) for n in numbers}
         known = known or {int(first): (training.own, training.later)}
         effects = PersonTimes.learn(trials, known, len(task.conditions))
-        return cls(log_seconds(grid(task.window_seconds)), means, place, effects, codes)
+        times = log_seconds(grid(task.window_seconds))
+        return cls(times, means, place, effects, codes, weights=weights)
 
     def for_people(self, codes: Values, start: Values | None = None) -> CodeTimes:
         """Return the same for people of other sequences or with connectomes.
@@ -109,12 +117,49 @@ class CodeTimes:
         return self.effects.posterior(self._known(people)[1])
 
     def _known(self, people: FirstTrials) -> tuple[Values, Trials]:
-        means = self.means.of(people) + (0.0 if self.start is None else self.start)
+        means, start = self.means.of(people), None
+        if self.start is not None:
+            start = _weighed(self.start, self.weights, people)
+            means = means + start
         known = log_seconds(people.known().answers.rt_seconds)
-        return means, effect_trials(people, known - means, self.place, self.codes)
+        return means, effect_trials(people, known - means, self.place, self.codes, start)
 
 
-def effect_trials(people: FirstTrials, residual: Values, place: Place, codes: Values) -> Trials:
+def _parts(start: Values, people: FirstTrials) -> tuple[Values, Values]:
+    """Return a person's mean of what connectomes add, over trials, and what is left of it."""
+    level = np.broadcast_to(mean_of(start, people.place >= 0)[:, None], start.shape)
+    return level, start - level
+
+
+def _weighed(start: Values, weights: tuple[float, float], people: FirstTrials) -> Values:
+    level, rest = _parts(start, people)
+    return np.asarray(weights[0] * level + weights[1] * rest)
+
+
+def _start_weights(
+    training: FirstTrials, values: Values, start: Values, sizes: tuple[int, int]
+) -> tuple[float, float]:
+    """Return the weights of connectomes' predictions under which training people's are best.
+
+    Networks differ less than people do, and more in some trials than people.
+    """
+    known = np.isfinite(values)
+    away = []
+    for each in (values, *_parts(start, training)):
+        each = np.where(known, each, np.nan)
+        away.append((each - TrialMeans.learn(training, each, sizes).of(training))[known])
+    target, *parts = away
+    level, rest = np.linalg.lstsq(np.stack(parts, axis=1), target, rcond=1e-8)[0]
+    return max(float(level), 0.0), max(float(rest), 0.0)
+
+
+def effect_trials(
+    people: FirstTrials,
+    residual: Values,
+    place: Place,
+    codes: Values,
+    start: Values | None = None,
+) -> Trials:
     """Return trials with the basis of level, practice and codes.
 
     Parameters
@@ -127,10 +172,12 @@ def effect_trials(people: FirstTrials, residual: Values, place: Place, codes: Va
         How practice is scaled.
     codes
         (1 or people, trials, directions): what codes change.
+    start
+        (people, trials): what connectomes add to log times; None: nothing.
     """
     shown = people.place[:1] if people.one_sequence and len(codes) == 1 else people.place
     practice = (np.maximum(shown, 0) - place.mean) / place.sd
     every = np.broadcast_to(codes, (len(practice), *codes.shape[1:]))
     basis = np.concatenate([np.ones((*practice.shape, 1)), practice[..., None], every], axis=-1)
     groups = np.where(people.place >= 0, people.answers.condition, -1).astype(np.intp)
-    return Trials(residual, np.nan_to_num(basis), groups)
+    return Trials(residual, np.nan_to_num(basis), groups, start)

@@ -132,18 +132,31 @@ class TaskPrior:
         codes
             (people, factors): by their connectomes; None: of the group.
         """
-        number = segments.tasks.number(self.task)
-        basis = _of_task(self.directions.basis(fitted, segments), segments, number)
         people = self._compared(people)
-        if codes is None or self.connectome is None:
-            times = self.group.for_people(basis)
-        else:
-            times = self.connectome.for_people(basis, _start(fitted, codes, segments, number))
+        times = self.times(fitted, segments, codes)
         found = FittedRow(self.task, times, self.outcomes).predict(people)
         known = _scored(people.known())
         mean = found.mean_seconds
         slopes = (mean - NON_DECISION_SECONDS)[..., None] * times.basis(known)
         return Prediction(people, found, mean, np.nan_to_num(slopes), times.posterior(known))
+
+    def times(self, fitted: Fitted, segments: Segments, codes: Values | None) -> CodeTimes:
+        """Return what predicts the times of people, once some of their trials are known.
+
+        Parameters
+        ----------
+        fitted, segments, codes
+            As in `predict`.
+        """
+        number, basis = segments.tasks.number(self.task), self.basis(fitted, segments)
+        if codes is None or self.connectome is None:
+            return self.group.for_people(basis)
+        return self.connectome.for_people(basis, _start(fitted, codes, segments, number))
+
+    def basis(self, fitted: Fitted, segments: Segments) -> Values:
+        """Return what codes change in the log times of trials, (1 or people, trials, codes)."""
+        number = segments.tasks.number(self.task)
+        return _of_task(self.directions.basis(fitted, segments), segments, number)
 
     def predict_without_network(self, people: FirstTrials) -> Distribution:
         """Predict later trials of people by the closed form.

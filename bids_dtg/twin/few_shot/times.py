@@ -26,9 +26,12 @@ class Trials:
     residual: Values  # (people, trials): log times less what else is predicted; NaN: none
     basis: Values  # (1 or people, trials, effects)
     groups: Groups  # (people, trials): condition; -1: no trial
+    start: Values | None = None  # (people, trials): what connectomes add; None: nothing
 
     def beside(self, other: Trials, groups: int) -> Trials:
         """Return these trials and those of another task of the same people, whose effects differ.
+
+        What connectomes add is not kept.
 
         Parameters
         ----------
@@ -50,13 +53,26 @@ class Trials:
             np.concatenate([self.groups, later], axis=1),
         )
 
+    def level(self, added: Values, later: Flags) -> Values:
+        """Return what effects and connectomes add to later trials on average, (people,).
+
+        Parameters
+        ----------
+        added
+            (people, trials): what effects add.
+        later
+            (people, trials): the trials that count.
+        """
+        every = added if self.start is None else added + self.start
+        return mean_of(every, later & (self.groups >= 0))
+
 
 @dataclass(frozen=True, eq=False)
 class Spread:
     """How far people's times are from their predicted locations, and in which shape."""
 
     of_group: Values  # (groups,): SD
-    slopes: Values  # (3,): of log relative SD on 1, the own noise's logarithm and the mean residual
+    slopes: Values  # (3,): of log relative SD on 1, the own noise's logarithm and the level
     shapes: tuple[Shape, ...]  # of residuals over SD
 
     @classmethod
@@ -72,7 +88,8 @@ class Spread:
         posterior
             What the first trials said of the same people.
         level
-            (people,): what was predicted of their later trials, over the group's mean.
+            (people,): what was predicted of their later trials, over the group's mean, by effects
+            and connectomes.
         groups
             (people, trials).
         count
@@ -134,7 +151,7 @@ class PersonTimes:
             posterior = prior.posterior(first, trials.basis, trials.groups)
             added = posterior.added(trials.basis)
             left = np.where(later, trials.residual - added, np.nan)
-            level = mean_of(added, later & (trials.groups >= 0))
+            level = trials.level(added, later)
             spreads[number] = Spread.learn(left, posterior, level, trials.groups, count)
         return cls(prior, spreads)
 
@@ -164,7 +181,7 @@ class PersonTimes:
     ) -> Values:
         """Return the same for given effects of the people."""
         added = effects.added(trials.basis)
-        level = mean_of(added, later & (trials.groups >= 0))
+        level = trials.level(added, later)
         spread = self._spread(trials)
         scale = spread.scale(effects, level, trials.groups)
         groups = np.where(later, trials.groups, -1)

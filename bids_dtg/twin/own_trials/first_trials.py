@@ -116,6 +116,12 @@ def first_trials(segments: Segments, task: int, own: Own) -> FirstTrials:
     return FirstTrials(found.answers, place, known, has & ~known, len(rows.task) == 1)
 
 
+def all_known(people: FirstTrials) -> FirstTrials:
+    """Return the same people with all trials known, and none to be predicted."""
+    there = people.place >= 0
+    return replace(people, own=there, later=np.zeros_like(there))
+
+
 def _places(run: NDArray[Any], trial: NDArray[Any], has: Flags) -> NDArray[np.intp]:
     """Return the number of each trial among the person's, run after run; -1: no trial."""
     key = np.where(has, run * (trial.max(initial=0) + 1) + trial, np.iinfo(np.intp).max)

@@ -8,7 +8,10 @@ from tiny_twin import TINY_TWIN_FACTS, TINY_TWIN_RECIPE, tiny_fitted_twin
 from twin_runs import a_run
 
 from bids_dtg.errors import BundleError
+from bids_dtg.files.tensors import TensorFile, encode_arrays
 from bids_dtg.twin.bundle.bundle import load_twin_bundle, write_twin_bundle
+from bids_dtg.twin.bundle.own_trials import encode_few_shot, read_few_shot
+from bids_dtg.twin.few_shot.basis import log_locations
 from bids_dtg.twin.few_shot.prior import FewShot, nothing_known
 from bids_dtg.twin.own_trials import BEST, ROWS
 from bids_dtg.twin.own_trials.first_trials import first_trials
@@ -31,6 +34,14 @@ def segments_of(logs, fitted):
     task = fitted.tasks.tasks[0]
     runs = [[a_run(ONSETS, task=task, rt=0.2 + np.exp(own))] for own in np.minimum(logs, 0.55)]
     return stack_people(runs, tasks=fitted.tasks)
+
+
+def of_codes(codes, logs, fitted):
+    """Return log times that networks of codes move, by an SD of 0.3 over people."""
+    segments = segments_of(logs, fitted)
+    group = log_locations(fitted, np.zeros((len(segments.inputs), codes.shape[1])), segments)
+    moved = np.nan_to_num(log_locations(fitted, codes, segments) - group)
+    return 0.3 * moved / moved.mean(axis=1).std()
 
 
 @pytest.fixture(scope="module")
@@ -118,15 +129,52 @@ def test_times_of_the_closed_form_are_those_that_are_judged(few_shot, fitted, ow
     assert np.allclose(*shapes)
 
 
-def test_connectomes_move_people_of_whom_nothing_is_known(fitted):
-    known = replace(fitted, left_out_factors=0.5 * fitted.own_factors)
-    prior = FewShot.learn(known, segments_of(times(40, 0)[0], fitted)).tasks[0]
-    assert prior.connectome is not None
-    segments = segments_of(times(3, 5)[0], fitted)
-    people = first_trials(segments, 0, 10)
+def test_a_bundle_keeps_weights_of_connectomes(fitted, tmp_path):
+    people = tuple(f"p{number}" for number in range(40))
+    known = replace(fitted, people=people, left_out_factors=0.5 * fitted.own_factors)
+    logs = times(40, 0)[0]
+    few_shot = FewShot.learn(
+        known, segments_of(logs + of_codes(known.left_out_factors, logs, fitted), fitted)
+    )
+    assert few_shot.tasks[0].connectome.weights != (1.0, 1.0)
+    write_twin_bundle(tmp_path / "kept", known, TINY_TWIN_FACTS, None, few_shot)
+    back = load_twin_bundle(tmp_path / "kept").few_shot()
     codes = np.random.default_rng(1).normal(size=(3, TINY_TWIN_RECIPE.codes))
+    segments = segments_of(times(3, 4)[0], fitted)
+    one, other = (
+        found.predict(fitted, segments, 15, codes)["stroop"] for found in (few_shot, back)
+    )
+    assert np.allclose(one.distribution.answered, other.distribution.answered, equal_nan=True)
+    assert np.allclose(one.posterior.mean, other.posterior.mean)
+
+
+def test_a_file_of_another_version_is_refused(few_shot, fitted, tmp_path):
+    file = tmp_path / "own_trials.safetensors"
+    file.write_bytes(encode_few_shot(few_shot))
+    arrays = TensorFile(file).read()
+    del arrays["stroop/group/start"]
+    file.write_bytes(encode_arrays(arrays))
+    with pytest.raises(BundleError, match="has no 'start' of a task: another version made it"):
+        read_few_shot(file, fitted.tasks.tasks)
+
+
+def test_connectomes_move_people_without_known_trials(fitted):
+    known = replace(fitted, left_out_factors=0.5 * fitted.own_factors)
+    logs = times(40, 0)[0]
+    logs = logs + of_codes(known.left_out_factors, logs, fitted)
+    prior = FewShot.learn(known, segments_of(logs, fitted)).tasks[0]
+    assert prior.connectome is not None
+    logs = np.full((30, TRIALS), -0.6)
+    codes = np.random.default_rng(1).normal(size=(30, TINY_TWIN_RECIPE.codes))
+    true = of_codes(codes, logs, fitted).mean(axis=1)
+    segments = segments_of(logs + 0.1, fitted)
+    people = first_trials(segments, 0, 10)
     nothing = prior.predict(fitted, nothing_known(people), segments, codes)
-    assert np.ptp(nothing.mean(people.later)[0]) > 1e-4
+    found = np.log(nothing.mean(people.later)[0] - 0.2)
+    # Networks move times by far less than people differ: training people show by how much less.
+    slope = np.polyfit(found, true, 1)[0]
+    assert np.corrcoef(found, true)[0, 1] > 0.9
+    assert 0.5 < slope < 2
     both = prior.predict(fitted, people, segments, codes)
     alone = prior.predict(fitted, people, segments, None)
     assert not np.allclose(both.mean(people.later)[0], alone.mean(people.later)[0])
