@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -56,6 +56,7 @@ from bids_dtg.twin.analyses.own_trials import (
     own_trials_section,
     own_trials_table,
 )
+from bids_dtg.twin.analyses.own_trials import best_sentences as own_trials_sentences
 from bids_dtg.twin.curves import MeanTrial, Values, per_second
 from bids_dtg.twin.few_shot.judging import known_by_scores, known_by_sides, own_trials_scores
 from bids_dtg.twin.few_shot.other_task import Side
@@ -224,13 +225,13 @@ def run_evaluation(settings: Settings) -> int:
         if own is not None and few_shot is not None:
             scores = own_trials_scores(fitted, few_shot, people, training, own)
             tables[OWN_TRIALS] = own_trials_table(scores)
-            sections.append(own_trials_section(scores, own))
+            sections.append(own_trials_section(scores, own, rivals=training is not None))
+            _say_each(own_trials_sentences(scores))
         if known_by is not None and sides is not None:
             by_other = known_by_scores(sides, own=own is not None)
             tables[KNOWN_BY] = known_by_table(by_other, known_by)
             sections.insert(0, known_by_section(by_other, known_by, own))
-            for sentence in best_sentences(by_other, known_by):
-                say(sentence)
+            _say_each(best_sentences(by_other, known_by))
         if left_out := {**analysis.people.left_out, **dict.fromkeys(seen, SEEN)}:
             tables[EXCLUDED] = left_out_table(left_out)
         say_winners(found)
@@ -276,7 +277,11 @@ def _by_folds(settings: Settings) -> int:
 
 def say_winners(found: Evaluation) -> None:
     """Report which prediction is best at each group of figures."""
-    for sentence in winner_sentences(found):
+    _say_each(winner_sentences(found))
+
+
+def _say_each(sentences: Iterable[str]) -> None:
+    for sentence in sentences:
         say(sentence)
 
 

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from bids_dtg.stats.paired import Interval, bootstrap_interval
 from bids_dtg.stats.verdict import Verdict, judge_differences
 from bids_dtg.twin.distribution import Distribution
+from bids_dtg.twin.few_shot.group_network import GroupNetwork
 from bids_dtg.twin.few_shot.other_task import BOTH as BOTH_TASKS
 from bids_dtg.twin.few_shot.other_task import (
     FORMS,
@@ -30,12 +31,14 @@ from bids_dtg.twin.judging.cohort import Cohort
 from bids_dtg.twin.judging.scores import log_score, outcome_brier, response_crps, rt_crps
 from bids_dtg.twin.own_trials.curves import grid
 from bids_dtg.twin.own_trials.first_trials import FirstTrials, Own, all_known, first_trials
-from bids_dtg.twin.own_trials.rows import ROWS, alike, predictions
+from bids_dtg.twin.own_trials.rows import BEST, ROWS, alike, predictions
+from bids_dtg.twin.own_trials.rows import Fitted as FittedRow
 
 Values = NDArray[np.float64]
 Row = TypeVar("Row", str, tuple[str, str])  # what predicts, and what it knows
 
 CONNECTOME, TRIALS, BOTH = "twin_connectome", "twin_trials", "twin_both"
+NETWORK = "group_network"  # which knows nothing of the person but own misses and errors
 GROUP = "group_trials"  # the row of own trials that knows nothing of the person
 _FEWEST = 3  # training people, for effects of two tasks
 SCORES: Mapping[str, bool] = {"crps": False, "crps_answered": False, "log": True, "brier": False}
@@ -78,7 +81,8 @@ def own_trials_scores(
     unseen
         The people, with connectomes where the model knows these.
     training
-        Training people, for the fits of rivals; None: no rivals.
+        Training people, for the fits of rivals; None: the only one is the closed form that the
+        model keeps.
     own
         How many trials of a task are known of each person, or "half".
     """
@@ -97,7 +101,11 @@ def own_trials_scores(
         rows[TRIALS] = prior.predict(fitted, people, segments, None).distribution
         if CONNECTOME in rows:
             rows[BOTH] = prior.predict(fitted, people, segments, codes).distribution
+        network = GroupNetwork.of(fitted, segments, number)
+        rows[NETWORK] = FittedRow(prior.task, network, prior.outcomes).predict(people)
         rows |= {name: row[number] for name, row in rivals.items()}
+        if training is None:
+            rows[BEST] = prior.predict_without_network(people)
         found += _judged(prior.task.name, rows, people)
     return tuple(found)
 

@@ -28,12 +28,36 @@ def test_later_trials_are_predicted_by_the_twin_and_by_closed_forms(
     (table,) = tmp_path.rglob("desc-own_trials_scores.tsv")
     rows = read_rows(table)
     assert {row["task"] for row in rows} == {"faces", "stroop"}
-    assert {row["model"] for row in rows} >= {"twin_trials", *(row.name for row in ROWS)}
+    assert {row["model"] for row in rows} == {
+        "twin_trials",
+        "group_network",
+        *(row.name for row in ROWS),
+    }
     assert {row["score"] for row in rows} == {"crps", "crps_answered", "log", "brier"}
     assert all(np.isfinite(float(row["value"])) for row in rows)
     page = next(tmp_path.rglob("twin_report.html")).read_text()
+    assert page.index("CRPS of later responses of faces: best is") < page.index("are known of each")
+    assert page.index("With a person") < page.index("Which prediction is best")
+    assert page.count("of answered trials (s)</th>") == 2
     words = "outside the training set, but the first 5 trials of each task are known of each"
     assert words in page
+
+
+def test_without_training_people_the_model_brings_its_closed_form(
+    bundle: Path, people: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    new = ("--participant-label", *LABELS[3:])
+    given = ("--model", str(bundle), "--own-trials", "5", *new)
+    assert main(arguments(people, tmp_path, "evaluate", *given)) == 0
+    (table,) = tmp_path.rglob("desc-own_trials_scores.tsv")
+    rows = {row["model"]: row for row in read_rows(table) if row["score"] == "crps"}
+    assert set(rows) == {"twin_trials", "group_network", "person_effects"}
+    assert rows["person_effects"]["verdict"] == "too few people"
+    said = capsys.readouterr().err
+    assert "CRPS of later responses of stroop: best is" in said
+    assert "without a network, level, condition, practice and spread a person (" in said
+    page = " ".join(next(tmp_path.rglob("twin_report.html")).read_text().split())
+    assert "the one that the model keeps, as the files have too few training participants" in page
 
 
 def permuted(people: Path, where: Path, parts: Sequence[slice]) -> Path:
