@@ -42,6 +42,7 @@ from bids_dtg.twin.analyses.folds import (
     FoldPlan,
     fold_flags,
     fold_table,
+    own_trials_of_folds,
     refuse_training_options,
 )
 from bids_dtg.twin.analyses.known_by import (
@@ -243,20 +244,19 @@ def run_evaluation(settings: Settings) -> int:
 def _by_folds(settings: Settings) -> int:
     """Fit twins to all folds of people but one, and judge by that one, in turn."""
     refuse_model(settings)
-    for name, value in (
-        ("own-trials", settings.twin.own_trials),
-        ("known-by", settings.twin.known_by),
-    ):
-        if value is not None:
-            raise SettingsError(
-                f"--{name} was given with --folds",
-                expected="one of them: known trials are judged by --model",
-            )
+    if settings.twin.known_by is not None:
+        raise SettingsError(
+            "--known-by was given with --folds",
+            expected="one of them: people known by another task are judged by --model",
+        )
+    own = _own(settings)
     analysis = TwinAnalysis.prepare(settings, FOLDS, *_CAN_WRITE, _OF_FOLDS, _CHECKPOINTS)
     plan = FoldPlan.of(analysis)
     if settings.behaviour.dry_run:
         return analysis.print_plan(f"scores of {plan.words}, tables and a page", plan.labels)
     people = plan.gather(analysis)
+    if own is not None:
+        _require_later(people, own)
     with analysis.results.begun():
         analysis.describe()
         checkpoints = analysis.results.add(_CHECKPOINTS)
@@ -267,10 +267,17 @@ def _by_folds(settings: Settings) -> int:
         )
         of_folds = fold_table(fits)
         tables = {**evaluation_tables(found), _OF_FOLDS: of_folds}
+        page = _page_of_folds(analysis, plan, found, of_folds, fold_flags(fits))
+        if own is not None:
+            scores = own_trials_of_folds(fits, people, own)
+            tables[OWN_TRIALS] = own_trials_table(scores)
+            section = own_trials_section(scores, own, folds=True)
+            page = dataclasses.replace(page, sections=(section, *page.sections))
+            _say_each(own_trials_sentences(scores))
         if left_out := analysis.people.left_out:
             tables[EXCLUDED] = left_out_table(left_out)
         say_winners(found)
-        analysis.write(tables, _page_of_folds(analysis, plan, found, of_folds, fold_flags(fits)))
+        analysis.write(tables, page)
         discard_folder(checkpoints)
     return 0
 

@@ -180,7 +180,9 @@ def crps_table(
     )
 
 
-def own_trials_section(scores: Sequence[OwnTrialsScore], own: Own, *, rivals: bool) -> PageSection:
+def own_trials_section(
+    scores: Sequence[OwnTrialsScore], own: Own, *, rivals: bool = True, folds: bool = False
+) -> PageSection:
     """Return the section of the page; it begins with who is best.
 
     Parameters
@@ -191,6 +193,8 @@ def own_trials_section(scores: Sequence[OwnTrialsScore], own: Own, *, rivals: bo
         Which trials are known.
     rivals
         Whether rivals were fitted to training participants in the files.
+    folds
+        Whether people are those of folds, each predicted by fits to the others.
     """
     table = own_trials_table(scores)
     fits = (
@@ -199,16 +203,24 @@ def own_trials_section(scores: Sequence[OwnTrialsScore], own: Own, *, rivals: bo
         else "The closed form knows the same trials, and needs no network; it is the one that the "
         "model keeps, as the files have too few training participants to fit others."
     )
+    who = "People are outside the training set"
+    same = ""
+    if folds:
+        who = "Each fold's people are predicted by fits to the others"
+        same = (
+            " In folds whose connectomes predict nobody, the connectome alone has no prediction, "
+            "and with own trials it is these alone."
+        )
     return PageSection(
         title="With a person's own trials",
         text=(
             *best_sentences(scores),
-            f"People are outside the training set, but {known_words(own)} are known of each: these "
+            f"{who}, but {known_words(own)} are known of each: these "
             "rows predict the trials after those alone. The code of a person's network is the "
             "posterior given the own trials; its prior is the connectome's prediction, or the "
             f"group. {fits} Verdicts are on the twin that knows most, by the CRPS of all trials: a "
             "miss counts as never, and lower is better. The CRPS of answered trials leaves out "
-            "misses.",
+            f"misses.{same}",
         ),
         tables=tuple(
             crps_table(
