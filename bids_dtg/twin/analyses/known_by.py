@@ -18,11 +18,17 @@ from bids_dtg.twin.analyses.own_trials import (
 )
 from bids_dtg.twin.few_shot.judging import GROUP, KnownByScore
 from bids_dtg.twin.few_shot.other_task import BOTH, FORMS, NOTHING, OTHER, OWN, TWIN
-from bids_dtg.twin.own_trials import Own
+from bids_dtg.twin.own_trials import BEST, RIVAL, Own
 from bids_dtg.twin.tasks import Task
 
 KNOWN_BY = "desc-known_by_scores"
 _FORMS = {GROUP: "group, by trial", **FORMS}
+_IN_SENTENCES = {
+    GROUP: '"group, by trial"',
+    TWIN: "the twin",
+    BEST: '"level, practice and condition"',
+    RIVAL: '"level alone"',
+}
 _KNOWN = {
     NOTHING: "nothing",
     OTHER: "the other task",
@@ -101,11 +107,16 @@ def best_sentences(scores: Sequence[KnownByScore], known_by: str) -> tuple[str, 
         best_sentence(
             f"CRPS of {task} by {known_by}",
             [score for score in scores if (score.task, score.score) == (task, "crps")],
-            lambda score: f"{score.name.replace('_', ' ')} by {_KNOWN[score.known]}",
+            _noun,
             (TWIN,),
         )
         for task in dict.fromkeys(score.task for score in scores)
     )
+
+
+def _noun(score: KnownByScore) -> str:
+    words = _IN_SENTENCES[score.name]
+    return words if score.known == NOTHING else f"{words} by {_KNOWN[score.known]}"
 
 
 def known_by_section(scores: Sequence[KnownByScore], known_by: str, own: Own | None) -> PageSection:

@@ -29,7 +29,14 @@ _WORDS = {
     TRIALS: "twin: own trials alone",
     BOTH: "twin: connectome and own trials",
     NETWORK: "group's network, nothing known",
-    **{row.name: row.words for row in ROWS},
+    **{row.name: f"no network: {row.words}" for row in ROWS},
+}
+_IN_SENTENCES = {
+    CONNECTOME: "the twin by the connectome alone",
+    TRIALS: "the twin by own trials",
+    BOTH: "the twin by connectome and own trials",
+    NETWORK: "the group's network",
+    **{row.name: f'"{row.words}"' for row in ROWS},
 }
 SCORE_COLUMNS = (
     Column(
@@ -95,9 +102,9 @@ def best_sentences(scores: Sequence[OwnTrialsScore]) -> tuple[str, ...]:
     """Return a sentence a task: which prediction of later trials is best, and where the twin is."""
     return tuple(
         best_sentence(
-            f"CRPS of later responses of {task}",
+            f"CRPS of later responses, {task}",
             [score for score in scores if (score.task, score.score) == (task, "crps")],
-            lambda score: _WORDS[score.name],
+            lambda score: _IN_SENTENCES[score.name],
             _NETWORKS,
         )
         for task in _tasks(scores)
@@ -119,13 +126,13 @@ def best_sentence(
     scores
         CRPS of predictions of the same trials; the twin that knows most has no verdict.
     words
-        Returns the words for a prediction.
+        Returns a noun for a prediction; that of a twin begins with "the".
     networks
         Names of predictions that need a network.
     """
 
-    def shown(score: Score) -> str:
-        return f"{words(score)} ({figure(_MS * score.value.mean, 1)} ms)"
+    def ms(score: Score) -> str:
+        return f"{figure(_MS * score.value.mean, 1)} ms"
 
     best = min(scores, key=lambda score: score.value.mean)
     twin = next(score for score in scores if score.verdict is None)
@@ -136,10 +143,16 @@ def best_sentence(
     assert rival.verdict is not None
     verdict = rival.verdict
     word = TOO_FEW if verdict.word == TOO_FEW else verdict.named(BETTER, WORSE)
-    return (
-        f"{what}: best is {shown(best)}. The twin that knows most, {shown(twin)}, against the best "
-        f"without a network, {shown(rival)}: {word}."
-    )
+    of_twin = f"The{words(twin).removeprefix('the')} ({ms(twin)}) against"
+    if best is rival:
+        found = f"{words(best)}, without a network, is best ({ms(best)}). {of_twin} it"
+    else:
+        against = "Against" if best is twin else of_twin
+        found = (
+            f"{words(best)} is best ({ms(best)}). {against} {words(rival)} ({ms(rival)}), the best "
+            "without a network"
+        )
+    return f"{what}: {found}: {word}."
 
 
 def crps_table(
