@@ -182,7 +182,12 @@ def crps_table(
         if row["score"] == "crps_answered"
     }
     shown = [
-        {**row, **words(row), _ANSWERED.name: answered[tuple(row[name] for name in named)]}
+        {
+            **row,
+            **words(row),
+            _ANSWERED.name: answered[tuple(row[name] for name in named)],
+            "verdict": "itself" if row["verdict"] == "n/a" else row["verdict"],
+        }
         for row in of_task
         if row["score"] == "crps"
     ]
