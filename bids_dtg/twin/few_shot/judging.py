@@ -95,7 +95,8 @@ def own_trials_people(
     fitted: Fitted, few_shot: FewShot, unseen: Cohort, training: Cohort | None, own: Own
 ) -> dict[str, PeopleScores]:
     """Return each unseen person's mean scores, by task; the parameters of `own_trials_scores`."""
-    segments, found = unseen.segments, {}
+    segments = unseen.segments
+    found: dict[str, PeopleScores] = {}
     rivals = {} if training is None else predictions(training, unseen, own)
     codes = _codes(fitted, unseen)
     for prior in few_shot.tasks:
