@@ -43,8 +43,8 @@ def find_aroma_files(run: RestRun) -> tuple[Path, Path] | None:
     -------
     Both paths, or None unless both are there.
     """
-    beside = run.bold.parent.relative_to(run.root) if run.bold.is_relative_to(run.root) else None
-    folders = [run.bold.parent]
+    beside = run.beside.relative_to(run.root) if run.beside.is_relative_to(run.root) else None
+    folders = [run.beside]
     if beside is not None:
         others = (path for path in run.root.parent.glob("*aroma*") if path != run.root)
         folders += [path / beside for path in sorted(others)]
