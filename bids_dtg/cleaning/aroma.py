@@ -1,9 +1,13 @@
-"""ICA-AROMA's outputs beside a run: the components' time courses, and which of them are noise."""
+"""An ICA's outputs beside a run: the components' time courses, and which of them are noise.
+
+ICA-AROMA's files have a row for each component in the order of the columns; tedana's have names.
+"""
 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +21,12 @@ from bids_dtg.inputs.run import RestRun
 # fMRIPrep 1.2 to 23 and 1.0 to 1.1; fMRIPost-AROMA since.
 _MIXING = ("desc-MELODIC_mixing.tsv", "MELODICmix.tsv", "desc-melodic_mixing.tsv")
 _NOISE = ("AROMAnoiseICs.csv", "desc-aroma_metrics.tsv")
+# tedana's documentation (docs/denoising.rst), where they lie beside fMRIPrep's table.
+_TEDANA_MIXING, _TEDANA_METRICS = "desc-ICA_mixing.tsv", "desc-tedana_metrics.tsv"
+_TEDANA_REMEDY = (
+    "run tedana on the echoes that fMRIPrep writes with --me-output-echos, with the run's name as "
+    "--prefix, or choose another --denoise-strategy"
+)
 # Frames at the start of a run that are not in steady state; fMRIPrep flags a few.
 _LONGEST_START = 20
 _REMEDY = (
@@ -27,10 +37,10 @@ _REMEDY = (
 
 @dataclass(frozen=True, eq=False)
 class AromaComponents:
-    """The components of a run's ICA."""
+    """The components of a run's ICA, by ICA-AROMA or tedana."""
 
     mixing: NDArray[np.float64]  # (frames, components), as stored: 0 in frames left out of the ICA
-    noise: NDArray[np.bool_]  # (components,), which of them ICA-AROMA calls noise
+    noise: NDArray[np.bool_]  # (components,), which of them are called noise
 
 
 def find_aroma_files(run: RestRun) -> tuple[Path, Path] | None:
@@ -43,16 +53,20 @@ def find_aroma_files(run: RestRun) -> tuple[Path, Path] | None:
     -------
     Both paths, or None unless both are there.
     """
-    beside = run.beside.relative_to(run.root) if run.beside.is_relative_to(run.root) else None
-    folders = [run.beside]
-    if beside is not None:
-        others = (path for path in run.root.parent.glob("*aroma*") if path != run.root)
-        folders += [path / beside for path in sorted(others)]
-    for folder in folders:
-        mixing, noise = (_first(folder, run.title, names) for names in (_MIXING, _NOISE))
-        if mixing and noise:
-            return mixing, noise
-    return None
+    return _find(run, "aroma", _MIXING, _NOISE)
+
+
+def find_tedana_files(run: RestRun) -> tuple[Path, Path] | None:
+    """Find tedana's mixing matrix and its table of components.
+
+    They are looked for as those of ICA-AROMA: beside the run, and in the same folder of a dataset
+    beside the run's whose name has "tedana" in it.
+
+    Returns
+    -------
+    Both paths, or None unless both are there.
+    """
+    return _find(run, "tedana", (_TEDANA_MIXING,), (_TEDANA_METRICS,))
 
 
 def read_aroma(run: RestRun, n_frames: int) -> AromaComponents:
@@ -71,21 +85,66 @@ def read_aroma(run: RestRun, n_frames: int) -> AromaComponents:
             f"or …{_MIXING[2]} and …{_NOISE[1]} (fMRIPost-AROMA)",
             remedy=_REMEDY,
         )
+    return _read(files, run, n_frames, _parse_aroma, _REMEDY)
+
+
+def read_tedana(run: RestRun, n_frames: int) -> AromaComponents:
+    """Read the components of a multi-echo run, and which of them tedana rejected.
+
+    Raises
+    ------
+    RunError
+        Files that are missing, unreadable or do not fit each other or the run.
+    """
+    files = find_tedana_files(run)
+    if files is None:
+        raise RunError(
+            f"{run.title} has no outputs of tedana beside {run.motion or run.bold}",
+            expected=f"{run.title}_{_TEDANA_MIXING} and {run.title}_{_TEDANA_METRICS}, there or "
+            "in derivatives/tedana",
+            remedy=_TEDANA_REMEDY,
+        )
+    return _read(files, run, n_frames, _parse_tedana, _TEDANA_REMEDY)
+
+
+def _find(
+    run: RestRun, word: str, mixing_names: tuple[str, ...], noise_names: tuple[str, ...]
+) -> tuple[Path, Path] | None:
+    """Find two files of a run beside it, or in a dataset whose name has a word in it."""
+    beside = run.beside.relative_to(run.root) if run.beside.is_relative_to(run.root) else None
+    folders = [run.beside]
+    if beside is not None:
+        others = (path for path in run.root.parent.glob(f"*{word}*") if path != run.root)
+        folders += [path / beside for path in sorted(others)]
+    for folder in folders:
+        mixing, noise = (_first(folder, run.title, names) for names in (mixing_names, noise_names))
+        if mixing and noise:
+            return mixing, noise
+    return None
+
+
+def _read(
+    files: tuple[Path, Path],
+    run: RestRun,
+    n_frames: int,
+    parse: Callable[[Path, str, Path, str], AromaComponents],
+    remedy: str,
+) -> AromaComponents:
     mixing_path, noise_path = files
     # An empty list: nothing is noise.
     is_empty = noise_path.is_file() and noise_path.stat().st_size == 0
     try:
-        content = read_content(mixing_path, run.participant)
-        mixing = _parse_mixing(mixing_path, as_text(content, mixing_path))
+        courses = as_text(read_content(mixing_path, run.participant), mixing_path)
         content = b"" if is_empty else read_content(noise_path, run.participant)
-        noise = _parse_noise(noise_path, as_text(content, noise_path), mixing.shape[1])
+        found = parse(mixing_path, courses, noise_path, as_text(content, noise_path))
     except (ForeignFileError, ValueError) as err:
         raise RunError(
             f"sub-{run.participant}: {mixing_path} and {noise_path.name} cannot be used: "
             f"{quoted(err)}",
             expected="a column of numbers for each component, and which of them are noise",
-            remedy=_REMEDY,
+            remedy=remedy,
         ) from err
+    mixing = found.mixing
     if len(mixing) > n_frames or (len(mixing) < n_frames - _LONGEST_START):
         raise RunError(
             f"sub-{run.participant}: {mixing_path} has {len(mixing)} rows",
@@ -94,7 +153,7 @@ def read_aroma(run: RestRun, n_frames: int) -> AromaComponents:
         )
     # Without the frames at the start that the ICA was not given.
     start = np.zeros((n_frames - len(mixing), mixing.shape[1]))
-    return AromaComponents(np.vstack([start, mixing]), noise)
+    return replace(found, mixing=np.vstack([start, mixing]))
 
 
 def _first(folder: Path, title: str, names: tuple[str, ...]) -> Path | None:
@@ -106,6 +165,29 @@ def _first(folder: Path, title: str, names: tuple[str, ...]) -> Path | None:
     found = sorted(path.name for path in folder.glob(f"{title}_*"))
     matching = (name for pattern in patterns for name in found if pattern.fullmatch(name))
     return next((folder / name for name in matching), None)
+
+
+def _parse_aroma(mixing_path: Path, courses: str, path: Path, text: str) -> AromaComponents:
+    mixing = _parse_mixing(mixing_path, courses)
+    return AromaComponents(mixing, _parse_noise(path, text, mixing.shape[1]))
+
+
+def _parse_tedana(mixing_path: Path, courses: str, path: Path, text: str) -> AromaComponents:
+    """Match components by name; versions of tedana write ICA_04 in one file and ICA_4 in another.
+
+    Of a component that the table does not know nothing is known: it is no noise, as in nilearn.
+    """
+    mixing, table = _parse_mixing(mixing_path, courses), parse_table(text, path)
+    name, kind = (table.header.index(column) for column in ("Component", "classification"))
+    rejected = {_plain(row[name]) for row in table.rows if row[kind] == "rejected"}
+    names = [_plain(word) for word in courses.split("\n", 1)[0].split()]
+    if not {_plain(row[name]) for row in table.rows} & set(names):
+        raise ValueError(f"{path.name} names none of the components of {mixing_path.name}")
+    return AromaComponents(mixing, np.array([word in rejected for word in names]))
+
+
+def _plain(component: str) -> str:
+    return re.sub(r"_0+(?=\d)", "_", component.strip())
 
 
 def _parse_mixing(path: Path, text: str) -> NDArray[np.float64]:

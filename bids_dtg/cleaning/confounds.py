@@ -273,7 +273,8 @@ def _with_noise(
     columns = replace(columns, facts={**(columns.facts or {}), **counts})
     if options.aroma_denoising == "nonaggr":
         return replace(columns, components=found)
-    names = tuple(f"aroma_motion_{index + 1:02d}" for index in np.flatnonzero(found.noise))
+    numbers = np.flatnonzero(found.noise) + noise.first
+    names = tuple(noise.columns.format(number) for number in numbers)
     return replace(
         columns,
         values=np.hstack([columns.values, found.mixing[:, found.noise]]),

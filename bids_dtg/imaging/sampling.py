@@ -236,7 +236,7 @@ class MovingSampling:
             Take the nearest voxel, in place of the sum of eight.
         """
         self._shape, self._nearest = shape[:3], nearest
-        self._to_voxels = np.linalg.inv(affine) @ motion
+        self._to_voxels: NDArray[np.float64] = np.linalg.inv(affine) @ motion
         # (voxels,), whether it is there in all kept frames
         self.covered = _seen_in_all(points, self._to_voxels[keep], self._shape)
         self._there = np.flatnonzero(self.covered)

@@ -189,8 +189,8 @@ class CleaningOptions:
     )
     aroma_denoising: AromaDenoising = rest_option(
         "cleaning",
-        "with ica_aroma: nonaggr takes away what noise components explain beside the others; "
-        "aggr all that they could explain",
+        "with ica_aroma and tedana: nonaggr takes away what noise components explain beside the "
+        "others; aggr all that they could explain",
         default="nonaggr",
         shapes=(RESULTS, MODELS),
     )
