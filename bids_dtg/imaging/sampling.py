@@ -337,7 +337,8 @@ def voxel_positions(
     >>> voxel_positions(np.array([[4.0, 0.0, 2.0]]), affine)
     array([[2., 0., 1.]])
     """
-    return _mapped(points, np.linalg.inv(affine))
+    to_voxels: NDArray[np.float64] = np.linalg.inv(affine).astype(np.float64, copy=False)
+    return _mapped(points, to_voxels)
 
 
 def in_view(positions: NDArray[np.float64], shape: tuple[int, ...]) -> NDArray[np.bool_]:
