@@ -70,7 +70,7 @@ def raw_series(
     if not wanted:
         return []
     folders = (root / f"sub-{participant}" for root in roots)
-    folder = next((folder for folder in folders if folder.is_dir()), None)
+    folder = next(filter(_is_here, folders), None)
     files = named_files(functional_files(folder, sessions)) if folder else []
     found = [
         RawSeries(file, wanted[_run(file)])
@@ -79,6 +79,13 @@ def raw_series(
     ]
     here = {_run(series.file) for series in found}
     return found + [RawSeries(file, file) for run, file in wanted.items() if run not in here]
+
+
+def _is_here(folder: Path) -> bool:
+    try:
+        return folder.is_dir()
+    except OSError:  # what a description names may be no name at all
+        return False
 
 
 def choose_raw(series: RawSeries, func: Sequence[NamedFile], rule: SpaceRule, root: Path) -> Choice:

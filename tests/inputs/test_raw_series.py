@@ -69,6 +69,11 @@ def test_where_the_raw_dataset_is_looked_for(raw, root, tmp_path):
     ):
         find(root)
     description = json.loads((root / "dataset_description.json").read_text())
+    (root / "dataset_description.json").write_text(
+        json.dumps(description | {"DatasetLinks": {"raw": "a" * 5000}})
+    )
+    with pytest.raises(RunError, match="and no raw series"):
+        find(root)
     for link in ("../raw", f"file://{raw}"):
         described = description | {"DatasetLinks": {"raw": link}}
         (root / "dataset_description.json").write_text(json.dumps(described))
