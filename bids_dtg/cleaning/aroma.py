@@ -1,7 +1,4 @@
-"""An ICA's outputs beside a run: the components' time courses, and which of them are noise.
-
-ICA-AROMA's files have a row for each component in the order of the columns; tedana's have names.
-"""
+"""ICA-AROMA's outputs beside a run: the components' time courses, and which of them are noise."""
 
 from __future__ import annotations
 
@@ -21,12 +18,6 @@ from bids_dtg.inputs.run import RestRun
 # fMRIPrep 1.2 to 23 and 1.0 to 1.1; fMRIPost-AROMA since.
 _MIXING = ("desc-MELODIC_mixing.tsv", "MELODICmix.tsv", "desc-melodic_mixing.tsv")
 _NOISE = ("AROMAnoiseICs.csv", "desc-aroma_metrics.tsv")
-# tedana's documentation (docs/denoising.rst), where they lie beside fMRIPrep's table.
-_TEDANA_MIXING, _TEDANA_METRICS = "desc-ICA_mixing.tsv", "desc-tedana_metrics.tsv"
-_TEDANA_REMEDY = (
-    "run tedana on the echoes that fMRIPrep writes with --me-output-echos, with the run's name as "
-    "--prefix, or choose another --denoise-strategy"
-)
 # Frames at the start of a run that are not in steady state; fMRIPrep flags a few.
 _LONGEST_START = 20
 _REMEDY = (
@@ -53,20 +44,7 @@ def find_aroma_files(run: RestRun) -> tuple[Path, Path] | None:
     -------
     Both paths, or None unless both are there.
     """
-    return _find(run, "aroma", _MIXING, _NOISE)
-
-
-def find_tedana_files(run: RestRun) -> tuple[Path, Path] | None:
-    """Find tedana's mixing matrix and its table of components.
-
-    They are looked for as those of ICA-AROMA: beside the run, and in the same folder of a dataset
-    beside the run's whose name has "tedana" in it.
-
-    Returns
-    -------
-    Both paths, or None unless both are there.
-    """
-    return _find(run, "tedana", (_TEDANA_MIXING,), (_TEDANA_METRICS,))
+    return find_files(run, "aroma", _MIXING, _NOISE)
 
 
 def read_aroma(run: RestRun, n_frames: int) -> AromaComponents:
@@ -85,29 +63,10 @@ def read_aroma(run: RestRun, n_frames: int) -> AromaComponents:
             f"or …{_MIXING[2]} and …{_NOISE[1]} (fMRIPost-AROMA)",
             remedy=_REMEDY,
         )
-    return _read(files, run, n_frames, _parse_aroma, _REMEDY)
+    return read_components(files, run, n_frames, _parse_aroma, _REMEDY)
 
 
-def read_tedana(run: RestRun, n_frames: int) -> AromaComponents:
-    """Read the components of a multi-echo run, and which of them tedana rejected.
-
-    Raises
-    ------
-    RunError
-        Files that are missing, unreadable or do not fit each other or the run.
-    """
-    files = find_tedana_files(run)
-    if files is None:
-        raise RunError(
-            f"{run.title} has no outputs of tedana beside {run.motion or run.bold}",
-            expected=f"{run.title}_{_TEDANA_MIXING} and {run.title}_{_TEDANA_METRICS}, there or "
-            "in derivatives/tedana",
-            remedy=_TEDANA_REMEDY,
-        )
-    return _read(files, run, n_frames, _parse_tedana, _TEDANA_REMEDY)
-
-
-def _find(
+def find_files(
     run: RestRun, word: str, mixing_names: tuple[str, ...], noise_names: tuple[str, ...]
 ) -> tuple[Path, Path] | None:
     """Find two files of a run beside it, or in a dataset whose name has a word in it."""
@@ -123,13 +82,33 @@ def _find(
     return None
 
 
-def _read(
+def read_components(
     files: tuple[Path, Path],
     run: RestRun,
     n_frames: int,
     parse: Callable[[Path, str, Path, str], AromaComponents],
     remedy: str,
 ) -> AromaComponents:
+    """Read the files of a run's components, and see that they fit its frames.
+
+    Parameters
+    ----------
+    files
+        Of the time courses, and of what the components are.
+    run
+        The run.
+    n_frames
+        Its frames.
+    parse
+        Makes components of both paths, each with its text.
+    remedy
+        What to do where they cannot be used.
+
+    Raises
+    ------
+    RunError
+        They are unreadable, or do not fit each other or the run.
+    """
     mixing_path, noise_path = files
     # An empty list: nothing is noise.
     is_empty = noise_path.is_file() and noise_path.stat().st_size == 0
@@ -168,29 +147,12 @@ def _first(folder: Path, title: str, names: tuple[str, ...]) -> Path | None:
 
 
 def _parse_aroma(mixing_path: Path, courses: str, path: Path, text: str) -> AromaComponents:
-    mixing = _parse_mixing(mixing_path, courses)
+    mixing = parse_mixing(mixing_path, courses)
     return AromaComponents(mixing, _parse_noise(path, text, mixing.shape[1]))
 
 
-def _parse_tedana(mixing_path: Path, courses: str, path: Path, text: str) -> AromaComponents:
-    """Match components by name; versions of tedana write ICA_04 in one file and ICA_4 in another.
-
-    Of a component that the table does not know nothing is known: it is no noise, as in nilearn.
-    """
-    mixing, table = _parse_mixing(mixing_path, courses), parse_table(text, path)
-    name, kind = (table.header.index(column) for column in ("Component", "classification"))
-    rejected = {_plain(row[name]) for row in table.rows if row[kind] == "rejected"}
-    names = [_plain(word) for word in courses.split("\n", 1)[0].split()]
-    if not {_plain(row[name]) for row in table.rows} & set(names):
-        raise ValueError(f"{path.name} names none of the components of {mixing_path.name}")
-    return AromaComponents(mixing, np.array([word in rejected for word in names]))
-
-
-def _plain(component: str) -> str:
-    return re.sub(r"_0+(?=\d)", "_", component.strip())
-
-
-def _parse_mixing(path: Path, text: str) -> NDArray[np.float64]:
+def parse_mixing(path: Path, text: str) -> NDArray[np.float64]:
+    """Read time courses (frames, components), with a line of names or without; else ValueError."""
     rows = [line.split() for line in text.splitlines() if line.strip()]
     if rows and not _is_number(rows[0][0]):
         rows = rows[1:]  # fMRIPrep writes no header, others may

@@ -145,13 +145,13 @@ def _aroma_files(run: RestRun) -> tuple[Path, ...]:
 
 
 def _read_tedana(run: RestRun, n_frames: int) -> AromaComponents:
-    from bids_dtg.cleaning.aroma import read_tedana
+    from bids_dtg.cleaning.tedana import read_tedana
 
     return read_tedana(run, n_frames)
 
 
 def _tedana_files(run: RestRun) -> tuple[Path, ...]:
-    from bids_dtg.cleaning.aroma import find_tedana_files
+    from bids_dtg.cleaning.tedana import find_tedana_files
 
     return find_tedana_files(run) or ()
 

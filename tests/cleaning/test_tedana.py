@@ -10,8 +10,8 @@ from fmriprep_dataset import add_run, describe_dataset
 from nilearn.interfaces.fmriprep import load_confounds as by_nilearn
 from nuisance_tables import write_tedana
 
-from bids_dtg.cleaning.aroma import find_tedana_files, read_tedana
 from bids_dtg.cleaning.confounds import load_confounds
+from bids_dtg.cleaning.tedana import find_tedana_files, read_tedana
 from bids_dtg.cleaning.words import cleaning_text
 from bids_dtg.errors import RunError
 from bids_dtg.inputs.run import RestRun
