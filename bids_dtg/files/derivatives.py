@@ -9,7 +9,7 @@ import random
 import time
 from bisect import bisect_left
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
 from urllib.parse import quote, unquote, urlsplit
@@ -46,6 +46,7 @@ _WRITTEN = "logs/written"  # a file for each text that the program wrote
 # Where the input lies on this machine, for the next call: part of the logs, which are private.
 _INPUT = "logs/input.json"
 TEMPLATEFLOW = "templateflow"  # its name in BIDS URIs
+RAW = "raw"  # that of the raw dataset
 _TEMPLATEFLOW_ADDRESS = "https://github.com/templateflow/templateflow"
 # What people may write anew in the description, beside what the program knows nothing of.
 _EDITABLE = ("Name",)
@@ -67,6 +68,8 @@ class SourceDataset:
     name: str  # its key in DatasetLinks and BIDS URIs
     description: Mapping[str, Any]  # its dataset_description.json; empty where it has none
     bids_dir: Path  # absolute; BIDS_DIR as given: the raw dataset or the root itself
+    # Absolute; the raw dataset that it names or lies in, where BIDS_DIR is another.
+    raw: Path | None = field(default=None, kw_only=True)
 
     @property
     def title(self) -> str:
@@ -533,8 +536,8 @@ def _is_local(text: object) -> bool:
 
 def _places(source: SourceDataset) -> dict[str, Path]:
     """Return the folders of the input by their names in BIDS URIs."""
-    raw = {} if source.bids_dir == source.root else {"raw": source.bids_dir}
-    return {source.name: source.root, **raw}
+    raw = source.raw if source.bids_dir == source.root else source.bids_dir
+    return {source.name: source.root, **({RAW: raw} if raw else {})}
 
 
 def _links(source: SourceDataset, root: Path) -> dict[str, str]:
@@ -558,7 +561,7 @@ def _far_places(source: SourceDataset, root: Path) -> dict[str, Path]:
     """Return those folders of the input that no relative link is written to."""
     near = [
         place
-        for place in (source.root, source.bids_dir)
+        for place in _places(source).values()
         if place.parent == root.parent or place in root.parents
     ]
     return {

@@ -101,7 +101,8 @@ class InputOptions:
     )
     derivatives: tuple[str, ...] = rest_option.for_most_calls(
         "selection",
-        "fMRIPrep or XCP-D derivatives outside BIDS_DIR; atlas=PATH: a BIDS data set of atlases",
+        "fMRIPrep or XCP-D derivatives outside BIDS_DIR; atlas=PATH: a BIDS data set of atlases; "
+        "raw=PATH: the raw dataset, for fMRIPrep's minimal level, where BIDS_DIR is another",
         default=(),
         flags=("-d", "--derivatives"),
         metavar="[PACKAGE=]PATH",
@@ -188,8 +189,8 @@ class CleaningOptions:
     )
     aroma_denoising: AromaDenoising = rest_option(
         "cleaning",
-        "with ica_aroma: nonaggr takes away what noise components explain beside the others; "
-        "aggr all that they could explain",
+        "with ica_aroma and tedana: nonaggr takes away what noise components explain beside the "
+        "others; aggr all that they could explain",
         default="nonaggr",
         shapes=(RESULTS, MODELS),
     )

@@ -12,10 +12,11 @@ from numpy.typing import NDArray
 from bids_dtg.connectome.carpet import Carpet
 from bids_dtg.connectome.connectome import RunConnectomes
 from bids_dtg.contrasts.bundle.bundle import ModelBundle
-from bids_dtg.files.names import FileKind, bids_uri
+from bids_dtg.files.names import FileKind
 from bids_dtg.imaging.mean_frame import MeanFrame
 from bids_dtg.imaging.nifti import encode_integers
 from bids_dtg.inputs.run import RestRun
+from bids_dtg.participants.origin import source_uri
 from bids_dtg.report.panels.panel import Kept, RunFrames
 from bids_dtg.settings import Interpolation
 
@@ -36,7 +37,7 @@ class RunData(RunFrames):
     @property
     def bold_uri(self) -> str:
         """BIDS URI of the run's series."""
-        return bids_uri(self.source, self.run.bold.relative_to(self.run.root).as_posix())
+        return source_uri(self.run.bold, self.run.root, self.source)
 
 
 def keep_volume(

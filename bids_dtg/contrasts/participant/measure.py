@@ -271,7 +271,7 @@ class Reader:
             planned = plan_run(run, self.bundle.grid.space, self.cleaning, keep)
         header, confounds, design = planned.header, planned.confounds, planned.design
         with clock.time("sampling"):
-            source = RunSource.of(run, header, self.voxels.places, self.cleaning.interpolation)
+            source = RunSource.of(run, planned, self.voxels.places, self.cleaning.interpolation)
             mask_overlap = self._mask_overlap(run, source)
         mean_frame = MeanFrame(header, design.keep, _MEAN_OVER)
         carpet = Carpet(np.concatenate([*self.carpet_voxels.values()]), header.frames)
@@ -326,7 +326,7 @@ class Reader:
             As for `measure`.
         """
         planned = plan_run(run, self.bundle.grid.space, self.cleaning)
-        source = RunSource.of(run, planned.header, self.voxels.places, self.cleaning.interpolation)
+        source = RunSource.of(run, planned, self.voxels.places, self.cleaning.interpolation)
         cleaning, readout = Retention.of_means(planned.design, most)
         voxels = RunVoxels(
             np.zeros((0, self.voxels.places.number), np.float32),
