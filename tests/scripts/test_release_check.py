@@ -63,22 +63,27 @@ def test_another_state_and_a_lost_list_are_faults():
 
 
 def test_the_list_names_every_file_that_has_a_placeholder():
-    rows = re.findall(r"^\|.*\| open \| `([^`]+)` \| (.*) \|$", _read("docs/release.md"), re.M)
-    assert len(rows) == 3
+    """No file has one that is decided."""
+    row = r"^\|.*\| (open|decided) \| `([^`]+)` \| (.*) \|$"
+    rows = re.findall(row, _read("docs/release.md"), re.MULTILINE)
+    assert rows
     files = [*ROOT.glob("*.*"), *ROOT.glob("examples/*/*"), *ROOT.glob("scripts/*.py")]
     texts = {
         path.relative_to(ROOT).as_posix(): path.read_text() for path in files if path.is_file()
     }
-    for text, named in rows:
+    for state, text, named in rows:
         having = {name for name, content in texts.items() if text in content}
-        assert having - WORDS == set(re.findall(r"`([^`]+)`", named)), text
+        expected = set(re.findall(r"`([^`]+)`", named)) if state == "open" else set()
+        assert having - WORDS == expected, text
 
 
 def test_a_release_is_refused_while_something_is_open():
+    open_, _ = decisions(_read("docs/release.md"), _read)
+    if not open_:
+        pytest.skip("nothing is open")
     command = [sys.executable, ROOT / "scripts/release_check.py", "--release"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 1
-    open_, _ = decisions(_read("docs/release.md"), _read)
     assert done.stderr.splitlines() == [
         f"release-check: error: {decision}: open in docs/release.md" for decision in open_
     ]
