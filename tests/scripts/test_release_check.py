@@ -67,7 +67,12 @@ def test_the_list_names_every_file_that_has_a_placeholder():
     row = r"^\|.*\| (open|decided) \| `([^`]+)` \| (.*) \|$"
     rows = re.findall(row, _read("docs/release.md"), re.MULTILINE)
     assert rows
-    files = [*ROOT.glob("*.*"), *ROOT.glob("examples/*/*"), *ROOT.glob("scripts/*.py")]
+    files = [
+        *ROOT.glob("*.*"),
+        *ROOT.glob("examples/*/*"),
+        *ROOT.glob("scripts/*.py"),
+        *ROOT.glob("bids_dtg/**/*.py"),
+    ]
     texts = {
         path.relative_to(ROOT).as_posix(): path.read_text() for path in files if path.is_file()
     }
