@@ -24,6 +24,7 @@ from release_check import (  # noqa: E402
     dead_links,
     decisions,
     differing_versions,
+    pythons_at_hand,
 )
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
@@ -105,6 +106,16 @@ def test_packages_that_do_not_go_together_are_found(tmp_path):
     facts.write_text("Metadata-Version: 2.1\nName: mine\nVersion: 1\nRequires-Dist: absent>=2\n")
     (fault,) = release.together(python)
     assert "requires `absent>=2`" in fault
+
+
+def test_another_python_is_at_hand_if_it_answers(tmp_path, monkeypatch):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    for version, does in {"3.98": "exit 0", "3.99": "exit 127"}.items():  # as pyenv's names do
+        python = tmp_path / f"python{version}"
+        python.write_text(f"#!/bin/sh\n{does}\n")
+        python.chmod(0o755)
+    found = pythons_at_hand(["3.97", "3.98", "3.99"])
+    assert found == {"3.98": tmp_path / "python3.98"}
 
 
 def test_versions_agree():
