@@ -3,9 +3,10 @@
     python scripts/release_check.py [--release]
 
 builds the files that an index would get, installs them into bare environments with the newest and
-the oldest packages and on other Pythons that are at hand, and runs the program there; docs/release.md says what else. Decisions that are
-open in the list of that page are reported; with `--release` they are faults, and nothing else is
-done. Needs what `.[dev]` brings and a package index; leaves no files.
+the oldest packages and on other Pythons that are at hand, and runs the program there;
+docs/release.md says what else. Decisions that are open in the list of that page are reported; with
+`--release` they are faults, and nothing else is done. Needs what `.[dev]` brings and a package
+index; leaves no files.
 """
 
 from __future__ import annotations
