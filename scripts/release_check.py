@@ -244,7 +244,7 @@ class Release:
         at_hand = pythons_at_hand(self._pythons())
         tried = {"the oldest packages": self._install_oldest}
         for version, python in at_hand.items():
-            tried[f"Python {version}"] = partial(self._install, "report", version, python)
+            tried[f"Python {version}"] = partial(self._install, "report", f"on-{version}", python)
         # They wait for downloads.
         with ThreadPoolExecutor(4) as threads:
             for found in threads.map(self._same_maps, tried.items()):
