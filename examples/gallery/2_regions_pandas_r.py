@@ -33,7 +33,7 @@ columns = [
     "half_width",
     "deviation",
 ]
-print(regions[columns].head(6).to_string(index=False))
+print(regions[columns].head(6).round(2).to_string(index=False))
 print(f"{len(regions):,} rows")
 
 # %%
