@@ -123,7 +123,7 @@ print(round(total / tapply(one$voxels, by, sum), 3))
 """
 
 # %%
-# R 4.2.2 found the same means as pandas, to the three digits that it prints.
+# R 4.2.2 found the means of pandas, to the three digits that it prints.
 # Where R is not installed, these lines are shown and not run.
 
 import shutil
