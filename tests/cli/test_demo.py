@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from bids_check import OF_SIMULATED, require_every_file_seen, validate
 from browser import chromium, opened
 from hidden_packages import EXTRAS, without
 from scipy.stats import spearmanr
@@ -119,6 +120,14 @@ def test_the_whole_job_with_a_broken_run(whole_job):
     )
     assert predicted > group > 0.5
     assert (out / "demo.png").read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.slow
+def test_what_the_whole_job_wrote_is_bids(whole_job, tmp_path):
+    maps = whole_job[0] / "maps"
+    found = validate(maps)
+    assert (found.errors, found.warnings) == ([], OF_SIMULATED)
+    assert require_every_file_seen(maps, tmp_path) > 47 * 2
 
 
 @pytest.mark.flaky(reruns=1)  # waits for a browser

@@ -31,6 +31,14 @@ def _call(*command: str | Path, at: Path, home: Path, **more: str) -> str:
     return done.stdout
 
 
+def test_without_datalad_a_line_says_what_to_do(tmp_path):
+    words = [shutil.which("bash"), ROOT / "examples/openneuro/run", "ds002748", "study"]
+    env = {"PATH": str(tmp_path)}
+    done = subprocess.run(words, env=env, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert "datalad was not found. To do: pip install datalad git-annex" in done.stderr
+
+
 @pytest.mark.slow
 @pytest.mark.skipif(shutil.which("git") is None, reason="no git, which DataLad needs")
 def test_from_derivatives_to_maps_and_back(tmp_path):
