@@ -152,7 +152,7 @@ def _parse_aroma(mixing_path: Path, courses: str, path: Path, text: str) -> Arom
 
 
 def parse_mixing(path: Path, text: str) -> NDArray[np.float64]:
-    """Read time courses (frames, components), with a line of names or without; else ValueError."""
+    """Read time courses (frames, components), with or without names above; else ValueError."""
     rows = [line.split() for line in text.splitlines() if line.strip()]
     if rows and not _is_number(rows[0][0]):
         rows = rows[1:]  # fMRIPrep writes no header, others may
