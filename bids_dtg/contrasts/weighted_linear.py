@@ -59,7 +59,9 @@ class Amplitude:
             found += np.einsum("qv,qv->q", maps[:, places], directions)
         along = along * scale - self.centre
         wanted = (self.coefficients * along).sum(axis=1)
-        maps += (wanted - found)[:, None].astype(np.float32) * self.directions
+        further = (wanted - found)[:, None].astype(np.float32)
+        for places in _some_of(connectome.shape[1]):
+            maps[:, places] += further * self.directions[:, places]
         return maps
 
 
