@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from plain_route import plain_series, regress
 
 from bids_dtg.contrasts.people import Person
 
@@ -11,6 +12,13 @@ def standard(rows: np.ndarray) -> np.ndarray:
     """Standardise rows over places."""
     rows = rows - rows.mean(axis=1, keepdims=True)
     return rows / rows.std(axis=1, keepdims=True)
+
+
+def connectome_of_rest(rest: np.ndarray, maps: np.ndarray, sets: tuple[int, ...]) -> np.ndarray:
+    """Return the connectome (rois, places) of rest (frames, places), each set by itself."""
+    scaled = (rest - rest.mean(axis=0)) / rest.std(axis=0)
+    rows = np.split(np.arange(sum(sets)), np.cumsum(sets)[:-1])
+    return np.vstack([regress(scaled, plain_series(scaled, maps[own]), 0.06) for own in rows])
 
 
 def connectome_of(person: Person) -> np.ndarray:
