@@ -156,7 +156,8 @@ def test_short_rest_is_that_of_the_page(cohort, model):
     for minutes, seconds in ((3.0, 100.0), (3.0, 230.0), (6.0, 300.0)):
         rest = Connectome(test, round(seconds / TR), seconds, form=form)
         found = predict_maps(rest, model).values - model.correction.offset
-        wanted = page.short(test.astype(float), short[minutes])
+        apart = model.card.record["linear"]["amplitude"]
+        wanted = page.short(test.astype(float), short[minutes], apart)
         assert np.abs(found - wanted).max() < 1e-4 * wanted.std()
 
 
