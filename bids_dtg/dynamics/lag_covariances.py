@@ -105,7 +105,7 @@ class GroupSums:
 
     total: Array  # (lags + 1, regions, regions), sum over people
     people: int
-    dof: float  # of all people together; kept frames of those of whom they are not known
+    dof: float  # of all people together; where they are not known, kept frames
 
     @classmethod
     def over(cls, people: Iterable[LagCovariances]) -> GroupSums:
