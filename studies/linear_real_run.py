@@ -27,7 +27,7 @@ from bids_dtg.dynamics.measures import FCD_FRAMES, fcd_shares
 from bids_dtg.files.regions.series import read_series
 
 PEOPLE, FRAMES, SIMULATIONS = 6, 600, 20
-_COMMON = "--workflow dynamics --omp-nthreads 1"
+COMMON = "--workflow dynamics --omp-nthreads 1"
 
 
 def main() -> None:
@@ -37,14 +37,14 @@ def main() -> None:
     parser.add_argument("--work", type=Path, required=True)
     options = parser.parse_args()
     work: Path = options.work
-    of_run = f"{_COMMON} --nprocs 1 --no-reports --participant-label {options.participant} "
+    of_run = f"{COMMON} --nprocs 1 --no-reports --participant-label {options.participant} "
     of_run += "--min-minutes 1 --min-dof 5 --space MNI152NLin6Asym"
     print("| call | CPU s | peak MB |\n|---|---|---|")
     call("series and FC alone", [options.data, work / "series", "participant"], of_run)
     (path,) = (work / "series").rglob("*_stat-mean_timeseries.tsv")
     made = work / "made"
     write_people(made, read_series(path).names, seconds_of(path))
-    training = f"{_COMMON} --analysis train --data-set made --input-arrays {made / 'rest.npz'}"
+    training = f"{COMMON} --analysis train --data-set made --input-arrays {made / 'rest.npz'}"
     call("training of the core", [made, work / "core", "group"], training)
     bundle = work / "core" / "group" / "model-own" / "bundle"
     for simulations in (1, SIMULATIONS):
@@ -70,14 +70,21 @@ def seconds_of(path: Path) -> float:
     return float(json.loads(path.with_suffix(".json").read_text())["RepetitionTime"])
 
 
-def write_people(folder: Path, names: tuple[str, ...], tr_seconds: float) -> None:
+def write_people(
+    folder: Path,
+    names: tuple[str, ...],
+    tr_seconds: float,
+    *,
+    people: int = PEOPLE,
+    frames: int = FRAMES,
+) -> None:
     rng = np.random.default_rng(0)
-    series = rng.standard_normal((PEOPLE, len(names), FRAMES))
-    series += rng.standard_normal((PEOPLE, 1, FRAMES))
-    for frame in range(1, FRAMES):
+    series = rng.standard_normal((people, len(names), frames))
+    series += rng.standard_normal((people, 1, frames))
+    for frame in range(1, frames):
         series[..., frame] += 0.7 * series[..., frame - 1]
-    folder.mkdir()
-    labels = [f"{number:02}" for number in range(PEOPLE)]
+    folder.mkdir(parents=True)
+    labels = [f"{number:02}" for number in range(people)]
     np.savez(
         folder / "rest.npz",
         rest=series.astype("f4"),

@@ -85,7 +85,8 @@ class VoxelSums(ABC):
     def correlate(self, part: Part) -> NDArray[np.floating]:
         """Pearson r (voxels, rois) of cleaned voxels and cleaned ROI series in a part, mixed."""
         r = self.covariance(part)
-        r *= ratio(np.ones(len(r)), np.sqrt(self.sum_of_squares(part)))[:, None]
+        norms = ratio(np.ones(len(r)), np.sqrt(self.sum_of_squares(part)))
+        r *= norms.astype(r.dtype, copy=False)[:, None]
         return r if part.mixed else np.clip(r, -1.0, 1.0, out=r)
 
     @property
@@ -124,10 +125,9 @@ class _RemovedAlgebra(Algebra):
         gamma = self.inverse.T @ (self.columns.T @ raw)
         # series = features @ weights
         self.weights = np.vstack([weights, -gamma])
-        # Several sets' series are mixed from the same projections. Once these are cleaned, float32
-        # is enough.
-        self.shared = moments.voxels.combine is not None
-        if self.shared:
+        # Several sets' series are mixed from the same projections, which are fewer.
+        self.shares = moments.voxels.combine is not None
+        if self.shares:
             projections = features[:, : self.projections]
             self.taken = self.inverse.T @ (self.columns.T @ projections)
             self.cleaned = projections - self.columns @ self.taken
@@ -147,7 +147,9 @@ class _RemovedPart(Part):
         super().__init__(algebra, pieces, mixing)
         columns = algebra.columns[self.rows]
         self.intercept = float(columns[0, 0])
-        if algebra.shared:
+        self.shares = algebra.shares and self.scaled.shape[1] > algebra.projections
+        if self.shares:
+            # Once projections are cleaned, float32 is enough.
             self.mix = (algebra.of_projections @ self.scaled).astype(np.float32)
             cleaned = algebra.cleaned[self.rows]
             mean = cleaned.mean(axis=0)
@@ -195,8 +197,9 @@ class _RemovedSums(VoxelSums):
 
     def covariance(self, part: Part) -> NDArray[np.floating]:
         assert isinstance(part, _RemovedPart)
-        if self.algebra.shared:
-            mixed: NDArray[np.float32] = self._with_projections(part) @ part.mix
+        if part.shares:
+            # A row of each ROI lies together, as in a connectome.
+            mixed: NDArray[np.float32] = (part.mix.T @ self._with_projections(part).T).T
             return mixed
         covariance: Float = self._cross(part.pieces) @ part.weights
         covariance -= self.total @ part.taken
@@ -359,14 +362,16 @@ def _inverse(gram: Float) -> Float:
 
 
 def _demeaned_gram(maps: NDArray[np.floating], solved: NDArray[np.bool_]) -> tuple[Float, Float]:
-    count, step = max(1, int(solved.sum())), VOXELS_AT_A_TIME
+    firsts = range(0, maps.shape[1], VOXELS_AT_A_TIME)
+    some = [slice(low, low + VOXELS_AT_A_TIME) for low in firsts]
+    some = [voxels for voxels in some if solved[voxels].any()]
     mean = np.zeros(len(maps))
-    for low in range(0, maps.shape[1], step):
-        mean += maps[:, low : low + step].astype(np.float64) @ solved[low : low + step]
-    mean /= count
+    for voxels in some:
+        mean += maps[:, voxels].astype(np.float64) @ solved[voxels]
+    mean /= max(1, int(solved.sum()))
     gram = np.zeros((len(maps), len(maps)))
-    for low in range(0, maps.shape[1], step):
-        part = (maps[:, low : low + step] - mean[:, None]) * solved[low : low + step]
+    for voxels in some:
+        part = (maps[:, voxels] - mean[:, None]) * solved[voxels]
         gram += part @ part.T
     return gram, mean
 

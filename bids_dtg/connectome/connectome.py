@@ -368,8 +368,9 @@ def _correlate(
 
 
 def _reorder(first: NDArray[np.intp], rows: NDArray[np.float32]) -> None:
+    ordered = np.empty_like(rows[0])
     for row in rows:
-        row[:] = row[first]
+        row[:] = np.take(row, first, out=ordered, mode="clip")  # which writes to `out` at once
 
 
 def _one_set(moments: RunMoments, wanted: Mapping[tuple[int, ...], Connectome]) -> slice:
@@ -378,15 +379,17 @@ def _one_set(moments: RunMoments, wanted: Mapping[tuple[int, ...], Connectome]) 
 
 
 def _roi_coverage(voxels: RunVoxels, covered: NDArray[np.bool_]) -> Float:
-    maps = voxels.maps
-    total, held = np.zeros(voxels.rois), np.zeros(voxels.rois)
+    maps, counted = voxels.maps, np.stack([np.ones(len(covered)), covered], axis=1)
+    if voxels.combine is not None:  # they are of grey matter alone
+        maps = maps[:, : voxels.grey_voxels]
+    found = np.zeros((voxels.rois, 2))
     for low in range(0, maps.shape[1], VOXELS_AT_A_TIME):
         part = maps[:, low : low + VOXELS_AT_A_TIME]
         if voxels.combine is not None:
             part = voxels.combine.astype(part.dtype, copy=False) @ part
         weight = np.abs(part).astype(np.float64)
-        total += weight.sum(axis=1)
-        held += weight @ covered[low : low + VOXELS_AT_A_TIME]
+        found += weight @ counted[low : low + part.shape[1]]
+    total, held = found.T
     return ratio(held, total)
 
 

@@ -59,7 +59,9 @@ class Amplitude:
             found += np.einsum("qv,qv->q", maps[:, places], directions)
         along = along * scale - self.centre
         wanted = (self.coefficients * along).sum(axis=1)
-        maps += (wanted - found)[:, None].astype(np.float32) * self.directions
+        further = (wanted - found)[:, None].astype(np.float32)
+        for places in _some_of(connectome.shape[1]):
+            maps[:, places] += further * self.directions[:, places]
         return maps
 
 
@@ -231,7 +233,8 @@ class WeightedLinear:
             for some, features in _features(connectome[rows]):
                 deviation = self._deviation(features, rows, some, length)
                 maps[:, some] += np.float32(share) * (self.coefficients[:, rows] @ deviation)
-        if self.amplitude is not None and not length:
+        # Models that have arrays of means read the amplitude of whole rest alone, as they did.
+        if self.amplitude is not None and not (length and len(self.means) > 1):
             maps = self.amplitude.apply(maps, connectome)
         return maps
 

@@ -27,6 +27,7 @@ class LagCovariances:
 
     values: Array  # (lags + 1, regions, regions), row: a region some frames later
     frames: int  # that were kept
+    dof: float = float("nan")  # degrees of freedom that cleaning left of them; NaN: not known
 
     def __post_init__(self) -> None:
         shape = self.values.shape
@@ -36,8 +37,15 @@ class LagCovariances:
                 f"{self.frames}"
             )
 
+    @property
+    def independent(self) -> float:
+        """Degrees of freedom; kept frames, where it is not known what cleaning took."""
+        return self.dof if self.dof > 0 else float(self.frames)
+
     @classmethod
-    def of(cls, series: Values, kept: NDArray[np.bool_] | None = None) -> LagCovariances:
+    def of(
+        cls, series: Values, kept: NDArray[np.bool_] | None = None, dof: float = float("nan")
+    ) -> LagCovariances:
         """Return the covariances of a session, each region with variance 1.
 
         Sums over frames are divided by the number of kept frames at every lag, and frames that
@@ -50,6 +58,8 @@ class LagCovariances:
             (regions, frames), in any unit.
         kept
             (frames,), which of them to use; None: all.
+        dof
+            Degrees of freedom that cleaning left of them; NaN: not known.
 
         Raises
         ------
@@ -77,7 +87,7 @@ class LagCovariances:
         whole[:, keep] = own / own.std(axis=1, keepdims=True)
         length = values.shape[1]
         sums = [whole[:, lag:] @ whole[:, : length - lag].T for lag in range(LAGS + 1)]
-        return cls(np.stack(sums) / frames, frames)
+        return cls(np.stack(sums) / frames, frames, dof)
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,13 +99,13 @@ class GroupSums:
     >>> rng = np.random.default_rng(0)
     >>> people = [LagCovariances.of(rng.standard_normal((3, 90))) for _ in range(4)]
     >>> both = GroupSums.over(people[:1]) + GroupSums.over(people[1:])
-    >>> both.people, both.frames, bool(np.allclose(both.mean, GroupSums.over(people).mean))
-    (4, 360, True)
+    >>> both.people, both.dof, bool(np.allclose(both.mean, GroupSums.over(people).mean))
+    (4, 360.0, True)
     """
 
     total: Array  # (lags + 1, regions, regions), sum over people
     people: int
-    frames: int  # kept, of all people together
+    dof: float  # of all people together; where they are not known, kept frames
 
     @classmethod
     def over(cls, people: Iterable[LagCovariances]) -> GroupSums:
@@ -104,11 +114,11 @@ class GroupSums:
         Each counts once, however long the session is.
         """
         total: Array = np.zeros((LAGS + 1, 0, 0))
-        count = frames = 0
+        count, dof = 0, 0.0
         for own in people:
             total = total + own.values if count else own.values
-            count, frames = count + 1, frames + own.frames
-        return cls(total, count, frames)
+            count, dof = count + 1, dof + own.independent
+        return cls(total, count, dof)
 
     @property
     def mean(self) -> Array:
@@ -116,10 +126,8 @@ class GroupSums:
         return self.total / self.people
 
     def __add__(self, other: GroupSums) -> GroupSums:
-        return GroupSums(
-            self.total + other.total, self.people + other.people, self.frames + other.frames
-        )
+        return GroupSums(self.total + other.total, self.people + other.people, self.dof + other.dof)
 
     def without(self, own: LagCovariances) -> GroupSums:
         """Return the sums over the others."""
-        return GroupSums(self.total - own.values, self.people - 1, self.frames - own.frames)
+        return GroupSums(self.total - own.values, self.people - 1, self.dof - own.independent)

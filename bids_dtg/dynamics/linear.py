@@ -32,8 +32,8 @@ GRID_TR = 0.72
 FIXED = (2400.0, 500.0)  # for the transition, and for the covariance of a frame
 OTHER_DAY = "another session"
 JUDGES = (OTHER_DAY, "the other half of the session")  # of strengths, the better first
-# Frames of all people together, for each region: with fewer, mean covariances between regions are
-# mixed with none at all, or the order is 1.
+# Degrees of freedom of all people together, for each region: with fewer, mean covariances between
+# regions are mixed with none at all, or the order is 1.
 _ENOUGH, _FEWEST = 10, 3
 # Share of white noise in every mixture: regions with equal series have a process, too.
 WHITE = 1e-4
@@ -201,10 +201,10 @@ class LinearModel:
         """
         if sums.people < FEWEST_PEOPLE:
             raise ValueError(f"a linear core needs {FEWEST_PEOPLE} people, found {sums.people}")
-        group, frames = sums.mean, sums.frames / sums.total.shape[1]
-        share = max(0.0, 1.0 - frames / _ENOUGH)
+        group, dof = sums.mean, sums.dof / sums.total.shape[1]
+        share = max(0.0, 1.0 - dof / _ENOUGH)
         alone = group * np.eye(group.shape[1])
-        order = LAGS if frames >= _FEWEST else 1
+        order = LAGS if dof >= _FEWEST else 1
         return cls((1.0 - share) * group + share * alone, strengths, order, share)
 
     def infer(self, own: LagCovariances) -> LinearProcess:
@@ -234,16 +234,21 @@ class TrainingPerson:
 
     @classmethod
     def of(
-        cls, series: Values, kept: Kept | None = None, again: LagCovariances | None = None
+        cls,
+        series: Values,
+        kept: Kept | None = None,
+        again: LagCovariances | None = None,
+        *,
+        dof: float = float("nan"),
     ) -> TrainingPerson:
-        """Return the person of a session (regions, frames) and its kept frames; None: all.
+        """Return the person of a session (regions, frames), as `LagCovariances.of` reads it.
 
         Raises
         ------
         ValueError
             The session cannot be used, see `LagCovariances.of`.
         """
-        session, half = LagCovariances.of(series, kept), series.shape[1] // 2
+        session, half = LagCovariances.of(series, kept, dof), series.shape[1] // 2
         parts = [
             LagCovariances.of(series[:, part], None if kept is None else kept[part])
             for part in (slice(half), slice(half, None))

@@ -42,6 +42,8 @@ class PeopleSeries:
     tr_seconds: float  # between frames
     # (people, frames), frames that were measured and kept; None: all. Others are filled.
     kept: NDArray[np.bool_] | None = None
+    # (people,), degrees of freedom that cleaning left of these; NaN: not known; None: nobody's are
+    dof: Array | None = None
 
     def __post_init__(self) -> None:
         count, regions = len(self.people), len(self.regions)
@@ -55,6 +57,10 @@ class PeopleSeries:
         """How many frames each series has."""
         return int(self.series.shape[2])
 
+    def dof_of(self, row: int) -> float:
+        """Return a person's degrees of freedom; NaN: not known."""
+        return float("nan") if self.dof is None else float(self.dof[row])
+
     def of(self: Some, people: Sequence[str]) -> Some:
         """Return some people, in the given order."""
         rows = [self.people.index(label) for label in people]
@@ -62,7 +68,8 @@ class PeopleSeries:
 
     def _of_rows(self, rows: list[int]) -> dict[str, Any]:
         kept = None if self.kept is None else self.kept[rows]
-        return {"series": self.series[rows], "kept": kept}
+        dof = None if self.dof is None else self.dof[rows]
+        return {"series": self.series[rows], "kept": kept, "dof": dof}
 
 
 @dataclass(frozen=True, eq=False)

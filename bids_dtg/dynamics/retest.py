@@ -51,7 +51,8 @@ def draw(labels: Sequence[str], most: int, seed: int) -> tuple[str, ...]:
 
 def covariances_of(people: PeopleSeries, row: int) -> LagCovariances:
     """Return the covariances of a person, over the frames kept."""
-    return LagCovariances.of(people.series[row], None if people.kept is None else people.kept[row])
+    kept = None if people.kept is None else people.kept[row]
+    return LagCovariances.of(people.series[row], kept, people.dof_of(row))
 
 
 def find_retest(

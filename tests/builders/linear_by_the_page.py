@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from plain_route import plain_series, regress
 
 from bids_dtg.contrasts.people import Person
 
@@ -11,6 +12,13 @@ def standard(rows: np.ndarray) -> np.ndarray:
     """Standardise rows over places."""
     rows = rows - rows.mean(axis=1, keepdims=True)
     return rows / rows.std(axis=1, keepdims=True)
+
+
+def connectome_of_rest(rest: np.ndarray, maps: np.ndarray, sets: tuple[int, ...]) -> np.ndarray:
+    """Return the connectome (rois, places) of rest (frames, places), each set by itself."""
+    scaled = (rest - rest.mean(axis=0)) / rest.std(axis=0)
+    rows = np.split(np.arange(sum(sets)), np.cumsum(sets)[:-1])
+    return np.vstack([regress(scaled, plain_series(scaled, maps[own]), 0.06) for own in rows])
 
 
 def connectome_of(person: Person) -> np.ndarray:
@@ -125,13 +133,15 @@ class ByThePage:
     def deviation(self, b, apart):
         """Return deviations of maps, of the whole model."""
         maps = self.gain[:, None] * (self.coefficients @ (self.w * (standard(b) - self.mean)))
-        if not apart:
-            return maps
+        return self.sized(maps, b) if apart else maps
+
+    def sized(self, maps, b):
+        """Return deviations of maps whose amplitude is read apart."""
         columns = (b - b.mean(axis=1, keepdims=True)) / self.scale[:, None]
         size = self.size_gain[:, None] * (self.size_of @ (columns - self.size_mean))
         return maps + ((size - maps) * self.u).sum(axis=1, keepdims=True) * self.u
 
-    def short(self, b, connectomes):
+    def short(self, b, connectomes, apart):
         """Return deviations from the mean connectome of shorter rest.
 
         `connectomes` are people's standardised ones of so much rest.
@@ -143,4 +153,5 @@ class ByThePage:
             d = self.w[rows] * (standard(b)[rows] - mean[rows])
             share = np.clip(square / (d**2).mean(), 0.1, 1.0)
             total = total + share * (self.coefficients[:, rows] @ d)
-        return self.gain[:, None] * total
+        maps = self.gain[:, None] * total
+        return self.sized(maps, b) if apart else maps

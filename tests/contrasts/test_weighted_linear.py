@@ -53,7 +53,7 @@ def test_less_rest_is_compared_with_the_mean_of_as_much():
     short = [person.shorter[3.0].astype(np.float64) for person in training]
     rng = np.random.default_rng(1)
     b = (short[0] + 0.8 * rng.normal(size=short[0].shape)).astype(np.float32)
-    wanted = page.short(b.astype(np.float64), short)
+    wanted = page.short(b.astype(np.float64), short, fit.model.amplitude is not None)
     for minutes in (2.0, 4.9):
         found = fit.gains[:, None] * fit.model.of_rest(minutes).predict(b)
         assert np.abs(found - wanted).max() < 1e-5 * wanted.std()
@@ -73,8 +73,8 @@ def test_people_of_short_rest_are_above_the_group_average():
         return np.mean([np.corrcoef(*pair)[0, 1] for pair in zip(maps, others, strict=True)])
 
     def shortened(person):
-        own = standard(connectome_of(person))
-        return own + 0.8 * rng.normal(size=own.shape)
+        own = connectome_of(person)  # whose sizes stay
+        return own + 0.8 * own.std(axis=1, keepdims=True) * rng.normal(size=own.shape)
 
     training = [
         dataclasses.replace(person, shorter={3.0: standard(shortened(person)).astype(np.float16)})

@@ -171,6 +171,18 @@ def test_few_frames_leave_out_connections_and_then_the_second_frame() -> None:
     ]
 
 
+def test_few_frames_are_those_that_cleaning_left() -> None:
+    series = people_by_chance(np.random.default_rng(3), 5, 5, 20)
+    people = [
+        LagCovariances.of(own, dof=dof)
+        for own, dof in zip(series, (4.5, 5.5, 6.0, 6.0, np.nan), strict=True)
+    ]
+    sums = GroupSums.over(people)
+    assert sums.dof == 42.0  # the last one has frames alone
+    assert LinearModel.of(sums, STRENGTHS).unconnected == pytest.approx(1 - 42 / 50)
+    assert sums.without(people[1]).dof == 36.5
+
+
 def test_four_people_are_too_few() -> None:
     series = people_by_chance(np.random.default_rng(0), 4, 3, 60)
     with pytest.raises(ValueError, match="needs 5 people, found 4"):

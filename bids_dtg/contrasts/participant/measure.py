@@ -112,7 +112,8 @@ class ModelVoxels:
             maps = self.maps[form.one_set(len(self.maps))]
         else:
             rows = form.one_set(len(self.combine))
-            maps = self.combine[rows].astype(np.float32) @ self.maps
+            # What belongs to a voxel lies together, as patterns are taken.
+            maps = (self.maps.T @ self.combine[rows].T.astype(np.float32)).T
         maps = maps.astype(np.float32, copy=False)
         return PatternPlaces(maps, places.mirror(), places.neighbours(), columns)
 

@@ -195,6 +195,7 @@ class TrainingPeople:
                     first.series[row],
                     None if first.kept is None else first.kept[row],
                     None if again is None else covariances_of(again, again.people.index(label)),
+                    dof=first.dof_of(row),
                 )
 
     def retest(self, model: LinearModel, sums: GroupSums, seed: int) -> Retest:

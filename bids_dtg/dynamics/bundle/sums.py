@@ -19,7 +19,7 @@ SUMS = "linear-dynamics_sums.safetensors"  # in a model's folder
 _SUMS = SumsFile(
     kind="a linear core",
     name=SUMS,
-    arrays=("covariances", "frames", "densities", "frame_densities", "fits", "judged"),
+    arrays=("covariances", "dof", "densities", "frame_densities", "fits", "judged"),
     over="regions, in their order, and time between frames",
 )
 # Sums over people in double precision differ from whole numbers by less, for each person.
@@ -48,7 +48,7 @@ class _Arrays:
     """The arrays of a file."""
 
     covariances: NDArray[np.float64]  # (lags + 1, regions, regions), sum over people
-    frames: NDArray[np.int64]  # (1,), kept ones of all people
+    dof: NDArray[np.float64]  # (1,), degrees of freedom of all people
     densities: NDArray[np.float64]  # (rows, grid), as `StrengthScores`
     frame_densities: NDArray[np.float64]  # (rows, grid)
     fits: NDArray[np.float64]  # (rows, grid)
@@ -71,7 +71,7 @@ def write_sums(path: Path, sums: SiteSums, space: SumsSpace, people: Sequence[st
     """
     arrays = _Arrays(
         sums.group.total,
-        np.array([sums.group.frames], np.int64),
+        np.array([sums.group.dof]),
         sums.scores.densities,
         sums.scores.frame_densities,
         sums.scores.fits,
@@ -94,7 +94,7 @@ def read_sums(path: Path, space: SumsSpace) -> tuple[SiteSums, tuple[str, ...]]:
     scores = (len(JUDGES), len(GRID))
     shapes = {
         "covariances": ("f", (LAGS + 1, regions, regions)),
-        "frames": ("i", (1,)),
+        "dof": ("f", (1,)),
         "densities": ("f", scores),
         "frame_densities": ("f", scores),
         "fits": ("f", scores),
@@ -102,14 +102,14 @@ def read_sums(path: Path, space: SumsSpace) -> tuple[SiteSums, tuple[str, ...]]:
     }
     _SUMS.check_shapes(path, arrays, shapes)
     _SUMS.check_counts(path, arrays, {"judged": count})
-    total, frames = arrays["covariances"], int(arrays["frames"][0])
-    if frames <= LAGS * count:
-        raise _SUMS.error(path, f"frames is {frames} of {counted(count, 'participant')}")
+    total, dof = arrays["covariances"], float(arrays["dof"][0])
+    if not dof > 0:
+        raise _SUMS.error(path, f"dof is {dof:g} of {counted(count, 'participant')}")
     if np.abs(total[0].diagonal() - count).max() > _ROUNDING * count:
         raise _SUMS.error(path, "covariances are not those of regions with variance 1")
     if np.abs(total).max() > (1 + _ROUNDING) * count or not _is_positive(total / count):
         raise _SUMS.error(path, "covariances are those of no process")
-    group = GroupSums(total, count, frames)
+    group = GroupSums(total, count, dof)
     fields = (arrays[name] for name in ("densities", "frame_densities", "fits", "judged"))
     return SiteSums(group, StrengthScores(*fields)), people
 

@@ -381,8 +381,8 @@ def _caption(facts: dict[str, Any], found: _Found) -> str:
     of_figure = found.get("fc_strength", {}).get(_SIMULATED)
     simulations = len(of_figure[1]) if of_figure else 0
     text = (
-        f"{counted(simulations, 'session')} simulated with the parameters of this run, which were "
-        "not measured: each a dot; the line is the measured session, and the middle 90 % of the "
+        f"{counted(simulations, 'session')} simulated by the model of this run, not measured: each "
+        "is a dot; the line is the measured session, and the middle 90 % of the "
         "simulated ones is shaded."
     )
     if simulations < FEWEST_SIMULATIONS:

@@ -288,7 +288,9 @@ def model_line(files: ParticipantFiles) -> str:
     if not any(_is_modelled(run) for run in files.runs):
         return ""
     stands = stands_on(_facts(files))
-    return f"{stands}Parameters are estimates; simulated series were not measured."
+    linear = not any(parameters.FILE in run.files for run in files.runs)
+    what = "Connectivity by the model is an estimate" if linear else "Parameters are estimates"
+    return f"{stands}{what}; simulated series were not measured."
 
 
 def notes_on_run(run: RunFiles) -> Iterator[Flag]:

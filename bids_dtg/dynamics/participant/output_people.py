@@ -28,6 +28,7 @@ from bids_dtg.errors import DatasetError, ForeignFileError, MissingFileError, Ru
 from bids_dtg.files.names import BidsName, build_name
 from bids_dtg.files.regions.relmat import RELMAT, read_relmat
 from bids_dtg.files.regions.series import SERIES, RegionSeries, read_series
+from bids_dtg.files.sidecars import RESIDUAL_DOF
 from bids_dtg.inputs.rest_sketch import sketch
 from bids_dtg.inputs.splits_file import read_families
 from bids_dtg.inputs.structural import StructuralSource, find_structural, weight_faults
@@ -77,6 +78,15 @@ class _OutputSession(SessionRest):
 
     def kept(self, labels: Sequence[str]) -> list[NDArray[np.bool_]]:
         return [self._read(label)[1][: self.frames] for label in labels]
+
+    def dof(self, labels: Sequence[str]) -> list[float]:
+        return [self._dof(label) for label in labels]
+
+    def _dof(self, label: str) -> float:
+        whole = self._runs[label].table.number(RESIDUAL_DOF)
+        kept = self._read(label)[1]
+        # Cleaning took as much of the frames that are cut off.
+        return float("nan") if whole is None else whole * kept[: self.frames].sum() / kept.sum()
 
     def sketches(self, labels: Sequence[str]) -> dict[str, str]:
         # Of all frames: where series are cut depends on the other people.

@@ -184,7 +184,7 @@ class NetworkPeople:
             As of `networks`, of series.
         """
         wanted, rest = self._wanted(session, labels), self._rest(session)
-        kept = rest.kept(wanted)
+        kept, dof = rest.kept(wanted), rest.dof(wanted)
         return PeopleSeries(
             people=tuple(wanted),
             regions=self.regions,
@@ -193,6 +193,7 @@ class NetworkPeople:
             ),
             tr_seconds=rest.tr_seconds,
             kept=None if kept is None else np.stack(kept),
+            dof=None if dof is None else np.array(dof),
         )
 
     def connections(self, labels: Sequence[str]) -> Connections | None:

@@ -62,6 +62,10 @@ class SessionRest(ABC):
         """Return which frames of people's series were kept, (frames,) each; None: all."""
         return None
 
+    def dof(self, labels: Sequence[str]) -> list[float] | None:
+        """Return what cleaning left of people's kept frames; NaN: not known; None: nobody's is."""
+        return None
+
     @abstractmethod
     def weights(self, labels: Sequence[str], faults: Faults) -> list[Array]:
         """Read people's structural connectomes (regions, regions), as streamline counts."""

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from array_people import FRAMES, PEOPLE, PLACES, arrays, call, write
+from linear_by_the_page import ByThePage, connectome_of_rest
 from threadpoolctl import threadpool_limits
 from tiny_job import read_table
 
@@ -18,6 +19,7 @@ from bids_dtg.cli.run import main as program
 from bids_dtg.connectome import roi_series, voxel_to_roi
 from bids_dtg.contrasts.bundle.bundle import load_bundle
 from bids_dtg.contrasts.bundle.output_layer import compare_output_layers
+from bids_dtg.contrasts.people import Person
 from bids_dtg.errors import BundleError
 
 SHARED = Path(os.environ.get("DTG_SHARED", "../shared"))
@@ -122,6 +124,45 @@ def test_several_sets_of_roi_maps(tmp_path, capsys):
     rows = read_table(tmp_path / "new/group/evaluation-own/desc-models_scores.tsv")
     by_name = {row["model"]: float(row["r"]) for row in rows}
     assert by_name["model own"] > by_name["another person's prediction"] + 0.05
+
+
+def test_maps_are_those_of_the_page_from_rest_on(tmp_path):
+    """Given the ROI maps, against the independent version in float64.
+
+    The program keeps connectomes in 16 bits: with these rounded so, deviations are those of the
+    page. The bundle has gains with four digits, and the mean map in 8 bits.
+    """
+    given, new, sets = arrays(), arrays(seed=1), (3, 5)
+    np.savez(tmp_path / "all.npz", **given)
+    np.savez(tmp_path / "new.npz", **new)
+    words = ("--architecture", "linear", "--rois", *sets, "--held-out", 0, 0)
+    assert call(tmp_path, "train", *words) == 0
+    bundle = load_bundle(tmp_path / "out/group/model-own/bundle")
+    assert call(tmp_path, "predict", "--model", bundle.path, file="new.npz", out="maps") == 0
+    (made,) = (tmp_path / "maps").rglob("*predictions.npz")
+    with np.load(made) as file:
+        found = file["values"]
+    targets = given["targets"][:, ::-1]  # in the order of the model's contrasts
+    for kept, tolerance in ((np.float16, 1e-5), (np.float64, 3e-3)):
+
+        def connectomes(file, kept=kept):
+            rows = (rest.T.astype(np.float64) for rest in file["rest"])
+            maps = bundle.roi_maps.astype(np.float64)
+            return [connectome_of_rest(rest, maps, sets).astype(kept) for rest in rows]
+
+        own = zip(given["people"], connectomes(given), targets, strict=True)
+        people = [Person(who, b[None], (1.0,), (maps,), minutes=40 / 3) for who, b, maps in own]
+        page = ByThePage(people, sets)
+        assert page.apart == bundle.card.record["linear"]["amplitude"]
+        gains = bundle.correction.gains.astype(float)  # rounded in the card
+        np.testing.assert_allclose(gains, page.gain, atol=1e-4)
+        page.gain = gains
+        wanted = np.stack([page.deviation(b.astype(float), page.apart) for b in connectomes(new)])
+        error = np.abs(found - bundle.correction.offset - wanted).max()
+        assert error < tolerance * wanted.std()
+    mean = targets.mean(axis=0, dtype=np.float64)
+    steps = np.abs(mean).max(axis=1, keepdims=True) / 127
+    assert (np.abs(bundle.correction.offset - mean) < 0.51 * steps).all()
 
 
 def test_a_linear_model_makes_the_sets_that_places_are_enough_for(tmp_path):

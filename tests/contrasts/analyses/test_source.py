@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import nibabel as nib
 import numpy as np
 import pytest
-from linear_by_the_page import ByThePage, standard
+from linear_by_the_page import ByThePage, connectome_of_rest, standard
 from plain_route import plain_series, regress
 from tiny_cohort import LABELS, TinyCohort
 from tiny_job import TR, read_table
@@ -100,13 +100,6 @@ def rest_of(cohort, label):
     return run, design.clean(bold[design.keep].astype(float))
 
 
-def connectome_by_the_page(rest, maps):
-    """Return the connectome (rois, places) of each set by itself, of standardised places."""
-    scaled = rest / rest.std(axis=0)
-    rows = np.split(np.arange(sum(SETS)), np.cumsum(SETS)[:-1])
-    return np.vstack([regress(rest, plain_series(scaled, maps[own]), 0.06) for own in rows])
-
-
 def test_maps_are_those_of_the_page(cohort, model):
     """Given ROI maps and sd, against an independent version in float64 from BOLD on."""
     store, maps = ArrayStore(cohort.out / "group/cache"), model.place_roi_maps.astype(float)
@@ -115,7 +108,7 @@ def test_maps_are_those_of_the_page(cohort, model):
     for row in rows:
         label = row["participant_id"].removeprefix("sub-")
         run, rest = rest_of(cohort, label)
-        found = connectome_by_the_page(rest, maps)
+        found = connectome_of_rest(rest, maps, SETS)
         kept = store.read(f"sub-{label}/{NAME}")  # rounded to 16 bits
         np.testing.assert_allclose(kept[0], found, atol=5e-4)
         measured = store.read(f"sub-{label}/target_maps")
@@ -163,7 +156,8 @@ def test_short_rest_is_that_of_the_page(cohort, model):
     for minutes, seconds in ((3.0, 100.0), (3.0, 230.0), (6.0, 300.0)):
         rest = Connectome(test, round(seconds / TR), seconds, form=form)
         found = predict_maps(rest, model).values - model.correction.offset
-        wanted = page.short(test.astype(float), short[minutes])
+        apart = model.card.record["linear"]["amplitude"]
+        wanted = page.short(test.astype(float), short[minutes], apart)
         assert np.abs(found - wanted).max() < 1e-4 * wanted.std()
 
 

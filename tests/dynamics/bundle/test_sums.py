@@ -32,7 +32,7 @@ def test_sums_come_back_as_they_were_written(path: Path) -> None:
     found, people = read_sums(path, SPACE)
     expected = made()
     np.testing.assert_array_equal(found.group.total, expected.group.total)
-    assert (found.group.people, found.group.frames) == (6, 480)
+    assert (found.group.people, found.group.dof) == (6, 480)
     for name in ("densities", "frame_densities", "fits", "judged"):
         np.testing.assert_array_equal(getattr(found.scores, name), getattr(expected.scores, name))
     assert len(people) == 6
@@ -75,7 +75,7 @@ def test_nobody_is_added_twice(path: Path) -> None:
         ("covariances", lambda a: np.stack([a[0], 9 * a[0], a[2]]), "are those of no process"),
         ("covariances", lambda a: np.stack([a[0], a[0], -a[0]]), "are those of no process"),
         ("covariances", lambda a: a + np.triu(np.ones(3), 1), "are those of no process"),
-        ("frames", lambda a: a * 0, "frames is 0 of 6 participants"),
+        ("dof", lambda a: a * 0, "dof is 0 of 6 participants"),
         ("densities", lambda a: a[:1], "densities is"),
         ("judged", lambda a: a + 6, "judged has numbers beyond 0 to 6"),
     ],

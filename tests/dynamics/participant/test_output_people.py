@@ -62,6 +62,15 @@ def test_gaps_are_filled_and_ends_cut(tmp_path):
     assert np.allclose(gap, networks.series[1][:, [37, 39]].mean(-1), atol=1e-5)
 
 
+def test_what_cleaning_took_is_taken_of_frames_that_are_cut_too(tmp_path):
+    write_run(tmp_path, "01", ResidualDegreesOfFreedom=45.0)
+    write_run(tmp_path, "02", values=without(chance_series(7), slice(80, None)))
+    series = prepare(tmp_path).series("1")
+    assert series.frames == 80
+    assert series.dof_of(0) == pytest.approx(45.0 * 80 / 90)
+    assert np.isnan(series.dof_of(1))  # its sidecar says nothing
+
+
 FULL = chance_series(20)
 
 
