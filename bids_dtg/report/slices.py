@@ -6,6 +6,7 @@ import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -175,12 +176,13 @@ def _along(
     inside = ((places >= 0) & (places <= last)).reshape(shape)
     low = np.floor(places if order else places + 0.5).astype(np.intp).clip(0, last)
     # Not by `take`, which copies a volume whose first axis is the fastest.
-    before = (slice(None),) * axis
-    taken = values[(*before, low)]
+    before: tuple[Any, ...] = (slice(None),) * axis
+    taken: NDArray[np.float32] = values[(*before, low)]
     share = (places - low).astype(np.float32).reshape(shape)
     if order and share.any():
-        taken += share * (values[(*before, (low + 1).clip(0, last))] - taken)
-    return taken * inside
+        taken = taken * (1 - share) + values[(*before, (low + 1).clip(0, last))] * share
+    taken *= inside
+    return taken
 
 
 def outline(level: NDArray[np.floating], *, width: float = 1.6) -> NDArray[np.float32]:
