@@ -16,15 +16,14 @@ class Scale:
     name: str  # what the viewer calls it
     stops: tuple[str, ...]  # as #rrggbb, from the least to the greatest value
 
-    @property
-    def table(self) -> NDArray[np.uint8]:
-        """(256, 3) red, green, blue."""
-        return _table(self.stops)
+    def table(self, size: int = 256) -> NDArray[np.uint8]:
+        """Return (size, 3) red, green, blue."""
+        return _table(self.stops, size)
 
     def paint(self, values: NDArray[np.floating]) -> NDArray[np.uint8]:
         """Turn values from 0 to 1 (clipped) into colours, (..., 3)."""
         indices = np.rint(np.clip(np.nan_to_num(values), 0, 1) * 255).astype(np.intp)
-        painted: NDArray[np.uint8] = self.table[indices]
+        painted: NDArray[np.uint8] = self.table()[indices]
         return painted
 
     @property
@@ -47,9 +46,9 @@ GREYS = Scale("dtg-greys", ("#101010", "#808080", "#f0f0f0"))
 
 
 @functools.cache
-def _table(stops: tuple[str, ...]) -> NDArray[np.uint8]:
+def _table(stops: tuple[str, ...], size: int) -> NDArray[np.uint8]:
     channels = np.array([_channels(stop) for stop in stops], np.float64)
-    steps = np.linspace(0, len(stops) - 1, 256)
+    steps = np.linspace(0, len(stops) - 1, size)
     columns = [np.interp(steps, np.arange(len(stops)), column) for column in channels.T]
     table: NDArray[np.uint8] = np.rint(np.stack(columns, axis=1)).astype(np.uint8)
     return table

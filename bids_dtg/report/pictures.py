@@ -82,7 +82,7 @@ class Backdrop:
         """
         cut = np.clip(volume.row(self._box, self._views) / max(limit, 1e-12), -1, 1)
         level = np.rint(255 * cut).astype(np.intp)
-        both = np.concatenate([NEGATIVE.table[::-1], POSITIVE.table])
+        both = np.concatenate([NEGATIVE.table()[::-1], POSITIVE.table()])
         colours = both.take(level + np.where(cut > 0, 256, 255), axis=0)
         return self._blend(colours, np.clip(np.abs(cut) / _FADE, 0, 1) ** 2)
 
