@@ -1,7 +1,8 @@
 """A program that answers requests in the background, one at a time, while others work.
 
 A program of its own, not a fork: it shares no threads of this one. It reads a JSON object a line
-and answers each with one. It is started when the first request comes, and once more after it died.
+and answers each with one. It is started by `begin`, so that it is ready when the first request
+comes, and once more after it died.
 """
 
 from __future__ import annotations
@@ -50,6 +51,11 @@ class Service:
         """How many requests have not been handed to the program."""
         return len(self._waiting)
 
+    def begin(self) -> None:
+        """Start the program; where it cannot be started, the first request is answered so."""
+        with suppress(OSError):
+            self._process = self._start()
+
     def request(self, label: str, content: Content) -> None:
         """Have a request answered, after those that were made before."""
         with self._change:
@@ -65,11 +71,13 @@ class Service:
             self._given_up, self._closing = at_once, True
             if at_once:
                 self._waiting.clear()
-                if self._process is not None:
-                    self._process.kill()
+            # Else one that was never asked would first make itself ready.
+            if self._process is not None and (at_once or self._thread is None):
+                self._process.kill()
             self._change.notify()
         if self._thread is not None:
             self._thread.join()
+        self._end()
 
     def _work(self) -> None:
         """Hand requests to the program one by one, until there are no more to come."""
@@ -83,7 +91,6 @@ class Service:
             answer = self._ask(label, content)
             if not self._given_up:
                 self._answered(answer)
-        self._end()
 
     def _ask(self, label: str, content: Content) -> Answer:
         try:

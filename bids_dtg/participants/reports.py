@@ -53,6 +53,8 @@ class Reports:
         self._service = Service(command, self._take)
 
     def __enter__(self) -> Reports:
+        if self._wanted:
+            self._service.begin()
         return self
 
     def __exit__(

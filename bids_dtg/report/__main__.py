@@ -32,13 +32,15 @@ def main() -> int:
     if len(sys.argv) != 2:
         say("usage: python -m bids_dtg.report OUTPUT_DIR")
         return _EXIT_USAGE
-    # Here, so that no library opens a file before standard streams are usable.
-    from bids_dtg.files.derivatives import DerivativeDataset
-    from bids_dtg.report.pages.participant import write_participant_report
-
     with suppress(OSError, AttributeError):  # AttributeError: not on Windows
         os.nice(_NICENESS)
+    # Here, so that no library opens a file before standard streams are usable.
+    from bids_dtg.files.derivatives import DerivativeDataset
+    from bids_dtg.report.pages.participant import prepare_reports, write_participant_report
+
     dataset = DerivativeDataset(Path(sys.argv[1]))
+    with suppress(DtgError):  # the first request meets it, and reports it
+        prepare_reports(dataset)
     # Whatever a library prints must not stand between the answers.
     answers, sys.stdout = sys.stdout, sys.stderr
     for request in _requests():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,11 +18,7 @@ class Scale:
 
     def table(self, size: int = 256) -> NDArray[np.uint8]:
         """Return (size, 3) red, green, blue."""
-        stops = np.array([_channels(stop) for stop in self.stops], np.float64)
-        steps = np.linspace(0, len(stops) - 1, size)
-        columns = [np.interp(steps, np.arange(len(stops)), column) for column in stops.T]
-        table: NDArray[np.uint8] = np.rint(np.stack(columns, axis=1)).astype(np.uint8)
-        return table
+        return _table(self.stops, size)
 
     def paint(self, values: NDArray[np.floating]) -> NDArray[np.uint8]:
         """Turn values from 0 to 1 (clipped) into colours, (..., 3)."""
@@ -46,6 +43,15 @@ SIGNED = Scale(
 )
 # Series, from low to high.
 GREYS = Scale("dtg-greys", ("#101010", "#808080", "#f0f0f0"))
+
+
+@functools.cache
+def _table(stops: tuple[str, ...], size: int) -> NDArray[np.uint8]:
+    channels = np.array([_channels(stop) for stop in stops], np.float64)
+    steps = np.linspace(0, len(stops) - 1, size)
+    columns = [np.interp(steps, np.arange(len(stops)), column) for column in channels.T]
+    table: NDArray[np.uint8] = np.rint(np.stack(columns, axis=1)).astype(np.uint8)
+    return table
 
 
 def _channels(colour: str) -> tuple[int, int, int]:

@@ -17,7 +17,9 @@ from bids_dtg.report.slices import AXIAL, Background, Box, View, Volume, beside,
 MAP_VIEWS = tuple(View(AXIAL, mm) for mm in (-18, 2, 26, 50))
 PICTURE = ".webp"
 _QUALITY = 82  # of WebP; lines and text are not in it
-_METHOD = 1  # 4, the default, takes twice the time and makes files a sixth smaller
+# The fastest: files a twentieth larger than by the next method, in two thirds of the time. Steps of
+# opacity: all 256 take as long again, and half as many bytes again, for edges that look the same.
+_METHOD, _OPACITY_QUALITY = 0, 70
 # Below this share of the scale's end a map fades out, in proportion to its square.
 _FADE = 0.5
 # Of the picture of maps under each other, row by row.
@@ -28,11 +30,17 @@ _COLOURS = "RdBu_r"
 
 def encode(pixels: NDArray[np.uint8], *, lossless: bool = False) -> bytes:
     """Encode (rows, columns, 3 or 4) pixels as WebP."""
-    from PIL import Image
+    from PIL import Image, WebPImagePlugin  # noqa: F401 (else all formats are imported)
 
     buffer = io.BytesIO()
     Image.fromarray(pixels).save(
-        buffer, "webp", quality=_QUALITY, method=_METHOD, lossless=lossless, exact=False
+        buffer,
+        "webp",
+        quality=_QUALITY,
+        alpha_quality=100 if lossless else _OPACITY_QUALITY,
+        method=_METHOD,
+        lossless=lossless,
+        exact=False,
     )
     return buffer.getvalue()
 
@@ -72,10 +80,11 @@ class Backdrop:
         -------
         (rows, columns, 4) pixels.
         """
-        cut = volume.row(self._box, self._views) / max(limit, 1e-12)
-        strength = np.abs(cut)
-        colours = np.where((cut > 0)[..., None], POSITIVE.paint(strength), NEGATIVE.paint(strength))
-        return self._blend(colours, np.clip(strength / _FADE, 0, 1) ** 2)
+        cut = np.clip(volume.row(self._box, self._views) / max(limit, 1e-12), -1, 1)
+        level = np.rint(255 * cut).astype(np.intp)
+        both = np.concatenate([NEGATIVE.table()[::-1], POSITIVE.table()])
+        colours = both.take(level + np.where(cut > 0, 256, 255), axis=0)
+        return self._blend(colours, np.clip(np.abs(cut) / _FADE, 0, 1) ** 2)
 
     def draw_amount(
         self, volume: Volume, where: Volume, *, low: float, high: float, scale: Scale
@@ -101,10 +110,12 @@ class Backdrop:
         self, colours: NDArray[np.uint8], opacity: NDArray[np.floating]
     ) -> NDArray[np.uint8]:
         # Anatomy in the middle greys: bright colours stand out from it on any page.
-        grey = (40 + 165 * np.clip(self._grey, 0, 1))[..., None]
-        mixed = grey * (1 - opacity[..., None]) + colours * opacity[..., None]
-        alpha = np.maximum(self._inside, opacity)[..., None] * 255
-        return np.concatenate([mixed, alpha], axis=2).astype(np.uint8)
+        faded = (40 + 165 * np.clip(self._grey, 0, 1)) * (1 - opacity)
+        pixels = np.empty((*self.sizes, 4), np.uint8)
+        for channel in range(3):
+            pixels[..., channel] = faded + colours[..., channel] * opacity
+        pixels[..., 3] = np.maximum(self._inside, opacity) * 255
+        return pixels
 
 
 def draw_grey(volume: Volume, box: Box, rows: Sequence[Sequence[View]]) -> NDArray[np.uint8]:

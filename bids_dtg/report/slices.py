@@ -6,6 +6,7 @@ import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -44,15 +45,14 @@ class Box:
         points = grid.affine[:3, :3] @ corners + grid.affine[:3, 3:]
         return cls(points.min(axis=1), points.max(axis=1))
 
-    def points(self, view: View) -> NDArray[np.float64]:
-        """Return the pixels of a slice as (3, rows, columns) RAS+ mm, top row first."""
-        across, up = [axis for axis in (0, 1, 2) if axis != view.axis]
-        columns = np.arange(self.low[across], self.high[across] + 0.5)
-        rows = np.arange(self.low[up], self.high[up] + 0.5)[::-1]
-        points = np.empty((3, len(rows), len(columns)))
-        points[across], points[up] = columns[None, :], rows[:, None]
-        points[view.axis] = view.mm
-        return points
+    def sides(self, view: View) -> list[NDArray[np.float64]]:
+        """Return where the pixels of a slice lie on x, y and z, RAS+ mm: one value on its axis.
+
+        On the other axes, of which the lower one runs along the columns, values increase.
+        """
+        sides = [np.arange(low, high + 0.5) for low, high in zip(self.low, self.high, strict=True)]
+        sides[view.axis] = np.array([view.mm])
+        return sides
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,22 +63,40 @@ class Volume:
     affine: NDArray[np.float64]  # (4, 4), voxel indices to RAS+ mm
 
     def cut(self, box: Box, view: View, *, order: int = 1) -> NDArray[np.float32]:
-        """Return a slice (rows, columns); 0 outside the volume."""
+        """Return a slice (rows, columns), linear (order 1) or nearest (0); 0 outside the volume."""
+        sides = box.sides(view)
+        toward = _toward(self.affine)
+        if np.count_nonzero(self.affine[:3, :3]) == len(set(toward)) == 3:
+            sizes = self.affine[toward, range(3)]
+            places = [
+                (sides[of] - self.affine[of, 3]) / size
+                for of, size in zip(toward, sizes, strict=True)
+            ]
+            part = np.asarray(self.values, np.float32)
+            # The slice's own axis first: what follows is done on one plane.
+            for axis in sorted(range(3), key=lambda axis: toward[axis] != view.axis):
+                part = _along(part, axis, places[axis], order)
+            part = part.transpose(np.argsort(toward))
+        else:
+            part = self._oblique(sides, order)
+        # (columns, rows), rows upward -> top row first
+        return np.ascontiguousarray(part.squeeze(view.axis).T[::-1])
+
+    def _oblique(self, sides: Sequence[NDArray[np.float64]], order: int) -> NDArray[np.float32]:
+        """Return values at the points of a lattice along x, y and z that is not the volume's."""
         from scipy.ndimage import map_coordinates
 
         inverse = np.linalg.inv(self.affine)
-        points = box.points(view)
-        indices = np.tensordot(inverse[:3, :3], points, 1) + inverse[:3, 3, None, None]
-        cut: NDArray[np.float32] = map_coordinates(
+        points = np.stack(np.meshgrid(*sides, indexing="ij"))
+        indices = np.tensordot(inverse[:3, :3], points, 1) + inverse[:3, 3, None, None, None]
+        found: NDArray[np.float32] = map_coordinates(
             np.asarray(self.values, np.float32), indices, order=order, prefilter=False
         )
-        return cut
+        return found
 
     def within(self, box: Box) -> Volume:
         """Return the part that a box covers, with voxels stored along x, y and z."""
-        toward = np.abs(self.affine[:3, :3]).argmax(
-            axis=0
-        )  # the axis of space of each of the array
+        toward = _toward(self.affine)
         values, affine = np.transpose(self.values, np.argsort(toward)), self.affine.copy()
         affine[:, :3] = affine[:, np.argsort(toward)]
         for axis in range(3):
@@ -103,6 +121,68 @@ def beside(slices: Sequence[NDArray[np.float32]]) -> NDArray[np.float32]:
     gap = np.zeros((slices[0].shape[0], _GAP), np.float32)
     parts = [part for cut in slices for part in (gap, cut)][1:]
     return np.concatenate(parts, axis=1)
+
+
+def soften(region: NDArray[np.bool_], sd: float) -> NDArray[np.float32]:
+    """Smooth the edge of a region by a Gaussian.
+
+    Parameters
+    ----------
+    region
+        (i, j, k), True inside.
+    sd
+        Standard deviation in voxels; four of them are summed on either side.
+
+    Returns
+    -------
+    (i, j, k), from 0 outside to 1 inside.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> soften(np.arange(5)[:, None, None] > 2, 0.5)[:, 0, 0].round(3).tolist()
+    [0.0, 0.0, 0.107, 0.893, 1.0]
+    """
+    # As scipy.ndimage does, whose import takes as long as a tenth of a page.
+    reach = int(4 * sd + 0.5)
+    weights = np.exp(-0.5 * (np.arange(-reach, reach + 1) / sd) ** 2).astype(np.float32)
+    weights /= weights.sum()
+    soft = region.astype(np.float32)
+    for axis in range(3):
+        beyond = [(reach, reach) if own == axis else (0, 0) for own in range(3)]
+        lines = np.moveaxis(np.pad(soft, beyond, "symmetric"), axis, 0)
+        size = soft.shape[axis]
+        soft = np.zeros_like(soft)
+        added = np.moveaxis(soft, axis, 0)
+        for first, weight in enumerate(weights):
+            added += weight * lines[first : first + size]
+    return soft
+
+
+def _toward(affine: NDArray[np.float64]) -> NDArray[np.intp]:
+    """Return the axis of space that each axis of an array runs along most."""
+    toward: NDArray[np.intp] = np.abs(affine[:3, :3]).argmax(axis=0)
+    return toward
+
+
+def _along(
+    values: NDArray[np.float32], axis: int, places: NDArray[np.float64], order: int
+) -> NDArray[np.float32]:
+    """Take values at places along an axis, in voxels; 0 beyond the outermost centres."""
+    last = values.shape[axis] - 1
+    places = places.round(6)  # of two voxels equally near always the same one is taken
+    shape = [1, 1, 1]
+    shape[axis] = -1
+    inside = ((places >= 0) & (places <= last)).reshape(shape)
+    low = np.floor(places if order else places + 0.5).astype(np.intp).clip(0, last)
+    # Not by `take`, which copies a volume whose first axis is the fastest.
+    before: tuple[Any, ...] = (slice(None),) * axis
+    taken: NDArray[np.float32] = values[(*before, low)]
+    share = (places - low).astype(np.float32).reshape(shape)
+    if order and share.any():
+        taken = taken * (1 - share) + values[(*before, (low + 1).clip(0, last))] * share
+    taken *= inside
+    return taken
 
 
 def outline(level: NDArray[np.floating], *, width: float = 1.6) -> NDArray[np.float32]:
@@ -134,12 +214,9 @@ class Background:
     @functools.cached_property
     def inside(self) -> Volume:
         """How far each voxel lies in the brain, from 0 to 1."""
-        from scipy.ndimage import gaussian_filter
-
         if not self.soft_edge:
             return Volume(np.clip(self.anatomy.values / _BRAIN, 0, 1), self.anatomy.affine)
-        brain = (self.anatomy.values > 0).astype(np.float32)
-        return Volume(gaussian_filter(brain, self.soft_edge), self.anatomy.affine)
+        return Volume(soften(self.anatomy.values > 0, self.soft_edge), self.anatomy.affine)
 
 
 @functools.cache

@@ -117,18 +117,20 @@ def pack(volume: NDArray[np.floating], grid: Grid, *, least_step: float = 0.0) -
         What values are rounded to at least, in their units: coarser copies are smaller.
     """
     known = np.isfinite(volume)
-    largest = float(np.abs(volume[known]).max(initial=0.0))
+    values = np.where(known, volume, 0)
+    largest = max(float(values.max(initial=0.0)), -float(values.min(initial=0.0)))
     slope = max(largest / _STEPS, least_step) or 1.0
-    steps = np.where(known, np.rint(np.where(known, volume, 0.0) / slope), _NONE)
-    return encode_integers(steps.astype(np.int8), grid, slope=slope, noisy=True)
+    values /= slope
+    steps = np.rint(values, out=values).astype(np.int8)
+    steps[~known] = _NONE
+    return encode_integers(steps, grid, slope=slope, noisy=True)
 
 
 def write_script(path: Path, address: str, volumes: Mapping[str, bytes]) -> None:
     """Write volumes as a script that hands them to the viewer under its own address."""
     parts = [f"dtgVolumes({_quoted(address)}, {{\n"]
     parts += [
-        f"{_quoted(key)}: {_quoted(base64.b64encode(data).decode())},\n"
-        for key, data in volumes.items()
+        f'{_quoted(key)}: "{base64.b64encode(data).decode()}",\n' for key, data in volumes.items()
     ]
     write_text(path, "".join([*parts, "});\n"]))
 

@@ -54,6 +54,25 @@ def test_nothing_is_started_without_a_request():
     Service(["/does/not/exist"], lambda _: pytest.fail("answered")).close()
 
 
+def test_what_was_begun_answers_or_ends_unasked(tmp_path):
+    started = tmp_path / "started"
+    program = f"open({str(started)!r}, 'a').write('x')\n{PROGRAM}"
+    answers = []
+    service = Service([sys.executable, "-c", program], answers.append)
+    service.begin()
+    while not started.exists():
+        time.sleep(0.01)
+    service.request("a", {"do": "a"})
+    service.close()
+    assert [answer.result["did"] for answer in answers] == ["a"]
+    assert started.read_text() == "x"
+    unasked = Service([sys.executable, "-c", "import time; time.sleep(60)"], answers.append)
+    unasked.begin()
+    start = time.monotonic()
+    unasked.close()
+    assert time.monotonic() - start < 10
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="looks for processes in /proc")
 def test_given_up_at_once():
     answers, begun = [], threading.Event()

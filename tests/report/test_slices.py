@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from scipy.ndimage import gaussian_filter, map_coordinates
 
 from bids_dtg.imaging.grid import Grid
 from bids_dtg.report.colours import AMOUNT, NEGATIVE, POSITIVE, SIGNED
@@ -17,6 +18,7 @@ from bids_dtg.report.slices import (
     View,
     Volume,
     outline,
+    soften,
     standard_background,
 )
 
@@ -57,6 +59,35 @@ def test_left_of_the_picture_is_left_whatever_the_storage():
     one = Volume(values, AFFINE).cut(box, view)
     two = Volume(values[::-1], flipped).cut(box, view)
     np.testing.assert_allclose(one, two, atol=1e-6)
+
+
+@pytest.mark.parametrize("order", [0, 1])
+@pytest.mark.parametrize("turned", [0.0, 0.3])  # radians: on the pixels' axes, or across them
+@pytest.mark.parametrize("mm", [2.0, 2.7, 40.0])  # in a plane of voxels, between two, outside
+def test_values_are_those_of_interpolation_by_scipy(mm, turned, order):
+    values = np.random.default_rng(1).random((11, 19, 21)).astype(np.float32)
+    # Stored along z, x and y, and from right to left.
+    affine = AFFINE[:, [2, 0, 1, 3]]
+    affine[:2] = (
+        np.array([[np.cos(turned), np.sin(turned)], [-np.sin(turned), np.cos(turned)]])
+        @ (affine[:2])
+    )
+    box = Box(np.array([-20.0, -21, -10]), np.array([18.5, 20, 12]))
+    cut = Volume(values, affine).cut(box, View(AXIAL, mm), order=order)
+    y, x = np.mgrid[-21:21, -20:19].astype(float)
+    points = np.stack([x, y[::-1], np.full_like(x, mm), np.ones_like(x)])
+    indices = np.tensordot(np.linalg.inv(affine), points, 1)[:3].round(9)
+    expected = map_coordinates(values, indices, order=order, prefilter=False)
+    # A point that is equally near to two voxels may be either's.
+    between = np.isclose(indices % 1, 0.5).any(axis=0) & (order == 0)
+    np.testing.assert_allclose(cut[~between], expected[~between], atol=1e-5)
+    assert (mm == 40) == (not cut.any())
+
+
+def test_an_edge_is_softened_as_by_scipy():
+    region = np.random.default_rng(2).random((9, 8, 7)) > 0.5
+    expected = gaussian_filter(region.astype(np.float32), 0.7)
+    np.testing.assert_allclose(soften(region, 0.7), expected, atol=1e-6)
 
 
 def test_an_outline_is_a_thin_line_at_the_edge():

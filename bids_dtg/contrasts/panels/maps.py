@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from itertools import groupby
 from pathlib import Path
@@ -64,6 +65,8 @@ from bids_dtg.stats.deviation import FAR, share_far
 # A quantile, as extremes would hide the rest of a task's maps.
 _LIMIT_QUANTILE = 0.995
 _MINUS = "\N{MINUS SIGN}"
+# Maps that are drawn at a time; of more, Python's own part would wait for itself.
+_THREADS = 2
 # What the gallery of a participant switches between: its name on the page, and its title there.
 _MAP, _DIFFERENCE, _HALF_WIDTH = "map", "difference", "half-width"
 _TITLES = {_MAP: "Map", _DIFFERENCE: "Difference from others", _HALF_WIDTH: "Half-width"}
@@ -432,11 +435,23 @@ class GalleryDrawer:
         backdrop: Backdrop,
         uncertainty: Sequence[Overlay],
     ) -> TaskCards:
-        volumes = [_read(shown.path, grid) for shown in members]
-        limit = self._look.limit or _limit(volumes)
+        with ThreadPoolExecutor(_THREADS) as threads:
+            volumes = list(threads.map(lambda shown: _read(shown.path, grid), members))
+            limit = self._look.limit or _limit(volumes)
+            pictures = threads.map(
+                lambda shown, volume: self._write_picture(
+                    shown, Volume(volume, grid.affine), backdrop, limit
+                ),
+                *(members, volumes),
+            )
+            packed = threads.map(
+                lambda volume: pack(volume, grid, least_step=self._look.step),
+                [] if self._look.opens else volumes,
+            )
+            self._files += (drawn := list(pictures))
+            self._packed |= zip((shown.label for shown in members), packed, strict=False)
         cards = []
-        for shown, volume in zip(members, volumes, strict=True):
-            picture = self._write_picture(shown, Volume(volume, grid.affine), backdrop, limit)
+        for shown, volume, picture in zip(members, volumes, drawn, strict=True):
             peak, where = _peak(volume, grid.affine)
             number = self._look.opens.get(shown.label, self._first + len(self._shown))
             cards.append(
@@ -452,7 +467,6 @@ class GalleryDrawer:
             )
             if self._look.opens:
                 continue
-            self._packed[shown.label] = pack(volume, grid, least_step=self._look.step)
             self._shown.append(
                 ViewerMap(
                     average=self._number_of_average,
@@ -486,7 +500,6 @@ class GalleryDrawer:
         else:
             end = "" if self._look.desc == SYNTHETIC else f"_desc-{self._look.desc}"
             path = self._folder / f"{self._title}_contrast-{shown.label}{end}{PICTURE}"
-        self._files.append(path)
         if not (shared and path.is_file()):
             write_atomic(self._inside(path), encode(self._draw(backdrop, volume, limit)))
         return path
@@ -600,15 +613,15 @@ def _read(path: Path, grid: Grid, *, gaps: bool = False) -> NDArray[np.float32]:
     values = np.asarray(read_volume(path)[0], np.float32)
     if values.shape != grid.shape:
         raise RunError(f"{path} has sizes {values.shape}", expected=f"{grid.shape}, as the others")
-    return values if gaps else np.nan_to_num(values)
+    return values if gaps or np.isfinite(values).all() else np.nan_to_num(values)
 
 
 def _limit(volumes: Sequence[NDArray[np.float32]]) -> float:
-    tops = [
-        float(np.quantile(np.abs(inside), _LIMIT_QUANTILE))
-        for volume in volumes
-        if (inside := volume[volume != 0]).size
-    ]
+    tops = []
+    for volume in volumes:
+        amounts = np.abs(volume.ravel(order="K"))  # as it lies in memory: a mask is slow across it
+        if (inside := amounts[amounts > 0]).size:
+            tops.append(float(np.quantile(inside, _LIMIT_QUANTILE)))
     return float(f"{max(tops, default=1.0):.2g}") or 1.0
 
 

@@ -22,7 +22,7 @@ from bids_dtg.report.panels.panel import (
     read_image,
 )
 from bids_dtg.report.pictures import draw_grey, draw_outlines, encode
-from bids_dtg.report.slices import AXIAL, CORONAL, SAGITTAL, Box, View, Volume
+from bids_dtg.report.slices import AXIAL, CORONAL, SAGITTAL, Box, View, Volume, soften
 
 FILE = FileKind("boldref", None, ".nii.gz")
 _VIEWS = (
@@ -31,6 +31,7 @@ _VIEWS = (
     tuple(View(CORONAL, mm) for mm in (-80, -58, -34, -10, 14, 40)),
 )
 _BRAIN, _GREY = (255, 90, 77), (82, 214, 255)
+_SOFT_EDGE = 0.7  # voxels: without interpolation, outlines are stairs of voxels
 _KEYS = (
     Key("#ff5a4d", "brain mask of the model", line=True),
     Key("#52d6ff", "its grey matter", line=True),
@@ -70,8 +71,11 @@ def draw(run: RunFiles, canvas: Canvas) -> Figure | None:
     box = Box.around(grid_of(bold))
     below = canvas.write("registration", encode(draw_grey(bold, box, _VIEWS)))
     regions = [
-        (_soft(labels, np.isin(labels.values, (1, 2))), _GREY),
-        (_soft(labels, labels.values > 0), _BRAIN),
+        (Volume(soften(inside, _SOFT_EDGE), labels.affine), colour)
+        for inside, colour in (
+            (np.isin(labels.values, (1, 2)), _GREY),
+            (labels.values > 0, _BRAIN),
+        )
     ]
     above = canvas.write("outlines", encode(draw_outlines(regions, box, _VIEWS), lossless=True))
     where = "; ".join(
@@ -102,10 +106,3 @@ def _mean_bold(data: RunData) -> NDArray[np.float32] | None:
     except RunError:
         return None  # only a picture; errors in the files have been reported
     return mean.at(sampling).reshape(grid.shape)
-
-
-def _soft(labels: Volume, region: NDArray[np.bool_]) -> Volume:
-    from scipy.ndimage import gaussian_filter
-
-    # Without interpolation, outlines are stairs of voxels.
-    return Volume(gaussian_filter(region.astype(np.float32), 0.7), labels.affine)

@@ -216,10 +216,11 @@ class Reader:
         if training is not None:
             blocks = LatticeBlocks.of(self.bundle.places.lattice(training.edge).block_of)
         simulated = self.bundle.card.training.simulated
-        return DistributionCheck(self._pattern_places, training, blocks, simulated)
+        return DistributionCheck(self.pattern_places, training, blocks, simulated)
 
     @cached_property
-    def _pattern_places(self) -> PatternPlaces:
+    def pattern_places(self) -> PatternPlaces:
+        """The model's places, as patterns of connectomes are sampled; made once."""
         return self.voxels.pattern_places(self.bundle.places, self.form)
 
     @cached_property
@@ -233,7 +234,7 @@ class Reader:
 
         def of_parts(parts: tuple[Connectome, ...]) -> tuple[ConnectomeSummary, ...]:
             return tuple(
-                ConnectomeSummary.of_part(part, run, self._pattern_places, self._lattice_blocks)
+                ConnectomeSummary.of_part(part, run, self.pattern_places, self._lattice_blocks)
                 for part in parts
             )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -54,9 +55,12 @@ def read_run(run: RestRun, request: Request, reader: Reader, *, clock: Clock, se
         The run's files cannot be used.
     """
     start, wanted = time.perf_counter(), request.settings.outputs
-    measured = reader.measure(
-        run, clock=clock, progress=lambda share: send(RunProgress(run.title, share))
-    )
+    with ThreadPoolExecutor(1) as thread:
+        # What runs are judged by, while the file is waited for.
+        thread.submit(getattr, reader, "pattern_places")
+        measured = reader.measure(
+            run, clock=clock, progress=lambda share: send(RunProgress(run.title, share))
+        )
     result, seconds = measured.connectomes, time.perf_counter() - start
     return_memory()  # of the sums: the network needs it
     for number in range(len(result.segments)):

@@ -5,14 +5,18 @@ from __future__ import annotations
 import functools
 import importlib.util
 import os
+import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from importlib import resources
 from pathlib import Path, PurePosixPath
 from typing import Any
 from urllib.parse import quote
 
+from bids_dtg.errors import OutputError
 from bids_dtg.extras import install_line
+from bids_dtg.files.atomic import write_atomic
 from bids_dtg.files.derivatives import DerivativeDataset
 from bids_dtg.notices import visible
 from bids_dtg.report.colours import AMOUNT, GREYS, NEGATIVE, POSITIVE, SIGNED
@@ -43,22 +47,23 @@ def render(template: str, *, title: str, sections: Sequence[tuple[str, str]], **
     """
     from markupsafe import Markup
 
-    page: str = (
-        _environment()
-        .get_template(template)
-        .render(
-            title=title,
-            sections=sections,
-            css=Markup(static("report.css")),
-            script=Markup(static("report.js")),
-            viewer_script=Markup(static("viewer.js")),
-            gradients=gradients(),
-            version=__version__,
-            made=f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
-            **facts,
-        )
+    page: str = load_template(template).render(
+        title=title,
+        sections=sections,
+        css=Markup(static("report.css")),
+        script=Markup(static("report.js")),
+        viewer_script=Markup(static("viewer.js")),
+        gradients=gradients(),
+        version=__version__,
+        made=f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
+        **facts,
     )
     return page
+
+
+def load_template(name: str) -> Any:
+    """Return a template, compiled."""
+    return _environment().get_template(name)
 
 
 def gradients() -> dict[str, str]:
@@ -96,14 +101,36 @@ def link(path: Path, dataset: DerivativeDataset) -> str:
 def _environment() -> Any:
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+    folder = _folder() / "templates"
     return Environment(
-        loader=FileSystemLoader(_folder() / "templates"),
+        loader=FileSystemLoader(folder),
+        bytecode_cache=_compiled(folder),
         autoescape=True,
         finalize=_visible,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
+
+
+def _compiled(folder: Path) -> Any:
+    """Return what keeps compiled templates where Python keeps compiled modules of that folder."""
+    from jinja2 import BytecodeCache
+
+    class Compiled(BytecodeCache):
+        def load_bytecode(self, bucket: Any) -> None:
+            with suppress(OSError), _place(bucket).open("rb") as file:
+                bucket.load_bytecode(file)  # empty where it is of another text or version
+
+        def dump_bytecode(self, bucket: Any) -> None:
+            if not sys.dont_write_bytecode:
+                with suppress(OutputError):  # of somebody else, or read-only: compiled each time
+                    write_atomic(_place(bucket), bucket.bytecode_to_string())
+
+    def _place(bucket: Any) -> Path:
+        return Path(importlib.util.cache_from_source(str(folder / f"{bucket.key}.html")))
+
+    return Compiled()
 
 
 def _visible(value: Any) -> Any:

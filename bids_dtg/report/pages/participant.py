@@ -11,6 +11,8 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from bids_dtg.connectome.training_distribution.limits import LIMITS
 from bids_dtg.errors import DatasetError, ForeignFileError
 from bids_dtg.files.derivatives import DerivativeDataset
@@ -29,14 +31,16 @@ from bids_dtg.report.flags import (
 )
 from bids_dtg.report.inclusion import Inclusion, page_facts, read_inclusion
 from bids_dtg.report.methods import find_methods, parse_markdown
-from bids_dtg.report.pages.page import render
+from bids_dtg.report.pages.page import load_template, render
 from bids_dtg.report.panels.panel import Canvas, Figure, Section
+from bids_dtg.report.pictures import encode
 from bids_dtg.report.presentation import Presentation, presentation_of
 from bids_dtg.report.quality import QualityColumn, number
 from bids_dtg.report.viewer import remove_others
 
 # Figures of runs that are shown with those of the model's training, by their column.
 _BESIDE_MODEL = {"repetition_time": ("Repetition time", "s"), "voxel_size": ("Voxel size", "mm")}
+_TEMPLATE = "participant.html"
 _DIGITS_SHOWN = 12  # of hashes
 # Where a page says how many flags it has, within so many characters of its beginning.
 _FLAGS, _HEAD = re.compile("<meta name=\"bids-dtg-flags\" content='([^']*)'>"), 4096
@@ -107,6 +111,19 @@ def read_flag_count(page: Path) -> FlagCount | None:
         return None
 
 
+def prepare_reports(dataset: DerivativeDataset) -> None:
+    """Import what the reports of a dataset need, before the first of them can be made.
+
+    Raises
+    ------
+    DatasetError
+        This version of the program does not know the output's workflow.
+    """
+    presentation_of(dataset)
+    load_template(_TEMPLATE)
+    encode(np.zeros((1, 1, 4), np.uint8))
+
+
 def write_participant_report(
     dataset: DerivativeDataset, label: str, failures: Mapping[str, str]
 ) -> Path:
@@ -148,7 +165,7 @@ def write_participant_report(
     records = [record for _, _, record in made]
     methods = find_methods(dataset, records) if records else ""
     page = render(
-        "participant.html",
+        _TEMPLATE,
         title=f"sub-{label}: bids_dtg",
         sections=_links(sections, runs, methods=bool(methods), results=bool(made)),
         label=label,
