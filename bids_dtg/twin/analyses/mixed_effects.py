@@ -258,7 +258,7 @@ def _section(scores: Sequence[OwnTrialsScore], own: Own, fits: str) -> PageSecti
         ResultTable(
             table.columns,
             [
-                {**row, "model": _WORDS[row["model"]]}
+                {**row, "model": _WORDS[str(row["model"])]}
                 for row in table.rows
                 if (row["task"], row["score"]) == (task, "crps")
             ],

@@ -51,7 +51,7 @@ class AverageOnPage:
     title: str
     anchor: str
     heading: str
-    predicted: bool  # whether behaviour was predicted by a model
+    predicted: str  # what was predicted, in words; empty: nothing
     panels: tuple[PanelOfAverage, ...]
     lacks: str  # sentences on missing panels; empty: none is missing
 
@@ -100,11 +100,20 @@ def _draw_average(
         else "Connectome and behaviour"
         if panels[1:]
         else "Connectome",
-        predicted=predicted,
+        predicted=_predicted(made),
         panels=panels,
         lacks=_lacks(made, panels),
     )
     return shown, tuple(canvas.files)
+
+
+def _predicted(made: RunFiles) -> str:
+    """Say what a model predicted; empty where none did."""
+    if not is_predicted(made):
+        return ""
+    if without_network(made):
+        return "What the person does after the first trials, by the model,"
+    return "What a network made from this connectome does"
 
 
 def _lacks(made: RunFiles, panels: tuple[PanelOfAverage, ...]) -> str:
