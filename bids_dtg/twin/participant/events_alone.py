@@ -1,4 +1,4 @@
-"""People of whom no connectome is read: all who have events."""
+"""People without connectomes: all who have events."""
 
 from __future__ import annotations
 

@@ -139,7 +139,7 @@ class TrialsRequest(CallRequest):
         return
 
     def averages(self, participant: str) -> tuple[AveragedRuns, ...]:
-        """Return the participant, of whom no run of rest is read."""
+        """Return the participant, without runs of rest."""
         return (AveragedRuns((), (("sub", participant),)),)
 
     def input_files(self, planned: AveragedRuns) -> Iterable[Path]:
