@@ -140,6 +140,8 @@ class Workflow:
     defaults: Mapping[str, Any] = field(default_factory=dict)
     # What analyses over people may read of its results, by the values of ``--feature-sets``.
     features: Mapping[str, FeatureKind] = field(default_factory=dict)
+    # Kinds of results of a participant, by the values of ``--write``, each in words.
+    writes: Mapping[str, str] = field(default_factory=dict)
     group: Run | None = None  # without ``--analysis``: the table and the pages of all participants
     group_reads_runs: bool = False  # whether the group level may read runs of rest
     demo: Demo | None = None

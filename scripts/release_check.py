@@ -3,9 +3,10 @@
     python scripts/release_check.py [--release]
 
 builds the files that an index would get, installs them into bare environments with the newest and
-the oldest packages, and runs the program there; docs/release.md says what else. Decisions that are
-open in the list of that page are reported; with `--release` they are faults, and nothing else is
-done. Needs what `.[dev]` brings and a package index; leaves no files.
+the oldest packages and on other Pythons that are at hand, and runs the program there;
+docs/release.md says what else. Decisions that are open in the list of that page are reported; with
+`--release` they are faults, and nothing else is done. Needs what `.[dev]` brings and a package
+index; leaves no files.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from __future__ import annotations
 import argparse
 import os
 import re
+import shutil
 import subprocess
 import sys
 import tarfile
@@ -20,8 +22,9 @@ import tempfile
 import time
 import tomllib
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 import nibabel as nib
@@ -40,6 +43,9 @@ VERSIONS = {
 PLATFORMS = ("x86_64-unknown-linux-gnu", "aarch64-unknown-linux-gnu", "aarch64-apple-darwin")
 # Extras for the work on the program itself.
 _OF_DEVELOPERS = ("dev", "docs")
+_OWN_VERSION = f"{sys.version_info.major}.{sys.version_info.minor}"
+# Extras of gigabytes, which the environment of developers has.
+_LARGE = ("torch", "train")
 # The place of a link or picture in Markdown.
 _LINK = re.compile(r"\]\(<?([^)\s>]+)")
 _FENCE = re.compile(r"^```.*?^```", re.DOTALL | re.MULTILINE)
@@ -114,6 +120,19 @@ def dead_links(text: str, folder: Path, address: str | None = None) -> list[str]
         if not (folder / place).exists():
             dead.append(f"{link} leads nowhere")
     return dead
+
+
+def pythons_at_hand(versions: Iterable[str]) -> dict[str, Path]:
+    """Return interpreters of other versions that answer: on PATH, or installed beside this one."""
+    found = {}
+    for version in versions:
+        beside = Path(sys.base_prefix).parent.glob(f"*{version}*/bin/python{version}")
+        on_path = shutil.which(f"python{version}")
+        for python in [*([Path(on_path)] if on_path else []), *sorted(beside)]:
+            asked = subprocess.run([python, "-c", ""], capture_output=True, check=False)
+            if version != _OWN_VERSION and asked.returncode == 0:
+                found[version] = python
+    return found
 
 
 def _tracked() -> list[str]:
@@ -191,11 +210,7 @@ class Release:
     def resolve(self) -> Iterator[str]:
         """Each extra can be installed; the core, reports and training everywhere, as wheels."""
         self._compile("--no-deps")  # fails here if there is no index, and not once for each extra
-        asked = [
-            ("--extra", extra)
-            for extra in self.project["optional-dependencies"]
-            if extra not in _OF_DEVELOPERS
-        ]
+        asked = [("--extra", extra) for extra in self._extras()]
         wheels = ("--extra", "report", "--extra", "train", "--only-binary", ":all:")
         for python in self._pythons():
             for platform in PLATFORMS:
@@ -213,39 +228,72 @@ class Release:
         except RuntimeError as err:
             yield str(err)
 
+    def alone(self) -> Iterator[str]:
+        """Packages of each small extra go together, in an environment of its own."""
+        with ThreadPoolExecutor(4) as threads:
+            for _ in threads.map(self._install, set(self._extras()) - {*_LARGE}):
+                yield from ()  # what does not go together has ended the check
+
     def newest(self) -> Iterator[str]:
-        """Install the wheel with the newest packages, and run its demo."""
-        self._environment("newest")
-        self._uv("install", "--python", "newest", f"{self.wheel}[report]")
-        self._uv("check", "--python", "newest")
-        self._program("newest", "dtg-demo", "demo", "--participants", "1")
+        """The demo of the wheel with the newest packages ends with all its maps."""
+        self._program("report", "dtg-demo", "demo", "--participants", "1")
         yield from self._too_few("demo/maps")
 
-    def oldest(self) -> Iterator[str]:
-        """Install the wheel with the oldest packages; maps are those of the newest."""
+    def elsewhere(self) -> Iterator[str]:
+        """Maps with the oldest packages, and on other Pythons at hand, are those of the newest."""
+        at_hand = pythons_at_hand(self._pythons())
+        tried = {"the oldest packages": self._install_oldest}
+        for version, python in at_hand.items():
+            tried[f"Python {version}"] = partial(self._install, "report", f"on-{version}", python)
+        # They wait for downloads.
+        with ThreadPoolExecutor(4) as threads:
+            for found in threads.map(self._same_maps, tried.items()):
+                yield from found
+        for version in sorted({*self._pythons()} - {*at_hand, _OWN_VERSION}):
+            print(f"release-check: not run: Python {version}, which is not at hand")
+
+    def _same_maps(self, tried: tuple[str, Callable[[], str]]) -> list[str]:
+        name, install = tried
+        environment = install()
+        output = f"maps-{environment}"
+        words = ("demo/simulated/fmriprep", output, "participant", "--model", "demo")
+        self._program(environment, "bids_dtg", *words)
+        apart = max(
+            _apart(path, self.folder / output / path.relative_to(self.folder / "demo/maps"))
+            for path in self._maps("demo/maps")
+        )
+        print(f"release-check: maps with {name} differ by {apart:.1e} at most")
+        too_far = f"maps with {name} differ by {apart:.1e} of the largest value"
+        return [*self._too_few(output), *([too_far] if apart > _ALIKE else [])]
+
+    def _install(self, extra: str, name: str = "", python: str | Path = sys.executable) -> str:
+        """Install the wheel with an extra into an environment; return its name."""
+        name = name or extra
+        self._environment(name, python)
+        self._uv("install", "--python", name, f"{self.wheel}[{extra}]")
+        self._uv("check", "--python", name)
+        return name
+
+    def _install_oldest(self) -> str:
         pinned = self._compile("--extra", "report", "--resolution", "lowest-direct")
         (self.folder / "oldest.txt").write_text(pinned, encoding="utf-8")
         self._environment("oldest")
         self._uv("install", "--python", "oldest", "--requirement", "oldest.txt")
         self._uv("install", "--python", "oldest", "--no-deps", self.wheel)
         self._uv("check", "--python", "oldest")
-        words = ("demo/simulated/fmriprep", "maps", "participant", "--model", "demo")
-        self._program("oldest", "bids_dtg", *words)
-        yield from self._too_few("maps")
-        apart = max(
-            _apart(path, self.folder / "maps" / path.relative_to(self.folder / "demo/maps"))
-            for path in self._maps("demo/maps")
-        )
-        print(f"release-check: maps with oldest and newest packages differ by {apart:.1e} at most")
-        if apart > _ALIKE:
-            yield f"maps with oldest and newest packages differ by {apart:.1e} of the largest value"
+        return "oldest"
+
+    def _extras(self) -> list[str]:
+        return [
+            each for each in self.project["optional-dependencies"] if each not in _OF_DEVELOPERS
+        ]
 
     def _pythons(self) -> list[str]:
         found = [re.fullmatch(r".*:: (3\.\d+)", row) for row in self.project["classifiers"]]
         return [match[1] for match in found if match]
 
-    def _environment(self, name: str) -> None:
-        _run(_tool("uv"), "venv", "--quiet", "--python", sys.executable, name, cwd=self.folder)
+    def _environment(self, name: str, python: str | Path = sys.executable) -> None:
+        _run(_tool("uv"), "venv", "--quiet", "--python", python, name, cwd=self.folder)
 
     def _uv(self, *words: str | Path) -> str:
         return _run(_tool("uv"), "pip", words[0], "--quiet", *words[1:], cwd=self.folder)
@@ -291,7 +339,7 @@ def main(words: list[str] | None = None) -> int:
         release = Release(Path(folder))
         for check in (
             *(release.pages, release.build, release.resolve, release.together),
-            *(release.newest, release.oldest),
+            *(release.alone, release.newest, release.elsewhere),
         ):
             started = time.monotonic()
             try:

@@ -25,6 +25,7 @@ STUDY = (
     f"--no-reports {ONE_CORE}",
     f"bids_dtg {PEOPLE} study/out group {ONE_CORE}",
     _group("deviation", ""),
+    _group("figure", "--contrast wm2bk"),
     _group("stats", f"{MEASURED} --permutations 20 --contrast wm2bk"),
     _group("stats", f"{KNOWN} --phenotype sex --covariates age --permutations 20 --name sexes"),
     _group(

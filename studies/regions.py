@@ -60,7 +60,11 @@ def participant(repeats: int) -> None:
     }
     model = dataclasses.replace(bundle, card=card, parcel_intervals=intervals)
     layers = [
-        Layer(desc, rng.standard_normal((contrasts, places)).astype(np.float32), "")
+        Layer(
+            *(desc, hcp_contrasts()),
+            rng.standard_normal((contrasts, places)).astype(np.float32),
+            "",
+        )
         for desc in (SYNTHETIC, DEVIATION)
     ]
     tables = RegionTables(tuple(atlases), model, 90, 0.5)

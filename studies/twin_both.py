@@ -184,11 +184,11 @@ def judged(people: Cohort, number: int) -> FirstTrials:
 
 def level_and_effect(people: FirstTrials, values: Values) -> Values:
     """Return means of values (people, trials) and differences of conditions, (people, 2)."""
+    known = np.isfinite(values)
     first, second = (
-        np.nanmean(np.where(people.answers.condition == number, values, np.nan), axis=1)
-        for number in (0, 1)
+        means(values, known & (people.answers.condition == number)) for number in (0, 1)
     )
-    return np.stack([np.nanmean(values, axis=1), second - first], axis=1)
+    return np.stack([means(values, known), second - first], axis=1)
 
 
 def twins_of(
@@ -355,20 +355,28 @@ def print_tables(found: pd.DataFrame) -> None:
             for name in ROW_NAMES:
                 row = by_world.loc[regime, own, name]
                 print(f"| {own} | {name} | {' | '.join(_cells(both, row, name))} |")
+            twin, ridge = (by_world.loc[regime, own, name] for name in (CONNECTOME, RIDGE))
+            cells = [_gain(figure, twin, ridge) for figure in FIGURES]
+            print(f"| {own} | {CONNECTOME}, advantage over {RIDGE} | {' | '.join(cells)} |")
 
 
 def _cells(both: pd.DataFrame, row: pd.DataFrame, name: str) -> list[str]:
-    cells = []
-    for figure, (_, digits, more) in FIGURES.items():
+    found = []
+    for figure, (_, digits, _) in FIGURES.items():
         mean = f"{row[figure].mean():.{digits}f}"
-        if name != BOTH:
-            gain = ((both[figure] - row[figure]) * (1 if more else -1)).to_numpy(np.float64)
-            interval = t_interval(gain)
-            word = judge_differences(gain).word
-            mean += f"; {interval.mean:+.{digits}f} "
-            mean += f"({interval.low:+.{digits}f} to {interval.high:+.{digits}f}) {word}"
-        cells.append(mean)
-    return cells
+        found.append(mean if name == BOTH else f"{mean}; {_gain(figure, both, row)}")
+    return found
+
+
+def _gain(figure: str, one: pd.DataFrame, other: pd.DataFrame) -> str:
+    """Describe by how much one row is better than another, over worlds."""
+    _, digits, more = FIGURES[figure]
+    gain = ((one[figure] - other[figure]) * (1 if more else -1)).to_numpy(np.float64)
+    interval = t_interval(gain)
+    return (
+        f"{interval.mean:+.{digits}f} ({interval.low:+.{digits}f} to "
+        f"{interval.high:+.{digits}f}) {judge_differences(gain).word}"
+    )
 
 
 def main() -> None:

@@ -6,8 +6,10 @@ DATA is the folder with bids/ (event files) of 182 people of the Transdiagnostic
 (CC0), read and judged as by `twin_first_trials`. For each fold of people a network is fitted to the
 faces run and the first Stroop run of all others (fits stay in FOLDER); no fit uses the second
 Stroop run. There are no connectomes: the group's code is the prior. The row `twin` predicts log
-times by level, practice and four directions of codes. The first tables know trials of the same run
-alone. The last one also knows trials of another run, and gives them to the closed form as well.
+times by level, practice and four directions of codes; `group_network` gives everybody the times of
+the group's network, and knows own misses and errors alone, as all rows do. The first tables know
+trials of the same run alone. The last one also knows trials of another run, and gives them to the
+closed form as well.
 """
 
 from __future__ import annotations
@@ -28,6 +30,7 @@ from twin_first_trials import (
     PRIMARY_OWN,
     RUNS,
     SCORES,
+    WINDOW_SECONDS,
     Cells,
     Run,
     judged,
@@ -42,8 +45,11 @@ from bids_dtg.stats.splits import fold_people
 from bids_dtg.stats.verdict import judge_differences
 from bids_dtg.twin.few_shot.basis import CodeDirections
 from bids_dtg.twin.few_shot.code_times import CodeTimes
+from bids_dtg.twin.few_shot.group_network import GroupNetwork
+from bids_dtg.twin.few_shot.judging import NETWORK
 from bids_dtg.twin.few_shot.other_task import BOTH, OTHER, OWN, TWIN, Side, predict_by_other
 from bids_dtg.twin.judging.scores import response_crps
+from bids_dtg.twin.own_trials.curves import grid
 from bids_dtg.twin.own_trials.first_trials import FirstTrials, all_known
 from bids_dtg.twin.own_trials.rows import BEST, RIVAL, ROWS, Row
 from bids_dtg.twin.phantom.sequences import trial_sequence
@@ -52,6 +58,7 @@ from bids_dtg.twin.trials import read_trials
 
 Values = NDArray[np.float64]
 RIVALS = (RIVAL, BEST)
+OTHERS = (NETWORK, *RIVALS)
 FITTED_AS = {"stroopPA": "stroopAP"}  # whose directions of codes a run has that is never fitted
 # Run to predict, the run whose trials are all known, and how many own trials are known, too.
 KNOWN_BY = [
@@ -79,6 +86,7 @@ class Fold:
 
     labels: tuple[str, ...]
     codes: Mapping[str, Values]  # of each run, (1, trials, directions)
+    network: Mapping[str, GroupNetwork]  # of each run
 
 
 def make_fold(
@@ -92,18 +100,28 @@ def make_fold(
             cohort, training, place, args.seed, args.epochs, lambda line: None
         )
         tables = {name: cohort.segments(names) for names in _TABLES for name in names}
-        codes = {}
+        kept = {}
         for name, segments in tables.items():
             source = FITTED_AS.get(name, name)
             task = cohort_task(source)
             found = CodeDirections.learn(fitted, tables[source], task)
             here = segments.trials.task[0] == task
-            codes[name] = found.basis(fitted, segments)[:, here]
-        np.savez(file, **codes)
-    return Fold(tuple(labels), dict(np.load(file)))
+            kept[f"codes/{name}"] = found.basis(fitted, segments)[:, here]
+            kept[f"network/{name}"] = in_window(GroupNetwork.of(fitted, segments, task), task)
+        np.savez(file, **kept)
+    kept = dict(np.load(file))
+    codes = {name: kept[f"codes/{name}"] for name in RUNS}
+    network = {name: GroupNetwork(kept[f"network/{name}"]) for name in RUNS}
+    return Fold(tuple(labels), codes, network)
 
 
 _TABLES = (twin_tcp.FITTED, twin_tcp.UNSEEN)
+
+
+def in_window(network: GroupNetwork, task: int) -> Values:
+    """Return the network's curves over the window of this study, which is longer than its own."""
+    own, steps = grid(twin_tcp.TASKS.tasks[task].window_seconds), grid(WINDOW_SECONDS)
+    return np.apply_along_axis(lambda curve: np.interp(steps, own, curve), -1, network.curves)
 
 
 def cohort_task(run: str) -> int:
@@ -112,12 +130,16 @@ def cohort_task(run: str) -> int:
 
 
 def rows_of(fold: Fold, run: str) -> tuple[Row, ...]:
-    """Return the rivals, and the twin whose codes know the run."""
+    """Return the rivals, the group's network, and the twin whose codes know the run."""
 
     def learn(training: FirstTrials, task) -> CodeTimes:
         return CodeTimes.learn(training, task, fold.codes[run])
 
-    return (*(row for row in ROWS if row.name in RIVALS), Row(TWIN, "the network's codes", learn))
+    return (
+        *(row for row in ROWS if row.name in RIVALS),
+        Row(NETWORK, "the group's network", lambda training, task: fold.network[run]),
+        Row(TWIN, "the network's codes", learn),
+    )
 
 
 def scores_of(name: str, run: Run, own: int, folds: Sequence[Fold]) -> dict[str, Values]:
@@ -167,7 +189,7 @@ def table(words: str, cells: Cells, score: str, digits: int) -> None:
     print(f"\n{words}; ± of the twin less each row")
     print(f"| row | {' | '.join(f'{run} {own}' for run, own in cells)} |")
     print("|---" * (1 + len(cells)) + "|")
-    for row in (TWIN, *RIVALS):
+    for row in (TWIN, *OTHERS):
         line = []
         for scores in cells.values():
             mine, values = scores[f"{TWIN}:{score}"], scores[f"{row}:{score}"]
@@ -182,7 +204,7 @@ def primary(runs: Mapping[str, Run], cells: Cells, own: Sequence[int]) -> None:
     print(f"\nmean of {' and '.join(PRIMARY)}, {own} own trials, {len(labels)} people")
     print("| twin less | CRPS (ms) | verdict | answered CRPS (ms) | log x 1000 |")
     print("|---" * 5 + "|")
-    for rival in RIVALS:
+    for rival in OTHERS:
         found = {
             score: mean_difference(runs, cells, own, (TWIN, rival), score, labels)
             for score in SCORES

@@ -33,6 +33,7 @@ from bids_dtg.twin.interventions.attribution import FittedPeople, null_gradients
 from bids_dtg.twin.interventions.calibration import Calibration
 from bids_dtg.twin.interventions.gradients import NOISE, Gradients, smooth_gradients
 from bids_dtg.twin.interventions.linear import LinearMap
+from bids_dtg.twin.interventions.moves import differ
 from bids_dtg.twin.interventions.outcomes import Outcomes
 from bids_dtg.twin.interventions.perturbations import (
     Direction,
@@ -187,7 +188,7 @@ def between_perturbations(bench: Bench) -> Iterator[Row]:
     own = performed_outcomes(bench.fitted, others.connectomes, others.segments)
     observed = targets_of_people(others.segments)
     for number, target in enumerate(own.targets):
-        if not np.ptp(own.of(target)):
+        if not differ(own.of(target)):
             continue
         direction = Direction.between(others.connectomes, own.of(target))
         rows = list(_perturbed(bench, "between", target, direction, -STEP_SIZE))

@@ -1,15 +1,15 @@
 """Does a twin make people differ where connectomes say nothing? Codes, times and interventions.
 
-    python studies/twin_nulls.py WORK [--seeds 11 12 13 14 15] [--moves]
+    python studies/twin_nulls.py WORK [--seeds 11 12 13 14 15] [--shuffles 4] [--moves]
 
 Of each world (a seed of the hard regime), the group's network and people's latent factors are
 fitted to 200 people, and 200 others are predicted. The regression of factors on connectomes is then
-fitted with the people's own connectomes, with those of other people (two shuffles), and with white
-noise instead (two draws); the ridge regression of response times gets the same. Printed are, as
-means over worlds, what connectomes explain of the factor that is predicted best, the spread of
-predicted times over unseen people, and r with their observed times. `--moves` judges interventions,
-too, as `--analysis intervene` does, on 60 of the unseen people: 99 permutations, 5 splits into
-halves; each shuffle is a null world.
+fitted with the people's own connectomes, with those of other people (`--shuffles`, two by default),
+and with as many draws of white noise; the ridge regression of response times gets the same. Printed
+are, as means over worlds, what connectomes explain of the factor that is predicted best, the spread
+of predicted times over unseen people, and r with their observed times; and in how many draws the
+spread is at most 2 ms. `--moves` judges interventions, too, as `--analysis intervene` does, on 60
+of the unseen people: 99 permutations, 5 splits into halves; each shuffle is a null world.
 
 What was done is kept in WORK: a stopped call goes on.
 """
@@ -56,32 +56,36 @@ from bids_dtg.twin.phantom.people import TwinPeople
 from bids_dtg.twin.recipe import find_architecture
 
 REGIME = "hard"
-SHUFFLES = 2
 PERMUTATIONS, SPLITS, MOVED, OVER = 99, 5, 60, 10
+LARGEST_MS = 2.0  # spread of predicted times where connectomes say nothing
 TRUE, SHUFFLED, NOISE = "own", "other people's", "white noise"
 RIDGE = next(row for row in BASELINES if row.name == "connectome_ridge")
 Array = NDArray[np.float64]
 Row = dict[str, Any]
 
 
-def pairs(training: Cohort, unseen: Cohort, seed: int) -> Iterator[tuple[str, int, Array, Array]]:
+def pairs(
+    training: Cohort, unseen: Cohort, seed: int, shuffles: int
+) -> Iterator[tuple[str, int, Array, Array]]:
     """Yield connectomes to fit on and to predict from, under a name and the number of a draw."""
     assert training.connectomes is not None
     assert unseen.connectomes is not None
     own, others = training.connectomes, unseen.connectomes
     yield TRUE, 0, own, others
-    for draw in range(SHUFFLES):
+    for draw in range(shuffles):
         rng = np.random.default_rng((seed, draw))
         yield SHUFFLED, draw, own[rng.permutation(len(own))], others
         yield NOISE, draw, rng.standard_normal(own.shape), rng.standard_normal(others.shape)
 
 
-def judged_codes(fitted: Fitted, training: Cohort, unseen: Cohort, seed: int) -> list[Row]:
+def judged_codes(
+    fitted: Fitted, training: Cohort, unseen: Cohort, seed: int, shuffles: int
+) -> list[Row]:
     """Return spread and r of predicted times by twins and ridge, a row a task and connectome."""
     names = [target.name for target in targets_of(fitted.tasks)]
     wanted, observed = (targets_of_people(of.segments) for of in (training, unseen))
     found = []
-    for name, draw, own, others in pairs(training, unseen, seed):
+    for name, draw, own, others in pairs(training, unseen, seed, shuffles):
         people = FittedPeople.of(fitted, own, training.segments)
         best = map_factors(own, people.factors).explained.best
         twin = with_twin(fitted, with_factor_map(fitted.twin, people))
@@ -102,7 +106,13 @@ def judged_codes(fitted: Fitted, training: Cohort, unseen: Cohort, seed: int) ->
 
 
 def judged_moves(
-    fitted: Fitted, training: Cohort, unseen: Cohort, truth: TwinPeople, seed: int
+    fitted: Fitted,
+    training: Cohort,
+    unseen: Cohort,
+    truth: TwinPeople,
+    *,
+    seed: int,
+    shuffles: int,
 ) -> list[Row]:
     """Return verdicts with people's own connectomes and with those of other people."""
     names = tuple(target.name for target in targets_of(fitted.tasks))
@@ -114,7 +124,7 @@ def judged_moves(
     own = FittedPeople.of(fitted, training.connectomes, training.segments)
     drawn = [
         (name, draw, replace(own, connectomes=edges_of_people))
-        for name, draw, edges_of_people, _ in pairs(training, unseen, seed)
+        for name, draw, edges_of_people, _ in pairs(training, unseen, seed, shuffles)
         if name != NOISE
     ]
     movers, found = Movers(edges, segments, rows, observed[performers]), []
@@ -190,6 +200,10 @@ def print_codes(rows: pd.DataFrame) -> None:
     print(by.mean().round(3).to_string())
     print("largest over worlds and draws")
     print(by.max().round(3).to_string())
+    spread = rows.groupby(["connectomes", "seed", "draw"], sort=False)["twin_sd_ms"].max()
+    for name, values in spread.groupby("connectomes", sort=False):
+        few = int((values <= LARGEST_MS).sum())
+        print(f"{name}: predicted times within {LARGEST_MS:g} ms in {few} of {len(values)} draws")
 
 
 def main() -> None:
@@ -197,6 +211,7 @@ def main() -> None:
     parser.add_argument("work", type=Path)
     parser.add_argument("--seeds", nargs="+", type=int, default=[11, 12, 13, 14, 15])
     parser.add_argument("--epochs", type=int, default=100, help="of the group's network")
+    parser.add_argument("--shuffles", type=int, default=2, help="of connectomes over people")
     parser.add_argument("--moves", action="store_true", help="judge interventions, too")
     options = parser.parse_args()
     torch.set_num_threads(1)
@@ -207,11 +222,14 @@ def main() -> None:
         cohorts = Cohorts.simulate(REGIME, seed)
         fitted = fitted_group(work, cohorts, seed, options.epochs)
         training, unseen = cohorts.of_fitted(), cohorts.of_unseen()
-        make = partial(judged_codes, fitted, training, unseen, seed)
-        codes += [{"seed": seed, **row} for row in kept(work / "codes.json", make)]
+        drawn = {"seed": seed, "shuffles": options.shuffles}
+        make = partial(judged_codes, fitted, training, unseen, **drawn)
+        file = work / f"codes-{options.shuffles}.json"
+        codes += [{"seed": seed, **row} for row in kept(file, make)]
         if options.moves:
-            make = partial(judged_moves, fitted, training, unseen, cohorts.unseen, seed)
-            moves += [{"seed": seed, **row} for row in kept(work / "moves.json", make)]
+            make = partial(judged_moves, fitted, training, unseen, cohorts.unseen, **drawn)
+            file = work / f"moves-{options.shuffles}.json"
+            moves += [{"seed": seed, **row} for row in kept(file, make)]
         print(f"world {seed} done", flush=True)
     print_codes(pd.DataFrame(codes))
     if moves:

@@ -98,27 +98,6 @@ def test_commands_for_models(place, environment):
     assert (place / "my-model/model.json").is_file()
 
 
-DOCS = README.parent / "docs"
-PAGES = [
-    README,
-    *(page for name in ("reference", "explanation") for page in (DOCS / name).glob("*")),
-]
-
-
-@pytest.mark.parametrize(
-    "page", sorted(PAGES), ids=lambda page: str(page.relative_to(README.parent))
-)
-def test_commands_that_nobody_types_are_marked(page):
-    """By what follows the block, or by places in capitals (docs/index.md)."""
-    pattern = r"^```console\n(.*?)^```\n+([^\n]*)"
-    for block, behind in re.findall(pattern, page.read_text(), re.DOTALL | re.MULTILINE):
-        for command in re.sub(r"\\\n\s*", "", block).splitlines():
-            elsewhere = re.match(r"(\$ )?(docker|curl|dtg-models fetch) ", command)
-            yours = re.match(r"(\$ )?bids_dtg (?![A-Z_]+ [A-Z_]+\d? )", command)
-            if elsewhere or (yours and page != README):
-                assert behind.startswith("*Not run"), command
-
-
 def test_python(tmp_path):
     """With what `make demo` leaves, and the model that is a part of the program."""
     simulated, phantom = tmp_path / "demo-output" / "simulated", Phantom()

@@ -10,8 +10,7 @@ from functools import partial
 
 import pytest
 from forked_jobs import ForkingProcess, spoil
-from hidden_packages import EXTRAS, without
-from tiny_job import TinyJob, read_table, tree
+from tiny_job import TinyJob, tree
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="/dev/full is of Linux")
 
@@ -131,23 +130,6 @@ def test_simulated_people_are_written_without_standard_streams(tmp_path, state):
     done = subprocess.run(program, preexec_fn=partial(_all_spoilt, state), check=False)
     assert done.returncode == 0
     assert len(list(out.glob("fmriprep/sub-*/func/*_bold.nii.gz"))) == 1
-
-
-@pytest.mark.slow
-def test_the_demo_is_made_without_torch_where_nothing_can_be_printed(tmp_path):
-    """Both in one run, as a demo takes half a minute; exit code 1 says that lines were lost."""
-    out = tmp_path / "out"
-    program = [sys.executable, "-m", "bids_dtg.cli.demo", str(out), "--participants", "1"]
-    done = subprocess.run(
-        program,
-        env=without(tmp_path / "hidden", *EXTRAS),
-        preexec_fn=partial(_all_spoilt, "full"),
-        check=False,
-    )
-    assert done.returncode == 1
-    assert len(read_table(out / "demo.tsv")) == 47
-    assert (out / "demo.png").is_file()
-    assert (out / "maps" / "index.html").is_file()
 
 
 def test_a_failed_participant_is_still_the_exit_code(forking, tmp_path):

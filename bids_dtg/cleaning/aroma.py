@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -27,10 +28,10 @@ _REMEDY = (
 
 @dataclass(frozen=True, eq=False)
 class AromaComponents:
-    """The components of a run's ICA."""
+    """The components of a run's ICA, by ICA-AROMA or tedana."""
 
     mixing: NDArray[np.float64]  # (frames, components), as stored: 0 in frames left out of the ICA
-    noise: NDArray[np.bool_]  # (components,), which of them ICA-AROMA calls noise
+    noise: NDArray[np.bool_]  # (components,), which of them are called noise
 
 
 def find_aroma_files(run: RestRun) -> tuple[Path, Path] | None:
@@ -43,16 +44,7 @@ def find_aroma_files(run: RestRun) -> tuple[Path, Path] | None:
     -------
     Both paths, or None unless both are there.
     """
-    beside = run.bold.parent.relative_to(run.root) if run.bold.is_relative_to(run.root) else None
-    folders = [run.bold.parent]
-    if beside is not None:
-        others = (path for path in run.root.parent.glob("*aroma*") if path != run.root)
-        folders += [path / beside for path in sorted(others)]
-    for folder in folders:
-        mixing, noise = (_first(folder, run.title, names) for names in (_MIXING, _NOISE))
-        if mixing and noise:
-            return mixing, noise
-    return None
+    return find_files(run, "aroma", _MIXING, _NOISE)
 
 
 def read_aroma(run: RestRun, n_frames: int) -> AromaComponents:
@@ -71,21 +63,67 @@ def read_aroma(run: RestRun, n_frames: int) -> AromaComponents:
             f"or …{_MIXING[2]} and …{_NOISE[1]} (fMRIPost-AROMA)",
             remedy=_REMEDY,
         )
+    return read_components(files, run, n_frames, _parse_aroma, _REMEDY)
+
+
+def find_files(
+    run: RestRun, word: str, mixing_names: tuple[str, ...], noise_names: tuple[str, ...]
+) -> tuple[Path, Path] | None:
+    """Find two files of a run beside it, or in a dataset whose name has a word in it."""
+    beside = run.beside.relative_to(run.root) if run.beside.is_relative_to(run.root) else None
+    folders = [run.beside]
+    if beside is not None:
+        others = (path for path in run.root.parent.glob(f"*{word}*") if path != run.root)
+        folders += [path / beside for path in sorted(others)]
+    for folder in folders:
+        mixing, noise = (_first(folder, run.title, names) for names in (mixing_names, noise_names))
+        if mixing and noise:
+            return mixing, noise
+    return None
+
+
+def read_components(
+    files: tuple[Path, Path],
+    run: RestRun,
+    n_frames: int,
+    parse: Callable[[Path, str, Path, str], AromaComponents],
+    remedy: str,
+) -> AromaComponents:
+    """Read the files of a run's components, and see that they fit its frames.
+
+    Parameters
+    ----------
+    files
+        Of the time courses, and of what the components are.
+    run
+        The run.
+    n_frames
+        Its frames.
+    parse
+        Makes components of both paths, each with its text.
+    remedy
+        What to do where they cannot be used.
+
+    Raises
+    ------
+    RunError
+        They are unreadable, or do not fit each other or the run.
+    """
     mixing_path, noise_path = files
     # An empty list: nothing is noise.
     is_empty = noise_path.is_file() and noise_path.stat().st_size == 0
     try:
-        content = read_content(mixing_path, run.participant)
-        mixing = _parse_mixing(mixing_path, as_text(content, mixing_path))
+        courses = as_text(read_content(mixing_path, run.participant), mixing_path)
         content = b"" if is_empty else read_content(noise_path, run.participant)
-        noise = _parse_noise(noise_path, as_text(content, noise_path), mixing.shape[1])
+        found = parse(mixing_path, courses, noise_path, as_text(content, noise_path))
     except (ForeignFileError, ValueError) as err:
         raise RunError(
             f"sub-{run.participant}: {mixing_path} and {noise_path.name} cannot be used: "
             f"{quoted(err)}",
             expected="a column of numbers for each component, and which of them are noise",
-            remedy=_REMEDY,
+            remedy=remedy,
         ) from err
+    mixing = found.mixing
     if len(mixing) > n_frames or (len(mixing) < n_frames - _LONGEST_START):
         raise RunError(
             f"sub-{run.participant}: {mixing_path} has {len(mixing)} rows",
@@ -94,7 +132,7 @@ def read_aroma(run: RestRun, n_frames: int) -> AromaComponents:
         )
     # Without the frames at the start that the ICA was not given.
     start = np.zeros((n_frames - len(mixing), mixing.shape[1]))
-    return AromaComponents(np.vstack([start, mixing]), noise)
+    return replace(found, mixing=np.vstack([start, mixing]))
 
 
 def _first(folder: Path, title: str, names: tuple[str, ...]) -> Path | None:
@@ -108,7 +146,13 @@ def _first(folder: Path, title: str, names: tuple[str, ...]) -> Path | None:
     return next((folder / name for name in matching), None)
 
 
-def _parse_mixing(path: Path, text: str) -> NDArray[np.float64]:
+def _parse_aroma(mixing_path: Path, courses: str, path: Path, text: str) -> AromaComponents:
+    mixing = parse_mixing(mixing_path, courses)
+    return AromaComponents(mixing, _parse_noise(path, text, mixing.shape[1]))
+
+
+def parse_mixing(path: Path, text: str) -> NDArray[np.float64]:
+    """Read time courses (frames, components), with or without names above; else ValueError."""
     rows = [line.split() for line in text.splitlines() if line.strip()]
     if rows and not _is_number(rows[0][0]):
         rows = rows[1:]  # fMRIPrep writes no header, others may

@@ -176,8 +176,9 @@ def _strategy_columns(
     remedy = "choose another --denoise-strategy (none needs no column), or rerun fMRIPrep"
     if table is None:
         raise RunError(
-            f"{run.title} has no table of confounds beside {run.bold}",
-            expected="…_desc-confounds_timeseries.tsv",
+            f"{run.title} has no table of confounds beside {run.motion or run.bold}",
+            expected="…_desc-confounds_timeseries.tsv"
+            + ", which fMRIPrep writes at level full only" * (run.motion is not None),
             remedy=f"copy it there, or {remedy}",
         )
     components = compcor_columns(table, run) if "compcor" in row.parts else ()
@@ -272,7 +273,8 @@ def _with_noise(
     columns = replace(columns, facts={**(columns.facts or {}), **counts})
     if options.aroma_denoising == "nonaggr":
         return replace(columns, components=found)
-    names = tuple(f"aroma_motion_{index + 1:02d}" for index in np.flatnonzero(found.noise))
+    numbers = np.flatnonzero(found.noise) + noise.first
+    names = tuple(noise.columns.format(number) for number in numbers)
     return replace(
         columns,
         values=np.hstack([columns.values, found.mixing[:, found.noise]]),

@@ -35,6 +35,8 @@ class NoiseComponents:
     title: str  # in the methods text
     read: Callable[[RestRun, int], AromaComponents]  # from a run and its number of frames
     files: Callable[[RestRun], tuple[Path, ...]]  # that it would read; none where some are missing
+    columns: str = "aroma_motion_{:02d}"  # names of noise components that become columns
+    first: int = 1  # number of the first component
 
 
 @dataclass(frozen=True)
@@ -124,7 +126,7 @@ class Strategy:
         elif options.gsr:
             parts.append("global_signal")
             arguments["global_signal"] = "basic"
-        if self.noise is not None and options.aroma_denoising == "aggr":
+        if "ica_aroma" in self.optional and options.aroma_denoising == "aggr":
             parts.append("ica_aroma")
             arguments["ica_aroma"] = "basic"
         return {**arguments, **self.thresholds(options), "strategy": tuple(parts)}
@@ -140,6 +142,18 @@ def _aroma_files(run: RestRun) -> tuple[Path, ...]:
     from bids_dtg.cleaning.aroma import find_aroma_files
 
     return find_aroma_files(run) or ()
+
+
+def _read_tedana(run: RestRun, n_frames: int) -> AromaComponents:
+    from bids_dtg.cleaning.tedana import read_tedana
+
+    return read_tedana(run, n_frames)
+
+
+def _tedana_files(run: RestRun) -> tuple[Path, ...]:
+    from bids_dtg.cleaning.tedana import find_tedana_files
+
+    return find_tedana_files(run) or ()
 
 
 _ROWS = (
@@ -173,6 +187,18 @@ _ROWS = (
         arguments={"wm_csf": "basic"},
         optional=("ica_aroma",),  # then they are read from the files
         noise=NoiseComponents("ICA-AROMA (Pruim et al., 2015)", _read_aroma, _aroma_files),
+    ),
+    Strategy(
+        "tedana",
+        "cosines, after the components that tedana rejected in a multi-echo run",
+        parts=("high_pass",),
+        noise=NoiseComponents(
+            "tedana (DuPre et al., 2021)",
+            _read_tedana,
+            _tedana_files,
+            columns="rejected_ICA_{:02d}",
+            first=0,
+        ),
     ),
     Strategy("none", "nothing", default_for=("xcpd", "hcp", "ukb")),
 )

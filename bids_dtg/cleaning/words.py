@@ -53,6 +53,11 @@ CLEANING_REFERENCES = {
   artifacts from fMRI data. *NeuroImage*, 112, 267-277.
   https://doi.org/10.1016/j.neuroimage.2015.02.064
 """,
+    "DuPre": """\
+- DuPre, E., et al. (2021). TE-dependent analysis of multi-echo fMRI with tedana. *Journal of Open
+  Source Software*, 6, 3669.
+  https://doi.org/10.21105/joss.03669
+""",
     "Lindquist": """\
 - Lindquist, M. A., et al. (2019). Modular preprocessing pipelines can reintroduce artifacts into
   fMRI data. *Human Brain Mapping*, 40, 2358-2376.
@@ -147,11 +152,15 @@ def _from_table(row: Strategy, options: CleaningOptions, lacking: Lacking) -> li
     if not row.reads_table:
         return []
     arguments = row.nilearn_arguments(options)
-    noise = row.noise.title if row.noise is not None else ""
+    noise, taken = "", arguments["strategy"]
+    if row.noise is not None:
+        noise = row.noise.title
+        taken += ("ica_aroma",) * (options.aroma_denoising == "aggr")
+        arguments |= {"ica_aroma": "basic"}
     return [
         words[arguments.get(part)].format(noise=noise) + _WHERE * (part in lacking.somewhere)
         for part, words in PART_WORDS.items()
-        if part in arguments["strategy"] and part not in lacking.everywhere
+        if part in taken and part not in lacking.everywhere
     ]
 
 

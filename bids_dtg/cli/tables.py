@@ -247,6 +247,10 @@ def table_choices(workflow: Workflow | None = None) -> Mapping[str, Choices]:
             tuple(FORMS), tuple(f"{row.name}: {row.help}" for row in FORMS.values())
         ),
         "recipe": Choices(tuple(dict.fromkeys(name for row in rows for name in row.recipes))),
+        "write": Choices(
+            tuple(name for row in rows for name in row.writes),
+            tuple(f"{name}: {words}" for row in rows for name, words in row.writes.items()),
+        ),
         "feature_sets": Choices(
             tuple(features), tuple(f"{kind.name}: {kind.help}" for kind in features.values())
         ),

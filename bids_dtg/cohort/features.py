@@ -21,7 +21,7 @@ from bids_dtg.cohort.frames import atlas_key, find_atlas_key, region_tables
 from bids_dtg.cohort.map_findings import MapsOfContrast
 from bids_dtg.cohort.measured_maps import read_measured
 from bids_dtg.cohort.people import GroupPeople, read_map
-from bids_dtg.errors import DatasetError, DtgError, ForeignFileError, RunError, SettingsError
+from bids_dtg.errors import DatasetError, DtgError, ForeignFileError, RunError
 from bids_dtg.files.foreign import MOST_TABLE, read_bytes, text_columns
 from bids_dtg.files.mapped_rows import MappedRows
 from bids_dtg.files.names import parse_name, plain_label
@@ -33,16 +33,15 @@ from bids_dtg.inputs.statmaps import (
     StatMap,
     choose_sessions,
     choose_statistic,
+    chosen_contrasts,
     group_maps,
     in_space,
     name_targets,
-    nearest_contrast,
     plain_contrast,
     statmaps_place,
 )
-from bids_dtg.notices import counted, named, say, show
+from bids_dtg.notices import counted, say, show
 from bids_dtg.report.contents import AverageFiles
-from bids_dtg.settings import Settings
 from bids_dtg.settings.option import find_row
 from bids_dtg.workflows import FeatureKind
 
@@ -192,7 +191,7 @@ class MapFeatures(FeatureSource):
 
 def find_maps(kind: FeatureKind, people: GroupPeople) -> FeatureSource:
     """Find predicted maps, which everybody has."""
-    contrasts = _wanted(people.settings, _labels(people))
+    contrasts = _wanted(people, _labels(people))
     return MapFeatures(kind, contrasts, frozenset(people.labels), _map_path, people.places)
 
 
@@ -217,7 +216,7 @@ def find_deviations(kind: FeatureKind, people: GroupPeople) -> FeatureSource:
         )
     has = frozenset(label for label, own in known.items() if own == most)
     return MapFeatures(
-        kind, _wanted(people.settings, most), has, _deviation_path, people.places, may_be_flat=True
+        kind, _wanted(people, most), has, _deviation_path, people.places, may_be_flat=True
     )
 
 
@@ -290,7 +289,7 @@ def find_measured(
         if line:
             say(line)
     there = {key for maps in chosen.values() for key in maps.target}
-    contrasts = _wanted(people.settings, [predicted[key] for key in predicted if key in there])
+    contrasts = _wanted(people, [predicted[key] for key in predicted if key in there])
     return MeasuredFeatures(
         kind,
         contrasts,
@@ -393,7 +392,7 @@ def _find_regions(kind: FeatureKind, people: GroupPeople, column: str) -> Featur
     regions = tuple(row["name"] for row in table if row["contrast"] == labels[0])
     if len(table) != len(labels) * len(regions) or not own_keys:
         raise DatasetError(f"{first} is no table of regions as the program writes it")
-    contrasts = _wanted(people.settings, labels)
+    contrasts = _wanted(people, labels)
     rows = np.array([row["contrast"] in contrasts for row in table])
     if column == "deviation" and not np.isfinite(_region_rows(first, column)[1][rows]).any():
         raise DatasetError(
@@ -609,20 +608,14 @@ def _labels(people: GroupPeople) -> list[str]:
     return [found.label for found in people.example.maps]
 
 
-def _wanted(settings: Settings, there: Sequence[str]) -> tuple[str, ...]:
+def _wanted(people: GroupPeople, there: Sequence[str]) -> tuple[str, ...]:
     """Return the contrasts of ``--contrast``; all if it names none."""
-    asked = settings.modelling.contrast
-    known = {plain_contrast(label): label for label in there}
-    for label in asked:
-        if plain_contrast(label) not in known:
-            near = nearest_contrast(label, there)
-            raise SettingsError(
-                f"--contrast names {label}, which no map is of",
-                expected=f"of {named(list(there))}",
-                remedy=f"did you mean {near}?" if near else None,
-            )
-    wanted = {plain_contrast(label) for label in asked}
-    return tuple(label for key, label in known.items() if not asked or key in wanted)
+    asked = people.settings.modelling.contrast
+    if not asked:
+        return tuple(there)
+    tasks = {found.label: found.task for found in people.example.maps}
+    wanted = chosen_contrasts(asked, {label: tasks.get(label, "") for label in there})
+    return tuple(label for label in there if label in wanted)
 
 
 def _map_path(made: AverageFiles, contrast: str) -> Path | None:

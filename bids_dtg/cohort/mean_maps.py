@@ -207,7 +207,8 @@ def require_grid(
             expected="one grid for all maps",
             remedy=remedy,
         )
-    space = parse_name(path.name).get("space") or ""
+    name = parse_name(path.name)
+    space = name.get("space") or name.get("tpl") or ""  # of what is the same for all people
     if space != grid.space:
         raise RunError(f"{path} is in the space {space}", expected=grid.space, remedy=remedy)
 

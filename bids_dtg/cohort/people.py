@@ -365,7 +365,9 @@ def counting_sets(settings: Settings, *, each_sidecar: bool) -> CountingSets:
         say(f"{title} is left out: {why}")
     if not averages:
         what = "results of participants with --model" if counting_files else "maps of participants"
-        raise DatasetError(f"{output.root} has no {what}", remedy="run the participant level first")
+        unwanted = any(own.without_maps for own in files.values())
+        remedy = "run the participant level " + ("with --write maps" if unwanted else "first")
+        raise DatasetError(f"{output.root} has no {what}", remedy=remedy)
     by_label: dict[str, list[AverageFiles]] = {}
     for made in averages:
         by_label.setdefault(_participant(made), []).append(made)

@@ -179,8 +179,7 @@ class ResultFolder:
             Name, title and text of the output's description.
         """
         container = running_container()
-        for note in self.output.describe(source, words, version=__version__, container=container):
-            say(note)
+        self.output.describe(source, words, version=__version__, container=container)
 
     def table(self, name: str, table: ResultTable) -> Path:
         """Write a table and its data dictionary, and return its path.

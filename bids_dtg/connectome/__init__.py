@@ -3,6 +3,7 @@
 - `design`: the temporal design: frames kept, columns projected out
 - `form`: what a value of a connectome says: of an ROI alone, or of all together
 - `passes`: one pass over a run's blocks, whatever is added up
+- `carpet`: values of some voxels over a run, as they pass by
 - `moments`: the sums that one pass over a run adds up
 - `algebra`: cleaned series and cleaned correlations, from these sums
 - `connectome`: connectomes of a run, its segments and its halves

@@ -5,11 +5,16 @@ The pass itself is written with what both libraries share: `@`, `.T`, slices, `+
 
 from __future__ import annotations
 
+import sys
 from contextlib import AbstractContextManager, nullcontext
-from typing import Any, Protocol
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
+
+if TYPE_CHECKING:
+    from threadpoolctl import ThreadpoolController
 
 
 class Arrays(Protocol):
@@ -43,10 +48,21 @@ def one_blas_thread() -> AbstractContextManager[object]:
     BLAS threads wait for each other by spinning; beside a thread that inflates they made a pass
     on two cores slower by half, and ten times where the machine had other work.
     """
-    from threadpoolctl import threadpool_limits
-
-    limits: AbstractContextManager[object] = threadpool_limits(limits=1, user_api="blas")
+    limits: AbstractContextManager[object] = _libraries(len(sys.modules)).limit(
+        limits=1, user_api="blas"
+    )
     return limits
+
+
+@lru_cache(maxsize=1)
+def _libraries(modules: int) -> ThreadpoolController:
+    """Find the libraries that have threads; a new module may have brought one.
+
+    It takes 4 ms, as long as the connectome of a small run.
+    """
+    from threadpoolctl import ThreadpoolController
+
+    return ThreadpoolController()
 
 
 class NumpyArrays:

@@ -6,6 +6,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from bids_dtg.contrasts.bundle.kinds import KINDS, recipe_names
+from bids_dtg.contrasts.participant.outputs.choice import WRITES
 from bids_dtg.settings.parts import NETWORK_BATCH, NETWORK_EPOCHS, NETWORK_RATE
 from bids_dtg.statistics.analyses import ANALYSES
 from bids_dtg.workflows import (
@@ -98,7 +99,7 @@ ROW = Workflow(
         reports=later("participants.reports:remake_reports"),
         verify=later("participants.verify:verify_participants"),
         methods=later("contrasts.participant.worker:LEVEL.print_methods"),
-        reads=(*OF_RUNS, "device", "output"),
+        reads=(*OF_RUNS, "device", "output", "contrast"),
     ),
     group=later("contrasts.analyses.overview.analysis:run_group"),
     group_reads_runs=True,
@@ -138,6 +139,7 @@ ROW = Workflow(
         }
     ),
     features=MappingProxyType({kind.name: kind for kind in FEATURES}),
+    writes=WRITES,
     presentation=constant("contrasts.panels.presentation:PRESENTATION"),
     kinds=KINDS.values,
     published=constant("contrasts.bundle.registry:PUBLISHED"),

@@ -9,7 +9,7 @@ import random
 import time
 from bisect import bisect_left
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
 from urllib.parse import quote, unquote, urlsplit
@@ -46,11 +46,14 @@ _WRITTEN = "logs/written"  # a file for each text that the program wrote
 # Where the input lies on this machine, for the next call: part of the logs, which are private.
 _INPUT = "logs/input.json"
 TEMPLATEFLOW = "templateflow"  # its name in BIDS URIs
+RAW = "raw"  # that of the raw dataset
 _TEMPLATEFLOW_ADDRESS = "https://github.com/templateflow/templateflow"
+# How results are cited, in the description. BIDS wants one source: these give way to a CITATION.cff
+# of somebody's own. Earlier versions wrote one.
+_CITED = ("Authors", "HowToAcknowledge", "License", "ReferencesAndLinks")
+_CITATION = "CITATION.cff"
 # What people may write anew in the description, beside what the program knows nothing of.
-_EDITABLE = ("Name",)
-# What earlier versions wrote into the description: BIDS wants one source, which is CITATION.cff.
-_IN_CITATION = ("HowToAcknowledge", "License")
+_EDITABLE = ("Name", *_CITED)
 _PARTICIPANTS = {
     "Description": "Participants with results in this dataset",
     "participant_id": {"Description": "Participant, as the folders are named"},
@@ -67,6 +70,8 @@ class SourceDataset:
     name: str  # its key in DatasetLinks and BIDS URIs
     description: Mapping[str, Any]  # its dataset_description.json; empty where it has none
     bids_dir: Path  # absolute; BIDS_DIR as given: the raw dataset or the root itself
+    # Absolute; the raw dataset that it names or lies in, where BIDS_DIR is another.
+    raw: Path | None = field(default=None, kw_only=True)
 
     @property
     def title(self) -> str:
@@ -79,7 +84,7 @@ class DatasetWords:
     """How an output dataset describes itself."""
 
     name: str  # in its description
-    citation: str  # text of CITATION.cff
+    citation: str  # how it is cited: a sentence; behind an empty line, a reference a line
     readme: str  # text of the README
     workflow: str | None = None  # that makes it; None: the first there was, which is not named
 
@@ -146,12 +151,11 @@ class DerivativeDataset:
         *,
         version: str,
         container: str | None = None,
-    ) -> tuple[str, ...]:
-        """Write what describes the dataset: description, README, .bidsignore, CITATION.cff.
+    ) -> None:
+        """Write what describes the dataset: description, README, .bidsignore.
 
-        Files that are right already are left alone, and so are a README and a
-        CITATION.cff that somebody edited; the lines of a `.bidsignore` and what
-        others wrote into the description (Authors, License, …) are kept.
+        Files that are right already are left alone, and so is a README that is there; the lines of
+        a `.bidsignore` and what others wrote into the description (Authors, License, …) are kept.
 
         Parameters
         ----------
@@ -164,16 +168,13 @@ class DerivativeDataset:
         container
             Image that the program runs in, where known (`provenance.running_container`).
 
-        Returns
-        -------
-        tuple of str
-            Lines about what was left alone.
-
         Raises
         ------
         SettingsError
             Another workflow has described it meanwhile.
         """
+        if self._has_written(_CITATION, self._read(_CITATION)):
+            self.remove(_CITATION)
         description = self._description(source, words, version, container)
         description = self._with_others_entries(description)
         content = json.dumps(description, indent=2, ensure_ascii=False) + "\n"
@@ -191,7 +192,6 @@ class DerivativeDataset:
         self.write_if_changed(".bidsignore", "\n".join([*ignored, *missing]) + "\n")
         if not (self.root / "README").exists() and not (self.root / "README.md").exists():
             self.write_if_changed("README", words.readme)
-        return self._write_unless_edited("CITATION.cff", _with_licence(words.citation, source))
 
     def remove_stale_temporaries(self) -> None:
         """Remove what killed processes left in the folders that all calls share."""
@@ -278,6 +278,7 @@ class DerivativeDataset:
             "GeneratedBy": [generator],
             "SourceDatasets": _sources(source, links),
             "DatasetLinks": {**links, TEMPLATEFLOW: _TEMPLATEFLOW_ADDRESS},
+            **({} if (self.root / _CITATION).exists() else _cited(source, words)),
         }
 
     def _read(self, name: str) -> str:
@@ -292,8 +293,8 @@ class DerivativeDataset:
         """Return the description with what others wrote into the one that is there."""
         found = read_json(self.root / "dataset_description.json")
         others = {k: v for k, v in found.items() if k not in description}
-        for key in _IN_CITATION:
-            if isinstance(text := others.get(key), str) and self._has_written(key, text):
+        for key in _CITED:
+            if key in others and self._has_written(key, _as_text(others[key])):
                 del others[key]
         merged = {**description, **others}
         links = found.get("DatasetLinks")
@@ -303,25 +304,13 @@ class DerivativeDataset:
         made = found.get("GeneratedBy")
         more_made = made[1:] if isinstance(made, list) else []
         merged["GeneratedBy"] = [*description["GeneratedBy"], *more_made]
-        for key in _EDITABLE:
-            text = found.get(key)
-            if isinstance(text, str) and text and not self._has_written(key, text):
-                merged[key] = text
-            self._note_written(key, description[key])
+        for key in description.keys() & _EDITABLE:
+            value, ours = found.get(key), description[key]
+            edited = isinstance(value, type(ours)) and not self._has_written(key, _as_text(value))
+            if edited and value:
+                merged[key] = value
+            self._note_written(key, _as_text(ours))
         return merged
-
-    def _write_unless_edited(self, name: str, content: str) -> tuple[str, ...]:
-        """Write a file that nobody else has changed; return a line where somebody has."""
-        found = self._read(name)
-        if found and found != content and not self._has_written(name, found):
-            return (
-                f"{self.root / name} was edited, or is of another version of the program: it is "
-                "left alone (remove it to have it made anew)",
-            )
-        # First: whoever is killed in between finds the earlier text, which is known too.
-        self._note_written(name, content)
-        self.write_if_changed(name, content)
-        return ()
 
     def _has_written(self, what: str, text: str) -> bool:
         return (self.root / _written(what, text)).exists()
@@ -502,14 +491,27 @@ def _first_cell(line: str) -> str:
     return line.partition("\t")[0]
 
 
-def _with_licence(citation: str, source: SourceDataset) -> str:
-    """Add the licence of the data: results are no freer than what they are made from."""
+def _cited(source: SourceDataset, words: DatasetWords) -> dict[str, Any]:
+    """Return how results are cited: authors and licence are those of the data behind them."""
+    raw = read_json(source.bids_dir / "dataset_description.json")
+    given = (description.get("Authors") for description in (source.description, raw))
+    authors = next((names for names in given if _are_texts(names)), None)
     licence = source.description.get("License")
-    if not isinstance(licence, str) or not licence or not citation:
-        return citation
-    words = f"The licence of the data that these results were made from: {licence}"
-    # A text in JSON is one in YAML, whatever characters it has.
-    return f"{citation.rstrip()}\nabstract: {json.dumps(words)}\n"
+    asked, _, references = words.citation.partition("\n\n")
+    return {
+        **({"Authors": authors} if authors else {}),
+        **({"License": licence} if isinstance(licence, str) and licence else {}),
+        "HowToAcknowledge": " ".join(asked.split()),
+        "ReferencesAndLinks": references.splitlines(),
+    }
+
+
+def _are_texts(value: object) -> bool:
+    return isinstance(value, list) and bool(value) and all(isinstance(each, str) for each in value)
+
+
+def _as_text(value: object) -> str:
+    return value if isinstance(value, str) else json.dumps(value)
 
 
 def _sources(source: SourceDataset, links: Mapping[str, str]) -> list[dict[str, str]]:
@@ -533,8 +535,8 @@ def _is_local(text: object) -> bool:
 
 def _places(source: SourceDataset) -> dict[str, Path]:
     """Return the folders of the input by their names in BIDS URIs."""
-    raw = {} if source.bids_dir == source.root else {"raw": source.bids_dir}
-    return {source.name: source.root, **raw}
+    raw = source.raw if source.bids_dir == source.root else source.bids_dir
+    return {source.name: source.root, **({RAW: raw} if raw else {})}
 
 
 def _links(source: SourceDataset, root: Path) -> dict[str, str]:
@@ -558,7 +560,7 @@ def _far_places(source: SourceDataset, root: Path) -> dict[str, Path]:
     """Return those folders of the input that no relative link is written to."""
     near = [
         place
-        for place in (source.root, source.bids_dir)
+        for place in _places(source).values()
         if place.parent == root.parent or place in root.parents
     ]
     return {

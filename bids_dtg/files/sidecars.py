@@ -53,7 +53,7 @@ def repetition_time(bold: Path, root: Path) -> tuple[float | None, tuple[Path, .
         If a sidecar is no JSON object, or its RepetitionTime is no number above 0 and up to 20.
     """
     read: list[Path] = []
-    for sidecar in _sidecars(bold, root):
+    for sidecar in sidecars_of(bold, root):
         read.append(sidecar)
         if (seconds := stated_repetition_time(sidecar)) is not None:
             return seconds, tuple(read)
@@ -176,7 +176,8 @@ def applies_to(sidecar: BidsName, file: BidsName) -> bool:
     )
 
 
-def _sidecars(bold: Path, root: Path) -> list[Path]:
+def sidecars_of(bold: Path, root: Path) -> list[Path]:
+    """List the JSON files that hold for a BOLD file of a dataset, nearest first."""
     name = parse_name(bold.name)
     folders = [bold.parent, *bold.parent.parents]
     above = folders[1 : folders.index(root) + 1] if root in folders else []

@@ -16,9 +16,15 @@ from bids_dtg.errors import RunError, SettingsError
 from bids_dtg.imaging.grid import Grid
 from bids_dtg.imaging.nifti import read_single
 from bids_dtg.imaging.places import VoxelPlaces
+from bids_dtg.imaging.surfaces.parcels import ParcelForm, read_form, structures_form
 from bids_dtg.imaging.transforms.chain import Transform, map_points
 from bids_dtg.imaging.transforms.itk import read_transforms
-from bids_dtg.inputs.regions.atlases import AtlasFile, AtlasPlaces, find_atlas_files
+from bids_dtg.inputs.regions.atlases import (
+    AtlasFile,
+    AtlasPlaces,
+    find_atlas_files,
+    grayordinates_file,
+)
 from bids_dtg.inputs.regions.known_atlases import DEFAULT, atlas_key
 from bids_dtg.inputs.templateflow import TemplateFlow
 
@@ -53,6 +59,8 @@ class Atlas:
     # (parcels,), voxels of the model's lattice in each parcel, within the model's mask or not
     voxels: NDArray[np.int64]
     file: AtlasFile | None = None  # where it is from; None: made of arrays
+    form: ParcelForm | None = None  # of its parcels as grayordinates; None: it has none
+    form_note: str = ""  # why a file of such a form was not used; empty: it was, or there is none
 
     @property
     def key(self) -> str:
@@ -71,8 +79,11 @@ class Atlas:
 
     @cached_property
     def identity(self) -> str:
-        """SHA-256 of all that its tables depend on: labels, sizes and names of the parcels."""
-        content = json.dumps([self.digest, self.voxels.tolist(), list(self.parcels.values())])
+        """SHA-256 of all that its files depend on: labels, sizes, names and form of the parcels."""
+        parts: list[object] = [self.digest, self.voxels.tolist(), list(self.parcels.values())]
+        if self.form is not None and self.form.source:
+            parts.append(self.form.digest)
+        content = json.dumps(parts)
         return hashlib.sha256(content.encode()).hexdigest()
 
     @cached_property
@@ -162,7 +173,7 @@ def _default(places: VoxelPlaces) -> tuple[Atlas, ...]:
 
 
 def atlases_note(asked: Sequence[str], chosen: Sequence[Atlas]) -> str | None:
-    """Return a line for people where the default atlas was meant and does not fit the model.
+    """Return a line for people where an atlas, or its form as grayordinates, does not fit.
 
     Parameters
     ----------
@@ -176,6 +187,8 @@ def atlases_note(asked: Sequence[str], chosen: Sequence[Atlas]) -> str | None:
     >>> atlases_note(["none"], []) is None
     True
     """
+    if notes := [atlas.form_note for atlas in chosen if atlas.form_note]:
+        return "; ".join(notes)
     if asked or chosen:
         return None
     return f"no table of regions: the default atlas, {DEFAULT}, has no parcel in the model's mask"
@@ -206,13 +219,28 @@ def read_atlas(file: AtlasFile, places: VoxelPlaces) -> Atlas:
             f"--atlases {file.image} has no label in the model's grey matter",
             expected=f"a label image in {places.grid.space}",
         )
+    parcels = _parcels(indices, file)
+    form, note = _form(file, list(parcels.values()))
     return Atlas(
         entities=file.entities,
         labels=labels,
-        parcels=_parcels(indices, file),
+        parcels=parcels,
         voxels=_lattice_counts(image, places.grid, indices),
         file=file,
+        form=form,
+        form_note=note,
     )
+
+
+def _form(file: AtlasFile, names: Sequence[str]) -> tuple[ParcelForm | None, str]:
+    """Return an atlas' parcels as grayordinates, and a sentence on why a file was not used."""
+    path = grayordinates_file(file)
+    if path is None:
+        return structures_form(names), ""
+    try:
+        return read_form(path, names), ""
+    except RunError as err:
+        return None, f"no values of parcels as CIFTI: {err.found}"
 
 
 def region_means(maps: NDArray[np.floating], atlas: Atlas) -> NDArray[np.float64]:

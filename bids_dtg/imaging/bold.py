@@ -237,7 +237,8 @@ def stream_voxels(
             rest = stored
             while len(rest):
                 taken = rest[: len(voxels) - held]
-                sampling.apply(taken, header.slope, header.inter, voxels[held : held + len(taken)])
+                into = voxels[held : held + len(taken)]
+                sampling.apply(taken, header.slope, header.inter, into, first + held)
                 held, rest = held + len(taken), rest[len(taken) :]
                 if held == len(voxels):
                     yield first, voxels

@@ -18,6 +18,7 @@ from bids_dtg.imaging.sampling import (
     GridMismatchError,
     LatticeSampling,
     LinearSampling,
+    MovingSampling,
     Sampling,
     nearest_sampling,
 )
@@ -92,16 +93,41 @@ class Placement:
                 pass
             else:
                 return lattice, "none"
-        elif header.forms_differ_mm:
-            raise RunError(
-                f"{header.path} has an sform and a qform that put a voxel "
-                f"{header.forms_differ_mm:.3g} mm apart, and transforms lead to one of them",
-                expected="two forms that agree",
-                remedy="find out which the transforms were made with and set the code of the "
-                "other to 0",
-            )
+        else:
+            _require_one_form(header)
         sample = nearest_sampling if interpolation == "nearest" else LinearSampling
         return sample(header.shape, header.affine, self.points), interpolation
+
+    def in_moving_file(
+        self,
+        header: NiftiHeader,
+        interpolation: Interpolation,
+        motion: NDArray[np.float64],
+        keep: NDArray[np.bool_],
+    ) -> Sampling:
+        """Find the voxels in the frames of a file that were not realigned.
+
+        Parameters
+        ----------
+        header
+            Of the series.
+        interpolation
+            How values between voxels are taken.
+        motion
+            (frames, 4, 4), from points of the files' space to those of a frame, RAS+ mm.
+        keep
+            (frames,), those in which a voxel must be in the field of view.
+
+        Raises
+        ------
+        RunError
+            The file's forms differ, so that it is not known to which the transforms lead.
+        """
+        _require_one_form(header)
+        nearest = interpolation == "nearest"
+        return MovingSampling(
+            header.shape, header.affine, self.points, motion, keep=keep, nearest=nearest
+        )
 
     def mask(self, path: Path) -> NDArray[np.bool_]:
         """Read a mask of the files' space at the voxels.
@@ -121,3 +147,15 @@ class Placement:
         sampled = sampling.apply(values.reshape(1, -1, order="F"), 1.0, 0.0)[0]
         inside: NDArray[np.bool_] = sampled > 0.5
         return inside
+
+
+def _require_one_form(header: NiftiHeader) -> None:
+    """Refuse a file whose forms differ: it is not known to which of them transforms lead."""
+    if header.forms_differ_mm:
+        raise RunError(
+            f"{header.path} has an sform and a qform that put a voxel "
+            f"{header.forms_differ_mm:.3g} mm apart, and transforms lead to one of them",
+            expected="two forms that agree",
+            remedy="find out which the transforms were made with and set the code of the "
+            "other to 0",
+        )

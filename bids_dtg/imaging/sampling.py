@@ -15,7 +15,7 @@ from bids_dtg.imaging.grid import Grid
 LATTICE_TOLERANCE = 1e-3
 # Weights below this are rounding: without them a voxel that lies on another needs that one only.
 _LEAST_WEIGHT = 1e-5
-# Points handled at a time, so that what lies between input and result stays small.
+# Points handled at a time, so that what lies between input and result stays in the cache.
 _POINTS = 65536
 
 
@@ -32,8 +32,12 @@ class Sampling(Protocol):
         slope: float,
         inter: float,
         out: NDArray[np.float32] | None = None,
+        first: int = 0,
     ) -> NDArray[np.float32]:
-        """Take (frames, voxels) float32 out of (frames, file voxels), first file axis fastest."""
+        """Take (frames, voxels) float32 out of (frames, file voxels), first file axis fastest.
+
+        `first` is the index of the first frame in the run: where voxels lie may depend on it.
+        """
 
 
 class GridMismatchError(RunError):
@@ -100,6 +104,7 @@ class LatticeSampling:
         slope: float,
         inter: float,
         out: NDArray[np.float32] | None = None,
+        first: int = 0,
     ) -> NDArray[np.float32]:
         """Gather voxels of frames and scale them.
 
@@ -111,6 +116,8 @@ class LatticeSampling:
             value = stored * slope + inter.
         out
             (frames, voxels) to fill; made where not given.
+        first
+            Makes no difference: voxels lie at the same place in all frames.
 
         Returns
         -------
@@ -180,6 +187,7 @@ class LinearSampling:
         slope: float,
         inter: float,
         out: NDArray[np.float32] | None = None,
+        first: int = 0,
     ) -> NDArray[np.float32]:
         """Interpolate frames and scale them; as `LatticeSampling.apply`."""
         out = require_shape(out, len(block), len(self.covered))
@@ -192,6 +200,119 @@ class LinearSampling:
             scale(values, slope, inter)
             values[missing] = 0.0
         return out
+
+
+class MovingSampling:
+    """Interpolation at points that lie elsewhere in each frame, as a head that moves.
+
+    What is done to a frame is what `LinearSampling`, or `nearest_sampling`, does to it at the
+    points of that frame. A covered voxel that a frame does not hold, as only frames that are not
+    kept may, takes the nearest value there is.
+    """
+
+    def __init__(
+        self,
+        shape: tuple[int, ...],
+        affine: NDArray[np.float64],
+        points: NDArray[np.float64],
+        motion: NDArray[np.float64],
+        *,
+        keep: NDArray[np.bool_],
+        nearest: bool = False,
+    ) -> None:
+        """Find which points are in the field of view.
+
+        Parameters
+        ----------
+        shape, affine
+            First three sizes and the affine (voxel indices to RAS+ mm) of the file.
+        points
+            (voxels, 3), RAS+ coordinates in mm of the reference that frames were realigned to.
+        motion
+            (frames, 4, 4), from points of the reference to those of a frame, RAS+ mm.
+        keep
+            (frames,), those in which a voxel must be in the field of view.
+        nearest
+            Take the nearest voxel, in place of the sum of eight.
+        """
+        self._shape, self._nearest = shape[:3], nearest
+        self._to_voxels: NDArray[np.float64] = np.linalg.inv(affine) @ motion
+        # (voxels,), whether it is there in all kept frames
+        self.covered = _seen_in_all(points, self._to_voxels[keep], self._shape)
+        self._there = np.flatnonzero(self.covered)
+        self._points = points[self._there]
+        # Filled anew for each frame: to ask the system for as much each time takes as long.
+        number = len(self._there)
+        self._neighbours = np.empty((number, 8), np.int32)
+        self._weights = np.empty((number, 8), np.float32)
+        self._starts = np.arange(0, 8 * number + 1, 8, dtype=np.int32)
+
+    def apply(
+        self,
+        block: NDArray[np.generic],
+        slope: float,
+        inter: float,
+        out: NDArray[np.float32] | None = None,
+        first: int = 0,
+    ) -> NDArray[np.float32]:
+        """Interpolate frames and scale them, as `LatticeSampling.apply`.
+
+        `first` is the index of the first one in the run.
+        """
+        out = require_shape(out, len(block), len(self.covered))
+        take = self._nearest_of if self._nearest else self._linear_of
+        missing = np.flatnonzero(~self.covered)
+        for frame, to_voxels, values in zip(block, self._to_voxels[first:], out, strict=False):
+            values[self._there] = take(frame, to_voxels)
+            scale(values, slope, inter)
+            values[missing] = 0.0
+        return out
+
+    def _linear_of(
+        self, frame: NDArray[np.generic], to_voxels: NDArray[np.float64]
+    ) -> NDArray[np.float32]:
+        from scipy.sparse import csr_array
+
+        for low in range(0, len(self._points), _POINTS):
+            part = slice(low, low + _POINTS)
+            positions = _mapped(self._points[part], to_voxels)
+            _fill(positions, self._shape, self._neighbours[part], self._weights[part])
+        matrix: Any = csr_array(
+            (self._weights.reshape(-1), self._neighbours.reshape(-1), self._starts.copy()),
+            shape=(len(self._points), len(frame)),
+        )
+        if frame.dtype.kind == "f":
+            matrix.eliminate_zeros()  # 0 times what is not finite is not 0; in place
+        summed: NDArray[np.float32] = matrix @ frame.astype(np.float32)
+        return summed
+
+    def _nearest_of(
+        self, frame: NDArray[np.generic], to_voxels: NDArray[np.float64]
+    ) -> NDArray[np.generic]:
+        positions = _mapped(self._points, to_voxels)
+        inside = np.clip(positions, 0, np.asarray(self._shape) - 1)
+        return np.take(frame, nearest_voxels(inside, self._shape))
+
+
+def _seen_in_all(
+    points: NDArray[np.float64], to_voxels: NDArray[np.float64], shape: tuple[int, ...]
+) -> NDArray[np.bool_]:
+    """Return which points (n, 3) are in view by all of some matrices (frames, 4, 4)."""
+    ends = np.stack([points.min(axis=0), points.max(axis=0)], axis=1)
+    corners = np.stack(np.meshgrid(*ends), axis=-1).reshape(-1, 3)
+    middle = to_voxels[len(to_voxels) // 2]
+    moved = np.stack([_mapped(corners, matrix) for matrix in to_voxels]) - _mapped(corners, middle)
+    # No point moves farther than the corners of the box that holds all.
+    margin = np.abs(moved).max(axis=(0, 1))
+    positions = _mapped(points, middle)
+    last = np.asarray(shape) - 1
+    seen: NDArray[np.bool_] = np.all((positions > margin) & (positions < last - margin), axis=1)
+    unsure = np.flatnonzero(~seen)
+    there = np.ones(len(unsure), bool)
+    for matrix in to_voxels:
+        there &= in_view(_mapped(points[unsure], matrix), shape)
+    seen[unsure] = there
+    return seen
 
 
 def nearest_sampling(
@@ -216,9 +337,8 @@ def voxel_positions(
     >>> voxel_positions(np.array([[4.0, 0.0, 2.0]]), affine)
     array([[2., 0., 1.]])
     """
-    to_voxels = np.linalg.inv(affine)
-    positions: NDArray[np.float64] = points @ to_voxels[:3, :3].T + to_voxels[:3, 3]
-    return positions
+    to_voxels: NDArray[np.float64] = np.linalg.inv(affine).astype(np.float64, copy=False)
+    return _mapped(points, to_voxels)
 
 
 def in_view(positions: NDArray[np.float64], shape: tuple[int, ...]) -> NDArray[np.bool_]:
@@ -319,6 +439,12 @@ def _positions(
     return source, covered
 
 
+def _mapped(points: NDArray[np.float64], matrix: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Map points (n, 3) by a matrix (4, 4)."""
+    mapped: NDArray[np.float64] = points @ matrix[:3, :3].T + matrix[:3, 3]
+    return mapped
+
+
 def _lattice(affine: NDArray[np.float64]) -> str:
     sizes = np.sqrt((np.asarray(affine)[:3, :3] ** 2).sum(axis=0))
     millimetres = " x ".join(f"{size:.4g}" for size in sizes)
@@ -332,20 +458,24 @@ def _fill(
     found: NDArray[np.int32],
     weights: NDArray[np.float32],
 ) -> None:
-    last = np.asarray(shape, np.int64) - 1
-    clamped = np.clip(positions, 0, last)
-    low = np.minimum(np.floor(clamped).astype(np.int64), last)
-    share = clamped - low
-    share[share < _LEAST_WEIGHT] = 0.0
-    share[share > 1 - _LEAST_WEIGHT] = 1.0
-    high, strides = np.minimum(low + 1, last), _strides(shape)
-    # along each axis: place and weight of the lower and of the upper neighbour
-    places = [(low[:, a] * strides[a], high[:, a] * strides[a]) for a in range(3)]
-    shares = [(1 - share[:, a], share[:, a]) for a in range(3)]
+    lowest = np.zeros(len(positions), np.int32)
+    steps, shares = [], []
+    for along, size, stride in zip(positions.T, shape, _strides(shape), strict=True):
+        share = np.clip(along, 0, size - 1)
+        # The last voxel is the upper neighbour of the one before, whose weight is 0 then.
+        low = np.minimum(np.floor(share), max(size - 2, 0))
+        share -= low
+        share[share < _LEAST_WEIGHT] = 0.0
+        share[share > 1 - _LEAST_WEIGHT] = 1.0
+        lowest += low.astype(np.int32) * np.int32(stride)
+        steps.append(stride if size > 1 else 0)
+        shares.append((1 - share, share))
+    in_plane = [shares[0][corner & 1] * shares[1][corner >> 1] for corner in range(4)]
     for corner in range(8):
         i, j, k = corner & 1, corner >> 1 & 1, corner >> 2
-        found[:, corner] = places[0][i] + places[1][j] + places[2][k]
-        weights[:, corner] = shares[0][i] * shares[1][j] * shares[2][k]
+        step = np.int32(i * steps[0] + j * steps[1] + k * steps[2])
+        np.add(lowest, step, out=found[:, corner])
+        np.multiply(in_plane[corner & 3], shares[2][k], out=weights[:, corner], casting="same_kind")
 
 
 def _strides(shape: tuple[int, ...]) -> NDArray[np.intp]:

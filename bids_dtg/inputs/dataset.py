@@ -6,7 +6,7 @@ import difflib
 import re
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +33,7 @@ TITLES: Mapping[InputType, str] = {
     "hcp": "HCP folders",
     "ukb": "UK Biobank folders",
 }
+_RAW = "raw="  # of `--derivatives`: the raw dataset
 _USUAL = {"fmriprep": ("fmriprep",), "xcpd": ("xcp_d", "xcpd", "xcp-d")}
 
 
@@ -64,6 +65,7 @@ def find_dataset(
         A raw BIDS dataset, a folder of derivatives, or the participants' folders of a study.
     derivatives
         `[PACKAGE=]PATH` texts; those of packages that are not read, and of atlases, are left out.
+        `raw=PATH` is the raw dataset where BIDS_DIR is another.
     input_type
         What is to be found; auto: whatever there is.
 
@@ -76,6 +78,11 @@ def find_dataset(
     derivatives = [text for text in derivatives if not names_atlases(text)]
     bids_dir = _absolute(bids_dir)
     _require_folder(bids_dir, "BIDS_DIR")
+    raw, derivatives = _without_raw(derivatives)
+    if raw is not None:
+        # As if it had been BIDS_DIR, and that the derivatives.
+        found_there = find_dataset(bids_dir, derivatives, input_type)
+        return replace(found_there, bids_dir=raw)
     if input_type in ("hcp", "ukb"):
         if derivatives:
             raise DatasetError(
@@ -132,18 +139,28 @@ def own_name(dataset: InputDataset) -> str | None:
     `derivatives`, a path in `DatasetLinks`. Derivatives are mostly named like the program that
     made them, which says nothing.
     """
-    links = dataset.description.get("DatasetLinks")
-    raw = links.get("raw") if isinstance(links, Mapping) else None
-    places = [dataset.bids_dir]
-    if isinstance(raw, str) and "://" not in raw:
-        places.append(dataset.root / raw)
-    places += [above.parent for above in dataset.root.parents if above.name == "derivatives"]
-    described = [read_json(place / "dataset_description.json") for place in places]
+    described = [read_json(place / "dataset_description.json") for place in raw_places(dataset)]
     found = [str(d.get("Name") or "") for d in described if d and not _is_derivative(d)]
     own = str(dataset.description.get("Name") or "")
     if not _letters(own).startswith(tuple(_PACKAGES)):
         found.append(own)
     return next((name.strip() for name in found if name.strip()), None)
+
+
+def raw_places(dataset: InputDataset) -> Iterator[Path]:
+    """Yield folders that may be the raw dataset, the likely ones first.
+
+    They are BIDS_DIR or what `--derivatives raw=PATH` names, the path in `DatasetLinks`, and the
+    folder above `derivatives`.
+    """
+    yield dataset.bids_dir
+    links = dataset.description.get("DatasetLinks")
+    raw = links.get("raw") if isinstance(links, Mapping) else None
+    if isinstance(raw, str):
+        raw = raw.removeprefix("file://")
+        if "://" not in raw:
+            yield dataset.root / raw
+    yield from (above.parent for above in dataset.root.parents if above.name == "derivatives")
 
 
 def select_participants(dataset: InputDataset, labels: Sequence[str] = ()) -> tuple[str, ...]:
@@ -244,6 +261,19 @@ def seen(root: Path) -> str:
     return ", ".join(names[:6]) + (f" and {len(names) - 6} more" if len(names) > 6 else "")
 
 
+def _without_raw(derivatives: Sequence[str]) -> tuple[Path | None, list[str]]:
+    """Take `raw=PATH` out of the derivatives: the raw dataset, and the others."""
+    places = [text for text in derivatives if text.startswith(_RAW)]
+    others = [text for text in derivatives if not text.startswith(_RAW)]
+    if len(places) > 1:
+        raise DatasetError(f"--derivatives names {len(places)} raw datasets", expected="one")
+    if not places:
+        return None, others
+    raw = _absolute(expand_home(places[0].removeprefix(_RAW), "--derivatives raw"))
+    _require_folder(raw, "--derivatives raw")
+    return raw, others
+
+
 def _study(root: Path, input_type: InputType) -> InputDataset:
     study = STUDIES[input_type]
     if not holds_study(study, root):
@@ -284,7 +314,17 @@ def _dataset(root: Path, bids_dir: Path, input_type: InputChoice) -> InputDatase
         )
     if input_type == "auto":
         input_type = made_by(description) or "fmriprep"
-    return InputDataset(root, input_type, description, bids_dir, input_type)
+    found = InputDataset(root, input_type, description, bids_dir, input_type)
+    return replace(found, raw=_named_raw(found)) if bids_dir == root else found
+
+
+def _named_raw(dataset: InputDataset) -> Path | None:
+    """Return the raw dataset that derivatives name or lie in, where it is here."""
+    for place in raw_places(dataset):
+        description = read_json(place / "dataset_description.json")
+        if description and not _is_derivative(description):
+            return _absolute(place)
+    return None
 
 
 def _derivatives_of_raw(raw: Path, input_type: InputChoice) -> InputDataset:

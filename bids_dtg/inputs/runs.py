@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from bids_dtg.files.annex import require_content
 from bids_dtg.files.names import BidsName, parse_name
 from bids_dtg.files.sidecars import applies_to, repetition_time, stated_residual_dof
 from bids_dtg.inputs.index import filtered_names, functional_files
+from bids_dtg.inputs.raw_series import RawSeries, choose_raw, raw_root, raw_series
 from bids_dtg.inputs.run import RestRun
 from bids_dtg.inputs.selection import (
     EVERY_REST,
@@ -87,26 +88,32 @@ def find_runs(
     paths = functional_files(root / who, selection.session_labels)
     func = named_files(paths)
     bold = [f for f in func if f.name.suffix == "bold" and not f.name.extension.endswith(".json")]
-    if not bold:
+    rule = rule or SpaceRule()
+    raw = _raw(func, rule, participant, selection) if input_type == "fmriprep" else {}
+    if not bold and not raw:
         raise no_bold(root / who, selection.session_labels, paths)
-    bold = selection.of(bold, who, any_task="task" in bids_filter)
+    bold = selection.of([*bold, *raw], who, any_task="task" in bids_filter)
     if bids_filter:
-        allowed = filtered_names(
-            root, participant, bids_filter, selection.session_labels, database_dir
-        )
+        asked = (participant, bids_filter, selection.session_labels, database_dir)
+        allowed = filtered_names(root, *asked)
+        for folder in {raw_root(file.path) for file in bold if file in raw} - {root}:
+            allowed |= filtered_names(folder, *asked)
         bold = [f for f in bold if f.path.name in allowed]
         if not bold:
             raise RunError(f"{who}: the BIDS filter file leaves no run", remedy="widen the filter")
-    usable = _usable(bold, func, who, input_type)
+    usable = _usable(bold, raw, who, input_type)
     require_one_file_each(usable, who)
     series = combined_echoes(usable, who, filtered="echo" in bids_filter)
     if input_type == "xcpd":
         series = _without_joined(series)
-    rule = rule or SpaceRule()
-    runs = [
-        _rest_run(choice, func, root, participant, input_type)
-        for choice in _choices(series, rule, root)
-    ]
+
+    def choose(versions: list[NamedFile]) -> Choice:
+        if (of_raw := raw.get(versions[0])) is not None:
+            return choose_raw(of_raw, func, rule, root)
+        return choose_version(versions, rule, root)
+
+    choices = _choices(versions_by_run(series), choose)
+    runs = [_rest_run(choice, func, root, participant, input_type) for choice in choices]
     return tuple(sorted(runs, key=lambda run: natural_order(run.title)))
 
 
@@ -148,12 +155,22 @@ def natural_order(title: str) -> list[str]:
     return [part.zfill(12) if part.isdecimal() else part for part in re.split(r"(\d+)", title)]
 
 
-def _choices(series: list[NamedFile], rule: SpaceRule, root: Path) -> Iterator[Choice]:
+def _raw(
+    func: list[NamedFile], rule: SpaceRule, participant: str, selection: Selection
+) -> dict[NamedFile, RawSeries]:
+    """Find the raw series of runs that have no other, by the files that stand for them."""
+    found = raw_series(func, rule.raw, participant, selection.session_labels)
+    return {series.file: series for series in found}
+
+
+def _choices(
+    runs: list[list[NamedFile]], choose: Callable[[list[NamedFile]], Choice]
+) -> Iterator[Choice]:
     """Choose a version of each run; runs without one are reported, unless there are no others."""
     chosen, failed = [], []
-    for versions in versions_by_run(series):
+    for versions in runs:
         try:
-            chosen.append(choose_version(versions, rule, root))
+            chosen.append(choose(versions))
         except RunError as err:
             failed.append((versions[0], err))
     # What can be fetched is not left out: the maps would be others once it is there.
@@ -177,9 +194,13 @@ def _choices(series: list[NamedFile], rule: SpaceRule, root: Path) -> Iterator[C
 
 
 def _usable(
-    files: list[NamedFile], func: list[NamedFile], who: str, input_type: InputType
+    files: list[NamedFile],
+    raw: Collection[NamedFile],
+    who: str,
+    input_type: InputType,
 ) -> list[NamedFile]:
-    """Keep the images that hold what the input type promises."""
+    """Keep the images that hold what the input type promises, and the raw series."""
+    unprocessed = [file for file in files if file in raw]
     # Phase and complex parts are no BOLD signal.
     images = [
         file
@@ -189,8 +210,10 @@ def _usable(
     descs = _DESCS[input_type]
     for desc in descs:
         if kept := [file for file in images if file.name.get("desc") == desc]:
-            return kept
-    raise none_usable(files, func, who, descs[0], input_type)
+            return kept + unprocessed
+    if unprocessed:
+        return unprocessed
+    raise none_usable(files, who, descs[0], input_type)
 
 
 def _without_joined(series: list[NamedFile]) -> list[NamedFile]:
@@ -209,14 +232,19 @@ def _rest_run(
     input_type: InputType,
 ) -> RestRun:
     file, cleaned = choice.file, input_type == "xcpd"
-    mask = _companion(file, func, desc="brain", suffixes={"mask"}, extensions=IMAGES)
+    beside, dataset = file, root
+    if choice.motion is not None:
+        beside = NamedFile(choice.motion.with_name(file.path.name), file.name)
+        dataset = raw_root(file.path)
+    mask = _companion(beside, func, desc="brain", suffixes={"mask"}, extensions=IMAGES)
     table = _companion(
-        file, func, desc="confounds", suffixes={"timeseries", "regressors"}, extensions=(".tsv",)
+        beside, func, desc="confounds", suffixes={"timeseries", "regressors"}, extensions=(".tsv",)
     )
-    for path in (file.path, mask, table, *(transform.path for transform in choice.transforms)):
+    transforms = (transform.path for transform in choice.transforms)
+    for path in (file.path, choice.motion, mask, table, *transforms):
         if path is not None:
             require_content(path, participant)
-    tr_seconds, sidecars = repetition_time(file.path, root)
+    tr_seconds, sidecars = repetition_time(file.path, dataset)
     return RestRun(
         bold=file.path,
         mask=mask,
@@ -230,6 +258,7 @@ def _rest_run(
         sidecars=sidecars,
         root=root,
         transforms=choice.transforms,
+        motion=choice.motion,
         space_reason=choice.reason,
         cleaned_before=cleaned,
         dof_stated=stated_residual_dof(sidecars) if cleaned else None,
@@ -283,8 +312,6 @@ def no_bold(folder: Path, sessions: Sequence[str], files: Sequence[Path]) -> Run
     if sessions and not any(f"ses-{label}" in present for label in sessions):
         return absent_session(folder.name, sessions, present)
     named = named_files(files)
-    if minimal := _minimal(named):
-        return _minimal_level(folder.name, minimal)
     sidecars = [f.path for f in named if (f.name.suffix, f.name.extension) == ("bold", ".json")]
     if sidecars:
         return RunError(
@@ -306,31 +333,11 @@ def no_bold(folder: Path, sessions: Sequence[str], files: Sequence[Path]) -> Run
     return RunError(f"{folder.name} has no BOLD series in {folder}", remedy="run fMRIPrep on it")
 
 
-def none_usable(
-    files: list[NamedFile], func: list[NamedFile], who: str, desc: str, input_type: InputType
-) -> RunError:
+def none_usable(files: list[NamedFile], who: str, desc: str, input_type: InputType) -> RunError:
     """Say that none of the BOLD series is what the input type promises."""
-    if input_type == "fmriprep" and (minimal := _minimal(func)):
-        return _minimal_level(who, minimal)
     kinds = sorted({file.name.extension for file in files})
     if any(kind.startswith(".dtseries") for kind in kinds):
         found = f"{who} has CIFTI files only ({', '.join(kinds)}): they hold no volume of the brain"
     else:
         found = f"{who} has no desc-{desc}_bold image, but {files[0].path.name}"
     return RunError(found, expected=f"NIfTI volumes in {SPACE}", remedy=_REMEDIES[input_type])
-
-
-def _minimal(func: list[NamedFile]) -> NamedFile | None:
-    """Find head-motion transforms: what fMRIPrep's minimal level keeps of a run's motion."""
-    hmc = (f for f in func if f.name.suffix == "xfm" and f.name.get("desc") == "hmc")
-    return next(hmc, None)
-
-
-def _minimal_level(who: str, sign: NamedFile) -> RunError:
-    return RunError(
-        f"{who} was preprocessed at fMRIPrep's minimal level: there is {sign.path.name}, but no "
-        "desc-preproc_bold, and raw series are not realigned here",
-        expected="fMRIPrep's level resampling or full",
-        remedy="rerun fMRIPrep on the same output folder with --level full --output-spaces "
-        f"{SPACE}:res-2: what is there is reused",
-    )

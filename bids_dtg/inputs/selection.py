@@ -53,7 +53,7 @@ def combined_echoes(files: list[NamedFile], who: str, *, filtered: bool) -> list
             raise RunError(
                 f"{who} has single echoes only (echo {', '.join(echoes)}): {members[0].path.name}",
                 expected="the optimally combined series, without echo-",
-                remedy="rerun fMRIPrep without --me-output-echos alone, or choose one echo with "
+                remedy="run fMRIPrep at --level full, which combines them, or choose one echo with "
                 '--bids-filter-file: {"bold": {"echo": 2}}',
             )
         kept += combined or members

@@ -25,8 +25,9 @@ SPACE = "MNI152NLin6Asym"
 _ALIASES = {"func": NATIVE, "native": NATIVE, "run": NATIVE, "anat": "T1w"}
 
 # fMRIPrep's words for the grid of the run itself: since 23.1, before, and in 26.
-_OWN = ("boldref", "scanner", "run")
-_HOW = frozenset({"from", "to", "mode", "desc"})
+OWN = ("boldref", "scanner", "run")
+# Entities of a transform that do not say whose it is.
+HOW = frozenset({"from", "to", "mode", "desc"})
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,7 @@ class SpaceRule:
     asked: str | None = None  # space to read, with :cohort- and :res- where given; None: the best
     # Whether a file's voxels lie on the model's lattice; None: the label res- decides.
     on_lattice: Callable[[Path], bool] | None = None
+    raw: tuple[Path, ...] = ()  # folders that may hold raw series, for runs without any other
     templateflow: TemplateFlow = field(default_factory=TemplateFlow.here)
 
 
@@ -48,6 +50,7 @@ class Choice:
     transforms: tuple[TransformFile, ...]  # from the model's space to its own
     reason: str  # one clause: why this one
     stubs: tuple[Path, ...] = ()  # files of a better version, whose content is not here
+    motion: Path | None = None  # of a raw series: the matrices that realign it
 
 
 def choose_version(versions: Sequence[NamedFile], rule: SpaceRule, root: Path) -> Choice:
@@ -72,7 +75,7 @@ def choose_version(versions: Sequence[NamedFile], rule: SpaceRule, root: Path) -
     RunError
         None can be brought to the model's space: what each of them lacks.
     """
-    left = _asked(versions, rule)
+    left = asked_for(versions, rule)
     there = ", ".join(sorted({space_label(file) for file in versions}))
     clause = (
         "asked for with --space" if rule.asked else f"chosen from {there}" * (len(versions) > 1)
@@ -117,6 +120,47 @@ def native_transforms(bold: NamedFile, model: str, root: Path) -> tuple[Transfor
     if space_of(bold.name) == "T1w":
         return (normalisation,)
     return (normalisation, _coregistration(bold))
+
+
+def raw_transforms(
+    beside: NamedFile, rule: SpaceRule, root: Path
+) -> tuple[tuple[TransformFile, ...], str]:
+    """Find the transforms from the model's space to the reference of a raw series.
+
+    They are those of `native_transforms`. Where fMRIPrep has written none to the model's space,
+    TemplateFlow's transform leads from there to its usual template: a series in that template,
+    which `choose_version` would take, is not there.
+
+    Parameters
+    ----------
+    beside
+        The name of the raw series, in the folder of its transforms.
+    rule
+        Where the run is wanted.
+    root
+        Root folder of the dataset of derivatives.
+
+    Returns
+    -------
+    transforms
+        In order of application to a point of the model's space.
+    way
+        The templates that they lead to.
+
+    Raises
+    ------
+    RunError
+        One is not there.
+    """
+    try:
+        return native_transforms(beside, rule.model, root), rule.model
+    except RunError:
+        anatomy = Anatomy(root, beside.name.get("sub") or "", beside.name.get("ses"))
+        if rule.model == USUAL_TEMPLATE or anatomy.transform("T1w", USUAL_TEMPLATE) is None:
+            raise
+    usual = native_transforms(beside, USUAL_TEMPLATE, root)
+    between = TransformFile(rule.templateflow.transform(rule.model, USUAL_TEMPLATE))
+    return (between, *usual), f"{USUAL_TEMPLATE} and from there to {rule.model}"
 
 
 def is_in_space(file: NamedFile, asked: str) -> bool:
@@ -205,7 +249,14 @@ def _by_resolution(file: NamedFile) -> tuple[int, str]:
     return order, str(file.path)
 
 
-def _asked(versions: Sequence[NamedFile], rule: SpaceRule) -> list[NamedFile]:
+def asked_for(versions: Sequence[NamedFile], rule: SpaceRule) -> list[NamedFile]:
+    """Keep the versions of a run in the space that was asked for; all where none was.
+
+    Raises
+    ------
+    RunError
+        There is none: in which spaces there are.
+    """
     if rule.asked is None:
         return list(versions)
     kept = [file for file in versions if is_in_space(file, rule.asked)]
@@ -251,11 +302,11 @@ def _coregistration(bold: NamedFile) -> TransformFile:
     near = [
         file
         for file in transform_files(bold.path.parent, bold.name.get("sub") or "")
-        if applies_to(_without(file.name, _HOW), _without(bold.name, frozenset({"desc"})))
+        if applies_to(_without(file.name, HOW), _without(bold.name, frozenset({"desc"})))
     ]
     # Affine, so that either direction serves; the one that needs no inverse first.
     for inverse in (False, True):
-        for own in _OWN:
+        for own in OWN:
             wanted = ("T1w", own) if inverse else (own, "T1w")
             for file in near:
                 if (file.name.get("from"), file.name.get("to")) == wanted:

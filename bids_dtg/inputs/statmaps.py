@@ -12,7 +12,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import Literal
 
-from bids_dtg.errors import DatasetError
+from bids_dtg.errors import DatasetError, SettingsError
 from bids_dtg.files.home import expand_home
 from bids_dtg.inputs.statmap_files import LEVELS, QUANTITIES, Level, Quantity, StatFile
 from bids_dtg.notices import counted, named
@@ -120,6 +120,73 @@ def nearest_contrast(label: str, known: Iterable[str]) -> str | None:
     by_plain = {plain_contrast(name): name for name in known}
     near = difflib.get_close_matches(plain_contrast(label), by_plain, n=1)
     return by_plain[near[0]] if near else None
+
+
+def with_families(asked: Iterable[str], tasks: Mapping[str, str]) -> tuple[str, ...]:
+    """Replace names of tasks by the labels of their contrasts; other names stay as they are.
+
+    Parameters
+    ----------
+    asked
+        Values of ``--contrast``.
+    tasks
+        The task of each known label; empty: not known.
+
+    Examples
+    --------
+    >>> tasks = {"languageMath": "LANGUAGE", "languageStory": "LANGUAGE", "wm2bk": "WM"}
+    >>> with_families(["language", "wm2bk"], tasks)
+    ('languageMath', 'languageStory', 'wm2bk')
+    """
+    labels = {plain_contrast(label) for label in tasks}
+    families: dict[str, list[str]] = {}
+    for label, task in tasks.items():
+        if task:
+            families.setdefault(plain_contrast(task), []).append(label)
+    found: list[str] = []
+    for name in asked:
+        plain = plain_contrast(name)
+        found += [name] if plain in labels else families.get(plain, [name])
+    return tuple(dict.fromkeys(found))
+
+
+def chosen_contrasts(
+    asked: Iterable[str], tasks: Mapping[str, str], *, lack: str = "no map is of"
+) -> tuple[str, ...]:
+    """Return the labels that ``--contrast`` names, as they are known, in its order.
+
+    Parameters
+    ----------
+    asked
+        Labels in any case, or tasks for all of their contrasts.
+    tasks
+        The task of each known label; empty: not known.
+    lack
+        What is said of other names: which …
+
+    Raises
+    ------
+    SettingsError
+        A name is unknown.
+
+    Examples
+    --------
+    >>> chosen_contrasts(["MATH", "motor"], {"cue": "MOTOR", "math": "LANGUAGE"})
+    ('math', 'cue')
+    """
+    by_plain = {plain_contrast(label): label for label in tasks}
+    names = with_families(asked, tasks)
+    families = [*dict.fromkeys(filter(None, tasks.values()))]
+    for name in names:
+        if plain_contrast(name) not in by_plain:
+            near = nearest_contrast(name, [*families, *tasks])
+            raise SettingsError(
+                f"--contrast names {name}, which {lack}",
+                expected=f"of {named(list(tasks))}"
+                + (f", or tasks: {', '.join(families)}" if families else ""),
+                remedy=f"did you mean {near}?" if near else None,
+            )
+    return tuple(dict.fromkeys(by_plain[plain_contrast(name)] for name in names))
 
 
 def in_space(files: Sequence[StatFile], space: str) -> tuple[tuple[StatFile, ...], str]:

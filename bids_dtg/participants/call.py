@@ -190,14 +190,12 @@ def _open_output(request: CallRequest) -> RunFolder:
     container = running_container()
     prepare_output_folder(request.output.root)
     request.output.remove_stale_temporaries()
-    notes = request.output.describe(
+    request.output.describe(
         request.dataset,
         request.dataset_words(),
         version=__version__,
         container=container,
     )
-    for note in notes:
-        say(note)
     request.keep_shared()
     write_methods(request)
     folder = RunFolder.create(request.output)

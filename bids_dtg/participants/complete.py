@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -25,8 +25,8 @@ def complete_average(
     files: Sequence[PurePosixPath],
     *,
     options: Mapping[str, Any],
-    lacking: Lacking,
-    methods: Callable[[Lacking], str],
+    methods: tuple[Lacking, str],
+    made: Mapping[str, Any] | None = None,
 ) -> None:
     """Record that an average is complete, once all else of it has been written.
 
@@ -42,10 +42,10 @@ def complete_average(
         All that was written of it.
     options
         What shaped it beside the inputs.
-    lacking
-        What the tables of its runs lack.
     methods
-        Function that writes the methods text.
+        What the tables of its runs lack, and the methods text that follows.
+    made
+        The part of the results that was asked for; empty or None: all.
 
     Raises
     ------
@@ -57,8 +57,9 @@ def complete_average(
         if left.is_relative_to(f"sub-{planned.participant}"):  # others may use what is shared
             output.remove(left)
     output.add_participant(planned.participant)
+    lacking, text = methods
     path = methods_path(options_hash(options), lacking)
-    keep_methods(output, path, methods(lacking))
+    keep_methods(output, path, text)
     # Last: whoever is killed before this line does all of the above again.
     write_completion(
         output,
@@ -67,4 +68,5 @@ def complete_average(
         inputs=inputs,
         outputs=[output.path(file) for file in files],
         methods=path,
+        made=made,
     )

@@ -100,6 +100,8 @@ def head_of(planned: AveragedRuns, what: str, output: DerivativeDataset, reason:
 def _of_run(run: RestRun, design: TemporalDesign) -> Iterator[str]:
     yield f"    reads {run.bold}"
     yield f"    in {run.space_reason}"
+    if run.motion is not None:
+        yield f"    realigned by {run.motion}"
     for transform in run.transforms:
         yield f"    through {transform.path}" + " (inverse)" * transform.inverse
     dof = f", {design.residual_dof():.0f} degrees of freedom" if run.dof_known else ""

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass, replace
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,11 +30,16 @@ from bids_dtg.imaging.places import VoxelPlaces
 from bids_dtg.imaging.repetition_time import decide_repetition_time
 from bids_dtg.imaging.sampling import Sampling
 from bids_dtg.imaging.smoothing import MaskedSmoothing
+from bids_dtg.imaging.transforms.itk import read_motion
 from bids_dtg.inputs.run import RestRun
 from bids_dtg.settings import CleaningOptions, Interpolation
 
 # Below this a run's brain and what is wanted of it hardly meet: a wrong space or an empty image.
 LEAST_COVERAGE = 0.5
+_RAW = (
+    "The raw series was read: its frames were realigned by the matrices that fMRIPrep estimated; "
+    "neither slice timing nor distortions were corrected."
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,7 +87,8 @@ def plan_run(
     if keep is not None:
         confounds = replace(confounds, keep=confounds.keep & _fitting(keep, run, header))
     design, more = design_run(run, confounds, tr_seconds, cleaning)
-    found = (*notes, *_notes_on_frames(header), *design.notes, *confounds.notes, *more)
+    notes = (*notes, *([_RAW] if run.motion else []), *_notes_on_frames(header))
+    found = (*notes, *design.notes, *confounds.notes, *more)
     return PlannedRun(header, confounds, design, found)
 
 
@@ -97,7 +104,7 @@ class RunSource:
 
     @classmethod
     def of(
-        cls, run: RestRun, header: BoldHeader, voxels: VoxelPlaces, interpolation: Interpolation
+        cls, run: RestRun, planned: PlannedRun, voxels: VoxelPlaces, interpolation: Interpolation
     ) -> RunSource:
         """Find out where voxels of a grid lie in a run's file, and in its brain mask.
 
@@ -105,8 +112,8 @@ class RunSource:
         ----------
         run
             The run, from `find_runs`.
-        header
-            Header of its BOLD series.
+        planned
+            Header of its BOLD series, and the frames that are kept.
         voxels
             Voxels whose values are wanted.
         interpolation
@@ -117,8 +124,13 @@ class RunSource:
         RunError
             The mask or a transform cannot be read, or it is not known where they lead.
         """
+        header = planned.header
         placement = Placement.through(voxels, run.transforms)
-        sampling, method = placement.in_file(header, interpolation)
+        if run.motion is None:
+            sampling, method = placement.in_file(header, interpolation)
+        else:
+            motion, method = _motion_of(run.motion, header), interpolation
+            sampling = placement.in_moving_file(header, interpolation, motion, planned.design.keep)
         in_mask, notes = _run_mask(run, placement)
         return cls(header, sampling, in_mask, method, (*_notes_on_forms(header), *notes))
 
@@ -233,6 +245,17 @@ def _notes_on_forms(header: BoldHeader) -> list[str]:
         "The header's sform was used; its qform, of another space, puts a voxel up to "
         f"{header.forms_differ_mm:.3g} mm elsewhere."
     ]
+
+
+def _motion_of(path: Path, header: BoldHeader) -> NDArray[np.float64]:
+    motion = read_motion(path)
+    if len(motion) != header.frames:
+        raise RunError(
+            f"{path} has {len(motion)} matrices",
+            expected=f"{header.frames}, one for each frame of {header.path}",
+            remedy="check that the raw series is the one that fMRIPrep was given",
+        )
+    return motion
 
 
 def _run_mask(run: RestRun, placement: Placement) -> tuple[NDArray[np.bool_], list[str]]:

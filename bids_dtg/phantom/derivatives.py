@@ -16,6 +16,7 @@ from bids_dtg.phantom.anatomy import MODEL_SHAPE, Anatomy
 from bids_dtg.phantom.bold_image import encode_bold, encode_mask
 from bids_dtg.phantom.bold_run import BoldRun
 from bids_dtg.phantom.confounds import SignalRecorder, confounds_table
+from bids_dtg.version import AUTHORS
 
 Array = NDArray[np.float32]
 
@@ -61,6 +62,7 @@ def describe_dataset(
         "BIDSVersion": "1.10.0",
         "DatasetType": kind,
         "License": "CC0",
+        "Authors": list(AUTHORS),
         "GeneratedBy": [{**generator, "Description": WARNING}],
         "Simulated": True,
         "Simulation": recipe,

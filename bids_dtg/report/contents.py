@@ -159,11 +159,19 @@ class AverageFiles:
     record: Mapping[str, Any]  # completion record; empty where there is none
     # Sentences on sidecars that hold other kinds of values than the program writes.
     damage: tuple[str, ...] = ()
+    # Of one without maps: its sidecar, and the folder of its files
+    sidecar: Mapping[str, Any] = field(default_factory=dict)
+    place: Path | None = None
 
     @property
     def common(self) -> Mapping[str, Any]:
         """The sidecar of the first map: all but a few keys are the same for the average."""
-        return self.maps[0].sidecar
+        return self.maps[0].sidecar if self.maps else self.sidecar
+
+    @property
+    def folder(self) -> Path | None:
+        """The folder of its files."""
+        return self.maps[0].path.parent if self.maps else self.place
 
 
 @dataclass(frozen=True)
@@ -174,6 +182,12 @@ class ParticipantFiles:
     averages: tuple[AverageFiles, ...]  # in the order of their titles
     runs: tuple[RunFiles, ...]  # likewise
     combined: tuple[RunFiles, ...] = ()  # averages of runs whose results are no maps, likewise
+    without_maps: tuple[AverageFiles, ...] = ()  # averages whose maps were not wanted, likewise
+
+    @property
+    def every_average(self) -> tuple[AverageFiles, ...]:
+        """Averages with maps, and those whose maps were not wanted (``--write``)."""
+        return (*self.averages, *self.without_maps)
 
 
 def find_participant(
@@ -222,7 +236,8 @@ def find_participant(
     find_average = _set if each_sidecar else _plain_average
     found = [find_average(dataset, title, maps) for title, maps in sorted(named.items())]
     averages = tuple(made for made in found if made is not None)
-    facts = _facts_of_runs(averages)
+    without = tuple(_without_maps(dataset, folder, {made.title for made in averages}))
+    facts = _facts_of_runs((*averages, *without))
     return ParticipantFiles(
         label=label,
         averages=averages,
@@ -234,6 +249,7 @@ def find_participant(
             RunFiles(title, {}, files, _own_facts(files, of_averages))
             for title, files in sorted(combined.items())
         ),
+        without_maps=without,
     )
 
 
@@ -251,6 +267,7 @@ def with_what_counts(made: AverageFiles, keys: Collection[str]) -> AverageFiles:
         made,
         record={key: made.record[key] for key in ("Options",) if key in made.record},
         maps=tuple(_with_keys(found, keys) for found in made.maps),
+        sidecar={key: made.sidecar[key] for key in keys if key in made.sidecar},
     )
 
 
@@ -345,6 +362,31 @@ def _plain_average(
         maps[0] = dataclasses.replace(maps[0], sidecar=sidecar)
         return _set_of(dataset, title, maps)
     return None
+
+
+def _without_maps(
+    dataset: DerivativeDataset, folder: Path, known: Collection[str]
+) -> Iterator[AverageFiles]:
+    """Yield averages of which only what all their files share is here, and no map."""
+    ending = f"_{_MAPS.suffix}.json"
+    for path in sorted((*folder.glob(f"*{ending}"), *folder.glob(f"ses-*/*{ending}"))):
+        title = path.name.removesuffix(ending)
+        if title in known:
+            continue
+        sidecar, faults = _of_their_kinds(read_json(path))
+        yield AverageFiles(
+            title=title,
+            maps=(),
+            runs=tuple(str(run.get("Run")) for run in sidecar.get("Runs", ())),
+            excluded=sidecar.get("ExcludedRuns", {}),
+            record=completion_record(dataset, title),
+            damage=tuple(
+                f"{path.name} was changed by hand or damaged: {key} cannot be used"
+                for key in faults
+            ),
+            sidecar=sidecar,
+            place=path.parent / "func",
+        )
 
 
 def _set_of(

@@ -65,11 +65,11 @@ def flags_of(
         What it says of an average of runs whose results are no maps.
     """
     flags = [Flag("problem", message, stage) for stage, message in failures.items()]
-    for made in files.averages:
+    for made in files.every_average:
         flags += [*_of_average(made), *notes(made), *_of_runs_of(made)]
     flags += [flag for run in files.runs for flag in (*_of_run(run, columns), *run_notes(run))]
     flags += [flag for made in files.combined for flag in combined_notes(made)]
-    anything = bool(files.averages) or any(run.facts for run in files.runs)
+    anything = bool(files.every_average) or any(run.facts for run in files.runs)
     if not any(flag.level in ("problem", "warning") for flag in flags) and anything:
         flags.append(Flag("good", "Every quality figure is within its usual range"))
     return sorted_flags(flags)
@@ -90,7 +90,7 @@ def own_flags(
         Columns of the quality tables.
     """
     flags = [Flag("problem", message, stage) for stage, message in failures.items()]
-    for made in files.averages:
+    for made in files.every_average:
         flags += _excluded(made)
     flags += [flag for run in files.runs for flag in _of_run(run, columns)]
     return tuple(flag for flag in sorted_flags(flags) if flag.level in ("problem", "warning"))
@@ -139,7 +139,7 @@ def model_notice(files: ParticipantFiles) -> str:
         Files of the participant in the output.
     """
     facts = [
-        *(made.common for made in files.averages),
+        *(made.common for made in files.every_average),
         *(found.facts for found in (*files.combined, *files.runs)),
     ]
     notices = (_not_for_science(of) for of in facts if of.get("NotForScience"))

@@ -40,7 +40,7 @@ class Presentation:
     dataset_name: str  # in dataset_description.json
     title: str  # of the output's first page
     about: str  # what the results are, in a sentence
-    citation: str  # text of CITATION.cff; {version} stands for the program's
+    citation: str  # as of `DatasetWords`; {version} stands for the program's
     readme: Readme | str  # the dataset's README, or how it is written of a model
     # Its part of the methods text, and what pages show of a participant: of workflows that work
     # on one participant at a time. What methods are made from is the workflow's own: a model, or

@@ -101,7 +101,8 @@ class InputOptions:
     )
     derivatives: tuple[str, ...] = rest_option.for_most_calls(
         "selection",
-        "fMRIPrep or XCP-D derivatives outside BIDS_DIR; atlas=PATH: a BIDS data set of atlases",
+        "fMRIPrep or XCP-D derivatives outside BIDS_DIR; atlas=PATH: a BIDS data set of atlases; "
+        "raw=PATH: the raw dataset, for fMRIPrep's minimal level, where BIDS_DIR is another",
         default=(),
         flags=("-d", "--derivatives"),
         metavar="[PACKAGE=]PATH",
@@ -188,8 +189,8 @@ class CleaningOptions:
     )
     aroma_denoising: AromaDenoising = rest_option(
         "cleaning",
-        "with ica_aroma: nonaggr takes away what noise components explain beside the others; "
-        "aggr all that they could explain",
+        "with ica_aroma and tedana: nonaggr takes away what noise components explain beside the "
+        "others; aggr all that they could explain",
         default="nonaggr",
         shapes=(RESULTS, MODELS),
     )
@@ -303,10 +304,11 @@ class ModellingOptions:
     )
     contrast: tuple[str, ...] = map_option(
         "modelling",
-        "contrasts to work on, by their labels",
+        "contrasts to work on, or whose results are written, by their labels; or tasks, for all of "
+        "their contrasts",
         default=(),
         metavar="LABEL",
-        shown_default="all that the measured maps have",
+        shown_default="all of the model, or that the measured maps have",
         shapes=(MODELS,),
     )
     model_name: str | None = option(
@@ -747,6 +749,14 @@ class OutputOptions:
         "also write the connectome, the ROI-by-ROI matrix and the ROI series of each run",
         default=False,
         shapes=(RESULTS,),
+    )
+    write: tuple[str, ...] = map_option(
+        "output",
+        "only these kinds of results; quality figures, sidecars and pages are always written, and "
+        "a later call that names more adds to what is there",
+        default=(),
+        metavar="KIND",
+        shown_default="all",
     )
     output_spaces: tuple[str, ...] = map_option.for_most_calls(
         "output",

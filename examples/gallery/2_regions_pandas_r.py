@@ -33,7 +33,7 @@ columns = [
     "half_width",
     "deviation",
 ]
-print(regions[columns].head(6).to_string(index=False))
+print(regions[columns].head(6).round(2).to_string(index=False))
 print(f"{len(regions):,} rows")
 
 # %%
@@ -123,6 +123,7 @@ print(round(total / tapply(one$voxels, by, sum), 3))
 """
 
 # %%
+# R 4.2.2 found the means of pandas, to the three digits that it prints.
 # Where R is not installed, these lines are shown and not run.
 
 import shutil

@@ -9,6 +9,7 @@ from fmriprep_dataset import describe_dataset
 from tiny_bundle import write_tiny_bundle
 from tiny_job import FRAMES, TR, add_rest
 
+from bids_dtg.connectome.carpet import Carpet
 from bids_dtg.connectome.connectome import RunConnectomes
 from bids_dtg.contrasts.bundle.bundle import load_bundle
 from bids_dtg.contrasts.panels.run import RunData
@@ -32,6 +33,9 @@ def measured_run(folder: Path) -> RunData:
     (run,) = find_runs(root, "01")
     header, kept = read_bold_header(run.bold), np.arange(FRAMES) >= 3
     mean_frame = MeanFrame(header, kept, 8)
+    carpet = Carpet(np.arange(5), FRAMES)
+    blocks = [(0, np.random.default_rng(1).normal(size=(FRAMES, 9)))]
+    list(carpet.watching(block for block in blocks))
     for stored in stream_blocks(header, FRAMES):
         mean_frame.add(0, stored)
     return RunData(
@@ -44,6 +48,8 @@ def measured_run(folder: Path) -> RunData:
         interpolation="linear",
         mean_frame=mean_frame,
         bundle=bundle,
+        carpet=carpet,
+        carpet_rows={"grey": 3, "rest": 2},
         measured=RunConnectomes(
             whole=None,
             segments=(),

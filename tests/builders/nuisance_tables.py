@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -68,3 +69,16 @@ def write_aroma(
     rows = ["edge_fract\tclassification"]
     rows += [f"0.5\t{'rejected' if bad else 'accepted'}" for bad in noise]
     (folder / f"{title}_desc-aroma_metrics.tsv").write_text("\n".join(rows) + "\n")
+
+
+def write_tedana(
+    folder: Path, title: str, mixing: np.ndarray, kinds: Sequence[str], name: str = "ICA_{:02d}"
+) -> None:
+    """Write tedana's files; `name`: how its table of components writes theirs."""
+    folder.mkdir(parents=True, exist_ok=True)
+    names = "\t".join(f"ICA_{number:02d}" for number in range(mixing.shape[1]))
+    path = folder / f"{title}_desc-ICA_mixing.tsv"
+    np.savetxt(path, mixing, delimiter="\t", header=names, comments="")
+    rows = [f"{name.format(number)}\t9.5\t{kind}" for number, kind in enumerate(kinds)]
+    text = "\n".join(["Component\tkappa\tclassification", *rows]) + "\n"
+    (folder / f"{title}_desc-tedana_metrics.tsv").write_text(text)

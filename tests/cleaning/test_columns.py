@@ -23,7 +23,8 @@ from bids_dtg.inputs.run import RestRun
 from bids_dtg.inputs.runs import find_runs
 from bids_dtg.settings import CleaningOptions
 
-READING = [row for row in STRATEGIES.values() if row.reads_table]
+# tedana's components are in files of its own, which nilearn reads apart from fMRIPrep's table.
+READING = [row for row in STRATEGIES.values() if row.reads_table and row.name != "tedana"]
 
 
 def legal_options() -> list[CleaningOptions]:

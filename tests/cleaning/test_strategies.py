@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 from fmriprep_dataset import add_run, describe_dataset
 from nilearn.interfaces.fmriprep import load_confounds_strategy
-from nuisance_tables import nuisance_columns, write_aroma, write_nuisance
+from nuisance_tables import nuisance_columns, write_aroma, write_nuisance, write_tedana
 
 from bids_dtg.cleaning.confounds import confound_files, load_confounds
 from bids_dtg.cleaning.strategies import STRATEGIES, Strategy, resolve
@@ -292,7 +292,7 @@ def test_auto_knows_every_input_type_once():
         (
             {"aroma_denoising": "aggr"},
             "--aroma-denoising aggr was given with --denoise-strategy simple. "
-            "Expected: --denoise-strategy ica_aroma.",
+            "Expected: --denoise-strategy ica_aroma or tedana.",
         ),
     ],
 )
@@ -329,6 +329,7 @@ def test_a_row_is_all_that_a_strategy_needs(run, row):
     options = resolve(make_settings(given, choices=legal_values()).cleaning, "fmriprep")
     write_nuisance(run.confounds, nuisance_columns(80, 2.0))
     write_aroma(run.bold.parent, run.title, np.ones((80, 2)), np.array([True, False]))
+    write_tedana(run.bold.parent, run.title, np.ones((80, 2)), ("rejected", "accepted"))
     confounds = load_confounds(run, options, n_frames=80)
     assert bool(confounds.names) == row.reads_table
     assert confounds.decisions["strategy"] == row.name

@@ -6,7 +6,9 @@ import sys
 from pathlib import Path
 
 import pytest
+from bids_check import OF_SIMULATED, require_every_file_seen, validate
 from browser import chromium, opened
+from hidden_packages import EXTRAS, without
 from scipy.stats import spearmanr
 
 from bids_dtg.cli.demo import main
@@ -81,10 +83,12 @@ def test_help_is_answered_without_heavy_imports():
 
 @pytest.fixture(scope="module")
 def whole_job(tmp_path_factory):
-    """Run the demo with a broken run; return its folder and what it printed."""
-    out = tmp_path_factory.mktemp("whole") / "demo"
+    """Run the demo with a broken run, without torch; return its folder and what it printed."""
+    folder = tmp_path_factory.mktemp("whole")
+    out = folder / "demo"
     done = subprocess.run(
         [PROGRAM, out, "--participants", "2", "--broken-run"],
+        env=without(folder / "hidden", *EXTRAS),
         capture_output=True,
         text=True,
         check=False,
@@ -118,6 +122,14 @@ def test_the_whole_job_with_a_broken_run(whole_job):
     assert (out / "demo.png").read_bytes().startswith(b"\x89PNG")
 
 
+@pytest.mark.slow
+def test_what_the_whole_job_wrote_is_bids(whole_job, tmp_path):
+    maps = whole_job[0] / "maps"
+    found = validate(maps)
+    assert (found.errors, found.warnings) == ([], OF_SIMULATED)
+    assert require_every_file_seen(maps, tmp_path) > 47 * 2
+
+
 @pytest.mark.flaky(reruns=1)  # waits for a browser
 @pytest.mark.slow
 def test_the_page_of_a_participant_is_under_7150_pixels_long(whole_job):
@@ -135,14 +147,14 @@ def test_the_page_of_a_participant_is_under_7150_pixels_long(whole_job):
 def test_the_published_network_recovers_what_was_simulated(tmp_path):
     pytest.importorskip("lightning", reason="training needs lightning")
     out = tmp_path / "demo"
-    words = [PROGRAM, out, "--workflow", "dynamics", "--published"]
+    words = [PROGRAM, out, "--workflow", "dynamics", "--published", "--participants", "4"]
     done = subprocess.run(words, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert "SIMULATED" in done.stdout
     with (out / "demo.tsv").open() as file:
         rows = list(csv.DictReader(file, delimiter="\t"))
     true, found = ([float(row[name]) for row in rows] for name in ("a_true", "a_recovered"))
-    assert len(rows) == 8 * 34
+    assert len(rows) == 4 * 34
     assert spearmanr(true, found).statistic >= 0.5
     assert (out / "demo.png").read_bytes().startswith(b"\x89PNG")
     assert (out / "simulated" / "networks.npz").exists()

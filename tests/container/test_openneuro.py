@@ -31,6 +31,14 @@ def _call(*command: str | Path, at: Path, home: Path, **more: str) -> str:
     return done.stdout
 
 
+def test_without_datalad_a_line_says_what_to_do(tmp_path):
+    words = [shutil.which("bash"), ROOT / "examples/openneuro/run", "ds002748", "study"]
+    env = {"PATH": str(tmp_path)}
+    done = subprocess.run(words, env=env, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert "datalad was not found. To do: pip install datalad git-annex" in done.stderr
+
+
 @pytest.mark.slow
 @pytest.mark.skipif(shutil.which("git") is None, reason="no git, which DataLad needs")
 def test_from_derivatives_to_maps_and_back(tmp_path):
@@ -41,7 +49,7 @@ def test_from_derivatives_to_maps_and_back(tmp_path):
     def call(*command: str | Path, at: Path = tmp_path, **more: str) -> str:
         return _call(*command, at=at, home=home, **more)
 
-    call("dtg-phantom", "phantom", "--participants", "2", "--frames", "200")
+    call("dtg-phantom", "phantom", "--participants", "2", "--frames", "100")
     source = tmp_path / "phantom" / "fmriprep"
     for path in sorted(source.rglob("*_space-MNI152NLin6Asym_*")):
         path.rename(path.with_name(path.name.replace("MNI152NLin6Asym", OTHER)))

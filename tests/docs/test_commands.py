@@ -1,6 +1,8 @@
 """Commands that the documentation prints are typed as they stand, or are marked as not run.
 
-A block of commands is marked by the paragraph behind it, which begins with `*Not run`.
+A block of commands is marked by the paragraph behind it, which begins with `*Not run`; a page of
+reference or explanation once for all its commands with words in capitals, a page of evidence once
+for all.
 """
 
 from __future__ import annotations
@@ -20,21 +22,38 @@ from study_folders import add_hcp_run, add_ukb_run
 from tiny_bundle import write_tiny_bundle
 from tiny_job import FRAMES, TR, add_rest
 
-from bids_dtg.cli.run import build_parser
+from bids_dtg.cli import demo as demo_program
+from bids_dtg.cli import phantom as phantom_program
+from bids_dtg.cli import run as program
 from bids_dtg.contrasts.phantom.dataset import RunPlan, describe_datasets, write_run
 from bids_dtg.contrasts.phantom.model import Phantom
 from bids_dtg.imaging.grid import Grid
 from bids_dtg.imaging.places import VoxelPlaces
 
 ROOT = Path(__file__).parents[2]
+PARSERS = {
+    "bids_dtg": program.build_parser,
+    "dtg-demo": demo_program.build_parser,
+    "dtg-phantom": phantom_program.build_parser,
+}
 DOCS = ROOT / "docs"
-PAGES = [*sorted((DOCS / "start").glob("*.md")), *sorted((DOCS / "how-to").glob("*.md"))]
-NAMES = [f"{page.parent.name}/{page.stem}" for page in PAGES]
+# Pages of tasks: none of their commands may have words in capitals for places.
+TASKS = [*sorted((DOCS / "start").glob("*.md")), *sorted((DOCS / "how-to").glob("*.md"))]
+LOOKED_UP = [
+    *sorted((DOCS / "reference").glob("*.md")),
+    *sorted((DOCS / "explanation").glob("*.md")),
+]
+EVIDENCE = sorted((DOCS / "evidence").glob("*.md"))
+EXAMPLES = sorted(ROOT.glob("examples/*/README.md"))
 SCRIPTS = Path(sys.executable).parent
 # Each test has installing behind it; tests/cli/test_demo.py and the slices' own run the demos,
-# tests/test_readme.py the self-check.
+# tests/test_readme.py what README and the page on models print.
 ELSEWHERE = ("python3 -m venv ", ". ", "pip ", "dtg-demo ", "dtg-models selftest ")
+OF_MODELS = ("dtg-models pack ", "dtg-models unpack ", "dtg-models convert ")
 MARK = "*Not run"
+CAPITALS = re.compile(r"(?<![\w-])[A-Z][A-Z_]+\d?(?![\w-])")
+OF_CAPITALS = "words in capitals are your own folders"
+OF_EVIDENCE = "were run once, for the figures beside them; tests do not type them.*"
 PEOPLE = [f"{number:02d}" for number in range(1, 13)]
 # Voxels of 16 mm over the whole brain, so that the atlases that ship have parcels there.
 SHAPE = (12, 14, 12)
@@ -57,22 +76,69 @@ def commands(page: Path, *, marked: bool) -> list[str]:
     return found
 
 
+def to_type(page: Path) -> list[str]:
+    """Return the commands of a page that `test_commands_of_a_page` types."""
+    found = [c for c in commands(page, marked=False) if not c.startswith(ELSEWHERE)]
+    if page in TASKS:
+        return found
+    return [c for c in found if not CAPITALS.search(c) and not c.startswith(OF_MODELS)]
+
+
+TYPED = [page for page in [*TASKS, *LOOKED_UP] if to_type(page)]
+
+
+def name(page: Path) -> str:
+    """Return the place of a page, to name its tests by."""
+    return str(page.relative_to(ROOT))
+
+
 def all_commands() -> list[str]:
-    """Return all commands of `bids_dtg` in the documentation, marked or not."""
-    pages = [ROOT / "README.md", *sorted(DOCS.rglob("*.md"))]
+    """Return all commands of the documentation that have options of ours, marked or not."""
+    pages = [ROOT / "README.md", *sorted(DOCS.rglob("*.md")), *EXAMPLES]
     texts = "\n".join(page.read_text(encoding="utf-8") for page in pages)
     joined = re.sub(r"\\\n\s*", "", texts)
-    return re.findall(r"^(?:\$ )?(bids_dtg .*)$", joined, re.MULTILINE)
+    found = re.findall(rf"^(?:\$ )?((?:{'|'.join(PARSERS)}) .*)$", joined, re.MULTILINE)
+    return [command for command in found if "--" in command and "…" not in command]
 
 
 @pytest.mark.parametrize("command", all_commands())
 def test_options_of_printed_commands_exist(command):
-    _, *words = shlex.split(command, comments=True)
-    if "--" not in command or "…" in command:
-        return
-    known = {flag for action in build_parser()._actions for flag in action.option_strings}
+    program, *words = shlex.split(command, comments=True)
+    known = {flag for action in PARSERS[program]()._actions for flag in action.option_strings}
     known |= {"--help-all"}
     assert {word for word in words if word.startswith("--")} <= known
+
+
+@pytest.mark.parametrize("page", [ROOT / "README.md", *TASKS, *LOOKED_UP, *EXAMPLES], ids=name)
+def test_each_command_has_a_prompt(page):
+    """What has none is typed by no test."""
+    assert not blocks(page, "(?:sh|bash|shell)")
+    for block, _ in blocks(page, "console"):
+        assert block.startswith("$ ")
+
+
+@pytest.mark.parametrize("page", LOOKED_UP, ids=name)
+def test_a_page_says_what_words_in_capitals_are(page):
+    if any(CAPITALS.search(c) for c in commands(page, marked=False)):
+        assert OF_CAPITALS in page.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("page", EVIDENCE, ids=name)
+def test_a_page_of_evidence_says_that_its_commands_were_run_once(page):
+    assert not blocks(page, "(?:sh|bash|shell)")
+    if blocks(page, "console"):
+        assert OF_EVIDENCE in page.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("page", EXAMPLES, ids=name)
+def test_commands_of_examples_are_marked(page):
+    assert commands(page, marked=False) == []
+
+
+def test_what_nobody_can_type_here_is_marked_in_the_readme():
+    typed = commands(ROOT / "README.md", marked=False)
+    assert typed
+    assert not [each for each in typed if each.startswith(("docker ", "dtg-models fetch "))]
 
 
 def bold(seed: int) -> np.ndarray:
@@ -163,12 +229,11 @@ def world(tmp_path_factory) -> World:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("page", PAGES, ids=NAMES)
+@pytest.mark.parametrize("page", TYPED, ids=name)
 def test_commands_of_a_page(page, request):
-    typed = [c for c in commands(page, marked=False) if not c.startswith(ELSEWHERE)]
-    if page.stem == "laptop":
+    if page.stem in ("laptop", "outputs"):
         request.getfixturevalue("demo")
-    for command in typed:
+    for command in to_type(page):
         world = request.getfixturevalue("world")
         world.type(command, f"maps-of-{page.stem if page.stem in ('hcp', 'ukb') else 'ds001'}")
 
@@ -203,6 +268,7 @@ def test_python_of_a_page(name, demo, world):
 
 def test_what_is_marked_is_said_why():
     """A mark without a reason helps nobody."""
-    marks = [behind for page in PAGES for _, behind in blocks(page, "console") if MARK in behind]
+    pages = [*TASKS, *LOOKED_UP, *EXAMPLES]
+    marks = [behind for page in pages for _, behind in blocks(page, "console") if MARK in behind]
     assert len(marks) > 10
-    assert all(len(mark) > len(MARK) + 15 for mark in marks)
+    assert all(len(mark) > len("*Not run here as printed.*") for mark in marks)

@@ -17,6 +17,7 @@ import pytest
 from scipy.stats import spearmanr
 
 from bids_dtg.cli.run import build_parser
+from bids_dtg.workflows import DEFAULT, all_workflows
 
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT / "scripts"))
@@ -79,6 +80,19 @@ def test_links_lead_somewhere(site):
                 wrong.append(f"{path.parent.name}: {link}")
     assert len(site) > 10
     assert not wrong
+
+
+@pytest.mark.parametrize("workflow", all_workflows(), ids=lambda row: row.name)
+def test_the_home_page_names_every_analysis(workflow):
+    """In the tables of the workflow; tables that name none are of the default."""
+    page = (ROOT / "docs" / "index.md").read_text()
+    wanted = page.partition("## I want to")[2].partition("## Look up")[0]
+    named = set[str]()
+    for table in wanted.split("\n\n"):
+        of = re.search(r"`--workflow (\w+)`", table)
+        if (of[1] if of else DEFAULT) == workflow.name:
+            named |= set(re.findall(r"\(`([a-z-]+)`\)", table))
+    assert named >= workflow.analyses.keys()
 
 
 def test_nothing_is_loaded_from_other_hosts():

@@ -9,6 +9,7 @@ import sys
 import time
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from fmriprep_dataset import add_run, describe_dataset
@@ -66,7 +67,10 @@ def test_description_links_its_sources(dataset, source):
     assert content["DatasetType"] == "derivative"
     assert content["GeneratedBy"][0]["Name"] == "bids_dtg"
     assert content["GeneratedBy"][0]["Version"] == "1.2"
-    assert "version: 1.2\n" in (dataset.root / "CITATION.cff").read_text()
+    assert "as logs/CITATION.md says." in content["HowToAcknowledge"]
+    program, paper = content["ReferencesAndLinks"]
+    assert program.endswith("bids_dtg, version 1.2")
+    assert "doi.org/10.1038/s42003-025-09158-6" in paper
     assert content["GeneratedBy"][0]["Container"] == {"Type": "docker", "Tag": "dtg:1"}
     assert content["DatasetLinks"] == {
         "fmriprep": "../raw%20data/derivatives/fmriprep",
@@ -129,7 +133,7 @@ def test_right_files_are_not_written_again(dataset, source):
         return {path: path.stat().st_mtime_ns for path in files}
 
     before = times()
-    assert {path.name for path in before} >= {"CITATION.cff", "README", ".bidsignore"}
+    assert {path.name for path in before} >= {"README", ".bidsignore"}
     dataset.describe(source, words("y"), version="1.2")
     assert times() == before
 
@@ -152,28 +156,54 @@ def test_what_people_wrote_into_the_description_is_kept(dataset, source):
     assert found["DatasetLinks"].keys() == content["DatasetLinks"].keys()
 
 
-def test_the_licence_of_the_data_stands_in_the_citation_alone(dataset, source):
-    given = replace(source, description={**source.description, "License": 'CC "0": free'})
-    dataset.describe(given, words("x"), version="1.2")
-    citation = (dataset.root / "CITATION.cff").read_text()
-    assert 'were made from: CC \\"0\\": free"' in citation
-    content = json.loads((dataset.root / "dataset_description.json").read_text())
-    assert not {"License", "HowToAcknowledge"} & content.keys()
+def described(dataset) -> dict[str, Any]:
+    return json.loads((dataset.root / "dataset_description.json").read_text())
 
 
-def test_what_an_earlier_version_wrote_beside_the_citation_goes(dataset, source):
-    dataset.describe(source, words("x"), version="1.2")
+@pytest.mark.parametrize("of_raw", [False, True])
+def test_authors_and_licence_are_those_of_the_data(dataset, source, of_raw):
+    about = {"License": "CC0", "Authors": ["A. Person", "B. Person"]}
+    if of_raw:
+        raw = source.bids_dir / "dataset_description.json"
+        raw.write_text(json.dumps({**json.loads(raw.read_text()), "Authors": about.pop("Authors")}))
+    dataset.describe(replace(source, description=about), words("x"), version="1.2")
+    found = described(dataset)
+    assert (found["License"], found["Authors"]) == ("CC0", ["A. Person", "B. Person"])
+
+
+@pytest.mark.parametrize("authors", [None, [], "A. Person", [1]])
+def test_data_without_authors_give_none(dataset, source, authors):
+    dataset.describe(replace(source, description={"Authors": authors}), words("x"), version="1")
+    assert "Authors" not in described(dataset)
+
+
+def test_what_was_edited_of_the_citation_is_kept_and_the_rest_follows(dataset, source):
+    about = {"Authors": ["A. Person"], "License": "CC0"}
+    dataset.describe(replace(source, description=about), words("x"), version="1")
     path = dataset.root / "dataset_description.json"
-    content = json.loads(path.read_text())
-    for key, text in {"License": "CC0", "HowToAcknowledge": "Cite."}.items():
-        content[key] = text
-        digest = hashlib.sha256(text.encode()).hexdigest()[:16]
-        (dataset.root / f"logs/written/{key}-{digest}").write_text("")
-    content["License"] = "mine"
-    path.write_text(json.dumps(content))
-    dataset.describe(source, words("x"), version="1.3")
-    found = json.loads(path.read_text())
-    assert (found["License"], found.get("HowToAcknowledge")) == ("mine", None)
+    path.write_text(json.dumps({**described(dataset), "ReferencesAndLinks": ["mine"]}))
+    dataset.describe(source, replace(words("x"), citation="Cite.\n\nnew\n"), version="1")
+    found = described(dataset)
+    assert found["HowToAcknowledge"] == "Cite."
+    assert found["ReferencesAndLinks"] == ["mine"]
+    assert not {"Authors", "License"} & found.keys()
+
+
+def test_a_citation_file_of_somebody_s_own_is_the_one_source(dataset, source):
+    """As of an earlier version that somebody edited; one that nobody did is removed."""
+    about = replace(source, description={"License": "CC0", "Authors": ["A. Person"]})
+    dataset.describe(about, words("x"), version="1.2")
+    path = dataset.root / "CITATION.cff"
+    path.write_text("cff-version: 1.2.0\n")
+    dataset.describe(about, words("x"), version="1.2")
+    assert path.exists()
+    cited = {"Authors", "HowToAcknowledge", "License", "ReferencesAndLinks"}
+    assert not cited & described(dataset).keys()
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()[:16]
+    (dataset.root / f"logs/written/CITATION.cff-{digest}").write_text("")
+    dataset.describe(about, words("x"), version="1.3")
+    assert not path.exists()
+    assert cited <= described(dataset).keys()
 
 
 def test_the_table_of_participants_is_explained_and_what_people_wrote_stays(dataset):
@@ -194,26 +224,6 @@ def test_the_first_workflow_to_describe_a_folder_has_it(dataset, source, first):
     with pytest.raises(SettingsError, match="holds results of another workflow"):
         dataset.describe(source, replace(given, workflow="dynamics"), version="1.2")
     assert (dataset.root / "dataset_description.json").read_bytes() == before
-
-
-def test_an_edited_citation_is_left_alone_with_a_line_and_a_new_version_s_is_written(
-    dataset, source
-):
-    def with_citation(text):
-        return DatasetWords("maps", text, "x")
-
-    path = dataset.root / "CITATION.cff"
-    assert dataset.describe(source, with_citation("one\n"), version="1") == ()
-    assert dataset.describe(source, with_citation("two\n"), version="2") == ()
-    assert path.read_text() == "two\n"
-    path.write_text("two\nauthors: mine\n")
-    for text in ("two\n", "three\n"):
-        (line,) = dataset.describe(source, with_citation(text), version="3")
-        assert "CITATION.cff was edited" in line
-    assert path.read_text() == "two\nauthors: mine\n"
-    path.unlink()
-    assert dataset.describe(source, with_citation("three\n"), version="3") == ()
-    assert path.read_text() == "three\n"
 
 
 def test_participants_follow_the_folders_and_keep_columns(dataset):

@@ -512,3 +512,29 @@ def test_real_tree(shared):
 def test_real_skeletons_have_no_image(shared, name):
     with pytest.raises(RunError, match="sub-01 has no BOLD series"):
         find_runs(shared / "data" / "real" / "fmriprep_trees" / name, "01")
+
+
+# As docs/datacuration/derivatives.md of nbdc-datahub/hbcd-docs lists them for a session; the hash
+# says which surfaces were made.
+HBCD = "sub-01_ses-V02_hash-0f306a2f_task-rest_dir-PA_run-1"
+
+
+def test_nibabies_as_hbcd_releases_it(tmp_path):
+    root = describe_dataset(tmp_path / "nibabies", pipeline="NiBabies")
+    for space, res in (("MNI152NLin6Asym", "2"), ("T2w", None), (None, None)):
+        add_run(root, session="V02", entities="dir-PA_run-1", space=space, res=res)
+    func = root / "sub-01" / "ses-V02" / "func"
+    for path in list(func.iterdir()):
+        path.rename(path.with_name(path.name.replace("_task-", "_hash-0f306a2f_task-")))
+    for more in ("from-boldref_to-T2w_mode-image_desc-coreg_xfm.txt", "desc-hmc_boldref.nii.gz"):
+        (func / f"{HBCD}_{more}").write_bytes(b"x")
+    (func / f"{HBCD}_from-orig_to-boldref_mode-image_desc-hmc_xfm.txt").write_bytes(b"x")
+    (run,) = find_runs(root, "01")
+    assert run.bold.name == f"{HBCD}_space-MNI152NLin6Asym_res-2_desc-preproc_bold.nii.gz"
+    assert run.mask is not None
+    assert run.confounds == func / f"{HBCD}_desc-confounds_timeseries.tsv"
+    run.bold.unlink()
+    with pytest.raises(
+        RunError, match=r"in other spaces only \(T2w, boldref\), and .*from-T1w_to-"
+    ):
+        find_runs(root, "01")

@@ -279,19 +279,3 @@ def test_one_run_whose_transform_must_be_fetched_is_not_left_out(root, home):
     rule = SpaceRule(templateflow=TemplateFlow(home))
     with pytest.raises(TransformMissingError, match="task-rest_run-2 is in other spaces only"):
         find_runs(root, "01", rule=rule)
-
-
-def test_minimal_level_has_its_own_line(root, home):
-    func = root / "sub-01" / "func"
-    stem = "sub-01_task-rest"
-    write_affine(func / f"{stem}_from-orig_to-boldref_mode-image_desc-hmc_xfm.txt")
-    (func / f"{stem}_desc-coreg_boldref.nii.gz").write_bytes(b"x")
-    line = r"sub-01 was preprocessed at fMRIPrep's minimal level.*To do: rerun fMRIPrep .*--level"
-    with pytest.raises(RunError, match=line):
-        find(root, home)
-    # Somebody put the raw series beside it.
-    (func / f"{stem}_bold.nii.gz").write_bytes(b"x")
-    with pytest.raises(RunError, match=line):
-        find(root, home)
-    add_run(root)
-    assert find(root, home).space == SPACE

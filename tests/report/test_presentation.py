@@ -56,7 +56,7 @@ PULSES = Presentation(
     dataset_name="Pulses at rest",
     title="Pulses",
     about="Made up.",
-    citation="cff-version: 1.2.0\nversion: {version}\n",
+    citation="Cite the program.\n\nprogram, version {version}\n",
     readme=lambda card: f"Pulses by {card.name}\n",
     methods=lambda bundle, outputs: MethodsWords("Pulses were made", "a toy", "", "", ""),
     subtitle=lambda files: f"{len(files.runs)} pulse",
@@ -108,7 +108,7 @@ def test_an_output_says_which_workflow_made_it(output, toy):
     assert description["GeneratedBy"][0]["Workflow"] == "toy"
     assert presentation_of(output) is toy
     assert (output.root / "README").read_text().startswith("Pulses by ")
-    assert (output.root / "CITATION.cff").read_text().startswith("cff-version")
+    assert "program" in description["HowToAcknowledge"]
 
 
 def test_an_output_that_names_none_is_of_the_default(tmp_path):

@@ -1,4 +1,4 @@
-"""Two hundred participants, some broken, by every way of working; killed at random and resumed."""
+"""Many participants, some broken, by every way of working; killed at random and resumed."""
 
 from __future__ import annotations
 
@@ -18,8 +18,9 @@ pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(sys.platform != "linux", reason="looks for processes in /proc"),
 ]
-LABELS = tuple(f"{number:03d}" for number in range(200))
+LABELS = tuple(f"{number:03d}" for number in range(160))
 BROKEN = LABELS[7::20]  # 5 %
+COMPLETE = len(LABELS) - len(BROKEN)
 
 
 def start(job: TinyJob, out: Path, *options: object) -> subprocess.Popen[bytes]:
@@ -60,7 +61,7 @@ def assert_same(crowd: TinyJob, out: Path) -> None:
     whole = crowd.folder / "whole"
     assert {label for label, _ in failures(whole)} == {f"sub-{label}" for label in BROKEN}
     assert failures(out) == failures(whole)
-    assert sum(name.endswith("_statmap.nii.gz") for name in maps(out)) == 3 * 190
+    assert sum(name.endswith("_statmap.nii.gz") for name in maps(out)) == 3 * COMPLETE
     assert maps(out) == maps(whole)
 
 
@@ -107,7 +108,7 @@ def test_dask_with_a_worker_killed_on_the_way(crowd, tmp_path):
         dask.workers[0].kill()
         assert call.wait() == 1
     assert_same(crowd, out)
-    assert len(before) < 190
+    assert len(before) < COMPLETE
     assert records(out).items() >= before.items()
 
 
@@ -123,7 +124,7 @@ def descendants(pid: int) -> list[int]:
 @pytest.mark.flaky(reruns=1)  # waits for killed processes
 def test_killed_at_random_and_resumed(crowd, tmp_path):
     rng, out = random.Random(5), crowd.folder / f"killed-{tmp_path.name}"
-    ways = ["kill", "terminate", *["a child"] * 4]
+    ways = ["kill", "terminate", *["a child"] * 3]
     rng.shuffle(ways)
     for way in ways:
         before = records(out)
@@ -139,7 +140,7 @@ def test_killed_at_random_and_resumed(crowd, tmp_path):
         assert call.wait(timeout=60) == expected, last_lines(out)
         assert records(out).items() >= before.items()
     before = records(out)
-    assert len(before) < len(LABELS) - len(BROKEN)
+    assert len(before) < COMPLETE
     assert start(crowd, out, "--nprocs", 2).wait() == 1
     assert records(out).items() >= before.items()
     assert maps(out) == maps(crowd.folder / "whole")

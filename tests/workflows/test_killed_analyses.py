@@ -26,7 +26,7 @@ from bids_dtg.contrasts.phantom.model import Phantom
 from bids_dtg.phantom.streams import Cohort
 from bids_dtg.workflows import AUTO, all_workflows
 
-PLACES = 10  # of each analysis, which is killed at every other two of them
+PLACES = 6  # of each analysis, which is killed at every other two of them
 FURTHER = 3  # the same, of architectures that take the same steps as another
 LABELS = tuple(f"{number:02d}" for number in range(1, 13))
 CONTRASTS = ("languageMath", "languageStory")  # which the tiny bundle predicts
@@ -211,6 +211,7 @@ JOBS = (
     _of_people("phenotypes", *_OF_AGE, "--feature-sets", "edges", "--folds", 2, "--repeats", 1),
     _of_people("embed"),
     _of_people("deviation"),
+    _of_people("figure", "--contrast", CONTRASTS[0], "--participant-label", LABELS[0]),
     Job("contrasts", "glm", lambda scene: scene.of_tasks("--analysis", "glm")),
     Job("dynamics", "train", lambda scene: scene.of_networks("train", *tiny_networks.TRAIN)),
     _of_networks("evaluate", "--simulations", 2),

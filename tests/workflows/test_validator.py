@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from fnmatch import fnmatch
 from pathlib import Path
 
 import nibabel as nib
 import numpy as np
 import pytest
-from bids_check import WARNINGS, require_every_file_seen, validate
+from bids_check import require_every_file_seen, validate
 from tiny_bundle import TINY_AFFINE, tiny_masks
 from tiny_job import TinyJob, add_rest
 
@@ -20,9 +21,15 @@ DOCS = Path(__file__).parents[2] / "docs"
 
 @pytest.fixture(scope="module")
 def job(tmp_path_factory) -> TinyJob:
-    """Return a job of two people, one of them with sessions, that wrote all it can."""
+    """Return a job of two people, one of them with sessions, that wrote all it can.
+
+    Its input names two authors.
+    """
     job = TinyJob(tmp_path_factory.mktemp("job"))
     job.reports = True
+    about = job.bids / "dataset_description.json"
+    named = {**json.loads(about.read_text()), "Authors": ["A. Person", "B. Person"]}
+    about.write_text(json.dumps(named))
     add_rest(job.bids, "02", session="A", entities="run-1")
     add_rest(job.bids, "02", session="A", entities="run-2", seed=1)
     atlas = job.folder / "atlas-A_space-MNI152NLin6Asym_dseg.nii.gz"
@@ -35,7 +42,7 @@ def job(tmp_path_factory) -> TinyJob:
 @pytest.mark.slow
 def test_it_passes_as_bidsignore_hides_what_it_does_not_know(job):
     found = validate(job.out)
-    assert (found.errors, found.warnings) == ([], WARNINGS)
+    assert (found.errors, found.warnings) == ([], [])
     ignored = job.out / ".bidsignore"
     text = ignored.read_text()
     ignored.unlink()

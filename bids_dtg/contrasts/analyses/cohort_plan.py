@@ -25,6 +25,7 @@ from bids_dtg.inputs.statmaps import (
     name_targets,
     nearest_contrast,
     plain_contrast,
+    with_families,
 )
 from bids_dtg.notices import counted
 
@@ -160,7 +161,7 @@ def contrast_rows(
     own
         The model's contrasts, whose descriptions are kept.
     labels
-        Labels of ``--contrast``; empty: all.
+        Labels or tasks of ``--contrast``; empty: all.
 
     Raises
     ------
@@ -170,6 +171,8 @@ def contrast_rows(
     present = {plain_contrast(label): label for label in found}
     known = {plain_contrast(contrast.label): contrast for contrast in hcp_contrasts()}
     known |= {plain_contrast(contrast.label): contrast for contrast in own}
+    tasks = {name: known[key].task if key in known else "" for key, name in present.items()}
+    labels = with_families(labels, tasks)
     asked = [plain_contrast(label) for label in labels]
     if unknown := [label for label in labels if plain_contrast(label) not in present]:
         near = [nearest_contrast(label, present.values()) for label in unknown]

@@ -25,7 +25,7 @@ _MODELS = ("eminSerin/deeptaskgen-models", "64cf419273251cfd63675b680df37f25b026
 _PAPER = ("eminSerin/deeptaskgen-paper", "713838f0db66a032aec4d014955e465afef13e00")
 _TEMPLATES = "experiments/utils/templates/"
 
-_CITATION = (
+SERIN = (
     "Serin et al. (2025). Generating synthetic task-based brain fingerprints for population "
     "neuroscience using deep learning. Communications Biology 8, 1572. "
     "https://doi.org/10.1038/s42003-025-09158-6"
@@ -74,7 +74,7 @@ class PublishedMaps(PublishedModel["ModelBundle"]):
     data_sets: tuple[str, ...]  # published lists of the people it was made with
     unlisted: tuple[str, ...] = ()  # further people used to make it, in words
     licence: str = _LICENCE  # of the weights
-    citation: str = _CITATION  # what users are asked to cite
+    citation: str = SERIN  # what users are asked to cite
 
     @property
     def files(self) -> tuple[PinnedFile, ...]:

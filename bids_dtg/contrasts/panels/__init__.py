@@ -4,6 +4,7 @@ Each panel of a run has `FILE`, `keep` and `draw`:
 
 - `registration`: the mean BOLD with the outlines of the model's masks
 - `coverage`: where the model reads, and whether the run has signal there
+- `carpet`: voxels over the frames of the run
 - `connectome`: correlations between the ROIs
 - `reliability`: agreement of the run's two halves
 
@@ -25,7 +26,7 @@ which are looked for, and what the page shows.
 
 from __future__ import annotations
 
-from bids_dtg.contrasts.panels import connectome, coverage, registration, reliability
+from bids_dtg.contrasts.panels import carpet, connectome, coverage, registration, reliability
 from bids_dtg.report.panels import MOTION
 from bids_dtg.report.panels.panel import Panel
 
@@ -33,6 +34,7 @@ REGISTRATION = Panel(
     "registration", "Registration", registration.FILE, registration.keep, registration.draw
 )
 COVERAGE = Panel("coverage", "Coverage", coverage.FILE, coverage.keep, coverage.draw)
+CARPET = Panel("carpet", "Carpet", carpet.FILE, carpet.keep, carpet.draw, also=(MOTION.kind,))
 CONNECTOME = Panel(
     "connectome", "Connectome", connectome.FILE, connectome.keep, connectome.draw, beside=True
 )
@@ -40,4 +42,4 @@ RELIABILITY = Panel(
     "reliability", "Reliability", reliability.FILE, reliability.keep, reliability.draw, beside=True
 )
 # In the order of the page.
-PANELS = (REGISTRATION, MOTION, COVERAGE, CONNECTOME, RELIABILITY)
+PANELS = (REGISTRATION, MOTION, CARPET, COVERAGE, CONNECTOME, RELIABILITY)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import PurePosixPath
 from typing import Any
 
 import numpy as np
 
 from bids_dtg.contrasts.bundle.bundle import ModelBundle
+from bids_dtg.contrasts.contrast import Contrast
 from bids_dtg.contrasts.maps import Estimate
 from bids_dtg.files.derivatives import DerivativeDataset
 from bids_dtg.files.names import build_name, build_path, parse_name
@@ -65,6 +66,7 @@ def write_individuality(
     output: DerivativeDataset,
     *,
     whose: str,
+    contrasts: Sequence[Contrast],
 ) -> Iterator[PurePosixPath]:
     """Write the table and its dictionary, and yield their paths; nothing without deviations.
 
@@ -80,12 +82,14 @@ def write_individuality(
         Output dataset in which the files are written.
     whose
         Words for the people whose mean and spread the model has.
+    contrasts
+        Those that have a row.
     """
     figures = figures_of(estimate, bundle)
     if figures is None:
         return
     path = individuality_path(entities, bundle)
-    write_tsv(output.path(path), list(_COLUMNS), list(_rows(figures, bundle)))
+    write_tsv(output.path(path), list(_COLUMNS), list(_rows(figures, bundle, contrasts)))
     yield path
     write_json(output.path(path.with_suffix(".json")), _sidecar(bundle, whose))
     yield path.with_suffix(".json")
@@ -120,10 +124,13 @@ def _words(row: Mapping[str, str]) -> str:
     return words
 
 
-def _rows(figures: Individuality, bundle: ModelBundle) -> Iterator[list[str | None]]:
-    """Yield a row a contrast that has deviations."""
+def _rows(
+    figures: Individuality, bundle: ModelBundle, contrasts: Sequence[Contrast]
+) -> Iterator[list[str | None]]:
+    """Yield a row for each of the contrasts that has deviations."""
     columns = figures.distance, figures.chance, figures.share, figures.halves_r, figures.reliability
-    for contrast, *values in zip(bundle.contrasts, *columns, strict=True):
+    for contrast in contrasts:
+        values = [float(column[contrast.index]) for column in columns]
         if contrast.label not in bundle.without_deviation:
             yield [contrast.label, *(None if v != v else f"{v:.4f}" for v in values)]
 

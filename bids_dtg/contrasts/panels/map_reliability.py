@@ -43,9 +43,10 @@ def write_map_reliability(
     halves: tuple[NDArray[np.float32], NDArray[np.float32]],
     output: DerivativeDataset,
 ) -> Iterator[PurePosixPath]:
-    """Write a row for each contrast; yield the paths of the table and its dictionary."""
+    """Write a row for each of the contrasts; yield the paths of the table and its dictionary."""
     # float64: over 160,000 voxels, rounding would show in the fourth digit.
-    odd, even = (half.astype(np.float64) for half in halves)
+    rows_of = [contrast.index for contrast in contrasts]
+    odd, even = (half[rows_of].astype(np.float64) for half in halves)
     figures = zip(profile_agreement(odd, even), intraclass_correlation(odd, even), strict=True)
     rows = [
         [contrast.label, f"{r:.4f}", f"{icc:.4f}"]

@@ -9,12 +9,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from bids_dtg.connectome.carpet import Carpet
 from bids_dtg.connectome.connectome import RunConnectomes
 from bids_dtg.contrasts.bundle.bundle import ModelBundle
-from bids_dtg.files.names import FileKind, bids_uri
+from bids_dtg.files.names import FileKind
 from bids_dtg.imaging.mean_frame import MeanFrame
 from bids_dtg.imaging.nifti import encode_integers
 from bids_dtg.inputs.run import RestRun
+from bids_dtg.participants.origin import source_uri
 from bids_dtg.report.panels.panel import Kept, RunFrames
 from bids_dtg.settings import Interpolation
 
@@ -29,11 +31,13 @@ class RunData(RunFrames):
     mean_frame: MeanFrame  # mean of its first kept frames
     bundle: ModelBundle  # the model
     measured: RunConnectomes  # connectomes that the maps are predicted from
+    carpet: Carpet  # values of some of its voxels over its frames
+    carpet_rows: Mapping[str, int]  # how many voxels it has of each kind, in order
 
     @property
     def bold_uri(self) -> str:
         """BIDS URI of the run's series."""
-        return bids_uri(self.source, self.run.bold.relative_to(self.run.root).as_posix())
+        return source_uri(self.run.bold, self.run.root, self.source)
 
 
 def keep_volume(

@@ -11,6 +11,7 @@ from bids_dtg.connectome.design import SECONDS_PER_RUN
 from bids_dtg.connectome.form import FORMS, MARGINAL, Form
 from bids_dtg.contrasts.bundle.bundle import ModelBundle
 from bids_dtg.contrasts.bundle.kinds import KINDS, models_in_words
+from bids_dtg.contrasts.bundle.registry import SERIN
 from bids_dtg.files.text import read_json
 from bids_dtg.notices import counted
 from bids_dtg.report.contents import (
@@ -23,6 +24,7 @@ from bids_dtg.report.flags import Flag, few_people, trained_on
 from bids_dtg.report.methods import MethodsWords
 from bids_dtg.report.quality import QualityColumn, number
 from bids_dtg.settings import OutputOptions
+from bids_dtg.version import AUTHORS
 
 COLUMNS = (
     QualityColumn("n_segments", "Segments of rest whose maps were averaged"),
@@ -130,33 +132,12 @@ GROUP_COLUMNS = (
         unit="r",
     ),
 )
-CITATION = """\
-cff-version: 1.2.0
-title: Synthetic task-activation maps from resting-state fMRI
-type: dataset
-message: >-
-  If you use these maps, please cite the method and the program that made them,
-  as logs/CITATION.md says.
-authors:
-  - name: The bids_dtg developers
-references:
-  - type: software
-    title: bids_dtg
-    version: {version}
-    authors:
-      - name: The bids_dtg developers
-  - type: article
-    title: >-
-      Generating synthetic task-based brain fingerprints for population
-      neuroscience using deep learning
-    authors:
-      - family-names: Serin
-        given-names: Emin
-    journal: Communications Biology
-    volume: 8
-    start: "1572"
-    year: 2025
-    doi: 10.1038/s42003-025-09158-6
+CITATION = f"""\
+If you use these maps, please cite the method and the program that made them, as logs/CITATION.md
+says.
+
+{", ".join(AUTHORS)}. bids_dtg, version {{version}}
+{SERIN}
 """
 _WEIGHTED = (
     "weighted by the residual degrees of freedom of each segment (by its time where those of a "
@@ -422,23 +403,26 @@ def _intervals(model: ModelOfMaps, level: int) -> str:
 
 def subtitle(files: ParticipantFiles) -> str:
     """Summarise a participant's results in a line."""
-    if not files.averages:
+    if not files.every_average:
         return "No maps."
-    common = files.averages[0].common
+    common = files.every_average[0].common
     count = sum(len(made.maps) for made in files.averages)
     averages = f" in {len(files.averages)} averages" if len(files.averages) > 1 else ""
     runs = f"{len(files.runs)} run{'s' * (len(files.runs) != 1)} of rest"
+    what = f"{counted(count, 'synthetic contrast map')}{averages}"
+    if not count:
+        what = "Results without maps, which were not asked for (--write),"
     return (
-        f"{count} synthetic contrast maps{averages} by the model {common.get('ModelName', '')} "
+        f"{what} by the model {common.get('ModelName', '')} "
         f"{common.get('ModelVersion', '')}{kind_in_brackets(common)} from {runs}"
     )
 
 
 def model_line(files: ParticipantFiles) -> str:
     """Say in a line what the model reads and on how many people it was trained."""
-    if not files.averages:
+    if not files.every_average:
         return ""
-    common = files.averages[0].common
+    common = files.every_average[0].common
     # Sidecars name the form only if it is not that of the published models.
     form = common.get("Connectome") or {}
     row = FORMS.get(str(form.get("Form")), MARGINAL.row)
@@ -465,7 +449,7 @@ def notes_on_average(made: AverageFiles) -> Iterator[Flag]:
     """Yield flags on the uncertainty of maps."""
     if few := few_people(made.common):
         yield Flag("warning", few)
-    elif not any(made.maps[0].overlays):
+    elif made.maps and not any(made.maps[0].overlays):
         yield Flag(
             "note",
             "The maps carry no uncertainty: there was one segment of rest, and the model has no "

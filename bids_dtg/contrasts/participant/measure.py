@@ -15,6 +15,7 @@ from bids_dtg.cleaning.confounds import Confounds
 from bids_dtg.cleaning.design import frequency_facts
 from bids_dtg.cleaning.strategies import resolve
 from bids_dtg.connectome.algebra import cleaned_courses
+from bids_dtg.connectome.carpet import Carpet
 from bids_dtg.connectome.connectome import Connectome, RunConnectomes, run_connectomes
 from bids_dtg.connectome.design import Retention, TemporalDesign
 from bids_dtg.connectome.device import Arrays, arrays_on, one_blas_thread
@@ -25,6 +26,7 @@ from bids_dtg.connectome.training_distribution.judge import DistributionCheck
 from bids_dtg.connectome.training_distribution.pattern import PatternPlaces
 from bids_dtg.connectome.training_distribution.summary import ConnectomeSummary, LatticeBlocks, Rest
 from bids_dtg.contrasts.bundle.bundle import ModelBundle
+from bids_dtg.contrasts.panels.carpet import GREY, REST
 from bids_dtg.engine.display import Clock
 from bids_dtg.errors import RunError
 from bids_dtg.files.tensors import let_go
@@ -40,6 +42,8 @@ from bids_dtg.stats.conformal import block_edge
 
 # Frames averaged for the picture of a run: enough to see where its brain is.
 _MEAN_OVER = 8
+# Voxels of a carpet, of the model's grey matter and of the rest of its brain.
+_CARPET_GREY, _CARPET_REST = 100, 40
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,6 +59,7 @@ class MeasuredRun:
     voxel_mm: float  # edge of a cube with the volume of the file's voxels
     mask_overlap: float | None  # Dice of its brain mask and the model's; None if not known
     mean_frame: MeanFrame  # of the first kept frames over its whole file
+    carpet: Carpet  # values of some of the model's voxels over its frames
     notes: tuple[str, ...]  # sentences on unusual findings
 
 
@@ -110,6 +115,14 @@ class ModelVoxels:
             maps = self.combine[rows].astype(np.float32) @ self.maps
         maps = maps.astype(np.float32, copy=False)
         return PatternPlaces(maps, places.mirror(), places.neighbours(), columns)
+
+    def sampled(self) -> dict[str, NDArray[np.intp]]:
+        """Return some voxels, evenly over the file: grey matter by its strongest map, and rest."""
+        every = np.arange(self.places.number)
+        grey = _evenly(every[: self.grey_voxels], _CARPET_GREY)
+        strongest = np.abs(self.maps[:, grey]).argmax(axis=0)
+        rest = _evenly(every[self.grey_voxels :], _CARPET_REST)
+        return {GREY: grey[np.argsort(strongest, kind="stable")], REST: rest}
 
     @classmethod
     def of(cls, bundle: ModelBundle) -> ModelVoxels:
@@ -190,6 +203,11 @@ class Reader:
         )
 
     @cached_property
+    def carpet_voxels(self) -> Mapping[str, NDArray[np.intp]]:
+        """The voxels of carpets, by kind: their positions among those that are read."""
+        return self.voxels.sampled()
+
+    @cached_property
     def judge(self) -> DistributionCheck:
         """The training distribution with which runs are compared."""
         training = self.bundle.training_distribution
@@ -253,11 +271,12 @@ class Reader:
             planned = plan_run(run, self.bundle.grid.space, self.cleaning, keep)
         header, confounds, design = planned.header, planned.confounds, planned.design
         with clock.time("sampling"):
-            source = RunSource.of(run, header, self.voxels.places, self.cleaning.interpolation)
+            source = RunSource.of(run, planned, self.voxels.places, self.cleaning.interpolation)
             mask_overlap = self._mask_overlap(run, source)
         mean_frame = MeanFrame(header, design.keep, _MEAN_OVER)
+        carpet = Carpet(np.concatenate([*self.carpet_voxels.values()]), header.frames)
         moments = self._add_up(
-            lambda: source.blocks(clock, progress, mean_frame.add), source, design
+            lambda: carpet.watching(source.blocks(clock, progress, mean_frame.add)), source, design
         )
         # Sets make many small products.
         with clock.time("algebra"), one_blas_thread() if self.form.sets else nullcontext():
@@ -283,6 +302,7 @@ class Reader:
             voxel_mm=voxel_edge_mm(header.affine),
             mask_overlap=mask_overlap,
             mean_frame=mean_frame,
+            carpet=carpet,
             notes=(*planned.notes, *source.notes),
         )
 
@@ -306,7 +326,7 @@ class Reader:
             As for `measure`.
         """
         planned = plan_run(run, self.bundle.grid.space, self.cleaning)
-        source = RunSource.of(run, planned.header, self.voxels.places, self.cleaning.interpolation)
+        source = RunSource.of(run, planned, self.voxels.places, self.cleaning.interpolation)
         cleaning, readout = Retention.of_means(planned.design, most)
         voxels = RunVoxels(
             np.zeros((0, self.voxels.places.number), np.float32),
@@ -368,6 +388,12 @@ def _sd_facts(found: RunConnectomes) -> dict[str, object]:
         return {}
     every = found.sd_frames == len(found.series)
     return {"places_standardised_by": "all frames" if every else f"first {found.sd_frames} frames"}
+
+
+def _evenly(voxels: NDArray[np.intp], most: int) -> NDArray[np.intp]:
+    """Return so many of the voxels at most, at equal steps."""
+    taken = np.linspace(0, len(voxels) - 1, min(most, len(voxels))).astype(np.intp)
+    return voxels[taken]
 
 
 def _as_in_a_file(positions: NDArray[np.intp], grid: Grid) -> NDArray[np.intp]:

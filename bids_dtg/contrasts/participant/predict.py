@@ -23,7 +23,6 @@ from bids_dtg.engine.display import Clock, Reporter
 from bids_dtg.engine.gpu import resolve_device
 from bids_dtg.engine.machine import available_cores
 from bids_dtg.errors import RunError, SettingsError
-from bids_dtg.notices import counted
 from bids_dtg.participants.read import AverageBegun, RunPart
 from bids_dtg.participants.worker import MadeAverage
 from bids_dtg.stats.conformal import DEFAULT_LEVEL
@@ -253,7 +252,9 @@ class MapAverageMaker:
                 planned, estimate, runs=self._summaries, left_out=self._left_out
             )
             writer.complete(planned, self.begun.inputs, self._files, runs=self._summaries)
-        summary = _line(estimate, self._summaries, left_out=len(self._left_out))
+        summary = _line(
+            *(writer.choice.words, estimate, self._summaries), left_out=len(self._left_out)
+        )
         return MadeAverage(tuple(self._notes()), summary)
 
     def _notes(self) -> list[str]:
@@ -292,13 +293,13 @@ class MapAverageMaker:
         ]
 
 
-def _line(estimate: Estimate, runs: Sequence[RunSummary], *, left_out: int) -> str:
+def _line(what: str, estimate: Estimate, runs: Sequence[RunSummary], *, left_out: int) -> str:
     """Summarise the result in one line."""
     of_runs = f"{len(runs)} run{'s' * (len(runs) > 1)}"
     segments = f"{estimate.n_segments} segment{'s' * (estimate.n_segments > 1)}"
     coverage = min(summary.coverage for summary in runs)
     short = f"; {left_out} left out, with too little left" if left_out else ""
     return (
-        f"{counted(len(estimate.values), 'map')} from {estimate.seconds / 60:.1f} minutes of rest "
+        f"{what} from {estimate.seconds / 60:.1f} minutes of rest "
         f"({of_runs}, {segments}), coverage {coverage:.1%}{short}"
     )

@@ -89,6 +89,8 @@ def _keep(measured: MeasuredRun, request: Request, reader: Reader) -> tuple[Kept
         mean_frame=measured.mean_frame,
         bundle=reader.bundle,
         measured=measured.connectomes,
+        carpet=measured.carpet,
+        carpet_rows={kind: len(voxels) for kind, voxels in reader.carpet_voxels.items()},
     )
     own = keep_own(data, TemplateFlow.here())
     return (*keep_all(request.presentation.panels, data), *keep_others(data), *own)

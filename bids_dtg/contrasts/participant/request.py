@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
@@ -17,6 +17,7 @@ from bids_dtg.contrasts.panels.background import keep_template
 from bids_dtg.contrasts.panels.presentation import PRESENTATION
 from bids_dtg.contrasts.participant.measure import Reader
 from bids_dtg.contrasts.participant.model import Model, bytes_needed, obtain_bundle
+from bids_dtg.contrasts.participant.outputs.choice import Choice
 from bids_dtg.contrasts.participant.outputs.half_widths import check_level
 from bids_dtg.contrasts.participant.outputs.layers import deviation_note
 from bids_dtg.contrasts.participant.outputs.map_files import Origin
@@ -28,7 +29,7 @@ from bids_dtg.engine.capacity import divide
 from bids_dtg.engine.gpu import device_note, resolve_device
 from bids_dtg.errors import RunError, SettingsError
 from bids_dtg.files.derivatives import DatasetWords, refuse_model_folder
-from bids_dtg.files.provenance import package_versions
+from bids_dtg.files.provenance import Fingerprint, completion_record, package_versions
 from bids_dtg.imaging.atlas import Atlas, atlases_note, choose_atlases
 from bids_dtg.imaging.grid import Grid
 from bids_dtg.inputs.dataset import InputDataset
@@ -37,7 +38,6 @@ from bids_dtg.inputs.regions.atlases import atlas_datasets
 from bids_dtg.inputs.run import RestRun
 from bids_dtg.inputs.surfaces import SurfaceFiles, find_surfaces
 from bids_dtg.inputs.templateflow import TemplateFlow
-from bids_dtg.notices import counted
 from bids_dtg.participants.averages import AveragedRuns
 from bids_dtg.participants.dry_run import head_of, plan_runs
 from bids_dtg.participants.request import Asked, CallRequest, templateflow_of
@@ -77,6 +77,8 @@ class Request(CallRequest):
         check_level(bundle, settings.outputs.interval_level)
         _check_spaces(settings, asked.dataset, bundle.grid)
         check_surfaces(settings.outputs.surfaces, bundle.grid.space)
+        if settings.inputs.analysis_level == "participant":  # else they are of measured maps
+            Choice.of(bundle.contrasts, settings.modelling.contrast, settings.outputs.write)
         capacity = divide(
             settings.resources,
             units=len(asked.participants),
@@ -100,6 +102,12 @@ class Request(CallRequest):
     def combine(self) -> Combine:
         """Which runs are averaged."""
         return self.settings.outputs.combine
+
+    @cached_property
+    def choice(self) -> Choice:
+        """What is written of each average."""
+        settings = self.settings
+        return Choice.of(self.bundle.contrasts, settings.modelling.contrast, settings.outputs.write)
 
     @property
     def model_folder(self) -> Path:
@@ -234,6 +242,7 @@ class Request(CallRequest):
             presentation=self.presentation,
             methods=self.methods,
             targets=self.targets,
+            choice=self.choice,
         )
 
     def methods(self, lacking: Lacking) -> str:
@@ -270,6 +279,15 @@ class Request(CallRequest):
         surfaces = self.surface_maps.files_of(planned)
         yield from () if surfaces is None else surfaces.inputs
 
+    def why_incomplete(
+        self, planned: AveragedRuns, inputs: Mapping[str, Fingerprint]
+    ) -> str | None:
+        """Say why an average must be made (again), also to add to it; None where it is complete."""
+        reason = super().why_incomplete(planned, inputs)
+        if reason is not None:
+            return reason
+        return self.choice.lacking(completion_record(self.output, planned.title))
+
     def plan(self, planned: AveragedRuns, reason: str) -> tuple[bool, list[str]]:
         """Return whether an average of maps would fail, and the lines on it."""
         cleaning = self.settings.cleaning
@@ -283,7 +301,7 @@ class Request(CallRequest):
             lines.append(f"    also writes them in {target.grid.space}, through {through}")
         if surfaces := self.surface_maps.files_of(planned):
             lines.append(f"    on surfaces: {surfaces.reason}")
-        what = counted(len(self.bundle.contrasts), "map")
+        what = self.choice.with_made(completion_record(self.output, planned.title)).words
         return False, [head_of(planned, what, self.output, reason), *lines]
 
 

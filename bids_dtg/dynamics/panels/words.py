@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from bids_dtg.dynamics.bundle.bundle import CITATION as PAPER
 from bids_dtg.dynamics.panels import effective, parameters, predictive
 from bids_dtg.files.regions.series import SERIES
 from bids_dtg.notices import counted
@@ -26,6 +27,7 @@ from bids_dtg.report.parcels.words import (
 )
 from bids_dtg.report.quality import QualityColumn
 from bids_dtg.settings import OutputOptions
+from bids_dtg.version import AUTHORS
 
 README = """\
 Network models of resting-state activity
@@ -70,42 +72,11 @@ Over people:
   inside a model is not evidence of an effect in a person.
 - Tables have a JSON file of the same name that explains their columns.
 """
-CITATION = """\
-cff-version: 1.2.0
-title: Network models of resting-state activity
-type: dataset
-message: >-
-  If you use these models, please cite the method and the program that made them.
-authors:
-  - name: The bids_dtg developers
-references:
-  - type: software
-    title: bids_dtg
-    version: {version}
-    authors:
-      - name: The bids_dtg developers
-  - type: article
-    title: >-
-      Characterization of regional differences in resting-state fMRI with a
-      data-driven network model of brain dynamics
-    authors:
-      - family-names: Sip
-        given-names: Viktor
-      - family-names: Hashemi
-        given-names: Meysam
-      - family-names: Dickscheid
-        given-names: Timo
-      - family-names: Amunts
-        given-names: Katrin
-      - family-names: Petkoski
-        given-names: Spase
-      - family-names: Jirsa
-        given-names: Viktor
-    journal: Science Advances
-    volume: 9
-    start: eabq7547
-    year: 2023
-    doi: 10.1126/sciadv.abq7547
+CITATION = f"""\
+If you use these models, please cite the method and the program that made them.
+
+{", ".join(AUTHORS)}. bids_dtg, version {{version}}
+{PAPER}
 """
 
 COLUMNS = (

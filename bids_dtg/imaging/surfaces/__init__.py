@@ -1,5 +1,7 @@
 """Maps of a model's voxels at the vertices of surfaces, and as grayordinates.
 
+- `cifti`: the bytes of CIFTI-2 files
+- `parcels`: parcels as grayordinates, and files of their values
 - `templates`: surfaces that ship with the package, for people without surfaces of their own
 - `sampling`: values at points between voxels, of voxels that have a value alone
 - `resampling`: from one mesh of a sphere to another

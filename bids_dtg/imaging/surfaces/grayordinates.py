@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property, lru_cache
-from io import BytesIO
 from pathlib import Path
 from typing import Any, cast
 from xml.parsers.expat import ExpatError
@@ -22,16 +21,16 @@ from bids_dtg.files.foreign import read_bytes
 from bids_dtg.imaging.gifti import Hemisphere
 from bids_dtg.imaging.header import READ_ERRORS, require_file
 from bids_dtg.imaging.places import Indices
+from bids_dtg.imaging.surfaces.cifti import cifti_head, cifti_values
 from bids_dtg.imaging.surfaces.templates import SIDES, read_arrays
 
 # nibabel has no types.
 _cifti: Any = nib.cifti2
-_Nifti2Header: Any = nib.Nifti2Header
 _CORTEX = ("CIFTI_STRUCTURE_CORTEX_LEFT", "CIFTI_STRUCTURE_CORTEX_RIGHT")
-_EXTENSION = 32  # of a NIfTI file: its axes are in CIFTI-2's XML
 _MOST_BYTES = 2**30
 _INTENT = "NIFTI_INTENT_CONNECTIVITY_DENSE_SCALARS"
-_FAULTS = (
+# What reading a damaged file raises.
+FAULTS = (
     *READ_ERRORS,
     ExpatError,
     nib.filebasedimages.ImageFileError,
@@ -138,16 +137,14 @@ def encode_dscalar(
 
     Notes
     -----
-    CIFTI-2: nitrc.org/projects/cifti. Its intent is 3006, dense scalars; nibabel writes that of an
-    unknown kind, by which other programs do not know such a file. What stands before the values is
-    made once for all files with the same names.
+    CIFTI-2: nitrc.org/projects/cifti. What stands before the values is made once for all files with
+    the same names.
     """
     if np.shape(values) != (len(names), grayordinates.number):
         raise ValueError(
             f"{len(names)} names and {grayordinates.number} places, but values {np.shape(values)}"
         )
-    # As stored, maps are the fastest axis.
-    return _head(tuple(names), grayordinates) + np.asarray(values, "<f4").T.tobytes()
+    return _head(tuple(names), grayordinates) + cifti_values(values)
 
 
 def read_dscalar(
@@ -179,7 +176,7 @@ def read_dscalar(
         return tuple(map(str, scalars.name)), np.asarray(image.dataobj, np.float32)
     except ForeignFileError as err:
         raise err.as_kind(RunError) from err
-    except _FAULTS as err:
+    except FAULTS as err:
         raise RunError(f"{path} cannot be read: {err}", expected=expected) from err
 
 
@@ -196,16 +193,7 @@ def _head(names: tuple[str, ...], grayordinates: Grayordinates) -> bytes:
     matrix.append(
         _cifti.Cifti2MatrixIndicesMap((1,), "CIFTI_INDEX_TYPE_BRAIN_MODELS", maps=[volume, *models])
     )
-    header = _Nifti2Header(endianness="<")
-    header.set_data_dtype("<f4")
-    header.set_data_shape((1, 1, 1, 1, len(names), grayordinates.number))
-    header.set_intent(_INTENT)
-    # An element a line, as Workbench writes them: NiiVue reads nothing else.
-    xml = _cifti.Cifti2Header(matrix).to_xml().replace(b"><", b">\n<")
-    header.extensions.append(nib.nifti1.Nifti1Extension(_EXTENSION, xml))
-    stream = BytesIO()
-    header.write_to(stream)
-    return stream.getvalue().ljust(int(header["vox_offset"]), b"\0")
+    return cifti_head(matrix, (len(names), grayordinates.number), _INTENT)
 
 
 def _model(name: str, part: slice, grayordinates: Grayordinates) -> Any:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from bids_dtg.files.names import BidsName, parse_name
 from bids_dtg.files.sidecars import applies_to
-from bids_dtg.inputs.dataset import InputDataset
+from bids_dtg.inputs.dataset import InputDataset, raw_places
 from bids_dtg.inputs.run import RestRun
 from bids_dtg.inputs.runs import find_runs
 from bids_dtg.inputs.selection import STORAGE, Selection
@@ -50,19 +50,8 @@ def find_task_runs(
     """
     rule = SpaceRule(model=space.partition(":")[0], asked=space)
     runs = find_runs(dataset.root, participant, selection, rule=rule)
-    roots = tuple(dict.fromkeys(_raw_places(dataset)))
+    roots = tuple(dict.fromkeys((*raw_places(dataset), dataset.root)))
     return tuple(TaskRun(run, _events_of(run, roots)) for run in runs)
-
-
-def _raw_places(dataset: InputDataset) -> Iterator[Path]:
-    """Yield folders that may be the raw dataset, the likely ones first."""
-    yield dataset.bids_dir
-    links = dataset.description.get("DatasetLinks")
-    raw = links.get("raw") if isinstance(links, dict) else None
-    if isinstance(raw, str):
-        yield dataset.root / raw.removeprefix("file://")
-    yield from (above.parent for above in dataset.root.parents if above.name == "derivatives")
-    yield dataset.root
 
 
 def _events_of(run: RestRun, roots: Sequence[Path]) -> Path | None:

@@ -131,7 +131,7 @@ class SeriesReader:
         with clock.time("confounds"):
             planned = plan_run(run, self.grid.space, self.cleaning)
         with clock.time("sampling"):
-            source = RunSource.of(run, planned.header, self.places, self.cleaning.interpolation)
+            source = RunSource.of(run, planned, self.places, self.cleaning.interpolation)
         sums = self._add_up(source, planned.design, clock, progress)
         require_coverage(run.bold, float(sums.with_data.mean()), f"the parcels of {self.atlas.key}")
         with clock.time("algebra"):

@@ -237,7 +237,7 @@ def _made(
             for made in files.combined
         ]
     if not presentation.results:
-        return [(made.title, _facts_of_average(made), made.record) for made in files.averages]
+        return [(made.title, _facts_of_average(made), made.record) for made in files.every_average]
     return [
         (run.title, run.facts, record)
         for run in files.runs
@@ -250,7 +250,7 @@ def _facts_of_average(made: AverageFiles) -> Mapping[str, Any]:
         **made.common,
         "Runs": ", ".join(made.runs),
         "LeftOut": ", ".join(made.excluded),
-        "Maps": made.title,
+        "Maps": made.title if made.maps else "not written (--write)",
     }
 
 

@@ -34,7 +34,7 @@ def draw(run: RunFiles, canvas: Canvas) -> Figure | None:
         alt=f"Series of {len(values)} parcels over {len(kept)} frames, {kept.sum()} of them kept",
         address=canvas.write("series", picture),
         ticks=tuple(Label(text, 100 * share) for share, text in minute_marks(seconds)),
-        dropped=_dropped(kept),
+        dropped=dropped_labels(kept),
     )
     height = float(np.clip(_REM_A_PARCEL * len(values), _LOWEST, _HIGHEST))
     lanes = Lanes(
@@ -70,7 +70,8 @@ def _narrowed(values: Values) -> Values:
     return np.where(count > 0, sums / np.maximum(count, 1), np.nan)
 
 
-def _dropped(kept: NDArray[np.bool_]) -> tuple[Label, ...]:
+def dropped_labels(kept: NDArray[np.bool_]) -> tuple[Label, ...]:
+    """Return the parts of the width of a plot that are frames that were left out."""
     edges = np.flatnonzero(np.diff(np.concatenate([[0], (~kept).astype(int), [0]])))
     each = 100 / max(len(kept), 1)
     return tuple(

@@ -331,7 +331,4 @@ def _describe(call: GlmCall) -> None:
     described = read_json(output.root / "dataset_description.json")
     if described and described.get("Name") != words.name:
         return
-    for note in output.describe(
-        call.dataset, words, version=__version__, container=running_container()
-    ):
-        say(note)
+    output.describe(call.dataset, words, version=__version__, container=running_container())

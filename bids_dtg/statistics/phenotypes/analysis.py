@@ -23,6 +23,7 @@ from bids_dtg.cohort.features import (
 from bids_dtg.cohort.people import GroupPeople, gather_people
 from bids_dtg.cohort.result_folder import ResultFolder
 from bids_dtg.cohort.result_table import ResultTable
+from bids_dtg.connectome.device import one_blas_thread
 from bids_dtg.errors import DatasetError, SettingsError
 from bids_dtg.files.temporary import temporary_folder
 from bids_dtg.notices import counted, named, say
@@ -476,12 +477,7 @@ def predict_from(
 
 def _threads(people: int) -> AbstractContextManager[object]:
     """Limit the algebra of few people to one thread: threads would slow many small systems."""
-    from threadpoolctl import threadpool_limits
-
-    if people >= _THREADS_FROM:
-        return nullcontext()
-    limits: AbstractContextManager[object] = threadpool_limits(limits=1, user_api="blas")
-    return limits
+    return nullcontext() if people >= _THREADS_FROM else one_blas_thread()
 
 
 def _fit_scores(outcome: Outcome, target: Target) -> FitScores:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -40,6 +40,7 @@ from bids_dtg.twin.analyses.folds import (
     FoldPlan,
     fold_flags,
     fold_table,
+    own_trials_of_folds,
     refuse_training_options,
 )
 from bids_dtg.twin.analyses.known_by import (
@@ -54,6 +55,7 @@ from bids_dtg.twin.analyses.own_trials import (
     own_trials_section,
     own_trials_table,
 )
+from bids_dtg.twin.analyses.own_trials import best_sentences as own_trials_sentences
 from bids_dtg.twin.curves import MeanTrial, Values, per_second
 from bids_dtg.twin.few_shot.judging import known_by_scores, known_by_sides, own_trials_scores
 from bids_dtg.twin.few_shot.other_task import Side
@@ -222,13 +224,13 @@ def run_evaluation(settings: Settings) -> int:
         if own is not None and few_shot is not None:
             scores = own_trials_scores(fitted, few_shot, people, training, own)
             tables[OWN_TRIALS] = own_trials_table(scores)
-            sections.append(own_trials_section(scores, own))
+            sections.append(own_trials_section(scores, own, rivals=training is not None))
+            _say_each(own_trials_sentences(scores))
         if known_by is not None and sides is not None:
             by_other = known_by_scores(sides, own=own is not None)
             tables[KNOWN_BY] = known_by_table(by_other, known_by)
             sections.insert(0, known_by_section(by_other, known_by, own))
-            for sentence in best_sentences(by_other, known_by):
-                say(sentence)
+            _say_each(best_sentences(by_other, known_by))
         if left_out := {**analysis.people.left_out, **dict.fromkeys(seen, SEEN)}:
             tables[EXCLUDED] = left_out_table(left_out)
         say_winners(found)
@@ -240,20 +242,19 @@ def run_evaluation(settings: Settings) -> int:
 def _by_folds(settings: Settings) -> int:
     """Fit twins to all folds of people but one, and judge by that one, in turn."""
     refuse_model(settings)
-    for name, value in (
-        ("own-trials", settings.twin.own_trials),
-        ("known-by", settings.twin.known_by),
-    ):
-        if value is not None:
-            raise SettingsError(
-                f"--{name} was given with --folds",
-                expected="one of them: known trials are judged by --model",
-            )
+    if settings.twin.known_by is not None:
+        raise SettingsError(
+            "--known-by was given with --folds",
+            expected="one of them: people known by another task are judged by --model",
+        )
+    own = _own(settings)
     analysis = TwinAnalysis.prepare(settings, FOLDS, *_CAN_WRITE, _OF_FOLDS, _CHECKPOINTS)
     plan = FoldPlan.of(analysis)
     if settings.behaviour.dry_run:
         return analysis.print_plan(f"scores of {plan.words}, tables and a page", plan.labels)
     people = plan.gather(analysis)
+    if own is not None:
+        _require_later(people, own)
     with analysis.results.begun():
         analysis.describe()
         checkpoints = analysis.results.add(_CHECKPOINTS)
@@ -264,17 +265,28 @@ def _by_folds(settings: Settings) -> int:
         )
         of_folds = fold_table(fits)
         tables = {**evaluation_tables(found), _OF_FOLDS: of_folds}
+        page = _page_of_folds(analysis, plan, found, of_folds, fold_flags(fits))
+        if own is not None:
+            scores = own_trials_of_folds(fits, people, own)
+            tables[OWN_TRIALS] = own_trials_table(scores)
+            section = own_trials_section(scores, own, folds=True)
+            page = dataclasses.replace(page, sections=(section, *page.sections))
+            _say_each(own_trials_sentences(scores))
         if left_out := analysis.people.left_out:
             tables[EXCLUDED] = left_out_table(left_out)
         say_winners(found)
-        analysis.write(tables, _page_of_folds(analysis, plan, found, of_folds, fold_flags(fits)))
+        analysis.write(tables, page)
         discard_folder(checkpoints)
     return 0
 
 
 def say_winners(found: Evaluation) -> None:
     """Report which prediction is best at each group of figures."""
-    for sentence in winner_sentences(found):
+    _say_each(winner_sentences(found))
+
+
+def _say_each(sentences: Iterable[str]) -> None:
+    for sentence in sentences:
         say(sentence)
 
 

@@ -2,24 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from bids_dtg.cohort.column import Column
 from bids_dtg.cohort.result_table import ResultTable
 from bids_dtg.errors import SettingsError, did_you_mean
-from bids_dtg.report.numbers import figure
 from bids_dtg.report.pages.analysis import PageSection
-from bids_dtg.stats.verdict import BETTER, TOO_FEW, WORSE
-from bids_dtg.twin.analyses.own_trials import SCORE_COLUMNS, known_words, score_cells
+from bids_dtg.twin.analyses.own_trials import (
+    SCORE_COLUMNS,
+    best_sentence,
+    crps_table,
+    known_words,
+    score_cells,
+)
 from bids_dtg.twin.few_shot.judging import GROUP, KnownByScore
 from bids_dtg.twin.few_shot.other_task import BOTH, FORMS, NOTHING, OTHER, OWN, TWIN
-from bids_dtg.twin.own_trials import Own
+from bids_dtg.twin.own_trials import BEST, RIVAL, Own
 from bids_dtg.twin.tasks import Task
 
 KNOWN_BY = "desc-known_by_scores"
-_MS = 1000.0
 _FORMS = {GROUP: "group, by trial", **FORMS}
+_IN_SENTENCES = {
+    GROUP: '"group, by trial"',
+    TWIN: "the twin",
+    BEST: '"level, practice and condition"',
+    RIVAL: '"level alone"',
+}
 _KNOWN = {
     NOTHING: "nothing",
     OTHER: "the other task",
@@ -94,55 +103,29 @@ def known_by_table(scores: Sequence[KnownByScore], known_by: str) -> ResultTable
 
 def best_sentences(scores: Sequence[KnownByScore], known_by: str) -> tuple[str, ...]:
     """Return a sentence a task: which prediction has the lowest CRPS, and where the twin is."""
-    found = []
-    for task in dict.fromkeys(score.task for score in scores):
-        rows = [score for score in scores if (score.task, score.score) == (task, "crps")]
-        best = min(rows, key=lambda score: score.value.mean)
-        twin = next(score for score in rows if score.verdict is None)
-        rivals = [score for score in rows if score.name != TWIN]
-        rival = min(rivals, key=lambda score: score.value.mean)
-        assert rival.verdict is not None
-        verdict = rival.verdict
-        word = TOO_FEW if verdict.word == TOO_FEW else verdict.named(BETTER, WORSE)
-        known = f"; {_words(twin)} {_value(twin)}" if best is not twin else ""
-        beside = f"; {_words(rival)} {_value(rival)}" if best is not rival else ""
-        found.append(
-            f"CRPS of {task} by {known_by}: best is {_words(best)} "
-            f"({_value(best)}{known}{beside}). The twin that knows most, against that rival "
-            f"without a network: {word}."
+    return tuple(
+        best_sentence(
+            f"CRPS of {task} by {known_by}",
+            [score for score in scores if (score.task, score.score) == (task, "crps")],
+            _noun,
+            (TWIN,),
         )
-    return tuple(found)
+        for task in dict.fromkeys(score.task for score in scores)
+    )
 
 
-def _value(score: KnownByScore) -> str:
-    return f"{figure(_MS * score.value.mean, 1)} ms"
-
-
-def _words(score: KnownByScore) -> str:
-    return f"{score.name.replace('_', ' ')} by {_KNOWN[score.known]}"
+def _noun(score: KnownByScore) -> str:
+    words = _IN_SENTENCES[score.name]
+    return words if score.known == NOTHING else f"{words} by {_KNOWN[score.known]}"
 
 
 def known_by_section(scores: Sequence[KnownByScore], known_by: str, own: Own | None) -> PageSection:
     """Return the section of the page; it begins with who is best."""
     table = known_by_table(scores, known_by)
-    tables = []
-    for task in dict.fromkeys(score.task for score in scores):
-        rows = [
-            {
-                **row,
-                "model": _FORMS[str(row["model"])],
-                "known": _KNOWN[str(row["known"])],
-            }
-            for row in table.rows
-            if (row["task"], row["score"]) == (task, "crps")
-        ]
-        tables.append(
-            ResultTable(_COLUMNS, rows).on_page(
-                f"CRPS of responses: {task}",
-                ("model", "known", "value", "people", "verdict"),
-                headings={"value": "CRPS (s), 95 % interval over people"},
-            )
-        )
+    tables = [
+        crps_table(task, _COLUMNS, table.rows, ("model", "known"), _named)
+        for task in dict.fromkeys(score.task for score in scores)
+    ]
     more = "" if own is None else f", and by {known_words(own)}"
     return PageSection(
         title=f"Known by {known_by}",
@@ -151,8 +134,13 @@ def known_by_section(scores: Sequence[KnownByScore], known_by: str, own: Own | N
             f"People are outside the training set and known by all their trials of {known_by}"
             f"{more}; the other trials are predicted. Effects of both tasks vary together over "
             "training participants. Every form gets the same trials, and misses are one model for "
-            "all. Connectomes are not used here. Verdicts are on the twin that knows most. A miss "
-            "counts as never, and lower is better.",
+            "all. Connectomes are not used here. Verdicts are on the twin that knows most, by the "
+            "CRPS of all trials: a miss counts as never, and lower is better. The CRPS of answered "
+            "trials leaves out misses.",
         ),
         tables=tuple(tables),
     )
+
+
+def _named(row: Mapping[str, Any]) -> dict[str, str]:
+    return {"model": _FORMS[row["model"]], "known": _KNOWN[row["known"]]}

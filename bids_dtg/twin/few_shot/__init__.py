@@ -5,6 +5,7 @@
 - `times`: distributions of response times from effects
 - `code_times`: level, practice and codes of people, learned from training people
 - `prior`: what a model keeps of its training people, and predictions of new ones
+- `group_network`: times by the group's network, of which nobody has a code
 - `other_task`: predictions of a task's trials from those of another task
 - `judging`: scores of these predictions, beside those in closed form
 """

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from bids_dtg.stats.paired import Interval, bootstrap_interval
 from bids_dtg.stats.verdict import Verdict, judge_differences
 from bids_dtg.twin.distribution import Distribution
+from bids_dtg.twin.few_shot.group_network import GroupNetwork
 from bids_dtg.twin.few_shot.other_task import BOTH as BOTH_TASKS
 from bids_dtg.twin.few_shot.other_task import (
     FORMS,
@@ -29,7 +30,8 @@ from bids_dtg.twin.judging.cohort import Cohort
 from bids_dtg.twin.judging.scores import log_score, outcome_brier, response_crps, rt_crps
 from bids_dtg.twin.own_trials.curves import grid
 from bids_dtg.twin.own_trials.first_trials import FirstTrials, Own, all_known, first_trials
-from bids_dtg.twin.own_trials.rows import ROWS, alike, predictions
+from bids_dtg.twin.own_trials.rows import BEST, ROWS, alike, predictions
+from bids_dtg.twin.own_trials.rows import Fitted as FittedRow
 
 if TYPE_CHECKING:
     from bids_dtg.twin.fitting import Fitted
@@ -40,8 +42,10 @@ Row = TypeVar("Row", str, tuple[str, str])  # what predicts, and what it knows
 
 CONNECTOME, TRIALS, BOTH = "twin_connectome", "twin_trials", "twin_both"
 CLOSED_FORM = "closed_form"  # of a model without a network
+NETWORK = "group_network"  # which knows nothing of the person but own misses and errors
 GROUP = "group_trials"  # the row of own trials that knows nothing of the person
 _FEWEST = 3  # training people, for effects of two tasks
+PeopleScores = Mapping[str, Mapping[str, Values]]  # by prediction and score, (people,)
 SCORES: Mapping[str, bool] = {"crps": False, "crps_answered": False, "log": True, "brier": False}
 
 
@@ -82,11 +86,21 @@ def own_trials_scores(
     unseen
         The people, with connectomes where the model knows these.
     training
-        Training people, for the fits of rivals; None: no rivals.
+        Training people, for the fits of rivals; None: the only one is the closed form that the
+        model keeps.
     own
         How many trials of a task are known of each person, or "half".
     """
-    segments, found = unseen.segments, []
+    found = own_trials_people(fitted, few_shot, unseen, training, own)
+    return tuple(score for task, rows in found.items() for score in _judged(task, rows))
+
+
+def own_trials_people(
+    fitted: Fitted, few_shot: FewShot, unseen: Cohort, training: Cohort | None, own: Own
+) -> dict[str, PeopleScores]:
+    """Return each unseen person's mean scores, by task; the parameters of `own_trials_scores`."""
+    segments = unseen.segments
+    found: dict[str, PeopleScores] = {}
     rivals = {} if training is None else predictions(training, unseen, own)
     codes = _codes(fitted, unseen)
     for prior in few_shot.tasks:
@@ -101,9 +115,47 @@ def own_trials_scores(
         rows[TRIALS] = prior.predict(fitted, people, segments, None).distribution
         if CONNECTOME in rows:
             rows[BOTH] = prior.predict(fitted, people, segments, codes).distribution
+        network = GroupNetwork.of(fitted, segments, number)
+        rows[NETWORK] = FittedRow(prior.task, network, prior.outcomes).predict(people)
         rows |= {name: row[number] for name, row in rivals.items()}
-        found += _judged(prior.task.name, rows, people)
-    return tuple(found)
+        if training is None:
+            rows[BEST] = prior.predict_without_network(people)
+        rest = people.rest
+        found[prior.task.name] = {name: _person_scores(row, rest) for name, row in rows.items()}
+    return found
+
+
+def own_trials_fold_scores(
+    folds: Sequence[tuple[NDArray[np.integer], Mapping[str, PeopleScores]]], people: int
+) -> tuple[OwnTrialsScore, ...]:
+    """Score predictions of everybody's later trials, each by fits without the person's fold.
+
+    Parameters
+    ----------
+    folds
+        Rows of a fold's people, and their scores (`own_trials_people`). Where connectomes predict
+        nobody of a fold, the connectome alone has no scores there, and with own trials it is these.
+    people
+        Number of people in all folds.
+    """
+    found: dict[str, dict[str, dict[str, Values]]] = {}
+    with_connectomes = {
+        task for _, tasks in folds for task, rows in tasks.items() if CONNECTOME in rows
+    }
+    for own, tasks in folds:
+        for task, rows in tasks.items():
+            if task in with_connectomes:
+                nothing = {score: np.full(len(own), np.nan) for score in SCORES}
+                rows = {CONNECTOME: nothing, TRIALS: rows[TRIALS], BOTH: rows[TRIALS], **rows}
+            for name, scores in rows.items():
+                joined = found.setdefault(task, {}).setdefault(
+                    name, {score: np.full(people, np.nan) for score in SCORES}
+                )
+                for score, values in scores.items():
+                    joined[score][own] = values
+    return tuple(
+        score for task, rows in found.items() for score in _judged(task, rows, cross_validated=True)
+    )
 
 
 def known_by_sides(
@@ -265,11 +317,11 @@ def _codes(fitted: Fitted, people: Cohort) -> Values | None:
 
 
 def _judged(
-    task: str, rows: Mapping[str, Distribution], people: FirstTrials
+    task: str, of_people: PeopleScores, *, cross_validated: bool = False
 ) -> list[OwnTrialsScore]:
-    of_people = {name: _person_scores(row, people.rest) for name, row in rows.items()}
-    twin = BOTH if BOTH in rows else TRIALS
-    return [OwnTrialsScore(task, *row) for row in _compared(of_people, twin)]
+    twin = BOTH if BOTH in of_people else TRIALS
+    rows = _compared(of_people, twin, cross_validated=cross_validated)
+    return [OwnTrialsScore(task, *row) for row in rows]
 
 
 def _person_scores(predicted: Distribution, rest: Answers) -> dict[str, Values]:

@@ -28,6 +28,7 @@ from bids_dtg.twin.trial_series import Segments
 Array = NDArray[np.float64]
 Floats = NDArray[np.floating]
 _FEWEST = 3  # people, for a slope
+_ROUNDING_SECONDS = 1e-6  # by which figures of the same network differ between people
 STEP_SIZE = 2.0  # in standard deviations of the figure, as predicted by the twins
 
 
@@ -71,10 +72,26 @@ def lowering_directions(outcomes: Outcomes, connectomes: Floats) -> dict[str, Di
     found = {}
     for target in outcomes.targets:
         figure = outcomes.of(target)
-        known = figure[np.isfinite(figure)]
-        if len(known) > 1 and np.ptp(known) > 0:
+        if differ(figure):
             found[target] = Direction.between(connectomes, figure).reversed
     return found
+
+
+def differ(seconds: Array) -> bool:
+    """Return whether a figure of people differs between them by more than rounding.
+
+    Parameters
+    ----------
+    seconds
+        (people,): NaN is left out.
+
+    Examples
+    --------
+    >>> differ(np.array([0.8, np.nan, 0.8 + 1e-8])), differ(np.array([0.8, 0.81]))
+    (False, True)
+    """
+    known = seconds[np.isfinite(seconds)]
+    return len(known) > 1 and bool(np.ptp(known) > _ROUNDING_SECONDS)
 
 
 def changes_along(
@@ -158,7 +175,7 @@ def _slope_and_r(predicted: Array, observed: Array) -> tuple[float, float]:
     """Return slope and r of observed with predicted figures; 0 where either is alike in all."""
     known = np.isfinite(predicted) & np.isfinite(observed)
     x, y = predicted[known], observed[known]
-    if len(x) < _FEWEST or not np.ptp(x) > 0 or not np.ptp(y) > 0:
+    if len(x) < _FEWEST or not differ(x) or not differ(y):
         return 0.0, 0.0
     r = float(np.corrcoef(x, y)[0, 1])
     return r * float(y.std() / x.std()), r

@@ -23,9 +23,11 @@ from bids_dtg.report.parcels.words import (
 )
 from bids_dtg.settings import Combine, OutputOptions
 from bids_dtg.stats.verdict import NO_EVIDENCE
+from bids_dtg.twin.bundle.bundle import CITATION as PAPER
 from bids_dtg.twin.panels.behaviour import FILE as BEHAVIOUR
 from bids_dtg.twin.panels.behaviour import OBSERVED_FILE, PREDICTED, behaviour_of, has
 from bids_dtg.twin.recipe import MIXED_EFFECTS
+from bids_dtg.version import AUTHORS
 
 README = f"""\
 Digital twins: networks made from connectomes that perform people's tasks
@@ -71,38 +73,11 @@ Over people:
   it depends on.
 - Tables have a JSON file of the same name that explains their columns.
 """
-CITATION = """\
-cff-version: 1.2.0
-title: Digital twins that perform people's tasks
-type: dataset
-message: >-
-  If you use these models, please cite the method and the program that made them.
-authors:
-  - name: The bids_dtg developers
-references:
-  - type: software
-    title: bids_dtg
-    version: {version}
-    authors:
-      - name: The bids_dtg developers
-  - type: article
-    title: >-
-      Digital Twin Brain: Generating Multitask Behavior from Connectomes for
-      Personalized Therapy
-    authors:
-      - family-names: Takahashi
-        given-names: Y.
-      - family-names: Soda
-        given-names: T.
-      - family-names: Tomita
-        given-names: H.
-      - family-names: Yamashita
-        given-names: Y.
-    journal: BME Frontiers
-    volume: 7
-    start: "0231"
-    year: 2026
-    doi: 10.34133/bmef.0231
+CITATION = f"""\
+If you use these models, please cite the method and the program that made them.
+
+{", ".join(AUTHORS)}. bids_dtg, version {{version}}
+{PAPER}
 """
 
 

@@ -188,7 +188,6 @@ for kind, pattern in {
     "output-description": "dataset_description.json",
     "frames": "sub-01*frames_timeseries.tsv",
     "methods": "logs/methods/*.md",
-    "citation": "CITATION.cff",
 }.items():
     rows(
         f"earlier-{kind}",

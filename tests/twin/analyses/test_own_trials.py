@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
-from tiny_twins import arguments
+from tiny_twins import LABELS, arguments, events_of
 
 from bids_dtg.cli.run import main
 from bids_dtg.files.text import read_rows
 from bids_dtg.twin.own_trials import ROWS
 
 Call = Callable[..., int]
+ANSWERS = ["response_time", "accuracy_binarized", "response"]
 
 
 def test_later_trials_are_predicted_by_the_twin_and_by_closed_forms(
@@ -26,12 +28,66 @@ def test_later_trials_are_predicted_by_the_twin_and_by_closed_forms(
     (table,) = tmp_path.rglob("desc-own_trials_scores.tsv")
     rows = read_rows(table)
     assert {row["task"] for row in rows} == {"faces", "stroop"}
-    assert {row["model"] for row in rows} >= {"twin_trials", *(row.name for row in ROWS)}
+    assert {row["model"] for row in rows} == {
+        "twin_trials",
+        "group_network",
+        *(row.name for row in ROWS),
+    }
     assert {row["score"] for row in rows} == {"crps", "crps_answered", "log", "brier"}
     assert all(np.isfinite(float(row["value"])) for row in rows)
     page = next(tmp_path.rglob("twin_report.html")).read_text()
+    assert page.index("CRPS of later responses, faces: ") < page.index("are known of each")
+    assert page.index("With a person") < page.index("Which prediction is best")
+    assert page.count("of answered trials (s)</th>") == 2
     words = "outside the training set, but the first 5 trials of each task are known of each"
     assert words in page
+
+
+def test_without_training_people_the_model_brings_its_closed_form(
+    bundle: Path, people: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    new = ("--participant-label", *LABELS[3:])
+    given = ("--model", str(bundle), "--own-trials", "5", *new)
+    assert main(arguments(people, tmp_path, "evaluate", *given)) == 0
+    (table,) = tmp_path.rglob("desc-own_trials_scores.tsv")
+    rows = {row["model"]: row for row in read_rows(table) if row["score"] == "crps"}
+    assert set(rows) == {"twin_trials", "group_network", "person_effects"}
+    assert rows["person_effects"]["verdict"] == "too few people"
+    said = capsys.readouterr().err
+    (line,) = (line for line in said.splitlines() if "CRPS of later responses, stroop: " in line)
+    assert '"level, condition, practice and spread a person"' in line
+    assert line.endswith(": too few people.")
+    page = " ".join(next(tmp_path.rglob("twin_report.html")).read_text().split())
+    assert "the one that the model keeps, as the files have too few training participants" in page
+
+
+def permuted(people: Path, where: Path, parts: Sequence[slice]) -> Path:
+    """Return the people, with responses to some later trials of one exchanged among these."""
+    shutil.copytree(people, where)
+    for task in ("hammerAP", "stroopAP"):
+        path = events_of(where, LABELS[-1], task)
+        table = pd.read_csv(path, sep="\t", dtype=str, keep_default_na=False)
+        for part in parts:
+            rows = table.index[part]
+            table.loc[rows, ANSWERS] = table.loc[rows[::-1], ANSWERS].to_numpy()
+        table.to_csv(path, sep="\t", index=False)
+    return where
+
+
+def test_no_later_trial_reaches_a_prediction(bundle: Path, people: Path, tmp_path: Path) -> None:
+    """Where predictions do not change, exchanges of trials change the mean score by their sum."""
+    parts = (slice(5, 9), slice(9, 18))
+    changed = [(), parts[:1], parts[1:], parts]
+    scores = []
+    for number, some in enumerate(changed):
+        own = permuted(people, tmp_path / f"people{number}", some)
+        given = ("--model", str(bundle), "--own-trials", "5")
+        assert main(arguments(own, tmp_path / f"out{number}", "evaluate", *given)) == 0
+        (table,) = (tmp_path / f"out{number}").rglob("desc-own_trials_scores.tsv")
+        scores.append([float(row["value"]) for row in read_rows(table)])
+    none, first, second, both = np.array(scores)
+    assert np.abs(both - none).max() > 0.001
+    np.testing.assert_allclose(both - none, (first - none) + (second - none), atol=1e-6)
 
 
 @pytest.mark.parametrize("own", ["500", "half"])  # runs of 18 trials end in the first half

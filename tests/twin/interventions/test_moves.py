@@ -14,6 +14,7 @@ from bids_dtg.twin.interventions.moves import (
     lowering_directions,
     with_twin,
 )
+from bids_dtg.twin.interventions.outcomes import Outcomes
 from bids_dtg.twin.interventions.perturbations import performed_outcomes
 from bids_dtg.twin.interventions.stability import refitted_twins
 from bids_dtg.twin.judging.cohort import targets_of_people
@@ -53,6 +54,15 @@ def test_response_times_are_lowered_where_connectomes_say_something_of_them():
     found = judged(fitted, people)
     assert found[0].named("lower", "higher") == "lower"
     assert found[0].people == 30
+
+
+def test_twins_that_differ_by_rounding_have_no_direction():
+    rng = np.random.default_rng(0)
+    edges, seconds = rng.normal(size=(8, 6)), 0.8 + 1e-8 * rng.normal(size=(8, 2))
+    seconds[:, 1] += 0.01 * rng.normal(size=8)
+    names, alike = ("stroop_rt", "stroop_effect"), np.zeros((8, 1))
+    found = lowering_directions(Outcomes(names, seconds, ("stroop",), alike, alike), edges)
+    assert list(found) == ["stroop_effect"]
 
 
 def test_nothing_is_shown_where_behaviour_is_somebody_elses():

@@ -103,7 +103,10 @@ def _gather(
 ) -> int:
     """Write the tables, the mean maps and the pages; return 0 failures."""
     presentation, labels = presentation_of(output), [files.label for files in participants]
-    averages, decided = inclusion.split(made for files in participants for made in files.averages)
+    everything, decided = inclusion.split(
+        made for files in participants for made in files.every_average
+    )
+    averages = [made for made in everything if made.maps]
     describe_inclusion(output)
     maps = _average(averages, output) if averages else None
     _report_left_out(maps.left_out if maps else ())
@@ -116,7 +119,7 @@ def _gather(
     halves = tuple(agreements(averaged, maps.mask, contrasts)) if maps else ()
     write_group_reliability(halves, output)
     for path in write_region_tables(
-        output, ((made.title, made.maps[0].path.parent) for made in averages if made.maps)
+        output, ((made.title, made.folder) for made in everything if made.folder)
     ):
         say(f"regions of all participants: {path}")
     table = _write_table(output, rows, (*presentation.quality_columns, *presentation.group_columns))
@@ -158,9 +161,11 @@ def _gather(
 def _what_counts(output: DerivativeDataset, label: str) -> ParticipantFiles:
     """Find a participant's files, without long sidecars: 50 kB of memory each, not 630."""
     found = find_participant(output, label, each_sidecar=False)
-    averages = tuple(with_what_counts(made, _KEPT) for made in found.averages)
     return replace(
-        found, averages=averages, runs=tuple(replace(run, facts={}) for run in found.runs)
+        found,
+        averages=tuple(with_what_counts(made, _KEPT) for made in found.averages),
+        without_maps=tuple(with_what_counts(made, _KEPT) for made in found.without_maps),
+        runs=tuple(replace(run, facts={}) for run in found.runs),
     )
 
 
@@ -225,7 +230,7 @@ def _add_strategy(rows: Sequence[dict[str, str]], participants: Sequence[Partici
     of_run = {
         run: str(made.common.get("DenoiseStrategy") or "n/a")
         for files in participants
-        for made in files.averages
+        for made in files.every_average
         for run in made.runs
     }
     titles = [run.title for files in participants for run in files.runs if run.quality]

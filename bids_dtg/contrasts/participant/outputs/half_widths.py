@@ -6,7 +6,7 @@ in the folder of the template.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
 from pathlib import PurePosixPath
@@ -57,24 +57,29 @@ def half_width_layer(bundle: ModelBundle, level: int) -> Layer | None:
         return None
     words = f"Half-width of the {level} % interval around the predicted map: "
     values = bundle.calibration.half_widths(level)
-    return Layer(half_width_desc(level), values, words, everybody=True)
+    return Layer(half_width_desc(level), bundle.contrasts, values, words, everybody=True)
 
 
 def half_width_paths(
-    bundle: ModelBundle, level: int, grid: Grid | None = None
+    bundle: ModelBundle, level: int, contrasts: Sequence[Contrast], grid: Grid | None = None
 ) -> tuple[PurePosixPath, ...]:
-    """Return the paths of the half-width maps, one a contrast, relative to the output folder.
+    """Return the paths of the half-width maps of contrasts, relative to the output folder.
 
     `grid` is that of another template; None: the model's.
     """
     if bundle.calibration is None:
         return ()
     where = grid or bundle.grid
-    return tuple(_path(contrast, bundle, level, where, ".nii.gz") for contrast in bundle.contrasts)
+    return tuple(_path(contrast, bundle, level, where, ".nii.gz") for contrast in contrasts)
 
 
 def half_width_images(
-    bundle: ModelBundle, level: int, warp: Warp | None = None, *, threads: int
+    bundle: ModelBundle,
+    level: int,
+    contrasts: Sequence[Contrast],
+    warp: Warp | None = None,
+    *,
+    threads: int,
 ) -> Iterator[OutputFile]:
     """Yield the half-width maps; none if the model carries no calibration.
 
@@ -84,6 +89,8 @@ def half_width_images(
         Bundle of the model that predicted the maps.
     level
         Of the intervals, in percent.
+    contrasts
+        Those whose maps are wanted.
     warp
         Brings them to another template; None: they stay on the model's grid.
     threads
@@ -93,23 +100,25 @@ def half_width_images(
         return
     voxels = bundle.voxels if warp is None else warp.voxels
 
-    def encode(contrast: Contrast, row: NDArray[np.float32]) -> OutputFile:
+    def encode(contrast: Contrast) -> OutputFile:
+        row = layer.values[contrast.index]
         text = f"bids_dtg {__version__} {contrast.label} {layer.desc}"
         path = _path(contrast, bundle, level, voxels.grid, ".nii.gz")
         widths = row if warp is None else warp.apply(row[None])[0]
         return OutputFile(path, encode_half_widths(voxels, widths, text))
 
     with ThreadPoolExecutor(threads) as pool:
-        yield from pool.map(encode, bundle.contrasts, layer.values)
+        yield from pool.map(encode, contrasts)
 
 
 def half_width_sidecars(
     bundle: ModelBundle,
     level: int,
+    contrasts: Sequence[Contrast],
     grid: Grid | None = None,
     facts_of_space: Mapping[str, Any] | None = None,
 ) -> Iterator[tuple[PurePosixPath, dict[str, Any]]]:
-    """Yield path and content of the sidecars of the half-width maps of a level in percent.
+    """Yield path and content of the sidecars of contrasts' half-width maps of a level in percent.
 
     `grid` is that of another template, and `facts_of_space` its sidecar fields; None: the model's.
     """
@@ -117,7 +126,7 @@ def half_width_sidecars(
     if calibration is None or layer is None:
         return
     missing = calibration.without_interval.mean(axis=1)
-    for contrast in bundle.contrasts:
+    for contrast in contrasts:
         facts: dict[str, Any] = {}
         if share := round(float(missing[contrast.index]), 4):
             facts = {"ShareWithoutInterval": share, "MissingValues": _NO_INTERVAL}

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bids_dtg.contrasts.bundle.bundle import ModelBundle
+from bids_dtg.contrasts.contrast import Contrast
 from bids_dtg.contrasts.maps import Estimate
 from bids_dtg.contrasts.panels.map_reliability import HALVES
 from bids_dtg.imaging.nifti import Intent
@@ -26,6 +27,7 @@ class Layer:
     """One kind of value: a row a contrast of the model, a column a place of it."""
 
     desc: str  # value of desc- of its files
+    contrasts: tuple[Contrast, ...]  # those that are written; an index is a row of the values
     values: NDArray[np.float32]  # (contrasts, places); NaN: no value
     words: str  # beginning of its descriptions, followed by that of the contrast
     intent: Intent = "none"  # of images
@@ -40,7 +42,9 @@ class Layer:
             raise ValueError(f"a layer is (contrasts, places), not {self.values.shape}")
 
 
-def average_layers(estimate: Estimate, bundle: ModelBundle) -> tuple[Layer, ...]:
+def average_layers(
+    estimate: Estimate, bundle: ModelBundle, contrasts: tuple[Contrast, ...]
+) -> tuple[Layer, ...]:
     """Return the kinds of values that differ between participants.
 
     Parameters
@@ -49,21 +53,25 @@ def average_layers(estimate: Estimate, bundle: ModelBundle) -> tuple[Layer, ...]
         The maps, and their spread and halves where there are some.
     bundle
         The model that predicted them.
+    contrasts
+        Those that are written.
     """
     intent: Intent = "z score" if bundle.card.part.statistic == "z" else "none"
-    layers = [Layer(SYNTHETIC, estimate.values, NOT_MEASURED, intent)]
-    if (deviation := deviation_layer(estimate, bundle)) is not None:
+    layers = [Layer(SYNTHETIC, contrasts, estimate.values, NOT_MEASURED, intent)]
+    if (deviation := deviation_layer(estimate, bundle, contrasts)) is not None:
         layers.append(deviation)
     if estimate.spread is not None:
         words = "Standard deviation over segments of rest of the predicted map: "
-        layers.append(Layer(SPREAD, estimate.spread, words))
+        layers.append(Layer(SPREAD, contrasts, estimate.spread, words))
     if estimate.halves is not None:
         for desc, pieces, values in zip(HALVES, ("odd", "even"), estimate.halves, strict=True):
-            layers.append(Layer(desc, values, _HALF_WORDS.format(pieces=pieces), intent))
+            layers.append(Layer(desc, contrasts, values, _HALF_WORDS.format(pieces=pieces), intent))
     return tuple(layers)
 
 
-def deviation_layer(estimate: Estimate, bundle: ModelBundle) -> Layer | None:
+def deviation_layer(
+    estimate: Estimate, bundle: ModelBundle, contrasts: tuple[Contrast, ...]
+) -> Layer | None:
     """Return a person's deviations from the mean of others; None: the model has no mean."""
     found = bundle.deviation
     if found is None:
@@ -75,7 +83,7 @@ def deviation_layer(estimate: Estimate, bundle: ModelBundle) -> Layer | None:
         "Deviation of the predicted map from the mean of those of "
         f"{whose(bundle)}, in units of the spread between these: "
     )
-    return Layer(DEVIATION, values, words, units=UNITS, step=_DEVIATION_STEP)
+    return Layer(DEVIATION, contrasts, values, words, units=UNITS, step=_DEVIATION_STEP)
 
 
 def whose(bundle: ModelBundle) -> str:

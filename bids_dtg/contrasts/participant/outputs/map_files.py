@@ -118,7 +118,7 @@ def map_images(
         path = map_path(entities, contrast, layer.desc, ".nii.gz", bundle=bundle, places=where)
         return OutputFile(path, data)
 
-    items = list(maps_of(layers, bundle))
+    items = list(maps_of(layers))
     with ThreadPoolExecutor(threads) as pool:
         for first in range(0, len(items), threads):  # no more maps in memory than are encoded
             yield from pool.map(encode, items[first : first + threads])
@@ -144,7 +144,7 @@ def map_sidecars(
     bundle
         Bundle of the model that predicted the maps.
     """
-    for layer, contrast in maps_of(layers, bundle):
+    for layer, contrast in maps_of(layers):
         yield (
             map_path(entities, contrast, layer.desc, ".json", bundle=bundle),
             {
@@ -251,10 +251,10 @@ def segments_note(calibration: Calibration, segments: int) -> dict[str, str]:
     }
 
 
-def maps_of(layers: Sequence[Layer], bundle: ModelBundle) -> Iterator[tuple[Layer, Contrast]]:
-    """Yield each map of layers that has a value, with its contrast."""
+def maps_of(layers: Sequence[Layer]) -> Iterator[tuple[Layer, Contrast]]:
+    """Yield each map of layers that is written and has a value, with its contrast."""
     for layer in layers:
-        for contrast in bundle.contrasts:
+        for contrast in layer.contrasts:
             if not np.isnan(layer.values[contrast.index]).all():
                 yield layer, contrast
 
@@ -292,6 +292,7 @@ def _run_facts(summary: RunSummary, names: PathNames) -> dict[str, Any]:
         "Space": summary.run.space,
         "SpaceReason": names.hide(summary.run.space_reason),
         **({"CleanedAs": summary.run.cleaned_as} if summary.run.cleaned_as else {}),
+        **({"HeadMotion": summary.run.motion.name} if summary.run.motion else {}),
         "Transforms": [_used(transform) for transform in summary.run.transforms],
         "Interpolation": summary.interpolation,
         "TrainingDistribution": summary.judged.verdict,

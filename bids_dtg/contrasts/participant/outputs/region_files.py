@@ -1,4 +1,4 @@
-"""Tables of the maps' means over parcels: one for each average and atlas."""
+"""Tables of the maps' means over parcels, a long and a wide one for each average and atlas."""
 
 from __future__ import annotations
 
@@ -17,14 +17,20 @@ from bids_dtg.contrasts.participant.outputs.map_files import OutputFile
 from bids_dtg.files.names import FileKind
 from bids_dtg.files.regions.cells import name_cell
 from bids_dtg.imaging.atlas import Atlas, region_means, region_voxels
-from bids_dtg.participants.origin import atlas_facts
+from bids_dtg.imaging.surfaces.parcels import FORM_ENTITIES, ParcelForm, encode_pscalar
+from bids_dtg.participants.origin import atlas_facts, parcel_form_facts
 from bids_dtg.report.contents import DEVIATION, SYNTHETIC
 from bids_dtg.stats.parcel_intervals import ParcelIntervals, intervals_of
 
 REGIONS = FileKind("statmap", "regions", ".tsv")
+WIDE = FileKind("statmap", "regionMeans", ".tsv")
+PSCALAR = FileKind("statmap", "regionMeans", ".pscalar.nii")
 COLUMNS = ("contrast", "index", "name", "mean", "coverage", "voxels", "half_width", "deviation")
 
 Means = NDArray[np.float64]
+
+_MEANS = "Means of the predicted maps over the parcels of an atlas"
+_CONTRAST = "Contrast of the map, as in contrast- of its file"
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,7 +43,7 @@ class RegionTables:
     min_coverage: float  # share of a parcel; below it the mean is n/a
 
     def files(self, entities: Mapping[str, str], layers: Sequence[Layer]) -> Iterator[OutputFile]:
-        """Yield the table of each atlas.
+        """Yield both tables of each atlas.
 
         Parameters
         ----------
@@ -46,10 +52,13 @@ class RegionTables:
         layers
             Kinds of values: the maps, and their deviations where there are some.
         """
-        found = {layer.desc: layer.values for layer in layers}
+        found = {layer.desc: layer for layer in layers}
         for atlas in self.atlases:
-            path = self._path(entities, atlas, ".tsv")
-            yield OutputFile(path, self._table(atlas, found[SYNTHETIC], found.get(DEVIATION)))
+            table = self._table(atlas, found[SYNTHETIC], found.get(DEVIATION))
+            yield OutputFile(self._path(entities, atlas, ".tsv"), table)
+            yield OutputFile(self._path(entities, atlas, ".tsv", WIDE), _wide(table, atlas))
+            if atlas.form is not None:
+                yield OutputFile(self._pscalar(entities, atlas), _parcelled(table, atlas.form))
 
     def sidecars(
         self, entities: Mapping[str, str], layers: Sequence[Layer]
@@ -58,31 +67,45 @@ class RegionTables:
         deviation = any(layer.desc == DEVIATION for layer in layers)
         for atlas in self.atlases:
             yield self._path(entities, atlas, ".json"), self._facts(atlas, deviation)
+            yield self._path(entities, atlas, ".json", WIDE), self._wide_facts(atlas)
+            if atlas.form is not None:
+                path = self._pscalar(entities, atlas, ".json")
+                yield path, {**self._wide_facts(atlas), **parcel_form_facts(atlas.form)}
 
-    def _path(self, entities: Mapping[str, str], atlas: Atlas, extension: str) -> PurePosixPath:
+    def _path(
+        self, entities: Mapping[str, str], atlas: Atlas, extension: str, kind: FileKind = REGIONS
+    ) -> PurePosixPath:
         named = {
             **entities,
             "space": self.bundle.grid.space,
             **atlas.entities,
             "stat": self.bundle.card.part.statistic,
         }
-        return REGIONS.path(named, extension)
+        return kind.path(named, extension)
 
-    def _table(self, atlas: Atlas, maps: NDArray[Any], deviation: NDArray[Any] | None) -> bytes:
-        voxels = region_voxels(maps, atlas)
+    def _pscalar(
+        self, entities: Mapping[str, str], atlas: Atlas, extension: str | None = None
+    ) -> PurePosixPath:
+        named = {**entities, **FORM_ENTITIES, **atlas.entities}
+        return PSCALAR.path({**named, "stat": self.bundle.card.part.statistic}, extension)
+
+    def _table(self, atlas: Atlas, maps: Layer, deviation: Layer | None) -> bytes:
+        voxels = region_voxels(maps.values, atlas)
         coverage = voxels / np.maximum(atlas.voxels, 1)
-        means = region_means(maps, atlas)
-        apart = _means_or_nan(deviation, atlas, len(maps))
+        means = region_means(maps.values, atlas)
+        apart = _means_or_nan(deviation, atlas, len(means))
         widths = self._width_texts[atlas.key]
         parcels = [f"\t{index}\t{name_cell(name)}\t" for index, name in atlas.parcels.items()]
         lines = ["\t".join(COLUMNS)]
-        for contrast in self.bundle.contrasts:
+        before = None
+        for contrast in maps.contrasts:
             row = contrast.index
-            if not row or (voxels[row] != voxels[row - 1]).any():  # mostly the same for all
+            if before is None or (voxels[row] != voxels[before]).any():  # mostly the same for all
                 covered = [
                     f"\t{share:.4f}\t{count}\t"
                     for share, count in zip(coverage[row], voxels[row], strict=True)
                 ]
+            before = row
             enough = (coverage[row] >= self.min_coverage).tolist()
             lines += [
                 f"{contrast.label}{parcel}{mean}{share}{width}\t{other}"
@@ -123,9 +146,8 @@ class RegionTables:
         units = self.bundle.card.part.units
         intervals = self._intervals(atlas)
         return {
-            "Description": "Means of the predicted maps over the parcels of an atlas: a row a "
-            "contrast and parcel",
-            "contrast": {"Description": "Contrast of the map, as in contrast- of its file"},
+            "Description": f"{_MEANS}: a row a contrast and parcel",
+            "contrast": {"Description": _CONTRAST},
             "index": {"Description": "Label of the parcel in the atlas"},
             "name": {"Description": "Name of the parcel in the atlas' table"},
             "mean": {
@@ -151,6 +173,18 @@ class RegionTables:
             **atlas_facts(atlas),
         }
 
+    def _wide_facts(self, atlas: Atlas) -> dict[str, Any]:
+        """Describe the wide table; each region's column is explained once for all."""
+        return {
+            "Description": f"{_MEANS}: a row a contrast, a column a parcel by its name in the "
+            f"atlas' table; n/a where less than {self.min_coverage:g} of the parcel has a value",
+            "contrast": {"Description": _CONTRAST},
+            "Units": self.bundle.card.part.units,
+            "SpatialReference": self.bundle.grid.metadata["SpatialReference"],
+            "MinCoverage": self.min_coverage,
+            **atlas_facts(atlas),
+        }
+
     def _width_words(self, intervals: ParcelIntervals | None) -> str:
         if intervals is None:
             return "n/a: the model has no intervals for means over the parcels of this atlas"
@@ -161,10 +195,29 @@ class RegionTables:
         )
 
 
-def _means_or_nan(values: NDArray[Any] | None, atlas: Atlas, contrasts: int) -> Means:
-    if values is None:
+def _wide(table: bytes, atlas: Atlas) -> bytes:
+    """Turn a long table into one with a row a contrast and a column a parcel."""
+    _, *rows = table.decode().splitlines()
+    lines = ["\t".join(["contrast", *map(name_cell, atlas.parcels.values())])]
+    for first in range(0, len(rows), len(atlas.parcels)):
+        cells = [row.split("\t", 4) for row in rows[first : first + len(atlas.parcels)]]
+        lines.append("\t".join([cells[0][0], *(cell[3] for cell in cells)]))
+    return ("\n".join(lines) + "\n").encode()
+
+
+def _parcelled(table: bytes, form: ParcelForm) -> bytes:
+    """Turn a long table into a file of values of parcels, a map a contrast."""
+    _, *rows = table.decode().splitlines()
+    cells = [row.split("\t", 4) for row in rows]
+    means = np.array([np.nan if cell[3] == "n/a" else float(cell[3]) for cell in cells])
+    labels = list(dict.fromkeys(cell[0] for cell in cells))
+    return encode_pscalar(means.reshape(len(labels), -1), labels, form)
+
+
+def _means_or_nan(layer: Layer | None, atlas: Atlas, contrasts: int) -> Means:
+    if layer is None:
         return np.full((contrasts, len(atlas.parcels)), np.nan)
-    return region_means(values, atlas)
+    return region_means(layer.values, atlas)
 
 
 def _texts(values: Means, digits: int) -> list[str]:

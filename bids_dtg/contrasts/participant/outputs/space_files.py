@@ -54,7 +54,7 @@ def space_images(
         if not layer.everybody:
             yield from map_images(entities, [moved], bundle, threads=threads, places=warp.voxels)
             continue
-        for _, contrast in maps_of([moved], bundle):
+        for _, contrast in maps_of([moved]):
             text = f"bids_dtg {__version__} {contrast.label} {layer.desc}"
             path = map_path(
                 entities, contrast, layer.desc, ".nii.gz", bundle=bundle, places=warp.voxels
@@ -72,7 +72,7 @@ def space_sidecars(
 ) -> Iterator[tuple[PurePosixPath, dict[str, Any]]]:
     """Yield path and content of the sidecar of each map, without fields that the average shares."""
     places = VoxelPlaces(target.grid, bundle.voxels.positions[:0])
-    for layer, contrast in maps_of(layers, bundle):
+    for layer, contrast in maps_of(layers):
         original = map_path(entities, contrast, layer.desc, ".nii.gz", bundle=bundle)
         sources = [] if layer.everybody else [bids_uri("", original)]
         yield (

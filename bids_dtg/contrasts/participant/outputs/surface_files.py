@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bids_dtg.contrasts.bundle.bundle import ModelBundle
+from bids_dtg.contrasts.contrast import Contrast
 from bids_dtg.contrasts.participant.outputs.layers import Layer
 from bids_dtg.contrasts.participant.outputs.map_files import OutputFile
 from bids_dtg.errors import SettingsError, did_you_mean
@@ -170,6 +171,11 @@ class _Sheet:
     mesh: Mesh
 
     @property
+    def contrasts(self) -> tuple[Contrast, ...]:
+        """Contrasts of its maps: what all participants share is of all, whatever one call asks."""
+        return self.asked.bundle.contrasts if self.shared else self.layer.contrasts
+
+    @property
     def shared(self) -> bool:
         """Whether it is the same for all participants."""
         return self.layer.everybody and not self.mesh.own
@@ -198,8 +204,9 @@ class _Sheet:
     def files(self) -> Iterator[OutputFile]:
         """Yield its maps, in the order of `paths`."""
         mesh, paths = self.mesh, self.paths()
-        labels = [contrast.label for contrast in self.asked.bundle.contrasts]
-        values = mesh.sampling.apply(self.layer.values)
+        labels = [contrast.label for contrast in self.contrasts]
+        rows = [contrast.index for contrast in self.contrasts]
+        values = mesh.sampling.apply(self.layer.values[rows])
         if mesh.name == "fsLR":
             places = standard_grayordinates()
             taken = np.concatenate([_cortex(mesh.name), _voxels(mesh)])
@@ -217,9 +224,9 @@ class _Sheet:
             yield (
                 self.path(".json", density),
                 {
-                    "Description": f"{layer.words}{counted(len(bundle.contrasts), 'contrast')}, "
+                    "Description": f"{layer.words}{counted(len(self.contrasts), 'contrast')}, "
                     "a map each",
-                    "Contrasts": [contrast.label for contrast in bundle.contrasts],
+                    "Contrasts": [contrast.label for contrast in self.contrasts],
                     "Units": layer.units or bundle.card.part.units,
                     "Density": _DENSITY_WORDS[density],
                     "SpatialReference": _spatial_reference(mesh.name, density),

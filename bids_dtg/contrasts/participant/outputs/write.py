@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -15,6 +15,7 @@ from bids_dtg.contrasts.maps import Estimate
 from bids_dtg.contrasts.panels.connectome import nodes_of
 from bids_dtg.contrasts.panels.individuality import write_individuality
 from bids_dtg.contrasts.panels.map_reliability import write_map_reliability
+from bids_dtg.contrasts.participant.outputs.choice import HALF_WIDTHS, REGIONS, Choice
 from bids_dtg.contrasts.participant.outputs.half_widths import (
     half_width_images,
     half_width_layer,
@@ -40,7 +41,7 @@ from bids_dtg.contrasts.participant.outputs.surface_files import Mesh, SurfaceMa
 from bids_dtg.contrasts.participant.quality import RunSummary
 from bids_dtg.files.derivatives import DerivativeDataset
 from bids_dtg.files.names import build_path
-from bids_dtg.files.provenance import Fingerprint, sets_made_otherwise
+from bids_dtg.files.provenance import Fingerprint, completion_record, sets_made_otherwise
 from bids_dtg.files.text import write_json, write_tsv
 from bids_dtg.imaging.warp import Warp
 from bids_dtg.participants.averages import AveragedRuns, run_entities
@@ -73,6 +74,7 @@ class Writer:
     presentation: Presentation  # whose quality columns are written
     methods: Callable[[Lacking], str]  # methods text, by what confound tables lack
     targets: Callable[[AveragedRuns], Sequence[Target]]  # further spaces of an average
+    choice: Choice  # what is written of each average
 
     def write_run(
         self,
@@ -116,7 +118,9 @@ class Writer:
         warps = [(target, target.warp(self.bundle.voxels)) for target in self.targets(planned)]
         # An earlier report shows other maps, and a new one may fail.
         discard_report(self.output, planned.participant)
-        layers = average_layers(estimate, self.bundle)
+        choice = self.choice_of(planned)
+        layers = average_layers(estimate, self.bundle, choice.contrasts)
+        images = choice.images(layers)
         path, content = average_sidecar(
             entities,
             estimate,
@@ -129,12 +133,17 @@ class Writer:
         write_json(self.output.path(path), content)
         return [
             path,
-            *self._write_maps(entities, layers),
-            *self._write_half_widths(),
-            *self._write_spaces(planned, layers, warps),
-            *self._write_surfaces(planned, layers, meshes),
-            *self._write_tables(entities, estimate, layers),
+            *self._write_maps(entities, images),
+            *self._write_half_widths(choice),
+            *self._write_spaces(planned, images, warps, choice),
+            *self._write_surfaces(planned, images, meshes, choice),
+            *self._write_figures(entities, estimate, choice),
+            *(self._write_regions(entities, layers) if REGIONS in choice.kinds else ()),
         ]
+
+    def choice_of(self, planned: AveragedRuns) -> Choice:
+        """Return what is written of an average: what was asked for, and what is there already."""
+        return self.choice.with_made(completion_record(self.output, planned.title))
 
     def complete(
         self,
@@ -145,14 +154,15 @@ class Writer:
         runs: Sequence[RunSummary],
     ) -> None:
         """Record that an average is complete, after all its other files have been written."""
+        lacking = Lacking.of_runs(run.confounds.get(NOT_IN_TABLE, ()) for run in runs)
         complete_average(
             self.output,
             planned,
             inputs,
             files,
             options=self.options,
-            lacking=Lacking.of_runs(run.confounds.get(NOT_IN_TABLE, ()) for run in runs),
-            methods=self.methods,
+            methods=(lacking, self.methods(lacking)),
+            made=self.choice_of(planned).to_json(),
         )
 
     def made_otherwise(self, participant: str) -> tuple[str, ...]:
@@ -170,38 +180,52 @@ class Writer:
             yield image.path
 
     def _write_half_widths(
-        self, target: Target | None = None, facts: Mapping[str, Any] | None = None
+        self, choice: Choice, target: Target | None = None, facts: Mapping[str, Any] | None = None
     ) -> Iterator[PurePosixPath]:
         """Write the files that are the same for all participants, unless they exist.
 
         `target` is another template, and `facts` its sidecar fields.
         """
-        grid = None if target is None else target.grid
-        images = half_width_paths(self.bundle, self.interval_level, grid)
+        if HALF_WIDTHS not in choice.kinds:
+            return
+        grid, contrasts = None if target is None else target.grid, choice.contrasts
+        images = half_width_paths(self.bundle, self.interval_level, contrasts, grid)
         files = [
             *images,
             *(path.with_name(path.name.removesuffix(".nii.gz") + ".json") for path in images),
         ]
         if not all(self.output.path(path).exists() for path in files):
-            sidecars = half_width_sidecars(self.bundle, self.interval_level, grid, facts)
+            sidecars = half_width_sidecars(self.bundle, self.interval_level, contrasts, grid, facts)
             for path, content in sidecars:
                 write_json(self.output.path(path), content)
             warp = None if target is None else target.warp(self.bundle.voxels)
-            made = half_width_images(self.bundle, self.interval_level, warp, threads=self.threads)
+            made = half_width_images(
+                self.bundle, self.interval_level, contrasts, warp, threads=self.threads
+            )
             for image in made:
                 self.output.write(image.path, image.data)
         yield from files
 
+    def _half_widths(self, choice: Choice) -> list[Layer]:
+        """Return the half-widths of the chosen contrasts; none if not chosen or not calibrated."""
+        layer = half_width_layer(self.bundle, self.interval_level)
+        if layer is None or HALF_WIDTHS not in choice.kinds:
+            return []
+        return [replace(layer, contrasts=choice.contrasts)]
+
     def _write_spaces(
-        self, planned: AveragedRuns, layers: Sequence[Layer], warps: Sequence[tuple[Target, Warp]]
+        self,
+        planned: AveragedRuns,
+        layers: Sequence[Layer],
+        warps: Sequence[tuple[Target, Warp]],
+        choice: Choice,
     ) -> Iterator[PurePosixPath]:
         """Write the maps, and the half-widths, in further spaces."""
         entities, root = dict(planned.entities), planned.runs[0].root
-        widths = half_width_layer(self.bundle, self.interval_level)
         for target, warp in warps:
             facts = space_facts(target, self.bundle, root, self.origin.source)
             # On a template they are the same for all participants.
-            own = [*layers, widths] if target.personal and widths is not None else layers
+            own = [*layers, *(self._half_widths(choice) if target.personal else ())]
             sidecars = space_sidecars(entities, own, self.bundle, target, facts)
             for path, content in sidecars:
                 write_json(self.output.path(path), content)
@@ -210,26 +234,36 @@ class Writer:
                 self.output.write(image.path, image.data)
                 yield image.path
             if not target.personal:
-                yield from self._write_half_widths(target, facts)
+                yield from self._write_half_widths(choice, target, facts)
 
     def _write_surfaces(
-        self, planned: AveragedRuns, layers: Sequence[Layer], meshes: Sequence[Mesh]
+        self,
+        planned: AveragedRuns,
+        layers: Sequence[Layer],
+        meshes: Sequence[Mesh],
+        choice: Choice,
     ) -> Iterator[PurePosixPath]:
-        half_widths = half_width_layer(self.bundle, self.interval_level)
-        everything = [*layers, *([] if half_widths is None else [half_widths])]
+        everything = [*layers, *self._half_widths(choice)]
         return self.surfaces.write(planned, everything, meshes, self.output)
 
-    def _write_tables(
-        self, entities: Mapping[str, str], estimate: Estimate, layers: Sequence[Layer]
+    def _write_figures(
+        self, entities: Mapping[str, str], estimate: Estimate, choice: Choice
     ) -> Iterator[PurePosixPath]:
+        """Write the tables of figures on the maps."""
         if estimate.halves is not None:
             yield from write_map_reliability(
-                entities, estimate.contrasts, estimate.halves, self.output
+                entities, choice.contrasts, estimate.halves, self.output
             )
         if self.bundle.deviation is not None:
             yield from write_individuality(
-                entities, estimate, self.bundle, self.output, whose=whose(self.bundle)
+                *(entities, estimate, self.bundle, self.output),
+                whose=whose(self.bundle),
+                contrasts=choice.contrasts,
             )
+
+    def _write_regions(
+        self, entities: Mapping[str, str], layers: Sequence[Layer]
+    ) -> Iterator[PurePosixPath]:
         for path, content in self.regions.sidecars(entities, layers):
             write_json(self.output.path(path), content)
             yield path

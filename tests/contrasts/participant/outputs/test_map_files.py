@@ -25,7 +25,7 @@ def sidecars(bundle) -> list[dict]:
         entities, estimate, bundle, runs=[], left_out={}, origin=origin, interval_level=90
     )
     assert str(path) == "sub-01/sub-01_statmap.json"
-    own = map_sidecars(entities, average_layers(estimate, bundle), bundle)
+    own = map_sidecars(entities, average_layers(estimate, bundle, bundle.contrasts), bundle)
     return [common | content for _, content in own]
 
 

@@ -9,9 +9,11 @@ import json
 
 import nibabel as nib
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from label_files import write_dlabel
 from tiny_bundle import TINY_AFFINE, tiny_masks, write_tiny_bundle
 from tiny_job import TinyJob, add_rest, read_table
 
@@ -46,14 +48,17 @@ def make_atlas(bundle, parcels=5, size=None):
 def make_layers(bundle, seed=0, deviation=True):
     rng = np.random.default_rng(seed)
     shape = (len(bundle.contrasts), bundle.places.number)
-    layers = [Layer(SYNTHETIC, rng.standard_normal(shape).astype(np.float32), "")]
+    contrasts = bundle.contrasts
+    layers = [Layer(SYNTHETIC, contrasts, rng.standard_normal(shape).astype(np.float32), "")]
     if deviation:
-        layers.append(Layer(DEVIATION, rng.standard_normal(shape).astype(np.float32), ""))
+        layers.append(
+            Layer(DEVIATION, contrasts, rng.standard_normal(shape).astype(np.float32), "")
+        )
     return layers
 
 
 def make_rows(tables, layers):
-    (file,) = tables.files(ENTITIES, layers)
+    file, _ = tables.files(ENTITIES, layers)
     return list(csv.DictReader(io.StringIO(file.data.decode()), delimiter="\t")), file.path
 
 
@@ -84,6 +89,21 @@ def test_a_row_a_contrast_and_parcel(bundle):
     assert {row["coverage"] for row in rows} == {"1.0000"}
 
 
+def test_the_wide_table_has_the_same_means_by_name(bundle):
+    whole = make_atlas(bundle).voxels
+    atlas = make_atlas(bundle, size=whole * [1, 2, 3, 1, 10])
+    tables, layers = RegionTables((atlas,), bundle, 90, 0.5), make_layers(bundle)
+    rows, path = make_rows(tables, layers)
+    _, wide = tables.files(ENTITIES, layers)
+    assert str(wide.path) == str(path).replace("desc-regions", "desc-regionMeans")
+    frame = pd.read_csv(io.BytesIO(wide.data), sep="\t", index_col="contrast", na_values="n/a")
+    assert list(frame.columns) == [f"region {label}" for label in range(1, 6)]
+    assert list(frame.index) == [contrast.label for contrast in bundle.contrasts]
+    for row in rows:
+        value = frame.loc[row["contrast"], row["name"]]
+        assert value == pytest.approx(float(row["mean"].replace("n/a", "nan")), nan_ok=True)
+
+
 def test_thin_parcels_have_a_coverage_and_no_mean(bundle):
     whole = make_atlas(bundle).voxels
     atlas = make_atlas(bundle, size=whole * [1, 2, 3, 1, 10])
@@ -111,7 +131,7 @@ def test_what_a_model_does_not_have_is_na_and_said_so(bundle):
     tables = RegionTables((atlas,), of_another, 90, 0.5)
     rows, path = make_rows(tables, layers)
     assert {(row["half_width"], row["deviation"]) for row in rows} == {("n/a", "n/a")}
-    ((beside, facts),) = tables.sidecars(ENTITIES, layers)
+    (beside, facts), _ = tables.sidecars(ENTITIES, layers)
     assert str(beside) == str(path).replace(".tsv", ".json")
     assert facts["half_width"]["Description"].startswith("n/a: the model has no intervals")
     assert facts["deviation"]["Description"].startswith("n/a: the model carries no mean")
@@ -122,7 +142,7 @@ def test_a_sidecar_describes_each_column(bundle):
     atlas = make_atlas(bundle)
     with_widths = dataclasses.replace(bundle, parcel_intervals={atlas.key: make_intervals(atlas)})
     tables = RegionTables((atlas,), with_widths, 90, 0.25)
-    ((_, facts),) = tables.sidecars(ENTITIES, make_layers(bundle))
+    (_, facts), _ = tables.sidecars(ENTITIES, make_layers(bundle))
     assert all(facts[column]["Description"] for column in COLUMNS)
     assert (facts["MinCoverage"], facts["IntervalLevel"]) == (0.25, 0.9)
     assert facts["CalibrationParticipants"] == 30
@@ -180,6 +200,35 @@ def test_tables_of_a_call_hold_the_means_of_its_maps(tmp_path):
     assert facts["Atlas"]["Image"] == MINE
     own = json.loads(path.with_suffix(".json").read_text())
     assert str(tmp_path) not in json.dumps(own)
+
+
+def test_an_atlas_with_a_form_on_grayordinates_has_values_there(tmp_path, capsys):
+    job = TinyJob(tmp_path, ())
+    add_rest(job.bids)
+    labels = np.zeros(tiny_masks()[1].shape, np.int16)
+    labels[:4], labels[4:6], labels[6:8] = 3, 7, 9
+    atlas = job.folder / MINE
+    nib.save(nib.Nifti1Image(labels, TINY_AFFINE), atlas)
+    table = atlas.with_name(MINE.replace(".nii.gz", ".tsv"))
+    table.write_text("index\tname\n3\tM1\n7\tV1\n9\tamygdala\n")
+    other = MINE.replace("space-MNI152NLin6Asym", "space-fsLR_den-91k")
+    beside = job.folder / other.replace(".nii.gz", ".dlabel.nii")
+    write_dlabel(beside, ["V1", "M1", "amygdala"])
+    assert job.run("--atlases", atlas, "--min-coverage", 0.01) == 0
+    (path,) = job.out.rglob("*_space-fsLR_*_den-91k_stat-z_desc-regionMeans_statmap.pscalar.nii")
+    image = nib.load(path)
+    (wide,) = job.out.rglob("*_desc-regionMeans_statmap.tsv")
+    frame = pd.read_csv(wide, sep="\t", index_col="contrast", na_values="n/a")
+    np.testing.assert_allclose(image.get_fdata(), frame.to_numpy(), rtol=1e-6)
+    assert list(image.header.get_axis(1).name) == list(frame.columns) == ["M1", "V1", "amygdala"]
+    facts = json.loads(path.with_name(path.name.replace(".pscalar.nii", ".json")).read_text())
+    assert facts["ParcelsFrom"] == beside.name
+    write_dlabel(beside, ["V2", "M1", "amygdala"])
+    capsys.readouterr()
+    assert job.run("--atlases", atlas, "--min-coverage", 0.01) == 0
+    assert "no values of parcels as CIFTI" in (said := capsys.readouterr().err)
+    assert "has no parcel V1" in said
+    assert not list(job.out.rglob("*.pscalar.nii"))
 
 
 def test_a_data_set_of_atlases_beside_the_derivatives(tmp_path):

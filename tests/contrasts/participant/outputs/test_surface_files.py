@@ -256,7 +256,7 @@ def test_a_focus_of_the_phantom_lands_on_its_vertex_and_hemisphere(tmp_path):
     surfaces = SurfaceMaps(
         bundle, ("fsLR",), lambda _: SurfaceFiles("none"), "fmriprep", PathNames(()), 90
     )
-    layer = Layer("synthetic", values, "Predicted: ")
+    layer = Layer("synthetic", bundle.contrasts, values, "Predicted: ")
     meshes = surfaces.read(planned)
     list(surfaces.write(planned, [layer], meshes, DerivativeDataset(tmp_path / "out")))
     image = nib.load(dscalars(tmp_path / "out")[0])
@@ -281,7 +281,7 @@ def test_workbench_reads_all_contrasts_of_the_demos_model(tmp_path):
         bundle, ("fsLR",), lambda _: SurfaceFiles("none"), "fmriprep", PathNames(()), 90
     )
     values = np.random.default_rng(0).normal(size=(47, bundle.places.number)).astype(np.float32)
-    layer = Layer("synthetic", values, "Predicted: ")
+    layer = Layer("synthetic", bundle.contrasts, values, "Predicted: ")
     meshes = surfaces.read(planned)
     files = list(surfaces.write(planned, [layer], meshes, DerivativeDataset(tmp_path)))
     (path,) = (tmp_path / file for file in files if file.name.endswith(".dscalar.nii"))
