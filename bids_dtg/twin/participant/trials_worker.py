@@ -88,8 +88,7 @@ class TrialsMaker:
             self.begun.inputs,
             files,
             options=request.recorded_options,
-            lacking=Lacking(),
-            methods=request.methods,
+            methods=(Lacking(), request.methods(Lacking())),
         )
         return MadeAverage(
             tuple(f"{planned.title}: {note}" for note in notes),
