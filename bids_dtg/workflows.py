@@ -55,7 +55,6 @@ class Analysis:
     statistics: tuple[str, ...] = ()  # options of this group that it reads
     # Other options that it reads and not every call does, for ``--help``: names, or whole groups.
     reads: tuple[str, ...] = ()
-    packages: tuple[str, ...] = ()  # of the extra train that it needs, with any model
 
 
 @dataclass(frozen=True)

@@ -67,6 +67,20 @@ def load_any_bundle(name_or_path: str | Path) -> Bundle[Any]:
     return all_kinds()[card.kind].load(folder)
 
 
+def kind_of(name_or_path: str | Path) -> str:
+    """Return the kind of a bundle; empty where none can be read: who loads it says why.
+
+    Parameters
+    ----------
+    name_or_path
+        As `bids_dtg.bundles.store.find_bundle` takes it.
+    """
+    try:
+        return read_card(find_bundle(name_or_path))[0].kind
+    except BundleError:
+        return ""
+
+
 def read_verified_card(folder: Path, part: type[Part]) -> tuple[ModelCard[Part], str]:
     """Read a bundle's card, and compare all files with it.
 

@@ -12,7 +12,6 @@ from bids_dtg.connectome.form import FORMS
 from bids_dtg.engine.capacity import excess, own_cores, own_threads
 from bids_dtg.engine.machine import limit_threads
 from bids_dtg.errors import SettingsError
-from bids_dtg.extras import require
 from bids_dtg.files.temporary import check_temporary_folder
 from bids_dtg.notices import say
 from bids_dtg.settings import OPTIONS, Settings
@@ -45,6 +44,7 @@ def chosen(workflow: Workflow, settings: Settings) -> Run:
     run = _level(workflow, settings) if name is None else _analysis(workflow, name, settings)
     _check_arrays(workflow, settings)
     _check_statistics(workflow, settings)
+    _check_own(workflow, settings)
     _check_rest(workflow, settings)
     return run
 
@@ -71,7 +71,6 @@ def _analysis(workflow: Workflow, name: str, settings: Settings) -> Run:
             f"--workflow {workflow.name} --analysis {name} was given without --model",
             expected=f"a model that --workflow {workflow.name} --analysis train has made{other}",
         )
-    require(f"--workflow {workflow.name} --analysis {name}", *row.packages, extra="train")
     return row.run
 
 
@@ -117,6 +116,26 @@ def _check_statistics(workflow: Workflow, settings: Settings) -> None:
             f"--{option.replace('_', '-')} was given with "
             f"{f'--analysis {name}' if name else 'no --analysis'}",
             expected=f"group --analysis {' or '.join(able)}",
+        )
+
+
+def _check_own(workflow: Workflow, settings: Settings) -> None:
+    """Refuse options in the workflow's own group that the analysis, or the level, does not read."""
+    name, level = settings.modelling.analysis, workflow.participants
+    if name is None and settings.inputs.analysis_level != "participant":
+        return
+    reads = (level if name is None else workflow.analyses[name]).reads
+    for option, value in settings.options.items():
+        row = OPTIONS[option]
+        if row.group != workflow.name or option in reads or value == row.field.default:
+            continue
+        able = [own for own, other in workflow.analyses.items() if option in other.reads]
+        where = [*(["participant"] if option in level.reads else [])]
+        where += [f"group --analysis {' or '.join(able)}"] if able else []
+        raise SettingsError(
+            f"--{option.replace('_', '-')} was given with "
+            f"{f'--analysis {name}' if name else 'participant'}, which does not read it",
+            expected=" or ".join(where),
         )
 
 

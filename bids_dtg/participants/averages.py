@@ -19,13 +19,13 @@ _STORAGE = ("space", "res", "den", "desc", "cohort", "hemi")
 class AveragedRuns:
     """The runs behind one average of results."""
 
-    runs: tuple[RestRun, ...]  # in the order of their names
+    runs: tuple[RestRun, ...]  # in the order of their names; none where no rest is read
     entities: tuple[tuple[str, str], ...]  # what the names of its files share, without space, stat…
 
     @property
     def participant(self) -> str:
         """Label of the participant, without sub-."""
-        return self.runs[0].participant
+        return dict(self.entities)["sub"]
 
     @property
     def title(self) -> str:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from bids_dtg.cleaning.design import TooShortError
-from bids_dtg.cleaning.strategies import find_strategy
 from bids_dtg.connectome.design import TemporalDesign
 from bids_dtg.errors import DtgError
 from bids_dtg.files.derivatives import DerivativeDataset
@@ -23,8 +22,8 @@ def print_plan(request: CallRequest) -> int:
     Of the runs, headers and tables are read, and no image: what only shows in the images, as a
     damaged file or a wrong field of view, is not found.
     """
-    failed, how = 0, find_strategy(request.settings.cleaning.denoise_strategy).in_words
-    show(f"{request.dataset.root} is read as {request.dataset.title}, {how}")
+    failed = 0
+    show(request.in_words)
     for participant in request.participants:
         try:
             plans = [_plan(planned, request) for planned in request.averages(participant)]

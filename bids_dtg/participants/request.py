@@ -14,7 +14,7 @@ import numpy as np
 
 from bids_dtg.cleaning.confounds import confound_files
 from bids_dtg.cleaning.custom import check_custom_place
-from bids_dtg.cleaning.strategies import resolve
+from bids_dtg.cleaning.strategies import find_strategy, resolve
 from bids_dtg.cleaning.words import Lacking
 from bids_dtg.engine.capacity import Capacity
 from bids_dtg.errors import RunError, SettingsError
@@ -164,6 +164,12 @@ class CallRequest(ABC):
         reason
             Why the results must be made (again).
         """
+
+    @property
+    def in_words(self) -> str:
+        """What is read, for the plan of a call."""
+        how = find_strategy(self.settings.cleaning.denoise_strategy).in_words
+        return f"{self.dataset.root} is read as {self.dataset.title}, {how}"
 
     @property
     def templateflow(self) -> TemplateFlow:

@@ -145,16 +145,29 @@ def methods_text(facts: MethodsFacts, words: MethodsWords) -> str:
         facts.model_notice,
         f"Software: {packages}.",
     ]
+    text = " ".join(paragraphs)
+    known = _SOURCE_REFERENCES | CLEANING_REFERENCES
+    cited = [reference for name, reference in known.items() if name in text]
+    return laid_out(paragraphs, words.references + "".join(cited))
+
+
+def laid_out(paragraphs: Iterable[str], references: str) -> str:
+    """Return the text as Markdown: paragraphs, but for empty ones, and references.
+
+    Parameters
+    ----------
+    paragraphs
+        Each without line ends.
+    references
+        The list of references, with its heading; empty: there are none.
+    """
     # A page joins lines by spaces: no line ends within a word.
     filled = [
         textwrap.fill(paragraph.strip(), 99, break_on_hyphens=False)
         for paragraph in paragraphs
         if paragraph
     ]
-    text = " ".join(paragraphs)
-    known = _SOURCE_REFERENCES | CLEANING_REFERENCES
-    cited = [reference for name, reference in known.items() if name in text]
-    return "\n\n".join([_TITLE, *filled, words.references + "".join(cited)])
+    return "\n\n".join(filter(None, [_TITLE, *filled, references]))
 
 
 def methods_path(options_sha256: str, lacking: Lacking) -> PurePosixPath:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from functools import partial
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from bids_dtg.twin.recipe import ARCHITECTURES, DEFAULT_ARCHITECTURE, RECIPES
+from bids_dtg.twin.recipe import ARCHITECTURES, DEFAULT_ARCHITECTURE, MIXED_EFFECTS, RECIPES
 from bids_dtg.workflows import (
     AUTO,
     OF_RUNS,
@@ -45,6 +46,7 @@ def _phantom(arguments: argparse.Namespace) -> None:
     TwinPhantom.of(plan).write(arguments.out, generator=generator, report=say)
 
 
+_RUN = later("twin.analyses.by_architecture:run_by_architecture")
 # Options of analyses of people's connectomes and behaviour.
 _OF_BEHAVIOUR = ("session_label", "model_name", "split_file", "data_set", "seed", "task_file")
 _OF_TRAINING = (
@@ -70,31 +72,29 @@ ROW = Workflow(
     analyses=MappingProxyType(
         {
             "train": Analysis(
-                later("twin.analyses.train:run_training"),
-                "fit networks to people's connectomes and responses",
+                partial(_RUN, "train"),
+                "fit networks to people's connectomes and responses; or responses alone, without "
+                f"a network (--architecture {MIXED_EFFECTS})",
                 arrays="may",
                 reads=(*_OF_BEHAVIOUR, *_OF_TRAINING),
-                packages=("torch", "lightning"),
                 statistics=("participants_file", "covariates"),
             ),
             "evaluate": Analysis(
-                later("twin.analyses.evaluate:run_evaluation"),
+                partial(_RUN, "evaluate"),
                 "judge --model by people outside its training set, or by folds twins that are "
                 "fitted to the others",
                 arrays="may",
                 reads=("model", *_OF_BEHAVIOUR, *_OF_TRAINING, "own_trials", "known_by"),
-                packages=("torch", "lightning"),
                 needs_model=True,
                 instead_of_model="folds",
                 statistics=("folds", "participants_file", "covariates"),
             ),
             "intervene": Analysis(
-                later("twin.analyses.intervene.call:run_interventions"),
+                partial(_RUN, "intervene"),
                 "edges that the behaviour of --model depends on, and its changes under "
                 "perturbations of connectomes",
                 arrays="may",
                 reads=("model", *_OF_BEHAVIOUR, "device"),
-                packages=("torch", "lightning"),
                 needs_model=True,
                 statistics=("permutations", "participants_file"),
             ),
@@ -106,6 +106,8 @@ ROW = Workflow(
     architectures={
         AUTO: DEFAULT_ARCHITECTURE,
         **{name: row.help for name, row in ARCHITECTURES.items()},
+        MIXED_EFFECTS: "no network: each person's level, condition effect, practice and spread, "
+        "from the first trials alone; reads no connectome",
     },
     # A third of the people are predicted from the others.
     demo=Demo(

@@ -11,6 +11,7 @@ import pytest
 from tiny_bundle import move_program_folders
 from tiny_kinds import TENSORS, forge_tiny_kind, with_value, write_tiny_kind
 from tiny_linear import write_tiny_linear
+from tiny_mixed_effects import write_tiny_mixed_effects
 from tiny_network import write_tiny_network
 from tiny_twin import write_tiny_twin
 
@@ -36,6 +37,7 @@ def written_of_any(folder, kind):
         "network-model": write_tiny_network,
         "linear-dynamics": write_tiny_linear,
         "digital-twin": write_tiny_twin,
+        "mixed-effects": write_tiny_mixed_effects,
     }
     return others[kind](folder)
 
@@ -53,7 +55,7 @@ def test_each_row_of_any_kind_is_loaded_and_refused_as_maps_where_it_has_none(ro
     own = {path.name for path in bundle.path.iterdir()} - {"model.json", WEIGHTS_FILE}
     assert own <= {*row.part().FILES}
     of_maps = isinstance(row, MapsKind)
-    assert (row.name in legal_values()["architecture"]) is of_maps
+    assert (row.name in find_workflow("contrasts").architectures) is of_maps
     if not of_maps:
         with pytest.raises(BundleError, match=row.remedy):
             load_bundle(bundle.path)

@@ -131,7 +131,21 @@ def told(tmp_path, monkeypatch, capsys):
         (
             f"{TWINS} --architecture linear",
             "--architecture linear was given with --workflow twin. Expected: one of auto, lowrank, "
-            "code-only, published. To do: --workflow contrasts has --architecture linear",
+            "code-only, published, mixed-effects. To do: --workflow contrasts has --architecture "
+            "linear",
+        ),
+        (
+            f"{TWINS} --known-by faces",
+            "--known-by was given with --analysis train, which does not read it. Expected: group "
+            "--analysis evaluate",
+        ),
+        (
+            f"participant {TWIN} --known-by faces",
+            "--known-by was given with participant, which does not read it",
+        ),
+        (
+            f"group {TWIN} --analysis intervene --model m --own-trials 5",
+            "Expected: participant or group --analysis evaluate",
         ),
         (
             "group --analysis train --architecture lowrank",

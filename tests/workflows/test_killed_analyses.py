@@ -70,6 +70,10 @@ class Scene:
         people = self.trained["twin"].inputs
         return (*tiny_twins.arguments(people, self.out, analysis), *words)
 
+    def of_events(self, analysis: str, *words: object) -> Words:
+        people = self.trained["twin"].inputs
+        return (*tiny_twins.arguments(people, self.out, analysis, arrays=None), *words)
+
     def of_tasks(self, *words: object) -> Words:
         if self._tasks is None:
             self._tasks, derivatives = make_task_dataset(self.folder / "tasks")
@@ -227,6 +231,13 @@ JOBS = (
     _twins("lowrank"),
     _twins("code-only", FURTHER),
     _twins("published", FURTHER),
+    Job(
+        "twin",
+        "train",
+        lambda scene: scene.of_events("train", "--architecture", "mixed-effects"),
+        form="mixed-effects",
+        places=FURTHER,
+    ),
     _of_twins("evaluate"),
     Job(
         "twin",

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from bids_dtg.bundles.bundle import kind_of
 from bids_dtg.cohort.folds import model_given, refuse_model
-from bids_dtg.dynamics.bundle.fits import kind_of
 from bids_dtg.dynamics.forms import AMORTISED, FORMS, LINEAR, Form
 from bids_dtg.errors import SettingsError
 from bids_dtg.extras import require

@@ -4,30 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from pathlib import Path
 
-from bids_dtg.bundles.card import read_card
 from bids_dtg.bundles.fitted import FittedBundle, FittedTo
-from bids_dtg.bundles.store import find_bundle
 from bids_dtg.dynamics.networks import LEAST_FRAMES
-from bids_dtg.errors import BundleError, RunError
+from bids_dtg.errors import RunError
 from bids_dtg.notices import counted, named
 
 SAME_TR = 0.05  # largest relative difference from the model's time between frames
-
-
-def kind_of(name_or_path: str | Path) -> str:
-    """Return the kind of a bundle; empty where none can be read: who loads it says why.
-
-    Parameters
-    ----------
-    name_or_path
-        As `bids_dtg.bundles.store.find_bundle` takes it.
-    """
-    try:
-        return read_card(find_bundle(name_or_path))[0].kind
-    except BundleError:
-        return ""
 
 
 class SeriesBundle(FittedBundle[FittedTo]):

@@ -9,11 +9,12 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from bids_dtg.bundles.bundle import kind_of
 from bids_dtg.cohort.result_folder import data_set_name
 from bids_dtg.cohort.seen_people import labels_alone
 from bids_dtg.connectome.design import TemporalDesign
 from bids_dtg.dynamics.bundle.bundle import NetworkBundle, load_network_bundle
-from bids_dtg.dynamics.bundle.fits import SeriesBundle, kind_of
+from bids_dtg.dynamics.bundle.fits import SeriesBundle
 from bids_dtg.dynamics.bundle.kind import LINEAR_DYNAMICS
 from bids_dtg.dynamics.bundle.linear import LinearBundle, load_linear_bundle
 from bids_dtg.dynamics.networks import LEAST_FRAMES

@@ -4,40 +4,29 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, TypeVar
 
 from bids_dtg.cohort.model_analysis import MODEL, ModelAnalysis
 from bids_dtg.cohort.output_tables import UNKNOWN_CLEANING
-from bids_dtg.cohort.seen_people import labels_alone
+from bids_dtg.cohort.seen_people import TRAINED, labels_alone, say_left_out
 from bids_dtg.errors import DatasetError
 from bids_dtg.files.derivatives import DatasetWords
 from bids_dtg.notices import counted, named, say
 from bids_dtg.settings import Settings
 from bids_dtg.twin.bundle.bundle import TwinBundle, load_twin_bundle
+from bids_dtg.twin.bundle.mixed_effects import MixedEffectsBundle, load_mixed_effects_bundle
 from bids_dtg.twin.panels.presentation import PRESENTATION
 from bids_dtg.twin.participant.covariates import read_covariates
 from bids_dtg.twin.participant.people import TwinPeople
 from bids_dtg.twin.participant.source import Edges
 
+AnyTwin = TypeVar("AnyTwin", TwinBundle, MixedEffectsBundle)
 
-class TwinAnalysis(ModelAnalysis[TwinPeople, TwinBundle]):
-    """One call of an analysis of digital twins."""
+
+class PeopleAnalysis(ModelAnalysis[TwinPeople, AnyTwin]):
+    """One call of an analysis of people's behaviour, with a network or without."""
 
     page_name: ClassVar[str] = PRESENTATION.analysis_page
-
-    @classmethod
-    def load(cls, name: str) -> TwinBundle:
-        """Return the twin that ``--model`` names."""
-        return load_twin_bundle(name)
-
-    @classmethod
-    def gather(cls, settings: Settings, bundle: TwinBundle | None) -> TwinPeople:
-        """Find people with a connectome and events, and refuse connectomes of other edges."""
-        if bundle is None:
-            return TwinPeople.prepare(settings, None, "")
-        people = TwinPeople.prepare(settings, bundle.part.tasks, bundle.part.atlas)
-        _require_same_connectomes(people, bundle)
-        return people
 
     @classmethod
     def reads_model(cls, settings: Settings, makes: str) -> bool:
@@ -64,12 +53,82 @@ class TwinAnalysis(ModelAnalysis[TwinPeople, TwinBundle]):
     def plan(self, labels: Sequence[str]) -> Iterator[str]:
         """Yield lines that describe the files of the people who would be analysed."""
         people = self.people
-        files = ", ".join(str(path) for path in people.source.paths)
-        yield f"{files}: {counted(people.edges, 'edge')} a connectome ({people.source.words})"
         for task in people.tasks.tasks:
             runs = [run for label in labels for run in people.behaviour[label].of(task)]
             scored = sum(int(run.scored.sum()) for run in runs)
             yield f"{task.name}: {counted(len(runs), 'run')}, {counted(scored, 'scored trial')}"
+
+    def divided(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """Return the participants outside the model's training set, and those in it."""
+        bundle, labels = self.bundle, self.people.labels
+        assert bundle is not None
+        if not bundle.by_content:
+            say(f"warning: {labels_alone(bundle.card.name)}")
+        sketches = self.people.sketches(labels) if self._knows else {}
+        seen = bundle.in_training_set(labels, self.data_set, sketches)
+        return tuple(label for label in labels if label not in set(seen)), seen
+
+    def require_unseen(
+        self, fewest_training: int, fitted: str
+    ) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """Return the participants outside the model's training set, and those in it; report these.
+
+        Parameters
+        ----------
+        fewest_training
+            Training participants that rivals need.
+        fitted
+            What is fitted to them if there are as many, as "baselines".
+
+        Raises
+        ------
+        DatasetError
+            Nobody is outside the training set.
+        """
+        bundle = self.bundle
+        assert bundle is not None
+        unseen, seen = self.divided()
+        if not unseen:
+            raise DatasetError(
+                f"the model {bundle.card.name} was fitted to everybody here "
+                f"({counted(len(seen), 'participant')})",
+                expected="people outside its training set",
+                remedy="give files of other people, or train with --split-file, which keeps some "
+                "apart",
+            )
+        more = f"; {fitted} are fitted to them" if len(seen) >= fewest_training else ""
+        say_left_out(dict.fromkeys(seen, TRAINED), more)
+        return unseen, seen
+
+    @property
+    def _knows(self) -> bool:
+        """Whether the model knows anything of people's connectomes."""
+        return self.bundle is not None and self.bundle.people is not None
+
+
+class TwinAnalysis(PeopleAnalysis[TwinBundle]):
+    """One call of an analysis of digital twins."""
+
+    @classmethod
+    def load(cls, name: str) -> TwinBundle:
+        """Return the twin that ``--model`` names."""
+        return load_twin_bundle(name)
+
+    @classmethod
+    def gather(cls, settings: Settings, bundle: TwinBundle | None) -> TwinPeople:
+        """Find people with a connectome and events, and refuse connectomes of other edges."""
+        if bundle is None:
+            return TwinPeople.prepare(settings, None, "")
+        people = TwinPeople.prepare(settings, bundle.part.tasks, bundle.part.atlas)
+        _require_same_connectomes(people, bundle)
+        return people
+
+    def plan(self, labels: Sequence[str]) -> Iterator[str]:
+        """Yield lines that describe the files of the people who would be analysed."""
+        people = self.people
+        files = ", ".join(str(path) for path in people.source.paths)
+        yield f"{files}: {counted(people.edges, 'edge')} a connectome ({people.source.words})"
+        yield from super().plan(labels)
         if self.settings.modelling.input_arrays and (self.bundle is None or not self._knows):
             yield "no connectome was read"
 
@@ -89,20 +148,20 @@ class TwinAnalysis(ModelAnalysis[TwinPeople, TwinBundle]):
             return found
         return adjustment.apply(found, read_covariates(self.settings, labels, adjustment.asked))
 
-    def divided(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
-        """Return the participants outside the model's training set, and those in it."""
-        bundle, labels = self.bundle, self.people.labels
-        assert bundle is not None
-        if not bundle.by_content:
-            say(f"warning: {labels_alone(bundle.card.name)}")
-        sketches = self.people.sketches(labels) if self._knows else {}
-        seen = bundle.in_training_set(labels, self.data_set, sketches)
-        return tuple(label for label in labels if label not in set(seen)), seen
 
-    @property
-    def _knows(self) -> bool:
-        """Whether the model knows anything of people's connectomes."""
-        return self.bundle is not None and self.bundle.people is not None
+class MixedEffectsAnalysis(PeopleAnalysis[MixedEffectsBundle]):
+    """One call of an analysis of people's behaviour without a network; reads no connectome."""
+
+    @classmethod
+    def load(cls, name: str) -> MixedEffectsBundle:
+        """Return the model that ``--model`` names."""
+        return load_mixed_effects_bundle(name)
+
+    @classmethod
+    def gather(cls, settings: Settings, bundle: MixedEffectsBundle | None) -> TwinPeople:
+        """Find people with events."""
+        tasks = None if bundle is None else bundle.part.tasks
+        return TwinPeople.prepare(settings, tasks, connectomes=False)
 
 
 def _require_same_connectomes(people: TwinPeople, bundle: TwinBundle) -> None:

@@ -14,9 +14,7 @@ from bids_dtg.cohort.result_table import ResultTable
 from bids_dtg.cohort.seen_people import (
     EXCLUDED,
     SEEN,
-    TRAINED,
     left_out_table,
-    say_left_out,
     seen_on_page,
 )
 from bids_dtg.errors import DatasetError, SettingsError
@@ -200,7 +198,7 @@ def run_evaluation(settings: Settings) -> int:
         require_task(known_by, analysis.bundle.part.tasks, analysis.bundle.card.name)
     if own is not None or known_by is not None:
         few_shot = analysis.bundle.few_shot()
-    unseen, seen = _divided(analysis)
+    unseen, seen = analysis.require_unseen(_FEWEST_TRAINING, "baselines")
     if known_by is not None and len(seen) < _FEWEST_TRAINING:
         raise DatasetError(
             f"--known-by was given, and the files have {counted(len(seen), 'participant')} of the "
@@ -332,23 +330,6 @@ def _known_by(
         return known_by_sides(fitted, few_shot, people, known_by, own)
     except ValueError as err:
         raise DatasetError(f"--known-by was given, and {err}") from err
-
-
-def _divided(analysis: TwinAnalysis) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Return the participants outside the model's training set, and those in it."""
-    bundle = analysis.bundle
-    assert bundle is not None
-    unseen, seen = analysis.divided()
-    if not unseen:
-        raise DatasetError(
-            f"the model {bundle.card.name} was fitted to everybody here "
-            f"({counted(len(seen), 'participant')})",
-            expected="people outside its training set",
-            remedy="give files of other people, or train with --split-file, which keeps some apart",
-        )
-    of_baselines = "; baselines are fitted to them" if len(seen) >= _FEWEST_TRAINING else ""
-    say_left_out(dict.fromkeys(seen, TRAINED), of_baselines)
-    return unseen, seen
 
 
 def _cohort(analysis: TwinAnalysis, labels: Sequence[str]) -> Cohort:

@@ -31,6 +31,11 @@ from bids_dtg.stats.verdict import NO_EVIDENCE
 from bids_dtg.training.loop import Workplace
 from bids_dtg.twin.adjustment import Adjustment
 from bids_dtg.twin.analyses.analysis import TwinAnalysis
+from bids_dtg.twin.analyses.participants import (
+    PARTICIPANTS,
+    participants_table,
+    trials_on_page,
+)
 from bids_dtg.twin.bundle.bundle import TwinFacts, write_twin_bundle
 from bids_dtg.twin.few_shot.prior import FewShot
 from bids_dtg.twin.fitting import Fitted, fit
@@ -54,34 +59,8 @@ _MOST_FACTORS, _LEAST_SPREAD = 12, 0.01  # on the page: how many, and of the lar
 Row = dict[str, Any]
 _CAN_WRITE = (
     *("bundle/", "checkpoints/"),
-    *("desc-participants_trials", "desc-training_history", "desc-codes_explained"),
+    *(PARTICIPANTS, "desc-training_history", "desc-codes_explained"),
 )
-_PARTICIPANTS = (
-    Column("participant_id", "Participant"),
-    Column("used", "Whether the model was fitted to the participant"),
-    Column(
-        "set",
-        "Set of --split-file: training, validation, calibration or test; all train without it",
-    ),
-    Column("reason", "Why the participant was not used"),
-)
-_OF_TASK = (
-    Column("trials_{}", "Scored trials of the task {}, in all runs"),
-    Column(
-        "unscored_{}",
-        "Trials of the task {} that are not scored: answers that are implausibly fast, or have a "
-        "time or a button alone, and trials never seen",
-    ),
-    Column(
-        "share_correct_{}",
-        "Share of the scored trials of the task {} with the correct button; misses count as errors",
-    ),
-    Column(
-        "below_chance_{}",
-        "Whether that share is below one over the number of buttons of the task {}",
-    ),
-)
-_UNREADABLE = Column("unreadable_runs", "Event files that could not be read")
 _HISTORY = (
     Column("stage", "Stage: group (the network that all share), or people (all networks)"),
     Column("epoch", "Number of the epoch, from 1"),
@@ -243,13 +222,8 @@ def _facts(analysis: TwinAnalysis, recipe: Recipe, fitted: Fitted) -> TwinFacts:
 
 def training_tables(people: TwinPeople, fitted: Fitted) -> dict[str, ResultTable]:
     """Return the tables of a model that was just fitted, by the names of their files."""
-    trials = [column for task in people.tasks.tasks for column in _trial_columns(task.name)]
     return {
-        "desc-participants_trials": ResultTable(
-            (*_PARTICIPANTS, *trials, _UNREADABLE),
-            participant_rows(people),
-            "Requested participants: a row each",
-        ),
+        PARTICIPANTS: participants_table(people),
         "desc-training_history": ResultTable(
             _HISTORY, history_rows(fitted), "The training: a row an epoch of a stage"
         ),
@@ -257,10 +231,6 @@ def training_tables(people: TwinPeople, fitted: Fitted) -> dict[str, ResultTable
             _FACTORS, factor_rows(fitted), "How well connectomes predict each latent factor"
         ),
     }
-
-
-def _trial_columns(task: str) -> tuple[Column, ...]:
-    return tuple(column.of(task) for column in _OF_TASK)
 
 
 def _page(
@@ -275,7 +245,7 @@ def _page(
         f"{counted(people.edges, 'edge')} a connectome. {_CAUTION}",
         flags=_flags(people, fitted, odd),
         sections=(
-            PageSection(title="Trials", tables=(_task_table(people, fitted.people),)),
+            PageSection(title="Trials", tables=(trials_on_page(people, fitted.people),)),
             PageSection(
                 title="Training",
                 text=("The best epoch is chosen by people left out of the training.",),
@@ -312,22 +282,6 @@ def _flags(people: TwinPeople, fitted: Fitted, odd: Sequence[str]) -> tuple[Flag
     return tuple(Flag("warning", text) for text in found)
 
 
-def _task_table(people: TwinPeople, labels: Sequence[str]) -> Table:
-    rows = []
-    for task in people.tasks.tasks:
-        own = [people.behaviour[label] for label in labels if people.behaviour[label].of(task)]
-        row = (
-            task.name,
-            len(own),
-            sum(person.scored(task) for person in own),
-            sum(person.left_out(task) for person in own),
-            float(np.nanmean([person.share_correct(task) for person in own])) if own else np.nan,
-        )
-        rows.append(row)
-    columns = ("task", "participants", "scored trials", "trials not scored", "share correct")
-    return Table("Trials that the model was fitted to", columns, rows)
-
-
 def _curves(fitted: Fitted) -> tuple[Curves, ...]:
     return tuple(
         Curves(
@@ -342,39 +296,6 @@ def _curves(fitted: Fitted) -> tuple[Curves, ...]:
         for stage, history in fitted.history.items()
         if history
     )
-
-
-def participant_rows(people: TwinPeople) -> list[Row]:
-    """Return the requested participants, a row each: trials, whether used, and why not."""
-    set_of = {
-        label: name for name, labels in dataclasses.asdict(people.split).items() for label in labels
-    }
-    return [
-        {
-            "participant_id": f"sub-{label}",
-            "used": set_of.get(label) == "training",
-            "set": set_of.get(label),
-            "reason": people.left_out.get(label)
-            or (None if label in set_of else "in no set of --split-file"),
-            **_trials(people, label),
-        }
-        for label in (*people.labels, *people.left_out)
-    ]
-
-
-def _trials(people: TwinPeople, label: str) -> Row:
-    own = people.behaviour.get(label)
-    row: Row = {}
-    for task in people.tasks.tasks:
-        performed = own is not None and bool(own.of(task))
-        assert own is not None or not performed
-        row |= {
-            f"trials_{task.name}": own.scored(task) if own else 0,
-            f"unscored_{task.name}": own.left_out(task) if own else 0,
-            f"share_correct_{task.name}": own.share_correct(task) if own and performed else None,
-            f"below_chance_{task.name}": own.below_chance(task) if own and performed else None,
-        }
-    return row | {"unreadable_runs": len(own.troubles) if own else 0}
 
 
 def history_rows(fitted: Fitted) -> list[Row]:

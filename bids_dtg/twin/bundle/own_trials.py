@@ -1,10 +1,14 @@
-"""The file of a bundle that keeps what a new person's first trials are compared with."""
+"""Tensors of a bundle that keep what a new person's first trials are compared with.
+
+Those of a network lie in `OWN_TRIALS_FILE`. Those of the closed form are among them, and are the
+weights of a model without a network.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,13 +19,14 @@ from bids_dtg.files.tensors import TensorFile, encode_arrays
 if TYPE_CHECKING:
     from bids_dtg.twin.few_shot.code_times import CodeTimes
     from bids_dtg.twin.few_shot.prior import FewShot, TaskPrior
+    from bids_dtg.twin.own_trials.closed_form import ClosedForm
     from bids_dtg.twin.own_trials.curves import Shape
     from bids_dtg.twin.own_trials.group import TrialMeans
-    from bids_dtg.twin.own_trials.person_effects import PersonEffects
     from bids_dtg.twin.own_trials.rates import PersonRate
     from bids_dtg.twin.tasks import Task
 
 Arrays = dict[str, NDArray[Any]]
+Kept = TypeVar("Kept")  # of a task
 OWN_TRIALS_FILE = "own_trials.safetensors"
 
 
@@ -34,19 +39,21 @@ def encode_few_shot(few_shot: FewShot) -> bytes:
     return encode_arrays(arrays)
 
 
-def _of_prior(prior: TaskPrior) -> Arrays:
-    found: Arrays = {
-        "directions": prior.directions.directions,
-        "condition": np.asarray(prior.condition, np.int64),
-        "correct_button": np.asarray(prior.correct_button, np.int64),
+def closed_form_arrays(forms: Sequence[ClosedForm]) -> Arrays:
+    """Return the tensors of the closed forms of tasks, by name."""
+    return {
+        f"{form.task.name}/{name}": np.ascontiguousarray(values)
+        for form in forms
+        for name, values in _of_closed_form(form).items()
     }
-    for name, rate in (("missed", prior.outcomes.missed), ("wrong", prior.outcomes.wrong)):
-        found[name] = np.concatenate([[rate.a, rate.b], rate.of_condition])
+
+
+def _of_prior(prior: TaskPrior) -> Arrays:
+    found: Arrays = {"directions": prior.directions.directions}
     for name, times in (("group", prior.group), ("connectome", prior.connectome)):
         if times is not None:
             found |= {f"{name}/{key}": values for key, values in _of_times(times).items()}
-    closed = _of_closed_form(prior.closed_form)
-    return found | {f"closed_form/{key}": values for key, values in closed.items()}
+    return found | _of_closed_form(prior.closed_form)
 
 
 def _of_times(times: CodeTimes) -> Arrays:
@@ -64,11 +71,11 @@ def _of_times(times: CodeTimes) -> Arrays:
     return found
 
 
-def _of_closed_form(closed: Mapping[int, PersonEffects]) -> Arrays:
+def _of_closed_form(form: ClosedForm) -> Arrays:
     # Spreads alone depend on the number of own trials.
-    numbers = sorted(closed)
-    one = closed[numbers[0]]
-    found: Arrays = {
+    numbers = sorted(form.effects)
+    one = form.effects[numbers[0]]
+    effects: Arrays = {
         **_of_means(one.means),
         "centre": one.effects.design.centre,
         "scale": one.effects.design.scale,
@@ -77,8 +84,13 @@ def _of_closed_form(closed: Mapping[int, PersonEffects]) -> Arrays:
         "after": np.array(numbers, np.int64),
     }
     for number in numbers:
-        spread = closed[number].spread
-        found |= _of_spread(number, spread.of_condition, spread.weights, spread.shapes)
+        spread = form.effects[number].spread
+        effects |= _of_spread(number, spread.of_condition, spread.weights, spread.shapes)
+    found: Arrays = {f"closed_form/{name}": values for name, values in effects.items()}
+    for name, rate in (("missed", form.outcomes.missed), ("wrong", form.outcomes.wrong)):
+        found[name] = np.concatenate([[rate.a, rate.b], rate.of_condition])
+    found["condition"] = np.asarray(form.condition, np.int64)
+    found["correct_button"] = np.asarray(form.correct_button, np.int64)
     return found
 
 
@@ -112,12 +124,30 @@ def read_few_shot(path: Path, tasks: Sequence[Task]) -> FewShot:
     """
     from bids_dtg.twin.few_shot.prior import FewShot
 
+    return FewShot(_each_task(path, tasks, _prior))
+
+
+def read_closed_forms(path: Path, tasks: Sequence[Task]) -> tuple[ClosedForm, ...]:
+    """Read the closed forms of a model of these tasks.
+
+    Raises
+    ------
+    BundleError
+        The file is damaged or does not fit the tasks.
+    """
+    return _each_task(path, tasks, _closed_form)
+
+
+def _each_task(
+    path: Path, tasks: Sequence[Task], read: Callable[[Task, Arrays], Kept]
+) -> tuple[Kept, ...]:
+    """Read what a file has of tasks; one in which nobody had a response is not in it."""
     arrays = TensorFile(path).read()
     try:
-        found = tuple(
-            _prior(task, _below(arrays, task.name))
+        return tuple(
+            read(task, _below(arrays, task.name))
             for task in tasks
-            if f"{task.name}/directions" in arrays
+            if f"{task.name}/missed" in arrays
         )
     except KeyError as err:
         raise BundleError(
@@ -129,23 +159,18 @@ def read_few_shot(path: Path, tasks: Sequence[Task]) -> FewShot:
             f"{path} does not fit the tasks of the model: {err}",
             remedy="fetch or make the bundle again",
         ) from err
-    return FewShot(found)
 
 
 def _prior(task: Task, arrays: Arrays) -> TaskPrior:
     from bids_dtg.twin.few_shot.basis import CodeDirections
     from bids_dtg.twin.few_shot.prior import TaskPrior
-    from bids_dtg.twin.own_trials.rates import Outcomes
 
     return TaskPrior(
         task,
         CodeDirections(arrays["directions"]),
         _times(task, _below(arrays, "group")),
         _times(task, _below(arrays, "connectome")) if "connectome/means" in arrays else None,
-        _closed_form(task, _below(arrays, "closed_form")),
-        Outcomes(_rate(arrays["missed"], task), _rate(arrays["wrong"], task)),
-        arrays["condition"],
-        arrays["correct_button"],
+        _closed_form(task, arrays),
     )
 
 
@@ -168,18 +193,27 @@ def _times(task: Task, arrays: Arrays) -> CodeTimes:
     )
 
 
-def _closed_form(task: Task, arrays: Arrays) -> dict[int, PersonEffects]:
+def _closed_form(task: Task, arrays: Arrays) -> ClosedForm:
+    from bids_dtg.twin.own_trials.closed_form import ClosedForm
     from bids_dtg.twin.own_trials.curves import grid, log_seconds
     from bids_dtg.twin.own_trials.person_effects import Design, Effects, PersonEffects
+    from bids_dtg.twin.own_trials.rates import Outcomes
     from bids_dtg.twin.own_trials.spread import Spread
 
-    design = Design(len(task.conditions), arrays["centre"], arrays["scale"])
-    effects = Effects(design, arrays["covariance"], arrays["noise"])
-    times, means = log_seconds(grid(task.window_seconds)), _means(task, arrays)
-    return {
-        number: PersonEffects(times, means, effects, Spread(own["sd"], own["slopes"], shapes))
-        for number, own, shapes in _spreads(task, arrays)
-    }
+    own = _below(arrays, "closed_form")
+    design = Design(len(task.conditions), own["centre"], own["scale"])
+    effects = Effects(design, own["covariance"], own["noise"])
+    times, means = log_seconds(grid(task.window_seconds)), _means(task, own)
+    return ClosedForm(
+        task,
+        {
+            number: PersonEffects(times, means, effects, Spread(each["sd"], each["slopes"], shapes))
+            for number, each, shapes in _spreads(task, own)
+        },
+        Outcomes(_rate(arrays["missed"], task), _rate(arrays["wrong"], task)),
+        arrays["condition"],
+        arrays["correct_button"],
+    )
 
 
 def _means(task: Task, arrays: Arrays) -> TrialMeans:

@@ -139,7 +139,7 @@ class TwinPart(FittedPart):
         part = cls(
             architecture=fields.one_of("architecture", ARCHITECTURES),
             recipe=_recipe(fields.nested("recipe")),
-            tasks=_tasks(fields),
+            tasks=read_tasks(fields),
             edges=fields.size("edges", least=0),
             codes=fields.size("codes", least=0),
             regions=fields.size("regions", least=0),
@@ -178,7 +178,14 @@ def pairs_of(regions: int) -> int:
     return regions * (regions - 1) // 2
 
 
-def _tasks(fields: JsonFields) -> tuple[Task, ...]:
+def read_tasks(fields: JsonFields) -> tuple[Task, ...]:
+    """Read the field `tasks` of a card.
+
+    Raises
+    ------
+    BundleError
+        It is missing or wrong.
+    """
     listed = fields.list_of_nested("tasks")
     names = [inner.value("name") for inner in listed]
     if not 1 <= len(listed) <= _MOST_TASKS or any(names.count(name) > 1 for name in names):

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bids_dtg.twin.decoding import decode
-from bids_dtg.twin.fitting import Fitted
 from bids_dtg.twin.own_trials.curves import log_seconds
 from bids_dtg.twin.trial_series import Segments
+
+if TYPE_CHECKING:
+    from bids_dtg.twin.fitting import Fitted
 
 Values = NDArray[np.float64]
 

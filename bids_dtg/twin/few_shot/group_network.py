@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bids_dtg.twin.decoding import decode
-from bids_dtg.twin.fitting import Fitted
 from bids_dtg.twin.judging.cohort import answers_of
 from bids_dtg.twin.own_trials.curves import grid
 from bids_dtg.twin.own_trials.first_trials import FirstTrials
 from bids_dtg.twin.trial_series import Segments
+
+if TYPE_CHECKING:
+    from bids_dtg.twin.fitting import Fitted
 
 Values = NDArray[np.float64]
 _LEAST = 1e-9  # of responses, so that a network that gives none has a curve of zeros

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,7 +25,6 @@ from bids_dtg.twin.few_shot.other_task import (
     shares_of,
 )
 from bids_dtg.twin.few_shot.prior import FewShot, TaskPrior, codes_of, nothing_known
-from bids_dtg.twin.fitting import Fitted
 from bids_dtg.twin.judging.behaviour import Answers, means
 from bids_dtg.twin.judging.cohort import Cohort
 from bids_dtg.twin.judging.scores import log_score, outcome_brier, response_crps, rt_crps
@@ -34,10 +33,15 @@ from bids_dtg.twin.own_trials.first_trials import FirstTrials, Own, all_known, f
 from bids_dtg.twin.own_trials.rows import BEST, ROWS, alike, predictions
 from bids_dtg.twin.own_trials.rows import Fitted as FittedRow
 
+if TYPE_CHECKING:
+    from bids_dtg.twin.fitting import Fitted
+    from bids_dtg.twin.own_trials.closed_form import ClosedForm
+
 Values = NDArray[np.float64]
 Row = TypeVar("Row", str, tuple[str, str])  # what predicts, and what it knows
 
 CONNECTOME, TRIALS, BOTH = "twin_connectome", "twin_trials", "twin_both"
+CLOSED_FORM = "closed_form"  # of a model without a network
 NETWORK = "group_network"  # which knows nothing of the person but own misses and errors
 GROUP = "group_trials"  # the row of own trials that knows nothing of the person
 _FEWEST = 3  # training people, for effects of two tasks
@@ -331,3 +335,57 @@ def _person_scores(predicted: Distribution, rest: Answers) -> dict[str, Values]:
     return {
         name: means(values, rest.scored & np.isfinite(values)) for name, values in of_trials.items()
     }
+
+
+def closed_form_people(
+    forms: Sequence[ClosedForm], unseen: Cohort, training: Cohort | None, own: Own
+) -> dict[str, dict[str, dict[str, Values]]]:
+    """Return each unseen person's mean scores by a model without a network, and by its rivals.
+
+    Parameters
+    ----------
+    forms
+        What the model keeps of its training people.
+    unseen
+        The people.
+    training
+        Training people, for the fits of rivals; None: no rivals.
+    own
+        How many trials of a task are known of each person, or "half".
+
+    Returns
+    -------
+    dict
+        By task, prediction and score: (people,).
+    """
+    segments, found = unseen.segments, {}
+    rivals = {} if training is None else predictions(training, unseen, own)
+    for form in forms:
+        number = segments.tasks.number(form.task)
+        if (segments.trials.task == number).any():
+            people = first_trials(segments, number, own)
+            rows = {CLOSED_FORM: form.predict(people)}
+            rows |= {name: row[number] for name, row in rivals.items()}
+            found[form.task.name] = {
+                name: _person_scores(row, people.rest) for name, row in rows.items()
+            }
+    return found
+
+
+def closed_form_scores(
+    of_people: Mapping[str, Mapping[str, Mapping[str, Values]]], *, cross_validated: bool = False
+) -> tuple[OwnTrialsScore, ...]:
+    """Return scores over people, with verdicts on the model without a network.
+
+    Parameters
+    ----------
+    of_people
+        Scores of people, by task, prediction and score.
+    cross_validated
+        Whether people are predicted by fits to each other.
+    """
+    return tuple(
+        OwnTrialsScore(task, *row)
+        for task, rows in of_people.items()
+        for row in _compared(rows, CLOSED_FORM, cross_validated=cross_validated)
+    )

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,19 +12,18 @@ from bids_dtg.twin.distribution import Distribution
 from bids_dtg.twin.few_shot.basis import CodeDirections, log_locations
 from bids_dtg.twin.few_shot.code_times import CodeTimes
 from bids_dtg.twin.few_shot.posterior import Posterior
-from bids_dtg.twin.fitting import Fitted
+from bids_dtg.twin.own_trials.closed_form import ClosedForm, training_trials
 from bids_dtg.twin.own_trials.curves import NON_DECISION_SECONDS
 from bids_dtg.twin.own_trials.first_trials import FirstTrials, Own, first_trials
-from bids_dtg.twin.own_trials.person_effects import PersonEffects
 from bids_dtg.twin.own_trials.rates import Outcomes
 from bids_dtg.twin.own_trials.rows import Fitted as FittedRow
 from bids_dtg.twin.tasks import Task
 from bids_dtg.twin.trial_series import Segments
 
-Values = NDArray[np.float64]
+if TYPE_CHECKING:
+    from bids_dtg.twin.fitting import Fitted
 
-NUMBERS = (0, 5, 10, 20, 40, 80)  # of own trials, after which spreads are learned
-_LEAST_LATER = 5  # trials that follow own ones, in the mean over training people
+Values = NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,43 +76,31 @@ class TaskPrior:
     directions: CodeDirections
     group: CodeTimes  # about the group's network
     connectome: CodeTimes | None  # about what connectomes predict; None: they predict nothing
-    closed_form: Mapping[int, PersonEffects]  # needs no network; by the number of own trials
-    outcomes: Outcomes
-    condition: NDArray[np.integer[Any]]  # (trials,): of the sequence that all saw; (): many
-    correct_button: NDArray[np.integer[Any]]  # (trials,), likewise
+    closed_form: ClosedForm  # needs no network
+
+    @property
+    def outcomes(self) -> Outcomes:
+        """Misses and errors, the same in all predictions."""
+        return self.closed_form.outcomes
 
     @classmethod
     def learn(
         cls, fitted: Fitted, segments: Segments, number: int, left_out: Values | None
     ) -> TaskPrior | None:
         """Learn the prior of a task; None where nobody has a response in it."""
-        task = segments.tasks.tasks[number]
-        if not ((segments.trials.task == number) & np.isfinite(segments.trials.rt_seconds)).any():
+        task, training = segments.tasks.tasks[number], training_trials(segments, number)
+        if training is None:
             return None
-        training = first_trials(segments, number, 0)
-        answers = training.answers
-        rt = np.where(answers.scored & (answers.condition >= 0), answers.rt_seconds, np.nan)
-        training = replace(training, answers=replace(answers, rt_seconds=rt))
+        closed_form = ClosedForm.learn(training, task)
+        numbers = list(closed_form.effects)
         directions = CodeDirections.learn(fitted, segments, number)
         codes = _of_task(directions.basis(fitted, segments), segments, number)
-        trials = (training.place >= 0).sum(axis=1)
-        longest = float(trials[trials > 0].mean()) - _LEAST_LATER
-        numbers = [n for n in NUMBERS if n <= max(longest, 0)]
         with_connectomes = None
         if left_out is not None:
             start = _start(fitted, left_out, segments, number)
             with_connectomes = CodeTimes.learn(training, task, codes, start, numbers=numbers)
-        shown = slice(None) if training.one_sequence else slice(0)
-        return cls(
-            task,
-            directions,
-            CodeTimes.learn(training, task, codes, numbers=numbers),
-            with_connectomes,
-            {n: PersonEffects.learn(_after(training, n), task) for n in numbers},
-            Outcomes.learn(training, len(task.conditions)),
-            answers.condition[0, shown],
-            answers.correct_button[0, shown],
-        )
+        group = CodeTimes.learn(training, task, codes, numbers=numbers)
+        return cls(task, directions, group, with_connectomes, closed_form)
 
     def predict(
         self, fitted: Fitted, people: FirstTrials, segments: Segments, codes: Values | None
@@ -132,7 +118,7 @@ class TaskPrior:
         codes
             (people, factors): by their connectomes; None: of the group.
         """
-        people = self._compared(people)
+        people = self.closed_form.compared(people)
         times = self.times(fitted, segments, codes)
         found = FittedRow(self.task, times, self.outcomes).predict(people)
         known = _scored(people.known())
@@ -166,21 +152,7 @@ class TaskPrior:
         people
             Their known trials; answers to others are removed.
         """
-        people = self._compared(people)
-        known = float(np.median(people.own.sum(axis=1)))
-        nearest = min(self.closed_form, key=lambda n: abs(np.log1p(n) - np.log1p(known)))
-        return FittedRow(self.task, self.closed_form[nearest], self.outcomes).predict(people)
-
-    def _compared(self, people: FirstTrials) -> FirstTrials:
-        """Return people who are of one sequence only where it is that of training people."""
-        same = people.one_sequence and all(
-            np.array_equal(one[0], other)
-            for one, other in (
-                (people.answers.condition, self.condition),
-                (people.answers.correct_button, self.correct_button),
-            )
-        )
-        return replace(people, one_sequence=same)
+        return self.closed_form.predict(people)
 
 
 @dataclass(frozen=True, eq=False)
@@ -246,13 +218,6 @@ def codes_of(fitted: Fitted, connectomes: NDArray[np.floating[Any]]) -> Values |
 def nothing_known(people: FirstTrials) -> FirstTrials:
     """Return the same people and trials to predict, without known trials."""
     return replace(people, own=np.zeros_like(people.own))
-
-
-def _after(people: FirstTrials, number: int) -> FirstTrials:
-    """Return the same people, so many trials of each known."""
-    there = people.place >= 0
-    first = there & (people.place < number)
-    return replace(people, own=first, later=there & ~first)
 
 
 def _scored(people: FirstTrials) -> FirstTrials:

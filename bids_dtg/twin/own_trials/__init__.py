@@ -14,6 +14,7 @@ Each row of `rows.ROWS` is learnt from training people alone and sees no trial t
 - `lognormal`: a hierarchical shifted log-normal
 - `diffusion`: drift diffusion by moments of own trials (EZ)
 - `rows`: the table of predictions, and the predictions of a cohort
+- `closed_form`: what a model keeps of `person_effects` to predict new people
 """
 
 from __future__ import annotations

@@ -157,7 +157,12 @@ def _caption(rows: Sequence[BehaviourRow], known: Sequence[OwnTrialsOfTask]) -> 
             "Behaviour of the network made from this connectome: its response time is the mean "
             "over trials of each trial\N{RIGHT SINGLE QUOTATION MARK}s mean. "
         )
-    if known:
+    if known and all(own.sources == ("closed_form",) for own in known):
+        text = (
+            "Behaviour as predicted from own trials, without a network. A response time is the "
+            "mean over trials of each trial\N{RIGHT SINGLE QUOTATION MARK}s mean. "
+        )
+    elif known:
         text = (
             "Behaviour of the network whose code is made from this connectome, from the "
             "person\N{RIGHT SINGLE QUOTATION MARK}s own trials, or from both; and as predicted "
@@ -186,9 +191,11 @@ def _own_trials(known: Sequence[OwnTrialsOfTask]) -> str:
         f"{counted(own.known, 'first trial')} of {own.task}, which leave {own.predicted}"
         for own in known
     )
+    later = f"Known are {first}. Rows of these tasks are of the trials after the known ones"
+    if all(own.sources == ("closed_form",) for own in known):
+        return f"{later}."
     return (
-        f"Known are {first}. Rows of these tasks are of the trials after the known "
-        "ones, and \N{PLUS-MINUS SIGN} is a standard deviation by the posterior of the person's "
-        "pace, practice and code. Own trials without a network do as well on real people: "
+        f"{later}, and \N{PLUS-MINUS SIGN} is a standard deviation by the posterior of the "
+        "person's pace, practice and code. Own trials without a network do as well on real people: "
         f"{EVIDENCE}."
     )

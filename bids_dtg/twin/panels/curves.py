@@ -72,7 +72,7 @@ def _trials(curves: Sequence[Curve]) -> str:
 
 def _sources(curves: Sequence[Curve]) -> str:
     of = {curve.of for curve in curves}
-    text = "Lines of networks are predictions, not measurements." if of - {"person"} else ""
+    text = "Lines of models are predictions, not measurements." if of - {"person"} else ""
     text += " Where own trials are known, lines are of the trials after them." * (
         "own_trials" in of
     )

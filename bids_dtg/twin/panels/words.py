@@ -26,6 +26,7 @@ from bids_dtg.stats.verdict import NO_EVIDENCE
 from bids_dtg.twin.bundle.bundle import CITATION as PAPER
 from bids_dtg.twin.panels.behaviour import FILE as BEHAVIOUR
 from bids_dtg.twin.panels.behaviour import OBSERVED_FILE, PREDICTED, behaviour_of, has
+from bids_dtg.twin.recipe import MIXED_EFFECTS
 from bids_dtg.version import AUTHORS
 
 README = f"""\
@@ -56,6 +57,11 @@ Of each set of runs (--combine):
 - logs/CITATION.md: methods text and references.
 
 Predicted behaviour and trial time series are written where a model is given.
+
+Of each participant, where the model has no network and no rest is read:
+
+- *_desc-twin_behaviour.tsv, *_desc-twin_trials.tsv, *_desc-traces_behaviour.tsv: the same of the
+  trials after a person's first ones.
 
 Over people:
 
@@ -177,10 +183,49 @@ def _about(model: ModelOfTwins) -> str:
     return f"The model performs {', '.join(model.tasks)} and {fitted}{made}"
 
 
+def methods_without_network(
+    name: str, model: ModelOfTwins, own: str, version: str
+) -> tuple[str, ...]:
+    """Describe how later trials were predicted without a network, in paragraphs.
+
+    Parameters
+    ----------
+    name
+        Name, version and SHA-256 of the model.
+    model
+        Facts of the model.
+    own
+        Own trials that are known, in words.
+    version
+        Version of this program.
+    """
+    fitted = fitted_to(model.people, model.data_set)
+    return (
+        f"Behaviour was predicted with bids_dtg {version} and the model {name}. The model predicts "
+        f"{', '.join(model.tasks)}, and {fitted} It has no network, and no resting-state fMRI was "
+        "read.",
+        f"Trials and responses were read from event files. Of each participant's tasks, {own} were "
+        "known, and the trials after them were predicted: log response times by the training "
+        "participants' mean of each trial and the participant's level, effect of condition and "
+        "practice, the best linear prediction from the known trials with weights of a "
+        "t distribution, and with the participant's own spread about it; misses and errors by "
+        "beta-binomial rates.",
+        f"Predicted behaviour is an estimate, not a measurement. {NO_EVIDENCE}",
+    )
+
+
+def without_network(made: RunFiles) -> bool:
+    """Return whether behaviour was predicted by a model without a network, and no rest read."""
+    return made.facts.get("ModelKind") == MIXED_EFFECTS
+
+
 def subtitle(files: ParticipantFiles) -> str:
     """Describe a participant's results in one line."""
     if not files.combined:
         return "No connectome."
+    if all(map(without_network, files.combined)):
+        by = model_name(_facts(files))
+        return f"Later trials, predicted from the first ones by the model {by}".strip()
     several = len(files.combined)
     what = "Connectome" if several == 1 else f"{several} connectomes"
     text = f"{what} of {parcels_in_words(files) or 'parcels'} from "

@@ -170,7 +170,7 @@ class AverageBehaviour:
         return {
             "task_name": task,
             "condition": condition,
-            "predicted_from": CONNECTOME,
+            "predicted_from": None if self.performed is None else CONNECTOME,
             "trials": int(trials.sum()),
             "own_trials": self._known(task),
             "own_sequence": bool((trials & self.seen.own).any()),
@@ -223,7 +223,7 @@ class AverageBehaviour:
             "onset": float(run.trials.onset_seconds[rows.trial[number]]),
             "condition": task.conditions[condition] if condition >= 0 else None,
             "known": False,
-            "predicted_from": CONNECTOME,
+            "predicted_from": None if self.performed is None else CONNECTOME,
             "correct_button": _button(task.buttons, int(rows.correct_button[number])),
             **{
                 f"predicted_rt_q{round(100 * share)}_seconds": float(values[number])

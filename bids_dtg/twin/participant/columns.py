@@ -21,6 +21,8 @@ _FROM = Column(
 )
 # Only there where a call asks for own trials.
 OF_OWN_TRIALS = ("predicted_from", "own_trials", "predicted_rt_sd_seconds", "known")
+# Only there where the model has a network.
+OF_NETWORKS = ("predicted_rt_sd_seconds", "predicted_button")
 BEHAVIOUR = (
     _TASK,
     Column("condition", "Condition of the trials; effect: the second condition less the first"),

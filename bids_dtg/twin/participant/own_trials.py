@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from bids_dtg.settings import Settings
     from bids_dtg.twin.few_shot.prior import FewShot, Prediction, TaskPrior
     from bids_dtg.twin.fitting import Fitted
+    from bids_dtg.twin.own_trials.closed_form import ClosedForm
 
 Values = NDArray[np.float64]
 Flags = NDArray[np.bool_]
@@ -80,9 +81,9 @@ class TaskForecasts:
 
     @property
     def best(self) -> Forecast:
-        """The network's prediction that knows most."""
+        """The network's prediction that knows most; without a network the closed form."""
         by_source = {forecast.source: forecast for forecast in self.forecasts}
-        return by_source.get(BOTH, by_source[TRIALS])
+        return next(by_source[own] for own in (BOTH, TRIALS, CLOSED_FORM) if own in by_source)
 
 
 @dataclass(frozen=True, eq=False)
@@ -139,31 +140,79 @@ def forecast(
     from bids_dtg.twin.few_shot.prior import codes_of
 
     codes = codes_of(fitted, edges[None])
-    of_task, notes = {}, []
     priors = {prior.task.name: prior for prior in few_shot.tasks}
+
+    def of_task(task: str, people: FirstTrials, columns: NDArray[np.intp]) -> tuple[Forecast, ...]:
+        return _of_task(fitted, priors[task], people, columns, seen, codes)
+
+    return _forecasts(priors, seen, own, of_task, "predicted from the connectome alone")
+
+
+def forecast_without_network(forms: Sequence[ClosedForm], seen: SeenTrials, own: Own) -> Forecasts:
+    """Predict the later trials of the person's own runs in each task by a model without a network.
+
+    Parameters
+    ----------
+    forms
+        What the model keeps of its training people.
+    seen
+        What the person sees, with own responses.
+    own
+        How many trials of each task are known, or "half".
+    """
+    of_tasks = {form.task.name: form for form in forms}
+
+    def of_task(task: str, people: FirstTrials, columns: NDArray[np.intp]) -> tuple[Forecast, ...]:
+        return (Forecast(CLOSED_FORM, of_tasks[task].predict(people), columns, None),)
+
+    return _forecasts(of_tasks, seen, own, of_task, "not predicted")
+
+
+def _forecasts(
+    known: Container[str],
+    seen: SeenTrials,
+    own: Own,
+    predict: Callable[[str, FirstTrials, NDArray[np.intp]], tuple[Forecast, ...]],
+    otherwise: str,
+) -> Forecasts:
+    """Predict each task of which the model knows trials and the person has own ones.
+
+    Parameters
+    ----------
+    known
+        Names of the tasks that the model knows.
+    seen, own
+        As in `forecast`.
+    predict
+        Makes the predictions of a task from its known trials and their rows in the average.
+    otherwise
+        What is said of other tasks.
+    """
+    of_task, notes = {}, []
     for number, task in enumerate(seen.tasks.tasks):
         mine = (seen.rows.task == number) & seen.own
         if not mine.any():
             if (seen.rows.task == number).any():
-                notes.append(f"{task.name}: no own trials; {_ALONE}")
+                notes.append(f"{task.name}: no own trials; {otherwise}")
             continue
-        if task.name not in priors:
-            notes.append(f"{task.name}: the model knows no training person's trials; {_ALONE}")
+        if task.name not in known:
+            notes.append(f"{task.name}: the model knows no training person's trials; {otherwise}")
             continue
         try:
             people = first_trials(seen.segments, number, own)
         except ValueError as err:
-            notes.append(f"{task.name}: {err}; {_ALONE}")
+            notes.append(f"{task.name}: {err}; {otherwise}")
             continue
         if not (people.own & people.first.scored & np.isfinite(people.first.rt_seconds)).any():
-            notes.append(f"{task.name}: {own_words(own)} have no response that counts; {_ALONE}")
+            notes.append(f"{task.name}: {own_words(own)} have no response that counts; {otherwise}")
             continue
         columns = np.flatnonzero(seen.rows.task == number)
-        of_task[task.name] = _of_task(fitted, priors[task.name], people, columns, seen, codes)
+        first, later = np.zeros((2, len(seen.rows.task)), bool)
+        first[columns] = people.own[0]
+        # Trials of no condition are not predicted.
+        later[columns] = people.later[0] & (people.answers.condition[0] >= 0)
+        of_task[task.name] = TaskForecasts(first, later, predict(task.name, people, columns))
     return Forecasts(own, of_task, (*notes, *_below_chance(seen)))
-
-
-_ALONE = "predicted from the connectome alone"
 
 
 def _of_task(
@@ -173,7 +222,7 @@ def _of_task(
     columns: NDArray[np.intp],
     seen: SeenTrials,
     codes: Values | None,
-) -> TaskForecasts:
+) -> tuple[Forecast, ...]:
     from bids_dtg.twin.few_shot.prior import nothing_known
 
     segments, found = seen.segments, []
@@ -185,11 +234,7 @@ def _of_task(
         found.append(Forecast(source, made.distribution, columns, made))
     closed = prior.predict_without_network(people)
     found.append(Forecast(CLOSED_FORM, closed, columns, None))
-    own, later = np.zeros((2, len(seen.rows.task)), bool)
-    own[columns] = people.own[0]
-    # Trials of no condition are not predicted.
-    later[columns] = people.later[0] & (people.answers.condition[0] >= 0)
-    return TaskForecasts(own, later, tuple(found))
+    return tuple(found)
 
 
 def _below_chance(seen: SeenTrials) -> Iterator[str]:

@@ -7,12 +7,13 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from bids_dtg.cohort.result_table import ResultTable
+from bids_dtg.files.derivatives import DerivativeDataset
 from bids_dtg.files.names import FileKind
 from bids_dtg.files.provenance import sets_made_otherwise
 from bids_dtg.files.regions.nodes import Measure
 from bids_dtg.files.regions.relmat import RELMAT
 from bids_dtg.files.sidecars import RESIDUAL_DOF
-from bids_dtg.files.text import encoded
+from bids_dtg.files.text import encoded, write_json
 from bids_dtg.participants.averages import AveragedRuns
 from bids_dtg.participants.figures import rounded
 from bids_dtg.participants.parcels.measure import MeasuredSeries
@@ -23,16 +24,18 @@ from bids_dtg.twin.panels.fit import fit_facts
 from bids_dtg.twin.panels.own_trials import own_trials_facts
 from bids_dtg.twin.panels.trial_series import keep_trial_series
 from bids_dtg.twin.participant.behaviour import AverageBehaviour
-from bids_dtg.twin.participant.columns import BEHAVIOUR, OF_OWN_TRIALS, TRIALS
+from bids_dtg.twin.participant.columns import BEHAVIOUR, OF_NETWORKS, OF_OWN_TRIALS, TRIALS
 from bids_dtg.twin.participant.connectome import AverageConnectome
 from bids_dtg.twin.participant.request import TwinRequest
 from bids_dtg.twin.participant.source import FISHER_Z, MINUTES, RUN, RUNS
 
 PREDICTED, OBSERVED = "twin", "observed"  # values of desc- of behaviour: with a model, without
 WEIGHTED_BY = "RunsWeightedBy"  # a key of the sidecar of connectomes
-_SAYS = {
-    True: "of the connectome's twin, an estimate and not a measurement, and of the participant",
-    False: "of the participant",
+_OF_NETWORK = "of the connectome's twin, an estimate and not a measurement, and of the participant"
+_SAYS = {  # by whether behaviour is predicted, and whether by a network
+    (True, True): _OF_NETWORK,
+    (True, False): "predicted from first trials, an estimate, and of the participant",
+    (False, False): "of the participant",
 }
 
 
@@ -143,35 +146,9 @@ class TwinWriter(ParcelWriter[TwinRequest]):
     def _write_behaviour(
         self, planned: AveragedRuns, made: AverageConnectome, behaviour: AverageBehaviour
     ) -> Iterator[PurePosixPath]:
-        predicted = behaviour.performed is not None
-        desc = PREDICTED if predicted else OBSERVED
         facts = self._behaviour_facts(planned, made, behaviour)
         entities = self.entities(dict(planned.entities))
-        for suffix, words, columns, rows in (
-            ("behaviour", "Behaviour in each task and condition", BEHAVIOUR, behaviour.rows()),
-            ("trials", "Behaviour in each trial", TRIALS, behaviour.trial_rows()),
-        ):
-            informed = behaviour.forecasts.used
-            known = [
-                column
-                for column in columns
-                if _is_known(column.name, predicted=predicted)
-                and (informed or column.name not in OF_OWN_TRIALS)
-            ]
-            names = {column.name for column in known}
-            table = ResultTable(
-                known,
-                [{name: _cell(row[name]) for name in row if name in names} for row in rows],
-                f"{words}: {_SAYS[predicted]}",
-            )
-            yield from self.write_with(
-                FileKind(suffix, desc, ".tsv").path(entities),
-                encoded(table.text),
-                {**table.dictionary(), **facts},
-            )
-        if predicted:
-            kept = keep_trial_series(behaviour.curves(), facts)
-            yield from write_kept([kept], entities, self._request.output)
+        yield from write_behaviour(self._request.output, behaviour, entities, facts)
 
     def _behaviour_facts(
         self, planned: AveragedRuns, made: AverageConnectome, behaviour: AverageBehaviour
@@ -200,9 +177,64 @@ class TwinWriter(ParcelWriter[TwinRequest]):
         }
 
 
-def _is_known(column: str, *, predicted: bool) -> bool:
-    """Return whether a column has values; predicted columns need a model."""
-    return predicted or not column.startswith(("predicted_", "group_", "p_"))
+def write_behaviour(
+    output: DerivativeDataset,
+    behaviour: AverageBehaviour,
+    entities: Mapping[str, str | None],
+    facts: Mapping[str, Any],
+) -> Iterator[PurePosixPath]:
+    """Write tables of predicted or observed behaviour; yield their paths.
+
+    Parameters
+    ----------
+    output
+        The output dataset.
+    behaviour
+        What is written.
+    entities
+        Those of the names of files.
+    facts
+        Fields of the sidecars: sources, the model, and the fit.
+
+    Raises
+    ------
+    OutputError
+        A file cannot be written.
+    """
+    network, informed = behaviour.performed is not None, behaviour.forecasts.used
+    predicted = network or informed
+    for suffix, words, columns, rows in (
+        ("behaviour", "Behaviour in each task and condition", BEHAVIOUR, behaviour.rows()),
+        ("trials", "Behaviour in each trial", TRIALS, behaviour.trial_rows()),
+    ):
+        known = [
+            column
+            for column in columns
+            if _is_known(column.name, predicted=predicted, network=network)
+            and (informed or column.name not in OF_OWN_TRIALS)
+        ]
+        names = {column.name for column in known}
+        table = ResultTable(
+            known,
+            [{name: _cell(row[name]) for name in row if name in names} for row in rows],
+            f"{words}: {_SAYS[predicted, network]}",
+        )
+        path = FileKind(suffix, PREDICTED if predicted else OBSERVED, ".tsv").path(entities)
+        output.write(path, encoded(table.text))
+        yield path
+        sidecar = path.with_suffix(".json")
+        write_json(output.path(sidecar), {**table.dictionary(), **facts})
+        yield sidecar
+    if predicted:
+        kept = keep_trial_series(behaviour.curves(), facts)
+        yield from write_kept([kept], entities, output)
+
+
+def _is_known(column: str, *, predicted: bool, network: bool) -> bool:
+    """Return whether a column has values: what is predicted needs a model, or a network."""
+    if column.startswith("group_") or column in OF_NETWORKS:
+        return network
+    return predicted or not column.startswith(("predicted_", "p_"))
 
 
 def _cell(value: object) -> object:

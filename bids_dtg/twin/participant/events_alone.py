@@ -1,0 +1,40 @@
+"""People without connectomes: all who have events."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from bids_dtg.inputs.splits_file import read_families
+from bids_dtg.twin.participant.source import ConnectomeSource, Edges
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class EventsAlone(ConnectomeSource):
+    """No connectomes: each has no edges."""
+
+    @classmethod
+    def of(cls, root: Path, labels: Collection[str]) -> EventsAlone:
+        """Return the source of people with events below a folder."""
+        return cls(
+            paths=(root,),
+            labels=tuple(sorted(labels)),
+            regions=(),
+            places_named=False,
+            edges=0,
+            words="none is read",
+            expected="sub-*/func/sub-*_task-*_events.tsv, as the tasks describe them",
+            families=read_families([root]),
+            needed="events that can be read",
+        )
+
+    def connectomes(self, labels: Sequence[str]) -> Edges:
+        """Return connectomes without edges."""
+        return np.empty((len(labels), 0), np.float32)
+
+    def sketches(self, labels: Sequence[str]) -> dict[str, tuple[str, ...]]:
+        """Return nothing: people are known by their labels alone."""
+        return dict.fromkeys(labels, ())
