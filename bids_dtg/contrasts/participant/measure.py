@@ -28,11 +28,13 @@ from bids_dtg.contrasts.bundle.bundle import ModelBundle
 from bids_dtg.engine.display import Clock
 from bids_dtg.errors import RunError
 from bids_dtg.files.tensors import let_go
-from bids_dtg.imaging.grid import Grid, voxel_edge_mm
+from bids_dtg.imaging.bold import BoldHeader
+from bids_dtg.imaging.grid import Grid
 from bids_dtg.imaging.mean_frame import MeanFrame
 from bids_dtg.imaging.nifti import read_single
 from bids_dtg.imaging.placement import Method
 from bids_dtg.imaging.places import Places, VoxelPlaces
+from bids_dtg.imaging.surfaces.grayordinates import Grayordinates
 from bids_dtg.inputs.run import RestRun
 from bids_dtg.participants.run_source import RunSource, plan_run, require_coverage, smoothing_among
 from bids_dtg.settings import CleaningOptions, InputChoice
@@ -52,9 +54,9 @@ class MeasuredRun:
     cleaning: Mapping[str, object]  # decisions on the cleaning, for the sidecar
     confounds: Confounds  # source of the columns
     interpolation: Method  # how the file was sampled at the model's voxels
-    voxel_mm: float  # edge of a cube with the volume of the file's voxels
+    voxel_mm: float  # edge of a cube with the volume of the file's voxels, or vertices' distance
     mask_overlap: float | None  # Dice of its brain mask and the model's; None if not known
-    mean_frame: MeanFrame  # of the first kept frames over its whole file
+    mean_frame: MeanFrame | None  # of the first kept frames over its whole file, if of volumes
     notes: tuple[str, ...]  # sentences on unusual findings
 
 
@@ -63,9 +65,10 @@ class ModelVoxels:
     """The voxels that a model reads: grey matter first, then the rest of the brain.
 
     Each part is in the order of a file on the model's grid, so that memory is read forward.
+    Grayordinates are all grey matter, in the model's order.
     """
 
-    places: VoxelPlaces
+    places: Places
     in_brain: NDArray[np.bool_]  # (voxels,), whether the ROI series are computed there
     maps: NDArray[np.floating]  # (rois, voxels), 0 outside the brain
     order: NDArray[np.intp]  # (grey matter,), position of each among the model's places
@@ -114,6 +117,13 @@ class ModelVoxels:
     @classmethod
     def of(cls, bundle: ModelBundle) -> ModelVoxels:
         """Order a bundle's voxels for the pass over a run."""
+        if isinstance(bundle.places, Grayordinates):
+            order = np.arange(bundle.places.number)
+            everywhere = np.ones(len(order), dtype=bool)
+            # A copy in memory, as the pass reads them over and over.
+            maps = np.array(bundle.roi_maps, np.float32)
+            let_go(bundle.roi_maps)
+            return cls(bundle.places, everywhere, maps, order)
         grey, brain = bundle.voxels, bundle.brain_voxels
         order = _as_in_a_file(grey.positions, bundle.grid)
         rest = np.flatnonzero(brain.mask & ~grey.mask)
@@ -250,15 +260,16 @@ class Reader:
         """
         clock = Clock() if clock is None else clock
         with clock.time("confounds"):
-            planned = plan_run(run, self.bundle.grid.space, self.cleaning, keep)
+            planned = plan_run(run, self.bundle.space, self.cleaning, keep)
         header, confounds, design = planned.header, planned.confounds, planned.design
         with clock.time("sampling"):
             source = RunSource.of(run, header, self.voxels.places, self.cleaning.interpolation)
             mask_overlap = self._mask_overlap(run, source)
-        mean_frame = MeanFrame(header, design.keep, _MEAN_OVER)
-        moments = self._add_up(
-            lambda: source.blocks(clock, progress, mean_frame.add), source, design
-        )
+        mean_frame, watch = None, {}
+        if isinstance(header, BoldHeader):
+            mean_frame = MeanFrame(header, design.keep, _MEAN_OVER)
+            watch = {"watch": mean_frame.add}
+        moments = self._add_up(lambda: source.blocks(clock, progress, **watch), source, design)
         # Sets make many small products.
         with clock.time("algebra"), one_blas_thread() if self.form.sets else nullcontext():
             connectomes = run_connectomes(
@@ -280,7 +291,7 @@ class Reader:
             },
             confounds=confounds,
             interpolation=source.interpolation,
-            voxel_mm=voxel_edge_mm(header.affine),
+            voxel_mm=header.voxel_mm,
             mask_overlap=mask_overlap,
             mean_frame=mean_frame,
             notes=(*planned.notes, *source.notes),
@@ -305,7 +316,7 @@ class Reader:
         TooShortError, RunError
             As for `measure`.
         """
-        planned = plan_run(run, self.bundle.grid.space, self.cleaning)
+        planned = plan_run(run, self.bundle.space, self.cleaning)
         source = RunSource.of(run, planned.header, self.voxels.places, self.cleaning.interpolation)
         cleaning, readout = Retention.of_means(planned.design, most)
         voxels = RunVoxels(
