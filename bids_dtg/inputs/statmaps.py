@@ -14,6 +14,7 @@ from typing import Literal
 
 from bids_dtg.errors import DatasetError
 from bids_dtg.files.home import expand_home
+from bids_dtg.inputs.space_choice import SURFACE
 from bids_dtg.inputs.statmap_files import LEVELS, QUANTITIES, Level, Quantity, StatFile
 from bids_dtg.notices import counted, named
 
@@ -133,8 +134,10 @@ def in_space(files: Sequence[StatFile], space: str) -> tuple[tuple[StatFile, ...
     DatasetError
         All files are of other spaces.
     """
-    kept = [file for file in files if file.space in (None, space)]
-    others = Counter(file.space for file in files if file.space not in (None, space))
+    # A volume that names no space is not on a surface.
+    ours = (space,) if space == SURFACE else (None, space)
+    kept = [file for file in files if file.space in ours]
+    others = Counter(file.space or "no space" for file in files if file.space not in ours)
     if not kept:
         raise DatasetError(
             f"the measured maps are in {', '.join(str(name) for name in sorted(others, key=str))}",

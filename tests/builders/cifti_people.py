@@ -15,6 +15,7 @@ from fmriprep_dataset import confound_columns, describe_dataset, write_confounds
 from tiny_bundle import maps_card
 from tiny_job import TinyJob
 
+from bids_dtg.cli.run import main as program
 from bids_dtg.contrasts import linear_kind
 from bids_dtg.contrasts.bundle.bundle import ModelBundle
 from bids_dtg.contrasts.bundle.kinds import LINEAR_PARCEL
@@ -126,3 +127,34 @@ class CiftiJob(TinyJob):
         self.axis = brain_models()
         for number, participant in enumerate(participants):
             add_cifti_run(self.bids, participant, self.axis, seed=number)
+
+
+def tiny_maps(labels=LABELS, places: int = 160) -> dict[str, np.ndarray]:
+    """Make maps (contrasts, places) of each person: from networks of one's own, as the series."""
+    common = np.random.default_rng(99).normal(size=(ROIS, places))
+    weights = np.random.default_rng(7).normal(size=(len(CONTRASTS), ROIS))
+    made = {}
+    for number, label in enumerate(labels):
+        networks = common + 0.5 * np.random.default_rng(number).normal(size=(ROIS, places))
+        made[label] = (1.0 + weights @ networks).astype(np.float32)
+    return made
+
+
+class CiftiCohort(CiftiJob):
+    """People of a study at grayordinates: rest by fMRIPrep, and maps of a task by FitLins."""
+
+    level = "participant"
+
+    def __init__(self, folder: Path, labels: tuple[str, ...] = LABELS) -> None:
+        super().__init__(folder, labels)
+        self.statmaps = folder / "statmaps"
+        for label, maps in tiny_maps(labels).items():
+            for contrast, values in zip(CONTRASTS, maps, strict=True):
+                name = f"sub-{label}_space-fsLR_den-91k_contrast-{contrast}_stat-z_statmap"
+                path = self.statmaps / f"sub-{label}" / f"{name}.dscalar.nii"
+                save_maps(path, values[None], self.axis)
+
+    def analyse(self, analysis: str, *more: object, out: Path | None = None) -> int:
+        words = ["-d", f"statmaps={self.statmaps}", "--analysis", analysis, *map(str, more)]
+        given = [self.bids, out or self.out, "group", *words, "--omp-nthreads", 1]
+        return program([str(word) for word in given])

@@ -91,7 +91,7 @@ def plan_cohort(request: Request, place: Path, contrasts: Sequence[Contrast] | N
         several for one map.
     """
     everything = find_statmap_files(place)
-    files, of_space = in_space(everything.files, request.bundle.grid.space)
+    files, of_space = in_space(everything.files, request.bundle.space)
     known = (*hcp_contrasts(), *request.bundle.contrasts)
     tasks = {plain_contrast(row.label): plain_contrast(row.task) for row in known}
     files, of_tasks = name_targets(files, tasks)

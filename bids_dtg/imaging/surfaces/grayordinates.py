@@ -163,6 +163,17 @@ class Grayordinates:
         return MAPS
 
     @property
+    def names(self) -> tuple[str, ...]:
+        """A name for each place: its structure, and its vertex or the voxel's i, j and k."""
+        indices = [str(vertex) for side in SIDES for vertex in self.vertices[side].tolist()]
+        indices += [" ".join(map(str, voxel)) for voxel in self.voxels.tolist()]
+        return tuple(
+            f"{name.removeprefix('CIFTI_STRUCTURE_')} {index}"
+            for name, part in self.structures
+            for index in indices[part]
+        )
+
+    @property
     def metadata(self) -> dict[str, Any]:
         """What BIDS wants in the sidecars of maps at the places."""
         surface = f"{_TEMPLATEFLOW}/tpl-fsLR/tpl-fsLR_den-32k_hemi-{{}}_midthickness.surf.gii"
@@ -335,14 +346,16 @@ class Grayordinates:
         return np.concatenate(found)
 
     def _read_map(self, path: Path) -> NDArray[np.float32]:
-        header, values = _read_maps(path, "a map at grayordinates (.dscalar.nii)")
+        header, maps = _read_maps(path, "a map at grayordinates (.dscalar.nii)")
+        values = self.taken(maps, header.places, path)
         if len(values) != 1:
             raise RunError(
                 f"{path} has {len(values)} maps",
                 expected="one map a file",
                 remedy="wb_command -cifti-merge OUT -cifti FILE -column NAME takes one out",
             )
-        return self.taken(values, header.places, path)[0]
+        found: NDArray[np.float32] = values[0]
+        return found
 
     def taken(
         self, values: NDArray[np.float32], other: Grayordinates, path: Path
