@@ -12,11 +12,13 @@ from bids_dtg.connectome.form import FORMS, MARGINAL, Form
 from bids_dtg.contrasts.bundle.bundle import ModelBundle
 from bids_dtg.contrasts.bundle.kinds import KINDS, models_in_words
 from bids_dtg.files.text import read_json
+from bids_dtg.inputs.space_choice import SURFACE
 from bids_dtg.notices import counted
 from bids_dtg.report.contents import (
     HALF_WIDTH,
     AverageFiles,
     ParticipantFiles,
+    RunFiles,
     sidecar_of,
 )
 from bids_dtg.report.flags import Flag, few_people, trained_on
@@ -418,6 +420,16 @@ def _intervals(model: ModelOfMaps, level: int) -> str:
         people=counted(people, "participant"),
         segments=counted(segments, "segment"),
     )
+
+
+def missing(run: RunFiles) -> str | None:
+    """Say why parts of a run at grayordinates are not shown; None of other runs."""
+    if run.facts.get("Space") == SURFACE:
+        return (
+            "The run was read at grayordinates: there are no pictures of its registration and "
+            "coverage, as it holds no volume of the brain."
+        )
+    return None
 
 
 def subtitle(files: ParticipantFiles) -> str:

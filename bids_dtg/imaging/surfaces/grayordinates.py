@@ -346,7 +346,7 @@ class Grayordinates:
         return np.concatenate(found)
 
     def _read_map(self, path: Path) -> NDArray[np.float32]:
-        header, maps = _read_maps(path, "a map at grayordinates (.dscalar.nii)")
+        header, maps = read_cifti_maps(path, "a map at grayordinates (.dscalar.nii)")
         values = self.taken(maps, header.places, path)
         if len(values) != 1:
             raise RunError(
@@ -473,7 +473,7 @@ def read_dscalar(
         Missing, damaged, or no scalars at these grayordinates.
     """
     expected = f"a .dscalar.nii file of {grayordinates.number} grayordinates"
-    header, values = _read_maps(path, expected)
+    header, values = read_cifti_maps(path, expected)
     scalars, brain = header.first, header.places
     same = brain.number == grayordinates.number
     if not isinstance(scalars, _cifti.ScalarAxis) or not (
@@ -589,8 +589,14 @@ def _axis(xml: bytes, number: int) -> Any:
     return parser.header.get_axis(number)
 
 
-def _read_maps(path: Path, expected: str) -> tuple[CiftiHeader, NDArray[np.float32]]:
-    """Read all values of a file, (maps, grayordinates)."""
+def read_cifti_maps(path: Path, expected: str) -> tuple[CiftiHeader, NDArray[np.float32]]:
+    """Read the header and all values of a file, (maps, grayordinates).
+
+    Raises
+    ------
+    RunError
+        As `read_cifti_header`; also a file of more than 1 GiB.
+    """
     header = read_cifti_header(path, expected)
     try:
         content = read_bytes(path, _MOST_BYTES)
