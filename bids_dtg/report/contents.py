@@ -130,6 +130,11 @@ class MapFile:
         return str(self.sidecar.get("Task") or "")
 
     @property
+    def at_grayordinates(self) -> bool:
+        """Whether it is one of the maps of a CIFTI file; else it is a volume."""
+        return self.path.name.endswith(_MAPS_AT_GRAYORDINATES.extension)
+
+    @property
     def name(self) -> str:
         """Name of the contrast, for people."""
         return str(self.sidecar.get("Contrast") or self.label)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from bids_dtg.errors import RunError
 from bids_dtg.imaging.grid import Grid
-from bids_dtg.imaging.surfaces.grayordinates import MAPS, Grayordinates, read_cifti_maps
+from bids_dtg.imaging.surfaces.grayordinates import Grayordinates, read_cifti_maps
 from bids_dtg.imaging.surfaces.templates import SIDES
 from bids_dtg.report.colours import Scale
 from bids_dtg.report.pictures import Backdrop
@@ -21,11 +21,6 @@ from bids_dtg.report.surface_views import surface_row
 # Slices through what lies below the cortex.
 BELOW = tuple(View(AXIAL, mm) for mm in (-24, -8, 2, 12))
 _GAP = 8  # rows of pixels
-
-
-def is_at_grayordinates(path: Path) -> bool:
-    """Return whether a map is one of a CIFTI file, by its name."""
-    return path.name.endswith(MAPS)
 
 
 @dataclass(frozen=True, eq=False)

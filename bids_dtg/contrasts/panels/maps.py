@@ -16,7 +16,6 @@ from bids_dtg.contrasts.panels.background import of_participant
 from bids_dtg.contrasts.panels.grayordinates import (
     DenseMaps,
     DensePictures,
-    is_at_grayordinates,
     view_text,
 )
 from bids_dtg.contrasts.panels.individuality import individuality_words
@@ -182,7 +181,7 @@ def draw_sets(dataset: DerivativeDataset, files: ParticipantFiles, folder: Path)
     background = of_participant(dataset, files)
 
     def draw(made: AverageFiles, maps: Sequence[MapFile], look: Look) -> tuple[TaskCards, ...]:
-        if is_at_grayordinates(maps[0].path):
+        if maps[0].at_grayordinates:
             galleries.append(DenseDrawer(dataset, folder, made.title, look).draw(maps))
             return galleries[-1].groups
         drawer = GalleryDrawer(
@@ -297,7 +296,7 @@ def _own_lead(made: AverageFiles) -> str:
     none = len(made.maps) - len(there)
     opened = (
         view_text()
-        if is_at_grayordinates(made.maps[0].path)
+        if made.maps[0].at_grayordinates
         else f"{slice_text()} Each opens the predicted map in the viewer or, where maps were "
         "written on surfaces, itself."
     )
@@ -339,7 +338,7 @@ def _lead(made: AverageFiles) -> str:
 
 def _shown_text(made: AverageFiles) -> str:
     """Say what the pictures show, and what a click on one opens."""
-    if is_at_grayordinates(made.maps[0].path):
+    if made.maps[0].at_grayordinates:
         return view_text()
     return f"{slice_text()} {_OPENS}"
 
