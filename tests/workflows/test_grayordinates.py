@@ -211,7 +211,7 @@ def test_arrays_name_their_grayordinates(tmp_path, capsys):
     (made,) = (tmp_path / "maps").rglob("*predictions.npz")
     assert np.load(made)["places"][[0, 150]].tolist() == [
         "CORTEX_LEFT 0",
-        "AMYGDALA_RIGHT 31 62 22",
+        "AMYGDALA_RIGHT 33 63 21",
     ]
     capsys.readouterr()
     np.savez(tmp_path / "wrong.npz", grayordinates="91k", **arrays)

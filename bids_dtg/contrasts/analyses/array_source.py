@@ -329,7 +329,7 @@ class ArraySource:
                 "nobody has both rest and measured maps in these files",
                 expected="the same names under the key people",
             )
-        return ArrayPlan(both, rows, "effect", left_out, "", (), path.name)
+        return ArrayPlan(both, rows, "effect", left_out, "", maps_source=path.name)
 
     @property
     def _own_contrasts(self) -> tuple[Contrast, ...]:
