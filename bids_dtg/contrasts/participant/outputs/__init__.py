@@ -1,5 +1,6 @@
 """Files of an average of contrast maps: one module for each form of output.
 
+- `grayordinate_files`: maps at grayordinates, a CIFTI file for each kind of value
 - `half_widths`: maps of the half-widths of intervals, the same for all participants
 - `layers`: the kinds of values of an average: maps, their spread, halves, half-widths
 - `map_files`: images on the model's grid, with their sidecars
