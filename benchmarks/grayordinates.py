@@ -70,7 +70,8 @@ def make(folder: Path, people: int, frames: int) -> None:
 
 def line(title: str, finished: Finished) -> None:
     print(
-        f"{title}: {finished.wall:.0f} s, peak memory {finished.peak_mb / 1024:.2f} GB", flush=True
+        f"{title}: {finished.wall_s:.0f} s, peak memory {finished.peak_mb / 1024:.2f} GB",
+        flush=True,
     )
 
 

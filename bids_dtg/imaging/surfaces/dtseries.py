@@ -66,7 +66,11 @@ def read_series_header(path: Path) -> SeriesHeader:
 
 
 def stream_series(
-    header: SeriesHeader, rows: Indices, frames_per_block: int = 64
+    header: SeriesHeader,
+    rows: Indices,
+    frames_per_block: int = 64,
+    *,
+    most_bytes: int = _MOST_BYTES,
 ) -> Generator[tuple[int, NDArray[np.float32]], None, None]:
     """Read a run's frames at the wanted places, scaled, in order.
 
@@ -78,6 +82,8 @@ def stream_series(
         (places,), position of each wanted place in the file.
     frames_per_block
         At most.
+    most_bytes
+        Of the frames that are taken from the file at a time; at least one is.
 
     Yields
     ------
@@ -91,7 +97,8 @@ def stream_series(
     RunError
         The file ends early, or cannot be read.
     """
-    held = math.ceil(header.frames / math.ceil(4 * len(rows) * header.frames / _MOST_BYTES))
+    parts = min(header.frames, math.ceil(4 * len(rows) * header.frames / most_bytes))
+    held = math.ceil(header.frames / parts)
     for start in range(0, header.frames, held):
         frames = _read_frames(header, rows, start, min(start + held, header.frames))
         for first in range(0, len(frames), frames_per_block):

@@ -8,7 +8,6 @@ import pytest
 from cifti_people import brain_models, save_maps, save_series, tiny_places, tiny_series
 
 from bids_dtg.errors import RunError
-from bids_dtg.imaging.surfaces import dtseries
 from bids_dtg.imaging.surfaces.dtseries import read_series_header, stream_series
 
 AXIS = brain_models()
@@ -47,13 +46,12 @@ def test_scaled_integers(tmp_path):
     np.testing.assert_allclose(found, nib.load(path).get_fdata())
 
 
-def test_a_long_run_is_read_in_parts_and_memory_is_bounded(tmp_path, monkeypatch):
+def test_a_long_run_is_read_in_parts_and_memory_is_bounded(tmp_path):
     values = tiny_series(len(AXIS), 90)
     path = save_series(tmp_path / "a.dtseries.nii", values, AXIS)
-    monkeypatch.setattr(dtseries, "_MOST_BYTES", 4 * 40 * 160)  # of 40 frames
-    monkeypatch.setattr(dtseries, "_READ_BYTES", 7 * 4 * 90)  # of 7 places
     header = read_series_header(path)
-    blocks = list(stream_series(header, np.arange(160), 16))
+    most = 4 * 40 * 160  # of 40 frames
+    blocks = list(stream_series(header, np.arange(160), 16, most_bytes=most))
     assert [len(block) for _, block in blocks] == [16, 14] * 3
     np.testing.assert_array_equal(np.concatenate([block for _, block in blocks]), values)
 
