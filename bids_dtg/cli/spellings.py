@@ -79,6 +79,7 @@ def _minutes(text: str) -> str:
 
 
 _NO_SURFACES = "FreeSurfer is not used; --surfaces writes maps on surfaces that fMRIPrep made"
+_BY_MODEL = "the model decides whether volumes or CIFTI files are read"
 _NO_PREPROCESSING = "runs are read as they were preprocessed"
 _NO_NIPYPE = "the work runs without nipype; see --nprocs, --n-cpus and --mem-gb"
 _CLEANING = "choose the cleaning with --denoise-strategy, --confound-model and --gsr"
@@ -109,7 +110,7 @@ FOREIGN: tuple[Foreign, ...] = (
         _NO_SURFACES,
     ),
     Foreign(("--no-msm", "--medial-surface-nan", "--project-goodvoxels"), _NO_SURFACES),
-    Foreign(("--cifti-output",), _NO_SURFACES, "?"),
+    Foreign(("--cifti-output",), _BY_MODEL, "?"),
     Foreign(("--warp-surfaces-native2std", "--no-warp-surfaces-native2std"), _NO_SURFACES),
     # What fMRIPrep does before
     Foreign(
@@ -202,12 +203,12 @@ FOREIGN: tuple[Foreign, ...] = (
     ),
     Foreign(
         ("--file-format",),
-        "volumes are read, and no CIFTI files",
+        _BY_MODEL,
         1,
         refused=True,
         harmless=frozenset({"nifti", "auto"}),
     ),
-    Foreign(("--cifti", "-s"), "volumes are read, and no CIFTI files", 0, refused=True),
+    Foreign(("--cifti", "-s"), _BY_MODEL, 0, refused=True),
     Foreign(
         ("--combineruns", "--no-combineruns", "-m"),
         "runs are not joined; --combine says over what maps are averaged",

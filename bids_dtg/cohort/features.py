@@ -237,7 +237,7 @@ class MeasuredFeatures(FeatureSource):
                 continue
 
             def read(label: str, key: str = key) -> Row:
-                return read_measured(self.maps[label][key], self.statistic, self.places)
+                return read_measured(self.maps[label][key], self.statistic, self.places.read)
 
             maps = MapsOfContrast()
             filled = _fill(those, folder, self.places.number, read, self.kind.words, maps)

@@ -508,6 +508,12 @@ def places_of(made: AverageFiles) -> VoxelPlaces:
         A map cannot be read.
     """
     mask, grid = None, None
+    if made.maps[0].at_grayordinates:
+        raise RunError(
+            f"{made.maps[0].path} has maps at grayordinates",
+            expected="maps of voxels, which this analysis reads",
+            remedy="PALM and wb_command read such files",
+        )
     for found in made.maps:
         values, affine = read_volume(found.path)
         if grid is None:

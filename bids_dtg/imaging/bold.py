@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from bids_dtg.errors import RunError
 from bids_dtg.files.foreign import open_foreign
+from bids_dtg.imaging.grid import voxel_edge_mm
 from bids_dtg.imaging.header import (
     MOST_INFLATED,
     READ_ERRORS,
@@ -53,6 +54,11 @@ class BoldHeader(NiftiHeader):
     def file_voxels(self) -> int:
         """Number of voxels of one frame."""
         return int(np.prod(self.shape[:3], dtype=np.int64))
+
+    @property
+    def voxel_mm(self) -> float:
+        """Edge of a cube with the volume of its voxels."""
+        return voxel_edge_mm(self.affine)
 
     @property
     def frame_bytes(self) -> int:

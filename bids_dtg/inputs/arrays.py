@@ -12,6 +12,7 @@ What a key holds, and its axes:
 - `roi_maps` (rois, places)
 - `adjacency` (places, places), or (pairs, 2) numbers of places from 0
 - `families` (people,): people with the same one are related
+- `grayordinates` (): what the places are, where they are those of CIFTI: `91k`, or a file of them
 """
 
 from __future__ import annotations
@@ -41,7 +42,7 @@ from bids_dtg.notices import counted, named
 
 KEYS = (
     *("people", "places", "rest", "tr_seconds", "session", "connectomes", "targets"),
-    *("contrasts", "structural", "roi_maps", "adjacency", "families", "edges"),
+    *("contrasts", "structural", "roi_maps", "adjacency", "families", "edges", "grayordinates"),
 )
 # What people may be known by: any, and where edges of connectomes are not asked for.
 _PEOPLE_BY_ANY = ("rest", "connectomes", "edges")
@@ -59,12 +60,16 @@ _AXES = {
     "contrasts": ("contrasts",),
 }
 # An array of these is one in all files together; each file may have names and times of its own.
-_ALONE = ("connectomes", "edges", "targets", "structural", "roi_maps", "adjacency", "families")
+_ALONE = (
+    *("connectomes", "edges", "targets", "structural", "roi_maps", "adjacency", "families"),
+    "grayordinates",
+)
 _NUMBERS = (*_PEOPLE_BY_ANY, "targets", "structural")
 _NAMES = {"people": 100_000, "places": 2**20, "contrasts": 10_000}  # and how many there may be
 _LABEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9+]*")
 _SESSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9+._-]*")  # published data have REST1-LR
 _LONGEST_NAME, _LONGEST_LABEL = 200, 100
+STANDARD_GRAYORDINATES = "91k"  # HCP's and fMRIPrep's
 _NO_FAMILY = ("", "n/a", "na", "nan")
 # Where the largest value of a person lies: squares of rest are summed in 32 bits, and connectomes
 # are kept in 16 bits.
@@ -105,6 +110,8 @@ class ArrayPeople:
     adjacency: NDArray[np.intp] | None  # (pairs, 2)
     families: Families
     edges: PeopleArray | None = None  # of connectomes, where these were asked for
+    # Which grayordinates of CIFTI the places are, as a name, or a file that has them; None: none.
+    grayordinates: str | Path | None = None
     notes: tuple[str, ...] = ()  # sentences on what was assumed
 
     def has_rest(self, label: str) -> bool:
@@ -313,6 +320,7 @@ def read_arrays(
         structural=alone("structural"),
         edges=alone("edges"),
         roi_maps=_roi_maps(found),
+        grayordinates=_grayordinates(found),
         adjacency=_adjacency(found, len(places)),
         families=Families({}, "", absent="no key families")
         if families is None
@@ -595,6 +603,26 @@ def _roi_maps(found: Sequence[_Found]) -> NDArray[np.float32] | None:
             expected="maps that differ between places",
         )
     return maps
+
+
+def _grayordinates(found: Sequence[_Found]) -> str | Path | None:
+    file = next((file for file in found if "grayordinates" in file.arrays), None)
+    if file is None:
+        return None
+    array = file.arrays["grayordinates"]
+    values = array.whole().ravel().tolist()
+    if len(values) != 1 or not isinstance(values[0], str) or not values[0]:
+        raise DatasetError(
+            f"{array.title} is {array.dtype} {array.shape}",
+            expected=f"the text {STANDARD_GRAYORDINATES}, or the path of a CIFTI file whose "
+            "places are those of the arrays",
+        )
+    name: str = values[0]
+    return (
+        name
+        if name == STANDARD_GRAYORDINATES
+        else file.path.parent / expand_home(Path(name), "grayordinates")
+    )
 
 
 def _adjacency(found: Sequence[_Found], places: int) -> NDArray[np.intp] | None:

@@ -30,7 +30,7 @@ from bids_dtg.inputs.selection import (
     space_of,
     versions_by_run,
 )
-from bids_dtg.inputs.space_choice import SPACE, Choice, SpaceRule, choose_version
+from bids_dtg.inputs.space_choice import SPACE, SURFACE, Choice, SpaceRule, choose_version
 from bids_dtg.inputs.templateflow import TransformMissingError
 from bids_dtg.settings import InputType
 
@@ -41,9 +41,19 @@ _DESCS: Mapping[InputType, tuple[str, ...]] = {
     "xcpd": ("denoised", "denoisedSmoothed"),
 }
 
+# The same of series at grayordinates.
+_DESCS_OF_SERIES: Mapping[InputType, tuple[str | None, ...]] = {
+    "fmriprep": (None, "preproc"),
+    "xcpd": _DESCS["xcpd"],
+}
+
 _REMEDIES: dict[InputType, str] = {
     "fmriprep": f"fmriprep --output-spaces {SPACE}:res-2",
     "xcpd": "run XCP-D with --file-format nifti",
+}
+_REMEDIES_OF_SERIES: dict[InputType, str] = {
+    "fmriprep": "fmriprep --cifti-output 91k",
+    "xcpd": "run XCP-D with --file-format cifti",
 }
 
 
@@ -101,7 +111,7 @@ def find_runs(
         bold = [f for f in bold if f.path.name in allowed]
         if not bold:
             raise RunError(f"{who}: the BIDS filter file leaves no run", remedy="widen the filter")
-    usable = _usable(bold, raw, who, input_type)
+    usable = _usable(bold, raw, who, input_type, rule.endings)
     require_one_file_each(usable, who)
     series = combined_echoes(usable, who, filtered="echo" in bids_filter)
     if input_type == "xcpd":
@@ -198,22 +208,29 @@ def _usable(
     raw: Collection[NamedFile],
     who: str,
     input_type: InputType,
+    endings: tuple[str, ...],
 ) -> list[NamedFile]:
-    """Keep the images that hold what the input type promises, and the raw series."""
+    """Keep the images that hold what the input type promises, and raw series for volumes."""
     unprocessed = [file for file in files if file in raw]
     # Phase and complex parts are no BOLD signal.
     images = [
         file
         for file in files
-        if file.name.extension in IMAGES and file.name.get("part") in {None, "mag"}
+        if file.name.extension in endings and file.name.get("part") in {None, "mag"}
     ]
-    descs = _DESCS[input_type]
-    for desc in descs:
+    of_volumes = endings == IMAGES
+    for desc in _DESCS[input_type] if of_volumes else _DESCS_OF_SERIES[input_type]:
         if kept := [file for file in images if file.name.get("desc") == desc]:
-            return kept + unprocessed
-    if unprocessed:
+            return kept + unprocessed if of_volumes else kept
+    if of_volumes and unprocessed:
         return unprocessed
-    raise none_usable(files, who, descs[0], input_type)
+    if of_volumes:
+        raise none_usable(files, who, _DESCS[input_type][0], input_type)
+    raise RunError(
+        f"{who} has no series at grayordinates, but {files[0].path.name}",
+        expected=f"*_space-{SURFACE}_den-91k_*bold{endings[0]} (CIFTI), which the model reads",
+        remedy=_REMEDIES_OF_SERIES[input_type],
+    )
 
 
 def _without_joined(series: list[NamedFile]) -> list[NamedFile]:

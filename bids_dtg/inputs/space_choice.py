@@ -13,7 +13,7 @@ from bids_dtg.files.names import BidsName, same_label
 from bids_dtg.files.sidecars import applies_to
 from bids_dtg.inputs.anatomy import USUAL_TEMPLATE, Anatomy, transform_files
 from bids_dtg.inputs.run import TransformFile
-from bids_dtg.inputs.selection import NATIVE, NamedFile, space_of
+from bids_dtg.inputs.selection import IMAGES, NATIVE, NamedFile, space_of
 from bids_dtg.inputs.templateflow import (
     TemplateFlow,
     TransformMissingError,
@@ -21,6 +21,8 @@ from bids_dtg.inputs.templateflow import (
 )
 
 SPACE = "MNI152NLin6Asym"
+# Where the cortex of CIFTI files lies, and what names of series in them end with.
+SURFACE, SERIES = "fsLR", (".dtseries.nii",)
 # Other words for the run's own grid and for the anatomical space, as fMRIPrep's options have them.
 _ALIASES = {"func": NATIVE, "native": NATIVE, "run": NATIVE, "anat": "T1w"}
 
@@ -36,10 +38,15 @@ class SpaceRule:
 
     model: str = SPACE  # template of the model's grid
     asked: str | None = None  # space to read, with :cohort- and :res- where given; None: the best
-    # Whether a file's voxels lie on the model's lattice; None: the label res- decides.
+    # Whether a file's places are the model's; None: the label res- decides.
     on_lattice: Callable[[Path], bool] | None = None
     raw: tuple[Path, ...] = ()  # folders that may hold raw series, for runs without any other
     templateflow: TemplateFlow = field(default_factory=TemplateFlow.here)
+
+    @property
+    def endings(self) -> tuple[str, ...]:
+        """What the names of series that can be read end with: volumes, or grayordinates."""
+        return SERIES if self.model == SURFACE else IMAGES
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ from bids_dtg.files.names import BidsName, parse_name
 from bids_dtg.files.text import read_json
 from bids_dtg.files.walk import files_below
 from bids_dtg.inputs.dataset import MOUNT_REMINDER, seen
+from bids_dtg.inputs.space_choice import SURFACE
 
 Quantity = Literal["z", "t", "effect", "variance"]
 Level = Literal["run", "session", "subject"]
@@ -21,7 +22,10 @@ Level = Literal["run", "session", "subject"]
 QUANTITIES: tuple[Quantity, ...] = ("z", "t", "effect", "variance")
 # Levels of an analysis, the lower first.
 LEVELS: tuple[Level, ...] = ("run", "session", "subject")
-_IMAGES = (".nii.gz", ".nii", ".hdr", ".img")
+_IMAGES = (".nii.gz", ".nii", ".hdr", ".img", ".func.gii", ".shape.gii")
+# Of these, those whose values lie at vertices of fsLR's mesh, if no other is named.
+_AT_VERTICES = (".dscalar.nii", ".dtseries.nii", ".gii")
+_RIGHT = re.compile("_hemi-R(?=[_.])")
 # What this program writes is not measured.
 _OURS = re.compile(
     r"synthetic|segmentSpread|halfwidth.*|deviation|connectome|oddHalf|evenHalf|group(Mean|Sd)"
@@ -39,7 +43,7 @@ _NODE_LEVELS: tuple[tuple[str, Level], ...] = (
     ("participant", "subject"),
 )
 # Entities that differ between the maps of a person, or that do not distinguish maps.
-_KNOWN_ENTITIES = {"sub", "ses", "task", "run", "dir", "contrast", "stat", "space"}
+_KNOWN_ENTITIES = {"sub", "ses", "task", "run", "dir", "contrast", "stat", "space", "hemi"}
 _TEMPLATE = re.compile(r"tpl-([0-9A-Za-z]+)")
 
 
@@ -166,7 +170,7 @@ def _file_of(name: BidsName, path: Path, root: Path) -> StatFile | None:
         run=run,
         contrast=contrast,
         quantity=quantity,
-        space=name.get("space") or _space_of_sidecars(name, path, root),
+        space=name.get("space") or _space_of_sidecars(name, path, root) or _mesh_of(path),
         level=_level(node.removeprefix(_NODE) or name.get("level") or "", run, session),
         pattern=re.sub(
             r"(?<![0-9A-Za-z])(sub|run|contrast)-[0-9A-Za-z+]+", r"\1-*", inside.as_posix()
@@ -207,11 +211,17 @@ def _space_of_sidecars(name: BidsName, path: Path, root: Path) -> str | None:
     return None
 
 
+def _mesh_of(path: Path) -> str | None:
+    return SURFACE if path.name.endswith(_AT_VERTICES) else None
+
+
 def _images(root: Path) -> Iterator[Path]:
-    """Yield images in a steady order; of an Analyze pair the header."""
+    """Yield images in a steady order; of an Analyze pair the header, of two sides the left."""
     try:
         for path in files_below(root):
             is_second = path.suffix == ".img" and path.with_suffix(".hdr").exists()
+            left = path.with_name(_RIGHT.sub("_hemi-L", path.name))
+            is_second |= left != path and left.exists()
             if path.name.endswith(_IMAGES) and not is_second:
                 yield path
     except ForeignFileError as err:
@@ -251,7 +261,7 @@ class _Pattern:
                 run=run,
                 contrast=contrast,
                 quantity=self.quantity,
-                space=values.get("space") or self.space,
+                space=values.get("space") or self.space or _mesh_of(path),
                 level=_level("", run, session),
                 pattern=self.path,
             )

@@ -14,6 +14,7 @@ from typing import Literal
 
 from bids_dtg.errors import DatasetError, SettingsError
 from bids_dtg.files.home import expand_home
+from bids_dtg.inputs.space_choice import SURFACE
 from bids_dtg.inputs.statmap_files import LEVELS, QUANTITIES, Level, Quantity, StatFile
 from bids_dtg.notices import counted, named
 
@@ -189,23 +190,28 @@ def chosen_contrasts(
     return tuple(dict.fromkeys(by_plain[plain_contrast(name)] for name in names))
 
 
-def in_space(files: Sequence[StatFile], space: str) -> tuple[tuple[StatFile, ...], str]:
+def in_space(
+    files: Sequence[StatFile], space: str, others: Collection[str] = ()
+) -> tuple[tuple[StatFile, ...], str]:
     """Keep the files of a space, and a sentence on what was assumed or left.
 
     What names no space is taken as of the space, and the sentence reports it. Where a
-    participant has a contrast in the named space too, only that is kept.
+    participant has a contrast in the named space too, only that is kept. Where a contrast is in
+    none of these, its files in one of the `others` are kept, which maps can be brought from.
 
     Raises
     ------
     DatasetError
         All files are of other spaces.
     """
-    kept = [file for file in files if file.space in (None, space)]
-    others = Counter(file.space for file in files if file.space not in (None, space))
-    if not kept:
+    # A volume that names no space is not on a surface.
+    ours = (space,) if space == SURFACE else (None, space)
+    kept = [file for file in files if file.space in ours]
+    elsewhere = [file for file in files if file.space not in ours]
+    if not kept and not any(file.space in others for file in elsewhere):
+        names = sorted({file.space or "no space" for file in elsewhere})
         raise DatasetError(
-            f"the measured maps are in {', '.join(str(name) for name in sorted(others, key=str))}",
-            expected=f"{space}, the model's space",
+            f"the measured maps are in {', '.join(names)}", expected=f"{space}, the model's space"
         )
 
     def key(file: StatFile) -> tuple[str, str]:
@@ -213,6 +219,12 @@ def in_space(files: Sequence[StatFile], space: str) -> tuple[tuple[StatFile, ...
 
     stated = {key(file) for file in kept if file.space is not None}
     kept = [file for file in kept if file.space is not None or key(file) not in stated]
+    there = {key(file) for file in kept}
+    brought: list[StatFile] = []
+    for other in sorted(others):
+        found = [file for file in files if file.space == other and key(file) not in there]
+        there |= {key(file) for file in found}
+        brought += found
     unknown = sum(file.space is None for file in kept)
     parts = []
     if unknown:
@@ -221,10 +233,17 @@ def in_space(files: Sequence[StatFile], space: str) -> tuple[tuple[StatFile, ...
             f"{space}, the model's: state the space in the names, in their sidecars "
             "(SpatialReference) or in a TOML file (space)"
         )
-    if others:
-        words = ", ".join(f"{name} ({count})" for name, count in sorted(others.items(), key=str))
-        parts.append(f"files in other spaces are not used: {words}")
-    return tuple(kept), "; ".join(parts)
+    if brought:
+        words = _counted_spaces(brought)
+        parts.append(f"measured maps are brought from other templates to {space}: {words}")
+    if unused := [file for file in elsewhere if file not in brought]:
+        parts.append(f"files in other spaces are not used: {_counted_spaces(unused)}")
+    return (*kept, *brought), "; ".join(parts)
+
+
+def _counted_spaces(files: Sequence[StatFile]) -> str:
+    counts = Counter(file.space or "no space" for file in files)
+    return ", ".join(f"{name} ({count})" for name, count in sorted(counts.items(), key=str))
 
 
 def name_targets(

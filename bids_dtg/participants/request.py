@@ -81,6 +81,11 @@ class Asked:
         bids_filter = read_filter_file(filters) if filters else {}
         return cls(settings, dataset, participants, bids_filter, output)
 
+    @property
+    def selection(self) -> Selection:
+        """Sessions, tasks and runs asked for."""
+        return _selection(self.settings)
+
     def prepared(self, capacity: Capacity) -> dict[str, Any]:
         """Return the fields that requests of all workflows have, once nothing is left to refuse.
 
@@ -176,6 +181,15 @@ class CallRequest(ABC):
         """TemplateFlow's folder; a plan downloads nothing."""
         return templateflow_of(self.settings)
 
+    @property
+    def space(self) -> str:
+        """Template that runs are read in."""
+        return self.grid.space
+
+    def has_places(self, path: Path) -> bool:
+        """Return whether a file's places are those that are wanted, by its header."""
+        return _lies_on_lattice(path, self.grid)
+
     def runs(self, participant: str) -> tuple[RestRun, ...]:
         """Find a participant's runs, each in the version that suits the grid best.
 
@@ -190,9 +204,9 @@ class CallRequest(ABC):
             participant,
             _selection(self.settings),
             rule=SpaceRule(
-                model=self.grid.space,
+                model=self.space,
                 asked=inputs.space,
-                on_lattice=lambda path: _lies_on_lattice(path, self.grid),
+                on_lattice=self.has_places,
                 templateflow=self.templateflow,
             ),
             bids_filter=self.bids_filter,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from contextlib import closing
 from dataclasses import dataclass, replace
 from functools import partial
@@ -17,7 +17,7 @@ from bids_dtg.cleaning.design import design_run
 from bids_dtg.connectome.design import TemporalDesign
 from bids_dtg.connectome.passes import Blocks, MakeSmoothing
 from bids_dtg.engine.display import Clock
-from bids_dtg.errors import RunError
+from bids_dtg.errors import RunError, SettingsError
 from bids_dtg.imaging.bold import (
     BoldHeader,
     Stored,
@@ -26,14 +26,18 @@ from bids_dtg.imaging.bold import (
     stream_voxels,
 )
 from bids_dtg.imaging.placement import Method, Placement
-from bids_dtg.imaging.places import VoxelPlaces
+from bids_dtg.imaging.places import Places, VoxelPlaces
 from bids_dtg.imaging.repetition_time import decide_repetition_time
-from bids_dtg.imaging.sampling import Sampling
 from bids_dtg.imaging.smoothing import MaskedSmoothing
+from bids_dtg.imaging.surfaces.dtseries import SeriesHeader, read_series_header, stream_series
+from bids_dtg.imaging.surfaces.grayordinates import Grayordinates
 from bids_dtg.imaging.transforms.itk import read_motion
 from bids_dtg.inputs.run import RestRun
+from bids_dtg.inputs.space_choice import SERIES
 from bids_dtg.settings import CleaningOptions, Interpolation
 
+Watch = Callable[[int, Stored], None]
+Frames = Generator[tuple[int, NDArray[np.float32]], None, None]
 # Below this a run's brain and what is wanted of it hardly meet: a wrong space or an empty image.
 LEAST_COVERAGE = 0.5
 _RAW = (
@@ -46,7 +50,7 @@ _RAW = (
 class PlannedRun:
     """What is known of a run before its images are read."""
 
-    header: BoldHeader  # of its file
+    header: BoldHeader | SeriesHeader  # of its file
     confounds: Confounds  # what is taken from its table
     design: TemporalDesign  # frames to keep and columns to remove
     notes: tuple[str, ...]  # sentences on what was unusual
@@ -65,7 +69,7 @@ def plan_run(
     run
         The run, from `find_runs`.
     space
-        Template of the voxels that are wanted, which it must be in, or have transforms to.
+        Template of the places that are wanted, which it must be in, or have transforms to.
     cleaning
         How runs are cleaned, by a strategy of the table.
     keep
@@ -79,7 +83,8 @@ def plan_run(
         Its space, its header or its table of confounds cannot be used.
     """
     _require_way_to(space, run)
-    header = read_bold_header(run.bold)
+    is_series = run.bold.name.endswith(SERIES)
+    header = read_series_header(run.bold) if is_series else read_bold_header(run.bold)
     tr_seconds, notes = decide_repetition_time(
         run.bold, header.time, run.time_sidecar, run.tr_seconds
     )
@@ -87,26 +92,29 @@ def plan_run(
     if keep is not None:
         confounds = replace(confounds, keep=confounds.keep & _fitting(keep, run, header))
     design, more = design_run(run, confounds, tr_seconds, cleaning)
-    notes = (*notes, *([_RAW] if run.motion else []), *_notes_on_frames(header))
+    beyond = _notes_on_frames(header) if isinstance(header, BoldHeader) else []
+    notes = (*notes, *([_RAW] if run.motion else []), *beyond)
     found = (*notes, *design.notes, *confounds.notes, *more)
     return PlannedRun(header, confounds, design, found)
 
 
 @dataclass(frozen=True, eq=False)
 class RunSource:
-    """A run's file, and how the wanted voxels are read from it."""
+    """A run's file, and how the wanted places are read from it."""
 
-    header: BoldHeader  # of the file
-    sampling: Sampling  # takes the voxels out of a frame
-    in_mask: NDArray[np.bool_]  # (voxels,), in the run's brain mask; all where it has none
-    interpolation: Method  # how voxels are taken out
+    header: BoldHeader | SeriesHeader  # of the file
+    covered: NDArray[np.bool_]  # (places,), that the file has
+    in_mask: NDArray[np.bool_]  # (places,), in the run's brain mask; all where it has none
+    interpolation: Method  # how places are taken out
     notes: tuple[str, ...]  # sentences on what was unusual
+    # Reads the frames at the places; it is called with whole frames as stored, where there are any.
+    stream: Callable[[Watch], Frames]
 
     @classmethod
     def of(
-        cls, run: RestRun, planned: PlannedRun, voxels: VoxelPlaces, interpolation: Interpolation
+        cls, run: RestRun, planned: PlannedRun, places: Places, interpolation: Interpolation
     ) -> RunSource:
-        """Find out where voxels of a grid lie in a run's file, and in its brain mask.
+        """Find out where the wanted places lie in a run's file, and in its brain mask.
 
         Parameters
         ----------
@@ -114,38 +122,52 @@ class RunSource:
             The run, from `find_runs`.
         planned
             Header of its BOLD series, and the frames that are kept.
-        voxels
-            Voxels whose values are wanted.
+        places
+            Voxels of a grid, or grayordinates, whose values are wanted.
         interpolation
-            For those that do not lie on voxels of the file.
+            For voxels that do not lie on voxels of the file.
 
         Raises
         ------
         RunError
-            The mask or a transform cannot be read, or it is not known where they lead.
+            The mask or a transform cannot be read, or it is not known where they lead; or the file
+            has other grayordinates.
         """
         header = planned.header
-        placement = Placement.through(voxels, run.transforms)
+        if isinstance(header, SeriesHeader):
+            rows = _rows(header, places)
+            everywhere = np.ones(len(rows), dtype=bool)
+            return cls(
+                *(header, everywhere, everywhere, "none", ()),
+                stream=lambda watch: stream_series(header, rows),
+            )
+        if not isinstance(places, VoxelPlaces):
+            raise RunError(f"{run.bold} has voxels", expected="a .dtseries.nii file")
+        placement = Placement.through(places, run.transforms)
+        method: Method
         if run.motion is None:
             sampling, method = placement.in_file(header, interpolation)
         else:
             motion, method = _motion_of(run.motion, header), interpolation
             sampling = placement.in_moving_file(header, interpolation, motion, planned.design.keep)
         in_mask, notes = _run_mask(run, placement)
-        return cls(header, sampling, in_mask, method, (*_notes_on_forms(header), *notes))
+        return cls(
+            *(header, sampling.covered, in_mask, method, (*_notes_on_forms(header), *notes)),
+            stream=lambda watch: stream_voxels(header, sampling, watch=watch),
+        )
 
     @property
     def valid(self) -> NDArray[np.bool_]:
-        """(voxels,), that the file covers, in the run's brain."""
-        return self.sampling.covered & self.in_mask
+        """(places,), that the file covers, in the run's brain."""
+        return self.covered & self.in_mask
 
     def blocks(
         self,
         clock: Clock,
         progress: Callable[[float], None] = lambda share: None,
-        watch: Callable[[int, Stored], None] = lambda first, stored: None,
+        watch: Watch = lambda first, stored: None,
     ) -> Blocks:
-        """Read all frames once, (first frame, (frames, voxels) block) at a time.
+        """Read all frames once, (first frame, (frames, places) block) at a time.
 
         Parameters
         ----------
@@ -154,9 +176,10 @@ class RunSource:
         progress
             Called with the share of the frames that have been read.
         watch
-            Called with the whole frames as stored, as `stream_voxels` does.
+            Called with the whole frames as stored, as `stream_voxels` does; never of a series at
+            grayordinates.
         """
-        stream = stream_voxels(self.header, self.sampling, watch=watch)
+        stream = self.stream(watch)
         with closing(stream):
             while True:
                 # What is not hidden behind the sums.
@@ -171,19 +194,30 @@ class RunSource:
                 clock.seconds["sums"] += time.perf_counter() - start
 
 
-def smoothing_among(voxels: VoxelPlaces, cleaning: CleaningOptions) -> MakeSmoothing | None:
+def smoothing_among(places: Places, cleaning: CleaningOptions) -> MakeSmoothing | None:
     """Return the smoothing among voxels with data; None if cleaning does not smooth.
 
     Parameters
     ----------
-    voxels
+    places
         Voxels of a frame that are read.
     cleaning
         Cleaning options, with the smoothing.
+
+    Raises
+    ------
+    SettingsError
+        The places are no voxels.
     """
     if cleaning.smoothing_fwhm is None:
         return None
-    return partial(MaskedSmoothing.within, voxels, fwhm_mm=cleaning.smoothing_fwhm)
+    if not isinstance(places, VoxelPlaces):
+        raise SettingsError(
+            f"--smoothing-fwhm {cleaning.smoothing_fwhm:g} was given for series at grayordinates",
+            expected="no smoothing, or series that were smoothed on the surface before",
+            remedy="wb_command -cifti-smoothing",
+        )
+    return partial(MaskedSmoothing.within, places, fwhm_mm=cleaning.smoothing_fwhm)
 
 
 def require_coverage(run: object, coverage: float, of: str) -> None:
@@ -219,7 +253,25 @@ def _require_way_to(space: str, run: RestRun) -> None:
         )
 
 
-def _fitting(keep: NDArray[np.bool_], run: RestRun, header: BoldHeader) -> NDArray[np.bool_]:
+def _rows(header: SeriesHeader, places: Places) -> NDArray[np.intp]:
+    """Return where the wanted grayordinates stand in a file."""
+    if not isinstance(places, Grayordinates):
+        raise RunError(f"{header.path} has grayordinates", expected="volumes of the brain")
+    try:
+        rows = places.rows_in(header.places)
+    except ValueError as err:
+        raise RunError(f"{header.path}: {err}", expected=f"{places.density}, the model's") from err
+    if missing := int(np.count_nonzero(rows < 0)):
+        raise RunError(
+            f"{header.path} has {header.places.density}, and lacks {missing:,} places of the model",
+            expected=places.density,
+        )
+    return rows
+
+
+def _fitting(
+    keep: NDArray[np.bool_], run: RestRun, header: BoldHeader | SeriesHeader
+) -> NDArray[np.bool_]:
     if keep.shape != (header.frames,):
         raise RunError(
             f"{len(keep)} frames of {run.bold} are said to be kept or not",

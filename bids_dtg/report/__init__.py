@@ -17,6 +17,7 @@ A report is made from what the output folder holds, by a process of its own
 - `charts`: charts as coordinates, drawn as SVG by the page
 - `pictures`: pictures of maps and matrices
 - `slices`: slices through volumes
+- `surface_views`: values at vertices, on both sides of each hemisphere
 - `colours`: colour scales of pictures, bars and viewer
 - `glass_brain`: a map of voxels, seen through the brain
 - `demo`: what demos share: from simulated people to a picture, and the sheet it is drawn on

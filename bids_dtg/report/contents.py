@@ -23,7 +23,10 @@ DEVIATION = "deviation"  # of maps of what is a person's own
 HALF_WIDTH = "halfwidth"  # how desc- of half-width maps begins
 # In sidecars of maps in another space than the model's: that of the model. Pages show its own.
 RESAMPLED = "ResampledFrom"
+# In a sidecar of the maps of all contrasts in one file: what each contrast's own would hold.
+DETAILS = "ContrastDetails"
 _MAPS = FileKind("statmap", SYNTHETIC, ".nii.gz")
+_MAPS_AT_GRAYORDINATES = FileKind("statmap", SYNTHETIC, ".dscalar.nii")
 _SET_OF_ROIS, _USUAL_ROIS = re.compile("rois([0-9]{1,4})"), 50
 # Entities that say what a file holds, not which run or set it is of.
 _OF_FILES = (
@@ -127,6 +130,11 @@ class MapFile:
         return str(self.sidecar.get("Task") or "")
 
     @property
+    def at_grayordinates(self) -> bool:
+        """Whether it is one of the maps of a CIFTI file; else it is a volume."""
+        return self.path.name.endswith(_MAPS_AT_GRAYORDINATES.extension)
+
+    @property
     def name(self) -> str:
         """Name of the contrast, for people."""
         return str(self.sidecar.get("Contrast") or self.label)
@@ -223,10 +231,13 @@ def find_participant(
     named: dict[str, list[tuple[BidsName, Path]]] = {}
     runs: dict[str, dict[FileKind, Path]] = {}
     combined: dict[str, dict[FileKind, Path]] = {}
+    at_grayordinates: dict[str, tuple[BidsName, Path]] = {}
     for path, name in sorted(_named(folder), key=lambda item: item[0].name):
         kind = FileKind.of(name)
         if kind == _MAPS:
             named.setdefault(_title(name), []).append((name, path))
+        elif kind == _MAPS_AT_GRAYORDINATES:
+            at_grayordinates[_title(name)] = name, path
         elif kind in of_runs:
             own = runs.setdefault(_title(name), {})
             if kind not in own or _is_shown(name, parse_name(own[kind].name)):
@@ -235,6 +246,12 @@ def find_participant(
             combined.setdefault(_title(name), {})[kind] = path
     find_average = _set if each_sidecar else _plain_average
     found = [find_average(dataset, title, maps) for title, maps in sorted(named.items())]
+    # Of a model of volumes they are copies of its maps.
+    found += [
+        _set_in_one_file(dataset, title, name, path)
+        for title, (name, path) in sorted(at_grayordinates.items())
+        if title not in named
+    ]
     averages = tuple(made for made in found if made is not None)
     without = tuple(_without_maps(dataset, folder, {made.title for made in averages}))
     facts = _facts_of_runs((*averages, *without))
@@ -284,7 +301,8 @@ def _with_keys(found: MapFile, keys: Collection[str]) -> MapFile:
 
 def sidecar_of(image: Path) -> Path:
     """Return the path of an image's JSON file."""
-    return image.with_name(image.name.removesuffix(".nii.gz") + ".json")
+    stem = image.name.removesuffix(".nii.gz").removesuffix(".dscalar.nii")
+    return image.with_name(f"{stem}.json")
 
 
 def find_participant_labels(dataset: DerivativeDataset) -> tuple[str, ...]:
@@ -389,6 +407,28 @@ def _without_maps(
         )
 
 
+def _set_in_one_file(
+    dataset: DerivativeDataset, title: str, name: BidsName, path: Path
+) -> AverageFiles | None:
+    """Return an average whose maps are in one file; None where its sidecar does not list them."""
+    sidecar, _ = _of_their_kinds(read_inherited(path))
+    details = sidecar.pop(DETAILS, None)
+    if not isinstance(details, dict) or not all(isinstance(own, dict) for own in details.values()):
+        return None
+    beside = _overlays(dataset, name, path, sidecar)
+    there = {desc: overlay for desc, overlay in beside.items() if overlay.is_file()}
+    deviation = _deviation(dataset, path)
+    different = () if deviation is None else read_inherited(deviation).get("Contrasts", ())
+    maps = [
+        MapFile(label, path, {**sidecar, **own}, there, deviation if label in different else None)
+        for label, own in details.items()
+    ]
+    maps.sort(
+        key=lambda found: (found.task, " VS " in found.name or "-" in found.name, found.label)
+    )
+    return _set_of(dataset, title, maps) if maps else None
+
+
 def _set_of(
     dataset: DerivativeDataset, title: str, maps: Sequence[MapFile], damage: tuple[str, ...] = ()
 ) -> AverageFiles:
@@ -423,7 +463,7 @@ def _overlays(
     identity = str(sidecar.get("ModelSHA256") or "")
     percent = round(100 * level) if isinstance(level, float) and 0 < level < 1 else 0
     if entities.get("space") and percent in LEVELS and re.fullmatch("[0-9a-f]{64}", identity):
-        shared = half_width_path(entities, percent, identity, ".nii.gz")
+        shared = half_width_path(entities, percent, identity, name.extension)
         found[half_width_desc(percent)] = dataset.root / shared
     return found
 

@@ -18,6 +18,7 @@ from bids_dtg.files.derivatives import DerivativeDataset
 from bids_dtg.files.foreign import read_text
 from bids_dtg.files.provenance import completed_titles, completion_record
 from bids_dtg.files.text import write_text
+from bids_dtg.inputs.space_choice import SURFACE
 from bids_dtg.notices import visible
 from bids_dtg.settings import CleaningOptions, InputType
 
@@ -123,6 +124,18 @@ def _program(facts: MethodsFacts, words: MethodsWords) -> str:
     return f"{words.made} with bids_dtg {facts.version}{method}{by}"
 
 
+def _sampled(facts: MethodsFacts) -> str:
+    if facts.space == SURFACE:
+        return (
+            "Runs were read as CIFTI series at grayordinates (vertices of fsLR's mesh and voxels "
+            "below the cortex), as the input has them."
+        )
+    return (
+        f"Runs that were not in {facts.space} space on {facts.grid} were sampled there once, by "
+        f"{_INTERPOLATED[facts.cleaning.interpolation]}."
+    )
+
+
 def methods_text(facts: MethodsFacts, words: MethodsWords) -> str:
     """Write the methods boilerplate as Markdown.
 
@@ -137,8 +150,7 @@ def methods_text(facts: MethodsFacts, words: MethodsWords) -> str:
     packages = ", ".join(f"{name} {version}" for name, version in facts.packages.items())
     paragraphs = [
         f"{_program(facts, words)}. {words.model}",
-        f"{_SOURCES[facts.input_type]}. Runs that were not in {facts.space} space on {facts.grid} "
-        f"were sampled there once, by {_INTERPOLATED[cleaning.interpolation]}. "
+        f"{_SOURCES[facts.input_type]}. {_sampled(facts)} "
         f"{cleaning_text(cleaning, facts.lacking)} {_dummy_scans(facts)} {_least(facts)} "
         f"{words.computed}",
         words.caution,

@@ -55,7 +55,7 @@ class Presentation:
     model: Callable[[ParticipantFiles], str] = lambda files: ""  # a line on it, below the subtitle
     run_notes: Callable[[RunFiles], Iterable[Flag]] = lambda run: ()  # flags of a run
     # A line on what is not shown of a run, and why; None: that files of panels are not there.
-    missing: Callable[[RunFiles], str] | None = None
+    missing: Callable[[RunFiles], str | None] | None = None
     # Results of single runs whose sidecars say how each was made; none where averages of maps do.
     results: tuple[FileKind, ...] = ()
     # Files of averages of runs whose results are no maps, and flags of such an average.

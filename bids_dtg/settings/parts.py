@@ -125,7 +125,8 @@ class InputOptions:
     )
     space: str | None = rest_option(
         "selection",
-        "space of the BOLD series to read: a template, T1w, or boldref for the run's own",
+        "space of the BOLD series to read: a template, T1w, or boldref for the run's own; to "
+        "train: fsLR for a model of grayordinates, from CIFTI",
         default=None,
         metavar="SPACE",
         shown_default="of those there, the one that needs the least resampling",

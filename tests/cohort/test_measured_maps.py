@@ -43,10 +43,10 @@ def written(folder: Path, **values: tuple[float, ...]) -> StatMap:
     ],
 )
 def test_runs_are_put_together(tmp_path, statistic, values, factor):
-    found = read_measured(written(tmp_path, **values), statistic, PLACES)
+    found = read_measured(written(tmp_path, **values), statistic, PLACES.read)
     np.testing.assert_allclose(found, ALIKE.reshape(-1) * factor, rtol=1e-5)
 
 
 def test_a_value_that_no_statistic_has_is_refused_by_its_file(tmp_path):
     with pytest.raises(UnusableMapError, match=r"of run-2_z\.nii\.gz: "):
-        read_measured(written(tmp_path, z=(1.0, 1e30)), "z", PLACES)
+        read_measured(written(tmp_path, z=(1.0, 1e30)), "z", PLACES.read)

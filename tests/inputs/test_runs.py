@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from cifti_people import add_cifti_run
 from fmriprep_dataset import add_run, describe_dataset
 
 from bids_dtg.errors import RunError, SettingsError
@@ -16,6 +17,7 @@ from bids_dtg.inputs import index as index_module
 from bids_dtg.inputs.index import read_filter_file
 from bids_dtg.inputs.runs import find_runs
 from bids_dtg.inputs.selection import Selection
+from bids_dtg.inputs.space_choice import SpaceRule
 
 ANY_BOLD = {"suffix": "bold"}
 
@@ -256,6 +258,29 @@ def test_other_spaces_only(root):
         r"To do: curl .* \(the program fetches it without --no-templateflow-download\)\.$",
     ):
         find_runs(root, "01")
+
+
+def test_a_model_of_grayordinates_gets_cifti_series_alone(root):
+    add_run(root)
+    path = add_cifti_run(root, "01")
+    (run,) = find_runs(root, "01", rule=SpaceRule(model="fsLR"))
+    assert (run.bold, run.space, run.tr_seconds, run.mask) == (path, "fsLR", 10.0, None)
+    assert run.title == "sub-01_task-rest"
+    assert run.confounds.name == "sub-01_task-rest_desc-confounds_timeseries.tsv"
+    (volume,) = find_runs(root, "01")
+    assert volume.bold.name.endswith("_desc-preproc_bold.nii.gz")
+    path.unlink()
+    expected = "no series at grayordinates, but sub-01_.*bold.nii.gz.*fmriprep --cifti-output 91k"
+    with pytest.raises(RunError, match=expected):
+        find_runs(root, "01", rule=SpaceRule(model="fsLR"))
+
+
+def test_the_unsmoothed_cifti_series_of_xcpd(root):
+    for desc in ("denoised", "denoisedSmoothed"):
+        add_cifti_run(root, "01", desc=f"_desc-{desc}")
+    (run,) = find_runs(root, "01", rule=SpaceRule(model="fsLR"), input_type="xcpd")
+    assert run.bold.name == "sub-01_task-rest_space-fsLR_den-91k_desc-denoised_bold.dtseries.nii"
+    assert run.cleaned_before
 
 
 def test_cifti_only(root):

@@ -418,3 +418,37 @@ def test_it_is_said_which_session_is_which():
     )
     assert describe_sessions([one]).endswith("there are no retests.")
     assert describe_sessions([choose_sessions([a_map(None)])]) == ""
+
+
+def test_a_space_that_maps_can_be_brought_from_is_taken_where_there_is_no_other(tmp_path):
+    touch(
+        tmp_path,
+        "sub-01_space-Own_contrast-a_stat-z_statmap.nii.gz",
+        "sub-01_space-Far_contrast-a_stat-z_statmap.nii.gz",
+        "sub-02_space-Far_contrast-a_stat-z_statmap.nii.gz",
+        "sub-02_space-Unknown_contrast-a_stat-z_statmap.nii.gz",
+    )
+    files, told = in_space(find(tmp_path), "Own", ["Far"])
+    assert [(file.participant, file.space) for file in files] == [("01", "Own"), ("02", "Far")]
+    assert told == (
+        "measured maps are brought from other templates to Own: Far (1); "
+        "files in other spaces are not used: Far (1), Unknown (1)"
+    )
+
+
+def test_maps_of_cifti_and_gifti_are_on_the_mesh_and_two_sides_are_one_map(tmp_path):
+    touch(
+        tmp_path,
+        "sub-01_contrast-a_stat-z_statmap.dscalar.nii",
+        "sub-02_hemi-L_contrast-a_stat-z_statmap.func.gii",
+        "sub-02_hemi-R_contrast-a_stat-z_statmap.func.gii",
+        "sub-03_hemi-R_contrast-a_stat-z_statmap.shape.gii",
+        "sub-04_contrast-a_stat-z_statmap.nii.gz",
+    )
+    files, _ = in_space(find(tmp_path), "fsLR")
+    assert [(file.participant, file.space) for file in files] == [
+        ("01", "fsLR"),
+        ("02", "fsLR"),
+        ("03", "fsLR"),
+    ]
+    assert "hemi-L" in files[1].path.name

@@ -52,7 +52,7 @@ def values(run: RestRun, places: VoxelPlaces) -> tuple[np.ndarray, np.ndarray]:
     cleaning = CleaningOptions(denoise_strategy="none", min_minutes=0.0, min_dof=0)
     source = RunSource.of(run, plan_run(run, SPACE, cleaning), places, "linear")
     blocks = [block.copy() for _, block in source.blocks(Clock())]
-    return np.concatenate(blocks), source.sampling.covered
+    return np.concatenate(blocks), source.covered
 
 
 def blocks_of(text: str, frames: np.ndarray) -> list[str]:

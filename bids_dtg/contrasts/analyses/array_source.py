@@ -15,7 +15,6 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from bids_dtg.bundles.card import ModelCard
 from bids_dtg.cleaning.design import TooShortError
 from bids_dtg.connectome.connectome import Connectome, run_connectomes
 from bids_dtg.connectome.design import SECONDS_PER_SEGMENT, TemporalDesign
@@ -25,11 +24,17 @@ from bids_dtg.connectome.moments import RunVoxels, measure_run
 from bids_dtg.connectome.passes import Blocks
 from bids_dtg.contrasts.analyses.cohort_plan import CohortPlan, contrast_rows
 from bids_dtg.contrasts.analyses.person_arrays import MeasuredRest, PersonArrays
-from bids_dtg.contrasts.analyses.source import lengths_of, maps_in_words, megabytes, own_form
+from bids_dtg.contrasts.analyses.source import (
+    lengths_of,
+    maps_in_words,
+    megabytes,
+    own_form,
+    sets_that_fit,
+    template_bundle,
+)
 from bids_dtg.contrasts.bundle.bundle import ModelBundle
-from bids_dtg.contrasts.bundle.kinds import KINDS, MapsKind
+from bids_dtg.contrasts.bundle.kinds import MapsKind
 from bids_dtg.contrasts.bundle.part import MapsPart
-from bids_dtg.contrasts.bundle.writer import BundleArrays, geometry_files
 from bids_dtg.contrasts.contrast import Contrast
 from bids_dtg.contrasts.kind import LINEAR_MEANS
 from bids_dtg.contrasts.participant.model import Model, obtain_bundle
@@ -56,6 +61,11 @@ from bids_dtg.files.names import plain_label
 from bids_dtg.files.path_names import PathNames, machine_folders
 from bids_dtg.files.provenance import file_fingerprint
 from bids_dtg.imaging.places import ListedPlaces
+from bids_dtg.imaging.surfaces.grayordinates import (
+    Grayordinates,
+    read_cifti_header,
+    standard_grayordinates,
+)
 from bids_dtg.inputs.arrays import ArrayPeople, PeopleArray, read_arrays
 from bids_dtg.inputs.dataset import name_folder
 from bids_dtg.inputs.splits_file import Families
@@ -63,7 +73,6 @@ from bids_dtg.inputs.statmaps import PersonMaps, StatMap, plain_contrast
 from bids_dtg.notices import counted, say
 from bids_dtg.settings import OPTIONS, ModellingOptions, Settings
 from bids_dtg.stats.group_ica import GroupIca, standardised_places
-from bids_dtg.stats.linear import VOXELS_A_COEFFICIENT
 from bids_dtg.stats.map_checks import own_figures
 from bids_dtg.version import __version__
 
@@ -320,7 +329,7 @@ class ArraySource:
                 "nobody has both rest and measured maps in these files",
                 expected="the same names under the key people",
             )
-        return ArrayPlan(both, rows, "effect", left_out, "", (), path.name)
+        return ArrayPlan(both, rows, "effect", left_out, "", maps_source=path.name)
 
     @property
     def _own_contrasts(self) -> tuple[Contrast, ...]:
@@ -566,8 +575,7 @@ def _form(
     if people.roi_maps is not None and sum(given) == len(people.roi_maps):
         return dataclasses.replace(form, sets=given if len(given) > 1 else ()), sets
     if not sets and people.roi_maps is None and not modelling.add_sums:
-        places = len(people.places)
-        sets = tuple(n for n in kind.sets if places >= VOXELS_A_COEFFICIENT * (1 + n))
+        sets = sets_that_fit(kind.sets, len(people.places))
     return dataclasses.replace(form, sets=sets if len(sets) > 1 else ()), sets
 
 
@@ -609,19 +617,31 @@ def _base(
     record: Mapping[str, Any] | Sequence[Mapping[str, Any]] | None = None,
 ) -> ModelBundle:
     """Make the template bundle of a new model from arrays: places and ROIs without weights."""
-    places = ListedPlaces(people.places, people.adjacency)
-    arrays = BundleArrays({}, roi_maps, places, places)
-    files = geometry_files(arrays)
-    card = ModelCard(
-        name="arrays",
-        version="1",
-        kind=next(iter(KINDS)),
-        part=dataclasses.replace(part, places=places.number),
-        files={name: hashlib.sha256(data).hexdigest() for name, data in files.items()},
-        record=None if record is None else {"roi_maps": record},
-    )
-    identity = hashlib.sha256(card.to_json().encode()).hexdigest()
-    return ModelBundle(folder, card, identity, places, places, roi_maps)
+    return template_bundle(_places(people), roi_maps, part, folder, record)
+
+
+def _places(people: ArrayPeople) -> ListedPlaces | Grayordinates:
+    """Return the places of the arrays.
+
+    Raises
+    ------
+    DatasetError, RunError
+        The arrays are not of the grayordinates that they name.
+    """
+    if people.grayordinates is None:
+        return ListedPlaces(people.places, people.adjacency)
+    if isinstance(people.grayordinates, str):
+        places = standard_grayordinates()
+    else:
+        what = "a CIFTI file of maps or series, whose places are those of the arrays"
+        places = read_cifti_header(people.grayordinates, what).places
+    if places.number != len(people.places):
+        raise DatasetError(
+            f"the arrays have {counted(len(people.places), 'place')}, and grayordinates is "
+            f"{people.grayordinates}",
+            expected=f"{places.number} places, in its order",
+        )
+    return places
 
 
 def _refuse_a_model(settings: Settings) -> None:
@@ -634,13 +654,14 @@ def _refuse_a_model(settings: Settings) -> None:
 
 def _require_same_places(bundle: ModelBundle, people: ArrayPeople) -> None:
     card = bundle.card
-    if not isinstance(bundle.places, ListedPlaces):
+    if not isinstance(bundle.places, ListedPlaces | Grayordinates):
         raise BundleError(
             f"{card.name} is a model of voxels on a grid, which reads images",
             expected="a model that was trained on arrays",
         )
     own, given = bundle.places.names, people.places
-    if len(own) != len(given) or (people.places_named and own != given):
+    of_cifti = isinstance(bundle.places, Grayordinates)
+    if len(own) != len(given) or (people.places_named and own != given and not of_cifti):
         first = next((a for a, b in zip(own, given, strict=False) if a != b), own[-1])
         raise DatasetError(
             f"the arrays have {counted(len(given), 'place')}, and {card.name} was trained on "

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from bids_dtg.contrasts.contrast import Contrast, hcp_contrasts
 from bids_dtg.contrasts.participant.request import Request
-from bids_dtg.errors import DatasetError
+from bids_dtg.errors import DatasetError, RunError
 from bids_dtg.files.names import plain_label
+from bids_dtg.inputs.space_choice import SURFACE
 from bids_dtg.inputs.statmap_files import StatFile, find_statmap_files
 from bids_dtg.inputs.statmaps import (
     PersonMaps,
@@ -40,6 +41,8 @@ class CohortPlan:
     left_out: Mapping[str, str]  # label -> missing scan, of people with the other scan
     sessions: str  # a sentence on targets and retests; empty without sessions
     notes: tuple[str, ...] = ()  # decisions on tasks, spaces and runs
+    # By template, the transform that maps points of the model's space to those of such maps.
+    ways: Mapping[str, Path] = field(default_factory=dict)
 
     @property
     def files(self) -> tuple[str, ...]:
@@ -92,7 +95,12 @@ def plan_cohort(request: Request, place: Path, contrasts: Sequence[Contrast] | N
         several for one map.
     """
     everything = find_statmap_files(place)
-    files, of_space = in_space(everything.files, request.bundle.grid.space)
+    ways, lacks = _ways(request, everything.files)
+    try:
+        files, of_space = in_space(everything.files, request.bundle.space, ways)
+    except DatasetError as err:
+        remedy = next((lack.remedy for lack in lacks if lack.remedy), None)
+        raise DatasetError(err.found, expected=err.expected, remedy=remedy) from err
     known = (*hcp_contrasts(), *request.bundle.contrasts)
     tasks = {plain_contrast(row.label): plain_contrast(row.task) for row in known}
     files, of_tasks = name_targets(files, tasks)
@@ -128,7 +136,23 @@ def plan_cohort(request: Request, place: Path, contrasts: Sequence[Contrast] | N
     )
     notes = tuple(note for note in (of_tasks, of_space, of_runs, ours) if note)
     sessions = describe_sessions(people.values())
-    return CohortPlan(people, rows, statistic, left_out, sessions, notes)
+    return CohortPlan(people, rows, statistic, left_out, sessions, notes, ways)
+
+
+def _ways(request: Request, files: Sequence[StatFile]) -> tuple[dict[str, Path], list[RunError]]:
+    """Return transforms to other templates that maps are in, and what other templates lack."""
+    ways: dict[str, Path] = {}
+    lacks: list[RunError] = []
+    model = request.bundle.space
+    spaces = {file.space for file in files if file.space not in (None, model, SURFACE)}
+    if model == SURFACE:
+        return ways, lacks
+    for space in sorted(filter(None, spaces)):
+        try:
+            ways[space] = request.templateflow.transform(model, space)
+        except RunError as err:
+            lacks.append(err)
+    return ways, lacks
 
 
 def _people(request: Request, files: Sequence[StatFile]) -> dict[str, PersonMaps]:

@@ -64,7 +64,7 @@ def _evaluate(
     rows = [known[plain_contrast(contrast.label)] for contrast in cohort.contrasts]
 
     kept: dict[str, Array] = {}
-    if bundle.card.part.grid is None:
+    if settings.modelling.input_arrays:
         maps = keep_predictions(analysis, people)
         kept = {person.label: own for person, own in zip(people, maps, strict=True)}
 

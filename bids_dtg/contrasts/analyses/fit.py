@@ -26,7 +26,7 @@ from bids_dtg.contrasts.plan import find_recipe
 from bids_dtg.contrasts.recentring import Correction, RecentringSums
 from bids_dtg.engine.gpu import resolve_device
 from bids_dtg.errors import DatasetError
-from bids_dtg.imaging.places import Places
+from bids_dtg.imaging.places import ListedPlaces, Places
 from bids_dtg.notices import counted, say
 from bids_dtg.settings import ModellingOptions
 from bids_dtg.stats.conformal import block_edge
@@ -208,11 +208,11 @@ def learn_distribution(
 ) -> TrainingDistribution | None:
     """Learn the training distribution, which runs of new people are compared to.
 
-    Returns None, and reports it, for too few people or segments. Models at places without a grid
-    have none, as no run of images is compared with them.
+    Returns None, and reports it, for too few people or segments. Models at places that have names
+    alone have none, as no run of images is compared with them.
 
     """
-    if bundle.card.part.grid is None:
+    if isinstance(bundle.places, ListedPlaces):
         return None
     rest = [person.rest for person in people if person.rest is not None]
     segments = sum(len(run) for own in rest for run in own.segments)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property, partial
+from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
@@ -27,6 +29,10 @@ from bids_dtg.engine.display import Reporter
 from bids_dtg.errors import EmptyMapError, RunError, UnusableMapError
 from bids_dtg.files.array_store import ArrayStore
 from bids_dtg.files.provenance import file_fingerprint
+from bids_dtg.imaging.statmap import read_statmap
+from bids_dtg.imaging.transforms.chain import map_points
+from bids_dtg.imaging.transforms.itk import read_transforms
+from bids_dtg.inputs.run import TransformFile
 from bids_dtg.inputs.statmaps import StatMap
 from bids_dtg.participants.averages import AveragedRuns
 from bids_dtg.settings import OPTIONS
@@ -260,7 +266,14 @@ class RunArrays(PersonArrays):
                 for statmap in maps.values()
                 for path in statmap.sources(self.plan.statistic)
             ],
+            **self._transforms(maps),
         }
+
+    def _transforms(self, maps: Mapping[str, StatMap]) -> dict[str, Any]:
+        """Return the transforms of maps in other templates; nothing where there are none."""
+        spaces = {statmap.space or "" for statmap in maps.values()} & set(self.plan.ways)
+        used = {space: file_fingerprint(self.plan.ways[space]) for space in sorted(spaces)}
+        return {"transforms": {k: dataclasses.asdict(v) for k, v in used.items()}} if used else {}
 
     def read_maps(
         self, label: str, maps: Mapping[str, StatMap]
@@ -271,7 +284,7 @@ class RunArrays(PersonArrays):
         unusable = {}
         for contrast, statmap in maps.items():
             try:
-                values = read_measured(statmap, self.plan.statistic, self.request.bundle.places)
+                values = read_measured(statmap, self.plan.statistic, self._reading(statmap))
                 why = own_figures(values).unusable
             except EmptyMapError:
                 why = "it is empty"
@@ -326,6 +339,22 @@ class RunArrays(PersonArrays):
             for minutes, part in measured.connectomes.beginnings.items():
                 found.add_shorter(minutes, part.r)
         return found
+
+    def _reading(self, statmap: StatMap) -> Callable[[Path], NDArray[np.float32]]:
+        """Return what reads the files of a map at the model's places."""
+        if statmap.space not in self.plan.ways:
+            return self.request.bundle.places.read
+        space = statmap.space or ""
+        return partial(read_statmap, points=self._points[space], space=space)
+
+    @cached_property
+    def _points(self) -> Mapping[str, NDArray[np.float64]]:
+        """Where the model's voxels lie in other templates, (voxels, 3) RAS+ mm of each."""
+        points = self.request.bundle.voxels.points
+        return {
+            space: map_points(points, read_transforms([TransformFile(path)]))
+            for space, path in self.plan.ways.items()
+        }
 
     def _geometry(self) -> dict[str, str]:
         """Return checksums of the files that define grid and ROIs."""

@@ -13,6 +13,7 @@ from bids_dtg.contrasts.people import Person, predicted_maps
 from bids_dtg.errors import DatasetError
 from bids_dtg.files.array_store import Stream, write_npz
 from bids_dtg.imaging.places import ListedPlaces
+from bids_dtg.imaging.surfaces.grayordinates import Grayordinates
 from bids_dtg.notices import counted, say
 from bids_dtg.settings import Settings
 from bids_dtg.version import __version__
@@ -67,7 +68,7 @@ def keep_predictions(analysis: Analysis, people: Sequence[Person]) -> Array:
     (people, contrasts of the model, places), on disk until the store's `work` is discarded.
     """
     bundle, source = analysis.bundle, analysis.source
-    assert isinstance(bundle.places, ListedPlaces)
+    assert isinstance(bundle.places, ListedPlaces | Grayordinates)
     shape = (len(people), len(bundle.contrasts), bundle.places.number)
     maps: Array = analysis.store.create("work/predictions", shape, np.float32)
     for number, person in enumerate(people):

@@ -14,8 +14,10 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from bids_dtg.bundles.card import ModelCard
 from bids_dtg.cleaning.design import TooShortError
 from bids_dtg.cleaning.strategies import find_strategy
+from bids_dtg.connectome.design import SECONDS_PER_SEGMENT
 from bids_dtg.connectome.form import Form
 from bids_dtg.connectome.nested_sets import combination
 from bids_dtg.contrasts.analyses.cohort import make_side_by_side
@@ -23,6 +25,7 @@ from bids_dtg.contrasts.analyses.cohort_plan import CohortPlan, plan_cohort
 from bids_dtg.contrasts.analyses.person_arrays import PersonArrays, RunArrays
 from bids_dtg.contrasts.bundle.bundle import ModelBundle
 from bids_dtg.contrasts.bundle.kinds import KINDS, MapsKind
+from bids_dtg.contrasts.bundle.part import MapsPart
 from bids_dtg.contrasts.bundle.writer import BundleArrays, geometry_files
 from bids_dtg.contrasts.contrast import Contrast
 from bids_dtg.contrasts.participant.model import Model
@@ -30,18 +33,25 @@ from bids_dtg.contrasts.participant.request import Request
 from bids_dtg.contrasts.plan import find_recipe
 from bids_dtg.contrasts.weighted_sums import SHORTER_MINUTES, some_places
 from bids_dtg.engine.machine import return_memory
-from bids_dtg.errors import DtgError, SettingsError
+from bids_dtg.errors import DatasetError, DtgError, SettingsError
 from bids_dtg.files.array_store import ArrayStore
 from bids_dtg.files.derivatives import DerivativeDataset, SourceDataset
 from bids_dtg.files.path_names import PathNames
 from bids_dtg.files.provenance import file_fingerprint
+from bids_dtg.imaging.places import ListedPlaces
+from bids_dtg.imaging.surfaces.dtseries import read_series_header
+from bids_dtg.imaging.surfaces.grayordinates import Grayordinates
 from bids_dtg.inputs.dataset import own_name
+from bids_dtg.inputs.find import find_input_runs
+from bids_dtg.inputs.space_choice import SURFACE, SpaceRule
 from bids_dtg.inputs.splits_file import Families, read_families
 from bids_dtg.inputs.statmaps import statmaps_place
 from bids_dtg.notices import counted, say
+from bids_dtg.participants.request import Asked
 from bids_dtg.participants.run_source import plan_run
-from bids_dtg.settings import ModellingOptions, Settings
+from bids_dtg.settings import OPTIONS, ModellingOptions, Settings
 from bids_dtg.stats.group_ica import GroupIca
+from bids_dtg.stats.linear import VOXELS_A_COEFFICIENT
 
 # Of a run with more frames, means of frames in a row make ROI maps: slow enough for BOLD, and a
 # quarter of a run of HCP in memory.
@@ -71,6 +81,52 @@ def own_form(kind: MapsKind, modelling: ModellingOptions, sets: Sequence[int]) -
         f"{kind.name} on the {form.name} form",
         expected=f"one number, or --architecture {able} on the partial form of rest",
     )
+
+
+def template_bundle(
+    places: ListedPlaces | Grayordinates,
+    roi_maps: NDArray[np.floating],
+    part: MapsPart,
+    folder: Path,
+    record: Mapping[str, Any] | Sequence[Mapping[str, Any]] | None = None,
+) -> ModelBundle:
+    """Make the template of a new model without a grid: places and ROIs without weights.
+
+    Parameters
+    ----------
+    places, roi_maps
+        The places, and the ROI maps (rois, places).
+    part
+        The card's part, but for the places.
+    folder
+        What stands for the bundle's folder; nothing is written.
+    record
+        How the ROI maps were made; None: they were given.
+    """
+    files = geometry_files(BundleArrays({}, roi_maps, places, places))
+    card = ModelCard(
+        name="grayordinates" if isinstance(places, Grayordinates) else "arrays",
+        version="1",
+        kind=next(iter(KINDS)),
+        part=dataclasses.replace(
+            part, places=places.number, cifti=isinstance(places, Grayordinates)
+        ),
+        files={name: hashlib.sha256(data).hexdigest() for name, data in files.items()},
+        record=None if record is None else {"roi_maps": record},
+    )
+    identity = hashlib.sha256(card.to_json().encode()).hexdigest()
+    return ModelBundle(folder, card, identity, places, places, roi_maps)
+
+
+def sets_that_fit(sets: Sequence[int], places: int) -> tuple[int, ...]:
+    """Return the sets of ROI maps that so many places are enough for.
+
+    Examples
+    --------
+    >>> sets_that_fit((15, 25, 50), 60)
+    (15, 25)
+    """
+    return tuple(rois for rois in sets if places >= VOXELS_A_COEFFICIENT * (1 + rois))
 
 
 def lengths_of(trained: Form | None) -> tuple[float, ...]:
@@ -257,11 +313,11 @@ class DatasetSource:
             Wrong options, dataset or model.
         """
         place, others = statmaps_place(settings.inputs.derivatives)
+        asked = (settings.inputs.space or "").partition(":")[0]
+        if kind is not None and asked == SURFACE and _has_no_model(settings):
+            return cls._at_grayordinates(settings.replace(derivatives=others), kind, place)
         if place is None:
-            raise SettingsError(
-                f"--analysis {settings.modelling.analysis} needs measured maps",
-                expected="--derivatives statmaps=PATH, or --input-arrays FILE",
-            )
+            raise _no_maps(settings)
         request = Request.prepare(settings.replace(derivatives=others))
         card = request.bundle.card
         if kind is not None:
@@ -274,6 +330,36 @@ class DatasetSource:
             if sets:
                 words = f"masks are those of {card.name} {card.version}, with {maps_in_words(sets)}"
         return cls(request, place, words, form, sets)
+
+    @classmethod
+    def _at_grayordinates(
+        cls, settings: Settings, kind: MapsKind, place: Path | None
+    ) -> DatasetSource:
+        """Prepare the training of a model whose places are those of the first person's series."""
+        if place is None:
+            raise _no_maps(settings)
+        made: list[tuple[Form, tuple[int, ...], str]] = []
+
+        def template(asked: Asked) -> ModelBundle:
+            places, example = _first_places(asked)
+            sets = settings.modelling.rois or sets_that_fit(kind.image_sets, places.number)
+            if not sets:
+                raise SettingsError(
+                    f"a {kind.name} model of {counted(places.number, 'grayordinate')} has no "
+                    "ROI maps",
+                    expected="--rois N, or a --model of grayordinates that has some",
+                )
+            form = own_form(kind, settings.modelling, sets)
+            seconds = kind.segment_seconds(SECONDS_PER_SEGMENT)
+            part = MapsPart((), segment_seconds=seconds, connectome=form)
+            dtype = np.float16 if part.several else np.float32
+            maps = np.zeros((sum(sets), places.number), dtype)
+            made.append((form, sets, f"places are those of {example}"))
+            return template_bundle(places, maps, part, asked.output / "group")
+
+        request = Request.prepare(settings, template)
+        ((form, sets, words),) = made
+        return cls(request, place, f"{words}, with {maps_in_words(sets)}", form, sets)
 
     @property
     def lengths(self) -> tuple[float, ...]:
@@ -352,6 +438,12 @@ class DatasetSource:
         maps, record = self._made_maps(training)
         base = self.bundle
         part = dataclasses.replace(base.card.part, connectome=self.own_form)
+        if isinstance(base.places, Grayordinates):
+            kept = maps.astype(np.float16) if part.several else maps
+            bundle = template_bundle(base.places, kept, part, base.path, record)
+            words = f"{self.maps_words} {self._made_by(training)}"
+            request = dataclasses.replace(self.request, bundle=bundle)
+            return dataclasses.replace(self, request=request, maps_words=words)
         if not part.several:
             # Over the brain, as the file of one set has them.
             volumes = np.stack([base.voxels.volume(own) for own in maps])
@@ -374,10 +466,13 @@ class DatasetSource:
             base, card=card, identity=identity, roi_maps=maps, combine=combine
         )
         words = f"masks are those of {card.name} {card.version}, with {maps_in_words(self.learns)} "
-        words += "made by group ICA of "
-        words += f"{counted(len(training), 'training participant')} (seed {self._seed})"
+        words += self._made_by(training)
         request = dataclasses.replace(self.request, bundle=bundle)
         return dataclasses.replace(self, request=request, maps_words=words)
+
+    def _made_by(self, training: Sequence[str]) -> str:
+        people = counted(len(training), "training participant")
+        return f"made by group ICA of {people} (seed {self._seed})"
 
     @property
     def _seed(self) -> int:
@@ -444,7 +539,7 @@ class DatasetSource:
         try:
             for run in self.request.runs(label):
                 try:
-                    plan_run(run, self.bundle.grid.space, self.settings.cleaning)
+                    plan_run(run, self.bundle.space, self.settings.cleaning)
                     usable = True
                 except TooShortError as err:
                     short = str(err)
@@ -476,3 +571,37 @@ class DatasetSource:
         """Make people's arrays in several processes."""
         assert isinstance(arrays, RunArrays)
         return make_side_by_side(arrays, labels)
+
+
+def _has_no_model(settings: Settings) -> bool:
+    return bool(settings.inputs.model == OPTIONS["model"].field.default)
+
+
+def _no_maps(settings: Settings) -> SettingsError:
+    return SettingsError(
+        f"--analysis {settings.modelling.analysis} needs measured maps",
+        expected="--derivatives statmaps=PATH, or --input-arrays FILE",
+    )
+
+
+def _first_places(asked: Asked) -> tuple[Grayordinates, str]:
+    """Return the grayordinates of the first series that can be read, and the file's name.
+
+    Raises
+    ------
+    DatasetError
+        Nobody has one.
+    """
+    failures: list[DtgError] = []
+    rule = SpaceRule(model=SURFACE, asked=asked.settings.inputs.space)
+    for participant in asked.participants:
+        try:
+            run = find_input_runs(asked.dataset, participant, asked.selection, rule=rule)[0]
+            return read_series_header(run.bold).places, run.bold.name
+        except DtgError as err:
+            failures.append(err)
+    raise DatasetError(
+        f"nobody in {asked.dataset.root} has a series at grayordinates: {failures[0].found}",
+        expected=failures[0].expected,
+        remedy=failures[0].remedy,
+    )

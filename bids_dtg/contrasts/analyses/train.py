@@ -417,6 +417,7 @@ def write_fitted(
             contrasts=tuple(contrasts),
             grid=base.card.part.grid,
             places=base.card.part.places,
+            cifti=base.card.part.cifti,
             segment_seconds=base.card.part.segment_seconds,
             statistic=cohort.statistic,
             units=cohort.statistic if cohort.statistic != "effect" else "arbitrary",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +21,7 @@ from bids_dtg.contrasts.bundle.arrays import (
     TRAINING_DISTRIBUTION_FILE,
     read_calibration,
     read_combine,
+    read_grayordinates,
     read_listed_maps,
     read_offset,
     read_places,
@@ -47,6 +48,7 @@ from bids_dtg.imaging.header import read_header
 from bids_dtg.imaging.nifti import read_mask
 from bids_dtg.imaging.places import Places, VoxelPlaces
 from bids_dtg.imaging.sampling import LatticeSampling
+from bids_dtg.imaging.surfaces.grayordinates import Grayordinates
 from bids_dtg.stats.conformal import Calibration
 from bids_dtg.stats.deviation import Deviation
 from bids_dtg.stats.parcel_intervals import ParcelIntervals
@@ -113,6 +115,11 @@ class ModelBundle(Bundle[MapsPart]):
             The model has no grid.
         """
         card = self.card
+        if card.part.cifti:
+            raise BundleError(
+                f"{card.name} is a model of grayordinates, without a grid",
+                expected="a model on a grid, for what is asked",
+            )
         if card.part.grid is None:
             raise BundleError(
                 f"{card.name} is a model of {card.part.places} places without a grid: it reads "
@@ -124,9 +131,34 @@ class ModelBundle(Bundle[MapsPart]):
         return card.part.grid
 
     @property
+    def space(self) -> str:
+        """Template of the places: a mesh's for grayordinates.
+
+        Raises
+        ------
+        BundleError
+            The places have names alone.
+        """
+        if isinstance(self.places, Grayordinates):
+            return self.places.space
+        return self.grid.space
+
+    @property
+    def metadata(self) -> dict[str, Any]:
+        """What BIDS wants in the sidecars of maps at the places; BundleError as for `space`."""
+        if isinstance(self.places, Grayordinates):
+            return self.places.metadata
+        return self.grid.brain_metadata
+
+    @property
     def training_voxel_mm(self) -> float:
-        """Edge of a voxel of the runs that it was trained on: the grid's if nothing is stated."""
+        """Edge of a voxel of the runs that it was trained on: the grid's if nothing is stated.
+
+        Of grayordinates it is the distance between neighbouring vertices.
+        """
         stated = self.card.training.voxel_size_mm
+        if stated is None and isinstance(self.places, Grayordinates):
+            return self.places.spacing_mm
         return self.grid.voxel_edge_mm if stated is None else stated
 
     @property
@@ -308,7 +340,8 @@ def _read_geometry(
         )
     if grid is None:
         assert number is not None  # a card has a grid or a number of places
-        listed = read_places(folder / PLACES_FILE, number)
+        read = read_grayordinates if card.part.cifti else read_places
+        listed: Places = read(folder / PLACES_FILE, number)
         maps = read_listed_maps(folder / LISTED_MAPS_FILE, rois, number, several=several)
         return listed, listed, maps, None
     if several:

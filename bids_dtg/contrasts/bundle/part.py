@@ -28,7 +28,8 @@ from bids_dtg.notices import counted
 MAPS_FILE = "maps.nii.gz"
 BRAIN_MASK_FILE = "brain_mask.nii.gz"
 MASK_FILE = "mask.nii.gz"
-# For a model without a grid: names of its places, and its ROI maps, as those of several sets.
+# For a model without a grid: its places, which are names or grayordinates, and its ROI maps, as
+# those of several sets.
 PLACES_FILE, LISTED_MAPS_FILE = "places.safetensors", "maps.safetensors"
 _REQUIRED = (MAPS_FILE, BRAIN_MASK_FILE, MASK_FILE)
 _REQUIRED_LISTED = (LISTED_MAPS_FILE, PLACES_FILE)
@@ -92,7 +93,7 @@ class MapsPart:
         *("description", "training", "roi_series", "segment_seconds", "mask_input", "statistic"),
         *("units", "for_science", "notice", "files", "recentring", "gains", "reference"),
         *("calibration", "places", "sources", "same_for_all", "connectome", "rois"),
-        *("parcel_intervals", "deviation"),
+        *("parcel_intervals", "deviation", "cifti"),
     )
     FILES: ClassVar[tuple[str, ...]] = (
         *(*_REQUIRED, *_REQUIRED_LISTED, OFFSET_FILE, CALIBRATION_FILE, TRAINING_DISTRIBUTION_FILE),
@@ -100,7 +101,7 @@ class MapsPart:
     )
 
     contrasts: tuple[Contrast, ...]  # in the order of the outputs
-    grid: Grid | None = None  # where its maps and masks lie; None: at places that have names alone
+    grid: Grid | None = None  # where its maps and masks lie; None: at names, or grayordinates
     places: int | None = None  # how many places it has, without a grid; None: it has a grid
     roi_series: str = DUAL_REGRESSION  # how ROI series are made from the ROI maps
     segment_seconds: float = 432.0  # length of rest in one training sample
@@ -118,6 +119,7 @@ class MapsPart:
     same_for_all: tuple[str, ...] = ()
     connectome: Form = MARGINAL  # what the model reads
     deviation: Mapping[str, Any] | None = None  # whose mean and spread: `statistics`
+    cifti: bool = False  # whether its places without a grid are grayordinates, not names
 
     @property
     def outputs(self) -> str:
@@ -182,6 +184,7 @@ class MapsPart:
         content |= {"rois": _sets_to_json(form.sets)} if form.sets else {}
         newest = form.standardised or form.fixed is not None
         content |= {"format_version": 6} if newest else {}
+        content |= {"format_version": 7, "cifti": True} if content.pop("cifti") else {}
         content["contrasts"] = [asdict(contrast) for contrast in self.contrasts]
         content["recentring"] = self.recentring and self.recentring.to_json()
         content["reference"] = content.pop("training_distribution")
@@ -221,6 +224,7 @@ class MapsPart:
             same_for_all=_same_for_all(fields),
             connectome=_form(fields),
             deviation=fields.mapping_or_none("deviation"),
+            cifti=listed and not fields.absent("cifti") and fields.flag("cifti"),
         )
         if (part.recentring is None) != (part.gains is None):
             raise fields.wrong("gains", part.gains, "gains and recentring, or neither")

@@ -19,6 +19,7 @@ from bids_dtg.contrasts.bundle.arrays import (
     TRAINING_DISTRIBUTION_FILE,
     calibration_facts,
     encode_calibration,
+    encode_grayordinates,
     encode_listed_maps,
     encode_offset,
     encode_places,
@@ -46,6 +47,7 @@ from bids_dtg.contrasts.bundle.part import (
 from bids_dtg.contrasts.recentring import Correction
 from bids_dtg.files.tensors import encode_arrays
 from bids_dtg.imaging.places import ListedPlaces, Places
+from bids_dtg.imaging.surfaces.grayordinates import Grayordinates
 from bids_dtg.stats.conformal import Calibration
 from bids_dtg.stats.deviation import Deviation
 from bids_dtg.stats.parcel_intervals import ParcelIntervals
@@ -197,11 +199,11 @@ def geometry_files(arrays: BundleArrays, *, several: bool = False) -> dict[str, 
     several
         Whether its ROI maps are of several sets, which a file of 16 bits keeps.
     """
+    listed = encode_listed_maps(arrays.roi_maps)
+    if isinstance(arrays.places, Grayordinates):
+        return {PLACES_FILE: encode_grayordinates(arrays.places), LISTED_MAPS_FILE: listed}
     if isinstance(arrays.places, ListedPlaces):
-        return {
-            PLACES_FILE: encode_places(arrays.places),
-            LISTED_MAPS_FILE: encode_listed_maps(arrays.roi_maps),
-        }
+        return {PLACES_FILE: encode_places(arrays.places), LISTED_MAPS_FILE: listed}
     masks = {
         BRAIN_MASK_FILE: _encode_mask(arrays.brain, "brain mask"),
         MASK_FILE: _encode_mask(arrays.places, "model mask"),

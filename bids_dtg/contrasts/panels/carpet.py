@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from bids_dtg.contrasts.panels.run import RunData
@@ -17,8 +19,10 @@ from bids_dtg.report.pictures import draw_matrix
 from bids_dtg.report.quality import number
 
 FILE = FileKind("timeseries", "carpet", ".tsv")
-GREY, REST = "grey", "rest"  # how columns of the table are called, before a number
-_TITLES = {GREY: "grey matter", REST: "rest of the brain"}
+# How columns of the table are called, before a number: voxels of two kinds, or grayordinates.
+GREY, REST, PLACE = "grey", "rest", "grayordinate"
+_TITLES = {GREY: "grey matter", REST: "rest of the brain", PLACE: "grayordinates"}
+_ORDER = "in the order of the ROI map that is strongest there"
 _END = 2.0  # standard deviations, of the darkest and the brightest grey
 _MOST = 9.9  # beyond which values are all written as this
 _HEIGHT = 15.0  # rem
@@ -40,11 +44,9 @@ def keep(data: RunData) -> Kept:
         FILE,
         encoded(tsv_text(names, rows)),
         sidecar={
-            "Description": f"Series of single voxels before cleaning, a row a {frames}, less their "
-            f"linear trend, in standard deviations of kept frames, up to {_MOST:g}; n/a: no "
-            f"signal. Columns {GREY}001, ... lie evenly over the model's grey matter, in the order "
-            "of the ROI map that is strongest there; columns "
-            f"{REST}001, ... evenly over the rest of its brain",
+            "Description": f"Series of single {_noun(names)}s before cleaning, a row a {frames}, "
+            f"less their linear trend, in standard deviations of kept frames, up to {_MOST:g}; "
+            f"n/a: no signal. {_where(names)}",
             "SamplingFrequency": 1 / (data.tr_seconds * carpet.each),
             "StartTime": 0,
             "Sources": [data.bold_uri],
@@ -63,10 +65,11 @@ def draw(run: RunFiles, canvas: Canvas) -> Figure | None:
     frames = read_rows(path) if (path := run.files.get(motion.FILE)) else []
     kept = np.array([row.get("kept") == "1" for row in frames], bool)
     seconds = len(kept) * (number(run.quality.get("repetition_time")) or 0)
-    share = 100 * sum(name.startswith(GREY) for name in names) / len(names)
-    ends = {GREY: (0.0, share), REST: (share, 100 - share)}
+    first, noun = PLACE if names[0].startswith(PLACE) else GREY, _noun(names)
+    share = 100 * sum(name.startswith(first) for name in names) / len(names)
+    ends = {first: (0.0, share), REST: (share, 100 - share)}
     plot = Plot(
-        alt=f"{len(values)} voxels over {len(kept)} frames, {int(kept.sum())} of them kept",
+        alt=f"{len(values)} {noun}s over {len(kept)} frames, {int(kept.sum())} of them kept",
         address=canvas.write("carpet", draw_matrix(values, GREYS, -_END, _END)),
         ticks=tuple(Label(text, 100 * place) for place, text in minute_marks(seconds)),
         dropped=dropped_labels(kept),
@@ -77,14 +80,28 @@ def draw(run: RunFiles, canvas: Canvas) -> Figure | None:
         parts=(share,) if 0 < share < 100 else (),
         below="minutes of the run",
     )
-    return Figure((lanes,), _caption(len(values), kept), ramp=_RAMP)
+    return Figure((lanes,), _caption(names, kept), ramp=_RAMP)
 
 
-def _caption(voxels: int, kept: np.ndarray) -> str:
-    left = len(kept) - int(kept.sum())
+def _noun(names: Sequence[str]) -> str:
+    return PLACE if names[0].startswith(PLACE) else "voxel"
+
+
+def _where(names: Sequence[str]) -> str:
+    if _noun(names) == PLACE:
+        return f"Columns {PLACE}001, ... lie evenly over the file, {_ORDER}"
     return (
-        f"{voxels} voxels of the run before cleaning, a row each, less their linear trend; grey "
-        "matter is in the order of the model's ROI maps. Vertical stripes are moments that the "
+        f"Columns {GREY}001, ... lie evenly over the model's grey matter, {_ORDER}; columns "
+        f"{REST}001, ... evenly over the rest of its brain"
+    )
+
+
+def _caption(names: Sequence[str], kept: np.ndarray) -> str:
+    left, noun = len(kept) - int(kept.sum()), _noun(names)
+    what = "they are" if noun == PLACE else "grey matter is"
+    return (
+        f"{len(names)} {noun}s of the run before cleaning, a row each, less their linear trend; "
+        f"{what} in the order of the model's ROI maps. Vertical stripes are moments that the "
         "whole brain shares, as of motion or breath"
         + (f"; {left} of {len(kept)} frames were left out and are shaded." if left else ".")
     )

@@ -32,9 +32,11 @@ _KEYS = (Key("#2fa58e", "grey matter with signal"), Key("#e0392e", "without sign
 _FEW_ROIS = 4
 
 
-def keep(data: RunData) -> Kept:
-    """Label the voxels of the model's brain."""
+def keep(data: RunData) -> Kept | None:
+    """Label the voxels of the model's brain; None of grayordinates, which files have all of."""
     bundle, measured = data.bundle, data.measured
+    if bundle.card.part.cifti:
+        return None
     tissue = bundle.brain_voxels.volume(np.full(bundle.brain.number, 3, np.uint8))
     tissue[bundle.voxels.mask] = np.where(measured.covered, 1, 2)
     return keep_volume(

@@ -14,6 +14,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bids_dtg.contrasts.panels.background import of_participant
+from bids_dtg.contrasts.panels.grayordinates import (
+    DenseMaps,
+    DensePictures,
+    view_text,
+)
 from bids_dtg.contrasts.panels.individuality import individuality_words
 from bids_dtg.contrasts.panels.map_reliability import MOSTLY_THE_MEAN, read_map_reliability
 from bids_dtg.contrasts.panels.predictability import lead as predictability_lead
@@ -86,7 +91,7 @@ _DIGITS = 8  # of a digest, in names of files
 class Card:
     """One map on a page."""
 
-    number: int  # in the page's list of maps
+    number: int | None  # in the page's list of maps; None: the viewer does not show it
     anchor: str
     name: str
     about: str  # one line
@@ -118,7 +123,7 @@ class Gallery:
     groups: tuple[TaskCards, ...]
     viewer_average: ViewerAverage | None  # None: the viewer has no copies of these maps
     viewer_maps: tuple[ViewerMap, ...]
-    backdrop: str  # address of the anatomy
+    backdrop: str  # address of the anatomy; empty: the viewer has no copies
     files: tuple[Path, ...]  # written
     first: int = 0  # number of the first map on the page
 
@@ -179,6 +184,9 @@ def draw_sets(dataset: DerivativeDataset, files: ParticipantFiles, folder: Path)
     background = of_participant(dataset, files)
 
     def draw(made: AverageFiles, maps: Sequence[MapFile], look: Look) -> tuple[TaskCards, ...]:
+        if maps[0].at_grayordinates:
+            galleries.append(DenseDrawer(dataset, folder, made.title, look).draw(maps))
+            return galleries[-1].groups
         drawer = GalleryDrawer(
             dataset,
             folder,
@@ -209,6 +217,7 @@ def draw_sets(dataset: DerivativeDataset, files: ParticipantFiles, folder: Path)
             desc = next(iter(wide[0].overlays))
             groups += draw(made, wide, Look(background, desc, opens=opens, view=_HALF_WIDTH))
         averages.append(_on_page(made, f"maps-{position}", groups))
+    in_viewer = [gallery.backdrop for gallery in galleries if gallery.backdrop]
     return Section(
         template="maps.html",
         links=((averages[0].anchor, "Contrasts"),),
@@ -217,8 +226,10 @@ def draw_sets(dataset: DerivativeDataset, files: ParticipantFiles, folder: Path)
         viewer_data=viewer_data(
             [gallery.viewer_average for gallery in galleries if gallery.viewer_average],
             [shown for gallery in galleries for shown in gallery.viewer_maps],
-            galleries[0].backdrop,
-        ),
+            in_viewer[0],
+        )
+        if in_viewer
+        else None,
     )
 
 
@@ -254,7 +265,7 @@ def _half_width_lead(made: AverageFiles) -> str:
     return (
         "A newly measured map of a person like those of the calibration is meant to lie within so "
         f"much of the predicted one at {share} places. Half-widths come with the model and are "
-        f"the same for all participants. {_SCALES} {slice_text()} {_OPENS}"
+        f"the same for all participants. {_SCALES} {_shown_text(made)}"
     )
 
 
@@ -286,6 +297,12 @@ def _own_lead(made: AverageFiles) -> str:
             "deviation; then participant --reports-only)."
         )
     none = len(made.maps) - len(there)
+    opened = (
+        view_text()
+        if made.maps[0].at_grayordinates
+        else f"{slice_text()} Each opens the predicted map in the viewer or, where maps were "
+        "written on surfaces, itself."
+    )
     without = (
         f"{counted(none, 'contrast')} {'has' if none == 1 else 'have'} none, as nothing of it is "
         "individual. "
@@ -293,8 +310,7 @@ def _own_lead(made: AverageFiles) -> str:
     return (
         "Each predicted map minus the mean prediction for other people, in units of the spread "
         f"between them at all places together: {_usual_words(made)}. All maps share a colour "
-        f"scale. {without if none else ''}{slice_text()} Each opens the predicted map in the "
-        "viewer or, where maps were written on surfaces, itself."
+        f"scale. {without if none else ''}{opened}"
     )
 
 
@@ -320,7 +336,14 @@ def _lead(made: AverageFiles) -> str:
     able = predictability_lead(made.maps)
     own = any(shown.deviation for shown in made.maps)
     able = ("The whole predicted maps: most of each is shared by everybody. " if own else "") + able
-    return f"{rest}{_halves(made)}{able}{_SCALES} {slice_text()} {_OPENS}"
+    return f"{rest}{_halves(made)}{able}{_SCALES} {_shown_text(made)}"
+
+
+def _shown_text(made: AverageFiles) -> str:
+    """Say what the pictures show, and what a click on one opens."""
+    if made.maps[0].at_grayordinates:
+        return view_text()
+    return f"{slice_text()} {_OPENS}"
 
 
 def _halves(made: AverageFiles) -> str:
@@ -350,6 +373,68 @@ class Look:
     opens: Mapping[str, int] = field(default_factory=dict)
     words: Mapping[str, str] = field(default_factory=dict)  # further sentences of cards, by label
     view: str = _MAP  # what the maps are
+
+
+class DenseDrawer:
+    """Draws the maps at grayordinates of an average, and writes the pictures.
+
+    Parameters
+    ----------
+    dataset
+        The output folder; the page is at its root.
+    folder
+        Folder for pictures.
+    title
+        Title of the average; file names begin with it.
+    look
+        How the maps are shown.
+    """
+
+    def __init__(self, dataset: DerivativeDataset, folder: Path, title: str, look: Look) -> None:
+        self._dataset, self._folder, self._title, self._look = dataset, folder, title, look
+
+    def draw(self, maps: Sequence[MapFile]) -> Gallery:
+        """Draw maps, ordered by task.
+
+        Raises
+        ------
+        RunError
+            The file of the maps cannot be read, or lacks one.
+        """
+        held = DenseMaps.read(maps[0].path)
+        pictures = DensePictures(held.places, self._look.background)
+        groups, files = [], []
+        for task, group in groupby(maps, key=lambda map_file: map_file.task):
+            members = list(group)
+            values = [held.of(shown.label) for shown in members]
+            limit = self._look.limit or _limit(values)
+            cards = []
+            for shown, own in zip(members, values, strict=True):
+                amount = AMOUNT if self._look.view == _HALF_WIDTH else None
+                pixels = pictures.draw(own, limit, amount=amount)
+                end = "" if self._look.desc == SYNTHETIC else f"_desc-{self._look.desc}"
+                path = self._folder / f"{self._title}_contrast-{shown.label}{end}{PICTURE}"
+                inside = path.relative_to(self._dataset.root).as_posix()
+                write_atomic(self._dataset.path(inside), encode(pixels))
+                files.append(path)
+                largest = int(np.argmax(np.abs(own)))
+                x, y, z = held.places.points[largest].tolist()
+                cards.append(
+                    _card(
+                        shown,
+                        own,
+                        look=self._look,
+                        number=None,
+                        peak=(float(own[largest]), (x, y, z)),
+                        picture=link(path, self._dataset),
+                        sizes=(pixels.shape[0], pixels.shape[1]),
+                    )
+                )
+            units = str(members[0].sidecar.get("Units") or "").partition(" (")[0]
+            groups.append(
+                TaskCards(task or "Maps", units, f"{limit:g}", tuple(cards), self._look.view)
+            )
+        return Gallery(tuple(groups), None, (), "", tuple(files))
 
 
 class GalleryDrawer:
@@ -550,7 +635,7 @@ def _card(
     volume: NDArray[np.float32],
     *,
     look: Look,
-    number: int,
+    number: int | None,
     peak: tuple[float, tuple[float, float, float]],
     picture: str,
     sizes: tuple[int, int],

@@ -23,4 +23,5 @@ PRESENTATION = Presentation(
     notes=words.notes_on_average,
     model=words.model_line,
     background=of_participant,
+    missing=words.missing,
 )

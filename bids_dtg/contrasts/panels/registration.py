@@ -41,7 +41,7 @@ _KEYS = (
 def keep(data: RunData) -> Kept | None:
     """Keep the mean of the first kept frames; None if their position in space is not known."""
     mean = _mean_bold(data)
-    if mean is None:
+    if mean is None or data.mean_frame is None:
         return None
     slope = max(float(mean.max()), 1e-12) / np.iinfo(np.int16).max
     return keep_volume(
@@ -98,6 +98,8 @@ def draw(run: RunFiles, canvas: Canvas) -> Figure | None:
 
 def _mean_bold(data: RunData) -> NDArray[np.float32] | None:
     """Resample the mean to the whole grid, including voxels outside the brain."""
+    if data.mean_frame is None:
+        return None
     grid, mean = data.bundle.grid, data.mean_frame
     everywhere = VoxelPlaces(grid, np.arange(np.prod(grid.shape)))
     try:

@@ -28,8 +28,10 @@ _STORED_R = 1e-3  # r of a stored value of 1
 _HISTOGRAM = (420.0, 120.0)
 
 
-def keep(data: RunData) -> Kept:
-    """Make a map of the agreement."""
+def keep(data: RunData) -> Kept | None:
+    """Make a map of the agreement; None of grayordinates, which are no image."""
+    if data.bundle.card.part.cifti:
+        return None
     agreement = np.rint(data.measured.agreement / _STORED_R).astype(np.int16)
     return keep_volume(
         FILE,

@@ -28,7 +28,7 @@ class RunData(RunFrames):
     run: RestRun  # its files
     source: str  # name of its dataset in BIDS URIs
     interpolation: Interpolation  # how voxels are taken out of the file
-    mean_frame: MeanFrame  # mean of its first kept frames
+    mean_frame: MeanFrame | None  # mean of its first kept frames, if they are volumes
     bundle: ModelBundle  # the model
     measured: RunConnectomes  # connectomes that the maps are predicted from
     carpet: Carpet  # values of some of its voxels over its frames

@@ -13,11 +13,13 @@ from bids_dtg.contrasts.bundle.bundle import ModelBundle
 from bids_dtg.contrasts.bundle.kinds import KINDS, models_in_words
 from bids_dtg.contrasts.bundle.registry import SERIN
 from bids_dtg.files.text import read_json
+from bids_dtg.inputs.space_choice import SURFACE
 from bids_dtg.notices import counted
 from bids_dtg.report.contents import (
     HALF_WIDTH,
     AverageFiles,
     ParticipantFiles,
+    RunFiles,
     sidecar_of,
 )
 from bids_dtg.report.flags import Flag, few_people, trained_on
@@ -222,6 +224,10 @@ def readme_text(card: ModelCard[Any]) -> str:
     warning = "" if card.for_science else "\nThis model is NOT FOR SCIENCE.\n"
     notice = f"\n{card.notice}\n" if card.notice else ""
     title = KINDS[card.kind].words.title
+    files = ".nii.gz: one map for each contrast; its JSON file says\n  what it was"
+    if card.part.cifti:
+        files = ".dscalar.nii: CIFTI, the maps of all contrasts by their labels;\n  its JSON file"
+        files += " says what they were"
     return f"""\
 Synthetic task-activation maps
 ==============================
@@ -230,9 +236,8 @@ The maps in this dataset are predictions, not measurements: each was computed by
 {card.name} {card.version} ({title}) from a person's resting-state fMRI.
 Nobody performed the tasks.
 {warning}{notice}
-- sub-*/[ses-*/]func/*_desc-synthetic_statmap.nii.gz: one map for each contrast; its JSON file says
-  what it was made from and how.
-- *_desc-segmentSpread_statmap.nii.gz: standard deviation over segments of rest.
+- sub-*/[ses-*/]func/*_desc-synthetic_statmap{files} made from and how.
+- *_desc-segmentSpread_statmap.*: standard deviation over segments of rest.
 - *_qc.tsv: quality figures of each run; the JSON file beside it explains the columns.
 - logs/CITATION.md: methods text and references.
 - logs/<run>/: options, versions, timing and failures of each call of the program.
@@ -255,6 +260,12 @@ class ModelOfMaps:
     left_out_in_turn: bool = False  # whether they are training people, each left out in turn
     calibrated_on: tuple[int, int] | None = None  # people, segments of each; None: no intervals
     blended: str = "several models"  # what a blend consists of, in words
+    cifti: bool = False  # whether it reads and predicts at grayordinates
+
+    @property
+    def places(self) -> str:
+        """What it reads and predicts at."""
+        return "grayordinates" if self.cifti else "grey-matter voxels"
 
     @property
     def reads_whole_runs(self) -> bool:
@@ -279,6 +290,7 @@ class ModelOfMaps:
             left_out_in_turn=recentring is not None and recentring.left_out_in_turn,
             calibrated_on=(calibration.participants, calibration.segments) if calibration else None,
             blended=models_in_words(card.record),
+            cifti=card.part.cifti,
         )
 
 
@@ -345,8 +357,8 @@ def _in_sets(model: ModelOfMaps) -> str:
 def _where(model: ModelOfMaps) -> str:
     """Say over which voxels ROI series are estimated."""
     if not model.form.standardised:
-        return "the brain"
-    return "the grey-matter voxels, each divided by its standard deviation in time,"
+        return "all grayordinates" if model.cifti else "the brain"
+    return f"the {model.places}, each divided by its standard deviation in time,"
 
 
 def _connected(model: ModelOfMaps) -> str:
@@ -354,10 +366,10 @@ def _connected(model: ModelOfMaps) -> str:
     if not model.form.row.joint:
         return (
             "Pearson correlations were computed between them and each of "
-            f"{model.n_voxels:,} grey-matter voxels"
+            f"{model.n_voxels:,} {model.places}"
         )
     return (
-        f"each of {model.n_voxels:,} grey-matter voxels was regressed on all of them together, as "
+        f"each of {model.n_voxels:,} {model.places} was regressed on all of them together, as "
         "in its second stage, all series scaled to variance 1, with a ridge penalty, which the "
         f"maps' sidecars name, of {model.form.penalty_words}"
     )
@@ -399,6 +411,16 @@ def _intervals(model: ModelOfMaps, level: int) -> str:
         people=counted(people, "participant"),
         segments=counted(segments, "segment"),
     )
+
+
+def missing(run: RunFiles) -> str | None:
+    """Say why parts of a run at grayordinates are not shown; None of other runs."""
+    if run.facts.get("Space") == SURFACE:
+        return (
+            "The run was read at grayordinates: there are no pictures of its registration and "
+            "coverage, as it holds no volume of the brain."
+        )
+    return None
 
 
 def subtitle(files: ParticipantFiles) -> str:

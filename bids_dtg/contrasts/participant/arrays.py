@@ -16,6 +16,7 @@ from bids_dtg.connectome.passes import Blocks
 from bids_dtg.contrasts.bundle.bundle import ModelBundle
 from bids_dtg.contrasts.participant.measure import ModelVoxels
 from bids_dtg.files.sidecars import EXPECTED_TR, LONGEST_TR_SECONDS
+from bids_dtg.imaging.places import VoxelPlaces
 from bids_dtg.imaging.sampling import LatticeSampling
 from bids_dtg.participants.run_source import require_coverage
 
@@ -87,9 +88,10 @@ def measure_array(
         raise ValueError("the affine cannot be inverted")
     frames = bold.shape[3]
     table = confound_columns(confounds, frames)
-    voxels = ModelVoxels.of(bundle)
+    grid, voxels = bundle.grid, ModelVoxels.of(bundle)
+    assert isinstance(voxels.places, VoxelPlaces)  # of a model on a grid
     sampling = LatticeSampling.between(
-        bold.shape[:3], to_mm, bundle.grid, voxels.places.positions, name="the array"
+        bold.shape[:3], to_mm, grid, voxels.places.positions, name="the array"
     )
     design = TemporalDesign.build(
         table,

@@ -26,15 +26,17 @@ from bids_dtg.connectome.training_distribution.judge import DistributionCheck
 from bids_dtg.connectome.training_distribution.pattern import PatternPlaces
 from bids_dtg.connectome.training_distribution.summary import ConnectomeSummary, LatticeBlocks, Rest
 from bids_dtg.contrasts.bundle.bundle import ModelBundle
-from bids_dtg.contrasts.panels.carpet import GREY, REST
+from bids_dtg.contrasts.panels.carpet import GREY, PLACE, REST
 from bids_dtg.engine.display import Clock
 from bids_dtg.errors import RunError
 from bids_dtg.files.tensors import let_go
-from bids_dtg.imaging.grid import Grid, voxel_edge_mm
+from bids_dtg.imaging.bold import BoldHeader
+from bids_dtg.imaging.grid import Grid
 from bids_dtg.imaging.mean_frame import MeanFrame
 from bids_dtg.imaging.nifti import read_single
 from bids_dtg.imaging.placement import Method
 from bids_dtg.imaging.places import Places, VoxelPlaces
+from bids_dtg.imaging.surfaces.grayordinates import Grayordinates
 from bids_dtg.inputs.run import RestRun
 from bids_dtg.participants.run_source import RunSource, plan_run, require_coverage, smoothing_among
 from bids_dtg.settings import CleaningOptions, InputChoice
@@ -56,10 +58,10 @@ class MeasuredRun:
     cleaning: Mapping[str, object]  # decisions on the cleaning, for the sidecar
     confounds: Confounds  # source of the columns
     interpolation: Method  # how the file was sampled at the model's voxels
-    voxel_mm: float  # edge of a cube with the volume of the file's voxels
+    voxel_mm: float  # edge of a cube with the volume of the file's voxels, or vertices' distance
     mask_overlap: float | None  # Dice of its brain mask and the model's; None if not known
-    mean_frame: MeanFrame  # of the first kept frames over its whole file
-    carpet: Carpet  # values of some of the model's voxels over its frames
+    mean_frame: MeanFrame | None  # of the first kept frames over its whole file, if of volumes
+    carpet: Carpet  # values of some of the model's places over its frames
     notes: tuple[str, ...]  # sentences on unusual findings
 
 
@@ -68,9 +70,10 @@ class ModelVoxels:
     """The voxels that a model reads: grey matter first, then the rest of the brain.
 
     Each part is in the order of a file on the model's grid, so that memory is read forward.
+    Grayordinates are all grey matter, in the model's order.
     """
 
-    places: VoxelPlaces
+    places: Places
     in_brain: NDArray[np.bool_]  # (voxels,), whether the ROI series are computed there
     maps: NDArray[np.floating]  # (rois, voxels), 0 outside the brain
     order: NDArray[np.intp]  # (grey matter,), position of each among the model's places
@@ -120,14 +123,27 @@ class ModelVoxels:
     def sampled(self) -> dict[str, NDArray[np.intp]]:
         """Return some voxels, evenly over the file: grey matter by its strongest map, and rest."""
         every = np.arange(self.places.number)
+        if isinstance(self.places, Grayordinates):
+            return {PLACE: self._by_map(_evenly(every, _CARPET_GREY + _CARPET_REST))}
         grey = _evenly(every[: self.grey_voxels], _CARPET_GREY)
-        strongest = np.abs(self.maps[:, grey]).argmax(axis=0)
         rest = _evenly(every[self.grey_voxels :], _CARPET_REST)
-        return {GREY: grey[np.argsort(strongest, kind="stable")], REST: rest}
+        return {GREY: self._by_map(grey), REST: rest}
+
+    def _by_map(self, voxels: NDArray[np.intp]) -> NDArray[np.intp]:
+        """Put voxels in the order of the maps that are strongest there."""
+        strongest = np.abs(self.maps[:, voxels]).argmax(axis=0)
+        return voxels[np.argsort(strongest, kind="stable")]
 
     @classmethod
     def of(cls, bundle: ModelBundle) -> ModelVoxels:
         """Order a bundle's voxels for the pass over a run."""
+        if isinstance(bundle.places, Grayordinates):
+            order = np.arange(bundle.places.number)
+            everywhere = np.ones(len(order), dtype=bool)
+            # A copy in memory, as the pass reads them over and over.
+            maps = np.array(bundle.roi_maps, np.float32)
+            let_go(bundle.roi_maps)
+            return cls(bundle.places, everywhere, maps, order)
         grey, brain = bundle.voxels, bundle.brain_voxels
         order = _as_in_a_file(grey.positions, bundle.grid)
         rest = np.flatnonzero(brain.mask & ~grey.mask)
@@ -270,15 +286,18 @@ class Reader:
         """
         clock = Clock() if clock is None else clock
         with clock.time("confounds"):
-            planned = plan_run(run, self.bundle.grid.space, self.cleaning, keep)
+            planned = plan_run(run, self.bundle.space, self.cleaning, keep)
         header, confounds, design = planned.header, planned.confounds, planned.design
         with clock.time("sampling"):
             source = RunSource.of(run, planned, self.voxels.places, self.cleaning.interpolation)
             mask_overlap = self._mask_overlap(run, source)
-        mean_frame = MeanFrame(header, design.keep, _MEAN_OVER)
+        mean_frame, watch = None, {}
+        if isinstance(header, BoldHeader):
+            mean_frame = MeanFrame(header, design.keep, _MEAN_OVER)
+            watch = {"watch": mean_frame.add}
         carpet = Carpet(np.concatenate([*self.carpet_voxels.values()]), header.frames)
         moments = self._add_up(
-            lambda: carpet.watching(source.blocks(clock, progress, mean_frame.add)), source, design
+            lambda: carpet.watching(source.blocks(clock, progress, **watch)), source, design
         )
         # Sets make many small products.
         with clock.time("algebra"), one_blas_thread() if self.form.sets else nullcontext():
@@ -301,7 +320,7 @@ class Reader:
             },
             confounds=confounds,
             interpolation=source.interpolation,
-            voxel_mm=voxel_edge_mm(header.affine),
+            voxel_mm=header.voxel_mm,
             mask_overlap=mask_overlap,
             mean_frame=mean_frame,
             carpet=carpet,
@@ -327,7 +346,7 @@ class Reader:
         TooShortError, RunError
             As for `measure`.
         """
-        planned = plan_run(run, self.bundle.grid.space, self.cleaning)
+        planned = plan_run(run, self.bundle.space, self.cleaning)
         source = RunSource.of(run, planned, self.voxels.places, self.cleaning.interpolation)
         cleaning, readout = Retention.of_means(planned.design, most)
         voxels = RunVoxels(

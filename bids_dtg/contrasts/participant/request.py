@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
@@ -17,7 +17,7 @@ from bids_dtg.contrasts.panels.background import keep_template
 from bids_dtg.contrasts.panels.presentation import PRESENTATION
 from bids_dtg.contrasts.participant.measure import Reader
 from bids_dtg.contrasts.participant.model import Model, bytes_needed, obtain_bundle
-from bids_dtg.contrasts.participant.outputs.choice import Choice
+from bids_dtg.contrasts.participant.outputs.choice import REGIONS, Choice
 from bids_dtg.contrasts.participant.outputs.half_widths import check_level
 from bids_dtg.contrasts.participant.outputs.layers import deviation_note
 from bids_dtg.contrasts.participant.outputs.map_files import Origin
@@ -32,6 +32,8 @@ from bids_dtg.files.derivatives import DatasetWords, refuse_model_folder
 from bids_dtg.files.provenance import Fingerprint, completion_record, package_versions
 from bids_dtg.imaging.atlas import Atlas, atlases_note, choose_atlases
 from bids_dtg.imaging.grid import Grid
+from bids_dtg.imaging.surfaces.dtseries import read_series_header
+from bids_dtg.imaging.surfaces.grayordinates import Grayordinates
 from bids_dtg.inputs.dataset import InputDataset
 from bids_dtg.inputs.find import find_anatomy
 from bids_dtg.inputs.regions.atlases import atlas_datasets
@@ -44,7 +46,7 @@ from bids_dtg.participants.request import Asked, CallRequest, templateflow_of
 from bids_dtg.participants.run_source import plan_run
 from bids_dtg.report.methods import MethodsFacts, methods_text
 from bids_dtg.report.presentation import Presentation
-from bids_dtg.settings import Combine, Settings
+from bids_dtg.settings import OPTIONS, Combine, Settings
 from bids_dtg.version import __version__
 
 
@@ -59,8 +61,17 @@ class Request(CallRequest):
     atlases: tuple[Atlas, ...]  # for the tables of means over parcels
 
     @classmethod
-    def prepare(cls, settings: Settings) -> Request:
+    def prepare(
+        cls, settings: Settings, template: Callable[[Asked], ModelBundle] | None = None
+    ) -> Request:
         """Check options, dataset and model before anything is written.
+
+        Parameters
+        ----------
+        settings
+            Options of the call.
+        template
+            Makes the template of a model that is to be trained, in place of ``--model``.
 
         Raises
         ------
@@ -70,13 +81,19 @@ class Request(CallRequest):
         asked = Asked.of(settings)
         settings = asked.settings
         device = resolve_device(settings.resources.device)
-        bundle = obtain_bundle(settings.inputs.model, may_fetch=not settings.behaviour.dry_run)
-        bundle.grid  # noqa: B018 (a model without a grid reads no images)
-        refuse_model_folder(asked.output, bundle.path)
-        bundle.require_finite()  # else each participant would fail
+        if template is not None:
+            bundle = template(asked)
+        else:
+            bundle = obtain_bundle(settings.inputs.model, may_fetch=not settings.behaviour.dry_run)
+            bundle.space  # noqa: B018 (a model of places that have names alone reads no images)
+            refuse_model_folder(asked.output, bundle.path)
+            bundle.require_finite()  # else each participant would fail
         check_level(bundle, settings.outputs.interval_level)
-        _check_spaces(settings, asked.dataset, bundle.grid)
-        check_surfaces(settings.outputs.surfaces, bundle.grid.space)
+        if bundle.card.part.cifti:
+            _refuse_for_grayordinates(settings, bundle)
+        else:
+            _check_spaces(settings, asked.dataset, bundle.grid)
+            check_surfaces(settings.outputs.surfaces, bundle.space)
         if settings.inputs.analysis_level == "participant":  # else they are of measured maps
             Choice.of(bundle.contrasts, settings.modelling.contrast, settings.outputs.write)
         capacity = divide(
@@ -85,18 +102,35 @@ class Request(CallRequest):
             bytes_each=bytes_needed(bundle.places.number, bundle.rois, on_cpu=device == "cpu"),
             on_cpu=device == "cpu",
         )
-        atlases = choose_atlases(
-            settings.outputs.atlases,
-            bundle.voxels,
-            templateflow=templateflow_of(settings),
-            datasets=atlas_datasets(settings.inputs.derivatives),
-        )
+        atlases: tuple[Atlas, ...] = ()
+        if not bundle.card.part.cifti:
+            atlases = choose_atlases(
+                settings.outputs.atlases,
+                bundle.voxels,
+                templateflow=templateflow_of(settings),
+                datasets=atlas_datasets(settings.inputs.derivatives),
+            )
         return cls(**asked.prepared(capacity), bundle=bundle, device=device, atlases=atlases)
 
     @property
     def grid(self) -> Grid:
         """The model's grid."""
         return self.bundle.grid
+
+    @property
+    def space(self) -> str:
+        """Template of the model's places."""
+        return self.bundle.space
+
+    def has_places(self, path: Path) -> bool:
+        """As `CallRequest`; of grayordinates, whether a file has all of the model's."""
+        places = self.bundle.places
+        if not isinstance(places, Grayordinates):
+            return super().has_places(path)
+        try:
+            return bool((places.rows_in(read_series_header(path).places) >= 0).all())
+        except (RunError, ValueError):
+            return False
 
     @property
     def combine(self) -> Combine:
@@ -122,7 +156,7 @@ class Request(CallRequest):
             note_on_namesakes(settings.inputs.model),
             deviation_note(self.bundle),
             device_note(settings.resources.device, self.device),
-            atlases_note(settings.outputs.atlases, self.atlases),
+            None if card.part.cifti else atlases_note(settings.outputs.atlases, self.atlases),
         )
         return filter(None, found)
 
@@ -131,7 +165,9 @@ class Request(CallRequest):
         return self.presentation.dataset_words(self.bundle.card)
 
     def keep_shared(self) -> None:
-        """Write the template that is drawn behind everybody's maps."""
+        """Write the template that is drawn behind everybody's maps, if they are volumes."""
+        if self.bundle.card.part.cifti:
+            return
         keep_template(self.output, self.bundle, TemplateFlow.here())
 
     def with_segments(self, seconds: float) -> Request:
@@ -157,7 +193,7 @@ class Request(CallRequest):
         outputs = self.settings.outputs
         return SurfaceMaps(
             bundle=self.bundle,
-            meshes=check_surfaces(outputs.surfaces, self.bundle.grid.space),
+            meshes=check_surfaces(outputs.surfaces, self.bundle.space),
             find=self.surfaces,
             source=self.dataset.name,
             names=self.path_names,
@@ -172,6 +208,8 @@ class Request(CallRequest):
         RunError
             The participant's transforms or T1w image are missing.
         """
+        if self.bundle.card.part.cifti:
+            return ()
         templateflow, session = self.templateflow, dict(planned.entities).get("ses")
         anatomy = partial(
             find_anatomy, self.dataset, planned.participant, session, templateflow=templateflow
@@ -254,7 +292,7 @@ class Request(CallRequest):
             model_name=f"{card.name} {card.version}",
             model_sha256=self.bundle.identity,
             model_notice=card.notice,
-            space=self.bundle.grid.space,
+            space=self.bundle.space,
             input_type=settings.inputs.input_type,
             cleaning=settings.cleaning,
             lacking=lacking,
@@ -291,9 +329,7 @@ class Request(CallRequest):
     def plan(self, planned: AveragedRuns, reason: str) -> tuple[bool, list[str]]:
         """Return whether an average of maps would fail, and the lines on it."""
         cleaning = self.settings.cleaning
-        fails, lines = plan_runs(
-            planned, lambda run: plan_run(run, self.grid.space, cleaning).design
-        )
+        fails, lines = plan_runs(planned, lambda run: plan_run(run, self.space, cleaning).design)
         if fails:
             return True, lines
         for target in self.targets(planned):
@@ -347,6 +383,31 @@ def find_runs(settings: Settings) -> list[RestRun]:
     """
     request = Request.prepare(settings)
     return [run for participant in request.participants for run in request.runs(participant)]
+
+
+def _refuse_for_grayordinates(settings: Settings, bundle: ModelBundle) -> None:
+    """Refuse what a model of grayordinates cannot do, as it has no volumes of the whole brain.
+
+    Raises
+    ------
+    SettingsError
+        Smoothing, another space or mesh, an atlas, or means over its parcels were asked for.
+    """
+    outputs = settings.outputs
+    given = {
+        "--smoothing-fwhm": settings.cleaning.smoothing_fwhm is not None,
+        "--output-spaces": bool(outputs.output_spaces),
+        "--surfaces": bool(outputs.surfaces),
+        "--atlases": outputs.atlases != OPTIONS["atlases"].field.default,
+        f"--write {REGIONS}": REGIONS in outputs.write,
+    }
+    if wrong := [name for name, is_given in given.items() if is_given]:
+        raise SettingsError(
+            f"{wrong[0]} was given, and {bundle.card.name} is a model of grayordinates, whose "
+            "maps are CIFTI files",
+            expected=f"no {wrong[0]}",
+            remedy="wb_command smooths, parcellates and resamples such files",
+        )
 
 
 def _check_spaces(settings: Settings, dataset: InputDataset, model: Grid) -> None:

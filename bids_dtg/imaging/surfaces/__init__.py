@@ -6,5 +6,6 @@
 - `sampling`: values at points between voxels, of voxels that have a value alone
 - `resampling`: from one mesh of a sphere to another
 - `midthickness`: a participant's own surfaces in the model's space, checked
-- `grayordinates`: the 91,282 places of cortex and subcortex, and files of maps at them
+- `grayordinates`: places of cortex and subcortex, as the standard 91,282, and maps at them
+- `dtseries`: a run's series at grayordinates, read in blocks of frames
 """

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 # nibabel has no types.
 _cifti: Any = nib.cifti2
 _Nifti2Header: Any = nib.Nifti2Header
-_EXTENSION = 32  # of a NIfTI file: its axes are in CIFTI-2's XML
+EXTENSION = 32  # of a NIfTI file: its axes are in CIFTI-2's XML
 
 
 def cifti_head(matrix: Any, shape: tuple[int, int], intent: str) -> bytes:
@@ -34,7 +34,7 @@ def cifti_head(matrix: Any, shape: tuple[int, int], intent: str) -> bytes:
     header.set_intent(intent)
     # An element a line, as Workbench writes them: NiiVue reads nothing else.
     xml = _cifti.Cifti2Header(matrix).to_xml().replace(b"><", b">\n<")
-    header.extensions.append(nib.nifti1.Nifti1Extension(_EXTENSION, xml))
+    header.extensions.append(nib.nifti1.Nifti1Extension(EXTENSION, xml))
     stream = BytesIO()
     header.write_to(stream)
     return stream.getvalue().ljust(int(header["vox_offset"]), b"\0")

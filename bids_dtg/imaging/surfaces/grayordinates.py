@@ -1,10 +1,13 @@
-"""The 91,282 standard grayordinates, and files of maps at them.
+"""Grayordinates, the places of CIFTI: vertices of the cortex and voxels of what lies below it.
 
-Grayordinates are vertices of the cortex and voxels of what lies below it.
+The standard ones are the 91,282 of the Human Connectome Project. Files of maps at grayordinates
+are written and read here.
 """
 
 from __future__ import annotations
 
+import re
+import struct
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property, lru_cache
@@ -16,19 +19,39 @@ import nibabel as nib
 import numpy as np
 from numpy.typing import NDArray
 
-from bids_dtg.errors import ForeignFileError, RunError
-from bids_dtg.files.foreign import read_bytes
-from bids_dtg.imaging.gifti import Hemisphere
+from bids_dtg.errors import EmptyMapError, ForeignFileError, RunError
+from bids_dtg.files.foreign import open_foreign, read_bytes
+from bids_dtg.imaging.gifti import Hemisphere, read_metric
+from bids_dtg.imaging.grid import Grid
 from bids_dtg.imaging.header import READ_ERRORS, require_file
-from bids_dtg.imaging.places import Indices
-from bids_dtg.imaging.surfaces.cifti import cifti_head, cifti_values
-from bids_dtg.imaging.surfaces.templates import SIDES, read_arrays
+from bids_dtg.imaging.lattice import Lattice, point_lattice
+from bids_dtg.imaging.nifti import Intent
+from bids_dtg.imaging.places import Indices, VoxelPlaces
+from bids_dtg.imaging.surfaces.cifti import EXTENSION, cifti_head, cifti_values
+from bids_dtg.imaging.surfaces.templates import (
+    SIDES,
+    TEMPLATE_SPACE,
+    MeshName,
+    read_arrays,
+    read_template,
+)
 
+SURFACE_SPACE: MeshName = "fsLR"
+MAPS = ".dscalar.nii"  # what names of files of maps end with
 # nibabel has no types.
 _cifti: Any = nib.cifti2
+_parse_cifti: Any = nib.cifti2.parse_cifti2
+_Nifti2Header: Any = nib.Nifti2Header
 _CORTEX = ("CIFTI_STRUCTURE_CORTEX_LEFT", "CIFTI_STRUCTURE_CORTEX_RIGHT")
-_MOST_BYTES = 2**30
+_NIFTI_BYTES, _TAG_BYTES = 540, 200  # of a NIfTI-2 header, and of the beginning of an axis
+_INDICES = re.compile(rb"<MatrixIndicesMap\b(?:[^>]*/>|.*?</MatrixIndicesMap>)", re.DOTALL)
+# Of a file of maps, and of what stands before values: 91,282 places take 1 MB.
+_MOST_BYTES, _LONGEST_XML = 2**30, 2**26
 _INTENT = "NIFTI_INTENT_CONNECTIVITY_DENSE_SCALARS"
+_STANDARD, _NONE = 91_282, -1
+_TEMPLATEFLOW = "https://templateflow.s3.amazonaws.com"
+# Affines that agree to this many mm (or mm a voxel) describe one grid.
+_AFFINE_TOLERANCE = 1e-3
 # What reading a damaged file raises.
 FAULTS = (
     *READ_ERRORS,
@@ -40,6 +63,9 @@ FAULTS = (
     TypeError,
     KeyError,
     IndexError,
+    AttributeError,
+    struct.error,
+    nib.wrapstruct.WrapStructError,
 )
 
 
@@ -47,26 +73,235 @@ FAULTS = (
 class Grayordinates:
     """Places of the cortex, as vertices of fsLR's mesh, and below it, as voxels.
 
-    Their order is left cortex, right cortex, then the voxels of 19 structures.
+    Their order is left cortex, right cortex, then the voxels of structures. They are what
+    `bids_dtg.imaging.places.Places` asks for.
     """
 
-    vertices: Mapping[Hemisphere, Indices]  # (cortical vertices,), numbers on the mesh, ascending
+    vertices: Mapping[Hemisphere, Indices]  # (cortical vertices,), numbers on the mesh
     mesh_size: int  # vertices of a side's mesh, the medial wall included
     voxels: Indices  # (voxels, 3), along i, j, k; x fastest within a structure
     structures: tuple[tuple[str, slice], ...]  # CIFTI's name of each, and its part of the order
     shape: tuple[int, int, int]  # of the volume
     affine: NDArray[np.float64]  # (4, 4), voxel indices to RAS+ mm; i runs right to left
 
+    def __post_init__(self) -> None:
+        for side, own in self.vertices.items():
+            if own.size and not 0 <= own.min() <= own.max() < self.mesh_size:
+                raise ValueError(f"vertices {side} are 0 to {self.mesh_size - 1}")
+            if len(np.unique(own)) < len(own):
+                raise ValueError(f"a vertex {side} is there twice")
+        if self.voxels.size and not ((self.voxels >= 0) & (self.voxels < self.shape)).all():
+            raise ValueError(f"voxels lie in a volume of {self.shape}")
+        if np.shape(self.affine) != (4, 4) or abs(np.linalg.det(self.affine[:3, :3])) < 1e-9:
+            raise ValueError("the affine of the voxels is (4, 4) and can be inverted")
+        ends = [0, *(part.stop for _, part in self.structures)]
+        starts = [*(part.start for _, part in self.structures), self.number]
+        if ends != starts or not self.number:
+            raise ValueError("structures follow each other, and hold all places")
+
+    @classmethod
+    def of_axis(cls, axis: Any) -> Grayordinates:
+        """Take the places of nibabel's `BrainModelAxis`.
+
+        Raises
+        ------
+        ValueError
+            A surface is not the cortex on fsLR's mesh of 32,492 vertices a side, or surfaces do
+            not come first, left before right.
+        """
+        structures = tuple(
+            (str(name), slice(part.start or 0, len(axis) if part.stop is None else part.stop))
+            for name, part, _ in axis.iter_structures()
+        )
+        of_mesh = np.asarray(axis.surface_mask)
+        cortex = [name for name, part in structures if of_mesh[part.start]]
+        mesh_size = len(read_template(SURFACE_SPACE).cortex["L"])
+        if sizes := set(map(int, axis.nvertices.values())) - {mesh_size}:
+            raise ValueError(f"it has a mesh of {sizes.pop()} vertices, fsLR's has {mesh_size}")
+        first = of_mesh[: np.count_nonzero(of_mesh)].all()
+        if cortex != [name for name in _CORTEX if name in cortex] or not first:
+            raise ValueError("its surfaces are not the left and the right cortex, first in order")
+        if not of_mesh.all() and (axis.affine is None or axis.volume_shape is None):
+            raise ValueError("it has voxels, and no volume that they lie in")
+        spans = dict(structures)
+        none = np.zeros(0, np.intp)
+        return cls(
+            vertices={
+                side: np.asarray(axis.vertex[spans[name]], np.intp) if name in spans else none
+                for side, name in zip(SIDES, _CORTEX, strict=True)
+            },
+            mesh_size=mesh_size,
+            voxels=np.asarray(axis.voxel[~of_mesh], np.intp),
+            structures=structures,
+            shape=(1, 1, 1) if of_mesh.all() else _sizes(axis.volume_shape),
+            affine=np.eye(4) if of_mesh.all() else np.asarray(axis.affine, np.float64),
+        )
+
     @property
     def number(self) -> int:
         """How many places there are."""
-        return len(self.voxels) + sum(len(vertices) for vertices in self.vertices.values())
+        return len(self.voxels) + self.cortical
+
+    @property
+    def cortical(self) -> int:
+        """How many of them are vertices; they come first."""
+        return sum(len(vertices) for vertices in self.vertices.values())
+
+    @property
+    def space(self) -> str:
+        """TemplateFlow's name of the mesh."""
+        return SURFACE_SPACE
+
+    @property
+    def entities(self) -> dict[str, str | None]:
+        """BIDS entities of a file of maps: mesh, and density as fMRIPrep names it."""
+        return {"space": self.space, "den": "91k" if self.number == _STANDARD else "32k"}
+
+    @property
+    def extension(self) -> str:
+        """What the name of a file of maps ends with."""
+        return MAPS
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """A name for each place: its structure, and its vertex or the voxel's i, j and k."""
+        indices = [str(vertex) for side in SIDES for vertex in self.vertices[side].tolist()]
+        indices += [" ".join(map(str, voxel)) for voxel in self.voxels.tolist()]
+        return tuple(
+            f"{name.removeprefix('CIFTI_STRUCTURE_')} {index}"
+            for name, part in self.structures
+            for index in indices[part]
+        )
+
+    @property
+    def metadata(self) -> dict[str, Any]:
+        """What BIDS wants in the sidecars of maps at the places."""
+        surface = f"{_TEMPLATEFLOW}/tpl-fsLR/tpl-fsLR_den-32k_hemi-{{}}_midthickness.surf.gii"
+        volume = f"tpl-{TEMPLATE_SPACE}/tpl-{TEMPLATE_SPACE}_res-02_T1w.nii.gz"
+        return {
+            "SpatialReference": {
+                "VolumeReference": f"{_TEMPLATEFLOW}/{volume}",
+                "CIFTI_STRUCTURE_LEFT_CORTEX": surface.format("L"),
+                "CIFTI_STRUCTURE_RIGHT_CORTEX": surface.format("R"),
+            },
+            "Density": self.density,
+        }
+
+    @property
+    def density(self) -> str:
+        """What the label of den- means."""
+        if self.number == _STANDARD:  # fMRIPrep's words
+            return (
+                "91,282 grayordinates corresponding to all of the grey matter sampled at a 2mm "
+                "average vertex spacing on the surface and as 2mm voxels subcortically"
+            )
+        return (
+            f"{self.cortical:,} vertices of fsLR's mesh of 32,492 a hemisphere, about 2 mm apart, "
+            f"and {len(self.voxels):,} voxels"
+        )
 
     @cached_property
     def voxel_points(self) -> NDArray[np.float64]:
         """(voxels, 3), their centres in MNI152NLin6Asym, RAS+ mm."""
         centres: NDArray[np.float64] = self.voxels @ self.affine[:3, :3].T + self.affine[:3, 3]
         return centres
+
+    @cached_property
+    def points(self) -> NDArray[np.float64]:
+        """(places, 3), RAS+ mm: vertices where the shipped template's midthickness has them."""
+        template = read_template(SURFACE_SPACE).points
+        return np.concatenate(
+            [*(template[side][self.vertices[side]] for side in SIDES), self.voxel_points]
+        )
+
+    @cached_property
+    def spacing_mm(self) -> float:
+        """Mean distance of neighbouring vertices; without any, the edge of a voxel."""
+        if not self.cortical:
+            return Grid(self.shape, self.affine).voxel_edge_mm
+        pairs = self._edges()
+        ends = self.points[pairs if len(pairs) else np.zeros((1, 2), np.intp)]
+        return float(np.linalg.norm(ends[:, 0] - ends[:, 1], axis=1).mean()) or 2.0
+
+    def encode(
+        self, values: NDArray[np.floating[Any]], *, intent: Intent = "none", description: str = ""
+    ) -> bytes:
+        """Make a .dscalar.nii file; its `description` names the maps, an `intent` is not kept.
+
+        As `Places.encode`.
+        """
+        rows = np.atleast_2d(values)
+        return encode_dscalar(rows, [description] * len(rows), self)
+
+    def read(self, path: Path) -> NDArray[np.float32]:
+        """Read a map: CIFTI of one map, or GIFTI of one, whose other side lies beside it.
+
+        Of another set of grayordinates those are taken that are places here. As `Places.read`.
+        """
+        read = self._read_metrics if path.name.endswith(".gii") else self._read_map
+        values = read(path)
+        known = ~np.isnan(values) & (values != 0)
+        if not known.any():
+            raise EmptyMapError(f"{path} has no value at the model's grayordinates")
+        return np.where(known, values, np.float32(np.nan))
+
+    def rows_in(self, other: Grayordinates) -> Indices:
+        """Return the position of each place in another set of grayordinates, (places,); -1: none.
+
+        Raises
+        ------
+        ValueError
+            The voxels lie on other lattices.
+        """
+        if self is other:
+            return np.arange(self.number)
+        rows = np.full(self.number, _NONE, np.intp)
+        start = before = 0
+        for side in SIDES:
+            position = np.full(self.mesh_size, _NONE, np.intp)
+            position[other.vertices[side]] = before + np.arange(len(other.vertices[side]))
+            own = self.vertices[side]
+            rows[start : start + len(own)] = position[own]
+            start, before = start + len(own), before + len(other.vertices[side])
+        if not (len(self.voxels) and len(other.voxels)):
+            return rows
+        if not np.allclose(self.affine, other.affine, rtol=0, atol=_AFFINE_TOLERANCE):
+            raise ValueError("its voxels lie on another lattice")
+        inside = (self.voxels < other.shape).all(axis=1)
+        numbers = np.full(other.shape, _NONE, np.intp)
+        numbers[tuple(other.voxels.T)] = before + np.arange(len(other.voxels))
+        rows[start:][inside] = numbers[tuple(self.voxels[inside].T)]
+        return rows
+
+    def neighbours(self) -> Indices:
+        """Return the pairs of vertices that an edge joins, and of voxels that share a face."""
+        return np.concatenate([self._edges(), self.cortical + self._below.neighbours()])
+
+    def mirror(self) -> Indices:
+        """Return the vertex of the same number on the other side, or the voxel there; -1: none."""
+        left, right = (self.vertices[side] for side in SIDES)
+        position = np.full((2, self.mesh_size), _NONE, np.intp)
+        position[0, left], position[1, right] = np.arange(len(left)), np.arange(len(right))
+        position[1, right] += len(left)
+        below = self._below.mirror()
+        below[below != _NONE] += self.cortical
+        return np.concatenate([position[1, left], position[0, right], below])
+
+    def shifted(self, offset_mm: Sequence[float]) -> Indices:
+        """Return -1 for each place: a surface is not moved."""
+        return np.full(self.number, _NONE, np.intp)
+
+    def lattice(self, edge: int) -> Lattice:
+        """Choose places about `edge` apart as centres of blocks, by straight lines.
+
+        Raises
+        ------
+        ValueError
+            If `edge` is below 1.
+        """
+        if edge < 1:
+            raise ValueError(f"centres of blocks are 1 place apart or more, not {edge}")
+        return point_lattice(self.points, edge, self.spacing_mm)
 
     @cached_property
     def axis(self) -> Any:
@@ -80,14 +315,85 @@ class Grayordinates:
         vertex[: len(cortex)] = cortex
         voxel = np.full((self.number, 3), -1, np.intp)
         voxel[len(cortex) :] = self.voxels
+        volume = {"affine": self.affine, "volume_shape": self.shape} if len(self.voxels) else {}
+        present = [name for name, _ in self.structures if name in _CORTEX]
         return _cifti.BrainModelAxis(
             names,
             voxel=voxel,
             vertex=vertex,
-            affine=self.affine,
-            volume_shape=self.shape,
-            nvertices=dict.fromkeys(_CORTEX, self.mesh_size),
+            nvertices=dict.fromkeys(present, self.mesh_size),
+            **volume,
         )
+
+    @cached_property
+    def _below(self) -> VoxelPlaces:
+        """The voxels, in the order of the places."""
+        grid = Grid(self.shape, self.affine, TEMPLATE_SPACE)
+        return VoxelPlaces(grid, np.ravel_multi_index(tuple(self.voxels.T), self.shape))
+
+    def _edges(self) -> Indices:
+        """Return the pairs of vertices that an edge of a triangle joins, lower number first."""
+        found, before, template = [], 0, read_template(SURFACE_SPACE)
+        for side in SIDES:
+            own = self.vertices[side]
+            rank = np.full(self.mesh_size, _NONE, np.intp)
+            rank[own] = before + np.arange(len(own))
+            corners = rank[template.faces[side]]
+            edges = np.concatenate([corners[:, [0, 1]], corners[:, [1, 2]], corners[:, [2, 0]]])
+            inside = np.sort(edges[(edges != _NONE).all(axis=1)], axis=1)
+            found.append(np.unique(inside, axis=0))
+            before += len(own)
+        return np.concatenate(found)
+
+    def _read_map(self, path: Path) -> NDArray[np.float32]:
+        header, maps = read_cifti_maps(path, "a map at grayordinates (.dscalar.nii)")
+        values = self.taken(maps, header.places, path)
+        if len(values) != 1:
+            raise RunError(
+                f"{path} has {len(values)} maps",
+                expected="one map a file",
+                remedy="wb_command -cifti-merge OUT -cifti FILE -column NAME takes one out",
+            )
+        found: NDArray[np.float32] = values[0]
+        return found
+
+    def taken(
+        self, values: NDArray[np.float32], other: Grayordinates, path: Path
+    ) -> NDArray[np.float32]:
+        """Take the places out of maps (maps, grayordinates) of another set; NaN: it has none.
+
+        Raises
+        ------
+        RunError
+            The voxels of the file `path` lie on another lattice.
+        """
+        try:
+            rows = self.rows_in(other)
+        except ValueError as err:
+            raise RunError(f"{path}: {err}", expected=self.density) from err
+        found: NDArray[np.float32] = values[:, rows]
+        found[:, rows == _NONE] = np.nan
+        return found
+
+    def _read_metrics(self, path: Path) -> NDArray[np.float32]:
+        found = np.full(self.number, np.nan, np.float32)
+        start = 0
+        for side in SIDES:
+            own, start = (
+                slice(start, start + len(self.vertices[side])),
+                start + len(self.vertices[side]),
+            )
+            of_side = path.with_name(re.sub("(?<=hemi-)[LR](?=[_.])", side, path.name))
+            if of_side.name != path.name and not of_side.exists():
+                continue
+            whole = read_metric(of_side)
+            if whole.shape != (self.mesh_size,):
+                raise RunError(
+                    f"{of_side} has {len(whole)} vertices",
+                    expected=f"{self.mesh_size}, as fsLR at 32k",
+                )
+            found[own] = whole[self.vertices[side]]
+        return found
 
 
 @cache
@@ -164,20 +470,141 @@ def read_dscalar(
     RunError
         Missing, damaged, or no scalars at these grayordinates.
     """
-    require_file(path)
     expected = f"a .dscalar.nii file of {grayordinates.number} grayordinates"
+    header, values = read_cifti_maps(path, expected)
+    scalars, brain = header.first, header.places
+    same = brain.number == grayordinates.number
+    if not isinstance(scalars, _cifti.ScalarAxis) or not (
+        same and np.array_equal(grayordinates.rows_in(brain), np.arange(brain.number))
+    ):
+        raise RunError(
+            f"{path} has other axes: {_kind(scalars)}, {_kind(brain.axis)}", expected=expected
+        )
+    return tuple(map(str, scalars.name)), values
+
+
+@dataclass(frozen=True, eq=False)
+class CiftiHeader:
+    """What is needed to read the values of a CIFTI file at grayordinates.
+
+    As stored, the values of one place lie beside each other: (grayordinates, maps or frames).
+    """
+
+    path: Path  # the file
+    first: Any  # nibabel's axis of maps or frames
+    places: Grayordinates  # of its rows
+    dtype: np.dtype[np.generic]  # stored type, with its byte order
+    slope: float  # value = stored * slope + inter
+    inter: float
+    offset: int  # byte at which the values start
+
+
+def read_cifti_header(path: Path, expected: str) -> CiftiHeader:
+    """Read the axes of a CIFTI file.
+
+    Brain models that were read before are not parsed again: those of a study are the same, and
+    91,282 take a second.
+
+    Parameters
+    ----------
+    path
+        The file.
+    expected
+        What it should be, for the error.
+
+    Raises
+    ------
+    RunError
+        Missing, damaged, cut, or not of maps or frames at grayordinates of fsLR's mesh.
+    """
+    require_file(path)
     try:
-        image = _cifti.Cifti2Image.from_bytes(read_bytes(path, _MOST_BYTES))
-        scalars, brain = (image.header.get_axis(axis) for axis in (0, 1))
-        if not isinstance(scalars, _cifti.ScalarAxis) or brain != grayordinates.axis:
-            raise RunError(
-                f"{path} has other axes: {_kind(scalars)}, {_kind(brain)}", expected=expected
-            )
-        return tuple(map(str, scalars.name)), np.asarray(image.dataobj, np.float32)
+        with open_foreign(path) as file:
+            start = file.read(_NIFTI_BYTES)
+            nifti = _Nifti2Header(start)
+            offset = int(nifti["vox_offset"])
+            if not _NIFTI_BYTES < offset <= _LONGEST_XML:
+                raise RunError(f"{path} has its values at byte {offset}", expected=expected)
+            first, places = _axes(start + file.read(offset - len(start)), nifti.endianness)
     except ForeignFileError as err:
         raise err.as_kind(RunError) from err
     except FAULTS as err:
         raise RunError(f"{path} cannot be read: {err}", expected=expected) from err
+    if not isinstance(places, Grayordinates):
+        raise RunError(f"{path} has other axes: {_kind(first)}, {_kind(places)}", expected=expected)
+    slope, inter = nifti.get_slope_inter()
+    found = CiftiHeader(
+        *(path, first, places, nifti.get_data_dtype()),
+        slope=1.0 if slope is None else float(slope),
+        inter=0.0 if inter is None else float(inter),
+        offset=offset,
+    )
+    wanted = offset + places.number * len(first) * found.dtype.itemsize
+    if found.dtype.kind not in "iuf":
+        raise RunError(f"{path} is of type {found.dtype}", expected="real numbers")
+    if (size := path.stat().st_size) < wanted:
+        raise RunError(
+            f"{path} has {size} bytes of {wanted}",
+            expected="the whole file",
+            remedy="fetch or make it anew",
+        )
+    return found
+
+
+def _axes(start: bytes, endianness: str) -> tuple[Any, Any]:
+    """Return the axis of maps or frames, and the places; of other axes nibabel's."""
+    position, xml = _NIFTI_BYTES + 4, b""
+    while not xml:
+        size, code = struct.unpack(endianness + "ii", start[position : position + 8])
+        if code == EXTENSION:
+            xml = start[position + 8 : position + size].rstrip(b"\0")
+        if size < 8:
+            raise ValueError("it has no axes")
+        position += size
+    parts = list(_INDICES.finditer(xml))
+    if len(parts) != 2:
+        raise ValueError(f"it has {len(parts)} axes, not 2")
+    axes: list[Any] = [None, None]
+    for part in parts:
+        of = re.search(rb'AppliesToMatrixDimension="([01])"', part[0][:_TAG_BYTES])
+        if of is None or axes[number := int(of[1])] is not None:
+            raise ValueError("its axes are not those of rows and columns")
+        # Nothing but this axis.
+        alone = xml[: parts[0].start()] + part[0] + xml[parts[1].end() :]
+        axes[number] = _places(alone) if number else _axis(alone, number)
+    return axes[0], axes[1]
+
+
+@lru_cache(maxsize=4)
+def _places(xml: bytes) -> Any:
+    axis = _axis(xml, 1)
+    return Grayordinates.of_axis(axis) if isinstance(axis, _cifti.BrainModelAxis) else axis
+
+
+def _axis(xml: bytes, number: int) -> Any:
+    parser = _parse_cifti.Cifti2Parser()
+    parser.parse(string=xml)
+    return parser.header.get_axis(number)
+
+
+def read_cifti_maps(path: Path, expected: str) -> tuple[CiftiHeader, NDArray[np.float32]]:
+    """Read the header and all values of a file, (maps, grayordinates).
+
+    Raises
+    ------
+    RunError
+        As `read_cifti_header`; also a file of more than 1 GiB.
+    """
+    header = read_cifti_header(path, expected)
+    try:
+        content = read_bytes(path, _MOST_BYTES)
+    except ForeignFileError as err:
+        raise err.as_kind(RunError) from err
+    shape = header.places.number, len(header.first)
+    stored = np.frombuffer(content, header.dtype, shape[0] * shape[1], header.offset)
+    with np.errstate(over="ignore"):
+        values = stored.reshape(shape).T * header.slope + header.inter
+        return header, values.astype(np.float32)
 
 
 @lru_cache(maxsize=4)
@@ -190,9 +617,8 @@ def _head(names: tuple[str, ...], grayordinates: Grayordinates) -> bytes:
         grayordinates.shape,
         _cifti.Cifti2TransformationMatrixVoxelIndicesIJKtoXYZ(-3, grayordinates.affine),
     )
-    matrix.append(
-        _cifti.Cifti2MatrixIndicesMap((1,), "CIFTI_INDEX_TYPE_BRAIN_MODELS", maps=[volume, *models])
-    )
+    parts = [volume, *models] if len(grayordinates.voxels) else models
+    matrix.append(_cifti.Cifti2MatrixIndicesMap((1,), "CIFTI_INDEX_TYPE_BRAIN_MODELS", maps=parts))
     return cifti_head(matrix, (len(names), grayordinates.number), _INTENT)
 
 
@@ -218,6 +644,11 @@ def _model(name: str, part: slice, grayordinates: Grayordinates) -> Any:
         model_type="CIFTI_MODEL_TYPE_VOXELS",
         voxel_indices_ijk=_cifti.Cifti2VoxelIndicesIJK(voxels.tolist()),
     )
+
+
+def _sizes(shape: Sequence[int]) -> tuple[int, int, int]:
+    i, j, k = map(int, shape)
+    return i, j, k
 
 
 def _kind(axis: Any) -> str:

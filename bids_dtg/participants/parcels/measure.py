@@ -15,7 +15,7 @@ from bids_dtg.connectome.parcels import ParcelSeries, ParcelSums, ParcelVoxels, 
 from bids_dtg.engine.display import Clock
 from bids_dtg.errors import RunError
 from bids_dtg.imaging.atlas import Atlas
-from bids_dtg.imaging.grid import Grid, voxel_edge_mm
+from bids_dtg.imaging.grid import Grid
 from bids_dtg.imaging.placement import Method
 from bids_dtg.imaging.places import VoxelPlaces
 from bids_dtg.inputs.run import RestRun
@@ -143,7 +143,7 @@ class SeriesReader:
             cleaning={**planned.design.decisions, **frequency_facts(self.cleaning)},
             confounds=planned.confounds,
             interpolation=source.interpolation,
-            voxel_mm=voxel_edge_mm(planned.header.affine),
+            voxel_mm=planned.header.voxel_mm,
             notes=(*planned.notes, *source.notes),
         )
 

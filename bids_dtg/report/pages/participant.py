@@ -235,8 +235,8 @@ def _draw_run(
 
 def _missing(run: RunFiles, presentation: Presentation) -> str:
     """Name the parts of a run that are not shown."""
-    if presentation.missing is not None:
-        return presentation.missing(run)
+    if presentation.missing is not None and (said := presentation.missing(run)) is not None:
+        return said
     return _MISSING if any(panel.kind not in run.files for panel in presentation.panels) else ""
 
 

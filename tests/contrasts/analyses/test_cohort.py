@@ -9,16 +9,19 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
+import nibabel as nib
 import numpy as np
 import pytest
 from isal import igzip
+from itk_files import affine_part, write_composite
 from tiny_cohort import CONTRASTS, LABELS, TinyCohort
 
 from bids_dtg.connectome.form import Form
 from bids_dtg.contrasts.analyses.cohort_plan import plan_cohort
-from bids_dtg.contrasts.analyses.person_arrays import keep_in_form
+from bids_dtg.contrasts.analyses.person_arrays import RunArrays, keep_in_form
 from bids_dtg.contrasts.participant.request import Request
 from bids_dtg.contrasts.people import Person
+from bids_dtg.errors import DatasetError
 from bids_dtg.files.array_store import ArrayStore
 from bids_dtg.settings.toml import make_settings
 
@@ -203,3 +206,37 @@ def test_connectomes_of_another_ridge_are_made_once(tmp_path):
         keep_in_form(other, weaker, store).connectomes, other.with_form(weaker).connectomes
     )
     assert keep_in_form(person, partial, store) is person
+
+
+def test_maps_in_another_template_are_brought_through_templateflows_transform(
+    cohort, tmp_path, monkeypatch
+):
+    given = {"bids_dir": cohort.bids, "output_dir": tmp_path / "out", "analysis_level": "group"}
+    request = Request.prepare(make_settings({**given, "model": str(cohort.model)}))
+    moved, shift = tmp_path / "statmaps", np.eye(4)
+    shift[:3, 3] = 6, -4, 2  # where a point of the model's template lies in the other
+    for path in sorted(cohort.statmaps.rglob("*_ses-a_*.nii.gz")):
+        image = nib.load(path)
+        other = moved / path.name.replace("_contrast", "_space-MNI152NLin2009cAsym_contrast")
+        other.parent.mkdir(exist_ok=True)
+        nib.save(nib.Nifti1Image(image.get_fdata("unchanged"), shift @ image.affine), other)
+    with pytest.raises(
+        DatasetError, match=r"maps are in MNI152NLin2009cAsym\. Expected: MNI152NLin6"
+    ):
+        plan_cohort(request, moved, None)
+    monkeypatch.setenv("TEMPLATEFLOW_HOME", str(tmp_path / "templateflow"))
+    folder = tmp_path / "templateflow/tpl-MNI152NLin6Asym"
+    folder.mkdir(parents=True)
+    name = "tpl-MNI152NLin6Asym_from-MNI152NLin2009cAsym_mode-image_xfm.h5"
+    write_composite(folder / name, [affine_part(shift)])
+    store, form = ArrayStore(tmp_path / "arrays"), Form("marginal")
+    read = {}
+    for place in (cohort.statmaps, moved):
+        plan = plan_cohort(request, place, None)
+        arrays = RunArrays(plan, store, form, (), request)
+        maps = plan.people["01"].target
+        read[place], unusable = arrays.read_maps("01", maps)
+        assert not unusable
+        assert ("transforms" in arrays.facts_of_maps("01", maps)) == (place == moved)
+    np.testing.assert_allclose(read[moved], read[cohort.statmaps], rtol=0, atol=1e-5)
+    assert any("from other templates to MNI152NLin6Asym: MNI152NLin2009cA" in n for n in plan.notes)

@@ -7,6 +7,7 @@ import dataclasses
 import nibabel as nib
 import numpy as np
 import pytest
+from cifti_people import CiftiJob, brain_models, save_series, tiny_series
 from tiny_job import TinyJob, add_rest
 
 from bids_dtg.connectome.connectome import Connectome
@@ -15,6 +16,7 @@ from bids_dtg.contrasts.participant.measure import Reader, measure
 from bids_dtg.contrasts.participant.predict import predict_maps
 from bids_dtg.errors import RunError, SettingsError
 from bids_dtg.inputs.runs import find_runs
+from bids_dtg.inputs.space_choice import SpaceRule
 from bids_dtg.settings import CleaningOptions
 
 
@@ -94,3 +96,49 @@ def test_half_widths_are_the_calibration_s():
     assert np.array_equal(estimate.half_widths, bundle.calibration.half_widths(80))
     with pytest.raises(SettingsError, match="--interval-level is 1"):
         predict_maps(Connectome(r, 100, 432.0), bundle, interval_level=1, device="cpu")
+
+
+def cifti_run(job: CiftiJob):
+    (run,) = find_runs(job.bids, "01", rule=SpaceRule(model="fsLR"))
+    return run
+
+
+def test_series_at_grayordinates_are_cleaned_as_nilearn_cleans_them(tmp_path):
+    from nilearn.signal import clean
+
+    job = CiftiJob(tmp_path)
+    run = cifti_run(job)
+    reader = Reader.of(job.bundle, CleaningOptions(denoise_strategy="simple"))
+    confounds = reader.measure(run).confounds.values
+    series = nib.load(run.bold).get_fdata()
+    cleaned = clean(series, confounds=confounds, detrend=False, standardize=None)
+    cleaned -= cleaned.mean(axis=0)
+    maps = job.bundle.roi_maps - job.bundle.roi_maps.mean(axis=1, keepdims=True)
+    centred = cleaned - cleaned.mean(axis=1, keepdims=True)  # as dual regression does
+    rois = np.linalg.lstsq(maps.T, centred.T, rcond=None)[0]
+    expected = np.corrcoef(rois, cleaned.T)[: len(rois), len(rois) :]
+    found = measure(run, job.bundle)
+    np.testing.assert_allclose(found.r, expected, rtol=0, atol=1e-6)
+    estimate = predict_maps(found, job.bundle, device="cpu", threads=1)
+    assert estimate.values.shape == (2, 160)
+    assert reader.measure(run).mean_frame is None
+    assert reader.courses(run, 300).shape[0] == 160
+
+
+def test_series_at_other_grayordinates(tmp_path):
+    job = CiftiJob(tmp_path)
+    run = cifti_run(job)
+    expected = measure(run, job.bundle).r
+    more = brain_models(vertices=70, voxels=25)
+    rows = job.bundle.places.rows_in(type(job.bundle.places).of_axis(more))
+    series = np.zeros((60, len(more)), np.float32)
+    series[:, rows] = tiny_series(160)
+    save_series(run.bold, series, more)
+    np.testing.assert_allclose(measure(run, job.bundle).r, expected, atol=1e-6)
+    save_series(run.bold, tiny_series(len(brain_models(50))), brain_models(50))
+    message = r"100 vertices of fsLR's mesh .* lacks 20 places of the model\. Expected: 120 vert"
+    with pytest.raises(RunError, match=message):
+        measure(run, job.bundle)
+    save_series(run.bold, tiny_series(160), brain_models())
+    with pytest.raises(SettingsError, match="--smoothing-fwhm 6 was given for series at grayordin"):
+        measure(run, job.bundle, CleaningOptions(smoothing_fwhm=6.0))

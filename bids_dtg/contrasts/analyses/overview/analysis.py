@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -83,7 +83,7 @@ def run_group(settings: Settings) -> int:
     for line in inclusion.lines(find_participant_labels(output)):
         say(line)
     if settings.behaviour.dry_run:
-        averages = [made for files in participants for made in files.averages]
+        averages = _of_voxels(made for files in participants for made in files.averages)
         return _print_plan(output, rows, inclusion.split(averages)[0])
     with output.locks(say) as locks:
         locks.require(
@@ -106,7 +106,12 @@ def _gather(
     everything, decided = inclusion.split(
         made for files in participants for made in files.every_average
     )
-    averages = [made for made in everything if made.maps]
+    averages = _of_voxels(everything)
+    if dense := sum(bool(made.maps) for made in everything) - len(averages):
+        say(
+            f"no means of {counted(dense, 'average')} of maps at grayordinates: wb_command "
+            "-cifti-average makes them"
+        )
     describe_inclusion(output)
     maps = _average(averages, output) if averages else None
     _report_left_out(maps.left_out if maps else ())
@@ -156,6 +161,10 @@ def _gather(
     with_runs = sum(any(run.quality for run in participant.runs) for participant in participants)
     say(f"{counted(len(rows), 'run')} of {counted(with_runs, 'participant')}: {table} and {page}")
     return 0
+
+
+def _of_voxels(averages: Iterable[AverageFiles]) -> list[AverageFiles]:
+    return [made for made in averages if made.maps and not made.maps[0].at_grayordinates]
 
 
 def _what_counts(output: DerivativeDataset, label: str) -> ParticipantFiles:

@@ -1,6 +1,7 @@
 """Files of an average of contrast maps: one module for each form of output.
 
 - `choice`: which contrasts and kinds of files are written
+- `grayordinate_files`: maps at grayordinates, a CIFTI file for each kind of value
 - `half_widths`: maps of the half-widths of intervals, the same for all participants
 - `layers`: the kinds of values of an average: maps, their spread, halves, half-widths
 - `map_files`: images on the model's grid, with their sidecars

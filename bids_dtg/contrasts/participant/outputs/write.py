@@ -16,6 +16,11 @@ from bids_dtg.contrasts.panels.connectome import nodes_of
 from bids_dtg.contrasts.panels.individuality import write_individuality
 from bids_dtg.contrasts.panels.map_reliability import write_map_reliability
 from bids_dtg.contrasts.participant.outputs.choice import HALF_WIDTHS, REGIONS, Choice
+from bids_dtg.contrasts.participant.outputs.grayordinate_files import (
+    layer_files,
+    layer_path,
+    layer_sidecars,
+)
 from bids_dtg.contrasts.participant.outputs.half_widths import (
     half_width_images,
     half_width_layer,
@@ -43,6 +48,7 @@ from bids_dtg.files.derivatives import DerivativeDataset
 from bids_dtg.files.names import build_path
 from bids_dtg.files.provenance import Fingerprint, completion_record, sets_made_otherwise
 from bids_dtg.files.text import write_json, write_tsv
+from bids_dtg.imaging.surfaces.grayordinates import Grayordinates, encode_dscalar
 from bids_dtg.imaging.warp import Warp
 from bids_dtg.participants.averages import AveragedRuns, run_entities
 from bids_dtg.participants.complete import complete_average
@@ -115,7 +121,8 @@ class Writer:
         entities = dict(planned.entities)
         # First, as the surfaces may be refused.
         meshes = self.surfaces.read(planned)
-        warps = [(target, target.warp(self.bundle.voxels)) for target in self.targets(planned)]
+        targets = self.targets(planned)
+        warps = [(target, target.warp(self.bundle.voxels)) for target in targets]
         # An earlier report shows other maps, and a new one may fail.
         discard_report(self.output, planned.participant)
         choice = self.choice_of(planned)
@@ -131,6 +138,12 @@ class Writer:
             interval_level=self.interval_level,
         )
         write_json(self.output.path(path), content)
+        if self.bundle.card.part.cifti:
+            return [
+                path,
+                *self._write_grayordinates(entities, images, choice),
+                *self._write_figures(entities, estimate, choice),
+            ]
         return [
             path,
             *self._write_maps(entities, images),
@@ -178,6 +191,26 @@ class Writer:
         for image in map_images(entities, layers, self.bundle, threads=self.threads):
             self.output.write(image.path, image.data)
             yield image.path
+
+    def _write_grayordinates(
+        self, entities: Mapping[str, str], layers: Sequence[Layer], choice: Choice
+    ) -> Iterator[PurePosixPath]:
+        """Write a file for each kind of value; those that all participants share once."""
+        bundle, level = self.bundle, self.interval_level
+        # Of all contrasts: another call may choose others, and finds the file there.
+        widths = half_width_layer(bundle, level) if HALF_WIDTHS in choice.kinds else None
+        for layer in [*layers, *([] if widths is None else [widths])]:
+            paths = [
+                layer_path(entities, layer, bundle, level, extension)
+                for extension in (".json", bundle.places.extension)
+            ]
+            yield from paths
+            if layer.everybody and all(self.output.path(path).exists() for path in paths):
+                continue
+            for path, content in layer_sidecars(entities, [layer], bundle, level):
+                write_json(self.output.path(path), content)
+            for file in layer_files(entities, [layer], bundle, level):
+                self.output.write(file.path, file.data)
 
     def _write_half_widths(
         self, choice: Choice, target: Target | None = None, facts: Mapping[str, Any] | None = None
@@ -285,20 +318,24 @@ class Writer:
             "stat": form.row.statistic,
             "desc": "connectome",
         }
-        path = build_path(named, "statmap", ".nii.gz")
-        image = self.bundle.places.encode(
-            whole.r,
-            intent="none" if form.row.joint else "correlation",
-            description="bids_dtg connectome, a volume an ROI",
-        )
+        places = self.bundle.places
+        path = build_path(named, "statmap", places.extension)
+        if isinstance(places, Grayordinates):
+            image = encode_dscalar(whole.r, rois, places)
+        else:
+            image = places.encode(
+                whole.r,
+                intent="none" if form.row.joint else "correlation",
+                description="bids_dtg connectome, a volume an ROI",
+            )
         self.output.write(path, image)
         yield path
         content = {
-            "Description": "Connectome of all frames of the run that were kept, a volume an "
-            f"ROI: {form.row.words}",
+            "Description": "Connectome of all frames of the run that were kept, a "
+            f"{'map' if self.bundle.card.part.cifti else 'volume'} an ROI: {form.row.words}",
             "Synthetic": False,  # unlike the maps of the average, whose sidecar applies here too
             "Units": "arbitrary",
-            **self.bundle.grid.brain_metadata,
+            **self.bundle.metadata,
             "Sources": run_sources(summary.run, self.origin.source),
             **model_facts(self.bundle),
             **form_facts(form),

@@ -1,0 +1,118 @@
+"""Maps at grayordinates on pages: read once from an average's files, and drawn."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bids_dtg.errors import RunError
+from bids_dtg.imaging.grid import Grid
+from bids_dtg.imaging.surfaces.grayordinates import Grayordinates, read_cifti_maps
+from bids_dtg.imaging.surfaces.templates import SIDES
+from bids_dtg.report.colours import Scale
+from bids_dtg.report.pictures import Backdrop
+from bids_dtg.report.slices import AXIAL, Background, Box, View, Volume
+from bids_dtg.report.surface_views import surface_row
+
+# Slices through what lies below the cortex.
+BELOW = tuple(View(AXIAL, mm) for mm in (-24, -8, 2, 12))
+_GAP = 8  # rows of pixels
+
+
+@dataclass(frozen=True, eq=False)
+class DenseMaps:
+    """The maps of a file."""
+
+    path: Path
+    places: Grayordinates
+    by_label: Mapping[str, NDArray[np.float32]]  # (grayordinates,) each
+
+    @classmethod
+    def read(cls, path: Path) -> DenseMaps:
+        """Read a file of maps that are called by their contrasts.
+
+        Raises
+        ------
+        RunError
+            It is missing or damaged.
+        """
+        header, values = read_cifti_maps(path, "maps at grayordinates (.dscalar.nii)")
+        names = [str(name) for name in getattr(header.first, "name", ())]
+        if len(names) != len(values):
+            raise RunError(f"{path} has maps without names", expected="a .dscalar.nii file")
+        return cls(path, header.places, dict(zip(names, np.nan_to_num(values), strict=True)))
+
+    def of(self, label: str) -> NDArray[np.float32]:
+        """Return a map; RunError where the file does not have it."""
+        if label not in self.by_label:
+            raise RunError(f"{self.path} has no map {label}", expected="the maps of its sidecar")
+        return self.by_label[label]
+
+
+class DensePictures:
+    """Draws maps: both hemispheres, and slices through what lies below.
+
+    Parameters
+    ----------
+    places
+        Of the maps.
+    background
+        Anatomy behind the slices.
+    """
+
+    def __init__(self, places: Grayordinates, background: Background) -> None:
+        self._places, self._grid = places, Grid(places.shape, places.affine)
+        self._backdrop = (
+            Backdrop(background, Box.around(self._grid), BELOW) if len(places.voxels) else None
+        )
+
+    def draw(
+        self, values: NDArray[np.float32], limit: float, *, amount: Scale | None = None
+    ) -> NDArray[np.uint8]:
+        """Draw a map (grayordinates,); (rows, columns, 4) pixels; `amount` as of `surface_row`."""
+        places, start = self._places, 0
+        sides = {}
+        for side in SIDES:
+            whole = np.full(places.mesh_size, np.nan, np.float32)
+            stop = start + len(places.vertices[side])
+            whole[places.vertices[side]] = values[start:stop]
+            sides[side], start = whole, stop
+        above = surface_row(sides, limit, amount=amount)
+        if self._backdrop is None:
+            return above
+        below = self._slices(values[start:], limit, amount)
+        columns = max(above.shape[1], below.shape[1])
+        rows = []
+        for part in (above, below):
+            left = (columns - part.shape[1]) // 2
+            rows.append(np.pad(part, ((0, _GAP), (left, columns - part.shape[1] - left), (0, 0))))
+        return np.concatenate(rows)
+
+    def _slices(
+        self, values: NDArray[np.float32], limit: float, amount: Scale | None
+    ) -> NDArray[np.uint8]:
+        assert self._backdrop is not None
+        volume = Volume(self._filled(values), self._grid.affine)
+        if amount is None:
+            return self._backdrop.draw_map(volume, limit)
+        known = Volume(self._filled(np.ones_like(values)), self._grid.affine)
+        return self._backdrop.draw_amount(volume, known, low=0.0, high=limit, scale=amount)
+
+    def _filled(self, values: NDArray[np.float32]) -> NDArray[np.float32]:
+        volume = np.zeros(self._places.shape, np.float32)
+        volume[tuple(self._places.voxels.T)] = values
+        return volume
+
+
+def view_text() -> str:
+    """Say what the pictures show."""
+    where = ", ".join(f"{view.mm:g}".replace("-", "\N{MINUS SIGN}") for view in BELOW)
+    return (
+        "Left hemisphere from outside and inside, right from inside and outside, on the template's "
+        f"surface; below, axial slices at z = {where} mm through the subcortical voxels, the "
+        "person's left on the left."
+    )

@@ -1,0 +1,97 @@
+"""Files of an average of maps at grayordinates: one CIFTI file for each kind of value.
+
+A file holds the maps of all contrasts, by their labels: the brain models before the values are as
+large as two maps.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import PurePosixPath
+from typing import Any
+
+from bids_dtg.contrasts.bundle.bundle import ModelBundle
+from bids_dtg.contrasts.participant.outputs.layers import Layer
+from bids_dtg.contrasts.participant.outputs.map_files import (
+    OutputFile,
+    contrast_facts,
+    maps_of,
+)
+from bids_dtg.files.names import build_path
+from bids_dtg.imaging.surfaces.grayordinates import Grayordinates, encode_dscalar
+from bids_dtg.notices import counted
+from bids_dtg.participants.origin import model_facts
+from bids_dtg.report.contents import DETAILS, half_width_path
+
+Entities = Mapping[str, str]
+
+
+def layer_path(
+    entities: Entities, layer: Layer, bundle: ModelBundle, level: int, extension: str
+) -> PurePosixPath:
+    """Return the path of a layer's file or its sidecar, relative to the output folder.
+
+    Parameters
+    ----------
+    entities
+        What the names of the average share.
+    layer
+        Kind of values; one that is the same for all participants lies in the template's folder.
+    bundle
+        Bundle of the model that predicted the maps.
+    level
+        Of the intervals, in percent.
+    extension
+        Of the file, with its dot.
+    """
+    named = {**bundle.places.entities, "stat": bundle.card.part.statistic}
+    if layer.everybody:
+        return half_width_path(named, level, bundle.identity, extension)
+    return build_path({**entities, **named, "desc": layer.desc}, "statmap", extension)
+
+
+def layer_files(
+    entities: Entities, layers: Sequence[Layer], bundle: ModelBundle, level: int
+) -> Iterator[OutputFile]:
+    """Encode the file of each layer; parameters as of `layer_path`."""
+    places = bundle.places
+    assert isinstance(places, Grayordinates)
+    for layer in layers:
+        there = [contrast for _, contrast in maps_of([layer])]
+        values = layer.values[[contrast.index for contrast in there]]
+        data = encode_dscalar(values, [contrast.label for contrast in there], places)
+        yield OutputFile(layer_path(entities, layer, bundle, level, places.extension), data)
+
+
+def layer_sidecars(
+    entities: Entities, layers: Sequence[Layer], bundle: ModelBundle, level: int
+) -> Iterator[tuple[PurePosixPath, dict[str, Any]]]:
+    """Yield path and content of each layer's sidecar; parameters as of `layer_path`."""
+    for layer in layers:
+        there = [contrast for _, contrast in maps_of([layer])]
+        maps = counted(len(there), "contrast")
+        yield (
+            layer_path(entities, layer, bundle, level, ".json"),
+            {
+                "Description": f"{layer.words}{maps}, a map each",
+                "Contrasts": [contrast.label for contrast in there],
+                DETAILS: {
+                    contrast.label: contrast_facts(layer, contrast, bundle) for contrast in there
+                },
+                "Units": layer.units or bundle.card.part.units,
+                **bundle.metadata,
+                **(_shared_facts(bundle, level) if layer.everybody else {}),
+            },
+        )
+
+
+def _shared_facts(bundle: ModelBundle, level: int) -> dict[str, Any]:
+    """Return the fields that a participant's files inherit from their set."""
+    calibration = bundle.calibration
+    assert calibration is not None  # its half-widths are the layer
+    return {
+        "IntervalLevel": level / 100,
+        "CalibrationParticipants": calibration.participants,
+        "CalibrationSegments": calibration.segments,
+        **model_facts(bundle),
+    }

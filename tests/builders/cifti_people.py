@@ -1,0 +1,160 @@
+"""People at grayordinates: series, statistic maps and a model, as fMRIPrep and FitLins name them.
+
+Files are written by nibabel alone. Their brain models are small: patches of both cortices, and
+two structures below them.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+from fmriprep_dataset import confound_columns, describe_dataset, write_confounds
+from tiny_bundle import maps_card
+from tiny_job import TinyJob
+
+from bids_dtg.cli.run import main as program
+from bids_dtg.contrasts import linear_kind
+from bids_dtg.contrasts.bundle.bundle import ModelBundle
+from bids_dtg.contrasts.bundle.kinds import LINEAR_PARCEL
+from bids_dtg.contrasts.bundle.writer import BundleArrays, write_bundle
+from bids_dtg.contrasts.contrast import hcp_contrasts
+from bids_dtg.contrasts.linear import LinearModel, Parcels
+from bids_dtg.imaging.surfaces.grayordinates import Grayordinates, standard_grayordinates
+
+TR, FRAMES, ROIS = 10.0, 60, 4  # ten minutes
+LABELS = tuple(f"{n:02d}" for n in range(1, 9))
+CONTRASTS = ("emotionFaces", "emotionShapes")
+STRUCTURES = ("CIFTI_STRUCTURE_AMYGDALA_LEFT", "CIFTI_STRUCTURE_AMYGDALA_RIGHT")
+
+
+def brain_models(vertices: int = 60, voxels: int = 20):
+    """Return nibabel's axis of patches of both cortices and of voxels of two structures."""
+    standard = standard_grayordinates()
+    axis = nib.cifti2.BrainModelAxis.from_surface(
+        standard.vertices["L"][:vertices], standard.mesh_size, "cortex_left"
+    ) + nib.cifti2.BrainModelAxis.from_surface(
+        standard.vertices["R"][:vertices], standard.mesh_size, "cortex_right"
+    )
+    spans = dict(standard.structures)
+    first = standard.number - len(standard.voxels)
+    for name in STRUCTURES if voxels else ():
+        start = spans[name].start - first
+        axis += nib.cifti2.BrainModelAxis(
+            [name] * voxels,
+            voxel=standard.voxels[start : start + voxels],
+            affine=standard.affine,
+            volume_shape=standard.shape,
+        )
+    return axis
+
+
+def tiny_places(vertices: int = 60, voxels: int = 20) -> Grayordinates:
+    return Grayordinates.of_axis(brain_models(vertices, voxels))
+
+
+def save_series(path: Path, values: np.ndarray, axis, tr: float = TR) -> Path:
+    """Write a series (frames, places)."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    series = nib.cifti2.SeriesAxis(0, tr, len(values), "second")
+    nib.save(nib.cifti2.Cifti2Image(values, (series, axis)), path)
+    return path
+
+
+def save_maps(path: Path, values: np.ndarray, axis, names=("map",)) -> Path:
+    """Write maps (maps, places)."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    scalars = nib.cifti2.ScalarAxis(list(names))
+    image = nib.cifti2.Cifti2Image(np.asarray(values, np.float32), (scalars, axis))
+    nib.save(image, path)
+    return path
+
+
+def tiny_series(places: int, frames: int = FRAMES, seed: int = 0) -> np.ndarray:
+    """Make a series (frames, places) float32: a mean, networks of one's own, and noise."""
+    rng, common = np.random.default_rng(seed), np.random.default_rng(99)
+    networks = common.normal(size=(ROIS, places)) + 0.5 * rng.normal(size=(ROIS, places))
+    courses = rng.normal(size=(frames, ROIS))
+    series = 1000 + 30 * courses @ networks + 20 * rng.normal(size=(frames, places))
+    return series.astype(np.float32)
+
+
+def add_cifti_run(root: Path, participant: str, axis=None, *, seed: int = 0, **options) -> Path:
+    """Add a run as fMRIPrep's --cifti-output writes it: series, sidecar and confounds."""
+    axis = brain_models() if axis is None else axis
+    frames, desc = options.get("frames", FRAMES), options.get("desc", "")
+    func = root / f"sub-{participant}/func"
+    stem = f"sub-{participant}_task-rest"
+    path = func / f"{stem}_space-fsLR_den-91k{desc}_bold.dtseries.nii"
+    save_series(path, tiny_series(len(axis), frames, seed), axis)
+    sidecar = path.with_name(path.name.replace(".dtseries.nii", ".json"))
+    sidecar.write_text(json.dumps({"RepetitionTime": TR, "Density": "91,282 grayordinates"}))
+    write_confounds(func / f"{stem}_desc-confounds_timeseries.tsv", confound_columns(frames, seed))
+    return path
+
+
+def write_cifti_bundle(folder: Path, places: Grayordinates | None = None, **facts) -> ModelBundle:
+    """Write a linear model of grayordinates whose weights are made by chance."""
+    places = tiny_places() if places is None else places
+    rng = np.random.default_rng(4)
+    roi_maps = rng.normal(size=(ROIS, places.number)).astype(np.float32)
+    values = rng.normal(size=(2, 1, 1 + ROIS)).astype(np.float32)
+    tensors = linear_kind.tensors_of(LinearModel(values, Parcels(None)))
+    fields = {
+        "name": "tinycifti",
+        "version": "0",
+        "kind": LINEAR_PARCEL.name,
+        "places": places.number,
+        "cifti": True,
+        "contrasts": hcp_contrasts()[:2],
+        "for_science": False,
+        "notice": "random weights, for tests",
+    }
+    card = maps_card(**(fields | facts))
+    return write_bundle(folder, card, BundleArrays(tensors, roi_maps, places, places))
+
+
+class CiftiJob(TinyJob):
+    """People whose rest is at grayordinates, with maps of a task, and a model that reads them."""
+
+    def __init__(self, folder: Path, participants: tuple[str, ...] = ("01",)) -> None:
+        self.folder, self.labels = folder, participants
+        self.bids = describe_dataset(folder / "fmriprep")
+        self.model, self.out = folder / "tinycifti", folder / "out"
+        self.bundle = write_cifti_bundle(self.model)
+        self.axis = brain_models()
+        for number, participant in enumerate(participants):
+            add_cifti_run(self.bids, participant, self.axis, seed=number)
+
+
+def tiny_maps(labels=LABELS, places: int = 160) -> dict[str, np.ndarray]:
+    """Make maps (contrasts, places) of each person: from networks of one's own, as the series."""
+    common = np.random.default_rng(99).normal(size=(ROIS, places))
+    weights = np.random.default_rng(7).normal(size=(len(CONTRASTS), ROIS))
+    made = {}
+    for number, label in enumerate(labels):
+        networks = common + 0.5 * np.random.default_rng(number).normal(size=(ROIS, places))
+        made[label] = (1.0 + weights @ networks).astype(np.float32)
+    return made
+
+
+class CiftiCohort(CiftiJob):
+    """People of a study at grayordinates: rest by fMRIPrep, and maps of a task by FitLins."""
+
+    level = "participant"
+
+    def __init__(self, folder: Path, labels: tuple[str, ...] = LABELS) -> None:
+        super().__init__(folder, labels)
+        self.statmaps = folder / "statmaps"
+        for label, maps in tiny_maps(labels).items():
+            for contrast, values in zip(CONTRASTS, maps, strict=True):
+                name = f"sub-{label}_space-fsLR_den-91k_contrast-{contrast}_stat-z_statmap"
+                path = self.statmaps / f"sub-{label}" / f"{name}.dscalar.nii"
+                save_maps(path, values[None], self.axis)
+
+    def analyse(self, analysis: str, *more: object, out: Path | None = None) -> int:
+        words = ["-d", f"statmaps={self.statmaps}", "--analysis", analysis, *map(str, more)]
+        given = [self.bids, out or self.out, "group", *words, "--omp-nthreads", 1]
+        return program([str(word) for word in given])

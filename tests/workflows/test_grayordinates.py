@@ -1,0 +1,257 @@
+"""Grayordinates through the program: from CIFTI rest and maps to a model, its maps and report."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+
+import nibabel as nib
+import numpy as np
+import pytest
+from array_people import call
+from bids_check import require_every_file_seen
+from cifti_people import (
+    CONTRASTS,
+    LABELS,
+    CiftiCohort,
+    CiftiJob,
+    add_cifti_run,
+    brain_models,
+    save_maps,
+    tiny_maps,
+    tiny_series,
+)
+from fmriprep_dataset import add_run
+from tiny_job import TinyJob, read_table, tree
+
+from bids_dtg.cli.run import main as program
+from bids_dtg.contrasts.bundle.bundle import load_bundle
+from bids_dtg.contrasts.participant.measure import measure
+from bids_dtg.contrasts.participant.predict import predict_maps
+from bids_dtg.inputs.runs import find_runs
+from bids_dtg.inputs.space_choice import SpaceRule
+
+STEM = "sub-01_task-rest_space-fsLR_den-32k"
+MAPS = f"{STEM}_stat-z_desc-synthetic_statmap"
+TRAIN = ("--architecture", "linear-parcel", "--rois", 4, "--held-out", 0.0, 0.25)
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    """A person's maps by a model that the test made."""
+    job = CiftiJob(tmp_path_factory.mktemp("grayordinates"))
+    assert job.run("--write-connectome", "--half-maps") == 0
+    return job
+
+
+def test_maps_are_a_file_for_each_kind_of_value_by_the_names_of_contrasts(made):
+    func = made.out / "sub-01/func"
+    found = sorted(path.name for path in func.glob("*.dscalar.nii"))
+    assert found == [
+        f"{STEM}_stat-pearsoncorrelation_desc-connectome_statmap.dscalar.nii",
+        f"{STEM}_stat-z_desc-evenHalf_statmap.dscalar.nii",
+        f"{STEM}_stat-z_desc-oddHalf_statmap.dscalar.nii",
+        f"{MAPS}.dscalar.nii",
+    ]
+    image = nib.load(func / f"{MAPS}.dscalar.nii")
+    scalars, models = (image.header.get_axis(axis) for axis in (0, 1))
+    assert list(scalars.name) == [contrast.label for contrast in made.bundle.contrasts]
+    assert models == brain_models()
+    (run,) = find_runs(made.bids, "01", rule=SpaceRule(model="fsLR"))
+    expected = predict_maps(measure(run, made.bundle), made.bundle, device="cpu", threads=1)
+    np.testing.assert_allclose(image.get_fdata(), expected.values, rtol=0, atol=1e-6)
+    connectome = nib.load(func / found[0])
+    assert list(connectome.header.get_axis(0).name) == ["roi01", "roi02", "roi03", "roi04"]
+    np.testing.assert_allclose(connectome.get_fdata(), measure(run, made.bundle).r, atol=1e-6)
+
+
+def test_sidecars_and_quality_say_what_was_made(made):
+    sidecar = json.loads((made.out / f"sub-01/func/{MAPS}.json").read_text())
+    labels = [contrast.label for contrast in made.bundle.contrasts]
+    assert sidecar["Contrasts"] == list(sidecar["ContrastDetails"]) == labels
+    assert sidecar["ContrastDetails"]["languageMath"]["Task"] == "LANGUAGE"
+    assert sidecar["Units"] == "z"
+    assert sidecar["Density"].startswith("120 vertices of fsLR's mesh")
+    assert sidecar["SpatialReference"]["VolumeReference"].endswith(
+        "MNI152NLin6Asym_res-02_T1w.nii.gz"
+    )
+    common = json.loads((made.out / "sub-01/sub-01_task-rest_statmap.json").read_text())
+    (facts,) = common["Runs"]
+    assert (facts["Space"], facts["Interpolation"], facts["Transforms"]) == ("fsLR", "none", [])
+    (row,) = read_table(made.out / "sub-01/func/sub-01_task-rest_qc.tsv")
+    assert (row["coverage"], row["mask_overlap"], row["frames_kept"]) == ("1.0", "n/a", "60")
+    (methods,) = (made.out / "logs/methods").glob("*.md")
+    assert "grayordinates" in methods.read_text()
+
+
+def test_a_second_call_does_nothing_and_the_group_page_has_the_run(made, capsys):
+    before = tree(made.out, but=("logs",))
+    assert made.run("--write-connectome", "--half-maps") == 0
+    assert "1 complete before" in capsys.readouterr().err
+    assert tree(made.out, but=("logs",)) == before
+    assert program([str(made.bids), str(made.out), "group"]) == 0
+    assert "no means of 1 average of maps at grayordinates" in capsys.readouterr().err
+    assert program([*map(str, (made.bids, made.out)), "group", "--analysis", "stats"]) == 1
+    assert "has maps at grayordinates. Expected: maps of voxels" in capsys.readouterr().err
+
+
+def test_the_report_shows_both_hemispheres_of_each_map(made):
+    made.reports = True
+    assert made.run("--reports-only") == 0
+    page = (made.out / "sub-01.html").read_text()
+    assert page.count('id="map-language') == 2
+    assert "data-map" not in page
+    assert "Left hemisphere from outside and inside" in page
+    assert "no pictures of its registration and coverage" in page
+    assert "140 grayordinates of the run before cleaning" in page
+    pictures = sorted((made.out / "sub-01/figures").glob("*_contrast-*.webp"))
+    assert len(pictures) == 2
+    from PIL import Image
+
+    with Image.open(pictures[0]) as picture:
+        pixels = np.asarray(picture.convert("RGBA"))
+    inside = pixels[..., 3] > 0
+    assert 0.3 < inside.mean() < 0.8
+    coloured = np.ptp(pixels[..., :3].astype(int), axis=2) > 60
+    assert 20 < (coloured & inside).sum() < 2000  # a few vertices and voxels alone have values
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--surfaces", "fsLR"], "--surfaces was given, and tinycifti is a model of grayordinates"),
+        (["--output-spaces", "T1w"], "--output-spaces was given"),
+        (["--atlases", "HCP"], "--atlases was given"),
+        (["--smoothing-fwhm", "4"], "--smoothing-fwhm was given.*wb_command smooths"),
+        (["--write", "regions"], "--write regions was given, and tinycifti is a model of gray"),
+    ],
+)
+def test_what_needs_volumes_is_refused_at_once(made, words, message, capsys):
+    import re
+
+    assert made.run(*words) == 2
+    assert re.search(message, capsys.readouterr().err)
+
+
+def test_a_chosen_contrast_is_written_alone_and_a_later_call_adds_the_others(tmp_path):
+    job = CiftiJob(tmp_path)
+    first, *others = (contrast.label for contrast in job.bundle.contrasts)
+    assert job.run("--contrast", first, "--write", "maps") == 0
+    path = job.out / f"sub-01/func/{MAPS}.dscalar.nii"
+    assert list(nib.load(path).header.get_axis(0).name) == [first]
+    assert job.run() == 0
+    assert list(nib.load(path).header.get_axis(0).name) == [first, *others]
+
+
+def test_volumes_alone_are_refused(tmp_path, capsys):
+    job = CiftiJob(tmp_path, ())
+    add_run(job.bids)
+    assert job.run() == 1
+    said = capsys.readouterr().err
+    assert "no series at grayordinates, but sub-01_task-rest_space-MNI" in said
+    assert "fmriprep --cifti-output 91k" in said
+
+
+@pytest.fixture(scope="module")
+def cohort(tmp_path_factory):
+    """People with CIFTI rest and maps, and the model that was trained on them."""
+    people = CiftiCohort(tmp_path_factory.mktemp("cohort"))
+    assert people.analyse("train", "--space", "fsLR", *TRAIN) == 0
+    return people
+
+
+def test_a_model_is_trained_on_cifti_rest_and_maps(cohort):
+    made = cohort.out / "group/model-own"
+    bundle = load_bundle(made / "bundle")
+    assert bundle.places.axis == cohort.axis
+    assert [contrast.label for contrast in bundle.contrasts] == list(CONTRASTS)
+    assert (bundle.card.part.cifti, bundle.card.part.grid) == (True, None)
+    assert bundle.card.description.endswith(
+        "4 ROI maps made by group ICA of 6 training participants (seed 0)."
+    )
+    measured = np.load(cohort.out / "group/cache/sub-03/target_maps.npy")
+    np.testing.assert_allclose(measured, tiny_maps()["03"], rtol=0, atol=1e-6)
+    rows = {row["model"]: row for row in read_table(made / "desc-models_scores.tsv")}
+    assert float(rows["model"]["r"]) > float(rows["another person's prediction"]["r"])
+
+
+def test_its_maps_are_made_at_the_participant_level(cohort, tmp_path):
+    new = CiftiJob(tmp_path, ())
+    add_cifti_run(new.bids, "09", seed=20)
+    new.model = cohort.out / "group/model-own/bundle"
+    assert new.run() == 0
+    (path,) = new.out.rglob("*desc-synthetic_statmap.dscalar.nii")
+    predicted = nib.load(path).get_fdata()
+    common = np.random.default_rng(99).normal(size=(4, 160))
+    own = common + 0.5 * np.random.default_rng(20).normal(size=(4, 160))
+    expected = 1.0 + np.random.default_rng(7).normal(size=(2, 4)) @ own
+    for predicted_map, true in zip(predicted, expected, strict=True):
+        assert np.corrcoef(predicted_map, true)[0, 1] > 0.8
+
+
+def test_maps_of_voxels_are_no_targets_of_grayordinates(cohort, tmp_path, capsys):
+    volumes = tmp_path / "volumes"
+    volumes.mkdir()
+    name = "sub-01_contrast-emotionFaces_stat-z_statmap.nii.gz"
+    nib.save(nib.Nifti1Image(np.ones((3, 3, 3), np.float32), np.eye(4)), volumes / name)
+    words = [cohort.bids, tmp_path / "out", "group", "-d", f"statmaps={volumes}", "--space", "fsLR"]
+    assert program([str(w) for w in [*words, "--analysis", "train", *TRAIN]]) == 2
+    assert (
+        "the measured maps are in no space. Expected: fsLR, the model's" in capsys.readouterr().err
+    )
+
+
+def test_arrays_name_their_grayordinates(tmp_path, capsys):
+    path = save_maps(tmp_path / "any.dscalar.nii", np.ones((1, 160)), brain_models())
+    arrays = {
+        "rest": np.stack([tiny_series(160, seed=number).T for number in range(len(LABELS))]),
+        "tr_seconds": 10.0,
+        "targets": np.stack(list(tiny_maps().values())),
+        "people": np.array(LABELS),
+        "contrasts": np.array(CONTRASTS),
+    }
+    np.savez(tmp_path / "all.npz", grayordinates=path.name, **arrays)
+    assert call(tmp_path, "train", *TRAIN) == 0
+    bundle = load_bundle(tmp_path / "out/group/model-own/bundle")
+    assert bundle.places.axis == brain_models()
+    arrays["people"] = np.array([f"new{label}" for label in LABELS])
+    arrays["rest"] = arrays["rest"][:, :, ::-1] + 1
+    np.savez(tmp_path / "new.npz", **arrays)
+    given = ("--model", bundle.path)
+    assert call(tmp_path, "predict", *given, file="new.npz", out="maps") == 0
+    (made,) = (tmp_path / "maps").rglob("*predictions.npz")
+    assert np.load(made)["places"][[0, 150]].tolist() == [
+        "CORTEX_LEFT 0",
+        "AMYGDALA_RIGHT 33 63 21",
+    ]
+    capsys.readouterr()
+    np.savez(tmp_path / "wrong.npz", grayordinates="91k", **arrays)
+    assert call(tmp_path, "train", *TRAIN, file="wrong.npz") == 2
+    assert "have 160 places, and grayordinates is 91k. Expected: 91282 places" in (
+        capsys.readouterr().err
+    )
+
+
+def test_a_model_of_voxels_is_not_trained_on_grayordinates_by_accident(tmp_path, capsys):
+    job = TinyJob(tmp_path)
+    words = [job.bids, job.out, "group", "-d", f"statmaps={tmp_path}", "--space", "fsLR"]
+    assert program([str(w) for w in [*words, "--analysis", "train", *TRAIN]]) == 2
+    assert "--space is 'fsLR', which no run in" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_the_validator_and_workbench_read_the_files(made, tmp_path):
+    require_every_file_seen(made.out, tmp_path)
+    workbench = shutil.which("wb_command")
+    if workbench is None:
+        pytest.skip("wb_command is not installed (apt-get install connectome-workbench)")
+    for path in (made.out / "sub-01/func").glob("*.dscalar.nii"):
+        said = subprocess.run(
+            [workbench, "-file-information", path, "-only-map-names"],
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        names = list(nib.load(path).header.get_axis(0).name)
+        assert said.stdout.splitlines() == names
