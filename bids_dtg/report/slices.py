@@ -140,8 +140,8 @@ def soften(region: NDArray[np.bool_], sd: float) -> NDArray[np.float32]:
     Examples
     --------
     >>> import numpy as np
-    >>> soften(np.arange(5)[:, None, None] > 2, 0.5)[:, 0, 0].round(3).tolist()
-    [0.0, 0.0, 0.107, 0.893, 1.0]
+    >>> print(soften(np.arange(5)[:, None, None] > 2, 0.5)[:, 0, 0].round(2))
+    [0.   0.   0.11 0.89 1.  ]
     """
     # As scipy.ndimage does, whose import takes as long as a tenth of a page.
     reach = int(4 * sd + 0.5)

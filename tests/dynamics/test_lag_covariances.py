@@ -41,10 +41,10 @@ def test_sums_of_two_sites_are_those_of_one_and_a_person_can_be_left_out() -> No
     whole = GroupSums.over(people)
     sites = GroupSums.over(people[:3]) + GroupSums.over(people[3:])
     np.testing.assert_allclose(sites.mean, whole.mean, rtol=0, atol=1e-10)
-    assert (sites.people, sites.frames) == (whole.people, whole.frames)
+    assert (sites.people, sites.dof) == (whole.people, whole.dof)
     without = whole.without(people[0])
     np.testing.assert_allclose(without.mean, GroupSums.over(people[1:]).mean, atol=1e-12)
-    assert without.frames == whole.frames - 40
+    assert without.dof == whole.dof - 40
 
 
 @pytest.mark.parametrize(

@@ -98,7 +98,7 @@ def test_other_analyses_take_people_it_never_saw(
 ) -> None:
     folder, arrays = judged
     out = folder.parent.parent
-    model = ("--model", str(out / "group" / "model-own" / "bundle"), "--simulations", "2")
+    model = ("--model", str(out / "group" / "model-own" / "bundle"))
     words = (*model, "--participant-label", PEOPLE[1], "--dry-run")
     assert main(arguments(Path(arrays), out, analysis, *words)) == 0
     assert "1 participant" in "".join(capsys.readouterr())
