@@ -73,7 +73,7 @@ def test_image_is_run_beside_the_inputs(tmp_path):
 @pytest.mark.slow
 def test_phantom_end_to_end(tmp_path):
     phantom = [Path(sys.executable).parent / "dtg-phantom", tmp_path / "phantom"]
-    subprocess.run([*phantom, "--participants", "1", "--frames", "150"], check=True)
+    subprocess.run([*phantom, "--participants", "1", "--frames", "200"], check=True)
     for name, suffix in INPUTS.items():
         (file,) = tmp_path.glob(f"phantom/fmriprep/sub-*/func/*{suffix}")
         link = (tmp_path / "task" / json.loads(SAMPLE.read_text())[name]).resolve()

@@ -49,7 +49,7 @@ def test_from_derivatives_to_maps_and_back(tmp_path):
     def call(*command: str | Path, at: Path = tmp_path, **more: str) -> str:
         return _call(*command, at=at, home=home, **more)
 
-    call("dtg-phantom", "phantom", "--participants", "2", "--frames", "150")
+    call("dtg-phantom", "phantom", "--participants", "2", "--frames", "200")
     source = tmp_path / "phantom" / "fmriprep"
     for path in sorted(source.rglob("*_space-MNI152NLin6Asym_*")):
         path.rename(path.with_name(path.name.replace("MNI152NLin6Asym", OTHER)))
