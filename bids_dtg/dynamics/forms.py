@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
+from typing import Any
 
 from bids_dtg.dynamics.recipe import RECIPES
 from bids_dtg.workflows import Run, later
@@ -22,6 +23,8 @@ class Form:
     kind: str  # of its bundles
     recipes: tuple[str, ...]  # by which it is trained
     analyses: Mapping[str, Run]  # by the values of --analysis
+    # Of a bundle, the number of simulations, the seed and the threads: what describes runs.
+    infer: Callable[[Any, int, int, int], Any]
     structural: bool  # whether it reads structural connectomes
     # Options of training that other forms lack, by name.
     options: tuple[str, ...] = ()
@@ -50,6 +53,7 @@ FORMS: tuple[Form, ...] = (
         analyses=MappingProxyType(
             {name: later(place) for name, place in _ANALYSES_OF_LINEAR.items()}
         ),
+        infer=later("dynamics.participant.infer:LinearInference"),
         structural=False,
         options=("add_sums", "structural_connectivity"),
     ),
@@ -58,6 +62,7 @@ FORMS: tuple[Form, ...] = (
         kind="network-model",
         recipes=tuple(RECIPES),
         analyses=MappingProxyType({name: later(place) for name, place in _ANALYSES.items()}),
+        infer=later("dynamics.participant.infer:NetworkInference"),
         structural=True,
         options=(
             *("epochs", "batch_size", "learning_rate", "states", "region_parameters"),

@@ -65,6 +65,8 @@ class CoreResults:
 class Inference(Protocol):
     """What a model does with a run."""
 
+    made: str  # what it finds of a run, in words
+
     def of(self, measured: MeasuredSeries, weights: NDArray[np.float64] | None) -> Modelled:
         """Describe a run, and simulate sessions.
 
@@ -78,7 +80,9 @@ class Inference(Protocol):
 class LinearInference:
     """Describes runs by a linear core."""
 
-    def __init__(self, bundle: LinearBundle, *, simulations: int, seed: int) -> None:
+    made = "their process"
+
+    def __init__(self, bundle: LinearBundle, simulations: int, seed: int, threads: int) -> None:
         self._bundle, self._simulations, self._seed = bundle, simulations, seed
 
     @cached_property
@@ -181,7 +185,9 @@ def require_present(measured: MeasuredSeries, bundle: SeriesBundle[Any]) -> None
 class NetworkInference:
     """Infers parameters by an amortised model."""
 
-    def __init__(self, bundle: NetworkBundle, *, simulations: int, seed: int, threads: int) -> None:
+    made = "their parameters"
+
+    def __init__(self, bundle: NetworkBundle, simulations: int, seed: int, threads: int) -> None:
         self._bundle, self._simulations, self._seed = bundle, simulations, seed
         self._threads = threads
 

@@ -7,15 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 
-from bids_dtg.dynamics.bundle.bundle import NetworkBundle
-from bids_dtg.dynamics.bundle.linear import LinearBundle
+from bids_dtg.dynamics.forms import FORMS
 from bids_dtg.dynamics.networks import notes_beside_series
-from bids_dtg.dynamics.participant.infer import (
-    Inference,
-    LinearInference,
-    Modelled,
-    NetworkInference,
-)
+from bids_dtg.dynamics.participant.infer import Inference, Modelled
 from bids_dtg.dynamics.participant.request import NetworkRequest
 from bids_dtg.dynamics.participant.write import NetworkWriter
 from bids_dtg.engine.display import Clock, Reporter
@@ -40,16 +34,10 @@ class NetworkSteps(ParcelSteps):
     def of(cls, request: NetworkRequest) -> NetworkSteps:
         """Make the steps of a request."""
         inference: Inference | None = None
-        seed = request.settings.modelling.seed
-        if isinstance(request.bundle, LinearBundle):
-            inference = LinearInference(request.bundle, simulations=request.simulations, seed=seed)
-        elif isinstance(request.bundle, NetworkBundle):
-            inference = NetworkInference(
-                request.bundle,
-                simulations=request.simulations,
-                seed=seed,
-                threads=request.capacity.threads,
-            )
+        bundle, seed = request.bundle, request.settings.modelling.seed
+        if bundle is not None:
+            (form,) = (row for row in FORMS if row.kind == bundle.card.kind)
+            inference = form.infer(bundle, request.simulations, seed, request.capacity.threads)
         reader = request.reader()
         return cls(request, reader, inference, NetworkWriter(request, reader))
 
@@ -134,9 +122,7 @@ class RunMaker:
         """Summarise the result in one line."""
         series, inference = measured.series, self._steps.inference
         there = int(series.present.sum())
-        made = " and their parameters" if isinstance(inference, NetworkInference) else ""
-        if isinstance(inference, LinearInference):
-            made = " and their process"
+        made = "" if inference is None else f" and {inference.made}"
         return (
             f"series of {counted(there, 'parcel')}{made} from "
             f"{measured.design.seconds_kept / 60:.1f} minutes of rest, coverage "
