@@ -10,6 +10,7 @@ _HEADER, _TAG = 128, 8  # bytes
 _MATRIX, _PACKED = 14, 15
 _VALUES = {1, 2, 3, 4, 5, 6, 7, 9, 12, 13, 16, 17, 18}  # types of numbers and letters
 _PLAIN = range(4, 16)  # classes of arrays: letters, sparse, numbers
+_SPARSE, _COMPLEX = 5, 0x800  # a class; a flag beside it
 
 
 def require_known_types(content: bytes, most: int) -> None:
@@ -25,12 +26,13 @@ def require_known_types(content: bytes, most: int) -> None:
     Raises
     ------
     ValueError
-        A type is unknown, a part ends outside the whole, or an array has no class.
+        A type is unknown, a part ends outside the whole, an array has no class, or it is complex
+        and has no imaginary part.
 
     Notes
     -----
     MathWorks, MAT-File Level 5 File Format. SciPy 1.17 looks a type up in a table in C without
-    asking whether it is in it.
+    asking whether it is in it, and reads an imaginary part that is not there.
 
     Examples
     --------
@@ -64,16 +66,21 @@ def require_known_types(content: bytes, most: int) -> None:
 def _require_known(kind: int, held: bytes, order: str) -> None:
     if kind != _MATRIX:
         return
+    flags, number = 0, -1
     for number, (part, values) in enumerate(_parts(held, order)):
         if number == 0:
             if len(values) < 4:
                 raise ValueError(f"the class of an array has {len(values)} bytes, not 8")
-            if struct.unpack(f"{order}I", values[:4])[0] & 0xFF not in _PLAIN:
+            (flags,) = struct.unpack(f"{order}I", values[:4])
+            if flags & 0xFF not in _PLAIN:
                 return
         if part not in _VALUES:
             raise ValueError(
                 f"an array is stored as type {part}, which is none of numbers or letters"
             )
+    # Flags, sizes and name; where values of a sparse array lie; values, and imaginary ones.
+    if flags & _COMPLEX and number + 1 < (7 if flags & 0xFF == _SPARSE else 5):
+        raise ValueError("an array is complex, and has no imaginary part")
 
 
 def _parts(content: bytes, order: str) -> Iterator[tuple[int, bytes]]:

@@ -42,6 +42,7 @@ def test_what_unpacks_to_too_much_is_refused():
 
 @settings(max_examples=60, deadline=None)
 @example(place=140, value=0)  # an array of no class
+@example(place=145, value=8)  # a complex one without an imaginary part
 @given(place=st.integers(128, len(packed()) - 1), value=st.integers(0, 255))
 def test_no_changed_byte_ends_the_process(tmp_path_factory, place, value):
     path = tmp_path_factory.mktemp("mat") / "changed.mat"
@@ -60,6 +61,19 @@ def test_no_changed_byte_ends_the_process(tmp_path_factory, place, value):
         os._exit(0)
     ended = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
     assert ended in (0, 1), signal.Signals(-ended).name if ended < 0 else ended
+
+
+@pytest.mark.parametrize("values", [SC, coo_array(SC)], ids=["full", "sparse"])
+def test_complex_values_pass_with_an_imaginary_part_alone(values):
+    file = io.BytesIO()
+    savemat(file, {"sc": values * 1j})
+    require_known_types(file.getvalue(), 10_000)
+    file = io.BytesIO()
+    savemat(file, {"sc": values})
+    content = bytearray(file.getvalue())
+    content[145] |= 8
+    with pytest.raises(ValueError, match="is complex, and has no imaginary part"):
+        require_known_types(bytes(content), 10_000)
 
 
 def test_an_unknown_type_of_values_is_one_line(tmp_path):
