@@ -26,13 +26,13 @@ def require_known_types(content: bytes, most: int) -> None:
     Raises
     ------
     ValueError
-        A type is unknown, a part ends outside the whole, an array has no class, or it is complex
-        and has no imaginary part.
+        A type is unknown, a part ends outside the whole, an array has no class, or it lacks parts
+        that its class has: one of complex numbers an imaginary one.
 
     Notes
     -----
     MathWorks, MAT-File Level 5 File Format. SciPy 1.17 looks a type up in a table in C without
-    asking whether it is in it, and reads an imaginary part that is not there.
+    asking whether it is in it, and reads parts that are not there.
 
     Examples
     --------
@@ -79,8 +79,9 @@ def _require_known(kind: int, held: bytes, order: str) -> None:
                 f"an array is stored as type {part}, which is none of numbers or letters"
             )
     # Flags, sizes and name; where values of a sparse array lie; values, and imaginary ones.
-    if flags & _COMPLEX and number + 1 < (7 if flags & 0xFF == _SPARSE else 5):
-        raise ValueError("an array is complex, and has no imaginary part")
+    fewest = 4 + 2 * (flags & 0xFF == _SPARSE) + bool(flags & _COMPLEX)
+    if number + 1 < fewest:
+        raise ValueError(f"an array has {number + 1} parts. Expected: {fewest} of its class")
 
 
 def _parts(content: bytes, order: str) -> Iterator[tuple[int, bytes]]:
