@@ -73,7 +73,7 @@ def test_complex_values_pass_with_an_imaginary_part_alone(values):
     savemat(file, {"sc": values})
     content = bytearray(file.getvalue())
     content[145] |= 8
-    with pytest.raises(ValueError, match="parts. Expected: [57] of its class"):
+    with pytest.raises(ValueError, match=r"parts. Expected: [57] of its class"):
         require_known_types(bytes(content), 10_000)
 
 
