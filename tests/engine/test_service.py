@@ -67,7 +67,7 @@ def test_what_was_begun_answers_or_ends_unasked(tmp_path):
     assert [answer.result["did"] for answer in answers] == ["a"]
     assert started.read_text() == "x"
     waited = tmp_path / "waited"
-    program = f"import time; time.sleep(20); open({str(waited)!r}, 'w')"
+    program = f"import time; time.sleep(5); open({str(waited)!r}, 'w')"
     unasked = Service([sys.executable, "-c", program], answers.append)
     unasked.begin()
     unasked.close()  # it is ended, and not waited for
