@@ -17,6 +17,7 @@ from bids_dtg.workflows import (
     FeatureKind,
     ParticipantLevel,
     Phantom,
+    Run,
     Workflow,
     constant,
     later,
@@ -25,6 +26,16 @@ from bids_dtg.workflows import (
 if TYPE_CHECKING:
     import argparse
     from pathlib import Path
+
+    from bids_dtg.settings import Settings
+
+
+def _results(settings: Settings) -> int:
+    from bids_dtg.contrasts.participant.first_run import begin_first_run
+
+    run: Run = later("contrasts.participant.worker:LEVEL.run")
+    with begin_first_run(settings):
+        return run(settings)
 
 
 def _demo(out: Path, participants: int, arguments: argparse.Namespace) -> int:
@@ -95,7 +106,7 @@ ROW = Workflow(
     name="contrasts",
     help="maps of task activation",
     participants=ParticipantLevel(
-        results=later("contrasts.participant.worker:LEVEL.run"),
+        results=_results,
         reports=later("participants.reports:remake_reports"),
         verify=later("participants.verify:verify_participants"),
         methods=later("contrasts.participant.worker:LEVEL.print_methods"),

@@ -16,6 +16,7 @@ Files:
 
 - `header`: bytes and header of a NIfTI file, or one line that says why there are none
 - `repetition_time`: the time between a run's frames, by its sidecar and its header
+- `begun`: a BOLD file that a process inflates before anything else of a call is ready
 - `bold`: a BOLD file, read once in blocks of frames by a thread
 - `mean_frame`: the mean of its first frames, summed up as they pass by
 - `nifti`: masks and maps in; statistic maps out

@@ -7,7 +7,6 @@ import threading
 from collections.abc import Callable, Generator
 from contextlib import closing
 from dataclasses import dataclass
-from io import BufferedIOBase
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +14,7 @@ from numpy.typing import NDArray
 
 from bids_dtg.errors import RunError
 from bids_dtg.files.foreign import open_foreign
+from bids_dtg.imaging.begun import begun_frames, read_exactly
 from bids_dtg.imaging.grid import voxel_edge_mm
 from bids_dtg.imaging.header import (
     MOST_INFLATED,
@@ -33,9 +33,6 @@ _BUFFERS = 12
 _BLOCK_BYTES = 8 * 2**20
 # Of all buffers together, where a single frame is larger than a block; there are two at least.
 _MOST_BYTES = 2**28
-# igzip copies what it read: pieces of this size are still in the cache then.
-_READ_BYTES = 2**18
-
 _SIZE_BYTES = 4
 
 Stored = NDArray[np.generic]
@@ -153,14 +150,14 @@ def _fill(
     try:
         with open_bytes(header.path) as file:
             inode = file_number(header.path)
-            _read_exactly(file, memoryview(bytearray(header.offset)))
+            read_exactly(file, memoryview(bytearray(header.offset)))
             done = 0
             while done < header.frames:
                 buffer = free.get()
                 if buffer is None:
                     return
                 block = buffer[: header.frames - done]
-                held = _read_exactly(file, block.reshape(-1).view(np.uint8).data)
+                held = read_exactly(file, block.reshape(-1).view(np.uint8).data)
                 if held < block.nbytes:
                     require_unchanged(header, inode)
                     raise _truncated(header, done * header.frame_bytes + held)
@@ -178,21 +175,6 @@ def _fill(
         ready.put(err)
 
 
-def _read_exactly(file: BufferedIOBase, target: memoryview) -> int:
-    """Fill `target` from the file; return how many bytes there were."""
-    held = 0
-    while held < len(target):
-        try:
-            # readinto1 returns what there is before the error that ends a cut file
-            count = file.readinto1(target[held : held + _READ_BYTES])
-        except EOFError:  # a gzip file without its end
-            break
-        if not count:
-            break
-        held += count
-    return held
-
-
 def _truncated(header: BoldHeader, held: int) -> RunError:
     return RunError(
         f"{header.path} ends at frame {held // header.frame_bytes} of {header.frames}",
@@ -207,6 +189,7 @@ def stream_voxels(
     frames_per_block: int = 64,
     *,
     watch: Callable[[int, Stored], None] = lambda first, stored: None,
+    watched: int | None = None,
 ) -> Generator[tuple[int, NDArray[np.float32]], None, None]:
     """Read a run's frames at the wanted voxels only, scaled.
 
@@ -221,6 +204,8 @@ def stream_voxels(
     watch
         Called with what passes by whole: the index of the first frame, and (frames, file voxels)
         as `stream_blocks` yields them.
+    watched
+        How many of the first frames it must be called with; None: all.
 
     Yields
     ------
@@ -237,17 +222,41 @@ def stream_voxels(
     """
     voxels = np.empty((min(frames_per_block, header.frames), len(sampling.covered)), np.float32)
     first = held = 0
-    with closing(stream_blocks(header, frames_per_block)) as blocks:
-        for stored in blocks:
-            watch(first + held, stored)
+    frames = header.frames if watched is None else watched
+    with closing(_frames(header, sampling, frames_per_block, frames)) as blocks:
+        for stored, there in blocks:
+            if there is sampling:
+                watch(first + held, stored)
             rest = stored
             while len(rest):
                 taken = rest[: len(voxels) - held]
                 into = voxels[held : held + len(taken)]
-                sampling.apply(taken, header.slope, header.inter, into, first + held)
+                there.apply(taken, header.slope, header.inter, into, first + held)
                 held, rest = held + len(taken), rest[len(taken) :]
                 if held == len(voxels):
                     yield first, voxels
                     first, held = first + held, 0
     if held:
         yield first, voxels[:held]
+
+
+def _frames(
+    header: BoldHeader, sampling: Sampling, frames_per_block: int, watched: int
+) -> Generator[tuple[Stored, Sampling], None, None]:
+    """Yield (frames, voxels) as stored, and what takes the wanted voxels out of them.
+
+    From a process that has begun to inflate the file, or read here: all, or what that has left.
+    """
+    inode, done = file_number(header.path), 0
+    if (begun := begun_frames(header, sampling, watched)) is not None:
+        done = yield from begun
+        if done == header.frames:
+            require_unchanged(header, inode)
+            return
+    with closing(stream_blocks(header, frames_per_block)) as blocks:
+        passed = 0
+        for stored in blocks:
+            left = stored[max(0, done - passed) :]
+            passed += len(stored)
+            if len(left):
+                yield left, sampling

@@ -62,6 +62,11 @@ class MeanFrame:
                 self._known |= finite
 
     @property
+    def reach(self) -> int:
+        """How many of the file's first frames hold all that are still wanted."""
+        return self._missing[-1] + 1 if self._missing else 0
+
+    @property
     def frames(self) -> int:
         """How many have been averaged."""
         return self._wanted - len(self._missing)

@@ -107,8 +107,9 @@ class RunSource:
     in_mask: NDArray[np.bool_]  # (places,), in the run's brain mask; all where it has none
     interpolation: Method  # how places are taken out
     notes: tuple[str, ...]  # sentences on what was unusual
-    # Reads the frames at the places; it is called with whole frames as stored, where there are any.
-    stream: Callable[[Watch], Frames]
+    # Reads the frames at the places; its first argument is called with whole frames as stored,
+    # where there are any: with so many of the first ones at least.
+    stream: Callable[[Watch, int | None], Frames]
 
     @classmethod
     def of(
@@ -139,7 +140,7 @@ class RunSource:
             everywhere = np.ones(len(rows), dtype=bool)
             return cls(
                 *(header, everywhere, everywhere, "none", ()),
-                stream=lambda watch: stream_series(header, rows),
+                stream=lambda watch, watched: stream_series(header, rows),
             )
         if not isinstance(places, VoxelPlaces):
             raise RunError(f"{run.bold} has voxels", expected="a .dtseries.nii file")
@@ -153,7 +154,9 @@ class RunSource:
         in_mask, notes = _run_mask(run, placement)
         return cls(
             *(header, sampling.covered, in_mask, method, (*_notes_on_forms(header), *notes)),
-            stream=lambda watch: stream_voxels(header, sampling, watch=watch),
+            stream=lambda watch, watched: stream_voxels(
+                header, sampling, watch=watch, watched=watched
+            ),
         )
 
     @property
@@ -166,6 +169,7 @@ class RunSource:
         clock: Clock,
         progress: Callable[[float], None] = lambda share: None,
         watch: Watch = lambda first, stored: None,
+        watched: int | None = 0,
     ) -> Blocks:
         """Read all frames once, (first frame, (frames, places) block) at a time.
 
@@ -178,8 +182,10 @@ class RunSource:
         watch
             Called with the whole frames as stored, as `stream_voxels` does; never of a series at
             grayordinates.
+        watched
+            How many of the first frames it must be called with; None: all.
         """
-        stream = self.stream(watch)
+        stream = self.stream(watch, watched)
         with closing(stream):
             while True:
                 # What is not hidden behind the sums.

@@ -268,4 +268,4 @@ def _rows_of(connectome: Table) -> Table:
 
 
 def _chunk(conv: BlockConv) -> int:
-    return max(8, min(512, _PRODUCT // conv.weight[0].size // 8 * 8))
+    return max(8, min(512, _PRODUCT // int(conv.weight[0].size) // 8 * 8))

@@ -1,6 +1,7 @@
 """One participant: from resting-state runs to contrast maps, sidecars, tables and a report.
 
 - `arrays`: connectomes of images that are arrays in memory
+- `first_run`: the first run of a call, inflated while libraries are imported
 - `measured_maps`: measured maps of the contrasts, as analyses over people read them
 - `measure`: one run: from its files to connectomes
 - `model`: the model of a call, prepared in the background

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -291,10 +292,10 @@ class Reader:
         with clock.time("sampling"):
             source = RunSource.of(run, planned, self.voxels.places, self.cleaning.interpolation)
             mask_overlap = self._mask_overlap(run, source)
-        mean_frame, watch = None, {}
+        mean_frame, watch = None, dict[str, Any]()
         if isinstance(header, BoldHeader):
             mean_frame = MeanFrame(header, design.keep, _MEAN_OVER)
-            watch = {"watch": mean_frame.add}
+            watch = {"watch": mean_frame.add, "watched": mean_frame.reach}
         carpet = Carpet(np.concatenate([*self.carpet_voxels.values()]), header.frames)
         moments = self._add_up(
             lambda: carpet.watching(source.blocks(clock, progress, **watch)), source, design

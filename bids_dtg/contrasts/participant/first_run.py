@@ -1,0 +1,142 @@
+"""The first run of a call: its file is inflated while the program's libraries are imported.
+
+Which file that is, and which of its voxels the model reads, is found here by modules that import
+NumPy at most. It is a guess: the work on the participant finds runs by all the rules, and uses
+what was inflated where it is the same.
+"""
+
+from __future__ import annotations
+
+import json
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from bids_dtg.engine.head_start import HeadStart, head_start
+from bids_dtg.settings import Settings
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from bids_dtg.imaging.grid import Grid
+    from bids_dtg.inputs.run import RestRun
+
+
+@contextmanager
+def begin_first_run(settings: Settings) -> Iterator[None]:
+    """Have the first participant's first file inflated, for as long as the context is open.
+
+    Nothing is begun for a participant who has results, where pybids chooses the files, and for a
+    dry run.
+    """
+    inputs, resources = settings.inputs, settings.resources
+    by_pybids = inputs.bids_filter_file or inputs.bids_database_dir or resources.work_dir
+    # Of processes that are not forked nobody would see what was inflated.
+    elsewhere = resources.scheduler or resources.device not in ("auto", "cpu")
+    wanted = not (by_pybids or elsewhere or settings.behaviour.dry_run)
+    with head_start(partial(_inflate_first, settings)) if wanted else nullcontext():
+        yield
+
+
+def _inflate_first(settings: Settings, start: HeadStart) -> None:
+    """Find the file and inflate it, in a process of its own."""
+    from bids_dtg.imaging.begun import inflate, is_worth_it
+
+    found = first_file(settings)
+    if found is not None and is_worth_it(found[0]):
+        inflate(start, *found)
+
+
+def first_file(settings: Settings) -> tuple[Path, NDArray[np.intp]] | None:
+    """Return the series that is read first, and where the model's voxels lie in its frames.
+
+    Parameters
+    ----------
+    settings
+        Options of the call.
+
+    Returns
+    -------
+    The file and (voxels,) positions in a frame as stored, in the order in which they are read.
+    None: the participant has results, or the run is not in the model's space.
+
+    Raises
+    ------
+    DtgError, KeyError, ValueError, OSError
+        Nothing that can be read first was found.
+    """
+    import numpy as np
+
+    from bids_dtg.bundles.store import find_bundle
+    from bids_dtg.imaging.begun import read_plain_header
+    from bids_dtg.imaging.grid import Grid
+    from bids_dtg.imaging.sampling import LatticeSampling
+
+    folder = find_bundle(settings.inputs.model)
+    stated = json.loads((folder / "model.json").read_text(encoding="utf-8"))["grid"]
+    grid = Grid(tuple(stated["shape"]), np.array(stated["affine"], float), stated["space"])
+    run = _first_run(settings, grid)
+    if run is None or run.transforms or run.motion:
+        return None
+    header, voxels = read_plain_header(run.bold), _in_order(folder, grid)
+    return run.bold, LatticeSampling.between(header.shape, header.affine, grid, voxels).source
+
+
+def _first_run(settings: Settings, grid: Grid) -> RestRun | None:
+    """Return the first run of the first participant; None: there are results already."""
+    from bids_dtg.inputs.dataset import find_dataset, select_participants
+    from bids_dtg.inputs.find import find_input_runs
+    from bids_dtg.inputs.selection import Selection
+    from bids_dtg.inputs.space_choice import SpaceRule
+    from bids_dtg.inputs.templateflow import TemplateFlow
+
+    inputs = settings.inputs
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the work on the participant repeats them
+        dataset = find_dataset(inputs.bids_dir, inputs.derivatives, inputs.input_type)
+        label = select_participants(dataset, inputs.participant_label)[0]
+        if (inputs.output_dir / f"sub-{label}").exists():
+            return None
+        return find_input_runs(
+            dataset,
+            label,
+            Selection(inputs.session_label, inputs.task_id, inputs.run),
+            rule=SpaceRule(
+                model=grid.space,
+                asked=inputs.space,
+                on_lattice=partial(_lies_on_lattice, grid),
+                templateflow=TemplateFlow.here(plans=True),
+            ),
+        )[0]
+
+
+def _lies_on_lattice(grid: Grid, path: Path) -> bool:
+    import numpy as np
+
+    from bids_dtg.imaging.begun import read_plain_header
+    from bids_dtg.imaging.sampling import GridMismatchError, LatticeSampling
+
+    try:
+        header = read_plain_header(path)
+        LatticeSampling.between(header.shape, header.affine, grid, np.empty(0, np.intp))
+    except (GridMismatchError, ValueError, OSError):
+        return False
+    return True
+
+
+def _in_order(folder: Path, grid: Grid) -> NDArray[np.intp]:
+    """Return the voxels that the model reads, in the order of `ModelVoxels.of`."""
+    import numpy as np
+
+    from bids_dtg.imaging.begun import read_plain_mask
+
+    grey, brain = (read_plain_mask(folder / f"{name}.nii.gz") for name in ("mask", "brain_mask"))
+    if grey.shape != grid.shape or brain.shape != grid.shape:
+        raise ValueError("masks are on the grid")
+    found = [np.flatnonzero(mask.ravel(order="F")) for mask in (grey, brain & ~grey)]
+    index = np.unravel_index(np.concatenate(found), grid.shape, order="F")
+    return np.ravel_multi_index(index, grid.shape)

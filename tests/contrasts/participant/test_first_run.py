@@ -1,0 +1,42 @@
+"""The file that is inflated before the imports is the one that is read first."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from tiny_job import TinyJob, add_rest
+
+from bids_dtg.contrasts.bundle.bundle import load_bundle
+from bids_dtg.contrasts.participant.first_run import first_file
+from bids_dtg.contrasts.participant.measure import ModelVoxels
+from bids_dtg.contrasts.participant.request import find_runs
+from bids_dtg.imaging.bold import read_bold_header
+from bids_dtg.imaging.sampling import LatticeSampling
+from bids_dtg.settings import Settings
+
+
+@pytest.fixture
+def job(tmp_path) -> TinyJob:
+    return TinyJob(tmp_path, ("01", "02"))
+
+
+def asked(job: TinyJob, **options: object) -> Settings:
+    given = {"bids_dir": job.bids, "output_dir": job.out, "model": str(job.model)}
+    return Settings.of(**given, analysis_level="participant", **options)
+
+
+@pytest.mark.parametrize("options", [{}, {"participant_label": ("02",), "run": ("2",)}])
+def test_it_is_the_first_of_those_that_are_read_at_the_models_voxels(job, options):
+    add_rest(job.bids, "02", entities="run-2")
+    settings = asked(job, **options)
+    path, positions = first_file(settings)
+    assert path == find_runs(settings)[0].bold
+    header, bundle = read_bold_header(path), load_bundle(job.model)
+    voxels = ModelVoxels.of(bundle).places.positions
+    expected = LatticeSampling.between(header.shape, header.affine, bundle.grid, voxels)
+    np.testing.assert_array_equal(positions, expected.source)
+
+
+def test_who_has_results_is_left_alone(job):
+    (job.out / "sub-01").mkdir(parents=True)
+    assert first_file(asked(job)) is None
