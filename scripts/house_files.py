@@ -31,6 +31,7 @@ OPEN_FILES = {
 OPEN_EXCEPTIONS = {
     "cleaning": "nilearn.interfaces.fmriprep.load_confounds",
     "cli.exits": "mmap.mmap",  # memory that processes share, no file
+    "engine.head_start": "mmap.mmap",
 }
 # Where text is read: what others wrote passes one door, and the others read what is ours.
 READ_TEXT = {

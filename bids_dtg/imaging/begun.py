@@ -8,7 +8,9 @@ itself where anything differs.
 
 from __future__ import annotations
 
-from collections.abc import Generator
+import math
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from io import BufferedIOBase
 from pathlib import Path
@@ -19,6 +21,7 @@ from isal import igzip
 from numpy.typing import NDArray
 
 from bids_dtg.engine.head_start import HeadStart, begun
+from bids_dtg.files.foreign import open_foreign
 from bids_dtg.imaging.sampling import LatticeSampling, Sampling
 
 Stored = NDArray[np.generic]
@@ -28,7 +31,7 @@ WHOLE_FRAMES = 16
 # Bytes of them, and of the pieces that wait to be read, at most: 128 MiB are 280 frames of the
 # brain at 2 mm, as many as are inflated until the reader is there.
 _WHOLE_BYTES, _WAITING_BYTES = 2**25, 2**27
-_PIECE = 16  # frames; whoever reads is told of as many at once
+_PIECE = 16  # frames; as many are said to be ready at once
 _POSITION = np.dtype(np.int32)
 _MOST_VOXELS = 2**22
 _POSITIONS_BYTES = _MOST_VOXELS * _POSITION.itemsize
@@ -36,7 +39,7 @@ _POSITIONS_BYTES = _MOST_VOXELS * _POSITION.itemsize
 _LEAST_BYTES = 2**25
 # igzip copies what it read: pieces of this size are still in the cache then.
 _READ_BYTES = 2**18
-_HEADER_BYTES = 348
+_HEADER_BYTES, _LAST_OFFSET = 348, 2**16
 _IGzipFile: Any = igzip.IGzipFile
 
 
@@ -65,12 +68,18 @@ class PlainHeader:
         if not is_usual or code not in stored or not 3 <= axes <= 4:
             raise ValueError("not the usual header")
         shape = tuple(int(size) for size in words[21 : 21 + axes])
-        if min(shape) < 1:
-            raise ValueError("sizes are positive")
+        (offset,) = np.frombuffer(raw, "<f4", 1, 108)
+        if min(shape) < 1 or not _HEADER_BYTES <= offset <= _LAST_OFFSET:
+            raise ValueError("not the usual header")
         affine = np.eye(4)
         affine[:3] = np.frombuffer(raw, "<f4", 12, 280).reshape(3, 4)
-        offset = int(np.frombuffer(raw, "<f4", 1, 108)[0])
-        return cls(shape, affine, np.dtype(stored[code]), offset)
+        return cls(shape, affine, np.dtype(stored[code]), int(offset))
+
+
+@contextmanager
+def _inflating(path: Path) -> Iterator[BufferedIOBase]:
+    with open_foreign(path) as raw, _IGzipFile(fileobj=raw, mode="rb") as file:
+        yield file
 
 
 def read_plain_header(path: Path) -> PlainHeader:
@@ -78,10 +87,10 @@ def read_plain_header(path: Path) -> PlainHeader:
 
     Raises
     ------
-    ValueError, OSError
+    ForeignFileError, ValueError, OSError
         It is another one.
     """
-    with _IGzipFile(path, "rb") as file:
+    with _inflating(path) as file:
         return PlainHeader.of(file.read(_HEADER_BYTES))
 
 
@@ -90,13 +99,15 @@ def read_plain_mask(path: Path) -> NDArray[np.bool_]:
 
     Raises
     ------
-    ValueError, OSError
-        It is another one.
+    ForeignFileError, ValueError, OSError
+        It is another one, or larger than any whose voxels are kept.
     """
-    with _IGzipFile(path, "rb") as file:
+    with _inflating(path) as file:
         header = PlainHeader.of(file.read(_HEADER_BYTES))
+        if math.prod(header.shape) > _MOST_VOXELS:
+            raise ValueError("the mask is too large")
         file.read(header.offset - _HEADER_BYTES)
-        raw = file.read(int(np.prod(header.shape)) * header.dtype.itemsize)
+        raw = file.read(math.prod(header.shape) * header.dtype.itemsize)
     values = np.frombuffer(raw, header.dtype).reshape(header.shape[:3], order="F")
     return values > 0.5
 
@@ -172,13 +183,13 @@ def inflate(start: HeadStart, path: Path, wanted: NDArray[np.intp]) -> None:
 
     Raises
     ------
-    ValueError, OSError, EOFError, TimeoutError
+    ForeignFileError, ValueError, OSError, EOFError, TimeoutError
         It is another file, it is damaged, or nobody reads what is ready.
     """
-    with _IGzipFile(path, "rb") as file:
+    with _inflating(path) as file:
         found = path.stat()
         header = PlainHeader.of(file.read(_HEADER_BYTES))
-        layout = _Layout(int(np.prod(header.shape[:3])), len(wanted), header.dtype)
+        layout = _Layout(math.prod(header.shape[:3]), len(wanted), header.dtype)
         frames = header.shape[3]
         if not layout.fits or frames < WHOLE_FRAMES:
             raise ValueError("no head start is made of this file")

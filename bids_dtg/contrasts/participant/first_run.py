@@ -7,7 +7,6 @@ what was inflated where it is the same.
 
 from __future__ import annotations
 
-import json
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
@@ -71,13 +70,15 @@ def first_file(settings: Settings) -> tuple[Path, NDArray[np.intp]] | None:
     """
     import numpy as np
 
+    from bids_dtg.bundles.card import CARD_FILE
     from bids_dtg.bundles.store import find_bundle
+    from bids_dtg.files.foreign import read_json_object
     from bids_dtg.imaging.begun import read_plain_header
     from bids_dtg.imaging.grid import Grid
     from bids_dtg.imaging.sampling import LatticeSampling
 
     folder = find_bundle(settings.inputs.model)
-    stated = json.loads((folder / "model.json").read_text(encoding="utf-8"))["grid"]
+    stated = read_json_object(folder / CARD_FILE)["grid"]
     grid = Grid(tuple(stated["shape"]), np.array(stated["affine"], float), stated["space"])
     run = _first_run(settings, grid)
     if run is None or run.transforms or run.motion:
@@ -117,13 +118,14 @@ def _first_run(settings: Settings, grid: Grid) -> RestRun | None:
 def _lies_on_lattice(grid: Grid, path: Path) -> bool:
     import numpy as np
 
+    from bids_dtg.errors import ForeignFileError
     from bids_dtg.imaging.begun import read_plain_header
     from bids_dtg.imaging.sampling import GridMismatchError, LatticeSampling
 
     try:
         header = read_plain_header(path)
         LatticeSampling.between(header.shape, header.affine, grid, np.empty(0, np.intp))
-    except (GridMismatchError, ValueError, OSError):
+    except (GridMismatchError, ForeignFileError, ValueError, OSError):
         return False
     return True
 
