@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,8 @@ from bids_dtg.files.foreign import read_json_object, read_table
 from bids_dtg.files.formula_cells import without_formula
 from bids_dtg.notices import visible
 
+# Cells whose text is remembered: tables of rounded numbers repeat few over and over.
+_CELLS = 4096
 # Columns and words in them that an earlier version named otherwise: both are read, for one version.
 RENAMED: Mapping[str, str] = {
     "range": "training_distribution",
@@ -97,5 +100,10 @@ def read_json(path: Path) -> dict[str, Any]:
 def _cell(value: object) -> str:
     if value is None or value != value:  # NaN is the only value that differs from itself
         return "n/a"
+    return _written(str(value))
+
+
+@lru_cache(_CELLS)
+def _written(text: str) -> str:
     # A tab or line break inside a cell would shift the table.
-    return without_formula(visible(" ".join(str(value).split()))) or "n/a"
+    return without_formula(visible(" ".join(text.split()))) or "n/a"
