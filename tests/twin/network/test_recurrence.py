@@ -72,3 +72,18 @@ def test_weights_of_other_people_or_units_are_refused():
         recur(drive, weights[:2])
     with pytest.raises(ValueError, match=r"shape \(3, 3, 3\), expected \(3, 4, 4\)"):
         recur(drive, weights[:, :3, :3])
+
+
+def test_people_whose_weights_do_not_fit_a_cache_together_do_as_each_alone():
+    rng = torch.Generator().manual_seed(3)
+    people, units = 5, 600  # 1.4 MB of weights each
+    drive = torch.randn(3, people, 2, units, generator=rng)
+    weights = torch.randn(people, units, units, generator=rng) / units**0.5
+    together = [value.clone().requires_grad_() for value in (drive, weights)]
+    recur(*together).square().sum().backward()
+    for person in range(people):
+        one = slice(person, person + 1)
+        alone = [value.clone().requires_grad_() for value in (drive[:, one], weights[one])]
+        recur(*alone).square().sum().backward()
+        torch.testing.assert_close(together[0].grad[:, one], alone[0].grad)
+        torch.testing.assert_close(together[1].grad[one], alone[1].grad)
