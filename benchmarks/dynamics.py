@@ -5,8 +5,9 @@ A training step: 64 series of 1,200 frames, 20 people, 3 states, 3 regional para
 the same loss); and a step of the default recipe (8 people, 100 frames; every second step simulates
 sessions, too). Each side runs in a process of its own, so that its peak memory is its own; they
 take turns. Simulations: 50 of a person, 68 regions, 1,800 frames: together, one at a time by the
-same code, and one at a time by a call of the model's modules a frame. Weights and series are
-random (seeded). One thread; seconds are of the processor. Usage:
+same code, and one at a time by a call of the model's modules a frame; and the bound: their noise
+and the products of a frame, with nothing else. Weights and series are random (seeded). One thread;
+seconds are of the processor. Usage:
 
     python benchmarks/dynamics.py [--rounds 5] [--only step simulations]
 """
@@ -176,6 +177,33 @@ def by_modules() -> Callable[[], float]:
     return all_of_a_person
 
 
+def bound() -> Callable[[], float]:
+    """Draw as much noise by the same generator, and multiply as often, and do nothing else."""
+    import numpy as np
+    import torch
+
+    model, networks, _ = people()
+    frames, columns = FRAMES * 3 // 2, SIMULATIONS * REGIONS
+    transition, observation = model.transition, model.observation
+    # The bias is an input, too.
+    first = torch.cat((transition.hidden.weight, transition.hidden.bias[:, None]), 1)
+    rows, weights = torch.randn(first.shape[1], columns), torch.as_tensor(networks.weights[0])
+    numbers = frames * columns * (model.recipe.states + 1)
+
+    @torch.inference_mode()
+    def all_of_a_person() -> float:
+        noise = np.random.Generator(np.random.SFC64(0))
+        for _ in range(SIMULATIONS):
+            found = noise.standard_normal(numbers // SIMULATIONS, np.float32)
+        for _ in range(frames):
+            hidden = first @ rows
+            seen = observation.weight @ (transition.out.weight @ hidden)
+            seen.view(SIMULATIONS, REGIONS) @ weights
+        return float(abs(found).mean())
+
+    return all_of_a_person
+
+
 STEPS = {
     "plain step": plain_step,
     "our step, published-code": our_step,
@@ -185,6 +213,7 @@ SIMULATED = {
     "one at a time, by modules": by_modules,
     "one at a time": lambda: simulations(1),
     "50 together": lambda: simulations(SIMULATIONS),
+    "bound": bound,
 }
 SIDES = STEPS | SIMULATED
 
