@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from bids_dtg.engine.head_start import HeadStart, begun
 from bids_dtg.files.foreign import open_foreign
-from bids_dtg.imaging.sampling import LatticeSampling, Sampling
+from bids_dtg.imaging.sampling import LatticeSampling, Sampling, require_shape, scale
 
 Stored = NDArray[np.generic]
 
@@ -269,10 +269,34 @@ def begun_frames(
     return _frames(start, layout, header.frames, sampling)
 
 
+@dataclass(frozen=True, eq=False)
+class _InOrder:
+    """Takes voxels out of frames that hold these, in their order."""
+
+    covered: NDArray[np.bool_]  # (voxels,), whether the voxel is in the file's field of view
+
+    def apply(
+        self,
+        block: Stored,
+        slope: float,
+        inter: float,
+        out: NDArray[np.float32] | None = None,
+        first: int = 0,
+    ) -> NDArray[np.float32]:
+        """Scale frames; as `LatticeSampling.apply`."""
+        out = require_shape(out, len(block), len(self.covered))
+        missing = np.flatnonzero(~self.covered)
+        for frame, values in zip(block, out, strict=True):
+            values[:] = frame
+            scale(values, slope, inter)
+            values[missing] = 0.0
+        return out
+
+
 def _frames(
     start: HeadStart, layout: _Layout, frames: int, sampling: LatticeSampling
 ) -> Generator[tuple[Stored, Sampling], None, int]:
-    there = LatticeSampling(np.arange(layout.wanted), sampling.covered)
+    there = _InOrder(sampling.covered)
     waiting, number, done = layout.waiting(start), 0, 0
     try:
         start.receive()
