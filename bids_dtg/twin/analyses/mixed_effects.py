@@ -16,7 +16,7 @@ from bids_dtg.cohort.folds import FOLDS, draw_folds, refuse_model
 from bids_dtg.cohort.model_analysis import MODEL
 from bids_dtg.cohort.result_table import ResultTable
 from bids_dtg.cohort.seen_people import EXCLUDED, SEEN, left_out_table, seen_on_page
-from bids_dtg.errors import DatasetError, SettingsError
+from bids_dtg.errors import SettingsError
 from bids_dtg.notices import counted, named, say
 from bids_dtg.report.flags import Flag
 from bids_dtg.report.numbers import figure
@@ -25,7 +25,13 @@ from bids_dtg.report.pages.index import INDEX
 from bids_dtg.settings import Settings
 from bids_dtg.stats.verdict import RULE
 from bids_dtg.twin.analyses.analysis import MixedEffectsAnalysis
-from bids_dtg.twin.analyses.own_trials import OWN_TRIALS, SCORE_COLUMNS, known_words, score_cells
+from bids_dtg.twin.analyses.own_trials import (
+    OWN_TRIALS,
+    SCORE_COLUMNS,
+    known_words,
+    require_later,
+    score_cells,
+)
 from bids_dtg.twin.analyses.participants import PARTICIPANTS, participants_table, trials_on_page
 from bids_dtg.twin.bundle.mixed_effects import write_mixed_effects_bundle
 from bids_dtg.twin.few_shot.judging import (
@@ -37,7 +43,7 @@ from bids_dtg.twin.few_shot.judging import (
 )
 from bids_dtg.twin.judging.cohort import Cohort
 from bids_dtg.twin.own_trials import ROWS, Own
-from bids_dtg.twin.own_trials.closed_form import ClosedForm, learn_closed_forms
+from bids_dtg.twin.own_trials.closed_form import learn_closed_forms
 from bids_dtg.twin.participant.own_trials import own_of
 from bids_dtg.twin.participant.people import trial_notes
 from bids_dtg.twin.participant.without_network import refuse_network_options
@@ -98,7 +104,8 @@ def run_training(settings: Settings) -> int:
             f"performed {', '.join(people.tasks.names)}: {MIXED_EFFECTS}, without a network",
         )
         forms = learn_closed_forms(segments)
-        bundle = write_mixed_effects_bundle(analysis.results.bundle, forms, facts, labels)
+        sketches = people.sketches(labels)
+        bundle = write_mixed_effects_bundle(analysis.results.bundle, forms, facts, sketches)
         lead = f"{counted(len(labels), 'participant')} of {analysis.data_set}. {_IS}"
         trials = PageSection(title="Trials", tables=(trials_on_page(people, labels),))
         page = _page(analysis, lead, (trials,))
@@ -139,11 +146,12 @@ def _evaluate_model(analysis: MixedEffectsAnalysis, own: Own) -> int:
     bundle = analysis.bundle
     assert bundle is not None
     unseen, seen = analysis.require_unseen(_FEWEST, "rivals")
+    require_later(analysis.people.segments(unseen), own)
     if analysis.settings.behaviour.dry_run:
         return analysis.print_plan("scores, a table and a page", unseen)
     people, rivals = _cohort(analysis, unseen), len(seen) >= _FEWEST
     training = _cohort(analysis, seen) if rivals else None
-    found = _people_scores(bundle.closed_forms(), people, training, own)
+    found = closed_form_people(bundle.closed_forms(), people, training, own)
     lead = (
         f"The model {bundle.card.name} in {counted(len(unseen), 'participant')} of "
         f"{analysis.data_set}, outside its training set.{seen_on_page(seen)} {_IS}"
@@ -164,6 +172,7 @@ def _evaluate_folds(analysis: MixedEffectsAnalysis, own: Own) -> int:
     groups = draw_folds(settings, labels, people.families)
     _require_enough(len(labels) - max(map(len, groups)), "would be trained on beside a fold")
     words = f"{len(groups)} folds of {counted(len(labels), 'participant')}"
+    require_later(people.segments(labels), own)
     if settings.behaviour.dry_run:
         return analysis.print_plan(f"scores of {words}, a table and a page", labels)
     everybody = _cohort(analysis, labels)
@@ -172,7 +181,7 @@ def _evaluate_folds(analysis: MixedEffectsAnalysis, own: Own) -> int:
         inside = np.isin(labels, group)
         rows, others = np.flatnonzero(inside), everybody.of(np.flatnonzero(~inside))
         forms = learn_closed_forms(others.segments)
-        scores = _people_scores(forms, everybody.of(rows), others, own)
+        scores = closed_form_people(forms, everybody.of(rows), others, own)
         _add(found, scores, rows, len(labels))
     lead = f"{words} of {analysis.data_set}: each is predicted by fits to the others. {_IS}"
     judged = closed_form_scores(found, cross_validated=True)
@@ -202,22 +211,6 @@ def _require_enough(people: int, what: str) -> None:
             expected=f"{_FEWEST} or more with events that can be read, in the set training where "
             "--split-file is given",
         )
-
-
-def _people_scores(
-    forms: Sequence[ClosedForm], unseen: Cohort, training: Cohort | None, own: Own
-) -> PeopleScores:
-    """Return people's scores (`closed_form_people`).
-
-    Raises
-    ------
-    DatasetError
-        Own trials leave none to predict.
-    """
-    try:
-        return closed_form_people(forms, unseen, training, own)
-    except ValueError as err:
-        raise DatasetError(f"--own-trials was given, and {err}") from err
 
 
 def _cohort(analysis: MixedEffectsAnalysis, labels: Sequence[str]) -> Cohort:

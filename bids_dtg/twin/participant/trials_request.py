@@ -12,7 +12,7 @@ from bids_dtg.cleaning.words import Lacking
 from bids_dtg.cohort.result_folder import data_set_name
 from bids_dtg.cohort.seen_people import labels_alone
 from bids_dtg.engine.capacity import divide
-from bids_dtg.errors import DatasetError, SettingsError
+from bids_dtg.errors import DatasetError, RunError, SettingsError
 from bids_dtg.files.derivatives import (
     DatasetWords,
     DerivativeDataset,
@@ -34,8 +34,16 @@ from bids_dtg.twin.bundle.mixed_effects import MixedEffectsBundle, load_mixed_ef
 from bids_dtg.twin.own_trials.first_trials import Own
 from bids_dtg.twin.panels.presentation import PRESENTATION
 from bids_dtg.twin.panels.words import ModelOfTwins, methods_without_network
-from bids_dtg.twin.participant.events import TaskEvents
-from bids_dtg.twin.participant.own_trials import own_of, own_words
+from bids_dtg.twin.participant.event_trials import sketch_run
+from bids_dtg.twin.participant.events import AverageEvents, PerformedRun, TaskEvents
+from bids_dtg.twin.participant.infer import SeenTrials
+from bids_dtg.twin.participant.own_trials import (
+    NOT_PREDICTED,
+    known_tasks,
+    own_of,
+    own_words,
+    require_some,
+)
 from bids_dtg.twin.participant.without_network import refuse_network_options
 from bids_dtg.version import __version__
 
@@ -126,7 +134,8 @@ class TrialsRequest(CallRequest):
         yield f"{card.name} has no network: no rest is read, and no connectome is made"
         if card.notice:
             yield f"{card.name}: {card.notice}"
-        yield labels_alone(card.name)
+        if not self.bundle.by_content:
+            yield labels_alone(card.name)
         yield from self.events.notes
         yield f"{own_words(self.own)} of a person are known, and those after them are predicted"
 
@@ -153,12 +162,37 @@ class TrialsRequest(CallRequest):
 
     def plan(self, planned: AveragedRuns, reason: str) -> tuple[bool, list[str]]:
         """Return whether a participant would fail, and the lines about it."""
-        what = f"behaviour in {named(self.events.names)} by {self.bundle.card.name}"
-        return False, [head_of(planned, what, self.output, reason), *self.events.plan(planned)]
+        found = self.events.of(planned)
+        try:
+            seen = self.see(found)
+            known = [task.name for task in self.bundle.part.tasks]
+            tasks, notes = known_tasks(known, seen, self.own, NOT_PREDICTED)
+            require_some(tasks, notes)
+        except RunError as err:
+            return True, [f"{planned.title}: would fail: {err}"]
+        names = named([each.task for each in tasks])
+        head = head_of(
+            planned, f"behaviour in {names} by {self.bundle.card.name}", self.output, reason
+        )
+        of_files = [f"    {note}" for note in (*found.notes, *notes)]
+        return False, [head, *self.events.plan(planned), *of_files]
 
-    def note_on(self, participant: str) -> str:
-        """Return a sentence if the participant is in the model's training set; else nothing."""
-        return self.bundle.note_on(participant, data_set_name(self.settings, self.dataset), ())
+    def see(self, found: AverageEvents) -> SeenTrials:
+        """Return a participant's own trials.
+
+        Raises
+        ------
+        RunError
+            No event file can be used.
+        """
+        if not found.runs:
+            raise RunError(f"no event file can be used: {'; '.join(found.troubles)}")
+        return SeenTrials.of(found.runs, self.events.tasks)
+
+    def note_on(self, participant: str, runs: Iterable[PerformedRun]) -> str:
+        """Return a sentence if the participant, of these runs, is in the model's training set."""
+        name = data_set_name(self.settings, self.dataset)
+        return self.bundle.note_on(participant, name, [sketch_run(run.trials) for run in runs])
 
     def methods(self, lacking: Lacking) -> str:
         """Write the methods text."""

@@ -119,6 +119,37 @@ def test_the_model_is_judged_beside_the_other_predictions(folder: Path, name: st
     assert "CRPS of later responses of stroop: this model" in page
 
 
+def test_people_of_the_training_are_known_again_by_what_they_did(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    again = tmp_path / "again"
+    shutil.copytree(folder / "bids", again / "bids")
+    for path in (again / "bids" / f"sub-{SEEN[0]}").rglob("*_events.tsv"):
+        path.rename(path.with_name(path.name.replace(SEEN[0], "new")))
+    (again / "bids" / f"sub-{SEEN[0]}").rename(again / "bids" / "sub-new")
+    bundle = str(folder / "out" / "group" / "model-own" / "bundle")
+    given = ("--model", bundle, *OWN, "--data-set", "elsewhere", "--dry-run")
+    assert main(group(again, tmp_path / "out", "evaluate", *given)) == 0
+    said = capsys.readouterr().err
+    assert f"trained on 4 of them ({', '.join([*SEEN[1:], 'new'])})" in said
+    assert "by their labels alone" not in said
+
+
+def test_a_dry_run_says_who_lacks_trials(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    fewer = tmp_path / "fewer"
+    shutil.copytree(folder / "bids", fewer / "bids")
+    (fewer / "out").symlink_to(folder / "out")
+    events_of(fewer, NEW[0], "hammerAP").unlink()
+    path = events_of(fewer, NEW[0])
+    path.write_text("".join(path.read_text().splitlines(keepends=True)[:7]))  # 6 trials
+    assert main(participant(fewer, tmp_path / "none", *OWN, "--dry-run")) == 1
+    plan = capsys.readouterr().out
+    assert f"sub-{NEW[0]}: would fail: no trial can be predicted: stroop: 6 own trials" in plan
+    assert f"sub-{NEW[1]}: would write behaviour in faces, stroop by own" in plan
+
+
 def refused() -> Iterator[tuple[str, tuple[str, ...], str]]:
     model = ("--model", "OWN")
     yield "participant", (), "--model own was given without --own-trials"
