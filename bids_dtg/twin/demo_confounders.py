@@ -34,10 +34,10 @@ NONE, TAKEN_OUT = "none", "measured_taken_out"
 # Of people without and with confounders, as the table names them.
 WORDS: Mapping[str, str] = MappingProxyType(
     {
-        NONE: "nothing confounds",
-        "measured": "age and motion do",
+        NONE: "no other cause",
+        "measured": "age and motion",
         TAKEN_OUT: "these taken out (--covariates)",
-        "unmeasured": "what nobody measured does",
+        "unmeasured": "causes that nobody measured",
     }
 )
 _MS, _RT = 1000.0, 0  # the first target of people is their mean response time
@@ -75,7 +75,7 @@ def simulate_confounded(
     seed
         Seed of the people and their responses.
     """
-    found = {}
+    found: dict[str, ConfoundedPeople] = {}
     for regime in REGIMES:
         own = simulate_twin_people(
             len(people.persons), regime, regions=people.world.regions, seed=seed
@@ -124,7 +124,7 @@ def perturb_confounded(
             yield ConfoundedChange(name, found)
 
 
-def _shown(regime: Regime, people: TwinPeople, known: int) -> Iterator[tuple[str, TwinPeople]]:
+def _shown(regime: str, people: TwinPeople, known: int) -> Iterator[tuple[str, TwinPeople]]:
     """Yield people with their connectomes, and with these at the same measured confounders."""
     yield regime, people
     measured = people.covariates
@@ -138,13 +138,13 @@ def _shown(regime: Regime, people: TwinPeople, known: int) -> Iterator[tuple[str
 
 def confounded_words(changes: Sequence[ConfoundedChange]) -> Iterator[str]:
     """Yield the results as lines of a table, and what they say."""
-    yield "the same in people whose connectome and responses change with other causes, too:"
+    yield "the same, where other causes change connectome and response times at once:"
     yield f"  {'':32}{'rt: r':>5}   {'predicted, times the slope (ms)':>32}{'true (ms)':>12}"
     for change in changes:
         yield f"  {WORDS[change.name]:32}{_cells(change.found)}"
     yield "With such causes, edges predict times that they do not make: a high r does not show that"
     yield "a change does what is predicted. --covariates takes out columns of participants.tsv;"
-    yield "what nobody measured stays."
+    yield "what nobody measured stays. Where r is near 0, nothing is predicted."
 
 
 def _cells(found: DemoPerturbation | None) -> str:

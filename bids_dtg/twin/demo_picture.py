@@ -105,7 +105,7 @@ def draw_twin(
     """
 
     def draw(top: SubFigure, bottom: SubFigure) -> None:
-        axes = top.subplots(1, 4, gridspec_kw={"width_ratios": (1.0, 1.05, 0.95, 0.9)})
+        axes = top.subplots(1, 4, gridspec_kw={"width_ratios": (1.0, 1.05, 0.95, 0.95)})
         _draw_people(axes[0], people)
         _draw_rows(axes[1], rows, ceiling)
         _draw_quantiles(axes[2], quantiles)
@@ -172,7 +172,7 @@ def _draw_quantiles(axes: Axes, panel: QuantilePanel) -> None:
     axes.set_xlabel("response time (s)")
     axes.set_ylabel("responses given by then (%)")
     axes.set_ylim(0.0, _PERCENT)
-    axes.set_title("all trials of all unseen people: quantiles", fontsize=9, loc="left")
+    axes.set_title("quantiles over all unseen people", fontsize=9, loc="left")
     axes.legend(fontsize=8, loc="lower right")
 
 
@@ -187,17 +187,17 @@ def _draw_changes(axes: Axes, rows: Sequence[ChangeRow]) -> None:
             axes.plot([mean], [place], "o", color=_SECOND, label="predicted, 95 %")
         axes.plot([_MS * row.true], [place], "D", color=_FIRST, label="true")
     axes.axvline(0.0, color=_LINE, linewidth=0.8)
-    axes.set_ylim(len(rows) - 0.5, -0.7)
+    axes.set_ylim(len(rows) - 0.5, -1.3)
     axes.set_yticks([])
     axes.set_xlabel("change of response time (ms)")
     axes.set_title(
-        "connectomes changed to lower times,\nwhere other causes change both:",
+        "connectomes changed to lower times;\nother causes of both:",
         fontsize=9,
         loc="left",
     )
     handles, names = axes.get_legend_handles_labels()
     unique = dict(zip(names, handles, strict=True))
-    axes.legend(unique.values(), unique, fontsize=8, loc="lower left")
+    axes.legend(unique.values(), unique, fontsize=8, loc="upper left")
 
 
 def _draw_series(axes: Axes, panel: SeriesPanel) -> None:

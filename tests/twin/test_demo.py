@@ -66,7 +66,7 @@ def test_a_small_demo_writes_all_its_files(tmp_path, capsys):
     assert confounded[0]["rt_change_true"] == perturbations[1]["rt_change_true"]
     table = rows_of(tmp_path / "simulated" / "measured" / "bids" / "participants.tsv")
     assert list(table[0]) == ["participant_id", "age", "motion"]
-    for words in ("nothing confounds", "these taken out (--covariates)", "nobody measured stays"):
+    for words in ("no other cause", "these taken out (--covariates)", "nobody measured stays"):
         assert words in out
     assert "not evidence of an effect in a person" in out
     assert (tmp_path / "demo.png").read_bytes().startswith(b"\x89PNG")

@@ -574,7 +574,7 @@ def _figure_sections(found: Evaluation) -> Iterator[PageSection]:
                    "less the first. Effects of single people are measured with low reliability."),
     }  # fmt: skip
     for figure, (title, text) in words.items():
-        tasks = [task for task in found.conditions if f"{task}_{figure}" in found.targets]
+        tasks = [task for task in _judged(found) if f"{task}_{figure}" in found.targets]
         if tasks:
             yield PageSection(
                 title=title,
@@ -586,6 +586,13 @@ def _figure_sections(found: Evaluation) -> Iterator[PageSection]:
                 tables=tuple(_over_people(found, figure, task) for task in tasks),
                 scatters=tuple(_scatter(found, figure, task) for task in tasks),
             )
+
+
+def _judged(found: Evaluation) -> Iterator[str]:
+    """Yield the tasks in which somebody has responses."""
+    for task in found.conditions:
+        if np.isfinite(found.observed[:, found.targets.index(f"{task}_rt")]).any():
+            yield task
 
 
 def _over_people(found: Evaluation, figure: str, task: str) -> Table:
@@ -666,8 +673,8 @@ def _trial_section(found: Evaluation) -> PageSection:
             "observed times, in seconds. brier: how far the predicted shares of correct, wrong and "
             "missed trials are from the observed outcomes. Lower is better, except for choice.",
         ),
-        tables=tuple(_trial_table(found, task) for task in found.conditions),
-        scatters=tuple(_quantiles(found, task) for task in found.quantiles),
+        tables=tuple(_trial_table(found, task) for task in _judged(found)),
+        scatters=tuple(_quantiles(found, task) for task in _judged(found)),
     )
 
 

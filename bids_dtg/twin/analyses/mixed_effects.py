@@ -28,9 +28,11 @@ from bids_dtg.twin.analyses.analysis import MixedEffectsAnalysis
 from bids_dtg.twin.analyses.own_trials import (
     OWN_TRIALS,
     SCORE_COLUMNS,
+    crps_table,
     known_words,
     require_later,
     score_cells,
+    verdict_word,
 )
 from bids_dtg.twin.analyses.participants import PARTICIPANTS, participants_table, trials_on_page
 from bids_dtg.twin.bundle.mixed_effects import write_mixed_effects_bundle
@@ -71,8 +73,14 @@ _NAMED = (
         "prediction",
     ),
 )
+_HEADINGS = {"verdict": "the model is"}
 _COLUMNS = tuple(
-    replace(column, meaning=_MEANINGS.get(column.name, column.meaning)) for column in SCORE_COLUMNS
+    replace(
+        column,
+        meaning=_MEANINGS.get(column.name, column.meaning),
+        heading=_HEADINGS.get(column.name, column.heading),
+    )
+    for column in SCORE_COLUMNS
 )
 PeopleScores = dict[str, dict[str, dict[str, NDArray[np.float64]]]]
 
@@ -248,24 +256,13 @@ def _table(scores: Sequence[OwnTrialsScore]) -> ResultTable:
 def _section(scores: Sequence[OwnTrialsScore], own: Own, fits: str) -> PageSection:
     table = _table(scores)
     tables = tuple(
-        ResultTable(
-            table.columns,
-            [
-                {**row, "model": _WORDS[str(row["model"])]}
-                for row in table.rows
-                if (row["task"], row["score"]) == (task, "crps")
-            ],
-        ).on_page(
-            f"CRPS of later responses: {task}",
-            ("model", "value", "people", "verdict"),
-            headings={"value": "CRPS (s), 95 % interval over people"},
-        )
+        crps_table(task, table.columns, table.rows, ("model",), _named)
         for task in dict.fromkeys(score.task for score in scores)
     )
     text = (
         f"{known_words(own).capitalize()} are known of each person, and the trials after them are "
-        f"predicted. {fits} Verdicts are on this model. A miss counts as never, and lower is "
-        "better.",
+        f"predicted. {fits} Verdicts are on this model, by the CRPS of all trials: a miss counts "
+        "as never, and lower is better. The CRPS of answered trials leaves out misses.",
     )
     return PageSection(
         title="With a person's own trials", text=(*_sentences(scores), *text), tables=tables
@@ -277,15 +274,22 @@ def _sentences(scores: Sequence[OwnTrialsScore]) -> list[str]:
     found = []
     for task in dict.fromkeys(score.task for score in scores):
         of_task = [score for score in scores if (score.task, score.score) == (task, "crps")]
-        shown = {
-            score.name: f"{_WORDS[score.name]} ({figure(1000 * score.value.mean, 1)} ms)"
-            for score in of_task
-        }
+        ms = {score.name: f"{figure(1000 * score.value.mean, 1)} ms" for score in of_task}
         best = min(of_task, key=lambda score: score.value.mean)
-        found.append(
-            f"CRPS of later responses of {task}: {shown[CLOSED_FORM]}; best is {shown[best.name]}."
-        )
+        if best.name == CLOSED_FORM:
+            words = f"this model is best ({ms[CLOSED_FORM]})"
+        else:
+            assert best.verdict is not None
+            words = (
+                f'"{_WORDS[best.name]}" is best ({ms[best.name]}). This model '
+                f"({ms[CLOSED_FORM]}) against it: {verdict_word(best.verdict)}"
+            )
+        found.append(f"CRPS of later responses, {task}: {words}.")
     return found
+
+
+def _named(row: Mapping[str, Any]) -> dict[str, str]:
+    return {"model": _WORDS[str(row["model"])]}
 
 
 def _page(

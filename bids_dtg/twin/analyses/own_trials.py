@@ -167,8 +167,7 @@ def best_sentence(
         key=lambda score: score.value.mean,
     )
     assert rival.verdict is not None
-    verdict = rival.verdict
-    word = TOO_FEW if verdict.word == TOO_FEW else verdict.named(BETTER, WORSE)
+    word = verdict_word(rival.verdict)
     of_twin = f"The{words(twin).removeprefix('the')} ({ms(twin)}) against"
     if best is rival:
         found = f"{words(best)}, without a network, is best ({ms(best)}). {of_twin} it"
@@ -179,6 +178,11 @@ def best_sentence(
             "without a network"
         )
     return f"{what}: {found}: {word}."
+
+
+def verdict_word(verdict: Verdict) -> str:
+    """Return a verdict as a sentence has it."""
+    return TOO_FEW if verdict.word == TOO_FEW else verdict.named(BETTER, WORSE)
 
 
 def crps_table(

@@ -249,7 +249,7 @@ def known_tasks(
 
 
 def require_some(tasks: Sized, notes: Sequence[str]) -> None:
-    """Refuse a participant of whom no task can be predicted.
+    """Refuse a participant without a task that can be predicted.
 
     Parameters
     ----------

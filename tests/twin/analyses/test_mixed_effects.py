@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -116,7 +117,10 @@ def test_the_model_is_judged_beside_the_other_predictions(folder: Path, name: st
     assert {row["people"] for row in rows} == {"2" if "evaluation" in name else "6"}
     assert all(np.isfinite(float(row["value"])) for row in rows)
     page = (folder / name / "twin_report.html").read_text()
-    assert "CRPS of later responses of stroop: this model" in page
+    (line,) = re.findall(r"CRPS of later responses, stroop: (.*?)\.<", " ".join(page.split()))
+    assert re.match(r"this model is best|.* is best .* This model .* against it: too few", line)
+    assert "the model is</th>" in page
+    assert page.count("of answered trials (s)</th>") == 2
 
 
 def test_people_of_the_training_are_known_again_by_what_they_did(
