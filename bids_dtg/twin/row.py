@@ -115,10 +115,8 @@ ROW = Workflow(
         help="networks made of connectomes, which predict how people perform a task",
         files="""\
 OUT/simulated  the people: connectomes.npz, event files of a Stroop run (bids)
-               and true parameters (truth.tsv); in measured and unmeasured, people
-               whose connectome and responses have other causes in common
+               and true parameters (truth.tsv); likewise people with confounders
 OUT/demo.tsv   response times of unseen people: true, observed and predicted
-OUT/*.tsv      with known first trials, and under changed connectomes
 OUT/demo.png   the same, their distribution, and a few trials""",
         needs="needs the extra train; about two minutes of one core",
         people=300,

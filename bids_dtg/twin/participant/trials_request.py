@@ -17,13 +17,14 @@ from bids_dtg.files.derivatives import (
     DatasetWords,
     DerivativeDataset,
     check_output_location,
+    participants_in,
     refuse_model_folder,
 )
 from bids_dtg.files.names import plain_label
 from bids_dtg.files.provenance import package_versions
 from bids_dtg.imaging.grid import Grid, standard_grid
 from bids_dtg.inputs.dataset import InputDataset, name_folder
-from bids_dtg.notices import named
+from bids_dtg.notices import counted, named
 from bids_dtg.participants.averages import AveragedRuns
 from bids_dtg.participants.dry_run import head_of
 from bids_dtg.participants.request import CallRequest
@@ -124,9 +125,20 @@ class TrialsRequest(CallRequest):
         return self.bundle.path
 
     @property
+    def _lacking(self) -> str:
+        """Who has a folder and no event file; empty: nobody, or labels were given."""
+        if self.settings.inputs.participant_label:
+            return ""
+        there = {file.participant for file in self.events.files}
+        without = [label for label in participants_in(self.dataset.root) if label not in there]
+        people = counted(len(without), "participant")
+        return f"left out: {people} without an event file ({named(without)})" if without else ""
+
+    @property
     def in_words(self) -> str:
         """What is read, for the plan of a call."""
-        return f"{self.dataset.root}: event files of {named(self.events.names)} are read"
+        lacking = f"; {self._lacking}" if self._lacking else ""
+        return f"{self.dataset.root}: event files of {named(self.events.names)} are read{lacking}"
 
     def notes(self) -> Iterable[str]:
         """Yield lines on the model and the event files."""
@@ -137,6 +149,8 @@ class TrialsRequest(CallRequest):
         if not self.bundle.by_content:
             yield labels_alone(card.name)
         yield from self.events.notes
+        if self._lacking:
+            yield self._lacking
         yield f"{own_words(self.own)} of a person are known, and those after them are predicted"
 
     def dataset_words(self) -> DatasetWords:

@@ -148,8 +148,13 @@ def test_a_dry_run_says_who_lacks_trials(
     events_of(fewer, NEW[0], "hammerAP").unlink()
     path = events_of(fewer, NEW[0])
     path.write_text("".join(path.read_text().splitlines(keepends=True)[:7]))  # 6 trials
-    assert main(participant(fewer, tmp_path / "none", *OWN, "--dry-run")) == 1
+    for task in ("hammerAP", "stroopAP"):
+        events_of(fewer, SEEN[3], task).unlink()
+    call = participant(fewer, tmp_path / "none", *OWN, "--dry-run")
+    call = [word for word in call if word not in ("--participant-label", *NEW)]
+    assert main(call) == 1
     plan = capsys.readouterr().out
+    assert f"left out: 1 participant without an event file ({SEEN[3]})" in plan
     assert f"sub-{NEW[0]}: would fail: no trial can be predicted: stroop: 6 own trials" in plan
     assert f"sub-{NEW[1]}: would write behaviour in faces, stroop by own" in plan
 
