@@ -173,12 +173,16 @@ class TwinRequest(ParcelRequest[TwinBundle]):
             return
         found = self.events.of(planned)
         yield from (f"    {note}" for note in found.notes)
-        if found.runs:
-            known = [task.name for task in self.bundle.part.tasks]
+        if not found.runs:
+            return
+        known = [task.name for task in self.bundle.part.tasks]
+        try:
             seen = SeenTrials.of(found.runs, self.events.tasks)
-            yield from (
-                f"    {note}" for note in known_tasks(known, seen, self.own, BY_CONNECTOME)[1]
-            )
+        except RunError as err:
+            yield f"    {err}"
+            return
+        _, notes = known_tasks(known, seen, self.own, BY_CONNECTOME)
+        yield from (f"    {note}" for note in notes)
 
     def methods_facts(self) -> TwinMethods:
         """Return the facts of the call for the methods text."""
