@@ -27,6 +27,7 @@ from bids_dtg.contrasts.weighted_sums import (
     rows_of,
     segments_of,
 )
+from bids_dtg.files.tensors import let_go
 from bids_dtg.stats.linear import WHOLE, fit_regions, mean_fits, standardised
 
 # The least strength of the shrinkage, and minutes of rest of all people that suffice for it.
@@ -62,6 +63,7 @@ class Amplitude:
         further = (wanted - found)[:, None].astype(np.float32)
         for places in _some_of(connectome.shape[1]):
             maps[:, places] += further * self.directions[:, places]
+        let_go(self.directions)
         return maps
 
 
@@ -223,6 +225,7 @@ class WeightedLinear:
                 sum(self._square(connectome, rows, number) for rows in sets)
                 for number in range(len(self.means))
             ]
+            let_go(self.means)
             length = int(np.argmin(of_lengths))
         maps = np.zeros((len(self.coefficients), places), np.float32)
         for number, rows in enumerate(sets):
@@ -233,6 +236,7 @@ class WeightedLinear:
             for some, features in _features(connectome[rows]):
                 deviation = self._deviation(features, rows, some, length)
                 maps[:, some] += np.float32(share) * (self.coefficients[:, rows] @ deviation)
+            self._let_go(rows)
         # Models that have arrays of means read the amplitude of whole rest alone, as they did.
         if self.amplitude is not None and not (length and len(self.means) > 1):
             maps = self.amplitude.apply(maps, connectome)
@@ -251,6 +255,11 @@ class WeightedLinear:
             deviation = self._deviation(features, rows, some, length)
             square += float(np.vdot(deviation, deviation))
         return square
+
+    def _let_go(self, rows: Rows) -> None:
+        """Let what is mapped of a set leave the memory: one set's is there at a time."""
+        for array in (*self.means, self.weights):
+            let_go(array[rows])
 
     def _deviation(self, features: Array, rows: Rows, places: slice, length: int) -> Array:
         if length and self.short is not None:
