@@ -34,6 +34,7 @@ from bids_dtg.stats.linear import WHOLE, fit_regions, mean_fits, standardised
 LEAST_STRENGTH, ENOUGH_MINUTES = 4.0, 143.4
 _FLAT = 8 * float(np.finfo(np.float32).eps)  # sd of such a share of the largest value is rounding
 _PLACES = 4096  # that a prediction computes at a time
+_PARTS = 8  # so many times these places are in memory of arrays that are mapped
 _LEAST_SHARE = 0.1  # by which deviations of short rest are multiplied at least
 Columns = Callable[
     [NDArray[np.floating[Any]]], Float
@@ -232,7 +233,6 @@ class WeightedLinear:
                 sum(self._square(connectome, level, rows, number) for rows in sets)
                 for number in range(len(self.means))
             ]
-            let_go(self.means)
             length = int(np.argmin(of_lengths))
         maps = np.zeros((len(self.coefficients), places), np.float32)
         for number, rows in enumerate(sets):
@@ -240,13 +240,11 @@ class WeightedLinear:
             if length and (own := self._square(connectome, level, rows, length)):
                 own /= places * self.sets[number]
                 share = min(1.0, max(_LEAST_SHARE, float(self.squares[number]) / own))
-            for some, features in _features(connectome[rows], level[rows]):
-                deviation = self._deviation(features, rows, some, length)
+            for some, deviation in self._deviations(connectome, level, rows, length):
                 found = self.coefficients[:, rows] @ deviation
                 if share < 1:
                     found *= np.float32(share)
                 maps[:, some] += found
-            self._let_go(rows)
         # Models that have arrays of means read the amplitude of whole rest alone, as they did.
         if self.amplitude is not None and not (length and len(self.means) > 1):
             maps = self.amplitude.apply(maps, connectome, level)
@@ -261,13 +259,21 @@ class WeightedLinear:
     def _square(self, connectome: Array, level: Array, rows: Rows, length: int) -> float:
         """Return the sum of squares of a set's weighted deviations from a mean."""
         square = 0.0
-        for some, features in _features(connectome[rows], level[rows]):
-            deviation = self._deviation(features, rows, some, length)
+        for _, deviation in self._deviations(connectome, level, rows, length):
             square += float(np.vdot(deviation, deviation))
         return square
 
+    def _deviations(
+        self, connectome: Array, level: Array, rows: Rows, length: int
+    ) -> Iterator[tuple[slice, Array]]:
+        """Yield places, and a set's weighted deviations there; let go of what is mapped."""
+        for number, (some, features) in enumerate(_features(connectome[rows], level[rows])):
+            if number % _PARTS == 0:
+                self._let_go(rows)
+            yield some, self._deviation(features, rows, some, length)
+        self._let_go(rows)
+
     def _let_go(self, rows: Rows) -> None:
-        """Let what is mapped of a set leave the memory: one set's is there at a time."""
         for array in (*self.means, self.weights):
             let_go(array[rows])
 
@@ -419,7 +425,8 @@ def _some_of(places: int) -> Iterator[slice]:
 
 def _level(connectome: Array) -> Array:
     """Return the means of rows, (rois, 1)."""
-    return connectome.mean(axis=1, dtype=np.float64, keepdims=True).astype(np.float32)
+    level: Array = connectome.mean(axis=1, dtype=np.float64, keepdims=True).astype(np.float32)
+    return level
 
 
 def _features(connectome: Array, centre: Array) -> Iterator[tuple[slice, Array]]:
