@@ -28,7 +28,7 @@ def digest(content: bytes) -> str:
 
 def test_it_is_read_once_while_it_stays_as_it_was(file, monkeypatch):
     later = time.time_ns() + HOUR
-    monkeypatch.setattr("bids_dtg.files.digest.time.time_ns", lambda: later)
+    monkeypatch.setattr(time, "time_ns", lambda: later)
     assert sha256_of_file(file) == digest(b"weights")
     file.seek(0, io.SEEK_END)
     assert sha256_of_file(file) == digest(b"weights")  # though nothing is left to read
