@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bids_dtg.bundles.bundle import Bundle, read_verified_card
+from bids_dtg.bundles.bundle import Bundle, verified_card
 from bids_dtg.bundles.card import CARD_FILE, WEIGHTS_FILE, ModelCard
 from bids_dtg.bundles.people import PEOPLE_FILE, ModelPeople
 from bids_dtg.bundles.store import find_bundle
@@ -299,32 +299,32 @@ def load_bundle(name_or_path: str | Path) -> ModelBundle:
     ('demo', 50, 47)
     """
     folder = find_bundle(name_or_path)
-    card, identity = read_verified_card(folder, MapsPart)
-    weights = TensorFile(folder / WEIGHTS_FILE)
-    rois, outputs = KINDS[card.kind].module().channels(weights)
-    if outputs != len(card.part.contrasts):
-        raise BundleError(
-            f"{weights.path} predicts {outputs} maps",
-            expected=f"{len(card.part.contrasts)}, as model.json lists",
+    with verified_card(folder, MapsPart) as (card, identity):
+        weights = TensorFile(folder / WEIGHTS_FILE)
+        rois, outputs = KINDS[card.kind].module().channels(weights)
+        if outputs != len(card.part.contrasts):
+            raise BundleError(
+                f"{weights.path} predicts {outputs} maps",
+                expected=f"{len(card.part.contrasts)}, as model.json lists",
+            )
+        brain, places, roi_maps, combine = _read_geometry(folder, card, rois)
+        correction = _correction(folder, card.part, places.number)
+        calibration = _calibration(folder, card, places)
+        return ModelBundle(
+            path=folder,
+            card=card,
+            identity=identity,
+            brain=brain,
+            places=places,
+            roi_maps=roi_maps,
+            correction=correction,
+            calibration=calibration,
+            parcel_intervals=_parcel_intervals(folder, card),
+            training_distribution=_training_distribution(folder, card, rois),
+            people=ModelPeople.read(folder / PEOPLE_FILE) if PEOPLE_FILE in card.files else None,
+            deviation=_deviation(folder, card, places, correction, calibration),
+            combine=combine,
         )
-    brain, places, roi_maps, combine = _read_geometry(folder, card, rois)
-    correction = _correction(folder, card.part, places.number)
-    calibration = _calibration(folder, card, places)
-    return ModelBundle(
-        path=folder,
-        card=card,
-        identity=identity,
-        brain=brain,
-        places=places,
-        roi_maps=roi_maps,
-        correction=correction,
-        calibration=calibration,
-        parcel_intervals=_parcel_intervals(folder, card),
-        training_distribution=_training_distribution(folder, card, rois),
-        people=ModelPeople.read(folder / PEOPLE_FILE) if PEOPLE_FILE in card.files else None,
-        deviation=_deviation(folder, card, places, correction, calibration),
-        combine=combine,
-    )
 
 
 def _read_geometry(
