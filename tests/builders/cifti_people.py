@@ -86,7 +86,7 @@ def add_cifti_run(root: Path, participant: str, axis=None, *, seed: int = 0, **o
     axis = brain_models() if axis is None else axis
     frames, desc = options.get("frames", FRAMES), options.get("desc", "")
     func = root / f"sub-{participant}/func"
-    stem = f"sub-{participant}_task-rest"
+    stem = f"sub-{participant}_task-rest{options.get('entities', '')}"
     path = func / f"{stem}_space-fsLR_den-91k{desc}_bold.dtseries.nii"
     save_series(path, tiny_series(len(axis), frames, seed), axis)
     sidecar = path.with_name(path.name.replace(".dtseries.nii", ".json"))

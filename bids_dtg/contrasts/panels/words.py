@@ -25,7 +25,7 @@ from bids_dtg.report.contents import (
 from bids_dtg.report.flags import Flag, few_people, trained_on
 from bids_dtg.report.methods import MethodsWords
 from bids_dtg.report.quality import QualityColumn, number
-from bids_dtg.settings import OutputOptions
+from bids_dtg.settings import Combine, OutputOptions
 from bids_dtg.version import AUTHORS
 
 COLUMNS = (
@@ -261,16 +261,12 @@ class ModelOfMaps:
     calibrated_on: tuple[int, int] | None = None  # people, segments of each; None: no intervals
     blended: str = "several models"  # what a blend consists of, in words
     cifti: bool = False  # whether it reads and predicts at grayordinates
+    joins_runs: bool = False  # whether it reads all runs of a session together
 
     @property
     def places(self) -> str:
         """What it reads and predicts at."""
         return "grayordinates" if self.cifti else "grey-matter voxels"
-
-    @property
-    def reads_whole_runs(self) -> bool:
-        """Whether each run is read as a whole, not in segments."""
-        return self.segment_seconds >= SECONDS_PER_RUN
 
     @classmethod
     def of(cls, bundle: ModelBundle) -> ModelOfMaps:
@@ -291,6 +287,7 @@ class ModelOfMaps:
             calibrated_on=(calibration.participants, calibration.segments) if calibration else None,
             blended=models_in_words(card.record),
             cifti=card.part.cifti,
+            joins_runs=card.part.of_sessions,
         )
 
 
@@ -314,9 +311,8 @@ def methods_words(model: ModelOfMaps, outputs: OutputOptions) -> MethodsWords:
         "In each run, the time series of the "
         f"model's {model.n_rois} spatial maps{_in_sets(model)} were estimated over {_where(model)} "
         f"by the first stage of dual regression (Nickerson et al., 2017), and {_connected(model)}. "
-        f"This was done for {_cut(model)} connectome into {model.n_contrasts} contrast maps, and "
-        f"the maps were averaged {'' if model.reads_whole_runs else 'over segments '}"
-        f"{_COMBINED[outputs.combine]}. "
+        f"This was done for {_cut(model)} connectome into {model.n_contrasts} contrast maps"
+        f"{_averaged(model, outputs.combine)}. "
         f"{_recentred(model)}{_SPREAD}{_intervals(model, outputs.interval_level)}"
         f"{_HALVES * outputs.half_maps}"
         f"{_parcels(outputs.atlases)}"
@@ -376,9 +372,24 @@ def _connected(model: ModelOfMaps) -> str:
 
 
 def _cut(model: ModelOfMaps) -> str:
-    if model.reads_whole_runs:
+    """Say what a connectome is of."""
+    if model.joins_runs:
+        return (
+            "all runs of a session together, each run about its own means; the model turned each "
+            "session's"
+        )
+    if model.segment_seconds >= SECONDS_PER_RUN:
         return "each run as a whole; the model turned each run's"
     return f"segments of about {model.segment_seconds:g} s; the model turned each segment's"
+
+
+def _averaged(model: ModelOfMaps, combine: Combine) -> str:
+    """Say over what maps are averaged; nothing where they are of a whole session each."""
+    if model.joins_runs:
+        over = f"over the sessions of a participant, {_WEIGHTED}"
+        return f", and the maps were averaged {over}" if combine == "participant" else ""
+    over = "" if model.segment_seconds >= SECONDS_PER_RUN else "over segments "
+    return f", and the maps were averaged {over}{_COMBINED[combine]}"
 
 
 def _trained(training: TrainingData) -> str:

@@ -306,6 +306,7 @@ class Reader:
                 form=self.form,
                 every_part=self.every_part,
                 other_lengths=self.other_lengths,
+                scatter=self.bundle.card.part.of_sessions,
                 threads=self.threads,
             )
         require_coverage(run.bold, connectomes.coverage, "the model's grey matter")
@@ -380,7 +381,7 @@ class Reader:
                 design,
                 self.voxels.of_run(source.valid, self.form),
                 segments=design.segments(
-                    self.bundle.card.part.segment_seconds,
+                    self.bundle.card.part.cut_seconds,
                     halved=self.other_lengths,
                     beginnings=self.beginnings,
                 ),

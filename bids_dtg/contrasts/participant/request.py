@@ -89,6 +89,8 @@ class Request(CallRequest):
             refuse_model_folder(asked.output, bundle.path)
             bundle.require_finite()  # else each participant would fail
         check_level(bundle, settings.outputs.interval_level)
+        if settings.outputs.combine == "run":
+            _require_runs(bundle)
         if bundle.card.part.cifti:
             _refuse_for_grayordinates(settings, bundle)
         else:
@@ -170,10 +172,16 @@ class Request(CallRequest):
             return
         keep_template(self.output, self.bundle, TemplateFlow.here())
 
-    def with_segments(self, seconds: float) -> Request:
-        """Return a copy whose runs of rest are cut to another length, in seconds."""
+    def with_samples(self, seconds: float, sample: str) -> Request:
+        """Return a copy whose runs are cut to another length, in seconds, or joined.
+
+        Parameters
+        ----------
+        seconds, sample
+            As in `bids_dtg.contrasts.bundle.part.MapsPart`.
+        """
         card = self.bundle.card
-        part = dataclasses.replace(card.part, segment_seconds=seconds)
+        part = dataclasses.replace(card.part, segment_seconds=seconds, sample=sample)
         bundle = dataclasses.replace(self.bundle, card=dataclasses.replace(card, part=part))
         return dataclasses.replace(self, bundle=bundle)
 
@@ -383,6 +391,22 @@ def find_runs(settings: Settings) -> list[RestRun]:
     """
     request = Request.prepare(settings)
     return [run for participant in request.participants for run in request.runs(participant)]
+
+
+def _require_runs(bundle: ModelBundle) -> None:
+    """Refuse a model of joined runs for maps of single ones.
+
+    Raises
+    ------
+    SettingsError
+        It reads all runs of a session together.
+    """
+    if bundle.card.part.of_sessions:
+        raise SettingsError(
+            f"--combine run was given for {bundle.card.name}, whose samples are all runs of a "
+            "session, joined",
+            expected="--combine session or participant",
+        )
 
 
 def _refuse_for_grayordinates(settings: Settings, bundle: ModelBundle) -> None:
