@@ -15,7 +15,7 @@ from typing import Literal
 from bids_dtg.errors import DatasetError, SettingsError
 from bids_dtg.files.home import expand_home
 from bids_dtg.inputs.space_choice import SURFACE
-from bids_dtg.inputs.statmap_files import LEVELS, QUANTITIES, Level, Quantity, StatFile
+from bids_dtg.inputs.statmap_file import LEVELS, QUANTITIES, Level, Quantity, StatFile
 from bids_dtg.notices import counted, named
 
 Statistic = Literal["z", "t", "effect"]
