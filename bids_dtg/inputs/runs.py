@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import warnings
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -51,6 +51,8 @@ _REMEDIES: dict[InputType, str] = {
     "fmriprep": f"fmriprep --output-spaces {SPACE}:res-2",
     "xcpd": "run XCP-D with --file-format nifti",
 }
+# How names of series end in ABCD's collection 3165 (ABCC).
+_OF_ABCD_HCP = ("_bold_timeseries.dtseries.nii", "_bold_desc-filtered_timeseries.dtseries.nii")
 _REMEDIES_OF_SERIES: dict[InputType, str] = {
     "fmriprep": "fmriprep --cifti-output 91k",
     "xcpd": "run XCP-D with --file-format cifti",
@@ -337,6 +339,8 @@ def no_bold(folder: Path, sessions: Sequence[str], files: Sequence[Path]) -> Run
             expected="an image beside each",
             remedy=f"copy the images too, or datalad get {folder}",
         )
+    if other := _of_abcd_hcp([path.name for path in files], folder.name):
+        return other
     known = {file.path for file in named}
     odd = sorted(path.name for path in files if path not in known and path.name.endswith(IMAGES))
     if odd:
@@ -350,8 +354,24 @@ def no_bold(folder: Path, sessions: Sequence[str], files: Sequence[Path]) -> Run
     return RunError(f"{folder.name} has no BOLD series in {folder}", remedy="run fMRIPrep on it")
 
 
+def _of_abcd_hcp(names: Iterable[str], who: str) -> RunError | None:
+    """Refuse series of abcd-hcp-pipeline by name; None where there are none."""
+    theirs = sorted(name for name in names if name.endswith(_OF_ABCD_HCP))
+    if not theirs:
+        return None
+    return RunError(
+        f"{who} has series of abcd-hcp-pipeline ({theirs[0]}), which are not read: the frames to "
+        "leave out of them are in .mat files",
+        expected="derivatives of fMRIPrep or XCP-D",
+        remedy="run one of them on the raw data",
+    )
+
+
 def none_usable(files: list[NamedFile], who: str, desc: str, input_type: InputType) -> RunError:
     """Say that none of the BOLD series is what the input type promises."""
+    beside = [path.name for path in files[0].path.parent.iterdir()]
+    if other := _of_abcd_hcp(beside, who):
+        return other
     kinds = sorted({file.name.extension for file in files})
     if any(kind.startswith(".dtseries") for kind in kinds):
         found = f"{who} has CIFTI files only ({', '.join(kinds)}): they hold no volume of the brain"

@@ -19,6 +19,7 @@ from cifti_people import (
     add_cifti_run,
     brain_models,
     save_maps,
+    save_series,
     tiny_maps,
     tiny_series,
 )
@@ -144,6 +145,26 @@ def test_a_chosen_contrast_is_written_alone_and_a_later_call_adds_the_others(tmp
     assert list(nib.load(path).header.get_axis(0).name) == [first]
     assert job.run() == 0
     assert list(nib.load(path).header.get_axis(0).name) == [first, *others]
+
+
+def test_series_of_hcp_are_read_as_they_are(tmp_path):
+    job = CiftiJob(tmp_path, ())
+    job.bids = tmp_path / "hcp"
+    run = "rfMRI_REST1_LR"
+    path = job.bids / f"100307/MNINonLinear/Results/{run}/{run}_Atlas_MSMAll_hp2000_clean"
+    save_series(path.with_name(f"{path.name}.dtseries.nii"), tiny_series(160), job.axis)
+    assert job.run() == 0
+    name = "sub-100307_task-rest_space-fsLR_den-32k_stat-z_desc-synthetic_statmap.dscalar.nii"
+    (made,) = job.out.rglob("*synthetic_statmap.dscalar.nii")
+    assert made.name == name
+    other = CiftiJob(tmp_path / "other", ())
+    add_cifti_run(other.bids, "100307", seed=0)
+    assert other.run("--denoise-strategy", "none") == 0
+    assert nib.load(made).get_fdata().tobytes() == (
+        nib.load(other.out / f"sub-100307/func/{name}").get_fdata().tobytes()
+    )
+    sidecar = json.loads(next(job.out.rglob("*rest*_statmap.json")).read_text())
+    assert sidecar["Runs"][0]["CleanedAs"] == "hp2000_clean"
 
 
 def test_volumes_alone_are_refused(tmp_path, capsys):
