@@ -145,7 +145,7 @@ def test_hcp_at_grayordinates(tmp_path, name, cleaned):
     run.bold.unlink()
     for left in path.parent.glob("*.dtseries.nii"):
         left.unlink()
-    with pytest.raises(RunError, match="no cleaned resting run at grayordinates.*_MSMAll"):
+    with pytest.raises(RunError, match=r"no cleaned resting run at grayordinates.*_MSMAll"):
         runs_of(tmp_path, "100307", model="fsLR")
 
 
@@ -270,7 +270,7 @@ def test_a_study_that_is_not_there(tmp_path):
 )
 def test_studies_are_in_one_space(tmp_path, option, told):
     add_hcp_run(tmp_path, bold=BOLD)
-    with pytest.raises(RunError, match=f"an HCP folder is read in {SPACE}, {told}"):
+    with pytest.raises(RunError, match=f"an HCP folder is read in {SPACE} or fsLR, {told}"):
         runs_of(tmp_path, "100307", **option)
     assert len(runs_of(tmp_path, "100307", asked=f"{SPACE}:res-2")) == 1
 
