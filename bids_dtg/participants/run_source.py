@@ -109,6 +109,8 @@ class RunSource:
     notes: tuple[str, ...]  # sentences on what was unusual
     # Reads the frames at the places; it is called with whole frames as stored, where there are any.
     stream: Callable[[Watch], Frames]
+    # Of raw frames, (frames, 4, 4): from points of the reference to those of a frame, RAS+ mm.
+    motion: NDArray[np.float64] | None = None
 
     @classmethod
     def of(
@@ -145,15 +147,17 @@ class RunSource:
             raise RunError(f"{run.bold} has voxels", expected="a .dtseries.nii file")
         placement = Placement.through(places, run.transforms)
         method: Method
-        if run.motion is None:
+        motion = None if run.motion is None else _motion_of(run.motion, header)
+        if motion is None:
             sampling, method = placement.in_file(header, interpolation)
         else:
-            motion, method = _motion_of(run.motion, header), interpolation
+            method = interpolation
             sampling = placement.in_moving_file(header, interpolation, motion, planned.design.keep)
         in_mask, notes = _run_mask(run, placement)
         return cls(
             *(header, sampling.covered, in_mask, method, (*_notes_on_forms(header), *notes)),
             stream=lambda watch: stream_voxels(header, sampling, watch=watch),
+            motion=motion,
         )
 
     @property

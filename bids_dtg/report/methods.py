@@ -41,7 +41,15 @@ _SOURCES = {
     "ICA-FIX (Alfaro-Almagro et al., 2018; Salimi-Khorshidi et al., 2014)",
 }
 
-_INTERPOLATED = {"linear": "linear interpolation", "nearest": "the nearest voxel"}
+_REALIGNED = (
+    "Of runs without a realigned series the raw frames were realigned in the same pass, by the "
+    "head motion that fMRIPrep estimated; neither slice timing nor distortions were corrected."
+)
+_INTERPOLATED = {
+    "linear": "linear interpolation",
+    "nearest": "the nearest voxel",
+    "cubic": "cubic B-splines",
+}
 
 _SOURCE_REFERENCES = {
     "Esteban": """\
@@ -130,10 +138,11 @@ def _sampled(facts: MethodsFacts) -> str:
             "Runs were read as CIFTI series at grayordinates (vertices of fsLR's mesh and voxels "
             "below the cortex), as the input has them."
         )
-    return (
+    sampled = (
         f"Runs that were not in {facts.space} space on {facts.grid} were sampled there once, by "
         f"{_INTERPOLATED[facts.cleaning.interpolation]}."
     )
+    return f"{sampled} {_REALIGNED}" if facts.lacking.series else sampled
 
 
 def methods_text(facts: MethodsFacts, words: MethodsWords) -> str:
@@ -186,7 +195,8 @@ def methods_path(options_sha256: str, lacking: Lacking) -> PurePosixPath:
     """Return where the text of averages with these options, and tables that lack this, is kept."""
     without = "".join(f"_without-{part.replace('_', '')}" for part in sorted(lacking.everywhere))
     partly = "".join(f"_partly-{part.replace('_', '')}" for part in sorted(lacking.somewhere))
-    return PurePosixPath(_FOLDER, f"{options_sha256[:_DIGITS]}{without}{partly}.md")
+    raw = "_raw" * lacking.series
+    return PurePosixPath(_FOLDER, f"{options_sha256[:_DIGITS]}{without}{partly}{raw}.md")
 
 
 def keep_methods(dataset: DerivativeDataset, path: PurePosixPath, text: str) -> None:

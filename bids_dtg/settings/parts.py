@@ -22,7 +22,7 @@ InputType = Literal["fmriprep", "xcpd", "hcp", "ukb"]
 InputChoice = Literal["auto", InputType]
 ConfoundModel = Literal["24P", "36P"]
 AromaDenoising = Literal["nonaggr", "aggr"]
-Interpolation = Literal["linear", "nearest"]
+Interpolation = Literal["linear", "nearest", "cubic"]
 
 # Thresholds of nilearn's scrubbing strategy (its defaults since 0.10.3).
 SCRUBBING_FD_MM = 0.5

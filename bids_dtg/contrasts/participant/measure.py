@@ -293,7 +293,7 @@ class Reader:
             mask_overlap = self._mask_overlap(run, source)
         mean_frame, watch = None, {}
         if isinstance(header, BoldHeader):
-            mean_frame = MeanFrame(header, design.keep, _MEAN_OVER)
+            mean_frame = MeanFrame(header, design.keep, _MEAN_OVER, source.motion)
             watch = {"watch": mean_frame.add}
         carpet = Carpet(np.concatenate([*self.carpet_voxels.values()]), header.frames)
         moments = self._add_up(

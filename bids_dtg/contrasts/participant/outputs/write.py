@@ -167,7 +167,10 @@ class Writer:
         runs: Sequence[RunSummary],
     ) -> None:
         """Record that an average is complete, after all its other files have been written."""
-        lacking = Lacking.of_runs(run.confounds.get(NOT_IN_TABLE, ()) for run in runs)
+        lacking = Lacking.of_runs(
+            (run.confounds.get(NOT_IN_TABLE, ()) for run in runs),
+            series=any(run.run.motion for run in runs),
+        )
         complete_average(
             self.output,
             planned,
