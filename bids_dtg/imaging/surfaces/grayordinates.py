@@ -42,6 +42,7 @@ MAPS = ".dscalar.nii"  # what names of files of maps end with
 _cifti: Any = nib.cifti2
 _parse_cifti: Any = nib.cifti2.parse_cifti2
 _Nifti2Header: Any = nib.Nifti2Header
+_STRUCTURES = frozenset(_cifti.cifti2.CIFTI_BRAIN_STRUCTURES.value_set("ciftiname"))
 _CORTEX = ("CIFTI_STRUCTURE_CORTEX_LEFT", "CIFTI_STRUCTURE_CORTEX_RIGHT")
 _NIFTI_BYTES, _TAG_BYTES = 540, 200  # of a NIfTI-2 header, and of the beginning of an axis
 _INDICES = re.compile(rb"<MatrixIndicesMap\b(?:[^>]*/>|.*?</MatrixIndicesMap>)", re.DOTALL)
@@ -92,12 +93,26 @@ class Grayordinates:
                 raise ValueError(f"a vertex {side} is there twice")
         if self.voxels.size and not ((self.voxels >= 0) & (self.voxels < self.shape)).all():
             raise ValueError(f"voxels lie in a volume of {self.shape}")
-        if np.shape(self.affine) != (4, 4) or abs(np.linalg.det(self.affine[:3, :3])) < 1e-9:
+        flat = np.ravel_multi_index(tuple(self.voxels.T), self.shape)
+        if len(np.unique(flat)) < len(self.voxels):
+            raise ValueError("a voxel is there twice")
+        usable = np.shape(self.affine) == (4, 4) and bool(np.isfinite(self.affine).all())
+        if not usable or abs(np.linalg.det(self.affine[:3, :3])) < 1e-9:
             raise ValueError("the affine of the voxels is (4, 4) and can be inverted")
         ends = [0, *(part.stop for _, part in self.structures)]
         starts = [*(part.start for _, part in self.structures), self.number]
         if ends != starts or not self.number:
             raise ValueError("structures follow each other, and hold all places")
+        sizes = {name: part.stop - part.start for name, part in self.structures}
+        cortex = {
+            name: len(self.vertices[side])
+            for side, name in zip(SIDES, _CORTEX, strict=True)
+            if len(self.vertices[side])
+        }
+        if list(cortex.items()) != list(sizes.items())[: len(cortex)]:
+            raise ValueError("vertices are of the cortex, the structures that come first")
+        if unknown := set(sizes) - _STRUCTURES:
+            raise ValueError(f"a structure is called {min(unknown)}, which CIFTI does not have")
 
     @classmethod
     def of_axis(cls, axis: Any) -> Grayordinates:
