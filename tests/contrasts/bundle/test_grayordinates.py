@@ -47,7 +47,7 @@ def test_they_are_read_as_they_were_written(tmp_path):
         ({"voxels": put((0, 0), 5000)}, r"voxels lie in a volume of \(91, 109, 91\)"),
         ({"voxels": lambda v: put(1, v[0])(v)}, "a voxel is there twice"),
         ({"affine": lambda a: a * 0}, "affine of the voxels is .* can be inverted"),
-        ({"affine": put((0, 0), np.nan)}, "affine of the voxels is .* can be inverted"),
+        ({"affine": put((0, 0), np.nan)}, "values that are not finite in affine"),
         ({"shape": put(0, 2**30)}, "its volume has 1073741824 x 109 x 91 voxels"),
         ({"shape": put(slice(None), -1)}, "its volume has -1 x -1 x -1 voxels"),
         ({"parts": put((1, 0), 61)}, "structures follow each other, and hold all places"),
@@ -57,7 +57,7 @@ def test_they_are_read_as_they_were_written(tmp_path):
         ({"left_vertices": lambda v: np.arange(NUMBER, dtype=np.int32)}, "has 220 vertices"),
         ({"voxels": lambda v: v[:-1]}, "voxels"),
         ({"affine": lambda a: None}, "affine"),
-        ({"names": lambda n: n[:-9]}, r"called CIFTI_\w+AMYGDALA, which CIFTI does not have"),
+        ({"names": lambda n: n[:-9]}, r"called CIFTI_STRUCTURE_AMYGD, which CIFTI does not have"),
         ({"names": lambda n: n[:-32]}, "names"),
     ],
 )
