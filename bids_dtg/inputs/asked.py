@@ -14,7 +14,7 @@ from bids_dtg.files.names import plain_label, same_label
 from bids_dtg.inputs.dataset import InputDataset
 from bids_dtg.inputs.index import functional_files
 from bids_dtg.inputs.raw_series import is_motion
-from bids_dtg.inputs.selection import OPTIONS, NamedFile, Selection, named_files
+from bids_dtg.inputs.selection import OPTIONS, PARCEL_SERIES, NamedFile, Selection, named_files
 from bids_dtg.inputs.space_choice import is_in_space, space_label
 from bids_dtg.inputs.studies import STUDIES, person_folders
 
@@ -128,7 +128,11 @@ def _runs(dataset: InputDataset, participant: str) -> list[NamedFile]:
     study = STUDIES.get(dataset.input_type)
     if study is None:
         files = named_files(functional_files(dataset.root / f"sub-{participant}"))
-        return [file for file in files if file.name.suffix == "bold" or is_motion(file)]
+        return [
+            file
+            for file in files
+            if file.name.suffix == "bold" or file.name.extension in PARCEL_SERIES or is_motion(file)
+        ]
     found: list[NamedFile] = []
     for folder in person_folders(study, dataset.root, participant):
         for space in study.spaces:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from bids_dtg.errors import DatasetError, ForeignFileError
 from bids_dtg.files.foreign import read_text
+from bids_dtg.inputs.selection import PARCELS
 from bids_dtg.inputs.space_choice import SPACE, SURFACE
 from bids_dtg.inputs.statmap_file import Level, Quantity, StatFile
 from bids_dtg.inputs.studies import HCP, PersonFolder, person_folders
@@ -24,6 +25,7 @@ _ANALYSIS = re.compile(
 _STATS = {
     "StandardVolumeStats": (SPACE, ".nii.gz"),
     "GrayordinatesStats": (SURFACE, ".dtseries.nii"),
+    "ParcellatedStats": (PARCELS, ".ptseries.nii"),
 }
 _QUANTITIES: dict[str, Quantity] = {"zstat": "z", "cope": "effect", "varcope": "variance"}
 _LEVELS: dict[str, Level] = {"1": "run", "2": "subject"}

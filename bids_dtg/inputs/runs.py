@@ -19,6 +19,7 @@ from bids_dtg.inputs.run import RestRun
 from bids_dtg.inputs.selection import (
     EVERY_REST,
     IMAGES,
+    PARCEL_SERIES,
     STORAGE,
     NamedFile,
     Selection,
@@ -99,8 +100,10 @@ def find_runs(
         raise RunError(f"{who} is not in {root}", remedy="check --participant-label")
     paths = functional_files(root / who, selection.session_labels)
     func = named_files(paths)
-    bold = [f for f in func if f.name.suffix == "bold" and not f.name.extension.endswith(".json")]
     rule = rule or SpaceRule()
+    of_parcels = rule.endings == PARCEL_SERIES
+    bold = [f for f in func if f.name.suffix == "bold" and not f.name.extension.endswith(".json")]
+    bold += [f for f in func if of_parcels and f.name.extension in PARCEL_SERIES]
     raw = _raw(func, rule, participant, selection) if input_type == "fmriprep" else {}
     if not bold and not raw:
         raise no_bold(root / who, selection.session_labels, paths)
@@ -221,6 +224,8 @@ def _usable(
         if file.name.extension in endings and file.name.get("part") in {None, "mag"}
     ]
     of_volumes = endings == IMAGES
+    if endings == PARCEL_SERIES and images:
+        return images
     for desc in _DESCS[input_type] if of_volumes else _DESCS_OF_SERIES[input_type]:
         if kept := [file for file in images if file.name.get("desc") == desc]:
             return kept + unprocessed if of_volumes else kept
@@ -228,6 +233,13 @@ def _usable(
         return unprocessed
     if of_volumes:
         raise none_usable(files, who, _DESCS[input_type][0], input_type)
+    if endings == PARCEL_SERIES:
+        raise RunError(
+            f"{who} has no series of parcels, but {files[0].path.name}",
+            expected=f"*_space-{SURFACE}_seg-*_timeseries{endings[0]} (CIFTI), which the model "
+            "reads",
+            remedy="run XCP-D with --file-format cifti, or wb_command -cifti-parcellate",
+        )
     raise RunError(
         f"{who} has no series at grayordinates, but {files[0].path.name}",
         expected=f"*_space-{SURFACE}_den-91k_*bold{endings[0]} (CIFTI), which the model reads",

@@ -15,6 +15,7 @@ from bids_dtg.files.text import read_json
 from bids_dtg.files.walk import files_below
 from bids_dtg.inputs.dataset import MOUNT_REMINDER, seen
 from bids_dtg.inputs.hcp_task_maps import hcp_task_maps
+from bids_dtg.inputs.selection import PARCEL_MAPS, PARCEL_SERIES, PARCELS
 from bids_dtg.inputs.space_choice import SURFACE
 from bids_dtg.inputs.statmap_file import QUANTITIES, Level, Quantity, StatFile
 from bids_dtg.inputs.studies import HCP, holds_study
@@ -158,7 +159,10 @@ def _file_of(name: BidsName, path: Path, root: Path) -> StatFile | None:
         run=run,
         contrast=contrast,
         quantity=quantity,
-        space=name.get("space") or _space_of_sidecars(name, path, root) or _mesh_of(path),
+        space=_parcels_of(path)
+        or name.get("space")
+        or _space_of_sidecars(name, path, root)
+        or _mesh_of(path),
         level=_level(node.removeprefix(_NODE) or name.get("level") or "", run, session),
         pattern=re.sub(
             r"(?<![0-9A-Za-z])(sub|run|contrast)-[0-9A-Za-z+]+", r"\1-*", inside.as_posix()
@@ -197,6 +201,10 @@ def _space_of_sidecars(name: BidsName, path: Path, root: Path) -> str | None:
             if isinstance(value, str) and re.fullmatch("[0-9A-Za-z]+", value) and value != "orig":
                 return value
     return None
+
+
+def _parcels_of(path: Path) -> str | None:
+    return PARCELS if path.name.endswith((*PARCEL_SERIES, *PARCEL_MAPS)) else None
 
 
 def _mesh_of(path: Path) -> str | None:
@@ -249,7 +257,7 @@ class _Pattern:
                 run=run,
                 contrast=contrast,
                 quantity=self.quantity,
-                space=values.get("space") or self.space or _mesh_of(path),
+                space=_parcels_of(path) or values.get("space") or self.space or _mesh_of(path),
                 level=_level("", run, session),
                 pattern=self.path,
             )

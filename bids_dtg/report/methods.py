@@ -18,6 +18,7 @@ from bids_dtg.files.derivatives import DerivativeDataset
 from bids_dtg.files.foreign import read_text
 from bids_dtg.files.provenance import completed_titles, completion_record
 from bids_dtg.files.text import write_text
+from bids_dtg.inputs.selection import PARCELS
 from bids_dtg.inputs.space_choice import SURFACE
 from bids_dtg.notices import visible
 from bids_dtg.settings import CleaningOptions, InputType
@@ -133,6 +134,8 @@ def _program(facts: MethodsFacts, words: MethodsWords) -> str:
 
 
 def _sampled(facts: MethodsFacts) -> str:
+    if facts.space == PARCELS:
+        return "Runs were read as CIFTI series of parcels, as the input has them."
     if facts.space == SURFACE:
         return (
             "Runs were read as CIFTI series at grayordinates (vertices of fsLR's mesh and voxels "

@@ -664,7 +664,7 @@ def _require_same_places(bundle: ModelBundle, people: ArrayPeople) -> None:
             expected="a model that was trained on arrays",
         )
     own, given = bundle.places.names, people.places
-    of_cifti = isinstance(bundle.places, Grayordinates)
+    of_cifti = bundle.card.part.cifti
     if len(own) != len(given) or (people.places_named and own != given and not of_cifti):
         first = next((a for a, b in zip(own, given, strict=False) if a != b), own[-1])
         raise DatasetError(

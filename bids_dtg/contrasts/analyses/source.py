@@ -41,9 +41,11 @@ from bids_dtg.files.provenance import file_fingerprint
 from bids_dtg.imaging.places import ListedPlaces
 from bids_dtg.imaging.surfaces.dtseries import read_series_header
 from bids_dtg.imaging.surfaces.grayordinates import Grayordinates
+from bids_dtg.imaging.surfaces.parcel_places import ParcelPlaces
 from bids_dtg.inputs.dataset import own_name
 from bids_dtg.inputs.find import find_input_runs
-from bids_dtg.inputs.space_choice import SURFACE, SpaceRule
+from bids_dtg.inputs.selection import PARCELS
+from bids_dtg.inputs.space_choice import SURFACE, SpaceRule, names_parcels
 from bids_dtg.inputs.splits_file import Families, read_families
 from bids_dtg.inputs.statmaps import statmaps_place
 from bids_dtg.notices import counted, say
@@ -84,7 +86,7 @@ def own_form(kind: MapsKind, modelling: ModellingOptions, sets: Sequence[int]) -
 
 
 def template_bundle(
-    places: ListedPlaces | Grayordinates,
+    places: Grayordinates | ListedPlaces,
     roi_maps: NDArray[np.floating],
     part: MapsPart,
     folder: Path,
@@ -104,13 +106,13 @@ def template_bundle(
         How the ROI maps were made; None: they were given.
     """
     files = geometry_files(BundleArrays({}, roi_maps, places, places))
+    parcels = isinstance(places, ParcelPlaces)
+    cifti = parcels or isinstance(places, Grayordinates)
     card = ModelCard(
-        name="grayordinates" if isinstance(places, Grayordinates) else "arrays",
+        name="parcels" if parcels else "grayordinates" if cifti else "arrays",
         version="1",
         kind=next(iter(KINDS)),
-        part=dataclasses.replace(
-            part, places=places.number, cifti=isinstance(places, Grayordinates)
-        ),
+        part=dataclasses.replace(part, places=places.number, cifti=cifti, parcels=parcels),
         files={name: hashlib.sha256(data).hexdigest() for name, data in files.items()},
         record=None if record is None else {"roi_maps": record},
     )
@@ -442,7 +444,7 @@ class DatasetSource:
         maps, record = self._made_maps(training)
         base = self.bundle
         part = dataclasses.replace(base.card.part, connectome=self.own_form)
-        if isinstance(base.places, Grayordinates):
+        if isinstance(base.places, Grayordinates | ParcelPlaces):
             kept = maps.astype(np.float16) if part.several else maps
             bundle = template_bundle(base.places, kept, part, base.path, record)
             words = f"{self.maps_words} {self._made_by(training)}"
@@ -588,8 +590,8 @@ def _no_maps(settings: Settings) -> SettingsError:
     )
 
 
-def _first_places(asked: Asked) -> tuple[Grayordinates, str]:
-    """Return the grayordinates of the first series that can be read, and the file's name.
+def _first_places(asked: Asked) -> tuple[Grayordinates | ParcelPlaces, str]:
+    """Return the grayordinates, or parcels, of the first series that can be read, and its name.
 
     Raises
     ------
@@ -597,7 +599,8 @@ def _first_places(asked: Asked) -> tuple[Grayordinates, str]:
         Nobody has one.
     """
     failures: list[DtgError] = []
-    rule = SpaceRule(model=SURFACE, asked=asked.settings.inputs.space)
+    space = asked.settings.inputs.space or SURFACE
+    rule = SpaceRule(model=PARCELS if names_parcels(space) else SURFACE, asked=space)
     for participant in asked.participants:
         try:
             run = find_input_runs(asked.dataset, participant, asked.selection, rule=rule)[0]
@@ -605,7 +608,7 @@ def _first_places(asked: Asked) -> tuple[Grayordinates, str]:
         except DtgError as err:
             failures.append(err)
     raise DatasetError(
-        f"nobody in {asked.dataset.root} has a series at grayordinates: {failures[0].found}",
+        f"nobody in {asked.dataset.root} has a series in {space}: {failures[0].found}",
         expected=failures[0].expected,
         remedy=failures[0].remedy,
     )

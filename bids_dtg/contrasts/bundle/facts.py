@@ -55,7 +55,7 @@ def _places_facts(bundle: ModelBundle) -> list[tuple[str, str]]:
     if grid is None:
         words = "none: places have names, and arrays are read (--input-arrays)"
         if bundle.card.part.cifti:
-            words = "none: places are grayordinates, and CIFTI series are read"
+            words = f"none: places are {bundle.card.part.cifti_words}, and CIFTI series are read"
         return [("grid", bundle.card.with_source("grid", words)), ("places", f"{number} places")]
     sizes = " x ".join(str(size) for size in grid.shape)
     words = f"{sizes} voxels, {grid.space}, res-{grid.resolution or 'none'}"

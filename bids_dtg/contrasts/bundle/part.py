@@ -95,7 +95,7 @@ class MapsPart:
         *("description", "training", "roi_series", "segment_seconds", "mask_input", "statistic"),
         *("units", "for_science", "notice", "files", "recentring", "gains", "reference"),
         *("calibration", "places", "sources", "same_for_all", "connectome", "rois"),
-        *("parcel_intervals", "deviation", "cifti", "sample"),
+        *("parcel_intervals", "deviation", "cifti", "parcels", "sample"),
     )
     FILES: ClassVar[tuple[str, ...]] = (
         *(*_REQUIRED, *_REQUIRED_LISTED, OFFSET_FILE, CALIBRATION_FILE, TRAINING_DISTRIBUTION_FILE),
@@ -122,9 +122,15 @@ class MapsPart:
     same_for_all: tuple[str, ...] = ()
     connectome: Form = MARGINAL  # what the model reads
     deviation: Mapping[str, Any] | None = None  # whose mean and spread: `statistics`
-    cifti: bool = False  # whether its places without a grid are grayordinates, not names
+    cifti: bool = False  # whether its places without a grid are those of CIFTI, not names
+    parcels: bool = False  # whether these are parcels, not grayordinates
     # What a sample is: a run, or segments of it, or all runs of a session, joined.
     sample: str = RUN
+
+    @property
+    def cifti_words(self) -> str:
+        """What its places are, if they are those of CIFTI."""
+        return "parcels" if self.parcels else "grayordinates"
 
     @property
     def of_sessions(self) -> bool:
@@ -205,7 +211,8 @@ class MapsPart:
         newest = form.standardised or form.fixed is not None
         content |= {"format_version": 6} if newest else {}
         content |= {"format_version": 7, "cifti": True} if content.pop("cifti") else {}
-        sample = content.pop("sample")
+        parcels, sample = content.pop("parcels"), content.pop("sample")
+        content |= {"format_version": 8, "parcels": True} if parcels else {}
         content |= {"format_version": 8, "sample": sample} if sample != RUN else {}
         content["contrasts"] = [asdict(contrast) for contrast in self.contrasts]
         content["recentring"] = self.recentring and self.recentring.to_json()
@@ -247,6 +254,7 @@ class MapsPart:
             connectome=_form(fields),
             deviation=fields.mapping_or_none("deviation"),
             cifti=listed and not fields.absent("cifti") and fields.flag("cifti"),
+            parcels=listed and not fields.absent("parcels") and fields.flag("parcels"),
             sample=_sample(fields),
         )
         if (part.recentring is None) != (part.gains is None):

@@ -13,6 +13,7 @@ from bids_dtg.contrasts.bundle.bundle import ModelBundle
 from bids_dtg.contrasts.bundle.kinds import KINDS, models_in_words
 from bids_dtg.contrasts.bundle.registry import SERIN
 from bids_dtg.files.text import read_json
+from bids_dtg.inputs.selection import PARCELS
 from bids_dtg.inputs.space_choice import SURFACE
 from bids_dtg.notices import counted
 from bids_dtg.report.contents import (
@@ -226,7 +227,8 @@ def readme_text(card: ModelCard[Any]) -> str:
     title = KINDS[card.kind].words.title
     files = ".nii.gz: one map for each contrast; its JSON file says\n  what it was"
     if card.part.cifti:
-        files = ".dscalar.nii: CIFTI, the maps of all contrasts by their labels;\n  its JSON file"
+        ending = ".pscalar.nii" if card.part.parcels else ".dscalar.nii"
+        files = f"{ending}: CIFTI, the maps of all contrasts by their labels;\n  its JSON file"
         files += " says what they were"
     return f"""\
 Synthetic task-activation maps
@@ -260,13 +262,13 @@ class ModelOfMaps:
     left_out_in_turn: bool = False  # whether they are training people, each left out in turn
     calibrated_on: tuple[int, int] | None = None  # people, segments of each; None: no intervals
     blended: str = "several models"  # what a blend consists of, in words
-    cifti: bool = False  # whether it reads and predicts at grayordinates
+    cifti: str = ""  # places of CIFTI that it reads: grayordinates, parcels; empty: voxels
     joins_runs: bool = False  # whether it reads all runs of a session together
 
     @property
     def places(self) -> str:
         """What it reads and predicts at."""
-        return "grayordinates" if self.cifti else "grey-matter voxels"
+        return self.cifti or "grey-matter voxels"
 
     @classmethod
     def of(cls, bundle: ModelBundle) -> ModelOfMaps:
@@ -286,7 +288,7 @@ class ModelOfMaps:
             left_out_in_turn=recentring is not None and recentring.left_out_in_turn,
             calibrated_on=(calibration.participants, calibration.segments) if calibration else None,
             blended=models_in_words(card.record),
-            cifti=card.part.cifti,
+            cifti=card.part.cifti_words if card.part.cifti else "",
             joins_runs=card.part.of_sessions,
         )
 
@@ -353,7 +355,7 @@ def _in_sets(model: ModelOfMaps) -> str:
 def _where(model: ModelOfMaps) -> str:
     """Say over which voxels ROI series are estimated."""
     if not model.form.standardised:
-        return "all grayordinates" if model.cifti else "the brain"
+        return f"all {model.cifti}" if model.cifti else "the brain"
     return f"the {model.places}, each divided by its standard deviation in time,"
 
 
@@ -426,9 +428,10 @@ def _intervals(model: ModelOfMaps, level: int) -> str:
 
 def missing(run: RunFiles) -> str | None:
     """Say why parts of a run at grayordinates are not shown; None of other runs."""
-    if run.facts.get("Space") == SURFACE:
+    if run.facts.get("Space") in (SURFACE, PARCELS):
+        what = "as parcels" if run.facts.get("Space") == PARCELS else "at grayordinates"
         return (
-            "The run was read at grayordinates: there are no pictures of its registration and "
+            f"The run was read {what}: there are no pictures of its registration and "
             "coverage, as it holds no volume of the brain."
         )
     return None

@@ -36,7 +36,6 @@ from bids_dtg.imaging.mean_frame import MeanFrame
 from bids_dtg.imaging.nifti import read_single
 from bids_dtg.imaging.placement import Method
 from bids_dtg.imaging.places import Places, VoxelPlaces
-from bids_dtg.imaging.surfaces.grayordinates import Grayordinates
 from bids_dtg.inputs.run import RestRun
 from bids_dtg.participants.run_source import RunSource, plan_run, require_coverage, smoothing_among
 from bids_dtg.settings import CleaningOptions, InputChoice
@@ -123,7 +122,7 @@ class ModelVoxels:
     def sampled(self) -> dict[str, NDArray[np.intp]]:
         """Return some voxels, evenly over the file: grey matter by its strongest map, and rest."""
         every = np.arange(self.places.number)
-        if isinstance(self.places, Grayordinates):
+        if not isinstance(self.places, VoxelPlaces):
             return {PLACE: self._by_map(_evenly(every, _CARPET_GREY + _CARPET_REST))}
         grey = _evenly(every[: self.grey_voxels], _CARPET_GREY)
         rest = _evenly(every[self.grey_voxels :], _CARPET_REST)
@@ -137,7 +136,7 @@ class ModelVoxels:
     @classmethod
     def of(cls, bundle: ModelBundle) -> ModelVoxels:
         """Order a bundle's voxels for the pass over a run."""
-        if isinstance(bundle.places, Grayordinates):
+        if bundle.card.part.cifti:
             order = np.arange(bundle.places.number)
             everywhere = np.ones(len(order), dtype=bool)
             # A copy in memory, as the pass reads them over and over.

@@ -34,6 +34,7 @@ from bids_dtg.imaging.atlas import Atlas, atlases_note, choose_atlases
 from bids_dtg.imaging.grid import Grid
 from bids_dtg.imaging.surfaces.dtseries import read_series_header
 from bids_dtg.imaging.surfaces.grayordinates import Grayordinates
+from bids_dtg.imaging.surfaces.parcel_places import ParcelPlaces
 from bids_dtg.inputs.dataset import InputDataset
 from bids_dtg.inputs.find import find_anatomy
 from bids_dtg.inputs.regions.atlases import atlas_datasets
@@ -127,10 +128,11 @@ class Request(CallRequest):
     def has_places(self, path: Path) -> bool:
         """As `CallRequest`; of grayordinates, whether a file has all of the model's."""
         places = self.bundle.places
-        if not isinstance(places, Grayordinates):
+        if not isinstance(places, Grayordinates | ParcelPlaces):
             return super().has_places(path)
         try:
-            return bool((places.rows_in(read_series_header(path).places) >= 0).all())
+            found = read_series_header(path).places
+            return isinstance(found, type(places)) and bool((places.rows_in(found) >= 0).all())
         except (RunError, ValueError):
             return False
 
@@ -427,8 +429,8 @@ def _refuse_for_grayordinates(settings: Settings, bundle: ModelBundle) -> None:
     }
     if wrong := [name for name, is_given in given.items() if is_given]:
         raise SettingsError(
-            f"{wrong[0]} was given, and {bundle.card.name} is a model of grayordinates, whose "
-            "maps are CIFTI files",
+            f"{wrong[0]} was given, and {bundle.card.name} is a model of "
+            f"{bundle.card.part.cifti_words}, whose maps are CIFTI files",
             expected=f"no {wrong[0]}",
             remedy="wb_command smooths, parcellates and resamples such files",
         )

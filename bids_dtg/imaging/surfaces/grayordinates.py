@@ -28,6 +28,7 @@ from bids_dtg.imaging.lattice import Lattice, point_lattice
 from bids_dtg.imaging.nifti import Intent
 from bids_dtg.imaging.places import Indices, VoxelPlaces
 from bids_dtg.imaging.surfaces.cifti import EXTENSION, cifti_head, cifti_values
+from bids_dtg.imaging.surfaces.parcel_places import ParcelPlaces
 from bids_dtg.imaging.surfaces.templates import (
     SIDES,
     TEMPLATE_SPACE,
@@ -38,6 +39,7 @@ from bids_dtg.imaging.surfaces.templates import (
 
 SURFACE_SPACE: MeshName = "fsLR"
 MAPS = ".dscalar.nii"  # what names of files of maps end with
+_MAP = "a map at grayordinates (.dscalar.nii)"
 # nibabel has no types.
 _cifti: Any = nib.cifti2
 _parse_cifti: Any = nib.cifti2.parse_cifti2
@@ -238,6 +240,10 @@ class Grayordinates:
         ends = self.points[pairs if len(pairs) else np.zeros((1, 2), np.intp)]
         return float(np.linalg.norm(ends[:, 0] - ends[:, 1], axis=1).mean()) or 2.0
 
+    def encode_maps(self, values: NDArray[np.floating[Any]], names: Sequence[str]) -> bytes:
+        """Make a .dscalar.nii file of maps (maps, grayordinates), by their names."""
+        return encode_dscalar(values, names, self)
+
     def encode(
         self, values: NDArray[np.floating[Any]], *, intent: Intent = "none", description: str = ""
     ) -> bytes:
@@ -361,7 +367,9 @@ class Grayordinates:
         return np.concatenate(found)
 
     def _read_map(self, path: Path) -> NDArray[np.float32]:
-        header, maps = read_cifti_maps(path, "a map at grayordinates (.dscalar.nii)")
+        header, maps = read_cifti_maps(path, _MAP)
+        if not isinstance(header.places, Grayordinates):
+            raise RunError(f"{path} has parcels", expected=_MAP)
         values = self.taken(maps, header.places, path)
         if len(values) != 1:
             raise RunError(
@@ -488,7 +496,7 @@ def read_dscalar(
     expected = f"a .dscalar.nii file of {grayordinates.number} grayordinates"
     header, values = read_cifti_maps(path, expected)
     scalars, brain = header.first, header.places
-    same = brain.number == grayordinates.number
+    same = isinstance(brain, Grayordinates) and brain.number == grayordinates.number
     if not isinstance(scalars, _cifti.ScalarAxis) or not (
         same and np.array_equal(grayordinates.rows_in(brain), np.arange(brain.number))
     ):
@@ -507,7 +515,7 @@ class CiftiHeader:
 
     path: Path  # the file
     first: Any  # nibabel's axis of maps or frames
-    places: Grayordinates  # of its rows
+    places: Grayordinates | ParcelPlaces  # of its rows
     dtype: np.dtype[np.generic]  # stored type, with its byte order
     slope: float  # value = stored * slope + inter
     inter: float
@@ -545,7 +553,7 @@ def read_cifti_header(path: Path, expected: str) -> CiftiHeader:
         raise err.as_kind(RunError) from err
     except FAULTS as err:
         raise RunError(f"{path} cannot be read: {err}", expected=expected) from err
-    if not isinstance(places, Grayordinates):
+    if not isinstance(places, Grayordinates | ParcelPlaces):
         raise RunError(f"{path} has other axes: {_kind(first)}, {_kind(places)}", expected=expected)
     slope, inter = nifti.get_slope_inter()
     found = CiftiHeader(
@@ -593,6 +601,8 @@ def _axes(start: bytes, endianness: str) -> tuple[Any, Any]:
 @lru_cache(maxsize=4)
 def _places(xml: bytes) -> Any:
     axis = _axis(xml, 1)
+    if isinstance(axis, _cifti.ParcelsAxis):
+        return ParcelPlaces.of_axis(axis)
     return Grayordinates.of_axis(axis) if isinstance(axis, _cifti.BrainModelAxis) else axis
 
 
