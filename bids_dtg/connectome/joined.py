@@ -87,12 +87,13 @@ class JoinedRuns:
         if self._sum is None:
             raise ValueError("no run was added")
         found, form = self._sum, self._sum.form
-        r = ratio(found.r, np.sqrt(np.outer(self._rois, self._places)).astype(np.float32))
-        np.clip(r, -1.0, 1.0, out=r)
+        r, places = np.empty_like(found.r), np.sqrt(self._places)
+        for row, (products, size) in enumerate(zip(found.r, np.sqrt(self._rois), strict=True)):
+            r[row] = np.clip(ratio(products, size * places), -1.0, 1.0)
         if found.roi_r is None:
             return replace(found, r=r)
-        norms = np.sqrt(np.outer(self._rois, self._rois))
-        roi_r = np.clip(ratio(found.roi_r, norms), -1.0, 1.0)
+        roi_r = ratio(found.roi_r, np.sqrt(np.outer(self._rois, self._rois)))
+        roi_r = np.clip(roi_r, -1.0, 1.0)
         mixing = form.mixing(roi_r, found.effective_dof)
         if mixing is not None:
             r = mixing.T.astype(np.float32) @ r

@@ -634,6 +634,7 @@ def _places(people: ArrayPeople) -> ListedPlaces | Grayordinates:
     """
     if people.grayordinates is None:
         return ListedPlaces(people.places, people.adjacency)
+    places: Grayordinates | ListedPlaces
     if isinstance(people.grayordinates, str):
         places = standard_grayordinates()
     else:

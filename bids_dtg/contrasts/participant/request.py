@@ -132,7 +132,9 @@ class Request(CallRequest):
             return super().has_places(path)
         try:
             found = read_series_header(path).places
-            return isinstance(found, type(places)) and bool((places.rows_in(found) >= 0).all())
+            if isinstance(places, ParcelPlaces):
+                return isinstance(found, ParcelPlaces) and bool((places.rows_in(found) >= 0).all())
+            return isinstance(found, Grayordinates) and bool((places.rows_in(found) >= 0).all())
         except (RunError, ValueError):
             return False
 

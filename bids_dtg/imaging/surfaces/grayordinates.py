@@ -496,10 +496,12 @@ def read_dscalar(
     expected = f"a .dscalar.nii file of {grayordinates.number} grayordinates"
     header, values = read_cifti_maps(path, expected)
     scalars, brain = header.first, header.places
-    same = isinstance(brain, Grayordinates) and brain.number == grayordinates.number
-    if not isinstance(scalars, _cifti.ScalarAxis) or not (
-        same and np.array_equal(grayordinates.rows_in(brain), np.arange(brain.number))
-    ):
+    same = (
+        isinstance(brain, Grayordinates)
+        and brain.number == grayordinates.number
+        and np.array_equal(grayordinates.rows_in(brain), np.arange(brain.number))
+    )
+    if not isinstance(scalars, _cifti.ScalarAxis) or not same:
         raise RunError(
             f"{path} has other axes: {_kind(scalars)}, {_kind(brain.axis)}", expected=expected
         )

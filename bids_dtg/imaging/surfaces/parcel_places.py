@@ -27,6 +27,20 @@ _CORTEX = ("CIFTI_STRUCTURE_CORTEX_LEFT", "CIFTI_STRUCTURE_CORTEX_RIGHT")
 _SCALARS = "NIFTI_INTENT_CONNECTIVITY_PARCELLATED_SCALAR"
 _MOST_BYTES, _NONE = 2**28, -1
 _EXPECTED = "a map of parcels (.pscalar.nii)"
+# What reading a damaged file raises.
+_FAULTS: tuple[type[Exception], ...] = (
+    *READ_ERRORS,
+    nib.filebasedimages.ImageFileError,
+    nib.spatialimages.HeaderDataError,
+    _cifti.Cifti2HeaderError,
+    nib.wrapstruct.WrapStructError,
+    ValueError,
+    TypeError,
+    KeyError,
+    IndexError,
+    AttributeError,
+    SyntaxError,
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -217,23 +231,8 @@ def read_parcel_maps(path: Path) -> tuple[ParcelPlaces, NDArray[np.float32]]:
         return ParcelPlaces.of_axis(axis), values
     except ForeignFileError as err:
         raise err.as_kind(RunError) from err
-    except (*READ_ERRORS, *_FAULTS) as err:
+    except _FAULTS as err:
         raise RunError(f"{path} cannot be read: {err}", expected=_EXPECTED) from err
-
-
-# What reading a damaged file raises.
-_FAULTS: tuple[type[Exception], ...] = (
-    nib.filebasedimages.ImageFileError,
-    nib.spatialimages.HeaderDataError,
-    _cifti.Cifti2HeaderError,
-    nib.wrapstruct.WrapStructError,
-    ValueError,
-    TypeError,
-    KeyError,
-    IndexError,
-    AttributeError,
-    SyntaxError,
-)
 
 
 def encode_scalars(
