@@ -350,9 +350,8 @@ class DatasetSource:
             sets = settings.modelling.rois or sets_that_fit(kind.image_sets, places.number)
             if not sets:
                 raise SettingsError(
-                    f"a {kind.name} model of {counted(places.number, 'grayordinate')} has no "
-                    "ROI maps",
-                    expected="--rois N, or a --model of grayordinates that has some",
+                    f"a {kind.name} model of {places.density} has no ROI maps",
+                    expected="--rois N, or a --model of such places that has some",
                 )
             form = own_form(kind, settings.modelling, sets)
             seconds = kind.segment_seconds(SECONDS_PER_SEGMENT)
