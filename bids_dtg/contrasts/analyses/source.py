@@ -378,22 +378,22 @@ class DatasetSource:
 
     @property
     def settings(self) -> Settings:
-        """The dataset of fMRIPrep or XCP-D."""
+        """Options of the call."""
         return self.request.settings
 
     @property
     def dataset(self) -> SourceDataset:
-        """Folder of the results."""
+        """The dataset of runs."""
         return self.request.dataset
 
     @property
     def output(self) -> DerivativeDataset:
-        """The model."""
+        """Folder of the results."""
         return self.request.output
 
     @property
     def bundle(self) -> ModelBundle:
-        """Folder of the measured maps."""
+        """The model, or the template of one that is trained."""
         return self.request.bundle
 
     def form(self, kind: MapsKind | None) -> Form:
