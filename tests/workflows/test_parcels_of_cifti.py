@@ -7,6 +7,7 @@ import json
 import nibabel as nib
 import numpy as np
 import pytest
+from bids_check import validate
 from cifti_people import CONTRASTS, ParcelCohort, brain_models, parcels_axis, save_maps, save_series
 from tiny_job import read_table
 
@@ -64,13 +65,15 @@ def test_its_maps_are_files_of_parcels(cohort):
     ]
 
 
-def test_the_page_shows_parcels_on_both_hemispheres(cohort):
+@pytest.mark.slow
+def test_the_page_shows_parcels_on_both_hemispheres_and_the_validator_finds_no_error(cohort):
     cohort.reports = True
     assert cohort.run("--participant-label", "01", "--reports-only") == 0
     page = (cohort.out / "sub-01.html").read_text()
     assert "Left hemisphere from outside and inside" in page
     assert "The run was read as parcels" in page
     assert len(list((cohort.out / "sub-01/figures").glob("*_contrast-*.webp"))) == len(CONTRASTS)
+    assert validate(cohort.out).errors == []
 
 
 def test_other_parcels_are_one_line(cohort, tmp_path, capsys):
