@@ -30,6 +30,14 @@ _ROWS_AT_A_TIME = 32  # of a connectome, that a thread puts in order
 
 
 @dataclass(frozen=True, eq=False)
+class Scatter:
+    """Sums of squares of what cleaning has left of some frames, about the means there."""
+
+    places: Float  # (grey-matter voxels,), 0 without data
+    rois: Float  # (rois,), of their series
+
+
+@dataclass(frozen=True, eq=False)
 class Connectome:
     """Each grey-matter voxel with each ROI over some of a run's frames, in a form."""
 
@@ -41,6 +49,7 @@ class Connectome:
     form: Form = MARGINAL  # what the values are
     roi_r: Float | None = None  # (rois, rois), Pearson r of the ROI series; None: not kept
     effective_dof: float = float("nan")  # that the penalty of a joint form follows from
+    scatter: Scatter | None = None  # by which runs are joined; None: not kept
 
     def __post_init__(self) -> None:
         if not isinstance(self.r, np.ndarray) or self.r.dtype.kind not in "biuf":
@@ -57,7 +66,9 @@ class Connectome:
     def of_rows(self, rows: slice) -> Connectome:
         """Return the connectome of the ROIs of one set."""
         of_rois = None if self.roi_r is None else self.roi_r[rows, rows]
-        return replace(self, r=self.r[rows], roi_r=of_rois, form=replace(self.form, sets=()))
+        scatter = self.scatter and replace(self.scatter, rois=self.scatter.rois[rows])
+        form = replace(self.form, sets=())
+        return replace(self, r=self.r[rows], roi_r=of_rois, form=form, scatter=scatter)
 
     @property
     def marginal(self) -> NDArray[np.float32]:
@@ -210,6 +221,7 @@ def run_connectomes(
     form: Form = MARGINAL,
     every_part: bool = True,
     other_lengths: bool = False,
+    scatter: bool = False,
     threads: int = 1,
 ) -> RunConnectomes:
     """Solve the ROI series, clean, and correlate, for the whole run and its parts.
@@ -225,6 +237,8 @@ def run_connectomes(
         Keep the connectomes of the whole run and of its halves beside those of the segments.
     other_lengths
         Add connectomes of half segments, and of one and a half, of a run whose segments are halved.
+    scatter
+        Keep sums of squares beside each connectome, by which runs are joined.
     threads
         Number of threads to compute with.
 
@@ -249,6 +263,8 @@ def run_connectomes(
         pieces: _begin(algebra, pieces, form, _share(algebra, pieces, free), shape)
         for pieces in wanted
     }
+    if scatter:
+        made = {pieces: _with_scatter(algebra, pieces, own) for pieces, own in made.items()}
     agreement, icc, tsnr = _correlate(moments, algebra, made, threads)
     segments = tuple(made[pieces] for pieces in parts.sets)
     varying = moments.varying
@@ -297,6 +313,13 @@ def _begin(
         algebra.part(pieces).correlation() if form.row.joint else None,
         free,
     )
+
+
+def _with_scatter(algebra: Algebra, pieces: tuple[int, ...], begun: Connectome) -> Connectome:
+    """Return a connectome with sums of squares, of which those of places are to be filled in."""
+    series = algebra.series[algebra.rows(pieces)]
+    rois = ((series - series.mean(axis=0)) ** 2).sum(axis=0)
+    return replace(begun, scatter=Scatter(np.zeros(begun.r.shape[1]), rois))
 
 
 def _joined(parts: Segments, pieces: int) -> tuple[tuple[int, ...], ...]:
@@ -353,6 +376,9 @@ def _correlate(
         for pieces, made in wanted.items():
             own = sums.correlate(mixed[pieces]) if pieces in mixed else r[pieces]
             made.r[:, low:high] = own.T
+            if made.scatter is not None:
+                part = mixed.get(pieces) or parts[pieces]
+                made.scatter.places[here] = sums.sum_of_squares(part)
         odd, even = (r[half] for half in halves)
         agreement[here] = profile_agreement(odd, even)
         icc[here] = intraclass_correlation(odd, even)
