@@ -70,7 +70,8 @@ def make(folder: Path, people: int, frames: int) -> None:
 
 def line(title: str, finished: Finished) -> None:
     print(
-        f"{title}: {finished.wall_s:.0f} s, peak memory {finished.peak_mb / 1024:.2f} GB",
+        f"{title}: {finished.wall_s:.0f} s, of the processor {finished.cpu_s:.0f} s, "
+        f"peak memory {finished.peak_mb / 1024:.2f} GB",
         flush=True,
     )
 

@@ -8,8 +8,10 @@ faces run and the first Stroop run of all others (fits stay in FOLDER); no fit u
 Stroop run. There are no connectomes: the group's code is the prior. The row `twin` predicts log
 times by level, practice and four directions of codes; `group_network` gives everybody the times of
 the group's network, and knows own misses and errors alone, as all rows do. The first tables know
-trials of the same run alone. The last one also knows trials of another run, and gives them to the
-closed form as well.
+trials of the same run alone. Another one has Brier scores of correct, wrong and missed trials in
+the conditions of the fitted runs: by own misses and errors, as all rows have them, and by the
+shares of training people in the same condition. The last one also knows trials of another run, and
+gives them to the closed form as well.
 """
 
 from __future__ import annotations
@@ -48,7 +50,8 @@ from bids_dtg.twin.few_shot.code_times import CodeTimes
 from bids_dtg.twin.few_shot.group_network import GroupNetwork
 from bids_dtg.twin.few_shot.judging import NETWORK
 from bids_dtg.twin.few_shot.other_task import BOTH, OTHER, OWN, TWIN, Side, predict_by_other
-from bids_dtg.twin.judging.scores import response_crps
+from bids_dtg.twin.judging.behaviour import Answers
+from bids_dtg.twin.judging.scores import by_condition, outcome_brier, response_crps
 from bids_dtg.twin.own_trials.curves import grid
 from bids_dtg.twin.own_trials.first_trials import FirstTrials, all_known
 from bids_dtg.twin.own_trials.rows import BEST, RIVAL, ROWS, Row
@@ -59,6 +62,8 @@ from bids_dtg.twin.trials import read_trials
 Values = NDArray[np.float64]
 RIVALS = (RIVAL, BEST)
 OTHERS = (NETWORK, *RIVALS)
+KNOWN, SHARES = "own misses and errors", "condition shares"
+BRIER_OWN = 20  # own trials
 FITTED_AS = {"stroopPA": "stroopAP"}  # whose directions of codes a run has that is never fitted
 # Run to predict, the run whose trials are all known, and how many own trials are known, too.
 KNOWN_BY = [
@@ -153,6 +158,58 @@ def scores_of(name: str, run: Run, own: int, folds: Sequence[Fold]) -> dict[str,
                 key = f"{row.name}:{score}"
                 found.setdefault(key, np.full(people.people, np.nan))[unseen] = values
     return found
+
+
+def brier(run: Run, own: int, folds: Sequence[Fold]) -> dict[str, Values]:
+    """Return each person's Brier scores, (people, conditions), from fits to the other folds."""
+    people, labels, conditions = run.first_trials(own), np.array(run.labels), run.task.conditions
+    found = {name: np.full((people.people, len(conditions)), np.nan) for name in (KNOWN, SHARES)}
+    for fold in folds:
+        unseen = np.isin(labels, fold.labels)
+        training, some = people.of(~unseen), people.of(unseen)
+        shares = np.array([outcomes_in(training.rest, each) for each in range(len(conditions))])
+        fitted = ROWS[0].fit(training, run.task)  # all rows have the same misses and errors
+        for name, predicted in (
+            (KNOWN, fitted.predict(some).shares),
+            (SHARES, shares[some.answers.condition]),
+        ):
+            scores = outcome_brier(predicted, some.rest)
+            found[name][unseen] = by_condition(scores, some.rest, len(conditions))
+    return found
+
+
+def outcomes_in(people: Answers, condition: int) -> Values:
+    """Return shares of correct, wrong and missed trials of a condition, (3,)."""
+    used = people.scored & (people.condition == condition)
+    right, answered = people.correct[used], np.isfinite(people.rt_seconds[used])
+    counts = [right.sum(), (answered & ~right).sum(), (~answered & ~right).sum()]
+    return np.array(counts) / used.sum()
+
+
+def brier_table(runs: Mapping[str, Run], own: int, folds: Sequence[Fold]) -> None:
+    """Print Brier scores in each condition of the fitted runs, and their mean."""
+    found = {name: brier(runs[name], own, folds) for name in twin_tcp.FITTED}
+    everybody = sorted({label for name in found for label in runs[name].labels})
+    lines: dict[str, dict[str, Values]] = {}
+    for name, scores in found.items():
+        rows = np.searchsorted(everybody, runs[name].labels)
+        for number, condition in enumerate(runs[name].task.conditions):
+            line = lines.setdefault(f"{name} {condition}", {})
+            for of, values in scores.items():
+                line[of] = np.full(len(everybody), np.nan)
+                line[of][rows] = values[:, number]
+    conditions = list(lines.values())
+    lines["mean of all"] = {
+        of: np.mean([line[of] for line in conditions], axis=0) for of in (KNOWN, SHARES)
+    }
+    print(f"\nBrier score of correct, wrong and miss, {own} own trials known")
+    print(f"| condition | people | {KNOWN} | {SHARES} | {KNOWN} less {SHARES} |")
+    print("|---" * 5 + "|")
+    for words, line in lines.items():
+        mine, rival = line[KNOWN], line[SHARES]
+        both = np.isfinite(mine) & np.isfinite(rival)
+        means = f"{mine[both].mean():.4f} | {rival[both].mean():.4f}"
+        print(f"| {words} | {both.sum()} | {means} | {text(mine - rival, 4)} |")
 
 
 def known_by(
@@ -262,6 +319,8 @@ def main() -> None:
     for own in (PRIMARY_OWN, *((number,) for number in args.own)):
         if set(own) <= set(args.own):
             primary(runs, cells, own)
+    if BRIER_OWN in args.own:
+        brier_table(runs, BRIER_OWN, folds)
     known_by_table({cell: known_by(runs, cell, folds) for cell in KNOWN_BY})
     print(f"\n{time.process_time() - start:.0f} s of the processor")
 

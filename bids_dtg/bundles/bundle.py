@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic
@@ -11,7 +14,7 @@ from bids_dtg.bundles.card import WEIGHTS_FILE, ModelCard, Part, read_card
 from bids_dtg.bundles.kinds import all_kinds
 from bids_dtg.bundles.store import find_bundle
 from bids_dtg.errors import BundleError, ForeignFileError, MissingFileError
-from bids_dtg.files.digest import sha256_of
+from bids_dtg.files.digest import sha256_of_file
 from bids_dtg.files.foreign import open_foreign
 from bids_dtg.files.tensors import TensorFile
 
@@ -84,8 +87,20 @@ def kind_of(name_or_path: str | Path) -> str:
 def read_verified_card(folder: Path, part: type[Part]) -> tuple[ModelCard[Part], str]:
     """Read a bundle's card, and compare all files with it.
 
-    Returns
-    -------
+    Returns and errors are those of `verified_card`.
+    """
+    with verified_card(folder, part) as found:
+        return found
+
+
+@contextmanager
+def verified_card(folder: Path, part: type[Part]) -> Iterator[tuple[ModelCard[Part], str]]:
+    """Read a bundle's card, and compare all files with it: the weights while others are read.
+
+    That the weights have changed goes before an error in the meantime.
+
+    Yields
+    ------
     The card, and the bundle's identity.
 
     Raises
@@ -102,9 +117,15 @@ def read_verified_card(folder: Path, part: type[Part]) -> tuple[ModelCard[Part],
             expected=f"one that predicts {wanted.predicts}",
             remedy=kinds[card.kind].remedy,
         )
-    for name, digest in card.files.items():
-        verify_file(folder / name, digest)
-    return card, hashlib.sha256(raw_card).hexdigest()
+    with ThreadPoolExecutor(1) as thread:
+        weights = thread.submit(verify_file, folder / WEIGHTS_FILE, card.files[WEIGHTS_FILE])
+        for name, digest in card.files.items():
+            if name != WEIGHTS_FILE:
+                verify_file(folder / name, digest)
+        try:
+            yield card, hashlib.sha256(raw_card).hexdigest()
+        finally:
+            weights.result()
 
 
 def verify_file(path: Path, digest: str) -> None:
@@ -117,7 +138,7 @@ def verify_file(path: Path, digest: str) -> None:
     """
     try:
         with open_foreign(path) as file:
-            found = sha256_of(file)
+            found = sha256_of_file(file)
     except MissingFileError as err:
         raise BundleError(
             f"{path} is missing", expected="it is in model.json", remedy=_REMEDY

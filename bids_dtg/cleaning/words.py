@@ -73,13 +73,14 @@ CLEANING_REFERENCES = {
 
 @dataclass(frozen=True)
 class Lacking:
-    """Parts of a strategy that tables of confounds lack, so that they were not removed."""
+    """What runs lack: parts of a strategy in tables of confounds, and a realigned series."""
 
     everywhere: frozenset[str] = frozenset()  # in no run's table
     somewhere: frozenset[str] = frozenset()  # in the tables of some runs, or nobody knows yet
+    series: bool = False  # whether raw frames of a run are realigned here, as it has no others
 
     @classmethod
-    def of_runs(cls, runs: Iterable[Iterable[str]]) -> Lacking:
+    def of_runs(cls, runs: Iterable[Iterable[str]], *, series: bool = False) -> Lacking:
         """Sum up what the table of each run lacks.
 
         Examples
@@ -89,7 +90,7 @@ class Lacking:
         """
         sets = [frozenset(parts) for parts in runs]
         everywhere = frozenset.intersection(*sets) if sets else frozenset()
-        return cls(everywhere, frozenset().union(*sets) - everywhere)
+        return cls(everywhere, frozenset().union(*sets) - everywhere, series)
 
     @classmethod
     def possible(cls, options: CleaningOptions) -> Lacking:
@@ -98,7 +99,7 @@ class Lacking:
         return cls(somewhere=frozenset(row.optional) & frozenset(row.parts))
 
     def __bool__(self) -> bool:
-        return bool(self.everywhere or self.somewhere)
+        return bool(self.everywhere or self.somewhere or self.series)
 
 
 _NOTHING_LACKING = Lacking()

@@ -7,6 +7,7 @@
 - `moments`: the sums that one pass over a run adds up
 - `algebra`: cleaned series and cleaned correlations, from these sums
 - `connectome`: connectomes of a run, its segments and its halves
+- `joined`: connectomes of several runs as of one
 - `series`: the same for arrays at hand: `roi_series`, `voxel_to_roi`
 - `given`: arrays that people give: real numbers, confounds, frames to keep
 - `parcels`: mean series of an atlas' parcels, cleaned, and their correlations

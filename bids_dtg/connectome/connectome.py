@@ -26,6 +26,15 @@ from bids_dtg.connectome.moments import RunMoments, RunVoxels
 Float = NDArray[np.float64]
 # Half segments that parts of other lengths consist of.
 _OTHER_PIECES = (1, 3)
+_ROWS_AT_A_TIME = 32  # of a connectome, that a thread puts in order
+
+
+@dataclass(frozen=True, eq=False)
+class Scatter:
+    """Sums of squares of what cleaning has left of some frames, about the means there."""
+
+    places: Float  # (grey-matter voxels,), 0 without data
+    rois: Float  # (rois,), of their series
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,6 +49,7 @@ class Connectome:
     form: Form = MARGINAL  # what the values are
     roi_r: Float | None = None  # (rois, rois), Pearson r of the ROI series; None: not kept
     effective_dof: float = float("nan")  # that the penalty of a joint form follows from
+    scatter: Scatter | None = None  # by which runs are joined; None: not kept
 
     def __post_init__(self) -> None:
         if not isinstance(self.r, np.ndarray) or self.r.dtype.kind not in "biuf":
@@ -56,7 +66,9 @@ class Connectome:
     def of_rows(self, rows: slice) -> Connectome:
         """Return the connectome of the ROIs of one set."""
         of_rois = None if self.roi_r is None else self.roi_r[rows, rows]
-        return replace(self, r=self.r[rows], roi_r=of_rois, form=replace(self.form, sets=()))
+        scatter = self.scatter and replace(self.scatter, rois=self.scatter.rois[rows])
+        form = replace(self.form, sets=())
+        return replace(self, r=self.r[rows], roi_r=of_rois, form=form, scatter=scatter)
 
     @property
     def marginal(self) -> NDArray[np.float32]:
@@ -209,6 +221,7 @@ def run_connectomes(
     form: Form = MARGINAL,
     every_part: bool = True,
     other_lengths: bool = False,
+    scatter: bool = False,
     threads: int = 1,
 ) -> RunConnectomes:
     """Solve the ROI series, clean, and correlate, for the whole run and its parts.
@@ -224,6 +237,8 @@ def run_connectomes(
         Keep the connectomes of the whole run and of its halves beside those of the segments.
     other_lengths
         Add connectomes of half segments, and of one and a half, of a run whose segments are halved.
+    scatter
+        Keep sums of squares beside each connectome, by which runs are joined.
     threads
         Number of threads to compute with.
 
@@ -248,6 +263,8 @@ def run_connectomes(
         pieces: _begin(algebra, pieces, form, _share(algebra, pieces, free), shape)
         for pieces in wanted
     }
+    if scatter:
+        made = {pieces: _with_scatter(algebra, pieces, own) for pieces, own in made.items()}
     agreement, icc, tsnr = _correlate(moments, algebra, made, threads)
     segments = tuple(made[pieces] for pieces in parts.sets)
     varying = moments.varying
@@ -259,7 +276,7 @@ def run_connectomes(
         agreement=agreement,
         icc=icc,
         covered=moments.voxels.ordered(varying[: moments.grey_voxels]),
-        roi_coverage=_roi_coverage(moments.voxels, varying),
+        roi_coverage=_roi_coverage(moments.voxels, varying, threads),
         series=algebra.series,
         roi_r=_correlation(algebra.series),
         tsnr=tsnr,
@@ -296,6 +313,13 @@ def _begin(
         algebra.part(pieces).correlation() if form.row.joint else None,
         free,
     )
+
+
+def _with_scatter(algebra: Algebra, pieces: tuple[int, ...], begun: Connectome) -> Connectome:
+    """Return a connectome with sums of squares, of which those of places are to be filled in."""
+    series = algebra.series[algebra.rows(pieces)]
+    rois = ((series - series.mean(axis=0)) ** 2).sum(axis=0)
+    return replace(begun, scatter=Scatter(np.zeros(begun.r.shape[1]), rois))
 
 
 def _joined(parts: Segments, pieces: int) -> tuple[tuple[int, ...], ...]:
@@ -352,6 +376,9 @@ def _correlate(
         for pieces, made in wanted.items():
             own = sums.correlate(mixed[pieces]) if pieces in mixed else r[pieces]
             made.r[:, low:high] = own.T
+            if made.scatter is not None:
+                part = mixed.get(pieces) or parts[pieces]
+                made.scatter.places[here] = sums.sum_of_squares(part)
         odd, even = (r[half] for half in halves)
         agreement[here] = profile_agreement(odd, even)
         icc[here] = intraclass_correlation(odd, even)
@@ -363,7 +390,12 @@ def _correlate(
         if order is not None:
             # Row by row, as a row fits the cache: several times faster than voxel by voxel.
             first = np.argsort(order)
-            list(pool.map(partial(_reorder, first), (made.r for made in wanted.values())))
+            rows = [
+                made.r[low : low + _ROWS_AT_A_TIME]
+                for made in wanted.values()
+                for low in range(0, rois, _ROWS_AT_A_TIME)
+            ]
+            list(pool.map(partial(_reorder, first), rows))
     return agreement, icc, tsnr
 
 
@@ -378,19 +410,23 @@ def _one_set(moments: RunMoments, wanted: Mapping[tuple[int, ...], Connectome]) 
     return next(iter(wanted.values())).form.one_set(moments.voxels.rois)
 
 
-def _roi_coverage(voxels: RunVoxels, covered: NDArray[np.bool_]) -> Float:
+def _roi_coverage(voxels: RunVoxels, covered: NDArray[np.bool_], threads: int) -> Float:
     maps, counted = voxels.maps, np.stack([np.ones(len(covered)), covered], axis=1)
     if voxels.combine is not None:  # they are of grey matter alone
         maps = maps[:, : voxels.grey_voxels]
-    found = np.zeros((voxels.rois, 2))
-    for low in range(0, maps.shape[1], VOXELS_AT_A_TIME):
+
+    def held(low: int) -> Float:
         part = maps[:, low : low + VOXELS_AT_A_TIME]
         if voxels.combine is not None:
             part = voxels.combine.astype(part.dtype, copy=False) @ part
         weight = np.abs(part).astype(np.float64)
-        found += weight @ counted[low : low + part.shape[1]]
-    total, held = found.T
-    return ratio(held, total)
+        found: Float = weight @ counted[low : low + part.shape[1]]
+        return found
+
+    firsts = range(0, maps.shape[1], VOXELS_AT_A_TIME)
+    with one_blas_thread(), ThreadPoolExecutor(threads) as pool:
+        total, of_covered = sum(pool.map(held, firsts), start=np.zeros((voxels.rois, 2))).T
+    return ratio(of_covered, total)
 
 
 def _correlation(series: Float) -> Float:

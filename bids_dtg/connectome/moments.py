@@ -404,19 +404,22 @@ class _FirstFrames:
         if not len(kept):
             return
         away, grey = self._away[position[kept]].astype(np.float32), len(self._squares)
-        squares, products = np.zeros(grey), np.zeros_like(self._products)
+        squares, products = np.empty(grey), np.empty_like(self._products)
+        frames = block[kept[0] : kept[-1] + 1]
+        frames = frames if len(frames) == len(kept) else block[kept]
         for low in range(0, grey, _VOXELS):
             some = slice(low, min(low + _VOXELS, grey))
-            values = block[kept, some]
-            if self._subtracted is not None:
-                values -= self._subtracted[some]
+            subtracted = 0 if self._subtracted is None else self._subtracted[some]
+            values = frames[:, some] - subtracted
             values[:, ~self._usable[some]] = 0
             squares[some] = np.einsum("tv,tv->v", values, values)
             products[some] = values.T @ away
         if not np.isfinite(squares).all():
             raise InvalidVoxelsError("values at valid voxels are not finite")
-        self._squares += squares
-        self._products += products
+        if self.seen.any():
+            squares += self._squares
+            products += self._products
+        self._squares, self._products = squares, products
         self.seen[position[kept]] = True
 
     def scale(self, voxels: int) -> NDArray[np.float32]:

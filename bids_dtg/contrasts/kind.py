@@ -43,6 +43,7 @@ class ModelSpace:
     mask_sha256: str  # of its mask's file
     roi_maps_sha256: str  # of its ROI maps' file
     form: Form = MARGINAL  # of the connectomes that it reads
+    joins_runs: bool = False  # whether a connectome is of all runs of a session, joined
 
     @property
     def rois(self) -> int:

@@ -34,7 +34,7 @@ from bids_dtg.contrasts.weighted_files import OtherSites, write_first, write_sec
 from bids_dtg.contrasts.weighted_linear import WeightedFitting, WeightedLinear
 from bids_dtg.contrasts.weighted_sums import FirstSums
 from bids_dtg.errors import DatasetError
-from bids_dtg.files.tensors import TensorFile, let_go
+from bids_dtg.files.tensors import TensorFile
 from bids_dtg.imaging.places import Places
 from bids_dtg.notices import counted
 from bids_dtg.settings import ModellingOptions
@@ -250,7 +250,7 @@ def _fit_weighted(task: FitTask) -> Fitted:
 
 @dataclass(frozen=True, eq=False)
 class _Mapped:
-    """A model whose large arrays are in a file, and in memory while it predicts."""
+    """A model whose large arrays are in a file, and in memory while it predicts with them."""
 
     model: WeightedLinear
 
@@ -261,12 +261,7 @@ class _Mapped:
     def predict(self, connectome: NDArray[np.float32]) -> NDArray[np.float32]:
         """Turn a connectome (rois, places) into deviations of maps (contrasts, places)."""
         with one_blas_thread():  # for many small products, beside a process that reads
-            maps = self.model.predict(connectome)
-        let_go(self.model.means)
-        let_go(self.model.weights)
-        if self.model.amplitude is not None:
-            let_go(self.model.amplitude.directions)
-        return maps
+            return self.model.predict(connectome)
 
 
 WHOLE_BRAIN, BY_PARCEL = LinearKind(of_parcels=False), LinearKind(of_parcels=True)

@@ -20,7 +20,7 @@ from bids_dtg.files.foreign import parse_json
 from bids_dtg.files.tensors import read_arrays
 
 # What sums of any kind must share to be added, in words.
-OVER = "mask, ROI maps, contrasts, cells or parcels, and form of the connectome"
+OVER = "mask, ROI maps, contrasts, cells or parcels, form and sample of the connectome"
 
 
 def space_facts(space: ModelSpace, contrasts: Sequence[str]) -> dict[str, Any]:
@@ -30,8 +30,9 @@ def space_facts(space: ModelSpace, contrasts: Sequence[str]) -> dict[str, Any]:
         "roi_maps": space.roi_maps_sha256,
         "contrasts": list(contrasts),
     }
-    # Files without it equal those written before other forms existed.
-    return facts if space.form == MARGINAL else facts | {"form": space.form.to_json()}
+    # Files without these equal those written before there were others.
+    facts |= {} if space.form == MARGINAL else {"form": space.form.to_json()}
+    return facts | ({"sample": "session"} if space.joins_runs else {})
 
 
 def form_of_sums(files: Sequence[str], form: Form) -> Form:

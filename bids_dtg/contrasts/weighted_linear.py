@@ -27,12 +27,14 @@ from bids_dtg.contrasts.weighted_sums import (
     rows_of,
     segments_of,
 )
+from bids_dtg.files.tensors import let_go
 from bids_dtg.stats.linear import WHOLE, fit_regions, mean_fits, standardised
 
 # The least strength of the shrinkage, and minutes of rest of all people that suffice for it.
 LEAST_STRENGTH, ENOUGH_MINUTES = 4.0, 143.4
 _FLAT = 8 * float(np.finfo(np.float32).eps)  # sd of such a share of the largest value is rounding
 _PLACES = 4096  # that a prediction computes at a time
+_PARTS = 8  # so many times these places are in memory of arrays that are mapped
 _LEAST_SHARE = 0.1  # by which deviations of short rest are multiplied at least
 Columns = Callable[
     [NDArray[np.floating[Any]]], Float
@@ -48,10 +50,17 @@ class Amplitude:
     coefficients: Array  # (contrasts, rois), on rows that are centred and divided by the scale
     centre: Array  # (contrasts, rois), mean over people of these rows along the directions
 
-    def apply(self, maps: Array, connectome: Array) -> Array:
-        """Replace the part of maps (contrasts, places) along the directions, in place."""
+    def apply(self, maps: Array, connectome: Array, level: Array) -> Array:
+        """Replace the part of maps (contrasts, places) along the directions, in place.
+
+        Parameters
+        ----------
+        maps, connectome
+            (contrasts, places) and (rois, places).
+        level
+            (rois, 1), means of the connectome's rows.
+        """
         scale = 1.0 / np.where(self.scale > 0, self.scale, 1.0).astype(np.float64)
-        level = connectome.mean(axis=1, dtype=np.float64, keepdims=True).astype(np.float32)
         along, found = np.zeros(self.centre.shape), np.zeros(len(maps))
         for places in _some_of(connectome.shape[1]):
             directions = self.directions[:, places]
@@ -62,6 +71,7 @@ class Amplitude:
         further = (wanted - found)[:, None].astype(np.float32)
         for places in _some_of(connectome.shape[1]):
             maps[:, places] += further * self.directions[:, places]
+        let_go(self.directions)
         return maps
 
 
@@ -217,25 +227,27 @@ class WeightedLinear:
         multiplied by the ratio of the training people's mean square to their own, at most 1.
         """
         sets, places = rows_of(self.sets), connectome.shape[1]
-        length = self.length
+        length, level = self.length, _level(connectome)
         if len(self.means) > 1:
             of_lengths = [
-                sum(self._square(connectome, rows, number) for rows in sets)
+                sum(self._square(connectome, level, rows, number) for rows in sets)
                 for number in range(len(self.means))
             ]
             length = int(np.argmin(of_lengths))
         maps = np.zeros((len(self.coefficients), places), np.float32)
         for number, rows in enumerate(sets):
             share = 1.0
-            if length and (own := self._square(connectome, rows, length)):
+            if length and (own := self._square(connectome, level, rows, length)):
                 own /= places * self.sets[number]
                 share = min(1.0, max(_LEAST_SHARE, float(self.squares[number]) / own))
-            for some, features in _features(connectome[rows]):
-                deviation = self._deviation(features, rows, some, length)
-                maps[:, some] += np.float32(share) * (self.coefficients[:, rows] @ deviation)
+            for some, deviation in self._deviations(connectome, level, rows, length):
+                found = self.coefficients[:, rows] @ deviation
+                if share < 1:
+                    found *= np.float32(share)
+                maps[:, some] += found
         # Models that have arrays of means read the amplitude of whole rest alone, as they did.
         if self.amplitude is not None and not (length and len(self.means) > 1):
-            maps = self.amplitude.apply(maps, connectome)
+            maps = self.amplitude.apply(maps, connectome, level)
         return maps
 
     def of_rest(self, minutes: float) -> WeightedLinear:
@@ -244,22 +256,36 @@ class WeightedLinear:
             return self
         return replace(self, length=self.short.nearest(minutes))
 
-    def _square(self, connectome: Array, rows: Rows, length: int) -> float:
+    def _square(self, connectome: Array, level: Array, rows: Rows, length: int) -> float:
         """Return the sum of squares of a set's weighted deviations from a mean."""
         square = 0.0
-        for some, features in _features(connectome[rows]):
-            deviation = self._deviation(features, rows, some, length)
+        for _, deviation in self._deviations(connectome, level, rows, length):
             square += float(np.vdot(deviation, deviation))
         return square
 
+    def _deviations(
+        self, connectome: Array, level: Array, rows: Rows, length: int
+    ) -> Iterator[tuple[slice, Array]]:
+        """Yield places, and a set's weighted deviations there; let go of what is mapped."""
+        for number, (some, features) in enumerate(_features(connectome[rows], level[rows])):
+            if number % _PARTS == 0:
+                self._let_go(rows)
+            yield some, self._deviation(features, rows, some, length)
+        self._let_go(rows)
+
+    def _let_go(self, rows: Rows) -> None:
+        for array in (*self.means, self.weights):
+            let_go(array[rows])
+
     def _deviation(self, features: Array, rows: Rows, places: slice, length: int) -> Array:
+        """Turn features into weighted deviations from a mean, in place."""
         if length and self.short is not None:
             factors = self.short.factors[length - 1, rows, None]
-            found = features - factors * self.means[0, rows, places]
+            features -= factors * self.means[0, rows, places]
         else:
-            found = features - self.means[length, rows, places]
-        found *= self.weights[rows, places]
-        return found
+            features -= self.means[length, rows, places]
+        features *= self.weights[rows, places]
+        return features
 
 
 @dataclass(frozen=True, eq=False)
@@ -397,15 +423,20 @@ def _some_of(places: int) -> Iterator[slice]:
     return (slice(low, low + _PLACES) for low in range(0, places, _PLACES))
 
 
-def _features(connectome: Array) -> Iterator[tuple[slice, Array]]:
+def _level(connectome: Array) -> Array:
+    """Return the means of rows, (rois, 1)."""
+    level: Array = connectome.mean(axis=1, dtype=np.float64, keepdims=True).astype(np.float32)
+    return level
+
+
+def _features(connectome: Array, centre: Array) -> Iterator[tuple[slice, Array]]:
     """Yield places, and rows there that are standardised over all places, in 32 bits."""
-    level = connectome.mean(axis=1, dtype=np.float64, keepdims=True)
     places = connectome.shape[1]
-    squares, centre = np.zeros(level.shape), level.astype(np.float32)
-    largest = np.zeros(level.shape, np.float32)
+    squares, largest = np.zeros(centre.shape), np.zeros(centre.shape, np.float32)
     for some in _some_of(places):
         part = connectome[:, some]
-        np.maximum(largest, np.abs(part).max(axis=1, keepdims=True), out=largest)
+        for end in (part.max(axis=1, keepdims=True), part.min(axis=1, keepdims=True)):
+            np.maximum(largest, np.abs(end), out=largest)
         part = part - centre
         squares += np.einsum("rv,rv->r", part, part)[:, None]
     sd = np.sqrt(squares / places)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import os
+import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +16,8 @@ if TYPE_CHECKING:
 Algorithm = Literal["git", "md5", "sha256"]
 
 _BLOCK = 1 << 20  # bytes read at a time
+_LONG_AGO = 2_000_000_000  # ns; times of files are as coarse as 2 s
+_found: dict[tuple[int, ...], str] = {}  # by the state of a file
 
 _IN_WORDS: Mapping[Algorithm, str] = {
     "git": "git's blob id",
@@ -51,6 +55,29 @@ def sha256_of(stream: BinaryIO) -> str:
     while block := stream.read(_BLOCK):
         digest.update(block)
     return digest.hexdigest()
+
+
+def sha256_of_file(file: BinaryIO) -> str:
+    """Return the SHA-256 (hexadecimal) of an open file.
+
+    That of a file which this process, or the one that forked it, has read before is remembered
+    while the file stays as it was, by its inode, size and times.
+
+    Raises
+    ------
+    OSError
+        If the file cannot be read.
+    """
+    before, status = time.time_ns(), os.fstat(file.fileno())
+    times = status.st_mtime_ns, status.st_ctime_ns
+    state = status.st_dev, status.st_ino, status.st_size, *times
+    if state in _found:
+        return _found[state]
+    found = sha256_of(file)
+    # A further change of a file that has just changed may leave its times as they are.
+    if before - max(times) > _LONG_AGO:
+        _found[state] = found
+    return found
 
 
 def read_digests(path: Path, algorithms: Iterable[Algorithm]) -> dict[Algorithm, Digest]:

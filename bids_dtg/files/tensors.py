@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import mmap
 import os
 from collections.abc import Iterator, Mapping, Sequence
@@ -143,11 +144,10 @@ class TensorFile:
         for name, array in found.items():
             if not _is_finite(array):
                 raise self.error(f" has values that are not finite in {name}")
-            let_go(array)
         return {name.removeprefix(self.prefix): array for name, array in found.items()}
 
     def require_finite(self) -> None:
-        """Read the tensors one after the other, without torch, and keep none.
+        """Read the tensors one after the other, without torch, and keep none; large ones in parts.
 
         Those of types that NumPy lacks are left to `read`.
 
@@ -163,7 +163,7 @@ class TensorFile:
                     if not name.startswith(self.prefix):
                         continue
                     with suppress(*_LACKING):
-                        if not _is_finite(tensors.get_tensor(name)):
+                        if not _is_finite(self._seen(tensors, name)):
                             raise self.error(f" has values that are not finite in {name}")
         except ForeignFileError as err:
             raise err.as_kind(BundleError, remedy=_REMEDY) from err
@@ -173,6 +173,15 @@ class TensorFile:
     def error(self, found: str, expected: str | None = None) -> BundleError:
         """Make the error for tensors that are not what they should be; the path comes first."""
         return BundleError(f"{self.path}{found}", expected=expected, remedy=_REMEDY)
+
+    def _seen(self, tensors: Any, name: str) -> NDArray[Any]:
+        """Return a tensor to be looked through once: a large one is mapped, and not copied."""
+        known = tensors.get_slice(name)
+        dtype = _TYPES.get(known.get_dtype())
+        if dtype is None or math.prod(known.get_shape()) * np.dtype(dtype).itemsize <= _MUCH:
+            found: NDArray[Any] = tensors.get_tensor(name)
+            return found
+        return self.mapped(name.removeprefix(self.prefix))
 
     def _array(self, tensors: Any, name: str) -> NDArray[Any]:
         try:
@@ -184,10 +193,13 @@ class TensorFile:
 
 
 def let_go(array: NDArray[Any]) -> None:
-    """Let the pages of a mapped tensor leave the memory: they are read again when needed."""
+    """Let the pages of a mapped tensor, or of rows of it, leave the memory: they are read again."""
     mapping = getattr(array, "_mmap", None)
-    if mapping is not None and hasattr(mmap, "MADV_DONTNEED"):
-        mapping.madvise(mmap.MADV_DONTNEED)
+    if mapping is None or not hasattr(mmap, "MADV_DONTNEED"):
+        return
+    first = array.ctypes.data - np.frombuffer(mapping, np.uint8).ctypes.data
+    before = first % mmap.PAGESIZE
+    mapping.madvise(mmap.MADV_DONTNEED, first - before, before + array.nbytes)
 
 
 def encode_arrays(arrays: Mapping[str, ArrayLike]) -> bytes:
@@ -251,11 +263,13 @@ def _open(path: Path, framework: str) -> Iterator[Any]:
 
 
 def _is_finite(array: NDArray[Any]) -> bool:
-    """Return whether an array is finite in 32 bits: models compute so."""
+    """Return whether an array is finite in 32 bits: models compute so. Let it go."""
     if array.ndim > 1 and array.nbytes > _MUCH:
         return all(map(_is_finite, array))
     with np.errstate(over="ignore"):
-        return bool(np.isfinite(array.astype(np.float32, copy=False)).all())
+        found = bool(np.isfinite(array.astype(np.float32, copy=False)).all())
+    let_go(array)
+    return found
 
 
 def _check_header_size(path: Path) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -15,6 +15,7 @@ from bids_dtg.imaging.header import NiftiHeader, read_header
 from bids_dtg.imaging.nifti import read_single
 from bids_dtg.imaging.places import VoxelPlaces
 from bids_dtg.imaging.sampling import (
+    CubicSampling,
     GridMismatchError,
     LatticeSampling,
     LinearSampling,
@@ -27,7 +28,12 @@ from bids_dtg.imaging.transforms.itk import read_transforms
 from bids_dtg.inputs.run import TransformFile
 from bids_dtg.settings import Interpolation
 
-Method = Literal["none", "linear", "nearest"]
+_SAMPLINGS: dict[Interpolation, Callable[..., Sampling]] = {
+    "linear": LinearSampling,
+    "nearest": nearest_sampling,
+    "cubic": CubicSampling,
+}
+Method = Literal["none", "linear", "nearest", "cubic"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,7 +101,7 @@ class Placement:
                 return lattice, "none"
         else:
             _require_one_form(header)
-        sample = nearest_sampling if interpolation == "nearest" else LinearSampling
+        sample = _SAMPLINGS[interpolation]
         return sample(header.shape, header.affine, self.points), interpolation
 
     def in_moving_file(
@@ -124,9 +130,10 @@ class Placement:
             The file's forms differ, so that it is not known to which the transforms lead.
         """
         _require_one_form(header)
-        nearest = interpolation == "nearest"
         return MovingSampling(
-            header.shape, header.affine, self.points, motion, keep=keep, nearest=nearest
+            *(header.shape, header.affine, self.points, motion),
+            keep=keep,
+            interpolation=interpolation,
         )
 
     def mask(self, path: Path) -> NDArray[np.bool_]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import chain
 
@@ -13,8 +14,8 @@ from bids_dtg.files.names import plain_label, same_label
 from bids_dtg.inputs.dataset import InputDataset
 from bids_dtg.inputs.index import functional_files
 from bids_dtg.inputs.raw_series import is_motion
-from bids_dtg.inputs.selection import OPTIONS, NamedFile, Selection, named_files
-from bids_dtg.inputs.space_choice import SPACE, is_in_space, space_label
+from bids_dtg.inputs.selection import OPTIONS, PARCEL_SERIES, NamedFile, Selection, named_files
+from bids_dtg.inputs.space_choice import is_in_space, space_label
 from bids_dtg.inputs.studies import STUDIES, person_folders
 
 
@@ -80,9 +81,9 @@ def refuse_absent(
     study = STUDIES.get(dataset.input_type)
     if space is not None and study is None:
         left.append(_Asked("space", space))
-    elif space is not None and space.partition(":")[0] != SPACE:
+    elif space is not None and study and space.partition(":")[0] not in study.spaces:
         raise SettingsError(
-            f"--space is {space}, and {study.title if study else 'the input'} is read in {SPACE}",
+            f"--space is {space}, and {study.title} is read in {' or '.join(study.spaces)}",
             remedy="leave --space out",
         )
     looked_at: set[str] = set()
@@ -127,11 +128,14 @@ def _runs(dataset: InputDataset, participant: str) -> list[NamedFile]:
     study = STUDIES.get(dataset.input_type)
     if study is None:
         files = named_files(functional_files(dataset.root / f"sub-{participant}"))
-        return [file for file in files if file.name.suffix == "bold" or is_motion(file)]
+        return [
+            file
+            for file in files
+            if file.name.suffix == "bold" or file.name.extension in PARCEL_SERIES or is_motion(file)
+        ]
     found: list[NamedFile] = []
     for folder in person_folders(study, dataset.root, participant):
-        try:
-            found += [series.file for series in study.series(folder)]
-        except RunError:
-            continue  # it is reported with the participant, if it is worked on
+        for space in study.spaces:
+            with suppress(RunError):  # it is reported with the participant, if it is worked on
+                found += [series.file for series in study.series(folder, space)]
     return found

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import warnings
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from bids_dtg.inputs.run import RestRun
 from bids_dtg.inputs.selection import (
     EVERY_REST,
     IMAGES,
+    PARCEL_SERIES,
     STORAGE,
     NamedFile,
     Selection,
@@ -51,6 +52,8 @@ _REMEDIES: dict[InputType, str] = {
     "fmriprep": f"fmriprep --output-spaces {SPACE}:res-2",
     "xcpd": "run XCP-D with --file-format nifti",
 }
+# How names of series end in ABCD's collection 3165 (ABCC).
+_OF_ABCD_HCP = ("_bold_timeseries.dtseries.nii", "_bold_desc-filtered_timeseries.dtseries.nii")
 _REMEDIES_OF_SERIES: dict[InputType, str] = {
     "fmriprep": "fmriprep --cifti-output 91k",
     "xcpd": "run XCP-D with --file-format cifti",
@@ -97,8 +100,10 @@ def find_runs(
         raise RunError(f"{who} is not in {root}", remedy="check --participant-label")
     paths = functional_files(root / who, selection.session_labels)
     func = named_files(paths)
-    bold = [f for f in func if f.name.suffix == "bold" and not f.name.extension.endswith(".json")]
     rule = rule or SpaceRule()
+    of_parcels = rule.endings == PARCEL_SERIES
+    bold = [f for f in func if f.name.suffix == "bold" and not f.name.extension.endswith(".json")]
+    bold += [f for f in func if of_parcels and f.name.extension in PARCEL_SERIES]
     raw = _raw(func, rule, participant, selection) if input_type == "fmriprep" else {}
     if not bold and not raw:
         raise no_bold(root / who, selection.session_labels, paths)
@@ -219,6 +224,8 @@ def _usable(
         if file.name.extension in endings and file.name.get("part") in {None, "mag"}
     ]
     of_volumes = endings == IMAGES
+    if endings == PARCEL_SERIES and images:
+        return images
     for desc in _DESCS[input_type] if of_volumes else _DESCS_OF_SERIES[input_type]:
         if kept := [file for file in images if file.name.get("desc") == desc]:
             return kept + unprocessed if of_volumes else kept
@@ -226,6 +233,13 @@ def _usable(
         return unprocessed
     if of_volumes:
         raise none_usable(files, who, _DESCS[input_type][0], input_type)
+    if endings == PARCEL_SERIES:
+        raise RunError(
+            f"{who} has no series of parcels, but {files[0].path.name}",
+            expected=f"*_space-{SURFACE}_seg-*_timeseries{endings[0]} (CIFTI), which the model "
+            "reads",
+            remedy="run XCP-D with --file-format cifti, or wb_command -cifti-parcellate",
+        )
     raise RunError(
         f"{who} has no series at grayordinates, but {files[0].path.name}",
         expected=f"*_space-{SURFACE}_den-91k_*bold{endings[0]} (CIFTI), which the model reads",
@@ -337,6 +351,8 @@ def no_bold(folder: Path, sessions: Sequence[str], files: Sequence[Path]) -> Run
             expected="an image beside each",
             remedy=f"copy the images too, or datalad get {folder}",
         )
+    if other := _of_abcd_hcp([path.name for path in files], folder.name):
+        return other
     known = {file.path for file in named}
     odd = sorted(path.name for path in files if path not in known and path.name.endswith(IMAGES))
     if odd:
@@ -350,8 +366,24 @@ def no_bold(folder: Path, sessions: Sequence[str], files: Sequence[Path]) -> Run
     return RunError(f"{folder.name} has no BOLD series in {folder}", remedy="run fMRIPrep on it")
 
 
+def _of_abcd_hcp(names: Iterable[str], who: str) -> RunError | None:
+    """Refuse series of abcd-hcp-pipeline by name; None where there are none."""
+    theirs = sorted(name for name in names if name.endswith(_OF_ABCD_HCP))
+    if not theirs:
+        return None
+    return RunError(
+        f"{who} has series of abcd-hcp-pipeline ({theirs[0]}), which are not read: the frames to "
+        "leave out of them are in .mat files",
+        expected="derivatives of fMRIPrep or XCP-D",
+        remedy="run one of them on the raw data",
+    )
+
+
 def none_usable(files: list[NamedFile], who: str, desc: str, input_type: InputType) -> RunError:
     """Say that none of the BOLD series is what the input type promises."""
+    beside = [path.name for path in files[0].path.parent.iterdir()]
+    if other := _of_abcd_hcp(beside, who):
+        return other
     kinds = sorted({file.name.extension for file in files})
     if any(kind.startswith(".dtseries") for kind in kinds):
         found = f"{who} has CIFTI files only ({', '.join(kinds)}): they hold no volume of the brain"

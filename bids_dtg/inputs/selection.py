@@ -16,7 +16,11 @@ from bids_dtg.files.names import (
 )
 
 # Storage, not measurement: what differs between files of one run.
-STORAGE = frozenset({"space", "cohort", "res", "den", "desc", "label"})
+STORAGE = frozenset(
+    {"space", "cohort", "res", "den", "desc", "label", "seg", "atlas", "scale", "stat"}
+)
+# Parcels of CIFTI, and what names of series and maps of them end with.
+PARCELS, PARCEL_SERIES, PARCEL_MAPS = "fsLR parcels", (".ptseries.nii",), (".pscalar.nii",)
 IMAGES = (".nii.gz", ".nii")
 # The grid of the run itself: fMRIPrep names no space then, or one of these.
 NATIVE = "boldref"
@@ -97,6 +101,8 @@ def require_one_file_each(files: list[NamedFile], who: str) -> None:
 
 def space_of(name: BidsName) -> str:
     """Return the space that a file is in by its name; `NATIVE` for the run's own grid."""
+    if name.extension in PARCEL_SERIES:
+        return PARCELS
     space = name.get("space")
     return NATIVE if space in _OWN_GRID else space or NATIVE
 

@@ -13,7 +13,7 @@ from bids_dtg.files.names import BidsName, same_label
 from bids_dtg.files.sidecars import applies_to
 from bids_dtg.inputs.anatomy import USUAL_TEMPLATE, Anatomy, transform_files
 from bids_dtg.inputs.run import TransformFile
-from bids_dtg.inputs.selection import IMAGES, NATIVE, NamedFile, space_of
+from bids_dtg.inputs.selection import IMAGES, NATIVE, PARCEL_SERIES, PARCELS, NamedFile, space_of
 from bids_dtg.inputs.templateflow import (
     TemplateFlow,
     TransformMissingError,
@@ -23,6 +23,8 @@ from bids_dtg.inputs.templateflow import (
 SPACE = "MNI152NLin6Asym"
 # Where the cortex of CIFTI files lies, and what names of series in them end with.
 SURFACE, SERIES = "fsLR", (".dtseries.nii",)
+# Entities by which `--space` names parcels of CIFTI.
+_NAMING = ("seg", "atlas")
 # Other words for the run's own grid and for the anatomical space, as fMRIPrep's options have them.
 _ALIASES = {"func": NATIVE, "native": NATIVE, "run": NATIVE, "anat": "T1w"}
 
@@ -46,7 +48,7 @@ class SpaceRule:
     @property
     def endings(self) -> tuple[str, ...]:
         """What the names of series that can be read end with: volumes, or grayordinates."""
-        return SERIES if self.model == SURFACE else IMAGES
+        return {SURFACE: SERIES, PARCELS: PARCEL_SERIES}.get(self.model, IMAGES)
 
 
 @dataclass(frozen=True)
@@ -174,14 +176,32 @@ def is_in_space(file: NamedFile, asked: str) -> bool:
     """Return whether a file is in a space as `--space` names it."""
     space, *modifiers = asked.split(":")
     wanted = dict(modifier.split("-", 1) for modifier in modifiers)
+    if names_parcels(asked):
+        space = PARCELS
     return space_of(file.name) == _ALIASES.get(space, space) and all(
-        (label := file.name.get(key)) is not None and same_label("run", value, label)
+        (label := file.name.get(key)) is not None
+        and (value == label if key in _NAMING else same_label("run", value, label))
         for key, value in wanted.items()
     )
 
 
+def names_parcels(asked: str) -> bool:
+    """Return whether `--space` names parcels of CIFTI.
+
+    Examples
+    --------
+    >>> names_parcels("fsLR:seg-4S156Parcels"), names_parcels("fsLR")
+    (True, False)
+    """
+    space, *modifiers = asked.split(":")
+    return space == SURFACE and any(own.partition("-")[0] in _NAMING for own in modifiers)
+
+
 def space_label(file: NamedFile) -> str:
     """Name the space of a file as `--space` does."""
+    if space_of(file.name) == PARCELS:
+        named = [f":{key}-{label}" for key in _NAMING if (label := file.name.get(key))]
+        return SURFACE + "".join(named)
     space, cohort, res = space_of(file.name), file.name.get("cohort"), file.name.get("res")
     return space + (f":cohort-{cohort}" if cohort else "") + (f":res-{res}" if res else "")
 

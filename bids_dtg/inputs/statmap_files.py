@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Any, cast
 
 from bids_dtg.errors import DatasetError, ForeignFileError
 from bids_dtg.files.foreign import read_toml
@@ -14,14 +14,12 @@ from bids_dtg.files.names import BidsName, parse_name
 from bids_dtg.files.text import read_json
 from bids_dtg.files.walk import files_below
 from bids_dtg.inputs.dataset import MOUNT_REMINDER, seen
+from bids_dtg.inputs.hcp_task_maps import hcp_task_maps
+from bids_dtg.inputs.selection import PARCEL_MAPS, PARCEL_SERIES, PARCELS
 from bids_dtg.inputs.space_choice import SURFACE
+from bids_dtg.inputs.statmap_file import QUANTITIES, Level, Quantity, StatFile
+from bids_dtg.inputs.studies import HCP, holds_study
 
-Quantity = Literal["z", "t", "effect", "variance"]
-Level = Literal["run", "session", "subject"]
-
-QUANTITIES: tuple[Quantity, ...] = ("z", "t", "effect", "variance")
-# Levels of an analysis, the lower first.
-LEVELS: tuple[Level, ...] = ("run", "session", "subject")
 _IMAGES = (".nii.gz", ".nii", ".hdr", ".img", ".func.gii", ".shape.gii")
 # Of these, those whose values lie at vertices of fsLR's mesh, if no other is named.
 _AT_VERTICES = (".dscalar.nii", ".dtseries.nii", ".gii")
@@ -48,23 +46,6 @@ _TEMPLATE = re.compile(r"tpl-([0-9A-Za-z]+)")
 
 
 @dataclass(frozen=True)
-class StatFile:
-    """One file of a measured map, with what its name states."""
-
-    path: Path
-    participant: str  # label, without sub-
-    session: str | None  # label, without ses-
-    task: str | None
-    run: str | None  # label of the run, with the direction of HCP-like runs; None: not named
-    contrast: str  # label, as the data name it
-    quantity: Quantity  # what the values are
-    space: str | None  # template by name or sidecar; None where neither has one
-    level: Level  # of the analysis
-    pattern: str  # how such files are named, with * for what differs
-    others: tuple[tuple[str, str], ...] = ()  # further entities
-
-
-@dataclass(frozen=True)
 class FoundFiles:
     """All files of a place."""
 
@@ -79,8 +60,8 @@ def find_statmap_files(place: Path) -> FoundFiles:
     ----------
     place
         A folder with BIDS names (`*_contrast-X_stat-z_statmap.nii.gz`, as of FitLins or
-        nilearn's `save_glm_to_bids`), or a TOML file of patterns
-        (docs/reference/statmaps.md), whose paths begin in its own folder.
+        nilearn's `save_glm_to_bids`), a folder of HCP's folders of participants, or a TOML
+        file of patterns (docs/reference/statmaps.md), whose paths begin in its own folder.
 
     Raises
     ------
@@ -89,6 +70,14 @@ def find_statmap_files(place: Path) -> FoundFiles:
     """
     if place.suffix == ".toml" and place.is_file():
         found, predicted = _by_patterns(place)
+    elif place.is_dir() and holds_study(HCP, place):
+        found, predicted = hcp_task_maps(place), 0
+        if not found:
+            raise DatasetError(
+                f"{place} has HCP folders, and none with an analysed task",
+                expected="MNINonLinear/Results/tfMRI_*/tfMRI_*_level2*.feat or _level1*.feat with "
+                "StandardVolumeStats or GrayordinatesStats",
+            )
     elif place.is_dir():
         found, predicted = _by_names(place)
     else:
@@ -170,7 +159,10 @@ def _file_of(name: BidsName, path: Path, root: Path) -> StatFile | None:
         run=run,
         contrast=contrast,
         quantity=quantity,
-        space=name.get("space") or _space_of_sidecars(name, path, root) or _mesh_of(path),
+        space=_parcels_of(path)
+        or name.get("space")
+        or _space_of_sidecars(name, path, root)
+        or _mesh_of(path),
         level=_level(node.removeprefix(_NODE) or name.get("level") or "", run, session),
         pattern=re.sub(
             r"(?<![0-9A-Za-z])(sub|run|contrast)-[0-9A-Za-z+]+", r"\1-*", inside.as_posix()
@@ -209,6 +201,10 @@ def _space_of_sidecars(name: BidsName, path: Path, root: Path) -> str | None:
             if isinstance(value, str) and re.fullmatch("[0-9A-Za-z]+", value) and value != "orig":
                 return value
     return None
+
+
+def _parcels_of(path: Path) -> str | None:
+    return PARCELS if path.name.endswith((*PARCEL_SERIES, *PARCEL_MAPS)) else None
 
 
 def _mesh_of(path: Path) -> str | None:
@@ -261,7 +257,7 @@ class _Pattern:
                 run=run,
                 contrast=contrast,
                 quantity=self.quantity,
-                space=values.get("space") or self.space or _mesh_of(path),
+                space=_parcels_of(path) or values.get("space") or self.space or _mesh_of(path),
                 level=_level("", run, session),
                 pattern=self.path,
             )

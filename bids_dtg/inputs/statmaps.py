@@ -14,8 +14,9 @@ from typing import Literal
 
 from bids_dtg.errors import DatasetError, SettingsError
 from bids_dtg.files.home import expand_home
+from bids_dtg.inputs.selection import PARCELS
 from bids_dtg.inputs.space_choice import SURFACE
-from bids_dtg.inputs.statmap_files import LEVELS, QUANTITIES, Level, Quantity, StatFile
+from bids_dtg.inputs.statmap_file import LEVELS, QUANTITIES, Level, Quantity, StatFile
 from bids_dtg.notices import counted, named
 
 Statistic = Literal["z", "t", "effect"]
@@ -205,7 +206,7 @@ def in_space(
         All files are of other spaces.
     """
     # A volume that names no space is not on a surface.
-    ours = (space,) if space == SURFACE else (None, space)
+    ours = (space,) if space in (SURFACE, PARCELS) else (None, space)
     kept = [file for file in files if file.space in ours]
     elsewhere = [file for file in files if file.space not in ours]
     if not kept and not any(file.space in others for file in elsewhere):

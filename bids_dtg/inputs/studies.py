@@ -16,7 +16,7 @@ from bids_dtg.files.sidecars import stated_repetition_time, stated_residual_dof
 from bids_dtg.inputs.run import RestRun, TransformFile
 from bids_dtg.inputs.runs import natural_order
 from bids_dtg.inputs.selection import NATIVE, NamedFile, Selection, absent_session
-from bids_dtg.inputs.space_choice import SPACE, SpaceRule
+from bids_dtg.inputs.space_choice import SERIES, SPACE, SURFACE, SpaceRule
 from bids_dtg.settings import InputType
 
 
@@ -49,8 +49,9 @@ class Study:
     title: str  # for messages
     sign: str  # what a participant's folder holds
     labels: Callable[[str], tuple[str, str | None] | None]  # name -> participant and session
-    # Finds a folder's runs; RunError where there are none.
-    series: Callable[[PersonFolder], Sequence[FolderSeries]]
+    # Finds a folder's runs in one of the spaces; RunError where there are none.
+    series: Callable[[PersonFolder, str], Sequence[FolderSeries]]
+    spaces: tuple[str, ...] = (SPACE,)  # of models that can read its runs
 
 
 def person_folders(study: Study, root: Path, participant: str | None = None) -> list[PersonFolder]:
@@ -81,10 +82,12 @@ def find_folder_runs(
         If there is no such run, its files are not there, or they are in another space.
     """
     root, who = root.absolute(), f"sub-{participant}"
-    if (rule.asked or SPACE).partition(":")[0] != SPACE or rule.model != SPACE:
+    wanted = (rule.asked or rule.model).partition(":")[0]
+    if wanted != rule.model or wanted not in study.spaces:
+        spaces = " or ".join(study.spaces)
         raise RunError(
-            f"{study.title} is read in {SPACE}, not in {rule.asked or rule.model}",
-            remedy="leave --space out" if rule.asked else f"choose a model in {SPACE}",
+            f"{study.title} is read in {spaces}, not in {rule.asked or rule.model}",
+            remedy="leave --space out" if rule.asked else f"choose a model in {spaces}",
         )
     folders = person_folders(study, root, participant)
     if not folders:
@@ -93,9 +96,12 @@ def find_folder_runs(
     if asked and not any(folder.session in asked for folder in folders):
         raise absent_session(who, asked, [folder.session for folder in folders if folder.session])
     _refuse_twins(folders, who)
-    wanted = [folder for folder in folders if not asked or folder.session in asked]
+    chosen_folders = [folder for folder in folders if not asked or folder.session in asked]
+    alone = len(chosen_folders) == 1
     found = {
-        series.file.path: series for folder in wanted for series in _series(study, folder, wanted)
+        series.file.path: series
+        for folder in chosen_folders
+        for series in _series(study, folder, rule.model, alone=alone)
     }
     chosen = selection.of([series.file for series in found.values()], who)
     runs = [_rest_run(found[file.path], participant, root) for file in chosen]
@@ -126,12 +132,12 @@ def _refuse_twins(folders: Sequence[PersonFolder], who: str) -> None:
 
 
 def _series(
-    study: Study, folder: PersonFolder, wanted: Sequence[PersonFolder]
+    study: Study, folder: PersonFolder, space: str, *, alone: bool
 ) -> Sequence[FolderSeries]:
     try:
-        return study.series(folder)
+        return study.series(folder, space)
     except RunError:
-        if len(wanted) == 1:
+        if alone:
             raise
         return ()  # a session without rest; the others go on
 
@@ -167,7 +173,8 @@ def _rest_run(series: FolderSeries, participant: str, root: Path) -> RestRun:
     )
 
 
-# Human Connectome Project: <id>/MNINonLinear/Results/rfMRI_*/rfMRI_*_<one of CLEANINGS>.nii.gz
+# Human Connectome Project: <id>/MNINonLinear/Results/rfMRI_*/rfMRI_*_<one of CLEANINGS>.nii.gz,
+# and at grayordinates rfMRI_*_Atlas_MSMAll_<one of CLEANINGS>.dtseries.nii.
 
 # 100307; HCD0001305_V1_MR (Lifespan studies: a visit is a session); 100307_V1.
 _HCP_FOLDER = re.compile(r"(?P<person>[0-9A-Za-z]+)(?:_(?P<visit>[0-9A-Za-z]+?))?(?:_MR)?")
@@ -182,6 +189,8 @@ CLEANINGS = tuple(
     for filtered in ("hp2000_", "hp0_", "")
     for cleaned in ("clean", "clean_rclean_tclean", "clean_tclean", "clean_rclean")
 )
+# How the cortices of people were aligned to each other: by several features before folding alone.
+_ALIGNED = ("_Atlas_MSMAll", "_Atlas")
 _MASKS = ("brainmask_fs.2.nii.gz", "brainmask_fs.2.0.nii.gz", "brainmask_fs.1.60.nii.gz")
 
 
@@ -190,8 +199,8 @@ def _hcp_labels(name: str) -> tuple[str, str | None] | None:
     return (match["person"], match["visit"]) if match else None
 
 
-def _hcp_series(folder: PersonFolder) -> Sequence[FolderSeries]:
-    """Find the cleaned resting runs of a folder.
+def _hcp_series(folder: PersonFolder, space: str) -> Sequence[FolderSeries]:
+    """Find the cleaned resting runs of a folder: volumes, or series at grayordinates.
 
     Raises
     ------
@@ -199,9 +208,10 @@ def _hcp_series(folder: PersonFolder) -> Sequence[FolderSeries]:
         If there is none: what there is.
     """
     results = folder.path / "MNINonLinear" / "Results"
-    found = [series for run in sorted(results.glob("rfMRI_*")) if (series := _run(folder, run))]
+    of_run = _run_at_grayordinates if space == SURFACE else _run
+    found = [series for run in sorted(results.glob("rfMRI_*")) if (series := of_run(folder, run))]
     if not found:
-        raise _nothing(folder, results)
+        raise _nothing(folder, results, space)
     single = [series for series in found if series.file.name.get("dir")]
     return single or found  # rfMRI_REST of the Lifespan studies joins the runs beside it
 
@@ -211,7 +221,45 @@ def _run(folder: PersonFolder, run: Path) -> FolderSeries | None:
     there = [kind for kind in CLEANINGS if _there(run / f"{run.name}_{kind}.nii.gz")]
     if match is None or not there:
         return None
-    bold, others = run / f"{run.name}_{there[0]}.nii.gz", ", ".join(there[1:])
+    masks = (run / name for name in (*_MASKS, f"{run.name}_brain_mask.nii.gz"))
+    return FolderSeries(
+        file=_named(folder, run / f"{run.name}_{there[0]}.nii.gz", match),
+        mask=next((path for path in masks if path.exists()), None),
+        sidecar=None,
+        reason="MNI152NLin6Asym, the space of HCP's MNINonLinear" + _before(there),
+        cleaned_as=there[0],
+    )
+
+
+def _run_at_grayordinates(folder: PersonFolder, run: Path) -> FolderSeries | None:
+    match, ending = _RUN.fullmatch(run.name), SERIES[0]
+    files = (
+        (kind, run / f"{run.name}{aligned}_{kind}{ending}")
+        for kind in CLEANINGS
+        for aligned in reversed(_ALIGNED)  # the last that is there is kept
+    )
+    there = {kind: path for kind, path in files if _there(path)}
+    if match is None or not there:
+        return None
+    return FolderSeries(
+        file=_named(folder, next(iter(there.values())), match, ending),
+        mask=None,
+        sidecar=None,
+        reason="fsLR, the grayordinates of HCP's MNINonLinear" + _before(list(there)),
+        space=SURFACE,
+        cleaned_as=next(iter(there)),
+    )
+
+
+def _before(there: Sequence[str]) -> str:
+    """Say which of several cleanings was taken."""
+    return f"; {there[0]} taken before {', '.join(there[1:])}" if there[1:] else ""
+
+
+def _named(
+    folder: PersonFolder, path: Path, match: re.Match[str], ending: str = ".nii.gz"
+) -> NamedFile:
+    """Give a run's file the BIDS name that it would have."""
     further = [part for part in match["rest"].split("_") if part]
     direction = next((part for part in further if part in _DIRECTIONS), None)
     acquisition = "".join(part for part in further if part != direction)
@@ -224,18 +272,17 @@ def _run(folder: PersonFolder, run: Path) -> FolderSeries | None:
         "run": match["run"] or None,
     }
     pairs = tuple((key, value) for key, value in entities.items() if value)
-    masks = (run / name for name in (*_MASKS, f"{run.name}_brain_mask.nii.gz"))
-    return FolderSeries(
-        file=NamedFile(bold, BidsName(pairs, "bold", ".nii.gz")),
-        mask=next((path for path in masks if path.exists()), None),
-        sidecar=None,
-        reason="MNI152NLin6Asym, the space of HCP's MNINonLinear"
-        + (f"; {there[0]} taken before {others}" if others else ""),
-        cleaned_as=there[0],
-    )
+    return NamedFile(path, BidsName(pairs, "bold", ending))
 
 
-def _nothing(folder: PersonFolder, results: Path) -> RunError:
+def _nothing(folder: PersonFolder, results: Path, space: str) -> RunError:
+    if space == SURFACE and results.is_dir():
+        return RunError(
+            f"{results} has no cleaned resting run at grayordinates",
+            expected="rfMRI_*/rfMRI_*_Atlas_MSMAll_hp2000_clean.dtseries.nii, or "
+            "_hp2000_clean_rclean_tclean",
+            remedy="get them, or choose a model of volumes",
+        )
     expected = "rfMRI_*/rfMRI_*_hp2000_clean.nii.gz, or _hp2000_clean_rclean_tclean.nii.gz"
     if not results.is_dir():
         return RunError(f"{folder.path} has no MNINonLinear/Results", expected=expected)
@@ -250,7 +297,13 @@ def _nothing(folder: PersonFolder, results: Path) -> RunError:
     )
 
 
-HCP = Study(title="an HCP folder", sign="MNINonLinear", labels=_hcp_labels, series=_hcp_series)
+HCP = Study(
+    title="an HCP folder",
+    sign="MNINonLinear",
+    labels=_hcp_labels,
+    series=_hcp_series,
+    spaces=(SPACE, SURFACE),
+)
 
 
 # UK Biobank: <eid>/fMRI/rfMRI.ica/filtered_func_data_clean.nii.gz, native or warped by FSL
@@ -272,7 +325,7 @@ def _ukb_labels(name: str) -> tuple[str, str | None] | None:
     return (match["eid"], match["instance"]) if match else None
 
 
-def _ukb_series(folder: PersonFolder) -> Sequence[FolderSeries]:
+def _ukb_series(folder: PersonFolder, space: str) -> Sequence[FolderSeries]:
     """Find the cleaned resting run of a folder: warped before, or native with FSL's warp.
 
     Raises

@@ -12,7 +12,7 @@ from bids_dtg.inputs.run import RestRun
 from bids_dtg.settings import Combine
 
 # Entities of a BOLD file that say how it was stored, not what was measured.
-_STORAGE = ("space", "res", "den", "desc", "cohort", "hemi")
+_STORAGE = ("space", "res", "den", "desc", "cohort", "hemi", "seg", "atlas", "scale", "stat")
 
 
 @dataclass(frozen=True)

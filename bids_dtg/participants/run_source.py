@@ -31,8 +31,10 @@ from bids_dtg.imaging.repetition_time import decide_repetition_time
 from bids_dtg.imaging.smoothing import MaskedSmoothing
 from bids_dtg.imaging.surfaces.dtseries import SeriesHeader, read_series_header, stream_series
 from bids_dtg.imaging.surfaces.grayordinates import Grayordinates
+from bids_dtg.imaging.surfaces.parcel_places import ParcelPlaces
 from bids_dtg.imaging.transforms.itk import read_motion
 from bids_dtg.inputs.run import RestRun
+from bids_dtg.inputs.selection import PARCEL_SERIES
 from bids_dtg.inputs.space_choice import SERIES
 from bids_dtg.settings import CleaningOptions, Interpolation
 
@@ -83,7 +85,7 @@ def plan_run(
         Its space, its header or its table of confounds cannot be used.
     """
     _require_way_to(space, run)
-    is_series = run.bold.name.endswith(SERIES)
+    is_series = run.bold.name.endswith((*SERIES, *PARCEL_SERIES))
     header = read_series_header(run.bold) if is_series else read_bold_header(run.bold)
     tr_seconds, notes = decide_repetition_time(
         run.bold, header.time, run.time_sidecar, run.tr_seconds
@@ -110,6 +112,8 @@ class RunSource:
     # Reads the frames at the places; its first argument is called with whole frames as stored,
     # where there are any: with so many of the first ones at least.
     stream: Callable[[Watch, int | None], Frames]
+    # Of raw frames, (frames, 4, 4): from points of the reference to those of a frame, RAS+ mm.
+    motion: NDArray[np.float64] | None = None
 
     @classmethod
     def of(
@@ -146,10 +150,11 @@ class RunSource:
             raise RunError(f"{run.bold} has voxels", expected="a .dtseries.nii file")
         placement = Placement.through(places, run.transforms)
         method: Method
-        if run.motion is None:
+        motion = None if run.motion is None else _motion_of(run.motion, header)
+        if motion is None:
             sampling, method = placement.in_file(header, interpolation)
         else:
-            motion, method = _motion_of(run.motion, header), interpolation
+            method = interpolation
             sampling = placement.in_moving_file(header, interpolation, motion, planned.design.keep)
         in_mask, notes = _run_mask(run, placement)
         return cls(
@@ -157,6 +162,7 @@ class RunSource:
             stream=lambda watch, watched: stream_voxels(
                 header, sampling, watch=watch, watched=watched
             ),
+            motion=motion,
         )
 
     @property
@@ -260,17 +266,22 @@ def _require_way_to(space: str, run: RestRun) -> None:
 
 
 def _rows(header: SeriesHeader, places: Places) -> NDArray[np.intp]:
-    """Return where the wanted grayordinates stand in a file."""
-    if not isinstance(places, Grayordinates):
-        raise RunError(f"{header.path} has grayordinates", expected="volumes of the brain")
+    """Return where the wanted grayordinates, or parcels, stand in a file."""
+    found, wanted = header.places, getattr(places, "density", "volumes of the brain")
+    rows = None
     try:
-        rows = places.rows_in(header.places)
+        if isinstance(places, ParcelPlaces):
+            rows = places.rows_in(found) if isinstance(found, ParcelPlaces) else None
+        elif isinstance(places, Grayordinates) and isinstance(found, Grayordinates):
+            rows = places.rows_in(found)
     except ValueError as err:
-        raise RunError(f"{header.path}: {err}", expected=f"{places.density}, the model's") from err
+        raise RunError(f"{header.path}: {err}", expected=f"{wanted}, the model's") from err
+    if rows is None:
+        raise RunError(f"{header.path} has {found.density}", expected=wanted)
     if missing := int(np.count_nonzero(rows < 0)):
         raise RunError(
-            f"{header.path} has {header.places.density}, and lacks {missing:,} places of the model",
-            expected=places.density,
+            f"{header.path} has {found.density}, and lacks {missing:,} places of the model",
+            expected=wanted,
         )
     return rows
 

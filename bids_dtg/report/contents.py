@@ -26,7 +26,9 @@ RESAMPLED = "ResampledFrom"
 # In a sidecar of the maps of all contrasts in one file: what each contrast's own would hold.
 DETAILS = "ContrastDetails"
 _MAPS = FileKind("statmap", SYNTHETIC, ".nii.gz")
-_MAPS_AT_GRAYORDINATES = FileKind("statmap", SYNTHETIC, ".dscalar.nii")
+_MAPS_AT_GRAYORDINATES = tuple(
+    FileKind("statmap", SYNTHETIC, ending) for ending in (".dscalar.nii", ".pscalar.nii")
+)
 _SET_OF_ROIS, _USUAL_ROIS = re.compile("rois([0-9]{1,4})"), 50
 # Entities that say what a file holds, not which run or set it is of.
 _OF_FILES = (
@@ -132,7 +134,7 @@ class MapFile:
     @property
     def at_grayordinates(self) -> bool:
         """Whether it is one of the maps of a CIFTI file; else it is a volume."""
-        return self.path.name.endswith(_MAPS_AT_GRAYORDINATES.extension)
+        return self.path.name.endswith(tuple(kind.extension for kind in _MAPS_AT_GRAYORDINATES))
 
     @property
     def name(self) -> str:
@@ -236,7 +238,7 @@ def find_participant(
         kind = FileKind.of(name)
         if kind == _MAPS:
             named.setdefault(_title(name), []).append((name, path))
-        elif kind == _MAPS_AT_GRAYORDINATES:
+        elif kind in _MAPS_AT_GRAYORDINATES:
             at_grayordinates[_title(name)] = name, path
         elif kind in of_runs:
             own = runs.setdefault(_title(name), {})

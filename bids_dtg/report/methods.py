@@ -18,6 +18,7 @@ from bids_dtg.files.derivatives import DerivativeDataset
 from bids_dtg.files.foreign import read_text
 from bids_dtg.files.provenance import completed_titles, completion_record
 from bids_dtg.files.text import write_text
+from bids_dtg.inputs.selection import PARCELS
 from bids_dtg.inputs.space_choice import SURFACE
 from bids_dtg.notices import visible
 from bids_dtg.settings import CleaningOptions, InputType
@@ -41,7 +42,15 @@ _SOURCES = {
     "ICA-FIX (Alfaro-Almagro et al., 2018; Salimi-Khorshidi et al., 2014)",
 }
 
-_INTERPOLATED = {"linear": "linear interpolation", "nearest": "the nearest voxel"}
+_REALIGNED = (
+    "Of runs without a realigned series the raw frames were realigned in the same pass, by the "
+    "head motion that fMRIPrep estimated; neither slice timing nor distortions were corrected."
+)
+_INTERPOLATED = {
+    "linear": "linear interpolation",
+    "nearest": "the nearest voxel",
+    "cubic": "cubic B-splines",
+}
 
 _SOURCE_REFERENCES = {
     "Esteban": """\
@@ -125,15 +134,18 @@ def _program(facts: MethodsFacts, words: MethodsWords) -> str:
 
 
 def _sampled(facts: MethodsFacts) -> str:
+    if facts.space == PARCELS:
+        return "Runs were read as CIFTI series of parcels, as the input has them."
     if facts.space == SURFACE:
         return (
             "Runs were read as CIFTI series at grayordinates (vertices of fsLR's mesh and voxels "
             "below the cortex), as the input has them."
         )
-    return (
+    sampled = (
         f"Runs that were not in {facts.space} space on {facts.grid} were sampled there once, by "
         f"{_INTERPOLATED[facts.cleaning.interpolation]}."
     )
+    return f"{sampled} {_REALIGNED}" if facts.lacking.series else sampled
 
 
 def methods_text(facts: MethodsFacts, words: MethodsWords) -> str:
@@ -186,7 +198,8 @@ def methods_path(options_sha256: str, lacking: Lacking) -> PurePosixPath:
     """Return where the text of averages with these options, and tables that lack this, is kept."""
     without = "".join(f"_without-{part.replace('_', '')}" for part in sorted(lacking.everywhere))
     partly = "".join(f"_partly-{part.replace('_', '')}" for part in sorted(lacking.somewhere))
-    return PurePosixPath(_FOLDER, f"{options_sha256[:_DIGITS]}{without}{partly}.md")
+    raw = "_raw" * lacking.series
+    return PurePosixPath(_FOLDER, f"{options_sha256[:_DIGITS]}{without}{partly}{raw}.md")
 
 
 def keep_methods(dataset: DerivativeDataset, path: PurePosixPath, text: str) -> None:

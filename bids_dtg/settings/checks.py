@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     )
 
 # A space as fMRIPrep's --output-spaces has it.
-_SPACE = r"[A-Za-z0-9]+(:cohort-[A-Za-z0-9]+)?(:res-[A-Za-z0-9]+)?"
+_SPACE = r"[A-Za-z0-9]+(:cohort-[A-Za-z0-9]+)?(:res-[A-Za-z0-9]+)?|fsLR(:(seg|atlas)-[A-Za-z0-9]+)+"
 _SEEDS = 1 << 63  # what torch and numpy take
 _MOST_ROIS = 500  # that are made of people's arrays
 _MOST_PERMUTATIONS = 1_000_000

@@ -22,13 +22,15 @@ InputType = Literal["fmriprep", "xcpd", "hcp", "ukb"]
 InputChoice = Literal["auto", InputType]
 ConfoundModel = Literal["24P", "36P"]
 AromaDenoising = Literal["nonaggr", "aggr"]
-Interpolation = Literal["linear", "nearest"]
+Interpolation = Literal["linear", "nearest", "cubic"]
 
 # Thresholds of nilearn's scrubbing strategy (its defaults since 0.10.3).
 SCRUBBING_FD_MM = 0.5
 SCRUBBING_STD_DVARS = 1.5
 EpochChoice = Literal["loss", "r", "residual_r", "diagonality"]
 Combine = Literal["run", "session", "participant"]
+# What a sample of a model of contrast maps is, as `bids_dtg.contrasts.bundle.part.MapsPart` has it.
+Sample = Literal["run", "session"]
 Design = Literal["one-sample", "two-sample", "paired", "regression"]
 # Of the network that predicts maps; the recipes of other workflows have values of their own.
 NETWORK_EPOCHS, NETWORK_BATCH, NETWORK_RATE = 100, 10, 1e-3
@@ -283,6 +285,14 @@ class ModellingOptions:
         "form of the connectome that the trained model reads",
         default=None,
         shown_default="that of --architecture",
+        shapes=(MODELS,),
+    )
+    sample: Sample | None = map_option(
+        "modelling",
+        "what the trained model reads at a time; run: a run, or segments of it, and maps are "
+        "averaged; session: all runs of a session, joined",
+        default=None,
+        shown_default="that of --model, else run",
         shapes=(MODELS,),
     )
     recipe: str = option(

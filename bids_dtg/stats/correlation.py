@@ -84,7 +84,7 @@ def correlation_interval(
         raise ValueError(f"r over people takes two (people,), found {x.shape} and {y.shape}")
     known = np.isfinite(x) & np.isfinite(y)
     x, y = x[known], y[known]
-    r = float(correlation(x, y))
+    r = float(correlation(x, y)) if len(x) else float("nan")
     if not np.isfinite(r):
         return Interval(r, float("nan"), float("nan"))
     rng, found = np.random.default_rng(seed), []

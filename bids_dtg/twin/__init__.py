@@ -33,8 +33,8 @@ The networks, and how they are fitted:
 The slice around this science, from top to bottom:
 
 - `row`: the row by which the rest of the program knows the slice
-- `demo`, `demo_own_trials`, `demo_perturbation`, `demo_picture`: twins of simulated people, with
-  known first trials, and perturbations
+- `demo`, `demo_confounders`, `demo_own_trials`, `demo_perturbation`, `demo_picture`: twins of
+  simulated people, with known first trials, perturbations and confounders
 - `analyses`: the analyses of `group --analysis`
 - `participant`: the participant level, and readers of people
 - `panels`: panels and sentences of pages

@@ -17,9 +17,19 @@ from bids_dtg.files.text import write_tsv
 from bids_dtg.notices import say, show
 from bids_dtg.report.demo import TABLE, run_fitted_demo
 from bids_dtg.twin.cuts import STEP_SECONDS
+from bids_dtg.twin.demo_confounders import (
+    NONE,
+    WORDS,
+    ConfoundedChange,
+    ConfoundedPeople,
+    confounded_words,
+    perturb_confounded,
+    simulate_confounded,
+)
 from bids_dtg.twin.demo_own_trials import DemoOwnTrials, predict_rest
 from bids_dtg.twin.demo_perturbation import STEP_SIZES, DemoPerturbation, perturb_people
 from bids_dtg.twin.demo_picture import (
+    ChangeRow,
     PredictedPanel,
     PredictionRow,
     QuantilePanel,
@@ -86,6 +96,15 @@ class DemoSize:
 
 
 @dataclass(frozen=True, eq=False)
+class Simulated:
+    """People of the demo, and what they did."""
+
+    people: TwinPeople
+    runs: list[list[Trials]]
+    confounded: Mapping[str, ConfoundedPeople]
+
+
+@dataclass(frozen=True, eq=False)
 class Demo:
     """Results of the demo, all simulated, of unseen people only."""
 
@@ -97,6 +116,7 @@ class Demo:
     predictions: Mapping[str, Values]  # (people, targets), seconds, by the prediction's name
     own_trials: DemoOwnTrials
     perturbation: DemoPerturbation | None  # None: twins do not differ
+    confounded: tuple[ConfoundedChange, ...]  # the first: of people without confounders
 
     @property
     def observed(self) -> Values:
@@ -133,16 +153,18 @@ def run_twin_demo(
     """
     size, sequence = size or DemoSize(), trial_sequence(_SEQUENCE)
 
-    def simulate(folder: Path) -> tuple[TwinPeople, list[list[Trials]]]:
+    def simulate(folder: Path) -> Simulated:
         people = simulate_twin_people(participants, size.regime, regions=size.regions, seed=seed)
         runs = people.runs([sequence], seed=seed)
         write_twin_people(folder, people, [sequence], runs)
-        return people, runs
+        confounded = simulate_confounded(folder, people, sequence, seed=seed)
+        return Simulated(people, runs, confounded)
 
     def compare(demo: Demo) -> None:
         _write_table(out / TABLE, demo)
         _write_own_trials(out / "own_trials.tsv", demo)
         _write_perturbations(out / "perturbations.tsv", demo)
+        _write_confounded(out / "confounders.tsv", demo)
         _print_scores(demo, size, participants)
 
     run_fitted_demo(
@@ -150,19 +172,18 @@ def run_twin_demo(
         model="digital twin",
         participants=participants,
         simulate=simulate,
-        fit=lambda simulated: _fitted(*simulated, sequence, size, seed),
+        fit=lambda simulated: _fitted(simulated, sequence, size, seed),
         compare=compare,
         draw=_picture,
     )
 
 
-def _fitted(
-    people: TwinPeople, runs: list[list[Trials]], sequence: TrialSequence, size: DemoSize, seed: int
-) -> Demo:
+def _fitted(simulated: Simulated, sequence: TrialSequence, size: DemoSize, seed: int) -> Demo:
     """Fit twins to some people, and evaluate the twins of the others."""
     # Imported here, so that a missing package is reported at once.
     from bids_dtg.twin.fitting import fit
 
+    people, runs = simulated.people, simulated.runs
     segments = stack_people(runs)
     known = np.arange(len(runs) - len(runs) // _UNSEEN)
     unseen = np.arange(len(known), len(runs))
@@ -181,7 +202,11 @@ def _fitted(
     demo = _evaluated(fitted, people.select(unseen), sequence, others, training)
     say(f"perturbing the connectomes of {len(unseen)} unseen people …")
     own = demo.segments, demo.observed[:, _RT]
-    return replace(demo, perturbation=perturb_people(fitted, demo.people, *own, seed=seed))
+    perturbation = perturb_people(fitted, demo.people, *own, seed=seed)
+    say("the same in people with confounders …")
+    confounded = perturb_confounded(fitted, simulated.confounded, len(known), seed=seed)
+    changes = (ConfoundedChange(NONE, perturbation), *confounded)
+    return replace(demo, perturbation=perturbation, confounded=changes)
 
 
 def _cohort(people: TwinPeople, segments: Segments) -> Cohort:
@@ -217,6 +242,7 @@ def _evaluated(
         },
         own_trials=own_trials,
         perturbation=None,
+        confounded=(),
     )
 
 
@@ -299,6 +325,21 @@ def _write_perturbations(path: Path, demo: Demo) -> None:
     )
 
 
+def _write_confounded(path: Path, demo: Demo) -> None:
+    """Write the predicted and true changes in people without and with confounders."""
+    columns = ["confounders", "r", "rt_change_predicted", "rt_change_true"]
+    columns += [f"rt_change_calibrated{end}" for end in ("", "_low", "_high")]
+    rows: list[tuple[object, ...]] = []
+    for change in demo.confounded:
+        found = change.found
+        values = [math.nan] * (len(columns) - 1)
+        if found is not None:
+            calibrated = found.calibrated or [math.nan] * 3
+            values = [found.r, found.predicted[-1], found.true[-1], *calibrated]
+        rows.append((change.name, *map(_cell, values)))
+    write_tsv(path, columns, rows)
+
+
 def _cell(value: float) -> object:
     return round(float(value), _DIGITS) if math.isfinite(value) else "n/a"
 
@@ -322,7 +363,8 @@ def _print_scores(demo: Demo, size: DemoSize, participants: int) -> None:
         _line(name, *cells)
     perturbed = _ALIKE if demo.perturbation is None else demo.perturbation.words()
     own_trials = demo.own_trials.words()
-    found = (*_trial_words(demo), *_matching_words(demo), *own_trials, *perturbed)
+    confounded = confounded_words(demo.confounded)
+    found = (*_trial_words(demo), *_matching_words(demo), *own_trials, *perturbed, *confounded)
     for line in (*_WORDS, *found, *_last_words(size)):
         show(line)
 
@@ -436,6 +478,7 @@ def _picture(demo: Demo) -> bytes | None:
             table.predicted_seconds,
         ),
         [_series(demo, person) for person in chosen],
+        [_change(change) for change in demo.confounded],
         ceiling=demo.found.ceilings[f"{demo.task}_{RT}"].r.mean,
         title="SIMULATED people perform a real Stroop run: predictions by networks made from their "
         "connectomes",
@@ -452,6 +495,13 @@ def _row(name: str, r: Interval, error: Interval) -> PredictionRow:
         words=f"r {words[0]}, error {words[1]} ms",
         marked=name == TWIN,
     )
+
+
+def _change(change: ConfoundedChange) -> ChangeRow:
+    found = change.found
+    if found is None:
+        return ChangeRow(f"{WORDS[change.name]}: twins do not differ", None, math.nan)
+    return ChangeRow(WORDS[change.name], found.calibrated, float(found.true[-1]))
 
 
 def _series(demo: Demo, person: int) -> SeriesPanel:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from bids_dtg.twin.judging.scores import people_fit
 from bids_dtg.twin.phantom.people import TwinPeople
 from bids_dtg.twin.trial_series import Segments
 
@@ -31,6 +32,7 @@ class DemoPerturbation:
     true: Values  # (step sizes,)
     controls_predicted: Values  # (controls,), by random directions at the last step size
     controls_true: Values  # (controls,)
+    r: float  # of predicted with observed response times, over people
 
     def words(self) -> Iterator[str]:
         """Yield the results as lines."""
@@ -38,18 +40,22 @@ class DemoPerturbation:
             f"connectomes perturbed by the difference between people {STEP_SIZES[-1]:g} SD of "
             "response times apart, to lower these:"
         )
-        yield f"the twins predict {_MS * self.predicted[-1]:+.0f} ms{self._calibrated()};"
+        scaled = self.calibrated_words
+        more = f", times the slope of observed on predicted times {scaled} ms" if scaled else ""
+        yield f"the twins predict {_MS * self.predicted[-1]:+.0f} ms{more};"
         yield (
             f"the truth is {_MS * self.true[-1]:+.0f} ms; {CONTROLS} random directions: predicted "
             f"{_range(self.controls_predicted)} ms, true {_range(self.controls_true)} ms"
         )
         yield "An effect inside a model is not evidence of an effect in a person."
 
-    def _calibrated(self) -> str:
+    @property
+    def calibrated_words(self) -> str:
+        """The calibrated change in ms with its interval; empty where it is not known."""
         if self.calibrated is None:
             return ""
         mean, low, high = (f"{_MS * value:+.0f}" for value in self.calibrated)
-        return f", times the slope of observed on predicted times {mean} ({low} to {high}) ms"
+        return f"{mean} ({low} to {high})"
 
 
 def _range(seconds: Values) -> str:
@@ -57,9 +63,27 @@ def _range(seconds: Values) -> str:
 
 
 def perturb_people(
-    fitted: Fitted, people: TwinPeople, segments: Segments, observed: Values, *, seed: int
+    fitted: Fitted,
+    people: TwinPeople,
+    segments: Segments,
+    observed: Values,
+    *,
+    seed: int,
+    controls: int = CONTROLS,
 ) -> DemoPerturbation | None:
-    """Perturb unseen people's connectomes to lower response times; None where twins are alike."""
+    """Perturb unseen people's connectomes to lower response times; None where twins are alike.
+
+    Parameters
+    ----------
+    fitted
+        The twins.
+    people, segments, observed
+        Unseen people, what they saw, and their mean response times, (people,), seconds.
+    seed
+        Seed of random directions and intervals.
+    controls
+        How many random directions there are.
+    """
     # Imported here, so that a missing package is reported at once.
     from bids_dtg.twin.interventions.calibration import Calibration
     from bids_dtg.twin.interventions.perturbations import (
@@ -84,10 +108,10 @@ def perturb_people(
     except ValueError:
         return None
     perturbations = [raises.delta(-step_size) for step_size in STEP_SIZES]
-    controls = [
-        direction.delta(STEP_SIZES[-1]) for direction in random_directions(edges, CONTROLS, seed)
+    others = [
+        direction.delta(STEP_SIZES[-1]) for direction in random_directions(edges, controls, seed)
     ]
-    predicted = [float(np.nanmean(times(delta) - before)) for delta in (*perturbations, *controls)]
+    predicted = [float(np.nanmean(times(delta) - before)) for delta in (*perturbations, *others)]
     calibration = Calibration.of(before, observed, seed=seed)
     return DemoPerturbation(
         predicted=np.array(predicted[: len(perturbations)]),
@@ -96,5 +120,6 @@ def perturb_people(
         else calibration.interval(predicted[len(perturbations) - 1]),
         true=np.array([truth(delta) for delta in perturbations]),
         controls_predicted=np.array(predicted[len(perturbations) :]),
-        controls_true=np.array([truth(delta) for delta in controls]),
+        controls_true=np.array([truth(delta) for delta in others]),
+        r=float(people_fit(before, observed).r.mean),
     )

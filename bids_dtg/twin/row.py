@@ -115,7 +115,7 @@ ROW = Workflow(
         help="networks made of connectomes, which predict how people perform a task",
         files="""\
 OUT/simulated  the people: connectomes.npz, event files of a Stroop run (bids)
-               and true parameters (truth.tsv)
+               and true parameters (truth.tsv); likewise people with confounders
 OUT/demo.tsv   response times of unseen people: true, observed and predicted
 OUT/demo.png   the same, their distribution, and a few trials""",
         needs="needs the extra train; about two minutes of one core",

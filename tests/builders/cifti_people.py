@@ -86,7 +86,7 @@ def add_cifti_run(root: Path, participant: str, axis=None, *, seed: int = 0, **o
     axis = brain_models() if axis is None else axis
     frames, desc = options.get("frames", FRAMES), options.get("desc", "")
     func = root / f"sub-{participant}/func"
-    stem = f"sub-{participant}_task-rest"
+    stem = f"sub-{participant}_task-rest{options.get('entities', '')}"
     path = func / f"{stem}_space-fsLR_den-91k{desc}_bold.dtseries.nii"
     save_series(path, tiny_series(len(axis), frames, seed), axis)
     sidecar = path.with_name(path.name.replace(".dtseries.nii", ".json"))
@@ -158,3 +158,39 @@ class CiftiCohort(CiftiJob):
         words = ["-d", f"statmaps={self.statmaps}", "--analysis", analysis, *map(str, more)]
         given = [self.bids, out or self.out, "group", *words, "--omp-nthreads", 1]
         return program([str(word) for word in given])
+
+
+def parcels_axis(count: int = 12):
+    """Return nibabel's axis of parcels: of vertices of both cortices, and of voxels."""
+    models = brain_models()
+    parts = np.array_split(np.arange(120), count - 1)
+    named = [(f"P{number:02d}", models[rows]) for number, rows in enumerate(parts)]
+    return nib.cifti2.ParcelsAxis.from_brain_models([*named, ("AMYGDALA", models[120:140])])
+
+
+class ParcelCohort(CiftiCohort):
+    """The same people in parcels: series as XCP-D names them, and maps of parcels."""
+
+    SEG = "space-fsLR_seg-Tiny_den-91k"
+
+    def __init__(self, folder: Path, labels: tuple[str, ...] = LABELS) -> None:
+        self.folder, self.labels = folder, labels
+        self.bids = describe_dataset(folder / "xcp_d", pipeline="XCP-D")
+        self.out, self.statmaps = folder / "out", folder / "statmaps"
+        self.axis, number = parcels_axis(), 12
+        for seed, label in enumerate(labels):
+            self.add(label, seed)
+        for label, maps in tiny_maps(labels, number).items():
+            for contrast, values in zip(CONTRASTS, maps, strict=True):
+                name = f"sub-{label}_space-fsLR_seg-Tiny_contrast-{contrast}_stat-z_statmap"
+                path = self.statmaps / f"sub-{label}" / f"{name}.pscalar.nii"
+                save_maps(path, values[None], self.axis)
+
+    def add(self, label: str, seed: int, axis=None, seg: str = SEG) -> Path:
+        """Add a series of parcels."""
+        axis = self.axis if axis is None else axis
+        name = f"sub-{label}_task-rest_{seg}_stat-mean_timeseries"
+        path = self.bids / f"sub-{label}/func" / f"{name}.ptseries.nii"
+        save_series(path, tiny_series(len(axis), seed=seed), axis)
+        path.with_name(f"{name}.json").write_text(json.dumps({"RepetitionTime": TR}))
+        return path

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import hashlib
 import json
 import shutil
@@ -58,6 +59,12 @@ def tiny_network(rois=4, contrasts=3, features=4, seed=0):
     return network.eval()
 
 
+@functools.cache
+def _tiny_tensors(rois: int, contrasts: int, features: int, seed: int) -> dict[str, np.ndarray]:
+    state = tiny_network(rois, contrasts, features, seed).state_dict()
+    return {name: tensor.numpy() for name, tensor in state.items()}
+
+
 def maps_card(**facts: object) -> ModelCard[MapsPart]:
     """Make the card of a model of maps from fields of the card and of its part."""
     own = {field.name for field in dataclasses.fields(MapsPart)}
@@ -92,8 +99,7 @@ def write_tiny_bundle(
         "notice": "random weights, for tests",
     }
     card = maps_card(**(fields | facts))
-    state = tiny_network(rois, contrasts, features, seed).state_dict()
-    tensors = {k: v.numpy() for k, v in state.items()}
+    tensors = dict(_tiny_tensors(rois, contrasts, features, seed))
     brain, places = (VoxelPlaces.within(card.part.grid, inside) for inside in (brain_mask, mask))
     arrays = BundleArrays(tensors, roi_maps, brain, places, correction)
     return write_bundle(folder, card, arrays)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import atexit
 import csv
 import functools
 import hashlib
 import os
+import shutil
 import signal
 import tempfile
 from pathlib import Path
@@ -16,6 +18,7 @@ from fmriprep_dataset import add_run, describe_dataset
 from tiny_bundle import TINY_AFFINE, TINY_SHAPE, write_tiny_bundle
 
 if TYPE_CHECKING:
+    from bids_dtg.contrasts.bundle.bundle import ModelBundle
     from bids_dtg.settings import Settings
 
 TR, FRAMES = 10.0, 60  # ten minutes of rest
@@ -32,9 +35,46 @@ def tiny_bold(frames: int = FRAMES, seed: int = 0) -> np.ndarray:
 
 def add_rest(root: Path, participant: str = "01", *, seed: int = 0, **options: object) -> Path:
     """Add a run that the tiny bundle can use; `options` as in `add_run`, and `frames`."""
+    if not options:
+        return _copy_rest(root, participant, seed)
     frames = int(options.pop("frames", FRAMES))
     defaults = {"bold": tiny_bold(frames, seed), "affine": TINY_AFFINE, "tr": TR}
     return add_run(root, participant, **(defaults | options))
+
+
+# Hundreds of tests begin with the same files: each process makes them once, and copies them.
+@functools.cache
+def _kept() -> Path:
+    folder, own = Path(tempfile.mkdtemp(prefix="tiny-job-")), os.getpid()
+
+    def remove() -> None:
+        if os.getpid() == own:  # and not in a process that this one has forked
+            shutil.rmtree(folder, ignore_errors=True)
+
+    atexit.register(remove)
+    return folder
+
+
+@functools.cache
+def _kept_bundle() -> Path:
+    return write_tiny_bundle(_kept() / "tiny").path
+
+
+@functools.cache
+def _kept_rest(seed: int) -> Path:
+    return add_run(_kept() / f"{seed}", bold=tiny_bold(seed=seed), affine=TINY_AFFINE, tr=TR)
+
+
+def _copy_rest(root: Path, participant: str, seed: int) -> Path:
+    kept, func = _kept_rest(seed), root / f"sub-{participant}" / "func"
+    func.mkdir(parents=True, exist_ok=True)
+
+    def place(path: Path) -> Path:
+        return func / path.name.replace("sub-01", f"sub-{participant}", 1)
+
+    for path in kept.parent.iterdir():
+        shutil.copyfile(path, place(path))
+    return place(kept)
 
 
 @functools.cache
@@ -63,9 +103,16 @@ class TinyJob:
         self.bids = describe_dataset(folder / "fmriprep")
         self.model = folder / "tiny"
         self.out = folder / "out"
-        self.bundle = write_tiny_bundle(self.model)
+        shutil.copytree(_kept_bundle(), self.model)
         for number, participant in enumerate(participants):
             add_rest(self.bids, participant, seed=number)
+
+    @functools.cached_property
+    def bundle(self) -> ModelBundle:
+        """The model."""
+        from bids_dtg.contrasts.bundle.bundle import load_bundle
+
+        return load_bundle(str(self.model))
 
     def arguments(self, *more: object, out: Path | None = None) -> list[str]:
         words = [self.bids, out or self.out, "participant", "--model", self.model, *more]

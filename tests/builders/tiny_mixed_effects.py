@@ -26,4 +26,6 @@ def tiny_form(*, one_sequence: bool = True) -> ClosedForm:
 def write_tiny_mixed_effects(folder: Path, form: ClosedForm | None = None) -> MixedEffectsBundle:
     """Write the bundle of a form; None: a new one."""
     labels = [f"p{number}" for number in range(PEOPLE)]
-    return write_mixed_effects_bundle(folder, [form or tiny_form()], TINY_FACTS, labels)
+    return write_mixed_effects_bundle(
+        folder, [form or tiny_form()], TINY_FACTS, dict.fromkeys(labels, ())
+    )

@@ -114,6 +114,7 @@ def test_sums_of_something_else_are_refused(task):
         ({"roi_maps_sha256": "c"}, "roi_maps"),
         ({"form": Form("partial")}, "form"),
         ({"form": Form("partial", 0.5)}, "form"),
+        ({"joins_runs": True}, "sample"),
     ):
         with pytest.raises(BundleError, match=f"has sums of another {word}"):
             WHOLE_BRAIN.check_plan(plan_of(path, **change))

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import re
+import sys
 import tracemalloc
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,7 +14,7 @@ import safetensors.torch
 import torch
 
 from bids_dtg.errors import BundleError
-from bids_dtg.files.tensors import TensorFile, read_arrays, write_arrays
+from bids_dtg.files.tensors import TensorFile, let_go, read_arrays, write_arrays
 
 TENSORS = {"a.b.x": np.arange(6.0).reshape(2, 3), "a.y": np.array(3.0), "z": np.zeros(2, np.int8)}
 
@@ -95,6 +98,43 @@ def test_values_that_are_not_finite_in_32_bits_are_refused_by_name(tmp_path, val
     with pytest.raises(BundleError, match=r"some\.safetensors has values .* not finite in a\.q"):
         TensorFile(path).require_finite()
     TensorFile(path).below("z").require_finite()
+
+
+def test_large_tensors_are_checked_without_a_copy(tmp_path):
+    path, values = tmp_path / "some.safetensors", np.zeros((3, 20, 90_000), np.float32)
+    path.write_bytes(safetensors.numpy.save({"a": values}))
+    tracemalloc.start()
+    try:
+        TensorFile(path).require_finite()
+        assert tracemalloc.get_traced_memory()[1] < values.nbytes / 5
+    finally:
+        tracemalloc.stop()
+    values[-1, -1, -1] = np.nan
+    path.write_bytes(safetensors.numpy.save({"a": values}))
+    with pytest.raises(BundleError, match=r"some\.safetensors has values .* not finite in a"):
+        TensorFile(path).require_finite()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="as Linux shows what is in memory")
+def test_rows_of_a_mapped_tensor_leave_the_memory_alone(tmp_path):
+    path, values = tmp_path / "some.safetensors", np.ones((8, 2**18), np.float32)
+    path.write_bytes(safetensors.numpy.save({"a": values}))
+    mapped = TensorFile(path).mapped("a")
+
+    def in_memory() -> int:
+        own = Path("/proc/self/smaps").read_text().partition(f"{path}\n")[2]
+        return int(re.search(r"^Rss: +(\d+) kB", own, re.MULTILINE)[1]) * 1024
+
+    assert mapped.sum() == values.size
+    whole = in_memory()
+    assert whole >= values.nbytes
+    let_go(mapped[2:5])
+    assert 0 < in_memory() <= whole - 3 * 2**20
+    let_go(mapped)
+    assert in_memory() == 0
+    assert mapped.sum() == values.size
+    let_go(values)  # which is mapped from nowhere
+    assert values.all()
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float8_e4m3fn])

@@ -8,6 +8,7 @@ from scipy.ndimage import map_coordinates
 
 from bids_dtg.imaging.grid import Grid
 from bids_dtg.imaging.sampling import (
+    CubicSampling,
     GridMismatchError,
     LatticeSampling,
     LinearSampling,
@@ -151,7 +152,7 @@ def test_any_image_is_interpolated_as_by_scipy(seed):
     np.testing.assert_array_equal(nearest, values[(slice(None), *rounded)])
 
 
-@pytest.mark.parametrize("sample", [LinearSampling, nearest_sampling])
+@pytest.mark.parametrize("sample", [LinearSampling, nearest_sampling, CubicSampling])
 def test_outside_the_field_of_view_nothing_is_covered(sample):
     positions = [[-0.49, 0, 0], [-0.51, 0, 0], [0, 8.49, 4], [0, 8.51, 4], [3, 3, 4.49], [3, 3, 9]]
     sampling = sample(SHAPE, OBLIQUE, at(positions))
@@ -169,11 +170,32 @@ def test_on_voxels_values_are_exact(sample):
     np.testing.assert_array_equal(found, values.reshape(2, -1))
 
 
-def test_a_voxel_that_is_not_finite_spoils_what_it_has_a_share_in():
+def test_cubic_splines_pass_through_voxels_and_follow_cubic_polynomials():
+    shape, rng = (24, 22, 20), np.random.default_rng(2)
+    index = np.indices(shape).reshape(3, -1).T
+    centred = (index - np.array(shape) / 2) / 8
+
+    def polynomial(at: np.ndarray) -> np.ndarray:
+        x, y, z = at.T
+        return 3 + x - 2 * y**3 + x * y * z + 0.5 * z**2 * x
+
+    values = polynomial(centred).astype(np.float32)[None]
+    image = np.ascontiguousarray(values.reshape(shape).ravel(order="F"))[None]
+    positions = rng.uniform(9, 12, (200, 3))
+    sampling = CubicSampling(shape, np.eye(4), positions)
+    wanted = polynomial((positions - np.array(shape) / 2) / 8)
+    np.testing.assert_allclose(sampling.apply(image, 1.0, 0.0)[0], wanted, atol=2e-4)
+    noise = rng.normal(size=(1, *SHAPE)).astype(np.float32)
+    found = sampled(np.indices(SHAPE).reshape(3, -1).T, noise, CubicSampling)
+    np.testing.assert_allclose(found, noise.reshape(1, -1), atol=1e-5)
+
+
+@pytest.mark.parametrize("sample", [LinearSampling, CubicSampling])
+def test_a_voxel_that_is_not_finite_spoils_what_it_has_a_share_in(sample):
     values = np.ones((1, *SHAPE), np.float32)
     values[0, 3, 4, 2] = np.nan
     positions = [[3, 4, 2], [3.5, 4, 2], [2, 4, 2], [3, 4.001, 2], [4, 4, 2], [3, 3, 3]]
-    found = sampled(positions, values)[0]
+    found = sampled(positions, values, sample)[0]
     np.testing.assert_array_equal(np.isnan(found), [True, True, False, True, False, False])
 
 
@@ -219,12 +241,15 @@ ALL = np.ones(6, bool)
 
 
 @pytest.mark.parametrize("dtype", [np.int16, np.float32])
-@pytest.mark.parametrize("nearest", [False, True])
-def test_each_frame_is_sampled_at_points_of_its_own(dtype, nearest):
+@pytest.mark.parametrize(
+    ("interpolation", "sample"),
+    [("linear", LinearSampling), ("nearest", nearest_sampling), ("cubic", CubicSampling)],
+)
+def test_each_frame_is_sampled_at_points_of_its_own(dtype, interpolation, sample):
     """The bytes are those of a sampling that is made for one frame's points alone."""
     shape = (7, 8, 5)
     frames = RNG.integers(-99, 99, (6, 280)).astype(dtype)
-    moving = MovingSampling(shape, AFFINE, POINTS, MOTION, keep=ALL, nearest=nearest)
+    moving = MovingSampling(shape, AFFINE, POINTS, MOTION, keep=ALL, interpolation=interpolation)
     # in two blocks, as they come from a file
     found = np.concatenate(
         [moving.apply(frames[:4], 2.0, 1.0), moving.apply(frames[4:], 2.0, 1.0, first=4)]
@@ -232,9 +257,12 @@ def test_each_frame_is_sampled_at_points_of_its_own(dtype, nearest):
     seen = np.ones(len(POINTS), bool)
     for frame, matrix, values in zip(frames, MOTION, found, strict=True):
         there = POINTS @ matrix[:3, :3].T + matrix[:3, 3]
-        single = (nearest_sampling if nearest else LinearSampling)(shape, AFFINE, there)
+        single = sample(shape, AFFINE, there)
         wanted = single.apply(frame[None], 2.0, 1.0)[0]
-        assert values[moving.covered].tobytes() == wanted[moving.covered].tobytes()
+        if interpolation == "cubic":  # its weights are not rounded to single precision
+            np.testing.assert_allclose(values[moving.covered], wanted[moving.covered], atol=1e-3)
+        else:
+            assert values[moving.covered].tobytes() == wanted[moving.covered].tobytes()
         seen &= single.covered
     assert 0 < seen.sum() < len(POINTS)
     np.testing.assert_array_equal(moving.covered, seen)

@@ -18,6 +18,7 @@ from bids_dtg.inputs.index import read_filter_file
 from bids_dtg.inputs.runs import find_runs
 from bids_dtg.inputs.selection import Selection
 from bids_dtg.inputs.space_choice import SpaceRule
+from bids_dtg.inputs.templateflow import TemplateFlow
 
 ANY_BOLD = {"suffix": "bold"}
 
@@ -542,6 +543,42 @@ def test_real_skeletons_have_no_image(shared, name):
 # As docs/datacuration/derivatives.md of nbdc-datahub/hbcd-docs lists them for a session; the hash
 # says which surfaces were made.
 HBCD = "sub-01_ses-V02_hash-0f306a2f_task-rest_dir-PA_run-1"
+
+
+# As .circleci/bcp_full_outputs.txt of nipreps/nibabies lists a session (at 015cdfc3).
+BCP = "sub-01_ses-1mo_task-rest_acq-PA_run-001"
+
+
+def test_nibabies_in_templates_of_infants_is_refused_by_name(tmp_path):
+    root = describe_dataset(tmp_path / "nibabies", pipeline="NiBabies")
+    for space in ("MNIInfant+1", None):
+        add_run(root, session="1mo", entities="acq-PA_run-001", space=space, res=None)
+    func = root / "sub-01" / "ses-1mo" / "func"
+    for more in ("from-boldref_to-T1w_mode-image_desc-coreg_xfm.txt", "desc-hmc_boldref.nii.gz"):
+        (func / f"{BCP}_{more}").write_bytes(b"x")
+    (func.parent / "anat").mkdir()
+    to = "sub-01_ses-1mo_run-001_from-T1w_to-MNIInfant+1_mode-image_xfm.h5"
+    (func.parent / "anat" / to).write_bytes(b"x")
+    rule = SpaceRule(templateflow=TemplateFlow(tmp_path / "nowhere"))
+    with pytest.raises(RunError, match=r"in other spaces only \(MNIInfant\+1, boldref\)"):
+        find_runs(root, "01", rule=rule)
+
+
+# As docs/derivatives.md of ABCD-STUDY/nda-abcd-collection-3165 lists them (at 038e9ab3).
+@pytest.mark.parametrize("model", ["MNI152NLin6Asym", "fsLR"])
+def test_abcd_hcp_pipeline_is_refused_by_name(tmp_path, model):
+    root = describe_dataset(tmp_path / "abcd-hcp-pipeline", pipeline="abcd-hcp-pipeline")
+    func = root / "sub-01" / "ses-baselineYear1Arm1" / "func"
+    func.mkdir(parents=True)
+    for name in (
+        "task-rest_bold_desc-filtered_timeseries.dtseries.nii",
+        "task-rest_run-1_bold_timeseries.dtseries.nii",
+        "task-rest_desc-filtered_motion_mask.mat",
+        "task-rest_run-1_desc-filtered_motion.tsv",
+    ):
+        (func / f"sub-01_ses-baselineYear1Arm1_{name}").write_bytes(b"x")
+    with pytest.raises(RunError, match=r"series of abcd-hcp-pipeline \(.*\), which are not read"):
+        find_runs(root, "01", rule=SpaceRule(model=model))
 
 
 def test_nibabies_as_hbcd_releases_it(tmp_path):

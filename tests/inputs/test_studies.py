@@ -120,6 +120,35 @@ def test_hcp_2025_of_surfaces_only(tmp_path):
         runs_of(tmp_path, "100307")
 
 
+# As datalad-datasets/hcp-functional-connectivity lists a run of 100307 (at c0754213), and with the
+# names of HCP-YA 2025 beside.
+@pytest.mark.parametrize(
+    ("name", "cleaned"),
+    [
+        ("rfMRI_REST1_LR_Atlas_hp2000_clean", "hp2000_clean"),
+        ("rfMRI_REST1_LR_Atlas_MSMAll_hp2000_clean_rclean_tclean", "hp2000_clean_rclean_tclean"),
+        ("rfMRI_REST1_LR_Atlas_MSMAll_hp2000_clean", "hp2000_clean"),
+    ],
+)
+def test_hcp_at_grayordinates(tmp_path, name, cleaned):
+    path = add_hcp_run(tmp_path, bold=BOLD)
+    for more in ("rfMRI_REST1_LR_Atlas_hp2000_clean", name):
+        path.with_name(f"{more}.dtseries.nii").write_bytes(b"x")
+    if "rclean" in name:
+        path.with_name("rfMRI_REST1_LR_Atlas_hp2000_clean.dtseries.nii").unlink()
+    (run,) = runs_of(tmp_path, "100307", model="fsLR")
+    assert (run.bold, run.mask) == (path.with_name(f"{name}.dtseries.nii"), None)
+    assert (run.space, run.cleaned_as) == ("fsLR", cleaned)
+    assert run.title == "sub-100307_task-rest_dir-LR_run-1"
+    (volume,) = runs_of(tmp_path, "100307")
+    assert volume.bold == path
+    run.bold.unlink()
+    for left in path.parent.glob("*.dtseries.nii"):
+        left.unlink()
+    with pytest.raises(RunError, match=r"no cleaned resting run at grayordinates.*_MSMAll"):
+        runs_of(tmp_path, "100307", model="fsLR")
+
+
 def test_hcp_without_cleaned_runs(tmp_path):
     path = add_hcp_run(tmp_path, bold=BOLD)
     path.rename(path.with_name("rfMRI_REST1_LR.nii.gz"))
@@ -241,7 +270,7 @@ def test_a_study_that_is_not_there(tmp_path):
 )
 def test_studies_are_in_one_space(tmp_path, option, told):
     add_hcp_run(tmp_path, bold=BOLD)
-    with pytest.raises(RunError, match=f"an HCP folder is read in {SPACE}, {told}"):
+    with pytest.raises(RunError, match=f"an HCP folder is read in {SPACE} or fsLR, {told}"):
         runs_of(tmp_path, "100307", **option)
     assert len(runs_of(tmp_path, "100307", asked=f"{SPACE}:res-2")) == 1
 
@@ -278,6 +307,40 @@ def test_xcpd_joined_runs_are_not_counted_twice(tmp_path):
         "sub-01_task-rest_run-1",
         "sub-01_task-rest_run-2",
     ]
+
+
+# As xcp_d/tests/data/test_ds001419_cifti_outputs.txt of PennLINC/xcp_d (at e4e45c05) and
+# test_ds001419_nifti_outputs.txt (at 0628035c) list the files of a task with two runs.
+XCPD = {
+    "fsLR": (
+        "space-fsLR_den-91k_desc-denoisedSmoothed_bold.dtseries.nii",
+        "space-fsLR_den-91k_desc-denoised_bold.dtseries.nii",
+        "space-fsLR_seg-4S156Parcels_den-91k_stat-mean_timeseries.ptseries.nii",
+        "space-fsLR_seg-4S156Parcels_den-91k_stat-coverage_boldmap.pscalar.nii",
+        "space-fsLR_seg-4S156Parcels_stat-mean_timeseries.tsv",
+    ),
+    "MNI152NLin2009cAsym": (
+        "space-MNI152NLin2009cAsym_res-2_desc-denoisedSmoothed_bold.nii.gz",
+        "space-MNI152NLin2009cAsym_res-2_desc-denoised_bold.nii.gz",
+        "space-MNI152NLin2009cAsym_res-2_stat-alff_desc-smooth_boldmap.nii.gz",
+        "space-MNI152NLin2009cAsym_res-2_stat-reho_boldmap.nii.gz",
+    ),
+}
+
+
+@pytest.mark.parametrize("space", XCPD)
+def test_xcpd_as_its_own_tests_list_it(tmp_path, space):
+    describe_dataset(tmp_path, pipeline="xcp_d")
+    func = tmp_path / "sub-01" / "func"
+    func.mkdir(parents=True)
+    for run in ("", "_run-01", "_run-02"):
+        for ending in XCPD[space]:
+            (func / f"sub-01_task-imagery{run}_{ending}").write_bytes(b"x")
+        for more in ("outliers", "motion"):
+            (func / f"sub-01_task-imagery{run}_{more}.tsv").write_bytes(b"x")
+    found = runs_of(tmp_path, "01", Selection(tasks=("imagery",)), model=space)
+    assert [run.title for run in found] == [f"sub-01_task-imagery_run-0{n}" for n in (1, 2)]
+    assert all("_desc-denoised_bold" in run.bold.name for run in found)
 
 
 def test_xcpd_in_the_other_template(tmp_path):

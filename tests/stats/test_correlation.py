@@ -46,6 +46,7 @@ def test_people_without_a_value_are_left_out():
 def test_too_few_people_have_no_interval():
     assert np.isnan(correlation_interval(X[:2], Y[:2]).low)
     assert np.isnan(correlation_interval(X, np.ones(60)).mean)
+    assert np.isnan(correlation_interval(X[:2], np.full(2, np.nan)).mean)
 
 
 def test_values_are_of_the_same_people():

@@ -19,6 +19,7 @@ from cifti_people import (
     add_cifti_run,
     brain_models,
     save_maps,
+    save_series,
     tiny_maps,
     tiny_series,
 )
@@ -26,11 +27,13 @@ from fmriprep_dataset import add_run
 from tiny_job import TinyJob, read_table, tree
 
 from bids_dtg.cli.run import main as program
+from bids_dtg.connectome.joined import JoinedRuns
 from bids_dtg.contrasts.bundle.bundle import load_bundle
-from bids_dtg.contrasts.participant.measure import measure
+from bids_dtg.contrasts.participant.measure import Reader, measure
 from bids_dtg.contrasts.participant.predict import predict_maps
 from bids_dtg.inputs.runs import find_runs
 from bids_dtg.inputs.space_choice import SpaceRule
+from bids_dtg.settings import CleaningOptions
 
 STEM = "sub-01_task-rest_space-fsLR_den-32k"
 MAPS = f"{STEM}_stat-z_desc-synthetic_statmap"
@@ -144,6 +147,23 @@ def test_a_chosen_contrast_is_written_alone_and_a_later_call_adds_the_others(tmp
     assert list(nib.load(path).header.get_axis(0).name) == [first, *others]
 
 
+def test_series_of_hcp_are_read_as_they_are(tmp_path):
+    job = CiftiJob(tmp_path, ())
+    job.bids = tmp_path / "hcp"
+    run = "rfMRI_REST1_LR"
+    path = job.bids / f"100307/MNINonLinear/Results/{run}/{run}_Atlas_MSMAll_hp2000_clean"
+    save_series(path.with_name(f"{path.name}.dtseries.nii"), tiny_series(160), job.axis)
+    assert job.run() == 0
+    (made,) = job.out.rglob("*synthetic_statmap.dscalar.nii")
+    other = CiftiJob(tmp_path / "other", ())
+    add_cifti_run(other.bids, "100307", seed=0, entities="_dir-LR")
+    assert other.run("--denoise-strategy", "none") == 0
+    same = nib.load(other.out / f"sub-100307/func/{made.name}").get_fdata()
+    assert nib.load(made).get_fdata().tobytes() == same.tobytes()
+    sidecar = json.loads(next(job.out.rglob("*task-rest_dir-LR_statmap.json")).read_text())
+    assert sidecar["Runs"][0]["CleanedAs"] == "hp2000_clean"
+
+
 def test_volumes_alone_are_refused(tmp_path, capsys):
     job = CiftiJob(tmp_path, ())
     add_run(job.bids)
@@ -188,6 +208,33 @@ def test_its_maps_are_made_at_the_participant_level(cohort, tmp_path):
     expected = 1.0 + np.random.default_rng(7).normal(size=(2, 4)) @ own
     for predicted_map, true in zip(predicted, expected, strict=True):
         assert np.corrcoef(predicted_map, true)[0, 1] > 0.8
+
+
+def test_a_model_of_joined_runs_is_trained_and_applied(tmp_path):
+    people = CiftiCohort(tmp_path)
+    for number, label in enumerate(LABELS):
+        add_cifti_run(people.bids, label, seed=number + 50, entities="_run-2", frames=90)
+    words = ("--space", "fsLR", "--sample", "session", *TRAIN)
+    assert people.analyse("train", *words) == 0
+    bundle = load_bundle(people.out / "group/model-own/bundle")
+    part = bundle.card.part
+    assert (part.sample, part.segment_seconds) == ("session", 1500.0)
+    (stored,) = (people.out / "group/cache/sub-01").glob("*connectomes_of_sessions.npy")
+    reader = Reader.of(bundle, CleaningOptions("simple"), threads=1)
+    rule = SpaceRule(model="fsLR")
+    runs = [reader.measure(run).connectomes for run in find_runs(people.bids, "01", rule=rule)]
+    joined = JoinedRuns()
+    for run in runs:
+        joined.add(run.whole)
+    expected = joined.connectome().r
+    (found,) = np.load(stored)
+    np.testing.assert_allclose(found, expected, atol=1e-3)
+    assert max(np.abs(found - run.whole.r).max() for run in runs) > 0.05
+    people.model = bundle.path
+    assert people.run("--participant-label", "01") == 0
+    (path,) = people.out.glob("sub-01/func/*desc-synthetic_statmap.dscalar.nii")
+    wanted = predict_maps(joined.connectome(), bundle, device="cpu", threads=1)
+    np.testing.assert_allclose(nib.load(path).get_fdata(), wanted.values, atol=1e-5)
 
 
 def test_maps_of_voxels_are_no_targets_of_grayordinates(cohort, tmp_path, capsys):

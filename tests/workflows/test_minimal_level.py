@@ -113,6 +113,9 @@ def test_it_needs_no_confounds_where_nothing_is_removed(tmp_path):
     job = MinimalJob(TinyJob(tmp_path), with_confounds=False)
     assert job.run("--denoise-strategy", "none") == 0
     assert len(images(job.out)) == 3
+    (methods,) = (job.out / "logs/methods").glob("*_raw.md")
+    said = " ".join(methods.read_text().split())
+    assert "raw frames were realigned in the same pass" in said
 
 
 def steps_and_turns() -> np.ndarray:

@@ -34,7 +34,7 @@ from bids_dtg.contrasts.analyses.source import (
 )
 from bids_dtg.contrasts.bundle.bundle import ModelBundle
 from bids_dtg.contrasts.bundle.kinds import MapsKind
-from bids_dtg.contrasts.bundle.part import MapsPart
+from bids_dtg.contrasts.bundle.part import RUN, MapsPart
 from bids_dtg.contrasts.contrast import Contrast
 from bids_dtg.contrasts.kind import LINEAR_MEANS
 from bids_dtg.contrasts.participant.model import Model, obtain_bundle
@@ -156,7 +156,10 @@ class ArraySource:
             form, sets = _form(kind, modelling, people, shared[1] if shared else ())
             maps, words = _roi_maps(people, sets)
             part = MapsPart(
-                (), segment_seconds=kind.segment_seconds(SECONDS_PER_SEGMENT), connectome=form
+                (),
+                segment_seconds=kind.segment_seconds(SECONDS_PER_SEGMENT),
+                connectome=form,
+                sample=modelling.sample or RUN,
             )
             lengths = lengths_of(form)
             bundle = _base(people, maps, part, output / "group")
@@ -439,12 +442,12 @@ class RowArrays(PersonArrays):
 
     source: ArraySource  # the array files
 
-    @property
-    def segment_seconds(self) -> float:
-        """Return why a person's maps cannot be used."""
-        return self.source.bundle.card.part.segment_seconds
-
     summarised: ClassVar[bool] = False  # runs of images are not compared with such rest
+
+    @property
+    def part(self) -> MapsPart:
+        """The part of the bundle's card that says what a sample is."""
+        return self.source.bundle.card.part
 
     def facts_of_maps(self, label: str, maps: Mapping[str, StatMap]) -> dict[str, Any]:
         """Return what a person's array of measured maps depends on."""
@@ -481,7 +484,8 @@ class RowArrays(PersonArrays):
         card = self.source.bundle.card
         return {
             "geometry": {name: card.files[name] for name in card.part.of_geometry},
-            "segment_seconds": self.segment_seconds,
+            "segment_seconds": self.part.segment_seconds,
+            **({"sample": self.part.sample} if self.part.of_sessions else {}),
             "min_minutes": self.source.settings.cleaning.min_minutes,
             "version": __version__,
             "arrays": [
@@ -507,7 +511,7 @@ class RowArrays(PersonArrays):
         self, found: MeasuredRest, rest: NDArray[np.float32], tr_seconds: float
     ) -> None:
         found.repetition_times.append(tr_seconds)
-        for segment in self._connectomes(rest, tr_seconds, self.segment_seconds):
+        for segment in self._connectomes(rest, tr_seconds, self.part.cut_seconds):
             found.add(segment, by_dof=False)
         for minutes in self.lengths:
             frames = round(60 * minutes / tr_seconds)
@@ -630,6 +634,7 @@ def _places(people: ArrayPeople) -> ListedPlaces | Grayordinates:
     """
     if people.grayordinates is None:
         return ListedPlaces(people.places, people.adjacency)
+    places: Grayordinates | ListedPlaces
     if isinstance(people.grayordinates, str):
         places = standard_grayordinates()
     else:
@@ -660,7 +665,7 @@ def _require_same_places(bundle: ModelBundle, people: ArrayPeople) -> None:
             expected="a model that was trained on arrays",
         )
     own, given = bundle.places.names, people.places
-    of_cifti = isinstance(bundle.places, Grayordinates)
+    of_cifti = bundle.card.part.cifti
     if len(own) != len(given) or (people.places_named and own != given and not of_cifti):
         first = next((a for a, b in zip(own, given, strict=False) if a != b), own[-1])
         raise DatasetError(

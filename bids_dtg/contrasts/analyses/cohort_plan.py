@@ -11,8 +11,10 @@ from bids_dtg.contrasts.contrast import Contrast, hcp_contrasts
 from bids_dtg.contrasts.participant.request import Request
 from bids_dtg.errors import DatasetError, RunError
 from bids_dtg.files.names import plain_label
+from bids_dtg.inputs.selection import PARCELS
 from bids_dtg.inputs.space_choice import SURFACE
-from bids_dtg.inputs.statmap_files import StatFile, find_statmap_files
+from bids_dtg.inputs.statmap_file import StatFile
+from bids_dtg.inputs.statmap_files import find_statmap_files
 from bids_dtg.inputs.statmaps import (
     PersonMaps,
     Statistic,
@@ -144,8 +146,8 @@ def _ways(request: Request, files: Sequence[StatFile]) -> tuple[dict[str, Path],
     ways: dict[str, Path] = {}
     lacks: list[RunError] = []
     model = request.bundle.space
-    spaces = {file.space for file in files if file.space not in (None, model, SURFACE)}
-    if model == SURFACE:
+    spaces = {file.space for file in files if file.space not in (None, model, SURFACE, PARCELS)}
+    if model in (SURFACE, PARCELS):
         return ways, lacks
     for space in sorted(filter(None, spaces)):
         try:

@@ -75,6 +75,7 @@ def model_space(bundle: ModelBundle, form: Form = MARGINAL) -> ModelSpace:
         mask_sha256=places,
         roi_maps_sha256=maps,
         form=form,
+        joins_runs=bundle.card.part.of_sessions,
     )
 
 

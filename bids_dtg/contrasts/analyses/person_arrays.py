@@ -16,11 +16,12 @@ from numpy.typing import NDArray
 from bids_dtg.cleaning.design import TooShortError
 from bids_dtg.cohort.measured_maps import read_measured
 from bids_dtg.connectome.connectome import Connectome
-from bids_dtg.connectome.design import SECONDS_PER_RUN
 from bids_dtg.connectome.effective_dof import segment_weight
 from bids_dtg.connectome.form import MARGINAL, Form
+from bids_dtg.connectome.joined import JoinedRuns
 from bids_dtg.connectome.training_distribution.summary import Rest, pack_rest, unpack_rest
 from bids_dtg.contrasts.analyses.cohort_plan import CohortPlan
+from bids_dtg.contrasts.bundle.part import MapsPart
 from bids_dtg.contrasts.participant.measure import Reader
 from bids_dtg.contrasts.participant.request import Request
 from bids_dtg.contrasts.people import Person
@@ -174,8 +175,8 @@ class PersonArrays(ABC):
 
     @property
     @abstractmethod
-    def segment_seconds(self) -> float:
-        """Length of rest of one connectome."""
+    def part(self) -> MapsPart:
+        """The part of the model's card that says what a sample is."""
 
     @abstractmethod
     def facts_of_maps(self, label: str, maps: Mapping[str, StatMap]) -> dict[str, Any]:
@@ -220,8 +221,10 @@ class PersonArrays(ABC):
 
     @property
     def _whole(self) -> str:
-        """Ending of array names of uncut runs, which are stored separately."""
-        return "_of_whole_runs" if self.segment_seconds >= SECONDS_PER_RUN else ""
+        """Ending of array names of uncut and of joined runs, which are stored separately."""
+        if self.part.of_sessions:
+            return "_of_sessions"
+        return "_of_whole_runs" if self.part.whole_runs else ""
 
     def _of_rest(self, label: str) -> tuple[str, ...]:
         summaries = [self._summaries(label)] if self.summarised else []
@@ -246,9 +249,9 @@ class RunArrays(PersonArrays):
     reader: Reader | None = None  # reduces runs of rest; None: arrays are only read
 
     @property
-    def segment_seconds(self) -> float:
-        """Return why a person's maps cannot be used."""
-        return self.request.bundle.card.part.segment_seconds
+    def part(self) -> MapsPart:
+        """The part of the card that says what a sample is."""
+        return self.request.bundle.card.part
 
     def facts_of_maps(self, label: str, maps: Mapping[str, StatMap]) -> dict[str, Any]:
         """Return what an array of measured maps depends on."""
@@ -308,7 +311,8 @@ class RunArrays(PersonArrays):
         planned = self.request.averages(label)
         return {
             "geometry": self._geometry(),
-            "segment_seconds": self.segment_seconds,
+            "segment_seconds": self.part.segment_seconds,
+            **({"sample": self.part.sample} if self.part.of_sessions else {}),
             "options": self._cleaning(),
             "version": __version__,
             "weighted_by": "dof" if _by_dof(planned) else "seconds",
@@ -324,6 +328,7 @@ class RunArrays(PersonArrays):
         assert self.reader is not None
         planned = self.request.averages(label)
         found, by_dof = MeasuredRest(Rest((), ())), _by_dof(planned)
+        sessions: dict[str | None, JoinedRuns] = {}
         for run in (run for plan in planned for run in plan.runs):
             try:
                 measured = self.reader.measure(
@@ -335,9 +340,14 @@ class RunArrays(PersonArrays):
             found.summaries += self.reader.summarise(measured.connectomes)
             found.repetition_times.append(measured.design.tr_seconds)
             for segment in measured.connectomes.segments:
-                found.add(segment, by_dof=by_dof)
+                if self.part.of_sessions:
+                    sessions.setdefault(run.session, JoinedRuns()).add(segment)
+                else:
+                    found.add(segment, by_dof=by_dof)
             for minutes, part in measured.connectomes.beginnings.items():
                 found.add_shorter(minutes, part.r)
+        for joined in sessions.values():
+            found.add(joined.connectome(), by_dof=by_dof)
         return found
 
     def _reading(self, statmap: StatMap) -> Callable[[Path], NDArray[np.float32]]:

@@ -25,7 +25,7 @@ from bids_dtg.contrasts.analyses.cohort_plan import CohortPlan, plan_cohort
 from bids_dtg.contrasts.analyses.person_arrays import PersonArrays, RunArrays
 from bids_dtg.contrasts.bundle.bundle import ModelBundle
 from bids_dtg.contrasts.bundle.kinds import KINDS, MapsKind
-from bids_dtg.contrasts.bundle.part import MapsPart
+from bids_dtg.contrasts.bundle.part import RUN, MapsPart
 from bids_dtg.contrasts.bundle.writer import BundleArrays, geometry_files
 from bids_dtg.contrasts.contrast import Contrast
 from bids_dtg.contrasts.participant.model import Model
@@ -41,9 +41,11 @@ from bids_dtg.files.provenance import file_fingerprint
 from bids_dtg.imaging.places import ListedPlaces
 from bids_dtg.imaging.surfaces.dtseries import read_series_header
 from bids_dtg.imaging.surfaces.grayordinates import Grayordinates
+from bids_dtg.imaging.surfaces.parcel_places import ParcelPlaces
 from bids_dtg.inputs.dataset import own_name
 from bids_dtg.inputs.find import find_input_runs
-from bids_dtg.inputs.space_choice import SURFACE, SpaceRule
+from bids_dtg.inputs.selection import PARCELS
+from bids_dtg.inputs.space_choice import SURFACE, SpaceRule, names_parcels
 from bids_dtg.inputs.splits_file import Families, read_families
 from bids_dtg.inputs.statmaps import statmaps_place
 from bids_dtg.notices import counted, say
@@ -84,7 +86,7 @@ def own_form(kind: MapsKind, modelling: ModellingOptions, sets: Sequence[int]) -
 
 
 def template_bundle(
-    places: ListedPlaces | Grayordinates,
+    places: Grayordinates | ListedPlaces,
     roi_maps: NDArray[np.floating],
     part: MapsPart,
     folder: Path,
@@ -104,13 +106,13 @@ def template_bundle(
         How the ROI maps were made; None: they were given.
     """
     files = geometry_files(BundleArrays({}, roi_maps, places, places))
+    parcels = isinstance(places, ParcelPlaces)
+    cifti = parcels or isinstance(places, Grayordinates)
     card = ModelCard(
-        name="grayordinates" if isinstance(places, Grayordinates) else "arrays",
+        name="parcels" if parcels else "grayordinates" if cifti else "arrays",
         version="1",
         kind=next(iter(KINDS)),
-        part=dataclasses.replace(
-            part, places=places.number, cifti=isinstance(places, Grayordinates)
-        ),
+        part=dataclasses.replace(part, places=places.number, cifti=cifti, parcels=parcels),
         files={name: hashlib.sha256(data).hexdigest() for name, data in files.items()},
         record=None if record is None else {"roi_maps": record},
     )
@@ -321,7 +323,10 @@ class DatasetSource:
         request = Request.prepare(settings.replace(derivatives=others))
         card = request.bundle.card
         if kind is not None:
-            request = request.with_segments(kind.segment_seconds(card.part.segment_seconds))
+            request = request.with_samples(
+                kind.segment_seconds(card.part.segment_seconds),
+                settings.modelling.sample or card.part.sample,
+            )
         form, sets = None, settings.modelling.rois
         words = f"masks and ROI maps are those of {card.name} {card.version}"
         if kind is not None:
@@ -345,13 +350,13 @@ class DatasetSource:
             sets = settings.modelling.rois or sets_that_fit(kind.image_sets, places.number)
             if not sets:
                 raise SettingsError(
-                    f"a {kind.name} model of {counted(places.number, 'grayordinate')} has no "
-                    "ROI maps",
-                    expected="--rois N, or a --model of grayordinates that has some",
+                    f"a {kind.name} model of {places.density} has no ROI maps",
+                    expected="--rois N, or a --model of such places that has some",
                 )
             form = own_form(kind, settings.modelling, sets)
             seconds = kind.segment_seconds(SECONDS_PER_SEGMENT)
-            part = MapsPart((), segment_seconds=seconds, connectome=form)
+            sample = settings.modelling.sample or RUN
+            part = MapsPart((), segment_seconds=seconds, connectome=form, sample=sample)
             dtype = np.float16 if part.several else np.float32
             maps = np.zeros((sum(sets), places.number), dtype)
             made.append((form, sets, f"places are those of {example}"))
@@ -373,22 +378,22 @@ class DatasetSource:
 
     @property
     def settings(self) -> Settings:
-        """The dataset of fMRIPrep or XCP-D."""
+        """Options of the call."""
         return self.request.settings
 
     @property
     def dataset(self) -> SourceDataset:
-        """Folder of the results."""
+        """The dataset of runs."""
         return self.request.dataset
 
     @property
     def output(self) -> DerivativeDataset:
-        """The model."""
+        """Folder of the results."""
         return self.request.output
 
     @property
     def bundle(self) -> ModelBundle:
-        """Folder of the measured maps."""
+        """The model, or the template of one that is trained."""
         return self.request.bundle
 
     def form(self, kind: MapsKind | None) -> Form:
@@ -438,7 +443,7 @@ class DatasetSource:
         maps, record = self._made_maps(training)
         base = self.bundle
         part = dataclasses.replace(base.card.part, connectome=self.own_form)
-        if isinstance(base.places, Grayordinates):
+        if isinstance(base.places, Grayordinates | ParcelPlaces):
             kept = maps.astype(np.float16) if part.several else maps
             bundle = template_bundle(base.places, kept, part, base.path, record)
             words = f"{self.maps_words} {self._made_by(training)}"
@@ -584,8 +589,8 @@ def _no_maps(settings: Settings) -> SettingsError:
     )
 
 
-def _first_places(asked: Asked) -> tuple[Grayordinates, str]:
-    """Return the grayordinates of the first series that can be read, and the file's name.
+def _first_places(asked: Asked) -> tuple[Grayordinates | ParcelPlaces, str]:
+    """Return the grayordinates, or parcels, of the first series that can be read, and its name.
 
     Raises
     ------
@@ -593,7 +598,8 @@ def _first_places(asked: Asked) -> tuple[Grayordinates, str]:
         Nobody has one.
     """
     failures: list[DtgError] = []
-    rule = SpaceRule(model=SURFACE, asked=asked.settings.inputs.space)
+    space = asked.settings.inputs.space or SURFACE
+    rule = SpaceRule(model=PARCELS if names_parcels(space) else SURFACE, asked=space)
     for participant in asked.participants:
         try:
             run = find_input_runs(asked.dataset, participant, asked.selection, rule=rule)[0]
@@ -601,7 +607,7 @@ def _first_places(asked: Asked) -> tuple[Grayordinates, str]:
         except DtgError as err:
             failures.append(err)
     raise DatasetError(
-        f"nobody in {asked.dataset.root} has a series at grayordinates: {failures[0].found}",
+        f"nobody in {asked.dataset.root} has a series in {space}: {failures[0].found}",
         expected=failures[0].expected,
         remedy=failures[0].remedy,
     )

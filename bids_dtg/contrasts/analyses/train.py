@@ -418,7 +418,9 @@ def write_fitted(
             grid=base.card.part.grid,
             places=base.card.part.places,
             cifti=base.card.part.cifti,
-            segment_seconds=base.card.part.segment_seconds,
+            parcels=base.card.part.parcels,
+            segment_seconds=_sample_seconds(base.card.part, training),
+            sample=base.card.part.sample,
             statistic=cohort.statistic,
             units=cohort.statistic if cohort.statistic != "effect" else "arbitrary",
             recentring=None if fitted.correction is None else recentring,
@@ -452,3 +454,11 @@ def write_fitted(
     )
     people = record_people(analysis.source, dataclasses.asdict(split), earlier)
     return write_bundle(analysis.results.add(f"{BUNDLE}/"), card, arrays, people)
+
+
+def _sample_seconds(part: MapsPart, training: Sequence[Person]) -> float:
+    """Return the length of rest in one sample: of joined runs, the training people's mean."""
+    minutes = [person.minutes for person in training]
+    if not part.of_sessions or not np.isfinite(minutes).all():
+        return part.segment_seconds
+    return round(60 * sum(minutes) / sum(len(person.connectomes) for person in training), 1)

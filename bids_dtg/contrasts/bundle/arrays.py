@@ -31,7 +31,8 @@ from bids_dtg.connectome.training_distribution.figure_statistics import FigureSt
 from bids_dtg.errors import BundleError
 from bids_dtg.files.tensors import TensorFile, encode_arrays, let_go
 from bids_dtg.imaging.places import ListedPlaces, Places
-from bids_dtg.imaging.surfaces.grayordinates import SURFACE_SPACE, Grayordinates
+from bids_dtg.imaging.surfaces.grayordinates import FAULTS, SURFACE_SPACE, Grayordinates
+from bids_dtg.imaging.surfaces.parcel_places import ParcelPlaces
 from bids_dtg.imaging.surfaces.templates import SIDES, read_template
 from bids_dtg.stats.conformal import Calibration, PooledError
 
@@ -51,6 +52,7 @@ _AMOUNTS = ("memory_s", "per_second", "reference", "lowest", "highest")
 _COUNTED = ("degrees of freedom", "seconds")
 
 _NAMES, _ADJACENCY, _LISTED_MAPS, _COMBINE = "names", "adjacency", "roi_maps", "combine"
+_PARCELS = "parcels"  # axes of a map of parcels, in CIFTI's XML
 _PARTS, _VOXELS, _SHAPE, _AFFINE = "parts", "voxels", "shape", "affine"
 _VERTICES = {"L": "left_vertices", "R": "right_vertices"}
 _MOST_VOXELS = 2**24  # of the volume that grayordinates lie in
@@ -290,6 +292,31 @@ def read_grayordinates(path: Path, number: int) -> Grayordinates:
         )
     except ValueError as err:
         raise BundleError(f"{path}: {err}", remedy=_REMEDY) from err
+
+
+def encode_parcels(places: ParcelPlaces) -> bytes:
+    """Encode parcels of CIFTI as the file's bytes (deterministic)."""
+    return encode_arrays({_PARCELS: np.frombuffer(places.to_xml(), np.uint8)})
+
+
+def read_parcels(path: Path, number: int) -> ParcelPlaces:
+    """Read so many parcels of CIFTI.
+
+    Raises
+    ------
+    BundleError
+        If the file is damaged or holds something else.
+    """
+    file = TensorFile(path)
+    (size,) = file.shape(_PARCELS, axes=1)
+    xml = read_tensors(path, {_PARCELS: ("uint8", (size,))})[_PARCELS].tobytes()
+    try:
+        places = ParcelPlaces.of_xml(xml)
+    except FAULTS as err:
+        raise BundleError(f"{path}: its parcels cannot be read: {err}", remedy=_REMEDY) from err
+    if places.number != number:
+        raise BundleError(f"{path} has {places.number} parcels", expected=f"{number}")
+    return places
 
 
 def encode_places(places: ListedPlaces) -> bytes:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bids_dtg.bundles.bundle import Bundle, read_verified_card
+from bids_dtg.bundles.bundle import Bundle, verified_card
 from bids_dtg.bundles.card import CARD_FILE, WEIGHTS_FILE, ModelCard
 from bids_dtg.bundles.people import PEOPLE_FILE, ModelPeople
 from bids_dtg.bundles.store import find_bundle
@@ -24,6 +24,7 @@ from bids_dtg.contrasts.bundle.arrays import (
     read_grayordinates,
     read_listed_maps,
     read_offset,
+    read_parcels,
     read_places,
     read_training_distribution,
 )
@@ -49,6 +50,7 @@ from bids_dtg.imaging.nifti import read_mask
 from bids_dtg.imaging.places import Places, VoxelPlaces
 from bids_dtg.imaging.sampling import LatticeSampling
 from bids_dtg.imaging.surfaces.grayordinates import Grayordinates
+from bids_dtg.imaging.surfaces.parcel_places import ParcelPlaces
 from bids_dtg.stats.conformal import Calibration
 from bids_dtg.stats.deviation import Deviation
 from bids_dtg.stats.parcel_intervals import ParcelIntervals
@@ -117,7 +119,7 @@ class ModelBundle(Bundle[MapsPart]):
         card = self.card
         if card.part.cifti:
             raise BundleError(
-                f"{card.name} is a model of grayordinates, without a grid",
+                f"{card.name} is a model of {card.part.cifti_words}, without a grid",
                 expected="a model on a grid, for what is asked",
             )
         if card.part.grid is None:
@@ -139,14 +141,14 @@ class ModelBundle(Bundle[MapsPart]):
         BundleError
             The places have names alone.
         """
-        if isinstance(self.places, Grayordinates):
+        if isinstance(self.places, Grayordinates | ParcelPlaces):
             return self.places.space
         return self.grid.space
 
     @property
     def metadata(self) -> dict[str, Any]:
         """What BIDS wants in the sidecars of maps at the places; BundleError as for `space`."""
-        if isinstance(self.places, Grayordinates):
+        if isinstance(self.places, Grayordinates | ParcelPlaces):
             return self.places.metadata
         return self.grid.brain_metadata
 
@@ -157,7 +159,7 @@ class ModelBundle(Bundle[MapsPart]):
         Of grayordinates it is the distance between neighbouring vertices.
         """
         stated = self.card.training.voxel_size_mm
-        if stated is None and isinstance(self.places, Grayordinates):
+        if stated is None and isinstance(self.places, Grayordinates | ParcelPlaces):
             return self.places.spacing_mm
         return self.grid.voxel_edge_mm if stated is None else stated
 
@@ -299,32 +301,32 @@ def load_bundle(name_or_path: str | Path) -> ModelBundle:
     ('demo', 50, 47)
     """
     folder = find_bundle(name_or_path)
-    card, identity = read_verified_card(folder, MapsPart)
-    weights = TensorFile(folder / WEIGHTS_FILE)
-    rois, outputs = KINDS[card.kind].module().channels(weights)
-    if outputs != len(card.part.contrasts):
-        raise BundleError(
-            f"{weights.path} predicts {outputs} maps",
-            expected=f"{len(card.part.contrasts)}, as model.json lists",
+    with verified_card(folder, MapsPart) as (card, identity):
+        weights = TensorFile(folder / WEIGHTS_FILE)
+        rois, outputs = KINDS[card.kind].module().channels(weights)
+        if outputs != len(card.part.contrasts):
+            raise BundleError(
+                f"{weights.path} predicts {outputs} maps",
+                expected=f"{len(card.part.contrasts)}, as model.json lists",
+            )
+        brain, places, roi_maps, combine = _read_geometry(folder, card, rois)
+        correction = _correction(folder, card.part, places.number)
+        calibration = _calibration(folder, card, places)
+        return ModelBundle(
+            path=folder,
+            card=card,
+            identity=identity,
+            brain=brain,
+            places=places,
+            roi_maps=roi_maps,
+            correction=correction,
+            calibration=calibration,
+            parcel_intervals=_parcel_intervals(folder, card),
+            training_distribution=_training_distribution(folder, card, rois),
+            people=ModelPeople.read(folder / PEOPLE_FILE) if PEOPLE_FILE in card.files else None,
+            deviation=_deviation(folder, card, places, correction, calibration),
+            combine=combine,
         )
-    brain, places, roi_maps, combine = _read_geometry(folder, card, rois)
-    correction = _correction(folder, card.part, places.number)
-    calibration = _calibration(folder, card, places)
-    return ModelBundle(
-        path=folder,
-        card=card,
-        identity=identity,
-        brain=brain,
-        places=places,
-        roi_maps=roi_maps,
-        correction=correction,
-        calibration=calibration,
-        parcel_intervals=_parcel_intervals(folder, card),
-        training_distribution=_training_distribution(folder, card, rois),
-        people=ModelPeople.read(folder / PEOPLE_FILE) if PEOPLE_FILE in card.files else None,
-        deviation=_deviation(folder, card, places, correction, calibration),
-        combine=combine,
-    )
 
 
 def _read_geometry(
@@ -341,6 +343,7 @@ def _read_geometry(
     if grid is None:
         assert number is not None  # a card has a grid or a number of places
         read = read_grayordinates if card.part.cifti else read_places
+        read = read_parcels if card.part.parcels else read
         listed: Places = read(folder / PLACES_FILE, number)
         maps = read_listed_maps(folder / LISTED_MAPS_FILE, rois, number, several=several)
         return listed, listed, maps, None

@@ -14,7 +14,7 @@ from bids_dtg.bundles.card import ModelCard, TrainingData
 from bids_dtg.bundles.people import ModelPeople
 from bids_dtg.contrasts.bundle.bundle import ModelBundle, read_roi_maps
 from bids_dtg.contrasts.bundle.kinds import ATTENTION_UNET
-from bids_dtg.contrasts.bundle.part import MapsPart
+from bids_dtg.contrasts.bundle.part import RUN, MapsPart
 from bids_dtg.contrasts.bundle.writer import BundleArrays, write_bundle
 from bids_dtg.contrasts.contrast import Contrast, check_contrasts, hcp_contrasts, parse_contrasts
 from bids_dtg.errors import BundleError, ForeignFileError, RunError
@@ -55,6 +55,7 @@ class ModelFacts:
     description: str = ""  # a line or two in plain words
     training: TrainingData = field(default_factory=TrainingData)  # what it was trained on
     segment_seconds: float = 432.0  # length of rest in one training sample
+    sample: str = RUN  # as in `MapsPart`
     for_science: bool = True  # False: every output and log carries the notice
     notice: str = ""  # shown to users at each use
     record: Mapping[str, Any] | None = None  # how it was trained, for readers
@@ -105,7 +106,7 @@ def convert_checkpoint(files: CheckpointFiles, out: str | Path, facts: ModelFact
         name=facts.name,
         version=facts.version,
         kind=ATTENTION_UNET.name,
-        part=MapsPart(contrasts, grid, segment_seconds=facts.segment_seconds),
+        part=MapsPart(contrasts, grid, segment_seconds=facts.segment_seconds, sample=facts.sample),
         licence=facts.licence,
         citation=facts.citation,
         description=facts.description,
@@ -145,6 +146,7 @@ def convert_published(
         description=model.description,
         training=model.training,
         segment_seconds=model.segment_seconds,
+        sample=model.sample,
         notice=model.notice,
         record={"published_files": [_entry(file, files[file]) for file in model.files]},
         sources=model.sources,

@@ -7,7 +7,6 @@ from typing import Any
 
 from bids_dtg.bundles.overview import table_lines
 from bids_dtg.bundles.people import UNCERTAIN, ModelPeople
-from bids_dtg.connectome.design import SECONDS_PER_RUN
 from bids_dtg.contrasts.bundle.bundle import ModelBundle
 from bids_dtg.contrasts.bundle.output_layer import compare_with_others
 from bids_dtg.contrasts.bundle.registry import PUBLISHED, people_of, published_folders
@@ -30,8 +29,9 @@ def maps_facts(bundle: ModelBundle) -> list[tuple[str, str]]:
     """Return the names and texts of facts that only such models have."""
     part, fact = bundle.card.part, bundle.card.with_source
     same = ", ".join(part.not_individual)
-    whole = part.segment_seconds >= SECONDS_PER_RUN
-    segment = "none: each run is read whole" if whole else f"{part.segment_seconds:g} s"
+    segment = "none: each run is read whole" if part.whole_runs else f"{part.segment_seconds:g} s"
+    if part.of_sessions:
+        segment = f"none: runs of a session are joined, {part.segment_seconds:g} s in training"
     return [
         ("people", _people_words(people_of(bundle))),
         ("segment", fact("segment_seconds", segment)),
@@ -55,7 +55,7 @@ def _places_facts(bundle: ModelBundle) -> list[tuple[str, str]]:
     if grid is None:
         words = "none: places have names, and arrays are read (--input-arrays)"
         if bundle.card.part.cifti:
-            words = "none: places are grayordinates, and CIFTI series are read"
+            words = f"none: places are {bundle.card.part.cifti_words}, and CIFTI series are read"
         return [("grid", bundle.card.with_source("grid", words)), ("places", f"{number} places")]
     sizes = " x ".join(str(size) for size in grid.shape)
     words = f"{sizes} voxels, {grid.space}, res-{grid.resolution or 'none'}"

@@ -12,6 +12,7 @@ import numpy as np
 
 from bids_dtg.bundles.fields import JsonFields
 from bids_dtg.bundles.people import PEOPLE_FILE
+from bids_dtg.connectome.design import SECONDS_PER_RUN
 from bids_dtg.connectome.form import FORMS, MARGINAL, Form
 from bids_dtg.contrasts.bundle.arrays import (
     CALIBRATION_FILE,
@@ -39,6 +40,7 @@ _REQUIRED_OF_SETS = (LISTED_MAPS_FILE, BRAIN_MASK_FILE, MASK_FILE)
 _LARGEST_GRID, LARGEST_PLACES = 1 << 24, 1 << 20
 
 DUAL_REGRESSION = "dual-regression"
+RUN, SESSION = "run", "session"  # what a sample is
 GAIN_DIGITS = 4  # a hundredth of the precision that the measured people allow
 _LABEL = re.compile(r"[A-Za-z0-9]+")
 
@@ -93,7 +95,7 @@ class MapsPart:
         *("description", "training", "roi_series", "segment_seconds", "mask_input", "statistic"),
         *("units", "for_science", "notice", "files", "recentring", "gains", "reference"),
         *("calibration", "places", "sources", "same_for_all", "connectome", "rois"),
-        *("parcel_intervals", "deviation", "cifti"),
+        *("parcel_intervals", "deviation", "cifti", "parcels", "sample"),
     )
     FILES: ClassVar[tuple[str, ...]] = (
         *(*_REQUIRED, *_REQUIRED_LISTED, OFFSET_FILE, CALIBRATION_FILE, TRAINING_DISTRIBUTION_FILE),
@@ -104,7 +106,8 @@ class MapsPart:
     grid: Grid | None = None  # where its maps and masks lie; None: at names, or grayordinates
     places: int | None = None  # how many places it has, without a grid; None: it has a grid
     roi_series: str = DUAL_REGRESSION  # how ROI series are made from the ROI maps
-    segment_seconds: float = 432.0  # length of rest in one training sample
+    # Length of rest in one training sample; more than any run has: runs are not cut.
+    segment_seconds: float = 432.0
     mask_input: bool = True  # whether the connectome is 0 outside the mask at prediction
     statistic: str = "z"  # value of the BIDS entity stat- of the maps
     units: str = "z"  # unit of the maps
@@ -119,7 +122,30 @@ class MapsPart:
     same_for_all: tuple[str, ...] = ()
     connectome: Form = MARGINAL  # what the model reads
     deviation: Mapping[str, Any] | None = None  # whose mean and spread: `statistics`
-    cifti: bool = False  # whether its places without a grid are grayordinates, not names
+    cifti: bool = False  # whether its places without a grid are those of CIFTI, not names
+    parcels: bool = False  # whether these are parcels, not grayordinates
+    # What a sample is: a run, or segments of it, or all runs of a session, joined.
+    sample: str = RUN
+
+    @property
+    def cifti_words(self) -> str:
+        """What its places are, if they are those of CIFTI."""
+        return "parcels" if self.parcels else "grayordinates"
+
+    @property
+    def of_sessions(self) -> bool:
+        """Whether a sample is all runs of a session, joined."""
+        return self.sample == SESSION
+
+    @property
+    def cut_seconds(self) -> float:
+        """Length that runs are cut into; runs of a session that are joined stay whole."""
+        return SECONDS_PER_RUN if self.of_sessions else self.segment_seconds
+
+    @property
+    def whole_runs(self) -> bool:
+        """Whether runs are not cut, and not joined."""
+        return self.sample == RUN and self.segment_seconds >= SECONDS_PER_RUN
 
     @property
     def outputs(self) -> str:
@@ -185,6 +211,9 @@ class MapsPart:
         newest = form.standardised or form.fixed is not None
         content |= {"format_version": 6} if newest else {}
         content |= {"format_version": 7, "cifti": True} if content.pop("cifti") else {}
+        parcels, sample = content.pop("parcels"), content.pop("sample")
+        content |= {"format_version": 8, "parcels": True} if parcels else {}
+        content |= {"format_version": 8, "sample": sample} if sample != RUN else {}
         content["contrasts"] = [asdict(contrast) for contrast in self.contrasts]
         content["recentring"] = self.recentring and self.recentring.to_json()
         content["reference"] = content.pop("training_distribution")
@@ -225,6 +254,8 @@ class MapsPart:
             connectome=_form(fields),
             deviation=fields.mapping_or_none("deviation"),
             cifti=listed and not fields.absent("cifti") and fields.flag("cifti"),
+            parcels=listed and not fields.absent("parcels") and fields.flag("parcels"),
+            sample=_sample(fields),
         )
         if (part.recentring is None) != (part.gains is None):
             raise fields.wrong("gains", part.gains, "gains and recentring, or neither")
@@ -260,6 +291,16 @@ def _places(fields: JsonFields) -> int:
     if not 1 <= number <= LARGEST_PLACES:
         raise fields.wrong("places", number, f"1 to {LARGEST_PLACES} places")
     return number
+
+
+def _sample(fields: JsonFields) -> str:
+    """Return what a sample is; cards without the field are of programs that joined nothing."""
+    if fields.absent("sample"):
+        return RUN
+    found = fields.text("sample")
+    if found not in (RUN, SESSION):
+        raise fields.wrong("sample", found, f"{RUN} or {SESSION}")
+    return found
 
 
 def _roi_series(fields: JsonFields) -> str:

@@ -15,6 +15,7 @@ from bids_dtg.bundles.card import TrainingData
 from bids_dtg.bundles.people import ModelPeople
 from bids_dtg.bundles.published import PublishedModel
 from bids_dtg.bundles.store import installed_models
+from bids_dtg.contrasts.bundle.part import RUN, SESSION
 from bids_dtg.contrasts.bundle.published_people import published_people
 from bids_dtg.files.download import FetchedFile, PinnedFile
 
@@ -70,6 +71,7 @@ class PublishedMaps(PublishedModel["ModelBundle"]):
     description: str  # a line or two in plain words
     training: TrainingData  # what it was trained on
     segment_seconds: float  # length of rest in one training sample
+    sample: str = RUN  # as in `MapsPart`
     sources: Mapping[str, str]  # facts of the card -> stated or inferred, as in `ModelCard`
     data_sets: tuple[str, ...]  # published lists of the people it was made with
     unlisted: tuple[str, ...] = ()  # further people used to make it, in words
@@ -173,6 +175,7 @@ _HCP_D = PublishedMaps(
     ),
     # A person's runs form one sample: 4 of 488 frames in the protocol of HCP Development.
     segment_seconds=1561.6,
+    sample=SESSION,
     # The scripts tune two models on two contrasts; frame and length are the protocol's.
     sources=_SOURCES
     | dict.fromkeys(

@@ -22,6 +22,7 @@ from bids_dtg.contrasts.bundle.arrays import (
     encode_grayordinates,
     encode_listed_maps,
     encode_offset,
+    encode_parcels,
     encode_places,
     encode_training_distribution,
     from_steps,
@@ -48,6 +49,7 @@ from bids_dtg.contrasts.recentring import Correction
 from bids_dtg.files.tensors import encode_arrays
 from bids_dtg.imaging.places import ListedPlaces, Places
 from bids_dtg.imaging.surfaces.grayordinates import Grayordinates
+from bids_dtg.imaging.surfaces.parcel_places import ParcelPlaces
 from bids_dtg.stats.conformal import Calibration
 from bids_dtg.stats.deviation import Deviation
 from bids_dtg.stats.parcel_intervals import ParcelIntervals
@@ -202,6 +204,8 @@ def geometry_files(arrays: BundleArrays, *, several: bool = False) -> dict[str, 
     listed = encode_listed_maps(arrays.roi_maps)
     if isinstance(arrays.places, Grayordinates):
         return {PLACES_FILE: encode_grayordinates(arrays.places), LISTED_MAPS_FILE: listed}
+    if isinstance(arrays.places, ParcelPlaces):
+        return {PLACES_FILE: encode_parcels(arrays.places), LISTED_MAPS_FILE: listed}
     if isinstance(arrays.places, ListedPlaces):
         return {PLACES_FILE: encode_places(arrays.places), LISTED_MAPS_FILE: listed}
     masks = {

@@ -63,7 +63,7 @@ def nodes_of(bundle: ModelBundle) -> dict[str, NodeFile]:
     title = f"ROI maps of the model {card.name} {card.version}, which overlap: "
     return {
         name: NodeFile(
-            bundle.space,
+            bundle.places.entities["space"] or bundle.space,
             name or segment_label(card.name),
             {roi: f"roi{roi:02d}" for roi in range(1, rows.stop - rows.start + 1)},
             title

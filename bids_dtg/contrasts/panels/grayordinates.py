@@ -11,8 +11,13 @@ from numpy.typing import NDArray
 
 from bids_dtg.errors import RunError
 from bids_dtg.imaging.grid import Grid
-from bids_dtg.imaging.surfaces.grayordinates import Grayordinates, read_cifti_maps
-from bids_dtg.imaging.surfaces.templates import SIDES
+from bids_dtg.imaging.surfaces.grayordinates import (
+    SURFACE_SPACE,
+    Grayordinates,
+    read_cifti_maps,
+)
+from bids_dtg.imaging.surfaces.parcel_places import ParcelPlaces
+from bids_dtg.imaging.surfaces.templates import SIDES, read_template
 from bids_dtg.report.colours import Scale
 from bids_dtg.report.pictures import Backdrop
 from bids_dtg.report.slices import AXIAL, Background, Box, View, Volume
@@ -20,6 +25,8 @@ from bids_dtg.report.surface_views import surface_row
 
 # Slices through what lies below the cortex.
 BELOW = tuple(View(AXIAL, mm) for mm in (-24, -8, 2, 12))
+_CORTEX = ("CIFTI_STRUCTURE_CORTEX_LEFT", "CIFTI_STRUCTURE_CORTEX_RIGHT")
+_OTHER = "CIFTI_STRUCTURE_OTHER"
 _GAP = 8  # rows of pixels
 
 
@@ -44,13 +51,55 @@ class DenseMaps:
         names = [str(name) for name in getattr(header.first, "name", ())]
         if len(names) != len(values):
             raise RunError(f"{path} has maps without names", expected="a .dscalar.nii file")
-        return cls(path, header.places, dict(zip(names, np.nan_to_num(values), strict=True)))
+        places, values = header.places, np.nan_to_num(values)
+        if isinstance(places, ParcelPlaces):
+            places, values = spread(places, values)
+        return cls(path, places, dict(zip(names, values, strict=True)))
 
     def of(self, label: str) -> NDArray[np.float32]:
         """Return a map; RunError where the file does not have it."""
         if label not in self.by_label:
             raise RunError(f"{self.path} has no map {label}", expected="the maps of its sidecar")
         return self.by_label[label]
+
+
+def spread(
+    parcels: ParcelPlaces, values: NDArray[np.float32]
+) -> tuple[Grayordinates, NDArray[np.float32]]:
+    """Give each vertex and voxel the values of its parcel.
+
+    Returns
+    -------
+    places
+        Those of all parcels; voxels are of no named structure.
+    values
+        (maps, grayordinates).
+    """
+    axis, of_side = parcels.axis, dict(zip(_CORTEX, SIDES, strict=True))
+    rows: dict[str, dict[int, int]] = {side: {} for side in SIDES}
+    voxels: dict[tuple[int, ...], int] = {}
+    for row, (of_sides, own) in enumerate(zip(axis.vertices, axis.voxels, strict=True)):
+        for name, vertices in of_sides.items():
+            rows[of_side[name]] |= dict.fromkeys(np.asarray(vertices).tolist(), row)
+        voxels |= dict.fromkeys(map(tuple, np.asarray(own).tolist()), row)
+    vertices = {side: np.array(sorted(rows[side]), np.intp) for side in SIDES}
+    numbers = [rows[side][vertex] for side in SIDES for vertex in vertices[side].tolist()]
+    numbers += voxels.values()
+    sizes = [(name, len(vertices[side])) for name, side in of_side.items()]
+    sizes = [(name, size) for name, size in (*sizes, (_OTHER, len(voxels))) if size]
+    ends = np.cumsum([size for _, size in sizes]).tolist()
+    structures = tuple(
+        (name, slice(end - size, end)) for (name, size), end in zip(sizes, ends, strict=True)
+    )
+    places = Grayordinates(
+        vertices=vertices,
+        mesh_size=len(read_template(SURFACE_SPACE).cortex["L"]),
+        voxels=np.array(list(voxels), np.intp).reshape(-1, 3),
+        structures=structures,
+        shape=tuple(axis.volume_shape) if voxels else (1, 1, 1),
+        affine=np.asarray(axis.affine, np.float64) if voxels else np.eye(4),
+    )
+    return places, values[:, numbers]
 
 
 class DensePictures:

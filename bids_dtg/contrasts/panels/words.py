@@ -13,6 +13,7 @@ from bids_dtg.contrasts.bundle.bundle import ModelBundle
 from bids_dtg.contrasts.bundle.kinds import KINDS, models_in_words
 from bids_dtg.contrasts.bundle.registry import SERIN
 from bids_dtg.files.text import read_json
+from bids_dtg.inputs.selection import PARCELS
 from bids_dtg.inputs.space_choice import SURFACE
 from bids_dtg.notices import counted
 from bids_dtg.report.contents import (
@@ -25,7 +26,7 @@ from bids_dtg.report.contents import (
 from bids_dtg.report.flags import Flag, few_people, trained_on
 from bids_dtg.report.methods import MethodsWords
 from bids_dtg.report.quality import QualityColumn, number
-from bids_dtg.settings import OutputOptions
+from bids_dtg.settings import Combine, OutputOptions
 from bids_dtg.version import AUTHORS
 
 COLUMNS = (
@@ -226,7 +227,8 @@ def readme_text(card: ModelCard[Any]) -> str:
     title = KINDS[card.kind].words.title
     files = ".nii.gz: one map for each contrast; its JSON file says\n  what it was"
     if card.part.cifti:
-        files = ".dscalar.nii: CIFTI, the maps of all contrasts by their labels;\n  its JSON file"
+        ending = ".pscalar.nii" if card.part.parcels else ".dscalar.nii"
+        files = f"{ending}: CIFTI, the maps of all contrasts by their labels;\n  its JSON file"
         files += " says what they were"
     return f"""\
 Synthetic task-activation maps
@@ -260,17 +262,13 @@ class ModelOfMaps:
     left_out_in_turn: bool = False  # whether they are training people, each left out in turn
     calibrated_on: tuple[int, int] | None = None  # people, segments of each; None: no intervals
     blended: str = "several models"  # what a blend consists of, in words
-    cifti: bool = False  # whether it reads and predicts at grayordinates
+    cifti: str = ""  # places of CIFTI that it reads: grayordinates, parcels; empty: voxels
+    joins_runs: bool = False  # whether it reads all runs of a session together
 
     @property
     def places(self) -> str:
         """What it reads and predicts at."""
-        return "grayordinates" if self.cifti else "grey-matter voxels"
-
-    @property
-    def reads_whole_runs(self) -> bool:
-        """Whether each run is read as a whole, not in segments."""
-        return self.segment_seconds >= SECONDS_PER_RUN
+        return self.cifti or "grey-matter voxels"
 
     @classmethod
     def of(cls, bundle: ModelBundle) -> ModelOfMaps:
@@ -290,7 +288,8 @@ class ModelOfMaps:
             left_out_in_turn=recentring is not None and recentring.left_out_in_turn,
             calibrated_on=(calibration.participants, calibration.segments) if calibration else None,
             blended=models_in_words(card.record),
-            cifti=card.part.cifti,
+            cifti=card.part.cifti_words if card.part.cifti else "",
+            joins_runs=card.part.of_sessions,
         )
 
 
@@ -314,9 +313,8 @@ def methods_words(model: ModelOfMaps, outputs: OutputOptions) -> MethodsWords:
         "In each run, the time series of the "
         f"model's {model.n_rois} spatial maps{_in_sets(model)} were estimated over {_where(model)} "
         f"by the first stage of dual regression (Nickerson et al., 2017), and {_connected(model)}. "
-        f"This was done for {_cut(model)} connectome into {model.n_contrasts} contrast maps, and "
-        f"the maps were averaged {'' if model.reads_whole_runs else 'over segments '}"
-        f"{_COMBINED[outputs.combine]}. "
+        f"This was done for {_cut(model)} connectome into {model.n_contrasts} contrast maps"
+        f"{_averaged(model, outputs.combine)}. "
         f"{_recentred(model)}{_SPREAD}{_intervals(model, outputs.interval_level)}"
         f"{_HALVES * outputs.half_maps}"
         f"{_parcels(outputs.atlases)}"
@@ -357,7 +355,7 @@ def _in_sets(model: ModelOfMaps) -> str:
 def _where(model: ModelOfMaps) -> str:
     """Say over which voxels ROI series are estimated."""
     if not model.form.standardised:
-        return "all grayordinates" if model.cifti else "the brain"
+        return f"all {model.cifti}" if model.cifti else "the brain"
     return f"the {model.places}, each divided by its standard deviation in time,"
 
 
@@ -376,9 +374,24 @@ def _connected(model: ModelOfMaps) -> str:
 
 
 def _cut(model: ModelOfMaps) -> str:
-    if model.reads_whole_runs:
+    """Say what a connectome is of."""
+    if model.joins_runs:
+        return (
+            "all runs of a session together, each run about its own means; the model turned each "
+            "session's"
+        )
+    if model.segment_seconds >= SECONDS_PER_RUN:
         return "each run as a whole; the model turned each run's"
     return f"segments of about {model.segment_seconds:g} s; the model turned each segment's"
+
+
+def _averaged(model: ModelOfMaps, combine: Combine) -> str:
+    """Say over what maps are averaged; nothing where they are of a whole session each."""
+    if model.joins_runs:
+        over = f"over the sessions of a participant, {_WEIGHTED}"
+        return f", and the maps were averaged {over}" if combine == "participant" else ""
+    over = "" if model.segment_seconds >= SECONDS_PER_RUN else "over segments "
+    return f", and the maps were averaged {over}{_COMBINED[combine]}"
 
 
 def _trained(training: TrainingData) -> str:
@@ -415,9 +428,10 @@ def _intervals(model: ModelOfMaps, level: int) -> str:
 
 def missing(run: RunFiles) -> str | None:
     """Say why parts of a run at grayordinates are not shown; None of other runs."""
-    if run.facts.get("Space") == SURFACE:
+    if run.facts.get("Space") in (SURFACE, PARCELS):
+        what = "as parcels" if run.facts.get("Space") == PARCELS else "at grayordinates"
         return (
-            "The run was read at grayordinates: there are no pictures of its registration and "
+            f"The run was read {what}: there are no pictures of its registration and "
             "coverage, as it holds no volume of the brain."
         )
     return None

@@ -37,7 +37,6 @@ from bids_dtg.imaging.mean_frame import MeanFrame
 from bids_dtg.imaging.nifti import read_single
 from bids_dtg.imaging.placement import Method
 from bids_dtg.imaging.places import Places, VoxelPlaces
-from bids_dtg.imaging.surfaces.grayordinates import Grayordinates
 from bids_dtg.inputs.run import RestRun
 from bids_dtg.participants.run_source import RunSource, plan_run, require_coverage, smoothing_among
 from bids_dtg.settings import CleaningOptions, InputChoice
@@ -124,7 +123,7 @@ class ModelVoxels:
     def sampled(self) -> dict[str, NDArray[np.intp]]:
         """Return some voxels, evenly over the file: grey matter by its strongest map, and rest."""
         every = np.arange(self.places.number)
-        if isinstance(self.places, Grayordinates):
+        if not isinstance(self.places, VoxelPlaces):
             return {PLACE: self._by_map(_evenly(every, _CARPET_GREY + _CARPET_REST))}
         grey = _evenly(every[: self.grey_voxels], _CARPET_GREY)
         rest = _evenly(every[self.grey_voxels :], _CARPET_REST)
@@ -138,7 +137,7 @@ class ModelVoxels:
     @classmethod
     def of(cls, bundle: ModelBundle) -> ModelVoxels:
         """Order a bundle's voxels for the pass over a run."""
-        if isinstance(bundle.places, Grayordinates):
+        if bundle.card.part.cifti:
             order = np.arange(bundle.places.number)
             everywhere = np.ones(len(order), dtype=bool)
             # A copy in memory, as the pass reads them over and over.
@@ -294,7 +293,7 @@ class Reader:
             mask_overlap = self._mask_overlap(run, source)
         mean_frame, watch = None, dict[str, Any]()
         if isinstance(header, BoldHeader):
-            mean_frame = MeanFrame(header, design.keep, _MEAN_OVER)
+            mean_frame = MeanFrame(header, design.keep, _MEAN_OVER, source.motion)
             watch = {"watch": mean_frame.add, "watched": mean_frame.reach}
         carpet = Carpet(np.concatenate([*self.carpet_voxels.values()]), header.frames)
         moments = self._add_up(
@@ -307,6 +306,7 @@ class Reader:
                 form=self.form,
                 every_part=self.every_part,
                 other_lengths=self.other_lengths,
+                scatter=self.bundle.card.part.of_sessions,
                 threads=self.threads,
             )
         require_coverage(run.bold, connectomes.coverage, "the model's grey matter")
@@ -381,7 +381,7 @@ class Reader:
                 design,
                 self.voxels.of_run(source.valid, self.form),
                 segments=design.segments(
-                    self.bundle.card.part.segment_seconds,
+                    self.bundle.card.part.cut_seconds,
                     halved=self.other_lengths,
                     beginnings=self.beginnings,
                 ),

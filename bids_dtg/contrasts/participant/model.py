@@ -49,6 +49,11 @@ class Model:
         """The predicted contrasts, in the order of the maps."""
         return self._bundle.contrasts
 
+    @property
+    def joins_runs(self) -> bool:
+        """Whether it reads all runs of a session together."""
+        return self._bundle.card.part.of_sessions
+
     def begin(self) -> None:
         """Start to read and prepare the model in a thread."""
         if self._prepared is None:

@@ -11,12 +11,18 @@ from pathlib import PurePosixPath
 import numpy as np
 
 from bids_dtg.connectome.connectome import Connectome, RunConnectomes
+from bids_dtg.connectome.joined import JoinedRuns
 from bids_dtg.contrasts.bundle.bundle import ModelBundle
 from bids_dtg.contrasts.maps import Estimate, MapAverage, require_finite
 from bids_dtg.contrasts.participant.model import Model
 from bids_dtg.contrasts.participant.outputs.half_widths import check_level
 from bids_dtg.contrasts.participant.outputs.write import Writer
-from bids_dtg.contrasts.participant.quality import RunSummary, notes_on_average
+from bids_dtg.contrasts.participant.quality import (
+    RunSummary,
+    joined_minutes,
+    notes_on_average,
+    notes_on_length,
+)
 from bids_dtg.contrasts.participant.read import RunRead, SegmentRead
 from bids_dtg.contrasts.people import Array
 from bids_dtg.engine.display import Clock, Reporter
@@ -170,14 +176,58 @@ def _result(
     return estimate
 
 
+class Samples:
+    """What a model predicts from: segments as they come, or the joined runs of each session."""
+
+    def __init__(self, model: Model, average: MapAverage) -> None:
+        self._model, self._average = model, average
+        self._joins = model.joins_runs
+        self._joined = JoinedRuns()
+        self._session: str | None = None  # label of the session whose runs are joined
+
+    def add(self, connectome: Connectome, session: str | None) -> None:
+        """Predict the maps of a segment, or join a run to the others of its session.
+
+        Runs come session by session, each as a whole where runs are joined.
+
+        Raises
+        ------
+        RunError
+            The device has too little memory, or a map is not finite.
+        """
+        if not self._joins:
+            _add(self._average, self._model, connectome)
+            return
+        if session != self._session:
+            self._end_session()
+        self._session = session
+        self._joined.add(connectome)
+
+    def average(self) -> MapAverage:
+        """Return the average of all maps, with those of the last session.
+
+        Raises
+        ------
+        RunError
+            See `add`.
+        """
+        self._end_session()
+        return self._average
+
+    def _end_session(self) -> None:
+        if self._joined.begun:
+            _add(self._average, self._model, self._joined.connectome())
+            self._joined = JoinedRuns()
+
+
 class MapAverageMaker:
     """Predicts and averages the maps of an average as its runs arrive, then has them written."""
 
     def __init__(self, begun: AverageBegun, *, model: Model, writer: Writer, clock: Clock) -> None:
         self.begun, self._model, self._writer, self._clock = begun, model, writer, clock
-        self._average = self._new_average()
+        self._samples = self._new_samples()
         # Maps of the odd and the even pieces; empty if not requested.
-        self._halves: tuple[MapAverage, MapAverage] | None = None
+        self._halves: tuple[Samples, Samples] | None = None
         self._seconds = 0.0  # spent on maps of the run whose segments arrive
         self._summaries: list[RunSummary] = []
         self._left_out: dict[str, str] = {}
@@ -195,7 +245,7 @@ class MapAverageMaker:
         """
         if isinstance(part, SegmentRead):
             reporter.stage("predicting", part.share)
-            self._predict(part.connectome, self._average)
+            self._predict(part.connectome, self._samples, part.session)
             for note in self._model.take_notes():
                 reporter.note(f"warning: {note}")
         elif isinstance(part, RunRead):
@@ -204,9 +254,9 @@ class MapAverageMaker:
     def _add_run(self, read: RunRead) -> None:
         """Predict the maps of the run's halves, and write the files of the run."""
         if read.halves is not None:
-            self._halves = self._halves or (self._new_average(), self._new_average())
-            for average, half in zip(self._halves, read.halves, strict=True):
-                self._predict(half, average)
+            self._halves = self._halves or (self._new_samples(), self._new_samples())
+            for samples, half in zip(self._halves, read.halves, strict=True):
+                self._predict(half, samples, read.summary.run.session)
         seconds, self._seconds = read.seconds + self._seconds, 0.0
         with self._clock.time("write"):
             self._files += self._writer.write_run(
@@ -214,13 +264,13 @@ class MapAverageMaker:
             )
         self._summaries.append(read.summary)
 
-    def _new_average(self) -> MapAverage:
-        return MapAverage(by_dof=self.begun.planned.by_dof)
+    def _new_samples(self) -> Samples:
+        return Samples(self._model, MapAverage(by_dof=self.begun.planned.by_dof))
 
-    def _predict(self, connectome: Connectome, average: MapAverage) -> None:
+    def _predict(self, connectome: Connectome, samples: Samples, session: str | None) -> None:
         start = time.perf_counter()
         with self._clock.time("network"):
-            _add(average, self._model, connectome)
+            samples.add(connectome, session)
         self._seconds += time.perf_counter() - start
 
     def leave_out(self, run: str, reason: str) -> None:
@@ -242,11 +292,13 @@ class MapAverageMaker:
             reasons = " ".join(self._left_out.values())
             raise RunError(f"{planned.title} has no run that can be used: {reasons}")
         reporter.stage("writing", 1.0)
-        halves = None
-        if self._halves is not None:
-            odd, even = self._halves
-            halves = odd.mean, even.mean
-        estimate = _result(self._average, self._model, halves)
+        with self._clock.time("network"):
+            average = self._samples.average()
+            halves = None
+            if self._halves is not None:
+                odd, even = (samples.average() for samples in self._halves)
+                halves = odd.mean, even.mean
+        estimate = _result(average, self._model, halves)
         with self._clock.time("write"):
             self._files += writer.write_average(
                 planned, estimate, runs=self._summaries, left_out=self._left_out
@@ -278,6 +330,9 @@ class MapAverageMaker:
             strategy=origin.strategy,
         )
         notes += more.values()
+        if self._writer.bundle.card.part.of_sessions:
+            minutes = joined_minutes(self._summaries)
+            notes += notes_on_length(minutes, self._writer.bundle.rest_minutes)
         return notes
 
     def _notes_on_other_maps(self) -> list[str]:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from bids_dtg.bundles.card import ModelCard
 from bids_dtg.connectome.connectome import RunConnectomes
+from bids_dtg.connectome.design import SECONDS_PER_RUN
 from bids_dtg.connectome.training_distribution.judge import RunCheck
 from bids_dtg.contrasts.bundle.bundle import ModelBundle
+from bids_dtg.contrasts.bundle.part import MapsPart
 from bids_dtg.contrasts.participant.measure import MeasuredRun
 from bids_dtg.contrasts.weighted_linear import nearest_length
 from bids_dtg.files.sidecars import RESIDUAL_DOF
@@ -53,6 +55,9 @@ class RunSummary:
 def summarise(measured: MeasuredRun, judged: RunCheck, bundle: ModelBundle) -> RunSummary:
     """Reduce a measured run and its verdict to values for tables and sidecars."""
     run, result = measured.run, measured.connectomes.of_one_set()
+    # Of joined runs no run has a penalty, or a length that counts.
+    joins = bundle.card.part.of_sessions
+    minutes = () if joins else tuple(segment.seconds / 60 for segment in result.segments)
     figures = {
         **first_figures(
             run,
@@ -85,22 +90,29 @@ def summarise(measured: MeasuredRun, judged: RunCheck, bundle: ModelBundle) -> R
         },
         interpolation=measured.interpolation,
         judged=judged,
-        notes=(*measured.notes, *_notes_on_length(result, bundle.rest_minutes)),
+        notes=(*measured.notes, *notes_on_length(minutes, bundle.rest_minutes)),
         penalties=tuple(
             segment.form.penalty(segment.roi_r, segment.effective_dof)
             for segment in result.segments
-            if segment.roi_r is not None
+            if segment.roi_r is not None and not joins
         ),
     )
 
 
-def _notes_on_length(result: RunConnectomes, lengths: Sequence[float]) -> tuple[str, ...]:
-    """Say of short rest which means of the training people it is compared with."""
+def notes_on_length(samples: Iterable[float], lengths: Sequence[float]) -> tuple[str, ...]:
+    """Say of short rest which means of the training people it is compared with.
+
+    Parameters
+    ----------
+    samples
+        Minutes of each sample.
+    lengths
+        Minutes of rest that the model has means of: of whole rest first; or none.
+    """
     if not lengths:
         return ()
     found = {}
-    for segment in result.segments:
-        minutes = segment.seconds / 60
+    for minutes in samples:
         if nearest := nearest_length(minutes, lengths):
             found[round(minutes, 1)] = lengths[nearest]
     return tuple(
@@ -147,9 +159,36 @@ def notes_on_average(
     notes = {
         "CleaningNote": next(filter(None, cleanings), None),
         "AcquisitionNote": acquisition_note([summary.figures for summary in runs]),
+        "SampleNote": sample_note(card.part, runs),
         "DegreesOfFreedomNote": dof_note([summary.run for summary in runs]),
     }
     return {key: note for key, note in notes.items() if note}
+
+
+def joined_minutes(runs: Sequence[RunSummary]) -> tuple[float, ...]:
+    """Return the minutes of each session's runs together, in the order of the sessions."""
+    minutes: dict[str | None, float] = {}
+    for summary in runs:
+        session = summary.run.session
+        own = float(str(summary.figures["minutes_kept"]))
+        minutes[session] = minutes.get(session, 0.0) + own
+    return tuple(minutes.values())
+
+
+def sample_note(part: MapsPart, runs: Sequence[RunSummary]) -> str | None:
+    """Say where joined runs are much shorter or longer than those that a model was trained on."""
+    trained = part.segment_seconds
+    if not part.of_sessions or trained >= SECONDS_PER_RUN:
+        return None
+    minutes = joined_minutes(runs)
+    far = [own for own in minutes if _apart(60 * own, trained, 1)]
+    if not far:
+        return None
+    found = " to ".join(f"{own:.3g}" for own in sorted({min(far), max(far)}))
+    return (
+        f"The model was trained on joined runs of {trained / 60:.3g} minutes a session; these "
+        f"have {found}."
+    )
 
 
 def acquisition_note(figures: Sequence[Mapping[str, Any]]) -> str | None:

@@ -28,7 +28,8 @@ class SegmentRead(RunPart):
 
     stage: ClassVar[str] = "predicting"
 
-    connectome: Connectome  # what the model reads
+    connectome: Connectome  # what the model reads, or joins with other runs of the session
+    session: str | None  # label of the run's session
     share: float  # share of the run's segments sent before, 0 to 1
 
 
@@ -64,7 +65,8 @@ def read_run(run: RestRun, request: Request, reader: Reader, *, clock: Clock, se
     result, seconds = measured.connectomes, time.perf_counter() - start
     return_memory()  # of the sums: the network needs it
     for number in range(len(result.segments)):
-        send(SegmentRead(result.segments[number], number / len(result.segments)))
+        share = number / len(result.segments)
+        send(SegmentRead(result.segments[number], run.session, share))
     with clock.time("range"):
         judged = reader.judge.judge(result.of_one_set(), measured.mask_overlap)
     summary = summarise(measured, judged, reader.bundle)

@@ -34,6 +34,7 @@ from bids_dtg.imaging.atlas import Atlas, atlases_note, choose_atlases
 from bids_dtg.imaging.grid import Grid
 from bids_dtg.imaging.surfaces.dtseries import read_series_header
 from bids_dtg.imaging.surfaces.grayordinates import Grayordinates
+from bids_dtg.imaging.surfaces.parcel_places import ParcelPlaces
 from bids_dtg.inputs.dataset import InputDataset
 from bids_dtg.inputs.find import find_anatomy
 from bids_dtg.inputs.regions.atlases import atlas_datasets
@@ -89,6 +90,8 @@ class Request(CallRequest):
             refuse_model_folder(asked.output, bundle.path)
             bundle.require_finite()  # else each participant would fail
         check_level(bundle, settings.outputs.interval_level)
+        if settings.outputs.combine == "run":
+            _require_runs(bundle)
         if bundle.card.part.cifti:
             _refuse_for_grayordinates(settings, bundle)
         else:
@@ -125,10 +128,13 @@ class Request(CallRequest):
     def has_places(self, path: Path) -> bool:
         """As `CallRequest`; of grayordinates, whether a file has all of the model's."""
         places = self.bundle.places
-        if not isinstance(places, Grayordinates):
+        if not isinstance(places, Grayordinates | ParcelPlaces):
             return super().has_places(path)
         try:
-            return bool((places.rows_in(read_series_header(path).places) >= 0).all())
+            found = read_series_header(path).places
+            if isinstance(places, ParcelPlaces):
+                return isinstance(found, ParcelPlaces) and bool((places.rows_in(found) >= 0).all())
+            return isinstance(found, Grayordinates) and bool((places.rows_in(found) >= 0).all())
         except (RunError, ValueError):
             return False
 
@@ -170,10 +176,16 @@ class Request(CallRequest):
             return
         keep_template(self.output, self.bundle, TemplateFlow.here())
 
-    def with_segments(self, seconds: float) -> Request:
-        """Return a copy whose runs of rest are cut to another length, in seconds."""
+    def with_samples(self, seconds: float, sample: str) -> Request:
+        """Return a copy whose runs are cut to another length, in seconds, or joined.
+
+        Parameters
+        ----------
+        seconds, sample
+            As in `bids_dtg.contrasts.bundle.part.MapsPart`.
+        """
         card = self.bundle.card
-        part = dataclasses.replace(card.part, segment_seconds=seconds)
+        part = dataclasses.replace(card.part, segment_seconds=seconds, sample=sample)
         bundle = dataclasses.replace(self.bundle, card=dataclasses.replace(card, part=part))
         return dataclasses.replace(self, bundle=bundle)
 
@@ -385,6 +397,22 @@ def find_runs(settings: Settings) -> list[RestRun]:
     return [run for participant in request.participants for run in request.runs(participant)]
 
 
+def _require_runs(bundle: ModelBundle) -> None:
+    """Refuse a model of joined runs for maps of single ones.
+
+    Raises
+    ------
+    SettingsError
+        It reads all runs of a session together.
+    """
+    if bundle.card.part.of_sessions:
+        raise SettingsError(
+            f"--combine run was given for {bundle.card.name}, whose samples are all runs of a "
+            "session, joined",
+            expected="--combine session or participant",
+        )
+
+
 def _refuse_for_grayordinates(settings: Settings, bundle: ModelBundle) -> None:
     """Refuse what a model of grayordinates cannot do, as it has no volumes of the whole brain.
 
@@ -403,8 +431,8 @@ def _refuse_for_grayordinates(settings: Settings, bundle: ModelBundle) -> None:
     }
     if wrong := [name for name, is_given in given.items() if is_given]:
         raise SettingsError(
-            f"{wrong[0]} was given, and {bundle.card.name} is a model of grayordinates, whose "
-            "maps are CIFTI files",
+            f"{wrong[0]} was given, and {bundle.card.name} is a model of "
+            f"{bundle.card.part.cifti_words}, whose maps are CIFTI files",
             expected=f"no {wrong[0]}",
             remedy="wb_command smooths, parcellates and resamples such files",
         )

@@ -6,6 +6,7 @@
 - `sampling`: values at points between voxels, of voxels that have a value alone
 - `resampling`: from one mesh of a sphere to another
 - `midthickness`: a participant's own surfaces in the model's space, checked
+- `parcel_places`: parcels as places of series and maps
 - `grayordinates`: places of cortex and subcortex, as the standard 91,282, and maps at them
 - `dtseries`: a run's series at grayordinates, read in blocks of frames
 """

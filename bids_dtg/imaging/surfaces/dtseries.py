@@ -25,7 +25,7 @@ from bids_dtg.imaging.surfaces.grayordinates import CiftiHeader, read_cifti_head
 
 _cifti: Any = nib.cifti2  # nibabel has no types
 _MOST_BYTES, _READ_BYTES = 2**28, 2**24  # of frames held, as float32, and read at a time
-_EXPECTED = "a CIFTI file of a run at grayordinates (.dtseries.nii)"
+_EXPECTED = "a CIFTI file of a run at grayordinates or of parcels (.dtseries.nii, .ptseries.nii)"
 
 
 @dataclass(frozen=True, eq=False)

@@ -28,6 +28,7 @@ from bids_dtg.imaging.lattice import Lattice, point_lattice
 from bids_dtg.imaging.nifti import Intent
 from bids_dtg.imaging.places import Indices, VoxelPlaces
 from bids_dtg.imaging.surfaces.cifti import EXTENSION, cifti_head, cifti_values
+from bids_dtg.imaging.surfaces.parcel_places import ParcelPlaces
 from bids_dtg.imaging.surfaces.templates import (
     SIDES,
     TEMPLATE_SPACE,
@@ -38,10 +39,12 @@ from bids_dtg.imaging.surfaces.templates import (
 
 SURFACE_SPACE: MeshName = "fsLR"
 MAPS = ".dscalar.nii"  # what names of files of maps end with
+_MAP = "a map at grayordinates (.dscalar.nii)"
 # nibabel has no types.
 _cifti: Any = nib.cifti2
 _parse_cifti: Any = nib.cifti2.parse_cifti2
 _Nifti2Header: Any = nib.Nifti2Header
+_STRUCTURES = frozenset(_cifti.cifti2.CIFTI_BRAIN_STRUCTURES.value_set("ciftiname"))
 _CORTEX = ("CIFTI_STRUCTURE_CORTEX_LEFT", "CIFTI_STRUCTURE_CORTEX_RIGHT")
 _NIFTI_BYTES, _TAG_BYTES = 540, 200  # of a NIfTI-2 header, and of the beginning of an axis
 _INDICES = re.compile(rb"<MatrixIndicesMap\b(?:[^>]*/>|.*?</MatrixIndicesMap>)", re.DOTALL)
@@ -92,12 +95,26 @@ class Grayordinates:
                 raise ValueError(f"a vertex {side} is there twice")
         if self.voxels.size and not ((self.voxels >= 0) & (self.voxels < self.shape)).all():
             raise ValueError(f"voxels lie in a volume of {self.shape}")
-        if np.shape(self.affine) != (4, 4) or abs(np.linalg.det(self.affine[:3, :3])) < 1e-9:
+        flat = np.ravel_multi_index(tuple(self.voxels.T), self.shape)
+        if len(np.unique(flat)) < len(self.voxels):
+            raise ValueError("a voxel is there twice")
+        usable = np.shape(self.affine) == (4, 4) and bool(np.isfinite(self.affine).all())
+        if not usable or abs(np.linalg.det(self.affine[:3, :3])) < 1e-9:
             raise ValueError("the affine of the voxels is (4, 4) and can be inverted")
         ends = [0, *(part.stop for _, part in self.structures)]
         starts = [*(part.start for _, part in self.structures), self.number]
         if ends != starts or not self.number:
             raise ValueError("structures follow each other, and hold all places")
+        sizes = {name: part.stop - part.start for name, part in self.structures}
+        cortex = {
+            name: len(self.vertices[side])
+            for side, name in zip(SIDES, _CORTEX, strict=True)
+            if len(self.vertices[side])
+        }
+        if list(cortex.items()) != list(sizes.items())[: len(cortex)]:
+            raise ValueError("vertices are of the cortex, the structures that come first")
+        if unknown := set(sizes) - _STRUCTURES:
+            raise ValueError(f"a structure is called {min(unknown)}, which CIFTI does not have")
 
     @classmethod
     def of_axis(cls, axis: Any) -> Grayordinates:
@@ -223,6 +240,10 @@ class Grayordinates:
         ends = self.points[pairs if len(pairs) else np.zeros((1, 2), np.intp)]
         return float(np.linalg.norm(ends[:, 0] - ends[:, 1], axis=1).mean()) or 2.0
 
+    def encode_maps(self, values: NDArray[np.floating[Any]], names: Sequence[str]) -> bytes:
+        """Make a .dscalar.nii file of maps (maps, grayordinates), by their names."""
+        return encode_dscalar(values, names, self)
+
     def encode(
         self, values: NDArray[np.floating[Any]], *, intent: Intent = "none", description: str = ""
     ) -> bytes:
@@ -346,7 +367,9 @@ class Grayordinates:
         return np.concatenate(found)
 
     def _read_map(self, path: Path) -> NDArray[np.float32]:
-        header, maps = read_cifti_maps(path, "a map at grayordinates (.dscalar.nii)")
+        header, maps = read_cifti_maps(path, _MAP)
+        if not isinstance(header.places, Grayordinates):
+            raise RunError(f"{path} has parcels", expected=_MAP)
         values = self.taken(maps, header.places, path)
         if len(values) != 1:
             raise RunError(
@@ -473,10 +496,12 @@ def read_dscalar(
     expected = f"a .dscalar.nii file of {grayordinates.number} grayordinates"
     header, values = read_cifti_maps(path, expected)
     scalars, brain = header.first, header.places
-    same = brain.number == grayordinates.number
-    if not isinstance(scalars, _cifti.ScalarAxis) or not (
-        same and np.array_equal(grayordinates.rows_in(brain), np.arange(brain.number))
-    ):
+    same = (
+        isinstance(brain, Grayordinates)
+        and brain.number == grayordinates.number
+        and np.array_equal(grayordinates.rows_in(brain), np.arange(brain.number))
+    )
+    if not isinstance(scalars, _cifti.ScalarAxis) or not same:
         raise RunError(
             f"{path} has other axes: {_kind(scalars)}, {_kind(brain.axis)}", expected=expected
         )
@@ -492,7 +517,7 @@ class CiftiHeader:
 
     path: Path  # the file
     first: Any  # nibabel's axis of maps or frames
-    places: Grayordinates  # of its rows
+    places: Grayordinates | ParcelPlaces  # of its rows
     dtype: np.dtype[np.generic]  # stored type, with its byte order
     slope: float  # value = stored * slope + inter
     inter: float
@@ -530,7 +555,7 @@ def read_cifti_header(path: Path, expected: str) -> CiftiHeader:
         raise err.as_kind(RunError) from err
     except FAULTS as err:
         raise RunError(f"{path} cannot be read: {err}", expected=expected) from err
-    if not isinstance(places, Grayordinates):
+    if not isinstance(places, Grayordinates | ParcelPlaces):
         raise RunError(f"{path} has other axes: {_kind(first)}, {_kind(places)}", expected=expected)
     slope, inter = nifti.get_slope_inter()
     found = CiftiHeader(
@@ -578,6 +603,8 @@ def _axes(start: bytes, endianness: str) -> tuple[Any, Any]:
 @lru_cache(maxsize=4)
 def _places(xml: bytes) -> Any:
     axis = _axis(xml, 1)
+    if isinstance(axis, _cifti.ParcelsAxis):
+        return ParcelPlaces.of_axis(axis)
     return Grayordinates.of_axis(axis) if isinstance(axis, _cifti.BrainModelAxis) else axis
 
 

@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from bids_dtg.errors import ForeignFileError, RunError
 from bids_dtg.files.foreign import read_bytes
 from bids_dtg.imaging.header import require_file
-from bids_dtg.imaging.surfaces.cifti import cifti_head, cifti_values
 from bids_dtg.imaging.surfaces.grayordinates import FAULTS, standard_grayordinates
+from bids_dtg.imaging.surfaces.parcel_places import encode_scalars
 
 _cifti: Any = nib.cifti2  # nibabel has no types
 FORM_ENTITIES = {"space": "fsLR", "den": "91k"}  # of files of parcels as grayordinates
@@ -115,21 +115,12 @@ def encode_pscalar(
     form
         The parcels.
     """
-    return _encoded(values, _cifti.ScalarAxis(list(names)), form.axis, _SCALARS)
+    return encode_scalars(values, _cifti.ScalarAxis(list(names)), form.axis, _SCALARS)
 
 
 def encode_pconn(values: NDArray[np.floating[Any]], form: ParcelForm) -> bytes:
     """Make a complete .pconn.nii file of values between parcels, (parcels, parcels)."""
-    return _encoded(values, form.axis, form.axis, _BETWEEN)
-
-
-def _encoded(values: NDArray[np.floating[Any]], rows: Any, columns: Any, intent: str) -> bytes:
-    if values.shape != (len(rows), len(columns)):
-        raise ValueError(f"{len(rows)} rows and {len(columns)} parcels, but values {values.shape}")
-    matrix = _cifti.Cifti2Matrix()
-    matrix.append(rows.to_mapping(0))
-    matrix.append(columns.to_mapping(1))
-    return cifti_head(matrix, (len(rows), len(columns)), intent) + cifti_values(values)
+    return encode_scalars(values, form.axis, form.axis, _BETWEEN)
 
 
 def _structures() -> dict[str, slice]:

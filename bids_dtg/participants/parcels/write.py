@@ -290,7 +290,10 @@ class ParcelWriter(Generic[Request]):
             Those that it was made of.
         """
         request = self._request
-        lacking = Lacking.of_runs(run.confounds.decisions.get(NOT_IN_TABLE, ()) for run in runs)
+        lacking = Lacking.of_runs(
+            (run.confounds.decisions.get(NOT_IN_TABLE, ()) for run in runs),
+            series=any(run.run.motion for run in runs),
+        )
         complete_average(
             request.output,
             planned,

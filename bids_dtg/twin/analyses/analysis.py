@@ -9,10 +9,10 @@ from typing import ClassVar, TypeVar
 from bids_dtg.cohort.model_analysis import MODEL, ModelAnalysis
 from bids_dtg.cohort.output_tables import UNKNOWN_CLEANING
 from bids_dtg.cohort.seen_people import TRAINED, labels_alone, say_left_out
-from bids_dtg.errors import DatasetError
+from bids_dtg.errors import DatasetError, SettingsError
 from bids_dtg.files.derivatives import DatasetWords
 from bids_dtg.notices import counted, named, say
-from bids_dtg.settings import Settings
+from bids_dtg.settings import OPTIONS, Settings
 from bids_dtg.twin.bundle.bundle import TwinBundle, load_twin_bundle
 from bids_dtg.twin.bundle.mixed_effects import MixedEffectsBundle, load_mixed_effects_bundle
 from bids_dtg.twin.panels.presentation import PRESENTATION
@@ -21,6 +21,9 @@ from bids_dtg.twin.participant.people import TwinPeople
 from bids_dtg.twin.participant.source import Edges
 
 AnyTwin = TypeVar("AnyTwin", TwinBundle, MixedEffectsBundle)
+_OF_TRAINING = (
+    *("architecture", "recipe", "epochs", "batch_size", "learning_rate", "pulse_targets"),
+)
 
 
 class PeopleAnalysis(ModelAnalysis[TwinPeople, AnyTwin]):
@@ -162,6 +165,32 @@ class MixedEffectsAnalysis(PeopleAnalysis[MixedEffectsBundle]):
         """Find people with events."""
         tasks = None if bundle is None else bundle.part.tasks
         return TwinPeople.prepare(settings, tasks, connectomes=False)
+
+
+def refuse_training_options(settings: Settings, instead: str = "") -> None:
+    """Refuse options of training beside ``--model``.
+
+    Parameters
+    ----------
+    settings
+        Options of the call.
+    instead
+        What a call with them may give instead of a model, as ``--folds N``; empty: nothing.
+
+    Raises
+    ------
+    SettingsError
+        Naming them.
+    """
+    values = settings.options
+    given = [name for name in _OF_TRAINING if values[name] != OPTIONS[name].field.default]
+    if given:
+        flags = [f"--{name.replace('_', '-')}" for name in given]
+        raise SettingsError(
+            f"{named(flags)} {'was' if len(given) == 1 else 'were'} given with --model, whose "
+            "training is done",
+            expected=f"{f'{instead}, or ' if instead else ''}no {', no '.join(flags)}",
+        )
 
 
 def _require_same_connectomes(people: TwinPeople, bundle: TwinBundle) -> None:

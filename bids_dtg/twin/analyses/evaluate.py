@@ -35,13 +35,12 @@ from bids_dtg.report.pages.index import INDEX
 from bids_dtg.settings import Settings
 from bids_dtg.stats.paired import Interval
 from bids_dtg.stats.verdict import NO_EVIDENCE, RULE, WORSE, Verdict
-from bids_dtg.twin.analyses.analysis import TwinAnalysis
+from bids_dtg.twin.analyses.analysis import TwinAnalysis, refuse_training_options
 from bids_dtg.twin.analyses.folds import (
     FoldPlan,
     fold_flags,
     fold_table,
     own_trials_of_folds,
-    refuse_training_options,
 )
 from bids_dtg.twin.analyses.known_by import (
     KNOWN_BY,
@@ -54,6 +53,7 @@ from bids_dtg.twin.analyses.own_trials import (
     OWN_TRIALS,
     own_trials_section,
     own_trials_table,
+    require_later,
 )
 from bids_dtg.twin.analyses.own_trials import best_sentences as own_trials_sentences
 from bids_dtg.twin.curves import MeanTrial, Values, per_second
@@ -76,8 +76,8 @@ from bids_dtg.twin.judging.evaluation import (
 )
 from bids_dtg.twin.judging.winners import winner_sentences
 from bids_dtg.twin.own_trials import Own
-from bids_dtg.twin.own_trials.first_trials import first_trials
 from bids_dtg.twin.participant.covariates import read_covariates
+from bids_dtg.twin.participant.own_trials import own_of
 
 Row = dict[str, Any]
 _FEWEST_TRAINING = 3  # training participants, for baselines
@@ -190,9 +190,9 @@ def run_evaluation(settings: Settings) -> int:
     """
     if settings.statistics.folds is not None:
         return _by_folds(settings)
-    refuse_training_options(settings)
+    refuse_training_options(settings, "--folds N")
     analysis = TwinAnalysis.prepare(settings, "evaluation", *_CAN_WRITE)
-    own, known_by, few_shot = _own(settings), settings.twin.known_by, None
+    own, known_by, few_shot = own_of(settings), settings.twin.known_by, None
     assert analysis.bundle is not None
     if known_by is not None:
         require_task(known_by, analysis.bundle.part.tasks, analysis.bundle.card.name)
@@ -206,12 +206,12 @@ def run_evaluation(settings: Settings) -> int:
             expected=f"{_FEWEST_TRAINING} or more: effects of both tasks are learned from those "
             "who have responses in both",
         )
+    if own is not None:
+        require_later(analysis.people.segments(unseen), own)
     if settings.behaviour.dry_run:
         return analysis.print_plan("scores, tables and a page", unseen)
     people = _cohort(analysis, unseen)
     training = _cohort(analysis, seen) if len(seen) >= _FEWEST_TRAINING else None
-    if own is not None:
-        _require_later(people, own)
     fitted, sides = analysis.bundle.fitted(), None
     if known_by is not None and few_shot is not None and training is not None:
         sides = _known_by(fitted, few_shot, (training, people), known_by, own)
@@ -247,14 +247,14 @@ def _by_folds(settings: Settings) -> int:
             "--known-by was given with --folds",
             expected="one of them: people known by another task are judged by --model",
         )
-    own = _own(settings)
+    own = own_of(settings)
     analysis = TwinAnalysis.prepare(settings, FOLDS, *_CAN_WRITE, _OF_FOLDS, _CHECKPOINTS)
     plan = FoldPlan.of(analysis)
+    if own is not None:
+        require_later(analysis.people.segments(plan.labels), own)
     if settings.behaviour.dry_run:
         return analysis.print_plan(f"scores of {plan.words}, tables and a page", plan.labels)
     people = plan.gather(analysis)
-    if own is not None:
-        _require_later(people, own)
     with analysis.results.begun():
         analysis.describe()
         checkpoints = analysis.results.add(_CHECKPOINTS)
@@ -288,28 +288,6 @@ def say_winners(found: Evaluation) -> None:
 def _say_each(sentences: Iterable[str]) -> None:
     for sentence in sentences:
         say(sentence)
-
-
-def _own(settings: Settings) -> Own | None:
-    """Return how many own trials are known."""
-    given = settings.twin.own_trials
-    return "half" if given == "half" else None if given is None else int(given)
-
-
-def _require_later(people: Cohort, own: Own) -> None:
-    """Refuse own trials that leave none to predict.
-
-    Raises
-    ------
-    DatasetError
-        Nobody has a trial after the own ones of a task.
-    """
-    try:
-        for number in range(len(people.segments.tasks.tasks)):
-            if (people.segments.trials.task == number).any():
-                first_trials(people.segments, number, own)
-    except ValueError as err:
-        raise DatasetError(f"--own-trials was given, and {err}") from err
 
 
 def _known_by(
@@ -596,7 +574,7 @@ def _figure_sections(found: Evaluation) -> Iterator[PageSection]:
                    "less the first. Effects of single people are measured with low reliability."),
     }  # fmt: skip
     for figure, (title, text) in words.items():
-        tasks = [task for task in found.conditions if f"{task}_{figure}" in found.targets]
+        tasks = [task for task in _judged(found) if f"{task}_{figure}" in found.targets]
         if tasks:
             yield PageSection(
                 title=title,
@@ -608,6 +586,13 @@ def _figure_sections(found: Evaluation) -> Iterator[PageSection]:
                 tables=tuple(_over_people(found, figure, task) for task in tasks),
                 scatters=tuple(_scatter(found, figure, task) for task in tasks),
             )
+
+
+def _judged(found: Evaluation) -> Iterator[str]:
+    """Yield the tasks in which somebody has responses."""
+    for task in found.conditions:
+        if np.isfinite(found.observed[:, found.targets.index(f"{task}_rt")]).any():
+            yield task
 
 
 def _over_people(found: Evaluation, figure: str, task: str) -> Table:
@@ -688,8 +673,8 @@ def _trial_section(found: Evaluation) -> PageSection:
             "observed times, in seconds. brier: how far the predicted shares of correct, wrong and "
             "missed trials are from the observed outcomes. Lower is better, except for choice.",
         ),
-        tables=tuple(_trial_table(found, task) for task in found.conditions),
-        scatters=tuple(_quantiles(found, task) for task in found.quantiles),
+        tables=tuple(_trial_table(found, task) for task in _judged(found)),
+        scatters=tuple(_quantiles(found, task) for task in _judged(found)),
     )
 
 

@@ -14,9 +14,9 @@ from bids_dtg.cohort.folds import draw_folds
 from bids_dtg.cohort.result_table import ResultTable
 from bids_dtg.engine.gpu import resolve_device
 from bids_dtg.errors import SettingsError
-from bids_dtg.notices import counted, named, say
+from bids_dtg.notices import counted, say
 from bids_dtg.report.flags import Flag
-from bids_dtg.settings import OPTIONS, Settings
+from bids_dtg.settings import Settings
 from bids_dtg.training.loop import Workplace
 from bids_dtg.twin.analyses.analysis import TwinAnalysis
 from bids_dtg.twin.analyses.train import chosen_architecture, chosen_recipe
@@ -36,9 +36,6 @@ from bids_dtg.twin.participant.source import connectome_notes
 from bids_dtg.twin.recipe import find_architecture
 
 _FEWEST = 3  # people that a fold's baselines are fitted to
-_OF_TRAINING = (
-    *("architecture", "recipe", "epochs", "batch_size", "learning_rate", "pulse_targets"),
-)
 _COLUMNS = (
     Column("fold", "Number of the fold"),
     Column("judged", "Participants of the fold, who are judged"),
@@ -191,25 +188,6 @@ def own_trials_of_folds(
         scores = own_trials_people(each.fitted, few_shot, people.of(rows), others, own)
         found.append((rows, scores))
     return own_trials_fold_scores(found, people.people)
-
-
-def refuse_training_options(settings: Settings) -> None:
-    """Refuse options of training where ``--model`` is judged.
-
-    Raises
-    ------
-    SettingsError
-        Naming them.
-    """
-    values = settings.options
-    given = [name for name in _OF_TRAINING if values[name] != OPTIONS[name].field.default]
-    if given:
-        flags = [f"--{name.replace('_', '-')}" for name in given]
-        raise SettingsError(
-            f"{named(flags)} {'was' if len(given) == 1 else 'were'} given with --model, whose "
-            "training is done",
-            expected=f"--folds N, or no {', no '.join(flags)}",
-        )
 
 
 def fold_table(fits: Sequence[FoldFit]) -> ResultTable:

@@ -16,7 +16,7 @@ from bids_dtg.cohort.folds import FOLDS, draw_folds, refuse_model
 from bids_dtg.cohort.model_analysis import MODEL
 from bids_dtg.cohort.result_table import ResultTable
 from bids_dtg.cohort.seen_people import EXCLUDED, SEEN, left_out_table, seen_on_page
-from bids_dtg.errors import DatasetError, SettingsError
+from bids_dtg.errors import SettingsError
 from bids_dtg.notices import counted, named, say
 from bids_dtg.report.flags import Flag
 from bids_dtg.report.numbers import figure
@@ -25,7 +25,15 @@ from bids_dtg.report.pages.index import INDEX
 from bids_dtg.settings import Settings
 from bids_dtg.stats.verdict import RULE
 from bids_dtg.twin.analyses.analysis import MixedEffectsAnalysis
-from bids_dtg.twin.analyses.own_trials import OWN_TRIALS, SCORE_COLUMNS, known_words, score_cells
+from bids_dtg.twin.analyses.own_trials import (
+    OWN_TRIALS,
+    SCORE_COLUMNS,
+    crps_table,
+    known_words,
+    require_later,
+    score_cells,
+    verdict_word,
+)
 from bids_dtg.twin.analyses.participants import PARTICIPANTS, participants_table, trials_on_page
 from bids_dtg.twin.bundle.mixed_effects import write_mixed_effects_bundle
 from bids_dtg.twin.few_shot.judging import (
@@ -37,7 +45,7 @@ from bids_dtg.twin.few_shot.judging import (
 )
 from bids_dtg.twin.judging.cohort import Cohort
 from bids_dtg.twin.own_trials import ROWS, Own
-from bids_dtg.twin.own_trials.closed_form import ClosedForm, learn_closed_forms
+from bids_dtg.twin.own_trials.closed_form import learn_closed_forms
 from bids_dtg.twin.participant.own_trials import own_of
 from bids_dtg.twin.participant.people import trial_notes
 from bids_dtg.twin.participant.without_network import refuse_network_options
@@ -65,8 +73,14 @@ _NAMED = (
         "prediction",
     ),
 )
+_HEADINGS = {"verdict": "the model is"}
 _COLUMNS = tuple(
-    replace(column, meaning=_MEANINGS.get(column.name, column.meaning)) for column in SCORE_COLUMNS
+    replace(
+        column,
+        meaning=_MEANINGS.get(column.name, column.meaning),
+        heading=_HEADINGS.get(column.name, column.heading),
+    )
+    for column in SCORE_COLUMNS
 )
 PeopleScores = dict[str, dict[str, dict[str, NDArray[np.float64]]]]
 
@@ -98,7 +112,8 @@ def run_training(settings: Settings) -> int:
             f"performed {', '.join(people.tasks.names)}: {MIXED_EFFECTS}, without a network",
         )
         forms = learn_closed_forms(segments)
-        bundle = write_mixed_effects_bundle(analysis.results.bundle, forms, facts, labels)
+        sketches = people.sketches(labels)
+        bundle = write_mixed_effects_bundle(analysis.results.bundle, forms, facts, sketches)
         lead = f"{counted(len(labels), 'participant')} of {analysis.data_set}. {_IS}"
         trials = PageSection(title="Trials", tables=(trials_on_page(people, labels),))
         page = _page(analysis, lead, (trials,))
@@ -139,11 +154,12 @@ def _evaluate_model(analysis: MixedEffectsAnalysis, own: Own) -> int:
     bundle = analysis.bundle
     assert bundle is not None
     unseen, seen = analysis.require_unseen(_FEWEST, "rivals")
+    require_later(analysis.people.segments(unseen), own)
     if analysis.settings.behaviour.dry_run:
         return analysis.print_plan("scores, a table and a page", unseen)
     people, rivals = _cohort(analysis, unseen), len(seen) >= _FEWEST
     training = _cohort(analysis, seen) if rivals else None
-    found = _people_scores(bundle.closed_forms(), people, training, own)
+    found = closed_form_people(bundle.closed_forms(), people, training, own)
     lead = (
         f"The model {bundle.card.name} in {counted(len(unseen), 'participant')} of "
         f"{analysis.data_set}, outside its training set.{seen_on_page(seen)} {_IS}"
@@ -164,6 +180,7 @@ def _evaluate_folds(analysis: MixedEffectsAnalysis, own: Own) -> int:
     groups = draw_folds(settings, labels, people.families)
     _require_enough(len(labels) - max(map(len, groups)), "would be trained on beside a fold")
     words = f"{len(groups)} folds of {counted(len(labels), 'participant')}"
+    require_later(people.segments(labels), own)
     if settings.behaviour.dry_run:
         return analysis.print_plan(f"scores of {words}, a table and a page", labels)
     everybody = _cohort(analysis, labels)
@@ -172,7 +189,7 @@ def _evaluate_folds(analysis: MixedEffectsAnalysis, own: Own) -> int:
         inside = np.isin(labels, group)
         rows, others = np.flatnonzero(inside), everybody.of(np.flatnonzero(~inside))
         forms = learn_closed_forms(others.segments)
-        scores = _people_scores(forms, everybody.of(rows), others, own)
+        scores = closed_form_people(forms, everybody.of(rows), others, own)
         _add(found, scores, rows, len(labels))
     lead = f"{words} of {analysis.data_set}: each is predicted by fits to the others. {_IS}"
     judged = closed_form_scores(found, cross_validated=True)
@@ -202,22 +219,6 @@ def _require_enough(people: int, what: str) -> None:
             expected=f"{_FEWEST} or more with events that can be read, in the set training where "
             "--split-file is given",
         )
-
-
-def _people_scores(
-    forms: Sequence[ClosedForm], unseen: Cohort, training: Cohort | None, own: Own
-) -> PeopleScores:
-    """Return people's scores (`closed_form_people`).
-
-    Raises
-    ------
-    DatasetError
-        Own trials leave none to predict.
-    """
-    try:
-        return closed_form_people(forms, unseen, training, own)
-    except ValueError as err:
-        raise DatasetError(f"--own-trials was given, and {err}") from err
 
 
 def _cohort(analysis: MixedEffectsAnalysis, labels: Sequence[str]) -> Cohort:
@@ -255,24 +256,13 @@ def _table(scores: Sequence[OwnTrialsScore]) -> ResultTable:
 def _section(scores: Sequence[OwnTrialsScore], own: Own, fits: str) -> PageSection:
     table = _table(scores)
     tables = tuple(
-        ResultTable(
-            table.columns,
-            [
-                {**row, "model": _WORDS[str(row["model"])]}
-                for row in table.rows
-                if (row["task"], row["score"]) == (task, "crps")
-            ],
-        ).on_page(
-            f"CRPS of later responses: {task}",
-            ("model", "value", "people", "verdict"),
-            headings={"value": "CRPS (s), 95 % interval over people"},
-        )
+        crps_table(task, table.columns, table.rows, ("model",), _named)
         for task in dict.fromkeys(score.task for score in scores)
     )
     text = (
         f"{known_words(own).capitalize()} are known of each person, and the trials after them are "
-        f"predicted. {fits} Verdicts are on this model. A miss counts as never, and lower is "
-        "better.",
+        f"predicted. {fits} Verdicts are on this model, by the CRPS of all trials: a miss counts "
+        "as never, and lower is better. The CRPS of answered trials leaves out misses.",
     )
     return PageSection(
         title="With a person's own trials", text=(*_sentences(scores), *text), tables=tables
@@ -284,15 +274,22 @@ def _sentences(scores: Sequence[OwnTrialsScore]) -> list[str]:
     found = []
     for task in dict.fromkeys(score.task for score in scores):
         of_task = [score for score in scores if (score.task, score.score) == (task, "crps")]
-        shown = {
-            score.name: f"{_WORDS[score.name]} ({figure(1000 * score.value.mean, 1)} ms)"
-            for score in of_task
-        }
+        ms = {score.name: f"{figure(1000 * score.value.mean, 1)} ms" for score in of_task}
         best = min(of_task, key=lambda score: score.value.mean)
-        found.append(
-            f"CRPS of later responses of {task}: {shown[CLOSED_FORM]}; best is {shown[best.name]}."
-        )
+        if best.name == CLOSED_FORM:
+            words = f"this model is best ({ms[CLOSED_FORM]})"
+        else:
+            assert best.verdict is not None
+            words = (
+                f'"{_WORDS[best.name]}" is best ({ms[best.name]}). This model '
+                f"({ms[CLOSED_FORM]}) against it: {verdict_word(best.verdict)}"
+            )
+        found.append(f"CRPS of later responses, {task}: {words}.")
     return found
+
+
+def _named(row: Mapping[str, Any]) -> dict[str, str]:
+    return {"model": _WORDS[str(row["model"])]}
 
 
 def _page(

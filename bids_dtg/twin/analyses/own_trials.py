@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 
 from bids_dtg.cohort.column import BY_PEOPLE, Column
 from bids_dtg.cohort.result_table import ResultTable
+from bids_dtg.errors import DatasetError
 from bids_dtg.report.numbers import figure
 from bids_dtg.report.pages.analysis import PageSection, Table
 from bids_dtg.stats.verdict import BETTER, RULE, TOO_FEW, WORSE, Verdict
@@ -19,6 +20,8 @@ from bids_dtg.twin.few_shot.judging import (
     OwnTrialsScore,
 )
 from bids_dtg.twin.own_trials import ROWS, Own
+from bids_dtg.twin.own_trials.first_trials import first_trials
+from bids_dtg.twin.trial_series import Segments
 
 OWN_TRIALS = "desc-own_trials_scores"
 Score = TypeVar("Score", OwnTrialsScore, KnownByScore)
@@ -76,6 +79,29 @@ def known_words(own: Own) -> str:
     ('the first 20 trials of each task', 'the first half of each run')
     """
     return "the first half of each run" if own == "half" else f"the first {own} trials of each task"
+
+
+def require_later(people: Segments, own: Own) -> None:
+    """Refuse own trials that leave none to predict.
+
+    Parameters
+    ----------
+    people
+        What the people to judge saw and did.
+    own
+        Which trials are known.
+
+    Raises
+    ------
+    DatasetError
+        Nobody has a trial after the own ones of a task.
+    """
+    try:
+        for number in range(len(people.tasks.tasks)):
+            if people.of_task(number).any():
+                first_trials(people, number, own)
+    except ValueError as err:
+        raise DatasetError(f"--own-trials was given, and {err}") from err
 
 
 def own_trials_table(scores: Sequence[OwnTrialsScore]) -> ResultTable:
@@ -141,8 +167,7 @@ def best_sentence(
         key=lambda score: score.value.mean,
     )
     assert rival.verdict is not None
-    verdict = rival.verdict
-    word = TOO_FEW if verdict.word == TOO_FEW else verdict.named(BETTER, WORSE)
+    word = verdict_word(rival.verdict)
     of_twin = f"The{words(twin).removeprefix('the')} ({ms(twin)}) against"
     if best is rival:
         found = f"{words(best)}, without a network, is best ({ms(best)}). {of_twin} it"
@@ -153,6 +178,11 @@ def best_sentence(
             "without a network"
         )
     return f"{what}: {found}: {word}."
+
+
+def verdict_word(verdict: Verdict) -> str:
+    """Return a verdict as a sentence has it."""
+    return TOO_FEW if verdict.word == TOO_FEW else verdict.named(BETTER, WORSE)
 
 
 def crps_table(

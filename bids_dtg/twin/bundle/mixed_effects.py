@@ -1,12 +1,13 @@
 """Bundles of models without a network: people's effects in tasks, written and loaded.
 
 The weights are the tensors of `bids_dtg.twin.bundle.own_trials`. They are sums over training
-people, who are listed as hashes. Neither torch nor a connectome is needed.
+people, who are listed as hashes and by a few numbers of their response times. Neither torch nor a
+connectome is needed.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -151,7 +152,7 @@ def write_mixed_effects_bundle(
     folder: str | Path,
     forms: Sequence[ClosedForm],
     facts: FittedFacts,
-    people: Sequence[str],
+    people: Mapping[str, Collection[str]],
 ) -> MixedEffectsBundle:
     """Write the bundle of a model, and load it back; the same input gives the same bytes.
 
@@ -164,7 +165,7 @@ def write_mixed_effects_bundle(
     facts
         Facts for the card.
     people
-        Labels of the training participants.
+        Sketches of the response times of training participants, by label.
 
     Raises
     ------
@@ -177,7 +178,7 @@ def write_mixed_effects_bundle(
         tasks=tuple(form.task for form in forms), people=len(people), **facts.shared
     )
     hashes = sorted(hash_person(facts.data_set, label) for label in people)
-    known = ModelPeople.of_training(facts.data_set, dict.fromkeys(people, ()))
+    known = ModelPeople.of_training(facts.data_set, people)
     return write_fitted(
         folder,
         facts.card(MIXED_EFFECTS.name, part, {}),

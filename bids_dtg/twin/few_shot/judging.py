@@ -29,9 +29,16 @@ from bids_dtg.twin.judging.behaviour import Answers, means
 from bids_dtg.twin.judging.cohort import Cohort
 from bids_dtg.twin.judging.scores import log_score, outcome_brier, response_crps, rt_crps
 from bids_dtg.twin.own_trials.curves import grid
-from bids_dtg.twin.own_trials.first_trials import FirstTrials, Own, all_known, first_trials
+from bids_dtg.twin.own_trials.first_trials import (
+    FirstTrials,
+    Own,
+    all_known,
+    first_trials,
+    later_trials,
+)
 from bids_dtg.twin.own_trials.rows import BEST, ROWS, alike, predictions
 from bids_dtg.twin.own_trials.rows import Fitted as FittedRow
+from bids_dtg.twin.tasks import Task
 
 if TYPE_CHECKING:
     from bids_dtg.twin.fitting import Fitted
@@ -44,7 +51,8 @@ CONNECTOME, TRIALS, BOTH = "twin_connectome", "twin_trials", "twin_both"
 CLOSED_FORM = "closed_form"  # of a model without a network
 NETWORK = "group_network"  # which knows nothing of the person but own misses and errors
 GROUP = "group_trials"  # the row of own trials that knows nothing of the person
-_FEWEST = 3  # training people, for effects of two tasks
+# Of effects of two tasks: people that are needed, in words, and how many.
+_NEEDED = (("training participants", 3), ("participants to judge", 1))
 PeopleScores = Mapping[str, Mapping[str, Values]]  # by prediction and score, (people,)
 SCORES: Mapping[str, bool] = {"crps": False, "crps_answered": False, "log": True, "brier": False}
 
@@ -105,9 +113,9 @@ def own_trials_people(
     codes = _codes(fitted, unseen)
     for prior in few_shot.tasks:
         number = segments.tasks.number(prior.task)
-        if not (segments.trials.task == number).any():
+        people = later_trials(segments, number, own)
+        if people is None:
             continue
-        people = first_trials(segments, number, own)
         rows: dict[str, Distribution] = {}
         if codes is not None and prior.connectome is not None:
             nothing = nothing_known(people)
@@ -117,8 +125,8 @@ def own_trials_people(
             rows[BOTH] = prior.predict(fitted, people, segments, codes).distribution
         network = GroupNetwork.of(fitted, segments, number)
         rows[NETWORK] = FittedRow(prior.task, network, prior.outcomes).predict(people)
-        rows |= {name: row[number] for name, row in rivals.items()}
-        if training is None:
+        rows |= {name: row[number] for name, row in rivals.items() if number in row}
+        if BEST not in rows:
             rows[BEST] = prior.predict_without_network(people)
         rest = people.rest
         found[prior.task.name] = {name: _person_scores(row, rest) for name, row in rows.items()}
@@ -188,7 +196,7 @@ def known_by_sides(
     performed = [
         task.name
         for number, task in enumerate(segments.tasks.tasks)
-        if (segments.trials.task == number).any()
+        if segments.of_task(number).any()
     ]
     if known_by not in priors:
         raise ValueError(f"nobody of the model's training set had a response in {known_by}")
@@ -256,6 +264,10 @@ def _sides(
     fitted: Fitted, pair: tuple[TaskPrior, TaskPrior], people: tuple[Cohort, Cohort], own: Own
 ) -> tuple[Side, Side]:
     """Return the judged task and the other, of people who have responses in both."""
+    tasks = [prior.task for prior in pair]
+    for who, needed in zip(people, _NEEDED, strict=True):
+        if not all(who.segments.of_task(who.segments.tasks.number(task)).any() for task in tasks):
+            _require(0, *needed, tasks)
     split, codes = [], []  # by task: training people, and those to judge
     for prior, every in zip(pair, (False, True), strict=True):
         numbers = [who.segments.tasks.number(prior.task) for who in people]
@@ -266,14 +278,8 @@ def _sides(
         split.append(alike(*(all_known(each) if every else each for each in trials)))
         codes.append([prior.basis(fitted, who.segments) for who in people])
     have = [_has(one) & _has(other) for one, other in zip(*split, strict=True)]
-    both = " and ".join(prior.task.name for prior in pair)
-    for rows, fewest, words in zip(
-        have, (_FEWEST, 1), ("training participants", "participants to judge"), strict=True
-    ):
-        if rows.sum() < fewest:
-            raise ValueError(
-                f"{rows.sum()} {words} have responses in {both}: {fewest} or more are needed"
-            )
+    for rows, needed in zip(have, _NEEDED, strict=True):
+        _require(int(rows.sum()), *needed, tasks)
     one, other = (
         Side(
             prior.task,
@@ -284,6 +290,12 @@ def _sides(
         for prior, trials, basis in zip(pair, split, codes, strict=True)
     )
     return one, other
+
+
+def _require(found: int, words: str, fewest: int, tasks: Sequence[Task]) -> None:
+    if found < fewest:
+        both = " and ".join(task.name for task in tasks)
+        raise ValueError(f"{found} {words} have responses in {both}: {fewest} or more are needed")
 
 
 def _has(people: FirstTrials) -> NDArray[np.bool_]:
@@ -362,10 +374,10 @@ def closed_form_people(
     rivals = {} if training is None else predictions(training, unseen, own)
     for form in forms:
         number = segments.tasks.number(form.task)
-        if (segments.trials.task == number).any():
-            people = first_trials(segments, number, own)
+        people = later_trials(segments, number, own)
+        if people is not None:
             rows = {CLOSED_FORM: form.predict(people)}
-            rows |= {name: row[number] for name, row in rivals.items()}
+            rows |= {name: row[number] for name, row in rivals.items() if number in row}
             found[form.task.name] = {
                 name: _person_scores(row, people.rest) for name, row in rows.items()
             }

@@ -199,7 +199,7 @@ class FewShot:
         found = {}
         for prior in self.tasks:
             number = segments.tasks.number(prior.task)
-            if (segments.trials.task == number).any():
+            if segments.of_task(number).any():
                 people = first_trials(segments, number, own)
                 found[prior.task.name] = prior.predict(fitted, people, segments, codes)
         return found

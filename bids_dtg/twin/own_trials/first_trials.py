@@ -104,7 +104,7 @@ def first_trials(segments: Segments, task: int, own: Own) -> FirstTrials:
     shape = rows.scored.shape
     everybody = np.arange(shape[0])[:, None]
     run = segments.run[everybody, np.broadcast_to(rows.segment, shape)]
-    has = (np.broadcast_to(rows.task, shape) == task) & (run >= 0)
+    has = segments.of_task(task)
     place = _places(run, np.broadcast_to(rows.trial, shape), has)[:, found.columns]
     has = has[:, found.columns]
     if own == "half":
@@ -114,6 +114,20 @@ def first_trials(segments: Segments, task: int, own: Own) -> FirstTrials:
         known = has & (place < own)
     _require_later(has & ~known, known, own, found.task.name)
     return FirstTrials(found.answers, place, known, has & ~known, len(rows.task) == 1)
+
+
+def later_trials(segments: Segments, task: int, own: Own) -> FirstTrials | None:
+    """Return the same as `first_trials`; None where nobody has a trial left to predict.
+
+    Parameters
+    ----------
+    segments, task, own
+        As of `first_trials`.
+    """
+    try:
+        return first_trials(segments, task, own)
+    except ValueError:
+        return None
 
 
 def all_known(people: FirstTrials) -> FirstTrials:
@@ -139,6 +153,11 @@ def _require_number(own: Own) -> None:
 def _require_later(later: Flags, known: Flags, own: Own, task: str) -> None:
     if not later.any():
         most = int(known.sum(axis=1).max(initial=0))
+        if own == "half":
+            raise ValueError(
+                f"the first half of each run of {task} leaves none to predict: all trials, up to "
+                f"{most}, are in it; ask for a number of trials"
+            )
         raise ValueError(
             f"{own} own trials of {task} leave none to predict: people have up to {most}; ask for "
             "fewer"

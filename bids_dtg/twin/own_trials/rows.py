@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Protocol
 
@@ -13,7 +13,7 @@ from bids_dtg.twin.distribution import Distribution
 from bids_dtg.twin.judging.cohort import Cohort
 from bids_dtg.twin.own_trials.curves import grid
 from bids_dtg.twin.own_trials.diffusion import Diffusion
-from bids_dtg.twin.own_trials.first_trials import FirstTrials, Own, first_trials
+from bids_dtg.twin.own_trials.first_trials import FirstTrials, Own, later_trials
 from bids_dtg.twin.own_trials.lognormal import LogNormal
 from bids_dtg.twin.own_trials.person_effects import PersonEffects
 from bids_dtg.twin.own_trials.rates import Outcomes
@@ -61,8 +61,7 @@ class Row:
         ValueError
             Training people have no response.
         """
-        used = training.answers.scored & (training.answers.condition >= 0)
-        if not (used & np.isfinite(training.answers.rt_seconds)).any():
+        if not _respond(training):
             raise ValueError(
                 f"no training participant has a response in {task.name}; own trials need some"
             )
@@ -94,6 +93,11 @@ class Fitted:
         return Distribution(grid(self.task.window_seconds), answered, shares)
 
 
+def _respond(people: FirstTrials) -> bool:
+    used = people.answers.scored & (people.answers.condition >= 0)
+    return bool((used & np.isfinite(people.answers.rt_seconds)).any())
+
+
 def _scored(people: FirstTrials) -> FirstTrials:
     """Remove response times of trials that are not scored or of no condition."""
     answers = people.answers
@@ -119,7 +123,9 @@ ROWS: tuple[Row, ...] = (
 RIVAL, BEST = "shifted_scale", "person_effects"
 
 
-def predictions(training: Cohort, unseen: Cohort, own: Own) -> Mapping[str, Sequence[Distribution]]:
+def predictions(
+    training: Cohort, unseen: Cohort, own: Own
+) -> Mapping[str, Mapping[int, Distribution]]:
     """Predict the later trials of unseen people, whose first trials are known, by each row.
 
     Parameters
@@ -134,12 +140,14 @@ def predictions(training: Cohort, unseen: Cohort, own: Own) -> Mapping[str, Sequ
     Returns
     -------
     Mapping
-        Name of the row to a distribution for each task; NaN for own trials.
+        Name of the row to a distribution by number of the task; NaN for own trials. Tasks that
+        unseen or training people have no trials of after the own ones are left out, and those in
+        which no training person has a response.
 
     Raises
     ------
     ValueError
-        Tasks differ, own trials leave nothing to predict, or nobody responds.
+        Tasks differ.
     """
     tasks = unseen.segments.tasks
     if training.segments.tasks.names != tasks.names:
@@ -147,12 +155,14 @@ def predictions(training: Cohort, unseen: Cohort, own: Own) -> Mapping[str, Sequ
             f"training participants performed {', '.join(training.segments.tasks.names)}, those to "
             f"predict {', '.join(tasks.names)}"
         )
-    found: dict[str, list[Distribution]] = {row.name: [] for row in ROWS}
+    found: dict[str, dict[int, Distribution]] = {row.name: {} for row in ROWS}
     for number, task in enumerate(tasks.tasks):
-        known, people = (first_trials(who.segments, number, own) for who in (training, unseen))
+        known, people = (later_trials(who.segments, number, own) for who in (training, unseen))
+        if known is None or people is None or not _respond(known):
+            continue
         known, people = alike(known, people)
         for row in ROWS:
-            found[row.name].append(row.fit(known, task).predict(people))
+            found[row.name][number] = row.fit(known, task).predict(people)
     return found
 
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from bids_dtg.inputs.splits_file import read_families
+from bids_dtg.twin.participant.event_trials import Behaviour
 from bids_dtg.twin.participant.source import ConnectomeSource, Edges
 
 
@@ -16,12 +17,15 @@ from bids_dtg.twin.participant.source import ConnectomeSource, Edges
 class EventsAlone(ConnectomeSource):
     """No connectomes: each has no edges."""
 
+    behaviour: Mapping[str, Behaviour]  # by label
+
     @classmethod
-    def of(cls, root: Path, labels: Collection[str]) -> EventsAlone:
+    def of(cls, root: Path, behaviour: Mapping[str, Behaviour]) -> EventsAlone:
         """Return the source of people with events below a folder."""
         return cls(
+            behaviour=behaviour,
             paths=(root,),
-            labels=tuple(sorted(labels)),
+            labels=tuple(sorted(behaviour)),
             regions=(),
             places_named=False,
             edges=0,
@@ -36,5 +40,5 @@ class EventsAlone(ConnectomeSource):
         return np.empty((len(labels), 0), np.float32)
 
     def sketches(self, labels: Sequence[str]) -> dict[str, tuple[str, ...]]:
-        """Return nothing: people are known by their labels alone."""
-        return dict.fromkeys(labels, ())
+        """Return sketches of people's response times, by which they are known again."""
+        return {label: self.behaviour[label].sketches for label in labels}

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence, Sized
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
+from bids_dtg.errors import RunError
 from bids_dtg.notices import counted
 from bids_dtg.twin.distribution import Distribution
 from bids_dtg.twin.own_trials.first_trials import FirstTrials, Own, first_trials
@@ -26,6 +27,8 @@ Flags = NDArray[np.bool_]
 
 # What a prediction is made from; the first three are a network's code.
 CONNECTOME, TRIALS, BOTH, CLOSED_FORM = "connectome", "trials", "both", "closed_form"
+# What is said of a task without own trials, by models with a network and without.
+BY_CONNECTOME, NOT_PREDICTED = "predicted from the connectome alone", "not predicted"
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,6 +72,15 @@ class Forecast:
     def place(self, trial: int) -> int:
         """Return the place of a trial of the average among those of the task."""
         return int(np.flatnonzero(self.columns == trial)[0])
+
+
+@dataclass(frozen=True, eq=False)
+class KnownTask:
+    """A task of which a person's first trials are known, and later ones are left."""
+
+    task: str
+    people: FirstTrials  # the person alone
+    columns: NDArray[np.intp]  # (trials of the task,): their rows in the average
 
 
 @dataclass(frozen=True, eq=False)
@@ -145,7 +157,7 @@ def forecast(
     def of_task(task: str, people: FirstTrials, columns: NDArray[np.intp]) -> tuple[Forecast, ...]:
         return _of_task(fitted, priors[task], people, columns, seen, codes)
 
-    return _forecasts(priors, seen, own, of_task, "predicted from the connectome alone")
+    return _forecasts(priors, seen, own, of_task, BY_CONNECTOME)
 
 
 def forecast_without_network(forms: Sequence[ClosedForm], seen: SeenTrials, own: Own) -> Forecasts:
@@ -165,7 +177,7 @@ def forecast_without_network(forms: Sequence[ClosedForm], seen: SeenTrials, own:
     def of_task(task: str, people: FirstTrials, columns: NDArray[np.intp]) -> tuple[Forecast, ...]:
         return (Forecast(CLOSED_FORM, of_tasks[task].predict(people), columns, None),)
 
-    return _forecasts(of_tasks, seen, own, of_task, "not predicted")
+    return _forecasts(of_tasks, seen, own, of_task, NOT_PREDICTED)
 
 
 def _forecasts(
@@ -188,7 +200,33 @@ def _forecasts(
     otherwise
         What is said of other tasks.
     """
-    of_task, notes = {}, []
+    found, notes = known_tasks(known, seen, own, otherwise)
+    of_task = {}
+    for each in found:
+        first, later = np.zeros((2, len(seen.rows.task)), bool)
+        first[each.columns] = each.people.own[0]
+        # Trials of no condition are not predicted.
+        later[each.columns] = each.people.later[0] & (each.people.answers.condition[0] >= 0)
+        made = predict(each.task, each.people, each.columns)
+        of_task[each.task] = TaskForecasts(first, later, made)
+    return Forecasts(own, of_task, (*notes, *_below_chance(seen)))
+
+
+def known_tasks(
+    known: Container[str], seen: SeenTrials, own: Own, otherwise: str
+) -> tuple[list[KnownTask], list[str]]:
+    """Return the tasks whose later trials can be predicted, and sentences on the others.
+
+    Parameters
+    ----------
+    known
+        Names of the tasks that the model knows.
+    seen, own
+        As in `forecast`.
+    otherwise
+        What is said of other tasks.
+    """
+    found, notes = [], []
     for number, task in enumerate(seen.tasks.tasks):
         mine = (seen.rows.task == number) & seen.own
         if not mine.any():
@@ -206,13 +244,30 @@ def _forecasts(
         if not (people.own & people.first.scored & np.isfinite(people.first.rt_seconds)).any():
             notes.append(f"{task.name}: {own_words(own)} have no response that counts; {otherwise}")
             continue
-        columns = np.flatnonzero(seen.rows.task == number)
-        first, later = np.zeros((2, len(seen.rows.task)), bool)
-        first[columns] = people.own[0]
-        # Trials of no condition are not predicted.
-        later[columns] = people.later[0] & (people.answers.condition[0] >= 0)
-        of_task[task.name] = TaskForecasts(first, later, predict(task.name, people, columns))
-    return Forecasts(own, of_task, (*notes, *_below_chance(seen)))
+        found.append(KnownTask(task.name, people, np.flatnonzero(seen.rows.task == number)))
+    return found, notes
+
+
+def require_some(tasks: Sized, notes: Sequence[str]) -> None:
+    """Refuse a participant without a task that can be predicted.
+
+    Parameters
+    ----------
+    tasks
+        The tasks that can.
+    notes
+        Sentences on the others.
+
+    Raises
+    ------
+    RunError
+        There is none.
+    """
+    if not tasks:
+        raise RunError(
+            f"no trial can be predicted: {'; '.join(notes)}",
+            remedy="ask for another --own-trials, or leave the participant out",
+        )
 
 
 def _of_task(

@@ -28,7 +28,8 @@ from bids_dtg.twin.panels.presentation import PRESENTATION
 from bids_dtg.twin.panels.words import ModelOfTwins, TwinMethods
 from bids_dtg.twin.participant.covariates import read_covariates
 from bids_dtg.twin.participant.events import TaskEvents
-from bids_dtg.twin.participant.own_trials import own_of, own_words
+from bids_dtg.twin.participant.infer import SeenTrials
+from bids_dtg.twin.participant.own_trials import BY_CONNECTOME, known_tasks, own_of, own_words
 from bids_dtg.twin.participant.source import OF_PARCELS, Edges
 
 
@@ -164,7 +165,24 @@ class TwinRequest(ParcelRequest[TwinBundle]):
         what += "" if self.bundle is None else f" by {self.bundle.card.name}"
         if self.own is not None:
             what += f", which knows {own_words(self.own)} of own tasks"
-        return what, [*self.events.plan(planned)]
+        return what, [*self.events.plan(planned), *self._of_own_trials(planned)]
+
+    def _of_own_trials(self, planned: AveragedRuns) -> Iterator[str]:
+        """Yield lines on the participant's event files, and on tasks without own trials."""
+        if self.own is None or self.events is None or self.bundle is None:
+            return
+        found = self.events.of(planned)
+        yield from (f"    {note}" for note in found.notes)
+        if not found.runs:
+            return
+        known = [task.name for task in self.bundle.part.tasks]
+        try:
+            seen = SeenTrials.of(found.runs, self.events.tasks)
+        except RunError as err:
+            yield f"    {err}"
+            return
+        _, notes = known_tasks(known, seen, self.own, BY_CONNECTOME)
+        yield from (f"    {note}" for note in notes)
 
     def methods_facts(self) -> TwinMethods:
         """Return the facts of the call for the methods text."""

@@ -12,18 +12,19 @@ from bids_dtg.cleaning.words import Lacking
 from bids_dtg.cohort.result_folder import data_set_name
 from bids_dtg.cohort.seen_people import labels_alone
 from bids_dtg.engine.capacity import divide
-from bids_dtg.errors import DatasetError, SettingsError
+from bids_dtg.errors import DatasetError, RunError, SettingsError
 from bids_dtg.files.derivatives import (
     DatasetWords,
     DerivativeDataset,
     check_output_location,
+    participants_in,
     refuse_model_folder,
 )
 from bids_dtg.files.names import plain_label
 from bids_dtg.files.provenance import package_versions
 from bids_dtg.imaging.grid import Grid, standard_grid
 from bids_dtg.inputs.dataset import InputDataset, name_folder
-from bids_dtg.notices import named
+from bids_dtg.notices import counted, named
 from bids_dtg.participants.averages import AveragedRuns
 from bids_dtg.participants.dry_run import head_of
 from bids_dtg.participants.request import CallRequest
@@ -34,8 +35,16 @@ from bids_dtg.twin.bundle.mixed_effects import MixedEffectsBundle, load_mixed_ef
 from bids_dtg.twin.own_trials.first_trials import Own
 from bids_dtg.twin.panels.presentation import PRESENTATION
 from bids_dtg.twin.panels.words import ModelOfTwins, methods_without_network
-from bids_dtg.twin.participant.events import TaskEvents
-from bids_dtg.twin.participant.own_trials import own_of, own_words
+from bids_dtg.twin.participant.event_trials import sketch_run
+from bids_dtg.twin.participant.events import AverageEvents, PerformedRun, TaskEvents
+from bids_dtg.twin.participant.infer import SeenTrials
+from bids_dtg.twin.participant.own_trials import (
+    NOT_PREDICTED,
+    known_tasks,
+    own_of,
+    own_words,
+    require_some,
+)
 from bids_dtg.twin.participant.without_network import refuse_network_options
 from bids_dtg.version import __version__
 
@@ -116,9 +125,20 @@ class TrialsRequest(CallRequest):
         return self.bundle.path
 
     @property
+    def _lacking(self) -> str:
+        """Who has a folder and no event file; empty: nobody, or labels were given."""
+        if self.settings.inputs.participant_label:
+            return ""
+        there = {file.participant for file in self.events.files}
+        without = [label for label in participants_in(self.dataset.root) if label not in there]
+        people = counted(len(without), "participant")
+        return f"left out: {people} without an event file ({named(without)})" if without else ""
+
+    @property
     def in_words(self) -> str:
         """What is read, for the plan of a call."""
-        return f"{self.dataset.root}: event files of {named(self.events.names)} are read"
+        lacking = f"; {self._lacking}" if self._lacking else ""
+        return f"{self.dataset.root}: event files of {named(self.events.names)} are read{lacking}"
 
     def notes(self) -> Iterable[str]:
         """Yield lines on the model and the event files."""
@@ -126,8 +146,11 @@ class TrialsRequest(CallRequest):
         yield f"{card.name} has no network: no rest is read, and no connectome is made"
         if card.notice:
             yield f"{card.name}: {card.notice}"
-        yield labels_alone(card.name)
+        if not self.bundle.by_content:
+            yield labels_alone(card.name)
         yield from self.events.notes
+        if self._lacking:
+            yield self._lacking
         yield f"{own_words(self.own)} of a person are known, and those after them are predicted"
 
     def dataset_words(self) -> DatasetWords:
@@ -153,12 +176,37 @@ class TrialsRequest(CallRequest):
 
     def plan(self, planned: AveragedRuns, reason: str) -> tuple[bool, list[str]]:
         """Return whether a participant would fail, and the lines about it."""
-        what = f"behaviour in {named(self.events.names)} by {self.bundle.card.name}"
-        return False, [head_of(planned, what, self.output, reason), *self.events.plan(planned)]
+        found = self.events.of(planned)
+        try:
+            seen = self.see(found)
+            known = [task.name for task in self.bundle.part.tasks]
+            tasks, notes = known_tasks(known, seen, self.own, NOT_PREDICTED)
+            require_some(tasks, notes)
+        except RunError as err:
+            return True, [f"{planned.title}: would fail: {err}"]
+        names = named([each.task for each in tasks])
+        head = head_of(
+            planned, f"behaviour in {names} by {self.bundle.card.name}", self.output, reason
+        )
+        of_files = [f"    {note}" for note in (*found.notes, *notes)]
+        return False, [head, *self.events.plan(planned), *of_files]
 
-    def note_on(self, participant: str) -> str:
-        """Return a sentence if the participant is in the model's training set; else nothing."""
-        return self.bundle.note_on(participant, data_set_name(self.settings, self.dataset), ())
+    def see(self, found: AverageEvents) -> SeenTrials:
+        """Return a participant's own trials.
+
+        Raises
+        ------
+        RunError
+            No event file can be used.
+        """
+        if not found.runs:
+            raise RunError(f"no event file can be used: {'; '.join(found.troubles)}")
+        return SeenTrials.of(found.runs, self.events.tasks)
+
+    def note_on(self, participant: str, runs: Iterable[PerformedRun]) -> str:
+        """Return a sentence if the participant, of these runs, is in the model's training set."""
+        name = data_set_name(self.settings, self.dataset)
+        return self.bundle.note_on(participant, name, [sketch_run(run.trials) for run in runs])
 
     def methods(self, lacking: Lacking) -> str:
         """Write the methods text."""

@@ -9,7 +9,6 @@ from typing import Any, ClassVar
 
 from bids_dtg.cleaning.words import Lacking
 from bids_dtg.engine.display import Clock, Reporter
-from bids_dtg.errors import RunError
 from bids_dtg.inputs.run import RestRun
 from bids_dtg.notices import counted
 from bids_dtg.participants.complete import complete_average
@@ -20,8 +19,7 @@ from bids_dtg.report.pages.participant import discard_report
 from bids_dtg.twin.panels.own_trials import own_trials_facts
 from bids_dtg.twin.participant.behaviour import AverageBehaviour
 from bids_dtg.twin.participant.events import AverageEvents
-from bids_dtg.twin.participant.infer import SeenTrials
-from bids_dtg.twin.participant.own_trials import forecast_without_network
+from bids_dtg.twin.participant.own_trials import forecast_without_network, require_some
 from bids_dtg.twin.participant.trials_request import TrialsRequest
 from bids_dtg.twin.participant.write import write_behaviour
 
@@ -77,7 +75,7 @@ class TrialsMaker:
         request, planned = self._request, self.begun.planned
         found = request.events.of(planned)
         behaviour = self._behave(found)
-        note = request.note_on(planned.participant)
+        note = request.note_on(planned.participant, found.runs)
         notes = [*behaviour.notes, *([note] if note else [])]
         # The report shows earlier results, and might not be made again.
         discard_report(request.output, planned.participant)
@@ -101,15 +99,9 @@ class TrialsMaker:
     def _behave(self, found: AverageEvents) -> AverageBehaviour:
         """Predict later trials."""
         request = self._request
-        if not found.runs:
-            raise RunError(f"no event file can be used: {'; '.join(found.troubles)}")
-        seen = SeenTrials.of(found.runs, request.events.tasks)
+        seen = request.see(found)
         forecasts = forecast_without_network(request.bundle.closed_forms(), seen, request.own)
-        if not forecasts.of_task:
-            raise RunError(
-                f"no trial can be predicted: {'; '.join(forecasts.notes)}",
-                remedy="ask for another --own-trials, or leave the participant out",
-            )
+        require_some(forecasts.of_task, forecasts.notes)
         return AverageBehaviour(seen, None, (*found.notes, *forecasts.notes), forecasts)
 
     def _write(self, behaviour: AverageBehaviour, notes: list[str]) -> Iterator[PurePosixPath]:

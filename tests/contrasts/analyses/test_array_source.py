@@ -22,6 +22,8 @@ from bids_dtg.contrasts.bundle.output_layer import compare_output_layers
 from bids_dtg.contrasts.people import Person
 from bids_dtg.errors import BundleError
 
+# People who train are not judged by leaving each out, which would make ROI maps of the others.
+ALL_TRAIN = ("--architecture", "linear", "--held-out", 0, 0)
 SHARED = Path(os.environ.get("DTG_SHARED", "../shared"))
 
 
@@ -86,7 +88,7 @@ def test_places_of_a_large_variance_do_not_make_the_roi_series(tmp_path):
             given = arrays(seed)
             given["rest"][:, :3] *= scale
             np.savez(folder / file, **given)
-        assert call(folder, "train", "--architecture", "linear", "--rois", 4) == 0
+        assert call(folder, "train", *ALL_TRAIN, "--rois", 4) == 0
         model = folder / "out/group/model-own/bundle"
         assert load_bundle(model).card.part.connectome.standardised
         assert call(folder, "predict", "--model", model, file="new.npz", out="maps") == 0
@@ -135,8 +137,7 @@ def test_maps_are_those_of_the_page_from_rest_on(tmp_path):
     given, new, sets = arrays(), arrays(seed=1), (3, 5)
     np.savez(tmp_path / "all.npz", **given)
     np.savez(tmp_path / "new.npz", **new)
-    words = ("--architecture", "linear", "--rois", *sets, "--held-out", 0, 0)
-    assert call(tmp_path, "train", *words) == 0
+    assert call(tmp_path, "train", *ALL_TRAIN, "--rois", *sets) == 0
     bundle = load_bundle(tmp_path / "out/group/model-own/bundle")
     assert call(tmp_path, "predict", "--model", bundle.path, file="new.npz", out="maps") == 0
     (made,) = (tmp_path / "maps").rglob("*predictions.npz")
@@ -173,8 +174,7 @@ def test_a_linear_model_makes_the_sets_that_places_are_enough_for(tmp_path):
     file["rest"] += np.random.default_rng(0).normal(size=file["rest"].shape).astype(np.float32)
     file["targets"] = np.concatenate([file["targets"], file["targets"][:, :, ::-1]], axis=2)
     np.savez(tmp_path / "more.npz", **file)
-    words = ("--architecture", "linear", "--model-name", "two")
-    assert call(tmp_path, "train", *words, file="more.npz") == 0
+    assert call(tmp_path, "train", *ALL_TRAIN, "--model-name", "two", file="more.npz") == 0
     sets = load_bundle(tmp_path / "out/group/model-two/bundle").card.part.connectome.sets
     assert sets == (15, 25)  # 2 places for each coefficient and an intercept
     # With 30 places none is left.
@@ -247,10 +247,10 @@ def test_a_file_that_has_changed_is_read_again(tmp_path):
     given["places"] = np.arange(330)
     given["roi_maps"] = np.random.default_rng(0).normal(size=(4, 330))
     file = write(tmp_path / "all.h5", rest=rest, **given)
-    assert call(tmp_path, "train", "--model-name", "one", file="all.h5") == 0
+    assert call(tmp_path, "train", *ALL_TRAIN, "--model-name", "one", file="all.h5") == 0
     with h5py.File(file, "r+") as changed:
         changed["rest"][5] = rest[4]
-    assert call(tmp_path, "train", "--model-name", "two", file="all.h5") == 0
+    assert call(tmp_path, "train", *ALL_TRAIN, "--model-name", "two", file="all.h5") == 0
     cache = tmp_path / "out/group/cache"
     paths = [cache.glob(f"sub-{label}/partial*_connectomes*.npy") for label in ("004", "005")]
     one, other = (np.load(next(found)) for found in paths)
@@ -266,7 +266,7 @@ def test_roi_maps_do_not_depend_on_how_many_threads_there_are(tmp_path):
     made = []
     for threads in (1, 2):
         with threadpool_limits(threads):
-            assert call(tmp_path, "train", "--rois", 6, out=f"out{threads}") == 0
+            assert call(tmp_path, "train", *ALL_TRAIN, "--rois", 6, out=f"out{threads}") == 0
         bundle = tmp_path / f"out{threads}/group/model-own/bundle"
         made.append((bundle / "maps.safetensors").read_bytes())
     assert made[0] == made[1]
@@ -460,7 +460,7 @@ def test_the_same_command_on_changed_arrays_writes_nothing(tmp_path, capsys):
     """It trained, and wrote the tables of a model that was never saved over good ones."""
     content = arrays()
     write(tmp_path / "all.npz", **content)
-    words = ("--architecture", "linear", "--rois", 3)
+    words = ("--architecture", "linear", "--rois", 3, "--held-out", "0.17", "0.17")
     assert call(tmp_path, "train", *words) == 0
     folder = tmp_path / "out" / "group" / "model-own"
     before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}

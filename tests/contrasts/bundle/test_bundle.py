@@ -129,6 +129,12 @@ def test_files_that_the_card_adds_are_verified_too(bundle_folder):
         load_bundle(bundle_folder)
 
 
+def test_that_weights_have_changed_goes_before_what_is_wrong_with_them(bundle_folder):
+    (bundle_folder / "weights.safetensors").write_bytes(b"no tensors")
+    with pytest.raises(BundleError, match=r"weights\.safetensors has changed"):
+        load_bundle(bundle_folder)
+
+
 @pytest.mark.parametrize("name", FILES)
 def test_missing_files_are_named(bundle_folder, name):
     (bundle_folder / name).unlink()

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bids_dtg.contrasts.bundle.facts import score_table
@@ -33,6 +33,7 @@ def test_other_cards_have_no_table(evaluation):
     assert score_table(evaluation) == []
 
 
+@settings(max_examples=40)
 @given(st.lists(st.dictionaries(st.sampled_from(["model", "r", "index", "x"]), JSON)))
 def test_whatever_stands_there_is_printed_or_left_out(rows):
     table = score_table({"rows": rows})

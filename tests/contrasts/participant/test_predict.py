@@ -115,6 +115,46 @@ def test_average_is_weighted_by_residual_degrees_of_freedom(job):
     assert sidecar["SegmentsWeightedBy"] == "ResidualDegreesOfFreedom"
 
 
+def test_runs_of_a_session_are_joined_for_a_model_that_reads_sessions(job, capsys):
+    """The maps are those of one file in which the cleaned runs follow each other."""
+    job.model = job.folder / "sessions"
+    write_tiny_bundle(job.model, segment_seconds=3600.0, sample="session")
+    runs = [tiny_bold(number, seed) for seed, number in enumerate((55, 80))]
+    for number, bold in enumerate(runs, 1):
+        add_rest(job.bids, entities=f"run-{number}", bold=bold.astype(np.float32), session="1")
+    add_rest(job.bids, session="2", seed=5)
+    parts = [bold - bold.mean(axis=3, keepdims=True) for bold in runs]
+    joined = TinyJob(job.folder / "joined", ())
+    joined.model = job.folder / "whole"
+    write_tiny_bundle(joined.model, segment_seconds=86400.0)
+    bold = (1000 + np.concatenate(parts, axis=3)).astype(np.float32)
+    add_rest(joined.bids, bold=bold, session="1")
+    add_rest(joined.bids, session="2", seed=5)
+    words = ("--denoise-strategy", "none", "--half-maps")
+    for own in (job, joined):
+        assert own.run(*words) == 0
+        assert own.run(*words, "--combine", "participant", out=own.folder / "both") == 0
+    said = capsys.readouterr().err
+    assert "trained on joined runs of 60 minutes a session; these have 10 to 22.5" in said
+    for one, other, title in (
+        (job.out, joined.out, "sub-01_ses-1_task-rest"),
+        (job.folder / "both", joined.folder / "both", "sub-01_task-rest"),
+    ):
+        found, wanted = (read_map(out, title) for out in (one, other))
+        np.testing.assert_allclose(found, wanted, rtol=0, atol=1e-4)
+        assert np.std(wanted) > 0.01
+    sidecar = read_sidecar(job.out, "sub-01_ses-1_task-rest")
+    assert (sidecar["NSegments"], sidecar["SecondsOfRest"], len(sidecar["Runs"])) == (1, 1350, 2)
+    assert sidecar["SampleNote"].endswith("60 minutes a session; these have 22.5.")
+    assert not list((job.out / "sub-01/ses-1").rglob("*segmentSpread*"))
+    assert len(list((job.out / "sub-01/ses-1").rglob("*oddHalf*"))) == 6
+    methods = next((job.out / "logs/methods").glob("*.md")).read_text()
+    assert "done for all runs of a session together" in " ".join(methods.split())
+    assert job.run("--combine", "run") == 2
+    said = " ".join(capsys.readouterr().err.split())
+    assert "samples are all runs of a session, joined. Expected: --combine session or" in said
+
+
 def test_two_segments_of_one_run(job):
     """The maps are the mean of those of the halves, cleaned together, and the spread theirs."""
     import bids_dtg

@@ -254,6 +254,17 @@ def test_one_person_has_no_step_size(
     assert "2 or more: step sizes are in standard deviations of people" in capsys.readouterr().err
 
 
+def test_options_of_training_are_refused(
+    call: Call, bundle: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    given = ("--epochs", "3", "--learning-rate", "0.1")
+    assert call("intervene", "--model", str(bundle), *given) == 2
+    assert (
+        "--epochs, --learning-rate were given with --model, whose training is done. Expected: no "
+        "--epochs, no --learning-rate"
+    ) in capsys.readouterr().err
+
+
 def test_people_who_do_not_differ_are_refused(
     bundle: Path, people: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

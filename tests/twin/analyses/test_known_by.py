@@ -61,6 +61,10 @@ def test_without_own_trials_only_the_other_task_is_known(
             {"stroopAP": LABELS[:1]},
             "2 training participants have responses in stroop and faces: 3 or more are needed",
         ),
+        (
+            {"hammerAP": LABELS[:3]},
+            "0 training participants have responses in stroop and faces: 3 or more are needed",
+        ),
         ({"hammerAP": LABELS[3:]}, "nobody to judge has trials of faces"),
         ({"stroopAP": LABELS[3:]}, "nobody to judge has trials of another task than faces"),
     ],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -116,7 +117,46 @@ def test_the_model_is_judged_beside_the_other_predictions(folder: Path, name: st
     assert {row["people"] for row in rows} == {"2" if "evaluation" in name else "6"}
     assert all(np.isfinite(float(row["value"])) for row in rows)
     page = (folder / name / "twin_report.html").read_text()
-    assert "CRPS of later responses of stroop: this model" in page
+    (line,) = re.findall(r"CRPS of later responses, stroop: (.*?)\.<", " ".join(page.split()))
+    assert re.match(r"this model is best|.* is best .* This model .* against it: too few", line)
+    assert "the model is</th>" in page
+    assert page.count("of answered trials (s)</th>") == 2
+
+
+def test_people_of_the_training_are_known_again_by_what_they_did(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    again = tmp_path / "again"
+    shutil.copytree(folder / "bids", again / "bids")
+    for path in (again / "bids" / f"sub-{SEEN[0]}").rglob("*_events.tsv"):
+        path.rename(path.with_name(path.name.replace(SEEN[0], "new")))
+    (again / "bids" / f"sub-{SEEN[0]}").rename(again / "bids" / "sub-new")
+    bundle = str(folder / "out" / "group" / "model-own" / "bundle")
+    given = ("--model", bundle, *OWN, "--data-set", "elsewhere", "--dry-run")
+    assert main(group(again, tmp_path / "out", "evaluate", *given)) == 0
+    said = capsys.readouterr().err
+    assert f"trained on 4 of them ({', '.join([*SEEN[1:], 'new'])})" in said
+    assert "by their labels alone" not in said
+
+
+def test_a_dry_run_says_who_lacks_trials(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    fewer = tmp_path / "fewer"
+    shutil.copytree(folder / "bids", fewer / "bids")
+    (fewer / "out").symlink_to(folder / "out")
+    events_of(fewer, NEW[0], "hammerAP").unlink()
+    path = events_of(fewer, NEW[0])
+    path.write_text("".join(path.read_text().splitlines(keepends=True)[:7]))  # 6 trials
+    for task in ("hammerAP", "stroopAP"):
+        events_of(fewer, SEEN[3], task).unlink()
+    call = participant(fewer, tmp_path / "none", *OWN, "--dry-run")
+    call = [word for word in call if word not in ("--participant-label", *NEW)]
+    assert main(call) == 1
+    plan = capsys.readouterr().out
+    assert f"left out: 1 participant without an event file ({SEEN[3]})" in plan
+    assert f"sub-{NEW[0]}: would fail: no trial can be predicted: stroop: 6 own trials" in plan
+    assert f"sub-{NEW[1]}: would write behaviour in faces, stroop by own" in plan
 
 
 def refused() -> Iterator[tuple[str, tuple[str, ...], str]]:

@@ -90,14 +90,49 @@ def test_no_later_trial_reaches_a_prediction(bundle: Path, people: Path, tmp_pat
     np.testing.assert_allclose(both - none, (first - none) + (second - none), atol=1e-6)
 
 
-@pytest.mark.parametrize("own", ["500", "half"])  # runs of 18 trials end in the first half
+@pytest.mark.parametrize(
+    ("own", "words"),
+    [
+        ("18", "18 own trials of faces leave none to predict: people have up to 18; ask for fewer"),
+        # Runs of 18 trials end in the first half.
+        (
+            "half",
+            "the first half of each run of faces leaves none to predict: all trials, up to 18",
+        ),
+    ],
+)
+@pytest.mark.parametrize("more", [(), ("--dry-run",)])
 def test_own_trials_that_leave_none_are_refused(
-    own: str, bundle: Path, people: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    own: str,
+    words: str,
+    more: tuple[str, ...],
+    bundle: Path,
+    people: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
-    given = ("--model", str(bundle), "--own-trials", own)
+    given = ("--model", str(bundle), "--own-trials", own, *more)
     assert main(arguments(people, tmp_path, "evaluate", *given)) == 2
-    assert "leave none to predict" in capsys.readouterr().err
+    assert words in capsys.readouterr().err
     assert not list(tmp_path.rglob("*.html"))
+
+
+@pytest.mark.parametrize("who", [slice(3), slice(3, None)])
+def test_a_task_that_training_or_judged_people_lack_does_not_stop_the_other(
+    who: slice, bundle: Path, people: Path, tmp_path: Path
+) -> None:
+    fewer = shutil.copytree(people, tmp_path / "people")
+    for label in LABELS[who]:
+        events_of(fewer, label, "hammerAP").unlink()
+    given = ("--model", str(bundle), "--own-trials", "5")
+    assert main(arguments(fewer, tmp_path / "out", "evaluate", *given)) == 0
+    (table,) = tmp_path.rglob("desc-own_trials_scores.tsv")
+    models = {"twin_trials", "group_network", *(row.name for row in ROWS)}
+    found: dict[str, set[str]] = {}
+    for row in read_rows(table):
+        found.setdefault(row["task"], set()).add(row["model"])
+    kept = {"twin_trials", "group_network", "person_effects"}  # nobody to fit rivals to
+    assert found == {"stroop": models, **({"faces": kept} if who.start is None else {})}
 
 
 def test_a_bundle_without_what_they_are_compared_with_names_retraining(

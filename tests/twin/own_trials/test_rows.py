@@ -221,7 +221,7 @@ def test_a_cohort_is_predicted_task_by_task():
     found = predictions(training, unseen, 5)
     assert list(found) == NAMES
     for row in found.values():
-        (own,) = row
+        (own,) = row.values()
         known = np.isfinite(own.shares).all(axis=-1)
         assert (known.sum(axis=1) == known.shape[1] - 5).all()
 
@@ -242,5 +242,6 @@ def test_people_of_another_sequence_are_predicted_by_regressors():
     run = a_run(onset, task=task)
     other = replace(run, condition=(1 - run.condition).astype(np.int8))
     unseen = Cohort(("q",), stack_people([[other]], tasks=training.segments.tasks))
-    for (own,) in predictions(training, unseen, 5).values():
+    for row in predictions(training, unseen, 5).values():
+        (own,) = row.values()
         assert np.isfinite(own.answered[0, 5:]).all()

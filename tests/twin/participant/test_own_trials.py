@@ -185,8 +185,9 @@ def test_what_was_made_is_skipped_until_the_number_or_the_trials_change(tmp_path
     assert job.run(*given, "--own-trials", 500, "--dry-run") == 0
     plan = capsys.readouterr().out
     assert "behaviour in stroop by tiny, which knows the first 500 trials of own tasks" in plan
-    assert job.run(*given, "--own-trials", 500) == 0
     line = "500 own trials of stroop leave none to predict: people have up to 18; ask for fewer"
+    assert f"    stroop: {line}; predicted from the connectome alone" in plan
+    assert job.run(*given, "--own-trials", 500) == 0
     assert f"{line}; predicted from the connectome alone" in capsys.readouterr().err
     assert set(rows(job.out, "01", "behaviour").predicted_from) == {"connectome"}
     assert job.run(*given, *GIVEN) == 0

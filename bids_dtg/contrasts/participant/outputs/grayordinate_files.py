@@ -18,7 +18,8 @@ from bids_dtg.contrasts.participant.outputs.map_files import (
     maps_of,
 )
 from bids_dtg.files.names import build_path
-from bids_dtg.imaging.surfaces.grayordinates import Grayordinates, encode_dscalar
+from bids_dtg.imaging.surfaces.grayordinates import Grayordinates
+from bids_dtg.imaging.surfaces.parcel_places import ParcelPlaces
 from bids_dtg.notices import counted
 from bids_dtg.participants.origin import model_facts
 from bids_dtg.report.contents import DETAILS, half_width_path
@@ -55,11 +56,11 @@ def layer_files(
 ) -> Iterator[OutputFile]:
     """Encode the file of each layer; parameters as of `layer_path`."""
     places = bundle.places
-    assert isinstance(places, Grayordinates)
+    assert isinstance(places, Grayordinates | ParcelPlaces)
     for layer in layers:
         there = [contrast for _, contrast in maps_of([layer])]
         values = layer.values[[contrast.index for contrast in there]]
-        data = encode_dscalar(values, [contrast.label for contrast in there], places)
+        data = places.encode_maps(values, [contrast.label for contrast in there])
         yield OutputFile(layer_path(entities, layer, bundle, level, places.extension), data)
 
 

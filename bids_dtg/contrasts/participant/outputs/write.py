@@ -48,7 +48,8 @@ from bids_dtg.files.derivatives import DerivativeDataset
 from bids_dtg.files.names import build_path
 from bids_dtg.files.provenance import Fingerprint, completion_record, sets_made_otherwise
 from bids_dtg.files.text import write_json, write_tsv
-from bids_dtg.imaging.surfaces.grayordinates import Grayordinates, encode_dscalar
+from bids_dtg.imaging.surfaces.grayordinates import Grayordinates
+from bids_dtg.imaging.surfaces.parcel_places import ParcelPlaces
 from bids_dtg.imaging.warp import Warp
 from bids_dtg.participants.averages import AveragedRuns, run_entities
 from bids_dtg.participants.complete import complete_average
@@ -167,7 +168,10 @@ class Writer:
         runs: Sequence[RunSummary],
     ) -> None:
         """Record that an average is complete, after all its other files have been written."""
-        lacking = Lacking.of_runs(run.confounds.get(NOT_IN_TABLE, ()) for run in runs)
+        lacking = Lacking.of_runs(
+            (run.confounds.get(NOT_IN_TABLE, ()) for run in runs),
+            series=any(run.run.motion for run in runs),
+        )
         complete_average(
             self.output,
             planned,
@@ -320,8 +324,8 @@ class Writer:
         }
         places = self.bundle.places
         path = build_path(named, "statmap", places.extension)
-        if isinstance(places, Grayordinates):
-            image = encode_dscalar(whole.r, rois, places)
+        if isinstance(places, Grayordinates | ParcelPlaces):
+            image = places.encode_maps(whole.r, rois)
         else:
             image = places.encode(
                 whole.r,

@@ -20,7 +20,7 @@ from bids_dtg.files.array_store import write_npz
 from bids_dtg.notices import counted, named, say
 from bids_dtg.report.pages.analysis import PageSection
 from bids_dtg.settings import Settings
-from bids_dtg.twin.analyses.analysis import TwinAnalysis
+from bids_dtg.twin.analyses.analysis import TwinAnalysis, refuse_training_options
 from bids_dtg.twin.analyses.intervene.page import intervention_page
 from bids_dtg.twin.analyses.intervene.study import People, Plan, Study, study
 from bids_dtg.twin.analyses.intervene.tables import intervention_tables, region_names
@@ -50,6 +50,7 @@ def run_interventions(settings: Settings) -> int:
     DtgError
         Wrong options, files or model, or fewer than two people.
     """
+    refuse_training_options(settings)
     analysis = TwinAnalysis.prepare(settings, "intervention", *_CAN_WRITE)
     plan = _planned(analysis)
     if settings.behaviour.dry_run:

@@ -1,0 +1,247 @@
+"""Parcels of CIFTI as places, a row each of series (.ptseries.nii) and maps (.pscalar.nii)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import nibabel as nib
+import numpy as np
+from numpy.typing import NDArray
+
+from bids_dtg.errors import EmptyMapError, ForeignFileError, RunError
+from bids_dtg.files.foreign import read_bytes
+from bids_dtg.imaging.header import READ_ERRORS, require_file
+from bids_dtg.imaging.nifti import Intent
+from bids_dtg.imaging.places import Indices, ListedPlaces
+from bids_dtg.imaging.surfaces.cifti import cifti_head, cifti_values
+from bids_dtg.imaging.surfaces.templates import SIDES, read_template
+from bids_dtg.inputs.selection import PARCELS
+
+_cifti: Any = nib.cifti2  # nibabel has no types
+_parse_cifti: Any = nib.cifti2.parse_cifti2
+_CORTEX = ("CIFTI_STRUCTURE_CORTEX_LEFT", "CIFTI_STRUCTURE_CORTEX_RIGHT")
+_SCALARS = "NIFTI_INTENT_CONNECTIVITY_PARCELLATED_SCALAR"
+_MOST_BYTES, _NONE = 2**28, -1
+_EXPECTED = "a map of parcels (.pscalar.nii)"
+# What reading a damaged file raises.
+_FAULTS: tuple[type[Exception], ...] = (
+    *READ_ERRORS,
+    nib.filebasedimages.ImageFileError,
+    nib.spatialimages.HeaderDataError,
+    _cifti.Cifti2HeaderError,
+    nib.wrapstruct.WrapStructError,
+    ValueError,
+    TypeError,
+    KeyError,
+    IndexError,
+    AttributeError,
+    SyntaxError,
+)
+
+
+@dataclass(frozen=True, eq=False)
+class ParcelPlaces(ListedPlaces):
+    """Parcels of fsLR's mesh of 32,492 vertices a side, and of voxels."""
+
+    axis: Any = None  # nibabel's `ParcelsAxis`
+
+    @classmethod
+    def of_axis(cls, axis: Any) -> ParcelPlaces:
+        """Take the parcels of nibabel's `ParcelsAxis`.
+
+        Raises
+        ------
+        ValueError
+            A name is there twice, a surface is not the cortex on fsLR's mesh, or a vertex or a
+            voxel lies outside.
+        """
+        mesh_size = len(read_template("fsLR").cortex["L"])
+        if unknown := set(axis.nvertices) - set(_CORTEX):
+            raise ValueError(f"it has parcels of {min(unknown)}, which is not the cortex")
+        if sizes := set(map(int, axis.nvertices.values())) - {mesh_size}:
+            raise ValueError(f"it has a mesh of {sizes.pop()} vertices, fsLR's has {mesh_size}")
+        for of_sides, voxels in zip(axis.vertices, axis.voxels, strict=True):
+            for own in of_sides.values():
+                if len(own) and not 0 <= np.min(own) <= np.max(own) < mesh_size:
+                    raise ValueError(f"vertices are 0 to {mesh_size - 1}")
+            inside = len(voxels) == 0 or (
+                axis.volume_shape is not None
+                and ((np.asarray(voxels) >= 0) & (voxels < np.array(axis.volume_shape))).all()
+            )
+            if not inside:
+                raise ValueError("a voxel of a parcel lies outside the volume")
+        return cls(tuple(map(str, axis.name)), axis=axis)
+
+    @classmethod
+    def of_xml(cls, xml: bytes) -> ParcelPlaces:
+        """Take the parcels from the columns of a file's axes, in CIFTI's XML.
+
+        Raises
+        ------
+        ValueError
+            They are no parcels, or as `of_axis`.
+        """
+        parser = _parse_cifti.Cifti2Parser()
+        parser.parse(string=xml)
+        axis = parser.header.get_axis(1)
+        if not isinstance(axis, _cifti.ParcelsAxis):
+            raise ValueError(f"it has a {type(axis).__name__}, not parcels")
+        return cls.of_axis(axis)
+
+    def to_xml(self) -> bytes:
+        """Return CIFTI's XML of a map of the parcels, for `of_xml`."""
+        matrix = _cifti.Cifti2Matrix()
+        matrix.append(_cifti.ScalarAxis(["map"]).to_mapping(0))
+        matrix.append(self.axis.to_mapping(1))
+        xml: bytes = _cifti.Cifti2Header(matrix).to_xml()
+        return xml
+
+    @property
+    def space(self) -> str:
+        """What they are called where a space is asked for."""
+        return PARCELS
+
+    @property
+    def entities(self) -> dict[str, str | None]:
+        """BIDS entities of a file of maps."""
+        return {"space": "fsLR"}
+
+    @property
+    def extension(self) -> str:
+        """What the name of a file of maps ends with."""
+        return ".pscalar.nii"
+
+    @property
+    def density(self) -> str:
+        """What the places are, in words."""
+        return f"{self.number:,} parcels of fsLR's mesh (32,492 vertices a hemisphere) and voxels"
+
+    @property
+    def metadata(self) -> dict[str, Any]:
+        """What goes into the sidecars of maps at the places."""
+        return {"Density": self.density}
+
+    @cached_property
+    def points(self) -> NDArray[np.float64]:
+        """(parcels, 3), RAS+ mm: means of their vertices on the template, and of their voxels."""
+        template, affine = read_template("fsLR").points, self.axis.affine
+        found = np.zeros((self.number, 3))
+        for row, (of_sides, voxels) in enumerate(
+            zip(self.axis.vertices, self.axis.voxels, strict=True)
+        ):
+            parts = [
+                template[SIDES[_CORTEX.index(name)]][np.asarray(own, np.intp)]
+                for name, own in of_sides.items()
+            ]
+            if len(voxels):
+                parts.append(np.asarray(voxels) @ affine[:3, :3].T + affine[:3, 3])
+            found[row] = np.concatenate(parts).mean(axis=0) if parts else np.nan
+        return found
+
+    @cached_property
+    def spacing_mm(self) -> float:
+        """Median distance of a parcel to the next."""
+        far = np.linalg.norm(self.points[:, None] - self.points[None], axis=2)
+        np.fill_diagonal(far, np.inf)
+        nearest = far.min(axis=1)
+        nearest = nearest[np.isfinite(nearest)]
+        return float(np.median(nearest)) if len(nearest) else 1.0
+
+    def rows_in(self, other: ListedPlaces) -> Indices:
+        """Return the position of each parcel in a file's, by name, (parcels,); -1: none.
+
+        Raises
+        ------
+        ValueError
+            A parcel has other vertices or voxels than the one of that name.
+        """
+        position = {name: number for number, name in enumerate(other.names)}
+        rows = np.array([position.get(name, _NONE) for name in self.names], np.intp)
+        if isinstance(other, ParcelPlaces):
+            for own, row in enumerate(rows.tolist()):
+                if row != _NONE and not _same(self.axis, own, other.axis, row):
+                    raise ValueError(
+                        f"its parcel {self.names[own]} has other vertices or voxels than the "
+                        "model's"
+                    )
+        return rows
+
+    def encode_maps(self, values: NDArray[np.floating[Any]], names: Sequence[str]) -> bytes:
+        """Make a .pscalar.nii file of maps (maps, parcels), by their names."""
+        return encode_scalars(values, _cifti.ScalarAxis(list(names)), self.axis, _SCALARS)
+
+    def encode(
+        self, values: NDArray[np.floating[Any]], *, intent: Intent = "none", description: str = ""
+    ) -> bytes:
+        """Make a .pscalar.nii file; its `description` names the maps, an `intent` is not kept.
+
+        As `Places.encode`.
+        """
+        rows = np.atleast_2d(values)
+        return self.encode_maps(rows, [description] * len(rows))
+
+    def read(self, path: Path) -> NDArray[np.float32]:
+        """Read a map of parcels; as `Places.read`."""
+        other, maps = read_parcel_maps(path)
+        if len(maps) != 1:
+            raise RunError(f"{path} has {len(maps)} maps", expected="one map a file")
+        try:
+            rows = self.rows_in(other)
+        except ValueError as err:
+            raise RunError(f"{path}: {err}", expected="maps of the model's parcels") from err
+        values = np.where(rows == _NONE, np.float32(np.nan), maps[0][rows])
+        known = ~np.isnan(values) & (values != 0)
+        if not known.any():
+            raise EmptyMapError(f"{path} has no value at the model's parcels")
+        return np.where(known, values, np.float32(np.nan))
+
+
+def _same(axis: Any, number: int, other: Any, row: int) -> bool:
+    """Return whether two parcels have the same vertices and voxels, in any order."""
+
+    def held(axis: Any, number: int) -> tuple[Any, ...]:
+        sides = {
+            name: sorted(np.asarray(vertices).tolist())
+            for name, vertices in axis.vertices[number].items()
+            if len(vertices)
+        }
+        return sides, sorted(map(tuple, np.asarray(axis.voxels[number]).tolist()))
+
+    return held(axis, number) == held(other, row)
+
+
+def read_parcel_maps(path: Path) -> tuple[ParcelPlaces, NDArray[np.float32]]:
+    """Read a file of maps of parcels: the parcels, and (maps, parcels).
+
+    Raises
+    ------
+    RunError
+        Missing, damaged, or no such file.
+    """
+    require_file(path)
+    try:
+        image = _cifti.Cifti2Image.from_bytes(read_bytes(path, _MOST_BYTES))
+        axis, values = image.header.get_axis(1), np.asarray(image.dataobj, np.float32)
+        if not isinstance(axis, _cifti.ParcelsAxis):
+            raise ValueError(f"it has a {type(axis).__name__}")
+        return ParcelPlaces.of_axis(axis), values
+    except ForeignFileError as err:
+        raise err.as_kind(RunError) from err
+    except _FAULTS as err:
+        raise RunError(f"{path} cannot be read: {err}", expected=_EXPECTED) from err
+
+
+def encode_scalars(
+    values: NDArray[np.floating[Any]], rows: Any, columns: Any, intent: str
+) -> bytes:
+    """Make a CIFTI file of values (rows, columns) by nibabel's axes, stored as float32."""
+    if values.shape != (len(rows), len(columns)):
+        raise ValueError(f"{len(rows)} rows and {len(columns)} parcels, but values {values.shape}")
+    matrix = _cifti.Cifti2Matrix()
+    matrix.append(rows.to_mapping(0))
+    matrix.append(columns.to_mapping(1))
+    return cifti_head(matrix, (len(rows), len(columns)), intent) + cifti_values(values)

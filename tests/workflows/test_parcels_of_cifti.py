@@ -1,0 +1,122 @@
+"""Parcels of CIFTI through the program: from series and maps of parcels to a model and its maps."""
+
+from __future__ import annotations
+
+import json
+
+import nibabel as nib
+import numpy as np
+import pytest
+from bids_check import validate
+from cifti_people import CONTRASTS, ParcelCohort, brain_models, parcels_axis, save_maps, save_series
+from tiny_job import read_table
+
+from bids_dtg.contrasts.bundle.arrays import read_parcels
+from bids_dtg.contrasts.bundle.bundle import load_bundle
+from bids_dtg.contrasts.participant.measure import measure
+from bids_dtg.contrasts.participant.predict import predict_maps
+from bids_dtg.errors import BundleError
+from bids_dtg.inputs.runs import find_runs
+from bids_dtg.inputs.space_choice import SpaceRule
+
+TRAIN = ("--architecture", "linear-parcel", "--rois", 4, "--held-out", 0.0, 0.25)
+SPACE = ("--space", "fsLR:seg-Tiny")
+
+
+@pytest.fixture(scope="module")
+def cohort(tmp_path_factory):
+    people = ParcelCohort(tmp_path_factory.mktemp("parcels"))
+    others = parcels_axis(9)
+    people.add("01", 70, others, seg="space-fsLR_seg-Other_den-91k")
+    assert people.analyse("train", *SPACE, *TRAIN) == 0
+    people.model = people.out / "group/model-own/bundle"
+    people.out = people.folder / "maps"
+    assert people.run("--participant-label", "01", "--write-connectome") == 0
+    return people
+
+
+def test_a_model_is_trained_on_series_and_maps_of_parcels(cohort):
+    bundle = load_bundle(cohort.model)
+    assert bundle.places.axis == cohort.axis
+    assert (bundle.card.part.parcels, bundle.card.part.cifti) == (True, True)
+    assert json.loads((cohort.model / "model.json").read_text())["format_version"] == 8
+    assert [contrast.label for contrast in bundle.contrasts] == list(CONTRASTS)
+    rows = read_table(cohort.folder / "out/group/model-own/desc-models_scores.tsv")
+    assert {row["model"] for row in rows} >= {"model", "group average"}
+
+
+def test_its_maps_are_files_of_parcels(cohort):
+    (path,) = cohort.out.rglob("*desc-synthetic_statmap.pscalar.nii")
+    assert path.name == "sub-01_task-rest_space-fsLR_stat-z_desc-synthetic_statmap.pscalar.nii"
+    image = nib.load(path)
+    assert image.header.get_axis(1) == cohort.axis
+    assert list(image.header.get_axis(0).name) == list(CONTRASTS)
+    bundle, rule = load_bundle(cohort.model), SpaceRule(model="fsLR parcels", asked=SPACE[1])
+    (run,) = find_runs(cohort.bids, "01", rule=rule, input_type="xcpd")
+    assert "seg-Tiny" in run.bold.name
+    wanted = predict_maps(measure(run, bundle, input_type="xcpd"), bundle, device="cpu", threads=1)
+    np.testing.assert_allclose(image.get_fdata(), wanted.values, rtol=0, atol=1e-6)
+    (connectome,) = cohort.out.rglob("*desc-connectome_statmap.pscalar.nii")
+    assert list(nib.load(connectome).header.get_axis(0).name) == [
+        "roi01",
+        "roi02",
+        "roi03",
+        "roi04",
+    ]
+
+
+@pytest.mark.slow
+def test_the_page_shows_parcels_on_both_hemispheres_and_the_validator_finds_no_error(cohort):
+    cohort.reports = True
+    assert cohort.run("--participant-label", "01", "--reports-only") == 0
+    page = (cohort.out / "sub-01.html").read_text()
+    assert "Left hemisphere from outside and inside" in page
+    assert "The run was read as parcels" in page
+    assert len(list((cohort.out / "sub-01/figures").glob("*_contrast-*.webp"))) == len(CONTRASTS)
+    assert validate(cohort.out).errors == []
+
+
+def test_other_parcels_are_one_line(cohort, tmp_path, capsys):
+    new = ParcelCohort(tmp_path, ())
+    new.model = cohort.model
+    new.add("09", 3, parcels_axis(9))
+    assert new.run() == 1
+    assert "its parcel P00 has other vertices or voxels than the" in capsys.readouterr().err
+    (tmp_path / "dense").mkdir()
+    dense = ParcelCohort(tmp_path / "dense", ())
+    dense.model = cohort.model
+    func = dense.bids / "sub-09/func"
+    name = "sub-09_task-rest_space-fsLR_den-91k_desc-denoised_bold.dtseries.nii"
+    save_series(func / name, np.ones((60, 160), np.float32), brain_models())
+    assert dense.run() == 1
+    assert "sub-09 has no series of parcels, but sub-09_task-rest" in capsys.readouterr().err
+    assert cohort.run("--surfaces", "fsLR") == 2
+    assert "is a model of parcels, whose maps are CIFTI files" in capsys.readouterr().err
+
+
+def test_maps_of_other_parcels_are_no_targets(cohort, tmp_path, capsys):
+    people = ParcelCohort(tmp_path)
+    for path in people.statmaps.rglob("*.nii"):
+        save_maps(path, np.ones((1, 9)), parcels_axis(9))
+    assert people.analyse("train", *SPACE, *TRAIN) == 2
+    assert "its parcel P00 has other vertices" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        (b"ParcelsAxis", b"", "12"),
+        (b'SurfaceNumberOfVertices="32492"', b'SurfaceNumberOfVertices="32493"', "32493"),
+        (b"CORTEX_LEFT", b"CEREBELLUM ", "cannot be read"),
+        (b"<Vertices", b"<Vortices", "cannot be read"),
+    ],
+)
+def test_damaged_parcels_of_a_bundle_are_one_line(cohort, tmp_path, old, new, message):
+    from safetensors.numpy import load_file, save_file
+
+    path = tmp_path / "places.safetensors"
+    xml = load_file(cohort.model / "places.safetensors")["parcels"].tobytes()
+    save_file({"parcels": np.frombuffer(xml.replace(old, new), np.uint8)}, path)
+    number = 11 if xml.replace(old, new) == xml else 12
+    with pytest.raises(BundleError, match=message):
+        read_parcels(path, number)
