@@ -32,7 +32,7 @@ def small(benchmark: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
 
 SIDES = (
     *("plain step", "our step, published-code", "our step, default"),
-    *("one at a time, by modules", "one at a time", "50 together"),
+    *("one at a time, by modules", "one at a time", "50 together", "bound"),
 )
 
 

@@ -103,7 +103,7 @@ class TinyJob:
         self.bids = describe_dataset(folder / "fmriprep")
         self.model = folder / "tiny"
         self.out = folder / "out"
-        shutil.copytree(_kept_bundle(), self.model)
+        shutil.copytree(_kept_bundle(), self.model, dirs_exist_ok=True)
         for number, participant in enumerate(participants):
             add_rest(self.bids, participant, seed=number)
 

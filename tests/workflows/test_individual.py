@@ -25,8 +25,8 @@ def job(tmp_path_factory):
     job.reports = True
     voxels = int(tiny_masks()[1].sum())
     correction = Correction(np.array([0, 0.7, 0.4], np.float32), np.ones((3, voxels), np.float32))
-    job.model = job.folder / "model"
     labels = [contrast.label for contrast in job.bundle.contrasts]
+    job.model = job.folder / "model"
     facts = {"recentring": Recentring(12, 1), "same_for_all": (labels[2],)}
     job.bundle = write_tiny_bundle(job.model, correction=correction, **facts)
     assert job.run() == 0

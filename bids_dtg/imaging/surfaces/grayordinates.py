@@ -44,7 +44,6 @@ _MAP = "a map at grayordinates (.dscalar.nii)"
 _cifti: Any = nib.cifti2
 _parse_cifti: Any = nib.cifti2.parse_cifti2
 _Nifti2Header: Any = nib.Nifti2Header
-_STRUCTURES = frozenset(_cifti.cifti2.CIFTI_BRAIN_STRUCTURES.value_set("ciftiname"))
 _CORTEX = ("CIFTI_STRUCTURE_CORTEX_LEFT", "CIFTI_STRUCTURE_CORTEX_RIGHT")
 _NIFTI_BYTES, _TAG_BYTES = 540, 200  # of a NIfTI-2 header, and of the beginning of an axis
 _INDICES = re.compile(rb"<MatrixIndicesMap\b(?:[^>]*/>|.*?</MatrixIndicesMap>)", re.DOTALL)
@@ -113,7 +112,7 @@ class Grayordinates:
         }
         if list(cortex.items()) != list(sizes.items())[: len(cortex)]:
             raise ValueError("vertices are of the cortex, the structures that come first")
-        if unknown := set(sizes) - _STRUCTURES:
+        if unknown := [name for name in sizes if not _is_structure(name)]:
             raise ValueError(f"a structure is called {min(unknown)}, which CIFTI does not have")
 
     @classmethod
@@ -417,6 +416,15 @@ class Grayordinates:
                 )
             found[own] = whole[self.vertices[side]]
         return found
+
+
+def _is_structure(name: str) -> bool:
+    """Return whether CIFTI has a structure of this name, as it is written in files."""
+    axis: Any = nib.cifti2.cifti2_axes.BrainModelAxis
+    try:
+        return bool(axis.to_cifti_brain_structure_name(name) == name)
+    except (ValueError, IndexError):
+        return False
 
 
 @cache
