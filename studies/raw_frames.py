@@ -4,7 +4,7 @@ Of the real run in DTG_SHARED: raw frames are made by moving its native frames w
 its 110 matrices (cubic splines), realigned while they are sampled, and each voxel is correlated in
 time with the MNI152NLin6Asym series, which was resampled once from the scan by cubic splines.
 
-    DTG_SHARED=../shared python studies/minimal_level.py
+    DTG_SHARED=../shared python studies/raw_frames.py
 """
 
 from __future__ import annotations
