@@ -93,6 +93,7 @@ def simulated(tmp_path_factory) -> Path:
     return folder
 
 
+@pytest.mark.slow
 def test_maps_by_these_names_are_those_of_the_command_line(simulated, tmp_path):
     fmriprep, out = simulated / "fmriprep", tmp_path / "out"
     command = [sys.executable, "-m", "bids_dtg.cli", fmriprep, out, "participant"]
@@ -121,6 +122,7 @@ def test_maps_by_these_names_are_those_of_the_command_line(simulated, tmp_path):
     assert not (tmp_path / "other").exists()
 
 
+@pytest.mark.slow
 def test_maps_of_an_image_at_hand_are_those_of_its_file(simulated):
     settings = bids_dtg.Settings.of(
         bids_dir=simulated / "fmriprep",

@@ -89,6 +89,7 @@ def test_commands(place, environment):
     assert len(list(maps)) == 47
 
 
+@pytest.mark.slow
 def test_commands_for_models(place, environment):
     typed = [command for command in _commands(MODELS) if command.startswith("dtg-models ")]
     assert [command.split()[1] for command in typed] == ["selftest", "pack", "unpack", "convert"]

@@ -319,6 +319,7 @@ print(bundle.identity)
 """
 
 
+@pytest.mark.slow
 def test_eight_processes_at_once_leave_one_good_bundle(host, address, models):
     model = add_model(host)
     for file in model.files:

@@ -172,6 +172,7 @@ def test_choices_of_options_have_no_backslashes():
     assert "{sub}&#95;{ses}" in text  # which would be in italics
 
 
+@pytest.mark.slow
 def test_a_clone_shows_every_option_and_how_to_list_the_error_lines():
     page = (ROOT / "docs" / "reference" / "options.md").read_text(encoding="utf-8")
     flags = {flag for action in build_parser()._actions for flag in action.option_strings}

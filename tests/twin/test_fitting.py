@@ -68,6 +68,7 @@ def test_a_stopped_fit_goes_on_to_the_same_twins(tmp_path, architecture):
     )
 
 
+@pytest.mark.slow
 def test_connectomes_predict_slow_and_quick_people():
     segments, takes = slow_and_quick(people=30)
     values = connectomes_of(takes)

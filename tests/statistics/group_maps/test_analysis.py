@@ -380,6 +380,7 @@ main(sys.argv[1:])
 """
 
 
+@pytest.mark.slow
 def test_a_call_that_is_killed_between_two_contrasts_is_made_whole(cohort, tmp_path, monkeypatch):
     killed, whole = (tmp_path / name / "out" for name in ("killed", "whole"))
     base = ["--feature-sets", "maps", "--permutations", 9]

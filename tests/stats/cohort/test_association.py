@@ -254,6 +254,7 @@ def draw_relatives(rng):
     return phenotype, np.zeros((80, 0)), columns
 
 
+@pytest.mark.slow
 def test_relatives_are_false_discoveries_unless_families_are_permuted_whole():
     families = np.repeat(np.arange(20), 4)
     whole = permutations(499, families, seed=2)

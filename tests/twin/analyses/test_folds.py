@@ -14,6 +14,7 @@ from tiny_twins import LABELS, arguments
 from bids_dtg.cli.run import main
 from bids_dtg.files.text import read_rows
 
+pytestmark = pytest.mark.slow
 FEW = ("--folds", "2", "--epochs", "2")
 
 

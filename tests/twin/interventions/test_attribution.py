@@ -16,6 +16,7 @@ from bids_dtg.twin.interventions.attribution import (
 from bids_dtg.twin.interventions.gradients import smooth_gradients
 
 
+@pytest.mark.slow
 def test_edges_of_response_times_are_significant_against_permuted_behaviour():
     fitted, connectomes, segments, _ = fitted_quickly()
     people = FittedPeople.of(fitted, connectomes, segments)

@@ -1,6 +1,7 @@
 """Whether a twin moves a figure: beside twins of permuted behaviour, and over refits."""
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from twin_runs import fitted_quickly, slow_and_quick
@@ -48,6 +49,7 @@ def judged(fitted, people, *, permutations=39):
     return judge_moves(change, permuted, refitted, len(people.connectomes))
 
 
+@pytest.mark.slow
 def test_response_times_are_lowered_where_connectomes_say_something_of_them():
     fitted, connectomes, segments, _ = fitted_quickly()
     people = FittedPeople.of(fitted, connectomes, segments)
