@@ -211,9 +211,10 @@ def test_the_collector_leaves_alone_what_is_imported_first():
 def test_a_collector_that_is_off_stays_off():
     facts = in_a_process("""
         gc.disable()
+        before = gc.get_freeze_count()  # Python 3.12 freezes objects of its own
         with importing():
             pass
-        print(gc.isenabled(), gc.get_freeze_count())
+        print(gc.isenabled(), gc.get_freeze_count() - before)
     """)
     assert facts == ["False 0"]
 
