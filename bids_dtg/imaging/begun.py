@@ -164,6 +164,28 @@ class _Layout:
         return flat.reshape(self.pieces, _PIECE, self.wanted)
 
 
+def _facts(path: Path, state: tuple[int, int, int], header: Any, wanted: int) -> dict[str, Any]:
+    """Return what must be alike for those who inflate a file and those who read the frames.
+
+    Parameters
+    ----------
+    path, state
+        The file; its inode, its size in bytes and when it was changed (ns).
+    header
+        Its `PlainHeader` or `BoldHeader`.
+    wanted
+        Number of voxels that are kept of a frame.
+    """
+    return {
+        "path": str(path),
+        "file": list(state),
+        "shape": list(header.shape),
+        "dtype": header.dtype.str,
+        "offset": header.offset,
+        "wanted": wanted,
+    }
+
+
 def is_worth_it(path: Path) -> bool:
     """Return whether it saves time to inflate a file before anything else is ready."""
     return path.name.endswith(".gz") and path.stat().st_size >= _LEAST_BYTES
@@ -194,16 +216,8 @@ def inflate(start: HeadStart, path: Path, wanted: NDArray[np.intp]) -> None:
         if not layout.fits or frames < WHOLE_FRAMES:
             raise ValueError("no head start is made of this file")
         layout.positions(start)[:] = wanted
-        start.describe(
-            {
-                "path": str(path),
-                "file": [found.st_ino, found.st_size, found.st_mtime_ns],
-                "shape": list(header.shape),
-                "dtype": header.dtype.str,
-                "offset": header.offset,
-                "wanted": len(wanted),
-            }
-        )
+        state = found.st_ino, found.st_size, found.st_mtime_ns
+        start.describe(_facts(path, state, header, len(wanted)))
         file.read(header.offset - _HEADER_BYTES)
         whole, waiting = layout.whole(start), layout.waiting(start)
         _fill(file, whole)
@@ -251,14 +265,8 @@ def begun_frames(
         return None
     size, time = header.size_and_time
     wanted = len(sampling.source)
-    expected = {
-        "path": str(header.path),
-        "file": [header.path.stat().st_ino, size, time],
-        "shape": list(header.shape),
-        "dtype": header.dtype.str,
-        "offset": header.offset,
-        "wanted": wanted,
-    }
+    state = header.path.stat().st_ino, size, time
+    expected = _facts(header.path, state, header, wanted)
     layout = _Layout(header.file_voxels, wanted, header.dtype)
 
     def suits(facts: dict[str, Any]) -> bool:

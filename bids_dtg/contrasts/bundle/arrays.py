@@ -31,7 +31,8 @@ from bids_dtg.connectome.training_distribution.figure_statistics import FigureSt
 from bids_dtg.errors import BundleError
 from bids_dtg.files.tensors import TensorFile, encode_arrays, let_go
 from bids_dtg.imaging.places import ListedPlaces, Places
-from bids_dtg.imaging.surfaces.grayordinates import FAULTS, SURFACE_SPACE, Grayordinates
+from bids_dtg.imaging.surfaces.cifti import FAULTS
+from bids_dtg.imaging.surfaces.grayordinates import SURFACE_SPACE, Grayordinates
 from bids_dtg.imaging.surfaces.parcel_places import ParcelPlaces
 from bids_dtg.imaging.surfaces.templates import SIDES, read_template
 from bids_dtg.stats.conformal import Calibration, PooledError

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from bids_dtg.errors import RunError
 from bids_dtg.imaging.grid import Grid
+from bids_dtg.imaging.surfaces.cifti import CORTEX
 from bids_dtg.imaging.surfaces.grayordinates import (
     SURFACE_SPACE,
     Grayordinates,
@@ -25,7 +26,6 @@ from bids_dtg.report.surface_views import surface_row
 
 # Slices through what lies below the cortex.
 BELOW = tuple(View(AXIAL, mm) for mm in (-24, -8, 2, 12))
-_CORTEX = ("CIFTI_STRUCTURE_CORTEX_LEFT", "CIFTI_STRUCTURE_CORTEX_RIGHT")
 _OTHER = "CIFTI_STRUCTURE_OTHER"
 _GAP = 8  # rows of pixels
 
@@ -75,7 +75,7 @@ def spread(
     values
         (maps, grayordinates).
     """
-    axis, of_side = parcels.axis, dict(zip(_CORTEX, SIDES, strict=True))
+    axis, of_side = parcels.axis, dict(zip(CORTEX, SIDES, strict=True))
     rows: dict[str, dict[int, int]] = {side: {} for side in SIDES}
     voxels: dict[tuple[int, ...], int] = {}
     for row, (of_sides, own) in enumerate(zip(axis.vertices, axis.voxels, strict=True)):

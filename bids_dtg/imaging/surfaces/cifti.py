@@ -2,17 +2,53 @@
 
 from __future__ import annotations
 
+import struct
 from io import BytesIO
 from typing import Any
+from xml.parsers.expat import ExpatError
 
 import nibabel as nib
 import numpy as np
 from numpy.typing import NDArray
 
+from bids_dtg.imaging.header import READ_ERRORS
+
 # nibabel has no types.
 _cifti: Any = nib.cifti2
+_parse_cifti: Any = nib.cifti2.parse_cifti2
 _Nifti2Header: Any = nib.Nifti2Header
+# Structures of the cortex, in the order of `SIDES`.
+CORTEX = ("CIFTI_STRUCTURE_CORTEX_LEFT", "CIFTI_STRUCTURE_CORTEX_RIGHT")
+# What reading a damaged file raises.
+FAULTS: tuple[type[Exception], ...] = (
+    *READ_ERRORS,
+    ExpatError,
+    nib.filebasedimages.ImageFileError,
+    nib.spatialimages.HeaderDataError,
+    _cifti.Cifti2HeaderError,
+    ValueError,
+    TypeError,
+    KeyError,
+    IndexError,
+    AttributeError,
+    SyntaxError,
+    struct.error,
+    nib.wrapstruct.WrapStructError,
+)
 EXTENSION = 32  # of a NIfTI file: its axes are in CIFTI-2's XML
+
+
+def axis_of_xml(xml: bytes, number: int) -> Any:
+    """Return nibabel's axis of rows (0) or columns (1) from a file's axes, in CIFTI's XML.
+
+    Raises
+    ------
+    Exception
+        One of `FAULTS`: they are damaged.
+    """
+    parser = _parse_cifti.Cifti2Parser()
+    parser.parse(string=xml)
+    return parser.header.get_axis(number)
 
 
 def cifti_head(matrix: Any, shape: tuple[int, int], intent: str) -> bytes:

@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from functools import cache, cached_property, lru_cache
 from pathlib import Path
 from typing import Any, cast
-from xml.parsers.expat import ExpatError
 
 import nibabel as nib
 import numpy as np
@@ -23,11 +22,18 @@ from bids_dtg.errors import EmptyMapError, ForeignFileError, RunError
 from bids_dtg.files.foreign import open_foreign, read_bytes
 from bids_dtg.imaging.gifti import Hemisphere, read_metric
 from bids_dtg.imaging.grid import Grid
-from bids_dtg.imaging.header import READ_ERRORS, require_file
+from bids_dtg.imaging.header import require_file
 from bids_dtg.imaging.lattice import Lattice, point_lattice
 from bids_dtg.imaging.nifti import Intent
 from bids_dtg.imaging.places import Indices, VoxelPlaces
-from bids_dtg.imaging.surfaces.cifti import EXTENSION, cifti_head, cifti_values
+from bids_dtg.imaging.surfaces.cifti import (
+    CORTEX,
+    EXTENSION,
+    FAULTS,
+    axis_of_xml,
+    cifti_head,
+    cifti_values,
+)
 from bids_dtg.imaging.surfaces.parcel_places import ParcelPlaces
 from bids_dtg.imaging.surfaces.templates import (
     SIDES,
@@ -42,9 +48,7 @@ MAPS = ".dscalar.nii"  # what names of files of maps end with
 _MAP = "a map at grayordinates (.dscalar.nii)"
 # nibabel has no types.
 _cifti: Any = nib.cifti2
-_parse_cifti: Any = nib.cifti2.parse_cifti2
 _Nifti2Header: Any = nib.Nifti2Header
-_CORTEX = ("CIFTI_STRUCTURE_CORTEX_LEFT", "CIFTI_STRUCTURE_CORTEX_RIGHT")
 _NIFTI_BYTES, _TAG_BYTES = 540, 200  # of a NIfTI-2 header, and of the beginning of an axis
 _INDICES = re.compile(rb"<MatrixIndicesMap\b(?:[^>]*/>|.*?</MatrixIndicesMap>)", re.DOTALL)
 # Of a file of maps, and of what stands before values: 91,282 places take 1 MB.
@@ -54,21 +58,6 @@ _STANDARD, _NONE = 91_282, -1
 _TEMPLATEFLOW = "https://templateflow.s3.amazonaws.com"
 # Affines that agree to this many mm (or mm a voxel) describe one grid.
 _AFFINE_TOLERANCE = 1e-3
-# What reading a damaged file raises.
-FAULTS = (
-    *READ_ERRORS,
-    ExpatError,
-    nib.filebasedimages.ImageFileError,
-    nib.spatialimages.HeaderDataError,
-    _cifti.Cifti2HeaderError,
-    ValueError,
-    TypeError,
-    KeyError,
-    IndexError,
-    AttributeError,
-    struct.error,
-    nib.wrapstruct.WrapStructError,
-)
 
 
 @dataclass(frozen=True, eq=False)
@@ -107,7 +96,7 @@ class Grayordinates:
         sizes = {name: part.stop - part.start for name, part in self.structures}
         cortex = {
             name: len(self.vertices[side])
-            for side, name in zip(SIDES, _CORTEX, strict=True)
+            for side, name in zip(SIDES, CORTEX, strict=True)
             if len(self.vertices[side])
         }
         if list(cortex.items()) != list(sizes.items())[: len(cortex)]:
@@ -135,7 +124,7 @@ class Grayordinates:
         if sizes := set(map(int, axis.nvertices.values())) - {mesh_size}:
             raise ValueError(f"it has a mesh of {sizes.pop()} vertices, fsLR's has {mesh_size}")
         first = of_mesh[: np.count_nonzero(of_mesh)].all()
-        if cortex != [name for name in _CORTEX if name in cortex] or not first:
+        if cortex != [name for name in CORTEX if name in cortex] or not first:
             raise ValueError("its surfaces are not the left and the right cortex, first in order")
         if not of_mesh.all() and (axis.affine is None or axis.volume_shape is None):
             raise ValueError("it has voxels, and no volume that they lie in")
@@ -144,7 +133,7 @@ class Grayordinates:
         return cls(
             vertices={
                 side: np.asarray(axis.vertex[spans[name]], np.intp) if name in spans else none
-                for side, name in zip(SIDES, _CORTEX, strict=True)
+                for side, name in zip(SIDES, CORTEX, strict=True)
             },
             mesh_size=mesh_size,
             voxels=np.asarray(axis.voxel[~of_mesh], np.intp),
@@ -197,8 +186,8 @@ class Grayordinates:
         return {
             "SpatialReference": {
                 "VolumeReference": f"{_TEMPLATEFLOW}/{volume}",
-                "CIFTI_STRUCTURE_LEFT_CORTEX": surface.format("L"),
-                "CIFTI_STRUCTURE_RIGHT_CORTEX": surface.format("R"),
+                "CIFTI_STRUCTURE_LEFTCORTEX": surface.format("L"),
+                "CIFTI_STRUCTURE_RIGHTCORTEX": surface.format("R"),
             },
             "Density": self.density,
         }
@@ -336,7 +325,7 @@ class Grayordinates:
         voxel = np.full((self.number, 3), -1, np.intp)
         voxel[len(cortex) :] = self.voxels
         volume = {"affine": self.affine, "volume_shape": self.shape} if len(self.voxels) else {}
-        present = [name for name, _ in self.structures if name in _CORTEX]
+        present = [name for name, _ in self.structures if name in CORTEX]
         return _cifti.BrainModelAxis(
             names,
             voxel=voxel,
@@ -604,22 +593,16 @@ def _axes(start: bytes, endianness: str) -> tuple[Any, Any]:
             raise ValueError("its axes are not those of rows and columns")
         # Nothing but this axis.
         alone = xml[: parts[0].start()] + part[0] + xml[parts[1].end() :]
-        axes[number] = _places(alone) if number else _axis(alone, number)
+        axes[number] = _places(alone) if number else axis_of_xml(alone, number)
     return axes[0], axes[1]
 
 
 @lru_cache(maxsize=4)
 def _places(xml: bytes) -> Any:
-    axis = _axis(xml, 1)
+    axis = axis_of_xml(xml, 1)
     if isinstance(axis, _cifti.ParcelsAxis):
         return ParcelPlaces.of_axis(axis)
     return Grayordinates.of_axis(axis) if isinstance(axis, _cifti.BrainModelAxis) else axis
-
-
-def _axis(xml: bytes, number: int) -> Any:
-    parser = _parse_cifti.Cifti2Parser()
-    parser.parse(string=xml)
-    return parser.header.get_axis(number)
 
 
 def read_cifti_maps(path: Path, expected: str) -> tuple[CiftiHeader, NDArray[np.float32]]:
@@ -664,8 +647,8 @@ def _model(name: str, part: slice, grayordinates: Grayordinates) -> Any:
         "index_count": part.stop - part.start,
         "brain_structure": name,
     }
-    if name in _CORTEX:
-        vertices = grayordinates.vertices[SIDES[_CORTEX.index(name)]]
+    if name in CORTEX:
+        vertices = grayordinates.vertices[SIDES[CORTEX.index(name)]]
         return _cifti.Cifti2BrainModel(
             **common,
             model_type="CIFTI_MODEL_TYPE_SURFACE",

@@ -14,33 +14,23 @@ from numpy.typing import NDArray
 
 from bids_dtg.errors import EmptyMapError, ForeignFileError, RunError
 from bids_dtg.files.foreign import read_bytes
-from bids_dtg.imaging.header import READ_ERRORS, require_file
+from bids_dtg.imaging.header import require_file
 from bids_dtg.imaging.nifti import Intent
 from bids_dtg.imaging.places import Indices, ListedPlaces
-from bids_dtg.imaging.surfaces.cifti import cifti_head, cifti_values
+from bids_dtg.imaging.surfaces.cifti import (
+    CORTEX,
+    FAULTS,
+    axis_of_xml,
+    cifti_head,
+    cifti_values,
+)
 from bids_dtg.imaging.surfaces.templates import SIDES, read_template
 from bids_dtg.inputs.selection import PARCELS
 
 _cifti: Any = nib.cifti2  # nibabel has no types
-_parse_cifti: Any = nib.cifti2.parse_cifti2
-_CORTEX = ("CIFTI_STRUCTURE_CORTEX_LEFT", "CIFTI_STRUCTURE_CORTEX_RIGHT")
 _SCALARS = "NIFTI_INTENT_CONNECTIVITY_PARCELLATED_SCALAR"
 _MOST_BYTES, _NONE = 2**28, -1
 _EXPECTED = "a map of parcels (.pscalar.nii)"
-# What reading a damaged file raises.
-_FAULTS: tuple[type[Exception], ...] = (
-    *READ_ERRORS,
-    nib.filebasedimages.ImageFileError,
-    nib.spatialimages.HeaderDataError,
-    _cifti.Cifti2HeaderError,
-    nib.wrapstruct.WrapStructError,
-    ValueError,
-    TypeError,
-    KeyError,
-    IndexError,
-    AttributeError,
-    SyntaxError,
-)
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,7 +50,7 @@ class ParcelPlaces(ListedPlaces):
             voxel lies outside.
         """
         mesh_size = len(read_template("fsLR").cortex["L"])
-        if unknown := set(axis.nvertices) - set(_CORTEX):
+        if unknown := set(axis.nvertices) - set(CORTEX):
             raise ValueError(f"it has parcels of {min(unknown)}, which is not the cortex")
         if sizes := set(map(int, axis.nvertices.values())) - {mesh_size}:
             raise ValueError(f"it has a mesh of {sizes.pop()} vertices, fsLR's has {mesh_size}")
@@ -85,9 +75,7 @@ class ParcelPlaces(ListedPlaces):
         ValueError
             They are no parcels, or as `of_axis`.
         """
-        parser = _parse_cifti.Cifti2Parser()
-        parser.parse(string=xml)
-        axis = parser.header.get_axis(1)
+        axis = axis_of_xml(xml, 1)
         if not isinstance(axis, _cifti.ParcelsAxis):
             raise ValueError(f"it has a {type(axis).__name__}, not parcels")
         return cls.of_axis(axis)
@@ -134,7 +122,7 @@ class ParcelPlaces(ListedPlaces):
             zip(self.axis.vertices, self.axis.voxels, strict=True)
         ):
             parts = [
-                template[SIDES[_CORTEX.index(name)]][np.asarray(own, np.intp)]
+                template[SIDES[CORTEX.index(name)]][np.asarray(own, np.intp)]
                 for name, own in of_sides.items()
             ]
             if len(voxels):
@@ -231,7 +219,7 @@ def read_parcel_maps(path: Path) -> tuple[ParcelPlaces, NDArray[np.float32]]:
         return ParcelPlaces.of_axis(axis), values
     except ForeignFileError as err:
         raise err.as_kind(RunError) from err
-    except _FAULTS as err:
+    except FAULTS as err:
         raise RunError(f"{path} cannot be read: {err}", expected=_EXPECTED) from err
 
 

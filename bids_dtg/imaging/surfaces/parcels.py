@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 from bids_dtg.errors import ForeignFileError, RunError
 from bids_dtg.files.foreign import read_bytes
 from bids_dtg.imaging.header import require_file
-from bids_dtg.imaging.surfaces.grayordinates import FAULTS, standard_grayordinates
+from bids_dtg.imaging.surfaces.cifti import FAULTS
+from bids_dtg.imaging.surfaces.grayordinates import standard_grayordinates
 from bids_dtg.imaging.surfaces.parcel_places import encode_scalars
 
 _cifti: Any = nib.cifti2  # nibabel has no types
