@@ -11,11 +11,12 @@ PYTEST := env -u PYTHONDONTWRITEBYTECODE PATH="$(CURDIR)/$(BIN):$$PATH" $(LARGE_
 PIP := $(BIN)/python -m pip install --quiet --no-compile --constraint constraints.txt --editable
 
 DEMO ?= demo-output
+PAPER ?= paper-output
 N ?= 20000
 SEED ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test coverage test-slow test-gpu bench-gpu fuzz lint measure format bench docs container release-check clean
+.PHONY: help demo paper test coverage test-slow test-gpu bench-gpu fuzz lint measure format bench docs container release-check clean
 
 help: ## list the tasks
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -34,6 +35,9 @@ help: ## list the tasks
 
 demo: .venv/program ## simulate 3 participants, predict their maps with the demo model, compare with the truth (DEMO=folder)
 	$(BIN)/dtg-demo $(DEMO)
+
+paper: .venv/installed ## make the publication's analyses and figures of 12 simulated people; goes on where it was ended (PAPER=folder)
+	env OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(BIN)/python studies/paper.py $(PAPER) --simulate 12 --permutations 49 --contrast gamblingReward languageMathVsStory motorAvg wm2bkVs0bk
 
 test: .venv/installed ## run the fast tests (minutes)
 	$(PYTEST) --numprocesses auto

@@ -22,7 +22,7 @@ from bids_dtg.contrasts.phantom.model import Phantom
 from bids_dtg.imaging.places import VoxelPlaces
 from bids_dtg.phantom.streams import Cohort
 
-VERSION = "1"
+VERSION = "2"
 # ROI maps are multiples of this: far finer than the noise, and they shrink well.
 _MAP_STEP = 2.0**-8
 _NOTICE = (

@@ -7,7 +7,7 @@ Runs that are judged come through frames and cleaning: so the range is learned f
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -16,8 +16,11 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import track
 
+from bids_dtg.cleaning.columns import FD, STD_DVARS, censored, choose_columns
+from bids_dtg.cleaning.strategies import SHORTEST_STRETCH, find_strategy
 from bids_dtg.connectome.connectome import RunConnectomes, run_connectomes
 from bids_dtg.connectome.design import TemporalDesign
+from bids_dtg.connectome.form import MARGINAL, Form
 from bids_dtg.connectome.moments import measure_run
 from bids_dtg.connectome.passes import Blocks
 from bids_dtg.connectome.training_distribution.distribution import TrainingDistribution
@@ -35,6 +38,7 @@ from bids_dtg.contrasts.phantom.bold import draw_run
 from bids_dtg.contrasts.phantom.model import Person, Phantom
 from bids_dtg.phantom.confounds import SignalRecorder, confounds_table
 from bids_dtg.phantom.streams import Cohort
+from bids_dtg.settings import CleaningOptions
 from bids_dtg.stats.conformal import block_edge
 
 _BLOCK = 64  # frames added at once
@@ -42,6 +46,7 @@ _BLOCK = 64  # frames added at once
 MINUTES = (4.2, 7.2, 15.0, 5.0, 10.0, 6.0, 12.0, 8.5)
 REPETITION_TIMES_S = (1.5, 1.5, 0.8, 1.5, 2.5)
 PEOPLE = 120
+SIMPLE = CleaningOptions(denoise_strategy="simple")
 
 
 @dataclass(frozen=True)
@@ -62,8 +67,7 @@ class SimulatedRun:
     """A run in memory, before cleaning."""
 
     frames: NDArray[np.float32]  # (frames, brain voxels)
-    confounds: NDArray[np.float64]  # (frames, columns) of the strategy `simple`
-    names: list[str]  # of the columns
+    table: Mapping[str, NDArray[np.float64]]  # of confounds, (frames,) by fMRIPrep's names
     non_steady: int  # frames at the start to drop
     repetition_time_s: float
 
@@ -80,9 +84,7 @@ class SimulatedRun:
         table, _ = confounds_table(
             run.motion, signals, non_steady=run.non_steady, repetition_time_s=run.repetition_time_s
         )
-        names = [name for name in table if _is_simple(name)]
-        confounds = np.stack([table[name] for name in names], axis=1)
-        return cls(frames, confounds, names, run.non_steady, run.repetition_time_s)
+        return cls(frames, table, run.non_steady, run.repetition_time_s)
 
     def connectomes(
         self,
@@ -90,9 +92,10 @@ class SimulatedRun:
         bundle: ModelBundle,
         voxels: ModelVoxels,
         *,
-        cleaned: bool = True,
+        cleaning: CleaningOptions | None = SIMPLE,
         minutes: float | None = None,
         other_lengths: bool = False,
+        form: Form = MARGINAL,
     ) -> RunConnectomes:
         """Clean the run and correlate, as the program does.
 
@@ -102,20 +105,25 @@ class SimulatedRun:
             For each of `voxels` the brain voxel whose signal it shows, -1: none.
         bundle, voxels
             The model, and its voxels.
-        cleaned
-            Whether confounds are removed.
+        cleaning
+            Strategy and its options; None: nothing is removed.
         minutes
             That are kept, from the first frame; None: all.
         other_lengths
             Add connectomes of shorter and longer parts than segments.
+        form
+            Form of the connectomes.
         """
         keep = np.ones(len(self.frames), bool)
         if minutes is not None:
             keep = np.arange(len(keep)) < round(60 * minutes / self.repetition_time_s)
         keep[: self.non_steady] = False
+        names: tuple[str, ...] = ()
+        if cleaning is not None:
+            names, keep = self._cleaned(cleaning, keep)
         design = TemporalDesign.build(
-            self.confounds if cleaned else None,
-            self.names if cleaned else [],
+            np.stack([self.table[name] for name in names], axis=1) if names else None,
+            names,
             keep,
             self.repetition_time_s,
         )
@@ -130,12 +138,20 @@ class SimulatedRun:
             voxels.of_run(source >= 0),
             segments=design.segments(bundle.card.part.segment_seconds, halved=other_lengths),
         )
-        return run_connectomes(moments, every_part=False, other_lengths=other_lengths)
+        return run_connectomes(moments, form=form, every_part=False, other_lengths=other_lengths)
 
-
-def _is_simple(name: str) -> bool:
-    """Whether a column belongs to the strategy `simple`: 24 motion, white matter, CSF, cosines."""
-    return name in ("csf", "white_matter") or name.startswith(("trans_", "rot_", "cosine"))
+    def _cleaned(
+        self, cleaning: CleaningOptions, keep: NDArray[np.bool_]
+    ) -> tuple[tuple[str, ...], NDArray[np.bool_]]:
+        """Return the columns that a strategy removes, and the frames that it keeps."""
+        row = find_strategy(cleaning.denoise_strategy)
+        components = [name for name in self.table if name.startswith("a_comp_cor")]
+        names = choose_columns(row.nilearn_arguments(cleaning), tuple(self.table), components)
+        if row.censors:
+            over = self.table[FD] > cleaning.scrubbing_fd_mm
+            over |= self.table[STD_DVARS] > cleaning.scrubbing_std_dvars
+            keep = keep & ~censored(over, SHORTEST_STRETCH)
+        return names, keep
 
 
 def brain_positions(bundle: ModelBundle) -> NDArray[np.intp]:
@@ -151,7 +167,12 @@ def pattern_places(bundle: ModelBundle, voxels: ModelVoxels) -> PatternPlaces:
 
 
 def learn_distribution(
-    folder: Path, phantom: Phantom, bundle: ModelBundle, people: int = PEOPLE
+    folder: Path,
+    phantom: Phantom,
+    bundle: ModelBundle,
+    people: int = PEOPLE,
+    *,
+    cleaning: CleaningOptions = SIMPLE,
 ) -> TrainingDistribution:
     """Learn what is usual among the training people, on 4 to 15 minutes of rest.
 
@@ -165,7 +186,7 @@ def learn_distribution(
     def summarised(n: int) -> Rest:
         length = planned(n)
         run = SimulatedRun.of(phantom.person(Cohort.TRAINING, n), length)
-        result = run.connectomes(source, bundle, voxels, other_lengths=True)
+        result = run.connectomes(source, bundle, voxels, cleaning=cleaning, other_lengths=True)
 
         def summary(part: object) -> ConnectomeSummary:
             return ConnectomeSummary.of_part(part, result, places, blocks)
@@ -174,6 +195,8 @@ def learn_distribution(
         return Rest((tuple(map(summary, result.segments)),), others)
 
     facts = {"phantom": phantom.parameters.hash, "seed": phantom.seed, "model": bundle.card.name}
+    if cleaning != SIMPLE:
+        facts["strategy"] = cleaning.denoise_strategy
     rest = [
         _kept(folder / f"{n:03d}", facts | asdict(planned(n)), lambda n=n: summarised(n))
         for n in track(range(people), "Runs of many lengths", console=Console(stderr=True))

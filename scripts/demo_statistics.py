@@ -24,7 +24,7 @@ from typing import Any
 import numpy as np
 from demo_bundle import phantom_people, write_demo_bundle
 from demo_distribution import learn_distribution
-from demo_people import MAP_STEP, predict_people, simulate_people
+from demo_people import MAP_STEP, OneByOne, predict_people, simulate_people, simulate_retest
 from demo_table import make_table
 from numpy.typing import NDArray
 from rich.progress import track
@@ -50,6 +50,7 @@ from bids_dtg.stats.conformal import (
 )
 from bids_dtg.stats.deviation import Deviation, PeopleSums, UsualShare, share_far
 from bids_dtg.stats.parcel_intervals import ParcelIntervals, parcel_errors
+from bids_dtg.stats.width_factors import deviation_bins
 
 Array = NDArray[np.float32]
 DEMO = Path(__file__).parent.parent / "bids_dtg" / "bundles" / "demo"
@@ -103,7 +104,15 @@ def add_statistics(work: Path, folder: Path) -> ModelBundle:
     bundle = load_bundle(folder)
     phantom = Phantom(block=round(bundle.grid.voxel_sizes_mm[0] / 2))
     errors = _calibration_errors(work, phantom, bundle)
-    calibration = Calibration.fit(errors, _lattice(bundle), SEGMENTS)
+    deviation, second = learn_deviation(work, bundle), _second_errors(work, phantom, bundle)
+    away = (deviation.deviations(maps) for maps in _calibration_maps(work, bundle))
+    calibration = Calibration.fit(
+        errors,
+        _lattice(bundle),
+        SEGMENTS,
+        retest=second,
+        bins=[deviation_bins(own) for own in away],
+    )
     intervals = score_intervals(work, bundle, calibration)
     print(json.dumps(intervals), flush=True)
     evaluation = {**(bundle.card.evaluation or {}), "intervals": intervals}
@@ -116,10 +125,10 @@ def add_statistics(work: Path, folder: Path) -> ModelBundle:
         evaluated,
         new,
         calibration=calibration,
-        parcel_intervals=parcel_intervals(errors, bundle),
+        parcel_intervals=parcel_intervals(errors, second, bundle),
         training_distribution=training,
         people=seen,
-        deviation=learn_deviation(work, bundle),
+        deviation=deviation,
     )
     shutil.rmtree(folder)
     new.rename(folder)
@@ -131,7 +140,8 @@ def add_parcels(work: Path, folder: Path) -> None:
     bundle = load_bundle(folder)
     phantom = Phantom(block=round(bundle.grid.voxel_sizes_mm[0] / 2))
     errors, new = _calibration_errors(work, phantom, bundle), folder.with_name(folder.name + "_new")
-    extend_bundle(bundle, new, parcel_intervals=parcel_intervals(errors, bundle))
+    second = _second_errors(work, phantom, bundle)
+    extend_bundle(bundle, new, parcel_intervals=parcel_intervals(errors, second, bundle))
     shutil.rmtree(folder)
     new.rename(folder)
 
@@ -189,11 +199,18 @@ def _calibration_maps(work: Path, bundle: ModelBundle) -> Iterator[Array]:
 ONLY = {"parcels": add_parcels, "deviation": add_deviation, "usual": add_usual}
 
 
-def parcel_intervals(errors: Iterable[Array], bundle: ModelBundle) -> dict[str, ParcelIntervals]:
+def parcel_intervals(
+    errors: Iterable[Array], second: Iterable[Array], bundle: ModelBundle
+) -> dict[str, ParcelIntervals]:
     """Learn how wide intervals of parcel means are, for each atlas that is shipped."""
     atlases = [find_atlas(known.name, bundle.voxels) for known in SHIPPED.values()]
     return {
-        atlas.key: ParcelIntervals.fit(parcel_errors(errors, atlas), SEGMENTS, atlas.digest)
+        atlas.key: ParcelIntervals.fit(
+            parcel_errors(errors, atlas),
+            SEGMENTS,
+            atlas.digest,
+            retest=parcel_errors(second, atlas),
+        )
         for atlas in atlases
     }
 
@@ -208,12 +225,28 @@ def _calibration_errors(work: Path, phantom: Phantom, bundle: ModelBundle) -> Se
     return errors_of(work, name, bundle)
 
 
+def _second_errors(work: Path, phantom: Phantom, bundle: ModelBundle) -> Sequence[Array]:
+    """Return the errors of the same people's second session."""
+    cohort = Cohort.CALIBRATION
+    name = cohort.name.lower()
+    simulate_retest(work / f"retest_{name}", phantom, cohort, HELD_OUT)
+    # Gone through beside those of the first session, which show their progress.
+    return OneByOne(errors_of(work, name, bundle, measured="retest").__getitem__, HELD_OUT)
+
+
 def errors_of(
-    work: Path, cohort: str, bundle: ModelBundle, contrasts: slice = slice(None)
+    work: Path,
+    cohort: str,
+    bundle: ModelBundle,
+    contrasts: slice = slice(None),
+    measured: str = "held_out",
 ) -> Sequence[Array]:
-    """Return measured minus predicted maps of a cohort, read one person at a time."""
+    """Return measured minus predicted maps of a cohort, read one person at a time.
+
+    `measured` begins the name of the folder with their maps: of the first or the second session.
+    """
     predicted = np.load(work / "predicted" / cohort / "predicted.npy", mmap_mode="r")
-    measured = np.load(work / f"held_out_{cohort}" / "maps.npy", mmap_mode="r")
+    targets = np.load(work / f"{measured}_{cohort}" / "maps.npy", mmap_mode="r")
     correction = bundle.correction
     assert correction is not None
 
@@ -223,7 +256,7 @@ def errors_of(
 
         def __getitem__(self, n: Any) -> Any:
             maps = correction.apply(predicted[n].astype(np.float32))
-            return measured[n, contrasts] * np.float32(MAP_STEP) - maps[contrasts]
+            return targets[n, contrasts] * np.float32(MAP_STEP) - maps[contrasts]
 
         def __iter__(self) -> Iterator[Array]:
             return track((self[n] for n in range(len(self))), f"{cohort} people", len(self))
@@ -238,6 +271,8 @@ def score_intervals(work: Path, bundle: ModelBundle, calibration: Calibration) -
     measured = np.load(work / "held_out_test" / "maps.npy", mmap_mode="r")
     rows: dict[str, list[Any]] = {}
     widths = {level: calibration.half_widths(level) for level in LEVELS}
+    of_truth = calibration.true_half_widths(90)
+    assert of_truth is not None  # the calibration people have a second session
     cells = LatticeBlocks.of(calibration.pooled_error.lattice.block_of)
     local: list[Array] = []
     for n, errors in enumerate(people):
@@ -245,6 +280,7 @@ def score_intervals(work: Path, bundle: ModelBundle, calibration: Calibration) -
             rows.setdefault(f"coverage_{level}", []).append(coverage(errors, width))
         unmeasured = errors + truth[n] - measured[n] * np.float32(MAP_STEP)
         rows.setdefault("true_maps_90", []).append(coverage(unmeasured, widths[90]))
+        rows.setdefault("true_coverage_90", []).append(coverage(unmeasured, of_truth))
         inside = (np.abs(errors) <= widths[90]).astype(np.float32)
         local.append(cells.means(inside, np.ones(inside.shape[1], bool)))
     found: dict[str, Any] = {name: round(float(np.mean(v)), 4) for name, v in rows.items()}
@@ -260,6 +296,7 @@ def score_intervals(work: Path, bundle: ModelBundle, calibration: Calibration) -
         "least_and_most_over_participants_90": _range(at_90.mean(axis=1)),
         "sd_over_places_90": round(float(np.mean(local, axis=0).std(axis=1).mean()), 4),
         "mean_half_width_90": round(float(widths[90].mean()), 3),
+        "mean_true_half_width_90": round(float(of_truth.mean()), 3),
     }
 
 

@@ -20,6 +20,8 @@ from demo_people import (
 from numpy.typing import NDArray
 from rich.progress import track
 
+from bids_dtg.contrasts.contrast import hcp_contrasts
+from bids_dtg.contrasts.judging.ceilings import Ceilings
 from bids_dtg.contrasts.judging.model_scores import (
     ModelScores,
     score_judged,
@@ -29,12 +31,14 @@ from bids_dtg.contrasts.judging.model_table import (
     CONVENTIONS,
     ceiling_row,
     comparison_rows,
+    predictability_rows,
     summary_row,
 )
 from bids_dtg.contrasts.local_ridge import LocalRidge, LocalRidgeSums
 from bids_dtg.contrasts.network.parameters import Parameters
 from bids_dtg.contrasts.network.prepared import prepare
 from bids_dtg.contrasts.network.unet import AttentionUNet
+from bids_dtg.contrasts.people import Person
 from bids_dtg.contrasts.phantom.model import Phantom
 from bids_dtg.contrasts.recentring import Correction, RecentringSums
 from bids_dtg.phantom.streams import Cohort
@@ -110,6 +114,14 @@ def make_table(
     for scores in found.values():
         rows.append(summary_row(scores, found["group average"], found["retest"]))
         print(json.dumps(rows[-1]), flush=True)
+    labels = [contrast.label for contrast in hcp_contrasts()]
+    nothing = np.zeros((1, 1, 1), np.float16)
+    ceilings = Ceilings.of(
+        [
+            Person(f"{n}", nothing, (1.0,), (test.measured(n), answers.retest[n]))
+            for n in range(people)
+        ]
+    )
     evaluation = {
         "participants": people,
         "segments": SEGMENTS,
@@ -122,6 +134,8 @@ def make_table(
         "local_ridge": {"penalty": penalty, "pooling_mm": 10.0, "participants": sums.people},
         "rows": [*rows, ceiling_row(found["retest"])],
         "comparisons": comparison_rows(found[JUDGED], [found[name] for name in list(models)[:5]]),
+        "contrasts": predictability_rows(found[JUDGED], labels),
+        "ceilings": [] if ceilings is None else ceilings.rows(labels),
     }
     return Table(correction, sums.people, people, evaluation)
 

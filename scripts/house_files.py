@@ -6,7 +6,7 @@ import ast
 import re
 from collections.abc import Mapping
 
-from house_source import House, Module, full_name, imported_names, is_in
+from house_source import House, Module, full_name, is_in
 
 # Where files may be opened: modules and folders of the package, each with its reason.
 OPEN_FILES = {
@@ -76,8 +76,7 @@ def opened(house: House, module: Module) -> set[str]:
     Looking (exists, glob, stat) is not opening. Methods are known by their name; `path.open()`
     without a mode or an option is not seen, since objects of our own have a method `open` too.
     """
-    names = imported_names(module.tree)
-    used = {_opener(node, names) for node in ast.walk(module.tree)}
+    used = {_opener(node, module.origins) for node in module.nodes}
     inner = house.inner(module.name)
     excepted = {name for place, name in OPEN_EXCEPTIONS.items() if is_in(inner, place)}
     return {name for name in used if name} - excepted
@@ -87,8 +86,7 @@ def reads_text(house: House, module: Module) -> set[str]:
     """Return what a module reads text with, where it should ask the door."""
     if any(is_in(house.inner(module.name), place) for place in READ_TEXT):
         return set()
-    names = imported_names(module.tree)
-    used = {_text_reader(node, names) for node in ast.walk(module.tree)}
+    used = {_text_reader(node, module.origins) for node in module.nodes}
     return {name for name in used if name}
 
 

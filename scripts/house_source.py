@@ -6,6 +6,7 @@ import ast
 import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
@@ -24,6 +25,25 @@ class Module:
     def is_package(self) -> bool:
         """Whether it is an `__init__`."""
         return self.path.endswith("__init__.py")
+
+    @cached_property
+    def nodes(self) -> tuple[ast.AST, ...]:
+        """All nodes of the tree: each measure looks at them, and to walk takes longer than that."""
+        return tuple(ast.walk(self.tree))
+
+    @cached_property
+    def origins(self) -> dict[str, str]:
+        """The dotted name that each imported name stands for."""
+        origins = {}
+        for node in self.nodes:
+            if isinstance(node, ast.Import):
+                for alias in node.names:
+                    name = alias.name if alias.asname else alias.name.partition(".")[0]
+                    origins[alias.asname or name] = name
+            elif isinstance(node, ast.ImportFrom):
+                for alias in node.names:
+                    origins[alias.asname or alias.name] = f"{node.module or ''}.{alias.name}"
+        return origins
 
 
 @dataclass(frozen=True)
@@ -81,7 +101,7 @@ def _parse(root: Path, folder: str) -> Iterator[Module]:
 
 
 def _imports(module: Module, names: set[str]) -> Iterator[Import]:
-    nodes = list(ast.walk(module.tree))
+    nodes = module.nodes
     hidden = {id(n) for f in nodes if isinstance(f, FUNCTIONS) for n in ast.walk(f)}
     blocks = [n for n in nodes if isinstance(n, ast.If) and _is_for_types(n.test)]
     typed = {id(n) for block in blocks for line in block.body for n in ast.walk(line)}
@@ -114,20 +134,6 @@ def _from(node: ast.ImportFrom, module: Module) -> str:
     above = module.name.split(".")
     above = above[: len(above) - node.level + module.is_package] if node.level else []
     return ".".join([*above, *filter(None, [node.module])])
-
-
-def imported_names(tree: ast.AST) -> dict[str, str]:
-    """Map each imported name to the dotted name that it stands for."""
-    origins = {}
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Import):
-            for alias in node.names:
-                name = alias.name if alias.asname else alias.name.partition(".")[0]
-                origins[alias.asname or name] = name
-        elif isinstance(node, ast.ImportFrom):
-            for alias in node.names:
-                origins[alias.asname or alias.name] = f"{node.module or ''}.{alias.name}"
-    return origins
 
 
 def full_name(node: ast.AST, origins: Mapping[str, str]) -> str | None:

@@ -11,11 +11,12 @@ from __future__ import annotations
 
 import argparse
 import ast
+import gc
 import re
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 
 from house_files import may_open, opened, reads_text
@@ -25,7 +26,6 @@ from house_source import (
     Import,
     Module,
     full_name,
-    imported_names,
     is_in,
     read_house,
 )
@@ -89,7 +89,7 @@ def modules(house: House) -> Iterator[str]:
 def code_lines(house: House) -> Iterator[str]:
     """Yield the lines that are neither empty nor comment nor docstring."""
     for module in house.modules:
-        words = {line for node in ast.walk(module.tree) for line in _docstring(node)}
+        words = {line for node in module.nodes for line in _docstring(node)}
         for number, line in enumerate(module.text.splitlines(), 1):
             if number not in words and line.strip() and not line.lstrip().startswith("#"):
                 yield f"{module.path}:{number}"
@@ -125,7 +125,7 @@ def _named(node: ast.AST, prefix: str = "") -> Iterator[tuple[ast.AST, str]]:
 def options(house: House) -> Iterator[str]:
     """Yield the options of the command line: fields made by `option` or its kind."""
     for module in house.modules:
-        for node in ast.walk(module.tree):
+        for node in module.nodes:
             call = node.value if isinstance(node, ast.AnnAssign) else None
             if isinstance(call, ast.Call) and "option" in ast.unparse(call.func):
                 yield f"{module.path}:{node.lineno}"
@@ -216,9 +216,16 @@ def words_of_pages(house: House, word: str) -> Iterator[str]:
 def _lines_with(house: House, word: str, files: Iterable[Path]) -> Iterator[str]:
     for path in files:
         where = path.relative_to(house.root).as_posix()
-        for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
-            if WORDS[word].pattern.search(_NAMES_AND_KEYS.sub("", line)):
+        for number, (line, prose) in enumerate(_lines(path.read_text(encoding="utf-8")), 1):
+            if WORDS[word].pattern.search(prose):
                 yield f"{where}:{number} {line.strip()}"
+
+
+@cache  # each word is looked for in the same lines
+def _lines(text: str) -> list[tuple[str, str]]:
+    """Return the lines of a text, each also without what stands for names."""
+    lines = text.splitlines()
+    return [(line, _NAMES_AND_KEYS.sub("", line)) for line in lines]
 
 
 # Tests
@@ -231,15 +238,14 @@ def patches(house: House) -> Iterator[str]:
 
 
 def _patches(house: House, test: Module) -> Iterable[str]:
-    names = imported_names(test.tree)
     found: dict[ast.Call, str] = {}  # a function in a function is met twice
-    for function in (node for node in ast.walk(test.tree) if isinstance(node, FUNCTIONS)):
+    for function in (node for node in test.nodes if isinstance(node, FUNCTIONS)):
         nodes = list(ast.walk(function))
         bound = dict(_bindings(nodes))
         for call in (n for n in nodes if isinstance(n, ast.Call) and n.args and _is_patch(n)):
             target = ast.unparse(call.args[0])
             value = bound.get(target, call.args[0])
-            if any(_is_own(node, house, names) for node in ast.walk(value)):
+            if any(_is_own(node, house, test.origins) for node in ast.walk(value)):
                 found[call] = f"{test.path}:{call.lineno} {target}"
     return found.values()
 
@@ -330,4 +336,5 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
+    gc.disable()  # all trees stay to the end: to look for garbage in them takes half of the time
     sys.exit(main())

@@ -79,6 +79,7 @@ DYNAMICS_ARRAYS = (
     ),
     _dynamics_arrays("simulate", f"--model {PUBLISHED} {THREE_SIMULATIONS}"),
     _dynamics_arrays("train", "--model-name core"),
+    _dynamics_arrays("train", "--model-name hopf --recipe hopf"),
     f"untime {CORE}",
     _dynamics_arrays("intervene", f"--model {CORE} --gain 0.5"),
 )

@@ -1,27 +1,30 @@
 """Simulated runs for `out_of_distribution.py`, intact or damaged in known ways.
 
 A person's run is simulated once and then read with the wrong affine, the wrong space, too few
-frames, a cut field of view or no cleaning. The other steps from frames to a connectome are the
-program's own.
+frames, a cut field of view, no cleaning or another one, more smoothing, or what another scanner
+makes of it. The other steps from frames to a connectome are the program's own.
 """
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.ndimage import gaussian_filter
 
 from bids_dtg.connectome.connectome import RunConnectomes
 from bids_dtg.contrasts.bundle.bundle import ModelBundle
 from bids_dtg.contrasts.participant.measure import ModelVoxels
 from bids_dtg.contrasts.phantom.model import Person
+from bids_dtg.phantom.fields import FWHM_PER_SD
+from bids_dtg.settings import CleaningOptions
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "scripts"))
-from demo_distribution import Length, SimulatedRun, brain_positions
+from demo_distribution import SIMPLE, Length, SimulatedRun, brain_positions
 
 # FSL's MNI152 to Talairach space (icbm_fsl2tal; Lancaster et al. 2007, Hum. Brain Mapp. 28: 1194).
 _MNI_TO_TALAIRACH = np.array(
@@ -45,7 +48,10 @@ class Damage:
     minutes: float | None = None  # kept, from the first; None: all
     cut_below_mm: float | None = None  # no signal at lower z
     cut_above_mm: float | None = None  # no signal at higher z
-    cleaned: bool = True  # whether confounds are removed
+    cleaning: CleaningOptions | None = SIMPLE  # None: nothing is removed
+    smoothed_mm: float = 0.0  # FWHM of a smoothing of the frames
+    noise: float = 1.0  # by so many times a place varies more, by noise that is white in space
+    gain: float = 1.0  # of a receiver coil: the intensity at one end of an axis over the other's
 
 
 DAMAGES = (
@@ -57,7 +63,19 @@ DAMAGES = (
     Damage("80 frames (2 minutes)", minutes=2.0),
     Damage("lowest 4 cm missing", cut_below_mm=-32.0),
     Damage("highest 3 cm missing", cut_above_mm=50.0),
-    Damage("no cleaning", cleaned=False),
+    Damage("no cleaning", cleaning=None),
+    Damage("global signal removed as well", cleaning=replace(SIMPLE, gsr=True)),
+    Damage("smoothed by 6 mm", smoothed_mm=6.0),
+    Damage("smoothed by 10 mm", smoothed_mm=10.0),
+    Damage("another scanner: a fifth less tSNR", noise=1.25),
+    Damage("another scanner: half the tSNR", noise=2.0),
+    Damage("another scanner: a coil of four times the gain in front", gain=4.0),
+)
+# Strategies of cleaning, each of runs that have nothing else.
+CLEANINGS = (
+    Damage("simple"),
+    Damage("scrubbing", cleaning=CleaningOptions(denoise_strategy="scrubbing")),
+    Damage("compcor", cleaning=CleaningOptions(denoise_strategy="compcor")),
 )
 
 
@@ -71,11 +89,38 @@ def damaged_runs(
     """Simulate a run of a person, and read it with each damage."""
     run = SimulatedRun.of(person, length)
     for damage in damages:
-        source = _source(damage, person, bundle, voxels)
         yield (
             damage,
-            run.connectomes(source, bundle, voxels, cleaned=damage.cleaned, minutes=damage.minutes),
+            replace(run, frames=_frames(run, damage, person)).connectomes(
+                _source(damage, person, bundle, voxels),
+                bundle,
+                voxels,
+                cleaning=damage.cleaning,
+                minutes=damage.minutes,
+            ),
         )
+
+
+def _frames(run: SimulatedRun, damage: Damage, person: Person) -> NDArray[np.float32]:
+    """Return a run's frames (frames, brain voxels) as another scanner or a smoothing leaves them.
+
+    Confounds stay those of the intact run: they come from means over many places.
+    """
+    frames, anatomy = run.frames, person.phantom.anatomy
+    if damage.gain != 1:
+        front = np.flatnonzero(anatomy.brain) // anatomy.brain.shape[2] % anatomy.brain.shape[1]
+        frames = frames * (damage.gain ** (front / front.max())).astype(np.float32)
+    if damage.noise != 1:
+        more = np.sqrt(damage.noise**2 - 1) * frames[run.non_steady :].std(axis=0)
+        rng = np.random.default_rng([person.phantom.seed, person.cohort, person.index])
+        frames = frames + rng.standard_normal(frames.shape, dtype=np.float32) * more
+    if damage.smoothed_mm:
+        sd = damage.smoothed_mm / FWHM_PER_SD / anatomy.grid.voxel_sizes_mm
+        volumes = np.zeros((len(frames), *anatomy.brain.shape), np.float32)
+        volumes[:, anatomy.brain] = frames
+        volumes = gaussian_filter(volumes, (0.0, *sd), mode="constant")
+        frames = volumes[:, anatomy.brain]
+    return frames
 
 
 def mask_overlap(damage: Damage, person: Person, bundle: ModelBundle, voxels: ModelVoxels) -> float:

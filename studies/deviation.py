@@ -19,6 +19,7 @@ from rich.progress import track
 from bids_dtg.contrasts.judging.model_scores import ModelScores, score_maps
 from bids_dtg.contrasts.local_ridge import LocalRidge, LocalRidgeSums
 from bids_dtg.contrasts.phantom.model import Phantom
+from bids_dtg.contrasts.phantom.parameters import PhantomParameters
 from bids_dtg.phantom.streams import Cohort
 from bids_dtg.stats.conformal import block_edge
 from bids_dtg.stats.deviation import Deviation, PeopleSums
@@ -37,7 +38,7 @@ def main() -> None:
     parser.add_argument("--segments", type=int, default=2, help="of rest of each")
     parser.add_argument("--block", type=int, default=2, help="2 mm voxels along an edge")
     args = parser.parse_args()
-    phantom = Phantom(block=args.block)
+    phantom = Phantom(PhantomParameters(), block=args.block)  # version 1
     ridge, deviation, mean = fit(phantom, args.train, args.segments)
     predicted, measured = people(phantom, ridge, args.new, args.segments)
     compare(deviation, predicted, measured, mean)

@@ -160,7 +160,7 @@ def schedule_1(work: Path, base: Mapping[str, Tensor], epochs: int) -> None:
 
 
 def schedule_2(work: Path, base: Mapping[str, Tensor], epochs: int) -> None:
-    phantom = Phantom(seed=0, block=BLOCK)
+    phantom = Phantom(PhantomParameters(), seed=0, block=BLOCK)  # version 1
     order = np.random.default_rng(99).permutation(phantom.parameters.networks)
     phantom.structure = dataclasses.replace(
         phantom.structure, weights=phantom.structure.weights[:, order]

@@ -27,6 +27,7 @@ from bids_dtg.connectome.design import Removal, Retention, TemporalDesign
 from bids_dtg.connectome.form import Form
 from bids_dtg.contrasts.people import Person
 from bids_dtg.contrasts.phantom.model import Phantom
+from bids_dtg.contrasts.phantom.parameters import PhantomParameters
 from bids_dtg.contrasts.weighted_linear import fit_weighted
 from bids_dtg.phantom.streams import Cohort
 from bids_dtg.stats.group_ica import GroupIca
@@ -103,7 +104,8 @@ def real_run(root: Path, label: str, space: str) -> None:
 
 def simulated_people() -> None:
     """Compare ten simulated people, with the model of all of them."""
-    phantom, people, found = Phantom(seed=0, block=4), [], []
+    phantom = Phantom(PhantomParameters(), seed=0, block=4)  # version 1
+    people, found = [], []
     grey = phantom.anatomy.grey_in_brain
     maps = np.ascontiguousarray(phantom.roi_maps)
     for index in range(PEOPLE):

@@ -36,6 +36,7 @@ from bids_dtg.contrasts.local_ridge_kind import PENALTIES
 from bids_dtg.contrasts.people import Person, mean_maps, predicted_maps
 from bids_dtg.contrasts.phantom.model import Person as SimulatedPerson
 from bids_dtg.contrasts.phantom.model import Phantom
+from bids_dtg.contrasts.phantom.parameters import PhantomParameters
 from bids_dtg.contrasts.phantom.rest import segment_connectome
 from bids_dtg.contrasts.recentring import RecentringSums
 from bids_dtg.imaging.lattice import Lattice, point_lattice
@@ -109,7 +110,7 @@ class World:
     """A phantom's people at both kinds of places, in both forms."""
 
     def __init__(self, seed: int) -> None:
-        self.phantom = Phantom(seed=seed, block=BLOCK)
+        self.phantom = Phantom(PhantomParameters(), seed=seed, block=BLOCK)  # version 1
         self.where = {places: Where.of(self.phantom, places) for places in PLACES}
 
     @cached_property

@@ -4,8 +4,11 @@
 
 The range is learned from training people's runs as `scripts/demo_statistics.py` does; or a bundle
 is given whose range is taken (--bundle, of 2 mm voxels). Other people's runs are judged: clean ones
-of each of `--minutes`, and damaged ones of each of `--damaged-minutes`. Figures are kept in the
-work folder: the same command resumes a stopped call.
+of each of `--minutes`, clean ones of each of `--strategies` (by a range learned from runs cleaned
+alike, and by that of `simple`), and damaged ones of each of `--damaged-minutes`. Of
+`--pairs` of people, two runs each are compared: would somebody notice that one is another person's?
+Shares have Wilson's 95 % interval over people. Figures are kept in the work folder: the same
+command resumes a stopped call.
 """
 
 from __future__ import annotations
@@ -13,15 +16,21 @@ from __future__ import annotations
 import argparse
 import json
 import zlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
-from damaged_runs import DAMAGES, Damage, Length, damaged_runs, mask_overlap
-from demo_distribution import PEOPLE, learn_distribution, pattern_places
+from damaged_runs import CLEANINGS, DAMAGES, Damage, Length, damaged_runs, mask_overlap
+from demo_distribution import (
+    PEOPLE,
+    SimulatedRun,
+    brain_positions,
+    learn_distribution,
+    pattern_places,
+)
+from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import track
-from scipy.stats import binomtest
 
 from bids_dtg.bundles.card import ModelCard
 from bids_dtg.connectome.training_distribution.distribution import TrainingDistribution
@@ -38,32 +47,43 @@ from bids_dtg.contrasts.bundle.part import MapsPart
 from bids_dtg.contrasts.contrast import hcp_contrasts
 from bids_dtg.contrasts.participant.measure import ModelVoxels
 from bids_dtg.contrasts.phantom.model import Phantom
+from bids_dtg.contrasts.phantom.parameters import PhantomParameters
 from bids_dtg.imaging.places import VoxelPlaces
+from bids_dtg.stats.metrics import correlation_matrix
+from bids_dtg.stats.paired import wilson_interval
 
 COHORT = 11  # a number that no other cohort has
 CLEAN = DAMAGES[:1]
 
 
 def main() -> None:
-    """Print a table of clean runs by length, and of damaged ones."""
+    """Print tables of clean runs, of strategies, of damaged runs, and of mixed-up people."""
     args = _arguments()
-    phantom = Phantom(block=args.block)
+    # A bundle is of the people of today; the figures without one are of version 1.
+    phantom = Phantom(None if args.bundle else PhantomParameters(), block=args.block)
+    folder = args.work / f"{2 * args.block}mm"
     if args.bundle is None:
         bundle = phantom_bundle(phantom)
-        folder = args.work / f"{2 * args.block}mm" / "training"
-        training = learn_distribution(folder, phantom, bundle, args.training_people)
+        training = learn_distribution(folder / "training", phantom, bundle, args.training_people)
     else:
         bundle = load_bundle(args.bundle)
         training = bundle.training_distribution
-    judged = Judged(args.work / f"{2 * args.block}mm", phantom, bundle, training)
+    judged = Judged(folder, phantom, bundle, training)
     print(
-        f"voxels of {2 * args.block} mm; unusual above {training.unusual:.2f}, outside above "
-        f"{training.outside:.2f} (range of {training.participants} people)\n"
+        f"phantom {phantom.parameters.version}, voxels of {2 * args.block} mm; unusual above "
+        f"{training.unusual:.2f}, outside above {training.outside:.2f} (range of "
+        f"{training.participants} people)\n"
     )
     if args.people:
-        print_clean(judged, args.minutes, args.repetition_times, args.people)
+        lengths = [Length(n, tr) for tr in args.repetition_times for n in args.minutes]
+        print_clean(judged, lengths, args.people)
+    if args.strategies:
+        chosen = [row for row in CLEANINGS if row.name in args.strategies]
+        print_strategies(judged, chosen, args.damaged_minutes, args)
     if args.damaged_people:
         print_damaged(judged, args.damaged_minutes, args.damaged_people)
+    if args.pairs:
+        print_mixed_up(judged, args.damaged_minutes, args.pairs)
 
 
 def _arguments() -> argparse.Namespace:
@@ -75,47 +95,99 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--people", type=int, default=200, help="with clean runs of each length")
     parser.add_argument("--minutes", type=float, nargs="+", default=(4.2, 5, 7, 10, 15))
     parser.add_argument("--repetition-times", type=float, nargs="+", default=(1.5,), help="in s")
+    names = [row.name for row in CLEANINGS]
+    parser.add_argument("--strategies", nargs="+", choices=names, default=(), help="of cleaning")
+    parser.add_argument("--strategy-people", type=int, default=100, help="with runs cleaned so")
     parser.add_argument("--damaged-people", type=int, default=0, help="with runs of each damage")
     parser.add_argument("--damaged-minutes", type=float, nargs="+", default=(5, 7.5, 10))
+    parser.add_argument("--pairs", type=int, default=0, help="people with two runs each")
     return parser.parse_args()
 
 
-def print_clean(
-    judged: Judged, minutes: Sequence[float], repetition_times: Sequence[float], people: int
-) -> None:
+def print_clean(judged: Judged, lengths: Sequence[Length], people: int) -> None:
     """Print how often clean runs are not inside."""
     print(f"Clean runs of {people} people:\n")
     print("| minutes | TR | distance, median | unusual or outside (95 % interval) | outside |")
     print("|---|---|---|---|---|")
-    for seconds in repetition_times:
-        for length in (Length(each, seconds) for each in minutes):
-            runs = judged.runs(length, CLEAN, people)[CLEAN[0].name]
-            flagged = sum(run["verdict"] != "inside" for run in runs)
-            outside = np.mean([run["verdict"] == "outside" for run in runs])
-            interval = binomtest(flagged, people).proportion_ci(method="wilson")
-            distance = np.median([run["distance"] for run in runs])
-            print(
-                f"| {length.minutes:g} | {seconds:g} s | {distance:.2f} | "
-                f"{100 * flagged / people:.1f} % ({100 * interval.low:.1f} to "
-                f"{100 * interval.high:.1f}) | {100 * outside:.1f} % |"
+    for length in lengths:
+        runs = judged.runs(length, CLEAN, people)[CLEAN[0].name]
+        outside = np.mean([run["verdict"] == "outside" for run in runs])
+        distance = np.median([run["distance"] for run in runs])
+        print(
+            f"| {length.minutes:g} | {length.repetition_time_s:g} s | {distance:.2f} | "
+            f"{_flagged(runs)} | {100 * outside:.1f} % |"
+        )
+    print()
+
+
+def print_strategies(
+    simple: Judged, chosen: Sequence[Damage], minutes: Sequence[float], args: argparse.Namespace
+) -> None:
+    """Print how often clean runs of strategies are not inside, by two ranges."""
+    people = args.strategy_people
+    print(f"Clean runs of {people} people; unusual or outside (95 % interval):\n")
+    print("| strategy | minutes | by a range of runs cleaned alike | by the range of `simple` |")
+    print("|---|---|---|---|")
+    for row in chosen:
+        assert row.cleaning is not None
+        own = simple
+        if row.name != CLEANINGS[0].name:
+            folder = args.work / f"{2 * args.block}mm" / f"training-{row.name}"
+            training = learn_distribution(
+                folder, simple.phantom, simple.bundle, args.training_people, cleaning=row.cleaning
             )
+            own = Judged(simple.folder.parent, simple.phantom, simple.bundle, training)
+        for length in map(Length, minutes):
+            cells = [
+                _flagged(judged.runs(length, (row,), people)[row.name]) for judged in (own, simple)
+            ]
+            print(f"| {row.name} | {length.minutes:g} | {' | '.join(cells)} |")
     print()
 
 
 def print_damaged(judged: Judged, minutes: Sequence[float], people: int) -> None:
     """Print how often damaged runs are found."""
-    print(f"Runs of {people} people, damaged; unusual or outside (by the checks alone):\n")
+    print(
+        f"Runs of {people} people, damaged; unusual or outside (95 % interval), then by the "
+        "checks alone, then the median distance:\n"
+    )
     print("| damage | " + " | ".join(f"{each:g} minutes" for each in minutes) + " |")
     print("|---" * (1 + len(minutes)) + "|")
     found = [judged.runs(Length(each), DAMAGES, people) for each in minutes]
     for damage in DAMAGES:
         cells = []
         for runs in (of_length[damage.name] for of_length in found):
-            flagged = np.mean([run["verdict"] != "inside" for run in runs])
             checks = np.mean([bool(run["checks"]) for run in runs])
             distance = np.median([run["distance"] for run in runs])
-            cells.append(f"{100 * flagged:.0f} % ({100 * checks:.0f} %), distance {distance:.1f}")
+            cells.append(f"{_flagged(runs)}; {100 * checks:.0f} %; {distance:.1f}")
         print(f"| {damage.name} | " + " | ".join(cells) + " |")
+    print()
+
+
+def print_mixed_up(judged: Judged, minutes: Sequence[float], people: int) -> None:
+    """Print how often two runs that are said to be one person's are seen to be two people's."""
+    print(f"Two runs each of {people} people:\n")
+    print("| minutes | finds its person's other run | mixed-up pairs found (5 % false alarms) |")
+    print("|---|---|---|")
+    for length in map(Length, minutes):
+        alike = correlation_matrix(*judged.pairs(length, people))
+        own = np.diagonal(alike)
+        found = (alike >= own[:, None]).sum(axis=1) == 1
+        limit = np.quantile(own, 0.05)
+        # Of each person the share of others whose run is less alike than that.
+        others = [np.delete(row, n) < limit for n, row in enumerate(alike)]
+        share = float(np.mean(others))
+        print(f"| {length.minutes:g} | {_share(found.mean(), people)} | {_share(share, people)} |")
+
+
+def _flagged(runs: Sequence[Mapping[str, object]]) -> str:
+    flagged = np.mean([run["verdict"] != "inside" for run in runs])
+    return _share(float(flagged), len(runs))
+
+
+def _share(share: float, people: int) -> str:
+    found = wilson_interval(share, people)
+    return f"{100 * share:.1f} % ({100 * found.low:.1f} to {100 * found.high:.1f})"
 
 
 class Judged:
@@ -125,8 +197,9 @@ class Judged:
         self, folder: Path, phantom: Phantom, bundle: ModelBundle, training: TrainingDistribution
     ) -> None:
         self.phantom, self.bundle, self.voxels = phantom, bundle, ModelVoxels.of(bundle)
-        cells = LatticeBlocks.of(bundle.places.lattice(training.edge).block_of)
-        self.judge = DistributionCheck(pattern_places(bundle, self.voxels), training, cells)
+        self.training = training
+        self.cells = LatticeBlocks.of(bundle.places.lattice(training.edge).block_of)
+        self.judge = DistributionCheck(pattern_places(bundle, self.voxels), training, self.cells)
         statistics = training.statistics
         identity = zlib.crc32(statistics.centre.tobytes() + statistics.between.tobytes())
         self.folder = folder / f"judged-{identity:08x}"
@@ -135,12 +208,37 @@ class Judged:
         self, length: Length, damages: tuple[Damage, ...], people: int
     ) -> dict[str, list[dict[str, object]]]:
         """Return facts about each person's verdict, by damage."""
-        name = f"{length.minutes:g}min-{length.repetition_time_s:g}s-{len(damages)}damages"
+        of = zlib.crc32(repr([damage.name for damage in damages]).encode())
+        name = f"{_named(length)}-{of:08x}"
         rows = [
             self._person(self.folder / name / f"{n:03d}.json", n, length, damages)
             for n in track(range(people), name, console=Console(stderr=True))
         ]
         return {damage.name: [row[damage.name] for row in rows] for damage in damages}
+
+    def pairs(self, length: Length, people: int) -> NDArray[np.float32]:
+        """Return two runs' connectomes less the training's mean, (2, people, values)."""
+        rows = [
+            self._pair(self.folder / f"{_named(length)}-pairs" / f"{n:03d}.npy", n, length)
+            for n in track(range(people), f"{_named(length)}, pairs", console=Console(stderr=True))
+        ]
+        return np.stack(rows, axis=1)
+
+    def _pair(self, path: Path, n: int, length: Length) -> NDArray[np.float32]:
+        if path.exists():
+            known: NDArray[np.float32] = np.load(path)
+            return known
+        person, runs = self.phantom.person(COHORT, n), []
+        source = brain_positions(self.bundle).ravel()[self.voxels.places.positions]
+        for number in range(2):
+            simulated = SimulatedRun.of(person, length, number)
+            run = simulated.connectomes(source, self.bundle, self.voxels)
+            mean = np.mean([segment.marginal for segment in run.segments], axis=0)
+            runs.append((self.cells.means(mean, run.covered) - self.training.basis.mean).ravel())
+        path.parent.mkdir(parents=True, exist_ok=True)
+        pair: NDArray[np.float32] = np.nan_to_num(np.stack(runs)).astype(np.float32)
+        np.save(path, pair)
+        return pair
 
     def _person(
         self, path: Path, n: int, length: Length, damages: tuple[Damage, ...]
@@ -158,6 +256,10 @@ class Judged:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(json.dumps(facts))
         return facts
+
+
+def _named(length: Length) -> str:
+    return f"{length.minutes:g}min-{length.repetition_time_s:g}s"
 
 
 def phantom_bundle(phantom: Phantom) -> ModelBundle:

@@ -162,12 +162,13 @@ class Study:
             ica.add(self.rest(label, frames))
         return ica
 
-    def rest(self, label: str, frames: int | None) -> Array:
-        """Read the first frames of a person's rest, (places, frames)."""
+    def rest(self, label: str, frames: int | slice | None) -> Array:
+        """Read the first frames of a person's rest, or those of a slice, (places, frames)."""
         (array,) = self.people.sessions_of(label)
-        return self.people.read(array, label)[:, :frames]
+        part = frames if isinstance(frames, slice) else slice(frames)
+        return self.people.read(array, label)[:, part]
 
-    def measure(self, label: str, maps: Array, frames: int | None) -> RunConnectomes:
+    def measure(self, label: str, maps: Array, frames: int | slice | None) -> RunConnectomes:
         """Reduce a person's rest to partial connectomes, from which other forms follow."""
         rest = self.rest(label, frames)
         (array,) = self.people.sessions_of(label)

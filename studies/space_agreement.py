@@ -180,7 +180,7 @@ def main() -> None:
         print("|---|---|---|---|---|")
         ready = None
         for name, root in versions.items():
-            for kind in ("linear", "nearest") if ready is not None else ("none",):
+            for kind in ("cubic", "linear", "nearest") if ready is not None else ("none",):
                 out = folder / "out" / f"{name} {kind}"
                 command = [sys.executable, "-m", "bids_dtg.cli", str(root), str(out), "participant"]
                 how = ["--interpolation", kind] if kind != "none" else []

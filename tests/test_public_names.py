@@ -24,6 +24,7 @@ NAMES = {
     "Settings",
     "TaskMaps",
     "__version__",
+    "explain",
     "find_runs",
     "load_bundle",
     "load_maps",

@@ -20,7 +20,7 @@ from bids_dtg.files.foreign import as_text, read_bytes
 CARD_FILE = "model.json"
 # Version 2 has `sources`, 3 to 6 what a part needs of them; a card without any of these is
 # of version 1, which older programs can read.
-FORMAT_VERSION = 8
+FORMAT_VERSION = 9
 WEIGHTS_FILE = "weights.safetensors"  # of a model of any kind
 
 _DURATIONS = ("seconds", "hours")  # names of figures in a record

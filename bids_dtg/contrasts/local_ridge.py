@@ -16,15 +16,20 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from bids_dtg.contrasts.explanation import Areas
 from bids_dtg.imaging.lattice import Lattice
 from bids_dtg.imaging.places import Places
 
+if TYPE_CHECKING:
+    from scipy.sparse import csr_array
+
 Array = NDArray[np.float32]
+Float = NDArray[np.float64]
 _BLOCKS = 512  # solved at once
 _REACH = 4.0  # standard deviations beyond which a Gaussian counts as 0
 # Contrasts of a person whose gaps differ in less than this share of the places, e.g. because one
@@ -324,6 +329,26 @@ class LocalRidge:
                 maps[members] += way.weights[start : start + _BLOCKS, :, corner, None] * part
         return np.ascontiguousarray(maps[:-1].T)
 
+    def columns(self, connectome: NDArray[np.floating[Any]], areas: Areas) -> Float:
+        """Return the means over areas of the deviations of the connectome, (rois, areas)."""
+        return areas.means(connectome - self.mean_connectome)
+
+    def contributions(self, connectome: NDArray[np.floating[Any]], areas: Areas) -> Float:
+        """Return what each row adds to means of maps over areas, (contrasts, rois, areas)."""
+        deviations = connectome - self.mean_connectome
+        weights = self.interpolation.matrix(connectome.shape[1])
+        found = np.zeros((len(self.mean_maps), len(deviations), areas.number))
+        for area in range(areas.number):
+            inside = np.flatnonzero(areas.labels == area)
+            if not len(inside):
+                continue
+            own = weights[inside]
+            corners = np.unique(own.indices)
+            # (corners, rois), the deviations that each corner's coefficients are applied to.
+            reached = own[:, corners].T @ deviations[:, inside].T / len(inside)
+            found[..., area] = np.einsum("cr,crq->qr", reached, self.coefficients[corners])
+        return found
+
 
 @dataclass(frozen=True, eq=False)
 class _Interpolation:
@@ -341,6 +366,15 @@ class _Interpolation:
         spare = np.zeros((1, lattice.weights.shape[1]))
         padded = np.concatenate([lattice.weights, spare]).astype(np.float32)
         return cls(members, corners.reshape(lattice.corners.shape), padded[members], used)
+
+    def matrix(self, places: int) -> csr_array:
+        """Return the weights of corners at places, (places, corners)."""
+        from scipy.sparse import csr_array
+
+        numbers, columns = np.broadcast_arrays(self.members[..., None], self.corners[:, None])
+        inside = numbers < places
+        values = (self.weights[inside], (numbers[inside], columns[inside]))
+        return csr_array(values, shape=(places, len(self.corners_used)))
 
 
 def _as_half(values: Array) -> NDArray[Any]:

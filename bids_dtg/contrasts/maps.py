@@ -39,12 +39,15 @@ class Estimate:
     halves: tuple[NDArray[np.float32], NDArray[np.float32]] | None = None
     # (contrasts, voxels), half-widths of the intervals; None if not requested or not calibrated
     half_widths: NDArray[np.float32] | None = None
+    # The same for the person's true maps; None also where the calibration had no second sessions
+    true_half_widths: NDArray[np.float32] | None = None
 
     def __post_init__(self) -> None:
         rows = len(self.contrasts)
         if self.values.ndim != 2 or len(self.values) != rows:
             raise ValueError(f"maps are ({rows} contrasts, voxels), not {self.values.shape}")
         others = {"spread": self.spread, "half-widths": self.half_widths}
+        others["true half-widths"] = self.true_half_widths
         others |= dict(zip(("odd half", "even half"), self.halves or (), strict=False))
         for name, maps in others.items():
             if maps is not None and maps.shape != self.values.shape:
@@ -179,7 +182,6 @@ class MapAverage:
         contrasts: Sequence[Contrast],
         *,
         halves: tuple[NDArray[np.float32], NDArray[np.float32]] | None = None,
-        half_widths: NDArray[np.float32] | None = None,
     ) -> Estimate:
         """Return the average of the segments added so far.
 
@@ -187,8 +189,8 @@ class MapAverage:
         ----------
         contrasts
             Contrasts of the rows of the maps.
-        halves, half_widths
-            Half-maps and half-widths, as in `Estimate`.
+        halves
+            Half-maps, as in `Estimate`.
 
         Raises
         ------
@@ -207,5 +209,4 @@ class MapAverage:
             seconds=self._seconds,
             residual_dof=self._dof if self._by_dof else float("nan"),
             halves=halves,
-            half_widths=half_widths,
         )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Protocol, runtime_checkable
 
@@ -62,6 +62,8 @@ class Person:
     # By minutes, the mean over parts of the rest that are so long of their connectomes, each row
     # standardised over places: (rois, some places). Empty: not made.
     shorter: Mapping[float, NDArray[np.floating]] = field(default_factory=dict)
+    residual_dof: float = float("nan")  # of all segments together; NaN: not known
+    fd_mm: float = float("nan")  # mean framewise displacement of the rest; NaN: not known
 
     def of_one_set(self) -> Person:
         """Return the person with the connectomes of one set of ROIs: that nearest to 50."""
@@ -130,13 +132,19 @@ class Person:
 
 def predicted_maps(model: MapModel, person: Person) -> Array:
     """Predict a person's maps as the participant level does: the mean over segments."""
+    *_, last = maps_by_segments(model, person)
+    return last
+
+
+def maps_by_segments(model: MapModel, person: Person) -> Iterator[Array]:
+    """Yield a person's maps from the first segment of rest, the first two, and so on."""
     average = MapAverage()
     for segment, weight in zip(person.connectomes, person.weights, strict=True):
         minutes = person.minutes * weight / sum(person.weights)
         maps = for_rest(model, minutes).predict(segment.astype(np.float32))
         # The duration is irrelevant: only the mean is used.
         average.add(maps, seconds=weight)
-    return average.mean
+        yield average.mean
 
 
 @dataclass(frozen=True, eq=False)

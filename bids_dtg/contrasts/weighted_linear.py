@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from bids_dtg.contrasts.explanation import Areas
 from bids_dtg.contrasts.linear import Slopes
 from bids_dtg.contrasts.people import Array, Float, Person
 from bids_dtg.contrasts.weighted_sums import (
@@ -226,20 +227,11 @@ class WeightedLinear:
         connectome deviates least. If it is one of shorter rest, deviations of each set are
         multiplied by the ratio of the training people's mean square to their own, at most 1.
         """
-        sets, places = rows_of(self.sets), connectome.shape[1]
-        length, level = self.length, _level(connectome)
-        if len(self.means) > 1:
-            of_lengths = [
-                sum(self._square(connectome, level, rows, number) for rows in sets)
-                for number in range(len(self.means))
-            ]
-            length = int(np.argmin(of_lengths))
-        maps = np.zeros((len(self.coefficients), places), np.float32)
-        for number, rows in enumerate(sets):
-            share = 1.0
-            if length and (own := self._square(connectome, level, rows, length)):
-                own /= places * self.sets[number]
-                share = min(1.0, max(_LEAST_SHARE, float(self.squares[number]) / own))
+        level = _level(connectome)
+        length = self._nearest(connectome, level)
+        maps = np.zeros((len(self.coefficients), connectome.shape[1]), np.float32)
+        for rows in rows_of(self.sets):
+            share = self._share(connectome, level, rows, length)
             for some, deviation in self._deviations(connectome, level, rows, length):
                 found = self.coefficients[:, rows] @ deviation
                 if share < 1:
@@ -250,11 +242,47 @@ class WeightedLinear:
             maps = self.amplitude.apply(maps, connectome, level)
         return maps
 
+    def columns(self, connectome: NDArray[np.float32], areas: Areas) -> Float:
+        """Return the means over areas of the weighted deviations, (rois, areas)."""
+        level = _level(connectome)
+        length = self._nearest(connectome, level)
+        found = np.zeros((len(connectome), areas.number))
+        for rows in rows_of(self.sets):
+            for some, deviation in self._deviations(connectome, level, rows, length):
+                found[rows] += areas.means(deviation, some)
+            found[rows] *= self._share(connectome, level, rows, length)
+        return found
+
+    def contributions(self, connectome: NDArray[np.float32], areas: Areas) -> Float:
+        """Return what each column adds to means of maps over areas, (contrasts, rois, areas).
+
+        The sum over columns is the prediction before the amplitude step.
+        """
+        return np.asarray(self.coefficients[..., None] * self.columns(connectome, areas))
+
     def of_rest(self, minutes: float) -> WeightedLinear:
         """Return the model for connectomes of so much rest; NaN: as much as they were fitted to."""
         if self.short is None:
             return self
         return replace(self, length=self.short.nearest(minutes))
+
+    def _nearest(self, connectome: Array, level: Array) -> int:
+        """Return the mean that deviations are from."""
+        if len(self.means) == 1:
+            return self.length
+        of_lengths = [
+            sum(self._square(connectome, level, rows, number) for rows in rows_of(self.sets))
+            for number in range(len(self.means))
+        ]
+        return int(np.argmin(of_lengths))
+
+    def _share(self, connectome: Array, level: Array, rows: Rows, length: int) -> float:
+        """Return the factor on a set's deviations: below 1 only of shorter rest."""
+        if not length or not (own := self._square(connectome, level, rows, length)):
+            return 1.0
+        own /= connectome.shape[1] * (rows.stop - rows.start)
+        usual = float(self.squares[rows_of(self.sets).index(rows)])
+        return float(min(1.0, max(_LEAST_SHARE, usual / own)))
 
     def _square(self, connectome: Array, level: Array, rows: Rows, length: int) -> float:
         """Return the sum of squares of a set's weighted deviations from a mean."""

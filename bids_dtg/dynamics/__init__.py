@@ -10,6 +10,7 @@ The model and its data:
 - `recipe`: architecture and training of a model, with each doubtful point of the original
 - `model`: transition, observation and encoders, as a module of PyTorch
 - `amortised`: the amortised model: encoders replace tables of people
+- `known_sessions`: sessions simulated by known parameters, which judge its posteriors
 - `objective`: the evidence lower bound (ELBO), term by term, and the loss
 - `session_objective`: the ELBO of people, forecasts, and sessions simulated by the model
 
@@ -32,6 +33,17 @@ The linear core, without torch:
 - `components`: features of people for statistics, from unshrunken covariances
 - `regional`: figures of regions of a process, as description
 - `retest`: what another session of training people shows of all these
+
+Named models, without torch:
+
+- `named`: Hopf oscillators and the reduced Wong-Wang model: parameters of people, their priors
+- `hopf`: coupled oscillators: from noise, through a bifurcation, to oscillations
+- `wong_wang`: mean-field models of regions that noise switches between two states
+- `steps`: unit noise of each step, and frames from steps
+- `session_statistics`: what of a session such models are fitted to
+- `bank`: a named model with its simulations, from which people's parameters are inferred
+- `posterior`: posteriors from simulations
+- `calibration`: whether posteriors can be trusted, parameter by parameter
 
 Measures of series:
 

@@ -20,7 +20,7 @@ Numbers = NDArray[np.intp]
 
 TOLERANCE = 1e-6  # of each element of f at a fixed point
 APART = 1e-4  # roots that are closer are considered equal
-_START = 2.0  # starts are between -2 and 2
+START = 2.0  # starts are between -2 and 2
 _EXACT = 1e-9  # of each element of f: target of the search
 _ITERATIONS, _HALVINGS, _GROWTH = 60, 8, 1.5
 _LEAST_GAIN = 1e-4  # share of |f| that a whole step must at least remove
@@ -96,6 +96,17 @@ class NodeField:
         jacobian: Values = (self._layers.out_weight * active[:, None]) @ self._layers.of_state
         return jacobian
 
+    def by_network(self, states: Values, case: Numbers) -> Values:
+        """Return the derivative of the expected observation's change by the network input, (rows,).
+
+        It is that of A f, where A are the weights of the observation.
+        """
+        active = self._hidden(states, case) > 0
+        by_network: Values = active @ (
+            (self._layers.observation @ self._layers.out_weight) * self._layers.of_network
+        )
+        return by_network
+
     def _hidden(self, states: Values, case: Numbers) -> Values:
         hidden: Values = states @ self._layers.of_state.T + self._constant[case]
         return hidden
@@ -130,7 +141,7 @@ class NetworkField:
     ) -> None:
         self._layers = _Layers(model)
         self._weights = float(model.gain) * np.asarray(weights, np.float64)
-        self._observation = model.observation.weight.detach().cpu().double().numpy()[0]
+        self._observation = self._layers.observation
         offset = model.observation.bias.item() * self._weights.sum(axis=1)
         own = self._layers.constant(region, person[:, None], external[:, None])
         self._constant = own + np.multiply.outer(offset, self._layers.of_network)
@@ -188,6 +199,7 @@ class _Layers:
             array(transition.out.weight),
             array(transition.out.bias),
         )
+        self.observation = array(model.observation.weight)[0]
 
     def constant(self, region: Values, person: Values, external: Values) -> Values:
         """Return the hidden layer's input that does not depend on the state."""
@@ -386,7 +398,7 @@ def find(field: Field, shape: tuple[int, ...], starts: int, seed: int) -> FixedP
     rng = np.random.default_rng(seed)
     case, states, converged = [], [], []
     for cases in np.split(np.arange(field.cases), range(at_once, field.cases, at_once)):
-        begin = rng.uniform(-_START, _START, (len(cases), starts, field.dimension))
+        begin = rng.uniform(-START, START, (len(cases), starts, field.dimension))
         rows = np.repeat(cases, starts)
         roots, found = _roots(field, begin.reshape(len(rows), -1), rows)
         new = found.reshape(len(cases), starts) & ~_again(roots.reshape(begin.shape), found)
@@ -509,6 +521,32 @@ def _advance(
     return np.delete(going, left)
 
 
+def follow_map(field: Field, states: Values, case: Numbers, frames: int) -> Values:
+    """Step states by the trained map, x + f(x), without noise.
+
+    Parameters
+    ----------
+    field
+        Change of states.
+    states
+        First states, (rows, dimension).
+    case
+        (rows,), the case of each.
+    frames
+        Number of steps.
+
+    Returns
+    -------
+    numpy.ndarray
+        (frames + 1, rows, dimension), the first states included.
+    """
+    path = [states]
+    with np.errstate(over="ignore", invalid="ignore"):  # diverging states
+        for _ in range(frames):
+            path.append(path[-1] + field.change(path[-1], case))
+    return np.array(path)
+
+
 @dataclass(frozen=True, eq=False)
 class Settling:
     """Whether networks settle from random states, without noise."""
@@ -553,7 +591,7 @@ def network_settling(
     for own, of_regions, of_person in zip(weights, region, person, strict=True):
         field = NetworkField(model, own, of_regions, of_person, np.full(draws, external))
         states = np.random.default_rng(seed).uniform(
-            -_START, _START, (draws * starts, field.dimension)
+            -START, START, (draws * starts, field.dimension)
         )
         flow.append(_settles(field, states, case, _flow).reshape(draws, starts))
         of_map.append(_settles(field, states, case, _map).reshape(draws, starts))
@@ -587,13 +625,8 @@ def _at_rest(path: Values) -> NDArray[np.bool_]:
 
 
 def _map(field: Field, states: Values, case: Numbers, frames: int) -> Values:
-    last = []
-    with np.errstate(over="ignore", invalid="ignore"):
-        for frame in range(frames):
-            states = states + field.change(states, case)
-            if frame >= frames * (1 - _LAST):
-                last.append(states)
-    return np.array(last)
+    first = int(np.ceil(frames * (1 - _LAST)))  # the frame of the last ones
+    return follow_map(field, states, case, frames)[first + 1 :]
 
 
 def _flow(field: Field, states: Values, case: Numbers, frames: int) -> Values:

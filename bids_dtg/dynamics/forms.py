@@ -12,6 +12,7 @@ from bids_dtg.workflows import Run, later
 
 LINEAR = "linear"  # the recipe of the linear core
 DEFAULT = "default"  # the same
+NAMED = ("hopf", "wong-wang")  # of named models, the rows of `named.NAMED`
 AMORTISED = next(name for name, recipe in RECIPES.items() if recipe.amortised)
 
 
@@ -26,6 +27,8 @@ class Form:
     # Of a bundle, the number of simulations, the seed and the threads: what describes runs.
     infer: Callable[[Any, int, int, int], Any]
     structural: bool  # whether it reads structural connectomes
+    # Whether it is trained in minutes, so that `evaluate --folds` can train it in each fold.
+    quick: bool = False
     # Options of training that other forms lack, by name.
     options: tuple[str, ...] = ()
     # Of the extra train that analyses need, by name; others need none.
@@ -44,6 +47,11 @@ _ANALYSES_OF_LINEAR = {
     "simulate": "dynamics.analyses.linear_simulation:run_linear_simulation",
     "intervene": "dynamics.analyses.linear_interventions:run_linear_interventions",
 }
+_ANALYSES_OF_NAMED = {
+    "train": "dynamics.analyses.named_training:run_named_training",
+    "evaluate": "dynamics.analyses.linear_evaluation:run_linear_evaluation",
+    "simulate": "dynamics.analyses.named_simulation:run_named_simulation",
+}
 # A new form is a row.
 FORMS: tuple[Form, ...] = (
     Form(
@@ -55,7 +63,20 @@ FORMS: tuple[Form, ...] = (
         ),
         infer=later("dynamics.participant.infer:LinearInference"),
         structural=False,
+        quick=True,
         options=("add_sums", "structural_connectivity"),
+    ),
+    Form(
+        words="a named model",
+        kind="named-dynamics",
+        recipes=NAMED,
+        analyses=MappingProxyType(
+            {name: later(place) for name, place in _ANALYSES_OF_NAMED.items()}
+        ),
+        infer=later("dynamics.participant.infer:NamedInference"),
+        structural=True,
+        quick=True,
+        options=("structural_connectivity",),
     ),
     Form(
         words="a network model",

@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from bids_dtg.dynamics.amortised import AmortisedModel, Sessions
+from bids_dtg.dynamics.amortised import AmortisedModel, Sessions, StatePath
 from bids_dtg.dynamics.features import features_of
 from bids_dtg.dynamics.model import Gaussian, GenerativeModel, Items, NetworkModel
 from bids_dtg.dynamics.networks import Networks
@@ -196,15 +196,60 @@ def _ending_of_anybody(
     """Draw paths over the last frames, as many as the model was trained on at once."""
     (whole,) = _sessions(model, networks)
     last = replace(whole, series=whole.series[..., -model.recipe.window :])
-    paths = last.repeated(min(PATHS, draws))
+    path, region, person = _drawn_path(model, last.repeated(min(PATHS, draws)), rng)
+    which = np.arange(draws) % len(region)
+    found = (part.cpu().double().numpy()[which] for part in (*path.last, region, person))
+    return Ending(*found)
+
+
+def _drawn_path(
+    model: AmortisedModel, sessions: Sessions, rng: np.random.Generator
+) -> tuple[StatePath, Tensor, Tensor]:
+    """Draw a path of each session from the posterior, and parameters of regions and people."""
     with borrowed_chance(str(model.observation.weight.device)):
         torch.manual_seed(int(rng.integers(2**62)))
-        posterior, of_person = model.parameters_of(paths)
+        posterior, of_person = model.parameters_of(sessions)
         region, person = (q.mean + q.sd * torch.randn_like(q.mean) for q in (posterior, of_person))
-        states, external = model.path(paths, posterior.mean, region, person).last
-    which = np.arange(draws) % len(region)
-    found = (part.cpu().double().numpy()[which] for part in (states, external, region, person))
-    return Ending(*found)
+        return model.path(sessions, posterior.mean, region, person), region, person
+
+
+@torch.no_grad()
+def draw_states(
+    model: GenerativeModel,
+    networks: Networks,
+    known: tuple[str, ...],
+    *,
+    rng: np.random.Generator,
+) -> Array:
+    """Draw the states behind one person's series from the posterior.
+
+    Parameters
+    ----------
+    model, known
+        Model and training participants, as for `infer`.
+    networks
+        Networks of the person.
+    rng
+        Random generator of the draw.
+
+    Returns
+    -------
+    numpy.ndarray
+        (frames, regions, states). The posterior of a model with tables is independent at each
+        frame.
+
+    Raises
+    ------
+    ValueError
+        The model has tables of people, and the person is not in them.
+    """
+    if isinstance(model, AmortisedModel):
+        (whole,) = _sessions(model, networks)
+        return _drawn_path(model, whole, rng)[0].states[:, 0].cpu().double().numpy()
+    assert isinstance(model, NetworkModel)
+    (label,), series, network = networks.people, networks.series[0], networks.network_input[0]
+    posterior = model.infer(_items(model, series, network, _number(label, known)))
+    return Belief(*_stacked(posterior.states)).draw(rng)
 
 
 def _infer_anybody(model: AmortisedModel, networks: Networks) -> Inferred:

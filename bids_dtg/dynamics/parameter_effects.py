@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -101,6 +102,88 @@ def parameter_effects(
         spearman={name: _spearman(region, figure) for name, figure in figures.items()},
         slopes={name: slopes for name, (slopes, _) in fits.items()},
         r2={name: r2 for name, (_, r2) in fits.items()},
+    )
+
+
+SWEPT = (-3.0, -1.5, 0.0, 1.5, 3.0)  # values of a swept parameter, as published
+SINE_HZ, SINE_AMPLITUDE = 0.014, 2.0  # of the input that drives a swept region, as published
+_PERIODS = 3  # of the input that are kept; another one is dropped before them
+
+
+@dataclass(frozen=True, eq=False)
+class Sweep:
+    """A single region simulated with some values of a parameter, without observation noise."""
+
+    parameter: int  # its number in the model's order, from 0
+    values: Values  # (values,), of that parameter; all others are 0
+    driven: Values  # (frames,), the input; 0 throughout where there is none
+    series: Values  # (values, frames), expected observations
+
+
+def parameter_sweeps(
+    model: GenerativeModel,
+    strongest: Mapping[str, tuple[int, float]],
+    tr_seconds: float,
+    *,
+    seed: int = 0,
+) -> dict[str, Sweep]:
+    """Simulate a region with some values of a parameter (Sip et al., 2023, figure 7, A to C).
+
+    Parameters
+    ----------
+    model
+        Fitted model; person parameters are 0.
+    strongest
+        By measure (`FIGURES`): number of the parameter to sweep, in the model's order, and its
+        sign: 1, or -1 where the swept values are of its negative.
+    tr_seconds
+        Seconds between frames.
+    seed
+        Seed of the noise.
+
+    Returns
+    -------
+    dict
+        By measure. For `low_power` the region has no input, and all values the same noise of the
+        states. For `external` and `network`, a sine of amplitude 2 at 0.014 Hz is the input, and
+        there is no noise; of several external inputs, the one with the largest effect at 0 is it.
+    """
+    period = 1.0 / (SINE_HZ * tr_seconds)  # in frames
+    drop, frames = int(np.ceil(period)), int(np.ceil((1 + _PERIODS) * period))
+    sine = SINE_AMPLITUDE * np.sin(2 * np.pi * np.arange(frames) / period)
+    noise = np.random.default_rng(seed).standard_normal((frames, model.recipe.states))
+    inputs = model.recipe.external_inputs
+    found = {}
+    for name, (number, sign) in strongest.items():
+        region = np.zeros((len(SWEPT), model.recipe.region_parameters))
+        region[:, number] = sign * np.asarray(SWEPT)
+        driven = np.zeros(frames) if name == "low_power" else sine
+        shaken = noise if name == "low_power" else np.zeros_like(noise)
+        network = sine if name == "network" else None
+        given = np.eye(inputs) if name == "external" else np.zeros((1, inputs))
+        series = [
+            run(model, _still(model, region, own * driven[:, None], shaken), None, network=network)
+            for own in given
+        ]
+        largest = max(series, key=lambda one: float(np.var(one[0, len(SWEPT) // 2, 0])))
+        found[name] = Sweep(number, region[:, number], driven[drop:], largest[0, :, 0, drop:])
+    return found
+
+
+def _still(model: GenerativeModel, region: Values, external: Values, system: Values) -> Drawn:
+    """Return simulations that start at 0 and have no observation noise.
+
+    `region` is (simulations, region parameters), `external` (frames, external inputs) and `system`
+    (frames, states), the same for all of them.
+    """
+    recipe, size, frames = model.recipe, (1, len(region)), len(external)
+    return Drawn(
+        region=region[None, :, None],
+        person=np.zeros((*size, recipe.person_parameters)),
+        first=np.zeros((*size, 1, recipe.states)),
+        external=np.tile(external[:, None, None], (*size, 1)),
+        system=np.tile(system[:, :, None, None, None], (*size, 1)),
+        observed=np.zeros((frames, *size, 1)),
     )
 
 

@@ -7,7 +7,7 @@ transition. So a frame takes a handful of operations for any number of simulatio
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -25,7 +25,7 @@ First = Literal["posterior", "prior"]
 Inputs = Literal["both", "external", "network", "none"]
 
 # Dropped frames before those that are kept, as a share of these.
-_DROPPED = {"posterior": 1 / 2, "prior": 1 / 3}
+DROPPED = {"posterior": 1 / 2, "prior": 1 / 3}
 
 
 @dataclass(frozen=True, eq=False)
@@ -106,7 +106,7 @@ def simulate(
     >>> [person.shape for person in simulate(model, networks, inferred, simulations=5)]
     [(5, 3, 40), (5, 3, 40)]
     """
-    drop = int(_DROPPED[first] * networks.frames)
+    drop = int(DROPPED[first] * networks.frames)
     frames = networks.frames + drop
     for number, label in enumerate(networks.people):
         person, believed = networks.of([label]), _only(inferred, number)
@@ -262,17 +262,49 @@ def run(
         (people, simulations, regions, frames - drop), in the series' unit.
     """
     state = _State(model, drawn)
+    expected = model.observation.weight.new_empty(drawn.observed.shape)
+    given = _inputs(model, state, drawn, weights, inputs, network)
+    for _ in _frames(state, drawn, expected, given):
+        pass
+    kept = expected[drop:]
+    kept.addcmul_(state.tensor(drawn.observed[drop:]), _sd(model.observation_log_variance))
+    return kept.permute(1, 2, 3, 0).float().contiguous().cpu().numpy()
+
+
+@torch.inference_mode()
+def run_states(
+    model: GenerativeModel, drawn: Drawn, weights: Array, *, drop: int = 0
+) -> NDArray[np.float32]:
+    """Simulate as `run` does, with all inputs, and return the states instead of observations.
+
+    Parameters
+    ----------
+    model, drawn, weights, drop
+        As for `run`.
+
+    Returns
+    -------
+    numpy.ndarray
+        (people, simulations, frames - drop, regions, states).
+    """
+    state = _State(model, drawn)
+    expected = model.observation.weight.new_empty(drawn.observed.shape)
+    given = _inputs(model, state, drawn, weights, "both", None)
+    kept = [
+        state.states.clone() for frame in _frames(state, drawn, expected, given) if frame >= drop
+    ]
+    return torch.stack(kept).permute(2, 3, 0, 4, 1).float().contiguous().cpu().numpy()
+
+
+def _frames(state: _State, drawn: Drawn, expected: Tensor, give: Sequence[_Give]) -> Iterator[int]:
+    """Yield the number of each frame, between its expected observations and the next step."""
     noise = state.tensor(drawn.system).flatten(2)
-    expected = noise.new_empty(drawn.observed.shape)
-    give = _inputs(model, state, drawn, weights, inputs, network)
     for frame, (of_frame, of_change) in enumerate(zip(expected, noise, strict=True)):
         state.observe(of_frame)
         for each in give:
             each(frame, of_frame)
+        yield frame
         state.step(of_change)
-    kept = expected[drop:]
-    kept.addcmul_(state.tensor(drawn.observed[drop:]), _sd(model.observation_log_variance))
-    return kept.permute(1, 2, 3, 0).float().contiguous().cpu().numpy()
 
 
 _Give = Callable[[int, Tensor], object]
@@ -320,6 +352,7 @@ class _State:
         for block, array in zip(blocks, (drawn.first, drawn.region, person), strict=False):
             block.copy_(self.tensor(array).flatten(0, 2).T)
         self._state, self.network = blocks[0], blocks[3].view(shape)
+        self.states = self._state.view(-1, *shape)  # (states, people, simulations, regions)
         inputs = model.recipe.external_inputs
         self.external = blocks[4].view(inputs, *shape) if inputs else None
         blocks[5].fill_(1.0)  # multiplies the bias

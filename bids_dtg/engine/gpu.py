@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 import importlib.util
 import re
 import sys
@@ -36,8 +35,10 @@ def device_note(wanted: str, device: str) -> str | None:
             "a GPU was found, but PyTorch is not installed, and the model runs on the CPU. "
             f"To do: {install_line('torch')}"
         )
+    from importlib.metadata import version  # its import takes as long as all others here together
+
     # PyTorch's builds differ in the suffix of their version; to ask torch itself takes a second.
-    if importlib.metadata.version("torch").endswith("+cpu"):
+    if version("torch").endswith("+cpu"):
         return (
             "a GPU was found, but this PyTorch is the build for CPUs, and the model runs on the "
             "CPU. To do: install PyTorch for CUDA, or build the image without TORCH=cpu"
@@ -50,6 +51,11 @@ def device_note(wanted: str, device: str) -> str | None:
     )
 
 
+def may_be_gpu(wanted: str) -> bool:
+    """Return whether ``--device`` may lead to another device than the CPU; imports no torch."""
+    return wanted != "cpu" and (wanted != "auto" or any(map(Path.exists, _GPU_DEVICES)))
+
+
 def resolve_device(wanted: str) -> str:
     """Turn ``--device`` into a device that is there: auto takes a CUDA GPU where there is one.
 
@@ -58,7 +64,7 @@ def resolve_device(wanted: str) -> str:
     SettingsError
         The device that was asked for is not there, or PyTorch is not.
     """
-    if wanted == "cpu" or (wanted == "auto" and not any(map(Path.exists, _GPU_DEVICES))):
+    if not may_be_gpu(wanted):
         return "cpu"
     if wanted == "auto" and importlib.util.find_spec("torch") is None:
         return "cpu"

@@ -69,6 +69,18 @@ def limit_threads(threads: int) -> None:
         os.environ[variable] = str(threads)
 
 
+def allowed_threads() -> int:
+    """Return how many threads this process may compute with: as `limit_threads` set it, or cores.
+
+    Examples
+    --------
+    >>> allowed_threads() >= 1
+    True
+    """
+    said = os.environ.get(THREAD_VARIABLES[0], "")
+    return max(1, int(said)) if said.isdecimal() else available_cores()
+
+
 def wait_asleep() -> None:
     """Have threads of numerical libraries sleep while they wait; where the user has not said how.
 

@@ -7,6 +7,7 @@ Grids and points:
 - `grid`: a model's grid: shape, affine, space
 - `sampling`: where grid voxels lie in a file, on its lattice or between its voxels; the voxels
   around points, and their weights
+- `splines`: cubic B-splines through the voxels of frames
 - `placement`: where voxels lie in any file of a run
 - `warp`: values on a grid brought to the voxels of another space's
 - `smoothing`: Gaussian smoothing among voxels that have data

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from bids_dtg.engine.machine import allowed_threads
 from bids_dtg.errors import RunError
 from bids_dtg.imaging.grid import Grid
+from bids_dtg.imaging.splines import CubicSplines
 from bids_dtg.settings import Interpolation
 
 # Voxels whose centres differ by less than this share of a voxel are the same voxel.
@@ -207,19 +212,19 @@ class CubicSampling:
     """Interpolation by cubic B-splines at a list of points.
 
     As fMRIPrep resamples runs. The spline passes through the values of all voxels of a frame, so
-    that less of what differs between neighbours is lost than by `LinearSampling`; each frame takes
-    several times as long.
+    that less of what differs between neighbours is lost than by `LinearSampling`, in which a value
+    is a mean of up to eight of them.
     """
 
     def __init__(
         self, shape: tuple[int, ...], affine: NDArray[np.float64], points: NDArray[np.float64]
     ) -> None:
         """Find which points (voxels, 3), RAS+ mm, are in view; as `LinearSampling`."""
-        self._shape = shape[:3]
+        self._splines = CubicSplines(shape[:3])
         positions = voxel_positions(points, affine)
-        self.covered = in_view(positions, self._shape)  # (voxels,), in the field of view
-        self._there = np.flatnonzero(self.covered)
-        self._positions = positions[self._there]
+        self.covered = in_view(positions, shape[:3])  # (voxels,), in the field of view
+        positions[~self.covered] = 0.0
+        self._positions = positions
 
     def apply(
         self,
@@ -231,11 +236,15 @@ class CubicSampling:
     ) -> NDArray[np.float32]:
         """Interpolate frames and scale them; as `LatticeSampling.apply`."""
         out = require_shape(out, len(block), len(self.covered))
-        for frame, values in zip(block, out, strict=True):
-            values[:] = 0.0
-            values[self._there] = _cubic(frame, self._positions, self._shape)
-            scale(values, slope, inter)
-            values[~self.covered] = 0.0
+        missing = np.flatnonzero(~self.covered)
+
+        def take(frames: slice) -> None:
+            self._splines.values(block[frames], self._positions, out[frames])
+            for values in out[frames]:
+                scale(values, slope, inter)
+                values[missing] = 0.0
+
+        _in_threads(take, len(block))
         return out
 
 
@@ -255,7 +264,7 @@ class MovingSampling:
         motion: NDArray[np.float64],
         *,
         keep: NDArray[np.bool_],
-        interpolation: Interpolation = "linear",
+        interpolation: Interpolation,
     ) -> None:
         """Find which points are in the field of view.
 
@@ -273,16 +282,13 @@ class MovingSampling:
             How values between voxels are taken.
         """
         self._shape, self._interpolation = shape[:3], interpolation
+        self._splines = CubicSplines(shape[:3]) if interpolation == "cubic" else None
         self._to_voxels: NDArray[np.float64] = np.linalg.inv(affine) @ motion
         # (voxels,), whether it is there in all kept frames
         self.covered = _seen_in_all(points, self._to_voxels[keep], self._shape)
         self._there = np.flatnonzero(self.covered)
         self._points = points[self._there]
-        # Filled anew for each frame: to ask the system for as much each time takes as long.
-        number = len(self._there)
-        self._neighbours = np.empty((number, 8), np.int32)
-        self._weights = np.empty((number, 8), np.float32)
-        self._starts = np.arange(0, 8 * number + 1, 8, dtype=np.int32)
+        self._own = threading.local()  # memory of each thread that interpolates
 
     def apply(
         self,
@@ -303,10 +309,17 @@ class MovingSampling:
             "cubic": self._cubic_of,
         }[self._interpolation]
         missing = np.flatnonzero(~self.covered)
-        for frame, to_voxels, values in zip(block, self._to_voxels[first:], out, strict=False):
-            values[self._there] = take(frame, to_voxels)
-            scale(values, slope, inter)
-            values[missing] = 0.0
+        to_voxels = self._to_voxels[first : first + len(block)]
+
+        def take_frames(frames: slice) -> None:
+            for frame, matrix, values in zip(
+                block[frames], to_voxels[frames], out[frames], strict=True
+            ):
+                values[self._there] = take(frame, matrix)
+                scale(values, slope, inter)
+                values[missing] = 0.0
+
+        _in_threads(take_frames, len(block))
         return out
 
     def _linear_of(
@@ -314,12 +327,18 @@ class MovingSampling:
     ) -> NDArray[np.float32]:
         from scipy.sparse import csr_array
 
-        for low in range(0, len(self._points), _POINTS):
+        number = len(self._points)
+        if not hasattr(self._own, "found"):
+            # Filled anew for each frame: to ask the system for as much each time takes as long.
+            self._own.found = np.empty((number, 8), np.int32), np.empty((number, 8), np.float32)
+        neighbours, weights = self._own.found
+        for low in range(0, number, _POINTS):
             part = slice(low, low + _POINTS)
             positions = _mapped(self._points[part], to_voxels)
-            _fill(positions, self._shape, self._neighbours[part], self._weights[part])
+            _fill(positions, self._shape, neighbours[part], weights[part])
+        starts = np.arange(0, 8 * number + 1, 8, dtype=np.int32)
         matrix: Any = csr_array(
-            (self._weights.reshape(-1), self._neighbours.reshape(-1), self._starts.copy()),
+            (weights.reshape(-1), neighbours.reshape(-1), starts),
             shape=(len(self._points), len(frame)),
         )
         if frame.dtype.kind == "f":
@@ -337,7 +356,26 @@ class MovingSampling:
     def _cubic_of(
         self, frame: NDArray[np.generic], to_voxels: NDArray[np.float64]
     ) -> NDArray[np.float32]:
-        return _cubic(frame, _mapped(self._points, to_voxels), self._shape)
+        assert self._splines is not None
+        found = np.empty(len(self._points), np.float32)
+        self._splines.values(frame[None], _mapped(self._points, to_voxels), found[None])
+        return found
+
+
+def _in_threads(take: Callable[[slice], None], frames: int) -> None:
+    """Call a function with parts of the frames, in as many threads as the process may have.
+
+    What is done to a frame takes far longer than to inflate it; the sums wait meanwhile.
+    """
+    threads = min(allowed_threads(), frames)
+    if threads < 2:
+        take(slice(0, frames))
+        return
+    parts = [
+        slice(frames * part // threads, frames * (part + 1) // threads) for part in range(threads)
+    ]
+    with ThreadPoolExecutor(threads) as pool:
+        list(pool.map(take, parts))
 
 
 def _seen_in_all(
@@ -522,33 +560,6 @@ def _fill(
         step = np.int32(i * steps[0] + j * steps[1] + k * steps[2])
         np.add(lowest, step, out=found[:, corner])
         np.multiply(in_plane[corner & 3], shares[2][k], out=weights[:, corner], casting="same_kind")
-
-
-def _cubic(
-    frame: NDArray[np.generic], positions: NDArray[np.float64], shape: tuple[int, ...]
-) -> NDArray[np.float32]:
-    """Interpolate a frame, first axis fastest, at positions (points, 3) by cubic B-splines.
-
-    Beyond the centres of the outermost voxels the image goes on as it is at them. Where linear
-    interpolation would take a voxel that is not finite, the value is NaN.
-    """
-    from scipy.ndimage import map_coordinates, spline_filter
-
-    image = frame.reshape(shape[::-1])
-    inside = np.clip(positions, 0, np.asarray(shape) - 1).T[::-1]
-    lost = ~np.isfinite(image) if image.dtype.kind == "f" else None
-    if lost is not None and lost.any():
-        image = np.where(lost, 0, image)
-    else:
-        lost = None
-    smooth = spline_filter(image.astype(np.float32), order=3, output=np.float32)
-    found: NDArray[np.float32] = map_coordinates(
-        smooth, inside, np.float32, order=3, mode="mirror", prefilter=False
-    )
-    if lost is not None:
-        share = map_coordinates(lost.astype(np.float32), inside, order=1, mode="nearest")
-        found[share > _LEAST_WEIGHT] = np.nan
-    return found
 
 
 def _strides(shape: tuple[int, ...]) -> NDArray[np.intp]:

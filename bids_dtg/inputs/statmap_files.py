@@ -26,7 +26,7 @@ _AT_VERTICES = (".dscalar.nii", ".dtseries.nii", ".gii")
 _RIGHT = re.compile("_hemi-R(?=[_.])")
 # What this program writes is not measured.
 _OURS = re.compile(
-    r"synthetic|segmentSpread|halfwidth.*|deviation|connectome|oddHalf|evenHalf|group(Mean|Sd)"
+    r"synthetic|segmentSpread|(?:true)?halfwidth.*|deviation|connectome|oddHalf|evenHalf|group(Mean|Sd)"
 )
 _BRACES = re.compile(r"\{([a-z]+)\}")
 # A value in braces ends where a part of the path does.

@@ -363,12 +363,14 @@ def _map_of(files: Sequence[StatFile], below: Sequence[StatFile]) -> StatMap:
 def _ambiguous(first: StatFile, second: StatFile) -> DatasetError:
     one, other = dict(first.others), dict(second.others)
     differ = sorted(key for key in {*one, *other} if one.get(key) != other.get(key))
-    by = f" that differ by {', '.join(differ)}" if differ else ""
+    values = (f"{key} ({one.get(key) or 'none'}, {other.get(key) or 'none'})" for key in differ)
+    by = f" that differ by {', '.join(values)}" if differ else ""
     return DatasetError(
         f"sub-{first.participant} has two {first.quantity} maps of {first.contrast}{by}: "
         f"{first.path} and {second.path}",
         expected="one file for each run",
-        remedy="name the files wanted in a TOML file of patterns",
+        remedy="give a folder with links to the files wanted alone, or name them in a TOML file "
+        "of patterns: -d statmaps=maps.toml (docs/reference/statmaps.md)",
     )
 
 

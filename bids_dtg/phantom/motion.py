@@ -39,8 +39,15 @@ class Motion:
         return np.concatenate([[np.nan], steps])
 
 
-def draw_motion(rng: np.random.Generator, frames: int) -> Motion:
+def draw_motion(rng: np.random.Generator, frames: int, level: float = 1.0) -> Motion:
     """Draw the head's motion during a run.
+
+    Parameters
+    ----------
+    rng, frames
+        The run's stream; number of frames.
+    level
+        Times the usual motion: what is a person's own.
 
     Examples
     --------
@@ -49,7 +56,7 @@ def draw_motion(rng: np.random.Generator, frames: int) -> Motion:
     >>> motion.framewise_displacement_mm.shape
     (20,)
     """
-    level = np.exp(_LOG_LEVEL * rng.standard_normal())
+    level = level * np.exp(_LOG_LEVEL * rng.standard_normal())
     walk = np.cumsum(_WALK_MM * rng.standard_normal((frames, 6)), axis=0)
     position = level * (walk + _TREMOR_MM * rng.standard_normal((frames, 6)))
     jerks = np.flatnonzero(rng.random(frames) < _JERK_SHARE)

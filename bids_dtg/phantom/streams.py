@@ -26,6 +26,9 @@ class Purpose(IntEnum):
     RESPONSES = 2
     FIXED_MAPS = 3
     LINEAR_TRUTH = 4
+    ROI_MISFIT = 5
+    ROUGHNESS = 6
+    MOTION_MAP = 7
     # A person
     TRAITS = 10
     NETWORKS = 11
@@ -33,6 +36,12 @@ class Purpose(IntEnum):
     OWN_MAPS = 13
     POSSIBLE_SHIFTS = 14
     PHENOTYPE = 15
+    TOPOGRAPHY = 16
+    AMPLITUDE = 17
+    OWN_MODES = 18
+    MEASUREMENT = 19
+    TOPOLOGY = 50
+    FOLDS = 51
     # A session, segment or run of a person
     SERIES = 20
     VOXEL_NOISE = 21
@@ -42,6 +51,8 @@ class Purpose(IntEnum):
     RUN_SERIES = 25
     RUN_NOISE = 26
     TRIALS = 27
+    TAILS = 28
+    MAP_TAILS = 29
     # A simulated network of regions
     STRUCTURE = 30
     REGIONS = 31

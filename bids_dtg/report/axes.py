@@ -108,6 +108,7 @@ def axis_of(values: Floats, *, log: bool = False, most: int = _TICKS) -> Axis:
 
 
 _NO_BANDS: Mapping[str, tuple[Floats, Floats, Floats]] = MappingProxyType({})
+_NO_POINTS: Mapping[str, Floats] = MappingProxyType({})
 
 
 def line_chart(
@@ -118,19 +119,25 @@ def line_chart(
     x_reach: Sequence[float] = (),
     y_reach: Sequence[float] = (),
     bands: Mapping[str, tuple[Floats, Floats, Floats]] = _NO_BANDS,
+    points: Mapping[str, Floats] = _NO_POINTS,
 ) -> Chart | None:
     """Lay out a line each for series of x and y, (points,); NaN leaves a gap.
 
     None where no value is known. An axis also has the values of its reach, whether or not a series
-    has them. `bands` are x, low and high, of a line of the same name or of none.
+    has them. `bands` are x, low and high, of a line of the same name or of none; `points` are
+    (points, 2), marked over the lines.
     """
     known = {name: xy for name, xy in series.items() if np.isfinite(xy[1]).any()}
     if not known:
         return None
     ends = [end for _, low, high in bands.values() for end in (low, high)]
-    x = axis_of(np.concatenate([np.array(x_reach), *(xy[0] for xy in known.values())]))
-    y = axis_of(np.concatenate([np.array(y_reach), *(xy[1] for xy in known.values()), *ends]))
-    styles = _styles((*series, *(name for name in bands if name not in series)))
+    marked = [own for own in points.values() if len(own)]
+    x_of, y_of = ([own[:, axis] for own in marked] for axis in (0, 1))
+    x = axis_of(np.concatenate([np.array(x_reach), *(xy[0] for xy in known.values()), *x_of]))
+    y = axis_of(
+        np.concatenate([np.array(y_reach), *(xy[1] for xy in known.values()), *ends, *y_of])
+    )
+    styles = _styles(dict.fromkeys((*series, *bands, *points)))
     drawn = {
         name: _band(_across(x, at), _up(y, low), _up(y, high))
         for name, (at, low, high) in bands.items()
@@ -145,6 +152,15 @@ def line_chart(
                 band=drawn.get(name, ""),
             )
             for name, (at, values) in known.items()
+        ),
+        *(
+            Mark(
+                name,
+                styles[name],
+                points=_points(_across(x, own[:, 0]), _up(y, own[:, 1]), styles[name]),
+            )
+            for name, own in points.items()
+            if len(own)
         ),
     ]
     parts = [

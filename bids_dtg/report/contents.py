@@ -20,7 +20,8 @@ from bids_dtg.stats.conformal import LEVELS
 
 SYNTHETIC, SPREAD = "synthetic", "segmentSpread"
 DEVIATION = "deviation"  # of maps of what is a person's own
-HALF_WIDTH = "halfwidth"  # how desc- of half-width maps begins
+# How desc- of half-width maps begins: of a new measurement, and of the person's true map.
+HALF_WIDTH, TRUE_HALF_WIDTH = "halfwidth", "truehalfwidth"
 # In sidecars of maps in another space than the model's: that of the model. Pages show its own.
 RESAMPLED = "ResampledFrom"
 # In a sidecar of the maps of all contrasts in one file: what each contrast's own would hold.
@@ -57,13 +58,19 @@ _KINDS: Mapping[str, type] = {
 NOT_MEASURED = "Predicted from resting-state fMRI, not measured: "
 
 
-def half_width_desc(level: int) -> str:
-    """Return the value of desc- of the half-width maps of a level, in percent."""
-    return f"{HALF_WIDTH}{level}"
+def half_width_descs(level: int) -> tuple[str, str]:
+    """Return desc- of half-width maps of a level in percent: new measurements, true maps.
+
+    Examples
+    --------
+    >>> half_width_descs(90)
+    ('halfwidth90', 'truehalfwidth90')
+    """
+    return f"{HALF_WIDTH}{level}", f"{TRUE_HALF_WIDTH}{level}"
 
 
 def half_width_path(
-    entities: Mapping[str, str | None], level: int, identity: str, extension: str
+    entities: Mapping[str, str | None], desc: str, identity: str, extension: str
 ) -> PurePosixPath:
     """Return the path of a model's half-width map, below the template's folder in the output.
 
@@ -71,8 +78,8 @@ def half_width_path(
     ----------
     entities
         Of the map that it belongs to: space, contrast and further ones that are no person's.
-    level
-        Of the intervals, in percent.
+    desc
+        Kind and level of the intervals, as desc- of a person's own file.
     identity
         SHA-256 of the model: it distinguishes the maps of several models in one dataset.
     extension
@@ -81,12 +88,12 @@ def half_width_path(
     Examples
     --------
     >>> entities = {"space": "MNI152NLin6Asym", "res": "2", "contrast": "languageMath"}
-    >>> half_width_path(entities, 90, "1a2b3c4d5e6f", ".nii.gz").name
+    >>> half_width_path(entities, "halfwidth90", "1a2b3c4d5e6f", ".nii.gz").name
     'tpl-MNI152NLin6Asym_res-2_contrast-languageMath_desc-halfwidth90m1a2b3c4d_statmap.nii.gz'
     """
     template = entities["space"]
     named = {key: value for key, value in entities.items() if key in _OF_FILES and key != "space"}
-    desc = f"{half_width_desc(level)}m{identity[:8]}"
+    desc = f"{desc}m{identity[:8]}"
     name = build_name({**named, "tpl": template, "desc": desc}, "statmap", extension)
     return PurePosixPath(f"tpl-{template}") / name
 
@@ -105,12 +112,13 @@ class Overlay:
 OVERLAYS = (
     *(
         Overlay(
-            half_width_desc(level),
-            f"Half-width of the {level} % interval",
+            desc,
+            f"Half-width of the {level} % interval for {what}",
             1.0,
-            f"exceeds the half-width of its {level} % interval",
+            f"exceeds the half-width of its {level} % interval for {what}",
         )
         for level in LEVELS
+        for desc, what in zip(half_width_descs(level), ("a new scan", "the true map"), strict=True)
     ),
     Overlay(SPREAD, "Spread over segments", 2.0, "exceeds 2 standard deviations"),
 )
@@ -465,8 +473,10 @@ def _overlays(
     identity = str(sidecar.get("ModelSHA256") or "")
     percent = round(100 * level) if isinstance(level, float) and 0 < level < 1 else 0
     if entities.get("space") and percent in LEVELS and re.fullmatch("[0-9a-f]{64}", identity):
-        shared = half_width_path(entities, percent, identity, name.extension)
-        found[half_width_desc(percent)] = dataset.root / shared
+        for desc in half_width_descs(percent):
+            own = path.with_name(path.name.replace(f"_desc-{SYNTHETIC}_", f"_desc-{desc}_"))
+            shared = dataset.root / half_width_path(entities, desc, identity, name.extension)
+            found[desc] = own if own.is_file() else shared
     return found
 
 

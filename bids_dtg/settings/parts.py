@@ -251,7 +251,7 @@ class CleaningOptions:
     interpolation: Interpolation = rest_option(
         "cleaning",
         "how values are read between voxels of a series that is not on the model's grid",
-        default="linear",
+        default="cubic",
         shapes=(RESULTS, MODELS),
     )
 
@@ -300,7 +300,8 @@ class ModellingOptions:
         "how the network is trained; default: mean squared error, re-centred, with a gain a "
         "contrast; published: the CR-R loss, as it comes out; with --workflow dynamics default and "
         "linear: no network, a linear process of each participant, shrunk to that of the others, "
-        "in seconds, amortised: a network of anybody, published-code and published-paper: as in "
+        "in seconds, hopf and wong-wang: models with few parameters a participant, by simulations, "
+        "in minutes, amortised: a network of anybody, published-code and published-paper: as in "
         "the public code, and as the paper prints it; with --workflow twin default: that of "
         "--architecture, published: sizes, rates and updates as the paper prints them",
         default="default",
@@ -767,7 +768,7 @@ class OutputOptions:
         "a later call that names more adds to what is there",
         default=(),
         metavar="KIND",
-        shown_default="all",
+        shown_default="all but explanation",
     )
     output_spaces: tuple[str, ...] = map_option.for_most_calls(
         "output",

@@ -7,6 +7,8 @@
 - `correlation`: Pearson r with gaps; of people, with its interval
 - `spatial_nulls`: correlations of maps over regions, against surrogates that are as smooth
 - `conformal`: prediction intervals: a half-width a contrast and place
+- `true_maps`: the same for true maps, by what a second session of people explains
+- `width_factors`: what multiplies half-widths: size of the predicted deviation, segments of rest
 - `parcel_intervals`: the same for means over parcels: a half-width a contrast and parcel
 - `deviation`: how a person's maps differ from the mean of others, in units of their spread
 - `individuality`: how much of a person's own part is the person's, not the rest's

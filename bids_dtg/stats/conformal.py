@@ -12,6 +12,10 @@ contrast was measured in fewer than `LEAST_PEOPLE` people in a block, there is n
 
 All sums are additive over people, so that a group of any size takes one pass for the pooled error
 and one for the scores.
+
+Where people have a second session, half-widths for their true maps are made beside those for a new
+measurement (`bids_dtg.stats.true_maps`). Both are multiplied by what differs between people
+(`bids_dtg.stats.width_factors`).
 """
 
 from __future__ import annotations
@@ -23,6 +27,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bids_dtg.imaging.lattice import Lattice
+from bids_dtg.stats.true_maps import LEAST_RETEST, RetestSums, TrueError, normal_quantile
+from bids_dtg.stats.width_factors import MEASURED, TRUE, Bins, BinSums, WidthFactors
 
 LEVELS = (50, 68, 80, 90, 95)  # percent
 DEFAULT_LEVEL = 90
@@ -207,7 +213,7 @@ class ScoreCounts:
 
 @dataclass(frozen=True, eq=False)
 class Calibration:
-    """What turns predicted maps into intervals."""
+    """What turns predicted maps into intervals, for new measurements and for true maps."""
 
     participants: int  # people with both scans, outside the model's training set
     segments: int  # segments of rest that each of their predictions is the mean of
@@ -216,8 +222,22 @@ class Calibration:
     pooled_error: PooledError  # (contrasts, *lattice)
     # (contrasts, *lattice), in how many of them each block was measured; None: in all of them
     measured: NDArray[np.int32] | None = None
+    true_error: TrueError | None = None  # None: too few of them had a second session
+    factors: WidthFactors | None = None  # None: one half-width for everybody
+    cleaning: str = ""  # how their rest was cleaned, in words; empty: not known
+    minutes: float = float("nan")  # of rest of a person, mean; NaN: not known
+    residual_dof: float = float("nan")  # of all segments of a person, mean; NaN: not known
+    # Whether these are the training people, each predicted by a fit without them.
+    left_out_in_turn: bool = False
 
     def __post_init__(self) -> None:
+        if self.true_error is not None and (
+            self.true_error.values.shape != self.pooled_error.values.shape
+        ):
+            raise ValueError(
+                f"true errors are {self.pooled_error.values.shape} as the pooled ones, found "
+                f"{self.true_error.values.shape}"
+            )
         if self.measured is not None and self.measured.shape != self.pooled_error.values.shape:
             raise ValueError(
                 f"people are counted in blocks of {self.pooled_error.values.shape}, "
@@ -229,11 +249,34 @@ class Calibration:
         check_quantiles(self.levels, self.quantiles, widest)
 
     @classmethod
-    def fit(cls, people: Sequence[Array] | Array, lattice: Lattice, segments: int) -> Calibration:
+    def fit(
+        cls,
+        people: Sequence[Array] | Array,
+        lattice: Lattice,
+        segments: int,
+        *,
+        retest: Sequence[Array] | Array | None = None,
+        bins: Sequence[Bins] | Bins | None = None,
+        by_segments: Array | None = None,
+    ) -> Calibration:
         """Calibrate on people's errors, measured less predicted maps, (contrasts, places).
 
-        They are gone through twice. NaN stands where a person was not measured. The lattice is
-        over the model's places, of blocks of `block_edge`; `segments` as of the class.
+        They are gone through twice. NaN stands where a person was not measured.
+
+        Parameters
+        ----------
+        people
+            The errors of each.
+        lattice
+            Blocks of `block_edge` over the model's places.
+        segments
+            As of the class.
+        retest
+            The same people's errors in a second session, NaN: none. None: nobody had one.
+        bins
+            Bins of their |predicted deviation|, (contrasts, places) each. None: not known.
+        by_segments
+            Factors of maps from fewer segments, (2, segments). None: not known.
 
         Raises
         ------
@@ -243,17 +286,38 @@ class Calibration:
         sums = ErrorSums(lattice)
         for errors in people:
             sums.add(errors)
-        counts = ScoreCounts(len(sums.squares))
+        true_error = _true_error(people, retest, lattice, len(sums.squares))
+        true_widths = None if true_error is None else true_error.at_places()
+        counts, by_bin = ScoreCounts(len(sums.squares)), (BinSums(), BinSums())
         held = sums.measured >= min(LEAST_PEOPLE, len(people))
-        for errors in people:
+        for number, errors in enumerate(people):
             # The scale of a person's scores is that of the others, as for somebody new; places
             # without an interval have no say in how wide the others are.
             scale = sums.without(errors).pooled_error(POOLING_MM).at_places()
-            counts.add(np.where(held[:, lattice.block_of], errors, np.float32(np.nan)), scale)
+            counted = np.where(held[:, lattice.block_of], errors, np.float32(np.nan))
+            counts.add(counted, scale)
+            if bins is None:
+                continue
+            by_bin[MEASURED].add(np.square(counted / scale), bins[number])
+            if true_widths is not None and retest is not None:
+                by_bin[TRUE].add(errors * retest[number] / true_widths**2, bins[number])
         pooled_error = sums.pooled_error(POOLING_MM)
         complete = (sums.measured[:, np.unique(lattice.block_of)] == len(people)).all()
         measured = None if complete else sums.measured.reshape(pooled_error.values.shape)
-        return cls(len(people), segments, LEVELS, counts.quantiles(), pooled_error, measured)
+        factors = None
+        if bins is not None or by_segments is not None:
+            of_segments = np.ones((2, segments), np.float32) if by_segments is None else by_segments
+            factors = WidthFactors(np.stack([one.factors() for one in by_bin]), of_segments)
+        return cls(
+            participants=len(people),
+            segments=segments,
+            levels=LEVELS,
+            quantiles=counts.quantiles(),
+            pooled_error=pooled_error,
+            measured=measured,
+            true_error=true_error,
+            factors=factors,
+        )
 
     @property
     def without_interval(self) -> NDArray[np.bool_]:
@@ -281,6 +345,34 @@ class Calibration:
         widths *= self.quantiles[:, self.levels.index(level), None]
         widths[self.without_interval] = np.nan
         return widths
+
+    def true_half_widths(self, level: int = DEFAULT_LEVEL) -> Array | None:
+        """Return half-widths for the person's true map; None: there are none.
+
+        NaN as of `half_widths`.
+        """
+        if self.true_error is None:
+            return None
+        widths = self.true_error.at_places()
+        widths *= np.float32(normal_quantile(level))
+        widths[self.without_interval] = np.nan
+        return widths
+
+
+def _true_error(
+    people: Sequence[Array] | Array,
+    retest: Sequence[Array] | Array | None,
+    lattice: Lattice,
+    contrasts: int,
+) -> TrueError | None:
+    """Learn the error to true maps from people with two sessions; None: they are too few."""
+    if retest is None:
+        return None
+    sums = RetestSums(lattice, contrasts)
+    for first, second in zip(people, retest, strict=True):
+        if np.isfinite(second).any():
+            sums.add(first, second)
+    return None if sums.people < LEAST_RETEST else sums.true_error(POOLING_MM)
 
 
 def coverage(errors: Array, half_widths: Array) -> NDArray[np.float64]:

@@ -22,6 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bids_dtg.imaging.atlas import Atlas, region_coverage, region_means
+from bids_dtg.imaging.lattice import single_lattice
 from bids_dtg.stats.conformal import (
     DEFAULT_LEVEL,
     LEAST_PEOPLE,
@@ -29,6 +30,7 @@ from bids_dtg.stats.conformal import (
     ScoreCounts,
     check_quantiles,
 )
+from bids_dtg.stats.true_maps import LEAST_RETEST, RetestSums, TrueError, normal_quantile
 
 POOLED_PEOPLE = 10  # that the mean square of all parcels counts as much as, in each parcel
 LEAST_COVERAGE = 0.5  # of a parcel, below which its mean is not that of the parcel
@@ -59,6 +61,8 @@ class ParcelIntervals:
     pooled_error: Array  # (contrasts, parcels), in the units of the maps, above 0
     digest: str  # of the atlas' labels at the model's places: hexadecimal
     measured: Counts  # (contrasts, parcels), in how many of them each parcel was measured
+    true_error: Array | None = None  # (contrasts, parcels), to true means; None: not known
+    retest: int = 0  # how many of them had a second session, where true errors are known
 
     def __post_init__(self) -> None:
         if self.pooled_error.ndim != 2 or self.measured.shape != self.pooled_error.shape:
@@ -69,9 +73,20 @@ class ParcelIntervals:
         if not (np.isfinite(self.pooled_error).all() and (self.pooled_error > 0).all()):
             raise ValueError("pooled errors are above 0")
         check_quantiles(self.levels, self.quantiles, self.pooled_error.max(axis=1, initial=0.0))
+        if self.true_error is not None:
+            if self.true_error.shape != self.pooled_error.shape:
+                raise ValueError("true errors are (contrasts, parcels), as pooled ones")
+            if not (np.isfinite(self.true_error).all() and (self.true_error > 0).all()):
+                raise ValueError("true errors are above 0")
 
     @classmethod
-    def fit(cls, errors: NDArray[np.floating], segments: int, digest: str) -> ParcelIntervals:
+    def fit(
+        cls,
+        errors: NDArray[np.floating],
+        segments: int,
+        digest: str,
+        retest: NDArray[np.floating] | None = None,
+    ) -> ParcelIntervals:
         """Calibrate on people's errors.
 
         Parameters
@@ -82,6 +97,8 @@ class ParcelIntervals:
             Segments of rest that each prediction is the mean of.
         digest
             Hash of the atlas' labels: it distinguishes atlases of the same name.
+        retest
+            Errors of a second session, as `errors`; NaN: none. None: nobody had one.
 
         Raises
         ------
@@ -100,6 +117,7 @@ class ParcelIntervals:
             # The scale of a person's scores is that of the others, as for somebody new.
             pooled_error = _pooled_error(total - _squares(error), measured - np.isfinite(error))
             counts.add(np.where(held, error, np.nan).astype(np.float32), pooled_error)
+        true_error = None if retest is None else _true_error(errors, retest)
         return cls(
             participants=people,
             segments=segments,
@@ -108,6 +126,8 @@ class ParcelIntervals:
             pooled_error=_pooled_error(total, measured),
             digest=digest,
             measured=measured,
+            true_error=None if true_error is None else true_error.values,
+            retest=0 if true_error is None else true_error.people,
         )
 
     @property
@@ -128,6 +148,14 @@ class ParcelIntervals:
         if level not in self.levels:
             raise ValueError(f"levels are {self.levels}, not {level}")
         widths: Array = self.pooled_error * self.quantiles[:, self.levels.index(level), None]
+        widths[self.without_interval] = np.nan
+        return widths
+
+    def true_half_widths(self, level: int = DEFAULT_LEVEL) -> Array | None:
+        """Return half-widths for true means, (contrasts, parcels); None: there are none."""
+        if self.true_error is None:
+            return None
+        widths: Array = self.true_error * np.float32(normal_quantile(level))
         widths[self.without_interval] = np.nan
         return widths
 
@@ -188,6 +216,15 @@ def intervals_of(
     """
     found = known.get(key)
     return found if found is not None and found.digest == digest else None
+
+
+def _true_error(errors: NDArray[np.floating], retest: NDArray[np.floating]) -> TrueError | None:
+    """Learn the error to true means from people with two sessions; None: they are too few."""
+    sums = RetestSums(single_lattice(errors.shape[2], 1), errors.shape[1])
+    for first, second in zip(errors, retest, strict=True):
+        if np.isfinite(second).any():
+            sums.add(first, second)
+    return None if sums.people < LEAST_RETEST else sums.true_error(0.0)
 
 
 def _squares(error: NDArray[np.floating]) -> NDArray[np.float64]:

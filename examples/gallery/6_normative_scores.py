@@ -39,8 +39,9 @@ import pandas as pd
 
 import bids_dtg
 from bids_dtg.contrasts.phantom.model import Phantom
+from bids_dtg.contrasts.phantom.parameters import PhantomParameters
 
-phantom = Phantom(block=4)
+phantom = Phantom(PhantomParameters(), block=4)  # version 1
 contrast = [c.label for c in bids_dtg.load_bundle("demo").contrasts].index(
     "wm2bkVs0bk"
 )

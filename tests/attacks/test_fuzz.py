@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-COUNT = 300
+COUNT = 150
 
 
 @pytest.mark.slow

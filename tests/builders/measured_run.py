@@ -45,7 +45,7 @@ def measured_run(folder: Path) -> RunData:
         fd_mm=np.where(np.arange(FRAMES) > 0, 0.1, np.nan),
         std_dvars=None,
         tr_seconds=TR,
-        interpolation="linear",
+        interpolation="cubic",
         mean_frame=mean_frame,
         bundle=bundle,
         carpet=carpet,

@@ -96,8 +96,9 @@ def weights(seed: int = 0) -> np.ndarray:
 
 
 def write_core(folder: Path, **facts: object) -> Path:
-    """Write the bundle of a linear core of six people's parcels; `facts` as in LinearFacts."""
-    from bids_dtg.dynamics.bundle.linear import FittedLinear, LinearFacts, write_linear_bundle
+    """Write the bundle of a linear core of six people's parcels; `facts` as in CoreFacts."""
+    from bids_dtg.dynamics.bundle.core import CoreFacts
+    from bids_dtg.dynamics.bundle.linear import FittedLinear, write_linear_bundle
     from bids_dtg.dynamics.components import Components, edges_of
     from bids_dtg.dynamics.linear import TrainingPerson, fit_linear
 
@@ -108,7 +109,7 @@ def write_core(folder: Path, **facts: object) -> Path:
     people = tuple(f"p{number}" for number in range(len(series)))
     given = {"name": "core", "for_science": False, "notice": "made series, for tests"}
     fitted = FittedLinear(model, people, REGIONS, FRAMES, TR, components=components)
-    return write_linear_bundle(folder, fitted, LinearFacts(**(given | facts))).path
+    return write_linear_bundle(folder, fitted, CoreFacts(**(given | facts))).path
 
 
 def write_amortised(

@@ -112,9 +112,24 @@ def write_run(
         ahead = [(step, 0.72 * step, 0.4 / step, 0.3 / step) for step in (1, 2, 5, 10)]
         header = ["frames", "seconds", "r2", "r2_group"]
         write_tsv(path("qc", ".tsv", desc="forecasts"), header, ahead)
+        of_person = [
+            ("G", 1.2, 0.1, 1.0, 1.4, "yes", None),
+            ("noise", 0.1, 0.05, 0.02, 0.2, "no", "not recovered: in 200 simulations"),
+        ]
+        columns = ["name", "mean", "sd", "low", "high", "trusted", "fault"]
+        write_tsv(path("parameters", ".tsv", desc="person"), columns, of_person)
+        write_json(
+            path("parameters", ".json", desc="person"),
+            {"UnusualStatistics": ["mean FC"], "UnlikeSimulations": True},
+        )
         write_json(
             path("parameters", ".json", desc="dynamics"),
-            {"ModelName": "toy", "ModelVersion": "1", "ModelTraining": {"Participants": 30}},
+            {
+                "ModelName": "toy",
+                "ModelVersion": "1",
+                "ModelTraining": {"Participants": 30},
+                "NotTrusted": {"theta2": "not recovered: in 200 simulations, by 0.20"},
+            },
         )
     list(write_kept(keep_all(PANELS, data), entities, dataset))
     figures = dict.fromkeys(column.name for column in PRESENTATION.quality_columns)

@@ -9,17 +9,17 @@ from typing import Any
 import numpy as np
 
 from bids_dtg.bundles.people import ModelPeople
+from bids_dtg.dynamics.bundle.core import CoreFacts
 from bids_dtg.dynamics.bundle.linear import (
     FittedLinear,
     LinearBundle,
-    LinearFacts,
     write_linear_bundle,
 )
 from bids_dtg.dynamics.components import Components, edges_of
 from bids_dtg.dynamics.linear import TrainingPerson, fit_linear
 
 TINY_REGIONS = ("L insula", "R insula", "L café", "R café")
-TINY_FACTS = LinearFacts(
+TINY_FACTS = CoreFacts(
     name="tiny",
     recipe_name="linear",
     data_set="Tiny study",
@@ -42,5 +42,5 @@ def tiny_fitted(people: int = 6, frames: int = 90, seed: int = 0) -> FittedLinea
 def write_tiny_linear(
     folder: Path, people: ModelPeople | None = None, **facts: Any
 ) -> LinearBundle:
-    """Write the bundle of a small linear core; `facts` as in LinearFacts."""
+    """Write the bundle of a small linear core; `facts` as in CoreFacts."""
     return write_linear_bundle(folder, tiny_fitted(), replace(TINY_FACTS, **facts), people)

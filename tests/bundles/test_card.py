@@ -219,7 +219,7 @@ def test_recentring_needs_its_file():
 @pytest.mark.parametrize(
     ("path", "value", "fact"),
     [
-        ("format_version", 9, "model.json has format version 9. Expected: at most 8. .*newer"),
+        ("format_version", 10, "model.json has format version 10. Expected: at most 9. .*newer"),
         ("format_version", "1", 'format_version is "1". Expected: a whole number'),
         ("format_version", ..., "no field format_version"),
         ("kind", "vnet", "a model of kind vnet. Expected: one of attention-unet, local.*newer"),

@@ -75,8 +75,8 @@ def told(tmp_path, monkeypatch, capsys):
         (
             f"{TRAIN} --recipe published",
             "--recipe published was given with --workflow dynamics. Expected: one of default, "
-            "linear, amortised, published-code, published-paper. To do: --workflow contrasts or "
-            "twin has",
+            "linear, hopf, wong-wang, amortised, published-code, published-paper. To do: "
+            "--workflow contrasts or twin has",
         ),
         (
             f"{TRAIN} --gsr",

@@ -12,6 +12,7 @@ from bids_dtg.dynamics.demo import DemoSize, run_core_demo
 from bids_dtg.files.text import read_rows
 
 
+@pytest.mark.slow
 def test_a_small_demo_goes_from_images_to_the_page_of_a_new_person(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -17,6 +17,7 @@ from bids_dtg.dynamics.fixed_points import (
     NetworkField,
     NodeField,
     find,
+    follow_map,
     network_fixed_points,
     network_settling,
     node_fixed_points,
@@ -203,3 +204,29 @@ def test_a_persons_fixed_points_do_not_depend_on_others() -> None:
     assert both.shape == (2, 1)
     np.testing.assert_array_equal(both.states[both.case == 1], alone.states)
     np.testing.assert_array_equal(both.converged[1:], alone.converged)
+
+
+def test_paths_of_the_map_are_powers_of_its_matrix() -> None:
+    matrix = np.array([[-0.5, 0.2], [-0.1, -0.3]])
+    field = NodeField(_linear(matrix, np.zeros(2)), np.zeros((1, 1)), NOBODY, *np.zeros((2, 1)))
+    first = np.array([[1.0, 2.0], [-1.0, 0.5]])
+    path = follow_map(field, first, np.zeros(2, np.intp), 4)
+    for frame, states in enumerate(path):
+        step = np.linalg.matrix_power(np.eye(2) + matrix, frame)
+        np.testing.assert_allclose(states, first @ step.T, atol=1e-6)
+
+
+@settings(max_examples=20, deadline=None)
+@given(seed=st.integers(0, 1000))
+def test_effect_of_the_network_input_is_the_derivative_of_the_observation(seed: int) -> None:
+    model, rng = _model(seed), np.random.default_rng(seed)
+    weight, step = model.observation.weight.detach().numpy()[0].astype(float), 1e-7
+    states, region = rng.standard_normal((5, 2)), rng.standard_normal((5, 1))
+    given = (region, np.zeros((5, 0)))
+    case = np.arange(5)
+    seen = [
+        NodeField(model, *given, np.full(5, end), np.zeros(5)).change(states, case) @ weight
+        for end in (-step, step)
+    ]
+    found = NodeField(model, *given, np.zeros(5), np.zeros(5)).by_network(states, case)
+    np.testing.assert_allclose(found, (seen[1] - seen[0]) / (2 * step), atol=1e-5)

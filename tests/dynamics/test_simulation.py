@@ -15,7 +15,7 @@ from bids_dtg.dynamics.inference import Inferred, infer
 from bids_dtg.dynamics.model import NetworkModel
 from bids_dtg.dynamics.networks import Networks
 from bids_dtg.dynamics.recipe import Recipe
-from bids_dtg.dynamics.simulation import Drawn, draw, external_path, run, simulate
+from bids_dtg.dynamics.simulation import Drawn, draw, external_path, run, run_states, simulate
 
 FRAMES = 24
 RECIPE = Recipe(states=2, region_parameters=2, person_parameters=1)
@@ -247,3 +247,15 @@ def test_states_stay_within_their_limit(networks: Networks, inferred: Inferred) 
         free.transition.out.bias.fill_(1.0)
     without = next(simulate(free, networks, inferred, simulations=2, inputs="none"))
     assert np.abs(without).max() > furthest + noise
+
+
+def test_states_are_those_behind_the_observations(
+    model: NetworkModel, networks: Networks, inferred: Inferred
+) -> None:
+    drawn = _draw(model, networks, inferred)
+    still = replace(drawn, observed=np.zeros_like(drawn.observed))
+    states = run_states(model, drawn, networks.weights, drop=3)
+    weight, bias = (own.detach().numpy() for own in model.observation.parameters())
+    expected = run(model, still, networks.weights, drop=3)
+    seen = states @ weight[0] + bias[0]  # people, simulations, frames, regions
+    np.testing.assert_allclose(seen.swapaxes(2, 3), expected, atol=1e-5)

@@ -13,6 +13,7 @@ import pytest
 from bids_dtg.engine.machine import (
     THREAD_VARIABLES,
     WAIT_VARIABLES,
+    allowed_threads,
     available_cores,
     available_memory,
     wait_asleep,
@@ -169,6 +170,14 @@ def test_threads_wait_asleep_from_the_start_or_as_the_user_says(tmp_path, progra
     )
     # Of each process that imports NumPy: a head start does, too.
     assert set(done.stdout.splitlines()) == {" ".join({**WAIT_VARIABLES, **own}.values())}
+
+
+def test_threads_are_those_that_were_set_or_all_cores(monkeypatch):
+    monkeypatch.setenv("OMP_NUM_THREADS", "3")
+    assert allowed_threads() == 3
+    for nonsense in ("", "0,2", "many"):
+        monkeypatch.setenv("OMP_NUM_THREADS", nonsense)
+        assert allowed_threads() == available_cores()
 
 
 def test_what_the_user_has_set_stays(monkeypatch):

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -170,26 +172,6 @@ def test_on_voxels_values_are_exact(sample):
     np.testing.assert_array_equal(found, values.reshape(2, -1))
 
 
-def test_cubic_splines_pass_through_voxels_and_follow_cubic_polynomials():
-    shape, rng = (24, 22, 20), np.random.default_rng(2)
-    index = np.indices(shape).reshape(3, -1).T
-    centred = (index - np.array(shape) / 2) / 8
-
-    def polynomial(at: np.ndarray) -> np.ndarray:
-        x, y, z = at.T
-        return 3 + x - 2 * y**3 + x * y * z + 0.5 * z**2 * x
-
-    values = polynomial(centred).astype(np.float32)[None]
-    image = np.ascontiguousarray(values.reshape(shape).ravel(order="F"))[None]
-    positions = rng.uniform(9, 12, (200, 3))
-    sampling = CubicSampling(shape, np.eye(4), positions)
-    wanted = polynomial((positions - np.array(shape) / 2) / 8)
-    np.testing.assert_allclose(sampling.apply(image, 1.0, 0.0)[0], wanted, atol=2e-4)
-    noise = rng.normal(size=(1, *SHAPE)).astype(np.float32)
-    found = sampled(np.indices(SHAPE).reshape(3, -1).T, noise, CubicSampling)
-    np.testing.assert_allclose(found, noise.reshape(1, -1), atol=1e-5)
-
-
 @pytest.mark.parametrize("sample", [LinearSampling, CubicSampling])
 def test_a_voxel_that_is_not_finite_spoils_what_it_has_a_share_in(sample):
     values = np.ones((1, *SHAPE), np.float32)
@@ -259,7 +241,7 @@ def test_each_frame_is_sampled_at_points_of_its_own(dtype, interpolation, sample
         there = POINTS @ matrix[:3, :3].T + matrix[:3, 3]
         single = sample(shape, AFFINE, there)
         wanted = single.apply(frame[None], 2.0, 1.0)[0]
-        if interpolation == "cubic":  # its weights are not rounded to single precision
+        if interpolation == "cubic":  # its weights change with the last digit of a position
             np.testing.assert_allclose(values[moving.covered], wanted[moving.covered], atol=1e-3)
         else:
             assert values[moving.covered].tobytes() == wanted[moving.covered].tobytes()
@@ -269,15 +251,30 @@ def test_each_frame_is_sampled_at_points_of_its_own(dtype, interpolation, sample
     assert not found[:, ~seen].any()
 
 
+@pytest.mark.parametrize("interpolation", ["linear", "nearest", "cubic"])
+def test_the_number_of_threads_changes_no_byte(monkeypatch, interpolation):
+    """Of more threads than frames in a block, too."""
+    frames = RNG.integers(-99, 99, (6, 280)).astype(np.int16)
+    found = []
+    for threads in ("1", "2", "9"):
+        monkeypatch.setenv("OMP_NUM_THREADS", threads)
+        moving = MovingSampling(
+            *((7, 8, 5), AFFINE, POINTS, MOTION), keep=ALL, interpolation=interpolation
+        )
+        found.append(moving.apply(frames, 2.0, 1.0).tobytes())
+    assert found[0] == found[1] == found[2]
+
+
 def test_only_frames_that_are_kept_decide_what_is_covered():
     motion = np.stack([np.eye(4), moved([50, 0, 0], 0), np.eye(4)])
     points = np.zeros((1, 3))
     frames = np.full((3, 120), 5, np.int16)
     keep = np.array([True, False, True])
-    kept = MovingSampling((5, 6, 4), AFFINE, points, motion, keep=keep)
+    seen_by = partial(MovingSampling, (5, 6, 4), AFFINE, points, motion, interpolation="linear")
+    kept = seen_by(keep=keep)
     assert kept.covered.all()
     assert kept.apply(frames, 1.0, 0.0)[:, 0].tolist() == [5, 5, 5]
-    every = MovingSampling((5, 6, 4), AFFINE, points, motion, keep=np.ones(3, bool))
+    every = seen_by(keep=np.ones(3, bool))
     assert not every.covered.any()
 
 
@@ -286,5 +283,7 @@ def test_a_voxel_that_is_no_number_spoils_no_neighbour_in_any_frame():
     frames = np.ones((2, 120), np.float32)
     frames[:, np.ravel_multi_index((4, 4, 2), (5, 6, 4), order="F")] = np.nan
     motion = np.stack([np.eye(4), moved([-1e-9, 0, 0], 0)])
-    moving = MovingSampling((5, 6, 4), AFFINE, points, motion, keep=np.ones(2, bool))
+    moving = MovingSampling(
+        *((5, 6, 4), AFFINE, points, motion), keep=np.ones(2, bool), interpolation="linear"
+    )
     np.testing.assert_array_equal(np.isnan(moving.apply(frames, 1.0, 0.0)), [[False, True]] * 2)

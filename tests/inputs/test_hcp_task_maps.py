@@ -85,7 +85,8 @@ def test_what_is_ambiguous_or_missing_is_one_line(tmp_path):
         find_statmap_files(tmp_path)
     folder = add_hcp_task(tmp_path, "tfMRI_WM_LR_hp200_s4_level1", estimates(1))
     add_hcp_task(tmp_path, "tfMRI_WM_LR_hp200_s2_level1", estimates(1))
-    with pytest.raises(DatasetError, match=r"two effect maps of MATH that differ by smoothing"):
+    words = r"two effect maps of MATH that differ by smoothing \(s2, s4\): .*-d statmaps=maps\.toml"
+    with pytest.raises(DatasetError, match=words):
         group_maps(find_statmap_files(tmp_path).files)
     (folder / "design.con").unlink()
     with pytest.raises(DatasetError, match=r"_hp200_s4_level1.feat has no design.con, which names"):

@@ -131,7 +131,9 @@ def test_two_files_of_one_map_are_refused_and_never_averaged(tmp_path):
         "sub-01_contrast-a_res-1_stat-z_statmap.nii.gz",
         "sub-01_contrast-a_res-2_stat-z_statmap.nii.gz",
     )
-    with pytest.raises(DatasetError, match=r"two z maps of a that differ by res: .*res-1.*res-2"):
+    with pytest.raises(
+        DatasetError, match=r"two z maps of a that differ by res \(1, 2\): .*res-1.*res-2"
+    ):
         group_maps(find(tmp_path))
 
 

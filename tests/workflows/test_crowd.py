@@ -10,6 +10,8 @@ import sys
 import time
 from pathlib import Path
 
+import nibabel as nib
+import numpy as np
 import pytest
 from dask_cluster import DaskCluster
 from tiny_job import TinyJob, read_table, tree
@@ -39,6 +41,17 @@ def maps(folder: Path) -> dict[str, str]:
     return {name: content for name, content in tree(folder).items() if name.endswith(".nii.gz")}
 
 
+def differences(out: Path, whole: Path) -> dict[str, object]:
+    """Return by how much each image of two folders differs at most, where its bytes do."""
+    one, other = maps(out), maps(whole)
+    found: dict[str, object] = dict.fromkeys(one.keys() ^ other.keys(), "in one folder alone")
+    for name in sorted(one.keys() & other.keys()):
+        if one[name] != other[name]:
+            values = [nib.load(folder / name).get_fdata() for folder in (out, whole)]
+            found[name] = float(np.abs(values[0] - values[1]).max()), float(np.abs(values).max())
+    return found
+
+
 def failures(folder: Path) -> list[tuple[str, str]]:
     """Return who failed, and why, by the tables of all calls."""
     tables = (read_table(path) for path in folder.glob("logs/*/failures.tsv"))
@@ -62,7 +75,7 @@ def assert_same(crowd: TinyJob, out: Path) -> None:
     assert {label for label, _ in failures(whole)} == {f"sub-{label}" for label in BROKEN}
     assert failures(out) == failures(whole)
     assert sum(name.endswith("_statmap.nii.gz") for name in maps(out)) == 3 * COMPLETE
-    assert maps(out) == maps(whole)
+    assert differences(out, whole) == {}
 
 
 def records(out: Path) -> dict[str, int]:
@@ -143,7 +156,7 @@ def test_killed_at_random_and_resumed(crowd, tmp_path):
     assert len(before) < COMPLETE
     assert start(crowd, out, "--nprocs", 2).wait() == 1
     assert records(out).items() >= before.items()
-    assert maps(out) == maps(crowd.folder / "whole")
+    assert differences(out, crowd.folder / "whole") == {}
     assert not list(out.rglob(".dtg-*"))
     assert "Traceback" not in out.with_suffix(".txt").read_text()
 
@@ -171,4 +184,4 @@ def test_scheduler_and_its_workers_killed_at_random_and_resumed(crowd, tmp_path)
         before = records(out)
         assert start(crowd, out, "--scheduler", dask.address).wait() == 1
     assert records(out).items() >= before.items()
-    assert maps(out) == maps(crowd.folder / "whole")
+    assert differences(out, crowd.folder / "whole") == {}

@@ -13,6 +13,7 @@ import pytest
 from network_job import (
     FRAMES,
     REGIONS,
+    TR,
     NetworkJob,
     network_bold,
     slabs,
@@ -22,9 +23,11 @@ from network_job import (
 )
 from scipy.io import savemat
 from tiny_job import read_table, tree
+from tiny_named import write_tiny_named
 
 from bids_dtg.bundles.people import ModelPeople
 from bids_dtg.dynamics.bundle.linear import load_linear_bundle
+from bids_dtg.dynamics.calibration import Calibration
 from bids_dtg.dynamics.components import edges_of
 from bids_dtg.dynamics.intervals import Uncertainty
 from bids_dtg.dynamics.lag_covariances import LagCovariances
@@ -161,6 +164,50 @@ def test_a_linear_core_reads_series_alone(job, capsys):
     methods = " ".join((out / "logs" / "CITATION.md").read_text().split())
     assert "Yule-Walker equations" in methods
     assert "Sip" not in methods
+
+
+def test_a_network_marks_parameters_that_are_not_recovered(job, tmp_path):
+    judged = [Calibration(200, rho, rho - 0.1, rho + 0.05, 0.9, 0.5) for rho in (0.9, 0.2)]
+    model = write_amortised(tmp_path / "model", calibrations=tuple(judged))
+    out = tmp_path / "marked"
+    more = ("--model", model, "--structural-connectivity", job.structural, "--simulations", 3)
+    assert job.run(*more, out=out) == 0
+    (table,) = (out / "sub-02/func").glob(f"*{STEM}_desc-dynamics_parameters.json")
+    assert list(json.loads(table.read_text())["NotTrusted"]) == ["theta2"]
+    assert "theta2 is not recovered" in (out / "logs" / "CITATION.md").read_text()
+
+
+def test_a_named_model_marks_what_cannot_be_trusted(job, capsys):
+    out = job.folder / "named"
+    bundle = write_tiny_named(job.folder / "hopf", regions=REGIONS, tr=TR, frames=FRAMES)
+    more = ("--model", bundle.path, "--simulations", 3)
+    assert job.run(*more, "--participant-label", "01", out=out, reports=True) == 0
+    assert "and parameters of the person from" in capsys.readouterr().err
+    (table,) = out.glob(f"sub-01/func/*{STEM}_desc-person_parameters.tsv")
+    rows = {row["name"]: row for row in read_table(table)}
+    assert [(name, row["trusted"]) for name, row in rows.items()] == [
+        *(("G", "yes"), ("a", "yes"), ("noise", "no"))
+    ]
+    assert all(
+        float(row["low"]) <= float(row["mean"]) <= float(row["high"]) for row in rows.values()
+    )
+    sidecar = json.loads(table.with_suffix(".json").read_text())
+    assert sidecar["StructuralConnectome"] == "mean of the training people"
+    page = (out / "sub-01.html").read_text()
+    assert "Not to be trusted: noise, not recovered: in 200 simulations" in page
+    assert page.count("Not to be trusted: noise") == 2  # at the top, and under the table
+    assert "parameters of the person by the model tiny 1" in page
+    methods = (out / "logs" / "CITATION.md").read_text()
+    assert "noise is not recovered" in methods
+    assert "Deco, G., Kringelbach" in methods
+    # With the person's own connectome, simulations are of it.
+    own = job.folder / "own"
+    more = (*more, "--participant-label", "01")
+    assert job.run(*more, "--structural-connectivity", job.structural, out=own) == 0
+    (table,) = own.glob("sub-01/func/*_desc-person_parameters.tsv")
+    assert {row["name"]: row for row in read_table(table)} != rows
+    sidecar = json.loads(table.with_suffix(".json").read_text())
+    assert sidecar["StructuralConnectome"] == "the participant's own"
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ from written_cohort import PARCELS, WrittenCohort
 
 from bids_dtg.contrasts.local_ridge import LocalRidgeSums
 from bids_dtg.contrasts.phantom.model import Person, Phantom
+from bids_dtg.contrasts.phantom.parameters import PhantomParameters
 from bids_dtg.contrasts.phantom.phenotype import phenotype
 from bids_dtg.phantom.streams import Cohort
 from bids_dtg.stats.prediction.folds import repeated_folds
@@ -29,7 +30,7 @@ def roi_r(person: Person) -> np.ndarray:
 @pytest.fixture(scope="module")
 def cohort(tmp_path_factory) -> WrittenCohort:
     """People whose maps a local ridge predicts from rest, and who has learnt it from others."""
-    phantom = Phantom(block=4)
+    phantom = Phantom(PhantomParameters(), block=4)  # version 1, of which the bounds below are
     anatomy, grid = phantom.anatomy, phantom.anatomy.grid
     cohort = WrittenCohort(
         tmp_path_factory.mktemp("phantom"),

@@ -81,7 +81,7 @@ def assert_same_maps(job: TinyJob, ready: np.ndarray, *more: object) -> None:
     np.testing.assert_allclose(found, wanted, atol=1e-3 * np.abs(wanted).max())
 
 
-@pytest.mark.parametrize(("interpolation", "order"), [("linear", 1), ("nearest", 0)])
+@pytest.mark.parametrize(("interpolation", "order"), [("linear", 1), ("nearest", 0), ("cubic", 3)])
 @pytest.mark.parametrize("size", [2.0, 3.0])
 def test_the_same_space_off_the_lattice(job, size, interpolation, order):
     affine, shape = other_lattice(size)
@@ -118,8 +118,8 @@ def test_another_template_through_the_composite_of_templateflow(job, monkeypatch
     bold = other_bold(shape)
     add_rest(job.bids, bold=bold, affine=affine, space=OTHER, res=None)
     points = (centres() + shift(centres())) @ turn[:3, :3].T + turn[:3, 3]
-    assert_same_maps(job, resampled(bold, affine, points, 1))
-    assert run_facts(job.out)["Interpolation"] == "linear"
+    assert_same_maps(job, resampled(bold, affine, points, 3))
+    assert run_facts(job.out)["Interpolation"] == "cubic"
 
 
 def test_a_transform_of_another_size_is_reported_once_a_call(job):
@@ -144,9 +144,9 @@ def test_the_interpolation_makes_other_results(job):
     affine, shape = other_lattice(3.0)
     add_rest(job.bids, bold=other_bold(shape), affine=affine, res=None)
     assert job.run() == 0
-    linear = read_map(job.out)
+    cubic = read_map(job.out)
     assert job.run("--interpolation", "nearest") == 0, "another option, so it is made again"
-    assert np.abs(read_map(job.out) - linear).max() > 1e-3
+    assert np.abs(read_map(job.out) - cubic).max() > 1e-3
 
 
 def test_a_form_of_another_space_is_told(job):

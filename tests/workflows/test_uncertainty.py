@@ -15,6 +15,9 @@ from bids_dtg.contrasts.bundle.writer import extend_bundle
 from bids_dtg.files.sidecars import read_inherited
 from bids_dtg.imaging.nifti import read_volume
 from bids_dtg.stats.conformal import Calibration, PooledError
+from bids_dtg.stats.deviation import PeopleSums
+from bids_dtg.stats.true_maps import TrueError
+from bids_dtg.stats.width_factors import BINS, WidthFactors, deviation_bins
 
 
 @pytest.fixture(scope="module")
@@ -138,3 +141,96 @@ def test_a_run_of_another_kind_is_told_in_table_sidecar_and_log(job):
         "; ".join(sidecar["Runs"][0]["TrainingDistributionReasons"])
         == row["training_distribution_reasons"]
     )
+
+
+def with_true_maps(job, folder, **more):
+    """Return a bundle as the job's, whose calibration has half-widths for true maps, too."""
+    bundle = load_bundle(job.model)
+    usual = bundle.calibration.pooled_error
+    true = TrueError(9, 0.4 * usual.values, usual.lattice)
+    calibration = dataclasses.replace(bundle.calibration, true_error=true, **more)
+    return extend_bundle(bundle, folder, calibration=calibration)
+
+
+def test_true_maps_have_half_widths_that_are_named_for_what_they_hold(job, tmp_path):
+    made = with_true_maps(job, tmp_path / "true")
+    other = TinyJob(tmp_path)
+    other.reports, other.model = True, made.path
+    assert other.run() == 0
+    paths = sorted(other.out.glob("tpl-*/tpl-*_desc-truehalfwidth90m*_statmap.nii.gz"))
+    assert len(paths) == len(half_widths(other.out)) == len(made.contrasts)
+    wanted = made.calibration.true_half_widths(90)
+    for contrast, widths in zip(made.contrasts, wanted, strict=True):
+        (path,) = [one for one in paths if f"_contrast-{contrast.label}_" in one.name]
+        volume = read_volume(path)[0][made.places.mask]
+        np.testing.assert_allclose(volume, widths, atol=widths.max() / 500)
+        sidecar = json.loads(path.with_name(path.name.replace(".nii.gz", ".json")).read_text())
+        assert "for the person's true map: " in sidecar["Description"]
+        assert "without the noise of a measurement" in sidecar["IntervalCovers"]
+        assert (sidecar["CalibrationRetestParticipants"], sidecar["IntervalLevel"]) == (9, 0.9)
+    page = " ".join((other.out / "sub-01.html").read_text().split())
+    assert "Half-width: a new scan" in page
+    assert "Half-width: the true map" in page
+    assert "A new scan of this person would lie within \N{PLUS-MINUS SIGN} this much" in page
+    assert "The person's true map, which many scans would average to, lies within" in page.replace(
+        "&#39;", "'"
+    )
+    assert "no method can know where that is" in page
+    assert "from 9 of them with a second session" in page
+
+
+def test_half_widths_that_depend_on_the_person_are_the_person_s(job, tmp_path):
+    plain = load_bundle(job.model)
+    rng = np.random.default_rng(0)
+    shape = (len(plain.contrasts), plain.places.number)
+    people = PeopleSums(plain.places.lattice(4))
+    for _ in range(12):
+        people.add(rng.normal(size=shape).astype(np.float32))
+    with_mean = extend_bundle(
+        plain, tmp_path / "mean", deviation=people.deviation(segments=4, of="calibration")
+    )
+    by_deviation = np.array([[1] * BINS, np.linspace(0.8, 1.6, BINS)], np.float32)
+    factors = WidthFactors(by_deviation, np.array([[1.25, 1.1, 1, 1], [1.5, 1.2, 1, 1]]))
+    own = TinyJob(tmp_path)
+    own.model = with_mean.path
+    made = with_true_maps(own, tmp_path / "own", factors=factors)
+    own.model = made.path
+    assert own.run() == 0
+    assert not list(own.out.glob("tpl-*/*halfwidth*"))
+
+    def read(desc: str) -> np.ndarray:
+        paths = {path.name.split("_contrast-")[1].split("_")[0]: path for path in maps(own, desc)}
+        found = [read_volume(paths[contrast.label])[0] for contrast in made.contrasts]
+        return np.stack(found)[:, made.places.mask]
+
+    bins = deviation_bins(made.deviation.deviations(read("synthetic")))
+    assert len(np.unique(bins)) > 2
+    # One segment here, and four in the calibration.
+    wanted = made.calibration.true_half_widths(90) * 1.5 * by_deviation[1][bins]
+    np.testing.assert_allclose(read("truehalfwidth90"), wanted, rtol=0.02, atol=0.02)
+    measured = made.calibration.half_widths(90) * 1.25
+    np.testing.assert_allclose(read("halfwidth90"), measured, rtol=0.02, atol=0.02)
+    sidecar = read_inherited(maps(own, "truehalfwidth90")[0])
+    assert "without the noise of a measurement" in sidecar["IntervalCovers"]
+    assert "half-widths are those of maps from 1 segment" in sidecar["IntervalNote"]
+
+
+@pytest.mark.parametrize(
+    ("amount", "note"),
+    [
+        ({"minutes": 30.0}, "The maps are of 10.0 minutes of rest, the intervals of 30.0: "),
+        (
+            {"minutes": 10.0, "residual_dof": 5000.0},
+            r"The maps are of [0-9]+ residual degrees of freedom, the intervals of 5000: ",
+        ),
+    ],
+)
+def test_other_cleaning_and_another_amount_of_rest_are_told(job, tmp_path, amount, note):
+    cleaning = "study (fMRIPrep), aroma"
+    made = with_true_maps(job, tmp_path / "other", segments=1, cleaning=cleaning, **amount)
+    other = TinyJob(tmp_path)
+    other.model = made.path
+    assert other.run() == 0
+    found = read_inherited(maps(other, "synthetic")[0])["IntervalNote"]
+    assert re.search(note, found)
+    assert f"from runs cleaned otherwise ({cleaning})" in found

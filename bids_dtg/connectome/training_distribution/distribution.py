@@ -30,7 +30,9 @@ FIGURES = (
     "strength",
     "smoothness",
     "memory",
+    "level",
 )
+BEFORE_LEVEL = FIGURES[:-1]  # of models that were made before it was one of them
 # With fewer of either, nothing is learned.
 LEAST_PEOPLE, LEAST_SEGMENTS = 10, 20
 # Unusual: farther than this share of the parts of rest of people left out; outside: so many times
@@ -87,6 +89,7 @@ class Basis:
         deviation = np.where(known, blocks - self.mean, 0).astype(np.float32)
         scores = self.components.reshape(len(self.components), -1) @ deviation.ravel()
         left = deviation - np.tensordot(scores, self.components, axes=1)
+        of_rows = (self.mean + deviation).mean(axis=1)
         one, two = blocks[known] - blocks[known].mean(), self.mean[known] - self.mean[known].mean()
         similarity = one @ two / max(float(np.sqrt((one @ one) * (two @ two))), _LEAST)
         return np.array(
@@ -101,6 +104,8 @@ class Basis:
                 np.log(max(pattern.strength, _LEAST)),
                 pattern.smoothness,
                 np.log(summary.memory_s),
+                # Whatever an ROI's sign: without the global signal, rows have no mean.
+                np.log(max(float(np.sqrt(np.mean(of_rows**2))), _LEAST)),
             ]
         )
 
@@ -174,6 +179,16 @@ class TrainingDistribution:
                     for parts in people[n].other_lengths
                 ]
         return cls.fit(_basis_of(people), edge, samples)
+
+    @property
+    def figures(self) -> tuple[str, ...]:
+        """Names of the figures that it knows: the first of `FIGURES`."""
+        return FIGURES[: len(self.statistics.sd)]
+
+    def parts(self, summaries: Sequence[ConnectomeSummary]) -> Parts:
+        """Return the figures, as far as it knows them, of disjoint parts of a person's rest."""
+        parts = self.basis.parts(0, summaries)
+        return replace(parts, figures=parts.figures[:, : len(self.figures)])
 
     def distance(self, parts: Parts) -> float:
         """Return the distance of a run's segments; about 1 for people like the training's."""

@@ -83,8 +83,15 @@ _WORDS: Mapping[str, tuple[str, str]] = {
         "ROI series remember themselves for less time than usual",
         "ROI series remember themselves for more seconds than usual: check the cleaning",
     ),
+    "level": (
+        "ROIs share less with the whole brain than usual: check whether the global signal was "
+        "removed here and not in the training",
+        "ROIs share more with the whole brain than usual: check the cleaning, and whether the "
+        "global signal was removed in the training alone",
+    ),
 }
-_LOGARITHMS, _CUBE_ROOTS = ("remainder", "strength", "memory"), ("component_distance",)
+_LOGARITHMS = ("remainder", "strength", "memory", "level")
+_CUBE_ROOTS = ("component_distance",)
 
 
 @dataclass(frozen=True)
@@ -151,12 +158,11 @@ class DistributionCheck:
         """Return the segments' figures that the training is known by."""
         assert self.blocks is not None
         blocks = self.blocks
-        return training.basis.parts(
-            0,
+        return training.parts(
             [
                 ConnectomeSummary.of(segment, run, pattern, blocks)
                 for segment, pattern in zip(run.segments, patterns, strict=True)
-            ],
+            ]
         )
 
 

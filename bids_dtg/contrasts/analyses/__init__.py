@@ -9,6 +9,7 @@
 - `evaluate`: compares a model's maps with measured ones, and with simple models
 - `finetune`: adapts a trained network to other people or other contrasts
 - `fit`: fits a model of any kind, re-centres it, and learns its training distribution
+- `map_errors`: errors of people who are new to a fit, from which half-widths are calibrated
 - `folds`: few people all train, and cross-validation judges
 - `measured`: files of the measured maps, and quality findings in them
 - `overview`: all participants of an output: the quality table, mean maps and the page
@@ -21,5 +22,6 @@
 - `training_set`: participants in a model's training set, recognised by hashes
 - `source`: the interface through which analyses read data; datasets of runs and maps
 - `splits`: training, validation, calibration and test sets of participants
+- `tissues`: which places are cortex, subcortex and cerebellum
 - `train`: fits a model, scores it on other people and writes it as a bundle
 """

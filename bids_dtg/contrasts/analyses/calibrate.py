@@ -12,11 +12,12 @@ from bids_dtg.cohort.basis import BUNDLE
 from bids_dtg.contrasts.analyses.analysis import Analysis
 from bids_dtg.contrasts.analyses.cohort import Cohort
 from bids_dtg.contrasts.analyses.cohort_plan import CohortPlan
-from bids_dtg.contrasts.analyses.fit import learn_distribution, mean_segments, sums_over
+from bids_dtg.contrasts.analyses.fit import learn_distribution, sums_over
+from bids_dtg.contrasts.analyses.map_errors import MapErrors
 from bids_dtg.contrasts.analyses.splits import say_families
 from bids_dtg.contrasts.analyses.training_set import outside_training_set, record_people
 from bids_dtg.contrasts.bundle.writer import extend_bundle
-from bids_dtg.contrasts.people import Person, predicted_maps
+from bids_dtg.contrasts.people import Person, maps_by_segments
 from bids_dtg.errors import DatasetError
 from bids_dtg.imaging.atlas import Atlas, choose_atlases
 from bids_dtg.inputs.regions.atlases import atlas_datasets
@@ -25,10 +26,11 @@ from bids_dtg.inputs.statmaps import plain_contrast
 from bids_dtg.inputs.templateflow import TemplateFlow
 from bids_dtg.notices import counted, named, say
 from bids_dtg.settings import Settings
-from bids_dtg.stats.conformal import DEFAULT_LEVEL, LEAST_PEOPLE, Calibration, block_edge, coverage
-from bids_dtg.stats.deviation import Deviation, UsualShare, share_far
+from bids_dtg.stats.conformal import DEFAULT_LEVEL, LEAST_PEOPLE, Calibration, coverage
+from bids_dtg.stats.deviation import Deviation, UsualShare
 from bids_dtg.stats.parcel_intervals import ParcelIntervals, parcel_errors
 from bids_dtg.stats.splits import SETS
+from bids_dtg.stats.true_maps import LEAST_RETEST
 
 Array = NDArray[np.float32]
 _OWN = "calibration"  # whose mean and spread a model has that had none
@@ -68,18 +70,14 @@ def _calibrate(analysis: Analysis, cohort: Cohort, atlases: Sequence[Atlas]) -> 
     _require_enough(people)
     labels = [contrast.label for contrast in cohort.contrasts]
     errors, deviation = _errors(analysis, people, labels)
-    calibration = Calibration.fit(
-        errors,
-        bundle.places.lattice(block_edge(bundle.places.spacing_mm)),
-        mean_segments(people),
-    )
+    calibration = errors.calibration(analysis.source.cleaning)
     widths = calibration.half_widths(DEFAULT_LEVEL)
     if np.isnan(widths).all():
         raise DatasetError(
             f"no contrast was measured in {LEAST_PEOPLE} of {counted(len(people), 'participant')}",
             expected=f"{LEAST_PEOPLE} or more who were measured at the same places",
         )
-    held = np.nanmean([coverage(own, widths) for own in errors])
+    held = np.nanmean([coverage(own, widths) for own in errors.first])
     least = analysis.settings.outputs.min_coverage
     of_parcels = _parcel_intervals(errors, atlases, calibration.segments, least)
     analysis.store.discard("work")
@@ -100,6 +98,7 @@ def _calibrate(analysis: Analysis, cohort: Cohort, atlases: Sequence[Atlas]) -> 
         f"{len(people)} people: intervals of {DEFAULT_LEVEL} % hold {100 * held:.1f} % of "
         f"their own voxels; median half-width {np.nanmedian(widths):.2f} {bundle.card.part.units}"
     )
+    say(_true_words(calibration, errors.retest))
     for key, intervals in of_parcels.items():
         say(_parcel_words(key, intervals, bundle.card.part.units))
     if words := _without_interval(calibration, [contrast.label for contrast in bundle.contrasts]):
@@ -146,55 +145,69 @@ def _require_enough(people: Sequence[object]) -> None:
 
 def _errors(
     analysis: Analysis, people: tuple[Person, ...], labels: Sequence[str]
-) -> tuple[Array, Deviation]:
+) -> tuple[MapErrors, Deviation]:
     """Return measured minus predicted maps, and what the predicted ones have in common.
 
-    Errors are (people, contrasts, voxels), on disk; values that were not measured are NaN. Rows are
-    the model's contrasts; `labels` are the people's. Mean and spread are the bundle's, where it has
-    them.
+    Rows are the model's contrasts; `labels` are the people's. Mean and spread are the bundle's,
+    where it has them.
     """
     bundle, contrasts = analysis.bundle, analysis.bundle.contrasts
     rows = {plain_contrast(contrast.label): contrast.index for contrast in contrasts}
     chosen = [rows[plain_contrast(label)] for label in labels]
-    shape = (len(people), len(contrasts), bundle.places.number)
-    errors: Array = analysis.store.create("work/errors", shape, np.float32)
+    errors = MapErrors(analysis.store, people, len(contrasts), bundle.places)
     # Kept where each person is compared with the others, once all are known.
     maps: Array | None = None
     if bundle.deviation is None:
-        maps = analysis.store.create("work/predicted", shape, np.float32)
+        maps = analysis.store.create("work/predicted", errors.first.shape, np.float32)
     sums, shares = sums_over(bundle.places), list[float]()
     for number, person in enumerate(people):
-        errors[number] = np.nan
-        predicted = predicted_maps(analysis.model, person)
-        errors[number, chosen] = person.maps - predicted[chosen]
+        predicted = errors.add(number, chosen, maps_by_segments(analysis.model, person))
         if bundle.deviation is not None:
-            shares.append(share_far(bundle.deviation.deviations(predicted)))
+            shares.append(errors.compare(number, bundle.deviation, predicted))
         if maps is not None:
             maps[number] = predicted
             sums.add(predicted)
         say(f"{number + 1}/{len(people)} sub-{person.label}: maps predicted")
-    deviation, segments = bundle.deviation, mean_segments(people)
+    deviation, segments = bundle.deviation, errors.segments
     if deviation is None:
         assert maps is not None
         deviation = sums.deviation(segments=segments, of=_OWN)
-        for own in maps:
+        for number, own in enumerate(maps):
             others = sums.without(own).deviation(segments=segments, of=_OWN)
-            shares.append(share_far(others.deviations(own)))
+            shares.append(errors.compare(number, others, own))
     return errors, replace(deviation, usual=UsualShare.of(shares))
 
 
 def _parcel_intervals(
-    errors: Array, atlases: Sequence[Atlas], segments: int, least: float
+    errors: MapErrors, atlases: Sequence[Atlas], segments: int, least: float
 ) -> dict[str, ParcelIntervals]:
     """Learn half-widths of the intervals around parcel means, by atlas.
 
-    Errors are (people, contrasts, voxels); parcels whose measured share is below `least` are
-    left out.
+    Parcels whose measured share is below `least` are left out.
     """
     return {
-        atlas.key: ParcelIntervals.fit(parcel_errors(errors, atlas, least), segments, atlas.digest)
+        atlas.key: ParcelIntervals.fit(
+            parcel_errors(errors.first, atlas, least),
+            segments,
+            atlas.digest,
+            retest=None if errors.second is None else parcel_errors(errors.second, atlas, least),
+        )
         for atlas in atlases
     }
+
+
+def _true_words(calibration: Calibration, retest: int) -> str:
+    """Say how wide intervals for true maps are, or why there are none."""
+    widths = calibration.true_half_widths(DEFAULT_LEVEL)
+    if calibration.true_error is None or widths is None:
+        return (
+            f"no half-widths for true maps: {counted(retest, 'participant')} had a second session "
+            f"of the task (at least {LEAST_RETEST})"
+        )
+    return (
+        f"{calibration.true_error.people} with a second session: median half-width for the "
+        f"person's true map {np.nanmedian(widths):.2f}"
+    )
 
 
 def _parcel_words(key: str, intervals: ParcelIntervals, units: str) -> str:

@@ -15,8 +15,9 @@ from bids_dtg.contrasts.analyses.baselines import SimplePlan, baselines, leave_o
 from bids_dtg.contrasts.analyses.cohort import Cohort
 from bids_dtg.contrasts.analyses.cohort_plan import CohortPlan
 from bids_dtg.contrasts.analyses.predict import keep_predictions
-from bids_dtg.contrasts.analyses.score import retest_maps, score_models
+from bids_dtg.contrasts.analyses.score import Scoring, retest_maps, score_models
 from bids_dtg.contrasts.analyses.splits import plan_split, say_families
+from bids_dtg.contrasts.analyses.tissues import tissues_of
 from bids_dtg.contrasts.analyses.train import write_tables
 from bids_dtg.contrasts.analyses.training_set import outside_training_set
 from bids_dtg.contrasts.people import Person, mean_maps, predicted_maps
@@ -79,17 +80,18 @@ def _evaluate(
     else:
         simple = baselines(training, mean, SimplePlan.of(analysis))
     judged = f"model {bundle.card.name}"
-    found = score_models(
-        {**simple.models, judged: predict, **retest_maps(people)},
-        people,
+    scoring = Scoring(
         judged,
+        analysis.store,
+        say,
         training_mean=None if alone else mean,
-        store=analysis.store,
-        report=say,
         # A model fitted on all others has seen each of them: it resembles them more than the person
         # who was left out.
         leave_one_out=tuple(simple.models) if alone else (),
+        tissues=tissues_of(bundle.places),
     )
+    models = {**simple.models, judged: predict, **retest_maps(people)}
+    found = score_models(models, people, scoring)
     evaluation = write_tables(analysis, found, cohort, simple=simple, judged=judged)
     for row in evaluation["rows"]:
         say(f"{row['model']}: r {row['r'][0]}, residual r {(row.get('residual_r') or ['-'])[0]}")

@@ -21,8 +21,9 @@ from bids_dtg.contrasts.analyses.fit import (
     model_space,
     require_people,
 )
-from bids_dtg.contrasts.analyses.score import BEFORE, retest_maps, score_models
+from bids_dtg.contrasts.analyses.score import BEFORE, Scoring, retest_maps, score_models
 from bids_dtg.contrasts.analyses.splits import draw_split, keep_split, plan_split, sets_of
+from bids_dtg.contrasts.analyses.tissues import tissues_of
 from bids_dtg.contrasts.analyses.train import write_fitted, write_tables
 from bids_dtg.contrasts.analyses.training_set import outside_training_set
 from bids_dtg.contrasts.bundle.bundle import ModelBundle
@@ -184,9 +185,9 @@ def _score(
     if fitted.correction is not None:
         models["tuned, not re-centred"] = dataclasses.replace(fitted, correction=None).predict
     models |= retest_maps(test)
-    found = score_models(
-        models, test, "tuned", training_mean=mean, store=analysis.store, report=say
-    )
+    tissues = tissues_of(analysis.bundle.places)
+    scoring = Scoring("tuned", analysis.store, say, training_mean=mean, tissues=tissues)
+    found = score_models(models, test, scoring)
     return write_tables(
         analysis,
         found,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,11 +17,12 @@ from bids_dtg.connectome.training_distribution.distribution import (
     TrainingDistribution,
 )
 from bids_dtg.contrasts.analyses.cohort_plan import CohortPlan
-from bids_dtg.contrasts.bundle.bundle import ModelBundle
+from bids_dtg.contrasts.bundle.bundle import EXPLANATION, ModelBundle
 from bids_dtg.contrasts.bundle.kinds import MapsKind
 from bids_dtg.contrasts.bundle.part import GAIN_DIGITS
+from bids_dtg.contrasts.explanation import Explained, Support
 from bids_dtg.contrasts.kind import FitPlan, FitTask, ModelSpace
-from bids_dtg.contrasts.people import Array, MapModel, Person, predicted_maps
+from bids_dtg.contrasts.people import Array, MapModel, Person, maps_by_segments, predicted_maps
 from bids_dtg.contrasts.plan import find_recipe
 from bids_dtg.contrasts.recentring import Correction, RecentringSums
 from bids_dtg.engine.gpu import resolve_device
@@ -29,7 +30,7 @@ from bids_dtg.errors import DatasetError
 from bids_dtg.imaging.places import ListedPlaces, Places
 from bids_dtg.notices import counted, say
 from bids_dtg.settings import ModellingOptions
-from bids_dtg.stats.conformal import block_edge
+from bids_dtg.stats.conformal import Calibration, block_edge
 from bids_dtg.stats.deviation import LEAST_PEOPLE as LEAST_APART
 from bids_dtg.stats.deviation import Deviation, PeopleSums
 from bids_dtg.stats.splits import Split
@@ -50,6 +51,7 @@ class FittedModel:
     of_other_sites: int = 0  # people whose sums were added to those of the training people
     # Labels of the contrasts whose corrected map is the same for everybody.
     same_for_all: tuple[str, ...] = ()
+    calibration: Calibration | None = None  # of intervals around its maps; None: none
     words: str = ""  # what the page says of the fit, in a sentence; empty: nothing
 
     def in_words(self, training: int) -> str:
@@ -61,8 +63,13 @@ class FittedModel:
 
     def predict(self, person: Person) -> Array:
         """Predict a person's maps: the mean over segments, corrected."""
-        maps = predicted_maps(self.model, person)
-        return maps if self.correction is None else self.correction.apply(maps)
+        *_, last = self.by_segments(person)
+        return last
+
+    def by_segments(self, person: Person) -> Iterator[Array]:
+        """Yield a person's maps from the first segment of rest, the first two, and so on."""
+        for maps in maps_by_segments(self.model, person):
+            yield maps if self.correction is None else self.correction.apply(maps)
 
 
 def model_space(bundle: ModelBundle, form: Form = MARGINAL) -> ModelSpace:
@@ -232,6 +239,24 @@ def learn_distribution(
         f"{statistics.highest:.0f} {unit}"
     )
     return learned
+
+
+def learn_support(
+    people: Sequence[Person], model: MapModel, bundle: ModelBundle, form: Form
+) -> dict[str, NDArray[Any]]:
+    """Learn what contributions of a model's columns are compared with; return the tensors.
+
+    `bundle` has the ROI maps. There are none, which is reported where one could expect them, for
+    too few people, models without ROI maps, and kinds whose maps are no sum over columns.
+    """
+    if not isinstance(model, Explained):
+        return {}
+    try:
+        found = Support.learn(people, model, bundle.place_roi_maps, form.one_set(bundle.rois))
+    except ValueError as err:
+        say(f"no explanation of deviations: {err}")
+        return {}
+    return {EXPLANATION + name: tensor for name, tensor in found.tensors().items()}
 
 
 def sums_over(places: Places) -> PeopleSums:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from bids_dtg.contrasts.judging.ceilings import Ceilings
 from bids_dtg.contrasts.judging.model_table import INDIVIDUAL, NO_VERDICT, WORTH_USING
 from bids_dtg.files.text import write_text
 from bids_dtg.notices import counted
@@ -19,7 +20,7 @@ from bids_dtg.report.flags import Flag, Level
 from bids_dtg.report.numbers import figure
 from bids_dtg.report.pages.page import HOW_TO_GET, missing_packages, render
 from bids_dtg.report.pictures import draw_matrix, inline
-from bids_dtg.stats.verdict import BETTER, TOO_FEW, WORSE, too_few
+from bids_dtg.stats.verdict import BETTER, FEWEST, TOO_FEW, WORSE, too_few
 
 # Colours of models' dots in all charts; legible on light and on dark.
 _COLOURS = (
@@ -50,6 +51,23 @@ _MORE_COLUMNS = {
     "explained": "explained variance",
     "dice": "Dice AUC",
     "r_sd_over_contrasts": "sd of r over contrasts",
+}
+_PART_COLUMNS = {
+    "people": "participants",
+    "places": "places",
+    "r": "r",
+    "ceiling": "noise ceiling",
+    "r_minus_group_average": "r minus group average",
+    "index": "r minus another person's (index)",
+    "residual_r": "residual r",
+    "residual_ceiling": "noise ceiling of residual r",
+    "identification": "identified",
+}
+_MODERATORS = {
+    "fd_mean": "mean framewise displacement",
+    "minutes": "minutes of rest",
+    "residual_dof": "residual degrees of freedom",
+    "typicality": "r of measured maps with the group average",
 }
 _UNDECIDED = ""  # any verdict that a table does not name
 # Words for the verdict on each question, and the level of its flag.
@@ -123,6 +141,9 @@ class ModelPageFacts:
     measured: Sequence[str] = ()  # sentences on the measured maps: their files, what was found
     tables: Sequence[str] = ()  # names of their tables, in the page's folder
     index: str = ""  # address of the output's index; empty: none
+    ceilings: Ceilings | None = None  # of the contrasts; None: nobody was measured twice
+    parts: Sequence[Mapping[str, Any]] = ()  # rows of tissues and of halves of the people
+    moderators: Sequence[Mapping[str, Any]] = ()  # what people's scores go with, a row each
     same_for_all: Sequence[str] = ()  # labels of contrasts whose predicted map is the same for all
 
 
@@ -160,6 +181,7 @@ def write_model_page(path: Path, facts: ModelPageFacts) -> str | None:
         sections=[
             ("scores", "Scores"),
             ("contrasts", "Contrasts"),
+            *([("parts", "Tissues and people")] if facts.parts else []),
             *([("people", "People")] if facts.matrices else []),
             *([("training", "Training")] if facts.history else []),
             *([("measured", "Measured maps")] if facts.measured else []),
@@ -173,7 +195,10 @@ def write_model_page(path: Path, facts: ModelPageFacts) -> str | None:
         table=_table(facts.rows, _COLUMNS),
         more=_table(facts.rows, _MORE_COLUMNS),
         chart=_by_contrast(facts, colours),
-        colours=list(colours.items()),
+        ceilings=_ceiling_words(facts.ceilings),
+        by_part=_table(facts.parts, _PART_COLUMNS, "part"),
+        moderators=_moderators(facts.moderators),
+        colours=[(name, colour) for name, colour in colours.items() if name in facts.r],
         measured=facts.measured,
         tables=facts.tables,
         matrices=[_pair(name, matrix, most) for name, matrix in facts.matrices.items()],
@@ -269,13 +294,47 @@ def _figures(row: Mapping[str, Any]) -> str:
     return f"{mean}, 95 % from {low} to {high}, {p}{why}"
 
 
-def _table(rows: Sequence[Mapping[str, Any]], columns: Mapping[str, str]) -> dict[str, Any]:
-    """Return the columns and rows that have a value."""
+def _ceiling_words(ceilings: Ceilings | None) -> str:
+    """Say what the ceilings are of, or why there are none."""
+    if ceilings is None:
+        return "Noise ceiling n/a: nobody has a second session of measured maps."
+    return (
+        "The upright mark is the noise ceiling, the r of a prediction of the true maps: of "
+        f"{counted(ceilings.people, 'participant')} whose maps were measured twice. Mean over "
+        f"contrasts {figure(ceilings.mean)}; of residual r {figure(ceilings.residual_mean)}."
+        + (" So few people determine it badly." if ceilings.people < FEWEST else "")
+    )
+
+
+def _moderators(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Return a row a moderator, with the correlation and the verdict of each score."""
+    found: dict[str, dict[str, tuple[str, str, str]]] = {}
+    for row in rows:
+        rho, words = "n/a", str(row["verdict"]).removeprefix("n/a: ")
+        if row.get("rho"):
+            rho, low, high = (figure(value, 2) for value in row["rho"])
+            words = f"{low} to {high}: {words}"
+        name = _MODERATORS[row["moderator"]]
+        found.setdefault(name, {})[row["score"]] = rho, words, rho
+    scores = {score: _COLUMNS[score] for score in dict.fromkeys(row["score"] for row in rows)}
+    return {
+        "headings": list(scores.values()),
+        "models": [
+            (name, [row.get(score, ("n/a", "", "")) for score in scores])
+            for name, row in found.items()
+        ],
+    }
+
+
+def _table(
+    rows: Sequence[Mapping[str, Any]], columns: Mapping[str, str], name: str = "model"
+) -> dict[str, Any]:
+    """Return the columns and rows that have a value; `name` is the key of a row's name."""
     known = [key for key in columns if any(row.get(key) is not None for row in rows)]
     return {
         "headings": [columns[key] for key in known],
         "models": [
-            (row["model"], [_cell(row.get(key)) for key in known])
+            (row[name], [_cell(row.get(key)) for key in known])
             for row in rows
             if any(row.get(key) is not None for key in known)
         ],
@@ -289,7 +348,9 @@ def _cell(value: object) -> tuple[str, str, str]:
             return figure(mean), f"{figure(low)} to {figure(high)}", str(mean)
         case [float() | int() as mean, None, None]:
             return figure(mean), "", str(mean)
-        case float() | int():
+        case int():
+            return str(value), "", str(value)
+        case float():
             return figure(value), "", str(value)
         case _:
             return "n/a", "", ""
@@ -297,7 +358,10 @@ def _cell(value: object) -> tuple[str, str, str]:
 
 def _by_contrast(facts: ModelPageFacts, colours: Mapping[str, str]) -> dict[str, Any]:
     """Make a row for each contrast with a dot for each model, sorted by the first model's r."""
-    values = np.array([facts.r[name] for name in colours if name in facts.r])
+    ceilings = np.full(len(facts.contrasts), np.nan)
+    if facts.ceilings is not None:
+        ceilings = facts.ceilings.by_contrast
+    values = np.array([*(facts.r[name] for name in colours if name in facts.r), ceilings])
     finite = values[np.isfinite(values)]
     top = nice(max(float(finite.max()), 0.05)) if finite.size else 1.0
     low = min(0.0, float(np.floor(10 * finite.min()) / 10)) if finite.size else 0.0
@@ -325,6 +389,7 @@ def _by_contrast(facts: ModelPageFacts, colours: Mapping[str, str]) -> dict[str,
                 for at, name in enumerate(names)
                 if np.isfinite(facts.r[name][q])
             ],
+            place(ceilings[q]) if np.isfinite(ceilings[q]) else None,
         )
         for number, q in enumerate(order)
     ]

@@ -60,6 +60,9 @@ class MeasuredRest:
     roi_r: list[list[list[float]]] = field(default_factory=list)
     effective_dof: list[float] = field(default_factory=list)  # of each segment
     seconds: float = 0.0  # of all segments; 0: not known
+    residual_dof: float = 0.0  # of all segments; 0 and NaN: not known
+    # Mean framewise displacement in mm of each run, NaN: not known; and its frames.
+    fd_mm: list[tuple[float, int]] = field(default_factory=list)
     # By minutes: the sum and the number of connectomes of so long parts, with standardised rows, at
     # some places.
     shorter: dict[float, tuple[NDArray[np.float32], int]] = field(default_factory=dict)
@@ -70,9 +73,17 @@ class MeasuredRest:
         self.weights.append(segment_weight(segment.seconds, segment.residual_dof, by_dof=by_dof))
         self.effective_dof.append(segment.effective_dof)
         self.seconds += segment.seconds
+        self.residual_dof += segment.residual_dof
         # With a fixed penalty the values are not changed to those of another.
         if segment.roi_r is not None and segment.form.fixed is None:
             self.roi_r.append(segment.roi_r.round(_DIGITS).tolist())
+
+    @property
+    def mean_fd_mm(self) -> float | None:
+        """Mean framewise displacement over all frames of all runs; None where it is not known."""
+        frames = sum(number for _, number in self.fd_mm)
+        mean = sum(fd * number for fd, number in self.fd_mm) / max(frames, 1)
+        return mean if frames and np.isfinite(mean) else None
 
     def add_shorter(self, minutes: float, connectome: NDArray[np.float32]) -> None:
         """Add the connectome (rois, places) of a part of the rest."""
@@ -132,6 +143,8 @@ class PersonArrays(ABC):
                 "roi_r": measured.roi_r,
                 "effective_dof": measured.effective_dof,
                 "seconds": measured.seconds,
+                "residual_dof": measured.residual_dof if measured.residual_dof > 0 else None,
+                "fd_mm": measured.mean_fd_mm,
             }
             self.store.write(self._rest(label), np.stack(measured.segments), facts, notes)
             if measured.summaries is not None:
@@ -164,6 +177,7 @@ class PersonArrays(ABC):
             tuple(notes["effective_dof"]) if known else (),
             notes["seconds"] / 60 or float("nan"),
             self._open_shorter(label),
+            *(_known(notes.get(name)) for name in ("residual_dof", "fd_mm")),
         )
 
     def _open_shorter(self, label: str) -> dict[float, NDArray[np.floating]]:
@@ -339,6 +353,8 @@ class RunArrays(PersonArrays):
             assert found.summaries is not None
             found.summaries += self.reader.summarise(measured.connectomes)
             found.repetition_times.append(measured.design.tr_seconds)
+            fd = measured.confounds.mean_fd_mm
+            found.fd_mm.append((np.nan if fd is None else fd, len(measured.design.keep)))
             for segment in measured.connectomes.segments:
                 if self.part.of_sessions:
                     sessions.setdefault(run.session, JoinedRuns()).add(segment)
@@ -379,6 +395,10 @@ class RunArrays(PersonArrays):
             for name, option in OPTIONS.items()
             if option.part == "cleaning" and name in known
         }
+
+
+def _known(number: float | None) -> float:
+    return float("nan") if number is None else number
 
 
 def _by_dof(planned: tuple[AveragedRuns, ...]) -> bool:

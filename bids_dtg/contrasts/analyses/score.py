@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,6 +29,8 @@ from bids_dtg.contrasts.people import Person, mean_maps
 from bids_dtg.contrasts.weighted_linear import WeightedLinear
 from bids_dtg.files.array_store import ArrayStore
 
+Array = NDArray[np.float32]
+Tissues = Mapping[str, NDArray[np.bool_]]  # places of each tissue, by name
 RETEST, BEFORE = "retest", "before tuning"
 WITHOUT_AMPLITUDE = "model, amplitude of the shape"
 SIMPLE = (GROUP_AVERAGE, LINEAR, WHOLE_BRAIN, KERNEL_RIDGE, BEFORE)  # compared with the model
@@ -50,6 +53,7 @@ def score_fit(
     training: Sequence[Person],
     test: Sequence[Person],
     *,
+    tissues: Tissues,
     report: Callable[[str], None],
 ) -> tuple[list[ModelScores], SimpleModels]:
     """Score a model, called "model", and simple ones of the same training people, on others."""
@@ -57,8 +61,8 @@ def score_fit(
     simple = baselines(training, mean, plan)
     models = {**simple.models, "model": fitted.predict}
     models |= _without_a_step(fitted) | retest_maps(test)
-    found = score_models(models, test, "model", training_mean=mean, store=plan.store, report=report)
-    return found, simple
+    scoring = Scoring("model", plan.store, report, training_mean=mean, tissues=tissues)
+    return score_models(models, test, scoring), simple
 
 
 def _without_a_step(fitted: FittedModel) -> dict[str, Predict]:
@@ -73,15 +77,24 @@ def _without_a_step(fitted: FittedModel) -> dict[str, Predict]:
     return {"model, not re-centred": dataclasses.replace(fitted, correction=None).predict}
 
 
+@dataclass(frozen=True, eq=False)
+class Scoring:
+    """How models are scored."""
+
+    judged: str  # name of the evaluated model: its own mean and another's prediction follow it
+    store: ArrayStore  # of predictions while they are scored: memory does not grow with people
+    report: Callable[[str], None]  # receives a line for each model
+    # Mean maps of training people, (contrasts, places); None if not known.
+    training_mean: NDArray[np.float32] | None = None
+    # Models that were fitted for each person on all other people: their predictions for others
+    # contain a person's own map.
+    leave_one_out: Collection[str] = ()
+    # In which the judged model and the group average are scored, too.
+    tissues: Tissues = field(default_factory=dict)
+
+
 def score_models(
-    models: Mapping[str, Predict],
-    people: Sequence[Person],
-    judged: str,
-    *,
-    training_mean: NDArray[np.float32] | None,
-    store: ArrayStore,
-    report: Callable[[str], None],
-    leave_one_out: Collection[str] = (),
+    models: Mapping[str, Predict], people: Sequence[Person], scoring: Scoring
 ) -> list[ModelScores]:
     """Predict everybody's maps by each model and score them, a contrast at a time.
 
@@ -91,38 +104,55 @@ def score_models(
         Models by name; each predicts each person once.
     people
         People; their first session is the measured one.
-    judged
-        Name of the evaluated model: its own mean prediction and another person's
-        prediction follow it.
-    training_mean
-        Mean maps of training people, (contrasts, voxels); None if not known.
-    store
-        Where predictions are kept while they are scored: memory does not grow with people.
-    report
-        Receives a line for each model.
-    leave_one_out
-        Names of models that were fitted for each person on all other people: their predictions
-        for others contain a person's own map.
+    scoring
+        Which model is judged, and how.
     """
     contrasts, voxels = people[0].maps.shape
-    measured = store.create("work/measured", (contrasts, len(people), voxels), np.float32)
+    measured = scoring.store.create("work/measured", (contrasts, len(people), voxels), np.float32)
     for n, person in enumerate(people):
         measured[:, n] = person.maps
-    predicted = store.create("work/predicted", measured.shape, np.float32)
+    predicted = scoring.store.create("work/predicted", measured.shape, np.float32)
     # On disk, a contrast is contiguous; scores have people first.
-    maps, own = predicted.swapaxes(0, 1), measured.swapaxes(0, 1)
+    maps, own, mean = predicted.swapaxes(0, 1), measured.swapaxes(0, 1), scoring.training_mean
     found: list[ModelScores] = []
     for name, predict in models.items():
-        report(f"scoring {name}")
+        scoring.report(f"scoring {name}")
         for n, person in enumerate(people):
             predicted[:, n] = predict(person)
-        if name == judged:
-            found += score_judged(name, maps, own, training_mean)
+        tissues = {}
+        if name in (scoring.judged, GROUP_AVERAGE):
+            tissues = _in_tissues(name, predicted, measured, scoring)
+        if name == scoring.judged:
+            judged, *derived = score_judged(name, maps, own, mean)
+            found += [dataclasses.replace(judged, tissues=tissues), *derived]
             continue
-        scored = score_maps(name, maps, own, training_mean)
-        if name in leave_one_out:
+        scored = dataclasses.replace(score_maps(name, maps, own, mean), tissues=tissues)
+        if name in scoring.leave_one_out:
             scored = dataclasses.replace(
                 scored, matrices={}, has_individuality=False, leave_one_out=True
             )
         found.append(scored)
+    labels = tuple(person.label for person in people)
+    return [dataclasses.replace(scored, labels=labels) for scored in found]
+
+
+def _in_tissues(
+    name: str, predicted: Array, measured: Array, scoring: Scoring
+) -> dict[str, ModelScores]:
+    """Score maps (contrasts, people, places) over the places of each tissue.
+
+    A tissue that people's maps do not share in any place is left out.
+    """
+    found = {}
+    for tissue, here in scoring.tissues.items():
+        cut = []
+        for what, maps in (("predicted", predicted), ("measured", measured)):
+            shape = (*maps.shape[:2], int(here.sum()))
+            cut.append(scoring.store.create(f"work/{what}_in_tissue", shape, np.float32))
+            for own, values in zip(cut[-1], maps, strict=True):
+                own[:] = values[:, here]
+        try:
+            found[tissue] = score_maps(name, *(maps.swapaxes(0, 1) for maps in cut))
+        except ValueError:
+            continue
     return found

@@ -83,6 +83,53 @@ CONTRAST_COLUMNS = (
     Column("identification", "Share of measured maps most similar to the own prediction"),
     Column("fingerprint", "Share identified, where a tie is a miss, times mean r"),
     Column("same_for_all", "Whether the predicted map is the same for everybody"),
+    Column("retest_people", "Participants whose maps of it were measured twice; n/a: none"),
+    Column("reliability", "r of the two measured maps, mean over those participants"),
+    Column("ceiling", "Root of it: the r of a prediction of the true maps"),
+    Column("residual_reliability", "The same of both maps less their means over participants"),
+    Column("residual_ceiling", "Root of it: the residual r of a prediction of the true maps"),
+)
+_IDENTIFIED = "Share of measured maps most similar to the own prediction"
+_MINUS_ANOTHER = "r minus that of the model's predictions for other participants"
+PERSON_COLUMNS = (
+    Column("participant_id", "Participant"),
+    Column("contrasts", "Contrasts with both maps; scores are means over them"),
+    Column("r", "Correlation over places of the predicted with the measured map"),
+    Column("residual_r", "r of deviations from the means over the test participants"),
+    Column("index", _MINUS_ANOTHER),
+    Column("identification", _IDENTIFIED),
+    Column("typicality", "Correlation of the measured maps with the group average"),
+    Column("half", "typical half: typicality is at the median or above; else atypical half"),
+    Column("fd_mean", "Mean framewise displacement of the rest", unit="mm"),
+    Column("minutes", "Rest that is left after cleaning", unit="min"),
+    Column("residual_dof", "Degrees of freedom that cleaning leaves of it"),
+)
+MODERATOR_COLUMNS = (
+    Column("moderator", "Column of the table of participants that may go with scores"),
+    Column("score", "Score of a participant"),
+    Column("people", "Participants with both"),
+    Column(
+        "rho",
+        "Spearman's rank correlation over participants",
+        interval="95 % interval, by drawing participants again (BCa)",
+    ),
+    Column("p", "Two-sided p of sign flips, adjusted for all rows (false discovery rate)"),
+    Column(
+        "verdict",
+        "higher or lower: scores with more of the moderator; else what is missing for a verdict",
+    ),
+)
+PART_COLUMNS = (
+    Column("part", "All places, those of a tissue, or half of the participants by typicality"),
+    Column("places", "How many places the maps have there; n/a: all"),
+    Column("people", "Participants"),
+    _mean("r", "Correlation over places of a predicted with a measured map"),
+    _mean("r_minus_group_average", "r minus that of the group average", "r minus group average"),
+    _mean("index", _MINUS_ANOTHER, "r minus another person's (index)"),
+    _mean("residual_r", "r of deviations from the means over the test participants"),
+    Column("identification", _IDENTIFIED, "identified", interval=_WILSON),
+    Column("ceiling", "Mean over contrasts of the r of a prediction of the true maps"),
+    Column("residual_ceiling", "The same of residual r"),
 )
 TEST_COLUMNS = (
     _CONTRAST,

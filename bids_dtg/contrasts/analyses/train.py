@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +30,7 @@ from bids_dtg.contrasts.analyses.fit import (
     fit_task,
     learn_deviation,
     learn_distribution,
+    learn_support,
     mean_segments,
     model_space,
     require_people,
@@ -48,9 +49,13 @@ from bids_dtg.contrasts.analyses.score import (
 from bids_dtg.contrasts.analyses.score_columns import (
     CONTRAST_COLUMNS,
     MODEL_COLUMNS,
+    MODERATOR_COLUMNS,
+    PART_COLUMNS,
+    PERSON_COLUMNS,
     TEST_COLUMNS,
 )
 from bids_dtg.contrasts.analyses.splits import draw_split, keep_split, plan_split, sets_of
+from bids_dtg.contrasts.analyses.tissues import tissues_of
 from bids_dtg.contrasts.analyses.training_set import record_people
 from bids_dtg.contrasts.bundle.bundle import ModelBundle
 from bids_dtg.contrasts.bundle.kinds import (
@@ -64,8 +69,10 @@ from bids_dtg.contrasts.bundle.kinds import (
 from bids_dtg.contrasts.bundle.part import MapsPart, Recentring
 from bids_dtg.contrasts.bundle.writer import BundleArrays, as_kept, write_bundle
 from bids_dtg.contrasts.contrast import Contrast
+from bids_dtg.contrasts.judging.ceilings import Ceilings
 from bids_dtg.contrasts.judging.model_scores import ModelScores, mean_over
 from bids_dtg.contrasts.judging.model_table import (
+    ALL_PLACES,
     CONVENTIONS,
     DEFINITIONS,
     WITHIN_GROUPS,
@@ -75,7 +82,9 @@ from bids_dtg.contrasts.judging.model_table import (
     predictability_rows,
     published_tests,
     summary_row,
+    tissue_rows,
 )
+from bids_dtg.contrasts.judging.moderators import half_rows, moderator_rows, person_rows
 from bids_dtg.contrasts.people import Person
 from bids_dtg.contrasts.plan import hinge_weight
 from bids_dtg.contrasts.site_sums import form_of_sums
@@ -185,8 +194,9 @@ def _train(analysis: Analysis, choice: KindChoice, plan: CohortPlan, cohort: Coh
     as_fitted = dataclasses.replace(analysis, form=ridge.form)
     if folds is not None:
         say(f"cross-validation: {folds.words} are left out in turn")
-        found, simple = judge_folds(analysis, folds, plan, cohort, fit_others)
-        say("no half-widths: nobody was kept to calibrate the model (--analysis calibrate)")
+        found, simple, calibration = judge_folds(analysis, folds, plan, cohort, fit_others)
+        say(folds.half_widths(calibrated=calibration is not None))
+        fitted = dataclasses.replace(fitted, calibration=calibration)
         evaluation = write_tables(
             as_fitted, found, in_form, simple=simple, judged="model", fitted=fitted, folds=folds
         )
@@ -272,7 +282,8 @@ def score_fitted(
             "calibrate it"
         )
         return None
-    found, simple = score_fit(SimplePlan.of(analysis), fitted, training, test, report=say)
+    plan, tissues = SimplePlan.of(analysis), tissues_of(analysis.bundle.places)
+    found, simple = score_fit(plan, fitted, training, test, tissues=tissues, report=say)
     return write_tables(analysis, found, cohort, simple=simple, judged="model", fitted=fitted)
 
 
@@ -305,6 +316,9 @@ def write_tables(
     rows = [summary_row(scores, group, retest) for scores in found]
     if retest is not None:
         rows.append(ceiling_row(retest))
+    ceilings = _ceilings(analysis, cohort)
+    whole = ceilings.get(ALL_PLACES)
+    of_people = _people_tables(analysis, cohort, (model, group), ceilings)
     facts = {"participants": people, "conventions": CONVENTIONS, "against": GROUP_AVERAGE}
     facts["simple_models"] = simple.record
     same = [label for label, alike in zip(labels, model.same_for_all, strict=True) if alike]
@@ -317,7 +331,7 @@ def write_tables(
             "models": ResultTable(MODEL_COLUMNS, rows, "Scores: a row a model"),
             "contrasts": ResultTable(
                 CONTRAST_COLUMNS,
-                contrast_rows(found, group, labels),
+                contrast_rows(found, group, labels, whole),
                 "Scores: a row a contrast and model",
             ),
             "tests": ResultTable(
@@ -325,6 +339,7 @@ def write_tables(
                 published_tests(model, opponents, labels),
                 "The published tests: a row a contrast, score and opponent",
             ),
+            **of_people,
         },
         {**facts, "fitted_on": simple.people, "model": judged, "comparisons": compared},
     )
@@ -341,7 +356,8 @@ def write_tables(
     basis = f"Simple models were fitted on {fitted_on}."
     who = "test participant" if folds is None else "participant"
     if folds is not None:
-        basis = f"{folds.lead} Simple models were fitted like the model."
+        calibrated = fitted is not None and fitted.calibration is not None
+        basis = f"{folds.lead(calibrated=calibrated)} Simple models were fitted like the model."
     elif fitted is not None:
         basis = f"The model was fitted on {fitted.in_words(simple.people)}, simple models on the "
         basis += "same people of one's own." if fitted.of_other_sites else "same."
@@ -378,13 +394,58 @@ def write_tables(
             measured=cohort.measured,
             tables=(TARGETS_TABLE, QUALITY_TABLE),
             same_for_all=same,
+            ceilings=whole,
+            parts=of_people["parts"].rows,
+            moderators=of_people["moderators"].rows,
         ),
     )
     if trouble:
         say(trouble)
     analysis.store.discard("work")
     by_contrast = predictability_rows(model, labels)
-    return {**facts, "rows": rows, "comparisons": compared, "contrasts": by_contrast}
+    scored = {**facts, "rows": rows, "comparisons": compared, "contrasts": by_contrast}
+    return scored | _kept_ceilings(whole, labels)
+
+
+def _ceilings(analysis: Analysis, cohort: Cohort) -> dict[str, Ceilings]:
+    """Return the ceilings of all places and of tissues, of everybody who was measured twice."""
+    found = {ALL_PLACES: Ceilings.of(cohort.people)}
+    if found[ALL_PLACES] is not None:
+        for tissue, here in tissues_of(analysis.bundle.places).items():
+            found[tissue] = Ceilings.of(cohort.people, here)
+    return {part: ceilings for part, ceilings in found.items() if ceilings is not None}
+
+
+def _people_tables(
+    analysis: Analysis,
+    cohort: Cohort,
+    scores: tuple[ModelScores, ModelScores],
+    ceilings: Mapping[str, Ceilings],
+) -> dict[str, ResultTable]:
+    """Return tables of people, of what their scores go with, and of tissues and halves of people.
+
+    `scores` are those of the evaluated model and of the group average.
+    """
+    model, group = scores
+    people = person_rows(model, group, cohort.of(model.labels))
+    moderators = moderator_rows(
+        people, analysis.families.by_label, cross_validated=model.groups is not None
+    )
+    parts = [*tissue_rows(model, group, ceilings), *half_rows(people)]
+    return {
+        "people": ResultTable(PERSON_COLUMNS, people, "Scores: a row a participant"),
+        "moderators": ResultTable(
+            MODERATOR_COLUMNS, moderators, "What scores go with: a row a moderator and score"
+        ),
+        "parts": ResultTable(
+            PART_COLUMNS, parts, "Scores of the model by tissue, and of halves of participants"
+        ),
+    }
+
+
+def _kept_ceilings(ceilings: Ceilings | None, labels: Sequence[str]) -> dict[str, Any]:
+    """Return the ceilings as a card's evaluation keeps them; nothing where none are known."""
+    return {} if ceilings is None else {"ceilings": ceilings.rows(labels)}
 
 
 def write_fitted(
@@ -403,7 +464,7 @@ def write_fitted(
     `earlier` is the model whose weights the training started from.
     """
     base, training = analysis.bundle, cohort.of(split.training)
-    in_turn = fitted.left_out_in_turn
+    in_turn, labels = fitted.left_out_in_turn, [contrast.label for contrast in cohort.contrasts]
     recentring = Recentring(
         participants=len(training) if in_turn else len(split.validation),
         segments=mean_segments(cohort.people),
@@ -438,12 +499,13 @@ def write_fitted(
         for_science=base.card.for_science,
         notice=base.card.notice,
         record=without_times({**fitted.record, **analysis.source.record}),
-        evaluation=evaluation,
+        evaluation=evaluation or _kept_ceilings(Ceilings.of(cohort.people), labels) or None,
     )
     # As users of the bundle will predict.
     kept = dataclasses.replace(fitted, correction=as_kept(fitted.correction))
+    support = learn_support(training, fitted.model, base, analysis.form)
     arrays = BundleArrays(
-        fitted.tensors,
+        {**fitted.tensors, **support},
         base.roi_maps,
         base.brain,
         base.places,
@@ -451,6 +513,7 @@ def write_fitted(
         learn_distribution(cohort.of((*split.training, *split.validation)), base),
         learn_deviation(training, kept.predict, base.places, "training"),
         base.combine,
+        fitted.calibration,
     )
     people = record_people(analysis.source, dataclasses.asdict(split), earlier)
     return write_bundle(analysis.results.add(f"{BUNDLE}/"), card, arrays, people)

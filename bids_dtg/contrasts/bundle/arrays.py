@@ -12,6 +12,7 @@ large arrays are kept in steps of 8 bits.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ from numpy.typing import NDArray
 from bids_dtg.bundles.fields import JsonFields
 from bids_dtg.bundles.tensors import check_names, decode_names, encode_names, read_tensors
 from bids_dtg.connectome.training_distribution.distribution import (
+    BEFORE_LEVEL,
     FIGURES,
     Basis,
     TrainingDistribution,
@@ -36,6 +38,8 @@ from bids_dtg.imaging.surfaces.grayordinates import SURFACE_SPACE, Grayordinates
 from bids_dtg.imaging.surfaces.parcel_places import ParcelPlaces
 from bids_dtg.imaging.surfaces.templates import SIDES, read_template
 from bids_dtg.stats.conformal import Calibration, PooledError
+from bids_dtg.stats.true_maps import TrueError
+from bids_dtg.stats.width_factors import BINS, WidthFactors
 
 OFFSET_FILE = "reference.safetensors"
 CALIBRATION_FILE = "calibration.safetensors"
@@ -46,6 +50,9 @@ TRAINING_DISTRIBUTION_FILE = "training_range.safetensors"
 _OFFSET, _OFFSET_SCALE = "offset", "offset_scale"
 _QUANTILES, _USUAL, _USUAL_SCALE = "quantiles", "usual_error", "usual_error_scale"
 _MEASURED = "measured"  # people in each block; only if somebody lacks data
+# Only if people had a second session; and factors on half-widths, only if these are known.
+_TRUE, _TRUE_SCALE = "true_error", "true_error_scale"
+_BY_DEVIATION, _BY_SEGMENTS = "by_deviation", "by_segments"
 # The distribution of each measure, by amount of rest: tensors (see `FigureStatistics`), and numbers
 # in the card.
 _OF_FIGURES = ("centre", "sd", "growth", "between", "within")
@@ -89,6 +96,12 @@ def encode_calibration(calibration: Calibration) -> bytes:
     tensors = {_QUANTILES: calibration.quantiles, _USUAL: np.maximum(steps, 1), _USUAL_SCALE: scale}
     if calibration.measured is not None:
         tensors[_MEASURED] = calibration.measured
+    if calibration.true_error is not None:
+        steps, scale = to_steps(calibration.true_error.values)
+        tensors |= {_TRUE: np.maximum(steps, 1), _TRUE_SCALE: scale}
+    if (factors := calibration.factors) is not None:
+        tensors[_BY_DEVIATION] = factors.by_deviation.astype(np.float32)
+        tensors[_BY_SEGMENTS] = factors.by_segments.astype(np.float32)
     return safetensors.numpy.save(tensors)
 
 
@@ -99,6 +112,12 @@ def calibration_facts(calibration: Calibration) -> dict[str, Any]:
         "segments": calibration.segments,
         "levels": list(calibration.levels),
         "block": calibration.pooled_error.lattice.edge,
+        **({"retest": calibration.true_error.people} if calibration.true_error else {}),
+        **({"factors": calibration.factors.segments} if calibration.factors else {}),
+        **({"left_out_in_turn": True} if calibration.left_out_in_turn else {}),
+        **({"cleaning": calibration.cleaning} if calibration.cleaning else {}),
+        **({"minutes": round(minutes, 2)} if math.isfinite(minutes := calibration.minutes) else {}),
+        **({"residual_dof": round(dof, 1)} if (dof := calibration.residual_dof) > 0 else {}),
     }
 
 
@@ -116,28 +135,47 @@ def read_calibration(
     fields = JsonFields(facts, str(folder / "model.json"), "calibration.")
     participants, segments = fields.whole("participants"), fields.whole("segments")
     edge, levels = fields.whole("block"), fields.value("levels")
+    retest, of_segments = (
+        None if fields.absent(name) else fields.size(name) for name in ("retest", "factors")
+    )
+    cleaning = "" if fields.absent("cleaning") else fields.text("cleaning")
+    minutes, dof = (
+        math.nan if fields.absent(name) else fields.positive(name)
+        for name in ("minutes", "residual_dof")
+    )
+    in_turn = not fields.absent("left_out_in_turn") and fields.flag("left_out_in_turn")
     fields.refuse_unknown()
     if not isinstance(levels, list) or not all(type(level) is int for level in levels):
         raise fields.wrong("levels", levels, "whole numbers of percent")
     lattice = places.lattice(edge)
-    tensors = read_tensors(
-        path,
-        {
-            _QUANTILES: ("float32", (contrasts, len(levels))),
-            _USUAL: ("int8", (contrasts, *lattice.shape)),
-            _USUAL_SCALE: ("float32", (contrasts,)),
-        },
-        optional={_MEASURED: ("int32", (contrasts, *lattice.shape))},
-    )
+    blocks, per_contrast = (contrasts, *lattice.shape), (contrasts,)
+    expected: dict[str, tuple[str, tuple[int, ...]]] = {
+        _QUANTILES: ("float32", (contrasts, len(levels))),
+        _USUAL: ("int8", blocks),
+        _USUAL_SCALE: ("float32", per_contrast),
+    }
+    if retest is not None:
+        expected |= {_TRUE: ("int8", blocks), _TRUE_SCALE: ("float32", per_contrast)}
+    if of_segments is not None:
+        expected[_BY_DEVIATION] = ("float32", (2, BINS))
+        expected[_BY_SEGMENTS] = ("float32", (2, of_segments))
+    tensors = read_tensors(path, expected, optional={_MEASURED: ("int32", blocks)})
     try:
-        pooled_error = PooledError(_rows(path, tensors, _USUAL), lattice)
         return Calibration(
             participants,
             segments,
             tuple(levels),
             tensors[_QUANTILES],
-            pooled_error,
+            PooledError(_rows(path, tensors, _USUAL), lattice),
             tensors.get(_MEASURED),
+            None if retest is None else TrueError(retest, _rows(path, tensors, _TRUE), lattice),
+            None
+            if of_segments is None
+            else WidthFactors(tensors[_BY_DEVIATION], tensors[_BY_SEGMENTS]),
+            cleaning,
+            minutes,
+            dof,
+            in_turn,
         )
     except ValueError as err:
         raise BundleError(f"{path}: {err}", remedy=_REMEDY) from err
@@ -164,7 +202,7 @@ def training_distribution_facts(training: TrainingDistribution) -> dict[str, Any
     return {
         "participants": training.basis.participants,
         "held_out": training.participants,
-        "figures": list(FIGURES),
+        "figures": list(training.figures),
         "rois": training.basis.mean.shape[0],
         "cells": training.basis.mean.shape[1],
         "components": len(training.basis.components),
@@ -201,9 +239,9 @@ def read_training_distribution(folder: Path, facts: Mapping[str, Any]) -> Traini
     amounts: dict[str, Any] = {name: fields.positive(name) for name in _AMOUNTS}
     unusual, outside = fields.positive("unusual"), fields.positive("outside")
     fields.refuse_unknown()
-    if figures != list(FIGURES):
+    if figures not in (list(FIGURES), list(BEFORE_LEVEL)):
         raise fields.wrong("figures", figures, ", ".join(FIGURES))
-    size = len(FIGURES)
+    size = len(figures)
     tensors = read_tensors(
         path,
         {

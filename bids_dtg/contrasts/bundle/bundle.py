@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -40,6 +41,7 @@ from bids_dtg.contrasts.bundle.part import (
     MapsPart,
 )
 from bids_dtg.contrasts.contrast import Contrast
+from bids_dtg.contrasts.explanation import Support
 from bids_dtg.contrasts.recentring import Correction
 from bids_dtg.errors import BundleError, RunError
 from bids_dtg.files.tensors import TensorFile
@@ -60,6 +62,7 @@ if TYPE_CHECKING:
     from bids_dtg.contrasts.network.unet import AttentionUNet
     from bids_dtg.contrasts.people import MapModel
 
+EXPLANATION = "explanation."  # of the names of tensors of `Support`, in the file of weights
 _REMEDY = "fetch or make the bundle again"
 # Affines that agree to this many mm (or mm a voxel) describe one grid.
 _AFFINE_TOLERANCE = 1e-4
@@ -224,6 +227,35 @@ class ModelBundle(Bundle[MapsPart]):
             If the weights have changed since the bundle was loaded, or are damaged.
         """
         return KINDS[self.card.kind].module().prepare(self.weights(), self.places, processor)
+
+    @property
+    def reads_amplitude(self) -> bool:
+        """Whether it reads a person's amplitude apart from the shape."""
+        fitted = (self.card.record or {}).get("linear")
+        return isinstance(fitted, Mapping) and bool(fitted.get("amplitude"))
+
+    @cached_property
+    def support(self) -> Support | None:
+        """What training people say of the contributions of its columns; None: not known.
+
+        Raises
+        ------
+        BundleError
+            The tensors are damaged, or do not fit each other or the model.
+        """
+        file = self.weights().below(EXPLANATION)
+        if not file.names():
+            return None
+        try:
+            found = Support.from_tensors(file.read(), self.places.number)
+        except KeyError as err:
+            raise file.error(f" has no tensor {EXPLANATION}{err.args[0]}") from err
+        except ValueError as err:
+            raise file.error(f" does not explain this model: {err}") from err
+        wanted = len(self.contrasts), self.rois
+        if found.centre.shape[:2] != wanted:
+            raise file.error(f" explains {found.centre.shape[:2]} contrasts and ROIs, not {wanted}")
+        return found
 
     @property
     def rest_minutes(self) -> tuple[float, ...]:

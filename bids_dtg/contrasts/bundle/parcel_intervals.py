@@ -21,6 +21,7 @@ PARCEL_INTERVALS_FILE = "parcel_intervals.safetensors"
 _FIELD = "parcel_intervals"
 # Tensors of an atlas, and the fields of `ParcelIntervals` that they hold.
 _TENSORS = {"quantiles": "quantiles", "usual": "pooled_error", "measured": "measured"}
+_TRUE = "true"  # of an atlas, where people had a second session
 _KEY = re.compile(r"[A-Za-z0-9]+(?:[_-][A-Za-z0-9]+)*")
 _DIGEST = re.compile(r"[0-9a-f]{2,128}")
 
@@ -32,6 +33,11 @@ def encode_parcel_intervals(intervals: Mapping[str, ParcelIntervals]) -> bytes:
             f"{key}.{name}": getattr(one, field)
             for key, one in intervals.items()
             for name, field in _TENSORS.items()
+        }
+        | {
+            f"{key}.{_TRUE}": one.true_error
+            for key, one in intervals.items()
+            if one.true_error is not None
         }
     )
 
@@ -45,6 +51,7 @@ def parcel_intervals_facts(intervals: Mapping[str, ParcelIntervals]) -> dict[str
             "levels": list(one.levels),
             "parcels": one.pooled_error.shape[1],
             "digest": one.digest,
+            **({"retest": one.retest} if one.retest else {}),
         }
         for key, one in sorted(intervals.items())
     }
@@ -65,11 +72,15 @@ def read_parcel_intervals(
     path = folder / PARCEL_INTERVALS_FILE
     expected: dict[str, tuple[str, tuple[int, ...]]] = {}
     for key, one in stated.items():
-        expected |= _expected(key, contrasts, len(one["levels"]), one.pop("parcels"))
+        parcels = one.pop("parcels")
+        expected |= _expected(key, contrasts, len(one["levels"]), parcels)
+        if one["retest"]:
+            expected[f"{key}.{_TRUE}"] = ("float32", (contrasts, parcels))
     tensors = read_tensors(path, expected)
     found = {}
     for key, one in stated.items():
         own: dict[str, Any] = {field: tensors[f"{key}.{name}"] for name, field in _TENSORS.items()}
+        own["true_error"] = tensors.get(f"{key}.{_TRUE}")
         try:
             found[key] = ParcelIntervals(**one, **own)
         except ValueError as err:
@@ -92,6 +103,7 @@ def _stated(card: JsonFields, key: str) -> dict[str, Any]:
         "levels": tuple(levels),
         "parcels": fields.size("parcels"),
         "digest": fields.matching("digest", _DIGEST, "a hash in hexadecimal"),
+        "retest": 0 if fields.absent("retest") else fields.whole("retest"),
     }
     fields.refuse_unknown()
     return stated

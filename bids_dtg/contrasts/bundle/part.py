@@ -214,6 +214,10 @@ class MapsPart:
         parcels, sample = content.pop("parcels"), content.pop("sample")
         content |= {"format_version": 8, "parcels": True} if parcels else {}
         content |= {"format_version": 8, "sample": sample} if sample != RUN else {}
+        newer = {"retest", "factors", "cleaning", "minutes", "left_out_in_turn"} & set(
+            self.calibration or ()
+        )
+        content |= {"format_version": 9} if newer or _has_true_means(of_parcels) else {}
         content["contrasts"] = [asdict(contrast) for contrast in self.contrasts]
         content["recentring"] = self.recentring and self.recentring.to_json()
         content["reference"] = content.pop("training_distribution")
@@ -262,6 +266,11 @@ class MapsPart:
         if part.recentring is not None and OFFSET_FILE not in files:
             raise BundleError(f"{fields.source} has recentring, but lists no {OFFSET_FILE}")
         return part
+
+
+def _has_true_means(of_parcels: Mapping[str, Any] | None) -> bool:
+    """Return whether intervals of parcels' means are for true maps, too."""
+    return any("retest" in facts for facts in (of_parcels or {}).values())
 
 
 def _grid(fields: JsonFields) -> Grid:

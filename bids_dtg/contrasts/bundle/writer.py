@@ -75,6 +75,7 @@ class BundleArrays:
     deviation: Deviation | None = None  # of the model's maps, corrected; None: not known
     # (rois, maps), where maps of several sets are combinations of `roi_maps`; None: they are those.
     combine: NDArray[np.floating] | None = None
+    calibration: Calibration | None = None  # of intervals around the maps; None: none
 
 
 def write_bundle(
@@ -130,6 +131,10 @@ def write_bundle(
         )
         facts = training_distribution_facts(arrays.training_distribution)
         card = replace(card, part=replace(card.part, training_distribution=facts))
+    if arrays.calibration is not None:
+        files[CALIBRATION_FILE] = encode_calibration(arrays.calibration)
+        facts = calibration_facts(arrays.calibration)
+        card = replace(card, part=replace(card.part, calibration=facts))
     if arrays.deviation is not None:
         files[DEVIATION_FILE] = encode_deviation(arrays.deviation, as_kept(correction))
         card = replace(card, part=replace(card.part, deviation=deviation_facts(arrays.deviation)))

@@ -7,7 +7,7 @@ comparisons and tests are computed from its result (`bids_dtg.contrasts.judging.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -31,13 +31,17 @@ class ModelScores:
     """
 
     name: str  # for tables and pages
-    scores: Mapping[str, Values]  # by name, (contrasts, people): as `PeopleScores.values`, dice
+    scores: Mapping[str, Values]  # by name, (contrasts, people): as `PeopleScores`, dice
     measured: NDArray[np.bool_]  # (contrasts, people), who has a map of the contrast
     matrices: Mapping[int, Values]  # contrast -> r, (measured people, predicted people)
     has_individuality: bool = True  # whether its scores of individuality are defined
     leave_one_out: bool = False  # whether it was fitted for each person on all other people
     # (people,), number of the group in which each was judged; None: all were judged together.
     groups: NDArray[np.intp] | None = None
+    labels: tuple[str, ...] = ()  # of the people; empty: not known
+    # The same over the places of tissues, by name.
+    tissues: Mapping[str, ModelScores] = field(default_factory=dict)
+    places: int = 0  # how many there are
 
     @property
     def same_for_all(self) -> NDArray[np.bool_]:
@@ -116,10 +120,10 @@ def score_maps(
         if not there[q].all():
             p, m = p[there[q]], m[there[q]]
         scored = PeopleScores.of(p, m, None if training_mean is None else training_mean[q])
-        for key, value in {**scored.values(), "dice": _dice(p, m)}.items():
+        for key, value in {**scored.values(), **scored.own(), "dice": _dice(p, m)}.items():
             scores.setdefault(key, np.full((contrasts, people), np.nan))[q, there[q]] = value
         matrices[q] = scored.matrix
-    return ModelScores(name, scores, there, matrices)
+    return ModelScores(name, scores, there, matrices, places=predicted.shape[2])
 
 
 def score_judged(
@@ -204,6 +208,12 @@ def join_groups(groups: Sequence[ModelScores]) -> ModelScores:
         measured=np.concatenate([one.measured for one in groups], axis=1),
         matrices=matrices,
         groups=np.repeat(np.arange(len(groups)), [people for _, people in shapes]),
+        labels=tuple(label for one in groups for label in one.labels),
+        tissues={
+            tissue: join_groups([one.tissues[tissue] for one in groups])
+            for tissue in groups[0].tissues
+            if all(tissue in one.tissues for one in groups)
+        },
     )
 
 

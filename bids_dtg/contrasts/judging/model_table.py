@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from bids_dtg.contrasts.judging.ceilings import Ceilings
 from bids_dtg.contrasts.judging.model_scores import ANOTHER, OWN_MEAN, ModelScores, mean_over
 from bids_dtg.stats.paired import (
     Interval,
@@ -30,9 +31,11 @@ from bids_dtg.stats.verdict import (
 Values = NDArray[np.float64]
 
 CEILING = "noise ceiling"
+ALL_PLACES = "all places"
 INDIVIDUAL, WORTH_USING = "individual", "worth using"
 # Any better average beats an average of few people: this gets no verdict.
 NO_VERDICT = "above, no verdict"
+_OF_PARTS = ("r", "r_minus_group_average", "index", "residual_r", "identification")
 _COMPARED = ("r", "residual_r", "identification")
 # Serin et al. 2025 test these three; for the fingerprinting score they count contrasts.
 _TESTED = ("r", "dice", "product", "fingerprint")
@@ -60,7 +63,9 @@ DEFINITIONS = {
     "ratio": "index / r",
     "explained variance": "1 - squared error / variance over voxels",
     "noise ceiling": "the root of the retest's r, a contrast, mean over contrasts: the r of a "
-    "prediction of the true map",
+    "prediction of the true map; of residual r, the root of the retest's residual r. n/a where "
+    "nobody was measured twice",
+    "typical": "the half of the participants whose measured maps are most like the group average",
     "intervals": "95 %, Student's t with the jackknife's standard error, each participant left "
     "out as measured and as predicted; Wilson's for identification",
     "verdicts": RULE,
@@ -106,31 +111,31 @@ def summary_row(
     r = one.by_person("r")
     by_contrast = mean_over(one.scores["r"], axis=1)
     known = by_contrast[np.isfinite(by_contrast)]
-    row: dict[str, Any] = {"model": one.name, "r": _interval(t_interval(r))}
+    row: dict[str, Any] = {"model": one.name, "r": cells(t_interval(r))}
     row["r_sd_over_contrasts"] = number(float(known.std())) if len(known) else None
     if retest is not None:
-        row["r_over_ceiling"] = _interval(t_interval(_over_ceiling(one, retest)))
+        row["r_over_ceiling"] = cells(t_interval(_over_ceiling(one, retest)))
     for key in ("dice", "explained"):
         if key in one.scores:
-            row[key] = _interval(t_interval(one.by_person(key)))
+            row[key] = cells(t_interval(one.by_person(key)))
     if group is not None and group is not one:
         above = _difference(one, group, "r")
-        row["r_minus_group_average"] = _interval(t_interval(_spread(one, above)))
+        row["r_minus_group_average"] = cells(t_interval(_spread(one, above)))
         known = above[np.isfinite(above)]
         row["above_group_average"] = number(float((known > 0).mean())) if len(known) else None
     if not one.has_individuality:
         return row
     if one.name != OWN_MEAN:
         above = mean_over(one.scores["r"] - one.scores["own_mean_r"], axis=0)
-        row["r_minus_own_mean"] = _interval(t_interval(_spread(one, above)))
+        row["r_minus_own_mean"] = cells(t_interval(_spread(one, above)))
     for key in _INDIVIDUALITY:
         values = one.by_person(key)
-        row[key] = _interval(t_interval(_spread(one, values) if key == "index" else values))
+        row[key] = cells(t_interval(_spread(one, values) if key == "index" else values))
     mean_r, index = _mean(r), _mean(one.by_person("index"))
     row["ratio"] = number(index / mean_r) if mean_r else None
     identified = one.by_person("identification")
     people = int(np.isfinite(identified).sum())
-    row["identification"] = _interval(wilson_interval(_mean(identified), people))
+    row["identification"] = cells(wilson_interval(_mean(identified), people))
     return row
 
 
@@ -150,7 +155,7 @@ def ceiling_row(retest: ModelScores) -> dict[str, Any]:
         0, if that is below 0), averaged over contrasts: single people's values are too noisy for
         a root.
     """
-    return {"model": CEILING, "r": _interval(t_interval(jackknife_shares(*_ceiling(retest))))}
+    return {"model": CEILING, "r": cells(t_interval(jackknife_shares(*_ceiling(retest))))}
 
 
 def comparison_rows(model: ModelScores, opponents: Sequence[ModelScores]) -> list[dict[str, Any]]:
@@ -200,14 +205,18 @@ def comparison_rows(model: ModelScores, opponents: Sequence[ModelScores]) -> lis
 
 
 def contrast_rows(
-    models: Sequence[ModelScores], against: ModelScores, labels: Sequence[str]
+    models: Sequence[ModelScores],
+    against: ModelScores,
+    labels: Sequence[str],
+    ceilings: Ceilings | None = None,
 ) -> list[dict[str, Any]]:
     """Return scores of each contrast and model, and r compared with that of one model.
 
     p is of sign flips over people; q is adjusted for all contrasts of a model; same_for_all says
-    that the predicted map is the same for everybody.
+    that the predicted map is the same for everybody. Ceilings of a contrast follow, if known.
     """
     rows = []
+    measured = {row["contrast"]: row for row in (ceilings.rows(labels) if ceilings else ())}
     for one in models:
         if one is against:
             continue
@@ -229,7 +238,33 @@ def contrast_rows(
             for key in ("own_mean_r", "index", "residual_r", "identification", "fingerprint"):
                 row[key] = number(_mean(one.scores[key][n])) if one.has_individuality else None
             row["same_for_all"] = bool(one.same_for_all[n])
-            rows.append(row)
+            rows.append({**row, **measured.get(label, {})})
+    return rows
+
+
+def tissue_rows(
+    model: ModelScores, group: ModelScores, ceilings: Mapping[str, Ceilings]
+) -> list[dict[str, Any]]:
+    """Return the scores of a model over all places, and over those of each tissue.
+
+    Parameters
+    ----------
+    model, group
+        The evaluated model and the group average, on the same people.
+    ceilings
+        Of all places (`ALL_PLACES`) and of tissues, as far as they are known.
+    """
+    rows = []
+    for part, scores in {ALL_PLACES: model, **model.tissues}.items():
+        others = group if part == ALL_PLACES else group.tissues.get(part)
+        found = summary_row(scores, others)
+        row = {name: found.get(name) for name in _OF_PARTS}
+        row |= {"part": part, "people": int(scores.measured.any(axis=0).sum())}
+        row["places"] = scores.places or None
+        if part in ceilings:
+            of = ceilings[part]
+            row["ceiling"], row["residual_ceiling"] = number(of.mean), number(of.residual_mean)
+        rows.append(row)
     return rows
 
 
@@ -246,11 +281,11 @@ def predictability_rows(model: ModelScores, labels: Sequence[str]) -> list[dict[
     Returns
     -------
     list of dict
-        A row a contrast: r; by how much it is above another person's prediction (*individual*)
-        and above the model's own mean prediction (*worth_using*), as [mean, low, high] over
-        people, with verdicts. p of sign flips is adjusted for all contrasts (false discovery
-        rate), so that few of many contrasts are called predictable by chance. No rows of a model
-        that has no scores of individuality.
+        A row a contrast: r and residual r; by how much r is above another person's prediction
+        (*individual*) and above the model's own mean prediction (*worth_using*), as
+        [mean, low, high] over people, with verdicts. p of sign flips is adjusted for all contrasts
+        (false discovery rate), so that few of many contrasts are called predictable by chance. No
+        rows of a model that has no scores of individuality.
 
     Examples
     --------
@@ -277,11 +312,12 @@ def predictability_rows(model: ModelScores, labels: Sequence[str]) -> list[dict[
             "contrast": label,
             "people": int(np.isfinite(model.scores["r"][n]).sum()),
             "r": number(_mean(model.scores["r"][n])),
+            "residual_r": number(_mean(model.scores["residual_r"][n])),
             "same_for_all": bool(model.same_for_all[n]),
         }
         for question, (name, _) in compared.items():
             found = verdicts[question][n]
-            row[name] = _interval(found.difference)
+            row[name] = cells(found.difference)
             row[question] = found.word
         rows.append(row)
     return rows
@@ -360,7 +396,7 @@ def _comparison(
         "score": score,
         "against": against,
         "people": found.people,
-        "difference": _interval(found.difference),
+        "difference": cells(found.difference),
         "p": number(found.p, 5),
         "verdict": found.word,
     }
@@ -415,7 +451,7 @@ def _over_ceiling(one: ModelScores, retest: ModelScores) -> Values:
     )
 
 
-def _interval(found: Interval) -> list[float | None] | None:
+def cells(found: Interval) -> list[float | None] | None:
     """Return a mean and its interval for JSON; None if there is no mean."""
     if not np.isfinite(found.mean):
         return None

@@ -104,6 +104,17 @@ class PeopleScores:
             **self.shares,
         }
 
+    def own(self) -> dict[str, Values]:
+        """Return scores that depend on others as each person has them, (people,).
+
+        They say who is predicted well; their spread says less of a mean than that of `values`.
+        """
+        return {
+            "own_index": np.nan_to_num(self.r) - self.others_r,
+            "own_residual_r": self.residual_r,
+            "own_identification": self.identified,
+        }
+
 
 class _Sums:
     """Sums over voxels of two averages of maps and of their products."""

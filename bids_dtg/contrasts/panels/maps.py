@@ -46,6 +46,7 @@ from bids_dtg.report.contents import (
     NOT_MEASURED,
     OVERLAYS,
     SYNTHETIC,
+    TRUE_HALF_WIDTH,
     AverageFiles,
     MapFile,
     Overlay,
@@ -73,15 +74,24 @@ _MINUS = "\N{MINUS SIGN}"
 # Maps that are drawn at a time; of more, Python's own part would wait for itself.
 _THREADS = 2
 # What the gallery of a participant switches between: its name on the page, and its title there.
-_MAP, _DIFFERENCE, _HALF_WIDTH = "map", "difference", "half-width"
-_TITLES = {_MAP: "Map", _DIFFERENCE: "Difference from others", _HALF_WIDTH: "Half-width"}
+_MAP, _DIFFERENCE = "map", "difference"
+_HALF_WIDTH, _TRUE_WIDTH = "half-width", "true-half-width"
+_WIDTHS = {_HALF_WIDTH: HALF_WIDTH, _TRUE_WIDTH: TRUE_HALF_WIDTH}  # how desc- of each begins
+_TITLES = {
+    _MAP: "Map",
+    _DIFFERENCE: "Difference from others",
+    _HALF_WIDTH: "Half-width: a new scan",
+    _TRUE_WIDTH: "Half-width: the true map",
+}
 _SCALES, _OPENS = "Maps of a task share a colour scale.", "Each opens in the viewer."
 # Alternative text of pictures.
 _ALTERNATIVES = {
     _MAP: "predicted map",
     _DIFFERENCE: "difference from other people's predictions",
-    _HALF_WIDTH: "half-width of its prediction interval",
+    _HALF_WIDTH: "half-width of its interval for a new scan",
+    _TRUE_WIDTH: "half-width of its interval for the true map",
 }
+_TENTHS = {0.9: "9 of 10", 0.8: "8 of 10", 0.5: "half of the"}  # levels, as people say them
 _FULL = 4.0  # of deviations, in spreads between people: the brightest colour
 _STEP = 0.25  # spreads: step of the viewer's copies
 _DIGITS = 8  # of a digest, in names of files
@@ -213,9 +223,10 @@ def draw_sets(dataset: DerivativeDataset, files: ParticipantFiles, folder: Path)
                 view=_DIFFERENCE,
             )
             groups += draw(made, different, own)
-        if wide := _half_widths(made):
-            desc = next(iter(wide[0].overlays))
-            groups += draw(made, wide, Look(background, desc, opens=opens, view=_HALF_WIDTH))
+        for view in _WIDTHS:
+            if wide := _half_widths(made, view):
+                desc = next(iter(wide[0].overlays))
+                groups += draw(made, wide, Look(background, desc, opens=opens, view=view))
         averages.append(_on_page(made, f"maps-{position}", groups))
     in_viewer = [gallery.backdrop for gallery in galleries if gallery.backdrop]
     return Section(
@@ -235,7 +246,8 @@ def draw_sets(dataset: DerivativeDataset, files: ParticipantFiles, folder: Path)
 
 def _on_page(made: AverageFiles, anchor: str, groups: Sequence[TaskCards]) -> AverageOnPage:
     """Order what was drawn of an average by task."""
-    leads = {_MAP: _lead(made), _DIFFERENCE: _own_lead(made), _HALF_WIDTH: _half_width_lead(made)}
+    leads = {_MAP: _lead(made), _DIFFERENCE: _own_lead(made)}
+    leads |= {view: _half_width_lead(made, view) for view in _WIDTHS}
     there = {group.view for group in groups}
     tasks = dict.fromkeys(group.title for group in groups)
     return AverageOnPage(
@@ -249,24 +261,49 @@ def _on_page(made: AverageFiles, anchor: str, groups: Sequence[TaskCards]) -> Av
     )
 
 
-def _half_widths(made: AverageFiles) -> list[MapFile]:
+def _half_widths(made: AverageFiles, view: str) -> list[MapFile]:
     """Return the maps of half-widths of a set; each keeps what it is an overlay of."""
     return [
         replace(shown, path=path, overlays={desc: path})
         for shown in made.maps
         for desc, path in shown.overlays.items()
-        if desc.startswith(HALF_WIDTH)
+        if desc.startswith(_WIDTHS[view])
     ]
 
 
-def _half_width_lead(made: AverageFiles) -> str:
+def _half_width_lead(made: AverageFiles, view: str) -> str:
+    """Say what half-widths mean, for somebody who reads one map at one place."""
     level = made.common.get("IntervalLevel")
-    share = f"{level:.0%} of" if isinstance(level, float) else "most"
-    return (
-        "A newly measured map of a person like those of the calibration is meant to lie within so "
-        f"much of the predicted one at {share} places. Half-widths come with the model and are "
-        f"the same for all participants. {_SCALES} {_shown_text(made)}"
+    share = _TENTHS.get(level, f"{level:.0%}") if isinstance(level, float) else "most"
+    own = any(not _is_shared(shown, _WIDTHS[view]) for shown in made.maps)
+    whose = (
+        "These half-widths are this person's: they depend on how far the prediction is from other "
+        "people's, and on the amount of rest."
+        if own
+        else "These half-widths are the same for all participants."
     )
+    if view == _TRUE_WIDTH:
+        lead = (
+            "The person's true map, which many scans would average to, lies within "
+            f"\N{PLUS-MINUS SIGN} this much of the predicted map in {share} places. A single new "
+            "scan has noise, and lies outside more often. Where a true map is far from other "
+            "people's, fewer places hold: no method can know where that is."
+        )
+    else:
+        lead = (
+            "A new scan of this person would lie within \N{PLUS-MINUS SIGN} this much of the "
+            f"predicted map in {share} places."
+        )
+    return (
+        f"{lead} This holds on average over people like those of the calibration, not for each "
+        f"person. {whose} {_SCALES} {_shown_text(made)}"
+    )
+
+
+def _is_shared(shown: MapFile, begins: str) -> bool:
+    """Return whether the map of half-widths is one that all participants have."""
+    paths = [path for desc, path in shown.overlays.items() if desc.startswith(begins)]
+    return all(path.parent.name.startswith("tpl-") for path in paths)
 
 
 def _deviations(made: AverageFiles) -> list[MapFile]:
@@ -410,7 +447,7 @@ class DenseDrawer:
             limit = self._look.limit or _limit(values)
             cards = []
             for shown, own in zip(members, values, strict=True):
-                amount = AMOUNT if self._look.view == _HALF_WIDTH else None
+                amount = AMOUNT if self._look.view in _WIDTHS else None
                 pixels = pictures.draw(own, limit, amount=amount)
                 end = "" if self._look.desc == SYNTHETIC else f"_desc-{self._look.desc}"
                 path = self._folder / f"{self._title}_contrast-{shown.label}{end}{PICTURE}"
@@ -590,7 +627,7 @@ class GalleryDrawer:
         return path
 
     def _draw(self, backdrop: Backdrop, volume: Volume, limit: float) -> NDArray[np.uint8]:
-        if self._look.view != _HALF_WIDTH:
+        if self._look.view not in _WIDTHS:
             return backdrop.draw_map(volume, limit)
         known = Volume((volume.values > 0).astype(np.float32), volume.affine)
         return backdrop.draw_amount(volume, known, low=0.0, high=limit, scale=AMOUNT)
@@ -643,8 +680,9 @@ def _card(
     value, where = peak
     text = f"{value:+.2f} at {', '.join(f'{mm:.0f}' for mm in where)}".replace("-", _MINUS)
     alternative = f"{shown.name}: {_ALTERNATIVES[look.view]}, largest value {text}"
-    if look.view == _HALF_WIDTH:
-        text = f"median {float(np.median(volume[volume > 0])):.2f}" if volume.any() else "none"
+    if look.view in _WIDTHS:
+        values = _in_memory(volume)
+        text = f"median {float(np.median(values[values > 0])):.2f}" if values.any() else "none"
         alternative = f"{shown.name}: {_ALTERNATIVES[look.view]}, {text}"
     return Card(
         number=number,
@@ -656,7 +694,7 @@ def _card(
         width=sizes[1],
         height=sizes[0],
         alt=alternative,
-        layer=look.desc if look.view == _HALF_WIDTH else "",
+        layer=look.desc if look.view in _WIDTHS else "",
         verdict=_found(shown, volume, look),
         faded=bool(not_predicted(shown)),
     )
@@ -683,7 +721,8 @@ def _own_words(shown: MapFile, volume: NDArray[np.float32], look: Look) -> str:
 
 
 def _beyond(volume: NDArray[np.float32]) -> str:
-    known = volume[volume != 0]
+    values = _in_memory(volume)
+    known = values[values != 0]
     share = share_far(known) if known.size else 0.0
     return f"{share:.1%} of places lie beyond \N{PLUS-MINUS SIGN}{FAR:g}"
 
@@ -704,7 +743,7 @@ def _read(path: Path, grid: Grid, *, gaps: bool = False) -> NDArray[np.float32]:
 def _limit(volumes: Sequence[NDArray[np.float32]]) -> float:
     tops = []
     for volume in volumes:
-        amounts = np.abs(volume.ravel(order="K"))  # as it lies in memory: a mask is slow across it
+        amounts = np.abs(_in_memory(volume))
         if (inside := amounts[amounts > 0]).size:
             tops.append(float(np.quantile(inside, _LIMIT_QUANTILE)))
     return float(f"{max(tops, default=1.0):.2g}") or 1.0
@@ -716,6 +755,11 @@ def _peak(
     index = np.unravel_index(int(np.argmax(np.abs(volume))), volume.shape)
     x, y, z = affine[:3, :3] @ np.array(index) + affine[:3, 3]
     return float(volume[index]), (float(x), float(y), float(z))
+
+
+def _in_memory(volume: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return the values as they lie in memory: to choose some of them across it is slow."""
+    return volume.ravel(order="K")
 
 
 def _sizes(values: NDArray[np.generic]) -> tuple[int, int, int]:

@@ -26,6 +26,7 @@ class Predictability:
     worth_using: str  # verdict against the model's own mean prediction
     above_another: tuple[float, float, float] | None  # difference in r, and its 95 % interval
     above_own_mean: tuple[float, float, float] | None
+    ceiling: float | None = None  # r of a prediction of the true maps; None: not measured
 
     @property
     def found(self) -> bool:
@@ -39,7 +40,9 @@ class Predictability:
             return f"{_SAME} (evaluation)"
         if self.individual == TOO_FEW:
             return too_few(self.people)
-        r = f"r {figure(self.r, 2)} with measured maps" if self.r is not None else "r n/a"
+        r = f"r {figure(self.r, 2)}" if self.r is not None else "r n/a"
+        if self.ceiling is not None:
+            r += f" (noise ceiling {figure(self.ceiling, 2)})"
         if self.individual != BETTER:
             none = f"{r}, but no more than another person's prediction"
             return f"Not predicted: {none}{_by(self.above_another)}"
@@ -51,12 +54,15 @@ def predictability_facts(
     evaluation: Mapping[str, Any] | None, label: str
 ) -> dict[str, Mapping[str, Any]]:
     """Return the predictability for the sidecar of a map; nothing without an evaluation."""
-    rows = (evaluation or {}).get("contrasts")
-    for row in rows if isinstance(rows, list) else ():
-        if isinstance(row, dict) and row.get("contrast") == label:
-            names = {name: "".join(map(str.capitalize, name.split("_"))) for name in row}
-            return {KEY: {names[name]: row[name] for name in row if name != "contrast"}}
-    return {}
+    found: dict[str, Any] = {}
+    for table in ("contrasts", "ceilings"):
+        rows = (evaluation or {}).get(table)
+        for row in rows if isinstance(rows, list) else ():
+            if isinstance(row, dict) and row.get("contrast") == label:
+                found |= row
+    names = {name: "".join(map(str.capitalize, name.split("_"))) for name in found}
+    facts = {names[name]: found[name] for name in found if name != "contrast"}
+    return {KEY: facts} if facts else {}
 
 
 def read_predictability(sidecar: Mapping[str, Any]) -> Predictability | None:
@@ -64,7 +70,7 @@ def read_predictability(sidecar: Mapping[str, Any]) -> Predictability | None:
     facts = sidecar.get(KEY)
     if not isinstance(facts, dict) or not isinstance(facts.get("People"), int):
         return None
-    r = facts.get("R")
+    r, ceiling = facts.get("R"), facts.get("Ceiling")
     return Predictability(
         people=facts["People"],
         r=float(r) if isinstance(r, int | float) else None,
@@ -73,6 +79,7 @@ def read_predictability(sidecar: Mapping[str, Any]) -> Predictability | None:
         worth_using=str(facts.get("WorthUsing")),
         above_another=_interval(facts.get("AboveAnother")),
         above_own_mean=_interval(facts.get("AboveOwnMean")),
+        ceiling=float(ceiling) if isinstance(ceiling, int | float) else None,
     )
 
 
@@ -97,7 +104,10 @@ def lead(maps: Sequence[MapFile]) -> str:
         return unknown + (grey if faded else "")
     people = max(found.people for found in judged)
     by = f"By the model's evaluation on {counted(people, 'participant')}, "
-    return by + (grey if faded else "all contrasts are above another person's prediction. ")
+    by += grey if faded else "all contrasts are above another person's prediction. "
+    if all(found.ceiling is None for found in judged):
+        by += "Noise ceiling n/a: none of them was measured twice. "
+    return by
 
 
 def _interval(values: object) -> tuple[float, float, float] | None:

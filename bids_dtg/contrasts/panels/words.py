@@ -169,9 +169,17 @@ _CALIBRATED = (
     "Each map has a map of the half-widths of {level} % prediction intervals: "
     "split-conformal, with an error that differs from place to place (Lei et al., 2018) and with "
     "people, not voxels, as exchangeable units (Lee et al., 2023), from {people} with measured "
-    "maps, each predicted from {segments}. They are meant to contain {level} % of the voxels of a "
-    "newly measured map of a person like these, on average over people, and are the same for all "
-    "participants. "
+    "maps, each predicted from {segments}{in_turn}. They are meant to contain {level} % of the "
+    "voxels of a newly measured map of a person like these, on average over people{same}. "
+)
+_SAME = ", and are the same for all participants"
+_TRUE = (
+    "Further half-widths are for the true map, without the noise of a measurement: the noise was "
+    "estimated from {retest} of them with a second session. "
+)
+_FACTORS = (
+    "Where it changes them, half-widths were scaled by how far the prediction at a place is from "
+    "other people's, and by the number of segments. "
 )
 _NOT_CALIBRATED = "The model carries no calibration, so the maps have no prediction intervals. "
 _HALVES = (
@@ -261,6 +269,9 @@ class ModelOfMaps:
     recentred_on: int | None = None  # people whose mean error is subtracted; None: nothing is
     left_out_in_turn: bool = False  # whether they are training people, each left out in turn
     calibrated_on: tuple[int, int] | None = None  # people, segments of each; None: no intervals
+    calibrated_in_turn: bool = False  # whether they are training people, left out of the fit
+    retest: int = 0  # how many of them had a second session; 0: no intervals for true maps
+    scaled: bool = False  # whether half-widths are scaled to the person
     blended: str = "several models"  # what a blend consists of, in words
     cifti: str = ""  # places of CIFTI that it reads: grayordinates, parcels; empty: voxels
     joins_runs: bool = False  # whether it reads all runs of a session together
@@ -287,6 +298,9 @@ class ModelOfMaps:
             recentred_on=recentring.participants if recentring else None,
             left_out_in_turn=recentring is not None and recentring.left_out_in_turn,
             calibrated_on=(calibration.participants, calibration.segments) if calibration else None,
+            calibrated_in_turn=bool(calibration and calibration.left_out_in_turn),
+            retest=calibration.true_error.people if calibration and calibration.true_error else 0,
+            scaled=bool(calibration and calibration.factors and calibration.factors.change),
             blended=models_in_words(card.record),
             cifti=card.part.cifti_words if card.part.cifti else "",
             joins_runs=card.part.of_sessions,
@@ -419,11 +433,14 @@ def _intervals(model: ModelOfMaps, level: int) -> str:
     if model.calibrated_on is None:
         return _NOT_CALIBRATED
     people, segments = model.calibrated_on
-    return _CALIBRATED.format(
+    text = _CALIBRATED.format(
         level=level,
         people=counted(people, "participant"),
         segments=counted(segments, "segment"),
+        in_turn=" by a fit without them" * model.calibrated_in_turn,
+        same="" if model.scaled else _SAME,
     )
+    return text + _TRUE.format(retest=model.retest) * bool(model.retest) + _FACTORS * model.scaled
 
 
 def missing(run: RunFiles) -> str | None:

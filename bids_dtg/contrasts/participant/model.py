@@ -16,8 +16,9 @@ from bids_dtg.bundles.store import how_to_get, is_installed, require_user_cache
 from bids_dtg.contrasts.bundle.bundle import ModelBundle, load_bundle
 from bids_dtg.contrasts.bundle.registry import PUBLISHED
 from bids_dtg.contrasts.contrast import Contrast
+from bids_dtg.contrasts.explanation import Areas, Explained
 from bids_dtg.contrasts.kind import Processor
-from bids_dtg.contrasts.people import MapModel, for_rest
+from bids_dtg.contrasts.people import Float, MapModel, for_rest
 from bids_dtg.errors import BundleError, OutputError, RunError
 from bids_dtg.files.download import download_hosts
 from bids_dtg.files.transfer_progress import make_transfer_reporter
@@ -53,6 +54,12 @@ class Model:
     def joins_runs(self) -> bool:
         """Whether it reads all runs of a session together."""
         return self._bundle.card.part.of_sessions
+
+    @property
+    def gains(self) -> NDArray[np.float32] | None:
+        """Of the correction of its maps, (contrasts,); None: they are not corrected."""
+        correction = self._bundle.correction
+        return None if correction is None else correction.gains
 
     def begin(self) -> None:
         """Start to read and prepare the model in a thread."""
@@ -96,6 +103,26 @@ class Model:
             ) from err
         correction = self._bundle.correction
         return maps if correction is None else correction.apply(maps)
+
+    def contributions(
+        self, connectome: NDArray[np.float32], areas: Areas, minutes: float = float("nan")
+    ) -> Float:
+        """Return the parts of the maps' means over areas, (contrasts, columns, areas).
+
+        See `Explained`; the correction is not applied.
+
+        Raises
+        ------
+        BundleError
+            The weights cannot be read, or the model is no sum over columns.
+        """
+        self.begin()
+        assert self._prepared is not None
+        model = for_rest(self._prepared.result(), minutes)
+        if not isinstance(model, Explained):
+            kind = self._bundle.card.kind
+            raise BundleError(f"a model of kind {kind} is no sum over the columns of a connectome")
+        return model.contributions(connectome, areas)
 
     def of_rest(self, minutes: float) -> MapModel:
         """Return the model for connectomes of so much rest; NaN: not known."""

@@ -6,16 +6,19 @@ import math
 import time
 import warnings
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import PurePosixPath
 
 import numpy as np
+from numpy.typing import NDArray
 
 from bids_dtg.connectome.connectome import Connectome, RunConnectomes
 from bids_dtg.connectome.joined import JoinedRuns
 from bids_dtg.contrasts.bundle.bundle import ModelBundle
+from bids_dtg.contrasts.explanation import Explanation, Support
 from bids_dtg.contrasts.maps import Estimate, MapAverage, require_finite
 from bids_dtg.contrasts.participant.model import Model
-from bids_dtg.contrasts.participant.outputs.half_widths import check_level
+from bids_dtg.contrasts.participant.outputs.half_widths import check_level, half_width_layers
 from bids_dtg.contrasts.participant.outputs.write import Writer
 from bids_dtg.contrasts.participant.quality import (
     RunSummary,
@@ -31,6 +34,7 @@ from bids_dtg.engine.machine import available_cores
 from bids_dtg.errors import RunError, SettingsError
 from bids_dtg.participants.read import AverageBegun, RunPart
 from bids_dtg.participants.worker import MadeAverage
+from bids_dtg.report.contents import TRUE_HALF_WIDTH
 from bids_dtg.stats.conformal import DEFAULT_LEVEL
 
 _LARGEST_R = 1.001  # a correlation, with the rounding of half precision
@@ -85,27 +89,21 @@ def predict_maps(
     >>> estimate.values.shape, estimate.spread is None, len(estimate.contrasts)
     ((47, 163310), True, 47)
     """
-    if not isinstance(connectome, Connectome | RunConnectomes):
-        raise TypeError(
-            f"the connectome is a {type(connectome).__name__}. Expected: of measure or "
-            "measure_array, or Connectome(r, frames, seconds)"
-        )
+    _segments(connectome, bundle)
     check_level(bundle, interval_level)
-    parts = [connectome] if isinstance(connectome, Connectome) else connectome.segments
-    for part in parts:
-        require_form(part, bundle)
     model = Model(bundle, resolve_device(device), threads or available_cores())
-    calibration = bundle.calibration
-    half_widths = None if calibration is None else calibration.half_widths(interval_level)
-    estimate = estimate_maps(connectome, model, half_widths)
+    estimate = estimate_maps(connectome, model)
+    for layer in half_width_layers(bundle, interval_level, estimate):
+        if layer.desc.startswith(TRUE_HALF_WIDTH):
+            estimate = replace(estimate, true_half_widths=layer.values)
+        else:
+            estimate = replace(estimate, half_widths=layer.values)
     for note in model.take_notes():
         warnings.warn(note, stacklevel=2)
     return estimate
 
 
-def estimate_maps(
-    connectome: Connectome | RunConnectomes, model: Model, half_widths: Array | None = None
-) -> Estimate:
+def estimate_maps(connectome: Connectome | RunConnectomes, model: Model) -> Estimate:
     """Predict the maps of one or several segments of rest by a prepared model.
 
     Raises
@@ -114,12 +112,25 @@ def estimate_maps(
         See `predict_maps`.
     """
     if isinstance(connectome, Connectome):
-        return _result(_average(model, [connectome]), model, None, half_widths)
+        return _result(_average(model, [connectome]), model, None)
     average, halves = _average(model, connectome.segments), None
     if connectome.odd is not None and connectome.even is not None:
         odd, even = (_average(model, [half]) for half in (connectome.odd, connectome.even))
         halves = odd.mean, even.mean
-    return _result(average, model, halves, half_widths)
+    return _result(average, model, halves)
+
+
+def _segments(connectome: Connectome | RunConnectomes, bundle: ModelBundle) -> Sequence[Connectome]:
+    """Return the segments of what a caller gave, once the model can read each."""
+    if not isinstance(connectome, Connectome | RunConnectomes):
+        raise TypeError(
+            f"the connectome is a {type(connectome).__name__}. Expected: of measure or "
+            "measure_array, or Connectome(r, frames, seconds)"
+        )
+    parts = [connectome] if isinstance(connectome, Connectome) else connectome.segments
+    for part in parts:
+        require_form(part, bundle)
+    return parts
 
 
 def require_form(connectome: Connectome, bundle: ModelBundle) -> None:
@@ -145,7 +156,7 @@ def require_form(connectome: Connectome, bundle: ModelBundle) -> None:
         )
 
 
-def _average(model: Model, connectomes: Sequence[Connectome]) -> MapAverage:
+def _average(model: Model | ContributionModel, connectomes: Sequence[Connectome]) -> MapAverage:
     known = all(math.isfinite(connectome.residual_dof) for connectome in connectomes)
     average = MapAverage(by_dof=known)
     for connectome in connectomes:
@@ -153,7 +164,7 @@ def _average(model: Model, connectomes: Sequence[Connectome]) -> MapAverage:
     return average
 
 
-def _add(average: MapAverage, model: Model, connectome: Connectome) -> None:
+def _add(average: MapAverage, model: Model | ContributionModel, connectome: Connectome) -> None:
     # Overflow is refused later.
     with np.errstate(over="ignore", invalid="ignore"):
         maps = model.predict(connectome.r, connectome.seconds / 60)
@@ -165,21 +176,108 @@ def _result(
     average: MapAverage,
     model: Model,
     halves: tuple[Array, Array] | None,
-    half_widths: Array | None = None,
 ) -> Estimate:
     """Return the average of maps; refuse values that have overflowed."""
     with np.errstate(over="ignore", invalid="ignore"):
-        estimate = average.result(model.contrasts, halves=halves, half_widths=half_widths)
+        estimate = average.result(model.contrasts, halves=halves)
     require_finite(estimate.values, estimate.contrasts)
     if estimate.spread is not None:
         require_finite(estimate.spread, estimate.contrasts, what="spread")
     return estimate
 
 
+def explain(
+    connectome: Connectome | RunConnectomes, bundle: ModelBundle, *, threads: int | None = None
+) -> Explanation:
+    """Explain how a person's maps deviate: what each ROI contributes, area by area.
+
+    Parameters
+    ----------
+    connectome
+        As for `predict_maps`. Only a `RunConnectomes` with halves has contributions that may be
+        interpreted (`Explanation.shown`).
+    bundle
+        A model that carries what contributions are compared with: of the kinds linear,
+        linear-parcel or local-ridge, fitted to enough people.
+    threads
+        Threads to compute with; by default all cores.
+
+    Returns
+    -------
+    Explanation
+        Contributions (contrasts, rois, areas), in the units of the maps. Their sums over ROIs are
+        the means over areas of the deviation from the training people's mean prediction, before
+        the amplitude of a person is read apart from the shape.
+
+    Raises
+    ------
+    SettingsError
+        The model carries nothing to explain deviations by, or reads connectomes of another form.
+    BundleError
+        The weights cannot be read.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from bids_dtg.contrasts.bundle.bundle import load_bundle
+    >>> bundle = load_bundle("demo")
+    >>> r = np.zeros((bundle.rois, bundle.places.number), np.float32)
+    >>> explain(Connectome(r, 100, 432.0), bundle)  # doctest: +ELLIPSIS
+    Traceback (most recent call last):
+        ...
+    bids_dtg.errors.SettingsError: demo carries nothing to explain deviations by. Expected: ...
+    """
+    parts = _segments(connectome, bundle)
+    support = bundle.support
+    if support is None:
+        raise SettingsError(
+            f"{bundle.card.name} carries nothing to explain deviations by",
+            expected="a model of kind linear, linear-parcel or local-ridge of this version",
+        )
+    model = ContributionModel(Model(bundle, "cpu", threads or available_cores()), support)
+    halves = None
+    if isinstance(connectome, RunConnectomes) and connectome.odd and connectome.even:
+        halves = _average(model, [connectome.odd]), _average(model, [connectome.even])
+    return model.explanation(_average(model, parts), halves)
+
+
+class ContributionModel:
+    """Predicts contributions in place of maps: a row a contrast, a column an ROI in an area.
+
+    Parameters
+    ----------
+    model
+        The model of the maps.
+    support
+        What contributions are compared with.
+    """
+
+    def __init__(self, model: Model, support: Support) -> None:
+        self._model, self._support = model, support
+        self.contrasts, self.joins_runs = model.contrasts, model.joins_runs
+
+    def predict(
+        self, connectome: NDArray[np.float32], minutes: float = float("nan")
+    ) -> NDArray[np.float32]:
+        """Return the contributions of a connectome (rois, voxels), a row a contrast."""
+        found = self._model.contributions(connectome, self._support.areas, minutes)
+        return found.reshape(len(found), -1).astype(np.float32)
+
+    def explanation(
+        self, whole: MapAverage, halves: tuple[MapAverage, MapAverage] | None
+    ) -> Explanation:
+        """Explain the average of contributions, in the units of the corrected maps."""
+        shape = self._support.centre.shape
+        odd_even = halves and (halves[0].mean.reshape(shape), halves[1].mean.reshape(shape))
+        return self._support.explain(
+            self.contrasts, whole.mean.reshape(shape), odd_even, self._model.gains
+        )
+
+
 class Samples:
     """What a model predicts from: segments as they come, or the joined runs of each session."""
 
-    def __init__(self, model: Model, average: MapAverage) -> None:
+    def __init__(self, model: Model | ContributionModel, average: MapAverage) -> None:
         self._model, self._average = model, average
         self._joins = model.joins_runs
         self._joined = JoinedRuns()
@@ -223,11 +321,29 @@ class Samples:
 class MapAverageMaker:
     """Predicts and averages the maps of an average as its runs arrive, then has them written."""
 
-    def __init__(self, begun: AverageBegun, *, model: Model, writer: Writer, clock: Clock) -> None:
+    def __init__(
+        self,
+        begun: AverageBegun,
+        *,
+        model: Model,
+        writer: Writer,
+        clock: Clock,
+        half_maps: bool = False,
+        support: Support | None = None,
+    ) -> None:
         self.begun, self._model, self._writer, self._clock = begun, model, writer, clock
         self._samples = self._new_samples()
         # Maps of the odd and the even pieces; empty if not requested.
         self._halves: tuple[Samples, Samples] | None = None
+        self._half_maps = half_maps
+        self._in_halves = False  # whether there were any
+        # Of all, of the odd and of the even pieces; None: nothing is to be explained.
+        self._contributions = None if support is None else ContributionModel(model, support)
+        self._explained = (
+            ()
+            if self._contributions is None
+            else tuple(self._new_samples(self._contributions) for _ in range(3))
+        )
         self._seconds = 0.0  # spent on maps of the run whose segments arrive
         self._summaries: list[RunSummary] = []
         self._left_out: dict[str, str] = {}
@@ -245,7 +361,7 @@ class MapAverageMaker:
         """
         if isinstance(part, SegmentRead):
             reporter.stage("predicting", part.share)
-            self._predict(part.connectome, self._samples, part.session)
+            self._predict(part.connectome, (self._samples, *self._explained[:1]), part.session)
             for note in self._model.take_notes():
                 reporter.note(f"warning: {note}")
         elif isinstance(part, RunRead):
@@ -254,9 +370,12 @@ class MapAverageMaker:
     def _add_run(self, read: RunRead) -> None:
         """Predict the maps of the run's halves, and write the files of the run."""
         if read.halves is not None:
-            self._halves = self._halves or (self._new_samples(), self._new_samples())
-            for samples, half in zip(self._halves, read.halves, strict=True):
-                self._predict(half, samples, read.summary.run.session)
+            if self._half_maps:
+                self._halves = self._halves or (self._new_samples(), self._new_samples())
+            self._in_halves = True
+            pairs = [pair for pair in (self._halves, self._explained[1:]) if pair]
+            for half, *own in zip(read.halves, *pairs, strict=True):
+                self._predict(half, own, read.summary.run.session)
         seconds, self._seconds = read.seconds + self._seconds, 0.0
         with self._clock.time("write"):
             self._files += self._writer.write_run(
@@ -264,13 +383,17 @@ class MapAverageMaker:
             )
         self._summaries.append(read.summary)
 
-    def _new_samples(self) -> Samples:
-        return Samples(self._model, MapAverage(by_dof=self.begun.planned.by_dof))
+    def _new_samples(self, model: ContributionModel | None = None) -> Samples:
+        """Make samples of the maps, or of what `model` predicts in their place."""
+        return Samples(model or self._model, MapAverage(by_dof=self.begun.planned.by_dof))
 
-    def _predict(self, connectome: Connectome, samples: Samples, session: str | None) -> None:
+    def _predict(
+        self, connectome: Connectome, samples: Sequence[Samples], session: str | None
+    ) -> None:
         start = time.perf_counter()
         with self._clock.time("network"):
-            samples.add(connectome, session)
+            for one in samples:
+                one.add(connectome, session)
         self._seconds += time.perf_counter() - start
 
     def leave_out(self, run: str, reason: str) -> None:
@@ -298,16 +421,27 @@ class MapAverageMaker:
             if self._halves is not None:
                 odd, even = (samples.average() for samples in self._halves)
                 halves = odd.mean, even.mean
+            explanation = self._explanation()
         estimate = _result(average, self._model, halves)
         with self._clock.time("write"):
             self._files += writer.write_average(
-                planned, estimate, runs=self._summaries, left_out=self._left_out
+                planned,
+                estimate,
+                runs=self._summaries,
+                left_out=self._left_out,
+                explanation=explanation,
             )
             writer.complete(planned, self.begun.inputs, self._files, runs=self._summaries)
         summary = _line(
             *(writer.choice.words, estimate, self._summaries), left_out=len(self._left_out)
         )
         return MadeAverage(tuple(self._notes()), summary)
+
+    def _explanation(self) -> Explanation | None:
+        if self._contributions is None:
+            return None
+        whole, odd, even = (samples.average() for samples in self._explained)
+        return self._contributions.explanation(whole, (odd, even) if self._in_halves else None)
 
     def _notes(self) -> list[str]:
         notes = [

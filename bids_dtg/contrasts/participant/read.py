@@ -39,7 +39,7 @@ class RunRead(RunPart):
 
     summary: RunSummary  # quality measures and decisions
     connectomes: RunConnectomes | None  # only if they are written
-    halves: tuple[Connectome, Connectome] | None  # odd and even, only if their maps are predicted
+    halves: tuple[Connectome, Connectome] | None  # odd and even, if something of them is predicted
     kept: tuple[Kept, ...]  # small files for the report
     seconds: float  # time for its connectomes
 
@@ -71,7 +71,8 @@ def read_run(run: RestRun, request: Request, reader: Reader, *, clock: Clock, se
         judged = reader.judge.judge(result.of_one_set(), measured.mask_overlap)
     summary = summarise(measured, judged, reader.bundle)
     halves = None
-    if wanted.half_maps and result.odd is not None and result.even is not None:
+    halved = wanted.half_maps or request.support is not None
+    if halved and result.odd is not None and result.even is not None:
         halves = (result.odd, result.even)
     connectomes = measured.connectomes if wanted.write_connectome else None
     with clock.time("details"):

@@ -13,11 +13,12 @@ from bids_dtg.bundles.store import note_on_namesakes
 from bids_dtg.cleaning.words import Lacking
 from bids_dtg.connectome.form import Form
 from bids_dtg.contrasts.bundle.bundle import ModelBundle
+from bids_dtg.contrasts.explanation import Support
 from bids_dtg.contrasts.panels.background import keep_template
 from bids_dtg.contrasts.panels.presentation import PRESENTATION
 from bids_dtg.contrasts.participant.measure import Reader
 from bids_dtg.contrasts.participant.model import Model, bytes_needed, obtain_bundle
-from bids_dtg.contrasts.participant.outputs.choice import REGIONS, Choice
+from bids_dtg.contrasts.participant.outputs.choice import EXPLANATION, REGIONS, Choice
 from bids_dtg.contrasts.participant.outputs.half_widths import check_level
 from bids_dtg.contrasts.participant.outputs.layers import deviation_note
 from bids_dtg.contrasts.participant.outputs.map_files import Origin
@@ -149,6 +150,11 @@ class Request(CallRequest):
         settings = self.settings
         return Choice.of(self.bundle.contrasts, settings.modelling.contrast, settings.outputs.write)
 
+    @cached_property
+    def support(self) -> Support | None:
+        """What contributions of ROIs are compared with, where they are to be explained."""
+        return self.bundle.support if EXPLANATION in self.choice.kinds else None
+
     @property
     def model_folder(self) -> Path:
         """The folder of the model."""
@@ -161,10 +167,20 @@ class Request(CallRequest):
             f"{card.name}: {card.notice}" if card.notice else None,
             note_on_namesakes(settings.inputs.model),
             deviation_note(self.bundle),
+            self._explanation_note(),
             device_note(settings.resources.device, self.device),
             None if card.part.cifti else atlases_note(settings.outputs.atlases, self.atlases),
         )
         return filter(None, found)
+
+    def _explanation_note(self) -> str | None:
+        if EXPLANATION not in self.choice.kinds or self.support is not None:
+            return None
+        return (
+            f"{EXPLANATION}: n/a, {self.bundle.card.name} carries nothing to explain differences "
+            "by: it was made by an earlier version, by too few people, or is of a kind whose maps "
+            "are no sum over ROIs"
+        )
 
     def dataset_words(self) -> DatasetWords:
         """Return the description of an output of maps by this model."""
@@ -255,7 +271,7 @@ class Request(CallRequest):
             self.settings.cleaning,
             device=self.device,
             threads=threads or self.capacity.threads,
-            every_part=outputs.write_connectome or outputs.half_maps
+            every_part=outputs.write_connectome or outputs.half_maps or self.support is not None
             if every_part is None
             else every_part,
             other_lengths=other_lengths,

@@ -128,7 +128,7 @@ smoothing_fwhm, dummy_scans, min_minutes, min_dof, interpolation
         dummy_scans: str = "auto",
         min_minutes: float = 4.0,
         min_dof: float = 20.0,
-        interpolation: Interpolation = "linear",
+        interpolation: Interpolation = "cubic",
     ) -> None:
         self.model = model
         self.denoise_strategy = denoise_strategy

@@ -61,8 +61,14 @@ class ParticipantWork(LevelWork):
             read_run(run, self._steps.request, self._steps.reader, clock=clock, send=send)
 
     def maker(self, begun: AverageBegun, clock: Clock) -> MapAverageMaker:
+        steps = self._steps
         return MapAverageMaker(
-            begun, model=self._steps.model, writer=self._steps.writer, clock=clock
+            begun,
+            model=steps.model,
+            writer=steps.writer,
+            clock=clock,
+            half_maps=steps.request.settings.outputs.half_maps,
+            support=steps.request.support,
         )
 
     def begin(self) -> None:

@@ -33,9 +33,10 @@ def draw_run(person: Person, frames: int, repetition_time_s: float, run: int = 0
     independent = correlated(rng.standard_normal((frames, p.networks)), persistence)
     series = independent @ person.series_mixing.T * amplitude[np.arange(frames) * states // frames]
     shared = p.global_signal * correlated(rng.standard_normal(frames), persistence)
-    noise = phantom.voxel_noise.noise(person.stream(Purpose.RUN_NOISE, segment=run), frames)
-    noise *= np.float32(p.voxel_noise)
-    motion = draw_motion(person.stream(Purpose.MOTION, segment=run), frames)
+    noise = person.rest_noise(Purpose.RUN_NOISE, frames, segment=run)
+    motion = draw_motion(
+        person.stream(Purpose.MOTION, segment=run), frames, level=person.measurement.motion
+    )
     nuisance_maps, nuisance = draw_nuisance(
         phantom.anatomy,
         phantom.stable_maps,

@@ -23,7 +23,7 @@ Array = NDArray[np.float32]
 Stage = Callable[[str, float], None]  # the current step, and the share that is done
 
 SESSIONS = ("test", "retest")
-SPACE = {"space": "MNI152NLin6Asym", "res": "2"}
+SPACE = "MNI152NLin6Asym"
 # Contents of the datasets, by folder.
 CONTENTS = {
     "fmriprep": "resting-state BOLD, as fMRIPrep leaves it",
@@ -109,7 +109,7 @@ def describe_datasets(
         )
         _write_participants(root, people)
     for name in ("statmaps", "truth"):
-        units = {"Units": "z", "SpatialReference": SPACE["space"], **marks()}
+        units = {"Units": "z", "SpatialReference": SPACE, **marks()}
         write_json(out / name / "statmap.json", {"Description": CONTENTS[name], **units})
 
 
@@ -121,7 +121,7 @@ def write_participant(out: Path, person: Person, *, plan: RunPlan, stage: Stage)
     out
         Output folder, as in `describe_datasets`.
     person
-        A person of a phantom with voxels of 2 mm.
+        A person of a phantom.
     plan
         Length and sampling of the resting run.
     stage
@@ -150,7 +150,8 @@ def _write_maps(root: Path, person: Person, maps: Array, session: str | None) ->
             "sub": participant_label(person.index),
             "ses": session,
             "task": contrast.task.lower(),
-            **SPACE,
+            "space": SPACE,
+            "res": places.grid.resolution,
             "contrast": contrast.label,
             "stat": "z",
             "desc": "truth" if session is None else None,

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import dataclasses
 from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bids_dtg.connectome.form import MARGINAL, Form
-from bids_dtg.contrasts.phantom.parameters import PhantomParameters
+from bids_dtg.contrasts.phantom.measurement import Measurement, map_noise, rest_noise, wide
+from bids_dtg.contrasts.phantom.parameters import VERSION_2, PhantomParameters
 from bids_dtg.contrasts.phantom.responses import (
     condition_gains,
     linear_responses,
@@ -20,14 +22,17 @@ from bids_dtg.contrasts.phantom.rest import (
     series_mixing,
     series_weights,
 )
-from bids_dtg.contrasts.phantom.structure import draw_structure, network_maps
+from bids_dtg.contrasts.phantom.structure import Foci, draw_structure, network_maps
 from bids_dtg.contrasts.phantom.tasks import condition_list, contrast_design
+from bids_dtg.contrasts.phantom.topography import envelope, folded, moved_foci, own_loadings
 from bids_dtg.phantom.anatomy import load_anatomy
 from bids_dtg.phantom.bold_run import brain_frames
 from bids_dtg.phantom.fields import SmoothField
 from bids_dtg.phantom.streams import Purpose, stream
 
 Array = NDArray[np.float32]
+
+_MIXED_SHARE = 0.2  # of the other networks that a ROI map has a part of
 
 
 class Phantom:
@@ -54,20 +59,63 @@ class Phantom:
     def __init__(
         self, parameters: PhantomParameters | None = None, seed: int = 0, block: int = 1
     ) -> None:
-        self.parameters = PhantomParameters() if parameters is None else parameters
+        self.parameters = VERSION_2 if parameters is None else parameters
         self.seed, self.block = seed, block
         self.anatomy = load_anatomy(block)
         grid, p = self.anatomy.grid, self.parameters
         self.voxel_noise = SmoothField.on(grid, p.voxel_noise_fwhm_mm)
         self.map_noise = SmoothField.on(grid, p.map_noise_fwhm_mm)
         self.stable_maps = SmoothField.on(grid, p.stable_fwhm_mm)
-        self.structure = draw_structure(p, seed, load_anatomy(1), self.stable_maps)
+        self.own_field = SmoothField.on(grid, p.topography_fwhm_mm)
+        fine = load_anatomy(1)
+        self.structure = draw_structure(p, seed, fine, self.stable_maps)
+        self.fine_anatomy = fine  # where foci lie at any voxel size
         self.design = contrast_design().astype(np.float32)
 
     @cached_property
-    def roi_maps(self) -> Array:
+    def group_maps(self) -> Array:
         """The group's network maps, (networks, grey voxels); 0 elsewhere in the brain."""
-        return network_maps(self.structure.foci, self.anatomy.grid, self.anatomy.grey)
+        return self._group(self.structure.foci)
+
+    @cached_property
+    def roi_maps(self) -> Array:
+        """The maps that models read, (networks, grey voxels): like the group's, not the same."""
+        p, foci = self.parameters, self.structure.foci
+        if not (p.roi_misfit_mm or p.roi_mixing):
+            return self.group_maps
+        rng = stream(self.seed, Purpose.ROI_MISFIT)
+        misfit = p.roi_misfit_mm * rng.standard_normal(foci.centre_mm.shape)
+        mixing = p.roi_mixing * rng.standard_normal((p.networks, p.networks))
+        mixing *= rng.random(mixing.shape) < _MIXED_SHARE
+        maps = self._group(dataclasses.replace(foci, centre_mm=foci.centre_mm + misfit))
+        mixed: Array = maps + mixing.astype(np.float32) @ maps
+        return np.maximum(mixed, np.float32(0))
+
+    def _group(self, foci: Foci) -> Array:
+        maps = network_maps(foci, self.anatomy.grid, self.anatomy.grey)
+        return maps if self.roughness is None else maps * self.roughness
+
+    @cached_property
+    def roughness(self) -> Array | None:
+        """Factor on all people's network maps, (networks, grey voxels); None: 1."""
+        p = self.parameters
+        if not p.log_roughness:
+            return None
+        drawn = self.own_field.draw(stream(self.seed, Purpose.ROUGHNESS), p.networks)
+        factor: Array = np.exp(np.float32(p.log_roughness) * drawn[:, self.anatomy.grey])
+        return factor
+
+    @cached_property
+    def topography_sd(self) -> Array:
+        """The sd of people's own loadings, (networks, grey voxels)."""
+        return envelope(self.parameters, self.group_maps)
+
+    @cached_property
+    def motion_map(self) -> Array:
+        """What motion leaves in the signals of all people, (*lattice)."""
+        noise = self.voxel_noise.noise(stream(self.seed, Purpose.MOTION_MAP), 1)
+        drawn: Array = wide(noise)[0]
+        return drawn
 
     @cached_property
     def series_weights(self) -> Array:
@@ -104,6 +152,17 @@ class Person:
         self._shift_mm = p.shift_mm * self._part_of_traits(s.shift_traits, rng)
         self._log_extent = p.log_extent * self._part_of_traits(s.extent_traits, rng)
         self._log_strength = p.log_strength * self._part_of_traits(s.strength_traits, rng)
+        if p.log_amplitude:
+            self._log_strength += p.log_amplitude * self.stream(Purpose.AMPLITUDE).standard_normal()
+        if p.moved_share:
+            self._shift_mm = self._shift_mm + moved_foci(
+                p.moved_share,
+                s.foci.centre_mm,
+                phantom.fine_anatomy,
+                self.stream(Purpose.TOPOLOGY),
+            )
+        drawn = self.stream(Purpose.MEASUREMENT)
+        self.measurement = Measurement.draw(p, self.traits, drawn)
 
     def stream(self, purpose: Purpose, session: int = 0, segment: int = 0) -> np.random.Generator:
         """Open one of the person's random streams."""
@@ -127,14 +186,36 @@ class Person:
         return drawn
 
     def _maps(self, further_shift_mm: NDArray[np.float64] | float = 0.0) -> Array:
-        return network_maps(
-            self.phantom.structure.foci,
-            self.phantom.anatomy.grid,
-            self.phantom.anatomy.grey,
+        phantom = self.phantom
+        maps = network_maps(
+            phantom.structure.foci,
+            phantom.anatomy.grid,
+            phantom.anatomy.grey,
             shift_mm=self._shift_mm + further_shift_mm,
             log_extent=self._log_extent,
             log_strength=self._log_strength,
         )
+        if phantom.roughness is not None:
+            maps *= phantom.roughness
+        if phantom.parameters.topography:
+            maps += self._own_loadings
+        return maps if self._folded is None else maps[:, self._folded]
+
+    @cached_property
+    def _own_loadings(self) -> Array:
+        phantom = self.phantom
+        grey, rng = phantom.anatomy.grey, self.stream(Purpose.TOPOGRAPHY)
+        strength = np.exp(self._log_strength).astype(np.float32)[:, None]
+        return own_loadings(strength * phantom.topography_sd, phantom.own_field, grey, rng)
+
+    @cached_property
+    def _folded(self) -> NDArray[np.intp] | None:
+        folds = self.phantom.parameters.folds
+        if not folds:
+            return None
+        rng, everywhere = self.stream(Purpose.FOLDS), self.phantom.fine_anatomy.places.points
+        centres = everywhere[rng.integers(len(everywhere), size=folds)]
+        return folded(self.phantom.anatomy.places.points, centres, rng)
 
     @cached_property
     def network_maps(self) -> Array:
@@ -144,7 +225,9 @@ class Person:
     @cached_property
     def series_mixing(self) -> NDArray[np.float64]:
         """Correlations of the person's networks at rest, (networks, networks)."""
-        return series_mixing(self.phantom.parameters, self.phantom.structure, self.traits)
+        p = self.phantom.parameters
+        own = self.stream(Purpose.OWN_MODES).standard_normal((p.networks, p.own_modes))
+        return series_mixing(p, self.phantom.structure, self.traits, own)
 
     def connectome(self, session: int, segment: int, form: Form = MARGINAL) -> Array:
         """Simulate one segment of rest and return its connectome, (networks, voxels)."""
@@ -161,12 +244,31 @@ class Person:
         phantom, p = self.phantom, self.phantom.parameters
         rng = self.stream(Purpose.SERIES, session, segment)
         series, shared = draw_series(p, self.series_mixing, rng, p.samples)
-        rng = self.stream(Purpose.VOXEL_NOISE, session, segment)
-        noise = np.float32(p.voxel_noise) * phantom.voxel_noise.noise(rng, p.samples)
+        noise = self.rest_noise(Purpose.VOXEL_NOISE, p.samples, session, segment)
         blocks = brain_frames(
             self.network_maps, series, shared, noise, phantom.anatomy, phantom.voxel_noise
         )
         return np.concatenate(list(blocks))
+
+    def rest_noise(
+        self, purpose: Purpose, frames: int, session: int = 0, segment: int = 0
+    ) -> Array:
+        """Draw the noise of a segment or a run, (frames, *lattice); see `measurement.rest_noise`.
+
+        Parameters
+        ----------
+        purpose
+            The stream of the voxels' own noise.
+        frames, session, segment
+            Their number, and of which session and segment or run they are.
+        """
+        phantom = self.phantom
+        streams = (
+            self.stream(purpose, session, segment),
+            self.stream(Purpose.TAILS, session, segment),
+        )
+        field, noise_of = phantom.voxel_noise, self.measurement
+        return rest_noise(phantom.parameters, field, noise_of, streams, phantom.motion_map, frames)
 
     def segments(self, n: int | None = None, session: int = 0) -> Array:
         """Return the connectomes of the first n segments, (n, networks, voxels)."""
@@ -196,11 +298,13 @@ class Person:
 
     def measured_maps(self, session: int) -> Array:
         """Measure the contrast maps once, as z statistics, (contrasts, voxels)."""
-        p, rng = self.phantom.parameters, self.stream(Purpose.MAP_NOISE, session)
-        level = np.exp(p.log_map_noise * rng.standard_normal())
-        field = self.phantom.map_noise
-        noise = field.draw(rng, len(condition_list()))[:, self.phantom.anatomy.grey]
-        return self.phantom.design @ (self.responses + np.float32(level) * noise)
+        phantom = self.phantom
+        streams = self.stream(Purpose.MAP_NOISE, session), self.stream(Purpose.MAP_TAILS, session)
+        conditions = len(condition_list())
+        noise = map_noise(
+            phantom.parameters, phantom.map_noise, self.measurement, streams, conditions
+        )
+        return phantom.design @ (self.responses + noise[:, phantom.anatomy.grey])
 
     def knowable_maps(self, draws: int = 20) -> Array:
         """Return the best possible prediction of the maps from rest, (contrasts, voxels).

@@ -35,7 +35,7 @@ def network_responses(
     summed = (structure.weights * gain).astype(np.float32) @ maps
     level = np.float32(parameters.saturation)
     first, second = structure.pairs.T
-    overlap = np.sqrt(maps[first] * maps[second])
+    overlap = np.sqrt(np.maximum(maps[first] * maps[second], 0))
     responses: Array = level * np.tanh(summed / level)
     responses += structure.pair_weights.astype(np.float32) @ overlap
     return responses

@@ -14,15 +14,20 @@ Array = NDArray[np.float32]
 
 
 def series_mixing(
-    parameters: PhantomParameters, structure: Structure, traits: NDArray[np.float64]
+    parameters: PhantomParameters,
+    structure: Structure,
+    traits: NDArray[np.float64],
+    own_modes: NDArray[np.float64],
 ) -> NDArray[np.float64]:
     """Return L (networks, networks), which mixes independent series into a person's.
 
-    L Lᵀ is the correlation matrix of BBᵀ + I + δ² U(t)U(t)ᵀ.
+    L Lᵀ is the correlation matrix of BBᵀ + I + δ² U(t)U(t)ᵀ + ω² VVᵀ, with V the modes
+    (networks, modes) that the person alone has.
     """
     modes = structure.loadings
     own = parameters.trait_coupling * (structure.trait_loadings @ traits)
     covariance = modes @ modes.T + np.eye(len(modes)) + own @ own.T
+    covariance += parameters.own_coupling**2 * (own_modes @ own_modes.T)
     sd = np.sqrt(np.diagonal(covariance))
     return np.linalg.cholesky(covariance / np.outer(sd, sd))
 
@@ -48,13 +53,13 @@ def draw_series(
     return (independent @ mixing.T * state).astype(np.float32), shared.astype(np.float32)
 
 
-def series_weights(group_maps: Array, anatomy: Anatomy) -> Array:
-    """Return the pseudo-inverse of the group's demeaned maps, (networks, brain voxels).
+def series_weights(roi_maps: Array, anatomy: Anatomy) -> Array:
+    """Return the pseudo-inverse of the demeaned ROI maps, (networks, brain voxels).
 
     The first stage of dual regression; maps are 0 outside grey matter.
     """
-    maps = np.zeros((len(group_maps), np.count_nonzero(anatomy.brain)))
-    maps[:, anatomy.grey_in_brain] = group_maps
+    maps = np.zeros((len(roi_maps), np.count_nonzero(anatomy.brain)))
+    maps[:, anatomy.grey_in_brain] = roi_maps
     maps -= maps.mean(axis=1, keepdims=True)
     return np.linalg.solve(maps @ maps.T, maps).astype(np.float32)
 

@@ -13,6 +13,7 @@ from bids_dtg.cohort.seen_people import TRAINED, labels_alone, say_left_out
 from bids_dtg.dynamics.bundle.bundle import NetworkBundle, load_network_bundle
 from bids_dtg.dynamics.bundle.fits import SAME_TR, SeriesBundle
 from bids_dtg.dynamics.bundle.linear import LinearBundle, load_linear_bundle
+from bids_dtg.dynamics.bundle.named import NamedBundle, load_named_bundle
 from bids_dtg.dynamics.panels.presentation import PRESENTATION
 from bids_dtg.dynamics.participant.people import NetworkPeople, session_words
 from bids_dtg.errors import DatasetError
@@ -245,16 +246,11 @@ class NetworkAnalysis(SeriesAnalysis[NetworkBundle]):
         return frozenset(self.bundle.in_training_set(self.people.labels, self.data_set))
 
 
-class LinearAnalysis(SeriesAnalysis[LinearBundle]):
-    """One call of an analysis of linear cores."""
+class QuickAnalysis(SeriesAnalysis[AnyModel]):
+    """One call of an analysis of models that are trained in each fold of people."""
 
     @classmethod
-    def load(cls, name: str) -> LinearBundle:
-        """Return the linear core that ``--model`` names."""
-        return load_linear_bundle(name)
-
-    @classmethod
-    def gather(cls, settings: Settings, bundle: LinearBundle | None) -> NetworkPeople:
+    def gather(cls, settings: Settings, bundle: AnyModel | None) -> NetworkPeople:
         """Find people with series, and refuse series of another atlas."""
         atlas = "" if bundle is None else bundle.part.atlas
         people = NetworkPeople.prepare(settings, None, atlas, connected=False)
@@ -279,6 +275,24 @@ class LinearAnalysis(SeriesAnalysis[LinearBundle]):
         """
         self._require_fitting()
         return self._with_rest(self.people.labels, "nobody")
+
+
+class LinearAnalysis(QuickAnalysis[LinearBundle]):
+    """One call of an analysis of linear cores."""
+
+    @classmethod
+    def load(cls, name: str) -> LinearBundle:
+        """Return the linear core that ``--model`` names."""
+        return load_linear_bundle(name)
+
+
+class NamedAnalysis(QuickAnalysis[NamedBundle]):
+    """One call of an analysis of named models."""
+
+    @classmethod
+    def load(cls, name: str) -> NamedBundle:
+        """Return the named model that ``--model`` names."""
+        return load_named_bundle(name)
 
 
 def _folder_of(path: Path | None) -> Path | None:

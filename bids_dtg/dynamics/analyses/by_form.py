@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bids_dtg.bundles.bundle import kind_of
 from bids_dtg.cohort.folds import model_given, refuse_model
-from bids_dtg.dynamics.forms import AMORTISED, FORMS, LINEAR, Form
+from bids_dtg.dynamics.forms import AMORTISED, FORMS, LINEAR, NAMED, Form
 from bids_dtg.errors import SettingsError
 from bids_dtg.extras import require
 from bids_dtg.settings import OPTIONS, Settings
@@ -85,9 +85,16 @@ def _check_folds(form: Form, settings: Settings) -> None:
     if settings.statistics.folds is None:
         return
     refuse_model(settings)
-    if LINEAR not in form.recipes:
+    if settings.modelling.add_sums:
+        raise SettingsError(
+            "--add-sums was given with --folds",
+            expected="one of them: the people of sums are in no fold",
+        )
+    if not form.quick:
         raise SettingsError(
             f"--folds was given with --recipe {settings.modelling.recipe}",
-            expected=f"--recipe {LINEAR}: {form.words} takes hours of training in each fold",
+            expected="--recipe "
+            + " or ".join([LINEAR, *NAMED])
+            + f": {form.words} takes hours of training in each fold",
             remedy="train it on the set training of --split-file, and evaluate it on the others",
         )

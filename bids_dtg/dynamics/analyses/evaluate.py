@@ -39,9 +39,13 @@ from bids_dtg.dynamics.analyses.latents import (
     held_out_words,
     in_words,
     kl_table,
+    person_scatters,
+    person_table,
     positions_of,
     retest_rows,
 )
+from bids_dtg.dynamics.analyses.state_plane import StatePlane
+from bids_dtg.dynamics.analyses.sweeps import sweep_lines, sweep_table, swept
 from bids_dtg.dynamics.analyses.unseen import (
     UNSEEN,
     few_people_notices,
@@ -55,6 +59,7 @@ from bids_dtg.dynamics.model import GenerativeModel
 from bids_dtg.dynamics.networks import Networks
 from bids_dtg.dynamics.parameter_effects import parameter_effects
 from bids_dtg.dynamics.parameters import Alignment
+from bids_dtg.dynamics.recipe import Recipe
 from bids_dtg.inputs.regions.maps import read_region_maps
 from bids_dtg.notices import counted, say
 from bids_dtg.report.flags import Flag
@@ -75,6 +80,7 @@ _CAN_WRITE = (
     *("desc-connectivity_scores", "desc-predictive_checks", "desc-parameters_kl"),
     *("desc-features_regressions", "desc-parameters_roles", "desc-parameters_retest"),
     *("desc-series_elbo", "desc-unseen_scores", "desc-fcd_distances", EXCLUDED),
+    *("desc-states_paths", "desc-parameters_sweeps", "desc-people_parameters"),
 )
 _CHECKS = (
     Column("measure", "Name of the measure"),
@@ -175,7 +181,8 @@ def run_evaluation(settings: Settings) -> int:
         sections = [*simulated.sections]
         if unseen:
             sections += _unseen(judged, simulated, seen, seed=settings.modelling.seed)
-        sections += _parameters(judged, maps)
+        sections += _states(judged, settings.modelling.seed)
+        sections += _parameters(judged, maps, seed=settings.modelling.seed)
         if not unseen:
             sections += _held_out(judged)
         rows = [scored.row for scored in simulated.scored]
@@ -390,19 +397,36 @@ def _fit_table(scores: ResultTable, sessions: Sequence[str]) -> Table:
     )
 
 
-def _parameters(judged: Judged, maps: Mapping[str, Values]) -> tuple[PageSection, ...]:
+def _states(judged: Judged, seed: int) -> tuple[PageSection, ...]:
+    """Compare inferred with simulated states of one person; nothing of a model with one state."""
+    plane = StatePlane.of(judged.model, judged.networks, judged.inferred, judged.known, seed)
+    if plane is None:
+        return ()
+    judged.analysis.results.table("desc-states_paths", plane.table())
+    return (plane.section(),)
+
+
+def _parameters(
+    judged: Judged, maps: Mapping[str, Values], *, seed: int
+) -> tuple[PageSection, ...]:
     """Evaluate parameters: their use, features and maps, agreement between sessions."""
     analysis, networks = judged.analysis, judged.networks
     say("comparing parameters with features and maps")
     kl = kl_table(judged.inferred.region, judged.alignment)
     features = feature_table(networks, judged.theta, maps, positions_of(networks.regions))
-    effects = effect_table(parameter_effects(judged.model, networks), judged.alignment)
+    found = parameter_effects(judged.model, networks)
+    effects, tr = effect_table(found, judged.alignment), networks.tr_seconds
+    sweeps = swept(judged.model, found, judged.alignment, tr, seed=seed)
+    people = person_table(networks, judged.inferred.person)
+    of_people = judged.model.recipe.person_parameters
     retest = ResultTable(RETEST, _retest(judged), "The same people in another session")
     for name, table in {
         "desc-parameters_kl": kl,
         "desc-features_regressions": features,
         "desc-parameters_roles": effects,
         "desc-parameters_retest": retest,
+        "desc-parameters_sweeps": sweep_table(sweeps, judged.alignment, tr),
+        **({"desc-people_parameters": people} if of_people else {}),
     }.items():
         analysis.results.table(name, table)
     return (
@@ -419,6 +443,7 @@ def _parameters(judged: Judged, maps: Mapping[str, Values]) -> tuple[PageSection
                 "and that with the network input explain without any model.",
                 "Effects: Spearman's rho and slopes of 1,000 simulated regions with parameters "
                 "drawn from the prior, all with the same network input.",
+                *_person_words(judged.model.recipe),
             ),
             tables=(
                 table_of(
@@ -435,7 +460,19 @@ def _parameters(judged: Judged, maps: Mapping[str, Values]) -> tuple[PageSection
                     in_words(retest, "value"),
                 ),
             ),
+            lines=sweep_lines(sweeps, judged.alignment, tr),
+            scatters=person_scatters(people, of_people),
         ),
+    )
+
+
+def _person_words(recipe: Recipe) -> tuple[str, ...]:
+    """Explain why people's parameters stay at the prior, where the recipe has it so."""
+    if not recipe.person_parameters or recipe.person_penalty <= 1:
+        return ()
+    return (
+        "The recipe has people's parameters in name only: their divergence from the prior counts "
+        f"{recipe.person_penalty:g} times, so all are close to 0.",
     )
 
 

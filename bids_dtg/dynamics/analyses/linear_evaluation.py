@@ -1,25 +1,30 @@
-"""Evaluate a linear core on people it has not seen, or by folds over people."""
+"""Evaluate a linear core or a named model on people it has not seen, or by folds over people."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
 
+from bids_dtg.bundles.bundle import kind_of
 from bids_dtg.cohort.column import BY_PEOPLE, T_INTERVAL, Column
 from bids_dtg.cohort.folds import FOLDS, draw_folds
 from bids_dtg.cohort.result_table import ResultTable
 from bids_dtg.cohort.seen_people import EXCLUDED, SEEN, left_out_table, seen_on_page
-from bids_dtg.dynamics.analyses.analysis import LinearAnalysis
+from bids_dtg.dynamics.analyses.analysis import LinearAnalysis, NamedAnalysis, QuickAnalysis
 from bids_dtg.dynamics.analyses.linear_simulation import sessions_of
 from bids_dtg.dynamics.analyses.linear_training import TrainingPeople, require_enough
+from bids_dtg.dynamics.analyses.named_training import make_bank_of, require_frames, require_small
 from bids_dtg.dynamics.analyses.unseen import few_people_notices
+from bids_dtg.dynamics.bundle.kind import NAMED_DYNAMICS
+from bids_dtg.dynamics.bundle.named import NamedBundle
 from bids_dtg.dynamics.effective_connectivity import EffectiveModel, everywhere
 from bids_dtg.dynamics.intervals import LEVEL, Held, Spreads, held_by
 from bids_dtg.dynamics.judging.describers import (
     DESCRIBERS,
     MODEL,
+    NAMED,
     SIMULATIONS,
     STEPS,
     JudgedPerson,
@@ -27,6 +32,7 @@ from bids_dtg.dynamics.judging.describers import (
     judge_people,
 )
 from bids_dtg.dynamics.linear import LinearModel, fit_linear
+from bids_dtg.dynamics.named import NAMED as NAMED_MODELS
 from bids_dtg.dynamics.networks import PeopleSeries, standardised
 from bids_dtg.dynamics.retest import covariances_of
 from bids_dtg.errors import DatasetError
@@ -113,7 +119,12 @@ def run_linear_evaluation(settings: Settings) -> int:
     """
     if settings.statistics.folds is not None:
         return _by_folds(settings)
-    analysis = LinearAnalysis.prepare(settings, "evaluation", _SCORES, _HELD, EXCLUDED)
+    files = ("evaluation", _SCORES, _HELD, EXCLUDED)
+    analysis: NamedAnalysis | LinearAnalysis
+    if kind_of(settings.inputs.model) == NAMED_DYNAMICS.name:
+        analysis = NamedAnalysis.prepare(settings, *files)
+    else:
+        analysis = LinearAnalysis.prepare(settings, *files)
     labels, seen = analysis.others()
     bundle = analysis.bundle
     assert bundle is not None
@@ -129,34 +140,46 @@ def run_linear_evaluation(settings: Settings) -> int:
         analysis.describe()
         first, again, which = _both(list(sessions_of(analysis, labels).items()))
         say(f"judging {counted(len(first.people), 'participant')}")
-        model = bundle.model()
-        effective = bundle.effective() if _is_quick(analysis) else None
-        seed = settings.modelling.seed
-        judged = [*judge_people(model, first, again, seed=seed, effective=effective)]
-        held = held_of(model, bundle.part.spreads, first, again)
+        seed, words = settings.modelling.seed, ""
+        if isinstance(bundle, NamedBundle):
+            model, held, words = bundle.linear_model(), [], bundle.part.model.words
+            bundle.require_length(first.frames)
+            judged = [*judge_people(model, first, again, seed=seed, bank=bundle.bank())]
+        else:
+            model = bundle.model()
+            effective = bundle.effective() if _is_quick(analysis) else None
+            judged = [*judge_people(model, first, again, seed=seed, effective=effective)]
+            held = held_of(model, bundle.part.spreads, first, again)
         if seen:
             analysis.results.table(EXCLUDED, left_out_table(dict.fromkeys(seen, SEEN)))
         who = f"{bundle.card.name} {bundle.card.version}, evaluated on "
         who += f"{counted(len(judged), 'participant')} outside its training set"
         notice = [Flag("warning", bundle.card.notice)] if bundle.card.notice else []
-        _write(analysis, judged, held, f"{who}.{seen_on_page(seen)} {which}", notice)
+        _write(analysis, judged, held, (f"{who}.{seen_on_page(seen)} {which}", words), notice)
     return 0
 
 
 def _by_folds(settings: Settings) -> int:
     """Train on all folds of people but one, and judge by that one, in turn."""
+    recipe = settings.modelling.recipe
+    row = NAMED_MODELS.get(recipe)
     analysis = LinearAnalysis.prepare(settings, FOLDS, _SCORES, _HELD)
     people = analysis.people
+    if row is not None:
+        require_small(people)
     labels = tuple(label for label in people.split.everybody if label in _with_first(analysis))
     groups = draw_folds(settings, labels, people.families)
     fewest = len(labels) - max(len(group) for group in groups)
-    require_enough(fewest, f"to be trained on beside a fold ({len(groups)} folds)")
+    who = f"to be trained on beside a fold ({len(groups)} folds)"
+    require_enough(fewest, who, remedy="scan more people, or give more folds")
     if settings.behaviour.dry_run:
         return analysis.print_plan(f"scores of {len(groups)} folds and a page", labels)
     with analysis.results.begun():
         analysis.describe()
         sessions = sessions_of(analysis, labels)
         first, again, which = _both(list(sessions.items()))
+        if row is not None:
+            require_frames(first.frames, "what a person is known by (half of the only session)")
         name, *further = sessions
         others = {session: sessions[session].people for session in further}
 
@@ -179,12 +202,18 @@ def _by_folds(settings: Settings) -> int:
             )
             here = [label for label in group if label in first.people]
             effective = _effective(analysis, model, training) if quick else None
+            bank = None
+            if row is not None:
+                bank = make_bank_of(people, recipe, (name, first.frames), training, seed, checks=0)
             judged += judge_people(
-                model, first.of(here), again.of(here), seed=seed, effective=effective
+                *(model, first.of(here), again.of(here)), seed=seed, effective=effective, bank=bank
             )
-            held += held_of(model, spreads, first.of(here), again.of(here))
-        who = f"Linear cores of {len(groups)} folds, {counted(len(judged), 'participant')}"
-        _write(analysis, judged, held, f"{who} of {analysis.data_set}. {which}", [])
+            if row is None:
+                held += held_of(model, spreads, first.of(here), again.of(here))
+        what = "Linear cores" if row is None else f"Fits of {row.words}"
+        who = f"{what} of {len(groups)} folds, {counted(len(judged), 'participant')}"
+        words = "" if row is None else row.words
+        _write(analysis, judged, held, (f"{who} of {analysis.data_set}. {which}", words), [])
     return 0
 
 
@@ -192,7 +221,7 @@ def _with_first(analysis: LinearAnalysis) -> frozenset[str]:
     return frozenset(analysis.people.of_session(analysis.session))
 
 
-def _is_quick(analysis: LinearAnalysis) -> bool:
+def _is_quick(analysis: QuickAnalysis[Any]) -> bool:
     """Return whether effective connectivity takes seconds; else report that it is left out."""
     regions = len(analysis.people.regions)
     if regions > _MOST_REGIONS:
@@ -243,24 +272,28 @@ def _part(people: PeopleSeries, frames: slice) -> PeopleSeries:
     )
 
 
-def _rows(judged: Sequence[JudgedPerson]) -> list[dict[str, Any]]:
-    """Return a row of each describer that all people have."""
+def _rows(judged: Sequence[JudgedPerson], named: str) -> list[dict[str, Any]]:
+    """Return a row of each describer that all people have; `named`: words of a named model."""
     rows = []
-    ours = np.array([person.scores[MODEL].fit for person in judged])
+    model = NAMED if named else MODEL
+    ours = np.array([person.scores[model].fit for person in judged])
     for describer in DESCRIBERS:
         if any(describer.name not in person.scores for person in judged):
             continue
         scores = [person.scores[describer.name] for person in judged]
         fits = np.array([own.fit for own in scores])
         residuals = np.array([own.residual for own in scores])
-        row: dict[str, Any] = {"name": describer.name, "words": describer.words}
-        row |= {"what": describer.what, "people": len(judged), "fit": bootstrap_interval(fits)}
-        if describer.name != MODEL:
+        words = named if describer.name == NAMED else describer.words
+        row: dict[str, Any] = {"name": describer.name, "words": words}
+        what = "baseline" if describer.name == MODEL != model else describer.what
+        row |= {"what": what, "people": len(judged), "fit": bootstrap_interval(fits)}
+        if describer.name != model:
             found = judge_differences(ours - fits)
             row |= {**found.columns("advantage_fit"), "verdict_fit": found.word}
         if np.isfinite(residuals).all():  # the mean differs from itself in nothing
             row["residual"] = bootstrap_interval(residuals)
-        row["identified"] = wilson_interval(identified(judged, describer.name), len(judged))
+        if len(judged) > 1:  # nobody can be mixed up with nobody else
+            row["identified"] = wilson_interval(identified(judged, describer.name), len(judged))
         for number, step in enumerate(STEPS):
             row[f"r2_{step}"] = float(np.mean([own.r2[number] for own in scores]))
         row["nll_1"] = float(np.mean([own.nll for own in scores]))
@@ -287,29 +320,31 @@ def _held_rows(held: Sequence[Held]) -> list[dict[str, object]]:
     rows: list[dict[str, object]] = []
     for name in ("transition", "covariance", "different"):
         values = np.array([getattr(own, name) for own in held])
-        if np.isfinite(values).all():
+        if len(values) and np.isfinite(values).all():
             sd = float(values.std(ddof=1)) if len(values) > 1 else None
             rows.append({"name": name, "share": bootstrap_interval(values), "sd": sd})
     return rows
 
 
 def _write(
-    analysis: LinearAnalysis,
+    analysis: QuickAnalysis[Any],
     judged: Sequence[JudgedPerson],
     held: Sequence[Held],
-    lead: str,
+    words: tuple[str, str],
     flags: list[Flag],
 ) -> None:
+    """Write tables and a page; `words`: the page's lead, and what a named model is."""
+    lead, named = words
     intervals = ResultTable(
         _INTERVALS, _held_rows(held), "What 95 % intervals from one session hold: a row a kind"
     )
-    rows = _rows(judged)
+    rows = _rows(judged, named)
     table = ResultTable(_COLUMNS, rows, "What is said of another session: a row a model")
     for row in rows:
-        say(f"functional connectivity of another session, {row['name']}: {row['fit'].mean:.3f}")
+        say(f"functional connectivity of another session, {row['words']}: {row['fit'].mean:.3f}")
     better = [(row["words"], "fit") for row in rows if row.get("verdict_fit") == WORSE]
     analysis.write(
-        {_SCORES: table, _HELD: intervals},
+        {_SCORES: table, **({_HELD: intervals} if held else {})},
         AnalysisPageFacts(
             title=analysis.results.title,
             index=f"../../{INDEX}",
@@ -334,18 +369,23 @@ def _write(
                         ),
                     ),
                 ),
-                PageSection(
-                    title="Intervals",
-                    text=(
-                        "Transition and covariance: share of entries of the person's other "
-                        "session, on its own, that lie within their "
-                        f"{100 * LEVEL:.0f} % interval from the first one. Different: share of "
-                        "effects between regions whose interval leaves out the training people's "
-                        f"effect; up to {100 * (1 - LEVEL):.0f} % would by chance.",
-                    ),
-                    tables=(intervals.on_page("What intervals hold"),),
-                ),
+                *_held_section(intervals),
             ),
         ),
     )
     say(f"tables: {analysis.results.path}")
+
+
+def _held_section(intervals: ResultTable) -> Iterator[PageSection]:
+    if intervals.rows:
+        yield PageSection(
+            title="Intervals",
+            text=(
+                "Transition and covariance: share of entries of the person's other "
+                "session, on its own, that lie within their "
+                f"{100 * LEVEL:.0f} % interval from the first one. Different: share of "
+                "effects between regions whose interval leaves out the training people's "
+                f"effect; up to {100 * (1 - LEVEL):.0f} % would by chance.",
+            ),
+            tables=(intervals.on_page("What intervals hold"),),
+        )

@@ -13,10 +13,10 @@ from bids_dtg.cohort.column import Column
 from bids_dtg.cohort.model_analysis import MODEL
 from bids_dtg.cohort.result_table import ResultTable
 from bids_dtg.dynamics.analyses.analysis import LinearAnalysis
+from bids_dtg.dynamics.bundle.core import CoreFacts
 from bids_dtg.dynamics.bundle.linear import (
     FittedLinear,
     LinearBundle,
-    LinearFacts,
     write_linear_bundle,
 )
 from bids_dtg.dynamics.bundle.sums import SUMS, SumsSpace, other_sums, write_sums
@@ -55,6 +55,7 @@ _CAN_WRITE = (
     *("desc-strengths_scores", "desc-minutes_scores", "desc-features_scores"),
 )
 _FEWEST_OWN = 2  # people of one's own, where sums of other sites are added
+_MORE_PEOPLE = "scan more people, or add sums of other sites (--add-sums)"
 _AT_ONCE = 20  # people whose series are in memory together
 _STRENGTHS = (
     Column("frames", "Frames of a person that the training people's mean counts as much as"),
@@ -219,7 +220,7 @@ class TrainingPeople:
         return find_retest(model, sums, self.read(self.session, some), self.read(again, some), seed)
 
 
-def require_enough(people: int, words: str, others: int = 0) -> None:
+def require_enough(people: int, words: str, others: int = 0, remedy: str = _MORE_PEOPLE) -> None:
     """Refuse fewer people than a linear core is trained on.
 
     Parameters
@@ -228,6 +229,8 @@ def require_enough(people: int, words: str, others: int = 0) -> None:
         How many there are, and who they are, for the error.
     others
         Number of people in sums of other sites.
+    remedy
+        What to do, for the error.
 
     Raises
     ------
@@ -243,13 +246,13 @@ def require_enough(people: int, words: str, others: int = 0) -> None:
     raise SettingsError(
         there + (f" and {others} in other sites' sums" if others else ""),
         expected=f"{expected}: a linear core is shrunk to their mean",
-        remedy="scan more people, or add sums of other sites (--add-sums)",
+        remedy=remedy,
     )
 
 
-def _facts(analysis: LinearAnalysis, session: str, fitted: FittedLinear) -> LinearFacts:
+def _facts(analysis: LinearAnalysis, session: str, fitted: FittedLinear) -> CoreFacts:
     source = analysis.people.source
-    return LinearFacts(
+    return CoreFacts(
         name=analysis.name,
         recipe_name=LINEAR,
         session=session,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import sys
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,11 +15,20 @@ from bids_dtg.cohort.basis import BUNDLE, CHECKPOINTS
 from bids_dtg.cohort.column import Column
 from bids_dtg.cohort.model_analysis import MODEL
 from bids_dtg.cohort.result_table import ResultTable
+from bids_dtg.dynamics.amortised import AmortisedModel
 from bids_dtg.dynamics.analyses.analysis import NetworkAnalysis
 from bids_dtg.dynamics.analyses.latents import PARTICIPANT, held_out_words, in_words, kl_table
-from bids_dtg.dynamics.bundle.bundle import NetworkFacts, discard_shorter, write_network_bundle
+from bids_dtg.dynamics.analyses.trust import NAME, SCORES, TRUST, trust_flags, trust_of
+from bids_dtg.dynamics.bundle.bundle import (
+    NetworkFacts,
+    discard_shorter,
+    load_network_bundle,
+    write_network_bundle,
+)
+from bids_dtg.dynamics.calibration import CHECKS, Calibration
 from bids_dtg.dynamics.fitting import Fitted, fit, require_continuable
 from bids_dtg.dynamics.inference import Inferred, alignment_of, infer
+from bids_dtg.dynamics.known_sessions import simulate_known
 from bids_dtg.dynamics.networks import Networks
 from bids_dtg.dynamics.parameters import Alignment
 from bids_dtg.dynamics.participant.people import session_words
@@ -37,7 +47,7 @@ from bids_dtg.training.loop import Workplace
 
 _CAN_WRITE = (
     *(f"{BUNDLE}/", f"{CHECKPOINTS}/", "desc-regions_parameters", "desc-participants_parameters"),
-    *("desc-training_history", "desc-restarts_scores", "desc-parameters_kl"),
+    *("desc-training_history", "desc-restarts_scores", "desc-parameters_kl", SCORES),
 )
 _REGION = Column("region", "Name of the region")
 _TRAINED = Column("trained", "Whether the model was trained on the series of the region")
@@ -112,6 +122,7 @@ def run_training(settings: Settings) -> int:
         target, facts = analysis.results.bundle, _facts(analysis, session, recipe, fitted)
         analysis.results.add(f"{BUNDLE}/")
         discard_shorter(target, fitted)
+        facts = dataclasses.replace(facts, calibrations=_judged(fitted, networks, target, seed))
         card = write_network_bundle(target, fitted, facts, known).card
         say(f"{card.name} {card.version} ({card.kind}): {target}")
 
@@ -187,6 +198,16 @@ def _facts(analysis: NetworkAnalysis, session: str, recipe: Recipe, fitted: Fitt
     )
 
 
+def _judged(fitted: Fitted, networks: Networks, target: Path, seed: int) -> tuple[Calibration, ...]:
+    """Return what simulations show of parameters, or what the bundle holds that is there."""
+    if target.exists():
+        return load_network_bundle(target).part.judged
+    if not isinstance(fitted.model, AmortisedModel):
+        return ()  # each draw would be a training
+    say(f"simulating {CHECKS} sessions with known parameters, which judge the model's posteriors")
+    return simulate_known(fitted.model, networks, seed).calibrations(seed)
+
+
 def _write_results(analysis: NetworkAnalysis, networks: Networks, fitted: Fitted) -> None:
     """Write the tables and the page of a newly fitted model."""
     inferred = infer(fitted.model, networks, fitted.people)
@@ -204,6 +225,12 @@ def _write_results(analysis: NetworkAnalysis, networks: Networks, fitted: Fitted
     history = ResultTable(_HISTORY, history_rows(fitted), "The training: a row an epoch")
     restarts = ResultTable(_RESTARTS, restart_rows(fitted), "How each restart ended")
     kl = kl_table(inferred.region, alignment)
+    judged = load_network_bundle(analysis.results.bundle).part.by_name
+    trust = ResultTable(
+        (NAME, *TRUST),
+        [{"name": name, **trust_of(own)} for name, own in judged.items()],
+        "Whether parameters can be trusted: a row a parameter; no row where that is not judged",
+    )
     analysis.write(
         {
             "desc-regions_parameters": regions,
@@ -211,6 +238,7 @@ def _write_results(analysis: NetworkAnalysis, networks: Networks, fitted: Fitted
             "desc-training_history": history,
             "desc-restarts_scores": restarts,
             "desc-parameters_kl": kl,
+            SCORES: trust,
         },
         AnalysisPageFacts(
             title=analysis.results.title,
@@ -219,7 +247,7 @@ def _write_results(analysis: NetworkAnalysis, networks: Networks, fitted: Fitted
             f"{analysis.data_set}, {counted(len(fitted.regions), 'region')}, "
             f"{networks.frames} frames of {networks.tr_seconds:g} s. "
             + held_out_words(fitted.trained, amortised=fitted.recipe.amortised),
-            flags=(),
+            flags=trust_flags(judged),
             sections=(
                 PageSection(
                     title="Training",
@@ -234,7 +262,25 @@ def _write_results(analysis: NetworkAnalysis, networks: Networks, fitted: Fitted
                     ),
                     tables=(in_words(kl, "parameter").on_page("Use of the parameters"),),
                 ),
+                *_trusted(trust),
             ),
+        ),
+    )
+
+
+def _trusted(trust: ResultTable) -> tuple[PageSection, ...]:
+    """Return the section on what simulations say of parameters; none where there are none."""
+    if not trust.rows:
+        return ()
+    return (
+        PageSection(
+            title="Posteriors",
+            text=(
+                f"{CHECKS} sessions were simulated by the model with parameters from its prior, "
+                "and inferred from; one region of each judges. A parameter is trusted if true "
+                "values and estimates agree, and 90 % intervals hold 90 % of the true values.",
+            ),
+            tables=(in_words(trust, "name").on_page("Simulations with known parameters"),),
         ),
     )
 

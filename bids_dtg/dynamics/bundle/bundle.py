@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -33,6 +33,7 @@ from bids_dtg.bundles.people import ModelPeople, hash_person
 from bids_dtg.dynamics.bundle.fits import SeriesBundle
 from bids_dtg.dynamics.bundle.kind import NETWORK_MODEL
 from bids_dtg.dynamics.bundle.part import AMORTISED, NetworkPart
+from bids_dtg.dynamics.calibration import Calibration
 from bids_dtg.errors import BundleError
 
 if TYPE_CHECKING:
@@ -55,6 +56,7 @@ class NetworkFacts(FittedFacts):
     recipe_name: str = AMORTISED  # what --recipe named
     structural: str = "linear"  # how structural connectomes were scaled
     session: str = ""  # session of the series; empty: not stated
+    calibrations: tuple[Calibration, ...] = ()  # of each parameter; empty: not judged
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -193,6 +195,7 @@ def write_network_bundle(
         tr_seconds=float(fitted.tr_seconds),
         structural=facts.structural,
         session=facts.session,
+        calibrations=tuple(astuple(own) for own in facts.calibrations),
         **facts.shared,
     )
     card = facts.card(NETWORK_MODEL.name, part, record_of(fitted), part.tr_seconds)

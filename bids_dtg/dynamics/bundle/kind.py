@@ -12,6 +12,8 @@ from bids_dtg.workflows import constant, later
 if TYPE_CHECKING:
     from bids_dtg.dynamics.bundle.bundle import NetworkBundle
     from bids_dtg.dynamics.bundle.linear import LinearBundle
+    from bids_dtg.dynamics.bundle.named import NamedBundle
+    from bids_dtg.dynamics.calibration import Calibration
 
 
 def _facts(bundle: NetworkBundle) -> list[tuple[str, str]]:
@@ -33,6 +35,7 @@ def _facts(bundle: NetworkBundle) -> list[tuple[str, str]]:
         ("dynamics", parameters),
         ("recipe", f"{part.recipe_name}, {counted(recipe.epochs, 'epoch')}"),
         ("held out", held_out),
+        *((name, _trust(own)) for name, own in part.by_name.items()),
         *((f"restart {n}", text) for n, text in enumerate(_restarts(bundle), start=1)),
     ]
 
@@ -101,4 +104,35 @@ LINEAR_DYNAMICS = Kind(
     load=later("dynamics.bundle.linear:load_linear_bundle"),
     facts=_facts_of_linear,
 )
-KINDS = (NETWORK_MODEL, LINEAR_DYNAMICS)
+
+
+def _facts_of_named(bundle: NamedBundle) -> list[tuple[str, str]]:
+    part = bundle.part
+    judged = part.judged or (None,) * len(part.model.parameters)
+    return [
+        ("people", f"{part.people}, as hashes"),
+        ("regions", f"{part.regions}, {bundle.regions[0]} to {bundle.regions[-1]}"),
+        ("series", f"{part.frames} frames{f', session {part.session}' if part.session else ''}"),
+        ("model", f"{part.model.words}, without delays or haemodynamics"),
+        ("simulations", f"{part.simulations}"),
+        *((row.name, _trust(own)) for row, own in zip(part.model.parameters, judged, strict=True)),
+    ]
+
+
+def _trust(own: Calibration | None) -> str:
+    if own is None:
+        return "not judged"
+    return own.fault or (
+        f"rank correlation with the truth {own.rho:.2f}, 90 % intervals hold {own.coverage:.0%}"
+    )
+
+
+NAMED_DYNAMICS = Kind(
+    name="named-dynamics",
+    workflow="dynamics",
+    predicts="the activity of regions, as a model with few parameters a person",
+    part=constant("dynamics.bundle.named:NamedPart"),
+    load=later("dynamics.bundle.named:load_named_bundle"),
+    facts=_facts_of_named,
+)
+KINDS = (NETWORK_MODEL, LINEAR_DYNAMICS, NAMED_DYNAMICS)

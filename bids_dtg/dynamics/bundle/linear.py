@@ -16,35 +16,26 @@ from typing import Any, ClassVar
 import numpy as np
 
 from bids_dtg.bundles.fields import JsonFields
-from bids_dtg.bundles.fitted import (
-    FittedFacts,
-    FittedFile,
-    FittedPart,
-    Shapes,
-    fitted_files,
-    write_fitted,
-)
-from bids_dtg.bundles.people import ModelPeople, hash_person
-from bids_dtg.dynamics.bundle.fits import SeriesBundle
+from bids_dtg.bundles.fitted import FittedPart, Shapes, write_fitted
+from bids_dtg.bundles.people import ModelPeople
+from bids_dtg.dynamics.bundle.core import GROUP, CoreBundle, CoreFacts, CorePart
 from bids_dtg.dynamics.bundle.kind import LINEAR_DYNAMICS
 from bids_dtg.dynamics.components import COMPONENTS, Components
 from bids_dtg.dynamics.effective_connectivity import Connections, EffectiveModel, everywhere
 from bids_dtg.dynamics.intervals import Spreads
 from bids_dtg.dynamics.lag_covariances import LAGS
-from bids_dtg.dynamics.linear import GRID, LinearModel, Strengths
+from bids_dtg.dynamics.linear import GRID, LinearModel
 from bids_dtg.dynamics.regional import FIGURES
 from bids_dtg.dynamics.retest import Retest
-from bids_dtg.notices import counted
 
-_REGIONS = "regions"  # tensor of `FITTED_FILE`
-# Tensors of the weights: mean covariances; where connections are, of models with connectomes.
-_GROUP, _SHARE, _HOMOTOPIC = "group", "connected_share", "homotopic"
+# Tensors of the weights beside `GROUP`: where connections are, of models with connectomes.
+_SHARE, _HOMOTOPIC = "connected_share", "homotopic"
 # Likewise: fields of `Components`.
 _LOADINGS, _MEAN, _SD = "component_loadings", "component_mean", "component_sd"
 
 
 @dataclass(frozen=True, kw_only=True)
-class LinearPart(FittedPart):
+class LinearPart(CorePart):
     """The part of the card of linear cores."""
 
     ORDER: ClassVar[tuple[str, ...]] = (
@@ -56,16 +47,8 @@ class LinearPart(FittedPart):
         *("data_set", "session", "atlas", "atlas_digest", "for_science", "notice", "files"),
     )
 
-    regions: int  # number of regions of each person
-    frames: int  # of each series
-    tr_seconds: float  # time between frames
-    order: int  # earlier frames that a frame follows from
-    # Frames of a person that the training people's mean counts as much as.
-    transition_strength: float
-    covariance_strength: float
-    chosen_by: str = ""  # what these were chosen by; empty: fixed, as people were too few
-    unconnected: float = 0.0  # share of the mean without covariances between regions
-    session: str = ""  # session of the series; empty: not stated
+    # What its strengths were chosen by; empty: fixed, as people were too few.
+    chosen_by: str = ""
     # People whose structural connectomes say where connections are; 0: between all regions.
     connectomes: int = 0
     # By which factor variances between sessions are larger than those of sampling.
@@ -79,14 +62,9 @@ class LinearPart(FittedPart):
     component_icc: tuple[float, ...] = ()  # of each; empty: not known
 
     @property
-    def outputs(self) -> str:
-        """What the model describes: numbers of regions and participants."""
-        return f"{counted(self.regions, 'region')} by {counted(self.people, 'participant')}"
-
-    @property
     def shapes(self) -> Shapes:
         """Shapes of the model's tensors by name."""
-        found: dict[str, tuple[int, ...]] = {_GROUP: (LAGS + 1, self.regions, self.regions)}
+        found: dict[str, tuple[int, ...]] = {GROUP: (LAGS + 1, self.regions, self.regions)}
         if self.connectomes:
             found |= dict.fromkeys((_SHARE, _HOMOTOPIC), (self.regions, self.regions))
         if self.components:
@@ -114,15 +92,7 @@ class LinearPart(FittedPart):
             If a field is missing or wrong, or says something else than the card's `training`.
         """
         part = cls(
-            regions=fields.size("regions"),
-            frames=fields.size("frames"),
-            tr_seconds=fields.positive("tr_seconds"),
-            order=fields.size("order"),
-            transition_strength=fields.positive("transition_strength"),
-            covariance_strength=fields.positive("covariance_strength"),
             chosen_by=fields.text("chosen_by"),
-            unconnected=fields.not_negative("unconnected"),
-            session=fields.text("session"),
             # Cards of before know no connectomes.
             connectomes=0 if fields.absent("connectomes") else fields.count("connectomes"),
             transition_spread=fields.positive("transition_spread"),
@@ -132,7 +102,7 @@ class LinearPart(FittedPart):
             regional_icc=tuple(_list(fields, "regional_icc", ())),
             components=fields.count("components"),
             component_icc=tuple(_list(fields, "component_icc", ())),
-            **cls.read_shared(fields),
+            **cls.read_core(fields),
         )
         if part.components > COMPONENTS:
             raise fields.wrong("components", part.components, f"at most {COMPONENTS}")
@@ -142,12 +112,6 @@ class LinearPart(FittedPart):
         ):
             if len(found) not in (0, of):
                 raise fields.wrong(name, found, f"{of} numbers, or none")
-        if part.order > LAGS:
-            raise fields.wrong("order", part.order, f"1 to {LAGS}")
-        if part.unconnected > 1:
-            raise fields.wrong("unconnected", part.unconnected, "a share, 0 to 1")
-        facts = {"repetition_time_s": part.tr_seconds, "participants": part.people}
-        cls.require_same(fields, facts)
         return part
 
 
@@ -158,16 +122,10 @@ def _list(fields: JsonFields, key: str, shape: tuple[int, ...]) -> list[Any]:
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class LinearBundle(SeriesBundle[LinearPart]):
+class LinearBundle(CoreBundle[LinearPart]):
     """A verified linear core."""
 
     PART: ClassVar[type[FittedPart]] = LinearPart
-
-    @classmethod
-    def read_fitted(cls, path: Path, part: LinearPart) -> dict[str, Any]:
-        """Return names of regions and hashes of people."""
-        found = FittedFile.read(path, part.people, {_REGIONS: part.regions}, {})
-        return {"regions": found.names[_REGIONS], "fitted_people": found.people}
 
     def model(self) -> LinearModel:
         """Read the model.
@@ -177,10 +135,7 @@ class LinearBundle(SeriesBundle[LinearPart]):
         BundleError
             As `check_weights`.
         """
-        part = self.part
-        strengths = Strengths(part.transition_strength, part.covariance_strength, part.chosen_by)
-        group = self.tensors()[_GROUP].astype(np.float64)
-        return LinearModel(group, strengths, part.order, part.unconnected)
+        return self.linear_model(self.part.chosen_by)
 
     def effective(self) -> EffectiveModel:
         """Read what people's effective connectivity is fitted with.
@@ -195,7 +150,7 @@ class LinearBundle(SeriesBundle[LinearPart]):
         if part.connectomes:
             share = tensors[_SHARE].astype(np.float64)
             allowed = Connections(share, tensors[_HOMOTOPIC] > 0, part.connectomes).allowed
-        group = tensors[_GROUP].astype(np.float64)
+        group = tensors[GROUP].astype(np.float64)
         return EffectiveModel(group, part.covariance_strength, allowed, part.tr_seconds)
 
     def components(self) -> Components | None:
@@ -211,13 +166,6 @@ class LinearBundle(SeriesBundle[LinearPart]):
         tensors = self.tensors()
         mean, loadings, sd = (tensors[name].astype(np.float64) for name in (_MEAN, _LOADINGS, _SD))
         return Components(mean, loadings, sd, reliability=self.part.component_icc)
-
-
-@dataclass(frozen=True)
-class LinearFacts(FittedFacts):
-    """Facts for the card of a linear core that its fit does not know."""
-
-    session: str = ""  # session of the series; empty: not stated
 
 
 def load_linear_bundle(name_or_path: str | Path) -> LinearBundle:
@@ -247,7 +195,7 @@ class FittedLinear:
 
 
 def write_linear_bundle(
-    folder: str | Path, fitted: FittedLinear, facts: LinearFacts, people: ModelPeople | None = None
+    folder: str | Path, fitted: FittedLinear, facts: CoreFacts, people: ModelPeople | None = None
 ) -> LinearBundle:
     """Write the bundle of a linear core, and load it back from where it was written.
 
@@ -276,12 +224,7 @@ def write_linear_bundle(
         people=len(fitted.people),
         frames=fitted.frames,
         tr_seconds=fitted.tr_seconds,
-        order=model.order,
-        transition_strength=strengths.transition,
-        covariance_strength=strengths.covariance,
         chosen_by=strengths.chosen_by,
-        unconnected=model.unconnected,
-        session=facts.session,
         connectomes=0 if fitted.connections is None else fitted.connections.people,
         transition_spread=retest.spreads.transition,
         covariance_spread=retest.spreads.covariance,
@@ -290,7 +233,7 @@ def write_linear_bundle(
         regional_icc=retest.regional,
         components=0 if components is None else len(components.loadings),
         component_icc=() if components is None else components.reliability,
-        **facts.shared,
+        **facts.fields_of(model),
     )
     record = {
         "grid": list(GRID),
@@ -300,9 +243,8 @@ def write_linear_bundle(
         "participants_of_other_sites": fitted.of_other_sites,
     }
     card = facts.card(LINEAR_DYNAMICS.name, part, record, part.tr_seconds)
-    hashes = tuple(hash_person(facts.data_set, label) for label in fitted.people)
-    files = fitted_files(FittedFile(hashes, {_REGIONS: fitted.regions}, {}), people)
-    weights = {_GROUP: model.group.astype(np.float32)}
+    files = facts.files(fitted.people, fitted.regions, people)
+    weights = {GROUP: model.group.astype(np.float32)}
     if fitted.connections is not None:
         weights[_SHARE] = fitted.connections.share.astype(np.float32)
         weights[_HOMOTOPIC] = fitted.connections.homotopic.astype(np.float32)

@@ -9,6 +9,7 @@ from typing import Any, ClassVar, get_args
 
 from bids_dtg.bundles.fields import JsonFields
 from bids_dtg.bundles.fitted import FittedPart, Shapes
+from bids_dtg.dynamics.calibration import FIGURES, Calibration
 from bids_dtg.dynamics.networks import STRUCTURAL
 from bids_dtg.dynamics.recipe import (
     FEATURE_UNITS,
@@ -30,7 +31,7 @@ class NetworkPart(FittedPart):
     ORDER: ClassVar[tuple[str, ...]] = (
         *("format_version", "name", "version", "kind", "licence", "citation", "description"),
         *("training", "recipe_name", "recipe", "regions", "people", "frames", "tr_seconds"),
-        *("structural", "data_set", "session", "atlas", "atlas_digest"),
+        *("structural", "calibrations", "data_set", "session", "atlas", "atlas_digest"),
         *("for_science", "notice", "files"),
     )
 
@@ -41,6 +42,23 @@ class NetworkPart(FittedPart):
     tr_seconds: float  # time between frames
     structural: str = "linear"  # how structural connectomes were scaled: a row of `STRUCTURAL`
     session: str = ""  # session of the series; empty: not stated
+    # Of each parameter of a region, the fields of its `Calibration`; empty: not judged.
+    calibrations: tuple[tuple[float, ...], ...] = ()
+
+    @property
+    def judged(self) -> tuple[Calibration, ...]:
+        """What simulations showed of each parameter's posteriors; empty: nothing."""
+        return Calibration.of_card(self.calibrations)
+
+    @property
+    def by_name(self) -> dict[str, Calibration]:
+        """The same, by the parameters' names."""
+        return {f"theta{number}": own for number, own in enumerate(self.judged, 1)}
+
+    @property
+    def faults(self) -> dict[str, str]:
+        """Why parameters cannot be trusted, by their names; those that can are not in it."""
+        return {name: own.fault for name, own in self.by_name.items() if own.fault}
 
     @property
     def outputs(self) -> str:
@@ -152,8 +170,15 @@ class NetworkPart(FittedPart):
             If a field is missing, unknown or wrong, or says something else than the card's
             `training`.
         """
+        recipe = _recipe(fields.nested("recipe"))
+        # Published forms are not judged, and older models were not.
+        judged = not (fields.absent("calibrations") or fields.value("calibrations") == [])
+        shape = (recipe.region_parameters, FIGURES)
         part = cls(
-            recipe=_recipe(fields.nested("recipe")),
+            recipe=recipe,
+            calibrations=tuple(tuple(row) for row in fields.numbers("calibrations", shape))
+            if judged
+            else (),
             regions=fields.size("regions"),
             frames=fields.size("frames"),
             tr_seconds=fields.positive("tr_seconds"),

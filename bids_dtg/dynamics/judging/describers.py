@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bids_dtg.connectome.edges import upper_edges
+from bids_dtg.dynamics.bank import Bank
 from bids_dtg.dynamics.effective_connectivity import EffectiveModel
 from bids_dtg.dynamics.judging.baselines import FACTORS, of_factors
 from bids_dtg.dynamics.lag_covariances import LagCovariances
@@ -22,6 +23,7 @@ from bids_dtg.dynamics.linear import LinearModel, LinearProcess, shrunken, yule_
 from bids_dtg.dynamics.measures import FCD_FRAMES, fcd_shares, ks_distance
 from bids_dtg.dynamics.networks import PeopleSeries
 from bids_dtg.dynamics.retest import covariances_of
+from bids_dtg.dynamics.session_statistics import FCD_STRIDE
 from bids_dtg.notices import counted
 from bids_dtg.stats.correlation import correlation
 from bids_dtg.stats.metrics import identification_accuracy
@@ -30,11 +32,21 @@ Values = NDArray[np.floating[Any]]
 
 STEPS = (1, 2, 5, 10)  # frames ahead
 SIMULATIONS = 5  # of each person, for the dynamics of connectivity
-FCD_STRIDE = 8  # frames from a window to the next
 _SHARE = 0.35  # of the group, in a plain mixture
 _HALF = 0.5  # of a person's difference from the mean that another session keeps, about
 _NOTHING = 1e-3  # of differences in r
 MODEL = "model"
+NAMED = "named"
+
+
+@dataclass(frozen=True, eq=False)
+class Described:
+    """What is said of the person's other session."""
+
+    connectivity: Values  # (regions, regions)
+    process: LinearProcess | None = None  # None: it says nothing of the course
+    # (sessions, regions, frames), in place of those that the process simulates.
+    sessions: Values | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,15 +58,7 @@ class Seen:
     series: Values  # (regions, frames)
     other: Seen | None = None  # the next person; None: there is nobody else
     effective: EffectiveModel | None = None  # of the training people; None: not asked for
-
-
-@dataclass(frozen=True, eq=False)
-class Described:
-    """What is said of the person's other session."""
-
-    connectivity: Values  # (regions, regions)
-    process: LinearProcess | None = None  # None: it says nothing of the course
-    series: Values | None = None  # (regions, frames), a measured session in place of simulations
+    named: Described | None = None  # what a named model says; None: not asked for
 
 
 @dataclass(frozen=True)
@@ -92,12 +96,25 @@ def _effective(model: LinearModel, seen: Seen) -> Described | None:
     return _of_process(effective.infer(seen.own).in_frames(effective.tr_seconds))
 
 
+def _of_named(bank: Bank, people: PeopleSeries, row: int, seed: int) -> Described:
+    """Return what a named model says: its simulations, and a process of their covariances."""
+    rng = np.random.default_rng([seed, *people.people[row].encode()])
+    kept = None if people.kept is None else people.kept[row]
+    posterior = bank.infer(people.series[row], rng, kept)
+    sessions = bank.simulate(posterior, SIMULATIONS, people.frames, rng)
+    own = [LagCovariances.of(session) for session in sessions]
+    together = LagCovariances(np.mean([one.values for one in own], axis=0), own[0].frames)
+    process = yule_walker(shrunken(together, together.values, 0.0))
+    return Described(together.values[0], process, sessions)
+
+
 def _other(model: LinearModel, seen: Seen) -> Described | None:
     other = seen.other
-    return None if other is None else Described(other.own.values[0], series=other.series)
+    return None if other is None else Described(other.own.values[0], sessions=other.series[None])
 
 
 DESCRIBERS = (
+    Describer(NAMED, "the named model", "model", lambda _, seen: seen.named),
     Describer(
         MODEL, "the linear core", "model", lambda model, seen: _of_process(model.infer(seen.own))
     ),
@@ -141,7 +158,7 @@ DESCRIBERS = (
         "retest",
         "the person's first session itself",
         "measured",
-        lambda _, seen: Described(seen.own.values[0], series=seen.series),
+        lambda _, seen: Described(seen.own.values[0], sessions=seen.series[None]),
     ),
     Describer("other_person", "another person's first session", "measured", _other),
 )
@@ -175,6 +192,7 @@ def judge_people(
     *,
     seed: int,
     effective: EffectiveModel | None = None,
+    bank: Bank | None = None,
 ) -> Iterator[JudgedPerson]:
     """Judge what is said of people who are not among the model's training people.
 
@@ -188,6 +206,8 @@ def judge_people(
         Seed of simulations; those of a person do not depend on other people.
     effective
         What people's effective connectivity is fitted with; None: it is not.
+    bank
+        A named model that is judged beside the core; None: none is.
 
     Yields
     ------
@@ -201,7 +221,8 @@ def judge_people(
     mean = upper_edges(model.group[0])
     for row, seen in enumerate(known):
         other = known[(row + 1) % len(known)] if len(known) > 1 else None
-        person = replace(seen, other=other)
+        named = None if bank is None else _of_named(bank, first, row, seed)
+        person = replace(seen, other=other, named=named)
         measured = again.series[row]
         kept = None if again.kept is None else again.kept[row]
         edges = upper_edges(covariances_of(again, row).values[0])
@@ -300,8 +321,8 @@ def _known(kept: NDArray[np.bool_], step: int, order: int) -> NDArray[np.bool_]:
 
 
 def _distance(said: Described, shares: Values, frames: int, rng: np.random.Generator) -> float:
-    sessions = None if said.series is None else said.series[None]
-    if said.process is not None:
+    sessions = said.sessions
+    if said.process is not None and sessions is None:
         sessions = said.process.simulate(SIMULATIONS, frames, rng)
     if sessions is None or not np.isfinite(shares).all():
         return np.nan

@@ -10,6 +10,7 @@ Panels of a run (with motion, which every workflow has, and those of `report.par
 - `effective`: effective connectivity, by a linear core
 - `features`: scores of components of covariances, by a linear core
 - `forecasts`: how well frames of a run follow from those before them, by a linear core
+- `person`: parameters of the person by a named model, and whether they can be trusted
 - `parameters`: regional parameters with their spread, and the first one in the brain
 - `predictive`: the measured session compared with simulated ones
 """
@@ -22,6 +23,7 @@ from bids_dtg.dynamics.panels import (
     features,
     forecasts,
     parameters,
+    person,
     predictive,
 )
 from bids_dtg.files.regions.relmat import RELMAT
@@ -44,6 +46,7 @@ PARAMETERS = Panel(
     *("parameters", "Regional parameters", parameters.FILE, no_file, parameters.draw),
     also=(parameters.FIRST_MAP,),
 )
+PERSON = Panel("person", "Parameters of the person", person.FILE, no_file, person.draw)
 EFFECTIVE = Panel(
     *("effective", "Effective connectivity", effective.FILE, no_file, effective.draw),
     also=(effective.lag(2),),
@@ -59,6 +62,6 @@ PREDICTIVE = Panel(
 )
 # In the order of the page.
 PANELS = (
-    *(MOTION, CARPET, FUNCTIONAL, STRUCTURAL, COVERAGE, PARAMETERS, EFFECTIVE, FEATURES),
+    *(MOTION, CARPET, FUNCTIONAL, STRUCTURAL, COVERAGE, PERSON, PARAMETERS, EFFECTIVE, FEATURES),
     *(FORECASTS, PREDICTIVE),
 )

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
 from bids_dtg.files.names import FileKind
+from bids_dtg.files.text import read_json
 from bids_dtg.notices import counted
 from bids_dtg.report.charts import nice
 from bids_dtg.report.contents import RunFiles
@@ -30,6 +32,7 @@ from bids_dtg.report.quality import number
 from bids_dtg.report.slices import Box
 
 FILE = FileKind("parameters", "dynamics", ".tsv")
+FAULTS = "NotTrusted"  # key of sidecars: why parameters cannot be trusted, by their names
 FIRST_MAP = FileKind("dynamics", "theta1", ".nii.gz")
 _THETA = "\N{GREEK SMALL LETTER THETA}"
 _NAME = re.compile(r"theta(\d+)")
@@ -46,6 +49,13 @@ class Parameters:
     numbers: tuple[int, ...]  # of the parameters
     mean: Floats  # (regions, parameters); NaN where n/a
     sd: Floats  # likewise
+    faults: Mapping[str, str]  # why parameters cannot be trusted, by their names
+
+    def title(self, column: int) -> str:
+        """Name a parameter, and mark it where it cannot be trusted."""
+        number = self.numbers[column]
+        distrusted = f"theta{number}" in self.faults
+        return f"{_THETA}{number}{' (not trusted)' if distrusted else ''}"
 
 
 def read_parameters(run: RunFiles) -> Parameters | None:
@@ -62,7 +72,23 @@ def read_parameters(run: RunFiles) -> Parameters | None:
         return np.array([[np.nan if cell is None else cell for cell in row] for row in rows])
 
     names = tuple(row[columns["name"]] for row in table.rows)
-    return Parameters(names, tuple(found), values(""), values("_sd")) if found else None
+    if not found:
+        return None
+    return Parameters(names, tuple(found), values(""), values("_sd"), _faults(run))
+
+
+def _faults(run: RunFiles) -> dict[str, str]:
+    faults = read_json(run.files[FILE].with_suffix(".json")).get(FAULTS)
+    return {str(k): str(v) for k, v in faults.items()} if isinstance(faults, dict) else {}
+
+
+def marked(run: RunFiles) -> str:
+    """Say in a line which parameters of a run cannot be trusted; empty: all can."""
+    found = _faults(run) if FILE in run.files else {}
+    if not found:
+        return ""
+    each = (f"{name.replace('theta', _THETA)}, {fault}" for name, fault in found.items())
+    return f"Not to be trusted: {'; '.join(each)}"
 
 
 def draw(run: RunFiles, canvas: Canvas) -> Figure | None:
@@ -99,6 +125,11 @@ def _caption(found: Parameters, arranged: Arrangement, canvas: Canvas | None) ->
         "mean of the posterior, and a line of one standard deviation to both sides. They are "
         "estimates, without units; before any data each is 0 with a standard deviation of 1."
     )
+    if found.faults:
+        text += (
+            " Simulations with known parameters say whether each can be trusted: not those that "
+            "are marked."
+        )
     if canvas is None:
         return text
     return (
@@ -123,7 +154,7 @@ def _plot(found: Parameters, column: int, arranged: Arrangement, end: float) -> 
     theta = f"{_THETA}{found.numbers[column]}"
     marks = (-end / 2, 0.0, end / 2)
     return Plot(
-        title=theta,
+        title=found.title(column),
         bars="".join(f"M{x[i] - reach[i]:.0f} {y[i]:.1f}H{x[i] + reach[i]:.0f}" for i in known),
         points="".join(f"M{x[i]:.0f} {y[i]:.1f}h0" for i in known),
         zero=50.0,
@@ -149,7 +180,7 @@ def _listing(found: Parameters, arranged: Arrangement) -> Listing:
         return f"{figure(float(mean), 2)}{spread}"
 
     return Listing(
-        ("Region", *(f"{_THETA}{parameter}" for parameter in found.numbers)),
+        ("Region", *(found.title(column) for column in range(len(found.numbers)))),
         tuple(
             (found.names[region], *(cell(region, column) for column in range(len(found.numbers))))
             for region in arranged.order

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from bids_dtg.dynamics.bundle.bundle import CITATION as PAPER
-from bids_dtg.dynamics.panels import effective, parameters, predictive
+from bids_dtg.dynamics.panels import effective, parameters, person, predictive
 from bids_dtg.files.regions.series import SERIES
 from bids_dtg.notices import counted
 from bids_dtg.report.contents import ParticipantFiles, RunFiles
@@ -50,6 +50,8 @@ Of each participant and run of rest, in sub-*/[ses-*/]func:
 - *_desc-lag1_relmat.tsv, *_desc-lag2_relmat.tsv: effective connectivity by a linear core: the
   effect of a column's parcel on a row's, one and two frames later, with standard deviations in
   *_desc-lag1sd_relmat.tsv, *_desc-lag2sd_relmat.tsv. Estimates.
+- *_desc-person_parameters.tsv: parameters of the person by a named model, with their intervals
+  and whether they can be trusted. Estimates.
 - *_desc-components_parameters.tsv: scores of components of covariances: features for statistics.
 - *_desc-regional_parameters.tsv: figures of regions by a linear core: description.
 - *_desc-forecasts_qc.tsv: how well the first half of the run predicts frames of the second one.
@@ -108,6 +110,7 @@ class ModelOfNetworks:
     scaled: str = ""  # further scaling of weights, in words; empty: none
     recipe: str = ""  # name of its recipe; empty: not known
     departures: tuple[str, ...] = ()  # of the recipe from the publication, in words
+    faults: tuple[str, ...] = ()  # of parameters that cannot be trusted, in words
 
 
 @dataclass(frozen=True)
@@ -124,18 +127,45 @@ class LinearCore:
 
 
 @dataclass(frozen=True)
+class NamedWords:
+    """Facts of a named model for the methods text."""
+
+    regions: int  # number of regions
+    people: int  # number of training participants
+    data_set: str  # its training data set; empty: not known
+    words: str  # what it is
+    simulations: int  # that parameters were inferred from
+    faults: tuple[str, ...] = ()  # which parameters cannot be trusted, and why
+
+
+@dataclass(frozen=True)
 class NetworkMethods(ParcelMethods):
     """Facts of a call for the methods text; nothing in it is assumed."""
 
     structural: str = ""  # source of the structural connectomes, in words; empty: none
     model: ModelOfNetworks | None = None  # a network model; None: the call has none
     core: LinearCore | None = None  # likewise
+    named: NamedWords | None = None  # likewise
     simulations: int = 0  # of each run
     most_filled: float = 0.3  # largest share of filled frames of a modelled run
     least_frames: int = 60  # fewest frames of a modelled run
 
 
 _CITED = {
+    "Beaumont": """\
+- Beaumont, M. A., Zhang, W., & Balding, D. J. (2002). Approximate Bayesian computation in
+  population genetics. *Genetics*, 162, 2025-2035. https://doi.org/10.1093/genetics/162.4.2025
+""",
+    "Hopf": """\
+- Deco, G., Kringelbach, M. L., Jirsa, V. K., & Ritter, P. (2017). The dynamics of resting
+  fluctuations in the brain: metastability and its dynamical cortical core. *Scientific Reports*,
+  7, 3095. https://doi.org/10.1038/s41598-017-03073-5
+""",
+    "Wong-Wang": """\
+- Deco, G., et al. (2013). Resting-state functional connectivity emerges from structurally and
+  dynamically shaped slow linear fluctuations. *Journal of Neuroscience*, 33, 11239-11252.
+  https://doi.org/10.1523/JNEUROSCI.1091-13.2013
+""",
     "Sip": """\
 - Sip, V., et al. (2023). Characterization of regional differences in resting-state fMRI with a
   data-driven network model of brain dynamics. *Science Advances*, 9, eabq7547.
@@ -166,7 +196,14 @@ def methods_of(facts: NetworkMethods, outputs: OutputOptions) -> MethodsWords:
         made = "Linear processes of regions were inferred, and series simulated,"
         caution = "Processes are estimates, and simulated series were not measured."
         model = ModelWords(_METHOD_OF_CORE, caution, _describes(facts.core))
-    computed = (_measured(facts), _connected(facts), _modelled(facts), _described(facts))
+    if facts.named is not None:
+        made = "Parameters of participants were inferred, and series simulated,"
+        caution = "Parameters are estimates, and simulated series were not measured."
+        model = ModelWords(_METHOD_OF_NAMED, caution, _describes(facts.named))
+    computed = (
+        *(_measured(facts), _connected(facts), _modelled(facts), _described(facts)),
+        _simulated(facts),
+    )
     return parcel_methods(made, computed, model, _CITED)
 
 
@@ -181,6 +218,31 @@ _METHOD_OF_CORE = (
     "which describes a person's regions by a vector autoregression that is shrunk to that of "
     "training people"
 )
+
+
+_METHOD_OF_NAMED = (
+    "which fits a model with few parameters to a person by simulations (approximate Bayesian "
+    "computation; Beaumont et al., 2002)"
+)
+
+
+def _simulated(facts: NetworkMethods) -> str:
+    if facts.named is None:
+        return ""
+    named = facts.named
+    coupled = (
+        "a participant's own structural connectome"
+        if facts.structural
+        else "the mean structural connectome of the training people"
+    )
+    text = (
+        f"Sessions of {named.words} (Deco et al.), coupled by {coupled}, without delays or "
+        "haemodynamics, were simulated by parameters from uniform priors. A participant's "
+        "parameters were inferred from functional connectivity, covariances one and two frames "
+        "later, and the dynamics of functional connectivity, by regression of the closest "
+        "simulations."
+    )
+    return text + _faulty(named.faults)
 
 
 def _described(facts: NetworkMethods) -> str:
@@ -203,7 +265,7 @@ def _described(facts: NetworkMethods) -> str:
     return text
 
 
-def _describes(model: LinearCore | ModelOfNetworks) -> str:
+def _describes(model: LinearCore | ModelOfNetworks | NamedWords) -> str:
     fitted = fitted_to(model.people, model.data_set)
     return f"The model describes {counted(model.regions, 'region')} and {fitted}"
 
@@ -245,7 +307,11 @@ def _modelled(facts: NetworkMethods) -> str:
             f" {counted(facts.simulations, 'session')} of each run were simulated, all regions "
             "together, and compared with the measured one."
         )
-    return text
+    return text + _faulty(facts.model.faults)
+
+
+def _faulty(faults: tuple[str, ...]) -> str:
+    return f" By simulations with known parameters, {'; '.join(faults)}." if faults else ""
 
 
 def _about(model: ModelOfNetworks) -> str:
@@ -268,8 +334,7 @@ def subtitle(files: ParticipantFiles) -> str:
     text += f"{counted(len(runs), 'run')} of rest"
     if not modelled:
         return text
-    linear = not any(parameters.FILE in run.files for run in runs)
-    what = "effective connectivity" if linear else "regional parameters"
+    what = _made(runs)
     of_all = "" if modelled == len(runs) else f" of {modelled} of them"
     return f"{text}, with {what}{of_all} by the model {model_name(_facts(files))}".strip()
 
@@ -279,8 +344,22 @@ def _facts(files: ParticipantFiles) -> Mapping[str, Any]:
     return next((run.facts for run in files.runs if _is_modelled(run)), {})
 
 
+_EFFECTIVE = "effective connectivity"
+# What models make of a run, by its file.
+_MADE = {
+    parameters.FILE: "regional parameters",
+    person.FILE: "parameters of the person",
+    effective.FILE: _EFFECTIVE,
+}
+
+
+def _made(runs: Sequence[RunFiles]) -> str:
+    found = (words for kind, words in _MADE.items() if any(kind in run.files for run in runs))
+    return next(found, _EFFECTIVE)
+
+
 def _is_modelled(run: RunFiles) -> bool:
-    return parameters.FILE in run.files or effective.FILE in run.files
+    return any(kind in run.files for kind in _MADE)
 
 
 def model_line(files: ParticipantFiles) -> str:
@@ -288,8 +367,8 @@ def model_line(files: ParticipantFiles) -> str:
     if not any(_is_modelled(run) for run in files.runs):
         return ""
     stands = stands_on(_facts(files))
-    linear = not any(parameters.FILE in run.files for run in files.runs)
-    what = "Connectivity by the model is an estimate" if linear else "Parameters are estimates"
+    of_core = _made(files.runs) == _EFFECTIVE
+    what = "Connectivity by the model is an estimate" if of_core else "Parameters are estimates"
     return f"{stands}{what}; simulated series were not measured."
 
 
@@ -300,6 +379,8 @@ def notes_on_run(run: RunFiles) -> Iterator[Flag]:
         yield Flag("warning", failing, run.title)
     if why := _why_not_modelled(run):
         yield Flag("note", f"Not modelled: {why}", run.title)
+    if marked := person.marked(run) or parameters.marked(run):
+        yield Flag("warning", marked, run.title)
     yield from notes_in_sidecars(run)
 
 

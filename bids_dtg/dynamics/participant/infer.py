@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from bids_dtg.dynamics.bank import Bank
 from bids_dtg.dynamics.bundle.bundle import NetworkBundle
 from bids_dtg.dynamics.bundle.fits import SeriesBundle
 from bids_dtg.dynamics.bundle.linear import LinearBundle
+from bids_dtg.dynamics.bundle.named import NamedBundle
 from bids_dtg.dynamics.components import Components, edges_of
 from bids_dtg.dynamics.intervals import Uncertainty, share_different
 from bids_dtg.dynamics.judging.describers import STEPS, score_course
@@ -19,6 +21,7 @@ from bids_dtg.dynamics.lag_covariances import LAGS, LagCovariances
 from bids_dtg.dynamics.linear import LinearModel
 from bids_dtg.dynamics.networks import SIDED, STRUCTURAL, Networks, normalised, standardised
 from bids_dtg.dynamics.regional import regional_figures
+from bids_dtg.dynamics.session_statistics import STATISTICS
 from bids_dtg.errors import RunError
 from bids_dtg.inputs.regions.sides import homotopic_pairs
 from bids_dtg.notices import named
@@ -37,6 +40,7 @@ class Modelled:
     simulated: NDArray[np.float32]  # (simulations, regions, frames)
     parameters: Parameters | None = None  # None: the model has none
     core: CoreResults | None = None  # of a linear core; None: another model
+    person: PersonParameters | None = None  # of a named model; None: another model
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,6 +49,16 @@ class Parameters:
 
     mean: NDArray[np.float64]  # (regions, parameters) of the posterior
     sd: NDArray[np.float64]  # likewise
+
+
+@dataclass(frozen=True, eq=False)
+class PersonParameters:
+    """Parameters of a person by a named model."""
+
+    draws: NDArray[np.float64]  # (draws, parameters) of the posterior
+    unusual: tuple[str, ...]  # statistics beyond those of nearly all simulations, in words
+    beyond: bool  # whether the session is unlike all simulated ones
+    own: bool  # whether the person's own connectome was simulated, not the training people's mean
 
 
 @dataclass(frozen=True, eq=False)
@@ -180,6 +194,47 @@ def require_present(measured: MeasuredSeries, bundle: SeriesBundle[Any]) -> None
             expected=f"series of all of them, as {bundle.card.name} reads them together",
             remedy="lower --min-coverage, or leave out --model",
         )
+
+
+class NamedInference:
+    """Infers a person's parameters by a named model."""
+
+    made = "parameters of the person"
+
+    def __init__(self, bundle: NamedBundle, simulations: int, seed: int, threads: int) -> None:
+        self._bundle, self._simulations, self._seed = bundle, simulations, seed
+
+    @cached_property
+    def _bank(self) -> Bank:
+        return self._bundle.bank()
+
+    def of(self, measured: MeasuredSeries, weights: NDArray[np.float64] | None) -> Modelled:
+        """Infer a person's parameters from a run, and simulate sessions with them.
+
+        With the person's own connectome, sessions are simulated with it before.
+
+        Raises
+        ------
+        RunError
+            A parcel has no series, or the run is shorter or longer than the simulated sessions.
+        """
+        require_present(measured, self._bundle)
+        series, share = measured.series.filled()
+        there = np.flatnonzero(measured.series.keep)
+        kept = measured.series.keep[there[0] : there[-1] + 1]
+        self._bundle.require_length(int(kept.sum()))
+        bank = self._bank if weights is None else self._bank.of_connectome(weights, self._seed)
+        rng = np.random.default_rng([self._seed, *measured.run.participant.encode()])
+        posterior = bank.infer(series, rng, kept)
+        words = zip(STATISTICS.values(), posterior.unusual, strict=True)
+        person = PersonParameters(
+            bank.model.values(posterior.unit),
+            tuple(text for text, unusual in words if unusual),
+            posterior.beyond,
+            own=weights is not None,
+        )
+        simulated = bank.simulate(posterior, self._simulations, series.shape[1], rng)
+        return Modelled(series, share, simulated, person=person)
 
 
 class NetworkInference:

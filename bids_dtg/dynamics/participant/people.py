@@ -209,6 +209,24 @@ class NetworkPeople:
         DatasetError
             As of `networks`, of structural connectomes.
         """
+        found = self.connectomes(labels)
+        if not found:
+            return None
+        return Connections.of(np.stack([*found.values()]), homotopic_pairs(self.regions))
+
+    def connectomes(self, labels: Sequence[str]) -> dict[str, Array]:
+        """Return people's structural connectomes (regions, regions) as given, by label.
+
+        Parameters
+        ----------
+        labels
+            Of the people; those without a structural connectome are left out.
+
+        Raises
+        ------
+        DatasetError
+            As of `networks`, of structural connectomes.
+        """
         found: dict[str, Array] = {}
         for rest in self.source.sessions:
             there = self.source.connected & rest.labels
@@ -216,9 +234,7 @@ class NetworkPeople:
             if wanted:
                 own = rest.weights(wanted, lambda values: weight_faults(values, self.regions))
                 found |= dict(zip(wanted, own, strict=True))
-        if not found:
-            return None
-        return Connections.of(np.stack([*found.values()]), homotopic_pairs(self.regions))
+        return found
 
     def _wanted(self, session: str, labels: Sequence[str] | None) -> list[str]:
         """Return the people of `labels`, or all, who have rest of a session."""

@@ -15,11 +15,12 @@ from bids_dtg.cohort.seen_people import labels_alone
 from bids_dtg.connectome.design import TemporalDesign
 from bids_dtg.dynamics.bundle.bundle import NetworkBundle, load_network_bundle
 from bids_dtg.dynamics.bundle.fits import SeriesBundle
-from bids_dtg.dynamics.bundle.kind import LINEAR_DYNAMICS
+from bids_dtg.dynamics.bundle.kind import LINEAR_DYNAMICS, NAMED_DYNAMICS
 from bids_dtg.dynamics.bundle.linear import LinearBundle, load_linear_bundle
+from bids_dtg.dynamics.bundle.named import NamedBundle, load_named_bundle
 from bids_dtg.dynamics.networks import LEAST_FRAMES
 from bids_dtg.dynamics.panels.presentation import PRESENTATION
-from bids_dtg.dynamics.panels.words import LinearCore, ModelOfNetworks, NetworkMethods
+from bids_dtg.dynamics.panels.words import LinearCore, ModelOfNetworks, NamedWords, NetworkMethods
 from bids_dtg.dynamics.participant.infer import Modelled
 from bids_dtg.dynamics.participant.output_people import MOST_FILLED
 from bids_dtg.dynamics.recipe import RECIPES, departures
@@ -104,6 +105,11 @@ class NetworkRequest(ParcelRequest[SeriesBundle[Any]]):
         data_set = data_set_name(self.settings, name_folder(self.settings.inputs.bids_dir))
         if note := self.bundle.note_on(participant, data_set, [sketch(modelled.series)]):
             yield note
+        if modelled.person is not None and modelled.person.beyond:
+            yield (
+                f"the model {self.bundle.card.name} makes no session like this one: parameters are "
+                "those of the closest simulations, and their intervals do not hold"
+            )
 
     def structural_of(self, planned: AveragedRuns) -> StructuralMatrix | None:
         """Read the structural connectome of an average's participant; None if none were given.
@@ -171,7 +177,7 @@ class NetworkRequest(ParcelRequest[SeriesBundle[Any]]):
         """Describe the results of a run."""
         what = f"series of {counted(len(self.regions), 'parcel')}"
         if self.bundle is not None:
-            made = "parameters" if isinstance(self.bundle, NetworkBundle) else "a process"
+            made = "a process" if isinstance(self.bundle, LinearBundle) else "parameters"
             what += f" and {made} by {self.bundle.card.name}"
         return what, []
 
@@ -185,6 +191,7 @@ class NetworkRequest(ParcelRequest[SeriesBundle[Any]]):
             structural=self._structural_words,
             model=_model_words(bundle) if isinstance(bundle, NetworkBundle) else None,
             core=_core_words(bundle) if isinstance(bundle, LinearBundle) else None,
+            named=_named_words(bundle) if isinstance(bundle, NamedBundle) else None,
             simulations=self.simulations,
             most_filled=MOST_FILLED,
             least_frames=LEAST_FRAMES,
@@ -212,6 +219,7 @@ def _model_words(bundle: NetworkBundle) -> ModelOfNetworks:
         scaled=scaled,
         recipe=part.recipe_name,
         departures=departures(part.recipe),
+        faults=tuple(f"{name} is {fault}" for name, fault in part.faults.items()),
     )
 
 
@@ -227,6 +235,22 @@ def _core_words(bundle: LinearBundle) -> LinearCore:
     )
 
 
+def _named_words(bundle: NamedBundle) -> NamedWords:
+    part = bundle.part
+    return NamedWords(
+        regions=part.regions,
+        people=part.people,
+        data_set=part.data_set,
+        words=part.model.words,
+        simulations=part.simulations,
+        faults=tuple(
+            f"{row.name} is {own.fault}"
+            for row, own in zip(part.model.parameters, part.judged, strict=False)
+            if own.fault
+        ),
+    )
+
+
 def _load(name_or_path: str) -> SeriesBundle[Any]:
     """Load an amortised model, or a linear core.
 
@@ -237,7 +261,12 @@ def _load(name_or_path: str) -> SeriesBundle[Any]:
     BundleError
         There is none of that name, it is damaged, or it is not amortised.
     """
-    if kind_of(name_or_path) == LINEAR_DYNAMICS.name:
+    kind = kind_of(name_or_path)
+    if kind == NAMED_DYNAMICS.name:
+        named = load_named_bundle(name_or_path)
+        named.check_weights()
+        return named
+    if kind == LINEAR_DYNAMICS.name:
         core = load_linear_bundle(name_or_path)
         core.check_weights()
         return core

@@ -8,15 +8,18 @@ from typing import Any
 
 import numpy as np
 
+from bids_dtg.dynamics.bundle.bundle import NetworkBundle
 from bids_dtg.dynamics.bundle.linear import LinearBundle, LinearPart
+from bids_dtg.dynamics.bundle.named import NamedBundle
 from bids_dtg.dynamics.judging.describers import STEPS
 from bids_dtg.dynamics.networks import normalised
-from bids_dtg.dynamics.panels import effective
+from bids_dtg.dynamics.panels import effective, parameters, person
 from bids_dtg.dynamics.panels.features import COMPONENTS, COST, REGIONAL, cost_of_minutes
 from bids_dtg.dynamics.panels.forecasts import FILE as FORECASTS
 from bids_dtg.dynamics.panels.run import NetworkRun
-from bids_dtg.dynamics.participant.infer import CoreResults, Modelled, Parameters
+from bids_dtg.dynamics.participant.infer import CoreResults, Modelled, Parameters, PersonParameters
 from bids_dtg.dynamics.participant.request import NetworkRequest
+from bids_dtg.dynamics.posterior import LEVEL
 from bids_dtg.dynamics.regional import FIGURES
 from bids_dtg.files.array_store import write_npz
 from bids_dtg.files.names import FileKind
@@ -79,6 +82,8 @@ class NetworkWriter(ParcelWriter[NetworkRequest]):
             if modelled.parameters is not None:
                 files += self._write_parameters(measured, modelled, modelled.parameters)
                 files += self._write_images(measured, modelled, modelled.parameters)
+            if modelled.person is not None:
+                files += self._write_person(measured, modelled, modelled.person)
             if modelled.core is not None:
                 files += self._write_transitions(measured, modelled, modelled.core)
                 files += self._write_features(measured, modelled, modelled.core)
@@ -303,12 +308,14 @@ class NetworkWriter(ParcelWriter[NetworkRequest]):
         return bundle.part
 
     def _write_parameters(
-        self, measured: MeasuredSeries, modelled: Modelled, parameters: Parameters
+        self, measured: MeasuredSeries, modelled: Modelled, found: Parameters
     ) -> Iterator[PurePosixPath]:
-        count = parameters.mean.shape[1]
+        bundle = self._request.bundle
+        assert isinstance(bundle, NetworkBundle)  # its results are written
+        part, count = bundle.part, found.mean.shape[1]
         columns = [f"theta{number}{end}" for number in range(1, count + 1) for end in ("", "_sd")]
-        values = np.stack([parameters.mean, parameters.sd], axis=2)
-        values = values.reshape(len(parameters.mean), -1)
+        values = np.stack([found.mean, found.sd], axis=2)
+        values = values.reshape(len(found.mean), -1)
         rows = [
             [index, name, *(f"{value:.6g}" for value in row)]
             for (index, name), row in zip(self._request.atlas.parcels.items(), values, strict=True)
@@ -329,6 +336,39 @@ class NetworkWriter(ParcelWriter[NetworkRequest]):
                 "index": {"Description": "Label of the parcel in the atlas"},
                 "name": {"Description": "Name of the parcel in the atlas' table"},
                 **meanings,
+                **({parameters.FAULTS: part.faults} if part.judged else {}),
+                **self._model_facts(measured, modelled),
+            },
+        )
+
+    def _write_person(
+        self, measured: MeasuredSeries, modelled: Modelled, found: PersonParameters
+    ) -> Iterator[PurePosixPath]:
+        """Write a named model's parameters, and whether they can be trusted."""
+        bundle = self._request.bundle
+        assert isinstance(bundle, NamedBundle)  # its results are written
+        part = bundle.part
+        judged = part.judged or (None,) * len(part.model.parameters)
+        tail = 100 * (1 - LEVEL) / 2
+        rows = []
+        for row, own, draws in zip(part.model.parameters, judged, found.draws.T, strict=True):
+            low, high = np.percentile(draws, (tail, 100 - tail))
+            figures = [f"{value:.5g}" for value in (draws.mean(), draws.std(), low, high)]
+            fault = "not judged by simulations" if own is None else own.fault
+            rows.append([row.name, *figures, person.DISTRUSTED if fault else "yes", fault or None])
+        names = "; ".join(f"{row.name}: {row.words}" for row in part.model.parameters)
+        meanings = {**person.COLUMNS, "name": f"{person.COLUMNS['name']}. {names}"}
+        connectome = "the participant's own" if found.own else "mean of the training people"
+        yield from self.write_with(
+            person.FILE.path(self._entities(measured)),
+            encoded(tsv_text([*person.COLUMNS], rows)),
+            {
+                "Description": f"Parameters of the person by {part.model.words}, the same for all "
+                "regions: estimates",
+                **{name: {"Description": words} for name, words in meanings.items()},
+                person.UNUSUAL: list(found.unusual),
+                person.BEYOND: found.beyond,
+                "StructuralConnectome": connectome,
                 **self._model_facts(measured, modelled),
             },
         )

@@ -14,9 +14,9 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from bids_dtg.dynamics.hopf import Hopf, HopfRecipe, simulate_hopf
 from bids_dtg.dynamics.networks import Networks, normalised
-from bids_dtg.dynamics.phantom.hopf import Hopf, HopfRecipe, simulate_hopf
-from bids_dtg.dynamics.phantom.steps import Array, unit_noise
+from bids_dtg.dynamics.steps import Array, unit_noise
 from bids_dtg.phantom.regions import region_names
 from bids_dtg.phantom.streams import Purpose, stream
 

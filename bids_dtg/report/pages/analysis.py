@@ -66,7 +66,10 @@ class Lines:
     x_label: str
     y_label: str  # with its unit
     series: Mapping[str, tuple[Floats, Floats]]  # by name: x and y, (points,); NaN leaves a gap
-    y_reach: Sequence[float] = ()  # values that the axis has, whether or not a line has them
+    x_reach: Sequence[float] = ()  # values that the axis has, whether or not a line has them
+    y_reach: Sequence[float] = ()  # as x_reach
+    # By name, (points, 2), marked over the lines.
+    points: Mapping[str, Floats] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False)
@@ -393,7 +396,12 @@ def _lines(lines: Lines) -> ChartOnPage | None:
                 "(points,) of both"
             )
     chart = line_chart(
-        lines.series, x_label=lines.x_label, y_label=lines.y_label, y_reach=lines.y_reach
+        lines.series,
+        x_label=lines.x_label,
+        y_label=lines.y_label,
+        x_reach=lines.x_reach,
+        y_reach=lines.y_reach,
+        points=lines.points,
     )
     return None if chart is None else ChartOnPage(lines.caption, (("", chart),))
 

@@ -206,8 +206,8 @@ def run_evaluation(settings: Settings) -> int:
             expected=f"{_FEWEST_TRAINING} or more: effects of both tasks are learned from those "
             "who have responses in both",
         )
-    if own is not None:
-        require_later(analysis.people.segments(unseen), own)
+    lost = () if own is None else require_later(analysis.people.segments(unseen), own)
+    _say_each(lost)
     if settings.behaviour.dry_run:
         return analysis.print_plan("scores, tables and a page", unseen)
     people = _cohort(analysis, unseen)
@@ -224,7 +224,8 @@ def run_evaluation(settings: Settings) -> int:
         if own is not None and few_shot is not None:
             scores = own_trials_scores(fitted, few_shot, people, training, own)
             tables[OWN_TRIALS] = own_trials_table(scores)
-            sections.append(own_trials_section(scores, own, rivals=training is not None))
+            rivals = training is not None
+            sections.append(own_trials_section(scores, own, rivals=rivals, lost=lost))
             _say_each(own_trials_sentences(scores))
         if known_by is not None and sides is not None:
             by_other = known_by_scores(sides, own=own is not None)
@@ -250,8 +251,8 @@ def _by_folds(settings: Settings) -> int:
     own = own_of(settings)
     analysis = TwinAnalysis.prepare(settings, FOLDS, *_CAN_WRITE, _OF_FOLDS, _CHECKPOINTS)
     plan = FoldPlan.of(analysis)
-    if own is not None:
-        require_later(analysis.people.segments(plan.labels), own)
+    lost = () if own is None else require_later(analysis.people.segments(plan.labels), own)
+    _say_each(lost)
     if settings.behaviour.dry_run:
         return analysis.print_plan(f"scores of {plan.words}, tables and a page", plan.labels)
     people = plan.gather(analysis)
@@ -269,7 +270,7 @@ def _by_folds(settings: Settings) -> int:
         if own is not None:
             scores = own_trials_of_folds(fits, people, own)
             tables[OWN_TRIALS] = own_trials_table(scores)
-            section = own_trials_section(scores, own, folds=True)
+            section = own_trials_section(scores, own, folds=True, lost=lost)
             page = dataclasses.replace(page, sections=(section, *page.sections))
             _say_each(own_trials_sentences(scores))
         if left_out := analysis.people.left_out:

@@ -50,6 +50,7 @@ from bids_dtg.twin.participant.own_trials import own_of
 from bids_dtg.twin.participant.people import trial_notes
 from bids_dtg.twin.participant.without_network import refuse_network_options
 from bids_dtg.twin.recipe import MIXED_EFFECTS
+from bids_dtg.twin.trial_series import Segments
 
 _FEWEST = 3  # participants that effects are learned from
 _WORDS = {
@@ -154,7 +155,7 @@ def _evaluate_model(analysis: MixedEffectsAnalysis, own: Own) -> int:
     bundle = analysis.bundle
     assert bundle is not None
     unseen, seen = analysis.require_unseen(_FEWEST, "rivals")
-    require_later(analysis.people.segments(unseen), own)
+    lost = _say_lost(analysis.people.segments(unseen), own)
     if analysis.settings.behaviour.dry_run:
         return analysis.print_plan("scores, a table and a page", unseen)
     people, rivals = _cohort(analysis, unseen), len(seen) >= _FEWEST
@@ -170,7 +171,7 @@ def _evaluate_model(analysis: MixedEffectsAnalysis, own: Own) -> int:
         else ("The files have too few training participants to fit other predictions to.")
     )
     scores = closed_form_scores(found)
-    _write(analysis, lead, _section(scores, own, fits), scores, dict.fromkeys(seen, SEEN))
+    _write(analysis, lead, _section(scores, own, fits, lost), scores, dict.fromkeys(seen, SEEN))
     return 0
 
 
@@ -180,7 +181,7 @@ def _evaluate_folds(analysis: MixedEffectsAnalysis, own: Own) -> int:
     groups = draw_folds(settings, labels, people.families)
     _require_enough(len(labels) - max(map(len, groups)), "would be trained on beside a fold")
     words = f"{len(groups)} folds of {counted(len(labels), 'participant')}"
-    require_later(people.segments(labels), own)
+    lost = _say_lost(people.segments(labels), own)
     if settings.behaviour.dry_run:
         return analysis.print_plan(f"scores of {words}, a table and a page", labels)
     everybody = _cohort(analysis, labels)
@@ -193,7 +194,8 @@ def _evaluate_folds(analysis: MixedEffectsAnalysis, own: Own) -> int:
         _add(found, scores, rows, len(labels))
     lead = f"{words} of {analysis.data_set}: each is predicted by fits to the others. {_IS}"
     judged = closed_form_scores(found, cross_validated=True)
-    _write(analysis, lead, _section(judged, own, "All are fitted to the other folds."), judged, {})
+    section = _section(judged, own, "All are fitted to the other folds.", lost)
+    _write(analysis, lead, section, judged, {})
     return 0
 
 
@@ -253,7 +255,17 @@ def _table(scores: Sequence[OwnTrialsScore]) -> ResultTable:
     )
 
 
-def _section(scores: Sequence[OwnTrialsScore], own: Own, fits: str) -> PageSection:
+def _say_lost(people: Segments, own: Own) -> tuple[str, ...]:
+    """Report the tasks that own trials leave none to predict in, and return the sentences."""
+    lost = require_later(people, own)
+    for sentence in lost:
+        say(sentence)
+    return lost
+
+
+def _section(
+    scores: Sequence[OwnTrialsScore], own: Own, fits: str, lost: Sequence[str]
+) -> PageSection:
     table = _table(scores)
     tables = tuple(
         crps_table(task, table.columns, table.rows, ("model",), _named)
@@ -265,7 +277,7 @@ def _section(scores: Sequence[OwnTrialsScore], own: Own, fits: str) -> PageSecti
         "as never, and lower is better. The CRPS of answered trials leaves out misses.",
     )
     return PageSection(
-        title="With a person's own trials", text=(*_sentences(scores), *text), tables=tables
+        title="With a person's own trials", text=(*_sentences(scores), *text, *lost), tables=tables
     )
 
 

@@ -81,8 +81,8 @@ def known_words(own: Own) -> str:
     return "the first half of each run" if own == "half" else f"the first {own} trials of each task"
 
 
-def require_later(people: Segments, own: Own) -> None:
-    """Refuse own trials that leave none to predict.
+def require_later(people: Segments, own: Own) -> tuple[str, ...]:
+    """Refuse own trials that leave none to predict in any task.
 
     Parameters
     ----------
@@ -91,17 +91,26 @@ def require_later(people: Segments, own: Own) -> None:
     own
         Which trials are known.
 
+    Returns
+    -------
+    A sentence on each task that is lost: nobody has a trial after the own ones.
+
     Raises
     ------
     DatasetError
-        Nobody has a trial after the own ones of a task.
+        All tasks are.
     """
-    try:
-        for number in range(len(people.tasks.tasks)):
-            if people.of_task(number).any():
+    lost, judged = [], 0
+    for number in range(len(people.tasks.tasks)):
+        if people.of_task(number).any():
+            try:
                 first_trials(people, number, own)
-    except ValueError as err:
-        raise DatasetError(f"--own-trials was given, and {err}") from err
+                judged += 1
+            except ValueError as err:
+                lost.append(str(err))
+    if lost and not judged:
+        raise DatasetError(f"--own-trials was given, and {'; '.join(lost)}")
+    return tuple(f"Not judged by own trials: {found}." for found in lost)
 
 
 def own_trials_table(scores: Sequence[OwnTrialsScore]) -> ResultTable:
@@ -229,7 +238,12 @@ def crps_table(
 
 
 def own_trials_section(
-    scores: Sequence[OwnTrialsScore], own: Own, *, rivals: bool = True, folds: bool = False
+    scores: Sequence[OwnTrialsScore],
+    own: Own,
+    *,
+    rivals: bool = True,
+    folds: bool = False,
+    lost: Sequence[str] = (),
 ) -> PageSection:
     """Return the section of the page; it begins with who is best.
 
@@ -243,6 +257,8 @@ def own_trials_section(
         Whether rivals were fitted to training participants in the files.
     folds
         Whether people are those of folds, each predicted by fits to the others.
+    lost
+        Sentences on tasks that are not judged.
     """
     table = own_trials_table(scores)
     fits = (
@@ -269,6 +285,7 @@ def own_trials_section(
             f"group. {fits} Verdicts are on the twin that knows most, by the CRPS of all trials: a "
             "miss counts as never, and lower is better. The CRPS of answered trials leaves out "
             f"misses.{same}",
+            *lost,
         ),
         tables=tuple(
             crps_table(

@@ -39,6 +39,7 @@ from bids_dtg.twin.own_trials.first_trials import (
 from bids_dtg.twin.own_trials.rows import BEST, ROWS, alike, predictions
 from bids_dtg.twin.own_trials.rows import Fitted as FittedRow
 from bids_dtg.twin.tasks import Task
+from bids_dtg.twin.trial_series import Segments
 
 if TYPE_CHECKING:
     from bids_dtg.twin.fitting import Fitted
@@ -205,9 +206,24 @@ def known_by_sides(
     others = [name for name in performed if name != known_by and name in priors]
     if not others:
         raise ValueError(f"nobody to judge has trials of another task than {known_by}")
-    return tuple(
-        _sides(fitted, (priors[name], priors[known_by]), people, own or 0) for name in others
-    )
+    known = 0 if own is None else own
+    left = [
+        name
+        for name in others
+        if not any(_leaves_none(who.segments, priors[name].task, known) for who in people)
+    ]
+    if not left:
+        raise ValueError(
+            f"own trials ({own}) leave none to predict in another task than {known_by}; ask for "
+            "fewer"
+        )
+    return tuple(_sides(fitted, (priors[name], priors[known_by]), people, known) for name in left)
+
+
+def _leaves_none(people: Segments, task: Task, own: Own) -> bool:
+    """Return whether people have trials of a task, and none after the own ones."""
+    number = people.tasks.number(task)
+    return bool(people.of_task(number).any()) and later_trials(people, number, own) is None
 
 
 def known_by_scores(sides: Sequence[tuple[Side, Side]], *, own: bool) -> tuple[KnownByScore, ...]:

@@ -83,6 +83,11 @@ def rest_of(person: int, shares=(0.5, 0.5, 1.0), dof: float = FREEDOM) -> Rest:
     return Rest(((segment,),), (tuple(others),) if others else ())
 
 
+def summary_of(r: np.ndarray) -> ConnectomeSummary:
+    run, blocks = run_of(r), LatticeBlocks.of(BLOCK_OF)
+    return ConnectomeSummary.of_part(run.segments[0], run, pattern_places(), blocks)
+
+
 @pytest.fixture(scope="module")
 def judge() -> DistributionCheck:
     training = TrainingDistribution.learn([rest_of(n) for n in range(60)], BLOCK)
@@ -196,6 +201,20 @@ def test_nothing_is_said_of_sides_where_they_cannot_be_told(model, reading):
         assert not any("side" in reason for reason in judged.reasons)
 
 
+def test_a_run_without_the_global_signal_is_found_and_named(judge):
+    """Rows that have no mean over the brain, and are the same in all else."""
+    for seed in range(400, 410):
+        r = connectome(seed)
+        without = r - r.mean(axis=1, keepdims=True)
+        judged = judge.judge(run_of(without), 0.95)
+        assert judged.verdict != "inside"
+        assert any("global signal" in reason for reason in judged.reasons)
+        # Nor is it a matter of the ROIs' signs.
+        signs = np.array([1, -1, 1, -1], np.float32)[:, None]
+        rows = [judge.training.basis.figures(summary_of(own))[-1] for own in (r, signs * r)]
+        assert rows[0] == pytest.approx(rows[1], abs=0.05)
+
+
 def test_the_mean_over_segments_is_judged(judge):
     one, two = connectome(302), connectome(303)
     alone = [judge.judge(run_of(r), 0.95).figures["roi_map_match"] for r in (one, two)]
@@ -238,7 +257,7 @@ def test_what_cannot_be_learned_from_is_refused(judge):
     with pytest.raises(ValueError, match="need more samples"):
         Basis.fit(np.zeros((4, ROIS, 20), np.float32), 4)
     nothing = Parts(0, np.zeros((5, len(FIGURES))), *np.ones((4, 5)))
-    with pytest.raises(ValueError, match="more than 18 samples"):
+    with pytest.raises(ValueError, match="more than 20 samples"):
         TrainingDistribution.fit(judge.training.basis, 2, [nothing])
     with pytest.raises(ValueError, match="blocks"):
         judge.training.basis.figures(

@@ -10,9 +10,18 @@ import pytest
 from scipy.stats import binom
 
 from bids_dtg.contrasts.phantom.model import Phantom
+from bids_dtg.contrasts.phantom.parameters import PhantomParameters
 
 ROOT = Path(__file__).parents[3]
 MINUTES, PEOPLE = (4.2, 5.0, 7.0, 10.0, 15.0), 24
+# Voxels of 8 mm hardly show a shift or a smoothing by less; two minutes are short, not wrong; and
+# correlations do not change with a coil's gain.
+HIDDEN = (
+    "grid shifted by 4 mm",
+    "80 frames (2 minutes)",
+    "smoothed by 6 mm",
+    "another scanner: a coil of four times the gain in front",
+)
 
 pytestmark = pytest.mark.slow
 
@@ -34,7 +43,8 @@ def command():
 
 @pytest.fixture(scope="module")
 def judged(command, tmp_path_factory):
-    folder, phantom = tmp_path_factory.mktemp("range"), Phantom(block=4)
+    # The figures in docs/evidence/uncertainty.md are of version 1.
+    folder, phantom = tmp_path_factory.mktemp("range"), Phantom(PhantomParameters(), block=4)
     bundle = command.phantom_bundle(phantom)
     training = command.learn_distribution(folder / "training", phantom, bundle, 60)
     return command.Judged(folder, phantom, bundle, training)
@@ -50,12 +60,12 @@ def test_clean_runs_are_in_range_however_long(command, judged, minutes):
 
 @pytest.mark.parametrize("minutes", [5.0, 10.0])
 def test_damaged_runs_are_found_however_long(command, judged, minutes):
-    found = judged.runs(command.Length(minutes), command.DAMAGES, 6)
+    damages = tuple(damage for damage in command.DAMAGES if damage.name not in HIDDEN)
+    found = judged.runs(command.Length(minutes), damages, 6)
     for damage, runs in found.items():
         flagged = sum(run["verdict"] != "inside" for run in runs)
         if damage == "none":
             assert flagged <= 2
-        # Voxels of 8 mm hardly show a shift by half of one; two minutes are short, not wrong.
-        elif damage not in ("grid shifted by 4 mm", "80 frames (2 minutes)"):
+        else:
             assert flagged >= 5, damage
     assert all("mirrored_gain" in run["checks"] for run in found["left and right swapped"][:4])

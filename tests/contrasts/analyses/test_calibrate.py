@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+
 import nibabel as nib
 import numpy as np
 import pytest
@@ -81,6 +83,31 @@ def test_a_calibrated_model_has_intervals_that_hold(cohort, ridge, capsys):
     assert 0.03 < usual.share < 0.15
     # Signal and noise of the maps have a standard deviation of 1.12.
     assert np.median(made.calibration.half_widths(90)) == pytest.approx(1.64 * 1.12, rel=0.15)
+    # Without the noise, of which both sessions have one of their own, with a deviation of 0.5.
+    without = np.sqrt(np.median(made.calibration.half_widths(90)) ** 2 - (1.64 * 0.5) ** 2)
+    assert np.median(made.calibration.true_half_widths(90)) == pytest.approx(without, rel=0.05)
+    assert "12 with a second session: median half-width for the person's true map 1." in reported
+    assert "fMRIPrep" in made.calibration.cleaning
+
+
+@pytest.mark.parametrize("retest", [0, 1])
+def test_too_few_second_sessions_are_named(cohort, ridge, tmp_path, capsys, retest):
+    statmaps = tmp_path / "statmaps"
+    shutil.copytree(cohort.statmaps, statmaps)
+    for path in statmaps.glob("sub-*/*_ses-b_*"):
+        if path.parent.name != f"sub-{set_of(cohort, 'test')[0]}" or not retest:
+            path.unlink()
+    words = ("-d", f"statmaps={statmaps}", "--model", ridge.path, "--model-name", "once")
+    before, cohort.statmaps = cohort.statmaps, statmaps
+    try:
+        assert cohort.analyse("calibrate", *words[2:], out=tmp_path / "out") == 0
+    finally:
+        cohort.statmaps = before
+    made = load_bundle(tmp_path / "out/group/model-once/bundle")
+    assert made.calibration.true_error is None
+    people = f"{retest} participant{'s' * (retest != 1)}"
+    reported = capsys.readouterr().err
+    assert f"no half-widths for true maps: {people} had a second session" in reported
 
 
 def test_new_people_calibrate_and_judge_a_linear_model_of_a_few(cohort, capsys):

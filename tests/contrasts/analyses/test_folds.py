@@ -58,7 +58,9 @@ def test_everybody_trains_and_everybody_is_judged(made):
     assert card.record["cross_validation"]["seed"] == 0
     names = {"model", "group average", "own mean prediction", "another person's prediction"}
     assert {row["model"] for row in card.evaluation["rows"]} >= names
-    assert bundle.calibration is None
+    assert (bundle.calibration.participants, bundle.calibration.segments) == (PEOPLE, 1)
+    assert bundle.calibration.left_out_in_turn
+    assert bundle.calibration.true_error is None  # one session each
     assert not (made / "arrays/work").exists()
 
 
@@ -66,7 +68,7 @@ def test_the_page_has_a_verdict_and_says_by_what(made):
     page = " ".join((made / "report.html").read_text().split())
     assert "No verdict" not in page
     assert "Scores and verdicts are of cross-validation: 4 groups of" in page
-    assert f"The model in the bundle is a fit to all {PEOPLE}. It has no half-widths" in page
+    assert f"The model in the bundle is a fit to all {PEOPLE}. Its half-widths come from" in page
     assert "test participants of study" not in page
     assert "linear, one fit for " in page
 

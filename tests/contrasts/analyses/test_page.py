@@ -10,6 +10,7 @@ import pytest
 from browser import chromium, opened
 
 from bids_dtg.contrasts.analyses.page import ModelPageFacts, verdicts, write_model_page
+from bids_dtg.contrasts.judging.ceilings import Ceilings
 
 pytest.importorskip("jinja2", reason="reports need the extra [report]")
 pytest.importorskip("PIL", reason="reports need the extra [report]")
@@ -66,6 +67,32 @@ def pictures(page: str) -> list[np.ndarray]:
 def test_the_page_says_that_the_group_average_wins(tmp_path):
     facts = replace(FACTS, comparisons=[compared("group average", "worse")])
     assert "In r, model is worse than group average (\u22120.200" in page_of(tmp_path, facts)
+
+
+def test_ceilings_are_marked_and_where_there_are_none_the_reason_stands(tmp_path):
+    nobody = page_of(tmp_path, FACTS)
+    assert "Noise ceiling n/a: nobody has a second session of measured maps." in nobody
+    assert "noise ceiling</title>" not in nobody
+    r = np.array([[0.64] * 9, [np.nan] * 9])
+    page = page_of(tmp_path, replace(FACTS, ceilings=Ceilings(r, r - 0.39)))
+    assert page.count("noise ceiling</title>") == 1
+    assert "of 9 participants whose maps were measured twice" in page
+    assert "Mean over contrasts 0.800; of residual r 0.500" in page
+    assert "So few people determine it badly" not in page
+    alone = page_of(tmp_path, replace(FACTS, ceilings=Ceilings(r[:, :1], r[:, :1] * np.nan)))
+    assert "of residual r n/a. So few people determine it badly." in alone
+
+
+def test_parts_and_moderators_are_tables_with_their_verdicts(tmp_path):
+    parts = [{"part": "cerebellum", "people": 12, "places": 300, "r": [0.4, 0.3, 0.5]}]
+    moderators = [
+        {"moderator": "fd_mean", "score": "r", "rho": [-0.61, -0.8, -0.2], "verdict": "lower"},
+        {"moderator": "minutes", "score": "r", "verdict": "too few people"},
+    ]
+    page = page_of(tmp_path, replace(FACTS, parts=parts, moderators=moderators))
+    assert 'data-value="300">300<' in page
+    assert re.search(r"\u22120.61<.*\u22120.80 to \u22120.20: lower", page)
+    assert "too few people" in page
 
 
 def test_no_dot_hides_another_and_the_judged_model_is_drawn_last(tmp_path):

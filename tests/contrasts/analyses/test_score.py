@@ -5,11 +5,13 @@ import pytest
 
 from bids_dtg.contrasts.analyses.baselines import GROUP_AVERAGE, KERNEL_RIDGE
 from bids_dtg.contrasts.analyses.person_arrays import Person
-from bids_dtg.contrasts.analyses.score import (
-    retest_maps,
-    score_models,
+from bids_dtg.contrasts.analyses.score import Scoring, retest_maps, score_models
+from bids_dtg.contrasts.judging.model_table import (
+    comparison_rows,
+    contrast_rows,
+    summary_row,
+    tissue_rows,
 )
-from bids_dtg.contrasts.judging.model_table import comparison_rows, contrast_rows, summary_row
 from bids_dtg.files.array_store import ArrayStore
 
 PEOPLE, CONTRASTS, VOXELS = 12, 2, 400
@@ -18,6 +20,7 @@ MEAN = RNG.normal(2, 1, (CONTRASTS, VOXELS)).astype(np.float32)
 MAPS = MEAN + RNG.normal(size=(PEOPLE, CONTRASTS, VOXELS)).astype(np.float32)
 AGAIN = MAPS + 0.3 * RNG.normal(size=MAPS.shape).astype(np.float32)
 AGAIN[4, :, :100] = np.nan  # outside the field of view
+TISSUES = {"cortex": np.arange(VOXELS) < 250, "cerebellum": np.arange(VOXELS) >= 300}
 
 
 @pytest.fixture(scope="module")
@@ -45,15 +48,15 @@ def found(tmp_path_factory):
     }
     assert not retest_maps([*people, Person("13", nothing, (1.0,), (MEAN,))])
     store = ArrayStore(tmp_path_factory.mktemp("store"))
-    scored = score_models(
-        models,
-        people,
+    scoring = Scoring(
         "known",
+        store,
+        lambda line: None,
         training_mean=MEAN,
-        store=store,
-        report=lambda line: None,
         leave_one_out=[KERNEL_RIDGE],
+        tissues=TISSUES,
     )
+    scored = score_models(models, people, scoring)
     return {one.name: one for one in scored}
 
 
@@ -102,6 +105,22 @@ def test_the_judged_model_is_followed_by_its_own_mean_and_another_s_prediction(f
     others = (matrix.sum() - PEOPLE) / (PEOPLE * (PEOPLE - 1))
     assert another.scores["r"][1].mean() == pytest.approx(others, abs=1e-5)
     assert set(summary_row(another)) == {"model", "r", "r_sd_over_contrasts"}
+
+
+def test_tissues_have_scores_of_their_own_places(found):
+    assert set(found["known"].tissues) == set(TISSUES)
+    assert not found["model"].tissues
+    group = found[GROUP_AVERAGE].tissues["cerebellum"]
+    expected = [np.corrcoef(MEAN[0, 300:], maps[0, 300:])[0, 1] for maps in MAPS]
+    np.testing.assert_allclose(group.scores["r"][0], expected, atol=1e-5)
+    rows = {row["part"]: row for row in tissue_rows(found["known"], found[GROUP_AVERAGE], {})}
+    assert {name: row["places"] for name, row in rows.items()} == {
+        "all places": VOXELS,
+        "cortex": 250,
+        "cerebellum": 100,
+    }
+    above = 1 - group.scores["r"].mean()
+    assert rows["cerebellum"]["r_minus_group_average"][0] == pytest.approx(above, abs=1e-4)
 
 
 def test_voxels_outside_the_retest_s_field_of_view_are_left_out(found):

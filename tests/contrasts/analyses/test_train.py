@@ -55,6 +55,9 @@ def test_a_trained_local_ridge_is_a_bundle_with_its_table(cohort, ridge):
     rows = {row["model"]: row for row in ridge.card.evaluation["rows"]}
     simple = {"group average", FITS, "linear, whole brain", "kernel ridge"}
     assert simple | {"model", "retest"} <= set(rows)
+    ceilings = {row["contrast"]: row for row in ridge.card.evaluation["ceilings"]}
+    assert list(ceilings) == list(CONTRASTS)
+    assert all(row["ceiling"] > 0.5 for row in ceilings.values())
     reported = ridge.card.evaluation["simple_models"]
     assert reported["kernel ridge"]["penalty"] in reported["kernel ridge"]["tried"]
     assert reported["linear (Tavor)"]["coefficients"] == 1 + len(ridge.roi_maps)
@@ -135,6 +138,7 @@ def test_the_sums_of_two_sites_are_those_of_both(cohort, ridge, tmp_path, capsys
     np.testing.assert_allclose(both.map_sum, sums[2].map_sum, rtol=1e-6, atol=1e-9)
 
 
+@pytest.mark.slow
 def test_sums_are_gone_on_with_but_never_those_of_other_data(cohort, ridge, capsys):
     words = (*RIDGE, "--model-name", "sums")
 
@@ -443,6 +447,27 @@ def test_evaluation_compares_a_model_with_simple_ones(cohort, ridge, tmp_path):
     assert all(float(row["cliffs_delta"]) == 1 for row in retest)
     matrices = ArrayStore(folder / "arrays")
     assert not matrices.has("matrices/Retest", {})  # people differ between the contrasts
+    # What a prediction could reach, for each contrast, and who is predicted well.
+    assert [row["retest_people"] for row in retest] == ["8", "7"]
+    for row in retest:
+        assert float(row["ceiling"]) == pytest.approx(float(row["reliability"]) ** 0.5, abs=1e-3)
+        assert 0 < float(row["residual_ceiling"]) < 1
+    people = {row["participant_id"]: row for row in read_table(folder / "desc-people_scores.tsv")}
+    assert sorted(people) == [f"sub-{label}" for label in LABELS]
+    for row in people.values():
+        assert float(row["fd_mean"]) > 0
+        assert float(row["minutes"]) > 0
+        assert float(row["residual_dof"]) > 0
+    moderators = read_table(folder / "desc-moderators_scores.tsv")
+    verdicts = {(row["moderator"], row["score"]): row["verdict"] for row in moderators}
+    assert verdicts["fd_mean", "r"] == "n/a: the same for everybody"
+    assert verdicts["typicality", "r"] in ("higher", "lower", "no difference shown")
+    parts = {row["part"]: row for row in read_table(folder / "desc-parts_scores.tsv")}
+    assert {"all places", "typical half", "atypical half"} <= set(parts)
+    assert float(parts["all places"]["ceiling"]) > 0.5
+    page = " ".join((folder / "report.html").read_text().split())
+    assert "of 8 participants whose maps were measured twice" in page
+    assert "mean framewise displacement" in page
 
 
 class TestNetwork:

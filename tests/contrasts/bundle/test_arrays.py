@@ -15,12 +15,14 @@ from cifti_people import tiny_places
 from tiny_bundle import forge, tiny_masks, write_tiny_bundle
 
 from bids_dtg.connectome.training_distribution.distribution import (
+    BEFORE_LEVEL,
     FIGURES,
     Basis,
     TrainingDistribution,
 )
 from bids_dtg.connectome.training_distribution.figure_statistics import Parts
-from bids_dtg.connectome.training_distribution.summary import LatticeBlocks
+from bids_dtg.connectome.training_distribution.pattern import PatternFigures
+from bids_dtg.connectome.training_distribution.summary import ConnectomeSummary, LatticeBlocks
 from bids_dtg.contrasts.bundle.arrays import (
     CALIBRATION_FILE,
     OFFSET_FILE,
@@ -39,6 +41,8 @@ from bids_dtg.contrasts.participant.model import Model
 from bids_dtg.contrasts.recentring import Correction
 from bids_dtg.errors import BundleError
 from bids_dtg.stats.conformal import Calibration, PooledError
+from bids_dtg.stats.true_maps import TrueError
+from bids_dtg.stats.width_factors import BINS, WidthFactors
 
 
 def tiny_correction(seed=0) -> Correction:
@@ -118,7 +122,7 @@ def tiny_calibration(bundle, block: int = 4) -> Calibration:
     return Calibration(20, 4, (50, 90), quantiles, PooledError(values, lattice))
 
 
-def tiny_distribution(bundle, block: int = 4) -> TrainingDistribution:
+def tiny_distribution(bundle, block: int = 4, figures: int = len(FIGURES)) -> TrainingDistribution:
     rng = np.random.default_rng(1)
     cells = len(LatticeBlocks.of(bundle.places.lattice(block).block_of).starts)
     rois = len(bundle.roi_maps)
@@ -126,7 +130,7 @@ def tiny_distribution(bundle, block: int = 4) -> TrainingDistribution:
     samples = [
         Parts(
             n,
-            rng.normal(size=(2, len(FIGURES))),
+            rng.normal(size=(2, figures)),
             residual_dof=rng.uniform(50, 150, 2),
             memory_s=np.full(2, 2.0),
             seconds=np.full(2, 300.0),
@@ -173,6 +177,66 @@ def test_calibration_and_range_come_back_as_they_were_to_the_rounding(bundle, tm
         atol=np.ptp(training.basis.mean) / 200,
     )
     assert back.training_distribution.unusual == pytest.approx(training.unusual, abs=1e-4)
+
+
+def test_half_widths_for_true_maps_and_factors_come_back(bundle, tmp_path):
+    plain = tiny_calibration(bundle)
+    true = TrueError(7, 0.5 * plain.pooled_error.values, plain.pooled_error.lattice)
+    rng = np.random.default_rng(0)
+    by_deviation = rng.uniform(0.8, 1.4, (2, BINS)).astype(np.float32)
+    factors = WidthFactors(by_deviation, np.array([[1.2, 1.1, 1], [1.4, 1.2, 1]], np.float32))
+    given = dataclasses.replace(
+        plain,
+        true_error=true,
+        factors=factors,
+        cleaning="study, simple",
+        minutes=28.8,
+        residual_dof=120.5,
+    )
+    made = extend_bundle(bundle, tmp_path / "new", calibration=given)
+    back = load_bundle(made.path).calibration
+    np.testing.assert_allclose(back.true_half_widths(90), given.true_half_widths(90), rtol=0.02)
+    np.testing.assert_array_equal(back.factors.by_deviation, by_deviation)
+    np.testing.assert_array_equal(back.factors.by_segments, factors.by_segments)
+    assert (back.true_error.people, back.cleaning) == (7, "study, simple")
+    assert (back.minutes, back.residual_dof) == (28.8, 120.5)
+    assert not back.left_out_in_turn
+    assert json.loads((made.path / "model.json").read_text())["format_version"] == 9
+
+
+def test_a_calibration_of_an_older_program_says_nothing_of_true_maps(bundle, tmp_path):
+    made = extend_bundle(bundle, tmp_path / "new", calibration=tiny_calibration(bundle))
+    card = json.loads((made.path / "model.json").read_text())
+    assert set(card["calibration"]) == {"participants", "segments", "levels", "block"}
+    assert card["format_version"] < 9
+    back = load_bundle(made.path).calibration
+    assert (back.true_half_widths(90), back.factors, back.cleaning) == (None, None, "")
+
+
+def test_fewer_people_with_a_retest_than_are_needed_are_refused(bundle, tmp_path):
+    plain = tiny_calibration(bundle)
+    true = TrueError(7, plain.pooled_error.values, plain.pooled_error.lattice)
+    given = dataclasses.replace(plain, true_error=true)
+    made = extend_bundle(bundle, tmp_path / "new", calibration=given)
+    card = json.loads((made.path / "model.json").read_text())
+    card["calibration"]["retest"] = 1
+    (made.path / "model.json").write_text(json.dumps(card))
+    with pytest.raises(BundleError, match="1 people with a retest, fewer than 5"):
+        load_bundle(made.path)
+
+
+def test_a_range_of_fewer_figures_of_an_earlier_version_is_read_and_used(bundle, tmp_path):
+    before = tiny_distribution(bundle, figures=len(BEFORE_LEVEL))
+    extend_bundle(bundle, tmp_path / "old", training_distribution=before)
+    card = json.loads((tmp_path / "old/model.json").read_text())
+    assert card["reference"]["figures"] == list(BEFORE_LEVEL)
+    back = load_bundle(tmp_path / "old").training_distribution
+    assert back.figures == BEFORE_LEVEL
+    mean = back.basis.mean
+    pattern = PatternFigures(*[0.5] * 6)
+    parts = back.parts([ConnectomeSummary(mean, pattern, 100.0, 2.0, 300.0, 150)])
+    assert parts.figures.shape == (1, len(BEFORE_LEVEL))
+    assert np.isfinite(back.distance(parts))
 
 
 def test_all_else_is_the_same_to_the_byte(bundle, tmp_path):

@@ -102,7 +102,7 @@ def test_the_usual_share_of_the_demo_is_that_of_simulated_people(output):
         write_map(output, label, "synthetic", np.ones(800), ModelSHA256=MODEL, **facts)
     (shown,) = section(output).facts["averages"]
     words = leads(shown)["difference"]
-    assert "5.5% of places lie beyond ±2, measured in the 40 simulated people of the c" in words
+    assert "4.9% of places lie beyond ±2, measured in the 40 simulated people of the c" in words
 
 
 def test_half_widths_are_shown_and_opened_as_such(output):
@@ -114,7 +114,7 @@ def test_half_widths_are_shown_and_opened_as_such(output):
     assert [card.peak for card in group.cards] == ["median 0.50"] * 2
     assert [made.viewer_data["maps"][card.number]["label"] for card in group.cards] == [*LABELS]
     assert {card.layer for card in group.cards} == {"halfwidth90"}
-    assert "at 90% of places" in leads(shown)["half-width"]
+    assert "in 9 of 10 places" in leads(shown)["half-width"]
     page = write_participant_report(output, "01", {}).read_text()
     assert re.findall(r'<input type="radio"[^>]*value="([^"]*)"( checked)?>', page) == [
         ("map", " checked"),
@@ -123,6 +123,35 @@ def test_half_widths_are_shown_and_opened_as_such(output):
     ]
     for card in group.cards:
         assert (output.root / card.picture).is_file()
+
+
+def test_true_half_widths_are_a_view_of_their_own(output):
+    write_half_widths(output)
+    stem = "tpl-MNI152NLin6Asym/tpl-MNI152NLin6Asym_res-2"
+    for label in LABELS:
+        name = f"{stem}_contrast-{label}_stat-z_desc-truehalfwidth90m{MODEL[:8]}_statmap.nii.gz"
+        output.write(name, PLACES.encode(np.full(800, 0.25, np.float32)))
+    made = section(output)
+    (shown,) = made.facts["averages"]
+    (group,) = groups(shown, "true-half-width")
+    assert [card.peak for card in group.cards] == ["median 0.25"] * 2
+    assert {card.layer for card in group.cards} == {"truehalfwidth90"}
+    assert "lies within ± this much of the predicted map in 9 of 10" in leads(shown)[group.view]
+    # The page shows the chosen view alone: its style hides each of the others.
+    style = write_participant_report(output, "01", {}).read_text()
+    for view in (names := [view.name for view in shown.views]):
+        (hidden,) = re.findall(rf'value="{view}"\]:checked\) :is\(([^)]*)\)', style)
+        assert set(hidden.split(", ")) >= {f".of-{name}" for name in names if name != view}
+
+
+def test_half_widths_of_the_person_come_before_those_of_everybody(output):
+    write_half_widths(output)
+    for label in LABELS:
+        write_map(output, label, "halfwidth90", np.full(800, 0.75))
+    (shown,) = section(output).facts["averages"]
+    (group,) = groups(shown, "half-width")
+    assert [card.peak for card in group.cards] == ["median 0.75"] * 2
+    assert "These half-widths are this person's" in leads(shown)["half-width"]
 
 
 def test_quality_comes_before_one_gallery_on_the_page(output):

@@ -72,6 +72,20 @@ def test_the_figures_are_the_scores_of_the_people(evaluation):
     )
 
 
+def test_the_ceiling_stands_beside_r_and_its_absence_is_said(evaluation):
+    ceilings = [{"contrast": "own", "retest_people": 9, "reliability": 0.64, "ceiling": 0.8}]
+    own, shared, _ = maps({**evaluation, "ceilings": ceilings})
+    assert own.sidecar["Predictability"]["RetestPeople"] == 9
+    assert "(noise ceiling 0.80)" in read_predictability(own.sidecar).words
+    assert "noise ceiling" not in not_predicted(shared)
+    assert "Noise ceiling n/a" not in lead([own, shared])
+    assert "Noise ceiling n/a: none of them was measured twice" in lead(maps(evaluation))
+    # A model that was not evaluated may know how well maps repeat.
+    alone = dict(predictability_facts({"ceilings": ceilings}, "own"))
+    assert alone["Predictability"]["Ceiling"] == 0.8
+    assert read_predictability(alone) is None
+
+
 def test_a_model_without_an_evaluation_says_so():
     (row,) = predictability_rows(
         score_maps("it", *np.random.default_rng(0).standard_normal((2, 4, 1, 50))), ["own"]

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from tiny_job import TinyJob, add_rest
 
 from bids_dtg.contrasts.bundle.bundle import load_bundle
-from bids_dtg.contrasts.participant.first_run import first_file
+from bids_dtg.contrasts.participant.first_run import begin_first_run, first_file
 from bids_dtg.contrasts.participant.measure import ModelVoxels
 from bids_dtg.contrasts.participant.request import find_runs
+from bids_dtg.engine.head_start import begun
+from bids_dtg.engine.machine import available_cores
 from bids_dtg.imaging.bold import read_bold_header
 from bids_dtg.imaging.sampling import LatticeSampling
 from bids_dtg.settings import Settings
@@ -40,3 +44,15 @@ def test_it_is_the_first_of_those_that_are_read_at_the_models_voxels(job, option
 def test_who_has_results_is_left_alone(job):
     (job.out / "sub-01").mkdir(parents=True)
     assert first_file(asked(job)) is None
+
+
+@pytest.mark.parametrize(("gpu", "device"), [(True, "auto"), (False, "auto"), (True, "cpu")])
+def test_nothing_is_begun_where_a_gpu_may_compute(job, monkeypatch, gpu, device):
+    """Its workers are not forked, and nobody would see what was inflated."""
+    if available_cores() < 2:
+        pytest.skip("nothing is begun on a single core")
+    there = Path.exists
+    is_driver = {"/dev/nvidiactl": gpu, "/dev/dxg": False}
+    monkeypatch.setattr(Path, "exists", lambda path: is_driver.get(str(path), there(path)))
+    with begin_first_run(asked(job, device=device)):
+        assert (begun() is None) == (gpu and device == "auto")

@@ -22,8 +22,9 @@ PEOPLE = 20
 
 
 @pytest.fixture(scope="module")
-def test_people(phantom):
-    """Return true, measured, retest and knowable maps, (people, contrasts, voxels)."""
+def test_people():
+    """Return people of version 1: true, measured, retest, knowable (people, contrasts, voxels)."""
+    phantom = Phantom(PhantomParameters(), block=4)
     people = [phantom.person(Cohort.TEST, n) for n in range(PEOPLE)]
     return {
         "true": np.stack([p.true_maps() for p in people]),

@@ -2,13 +2,15 @@ from __future__ import annotations
 
 import dataclasses
 
-from bids_dtg.contrasts.phantom.parameters import VERSION, PhantomParameters
+from bids_dtg.contrasts.phantom.parameters import VERSION_2, PhantomParameters
 
 
-def test_the_calibrated_phantom_is_frozen():
-    # Raise VERSION, calibrate and train anew, and only then store another hash.
-    frozen = "681a787384234af77237e9bbe8f354ac9f8d137af0586a2935c7085e93155778"
-    assert (VERSION, PhantomParameters().hash) == (1, frozen)
+def test_the_calibrated_phantoms_are_frozen():
+    # A changed parameter makes a new version: calibrate and train anew, then store its hash.
+    first = "681a787384234af77237e9bbe8f354ac9f8d137af0586a2935c7085e93155778"
+    second = "259d4187fde7866fbcec45bedd0aab5c3d18a1815edbe679bf90013acf4cc0c4"
+    assert (PhantomParameters().version, PhantomParameters().hash) == (1, first)
+    assert (VERSION_2.version, VERSION_2.hash) == (2, second)
 
 
 def test_any_field_changes_the_hash():

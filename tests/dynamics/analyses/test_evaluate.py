@@ -58,6 +58,21 @@ def test_a_model_is_judged_beside_simple_ones(bundle: Path, call: Call, out: Pat
     raw = re.findall(r">((?:theta\d|[a-z0-9]+_[a-z0-9_]+))<", page)
     assert raw == []  # names of columns and rows of the files
     assert "No verdict with 4 participants (8 are needed)" in page
+    states = read_rows(folder / "desc-states_paths.tsv")
+    assert {row["states"] for row in states} == {"inferred", "simulated"}
+    assert len({row["region"] for row in states}) == 1
+    sweeps = read_rows(folder / "desc-parameters_sweeps.tsv")
+    assert {float(row["value"]) for row in sweeps} == {-3.0, -1.5, 0.0, 1.5, 3.0}
+    assert {row["figure"] for row in sweeps} == {"low_power", "external", "network"}
+    for caption in (
+        "Phase plane: states inferred from the measured series, 60 frames (48 s), no unit",
+        "Phase plane: states simulated by the model",
+        "no input, the same noise for all values. Expected observation in the series' unit",
+        "a sine of amplitude 2 at 0.014 Hz as external input, no noise",
+        "a sine of amplitude 2 at 0.014 Hz as network input, no noise",
+    ):
+        assert caption in page.replace("&#39;", "'"), caption
+    assert not (folder / "desc-people_parameters.tsv").exists()
 
 
 @pytest.mark.parametrize(("away", "failed"), [(0.0, 0), (9.0, 1)])
@@ -94,7 +109,8 @@ def test_a_session_of_one_person_and_another_length_is_compared_by_simulations_a
         tmp_path / "arrays", regions=REGIONS[::4], people=(PEOPLE[:1], PEOPLE[:1]), frames=(90, 120)
     )
     out, bare = tmp_path / "out", ("--no-external-input", "--recipe", "amortised")
-    assert main(arguments(arrays, out, "train", *TRAIN, *bare)) == 0
+    of_people = ("--states", "1", "--recipe-field", "person_parameters=1")
+    assert main(arguments(arrays, out, "train", *TRAIN, *bare, *of_people)) == 0
     model = ("--model", str(out / "group" / "model-own" / "bundle"))
     assert main(arguments(arrays, out, "evaluate", *model, "--simulations", "2")) == 0
     assert "REST2 are not compared: 1 participant has it" in capsys.readouterr().err
@@ -105,3 +121,11 @@ def test_a_session_of_one_person_and_another_length_is_compared_by_simulations_a
     }
     assert read_rows(folder / "desc-features_regressions.tsv") == []
     assert read_rows(folder / "desc-parameters_retest.tsv") == []
+    # Pictures that need an external input or a second state are absent.
+    sweeps = read_rows(folder / "desc-parameters_sweeps.tsv")
+    assert {row["figure"] for row in sweeps} == {"low_power", "network"}
+    page = (folder / "network_report.html").read_text()
+    assert "Phase plane" not in page
+    assert "Parameter 1 of people (posterior mean, no unit)" in page
+    (person,) = read_rows(folder / "desc-people_parameters.tsv")
+    assert {"strength", "person1", "person1_sd"} <= person.keys()

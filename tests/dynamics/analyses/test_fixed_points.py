@@ -31,3 +31,20 @@ def test_fixed_points_are_found(bundle: Path, call: Call, out: Path) -> None:
     # Values of any size made the page wider than a screen.
     assert "modulus" not in page
     assert ">\N{MINUS SIGN}1<" in page
+    paths = read_rows(folder / "desc-region_trajectories.tsv")
+    assert {row["start"] for row in paths} - {"n/a"} == {str(n) for n in range(1, 13)}
+    assert {"x1", "x2"} <= paths[0].keys()
+    components = read_rows(folder / "desc-network_trajectories.tsv")
+    assert {"component1", "component2"} <= components[0].keys()
+    effects = read_rows(folder / "desc-regions_inputeffects.tsv")
+    assert {row["region"] for row in effects} <= set(REGIONS)
+    values = read_rows(folder / "desc-fixedpoints_eigenvalues.tsv")
+    assert {row["of"] for row in values} <= {"region", "network"}
+    for caption in (
+        "States of a region with parameters and inputs of 0: 12 noise-free paths of the trained "
+        "map over 100 frames from random first states, and fixed points. No unit",
+        "Eigenvalues at the fixed points of a region with parameters and inputs of 0, per frame",
+        "Effect of the network input on a region at rest by θ2",
+        "States of the network of sub-02, first draw: 12 noise-free paths",
+    ):
+        assert caption in page, caption

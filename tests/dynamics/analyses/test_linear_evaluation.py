@@ -79,7 +79,20 @@ def test_too_few_people_beside_a_fold_are_refused(
 ) -> None:
     words = ("--recipe", "linear", "--folds", "2", "--participant-label", *PEOPLE[:8])
     assert call(out, "evaluate", *words) == 2
-    assert "there are 4 participants to be trained on beside a fold" in capsys.readouterr().err
+    err = " ".join(capsys.readouterr().err.split())
+    assert "there are 4 participants to be trained on beside a fold" in err
+    assert "give more folds" in err
+    assert "--add-sums" not in err
+
+
+def test_sums_of_other_sites_are_in_no_fold(
+    out: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    sums = tmp_path / "sums.npz"
+    sums.touch()
+    words = ("--recipe", "linear", "--folds", "2", "--add-sums", str(sums))
+    assert call(out, "evaluate", *words) == 2
+    assert "--add-sums was given with --folds" in " ".join(capsys.readouterr().err.split())
 
 
 def test_simulations_are_written_and_repeat(out: Path) -> None:

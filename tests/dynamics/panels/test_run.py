@@ -14,8 +14,10 @@ from bids_dtg.dynamics.panels import (
     FUNCTIONAL,
     PANELS,
     PARAMETERS,
+    PERSON,
     STRUCTURAL,
 )
+from bids_dtg.dynamics.panels.parameters import marked
 from bids_dtg.dynamics.panels.presentation import PRESENTATION
 from bids_dtg.files.names import FileKind
 from bids_dtg.report.contents import RunFiles, find_participant
@@ -66,6 +68,14 @@ def test_single_effects_are_counted_and_features_stand_with_their_reliability(ou
     assert "6.0 minutes of rest predict." in figure.caption
 
 
+def test_parameters_of_the_person_are_marked_where_they_cannot_be_trusted(output):
+    write_run(output, names=names_of(REGIONS))
+    figure = draw(PERSON, output)
+    assert [row[-1] for row in figure.pieces[0].rows] == ["yes", "no"]
+    assert "Not to be trusted: noise, not recovered: in 200 simulations." in figure.caption
+    assert "lie beyond what nearly all simulations have: mean FC." in figure.caption
+
+
 def test_forecasts_that_are_no_better_than_the_groups_are_called_so(output):
     write_run(output, names=names_of(REGIONS))
     figure = draw(FORECASTS, output)
@@ -111,6 +121,19 @@ def test_many_regions_are_named_by_network(output, regions, named):
     assert len(lanes.plots) == 3
     assert lanes.plots[0].points.count("M") == regions
     assert len(listing.rows) == regions
+
+
+def test_parameters_that_are_not_recovered_are_marked(output):
+    write_run(output, names=names_of(REGIONS), simulations=2)
+    figure = draw(PARAMETERS, output)
+    lanes, listing = figure.pieces
+    titles = ["θ1", "θ2 (not trusted)", "θ3"]
+    assert [plot.title for plot in lanes.plots] == titles
+    assert list(listing.columns[1:]) == titles
+    assert "not those that are marked" in figure.caption
+    assert marked(run_of(output)) == (
+        "Not to be trusted: θ2, not recovered: in 200 simulations, by 0.20"
+    )
 
 
 def test_a_page_shows_every_panel_and_loads_nothing_from_elsewhere(output):

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 
 from bids_dtg.connectome.edges import fc_strength
+from bids_dtg.dynamics.hopf import HopfRecipe
 from bids_dtg.dynamics.measures import connectivity
 from bids_dtg.dynamics.networks import normalised
 from bids_dtg.dynamics.phantom.connectomes import simulate_weights
-from bids_dtg.dynamics.phantom.hopf import HopfRecipe
 from bids_dtg.dynamics.phantom.people import simulate_hopf_people
 
 SHORT = HopfRecipe(seconds=40.0, dropped_seconds=10.0)

@@ -40,6 +40,7 @@ def test_what_unpacks_to_too_much_is_refused():
         require_known_types(packed(do_compression=True), 100)
 
 
+@pytest.mark.slow
 @settings(max_examples=60, deadline=None)
 @example(place=140, value=0)  # an array of no class
 @example(place=145, value=8)  # a complex one without an imaginary part

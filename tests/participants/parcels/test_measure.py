@@ -96,7 +96,7 @@ def test_a_run_off_the_grid_is_interpolated(tmp_path):
     shifted = TINY_AFFINE.copy()
     shifted[0, 3] += 1.0
     found = read(run_of(tmp_path, affine=shifted))
-    assert found.interpolation == "linear"
+    assert found.interpolation == "cubic"
     assert found.series.present.all()
 
 
@@ -191,7 +191,7 @@ def test_a_real_run_gives_the_series_of_nilearn(shared, schaefer):
 )
 def test_real_runs_of_other_spaces_give_series(shared, schaefer, participant, space):
     found = measure_real(real_run(shared, participant, space), schaefer)
-    assert found.interpolation == "linear"
+    assert found.interpolation == "cubic"
     assert np.median(found.series.coverage) > 0.9
     assert found.series.present.sum() > 380
     if participant == "HAPPYTEST":  # the same run in two spaces, of which one is at 4 mm

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from tiny_twins import LABELS, arguments, events_of
+from tiny_twins import LABELS, add_second_run, arguments, events_of
 
 from bids_dtg.cli.run import main
 from bids_dtg.files.text import read_rows
@@ -115,6 +115,36 @@ def test_own_trials_that_leave_none_are_refused(
     assert main(arguments(people, tmp_path, "evaluate", *given)) == 2
     assert words in capsys.readouterr().err
     assert not list(tmp_path.rglob("*.html"))
+
+
+@pytest.mark.parametrize(
+    "judging",
+    [
+        ("--model", "{bundle}", "--input-arrays", "{people}/connectomes.npz"),
+        ("--architecture", "mixed-effects", "--folds", "2"),
+    ],
+)
+def test_a_task_whose_trials_are_all_known_is_lost_alone(
+    judging: tuple[str, ...],
+    bundle: Path,
+    people: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Trials of two runs of a task are counted through: 20 are the first run and 2 of the next."""
+    more = shutil.copytree(people, tmp_path / "people")
+    add_second_run(more)
+    given = (word.format(bundle=bundle, people=more) for word in judging)
+    call = arguments(more, tmp_path / "out", "evaluate", *given, "--own-trials", "20", arrays=None)
+    assert main(call) == 0
+    (table,) = tmp_path.rglob("desc-own_trials_scores.tsv")
+    assert {row["task"] for row in read_rows(table)} == {"stroop"}
+    words = (
+        "Not judged by own trials: 20 own trials of faces leave none to predict: people have up to "
+        "18; ask for fewer."
+    )
+    assert words in capsys.readouterr().err
+    assert words in " ".join(next(tmp_path.rglob("twin_report.html")).read_text().split())
 
 
 @pytest.mark.parametrize("who", [slice(3), slice(3, None)])

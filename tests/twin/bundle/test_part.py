@@ -134,7 +134,7 @@ def test_each_field_of_a_recipe_must_be_there_and_of_its_type(field: str) -> Non
 @pytest.mark.parametrize(
     ("path", "value", "fact"),
     [
-        ("format_version", 9, "has format version 9. Expected: at most 8. .*newer"),
+        ("format_version", 10, "has format version 10. Expected: at most 9. .*newer"),
         ("architecture", "high", 'is "high". Expected: one of lowrank, code-only, published'),
         ("recipe.units", 0, "recipe.units is 0. Expected: a whole number of 1 or more"),
         ("recipe.units", 1 << 40, "Expected: at most 1048576"),

@@ -9,7 +9,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from bids_dtg.cohort.frames import region_tables
-from bids_dtg.contrasts.participant.outputs.region_files import COLUMNS, REGIONS, WIDE
+from bids_dtg.contrasts.participant.outputs.region_files import COLUMNS, REGIONS, TRUE_WIDTH, WIDE
 from bids_dtg.errors import ForeignFileError
 from bids_dtg.files.derivatives import DerivativeDataset
 from bids_dtg.files.foreign import MOST_TABLE, read_bytes
@@ -21,7 +21,7 @@ from bids_dtg.notices import counted, named, say
 _KINDS: dict[str, Kind] = {
     **dict.fromkeys(("contrast", "name"), "text"),
     **dict.fromkeys(("index", "voxels"), "whole"),
-    **dict.fromkeys(("mean", "coverage", "half_width", "deviation"), "number"),
+    **dict.fromkeys(("mean", "coverage", "half_width", "deviation", TRUE_WIDTH), "number"),
 }
 _OWN = {
     "participant_id": "Participant, as in participants.tsv",
@@ -114,7 +114,11 @@ def _header(path: Path) -> str | None:
     except (ForeignFileError, UnicodeDecodeError):
         return None
     names = line.split("\t")
-    known = names == list(COLUMNS) if FileKind.of(parse_name(path.name)) == REGIONS else True
+    known = (
+        names in ([*COLUMNS], [*COLUMNS, TRUE_WIDTH])
+        if FileKind.of(parse_name(path.name)) == REGIONS
+        else True
+    )
     distinct = len({*names, *_OWN}) == len(names) + len(_OWN)
     return line if known and names[0] == "contrast" and len(names) > 1 and distinct else None
 

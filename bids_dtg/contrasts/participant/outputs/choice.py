@@ -17,9 +17,9 @@ if TYPE_CHECKING:
     from bids_dtg.contrasts.participant.outputs.layers import Layer
 
 MAPS, DEVIATIONS, SPREADS = "maps", "deviations", "spread"
-HALF_WIDTHS, REGIONS = "half-widths", "regions"
-# What is written by default, by the values of ``--write``. What has an option of its own
-# (half-maps, connectomes) is written where that is given.
+HALF_WIDTHS, REGIONS, EXPLANATION = "half-widths", "regions", "explanation"
+# What is written, by the values of ``--write``. What has an option of its own (half-maps,
+# connectomes) is written where that is given.
 WRITES: Mapping[str, str] = MappingProxyType(
     {
         MAPS: "predicted maps",
@@ -27,8 +27,11 @@ WRITES: Mapping[str, str] = MappingProxyType(
         SPREADS: "their spread over segments of rest",
         HALF_WIDTHS: "half-widths of their intervals",
         REGIONS: "tables of means over the parcels of --atlases",
+        EXPLANATION: "a table of the ROIs that contribute to these differences",
     }
 )
+# Written only where a call names it: an earlier call's is not made again with other results.
+ON_REQUEST = frozenset({EXPLANATION})
 
 
 @dataclass(frozen=True)
@@ -43,7 +46,7 @@ class Choice:
     def of(
         cls, known: Sequence[Contrast], contrasts: Sequence[str], kinds: Sequence[str]
     ) -> Choice:
-        """Choose by the options; none given: everything.
+        """Choose by the options; none given: everything but what is on request.
 
         Parameters
         ----------
@@ -66,7 +69,7 @@ class Choice:
         return cls(
             tuple(known),
             frozenset(labels or tasks),
-            frozenset(kinds or WRITES),
+            frozenset(kinds or WRITES.keys() - ON_REQUEST),
         )
 
     @property
@@ -90,7 +93,8 @@ class Choice:
             Of the average; empty: nothing was made.
         """
         made = self._made(record)
-        return Choice(self.known, self.labels | made.labels, self.kinds | made.kinds)
+        kinds = self.kinds | (made.kinds - ON_REQUEST)
+        return Choice(self.known, self.labels | made.labels, kinds)
 
     def lacking(self, record: Mapping[str, Any]) -> str | None:
         """Say what of this choice a completion record lacks; None: nothing."""
@@ -101,7 +105,7 @@ class Choice:
         return f"not written yet: {', '.join([*found, *kinds])}" if found or kinds else None
 
     def to_json(self) -> dict[str, list[str]]:
-        """Return what a completion record keeps; nothing where everything is written."""
+        """Return what a completion record keeps; nothing where the default is written."""
         everything = Choice.of(self.known, (), ())
         if self == everything:
             return {}
@@ -119,7 +123,7 @@ class Choice:
         return f"{', '.join(kind for kind in WRITES if kind in self.kinds)} of {maps}"
 
     def _made(self, record: Mapping[str, Any]) -> Choice:
-        """Return what a record says is there; one that does not say so has everything."""
+        """Return what a record says is there; one that does not say so has the default."""
         if not record:
             return Choice(self.known, frozenset(), frozenset())
         everything = Choice.of(self.known, (), ())
@@ -134,5 +138,5 @@ class Choice:
         return Choice(
             self.known,
             everything.labels & found.get("contrast", frozenset()),
-            everything.kinds & found.get("write", frozenset()),
+            found.get("write", frozenset()) & WRITES.keys(),
         )

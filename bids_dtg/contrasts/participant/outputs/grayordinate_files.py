@@ -11,6 +11,7 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from bids_dtg.contrasts.bundle.bundle import ModelBundle
+from bids_dtg.contrasts.participant.outputs.half_widths import calibration_facts
 from bids_dtg.contrasts.participant.outputs.layers import Layer
 from bids_dtg.contrasts.participant.outputs.map_files import (
     OutputFile,
@@ -28,7 +29,7 @@ Entities = Mapping[str, str]
 
 
 def layer_path(
-    entities: Entities, layer: Layer, bundle: ModelBundle, level: int, extension: str
+    entities: Entities, layer: Layer, bundle: ModelBundle, extension: str
 ) -> PurePosixPath:
     """Return the path of a layer's file or its sidecar, relative to the output folder.
 
@@ -40,19 +41,17 @@ def layer_path(
         Kind of values; one that is the same for all participants lies in the template's folder.
     bundle
         Bundle of the model that predicted the maps.
-    level
-        Of the intervals, in percent.
     extension
         Of the file, with its dot.
     """
     named = {**bundle.places.entities, "stat": bundle.card.part.statistic}
     if layer.everybody:
-        return half_width_path(named, level, bundle.identity, extension)
+        return half_width_path(named, layer.desc, bundle.identity, extension)
     return build_path({**entities, **named, "desc": layer.desc}, "statmap", extension)
 
 
 def layer_files(
-    entities: Entities, layers: Sequence[Layer], bundle: ModelBundle, level: int
+    entities: Entities, layers: Sequence[Layer], bundle: ModelBundle
 ) -> Iterator[OutputFile]:
     """Encode the file of each layer; parameters as of `layer_path`."""
     places = bundle.places
@@ -61,18 +60,18 @@ def layer_files(
         there = [contrast for _, contrast in maps_of([layer])]
         values = layer.values[[contrast.index for contrast in there]]
         data = places.encode_maps(values, [contrast.label for contrast in there])
-        yield OutputFile(layer_path(entities, layer, bundle, level, places.extension), data)
+        yield OutputFile(layer_path(entities, layer, bundle, places.extension), data)
 
 
 def layer_sidecars(
-    entities: Entities, layers: Sequence[Layer], bundle: ModelBundle, level: int
+    entities: Entities, layers: Sequence[Layer], bundle: ModelBundle
 ) -> Iterator[tuple[PurePosixPath, dict[str, Any]]]:
     """Yield path and content of each layer's sidecar; parameters as of `layer_path`."""
     for layer in layers:
         there = [contrast for _, contrast in maps_of([layer])]
         maps = counted(len(there), "contrast")
         yield (
-            layer_path(entities, layer, bundle, level, ".json"),
+            layer_path(entities, layer, bundle, ".json"),
             {
                 "Description": f"{layer.words}{maps}, a map each",
                 "Contrasts": [contrast.label for contrast in there],
@@ -81,18 +80,11 @@ def layer_sidecars(
                 },
                 "Units": layer.units or bundle.card.part.units,
                 **bundle.metadata,
-                **(_shared_facts(bundle, level) if layer.everybody else {}),
+                **(_shared_facts(bundle, layer) if layer.everybody else {}),
             },
         )
 
 
-def _shared_facts(bundle: ModelBundle, level: int) -> dict[str, Any]:
+def _shared_facts(bundle: ModelBundle, layer: Layer) -> dict[str, Any]:
     """Return the fields that a participant's files inherit from their set."""
-    calibration = bundle.calibration
-    assert calibration is not None  # its half-widths are the layer
-    return {
-        "IntervalLevel": level / 100,
-        "CalibrationParticipants": calibration.participants,
-        "CalibrationSegments": calibration.segments,
-        **model_facts(bundle),
-    }
+    return {**calibration_facts(bundle, layer), **model_facts(bundle)}

@@ -36,6 +36,7 @@ class Layer:
     # Images are stored in steps of this size, which makes them small: times the root mean square of
     # the map if that is above 1. None: floats.
     step: float | None = None
+    covers: str = ""  # what the intervals of half-widths hold; empty: it has other values
 
     def __post_init__(self) -> None:
         if self.values.ndim != 2:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -25,12 +25,17 @@ from bids_dtg.files.sidecars import RESIDUAL_DOF, shared_sidecar_path
 from bids_dtg.imaging.places import Places, VoxelPlaces
 from bids_dtg.inputs.run import TransformFile
 from bids_dtg.notices import counted
-from bids_dtg.participants.origin import camel_case, model_facts, run_sources
+from bids_dtg.participants.origin import camel_case, cleaning_note, model_facts, run_sources
 from bids_dtg.settings import InputChoice
-from bids_dtg.stats.conformal import Calibration
+from bids_dtg.stats.conformal import LEAST_PEOPLE, Calibration
+from bids_dtg.stats.width_factors import MEASURED
 from bids_dtg.version import __version__
 
 _STEPS = 127  # largest value of 8 bits on either side of 0
+_NO_INTERVAL = (
+    f"There is no interval: fewer than {LEAST_PEOPLE} people of the calibration were measured there"
+)
+_FAR = 1.25  # times the rest of the calibration, in minutes or dof, or as many times fewer
 _NOT_INDIVIDUAL = {
     "Individual": False,
     "IndividualNote": "The model found nothing of this contrast in rest: "
@@ -165,7 +170,17 @@ def contrast_facts(layer: Layer, contrast: Contrast, bundle: ModelBundle) -> dic
         **predictability_facts(bundle.card.evaluation, contrast.label),
         **({} if gains is None else {"Gain": gains[contrast.index]}),
         **(_NOT_INDIVIDUAL if contrast.label in bundle.card.part.not_individual else {}),
+        **_interval_facts(layer, contrast),
     }
+
+
+def _interval_facts(layer: Layer, contrast: Contrast) -> dict[str, Any]:
+    """Return the sidecar fields on what a half-width means, and where there is none."""
+    if not layer.covers:
+        return {}
+    share = round(float(np.isnan(layer.values[contrast.index]).mean()), 4)
+    missing = {"ShareWithoutInterval": share, "MissingValues": _NO_INTERVAL} if share else {}
+    return {"IntervalCovers": layer.covers, **missing}
 
 
 def average_sidecar(
@@ -226,7 +241,10 @@ def average_sidecar(
     if bundle.calibration is not None:
         common["CalibrationParticipants"] = bundle.calibration.participants
         common["IntervalLevel"] = interval_level / 100
-        common |= segments_note(bundle.calibration, estimate.n_segments)
+        if bundle.calibration.true_error is not None:
+            common["CalibrationRetestParticipants"] = bundle.calibration.true_error.people
+        if note := interval_note(bundle, estimate, runs, origin):
+            common["IntervalNote"] = note
     common |= deviation_facts(bundle)
     if bundle.correction is not None:
         common["Recentred"] = True
@@ -240,15 +258,69 @@ def average_sidecar(
     return shared_sidecar_path(entities, "statmap"), common
 
 
-def segments_note(calibration: Calibration, segments: int) -> dict[str, str]:
+def interval_note(
+    bundle: ModelBundle, estimate: Estimate, runs: Sequence[RunSummary], origin: Origin
+) -> str:
+    """Say how an average differs from those that the intervals come from; empty: it does not."""
+    calibration = bundle.calibration
+    assert calibration is not None  # there are intervals
+    notes = [_segments_note(calibration, estimate.n_segments)]
+    if not notes[0]:
+        notes.append(_amount_note(calibration, estimate))
+    training = replace(bundle.card.training, cleaning=calibration.cleaning)
+    cleaned = {summary.run.cleaned_as for summary in runs}
+    if calibration.cleaning and any(
+        cleaning_note(training, origin.input_type, origin.strategy, one) for one in cleaned
+    ):
+        notes.append(
+            f"The intervals come from runs cleaned otherwise ({calibration.cleaning}): the right "
+            "ones may differ."
+        )
+    return " ".join(filter(None, notes))
+
+
+def _amount_note(calibration: Calibration, estimate: Estimate) -> str:
+    """Note that maps are of another amount of rest, in minutes or as cleaning leaves it."""
+    minutes, dof = estimate.seconds / 60, estimate.residual_dof
+    # NaN: what the calibration had is not known.
+    for times, found, usual in (
+        (
+            minutes / calibration.minutes,
+            f"{minutes:.1f} minutes of rest",
+            f"{calibration.minutes:.1f}",
+        ),
+        (
+            dof / calibration.residual_dof,
+            f"{dof:.0f} residual degrees of freedom",
+            f"{calibration.residual_dof:.0f}",
+        ),
+    ):
+        if times > _FAR or times < 1 / _FAR:
+            than = "wider" if times < 1 else "narrower"
+            return (
+                f"The maps are of {found}, the intervals of {usual}: the right ones may be {than}."
+            )
+    return ""
+
+
+def _segments_note(calibration: Calibration, segments: int) -> str:
     """Note that maps average another number of segments than those of the calibration."""
     if segments == calibration.segments:
-        return {}
+        return ""
+    found = counted(segments, "segment")
+    factors = calibration.factors
+    factor = None if factors is None else factors.of_segments(MEASURED, segments)
+    if factor is not None:
+        return (
+            f"The maps are means of {found} of rest, most of the calibration's of "
+            f"{calibration.segments}: half-widths are those of maps from {found}, which the "
+            "calibration has, too."
+        )
     than = "wider" if segments < calibration.segments else "narrower"
-    return {
-        "IntervalNote": f"The maps are means of {counted(segments, 'segment')} of rest; the "
+    return (
+        f"The maps are means of {found} of rest; the "
         f"intervals come from means of {calibration.segments}: the right ones may be {than}."
-    }
+    )
 
 
 def maps_of(layers: Sequence[Layer]) -> Iterator[tuple[Layer, Contrast]]:

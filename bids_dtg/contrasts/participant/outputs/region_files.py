@@ -26,6 +26,7 @@ REGIONS = FileKind("statmap", "regions", ".tsv")
 WIDE = FileKind("statmap", "regionMeans", ".tsv")
 PSCALAR = FileKind("statmap", "regionMeans", ".pscalar.nii")
 COLUMNS = ("contrast", "index", "name", "mean", "coverage", "voxels", "half_width", "deviation")
+TRUE_WIDTH = "true_half_width"  # a further column, where the model has intervals for true means
 
 Means = NDArray[np.float64]
 
@@ -94,9 +95,10 @@ class RegionTables:
         coverage = voxels / np.maximum(atlas.voxels, 1)
         means = region_means(maps.values, atlas)
         apart = _means_or_nan(deviation, atlas, len(means))
-        widths = self._width_texts[atlas.key]
+        widths, true_widths = self._width_texts[atlas.key]
+        none = "" if self._columns(atlas) == COLUMNS else "\tn/a"
         parcels = [f"\t{index}\t{name_cell(name)}\t" for index, name in atlas.parcels.items()]
-        lines = ["\t".join(COLUMNS)]
+        lines = ["\t".join(self._columns(atlas))]
         before = None
         for contrast in maps.contrasts:
             row = contrast.index
@@ -108,35 +110,46 @@ class RegionTables:
             before = row
             enough = (coverage[row] >= self.min_coverage).tolist()
             lines += [
-                f"{contrast.label}{parcel}{mean}{share}{width}\t{other}"
+                f"{contrast.label}{parcel}{mean}{share}{width}\t{other}{true}"
                 if thick
-                else f"{contrast.label}{parcel}n/a{share}n/a\tn/a"
-                for parcel, mean, share, width, other, thick in zip(
+                else f"{contrast.label}{parcel}n/a{share}n/a\tn/a{none}"
+                for parcel, mean, share, width, other, true, thick in zip(
                     parcels,
                     _texts(means[row], 7),
                     covered,
                     widths[row],
                     _texts(apart[row], 4),
+                    true_widths[row],
                     enough,
                     strict=True,
                 )
             ]
         return ("\n".join(lines) + "\n").encode()
 
-    @cached_property
-    def _width_texts(self) -> dict[str, list[list[str]]]:
-        """Half-widths as text, a list for each contrast: the same for all participants."""
-        contrasts = len(self.bundle.contrasts)
-        return {
-            atlas.key: [_texts(row, 4) for row in self._half_widths(atlas, contrasts)]
-            for atlas in self.atlases
-        }
-
-    def _half_widths(self, atlas: Atlas, contrasts: int) -> Means:
+    def _columns(self, atlas: Atlas) -> tuple[str, ...]:
         intervals = self._intervals(atlas)
-        if intervals is None:
-            return np.full((contrasts, len(atlas.parcels)), np.nan)
-        return intervals.half_widths(self.interval_level).astype(np.float64)
+        true = intervals is not None and intervals.true_error is not None
+        return (*COLUMNS, TRUE_WIDTH) if true else COLUMNS
+
+    @cached_property
+    def _width_texts(self) -> dict[str, tuple[list[list[str]], list[list[str]]]]:
+        """Half-widths of both kinds as text, a list for each contrast: the same for all.
+
+        Those of the second kind, with the tab before them, are empty where there are none.
+        """
+        return {atlas.key: self._both_widths(atlas) for atlas in self.atlases}
+
+    def _both_widths(self, atlas: Atlas) -> tuple[list[list[str]], list[list[str]]]:
+        intervals, shape = self._intervals(atlas), (len(self.bundle.contrasts), len(atlas.parcels))
+        own = np.full(shape, np.nan, np.float32)
+        true = None
+        if intervals is not None:
+            own = intervals.half_widths(self.interval_level)
+            true = intervals.true_half_widths(self.interval_level)
+        empty = [[""] * shape[1]] * shape[0]
+        return _rows_of_texts(own), empty if true is None else [
+            [f"\t{text}" for text in row] for row in _rows_of_texts(true)
+        ]
 
     def _intervals(self, atlas: Atlas) -> ParcelIntervals | None:
         found = intervals_of(self.bundle.parcel_intervals, atlas.key, atlas.digest)
@@ -167,6 +180,7 @@ class RegionTables:
                 if deviation
                 else "n/a: the model carries no mean and spread of its training people"
             },
+            **self._true_facts(intervals, units),
             "SpatialReference": self.bundle.grid.metadata["SpatialReference"],
             "MinCoverage": self.min_coverage,
             **({} if intervals is None else _calibration(intervals, self.interval_level)),
@@ -194,6 +208,15 @@ class RegionTables:
             "means over parcels, as errors of neighbouring voxels are correlated"
         )
 
+    def _true_facts(self, intervals: ParcelIntervals | None, units: str) -> dict[str, Any]:
+        if intervals is None or intervals.true_error is None:
+            return {}
+        words = (
+            f"Half-width of the {self.interval_level} % interval for the person's true mean over "
+            "the parcel, without the noise of a measurement"
+        )
+        return {TRUE_WIDTH: {"Description": words, "Units": units}}
+
 
 def _wide(table: bytes, atlas: Atlas) -> bytes:
     """Turn a long table into one with a row a contrast and a column a parcel."""
@@ -220,6 +243,10 @@ def _means_or_nan(layer: Layer | None, atlas: Atlas, contrasts: int) -> Means:
     return region_means(layer.values, atlas)
 
 
+def _rows_of_texts(widths: NDArray[np.float32]) -> list[list[str]]:
+    return [_texts(row, 4) for row in widths.astype(np.float64)]
+
+
 def _texts(values: Means, digits: int) -> list[str]:
     """Write numbers (n,) as text, all at once: ten tables of a participant have 100,000."""
     text = f"%.{digits}g\n" * len(values) % tuple(values.tolist())
@@ -231,4 +258,5 @@ def _calibration(intervals: ParcelIntervals, level: int) -> dict[str, Any]:
         "IntervalLevel": level / 100,
         "CalibrationParticipants": intervals.participants,
         "CalibrationSegments": intervals.segments,
+        **({"CalibrationRetestParticipants": intervals.retest} if intervals.retest else {}),
     }

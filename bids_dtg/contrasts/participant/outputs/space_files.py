@@ -51,7 +51,7 @@ def space_images(
     """
     for layer in layers:
         moved = replace(layer, values=warp.apply(layer.values))
-        if not layer.everybody:
+        if not layer.covers:
             yield from map_images(entities, [moved], bundle, threads=threads, places=warp.voxels)
             continue
         for _, contrast in maps_of([moved]):

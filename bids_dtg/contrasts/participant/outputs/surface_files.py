@@ -182,7 +182,7 @@ class _Sheet:
 
     def path(self, extension: str, density: str, side: str | None = None) -> PurePosixPath:
         """Return the path of one of its files."""
-        bundle, level = self.asked.bundle, self.asked.interval_level
+        bundle = self.asked.bundle
         named = {
             "hemi": side,
             "space": self.mesh.name,
@@ -190,7 +190,7 @@ class _Sheet:
             "stat": bundle.card.part.statistic,
         }
         if self.shared:
-            return half_width_path(named, level, bundle.identity, extension)
+            return half_width_path(named, self.layer.desc, bundle.identity, extension)
         named = {**dict(self.planned.entities), **named, "desc": self.layer.desc}
         return build_path(named, "statmap", extension)
 
@@ -235,6 +235,7 @@ class _Sheet:
                     "to one",
                     "MissingValues": _NO_VALUE,
                     **_shares(mesh),
+                    **({"IntervalCovers": layer.covers} if layer.covers else {}),
                     **(self._model_facts() if self.shared else {}),
                 },
             )

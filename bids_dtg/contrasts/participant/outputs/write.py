@@ -11,8 +11,10 @@ from bids_dtg.cleaning.confounds import NOT_IN_TABLE
 from bids_dtg.cleaning.words import Lacking
 from bids_dtg.connectome.connectome import RunConnectomes
 from bids_dtg.contrasts.bundle.bundle import ModelBundle
+from bids_dtg.contrasts.explanation import Explanation
 from bids_dtg.contrasts.maps import Estimate
 from bids_dtg.contrasts.panels.connectome import nodes_of
+from bids_dtg.contrasts.panels.explanation import write_explanation
 from bids_dtg.contrasts.panels.individuality import write_individuality
 from bids_dtg.contrasts.panels.map_reliability import write_map_reliability
 from bids_dtg.contrasts.participant.outputs.choice import HALF_WIDTHS, REGIONS, Choice
@@ -23,7 +25,7 @@ from bids_dtg.contrasts.participant.outputs.grayordinate_files import (
 )
 from bids_dtg.contrasts.participant.outputs.half_widths import (
     half_width_images,
-    half_width_layer,
+    half_width_layers,
     half_width_paths,
     half_width_sidecars,
 )
@@ -42,7 +44,7 @@ from bids_dtg.contrasts.participant.outputs.space_files import (
     space_sidecars,
 )
 from bids_dtg.contrasts.participant.outputs.spaces import Target
-from bids_dtg.contrasts.participant.outputs.surface_files import Mesh, SurfaceMaps
+from bids_dtg.contrasts.participant.outputs.surface_files import SurfaceMaps
 from bids_dtg.contrasts.participant.quality import RunSummary
 from bids_dtg.files.derivatives import DerivativeDataset
 from bids_dtg.files.names import build_path
@@ -117,6 +119,7 @@ class Writer:
         *,
         runs: Sequence[RunSummary],
         left_out: Mapping[str, str],
+        explanation: Explanation | None = None,
     ) -> list[PurePosixPath]:
         """Write the maps of an average with their sidecars and tables."""
         entities = dict(planned.entities)
@@ -128,7 +131,10 @@ class Writer:
         discard_report(self.output, planned.participant)
         choice = self.choice_of(planned)
         layers = average_layers(estimate, self.bundle, choice.contrasts)
-        images = choice.images(layers)
+        widths = self._half_widths(choice, estimate)
+        # One width for all participants is written once; the others are the person's own.
+        shared = [layer for layer in widths if layer.everybody]
+        images = [*choice.images(layers), *(layer for layer in widths if not layer.everybody)]
         path, content = average_sidecar(
             entities,
             estimate,
@@ -142,16 +148,16 @@ class Writer:
         if self.bundle.card.part.cifti:
             return [
                 path,
-                *self._write_grayordinates(entities, images, choice),
-                *self._write_figures(entities, estimate, choice),
+                *self._write_grayordinates(entities, [*images, *shared]),
+                *self._write_figures(entities, estimate, choice, explanation),
             ]
         return [
             path,
             *self._write_maps(entities, images),
-            *self._write_half_widths(choice),
-            *self._write_spaces(planned, images, warps, choice),
-            *self._write_surfaces(planned, images, meshes, choice),
-            *self._write_figures(entities, estimate, choice),
+            *self._write_half_widths(shared),
+            *self._write_spaces(planned, images, warps, shared),
+            *self.surfaces.write(planned, [*images, *shared], meshes, self.output),
+            *self._write_figures(entities, estimate, choice, explanation),
             *(self._write_regions(entities, layers) if REGIONS in choice.kinds else ()),
         ]
 
@@ -197,72 +203,74 @@ class Writer:
             yield image.path
 
     def _write_grayordinates(
-        self, entities: Mapping[str, str], layers: Sequence[Layer], choice: Choice
+        self, entities: Mapping[str, str], layers: Sequence[Layer]
     ) -> Iterator[PurePosixPath]:
         """Write a file for each kind of value; those that all participants share once."""
-        bundle, level = self.bundle, self.interval_level
-        # Of all contrasts: another call may choose others, and finds the file there.
-        widths = half_width_layer(bundle, level) if HALF_WIDTHS in choice.kinds else None
-        for layer in [*layers, *([] if widths is None else [widths])]:
+        bundle = self.bundle
+        for layer in layers:
+            # Of all contrasts: another call may choose others, and finds the file there.
+            whole = replace(layer, contrasts=bundle.contrasts) if layer.everybody else layer
             paths = [
-                layer_path(entities, layer, bundle, level, extension)
+                layer_path(entities, layer, bundle, extension)
                 for extension in (".json", bundle.places.extension)
             ]
             yield from paths
             if layer.everybody and all(self.output.path(path).exists() for path in paths):
                 continue
-            for path, content in layer_sidecars(entities, [layer], bundle, level):
+            for path, content in layer_sidecars(entities, [whole], bundle):
                 write_json(self.output.path(path), content)
-            for file in layer_files(entities, [layer], bundle, level):
+            for file in layer_files(entities, [whole], bundle):
                 self.output.write(file.path, file.data)
 
+    def _half_widths(self, choice: Choice, estimate: Estimate) -> list[Layer]:
+        """Return the half-widths of the chosen contrasts; none if not chosen or not calibrated."""
+        if HALF_WIDTHS not in choice.kinds:
+            return []
+        layers = half_width_layers(self.bundle, self.interval_level, estimate)
+        return [replace(layer, contrasts=choice.contrasts) for layer in layers]
+
     def _write_half_widths(
-        self, choice: Choice, target: Target | None = None, facts: Mapping[str, Any] | None = None
+        self,
+        layers: Sequence[Layer],
+        target: Target | None = None,
+        facts: Mapping[str, Any] | None = None,
     ) -> Iterator[PurePosixPath]:
         """Write the files that are the same for all participants, unless they exist.
 
         `target` is another template, and `facts` its sidecar fields.
         """
-        if HALF_WIDTHS not in choice.kinds:
-            return
-        grid, contrasts = None if target is None else target.grid, choice.contrasts
-        images = half_width_paths(self.bundle, self.interval_level, contrasts, grid)
-        files = [
-            *images,
-            *(path.with_name(path.name.removesuffix(".nii.gz") + ".json") for path in images),
-        ]
-        if not all(self.output.path(path).exists() for path in files):
-            sidecars = half_width_sidecars(self.bundle, self.interval_level, contrasts, grid, facts)
-            for path, content in sidecars:
-                write_json(self.output.path(path), content)
-            warp = None if target is None else target.warp(self.bundle.voxels)
-            made = half_width_images(
-                self.bundle, self.interval_level, contrasts, warp, threads=self.threads
-            )
-            for image in made:
-                self.output.write(image.path, image.data)
-        yield from files
-
-    def _half_widths(self, choice: Choice) -> list[Layer]:
-        """Return the half-widths of the chosen contrasts; none if not chosen or not calibrated."""
-        layer = half_width_layer(self.bundle, self.interval_level)
-        if layer is None or HALF_WIDTHS not in choice.kinds:
-            return []
-        return [replace(layer, contrasts=choice.contrasts)]
+        grid = None if target is None else target.grid
+        for layer in layers:
+            images = half_width_paths(self.bundle, layer, layer.contrasts, grid)
+            files = [
+                *images,
+                *(path.with_name(path.name.removesuffix(".nii.gz") + ".json") for path in images),
+            ]
+            if not all(self.output.path(path).exists() for path in files):
+                sidecars = half_width_sidecars(self.bundle, layer, layer.contrasts, grid, facts)
+                for path, content in sidecars:
+                    write_json(self.output.path(path), content)
+                warp = None if target is None else target.warp(self.bundle.voxels)
+                made = half_width_images(
+                    self.bundle, layer, layer.contrasts, warp, threads=self.threads
+                )
+                for image in made:
+                    self.output.write(image.path, image.data)
+            yield from files
 
     def _write_spaces(
         self,
         planned: AveragedRuns,
         layers: Sequence[Layer],
         warps: Sequence[tuple[Target, Warp]],
-        choice: Choice,
+        shared: Sequence[Layer],
     ) -> Iterator[PurePosixPath]:
         """Write the maps, and the half-widths, in further spaces."""
         entities, root = dict(planned.entities), planned.runs[0].root
         for target, warp in warps:
             facts = space_facts(target, self.bundle, root, self.origin.source)
             # On a template they are the same for all participants.
-            own = [*layers, *(self._half_widths(choice) if target.personal else ())]
+            own = [*layers, *(shared if target.personal else ())]
             sidecars = space_sidecars(entities, own, self.bundle, target, facts)
             for path, content in sidecars:
                 write_json(self.output.path(path), content)
@@ -271,20 +279,14 @@ class Writer:
                 self.output.write(image.path, image.data)
                 yield image.path
             if not target.personal:
-                yield from self._write_half_widths(choice, target, facts)
-
-    def _write_surfaces(
-        self,
-        planned: AveragedRuns,
-        layers: Sequence[Layer],
-        meshes: Sequence[Mesh],
-        choice: Choice,
-    ) -> Iterator[PurePosixPath]:
-        everything = [*layers, *self._half_widths(choice)]
-        return self.surfaces.write(planned, everything, meshes, self.output)
+                yield from self._write_half_widths(shared, target, facts)
 
     def _write_figures(
-        self, entities: Mapping[str, str], estimate: Estimate, choice: Choice
+        self,
+        entities: Mapping[str, str],
+        estimate: Estimate,
+        choice: Choice,
+        explanation: Explanation | None,
     ) -> Iterator[PurePosixPath]:
         """Write the tables of figures on the maps."""
         if estimate.halves is not None:
@@ -296,6 +298,10 @@ class Writer:
                 *(entities, estimate, self.bundle, self.output),
                 whose=whose(self.bundle),
                 contrasts=choice.contrasts,
+            )
+        if explanation is not None:
+            yield from write_explanation(
+                entities, explanation, self.bundle, self.output, contrasts=choice.contrasts
             )
 
     def _write_regions(

@@ -1,4 +1,4 @@
-"""The network of Hopf oscillators that validates the network model: a, f and G are known.
+"""Networks of Hopf oscillators.
 
 Below a = 0, a region returns to a fixed point; above, it oscillates with frequency f (Deco et
 al., 2017, Sci. Rep. 7: 3095; with the values of Sip et al., 2023, doi 10.1126/sciadv.abq7547).
@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
-from bids_dtg.dynamics.phantom.steps import Array, NoiseScaling, every, noise_factor
+from bids_dtg.dynamics.steps import Array, NoiseScaling, every, noise_factor
 
 PUBLISHED_STEP_SECONDS = 0.02
 
@@ -39,6 +39,7 @@ class HopfRecipe:
     # Index of the noise of the step from k to k + 1: k + 1 in the published code, or k. It matters
     # only where noise is replayed.
     noise_of: Literal["arrival", "departure"] = "arrival"
+    precision: type[np.floating[Any]] = np.float64  # of states, where all arrays have it
 
     @property
     def steps_a_frame(self) -> int:
@@ -71,9 +72,11 @@ class Hopf:
 
     weights: Array  # (people, regions, regions), W_ij from region j to i
     coupling: Array  # G, (people, runs) or (people, 1)
-    bifurcation: Array  # a, (people, regions)
+    bifurcation: Array  # a, (people, regions), or of each run (people, runs, 1 or regions)
     frequency: Array  # f, (people, regions), Hz
     recipe: HopfRecipe = HopfRecipe()
+    # (people, runs), standard deviation added in a step of the published length; None: the recipe's
+    noise: Array | None = None
 
     def states(self, initial: Array, noise: Iterable[Array]) -> Iterator[Array]:
         """Yield the state at the start and after each step, as long as there is noise.
@@ -86,10 +89,10 @@ class Hopf:
             Standard normal noise for each step, of one of these shapes.
         """
         recipe, runs = self.recipe, self.coupling[:, :, None, None]
-        state, _ = np.broadcast_arrays(np.asarray(initial, np.float64), runs)
-        scale = recipe.noise * noise_factor(
-            recipe.noise_scaling, recipe.step_seconds, PUBLISHED_STEP_SECONDS
-        )
+        state, _ = np.broadcast_arrays(np.asarray(initial, recipe.precision), runs)
+        factor = noise_factor(recipe.noise_scaling, recipe.step_seconds, PUBLISHED_STEP_SECONDS)
+        own = None if self.noise is None else self.noise[:, :, None, None]
+        scale = factor * (recipe.noise if own is None else own)
         yield state
         for unit in islice(noise, 1 if recipe.noise_of == "arrival" else 0, None):
             state = state + recipe.step_seconds * self.velocity(state) + scale * unit
@@ -98,9 +101,10 @@ class Hopf:
     def velocity(self, state: Array) -> Array:
         """Return x' and y' without noise, for a state (people, runs, 2, regions), per second."""
         people, runs, _, regions = state.shape
-        a, speed = self.bifurcation[:, None, None], 2 * np.pi * self.frequency[:, None, None]
-        growth = a - (state**2).sum(axis=2, keepdims=True)
-        turned = state[:, :, ::-1] * np.array([[-1.0], [1.0]])  # (-y, x)
+        a, speed = self.bifurcation, 2 * np.pi * self.frequency[:, None, None]
+        a = a[:, None, None] if a.ndim == 2 else a[:, :, None]
+        growth = a - np.square(state).sum(axis=2, keepdims=True)
+        turned = state[:, :, ::-1] * np.array([[-1.0], [1.0]], state.dtype)  # (-y, x)
         rows = state.reshape(people, 2 * runs, regions)
         arriving = (rows @ self.weights.transpose(0, 2, 1)).reshape(state.shape)
         leaving = self.weights.sum(axis=2)[:, None, None] * state

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bids_dtg.dynamics.phantom.steps import every, noise_factor, unit_noise
+from bids_dtg.dynamics.steps import every, noise_factor, unit_noise
 
 
 def generators(people, runs):

@@ -5,8 +5,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from bids_dtg.dynamics.phantom.hopf import Hopf, HopfRecipe, simulate_hopf
-from bids_dtg.dynamics.phantom.steps import unit_noise
+from bids_dtg.dynamics.hopf import Hopf, HopfRecipe, simulate_hopf
+from bids_dtg.dynamics.steps import unit_noise
 
 SHORT = HopfRecipe(seconds=12.0, dropped_seconds=2.0)
 

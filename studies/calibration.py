@@ -1,0 +1,182 @@
+"""Whether posteriors of named and amortised models can be trusted, beside sbi's neural posteriors.
+
+    python studies/calibration.py ../shared/sip/data --work FOLDER [--models hopf wong-wang]
+    PYTHON_WITH_SBI studies/calibration.py ../shared/sip/data --work FOLDER --npe
+    python studies/calibration.py ../shared/sip/data --work FOLDER --models --bundle BUNDLE
+
+The first call simulates each named model as `train` does (600 sessions to infer from, 200 to judge
+by), with the mean connectome of the fifty people, and prints simulation-based calibration: counts
+of ranks in ten bins, the p of their being uniform, coverage of 90 % intervals, and Spearman's rho
+of true values and posterior means. The second call adds sbi's NPE (a neural spline flow, defaults)
+from the same 600 simulations and the same statistics; sbi needs an environment of its own.
+
+The third call judges an amortised model (the bundle of `train --recipe amortised`) by 200 sessions
+of the people whom it was not trained on: by parameters from its prior with their structural
+connectomes, and by parameters from their posteriors.
+
+The work folder keeps simulations and draws of each way: a stopped call goes on where it was.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bids_dtg.dynamics.bank import SIMULATIONS, shared_substrate, simulated_sessions
+from bids_dtg.dynamics.calibration import CHECKS, RANKED, calibration, histogram, ranks
+from bids_dtg.dynamics.named import NAMED
+from bids_dtg.dynamics.networks import PeopleSeries, standardised
+from bids_dtg.dynamics.posterior import SimulatedStatistics
+
+Array = NDArray[np.float64]
+
+TR_SECONDS, FRAMES, SEED = 0.72, 1200, 0
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("data", type=Path, help="folder with sc_50.npz and bold_REST1_LR_50.npz")
+    parser.add_argument("--work", type=Path, required=True)
+    parser.add_argument("--models", nargs="*", choices=NAMED, default=[*NAMED])
+    parser.add_argument("--bundle", type=Path, help="an amortised model, to be judged, too")
+    parser.add_argument("--npe", action="store_true", help="add sbi's NPE")
+    args = parser.parse_args()
+    args.work.mkdir(parents=True, exist_ok=True)
+    ways = {"ABC": of_abc, **({"NPE": of_npe} if args.npe else {})}
+    columns = ("model", "parameter", "by", "rho (95 %)", "in 90 % intervals", "p of ranks")
+    columns += ("ranks", "CPU s")
+    print(f"| {' | '.join(columns)} |\n|{'---|' * len(columns)}")
+    for name in args.models:
+        known = simulations_of(name, args.data, args.work / f"{name}.npz")
+        for way, infer in ways.items():
+            draws, seconds = drawn(infer, known, args.work / f"{name}_{way}.npz")
+            parameters = [row.name for row in NAMED[name].parameters]
+            print_rows(name, way, parameters, known.unit[SIMULATIONS:], draws, seconds)
+    if args.bundle:
+        for way, of_people in (("prior", False), ("people", True)):
+            kept = args.work / f"amortised_{way}.npz"
+            truth, draws, seconds = of_amortised(args.bundle, args.data, kept, of_people=of_people)
+            parameters = [f"theta{n}" for n in range(1, truth.shape[1] + 1)]
+            print_rows("amortised", way, parameters, truth, draws, seconds)
+
+
+def simulations_of(name: str, data: Path, kept: Path) -> SimulatedStatistics:
+    """Return parameters and statistics of simulated sessions; those kept, where there are any."""
+    if not kept.exists():
+        with np.load(data / "bold_REST1_LR_50.npz") as file:
+            labels, regions = map(str, file["subject"]), map(str, file["region"])
+            series = standardised(file["bold"].astype(np.float32))
+        people = PeopleSeries(tuple(labels), tuple(regions), series, TR_SECONDS)
+        with np.load(data / "sc_50.npz") as file:
+            substrate = shared_substrate(file["weights"].astype(float), [people], TR_SECONDS)
+        found = simulated_sessions(NAMED[name], substrate, SIMULATIONS + CHECKS, FRAMES, SEED)
+        keep(kept, unit=found.unit, statistics=found.statistics)
+    with np.load(kept) as file:
+        return SimulatedStatistics(file["unit"], file["statistics"])
+
+
+def of_abc(known: SimulatedStatistics, judged: Array) -> Array:
+    """Return draws (sessions, draws, parameters) of the program's posteriors."""
+    rng = np.random.default_rng([SEED, 1])
+    return np.stack([known.posterior(row, rng, RANKED).unit for row in judged])
+
+
+def of_npe(known: SimulatedStatistics, judged: Array) -> Array:
+    """Return the same by sbi's neural posterior estimation."""
+    import torch
+    from sbi.inference import NPE
+    from sbi.utils import BoxUniform
+
+    torch.manual_seed(SEED)
+    count = known.unit.shape[1]
+    prior = BoxUniform(torch.zeros(count), torch.ones(count))
+    mean, sd = known.statistics.mean(axis=0), known.statistics.std(axis=0)
+    seen, others = (
+        torch.tensor((values - mean) / sd, dtype=torch.float32)
+        for values in (known.statistics, judged)
+    )
+    with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder):  # it writes logs
+        trainer = NPE(prior, density_estimator="nsf")
+        trainer.append_simulations(torch.tensor(known.unit, dtype=torch.float32), seen).train()
+    posterior = trainer.build_posterior()
+    found = [posterior.sample((RANKED,), x=own, show_progress_bars=False).numpy() for own in others]
+    return np.asarray(np.stack(found), np.float64)
+
+
+def of_amortised(
+    folder: Path, data: Path, kept: Path, *, of_people: bool
+) -> tuple[Array, Array, float]:
+    """Return true parameters and draws of an amortised model's own sessions, and CPU time."""
+    if not kept.exists():
+        from bids_dtg.dynamics.amortised import AmortisedModel
+        from bids_dtg.dynamics.bundle.bundle import load_network_bundle
+        from bids_dtg.dynamics.known_sessions import simulate_known
+        from bids_dtg.dynamics.networks import make_networks
+
+        with np.load(data / "bold_REST1_LR_50.npz") as file, np.load(data / "sc_50.npz") as sc:
+            networks = make_networks(
+                file["bold"],
+                sc["weights"],
+                TR_SECONDS,
+                people=[*map(str, file["subject"])],
+                regions=[*map(str, file["region"])],
+            )
+        start = time.process_time()
+        bundle = load_network_bundle(folder)
+        trained = bundle.rows(networks.people)
+        networks = networks.of([label for label in networks.people if label not in trained])
+        model = bundle.model()
+        if not isinstance(model, AmortisedModel):
+            raise SystemExit(f"{folder} is of a published form, each draw of which is a training")
+        found = simulate_known(model, networks, SEED, of_people=of_people)
+        seconds = np.array(time.process_time() - start)
+        keep(kept, truth=found.truth, draws=found.draws, seconds=seconds)
+    with np.load(kept) as file:
+        return file["truth"], file["draws"], float(file["seconds"])
+
+
+def drawn(
+    infer: Callable[[SimulatedStatistics, Array], Array], known: SimulatedStatistics, kept: Path
+) -> tuple[Array, float]:
+    """Return draws of a way, and its processor time; those kept, where there are any."""
+    if not kept.exists():
+        start = time.process_time()
+        first = SimulatedStatistics(known.unit[:SIMULATIONS], known.statistics[:SIMULATIONS])
+        draws = infer(first, known.statistics[SIMULATIONS:])
+        keep(kept, draws=draws, seconds=np.array(time.process_time() - start))
+    with np.load(kept) as file:
+        return file["draws"], float(file["seconds"])
+
+
+def keep(path: Path, **arrays: Array) -> None:
+    """Write arrays to a file that is there whole, or not at all."""
+    begun = path.with_name(f".{path.name}")
+    with begun.open("wb") as file:
+        np.savez(file, **arrays)
+    begun.replace(path)
+
+
+def print_rows(
+    name: str, way: str, parameters: list[str], truth: Array, draws: Array, seconds: float
+) -> None:
+    for number, parameter in enumerate(parameters):
+        own = draws[:, :, number]
+        found = calibration(truth[:, number], own, np.random.default_rng(SEED))
+        bins = histogram(ranks(truth[:, number], own, np.random.default_rng(SEED)), RANKED)
+        print(
+            f"| {name} | {parameter} | {way} | {found.rho:.2f} ({found.rho_low:.2f} to "
+            f"{found.rho_high:.2f}) | {found.coverage:.1%} | {found.uniform_p:.2g} "
+            f"| {' '.join(map(str, bins))} | {seconds:.0f} |",
+            flush=True,
+        )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,601 @@
+"""Draw the publication's figures from the tables and maps that `paper.py` had written.
+
+Nothing is tested or estimated here: scores, intervals, p and verdicts are read from tables, and the
+verdict stands on each picture. Figures 2, 4 and 5 show the publication's analyses; their pictures
+and captions could not be seen, so their layout is our own.
+"""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import json
+import math
+import textwrap
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+
+mpl.use("Agg")
+
+import nibabel as nib
+import numpy as np
+from matplotlib import pyplot as plt
+from nilearn.plotting import plot_stat_map
+from numpy.typing import NDArray
+
+from bids_dtg import load_bundle
+from bids_dtg.contrasts.metrics import dice_auc
+from bids_dtg.files.atomic import write_atomic
+from bids_dtg.imaging.places import VoxelPlaces
+from bids_dtg.report.pictures import draw_maps
+
+Values = NDArray[np.float64]
+Row = Mapping[str, str]
+
+GROUP, LINEAR, RETEST = "group average", "linear (Tavor)", "retest"
+OWN_MEAN, ANOTHER = "own mean prediction", "another person's prediction"
+COLOURS = {
+    GROUP: "#8a8a8a",
+    LINEAR: "#e08a1e",
+    RETEST: "#2f8f5b",
+    OWN_MEAN: "#b05ac0",
+    ANOTHER: "#4aa3c7",
+}
+MODEL_COLOUR = "#20307c"
+DPI, WIDTH = 110, 11.0  # inches
+SYMLOG = 0.1  # up to here the publication's scale of diagonality is linear
+STRONGEST = 0.25  # share of voxels that the publication shows as thresholded
+SAMPLE = "gamblingReward"  # the contrast of the publication's sample people
+CUTS_MM = (-20, 12, 44)
+
+
+@dataclasses.dataclass(frozen=True)
+class Results:
+    """Where the results lie that figures are drawn from."""
+
+    out: Path  # the derivatives
+    scores: Path  # folder of the model's scores
+    transfer: Path | None  # folder of its scores in a second cohort; None: there is none
+    statmaps: Path  # measured maps
+    model: str  # the model, as `--model`
+    wanted: Sequence[str]  # contrasts to show, as far as they are there
+
+    def group(self, name: str) -> Path:
+        """Return the folder of an analysis."""
+        return self.out / "group" / name
+
+    @cached_property
+    def contrasts(self) -> tuple[str, ...]:
+        """The contrasts that are shown: those wanted, or the first ones."""
+        found = tuple(dict.fromkeys(row["contrast"] for row in contrast_table(self.scores)))
+        return tuple(name for name in self.wanted if name in found) or found[: len(self.wanted)]
+
+    @cached_property
+    def judged(self) -> tuple[str, ...]:
+        """Who was judged."""
+        return tuple(row["participant_id"] for row in table(self.scores / "desc-people_scores.tsv"))
+
+    @cached_property
+    def places(self) -> VoxelPlaces:
+        """The model's voxels."""
+        places = load_bundle(self.model).places
+        if not isinstance(places, VoxelPlaces):
+            raise SystemExit(f"{self.model} has no voxels: these figures are of maps of volumes")
+        return places
+
+    @cached_property
+    def measured(self) -> dict[tuple[str, str], Path]:
+        """The measured map of each person and contrast that scores are of."""
+        rows = table(self.scores / "desc-targets_files.tsv")
+        return {
+            (row["participant_id"], row["contrast"]): self.statmaps / row["files"].split(";")[0]
+            for row in rows
+            if row["use"] == "target"
+        }
+
+    @cached_property
+    def training(self) -> tuple[str, ...]:
+        """Whose mean map is the group average; empty: everybody else's."""
+        path = self.scores / "desc-split_participants.tsv"
+        rows = table(path) if path.exists() else []
+        return tuple(row["participant_id"] for row in rows if row["set"] == "training")
+
+    def read(self, path: Path) -> NDArray[np.float32]:
+        """Read a map at the model's voxels, (voxels,)."""
+        return np.nan_to_num(self.places.read(path))
+
+    def predicted(self, person: str, contrast: str) -> NDArray[np.float32]:
+        """Read a person's predicted map, (voxels,)."""
+        name = f"*contrast-{contrast}_stat-z_desc-synthetic_statmap.nii.gz"
+        return self.read(min(path for path in (self.out / person).rglob(name)))
+
+    def average(self, contrast: str, without: str) -> NDArray[np.float32]:
+        """Return the mean measured map of the training people, or of all others, (voxels,)."""
+        people = self.training or tuple(name for name, _ in self.measured if name != without)
+        paths = [self.measured.get((name, contrast)) for name in dict.fromkeys(people)]
+        return np.mean([self.read(path) for path in paths if path], axis=0, dtype=np.float32)
+
+    @cached_property
+    def simulated(self) -> bool:
+        """Whether the people are simulated."""
+        path = self.statmaps / "dataset_description.json"
+        return path.exists() and bool(json.loads(path.read_text()).get("Simulated"))
+
+    def titled(self, words: str) -> str:
+        """Return a title that says how many people were judged, and whether they are simulated."""
+        mark = "SIMULATED PEOPLE. " if self.simulated else ""
+        return f"{mark}{words} (n = {len(self.judged)} judged)"
+
+
+def table(path: Path) -> list[Row]:
+    """Read a table; none: no rows."""
+    if not path.exists():
+        return []
+    with path.open(newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file, delimiter="\t"))
+
+
+def number(text: str | None) -> float:
+    """Return a number of a table; NaN: n/a."""
+    return math.nan if text in (None, "", "n/a") else float(text)
+
+
+def contrast_table(scores: Path) -> list[Row]:
+    """Read the scores of each contrast and model."""
+    return table(scores / "desc-contrasts_scores.tsv")
+
+
+def comparisons(scores: Path) -> list[Mapping[str, Any]]:
+    """Read the comparisons of the model with its baselines, with verdicts."""
+    found = json.loads((scores / "desc-models_scores.json").read_text())["comparisons"]
+    return list(found)
+
+
+def model_name(scores: Path) -> str:
+    """Return what the judged model is called in the tables: it is no baseline, and has an index."""
+    rows = table(scores / "desc-models_scores.tsv")
+    return next(row["model"] for row in rows if row["model"].split(",")[0].startswith("model"))
+
+
+def verdict_lines(scores: Path, wanted: Sequence[str] = ("r", "residual_r")) -> Iterator[str]:
+    """Yield what the tables say of the model against each baseline."""
+    for row in comparisons(scores):
+        if row["score"] not in wanted or row["against"] not in COLOURS:
+            continue
+        mean, low, high = row["difference"]
+        if mean is None:
+            continue
+        where = "BELOW" if mean < 0 else "above"
+        yield (
+            f"{row['score'].replace('_', ' ')} {where} {row['against']} by {abs(mean):.3f} "
+            f"[{_text(low)}, {_text(high)}]: {row['verdict']}"
+        )
+
+
+def _text(value: float | None) -> str:
+    return "n/a" if value is None else f"{value:+.3f}"
+
+
+def matrices(scores: Path) -> dict[str, Values]:
+    """Read the people-by-people matrices of each model, (contrasts, measured, predicted)."""
+    found = {}
+    for path in sorted((scores / "arrays" / "matrices").glob("*.npy")):
+        facts = json.loads(path.with_suffix(".json").read_text())["facts"]
+        found[facts["model"]] = np.load(path).astype(np.float64)
+    return found
+
+
+def _shown(scores: Path) -> tuple[str, ...]:
+    """Return the models of a figure, in order: baselines first."""
+    there = {row["model"] for row in table(scores / "desc-models_scores.tsv")}
+    return (*(name for name in (GROUP, LINEAR, RETEST) if name in there), model_name(scores))
+
+
+def _colour(name: str) -> str:
+    return COLOURS.get(name, MODEL_COLOUR)
+
+
+def _order(scores: Path) -> list[str]:
+    """Return the contrasts of the matrices, in order."""
+    return list(dict.fromkeys(row["contrast"] for row in contrast_table(scores)))
+
+
+def draw_scores(results: Results, scores: Path, title: str) -> Any:
+    """Draw r and diagonality by contrast and model, as figures 1c and 1d."""
+    order, models, found = _order(scores), _shown(scores), matrices(scores)
+    contrasts = [name for name in results.contrasts if name in order] or order
+    figure, (upper, lower) = plt.subplots(
+        2, 1, figsize=(WIDTH, 7.6), sharex=True, height_ratios=(1.25, 1)
+    )
+    rows = {(row["contrast"], row["model"]): row for row in contrast_table(scores)}
+    for place, contrast in enumerate(contrasts):
+        for n, name in enumerate(models):
+            x = place + (n - (len(models) - 1) / 2) * 0.19
+            if name in found:
+                own = np.diagonal(found[name][order.index(contrast)])
+                upper.plot(np.full(len(own), x), own, ".", ms=3, alpha=0.5, color=_colour(name))
+            row = rows.get((contrast, name))
+            of_model = rows[contrast, models[-1]]
+            r = number(of_model["r"]) - number(of_model["difference"])
+            index = 0.0
+            if row is not None:  # all but the group average, which is the same for everybody
+                r, index = number(row["r"]), number(row["index"])
+            upper.plot(x, r, "_", ms=15, mew=2.5, color=_colour(name))
+            if math.isnan(index):
+                lower.text(x, 0, "n/a", size=6, ha="center", va="bottom")
+            else:
+                lower.bar(x, index, 0.17, color=_colour(name))
+    for name in models:
+        upper.plot([], [], "_", ms=15, mew=2.5, color=_colour(name), label=name)
+    upper.set_ylabel("r of predicted and measured map")
+    upper.legend(ncols=len(models), loc="lower center", bbox_to_anchor=(0.5, 1.0), frameon=False)
+    lower.set_yscale("symlog", linthresh=SYMLOG)
+    lower.axhline(0, color="black", lw=0.6)
+    lower.set_ylabel("index: r less that of others'\npredictions (symlog)")
+    lower.set_xticks(range(len(contrasts)), contrasts, rotation=20, ha="right")
+    people = len(next(iter(found.values()))[0])
+    mark = "SIMULATED PEOPLE. " if results.simulated else ""
+    figure.suptitle(f"{mark}{title} (n = {people} judged)", x=0.01, ha="left", size=12)
+    _foot(figure, f"{models[-1]}, mean of all contrasts:", verdict_lines(scores))
+    return figure
+
+
+def _foot(figure: Any, words: str, lines: Iterator[str]) -> None:
+    """Write what the tables say below a figure."""
+    text = "\n".join([words, *lines])
+    figure.text(0.01, 0.01, text, size=7.5, va="bottom", family="monospace")
+    height = 0.022 * (text.count("\n") + 1) * 7.0 / figure.get_figheight()
+    figure.tight_layout(rect=(0, height + 0.01, 1, 0.97))
+
+
+def figure_1c(results: Results) -> Any:
+    return draw_scores(results, results.scores, "1c. Reconstruction and diagonality")
+
+
+def figure_1d(results: Results) -> Any:
+    if results.transfer is None:
+        return None
+    return draw_scores(
+        results, results.transfer, "1d. The same model in a second cohort, not fine-tuned"
+    )
+
+
+def figure_2(results: Results) -> Any:
+    """Draw who is whose prediction: matrices, and the share of people identified."""
+    found = matrices(results.scores)
+    models = [name for name in _shown(results.scores) if name in found]
+    figure, axes = plt.subplots(1, len(models) + 1, figsize=(WIDTH, 3.4))
+    means = {name: np.nanmean(found[name], axis=0) for name in models}
+    for axis, name in zip(axes, models, strict=False):
+        low, high = np.nanmin(means[name]), np.nanmax(means[name])
+        shown = axis.imshow(means[name], cmap="viridis", vmin=low, vmax=max(high, low + 1e-6))
+        axis.set_title(name, size=9)
+        axis.set_xlabel("prediction for")
+        axis.set_xticks([])
+        axis.set_yticks([])
+        figure.colorbar(shown, ax=axis, fraction=0.046)
+    axes[0].set_ylabel("measured map of")
+    last = axes[-1]
+    rows = {row["model"]: row for row in table(results.scores / "desc-models_scores.tsv")}
+    for place, name in enumerate(models):
+        share, low, high = (
+            number(rows[name][f"identification{end}"]) for end in ("", "_low", "_high")
+        )
+        if math.isnan(share):
+            last.text(place, 0.02, "n/a", ha="center", size=7)
+            continue
+        last.bar(place, share, color=_colour(name))
+        last.plot([place, place], [low, high], color="black", lw=1)
+    last.axhline(1 / len(results.judged), color="black", ls=":", lw=1)
+    last.set_xticks(range(len(models)), models, rotation=30, ha="right", size=7)
+    last.set_ylim(0, 1.02)
+    last.set_title("identified; dots: chance", size=8)
+    figure.suptitle(
+        results.titled("2. Is a prediction its person's? r, mean of contrasts; scales differ"),
+        x=0.01,
+        ha="left",
+        size=12,
+    )
+    _foot(
+        figure,
+        f"{models[-1]}, identified, against:",
+        verdict_lines(results.scores, ("identification",)),
+    )
+    return figure
+
+
+def figure_3a(results: Results) -> Any:
+    """Draw the maps of the most and the least typical person."""
+    contrast = SAMPLE if SAMPLE in results.contrasts else results.contrasts[0]
+    rows = [
+        row
+        for row in table(results.scores / "desc-people_scores.tsv")
+        if not math.isnan(number(row["typicality"]))
+        and (row["participant_id"], contrast) in results.measured
+    ]
+    rows.sort(key=lambda row: number(row["typicality"]))
+    columns = [("atypical", rows[0]), ("typical", rows[-1])]
+    figure, axes = plt.subplots(6, 2, figsize=(WIDTH, 9.4))
+    for column, (word, row) in enumerate(columns):
+        person = row["participant_id"]
+        truth = results.read(results.measured[person, contrast])
+        shown = {
+            "measured": truth,
+            "predicted": results.predicted(person, contrast),
+            GROUP: results.average(contrast, person),
+        }
+        axes[0, column].set_title(f"{word}: {person}, typicality {row['typicality']}\n", size=10)
+        for line, (name, values) in enumerate(shown.items()):
+            auc = float(dice_auc(values[None], truth[None])[0])
+            note = "" if name == "measured" else f", Dice AUC {auc:.3f}"
+            _map(axes[2 * line, column], results, values, f"{name}{note}")
+            least = np.quantile(np.abs(values), 1 - STRONGEST)
+            strong = np.where(np.abs(values) > least, values, 0)
+            _map(axes[2 * line + 1, column], results, strong, "the strongest 25 %")
+    figure.suptitle(
+        results.titled(f"3a. {contrast} at z = {', '.join(map(str, CUTS_MM))} mm: two people"),
+        x=0.01,
+        ha="left",
+        size=12,
+    )
+    words = "Each map has its own scale. Two people are no evidence; the tables judge everybody:"
+    _foot(figure, words, verdict_lines(results.scores))
+    return figure
+
+
+def _map(axis: Any, results: Results, values: NDArray[np.floating], title: str) -> None:
+    volume = results.places.volume(np.asarray(values, np.float32))
+    axis.set_axis_off()
+    plot_stat_map(
+        nib.Nifti1Image(volume, results.places.grid.affine),
+        axes=axis,
+        display_mode="z",
+        cut_coords=list(CUTS_MM),
+        vmax=float(np.quantile(np.abs(values), 0.99)) or 1.0,
+        threshold=1e-6,
+        cmap="RdBu_r",
+        colorbar=False,
+        black_bg=False,
+        annotate=False,
+    )
+    axis.text(0.0, 1.02, title, size=8, transform=axis.transAxes)
+
+
+def figure_3b(results: Results) -> bytes | None:
+    """Draw the group's predicted and measured maps of each contrast."""
+    folder = results.group("stats")
+    agreement = {row["contrast"]: row for row in table(folder / "desc-measured_comparison.tsv")}
+    rows: dict[str, NDArray[np.floating]] = {}
+    for contrast in results.contrasts:
+        row = agreement.get(contrast)
+        if row is None:
+            continue
+        for desc, name in (("maps", "predicted"), ("measured", "measured")):
+            found = sorted(folder.glob(f"*contrast-{contrast}_stat-effect_desc-{desc}_*.nii.gz"))
+            values = results.read(found[0])
+            end = float(np.quantile(np.abs(values), 0.99)) or 1.0
+            words = f"{contrast}, {name} (1 = {end:.2g} z)"
+            if desc == "maps":
+                r, other, wrong = (
+                    number(row[k]) for k in ("r", "r_other_group", "r_other_contrast")
+                )
+                low = "BELOW" if r < other else "above"
+                words += f": r {r:.3f}, {low} a measured group's {other:.3f}"
+                words += "" if math.isnan(wrong) else f"; other contrasts' {wrong:.2f}"
+            rows[words] = np.clip(values / end, -1, 1)
+    if not rows:
+        return None
+    return draw_maps(
+        rows, results.places, title=results.titled("3b. Group maps"), units="share of the end"
+    )
+
+
+def figure_3c(results: Results) -> Any:
+    """Draw people's maps as points, by contrast."""
+    folder = results.group("embed")
+    rows = table(folder / "desc-maps_coordinates.tsv")
+    kinds = [kind for kind in ("measured", "maps") if any(r["features"] == kind for r in rows)]
+    if not kinds:
+        return None
+    clusters = table(folder / "desc-maps_clusters.tsv")
+    variance = {row["features"]: row for row in table(folder / "desc-maps_variance.tsv")}
+    umap = any(not math.isnan(number(row["umap1"])) for row in rows)
+    x_name, y_name = ("umap1", "umap2") if umap else ("pc1", "pc2")
+    figure, axes = plt.subplots(1, len(kinds), figsize=(WIDTH, 5.6), squeeze=False)
+    names = list(dict.fromkeys(row["contrast"] for row in rows))
+    colours = {name: plt.colormaps["turbo"]((n + 0.5) / len(names)) for n, name in enumerate(names)}
+    for axis, kind in zip(axes[0], kinds, strict=True):
+        for name in names:
+            points = [row for row in rows if row["features"] == kind and row["contrast"] == name]
+            axis.plot(
+                [number(row[x_name]) for row in points],
+                [number(row[y_name]) for row in points],
+                "o",
+                ms=5,
+                alpha=0.8,
+                color=colours[name],
+                label=name if len(names) <= 12 else None,
+            )
+        axis.set_xlabel(x_name)
+        axis.set_ylabel(y_name)
+        share = variance.get(kind, {})
+        words = ", ".join(
+            f"{what} {100 * number(share.get(key)):.0f} %"
+            for key, what in (("contrasts", "contrasts"), ("people", "people"))
+        )
+        title = "predicted maps" if kind == "maps" else "measured maps"
+        axis.set_title(f"{title}: variance between {words}", size=10)
+    axes[0, -1].legend(fontsize=7, loc="best")
+    figure.suptitle(
+        results.titled(f"3c. Maps in two dimensions ({'UMAP' if umap else 'no UMAP here: PCA'})"),
+        x=0.01,
+        ha="left",
+        size=12,
+    )
+    lines = (
+        f"{row['features']:9s} {row['space']:27s}: silhouette {number(row['silhouette']):+.2f}; "
+        f"nearest map is of the contrast {number(row['contrast_accuracy']):.2f} (chance "
+        f"{number(row['contrast_chance']):.2f}), the person's {number(row['person_accuracy']):.2f} "
+        f"(chance {number(row['person_chance']):.2f})"
+        for row in clusters
+        if row["features"] in kinds
+    )
+    _foot(figure, "Predicted maps cluster more where a model predicts little but the mean:", lines)
+    return figure
+
+
+def figure_4(results: Results) -> Any:
+    """Draw how well phenotypes are predicted, from each set of features."""
+    rows = [
+        row
+        for row in table(results.group("phenotypes") / "desc-phenotypes_scores.tsv")
+        if row["penalty"] in ("n/a", "nested")
+    ]
+    names = list(dict.fromkeys(row["phenotype"] for row in rows))
+    if not names:
+        return None
+    figure, axes = plt.subplots(1, len(names), figsize=(WIDTH, 6.2), squeeze=False)
+    for axis, name in zip(axes[0], names, strict=True):
+        own = [row for row in rows if row["phenotype"] == name and row["features"] in _SETS]
+        score = "r" if any(not math.isnan(number(row["r"])) for row in own) else "auc"
+        for place, features in enumerate(_SETS):
+            values = [row for row in own if row["features"] == features]
+            for row in values:
+                x = place + (0 if len(values) == 1 else 0.12 * math.sin(hash_of(row["contrast"])))
+                axis.plot(x, number(row[score]), "o", ms=4, color=_SETS[features], alpha=0.8)
+                axis.plot(x, number(row["permuted"]), "_", ms=9, color="black", alpha=0.5)
+                if len(values) == 1:
+                    ends = [number(row["low"]), number(row["high"])]
+                    axis.plot([x, x], ends, color=_SETS[features], lw=1)
+        axis.axhline(0.0 if score == "r" else 0.5, color="black", ls=":", lw=0.8)
+        axis.set_xticks(range(len(_SETS)), list(_SETS), rotation=25, ha="right")
+        axis.set_title(name)
+        axis.set_ylabel(f"{score} in people left out (dashes: permuted people)")
+    figure.suptitle(
+        results.titled("4. Phenotypes from maps and from the connectome: a point a contrast"),
+        x=0.01,
+        ha="left",
+        size=12,
+    )
+    _foot(figure, "Against edges, verdicts over all contrasts:", _phenotype_words(results))
+    return figure
+
+
+_SETS = {"edges": "#8a8a8a", "maps": MODEL_COLOUR, "regions": "#4aa3c7", "measured": "#2f8f5b"}
+
+
+def hash_of(text: str) -> int:
+    """Return a number for a text, the same in every call."""
+    return sum(map(ord, text))
+
+
+def _difference_rows(results: Results) -> list[Row]:
+    return table(results.group("phenotypes") / "desc-phenotypes_differences.tsv")
+
+
+def _phenotype_words(results: Results) -> Iterator[str]:
+    """Yield, for each phenotype, how often each verdict was given."""
+    counts: dict[str, dict[str, int]] = {}
+    for row in _difference_rows(results):
+        own = counts.setdefault(f"{row['phenotype']}, {row['features']}", {})
+        own[row["verdict"]] = own.get(row["verdict"], 0) + 1
+    for name, own in counts.items():
+        yield f"{name}: " + ", ".join(f"{word} {times}" for word, times in own.items())
+
+
+def figure_5(results: Results) -> Any:
+    """Draw what maps add to the connectome, and the strongest associations."""
+    rows = [row for row in _difference_rows(results) if row["features"] == "maps"]
+    found = table(results.group("associate") / "desc-associations_summary.tsv")
+    if not rows or not found:
+        return None
+    kinds = list(dict.fromkeys(row["comparison"] for row in rows))
+    figure, (left, right) = plt.subplots(1, 2, figsize=(WIDTH, 6.4), width_ratios=(1.3, 1))
+    labels = list(dict.fromkeys((row["phenotype"], row["contrast"]) for row in rows))
+    for n, kind in enumerate(kinds):
+        for row in (row for row in rows if row["comparison"] == kind):
+            y = labels.index((row["phenotype"], row["contrast"])) + 0.22 * (n - 1)
+            colour = plt.colormaps["Dark2"](n)
+            left.plot([number(row["low"]), number(row["high"])], [y, y], color=colour, lw=1)
+            left.plot(number(row["difference"]), y, "o", ms=3, color=colour)
+        left.plot([], [], "o-", ms=3, lw=1, color=plt.colormaps["Dark2"](n), label=kind)
+    left.axvline(0, color="black", ls=":", lw=0.8)
+    left.set_yticks(range(len(labels)), [f"{a}: {b}" for a, b in labels], size=7)
+    left.set_xlabel("score less that of the edges, 95 % interval")
+    left.legend(fontsize=7, loc="lower center", bbox_to_anchor=(0.5, 1.0), frameon=False)
+    right.set_axis_off()
+    lines = [
+        f"{row['phenotype']}, {row['features']} {row['contrast']}: {row['name']} r "
+        f"{number(row['r']):+.2f}, p of all places {row['p_fwe']}"
+        for row in found
+    ]
+    text = "\n".join(textwrap.fill(line, 62, subsequent_indent="    ") for line in lines)
+    right.text(0, 1, f"strongest association of each test\n\n{text}", va="top", size=7)
+    figure.suptitle(
+        results.titled("5. What predicted maps add to the connectome"), x=0.01, ha="left", size=12
+    )
+    _foot(figure, "Verdicts:", _phenotype_words(results))
+    return figure
+
+
+def figure_tissues(results: Results) -> Any:
+    """Draw the scores of each tissue, as the supplement's tables."""
+    rows = [row for row in table(results.scores / "desc-parts_scores.tsv") if row["r"] != "n/a"]
+    shown = (("r", "ceiling"), ("r_minus_group_average", ""), ("residual_r", "residual_ceiling"))
+    titles = ("r (dashes: noise ceiling)", "r less that of the group average", "residual r")
+    figure, axes = plt.subplots(1, len(shown), figsize=(WIDTH, 4.6))
+    for axis, (score, ceiling), title in zip(axes, shown, titles, strict=True):
+        for place, row in enumerate(rows):
+            value, low, high = (number(row[f"{score}{end}"]) for end in ("", "_low", "_high"))
+            axis.bar(place, value, color="#c9302a" if value < 0 else MODEL_COLOUR, width=0.6)
+            axis.plot([place, place], [low, high], color="black", lw=1)
+            if ceiling:
+                axis.plot(place, number(row[ceiling]), "_", ms=18, mew=2, color="black")
+        axis.axhline(0, color="black", lw=0.6)
+        axis.set_xticks(range(len(rows)), [row["part"] for row in rows], rotation=30, ha="right")
+        axis.set_title(title, size=10)
+    figure.suptitle(
+        results.titled("Supplement. Scores by tissue; 95 % over people"), x=0.01, ha="left", size=12
+    )
+    below = [row["part"] for row in rows if number(row["r_minus_group_average"]) < 0]
+    words = f"BELOW the group average: {', '.join(below)}" if below else "no part is below"
+    words += ". No part has a verdict of its own; all places:"
+    _foot(figure, words, verdict_lines(results.scores))
+    return figure
+
+
+FIGURES = {
+    "figure-1c": figure_1c,
+    "figure-1d": figure_1d,
+    "figure-2": figure_2,
+    "figure-3a": figure_3a,
+    "figure-3b": figure_3b,
+    "figure-3c": figure_3c,
+    "figure-4": figure_4,
+    "figure-5": figure_5,
+    "supplement-tissues": figure_tissues,
+}
+
+
+def draw_all(results: Results, folder: Path) -> list[Path]:
+    """Draw each figure whose results are there, as PNG; return where they are."""
+    folder.mkdir(exist_ok=True)
+    made = []
+    for name, draw in FIGURES.items():
+        found = draw(results)
+        path = folder / f"{name}.png"
+        if found is None:
+            path.unlink(missing_ok=True)
+            print(f"{name}: not drawn, its results are not there", flush=True)
+            continue
+        if isinstance(found, bytes):
+            write_atomic(path, found)
+        else:
+            found.savefig(path, dpi=DPI)
+            plt.close(found)
+        made.append(path)
+    return made

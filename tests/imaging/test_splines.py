@@ -1,0 +1,52 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy.ndimage import map_coordinates
+
+from bids_dtg.errors import RunError
+from bids_dtg.imaging.splines import CubicSplines
+
+RNG = np.random.default_rng(2)
+
+
+def values(frames: np.ndarray, positions: np.ndarray) -> np.ndarray:
+    """Evaluate frames (n, i, j, k) at voxel indices (points, 3)."""
+    found = np.empty((len(frames), len(positions)), np.float32)
+    stored = np.stack([frame.ravel(order="F") for frame in frames])
+    CubicSplines(frames.shape[1:]).values(stored, positions, found)
+    return found
+
+
+@pytest.mark.parametrize("shape", [(7, 9, 5), (2, 3, 30), (6, 1, 4)])
+@pytest.mark.parametrize("dtype", ["<i2", ">i2", "<f8"])
+def test_values_are_those_of_scipy(shape, dtype):
+    """Of more frames than are held at a time, and at more points than are handled at a time."""
+    frames = RNG.integers(-900, 900, (6, *shape)).astype(dtype)
+    positions = RNG.uniform(-0.5, np.array(shape) - 0.5, (40_000, 3))
+    inside = np.clip(positions, 0, np.array(shape) - 1).T
+    wanted = [map_coordinates(v.astype(float), inside, order=3, mode="mirror") for v in frames]
+    np.testing.assert_allclose(values(frames, positions), wanted, atol=2e-3)
+
+
+def test_values_at_voxels_are_those_of_the_frame():
+    noise = RNG.normal(size=(1, 7, 9, 5)).astype(np.float32)
+    found = values(noise, np.indices(noise.shape[1:]).reshape(3, -1).T)
+    np.testing.assert_allclose(found, noise.reshape(1, -1), atol=1e-5)
+
+
+def test_cubic_polynomials_are_exact_far_from_the_faces():
+    shape = (24, 22, 20)
+
+    def polynomial(at: np.ndarray) -> np.ndarray:
+        x, y, z = (at - np.array(shape) / 2).T / 8
+        return 3 + x - 2 * y**3 + x * y * z + 0.5 * z**2 * x
+
+    frame = polynomial(np.indices(shape).reshape(3, -1).T).reshape(1, *shape).astype(np.float32)
+    positions = RNG.uniform(9, 12, (200, 3))
+    np.testing.assert_allclose(values(frame, positions)[0], polynomial(positions), atol=2e-4)
+
+
+def test_an_axis_that_no_brain_has_is_refused():
+    with pytest.raises(RunError, match=r"sizes 30000 x 2 x 2\. Expected: at most 2048 along each"):
+        CubicSplines((30000, 2, 2))
