@@ -66,6 +66,17 @@ class Areas:
         shape = len(self.labels), self.number
         return csr_array((share, (inside, own)), shape=shape)
 
+    def at_places(self, values: NDArray[np.floating[Any]]) -> Array:
+        """Return values (rows, areas) at their places, (rows, places); NaN in no area.
+
+        Examples
+        --------
+        >>> Areas(np.array([1, 0, -1]), 2).at_places(np.array([[5.0, 7.0]])).tolist()
+        [[7.0, 5.0, nan]]
+        """
+        found = np.where(self.labels >= 0, values[:, self.labels], np.nan)
+        return np.asarray(found, np.float32)
+
     def means(self, values: NDArray[np.floating[Any]], places: Region = slice(None)) -> Float:
         """Return means (rows, areas) of values (rows, places); of some places, their part of it."""
         return np.asarray((self.weights[places].T @ values.T).T, np.float64)
@@ -120,6 +131,11 @@ class Explanation:
         sign = np.sign(self.contributions)
         same = (sign != 0) & (np.sign(self.halves[0]) == sign) & (np.sign(self.halves[1]) == sign)
         return np.asarray(same & (self.p < LEVEL))
+
+    @property
+    def sums(self) -> Float:
+        """The sums of the contributions that may be interpreted, (contrasts, areas)."""
+        return np.asarray(np.where(self.shown, self.contributions, 0.0).sum(axis=1))
 
 
 @dataclass(frozen=True, eq=False)

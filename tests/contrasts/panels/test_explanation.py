@@ -85,6 +85,26 @@ def test_rows_of_an_area_add_up_to_the_deviation_of_the_written_map(job):
 
 
 @pytest.mark.slow
+def test_the_map_of_a_contrast_holds_the_sums_that_the_table_shows(job):
+    (path,) = (job.out / "sub-01").rglob("*_desc-explanation_statmap.tsv")
+    rows, bundle = read_table(path), load_bundle(str(job.model))
+    labels = bundle.support.areas.labels
+    for contrast in bundle.contrasts:
+        (image,) = path.parent.glob(f"*_contrast-{contrast.label}_*desc-contributions_*.nii.gz")
+        values = nib.load(image).get_fdata().ravel()[PLACES.positions]
+        for area in range(ROIS):
+            shown = sum(
+                float(row["contribution"])
+                for row in rows
+                if (row["contrast"], row["area"]) == (contrast.label, f"roi{area + 1:02d}")
+                and row["roi"].startswith("roi")
+            )
+            np.testing.assert_allclose(values[labels == area], shown, atol=1e-4)
+        (sidecar,) = path.parent.glob(f"*_contrast-{contrast.label}_*desc-contributions_*.json")
+        assert "Sum of the contributions" in json.loads(sidecar.read_text())["Description"]
+
+
+@pytest.mark.slow
 def test_the_dictionary_says_where_areas_are(job):
     (path,) = (job.out / "sub-01").rglob("*_desc-explanation_statmap.json")
     facts = json.loads(path.read_text())

@@ -29,7 +29,12 @@ from bids_dtg.contrasts.participant.outputs.half_widths import (
     half_width_paths,
     half_width_sidecars,
 )
-from bids_dtg.contrasts.participant.outputs.layers import Layer, average_layers, whose
+from bids_dtg.contrasts.participant.outputs.layers import (
+    Layer,
+    average_layers,
+    contributions_layer,
+    whose,
+)
 from bids_dtg.contrasts.participant.outputs.map_files import (
     Origin,
     average_sidecar,
@@ -135,6 +140,8 @@ class Writer:
         # One width for all participants is written once; the others are the person's own.
         shared = [layer for layer in widths if layer.everybody]
         images = [*choice.images(layers), *(layer for layer in widths if not layer.everybody)]
+        if explanation is not None:
+            images.append(contributions_layer(explanation, self.bundle, choice.contrasts))
         path, content = average_sidecar(
             entities,
             estimate,
