@@ -160,7 +160,8 @@ def test_outside_the_field_of_view_nothing_is_covered(sample):
     sampling = sample(SHAPE, OBLIQUE, at(positions))
     np.testing.assert_array_equal(sampling.covered, [True, False] * 3)
     out = sampling.apply(np.ones((2, int(np.prod(SHAPE))), np.int16), 2.0, 5.0)
-    np.testing.assert_array_equal(out, [[7, 0] * 3] * 2)
+    # Shares of a cubic spline add up to 1 but for rounding, which differs between processors.
+    np.testing.assert_allclose(out, [[7, 0] * 3] * 2, rtol=1e-6)
 
 
 @pytest.mark.parametrize("sample", [LinearSampling, nearest_sampling])
