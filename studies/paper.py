@@ -29,7 +29,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
-from paper_figures import FIGURES, Results, draw_all
+from paper_figures import Results, draw_all
 
 from bids_dtg.bundles.card import ModelCard
 from bids_dtg.contrasts import linear_kind
@@ -296,7 +296,7 @@ def make(paper: Paper) -> int:
             f"{step.name}: done in {seconds[0]:.0f} s, of the processor {seconds[1]:.0f} s",
             flush=True,
         )
-    print(f"{len(FIGURES)} figures: {paper.work / 'figures'}")
+    print(f"figures: {paper.work / 'figures'}")
     return 0
 
 

@@ -12,6 +12,7 @@ import dataclasses
 import json
 import math
 import textwrap
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -247,9 +248,14 @@ def draw_scores(results: Results, scores: Path, title: str) -> Any:
 def _foot(figure: Any, words: str, lines: Iterator[str]) -> None:
     """Write what the tables say below a figure."""
     text = "\n".join([words, *lines])
+    if "\n" not in text:
+        text += " no rival has this score"
     figure.text(0.01, 0.01, text, size=7.5, va="bottom", family="monospace")
     height = 0.022 * (text.count("\n") + 1) * 7.0 / figure.get_figheight()
-    figure.tight_layout(rect=(0, height + 0.01, 1, 0.97))
+    with warnings.catch_warnings():
+        # Axes of brains stay where nilearn places them.
+        warnings.filterwarnings("ignore", "This figure includes Axes that are not compatible")
+        figure.tight_layout(rect=(0, height + 0.01, 1, 0.97))
 
 
 def figure_1c(results: Results) -> Any:
