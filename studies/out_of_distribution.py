@@ -3,12 +3,12 @@
     python studies/out_of_distribution.py --work /tmp/out_of_distribution
 
 The range is learned from training people's runs as `scripts/demo_statistics.py` does; or a bundle
-is given whose range is taken (--bundle, of 2 mm voxels). Other people's runs are judged: clean ones
-of each of `--minutes`, clean ones of each of `--strategies` (by a range learned from runs cleaned
-alike, and by that of `simple`), and damaged ones of each of `--damaged-minutes`. Of
-`--pairs` of people, two runs each are compared: would somebody notice that one is another person's?
-Shares have Wilson's 95 % interval over people. Figures are kept in the work folder: the same
-command resumes a stopped call.
+is given whose range is taken (--bundle, of 2 mm voxels). `--version` says which phantom's people.
+Other people's runs are judged: clean ones of each of `--minutes`, clean ones of each of
+`--strategies` (by a range learned from runs cleaned alike, and by that of `simple`), and damaged
+ones of each of `--damaged-minutes`. Of `--pairs` of people, two runs each are compared: would
+somebody notice that one is another person's? Shares have Wilson's 95 % interval over people.
+Figures are kept in the work folder: the same command resumes a stopped call.
 """
 
 from __future__ import annotations
@@ -47,21 +47,21 @@ from bids_dtg.contrasts.bundle.part import MapsPart
 from bids_dtg.contrasts.contrast import hcp_contrasts
 from bids_dtg.contrasts.participant.measure import ModelVoxels
 from bids_dtg.contrasts.phantom.model import Phantom
-from bids_dtg.contrasts.phantom.parameters import PhantomParameters
+from bids_dtg.contrasts.phantom.parameters import VERSION_2, PhantomParameters
 from bids_dtg.imaging.places import VoxelPlaces
 from bids_dtg.stats.metrics import correlation_matrix
 from bids_dtg.stats.paired import wilson_interval
 
 COHORT = 11  # a number that no other cohort has
 CLEAN = DAMAGES[:1]
+VERSIONS = {1: PhantomParameters(), 2: VERSION_2}
 
 
 def main() -> None:
     """Print tables of clean runs, of strategies, of damaged runs, and of mixed-up people."""
     args = _arguments()
-    # A bundle is of the people of today; the figures without one are of version 1.
-    phantom = Phantom(None if args.bundle else PhantomParameters(), block=args.block)
-    folder = args.work / f"{2 * args.block}mm"
+    phantom = Phantom(VERSIONS[args.version], block=args.block)
+    folder = args.work / f"{2 * args.block}mm-version-{args.version}"
     if args.bundle is None:
         bundle = phantom_bundle(phantom)
         training = learn_distribution(folder / "training", phantom, bundle, args.training_people)
@@ -90,6 +90,7 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--work", type=Path, required=True, help="folder for what was computed")
     parser.add_argument("--bundle", help="whose range is taken; by default one is learned")
+    parser.add_argument("--version", type=int, choices=VERSIONS, default=2, help="of the phantom")
     parser.add_argument("--block", type=int, default=4, help="2 mm voxels along an edge of a voxel")
     parser.add_argument("--training-people", type=int, default=PEOPLE, help="to learn from")
     parser.add_argument("--people", type=int, default=200, help="with clean runs of each length")
@@ -132,7 +133,7 @@ def print_strategies(
         assert row.cleaning is not None
         own = simple
         if row.name != CLEANINGS[0].name:
-            folder = args.work / f"{2 * args.block}mm" / f"training-{row.name}"
+            folder = simple.folder.parent / f"training-{row.name}"
             training = learn_distribution(
                 folder, simple.phantom, simple.bundle, args.training_people, cleaning=row.cleaning
             )

@@ -97,11 +97,16 @@ def report(name: str, bundle: ModelBundle, atlas: Atlas, means: Mapping[str, Arr
     intervals = intervals_of(bundle.parcel_intervals, atlas.key, atlas.digest)
     if intervals is None or bundle.calibration is None:
         raise SystemExit(f"{bundle.card.name} has no intervals of {name}")
+    known = ~intervals.without_interval.any(axis=0)
+    means = {kind: values[..., known] for kind, values in means.items()}
     errors = np.abs(means["measured"] - means["predicted"])
-    print(f"\n{name}: {len(errors)} people, {intervals.participants} of the calibration")
+    print(
+        f"\n{name}: {len(errors)} people, {intervals.participants} of the calibration; "
+        f"{known.sum()} of {len(known)} parcels have intervals"
+    )
     for level in LEVELS:
-        print(f"  {level} %: {_of_people(errors <= intervals.half_widths(level))}")
-    widths = intervals.half_widths(90)
+        print(f"  {level} %: {_of_people(errors <= intervals.half_widths(level)[:, known])}")
+    widths = intervals.half_widths(90)[:, known]
     inside = errors <= widths
     unmeasured = np.abs(means["true"] - means["predicted"]) <= widths
     print(f"  true means within those of 90 %: {_of_people(unmeasured)}")
@@ -111,14 +116,16 @@ def report(name: str, bundle: ModelBundle, atlas: Atlas, means: Mapping[str, Arr
     _by_size("true effect", np.abs(means["true"]), EFFECTS, inside)
     own = np.abs(means["true"] - means["true"].mean(axis=0))
     _by_size("true effect less the others' mean", own, OWN_PARTS, inside)
-    _compare_with_voxels(bundle, atlas, errors, widths)
+    _compare_with_voxels(bundle, atlas, known, errors, widths)
 
 
-def _compare_with_voxels(bundle: ModelBundle, atlas: Atlas, errors: Array, widths: Array) -> None:
+def _compare_with_voxels(
+    bundle: ModelBundle, atlas: Atlas, known: NDArray[np.bool_], errors: Array, widths: Array
+) -> None:
     assert bundle.calibration is not None
     of_voxels = bundle.calibration.half_widths(90)
-    alike = region_means(of_voxels, atlas)
-    strangers = alike / np.sqrt(region_voxels(of_voxels, atlas))
+    alike = region_means(of_voxels, atlas)[:, known]
+    strangers = alike / np.sqrt(region_voxels(of_voxels, atlas)[:, known])
     rows = {"own": widths, "mean of the voxels'": alike, "that / sqrt(voxels)": strangers}
     for words, each in rows.items():
         ratio = np.nanmedian(each / widths)

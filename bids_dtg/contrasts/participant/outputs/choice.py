@@ -27,7 +27,7 @@ WRITES: Mapping[str, str] = MappingProxyType(
         SPREADS: "their spread over segments of rest",
         HALF_WIDTHS: "half-widths of their intervals",
         REGIONS: "tables of means over the parcels of --atlases",
-        EXPLANATION: "the ROIs that contribute to these differences, as a table and a map a contrast",
+        EXPLANATION: "ROIs that contribute to these differences: a table, and a map a contrast",
     }
 )
 # Written only where a call names it: an earlier call's is not made again with other results.

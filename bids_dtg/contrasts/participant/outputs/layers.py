@@ -106,9 +106,8 @@ def contributions_layer(
     support = bundle.support
     assert support is not None  # else nothing was explained
     words = (
-        "Sum of the contributions of ROIs to the predicted deviation from the training people's "
-        "mean, of those that may be interpreted, in the area of the ROI map that is largest here; "
-        "0: none may be: "
+        "Sum of the ROIs' contributions to the predicted deviation from the training people's mean "
+        "that may be interpreted, in the area of the ROI map that is largest here (0: none may): "
     )
     values = support.areas.at_places(explanation.sums)
     return Layer(CONTRIBUTIONS, contrasts, values, words)
