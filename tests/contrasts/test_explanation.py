@@ -188,6 +188,8 @@ def test_only_contributions_of_one_sign_with_a_pattern_are_shown():
     explained = Explanation(LABELS[:1], contributions, (odd, contributions), p, p)
     assert explained.shown[0, :, 0].tolist() == [True, False, True, False, False]
     assert not replace(explained, halves=None).shown.any()
+    np.testing.assert_allclose(explained.sums, [[contributions[0, [0, 2], 0].sum()]])
+    assert (replace(explained, halves=None).sums == 0).all()
 
 
 @settings(max_examples=30, deadline=None)
