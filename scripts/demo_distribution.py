@@ -7,6 +7,7 @@ Runs that are judged come through frames and cleaning: so the range is learned f
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -176,17 +177,22 @@ def learn_distribution(
 ) -> TrainingDistribution:
     """Learn what is usual among the training people, on 4 to 15 minutes of rest.
 
-    What was simulated is kept in `folder`: the same command resumes a stopped call.
+    Runs that keep too few frames are left out, as the program does. What was simulated is kept in
+    `folder`: the same command resumes a stopped call.
     """
     voxels, edge = ModelVoxels.of(bundle), block_edge(bundle.places.spacing_mm)
     places = pattern_places(bundle, voxels)
     blocks = LatticeBlocks.of(bundle.places.lattice(edge).block_of)
     source = brain_positions(bundle).ravel()[voxels.places.positions]
 
-    def summarised(n: int) -> Rest:
+    def summarised(n: int) -> Rest | None:
         length = planned(n)
         run = SimulatedRun.of(phantom.person(Cohort.TRAINING, n), length)
-        result = run.connectomes(source, bundle, voxels, cleaning=cleaning, other_lengths=True)
+        try:
+            result = run.connectomes(source, bundle, voxels, cleaning=cleaning, other_lengths=True)
+        except ValueError as err:
+            print(f"training person {n} is left out: {err}", file=sys.stderr)
+            return None
 
         def summary(part: object) -> ConnectomeSummary:
             return ConnectomeSummary.of_part(part, result, places, blocks)
@@ -201,7 +207,7 @@ def learn_distribution(
         _kept(folder / f"{n:03d}", facts | asdict(planned(n)), lambda n=n: summarised(n))
         for n in track(range(people), "Runs of many lengths", console=Console(stderr=True))
     ]
-    return TrainingDistribution.learn(rest, edge)
+    return TrainingDistribution.learn([each for each in rest if each is not None], edge)
 
 
 def planned(n: int) -> Length:
@@ -209,14 +215,15 @@ def planned(n: int) -> Length:
     return Length(MINUTES[n % len(MINUTES)], REPETITION_TIMES_S[n % len(REPETITION_TIMES_S)])
 
 
-def _kept(path: Path, facts: dict[str, object], make: Callable[[], Rest]) -> Rest:
-    """Read a person's summaries, or make them and write them."""
+def _kept(path: Path, facts: dict[str, object], make: Callable[[], Rest | None]) -> Rest | None:
+    """Read a person's summaries, or make them and write them; None: there are none."""
     array, notes = path.with_suffix(".npy"), path.with_suffix(".json")
     if notes.exists():
         found = json.loads(notes.read_text())
         if found.pop("facts") == facts:
             return unpack_rest(np.load(array), found)
-    rest = make()
+    if (rest := make()) is None:
+        return None
     cells, found = pack_rest(rest)
     path.parent.mkdir(parents=True, exist_ok=True)
     np.save(array, cells)

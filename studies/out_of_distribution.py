@@ -54,6 +54,7 @@ from bids_dtg.stats.paired import wilson_interval
 
 COHORT = 11  # a number that no other cohort has
 CLEAN = DAMAGES[:1]
+REFUSED = "refused"  # a run that keeps too few frames, as the program refuses it
 VERSIONS = {1: PhantomParameters(), 2: VERSION_2}
 
 
@@ -127,8 +128,11 @@ def print_strategies(
     """Print how often clean runs of strategies are not inside, by two ranges."""
     people = args.strategy_people
     print(f"Clean runs of {people} people; unusual or outside (95 % interval):\n")
-    print("| strategy | minutes | by a range of runs cleaned alike | by the range of `simple` |")
-    print("|---|---|---|---|")
+    print(
+        "| strategy | minutes | people | by a range of runs cleaned alike | by the range of "
+        "`simple` |"
+    )
+    print("|---|---|---|---|---|")
     for row in chosen:
         assert row.cleaning is not None
         own = simple
@@ -139,9 +143,8 @@ def print_strategies(
             )
             own = Judged(simple.folder.parent, simple.phantom, simple.bundle, training)
         for length in map(Length, minutes):
-            cells = [
-                _flagged(judged.runs(length, (row,), people)[row.name]) for judged in (own, simple)
-            ]
+            found = [judged.runs(length, (row,), people)[row.name] for judged in (own, simple)]
+            cells = [str(len(found[0])), *map(_flagged, found)]
             print(f"| {row.name} | {length.minutes:g} | {' | '.join(cells)} |")
     print()
 
@@ -208,14 +211,19 @@ class Judged:
     def runs(
         self, length: Length, damages: tuple[Damage, ...], people: int
     ) -> dict[str, list[dict[str, object]]]:
-        """Return facts about each person's verdict, by damage."""
+        """Return facts about each person's verdict, by damage; refused runs have none."""
         of = zlib.crc32(repr([damage.name for damage in damages]).encode())
         name = f"{_named(length)}-{of:08x}"
         rows = [
             self._person(self.folder / name / f"{n:03d}.json", n, length, damages)
             for n in track(range(people), name, console=Console(stderr=True))
         ]
-        return {damage.name: [row[damage.name] for row in rows] for damage in damages}
+        return {
+            damage.name: [
+                row[damage.name] for row in rows if row[damage.name]["verdict"] != REFUSED
+            ]
+            for damage in damages
+        }
 
     def pairs(self, length: Length, people: int) -> NDArray[np.float32]:
         """Return two runs' connectomes less the training's mean, (2, people, values)."""
@@ -248,12 +256,18 @@ class Judged:
             known: dict[str, dict[str, object]] = json.loads(path.read_text())
             return known
         person = self.phantom.person(COHORT, n)
-        facts = {
-            damage.name: _facts(
-                self.judge.judge(run, mask_overlap(damage, person, self.bundle, self.voxels))
-            )
-            for damage, run in damaged_runs(person, length, self.bundle, self.voxels, damages)
-        }
+        facts: dict[str, dict[str, object]]
+        try:
+            facts = {
+                damage.name: _facts(
+                    self.judge.judge(run, mask_overlap(damage, person, self.bundle, self.voxels))
+                )
+                for damage, run in damaged_runs(person, length, self.bundle, self.voxels, damages)
+            }
+        except ValueError:
+            if len(damages) > 1:
+                raise
+            facts = {damages[0].name: {"verdict": REFUSED}}
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(json.dumps(facts))
         return facts

@@ -466,10 +466,9 @@ def _require_dof(
         "columns of frequencies to remove": filtering,
         "noise components": noise,
     }
-    needed = ", ".join(f"{count} {what}" for what, count in parts.items() if count)
-    raise ValueError(
-        f"{frames} frames are kept, too few for {needed} and an intercept: at least {least}"
-    )
+    columns_of = ", ".join(f"{count} {what}" for what, count in parts.items() if count)
+    needed = f"{columns_of} and an intercept" if columns_of else "an intercept"
+    raise ValueError(f"{frames} frames are kept, too few for {needed}: at least {least}")
 
 
 def _span(columns: NDArray[np.floating]) -> NDArray[np.float64]:
