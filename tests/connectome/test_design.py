@@ -108,7 +108,7 @@ def test_the_decisions_count_frames():
 def test_too_few_frames_are_counted():
     with pytest.raises(ValueError, match="40 frames are kept, too few for 39 confound columns"):
         build(noise(60))
-    with pytest.raises(ValueError, match="^0 frames are kept, too few for an intercept: at least"):
+    with pytest.raises(ValueError, match=r"^0 frames are kept, too few for an intercept: at least"):
         TemporalDesign.build(None, [], np.zeros_like(KEEP), 2.0)
 
 
