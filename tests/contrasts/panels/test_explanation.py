@@ -101,7 +101,10 @@ def test_the_map_of_a_contrast_holds_the_sums_that_the_table_shows(job):
             )
             np.testing.assert_allclose(values[labels == area], shown, atol=1e-4)
         (sidecar,) = path.parent.glob(f"*_contrast-{contrast.label}_*desc-contributions_*.json")
-        assert "contributions to the predicted deviation" in json.loads(sidecar.read_text())["Description"]
+        assert (
+            "contributions to the predicted deviation"
+            in json.loads(sidecar.read_text())["Description"]
+        )
 
 
 @pytest.mark.slow
