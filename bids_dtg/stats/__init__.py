@@ -6,6 +6,7 @@
 - `verdict`: the one rule by which all say that something is better or worse
 - `correlation`: Pearson r with gaps; of people, with its interval
 - `spatial_nulls`: correlations of maps over regions, against surrogates that are as smooth
+- `block_errors`: errors of maps in blocks, from which half-widths are made
 - `conformal`: prediction intervals: a half-width a contrast and place
 - `true_maps`: the same for true maps, by what a second session of people explains
 - `width_factors`: what multiplies half-widths: size of the predicted deviation, segments of rest

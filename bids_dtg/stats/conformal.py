@@ -27,6 +27,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bids_dtg.imaging.lattice import Lattice
+from bids_dtg.stats.block_errors import LEAST_GROUND, REACH, BlockErrors
 from bids_dtg.stats.true_maps import LEAST_RETEST, RetestSums, TrueError, normal_quantile
 from bids_dtg.stats.width_factors import MEASURED, TRUE, Bins, BinSums, WidthFactors
 
@@ -36,30 +37,14 @@ LATTICE_MM = 8.0  # the pooled error changes over longer distances
 POOLING_MM = 14.0  # standard deviation of the Gaussian that smooths its square
 LEAST_PEOPLE = 10  # in a block; with fewer the quantile of 95 % cannot be estimated
 _LARGEST_SCORE, _BINS = 20.0, 4000  # a hundred bins from one standard deviation to the next
-# Standard deviations after which that Gaussian is 0, to the next block.
-_REACH = 6.0
-# Of what is smoothed into a block, less than this share of the most is no ground for a value.
-_LEAST_GROUND = 1e-6
 
 Array = NDArray[np.float32]
 
 
-@dataclass(frozen=True, eq=False)
-class PooledError:
+class PooledError(BlockErrors):
     """Root mean square error of the predictions, in the blocks of a lattice."""
 
-    values: Array  # (contrasts, *lattice), in the units of the maps, above 0
-    lattice: Lattice  # over the model's places
-
-    def __post_init__(self) -> None:
-        if self.values.shape[1:] != self.lattice.shape:
-            raise ValueError(f"the lattice is {self.lattice.shape}, found {self.values.shape[1:]}")
-        if not (np.isfinite(self.values).all() and (self.values > 0).all()):
-            raise ValueError("pooled errors are above 0")
-
-    def at_places(self) -> Array:
-        """Interpolate linearly between the blocks' centres: (contrasts, places)."""
-        return self.lattice.interpolate(self.values)
+    WORDS = "pooled errors"
 
 
 class ErrorSums:
@@ -143,12 +128,12 @@ class ErrorSums:
         values = np.empty(self.squares.shape, np.float32)
         values[:] = np.sqrt(np.where(counts > 0, np.maximum(mean, 0), 1.0))[:, None]
         if pooling_mm is not None:
-            reach_mm = _REACH * pooling_mm + self.lattice.spacing_mm / 2
+            reach_mm = REACH * pooling_mm + self.lattice.spacing_mm / 2
             smooth = self.lattice.smoothing(pooling_mm, reach_mm)
             pooled = smooth(np.vstack([self.values, self.squares]).T).T
             grounds, pooled_squares = np.split(pooled, 2)
             for value, ground, squares in zip(values, grounds, pooled_squares, strict=True):
-                held = ground > _LEAST_GROUND * ground.max()
+                held = ground > LEAST_GROUND * ground.max()
                 error = np.sqrt(np.maximum(squares[held] / ground[held], 0))
                 value[held] = np.maximum(error, 1e-3 * value[held])
         return PooledError(values.reshape(-1, *self.lattice.shape), self.lattice)

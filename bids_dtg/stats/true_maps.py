@@ -21,12 +21,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bids_dtg.imaging.lattice import Lattice
+from bids_dtg.stats.block_errors import LEAST_GROUND, REACH, BlockErrors
 
 LEAST_RETEST = 5  # people with two sessions; an estimate from fewer is of these people alone
 # Of the mean square of measured errors: a true error below it cannot be seen in the noise.
 _LEAST_SHARE = 0.02
-_REACH = 6.0  # standard deviations after which smoothing is 0
-_LEAST_GROUND = 1e-6  # of what is smoothed into a block, as a share of the most
 
 Array = NDArray[np.float32]
 Float64 = NDArray[np.float64]
@@ -34,24 +33,17 @@ Counts = NDArray[np.int64]
 
 
 @dataclass(frozen=True, eq=False)
-class TrueError:
+class TrueError(BlockErrors):
     """Root mean square of the error of predicted maps to true ones, in the blocks of a lattice."""
 
+    WORDS = "true errors"
+
     people: int  # with two sessions
-    values: Array  # (contrasts, *lattice), in the units of the maps, above 0
-    lattice: Lattice  # over the model's places
 
     def __post_init__(self) -> None:
-        if self.values.shape[1:] != self.lattice.shape:
-            raise ValueError(f"the lattice is {self.lattice.shape}, found {self.values.shape[1:]}")
-        if not (np.isfinite(self.values).all() and (self.values > 0).all()):
-            raise ValueError("true errors are above 0")
+        super().__post_init__()
         if self.people < LEAST_RETEST:
             raise ValueError(f"{self.people} people with a retest, fewer than {LEAST_RETEST}")
-
-    def at_places(self) -> Array:
-        """Interpolate linearly between the blocks' centres: (contrasts, places)."""
-        return self.lattice.interpolate(self.values)
 
 
 def normal_quantile(level: int) -> float:
@@ -126,19 +118,19 @@ class RetestSums:
         least = _LEAST_SHARE * measured
         mean = np.where(counts > 0, self.products.sum(axis=(0, 2)) * per_value, 1.0)
         mean = np.maximum(mean, least)
-        smooth = self.lattice.smoothing(pooling_mm, _REACH * pooling_mm + self.lattice.spacing_mm)
+        smooth = self.lattice.smoothing(pooling_mm, REACH * pooling_mm + self.lattice.spacing_mm)
         one, other = (_away(smooth, *half) for half in zip(self.products, self.values, strict=True))
         away = _away(smooth, self.products.sum(axis=0), self.values.sum(axis=0))
         trusted = _reliability(one, other, self.values.sum(axis=0))
         squares = np.maximum(mean[:, None] + trusted[:, None] * away, least[:, None])
         values = np.sqrt(squares).astype(np.float32).reshape(-1, *self.lattice.shape)
-        return TrueError(self.people, values, self.lattice)
+        return TrueError(values, self.lattice, self.people)
 
 
 def _away(smooth: Callable[[Float64], Float64], products: Float64, values: Counts) -> Float64:
     """Return how far smoothed means of products are from their contrast's, (contrasts, blocks)."""
     ground, total = np.split(smooth(np.vstack([values, products]).T).T, 2)
-    held = ground > _LEAST_GROUND * ground.max(axis=1, keepdims=True)
+    held = ground > LEAST_GROUND * ground.max(axis=1, keepdims=True)
     counts = values.sum(axis=1, keepdims=True)
     mean = products.sum(axis=1, keepdims=True) / np.maximum(counts, 1)
     found: Float64 = np.where(held, total / np.where(held, ground, 1.0) - mean, 0.0)

@@ -137,4 +137,4 @@ def test_wrong_shapes_and_values_are_named():
     with pytest.raises(ValueError, match="0 people with a retest, fewer than 5"):
         sums.true_error(14.0)
     with pytest.raises(ValueError, match="true errors are above 0"):
-        TrueError(9, np.zeros((2, *LATTICE.shape), np.float32), LATTICE)
+        TrueError(np.zeros((2, *LATTICE.shape), np.float32), LATTICE, 9)

@@ -147,7 +147,7 @@ def with_true_maps(job, folder, **more):
     """Return a bundle as the job's, whose calibration has half-widths for true maps, too."""
     bundle = load_bundle(job.model)
     usual = bundle.calibration.pooled_error
-    true = TrueError(9, 0.4 * usual.values, usual.lattice)
+    true = TrueError(0.4 * usual.values, usual.lattice, 9)
     calibration = dataclasses.replace(bundle.calibration, true_error=true, **more)
     return extend_bundle(bundle, folder, calibration=calibration)
 

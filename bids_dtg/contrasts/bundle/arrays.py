@@ -168,7 +168,7 @@ def read_calibration(
             tensors[_QUANTILES],
             PooledError(_rows(path, tensors, _USUAL), lattice),
             tensors.get(_MEASURED),
-            None if retest is None else TrueError(retest, _rows(path, tensors, _TRUE), lattice),
+            None if retest is None else TrueError(_rows(path, tensors, _TRUE), lattice, retest),
             None
             if of_segments is None
             else WidthFactors(tensors[_BY_DEVIATION], tensors[_BY_SEGMENTS]),

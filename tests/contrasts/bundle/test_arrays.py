@@ -181,7 +181,7 @@ def test_calibration_and_range_come_back_as_they_were_to_the_rounding(bundle, tm
 
 def test_half_widths_for_true_maps_and_factors_come_back(bundle, tmp_path):
     plain = tiny_calibration(bundle)
-    true = TrueError(7, 0.5 * plain.pooled_error.values, plain.pooled_error.lattice)
+    true = TrueError(0.5 * plain.pooled_error.values, plain.pooled_error.lattice, 7)
     rng = np.random.default_rng(0)
     by_deviation = rng.uniform(0.8, 1.4, (2, BINS)).astype(np.float32)
     factors = WidthFactors(by_deviation, np.array([[1.2, 1.1, 1], [1.4, 1.2, 1]], np.float32))
@@ -215,7 +215,7 @@ def test_a_calibration_of_an_older_program_says_nothing_of_true_maps(bundle, tmp
 
 def test_fewer_people_with_a_retest_than_are_needed_are_refused(bundle, tmp_path):
     plain = tiny_calibration(bundle)
-    true = TrueError(7, plain.pooled_error.values, plain.pooled_error.lattice)
+    true = TrueError(plain.pooled_error.values, plain.pooled_error.lattice, 7)
     given = dataclasses.replace(plain, true_error=true)
     made = extend_bundle(bundle, tmp_path / "new", calibration=given)
     card = json.loads((made.path / "model.json").read_text())
