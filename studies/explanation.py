@@ -1,6 +1,8 @@
 """Does the explanation find what makes people differ, and nothing in permuted people?
 
     OMP_NUM_THREADS=1 python studies/explanation.py --seeds 11 12 13 14 15
+    OMP_NUM_THREADS=1 python studies/explanation.py --seeds 11 12 13 14 15 --kind attention-unet \
+      --permuted 0
 
 Phantoms of version 2 at 8 mm, two segments of rest a person, the partial connectome on 50 ROI maps,
 the weighted linear model. In each phantom one network's strength in its own area differs between
@@ -11,6 +13,10 @@ shown. Beside it stand the same people without that difference (s = 0), and the 
 area that have p < .05. "Panels" is the share of panels in which anything is shown: a panel is a
 contrast of a test person.
 
+With `--kind attention-unet`, a network in place of the linear model (8 features, 30 epochs, a fifth
+of the training people to choose the epoch by): its contributions are integrated gradients. The last
+column is what the sum of contributions misses at most, of a contrast's largest deviation.
+
 Permuted people: training people get the measured maps of others, the model is fitted anew, and the
 panels of test people are counted in which anything is shown.
 """
@@ -18,27 +24,35 @@ panels of test people are counted in which anything is shown.
 from __future__ import annotations
 
 import argparse
+import tempfile
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bids_dtg.connectome.form import Form
 from bids_dtg.contrasts.contrast import Contrast
-from bids_dtg.contrasts.explanation import LEVEL, Areas, Explanation, Support, of_segments
-from bids_dtg.contrasts.people import Person
+from bids_dtg.contrasts.explanation import LEVEL, Areas, Explanation, Support
+from bids_dtg.contrasts.kind import FitTask, ModelSpace
+from bids_dtg.contrasts.network import kind as network_kind
+from bids_dtg.contrasts.people import Float, MapModel, Person
 from bids_dtg.contrasts.phantom import model
 from bids_dtg.contrasts.phantom.parameters import VERSION_2
-from bids_dtg.contrasts.weighted_linear import WeightedFit, fit_weighted
+from bids_dtg.contrasts.weighted_linear import fit_weighted
 from bids_dtg.phantom.streams import Cohort
+from bids_dtg.settings import ModellingOptions
 
 BLOCK, SEGMENTS, FORM = 4, 2, Form("partial", fixed=0.06)
 TRAINING, TEST, STRENGTH, PERMUTED = 40, 6, 0.6, 10
 _LEAST_VOXELS = 60  # of an area, so that it is no speck
 _APART = 3  # people, by whom the contrast is chosen
+EPOCHS = 30  # of the network
 Array = NDArray[np.float32]
+Fit = Callable[[list[Person]], tuple[MapModel, Array]]  # a model of people, and its gains
 
 
 class UnequalPhantom(model.Phantom):
@@ -106,30 +120,55 @@ class UnequalPerson(model.Person):
         )
 
 
+def linear(people: list[Person]) -> tuple[MapModel, Array]:
+    """Fit the weighted linear model; return it with its gains."""
+    fit = fit_weighted(people, (people[0].connectomes.shape[1],))
+    return fit.model, fit.gains
+
+
+def network(people: list[Person], phantom: UnequalPhantom) -> tuple[MapModel, Array]:
+    """Train a network; a fifth of the people choose the epoch."""
+    apart = len(people) // 5
+    with tempfile.TemporaryDirectory() as folder:
+        task = FitTask(
+            options=ModellingOptions(features=8, epochs=EPOCHS, batch_size=8),
+            space=ModelSpace(phantom.anatomy.places, phantom.roi_maps, "phantom", "", "", FORM),
+            contrasts=tuple(map(str, range(len(people[0].maps)))),
+            training=people[apart:],
+            validation=people[:apart],
+            device="cpu",
+            folder=Path(folder),
+            report=lambda line: None,
+        )
+        model = network_kind.fit(task).model
+    return model, np.ones(len(people[0].maps), np.float32)
+
+
 @dataclass(frozen=True, eq=False)
 class Explained:
     """A fitted model, and what it says of test people."""
 
-    fit: WeightedFit
+    gains: Array
     support: Support
     panels: list[Explanation]
+    missed: float  # largest amount that sums miss, of a contrast's largest deviation
 
     @classmethod
-    def of(cls, training: list[Person], test: list[Person], roi_maps: Array) -> Explained:
+    def of(
+        cls, training: list[Person], test: list[Person], roi_maps: Array, fit: Fit = linear
+    ) -> Explained:
         """Fit to training people, and explain the test people's deviations."""
-        rois = len(roi_maps)
-        fit = fit_weighted(training, (rois,))
-        support = Support.learn(training, fit.model, roi_maps, slice(0, rois))
-        labels = tuple(Contrast(q, f"q{q}", "", "", "") for q in range(len(fit.gains)))
-        panels = []
+        model, gains = fit(training)
+        support = Support.learn(training, model, roi_maps, slice(0, len(roi_maps)))
+        labels = tuple(Contrast(q, f"q{q}", "", "", "") for q in range(len(gains)))
+        panels, missed = [], 0.0
         for person in test:
-            whole = of_segments(fit.model, person, support.areas)[1]
-            odd, even = (
-                fit.model.contributions(half.astype(np.float32), support.areas)
-                for half in person.connectomes
-            )
-            panels.append(support.explain(labels, whole, (odd, even), fit.gains))
-        return cls(fit, support, panels)
+            halves = [half.astype(np.float32) for half in person.connectomes]
+            odd, even = (support.contributions(model, half) for half in halves)
+            if support.mean is not None:
+                missed = max(missed, _missed(model, support, halves[0], odd))
+            panels.append(support.explain(labels, (odd + even) / 2, (odd, even), gains))
+        return cls(gains, support, panels, missed)
 
     @property
     def shown(self) -> NDArray[np.bool_]:
@@ -140,6 +179,15 @@ class Explained:
     def passing(self) -> NDArray[np.bool_]:
         """Whether any column passes the permutation test, whoever the person, (contrasts,)."""
         return np.asarray((self.support.p < LEVEL).any(axis=(1, 2)))
+
+
+def _missed(model: MapModel, support: Support, connectome: Array, found: Float) -> float:
+    """Return how much contributions miss of the deviation, of a contrast's largest."""
+    assert support.mean is not None
+    maps = model.predict(connectome) - model.predict(support.mean)
+    deviation = support.areas.means(maps)
+    largest = np.abs(deviation).max(axis=1, keepdims=True)
+    return float((np.abs(found.sum(axis=1) - deviation) / largest).max())
 
 
 def people_of(
@@ -172,7 +220,7 @@ def row_of(seed: int, strength: float, found: Explained, phantom: UnequalPhantom
     shown = sum(bool(panel.shown[contrast, network, network]) for panel in found.panels)
     return (
         f"| {seed} | {strength:g} | {own:.3f} | {others} of {len(of_area) - 1} "
-        f"| {shown} of {len(found.panels)} | {found.shown.mean():.3f} |"
+        f"| {shown} of {len(found.panels)} | {found.shown.mean():.3f} | {found.missed:.2%} |"
     )
 
 
@@ -183,24 +231,26 @@ def main() -> None:
     parser.add_argument("--people", type=int, nargs=2, default=[TRAINING, TEST])
     parser.add_argument("--strength", type=float, default=STRENGTH)
     parser.add_argument("--permuted", type=int, default=PERMUTED, help="permutations a seed")
+    parser.add_argument("--kind", choices=["linear", "attention-unet"], default="linear")
     args, start = parser.parse_args(), time.perf_counter()
-    print("| seed | s | p of the ROI | other ROIs | shown in | panels |")
-    print("|---" * 6 + "|")
+    print("| seed | s | p of the ROI | other ROIs | shown in | panels | sums miss at most |")
+    print("|---" * 7 + "|")
     passing, shown, by_model = [], [], []
     for seed in args.seeds:
         for strength in (args.strength, 0.0):
             phantom = UnequalPhantom(seed, strength)
             training, test = people_of(phantom, *args.people)
-            found = Explained.of(training, test, phantom.roi_maps)
+            fit = linear if args.kind == "linear" else partial(network, phantom=phantom)
+            found = Explained.of(training, test, phantom.roi_maps, fit)
             print(row_of(seed, strength, found, phantom), flush=True)
             if not strength:
                 continue
             rng = np.random.default_rng(seed)
             for _ in range(args.permuted):
-                null = Explained.of(permuted(training, rng), test, phantom.roi_maps)
+                null = Explained.of(permuted(training, rng), test, phantom.roi_maps, fit)
                 passing.append(float(null.passing.mean()))
                 shown.append(float(null.shown.mean()))
-                by_model.append(float((null.fit.gains > 0).mean()))
+                by_model.append(float((null.gains > 0).mean()))
     if shown:
         print(
             f"permuted people: something is shown in {np.mean(shown):.4f} of panels (largest of "

@@ -1,8 +1,10 @@
 """What makes a person's map different: contributions of a connectome's columns to its deviation.
 
-In an area, the deviation that a model predicts is a sum over the columns of the connectome, one for
-each ROI: of a column, the mean over places of coefficient times the column's deviation from the
-training people's mean. The sum is exact; whether a column means anything is another question.
+In an area, the deviation that a linear model predicts is a sum over the columns of the connectome,
+one for each ROI: of a column, the mean over places of coefficient times the column's deviation from
+the training people's mean. The sum is exact. Of a network, contributions are integrated gradients
+along the straight path from the training people's mean connectome (`Differentiable`), sure to a few
+percent. Whether a column means anything is another question.
 With each contribution comes the pattern, the covariance over training people of the column in
 the area with the measured deviation there: coefficients also cancel noise that columns share, so
 that a column without any relation to the task may contribute (Haufe et al. 2014, NeuroImage 87:
@@ -29,10 +31,13 @@ from bids_dtg.stats.linear import Region
 if TYPE_CHECKING:
     from scipy.sparse import csr_array
 
+PREFIX = "explanation."  # of the names of `Support`'s tensors in a bundle's file of weights
 LEAST_PEOPLE = 8  # with fewer, no permutation is rare enough
 PERMUTATIONS = 500
 LEVEL = 0.05
 _TENSORS = ("areas", "peaks", "overlap", "centre", "pattern", "p")
+_MEAN = "mean"  # a tensor that only models have whose contributions are along a path
+_SHIFT = 0.1  # of a whole column, by which the direction is found in which it contributes more
 
 
 @dataclass(frozen=True, eq=False)
@@ -99,6 +104,21 @@ class Explained(MapModel, Protocol):
         ...
 
 
+@runtime_checkable
+class Differentiable(MapModel, Protocol):
+    """A model that is no sum over columns, but has contributions along a path of connectomes."""
+
+    def path_contributions(
+        self, connectome: NDArray[np.floating[Any]], start: NDArray[np.floating[Any]], areas: Areas
+    ) -> Float:
+        """Return the parts of the change of maps from `start` on, (contrasts, columns, areas).
+
+        They add up over columns to the difference between the means over areas of the maps of both
+        connectomes (columns, places).
+        """
+        ...
+
+
 @dataclass(frozen=True, eq=False)
 class Explanation:
     """Contributions of ROIs to a person's deviation, by contrast and area.
@@ -153,6 +173,8 @@ class Support:
     # measured deviation: below 0, contributions are against what is measured.
     pattern: Array  # (contrasts, columns, areas)
     p: Array  # (contrasts, columns, areas)
+    # (columns, places), mean connectome of the people, where paths begin; None: the model is a sum.
+    mean: Array | None = None
 
     def __post_init__(self) -> None:
         columns, rois = self.overlap.shape
@@ -166,12 +188,14 @@ class Support:
         for name in ("centre", "pattern", "p"):
             if (found := getattr(self, name).shape) != shape:
                 raise ValueError(f"{name} is {shape}, found {found}")
+        if self.mean is not None and self.mean.shape != (columns, len(self.areas.labels)):
+            raise ValueError(f"mean is {columns, len(self.areas.labels)}, found {self.mean.shape}")
 
     @classmethod
     def learn(
         cls,
         people: Sequence[Person],
-        model: Explained,
+        model: Explained | Differentiable,
         roi_maps: NDArray[np.floating[Any]],
         one_set: slice,
         seed: int = 0,
@@ -202,19 +226,21 @@ class Support:
         if not (maps[one_set] > 0).any():
             raise ValueError("the model has no ROI maps")
         areas = Areas.of(maps[one_set])
-        columns, measured = [], []
-        centre, products = np.zeros(()), np.zeros(())
+        mean = None
+        if isinstance(model, Explained):
+            columns, centre, slopes = _of_sums(model, people, areas)
+        else:
+            columns = np.array([areas.means(person.mean_connectome()) for person in people])
+            mean = _mean_connectome(people)
+            slopes = model.path_contributions(mean + _SHIFT, mean, areas)
+            centre = np.zeros(slopes.shape)
+        measured = []
         for person in people:
-            column, contribution = of_segments(model, person, areas)
-            columns.append(column)
-            centre = centre + contribution / len(people)
-            products = products + contribution * column / len(people)
             known = np.isfinite(person.maps)
             share = areas.means(known.astype(np.float32))
             sums = areas.means(np.where(known, person.maps, 0.0))
             measured.append(np.where(share > 0, sums / np.where(share > 0, share, 1.0), np.nan))
-        pattern, p = _patterns(np.array(columns), np.array(measured), np.random.default_rng(seed))
-        slopes = products - centre * np.mean(columns, axis=0)  # of contributions on columns
+        pattern, p = _patterns(columns, np.array(measured), np.random.default_rng(seed))
         return cls(
             areas=areas,
             peaks=maps[one_set].argmax(axis=1).astype(np.int32),
@@ -222,7 +248,22 @@ class Support:
             centre=centre,
             pattern=(np.sign(slopes) * pattern).astype(np.float32),
             p=p,
+            mean=mean,
         )
+
+    def contributions(self, model: MapModel, connectome: NDArray[np.float32]) -> Float:
+        """Return a model's contributions, as `explain` takes them, (contrasts, columns, areas).
+
+        Raises
+        ------
+        TypeError
+            The model has none, or they need the mean connectome that is not here.
+        """
+        if isinstance(model, Explained):
+            return model.contributions(connectome, self.areas)
+        if isinstance(model, Differentiable) and self.mean is not None:
+            return model.path_contributions(connectome, self.mean, self.areas)
+        raise TypeError("the maps are no sum over columns, and no mean connectome is known")
 
     def explain(
         self,
@@ -275,6 +316,7 @@ class Support:
             "centre": self.centre.astype(np.float32),
             "pattern": self.pattern.astype(np.float32),
             "p": self.p.astype(np.float32),
+            **({} if self.mean is None else {_MEAN: self.mean.astype(np.float16)}),
         }
 
     @classmethod
@@ -296,7 +338,31 @@ class Support:
         centre, pattern, p = (array.astype(np.float32) for array in rest)
         areas = Areas(labels, overlap_.shape[1])
         overlap_ = overlap_.astype(np.float32)
-        return cls(areas, peaks, overlap_, centre.astype(np.float64), pattern, p)
+        mean = tensors.get(_MEAN)
+        mean = None if mean is None else mean.astype(np.float32)
+        return cls(areas, peaks, overlap_, centre.astype(np.float64), pattern, p, mean)
+
+
+def _of_sums(
+    model: Explained, people: Sequence[Person], areas: Areas
+) -> tuple[Float, Float, Float]:
+    """Return columns (people, columns, areas), and mean and slopes on them of contributions."""
+    columns = []
+    centre, products = np.zeros(()), np.zeros(())
+    for person in people:
+        column, contribution = of_segments(model, person, areas)
+        columns.append(column)
+        centre = centre + contribution / len(people)
+        products = products + contribution * column / len(people)
+    return np.array(columns), centre, products - centre * np.mean(columns, axis=0)
+
+
+def _mean_connectome(people: Sequence[Person]) -> Array:
+    """Return the mean over people of their connectomes, as a bundle keeps it, (columns, places)."""
+    total = np.zeros(())
+    for person in people:
+        total = total + person.mean_connectome() / len(people)
+    return total.astype(np.float16).astype(np.float32)
 
 
 def of_segments(model: Explained, person: Person, areas: Areas) -> tuple[Float, Float]:

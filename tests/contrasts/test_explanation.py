@@ -111,6 +111,7 @@ def test_a_bundles_tensors_give_the_same_explanation(people):
         ("peaks", np.zeros(2, np.int32), "5 ROIs have 5 areas, 2 peaks"),
         ("p", np.zeros((1, 2, 3), np.float32), "p is"),
         ("centre", np.zeros(3, np.float32), "what follows it three"),
+        ("mean", np.zeros((2, PLACES), np.float16), "mean is"),
     ],
 )
 def test_damaged_tensors_are_refused(name, value, says, people):
@@ -125,6 +126,47 @@ def test_too_few_people_and_no_maps_are_refused(people):
         Support.learn(people[:7], model, roi_maps(), ONE)
     with pytest.raises(ValueError, match="no ROI maps"):
         Support.learn(people, model, np.zeros((ROIS, PLACES)), ONE)
+
+
+class Squares:
+    """Maps are sums of squares of columns, whose contributions along a path are known."""
+
+    def predict(self, connectome):
+        return (SIGNS @ connectome**2).astype(np.float32)
+
+    def path_contributions(self, connectome, start, areas):
+        change = connectome.astype(np.float64) ** 2 - start.astype(np.float64) ** 2
+        return SIGNS[:, :, None] * areas.means(change)
+
+
+SIGNS = np.random.default_rng(2).choice([-1.0, 1.0], (CONTRASTS, ROIS))
+
+
+def test_a_model_that_is_no_sum_is_explained_from_the_mean_connectome_on(people):
+    model = Squares()
+    support = Support.learn(people, model, roi_maps(), ONE)
+    mean = np.mean([person.mean_connectome() for person in people], axis=0)
+    np.testing.assert_allclose(support.mean, mean, atol=2e-3)
+    own = people[0].mean_connectome()
+    whole = support.contributions(model, own)
+    found = support.explain(LABELS, whole, (whole, whole))
+    difference = support.areas.means(model.predict(own) - model.predict(support.mean))
+    np.testing.assert_allclose(found.deviation, difference, atol=1e-4)
+    again = Support.from_tensors(support.tensors(), PLACES)
+    np.testing.assert_array_equal(again.contributions(model, own), whole)
+    # Of a column, in the direction in which it contributes more, with what was measured.
+    columns = np.array([support.areas.means(person.mean_connectome()) for person in people])
+    measured = np.array([support.areas.means(person.maps) for person in people])
+    columns, measured = columns - columns.mean(axis=0), measured - measured.mean(axis=0)
+    covariance = np.einsum("pca,pqa->qca", columns, measured) / (len(people) - 1)
+    direction = SIGNS[:, :, None] * np.sign(support.areas.means(support.mean + 0.05))
+    np.testing.assert_allclose(support.pattern, direction * covariance, atol=1e-6)
+
+
+def test_a_support_of_sums_explains_no_network(people):
+    support = Support.learn(people, plain(people), roi_maps(), ONE)
+    with pytest.raises(TypeError, match="no mean connectome"):
+        support.contributions(Squares(), people[0].mean_connectome())
 
 
 def test_a_column_that_carries_a_difference_is_found_and_noise_is_not():

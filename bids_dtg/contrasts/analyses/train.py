@@ -503,7 +503,7 @@ def write_fitted(
     )
     # As users of the bundle will predict.
     kept = dataclasses.replace(fitted, correction=as_kept(fitted.correction))
-    support = learn_support(training, fitted.model, base, analysis.form)
+    support = learn_support(training, fitted.model, base, analysis.form, len(contrasts))
     arrays = BundleArrays(
         {**fitted.tensors, **support},
         base.roi_maps,

@@ -41,7 +41,7 @@ from bids_dtg.contrasts.bundle.part import (
     MapsPart,
 )
 from bids_dtg.contrasts.contrast import Contrast
-from bids_dtg.contrasts.explanation import Support
+from bids_dtg.contrasts.explanation import PREFIX, Support
 from bids_dtg.contrasts.recentring import Correction
 from bids_dtg.errors import BundleError, RunError
 from bids_dtg.files.tensors import TensorFile
@@ -62,7 +62,6 @@ if TYPE_CHECKING:
     from bids_dtg.contrasts.network.unet import AttentionUNet
     from bids_dtg.contrasts.people import MapModel
 
-EXPLANATION = "explanation."  # of the names of tensors of `Support`, in the file of weights
 _REMEDY = "fetch or make the bundle again"
 # Affines that agree to this many mm (or mm a voxel) describe one grid.
 _AFFINE_TOLERANCE = 1e-4
@@ -243,13 +242,13 @@ class ModelBundle(Bundle[MapsPart]):
         BundleError
             The tensors are damaged, or do not fit each other or the model.
         """
-        file = self.weights().below(EXPLANATION)
+        file = self.weights().below(PREFIX)
         if not file.names():
             return None
         try:
             found = Support.from_tensors(file.read(), self.places.number)
         except KeyError as err:
-            raise file.error(f" has no tensor {EXPLANATION}{err.args[0]}") from err
+            raise file.error(f" has no tensor {PREFIX}{err.args[0]}") from err
         except ValueError as err:
             raise file.error(f" does not explain this model: {err}") from err
         wanted = len(self.contrasts), self.rois

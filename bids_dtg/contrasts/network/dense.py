@@ -73,7 +73,7 @@ class DensePlan:
             if self.planes is None:
                 out: Tensor = self.network(grid)
                 return out[0].flatten(1)[:, self.voxels]
-            up, skip = self.network.below_last_level(grid)
+            up, skip = self.network.below_last_level(self.network.in_block(grid))
             del rows, grid
             up = resize(up, skip.shape[2:])
             slabs = [self._slab(up, skip, number, self.planes) for number in range(len(self.slabs))]

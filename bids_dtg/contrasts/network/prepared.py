@@ -12,14 +12,19 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol, TypeVar
+from functools import cache
+from typing import TYPE_CHECKING, Literal, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from bids_dtg.contrasts.explanation import Areas
 from bids_dtg.contrasts.network.blocks_plan import BlockPlan
 from bids_dtg.contrasts.network.parameters import Parameters, check_input_shape
 from bids_dtg.contrasts.network.threads import blas_threads
+
+if TYPE_CHECKING:
+    from bids_dtg.contrasts.network.path import PathContributions
 
 T = TypeVar("T")
 
@@ -59,12 +64,19 @@ class PreparedUNet:
         Shape of a connectome: ROIs, voxels.
     report
         Receives a line when the next plan is tried.
+    path
+        Makes what computes contributions along a path.
     """
 
     def __init__(
-        self, ways: Sequence[Way], shape: tuple[int, int], report: Callable[[str], None]
+        self,
+        ways: Sequence[Way],
+        shape: tuple[int, int],
+        report: Callable[[str], None],
+        path: Callable[[], PathContributions],
     ) -> None:
         self._ways, self._shape, self._report = list(ways), shape, report
+        self._path = cache(path)
         self._plan: Plan | None = None
         self._attempt(self._make)
 
@@ -92,6 +104,34 @@ class PreparedUNet:
             raise ValueError(f"connectome of shape {connectome.shape}, expected {self._shape}")
         values = np.ascontiguousarray(connectome, dtype=np.float32)
         return self._attempt(lambda: self._make().maps(values))
+
+    def path_contributions(
+        self, connectome: NDArray[np.floating], start: NDArray[np.floating], areas: Areas
+    ) -> NDArray[np.float64]:
+        """Return what each ROI adds to the maps' means over areas from one connectome to another.
+
+        Integrated gradients (`bids_dtg.contrasts.network.path`), with torch.
+
+        Parameters
+        ----------
+        connectome, start
+            The end and the beginning of the path, (rois, voxels).
+        areas
+            Of the voxels.
+
+        Returns
+        -------
+        NDArray[np.float64]
+            (contrasts, rois, areas).
+
+        Raises
+        ------
+        ModuleNotFoundError
+            There is no torch.
+        RuntimeError
+            There is too little memory.
+        """
+        return self._path()(connectome, start, areas)
 
     def _make(self) -> Plan:
         if self._plan is None:
@@ -197,4 +237,10 @@ def prepare(
         chosen = [ways[plan]]
     else:
         chosen = [ways["blocks"]] if device == "cpu" else list(ways.values())
-    return PreparedUNet(chosen, (sizes.in_channels, int(mask.sum())), report)
+
+    def path() -> PathContributions:
+        from bids_dtg.contrasts.network.path import PathContributions
+
+        return PathContributions(parameters, mask, device, report)
+
+    return PreparedUNet(chosen, (sizes.in_channels, int(mask.sum())), report, path)

@@ -120,15 +120,19 @@ class AttentionUNet(nn.Module):
         ValueError
             The shape has not five axes, the channels differ or the grid is too small.
         """
-        up, skip = self.below_last_level(x)
+        check_input_shape(tuple(x.shape), self.in_channels, self.levels)
+        return self.after_first(self.in_block(x))
+
+    def after_first(self, first: Tensor) -> Tensor:
+        """Predict the maps from what the first block makes of connectomes."""
+        up, skip = self.below_last_level(first)
         x = torch.cat([resize(up, skip.shape[2:]), self.attention_gates[-1](up, skip)], dim=1)
         out: Tensor = self.out_block(x)
         return out
 
-    def below_last_level(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Compute all but the last level: the values to be upscaled, and the skip connection."""
-        check_input_shape(tuple(x.shape), self.in_channels, self.levels)
-        skips = [self.in_block(x)]
+    def below_last_level(self, first: Tensor) -> tuple[Tensor, Tensor]:
+        """Compute all but the first block and the last level: the values to upscale, the skip."""
+        skips = [first]
         for down in self.downs:
             skips.append(down(F.max_pool3d(skips[-1], 2)))
         x = self.bottleneck(F.max_pool3d(skips[-1], 2))

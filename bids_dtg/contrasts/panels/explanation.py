@@ -32,6 +32,12 @@ _AMPLITUDE = (
     " The model reads a person's amplitude apart from the shape: the deviation of the written "
     "map along the mean map differs from this sum"
 )
+_SUM = "terms of a sum over ROIs, which add up exactly"
+_PATH = (
+    "integrated gradients (Sundararajan et al. 2017): differences are from the prediction for the "
+    "training people's mean connectome, and contributions, each sure to a few percent, add up to "
+    "them"
+)
 _COLUMNS = {
     "contrast": "Label of the contrast",
     "area": "Area: the places where this ROI map is the largest (see Areas)",
@@ -143,6 +149,7 @@ def _sidecar(bundle: ModelBundle) -> dict[str, Any]:
         "differs from the training people's mean: a row a contrast, area and ROI. Shown are "
         "contributions of one sign in both halves of rest and in all of it, with p below "
         f"{LEVEL}; areas without any have no rows.{_AMPLITUDE * bundle.reads_amplitude}",
+        "Method": _SUM if support.mean is None else _PATH,
         "Synthetic": True,
         "Set": named[0] or "the model's ROI maps",
         "Areas": areas,
@@ -213,7 +220,8 @@ def _on_page(made: AverageFiles) -> ExplanationOnPage | None:
     path = next((path for path in sorted(there) if _whose(path) == wanted), None)
     if path is None:
         return None
-    areas = read_json(path.with_suffix(".json")).get("Areas")
+    sidecar = read_json(path.with_suffix(".json"))
+    areas = sidecar.get("Areas")
     groups = []
     for (label, area), rows in groupby(
         read_rows(path), lambda row: (row.get("contrast") or "", row.get("area") or "")
@@ -231,6 +239,8 @@ def _on_page(made: AverageFiles) -> ExplanationOnPage | None:
     words = f"{counted(len(groups), 'contribution')} in {people}" if groups else ""
     if groups[_ROWS:]:
         words += f"; the {_ROWS} largest are here, all of them in {path.name}"
+    if words and isinstance(method := sidecar.get("Method"), str):
+        words += f". Contributions are {method}"
     return ExplanationOnPage(
         title=made.title,
         rows=tuple(

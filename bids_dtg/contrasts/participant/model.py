@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 import sys
 import threading
+from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, wait
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,10 +18,11 @@ from bids_dtg.bundles.store import how_to_get, is_installed, require_user_cache
 from bids_dtg.contrasts.bundle.bundle import ModelBundle, load_bundle
 from bids_dtg.contrasts.bundle.registry import PUBLISHED
 from bids_dtg.contrasts.contrast import Contrast
-from bids_dtg.contrasts.explanation import Areas, Explained
+from bids_dtg.contrasts.explanation import Support
 from bids_dtg.contrasts.kind import Processor
 from bids_dtg.contrasts.people import Float, MapModel, for_rest
 from bids_dtg.errors import BundleError, OutputError, RunError
+from bids_dtg.extras import require
 from bids_dtg.files.download import download_hosts
 from bids_dtg.files.transfer_progress import make_transfer_reporter
 
@@ -34,6 +37,8 @@ _BYTES_EACH, _BYTES_A_VOXEL = 250e6, 4e3
 _BYTES_A_ROI, _USUAL_ROIS = 12.0, 50
 # Of torch, which a process imports for a GPU; measured with the build for CPUs.
 _BYTES_OF_TORCH = 350e6
+# Of contributions along a path: 2.9 GB at the published model's voxels and features.
+_BYTES_ALONG_PATH = 16e3  # a voxel
 
 
 class Model:
@@ -90,39 +95,29 @@ class Model:
         BundleError
             The weights cannot be read.
         """
-        self.begin()
-        assert self._prepared is not None
-        try:
-            maps = for_rest(self._prepared.result(), minutes).predict(connectome)
-        except (MemoryError, RuntimeError) as err:
-            # Torch has no class for this error.
-            if isinstance(err, RuntimeError) and "can't allocate memory" not in str(err):
-                raise
-            raise RunError(
-                "there is too little memory for the network", remedy="use fewer --nprocs"
-            ) from err
+        with _memory_in_words():
+            maps = self._of_rest(minutes).predict(connectome)
         correction = self._bundle.correction
         return maps if correction is None else correction.apply(maps)
 
     def contributions(
-        self, connectome: NDArray[np.float32], areas: Areas, minutes: float = float("nan")
+        self, connectome: NDArray[np.float32], support: Support, minutes: float = float("nan")
     ) -> Float:
         """Return the parts of the maps' means over areas, (contrasts, columns, areas).
 
-        See `Explained`; the correction is not applied.
+        See `Support.contributions`; the correction is not applied.
 
         Raises
         ------
+        RunError
+            There is too little memory.
         BundleError
-            The weights cannot be read, or the model is no sum over columns.
+            The weights cannot be read.
+        TypeError
+            The support is of another model.
         """
-        self.begin()
-        assert self._prepared is not None
-        model = for_rest(self._prepared.result(), minutes)
-        if not isinstance(model, Explained):
-            kind = self._bundle.card.kind
-            raise BundleError(f"a model of kind {kind} is no sum over the columns of a connectome")
-        return model.contributions(connectome, areas)
+        with _memory_in_words():
+            return support.contributions(self._of_rest(minutes), connectome)
 
     def of_rest(self, minutes: float) -> MapModel:
         """Return the model for connectomes of so much rest; NaN: not known."""
@@ -134,6 +129,11 @@ class Model:
         self._notes.clear()
         return notes
 
+    def _of_rest(self, minutes: float) -> MapModel:
+        self.begin()
+        assert self._prepared is not None
+        return for_rest(self._prepared.result(), minutes)
+
     def _prepare(self) -> MapModel:
         if sys.platform == "linux":
             # Everybody waits for reading: this thread yields to it. The process may already have a
@@ -141,6 +141,20 @@ class Model:
             niceness = max(_NICENESS, os.getpriority(os.PRIO_PROCESS, 0))
             os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), niceness)
         return self._bundle.prepare(Processor(self._device, self._threads, self._notes.append))
+
+
+@contextmanager
+def _memory_in_words() -> Iterator[None]:
+    """Raise `RunError` where there is too little memory."""
+    try:
+        yield
+    except (MemoryError, RuntimeError) as err:
+        # Torch has no class for this error.
+        if isinstance(err, RuntimeError) and "can't allocate memory" not in str(err):
+            raise
+        raise RunError(
+            "there is too little memory for the network", remedy="use fewer --nprocs"
+        ) from err
 
 
 @dataclass(frozen=True, eq=False)
@@ -155,10 +169,35 @@ class _OfRest:
         return self.model.predict(connectome, self.minutes)
 
 
-def bytes_needed(voxels: int, rois: int = _USUAL_ROIS, *, on_cpu: bool) -> float:
-    """Return the bytes that a process needs for a model with so many voxels and ROI maps."""
-    of_rois = _BYTES_A_ROI * max(0, rois - _USUAL_ROIS)
-    return _BYTES_EACH + (_BYTES_A_VOXEL + of_rois) * voxels + (0 if on_cpu else _BYTES_OF_TORCH)
+def bytes_needed(
+    voxels: int, rois: int = _USUAL_ROIS, *, on_cpu: bool, along_path: bool = False
+) -> float:
+    """Return the bytes that a process needs for a model with so many voxels and ROI maps.
+
+    Parameters
+    ----------
+    voxels, rois
+        Their numbers.
+    on_cpu
+        Whether the CPU computes maps.
+    along_path
+        Whether a network's contributions are computed.
+    """
+    each = _BYTES_A_VOXEL + _BYTES_A_ROI * max(0, rois - _USUAL_ROIS)
+    each += _BYTES_ALONG_PATH if along_path else 0
+    return _BYTES_EACH + each * voxels + (0 if on_cpu and not along_path else _BYTES_OF_TORCH)
+
+
+def require_explained(support: Support) -> None:
+    """Check that contributions can be computed here.
+
+    Raises
+    ------
+    SettingsError
+        The model is no sum over ROIs, and there is no torch.
+    """
+    if support.mean is not None:
+        require("the explanation of a network", "torch", extra="torch")
 
 
 def obtain_bundle(name_or_path: str, *, may_fetch: bool) -> ModelBundle:

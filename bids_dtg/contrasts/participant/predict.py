@@ -17,7 +17,7 @@ from bids_dtg.connectome.joined import JoinedRuns
 from bids_dtg.contrasts.bundle.bundle import ModelBundle
 from bids_dtg.contrasts.explanation import Explanation, Support
 from bids_dtg.contrasts.maps import Estimate, MapAverage, require_finite
-from bids_dtg.contrasts.participant.model import Model
+from bids_dtg.contrasts.participant.model import Model, require_explained
 from bids_dtg.contrasts.participant.outputs.half_widths import check_level, half_width_layers
 from bids_dtg.contrasts.participant.outputs.write import Writer
 from bids_dtg.contrasts.participant.quality import (
@@ -197,8 +197,7 @@ def explain(
         As for `predict_maps`. Only a `RunConnectomes` with halves has contributions that may be
         interpreted (`Explanation.shown`).
     bundle
-        A model that carries what contributions are compared with: of the kinds linear,
-        linear-parcel or local-ridge, fitted to enough people.
+        A model that carries what contributions are compared with: it was fitted to enough people.
     threads
         Threads to compute with; by default all cores.
 
@@ -207,14 +206,19 @@ def explain(
     Explanation
         Contributions (contrasts, rois, areas), in the units of the maps. Their sums over ROIs are
         the means over areas of the deviation from the training people's mean prediction, before
-        the amplitude of a person is read apart from the shape.
+        the amplitude of a person is read apart from the shape. Of networks and blends, they are
+        integrated gradients, whose sums are the deviation from the prediction for the training
+        people's mean connectome.
 
     Raises
     ------
     SettingsError
-        The model carries nothing to explain deviations by, or reads connectomes of another form.
+        The model carries nothing to explain deviations by, or reads connectomes of another form;
+        a network's needs torch, and there is none.
     BundleError
         The weights cannot be read.
+    RunError
+        There is too little memory.
 
     Examples
     --------
@@ -232,8 +236,9 @@ def explain(
     if support is None:
         raise SettingsError(
             f"{bundle.card.name} carries nothing to explain deviations by",
-            expected="a model of kind linear, linear-parcel or local-ridge of this version",
+            expected="a model that this version made of 8 people or more",
         )
+    require_explained(support)
     model = ContributionModel(Model(bundle, "cpu", threads or available_cores()), support)
     halves = None
     if isinstance(connectome, RunConnectomes) and connectome.odd and connectome.even:
@@ -260,7 +265,7 @@ class ContributionModel:
         self, connectome: NDArray[np.float32], minutes: float = float("nan")
     ) -> NDArray[np.float32]:
         """Return the contributions of a connectome (rois, voxels), a row a contrast."""
-        found = self._model.contributions(connectome, self._support.areas, minutes)
+        found = self._model.contributions(connectome, self._support, minutes)
         return found.reshape(len(found), -1).astype(np.float32)
 
     def explanation(

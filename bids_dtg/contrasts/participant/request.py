@@ -17,7 +17,12 @@ from bids_dtg.contrasts.explanation import Support
 from bids_dtg.contrasts.panels.background import keep_template
 from bids_dtg.contrasts.panels.presentation import PRESENTATION
 from bids_dtg.contrasts.participant.measure import Reader
-from bids_dtg.contrasts.participant.model import Model, bytes_needed, obtain_bundle
+from bids_dtg.contrasts.participant.model import (
+    Model,
+    bytes_needed,
+    obtain_bundle,
+    require_explained,
+)
 from bids_dtg.contrasts.participant.outputs.choice import EXPLANATION, REGIONS, Choice
 from bids_dtg.contrasts.participant.outputs.half_widths import check_level
 from bids_dtg.contrasts.participant.outputs.layers import deviation_note
@@ -98,12 +103,18 @@ class Request(CallRequest):
         else:
             _check_spaces(settings, asked.dataset, bundle.grid)
             check_surfaces(settings.outputs.surfaces, bundle.space)
+        along_path = False
         if settings.inputs.analysis_level == "participant":  # else they are of measured maps
-            Choice.of(bundle.contrasts, settings.modelling.contrast, settings.outputs.write)
+            of = bundle.contrasts, settings.modelling.contrast, settings.outputs.write
+            if EXPLANATION in Choice.of(*of).kinds and bundle.support is not None:
+                require_explained(bundle.support)
+                along_path = bundle.support.mean is not None
         capacity = divide(
             settings.resources,
             units=len(asked.participants),
-            bytes_each=bytes_needed(bundle.places.number, bundle.rois, on_cpu=device == "cpu"),
+            bytes_each=bytes_needed(
+                bundle.places.number, bundle.rois, on_cpu=device == "cpu", along_path=along_path
+            ),
             on_cpu=device == "cpu",
         )
         atlases: tuple[Atlas, ...] = ()
@@ -174,12 +185,18 @@ class Request(CallRequest):
         return filter(None, found)
 
     def _explanation_note(self) -> str | None:
-        if EXPLANATION not in self.choice.kinds or self.support is not None:
+        if EXPLANATION not in self.choice.kinds:
+            return None
+        if self.support is None:
+            return (
+                f"{EXPLANATION}: n/a, {self.bundle.card.name} carries nothing to explain "
+                "differences by: it was made by an earlier version or by too few people"
+            )
+        if self.support.mean is None:
             return None
         return (
-            f"{EXPLANATION}: n/a, {self.bundle.card.name} carries nothing to explain differences "
-            "by: it was made by an earlier version, by too few people, or is of a kind whose maps "
-            "are no sum over ROIs"
+            f"{EXPLANATION}: {self.bundle.card.name} is no sum over ROIs, so each segment and half "
+            "takes hundreds of passes of its network: minutes at 8 mm, a day at 2 mm without a GPU"
         )
 
     def dataset_words(self) -> DatasetWords:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import re
 import shutil
@@ -10,19 +11,28 @@ import nibabel as nib
 import numpy as np
 import pytest
 from tiny_job import TinyJob, read_table
-from tiny_kinds import CONTRASTS, PLACES, ROIS, linear_tensors, write_tiny_kind
+from tiny_kinds import (
+    CONTRASTS,
+    PLACES,
+    ROIS,
+    blend_tensors,
+    linear_tensors,
+    network_state,
+    write_tiny_kind,
+)
 
 import bids_dtg
-from bids_dtg.contrasts.bundle.bundle import EXPLANATION, load_bundle
-from bids_dtg.contrasts.bundle.kinds import LINEAR
-from bids_dtg.contrasts.explanation import Areas, Support
+from bids_dtg.contrasts.bundle.bundle import load_bundle
+from bids_dtg.contrasts.bundle.kinds import ATTENTION_UNET, BLEND, LINEAR
+from bids_dtg.contrasts.explanation import PREFIX, Areas, Support
+from bids_dtg.contrasts.kind import Processor
 from bids_dtg.contrasts.participant.measure import Reader
 from bids_dtg.errors import BundleError, SettingsError
 
 NAME = "sub-01_space-MNI152NLin6Asym_stat-z_desc-explanation_statmap.tsv"
 
 
-def support_tensors(passing: int = 1) -> dict[str, np.ndarray]:
+def support_tensors(passing: int = 1, mean: np.ndarray | None = None) -> dict[str, np.ndarray]:
     """Return what a bundle has of permuted people; columns pass in the first contrasts alone."""
     rng = np.random.default_rng(0)
     shape = CONTRASTS, ROIS, ROIS
@@ -32,18 +42,19 @@ def support_tensors(passing: int = 1) -> dict[str, np.ndarray]:
         areas=Areas.of(rng.normal(size=(ROIS, PLACES.number))),
         peaks=np.arange(ROIS, dtype=np.int32),
         overlap=np.eye(ROIS, dtype=np.float32),
-        centre=0.1 * rng.normal(size=shape),
+        centre=0.1 * rng.normal(size=shape) if mean is None else np.zeros(shape),
         pattern=rng.normal(size=shape).astype(np.float32),
         p=p,
+        mean=mean,
     )
-    return {EXPLANATION + name: tensor for name, tensor in support.tensors().items()}
+    return {PREFIX + name: tensor for name, tensor in support.tensors().items()}
 
 
-def job_with(folder, tensors) -> TinyJob:
+def job_with(folder, tensors, kind=LINEAR) -> TinyJob:
     job = TinyJob(folder)
     job.reports = True
     shutil.rmtree(job.model)
-    write_tiny_kind(job.model, LINEAR.name, tensors)
+    write_tiny_kind(job.model, kind.name, tensors)
     return job
 
 
@@ -140,6 +151,45 @@ def test_without_a_request_nothing_is_explained_and_a_later_call_adds_it(tmp_pat
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize(
+    ("kind", "tensors"), [(ATTENTION_UNET, network_state), (BLEND, blend_tensors)]
+)
+def test_a_network_is_explained_from_the_mean_connectome_on(tmp_path, capsys, kind, tensors):
+    mean = np.random.default_rng(1).uniform(-0.3, 0.3, (ROIS, PLACES.number)).astype(np.float16)
+    support = support_tensors(CONTRASTS, mean.astype(np.float32))
+    job = job_with(tmp_path, {**tensors(), **support}, kind)
+    assert job.run("--write", "maps", "explanation") == 0
+    assert "so each segment and half takes hundreds of passes" in "".join(capsys.readouterr())
+    assert "integrated gradients (Sundararajan" in page(job)
+    (path,) = (job.out / "sub-01").rglob("*_desc-explanation_statmap.tsv")
+    bundle = load_bundle(str(job.model))
+    model, areas = bundle.prepare(Processor()), bundle.support.areas
+    of_mean = areas.means(model.predict(mean.astype(np.float32)))
+    totals = [row for row in read_table(path) if row["roi"] == "all"]
+    assert totals
+    for contrast in bundle.contrasts:
+        (image,) = path.parent.glob(f"*_contrast-{contrast.label}_*desc-synthetic_statmap.nii.gz")
+        values = nib.load(image).get_fdata().ravel()[PLACES.positions]
+        deviation = areas.means(values[None])[0] - of_mean[contrast.index]
+        for row in totals:
+            if row["contrast"] == contrast.label:
+                area = int(row["area"][3:]) - 1
+                allowed = 0.01 * np.abs(deviation).max()
+                assert float(row["contribution"]) == pytest.approx(deviation[area], abs=allowed)
+
+
+def test_a_network_is_explained_only_where_torch_is(tmp_path, capsys, monkeypatch):
+    mean = np.zeros((ROIS, PLACES.number), np.float32)
+    job = job_with(tmp_path, {**network_state(), **support_tensors(1, mean)}, ATTENTION_UNET)
+    known = importlib.util.find_spec
+    monkeypatch.setattr(
+        importlib.util, "find_spec", lambda name, *m: None if name == "torch" else known(name, *m)
+    )
+    assert job.run("--write", "explanation") == 2
+    assert "the explanation of a network needs the package torch" in capsys.readouterr().err
+
+
+@pytest.mark.slow
 def test_a_model_that_carries_nothing_says_so_in_a_line(tmp_path, capsys):
     job = job_with(tmp_path, linear_tensors())
     assert job.run("--write", "maps", "explanation") == 0
@@ -177,11 +227,11 @@ def test_a_damaged_explanation_is_refused(name, value, says, tmp_path):
     tensors = support_tensors()
     if name == "whole":
         for own in ("centre", "pattern", "p"):
-            tensors[EXPLANATION + own] = tensors[EXPLANATION + own][:2]
+            tensors[PREFIX + own] = tensors[PREFIX + own][:2]
     elif value is None:
-        del tensors[EXPLANATION + name]
+        del tensors[PREFIX + name]
     else:
-        tensors[EXPLANATION + name] = value
+        tensors[PREFIX + name] = value
     bundle = write_tiny_kind(tmp_path / "own", LINEAR.name, {**linear_tensors(), **tensors})
     with pytest.raises(BundleError, match=says):
         bundle.support  # noqa: B018
