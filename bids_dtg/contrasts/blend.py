@@ -88,7 +88,11 @@ class Blend:
         return blended([model.predict(connectome) for model in self.models], self.weights)
 
     def path_contributions(
-        self, connectome: NDArray[np.floating[Any]], start: NDArray[np.floating[Any]], areas: Areas
+        self,
+        connectome: NDArray[np.floating[Any]],
+        start: NDArray[np.floating[Any]],
+        areas: Areas,
+        points: int | None = None,
     ) -> Float:
         """Return the weighted sum of the models' contributions; see `Differentiable`."""
         total = np.zeros(())
@@ -101,7 +105,7 @@ class Blend:
                 own = high - low
             else:
                 assert isinstance(model, Differentiable)
-                own = model.path_contributions(connectome, start, areas)
+                own = model.path_contributions(connectome, start, areas, points)
             total = total + weight[:, None, None] * own
         return total
 

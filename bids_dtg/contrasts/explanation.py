@@ -109,12 +109,16 @@ class Differentiable(MapModel, Protocol):
     """A model that is no sum over columns, but has contributions along a path of connectomes."""
 
     def path_contributions(
-        self, connectome: NDArray[np.floating[Any]], start: NDArray[np.floating[Any]], areas: Areas
+        self,
+        connectome: NDArray[np.floating[Any]],
+        start: NDArray[np.floating[Any]],
+        areas: Areas,
+        points: int | None = None,
     ) -> Float:
         """Return the parts of the change of maps from `start` on, (contrasts, columns, areas).
 
         They add up over columns to the difference between the means over areas of the maps of both
-        connectomes (columns, places).
+        connectomes (columns, places). `points` of the path are read; None: as many as are enough.
         """
         ...
 
@@ -232,7 +236,8 @@ class Support:
         else:
             columns = np.array([areas.means(person.mean_connectome()) for person in people])
             mean = _mean_connectome(people)
-            slopes = model.path_contributions(mean + _SHIFT, mean, areas)
+            # Of the directions, signs alone are kept: one point is enough.
+            slopes = model.path_contributions(mean + _SHIFT, mean, areas, points=1)
             centre = np.zeros(slopes.shape)
         measured = []
         for person in people:

@@ -82,7 +82,7 @@ def test_contributions_of_a_blend_are_the_weighed_sums_of_its_models():
         def predict(self, connectome):
             return np.tile((connectome**3).sum(axis=0), (CONTRASTS, 1))
 
-        def path_contributions(self, connectome, start, areas):
+        def path_contributions(self, connectome, start, areas, points=None):
             change = areas.means(connectome**3 - start**3)
             return np.tile(change, (CONTRASTS, 1, 1))
 

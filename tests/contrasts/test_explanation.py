@@ -134,7 +134,7 @@ class Squares:
     def predict(self, connectome):
         return (SIGNS @ connectome**2).astype(np.float32)
 
-    def path_contributions(self, connectome, start, areas):
+    def path_contributions(self, connectome, start, areas, points=None):
         change = connectome.astype(np.float64) ** 2 - start.astype(np.float64) ** 2
         return SIGNS[:, :, None] * areas.means(change)
 

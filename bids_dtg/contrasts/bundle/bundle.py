@@ -254,6 +254,11 @@ class ModelBundle(Bundle[MapsPart]):
         wanted = len(self.contrasts), self.rois
         if found.centre.shape[:2] != wanted:
             raise file.error(f" explains {found.centre.shape[:2]} contrasts and ROIs, not {wanted}")
+        if (found.mean is None) != (KINDS[self.card.kind].network_prefix is None):
+            has = "no" if found.mean is None else "a"
+            raise file.error(
+                f" explains a model of kind {self.card.kind} with {has} mean connectome"
+            )
         return found
 
     @property

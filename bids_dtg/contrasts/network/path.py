@@ -66,7 +66,11 @@ class PathContributions:
         self.at_once = max(1, _VALUES_AT_ONCE // (mask.size * parameters.sizes.features))
 
     def __call__(
-        self, connectome: NDArray[np.floating], start: NDArray[np.floating], areas: Areas
+        self,
+        connectome: NDArray[np.floating],
+        start: NDArray[np.floating],
+        areas: Areas,
+        points: int | None = None,
     ) -> Float:
         """Return contributions to means over areas, (contrasts, columns, areas).
 
@@ -76,36 +80,38 @@ class PathContributions:
             The end and the beginning of the path, (columns, voxels).
         areas
             Of the voxels.
+        points
+            Of the way, over which derivatives are averaged; None: as many as are enough.
         """
         with torch.no_grad(), exact_convolutions():
             begin, end = (self._on_grid(ends) for ends in (start, connectome))
             way = end - begin
             low, high = (self._means(self._maps(self._first(ends)), areas) for ends in (begin, end))
-            points = self._points(begin, way, high - low, areas)
+            points = points or self._enough(begin, way, high - low, areas)
             found = np.zeros(())  # (columns, contrasts, areas)
-            for point in points:
+            for point in _midpoints(points):
                 there = self._first(begin + point * way)
                 each = [
                     self._changes(there, self._of_columns(way, some), areas)
                     for some in torch.split(torch.arange(len(way)), self.at_once)
                 ]
-                found = found + np.concatenate(each) / len(points)
+                found = found + np.concatenate(each) / points
         shares, total = np.abs(found), np.abs(found).sum(axis=0)
         shares = shares / np.where(total > 0, total, 1.0)
         found = found + shares * (high - low - found.sum(axis=0))
         return np.ascontiguousarray(np.swapaxes(found, 0, 1))
 
-    def _points(self, begin: Tensor, way: Tensor, difference: Float, areas: Areas) -> Float:
-        """Return points between 0 and 1 over which the derivative's mean is near the difference."""
+    def _enough(self, begin: Tensor, way: Tensor, difference: Float, areas: Areas) -> int:
+        """Return how many points give a mean of derivatives that is near the difference."""
         scale = np.abs(difference).max(axis=1, keepdims=True)
         whole = (self._first(begin + way) - self._first(begin))[None]  # the first layer is linear
-        points, missed = np.zeros(0), np.inf
-        for number in _POINTS:
-            points = (np.arange(number) + 0.5) / number
+        points, missed = 0, np.inf
+        for points in _POINTS:
             total = sum(
-                self._changes(self._first(begin + point * way), whole, areas)[0] for point in points
+                self._changes(self._first(begin + point * way), whole, areas)[0]
+                for point in _midpoints(points)
             )
-            apart = np.abs(total / number - difference)
+            apart = np.abs(total / points - difference)
             missed = float((apart / np.where(scale > 0, scale, np.inf)).max())
             if missed <= _ENOUGH:
                 break
@@ -148,3 +154,8 @@ class PathContributions:
         rows = maps.cpu().numpy()
         found = areas.means(rows.reshape(-1, rows.shape[-1]))
         return found.reshape(*rows.shape[:-1], areas.number)
+
+
+def _midpoints(number: int) -> Float:
+    """Return the middles of so many equal parts of 0 to 1."""
+    return (np.arange(number) + 0.5) / number

@@ -106,7 +106,11 @@ class PreparedUNet:
         return self._attempt(lambda: self._make().maps(values))
 
     def path_contributions(
-        self, connectome: NDArray[np.floating], start: NDArray[np.floating], areas: Areas
+        self,
+        connectome: NDArray[np.floating],
+        start: NDArray[np.floating],
+        areas: Areas,
+        points: int | None = None,
     ) -> NDArray[np.float64]:
         """Return what each ROI adds to the maps' means over areas from one connectome to another.
 
@@ -118,6 +122,8 @@ class PreparedUNet:
             The end and the beginning of the path, (rois, voxels).
         areas
             Of the voxels.
+        points
+            Of the path, over which derivatives are averaged; None: as many as are enough.
 
         Returns
         -------
@@ -131,7 +137,7 @@ class PreparedUNet:
         RuntimeError
             There is too little memory.
         """
-        return self._path()(connectome, start, areas)
+        return self._path()(connectome, start, areas, points)
 
     def _make(self) -> Plan:
         if self._plan is None:
@@ -178,7 +184,7 @@ def lacks_memory(err: RuntimeError) -> bool:
 
 
 def prepare(
-    parameters: Parameters,
+    source: Parameters | Callable[[], Parameters],
     mask: NDArray[np.bool_],
     device: str = "cpu",
     *,
@@ -191,8 +197,9 @@ def prepare(
 
     Parameters
     ----------
-    parameters
-        Parameters of the network; for a network of torch, ``Parameters.of(network)``.
+    source
+        Parameters of the network (of a network of torch, ``Parameters.of(network)``), or what reads
+        them: then they are not kept for contributions along a path.
     mask
         Voxels that are read and predicted, shape (i, j, k), boolean.
     device
@@ -217,6 +224,7 @@ def prepare(
         raise ValueError(
             f"mask of type {mask.dtype} and shape {mask.shape} with {mask.sum()} voxels"
         )
+    parameters = source() if callable(source) else source
     sizes = parameters.sizes
     check_input_shape((1, sizes.in_channels, *mask.shape), sizes.in_channels, sizes.levels)
 
@@ -241,6 +249,7 @@ def prepare(
     def path() -> PathContributions:
         from bids_dtg.contrasts.network.path import PathContributions
 
-        return PathContributions(parameters, mask, device, report)
+        again = source() if callable(source) else source
+        return PathContributions(again, mask, device, report)
 
     return PreparedUNet(chosen, (sizes.in_channels, int(mask.sum())), report, path)

@@ -221,6 +221,7 @@ def test_python_explains_what_the_command_line_does(job):
         ("p", None, "has no tensor explanation.p"),
         ("peaks", np.zeros(2, np.int32), "does not explain this model"),
         ("whole", None, "explains"),
+        ("mean", np.zeros((ROIS, PLACES.number), np.float16), "kind linear with a mean connectome"),
     ],
 )
 def test_a_damaged_explanation_is_refused(name, value, says, tmp_path):
