@@ -254,6 +254,8 @@ def learn_support(
     try:
         if (known := len(people[0].maps)) != contrasts:
             raise ValueError(f"people have maps of {known} of the model's {contrasts} contrasts")
+        if not isinstance(model, Explained):
+            say("learning which ROIs contribute to predictions")  # a pass of the network for each
         found = Support.learn(people, model, bundle.place_roi_maps, form.one_set(bundle.rois))
     except ValueError as err:
         say(f"no explanation of deviations: {err}")
