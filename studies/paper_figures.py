@@ -16,6 +16,7 @@ import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
+from textwrap import fill
 from typing import Any
 
 import matplotlib as mpl
@@ -47,6 +48,7 @@ COLOURS = {
     ANOTHER: "#4aa3c7",
 }
 MODEL_COLOUR = "#20307c"
+OF_FEW_PARCELS = "linear, one fit for each of"  # so the name of `LINEAR` begins with few parcels
 DPI, WIDTH = 110, 11.0  # inches
 SYMLOG = 0.1  # up to here the publication's scale of diagonality is linear
 STRONGEST = 0.25  # share of voxels that the publication shows as thresholded
@@ -165,7 +167,7 @@ def model_name(scores: Path) -> str:
 def verdict_lines(scores: Path, wanted: Sequence[str] = ("r", "residual_r")) -> Iterator[str]:
     """Yield what the tables say of the model against each baseline."""
     for row in comparisons(scores):
-        if row["score"] not in wanted or row["against"] not in COLOURS:
+        if row["score"] not in wanted or _colour(row["against"]) == MODEL_COLOUR:
             continue
         mean, low, high = row["difference"]
         if mean is None:
@@ -190,14 +192,16 @@ def matrices(scores: Path) -> dict[str, Values]:
     return found
 
 
-def _shown(scores: Path) -> tuple[str, ...]:
-    """Return the models of a figure, in order: baselines first."""
-    there = {row["model"] for row in table(scores / "desc-models_scores.tsv")}
-    return (*(name for name in (GROUP, LINEAR, RETEST) if name in there), model_name(scores))
+def shown_models(scores: Path) -> tuple[str, ...]:
+    """Return the models of a figure, in order: baselines first, the linear one by any name."""
+    there = [row["model"] for row in table(scores / "desc-models_scores.tsv")]
+    linear = next((name for name in there if _colour(name) == COLOURS[LINEAR]), LINEAR)
+    return (*(name for name in (GROUP, linear, RETEST) if name in there), model_name(scores))
 
 
 def _colour(name: str) -> str:
-    return COLOURS.get(name, MODEL_COLOUR)
+    known = LINEAR if name.startswith(OF_FEW_PARCELS) else name
+    return COLOURS.get(known, MODEL_COLOUR)
 
 
 def _order(scores: Path) -> list[str]:
@@ -207,7 +211,7 @@ def _order(scores: Path) -> list[str]:
 
 def draw_scores(results: Results, scores: Path, title: str) -> Any:
     """Draw r and diagonality by contrast and model, as figures 1c and 1d."""
-    order, models, found = _order(scores), _shown(scores), matrices(scores)
+    order, models, found = _order(scores), shown_models(scores), matrices(scores)
     contrasts = [name for name in results.contrasts if name in order] or order
     figure, (upper, lower) = plt.subplots(
         2, 1, figsize=(WIDTH, 7.6), sharex=True, height_ratios=(1.25, 1)
@@ -273,13 +277,13 @@ def figure_1d(results: Results) -> Any:
 def figure_2(results: Results) -> Any:
     """Draw who is whose prediction: matrices, and the share of people identified."""
     found = matrices(results.scores)
-    models = [name for name in _shown(results.scores) if name in found]
+    models = [name for name in shown_models(results.scores) if name in found]
     figure, axes = plt.subplots(1, len(models) + 1, figsize=(WIDTH, 3.4))
     means = {name: np.nanmean(found[name], axis=0) for name in models}
     for axis, name in zip(axes, models, strict=False):
         low, high = np.nanmin(means[name]), np.nanmax(means[name])
         shown = axis.imshow(means[name], cmap="viridis", vmin=low, vmax=max(high, low + 1e-6))
-        axis.set_title(name, size=9)
+        axis.set_title(fill(name, 22), size=9)
         axis.set_xlabel("prediction for")
         axis.set_xticks([])
         axis.set_yticks([])
@@ -297,7 +301,8 @@ def figure_2(results: Results) -> Any:
         last.bar(place, share, color=_colour(name))
         last.plot([place, place], [low, high], color="black", lw=1)
     last.axhline(1 / len(results.judged), color="black", ls=":", lw=1)
-    last.set_xticks(range(len(models)), models, rotation=30, ha="right", size=7)
+    names = [fill(name, 22) for name in models]
+    last.set_xticks(range(len(models)), names, rotation=30, ha="right", size=7)
     last.set_ylim(0, 1.02)
     last.set_title("identified; dots: chance", size=8)
     figure.suptitle(

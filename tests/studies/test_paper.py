@@ -16,7 +16,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parents[2] / "studies"))
 
 from paper import Record, Step, arguments
-from paper_figures import FIGURES, verdict_lines
+from paper_figures import FIGURES, shown_models, verdict_lines
 
 ROOT = Path(__file__).parents[2]
 
@@ -52,6 +52,21 @@ def test_a_model_below_its_baseline_is_named_so(tmp_path):
         "r above own mean prediction by 0.200 [+0.100, +0.300]: too few people",
         "residual r above linear (Tavor) by 0.200 [+0.100, +0.300]: too few people",
     ]
+
+
+def test_the_linear_baseline_of_few_parcels_is_shown_too(tmp_path):
+    linear = "linear, one fit for each of 24 parcels"
+    others = ("kernel ridge", "linear, whole brain")
+    (tmp_path / "desc-models_scores.tsv").write_text(
+        "\n".join(["model", "retest", *others, linear, "model", "group average", ""])
+    )
+    assert shown_models(tmp_path) == ("group average", linear, "retest", "model")
+    rows = [
+        {"score": "r", "against": name, "difference": [-0.1, -0.2, -0.01], "verdict": "worse"}
+        for name in (linear, *others)
+    ]
+    (tmp_path / "desc-models_scores.json").write_text(json.dumps({"comparisons": rows}))
+    assert list(verdict_lines(tmp_path)) == [f"r BELOW {linear} by 0.100 [-0.200, -0.010]: worse"]
 
 
 @pytest.mark.parametrize(
