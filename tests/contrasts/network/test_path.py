@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import copy
+
 import numpy as np
 import pytest
 import torch
 
 from bids_dtg.contrasts.explanation import Areas
-from bids_dtg.contrasts.network import path as module
 from bids_dtg.contrasts.network.parameters import Parameters
+from bids_dtg.contrasts.network.path import PathContributions
 from bids_dtg.contrasts.network.prepared import prepare
 from bids_dtg.contrasts.network.unet import AttentionUNet
 
@@ -80,26 +82,39 @@ def test_a_column_that_is_equal_at_both_ends_contributes_nothing(network):
     assert (prepared(network).path_contributions(start, start, AREAS) == 0).all()
 
 
-def test_columns_one_by_one_are_the_same(network, monkeypatch):
+def test_columns_one_by_one_are_the_same(network):
     connectome, start = ends()
-    together = prepared(network).path_contributions(connectome, start, AREAS)
-    monkeypatch.setattr(module, "_VALUES_AT_ONCE", 1)
-    apart = prepared(network).path_contributions(connectome, start, AREAS)
-    np.testing.assert_allclose(apart, together, rtol=1e-4, atol=1e-6)
+    path = PathContributions(Parameters.of(network), MASK, "cpu", pytest.fail)
+    assert path.at_once >= ROIS
+    together = path(connectome, start, AREAS, points=8)
+    path.at_once = 1
+    np.testing.assert_allclose(
+        path(connectome, start, AREAS, points=8), together, rtol=1e-4, atol=1e-6
+    )
 
 
-def test_more_points_change_contributions_by_a_few_percent(network, monkeypatch):
+def test_more_points_change_contributions_by_a_few_percent(network):
     connectome, start = ends()
-    found = prepared(network).path_contributions(connectome, start, AREAS)
-    monkeypatch.setattr(module, "_POINTS", (96,))
-    surer = prepared(network).path_contributions(connectome, start, AREAS)
+    model = prepared(network)
+    found = model.path_contributions(connectome, start, AREAS)
+    surer = model.path_contributions(connectome, start, AREAS, points=96)
     np.testing.assert_allclose(found, surer, atol=0.03 * np.abs(surer).max())
 
 
-def test_a_sum_that_misses_is_reported(network, monkeypatch):
-    monkeypatch.setattr(module, "_POINTS", (1,))
-    lines = []
+def test_uncertain_contributions_are_reported(network):
+    """Of a network whose attention turns over within a thousandth of the way, at each voxel."""
     connectome, start = ends(5.0)
-    prepared(network, lines.append).path_contributions(connectome, start, AREAS)
+    steep = copy.deepcopy(network)
+    score, halfway = steep.attention_gates[-1].psi[0], []
+    hook = score.register_forward_hook(lambda _layer, _read, found: halfway.append(found))
+    grid = torch.zeros(1, ROIS, *MASK.shape)
+    grid[0][:, torch.from_numpy(MASK)] = torch.from_numpy((connectome + start) / 2)
+    with torch.no_grad():
+        steep(grid)
+        hook.remove()
+        score.bias.copy_(1e5 * (score.bias - halfway[0].mean()))
+        score.weight.mul_(1e5)
+    lines = []
+    prepared(steep, lines.append).path_contributions(connectome, start, AREAS)
     assert len(lines) == 1
     assert "% of a contrast's largest deviation" in lines[0]
