@@ -15,7 +15,9 @@ contrast of a test person.
 
 With `--kind attention-unet`, a network in place of the linear model (8 features, 30 epochs, a fifth
 of the training people to choose the epoch by): its contributions are integrated gradients. The last
-column is what the sum of contributions misses at most, of a contrast's largest deviation.
+column is what the sum of contributions misses at most, of a contrast's largest deviation. With
+`--points`, instead: how far a person's contributions from so many points of the path are from those
+of 128 points, of the contrast's largest contribution.
 
 Permuted people: training people get the measured maps of others, the model is fitted anew, and the
 panels of test people are counted in which anything is shown.
@@ -36,7 +38,7 @@ from numpy.typing import NDArray
 
 from bids_dtg.connectome.form import Form
 from bids_dtg.contrasts.contrast import Contrast
-from bids_dtg.contrasts.explanation import LEVEL, Areas, Explanation, Support
+from bids_dtg.contrasts.explanation import LEVEL, Areas, Differentiable, Explanation, Support
 from bids_dtg.contrasts.kind import FitTask, ModelSpace
 from bids_dtg.contrasts.network import kind as network_kind
 from bids_dtg.contrasts.people import Float, MapModel, Person
@@ -190,6 +192,22 @@ def _missed(model: MapModel, support: Support, connectome: Array, found: Float) 
     return float((np.abs(found.sum(axis=1) - deviation) / largest).max())
 
 
+def points_table(phantom: UnequalPhantom, people: tuple[int, int]) -> None:
+    """Print how far contributions of few points are from those of many, in one person."""
+    training, test = people_of(phantom, *people)
+    model, _ = network(training, phantom)
+    assert isinstance(model, Differentiable)
+    areas, connectome = Areas.of(phantom.roi_maps), test[0].connectomes[0].astype(np.float32)
+    start = np.mean([person.mean_connectome() for person in training], axis=0)
+    surest = model.path_contributions(connectome, start, areas, points=128)
+    largest = np.abs(surest).max(axis=(1, 2), keepdims=True)
+    print("| points | largest difference | root mean square |\n|---|---|---|")
+    for points in (8, 16, 32, 64):
+        found = model.path_contributions(connectome, start, areas, points=points)
+        apart = np.abs(found - surest) / largest
+        print(f"| {points} | {apart.max():.1%} | {np.sqrt((apart**2).mean()):.2%} |", flush=True)
+
+
 def people_of(
     phantom: UnequalPhantom, training: int, test: int
 ) -> tuple[list[Person], list[Person]]:
@@ -232,7 +250,11 @@ def main() -> None:
     parser.add_argument("--strength", type=float, default=STRENGTH)
     parser.add_argument("--permuted", type=int, default=PERMUTED, help="permutations a seed")
     parser.add_argument("--kind", choices=["linear", "attention-unet"], default="linear")
+    parser.add_argument("--points", action="store_true", help="of paths, of the first seed")
     args, start = parser.parse_args(), time.perf_counter()
+    if args.points:
+        points_table(UnequalPhantom(args.seeds[0], args.strength), tuple(args.people))
+        return
     print("| seed | s | p of the ROI | other ROIs | shown in | panels | sums miss at most |")
     print("|---" * 7 + "|")
     passing, shown, by_model = [], [], []
