@@ -42,6 +42,7 @@ from bids_dtg.contrasts.bundle.part import (
 )
 from bids_dtg.contrasts.contrast import Contrast
 from bids_dtg.contrasts.explanation import PREFIX, Support
+from bids_dtg.contrasts.network.parameters import FIRST_WEIGHT
 from bids_dtg.contrasts.recentring import Correction
 from bids_dtg.errors import BundleError, RunError
 from bids_dtg.files.tensors import TensorFile
@@ -260,6 +261,16 @@ class ModelBundle(Bundle[MapsPart]):
                 f" explains a model of kind {self.card.kind} with {has} mean connectome"
             )
         return found
+
+    @property
+    def explained_by_network(self) -> bool:
+        """Whether it explains deviations by a network; a blend may be of other models alone."""
+        prefix, file = KINDS[self.card.kind].network_prefix, self.weights()
+        return (
+            prefix is not None
+            and self.support is not None
+            and f"{prefix}{FIRST_WEIGHT}" in file.names()
+        )
 
     @property
     def rest_minutes(self) -> tuple[float, ...]:

@@ -188,15 +188,15 @@ def bytes_needed(
     return _BYTES_EACH + each * voxels + (0 if on_cpu and not along_path else _BYTES_OF_TORCH)
 
 
-def require_explained(support: Support) -> None:
+def require_explained(bundle: ModelBundle) -> None:
     """Check that contributions can be computed here.
 
     Raises
     ------
     SettingsError
-        The model is no sum over ROIs, and there is no torch.
+        The model has a network, and there is no torch.
     """
-    if support.mean is not None:
+    if bundle.explained_by_network:
         require("the explanation of a network", "torch", extra="torch")
 
 

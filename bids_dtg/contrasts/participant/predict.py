@@ -238,7 +238,7 @@ def explain(
             f"{bundle.card.name} carries nothing to explain deviations by",
             expected="a model that this version made of 8 people or more",
         )
-    require_explained(support)
+    require_explained(bundle)
     model = ContributionModel(Model(bundle, "cpu", threads or available_cores()), support)
     halves = None
     if isinstance(connectome, RunConnectomes) and connectome.odd and connectome.even:

@@ -106,9 +106,9 @@ class Request(CallRequest):
         along_path = False
         if settings.inputs.analysis_level == "participant":  # else they are of measured maps
             of = bundle.contrasts, settings.modelling.contrast, settings.outputs.write
-            if EXPLANATION in Choice.of(*of).kinds and bundle.support is not None:
-                require_explained(bundle.support)
-                along_path = bundle.support.mean is not None
+            if EXPLANATION in Choice.of(*of).kinds:
+                require_explained(bundle)
+                along_path = bundle.explained_by_network
         capacity = divide(
             settings.resources,
             units=len(asked.participants),
@@ -192,7 +192,7 @@ class Request(CallRequest):
                 f"{EXPLANATION}: n/a, {self.bundle.card.name} carries nothing to explain "
                 "differences by: it was made by an earlier version or by too few people"
             )
-        if self.support.mean is None:
+        if not self.bundle.explained_by_network:
             return None
         return (
             f"{EXPLANATION}: {self.bundle.card.name} is no sum over ROIs, so each segment and half "

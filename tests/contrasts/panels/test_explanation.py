@@ -15,13 +15,16 @@ from tiny_kinds import (
     CONTRASTS,
     PLACES,
     ROIS,
+    WEIGHTS,
     blend_tensors,
     linear_tensors,
     network_state,
+    ridge_tensors,
     write_tiny_kind,
 )
 
 import bids_dtg
+from bids_dtg.contrasts import blend
 from bids_dtg.contrasts.bundle.bundle import load_bundle
 from bids_dtg.contrasts.bundle.kinds import ATTENTION_UNET, BLEND, LINEAR
 from bids_dtg.contrasts.explanation import PREFIX, Areas, Support
@@ -178,15 +181,30 @@ def test_a_network_is_explained_from_the_mean_connectome_on(tmp_path, capsys, ki
                 assert float(row["contribution"]) == pytest.approx(deviation[area], abs=allowed)
 
 
-def test_a_network_is_explained_only_where_torch_is(tmp_path, capsys, monkeypatch):
-    mean = np.zeros((ROIS, PLACES.number), np.float32)
-    job = job_with(tmp_path, {**network_state(), **support_tensors(1, mean)}, ATTENTION_UNET)
+@pytest.fixture
+def no_torch(monkeypatch):
     known = importlib.util.find_spec
     monkeypatch.setattr(
         importlib.util, "find_spec", lambda name, *m: None if name == "torch" else known(name, *m)
     )
+
+
+def test_a_network_is_explained_only_where_torch_is(tmp_path, capsys, no_torch):
+    mean = np.zeros((ROIS, PLACES.number), np.float32)
+    job = job_with(tmp_path, {**network_state(), **support_tensors(1, mean)}, ATTENTION_UNET)
     assert job.run("--write", "explanation") == 2
     assert "the explanation of a network needs the package torch" in capsys.readouterr().err
+
+
+def test_a_blend_without_a_network_needs_no_torch(tmp_path, capsys, no_torch):
+    mean = np.zeros((ROIS, PLACES.number), np.float32)
+    both = blend.tensors_of({"local_ridge": ridge_tensors(), "linear": linear_tensors()}, WEIGHTS)
+    job = job_with(tmp_path, {**both, **support_tensors(1, mean)}, BLEND)
+    job.reports = False
+    assert job.run("--write", "explanation") == 0
+    assert "hundreds of passes" not in "".join(capsys.readouterr())
+    (path,) = (job.out / "sub-01").rglob("*_desc-explanation_statmap.tsv")
+    assert read_table(path)
 
 
 @pytest.mark.slow
