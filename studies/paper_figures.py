@@ -30,6 +30,7 @@ from nilearn.plotting import plot_stat_map
 from numpy.typing import NDArray
 
 from bids_dtg import load_bundle
+from bids_dtg.contrasts.analyses.baselines import LINEAR, is_linear
 from bids_dtg.contrasts.metrics import dice_auc
 from bids_dtg.files.atomic import write_atomic
 from bids_dtg.imaging.places import VoxelPlaces
@@ -38,7 +39,7 @@ from bids_dtg.report.pictures import draw_maps
 Values = NDArray[np.float64]
 Row = Mapping[str, str]
 
-GROUP, LINEAR, RETEST = "group average", "linear (Tavor)", "retest"
+GROUP, RETEST = "group average", "retest"
 OWN_MEAN, ANOTHER = "own mean prediction", "another person's prediction"
 COLOURS = {
     GROUP: "#8a8a8a",
@@ -48,7 +49,6 @@ COLOURS = {
     ANOTHER: "#4aa3c7",
 }
 MODEL_COLOUR = "#20307c"
-OF_FEW_PARCELS = "linear, one fit for each of"  # so the name of `LINEAR` begins with few parcels
 DPI, WIDTH = 110, 11.0  # inches
 SYMLOG = 0.1  # up to here the publication's scale of diagonality is linear
 STRONGEST = 0.25  # share of voxels that the publication shows as thresholded
@@ -167,7 +167,7 @@ def model_name(scores: Path) -> str:
 def verdict_lines(scores: Path, wanted: Sequence[str] = ("r", "residual_r")) -> Iterator[str]:
     """Yield what the tables say of the model against each baseline."""
     for row in comparisons(scores):
-        if row["score"] not in wanted or _colour(row["against"]) == MODEL_COLOUR:
+        if row["score"] not in wanted or _plain(row["against"]) not in COLOURS:
             continue
         mean, low, high = row["difference"]
         if mean is None:
@@ -195,13 +195,16 @@ def matrices(scores: Path) -> dict[str, Values]:
 def shown_models(scores: Path) -> tuple[str, ...]:
     """Return the models of a figure, in order: baselines first, the linear one by any name."""
     there = [row["model"] for row in table(scores / "desc-models_scores.tsv")]
-    linear = next((name for name in there if _colour(name) == COLOURS[LINEAR]), LINEAR)
+    linear = next(filter(is_linear, there), LINEAR)
     return (*(name for name in (GROUP, linear, RETEST) if name in there), model_name(scores))
 
 
+def _plain(name: str) -> str:
+    return LINEAR if is_linear(name) else name
+
+
 def _colour(name: str) -> str:
-    known = LINEAR if name.startswith(OF_FEW_PARCELS) else name
-    return COLOURS.get(known, MODEL_COLOUR)
+    return COLOURS.get(_plain(name), MODEL_COLOUR)
 
 
 def _order(scores: Path) -> list[str]:

@@ -39,10 +39,20 @@ class TensorFile:
 
     path: Path  # of the file
     prefix: str = ""  # of the tensors' names in the file; callers leave it out
+    hidden: str = ""  # prefix of names in the file that are not among them; empty: none
 
     def below(self, prefix: str) -> TensorFile:
         """Return those of these tensors whose names begin with a further prefix."""
         return replace(self, prefix=self.prefix + prefix)
+
+    def without(self, prefix: str) -> TensorFile:
+        """Return those of these tensors whose names do not begin with a further prefix."""
+        return replace(self, hidden=self.prefix + prefix)
+
+    def _has(self, name: str) -> bool:
+        """Return whether a name in the file is that of one of these tensors."""
+        is_hidden = bool(self.hidden) and name.startswith(self.hidden)
+        return name.startswith(self.prefix) and not is_hidden
 
     def names(self) -> tuple[str, ...]:
         """Return the names of the tensors, without the prefix, from the file's header alone.
@@ -60,9 +70,7 @@ class TensorFile:
             raise err.as_kind(BundleError, remedy=_REMEDY) from err
         except (SafetensorError, OSError) as err:
             raise BundleError(f"{self.path} is no safetensors file: {err}", remedy=_REMEDY) from err
-        return tuple(
-            name.removeprefix(self.prefix) for name in found if name.startswith(self.prefix)
-        )
+        return tuple(name.removeprefix(self.prefix) for name in found if self._has(name))
 
     def shape(self, name: str, *, axes: int) -> tuple[int, ...]:
         """Return the shape of a tensor from the file's header alone.
@@ -133,7 +141,7 @@ class TensorFile:
             _check_header_size(self.path)
             with _open(self.path, "numpy") as tensors:
                 for name in tensors.keys():  # noqa: SIM118 (no mapping)
-                    if not name.startswith(self.prefix):
+                    if not self._has(name):
                         continue
                     own = name.removeprefix(self.prefix)
                     found[name] = self.mapped(own) if own in mapped else self._array(tensors, name)
@@ -160,7 +168,7 @@ class TensorFile:
             _check_header_size(self.path)
             with _open(self.path, "numpy") as tensors:
                 for name in tensors.keys():  # noqa: SIM118 (no mapping)
-                    if not name.startswith(self.prefix):
+                    if not self._has(name):
                         continue
                     with suppress(*_LACKING):
                         if not _is_finite(self._seen(tensors, name)):

@@ -24,6 +24,7 @@ from bids_dtg.stats.linear import LinearBaseline, ParcelLinearBaseline, roi_parc
 GROUP_AVERAGE = "group average"
 LINEAR, WHOLE_BRAIN = "linear (Tavor)", "linear, whole brain"
 KERNEL_RIDGE = "kernel ridge"
+_FEW_FITS = "linear, one fit for"  # how the name of `LINEAR` begins on pages, with few parcels
 # Most people: each prediction of kernel ridge reads the maps of all of them.
 _FEWEST_PARCELS = 25  # with fewer, the published model is not one by parcel
 _MOST_FOR_KERNELS, _MOST_LEFT_OUT = 400, 60
@@ -77,9 +78,20 @@ class SimpleModels:
         if fewest >= _FEWEST_PARCELS:
             return LINEAR
         if most == 1:
-            return "linear, one fit for all parcels"
+            return f"{_FEW_FITS} all parcels"
         parcels = f"{fewest}" if fewest == most else f"{fewest} to {most}"
-        return f"linear, one fit for each of {parcels} parcels"
+        return f"{_FEW_FITS} each of {parcels} parcels"
+
+
+def is_linear(name: str) -> bool:
+    """Return whether a name in tables is that of the published linear model.
+
+    Examples
+    --------
+    >>> is_linear(LINEAR), is_linear("linear, one fit for all parcels"), is_linear(WHOLE_BRAIN)
+    (True, True, False)
+    """
+    return name == LINEAR or name.startswith(_FEW_FITS)
 
 
 def baselines(training: Sequence[Person], mean: Array, plan: SimplePlan) -> SimpleModels:

@@ -218,6 +218,10 @@ class ModelBundle(Bundle[MapsPart]):
         maps[:, ~mask[grey]] = 0.0
         return maps
 
+    def weights(self) -> TensorFile:
+        """Return the model's tensors, verified, without those of its explanation."""
+        return super().weights().without(PREFIX)
+
     def prepare(self, processor: Processor) -> MapModel:
         """Read the model and prepare it to predict; the caller applies the correction.
 
@@ -243,7 +247,7 @@ class ModelBundle(Bundle[MapsPart]):
         BundleError
             The tensors are damaged, or do not fit each other or the model.
         """
-        file = self.weights().below(PREFIX)
+        file = super().weights().below(PREFIX)
         if not file.names():
             return None
         try:
@@ -262,15 +266,13 @@ class ModelBundle(Bundle[MapsPart]):
             )
         return found
 
-    @property
+    @cached_property
     def explained_by_network(self) -> bool:
         """Whether it explains deviations by a network; a blend may be of other models alone."""
-        prefix, file = KINDS[self.card.kind].network_prefix, self.weights()
-        return (
-            prefix is not None
-            and self.support is not None
-            and f"{prefix}{FIRST_WEIGHT}" in file.names()
-        )
+        prefix = KINDS[self.card.kind].network_prefix
+        if prefix is None or self.support is None:
+            return False
+        return f"{prefix}{FIRST_WEIGHT}" in TensorFile(self.path / WEIGHTS_FILE).names()
 
     @property
     def rest_minutes(self) -> tuple[float, ...]:

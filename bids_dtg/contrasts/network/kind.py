@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bids_dtg.contrasts.explanation import PREFIX
 from bids_dtg.contrasts.kind import CHECKPOINTS, FitPlan, FitTask, Fitted, Processor
 from bids_dtg.contrasts.network.parameters import FIRST_WEIGHT, LAST_WEIGHT, Parameters
 from bids_dtg.contrasts.network.prepared import lacks_memory
@@ -60,8 +59,7 @@ def rest_minutes(weights: TensorFile) -> tuple[float, ...]:
 
 def read_parameters(weights: TensorFile) -> Parameters:
     """Read the network's parameters, without torch."""
-    arrays = {name: array for name, array in weights.read().items() if not name.startswith(PREFIX)}
-    return Parameters.from_arrays(arrays, source=str(weights.path))
+    return Parameters.from_arrays(weights.read(), source=str(weights.path))
 
 
 def check(weights: TensorFile, places: Places) -> None:

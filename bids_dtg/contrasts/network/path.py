@@ -86,11 +86,13 @@ class PathContributions:
         with torch.no_grad(), exact_convolutions():
             begin, end = (self._on_grid(ends) for ends in (start, connectome))
             way = end - begin
-            low, high = (self._means(self._maps(self._first(ends)), areas) for ends in (begin, end))
-            points = points or self._enough(begin, way, high - low, areas)
+            # The first layer is linear, so the way between its results is straight, too.
+            first, last = (self._first(ends) for ends in (begin, end))
+            low, high = (self._means(self._maps(ends), areas) for ends in (first, last))
+            points = points or self._enough(first, last, high - low, areas)
             found = np.zeros(())  # (columns, contrasts, areas)
             for point in _midpoints(points):
-                there = self._first(begin + point * way)
+                there = torch.lerp(first, last, point)
                 each = [
                     self._changes(there, self._of_columns(way, some), areas)
                     for some in torch.split(torch.arange(len(way)), self.at_once)
@@ -101,14 +103,14 @@ class PathContributions:
         found = found + shares * (high - low - found.sum(axis=0))
         return np.ascontiguousarray(np.swapaxes(found, 0, 1))
 
-    def _enough(self, begin: Tensor, way: Tensor, difference: Float, areas: Areas) -> int:
+    def _enough(self, first: Tensor, last: Tensor, difference: Float, areas: Areas) -> int:
         """Return how many points give a mean of derivatives that is near the difference."""
         scale = np.abs(difference).max(axis=1, keepdims=True)
-        whole = (self._first(begin + way) - self._first(begin))[None]  # the first layer is linear
+        whole = (last - first)[None]
         points, missed = 0, np.inf
         for points in _POINTS:
             total = sum(
-                self._changes(self._first(begin + point * way), whole, areas)[0]
+                self._changes(torch.lerp(first, last, point), whole, areas)[0]
                 for point in _midpoints(points)
             )
             apart = np.abs(total / points - difference)

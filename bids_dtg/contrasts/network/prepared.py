@@ -224,7 +224,8 @@ def prepare(
         raise ValueError(
             f"mask of type {mask.dtype} and shape {mask.shape} with {mask.sum()} voxels"
         )
-    parameters = source() if callable(source) else source
+    read = source if callable(source) else lambda: source
+    parameters = read()
     sizes = parameters.sizes
     check_input_shape((1, sizes.in_channels, *mask.shape), sizes.in_channels, sizes.levels)
 
@@ -249,7 +250,6 @@ def prepare(
     def path() -> PathContributions:
         from bids_dtg.contrasts.network.path import PathContributions
 
-        again = source() if callable(source) else source
-        return PathContributions(again, mask, device, report)
+        return PathContributions(read(), mask, device, report)
 
     return PreparedUNet(chosen, (sizes.in_channels, int(mask.sum())), report, path)

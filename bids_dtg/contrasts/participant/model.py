@@ -96,7 +96,7 @@ class Model:
             The weights cannot be read.
         """
         with _memory_in_words():
-            maps = self._of_rest(minutes).predict(connectome)
+            maps = self._ready(minutes).predict(connectome)
         correction = self._bundle.correction
         return maps if correction is None else correction.apply(maps)
 
@@ -117,7 +117,7 @@ class Model:
             The support is of another model.
         """
         with _memory_in_words():
-            return support.contributions(self._of_rest(minutes), connectome)
+            return support.contributions(self._ready(minutes), connectome)
 
     def of_rest(self, minutes: float) -> MapModel:
         """Return the model for connectomes of so much rest; NaN: not known."""
@@ -129,7 +129,7 @@ class Model:
         self._notes.clear()
         return notes
 
-    def _of_rest(self, minutes: float) -> MapModel:
+    def _ready(self, minutes: float) -> MapModel:
         self.begin()
         assert self._prepared is not None
         return for_rest(self._prepared.result(), minutes)

@@ -7,7 +7,6 @@ import copy
 import numpy as np
 import pytest
 import torch
-from gpu_devices import DEVICES
 
 from bids_dtg.contrasts.explanation import Areas
 from bids_dtg.contrasts.network.parameters import Parameters
@@ -22,13 +21,7 @@ PLACES = int(MASK.sum())
 AREAS = Areas(np.random.default_rng(5).integers(-1, ROIS, PLACES).astype(np.int32), ROIS)
 
 
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    """Tiny layers on many threads only wait."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 @pytest.fixture(scope="module")
@@ -37,8 +30,8 @@ def network():
     return AttentionUNet(ROIS, CONTRASTS, features=4).eval()
 
 
-def prepared(network, report=pytest.fail, device="cpu"):
-    return prepare(Parameters.of(network), MASK, device, threads=1, report=report)
+def prepared(network, report=pytest.fail):
+    return prepare(Parameters.of(network), MASK, threads=1, report=report)
 
 
 def ends(step=0.1, seed=0):
@@ -56,11 +49,10 @@ def test_contributions_add_up_to_the_difference_of_maps(network, step):
     np.testing.assert_allclose(found.sum(axis=1), difference, atol=1e-5)
 
 
-@pytest.mark.parametrize("device", DEVICES)
-def test_each_column_has_its_own_derivative(network, device):
+def test_each_column_has_its_own_derivative(network):
     """Of a step so short that the network is linear in it; derivatives by the chain rule."""
     connectome, start = ends(1e-3)
-    found = prepared(network, device=device).path_contributions(connectome, start, AREAS)
+    found = prepared(network).path_contributions(connectome, start, AREAS)
     grid = torch.zeros(1, ROIS, *MASK.shape)
     grid[0][:, torch.from_numpy(MASK)] = torch.from_numpy((connectome + start) / 2)
     grid.requires_grad_()

@@ -18,13 +18,7 @@ from bids_dtg.contrasts.network.unet import AttentionUNet
 PLANS = ["dense", "slabs", "blocks"]
 
 
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    """Tiny layers on many threads only wait."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def prepare(network, mask, **options):
