@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from rich.progress import track
 
 from bids_dtg.contrasts.phantom.model import Phantom
-from bids_dtg.contrasts.samples import Box, PersonSamples
+from bids_dtg.contrasts.samples import PersonSamples, Voxels
 from bids_dtg.phantom.streams import Cohort
 from bids_dtg.stats.linear import ParcelLinearBaseline, roi_parcels
 
@@ -55,13 +55,13 @@ class StoredPeople:
 class StoredSamples(PersonSamples):
     """Samples of stored people, whose values are whole numbers of a step."""
 
-    def segment(self, person: int, segment: int, box: Box) -> NDArray[np.float32]:
-        """Return a connectome inside a box, in its units."""
-        return super().segment(person, segment, box) * np.float32(CONNECTOME_STEP)
+    def segment(self, person: int, segment: int, voxels: Voxels) -> NDArray[np.float32]:
+        """Return a connectome at voxels of the mask, in its units."""
+        return super().segment(person, segment, voxels) * np.float32(CONNECTOME_STEP)
 
-    def maps(self, person: int, box: Box) -> NDArray[np.float32]:
-        """Return the measured maps inside a box, in their units."""
-        return super().maps(person, box) * np.float32(MAP_STEP)
+    def maps(self, person: int, voxels: Voxels) -> NDArray[np.float32]:
+        """Return the measured maps at voxels of the mask, in their units."""
+        return super().maps(person, voxels) * np.float32(MAP_STEP)
 
 
 class OneByOne(Sequence[Array]):

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Protocol
 
 import numpy as np
@@ -14,6 +15,9 @@ from bids_dtg.training.share import WHOLE, Share
 
 # Slices along i, j, k.
 Box = tuple[slice, slice, slice]
+# Numbers of voxels of a mask, in C order; a slice of all of them needs no copy.
+Voxels = NDArray[np.intp] | slice
+Space = Callable[[tuple[int, ...]], NDArray[np.float32]]  # makes an array of a shape, not filled
 
 
 class Samples(Protocol):
@@ -34,12 +38,12 @@ class Samples(Protocol):
         """Where connectomes and maps are defined, (i, j, k)."""
         ...
 
-    def segment(self, person: int, segment: int, box: Box) -> NDArray[np.float32]:
-        """Return a connectome inside a box, (rois, *box); 0 outside the mask."""
+    def segment(self, person: int, segment: int, voxels: Voxels) -> NDArray[np.float32]:
+        """Return a connectome at voxels of the mask, (rois, voxels)."""
         ...
 
-    def maps(self, person: int, box: Box) -> NDArray[np.float32]:
-        """Return the measured maps inside a box, (contrasts, *box); 0 outside the mask."""
+    def maps(self, person: int, voxels: Voxels) -> NDArray[np.float32]:
+        """Return the measured maps at voxels of the mask, (contrasts, voxels)."""
         ...
 
 
@@ -89,17 +93,19 @@ class PersonSamples:
         self.people, self.segments = len(maps), max(map(len, connectomes))
         self.mask, self._zero_for_nan = mask, zero_for_nan
         self._connectomes, self._maps = connectomes, maps
-        self._rank = np.cumsum(mask).reshape(mask.shape) - 1
 
-    def segment(self, person: int, segment: int, box: Box) -> NDArray[np.float32]:
-        """Return a connectome inside a box, (rois, *box); 0 outside the mask."""
+    def segment(self, person: int, segment: int, voxels: Voxels) -> NDArray[np.float32]:
+        """Return a connectome at voxels of the mask, (rois, voxels)."""
         own = self._connectomes[person]
-        return _inside(own[segment % len(own)], self.mask[box], self._rank[box])
+        rows: NDArray[np.float32] = own[segment % len(own)][:, voxels].astype("f4", copy=False)
+        return rows
 
-    def maps(self, person: int, box: Box) -> NDArray[np.float32]:
-        """Return the measured maps inside a box, (contrasts, *box); 0 outside the mask."""
-        maps = _inside(self._maps[person], self.mask[box], self._rank[box])
-        return np.nan_to_num(maps, copy=False) if self._zero_for_nan else maps
+    def maps(self, person: int, voxels: Voxels) -> NDArray[np.float32]:
+        """Return the measured maps at voxels of the mask, (contrasts, voxels)."""
+        maps: NDArray[np.float32] = self._maps[person][:, voxels].astype(np.float32)
+        if self._zero_for_nan:
+            maps[np.isnan(maps)] = 0
+        return maps
 
     def __getstate__(self) -> dict[str, Any]:
         """Pickle without memory-mapped arrays: another process maps them itself."""
@@ -141,16 +147,31 @@ class Sampling:
 
 @dataclass(frozen=True, eq=False)
 class Batch:
-    """Some people at one box of the grid: a whole batch, or a process's share of it."""
+    """Some people at one box of the grid: a whole batch, or a process's share of it.
 
-    connectomes: NDArray[np.float32]  # (people, rois, *box)
-    maps: NDArray[np.float32]  # (people, contrasts, *box)
-    counted: NDArray[np.bool_]  # (*box), voxels that count in the loss
+    Only voxels of the mask are in it, about a third of a grid: what trains puts them on the grid.
+    """
+
+    connectomes: NDArray[np.float32]  # (people, rois, voxels inside)
+    maps: NDArray[np.float32]  # (people, contrasts, voxels that count)
+    inside: NDArray[np.intp]  # voxels of the mask, as numbers of the box's voxels in C order
+    counted: NDArray[np.intp]  # voxels that count in the loss, likewise
+    shape: tuple[int, ...]  # of the box
     people: int  # number in the whole batch, over all shares
 
 
+def memory(shape: tuple[int, ...]) -> NDArray[np.float32]:
+    """Make an array of a shape in the process's memory, not filled."""
+    return np.empty(shape, np.float32)
+
+
 def training_batches(
-    samples: Samples, sampling: Sampling, seed: Sequence[int], share: Share = WHOLE
+    samples: Samples,
+    sampling: Sampling,
+    seed: Sequence[int],
+    share: Share = WHOLE,
+    *,
+    space: Space = memory,
 ) -> Iterator[list[Batch]]:
     """Yield the batches of an epoch: a random segment of each person, at random boxes.
 
@@ -162,6 +183,8 @@ def training_batches(
         The same numbers give the same batches; include the epoch's number.
     share
         Slice of the people in each batch that this process reads.
+    space
+        Makes the arrays of a batch.
 
     Yields
     ------
@@ -192,13 +215,19 @@ def training_batches(
                 random_box(samples.mask, sampling, rng),
                 margin=sampling.margin,
                 share=share,
+                space=space,
             )
             for _ in range(sampling.boxes)
         ]
 
 
 def validation_batches(
-    samples: Samples, sampling: Sampling, seed: Sequence[int], share: Share = WHOLE
+    samples: Samples,
+    sampling: Sampling,
+    seed: Sequence[int],
+    share: Share = WHOLE,
+    *,
+    space: Space = memory,
 ) -> Iterator[list[Batch]]:
     """Yield batches that are the same in every epoch; each person is in one of them."""
     rng = np.random.default_rng(list(seed))
@@ -208,7 +237,9 @@ def validation_batches(
         segments = rng.integers(samples.segments, size=len(people))
         boxes = [random_box(samples.mask, sampling, rng) for _ in range(sampling.boxes)]
         yield [
-            read_batch(samples, people, segments, box, margin=sampling.margin, share=share)
+            read_batch(
+                samples, people, segments, box, margin=sampling.margin, share=share, space=space
+            )
             for box in boxes
         ]
 
@@ -240,34 +271,44 @@ def read_batch(
     *,
     margin: int,
     share: Share = WHOLE,
+    space: Space = memory,
 ) -> Batch:
     """Read one segment of each person of a share, and the person's maps, inside a box.
 
     `margin` is the number of voxels at the box's faces that do not count.
     """
-    counted = np.zeros(samples.mask[box].shape, bool)
+    mask, inside = samples.mask, samples.mask[box]
+    numbers = (np.cumsum(mask).reshape(mask.shape) - 1)[box]
+    counted = np.zeros(inside.shape, bool)
     core = tuple(
         slice(
             0 if part.start == 0 else margin,
             part.stop - part.start - (0 if part.stop == size else margin),
         )
-        for part, size in zip(box, samples.mask.shape, strict=True)
+        for part, size in zip(box, mask.shape, strict=True)
     )
-    counted[core] = samples.mask[box][core]
+    counted[core] = inside[core]
+    every = int(mask.sum())
+    read, compared = (
+        slice(None) if wanted.sum() == every else numbers[wanted] for wanted in (inside, counted)
+    )
     own = share.positions(len(people))
     pairs = list(zip(people[own].tolist(), segments[own].tolist(), strict=True))
     return Batch(
-        connectomes=np.stack([samples.segment(p, s, box) for p, s in pairs]),
-        maps=np.stack([samples.maps(p, box) for p, _ in pairs]),
-        counted=counted,
+        connectomes=_stacked([partial(samples.segment, p, s, read) for p, s in pairs], space),
+        maps=_stacked([partial(samples.maps, p, compared) for p, _ in pairs], space),
+        inside=np.flatnonzero(inside),
+        counted=np.flatnonzero(counted),
+        shape=inside.shape,
         people=len(people),
     )
 
 
-def _inside(
-    rows: NDArray[Any], inside: NDArray[np.bool_], rank: NDArray[np.intp]
-) -> NDArray[np.float32]:
-    """Put rows (n, voxels) into a box, (n, *box): `rank` is each voxel's number in a row."""
-    values = np.zeros((len(rows), *inside.shape), np.float32)
-    values[:, inside] = rows[:, rank[inside]]
-    return values
+def _stacked(reads: Sequence[Callable[[], NDArray[np.float32]]], space: Space) -> NDArray[Any]:
+    """Read one array after the other into one."""
+    first = reads[0]()
+    stacked = space((len(reads), *first.shape))
+    stacked[0] = first
+    for number, read in enumerate(reads[1:], start=1):
+        stacked[number] = read()
+    return stacked

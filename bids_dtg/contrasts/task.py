@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
 from functools import partial
 from typing import Any
 
+import numpy as np
 import torch
 import torch.utils.checkpoint
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.utils.data import DataLoader, IterableDataset
@@ -17,15 +20,21 @@ from torch.utils.data import DataLoader, IterableDataset
 from bids_dtg.contrasts.losses import crr_loss
 from bids_dtg.contrasts.network.unet import AttentionUNet
 from bids_dtg.contrasts.plan import TrainingPlan
-from bids_dtg.contrasts.samples import Batch, Samples, training_batches, validation_batches
+from bids_dtg.contrasts.samples import (
+    Batch,
+    Samples,
+    memory,
+    training_batches,
+    validation_batches,
+)
 from bids_dtg.engine.ahead import run_ahead
 from bids_dtg.training.chance import borrowed_chance
 from bids_dtg.training.loop import Report, Task
 from bids_dtg.training.share import WHOLE, Share
 
-# A box's connectomes (people, rois, i, j, k) and maps (people, contrasts, i, j, k) of one share,
-# voxels that count (i, j, k), and how many people the whole batch has.
-TensorBatch = tuple[Tensor, Tensor, Tensor, int]
+# The fields of `Batch`, in its order: a box's connectomes and maps of one share, where they lie on
+# its grid, the grid's shape, and how many people the whole batch has.
+TensorBatch = tuple[Tensor, Tensor, Tensor, Tensor, tuple[int, ...], int]
 
 # Streams of random numbers, added to the seed.
 _TRAINING, _VALIDATION = 0, 1
@@ -53,9 +62,7 @@ class TrainingTask(Task):
         self._plateau_state: dict[str, Any] | None = None
         self._losses: list[Tensor] = []
         self._started = 0.0
-        corner = slice(0, 1), slice(0, 1), slice(0, 1)
-        rois = len(training.segment(0, 0, corner))
-        contrasts = len(training.maps(0, corner))
+        rois, contrasts = len(training.segment(0, 0, slice(1))), len(training.maps(0, slice(1)))
         with borrowed_chance():
             torch.manual_seed(plan.seed)
             self.network = AttentionUNet(rois, contrasts, plan.features, plan.levels)
@@ -69,21 +76,21 @@ class TrainingTask(Task):
     def train_dataloader(self) -> DataLoader[list[TensorBatch]]:
         seed = (self.plan.seed, _TRAINING, self.current_epoch)
         return self._loader(
-            lambda: training_batches(self.training_people, self.plan.sampling, seed, self._share)
+            partial(training_batches, self.training_people, self.plan.sampling, seed, self._share)
         )
 
     def val_dataloader(self) -> DataLoader[list[TensorBatch]]:
         seed = (self.plan.seed, _VALIDATION)
         return self._loader(
-            lambda: validation_batches(
-                self.validation_people, self.plan.sampling, seed, self._share
+            partial(
+                validation_batches, self.validation_people, self.plan.sampling, seed, self._share
             )
         )
 
-    def _loader(
-        self, batches: Callable[[], Iterator[list[Batch]]]
-    ) -> DataLoader[list[TensorBatch]]:
-        return DataLoader(_Batches(batches, ahead=self.device.type != "cpu"), batch_size=None)
+    def _loader(self, batches: Callable[..., Iterator[list[Batch]]]) -> DataLoader[Any]:
+        space = _pinned if self.device.type == "cuda" else memory
+        read = partial(batches, space=space)
+        return DataLoader(_Batches(read, ahead=self.device.type != "cpu"), batch_size=None)
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         optimiser = torch.optim.Adam(self.network.parameters(), self.plan.learning_rate)
@@ -142,18 +149,21 @@ class TrainingTask(Task):
         super().on_load_checkpoint(checkpoint)
         self._plateau_state = checkpoint["plateau"]
 
-    def _predict(self, connectomes: Tensor) -> Tensor:
-        x = connectomes.contiguous(memory_format=torch.channels_last_3d)
+    def _predict(self, connectomes: Tensor, inside: Tensor, shape: tuple[int, ...]) -> Tensor:
+        """Predict the maps on the grid, (people, contrasts, i, j, k)."""
         part = self.plan.part
-        if part is None or part >= len(x) or not self.training:
-            maps: Tensor = self.network(x)
+        if part is None or part >= len(connectomes) or not self.training:
+            maps: Tensor = self.network(_on_grid(connectomes, inside, shape))
             return maps
-        parts = torch.tensor_split(x, -(-len(x) // part))
+        parts = torch.tensor_split(connectomes, -(-len(connectomes) // part))
         contexts = partial(_once_counted, self.network)
         return torch.cat(
             [
                 torch.utils.checkpoint.checkpoint(
-                    self.network, people, use_reentrant=False, context_fn=contexts
+                    lambda own: self.network(_on_grid(own, inside, shape)),
+                    people,
+                    use_reentrant=False,
+                    context_fn=contexts,
                 )
                 for people in parts
             ]
@@ -161,9 +171,11 @@ class TrainingTask(Task):
 
     def _whole(self, box: TensorBatch) -> tuple[Tensor, Tensor]:
         """Predict this share's maps; return the whole batch's, (people, contrasts, voxels)."""
-        connectomes, maps, mask, people = box
-        predicted = self._predict(connectomes)[..., mask]
-        return self._gathered(predicted, people), self._gathered(maps[..., mask], people)
+        connectomes, maps, inside, counted, shape, people = box
+        # By number: a mask would wait for the device, and its gradient sorts the voxels.
+        grids = self._predict(connectomes, inside, shape)
+        predicted = grids.permute(0, 2, 3, 4, 1).flatten(1, 3).index_select(1, counted)
+        return self._gathered(predicted.mT.contiguous(), people), self._gathered(maps, people)
 
     def _gathered(self, own: Tensor, people: int) -> Tensor:
         """Join the shares of all processes; only this process's share has a gradient."""
@@ -181,6 +193,14 @@ class TrainingTask(Task):
             boxes = predicted[..., None, None], measured[..., None, None]
             return crr_loss(*boxes, alpha=self.plan.alpha, margin=self.plan.margin)
         return masked_error(predicted, measured)
+
+
+def _on_grid(rows: Tensor, inside: Tensor, shape: tuple[int, ...]) -> Tensor:
+    """Put (people, channels, voxels) on a grid, 0 elsewhere, with the channels last in memory."""
+    people, channels, _ = rows.shape
+    grid = rows.new_zeros(people, math.prod(shape), channels)
+    grid[:, inside] = rows.mT
+    return grid.view(people, *shape, channels).permute(0, 4, 1, 2, 3)
 
 
 def _once_counted(
@@ -201,6 +221,12 @@ def _statistics_kept(network: torch.nn.Module) -> Iterator[None]:
     finally:
         for layer, momentum in zip(layers, before, strict=True):
             layer.momentum = momentum
+
+
+def _pinned(shape: tuple[int, ...]) -> NDArray[np.float32]:
+    """Make an array that a GPU reads from while this process goes on; its memory is used again."""
+    array: NDArray[np.float32] = torch.empty(shape, pin_memory=True).numpy()
+    return array
 
 
 class _Batches(IterableDataset[list[TensorBatch]]):
@@ -230,7 +256,9 @@ def _tensors(batch: list[Batch]) -> list[TensorBatch]:
         (
             torch.from_numpy(box.connectomes),
             torch.from_numpy(box.maps),
+            torch.from_numpy(box.inside),
             torch.from_numpy(box.counted),
+            box.shape,
             box.people,
         )
         for box in batch

@@ -65,8 +65,8 @@ def deviations(trained: TrainedNetwork, samples: PersonSamples) -> np.ndarray:
     """Predict new people's maps and take the mean prediction off, (people, contrasts, ...)."""
     network = AttentionUNet(ROIS, CONTRASTS, features=4)
     network.load_state_dict(trained.state)
-    box = (slice(0, EDGE),) * 3
-    x = np.stack([samples.segment(n, 0, box) for n in range(samples.people)])
+    rows = [samples.segment(n, 0, slice(None)) for n in range(samples.people)]
+    x = np.reshape(rows, (samples.people, ROIS, EDGE, EDGE, EDGE))
     with torch.no_grad():
         maps = network.eval()(torch.from_numpy(x)).numpy()
     return maps - maps.mean(axis=0)
@@ -114,11 +114,11 @@ class WatchedSamples(PersonSamples):
         super().__init__(*arrays)
         self.readers: set[str] = set()
 
-    def maps(self, person, box):
+    def maps(self, person, voxels):
         self.readers.add(threading.current_thread().name)
         if person == self.broken:
             raise OSError("the disk is gone")
-        return super().maps(person, box)
+        return super().maps(person, voxels)
 
 
 def watched(people: int, seed: int) -> WatchedSamples:
@@ -229,9 +229,10 @@ def test_crr_turns_deviations_up_by_one_plus_alpha(long_mse, tmp_path):
 
 
 def test_shuffled_pairs_teach_nothing(long_mse, tmp_path):
-    validation, box = cohort(8, 2), (slice(0, EDGE),) * 3
-    measured = np.stack([validation.maps(n, box) for n in range(8)])
+    validation = cohort(8, 2)
+    measured = np.stack([validation.maps(n, slice(None)) for n in range(8)])
     measured -= measured.mean(axis=0)
+    measured = measured.reshape(8, CONTRASTS, EDGE, EDGE, EDGE)
     shuffled = train(cohort(24, 1, shuffled=True), validation, LONG, Workplace(tmp_path))
     r = [
         np.corrcoef(deviations(trained, validation).ravel(), measured.ravel())[0, 1]
