@@ -1,6 +1,6 @@
 """What a GPU gives: forward passes, sums, training and whole participants; prints Markdown tables.
 
-    python benchmarks/gpu.py [--device cuda] [--only forward sums training participants]
+    python benchmarks/gpu.py [--device cuda] [--only forward sums training participants cores]
 
 Sizes are the published ones, weights are random (seeded). Each row is measured in a process of its
 own, so that its peak memory is its own. What a device cannot do has its reason in the row. `--small
@@ -29,7 +29,8 @@ import numpy as np
 from forward import grey_matter
 
 REPEATS = 5
-READERS = (1, 2, 4)
+READERS = (1, 4, 8)  # processes on the GPU
+CORES = (1, 4, 8, 16)  # processes without it, with a participant each at least
 # Precision as Lightning names it, people of a batch that go through the network at once.
 TRAININGS = (("32-true", None), ("32-true", 1), ("bf16-mixed", None), ("bf16-mixed", 1))
 
@@ -53,7 +54,7 @@ class Size:
         return np.random.default_rng(0).random(self.shape) < 0.3
 
 
-SMALL = Size(5, 3, 8, (24, 20, 16), frames=60, brain_voxels=9_000, batch=4, people=2)
+SMALL = Size(5, 3, 8, (24, 20, 16), frames=340, brain_voxels=9_000, batch=4, people=2)
 
 
 def describe_device(device: str) -> str:
@@ -251,34 +252,50 @@ def training_rows(options: argparse.Namespace) -> Iterator[Sequence[str]]:
 
 
 def participant_rows(options: argparse.Namespace, folder: Path) -> Iterator[Sequence[str]]:
-    """Call the program for several participants, with one, two and four processes at a time.
+    """Call the program for several participants, with several processes at a time.
 
     Each process has a reader of its own; they share the device.
     """
+    size = SMALL if options.small else Size()
+    for readers in READERS:
+        threads = max(1, (os.cpu_count() or 1) // readers)
+        yield participants(options.device, size.people, readers, threads, size.frames, folder)
+
+
+def core_rows(options: argparse.Namespace, folder: Path) -> Iterator[Sequence[str]]:
+    """Call the program without a GPU, with processes of one thread each."""
+    size = SMALL if options.small else Size()
+    for cores in CORES:
+        if cores <= (os.cpu_count() or 1):
+            yield participants("cpu", max(2, cores), cores, 1, size.frames, folder)[:-1]
+
+
+def participants(
+    device: str, people: int, processes: int, threads: int, frames: int, folder: Path
+) -> Sequence[str]:
+    """Call the program for several participants; return a row of the table."""
     import shutil
 
     from participant import run
     from throughput import make_people
 
-    size = SMALL if options.small else Size()
-    root = make_people(folder, size.people, size.frames)
-    cores = os.cpu_count() or 1
-    for readers in READERS:
-        words = ["--device", options.device, "--nprocs", str(readers), "--no-reports"]
-        words += ["--omp-nthreads", str(max(1, cores // readers))]
-        shutil.rmtree(folder / "out", ignore_errors=True)
-        program = [sys.executable, "-m", "bids_dtg.cli", str(root), str(folder / "out")]
-        with watched_memory(options.device) as most:
-            done = run(
-                [*program, "participant", "--model", str(folder / "bundle"), *words], memory=False
-            )
-        yield (
-            str(readers),
-            f"{60 * size.people / done.wall_s:.1f}",
-            f"{done.wall_s / size.people:.2f}",
-            f"{done.cpu_s / size.people:.2f}",
-            figure({"mib": most()}, "mib", ",.0f"),
+    root = make_people(folder, max(people, Size.people), frames)
+    labels = [f"{number:02d}" for number in range(1, people + 1)]
+    words = ["--device", device, "--nprocs", str(processes), "--no-reports"]
+    words += ["--omp-nthreads", str(threads), "--participant-label", *labels]
+    shutil.rmtree(folder / "out", ignore_errors=True)
+    program = [sys.executable, "-m", "bids_dtg.cli", str(root), str(folder / "out")]
+    with watched_memory(device) as most:
+        done = run(
+            [*program, "participant", "--model", str(folder / "bundle"), *words], memory=False
         )
+    return (
+        str(processes),
+        f"{60 * people / done.wall_s:.1f}",
+        f"{done.wall_s / people:.2f}",
+        f"{done.cpu_s / people:.2f}",
+        figure({"mib": most()}, "mib", ",.0f"),
+    )
 
 
 @contextmanager
@@ -324,14 +341,18 @@ def tables(options: argparse.Namespace, folder: Path) -> None:
         columns = ["processes, each with a reader", "participants a minute", "s each", "CPU-s each"]
         columns.append("peak MiB of the GPU")
         print_table("**Whole participants**", columns, participant_rows(options, folder))
+    if "cores" in options.only:
+        columns = ["processes of one thread", "participants a minute", "s each", "CPU-s each"]
+        print_table("**Whole participants without a GPU**", columns, core_rows(options, folder))
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--device", default="cuda", help="cuda, cuda:N, or cpu to try the script")
-    names = ["forward", "sums", "training", "participants"]
+    names = ["forward", "sums", "training", "participants", "cores"]
     parser.add_argument("--only", nargs="+", choices=names, default=names)
     parser.add_argument("--forms", nargs="+", help="some forms of the forward pass only")
+    parser.add_argument("--folder", type=Path, help="keep the participants here, and reuse them")
     parser.add_argument("--small", action="store_true", help="tiny sizes")
     parser.add_argument("--work", type=json.loads, help=argparse.SUPPRESS)
     options = parser.parse_args()
@@ -340,7 +361,7 @@ def main() -> None:
         print(json.dumps(WORK[work](SMALL if options.small else Size(), options.device, **facts)))
         return
     with tempfile.TemporaryDirectory(prefix="dtg-bench-") as name:
-        tables(options, Path(name))
+        tables(options, options.folder or Path(name))
 
 
 if __name__ == "__main__":

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, overload
@@ -117,7 +119,12 @@ class Answers:
 
 
 def simulate_people(
-    folder: Path, phantom: Phantom, cohort: Cohort, people: int, segments: int
+    folder: Path,
+    phantom: Phantom,
+    cohort: Cohort,
+    people: int,
+    segments: int,
+    processes: int = 1,
 ) -> StoredPeople:
     """Simulate a cohort, or resume a stopped call.
 
@@ -129,6 +136,8 @@ def simulate_people(
         The population; the hash of its frozen parameters is stored beside the arrays.
     cohort, people, segments
         The cohort, the number of its first people, and their segments of rest.
+    processes
+        That simulate people at the same time.
     """
     voxels = int(phantom.anatomy.grey.sum())
     store = _Store.open(
@@ -141,15 +150,50 @@ def simulate_people(
             "maps": (people, len(phantom.design), voxels),
         },
     )
-    for index in track(range(store.done, people), f"Simulating {cohort.name.lower()} people"):
-        person = phantom.person(cohort, index)
-        for segment in range(segments):
-            store.arrays["connectomes"][index, segment] = _steps(
-                person.connectome(0, segment), CONNECTOME_STEP
-            )
-        store.arrays["maps"][index] = _steps(person.measured_maps(0), MAP_STEP)
-        store.mark(index + 1)
+    numbers = range(store.done, people)
+    with _mapped(_Simulated(phantom, cohort, segments), numbers, processes) as made:
+        words = f"Simulating {cohort.name.lower()} people"
+        for index, arrays in zip(numbers, track(made, words, total=len(numbers)), strict=True):
+            store.arrays["connectomes"][index], store.arrays["maps"][index] = arrays
+            store.mark(index + 1)
     return StoredPeople(**store.arrays)
+
+
+@dataclass(frozen=True, eq=False)
+class _Simulated:
+    """Makes a person's connectomes and measured maps, in their steps."""
+
+    phantom: Phantom
+    cohort: Cohort
+    segments: int
+
+    def __call__(self, index: int) -> tuple[NDArray[np.int8], NDArray[np.int8]]:
+        person = self.phantom.person(self.cohort, index)
+        connectomes = [
+            _steps(person.connectome(0, segment), CONNECTOME_STEP)
+            for segment in range(self.segments)
+        ]
+        return np.stack(connectomes), _steps(person.measured_maps(0), MAP_STEP)
+
+
+_work: list[_Simulated] = []  # of a process that was started for it
+
+
+@contextmanager
+def _mapped(
+    work: _Simulated, numbers: range, processes: int
+) -> Iterator[Iterator[tuple[NDArray[np.int8], NDArray[np.int8]]]]:
+    """Do some work for each number, in this process or in several."""
+    if processes == 1 or not numbers:
+        yield map(work, numbers)
+        return
+    # The phantom goes to each process once, not with each person.
+    with ProcessPoolExecutor(processes, initializer=_work.append, initargs=(work,)) as pool:
+        yield pool.map(_do, numbers)
+
+
+def _do(number: int) -> tuple[NDArray[np.int8], NDArray[np.int8]]:
+    return _work[0](number)
 
 
 def simulate_retest(folder: Path, phantom: Phantom, cohort: Cohort, people: int) -> None:

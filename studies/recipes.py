@@ -14,7 +14,7 @@ import argparse
 import dataclasses
 import json
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -37,9 +37,12 @@ from demo_people import (
 from bids_dtg.contrasts.blend import BlendSums, blended
 from bids_dtg.contrasts.judging.model_scores import score_maps
 from bids_dtg.contrasts.local_ridge import LocalRidge, LocalRidgeSums
+from bids_dtg.contrasts.network.parameters import Parameters
 from bids_dtg.contrasts.phantom.model import Phantom
 from bids_dtg.contrasts.phantom.parameters import PhantomParameters
+from bids_dtg.contrasts.plan import Loss, TrainingPlan
 from bids_dtg.contrasts.recentring import Correction, RecentringSums
+from bids_dtg.contrasts.samples import Sampling
 from bids_dtg.imaging.lattice import Lattice
 from bids_dtg.phantom.streams import Cohort
 from bids_dtg.stats.linear import LinearBaseline
@@ -76,17 +79,20 @@ class World:
     answers: Answers  # of the test people
 
     @classmethod
-    def simulate(cls, folder: Path, name: str) -> World:
-        parameters, seed = PHANTOMS[name]
-        phantom = Phantom(parameters, seed=seed, block=BLOCK)
-        people = [
-            simulate_people(folder / cohort.name.lower(), phantom, cohort, n, SEGMENTS)
-            for cohort, n in PEOPLE.items()
+    def simulate(
+        cls,
+        folder: Path,
+        phantom: Phantom,
+        people: Mapping[Cohort, int],
+        segments: int,
+        processes: int = 1,
+    ) -> World:
+        made = [
+            simulate_people(folder / cohort.name.lower(), phantom, cohort, n, segments, processes)
+            for cohort, n in people.items()
         ]
-        n_test = PEOPLE[Cohort.TEST]
-        return cls(
-            phantom, *people, simulate_answers(folder / "answers", phantom, Cohort.TEST, n_test)
-        )
+        answers = simulate_answers(folder / "answers", phantom, Cohort.TEST, people[Cohort.TEST])
+        return cls(phantom, *made, answers)
 
 
 def stack(people: StoredPeople) -> tuple[Array, Array]:
@@ -98,45 +104,30 @@ def stack(people: StoredPeople) -> tuple[Array, Array]:
     )
 
 
+def small_plan(loss: Loss, seed: int, epochs: int) -> TrainingPlan:
+    return TrainingPlan(
+        features=16,
+        loss=loss,
+        epochs=epochs,
+        precision="bf16-mixed",
+        seed=seed,
+        sampling=Sampling(people=10),
+    )
+
+
 def fit_network(
-    world: World, folder: Path, loss: str, seed: int, epochs: int
+    world: World, folder: Path, plan: TrainingPlan, device: str = "cpu"
 ) -> dict[str, NDArray[np.float16]]:
-    """Train, and predict validation and test people: means over segments, kept on disk."""
+    """Train, and predict validation and test people: means over segments, kept on disk.
+
+    So are the weights, with a record of the training: no later call trains again.
+    """
     kept = {name: folder / f"{name}.npy" for name in ("validation", "test")}
     if not all(path.exists() for path in kept.values()):
-        import torch
-
-        from bids_dtg.contrasts.network.parameters import Parameters
         from bids_dtg.contrasts.network.prepared import prepare
-        from bids_dtg.contrasts.network.unet import AttentionUNet
-        from bids_dtg.contrasts.plan import TrainingPlan
-        from bids_dtg.contrasts.samples import Sampling
-        from bids_dtg.contrasts.train import train
-        from bids_dtg.training.loop import Workplace
 
-        torch.set_num_threads(1)
-        grey = world.phantom.anatomy.grey
-        samples = [
-            StoredSamples(people.connectomes, people.maps, grey)
-            for people in (world.training, world.validation)
-        ]
-        plan = TrainingPlan(
-            features=16,
-            loss=loss,  # type: ignore[arg-type]
-            epochs=epochs,
-            precision="bf16-mixed",
-            seed=seed,
-            sampling=Sampling(people=10),
-        )
-        trained = train(
-            *samples,
-            plan,
-            Workplace(folder),
-            report=lambda line: print(loss, seed, line, flush=True),
-        )
-        network = AttentionUNet(50, len(world.phantom.design), 16).eval()
-        network.load_state_dict(trained.state)
-        predict = prepare(Parameters.of(network), grey).predict
+        parameters = _trained(world, folder, plan, device)
+        predict = prepare(parameters, world.phantom.anatomy.grey, device).predict
         for name, path in kept.items():
             people = getattr(world, name)
             maps = [
@@ -148,6 +139,33 @@ def fit_network(
             ]
             np.save(path, np.stack(maps).astype(np.float16))
     return {name: np.load(path) for name, path in kept.items()}
+
+
+def _trained(world: World, folder: Path, plan: TrainingPlan, device: str) -> Parameters:
+    from safetensors.numpy import load_file, save_file
+
+    weights = folder / "weights.safetensors"
+    if not weights.exists():
+        import torch
+
+        from bids_dtg.contrasts.train import train
+        from bids_dtg.training.loop import Workplace
+
+        torch.set_num_threads(1)
+        training, validation = (
+            StoredSamples(people.connectomes, people.maps, world.phantom.anatomy.grey)
+            for people in (world.training, world.validation)
+        )
+        trained = train(
+            training,
+            validation,
+            plan,
+            Workplace(folder, device),
+            report=lambda line: print(plan.loss, plan.seed, line, flush=True),
+        )
+        (folder / "training.json").write_text(json.dumps(trained.card, indent=1))
+        save_file({name: tensor.numpy() for name, tensor in trained.state.items()}, weights)
+    return Parameters.from_arrays(load_file(weights), source=str(weights))
 
 
 class GlobalRidge:
@@ -221,12 +239,16 @@ def recentring(predicted: NDArray[Any], measured: Array, mean_map: Array) -> Cor
     return sums.correction(mean_map)
 
 
-def closed_form(world: World, folder: Path) -> Iterator[tuple[str, dict[str, Array]]]:
+def closed_form(
+    world: World, folder: Path, names: Sequence[str] | None = None
+) -> Iterator[tuple[str, dict[str, Array]]]:
     """Yield the models that need no training: name, validation and test people's maps.
 
     The maps are kept on disk: a later call only reads them.
     """
     for name, fit in _closed_form_fits(world).items():
+        if names is not None and name not in names:
+            continue
         # An earlier version kept the whole-brain model under the published one's name.
         file = {"linear (Tavor)": "linear in each parcel"}.get(name, name)
         kept = {part: folder / "closed_form" / f"{file}_{part}.npy" for part in ("held", "test")}
@@ -292,7 +314,7 @@ def _closed_form_fits(world: World) -> dict[str, Callable[[], PredictPerson]]:
 
 
 def predictions(
-    world: World, folder: Path, seeds: int, epochs: int, losses: tuple[str, ...]
+    world: World, folder: Path, seeds: int, epochs: int, losses: tuple[Loss, ...]
 ) -> Iterator[tuple[str, int, Array]]:
     """Yield name, seed and test people's maps of every model."""
     held_y, test_y = stack(world.validation)[1], stack(world.test)[1]
@@ -309,7 +331,7 @@ def predictions(
         for seed in range(seeds):
             if not (folder / f"{loss}_{seed}" / "test.npy").exists():
                 continue  # not trained yet
-            network = fit_network(world, folder / f"{loss}_{seed}", loss, seed, epochs)
+            network = fit_network(world, folder / f"{loss}_{seed}", small_plan(loss, seed, epochs))
             test = network["test"].astype(np.float32)
             yield f"{name}, raw", seed, test
             correction = recentring(network["validation"], held_y, mean_map)
@@ -407,13 +429,17 @@ def main() -> None:
     parser.add_argument("--phantoms", nargs="+", default=list(PHANTOMS))
     parser.add_argument("--no-training", action="store_true", help="score trained models only")
     args = parser.parse_args()
-    worlds = {name: World.simulate(args.work / name, name) for name in args.phantoms}
+    worlds = {}
+    for name in args.phantoms:
+        parameters, seed = PHANTOMS[name]
+        phantom = Phantom(parameters, seed=seed, block=BLOCK)
+        worlds[name] = World.simulate(args.work / name, phantom, PEOPLE, SEGMENTS)
     # All models are trained with the first seed before the next seed.
     for seed in range(0 if args.no_training else args.seeds):
         for name, world in worlds.items():
             for loss in args.losses:
                 folder = args.work / name / f"{loss}_{seed}"
-                fit_network(world, folder, loss, seed, args.epochs)
+                fit_network(world, folder, small_plan(loss, seed, args.epochs))
     for name, world in worlds.items():
         print(f"\n### {name}: {world.phantom.parameters.hash[:12]}, seed {world.phantom.seed}\n")
         measured = stack(world.test)[1]
