@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import importlib.util
 import re
-import sys
+from collections.abc import Callable
 from pathlib import Path
 
 from bids_dtg.errors import SettingsError
-from bids_dtg.extras import install_line, require
+from bids_dtg.extras import require
 
 _OLDER_BUILD = "install a build of PyTorch for an older CUDA (docs/how-to/gpu.md)"
 _CODE = re.compile(r"\b(sm|compute)_(\d+)")  # as PyTorch names what it was built for
@@ -16,44 +15,59 @@ _CODE = re.compile(r"\b(sm|compute)_(\d+)")  # as PyTorch names what it was buil
 _GPU_DEVICES = (Path("/dev/nvidiactl"), Path("/dev/dxg"))
 
 
-def device_note(wanted: str, device: str) -> str | None:
-    """Return a line on a GPU that a call might expect and does not use; None if there is none.
+def map_device(wanted: str) -> str:
+    """Turn ``--device`` into the device that makes maps: auto takes the CPU.
 
-    Parameters
-    ----------
-    wanted
-        Value of ``--device`` that the call was given.
-    device
-        What `resolve_device` makes of it.
+    A network's pass is a small part of a participant's time, and PyTorch and a GPU's driver take
+    longer to start than they save (docs/evidence/gpu.md).
+
+    Raises
+    ------
+    SettingsError
+        The device that was asked for is not there, or PyTorch is not.
     """
-    if wanted != "auto" or device != "cpu" or sys.platform != "linux":
-        return None
-    if not any(map(Path.exists, _GPU_DEVICES)):
-        return "no GPU was found: the model runs on the CPU"
-    if importlib.util.find_spec("torch") is None:
-        return (
-            "a GPU was found, but PyTorch is not installed, and the model runs on the CPU. "
-            f"To do: {install_line('torch')}"
-        )
-    from importlib.metadata import version  # its import takes as long as all others here together
+    return "cpu" if wanted == "auto" else resolve_device(wanted)
 
-    # PyTorch's builds differ in the suffix of their version; to ask torch itself takes a second.
-    if version("torch").endswith("+cpu"):
-        return (
-            "a GPU was found, but this PyTorch is the build for CPUs, and the model runs on the "
-            "CPU. To do: install PyTorch for CUDA, or build the image without TORCH=cpu"
-        )
-    if (gpu := _unsupported_gpu(0)) is not None:
-        return f"{gpu}: the model runs on the CPU. To do: {_OLDER_BUILD}"
+
+def spare_gpu_note(wanted: str) -> str | None:
+    """Return a line on a GPU that makes no maps although it could; None if there is none."""
+    if wanted != "auto" or not any(map(Path.exists, _GPU_DEVICES)):
+        return None
     return (
-        "a GPU was found, but PyTorch cannot use it, and the model runs on the CPU. To do: check "
-        "the driver, and how the GPU is passed on (docker --gpus all, apptainer --nv)"
+        "a GPU was found and is not used: the CPU makes maps as fast or faster, but on one core. "
+        "--device cuda uses it"
     )
 
 
-def may_be_gpu(wanted: str) -> bool:
-    """Return whether ``--device`` may lead to another device than the CPU; imports no torch."""
-    return wanted != "cpu" and (wanted != "auto" or any(map(Path.exists, _GPU_DEVICES)))
+def training_device(wanted: str, report: Callable[[str], None]) -> str:
+    """Turn ``--device`` into the device that trains, and report a GPU that cannot.
+
+    Raises
+    ------
+    SettingsError
+        The device that was asked for is not there, or PyTorch is not.
+    """
+    device = resolve_device(wanted)
+    if wanted == "auto" and device == "cpu" and any(map(Path.exists, _GPU_DEVICES)):
+        report(_why_not_used())
+    return device
+
+
+def _why_not_used() -> str:
+    from importlib.metadata import version  # its import takes as long as all others here together
+
+    # PyTorch's builds differ in the suffix of their version.
+    if version("torch").endswith("+cpu"):
+        return (
+            "a GPU was found, but this PyTorch is the build for CPUs, and the CPU trains. To do: "
+            "install PyTorch for CUDA, or build the image without TORCH=cpu"
+        )
+    if (gpu := _unsupported_gpu(0)) is not None:
+        return f"{gpu}: the CPU trains. To do: {_OLDER_BUILD}"
+    return (
+        "a GPU was found, but PyTorch cannot use it, and the CPU trains. To do: check the driver, "
+        "and how the GPU is passed on (docker --gpus all, apptainer --nv)"
+    )
 
 
 def resolve_device(wanted: str) -> str:
@@ -64,9 +78,7 @@ def resolve_device(wanted: str) -> str:
     SettingsError
         The device that was asked for is not there, or PyTorch is not.
     """
-    if not may_be_gpu(wanted):
-        return "cpu"
-    if wanted == "auto" and importlib.util.find_spec("torch") is None:
+    if wanted == "cpu" or (wanted == "auto" and not any(map(Path.exists, _GPU_DEVICES))):
         return "cpu"
     require(f"--device {wanted}", "torch", extra="torch", otherwise="--device cpu")
     import torch

@@ -813,7 +813,7 @@ class ResourceOptions:
 
     device: str = option.for_most_calls(
         "model",
-        "where to compute: auto, cpu, cuda, cuda:N or mps",
+        "where to compute: auto (a GPU trains, the CPU makes maps), cpu, cuda, cuda:N or mps",
         default="auto",
         metavar="DEVICE",
     )
@@ -822,7 +822,7 @@ class ResourceOptions:
         "participants to work on at the same time; each in a process of its own",
         default=None,
         metavar="N",
-        shown_default="one for each core, as memory allows; one on a GPU",
+        shown_default="one for each core, as memory allows; one with --device cuda",
     )
     omp_nthreads: int | None = option(
         "resources",

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import re
-import sys
 from pathlib import Path
 
 import pytest
 import torch
 
-from bids_dtg.engine.gpu import device_note, resolve_device
+from bids_dtg.engine.gpu import map_device, resolve_device, spare_gpu_note, training_device
 from bids_dtg.errors import SettingsError
 
 
@@ -28,38 +27,49 @@ def test_auto_asks_torch_where_a_driver_is(monkeypatch, found, device):
     assert resolve_device("auto") == device
 
 
-@pytest.mark.parametrize(
-    ("driver", "torch_version", "words"),
-    [
-        (False, "2.13.0", "no GPU was found: the model runs on the CPU"),
-        (True, "2.13.0+cpu", "this PyTorch is the build for CPUs"),
-        (True, "2.13.0", "PyTorch cannot use it"),
-    ],
-)
-def test_a_missing_gpu_has_its_line(monkeypatch, driver, torch_version, words):
-    monkeypatch.setattr(sys, "platform", "linux")
-    monkeypatch.setattr(Path, "exists", lambda path: driver and str(path) == "/dev/nvidiactl")
-    monkeypatch.setattr("importlib.metadata.version", lambda _name: torch_version)
-    note = device_note("auto", "cpu")
-    assert note is not None
-    assert words in note
-
-
-def test_a_gpu_without_pytorch_has_its_line(monkeypatch):
-    monkeypatch.setattr(sys, "platform", "linux")
+@pytest.fixture
+def driver(monkeypatch):
+    """Have a driver's device file be there."""
     monkeypatch.setattr(Path, "exists", lambda path: str(path) == "/dev/nvidiactl")
-    monkeypatch.setattr("importlib.util.find_spec", lambda _name: None)
-    assert resolve_device("auto") == "cpu"
-    note = device_note("auto", "cpu")
-    assert note is not None
-    assert "PyTorch is not installed" in note
-    assert "pip install '.[torch]'" in note
 
 
-@pytest.mark.parametrize(("wanted", "device"), [("cpu", "cpu"), ("auto", "cuda")])
-def test_nobody_misses_a_gpu_that_is_used_or_not_wanted(monkeypatch, wanted, device):
+def device_and_lines(wanted: str) -> tuple[str, list[str]]:
+    lines: list[str] = []
+    return training_device(wanted, lines.append), lines
+
+
+@pytest.mark.parametrize(
+    ("torch_version", "words"),
+    [("2.13.0+cpu", "this PyTorch is the build for CPUs"), ("2.13.0", "PyTorch cannot use it")],
+)
+def test_a_gpu_that_cannot_train_has_its_line(monkeypatch, driver, torch_version, words):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr("importlib.metadata.version", lambda _name: torch_version)
+    device, (line,) = device_and_lines("auto")
+    assert device == "cpu"
+    assert words in line
+
+
+def test_who_trains_misses_no_gpu_that_is_used_absent_or_not_wanted(monkeypatch, driver):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.version, "cuda", None)  # else there must be a GPU to ask
+    assert device_and_lines("auto") == ("cuda", [])
+    assert device_and_lines("cpu") == ("cpu", [])
     monkeypatch.setattr(Path, "exists", lambda _path: False)
-    assert device_note(wanted, device) is None
+    assert device_and_lines("auto") == ("cpu", [])
+
+
+def test_maps_are_made_on_the_cpu_unless_a_gpu_is_asked_for(monkeypatch, driver):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    monkeypatch.setattr(torch.version, "cuda", None)  # else there must be a GPU to ask
+    assert [map_device(wanted) for wanted in ("auto", "cpu", "cuda")] == ["cpu", "cpu", "cuda"]
+    notes = [spare_gpu_note(wanted) for wanted in ("auto", "cpu", "cuda")]
+    assert notes[1:] == [None, None]
+    assert notes[0] is not None
+    assert "--device cuda uses it" in notes[0]
+    monkeypatch.setattr(Path, "exists", lambda _path: False)
+    assert spare_gpu_note("auto") is None
 
 
 def test_a_device_that_is_not_there_is_refused(monkeypatch):
@@ -102,9 +112,9 @@ def test_a_gpu_that_torch_has_code_for_is_taken(gpu, capability):
 def test_a_gpu_that_torch_has_no_code_for_is_left_alone_with_a_line(gpu, capability, monkeypatch):
     gpu(capability)
     words = "no code for the GPU (Tesla V100, compute capability {}.{})".format(*capability)
-    monkeypatch.setattr(sys, "platform", "linux")
     monkeypatch.setattr("importlib.metadata.version", lambda _name: "2.13.0")
-    assert resolve_device("auto") == "cpu"
-    assert words in device_note("auto", "cpu")
+    device, (line,) = device_and_lines("auto")
+    assert device == "cpu"
+    assert words in line
     with pytest.raises(SettingsError, match=re.escape(f"was given, but this PyTorch has {words}")):
         resolve_device("cuda")

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from tiny_job import TinyJob
 
-from bids_dtg.engine.gpu import resolve_device
+from bids_dtg.engine.gpu import training_device
 
 pytestmark = pytest.mark.gpu
 PEOPLE = ("01", "02", "03", "04")
@@ -47,11 +47,11 @@ def require_same(found: dict[str, np.ndarray], expected: dict[str, np.ndarray]) 
         np.testing.assert_allclose(found[name], values, rtol=0, atol=1e-5, err_msg=name)
 
 
-def test_a_gpu_is_found_where_nobody_names_one():
-    assert resolve_device("auto") == "cuda"
+def test_a_gpu_trains_where_nobody_names_one():
+    assert training_device("auto", pytest.fail) == "cuda"
 
 
-@pytest.mark.parametrize("device", ["auto", "cuda", "cuda:0"])
+@pytest.mark.parametrize("device", ["cuda", "cuda:0"])
 def test_maps_of_a_call_are_those_of_the_cpu(job, expected, device):
     require_same(maps(job, device), expected)
 

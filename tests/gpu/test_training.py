@@ -136,9 +136,9 @@ def test_too_little_memory_for_a_batch_is_known_as_such(tmp_path):
     assert done.stdout.splitlines()[-1] == "too little memory"
 
 
-@pytest.mark.gpu
+@pytest.mark.parametrize("device", DEVICES)
 @pytest.mark.parametrize("architecture", ["lowrank", "published"])
-def test_twins_train_on_a_gpu_as_on_the_cpu(tmp_path, architecture):
+def test_twins_train_on_a_device_as_on_the_cpu(tmp_path, architecture, device):
     from twin_runs import slow_and_quick
 
     from bids_dtg.twin.fitting import fit
@@ -148,24 +148,24 @@ def test_twins_train_on_a_gpu_as_on_the_cpu(tmp_path, architecture):
         units=10, codes=3, group_epochs=4, group_updates=3, hyper_units=6, hyper_epochs=3,
         hyper_updates=3, batch_people=6, batch_segments=2, dropout=0.0,
     )  # fmt: skip
-    segments, takes = slow_and_quick(people=8, bold=True)
+    segments, takes = slow_and_quick(people=8)
     connectomes = np.outer(takes, np.random.default_rng(0).normal(size=20))
     buttons = [
         fit(
             connectomes,
             segments,
             architecture=find_architecture(architecture, recipe),
-            workplace=Workplace(tmp_path / device, device),
+            workplace=Workplace(tmp_path / name, where),
         )
         .perform(connectomes, segments)
         .buttons
-        for device in ("cpu", "cuda")
+        for name, where in (("here", "cpu"), ("there", device))
     ]
     np.testing.assert_allclose(buttons[1], buttons[0], rtol=0, atol=0.02)
 
 
-@pytest.mark.gpu
-def test_networks_of_regions_train_on_a_gpu(tmp_path):
+@pytest.mark.parametrize("device", DEVICES)
+def test_networks_of_regions_train_on_a_device(tmp_path, device):
     """Noise is drawn by the device, so that results are alike and not the same."""
     from bids_dtg.dynamics.fitting import fit
     from bids_dtg.dynamics.networks import Networks, normalised, standardised
@@ -186,10 +186,10 @@ def test_networks_of_regions_train_on_a_gpu(tmp_path):
             fit(
                 networks,
                 recipe,
-                workplace=Workplace(tmp_path / f"{number}-{device}", device),
+                workplace=Workplace(tmp_path / f"{number}-{name}", where),
             )
             .restarts[0]
             .elbo
-            for device in ("cpu", "cuda")
+            for name, where in (("here", "cpu"), ("there", device))
         ]
         assert elbos[1] == pytest.approx(elbos[0], rel=0.1)

@@ -40,7 +40,7 @@ from bids_dtg.contrasts.kind import LINEAR_MEANS
 from bids_dtg.contrasts.participant.model import Model, obtain_bundle
 from bids_dtg.contrasts.weighted_files import shared_maps
 from bids_dtg.engine.display import Reporter, make_board
-from bids_dtg.engine.gpu import resolve_device
+from bids_dtg.engine.gpu import map_device
 from bids_dtg.engine.machine import share_cores
 from bids_dtg.errors import (
     BundleError,
@@ -261,7 +261,7 @@ class ArraySource:
 
     def model(self) -> Model:
         """Prepare the bundle's model."""
-        return Model(self.bundle, resolve_device(self.settings.resources.device), 1)
+        return Model(self.bundle, map_device(self.settings.resources.device), 1)
 
     @property
     def path_names(self) -> PathNames:

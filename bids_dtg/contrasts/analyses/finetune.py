@@ -14,7 +14,6 @@ from bids_dtg.contrasts.analyses.baselines import SimplePlan, baselines
 from bids_dtg.contrasts.analyses.cohort import Cohort
 from bids_dtg.contrasts.analyses.fit import (
     FittedModel,
-    fit_device,
     fit_plan,
     fit_task,
     judged_by_validation,
@@ -33,6 +32,7 @@ from bids_dtg.contrasts.network import kind as network_kind
 from bids_dtg.contrasts.people import Person, mean_maps, predicted_maps
 from bids_dtg.contrasts.plan import hinge_weight
 from bids_dtg.contrasts.recentring import Correction
+from bids_dtg.engine.gpu import training_device
 from bids_dtg.errors import BundleError, SettingsError
 from bids_dtg.inputs.statmaps import plain_contrast
 from bids_dtg.notices import counted, say
@@ -90,9 +90,11 @@ def _finetune(analysis: Analysis, cohort: Cohort, row: int | None) -> int:
     training, validation = cohort.of(split.training), cohort.of(split.validation)
     test = cohort.of(outside_training_set(analysis.source, split.test))
     require_people(settings.modelling, training, validation)
-    fitted = _tune(analysis, training, validation, row=row, contrasts=cohort.contrasts)
+    device = training_device(settings.resources.device, say)
+    fitted = _tune(
+        analysis, training, validation, row=row, contrasts=cohort.contrasts, device=device
+    )
     evaluation = _score(analysis, fitted, cohort, training=training, test=test, row=row)
-    device = fit_device(settings.resources.device, KINDS[bundle.card.kind])
     whole = fitted if row is None else _put_back(fitted, bundle, row, device)
     contrasts = cohort.contrasts if row is None else bundle.contrasts
     made = write_fitted(
@@ -128,6 +130,7 @@ def _tune(
     *,
     row: int | None,
     contrasts: Sequence[Contrast],
+    device: str,
 ) -> FittedModel:
     """Fine-tune with one row of the output layer frozen, or with a new output layer."""
     from bids_dtg.contrasts.network.weights import OUTPUT, with_new_outputs, with_rows
@@ -144,7 +147,7 @@ def _tune(
         (training, validation),
         [contrast.label for contrast in contrasts],
         folder=analysis.folder_of_fit(),
-        device=fit_device(settings.resources.device, KINDS[bundle.card.kind]),
+        device=device,
         report=say,
     )
     fitted = network_kind.fit(task, start=start, frozen=() if row is None else (OUTPUT,))

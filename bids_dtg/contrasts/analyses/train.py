@@ -249,7 +249,7 @@ def _fit(
         (cohort.of(split.training), cohort.of(split.validation)),
         [contrast.label for contrast in cohort.contrasts],
         folder=folder,
-        device=fit_device(analysis.settings.resources.device, kind),
+        device=fit_device(analysis.settings.resources.device, kind, report),
         report=report,
     )
     return fit_model(kind, task), cohort, ridge

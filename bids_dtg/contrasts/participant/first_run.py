@@ -14,7 +14,6 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bids_dtg.engine.gpu import may_be_gpu
 from bids_dtg.engine.head_start import HeadStart, head_start
 from bids_dtg.settings import Settings
 
@@ -31,12 +30,12 @@ def begin_first_run(settings: Settings) -> Iterator[None]:
     """Have the first participant's first file inflated, for as long as the context is open.
 
     Nothing is begun for a participant who has results, where pybids chooses the files, where a GPU
-    may compute, and for a dry run.
+    computes, and for a dry run.
     """
     inputs, resources = settings.inputs, settings.resources
     by_pybids = inputs.bids_filter_file or inputs.bids_database_dir or resources.work_dir
     # Of processes that are not forked, as with a GPU, nobody would see what was inflated.
-    elsewhere = resources.scheduler or may_be_gpu(resources.device)
+    elsewhere = resources.scheduler or resources.device not in ("auto", "cpu")
     wanted = not (by_pybids or elsewhere or settings.behaviour.dry_run)
     with head_start(partial(_inflate_first, settings)) if wanted else nullcontext():
         yield

@@ -196,7 +196,7 @@ class Reader:
         bundle, cleaning
             The model, and options of the cleaning.
         device
-            Device that computes, from `resolve_device`.
+            Device that computes, from `map_device`.
         threads
             Number of threads to compute with.
         every_part

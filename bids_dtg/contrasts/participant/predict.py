@@ -29,7 +29,7 @@ from bids_dtg.contrasts.participant.quality import (
 from bids_dtg.contrasts.participant.read import RunRead, SegmentRead
 from bids_dtg.contrasts.people import Array
 from bids_dtg.engine.display import Clock, Reporter
-from bids_dtg.engine.gpu import resolve_device
+from bids_dtg.engine.gpu import map_device
 from bids_dtg.engine.machine import available_cores
 from bids_dtg.errors import RunError, SettingsError
 from bids_dtg.participants.read import AverageBegun, RunPart
@@ -60,7 +60,7 @@ def predict_maps(
     interval_level
         Level of the half-widths in percent, if the model carries a calibration.
     device
-        Device that computes: cpu, cuda, or auto: a GPU if there is one.
+        Device that computes: cpu, cuda, or auto, which is the CPU.
     threads
         Threads to compute with; by default all cores.
 
@@ -91,7 +91,7 @@ def predict_maps(
     """
     _segments(connectome, bundle)
     check_level(bundle, interval_level)
-    model = Model(bundle, resolve_device(device), threads or available_cores())
+    model = Model(bundle, map_device(device), threads or available_cores())
     estimate = estimate_maps(connectome, model)
     for layer in half_width_layers(bundle, interval_level, estimate):
         if layer.desc.startswith(TRUE_HALF_WIDTH):

@@ -32,7 +32,7 @@ from bids_dtg.contrasts.participant.outputs.spaces import Needs, Target, choose_
 from bids_dtg.contrasts.participant.outputs.surface_files import SurfaceMaps, check_surfaces
 from bids_dtg.contrasts.participant.outputs.write import Writer
 from bids_dtg.engine.capacity import divide
-from bids_dtg.engine.gpu import device_note, resolve_device
+from bids_dtg.engine.gpu import map_device, spare_gpu_note
 from bids_dtg.errors import RunError, SettingsError
 from bids_dtg.files.derivatives import DatasetWords, refuse_model_folder
 from bids_dtg.files.provenance import Fingerprint, completion_record, package_versions
@@ -87,7 +87,7 @@ class Request(CallRequest):
         """
         asked = Asked.of(settings)
         settings = asked.settings
-        device = resolve_device(settings.resources.device)
+        device = map_device(settings.resources.device)
         if template is not None:
             bundle = template(asked)
         else:
@@ -179,7 +179,7 @@ class Request(CallRequest):
             note_on_namesakes(settings.inputs.model),
             deviation_note(self.bundle),
             self._explanation_note(),
-            device_note(settings.resources.device, self.device),
+            spare_gpu_note(settings.resources.device),
             None if card.part.cifti else atlases_note(settings.outputs.atlases, self.atlases),
         )
         return filter(None, found)

@@ -23,7 +23,7 @@ from bids_dtg.contrasts.maps import Estimate
 from bids_dtg.contrasts.participant.measure import MeasuredRun, Reader
 from bids_dtg.contrasts.participant.model import Model, obtain_bundle
 from bids_dtg.contrasts.participant.predict import estimate_maps, require_form
-from bids_dtg.engine.gpu import resolve_device
+from bids_dtg.engine.gpu import map_device
 from bids_dtg.engine.machine import available_cores
 from bids_dtg.errors import SettingsError
 from bids_dtg.imaging.at_hand import AtHand, ConfoundsLike, Image, ImageLike, at_hand
@@ -63,7 +63,7 @@ class TaskMaps(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):  # 
     denoise_strategy
         What is removed from runs; auto: the default of the dataset that the file is in.
     device
-        Device that computes: cpu, cuda, or auto: a GPU if there is one.
+        Device that computes: cpu, cuda, or auto, which is the CPU.
     atlas
         Regions of the data frame that `set_output` asks for: a name as ``--atlases`` takes it, or
         a label image in the model's space. None: there are only images.
@@ -363,7 +363,7 @@ smoothing_fwhm, dummy_scans, min_minutes, min_dof, interpolation
             **{name: getattr(self, name) for name in names},
         )
         resolve(settings.cleaning, "auto")
-        device = resolve_device(settings.resources.device)
+        device = map_device(settings.resources.device)
         return _Options(settings.cleaning, device, self.threads or available_cores())
 
     def _estimate(

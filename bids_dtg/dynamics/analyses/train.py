@@ -33,7 +33,7 @@ from bids_dtg.dynamics.networks import Networks
 from bids_dtg.dynamics.parameters import Alignment
 from bids_dtg.dynamics.participant.people import session_words
 from bids_dtg.dynamics.recipe import Recipe, find_recipe, with_fields
-from bids_dtg.engine.gpu import resolve_device
+from bids_dtg.engine.gpu import training_device
 from bids_dtg.errors import SettingsError
 from bids_dtg.notices import counted, say
 from bids_dtg.report.pages.analysis import (
@@ -138,7 +138,7 @@ def run_training(settings: Settings) -> int:
             seed=seed,
             workplace=Workplace(
                 analysis.results.add(f"{CHECKPOINTS}/"),
-                device=resolve_device(settings.resources.device),
+                device=training_device(settings.resources.device, say),
                 progress=sys.stderr.isatty(),
             ),
             report=say,

@@ -14,7 +14,7 @@ from bids_dtg.cohort.basis import BUNDLE
 from bids_dtg.cohort.column import Column
 from bids_dtg.cohort.model_analysis import MODEL
 from bids_dtg.cohort.result_table import ResultTable
-from bids_dtg.engine.gpu import resolve_device
+from bids_dtg.engine.gpu import training_device
 from bids_dtg.errors import SettingsError
 from bids_dtg.notices import counted, named, say
 from bids_dtg.report.flags import Flag
@@ -144,7 +144,7 @@ def run_training(settings: Settings) -> int:
             seed=settings.modelling.seed,
             workplace=Workplace(
                 analysis.results.add("checkpoints/"),
-                device=resolve_device(settings.resources.device),
+                device=training_device(settings.resources.device, say),
                 progress=sys.stderr.isatty(),
             ),
             report=say,
