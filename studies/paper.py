@@ -7,7 +7,7 @@ Each step is a call of `bids_dtg`, printed before it runs: train on a part of th
 the maps of those left over, test and embed them, predict phenotypes. Then `paper_figures.py` draws
 what the calls wrote. People who trained or tuned the model are never judged. `--judge-model` judges
 `--model` as it is, on everybody whom it has not seen; `--transfer` judges the model in a second
-cohort.
+cohort, and `--tune` fine-tunes a network to a contrast on half of it first.
 
 `WORK/steps` has a file for each step that is done, with its command and the files it made. The same
 command does what is lacking, also after a crash in a step, as calls of `bids_dtg` do.
@@ -106,7 +106,11 @@ class Paper:
             transfer = (other / "fmriprep", other / "statmaps")
         measured = ["-d", f"fmriprep={bids}", f"statmaps={maps}"]
         contrasts = ["--contrast", *args.contrast] if args.contrast else []
-        trains = ["--architecture", args.architecture, "--seed", args.seed]
+        network = ["--seed", args.seed]
+        for option in ("features", "epochs"):
+            if value := getattr(args, option):
+                network += [f"--{option}", value]
+        trains = ["--architecture", args.architecture, *network]
         trains += ["--rois", *args.rois] if args.rois else []
         if args.split_file:
             trains += ["--split-file", args.split_file]
@@ -128,6 +132,20 @@ class Paper:
                 (f"statmaps={others}", "--model", self.model, "--model-name", NAME),
                 out / "group" / f"evaluation-{NAME}",
             )
+            if args.tune:
+                tuned = ("--model", self.model, "--model-name", NAME, "--contrast", args.tune)
+                yield self.call(
+                    "tune",
+                    (rest, out, "group", "--analysis", "finetune", *network, "-d"),
+                    (
+                        f"fmriprep={rest}",
+                        f"statmaps={others}",
+                        "--held-out",
+                        *args.held_out,
+                        *tuned,
+                    ),
+                    out / "group" / f"model-{NAME}",
+                )
         judged = self.judged()
         yield self.call(
             "maps",
@@ -176,7 +194,8 @@ class Paper:
 
     def draw(self) -> int:
         """Draw all figures from what the calls wrote."""
-        transfer = self.work / "out-transfer" / "group" / f"evaluation-{NAME}"
+        group = self.work / "out-transfer" / "group"
+        transfer = group / (f"model-{NAME}" if self.args.tune else f"evaluation-{NAME}")
         maps = self.work / "simulated" / "statmaps" if self.args.simulate else self.args.maps
         results = Results(
             self.out,
@@ -309,9 +328,12 @@ def arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--bids", help="fMRIPrep derivatives, or their dataset")
     parser.add_argument("--maps", help="measured maps, as of `-d statmaps=`")
     parser.add_argument("--transfer", nargs=2, metavar=("BIDS", "MAPS"), help="a second cohort")
+    parser.add_argument("--tune", metavar="CONTRAST", help="fine-tune to it in that cohort")
     parser.add_argument("--model", default="hcp-ya", help="gives grid, masks and ROI maps")
     parser.add_argument("--judge-model", action="store_true", help="judge --model, train none")
     parser.add_argument("--architecture", default="linear")
+    parser.add_argument("--features", help="of a network")
+    parser.add_argument("--epochs", help="of a network, and of its fine-tuning")
     parser.add_argument("--rois", nargs="+", default=())
     parser.add_argument("--held-out", nargs=2, default=("0", "0.5"), metavar="SHARE")
     parser.add_argument("--split-file", type=Path)
@@ -324,6 +346,8 @@ def arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
     args = parser.parse_args(argv)
     if bool(args.simulate) == bool(args.bids and args.maps):
         parser.error("give either --simulate N, or --bids and --maps")
+    if args.tune and not (args.simulate or args.transfer):
+        parser.error("--tune needs a second cohort: give --transfer BIDS MAPS, too")
     if args.simulate:
         if args.simulate < 10:
             parser.error(f"--simulate {args.simulate}: 10 people or more, half of whom train")

@@ -39,12 +39,13 @@ from bids_dtg.report.pictures import draw_maps
 Values = NDArray[np.float64]
 Row = Mapping[str, str]
 
-GROUP, RETEST = "group average", "retest"
+GROUP, RETEST, BEFORE = "group average", "retest", "before tuning"
 OWN_MEAN, ANOTHER = "own mean prediction", "another person's prediction"
 COLOURS = {
     GROUP: "#8a8a8a",
     LINEAR: "#e08a1e",
     RETEST: "#2f8f5b",
+    BEFORE: "#8fa0d8",
     OWN_MEAN: "#b05ac0",
     ANOTHER: "#4aa3c7",
 }
@@ -161,7 +162,9 @@ def comparisons(scores: Path) -> list[Mapping[str, Any]]:
 def model_name(scores: Path) -> str:
     """Return what the judged model is called in the tables: it is no baseline, and has an index."""
     rows = table(scores / "desc-models_scores.tsv")
-    return next(row["model"] for row in rows if row["model"].split(",")[0].startswith("model"))
+    return next(
+        row["model"] for row in rows if row["model"].split(",")[0].startswith(("model", "tuned"))
+    )
 
 
 def verdict_lines(scores: Path, wanted: Sequence[str] = ("r", "residual_r")) -> Iterator[str]:
@@ -196,7 +199,8 @@ def shown_models(scores: Path) -> tuple[str, ...]:
     """Return the models of a figure, in order: baselines first, the linear one by any name."""
     there = [row["model"] for row in table(scores / "desc-models_scores.tsv")]
     linear = next(filter(is_linear, there), LINEAR)
-    return (*(name for name in (GROUP, linear, RETEST) if name in there), model_name(scores))
+    shown = (GROUP, linear, RETEST, BEFORE)
+    return (*(name for name in shown if name in there), model_name(scores))
 
 
 def _plain(name: str) -> str:
@@ -272,9 +276,9 @@ def figure_1c(results: Results) -> Any:
 def figure_1d(results: Results) -> Any:
     if results.transfer is None:
         return None
-    return draw_scores(
-        results, results.transfer, "1d. The same model in a second cohort, not fine-tuned"
-    )
+    tuned = BEFORE in shown_models(results.transfer)
+    words = "fine-tuned on others of it" if tuned else "not fine-tuned"
+    return draw_scores(results, results.transfer, f"1d. The model in a second cohort, {words}")
 
 
 def figure_2(results: Results) -> Any:

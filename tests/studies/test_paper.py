@@ -15,8 +15,10 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "studies"))
 
-from paper import Record, Step, arguments
+from paper import Paper, Record, Step, arguments
 from paper_figures import FIGURES, shown_models, verdict_lines
+
+from bids_dtg.cli.run import build_parser
 
 ROOT = Path(__file__).parents[2]
 
@@ -70,12 +72,43 @@ def test_the_linear_baseline_of_few_parcels_is_shown_too(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "words", ["", "--bids rest", "--simulate 4", "--simulate 12 --bids a --maps b"]
+    ("words", "line"),
+    [
+        ("", "give either"),
+        ("--bids rest", "give either"),
+        ("--simulate 4", "10 people"),
+        ("--simulate 12 --bids a --maps b", "give either"),
+        ("--bids a --maps b --tune motorAvg", "--tune needs a second cohort"),
+    ],
 )
-def test_wrong_arguments_get_a_line(words, capsys):
+def test_wrong_arguments_get_a_line(words, line, capsys):
     with pytest.raises(SystemExit):
         arguments(["work", *words.split()])
-    assert "give either" in (said := capsys.readouterr().err) or "10 people" in said
+    assert line in capsys.readouterr().err
+
+
+def test_a_network_is_tuned_and_judged_on_people_of_the_second_cohort(tmp_path):
+    """The step is a call of the program, which its own parser takes."""
+    words = "--bids a --maps b --transfer c d --architecture attention-unet --epochs 3 --tune wm"
+    paper = Paper(tmp_path, arguments([str(tmp_path), *words.split()]))
+    paper.scores.mkdir(parents=True)
+    (paper.scores / "desc-people_scores.tsv").write_text("participant_id\nsub-01\n")
+    steps = {step.name: step for step in paper.steps()}
+    assert list(steps)[:3] == ["scores", "transfer", "tune"]
+    _, *typed = shlex.split(steps["tune"].command)
+    given = build_parser().parse_args(typed)
+    assert (str(given.bids_dir), given.analysis, given.epochs) == ("c", "finetune", "3")
+    assert list(given.derivatives) == ["fmriprep=c", "statmaps=d"]
+    assert list(given.contrast) == ["wm"]
+    assert list(given.held_out) == ["0", "0.5"]
+    (folder,) = steps["tune"].made
+    assert folder == tmp_path / "out-transfer/group/model-paper"
+
+
+def test_what_was_tuned_is_shown_beside_what_it_was(tmp_path):
+    models = ("before tuning", "linear (Tavor)", "tuned", "tuned, not re-centred", "group average")
+    (tmp_path / "desc-models_scores.tsv").write_text("\n".join(["model", *models, ""]))
+    assert shown_models(tmp_path) == ("group average", "linear (Tavor)", "before tuning", "tuned")
 
 
 @pytest.mark.slow
