@@ -106,6 +106,19 @@ def find_dataset(
     return _derivatives_of_raw(bids_dir, input_type)
 
 
+def require_bids_dir(bids_dir: Path) -> None:
+    """Check that BIDS_DIR is there.
+
+    Raises
+    ------
+    DatasetError
+        It does not exist, or is no folder.
+    """
+    folder = _absolute(bids_dir)
+    if not folder.is_dir():
+        _require_folder(folder, "BIDS_DIR")
+
+
 def name_folder(bids_dir: Path) -> SourceDataset:
     """Take a folder as what names a data set: nothing in it is read but its description.
 
@@ -114,9 +127,8 @@ def name_folder(bids_dir: Path) -> SourceDataset:
     DatasetError
         It is none.
     """
+    require_bids_dir(bids_dir)  # it may be empty
     folder = _absolute(bids_dir)
-    if not folder.is_dir():  # it may be empty
-        _require_folder(folder, "BIDS_DIR")
     description = read_json(folder / "dataset_description.json")
     return SourceDataset(folder, folder.name or "data", description, folder)
 
