@@ -149,7 +149,7 @@ run()
 @pytest.mark.parametrize(
     ("program", "words"),
     [
-        ("run", ["bids_dtg", "nowhere", "out", "participant"]),
+        ("run", ["bids_dtg", ".", "out", "participant"]),
         ("models", ["dtg-models", "info", "nowhere"]),
         ("phantom", ["dtg-phantom", "out", "--participants", "1"]),
         ("demo", ["dtg-demo", "out"]),
