@@ -327,6 +327,7 @@ def watched_memory(device: str) -> Iterator[Callable[[], float]]:
 
 
 def tables(options: argparse.Namespace, folder: Path) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
     print(describe_device(options.device))
     if "forward" in options.only:
         columns = ["forward pass", "s", "first s", "a minute", "peak MiB", "least r", "error"]

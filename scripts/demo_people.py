@@ -179,6 +179,10 @@ class _Simulated:
 _work: list[_Simulated] = []  # of a process that was started for it
 
 
+def _begin(work: _Simulated) -> None:
+    _work.append(work)
+
+
 @contextmanager
 def _mapped(
     work: _Simulated, numbers: range, processes: int
@@ -188,7 +192,7 @@ def _mapped(
         yield map(work, numbers)
         return
     # The phantom goes to each process once, not with each person.
-    with ProcessPoolExecutor(processes, initializer=_work.append, initargs=(work,)) as pool:
+    with ProcessPoolExecutor(processes, initializer=_begin, initargs=(work,)) as pool:
         yield pool.map(_do, numbers)
 
 

@@ -7,7 +7,7 @@ Each step is a call of `bids_dtg`, printed before it runs: train on a part of th
 the maps of those left over, test and embed them, predict phenotypes. Then `paper_figures.py` draws
 what the calls wrote. People who trained or tuned the model are never judged. `--judge-model` judges
 `--model` as it is, on everybody whom it has not seen; `--transfer` judges the model in a second
-cohort, and `--tune` fine-tunes a network to a contrast on half of it first.
+cohort, and `--tune` fine-tunes a network to a contrast on a part of it first.
 
 `WORK/steps` has a file for each step that is done, with its command and the files it made. The same
 command does what is lacking, also after a crash in a step, as calls of `bids_dtg` do.
@@ -33,7 +33,7 @@ from paper_figures import Results, draw_all
 
 from bids_dtg.bundles.card import ModelCard
 from bids_dtg.contrasts import linear_kind
-from bids_dtg.contrasts.bundle.kinds import LINEAR
+from bids_dtg.contrasts.bundle.kinds import ATTENTION_UNET, LINEAR
 from bids_dtg.contrasts.bundle.part import MapsPart
 from bids_dtg.contrasts.bundle.writer import BundleArrays, write_bundle
 from bids_dtg.contrasts.contrast import hcp_contrasts
@@ -348,6 +348,10 @@ def arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
         parser.error("give either --simulate N, or --bids and --maps")
     if args.tune and not (args.simulate or args.transfer):
         parser.error("--tune needs a second cohort: give --transfer BIDS MAPS, too")
+    if args.tune and args.architecture != ATTENTION_UNET.name and not args.judge_model:
+        parser.error(f"--tune needs a network: give --architecture {ATTENTION_UNET.name}, too")
+    if args.tune and float(args.held_out[0]) == 0:
+        parser.error("--tune needs people to choose the epoch by: give --held-out 0.1 0.5, say")
     if args.simulate:
         if args.simulate < 10:
             parser.error(f"--simulate {args.simulate}: 10 people or more, half of whom train")

@@ -59,6 +59,7 @@ def main() -> None:
         Cohort.VALIDATION: args.held_out,
         Cohort.TEST: args.held_out,
     }
+    keep_asked(args)
     world = World.simulate(
         args.work, Phantom(seed=SEED, block=BLOCK), people, SEGMENTS, args.processes
     )
@@ -74,6 +75,18 @@ def main() -> None:
         f"test; {len(card['history'])} epochs in {card['seconds']:.0f} s, the best one "
         f"{card['best_epoch'] + 1}, after {card['updates']:,} updates; PyTorch {card['torch']}"
     )
+
+
+def keep_asked(args: argparse.Namespace) -> None:
+    """Record what is asked of a work folder; end the program where it was something else."""
+    path = args.work / "asked.json"
+    names = ("people", "held_out", "epochs", "features", "seed")
+    asked = {name: getattr(args, name) for name in names}
+    known = json.loads(path.read_text()) if path.exists() else asked
+    if known != asked:
+        raise SystemExit(f"{args.work} holds results of {known}, not of {asked}: name another")
+    args.work.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(asked))
 
 
 def predictions(

@@ -232,7 +232,7 @@ def _pinned(shape: tuple[int, ...]) -> NDArray[np.float32]:
 class _Batches(IterableDataset[list[TensorBatch]]):
     """The batches of an epoch as tensors.
 
-    For a GPU, the next ones are read ahead in a thread: a batch of whole grids has
+    For a GPU, the next ones are read ahead in a thread: a batch has up to
     gigabytes, and other processes would send them through /dev/shm, which is small in containers.
     """
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
 
 from bids_dtg.errors import SettingsError
@@ -31,11 +32,11 @@ def map_device(wanted: str) -> str:
 
 def spare_gpu_note(wanted: str) -> str | None:
     """Return a line on a GPU that makes no maps although it could; None if there is none."""
-    if wanted != "auto" or not any(map(Path.exists, _GPU_DEVICES)):
+    if wanted != "auto" or not any(map(Path.exists, _GPU_DEVICES)) or find_spec("torch") is None:
         return None
     return (
-        "a GPU was found and is not used: the CPU makes maps as fast or faster, but on one core. "
-        "--device cuda uses it"
+        "a GPU was found and is not used: with four cores or more the CPU makes maps as fast or "
+        "faster. --device cuda uses it"
     )
 
 

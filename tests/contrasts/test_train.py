@@ -14,7 +14,7 @@ import torch
 
 from bids_dtg.contrasts.network.unet import AttentionUNet
 from bids_dtg.contrasts.plan import TrainingPlan
-from bids_dtg.contrasts.samples import PersonSamples, Sampling
+from bids_dtg.contrasts.samples import PersonSamples, Sampling, training_batches
 from bids_dtg.contrasts.task import TrainingTask, mean_correlation, validation_scores
 from bids_dtg.contrasts.train import TrainedNetwork, train
 from bids_dtg.training.loop import Workplace
@@ -150,6 +150,47 @@ def test_an_error_of_who_reads_ahead_is_raised():
     people.broken = 7
     with pytest.raises(OSError, match="the disk is gone"):
         list(task.train_dataloader())
+
+
+def test_boxes_of_a_mask_are_trained_on_where_they_lie():
+    """Batches hold rows of the mask's voxels; the network sees them on the box's grid."""
+    rng = np.random.default_rng(0)
+    mask = rng.random((9, 12, 10)) < 0.5
+    connectomes = rng.normal(size=(3, 1, ROIS, mask.sum())).astype(np.float32)
+    maps = rng.normal(size=(3, CONTRASTS, mask.sum())).astype(np.float32)
+    people = PersonSamples(connectomes, maps, mask)
+    sampling = Sampling(people=3, crop=8, boxes=2, margin=1, align=2)
+    plan = dataclasses.replace(SHORT, sampling=sampling)
+    task = TrainingTask(people, people, plan, start=None, report=lambda line: None).eval()
+    grids = [np.zeros((3, n, *mask.shape), np.float32) for n in (ROIS, CONTRASTS)]
+    for grid, rows in zip(grids, (connectomes[:, 0], maps), strict=True):
+        grid[:, :, mask] = rows
+    expected = []
+    for batch in training_batches(people, sampling, (plan.seed, 0, 0)):
+        for box in batch:
+            i, j, k = np.unravel_index(box.counted, box.shape)
+            seen = [  # where the box lies: the only place with these values
+                (slice(a, a + box.shape[0]), slice(b, b + box.shape[1]), slice(c, c + box.shape[2]))
+                for a in range(10 - box.shape[0])
+                for b in range(13 - box.shape[1])
+                for c in range(11 - box.shape[2])
+            ]
+            own = [
+                where
+                for where in seen
+                if np.array_equal(mask[where][i, j, k], np.ones(len(i)))
+                and any(
+                    np.array_equal(grids[1][p][(slice(None), *where)][:, i, j, k], box.maps[0])
+                    for p in range(3)
+                )
+            ]
+            assert len(own) == 1
+            whole = [torch.from_numpy(grid[(slice(None), slice(None), *own[0])]) for grid in grids]
+            with torch.no_grad():
+                found = task.network(whole[0])[:, :, i, j, k]
+            expected.append(float((found - whole[1][:, :, i, j, k]).square().mean()))
+    step = task.training_step(next(iter(task.train_dataloader())), 0)
+    assert float(step.detach()) == pytest.approx(np.mean(expected), rel=1e-5)
 
 
 def test_a_finished_training_is_only_read(plain, tmp_path):

@@ -105,6 +105,16 @@ def test_other_errors_of_a_gpu_are_not_taken_for_too_little_memory(pretended, bu
         predict_maps(connectome, bundle, device="cuda")
 
 
+def test_a_gpu_that_nobody_names_makes_no_maps(pretended, bundle, connectome, monkeypatch):
+    there = Path.exists
+    monkeypatch.setattr(Path, "exists", lambda p: str(p) == "/dev/nvidiactl" or there(p))
+    pretended |= {"values": 0, "error": RuntimeError("the GPU was used")}
+    expected = predict_maps(connectome, bundle, device="cpu").values
+    assert predict_maps(connectome, bundle).values.tobytes() == expected.tobytes()
+    with pytest.raises(RuntimeError, match="the GPU was used"):
+        predict_maps(connectome, bundle, device="cuda")
+
+
 @pytest.mark.gpu
 def test_memory_that_is_really_limited_leads_to_slabs_and_to_the_cpu():
     """In a process of its own: what a process may take cannot be given back to it."""

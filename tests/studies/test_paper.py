@@ -79,6 +79,8 @@ def test_the_linear_baseline_of_few_parcels_is_shown_too(tmp_path):
         ("--simulate 4", "10 people"),
         ("--simulate 12 --bids a --maps b", "give either"),
         ("--bids a --maps b --tune motorAvg", "--tune needs a second cohort"),
+        ("--simulate 12 --tune motorAvg", "--tune needs a network"),
+        ("--simulate 12 --tune motorAvg --architecture attention-unet", "to choose the epoch by"),
     ],
 )
 def test_wrong_arguments_get_a_line(words, line, capsys):
@@ -90,6 +92,7 @@ def test_wrong_arguments_get_a_line(words, line, capsys):
 def test_a_network_is_tuned_and_judged_on_people_of_the_second_cohort(tmp_path):
     """The step is a call of the program, which its own parser takes."""
     words = "--bids a --maps b --transfer c d --architecture attention-unet --epochs 3 --tune wm"
+    words += " --held-out 0.1 0.5"
     paper = Paper(tmp_path, arguments([str(tmp_path), *words.split()]))
     paper.scores.mkdir(parents=True)
     (paper.scores / "desc-people_scores.tsv").write_text("participant_id\nsub-01\n")
@@ -100,7 +103,7 @@ def test_a_network_is_tuned_and_judged_on_people_of_the_second_cohort(tmp_path):
     assert (str(given.bids_dir), given.analysis, given.epochs) == ("c", "finetune", "3")
     assert list(given.derivatives) == ["fmriprep=c", "statmaps=d"]
     assert list(given.contrast) == ["wm"]
-    assert list(given.held_out) == ["0", "0.5"]
+    assert list(given.held_out) == ["0.1", "0.5"]
     (folder,) = steps["tune"].made
     assert folder == tmp_path / "out-transfer/group/model-paper"
 

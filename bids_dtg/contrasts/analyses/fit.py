@@ -25,7 +25,6 @@ from bids_dtg.contrasts.kind import FitPlan, FitTask, ModelSpace
 from bids_dtg.contrasts.people import Array, MapModel, Person, maps_by_segments, predicted_maps
 from bids_dtg.contrasts.plan import find_recipe
 from bids_dtg.contrasts.recentring import Correction, RecentringSums
-from bids_dtg.engine.gpu import training_device
 from bids_dtg.errors import DatasetError
 from bids_dtg.imaging.places import ListedPlaces, Places
 from bids_dtg.notices import counted, say
@@ -145,11 +144,6 @@ def fit_model(kind: MapsKind, task: FitTask) -> FittedModel:
         same_for_all=same,
         words=fitted.words,
     )
-
-
-def fit_device(wanted: str, kind: MapsKind, report: Callable[[str], None]) -> str:
-    """Return the device of the fit for --device; ask torch only if the kind needs it."""
-    return training_device(wanted, report) if kind.needs_torch else "cpu"
 
 
 def require_people(

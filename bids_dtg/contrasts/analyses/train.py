@@ -24,7 +24,6 @@ from bids_dtg.contrasts.analyses.cohort import Cohort
 from bids_dtg.contrasts.analyses.cohort_plan import CohortPlan
 from bids_dtg.contrasts.analyses.fit import (
     FittedModel,
-    fit_device,
     fit_model,
     fit_plan,
     fit_task,
@@ -88,6 +87,7 @@ from bids_dtg.contrasts.judging.moderators import half_rows, moderator_rows, per
 from bids_dtg.contrasts.people import Person
 from bids_dtg.contrasts.plan import hinge_weight
 from bids_dtg.contrasts.site_sums import form_of_sums
+from bids_dtg.engine.gpu import training_device
 from bids_dtg.errors import DtgError, SettingsError
 from bids_dtg.files.array_store import ArrayStore
 from bids_dtg.notices import counted, say
@@ -249,7 +249,9 @@ def _fit(
         (cohort.of(split.training), cohort.of(split.validation)),
         [contrast.label for contrast in cohort.contrasts],
         folder=folder,
-        device=fit_device(analysis.settings.resources.device, kind, report),
+        device=training_device(analysis.settings.resources.device, report)
+        if kind.needs_torch
+        else "cpu",
         report=report,
     )
     return fit_model(kind, task), cohort, ridge

@@ -32,7 +32,7 @@ from bids_dtg.contrasts.participant.outputs.spaces import Needs, Target, choose_
 from bids_dtg.contrasts.participant.outputs.surface_files import SurfaceMaps, check_surfaces
 from bids_dtg.contrasts.participant.outputs.write import Writer
 from bids_dtg.engine.capacity import divide
-from bids_dtg.engine.gpu import map_device, spare_gpu_note
+from bids_dtg.engine.gpu import map_device, resolve_device, spare_gpu_note
 from bids_dtg.errors import RunError, SettingsError
 from bids_dtg.files.derivatives import DatasetWords, refuse_model_folder
 from bids_dtg.files.provenance import Fingerprint, completion_record, package_versions
@@ -109,6 +109,8 @@ class Request(CallRequest):
             if EXPLANATION in Choice.of(*of).kinds:
                 require_explained(bundle)
                 along_path = bundle.explained_by_network
+        if along_path:  # hundreds of passes
+            device = resolve_device(settings.resources.device)
         capacity = divide(
             settings.resources,
             units=len(asked.participants),
@@ -179,7 +181,7 @@ class Request(CallRequest):
             note_on_namesakes(settings.inputs.model),
             deviation_note(self.bundle),
             self._explanation_note(),
-            spare_gpu_note(settings.resources.device),
+            spare_gpu_note(settings.resources.device) if self.device == "cpu" else None,
             None if card.part.cifti else atlases_note(settings.outputs.atlases, self.atlases),
         )
         return filter(None, found)

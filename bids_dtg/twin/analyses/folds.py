@@ -12,7 +12,7 @@ import numpy as np
 from bids_dtg.cohort.column import Column
 from bids_dtg.cohort.folds import draw_folds
 from bids_dtg.cohort.result_table import ResultTable
-from bids_dtg.engine.gpu import resolve_device
+from bids_dtg.engine.gpu import training_device
 from bids_dtg.errors import SettingsError
 from bids_dtg.notices import counted, say
 from bids_dtg.report.flags import Flag
@@ -140,6 +140,7 @@ class FoldPlan:
             Folder of checkpoints.
         """
         settings, found = self.settings, []
+        device = training_device(settings.resources.device, say)
         for number, group in enumerate(self.groups, 1):
             inside = np.isin(people.labels, group)
             rows, others = np.flatnonzero(inside), people.of(np.flatnonzero(~inside))
@@ -156,7 +157,7 @@ class FoldPlan:
                 seed=settings.modelling.seed,
                 workplace=Workplace(
                     folder / f"fold-{number}",
-                    device=resolve_device(settings.resources.device),
+                    device=device,
                     progress=sys.stderr.isatty(),
                 ),
                 report=say,

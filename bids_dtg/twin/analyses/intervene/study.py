@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from bids_dtg.engine.gpu import resolve_device
+from bids_dtg.engine.gpu import training_device
 from bids_dtg.notices import counted, say
 from bids_dtg.settings import Settings
 from bids_dtg.stats.verdict import Verdict
@@ -483,7 +483,7 @@ class _Refits:
             seed=seed,
             workplace=Workplace(
                 work,
-                device=resolve_device(settings.resources.device),
+                device=training_device(settings.resources.device, say),
                 progress=sys.stderr.isatty(),
             ),
             report=say,
