@@ -193,8 +193,8 @@ def run_workflow(settings: Settings) -> int:
     run = chosen(workflow, settings)
     resolve(settings.cleaning, settings.inputs.input_type)  # refuses what does not go together
     refuse_other_workflow(settings.inputs.output_dir, workflow.name, unnamed=DEFAULT)
-    if settings.inputs.analysis_level == "participant":  # before what takes a second to import
-        require_bids_dir(settings.inputs.bids_dir)
+    if run is workflow.participants.results:  # others may do without it
+        require_bids_dir(settings.inputs.bids_dir)  # before what takes a second to import
     resources = settings.resources
     if resources.scheduler is None:  # its workers' machines may be larger
         for line in excess(resources):
