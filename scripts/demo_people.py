@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, overload
 
 import numpy as np
+from joblib import Parallel, delayed
 from numpy.lib.format import open_memmap
 from numpy.typing import NDArray
 from rich.progress import track
@@ -151,53 +150,25 @@ def simulate_people(
         },
     )
     numbers = range(store.done, people)
-    with _mapped(_Simulated(phantom, cohort, segments), numbers, processes) as made:
-        words = f"Simulating {cohort.name.lower()} people"
-        for index, arrays in zip(numbers, track(made, words, total=len(numbers)), strict=True):
-            store.arrays["connectomes"][index], store.arrays["maps"][index] = arrays
-            store.mark(index + 1)
+    made = Parallel(processes, return_as="generator")(
+        delayed(_simulated)(phantom, cohort, index, segments) for index in numbers
+    )
+    words = f"Simulating {cohort.name.lower()} people"
+    for index, arrays in zip(numbers, track(made, words, total=len(numbers)), strict=True):
+        store.arrays["connectomes"][index], store.arrays["maps"][index] = arrays
+        store.mark(index + 1)
     return StoredPeople(**store.arrays)
 
 
-@dataclass(frozen=True, eq=False)
-class _Simulated:
-    """Makes a person's connectomes and measured maps, in their steps."""
-
-    phantom: Phantom
-    cohort: Cohort
-    segments: int
-
-    def __call__(self, index: int) -> tuple[NDArray[np.int8], NDArray[np.int8]]:
-        person = self.phantom.person(self.cohort, index)
-        connectomes = [
-            _steps(person.connectome(0, segment), CONNECTOME_STEP)
-            for segment in range(self.segments)
-        ]
-        return np.stack(connectomes), _steps(person.measured_maps(0), MAP_STEP)
-
-
-_work: list[_Simulated] = []  # of a process that was started for it
-
-
-def _begin(work: _Simulated) -> None:
-    _work.append(work)
-
-
-@contextmanager
-def _mapped(
-    work: _Simulated, numbers: range, processes: int
-) -> Iterator[Iterator[tuple[NDArray[np.int8], NDArray[np.int8]]]]:
-    """Do some work for each number, in this process or in several."""
-    if processes == 1 or not numbers:
-        yield map(work, numbers)
-        return
-    # The phantom goes to each process once, not with each person.
-    with ProcessPoolExecutor(processes, initializer=_begin, initargs=(work,)) as pool:
-        yield pool.map(_do, numbers)
-
-
-def _do(number: int) -> tuple[NDArray[np.int8], NDArray[np.int8]]:
-    return _work[0](number)
+def _simulated(
+    phantom: Phantom, cohort: Cohort, index: int, segments: int
+) -> tuple[NDArray[np.int8], NDArray[np.int8]]:
+    """Make a person's connectomes and measured maps, in their steps."""
+    person = phantom.person(cohort, index)
+    connectomes = [
+        _steps(person.connectome(0, segment), CONNECTOME_STEP) for segment in range(segments)
+    ]
+    return np.stack(connectomes), _steps(person.measured_maps(0), MAP_STEP)
 
 
 def simulate_retest(folder: Path, phantom: Phantom, cohort: Cohort, people: int) -> None:

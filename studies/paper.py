@@ -126,24 +126,20 @@ class Paper:
         if transfer:
             rest, others = transfer
             out = self.work / "out-transfer"
+            second = ("-d", f"fmriprep={rest}", f"statmaps={others}")
+            own = (*second, "--model", self.model, "--model-name", NAME)
             yield self.call(
                 "transfer",
-                (rest, out, "group", "--analysis", "evaluate", "-d", f"fmriprep={rest}"),
-                (f"statmaps={others}", "--model", self.model, "--model-name", NAME),
+                (rest, out, "group", "--analysis", "evaluate"),
+                own,
                 out / "group" / f"evaluation-{NAME}",
             )
             if args.tune:
-                tuned = ("--model", self.model, "--model-name", NAME, "--contrast", args.tune)
+                tuned = (*network, "--held-out", *args.held_out, "--contrast", args.tune)
                 yield self.call(
                     "tune",
-                    (rest, out, "group", "--analysis", "finetune", *network, "-d"),
-                    (
-                        f"fmriprep={rest}",
-                        f"statmaps={others}",
-                        "--held-out",
-                        *args.held_out,
-                        *tuned,
-                    ),
+                    (rest, out, "group", "--analysis", "finetune", *tuned),
+                    own,
                     out / "group" / f"model-{NAME}",
                 )
         judged = self.judged()

@@ -30,7 +30,10 @@ from nilearn.plotting import plot_stat_map
 from numpy.typing import NDArray
 
 from bids_dtg import load_bundle
+from bids_dtg.contrasts.analyses.baselines import GROUP_AVERAGE as GROUP
 from bids_dtg.contrasts.analyses.baselines import LINEAR, is_linear
+from bids_dtg.contrasts.analyses.score import BEFORE, RETEST
+from bids_dtg.contrasts.judging.model_scores import ANOTHER, OWN_MEAN
 from bids_dtg.contrasts.metrics import dice_auc
 from bids_dtg.files.atomic import write_atomic
 from bids_dtg.imaging.places import VoxelPlaces
@@ -39,8 +42,6 @@ from bids_dtg.report.pictures import draw_maps
 Values = NDArray[np.float64]
 Row = Mapping[str, str]
 
-GROUP, RETEST, BEFORE = "group average", "retest", "before tuning"
-OWN_MEAN, ANOTHER = "own mean prediction", "another person's prediction"
 COLOURS = {
     GROUP: "#8a8a8a",
     LINEAR: "#e08a1e",

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -25,11 +25,11 @@ from recipes import (
     closed_form,
     compare,
     fit_network,
+    print_rows,
     recentring,
     scores,
     stack,
 )
-from recipes import row as row_of
 
 from bids_dtg.contrasts.phantom.model import Phantom
 from bids_dtg.contrasts.plan import TrainingPlan
@@ -39,6 +39,7 @@ SEED = 16  # of the phantom: no parameter was set on it, and no model judged
 BLOCK, SEGMENTS = 2, 4
 SIMPLE = ("linear (Tavor)", "local ridge")
 RAW, CENTRED = "published recipe, as it is", "published recipe, re-centred"
+BLEND = "blend: local ridge + network"
 
 
 def main() -> None:
@@ -68,7 +69,8 @@ def main() -> None:
     )
     folder = args.work / f"network_{args.seed}"
     network = fit_network(world, folder, plan, args.device)
-    print_table(world, dict(predictions(world, args.work, network)))
+    mean_map = mean_of(world)
+    print_table(world, mean_map, predictions(world, args.work, network, mean_map))
     card = json.loads((folder / "training.json").read_text())
     print(
         f"\n{args.people} people to train on, {args.held_out} to validate and {args.held_out} to "
@@ -90,10 +92,10 @@ def keep_asked(args: argparse.Namespace) -> None:
 
 
 def predictions(
-    world: World, folder: Path, network: dict[str, np.ndarray]
+    world: World, folder: Path, network: dict[str, np.ndarray], mean_map: Array
 ) -> Iterator[tuple[str, Array]]:
     """Yield name and test people's maps of every model."""
-    held, mean_map = stack(world.validation)[1], mean_of(world)
+    held = stack(world.validation)[1]
     test = network["test"].astype(np.float32)
     yield "group average", np.broadcast_to(mean_map, test.shape)
     found = {}
@@ -104,7 +106,7 @@ def predictions(
     yield "published recipe, another person's", np.roll(test, 1, axis=0)
     correction = recentring(network["validation"], held, mean_map)
     yield CENTRED, np.stack([correction.apply(maps) for maps in test])
-    yield "blend: local ridge + network", blend(found["local ridge"], network, held, mean_map)
+    yield BLEND, blend(found["local ridge"], network, held, mean_map)
     yield "retest", world.answers.retest.astype(np.float32)
     yield "ceiling: what rest could tell", world.answers.knowable.astype(np.float32)
 
@@ -118,22 +120,15 @@ def mean_of(world: World) -> Array:
     return mean
 
 
-def print_table(world: World, maps: dict[str, Array]) -> None:
+def print_table(world: World, mean_map: Array, maps: Iterable[tuple[str, Array]]) -> None:
     """Print a row for each model, and the network less each of the others."""
-    measured, mean_map = stack(world.test)[1], mean_of(world)
-    found = {name: scores(own, measured, mean_map) for name, own in maps.items()}
-    print(
-        "| model | trainings | r | r - group average | r - own mean | index | product | ratio "
-        "| id | fingerprint | res r |"
-    )
-    print("|---" * 11 + "|")
-    for name, own in found.items():
-        print(row_of(name, [own], found["group average"]))
+    measured = stack(world.test)[1]
+    found = {name: scores(own, measured, mean_map) for name, own in maps}
+    print_rows({name: [own] for name, own in found.items()})
     print()
     for name in ("group average", *SIMPLE):
         print(compare(f"{CENTRED} - {name}", [found[CENTRED]], [found[name]]))
-    blended = "blend: local ridge + network"
-    print(compare(f"{blended} - local ridge", [found[blended]], [found["local ridge"]]))
+    print(compare(f"{BLEND} - local ridge", [found[BLEND]], [found["local ridge"]]))
 
 
 if __name__ == "__main__":

@@ -409,6 +409,17 @@ def row(name: str, runs: list[dict[str, NDArray[np.float64]]], group: Mapping[st
     )
 
 
+def print_rows(runs: Mapping[str, list[dict[str, NDArray[np.float64]]]]) -> None:
+    """Print the table of models, from the scores of each one's trainings."""
+    print(
+        "\n| model | seeds | r | r - group average | r - own mean | index | product | ratio "
+        "| id | fingerprint | res r |"
+    )
+    print("|---" * 11 + "|")
+    for model, found in runs.items():
+        print(row(model, found, runs["group average"][0]))
+
+
 def compare(
     title: str, first: list[dict[str, NDArray[np.float64]]], second: list[dict[str, Any]]
 ) -> str:
@@ -452,13 +463,7 @@ def main() -> None:
             runs.setdefault(model, []).append(scores(maps, measured, mean_map))
             means = {key: round(float(value.mean()), 4) for key, value in runs[model][-1].items()}
             print(f"<!-- {model}, seed {seed}: {json.dumps(means)} -->", flush=True)
-        print(
-            "\n| model | seeds | r | r - group average | r - own mean | index | product | ratio "
-            "| id | fingerprint | res r |"
-        )
-        print("|---" * 11 + "|")
-        for model, found in runs.items():
-            print(row(model, found, runs["group average"][0]))
+        print_rows(runs)
         print()
         published = runs.get("published (CR-R), re-centred")
         for model in runs:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property
+from itertools import chain
 from typing import Any, Protocol
 
 import numpy as np
@@ -36,6 +37,11 @@ class Samples(Protocol):
     @property
     def mask(self) -> NDArray[np.bool_]:
         """Where connectomes and maps are defined, (i, j, k)."""
+        ...
+
+    @property
+    def numbers(self) -> NDArray[np.intp]:
+        """Each voxel's number among those of the mask, (i, j, k); any number outside."""
         ...
 
     def segment(self, person: int, segment: int, voxels: Voxels) -> NDArray[np.float32]:
@@ -93,6 +99,11 @@ class PersonSamples:
         self.people, self.segments = len(maps), max(map(len, connectomes))
         self.mask, self._zero_for_nan = mask, zero_for_nan
         self._connectomes, self._maps = connectomes, maps
+
+    @cached_property
+    def numbers(self) -> NDArray[np.intp]:
+        """Each voxel's number among those of the mask, (i, j, k); any number outside."""
+        return np.cumsum(self.mask).reshape(self.mask.shape) - 1
 
     def segment(self, person: int, segment: int, voxels: Voxels) -> NDArray[np.float32]:
         """Return a connectome at voxels of the mask, (rois, voxels)."""
@@ -278,7 +289,6 @@ def read_batch(
     `margin` is the number of voxels at the box's faces that do not count.
     """
     mask, inside = samples.mask, samples.mask[box]
-    numbers = (np.cumsum(mask).reshape(mask.shape) - 1)[box]
     counted = np.zeros(inside.shape, bool)
     core = tuple(
         slice(
@@ -288,15 +298,12 @@ def read_batch(
         for part, size in zip(box, mask.shape, strict=True)
     )
     counted[core] = inside[core]
-    every = int(mask.sum())
-    read, compared = (
-        slice(None) if wanted.sum() == every else numbers[wanted] for wanted in (inside, counted)
-    )
+    read, compared = (_voxels(samples, box, wanted) for wanted in (inside, counted))
     own = share.positions(len(people))
     pairs = list(zip(people[own].tolist(), segments[own].tolist(), strict=True))
     return Batch(
-        connectomes=_stacked([partial(samples.segment, p, s, read) for p, s in pairs], space),
-        maps=_stacked([partial(samples.maps, p, compared) for p, _ in pairs], space),
+        connectomes=_stacked((samples.segment(p, s, read) for p, s in pairs), len(pairs), space),
+        maps=_stacked((samples.maps(p, compared) for p, _ in pairs), len(pairs), space),
         inside=np.flatnonzero(inside),
         counted=np.flatnonzero(counted),
         shape=inside.shape,
@@ -304,11 +311,18 @@ def read_batch(
     )
 
 
-def _stacked(reads: Sequence[Callable[[], NDArray[np.float32]]], space: Space) -> NDArray[Any]:
-    """Read one array after the other into one."""
-    first = reads[0]()
-    stacked = space((len(reads), *first.shape))
-    stacked[0] = first
-    for number, read in enumerate(reads[1:], start=1):
-        stacked[number] = read()
+def _voxels(samples: Samples, box: Box, wanted: NDArray[np.bool_]) -> Voxels:
+    """Return which of the mask's voxels are wanted of a box."""
+    voxels = samples.numbers[box][wanted]
+    return slice(None) if len(voxels) == samples.numbers.flat[-1] + 1 else voxels
+
+
+def _stacked(
+    arrays: Iterator[NDArray[np.float32]], number: int, space: Space
+) -> NDArray[np.float32]:
+    """Put a number of arrays into one, each as it is read."""
+    first = next(arrays)
+    stacked = space((number, *first.shape))
+    for place, array in zip(stacked, chain([first], arrays), strict=True):
+        place[:] = array
     return stacked

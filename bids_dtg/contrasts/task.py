@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
@@ -18,7 +17,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torch.utils.data import DataLoader, IterableDataset
 
 from bids_dtg.contrasts.losses import crr_loss
-from bids_dtg.contrasts.network.unet import AttentionUNet
+from bids_dtg.contrasts.network.unet import AttentionUNet, on_grid
 from bids_dtg.contrasts.plan import TrainingPlan
 from bids_dtg.contrasts.samples import (
     Batch,
@@ -87,7 +86,9 @@ class TrainingTask(Task):
             )
         )
 
-    def _loader(self, batches: Callable[..., Iterator[list[Batch]]]) -> DataLoader[Any]:
+    def _loader(
+        self, batches: Callable[..., Iterator[list[Batch]]]
+    ) -> DataLoader[list[TensorBatch]]:
         space = _pinned if self.device.type == "cuda" else memory
         read = partial(batches, space=space)
         return DataLoader(_Batches(read, ahead=self.device.type != "cpu"), batch_size=None)
@@ -153,14 +154,14 @@ class TrainingTask(Task):
         """Predict the maps on the grid, (people, contrasts, i, j, k)."""
         part = self.plan.part
         if part is None or part >= len(connectomes) or not self.training:
-            maps: Tensor = self.network(_on_grid(connectomes, inside, shape))
+            maps: Tensor = self.network(on_grid(connectomes, inside, shape))
             return maps
         parts = torch.tensor_split(connectomes, -(-len(connectomes) // part))
         contexts = partial(_once_counted, self.network)
         return torch.cat(
             [
                 torch.utils.checkpoint.checkpoint(
-                    lambda own: self.network(_on_grid(own, inside, shape)),
+                    lambda own: self.network(on_grid(own, inside, shape)),
                     people,
                     use_reentrant=False,
                     context_fn=contexts,
@@ -193,14 +194,6 @@ class TrainingTask(Task):
             boxes = predicted[..., None, None], measured[..., None, None]
             return crr_loss(*boxes, alpha=self.plan.alpha, margin=self.plan.margin)
         return masked_error(predicted, measured)
-
-
-def _on_grid(rows: Tensor, inside: Tensor, shape: tuple[int, ...]) -> Tensor:
-    """Put (people, channels, voxels) on a grid, 0 elsewhere, with the channels last in memory."""
-    people, channels, _ = rows.shape
-    grid = rows.new_zeros(people, math.prod(shape), channels)
-    grid[:, inside] = rows.mT
-    return grid.view(people, *shape, channels).permute(0, 4, 1, 2, 3)
 
 
 def _once_counted(

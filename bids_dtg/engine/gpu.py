@@ -32,7 +32,7 @@ def map_device(wanted: str) -> str:
 
 def spare_gpu_note(wanted: str) -> str | None:
     """Return a line on a GPU that makes no maps although it could; None if there is none."""
-    if wanted != "auto" or not any(map(Path.exists, _GPU_DEVICES)) or find_spec("torch") is None:
+    if wanted != "auto" or not _driver_is_there() or find_spec("torch") is None:
         return None
     return (
         "a GPU was found and is not used: with four cores or more the CPU makes maps as fast or "
@@ -49,9 +49,13 @@ def training_device(wanted: str, report: Callable[[str], None]) -> str:
         The device that was asked for is not there, or PyTorch is not.
     """
     device = resolve_device(wanted)
-    if wanted == "auto" and device == "cpu" and any(map(Path.exists, _GPU_DEVICES)):
+    if wanted == "auto" and device == "cpu" and _driver_is_there():
         report(_why_not_used())
     return device
+
+
+def _driver_is_there() -> bool:
+    return any(map(Path.exists, _GPU_DEVICES))
 
 
 def _why_not_used() -> str:
@@ -79,7 +83,7 @@ def resolve_device(wanted: str) -> str:
     SettingsError
         The device that was asked for is not there, or PyTorch is not.
     """
-    if wanted == "cpu" or (wanted == "auto" and not any(map(Path.exists, _GPU_DEVICES))):
+    if wanted == "cpu" or (wanted == "auto" and not _driver_is_there()):
         return "cpu"
     require(f"--device {wanted}", "torch", extra="torch", otherwise="--device cpu")
     import torch

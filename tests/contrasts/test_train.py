@@ -162,33 +162,14 @@ def test_boxes_of_a_mask_are_trained_on_where_they_lie():
     sampling = Sampling(people=3, crop=8, boxes=2, margin=1, align=2)
     plan = dataclasses.replace(SHORT, sampling=sampling)
     task = TrainingTask(people, people, plan, start=None, report=lambda line: None).eval()
-    grids = [np.zeros((3, n, *mask.shape), np.float32) for n in (ROIS, CONTRASTS)]
-    for grid, rows in zip(grids, (connectomes[:, 0], maps), strict=True):
-        grid[:, :, mask] = rows
     expected = []
-    for batch in training_batches(people, sampling, (plan.seed, 0, 0)):
-        for box in batch:
-            i, j, k = np.unravel_index(box.counted, box.shape)
-            seen = [  # where the box lies: the only place with these values
-                (slice(a, a + box.shape[0]), slice(b, b + box.shape[1]), slice(c, c + box.shape[2]))
-                for a in range(10 - box.shape[0])
-                for b in range(13 - box.shape[1])
-                for c in range(11 - box.shape[2])
-            ]
-            own = [
-                where
-                for where in seen
-                if np.array_equal(mask[where][i, j, k], np.ones(len(i)))
-                and any(
-                    np.array_equal(grids[1][p][(slice(None), *where)][:, i, j, k], box.maps[0])
-                    for p in range(3)
-                )
-            ]
-            assert len(own) == 1
-            whole = [torch.from_numpy(grid[(slice(None), slice(None), *own[0])]) for grid in grids]
+    for boxes in training_batches(people, sampling, (plan.seed, 0, 0)):
+        for box in boxes:
+            grid = np.zeros((3, ROIS, *box.shape), np.float32)
+            grid.reshape(3, ROIS, -1)[..., box.inside] = box.connectomes
             with torch.no_grad():
-                found = task.network(whole[0])[:, :, i, j, k]
-            expected.append(float((found - whole[1][:, :, i, j, k]).square().mean()))
+                found = task.network(torch.from_numpy(grid)).flatten(2).numpy()
+            expected.append(np.square(found[..., box.counted] - box.maps).mean())
     step = task.training_step(next(iter(task.train_dataloader())), 0)
     assert float(step.detach()) == pytest.approx(np.mean(expected), rel=1e-5)
 

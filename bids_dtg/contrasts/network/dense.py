@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from bids_dtg.contrasts.network.parameters import Parameters
-from bids_dtg.contrasts.network.unet import AttentionUNet, ConvBlock, resize
+from bids_dtg.contrasts.network.unet import AttentionUNet, ConvBlock, on_grid, resize
 
 
 class DensePlan:
@@ -64,17 +64,13 @@ class DensePlan:
         return found
 
     def _maps(self, connectome: Tensor) -> Tensor:
-        rois = connectome.shape[0]
-        rows = connectome.new_zeros(int(np.prod(self.grid_shape)), rois)
-        rows[self.voxels] = connectome.T
-        # (i, j, k, c) viewed as (1, c, i, j, k) is torch's channels-last format.
-        grid = rows.view(1, *self.grid_shape, rois).permute(0, 4, 1, 2, 3)
+        grid = on_grid(connectome[None], self.voxels, self.grid_shape)
         with exact_convolutions():
             if self.planes is None:
                 out: Tensor = self.network(grid)
                 return out[0].flatten(1)[:, self.voxels]
             up, skip = self.network.below_last_level(self.network.in_block(grid))
-            del rows, grid
+            del grid
             up = resize(up, skip.shape[2:])
             slabs = [self._slab(up, skip, number, self.planes) for number in range(len(self.slabs))]
             return torch.cat(slabs, dim=1)

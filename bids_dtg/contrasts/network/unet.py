@@ -6,6 +6,7 @@ attention gates on the skip connections; connectome in, one map a contrast out.
 
 from __future__ import annotations
 
+import math
 from itertools import pairwise
 
 import torch
@@ -140,6 +141,18 @@ class AttentionUNet(nn.Module):
             skip, up = skips.pop(), upscale(x)
             x = block(torch.cat([resize(up, skip.shape[2:]), gate(up, skip)], dim=1))
         return self.upscale[-1](x), skips[0]
+
+
+def on_grid(rows: Tensor, voxels: Tensor, shape: tuple[int, ...]) -> Tensor:
+    """Put rows (n, c, voxels) on a grid, (n, c, i, j, k), 0 elsewhere, channels last in memory.
+
+    `voxels` are their numbers on the grid in C order.
+    """
+    n, channels, _ = rows.shape
+    grid = rows.new_zeros(n, math.prod(shape), channels)
+    grid[:, voxels] = rows.mT
+    # (n, i, j, k, c) viewed as (n, c, i, j, k) is torch's channels-last format.
+    return grid.view(n, *shape, channels).permute(0, 4, 1, 2, 3)
 
 
 def resize(x: Tensor, shape: tuple[int, ...] | torch.Size) -> Tensor:
