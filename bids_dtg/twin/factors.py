@@ -32,10 +32,9 @@ Array = NDArray[np.float64]
 Report = Callable[[str], None]
 
 _STEP = 0.02  # of a modulation, for central differences in single precision
-_AT_ONCE = 24  # modulations that are tried together
+_AT_ONCE = 24  # modulations or people; states of more get new memory from the system each time
 _NEWTON_STEPS = 8
 _REPORTED = 10  # people between lines of progress
-_PEOPLE_AT_ONCE = 50
 _SAMPLED = 8  # people whose sequences decide which directions are informative
 _FOLDS = 5  # of people, by which a factor is judged
 _LEAST_Z = 2.326  # of predictions and left-out people: one in a hundred by chance
@@ -353,7 +352,7 @@ def timed_factors(
     """
     modulations = torch.as_tensor(factors @ directions.T, dtype=torch.float32)
     performed = []
-    for some in torch.split(torch.arange(len(factors)), _PEOPLE_AT_ONCE):
+    for some in torch.split(torch.arange(len(factors)), _AT_ONCE):
         own = segments.people(some.numpy())
         inputs = torch.from_numpy(own.inputs)
         outputs = torch.sigmoid(perform(network.weights(modulations[some]), inputs)).numpy()
@@ -460,7 +459,7 @@ def _losses(
         (people,), (people, factors) and (people, n, steps, buttons).
     """
     losses, slopes, found = [], [], []
-    for some in torch.split(torch.arange(len(factors)), _PEOPLE_AT_ONCE):
+    for some in torch.split(torch.arange(len(factors)), _AT_ONCE):
         window = _Windows.of(segments, some.tolist())
         inputs = torch.from_numpy(segments.inputs[_rows(segments.inputs, some.tolist())])
         own = factors[some].requires_grad_()

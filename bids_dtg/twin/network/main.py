@@ -127,11 +127,5 @@ def perform(weights: MainWeights, inputs: Tensor) -> Tensor:
     if len(weights.bias) == 1 < people:  # one network: people are more segments of it
         outputs = perform(weights, inputs.flatten(0, 1)[None])
         return outputs.reshape(*inputs.shape[:3], -1)
-    # (people, segments, steps, inputs) -> (steps, people, segments, units)
-    if people == 1:
-        drive = torch.einsum("stc,puc->tpsu", inputs[0], weights.input)
-    else:
-        drive = torch.einsum("pstc,puc->tpsu", inputs, weights.input)
-    states = recur(drive.add_(weights.bias[:, None]), weights.recurrent)
-    outputs = torch.einsum("tpsu,pou->psto", states, weights.output)
+    outputs = recur(inputs, weights.input, weights.bias, weights.recurrent, weights.output)
     return outputs + weights.output_bias[:, None, None]

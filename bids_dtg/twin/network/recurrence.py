@@ -1,9 +1,9 @@
-"""The recurrence of many networks with different weights, with an explicit gradient.
+"""Recurrent networks with different weights for each person, with an explicit gradient.
 
 PyTorch's recurrent layers share one weight matrix. Here each person has one, and all people take a
 step in one batched matrix product; on the CPU so many at a time that their weights stay in its
-cache, from one step to the next. The gradient of the weights is accumulated once over all steps
-instead of once a step.
+cache, from one step to the next. States are kept once, people first, so that what comes before and
+after the recurrence is one matrix product a person over all steps, forwards and backwards.
 """
 
 from __future__ import annotations
@@ -18,22 +18,30 @@ from torch import Tensor
 _CACHED_BYTES = 2**22
 
 
-def recur(drive: Tensor, weights: Tensor) -> Tensor:
-    """Return the states of tanh networks that start at 0.
+def recur(inputs: Tensor, into: Tensor, bias: Tensor, recurrent: Tensor, out_of: Tensor) -> Tensor:
+    """Return the outputs of tanh networks whose states start at 0.
 
-    The state is ``h[t] = tanh(drive[t] + weights @ h[t - 1])``.
+    The state is ``h[t] = tanh(into @ x[t] + bias + recurrent @ h[t - 1])``, the output is
+    ``out_of @ h[t]``.
 
     Parameters
     ----------
-    drive
-        (steps, people, segments, units): external input of each unit, biases included.
-    weights
+    inputs
+        (1 or people, segments, steps, inputs); 1 where all people see the same. It gets no
+        gradient.
+    into
+        (people, units, inputs).
+    bias
+        (people, units).
+    recurrent
         (people, units, units): to a unit (row) from a unit (column).
+    out_of
+        (people, outputs, units).
 
     Returns
     -------
     torch.Tensor
-        States, of the shape of `drive`.
+        (people, segments, steps, outputs).
 
     Raises
     ------
@@ -42,52 +50,85 @@ def recur(drive: Tensor, weights: Tensor) -> Tensor:
 
     Examples
     --------
-    >>> drive = torch.tensor([1.0, 0.0]).reshape(2, 1, 1, 1)
-    >>> recur(drive, torch.full((1, 1, 1), 0.5)).flatten()
+    >>> seen, one = torch.tensor([1.0, 0.0]).reshape(1, 1, 2, 1), torch.ones(1, 1, 1)
+    >>> recur(seen, one, torch.zeros(1, 1), one / 2, one).flatten()
     tensor([0.7616, 0.3634])
     """
-    people, units = drive.shape[1], drive.shape[3]
-    if weights.shape != (people, units, units):
+    people, units = bias.shape
+    if recurrent.shape != (people, units, units):
         raise ValueError(
-            f"weights have the shape {tuple(weights.shape)}, expected {(people, units, units)}: "
-            "people, units and units of the drive"
+            f"weights have the shape {tuple(recurrent.shape)}, expected {(people, units, units)}: "
+            "people, units and units of the biases"
         )
-    states: Tensor = _Recurrence.apply(drive, weights)  # type: ignore[no-untyped-call]
-    return states
+    if len(inputs) not in (1, people):
+        raise ValueError(f"inputs are of {len(inputs)} people, expected 1 or {people}")
+    outputs: Tensor = _Recurrence.apply(  # type: ignore[no-untyped-call]
+        inputs.transpose(1, 2).contiguous(), into, bias, recurrent, out_of
+    )
+    return outputs.transpose(1, 2)
 
 
 class _Recurrence(torch.autograd.Function):
+    """Inputs, states and outputs are (people, steps, segments, numbers)."""
+
     @staticmethod
-    def forward(ctx: Any, drive: Tensor, weights: Tensor) -> Tensor:
-        # Each step is contiguous, whatever the drive's layout: products need no copies.
-        states = torch.empty_like(drive, memory_format=torch.contiguous_format)
-        back = weights.transpose(1, 2).contiguous()
-        torch.tanh(drive[0], out=states[0])
-        for some in _together(weights):
-            given, found, own = drive[:, some], states[:, some], back[some]
-            for step in range(1, len(drive)):
-                torch.baddbmm(given[step], found[step - 1], own, out=found[step])
-                found[step].tanh_()
-        ctx.save_for_backward(states, weights)
-        return states
+    def forward(
+        ctx: Any, inputs: Tensor, into: Tensor, bias: Tensor, recurrent: Tensor, out_of: Tensor
+    ) -> Tensor:
+        people, (steps, segments) = len(bias), inputs.shape[1:3]
+        states = inputs.new_empty(people, steps, segments, bias.shape[1])
+        outputs = inputs.new_empty(people, steps, segments, out_of.shape[1])
+        for some in _together(recurrent):
+            own, back = states[some], recurrent[some].transpose(1, 2)
+            seen, drive = _of(inputs, some, len(own)), own.flatten(1, 2)
+            torch.baddbmm(bias[some, None], seen, into[some].transpose(1, 2), out=drive)
+            before, *later = own.unbind(1)
+            now = torch.empty_like(before, memory_format=torch.contiguous_format)
+            before.tanh_()
+            for state in later:
+                torch.baddbmm(state, before, back, out=now)
+                torch.tanh(now, out=state)
+                before = state
+            read = outputs[some].flatten(1, 2)
+            torch.bmm(own.flatten(1, 2), out_of[some].transpose(1, 2), out=read)
+        ctx.save_for_backward(inputs, into, recurrent, out_of, states)
+        return outputs
 
     @staticmethod
     @torch.autograd.function.once_differentiable
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor]:
-        states, weights = ctx.saved_tensors
-        to_drive = torch.empty_like(states)
-        last = len(states) - 1
-        torch.mul(gradient[last], 1 - states[last] ** 2, out=to_drive[last])
-        for some in _together(weights):
-            given, found, own = gradient[:, some], to_drive[:, some], weights[some]
-            slopes = states[:, some]
-            for step in range(last - 1, -1, -1):
-                torch.baddbmm(given[step], found[step + 1], own, out=found[step])
-                found[step].mul_(1 - slopes[step] ** 2)
-        # (steps, people, segments, units) -> people, steps and segments together, units
-        later = to_drive[1:].transpose(0, 1).flatten(1, 2)
-        earlier = states[:-1].transpose(0, 1).flatten(1, 2)
-        return to_drive, torch.bmm(later.transpose(1, 2), earlier)
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
+        inputs, into, recurrent, out_of, states = ctx.saved_tensors
+        gradient = gradient.contiguous()
+        found = [torch.empty_like(each) for each in (into, recurrent, out_of)]
+        of_bias = into.new_empty(into.shape[:2])
+        of_into, of_recurrent, of_out = found
+        for some in _together(recurrent):
+            own, weights, given = states[some], recurrent[some], gradient[some].flatten(1, 2)
+            # Of the states, and step by step of what goes into tanh.
+            slopes = torch.bmm(given, out_of[some]).view_as(own)
+            each_state, each_slope = own.unbind(1), slopes.unbind(1)
+            now = each_slope[-1].clone(memory_format=torch.contiguous_format)
+            _through_tanh(now, each_state[-1], each_slope[-1])
+            for step in range(len(each_slope) - 2, -1, -1):
+                torch.baddbmm(each_slope[step], each_slope[step + 1], weights, out=now)
+                _through_tanh(now, each_state[step], each_slope[step])
+            flat = slopes.flatten(1, 2)
+            torch.bmm(flat.transpose(1, 2), _of(inputs, some, len(own)), out=of_into[some])
+            torch.sum(flat, 1, out=of_bias[some])
+            later, earlier = slopes[:, 1:].flatten(1, 2), own[:, :-1].flatten(1, 2)
+            torch.bmm(later.transpose(1, 2), earlier, out=of_recurrent[some])
+            torch.bmm(given.transpose(1, 2), own.flatten(1, 2), out=of_out[some])
+        return None, of_into, of_bias, of_recurrent, of_out
+
+
+def _through_tanh(gradient: Tensor, state: Tensor, found: Tensor) -> None:
+    torch.addcmul(gradient, gradient * state, state, value=-1, out=found)
+
+
+def _of(inputs: Tensor, some: slice, people: int) -> Tensor:
+    """Return the inputs of some people as (people, steps and segments, inputs)."""
+    flat = inputs.flatten(1, 2)
+    return flat.expand(people, -1, -1) if len(flat) == 1 else flat[some]
 
 
 def _together(weights: Tensor) -> Iterator[slice]:

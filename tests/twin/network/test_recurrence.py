@@ -7,83 +7,103 @@ from hypothesis import strategies as st
 
 from bids_dtg.twin.network.recurrence import recur
 
+SIZES = {"steps": 7, "people": 3, "segments": 2, "units": 4, "inputs": 3, "outputs": 2}
 
-def a_drive(steps=7, people=3, segments=2, units=4, seed=0, dtype=torch.float64):
+
+def networks(sizes=SIZES, seed=0, dtype=torch.float64, seen_by=None):
+    """Return inputs, and weights of people's networks that get a gradient."""
     draw = torch.Generator().manual_seed(seed)
-    drive = torch.randn(steps, people, segments, units, generator=draw, dtype=dtype)
-    weights = torch.randn(people, units, units, generator=draw, dtype=dtype) / units**0.5
-    return drive.requires_grad_(), weights.requires_grad_()
+    people, units = sizes["people"], sizes["units"]
+
+    def some(*shape):
+        return torch.randn(*shape, generator=draw, dtype=dtype)
+
+    inputs = some(seen_by or people, sizes["segments"], sizes["steps"], sizes["inputs"])
+    weights = (
+        some(people, units, sizes["inputs"]),
+        some(people, units),
+        some(people, units, units) / units**0.5,
+        some(people, sizes["outputs"], units),
+    )
+    return inputs, *(each.requires_grad_() for each in weights)
 
 
-def by_steps(drive, weights):
-    state, states = torch.zeros_like(drive[0]), []
-    for now in drive:
-        state = torch.tanh(now + state @ weights.transpose(1, 2))
-        states.append(state)
-    return torch.stack(states)
+def by_steps(inputs, into, bias, recurrent, out_of):
+    state, outputs = torch.zeros(len(bias), inputs.shape[1], bias.shape[1], dtype=bias.dtype), []
+    for step in range(inputs.shape[2]):
+        drive = inputs[:, :, step] @ into.transpose(1, 2) + bias[:, None]
+        state = torch.tanh(drive + state @ recurrent.transpose(1, 2))
+        outputs.append(state @ out_of.transpose(1, 2))
+    return torch.stack(outputs, dim=2)
 
 
-sizes = st.tuples(*[st.integers(1, 6)] * 4)
-
-
-@given(sizes, st.integers(0, 999))
+@given(
+    st.fixed_dictionaries({name: st.integers(1, 6) for name in SIZES}),
+    st.booleans(),
+    st.integers(0, 999),
+)
 @settings(max_examples=25, deadline=None)
-def test_states_and_gradients_are_those_of_a_plain_loop(size, seed):
-    drive, weights = a_drive(*size, seed=seed)
-    found, expected = recur(drive, weights), by_steps(drive, weights)
+def test_outputs_and_gradients_are_those_of_a_plain_loop(sizes, shared, seed):
+    inputs, *weights = networks(sizes, seed, seen_by=1 if shared else None)
+    found, expected = recur(inputs, *weights), by_steps(inputs, *weights)
     torch.testing.assert_close(found, expected, rtol=0, atol=1e-6)
     pull = torch.randn_like(found)
-    ours = torch.autograd.grad((found * pull).sum(), (drive, weights))
-    plain = torch.autograd.grad((expected * pull).sum(), (drive, weights), allow_unused=True)
-    torch.testing.assert_close(ours[0], plain[0], rtol=0, atol=1e-6)
-    torch.testing.assert_close(ours[1], plain[1], rtol=0, atol=1e-6)
+    ours = torch.autograd.grad((found * pull).sum(), weights)
+    plain = torch.autograd.grad((expected * pull).sum(), weights)
+    for one, other in zip(ours, plain, strict=True):
+        torch.testing.assert_close(one, other, rtol=0, atol=1e-6)
 
 
 def test_gradients_are_those_of_differences():
-    assert torch.autograd.gradcheck(recur, a_drive())
+    assert torch.autograd.gradcheck(recur, networks())
 
 
-def test_a_drive_in_another_order_of_memory_gives_the_same():
-    drive, weights = a_drive()
-    turned = drive.detach().permute(1, 3, 0, 2).contiguous().permute(2, 0, 3, 1)
+def test_inputs_in_another_order_of_memory_give_the_same():
+    inputs, *weights = networks()
+    turned = inputs.permute(3, 1, 0, 2).contiguous().permute(2, 1, 3, 0)
     assert not turned.is_contiguous()
-    assert torch.equal(recur(turned, weights), recur(drive, weights))
+    assert torch.equal(recur(turned, *weights), recur(inputs, *weights))
 
 
 def test_shared_weights_give_what_the_layer_of_torch_gives():
     torch.manual_seed(0)
-    layer = torch.nn.RNN(input_size=5, hidden_size=6)
-    inputs = torch.randn(40, 3, 5)  # (steps, segments, inputs)
+    layer = torch.nn.RNN(input_size=5, hidden_size=6, batch_first=True)
+    inputs = torch.randn(3, 40, 5)  # (segments, steps, inputs)
     expected, _ = layer(inputs)
-    weights = layer.weight_hh_l0.expand(2, -1, -1)
-    drive = inputs @ layer.weight_ih_l0.T + layer.bias_ih_l0 + layer.bias_hh_l0
-    found = recur(drive[:, None].expand(-1, 2, -1, -1), weights)
+    own = [
+        layer.weight_ih_l0,
+        layer.bias_ih_l0 + layer.bias_hh_l0,
+        layer.weight_hh_l0,
+        torch.eye(6),
+    ]
+    found = recur(inputs[None], *(each.expand(2, *each.shape) for each in own))
     for person in range(2):
-        torch.testing.assert_close(found[:, person], expected, rtol=0, atol=1e-6)
+        torch.testing.assert_close(found[person], expected, rtol=0, atol=1e-6)
     pull = torch.randn_like(expected)
-    ours = torch.autograd.grad((found[:, 0] * pull).sum(), layer.weight_hh_l0, retain_graph=True)
-    theirs = torch.autograd.grad((expected * pull).sum(), layer.weight_hh_l0)
-    torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-5)
+    parts = layer.weight_ih_l0, layer.bias_ih_l0, layer.weight_hh_l0
+    ours = torch.autograd.grad((found[0] * pull).sum(), parts, retain_graph=True)
+    theirs = torch.autograd.grad((expected * pull).sum(), parts)
+    for one, other in zip(ours, theirs, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-5)
 
 
-def test_weights_of_other_people_or_units_are_refused():
-    drive, weights = a_drive(people=3, units=4)
+def test_weights_and_inputs_of_other_people_or_units_are_refused():
+    inputs, into, bias, recurrent, out_of = networks()
     with pytest.raises(ValueError, match=r"shape \(2, 4, 4\), expected \(3, 4, 4\)"):
-        recur(drive, weights[:2])
+        recur(inputs, into, bias, recurrent[:2], out_of)
     with pytest.raises(ValueError, match=r"shape \(3, 3, 3\), expected \(3, 4, 4\)"):
-        recur(drive, weights[:, :3, :3])
+        recur(inputs, into, bias, recurrent[:, :3, :3], out_of)
+    with pytest.raises(ValueError, match="inputs are of 2 people, expected 1 or 3"):
+        recur(inputs[:2], into, bias, recurrent, out_of)
 
 
 def test_people_whose_weights_do_not_fit_a_cache_together_do_as_each_alone():
-    rng = torch.Generator().manual_seed(3)
-    people, units = 5, 600  # 1.4 MB of weights each
-    drive = torch.randn(3, people, 2, units, generator=rng)
-    weights = torch.randn(people, units, units, generator=rng) / units**0.5
-    together = [value.clone().requires_grad_() for value in (drive, weights)]
-    recur(*together).square().sum().backward()
-    for person in range(people):
+    sizes = SIZES | {"people": 5, "units": 600, "steps": 3}  # 1.4 MB of weights each
+    inputs, *weights = networks(sizes, seed=3, dtype=torch.float32)
+    recur(inputs, *weights).square().sum().backward()
+    for person in range(5):
         one = slice(person, person + 1)
-        alone = [value.clone().requires_grad_() for value in (drive[:, one], weights[one])]
-        recur(*alone).square().sum().backward()
-        torch.testing.assert_close(together[0].grad[:, one], alone[0].grad)
-        torch.testing.assert_close(together[1].grad[one], alone[1].grad)
+        alone = [each.detach()[one].clone().requires_grad_() for each in weights]
+        recur(inputs[one], *alone).square().sum().backward()
+        for own, together in zip(alone, weights, strict=True):
+            torch.testing.assert_close(together.grad[one], own.grad)
