@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from io import BufferedIOBase
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from isal import igzip
@@ -282,6 +282,7 @@ class _InOrder:
     """Takes voxels out of frames that hold these, in their order."""
 
     covered: NDArray[np.bool_]  # (voxels,), whether the voxel is in the file's field of view
+    frames_at_once: ClassVar[int] = 1
 
     def apply(
         self,

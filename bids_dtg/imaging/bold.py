@@ -33,6 +33,8 @@ _BUFFERS = 12
 _BLOCK_BYTES = 8 * 2**20
 # Of all buffers together, where a single frame is larger than a block; there are two at least.
 _MOST_BYTES = 2**28
+# Of a block of frames that are wanted together.
+_MOST_TOGETHER_BYTES = 2**26
 _SIZE_BYTES = 4
 
 Stored = NDArray[np.generic]
@@ -102,11 +104,22 @@ def frames_beyond(header: BoldHeader) -> int:
     return beyond // header.frame_bytes if held and beyond % header.frame_bytes == 0 else 0
 
 
-def stream_blocks(header: BoldHeader, frames_per_block: int = 32) -> Generator[Stored, None, None]:
+def stream_blocks(
+    header: BoldHeader, frames_per_block: int = 32, *, together: int = 1
+) -> Generator[Stored, None, None]:
     """Read a run's frames in order, at most `frames_per_block` at a time.
 
     The file is read and inflated by a thread that runs ahead by a few blocks; it ends with
     the iteration, however that ends. Memory does not depend on the length of the run.
+
+    Parameters
+    ----------
+    header
+        Header of the BOLD file.
+    frames_per_block
+        At most.
+    together
+        How many frames are wanted in a block, if memory allows it.
 
     Yields
     ------
@@ -118,10 +131,13 @@ def stream_blocks(header: BoldHeader, frames_per_block: int = 32) -> Generator[S
     RunError
         The file ends early, is damaged, cannot be read, or was changed since its header was read.
     """
-    per_block = max(1, min(frames_per_block, header.frames, _BLOCK_BYTES // header.frame_bytes))
+    fit = _BLOCK_BYTES // header.frame_bytes
+    fit = max(fit, min(together, _MOST_TOGETHER_BYTES // header.frame_bytes))
+    per_block = max(1, min(frames_per_block, header.frames, fit))
     free: queue.SimpleQueue[Stored | None] = queue.SimpleQueue()
     ready: queue.SimpleQueue[tuple[Stored, int] | BaseException | None] = queue.SimpleQueue()
-    count = max(2, min(_BUFFERS, _MOST_BYTES // (header.frame_bytes * per_block)))
+    most = min(_MOST_BYTES, _BUFFERS * max(_BLOCK_BYTES, header.frame_bytes))
+    count = max(2, min(_BUFFERS, most // (header.frame_bytes * per_block)))
     # In one piece, which goes back to the system; smaller ones would stay with the process.
     for buffer in np.empty((count, per_block, header.file_voxels), header.dtype):
         free.put(buffer)
@@ -253,7 +269,8 @@ def _frames(
         if done == header.frames:
             require_unchanged(header, inode)
             return
-    with closing(stream_blocks(header, frames_per_block)) as blocks:
+    together = sampling.frames_at_once
+    with closing(stream_blocks(header, frames_per_block, together=together)) as blocks:
         passed = 0
         for stored in blocks:
             left = stored[max(0, done - passed) :]

@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,19 +14,25 @@ from numpy.typing import NDArray
 from bids_dtg.engine.machine import allowed_threads
 from bids_dtg.errors import RunError
 from bids_dtg.imaging.grid import Grid
-from bids_dtg.imaging.splines import CubicSplines
+from bids_dtg.imaging.splines import CubicSplines, FixedPoints
 from bids_dtg.settings import Interpolation
 
 # Voxels whose centres differ by less than this share of a voxel are the same voxel.
 LATTICE_TOLERANCE = 1e-3
 # Weights below this are rounding: without them a voxel that lies on another needs that one only.
 _LEAST_WEIGHT = 1e-5
+# Points whose weights for cubic splines are kept, at most: they take 256 MiB.
+_MOST_FIXED = 2**19
 # Points handled at a time, so that what lies between input and result stays in the cache.
 _POINTS = 65536
 
 
 class Sampling(Protocol):
     """Takes the values at wanted voxels out of frames."""
+
+    @property
+    def frames_at_once(self) -> int:
+        """How many frames it is best given together; fewer, or more, are as right."""
 
     @property
     def covered(self) -> NDArray[np.bool_]:
@@ -56,6 +62,7 @@ class LatticeSampling:
 
     source: NDArray[np.intp]  # (voxels,), position in a frame as stored; 0 where not covered
     covered: NDArray[np.bool_]  # (voxels,), whether the voxel is in the file's field of view
+    frames_at_once: ClassVar[int] = 1
 
     @classmethod
     def between(
@@ -157,6 +164,8 @@ class LinearSampling:
     finite is not finite.
     """
 
+    frames_at_once = 1
+
     def __init__(
         self, shape: tuple[int, ...], affine: NDArray[np.float64], points: NDArray[np.float64]
     ) -> None:
@@ -216,15 +225,22 @@ class CubicSampling:
     is a mean of up to eight of them.
     """
 
+    frames_at_once = 16
+
     def __init__(
         self, shape: tuple[int, ...], affine: NDArray[np.float64], points: NDArray[np.float64]
     ) -> None:
         """Find which points (voxels, 3), RAS+ mm, are in view; as `LinearSampling`."""
-        self._splines = CubicSplines(shape[:3])
+        splines = CubicSplines(shape[:3])
         positions = voxel_positions(points, affine)
         self.covered = in_view(positions, shape[:3])  # (voxels,), in the field of view
-        positions[~self.covered] = 0.0
-        self._positions = positions
+        # What is outside gets no value: it lies with the others, whose box is small.
+        positions[~self.covered] = positions[self.covered.argmax()] if self.covered.any() else 0.0
+        self._values: Callable[[NDArray[np.generic], NDArray[np.float32]], None]
+        if len(positions) > _MOST_FIXED:
+            self._values = lambda frames, out: splines.values(frames, positions, out)
+        else:
+            self._values = FixedPoints(splines, positions).values
 
     def apply(
         self,
@@ -239,7 +255,7 @@ class CubicSampling:
         missing = np.flatnonzero(~self.covered)
 
         def take(frames: slice) -> None:
-            self._splines.values(block[frames], self._positions, out[frames])
+            self._values(block[frames], out[frames])
             for values in out[frames]:
                 scale(values, slope, inter)
                 values[missing] = 0.0
@@ -255,6 +271,8 @@ class MovingSampling:
     it at the points of that frame. A covered voxel that a frame does not hold, as only frames that
     are not kept may, takes the nearest value there is.
     """
+
+    frames_at_once = 1
 
     def __init__(
         self,

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +21,9 @@ _FRAMES = 4
 _LONGEST_AXIS = 2048
 # Weights of linear interpolation up to this are rounding.
 _LEAST_WEIGHT = 1e-5
+_TAPS = 4  # coefficients around a point, along each axis
+# Coefficients whose order is changed at a time: they stay in the cache.
+_TURNED = 2048
 
 
 class CubicSplines:
@@ -42,7 +48,7 @@ class CubicSplines:
                 remedy="check the file, or give --interpolation linear",
             )
         self.shape = shape
-        self._along = [_coefficients(size) for size in shape[::-1]]
+        self._along = [_coefficients(size) for size in shape]
         self._own = threading.local()  # memory of each thread that evaluates
 
     def values(
@@ -62,49 +68,147 @@ class CubicSplines:
         out
             (frames, points), to fill.
         """
+        box = _Box.around(positions, self.shape)
         for first in range(0, len(frames), _FRAMES):
             part = slice(first, first + _FRAMES)
-            self._fill(frames[part], positions, out[part])
+            self._fill(frames[part], positions, box, out[part])
 
     def _fill(
-        self, frames: NDArray[np.generic], positions: NDArray[np.float64], out: Float32
+        self,
+        frames: NDArray[np.generic],
+        positions: NDArray[np.float64],
+        box: _Box,
+        out: Float32,
     ) -> None:
-        images = [frame.astype(np.float32) for frame in frames]
-        lost = [_lost(image) if frames.dtype.kind == "f" else None for image in images]
-        for image, gone in zip(images, lost, strict=True):
-            if gone is not None:
-                image[gone] = 0.0
-        windows = [self._windows(image) for image in images]
+        images, lost = zip(*map(_finite, frames), strict=True)
+        windows = [self._windows(image, box) for image in images]
         taps = self._taps()
         for first in range(0, len(positions), _POINTS):
             part = slice(first, first + _POINTS)
-            taps.around(positions[part])
+            taps.around(positions[part], box)
             for window, values in zip(windows, out, strict=True):
                 taps.sum(window, values[part])
+        self.lose(lost, positions, out)
+
+    def lose(
+        self,
+        lost: Sequence[NDArray[np.bool_] | None],
+        positions: NDArray[np.float64],
+        out: Float32,
+    ) -> None:
+        """Make the values at points NaN whose neighbours were not finite, of each frame."""
         for gone, values in zip(lost, out, strict=True):
             if gone is not None:
                 values[_touching(gone.reshape(self.shape[::-1]), positions)] = np.nan
 
+    def coefficients(self, image: Float32, box: _Box) -> Float32:
+        """Return those of an image (file voxels,) in a box, (k, j, i)."""
+        along_i, along_j, along_k = (
+            matrix[first : first + size]
+            for matrix, first, size in zip(self._along, box.first, box.sizes, strict=True)
+        )
+        i, j, k = self.shape
+        image = image.reshape(k * j, i) @ along_i.T
+        image = along_k @ image.reshape(k, -1)
+        found: Float32 = np.matmul(along_j, image.reshape(len(along_k), j, len(along_i)))
+        return found
+
     def _taps(self) -> _Taps:
         taps = getattr(self._own, "taps", None)
         if taps is None:
-            taps = self._own.taps = _Taps(self.shape)
+            taps = self._own.taps = _Taps()
         return taps
 
-    def _windows(self, image: Float32) -> NDArray[np.complex128]:
-        """Return for each coefficient this one and the next three of its row, as one number.
-
-        (k + 2) * (j + 2) * (i + 2) of them: mirrored by one beyond each face.
-        """
-        along_k, along_j, along_i = self._along
-        k, j, i = self.shape[::-1]
-        image = image.reshape(k * j, i) @ along_i.T
-        image = along_k @ image.reshape(k, -1)
-        flat = np.matmul(along_j, image.reshape(k + 2, j, i + 2)).reshape(-1)
-        four = np.zeros((len(flat), 4), np.float32)
-        for step in range(4):
+    def _windows(self, image: Float32, box: _Box) -> NDArray[np.complex128]:
+        """Return for each coefficient this one and the next three of its row, as one number."""
+        flat = self.coefficients(image, box).reshape(-1)
+        four = np.zeros((len(flat), _TAPS), np.float32)
+        for step in range(_TAPS):
             four[: len(flat) - step, step] = flat[step:]
         return four.view(np.complex128)[:, 0]
+
+
+class FixedPoints:
+    """Points at which the splines of many frames are evaluated: weights are found once.
+
+    A value is a sum of 64 coefficients. Those of several frames lie side by side, so that a weight
+    is taken from memory once for all of them. Weights take 512 bytes a point.
+    """
+
+    def __init__(self, splines: CubicSplines, positions: NDArray[np.float64]) -> None:
+        """Find the weights at points (points, 3), voxel indices."""
+        from scipy.sparse import csr_array
+
+        self._splines, self._positions = splines, positions
+        self._box = _Box.around(positions, splines.shape)
+        number = len(positions)
+        lowest, shares = self._box.lowest(positions)
+        i, j, k = (np.stack(_weights(share), axis=1) for share in shares)
+        weights = k[:, :, None, None] * j[:, None, :, None] * i[:, None, None, :]
+        places = lowest.astype(np.int32)[:, None] + self._box.steps.reshape(-1).astype(np.int32)
+        starts = np.arange(0, _TAPS**3 * number + 1, _TAPS**3, dtype=np.int32)
+        self._matrix: Any = csr_array(
+            (weights.reshape(-1), places.reshape(-1), starts),
+            shape=(number, int(np.prod(self._box.sizes))),
+        )
+
+    def values(self, frames: NDArray[np.generic], out: Float32) -> None:
+        """Evaluate the splines through frames (frames, file voxels), as `CubicSplines.values`."""
+        lost, coefficients = [], np.empty((len(frames), self._matrix.shape[1]), np.float32)
+        for frame, own in zip(frames, coefficients, strict=True):
+            image, gone = _finite(frame)
+            own[:] = self._splines.coefficients(image, self._box).reshape(-1)
+            lost.append(gone)
+        turned = np.empty(coefficients.shape[::-1], np.float32)
+        _turn(coefficients, turned)
+        _turn(self._matrix @ turned, out)
+        self._splines.lose(lost, self._positions, out)
+
+
+@dataclass(frozen=True)
+class _Box:
+    """The coefficients that some points need; axes in the file's order, first axis fastest."""
+
+    shape: tuple[int, ...]  # of the image
+    first: tuple[int, ...]  # along each axis
+    sizes: tuple[int, ...]
+
+    @classmethod
+    def around(cls, positions: NDArray[np.float64], shape: tuple[int, ...]) -> _Box:
+        """Find the box of points (points, 3), voxel indices."""
+        first, sizes = [], []
+        for along, size in zip(positions.T, shape, strict=True):
+            ends = np.array([along.min(), along.max()]) if len(along) else np.zeros(2)
+            low, high = _floor(np.clip(ends, 0, size - 1), size).astype(int).tolist()
+            first.append(low)
+            sizes.append(high - low + _TAPS)
+        return cls(shape, tuple(first), tuple(sizes))
+
+    @property
+    def strides(self) -> tuple[int, int, int]:
+        """From one coefficient to the next along each axis."""
+        return 1, self.sizes[0], self.sizes[0] * self.sizes[1]
+
+    @property
+    def steps(self) -> NDArray[np.intp]:
+        """From a point's first coefficient to each one, (4 of k, 4 of j, 4 of i)."""
+        taps = np.arange(_TAPS)
+        i, j, k = (stride * taps for stride in self.strides)
+        steps: NDArray[np.intp] = k[:, None, None] + j[:, None] + i
+        return steps
+
+    def lowest(self, positions: NDArray[np.float64]) -> tuple[NDArray[np.intp], list[Float32]]:
+        """Return the place of each point's first coefficient, and how far on it lies by axis."""
+        lowest, shares = np.zeros(len(positions), np.intp), []
+        for along, size, first, stride in zip(
+            positions.T, self.shape, self.first, self.strides, strict=True
+        ):
+            share = np.clip(along, 0, size - 1)
+            low = _floor(share, size)
+            share -= low
+            lowest += (low.astype(np.intp) - first) * stride
+            shares.append(share.astype(np.float32))
+        return lowest, shares
 
 
 class _Taps:
@@ -114,44 +218,35 @@ class _Taps:
     longer than all else.
     """
 
-    def __init__(self, shape: tuple[int, ...]) -> None:
-        """Make room for `_POINTS` points in frames of a shape."""
-        self._shape = shape
-        row, plane = shape[0] + 2, (shape[0] + 2) * (shape[1] + 2)
+    def __init__(self) -> None:
+        """Make room for `_POINTS` points."""
         # From the first coefficient to the first one of each row, (k, j).
-        self._steps: NDArray[np.intp] = np.add.outer(plane * np.arange(4), row * np.arange(4))
-        self._strides = (1, row, plane)
-        self._lowest = np.empty(_POINTS, np.intp)  # place of the first coefficient
-        self._along_i = np.empty((_POINTS, 4), np.float32)
+        self._steps = np.zeros((_TAPS, _TAPS), np.intp)
+        self._lowest = np.zeros(0, np.intp)  # place of the first coefficient
+        self._along_i = np.empty((_POINTS, _TAPS), np.float32)
         # Of rows and planes, each four times: it is the same for the coefficients of a row.
-        self._along_j, self._along_k = np.empty((2, 4, _POINTS, 4), np.float32)
+        self._along_j, self._along_k = np.empty((2, _TAPS, _POINTS, _TAPS), np.float32)
         self._taken = np.empty(_POINTS, np.complex128)
-        self._plane, self._total = np.empty((2, _POINTS * 4), np.float32)
+        self._plane, self._total = np.empty((2, _POINTS * _TAPS), np.float32)
 
-    def around(self, positions: NDArray[np.float64]) -> None:
+    def around(self, positions: NDArray[np.float64], box: _Box) -> None:
         """Find those around points (points, 3), voxel indices; at most `_POINTS`."""
         number = len(positions)
-        lowest, shares = self._lowest[:number], []
-        lowest[:] = 0
-        for along, size, stride in zip(positions.T, self._shape, self._strides, strict=True):
-            share = np.clip(along, 0, size - 1)
-            low = np.minimum(np.floor(share), max(size - 2, 0))
-            share -= low
-            lowest += low.astype(np.intp) * stride
-            shares.append(share.astype(np.float32))
+        self._steps = box.steps[:, :, 0]
+        self._lowest, shares = box.lowest(positions)
         for tap, weight in enumerate(_weights(shares[0])):
             self._along_i[:number, tap] = weight
         for weights, share in ((self._along_j, shares[1]), (self._along_k, shares[2])):
             for own, weight in zip(weights, _weights(share), strict=True):
-                for column in range(4):  # far faster than to broadcast to rows of four
+                for column in range(_TAPS):  # far faster than to broadcast to rows of four
                     own[:number, column] = weight
 
     def sum(self, windows: NDArray[np.complex128], out: Float32) -> None:
         """Fill `out`, (points,), with the values of a spline at the points."""
         number = len(out)
-        lowest, taken = self._lowest[:number], self._taken[:number]
+        lowest, taken = self._lowest, self._taken[:number]
         four = taken.view(np.float32)
-        plane, total = self._plane[: 4 * number], self._total[: 4 * number]
+        plane, total = self._plane[: _TAPS * number], self._total[: _TAPS * number]
         total[:] = 0
         for steps, weight_of_plane in zip(self._steps, self._along_k, strict=True):
             plane[:] = 0
@@ -168,13 +263,29 @@ class _Taps:
         out += total[3::4]
 
 
+def _floor(along: NDArray[np.float64], size: int) -> NDArray[np.float64]:
+    """Return the voxel before each place along an axis; the last but one before the last."""
+    return np.minimum(np.floor(along), max(size - 2, 0))
+
+
+def _turn(values: Float32, out: Float32) -> None:
+    """Copy (n, m) to (m, n), of which one is a few; far faster than NumPy does it at once."""
+    long = max(values.shape)
+    for first in range(0, long, _TURNED):
+        part = slice(first, first + _TURNED)
+        if len(values) == long:
+            out[:, part] = values[part].T
+        else:
+            out[part] = values[:, part].T
+
+
 def _coefficients(size: int) -> Float32:
     """Return what turns values along an axis into coefficients, (size + 2, size).
 
     The first and the last row are the mirror images beyond the ends.
     """
     if size == 1:
-        return np.ones((3, 1), np.float32)
+        return np.ones((_TAPS, 1), np.float32)  # one more, whose weight is 0
     to_values = (np.eye(size, k=-1) + 4 * np.eye(size) + np.eye(size, k=1)) / 6
     to_values[0, 1] = to_values[-1, -2] = 2 / 6
     inverse = np.linalg.inv(to_values)
@@ -204,6 +315,15 @@ def _weights(share: Float32) -> tuple[Float32, ...]:
     third -= second
     third -= last
     return first, second, third, last
+
+
+def _finite(frame: NDArray[np.generic]) -> tuple[Float32, NDArray[np.bool_] | None]:
+    """Return a frame as floats, 0 where it is not finite, and where that is; None: nowhere."""
+    image = frame.astype(np.float32)
+    gone = _lost(image) if frame.dtype.kind == "f" else None
+    if gone is not None:
+        image[gone] = 0.0
+    return image, gone
 
 
 def _lost(image: Float32) -> NDArray[np.bool_] | None:
