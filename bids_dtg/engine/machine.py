@@ -7,7 +7,7 @@ import gc
 import os
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -79,6 +79,29 @@ def allowed_threads() -> int:
     """
     said = os.environ.get(THREAD_VARIABLES[0], "")
     return max(1, int(said)) if said.isdecimal() else available_cores()
+
+
+def in_threads(do: Callable[[slice], None], number: int) -> None:
+    """Call a function with parts of a number of things, in as many threads as the process may have.
+
+    Examples
+    --------
+    >>> found = [0] * 5
+    >>> def square(part: slice) -> None:
+    ...     found[part] = [place**2 for place in range(5)[part]]
+    >>> in_threads(square, 5)
+    >>> found
+    [0, 1, 4, 9, 16]
+    """
+    from concurrent.futures import ThreadPoolExecutor
+
+    threads = min(allowed_threads(), number)
+    if threads < 2:
+        do(slice(0, number))
+        return
+    ends = [number * part // threads for part in range(threads + 1)]
+    with ThreadPoolExecutor(threads) as pool:
+        list(pool.map(do, map(slice, ends, ends[1:])))
 
 
 def wait_asleep() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Literal
 
@@ -11,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bids_dtg.errors import RunError
+from bids_dtg.imaging.grid import Grid
 from bids_dtg.imaging.header import NiftiHeader, read_header
 from bids_dtg.imaging.nifti import read_single
 from bids_dtg.imaging.places import VoxelPlaces
@@ -34,6 +36,8 @@ _SAMPLINGS: dict[Interpolation, Callable[..., Sampling]] = {
     "cubic": CubicSampling,
 }
 Method = Literal["none", "linear", "nearest", "cubic"]
+# Voxels of a grid all of which are mapped, for the next run through the same transforms.
+_MOST_MAPPED = 2**21
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,7 +66,13 @@ class Placement:
         """
         if not transforms:
             return cls(voxels, None)  # looked up on a lattice, they need no points
-        return cls(voxels, map_points(voxels.points, read_transforms(transforms)))
+        grid = voxels.grid
+        if np.prod(grid.shape) > _MOST_MAPPED:
+            return cls(voxels, map_points(voxels.points, read_transforms(transforms)))
+        paths = [path for file in transforms for path in (file.path, file.warped) if path]
+        files = tuple(map(_identity, paths))
+        mapped = _mapped_grid(grid.shape, grid.affine.tobytes(), tuple(transforms), files)
+        return cls(voxels, mapped[voxels.positions])
 
     @property
     def points(self) -> NDArray[np.float64]:
@@ -166,3 +176,27 @@ def _require_one_form(header: NiftiHeader) -> None:
             remedy="find out which the transforms were made with and set the code of the "
             "other to 0",
         )
+
+
+@lru_cache(maxsize=1)
+def _mapped_grid(
+    shape: tuple[int, int, int],
+    affine: bytes,
+    transforms: tuple[TransformFile, ...],
+    files: tuple[tuple[int, ...] | None, ...],  # what they were when they were read
+) -> NDArray[np.float64]:
+    """Return all voxels of a grid as points in the files' space.
+
+    To read a template's transform takes longer than to read some runs, and runs share it.
+    """
+    grid = Grid(shape, np.frombuffer(affine).reshape(4, 4))
+    everywhere = VoxelPlaces(grid, np.arange(np.prod(shape)))
+    return map_points(everywhere.points, read_transforms(transforms))
+
+
+def _identity(path: Path) -> tuple[int, ...] | None:
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns

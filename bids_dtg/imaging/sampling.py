@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from bids_dtg.engine.machine import allowed_threads
+from bids_dtg.engine.machine import in_threads
 from bids_dtg.errors import RunError
 from bids_dtg.imaging.grid import Grid
-from bids_dtg.imaging.splines import CubicSplines, FixedPoints
+from bids_dtg.imaging.splines import TOGETHER, CubicSplines, FixedPoints
 from bids_dtg.settings import Interpolation
 
 # Voxels whose centres differ by less than this share of a voxel are the same voxel.
@@ -225,22 +223,20 @@ class CubicSampling:
     is a mean of up to eight of them.
     """
 
-    frames_at_once = 16
+    frames_at_once = TOGETHER
 
     def __init__(
         self, shape: tuple[int, ...], affine: NDArray[np.float64], points: NDArray[np.float64]
     ) -> None:
         """Find which points (voxels, 3), RAS+ mm, are in view; as `LinearSampling`."""
-        splines = CubicSplines(shape[:3])
+        self._splines = CubicSplines(shape[:3])
         positions = voxel_positions(points, affine)
         self.covered = in_view(positions, shape[:3])  # (voxels,), in the field of view
         # What is outside gets no value: it lies with the others, whose box is small.
         positions[~self.covered] = positions[self.covered.argmax()] if self.covered.any() else 0.0
-        self._values: Callable[[NDArray[np.generic], NDArray[np.float32]], None]
-        if len(positions) > _MOST_FIXED:
-            self._values = lambda frames, out: splines.values(frames, positions, out)
-        else:
-            self._values = FixedPoints(splines, positions).values
+        self._positions = positions
+        few = len(positions) <= _MOST_FIXED
+        self._fixed = FixedPoints(self._splines, positions) if few else None
 
     def apply(
         self,
@@ -253,15 +249,17 @@ class CubicSampling:
         """Interpolate frames and scale them; as `LatticeSampling.apply`."""
         out = require_shape(out, len(block), len(self.covered))
         missing = np.flatnonzero(~self.covered)
-
-        def take(frames: slice) -> None:
-            self._values(block[frames], out[frames])
-            for values in out[frames]:
-                scale(values, slope, inter)
-                values[missing] = 0.0
-
-        _in_threads(take, len(block))
+        if self._fixed is not None:
+            self._fixed.values(block, out)
+        else:
+            in_threads(lambda part: self._many(block[part], out[part]), len(block))
+        for values in out:
+            scale(values, slope, inter)
+            values[missing] = 0.0
         return out
+
+    def _many(self, frames: NDArray[np.generic], out: NDArray[np.float32]) -> None:
+        self._splines.values(frames, self._positions, out)
 
 
 class MovingSampling:
@@ -337,7 +335,7 @@ class MovingSampling:
                 scale(values, slope, inter)
                 values[missing] = 0.0
 
-        _in_threads(take_frames, len(block))
+        in_threads(take_frames, len(block))
         return out
 
     def _linear_of(
@@ -378,22 +376,6 @@ class MovingSampling:
         found = np.empty(len(self._points), np.float32)
         self._splines.values(frame[None], _mapped(self._points, to_voxels), found[None])
         return found
-
-
-def _in_threads(take: Callable[[slice], None], frames: int) -> None:
-    """Call a function with parts of the frames, in as many threads as the process may have.
-
-    What is done to a frame takes far longer than to inflate it; the sums wait meanwhile.
-    """
-    threads = min(allowed_threads(), frames)
-    if threads < 2:
-        take(slice(0, frames))
-        return
-    parts = [
-        slice(frames * part // threads, frames * (part + 1) // threads) for part in range(threads)
-    ]
-    with ThreadPoolExecutor(threads) as pool:
-        list(pool.map(take, parts))
 
 
 def _seen_in_all(

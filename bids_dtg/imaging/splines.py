@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from bids_dtg.engine.machine import in_threads
 from bids_dtg.errors import RunError
 
 Float32 = NDArray[np.float32]
@@ -22,6 +23,8 @@ _LONGEST_AXIS = 2048
 # Weights of linear interpolation up to this are rounding.
 _LEAST_WEIGHT = 1e-5
 _TAPS = 4  # coefficients around a point, along each axis
+# Frames whose coefficients lie side by side: with more, weights are hardly any cheaper.
+TOGETHER = 16
 # Coefficients whose order is changed at a time: they stay in the cache.
 _TURNED = 2048
 
@@ -101,8 +104,8 @@ class CubicSplines:
             if gone is not None:
                 values[_touching(gone.reshape(self.shape[::-1]), positions)] = np.nan
 
-    def coefficients(self, image: Float32, box: _Box) -> Float32:
-        """Return those of an image (file voxels,) in a box, (k, j, i)."""
+    def coefficients(self, image: Float32, box: _Box, out: Float32) -> None:
+        """Fill `out`, (coefficients,), with those of an image (file voxels,) in a box."""
         along_i, along_j, along_k = (
             matrix[first : first + size]
             for matrix, first, size in zip(self._along, box.first, box.sizes, strict=True)
@@ -110,8 +113,9 @@ class CubicSplines:
         i, j, k = self.shape
         image = image.reshape(k * j, i) @ along_i.T
         image = along_k @ image.reshape(k, -1)
-        found: Float32 = np.matmul(along_j, image.reshape(len(along_k), j, len(along_i)))
-        return found
+        np.matmul(
+            along_j, image.reshape(len(along_k), j, len(along_i)), out=out.reshape(box.sizes[::-1])
+        )
 
     def _taps(self) -> _Taps:
         taps = getattr(self._own, "taps", None)
@@ -121,7 +125,8 @@ class CubicSplines:
 
     def _windows(self, image: Float32, box: _Box) -> NDArray[np.complex128]:
         """Return for each coefficient this one and the next three of its row, as one number."""
-        flat = self.coefficients(image, box).reshape(-1)
+        flat = np.empty(int(np.prod(box.sizes)), np.float32)
+        self.coefficients(image, box, flat)
         four = np.zeros((len(flat), _TAPS), np.float32)
         for step in range(_TAPS):
             four[: len(flat) - step, step] = flat[step:]
@@ -137,32 +142,63 @@ class FixedPoints:
 
     def __init__(self, splines: CubicSplines, positions: NDArray[np.float64]) -> None:
         """Find the weights at points (points, 3), voxel indices."""
-        from scipy.sparse import csr_array
-
         self._splines, self._positions = splines, positions
         self._box = _Box.around(positions, splines.shape)
-        number = len(positions)
-        lowest, shares = self._box.lowest(positions)
+        starts = range(0, len(positions), _POINTS)
+        self._parts = [(slice(start, start + _POINTS), self._weights(start)) for start in starts]
+        self._kept: Float32 | None = None
+
+    def _weights(self, start: int) -> Any:
+        """Return those of some points, a sparse matrix (points, coefficients of the box)."""
+        from scipy.sparse import csr_array
+
+        lowest, shares = self._box.lowest(self._positions[start : start + _POINTS])
         i, j, k = (np.stack(_weights(share), axis=1) for share in shares)
         weights = k[:, :, None, None] * j[:, None, :, None] * i[:, None, None, :]
         places = lowest.astype(np.int32)[:, None] + self._box.steps.reshape(-1).astype(np.int32)
-        starts = np.arange(0, _TAPS**3 * number + 1, _TAPS**3, dtype=np.int32)
-        self._matrix: Any = csr_array(
-            (weights.reshape(-1), places.reshape(-1), starts),
-            shape=(number, int(np.prod(self._box.sizes))),
-        )
+        ends = np.arange(0, places.size + 1, _TAPS**3, dtype=np.int32)
+        shape = len(lowest), int(np.prod(self._box.sizes))
+        return csr_array((weights.reshape(-1), places.reshape(-1), ends), shape=shape)
 
     def values(self, frames: NDArray[np.generic], out: Float32) -> None:
-        """Evaluate the splines through frames (frames, file voxels), as `CubicSplines.values`."""
-        lost, coefficients = [], np.empty((len(frames), self._matrix.shape[1]), np.float32)
-        for frame, own in zip(frames, coefficients, strict=True):
-            image, gone = _finite(frame)
-            own[:] = self._splines.coefficients(image, self._box).reshape(-1)
-            lost.append(gone)
-        turned = np.empty(coefficients.shape[::-1], np.float32)
-        _turn(coefficients, turned)
-        _turn(self._matrix @ turned, out)
+        """Evaluate the splines through frames (frames, file voxels), as `CubicSplines.values`.
+
+        It is for one thread at a time, and has threads of its own.
+        """
+        for first in range(0, len(frames), TOGETHER):
+            part = slice(first, first + TOGETHER)
+            self._fill(frames[part], out[part])
+
+    def _fill(self, frames: NDArray[np.generic], out: Float32) -> None:
+        lost: list[NDArray[np.bool_] | None] = [None] * len(frames)
+        coefficients, turned = self._memory(len(frames))
+
+        def find(part: slice) -> None:
+            for frame in range(len(frames))[part]:
+                image, lost[frame] = _finite(frames[frame])
+                self._splines.coefficients(image, self._box, coefficients[frame])
+
+        def turn(part: slice) -> None:
+            _turn(coefficients[:, part], turned[part])
+
+        def add_up(parts: slice) -> None:
+            for points, weights in self._parts[parts]:
+                _turn(weights @ turned, out[:, points])
+
+        in_threads(find, len(frames))
+        in_threads(turn, len(turned))
+        in_threads(add_up, len(self._parts))
         self._splines.lose(lost, self._positions, out)
+
+    def _memory(self, frames: int) -> tuple[Float32, Float32]:
+        """Return memory for coefficients of frames: (frames, coefficients), and the transpose.
+
+        It is filled anew each time: to ask the system for as much takes as long as to fill it.
+        """
+        if self._kept is None:
+            self._kept = np.empty((2, TOGETHER * int(np.prod(self._box.sizes))), np.float32)
+        used = self._kept[:, : frames * int(np.prod(self._box.sizes))]
+        return used[0].reshape(frames, -1), used[1].reshape(-1, frames)
 
 
 @dataclass(frozen=True)
