@@ -92,6 +92,8 @@ def perturb_people(
         random_directions,
     )
 
+    if not fitted.twin.edge_weights.any():  # connectomes change nothing
+        return None
     task, edges = fitted.tasks.names[0], people.connectomes
 
     def times(delta: Values) -> Values:

@@ -43,9 +43,9 @@ def native(folder: Path) -> TinyJob:
     return job
 
 
-def images(out: Path) -> dict[str, bytes]:
+def images(out: Path) -> dict[str, np.ndarray]:
     found = {
-        re.search("contrast-([A-Za-z0-9]+)", path.name)[1]: path.read_bytes()
+        re.search("contrast-([A-Za-z0-9]+)", path.name)[1]: nib.load(path).get_fdata()
         for path in out.rglob("*_statmap.nii.gz")
     }
     assert len(found) == 3
@@ -56,7 +56,7 @@ def facts(out: Path) -> dict:
     return read_inherited(min(out.rglob("*desc-synthetic_statmap.json")))
 
 
-def test_without_motion_it_is_the_native_run_to_the_byte(tmp_path, capsys):
+def test_without_motion_it_is_the_native_run_to_rounding(tmp_path, capsys):
     job = native(tmp_path)
     assert job.run() == 0
     minimal = MinimalJob(job)
@@ -66,7 +66,10 @@ def test_without_motion_it_is_the_native_run_to_the_byte(tmp_path, capsys):
     assert f"reads {minimal.files.raw}" in plan
     assert f"realigned by {minimal.files.motion}" in plan
     assert minimal.run() == 0
-    assert images(minimal.out) == images(job.out)
+    maps, wanted = images(minimal.out), images(job.out)
+    assert maps.keys() == wanted.keys()
+    for name, values in wanted.items():
+        np.testing.assert_allclose(maps[name], values, rtol=0, atol=1e-5 * np.abs(values).max())
     told = facts(minimal.out)
     assert told["Sources"][:2] == [
         "bids:raw:sub-01/func/sub-01_task-rest_bold.nii.gz",
