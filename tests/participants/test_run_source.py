@@ -141,7 +141,7 @@ def median_r(one: np.ndarray, other: np.ndarray) -> float:
 
 
 def test_without_motion_values_are_those_of_the_realigned_run(native, places, tmp_path):
-    """To rounding, as sums are made in another order, on a real oblique grid through a real field."""
+    """To rounding: sums are made in another order; on a real oblique grid, through a real field."""
     few = nib.load(native.bold).slicer[..., :4]
     nib.save(few, tmp_path / "bold.nii.gz")
     still = "Transform: AffineTransform_double_3_3\nParameters: 1 0 0 0 1 0 0 0 1 0 0 0\n"
