@@ -126,6 +126,21 @@ def test_an_analytic_phantom_under_known_transforms(tmp_path, name):
     assert np.corrcoef(found.ravel(), phantom(centres()).ravel())[0, 1] < 0.95, "it is not trivial"
 
 
+def test_a_transform_that_was_changed_is_read_anew(tmp_path):
+    """Runs that share transforms share where a grid's voxels lie."""
+    voxels, found = VoxelPlaces(GRID, np.array([3, 40])), []
+    for shift in (2.0, 2.0, 5.0):
+        affine = np.eye(4)
+        affine[0, 3] = shift
+        path = write_text(tmp_path / "x.txt", [affine_part(affine)])
+        found.append(Placement.through(voxels, [TransformFile(path)]).points - centres()[[3, 40]])
+    assert np.ptp(found[0] - found[1]) == 0
+    assert abs(found[2] - found[0]).max() == pytest.approx(3.0)
+    other = Grid(GRID.shape, GRID.affine + np.eye(4)[:, [3]] * [0, 0, 0, 7])
+    moved = Placement.through(VoxelPlaces(other, voxels.positions), [TransformFile(path)])
+    assert np.allclose(moved.points - centres(other)[[3, 40]], found[2], atol=1e-5)
+
+
 @pytest.mark.parametrize(("size", "turn"), [(2.0, 0.3), (3.0, 0.0), (2.4, 0.6)])
 def test_another_resolution_or_tilt_of_the_same_space(tmp_path, size, turn):
     affine, shape = around(centres(), size, turn)

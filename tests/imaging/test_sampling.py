@@ -288,3 +288,12 @@ def test_a_voxel_that_is_no_number_spoils_no_neighbour_in_any_frame():
         *((5, 6, 4), AFFINE, points, motion), keep=np.ones(2, bool), interpolation="linear"
     )
     np.testing.assert_array_equal(np.isnan(moving.apply(frames, 1.0, 0.0)), [[False, True]] * 2)
+
+
+def test_many_points_get_the_values_of_few():
+    """Weights of more than half a million points are not kept."""
+    image = np.random.default_rng(5).normal(size=(1, 11 * 12 * 13)).astype(np.float32)
+    points = np.random.default_rng(6).uniform(0, 10, (2**19 + 5, 3))
+    sample = partial(CubicSampling, (11, 12, 13), np.eye(4))
+    many, few = sample(points).apply(image, 2.0, 1.0), sample(points[:99]).apply(image, 2.0, 1.0)
+    np.testing.assert_allclose(many[:, :99], few, atol=1e-5)
