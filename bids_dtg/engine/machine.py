@@ -82,7 +82,9 @@ def allowed_threads() -> int:
 
 
 def in_threads(do: Callable[[slice], None], number: int) -> None:
-    """Call a function with parts of a number of things, in as many threads as the process may have.
+    """Split `range(number)` into parts, and call a function on each in a thread of its own.
+
+    There are as many parts as threads (`allowed_threads`), and at most `number`.
 
     Examples
     --------

@@ -33,7 +33,8 @@ _BUFFERS = 12
 _BLOCK_BYTES = 8 * 2**20
 # Of all buffers together, where a single frame is larger than a block; there are two at least.
 _MOST_BYTES = 2**28
-# Of a block of frames that are wanted together.
+# Of a block of frames that are wanted together, as for cubic splines: to interpolate them takes
+# longer than to inflate them, so that one block or two ahead are enough.
 _MOST_TOGETHER_BYTES = 2**26
 _SIZE_BYTES = 4
 

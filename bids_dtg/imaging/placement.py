@@ -69,10 +69,12 @@ class Placement:
         grid = voxels.grid
         if np.prod(grid.shape) > _MOST_MAPPED:
             return cls(voxels, map_points(voxels.points, read_transforms(transforms)))
-        paths = [path for file in transforms for path in (file.path, file.warped) if path]
-        files = tuple(map(_identity, paths))
-        mapped = _mapped_grid(grid.shape, grid.affine.tobytes(), tuple(transforms), files)
-        return cls(voxels, mapped[voxels.positions])
+        # A run's own one is the last, if it has one; runs share those before.
+        shared, own = tuple(transforms[: len(transforms) - 1 or 1]), transforms[1:][-1:]
+        paths = [path for file in shared for path in (file.path, file.warped) if path]
+        affine = np.asarray(grid.affine, np.float64).tobytes()
+        mapped = _mapped_grid(grid.shape, affine, shared, tuple(map(_identity, paths)))
+        return cls(voxels, map_points(mapped[voxels.positions], read_transforms(own)))
 
     @property
     def points(self) -> NDArray[np.float64]:
@@ -185,7 +187,7 @@ def _mapped_grid(
     transforms: tuple[TransformFile, ...],
     files: tuple[tuple[int, ...] | None, ...],  # what they were when they were read
 ) -> NDArray[np.float64]:
-    """Return all voxels of a grid as points in the files' space.
+    """Return all voxels of a grid as points of the space that transforms lead to.
 
     To read a template's transform takes longer than to read some runs, and runs share it.
     """
@@ -199,4 +201,4 @@ def _identity(path: Path) -> tuple[int, ...] | None:
         found = path.stat()
     except OSError:
         return None
-    return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns
+    return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from bids_dtg.engine.machine import in_threads
 from bids_dtg.errors import RunError
 from bids_dtg.imaging.grid import Grid
-from bids_dtg.imaging.splines import TOGETHER, CubicSplines, FixedPoints
+from bids_dtg.imaging.splines import FRAMES_TOGETHER, CubicSplines, SplinesAtPoints
 from bids_dtg.settings import Interpolation
 
 # Voxels whose centres differ by less than this share of a voxel are the same voxel.
@@ -20,7 +20,7 @@ LATTICE_TOLERANCE = 1e-3
 # Weights below this are rounding: without them a voxel that lies on another needs that one only.
 _LEAST_WEIGHT = 1e-5
 # Points whose weights for cubic splines are kept, at most: they take 256 MiB.
-_MOST_FIXED = 2**19
+_MOST_WEIGHTED = 2**19
 # Points handled at a time, so that what lies between input and result stays in the cache.
 _POINTS = 65536
 
@@ -162,7 +162,7 @@ class LinearSampling:
     finite is not finite.
     """
 
-    frames_at_once = 1
+    frames_at_once: ClassVar[int] = 1
 
     def __init__(
         self, shape: tuple[int, ...], affine: NDArray[np.float64], points: NDArray[np.float64]
@@ -223,7 +223,7 @@ class CubicSampling:
     is a mean of up to eight of them.
     """
 
-    frames_at_once = TOGETHER
+    frames_at_once: ClassVar[int] = FRAMES_TOGETHER
 
     def __init__(
         self, shape: tuple[int, ...], affine: NDArray[np.float64], points: NDArray[np.float64]
@@ -235,8 +235,7 @@ class CubicSampling:
         # What is outside gets no value: it lies with the others, whose box is small.
         positions[~self.covered] = positions[self.covered.argmax()] if self.covered.any() else 0.0
         self._positions = positions
-        few = len(positions) <= _MOST_FIXED
-        self._fixed = FixedPoints(self._splines, positions) if few else None
+        self._weighted: SplinesAtPoints | None = None
 
     def apply(
         self,
@@ -249,17 +248,21 @@ class CubicSampling:
         """Interpolate frames and scale them; as `LatticeSampling.apply`."""
         out = require_shape(out, len(block), len(self.covered))
         missing = np.flatnonzero(~self.covered)
-        if self._fixed is not None:
-            self._fixed.values(block, out)
+        # For a single frame, as a mean to look at, weights take longer to find than to do without.
+        if self._weighted is None and len(block) > 1 and len(self._positions) <= _MOST_WEIGHTED:
+            self._weighted = SplinesAtPoints(self._splines, self._positions)
+
+        def take(frames: slice) -> None:
+            self._splines.values(block[frames], self._positions, out[frames])
+
+        if self._weighted is None:
+            in_threads(take, len(block))
         else:
-            in_threads(lambda part: self._many(block[part], out[part]), len(block))
+            self._weighted.values(block, out)
         for values in out:
             scale(values, slope, inter)
             values[missing] = 0.0
         return out
-
-    def _many(self, frames: NDArray[np.generic], out: NDArray[np.float32]) -> None:
-        self._splines.values(frames, self._positions, out)
 
 
 class MovingSampling:
@@ -270,7 +273,7 @@ class MovingSampling:
     are not kept may, takes the nearest value there is.
     """
 
-    frames_at_once = 1
+    frames_at_once: ClassVar[int] = 1
 
     def __init__(
         self,

@@ -24,9 +24,9 @@ _LONGEST_AXIS = 2048
 _LEAST_WEIGHT = 1e-5
 _TAPS = 4  # coefficients around a point, along each axis
 # Frames whose coefficients lie side by side: with more, weights are hardly any cheaper.
-TOGETHER = 16
-# Coefficients whose order is changed at a time: they stay in the cache.
-_TURNED = 2048
+FRAMES_TOGETHER = 16
+# Coefficients that are transposed at a time.
+_TRANSPOSED = 2048
 
 
 class CubicSplines:
@@ -91,18 +91,23 @@ class CubicSplines:
             taps.around(positions[part], box)
             for window, values in zip(windows, out, strict=True):
                 taps.sum(window, values[part])
-        self.lose(lost, positions, out)
+        self.mark_lost(lost, positions, out)
 
-    def lose(
+    def mark_lost(
         self,
         lost: Sequence[NDArray[np.bool_] | None],
         positions: NDArray[np.float64],
         out: Float32,
     ) -> None:
         """Make the values at points NaN whose neighbours were not finite, of each frame."""
+        before, touching = None, None
         for gone, values in zip(lost, out, strict=True):
-            if gone is not None:
-                values[_touching(gone.reshape(self.shape[::-1]), positions)] = np.nan
+            if gone is None:
+                continue
+            # Mostly the same voxels are missing in all frames.
+            if before is None or not np.array_equal(gone, before):
+                before, touching = gone, _touching(gone.reshape(self.shape[::-1]), positions)
+            values[touching] = np.nan
 
     def coefficients(self, image: Float32, box: _Box, out: Float32) -> None:
         """Fill `out`, (coefficients,), with those of an image (file voxels,) in a box."""
@@ -133,7 +138,7 @@ class CubicSplines:
         return four.view(np.complex128)[:, 0]
 
 
-class FixedPoints:
+class SplinesAtPoints:
     """Points at which the splines of many frames are evaluated: weights are found once.
 
     A value is a sum of 64 coefficients. Those of several frames lie side by side, so that a weight
@@ -145,11 +150,12 @@ class FixedPoints:
         self._splines, self._positions = splines, positions
         self._box = _Box.around(positions, splines.shape)
         starts = range(0, len(positions), _POINTS)
-        self._parts = [(slice(start, start + _POINTS), self._weights(start)) for start in starts]
+        self._parts = [(slice(start, start + _POINTS), self._matrix(start)) for start in starts]
+        self._lock = threading.Lock()
         self._kept: Float32 | None = None
 
-    def _weights(self, start: int) -> Any:
-        """Return those of some points, a sparse matrix (points, coefficients of the box)."""
+    def _matrix(self, start: int) -> Any:
+        """Return the weights of some points, sparse (points, coefficients of the box)."""
         from scipy.sparse import csr_array
 
         lowest, shares = self._box.lowest(self._positions[start : start + _POINTS])
@@ -163,11 +169,12 @@ class FixedPoints:
     def values(self, frames: NDArray[np.generic], out: Float32) -> None:
         """Evaluate the splines through frames (frames, file voxels), as `CubicSplines.values`.
 
-        It is for one thread at a time, and has threads of its own.
+        It uses as many threads as the process may have; a second caller waits for the first.
         """
-        for first in range(0, len(frames), TOGETHER):
-            part = slice(first, first + TOGETHER)
-            self._fill(frames[part], out[part])
+        with self._lock:
+            for first in range(0, len(frames), FRAMES_TOGETHER):
+                part = slice(first, first + FRAMES_TOGETHER)
+                self._fill(frames[part], out[part])
 
     def _fill(self, frames: NDArray[np.generic], out: Float32) -> None:
         lost: list[NDArray[np.bool_] | None] = [None] * len(frames)
@@ -179,16 +186,19 @@ class FixedPoints:
                 self._splines.coefficients(image, self._box, coefficients[frame])
 
         def turn(part: slice) -> None:
-            _turn(coefficients[:, part], turned[part])
+            _transpose(coefficients[:, part], turned[part])
 
         def add_up(parts: slice) -> None:
             for points, weights in self._parts[parts]:
-                _turn(weights @ turned, out[:, points])
+                _transpose(weights @ turned, out[:, points])
+
+        def mark(part: slice) -> None:
+            self._splines.mark_lost(lost[part], self._positions, out[part])
 
         in_threads(find, len(frames))
         in_threads(turn, len(turned))
         in_threads(add_up, len(self._parts))
-        self._splines.lose(lost, self._positions, out)
+        in_threads(mark, len(frames))
 
     def _memory(self, frames: int) -> tuple[Float32, Float32]:
         """Return memory for coefficients of frames: (frames, coefficients), and the transpose.
@@ -196,7 +206,7 @@ class FixedPoints:
         It is filled anew each time: to ask the system for as much takes as long as to fill it.
         """
         if self._kept is None:
-            self._kept = np.empty((2, TOGETHER * int(np.prod(self._box.sizes))), np.float32)
+            self._kept = np.empty((2, FRAMES_TOGETHER * int(np.prod(self._box.sizes))), np.float32)
         used = self._kept[:, : frames * int(np.prod(self._box.sizes))]
         return used[0].reshape(frames, -1), used[1].reshape(-1, frames)
 
@@ -300,15 +310,18 @@ class _Taps:
 
 
 def _floor(along: NDArray[np.float64], size: int) -> NDArray[np.float64]:
-    """Return the voxel before each place along an axis; the last but one before the last."""
+    """Return the voxel before each place along an axis; for the last voxel, the one before it."""
     return np.minimum(np.floor(along), max(size - 2, 0))
 
 
-def _turn(values: Float32, out: Float32) -> None:
-    """Copy (n, m) to (m, n), of which one is a few; far faster than NumPy does it at once."""
+def _transpose(values: Float32, out: Float32) -> None:
+    """Write the transpose of `values` to `out`, in parts that stay in the cache.
+
+    One of the two sizes is small.
+    """
     long = max(values.shape)
-    for first in range(0, long, _TURNED):
-        part = slice(first, first + _TURNED)
+    for first in range(0, long, _TRANSPOSED):
+        part = slice(first, first + _TRANSPOSED)
         if len(values) == long:
             out[:, part] = values[part].T
         else:
@@ -318,10 +331,11 @@ def _turn(values: Float32, out: Float32) -> None:
 def _coefficients(size: int) -> Float32:
     """Return what turns values along an axis into coefficients, (size + 2, size).
 
-    The first and the last row are the mirror images beyond the ends.
+    The first and the last row are the mirror images beyond the ends. Of a single voxel, (4, 1): the
+    last row only fills up, and its weight is 0.
     """
     if size == 1:
-        return np.ones((_TAPS, 1), np.float32)  # one more, whose weight is 0
+        return np.ones((_TAPS, 1), np.float32)
     to_values = (np.eye(size, k=-1) + 4 * np.eye(size) + np.eye(size, k=1)) / 6
     to_values[0, 1] = to_values[-1, -2] = 2 / 6
     inverse = np.linalg.inv(to_values)

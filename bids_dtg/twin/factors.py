@@ -32,7 +32,9 @@ Array = NDArray[np.float64]
 Report = Callable[[str], None]
 
 _STEP = 0.02  # of a modulation, for central differences in single precision
-_AT_ONCE = 24  # modulations or people; states of more get new memory from the system each time
+# Modulations or people. States of 64 units over a usual task stay below the 32 MiB that the C
+# library keeps when they are freed; larger ones get new memory from the system each time.
+_AT_ONCE = 24
 _NEWTON_STEPS = 8
 _REPORTED = 10  # people between lines of progress
 _SAMPLED = 8  # people whose sequences decide which directions are informative

@@ -43,7 +43,7 @@ from bids_dtg.twin.trial_series import Segments, TaskSet
 _WEIGHTS, _VALIDATION = 0, 1  # streams of random numbers of a seed
 _PREFIX = "network."
 _PERMUTATIONS = 20  # of people, beside which stands what connectomes explain
-_AT_ONCE = 24  # people who perform together; more get new memory from the system each time
+_AT_ONCE = 24  # people who perform together, as in `bids_dtg.twin.factors`
 Report = Callable[[str], None]
 
 

@@ -80,6 +80,14 @@ def test_memory_bounds_the_block(tmp_path):
     assert blocks == [3, 3, 1]
 
 
+def test_frames_that_are_wanted_together_come_so_while_memory_allows_it(tmp_path):
+    """Frames of 10 MB: six of them are below 64 MiB."""
+    path = write(tmp_path / "bold.nii.gz", np.zeros((125, 100, 100, 9), "<f8"))
+    header = read_bold_header(path)
+    for together, wanted in ((2, [2, 2, 2, 2, 1]), (16, [6, 3])):
+        assert [len(block) for block in stream_blocks(header, 32, together=together)] == wanted
+
+
 @pytest.mark.parametrize(
     ("tr", "unit", "seconds"),
     [

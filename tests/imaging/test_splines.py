@@ -5,7 +5,7 @@ import pytest
 from scipy.ndimage import map_coordinates
 
 from bids_dtg.errors import RunError
-from bids_dtg.imaging.splines import TOGETHER, CubicSplines, FixedPoints
+from bids_dtg.imaging.splines import FRAMES_TOGETHER, CubicSplines, SplinesAtPoints
 
 RNG = np.random.default_rng(2)
 
@@ -16,7 +16,7 @@ def values(frames: np.ndarray, positions: np.ndarray, *, fixed: bool = False) ->
     stored = np.stack([frame.ravel(order="F") for frame in frames])
     splines = CubicSplines(frames.shape[1:])
     if fixed:
-        FixedPoints(splines, positions).values(stored, found)
+        SplinesAtPoints(splines, positions).values(stored, found)
     else:
         splines.values(stored, positions, found)
     return found
@@ -27,7 +27,7 @@ def values(frames: np.ndarray, positions: np.ndarray, *, fixed: bool = False) ->
 @pytest.mark.parametrize("fixed", [False, True])
 def test_values_are_those_of_scipy(shape, dtype, fixed):
     """Of more frames than are held at a time, and at more points than are handled at a time."""
-    frames = RNG.integers(-900, 900, (TOGETHER + 3 if fixed else 6, *shape)).astype(dtype)
+    frames = RNG.integers(-900, 900, (FRAMES_TOGETHER + 3 if fixed else 6, *shape)).astype(dtype)
     positions = RNG.uniform(-0.5, np.array(shape) - 0.5, (40_000, 3))
     inside = np.clip(positions, 0, np.array(shape) - 1).T
     wanted = [map_coordinates(v.astype(float), inside, order=3, mode="mirror") for v in frames]

@@ -29,9 +29,9 @@ from bids_dtg.files.transfer_progress import make_transfer_reporter
 _NICENESS = 10
 
 # Largest memory of a process with its reader and the first process, for the published model's
-# 158,680 voxels: 0.72 GB (sums of PSS), rounded up. It does not grow with the length of
-# runs.
-_BYTES_EACH, _BYTES_A_VOXEL = 250e6, 4e3
+# 158,680 voxels: 0.72 GB (sums of PSS) for runs on its grid, 0.91 GB for others. It does not grow
+# with the length of runs.
+_BYTES_EACH, _BYTES_A_VOXEL = 280e6, 4e3
 # Of further ROI maps than the published model's 50, at each voxel: sums of two halves, maps and
 # connectomes. Five sets of 265 maps took 1.0 GB of 163,310 voxels; learning takes more than that.
 _BYTES_A_ROI, _USUAL_ROIS = 12.0, 50

@@ -109,7 +109,7 @@ def perform(weights: MainWeights, inputs: Tensor) -> Tensor:
     inputs
         (1 or people, segments, steps, inputs); 1 where all people see the same. Inputs are delayed
         by one step, as `bids_dtg.twin.trial_series` makes them, so that the output of a step
-        depends on earlier stimuli only.
+        depends on earlier stimuli only. They get no gradient.
 
     Returns
     -------

@@ -60,8 +60,22 @@ def recur(inputs: Tensor, into: Tensor, bias: Tensor, recurrent: Tensor, out_of:
             f"weights have the shape {tuple(recurrent.shape)}, expected {(people, units, units)}: "
             "people, units and units of the biases"
         )
-    if len(inputs) not in (1, people):
-        raise ValueError(f"inputs are of {len(inputs)} people, expected 1 or {people}")
+    if into.shape != (people, units, inputs.shape[3]):
+        raise ValueError(
+            f"weights of inputs have the shape {tuple(into.shape)}, expected "
+            f"{(people, units, inputs.shape[3])}: people, units and inputs"
+        )
+    if (out_of.shape[0], out_of.shape[2]) != (people, units):
+        raise ValueError(
+            f"weights of outputs have the shape {tuple(out_of.shape)}, expected {people} people "
+            f"and {units} units"
+        )
+    if len(inputs) not in (1, people) or not inputs.shape[2]:
+        raise ValueError(
+            f"inputs are {tuple(inputs.shape)}, expected 1 or {people} people, and steps"
+        )
+    if inputs.requires_grad:
+        raise ValueError("inputs get no gradient, and these ask for one")
     outputs: Tensor = _Recurrence.apply(  # type: ignore[no-untyped-call]
         inputs.transpose(1, 2).contiguous(), into, bias, recurrent, out_of
     )
@@ -69,7 +83,11 @@ def recur(inputs: Tensor, into: Tensor, bias: Tensor, recurrent: Tensor, out_of:
 
 
 class _Recurrence(torch.autograd.Function):
-    """Inputs, states and outputs are (people, steps, segments, numbers)."""
+    """Inputs, states and outputs are (people, steps, segments, inputs, units or outputs).
+
+    Within the loops, `own` are the states of some people, and `now` a step of them, (people,
+    segments, units), in memory without gaps, as batched products write their result.
+    """
 
     @staticmethod
     def forward(

@@ -93,8 +93,15 @@ def test_weights_and_inputs_of_other_people_or_units_are_refused():
         recur(inputs, into, bias, recurrent[:2], out_of)
     with pytest.raises(ValueError, match=r"shape \(3, 3, 3\), expected \(3, 4, 4\)"):
         recur(inputs, into, bias, recurrent[:, :3, :3], out_of)
-    with pytest.raises(ValueError, match="inputs are of 2 people, expected 1 or 3"):
-        recur(inputs[:2], into, bias, recurrent, out_of)
+    with pytest.raises(ValueError, match=r"shape \(5, 4, 3\), expected \(3, 4, 3\)"):
+        recur(inputs, into.repeat(2, 1, 1)[:5], bias, recurrent, out_of)
+    with pytest.raises(ValueError, match="expected 3 people and 4 units"):
+        recur(inputs, into, bias, recurrent, out_of[:, :, :3])
+    for some in (inputs[:2], inputs[:, :, :0]):
+        with pytest.raises(ValueError, match="expected 1 or 3 people, and steps"):
+            recur(some, into, bias, recurrent, out_of)
+    with pytest.raises(ValueError, match="inputs get no gradient"):
+        recur(inputs.clone().requires_grad_(), into, bias, recurrent, out_of)
 
 
 def test_people_whose_weights_do_not_fit_a_cache_together_do_as_each_alone():
