@@ -334,9 +334,9 @@ class MovingSampling:
             for frame, matrix, values in zip(
                 block[frames], to_voxels[frames], out[frames], strict=True
             ):
-                values[self._there] = take(frame, matrix)
-                scale(values, slope, inter)
-                values[missing] = 0.0
+                found = np.asarray(take(frame, matrix), np.float32)
+                scale(found, slope, inter)
+                values[self._there], values[missing] = found, 0.0
 
         in_threads(take_frames, len(block))
         return out
