@@ -83,7 +83,7 @@ _DISTRIBUTIONS = {
 
 
 # Of one task: about a minute of one core.
-_RECIPE = replace(find_recipe(DEFAULT_ARCHITECTURE), group_epochs=60)
+_RECIPE = replace(find_recipe(DEFAULT_ARCHITECTURE), group_epochs=40)
 
 
 @dataclass(frozen=True)
