@@ -68,16 +68,20 @@ def sha256_of_file(file: BinaryIO) -> str:
     OSError
         If the file cannot be read.
     """
-    before, status = time.time_ns(), os.fstat(file.fileno())
-    times = status.st_mtime_ns, status.st_ctime_ns
-    state = status.st_dev, status.st_ino, status.st_size, *times
+    before, state = time.time_ns(), file_state(os.fstat(file.fileno()))
     if state in _found:
         return _found[state]
     found = sha256_of(file)
     # A further change of a file that has just changed may leave its times as they are.
-    if before - max(times) > _LONG_AGO:
+    if before - max(state[-2:]) > _LONG_AGO:
         _found[state] = found
     return found
+
+
+def file_state(status: os.stat_result) -> tuple[int, ...]:
+    """Return what is another one once a file was changed: device, inode, size and two times."""
+    times = status.st_mtime_ns, status.st_ctime_ns
+    return status.st_dev, status.st_ino, status.st_size, *times
 
 
 def read_digests(path: Path, algorithms: Iterable[Algorithm]) -> dict[Algorithm, Digest]:

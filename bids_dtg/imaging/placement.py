@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bids_dtg.errors import RunError
+from bids_dtg.files.digest import file_state
 from bids_dtg.imaging.grid import Grid
 from bids_dtg.imaging.header import NiftiHeader, read_header
 from bids_dtg.imaging.nifti import read_single
@@ -70,10 +71,11 @@ class Placement:
         if np.prod(grid.shape) > _MOST_MAPPED:
             return cls(voxels, map_points(voxels.points, read_transforms(transforms)))
         # A run's own one is the last, if it has one; runs share those before.
-        shared, own = tuple(transforms[: len(transforms) - 1 or 1]), transforms[1:][-1:]
+        cut = max(1, len(transforms) - 1)
+        shared, own = tuple(transforms[:cut]), transforms[cut:]
         paths = [path for file in shared for path in (file.path, file.warped) if path]
         affine = np.asarray(grid.affine, np.float64).tobytes()
-        mapped = _mapped_grid(grid.shape, affine, shared, tuple(map(_identity, paths)))
+        mapped = _mapped_grid(grid.shape, affine, shared, tuple(map(_state, paths)))
         return cls(voxels, map_points(mapped[voxels.positions], read_transforms(own)))
 
     @property
@@ -196,9 +198,8 @@ def _mapped_grid(
     return map_points(everywhere.points, read_transforms(transforms))
 
 
-def _identity(path: Path) -> tuple[int, ...] | None:
+def _state(path: Path) -> tuple[int, ...] | None:
     try:
-        found = path.stat()
+        return file_state(path.stat())
     except OSError:
         return None
-    return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -130,7 +131,7 @@ class CubicSplines:
 
     def _windows(self, image: Float32, box: _Box) -> NDArray[np.complex128]:
         """Return for each coefficient this one and the next three of its row, as one number."""
-        flat = np.empty(int(np.prod(box.sizes)), np.float32)
+        flat = np.empty(box.number, np.float32)
         self.coefficients(image, box, flat)
         four = np.zeros((len(flat), _TAPS), np.float32)
         for step in range(_TAPS):
@@ -163,7 +164,7 @@ class SplinesAtPoints:
         weights = k[:, :, None, None] * j[:, None, :, None] * i[:, None, None, :]
         places = lowest.astype(np.int32)[:, None] + self._box.steps.reshape(-1).astype(np.int32)
         ends = np.arange(0, places.size + 1, _TAPS**3, dtype=np.int32)
-        shape = len(lowest), int(np.prod(self._box.sizes))
+        shape = len(lowest), self._box.number
         return csr_array((weights.reshape(-1), places.reshape(-1), ends), shape=shape)
 
     def values(self, frames: NDArray[np.generic], out: Float32) -> None:
@@ -206,8 +207,8 @@ class SplinesAtPoints:
         It is filled anew each time: to ask the system for as much takes as long as to fill it.
         """
         if self._kept is None:
-            self._kept = np.empty((2, FRAMES_TOGETHER * int(np.prod(self._box.sizes))), np.float32)
-        used = self._kept[:, : frames * int(np.prod(self._box.sizes))]
+            self._kept = np.empty((2, FRAMES_TOGETHER * self._box.number), np.float32)
+        used = self._kept[:, : frames * self._box.number]
         return used[0].reshape(frames, -1), used[1].reshape(-1, frames)
 
 
@@ -229,6 +230,11 @@ class _Box:
             first.append(low)
             sizes.append(high - low + _TAPS)
         return cls(shape, tuple(first), tuple(sizes))
+
+    @property
+    def number(self) -> int:
+        """How many coefficients there are."""
+        return math.prod(self.sizes)
 
     @property
     def strides(self) -> tuple[int, int, int]:

@@ -86,14 +86,13 @@ def perturb_people(
     """
     # Imported here, so that a missing package is reported at once.
     from bids_dtg.twin.interventions.calibration import Calibration
+    from bids_dtg.twin.interventions.moves import differ
     from bids_dtg.twin.interventions.perturbations import (
         Direction,
         performed_outcomes,
         random_directions,
     )
 
-    if not fitted.twin.edge_weights.any():  # connectomes change nothing
-        return None
     task, edges = fitted.tasks.names[0], people.connectomes
 
     def times(delta: Values) -> Values:
@@ -105,10 +104,9 @@ def perturb_people(
         return float((after - people.median_rt_seconds(task)).mean())
 
     before = times(np.zeros(edges.shape[1]))
-    try:
-        raises = Direction.between(edges, before)
-    except ValueError:
+    if not differ(before):
         return None
+    raises = Direction.between(edges, before)
     perturbations = [raises.delta(-step_size) for step_size in STEP_SIZES]
     others = [
         direction.delta(STEP_SIZES[-1]) for direction in random_directions(edges, controls, seed)

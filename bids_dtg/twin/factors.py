@@ -24,7 +24,7 @@ from torch.nn.functional import binary_cross_entropy_with_logits
 
 from bids_dtg.twin.decoding import decode
 from bids_dtg.twin.mean_times import mean_times, observed_times
-from bids_dtg.twin.network.main import perform
+from bids_dtg.twin.network.main import AT_ONCE, perform
 from bids_dtg.twin.network.modulated import ModulatedNetwork
 from bids_dtg.twin.trial_series import Segments
 
@@ -32,9 +32,6 @@ Array = NDArray[np.float64]
 Report = Callable[[str], None]
 
 _STEP = 0.02  # of a modulation, for central differences in single precision
-# Modulations or people. States of 64 units over a usual task stay below the 32 MiB that the C
-# library keeps when they are freed; larger ones get new memory from the system each time.
-_AT_ONCE = 24
 _NEWTON_STEPS = 8
 _REPORTED = 10  # people between lines of progress
 _SAMPLED = 8  # people whose sequences decide which directions are informative
@@ -354,7 +351,7 @@ def timed_factors(
     """
     modulations = torch.as_tensor(factors @ directions.T, dtype=torch.float32)
     performed = []
-    for some in torch.split(torch.arange(len(factors)), _AT_ONCE):
+    for some in torch.split(torch.arange(len(factors)), AT_ONCE):
         own = segments.people(some.numpy())
         inputs = torch.from_numpy(own.inputs)
         outputs = torch.sigmoid(perform(network.weights(modulations[some]), inputs)).numpy()
@@ -386,7 +383,7 @@ def _tangents(
         outputs = perform(network.weights(modulation), inputs)
         return window.of_outputs(outputs)
 
-    parts = torch.split(axes, _AT_ONCE)
+    parts = torch.split(axes, AT_ONCE)
     tangents = [(at(_STEP * some) - at(-_STEP * some)) / (2 * _STEP) for some in parts]
     return torch.cat(tangents), at(torch.zeros(1, network.modulations))[0]
 
@@ -461,7 +458,7 @@ def _losses(
         (people,), (people, factors) and (people, n, steps, buttons).
     """
     losses, slopes, found = [], [], []
-    for some in torch.split(torch.arange(len(factors)), _AT_ONCE):
+    for some in torch.split(torch.arange(len(factors)), AT_ONCE):
         window = _Windows.of(segments, some.tolist())
         inputs = torch.from_numpy(segments.inputs[_rows(segments.inputs, some.tolist())])
         own = factors[some].requires_grad_()

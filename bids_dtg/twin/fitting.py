@@ -29,7 +29,7 @@ from bids_dtg.twin.factors import (
 from bids_dtg.twin.lapses import Lapses
 from bids_dtg.twin.learning import GroupTask, HyperTask, Length
 from bids_dtg.twin.network.hypernetwork import HyperNetwork
-from bids_dtg.twin.network.main import MainWeights, Sizes, perform
+from bids_dtg.twin.network.main import AT_ONCE, MainWeights, Sizes, perform
 from bids_dtg.twin.network.modulated import ModulatedNetwork
 from bids_dtg.twin.network.objective import Targets
 from bids_dtg.twin.recipe import (
@@ -43,7 +43,6 @@ from bids_dtg.twin.trial_series import Segments, TaskSet
 _WEIGHTS, _VALIDATION = 0, 1  # streams of random numbers of a seed
 _PREFIX = "network."
 _PERMUTATIONS = 20  # of people, beside which stands what connectomes explain
-_AT_ONCE = 24  # people who perform together, as in `bids_dtg.twin.factors`
 Report = Callable[[str], None]
 
 
@@ -196,7 +195,7 @@ class Fitted:
     ) -> Performance:
         inputs, shared = torch.from_numpy(segments.inputs), len(segments.inputs) == 1
         found = []
-        for some in torch.split(torch.arange(len(values)), _AT_ONCE):
+        for some in torch.split(torch.arange(len(values)), AT_ONCE):
             outputs = perform(make(values[some]), inputs if shared else inputs[some])
             found.append(torch.sigmoid(outputs).numpy())
         return Performance(np.concatenate(found), self.lapses)

@@ -291,8 +291,8 @@ def test_a_voxel_that_is_no_number_spoils_no_neighbour_in_any_frame():
 
 
 def test_many_points_get_the_values_of_few():
-    """Weights of more than half a million points are not kept."""
-    image = np.random.default_rng(5).normal(size=(1, 11 * 12 * 13)).astype(np.float32)
+    """Of several frames, weights are kept for few points only, not for more than half a million."""
+    image = np.random.default_rng(5).normal(size=(2, 11 * 12 * 13)).astype(np.float32)
     points = np.random.default_rng(6).uniform(0, 10, (2**19 + 5, 3))
     sample = partial(CubicSampling, (11, 12, 13), np.eye(4))
     many, few = sample(points).apply(image, 2.0, 1.0), sample(points[:99]).apply(image, 2.0, 1.0)

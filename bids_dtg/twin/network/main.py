@@ -15,6 +15,10 @@ from torch import Tensor
 
 from bids_dtg.twin.network.recurrence import recur
 
+# People who perform together. Their states, of 64 units over a usual task, stay below the 32 MiB
+# that the C library keeps when they are freed; larger ones get new memory each time.
+AT_ONCE = 24
+
 
 @dataclass(frozen=True)
 class Sizes:
