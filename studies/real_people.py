@@ -231,7 +231,14 @@ def parts_of(run: RunConnectomes, kind: str) -> tuple[Connectome, ...]:
     return (run.whole,) if find_kind(kind).whole_runs else run.segments
 
 
-def fitted(kind: str, people: Sequence[Person], space: ModelSpace, contrasts: Sequence[str]) -> Any:
+def fitted(
+    kind: str,
+    people: Sequence[Person],
+    space: ModelSpace,
+    contrasts: Sequence[str],
+    options: ModellingOptions | None = None,
+    device: str = "cpu",
+) -> Any:
     """Fit a kind to training people, some of whom validate where the kind needs that."""
     row = find_kind(kind)
     held_out = max(2, round(len(people) / 5)) if row.needs_validation else 0
@@ -239,12 +246,12 @@ def fitted(kind: str, people: Sequence[Person], space: ModelSpace, contrasts: Se
         return fit_model(
             row,
             FitTask(
-                options=ModellingOptions(),
+                options=options or ModellingOptions(),
                 space=dataclasses.replace(space, form=people[0].form),
                 contrasts=tuple(contrasts),
                 training=people[held_out:],
                 validation=people[:held_out],
-                device="cpu",
+                device=device,
                 folder=Path(folder),
                 report=lambda line: None,
             ),
