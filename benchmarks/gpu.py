@@ -31,8 +31,12 @@ from forward import grey_matter
 REPEATS = 5
 READERS = (1, 4, 8)  # processes on the GPU
 CORES = (1, 4, 8, 16)  # processes without it, with a participant each at least
-# Precision as Lightning names it, people of a batch that go through the network at once.
-TRAININGS = (("32-true", None), ("32-true", 1), ("bf16-mixed", None), ("bf16-mixed", 1))
+# Precision as Lightning names it, batches in which people are trained on together, and people of a
+# batch that go through the network at once.
+TRAININGS = (
+    *(("32-true", 1, None), ("32-true", 1, 1), ("bf16-mixed", 1, None), ("bf16-mixed", 1, 1)),
+    *(("32-true", 2, None), ("32-true", 3, None), ("bf16-mixed", 3, None)),
+)
 
 
 @dataclass(frozen=True)
@@ -161,7 +165,9 @@ def sums(size: Size, device: str, *, where: str) -> dict[str, float]:
     }
 
 
-def training(size: Size, device: str, *, precision: Any, part: int | None) -> dict[str, float]:
+def training(
+    size: Size, device: str, *, precision: Any, batches: int, part: int | None
+) -> dict[str, float]:
     """Time updates of the weights, by the program's own training: a short epoch, after one more."""
     from bids_dtg.contrasts.plan import TrainingPlan
     from bids_dtg.contrasts.samples import PersonSamples, Sampling
@@ -169,11 +175,11 @@ def training(size: Size, device: str, *, precision: Any, part: int | None) -> di
     from bids_dtg.training.loop import Workplace
 
     mask, rng = size.mask(), np.random.default_rng(0)
-    voxels, updates = int(mask.sum()), 10
+    voxels, updates, batch = int(mask.sum()), 5, size.batch * batches
 
     def people(number: int) -> PersonSamples:
-        connectomes = rng.uniform(-1, 1, (number, 1, size.rois, voxels)).astype(np.float32)
-        maps = rng.standard_normal((number, size.contrasts, voxels)).astype(np.float32)
+        connectomes = rng.random((number, 1, size.rois, voxels), np.float32)
+        maps = rng.standard_normal((number, size.contrasts, voxels), np.float32)
         return PersonSamples(connectomes, maps, mask)
 
     plan = TrainingPlan(
@@ -181,11 +187,11 @@ def training(size: Size, device: str, *, precision: Any, part: int | None) -> di
         part=part,
         epochs=2,
         precision=precision,
-        sampling=Sampling(people=size.batch, batches=updates),
+        sampling=Sampling(people=batch, batches=updates),
     )
     with tempfile.TemporaryDirectory() as folder:
         place = Workplace(Path(folder), device)
-        card = train(people(size.batch), people(2), plan, place).card
+        card = train(people(batch), people(2), plan, place).card
     return {"seconds": card["history"][-1]["seconds"] / updates, "peak_mib": peak_mib(device)}
 
 
@@ -241,10 +247,12 @@ def sums_rows(options: argparse.Namespace) -> Iterator[Sequence[str]]:
 
 
 def training_rows(options: argparse.Namespace) -> Iterator[Sequence[str]]:
-    for precision, part in TRAININGS:
-        found = measured("training", options, precision=precision, part=part)
+    size = SMALL if options.small else Size()
+    for precision, batches, part in TRAININGS:
+        found = measured("training", options, precision=precision, batches=batches, part=part)
         yield (
             precision,
+            str(size.batch * batches),
             "all" if part is None else str(part),
             found.get("why") or figure(found, "seconds", ".3f"),
             figure(found, "peak_mib", ",.0f"),
@@ -336,7 +344,7 @@ def tables(options: argparse.Namespace, folder: Path) -> None:
         columns = ["sums", "s", "peak MiB", "mean \\|r\\|"]
         print_table("**The sums of a run**", columns, sums_rows(options))
     if "training" in options.only:
-        columns = ["precision", "people at once", "s an update", "peak MiB"]
+        columns = ["precision", "people in a batch", "at once", "s an update", "peak MiB"]
         print_table("**A training step**", columns, training_rows(options))
     if "participants" in options.only:
         columns = ["processes, each with a reader", "participants a minute", "s each", "CPU-s each"]

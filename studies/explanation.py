@@ -128,7 +128,7 @@ def linear(people: list[Person]) -> tuple[MapModel, Array]:
     return fit.model, fit.gains
 
 
-def network(people: list[Person], phantom: UnequalPhantom) -> tuple[MapModel, Array]:
+def network(people: list[Person], phantom: UnequalPhantom, device: str) -> tuple[MapModel, Array]:
     """Train a network; a fifth of the people choose the epoch."""
     apart = len(people) // 5
     with tempfile.TemporaryDirectory() as folder:
@@ -138,7 +138,7 @@ def network(people: list[Person], phantom: UnequalPhantom) -> tuple[MapModel, Ar
             contrasts=tuple(map(str, range(len(people[0].maps)))),
             training=people[apart:],
             validation=people[:apart],
-            device="cpu",
+            device=device,
             folder=Path(folder),
             report=lambda line: None,
         )
@@ -192,10 +192,10 @@ def _missed(model: MapModel, support: Support, connectome: Array, found: Float) 
     return float((np.abs(found.sum(axis=1) - deviation) / largest).max())
 
 
-def points_table(phantom: UnequalPhantom, people: tuple[int, int]) -> None:
+def points_table(phantom: UnequalPhantom, people: tuple[int, int], device: str) -> None:
     """Print how far contributions of few points are from those of many, in one person."""
     training, test = people_of(phantom, *people)
-    model, _ = network(training, phantom)
+    model, _ = network(training, phantom, device)
     assert isinstance(model, Differentiable)
     areas, connectome = Areas.of(phantom.roi_maps), test[0].connectomes[0].astype(np.float32)
     start = np.mean([person.mean_connectome() for person in training], axis=0)
@@ -249,22 +249,30 @@ def main() -> None:
     parser.add_argument("--people", type=int, nargs=2, default=[TRAINING, TEST])
     parser.add_argument("--strength", type=float, default=STRENGTH)
     parser.add_argument("--permuted", type=int, default=PERMUTED, help="permutations a seed")
+    parser.add_argument("--permuted-only", action="store_true", help="no table of populations")
     parser.add_argument("--kind", choices=["linear", "attention-unet"], default="linear")
     parser.add_argument("--points", action="store_true", help="of paths, of the first seed")
+    parser.add_argument("--device", default="cpu", help="cpu or cuda; of the network")
     args, start = parser.parse_args(), time.perf_counter()
     if args.points:
-        points_table(UnequalPhantom(args.seeds[0], args.strength), tuple(args.people))
+        points_table(UnequalPhantom(args.seeds[0], args.strength), tuple(args.people), args.device)
         return
-    print("| seed | s | p of the ROI | other ROIs | shown in | panels | sums miss at most |")
-    print("|---" * 7 + "|")
+    if not args.permuted_only:
+        print("| seed | s | p of the ROI | other ROIs | shown in | panels | sums miss at most |")
+        print("|---" * 7 + "|")
     passing, shown, by_model = [], [], []
     for seed in args.seeds:
         for strength in (args.strength, 0.0):
             phantom = UnequalPhantom(seed, strength)
             training, test = people_of(phantom, *args.people)
-            fit = linear if args.kind == "linear" else partial(network, phantom=phantom)
-            found = Explained.of(training, test, phantom.roi_maps, fit)
-            print(row_of(seed, strength, found, phantom), flush=True)
+            fit = (
+                linear
+                if args.kind == "linear"
+                else partial(network, phantom=phantom, device=args.device)
+            )
+            if not args.permuted_only:
+                found = Explained.of(training, test, phantom.roi_maps, fit)
+                print(row_of(seed, strength, found, phantom), flush=True)
             if not strength:
                 continue
             rng = np.random.default_rng(seed)
