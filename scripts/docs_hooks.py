@@ -6,7 +6,8 @@ writes the tables of options, strategies and spellings, and the home page's list
 their pages, between `<!-- options -->` and `<!-- end of options -->`, so that a plain clone shows
 them. MkDocs uses this module as a hook: on the site, `<!-- error lines -->` and
 `<!-- contributing -->` become those too. Scripts of the gallery call this package's programs, which
-are installed beside Python. The first build runs their demos at the same time, before the scripts.
+are installed beside Python. The first build runs the demo that most scripts begin with, and the
+others beside the scripts, the last of which need them.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ import shutil
 import subprocess
 import sys
 import sysconfig
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -36,34 +37,44 @@ KINDS = ("reference", "explanation", "evidence")  # folders whose pages the home
 
 
 def on_startup(**_: Any) -> None:
-    """Let scripts of the gallery find the package's programs."""
+    """Let scripts of the gallery find the programs, and run the demos that they begin with."""
     os.environ["PATH"] = os.pathsep.join([sysconfig.get_path("scripts"), os.environ["PATH"]])
     os.environ["MPLBACKEND"] = "agg"
     if not (DOCS / "gallery").exists():  # later builds run what has changed
-        make_demos()
+        texts = (path.read_text(encoding="utf-8") for path in sorted(GALLERY.glob("*.py")))
+        first, *others = dict.fromkeys(re.findall(r'"(dtg-demo [^"]+)"', "".join(texts)))
+        beside.extend(pool.submit(make_demo, command) for command in others)
+        make_demo(first)
 
 
-def make_demos() -> None:
-    """Run the demos that scripts of the gallery begin with and that are not there, two at a time.
+def on_post_build(**_: Any) -> None:
+    """Report a demo that failed beside the scripts."""
+    for demo in beside:
+        demo.result()
 
-    What a demo prints is in its folder, as `printed.txt`.
+
+pool = ThreadPoolExecutor(1)
+beside: list[Future[None]] = []
+
+
+def make_demo(command: str) -> None:
+    """Run a demo whose folder is not there; what it prints is in the folder, as `printed.txt`.
+
+    A script that comes to it earlier runs it, too: the folder appears when it is whole.
     """
-    texts = (path.read_text(encoding="utf-8") for path in sorted(GALLERY.glob("*.py")))
-    commands = dict.fromkeys(re.findall(r'"(dtg-demo [^"]+)"', "".join(texts)))
-    with ThreadPoolExecutor(2) as pool:
-        # The longest one, which is in the last script, does not begin last.
-        list(pool.map(_make_demo, reversed(commands)))
-
-
-def _make_demo(command: str) -> None:
     words = command.split()
-    folder = GALLERY / words[1]
+    folder, made = GALLERY / words[1], GALLERY / "being-made" / words[1]
+    if folder.exists():
+        return
+    shutil.rmtree(made, ignore_errors=True)
+    made.parent.mkdir(exist_ok=True)
+    done = subprocess.run(words, cwd=made.parent, stdout=subprocess.PIPE, text=True)
+    if done.returncode:
+        raise SystemExit(f"{command} ended with exit code {done.returncode}")
+    (made / "printed.txt").write_text(done.stdout, encoding="utf-8")
     if not folder.exists():
-        done = subprocess.run(words, cwd=GALLERY, stdout=subprocess.PIPE, text=True)
-        if done.returncode:
-            shutil.rmtree(folder, ignore_errors=True)  # the next build begins anew
-            raise SystemExit(f"{command} ended with exit code {done.returncode}")
-        (folder / "printed.txt").write_text(done.stdout, encoding="utf-8")
+        made.rename(folder)
+    shutil.rmtree(made, ignore_errors=True)
 
 
 def on_page_markdown(markdown: str, **_: Any) -> str:
