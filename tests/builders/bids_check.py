@@ -14,12 +14,8 @@ from pathlib import Path
 import pytest
 
 from bids_dtg.files.bids_drafts import NOT_DATA, extended_schema
-from bids_dtg.version import AUTHORS
 
 PROGRAM = "bids-validator-deno"
-# Of results of simulated data, whose authors are the program's: one name stands for all, until
-# they are decided (docs/release.md).
-OF_SIMULATED = [("TOO_FEW_AUTHORS", "", "/dataset_description.json")] * (len(AUTHORS) < 2)
 
 
 @dataclass(frozen=True)
