@@ -32,7 +32,11 @@ Array = NDArray[np.float64]
 Report = Callable[[str], None]
 
 _STEP = 0.02  # of a modulation, for central differences in single precision
-_NEWTON_STEPS = 8
+_STEPS = 7  # towards each person's factors
+_GOOD, _POOR = 0.75, 0.25  # of the gain that a step promised: then steps get longer, shorter
+_LESS, _MORE = 3.0, 4.0  # times the damping
+_SAFE = 1e-8  # of a correction's largest possible denominator; smaller ones correct nothing
+_FLATTEST = 1e-3  # least curvature, in trials
 _REPORTED = 10  # people between lines of progress
 _SAMPLED = 8  # people whose sequences decide which directions are informative
 _FOLDS = 5  # of people, by which a factor is judged
@@ -413,34 +417,81 @@ def _modes(
     prior: float,
     report: Report,
 ) -> Tensor:
-    """Return the factors of each person's largest penalised likelihood, by Newton's method.
+    """Return the factors of each person's largest penalised likelihood, by quasi-Newton steps.
 
-    The gradient is exact; the curvature is that of a network linear in the factors. A step that
-    raised the loss is shortened.
+    The gradient is exact. The curvature is at first that of a network linear in the factors, and
+    each step corrects it (symmetric rank one). Steps are damped as the last one went (Levenberg and
+    Marquardt): where the network bends, whole steps make the loss larger in most people. Source:
+    Nocedal & Wright, 2006, Numerical Optimization, sections 6.2 and 10.3.
     """
-    people, factors = len(segments.action), directions.shape[1]
     penalty = prior * directions.T @ directions
+    curvature = _curvature(network, segments, directions, report).double() + penalty
+    found = torch.zeros(len(curvature), directions.shape[1])
+    losses, slopes = _losses(network, segments, directions, penalty, found)
+    damping = torch.ones(len(found))
+    for number in range(_STEPS):
+        steps = _damped_steps(curvature, slopes, damping)
+        tried = found + steps
+        new_losses, new_slopes = _losses(network, segments, directions, penalty, tried)
+        expected = -(slopes * steps).sum(1) - 0.5 * _along(curvature, steps)
+        kept_promise = (losses - new_losses) / expected
+        damping = torch.where(kept_promise > _GOOD, damping / _LESS, damping)
+        damping = torch.where(kept_promise < _POOR, damping * _MORE, damping)
+        curvature = _corrected(curvature, steps, new_slopes - slopes)
+        better = new_losses < losses
+        found = torch.where(better[:, None], tried, found)
+        slopes = torch.where(better[:, None], new_slopes, slopes)
+        losses = torch.where(better, new_losses, losses)
+        report(f"latent factors: step {number + 1} of {_STEPS}")
+    return found
+
+
+def _curvature(
+    network: ModulatedNetwork, segments: Segments, directions: Tensor, report: Report
+) -> Tensor:
+    """Return the Fisher information of each person's factors, at the group's network.
+
+    Returns
+    -------
+    Tensor
+        (people, factors, factors).
+    """
+    people = len(segments.action)
     seen = [0] if len(segments.inputs) == 1 else list(range(people))
-    tangents = []
-    for person in seen:
-        tangents.append(_tangents(network, segments, person, directions.T)[0])
-        if len(tangents) % _REPORTED == 0:
-            report(f"sequences of {len(tangents)} of {len(seen)} participants")
     weight = _Windows.of(segments, list(range(people))).weight
-    found, best = torch.zeros(people, factors), torch.full((people,), torch.inf)
-    kept, steps, length = found, torch.zeros(people, factors), torch.ones(people)
-    for step in range(_NEWTON_STEPS):
-        losses, slopes, logits = _losses(network, segments, directions, penalty, found)
-        better = losses < best
-        best, kept = torch.where(better, losses, best), torch.where(better[:, None], found, kept)
-        for person in torch.nonzero(better).flatten().tolist():
-            own = tangents[person if len(tangents) > 1 else 0]
-            curvature = _information(own, logits[person], weight[person]) + penalty
-            steps[person] = torch.linalg.solve(curvature, slopes[person])
-        length = torch.where(better, (2 * length).clamp(max=1.0), length / 3)
-        found = kept - length[:, None] * steps
-        report(f"latent factors: step {step + 1} of {_NEWTON_STEPS}")
-    return kept
+    found: list[Tensor] = []
+    for person in seen:
+        changes, logits = _tangents(network, segments, person, directions.T)
+        of_sequence = range(people) if len(seen) == 1 else [person]
+        found += [_information(changes, logits, weight[each]) for each in of_sequence]
+        if len(found) % _REPORTED == 0 and len(seen) > 1:
+            report(f"sequences of {len(found)} of {people} participants")
+    return torch.stack(found)
+
+
+def _damped_steps(curvature: Tensor, slopes: Tensor, damping: Tensor) -> Tensor:
+    """Return each person's step towards a smaller loss, (people, factors)."""
+    scale = damping[:, None] * torch.diagonal(curvature, dim1=1, dim2=2)
+    damped = curvature + torch.diag_embed(scale)
+    return -torch.linalg.solve(damped, slopes.double()[..., None])[..., 0].float()
+
+
+def _along(curvature: Tensor, steps: Tensor) -> Tensor:
+    """Return the curvature along each person's step, (people,)."""
+    own = steps.double()
+    return torch.einsum("pi,pij,pj->p", own, curvature, own).float()
+
+
+def _corrected(curvature: Tensor, steps: Tensor, changes: Tensor) -> Tensor:
+    """Return the curvature by which slopes change along steps as they did, positive definite."""
+    own = steps.double()
+    missed = changes.double() - torch.einsum("pij,pj->pi", curvature, own)
+    along = (missed * own).sum(1)
+    safe = along.abs() > _SAFE * missed.norm(dim=1) * own.norm(dim=1)
+    share = torch.where(safe, 1 / torch.where(safe, along, 1.0), 0.0)
+    corrected = curvature + share[:, None, None] * missed[:, :, None] * missed[:, None, :]
+    values, modes = torch.linalg.eigh(corrected)
+    return modes @ torch.diag_embed(values.abs().clamp(min=_FLATTEST)) @ modes.mT
 
 
 def _losses(
@@ -449,15 +500,9 @@ def _losses(
     directions: Tensor,
     penalty: Tensor,
     factors: Tensor,
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Return each person's penalised loss in trials, its slope, and the logits.
-
-    Returns
-    -------
-    tuple
-        (people,), (people, factors) and (people, n, steps, buttons).
-    """
-    losses, slopes, found = [], [], []
+) -> tuple[Tensor, Tensor]:
+    """Return each person's penalised loss in trials, (people,), and slope, (people, factors)."""
+    losses, slopes = [], []
     for some in torch.split(torch.arange(len(factors)), AT_ONCE):
         window = _Windows.of(segments, some.tolist())
         inputs = torch.from_numpy(segments.inputs[_rows(segments.inputs, some.tolist())])
@@ -471,8 +516,7 @@ def _losses(
             (slope,) = torch.autograd.grad(each.sum(), own)
         losses.append(each.detach())
         slopes.append(slope)
-        found.append(logits.detach())
-    return torch.cat(losses), torch.cat(slopes), torch.cat(found)
+    return torch.cat(losses), torch.cat(slopes)
 
 
 @dataclass(frozen=True, eq=False)

@@ -186,10 +186,16 @@ def _times(task: Task, arrays: Arrays) -> CodeTimes:
     }
     effects = PersonTimes(EffectsPrior(arrays["covariance"], arrays["noise"]), spreads)
     mean, sd = arrays["place"].tolist()
-    level, rest = arrays["start"].tolist()
+    # Earlier versions had one weight for conditions and the rest.
+    level, conditions, rest = np.pad(arrays["start"], (0, 3 - len(arrays["start"])), "edge")
     times, none = log_seconds(grid(task.window_seconds)), np.zeros((1, 0, 0))
     return CodeTimes(
-        times, _means(task, arrays), Place(mean, sd), effects, none, weights=(level, rest)
+        times,
+        _means(task, arrays),
+        Place(mean, sd),
+        effects,
+        none,
+        weights=(float(level), float(conditions), float(rest)),
     )
 
 

@@ -16,7 +16,7 @@ from bids_dtg.twin.own_trials.group import TrialMeans
 from bids_dtg.twin.tasks import Task
 
 Values = NDArray[np.float64]
-_AS_IT_IS = (1.0, 1.0)
+_AS_IT_IS = (1.0, 1.0, 1.0)
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,7 +47,8 @@ class CodeTimes:
     effects: PersonTimes
     codes: Values  # (1 or people, trials, directions): what codes of those to predict change
     start: Values | None = None  # (people, trials): what their connectomes predict; None: nothing
-    weights: tuple[float, float] = _AS_IT_IS  # of the mean of `start` over trials, and of the rest
+    # Of the mean of `start` over trials, of what conditions add to it, and of the rest.
+    weights: tuple[float, float, float] = _AS_IT_IS
 
     @classmethod
     def learn(
@@ -125,23 +126,29 @@ class CodeTimes:
         return means, effect_trials(people, known - means, self.place, self.codes, start)
 
 
-def _parts(start: Values, people: FirstTrials) -> tuple[Values, Values]:
-    """Return a person's mean of what connectomes add, over trials, and what is left of it."""
-    level = np.broadcast_to(mean_of(start, people.place >= 0)[:, None], start.shape)
-    return level, start - level
+def _parts(start: Values, people: FirstTrials) -> tuple[Values, Values, Values]:
+    """Return a person's mean of what connectomes add, what conditions add to it, and the rest."""
+    there = people.place >= 0
+    level = np.broadcast_to(mean_of(start, there)[:, None], start.shape)
+    conditions = np.zeros(start.shape)
+    for condition in np.unique(people.answers.condition[people.answers.condition >= 0]):
+        own = there & (people.answers.condition == condition)
+        conditions += np.where(own, mean_of(start - level, own)[:, None], 0.0)
+    return level, conditions, start - level - conditions
 
 
-def _weighed(start: Values, weights: tuple[float, float], people: FirstTrials) -> Values:
-    level, rest = _parts(start, people)
-    return np.asarray(weights[0] * level + weights[1] * rest)
+def _weighed(start: Values, weights: tuple[float, float, float], people: FirstTrials) -> Values:
+    parts = zip(weights, _parts(start, people), strict=True)
+    return np.asarray(sum(weight * part for weight, part in parts))
 
 
 def _start_weights(
     training: FirstTrials, values: Values, start: Values, sizes: tuple[int, int]
-) -> tuple[float, float]:
+) -> tuple[float, float, float]:
     """Return the weights of connectomes' predictions under which training people's are best.
 
-    Networks differ less than people do, and more in some trials than people.
+    Networks differ less than people do, and more in some trials than people. Conditions have a
+    weight of their own: what networks add to single trials is mostly noise.
     """
     known = np.isfinite(values)
     away = []
@@ -149,8 +156,9 @@ def _start_weights(
         each = np.where(known, each, np.nan)
         away.append((each - TrialMeans.learn(training, each, sizes).of(training))[known])
     target, *parts = away
-    level, rest = np.linalg.lstsq(np.stack(parts, axis=1), target, rcond=1e-8)[0]
-    return max(float(level), 0.0), max(float(rest), 0.0)
+    found = np.linalg.lstsq(np.stack(parts, axis=1), target, rcond=1e-8)[0]
+    level, conditions, rest = np.maximum(found, 0.0).tolist()
+    return level, conditions, rest
 
 
 def effect_trials(

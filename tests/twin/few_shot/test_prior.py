@@ -136,7 +136,7 @@ def test_a_bundle_keeps_weights_of_connectomes(fitted, tmp_path):
     few_shot = FewShot.learn(
         known, segments_of(logs + of_codes(known.left_out_factors, logs, fitted), fitted)
     )
-    assert few_shot.tasks[0].connectome.weights != (1.0, 1.0)
+    assert few_shot.tasks[0].connectome.weights != (1.0, 1.0, 1.0)
     write_twin_bundle(tmp_path / "kept", known, TINY_TWIN_FACTS, None, few_shot)
     back = load_twin_bundle(tmp_path / "kept").few_shot()
     codes = np.random.default_rng(1).normal(size=(3, TINY_TWIN_RECIPE.codes))
