@@ -473,7 +473,8 @@ def _damped_steps(curvature: Tensor, slopes: Tensor, damping: Tensor) -> Tensor:
     """Return each person's step towards a smaller loss, (people, factors)."""
     scale = damping[:, None] * torch.diagonal(curvature, dim1=1, dim2=2)
     damped = curvature + torch.diag_embed(scale)
-    return -torch.linalg.solve(damped, slopes.double()[..., None])[..., 0].float()
+    steps: Tensor = torch.linalg.solve(damped, -slopes.double()[..., None])[..., 0].float()
+    return steps
 
 
 def _along(curvature: Tensor, steps: Tensor) -> Tensor:
@@ -491,7 +492,8 @@ def _corrected(curvature: Tensor, steps: Tensor, changes: Tensor) -> Tensor:
     share = torch.where(safe, 1 / torch.where(safe, along, 1.0), 0.0)
     corrected = curvature + share[:, None, None] * missed[:, :, None] * missed[:, None, :]
     values, modes = torch.linalg.eigh(corrected)
-    return modes @ torch.diag_embed(values.abs().clamp(min=_FLATTEST)) @ modes.mT
+    positive: Tensor = modes @ torch.diag_embed(values.abs().clamp(min=_FLATTEST)) @ modes.mT
+    return positive
 
 
 def _losses(

@@ -12,6 +12,7 @@ from bids_dtg.files.tensors import TensorFile, encode_arrays
 from bids_dtg.twin.bundle.bundle import load_twin_bundle, write_twin_bundle
 from bids_dtg.twin.bundle.own_trials import encode_few_shot, read_few_shot
 from bids_dtg.twin.few_shot.basis import log_locations
+from bids_dtg.twin.few_shot.code_times import CodeTimes
 from bids_dtg.twin.few_shot.prior import FewShot, nothing_known
 from bids_dtg.twin.own_trials import BEST, ROWS
 from bids_dtg.twin.own_trials.first_trials import first_trials
@@ -146,6 +147,31 @@ def test_a_bundle_keeps_weights_of_connectomes(fitted, tmp_path):
     )
     assert np.allclose(one.distribution.answered, other.distribution.answered, equal_nan=True)
     assert np.allclose(one.posterior.mean, other.posterior.mean)
+
+
+def test_what_conditions_add_has_a_weight_of_its_own(fitted):
+    rng, people = np.random.default_rng(0), 200
+    group = segments_of(np.full((people, TRIALS), -0.6), fitted)
+    second = first_trials(group, 0, 10).answers.condition == 1
+    level, effect = 0.1 * rng.normal(size=(2, people, 1))
+    noise = 0.1 * rng.normal(size=(people, TRIALS))
+    logs = -0.6 + level + 0.5 * effect * second + 0.05 * rng.normal(size=(people, TRIALS))
+    training = first_trials(segments_of(logs, fitted), 0, 10)
+    start, codes = level + effect * second + noise, np.zeros((1, TRIALS, 1))
+    found = CodeTimes.learn(training, fitted.tasks.tasks[0], codes, start)
+    of_level, of_conditions, of_rest = found.weights
+    assert 0.8 < of_level < 1.1
+    assert of_conditions / of_level == pytest.approx(0.5, abs=0.05)
+    assert abs(of_rest) < 0.05
+
+
+def test_a_model_with_one_weight_for_conditions_and_trials_is_read(few_shot, fitted, tmp_path):
+    file = tmp_path / "own_trials.safetensors"
+    file.write_bytes(encode_few_shot(few_shot))
+    arrays = TensorFile(file).read()
+    arrays["stroop/group/start"] = np.array([0.7, 0.3])
+    file.write_bytes(encode_arrays(arrays))
+    assert read_few_shot(file, fitted.tasks.tasks).tasks[0].group.weights == (0.7, 0.3, 0.3)
 
 
 def test_a_file_of_another_version_is_refused(few_shot, fitted, tmp_path):
