@@ -33,6 +33,7 @@ from bids_dtg.cli.spellings import ALIASES, FOREIGN
 
 DOCS = Path(__file__).parent.parent / "docs"
 GALLERY = DOCS.parent / "examples" / "gallery"
+BEING_MADE = GALLERY / "being-made"  # demos
 KINDS = ("reference", "explanation", "evidence")  # folders whose pages the home page lists
 
 
@@ -51,6 +52,7 @@ def on_post_build(**_: Any) -> None:
     """Report a demo that failed beside the scripts."""
     for demo in beside:
         demo.result()
+    shutil.rmtree(BEING_MADE, ignore_errors=True)
 
 
 pool = ThreadPoolExecutor(1)
@@ -63,18 +65,17 @@ def make_demo(command: str) -> None:
     A script that comes to it earlier runs it, too: the folder appears when it is whole.
     """
     words = command.split()
-    folder, made = GALLERY / words[1], GALLERY / "being-made" / words[1]
+    folder, made = GALLERY / words[1], BEING_MADE / words[1]
     if folder.exists():
         return
     shutil.rmtree(made, ignore_errors=True)
-    made.parent.mkdir(exist_ok=True)
-    done = subprocess.run(words, cwd=made.parent, stdout=subprocess.PIPE, text=True)
+    BEING_MADE.mkdir(exist_ok=True)
+    done = subprocess.run(words, cwd=BEING_MADE, stdout=subprocess.PIPE, text=True)
     if done.returncode:
         raise SystemExit(f"{command} ended with exit code {done.returncode}")
     (made / "printed.txt").write_text(done.stdout, encoding="utf-8")
     if not folder.exists():
         made.rename(folder)
-    shutil.rmtree(made, ignore_errors=True)
 
 
 def on_page_markdown(markdown: str, **_: Any) -> str:
