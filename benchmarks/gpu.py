@@ -31,8 +31,8 @@ from forward import grey_matter
 REPEATS = 5
 READERS = (1, 4, 8)  # processes on the GPU
 CORES = (1, 4, 8, 16)  # processes without it, with a participant each at least
-# Precision as Lightning names it, batches in which people are trained on together, and people of a
-# batch that go through the network at once.
+# Precision as Lightning names it, how many usual batches make one, and people of a batch that go
+# through the network at once.
 TRAININGS = (
     *(("32-true", 1, None), ("32-true", 1, 1), ("bf16-mixed", 1, None), ("bf16-mixed", 1, 1)),
     *(("32-true", 2, None), ("32-true", 3, None), ("bf16-mixed", 3, None)),

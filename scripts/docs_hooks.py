@@ -34,48 +34,75 @@ from bids_dtg.cli.spellings import ALIASES, FOREIGN
 DOCS = Path(__file__).parent.parent / "docs"
 GALLERY = DOCS.parent / "examples" / "gallery"
 BEING_MADE = GALLERY / "being-made"  # demos
+PROGRAMS = Path(sysconfig.get_path("scripts"))
 KINDS = ("reference", "explanation", "evidence")  # folders whose pages the home page lists
 
 
 def on_startup(**_: Any) -> None:
     """Let scripts of the gallery find the programs, and run the demos that they begin with."""
-    os.environ["PATH"] = os.pathsep.join([sysconfig.get_path("scripts"), os.environ["PATH"]])
+    put_first(PROGRAMS)
     os.environ["MPLBACKEND"] = "agg"
     if not (DOCS / "gallery").exists():  # later builds run what has changed
         texts = (path.read_text(encoding="utf-8") for path in sorted(GALLERY.glob("*.py")))
         first, *others = dict.fromkeys(re.findall(r'"(dtg-demo [^"]+)"', "".join(texts)))
+        shutil.rmtree(BEING_MADE, ignore_errors=True)
+        put_first(waiting_program())
         beside.extend(pool.submit(make_demo, command) for command in others)
         make_demo(first)
 
 
 def on_post_build(**_: Any) -> None:
     """Report a demo that failed beside the scripts."""
-    for demo in beside:
-        demo.result()
-    shutil.rmtree(BEING_MADE, ignore_errors=True)
+    try:
+        for demo in beside:
+            demo.result()
+    finally:
+        shutil.rmtree(BEING_MADE, ignore_errors=True)
+
+
+def on_build_error(**_: Any) -> None:
+    """Begin no further demo."""
+    pool.shutdown(wait=False, cancel_futures=True)
 
 
 pool = ThreadPoolExecutor(1)
 beside: list[Future[None]] = []
 
 
+def put_first(folder: Path) -> None:
+    """Let a folder's programs be found before others."""
+    os.environ["PATH"] = os.pathsep.join([str(folder), os.environ["PATH"]])
+
+
+def waiting_program() -> Path:
+    """Write a `dtg-demo` that waits for a demo that is being made; return its folder."""
+    program = BEING_MADE / "programs" / "dtg-demo"
+    program.parent.mkdir(parents=True)
+    program.write_text(
+        "#!/bin/sh\n"
+        f'until [ -e "$1" ]; do [ -e "{BEING_MADE}/failed" ] && exit 1; sleep 1; done\n'
+        'cat "$1/printed.txt"\n'
+    )
+    program.chmod(0o755)
+    return program.parent
+
+
 def make_demo(command: str) -> None:
     """Run a demo whose folder is not there; what it prints is in the folder, as `printed.txt`.
 
-    A script that comes to it earlier runs it, too: the folder appears when it is whole.
+    The folder appears when it is whole.
     """
-    words = command.split()
-    folder, made = GALLERY / words[1], BEING_MADE / words[1]
+    program, name, *words = command.split()
+    folder, made = GALLERY / name, BEING_MADE / name
     if folder.exists():
         return
-    shutil.rmtree(made, ignore_errors=True)
-    BEING_MADE.mkdir(exist_ok=True)
-    done = subprocess.run(words, cwd=BEING_MADE, stdout=subprocess.PIPE, text=True)
+    call = [str(PROGRAMS / program), name, *words]
+    done = subprocess.run(call, cwd=BEING_MADE, stdout=subprocess.PIPE, text=True)
     if done.returncode:
+        (BEING_MADE / "failed").touch()
         raise SystemExit(f"{command} ended with exit code {done.returncode}")
     (made / "printed.txt").write_text(done.stdout, encoding="utf-8")
-    if not folder.exists():
-        made.rename(folder)
+    made.rename(folder)
 
 
 def on_page_markdown(markdown: str, **_: Any) -> str:

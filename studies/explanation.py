@@ -262,7 +262,7 @@ def main() -> None:
         print("|---" * 7 + "|")
     passing, shown, by_model = [], [], []
     for seed in args.seeds:
-        for strength in (args.strength, 0.0):
+        for strength in (args.strength,) if args.permuted_only else (args.strength, 0.0):
             phantom = UnequalPhantom(seed, strength)
             training, test = people_of(phantom, *args.people)
             fit = (

@@ -115,9 +115,10 @@ def main() -> None:
     args = parser.parse_args()
     options = ModellingOptions(features=args.features, epochs=args.epochs)
     cases = list(itertools.product(VARIANTS, args.seeds))
+    sizes = "-".join(map(str, (*args.people, args.features, options.network_epochs)))
 
     def paths(variant: str, seed: int) -> dict[str, Path]:
-        case = f"{VERSION_2.hash[:12]}_{variant.replace(' ', '-')}_{seed}"
+        case = f"{VERSION_2.hash[:12]}_{variant.replace(' ', '-')}_{seed}_{sizes}"
         return {kind: args.work / f"{case}_{kind}.json" for kind in args.kinds}
 
     each = Parallel(args.processes, batch_size=1)(

