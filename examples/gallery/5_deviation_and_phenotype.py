@@ -64,7 +64,7 @@ plt.show()
 #
 # ## A phenotype
 #
-# Two people have no phenotype worth testing. So the example simulates 120
+# Two people have no phenotype worth testing. So the example simulates 100
 # people at 8 mm and trains a model (`local-ridge`): 35 people fit it, and 5
 # tune it. The phenotype is a trait that shapes the networks of the
 # simulated people, with as much noise.
@@ -77,8 +77,8 @@ phantom = Phantom(block=4)
 labels = [
     contrast.label for contrast in bids_dtg.load_bundle("demo").contrasts
 ]
-people = [phantom.person(cohort=0, index=index) for index in range(120)]
-noise = np.random.default_rng(0).standard_normal(120)
+people = [phantom.person(cohort=0, index=index) for index in range(100)]
+noise = np.random.default_rng(0).standard_normal(100)
 phenotype = np.array([person.traits[0] for person in people]) + noise
 connectomes = np.stack(
     [person.connectome(session=0, segment=0) for person in people]
@@ -125,10 +125,10 @@ with np.load(written) as file:
 print(predicted.shape)
 
 # %%
-# ## Deviations of the 80
+# ## Deviations of the 60
 #
 # Mean and spread must be of other people than the one who is looked at:
-# here of the 79 others. The spread is one number a contrast, so that a map
+# here of the 59 others. The spread is one number a contrast, so that a map
 # keeps its shape. A contrast that the model predicts alike for everybody
 # has no deviations.
 
@@ -184,7 +184,7 @@ axes[0].set_ylabel("phenotype")
 plt.show()
 
 # %%
-# With 80 people the intervals are wide: they do not show which of the three
+# With 60 people the intervals are wide: they do not show which of the three
 # is better. The command line asks the same question with permutations,
 # covariates, families and sites, and compares maps with the connectome in
 # words:
