@@ -110,17 +110,6 @@ class UnequalPerson(model.Person):
         maps[self.phantom.network, self.phantom.area] *= self.factor
         return maps
 
-    def as_person(self) -> Person:
-        """Return the person's rest and measured maps, as models are fitted to them."""
-        rest = [self.connectome(0, number, FORM) for number in range(SEGMENTS)]
-        return Person(
-            label=f"{self.cohort}-{self.index}",
-            connectomes=np.stack(rest).astype(np.float16),
-            weights=(1.0,) * SEGMENTS,
-            sessions=(self.measured_maps(0),),
-            form=FORM,
-        )
-
 
 def linear(people: list[Person]) -> tuple[MapModel, Array]:
     """Fit the weighted linear model; return it with its gains."""
@@ -209,15 +198,27 @@ def points_table(phantom: UnequalPhantom, people: tuple[int, int], device: str) 
 
 
 def people_of(
-    phantom: UnequalPhantom, training: int, test: int
+    phantom: model.Phantom, training: int, test: int
 ) -> tuple[list[Person], list[Person]]:
     """Simulate training and test people."""
     sizes = {Cohort.TRAINING: training, Cohort.TEST: test}
     first, second = (
-        [phantom.person(int(cohort), index).as_person() for index in range(number)]
+        [_as_person(phantom.person(int(cohort), index)) for index in range(number)]
         for cohort, number in sizes.items()
     )
     return first, second
+
+
+def _as_person(simulated: model.Person) -> Person:
+    """Return a person's rest and measured maps, as models are fitted to them."""
+    rest = [simulated.connectome(0, number, FORM) for number in range(SEGMENTS)]
+    return Person(
+        label=f"{simulated.cohort}-{simulated.index}",
+        connectomes=np.stack(rest).astype(np.float16),
+        weights=(1.0,) * SEGMENTS,
+        sessions=(simulated.measured_maps(0),),
+        form=FORM,
+    )
 
 
 def permuted(people: list[Person], rng: np.random.Generator) -> list[Person]:

@@ -16,7 +16,7 @@ import argparse
 import dataclasses
 import itertools
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -68,6 +68,15 @@ def of_split(weighted: Weighted, split: Split) -> Rows:
     return {**outer, "chosen": outer[best], "choice": {best: 1.0}}
 
 
+def interval_cells(of_seeds: Sequence[Mapping[str, float]], shown: Mapping[str, int]) -> list[str]:
+    """Return the mean over seeds of each score with its 95 % interval, with so many digits."""
+    cells = []
+    for score, digits in shown.items():
+        at = t_interval(np.array([one[score] for one in of_seeds]))
+        cells.append(f"{at.mean:.{digits}f} [{at.low:.{digits}f}, {at.high:.{digits}f}]")
+    return cells
+
+
 def print_table(found: dict[tuple[str, int], dict[str, Rows]], seeds: Sequence[int]) -> None:
     """Print a row for each variant, number of people and kind, and who wins."""
     print(f"| people | to train | kind | {' | '.join(SHOWN)} |\n{'|---' * (3 + len(SHOWN))}|")
@@ -77,11 +86,7 @@ def print_table(found: dict[tuple[str, int], dict[str, Rows]], seeds: Sequence[i
         for kind in (*KINDS, "chosen"):
             if not all(kind in one for one in of_seeds):
                 continue
-            cells = []
-            for score, digits in SHOWN.items():
-                values = np.array([one[kind][score] for one in of_seeds])
-                at = t_interval(values)
-                cells.append(f"{at.mean:.{digits}f} [{at.low:.{digits}f}, {at.high:.{digits}f}]")
+            cells = interval_cells([one[kind] for one in of_seeds], SHOWN)
             means[kind] = np.mean([one[kind]["residual r"] for one in of_seeds])
             print("| " + " | ".join([variant, size, kind, *cells]) + " |")
         best = max(KINDS, key=lambda kind: means.get(kind, -1.0))

@@ -22,23 +22,19 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
+from explanation import BLOCK, FORM, people_of
 from joblib import Parallel, delayed
+from phantom_judge import interval_cells
 from phantom_match import kept
 from real_people import SCORES, fitted, score
 
-from bids_dtg.connectome.form import Form
 from bids_dtg.contrasts.kind import ModelSpace
-from bids_dtg.contrasts.people import Person
-from bids_dtg.contrasts.phantom import model
+from bids_dtg.contrasts.phantom.model import Phantom
 from bids_dtg.contrasts.phantom.parameters import VARIANTS, VERSION_2
-from bids_dtg.contrasts.plan import find_recipe
-from bids_dtg.phantom.streams import Cohort
 from bids_dtg.settings import ModellingOptions
-from bids_dtg.stats.paired import t_interval
 
 KINDS = ("linear", "linear-parcel", "local-ridge", "attention-unet")
-BLOCK, SEGMENTS, TRAINING, TEST = 4, 2, 60, 20
-FORM = Form("partial", fixed=find_recipe("default").penalty)
+TRAINING, TEST = 60, 20
 SHOWN = {"r - group": 4, "residual r": 3, "identified": 2, "r - own mean": 4}
 Scores = Mapping[str, float]  # means of test people
 
@@ -56,11 +52,8 @@ def of_phantom(
     if all(path.exists() for path in kinds.values()):
         return {kind: json.loads(path.read_text()) for kind, path in kinds.items()}
     parameters = dataclasses.replace(VERSION_2, **VARIANTS[variant])
-    phantom = model.Phantom(parameters, seed=seed, block=BLOCK)
-    training, others = (
-        [as_person(phantom.person(int(cohort), index)) for index in range(people)]
-        for cohort, people in ((Cohort.TRAINING, size), (Cohort.TEST, test))
-    )
+    phantom = Phantom(parameters, seed=seed, block=BLOCK)
+    training, others = people_of(phantom, size, test)
     space = ModelSpace(phantom.anatomy.places, phantom.roi_maps, "phantom", "", "", FORM)
     contrasts = tuple(map(str, range(len(phantom.design))))
 
@@ -75,27 +68,12 @@ def of_phantom(
     return {kind: kept(path, partial(judged, kind)) for kind, path in kinds.items()}
 
 
-def as_person(simulated: model.Person) -> Person:
-    """Return a person's rest and measured maps, as models are fitted to them."""
-    rest = [simulated.connectome(0, number, FORM) for number in range(SEGMENTS)]
-    return Person(
-        label=f"{simulated.cohort}-{simulated.index}",
-        connectomes=np.stack(rest).astype(np.float16),
-        weights=(1.0,) * SEGMENTS,
-        sessions=(simulated.measured_maps(0),),
-        form=FORM,
-    )
-
-
 def print_table(found: Mapping[str, Sequence[Mapping[str, Scores]]]) -> None:
     """Print a row for each variant and kind, and who wins."""
     print(f"| people | kind | {' | '.join(SHOWN)} |\n{'|---' * (2 + len(SHOWN))}|")
     for variant, of_seeds in found.items():
         for kind in of_seeds[0]:
-            cells = []
-            for name, digits in SHOWN.items():
-                at = t_interval(np.array([one[kind][name] for one in of_seeds]))
-                cells.append(f"{at.mean:.{digits}f} [{at.low:.{digits}f}, {at.high:.{digits}f}]")
+            cells = interval_cells([one[kind] for one in of_seeds], SHOWN)
             print("| " + " | ".join([variant, kind, *cells]) + " |")
         for name in ("r - group", "residual r"):
             means = {k: np.mean([one[k][name] for one in of_seeds]) for k in of_seeds[0]}

@@ -169,6 +169,13 @@ def test_factors_do_not_correlate_and_lower_the_loss_of_their_people(seed):
     assert strongest > 0.95
 
 
+def test_networks_of_own_factors_take_as_long_as_people():
+    segments, _ = slow_and_quick()
+    # Untrained, as others; in this one times follow what is likely in each step.
+    found = find_factors(a_network(segments, 1), segments, parts=EVERYTHING, number=5, prior=0.1)
+    assert np.corrcoef(found.observed[:, 0], found.performed[:, 0])[0, 1] > 0.8
+
+
 def test_people_without_trials_are_the_groups_network():
     segments, _ = slow_and_quick(people=6)
     scored = segments.trials.scored.copy()

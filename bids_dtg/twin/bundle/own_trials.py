@@ -187,7 +187,8 @@ def _times(task: Task, arrays: Arrays) -> CodeTimes:
     effects = PersonTimes(EffectsPrior(arrays["covariance"], arrays["noise"]), spreads)
     mean, sd = arrays["place"].tolist()
     # Earlier versions had one weight for conditions and the rest.
-    level, conditions, rest = np.pad(arrays["start"], (0, 3 - len(arrays["start"])), "edge")
+    start = arrays["start"]
+    level, conditions, rest = np.pad(start, (0, 3 - len(start)), "edge").tolist()
     times, none = log_seconds(grid(task.window_seconds)), np.zeros((1, 0, 0))
     return CodeTimes(
         times,
@@ -195,7 +196,7 @@ def _times(task: Task, arrays: Arrays) -> CodeTimes:
         Place(mean, sd),
         effects,
         none,
-        weights=(float(level), float(conditions), float(rest)),
+        weights=(level, conditions, rest),
     )
 
 
