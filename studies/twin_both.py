@@ -227,9 +227,9 @@ def without_network(data: TaskData) -> dict[str, Predicted]:
     joined, log_joined = (weighted(everybody, ridges) for ridges in (of.seconds, of.logs))
     nothing = (nothing_known(training), nothing_known(people))
     start = [added(each, values) for each, values in zip(everybody, of.logs.predicted, strict=True)]
-    contrasts = [contrast(each) for each in everybody]
-    times = CodeTimes.learn(training, of.task, contrasts[0], start[0], numbers=(data.own,))
-    closed = FittedRow(of.task, times.for_people(contrasts[1], start[1]), of.prior.outcomes)
+    no_codes = np.zeros((1, people.place.shape[1], 0))
+    times = CodeTimes.learn(training, of.task, no_codes, start[0], numbers=(data.own,))
+    closed = FittedRow(of.task, times.for_people(no_codes, start[1]), of.prior.outcomes)
     return {
         RIDGE: Predicted(
             *(base + of.seconds.predicted[1]).T, level_curves(data, nothing, of.logs.predicted)
@@ -258,13 +258,8 @@ def weighted(people: Sequence[FirstTrials], ridges: Ridges) -> list[Values]:
 
 def added(people: FirstTrials, figures: Values) -> Values:
     """Return what level and effect (people, 2) add to each trial."""
-    return figures[:, :1] + figures[:, 1:] * contrast(people)[..., 0]
-
-
-def contrast(people: FirstTrials) -> Values:
-    """Return the condition of each trial, less the mean, in place of codes."""
-    condition = people.answers.condition[:1, :, None].astype(np.float64)
-    return condition - condition.mean()
+    condition = people.answers.condition[:1].astype(np.float64)
+    return figures[:, :1] + figures[:, 1:] * (condition - condition.mean())
 
 
 def level_curves(

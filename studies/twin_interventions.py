@@ -329,7 +329,12 @@ def attribution(bench: Bench) -> Iterator[Row]:
     null: list[Gradients] = []
     if bench.fitted.own_factors is not None:
         own = bench.cohorts.of_fitted()
-        fitted = FittedPeople.of(bench.fitted, bench.cohorts.fitted.connectomes, own.segments)
+        fitted = FittedPeople.of(
+            bench.fitted,
+            bench.cohorts.fitted.connectomes,
+            own.segments,
+            covariates=bench.cohorts.covariates,
+        )
         maps = null_gradients(
             bench.fitted, fitted, people.connectomes, segments, permutations=NULL_MAPS
         )
@@ -373,7 +378,7 @@ def without_network(cohorts: Cohorts) -> Iterator[Row]:
     wanted, observed = (targets_of_people(of.segments) for of in (trained, others))
     for number, target in enumerate(targets_of(cohorts.tasks)):
         name = target.name
-        found = LinearMap.of(trained.connectomes, wanted[:, number])
+        found = LinearMap.of(trained.connectomes, wanted[:, number], cohorts.covariates)
         assert found is not None
         truth = few.gradient(target.task, target.what)
         calibration = Calibration.of(found.predict(others.connectomes), observed[:, number])

@@ -23,6 +23,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import torch
+from numpy.typing import NDArray
 
 from bids_dtg.phantom.streams import Cohort as CohortNumber
 from bids_dtg.training.loop import Workplace
@@ -52,6 +53,7 @@ class Cohorts:
     unseen_runs: Runs
     sequences: tuple[TrialSequence, ...]
     seed: int
+    covariates: NDArray[np.float64] | None = None  # of those to fit on, taken out of connectomes
 
     @classmethod
     def simulate(cls, regime: Regime, seed: int, people: int = PEOPLE) -> Cohorts:
@@ -70,7 +72,8 @@ class Cohorts:
             replace(own, connectomes=model.apply(own.connectomes, covariates))
             for own, covariates in known.items()
         )
-        return replace(self, fitted=fitted, unseen=unseen)
+        columns = model.columns(known[self.fitted])
+        return replace(self, fitted=fitted, unseen=unseen, covariates=columns)
 
     @property
     def tasks(self) -> TaskSet:
@@ -112,6 +115,7 @@ def fitted_twin(
         people.connectomes,
         people.segments,
         people=people.labels,
+        covariates=cohorts.covariates,
         architecture=find_architecture(architecture, recipe),
         seed=seed,
         workplace=Workplace(kept.with_suffix("")),

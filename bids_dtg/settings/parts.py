@@ -647,8 +647,8 @@ class StatisticsOptions:
         "statistics",
         "columns whose part is taken out, of the table or of the runs' quality (fd_mean, "
         "minutes_kept); numbers as they are, words as levels; with --workflow twin, of train: "
-        "columns of the table that are taken out of connectomes; of evaluate: that predict beside "
-        "the twin",
+        "columns of the table that are taken out of connectomes and mean times; of evaluate: that "
+        "predict beside the twin",
         default=(),
         metavar="NAME",
         shown_default="none",

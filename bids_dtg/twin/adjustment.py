@@ -3,8 +3,8 @@
 A covariate that changes both edges and responses lets edges predict responses that they do not
 cause. The linear part of each edge on the covariates is estimated in training people, kept with
 the model and taken out of everybody's connectomes (Frisch & Waugh 1933, doi:10.2307/1907330): the
-regression of responses on what is left is that at fixed covariates. Causes that nobody measured
-stay.
+regression of responses on what is left is that at fixed covariates. It needs the covariates again,
+to take them out of responses as well. Causes that nobody measured stay.
 """
 
 from __future__ import annotations
@@ -102,6 +102,11 @@ class Adjustment:
         slopes = np.linalg.pinv(scaled) @ (edges - edges.mean(axis=0))
         return cls(names, mean, slopes / np.where(sd > 0, sd, np.inf)[:, None])
 
+    def columns(self, covariates: Covariates) -> Array:
+        """Return people's covariates (people, columns) less the mean; not known: 0."""
+        columns = covariates.columns(self.names)
+        return np.where(np.isfinite(columns), columns - self.mean, 0.0)
+
     def apply(
         self, connectomes: NDArray[np.floating[Any]], covariates: Covariates
     ) -> NDArray[np.floating[Any]]:
@@ -109,7 +114,5 @@ class Adjustment:
 
         People whose covariates are not known have the mean.
         """
-        columns = covariates.columns(self.names)
-        off = np.where(np.isfinite(columns), columns - self.mean, 0.0)
-        found = np.asarray(connectomes, np.float64) - off @ self.slopes
+        found = np.asarray(connectomes, np.float64) - self.columns(covariates) @ self.slopes
         return found.astype(np.asarray(connectomes).dtype)

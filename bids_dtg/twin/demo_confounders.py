@@ -116,24 +116,31 @@ def perturb_confounded(
         fitted_to = FittedPeople.of(anew, own.people.connectomes[rows], own.segments.people(rows))
         segments = own.segments.people(unseen)
         observed = targets_of_people(segments)[:, _RT]
-        for name, shown in _shown(regime, own.people, known):
-            mapped = replace(fitted_to, connectomes=shown.connectomes[rows])
+        for name, shown, covariates in _shown(regime, own.people, known):
+            factors = replace(fitted_to.factors, covariates=covariates)
+            mapped = replace(fitted_to, connectomes=shown.connectomes[rows], factors=factors)
             twins = with_twin(fitted, with_factor_map(fitted.twin, mapped))
             others = shown.select(unseen)
             found = perturb_people(twins, others, segments, observed, seed=seed, controls=0)
             yield ConfoundedChange(name, found)
 
 
-def _shown(regime: str, people: TwinPeople, known: int) -> Iterator[tuple[str, TwinPeople]]:
-    """Yield people with their connectomes, and with these at the same measured confounders."""
-    yield regime, people
+def _shown(
+    regime: str, people: TwinPeople, known: int
+) -> Iterator[tuple[str, TwinPeople, Values | None]]:
+    """Yield people with their connectomes, and with these at the same measured confounders.
+
+    With these come the confounders of the people who are fitted to.
+    """
+    yield regime, people, None
     measured = people.covariates
     if measured:
         values = np.stack(list(measured.values()), axis=1)
         names, edges = tuple(measured), people.connectomes
-        of_fit = Adjustment.fit(edges[:known], Covariates(names, values[:known]))
-        adjusted = of_fit.apply(edges, Covariates(names, values)).astype(np.float32)
-        yield TAKEN_OUT, replace(people, connectomes=adjusted)
+        of_all, of_known = Covariates(names, values), Covariates(names, values[:known])
+        of_fit = Adjustment.fit(edges[:known], of_known)
+        adjusted = of_fit.apply(edges, of_all).astype(np.float32)
+        yield TAKEN_OUT, replace(people, connectomes=adjusted), of_fit.columns(of_known)
 
 
 def confounded_words(changes: Sequence[ConfoundedChange]) -> Iterator[str]:

@@ -19,6 +19,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from scipy.linalg import orth
 from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits
 
@@ -41,6 +42,8 @@ _REPORTED = 10  # people between lines of progress
 _SAMPLED = 8  # people whose sequences decide which directions are informative
 _FOLDS = 5  # of people, by which a factor is judged
 _LEAST_Z = 2.326  # of predictions and left-out people: one in a hundred by chance
+_LEAST_LEFT = 1e-9  # of a person; less where nobody else has the person's site, and all is fixed
+_ROUNDING = 1e-9  # of a column's size: no more is left where it is all fixed
 PENALTIES = np.logspace(-2, 4, 37)  # of the ridge, relative to the mean eigenvalue of the kernel
 
 
@@ -52,6 +55,15 @@ class PersonFactors:
     directions: Array  # (modulations, factors)
     observed: Array  # (people, times), seconds (`bids_dtg.twin.mean_times`)
     performed: Array  # (people, times): the same of networks with people's own factors
+    covariates: Array | None = None  # (people, columns), finite: their part is no connectome's
+
+    @property
+    def fixed(self) -> Array:
+        """What a regression on connectomes takes out first: ones and covariates, (people, n)."""
+        ones = np.ones((len(self.factors), 1))
+        if self.covariates is None:
+            return ones
+        return np.hstack([ones, _standard(_centred(self.covariates))])
 
     def of_rows(self, rows: NDArray[np.integer]) -> PersonFactors:
         """Return some of the people, by row."""
@@ -60,6 +72,7 @@ class PersonFactors:
             factors=self.factors[rows],
             observed=self.observed[rows],
             performed=self.performed[rows],
+            covariates=None if self.covariates is None else self.covariates[rows],
         )
 
 
@@ -101,12 +114,16 @@ def map_factors(connectomes: NDArray[np.floating], people: PersonFactors) -> Fac
     out in folds, and all of this is chosen by the others. Where predicted times do not go with
     those of left-out people, all weights are 0: otherwise noise would make people differ.
 
+    What is linear in covariates is taken out of connectomes and times alike, and covariates count
+    as parameters where people are left out: else what they explain of times would be noise, and
+    people's residuals would give one another away (Frisch & Waugh 1933, doi:10.2307/1907330).
+
     Parameters
     ----------
     connectomes
         (people, edges), Fisher z or any other features.
     people
-        Their latent factors, and mean times as observed and as their networks respond.
+        Their latent factors, mean times as observed and as their networks respond, and covariates.
 
     Examples
     --------
@@ -169,11 +186,17 @@ def _known(times: Array) -> Array:
     return np.where(known, times - total / np.maximum(known.sum(axis=0), 1), 0.0)
 
 
-def _standard(times: Array) -> Array:
-    """Return times of people in standard deviations from their mean."""
-    known = _known(times)
-    spread = known.std(axis=0)
-    return np.asarray(known / np.where(spread > 0, spread, np.inf))
+def _standard(centred: Array) -> Array:
+    """Return values of people, of mean 0, in standard deviations; 0 where these are."""
+    spread = centred.std(axis=0)
+    return np.asarray(centred / np.where(spread > 0, spread, np.inf))
+
+
+def _out_of(values: Array, basis: Array) -> Array:
+    """Return values of people less their part in a basis (people, n) of what is fixed."""
+    left = values - basis @ (basis.T @ values)
+    some = np.linalg.norm(left, axis=0) > _ROUNDING * np.linalg.norm(values, axis=0)
+    return np.asarray(np.where(some, left, 0.0))
 
 
 @dataclass(frozen=True, eq=False)
@@ -189,8 +212,10 @@ class _Fit:
     @classmethod
     def of(cls, products: Array, people: PersonFactors) -> _Fit:
         """Fit to products of the same people's connectomes, (people, people)."""
-        kernel, observed = _Kernel.of(products), _known(people.observed)
-        target = _centred(people.factors)
+        basis = orth(people.fixed)
+        kernel = _Kernel.of(_out_of(_out_of(products, basis).T, basis), basis)
+        observed = _out_of(_known(people.observed), basis)
+        target = _out_of(people.factors, basis)
         to_factors = np.linalg.lstsq(_known(people.performed), target, rcond=None)[0]
         penalties = np.array([kernel.best(time[:, None]) for time in observed.T])
         dual, left_out = np.zeros(observed.shape), np.zeros(observed.shape)
@@ -221,20 +246,20 @@ class _LeftOut:
         """Predict people's factors from products of connectomes, (people, people)."""
         factors, number_of_people = people.factors, len(people.factors)
         found, agreement = np.zeros(factors.shape), np.zeros(number_of_people)
-        best, observed = np.zeros(number_of_people, np.intp), _standard(people.observed)
+        best, fixed = np.zeros(number_of_people, np.intp), people.fixed
+        observed = _standard(_out_of(_known(people.observed), orth(fixed)))
         order = np.random.default_rng(0).permutation(number_of_people)
         fold = order % min(_FOLDS, number_of_people)
         for number in np.unique(fold) if number_of_people > 2 else ():
             own, others = np.flatnonzero(fold == number), np.flatnonzero(fold != number)
-            # Less the mean of the others instead of everybody's.
-            mean = products[others].mean(axis=0)
-            among = products[np.ix_(others, others)] - mean[others] - mean[others, None]
-            across = products[np.ix_(own, others)] - mean[own, None] - mean[others]
-            among, across = among + mean[others].mean(), across + mean[others].mean()
+            among, across = products[np.ix_(others, others)], products[np.ix_(own, others)]
             fit = _Fit.of(among, people.of_rows(others))
             best[own] = fit.gains.argmax()
+            # What is fixed, as the others have it, instead of everybody's.
+            as_others = fixed[own] @ np.linalg.pinv(fixed[others])
+            across = across - as_others @ among
             found[own] = across @ fit.dual + factors[others].mean(axis=0)
-            times = observed[own] - observed[others].mean(axis=0)
+            times = observed[own] - as_others @ observed[others]
             agreement[own] = (across @ fit.of_times * times * fit.predictable).sum(axis=1)
         return cls(found - factors.mean(axis=0), agreement, best)
 
@@ -263,12 +288,12 @@ class _Kernel:
 
     modes: Array  # (people, people)
     strengths: Array  # (people,)
+    leverage: Array  # (people,): of what is fixed
 
     @classmethod
-    def of(cls, products: Array) -> _Kernel:
+    def of(cls, products: Array, basis: Array) -> _Kernel:
         strengths, modes = np.linalg.eigh(products)
-        strengths = np.maximum(strengths, 0.0)
-        return cls(modes, strengths)
+        return cls(modes, np.maximum(strengths, 0.0), (basis**2).sum(axis=1))
 
     @property
     def scale(self) -> float:
@@ -289,11 +314,11 @@ class _Kernel:
         return float(PENALTIES[int(np.argmin(left)) if gains else -1])
 
     def left_out(self, target: Array, penalty: float) -> Array:
-        """Return the prediction of each person by a fit to the others, intercept included."""
+        """Return the prediction of each person by a fit to the others, of what is fixed, too."""
         share = self.strengths / (self.strengths + penalty * self.scale)
-        leverage = (self.modes**2 @ share) + 1 / len(target)
+        leverage = (self.modes**2 @ share) + self.leverage
         residual = target - self.modes @ (share[:, None] * (self.modes.T @ target))
-        return np.asarray(target - residual / (1 - leverage)[:, None])
+        return np.asarray(target - residual / np.maximum(1 - leverage, _LEAST_LEFT)[:, None])
 
 
 @torch.no_grad()

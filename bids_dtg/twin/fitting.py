@@ -226,6 +226,7 @@ def fit(
     segments: Segments,
     *,
     people: tuple[str, ...] | None = None,
+    covariates: NDArray[np.float64] | None = None,
     architecture: Architecture | None = None,
     seed: int = 0,
     workplace: Workplace | None = None,
@@ -242,6 +243,10 @@ def fit(
         What the same people saw and did (`bids_dtg.twin.trial_series.stack_people`).
     people
         Labels of the people; None: p1, p2, …
+    covariates
+        (people, columns), finite: what was taken out of the connectomes
+        (`bids_dtg.twin.adjustment`). Where people have latent factors, connectomes predict what
+        covariates leave of mean times. None: nothing.
     architecture
         Architecture and recipe (`bids_dtg.twin.recipe.find_architecture`); None: the default.
     seed
@@ -267,7 +272,7 @@ def fit(
     identity = _identity(values, segments, row, seed)
     with temporary_folder() if workplace is None else nullcontext(workplace.folder) as folder:
         place = replace(workplace or Workplace(folder), folder=folder)
-        run = _Run(row, segments, seed, identity, place, report)
+        run = _Run(row, segments, seed, identity, place, report, covariates)
         found = run.hypernetwork(values) if row.generates_all else run.modulated(values)
     fitted = Fitted(
         twin=found.twin.eval(),
@@ -309,6 +314,7 @@ class _Run:
     identity: str
     workplace: Workplace
     report: Report
+    covariates: NDArray[np.float64] | None
 
     @property
     def recipe(self) -> Recipe:
@@ -378,6 +384,7 @@ class _Run:
             prior=recipe.prior,
             report=self.report,
         )
+        found = replace(found, covariates=self.covariates)
         mapped = map_factors(connectomes, found)
         twin = Twin(
             self.architecture, recipe, connectomes.shape[1], self.sizes, found.factors.shape[1]

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from sklearn.linear_model import LinearRegression, Ridge
 from twin_runs import slow_and_quick
 
+from bids_dtg.twin.adjustment import Adjustment, Covariates
 from bids_dtg.twin.factors import (
     PENALTIES,
     PersonFactors,
@@ -131,6 +132,97 @@ def test_each_time_has_a_penalty_of_its_own():
     with_noise = map_factors(connectomes, known_by(both))
     assert with_noise.penalties[0] == alone[0]
     assert with_noise.penalties[1] > alone[0]
+
+
+def confounded(seed, people=60, edges=90, columns=2):
+    """Return connectomes, times and covariates that both depend on."""
+    rng = np.random.default_rng(seed)
+    covariates = rng.normal(size=(people, columns))
+    connectomes = rng.normal(size=(people, edges)) + covariates @ rng.normal(size=(columns, edges))
+    own = connectomes[:, :20].sum(axis=1) / 5
+    times = np.column_stack([own + 5 * covariates[:, 0], rng.normal(size=people)])
+    return connectomes, times, covariates
+
+
+@given(st.integers(0, 999), st.floats(-30, 30))
+@settings(max_examples=10, deadline=None)
+def test_what_covariates_add_to_connectomes_and_times_changes_no_map(seed, size):
+    connectomes, times, covariates = confounded(seed)
+    rng = np.random.default_rng(seed + 1)
+    more = size * covariates
+    maps = [
+        map_factors(edges, replace(people_of(times, own, times), covariates=covariates))
+        for edges, own in (
+            (connectomes, times),
+            (
+                connectomes + more @ rng.normal(size=(2, connectomes.shape[1])),
+                times + more @ rng.normal(size=(2, 2)),
+            ),
+        )
+    ]
+    assert np.allclose(maps[0].ridge, maps[1].ridge, atol=1e-6)
+    assert np.array_equal(maps[0].penalties, maps[1].penalties)
+    assert np.allclose(maps[0].left_out, maps[1].left_out, atol=1e-5)
+    assert maps[0].explained.z == pytest.approx(maps[1].explained.z, abs=1e-4)
+
+
+def test_leaving_people_out_leaves_their_covariates_out_too():
+    """The penalty is that of least squares with a ridge on edges alone, each person left out."""
+    connectomes, times, covariates = confounded(3, people=24, edges=30)
+    people = replace(people_of(times, times, times), covariates=covariates)
+    found = map_factors(connectomes, people)
+    fixed = np.column_stack([np.ones(24), covariates])
+    without = np.eye(24) - fixed @ np.linalg.pinv(fixed)
+    edges = without @ connectomes
+    scale = np.linalg.eigvalsh(edges @ edges.T).mean()
+
+    def left_out(time, alpha):
+        total = 0.0
+        for person in range(24):
+            rest = np.arange(24) != person
+            ones = fixed[rest]
+            out = np.eye(23) - ones @ np.linalg.pinv(ones)
+            x, y = out @ connectomes[rest], out @ time[rest]
+            slopes = np.linalg.solve(x.T @ x + alpha * np.eye(30), x.T @ y)
+            level = np.linalg.lstsq(ones, time[rest] - connectomes[rest] @ slopes, rcond=None)[0]
+            total += (time[person] - connectomes[person] @ slopes - fixed[person] @ level) ** 2
+        return total
+
+    for column, time in enumerate(times.T):
+        losses = [left_out(time, alpha) for alpha in PENALTIES * scale]
+        power = ((without @ time) ** 2).sum()
+        best = PENALTIES[int(np.argmin(losses)) if min(losses) < power else -1]
+        assert found.penalties[column] == pytest.approx(best)
+
+
+def test_covariates_that_rule_times_hide_nothing_and_reveal_nothing():
+    connectomes, times, covariates = confounded(0, people=120)
+    at_mean = Adjustment.fit(connectomes, Covariates(("a", "b"), covariates))
+    edges = at_mean.apply(connectomes, Covariates(("a", "b"), covariates))
+    people = people_of(times, times, times)
+    given = replace(people, covariates=covariates)
+    assert map_factors(edges, given).explained.z > 4
+    assert map_factors(edges, people).explained.z < 4
+    by_chance = explained_by_chance(edges, given, permutations=20)
+    assert sum(each.z > 2.326 for each in by_chance) <= 1
+
+
+def test_times_that_are_all_of_covariates_make_nobody_differ():
+    connectomes, _, covariates = confounded(1)
+    times = 0.3 + covariates @ np.array([[0.2], [-0.1]])
+    people = replace(people_of(times, times, times), covariates=covariates)
+    assert not map_factors(connectomes, people).weights.any()
+
+
+def test_the_only_person_of_a_site_decides_nothing():
+    connectomes, times, _ = confounded(5)
+    alone = np.zeros((60, 1))
+    alone[7] = 1.0
+    others = np.arange(60) != 7
+    rest = map_factors(connectomes[others], people_of(*[times[others]] * 3)).ridge
+    people = replace(people_of(times, times, times), covariates=alone)
+    found = map_factors(connectomes, people).ridge
+    assert np.corrcoef(found[:, 0], rest[:, 0])[0, 1] > 0.99
 
 
 def test_times_that_some_people_lack_count_as_the_mean():

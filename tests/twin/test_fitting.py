@@ -83,6 +83,17 @@ def test_connectomes_predict_slow_and_quick_people():
     assert group.shape[0] == 1
 
 
+def test_a_fit_takes_covariates_out_of_mean_times():
+    segments, takes = slow_and_quick(people=30)
+    values = connectomes_of(takes)
+    found = [
+        fit(values, segments, architecture=LOWRANK, covariates=covariates)
+        for covariates in (None, takes[:, None])
+    ]
+    assert np.array_equal(*(each.own_factors for each in found))
+    assert found[0].judged.z > 3 * abs(found[1].judged.z)
+
+
 def test_without_connectomes_there_is_the_group_and_what_people_did():
     segments, takes = slow_and_quick(people=8)
     fitted = fit(None, segments, architecture=LOWRANK)

@@ -6,6 +6,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import ClassVar, TypeVar
 
+import numpy as np
+from numpy.typing import NDArray
+
 from bids_dtg.cohort.model_analysis import MODEL, ModelAnalysis
 from bids_dtg.cohort.output_tables import UNKNOWN_CLEANING
 from bids_dtg.cohort.seen_people import TRAINED, labels_alone, say_left_out
@@ -138,7 +141,21 @@ class TwinAnalysis(PeopleAnalysis[TwinBundle]):
     def connectomes(self, labels: Sequence[str]) -> Edges:
         """Read people's connectomes, (people, edges), as the model takes them.
 
-        A model that was trained with ``--covariates`` takes them out of connectomes.
+        Raises
+        ------
+        DtgError
+            As of `adjusted`.
+        """
+        return self.adjusted(labels)[0]
+
+    def adjusted(self, labels: Sequence[str]) -> tuple[Edges, NDArray[np.float64] | None]:
+        """Read people's connectomes as the model takes them, and the covariates it takes out.
+
+        Returns
+        -------
+        tuple
+            (people, edges), and (people, columns) less the mean of the model's people; None where
+            it was trained without ``--covariates``.
 
         Raises
         ------
@@ -148,8 +165,9 @@ class TwinAnalysis(PeopleAnalysis[TwinBundle]):
         found = self.people.connectomes(labels)
         adjustment = None if self.bundle is None else self.bundle.adjustment
         if adjustment is None:
-            return found
-        return adjustment.apply(found, read_covariates(self.settings, labels, adjustment.asked))
+            return found, None
+        known = read_covariates(self.settings, labels, adjustment.asked)
+        return adjustment.apply(found, known), adjustment.columns(known)
 
 
 class MixedEffectsAnalysis(PeopleAnalysis[MixedEffectsBundle]):

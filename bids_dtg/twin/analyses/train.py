@@ -121,11 +121,11 @@ def run_training(settings: Settings) -> int:
     odd = connectome_notes(connectomes, labels)
     for line in odd:
         say(f"bids_dtg: warning: {line}")
-    adjustment = None
+    adjustment, covariates = None, None
     if settings.statistics.covariates:
         known = read_covariates(settings, labels)
         adjustment = Adjustment.fit(connectomes, known)
-        connectomes = adjustment.apply(connectomes, known)
+        connectomes, covariates = adjustment.apply(connectomes, known), adjustment.columns(known)
     segments = people.segments(labels, held=not settings.twin.pulse_targets)
     with analysis.results.begun():
         analysis.describe()
@@ -135,11 +135,13 @@ def run_training(settings: Settings) -> int:
             f"{schedule}"
         )
         if adjustment is not None:
-            say(f"{named(adjustment.asked)} taken out of connectomes")
+            more = "" if find_architecture(architecture).generates_all else " and of mean times"
+            say(f"{named(adjustment.asked)} taken out of connectomes{more}")
         fitted = fit(
             connectomes,
             segments,
             people=labels,
+            covariates=covariates,
             architecture=find_architecture(architecture, recipe),
             seed=settings.modelling.seed,
             workplace=Workplace(

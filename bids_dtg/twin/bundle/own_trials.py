@@ -17,6 +17,7 @@ from bids_dtg.errors import BundleError
 from bids_dtg.files.tensors import TensorFile, encode_arrays
 
 if TYPE_CHECKING:
+    from bids_dtg.twin.few_shot.basis import CodeDirections
     from bids_dtg.twin.few_shot.code_times import CodeTimes
     from bids_dtg.twin.few_shot.prior import FewShot, TaskPrior
     from bids_dtg.twin.own_trials.closed_form import ClosedForm
@@ -165,16 +166,19 @@ def _prior(task: Task, arrays: Arrays) -> TaskPrior:
     from bids_dtg.twin.few_shot.basis import CodeDirections
     from bids_dtg.twin.few_shot.prior import TaskPrior
 
+    directions = CodeDirections(arrays["directions"])
     return TaskPrior(
         task,
-        CodeDirections(arrays["directions"]),
-        _times(task, _below(arrays, "group")),
-        _times(task, _below(arrays, "connectome")) if "connectome/means" in arrays else None,
+        directions,
+        _times(task, _below(arrays, "group"), directions),
+        _times(task, _below(arrays, "connectome"), directions)
+        if "connectome/means" in arrays
+        else None,
         _closed_form(task, arrays),
     )
 
 
-def _times(task: Task, arrays: Arrays) -> CodeTimes:
+def _times(task: Task, arrays: Arrays, directions: CodeDirections) -> CodeTimes:
     from bids_dtg.twin.few_shot.code_times import CodeTimes, Place
     from bids_dtg.twin.few_shot.posterior import EffectsPrior
     from bids_dtg.twin.few_shot.times import PersonTimes, Spread
@@ -188,7 +192,11 @@ def _times(task: Task, arrays: Arrays) -> CodeTimes:
     mean, sd = arrays["place"].tolist()
     # Earlier versions had one weight for conditions and the rest.
     start = arrays["start"]
-    level, conditions, rest = np.pad(start, (0, 3 - len(start)), "edge").tolist()
+    level, condition, rest = np.pad(start, (0, 3 - len(start)), "edge").tolist()
+    # Theirs are effects of level, practice and directions alone.
+    conditions = len(arrays["covariance"]) - 2 - directions.directions.shape[1]
+    if conditions not in (0, len(task.conditions) - 1):
+        raise ValueError(f"{conditions} effects of conditions")
     times, none = log_seconds(grid(task.window_seconds)), np.zeros((1, 0, 0))
     return CodeTimes(
         times,
@@ -196,7 +204,8 @@ def _times(task: Task, arrays: Arrays) -> CodeTimes:
         Place(mean, sd),
         effects,
         none,
-        weights=(level, conditions, rest),
+        conditions,
+        weights=(level, condition, rest),
     )
 
 

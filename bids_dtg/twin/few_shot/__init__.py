@@ -3,7 +3,7 @@
 - `posterior`: effects of people given some of their trials, in closed form
 - `basis`: what directions of a network's codes change in the log time of each trial
 - `times`: distributions of response times from effects
-- `code_times`: level, practice and codes of people, learned from training people
+- `code_times`: level, practice, conditions and codes of people, learned from training people
 - `prior`: what a model keeps of its training people, and predictions of new ones
 - `group_network`: times by the group's network, of which nobody has a code
 - `other_task`: predictions of a task's trials from those of another task

@@ -35,10 +35,11 @@ class Place:
 
 @dataclass(frozen=True, eq=False)
 class CodeTimes:
-    """Times by the group's trial means, and by people's pace, practice and codes.
+    """Times by the group's trial means, and by people's pace, practice, conditions and codes.
 
     Effects of a person are a level and a linear trend of log times, which a network has no code
-    for, and the distance along each direction of codes.
+    for, what each later condition adds, and the distance along each direction of codes: the few
+    directions that change times most need not hold what conditions add.
     """
 
     log_grid: Values
@@ -46,6 +47,7 @@ class CodeTimes:
     place: Place
     effects: PersonTimes
     codes: Values  # (1 or people, trials, directions): what codes of those to predict change
+    conditions: int  # that have an effect, the later ones; 0: as in models of earlier versions
     start: Values | None = None  # (people, trials): what their connectomes predict; None: nothing
     # Of the mean of `start` over trials, of what conditions add to it, and of the rest.
     weights: tuple[float, float, float] = _AS_IT_IS
@@ -86,13 +88,14 @@ class CodeTimes:
         means = TrialMeans.learn(training, values, sizes)
         place = Place.of(training)
         residual = values - means.of(training)
-        trials = effect_trials(training, residual, place, codes, start)
+        conditions = len(task.conditions) - 1
+        trials = effect_trials(training, residual, place, conditions, codes, start)
         there, first = training.place >= 0, np.median(training.own.sum(axis=1))
         known = {n: (there & (training.place < n), training.place >= n) for n in numbers}
         known = known or {int(first): (training.own, training.later)}
         effects = PersonTimes.learn(trials, known, len(task.conditions))
         times = log_seconds(grid(task.window_seconds))
-        return cls(times, means, place, effects, codes, weights=weights)
+        return cls(times, means, place, effects, codes, conditions, weights=weights)
 
     def for_people(self, codes: Values, start: Values | None = None) -> CodeTimes:
         """Return the same for people of other sequences or with connectomes.
@@ -123,7 +126,10 @@ class CodeTimes:
             start = _weighed(self.start, self.weights, people)
             means = means + start
         known = log_seconds(people.known().answers.rt_seconds)
-        return means, effect_trials(people, known - means, self.place, self.codes, start)
+        residual = known - means
+        return means, effect_trials(
+            people, residual, self.place, self.conditions, self.codes, start
+        )
 
 
 def _parts(start: Values, people: FirstTrials) -> tuple[Values, Values, Values]:
@@ -165,10 +171,11 @@ def effect_trials(
     people: FirstTrials,
     residual: Values,
     place: Place,
+    conditions: int,
     codes: Values,
     start: Values | None = None,
 ) -> Trials:
-    """Return trials with the basis of level, practice and codes.
+    """Return trials with the basis of level, practice, conditions and codes.
 
     Parameters
     ----------
@@ -178,14 +185,18 @@ def effect_trials(
         (people, trials): log times less what else is predicted of them; NaN: not known.
     place
         How practice is scaled.
+    conditions
+        How many later conditions have an effect of their own.
     codes
         (1 or people, trials, directions): what codes change.
     start
         (people, trials): what connectomes add to log times; None: nothing.
     """
-    shown = people.place[:1] if people.one_sequence and len(codes) == 1 else people.place
-    practice = (np.maximum(shown, 0) - place.mean) / place.sd
-    every = np.broadcast_to(codes, (len(practice), *codes.shape[1:]))
-    basis = np.concatenate([np.ones((*practice.shape, 1)), practice[..., None], every], axis=-1)
+    rows = slice(1) if people.one_sequence and len(codes) == 1 else slice(None)
+    practice = (np.maximum(people.place[rows], 0) - place.mean) / place.sd
+    level, later = np.ones(practice.shape), np.arange(1, conditions + 1)
+    added = (people.answers.condition[rows, :, None] == later) - 1 / (conditions + 1)
+    every = np.broadcast_to(codes, (*practice.shape, codes.shape[-1]))
+    basis = np.concatenate([np.stack([level, practice], axis=-1), added, every], axis=-1)
     groups = np.where(people.place >= 0, people.answers.condition, -1).astype(np.intp)
     return Trials(residual, np.nan_to_num(basis), groups, start)

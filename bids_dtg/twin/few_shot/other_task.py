@@ -30,7 +30,7 @@ NOTHING, OTHER, OWN, BOTH = "nothing", "other_task", "own_trials", "both"
 # Forms and what they are on pages; those without a network are named as rows of own trials.
 FORMS: Mapping[str, str] = MappingProxyType(
     {
-        TWIN: "twin: level, practice and codes",
+        TWIN: "twin: level, practice, condition and codes",
         BEST: "closed form: level, practice and condition",
         RIVAL: "closed form: level alone",
     }
@@ -121,33 +121,15 @@ class _Part:
         first, second = means.of(training), means.of(unseen)
         known = log_seconds(_seconds(unseen.known())) - second
         residuals = (values - first, known if used else np.full_like(known, np.nan))
+        codes = side.codes if form == TWIN else [each[..., :0] for each in side.codes]
+        conditions = len(task.conditions) - 1
         trials = [
-            effect_trials(people, residual, Place.of(training), codes)
-            for people, residual, codes in zip(
-                (training, unseen), residuals, _codes(form, side), strict=True
-            )
+            effect_trials(people, residual, Place.of(training), conditions, own)
+            for people, residual, own in zip((training, unseen), residuals, codes, strict=True)
         ]
         if form == RIVAL:
             trials = [replace(each, basis=each.basis[..., :1]) for each in trials]
         return cls(trials[0], training.own & used, trials[1], second)
-
-
-def _codes(form: str, side: Side) -> tuple[Values, Values]:
-    """Return what a form's effects change in trials, beside level and practice."""
-    if form == TWIN:
-        return side.codes
-    levels = np.arange(1, len(side.task.conditions))
-    found = [
-        (
-            (people.answers.condition[:1] if people.one_sequence else people.answers.condition)[
-                ..., None
-            ]
-            == levels
-        ).astype(np.float64)
-        for people in (side.training, side.unseen)
-    ]
-    mean = found[0].mean(axis=(0, 1))
-    return found[0] - mean, found[1] - mean
 
 
 def _seconds(people: FirstTrials) -> Values:

@@ -43,6 +43,8 @@ class FittedPeople:
         connectomes: Floats,
         segments: Segments,
         report: Callable[[str], None] = lambda line: None,
+        *,
+        covariates: Array | None = None,
     ) -> FittedPeople:
         """Return the training participants with their factors, refitted where the twin kept none.
 
@@ -56,6 +58,8 @@ class FittedPeople:
             What the same people saw and did.
         report
             Gets lines on the progress of a refit.
+        covariates
+            As of `bids_dtg.twin.fitting.fit`.
 
         Raises
         ------
@@ -67,17 +71,18 @@ class FittedPeople:
             raise ValueError(f"{fitted.architecture} has no latent factors of people's own")
         if fitted.own_factors is not None and len(fitted.own_factors) == len(connectomes):
             kept = fitted.twin.directions.double().numpy()
-            return cls(connectomes, timed_factors(network, segments, fitted.own_factors, kept))
-        recipe = fitted.recipe
-        found = find_factors(
-            network,
-            segments,
-            parts=find_architecture(fitted.architecture).modulated,
-            number=recipe.codes,
-            prior=recipe.prior,
-            report=report,
-        )
-        return cls(connectomes, found)
+            found = timed_factors(network, segments, fitted.own_factors, kept)
+        else:
+            recipe = fitted.recipe
+            found = find_factors(
+                network,
+                segments,
+                parts=find_architecture(fitted.architecture).modulated,
+                number=recipe.codes,
+                prior=recipe.prior,
+                report=report,
+            )
+        return cls(connectomes, replace(found, covariates=covariates))
 
     def permuted(self, order: NDArray[np.integer]) -> FittedPeople:
         """Return the same connectomes with permuted factors.

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.linalg import null_space
 
 from bids_dtg.twin.interventions.perturbations import Direction
 from bids_dtg.twin.interventions.stability import FEWEST_FITTED, map_correlations
@@ -26,7 +27,9 @@ class LinearMap:
     )
 
     @classmethod
-    def of(cls, connectomes: Floats, figure: Array) -> LinearMap | None:
+    def of(
+        cls, connectomes: Floats, figure: Array, covariates: Array | None = None
+    ) -> LinearMap | None:
         """Fit both to people; None where too few have the figure, or it does not vary.
 
         Parameters
@@ -35,6 +38,10 @@ class LinearMap:
             (people, edges), Fisher z: best the training participants of a twin.
         figure
             (people,), observed, seconds; a person with NaN is left out.
+        covariates
+            (people, columns), finite: what is linear in them is taken out of both. The fit is then
+            to contrasts of people that covariates do not change (Patterson & Thompson 1971,
+            doi:10.2307/2334389), which are as independent as people. None: nothing.
 
         Examples
         --------
@@ -48,6 +55,13 @@ class LinearMap:
         values, own = np.asarray(connectomes, np.float64)[known], np.asarray(figure)[known]
         if len(own) < _FEWEST or not np.ptp(own) > 0 or not np.ptp(values, axis=0).any():
             return None
+        if covariates is not None:
+            fixed = np.vstack([np.ones(len(own)), covariates[known].T])
+            size = np.abs(fixed).max(axis=1, keepdims=True)
+            contrasts = null_space(fixed / np.where(size > 0, size, 1.0))
+            values, own = contrasts.T @ values, contrasts.T @ own
+            if len(own) < _FEWEST:
+                return None
         people = Known(len(own), connectome=values)
         row = next(row for row in BASELINES if row.name == "connectome_ridge")
         fitted = predict(row, Training(people, own[:, None], ("",)), people)[:, 0]
@@ -75,14 +89,19 @@ class LinearMap:
 
 
 def halves_r(
-    connectomes: Floats, figures: Array, *, splits: int, seed: int = 0
+    connectomes: Floats,
+    figures: Array,
+    *,
+    covariates: Array | None = None,
+    splits: int,
+    seed: int = 0,
 ) -> tuple[Array, Array]:
     """Correlate maps of two halves of people over edges, as those of twins are.
 
     Parameters
     ----------
-    connectomes, figures
-        Of people, (people, edges) and (people, figures), as of `LinearMap.of`.
+    connectomes, figures, covariates
+        Of people, (people, edges), (people, figures) and (people, columns), as of `LinearMap.of`.
     splits
         Number of random splits of the people into halves.
     seed
@@ -111,7 +130,14 @@ def halves_r(
         order = rng.permutation(people)
         halves = order[: people // 2], order[people // 2 :]
         for column in range(number):
-            maps = [LinearMap.of(connectomes[rows], figures[rows, column]) for rows in halves]
+            maps = [
+                LinearMap.of(
+                    connectomes[rows],
+                    figures[rows, column],
+                    None if covariates is None else covariates[rows],
+                )
+                for rows in halves
+            ]
             pairs = [np.stack([own.ridge, own.difference.unit]) for own in maps if own is not None]
             if len(pairs) == len(halves):
                 found[:, split, column] = map_correlations(*pairs)

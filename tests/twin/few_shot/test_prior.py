@@ -174,6 +174,43 @@ def test_a_model_with_one_weight_for_conditions_and_trials_is_read(few_shot, fit
     assert read_few_shot(file, fitted.tasks.tasks).tasks[0].group.weights == (0.7, 0.3, 0.3)
 
 
+def test_a_model_whose_people_have_no_effects_of_conditions_is_read(few_shot, fitted, tmp_path):
+    file = tmp_path / "own_trials.safetensors"
+    file.write_bytes(encode_few_shot(few_shot))
+    arrays = TensorFile(file).read()
+    for name in ("group", "connectome"):
+        if f"stroop/{name}/covariance" in arrays:
+            own = arrays[f"stroop/{name}/covariance"]
+            arrays[f"stroop/{name}/covariance"] = np.delete(np.delete(own, 2, 0), 2, 1)
+    file.write_bytes(encode_arrays(arrays))
+    found = read_few_shot(file, fitted.tasks.tasks)
+    assert found.tasks[0].group.conditions == 0
+    effects = predicted(found, fitted, times(3, 4)[0], 15).posterior.mean.shape[1]
+    assert effects == len(few_shot.tasks[0].group.effects.prior.covariance) - 1
+    arrays["stroop/group/covariance"] = np.eye(3)
+    file.write_bytes(encode_arrays(arrays))
+    with pytest.raises(BundleError, match="effects of conditions"):
+        read_few_shot(file, fitted.tasks.tasks)
+
+
+def test_a_persons_own_effect_of_a_condition_is_predicted_whatever_codes_say(fitted):
+    rng = np.random.default_rng(0)
+
+    def people(number):
+        logs = -0.6 + 0.2 * rng.normal(size=(number, 1)) + 0.1 * rng.normal(size=(number, TRIALS))
+        effect = 0.2 * rng.normal(size=number)
+        second = first_trials(segments_of(logs, fitted), 0, 20).answers.condition == 1
+        return segments_of(logs + effect[:, None] * second, fitted), effect
+
+    training, _ = people(120)
+    unseen, effect = people(40)
+    nothing = np.zeros((1, TRIALS, 1))
+    task = fitted.tasks.tasks[0]
+    learned = CodeTimes.learn(first_trials(training, 0, 20), task, nothing)
+    found = learned.posterior(first_trials(unseen, 0, 20).known()).mean[:, 2]
+    assert np.corrcoef(found, effect)[0, 1] > 0.9
+
+
 def test_a_file_of_another_version_is_refused(few_shot, fitted, tmp_path):
     file = tmp_path / "own_trials.safetensors"
     file.write_bytes(encode_few_shot(few_shot))

@@ -50,6 +50,18 @@ def test_the_same_people_give_the_same_map():
     assert again.edge_weights is not fitted.twin.edge_weights
 
 
+def test_a_covariate_that_is_how_long_people_take_leaves_connectomes_nothing():
+    fitted, connectomes, segments, takes = fitted_quickly()
+    people, same = (
+        FittedPeople.of(fitted, connectomes, segments, covariates=covariates)
+        for covariates in (None, takes[:, None])
+    )
+    assert with_factor_map(fitted.twin, people).edge_weights.any()
+    assert not with_factor_map(fitted.twin, same).edge_weights.any()
+    half = same.of_rows(np.arange(15))
+    assert not with_factor_map(fitted.twin, half).edge_weights.any()
+
+
 def test_factors_that_no_bundle_keeps_are_refitted():
     from dataclasses import replace
 

@@ -31,6 +31,21 @@ def test_a_direction_lowers_what_the_ridge_predicts():
     assert found.predict(step[None])[0] == pytest.approx(-spread)
 
 
+def test_what_covariates_add_to_edges_and_figure_changes_no_map():
+    connectomes, figure = people()
+    rng = np.random.default_rng(2)
+    covariates = rng.normal(size=(50, 2))
+    own = LinearMap.of(connectomes, figure, covariates)
+    edges = connectomes + covariates @ rng.normal(0.0, 3.0, (2, 80))
+    moved = LinearMap.of(edges, figure + 9 * covariates[:, 0] - 4, covariates)
+    assert moved.ridge == pytest.approx(own.ridge, abs=1e-6)
+    assert moved.difference.unit == pytest.approx(own.difference.unit, abs=1e-6)
+    assert own.ridge[:5].mean() > 3 * np.abs(own.ridge[5:]).mean()
+    alike = LinearMap.of(connectomes, figure, np.zeros((50, 1)))
+    assert np.corrcoef(alike.ridge, LinearMap.of(connectomes, figure).ridge)[0, 1] > 0.95
+    assert LinearMap.of(connectomes[:3], figure[:3], covariates[:3]) is None
+
+
 def test_nothing_is_fitted_to_figures_that_are_alike_or_of_too_few():
     connectomes, figure = people()
     assert LinearMap.of(connectomes, np.ones(50)) is None

@@ -111,7 +111,8 @@ def _people(analysis: TwinAnalysis, labels: tuple[str, ...]) -> People:
     people, bundle = analysis.people, analysis.bundle
     assert bundle is not None
     segments = people.segments(labels, held=bundle.part.held)
-    return People(labels, analysis.connectomes(labels), segments)
+    connectomes, covariates = analysis.adjusted(labels)
+    return People(labels, connectomes, segments, covariates)
 
 
 def _print_plan(analysis: TwinAnalysis, plan: Plan) -> int:

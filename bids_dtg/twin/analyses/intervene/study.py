@@ -82,6 +82,7 @@ class People:
     labels: tuple[str, ...]
     connectomes: Floats  # (people, edges), Fisher z
     segments: Segments
+    covariates: Array | None = None  # (people, columns), which were taken out of connectomes
 
 
 @dataclass(frozen=True, eq=False)
@@ -262,7 +263,7 @@ def _linear(people: People | None, targets: tuple[str, ...]) -> dict[str, Linear
         return {}
     observed = targets_of_people(people.segments)
     found = {
-        target: LinearMap.of(people.connectomes, observed[:, number])
+        target: LinearMap.of(people.connectomes, observed[:, number], people.covariates)
         for number, target in enumerate(targets)
     }
     return {target: of for target, of in found.items() if of is not None}
@@ -272,7 +273,9 @@ def _linear_stability(people: People | None, seed: int) -> Iterator[Stability]:
     """Yield how stable maps without a network are; none without training participants."""
     if people is not None:
         observed = targets_of_people(people.segments)
-        found = halves_r(people.connectomes, observed, splits=SPLITS, seed=seed)
+        found = halves_r(
+            people.connectomes, observed, covariates=people.covariates, splits=SPLITS, seed=seed
+        )
         for words, r in zip((RIDGE_HALVES, COVARIANCE_HALVES), found, strict=True):
             yield Stability(words, r)
 
@@ -400,7 +403,9 @@ class _Refits:
             performers.connectomes[rows],
             performers.segments.people(rows),
         )
-        factors = FittedPeople.of(fitted, people.connectomes, people.segments, say)
+        factors = FittedPeople.of(
+            fitted, people.connectomes, people.segments, say, covariates=people.covariates
+        )
         return cls(plan, fitted, gradients, people, factors, performers, over)
 
     def judged(self) -> tuple[NullComparison | None, Array | None, Moves | None, Stability]:
@@ -479,6 +484,7 @@ class _Refits:
             self.people.connectomes,
             self.people.segments,
             people=self.people.labels,
+            covariates=self.people.covariates,
             architecture=find_architecture(self.fitted.architecture, self.fitted.recipe),
             seed=seed,
             workplace=Workplace(
