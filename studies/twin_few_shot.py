@@ -6,12 +6,12 @@ DATA is the folder with bids/ (event files) of 182 people of the Transdiagnostic
 (CC0), read and judged as by `twin_first_trials`. For each fold of people a network is fitted to the
 faces run and the first Stroop run of all others (fits stay in FOLDER); no fit uses the second
 Stroop run. There are no connectomes: the group's code is the prior. The row `twin` predicts log
-times by level, practice and four directions of codes; `group_network` gives everybody the times of
-the group's network, and knows own misses and errors alone, as all rows do. The first tables know
-trials of the same run alone. Another one has Brier scores of correct, wrong and missed trials in
-the conditions of the fitted runs: by own misses and errors, as all rows have them, and by the
-shares of training people in the same condition. The last one also knows trials of another run, and
-gives them to the closed form as well.
+times by level, practice, condition and four directions of codes; `group_network` gives everybody
+the times of the group's network, and knows own misses and errors alone, as all rows do. The first
+tables know trials of the same run alone. Another one has Brier scores of correct, wrong and missed
+trials in the conditions of the fitted runs: by own misses and errors, as all rows have them, and by
+the shares of training people in the same condition. The last one also knows trials of another run,
+and gives them to the closed form as well.
 """
 
 from __future__ import annotations

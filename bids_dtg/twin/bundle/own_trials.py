@@ -65,6 +65,7 @@ def _of_times(times: CodeTimes) -> Arrays:
         "start": np.array(times.weights),
         "covariance": effects.prior.covariance,
         "noise": effects.prior.noise,
+        "freedom": np.array([effects.prior.freedom]),
         "after": np.array(sorted(effects.spreads), np.int64),
     }
     for number, spread in effects.spreads.items():
@@ -180,7 +181,7 @@ def _prior(task: Task, arrays: Arrays) -> TaskPrior:
 
 def _times(task: Task, arrays: Arrays, directions: CodeDirections) -> CodeTimes:
     from bids_dtg.twin.few_shot.code_times import CodeTimes, Place
-    from bids_dtg.twin.few_shot.posterior import EffectsPrior
+    from bids_dtg.twin.few_shot.posterior import EARLIER_FREEDOM, EffectsPrior
     from bids_dtg.twin.few_shot.times import PersonTimes, Spread
     from bids_dtg.twin.own_trials.curves import grid, log_seconds
 
@@ -188,7 +189,9 @@ def _times(task: Task, arrays: Arrays, directions: CodeDirections) -> CodeTimes:
         number: Spread(own["sd"], own["slopes"], shapes)
         for number, own, shapes in _spreads(task, arrays)
     }
-    effects = PersonTimes(EffectsPrior(arrays["covariance"], arrays["noise"]), spreads)
+    (freedom,) = arrays.get("freedom", np.array([EARLIER_FREEDOM])).tolist()
+    prior = EffectsPrior(arrays["covariance"], arrays["noise"], freedom)
+    effects = PersonTimes(prior, spreads)
     mean, sd = arrays["place"].tolist()
     # Earlier versions had one weight for conditions and the rest.
     start = arrays["start"]

@@ -4,7 +4,8 @@ A time is log(rt − 0.2 s), less the mean of training people. It is the basis o
 unit of each effect adds) times the person's effects, plus noise. The effects' covariance and the
 noise are those under which training people's trials are likeliest (expectation-maximisation:
 Dempster et al., 1977, doi:10.1111/j.2517-6161.1977.tb01600.x). A person's far trials count less, as
-under Student's t (Lange et al., 1989, doi:10.1080/01621459.1989.10478852).
+under the Student's t that training people's noise is likeliest under (Lange et al., 1989,
+doi:10.1080/01621459.1989.10478852).
 """
 
 from __future__ import annotations
@@ -19,7 +20,9 @@ Groups = NDArray[np.intp]
 
 _ROUNDS = 300  # of expectation-maximisation, at most
 _CONVERGED = 1e-4  # change of the covariance, relative to its largest value
-_FREEDOM = 5.0  # of Student's t
+EARLIER_FREEDOM = 5.0  # of Student's t, in models of earlier versions
+_FREEDOMS = (3.0, 100.0)  # the least and the most
+_FEWEST_TRIALS = 100  # to learn it from
 _WEIGHTINGS = 4  # rounds of weights
 _FAR = 2.5  # SD, at which residuals are cut
 _SCALE_TRIALS = 2.0  # that the prior of a person's own noise is worth
@@ -59,6 +62,7 @@ class EffectsPrior:
 
     covariance: Values  # (effects, effects)
     noise: Values  # (groups,): variance in trials of each group, for example a condition
+    freedom: float = EARLIER_FREEDOM  # of Student's t: the fewer, the less far trials count
 
     @classmethod
     def learn(cls, residual: Values, basis: Values, groups: Groups, count: int) -> EffectsPrior:
@@ -89,7 +93,12 @@ class EffectsPrior:
         residual, known, groups = residual[some], known[some], groups[some]
         basis = basis if len(basis) == 1 else basis[some]
         filled = _cut(np.where(known, residual, np.nan), groups, count)
-        return cls(*_likeliest(filled, known, basis, groups, count))
+        covariance, noise = _likeliest(filled, known, basis, groups, count)
+        each = noise[np.maximum(groups, 0)]
+        whole = np.where(known, residual, 0.0)
+        mean = _given(whole, known / each, basis, covariance)[0]
+        freedom = _freedom((whole - _added(basis, mean)) / np.sqrt(each), known)
+        return cls(covariance, noise, freedom)
 
     def posterior(self, residual: Values, basis: Values, groups: Groups) -> Posterior:
         """Return people's effects, given some of their trials.
@@ -110,10 +119,26 @@ class EffectsPrior:
             for _ in range(_WEIGHTINGS):
                 mean, covariance = _given(filled, weight, basis, self.covariance)
                 left = filled - _added(basis, mean)
-                weight = known / each * (_FREEDOM + 1) / (_FREEDOM + left**2 / each)
+                far = left**2 / each
+                weight = known / each * (self.freedom + 1) / (self.freedom + far)
             if not last:
                 own = _own_noise(left**2 / variance, known)
         return Posterior(mean, covariance, own)
+
+
+def _freedom(left: Values, known: NDArray[np.bool_]) -> float:
+    """Return the freedom of the Student's t that noise (people, trials) is likeliest under.
+
+    Noise counts in units of the person's own median: people whose trials all are noisier would
+    look like far trials.
+    """
+    from scipy.stats import t
+
+    own = np.nanmedian(np.where(known, np.abs(left), np.nan), axis=1)  # everybody has a trial
+    values = (left / np.where(own > 0, own, np.inf)[:, None])[known & (own > 0)[:, None]]
+    if len(values) < _FEWEST_TRIALS:
+        return EARLIER_FREEDOM
+    return float(np.clip(t.fit(values, floc=0.0)[0], *_FREEDOMS))
 
 
 def _given(filled: Values, weight: Values, basis: Values, prior: Values) -> tuple[Values, Values]:

@@ -196,6 +196,6 @@ def _own_trials(known: Sequence[OwnTrialsOfTask]) -> str:
         return f"{later}."
     return (
         f"{later}, and \N{PLUS-MINUS SIGN} is a standard deviation by the posterior of the "
-        "person's pace, practice and code. Own trials without a network do as well on real people: "
-        f"{EVIDENCE}."
+        "person's pace, practice, conditions and code. Own trials without a network do as well on "
+        f"real people: {EVIDENCE}."
     )

@@ -171,9 +171,10 @@ def _informed(facts: TwinMethods) -> str:
         return ""
     return (
         f" Of a participant's own tasks, {facts.own} were known, and the trials after them were "
-        "predicted: from the posterior of the code of the network and of the participant's pace "
-        "and practice, with the connectome's prediction as the prior mean, and by a closed form "
-        "without a network. The prior's spread was that of the training participants."
+        "predicted: from the posterior of the code of the network and of the participant's pace, "
+        "practice and effects of conditions, with the connectome's prediction as the prior mean, "
+        "and by a closed form without a network. The prior's spread was that of the training "
+        "participants."
     )
 
 

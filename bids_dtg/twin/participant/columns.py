@@ -42,7 +42,7 @@ BEHAVIOUR = (
     Column(
         "predicted_rt_sd_seconds",
         "Standard deviation of predicted_rt_seconds by the posterior of the participant's pace, "
-        "practice and code; n/a of a closed form, and where no own trials are known",
+        "practice, conditions and code; n/a of a closed form, and where no own trials are known",
         unit="s",
     ),
     Column(

@@ -3,31 +3,35 @@
 import numpy as np
 import pytest
 
-from bids_dtg.twin.few_shot.posterior import EffectsPrior
+from bids_dtg.twin.few_shot.posterior import EARLIER_FREEDOM, EffectsPrior
 
 TRIALS = 80
 SD = np.array([0.25, 0.1, 0.05])
 NOISE = np.array([0.2, 0.3])
 
 
-def people(number, seed, noise=NOISE):
-    """Return log times, a basis, groups and true effects of simulated people."""
+def people(number, seed, noise=NOISE, freedom=None):
+    """Return log times, a basis, groups and true effects of simulated people.
+
+    With freedom, noise is of that Student's t.
+    """
     rng = np.random.default_rng(seed)
     groups = np.broadcast_to(np.arange(TRIALS) % 2, (number, TRIALS))
     basis = np.stack([np.ones(TRIALS), groups[0] - 0.5, np.linspace(-1.7, 1.7, TRIALS)], axis=-1)[
         None
     ]
     effects = SD * rng.normal(size=(number, 3))
-    times = effects @ basis[0].T + np.asarray(noise)[groups] * rng.normal(size=(number, TRIALS))
-    return times, basis, groups, effects
+    size = (number, TRIALS)
+    drawn = rng.normal(size=size) if freedom is None else rng.standard_t(freedom, size)
+    return effects @ basis[0].T + np.asarray(noise)[groups] * drawn, basis, groups, effects
 
 
 def first(times, number):
     return np.where(np.arange(TRIALS) < number, times, np.nan)
 
 
-def learnt(seed=0):
-    times, basis, groups, _ = people(400, seed)
+def learnt(seed=0, freedom=None):
+    times, basis, groups, _ = people(400, seed, freedom=freedom)
     return EffectsPrior.learn(times, basis, groups, 2)
 
 
@@ -60,14 +64,35 @@ def test_nothing_known_leaves_the_prior_and_more_trials_narrow_it():
     assert spread[0] > spread[1] > spread[2]
 
 
-def test_one_far_trial_hardly_moves_a_person():
-    prior = learnt()
+def test_one_far_trial_hardly_moves_a_person_where_others_have_such_trials():
+    prior, normal = learnt(freedom=3), learnt()
     times, basis, groups, _ = people(1, 3)
     few = first(times, 20)
     far = few.copy()
     far[0, 5] += 3.0
-    near, moved = (prior.posterior(values, basis, groups).mean[0, 0] for values in (few, far))
-    assert abs(moved - near) < 0.06
+    moved = [
+        np.diff([each.posterior(values, basis, groups).mean[0, 0] for values in (few, far)])[0]
+        for each in (prior, normal)
+    ]
+    assert abs(moved[0]) < 0.06
+    assert abs(moved[0]) < 0.6 * abs(moved[1])
+
+
+@pytest.mark.parametrize(("freedom", "least", "most"), [(3, 3, 4), (8, 5, 13), (None, 30, 100)])
+def test_how_much_far_trials_count_is_learned(freedom, least, most):
+    assert least <= learnt(freedom=freedom).freedom <= most
+
+
+def test_noisier_people_are_no_far_trials():
+    times, basis, groups, _ = people(400, 0)
+    own = np.exp(np.random.default_rng(1).normal(0.0, 0.5, (400, 1)))
+    assert EffectsPrior.learn(times * own, basis, groups, 2).freedom > 20
+
+
+def test_few_trials_say_nothing_of_far_ones():
+    times, basis, groups, _ = people(9, 0)
+    found = EffectsPrior.learn(first(times, 10), basis, groups, 2)
+    assert found.freedom == EARLIER_FREEDOM
 
 
 def test_noisy_people_have_more_own_noise():

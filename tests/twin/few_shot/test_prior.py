@@ -165,13 +165,16 @@ def test_what_conditions_add_has_a_weight_of_its_own(fitted):
     assert abs(of_rest) < 0.05
 
 
-def test_a_model_with_one_weight_for_conditions_and_trials_is_read(few_shot, fitted, tmp_path):
+def test_a_model_of_an_earlier_version_is_read(few_shot, fitted, tmp_path):
     file = tmp_path / "own_trials.safetensors"
     file.write_bytes(encode_few_shot(few_shot))
     arrays = TensorFile(file).read()
     arrays["stroop/group/start"] = np.array([0.7, 0.3])
+    del arrays["stroop/group/freedom"]
     file.write_bytes(encode_arrays(arrays))
-    assert read_few_shot(file, fitted.tasks.tasks).tasks[0].group.weights == (0.7, 0.3, 0.3)
+    group = read_few_shot(file, fitted.tasks.tasks).tasks[0].group
+    assert group.weights == (0.7, 0.3, 0.3)
+    assert group.effects.prior.freedom == 5.0
 
 
 def test_a_model_whose_people_have_no_effects_of_conditions_is_read(few_shot, fitted, tmp_path):
