@@ -1,6 +1,6 @@
 """A connectome and a person's first trials together: better than either? Simulated people.
 
-    python studies/twin_both.py WORK [--regimes hard easy] [--seeds 51 ...] [--own 10 20 40]
+    python studies/twin_both.py WORK [--regimes hard easy] [--seeds 61 ...] [--own 10 20 40]
 
 Of each world (a seed), a twin is fitted to 200 people and 200 others are predicted, in the faces
 run and the first Stroop run (`twin_simulator`). Known are the connectome, the first N trials of
@@ -378,7 +378,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("work", type=Path, help="of fits and figures: a stopped call goes on")
     parser.add_argument("--regimes", nargs="+", default=["hard", "easy"])
-    parser.add_argument("--seeds", nargs="+", type=int, default=[51, 52, 53, 54, 55])
+    parser.add_argument("--seeds", nargs="+", type=int, default=[61, 62, 63, 64, 65])
     parser.add_argument("--own", type=int, nargs="+", default=[10, 20, 40])
     args = parser.parse_args()
     torch.set_num_threads(1)

@@ -9,8 +9,8 @@ each world, on 200 people. Connectomes of 60 others are perturbed. Ridge weights
 of each edge with behaviour are judged in the same way; `--architectures` without a name judges
 these alone. Figures of a world and an architecture are kept in WORK, so that a stopped call
 resumes; all figures are in WORK/interventions.tsv. With `--covariates`, age and motion of the
-regime `measured` are taken out of connectomes. Means over worlds are printed, with 95 % intervals
-over them (t).
+regime `measured` are taken out of connectomes and mean times. Means over worlds are printed, with
+95 % intervals over them (t).
 """
 
 from __future__ import annotations

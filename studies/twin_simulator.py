@@ -65,7 +65,7 @@ class Cohorts:
         return cls(*found, sequences, seed)
 
     def adjusted(self) -> Cohorts:
-        """Return the same people with connectomes at the training people's mean covariates."""
+        """Return the same people with connectomes at the mean covariates, and these."""
         known = {own: _covariates(own) for own in (self.fitted, self.unseen)}
         model = Adjustment.fit(self.fitted.connectomes, known[self.fitted])
         fitted, unseen = (

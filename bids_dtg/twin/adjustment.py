@@ -3,8 +3,8 @@
 A covariate that changes both edges and responses lets edges predict responses that they do not
 cause. The linear part of each edge on the covariates is estimated in training people, kept with
 the model and taken out of everybody's connectomes (Frisch & Waugh 1933, doi:10.2307/1907330): the
-regression of responses on what is left is that at fixed covariates. It needs the covariates again,
-to take them out of responses as well. Causes that nobody measured stay.
+regression of responses on what is left is that at fixed covariates. That regression needs the
+covariates as well, to take them out of responses. Causes that nobody measured stay.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
+_ROUNDING = 1e-9  # of the largest singular value: smaller ones are of columns that depend
 _LEVEL = "="  # between the name of a column of words and one of its levels
 
 
@@ -99,7 +100,7 @@ class Adjustment:
         sd = centred.std(axis=0)
         scaled = centred / np.where(sd > 0, sd, np.inf)  # columns of any unit weigh alike
         edges = np.asarray(connectomes, np.float64)
-        slopes = np.linalg.pinv(scaled) @ (edges - edges.mean(axis=0))
+        slopes = np.linalg.pinv(scaled, rcond=_ROUNDING) @ (edges - edges.mean(axis=0))
         return cls(names, mean, slopes / np.where(sd > 0, sd, np.inf)[:, None])
 
     def columns(self, covariates: Covariates) -> Array:

@@ -78,7 +78,7 @@ class PersonFactors:
 
 @dataclass(frozen=True, eq=False)
 class Explained:
-    """Shares of variance that are explained in people who are left out of all choices."""
+    """Shares of what covariates leave that are explained in people left out of all choices."""
 
     by_factor: Array  # (factors,); 0 or less: not predicted
     best: float  # of the factor that the others predict best of each other
@@ -140,7 +140,7 @@ def map_factors(connectomes: NDArray[np.floating], people: PersonFactors) -> Fac
     centred = values - values.mean(axis=0)
     products = centred @ centred.T
     left_out = _LeftOut.of(products, people)
-    explained = left_out.explained(_centred(people.factors))
+    explained = left_out.explained(_out_of(people.factors, orth(people.fixed)))
     fit = _Fit.of(products, people)
     return FactorMap(
         edge_mean=values.mean(axis=0),
@@ -171,7 +171,8 @@ def explained_by_chance(
     products, found = centred @ centred.T, []
     for _ in range(permutations):
         others = people.of_rows(rng.permutation(len(people.factors)))
-        found.append(_LeftOut.of(products, others).explained(_centred(others.factors)))
+        target = _out_of(others.factors, orth(others.fixed))
+        found.append(_LeftOut.of(products, others).explained(target))
     return tuple(found)
 
 
@@ -179,11 +180,14 @@ def _centred(values: Array) -> Array:
     return np.asarray(values - values.mean(axis=0))
 
 
-def _known(times: Array) -> Array:
-    """Return times less their mean over people, 0 where a person has none."""
-    known = np.isfinite(times)
-    total = np.where(known, times, 0.0).sum(axis=0)
-    return np.where(known, times - total / np.maximum(known.sum(axis=0), 1), 0.0)
+def _free(times: Array, fixed: Array) -> Array:
+    """Return times less what is fixed of those that are known; 0 where a person has none."""
+    found = np.zeros(times.shape)
+    for column, time in enumerate(times.T):
+        known = np.isfinite(time)
+        if known.any():
+            found[known, column] = _out_of(time[known, None], orth(fixed[known]))[:, 0]
+    return found
 
 
 def _standard(centred: Array) -> Array:
@@ -214,9 +218,11 @@ class _Fit:
         """Fit to products of the same people's connectomes, (people, people)."""
         basis = orth(people.fixed)
         kernel = _Kernel.of(_out_of(_out_of(products, basis).T, basis), basis)
-        observed = _out_of(_known(people.observed), basis)
+        observed, performed = (
+            _free(times, people.fixed) for times in (people.observed, people.performed)
+        )
         target = _out_of(people.factors, basis)
-        to_factors = np.linalg.lstsq(_known(people.performed), target, rcond=None)[0]
+        to_factors = np.linalg.lstsq(performed, target, rcond=None)[0]
         penalties = np.array([kernel.best(time[:, None]) for time in observed.T])
         dual, left_out = np.zeros(observed.shape), np.zeros(observed.shape)
         for column, penalty in enumerate(penalties):
@@ -237,7 +243,7 @@ class _Fit:
 class _LeftOut:
     """Predictions of people by others, who choose the penalty, too."""
 
-    predicted: Array  # (people, factors), less the mean of all people
+    predicted: Array  # (people, factors), less what is fixed of all people's
     agreement: Array  # (people,): predicted times with observed ones that the others predict
     best: NDArray[np.intp]  # (people,): the factor that the others predict best of each other
 
@@ -247,7 +253,8 @@ class _LeftOut:
         factors, number_of_people = people.factors, len(people.factors)
         found, agreement = np.zeros(factors.shape), np.zeros(number_of_people)
         best, fixed = np.zeros(number_of_people, np.intp), people.fixed
-        observed = _standard(_out_of(_known(people.observed), orth(fixed)))
+        observed = _standard(_free(people.observed, fixed))
+        free = _out_of(factors, orth(fixed))
         order = np.random.default_rng(0).permutation(number_of_people)
         fold = order % min(_FOLDS, number_of_people)
         for number in np.unique(fold) if number_of_people > 2 else ():
@@ -256,12 +263,12 @@ class _LeftOut:
             fit = _Fit.of(among, people.of_rows(others))
             best[own] = fit.gains.argmax()
             # What is fixed, as the others have it, instead of everybody's.
-            as_others = fixed[own] @ np.linalg.pinv(fixed[others])
+            as_others = fixed[own] @ np.linalg.pinv(fixed[others], rcond=_ROUNDING)
             across = across - as_others @ among
-            found[own] = across @ fit.dual + factors[others].mean(axis=0)
+            found[own] = across @ fit.dual + as_others @ free[others]
             times = observed[own] - as_others @ observed[others]
             agreement[own] = (across @ fit.of_times * times * fit.predictable).sum(axis=1)
-        return cls(found - factors.mean(axis=0), agreement, best)
+        return cls(found, agreement, best)
 
     def explained(self, target: Array) -> Explained:
         """Return the shares of the variance of factors (people, factors) that are explained."""

@@ -260,7 +260,7 @@ def fit(
     Raises
     ------
     ValueError
-        Connectomes are not finite, or not of the same people as the segments.
+        Connectomes or covariates are not finite, or not of the same people as the segments.
     RunError
         The folder has a training of other people, another recipe or another seed.
     """
@@ -269,6 +269,8 @@ def fit(
         raise ValueError(f"{row.name} makes networks from connectomes, and none were given")
     values = _checked(_none(segments) if connectomes is None else connectomes, segments)
     labels = people or tuple(f"p{number + 1}" for number in range(len(values)))
+    if covariates is not None:
+        _require_numbers(covariates, len(values))
     identity = _identity(values, segments, row, seed)
     with temporary_folder() if workplace is None else nullcontext(workplace.folder) as folder:
         place = replace(workplace or Workplace(folder), folder=folder)
@@ -512,6 +514,12 @@ def _checked(connectomes: NDArray[np.floating], segments: Segments) -> NDArray[n
         wrong = np.flatnonzero(~np.isfinite(values).all(axis=1))
         raise ValueError(f"connectomes have values that are not finite, in rows {wrong.tolist()}")
     return values
+
+
+def _require_numbers(covariates: NDArray[np.float64], people: int) -> None:
+    shape = np.shape(covariates)
+    if len(shape) != 2 or shape[0] != people or not np.isfinite(covariates).all():
+        raise ValueError(f"covariates are not ({people}, columns) of finite numbers: {shape}")
 
 
 def _identity(

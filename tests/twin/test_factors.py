@@ -146,24 +146,50 @@ def confounded(seed, people=60, edges=90, columns=2):
 
 @given(st.integers(0, 999), st.floats(-30, 30))
 @settings(max_examples=10, deadline=None)
-def test_what_covariates_add_to_connectomes_and_times_changes_no_map(seed, size):
+def test_what_covariates_add_to_connectomes_times_and_factors_changes_no_map(seed, size):
     connectomes, times, covariates = confounded(seed)
-    rng = np.random.default_rng(seed + 1)
-    more = size * covariates
-    maps = [
-        map_factors(edges, replace(people_of(times, own, times), covariates=covariates))
-        for edges, own in (
-            (connectomes, times),
-            (
-                connectomes + more @ rng.normal(size=(2, connectomes.shape[1])),
-                times + more @ rng.normal(size=(2, 2)),
-            ),
-        )
-    ]
-    assert np.allclose(maps[0].ridge, maps[1].ridge, atol=1e-6)
-    assert np.array_equal(maps[0].penalties, maps[1].penalties)
-    assert np.allclose(maps[0].left_out, maps[1].left_out, atol=1e-5)
-    assert maps[0].explained.z == pytest.approx(maps[1].explained.z, abs=1e-4)
+    sites = np.eye(3)[np.random.default_rng(seed).integers(3, size=60)]  # depend on each other
+    covariates, rng = np.hstack([covariates, sites]), np.random.default_rng(seed + 1)
+    times[7, 1] = np.nan
+
+    def moved(values):
+        return values + size * covariates @ rng.normal(size=(5, values.shape[1]))
+
+    factors = np.nan_to_num(times)
+    people = replace(people_of(factors, times, factors), covariates=covariates)
+    others = replace(
+        people, factors=moved(factors), observed=moved(times), performed=moved(factors)
+    )
+    one, other = map_factors(connectomes, people), map_factors(moved(connectomes), others)
+    assert np.allclose(one.ridge, other.ridge, atol=1e-5)
+    assert np.array_equal(one.penalties, other.penalties)
+    assert one.explained.z == pytest.approx(other.explained.z, abs=1e-4)
+
+
+def test_factors_are_as_large_as_people_differ_whatever_covariates_add():
+    connectomes, times, covariates = confounded(2, people=120)
+    rest = times - covariates @ np.linalg.lstsq(covariates, times, rcond=None)[0]
+    large = times + 20 * covariates[:, :1]
+    people = replace(people_of(large, large, large), covariates=covariates)
+    found = map_factors(connectomes, people)
+    alone = map_factors(connectomes, replace(people_of(rest, rest, rest), covariates=covariates))
+    assert np.allclose(found.ridge, alone.ridge, atol=1e-6)
+    assert found.explained.by_factor[0] == pytest.approx(alone.explained.by_factor[0], abs=0.02)
+
+
+def test_a_time_that_people_lack_is_no_residual_of_their_covariates():
+    connectomes, times, covariates = confounded(4, people=120)
+    some = np.arange(120) % 4 == 0
+    lacking = times + 10 * covariates[:, :1]
+    lacking[some, 0] = np.nan
+    people = replace(people_of(times, lacking, times), covariates=covariates)
+    known = ~some
+    fixed = np.column_stack([np.ones(120), covariates])
+    level = np.linalg.lstsq(fixed[known], lacking[known, 0], rcond=None)[0]
+    filled = lacking.copy()
+    filled[some, 0] = fixed[some] @ level
+    expected = map_factors(connectomes, replace(people, observed=filled))
+    assert np.allclose(map_factors(connectomes, people).ridge, expected.ridge, atol=1e-8)
 
 
 def test_leaving_people_out_leaves_their_covariates_out_too():

@@ -316,8 +316,8 @@ def _cohort(analysis: TwinAnalysis, labels: Sequence[str]) -> Cohort:
     assert bundle is not None
     segments = people.segments(labels, held=bundle.part.held)
     given = read_covariates(analysis.settings, labels)
-    connectomes = analysis.connectomes(labels)
-    return Cohort(tuple(labels), segments, connectomes, given.numbers, given.categories)
+    connectomes, taken_out = analysis.adjusted(labels)
+    return Cohort(tuple(labels), segments, connectomes, taken_out, given.numbers, given.categories)
 
 
 def evaluation_tables(found: Evaluation) -> dict[str, ResultTable]:

@@ -127,7 +127,13 @@ class FoldPlan:
             say(f"bids_dtg: warning: {line}")
         segments = people.segments(self.labels, held=not self.settings.twin.pulse_targets)
         given = read_covariates(self.settings, self.labels)
-        return Cohort(self.labels, segments, connectomes, given.numbers, given.categories)
+        return Cohort(
+            self.labels,
+            segments,
+            connectomes,
+            numbers=given.numbers,
+            categories=given.categories,
+        )
 
     def fit(self, people: Cohort, folder: Path) -> list[FoldFit]:
         """Fit twins and baselines without each fold; a stopped call goes on from checkpoints.

@@ -181,7 +181,7 @@ def _prior(task: Task, arrays: Arrays) -> TaskPrior:
 
 def _times(task: Task, arrays: Arrays, directions: CodeDirections) -> CodeTimes:
     from bids_dtg.twin.few_shot.code_times import CodeTimes, Place
-    from bids_dtg.twin.few_shot.posterior import EARLIER_FREEDOM, EffectsPrior
+    from bids_dtg.twin.few_shot.posterior import USUAL_FREEDOM, EffectsPrior
     from bids_dtg.twin.few_shot.times import PersonTimes, Spread
     from bids_dtg.twin.own_trials.curves import grid, log_seconds
 
@@ -189,14 +189,14 @@ def _times(task: Task, arrays: Arrays, directions: CodeDirections) -> CodeTimes:
         number: Spread(own["sd"], own["slopes"], shapes)
         for number, own, shapes in _spreads(task, arrays)
     }
-    (freedom,) = arrays.get("freedom", np.array([EARLIER_FREEDOM])).tolist()
+    (freedom,) = arrays.get("freedom", np.array([USUAL_FREEDOM])).tolist()
     prior = EffectsPrior(arrays["covariance"], arrays["noise"], freedom)
     effects = PersonTimes(prior, spreads)
     mean, sd = arrays["place"].tolist()
     # Earlier versions had one weight for conditions and the rest.
     start = arrays["start"]
     level, condition, rest = np.pad(start, (0, 3 - len(start)), "edge").tolist()
-    # Theirs are effects of level, practice and directions alone.
+    # Earlier versions have effects of level, practice and directions alone.
     conditions = len(arrays["covariance"]) - 2 - directions.directions.shape[1]
     if conditions not in (0, len(task.conditions) - 1):
         raise ValueError(f"{conditions} effects of conditions")

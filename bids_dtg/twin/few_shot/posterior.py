@@ -20,9 +20,12 @@ Groups = NDArray[np.intp]
 
 _ROUNDS = 300  # of expectation-maximisation, at most
 _CONVERGED = 1e-4  # change of the covariance, relative to its largest value
-EARLIER_FREEDOM = 5.0  # of Student's t, in models of earlier versions
+# Of Student's t: in models of earlier versions, and where training people have too few trials to
+# learn it.
+USUAL_FREEDOM = 5.0
 _FREEDOMS = (3.0, 100.0)  # the least and the most
-_FEWEST_TRIALS = 100  # to learn it from
+_FEWEST_OWN = 20  # trials of a person, by whose median noise is measured
+_FEWEST_TRIALS = 200  # of such people together
 _WEIGHTINGS = 4  # rounds of weights
 _FAR = 2.5  # SD, at which residuals are cut
 _SCALE_TRIALS = 2.0  # that the prior of a person's own noise is worth
@@ -62,7 +65,7 @@ class EffectsPrior:
 
     covariance: Values  # (effects, effects)
     noise: Values  # (groups,): variance in trials of each group, for example a condition
-    freedom: float = EARLIER_FREEDOM  # of Student's t: the fewer, the less far trials count
+    freedom: float = USUAL_FREEDOM  # of Student's t: the fewer, the less far trials count
 
     @classmethod
     def learn(cls, residual: Values, basis: Values, groups: Groups, count: int) -> EffectsPrior:
@@ -134,10 +137,12 @@ def _freedom(left: Values, known: NDArray[np.bool_]) -> float:
     """
     from scipy.stats import t
 
-    own = np.nanmedian(np.where(known, np.abs(left), np.nan), axis=1)  # everybody has a trial
-    values = (left / np.where(own > 0, own, np.inf)[:, None])[known & (own > 0)[:, None]]
+    enough = known.sum(axis=1) >= _FEWEST_OWN
+    left, known = left[enough], known[enough]
+    own = np.nanmedian(np.where(known, np.abs(left), np.nan), axis=1, keepdims=True)
+    values = (left / np.where(own > 0, own, np.inf))[known & (own > 0)]
     if len(values) < _FEWEST_TRIALS:
-        return EARLIER_FREEDOM
+        return USUAL_FREEDOM
     return float(np.clip(t.fit(values, floc=0.0)[0], *_FREEDOMS))
 
 

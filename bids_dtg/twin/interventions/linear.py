@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.linalg import null_space
 
 from bids_dtg.twin.interventions.perturbations import Direction
 from bids_dtg.twin.interventions.stability import FEWEST_FITTED, map_correlations
@@ -39,9 +38,7 @@ class LinearMap:
         figure
             (people,), observed, seconds; a person with NaN is left out.
         covariates
-            (people, columns), finite: what is linear in them is taken out of both. The fit is then
-            to contrasts of people that covariates do not change (Patterson & Thompson 1971,
-            doi:10.2307/2334389), which are as independent as people. None: nothing.
+            (people, columns), finite: what is linear in them is taken out of both. None: nothing.
 
         Examples
         --------
@@ -55,14 +52,9 @@ class LinearMap:
         values, own = np.asarray(connectomes, np.float64)[known], np.asarray(figure)[known]
         if len(own) < _FEWEST or not np.ptp(own) > 0 or not np.ptp(values, axis=0).any():
             return None
-        if covariates is not None:
-            fixed = np.vstack([np.ones(len(own)), covariates[known].T])
-            size = np.abs(fixed).max(axis=1, keepdims=True)
-            contrasts = null_space(fixed / np.where(size > 0, size, 1.0))
-            values, own = contrasts.T @ values, contrasts.T @ own
-            if len(own) < _FEWEST:
-                return None
-        people = Known(len(own), connectome=values)
+        fixed = None if covariates is None else np.asarray(covariates)[known]
+        values, own = _less(values, fixed), _less(own, fixed)
+        people = Known(len(own), connectome=values, taken_out=fixed)
         row = next(row for row in BASELINES if row.name == "connectome_ridge")
         fitted = predict(row, Training(people, own[:, None], ("",)), people)[:, 0]
         centred = values - values.mean(axis=0)
@@ -86,6 +78,14 @@ class LinearMap:
         if not np.ptp(predicted) > 0:
             return None
         return Direction.between(connectomes, predicted).reversed
+
+
+def _less(values: Array, fixed: Array | None) -> Array:
+    """Return values of people less what is linear in columns (people, n)."""
+    if fixed is None:
+        return values
+    centred = fixed - fixed.mean(axis=0)
+    return np.asarray(values - centred @ np.linalg.lstsq(centred, values, rcond=1e-9)[0])
 
 
 def halves_r(

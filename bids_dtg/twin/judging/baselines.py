@@ -19,11 +19,14 @@ from bids_dtg.stats.kernel_ridge import PENALTIES
 Values = NDArray[np.float64]
 Features = NDArray[np.floating[Any]]
 
-_KINDS = ("connectome", "numbers", "categories", "first_half", "behaviour")  # of what is known
+_KINDS = (  # of what is known
+    *("connectome", "taken_out", "numbers", "categories", "first_half", "behaviour"),
+)
 # For few covariates: with a large penalty predictions would follow the folds' means, and the
 # baseline would be weaker than the covariates allow.
 _LIGHT_PENALTIES = (0.01, 0.1, 1.0)
 _FEWEST_PEOPLE = 3  # to fit a target on
+_UNPENALISED = 1e3  # times their SD, columns are not shrunk: features have a mean square of 1
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,6 +35,7 @@ class Known:
 
     people: int  # number of people
     connectome: NDArray[np.floating[Any]] | None = None  # (people, edges), Fisher z
+    taken_out: Values | None = None  # (people, columns): covariates that connectomes are less
     numbers: Values | None = None  # (people, covariates), as age; NaN: not known
     categories: NDArray[np.str_] | None = None  # (people, covariates), as site; "": not known
     first_half: Values | None = None  # (people, targets), the same figures, seen before
@@ -145,11 +149,19 @@ def _ridge(
     own: Features,
     others: Features,
     penalties: Sequence[float] = PENALTIES,
+    taken_out: Values | None = None,
 ) -> Values:
-    """Predict targets from features (people, features); leave-one-out chooses the penalty."""
+    """Predict targets from features (people, features); leave-one-out chooses the penalty.
+
+    Covariates that were taken out of features are taken out of targets by the same fit, without a
+    penalty; predictions are at their mean.
+    """
     from sklearn.linear_model import RidgeCV
 
     own, others = _rotated(own, others)
+    fixed = np.zeros((len(own), 0)) if taken_out is None else taken_out
+    fixed = fixed / np.where(fixed.any(axis=0), np.maximum(fixed.std(axis=0), 1e-12), np.inf)
+    at_mean = np.zeros((len(others), fixed.shape[1]))
     complete, whole = np.isfinite(own).all(axis=1), np.isfinite(others).all(axis=1)
     found = np.full((len(others), len(columns)), np.nan)
     for place, column in enumerate(columns):
@@ -160,8 +172,10 @@ def _ridge(
         features = np.asarray(own[used], np.float64)
         # Penalties are shares of the mean square of a person's features.
         scale = float((features - features.mean(axis=0)).std() * np.sqrt(features.shape[1])) or 1.0
-        fit = RidgeCV(alphas=list(penalties)).fit(features / scale, targets[used])
-        found[whole, place] = fit.predict(np.asarray(others[whole], np.float64) / scale)
+        both = np.hstack([features / scale, _UNPENALISED * fixed[used]])
+        fit = RidgeCV(alphas=list(penalties)).fit(both, targets[used])
+        shown = np.asarray(others[whole], np.float64) / scale
+        found[whole, place] = fit.predict(np.hstack([shown, at_mean[whole]]))
     return found
 
 
@@ -228,13 +242,16 @@ def _standardised(own: Values, others: Values) -> tuple[Values, Values]:
 
 
 def _connectome_ridge(training: Training, unseen: Known) -> Values:
-    own, others = _connectomes(training, unseen)
-    return _ridge(training, range(training.targets.shape[1]), own, others)
+    return _of_connectomes(training, *_connectomes(training, unseen))
 
 
 def _connectome_kernel(training: Training, unseen: Known) -> Values:
-    own, others = (unit_length(each) for each in _connectomes(training, unseen))
-    return _ridge(training, range(training.targets.shape[1]), own, others)
+    return _of_connectomes(training, *map(unit_length, _connectomes(training, unseen)))
+
+
+def _of_connectomes(training: Training, own: Features, others: Features) -> Values:
+    targets = range(training.targets.shape[1])
+    return _ridge(training, targets, own, others, taken_out=training.known.taken_out)
 
 
 def _connectomes(training: Training, unseen: Known) -> tuple[NDArray[Any], NDArray[Any]]:

@@ -32,6 +32,7 @@ class Cohort:
     labels: tuple[str, ...]
     segments: Segments  # what they saw and did, with an axis of people
     connectomes: NDArray[np.floating[Any]] | None = None  # (people, edges); None: not known
+    taken_out: Values | None = None  # (people, columns): covariates that connectomes are less
     numbers: Values | None = None  # (people, covariates), as age; NaN: not known
     categories: NDArray[np.str_] | None = None  # (people, covariates), as site; "": not known
 
@@ -50,6 +51,7 @@ class Cohort:
     def _described(self) -> dict[str, NDArray[Any]]:
         values = {
             "connectomes": self.connectomes,
+            "taken_out": self.taken_out,
             "numbers": self.numbers,
             "categories": self.categories,
         }
@@ -79,6 +81,7 @@ class Cohort:
         return Known(
             self.people,
             connectome=self.connectomes,
+            taken_out=self.taken_out,
             numbers=self.numbers,
             categories=self.categories,
             first_half=first_half,

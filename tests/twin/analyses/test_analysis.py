@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -115,3 +116,40 @@ def test_people_of_another_age_with_its_edges_are_predicted_the_same(
         found.append(read_rows(own))
     for one, other in zip(*found, strict=True):
         assert float(one["twin_stroop_rt"]) == pytest.approx(float(other["twin_stroop_rt"]), 1e-4)
+
+
+@pytest.mark.slow
+def test_ridges_beside_the_model_take_covariates_out_of_times_too(
+    inputs: Path, out: Path, tmp_path: Path
+) -> None:
+    """They are the same where times are longer by what goes with age."""
+    slower = tmp_path / "slower"
+    shutil.copytree(inputs, slower)
+    for row in read_rows(inputs / "bids" / "participants.tsv"):
+        for file in (slower / "bids" / row["participant_id"]).rglob("*_events.tsv"):
+            later(file, 0.001 * float(row["age"]))
+    edges, people = [], []
+    for folder in (inputs, slower):
+        for analysis in ("intervene", "evaluate"):
+            to = tmp_path / "out" / folder.name
+            call = arguments(folder, to, analysis, "--model", str(model(out)))
+            more = ("--permutations", "0") if analysis == "intervene" else ()
+            assert main([*call, *more]) == 0
+        found = tmp_path / "out" / folder.name / "group"
+        (table,) = found.glob("intervention-*/desc-edges_attribution.tsv")
+        edges.append([float(row["ridge_seconds_per_z"]) for row in read_rows(table)])
+        (table,) = found.glob("evaluation-*/desc-people_predicted.tsv")
+        people.append([float(row["connectome_ridge_stroop_rt"]) for row in read_rows(table)])
+    assert edges[0] == pytest.approx(edges[1], rel=1e-3, abs=1e-6)
+    assert np.any(edges[0])
+    assert np.diff(people[0]) == pytest.approx(np.diff(people[1]), rel=1e-3, abs=1e-6)
+
+
+def later(file: Path, seconds: float) -> None:
+    """Make all response times of a table of events longer."""
+    rows = read_rows(file)
+    for row in rows:
+        if row["response_time"] != "n/a":
+            row["response_time"] = f"{float(row['response_time']) + seconds:.6f}"
+    lines = ["\t".join(rows[0]), *("\t".join(row.values()) for row in rows)]
+    file.write_text("\n".join(lines) + "\n")

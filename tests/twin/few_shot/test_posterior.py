@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from bids_dtg.twin.few_shot.posterior import EARLIER_FREEDOM, EffectsPrior
+from bids_dtg.twin.few_shot.posterior import USUAL_FREEDOM, EffectsPrior
 
 TRIALS = 80
 SD = np.array([0.25, 0.1, 0.05])
@@ -90,9 +90,12 @@ def test_noisier_people_are_no_far_trials():
 
 
 def test_few_trials_say_nothing_of_far_ones():
-    times, basis, groups, _ = people(9, 0)
-    found = EffectsPrior.learn(first(times, 10), basis, groups, 2)
-    assert found.freedom == EARLIER_FREEDOM
+    times, basis, groups, _ = people(200, 0, freedom=3)
+    for number in (2, 6):
+        found = EffectsPrior.learn(first(times, number), basis, groups, 2)
+        assert found.freedom == USUAL_FREEDOM
+    whole = people(2, 0)[0]
+    assert EffectsPrior.learn(whole, basis, groups[:2], 2).freedom == USUAL_FREEDOM
 
 
 def test_noisy_people_have_more_own_noise():
