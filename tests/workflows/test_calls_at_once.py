@@ -96,9 +96,9 @@ def calls(tmp_path_factory, trained_maps, trained_network, trained_twin):
 @pytest.mark.parametrize(
     ("one", "other", "why"),
     [
-        ("twins", "other twins", "is in use by process |holds a model already"),
-        ("linear", "other linear", "is in use by process |holds a model already"),
-        ("networks' evaluation", "twins' evaluation", "is in use by process |holds results of "),
+        ("twins", "other twins", "is in use by |holds a model already"),
+        ("linear", "other linear", "is in use by |holds a model already"),
+        ("networks' evaluation", "twins' evaluation", "is in use by |holds results of "),
         ("simulations", "predictions", "OUTPUT_DIR .* holds results of "),
     ],
 )
@@ -121,7 +121,7 @@ def test_two_in_one_folder_leave_the_results_of_one(calls):
     codes = calls.run(*names)
     said = calls.errors.read_text()
     assert sorted(codes) in ([0, 0], [0, 2]), said
-    assert said.count("is in use by process ") == codes.count(2)
+    assert said.count("is in use by ") == codes.count(2)
     assert contents(calls.out) in whole
     assert calls.left() == []
 
@@ -138,7 +138,7 @@ def test_a_folder_in_use_is_left_as_it_is(calls, name):
         assert calls.run(name) == [2]
         assert tree(calls.out, but=()) == during
     said = calls.errors.read_text()
-    assert f"group/{folder} is in use by process " in said
+    assert f"group/{folder} is in use by " in said
     assert "Traceback" not in said
     assert tree(calls.out, but=()) == before
 

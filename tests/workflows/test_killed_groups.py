@@ -149,7 +149,7 @@ def test_two_calls_at_once_leave_whole_files(jobs, job):
     assert sorted(codes) in ([0, 0], [0, 2])
     assert "Traceback" not in told
     assert "internal error" not in told
-    assert told.count("is in use by process ") == codes.count(2)
+    assert told.count("is in use by ") == codes.count(2)
     assert contents(jobs.out) == whole
     assert jobs.left() == []
 
@@ -160,7 +160,7 @@ def test_of_two_trainings_of_one_name_one_is_refused(jobs):
     codes = jobs.run(jobs.arguments("train"), jobs.arguments("train"))
     told = jobs.errors.read_text()
     assert sorted(codes) == [0, 2], told
-    assert "group/model-own is in use by process " in told
+    assert "group/model-own is in use by " in told
     assert "choose another --model-name" in told
     assert contents(jobs.out) == whole
     assert jobs.left() == []
@@ -180,7 +180,7 @@ def test_other_contrasts_at_once_do_not_replace_arrays_in_use(jobs):
     assert jobs.left() == []
     for call, code in zip(calls, codes, strict=True):
         if code == 2:
-            assert "in use by process " in told
+            assert "in use by " in told
             assert jobs.run(call) == [0]
 
 
