@@ -133,7 +133,8 @@ def _freedom(left: Values, known: NDArray[np.bool_]) -> float:
     """Return the freedom of the Student's t that noise (people, trials) is likeliest under.
 
     Noise counts in units of the person's own median: people whose trials all are noisier would
-    look like far trials.
+    look like far trials. Medians of few trials are noisy, so with fewer than about 100 trials a
+    person freedom is underrated, and far trials count somewhat less than they could.
     """
     from scipy.stats import t
 

@@ -26,6 +26,7 @@ _KINDS = (  # of what is known
 # baseline would be weaker than the covariates allow.
 _LIGHT_PENALTIES = (0.01, 0.1, 1.0)
 _FEWEST_PEOPLE = 3  # to fit a target on
+_ROUNDING = 1e-9  # of a column's largest value: what varies by less is the same for all
 _UNPENALISED = 1e3  # times their SD, columns are not shrunk: features have a mean square of 1
 
 
@@ -154,13 +155,12 @@ def _ridge(
     """Predict targets from features (people, features); leave-one-out chooses the penalty.
 
     Covariates that were taken out of features are taken out of targets by the same fit, without a
-    penalty; predictions are at their mean.
+    penalty; predictions are at the mean of the people of the fit.
     """
     from sklearn.linear_model import RidgeCV
 
     own, others = _rotated(own, others)
     fixed = np.zeros((len(own), 0)) if taken_out is None else taken_out
-    fixed = fixed / np.where(fixed.any(axis=0), np.maximum(fixed.std(axis=0), 1e-12), np.inf)
     at_mean = np.zeros((len(others), fixed.shape[1]))
     complete, whole = np.isfinite(own).all(axis=1), np.isfinite(others).all(axis=1)
     found = np.full((len(others), len(columns)), np.nan)
@@ -172,11 +172,19 @@ def _ridge(
         features = np.asarray(own[used], np.float64)
         # Penalties are shares of the mean square of a person's features.
         scale = float((features - features.mean(axis=0)).std() * np.sqrt(features.shape[1])) or 1.0
-        both = np.hstack([features / scale, _UNPENALISED * fixed[used]])
+        both = np.hstack([features / scale, _UNPENALISED * _scaled(fixed[used])])
         fit = RidgeCV(alphas=list(penalties)).fit(both, targets[used])
         shown = np.asarray(others[whole], np.float64) / scale
         found[whole, place] = fit.predict(np.hstack([shown, at_mean[whole]]))
     return found
+
+
+def _scaled(columns: Values) -> Values:
+    """Return columns of people less their mean, in standard deviations; of a constant 0."""
+    size = np.abs(columns).max(axis=0, initial=0.0)
+    centred = columns - columns.mean(axis=0)
+    spread = centred.std(axis=0)
+    return np.asarray(centred / np.where(spread > _ROUNDING * size, spread, np.inf))
 
 
 def _rotated(own: Features, others: Features) -> tuple[Features, Features]:

@@ -217,3 +217,45 @@ def test_the_other_task_of_the_open_people(shared):
     r = [people_fit(*pair, draws=10).r.mean for pair in zip(found.T, targets.T, strict=True)]
     print("other task", len(labels), plain, np.round(r, 3))
     assert np.all((np.array(r) > 0.5) & (np.array(r) < plain.mean + 0.01))
+
+
+def confounded(people: int, seed: int = 0):
+    """Return edges, times that age rules and edges differ in by little, and ages."""
+    rng = np.random.default_rng(seed)
+    age, edges = rng.normal(size=(people, 1)), rng.normal(size=(people, 50))
+    times = edges[:, :10].sum(axis=1, keepdims=True) + 20 * age + rng.normal(size=(people, 1))
+    return edges, times, age
+
+
+@pytest.mark.parametrize(
+    ("name", "least"), [("connectome_ridge", 0.8), ("connectome_kernel_ridge", 0.6)]
+)
+def test_covariates_that_connectomes_are_less_are_no_noise_of_targets(name, least):
+    edges, times, age = confounded(200)
+    own, others = np.arange(150), np.arange(150, 200)
+    known = Known(200, connectome=edges, taken_out=age)
+    given, alone = (
+        predict(BY_NAME[name], Training(each.of(own), times[own], ("a",)), each.of(others))[:, 0]
+        for each in (known, Known(200, connectome=edges))
+    )
+    rest = (times - 20 * age)[others, 0]
+    assert np.corrcoef(given, rest)[0, 1] > least
+    assert np.corrcoef(given, rest)[0, 1] > np.corrcoef(alone, rest)[0, 1] + 0.1
+    assert given.mean() == pytest.approx(rest.mean(), abs=1.5)
+
+
+@pytest.mark.parametrize("shift", [0.0, 0.4, -1 / 3])
+def test_a_covariate_that_is_the_same_for_all_training_people_changes_nothing(shift):
+    edges, times, age = confounded(60)
+    same = np.full((60, 1), shift)
+    columns = np.hstack([age + shift, same, same + 1 / 3])
+    unseen = Known(9, connectome=np.random.default_rng(1).normal(size=(9, 50)))
+    found = [
+        predict(
+            BY_NAME["connectome_ridge"],
+            Training(Known(60, connectome=edges, taken_out=fixed), times, ("a",)),
+            unseen,
+        )
+        for fixed in (age, columns)
+    ]
+    assert found[0] == pytest.approx(found[1], abs=1e-4)
