@@ -17,7 +17,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
-_ROUNDING = 1e-9  # of the largest singular value: smaller ones are of columns that depend
+# Of a column's largest value: what varies by less is the same for all. Of the largest singular
+# value: smaller ones are of columns that depend on others.
+_ROUNDING = 1e-9
 _LEVEL = "="  # between the name of a column of words and one of its levels
 
 
@@ -61,6 +63,51 @@ class Covariates:
                     yield f"{column}{_LEVEL}{level}"
 
 
+def standardised(columns: Array) -> Array:
+    """Return columns of people less their mean, in standard deviations; of a constant 0.
+
+    Parameters
+    ----------
+    columns
+        (people, columns), finite.
+
+    Examples
+    --------
+    >>> standardised(np.array([[1.0, 5.0], [3.0, 5.0]])).tolist()
+    [[-1.0, 0.0], [1.0, 0.0]]
+    """
+    return np.asarray((columns - columns.mean(axis=0)) / _spread(columns))
+
+
+def slopes_on(columns: Array, values: Array) -> Array:
+    """Return what a unit of each column adds to values: least squares, with an intercept.
+
+    Parameters
+    ----------
+    columns, values
+        (people, columns), finite, and (people,) or (people, n). Where columns depend on each other,
+        slopes of standardised columns have the least length.
+
+    Returns
+    -------
+    numpy.ndarray
+        (columns,) or (columns, n).
+
+    Examples
+    --------
+    >>> slopes_on(np.array([[20.0], [40.0], [60.0]]), np.array([0.1, 0.2, 0.3])).round(6).tolist()
+    [0.005]
+    """
+    slopes = np.linalg.pinv(standardised(columns), rcond=_ROUNDING) @ (values - values.mean(axis=0))
+    return np.asarray((slopes.T / _spread(columns)).T)
+
+
+def _spread(columns: Array) -> Array:
+    spread = columns.std(axis=0)
+    size = np.abs(columns).max(axis=0, initial=0.0)
+    return np.where(spread > _ROUNDING * size, spread, np.inf)
+
+
 @dataclass(frozen=True, eq=False)
 class Adjustment:
     """The linear part of edges on covariates."""
@@ -96,12 +143,8 @@ class Adjustment:
         columns = covariates.columns(names)
         known = np.isfinite(columns)
         mean = np.where(known, columns, 0.0).sum(axis=0) / np.maximum(known.sum(axis=0), 1)
-        centred = np.where(known, columns - mean, 0.0)
-        sd = centred.std(axis=0)
-        scaled = centred / np.where(sd > 0, sd, np.inf)  # columns of any unit weigh alike
-        edges = np.asarray(connectomes, np.float64)
-        slopes = np.linalg.pinv(scaled, rcond=_ROUNDING) @ (edges - edges.mean(axis=0))
-        return cls(names, mean, slopes / np.where(sd > 0, sd, np.inf)[:, None])
+        filled = np.where(known, columns, mean)
+        return cls(names, mean, slopes_on(filled, np.asarray(connectomes, np.float64)))
 
     def columns(self, covariates: Covariates) -> Array:
         """Return people's covariates (people, columns) less the mean; not known: 0."""

@@ -23,6 +23,7 @@ from scipy.linalg import orth
 from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits
 
+from bids_dtg.twin.adjustment import standardised
 from bids_dtg.twin.decoding import decode
 from bids_dtg.twin.mean_times import mean_times, observed_times
 from bids_dtg.twin.network.main import AT_ONCE, perform
@@ -63,7 +64,7 @@ class PersonFactors:
         ones = np.ones((len(self.factors), 1))
         if self.covariates is None:
             return ones
-        return np.hstack([ones, _standard(_centred(self.covariates))])
+        return np.hstack([ones, standardised(self.covariates)])
 
     def of_rows(self, rows: NDArray[np.integer]) -> PersonFactors:
         """Return some of the people, by row."""
@@ -140,7 +141,7 @@ def map_factors(connectomes: NDArray[np.floating], people: PersonFactors) -> Fac
     centred = values - values.mean(axis=0)
     products = centred @ centred.T
     left_out = _LeftOut.of(products, people)
-    explained = left_out.explained(_out_of(people.factors, orth(people.fixed)))
+    explained = left_out.explained()
     fit = _Fit.of(products, people)
     return FactorMap(
         edge_mean=values.mean(axis=0),
@@ -171,13 +172,8 @@ def explained_by_chance(
     products, found = centred @ centred.T, []
     for _ in range(permutations):
         others = people.of_rows(rng.permutation(len(people.factors)))
-        target = _out_of(others.factors, orth(others.fixed))
-        found.append(_LeftOut.of(products, others).explained(target))
+        found.append(_LeftOut.of(products, others).explained())
     return tuple(found)
-
-
-def _centred(values: Array) -> Array:
-    return np.asarray(values - values.mean(axis=0))
 
 
 def _free(times: Array, fixed: Array) -> Array:
@@ -188,12 +184,6 @@ def _free(times: Array, fixed: Array) -> Array:
         if known.any():
             found[known, column] = _out_of(time[known, None], orth(fixed[known]))[:, 0]
     return found
-
-
-def _standard(centred: Array) -> Array:
-    """Return values of people, of mean 0, in standard deviations; 0 where these are."""
-    spread = centred.std(axis=0)
-    return np.asarray(centred / np.where(spread > 0, spread, np.inf))
 
 
 def _out_of(values: Array, basis: Array) -> Array:
@@ -243,7 +233,8 @@ class _Fit:
 class _LeftOut:
     """Predictions of people by others, who choose the penalty, too."""
 
-    predicted: Array  # (people, factors), less what is fixed of all people's
+    target: Array  # (people, factors), less what is fixed
+    predicted: Array  # (people, factors): the same by fits to others
     agreement: Array  # (people,): predicted times with observed ones that the others predict
     best: NDArray[np.intp]  # (people,): the factor that the others predict best of each other
 
@@ -253,8 +244,8 @@ class _LeftOut:
         factors, number_of_people = people.factors, len(people.factors)
         found, agreement = np.zeros(factors.shape), np.zeros(number_of_people)
         best, fixed = np.zeros(number_of_people, np.intp), people.fixed
-        observed = _standard(_free(people.observed, fixed))
-        free = _out_of(factors, orth(fixed))
+        observed = standardised(_free(people.observed, fixed))
+        target = _out_of(factors, orth(fixed))
         order = np.random.default_rng(0).permutation(number_of_people)
         fold = order % min(_FOLDS, number_of_people)
         for number in np.unique(fold) if number_of_people > 2 else ():
@@ -265,15 +256,15 @@ class _LeftOut:
             # What is fixed, as the others have it, instead of everybody's.
             as_others = fixed[own] @ np.linalg.pinv(fixed[others], rcond=_ROUNDING)
             across = across - as_others @ among
-            found[own] = across @ fit.dual + as_others @ free[others]
+            found[own] = across @ fit.dual + as_others @ target[others]
             times = observed[own] - as_others @ observed[others]
             agreement[own] = (across @ fit.of_times * times * fit.predictable).sum(axis=1)
-        return cls(found, agreement, best)
+        return cls(target, found, agreement, best)
 
-    def explained(self, target: Array) -> Explained:
-        """Return the shares of the variance of factors (people, factors) that are explained."""
-        left, power = (target - self.predicted) ** 2, target**2
-        rows = np.arange(len(target))
+    def explained(self) -> Explained:
+        """Return the shares of the variance of factors that are explained."""
+        left, power = (self.target - self.predicted) ** 2, self.target**2
+        rows = np.arange(len(left))
         of_best = left[rows, self.best].sum(), power[rows, self.best].sum()
         spread = np.sqrt((self.agreement**2).sum())
         return Explained(

@@ -138,16 +138,6 @@ class TwinAnalysis(PeopleAnalysis[TwinBundle]):
         if self.settings.modelling.input_arrays and (self.bundle is None or not self._knows):
             yield "no connectome was read"
 
-    def connectomes(self, labels: Sequence[str]) -> Edges:
-        """Read people's connectomes, (people, edges), as the model takes them.
-
-        Raises
-        ------
-        DtgError
-            As of `adjusted`.
-        """
-        return self.adjusted(labels)[0]
-
     def adjusted(self, labels: Sequence[str]) -> tuple[Edges, NDArray[np.float64] | None]:
         """Read people's connectomes as the model takes them, and the covariates it takes out.
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from bids_dtg.twin.adjustment import slopes_on
 from bids_dtg.twin.interventions.perturbations import Direction
 from bids_dtg.twin.interventions.stability import FEWEST_FITTED, map_correlations
 from bids_dtg.twin.judging.baselines import BASELINES, Known, Training, predict
@@ -85,7 +86,7 @@ def _less(values: Array, fixed: Array | None) -> Array:
     if fixed is None:
         return values
     centred = fixed - fixed.mean(axis=0)
-    return np.asarray(values - centred @ np.linalg.lstsq(centred, values, rcond=1e-9)[0])
+    return np.asarray(values - centred @ slopes_on(fixed, values))
 
 
 def halves_r(

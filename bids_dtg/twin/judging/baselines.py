@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from bids_dtg.stats.correlation import unit_length
 from bids_dtg.stats.kernel_ridge import PENALTIES
+from bids_dtg.twin.adjustment import standardised
 
 Values = NDArray[np.float64]
 Features = NDArray[np.floating[Any]]
@@ -26,7 +27,6 @@ _KINDS = (  # of what is known
 # baseline would be weaker than the covariates allow.
 _LIGHT_PENALTIES = (0.01, 0.1, 1.0)
 _FEWEST_PEOPLE = 3  # to fit a target on
-_ROUNDING = 1e-9  # of a column's largest value: what varies by less is the same for all
 _UNPENALISED = 1e3  # times their SD, columns are not shrunk: features have a mean square of 1
 
 
@@ -172,19 +172,11 @@ def _ridge(
         features = np.asarray(own[used], np.float64)
         # Penalties are shares of the mean square of a person's features.
         scale = float((features - features.mean(axis=0)).std() * np.sqrt(features.shape[1])) or 1.0
-        both = np.hstack([features / scale, _UNPENALISED * _scaled(fixed[used])])
+        both = np.hstack([features / scale, _UNPENALISED * standardised(fixed[used])])
         fit = RidgeCV(alphas=list(penalties)).fit(both, targets[used])
         shown = np.asarray(others[whole], np.float64) / scale
         found[whole, place] = fit.predict(np.hstack([shown, at_mean[whole]]))
     return found
-
-
-def _scaled(columns: Values) -> Values:
-    """Return columns of people less their mean, in standard deviations; of a constant 0."""
-    size = np.abs(columns).max(axis=0, initial=0.0)
-    centred = columns - columns.mean(axis=0)
-    spread = centred.std(axis=0)
-    return np.asarray(centred / np.where(spread > _ROUNDING * size, spread, np.inf))
 
 
 def _rotated(own: Features, others: Features) -> tuple[Features, Features]:
