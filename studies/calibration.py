@@ -12,7 +12,8 @@ from the same 600 simulations and the same statistics; sbi needs an environment 
 
 The third call judges an amortised model (the bundle of `train --recipe amortised`) by 200 sessions
 of the people whom it was not trained on: by parameters from its prior with their structural
-connectomes, and by parameters from their posteriors.
+connectomes, and by parameters from their posteriors. With `--npe`, sbi's NPE learns from all
+regions of 200 further sessions of the first kind, and is judged by the same 200 of each.
 
 The work folder keeps simulations and draws of each way: a stopped call goes on where it was.
 """
@@ -25,6 +26,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -65,6 +67,9 @@ def main() -> None:
             truth, draws, seconds = of_amortised(args.bundle, args.data, kept, of_people=of_people)
             parameters = [f"theta{n}" for n in range(1, truth.shape[1] + 1)]
             print_rows("amortised", way, parameters, truth, draws, seconds)
+        if args.npe:
+            for way, found in npe_of_regions(args.bundle, args.data, args.work).items():
+                print_rows("amortised", f"{way}, NPE", parameters, *found)
 
 
 def simulations_of(name: str, data: Path, kept: Path) -> SimulatedStatistics:
@@ -91,23 +96,36 @@ def of_abc(known: SimulatedStatistics, judged: Array) -> Array:
 def of_npe(known: SimulatedStatistics, judged: Array) -> Array:
     """Return the same by sbi's neural posterior estimation."""
     import torch
-    from sbi.inference import NPE
     from sbi.utils import BoxUniform
 
-    torch.manual_seed(SEED)
     count = known.unit.shape[1]
     prior = BoxUniform(torch.zeros(count), torch.ones(count))
-    mean, sd = known.statistics.mean(axis=0), known.statistics.std(axis=0)
-    seen, others = (
-        torch.tensor((values - mean) / sd, dtype=torch.float32)
-        for values in (known.statistics, judged)
-    )
+    return trained_npe(known.unit, known.statistics, prior)(judged)
+
+
+def trained_npe(truth: Array, statistics: Array, prior: Any) -> Callable[[Array], Array]:
+    """Train NPE; return what draws (cases, draws, parameters) of cases (cases, statistics)."""
+    import torch
+    from sbi.inference import NPE
+
+    torch.manual_seed(SEED)
+    mean, sd = statistics.mean(axis=0), statistics.std(axis=0)
+    varies = sd > 1e-6 * np.abs(mean)  # the number of frames does not
+
+    def standard(values: Array) -> torch.Tensor:
+        return torch.tensor((values - mean)[:, varies] / sd[varies], dtype=torch.float32)
+
     with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder):  # it writes logs
         trainer = NPE(prior, density_estimator="nsf")
-        trainer.append_simulations(torch.tensor(known.unit, dtype=torch.float32), seen).train()
+        known = torch.tensor(truth, dtype=torch.float32)
+        trainer.append_simulations(known, standard(statistics)).train()
     posterior = trainer.build_posterior()
-    found = [posterior.sample((RANKED,), x=own, show_progress_bars=False).numpy() for own in others]
-    return np.asarray(np.stack(found), np.float64)
+
+    def draws(cases: Array) -> Array:
+        own = (posterior.sample((RANKED,), x=x, show_progress_bars=False) for x in standard(cases))
+        return np.asarray(np.stack([found.numpy() for found in own]), np.float64)
+
+    return draws
 
 
 def of_amortised(
@@ -115,31 +133,82 @@ def of_amortised(
 ) -> tuple[Array, Array, float]:
     """Return true parameters and draws of an amortised model's own sessions, and CPU time."""
     if not kept.exists():
-        from bids_dtg.dynamics.amortised import AmortisedModel
-        from bids_dtg.dynamics.bundle.bundle import load_network_bundle
         from bids_dtg.dynamics.known_sessions import simulate_known
-        from bids_dtg.dynamics.networks import make_networks
 
-        with np.load(data / "bold_REST1_LR_50.npz") as file, np.load(data / "sc_50.npz") as sc:
-            networks = make_networks(
-                file["bold"],
-                sc["weights"],
-                TR_SECONDS,
-                people=[*map(str, file["subject"])],
-                regions=[*map(str, file["region"])],
-            )
         start = time.process_time()
-        bundle = load_network_bundle(folder)
-        trained = bundle.rows(networks.people)
-        networks = networks.of([label for label in networks.people if label not in trained])
-        model = bundle.model()
-        if not isinstance(model, AmortisedModel):
-            raise SystemExit(f"{folder} is of a published form, each draw of which is a training")
-        found = simulate_known(model, networks, SEED, of_people=of_people)
+        found = simulate_known(*model_and_others(folder, data), SEED, of_people=of_people)
         seconds = np.array(time.process_time() - start)
         keep(kept, truth=found.truth, draws=found.draws, seconds=seconds)
     with np.load(kept) as file:
         return file["truth"], file["draws"], float(file["seconds"])
+
+
+def model_and_others(folder: Path, data: Path) -> Any:
+    """Return an amortised model, and networks of the people whom it was not trained on."""
+    from bids_dtg.dynamics.amortised import AmortisedModel
+    from bids_dtg.dynamics.bundle.bundle import load_network_bundle
+    from bids_dtg.dynamics.networks import make_networks
+
+    with np.load(data / "bold_REST1_LR_50.npz") as file, np.load(data / "sc_50.npz") as sc:
+        networks = make_networks(
+            file["bold"],
+            sc["weights"],
+            TR_SECONDS,
+            people=[*map(str, file["subject"])],
+            regions=[*map(str, file["region"])],
+        )
+    bundle = load_network_bundle(folder)
+    trained = bundle.rows(networks.people)
+    model = bundle.model()
+    if not isinstance(model, AmortisedModel):
+        raise SystemExit(f"{folder} is of a published form, each draw of which is a training")
+    return model, networks.of([label for label in networks.people if label not in trained])
+
+
+def npe_of_regions(folder: Path, data: Path, work: Path) -> dict[str, tuple[Array, Array, float]]:
+    """Return true parameters of regions, draws by sbi's NPE, and CPU time, by kind of sessions."""
+    kept = {way: work / f"amortised_{way}_NPE.npz" for way in ("prior", "people")}
+    if not all(path.exists() for path in kept.values()):
+        start = time.process_time()
+        model, networks = model_and_others(folder, data)
+        truth, statistics = regions_of(model, networks, SEED + 1, of_people=False)
+        truth, statistics = (values.reshape(-1, values.shape[-1]) for values in (truth, statistics))
+        posterior = trained_npe(truth, statistics, standard_normal(truth.shape[1]))
+        rng = np.random.default_rng([SEED, 4])
+        for way, path in kept.items():
+            truth, judged = regions_of(model, networks, SEED, of_people=way == "people")
+            which = np.arange(len(truth)), rng.integers(0, truth.shape[1], len(truth))
+            draws, seconds = posterior(judged[which]), np.array(time.process_time() - start)
+            keep(path, truth=truth[which], draws=draws, seconds=seconds)
+    found = {}
+    for way, path in kept.items():
+        with np.load(path) as file:
+            found[way] = file["truth"], file["draws"], float(file["seconds"])
+    return found
+
+
+def standard_normal(count: int) -> Any:
+    """Return the prior of region parameters for sbi."""
+    import torch
+
+    zeros = torch.zeros(count)
+    return torch.distributions.MultivariateNormal(zeros, torch.eye(count))
+
+
+def regions_of(model: Any, networks: Any, seed: int, *, of_people: bool) -> tuple[Array, Array]:
+    """Return parameters of regions and what a model reads of them, (sessions, regions, values)."""
+    import torch
+
+    from bids_dtg.dynamics.amortised import Sessions
+    from bids_dtg.dynamics.known_sessions import sessions_with_truth
+
+    rng, truth, read = np.random.default_rng([seed, 3]), [], []
+    for region, made in sessions_with_truth(model, networks, seed, rng, CHECKS, of_people):
+        truth.append(region)
+        sessions = Sessions.whole(*map(torch.as_tensor, (made.series, made.weights)))
+        with torch.no_grad():
+            read.append(model.statistics(sessions).double().numpy())
+    return np.concatenate(truth), np.concatenate(read)
 
 
 def drawn(

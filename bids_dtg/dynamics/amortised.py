@@ -303,14 +303,21 @@ class AmortisedModel(GenerativeModel):
         tuple
             (people, regions, region parameters) and (people, person parameters).
         """
-        hidden = self.features(self._features(sessions)).relu()
+        hidden = self.features(self.statistics(sessions)).relu()
         return (
             _gaussian(self.region_encoder(hidden)),
             _gaussian(self.person_encoder(hidden.mean(-2))),
         )
 
-    def _features(self, sessions: Sessions) -> Tensor:
-        """(people, regions, features): lagged covariances with itself, input, pooled signals."""
+    def statistics(self, sessions: Sessions) -> Tensor:
+        """Return what parameters are inferred from: lagged covariances, and their sums.
+
+        Returns
+        -------
+        Tensor
+            (people, regions, statistics), of a region with itself, its network input and pooled
+            signals.
+        """
         cov, weights = sessions.covariances, sessions.weights
         own = torch.diagonal(cov[:, 1:], dim1=2, dim2=3).transpose(1, 2)
         to_both = [

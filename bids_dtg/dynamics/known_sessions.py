@@ -6,6 +6,7 @@ the parameters from the simulated series, as they do from measured ones.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -80,13 +81,44 @@ def simulate_known(
     arXiv 1804.06788 (2018).
     """
     rng = np.random.default_rng([seed, 3])
+    truth, draws = [], []
+    for region, made in sessions_with_truth(model, networks, seed, rng, sessions, of_people):
+        inferred = infer(model, made).region
+        which = np.arange(len(region)), rng.integers(0, len(networks.regions), len(region))
+        truth.append(region[which])
+        own = Belief(inferred.mean[which], inferred.sd[which])
+        draws.append(own.draw(rng, RANKED).swapaxes(0, 1))
+    return KnownSessions(np.concatenate(truth), np.concatenate(draws))
+
+
+def sessions_with_truth(
+    model: AmortisedModel,
+    networks: Networks,
+    seed: int,
+    rng: np.random.Generator,
+    sessions: int,
+    of_people: bool,
+) -> Iterator[tuple[Array, Networks]]:
+    """Simulate sessions by known parameters, those of a structural connectome together.
+
+    Parameters
+    ----------
+    model, networks, seed, sessions, of_people
+        As for `simulate_known`.
+    rng
+        Draws the people whose connectomes are taken.
+
+    Yields
+    ------
+    tuple
+        Region parameters (sessions, regions, region parameters), and the sessions as networks.
+    """
     count = min(sessions, _MOST_CONNECTOMES, len(networks.people))
     chosen = rng.choice(len(networks.people), count, replace=False)
     shares = [len(part) for part in np.array_split(np.arange(sessions), count)]
-    truth, draws = [], []
+    drop = int(DROPPED["prior"] * networks.frames)
     for person, share in zip(chosen, shares, strict=True):
         of_person = networks.of([networks.people[person]])
-        drop = int(DROPPED["prior"] * networks.frames)
         believed = infer(model, of_person) if of_people else _prior(model, networks)
         drawn = draw(
             *(model, of_person, believed, share),
@@ -94,12 +126,7 @@ def simulate_known(
             first="prior",
         )
         series = run(model, drawn, of_person.weights, drop=drop)[0]
-        inferred = infer(model, _repeated(of_person, series)).region
-        which = np.arange(share), rng.integers(0, len(networks.regions), share)
-        truth.append(drawn.region[0][which])
-        own = Belief(inferred.mean[which], inferred.sd[which])
-        draws.append(own.draw(rng, RANKED).swapaxes(0, 1))
-    return KnownSessions(np.concatenate(truth), np.concatenate(draws))
+        yield drawn.region[0], _repeated(of_person, series)
 
 
 def _prior(model: AmortisedModel, networks: Networks) -> Inferred:

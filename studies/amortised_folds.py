@@ -1,0 +1,163 @@
+"""An amortised network model beside the linear core, in the folds of `evaluate --folds 5`.
+
+    OMP_NUM_THREADS=1 python studies/amortised_folds.py ../shared/sip/data --work FOLDER [--fold 1]
+    OMP_NUM_THREADS=1 python studies/amortised_folds.py ../shared/sip/data --work FOLDER --judge
+
+The first call trains `--recipe amortised` on the people outside each fold, or outside one (1 to 5):
+calls of `bids_dtg`, which are printed, and go on where they were stopped. The second one judges
+those models by the people of their folds: parameters are inferred from REST1, five sessions by them
+are simulated, and their covariances stand for the model in the table of `evaluate`, REST2 judges.
+Frames ahead are predicted as named models do there (the process of the simulations' covariances),
+and beside that by the model itself, from twenty moments of REST2. A published form cannot be judged
+so: it infers nobody whom it was not fitted to.
+"""
+
+from __future__ import annotations
+
+import argparse
+import shlex
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from calibration import TR_SECONDS
+from dynamics_unseen import people_of
+from numpy.typing import NDArray
+
+from bids_dtg.cli.run import main as bids_dtg
+from bids_dtg.dynamics.bundle.bundle import load_network_bundle
+from bids_dtg.dynamics.inference import Inferred, infer
+from bids_dtg.dynamics.judging.describers import NAMED, JudgedPerson, identified, judge_people
+from bids_dtg.dynamics.judging.forecast import forecast
+from bids_dtg.dynamics.linear import fit_linear
+from bids_dtg.dynamics.model import GenerativeModel
+from bids_dtg.dynamics.networks import Networks, PeopleSeries
+from bids_dtg.dynamics.simulation import simulate
+from bids_dtg.stats.paired import bootstrap_interval
+from bids_dtg.stats.splits import fold_people
+
+FOLDS, SEED = 5, 0
+SESSIONS = ("REST1", "REST2")
+
+
+@dataclass(frozen=True, eq=False)
+class Person:
+    """A person's networks, and what a model infers of them."""
+
+    networks: Networks
+    inferred: Inferred
+
+
+@dataclass(frozen=True, eq=False)
+class Amortised:
+    """A model in the place of a named model's bank: it infers a person and simulates sessions."""
+
+    model: GenerativeModel
+    networks: Networks  # of the people who are judged
+
+    def infer(self, series: NDArray[Any], rng: np.random.Generator, kept: None = None) -> Person:
+        row = next(
+            row for row, own in enumerate(self.networks.series) if np.array_equal(own, series)
+        )
+        networks = self.networks.of([self.networks.people[row]])
+        return Person(networks, infer(self.model, networks))
+
+    def simulate(
+        self, person: Person, simulations: int, frames: int, rng: np.random.Generator
+    ) -> NDArray[np.float32]:
+        made = simulate(
+            self.model, person.networks, person.inferred, simulations=simulations, seed=SEED
+        )
+        return next(iter(made))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("data", type=Path, help="folder with sc_50.npz and bold_REST*_LR_50.npz")
+    parser.add_argument("--work", type=Path, required=True)
+    parser.add_argument(
+        "--fold", type=int, choices=range(1, FOLDS + 1), help="train this one alone"
+    )
+    parser.add_argument("--judge", action="store_true", help="judge in place of training")
+    parser.add_argument("--training", default="", help="options of bids_dtg for train, as one word")
+    args = parser.parse_args()
+    first, again = (people_of(args.data, name, slice(None)) for name in SESSIONS)
+    folds = fold_people(first.people, FOLDS, seed=SEED)
+    if args.judge:
+        judge(folds, first, again, args.work)
+        return
+    for number, fold in enumerate(folds, 1):
+        if args.fold in (None, number):
+            training = [label for label in first.people if label not in fold]
+            train(number, training, args)
+
+
+def train(number: int, people: list[str], args: argparse.Namespace) -> None:
+    data = args.data
+    words = [str(data), str(args.work / "output"), "group", "--workflow", "dynamics"]
+    words += ["--analysis", "train", "--recipe", "amortised", "--model-name", f"fold{number}"]
+    words += ["--recipe-field", "held_out=0", "--omp-nthreads", "1"]
+    words += ["--participant-label", *people, "--input-arrays", str(data / "bold_REST1_LR_50.npz")]
+    words += [str(data / "sc_50.npz"), "--array-key", "rest=bold", "people=subject"]
+    words += ["places=region", "structural=weights", "tr_seconds=tr", *shlex.split(args.training)]
+    print(f"$ bids_dtg {shlex.join(words)}", flush=True)
+    if code := bids_dtg(words):
+        raise SystemExit(code)
+
+
+def judge(folds: tuple[tuple[str, ...], ...], first: Networks, again: Networks, work: Path) -> None:
+    judged: list[JudgedPerson] = []
+    ahead = []
+    for number, fold in enumerate(folds, 1):
+        bundle = load_network_bundle(work / "output" / "group" / f"model-fold{number}" / "bundle")
+        known = set(bundle.rows(first.people))
+        if known != set(first.people) - set(fold):
+            raise SystemExit(f"{bundle.path} was trained on other people than those of this fold")
+        read, others = first.of(fold), again.of(fold)
+        training = [label for label in first.people if label in known]
+        linear = linear_of(first.of(training), again.of(training))
+        bank = Amortised(bundle.model(), read)
+        judged += judge_people(linear, read, others, seed=SEED, bank=bank)  # type: ignore[arg-type]
+        ahead.append(forecast(bank.model, others, seed=SEED))
+        print(f"fold {number}: {len(fold)} people judged", flush=True)
+    columns = ("by", "FC r (95 %)", "residual r", "identified", "R2 1, 2, 5", "nll", "FCD")
+    print(f"| {' | '.join(columns)} |\n|{'---|' * len(columns)}")
+    for name in judged[0].scores:
+        print_row("amortised" if name == NAMED else name, name, judged)
+    r2, nll = (np.concatenate([getattr(one, kind) for one in ahead]) for kind in ("r2", "nll"))
+    print(f"\nfrom twenty moments of {SESSIONS[1]}, by the model itself ({len(r2)} people):")
+    for column, step in enumerate(ahead[0].steps):
+        print(f"- {step} ahead: R2 {r2[:, column].mean():.3f}, nll {nll[:, column].mean():.3f}")
+
+
+def linear_of(first: PeopleSeries, again: PeopleSeries) -> Any:
+    from bids_dtg.dynamics.analyses.linear_training import TrainingPeople
+
+    sessions = dict(zip(SESSIONS, (first, again), strict=True))
+    own = TrainingPeople(
+        lambda session, some: sessions[session].of(list(some)),
+        SESSIONS[0],
+        first.people,
+        {SESSIONS[1]: again.people},
+    )
+    return fit_linear(own, TR_SECONDS)[0]
+
+
+def print_row(words: str, name: str, judged: list[JudgedPerson]) -> None:
+    scores = [person.scores[name] for person in judged]
+
+    def mean(value: Callable[[Any], float], digits: int = 3) -> str:
+        found = bootstrap_interval(np.array([value(one) for one in scores]))
+        return f"{found.mean:.{digits}f} ({found.low:.{digits}f} to {found.high:.{digits}f})"
+
+    cells = [words, mean(lambda one: one.fit), mean(lambda one: one.residual)]
+    cells.append(f"{identified(judged, name):.2f}")
+    cells.append(" ".join(f"{np.mean([one.r2[step] for one in scores]):.3f}" for step in range(3)))
+    cells.append(f"{np.mean([one.nll for one in scores]):.3f}")
+    print(f"| {' | '.join([*cells, mean(lambda one: one.fcd)])} |")
+
+
+if __name__ == "__main__":
+    main()
