@@ -78,6 +78,7 @@ def cohort(tmp_path_factory):
     return TinyCohort(tmp_path_factory.mktemp("cohort"))
 
 
+@pytest.mark.slow
 def test_what_needs_an_extra_names_it_in_one_line(cohort, tmp_path):
     out = tmp_path / "out"
     asked = [
@@ -109,6 +110,7 @@ def test_what_needs_an_extra_names_it_in_one_line(cohort, tmp_path):
     assert not out.exists()
 
 
+@pytest.mark.slow
 def test_maps_reports_training_and_statistics_need_no_torch(cohort, tmp_path):
     environment = without(tmp_path / "hidden", *EXTRAS)
     inputs = ("-d", f"fmriprep={cohort.bids}", "-d", f"statmaps={cohort.statmaps}")

@@ -46,6 +46,7 @@ def test_names_are_those_of_the_design():
     assert set(dir(bids_dtg)) == NAMES
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", sorted(NAMES))
 def test_each_name_is_found(name):
     assert in_a_new_process(f"from bids_dtg import {name}; print({name} is not None)") == "True"
@@ -61,6 +62,7 @@ def test_the_import_costs_no_heavy_library():
     assert not HEAVY & set(in_a_new_process(code).split())
 
 
+@pytest.mark.slow
 def test_help_costs_no_heavy_library():
     code = """
 import sys
@@ -150,6 +152,7 @@ def test_maps_of_an_image_at_hand_are_those_of_its_file(simulated):
         np.testing.assert_allclose(found.r[:, inside], wanted.r[:, inside], rtol=0, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_confounds_and_frames_of_an_array_are_taken_away():
     bundle, rng = bids_dtg.load_bundle("demo"), np.random.default_rng(0)
     bold = rng.standard_normal((*bundle.grid.shape, 24), dtype=np.float32)
@@ -172,6 +175,7 @@ def test_confounds_and_frames_of_an_array_are_taken_away():
     np.testing.assert_allclose(cleaned.r, clean.r, rtol=0, atol=1e-3)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("shape", "affine", "fact"),
     [((4, 4, 4), np.eye(4), r"bold is \(i, j, k, frames\)"), ((4, 4, 4, 9), np.eye(3), "not")],
@@ -183,6 +187,7 @@ def test_an_array_of_another_shape_is_refused(shape, affine, fact):
         )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("change", "kind", "words"),
     [
@@ -215,6 +220,7 @@ def test_what_is_no_connectome_is_refused():
         bids_dtg.predict_maps(Connectome(r, 100, 400.0), bundle, device="cpu")
 
 
+@pytest.mark.slow
 def test_an_array_on_another_lattice_is_refused():
     with pytest.raises(RunError, match="the array has voxels of"):
         bids_dtg.measure_array(
@@ -232,6 +238,7 @@ def _completed(text: str, **names: object) -> set[str]:
     return found
 
 
+@pytest.mark.slow
 def test_names_are_completed():
     assert _completed("bids_dtg.", bids_dtg=bids_dtg) == NAMES - {"__version__"}
     bundle = bids_dtg.load_bundle("demo")

@@ -80,6 +80,7 @@ def _type(commands: list[str], place: Path, environment: dict[str, str]) -> None
         assert done.returncode == 0, f"{command}\n{done.stderr}"
 
 
+@pytest.mark.slow
 def test_commands(place, environment):
     """In the order of the README, in one folder."""
     typed = _commands(README)
@@ -99,6 +100,7 @@ def test_commands_for_models(place, environment):
     assert (place / "my-model/model.json").is_file()
 
 
+@pytest.mark.slow
 def test_python(tmp_path):
     """With what `make demo` leaves, and the model that is a part of the program."""
     simulated, phantom = tmp_path / "demo-output" / "simulated", Phantom()

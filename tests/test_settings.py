@@ -34,6 +34,7 @@ options = st.fixed_dictionaries(
 )
 
 
+@pytest.mark.slow
 @settings(deadline=None)
 @given(given=options)
 def test_toml_round_trip(given, tmp_path_factory):

@@ -58,6 +58,7 @@ def end(process: subprocess.Popen) -> tuple[int, str, str]:
     return process.returncode, output.decode(), error.decode()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("call", CALLS)
 def test_every_program_ends_as_on_whole_streams(call):
     program, module, words, code = CALLS[call]
@@ -78,6 +79,7 @@ def _all_at_once(module: str, words: list[str], chosen: list[tuple[int, str]]):
     return [(spoilt, begin(module, words, spoilt)) for spoilt in chosen]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("state", "code"), [("closed", 0), ("gone", 0), ("full", 2)])
 def test_the_reports_program_reads_its_input_to_the_end(tmp_path, state, code):
     found, output, error = end(begin("bids_dtg.report", [str(tmp_path)], (0, state)))
@@ -98,6 +100,7 @@ def job(tmp_path_factory) -> TinyJob:
     return job
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("number", "state"), SPOILT, ids=lambda value: STREAMS.get(value, value))
 def test_maps_do_not_hang_on_streams(forking, job, tmp_path, number, state):
     out, plan, error = tmp_path / "out", tmp_path / "plan", tmp_path / "error"
@@ -116,6 +119,7 @@ def test_maps_do_not_hang_on_streams(forking, job, tmp_path, number, state):
         assert not any("Traceback" in line for line in lines)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("state", STATES)
 def test_reports_are_made_without_standard_streams(forking, job, tmp_path, state):
     """Their program would receive files of this one as its own streams."""

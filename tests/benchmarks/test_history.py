@@ -40,6 +40,7 @@ figures = st.builds(
 )
 
 
+@pytest.mark.slow
 @settings(max_examples=20)
 @given(rows=st.lists(figures, max_size=3), more=st.lists(figures, max_size=3))
 def test_rows_are_read_as_written(tmp_path_factory, rows, more):

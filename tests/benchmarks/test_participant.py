@@ -62,6 +62,7 @@ def test_kept_data_of_another_length_are_refused(tmp_path):
         kept_dataset(tmp_path, 490)
 
 
+@pytest.mark.slow
 def test_memory_is_that_of_a_program_with_its_children():
     child = "import time; held = bytearray(60_000_000); time.sleep(1)"
     parent = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {child!r}])"

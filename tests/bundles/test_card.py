@@ -66,6 +66,7 @@ texts = st.text(st.characters(codec="utf-8", exclude_categories=("Cs",)), max_si
 sizes = st.integers(1, 250)
 
 
+@pytest.mark.slow
 @given(
     name=st.from_regex(r"[A-Za-z0-9][A-Za-z0-9._-]{0,10}", fullmatch=True),
     citation=texts,

@@ -17,6 +17,7 @@ def test_it_is_the_function_of_the_slice():
         _ = checkpoint.read_checkpoint
 
 
+@pytest.mark.slow
 def test_torch_is_imported_when_it_is_used():
     code = (
         "import sys; from bids_dtg.bundles import checkpoint; before = 'torch' in sys.modules; "

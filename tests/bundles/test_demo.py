@@ -101,6 +101,7 @@ def test_the_documented_table_is_the_card_s(demo):
         assert all(cell in line for cell in cells)
 
 
+@pytest.mark.slow
 def test_its_parcel_intervals_are_of_the_atlases_that_are_shipped(demo):
     for known in SHIPPED.values():
         atlas = find_atlas(known.name, demo.voxels)

@@ -111,6 +111,7 @@ def test_it_knows_whom_it_has_seen(host, address, models):
     assert "not listed: 5 of the 39 test people of HCP-YA" in line
 
 
+@pytest.mark.slow
 def test_output_layers_are_compared(host, address, models, monkeypatch, capsys):
     """As published, a tuned model has got the output layer of the one that it was tuned from."""
     notes = Notes()
@@ -137,6 +138,7 @@ def test_what_is_there_is_verified_without_a_word_to_the_host(host, address, mod
     assert host.asked == []
 
 
+@pytest.mark.slow
 def test_shared_files_are_fetched_once(host, address, models):
     first, second = add_model(host), add_model(host, "ukb")
     fetch_models([first, second], models, Notes())
@@ -176,6 +178,7 @@ def test_no_byte_of_wrong_content_is_read(host, address, models, monkeypatch):
     assert not (models / "hcp-ya").exists()
 
 
+@pytest.mark.slow
 def test_a_failed_fetch_goes_on_where_it_stopped(host, address, models):
     model = add_model(host)
     host.faults[f"/{model.maps.location}"] += [Fault(cut=BLOCK), Fault(404)]

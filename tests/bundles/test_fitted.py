@@ -119,6 +119,7 @@ def test_data_of_other_regions_are_refused(tmp_path: Path, write: Write) -> None
         bundle.require_regions(TINY_REGIONS, atlas="Mine", atlas_digest="b")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("made", [NetworkBundle, TwinBundle])
 def test_loading_and_verifying_need_no_torch(tmp_path: Path, made: type[FittedBundle]) -> None:
     write = write_tiny_network if made is NetworkBundle else write_tiny_twin

@@ -95,6 +95,7 @@ def test_selftest_knows_every_kind(tmp_path, capsys, kind):
     assert code in (0, 2)
 
 
+@pytest.mark.slow
 def test_verify_without_arguments_reports_each_model(tmp_path, capsys, monkeypatch):
     for kind in all_kinds():
         written_of_any(tmp_path / "models" / kind, kind)

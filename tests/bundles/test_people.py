@@ -43,6 +43,7 @@ everybody = st.builds(
 )
 
 
+@pytest.mark.slow
 @given(everybody)
 def test_what_is_written_is_read(people):
     from bids_dtg.bundles.fields import JsonFields
@@ -53,6 +54,7 @@ def test_what_is_written_is_read(people):
     assert again.encode() == people.encode()
 
 
+@pytest.mark.slow
 @given(everybody, everybody)
 def test_people_of_both_are_found_in_what_joins_them(first, second):
     both = first.joined(second)
@@ -132,6 +134,7 @@ def with_checksum(digits: tuple[int, ...]) -> str:
     return "".join(map(str, digits)) + f"{total:02d}"
 
 
+@pytest.mark.slow
 def test_the_published_lists_are_there_and_hashes_hide_nothing():
     """As the documentation says: anyone can try all ids."""
     young = PUBLISHED["hcp-ya"].people

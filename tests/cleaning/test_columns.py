@@ -147,6 +147,7 @@ def tables(draw: st.DrawFn) -> tuple[dict[str, list[str]], dict[str, str]]:
     return cells, {name: mask for name, mask in masks.items() if name in cells}
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=25, suppress_health_check=[HealthCheck.too_slow])
 @given(tables(), st.sampled_from([*OPTIONS]), st.floats(0, 2), st.floats(0, 3))
 def test_tables_of_all_kinds(run, table, name, fd_mm, std_dvars):
@@ -212,6 +213,7 @@ def test_non_steady_frames_count_beside_those_of_high_motion(run):
     np.testing.assert_array_equal(found.keep[2:], alone.keep[2:])
 
 
+@pytest.mark.slow
 @given(st.lists(st.booleans(), min_size=1, max_size=60), st.integers(0, 8))
 def test_stretches_between_censored_frames_are_long_enough(over, shortest):
     frames = np.array(over)

@@ -72,6 +72,7 @@ def test_a_folder_with_something_in_it_is_left_alone(tmp_path, capsys):
     assert [path.name for path in tmp_path.iterdir()] == ["mine"]
 
 
+@pytest.mark.slow
 def test_help_is_answered_without_heavy_imports():
     code = (
         "import sys; from bids_dtg.cli.demo import build_parser; build_parser();"

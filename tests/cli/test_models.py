@@ -125,6 +125,7 @@ def test_fetch_brings_the_transform_of_fmripreps_default_space(published, models
     assert f"downloading {path.name}" in err
 
 
+@pytest.mark.slow
 def test_a_model_is_fetched_without_the_transform_where_that_is_not_there(
     published, models, capsys
 ):
@@ -135,6 +136,7 @@ def test_a_model_is_fetched_without_the_transform_where_that_is_not_there(
     assert "warning: runs that are only in MNI152NLin2009cAsym need a transform: tpl-MNI" in err
 
 
+@pytest.mark.slow
 def test_fetch_verify_pack_unpack_remove(published, models, tmp_path, monkeypatch, capsys):
     cache = tmp_path / "cache" / "bids_dtg" / "models"
     assert main(["fetch", "hcp-ya"]) == 0
@@ -156,6 +158,7 @@ def test_fetch_verify_pack_unpack_remove(published, models, tmp_path, monkeypatc
     assert (models / "hcp-ya" / "model.json").is_file()
 
 
+@pytest.mark.slow
 def test_fetch_checks_the_model_at_its_end(published, capsys):
     assert main(["fetch", "hcp-ya"]) == 0
     *_, eager, finite, scale, sign, digest, verdict = capsys.readouterr().out.splitlines()
@@ -180,6 +183,7 @@ def test_a_model_that_fails_its_self_check_is_exit_2(models, capsys):
     assert "To do: do not use its maps" in err
 
 
+@pytest.mark.slow
 def test_fetch_into_a_folder_of_ones_own_and_twice(published, tmp_path):
     for _ in range(2):
         assert main(["fetch", "hcp-ya", "hcp-ya", "--into", str(tmp_path / "into")]) == 0
@@ -339,6 +343,7 @@ def test_help_imports_nothing_heavy(arguments):
     assert done.stdout.startswith(("usage: dtg-models", "bids_dtg "))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("unbuffered", ["", "1"])
 def test_a_closed_pipe_is_no_fault(models, unbuffered):
     reader, writer = os.pipe()

@@ -17,6 +17,7 @@ from bids_dtg.contrasts.phantom.phenotype import phenotype
 from bids_dtg.phantom.streams import Cohort
 
 
+@pytest.mark.slow
 def test_participants_are_written_one_by_one(tmp_path, capsys):
     out = tmp_path / "out"
     assert main([str(out), "--participants", "2", "--seed", "5", "--frames", "50"]) == 0
@@ -77,6 +78,7 @@ def die(_path: Path) -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="no process is forked here")
 @pytest.mark.parametrize(
     ("happens", "message"),
@@ -101,6 +103,7 @@ def test_what_keeps_a_participant_from_being_written_ends_with_1(
     assert message in line
 
 
+@pytest.mark.slow
 def test_networks_are_written_with_their_atlas_and_connectomes(tmp_path, capsys):
     options = ["--workflow", "dynamics", "--participants", "1", "--frames", "100"]
     assert main([str(tmp_path / "out"), *options, "--repetition-time", "1"]) == 0
@@ -111,6 +114,7 @@ def test_networks_are_written_with_their_atlas_and_connectomes(tmp_path, capsys)
     assert json.loads(bold.read_text())["RepetitionTime"] == 1.0
 
 
+@pytest.mark.slow
 def test_twins_are_written_with_their_atlas_and_event_files(tmp_path, capsys):
     options = ["--workflow", "twin", "--participants", "1", "--frames", "100"]
     assert main([str(tmp_path / "out"), *options]) == 0

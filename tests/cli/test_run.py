@@ -61,6 +61,7 @@ def test_help_and_version_import_nothing_heavy(option):
     assert done.stdout.startswith(("usage: bids_dtg", f"bids_dtg {__version__}"))
 
 
+@pytest.mark.slow
 def test_a_plain_call_imports_nothing_that_it_does_not_use(job):
     """In the process that predicts and in the one that it forks to read."""
     code = """
@@ -139,6 +140,7 @@ def test_wrong_words_are_exit_2(words, told, capsys):
     assert told in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_as_a_user_types_it(job):
     """In a process of its own, with words that a shell hands on."""
     done = subprocess.run(
@@ -156,6 +158,7 @@ def test_as_a_user_types_it(job):
     assert len(list(job.out.rglob("*_statmap.nii.gz"))) == 3
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("unbuffered", ["", "1"])
 def test_closed_pipe_is_no_fault(job, unbuffered):
     reader, writer = os.pipe()
@@ -175,6 +178,7 @@ def test_closed_pipe_is_no_fault(job, unbuffered):
 # --- options
 
 
+@pytest.mark.slow
 def test_configuration_file_and_the_command_line_wins(job, tmp_path):
     config = tmp_path / "config.toml"
     config.write_text('[cleaning]\nmin_minutes = 99.0\ndenoise_strategy = "none"\n')
@@ -196,6 +200,7 @@ def test_a_configuration_file_names_rows_of_tables(job, tmp_path, capsys):
     assert not job.out.exists()
 
 
+@pytest.mark.slow
 def test_written_configuration_reads_back_and_repeats_the_call(job, capsys):
     label = ("--participant-label", "sub-01", "--denoise-strategy", "scrubbing")
     assert job.run(*label, "--fd-threshold", "0.4") == 0
@@ -273,6 +278,7 @@ def test_accepted_for_compatibility(job):
     assert job.run("--notrack", "--skip-bids-validation") == 0
 
 
+@pytest.mark.slow
 def test_work_folder_keeps_the_database_and_is_emptied(job):
     work = job.folder / "work"
     (work / "bids_dtg_database").mkdir(parents=True)
@@ -301,6 +307,7 @@ def test_work_folder_takes_nothing_from_input_or_output(job, capsys):
     assert tree(beside) == before
 
 
+@pytest.mark.slow
 def test_maps_of_another_combination_are_told(job, capsys):
     add_rest(job.bids, "01", entities="run-2")
     assert job.run() == 0
@@ -309,6 +316,7 @@ def test_maps_of_another_combination_are_told(job, capsys):
     assert "another --combine than run: sub-01_task-rest. Remove" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_reasons_for_doing_it_again_are_told(job, capsys):
     assert job.run() == 0
     assert "not done yet" not in capsys.readouterr().err
@@ -316,6 +324,7 @@ def test_reasons_for_doing_it_again_are_told(job, capsys):
     assert "option min_minutes changed (4.0 to 3.0)" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_work_goes_on_when_nobody_reads_its_lines(job):
     program = subprocess.Popen([*PROGRAM, *job.arguments()], stderr=subprocess.PIPE)
     program.stderr.close()
@@ -326,6 +335,7 @@ def test_work_goes_on_when_nobody_reads_its_lines(job):
 # --- plans
 
 
+@pytest.mark.slow
 def test_dry_run_writes_nothing(pair, capsys):
     def everything():
         return tree(pair.folder, but=())
@@ -400,26 +410,31 @@ def redone(job: TinyJob, capsys, *more: object) -> dict[str, str]:
     return planned
 
 
+@pytest.mark.slow
 def test_nothing_is_done_twice(done, capsys):
     assert redone(done, capsys) == {}
 
 
+@pytest.mark.slow
 def test_copied_input_and_output_are_not_done_again(done, capsys):
     for path in [*done.bids.rglob("*.nii.gz"), *done.out.rglob("*_statmap.nii.gz")]:
         os.utime(path, (1, 1))
     assert redone(done, capsys) == {}
 
 
+@pytest.mark.slow
 def test_changed_option_redoes_everything(done, capsys):
     reasons = redone(done, capsys, "--denoise-strategy", "none")
     assert len(reasons) == 4
     assert set(reasons.values()) == {"option denoise_strategy changed (simple to none)"}
 
 
+@pytest.mark.slow
 def test_options_that_change_no_result_redo_nothing(done, capsys):
     assert redone(done, capsys, "--omp-nthreads", "1", "--device", "cpu", "--notrack") == {}
 
 
+@pytest.mark.slow
 def test_changed_model_redoes_everything(done, capsys):
     from tiny_bundle import write_tiny_bundle
 
@@ -430,6 +445,7 @@ def test_changed_model_redoes_everything(done, capsys):
     assert all(reason.startswith("option model changed") for reason in reasons.values())
 
 
+@pytest.mark.slow
 def test_changed_input_redoes_its_set(done, capsys):
     add_rest(done.bids, "02", session="A", seed=5, parts=("bold",))
     (title,), (reason,) = zip(*redone(done, capsys).items(), strict=True)
@@ -437,6 +453,7 @@ def test_changed_input_redoes_its_set(done, capsys):
     assert reason.startswith("input changed: sub-02/ses-A/func/sub-02_ses-A_task-rest_space")
 
 
+@pytest.mark.slow
 def test_added_run_redoes_its_set(done, capsys):
     add_rest(done.bids, "01", session="B", entities="run-2")
     (title,), (reason,) = zip(*redone(done, capsys).items(), strict=True)
@@ -444,6 +461,7 @@ def test_added_run_redoes_its_set(done, capsys):
     assert reason.startswith("input new: sub-01/ses-B/func/sub-01_ses-B_task-rest_run-2")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("damage", "kind"),
     [
@@ -470,6 +488,7 @@ def test_damaged_output_redoes_its_set(done, capsys, damage, kind):
         assert path.read_bytes() == content
 
 
+@pytest.mark.slow
 def test_damaged_record_redoes_its_set(done, capsys):
     record = done.out / "logs/complete/sub-01_ses-A_task-rest.json"
     record.write_text(record.read_text()[:-20])
@@ -481,6 +500,7 @@ def test_damaged_record_redoes_its_set(done, capsys):
 # --- logs and ends
 
 
+@pytest.mark.slow
 def test_logs_of_a_call(job):
     assert job.run() == 0
     (folder,) = (path for path in (job.out / "logs").iterdir() if (path / "config.toml").exists())
@@ -505,6 +525,7 @@ def test_logs_of_a_call(job):
         assert fact in methods
 
 
+@pytest.mark.slow
 def test_stop_on_first_crash(tmp_path, capsys):
     job = TinyJob(tmp_path, ("01", "02", "03"))
     (bad,) = (job.bids / "sub-02").rglob("*bold.nii.gz")
@@ -519,6 +540,7 @@ def test_stop_on_first_crash(tmp_path, capsys):
     assert {path.name for path in job.out.glob("sub-*")} == {"sub-01", "sub-03"}
 
 
+@pytest.mark.slow
 def test_later_call_mends_what_failed(pair):
     (bad,) = (pair.bids / "sub-02").rglob("*bold.nii.gz")
     content = bad.read_bytes()

@@ -54,6 +54,7 @@ def written_options(job: TinyJob) -> dict[str, object]:
 # --- the line that must be understood
 
 
+@pytest.mark.slow
 def test_a_line_of_somebody_who_knows_fmriprep(job):
     filters, licence = job.folder / "f.json", job.folder / "license.txt"
     filters.write_text('{"bold": {"suffix": "bold"}, "t1w": {"suffix": "T1w"}}')
@@ -195,6 +196,7 @@ def test_spellings_are_shown_nowhere_but_in_the_documentation():
 # --- a saved configuration
 
 
+@pytest.mark.slow
 def test_a_saved_configuration_runs_alone(job, capsys, tmp_path, monkeypatch):
     monkeypatch.chdir(job.folder)
     places = [Path(path).relative_to(job.folder) for path in (job.bids, job.out, job.model)]

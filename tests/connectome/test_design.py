@@ -31,6 +31,7 @@ def projector(columns: np.ndarray) -> np.ndarray:
     return columns @ np.linalg.pinv(columns)
 
 
+@pytest.mark.slow
 @given(st.integers(0, 10**6), st.integers(0, 8), st.floats(1e-8, 1e8))
 def test_the_basis_spans_intercept_and_confounds_at_any_scale(seed, columns, scale):
     rng = np.random.default_rng(seed)
@@ -217,6 +218,7 @@ def assert_all_equal(result: RunConnectomes, voxels, series, design, *, atol: fl
     np.testing.assert_allclose(result.series, series, atol=10 * atol * series.std())
 
 
+@pytest.mark.slow
 @settings(max_examples=20, deadline=None)
 @given(
     st.integers(0, 10**6),

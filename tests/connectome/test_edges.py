@@ -20,6 +20,7 @@ def test_a_perfect_correlation_has_no_edge():
     assert z[0, 2] == pytest.approx(np.arctanh(0.5))
 
 
+@pytest.mark.slow
 @given(MATRICES, MATRICES, WEIGHTS, WEIGHTS)
 def test_runs_count_by_their_weights(first, second, one, other):
     z = [fisher_z(first), fisher_z(second)]
@@ -27,6 +28,7 @@ def test_runs_count_by_their_weights(first, second, one, other):
     np.testing.assert_allclose(mean_edges(z, [one, other]), expected, rtol=1e-9, atol=1e-12)
 
 
+@pytest.mark.slow
 @given(MATRICES, WEIGHTS)
 def test_what_a_run_lacks_is_that_of_the_others(values, weight):
     z = fisher_z(values)

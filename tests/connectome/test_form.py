@@ -76,6 +76,7 @@ def assert_least_squares(result, voxels, series, design, *, atol=2e-5):
         np.testing.assert_allclose(made.r, expected, atol=atol)
 
 
+@pytest.mark.slow
 @settings(max_examples=15, deadline=None)
 @given(
     st.integers(0, 10**6),

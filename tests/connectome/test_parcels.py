@@ -134,6 +134,7 @@ def test_frames_are_smoothed_before_they_are_averaged():
     assert sums.coverage[0] == 1 - 1 / SIZES[0]
 
 
+@pytest.mark.slow
 @settings(max_examples=30)
 @given(st.lists(st.booleans(), min_size=8, max_size=40).filter(lambda keep: sum(keep) > 4))
 def test_gaps_between_kept_frames_are_filled_by_a_line(keep):

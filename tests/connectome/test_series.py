@@ -40,6 +40,7 @@ def example(seed: int):
     return bold, maps, rng
 
 
+@pytest.mark.slow
 @settings(max_examples=20, deadline=None)
 @given(st.integers(0, 10**6), st.floats(1e-3, 1e3), st.floats(-1e4, 1e4))
 def test_scale_and_shift_of_the_bold_leave_r_alone(seed, scale, shift):
@@ -49,6 +50,7 @@ def test_scale_and_shift_of_the_bold_leave_r_alone(seed, scale, shift):
     )
 
 
+@pytest.mark.slow
 @settings(max_examples=20, deadline=None)
 @given(st.integers(0, 10**6))
 def test_frames_censored_are_frames_removed(seed):

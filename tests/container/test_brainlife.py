@@ -38,6 +38,7 @@ def _product(task: Path) -> dict:
     return json.loads(product.read_text())
 
 
+@pytest.mark.slow
 def test_bad_input_is_told(tmp_path):
     """Files that are not there: brainlife shows the program's line."""
     config = json.loads(SAMPLE.read_text()) | {"model": "demo"}

@@ -109,6 +109,7 @@ def test_hadolint():
     assert not done.stdout
 
 
+@pytest.mark.slow
 def test_scripts_pass_shellcheck():
     scripts = [*ROOT.glob("container/*"), *ROOT.glob("container/steps/*")]
     scripts = [path for path in scripts if path.suffix != ".txt" and path.name != "pip_mounts"]
@@ -120,6 +121,7 @@ def test_scripts_pass_shellcheck():
     assert done.returncode == 0, done.stdout + done.stderr
 
 
+@pytest.mark.slow
 def test_what_the_image_imports_as_it_is_made_needs_no_package_that_it_lacks():
     trim = (ROOT / "container/steps/4-trim").read_text()
     (imports,) = re.findall(r"bin/python\" -c '(import bids_dtg[^']*)'", trim)

@@ -117,6 +117,7 @@ def test_no_host_or_folder_is_named(path):
     assert not [line for line in lines if "/" in line or line.startswith("-")]
 
 
+@pytest.mark.slow
 def test_pip_refuses_other_content(tmp_path):
     """What is installed with these files is compared with their hashes before it is unpacked."""
     wheel = tmp_path / "tomlkit-0.0.1-py3-none-any.whl"

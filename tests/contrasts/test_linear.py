@@ -136,6 +136,7 @@ def test_a_contrast_of_one_person_alone_counts_nowhere():
     assert gains[1] == 0
 
 
+@pytest.mark.slow
 @settings(max_examples=25, deadline=None)
 @given(
     sizes=st.lists(st.integers(1, 4), min_size=2, max_size=4),

@@ -19,6 +19,7 @@ def _average(maps: np.ndarray, seconds: list[float]) -> Estimate:
     return average.result(hcp_contrasts()[: maps.shape[1]])
 
 
+@pytest.mark.slow
 @given(
     n=st.integers(1, 6),
     seed=st.integers(0, 2**32 - 1),

@@ -75,6 +75,7 @@ def partial_person(seed, rois, segments, ridge, silent=False):
     return Person("01", connectomes, weights, maps, None, form, np.stack(of_rois), tuple(dof))
 
 
+@pytest.mark.slow
 @given(
     seed=st.integers(0, 2**32 - 1),
     rois=st.integers(1, 6),

@@ -106,6 +106,7 @@ def test_validation_has_each_person_once_and_nobody_alone():
     np.testing.assert_array_equal(found, [samples.maps(n, ALL) for n in range(7)])
 
 
+@pytest.mark.slow
 @given(
     shape=st.tuples(*[st.integers(4, 40)] * 3),
     crop=st.integers(8, 24),

@@ -88,6 +88,7 @@ def test_losses_are_those_stored(plain):
     assert losses(plain)[:2] == pytest.approx(STORED_LOSSES, rel=1e-3)
 
 
+@pytest.mark.slow
 def test_a_resumed_training_is_the_uninterrupted_one(tmp_path):
     people = cohort(12, 1), cohort(4, 2)
     plan = dataclasses.replace(SHORT, learning_rate=0.1, epochs=8)
@@ -174,6 +175,7 @@ def test_boxes_of_a_mask_are_trained_on_where_they_lie():
     assert float(step.detach()) == pytest.approx(np.mean(expected), rel=1e-5)
 
 
+@pytest.mark.slow
 def test_a_finished_training_is_only_read(plain, tmp_path):
     people = cohort(12, 1), cohort(4, 2)
     first = train(*people, SHORT, Workplace(tmp_path))
@@ -183,6 +185,7 @@ def test_a_finished_training_is_only_read(plain, tmp_path):
     assert again.card == first.card
 
 
+@pytest.mark.slow
 def test_the_time_is_kept_over_calls(tmp_path):
     people = cohort(12, 1), cohort(4, 2)
     hurried = dataclasses.replace(SHORT, minutes=1e-6)
@@ -200,6 +203,7 @@ def test_the_card_says_how(plain):
     assert card["best_epoch"] == best["epoch"]
 
 
+@pytest.mark.slow
 def test_other_seeds_are_other_trainings(plain, tmp_path):
     other = train(
         cohort(12, 1), cohort(4, 2), dataclasses.replace(SHORT, seed=1), Workplace(tmp_path)
@@ -215,6 +219,7 @@ def test_a_training_can_start_from_another_s_weights(plain, tmp_path):
         assert not torch.equal(further.state[name], parameter)
 
 
+@pytest.mark.slow
 def test_statistics_can_be_those_of_the_weights_to_begin_with(plain, tmp_path):
     people, plan = (cohort(12, 1), cohort(4, 2)), dataclasses.replace(SHORT, fixed_statistics=True)
     further = train(*people, plan, Workplace(tmp_path / "fixed"), start=plain.state)
@@ -240,6 +245,7 @@ def long_mse(tmp_path_factory):
     return train(cohort(24, 1), cohort(8, 2), LONG, Workplace(tmp_path_factory.mktemp("mse")))
 
 
+@pytest.mark.slow
 def test_crr_turns_deviations_up_by_one_plus_alpha(long_mse, tmp_path):
     validation = cohort(8, 2)
     plan = dataclasses.replace(LONG, loss="crr", alpha=0.25, margin=1.0)
@@ -250,6 +256,7 @@ def test_crr_turns_deviations_up_by_one_plus_alpha(long_mse, tmp_path):
     assert np.corrcoef(mse.ravel(), crr.ravel())[0, 1] > 0.9
 
 
+@pytest.mark.slow
 def test_shuffled_pairs_teach_nothing(long_mse, tmp_path):
     validation = cohort(8, 2)
     measured = np.stack([validation.maps(n, slice(None)) for n in range(8)])
@@ -291,6 +298,7 @@ def test_frozen_parameters_stay_and_the_others_move(tmp_path):
     assert not torch.equal(found["in_block.conv.0.weight"], start["in_block.conv.0.weight"])
 
 
+@pytest.mark.slow
 def test_a_batch_in_parts_has_the_gradient_of_the_whole_batch(tmp_path):
     """Batch norm keeps given statistics here: else each part has statistics of its own."""
     start = AttentionUNet(ROIS, CONTRASTS, features=4).state_dict()
@@ -317,6 +325,7 @@ def test_batch_norm_counts_each_part_once(tmp_path, monkeypatch):
         torch.testing.assert_close(found[name], expected[name], atol=1e-5, rtol=0)
 
 
+@pytest.mark.slow
 def test_it_ends_when_nothing_gets_better(tmp_path):
     plan = dataclasses.replace(SHORT, epochs=20, learning_rate=0.0, stop_after=2)
     card = train(cohort(12, 1), cohort(4, 2), plan, Workplace(tmp_path)).card

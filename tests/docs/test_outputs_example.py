@@ -16,6 +16,7 @@ from tiny_job import TinyJob
 PAGE = Path(__file__).parents[2] / "docs" / "reference" / "outputs.md"
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
 def test_zeros_outside_the_mask_are_in_no_mean(tmp_path):
     block = re.compile(r"^    ```python\n(.*?)^    ```", re.DOTALL | re.MULTILINE)

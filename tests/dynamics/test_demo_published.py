@@ -33,6 +33,7 @@ def test_nobody_is_recovered_by_the_own_truth():
     assert changed.tolist() == [True, True, False, True]
 
 
+@pytest.mark.slow
 def test_descriptors_see_an_oscillation():
     networks = simulate_people(2, 4, seed=0).networks
     seconds = networks.tr_seconds * np.arange(networks.frames)

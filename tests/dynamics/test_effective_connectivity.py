@@ -83,6 +83,7 @@ def test_the_gradient_is_that_of_finite_differences(rng) -> None:
         assert found.noise[region] == pytest.approx((both[0] - both[1]) / (2 * small), abs=1e-8)
 
 
+@pytest.mark.slow
 def test_connections_of_a_known_process_are_found(rng) -> None:
     true = drawn(rng)
     covariances = np.stack([true.covariance, true.lagged(TR)])
@@ -104,6 +105,7 @@ def test_connections_that_may_not_be_stay_at_none(rng) -> None:
     assert found.coupling[allowed].all()
 
 
+@pytest.mark.slow
 def test_a_person_starts_at_the_groups_and_moves_towards_the_own(rng) -> None:
     group = drawn(rng)
     covariances = np.stack([group.covariance, group.lagged(TR), group.lagged(2 * TR)])
@@ -116,6 +118,7 @@ def test_a_person_starts_at_the_groups_and_moves_towards_the_own(rng) -> None:
     assert np.abs(found.coupling - model.start.coupling).max() < 0.1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("equal", [True, False])
 def test_awkward_series_have_a_stationary_process(equal: bool, rng) -> None:
     one = rng.standard_normal((1, 90)).cumsum(axis=1)

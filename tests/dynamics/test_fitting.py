@@ -57,6 +57,7 @@ def test_first_step_of_the_optimiser_is_the_originals(prefix: str, shared: Path)
         np.testing.assert_allclose(found, expected, rtol=0, atol=3e-7, err_msg=ours)
 
 
+@pytest.mark.slow
 def test_a_call_that_was_stopped_goes_on_to_the_same_weights(
     networks: Networks, tmp_path: Path
 ) -> None:
@@ -78,6 +79,7 @@ def test_a_call_that_was_stopped_goes_on_to_the_same_weights(
         torch.testing.assert_close(cut.restarts[0].state[name], value, msg=name)
 
 
+@pytest.mark.slow
 def test_a_finished_training_is_not_done_again(networks: Networks, tmp_path: Path) -> None:
     first = fit(networks, TINY, workplace=Workplace(tmp_path))
     lines: list[str] = []
@@ -86,6 +88,7 @@ def test_a_finished_training_is_not_done_again(networks: Networks, tmp_path: Pat
     assert again.restarts[0].held_out_elbo == first.restarts[0].held_out_elbo
 
 
+@pytest.mark.slow
 def test_a_finished_training_goes_on_with_more_epochs(networks: Networks, tmp_path: Path) -> None:
     longer = replace(TINY, epochs=5, ramp_epochs=TINY.ramp)
     whole = fit(networks, longer, workplace=Workplace(tmp_path / "whole"))
@@ -114,6 +117,7 @@ def test_the_default_forms_training_goes_on_with_more_epochs(
     assert [line[:7] for line in lines[1:3]] == ["epoch 3", "epoch 4"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("change", "message"),
     [
@@ -130,6 +134,7 @@ def test_a_folder_of_other_options_is_refused_by_name(
         fit(networks, replace(AMORTISED, **change), workplace=Workplace(tmp_path))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("epochs", [3, 4])
 def test_a_folder_of_other_data_is_refused(networks: Networks, tmp_path: Path, epochs: int) -> None:
     fit(networks, TINY, workplace=Workplace(tmp_path))
@@ -158,6 +163,7 @@ def test_the_model_is_there_before_the_long_last_step_which_is_reported(
     ]
 
 
+@pytest.mark.slow
 def test_training_raises_the_elbo_and_leaves_the_random_stream_alone(networks: Networks) -> None:
     torch.manual_seed(0)
     expected = torch.rand(3)
@@ -169,6 +175,7 @@ def test_training_raises_the_elbo_and_leaves_the_random_stream_alone(networks: N
     assert np.isnan(fitted.restarts[0].held_out_elbo)
 
 
+@pytest.mark.slow
 def test_the_restart_with_the_best_held_out_elbo_is_chosen(networks: Networks) -> None:
     def restart(elbo: float, held_out: float) -> Restart:
         return Restart(0, elbo, held_out, (), {})
@@ -186,6 +193,7 @@ def test_the_restart_with_the_best_held_out_elbo_is_chosen(networks: Networks) -
     torch.testing.assert_close(kept["observation.weight"], chosen.state["observation.weight"])
 
 
+@pytest.mark.slow
 def test_held_out_series_do_not_move_the_weights(networks: Networks) -> None:
     trained = choose_trained(2, 5, TINY, seed=0)
     person, region = np.argwhere(~trained)[0]

@@ -173,6 +173,7 @@ def test_stability_of_the_flow_is_not_that_of_the_map(
     assert points.number(points.stable_flow).tolist() == [int(flow)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("matrix", "flow", "of_map"),
     [

@@ -89,6 +89,7 @@ def stationary_variance(recipe, runs=400):
     return simulate_hopf(network, np.zeros((1, 1, 2, 1)), (each[0] for each in noise)).var()
 
 
+@pytest.mark.slow
 def test_only_noise_that_is_scaled_leaves_the_variance_when_the_step_is_halved():
     recipe = HopfRecipe(seconds=30.0, dropped_seconds=5.0)
     published = stationary_variance(recipe)

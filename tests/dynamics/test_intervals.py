@@ -101,6 +101,7 @@ def test_people_who_stay_the_same_vary_by_sampling(same_days) -> None:
     assert 0.88 < np.mean([one.covariance for one in held]) <= 1.0
 
 
+@pytest.mark.slow
 def test_people_who_change_between_days_have_wider_intervals(same_days) -> None:
     changed = pairs_of(0.3, 24)
     sums = GroupSums.over([own for own, _ in changed])

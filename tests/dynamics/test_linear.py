@@ -237,6 +237,7 @@ def test_sums_of_two_sites_make_the_model_of_one_fit_but_for_its_strengths() -> 
     assert both.strengths.densities != whole.strengths.densities
 
 
+@pytest.mark.slow
 def test_people_are_summed_one_after_the_other() -> None:
     there: weakref.WeakSet[TrainingPerson] = weakref.WeakSet()
     most = 0

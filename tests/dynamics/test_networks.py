@@ -21,6 +21,7 @@ COUNTS = arrays(np.int64, (2, 4, 4), elements=st.integers(0, 9000)).filter(
 )
 
 
+@pytest.mark.slow
 @given(COUNTS)
 def test_each_persons_largest_weight_is_1_and_no_region_is_its_own_neighbour(counts) -> None:
     weights = normalised(counts)
@@ -28,6 +29,7 @@ def test_each_persons_largest_weight_is_1_and_no_region_is_its_own_neighbour(cou
     assert not weights[:, range(4), range(4)].any()
 
 
+@pytest.mark.slow
 @given(COUNTS)
 def test_scales_keep_zero_and_one_and_the_order_of_weights(counts) -> None:
     weights = normalised(counts)
@@ -38,6 +40,7 @@ def test_scales_keep_zero_and_one_and_the_order_of_weights(counts) -> None:
     np.testing.assert_array_equal(scaled == 0, weights == 0)
 
 
+@pytest.mark.slow
 @given(COUNTS)
 def test_homotopic_weights_are_raised_and_no_others(counts) -> None:
     weights = normalised(counts)
@@ -62,6 +65,7 @@ def test_network_input_is_the_weighted_sum_of_the_others() -> None:
     np.testing.assert_allclose(networks.network_input, expected, atol=1e-5)
 
 
+@pytest.mark.slow
 @given(st.lists(st.floats(-1e6, 1e6), min_size=3, max_size=20).filter(lambda x: np.ptp(x) > 1e-3))
 def test_standardised_series_have_mean_0_and_sd_1(values) -> None:
     series = standardised(np.array([values]))

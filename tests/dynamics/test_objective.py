@@ -66,6 +66,7 @@ def test_gradients_are_the_originals(reference: Reference) -> None:
             )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("external", [True, False])
 def test_closed_forms_are_what_samples_tend_to(external: bool) -> None:
     torch.manual_seed(0)

@@ -47,6 +47,7 @@ def test_white_noise_is_forecast_by_its_entropy(noise: AmortisedModel, sessions:
     assert float(loss) == pytest.approx(0.5 * (1 + np.log(2 * np.pi)), abs=0.2)
 
 
+@pytest.mark.slow
 def test_generated_noise_fits_noise_and_nothing_else(
     noise: AmortisedModel, sessions: Sessions
 ) -> None:
@@ -59,6 +60,7 @@ def test_generated_noise_fits_noise_and_nothing_else(
     assert float(misses) > 0.1
 
 
+@pytest.mark.slow
 def test_the_elbo_of_people_is_a_mean_over_their_samples(
     noise: AmortisedModel, sessions: Sessions
 ) -> None:

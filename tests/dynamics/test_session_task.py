@@ -36,12 +36,14 @@ def networks() -> Networks:
     return make_networks(walk, weights + weights.swapaxes(1, 2), 0.72)
 
 
+@pytest.mark.slow
 def test_training_raises_the_elbo_of_people_it_does_not_see(networks: Networks) -> None:
     recipe = replace(TINY, epochs=5, learning_rate=1e-2)
     history = fit(networks, recipe).restarts[0].history
     assert history[-1]["held_out_elbo"] > history[0]["held_out_elbo"]
 
 
+@pytest.mark.slow
 def test_people_who_are_held_out_do_not_move_the_weights(networks: Networks) -> None:
     (person,) = np.flatnonzero(~choose_trained(5, 4, TINY, seed=0).any(axis=1))
     changed = networks.series.copy()
@@ -52,6 +54,7 @@ def test_people_who_are_held_out_do_not_move_the_weights(networks: Networks) -> 
         torch.testing.assert_close(second[name], value, rtol=0, atol=0, msg=name)
 
 
+@pytest.mark.slow
 def test_sessions_shorter_than_a_window_are_trained_on(networks: Networks) -> None:
     short = replace(networks, series=networks.series[..., :30])
     assert np.isfinite(fit(short, replace(TINY, epochs=1)).restarts[0].elbo)

@@ -155,6 +155,7 @@ def test_the_frames_at_the_start_are_dropped(
     np.testing.assert_array_equal(kept, whole[..., dropped:])
 
 
+@pytest.mark.slow
 def test_first_state_is_of_its_posterior_or_of_the_prior(
     networks: Networks, inferred: Inferred
 ) -> None:

@@ -84,6 +84,7 @@ def stationary_variance(recipe, runs=400):
     return simulate_wong_wang(network, np.full((1, 1, 1), 0.05), (each[0] for each in noise)).var()
 
 
+@pytest.mark.slow
 def test_only_noise_that_is_scaled_leaves_the_variance_when_the_step_is_halved():
     recipe = WongWangRecipe(seconds=12.0, dropped_seconds=2.0)
     published = stationary_variance(recipe)

@@ -58,6 +58,7 @@ def test_killed_reader_is_told_after_what_it_sent():
         next(events)
 
 
+@pytest.mark.slow
 @needs_fork
 def test_reader_killed_in_the_middle_of_an_event_is_told():
     def work(send):

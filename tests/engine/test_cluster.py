@@ -30,6 +30,7 @@ def run(cluster: Cluster, labels) -> list:
         return list(messages)
 
 
+@pytest.mark.slow
 def test_each_unit_is_done_once_and_prepared_once_in_each_process(dask):
     labels = [f"{number:02d}" for number in range(12)]
     messages = [message for _, message in run(Cluster(dask.address, prepare, "care"), labels)]

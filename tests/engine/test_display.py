@@ -89,6 +89,7 @@ def run_on_a_terminal(command: list[str]) -> tuple[int, str]:
     return process.wait(timeout=60), drawn.decode()
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="needs a pseudo-terminal")
 def test_bars_on_a_terminal(tmp_path):
     job = TinyJob(tmp_path, ("01", "02", "03"))

@@ -188,6 +188,7 @@ def test_what_the_user_has_set_stays(monkeypatch):
     assert (os.environ["OMP_WAIT_POLICY"], os.environ["OPENBLAS_THREAD_TIMEOUT"]) == ("", "4")
 
 
+@pytest.mark.slow
 def test_the_public_names_leave_the_user_s_environment_alone():
     names = [*WAIT_VARIABLES, *THREAD_VARIABLES]
     code = (

@@ -202,6 +202,7 @@ def test_a_worker_killed_at_work_costs_that_unit_only(processes):
     assert found == {label: whole(label) for label in LABELS if label != "02"}
 
 
+@pytest.mark.slow
 def test_a_worker_killed_while_only_reading_ahead_costs_no_unit(tmp_path):
     """What the process has taken, and not begun, goes to the next one."""
     once = Once(tmp_path / "once")

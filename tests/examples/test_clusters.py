@@ -57,6 +57,7 @@ def submit(*words: object, **environment: object) -> subprocess.CompletedProcess
     )
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="needs bash")
 def test_array_does_everybody_and_nobody_twice(cluster):
     job = TinyJob(cluster / "a b", ("01", "02", "03"))

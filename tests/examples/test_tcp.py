@@ -178,6 +178,7 @@ def test_what_cannot_be_used_ends_the_call_with_a_line(tmp_path, convert, capsys
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.slow
 def test_parcels_and_runs_without_series_are_left_out_and_named(tmp_path, convert, capsys):
     source = tmp_path / "source"
     for number in range(21):

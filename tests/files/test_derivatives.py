@@ -308,6 +308,7 @@ def test_a_participant_lost_to_another_writer_is_put_back(dataset, monkeypatch):
     ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", [("update_participants",), ("add_participant", "01")])
 def test_writers_who_replace_the_table_again_and_again_are_outlasted(dataset, monkeypatch, how):
     (dataset.root / "sub-01").mkdir()
@@ -344,6 +345,7 @@ DerivativeDataset(root).update_participants()
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", [("update_participants",), ("add_participant", "each")])
 def test_many_processes_lose_nobody(dataset, how):
     writers = [
@@ -356,6 +358,7 @@ def test_many_processes_lose_nobody(dataset, how):
     assert not list(dataset.root.glob(".dtg-*"))
 
 
+@pytest.mark.slow
 def test_validator_accepts_what_describes_the_dataset(dataset, source):
     program = Path(sys.executable).with_name("bids-validator-deno")
     if not program.exists() and shutil.which("bids-validator-deno") is None:

@@ -252,6 +252,7 @@ def test_a_redirect_that_is_no_address_is_refused(obtain, location):
         obtain(*[Fault(302, location)] * 40)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("body", ["endless", "packed"])
 def test_the_body_of_a_redirect_is_not_read(host, tmp_path, body):
     """requests reads it whole, and unpacks it: a few kilobytes would become gigabytes."""
@@ -445,6 +446,7 @@ def test_a_host_whose_header_never_ends_is_left(obtain):
         obtain(Fault(slow_header=0.02), answer_seconds=0.3)
 
 
+@pytest.mark.slow
 def test_a_host_that_thinks_first_is_not_called_slow(obtain):
     """As a proxy that looks through the file before it hands it on."""
     patience = {"least_bytes_per_second": 200_000.0, "pace_seconds": 0.3}

@@ -248,6 +248,7 @@ quick = settings(
 )
 
 
+@pytest.mark.slow
 @each_reader
 @quick
 @given(content=st.binary(max_size=300))
@@ -257,6 +258,7 @@ def test_any_bytes_give_values_or_the_one_error(tmp_path, read, content):
         read(tmp_path / "x")
 
 
+@pytest.mark.slow
 @each_reader
 @quick
 @given(content=st.text(alphabet='{}[]":,\t\n\r"\\ud8019.=eE+-ntf #', max_size=200))
@@ -273,6 +275,7 @@ json_values = st.recursive(
 )
 
 
+@pytest.mark.slow
 @quick
 @given(content=st.dictionaries(st.text(), json_values, max_size=4))
 def test_objects_come_back_as_they_were_written(tmp_path, content):
@@ -283,6 +286,7 @@ def test_objects_come_back_as_they_were_written(tmp_path, content):
 cells = st.text(st.characters(codec="utf-8", exclude_characters="\0\r\n"), max_size=8)
 
 
+@pytest.mark.slow
 @quick
 @given(
     rows=st.integers(1, 4).flatmap(

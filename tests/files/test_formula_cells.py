@@ -1,5 +1,6 @@
 """Names that a spreadsheet would run are text in what we write, and the same names when read."""
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -11,6 +12,7 @@ from bids_dtg.files.text import read_rows, tsv_text
 RUN = ["=cmd|' /C calc'!A0", "@SUM(A1)", "+1+2", "-2+3+cmd", "=1"]
 
 
+@pytest.mark.slow
 @given(
     st.sampled_from(["=", "+", "-", "@", "'", "'=", "''-", "a", "1", " "]).flatmap(
         lambda first: st.text().map(lambda rest: first + rest)

@@ -192,6 +192,7 @@ with Locks(Path(sys.argv[1]), lambda line: None) as locks:
 """
 
 
+@pytest.mark.slow
 def test_of_many_who_take_over_one_does(folder, tmp_path):
     other = hold(folder, "a")
     other.send_signal(signal.SIGKILL)

@@ -33,6 +33,7 @@ def line(name, index, mean):
     return f"{name}\t{index}\t{'n/a' if mean is None else repr(mean)}\n".encode()
 
 
+@pytest.mark.slow
 @given(parts=st.lists(rows, max_size=4))
 def test_parts_stand_behind_each_other(parts, tmp_path_factory):
     folder = tmp_path_factory.mktemp("table")

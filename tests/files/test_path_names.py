@@ -15,6 +15,7 @@ FOLDERS = st.lists(FOLDER_NAME, min_size=1, max_size=4).map(lambda parts: Path("
 WORDS = st.text("xyz ,:()'", max_size=8)
 
 
+@pytest.mark.slow
 @given(
     folders=st.dictionaries(st.sampled_from(["input", "output", "work", "model"]), FOLDERS),
     text=st.lists(st.tuples(WORDS, st.integers(0, 3), st.sampled_from(["", "/", "/f.txt"]))),
@@ -32,6 +33,7 @@ def test_no_folder_stays_whatever_lies_in_which(folders, text):
     assert names.hide(hidden) == hidden
 
 
+@pytest.mark.slow
 @given(WORDS, FOLDERS, FOLDERS)
 def test_the_longest_folder_counts(words, outer, inner):
     inner = outer / inner.relative_to("/")

@@ -256,6 +256,7 @@ def test_unreadable_input(tmp_path):
         file_fingerprint(tmp_path / "gone.nii")
 
 
+@pytest.mark.slow
 @given(st.dictionaries(st.text(max_size=3), st.integers() | st.text(max_size=3) | st.none()))
 def test_options_hash_knows_no_order(options):
     backwards = dict(reversed(options.items()))

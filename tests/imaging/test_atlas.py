@@ -233,6 +233,7 @@ def test_means_and_coverage_within_the_models_masks(shared, narps):
     np.testing.assert_allclose(region_means(maps, atlas)[0], _column(rows, "mean_model"), atol=1e-6)
 
 
+@pytest.mark.slow
 def test_missing_values_are_left_out_as_nilearns_masker_does(shared):
     """The mask of voxels that have a value, by nilearn itself."""
     from nilearn.maskers import NiftiLabelsMasker

@@ -368,6 +368,7 @@ def test_frames_beyond_the_header_are_counted(tmp_path, name, held, said, beyond
     assert frames_beyond(read_bold_header(path)) == beyond
 
 
+@pytest.mark.slow
 def test_large_frames_get_fewer_buffers(tmp_path):
     header = read_bold_header(declare(tmp_path / "x.nii", (400, 400, 400, 3), sparse=True))
     tracemalloc.start()

@@ -36,6 +36,7 @@ def check_weights(lattice: Lattice) -> None:
     assert lattice.block_of.max() < lattice.blocks
 
 
+@pytest.mark.slow
 @settings(max_examples=60, deadline=None)
 @given(SHAPES, st.integers(1, 12), st.integers(0, 100))
 def test_weights_of_voxels_add_up_and_constants_stay(shape, edge, seed):

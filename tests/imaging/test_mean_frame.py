@@ -45,6 +45,7 @@ def header(tmp_path_factory) -> BoldHeader:
     return written(tmp_path_factory.mktemp("mean") / "bold.nii.gz", values_of("<i2"))
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=30)
 @given(
     keep=st.lists(st.booleans(), min_size=23, max_size=23),

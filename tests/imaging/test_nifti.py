@@ -146,6 +146,7 @@ def test_a_truncated_volume_is_named(tmp_path):
         read_volume(cut)
 
 
+@pytest.mark.slow
 def test_what_follows_a_volume_is_not_inflated(tmp_path):
     volume = nib.Nifti1Image(np.ones((4, 5, 6), np.uint8), np.eye(4))
     bomb = tmp_path / "bomb.nii.gz"

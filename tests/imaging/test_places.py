@@ -197,6 +197,7 @@ def smooth_rows(places: Places, rows: int, seed: int, width_mm: float = 25.0) ->
     return np.exp(-0.5 * square / width_mm**2).astype(np.float32)
 
 
+@pytest.mark.slow
 def test_a_real_hemisphere_has_the_known_vertices(left):
     assert (len(left.mask), left.number) == (32_492, 29_696)
     assert 1.5 < left.spacing_mm < 2.5
@@ -230,6 +231,7 @@ def test_vertices_pass_through_the_connectome_s_algebra(left):
     assert np.isnan(figures.symmetry)  # one hemisphere has no mirror image
 
 
+@pytest.mark.slow
 def test_local_ridge_finds_a_relation_that_was_planted_on_the_surface(left):
     """Maps are the connectome times slopes that change over the surface, and noise."""
     rng = np.random.default_rng(3)

@@ -32,6 +32,7 @@ def decide(header: HeaderTime, stated: float | None) -> tuple[float, tuple[str, 
     return decide_repetition_time(BOLD, header, None if stated is None else SIDECAR, stated)
 
 
+@pytest.mark.slow
 @given(seconds=times, unit=units)
 def test_header_alone_is_converted_by_its_unit(seconds, unit):
     found, (note,) = decide(HeaderTime(seconds * PER_SECOND[unit], unit), None)
@@ -39,6 +40,7 @@ def test_header_alone_is_converted_by_its_unit(seconds, unit):
     assert "header's" in note
 
 
+@pytest.mark.slow
 @given(seconds=times, unit=units, share=st.floats(-0.049, 0.049))
 def test_sidecar_wins_within_5_percent(seconds, unit, share):
     header = HeaderTime(seconds * (1 + share) * PER_SECOND[unit], unit)

@@ -34,6 +34,7 @@ def stored_otherwise(order, flips, offset, shape):
     return AFFINE @ to_grid, to_grid
 
 
+@pytest.mark.slow
 @given(
     order=st.permutations(range(3)),
     flips=st.tuples(*[st.booleans()] * 3),
@@ -127,6 +128,7 @@ def sampled(positions, values, sample=LinearSampling, slope=1.0, inter=0.0):
     return sample(SHAPE, OBLIQUE, at(positions)).apply(frames(values), slope, inter)
 
 
+@pytest.mark.slow
 @given(st.integers(0, 10**6))
 def test_what_is_linear_in_space_is_exact(seed):
     rng = np.random.default_rng(seed)
@@ -137,6 +139,7 @@ def test_what_is_linear_in_space_is_exact(seed):
     np.testing.assert_allclose(found[0], positions @ slopes, atol=1e-4)
 
 
+@pytest.mark.slow
 @given(st.integers(0, 10**6))
 def test_any_image_is_interpolated_as_by_scipy(seed):
     rng = np.random.default_rng(seed)

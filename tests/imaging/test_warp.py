@@ -82,6 +82,7 @@ def test_the_same_grid_gives_the_same_values():
     assert np.array_equal(warp.apply(values), values)
 
 
+@pytest.mark.slow
 @given(
     st.tuples(*[st.floats(-0.3, 0.3)] * 9),
     st.tuples(*[st.floats(-6, 6)] * 3),
@@ -160,6 +161,7 @@ def test_a_grid_elsewhere_is_refused():
         Warp.between(PLACES, person_grid(), [Affine(away)])
 
 
+@pytest.mark.slow
 def test_a_field_and_an_affine_meet_points_in_the_files_order(tmp_path):
     """As ITK applies a composite: against points mapped by hand."""
     nodes = np.diag([4.0, 4.0, 4.0, 1.0])

@@ -81,6 +81,7 @@ def test_a_folder_of_zarr_whose_values_are_lost_is_refused(tmp_path):
         open_arrays(path)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("write", [large_npz, large_hdf5, large_zarr])
 def test_what_would_only_fill_the_memory_is_refused(tmp_path, write):
     arrays = open_arrays(write(tmp_path))

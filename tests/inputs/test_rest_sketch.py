@@ -42,6 +42,7 @@ CHANGES = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("change", CHANGES)
 @given(seed=st.integers(0, 2**32))
 def test_what_does_not_change_rest_does_not_change_the_sketch(change, seed):
@@ -50,6 +51,7 @@ def test_what_does_not_change_rest_does_not_change_the_sketch(change, seed):
     assert alike([sketch(rest(seed + 1)), sketch(values)], [sketch(other)]).tolist() == [2]
 
 
+@pytest.mark.slow
 def test_ten_thousand_others_are_never_taken_for_one_another():
     """Of 50 million pairs the nearest lies far beyond the tolerance."""
     found = [sketch(rest(seed, places=8, frames=120)) for seed in range(10_000)]
@@ -96,6 +98,7 @@ EDGE_CHANGES = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("change", EDGE_CHANGES)
 @given(seed=st.integers(0, 2**32), regions=st.integers(6, 60))
 def test_what_does_not_change_a_connectome_does_not_change_the_sketch(change, seed, regions):
@@ -105,6 +108,7 @@ def test_what_does_not_change_a_connectome_does_not_change_the_sketch(change, se
     assert alike(known, [sketch_edges(other)]).tolist() == [2]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("regions", [6, 10, 20])
 def test_half_precision_hides_hardly_anybody(regions):
     """Rounding may count where regions are few and their sums nearly equal: 1 of 2,000 or so."""

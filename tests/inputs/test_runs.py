@@ -115,6 +115,7 @@ def test_uncompressed_and_phase_files(root):
     assert [run.task for run in find_runs(root, "01")] == ["rest", "restC"]
 
 
+@pytest.mark.slow
 def test_echoes(root):
     for echo in (1, 2):
         add_run(root, entities=f"echo-{echo}")
@@ -126,6 +127,7 @@ def test_echoes(root):
     assert titles(find_runs(root, "01")) == ["sub-01_task-rest"]
 
 
+@pytest.mark.slow
 def test_filter_semantics_of_pybids(root):
     for entities in ("", "acq-mb", "acq-sb", "dir-AP_run-1", "dir-AP_run-2"):
         add_run(root, entities=entities)
@@ -435,6 +437,7 @@ def test_files_below_func_are_those_that_pybids_finds(root):
         assert {path.name for path in listed} == found
 
 
+@pytest.mark.slow
 def test_database_is_kept_where_asked_and_nowhere_else(root, tmp_path):
     add_run(root, session="A")
     add_run(root, session="B")
@@ -452,6 +455,7 @@ def test_database_is_kept_where_asked_and_nowhere_else(root, tmp_path):
     assert len(find_runs(root, "01", bids_filter=ANY_BOLD, database_dir=work)) == 2
 
 
+@pytest.mark.slow
 def test_database_with_vanished_files_is_made_again(root, tmp_path):
     old = add_run(root, entities="run-1")
     find_runs(root, "01", bids_filter=ANY_BOLD, database_dir=tmp_path / "work")
@@ -462,6 +466,7 @@ def test_database_with_vanished_files_is_made_again(root, tmp_path):
     ]
 
 
+@pytest.mark.slow
 def test_database_sees_files_that_came_later(root, tmp_path):
     work = tmp_path / "work"
     add_run(root, "01", entities="run-1")
@@ -470,6 +475,7 @@ def test_database_sees_files_that_came_later(root, tmp_path):
     assert len(find_runs(root, "01", bids_filter=ANY_BOLD, database_dir=work)) == 2
 
 
+@pytest.mark.slow
 def test_killed_while_indexing_leaves_no_half_database(root, tmp_path, monkeypatch):
     from bids import BIDSLayoutIndexer
 

@@ -38,6 +38,7 @@ def _touch(folder, *names):
         (folder / name).write_text("content")
 
 
+@pytest.mark.slow
 def test_fslr_mesh_is_taken_before_the_native_one(tmp_path):
     dataset = _dataset(tmp_path)
     add_fmriprep_surfaces(tmp_path, "01", native=True)
@@ -132,6 +133,7 @@ def test_surfaces_of_xcpd_lie_in_the_template(tmp_path, input_type):
     assert _names(_find(_dataset(tmp_path)))["L"] != names[:1]
 
 
+@pytest.mark.slow
 def test_hcp_folders_msmall_first_and_never_t1w(tmp_path):
     dataset = InputDataset(tmp_path, "test", {}, tmp_path, "hcp")
     mesh = add_hcp_surfaces(tmp_path / "100307", "midthickness")
@@ -148,6 +150,7 @@ def test_hcp_folders_msmall_first_and_never_t1w(tmp_path):
     assert files.reason == ("100307/MNINonLinear/fsaverage_LR32k has no midthickness of both sides")
 
 
+@pytest.mark.slow
 def test_visits_of_the_lifespan_studies_are_sessions(tmp_path):
     dataset = InputDataset(tmp_path, "test", {}, tmp_path, "hcp")
     for visit in ("V1", "V2"):

@@ -58,6 +58,7 @@ def maps(folder: Path, *labels: str) -> dict[str, str]:
     return {k: v for k, v in found.items() if not labels or k[4:6] in labels}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("processes", [1, 2])
 def test_same_bytes_from_any_number_of_processes(crowd, run, processes):
     code, failures, _ = run("--nprocs", processes)
@@ -65,6 +66,7 @@ def test_same_bytes_from_any_number_of_processes(crowd, run, processes):
     assert tree(crowd.out) == tree(crowd.folder / "whole")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("processes", [1, 2])
 def test_killed_at_work_costs_that_participant_only(crowd, run, monkeypatch, processes):
     replace = Path.replace
@@ -131,6 +133,7 @@ def retried(crowd, run, tmp_path, monkeypatch, capsys):
     return call
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [errno.EIO, errno.ESTALE])
 @pytest.mark.parametrize("times", [1, 2])
 def test_an_error_that_passes_is_tried_again(crowd, retried, number, times):
@@ -141,6 +144,7 @@ def test_an_error_that_passes_is_tried_again(crowd, retried, number, times):
     assert tree(crowd.out) == tree(crowd.folder / "whole")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("number", "tries"), [(errno.EIO, 3), (errno.EACCES, 1)])
 def test_an_error_that_stays_fails_after_some_tries(retried, number, tries):
     failed, failures, told, tried = retried(number, 100, nprocs=2)
@@ -152,6 +156,7 @@ def test_an_error_that_stays_fails_after_some_tries(retried, number, tries):
     assert "3 averages of maps made, 0 complete before, 1 participant failed" in told
 
 
+@pytest.mark.slow
 def test_stop_on_first_crash_with_two_processes(tmp_path, capsys):
     job = TinyJob(tmp_path, tuple(f"{number:02d}" for number in range(1, 9)))
     next(job.bids.glob("sub-01/func/*confounds*.tsv")).write_text("x\n")
@@ -163,6 +168,7 @@ def test_stop_on_first_crash_with_two_processes(tmp_path, capsys):
     assert " not begun" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_a_table_of_participants_that_is_no_text_is_a_warning_where_nothing_is_to_do(
     tmp_path, capsys
 ):
@@ -183,6 +189,7 @@ def test_memory_limit_leaves_two_processes(crowd):
     assert Request.prepare(settings).capacity.processes == 2  # two times 0.25 GB, for a tiny model
 
 
+@pytest.mark.slow
 def test_processes_that_are_started_afresh(crowd, run, monkeypatch):
     """As where no process is forked; and where a GPU is, whose driver does not outlive a fork."""
     monkeypatch.setattr(sys, "platform", "darwin")
@@ -206,6 +213,7 @@ def newest_failures(folder: Path) -> list[dict[str, str]]:
     return read_table(newest)
 
 
+@pytest.mark.slow
 def test_tasks_make_what_processes_make(tmp_path, dask, capsys):
     job = TinyJob(tmp_path, ("01", "02", "03"))
     next(job.bids.glob("sub-02/func/*confounds*.tsv")).write_text("x\n")
@@ -223,6 +231,7 @@ def test_tasks_make_what_processes_make(tmp_path, dask, capsys):
     assert "0 averages of maps made, 2 complete before" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_the_first_crash_stops_tasks_that_wait(tmp_path, dask, capsys):
     job = TinyJob(tmp_path, tuple(f"{number:02d}" for number in range(1, 13)))
     next(job.bids.glob("sub-01/func/*confounds*.tsv")).write_text("x\n")
@@ -231,6 +240,7 @@ def test_the_first_crash_stops_tasks_that_wait(tmp_path, dask, capsys):
     assert " not begun" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_no_scheduler_is_one_line(crowd, tmp_path):
     out = tmp_path / "out"
     words = crowd.arguments("--scheduler", "nowhere://127.0.0.1:1", out=out)
@@ -276,6 +286,7 @@ def test_paths_mean_the_same_elsewhere(monkeypatch, tmp_path):
     assert with_whole_paths(twins).twin.task_file == (own, "faces")
 
 
+@pytest.mark.slow
 def test_which_of_two_models_of_a_name_is_used_is_said(tmp_path, monkeypatch, capsys):
     job = TinyJob(tmp_path)
     installed = tmp_path / "models" / "tiny"

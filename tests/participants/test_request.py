@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 
+import pytest
 from tiny_job import TinyJob
 
 from bids_dtg.version import __version__
 
 
+@pytest.mark.slow
 def test_averages_of_an_earlier_version_are_made_anew(tmp_path, capsys):
     job = TinyJob(tmp_path)
     assert job.run() == 0

@@ -28,6 +28,7 @@ def zero(path: Path) -> None:
     os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
 
 
+@pytest.mark.slow
 def test_a_damaged_participant_is_named_and_made_again(job, capsys):
     assert job.run() == 0
     whole = tree(job.out)
@@ -52,6 +53,7 @@ def test_a_damaged_participant_is_named_and_made_again(job, capsys):
     assert job.run("--verify") == 0
 
 
+@pytest.mark.slow
 def test_zeros_of_the_same_size_and_time_are_found_by_verify_alone(job, capsys):
     assert job.run() == 0
     zero(min(job.out.rglob("*desc-synthetic_statmap.nii.gz")))
@@ -76,6 +78,7 @@ def test_who_is_not_complete_and_who_is_not_there(job, capsys):
     assert "has no results of 07" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_nothing_but_the_output_is_needed(job, capsys):
     assert main([str(job.bids), str(job.out), "participant", "--verify"]) == 2
     assert "holds no results" in capsys.readouterr().err
@@ -87,6 +90,7 @@ def test_nothing_but_the_output_is_needed(job, capsys):
     assert tree(job.out, but=()) == before
 
 
+@pytest.mark.slow
 def test_the_same_atlas_and_confounds_elsewhere_make_nothing_again(job, capsys):
     def options(folder: str) -> tuple[str, ...]:
         place = job.folder / folder
@@ -110,6 +114,7 @@ def test_the_same_atlas_and_confounds_elsewhere_make_nothing_again(job, capsys):
     assert "0 averages of maps made, 2 complete before" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_every_changed_option_is_named(job, capsys):
     assert job.run() == 0
     assert job.run("--min-minutes", "3", "--high-pass", "0.01", "--gsr", "--dry-run") == 0
@@ -119,6 +124,7 @@ def test_every_changed_option_is_named(job, capsys):
     assert "min_minutes changed" in told
 
 
+@pytest.mark.slow
 def test_what_people_edited_is_kept_and_what_goes_is_named(job, capsys):
     assert job.run("--participant-label", "01") == 0
     table = job.out / "participants.tsv"

@@ -54,6 +54,7 @@ def test_nice_is_the_next_round_number(value):
     assert value * 0.999 <= rounded <= 2.01 * value
 
 
+@pytest.mark.slow
 @given(arrays.arrays(np.float64, st.integers(1, 50), elements=st.floats(-1, 1)))
 def test_the_highest_column_of_a_histogram_is_the_chart(values):
     made = histogram(values, -1, 1, width=400, height=100)

@@ -38,6 +38,7 @@ def amount_of(picture: np.ndarray) -> tuple[int, int]:
     return int((warmth > 60).sum()), int((warmth < -60).sum())
 
 
+@pytest.mark.slow
 def test_positive_is_red_and_negative_is_blue_and_gaps_stay_empty():
     height = PLACES.points[:, 2]
     values = np.select([height > 30, height < -20], [2.0, -2.0], np.nan)
@@ -50,6 +51,7 @@ def test_positive_is_red_and_negative_is_blue_and_gaps_stay_empty():
     assert amount_of(below)[1] > 1000
 
 
+@pytest.mark.slow
 def test_threshold_leaves_out_what_is_weaker_and_the_empty_brain_says_so():
     values = np.where(PLACES.points[:, 2] > 10, 3.0, -1.0)
     red, blue = amount_of(pixels(values, threshold=2.0))
@@ -63,6 +65,7 @@ def test_threshold_leaves_out_what_is_weaker_and_the_empty_brain_says_so():
     assert (nothing[bottom].min(axis=2) < 200).sum() > 100
 
 
+@pytest.mark.slow
 def test_a_line_is_around_what_is_outlined_and_the_rest_is_drawn():
     values = np.where(PLACES.points[:, 2] > 10, 3.0, -1.0)
     inside = np.linalg.norm(PLACES.points - [0, -20, 40], axis=1) < 30
@@ -75,6 +78,7 @@ def test_a_line_is_around_what_is_outlined_and_the_rest_is_drawn():
         draw_glass_brain(values, PLACES, title="x", outlined=inside[:3])
 
 
+@pytest.mark.slow
 def test_limit_makes_pictures_comparable_and_the_same_map_makes_the_same_file():
     values = np.where(PLACES.points[:, 2] > 10, 1.0, 0.0)
     assert amount_of(pixels(values, limit=20.0))[0] == 0

@@ -94,6 +94,7 @@ labels = st.text("abcABC0123456789", min_size=1, max_size=8)
 reasons = st.text(st.characters(codec="utf-8", exclude_categories=["C", "Z"]), max_size=20)
 
 
+@pytest.mark.slow
 @given(st.dictionaries(labels, st.tuples(st.booleans(), reasons), min_size=1, max_size=6))
 def test_what_is_written_comes_back(tmp_path_factory, decided):
     output = DerivativeDataset(tmp_path_factory.mktemp("round"))

@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "scripts"))
 
@@ -14,6 +15,7 @@ from demo_people import CONNECTOME_STEP, simulate_people
 from bids_dtg.phantom.streams import Cohort
 
 
+@pytest.mark.slow
 def test_several_processes_make_the_people_of_one(tmp_path, phantom):
     found = [
         simulate_people(tmp_path / f"{n}", phantom, Cohort.TEST, 3, 1, processes=n) for n in (1, 2)

@@ -23,6 +23,7 @@ def test_correlation_is_pearsons_r_of_what_both_have():
     assert np.isnan(correlation(values, np.where(np.arange(30) < 2, others, np.nan)))
 
 
+@pytest.mark.slow
 def test_interval_is_that_of_drawing_people_again():
     found = correlation_interval(X, Y, draws=4000)
     drawn = bootstrap(

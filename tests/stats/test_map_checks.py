@@ -81,6 +81,7 @@ def test_a_shifted_map_is_found_and_where_it_lies(places, geometry, offset):
     assert found[1].group.shift_mm == offset
 
 
+@pytest.mark.slow
 def test_a_shift_of_6_mm_is_found_at_2_mm():
     places = load_anatomy(1).places
     geometry = Geometry(places.mirror(), places.shifted, places.spacing_mm)
@@ -177,6 +178,7 @@ def test_on_a_surface_sides_and_shifts_are_not_told():
     assert all(np.isnan(item.group.side_r) and not item.findings for item in found)
 
 
+@pytest.mark.slow
 def test_in_people_of_the_phantom_the_damaged_ones_are_found_and_nobody_else():
     """47 contrasts together tell what some of them alone do not: 6 mm at voxels of 8 mm."""
     phantom = Phantom(block=4)

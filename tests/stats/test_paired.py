@@ -35,6 +35,7 @@ def test_p_is_uniform_where_nothing_differs_and_small_where_something_does():
     assert np.isnan(sign_flip_test(np.array([[np.nan, 1.0]]), permutations=9)[0])
 
 
+@pytest.mark.slow
 @given(arrays(float, st.integers(1, 12), elements=st.floats(0, 1)))
 def test_fdr_is_scipys(p):
     np.testing.assert_allclose(false_discovery_rate(p), false_discovery_control(p), atol=1e-12)
@@ -42,6 +43,7 @@ def test_fdr_is_scipys(p):
     np.testing.assert_allclose(false_discovery_rate(holed)[:-1], false_discovery_rate(p))
 
 
+@pytest.mark.slow
 @given(
     arrays(float, st.integers(1, 15), elements=st.integers(0, 5).map(float)),
     arrays(float, st.integers(1, 15), elements=st.integers(0, 5).map(float)),

@@ -69,6 +69,7 @@ def dk68() -> tuple[np.ndarray, list[tuple[int, int]]]:
     return squareform(pdist(read_region_positions(regions))), homotopic_pairs(regions)
 
 
+@pytest.mark.slow
 @given(likeness=st.floats(0, 1), seed=st.integers(0, 99))
 def test_hemispheres_stay_as_alike_as_they_are(likeness, seed):
     distances, pairs = dk68()
@@ -116,6 +117,7 @@ def test_unrelated_smooth_maps_are_called_as_often_as_the_level_says():
     assert surrogates < 0.1 < 0.2 < pearson
 
 
+@pytest.mark.slow
 def test_hemispheres_that_are_alike_are_not_counted_twice():
     distances, pairs = dk68()
     one = np.exp(-(distances[:34, :34] + distances[34:, 34:]) / 2 / 30)

@@ -10,6 +10,7 @@ from bids_dtg.stats.splits import DRAWN, Split, fold_people, split_people
 PEOPLE = [f"{n:02d}" for n in range(40)]
 
 
+@pytest.mark.slow
 @given(
     families=st.dictionaries(st.sampled_from(PEOPLE), st.sampled_from("abcdef")),
     seed=st.integers(0, 2**31),
@@ -53,6 +54,7 @@ def test_shares_that_leave_nobody_are_refused():
         split_people(["a", "a"], validation=0.1, test=0.1, seed=0)
 
 
+@pytest.mark.slow
 @given(
     families=st.dictionaries(st.sampled_from(PEOPLE), st.sampled_from("abcdef")),
     folds=st.integers(2, 12),

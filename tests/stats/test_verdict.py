@@ -71,6 +71,7 @@ def test_the_rule_in_words_has_its_numbers():
     assert too_few(1) == "No verdict with 1 participant (8 are needed)"
 
 
+@pytest.mark.slow
 @given(DIFFERENCES)
 @settings(max_examples=60, deadline=None)
 def test_turned_differences_turn_the_verdict(d):
@@ -82,6 +83,7 @@ def test_turned_differences_turn_the_verdict(d):
     assert turned == pytest.approx(ends, nan_ok=True)
 
 
+@pytest.mark.slow
 @given(DIFFERENCES, st.integers(0, 5))
 @settings(max_examples=60, deadline=None)
 def test_fewer_than_eight_never_get_a_verdict(d, unknown):
@@ -92,6 +94,7 @@ def test_fewer_than_eight_never_get_a_verdict(d, unknown):
     assert clear.decided == (len(d) >= 8)
 
 
+@pytest.mark.slow
 @given(arrays(float, st.integers(8, 12), elements=st.floats(-5, 5, width=16)))
 @settings(max_examples=25, deadline=None)
 def test_p_is_that_of_all_flips(d):
@@ -138,6 +141,7 @@ def test_each_test_is_judged_as_if_alone_and_p_corrected_for_all():
     assert [replace(one, p=0) for one in adjusted] == [replace(one, p=0) for one in found]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("draw", "least"),
     [
@@ -232,6 +236,7 @@ def test_exchanged_scores_turn_the_verdict(seed):
     assert back.difference.low == pytest.approx(-there.difference.high)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("people", [8, 20])
 def test_scores_that_are_as_good_are_rarely_called_different(people):
     words = []

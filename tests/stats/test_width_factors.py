@@ -20,6 +20,7 @@ from bids_dtg.stats.width_factors import (
 FINITE = st.floats(-9, 9, width=32)
 
 
+@pytest.mark.slow
 @given(arrays(np.float32, (2, 6), elements=FINITE))
 def test_bins_rise_with_the_size_of_a_deviation_whatever_its_sign(deviations):
     found = deviation_bins(deviations)

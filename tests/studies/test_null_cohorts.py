@@ -80,12 +80,14 @@ def test_associations_have_their_stored_p(name):
     assert found == pytest.approx(OF_ASSOCIATE[name], rel=1e-3)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", predictions(48))
 def test_predictions_have_their_stored_p(name):
     found = found_by_phenotypes(drawn(predictions(48)[name], "phenotypes"), 99, 0)
     assert found == pytest.approx(OF_PHENOTYPES[name], rel=1e-3)
 
 
+@pytest.mark.slow
 def test_a_phenotype_that_is_in_the_edges_is_predicted_in_a_sentence():
     cohort = drawn(predictions(48)["48, a number"], "phenotypes")
     edges = cohort.features[0][2]

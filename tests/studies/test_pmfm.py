@@ -15,6 +15,7 @@ sys.path.insert(0, str(Path(__file__).parents[2] / "studies"))
 from pmfm import simulate_pmfm_people, strongest_coupling
 
 
+@pytest.mark.slow
 def test_coupling_is_chosen_by_connectivity(replayed):
     network, initial, noise = published(replayed)
     swept = replace(network, coupling=np.array([[0.0, 0.16, 0.19, 0.22]]))

@@ -56,6 +56,7 @@ def words(folder, *names):
     return ["--workflow", "maps", "--model", str(model), "--data", *files, *keys]
 
 
+@pytest.mark.slow
 def test_new_people_are_judged_by_the_training_peoples_mean(maps, tmp_path, capsys):
     main([*words(maps, "rest.npz", "task.npz"), "--out", str(tmp_path / "out")])
     printed = capsys.readouterr().out
@@ -95,6 +96,7 @@ def test_a_model_without_a_mean_map_is_refused(maps):
         main(given)
 
 
+@pytest.mark.slow
 def test_another_session_of_new_people_is_judged(tmp_path, capsys):
     folder = write_series(tmp_path / "arrays")
     few = ("--recipe", "linear", "--participant-label", *PEOPLE[:8])

@@ -84,6 +84,7 @@ def test_a_broken_checkpoint_is_one_line(tmp_path, name, size):
         fit(tmp_path, [])
 
 
+@pytest.mark.slow
 def test_a_checkpoint_that_the_disk_has_no_room_for_is_one_line(tmp_path):
     fit(tmp_path, [], end=None)
     before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}

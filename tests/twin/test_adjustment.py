@@ -14,6 +14,7 @@ def people(seed: int, number: int = 30, edges: int = 7) -> tuple[Covariates, np.
     return known, rng.normal(0, 0.2, (number, edges)) + values[:, :1] * rng.normal(0, 0.01, edges)
 
 
+@pytest.mark.slow
 @given(st.integers(0, 2**16))
 def test_what_is_left_is_the_residual_of_least_squares(seed):
     known, edges = people(seed)
@@ -29,6 +30,7 @@ def test_what_is_left_is_the_residual_of_least_squares(seed):
     np.testing.assert_allclose(left, residual + edges.mean(axis=0), atol=1e-9)
 
 
+@pytest.mark.slow
 @given(st.integers(0, 2**16), st.floats(-5, 5))
 def test_new_people_of_any_age_have_the_edges_of_the_mean_age(seed, shift):
     known, edges = people(seed)

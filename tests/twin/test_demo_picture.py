@@ -41,6 +41,7 @@ def draw(nothing: float = np.nan) -> bytes | None:
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("nothing", [np.nan, 0.4])
 def test_a_picture_is_a_png(nothing):
     pytest.importorskip("matplotlib", reason="pictures need matplotlib")

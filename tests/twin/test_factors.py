@@ -47,6 +47,7 @@ def known_by(values):
     return people_of(values, values, values)
 
 
+@pytest.mark.slow
 @given(st.integers(8, 16), st.integers(1, 30), st.integers(0, 999))
 @settings(max_examples=20, deadline=None)
 def test_factors_are_those_of_a_ridge_regression_of_times_or_of_the_group(people, edges, seed):
@@ -65,6 +66,7 @@ def test_factors_are_those_of_a_ridge_regression_of_times_or_of_the_group(people
     assert np.allclose(found.predict(connectomes), expected)
 
 
+@pytest.mark.slow
 def test_people_are_predicted_by_others_who_choose_the_penalties_too():
     rng = np.random.default_rng(0)
     connectomes = rng.normal(size=(23, 9))
@@ -96,6 +98,7 @@ def gain_of(alpha, edges, values):
     return ((values - values.mean()) ** 2).sum() - (left_out**2).sum()
 
 
+@pytest.mark.slow
 def test_white_noise_makes_people_differ_in_one_of_twenty_draws_at_most():
     """As many factors as in a model of 120 people: directions that fit noise could be found."""
     differ = 0
@@ -144,6 +147,7 @@ def confounded(seed, people=60, edges=90, columns=2):
     return connectomes, times, covariates
 
 
+@pytest.mark.slow
 @given(st.integers(0, 999), st.floats(-30, 30))
 @settings(max_examples=10, deadline=None)
 def test_what_covariates_add_to_connectomes_times_and_factors_changes_no_map(seed, size):
@@ -192,6 +196,7 @@ def test_a_time_that_people_lack_is_no_residual_of_their_covariates():
     assert np.allclose(map_factors(connectomes, people).ridge, expected.ridge, atol=1e-8)
 
 
+@pytest.mark.slow
 def test_leaving_people_out_leaves_their_covariates_out_too():
     """The penalty is that of least squares with a ridge on edges alone, each person left out."""
     connectomes, times, covariates = confounded(3, people=24, edges=30)
@@ -221,6 +226,7 @@ def test_leaving_people_out_leaves_their_covariates_out_too():
         assert found.penalties[column] == pytest.approx(best)
 
 
+@pytest.mark.slow
 def test_covariates_that_rule_times_hide_nothing_and_reveal_nothing():
     connectomes, times, covariates = confounded(0, people=120)
     at_mean = Adjustment.fit(connectomes, Covariates(("a", "b"), covariates))
@@ -322,6 +328,7 @@ def test_people_of_one_sequence_have_the_factors_of_people_each_with_their_own()
     assert np.allclose(one, other, atol=2e-3 * np.abs(one).max())
 
 
+@pytest.mark.slow
 def test_progress_is_reported_while_factors_are_computed():
     segments, _ = slow_and_quick(people=11)
     lines = []

@@ -24,6 +24,7 @@ def connectomes_of(takes, edges=20, seed=0):
     return np.outer(takes, rng.normal(size=edges)) + rng.normal(0.0, 0.05, (len(takes), edges))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
 def test_the_same_seed_gives_the_same_twins(architecture):
     segments, takes = slow_and_quick(people=8)
@@ -43,6 +44,7 @@ class Stopped(Exception):
     """What stops a fit in a test."""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("architecture", ["lowrank", "published"])
 def test_a_stopped_fit_goes_on_to_the_same_twins(tmp_path, architecture):
     segments, takes = slow_and_quick(people=8)
@@ -83,6 +85,7 @@ def test_connectomes_predict_slow_and_quick_people():
     assert group.shape[0] == 1
 
 
+@pytest.mark.slow
 def test_a_fit_takes_covariates_out_of_mean_times():
     segments, takes = slow_and_quick(people=30)
     values = connectomes_of(takes)
@@ -94,6 +97,7 @@ def test_a_fit_takes_covariates_out_of_mean_times():
     assert found[0].judged.z > 3 * abs(found[1].judged.z)
 
 
+@pytest.mark.slow
 def test_without_connectomes_there_is_the_group_and_what_people_did():
     segments, takes = slow_and_quick(people=8)
     fitted = fit(None, segments, architecture=LOWRANK)
@@ -104,6 +108,7 @@ def test_without_connectomes_there_is_the_group_and_what_people_did():
         fit(None, segments, architecture=find_architecture("published", SMALL))
 
 
+@pytest.mark.slow
 def test_published_twins_have_no_group_and_no_factors():
     segments, takes = slow_and_quick(people=6)
     fitted = fit(
@@ -115,6 +120,7 @@ def test_published_twins_have_no_group_and_no_factors():
         fitted.perform_own(segments)
 
 
+@pytest.mark.slow
 def test_edges_are_scaled_by_those_who_train():
     segments, takes = slow_and_quick(people=10)
     values = connectomes_of(takes)

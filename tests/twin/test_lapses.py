@@ -165,6 +165,7 @@ def test_what_people_did_in_trials_that_do_not_count_changes_nothing():
     np.testing.assert_array_equal(one.shares, same.shares)
 
 
+@pytest.mark.slow
 def test_a_fit_learns_lapses_and_an_evaluation_uses_them_whatever_unseen_people_did():
     segments, _ = slow_and_quick()
     edges = np.random.default_rng(0).normal(size=(12, 6)).astype(np.float32)

@@ -86,6 +86,7 @@ def _conditions(draw):
     return {"column": draw(words), "values": shared}
 
 
+@pytest.mark.slow
 @given(task=tasks())
 @settings(max_examples=25, deadline=None)
 def test_a_task_is_the_same_after_json(task: Task) -> None:

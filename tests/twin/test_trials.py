@@ -293,6 +293,7 @@ runs = onsets.flatmap(
 )
 
 
+@pytest.mark.slow
 @given(runs, st.randoms())
 def test_the_order_of_rows_says_nothing(rows, random):
     shuffled = rows[:]
@@ -303,6 +304,7 @@ def test_the_order_of_rows_says_nothing(rows, random):
         )
 
 
+@pytest.mark.slow
 @given(runs)
 def test_what_holds_of_any_run(rows):
     task = find_task("stroop")

@@ -174,6 +174,7 @@ def as_shell(job: TinyJob, *more: object) -> str:
     return " ".join(f"'{word}'" for word in words)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not shutil.which("unshare"), reason="no unshare on this system")
 def test_output_on_a_read_only_mount(job):
     job.out.mkdir()
@@ -462,6 +463,7 @@ def test_broken_sidecar(job, capsys):
     assert_participant_fails(job, capsys, rf"{sidecar.name}")
 
 
+@pytest.mark.slow
 def test_no_repetition_time(job, capsys):
     image = nib.Nifti1Image(tiny_bold(), TINY_AFFINE)
     image.header["pixdim"][4] = 0
@@ -532,6 +534,7 @@ def test_map_that_is_not_finite_is_not_written(job, capsys):
     assert not (job.out / "sub-01").exists()
 
 
+@pytest.mark.slow
 def test_spread_that_is_not_finite_is_not_written(job, capsys):
     """Finite maps whose squares are too large for floats of 32 bits."""
     add_rest(job.bids, frames=180)
@@ -583,6 +586,7 @@ def test_disk_full(job, pages):
     assert not [name for name in files if ".tmp" in name]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("target", ["statmap.nii.gz", "complete/sub-01_task-rest.json"])
 def test_no_space_at_one_file(job, capsys, monkeypatch, target):
     """An error of the system at one file stands for a disk that fills up there."""
@@ -607,6 +611,7 @@ def test_no_space_at_one_file(job, capsys, monkeypatch, target):
 # --- one among others
 
 
+@pytest.mark.slow
 def test_one_bad_participant_among_three(tmp_path, capsys):
     job = TinyJob(tmp_path, ("01", "02", "03"))
     path = job.bids / str(BOLD).replace("sub-01", "sub-02")
@@ -637,6 +642,7 @@ def disturb_reading(monkeypatch, happens: Callable[[], None]) -> None:
     monkeypatch.setattr(igzip.IGzipFile, "__init__", disturbed)
 
 
+@pytest.mark.slow
 def test_internal_error_stays_with_its_participant(tmp_path, capsys, monkeypatch):
     job = TinyJob(tmp_path, ("01", "02", "03"))
 
@@ -654,6 +660,7 @@ def test_internal_error_stays_with_its_participant(tmp_path, capsys, monkeypatch
     assert "Traceback" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="no process is forked here")
 def test_reader_killed_for_lack_of_memory(tmp_path, capsys, monkeypatch):
     job, parent = TinyJob(tmp_path, ("01", "02", "03")), os.getpid()
@@ -670,6 +677,7 @@ def test_reader_killed_for_lack_of_memory(tmp_path, capsys, monkeypatch):
     assert {path.name[:6] for path in job.out.rglob("*statmap.nii.gz")} == {"sub-01", "sub-03"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["sub-01 copy", "sub-02"])
 def test_files_of_another_participant(job, capsys, name):
     """A copy under another folder's name must not replace what was made from the original."""

@@ -115,6 +115,7 @@ def assert_same(measured, expected: np.ndarray) -> None:
     np.testing.assert_allclose(measured.connectomes.whole.r, expected, atol=1e-4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("options", "strategy", "choice"),
     [
@@ -146,6 +147,7 @@ def test_a_strategy_is_nilearn_s(spoilt, options, strategy, choice):
     assert_same(spoilt.measure(*options.split()), spoilt.expected(cleaned))
 
 
+@pytest.mark.slow
 def test_strategies_differ(spoilt):
     """The comparisons above could not fail on data where cleaning does nothing."""
     r = [
@@ -157,6 +159,7 @@ def test_strategies_differ(spoilt):
             assert np.abs(r[one] - r[other]).max() > 0.02
 
 
+@pytest.mark.slow
 def test_a_high_pass_is_nilearn_s_cosine_filter(spoilt):
     slow = {"filter": "cosine", "high_pass": 0.012, "t_r": TR}
     measured = spoilt.measure("--denoise-strategy", "none", "--high-pass", "0.012")
@@ -186,6 +189,7 @@ def dct_cleaned(confounds: np.ndarray, low: float, high: float):
     return cleaned
 
 
+@pytest.mark.slow
 def test_a_band_is_one_regression_with_the_confounds(spoilt):
     options = ("--high-pass", "0.01", "--low-pass", "0.1")
     names = list(spoilt.measure(*options).cleaning["columns"])
@@ -242,6 +246,7 @@ def test_aggressive_aroma_has_noise_components_as_confounds(spoilt):
     assert "aroma_motion_04" in measured.confounds.names
 
 
+@pytest.mark.slow
 def test_own_confounds_come_on_top(spoilt):
     own = np.random.default_rng(8).standard_normal((FRAMES, 3))
     spoilt.own.mkdir(exist_ok=True)
@@ -258,6 +263,7 @@ def test_own_confounds_come_on_top(spoilt):
     assert alone.cleaning["columns"] == ["pulse", "breath", "event"]
 
 
+@pytest.mark.slow
 def test_smoothing_is_that_of_each_frame_within_the_brain(spoilt):
     measured = spoilt.measure("--smoothing-fwhm", "5")
     brain, _ = tiny_masks()
@@ -303,6 +309,7 @@ def test_what_cannot_be_done_is_one_line(spoilt, options, message):
     assert "\n" not in str(told.value)
 
 
+@pytest.mark.slow
 def test_the_whole_program_does_all_at_once(tmp_path, capsys):
     job = TinyJob(tmp_path)
     func = job.bids / "sub-01" / "func"

@@ -48,6 +48,7 @@ def series_of(out: Path) -> np.ndarray:
     return np.array([list(row.values()) for row in read_table(path)], np.float64)
 
 
+@pytest.mark.slow
 def test_the_connectome_of_the_form_is_written_with_its_penalty(tmp_path):
     job = job_of(tmp_path)
     assert job.run("--write-connectome", "--denoise-strategy", "none") == 0
@@ -69,6 +70,7 @@ def test_the_connectome_of_the_form_is_written_with_its_penalty(tmp_path):
     np.testing.assert_allclose(image.get_fdata()[grid].T, expected, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_sidecars_quality_and_methods_name_the_form_and_each_penalty(tmp_path):
     job = job_of(tmp_path)
     assert job.run("--denoise-strategy", "none") == 0
@@ -90,6 +92,7 @@ def test_sidecars_quality_and_methods_name_the_form_and_each_penalty(tmp_path):
     assert "Nickerson, L. D., et al. (2017)" in methods
 
 
+@pytest.mark.slow
 def test_the_marginal_form_says_what_it_always_said(tmp_path):
     job = TinyJob(tmp_path)
     assert job.run("--write-connectome") == 0
@@ -120,6 +123,7 @@ def test_the_marginal_form_says_what_it_always_said(tmp_path):
     ) in methods
 
 
+@pytest.mark.slow
 def test_the_segment_with_the_fewest_degrees_of_freedom_counts(tmp_path):
     job = job_of(tmp_path)
     add_rest(job.bids, frames=120)
@@ -138,6 +142,7 @@ def page_of(job: TinyJob) -> str:
     return " ".join(html.unescape((job.out / "sub-01.html").read_text()).split())
 
 
+@pytest.mark.slow
 def test_the_report_names_the_form_and_few_people_and_flags_what_is_left(tmp_path):
     job = job_of(tmp_path, training=TrainingData("my study", 2.0, "simple", 5))
     add_rest(job.bids, frames=50)
@@ -153,6 +158,7 @@ def test_the_report_names_the_form_and_few_people_and_flags_what_is_left(tmp_pat
     assert "No half-widths and no verdict: the model stands on 5 participants" in group
 
 
+@pytest.mark.slow
 def test_the_report_of_a_published_model_has_neither(tmp_path):
     job = TinyJob(tmp_path)
     page = page_of(job)

@@ -119,6 +119,7 @@ def test_the_table_tells_how_individual_each_contrast_is(job):
     assert f"none of {order[ALIKE]}, {order[SAID]}" in told["Description"]
 
 
+@pytest.mark.slow
 def test_a_model_that_knows_nobody_s_mean_says_so_once(tmp_path, capsys):
     job = TinyJob(tmp_path)
     assert job.run() == 0
@@ -131,6 +132,7 @@ def test_a_model_that_knows_nobody_s_mean_says_so_once(tmp_path, capsys):
     assert not list(job.out.glob("sub-01/func/*individuality*"))
 
 
+@pytest.mark.slow
 def test_a_model_that_predicts_the_same_for_all_says_so(tmp_path, capsys):
     job = TinyJob(tmp_path)
     job.model = with_deviation(tmp_path, alike=(0, 1, 2)).path

@@ -36,6 +36,7 @@ def sidecar(out: Path) -> dict:
 # --- counted and shown
 
 
+@pytest.mark.slow
 def test_table_says_how_much_is_left_and_what_each_column_means(job):
     """C2, D15: 28 columns on 60 frames stood nowhere."""
     assert job.run() == 0
@@ -50,6 +51,7 @@ def test_table_says_how_much_is_left_and_what_each_column_means(job):
     assert run["ResidualDegreesOfFreedom"] == 60 - COLUMNS
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("band", [False, True])
 def test_columns_of_a_filter_count(job, band):
     add_rest(job.bids, frames=200)
@@ -60,6 +62,7 @@ def test_columns_of_a_filter_count(job, band):
     assert cleaning["ColumnsFiltering"] > (50 if band else 10)
 
 
+@pytest.mark.slow
 def test_page_shows_degrees_of_freedom_voxels_and_repetition_time(tmp_path):
     job = TinyJob(tmp_path)
     job.reports = True
@@ -74,6 +77,7 @@ def test_page_shows_degrees_of_freedom_voxels_and_repetition_time(tmp_path):
 # --- required
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("frames", "code"), [(48, 1), (49, 0)])
 def test_a_run_needs_twenty(job, frames, code, capsys):
     """C2: 8 minutes with 19 degrees of freedom passed."""
@@ -86,6 +90,7 @@ def test_a_run_needs_twenty(job, frames, code, capsys):
         assert job.run("--min-dof", "19") == 0
 
 
+@pytest.mark.slow
 def test_an_ordinary_run_in_a_narrow_band_is_used_and_flagged_calmly(job):
     """10 minutes of 2 s, 36 parameters, 0.01 to 0.08 Hz: 48 are left."""
     table = confound_columns(300) | {f"cosine{n:02d}": ["0"] * 300 for n in range(2)}
@@ -99,6 +104,7 @@ def test_an_ordinary_run_in_a_narrow_band_is_used_and_flagged_calmly(job):
     assert "48 degrees of freedom are left after cleaning (ten minutes in a narrow band" in page
 
 
+@pytest.mark.slow
 def test_methods_text_names_the_limit(job):
     assert job.run("--min-dof", "15") == 0
     text = " ".join((job.out / "logs/CITATION.md").read_text().split())
@@ -115,6 +121,7 @@ def hcp(tmp_path: Path) -> TinyJob:
     return job
 
 
+@pytest.mark.slow
 def test_what_was_cleaned_elsewhere_is_not_guessed(tmp_path, capsys):
     job = hcp(tmp_path)
     assert job.run("--min-dof", "1000") == 0
@@ -130,6 +137,7 @@ def test_what_was_cleaned_elsewhere_is_not_guessed(tmp_path, capsys):
     assert "degrees of freedom left" not in text
 
 
+@pytest.mark.slow
 def test_what_its_sidecar_states_is_used(tmp_path, capsys):
     job = TinyJob(tmp_path)
     job.bids = tmp_path / "xcpd"
@@ -150,6 +158,7 @@ def test_what_its_sidecar_states_is_used(tmp_path, capsys):
 # --- voxels and repetition time beside the training's
 
 
+@pytest.mark.slow
 def test_voxels_far_from_the_trainings_are_named(job, capsys):
     """D15: voxels of 7.5 mm were mapped without a word."""
     assert job.run() == 0
@@ -196,6 +205,7 @@ DAMAGES = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("damage", DAMAGES.values(), ids=DAMAGES)
 def test_a_plan_names_who_would_fail_and_why(tmp_path, capsys, damage):
     """D7: it said that nobody would, where everybody did."""
@@ -223,6 +233,7 @@ def test_a_plan_names_runs_that_would_be_left_out(job, capsys):
 # --- models of one's own
 
 
+@pytest.mark.slow
 def test_arrays_of_people_are_weighted_alike_and_made_again(tmp_path):
     """A cache of the time when segments counted by their seconds is not used any more."""
     cohort = TinyCohort(tmp_path)

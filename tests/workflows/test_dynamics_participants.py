@@ -57,6 +57,7 @@ def series_of(out: Path, label: str = "01") -> np.ndarray:
     return np.array([[float(cell) for cell in line.split("\t")] for line in lines[1:]])
 
 
+@pytest.mark.slow
 def test_series_and_connectivity_without_a_model(job, capsys):
     out = job.folder / "series"
     assert job.run(out=out) == 0
@@ -80,6 +81,7 @@ def test_series_and_connectivity_without_a_model(job, capsys):
     assert "sub-01: whole (1 average of results)" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_parameters_of_people_whom_the_model_has_never_seen(job, model):
     out = job.folder / "modelled"
     more = ("--model", model, "--structural-connectivity", job.structural, "--simulations", 3)
@@ -106,6 +108,7 @@ def test_parameters_of_people_whom_the_model_has_never_seen(job, model):
     np.testing.assert_allclose(np.array(cells, float), expected, rtol=1e-6)
 
 
+@pytest.mark.slow
 def test_a_linear_core_reads_series_alone(job, capsys):
     out = job.folder / "linear"
     more = ("--model", write_core(job.folder / "core"), "--simulations", 20)
@@ -166,6 +169,7 @@ def test_a_linear_core_reads_series_alone(job, capsys):
     assert "Sip" not in methods
 
 
+@pytest.mark.slow
 def test_a_network_marks_parameters_that_are_not_recovered(job, tmp_path):
     judged = [Calibration(200, rho, rho - 0.1, rho + 0.05, 0.9, 0.5) for rho in (0.9, 0.2)]
     model = write_amortised(tmp_path / "model", calibrations=tuple(judged))
@@ -273,6 +277,7 @@ def test_runs_that_the_model_cannot_describe(tmp_path, capsys, tr, frames, messa
     assert message in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_runs_with_much_censored_are_not_filled_for_a_model(tmp_path, capsys):
     job = NetworkJob(tmp_path, ("01",))
     (table,) = job.bids.rglob("*_desc-confounds_timeseries.tsv")

@@ -95,6 +95,7 @@ def test_a_mask_that_is_a_folder_has_its_own_line(job, capsys):
     assert f"{MASK.name} cannot be read: Is a directory" in line
 
 
+@pytest.mark.slow
 def test_a_huge_mask_fails_its_participant_alone(tmp_path, capsys):
     job = TinyJob(tmp_path, ("01", "02"))
     declare(job.bids / MASK, (1200, 1200, 1200), sparse=True)
@@ -114,6 +115,7 @@ def test_links_of_folders_to_themselves_end(tmp_path):
     assert find_statmap_files(cohort.statmaps) == before
 
 
+@pytest.mark.slow
 def test_links_of_folders_end_where_pybids_walks(job):
     assert job.run() == 0
     maps = tree(job.out)
@@ -170,6 +172,7 @@ def test_no_split_is_drawn_where_the_table_of_families_is_damaged(tmp_path, caps
     assert "families: none are known" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_too_little_memory_is_a_line_with_the_participant(tmp_path):
     """In a process of its own, which may have no more than what the program itself needs."""
     job = TinyJob(tmp_path)

@@ -99,6 +99,7 @@ def test_a_second_call_does_nothing_and_the_group_page_has_the_run(made, capsys)
     assert "has maps at grayordinates. Expected: maps of voxels" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_the_report_shows_both_hemispheres_of_each_map(made):
     made.reports = True
     assert made.run("--reports-only") == 0
@@ -137,6 +138,7 @@ def test_what_needs_volumes_is_refused_at_once(made, words, message, capsys):
     assert re.search(message, capsys.readouterr().err)
 
 
+@pytest.mark.slow
 def test_a_chosen_contrast_is_written_alone_and_a_later_call_adds_the_others(tmp_path):
     job = CiftiJob(tmp_path)
     first, *others = (contrast.label for contrast in job.bundle.contrasts)
@@ -147,6 +149,7 @@ def test_a_chosen_contrast_is_written_alone_and_a_later_call_adds_the_others(tmp
     assert list(nib.load(path).header.get_axis(0).name) == [first, *others]
 
 
+@pytest.mark.slow
 def test_series_of_hcp_are_read_as_they_are(tmp_path):
     job = CiftiJob(tmp_path, ())
     job.bids = tmp_path / "hcp"
@@ -196,6 +199,7 @@ def test_a_model_is_trained_on_cifti_rest_and_maps(cohort):
     assert float(rows["model"]["r"]) > float(rows["another person's prediction"]["r"])
 
 
+@pytest.mark.slow
 def test_its_maps_are_made_at_the_participant_level(cohort, tmp_path):
     new = CiftiJob(tmp_path, ())
     add_cifti_run(new.bids, "09", seed=20)
@@ -210,6 +214,7 @@ def test_its_maps_are_made_at_the_participant_level(cohort, tmp_path):
         assert np.corrcoef(predicted_map, true)[0, 1] > 0.8
 
 
+@pytest.mark.slow
 def test_a_model_of_joined_runs_is_trained_and_applied(tmp_path):
     people = CiftiCohort(tmp_path)
     for number, label in enumerate(LABELS):

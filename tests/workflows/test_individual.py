@@ -72,6 +72,7 @@ def test_the_group_page_names_them_too(job):
     assert json.loads(sidecar.read_text())["Individual"] is False
 
 
+@pytest.mark.slow
 def test_the_page_and_the_tables_of_an_evaluation_name_them(job, tmp_path):
     labels = [contrast.label for contrast in job.bundle.contrasts]
     cohort = TinyCohort(tmp_path, contrasts=labels)
@@ -88,6 +89,7 @@ def test_the_page_and_the_tables_of_an_evaluation_name_them(job, tmp_path):
     assert [same[label] for label in labels] == ["true", "false", "false"]
 
 
+@pytest.mark.slow
 def test_a_model_of_people_with_one_rest_says_that_it_knows_nothing_of_them(tmp_path, capsys):
     cohort = TinyCohort(tmp_path)
     for label in LABELS:

@@ -99,6 +99,7 @@ NAMES = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", list(NAMES))
 def test_same_data_same_bytes(job, kind, capsys):
     assert job.run("--denoise-strategy", "none") == 0
@@ -126,6 +127,7 @@ def test_same_data_same_bytes(job, kind, capsys):
     assert "complete, skipped" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_fmriprep_is_cleaned_by_simple(job):
     assert job.run() == 0
     assert recorded_strategy(job.out) == "simple"
@@ -138,6 +140,7 @@ def test_cleaning_of_what_has_no_confounds_is_refused(job, capsys):
     assert "sub-100307_task-rest_dir-LR_run-1 has no table of confounds" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_sessions_of_ukb_with_files_of_one_name_stay_apart(job):
     study = StudyJob(job, "ukb")
     for session in (2, 3):
@@ -148,6 +151,7 @@ def test_sessions_of_ukb_with_files_of_one_name_stay_apart(job):
     assert folders == {study.out / "sub-7654321" / f"ses-{n}" / "func" for n in (2, 3)}
 
 
+@pytest.mark.slow
 def test_native_ukb_through_the_warp_of_fsl(job):
     """A native image with other storage, crop and place, and the field that leads there."""
     assert job.run("--denoise-strategy", "none") == 0
@@ -174,6 +178,7 @@ def assert_close(out: Path, other: Path) -> None:
         assert np.abs(nib.load(one).get_fdata() - nib.load(two).get_fdata()).max() < 1e-4
 
 
+@pytest.mark.slow
 def test_native_with_transforms_gives_the_maps_of_the_ready_file(job):
     assert job.run("--denoise-strategy", "none") == 0
     native = job.folder / "native"
@@ -249,6 +254,7 @@ def test_ambiguous_input_is_one_line_before_anything_is_written(job, capsys):
     assert not study.out.exists()
 
 
+@pytest.mark.slow
 def test_other_cleaning_than_the_trainings_is_told(job, capsys):
     training = TrainingData(data="x", cleaning="HCP minimal preprocessing and ICA-FIX")
     write_tiny_bundle(job.folder / "trained", training=training)
@@ -265,6 +271,7 @@ def test_other_cleaning_than_the_trainings_is_told(job, capsys):
     assert "CleaningNote" not in sidecar(study.out)
 
 
+@pytest.mark.slow
 def test_the_cleaning_of_hcp_2025_is_recorded_and_told(job, capsys):
     training = TrainingData(data="x", cleaning="HCP minimal preprocessing and ICA-FIX")
     write_tiny_bundle(job.folder / "trained", training=training)

@@ -121,6 +121,7 @@ def crowd(tmp_path_factory, forks) -> TinyJob:
     return crowd
 
 
+@pytest.mark.slow
 def test_processes_side_by_side(crowd, forks):
     together = [crowd.arguments("--participant-label", label) for label in crowd.labels]
     errors = crowd.folder / "together.txt"
@@ -134,6 +135,7 @@ def test_processes_side_by_side(crowd, forks):
     assert len(list((crowd.out / "logs" / "complete").glob("*.json"))) == 3
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("number", "code", "told"),
     [
@@ -162,6 +164,7 @@ def test_asked_to_stop(crowd, forks, number, code, told):
     assert tree(out) == tree(crowd.folder / "alone")
 
 
+@pytest.mark.slow
 def test_two_calls_on_the_same_participants_share_them(crowd, forks):
     out, errors = crowd.folder / "shared", crowd.folder / "shared.txt"
     assert forks.run(*[crowd.arguments(out=out)] * 2, stderr=errors) == [0, 0]

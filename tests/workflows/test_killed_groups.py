@@ -119,6 +119,7 @@ def jobs(tmp_path_factory):
         yield Jobs(tmp_path_factory.mktemp("groups"), forks)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("job", "point"), CASES)
 def test_killed_and_run_again(jobs, job, point):
     whole = jobs.whole(job)
@@ -129,6 +130,7 @@ def test_killed_and_run_again(jobs, job, point):
     assert jobs.left() == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("job", ["train", "group"])
 def test_asked_to_stop_leaves_neither_locks_nor_temporaries(jobs, job):
     matching = {"train": "_scores.tsv", "group": "desc-groupMean_statmap.nii.gz"}[job]
@@ -154,6 +156,7 @@ def test_two_calls_at_once_leave_whole_files(jobs, job):
     assert jobs.left() == []
 
 
+@pytest.mark.slow
 def test_of_two_trainings_of_one_name_one_is_refused(jobs):
     whole = jobs.whole("train")
     jobs.begin("train")
@@ -166,6 +169,7 @@ def test_of_two_trainings_of_one_name_one_is_refused(jobs):
     assert jobs.left() == []
 
 
+@pytest.mark.slow
 def test_other_contrasts_at_once_do_not_replace_arrays_in_use(jobs):
     jobs.begin("train")
     calls = [
@@ -192,6 +196,7 @@ FULL = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("job", "size"), FULL)
 def test_files_that_cannot_grow_are_one_line(jobs, job, size):
     whole = jobs.whole(job)

@@ -47,6 +47,7 @@ def test_deviations_of_the_training_people_add_up_to_nothing(cohort, trained):
     assert np.sqrt(np.square(scaled).sum(axis=0) / 11).mean() == pytest.approx(1, abs=0.1)
 
 
+@pytest.mark.slow
 def test_few_people_make_none_and_calibration_makes_some(cohort, trained, capsys):
     words = (*LINEAR, "--participant-label", *TRAINED[:6])
     assert cohort.analyse("train", *words, "--model-name", "few") == 0
@@ -65,6 +66,7 @@ def test_few_people_make_none_and_calibration_makes_some(cohort, trained, capsys
     assert np.abs((maps - made.deviation.mean).sum(axis=0)).max() < 1e-5
 
 
+@pytest.mark.slow
 def test_calibration_leaves_those_of_the_training_people(cohort, trained):
     words = ("--model", trained.path, "--model-name", "kept", "--participant-label", *LABELS[12:])
     assert cohort.analyse("calibrate", *words) == 0

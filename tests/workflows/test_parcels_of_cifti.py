@@ -76,6 +76,7 @@ def test_the_page_shows_parcels_on_both_hemispheres_and_the_validator_finds_no_e
     assert validate(cohort.out).errors == []
 
 
+@pytest.mark.slow
 def test_other_parcels_are_one_line(cohort, tmp_path, capsys):
     new = ParcelCohort(tmp_path, ())
     new.model = cohort.model
@@ -94,6 +95,7 @@ def test_other_parcels_are_one_line(cohort, tmp_path, capsys):
     assert "is a model of parcels, whose maps are CIFTI files" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_maps_of_other_parcels_are_no_targets(cohort, tmp_path, capsys):
     people = ParcelCohort(tmp_path)
     for path in people.statmaps.rglob("*.nii"):

@@ -135,6 +135,7 @@ def cohort(tmp_path_factory) -> PrivateCohort:
     return cohort
 
 
+@pytest.mark.slow
 def test_a_run_of_three_people_names_no_folder_user_or_host(cohort):
     (sidecar, *_) = cohort.out.glob("sub-01/func/*desc-synthetic_statmap.json")
     (why,) = read_inherited(sidecar)["ExcludedRuns"].values()
@@ -150,6 +151,7 @@ def test_a_run_of_three_people_names_no_folder_user_or_host(cohort):
     assert all(name == "input.json" or name.startswith("20") for name in logs), logs
 
 
+@pytest.mark.slow
 def test_a_model_of_ones_own_and_its_evaluation_name_none(cohort):
     ridge = ("--architecture", "local-ridge", "--model-name", "mine")
     trained = cohort.analyse("train", *ridge)
@@ -176,6 +178,7 @@ def test_a_network_of_ones_own_names_none(cohort):
     assert cohort.leaks() == {}
 
 
+@pytest.mark.slow
 def test_the_terminal_shows_the_path_and_the_page_its_name(cohort):
     again = cohort.run("participant", "--participant-label", "03")
     (bold,) = cohort.job.bids.glob("sub-03/func/*bold.nii.gz")

@@ -72,6 +72,7 @@ def call(*arguments: object) -> int:
         os.environ.update(environment)
 
 
+@pytest.mark.slow
 def test_somebody_who_looks_on_gets_the_default_model(small):
     bundle, told = obtain_on_terminal("hcp-ya")
     assert bundle.card.name == "hcp-ya"
@@ -162,6 +163,7 @@ def fetch_random_weights(capsys) -> None:
     assert "pass     prepared and eager agree" in out
 
 
+@pytest.mark.slow
 def test_a_checkpoint_of_the_published_form_becomes_maps(
     host, shared, tmp_path, monkeypatch, capsys
 ):

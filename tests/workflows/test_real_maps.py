@@ -70,6 +70,7 @@ def test_maps_of_one_contrast_are_alike_and_each_is_most_like_itself(maps):
     assert scores.identified.all()
 
 
+@pytest.mark.slow
 def test_the_docs_have_the_figures_of_their_command(shared, command):
     found = command.fingerprints(shared / "data/real/contrasts")
     text = (ROOT / "docs/evidence/group.md").read_text("utf-8").split("## Real maps")[1]

@@ -60,6 +60,7 @@ def links(page: str) -> set[str]:
     return set(re.findall(r'(?:src|href)="([^"#]+)"', page)) - {"data:,"}
 
 
+@pytest.mark.slow
 def test_a_report_and_the_index_are_made(job, capsys):
     add_rest(job.bids, frames=90, n_non_steady=3)
     assert job.run() == 0
@@ -142,6 +143,7 @@ def test_what_failed_is_in_the_report_until_it_is_made_good(job):
     assert "1.0 of 1.0 minutes" not in text_of(job, "sub-01.html")
 
 
+@pytest.mark.slow
 def test_no_old_report_lies_beside_new_maps(job):
     for label in ("01", "02"):
         add_rest(job.bids, label)
@@ -161,6 +163,7 @@ def test_no_old_report_lies_beside_new_maps(job):
     assert "the global signal" not in old
 
 
+@pytest.mark.slow
 def test_somebody_without_any_maps_gets_a_report_of_the_failure(job):
     add_rest(job.bids, frames=6)
     assert job.run() == 1
@@ -277,6 +280,7 @@ def add_compcor(job: TinyJob, label: str, *, motion: bool) -> None:
     write_nuisance(bold.with_name(f"sub-{label}_task-rest_desc-confounds_timeseries.tsv"), kept)
 
 
+@pytest.mark.slow
 def test_methods_are_those_of_each_set_and_of_all_that_lies_in_the_output(job):
     for label in ("01", "02"):
         add_compcor(job, label, motion=label == "01")
@@ -305,6 +309,7 @@ def test_methods_are_those_of_each_set_and_of_all_that_lies_in_the_output(job):
     assert "ways" not in everything
 
 
+@pytest.mark.slow
 def test_the_table_of_frames_says_which_were_kept(job):
     add_rest(job.bids, n_non_steady=2)
     job.reports = False
@@ -315,6 +320,7 @@ def test_the_table_of_frames_says_which_were_kept(job):
     assert 0 <= float(rows[1]["framewise_displacement"]) <= 0.1
 
 
+@pytest.mark.slow
 def test_the_image_of_coverage_tells_where_the_run_has_signal(job):
     import nibabel as nib
     from tiny_job import tiny_bold
@@ -345,6 +351,7 @@ sys.addaudithook(note)
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("people", "calls"), [(1, 2), (5, 6)])
 def test_each_log_is_read_once_however_many_people_and_calls(tmp_path, people, calls):
     out, site, notes = tmp_path / "out", tmp_path / "site", tmp_path / "notes"

@@ -81,6 +81,7 @@ def assert_same_maps(job: TinyJob, ready: np.ndarray, *more: object) -> None:
     np.testing.assert_allclose(found, wanted, atol=1e-3 * np.abs(wanted).max())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("interpolation", "order"), [("linear", 1), ("nearest", 0), ("cubic", 3)])
 @pytest.mark.parametrize("size", [2.0, 3.0])
 def test_the_same_space_off_the_lattice(job, size, interpolation, order):
@@ -101,6 +102,7 @@ def shift(points: np.ndarray) -> np.ndarray:
     )
 
 
+@pytest.mark.slow
 def test_another_template_through_the_composite_of_templateflow(job, monkeypatch):
     nodes = np.diag([-4.0, 4, 4, 1])
     nodes[:3, 3] = 60, -80, -60
@@ -122,6 +124,7 @@ def test_another_template_through_the_composite_of_templateflow(job, monkeypatch
     assert run_facts(job.out)["Interpolation"] == "cubic"
 
 
+@pytest.mark.slow
 def test_a_transform_of_another_size_is_reported_once_a_call(job):
     home = job.folder / "templateflow"
     name = f"tpl-MNI152NLin6Asym_from-{OTHER}_mode-image_xfm.h5"
@@ -140,6 +143,7 @@ def test_a_transform_of_another_size_is_reported_once_a_call(job):
     assert done.stderr.count("and TemplateFlow's has") == 1, done.stderr
 
 
+@pytest.mark.slow
 def test_the_interpolation_makes_other_results(job):
     affine, shape = other_lattice(3.0)
     add_rest(job.bids, bold=other_bold(shape), affine=affine, res=None)
@@ -149,6 +153,7 @@ def test_the_interpolation_makes_other_results(job):
     assert np.abs(read_map(job.out) - cubic).max() > 1e-3
 
 
+@pytest.mark.slow
 def test_a_form_of_another_space_is_told(job):
     path = add_rest(job.bids)
     image = nib.load(path)
@@ -162,6 +167,7 @@ def test_a_form_of_another_space_is_told(job):
     assert "sform was used; its qform, of another space, puts a voxel up to 43.3 mm" in note
 
 
+@pytest.mark.slow
 def test_a_partial_field_of_view_is_told_by_its_coverage(job):
     affine, shape = other_lattice(3.0)
     cut = (shape[0], shape[1], shape[2] - 6)
@@ -170,6 +176,7 @@ def test_a_partial_field_of_view_is_told_by_its_coverage(job):
     assert 0.5 < coverage(job.out) < 0.95
 
 
+@pytest.mark.slow
 def test_a_mask_on_a_lattice_of_its_own(job):
     affine, shape = other_lattice(3.0)
     bold = add_rest(job.bids, bold=other_bold(shape), affine=affine, res=None)

@@ -36,6 +36,7 @@ def _no_entry(number: int) -> None:
     raise KeyError(f"getpwuid(): uid not found: {number}")
 
 
+@pytest.mark.slow
 def test_a_user_without_home_and_entry_gets_maps(tmp_path, monkeypatch):
     job = TinyJob(tmp_path)
     monkeypatch.setattr(pwd, "getpwuid", _no_entry)
@@ -104,6 +105,7 @@ def strange(tmp_path_factory) -> TinyJob:
     return job
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("locale", [{}, ASCII], ids=["UTF-8", "ASCII"])
 def test_names_of_any_bytes(strange, tmp_path, locale):
     out = strange.folder / f"out{len(locale)}"
@@ -127,6 +129,7 @@ def test_names_of_any_bytes(strange, tmp_path, locale):
     assert b"1 complete before" in again.stderr
 
 
+@pytest.mark.slow
 def test_a_plan_with_names_of_any_bytes(strange):
     done = program(*strange.arguments("--dry-run"), env=os.environ | ASCII)
     assert done.returncode == 1
@@ -136,6 +139,7 @@ def test_a_plan_with_names_of_any_bytes(strange):
     assert not any(ACTING.search(line) for line in lines)
 
 
+@pytest.mark.slow
 def test_pybids_and_names_of_any_bytes(strange, tmp_path):
     filters = tmp_path / "filters.json"
     filters.write_text('{"bold": {"suffix": "bold"}}')
@@ -148,6 +152,7 @@ def test_pybids_and_names_of_any_bytes(strange, tmp_path):
 TITLE = "\x1b]0;owned\x07\u202e\n00:00:00 [1/1] sub-01: all is well"
 
 
+@pytest.mark.slow
 def test_words_of_a_model_act_on_nobody(tmp_path, capsys):
     from tiny_bundle import write_tiny_bundle
 
@@ -222,6 +227,7 @@ def test_a_current_folder_that_is_gone(tmp_path):
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGTERM])
 def test_signals_end_with_what_is_left(tmp_path, number):
     job = TinyJob(tmp_path)
@@ -238,6 +244,7 @@ def test_signals_end_with_what_is_left(tmp_path, number):
     assert not list(job.out.rglob(".dtg-*"))
 
 
+@pytest.mark.slow
 def test_a_terminal_that_closes_is_reported_once(tmp_path):
     """All processes of the terminal get the signal; the first one decides."""
     job = TinyJob(tmp_path, tuple(f"{number:02d}" for number in range(1, 31)))
@@ -252,6 +259,7 @@ def test_a_terminal_that_closes_is_reported_once(tmp_path):
     assert error.count("ended by signal 1") == 1
 
 
+@pytest.mark.slow
 def test_nohup_goes_on(tmp_path):
     job = TinyJob(tmp_path)
     process = subprocess.Popen(

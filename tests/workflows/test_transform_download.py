@@ -38,6 +38,7 @@ def home(job: TinyJob) -> Path:
     return job.folder / "templateflow"
 
 
+@pytest.mark.slow
 def test_it_is_fetched_once_before_the_first_run(job, host, capsys):
     assert job.run() == 0
     assert [path for path, _ in host.asked] == [f"/{TRANSFORM}"]
@@ -49,6 +50,7 @@ def test_it_is_fetched_once_before_the_first_run(job, host, capsys):
     assert len(host.asked) == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("option", ["--no-templateflow-download", None])
 def test_it_can_be_forbidden(job, host, monkeypatch, option):
     if option is None:
@@ -78,12 +80,14 @@ def test_no_network_is_one_line_before_any_run_is_read(job, host, capsys, monkey
     assert not job.out.exists()
 
 
+@pytest.mark.slow
 def test_a_later_participant_who_needs_it_decides_too(job, host):
     add_rest(job.bids, "00")
     assert job.run("--participant-label", "00", "02") == 0
     assert len(host.asked) == 1
 
 
+@pytest.mark.slow
 def test_who_needs_none_asks_no_host(job, host):
     add_rest(job.bids, "03")
     assert job.run("--participant-label", "03") == 0

@@ -72,6 +72,7 @@ def z_of(path: Path) -> np.ndarray:
     return np.arctanh(r)
 
 
+@pytest.mark.slow
 def test_connectomes_alone_where_there_is_neither_model_nor_event_file(tmp_path, capsys):
     job = TwinJob(tmp_path)
     assert job.run() == 0
@@ -96,6 +97,7 @@ def test_connectomes_alone_where_there_is_neither_model_nor_event_file(tmp_path,
     assert "1 average of results made, 1 complete before" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_runs_of_a_set_count_by_what_cleaning_has_left_of_them(tmp_path, capsys):
     job = TwinJob(tmp_path, ())
     for number, frames in ((1, FRAMES), (2, 70), (3, 30)):
@@ -118,6 +120,7 @@ def test_runs_of_a_set_count_by_what_cleaning_has_left_of_them(tmp_path, capsys)
     assert len([*(tmp_path / "each").rglob("*_stat-fisherz_relmat.tsv")]) == 2
 
 
+@pytest.mark.slow
 def test_people_are_observed_without_a_model(job, capsys):
     out = job.folder / "observed"
     assert job.run(out=out) == 0
@@ -203,6 +206,7 @@ def test_every_column_is_explained_and_pybids_reads_all_of_it(performed):
     assert len(layout.get(desc="twin", extension=".tsv")) == 4
 
 
+@pytest.mark.slow
 def test_the_page_shows_what_the_twin_does(job, performed):
     assert job.run("--reports-only", out=performed, reports=True) == 0
     page = (performed / "sub-01.html").read_text()
@@ -210,6 +214,7 @@ def test_the_page_shows_what_the_twin_does(job, performed):
     assert "stroop: incongruent less congruent" in page
 
 
+@pytest.mark.slow
 def test_a_changed_event_file_has_its_participant_made_again(tmp_path, capsys):
     job = TwinJob(tmp_path)
     job.give("01", STROOP)
@@ -229,6 +234,7 @@ def test_a_changed_event_file_has_its_participant_made_again(tmp_path, capsys):
     assert tree(job.out / "sub-01") == before
 
 
+@pytest.mark.slow
 def test_files_that_cannot_be_read_are_left_out(tmp_path, capsys):
     job = TwinJob(tmp_path)
     damaged = job.give("01", STROOP)
@@ -247,6 +253,7 @@ def test_files_that_cannot_be_read_are_left_out(tmp_path, capsys):
     assert "FitToOwnResponses" not in sidecar
 
 
+@pytest.mark.slow
 def test_rows_and_files_that_are_left_out_are_reported(tmp_path, capsys):
     job = TwinJob(tmp_path)
     lacking, damaged = job.give("01", STROOP), job.give("02", STROOP, lender=1)
@@ -261,6 +268,7 @@ def test_rows_and_files_that_are_left_out_are_reported(tmp_path, capsys):
     assert sidecar["Notes"] == ["sub-01_task-stroopAP_events.tsv: 1 row without an onset left out"]
 
 
+@pytest.mark.slow
 def test_the_files_of_the_sets_session_come_first(tmp_path):
     job = TwinJob(tmp_path, ())
     for number, session in enumerate(("1", "2")):
@@ -277,6 +285,7 @@ def test_the_files_of_the_sets_session_come_first(tmp_path):
         assert any(FACES in name for name in files)  # of the only session that has it
 
 
+@pytest.mark.slow
 def test_a_parcel_without_signal_fails_with_a_model_alone(tmp_path, capsys):
     job = TwinJob(tmp_path, ("02",))
     bold = network_bold(0)
@@ -293,6 +302,7 @@ def test_a_parcel_without_signal_fails_with_a_model_alone(tmp_path, capsys):
     assert np.isfinite(upper_edges(np.delete(np.delete(edges, 2, 0), 2, 1))).all()
 
 
+@pytest.mark.slow
 def test_a_hypernetwork_has_no_group_network(job):
     out = job.folder / "published"
     assert job.run("--model", job.model("hyper", architecture="published"), out=out) == 0
@@ -301,6 +311,7 @@ def test_a_hypernetwork_has_no_group_network(job):
     assert found.predicted_rt_seconds.notna().any()
 
 
+@pytest.mark.slow
 def test_a_training_participant_is_reported(tmp_path, capsys):
     job = TwinJob(tmp_path, ())
     job.add_run("ann")

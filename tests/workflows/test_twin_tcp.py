@@ -74,6 +74,7 @@ def test_forecasts_of_folds_are_put_together_by_person(command, runs):
     assert (both.button[29] == -1).all()
 
 
+@pytest.mark.slow
 def test_features_take_the_place_of_a_connectome(command):
     segments, takes = slow_and_quick(people=12)
     rng = np.random.default_rng(0)
@@ -87,6 +88,7 @@ def test_features_take_the_place_of_a_connectome(command):
     )
 
 
+@pytest.mark.slow
 def test_who_lacks_a_feature_is_left_out_of_the_map(command):
     segments, takes = slow_and_quick(people=14)
     fitted = fit(None, segments, architecture=SMALL)

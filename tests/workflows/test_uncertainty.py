@@ -61,6 +61,7 @@ def test_half_widths_are_the_model_s_to_the_rounding_of_eight_bits(job):
         assert sidecar["CalibrationParticipants"] == 20
 
 
+@pytest.mark.slow
 def test_where_there_is_no_interval_the_map_says_so(job, tmp_path):
     """Gaps are NaN, never a width of 0, and sidecars and page name their share."""
     bundle = load_bundle(job.model)
@@ -94,6 +95,7 @@ def test_intervals_of_another_number_of_segments_are_told(job):
     assert note in sidecar["IntervalNote"]
 
 
+@pytest.mark.slow
 def test_sidecars_say_whether_there_are_intervals(job, tmp_path):
     sidecar = read_inherited(maps(job, "synthetic")[0])
     assert sidecar["Calibrated"] is True
@@ -105,6 +107,7 @@ def test_sidecars_say_whether_there_are_intervals(job, tmp_path):
     assert not maps(other, "oddHalf")
 
 
+@pytest.mark.slow
 def test_another_level_is_taken_or_refused(job, tmp_path, capsys):
     out = tmp_path / "out"
     assert job.run("--interval-level", 50, out=out) == 0
@@ -152,6 +155,7 @@ def with_true_maps(job, folder, **more):
     return extend_bundle(bundle, folder, calibration=calibration)
 
 
+@pytest.mark.slow
 def test_true_maps_have_half_widths_that_are_named_for_what_they_hold(job, tmp_path):
     made = with_true_maps(job, tmp_path / "true")
     other = TinyJob(tmp_path)
@@ -179,6 +183,7 @@ def test_true_maps_have_half_widths_that_are_named_for_what_they_hold(job, tmp_p
     assert "from 9 of them with a second session" in page
 
 
+@pytest.mark.slow
 def test_half_widths_that_depend_on_the_person_are_the_person_s(job, tmp_path):
     plain = load_bundle(job.model)
     rng = np.random.default_rng(0)
@@ -215,6 +220,7 @@ def test_half_widths_that_depend_on_the_person_are_the_person_s(job, tmp_path):
     assert "half-widths are those of maps from 1 segment" in sidecar["IntervalNote"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("amount", "note"),
     [

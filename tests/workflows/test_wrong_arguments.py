@@ -65,6 +65,7 @@ def test_wrong_values_start_nothing(job, capsys, words, told):
     assert told in refused(job, capsys, *words)
 
 
+@pytest.mark.slow
 def test_huge_numbers_are_no_fault(job, capsys):
     add_rest(job.bids, "02", entities="run-1")
     assert job.run("--mem-gb", "1e308", "--dry-run") == 0

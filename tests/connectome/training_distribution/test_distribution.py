@@ -125,6 +125,7 @@ def test_a_person_like_the_training_is_in_range(judge):
     assert verdicts.count("inside") >= 18
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("share", [0.5, 0.6, 0.8, 1.0, 1.4])
 @pytest.mark.parametrize("segments", [1, 3])
 def test_people_like_the_training_are_in_range_on_however_much_rest(judge, share, segments):
@@ -142,6 +143,7 @@ def test_a_length_that_does_not_fit_its_noise_is_not_in_range(judge):
     assert any("usually" in reason for judged in few for reason in judged.reasons)
 
 
+@pytest.mark.slow
 def test_where_degrees_of_freedom_are_not_known_time_is_taken(judge):
     for share in (0.5, 1.0):
         runs = [run_of(of_length(70_000 + n, share), share=share) for n in range(20)]
@@ -154,6 +156,7 @@ def test_where_degrees_of_freedom_are_not_known_time_is_taken(judge):
             assert distances[0] == pytest.approx(distances[1])
 
 
+@pytest.mark.slow
 def test_a_range_of_runs_without_degrees_of_freedom_goes_by_time():
     training = TrainingDistribution.learn([rest_of(n, dof=np.nan) for n in range(30)], BLOCK)
     assert training.statistics.by_time

@@ -75,6 +75,7 @@ def test_where_maps_are_nearly_symmetric_nothing_is_said(asymmetry, mirrored):
         assert LIMITS["mirrored_gain"].steps(sides.gain) == 0
 
 
+@pytest.mark.slow
 def test_where_maps_are_of_other_networks_it_is_rarely_said():
     told = 0
     for seed in range(60):

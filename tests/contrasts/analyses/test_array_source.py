@@ -51,6 +51,7 @@ def test_training_writes_what_it_writes_of_images(trained):
     assert target["files"] == "all.npz"
 
 
+@pytest.mark.slow
 def test_roi_maps_are_of_the_training_people_alone(trained, tmp_path):
     made = trained / "out/group/model-own"
     rows = read_table(made / "desc-split_participants.tsv")
@@ -78,6 +79,7 @@ def test_connectomes_are_those_of_arrays_at_hand(trained):
     assert roi_series(rest, bundle.roi_maps).shape == (FRAMES, 4)
 
 
+@pytest.mark.slow
 def test_places_of_a_large_variance_do_not_make_the_roi_series(tmp_path):
     """Three places, as near vessels, had most of the weight of all ROI series."""
     maps = []
@@ -97,6 +99,7 @@ def test_places_of_a_large_variance_do_not_make_the_roi_series(tmp_path):
     np.testing.assert_allclose(maps[1], maps[0], atol=0.01 * maps[0].std())
 
 
+@pytest.mark.slow
 def test_several_sets_of_roi_maps(tmp_path, capsys):
     np.savez(tmp_path / "all.npz", **arrays())
     np.savez(tmp_path / "new.npz", **arrays(seed=1))
@@ -128,6 +131,7 @@ def test_several_sets_of_roi_maps(tmp_path, capsys):
     assert by_name["model own"] > by_name["another person's prediction"] + 0.05
 
 
+@pytest.mark.slow
 def test_maps_are_those_of_the_page_from_rest_on(tmp_path):
     """Given the ROI maps, against the independent version in float64.
 
@@ -166,6 +170,7 @@ def test_maps_are_those_of_the_page_from_rest_on(tmp_path):
     assert (np.abs(bundle.correction.offset - mean) < 0.51 * steps).all()
 
 
+@pytest.mark.slow
 def test_a_linear_model_makes_the_sets_that_places_are_enough_for(tmp_path):
     np.savez(tmp_path / "all.npz", **arrays())
     file = arrays()
@@ -181,6 +186,7 @@ def test_a_linear_model_makes_the_sets_that_places_are_enough_for(tmp_path):
     assert call(tmp_path, "train", "--architecture", "linear", "--dry-run") == 2
 
 
+@pytest.mark.slow
 def test_evaluation_leaves_out_the_training_set(trained, capsys):
     model = trained / "out/group/model-own/bundle"
     words = ("--model", model, "--array-key", "rest=rest")
@@ -195,6 +201,7 @@ def test_evaluation_leaves_out_the_training_set(trained, capsys):
     assert by_name["model own"] > by_name["another person's prediction"] + 0.05
 
 
+@pytest.mark.slow
 def test_people_without_names_are_known_by_their_rest(tmp_path, capsys):
     given = arrays()
     del given["people"]
@@ -211,6 +218,7 @@ def test_people_without_names_are_known_by_their_rest(tmp_path, capsys):
     assert "trained on" not in capsys.readouterr().err
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("named", ["all.npz", "new.npz"])
 def test_people_are_known_whether_a_file_names_them_or_not(tmp_path, capsys, named):
     given = arrays()
@@ -223,6 +231,7 @@ def test_people_are_known_whether_a_file_names_them_or_not(tmp_path, capsys, nam
     assert "trained on 8" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_places_without_data_do_not_make_people_alike(tmp_path, capsys):
     empty = ((0, 0), (70, 0), (0, 0))  # no signal at the first places
     for name, seed in (("all.npz", 0), ("new.npz", 1)):
@@ -238,6 +247,7 @@ def test_places_without_data_do_not_make_people_alike(tmp_path, capsys):
     assert "trained on 8" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_a_file_that_has_changed_is_read_again(tmp_path):
     import h5py
 
@@ -257,6 +267,7 @@ def test_a_file_that_has_changed_is_read_again(tmp_path):
     np.testing.assert_array_equal(one, other)
 
 
+@pytest.mark.slow
 def test_roi_maps_do_not_depend_on_how_many_threads_there_are(tmp_path):
     rng = np.random.default_rng(0)
     own = rng.normal(size=(6, 2000)) + 0.5 * rng.normal(size=(5, 6, 2000))
@@ -292,6 +303,7 @@ def test_what_is_assumed_is_reported_once(tmp_path, capsys):
     assert lines.count("rows are called p01 to p60") == 1
 
 
+@pytest.mark.slow
 def test_families_stay_together(tmp_path):
     given = {**arrays(), "families": np.arange(PEOPLE) // 2}
     np.savez(tmp_path / "all.npz", **given)
@@ -414,6 +426,7 @@ def test_connectomes_that_were_made_elsewhere(tmp_path, capsys):
     assert "own reads connectomes, and the arrays have rest" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_a_blend_at_places_without_a_grid_has_no_network(tmp_path, capsys):
     np.savez(tmp_path / "all.npz", **arrays())
     words = ("--architecture", "blend", "--gpus", 64, "--batch-size", 64, "--rois", 4)
@@ -456,6 +469,7 @@ def test_real_people_by_the_documented_command(tmp_path, capsys):
     assert "their own names: 8 of 24 contrasts (EMOTIONfear, EMOTIONneut, GAMBLING" in said
 
 
+@pytest.mark.slow
 def test_the_same_command_on_changed_arrays_writes_nothing(tmp_path, capsys):
     """It trained, and wrote the tables of a model that was never saved over good ones."""
     content = arrays()
@@ -476,6 +490,7 @@ def test_the_same_command_on_changed_arrays_writes_nothing(tmp_path, capsys):
     assert {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()} == before
 
 
+@pytest.mark.slow
 def test_two_sites_make_one_model_by_two_rounds_of_files(tmp_path, capsys):
     """The first site's files bring its sets of ROI maps along; it has people to cross-validate."""
     given, sites = arrays(people=13), {"a": slice(0, 8), "b": slice(8, 13)}

@@ -50,6 +50,7 @@ def test_intervals_need_people_outside_the_training_set(cohort, ridge, capsys):
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["test", "calibration"])
 def test_a_table_names_people_to_calibrate_on(cohort, ridge, tmp_path, capsys, name):
     split = tmp_path / "split.tsv"
@@ -68,6 +69,7 @@ def test_a_table_names_people_to_calibrate_on(cohort, ridge, tmp_path, capsys, n
     assert made.calibration.participants == 12 - (name == "calibration")
 
 
+@pytest.mark.slow
 def test_a_calibrated_model_has_intervals_that_hold(cohort, ridge, capsys):
     assert cohort.analyse("calibrate", "--model", ridge.path, "--model-name", "sure") == 0
     made = load_bundle(cohort.out / "group/model-sure/bundle")
@@ -90,6 +92,7 @@ def test_a_calibrated_model_has_intervals_that_hold(cohort, ridge, capsys):
     assert "fMRIPrep" in made.calibration.cleaning
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("retest", [0, 1])
 def test_too_few_second_sessions_are_named(cohort, ridge, tmp_path, capsys, retest):
     statmaps = tmp_path / "statmaps"
@@ -110,6 +113,7 @@ def test_too_few_second_sessions_are_named(cohort, ridge, tmp_path, capsys, rete
     assert f"no half-widths for true maps: {people} had a second session" in reported
 
 
+@pytest.mark.slow
 def test_new_people_calibrate_and_judge_a_linear_model_of_a_few(cohort, capsys):
     words = ("--architecture", "linear", "--participant-label", *LABELS[:6])
     assert cohort.analyse("train", *words, "--model-name", "few") == 0
@@ -161,6 +165,7 @@ def errors_of_new_people(cohort, bundle):
         yield store.read(f"sub-{n:03d}/target_maps") - bundle.correction.apply(predicted)
 
 
+@pytest.mark.slow
 def test_intervals_hold_where_half_of_the_people_lack_data(half_known, learnt):
     """Null experiment: with gaps filled by the mean, these intervals of 90 % held 86 %."""
     asked = [f"{n:03d}" for n in ASKED]
@@ -185,6 +190,7 @@ def write_atlas(folder, block: int):
     return path
 
 
+@pytest.mark.slow
 def test_means_over_parcels_have_intervals_of_their_own(half_known, learnt, tmp_path, capsys):
     asked = [f"{n:03d}" for n in ASKED]
     path = write_atlas(tmp_path, 3)
@@ -208,6 +214,7 @@ def test_means_over_parcels_have_intervals_of_their_own(half_known, learnt, tmp_
     )
 
 
+@pytest.mark.slow
 def test_there_is_no_interval_where_fewer_than_ten_were_measured(half_known, learnt, capsys):
     asked = [f"{n:03d}" for n in ASKED[30:50]]  # ten of them are cropped, all lack a contrast
     words = ("--model", learnt, "--model-name", "few", "--participant-label", *asked[1:])

@@ -54,6 +54,7 @@ def serial(cohort, tmp_path_factory):
     return cached(out)
 
 
+@pytest.mark.slow
 def test_side_by_side_is_one_after_the_other_to_the_byte(cohort, serial, tmp_path, capsys):
     assert train(cohort, tmp_path / "out", "--nprocs", 3) == 0
     found = cached(tmp_path / "out")
@@ -63,6 +64,7 @@ def test_side_by_side_is_one_after_the_other_to_the_byte(cohort, serial, tmp_pat
     assert all(f"/8] sub-{label}: read" in lines for label in LABELS)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("processes", [1, 2])
 def test_the_number_of_processes_does_not_change_how_sums_are_rounded(
     processes, cohort, tmp_path, monkeypatch
@@ -91,6 +93,7 @@ def test_processes_that_are_started_afresh_do_the_same(cohort, serial, tmp_path,
     assert cached(tmp_path / "out") == serial
 
 
+@pytest.mark.slow
 def test_what_is_killed_costs_one_participant(cohort, serial, tmp_path, capsys, monkeypatch):
     opened = igzip.IGzipFile.__init__
 
@@ -116,6 +119,7 @@ def test_what_is_killed_costs_one_participant(cohort, serial, tmp_path, capsys, 
     assert "sub-03" not in lines
 
 
+@pytest.mark.slow
 def test_what_is_damaged_costs_one_participant(cohort, tmp_path, capsys):
     other = TinyCohort(tmp_path)
     (path,) = other.statmaps.glob(f"sub-03/*ses-a*{CONTRASTS[0]}*")
@@ -136,6 +140,7 @@ def renamed(tmp_path):
     return other
 
 
+@pytest.mark.slow
 def test_a_retest_is_never_the_target(renamed, cohort, serial, tmp_path, capsys):
     out = tmp_path / "out"
     assert train(renamed, out) == 0
@@ -158,6 +163,7 @@ def test_the_session_that_rest_is_taken_from_comes_first(renamed, tmp_path):
     assert "ses-retest (2 participants); retests are of ses-test (2" in some.sessions
 
 
+@pytest.mark.slow
 def test_only_who_was_asked_for_is_read(cohort, tmp_path, capsys):
     asked = ("01", "sub-02", "04", "05", "06", "07")
     words = ("--participant-label", *asked)
@@ -171,6 +177,7 @@ def test_only_who_was_asked_for_is_read(cohort, tmp_path, capsys):
     assert "has no participant 99" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_requested_people_without_maps_are_reported(tmp_path, capsys):
     other = TinyCohort(tmp_path)
     shutil.rmtree(other.statmaps / "sub-04")

@@ -65,6 +65,7 @@ def test_six_people_all_train_and_nothing_is_promised(six):
     assert (six / LINEAR_MEANS).is_file()
 
 
+@pytest.mark.slow
 def test_a_line_reports_that_nobody_tests(cohort, six, capsys):
     words = ("train", "--architecture", "linear-parcel", *FEW, "--model-name", "parcel")
     assert cohort.analyse(*words) == 0
@@ -75,6 +76,7 @@ def test_a_line_reports_that_nobody_tests(cohort, six, capsys):
     assert bundle.card.part.connectome.name == "marginal"
 
 
+@pytest.mark.slow
 def test_a_participant_s_maps_are_corrected(cohort, six, tmp_path):
     words = ("--participant-label", "07", "--model", six / "bundle")
     assert cohort.run(*words, out=tmp_path) == 0
@@ -98,6 +100,7 @@ def test_fewer_than_five_are_refused_before_anything_is_read(cohort, capsys):
     assert not (cohort.out / "group/model-four").exists()
 
 
+@pytest.mark.slow
 def test_a_split_file_is_obeyed(cohort, six, tmp_path):
     table = split(tmp_path / "split.tsv", training=LABELS[:5], test=LABELS[5:])
     assert cohort.analyse("train", *LINEAR, "--split-file", table, "--model-name", "split") == 0
@@ -109,6 +112,7 @@ def test_a_split_file_is_obeyed(cohort, six, tmp_path):
     assert "The model was fitted on 5 participants, simple models on the same." in page
 
 
+@pytest.mark.slow
 def test_shares_that_were_given_are_obeyed(cohort, six):
     words = ("--held-out", "0", "0.25", "--model-name", "shares")
     assert cohort.analyse("train", *LINEAR, *words) == 0
@@ -116,6 +120,7 @@ def test_shares_that_were_given_are_obeyed(cohort, six):
     assert sorted(found) == ["test"] * 2 + ["training"] * 6
 
 
+@pytest.mark.slow
 def test_two_sites_make_the_pooled_model_by_two_rounds(cohort, six, capsys):
     people = {"theirs": LABELS[:5], "ours": LABELS[5:], "pooled": LABELS}
 
@@ -147,6 +152,7 @@ def test_two_sites_make_the_pooled_model_by_two_rounds(cohort, six, capsys):
     )
 
 
+@pytest.mark.slow
 def test_the_ridge_of_other_sites_sums_is_taken(cohort, six, tmp_path, capsys):
     """A site with twenty people may have chosen another one than the default."""
     words = ("--architecture", "linear-parcel", "--connectome", "partial", "--model-name")
@@ -184,6 +190,7 @@ def test_only_linear_kinds_do_without_validation(name):
     assert find_kind("local-ridge").needs_validation
 
 
+@pytest.mark.slow
 def test_runs_are_read_whole_beside_those_that_are_cut(tmp_path, capsys):
     """A quarter of an hour of rest is one connectome for a linear kind, and two for others."""
     cohort = TinyCohort(tmp_path, LABELS[:6])
@@ -231,6 +238,7 @@ def ridge(many):
     return trained(many, "own", FITTED)
 
 
+@pytest.mark.slow
 @_QUIET
 def test_training_writes_what_is_usual_and_runs_are_judged_by_it(many, ridge, tmp_path):
     """Finding C7: a model of one's own knew nothing of the rest that it was trained on."""
@@ -247,6 +255,7 @@ def test_training_writes_what_is_usual_and_runs_are_judged_by_it(many, ridge, tm
         assert float(row["training_distance"]) < learned.outside
 
 
+@pytest.mark.slow
 @_QUIET
 def test_calibration_writes_it_where_the_model_has_none(many, capsys):
     """Finding C7: nor did a model that was calibrated on others."""
@@ -258,6 +267,7 @@ def test_calibration_writes_it_where_the_model_has_none(many, capsys):
     assert "training statistics: 32 participants with 32 segments" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_calibration_leaves_what_is_usual_of_the_training(many, ridge):
     assert many.analyse("calibrate", "--model", ridge.path, "--model-name", "kept") == 0
     made = load_bundle(many.out / "group/model-kept/bundle")
@@ -266,6 +276,7 @@ def test_calibration_leaves_what_is_usual_of_the_training(many, ridge):
     assert made.card.files[name] == ridge.card.files[name]
 
 
+@pytest.mark.slow
 def test_of_few_people_nothing_is_learned_and_a_line_says_so(tmp_path, capsys):
     few = TinyCohort(tmp_path, MANY[:8])
     words = ("--architecture", "local-ridge", "--held-out", "0.25", "0.25")

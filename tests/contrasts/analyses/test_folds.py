@@ -82,6 +82,7 @@ def test_families_are_left_out_together(study, made):
         assert len({groups[label] for label, own in family.items() if own == name}) == 1
 
 
+@pytest.mark.slow
 def test_the_bundle_is_that_of_a_fit_to_all(study, made):
     assert call(study, "train", *LINEAR, "--held-out", 0, 0, "--model-name", "all") == 0
     one, all_of_them = (
@@ -94,6 +95,7 @@ def test_the_bundle_is_that_of_a_fit_to_all(study, made):
     np.testing.assert_array_equal(one.roi_maps, all_of_them.roi_maps)
 
 
+@pytest.mark.slow
 def test_a_group_is_judged_by_what_its_own_maps_never_touched(study, made, tmp_path):
     """Nonsense maps and rest of a group change its scores, and no other fit to it."""
     people, groups = few(tmp_path), groups_of(made)
@@ -114,6 +116,7 @@ def test_a_group_is_judged_by_what_its_own_maps_never_touched(study, made, tmp_p
     assert np.isnan(by_folds[:, :first, first:]).all()
 
 
+@pytest.mark.slow
 def test_eight_are_judged_and_seven_are_not(tmp_path, capsys):
     few(tmp_path)
     labels = [f"0{n:02d}" for n in range(PEOPLE)]

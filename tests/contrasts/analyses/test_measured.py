@@ -122,6 +122,7 @@ def test_each_damage_has_a_line(lines):
     assert {line[15:21] for line in found} == {"sub-01", "sub-02", "sub-04"}
 
 
+@pytest.mark.slow
 def test_values_that_no_map_has_are_refused_by_person_and_file(tmp_path, capsys):
     """A map of 1e38 ended a training at scoring, and nobody was named."""
     cohort = SmoothCohort(tmp_path)
@@ -188,6 +189,7 @@ def test_table_and_page_name_the_files_of_each_target(lines, damaged):
         assert str(damaged.folder) not in text
 
 
+@pytest.mark.slow
 def test_a_map_that_cannot_be_used_counts_as_not_measured(tmp_path, capsys):
     cohort = SmoothCohort(tmp_path, PEOPLE[:8])
     write(cohort.statmaps, name_of("03", CONTRASTS[1]), np.zeros(SHAPE))
@@ -202,6 +204,7 @@ def test_a_map_that_cannot_be_used_counts_as_not_measured(tmp_path, capsys):
     assert "1 participant without all contrasts" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_few_people_are_not_compared(tmp_path, capsys):
     cohort = SmoothCohort(tmp_path, PEOPLE[:4], damages=("01",))
     assert cohort.analyse("train", "--architecture", "local-ridge", "--held-out", 0.5, 0) == 0
@@ -237,6 +240,7 @@ def cohort(tmp_path):
     return SmoothCohort(tmp_path, PEOPLE[:8])
 
 
+@pytest.mark.slow
 def test_the_levels_of_fitlins_are_never_mixed(cohort, tmp_path, capsys):
     assert train(cohort) == 0
     alone = stored(cohort)
@@ -253,6 +257,7 @@ def test_the_levels_of_fitlins_are_never_mixed(cohort, tmp_path, capsys):
     assert all(row["files"].startswith("node-subjectLevel/") for row in rows)
 
 
+@pytest.mark.slow
 def test_runs_are_weighted_by_their_variance_as_z_or_as_effects(cohort, tmp_path, capsys):
     cohort.statmaps = tmp_path / "fitlins/node-runLevel"
     write_runs(cohort, dict.fromkeys(PEOPLE, 2), tmp_path / "fitlins")
@@ -279,6 +284,7 @@ def test_runs_are_weighted_by_their_variance_as_z_or_as_effects(cohort, tmp_path
     assert "because their scale does not depend on the number of runs" in lines
 
 
+@pytest.mark.slow
 def test_z_of_different_numbers_of_runs_are_refused(cohort, tmp_path, capsys):
     cohort.statmaps = tmp_path / "z"
     for (who, contrast), values in cohort.maps.items():
@@ -293,6 +299,7 @@ def test_z_of_different_numbers_of_runs_are_refused(cohort, tmp_path, capsys):
     )
 
 
+@pytest.mark.slow
 def test_maps_of_two_tasks_are_two_targets(cohort, tmp_path, capsys):
     cohort.statmaps = tmp_path / "tasks"
     for (who, contrast), values in cohort.maps.items():
@@ -307,6 +314,7 @@ def test_maps_of_two_tasks_are_two_targets(cohort, tmp_path, capsys):
     }
 
 
+@pytest.mark.slow
 def test_a_space_that_no_name_states_is_reported(cohort, tmp_path, capsys):
     for path in list(cohort.statmaps.rglob("*.nii.gz")):
         path.rename(path.with_name(path.name.replace("space-MNI152NLin6Asym_", "")))

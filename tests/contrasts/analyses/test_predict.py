@@ -32,6 +32,7 @@ def predicted(folder: Path, trained: Path, *words: object, file: str, analysis="
     return path.read_bytes()
 
 
+@pytest.mark.slow
 def test_evaluation_writes_the_same_maps(trained):
     made = predicted(trained, trained, file="others.npz")
     assert made == predicted(trained, trained, file="others.npz", analysis="evaluate")
@@ -55,6 +56,7 @@ def test_other_formats_give_the_same_bytes(trained, tmp_path, name):
     assert predicted(tmp_path, trained, file=name) == predicted(trained, trained, file="others.npz")
 
 
+@pytest.mark.slow
 def test_rest_alone_is_enough(trained, tmp_path):
     given = arrays(seed=1)
     del given["targets"], given["contrasts"]
@@ -93,6 +95,7 @@ def test_images_are_for_the_participant_level(tmp_path, capsys):
     assert "results from images are made at the level participant" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_calibration_takes_arrays(trained, tmp_path, capsys):
     write(tmp_path / "many.npz", **arrays(seed=2, people=40))
     words = ("--model", trained / "out/group/model-own/bundle", "--model-name", "sure")

@@ -90,6 +90,7 @@ def test_nobody_is_predicted_by_a_model_that_knows_them():
     assert found == pytest.approx(np.mean(wanted), abs=1e-5)
 
 
+@pytest.mark.slow
 def test_the_order_of_people_and_what_they_lack_do_not_matter_much():
     whole = people(noise=1.5)
     found, again = (choose_ridge(some, seed=0) for some in (whole, whole[::-1]))

@@ -100,6 +100,7 @@ def rest_of(cohort, label):
     return run, design.clean(bold[design.keep].astype(float))
 
 
+@pytest.mark.slow
 def test_maps_are_those_of_the_page(cohort, model):
     """Given ROI maps and sd, against an independent version in float64 from BOLD on."""
     store, maps = ArrayStore(cohort.out / "group/cache"), model.place_roi_maps.astype(float)
@@ -161,6 +162,7 @@ def test_short_rest_is_that_of_the_page(cohort, model):
         assert np.abs(found - wanted).max() < 1e-4 * wanted.std()
 
 
+@pytest.mark.slow
 def test_short_rest_is_named_in_the_sidecar(cohort, model, tmp_path):
     words = ("--participant-label", "01", "--model", model.path)
     words += ("--dummy-scans", 25, "--min-dof", 4)
@@ -173,6 +175,7 @@ def test_short_rest_is_named_in_the_sidecar(cohort, model, tmp_path):
     assert line in run["Notes"]
 
 
+@pytest.mark.slow
 def test_a_kind_that_reads_one_set_makes_one(cohort, capsys):
     words = ("--architecture", "local-ridge", "--held-out", 0.25, 0.25, "--model-name", "ridge")
     assert cohort.analyse("train", *words, "--rois", *SETS) == 2
@@ -199,6 +202,7 @@ def test_images_at_2_mm_have_three_sets(cohort, model):
     assert made(bundle=model) == ()
 
 
+@pytest.mark.slow
 def test_sets_of_a_model_are_taken(cohort, model, tmp_path, capsys):
     """A second site has the ROI maps of the first: by its model, with the sums beside it."""
     words = ("--architecture", "linear", "--held-out", 0, 0, "--model", model.path)

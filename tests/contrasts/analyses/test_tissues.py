@@ -31,6 +31,7 @@ def test_voxels_lie_where_their_tissue_does(places):
     assert found["cortex"].sum() > 5 * found["subcortex"].sum()
 
 
+@pytest.mark.slow
 def test_a_tissue_with_few_places_is_left_out(places):
     here = tissues_of(places)
     mask = np.zeros(SHAPE, bool)

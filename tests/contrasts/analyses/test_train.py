@@ -73,6 +73,7 @@ def test_a_trained_local_ridge_is_a_bundle_with_its_table(cohort, ridge):
     assert sorted(reported.values()) == ["test"] * 2 + ["training"] * 4 + ["validation"] * 2
 
 
+@pytest.mark.slow
 def test_the_main_job_runs_it_as_any_model(cohort, ridge, tmp_path):
     assert cohort.run("--participant-label", "01", "--model", ridge.path, out=tmp_path) == 0
     (sidecar,) = tmp_path.rglob(f"*contrast-{CONTRASTS[0]}*synthetic_statmap.json")
@@ -85,6 +86,7 @@ def test_the_main_job_runs_it_as_any_model(cohort, ridge, tmp_path):
     assert len(list(tmp_path.rglob("*synthetic_statmap.nii.gz"))) == len(CONTRASTS)
 
 
+@pytest.mark.slow
 def test_a_second_call_reads_nothing_again_and_makes_the_same_bundle(cohort, ridge, capsys):
     def cached() -> dict[Path, int]:
         files = (cohort.out / "group/cache").rglob("*.npy")
@@ -104,6 +106,7 @@ def test_connectomes_are_kept_in_half_precision(cohort, ridge):
     assert np.isnan(store.read("sub-03/target_maps")[1]).all()
 
 
+@pytest.mark.slow
 def test_the_sums_of_two_sites_are_those_of_both(cohort, ridge, tmp_path, capsys):
     reported = split_of(cohort.out / "group/model-own/desc-split_participants.tsv")
     training = [label for label, name in reported.items() if name == "training"]
@@ -228,6 +231,7 @@ def nothing_is_read(cohort, ridge):
     assert written() == before
 
 
+@pytest.mark.slow
 def test_another_model_s_place_is_reported_before_anything_is_read(
     cohort, ridge, capsys, nothing_is_read
 ):
@@ -243,6 +247,7 @@ def test_another_model_s_place_is_reported_before_anything_is_read(
     assert "holds a model already" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_what_cannot_be_done_is_reported_before_anything_is_read(
     cohort, ridge, tmp_path, capsys, nothing_is_read
 ):
@@ -309,6 +314,7 @@ def test_who_is_in_no_set_is_reported(cohort, ridge, tmp_path, capsys):
     assert "4 participants with rest and maps" in lines
 
 
+@pytest.mark.slow
 def test_few_people_are_praised_on_no_page(cohort, ridge, tmp_path):
     words = ("--model", without_people(ridge, tmp_path / "old"), "--model-name", "few")
     assert cohort.analyse("evaluate", *words, "--participant-label", *LABELS[:5]) == 0
@@ -346,6 +352,7 @@ def second(cohort):
     return load_bundle(cohort.out / "group/model-second/bundle")
 
 
+@pytest.mark.slow
 def test_an_evaluation_never_replaces_that_of_another_model(
     cohort, ridge, second, tmp_path, capsys
 ):
@@ -413,6 +420,7 @@ def test_a_dry_run_leaves_out_who_has_no_rest_that_can_be_used(tmp_path, capsys)
     assert not cohort.out.exists()
 
 
+@pytest.mark.slow
 def test_evaluation_compares_a_model_with_simple_ones(cohort, ridge, tmp_path):
     # As of an early version, where the training people are not known.
     model = without_people(ridge, tmp_path / "bundle")
@@ -477,6 +485,7 @@ class TestNetwork:
         assert cohort.analyse("train", *more) == 0
         return load_bundle(cohort.out / "group/model-net/bundle")
 
+    @pytest.mark.slow
     def test_a_blend_is_made_and_run(self, cohort, network, tmp_path):
         words = ("--architecture", "blend", "--model-name", "mix", *NETWORK)
         assert cohort.analyse("train", *words) == 0
@@ -485,6 +494,7 @@ class TestNetwork:
         assert bundle.prepare(Processor()).weights.shape == (2, len(CONTRASTS))
         assert cohort.run("--participant-label", "01", "--model", bundle.path, out=tmp_path) == 0
 
+    @pytest.mark.slow
     def test_published_needs_all_contrasts_of_everybody(self, cohort, network, tmp_path, capsys):
         split = tmp_path / "split.tsv"
         people = [
@@ -520,6 +530,7 @@ class TestNetwork:
         assert cohort.analyse("train", *words) == 2
         assert "made with other options (--alpha)" in capsys.readouterr().err
 
+    @pytest.mark.slow
     @pytest.mark.parametrize(("choice", "best"), [("loss", min), ("diagonality", max)])
     def test_the_epoch_is_chosen_as_asked_for(self, cohort, network, choice, best):
         words = ("--architecture", "attention-unet", *NETWORK, "--epochs", 4)
@@ -530,6 +541,7 @@ class TestNetwork:
         epochs = {one["epoch"]: one[f"validation_{choice}"] for one in record["history"]}
         assert epochs[record["best_epoch"]] == best(epochs.values())
 
+    @pytest.mark.slow
     def test_tuning_one_contrast_keeps_the_output_layer(self, cohort, network):
         words = ("--model", network.path, "--contrast", CONTRASTS[1], "--model-name", "tuned")
         assert cohort.analyse("finetune", *words, *NETWORK) == 0
@@ -551,6 +563,7 @@ class TestNetwork:
         assert cohort.analyse(*words, ridge.path) == 2
         assert "kind local-ridge" in capsys.readouterr().err
 
+    @pytest.mark.slow
     def test_gpus_share_batches_of_people_who_lie_on_disk(self, cohort, ridge, monkeypatch, capsys):
         """No GPU is needed to see what they would be given."""
 
@@ -567,6 +580,7 @@ class TestNetwork:
         assert cohort.analyse("train", *unet, *words) == 1
         assert "all is as it should be" in capsys.readouterr().err
 
+    @pytest.mark.slow
     def test_a_tuned_model_is_not_judged_on_its_earlier_training_set(
         self, cohort, network, tmp_path, capsys
     ):
@@ -584,6 +598,7 @@ class TestNetwork:
         assert "left out: 2 participants; the model was trained on 2 of them" in reported
         assert "no test participants" in reported
 
+    @pytest.mark.slow
     @pytest.mark.parametrize("words", ["CUDA out of memory. Tried", "can't allocate memory: you"])
     def test_too_little_memory_is_reported(self, words, cohort, ridge, monkeypatch, capsys):
         def fit(*arguments, **more):
@@ -594,6 +609,7 @@ class TestNetwork:
         assert cohort.analyse("train", *unet) == 1
         assert "too little memory to train on 3 participants at once" in capsys.readouterr().err
 
+    @pytest.mark.slow
     def test_other_contrasts_begin_anew(self, cohort, ridge, capsys):
         unet = ("--architecture", "attention-unet", *NETWORK, "--model-name", "one")
         for contrast in CONTRASTS:
@@ -601,6 +617,7 @@ class TestNetwork:
             assert "epoch 1/2" in capsys.readouterr().err
             shutil.rmtree(cohort.out / "group/model-one/bundle")
 
+    @pytest.mark.slow
     def test_new_contrasts_get_an_output_layer(self, cohort, network):
         words = ("--model", network.path, "--schedule", "new", "--model-name", "fresh")
         assert cohort.analyse("finetune", *words, "--contrast", CONTRASTS[0], *NETWORK) == 0
@@ -624,6 +641,7 @@ def test_somebody_without_usable_rest_is_left_out(cohort, tmp_path, capsys):
     assert "sub-02 is left out" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_a_training_goes_on_and_another_one_begins_anew(tmp_path, capsys):
     pytest.importorskip("lightning", reason="the extra `train` is not installed")
     cohort = TinyCohort(tmp_path)
@@ -643,6 +661,7 @@ def test_a_training_goes_on_and_another_one_begins_anew(tmp_path, capsys):
     assert len(epochs("net", 3, "--learning-rate", "0.01")) == 3
 
 
+@pytest.mark.slow
 def test_auto_is_the_default_and_says_what_it_chose_and_why(tmp_path, capsys, monkeypatch):
     cohort = TinyCohort(tmp_path, labels=(*LABELS, "09"))
     assert cohort.analyse("train", "--recipe", "published", "--dry-run") == 2
@@ -671,6 +690,7 @@ def test_auto_is_the_default_and_says_what_it_chose_and_why(tmp_path, capsys, mo
     assert "architecture: auto → blend: 7 participants to train" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_the_ridge_is_in_card_and_record_whoever_chose_it(cohort, capsys, monkeypatch):
     """Too few people keep the default; with enough, all sets are read by what was chosen."""
     words = ("--architecture", "local-ridge", "--connectome", "partial", *SHARES)

@@ -73,6 +73,7 @@ def renamed(cohort):
     described(cohort, "fake")
 
 
+@pytest.mark.slow
 def test_who_trained_or_tuned_a_model_does_not_judge_it(own, evaluated, tmp_path):
     assert LEFT_OUT in evaluated(own.path)
     (table,) = tmp_path.glob("out/group/evaluation-*/desc-participants_excluded.tsv")
@@ -82,20 +83,24 @@ def test_who_trained_or_tuned_a_model_does_not_judge_it(own, evaluated, tmp_path
     assert [own.people.count(name) for name in ("training", "validation", "test")] == [3, 2, 4]
 
 
+@pytest.mark.slow
 def test_a_moved_model_still_knows(own, evaluated, tmp_path):
     assert LEFT_OUT in evaluated(shutil.copytree(own.path, tmp_path / "elsewhere" / "another"))
 
 
+@pytest.mark.slow
 def test_a_packed_model_still_knows(own, evaluated, tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     assert models(["pack", str(own.path), str(tmp_path / "own.tar")]) == 0
     assert LEFT_OUT in evaluated(tmp_path / "own.tar")
 
 
+@pytest.mark.slow
 def test_an_extended_model_still_knows(own, evaluated, tmp_path):
     assert LEFT_OUT in evaluated(extend_bundle(own, tmp_path / "more").path)
 
 
+@pytest.mark.slow
 def test_the_table_beside_a_model_decides_nothing(cohort, own, evaluated, tmp_path):
     model = shutil.copytree(own.path.parent, tmp_path / "model")
     rows = "".join(f"sub-{label}\ttraining\n" for label in IDS)
@@ -103,6 +108,7 @@ def test_the_table_beside_a_model_decides_nothing(cohort, own, evaluated, tmp_pa
     assert LEFT_OUT in evaluated(model / "bundle")
 
 
+@pytest.mark.slow
 def test_where_nobody_knows_it_is_reported(own, evaluated, tmp_path):
     reported = evaluated(without_people(own, tmp_path / "old"), people=len(IDS))
     assert (
@@ -124,6 +130,7 @@ def of_earlier_format(cohort, own, folder):
     return extend_bundle(own, folder, people=ModelPeople(kept, by_content=False)).path
 
 
+@pytest.mark.slow
 def test_another_name_of_the_data_set_hides_nobody(own, evaluated, renamed):
     """The content of the files decides."""
     assert LEFT_OUT in evaluated(own.path, "--data-set", "Another")
@@ -131,6 +138,7 @@ def test_another_name_of_the_data_set_hides_nobody(own, evaluated, renamed):
     assert LEFT_OUT in evaluated(own.path)
 
 
+@pytest.mark.slow
 def test_another_label_hides_nobody(cohort, own, tmp_path, capsys):
     bids = tmp_path / "bids"
     shutil.copytree(cohort.bids, bids)
@@ -158,12 +166,14 @@ def test_a_model_of_an_earlier_version_warns_of_other_names(cohort, own, evaluat
     assert LEFT_OUT in evaluated(old, "--data-set", "FAKE")
 
 
+@pytest.mark.slow
 def test_other_cleaning_is_the_same_rest(cohort, own, capsys):
     words = ("--model", own.path, "--data-set", "Another", "--denoise-strategy", "simple")
     assert cohort.analyse("evaluate", *words, "--model-name", "clean") == 0
     assert LEFT_OUT in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_a_data_set_without_a_name_is_known_by_its_rest(cohort, evaluated, renamed, capsys):
     renamed("fMRIPrep - fMRI PREProcessing workflow")
     words = ("--architecture", "local-ridge", "--held-out", "0.2", "0.45", "--model-name", "none")
@@ -172,6 +182,7 @@ def test_a_data_set_without_a_name_is_known_by_its_rest(cohort, evaluated, renam
     assert LEFT_OUT in evaluated(cohort.out / "group/model-none/bundle")
 
 
+@pytest.mark.slow
 def test_a_tuned_model_lists_the_training_set_of_the_one_before(cohort, own, evaluated, tmp_path):
     split = tmp_path / "split.tsv"
     rows = read_table(cohort.out / "group/model-own/desc-split_participants.tsv")
@@ -213,12 +224,14 @@ class TestPublishedLists:
         assert f"warning: 1 participant may have been trained on ({IDS[4]})" in reported
         assert "on no list (5 of the 39 test people of HCP-YA)" in reported
 
+    @pytest.mark.slow
     @pytest.mark.parametrize("name", ["HCP-YA", "hcp ya", "HCP Young Adult"])
     def test_a_name_of_the_data_set_says_whose_they_are(self, hcp, evaluated, name):
         reported = evaluated(hcp, "--data-set", name, people=5)
         assert "left out: 4 participants" in reported
         assert "published lists" not in reported
 
+    @pytest.mark.slow
     def test_another_name_says_that_they_are_others(self, hcp, evaluated):
         assert "left out: " not in evaluated(hcp, "--data-set", "Elsewhere", people=len(IDS))
 

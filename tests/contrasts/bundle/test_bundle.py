@@ -100,6 +100,7 @@ def test_identity_is_that_of_the_content(tmp_path):
     assert first.identity == hashlib.sha256(card).hexdigest()
 
 
+@pytest.mark.slow
 def test_loading_needs_no_torch(bundle_folder):
     code = (
         "import sys, bids_dtg; bids_dtg.load_bundle(sys.argv[1]); "

@@ -33,6 +33,7 @@ def test_other_cards_have_no_table(evaluation):
     assert score_table(evaluation) == []
 
 
+@pytest.mark.slow
 @settings(max_examples=40)
 @given(st.lists(st.dictionaries(st.sampled_from(["model", "r", "index", "x"]), JSON)))
 def test_whatever_stands_there_is_printed_or_left_out(rows):

@@ -91,6 +91,7 @@ def test_each_row_is_complete(row, tmp_path, connectome):
     assert f"model       tiny, version 0 ({row.name})" in bundle_lines(bundle)
 
 
+@pytest.mark.slow
 def test_no_kind_needs_torch_on_the_cpu(tmp_path):
     """All are read, verified and asked for maps in one process."""
     code = """

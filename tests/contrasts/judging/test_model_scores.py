@@ -108,6 +108,7 @@ def _check_wider(row, given):
     assert row[2] - row[1] == pytest.approx(2**0.5 * (given[2] - given[1]), abs=4e-4)
 
 
+@pytest.mark.slow
 def test_noise_that_knows_nobody_has_no_residual_r_and_the_identification_of_chance():
     n, residual, identified = 10, [], []
     for seed in range(SIMULATIONS):

@@ -66,6 +66,7 @@ def test_few_people_get_no_verdict(people):
     assert not any("rho" in row for row in rows)
 
 
+@pytest.mark.slow
 def test_relations_of_chance_are_rarely_called_any():
     rng, called = np.random.default_rng(3), 0
     for _ in range(40):

@@ -87,6 +87,7 @@ def test_columns_one_by_one_are_the_same(network):
     )
 
 
+@pytest.mark.slow
 def test_more_points_change_contributions_by_a_few_percent(network):
     connectome, start = ends()
     model = prepared(network)
@@ -95,6 +96,7 @@ def test_more_points_change_contributions_by_a_few_percent(network):
     np.testing.assert_allclose(found, surer, atol=0.03 * np.abs(surer).max())
 
 
+@pytest.mark.slow
 def test_uncertain_contributions_are_reported(network):
     """Of a network whose attention turns over within a thousandth of the way, at each voxel."""
     connectome, start = ends(5.0)

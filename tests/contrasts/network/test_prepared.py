@@ -67,6 +67,7 @@ def test_prepared_form_equals_the_original(shared, plan, checkpoint, case):
     np.testing.assert_allclose(found, arrays["y"][:, mask], rtol=0, atol=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("plan", PLANS)
 @settings(deadline=None, max_examples=30)
 @given(

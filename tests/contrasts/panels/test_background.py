@@ -142,6 +142,7 @@ def test_the_viewer_gets_the_same_part_of_space(tmp_path, data, output):
     np.testing.assert_allclose(same.cut(box, view), volume.cut(box, view), atol=1e-4)
 
 
+@pytest.mark.slow
 def test_the_real_template_lies_on_the_models_brain(shared, output):
     from bids_dtg.contrasts.bundle.bundle import load_bundle
 

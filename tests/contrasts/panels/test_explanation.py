@@ -196,6 +196,7 @@ def test_a_network_is_explained_only_where_torch_is(tmp_path, capsys, no_torch):
     assert "the explanation of a network needs the package torch" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_a_blend_without_a_network_needs_no_torch(tmp_path, capsys, no_torch):
     mean = np.zeros((ROIS, PLACES.number), np.float32)
     both = blend.tensors_of({"local_ridge": ridge_tensors(), "linear": linear_tensors()}, WEIGHTS)

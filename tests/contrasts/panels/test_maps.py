@@ -125,6 +125,7 @@ def test_half_widths_are_shown_and_opened_as_such(output):
         assert (output.root / card.picture).is_file()
 
 
+@pytest.mark.slow
 def test_true_half_widths_are_a_view_of_their_own(output):
     write_half_widths(output)
     stem = "tpl-MNI152NLin6Asym/tpl-MNI152NLin6Asym_res-2"
@@ -203,6 +204,7 @@ def test_copies_of_what_all_participants_share_are_written_once(output):
     assert shared.stat().st_mtime_ns == before
 
 
+@pytest.mark.slow
 def test_pictures_of_half_widths_are_written_once_for_all_participants(output):
     write_half_widths(output)
 

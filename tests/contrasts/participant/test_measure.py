@@ -30,6 +30,7 @@ def written(job: TinyJob, contrast: str, desc: str) -> np.ndarray:
     return nib.load(path).get_fdata()
 
 
+@pytest.mark.slow
 def test_maps_of_a_run_of_one_segment_are_those_of_the_program(job):
     add_rest(job.bids)
     assert job.run() == 0
@@ -44,6 +45,7 @@ def test_maps_of_a_run_of_one_segment_are_those_of_the_program(job):
         np.testing.assert_allclose(values, expected, rtol=0, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_segments_and_halves_are_those_of_the_program(job):
     add_rest(job.bids, frames=90)
     assert job.run("--half-maps", "--denoise-strategy", "scrubbing") == 0
@@ -89,6 +91,7 @@ def test_what_cannot_be_measured_is_one_error(job):
         measure(elsewhere, bundle, CleaningOptions(denoise_strategy="none", min_minutes=1))
 
 
+@pytest.mark.slow
 def test_half_widths_are_the_calibration_s():
     bundle = load_bundle("demo")
     r = np.zeros((len(bundle.roi_maps), bundle.places.number), np.float32)

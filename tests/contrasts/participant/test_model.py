@@ -106,6 +106,7 @@ def test_a_process_with_a_gpu_needs_memory_for_torch_too():
     assert bytes_needed(163310, 265, on_cpu=True) > 1.0e9  # as five sets of ROI maps took
 
 
+@pytest.mark.slow
 def test_maps_on_the_cpu_need_no_torch(tmp_path):
     """In none of a call's processes: this torch tells who imports it."""
     first, reported = tmp_path / "first", tmp_path / "reported"

@@ -54,6 +54,7 @@ def folders(out: Path) -> set[str]:
 # --- averages of runs
 
 
+@pytest.mark.slow
 def test_names_of_the_sets(job):
     for session in "AB":
         for run in (1, 2):
@@ -76,6 +77,7 @@ def test_names_of_the_sets(job):
     assert len(list(participant.rglob("*_qc.tsv"))) == 5
 
 
+@pytest.mark.slow
 def test_acquisitions_of_a_session_are_averaged(job):
     for seed, name in enumerate(("acq-a_dir-AP", "acq-b_dir-AP")):
         add_rest(job.bids, entities=name, seed=seed)
@@ -84,6 +86,7 @@ def test_acquisitions_of_a_session_are_averaged(job):
     assert len(read_sidecar(job.out, "sub-01_task-rest_dir-AP")["Runs"]) == 2
 
 
+@pytest.mark.slow
 def test_average_is_weighted_by_residual_degrees_of_freedom(job):
     """C2: as much rest with fewer columns removed counts more."""
     frames = {1: 55, 2: 66, 3: 61}
@@ -155,6 +158,7 @@ def test_runs_of_a_session_are_joined_for_a_model_that_reads_sessions(job, capsy
     assert "samples are all runs of a session, joined. Expected: --combine session or" in said
 
 
+@pytest.mark.slow
 def test_two_segments_of_one_run(job):
     """The maps are the mean of those of the halves, cleaned together, and the spread theirs."""
     import bids_dtg
@@ -206,6 +210,7 @@ def test_one_segment_has_no_spread(job):
     assert read_sidecar(job.out, "sub-01_task-rest")["NSegments"] == 1
 
 
+@pytest.mark.slow
 def test_spread_of_earlier_options_goes(job):
     add_rest(job.bids, frames=75, n_non_steady=20)
     assert job.run("--dummy-scans", "0") == 0
@@ -219,6 +224,7 @@ def test_spread_of_earlier_options_goes(job):
     assert tree(job.out) == tree(job.folder / "fresh")
 
 
+@pytest.mark.slow
 def test_each_table_has_a_sidecar_and_what_a_set_shares_stands_once(job):
     add_rest(job.bids)
     assert job.run("--write-connectome") == 0
@@ -245,6 +251,7 @@ def test_each_table_has_a_sidecar_and_what_a_set_shares_stands_once(job):
         assert "GeneratedBy" not in shared | own
 
 
+@pytest.mark.slow
 def test_run_that_is_too_short_is_left_out(job, capsys):
     add_rest(job.bids, entities="run-1", seed=1)
     add_rest(job.bids, entities="run-2", seed=2, frames=40)
@@ -267,6 +274,7 @@ def test_run_that_is_too_short_is_left_out(job, capsys):
     )
 
 
+@pytest.mark.slow
 def test_all_runs_too_short(job, capsys):
     for run in (1, 2):
         add_rest(job.bids, entities=f"run-{run}", seed=run)
@@ -277,6 +285,7 @@ def test_all_runs_too_short(job, capsys):
     assert "run-2" in line
 
 
+@pytest.mark.slow
 def test_run_with_too_few_degrees_of_freedom_is_left_out(job, capsys):
     """C2: minutes alone let runs pass whose columns had used up nearly all frames."""
     add_rest(job.bids, entities="run-1", seed=1)
@@ -321,6 +330,7 @@ def test_sums_in_torch_need_no_fork(job):
 # --- what is written
 
 
+@pytest.mark.slow
 def test_sidecar(job):
     path = add_rest(job.bids, frames=70, n_non_steady=2)
     words = ("--denoise-strategy", "scrubbing", "--fd-threshold", "0.096")
@@ -371,6 +381,7 @@ def resolve(out: Path, uri: str) -> Path:
     return path
 
 
+@pytest.mark.slow
 def test_sources_resolve_in_odd_folders(tmp_path):
     job = TinyJob(tmp_path / "a b#c%20ü")
     assert job.run() == 0
@@ -380,6 +391,7 @@ def test_sources_resolve_in_odd_folders(tmp_path):
         assert all(resolve(out, uri) for uri in read_sidecar(out, "sub-01_task-rest")["Sources"])
 
 
+@pytest.mark.slow
 def test_nifti_header(job):
     add_rest(job.bids, frames=90)
     assert job.run() == 0
@@ -401,6 +413,7 @@ def test_nifti_header(job):
         assert data[grid].any()
 
 
+@pytest.mark.slow
 def test_quality_row(job):
     add_rest(job.bids, session="A", entities="run-1", n_non_steady=3)
     assert job.run() == 0
@@ -421,6 +434,7 @@ def test_quality_row(job):
     assert [row["participant_id"] for row in table] == ["sub-01"]
 
 
+@pytest.mark.slow
 def test_connectome_reads_back(job):
     add_rest(job.bids, n_non_steady=2)
     assert job.run("--write-connectome", "--denoise-strategy", "none") == 0
@@ -451,6 +465,7 @@ def test_connectome_reads_back(job):
     assert min(agreement) > 0.99999
 
 
+@pytest.mark.slow
 def test_odd_but_legal_labels(tmp_path):
     job = TinyJob(tmp_path, ())
     add_rest(job.bids, "A+b01", session="2", task="restOpen", entities="acq-1+2_rec-x_run-007")
@@ -485,6 +500,7 @@ PYBIDS = {
 }
 
 
+@pytest.mark.slow
 def test_pybids_finds_each_file_by_its_entities(job):
     for session in "AB":
         add_rest(job.bids, session=session, entities="acq-x_run-1", frames=90)
@@ -502,6 +518,7 @@ def test_pybids_finds_each_file_by_its_entities(job):
         assert read == wanted, path.name
 
 
+@pytest.mark.slow
 def test_pybids_reads_sidecars_and_builds_names(job):
     for session in "AB":
         add_rest(job.bids, session=session, frames=90)
@@ -545,6 +562,7 @@ def test_pybids_knows_atlases_densities_and_templates(tmp_path):
         assert Path(built) == Path(file.path)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not shutil.which("bids-validator-deno"), reason="no bids-validator-deno here")
 def test_validator_reports_no_error(job):
     write_tiny_bundle(job.folder / "all", contrasts=47)

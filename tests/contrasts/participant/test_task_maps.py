@@ -84,6 +84,7 @@ def test_maps_are_those_of_the_command_line_byte_for_byte(job, maps):
             assert volume.header[key] == wanted.header[key], key
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "options",
     [
@@ -112,6 +113,7 @@ def test_paths_images_and_runs_are_one(job, maps):
         assert bits(maps.transform(same)) == wanted
 
 
+@pytest.mark.slow
 def test_a_run_on_another_lattice_is_resampled_as_by_the_command_line(job, tmp_path):
     root = describe_dataset(tmp_path / "fmriprep")
     affine = TINY_AFFINE.copy()
@@ -315,6 +317,7 @@ def test_regions_that_the_mask_cannot_fill_have_no_column(job, maps, tmp_path):
         nowhere.fit_transform(bold_of(job))
 
 
+@pytest.mark.slow
 def test_it_stands_in_a_pipeline(job, maps, atlas):
     paths = [bold_of(job, label) for label in ("01", "02")] * 2
     pipeline = make_pipeline(clone(maps).set_params(atlas=str(atlas), min_coverage=0.0), Ridge())
@@ -401,6 +404,7 @@ def test_files_that_cannot_be_used_are_named_without_temporary_folders(job, maps
         maps.transform(image)
 
 
+@pytest.mark.slow
 def test_the_import_of_the_class_is_lazy():
     code = (
         "import sys, bids_dtg; print('sklearn' in sys.modules); bids_dtg.TaskMaps; "
@@ -541,6 +545,7 @@ class Masker(TaskMaps):
         return tags
 
 
+@pytest.mark.slow
 def test_nilearns_checks_of_maskers_pass_or_do_not_apply(tmp_path, monkeypatch, request):
     """On a model of nilearn's grid, with a run of rest where nilearn has a single volume."""
     pytest.importorskip("polars", reason="nilearn's checks need polars and numpydoc")

@@ -65,6 +65,7 @@ def test_the_mean_image_looks_like_bold(person):
     assert frames.max() < 16000
 
 
+@pytest.mark.slow
 def test_cleaning_recovers_the_person_s_connectome(person):
     phantom = person.phantom
     frames, columns = recorded(draw_run(person, 300, 1.5))

@@ -56,6 +56,7 @@ def test_impossible_plans_are_refused(frames, seconds):
         RunPlan(frames, seconds)
 
 
+@pytest.mark.slow
 def test_the_same_person_gives_the_same_bytes(person, fmriprep, tmp_path):
     again = Phantom(block=1).person(Cohort.DEMO, 0)
     write_run(tmp_path, again, PLAN)
@@ -75,6 +76,7 @@ def test_nilearn_reads_the_confounds(fmriprep, strategy):
     assert not {0, 1} & set(kept)  # not steady yet
 
 
+@pytest.mark.slow
 def test_pybids_finds_the_run(fmriprep):
     from bids import BIDSLayout
 

@@ -3,6 +3,7 @@ from __future__ import annotations
 import dataclasses
 
 import numpy as np
+import pytest
 
 from bids_dtg.contrasts.phantom.measurement import Measurement, map_noise, rest_noise, tails, wide
 from bids_dtg.contrasts.phantom.parameters import VERSION_2, PhantomParameters
@@ -32,6 +33,7 @@ def test_people_of_version_1_are_measured_alike():
     assert drawn == Measurement(1.0, 1.0)
 
 
+@pytest.mark.slow
 def test_noise_of_rest_has_heavy_tails_over_frames_and_a_wide_part(phantom):
     field, motion = phantom.voxel_noise, np.zeros(phantom.voxel_noise.lattice, np.float32)
     usual = Measurement(1.0, 1.0)

@@ -39,6 +39,7 @@ def mean_r(predicted: NDArray, measured: NDArray) -> float:
     return float(np.mean([np.diagonal(matrix) for matrix in r]))
 
 
+@pytest.mark.slow
 def test_a_person_is_the_same_whenever_asked(phantom):
     one, again = phantom.person(0, 3), Phantom(block=4).person(0, 3)
     np.testing.assert_array_equal(one.traits, again.traits)
@@ -46,6 +47,7 @@ def test_a_person_is_the_same_whenever_asked(phantom):
     np.testing.assert_array_equal(one.measured_maps(1), again.measured_maps(1))
 
 
+@pytest.mark.slow
 def test_people_cohorts_sessions_and_segments_differ(phantom):
     maps = [phantom.person(c, n).measured_maps(s) for c in (0, 1) for n in (0, 1) for s in (0, 1)]
     r = np.corrcoef([m[0] for m in maps])
@@ -56,11 +58,13 @@ def test_people_cohorts_sessions_and_segments_differ(phantom):
     assert 0.3 < np.corrcoef(one.ravel(), retest.ravel())[0, 1] < 0.95
 
 
+@pytest.mark.slow
 def test_another_seed_is_another_population(phantom):
     other = Phantom(seed=1, block=4)
     assert not np.allclose(other.structure.foci.centre_mm, phantom.structure.foci.centre_mm)
 
 
+@pytest.mark.slow
 def test_people_are_the_same_people_at_finer_voxels(phantom):
     # Mean maps over blocks of 2 x 2 x 2 voxels of 4 mm lie close to those at 8 mm.
     fine = Phantom(block=2)
@@ -152,6 +156,7 @@ def local_ridge(grey: NDArray, x: NDArray, y: NDArray, new: NDArray) -> NDArray:
     return centre + np.einsum("vkq,nkv->nqv", coef, new - x.mean(axis=0), optimize=True)
 
 
+@pytest.mark.slow
 def test_in_the_linear_truth_the_linear_model_wins():
     # Two segments a person: the truth is a function of whatever connectome a person has.
     parameters = dataclasses.replace(PhantomParameters(), truth="linear", segments=2)

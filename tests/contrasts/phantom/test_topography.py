@@ -30,6 +30,7 @@ def test_people_differ_most_where_a_network_is(second):
     assert np.corrcoef(measured.ravel(), sd.ravel())[0, 1] > 0.6
 
 
+@pytest.mark.slow
 def test_a_person_of_version_2_is_the_same_at_finer_voxels(second):
     fine = Phantom(VERSION_2, block=2).person(0, 5)
     coarse = second.person(0, 5)
@@ -68,6 +69,7 @@ def test_a_fold_takes_values_from_8_mm_away(folds, seed):
     assert folds or not away.any()
 
 
+@pytest.mark.slow
 @given(share=st.floats(0, 1), seed=st.integers(0, 100))
 def test_moved_foci_lie_in_grey_matter(phantom, share, seed):
     centres = np.zeros((40, 3))

@@ -19,6 +19,7 @@ from bids_dtg.files.text import read_rows
 Call = Callable[..., int]
 
 
+@pytest.mark.slow
 def test_a_model_is_judged_beside_simple_ones(bundle: Path, call: Call, out: Path) -> None:
     assert call("evaluate", "--model", str(bundle), "--simulations", "3") == 0
     folder = out / "group" / "evaluation-own"
@@ -90,6 +91,7 @@ def test_predictive_checks_that_fail_are_a_warning(away: float, failed: int) -> 
         assert "zero-crossings of a region's series (100 % of people)" in flag.text
 
 
+@pytest.mark.slow
 def test_maps_by_region_are_compared_with_parameters(
     bundle: Path, call: Call, out: Path, tmp_path: Path
 ) -> None:

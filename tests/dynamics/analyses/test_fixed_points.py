@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
 from tiny_networks import PEOPLE, REGIONS
 
 from bids_dtg.files.text import read_rows
@@ -12,6 +13,7 @@ from bids_dtg.files.text import read_rows
 Call = Callable[..., int]
 
 
+@pytest.mark.slow
 def test_fixed_points_are_found(bundle: Path, call: Call, out: Path) -> None:
     some = PEOPLE[1:3]
     assert call("fixed-points", "--model", str(bundle), "--participant-label", *some) == 0

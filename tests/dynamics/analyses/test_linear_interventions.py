@@ -67,6 +67,7 @@ def test_asked_interventions_have_effects_with_retest_and_null(out: Path) -> Non
     assert "An effect inside a model is not evidence of an effect in a person." in page
 
 
+@pytest.mark.slow
 def test_effects_are_those_from_python(out: Path) -> None:
     label = PEOPLE[0]
     assert call(out, "--lesion", REGIONS[0], "--model-name", "one", "--seed", "1") == 0
@@ -81,6 +82,7 @@ def test_effects_are_those_from_python(out: Path) -> None:
         np.testing.assert_allclose(found["effective_REST1"][0], own.coupling, atol=1e-4)
 
 
+@pytest.mark.slow
 def test_the_group_is_fitted_by_the_first_call_with_a_bundle(
     out: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -107,6 +109,7 @@ def test_the_group_is_fitted_by_the_first_call_with_a_bundle(
     assert read_group_effective(kept, other.identity, len(REGIONS)) is None
 
 
+@pytest.mark.slow
 def test_each_region_is_lesioned_where_nothing_is_asked(out: Path) -> None:
     assert call(out, "--model-name", "all", "--session-label", "REST2") == 0
     folder = out / "group" / "intervention-all"
@@ -116,6 +119,7 @@ def test_each_region_is_lesioned_where_nothing_is_asked(out: Path) -> None:
     assert "There is one session" in (folder / "network_report.html").read_text()
 
 
+@pytest.mark.slow
 def test_connections_are_where_connectomes_or_homotopy_allow(out: Path) -> None:
     bundle = load_linear_bundle(out / "group" / "model-wired" / "bundle")
     assert bundle.part.connectomes == 5
@@ -130,6 +134,7 @@ def test_connections_are_where_connectomes_or_homotopy_allow(out: Path) -> None:
     assert everywhere.sum() == 12
 
 
+@pytest.mark.slow
 def test_activity_that_grows_is_counted_and_left_out(out: Path) -> None:
     assert call(out, "--gain", "1000", "--model-name", "grown") == 0
     (row,) = read_rows(out / "group" / "intervention-grown" / EFFECTS)
@@ -139,6 +144,7 @@ def test_activity_that_grows_is_counted_and_left_out(out: Path) -> None:
     assert "would grow without bounds" in page
 
 
+@pytest.mark.slow
 def test_nobody_may_be_left(out: Path) -> None:
     assert call(out, "--gain", "1e9", "--model-name", "nobody") == 0
     (row,) = read_rows(out / "group" / "intervention-nobody" / EFFECTS)

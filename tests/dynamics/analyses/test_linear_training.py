@@ -24,6 +24,7 @@ def arrays(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_series(tmp_path_factory.mktemp("linear") / "arrays")
 
 
+@pytest.mark.slow
 def test_a_core_is_trained_of_series_alone(arrays: Path, tmp_path: Path) -> None:
     words = ("--recipe", "linear", "--participant-label", *PEOPLE[:10])
     assert main(arguments(arrays, tmp_path / "out", "train", *words)) == 0
@@ -57,6 +58,7 @@ def test_a_core_is_trained_of_series_alone(arrays: Path, tmp_path: Path) -> None
     assert (folder / "bundle" / "model.json").read_bytes() == before
 
 
+@pytest.mark.slow
 def test_few_people_have_fixed_strengths_and_fewer_are_refused(
     arrays: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -75,6 +77,7 @@ def test_few_people_have_fixed_strengths_and_fewer_are_refused(
     assert not (tmp_path / "none").exists()
 
 
+@pytest.mark.slow
 def test_neither_torch_nor_a_structural_connectome_is_needed(arrays: Path, tmp_path: Path) -> None:
     call = arguments(arrays, tmp_path / "out", "train")
     found = subprocess.run(
@@ -98,6 +101,7 @@ def test_the_training_of_a_network_is_not_taken_for_that_of_a_core(
     assert "holds the training of a network. Expected: --recipe " in err
 
 
+@pytest.mark.slow
 def test_sums_of_another_site_make_the_model_of_all(
     arrays: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -133,6 +137,7 @@ def test_sums_of_another_site_make_the_model_of_all(
     assert "was made with people who are on no list" in " ".join(capsys.readouterr().err.split())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("words", "found"),
     [

@@ -16,6 +16,7 @@ from tiny_networks import FRAMES, PEOPLE, REGIONS
 Call = Callable[..., int]
 
 
+@pytest.mark.slow
 def test_simulations_are_written_and_repeat(bundle: Path, call: Call, out: Path) -> None:
     path = out / "group" / "simulation-own" / "desc-simulated_series.npz"
     assert call("simulate", "--model", str(bundle), "--simulations", "3") == 0
@@ -29,6 +30,7 @@ def test_simulations_are_written_and_repeat(bundle: Path, call: Call, out: Path)
     assert json.loads(path.with_suffix(".json").read_text())["RepetitionTime"] == 0.8
 
 
+@pytest.mark.slow
 def test_a_model_whose_activity_has_no_bounds_is_refused(
     bundle: Path, call: Call, tmp_path: Path, out: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -55,6 +55,7 @@ def test_each_parameter_is_judged_by_simulations(bundle: Path) -> None:
     assert all(f"{name} is not " in page for name in marked)
 
 
+@pytest.mark.slow
 def test_the_same_call_again_makes_the_same_and_another_is_refused(
     bundle: Path, call: Call, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -65,6 +66,7 @@ def test_the_same_call_again_makes_the_same_and_another_is_refused(
     assert "made with other options (--seed)" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_a_finished_training_goes_on_with_more_epochs(
     trained_network: Trained, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -130,6 +130,7 @@ def judged_anew(
     return next(out.glob("group/evaluation-*")), capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_new_labels_and_another_scale_hide_nobody(
     judged: tuple[Path, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -144,6 +145,7 @@ def test_new_labels_and_another_scale_hide_nobody(
     assert f"the training or tuning of the model was left out (sub-new{PEOPLE[0]})" in page
 
 
+@pytest.mark.slow
 def test_a_model_of_an_earlier_version_knows_labels_alone(
     judged: tuple[Path, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -31,6 +31,7 @@ def model(sessions: tuple[PeopleSeries, PeopleSeries]) -> LinearModel:
     return LinearModel.of(GroupSums.over(people), Strengths(100.0, 50.0))
 
 
+@pytest.mark.slow
 def test_people_are_identified_by_what_is_said_of_them(model, sessions) -> None:
     judged = [*judge_people(model, *sessions, seed=0)]
     assert [person.label for person in judged] == list(PEOPLE)
@@ -43,6 +44,7 @@ def test_people_are_identified_by_what_is_said_of_them(model, sessions) -> None:
     assert np.isnan(judged[0].scores["factors_1"].nll)
 
 
+@pytest.mark.slow
 def test_frames_that_were_left_out_change_no_score_but_that_of_fcd(model, sessions) -> None:
     rng = np.random.default_rng(0)
     kept = rng.random((len(PEOPLE), 200)) < 0.8
@@ -70,6 +72,7 @@ def test_a_person_alone_has_nobody_to_be_compared_with(model, sessions) -> None:
     assert both.scores["model"].fcd == person.scores["model"].fcd
 
 
+@pytest.mark.slow
 def test_effective_connectivity_is_judged_where_it_is_asked_for(model, sessions) -> None:
     effective = EffectiveModel(model.group, 50.0, everywhere(len(REGIONS)), 0.72)
     two = [own.of(PEOPLE[:2]) for own in sessions]

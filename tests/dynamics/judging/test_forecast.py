@@ -53,6 +53,7 @@ def linear_model(keeps: float, noise: float, observation_noise: float) -> Networ
     return model.double()
 
 
+@pytest.mark.slow
 @given(st.integers(20, 2000), st.integers(1, 30))
 def test_origins_leave_enough_before_and_behind_them(frames: int, number: int) -> None:
     origins = origins_of(frames, number)
@@ -138,6 +139,7 @@ def _process(transition: np.ndarray, frames: int = 3000) -> Networks:
     return Networks(("01",), names, standardised(series)[None], 1.0, weights=weights)
 
 
+@pytest.mark.slow
 def test_each_baseline_is_best_at_its_own_process() -> None:
     ring = 0.9 * np.roll(np.eye(4), 1, axis=0)
     for transition, best in ((0.8 * np.eye(4), "ar_1"), (ring, "var_1")):
@@ -153,6 +155,7 @@ def test_each_baseline_is_best_at_its_own_process() -> None:
         assert own.nll[0, 0] == pytest.approx(0.5 * np.log(2 * np.pi * np.e * share), abs=0.1)
 
 
+@pytest.mark.slow
 def test_baselines_know_their_own_errors() -> None:
     white = _process(np.zeros((4, 4)))
     for row in forecast_baselines(white, origins=150):

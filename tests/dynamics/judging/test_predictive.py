@@ -84,6 +84,7 @@ def test_too_few_simulations_have_no_outside():
     assert np.isnan(found.row()["outside"].mean)
 
 
+@pytest.mark.slow
 def test_a_right_model_has_p_values_spread_evenly():
     people = sessions(100 * 20).reshape(100, 20, 6, 60)
     for row in check(((own[0], own[1:]) for own in people), 0.72):

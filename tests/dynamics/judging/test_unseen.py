@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
+import pytest
 import torch
 from network_people import chance_networks
 
@@ -17,6 +18,7 @@ from bids_dtg.dynamics.recipe import Recipe
 RECIPE = Recipe(amortised=True, states=2, region_parameters=3, hidden=8, window=60)
 
 
+@pytest.mark.slow
 def test_parameters_keep_the_numbers_of_the_model_whoever_is_judged() -> None:
     with torch.random.fork_rng():
         torch.manual_seed(4)

@@ -78,6 +78,7 @@ def test_regions_without_a_series_are_left_out():
     assert found.sidecar["Regions"] == 7
 
 
+@pytest.mark.slow
 def test_the_fit_is_over_all_pairs_though_some_are_drawn(tmp_path):
     own, simulated = sessions(1, 80)[0], sessions(3, 80)
     kept = keep_predictive(own, simulated, 2.0)
@@ -153,6 +154,7 @@ def test_failing_checks_stand_at_the_top_of_the_page(tmp_path):
     assert re.search(measured, text)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("simulations", [5, 99])
 def test_a_session_like_the_simulated_ones_is_good(tmp_path, simulations):
     kept = keep_predictive(sessions(1 + simulations)[0], sessions(2 * simulations)[1::2], 2.0)

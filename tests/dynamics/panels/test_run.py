@@ -187,6 +187,7 @@ def test_lost_parcels_are_flagged_by_name(output):
     assert "and 2 more" in page
 
 
+@pytest.mark.slow
 def test_the_index_lists_participants_of_the_network_model(output):
     write_run(output, names=names_of(REGIONS), lost=2)
     write_participant_report(output, "01", {})

@@ -6,6 +6,7 @@ import csv
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from bids_dtg.dynamics.demo_published import simulate_people
 from bids_dtg.dynamics.networks import standardised
@@ -19,6 +20,7 @@ def rows_of(path: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(file, delimiter="\t"))
 
 
+@pytest.mark.slow
 def test_written_people_are_read_as_input_arrays(tmp_path):
     people = simulate_people(2, 4, seed=3)
     write_people(tmp_path, people)

@@ -68,6 +68,7 @@ def lowest_r(one: np.ndarray, other: np.ndarray) -> float:
     return min(np.corrcoef(one[:, n], other[:, n])[0, 1] for n in range(one.shape[1]))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", [0, 1])
 def test_cleaned_parcel_means_are_the_simulated_series(seed, tmp_path):
     phantom = written(NetworkPlan(2, 8, frames=150, repetition_time_s=1.0, seed=seed), tmp_path)

@@ -78,6 +78,7 @@ def test_regions_have_the_names_that_are_given(weights):
         simulated(weights[:, :9, :9])
 
 
+@pytest.mark.slow
 def test_oscillators_above_the_bifurcation_are_louder(measured_weights):
     people = simulate_hopf_people(measured_weights)
     assert people.networks.series.shape == (8, 68, 180)

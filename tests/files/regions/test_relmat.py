@@ -43,6 +43,7 @@ def matrices(draw) -> RegionMatrix:
     )
 
 
+@pytest.mark.slow
 @FEW
 @given(series())
 def test_series_are_read_back_as_they_were(tmp_path_factory, given_series):
@@ -54,6 +55,7 @@ def test_series_are_read_back_as_they_were(tmp_path_factory, given_series):
     assert found.values.dtype == np.float32
 
 
+@pytest.mark.slow
 @FEW
 @given(matrices())
 def test_matrices_are_read_back_as_they_were(tmp_path_factory, matrix):

@@ -32,6 +32,7 @@ def _file(path, maps=47, seed=0):
     return values
 
 
+@pytest.mark.slow
 def test_maps_and_names_come_back(tmp_path):
     path = tmp_path / "a.dscalar.nii"
     values = _file(path, maps=3)
@@ -42,6 +43,7 @@ def test_maps_and_names_come_back(tmp_path):
     assert path.read_bytes() == (tmp_path / "b.dscalar.nii").read_bytes()
 
 
+@pytest.mark.slow
 def test_nibabel_reads_scalars_with_the_right_intent(tmp_path):
     path = tmp_path / "a.dscalar.nii"
     values = _file(path, maps=3)
@@ -57,6 +59,7 @@ def test_cortex_is_the_mesh_without_its_medial_wall():
         np.testing.assert_array_equal(PLACES.vertices[side], cortex)
 
 
+@pytest.mark.slow
 def test_the_axis_equals_the_standard(shared):
     standard = nib.load(shared / "data/real/surfaces/grayordinates/91282_Greyordinates.dscalar.nii")
     assert standard.header.get_axis(1) == PLACES.axis
@@ -69,6 +72,7 @@ def test_voxels_are_the_models_subcortical_mask(shared):
     assert np.count_nonzero(mask) == len(PLACES.voxels)
 
 
+@pytest.mark.slow
 def test_other_files_are_refused(tmp_path):
     other = nib.cifti2.Cifti2Image(
         np.zeros((1, 4), np.float32),
@@ -131,6 +135,7 @@ def test_places_of_a_file_are_its_brain_models():
     assert (cortex.number, len(cortex.voxels), cortex.axis) == (120, 0, AXIS[:120])
 
 
+@pytest.mark.slow
 def test_neighbours_lie_beside_each_other_and_mirrors_on_the_other_side():
     pairs = PLACES.neighbours()
     ends = PLACES.points[pairs]

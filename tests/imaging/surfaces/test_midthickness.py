@@ -38,6 +38,7 @@ def _files(anat, *, native=False):
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("native", [False, True], ids=["fsLR", "native mesh"])
 def test_points_come_back_from_the_persons_space(tmp_path, native):
     anat = add_fmriprep_surfaces(tmp_path, "01", native=native)
@@ -113,6 +114,7 @@ def _changed(path, change):
     write_surface(path, *change(points, faces))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "change",
     [
@@ -129,6 +131,7 @@ def test_spheres_that_lead_elsewhere_are_refused(tmp_path, change):
         read_midthickness(files, BRAIN)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("change", "why"),
     [
@@ -148,6 +151,7 @@ def test_a_sphere_that_is_none_is_refused(tmp_path, change, why):
         read_midthickness(files, BRAIN)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "change",
     [

@@ -19,6 +19,7 @@ def _sphere(rng, vertices):
     return points, ConvexHull(points).simplices.astype(np.intp)
 
 
+@pytest.mark.slow
 @given(st.integers(0, 10**6), st.integers(12, 300))
 @example(99999, 12)
 def test_points_are_where_their_weights_say(seed, vertices):

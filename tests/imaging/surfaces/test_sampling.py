@@ -25,6 +25,7 @@ def _around(rng, n=200):
     return index, index @ AFFINE[:3, :3].T + AFFINE[:3, 3]
 
 
+@pytest.mark.slow
 @given(st.integers(0, 10**6))
 def test_it_is_trilinear_of_the_map_over_trilinear_of_the_mask(seed):
     rng = np.random.default_rng(seed)
@@ -49,6 +50,7 @@ def test_it_is_trilinear_of_the_map_over_trilinear_of_the_mask(seed):
     assert not (sampling.whole & sampling.partial).any()
 
 
+@pytest.mark.slow
 @given(st.integers(0, 10**6))
 def test_a_place_without_a_value_is_as_one_outside_the_mask(seed):
     rng = np.random.default_rng(seed)

@@ -209,6 +209,7 @@ def test_itk_maps_points_of_our_files_to_the_same_places(tmp_path):
         assert millimetres(found, wanted * [-1, -1, 1]) < 1e-4, path
 
 
+@pytest.mark.slow
 def test_nitransforms_agrees_on_real_composites(shared):
     manip = pytest.importorskip("nitransforms.manip")
     data = shared / "data" / "real"
@@ -322,6 +323,7 @@ def test_a_field_that_is_not_finite_is_refused(tmp_path, write, value):
     assert_refused(path, "not finite at 1 of 27 nodes")
 
 
+@pytest.mark.slow
 def test_other_files_are_refused(tmp_path):
     with h5py.File(tmp_path / "other.h5", "w") as file:
         file["a"] = 1

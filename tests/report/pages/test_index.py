@@ -13,6 +13,7 @@ pytest.importorskip("PIL", reason="reports need the extra [report]")
 PAGE = "network_report.html"
 
 
+@pytest.mark.slow
 def test_of_very_many_participants_the_first_are_listed(tmp_path):
     (tmp_path / "dataset_description.json").write_text("{}")
     for number in range(10_001):

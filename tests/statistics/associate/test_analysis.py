@@ -57,6 +57,7 @@ def values(cohort, phenotype):
     return np.array([float(row[phenotype]) for row in rows])
 
 
+@pytest.mark.slow
 def test_a_region_that_is_the_phenotype_is_found_beside_the_edges(cohort, capsys):
     assert cohort.analyse("associate", "--phenotype", "score", "--permutations", 199) == 0
     folder = cohort.out / "group/associate"
@@ -148,6 +149,7 @@ def residual(column, age):
     return column - np.polyval(fit, age)
 
 
+@pytest.mark.slow
 def test_all_that_can_be_phenotypes_are_looked_at(cohort, capsys):
     assert cohort.analyse("associate", "--covariates", "age", "--permutations", 19) == 0
     found = summary(cohort.out / "group/associate")
@@ -158,6 +160,7 @@ def test_all_that_can_be_phenotypes_are_looked_at(cohort, capsys):
     assert "11 participants; 1 without a value" in page
 
 
+@pytest.mark.slow
 def test_without_permutations_t_is_all(cohort):
     words = ["--phenotype", "score", "--permutations", 0, "--name", "none"]
     assert cohort.analyse("associate", *words) == 0
@@ -169,6 +172,7 @@ def test_without_permutations_t_is_all(cohort):
     assert "at a false discovery rate of 5 %" not in page
 
 
+@pytest.mark.slow
 def test_sites_are_kept_and_lone_families_stay(cohort, tmp_path):
     table = tmp_path / "sites.tsv"
     rows = [f"{label}\t{n * 7 % 12}\t{'AB'[n // 6]}\tf{n // 2}" for n, label in enumerate(LABELS)]
@@ -201,6 +205,7 @@ def test_regions_are_shown_on_a_brain_where_their_places_are_known(cohort):
     assert there.count("<img") == 1
 
 
+@pytest.mark.slow
 def test_sites_are_covariates_though_none_is_named(cohort, tmp_path):
     table = tmp_path / "sites.tsv"
     rows = [f"{label}\t{n * 7 % 12}\t{1 + n % 3}" for n, label in enumerate(LABELS)]
@@ -260,6 +265,7 @@ def test_a_phenotype_that_goes_with_the_site_has_no_permuted_p(cohort, tmp_path,
     assert "a row for each region" in (cohort.out / dictionary).read_text()
 
 
+@pytest.mark.slow
 def test_who_cannot_be_read_is_left_out_and_counts_as_failed(cohort, capsys):
     path = next(cohort.out.glob("sub-02/**/*_desc-regions_statmap.tsv"))
     whole = path.read_bytes()
@@ -277,6 +283,7 @@ def test_who_cannot_be_read_is_left_out_and_counts_as_failed(cohort, capsys):
     }
 
 
+@pytest.mark.slow
 def test_few_people_get_no_verdict(cohort, capsys):
     words = ["--phenotype", "score", "--permutations", 19, "--name", "few"]
     assert cohort.analyse("associate", *words, "--participant-label", *LABELS[:6]) == 0

@@ -146,6 +146,7 @@ def test_three_people_are_too_few(cohort, capsys):
     assert "only 3 participants with maps" in line
 
 
+@pytest.mark.slow
 def test_few_people_get_no_verdict(cohort, tmp_path, capsys):
     out = tmp_path / "out"
     shutil.copytree(cohort.out, out)
@@ -158,6 +159,7 @@ def test_few_people_get_no_verdict(cohort, tmp_path, capsys):
     assert "contrasts form" not in page
 
 
+@pytest.mark.slow
 def test_a_damaged_map_leaves_its_person_out_of_what_it_is_of(cohort, tmp_path, capsys):
     out = tmp_path / "out"
     shutil.copytree(cohort.out, out)
@@ -227,6 +229,7 @@ def test_odd_folders_and_sidecars_are_named(cohort, tmp_path, capsys):
     assert "Of 6 participants" in said
 
 
+@pytest.mark.slow
 def test_a_file_in_the_place_of_the_folder_is_named(cohort, tmp_path, capsys):
     out = shutil.copytree(cohort.out, tmp_path / "out")
     (out / "group/embed-odd").write_text("not a folder")

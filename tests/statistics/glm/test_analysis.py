@@ -134,6 +134,7 @@ def test_tables_and_sidecars_say_how_it_was_made(results):
     assert "sub-01_task-motor_run-1" in page
 
 
+@pytest.mark.slow
 def test_the_folder_is_made_anew_and_names_make_others(dataset, results, tmp_path):
     out = shutil.copytree(results.parents[1], tmp_path / "out")
     own = out / "group/glm/node-runLevel/own.nii.gz"
@@ -180,6 +181,7 @@ def test_a_run_that_cannot_be_used_is_left_out_alone(copied, tmp_path, capsys, t
     assert "run-1" in (tmp_path / "out/group/glm/statistics_report.html").read_text()
 
 
+@pytest.mark.slow
 def test_a_contrast_without_its_condition_is_left_out_of_that_run(copied, tmp_path, capsys):
     events(copied).write_text(events(copied).read_text().replace("RH", "wrong"))
     assert run_glm(copied, tmp_path / "out", "--participant-label", "01") == 1
@@ -188,6 +190,7 @@ def test_a_contrast_without_its_condition_is_left_out_of_that_run(copied, tmp_pa
     assert {found.contrast: found.runs for found in maps} == {"motorLh": 2, "motorLhVsRh": 1}
 
 
+@pytest.mark.slow
 def test_a_late_trial_is_reported_and_left_out(copied, tmp_path, capsys):
     with events(copied).open("a") as file:
         file.write("9999\t2\tLH\n")
@@ -207,6 +210,7 @@ def frames(raw, run=1):
     return bold, nib.load(bold)
 
 
+@pytest.mark.slow
 def test_trials_that_are_over_before_the_run_are_refused_or_left_out(copied, tmp_path, capsys):
     moved(events(copied), "LH", lambda onset: onset - 5000)
     with events(copied, 2).open("a") as file:
@@ -218,6 +222,7 @@ def test_trials_that_are_over_before_the_run_are_refused_or_left_out(copied, tmp
     assert read_rows(tmp_path / "out/group/glm/desc-runs_qc.tsv")[0]["trials"] == "18"
 
 
+@pytest.mark.slow
 def test_a_condition_at_the_very_end_of_a_run_is_not_estimated(copied, tmp_path, capsys):
     seconds = 1.5 * frames(copied)[1].shape[3]
     moved(events(copied), "LH", lambda _: seconds - 0.1)
@@ -251,6 +256,7 @@ UNUSUAL = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", UNUSUAL)
 def test_unusual_trials_are_reported(copied, tmp_path, capsys, kind):
     change, words = UNUSUAL[kind]
@@ -260,6 +266,7 @@ def test_unusual_trials_are_reported(copied, tmp_path, capsys, kind):
     assert re.search(words, capsys.readouterr().err)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("change", "words"),
     [
@@ -280,6 +287,7 @@ def test_series_that_do_not_change_or_have_no_mean_are_left_out(
     assert re.search(f"run-1.*{words}", capsys.readouterr().err)
 
 
+@pytest.mark.slow
 def test_durations_in_milliseconds_are_refused(copied, tmp_path, capsys):
     header, *rows = events(copied).read_text().splitlines()
     cells = [row.split("\t") for row in rows]
@@ -291,6 +299,7 @@ def test_durations_in_milliseconds_are_refused(copied, tmp_path, capsys):
     )
 
 
+@pytest.mark.slow
 def test_a_damaged_run_and_too_few_frames_are_left_out(copied, tmp_path, capsys):
     func = copied / "derivatives/fmriprep/sub-01/func"
     (bold,) = func.glob("*run-1*_bold.nii.gz")
@@ -351,6 +360,7 @@ def test_confounds_are_a_strategy_or_columns(dataset, tmp_path, confounds):
     assert "censored_frame0001" in columns
 
 
+@pytest.mark.slow
 def test_smoothing_is_nilearns(dataset, tmp_path):
     import pandas as pd
     from nilearn.glm.first_level import FirstLevelModel

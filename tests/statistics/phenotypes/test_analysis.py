@@ -143,6 +143,7 @@ def test_scores_are_those_of_scikit_learn_in_each_fold(cohort, score):
     assert row(score, penalty="published")["r"] == pytest.approx(np.mean(r), abs=1e-5)
 
 
+@pytest.mark.slow
 def test_what_chance_gives_is_called_nothing(cohort, capsys):
     found = results(
         cohort, "--phenotype", "luck", "--feature-sets", "edges", "maps", *FEW, name="luck"
@@ -154,6 +155,7 @@ def test_what_chance_gives_is_called_nothing(cohort, capsys):
     assert not list((cohort.out / "group/phenotypes-luck").glob("*haufe*"))
 
 
+@pytest.mark.slow
 def test_relatives_are_never_on_both_sides(cohort, tmp_path):
     """What relatives share predicts nothing, unless a split tears them apart."""
     words = ("--phenotype", "of_family", "--feature-sets", "edges", *FEW)
@@ -170,6 +172,7 @@ def test_relatives_are_never_on_both_sides(cohort, tmp_path):
     assert torn["p"] == 0.01
 
 
+@pytest.mark.slow
 def test_a_site_effect_is_no_prediction(cohort):
     words = ("--phenotype", "of_site", "--feature-sets", "edges", *FEW)
     plain = row(results(cohort, *words, name="plain"))
@@ -211,6 +214,7 @@ def test_weights_show_what_goes_with_the_phenotype(cohort, score):
     assert "How features change with fitted score (weights after Haufe)" in page(cohort, "score")
 
 
+@pytest.mark.slow
 def test_few_people_get_no_verdict(cohort, capsys):
     words = ("--phenotype", "score", "--feature-sets", "edges", "maps", "--repeats", 1)
     few = ("--permutations", 19, "--participant-label", *cohort.labels[:12:2])
@@ -220,6 +224,7 @@ def test_few_people_get_no_verdict(cohort, capsys):
     assert {one["verdict"] for one in read_table(table)} == {"too few people"}
 
 
+@pytest.mark.slow
 def test_who_lacks_a_value_or_cannot_be_read_is_left_out(cohort, tmp_path, capsys):
     out = shutil.copytree(cohort.out, tmp_path / "out")
     lacking = dict(cohort.truth.table, score=["n/a", *cohort.truth.table["score"][1:]])
@@ -239,6 +244,7 @@ def test_who_lacks_a_value_or_cannot_be_read_is_left_out(cohort, tmp_path, capsy
     assert people <= {str(PEOPLE - 1), str(PEOPLE - 2)}
 
 
+@pytest.mark.slow
 def test_phenotypes_are_found_in_the_table_and_a_dry_run_writes_nothing(cohort, capsys):
     assert cohort.analyse("phenotypes", "--covariates", "age", "--name", "dry", "--dry-run") == 0
     shown = capsys.readouterr().out
@@ -290,6 +296,7 @@ def test_a_covariate_may_be_the_same_for_all_who_have_a_phenotype(cohort, tmp_pa
     assert people == {"of_women": str(PEOPLE // 2), "score": str(PEOPLE)}
 
 
+@pytest.mark.slow
 def test_levels_that_are_sites_cannot_be_learned_elsewhere(cohort, tmp_path, capsys):
     site = ["AB"[n // (PEOPLE // 2)] for n in range(PEOPLE)]
     columns = {"site": site, "patient": [int(own == "A") for own in site]}
@@ -303,6 +310,7 @@ def test_levels_that_are_sites_cannot_be_learned_elsewhere(cohort, tmp_path, cap
     assert "score is not predicted: all people outside a fold are of one family" in said
 
 
+@pytest.mark.slow
 def test_weights_of_a_named_contrast_need_no_permutation(cohort, tmp_path, capsys):
     columns = {"score": cohort.truth.table["score"]}
     words = ("--contrast", "languageMath", "--permutations", 0)
@@ -311,6 +319,7 @@ def test_weights_of_a_named_contrast_need_no_permutation(cohort, tmp_path, capsy
     assert json.loads(path.read_text())["PValue"] is None
 
 
+@pytest.mark.slow
 def test_numbers_that_have_no_squares_are_left_out(cohort, tmp_path, capsys):
     score = np.array(cohort.truth.table["score"])
     columns = {"huge": 1e300 * score, "tiny": 1e-300 * score, "score": score}

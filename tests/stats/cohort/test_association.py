@@ -222,6 +222,7 @@ def inside(count: int, cohorts: int) -> bool:
     return low <= count <= high
 
 
+@pytest.mark.slow
 def test_a_rare_group_and_people_of_unequal_scales_are_no_discoveries():
     """By p of t a fifth of these cohorts has discoveries."""
 
@@ -234,6 +235,7 @@ def test_a_rare_group_and_people_of_unequal_scales_are_no_discoveries():
     assert inside(by_largest, 200)
 
 
+@pytest.mark.slow
 def test_nothing_is_found_in_null_cohorts_more_often_than_said():
     def draw(rng):
         covariates = rng.normal(size=(40, 2))

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from bids_dtg.stats.cohort.coding import Coded, add_levels, code
 
 
+@pytest.mark.slow
 @given(st.lists(st.sampled_from("ABCD"), min_size=2, max_size=30).filter(lambda v: len(set(v)) > 1))
 def test_levels_are_told_apart_without_a_constant(values):
     coded = code({"site": values}, len(values))
@@ -32,6 +33,7 @@ def test_what_tells_nobody_apart_is_refused():
         code({"age": [1.0]}, 2)
 
 
+@pytest.mark.slow
 @given(
     st.lists(st.sampled_from("ABC"), min_size=8, max_size=30),
     st.integers(0, 2**31),

@@ -41,6 +41,7 @@ def is_allowed(order, families, sites, within) -> bool:
     return True
 
 
+@pytest.mark.slow
 @given(COHORTS, SWITCHES, SWITCHES, st.integers(0, 99))
 def test_sites_are_kept_and_families_stay_whole(cohort, by_site, within, seed):
     families, sites = np.array(cohort).T

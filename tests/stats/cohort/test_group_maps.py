@@ -32,6 +32,7 @@ NEIGHBOURS = PLACES.neighbours()
 maps_of_signs = arrays(np.int8, PLACES.number, elements=st.integers(-1, 1))
 
 
+@pytest.mark.slow
 @given(maps_of_signs)
 def test_clusters_are_those_of_scipy(signs):
     clusters = find_clusters(signs, NEIGHBOURS)
@@ -57,6 +58,7 @@ def test_clusters_are_as_many_as_in_the_table_of_nilearn():
     assert clusters.max() + 1 == len(whole)
 
 
+@pytest.mark.slow
 @given(maps_of_signs, maps_of_signs)
 def test_dice_is_the_same_both_ways_and_counts_signs(one, other):
     found = dice(one, other)
@@ -69,6 +71,7 @@ def test_dice_is_the_same_both_ways_and_counts_signs(one, other):
     assert np.isnan(dice(one, -one)) if not one.any() else dice(one, -one) == 0
 
 
+@pytest.mark.slow
 @given(maps_of_signs, maps_of_signs)
 def test_overlap_of_a_map_with_itself_is_whole_and_its_sides_are_swapped_with_the_maps(one, other):
     there, back = overlap(one, other, NEIGHBOURS), overlap(other, one, NEIGHBOURS)

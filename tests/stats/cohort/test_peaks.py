@@ -25,6 +25,7 @@ def blob(centre, radius_mm: float = 5.0) -> np.ndarray:
     return np.exp(-(((PLACES.points - centre) ** 2).sum(axis=1)) / (2 * radius_mm**2))
 
 
+@pytest.mark.slow
 def test_peaks_lie_in_their_regions_and_are_in_the_order_of_strength(regions):
     hippocampus, motor, outside = (-26, -20, -14), (40, -20, 56), (80, -120, 70)
     values = 5 * blob(hippocampus) - 9 * blob(motor) + 4 * blob(outside)

@@ -48,6 +48,7 @@ def pooled_q(found, drawn, least):
     return np.minimum(np.maximum(own, limit), 1)[np.searchsorted(known, found[found >= least])]
 
 
+@pytest.mark.slow
 @settings(max_examples=20)
 @given(seed=st.integers(0, 1000), effect=st.sampled_from([0.0, 2.0, 6.0]))
 def test_q_is_that_of_the_definition_but_for_bins(seed, effect):
@@ -64,6 +65,7 @@ def test_q_is_that_of_the_definition_but_for_bins(seed, effect):
     assert q.min() >= counts.rates().p_anything or q.min() == 1
 
 
+@pytest.mark.slow
 def test_with_unrelated_normal_people_it_finds_what_benjamini_and_hochberg_find():
     rng = np.random.default_rng(1)
     people, tests = 40, 2000
@@ -81,6 +83,7 @@ def test_with_unrelated_normal_people_it_finds_what_benjamini_and_hochberg_find(
     assert found.discoveries[200:].sum() <= 0.1 * found.discoveries.sum()
 
 
+@pytest.mark.slow
 def test_relatives_are_no_discoveries():
     # By p of t, as if people were unrelated, nearly all of these cohorts have discoveries.
     families = np.repeat(np.arange(12), 4)

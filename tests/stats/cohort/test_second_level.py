@@ -95,6 +95,7 @@ def test_correction_is_that_of_nilearn_with_its_draws(name):
     assert found.p.min() < 0.8  # some voxels are above some of the draws
 
 
+@pytest.mark.slow
 def test_clusters_are_enhanced_as_nilearn_does_and_found_where_they_are():
     design = designs()["two-sample"]
     own = VoxelPlaces.within(GRID, np.ones(SHAPE, bool))
@@ -145,6 +146,7 @@ def test_p_of_a_map_that_is_as_strong_as_can_be_is_the_smallest_there_is():
     assert (found.null[same] > 1000).all()
 
 
+@pytest.mark.slow
 @given(scale=st.floats(0.01, 100), shift=st.floats(-100, 100), seed=st.integers(0, 9))
 def test_units_of_the_tested_column_and_of_the_maps_change_no_t(scale, shift, seed):
     rng = np.random.default_rng(seed)

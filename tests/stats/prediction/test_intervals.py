@@ -26,6 +26,7 @@ def test_relatives_widen_it():
     assert wide.low < narrow.low < 0.4 < narrow.high < wide.high
 
 
+@pytest.mark.slow
 def test_the_interval_of_an_auc_holds_the_true_one_as_often_as_it_says():
     rng, inside = np.random.default_rng(1), []
     target = Target.two_levels(["a"] * 40 + ["b"] * 30)

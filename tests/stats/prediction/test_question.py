@@ -45,6 +45,7 @@ def test_predictions_are_those_of_the_procedure(people):
         np.testing.assert_array_equal(found.null["r"], wanted[penalty].null["r"])
 
 
+@pytest.mark.slow
 def test_what_the_baseline_lacks_adds_to_it_and_what_it_has_does_not(people):
     x, y = people
     question = ask(y, Features.of(x[:, :3]))
@@ -57,6 +58,7 @@ def test_what_the_baseline_lacks_adds_to_it_and_what_it_has_does_not(people):
             assert beside["over"].word == beside["over_equal"].word == "worse"
 
 
+@pytest.mark.slow
 def test_adding_is_the_sum_of_both_less_the_baseline_alone(people):
     x, y = people
     baseline, features = Features.of(x[:, :3]), Features.of(x[:, 3:])

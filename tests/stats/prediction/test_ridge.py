@@ -34,6 +34,7 @@ def predict_ridge(fit, targets, alphas):
     return np.stack([expected + fit.deviations(targets, alpha) for alpha in alphas])
 
 
+@pytest.mark.slow
 @settings(max_examples=25)
 @given(size=sizes, seed=st.integers(0, 10_000))
 def test_it_is_the_ridge_of_scikit_learn(size, seed):

@@ -11,6 +11,7 @@ from bids_dtg.stats.prediction.ridge import Features, fit_ridge
 from bids_dtg.stats.prediction.weights import haufe_pattern, haufe_weights
 
 
+@pytest.mark.slow
 @settings(max_examples=25)
 @given(columns=st.integers(1, 50), seed=st.integers(0, 1000), is_confounded=st.booleans())
 def test_patterns_are_covariances_over_the_variance_of_the_fit(columns, seed, is_confounded):

@@ -68,6 +68,7 @@ def test_the_regression_is_that_of_training_people_and_comes_back(inputs: Path, 
     np.testing.assert_allclose(bundle.adjustment.mean, own.mean)
 
 
+@pytest.mark.slow
 def test_evaluations_and_interventions_need_the_columns(
     inputs: Path, out: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -88,6 +89,7 @@ def test_evaluations_and_interventions_need_the_columns(
         assert "has no column age" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_people_of_another_age_with_its_edges_are_predicted_the_same(
     inputs: Path, out: Path, tmp_path: Path
 ) -> None:

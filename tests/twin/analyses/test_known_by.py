@@ -16,6 +16,7 @@ from bids_dtg.files.text import read_rows
 Call = Callable[..., int]
 
 
+@pytest.mark.slow
 def test_one_task_predicts_another_alone_and_with_first_trials(
     bundle: Path, people: Path, tmp_path: Path
 ) -> None:
@@ -97,6 +98,7 @@ def test_a_task_that_the_model_has_not_is_one_line(
     assert "faces, stroop. To do: did you mean stroop?" in line
 
 
+@pytest.mark.slow
 def test_a_model_of_one_task_is_one_line(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -20,6 +20,7 @@ Call = Callable[..., int]
 ANSWERS = ["response_time", "accuracy_binarized", "response"]
 
 
+@pytest.mark.slow
 def test_later_trials_are_predicted_by_the_twin_and_by_closed_forms(
     bundle: Path, people: Path, tmp_path: Path
 ) -> None:
@@ -43,6 +44,7 @@ def test_later_trials_are_predicted_by_the_twin_and_by_closed_forms(
     assert words in page
 
 
+@pytest.mark.slow
 def test_without_training_people_the_model_brings_its_closed_form(
     bundle: Path, people: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -74,6 +76,7 @@ def permuted(people: Path, where: Path, parts: Sequence[slice]) -> Path:
     return where
 
 
+@pytest.mark.slow
 def test_no_later_trial_reaches_a_prediction(bundle: Path, people: Path, tmp_path: Path) -> None:
     """Where predictions do not change, exchanges of trials change the mean score by their sum."""
     parts = (slice(5, 9), slice(9, 18))
@@ -147,6 +150,7 @@ def test_a_task_whose_trials_are_all_known_is_lost_alone(
     assert words in " ".join(next(tmp_path.rglob("twin_report.html")).read_text().split())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("who", [slice(3), slice(3, None)])
 def test_a_task_that_training_or_judged_people_lack_does_not_stop_the_other(
     who: slice, bundle: Path, people: Path, tmp_path: Path

@@ -61,6 +61,7 @@ def test_a_page_shows_the_training_and_a_caution(bundle: Path) -> None:
     assert "twin_report.html" in (bundle.parents[2] / "index.html").read_text()
 
 
+@pytest.mark.slow
 def test_the_same_call_again_makes_the_same_and_another_is_refused(
     bundle: Path, call: Call, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -79,6 +80,7 @@ def test_the_same_call_on_other_data_is_refused_at_once(
     require_refused(bundle, lambda: call("train", *TRAIN), capsys)
 
 
+@pytest.mark.slow
 def test_the_same_seed_makes_the_same_weights_in_another_folder(
     bundle: Path, people: Path, tmp_path: Path
 ) -> None:
@@ -91,6 +93,7 @@ def test_the_same_seed_makes_the_same_weights_in_another_folder(
     ]
 
 
+@pytest.mark.slow
 def test_all_weights_are_generated_and_pulses_are_learned_where_asked_for(
     people: Path, out: Path, call: Call, tmp_path: Path
 ) -> None:

@@ -87,6 +87,7 @@ parts = st.builds(
 )  # fmt: skip
 
 
+@pytest.mark.slow
 @given(part=parts)
 @settings(max_examples=25, deadline=None)
 def test_to_json_and_back(part: TwinPart) -> None:

@@ -53,6 +53,7 @@ def mean_times(predicted):
     return np.nanmean(np.where(later, mean, np.nan), axis=1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("form", FORMS)
 def test_another_task_separates_slow_people_from_quick_ones(form):
     level, judged, other = sides(FIRST)
@@ -64,6 +65,7 @@ def test_another_task_separates_slow_people_from_quick_ones(form):
     assert r[BOTH] > max(r[OWN], r[OTHER]) - 0.02
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("own", [0, FIRST])
 def test_no_judged_trial_reaches_a_prediction(own):
     def permuted(people):
@@ -85,6 +87,7 @@ def test_no_judged_trial_reaches_a_prediction(own):
         assert np.array_equal(one.shares, after[key].shares, equal_nan=True), key
 
 
+@pytest.mark.slow
 def test_known_trials_reach_it():
     _, judged, other = sides(FIRST)
     answers = other.unseen.answers
@@ -94,6 +97,7 @@ def test_known_trials_reach_it():
     assert (mean_times(two) > mean_times(one)).all()
 
 
+@pytest.mark.slow
 def test_training_people_without_a_response_are_refused():
     _, judged, _ = sides(FIRST)
     answers = judged.training.answers

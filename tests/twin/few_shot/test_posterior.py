@@ -35,12 +35,14 @@ def learnt(seed=0, freedom=None):
     return EffectsPrior.learn(times, basis, groups, 2)
 
 
+@pytest.mark.slow
 def test_variances_are_those_that_training_people_were_made_with():
     prior = learnt()
     assert np.allclose(np.sqrt(np.diag(prior.covariance)), SD, rtol=0.15)
     assert np.allclose(np.sqrt(prior.noise), NOISE, rtol=0.1)
 
 
+@pytest.mark.slow
 def test_intervals_cover_the_true_effects_as_often_as_they_say():
     prior = learnt()
     times, basis, groups, effects = people(400, 1)
@@ -52,6 +54,7 @@ def test_intervals_cover_the_true_effects_as_often_as_they_say():
         assert (within < 0.99).all(), (number, within)
 
 
+@pytest.mark.slow
 def test_nothing_known_leaves_the_prior_and_more_trials_narrow_it():
     prior = learnt()
     times, basis, groups, _ = people(5, 2)
@@ -64,6 +67,7 @@ def test_nothing_known_leaves_the_prior_and_more_trials_narrow_it():
     assert spread[0] > spread[1] > spread[2]
 
 
+@pytest.mark.slow
 def test_one_far_trial_hardly_moves_a_person_where_others_have_such_trials():
     prior, normal = learnt(freedom=3), learnt()
     times, basis, groups, _ = people(1, 3)
@@ -78,17 +82,20 @@ def test_one_far_trial_hardly_moves_a_person_where_others_have_such_trials():
     assert abs(moved[0]) < 0.6 * abs(moved[1])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("freedom", "least", "most"), [(3, 3, 4), (8, 5, 13), (None, 30, 100)])
 def test_how_much_far_trials_count_is_learned(freedom, least, most):
     assert least <= learnt(freedom=freedom).freedom <= most
 
 
+@pytest.mark.slow
 def test_noisier_people_are_no_far_trials():
     times, basis, groups, _ = people(400, 0)
     own = np.exp(np.random.default_rng(1).normal(0.0, 0.5, (400, 1)))
     assert EffectsPrior.learn(times * own, basis, groups, 2).freedom > 20
 
 
+@pytest.mark.slow
 def test_few_trials_say_nothing_of_far_ones():
     times, basis, groups, _ = people(200, 0, freedom=3)
     for number in (2, 6):
@@ -98,6 +105,7 @@ def test_few_trials_say_nothing_of_far_ones():
     assert EffectsPrior.learn(whole, basis, groups[:2], 2).freedom == USUAL_FREEDOM
 
 
+@pytest.mark.slow
 def test_noisy_people_have_more_own_noise():
     prior = learnt()
     quiet, basis, groups, _ = people(50, 4, NOISE / 2)
@@ -106,6 +114,7 @@ def test_noisy_people_have_more_own_noise():
     assert own[0].max() < own[1].min()
 
 
+@pytest.mark.slow
 def test_people_of_own_sequences_have_the_posterior_of_one_sequence():
     prior = learnt()
     times, basis, groups, _ = people(6, 5)
@@ -117,6 +126,7 @@ def test_people_of_own_sequences_have_the_posterior_of_one_sequence():
     assert np.allclose(again.covariance, EffectsPrior.learn(times, basis, groups, 2).covariance)
 
 
+@pytest.mark.slow
 def test_draws_have_mean_and_covariance_of_the_posterior():
     prior = learnt()
     times, basis, groups, _ = people(2, 6)

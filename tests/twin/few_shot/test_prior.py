@@ -61,6 +61,7 @@ def predicted(few_shot, fitted, logs, own):
     return few_shot.predict(fitted, segments_of(logs, fitted), own, None)["stroop"]
 
 
+@pytest.mark.slow
 def test_own_trials_separate_slow_people_from_quick_ones(few_shot, fitted):
     logs, true = times(60, 1)
     found = predicted(few_shot, fitted, logs, 20)
@@ -117,6 +118,7 @@ def test_a_bundle_keeps_the_prior(few_shot, fitted, tmp_path):
         load_twin_bundle(tmp_path / "without").few_shot()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("own", [10, 20])
 def test_times_of_the_closed_form_are_those_that_are_judged(few_shot, fitted, own):
     training = first_trials(segments_of(times(40, 0)[0], fitted), 0, own)
@@ -130,6 +132,7 @@ def test_times_of_the_closed_form_are_those_that_are_judged(few_shot, fitted, ow
     assert np.allclose(*shapes)
 
 
+@pytest.mark.slow
 def test_a_bundle_keeps_weights_of_connectomes(fitted, tmp_path):
     people = tuple(f"p{number}" for number in range(40))
     known = replace(fitted, people=people, left_out_factors=0.5 * fitted.own_factors)
@@ -149,6 +152,7 @@ def test_a_bundle_keeps_weights_of_connectomes(fitted, tmp_path):
     assert np.allclose(one.posterior.mean, other.posterior.mean)
 
 
+@pytest.mark.slow
 def test_what_conditions_add_has_a_weight_of_its_own(fitted):
     rng, people = np.random.default_rng(0), 200
     group = segments_of(np.full((people, TRIALS), -0.6), fitted)
@@ -196,6 +200,7 @@ def test_a_model_whose_people_have_no_effects_of_conditions_is_read(few_shot, fi
         read_few_shot(file, fitted.tasks.tasks)
 
 
+@pytest.mark.slow
 def test_a_persons_own_effect_of_a_condition_is_predicted_whatever_codes_say(fitted):
     rng = np.random.default_rng(0)
 
@@ -224,6 +229,7 @@ def test_a_file_of_another_version_is_refused(few_shot, fitted, tmp_path):
         read_few_shot(file, fitted.tasks.tasks)
 
 
+@pytest.mark.slow
 def test_connectomes_move_people_without_known_trials(fitted):
     known = replace(fitted, left_out_factors=0.5 * fitted.own_factors)
     logs = times(40, 0)[0]

@@ -41,6 +41,7 @@ def test_edges_of_response_times_are_significant_against_permuted_behaviour():
     assert done == list(range(1, 20))
 
 
+@pytest.mark.slow
 def test_the_same_people_give_the_same_map():
     fitted, connectomes, segments, _ = fitted_quickly()
     people = FittedPeople.of(fitted, connectomes, segments)

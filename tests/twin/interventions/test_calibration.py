@@ -9,6 +9,7 @@ from bids_dtg.twin.interventions.calibration import FEWEST_PEOPLE, Calibration
 from bids_dtg.twin.interventions.perturbations import Direction
 
 
+@pytest.mark.slow
 @given(slope=st.floats(-3, 3), seed=st.integers(0, 99))
 def test_a_change_is_multiplied_by_the_slope(slope, seed):
     rng = np.random.default_rng(seed)
@@ -31,6 +32,7 @@ def test_few_people_or_a_figure_that_does_not_differ_give_no_slope():
     assert Calibration.of(np.ones(20), np.arange(20.0)) is None
 
 
+@pytest.mark.slow
 def test_a_calibrated_change_between_people_is_what_a_linear_world_truly_changes():
     # Whatever the twin's weights are: too small, too large, and mostly noise.
     rng = np.random.default_rng(0)

@@ -78,6 +78,7 @@ def test_nothing_is_shown_where_behaviour_is_somebody_elses():
     assert set(words) == {"no difference shown"}
 
 
+@pytest.mark.slow
 @given(st.integers(0, 999), st.floats(0.001, 0.1))
 def test_a_change_that_refits_do_not_agree_on_is_not_shown(seed, size):
     rng = np.random.default_rng(seed)

@@ -17,6 +17,7 @@ def gradients(edges):
     return Gradients(names, edges, np.stack([edges, edges]))
 
 
+@pytest.mark.slow
 @given(st.integers(0, 9999), st.integers(1, 30))
 def test_p_is_that_of_all_permutations_at_once(seed, permutations):
     rng = np.random.default_rng(seed)

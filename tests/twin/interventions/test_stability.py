@@ -32,6 +32,7 @@ def test_the_same_people_give_the_twins_own_attribution():
     assert mapped_gradients(fitted, people, *over).edges == pytest.approx(own.edges, abs=1e-5)
 
 
+@pytest.mark.slow
 def test_halves_of_people_agree_where_connectomes_tell_behaviour():
     fitted, people, *over = shown()
     splits = np.array(list(refitted_halves(fitted, people, *over, splits=3, seed=0)))

@@ -131,6 +131,7 @@ def test_correlations_are_those_of_directions_that_are_fitted():
     assert found.cross_validated.observed == pytest.approx(expected, abs=1e-4)
 
 
+@pytest.mark.slow
 def test_noise_has_a_high_correlation_in_sample_and_p_spread_evenly():
     found = [weight_correlations(*noise(20, 100, seed), permutations=99) for seed in range(100)]
     inside = np.array([each.in_sample.observed for each in found])
@@ -182,6 +183,7 @@ def test_directions_of_permuted_figures_have_other_effects(offset):
     assert len(null) == 6
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("architecture", ["lowrank", "code-only", "published"])
 def test_rows_of_weights_are_the_networks_that_perform(architecture):
     segments, takes = slow_and_quick(people=6)

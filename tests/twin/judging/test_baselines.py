@@ -59,6 +59,7 @@ def cross_predict(baseline, everybody, labels, folds=10, seed=0):
     return found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 @settings(max_examples=3)
 @given(seed=st.integers(0, 100))
@@ -88,6 +89,7 @@ def test_each_explains_what_follows_from_what_it_knows(name):
     assert r > (0.15 if name == "covariates" else 0.3)
 
 
+@pytest.mark.slow
 def test_ridge_is_scikit_learns_at_the_best_penalty_of_leaving_one_out():
     everybody, new = people(), people(1).known
     found = predict(BY_NAME["connectome_ridge"], everybody, new)

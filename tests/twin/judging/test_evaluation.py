@@ -155,6 +155,7 @@ def test_people_who_saw_other_things_get_each_twin_on_each_ones_sequence():
         cross_losses(np.full(people.segments.action.shape, 0.5), people.segments)
 
 
+@pytest.mark.slow
 def test_a_twin_that_is_worse_than_a_baseline_is_reported():
     training, people = cohort(people=40, seed=3, name="t"), cohort(people=30)
     simple = simple_predictions(training, people, half=None)
@@ -272,6 +273,7 @@ def test_r_is_compared_over_people_with_both_predictions():
     assert Samples().gain(near, np.ones(len(wanted)), wanted) is None
 
 
+@pytest.mark.slow
 def test_a_fit_is_judged_by_others_and_with_memory_by_its_own():
     training, people = cohort(people=12, seed=3, name="t"), cohort(people=11)
     fitted = fit(

@@ -39,6 +39,7 @@ def folds_of(people: Cohort, buttons: np.ndarray) -> list[Fold]:
     return found
 
 
+@pytest.mark.slow
 def test_everybody_is_judged_once_by_the_own_fold() -> None:
     people = slow_cohort()
     folds = folds_of(people, people.segments.action)
@@ -83,6 +84,7 @@ def test_what_is_the_same_for_all_of_a_fold_has_no_r() -> None:
     assert np.isnan(found.score("rt", "stroop").value.mean)
 
 
+@pytest.mark.slow
 def test_verdicts_count_that_everybody_trains_the_others() -> None:
     people = slow_cohort()
     folds = folds_of(people, np.roll(people.segments.action, 1, axis=0))
@@ -98,6 +100,7 @@ def test_verdicts_count_that_everybody_trains_the_others() -> None:
     assert wide == pytest.approx(narrow * 2**0.5)
 
 
+@pytest.mark.slow
 def test_people_lapse_as_those_to_whom_their_own_fold_was_fitted() -> None:
     people, weights = slow_cohort(), (0.0, 0.5, 1.0)
     shares = np.broadcast_to([0.0, 0.0, 1.0], (1, 3, 3))
@@ -125,6 +128,7 @@ def test_folds_that_leave_somebody_out_are_refused() -> None:
         evaluate_folds([*folds, folds[0]], people)
 
 
+@pytest.mark.slow
 def test_a_folds_twins_know_nothing_of_its_people() -> None:
     """Their responses change nothing that is predicted of them."""
     people, rows = slow_cohort(), drawn()[0]
@@ -149,6 +153,7 @@ def test_a_folds_twins_know_nothing_of_its_people() -> None:
         fold_of(fitted, people, drawn()[1])
 
 
+@pytest.mark.slow
 @given(st.lists(st.tuples(st.floats(-9, 9), st.integers(0, 3)), min_size=1, max_size=30))
 def test_means_of_folds_are_taken_out(pairs: list[tuple[float, int]]) -> None:
     values, folds = (np.array(each) for each in zip(*pairs, strict=True))

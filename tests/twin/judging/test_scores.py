@@ -248,6 +248,7 @@ def test_crps_with_misses_is_the_integral_of_its_definition(given_curve, rt):
     assert missed == pytest.approx((curve**2).mean() * 2, abs=1e-3)
 
 
+@pytest.mark.slow
 @given(defective())
 def test_log_scores_are_of_a_distribution_over_responses_and_the_miss(given_curve):
     seconds, heights = given_curve

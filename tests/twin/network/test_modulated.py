@@ -38,6 +38,7 @@ def test_zeros_give_the_network_of_the_group():
             assert torch.equal(getattr(network.group_weights(), name)[0], own)
 
 
+@pytest.mark.slow
 @given(st.sets(st.sampled_from(sorted(ModulatedNetwork(SIZES, rank=2).parts))))
 def test_places_of_parts_and_of_the_others_are_all_places_once(some):
     network = a_network()

@@ -21,6 +21,7 @@ def moments(drift, boundary, rest):
     return correct, mean, variance
 
 
+@pytest.mark.slow
 @given(drifts, boundaries, st.floats(0.1, 0.6))
 def test_parameters_of_exact_moments_are_found_again(drift, boundary, rest):
     correct, mean, variance = moments(drift, boundary, rest)
@@ -41,6 +42,7 @@ def test_edges_are_moved_by_half_a_trial(correct, count):
         assert found == pytest.approx(other)
 
 
+@pytest.mark.slow
 @given(drifts, boundaries)
 def test_first_passages_have_the_moments_of_the_diffusion(drift, boundary):
     seconds = np.linspace(0.0, 40.0, 40001)

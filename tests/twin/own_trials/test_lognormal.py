@@ -50,6 +50,7 @@ def test_priors_are_found_again():
     assert found.rate / found.shape == pytest.approx(0.4 / 6, rel=0.1)
 
 
+@pytest.mark.slow
 def test_people_with_later_times_of_the_same_spread_have_a_larger_shift():
     people = simulated(60, 60)
 

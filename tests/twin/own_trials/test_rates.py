@@ -32,6 +32,7 @@ def test_people_s_rates_are_those_of_the_likeliest_beta_distribution():
     assert (found.a, found.b) == (pytest.approx(a, abs=0.06), pytest.approx(b, abs=1.0))
 
 
+@pytest.mark.slow
 @given(
     people=st.integers(1, 6),
     trials=st.integers(1, 30),

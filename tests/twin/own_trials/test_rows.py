@@ -44,6 +44,7 @@ def require_sound(predicted, people):
     assert np.allclose(answered[:, -1], 1 - shares[:, 2])
 
 
+@pytest.mark.slow
 @rows
 @settings(max_examples=8, deadline=None)
 @given(
@@ -67,6 +68,7 @@ def test_distributions_rise_to_the_probability_of_a_response(
     require_sound(row.fit(training, TASK).predict(unseen), unseen)
 
 
+@pytest.mark.slow
 @rows
 @settings(max_examples=5, deadline=None)
 @given(seed=st.integers(0, 100))
@@ -149,6 +151,7 @@ def test_times_of_twice_the_length_are_predicted_at_twice_the_length(name):
     assert np.allclose(once.answered, twice.answered[..., 1::2], atol=1e-6, equal_nan=True)
 
 
+@pytest.mark.slow
 def test_all_rows_share_misses_and_errors():
     training, unseen = simulated(), simulated(5, seed=1)
     first, *others = (row.fit(training, TASK).predict(unseen).shares for row in ROWS)
@@ -156,6 +159,7 @@ def test_all_rows_share_misses_and_errors():
         assert np.array_equal(first, other, equal_nan=True)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("one_sequence", [True, False])
 def test_what_is_known_of_a_person_predicts_better_than_the_group(one_sequence):
     training = simulated(120, 60, own=20, one_sequence=one_sequence)
@@ -216,6 +220,7 @@ def cohort(people=20, seed=0, name="p"):
     return Cohort(tuple(f"{name}{number}" for number in range(people)), segments)
 
 
+@pytest.mark.slow
 def test_a_cohort_is_predicted_task_by_task():
     training, unseen = cohort(), cohort(6, seed=1, name="q")
     found = predictions(training, unseen, 5)
@@ -236,6 +241,7 @@ def test_a_cohort_of_other_tasks_is_refused():
         predictions(one, other, 1)
 
 
+@pytest.mark.slow
 def test_people_of_another_sequence_are_predicted_by_regressors():
     training = cohort()
     onset, task = np.arange(20) * 4.0, training.segments.tasks.tasks[0]

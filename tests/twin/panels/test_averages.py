@@ -162,6 +162,7 @@ def test_words_from_files_are_escaped(output):
     assert "&lt;script&gt;alert(1)&lt;/script&gt;: a&amp;b" in page
 
 
+@pytest.mark.slow
 def test_lines_differ_by_dashes_and_keep_their_style(output):
     write_participant(output, names=NAMES)
     with_own = page_of(output)
@@ -197,6 +198,7 @@ def test_charts_are_in_the_order_of_the_table_and_part_buttons_by_the_sign(outpu
     assert float(correct.split()[-1]) < zero < float(another.split()[-1])
 
 
+@pytest.mark.slow
 def test_the_index_lists_participants_of_the_twin(output):
     write_participant(output, names=NAMES, lost=2)
     page_of(output)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -18,6 +19,7 @@ _fits = st.lists(
 )
 
 
+@pytest.mark.slow
 @given(_fits)
 def test_what_is_written_is_read(fits):
     assert read_fits(json.loads(json.dumps(fit_facts(fits)))) == tuple(fits)

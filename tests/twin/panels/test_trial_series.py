@@ -47,6 +47,7 @@ def table(tmp_path_factory) -> Path:
     return tmp_path_factory.mktemp("series") / "series.tsv"
 
 
+@pytest.mark.slow
 @given(curves())
 def test_what_is_written_is_read(table, written):
     table.write_bytes(keep_trial_series(written).content)

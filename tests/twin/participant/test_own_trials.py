@@ -149,6 +149,7 @@ def test_the_page_says_what_needs_no_network(performed):
     assert "the first 6 trials were known" in methods.replace("\n", " ")
 
 
+@pytest.mark.slow
 def test_no_later_trial_reaches_a_prediction(tmp_path):
     job = TwinJob(tmp_path, ("01",))
     path = job.give("01", STROOP)

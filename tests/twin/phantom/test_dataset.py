@@ -70,6 +70,7 @@ def test_cleaned_images_correlate_as_the_connectome_says(phantom, out):
         assert np.sqrt(((found - edges) ** 2).mean()) < 0.1
 
 
+@pytest.mark.slow
 def test_the_same_plan_gives_the_same_bytes(phantom, out, tmp_path):
     written(PLAN, tmp_path)
     assert files(tmp_path) == files(out)

@@ -143,6 +143,7 @@ def test_measured_confounders_are_columns_of_a_table():
     assert not simulate_twin_people(2, "unmeasured", regions=10, seed=6).covariates
 
 
+@pytest.mark.slow
 def test_parameters_vary_as_much_with_confounders_as_without():
     for regime in ("measured", "unmeasured"):
         people = simulate_twin_people(1500, regime, regions=8, seed=2)

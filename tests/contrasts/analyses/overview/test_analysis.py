@@ -118,6 +118,7 @@ def test_the_page_names_who_failed_and_links_reports(made):
     assert 'href="group.html"' in (made.out / "index.html").read_text()
 
 
+@pytest.mark.slow
 def test_the_page_and_the_index_show_the_range_of_each_run_and_everybodys_flags(made, tmp_path):
     out = shutil.copytree(made.out, tmp_path / "out")
     verdicts = ("inside", "unusual", "outside", "outside", "inside", "inside")
@@ -312,6 +313,7 @@ def test_a_person_counts_once_whatever_was_combined(combined, tmp_path, capsys):
     assert "a person counts once" in (out / "group.html").read_text()
 
 
+@pytest.mark.slow
 def test_cleanings_are_not_mixed(tmp_path, capsys):
     job = TinyJob(tmp_path, PEOPLE)
     assert job.run("--participant-label", *PEOPLE[:4]) == 0

@@ -82,6 +82,7 @@ def test_parquet_holds_what_the_text_holds(tmp_path):
     assert table["mean"].to_pylist() == [0.5] * 6
 
 
+@pytest.mark.slow
 def test_the_group_level_writes_it(tmp_path):
     job = TinyJob(tmp_path, ())
     for label in ("01", "02"):

@@ -75,6 +75,7 @@ def test_a_record_that_was_changed_by_hand_counts_as_far_as_it_can_be_read():
     assert choice.lacking({"Made": {"contrast": [3, "faces"], "write": "maps"}}) is not None
 
 
+@pytest.mark.slow
 def test_files_of_chosen_contrasts_are_the_bytes_of_the_whole_run(whole, tmp_path):
     first = whole.bundle.contrasts[0].label
     out = tmp_path / "out"
@@ -95,6 +96,7 @@ def test_files_of_chosen_contrasts_are_the_bytes_of_the_whole_run(whole, tmp_pat
     )
 
 
+@pytest.mark.slow
 def test_a_later_call_adds_and_never_takes_away(whole, tmp_path, capsys):
     labels, out = [contrast.label for contrast in whole.bundle.contrasts], tmp_path / "out"
     assert whole.run("--contrast", labels[0], "--write", "maps", out=out) == 0
@@ -118,6 +120,7 @@ def test_a_later_call_adds_and_never_takes_away(whole, tmp_path, capsys):
     assert "Made" not in record(out)
 
 
+@pytest.mark.slow
 def test_without_maps_pages_tables_and_provenance_are_there(tmp_path):
     job = RegionJob(tmp_path)
     job.reports = True

@@ -175,6 +175,7 @@ def test_the_default_stands_back_where_it_does_not_fit(bundle):
         choose_atlases(("Schaefer400",), moved, templateflow=TemplateFlow(None))
 
 
+@pytest.mark.slow
 def test_tables_of_a_call_hold_the_means_of_its_maps(tmp_path):
     job = TinyJob(tmp_path, ())
     add_rest(job.bids)
@@ -231,6 +232,7 @@ def test_an_atlas_with_a_form_on_grayordinates_has_values_there(tmp_path, capsys
     assert not list(job.out.rglob("*.pscalar.nii"))
 
 
+@pytest.mark.slow
 def test_a_data_set_of_atlases_beside_the_derivatives(tmp_path):
     job = TinyJob(tmp_path, ())
     add_rest(job.bids)

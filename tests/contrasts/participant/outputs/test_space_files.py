@@ -96,6 +96,7 @@ def assert_resampled(original: Path, moved: Path, mask: np.ndarray, atol: float 
     np.testing.assert_allclose(found[~rim], wanted[~rim], atol=atol * np.abs(wanted).max())
 
 
+@pytest.mark.slow
 def test_maps_and_half_widths_in_the_own_space_and_in_a_template(job):
     spaces = ("--output-spaces", "T1w", f"{OTHER}:res-02", SPACE)
     assert job.run(*spaces) == 0
@@ -122,6 +123,7 @@ def test_maps_and_half_widths_in_the_own_space_and_in_a_template(job):
     assert len(list(job.out.rglob("*_space-T1w_*statmap.nii.gz"))) == 6
 
 
+@pytest.mark.slow
 def test_sidecars_name_the_space_the_transforms_and_the_interpolation(job):
     assert job.run("--output-spaces", "T1w", OTHER) == 0
     own = read_inherited(only(job.out, f"*_space-T1w_{MAPS}-synthetic_statmap.nii.gz"))
@@ -146,6 +148,7 @@ def test_sidecars_name_the_space_the_transforms_and_the_interpolation(job):
     assert widths["IntervalLevel"] == 0.9
 
 
+@pytest.mark.slow
 def test_what_was_there_before_is_the_same_and_pages_show_the_models_space(job):
     assert job.run() == 0
     before = tree(job.out)
@@ -161,6 +164,7 @@ def test_what_was_there_before_is_the_same_and_pages_show_the_models_space(job):
     assert all(f"space-{SPACE}" in shown.path.name for shown in made.maps)
 
 
+@pytest.mark.slow
 def test_a_set_is_made_again_when_a_transform_or_the_spaces_change(job, capsys):
     path = add_anatomy(job.bids)
     for _ in range(2):
@@ -220,6 +224,7 @@ def test_an_image_that_is_no_head_is_refused(job, capsys, shape, size_mm, fact):
     assert fact in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_two_forms_that_differ_are_refused(job, capsys):
     path = only(job.bids, "sub-01_desc-preproc_T1w.nii.gz")
     image = nib.load(path)
@@ -232,6 +237,7 @@ def test_two_forms_that_differ_are_refused(job, capsys):
     assert "voxel 5 mm apart, and transforms lead to one of them" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_a_transform_that_cannot_be_read_leaves_what_was_written_before(job, capsys):
     assert job.run("--output-spaces", "T1w") == 0
     before = {name: digest for name, digest in tree(job.out).items() if "statmap" in name}

@@ -97,6 +97,7 @@ def expected(job: SurfaceJob, points: np.ndarray) -> np.ndarray:
     return np.stack(maps)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["fmriprep", "hcp"])
 def test_maps_are_sampled_on_the_participants_surfaces(tmp_path, kind):
     job = SurfaceJob(tmp_path, kind)
@@ -150,6 +151,7 @@ def test_both_files_of_a_side_hold_the_same_and_no_medial_wall(tmp_path):
         start += len(vertices)
 
 
+@pytest.mark.slow
 def test_a_template_stands_in_and_its_half_widths_are_everybodys(tmp_path, capsys):
     job = SurfaceJob(tmp_path)
     assert job.run("--surfaces", "fsLR", "fsaverage") == 0
@@ -190,6 +192,7 @@ def test_a_template_stands_in_and_its_half_widths_are_everybodys(tmp_path, capsy
     assert widths.stat().st_mtime_ns == before
 
 
+@pytest.mark.slow
 def test_a_change_of_the_surfaces_makes_the_set_anew(tmp_path, capsys):
     job = SurfaceJob(tmp_path)
     arguments = ("--surfaces", "fsLR")
@@ -213,6 +216,7 @@ def test_a_change_of_the_surfaces_makes_the_set_anew(tmp_path, capsys):
     assert facts(path)["Surfaces"] == "template"
 
 
+@pytest.mark.slow
 def test_without_the_option_there_is_nothing_on_surfaces(tmp_path):
     job = SurfaceJob(tmp_path)
     add_fmriprep_surfaces(job.bids, "01")
