@@ -48,7 +48,7 @@ test: .venv/installed ## run the fast tests (minutes)
 coverage: .venv/installed ## run the fast tests, and list the lines that none of them runs (twice the time)
 	$(PYTEST) --numprocesses auto --cov --cov-report=term-missing:skip-covered
 
-test-slow: .venv/installed ## run the tests that take longer: full-size data, killed processes, the BIDS validator
+test-slow: .venv/installed ## run the slow tests: full-size data, killed processes, the BIDS validator
 	$(PYTEST) -m slow --timeout 1500 --numprocesses auto $$(grep -rl --include='test_*.py' 'mark\.slow' tests | sort)
 
 test-gpu: .venv/installed ## run the tests that need a GPU; without one each is skipped, with the reason

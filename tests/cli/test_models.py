@@ -343,7 +343,6 @@ def test_help_imports_nothing_heavy(arguments):
     assert done.stdout.startswith(("usage: dtg-models", "bids_dtg "))
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("unbuffered", ["", "1"])
 def test_a_closed_pipe_is_no_fault(models, unbuffered):
     reader, writer = os.pipe()

@@ -335,7 +335,6 @@ def test_work_goes_on_when_nobody_reads_its_lines(job):
 # --- plans
 
 
-@pytest.mark.slow
 def test_dry_run_writes_nothing(pair, capsys):
     def everything():
         return tree(pair.folder, but=())
@@ -445,7 +444,6 @@ def test_changed_model_redoes_everything(done, capsys):
     assert all(reason.startswith("option model changed") for reason in reasons.values())
 
 
-@pytest.mark.slow
 def test_changed_input_redoes_its_set(done, capsys):
     add_rest(done.bids, "02", session="A", seed=5, parts=("bold",))
     (title,), (reason,) = zip(*redone(done, capsys).items(), strict=True)

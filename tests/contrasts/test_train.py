@@ -175,7 +175,6 @@ def test_boxes_of_a_mask_are_trained_on_where_they_lie():
     assert float(step.detach()) == pytest.approx(np.mean(expected), rel=1e-5)
 
 
-@pytest.mark.slow
 def test_a_finished_training_is_only_read(plain, tmp_path):
     people = cohort(12, 1), cohort(4, 2)
     first = train(*people, SHORT, Workplace(tmp_path))

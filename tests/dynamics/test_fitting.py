@@ -193,7 +193,6 @@ def test_the_restart_with_the_best_held_out_elbo_is_chosen(networks: Networks) -
     torch.testing.assert_close(kept["observation.weight"], chosen.state["observation.weight"])
 
 
-@pytest.mark.slow
 def test_held_out_series_do_not_move_the_weights(networks: Networks) -> None:
     trained = choose_trained(2, 5, TINY, seed=0)
     person, region = np.argwhere(~trained)[0]

@@ -34,7 +34,6 @@ def believing(log_variance: float) -> AmortisedModel:
     return model
 
 
-@pytest.mark.slow
 def test_the_prior_as_posterior_is_calibrated_and_recovers_nothing(networks: Networks) -> None:
     for own in simulate_known(believing(0.0), networks, seed=0).calibrations(seed=0):
         assert 0.84 < own.coverage < 0.96
@@ -42,7 +41,6 @@ def test_the_prior_as_posterior_is_calibrated_and_recovers_nothing(networks: Net
         assert own.fault.startswith("not recovered")
 
 
-@pytest.mark.slow
 def test_a_posterior_that_is_too_narrow_holds_less_than_it_says(networks: Networks) -> None:
     for own in simulate_known(believing(-4.0), networks, seed=0).calibrations(seed=0):
         assert own.coverage < 0.4

@@ -58,7 +58,6 @@ def maps(folder: Path, *labels: str) -> dict[str, str]:
     return {k: v for k, v in found.items() if not labels or k[4:6] in labels}
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("processes", [1, 2])
 def test_same_bytes_from_any_number_of_processes(crowd, run, processes):
     code, failures, _ = run("--nprocs", processes)
@@ -156,7 +155,6 @@ def test_an_error_that_stays_fails_after_some_tries(retried, number, tries):
     assert "3 averages of maps made, 0 complete before, 1 participant failed" in told
 
 
-@pytest.mark.slow
 def test_stop_on_first_crash_with_two_processes(tmp_path, capsys):
     job = TinyJob(tmp_path, tuple(f"{number:02d}" for number in range(1, 9)))
     next(job.bids.glob("sub-01/func/*confounds*.tsv")).write_text("x\n")

@@ -28,7 +28,6 @@ def zero(path: Path) -> None:
     os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
 
 
-@pytest.mark.slow
 def test_a_damaged_participant_is_named_and_made_again(job, capsys):
     assert job.run() == 0
     whole = tree(job.out)
@@ -114,7 +113,6 @@ def test_the_same_atlas_and_confounds_elsewhere_make_nothing_again(job, capsys):
     assert "0 averages of maps made, 2 complete before" in capsys.readouterr().err
 
 
-@pytest.mark.slow
 def test_every_changed_option_is_named(job, capsys):
     assert job.run() == 0
     assert job.run("--min-minutes", "3", "--high-pass", "0.01", "--gsr", "--dry-run") == 0

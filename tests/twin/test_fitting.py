@@ -108,7 +108,6 @@ def test_without_connectomes_there_is_the_group_and_what_people_did():
         fit(None, segments, architecture=find_architecture("published", SMALL))
 
 
-@pytest.mark.slow
 def test_published_twins_have_no_group_and_no_factors():
     segments, takes = slow_and_quick(people=6)
     fitted = fit(

@@ -611,7 +611,6 @@ def test_no_space_at_one_file(job, capsys, monkeypatch, target):
 # --- one among others
 
 
-@pytest.mark.slow
 def test_one_bad_participant_among_three(tmp_path, capsys):
     job = TinyJob(tmp_path, ("01", "02", "03"))
     path = job.bids / str(BOLD).replace("sub-01", "sub-02")

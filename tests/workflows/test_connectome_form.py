@@ -48,7 +48,6 @@ def series_of(out: Path) -> np.ndarray:
     return np.array([list(row.values()) for row in read_table(path)], np.float64)
 
 
-@pytest.mark.slow
 def test_the_connectome_of_the_form_is_written_with_its_penalty(tmp_path):
     job = job_of(tmp_path)
     assert job.run("--write-connectome", "--denoise-strategy", "none") == 0

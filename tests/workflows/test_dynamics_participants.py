@@ -81,7 +81,6 @@ def test_series_and_connectivity_without_a_model(job, capsys):
     assert "sub-01: whole (1 average of results)" in capsys.readouterr().out
 
 
-@pytest.mark.slow
 def test_parameters_of_people_whom_the_model_has_never_seen(job, model):
     out = job.folder / "modelled"
     more = ("--model", model, "--structural-connectivity", job.structural, "--simulations", 3)

@@ -178,7 +178,6 @@ def assert_close(out: Path, other: Path) -> None:
         assert np.abs(nib.load(one).get_fdata() - nib.load(two).get_fdata()).max() < 1e-4
 
 
-@pytest.mark.slow
 def test_native_with_transforms_gives_the_maps_of_the_ready_file(job):
     assert job.run("--denoise-strategy", "none") == 0
     native = job.folder / "native"

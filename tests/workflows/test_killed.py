@@ -121,7 +121,6 @@ def crowd(tmp_path_factory, forks) -> TinyJob:
     return crowd
 
 
-@pytest.mark.slow
 def test_processes_side_by_side(crowd, forks):
     together = [crowd.arguments("--participant-label", label) for label in crowd.labels]
     errors = crowd.folder / "together.txt"
@@ -135,7 +134,6 @@ def test_processes_side_by_side(crowd, forks):
     assert len(list((crowd.out / "logs" / "complete").glob("*.json"))) == 3
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     ("number", "code", "told"),
     [

@@ -66,7 +66,6 @@ def test_few_people_make_none_and_calibration_makes_some(cohort, trained, capsys
     assert np.abs((maps - made.deviation.mean).sum(axis=0)).max() < 1e-5
 
 
-@pytest.mark.slow
 def test_calibration_leaves_those_of_the_training_people(cohort, trained):
     words = ("--model", trained.path, "--model-name", "kept", "--participant-label", *LABELS[12:])
     assert cohort.analyse("calibrate", *words) == 0

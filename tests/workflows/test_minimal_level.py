@@ -89,7 +89,6 @@ def test_without_motion_it_is_the_native_run_to_rounding(tmp_path, capsys):
     assert "complete" not in capsys.readouterr().out
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     ("spoil", "fact"),
     [
@@ -114,7 +113,6 @@ def test_what_a_run_lacks_is_one_line(tmp_path, capsys, spoil, fact):
     assert re.search(fact, capsys.readouterr().err)
 
 
-@pytest.mark.slow
 def test_it_needs_no_confounds_where_nothing_is_removed(tmp_path):
     job = MinimalJob(TinyJob(tmp_path), with_confounds=False)
     assert job.run("--denoise-strategy", "none") == 0

@@ -60,7 +60,6 @@ def links(page: str) -> set[str]:
     return set(re.findall(r'(?:src|href)="([^"#]+)"', page)) - {"data:,"}
 
 
-@pytest.mark.slow
 def test_a_report_and_the_index_are_made(job, capsys):
     add_rest(job.bids, frames=90, n_non_steady=3)
     assert job.run() == 0

@@ -57,7 +57,6 @@ def connectome(job: TinyJob) -> np.ndarray:
     return nib.load(path).get_fdata().ravel()
 
 
-@pytest.mark.slow
 def test_what_tedana_rejected_is_removed(tmp_path, capsys):
     job, clean, kept = (
         study(tmp_path / name, size) for name, size in (("a", 400), ("b", 0), ("c", 400))

@@ -50,7 +50,6 @@ def test_it_is_fetched_once_before_the_first_run(job, host, capsys):
     assert len(host.asked) == 1
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("option", ["--no-templateflow-download", None])
 def test_it_can_be_forbidden(job, host, monkeypatch, option):
     if option is None:
@@ -87,7 +86,6 @@ def test_a_later_participant_who_needs_it_decides_too(job, host):
     assert len(host.asked) == 1
 
 
-@pytest.mark.slow
 def test_who_needs_none_asks_no_host(job, host):
     add_rest(job.bids, "03")
     assert job.run("--participant-label", "03") == 0

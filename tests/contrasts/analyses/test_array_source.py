@@ -186,7 +186,6 @@ def test_a_linear_model_makes_the_sets_that_places_are_enough_for(tmp_path):
     assert call(tmp_path, "train", "--architecture", "linear", "--dry-run") == 2
 
 
-@pytest.mark.slow
 def test_evaluation_leaves_out_the_training_set(trained, capsys):
     model = trained / "out/group/model-own/bundle"
     words = ("--model", model, "--array-key", "rest=rest")

@@ -69,7 +69,6 @@ def test_a_table_names_people_to_calibrate_on(cohort, ridge, tmp_path, capsys, n
     assert made.calibration.participants == 12 - (name == "calibration")
 
 
-@pytest.mark.slow
 def test_a_calibrated_model_has_intervals_that_hold(cohort, ridge, capsys):
     assert cohort.analyse("calibrate", "--model", ridge.path, "--model-name", "sure") == 0
     made = load_bundle(cohort.out / "group/model-sure/bundle")

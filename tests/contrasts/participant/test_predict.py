@@ -54,7 +54,6 @@ def folders(out: Path) -> set[str]:
 # --- averages of runs
 
 
-@pytest.mark.slow
 def test_names_of_the_sets(job):
     for session in "AB":
         for run in (1, 2):
@@ -330,7 +329,6 @@ def test_sums_in_torch_need_no_fork(job):
 # --- what is written
 
 
-@pytest.mark.slow
 def test_sidecar(job):
     path = add_rest(job.bids, frames=70, n_non_steady=2)
     words = ("--denoise-strategy", "scrubbing", "--fd-threshold", "0.096")
@@ -413,7 +411,6 @@ def test_nifti_header(job):
         assert data[grid].any()
 
 
-@pytest.mark.slow
 def test_quality_row(job):
     add_rest(job.bids, session="A", entities="run-1", n_non_steady=3)
     assert job.run() == 0

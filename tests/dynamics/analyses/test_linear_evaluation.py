@@ -30,7 +30,6 @@ def call(out: Path, analysis: str, *more: str) -> int:
     return main(arguments(out.parent / "arrays", out, analysis, *more))
 
 
-@pytest.mark.slow
 def test_folds_judge_everybody_once_beside_simple_models(out: Path) -> None:
     assert call(out, "evaluate", "--recipe", "linear", "--folds", "3") == 0
     folder = out / "group" / "folds-own"

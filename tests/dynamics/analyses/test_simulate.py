@@ -16,7 +16,6 @@ from tiny_networks import FRAMES, PEOPLE, REGIONS
 Call = Callable[..., int]
 
 
-@pytest.mark.slow
 def test_simulations_are_written_and_repeat(bundle: Path, call: Call, out: Path) -> None:
     path = out / "group" / "simulation-own" / "desc-simulated_series.npz"
     assert call("simulate", "--model", str(bundle), "--simulations", "3") == 0

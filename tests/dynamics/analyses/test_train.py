@@ -55,7 +55,6 @@ def test_each_parameter_is_judged_by_simulations(bundle: Path) -> None:
     assert all(f"{name} is not " in page for name in marked)
 
 
-@pytest.mark.slow
 def test_the_same_call_again_makes_the_same_and_another_is_refused(
     bundle: Path, call: Call, capsys: pytest.CaptureFixture[str]
 ) -> None:

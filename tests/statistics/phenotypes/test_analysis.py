@@ -155,7 +155,6 @@ def test_what_chance_gives_is_called_nothing(cohort, capsys):
     assert not list((cohort.out / "group/phenotypes-luck").glob("*haufe*"))
 
 
-@pytest.mark.slow
 def test_relatives_are_never_on_both_sides(cohort, tmp_path):
     """What relatives share predicts nothing, unless a split tears them apart."""
     words = ("--phenotype", "of_family", "--feature-sets", "edges", *FEW)

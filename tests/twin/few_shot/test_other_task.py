@@ -87,7 +87,6 @@ def test_no_judged_trial_reaches_a_prediction(own):
         assert np.array_equal(one.shares, after[key].shares, equal_nan=True), key
 
 
-@pytest.mark.slow
 def test_known_trials_reach_it():
     _, judged, other = sides(FIRST)
     answers = other.unseen.answers

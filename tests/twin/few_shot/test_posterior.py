@@ -95,7 +95,6 @@ def test_noisier_people_are_no_far_trials():
     assert EffectsPrior.learn(times * own, basis, groups, 2).freedom > 20
 
 
-@pytest.mark.slow
 def test_few_trials_say_nothing_of_far_ones():
     times, basis, groups, _ = people(200, 0, freedom=3)
     for number in (2, 6):
@@ -126,7 +125,6 @@ def test_people_of_own_sequences_have_the_posterior_of_one_sequence():
     assert np.allclose(again.covariance, EffectsPrior.learn(times, basis, groups, 2).covariance)
 
 
-@pytest.mark.slow
 def test_draws_have_mean_and_covariance_of_the_posterior():
     prior = learnt()
     times, basis, groups, _ = people(2, 6)

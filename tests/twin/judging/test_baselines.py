@@ -59,7 +59,6 @@ def cross_predict(baseline, everybody, labels, folds=10, seed=0):
     return found
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 @settings(max_examples=3)
 @given(seed=st.integers(0, 100))

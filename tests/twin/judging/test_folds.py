@@ -128,7 +128,6 @@ def test_folds_that_leave_somebody_out_are_refused() -> None:
         evaluate_folds([*folds, folds[0]], people)
 
 
-@pytest.mark.slow
 def test_a_folds_twins_know_nothing_of_its_people() -> None:
     """Their responses change nothing that is predicted of them."""
     people, rows = slow_cohort(), drawn()[0]

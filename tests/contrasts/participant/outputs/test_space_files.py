@@ -123,7 +123,6 @@ def test_maps_and_half_widths_in_the_own_space_and_in_a_template(job):
     assert len(list(job.out.rglob("*_space-T1w_*statmap.nii.gz"))) == 6
 
 
-@pytest.mark.slow
 def test_sidecars_name_the_space_the_transforms_and_the_interpolation(job):
     assert job.run("--output-spaces", "T1w", OTHER) == 0
     own = read_inherited(only(job.out, f"*_space-T1w_{MAPS}-synthetic_statmap.nii.gz"))
