@@ -5,11 +5,11 @@
 
 The first call trains `--recipe amortised` on the people outside each fold, or outside one (1 to 5):
 calls of `bids_dtg`, which are printed, and go on where they were stopped. The second one judges
-those models by the people of their folds: parameters are inferred from REST1, five sessions by them
-are simulated, and their covariances stand for the model in the table of `evaluate`, REST2 judges.
-Frames ahead are predicted as named models do there (the process of the simulations' covariances),
-and beside that by the model itself, from twenty moments of REST2. A published form cannot be judged
-so: it infers nobody whom it was not fitted to.
+those models by the people of their folds, as `evaluate` judges named models: each model infers
+parameters from REST1 and simulates five sessions; their covariances, and the process of these, are
+compared with REST2. The model also predicts frames itself, from twenty moments of REST2, beside
+simple models from the same moments. A published form has no place in folds: it infers parameters
+only of people that it was fitted to.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from bids_dtg.cli.run import main as bids_dtg
 from bids_dtg.dynamics.bundle.bundle import load_network_bundle
 from bids_dtg.dynamics.inference import Inferred, infer
 from bids_dtg.dynamics.judging.describers import NAMED, JudgedPerson, identified, judge_people
-from bids_dtg.dynamics.judging.forecast import forecast
+from bids_dtg.dynamics.judging.forecast import Forecast, forecast, forecast_baselines
 from bids_dtg.dynamics.linear import fit_linear
 from bids_dtg.dynamics.model import GenerativeModel
 from bids_dtg.dynamics.networks import Networks, PeopleSeries
@@ -67,10 +67,12 @@ class Amortised:
     def simulate(
         self, person: Person, simulations: int, frames: int, rng: np.random.Generator
     ) -> NDArray[np.float32]:
-        made = simulate(
-            self.model, person.networks, person.inferred, simulations=simulations, seed=SEED
-        )
-        return next(iter(made))
+        given = self.model, person.networks, person.inferred
+        made = next(iter(simulate(*given, simulations=simulations, seed=SEED)))
+        bounded = np.isfinite(made).all(axis=(1, 2))
+        if not bounded.all():
+            print(f"{person.networks.people[0]}: {int((~bounded).sum())} simulations diverged")
+        return made[bounded]
 
 
 def main() -> None:
@@ -109,7 +111,7 @@ def train(number: int, people: list[str], args: argparse.Namespace) -> None:
 
 def judge(folds: tuple[tuple[str, ...], ...], first: Networks, again: Networks, work: Path) -> None:
     judged: list[JudgedPerson] = []
-    ahead = []
+    ahead: dict[str, list[Forecast]] = {}
     for number, fold in enumerate(folds, 1):
         bundle = load_network_bundle(work / "output" / "group" / f"model-fold{number}" / "bundle")
         known = set(bundle.rows(first.people))
@@ -120,16 +122,22 @@ def judge(folds: tuple[tuple[str, ...], ...], first: Networks, again: Networks, 
         linear = linear_of(first.of(training), again.of(training))
         bank = Amortised(bundle.model(), read)
         judged += judge_people(linear, read, others, seed=SEED, bank=bank)  # type: ignore[arg-type]
-        ahead.append(forecast(bank.model, others, seed=SEED))
+        for row in (forecast(bank.model, others, seed=SEED), *forecast_baselines(others)):
+            ahead.setdefault(row.words, []).append(row)
         print(f"fold {number}: {len(fold)} people judged", flush=True)
     columns = ("by", "FC r (95 %)", "residual r", "identified", "R2 1, 2, 5", "nll", "FCD")
     print(f"| {' | '.join(columns)} |\n|{'---|' * len(columns)}")
     for name in judged[0].scores:
         print_row("amortised" if name == NAMED else name, name, judged)
-    r2, nll = (np.concatenate([getattr(one, kind) for one in ahead]) for kind in ("r2", "nll"))
-    print(f"\nfrom twenty moments of {SESSIONS[1]}, by the model itself ({len(r2)} people):")
-    for column, step in enumerate(ahead[0].steps):
-        print(f"- {step} ahead: R2 {r2[:, column].mean():.3f}, nll {nll[:, column].mean():.3f}")
+    print(
+        f"\nfrom twenty moments of {SESSIONS[1]}, {len(judged)} people; R2 and nll by steps ahead"
+    )
+    for words, folds_of in ahead.items():
+        r2, nll = (
+            np.concatenate([getattr(one, kind) for one in folds_of]) for kind in ("r2", "nll")
+        )
+        columns = zip(folds_of[0].steps, r2.mean(axis=0), nll.mean(axis=0), strict=True)
+        print(f"- {words}: " + "; ".join(f"{step}: {r:.3f} {n:.3f}" for step, r, n in columns))
 
 
 def linear_of(first: PeopleSeries, again: PeopleSeries) -> Any:

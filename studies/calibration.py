@@ -13,7 +13,8 @@ from the same 600 simulations and the same statistics; sbi needs an environment 
 The third call judges an amortised model (the bundle of `train --recipe amortised`) by 200 sessions
 of the people whom it was not trained on: by parameters from its prior with their structural
 connectomes, and by parameters from their posteriors. With `--npe`, sbi's NPE learns from all
-regions of 200 further sessions of the first kind, and is judged by the same 200 of each.
+regions of 200 sessions by parameters from the prior with connectomes of the training people, and is
+judged by the same region of each session.
 
 The work folder keeps simulations and draws of each way: a stopped call goes on where it was.
 """
@@ -110,7 +111,7 @@ def trained_npe(truth: Array, statistics: Array, prior: Any) -> Callable[[Array]
 
     torch.manual_seed(SEED)
     mean, sd = statistics.mean(axis=0), statistics.std(axis=0)
-    varies = sd > 1e-6 * np.abs(mean)  # the number of frames does not
+    varies = sd > 1e-6 * np.abs(mean)  # the number of frames is the same in all sessions
 
     def standard(values: Array) -> torch.Tensor:
         return torch.tensor((values - mean)[:, varies] / sd[varies], dtype=torch.float32)
@@ -136,15 +137,16 @@ def of_amortised(
         from bids_dtg.dynamics.known_sessions import simulate_known
 
         start = time.process_time()
-        found = simulate_known(*model_and_others(folder, data), SEED, of_people=of_people)
+        model, _, others = model_and_people(folder, data)
+        found = simulate_known(model, others, SEED, of_people=of_people)
         seconds = np.array(time.process_time() - start)
         keep(kept, truth=found.truth, draws=found.draws, seconds=seconds)
     with np.load(kept) as file:
         return file["truth"], file["draws"], float(file["seconds"])
 
 
-def model_and_others(folder: Path, data: Path) -> Any:
-    """Return an amortised model, and networks of the people whom it was not trained on."""
+def model_and_people(folder: Path, data: Path) -> Any:
+    """Return an amortised model, and networks of its training people and of all others."""
     from bids_dtg.dynamics.amortised import AmortisedModel
     from bids_dtg.dynamics.bundle.bundle import load_network_bundle
     from bids_dtg.dynamics.networks import make_networks
@@ -158,11 +160,12 @@ def model_and_others(folder: Path, data: Path) -> Any:
             regions=[*map(str, file["region"])],
         )
     bundle = load_network_bundle(folder)
-    trained = bundle.rows(networks.people)
+    trained = set(bundle.rows(networks.people))
     model = bundle.model()
     if not isinstance(model, AmortisedModel):
         raise SystemExit(f"{folder} is of a published form, each draw of which is a training")
-    return model, networks.of([label for label in networks.people if label not in trained])
+    others = [label for label in networks.people if label not in trained]
+    return model, networks.of([*trained]), networks.of(others)
 
 
 def npe_of_regions(folder: Path, data: Path, work: Path) -> dict[str, tuple[Array, Array, float]]:
@@ -170,14 +173,15 @@ def npe_of_regions(folder: Path, data: Path, work: Path) -> dict[str, tuple[Arra
     kept = {way: work / f"amortised_{way}_NPE.npz" for way in ("prior", "people")}
     if not all(path.exists() for path in kept.values()):
         start = time.process_time()
-        model, networks = model_and_others(folder, data)
-        truth, statistics = regions_of(model, networks, SEED + 1, of_people=False)
+        model, trained, others = model_and_people(folder, data)
+        truth, statistics = regions_of(model, trained, SEED + 1, of_people=False)
         truth, statistics = (values.reshape(-1, values.shape[-1]) for values in (truth, statistics))
         posterior = trained_npe(truth, statistics, standard_normal(truth.shape[1]))
-        rng = np.random.default_rng([SEED, 4])
         for way, path in kept.items():
-            truth, judged = regions_of(model, networks, SEED, of_people=way == "people")
-            which = np.arange(len(truth)), rng.integers(0, truth.shape[1], len(truth))
+            truth, judged = regions_of(model, others, SEED, of_people=way == "people")
+            with np.load(work / f"amortised_{way}.npz") as file:  # of a region of each session
+                apart = np.abs(truth - file["truth"][:, None]).sum(axis=-1)
+            which = np.arange(len(truth)), apart.argmin(axis=1)
             draws, seconds = posterior(judged[which]), np.array(time.process_time() - start)
             keep(path, truth=truth[which], draws=draws, seconds=seconds)
     found = {}

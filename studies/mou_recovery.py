@@ -75,7 +75,7 @@ def main() -> None:
         interval = bootstrap_interval(np.mean(values, axis=1))
         print(f"rho of {name}: {interval.mean:.2f} ({interval.low:.2f} to {interval.high:.2f})")
     if args.npe:
-        half = args.people // 2 * args.sessions
+        half = len(covariances[: args.people]) // 2 * args.sessions
         judge_npe(np.stack(truths), np.stack(statistics), half)
 
 

@@ -310,13 +310,14 @@ class AmortisedModel(GenerativeModel):
         )
 
     def statistics(self, sessions: Sessions) -> Tensor:
-        """Return what parameters are inferred from: lagged covariances, and their sums.
+        """Return what a region's parameters are inferred from.
 
         Returns
         -------
         Tensor
-            (people, regions, statistics), of a region with itself, its network input and pooled
-            signals.
+            (people, regions, statistics): lagged covariances of the region with itself, with its
+            network input and with pooled signals; standard deviation of the network input, strength
+            of the region's connections, and length of the session.
         """
         cov, weights = sessions.covariances, sessions.weights
         own = torch.diagonal(cov[:, 1:], dim1=2, dim2=3).transpose(1, 2)

@@ -99,7 +99,7 @@ def sessions_with_truth(
     sessions: int,
     of_people: bool,
 ) -> Iterator[tuple[Array, Networks]]:
-    """Simulate sessions by known parameters, those of a structural connectome together.
+    """Simulate sessions by known parameters, one structural connectome after the other.
 
     Parameters
     ----------

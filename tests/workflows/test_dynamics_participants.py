@@ -180,6 +180,7 @@ def test_a_network_marks_parameters_that_are_not_recovered(job, tmp_path):
     assert "theta2 is not recovered" in (out / "logs" / "CITATION.md").read_text()
 
 
+@pytest.mark.slow
 def test_a_named_model_marks_what_cannot_be_trusted(job, capsys):
     out = job.folder / "named"
     bundle = write_tiny_named(job.folder / "hopf", regions=REGIONS, tr=TR, frames=FRAMES)

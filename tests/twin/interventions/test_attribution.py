@@ -51,6 +51,7 @@ def test_the_same_people_give_the_same_map():
     assert again.edge_weights is not fitted.twin.edge_weights
 
 
+@pytest.mark.slow
 def test_a_covariate_that_is_how_long_people_take_leaves_connectomes_nothing():
     fitted, connectomes, segments, takes = fitted_quickly()
     people, same = (

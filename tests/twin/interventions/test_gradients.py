@@ -23,6 +23,7 @@ def test_figures_are_those_that_are_decoded(held):
         assert found == pytest.approx(outcomes_of(buttons, segments).seconds, abs=1e-5, nan_ok=True)
 
 
+@pytest.mark.slow
 def test_a_gradient_is_the_change_by_a_small_step():
     fitted, connectomes, segments, _ = fitted_quickly()
     found = smooth_gradients(fitted.twin.weights, connectomes, segments, copies=1, noise=0.0)

@@ -67,6 +67,7 @@ def test_twins_that_differ_by_rounding_have_no_direction():
     assert list(found) == ["stroop_effect"]
 
 
+@pytest.mark.slow
 def test_nothing_is_shown_where_behaviour_is_somebody_elses():
     fitted, connectomes, segments, _ = fitted_quickly()
     people = FittedPeople.of(fitted, connectomes, segments)
