@@ -27,6 +27,7 @@ from dynamics_unseen import people_of
 from numpy.typing import NDArray
 
 from bids_dtg.cli.run import main as bids_dtg
+from bids_dtg.dynamics.analyses.linear_training import TrainingPeople
 from bids_dtg.dynamics.bundle.bundle import load_network_bundle
 from bids_dtg.dynamics.inference import Inferred, infer
 from bids_dtg.dynamics.judging.describers import NAMED, JudgedPerson, identified, judge_people
@@ -121,7 +122,7 @@ def judge(folds: tuple[tuple[str, ...], ...], first: Networks, again: Networks, 
         training = [label for label in first.people if label in known]
         linear = linear_of(first.of(training), again.of(training))
         bank = Amortised(bundle.model(), read)
-        judged += judge_people(linear, read, others, seed=SEED, bank=bank)  # type: ignore[arg-type]
+        judged += judge_people(linear, read, others, seed=SEED, bank=bank)
         for row in (forecast(bank.model, others, seed=SEED), *forecast_baselines(others)):
             ahead.setdefault(row.words, []).append(row)
         print(f"fold {number}: {len(fold)} people judged", flush=True)
@@ -141,8 +142,6 @@ def judge(folds: tuple[tuple[str, ...], ...], first: Networks, again: Networks, 
 
 
 def linear_of(first: PeopleSeries, again: PeopleSeries) -> Any:
-    from bids_dtg.dynamics.analyses.linear_training import TrainingPeople
-
     sessions = dict(zip(SESSIONS, (first, again), strict=True))
     own = TrainingPeople(
         lambda session, some: sessions[session].of(list(some)),

@@ -147,18 +147,12 @@ def of_amortised(
 
 def model_and_people(folder: Path, data: Path) -> Any:
     """Return an amortised model, and networks of its training people and of all others."""
+    from dynamics_unseen import people_of
+
     from bids_dtg.dynamics.amortised import AmortisedModel
     from bids_dtg.dynamics.bundle.bundle import load_network_bundle
-    from bids_dtg.dynamics.networks import make_networks
 
-    with np.load(data / "bold_REST1_LR_50.npz") as file, np.load(data / "sc_50.npz") as sc:
-        networks = make_networks(
-            file["bold"],
-            sc["weights"],
-            TR_SECONDS,
-            people=[*map(str, file["subject"])],
-            regions=[*map(str, file["region"])],
-        )
+    networks = people_of(data, "REST1", slice(None))
     bundle = load_network_bundle(folder)
     trained = set(bundle.rows(networks.people))
     model = bundle.model()

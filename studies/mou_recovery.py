@@ -52,30 +52,30 @@ def main() -> None:
     whole, own_part = [], []
     i, j = np.nonzero(np.triu(connections.allowed, 1))
     truths, statistics = [], []  # of pairs of regions, of each session
-    for person, own in enumerate(covariances[: args.people]):
+    group_j, people = model.start.coupling, covariances[: args.people]
+    for person, own in enumerate(people):
         true = model.infer(own)
         process, rng = true.in_frames(TR_SECONDS), np.random.default_rng([SEED, person])
         seen = [*map(LagCovariances.of, process.simulate(args.sessions, series.shape[2], rng))]
         found = [model.infer(session).coupling for session in seen]
-        at, mean = connections.allowed, model.start.coupling[connections.allowed]
+        at, mean = connections.allowed, group_j[connections.allowed]
         whole.append([alike(true.coupling[at], one[at]) for one in found])
         own_part.append([alike(true.coupling[at] - mean, one[at] - mean) for one in found])
-        start_of = model.start.coupling
+        apart = true.coupling - group_j
         for one, session in zip(found, seen, strict=True):
-            apart = true.coupling - start_of
             truths.append(np.column_stack([apart[i, j], apart[j, i]]))
-            zero, later = session.values[:2] - group[:2]
-            read = [(one - start_of)[i, j], (one - start_of)[j, i], start_of[i, j], start_of[j, i]]
+            fitted, (zero, later) = one - group_j, session.values[:2] - group[:2]
+            read = [fitted[i, j], fitted[j, i], group_j[i, j], group_j[j, i]]
             statistics.append(np.column_stack([*read, zero[i, j], later[i, j], later[j, i]]))
     print(
-        f"{int(connections.allowed.sum())} connections, {args.people} people, {args.sessions} "
+        f"{int(connections.allowed.sum())} connections, {len(people)} people, {args.sessions} "
         f"sessions each, {time.process_time() - start:.0f} CPU s"
     )
     for name, values in (("connections", whole), ("differences from the group's", own_part)):
         interval = bootstrap_interval(np.mean(values, axis=1))
         print(f"rho of {name}: {interval.mean:.2f} ({interval.low:.2f} to {interval.high:.2f})")
     if args.npe:
-        half = len(covariances[: args.people]) // 2 * args.sessions
+        half = len(people) // 2 * args.sessions
         judge_npe(np.stack(truths), np.stack(statistics), half)
 
 

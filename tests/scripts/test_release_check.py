@@ -77,7 +77,7 @@ def test_the_list_names_every_file_that_has_a_placeholder():
     texts = {
         path.relative_to(ROOT).as_posix(): path.read_text()
         for path in files
-        if path.is_file() and not path.name.startswith(".coverage.")  # of `make coverage`
+        if path.is_file() and not path.name.startswith(".coverage")  # of `make coverage`
     }
     for state, text, named in rows:
         having = {name for name, content in texts.items() if text in content}
