@@ -64,13 +64,21 @@ def quick(label, reporter):
         raise ZeroDivisionError("a fault of ours")
     if label == "killed":
         die()
-    time.sleep(0.05)  # so that each process has a turn
     reporter.finish(str(os.getpid()))
     return f"result of {label}"
 
 
 def prepare_quick():
     return quick
+
+
+def together(folder: Path, processes: int, label, reporter):
+    """Answer once all processes have a unit: none can do the work of another that is slow to begin."""
+    (folder / str(os.getpid())).touch()
+    until = time.monotonic() + 60
+    while len(list(folder.iterdir())) < processes and time.monotonic() < until:
+        time.sleep(0.005)
+    return quick(label, reporter)
 
 
 def run(pool: Pool, labels) -> list:
@@ -86,8 +94,9 @@ def ends(messages) -> dict:
 
 
 @pytest.mark.parametrize("processes", [1, 2, 5])
-def test_each_is_done_once_and_in_lanes(processes):
-    messages = run(Pool(prepare_quick, processes, forked=True), LABELS)
+def test_each_is_done_once_and_in_lanes(processes, tmp_path):
+    work = partial(together, tmp_path, processes)
+    messages = run(Pool(lambda: work, processes, forked=True), LABELS)
     assert ends(messages) == {label: Finished(label, f"result of {label}") for label in LABELS}
     assert {lane for lane, _ in messages} == set(range(processes))
     workers = {message for _, message in messages if isinstance(message, Line)}

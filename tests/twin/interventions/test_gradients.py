@@ -76,4 +76,5 @@ def test_who_never_answers_counts_for_nothing():
     first = smooth_gradients(
         fitted.twin.weights, connectomes[:1], segments.people(some[:1]), copies=1, noise=0.0
     )
-    assert whole.edges[0] == pytest.approx(first.edges[0], abs=1e-6)
+    # Ten people and one are other products of float32, whose rounding depends on the processor.
+    assert whole.edges[0] == pytest.approx(first.edges[0], rel=1e-4, abs=1e-6)
