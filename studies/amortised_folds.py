@@ -1,10 +1,10 @@
 """An amortised network model beside the linear core, in the folds of `evaluate --folds 5`.
 
-    OMP_NUM_THREADS=1 python studies/amortised_folds.py ../shared/sip/data --work FOLDER [--fold 1]
+    OMP_NUM_THREADS=1 python studies/amortised_folds.py ../shared/sip/data --work FOLDER
     OMP_NUM_THREADS=1 python studies/amortised_folds.py ../shared/sip/data --work FOLDER --judge
 
-The first call trains `--recipe amortised` on the people outside each fold, or outside one (1 to 5):
-calls of `bids_dtg`, which are printed, and go on where they were stopped. The second one judges
+The first call trains `--recipe amortised` on the people outside each fold: calls of `bids_dtg`,
+which are printed, and go on where they were stopped. The second one judges
 those models by the people of their folds, as `evaluate` judges named models: each model infers
 parameters from REST1 and simulates five sessions; their covariances, and the process of these, are
 compared with REST2. The model also predicts frames itself, from twenty moments of REST2, beside
@@ -80,21 +80,21 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("data", type=Path, help="folder with sc_50.npz and bold_REST*_LR_50.npz")
     parser.add_argument("--work", type=Path, required=True)
+    numbers = range(1, FOLDS + 1)
     parser.add_argument(
-        "--fold", type=int, choices=range(1, FOLDS + 1), help="train this one alone"
+        "--folds", type=int, nargs="+", choices=numbers, default=numbers, help="these alone"
     )
     parser.add_argument("--judge", action="store_true", help="judge in place of training")
     parser.add_argument("--training", default="", help="options of bids_dtg for train, as one word")
     args = parser.parse_args()
     first, again = (people_of(args.data, name, slice(None)) for name in SESSIONS)
-    folds = fold_people(first.people, FOLDS, seed=SEED)
+    split = fold_people(first.people, FOLDS, seed=SEED)
+    folds = {number: split[number - 1] for number in args.folds}
     if args.judge:
         judge(folds, first, again, args.work)
         return
-    for number, fold in enumerate(folds, 1):
-        if args.fold in (None, number):
-            training = [label for label in first.people if label not in fold]
-            train(number, training, args)
+    for number, fold in folds.items():
+        train(number, [label for label in first.people if label not in fold], args)
 
 
 def train(number: int, people: list[str], args: argparse.Namespace) -> None:
@@ -110,10 +110,10 @@ def train(number: int, people: list[str], args: argparse.Namespace) -> None:
         raise SystemExit(code)
 
 
-def judge(folds: tuple[tuple[str, ...], ...], first: Networks, again: Networks, work: Path) -> None:
+def judge(folds: dict[int, tuple[str, ...]], first: Networks, again: Networks, work: Path) -> None:
     judged: list[JudgedPerson] = []
     ahead: dict[str, list[Forecast]] = {}
-    for number, fold in enumerate(folds, 1):
+    for number, fold in folds.items():
         bundle = load_network_bundle(work / "output" / "group" / f"model-fold{number}" / "bundle")
         known = set(bundle.rows(first.people))
         if known != set(first.people) - set(fold):
