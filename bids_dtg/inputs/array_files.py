@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bids_dtg.errors import DatasetError, ForeignFileError
+from bids_dtg.errors import DatasetError, ForeignFileError, MissingFileError
 from bids_dtg.extras import install_line
 from bids_dtg.files.foreign import open_foreign
 
@@ -199,7 +199,7 @@ class _NpzArray(StoredArray):
         self._require_plain()
         if self._transposed:
             whole = self.whole()  # refuses what is large: its rows do not lie together
-            return np.ascontiguousarray(whole[number][: shape[0]] if shape else whole[number])
+            return np.array(whole[number][: shape[0]] if shape else whole[number], order="C")
         size = math.prod(self.shape[1:]) * self.dtype.itemsize
         values = self._read(self._begins + number * size, math.prod(shape))
         return values.reshape(shape)
@@ -271,7 +271,7 @@ def _little_memory() -> Iterator[None]:
     try:
         with open_foreign(Path("/proc/self/statm")) as file:
             pages = int(file.read().split()[0])
-    except OSError:  # it is no Linux
+    except MissingFileError:  # it is no Linux
         yield
         return
     limits = resource.getrlimit(resource.RLIMIT_AS)

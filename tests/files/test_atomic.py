@@ -15,6 +15,8 @@ from hypothesis import strategies as st
 
 from bids_dtg.errors import OutputError
 from bids_dtg.files.atomic import (
+    process_exists,
+    process_life,
     remove_stale_temporaries,
     temporary_name,
     write_atomic,
@@ -209,3 +211,58 @@ def test_files_of_others_are_never_removed(tmp_path):
         leave_temporary(tmp_path, name, age_seconds=1e6)
     assert remove_stale_temporaries(tmp_path) == []
     assert remove_stale_temporaries(tmp_path / "absent") == []
+
+
+def test_a_first_file_below_a_file_is_one_line(tmp_path):
+    (tmp_path / "file").write_text("kept")
+    with pytest.raises(OutputError, match=r"x cannot be written: .*remove or rename the file"):
+        write_first(tmp_path / "file" / "x", b"1")
+    assert (tmp_path / "file").read_text() == "kept"
+
+
+def test_a_process_of_somebody_else_exists(monkeypatch):
+    def refuse(pid, signal):
+        raise PermissionError(errno.EPERM, os.strerror(errno.EPERM))
+
+    monkeypatch.setattr(os, "kill", refuse)
+    assert process_exists(os.getppid())
+
+
+def test_a_process_exists_where_the_system_does_not_say_more(monkeypatch):
+    def absent(path):
+        raise FileNotFoundError(path)
+
+    monkeypatch.setattr(Path, "read_text", absent)
+    assert process_exists(os.getpid())
+    assert process_life(os.getpid()) == ""
+
+
+def of_a_gone_process() -> str:
+    return temporary_name().replace(f"-{os.getpid()}-", "-99999999-")
+
+
+def test_a_folder_that_a_killed_process_has_half_written_is_removed(tmp_path):
+    left = tmp_path / of_a_gone_process()
+    leave_temporary(left / "weights", "a.bin")
+    assert remove_stale_temporaries(tmp_path) == [left]
+    assert names_in(tmp_path) == []
+
+
+def test_a_temporary_that_cannot_be_removed_is_not_told_as_removed(tmp_path, monkeypatch):
+    left = leave_temporary(tmp_path, of_a_gone_process())
+    monkeypatch.setattr(Path, "unlink", failing(errno.EACCES))
+    assert remove_stale_temporaries(tmp_path) == []
+    assert left.exists()
+
+
+def test_a_temporary_that_its_writer_renames_meanwhile_is_no_matter(tmp_path, monkeypatch):
+    foreign = temporary_name().replace(host_of(temporary_name()), "0" * 8)
+    path, now = leave_temporary(tmp_path, foreign, age_seconds=4000), time.time
+
+    def renamed():
+        path.replace(tmp_path / "map.nii.gz")
+        return now()
+
+    monkeypatch.setattr(time, "time", renamed)
+    assert remove_stale_temporaries(tmp_path) == []
+    assert names_in(tmp_path) == ["map.nii.gz"]

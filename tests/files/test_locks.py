@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import json
 import os
 import signal
@@ -228,3 +229,129 @@ def test_a_lock_whose_release_is_interrupted_is_given_back_at_the_end(folder, no
         with pytest.raises(KeyboardInterrupt):
             locks.release("sub-01")
     assert not folder.exists()
+
+
+@pytest.fixture
+def abroad(folder):
+    """Another call's lock on `a`, as of a host that has been silent for long."""
+    with Locks(folder, print) as others:
+        others.take("a")
+        change(folder / "a.lock", place="elsewhere", host="node7", process=99999999)
+        age(folder / "a.lock", 4)
+        yield folder / "a.lock"
+
+
+@pytest.fixture
+def dead(folder):
+    """Another call's lock on `a`, whose process is gone."""
+    with Locks(folder, print) as others:
+        others.take("a")
+        change(folder / "a.lock", life="another boot 12")
+        yield folder / "a.lock"
+
+
+def exclusively(act):
+    """Return an os.open that does something else wherever a file is to be made anew."""
+    real = os.open
+
+    def opened(path, flags, *more):
+        return act(real, path, flags, *more) if flags & os.O_EXCL else real(path, flags, *more)
+
+    return opened
+
+
+@pytest.mark.parametrize("since", ["yesterday", None, "2026-01-01T00:00:00"])
+def test_an_age_that_cannot_be_read_is_told_as_unknown(folder, locks, since):
+    with Locks(folder, print) as others:
+        others.take("a")
+        change(folder / "a.lock", since=since)
+        assert " (begun at an unknown time: " in locks.take("a").words
+
+
+def test_a_lock_that_is_released_as_it_is_asked_for_is_taken(folder, locks, monkeypatch):
+    others = Locks(folder, print)
+    others.take("a")
+
+    def released(real, *given):
+        try:
+            return real(*given)
+        finally:
+            others.release("a")
+
+    monkeypatch.setattr(os, "open", exclusively(released))
+    assert locks.take("a") is None
+    assert json.loads((folder / "a.lock").read_text())["process"] == os.getpid()
+
+
+def test_a_lock_that_is_released_as_it_is_looked_at_is_free_the_next_time(
+    folder, locks, monkeypatch
+):
+    others, now = Locks(folder, print), time.time
+    others.take("a")
+
+    def released():
+        others.release("a")
+        return now()
+
+    monkeypatch.setattr(time, "time", released)
+    assert locks.take("a").process == os.getpid()
+    assert locks.take("a") is None
+
+
+def test_a_lock_that_is_released_while_it_is_watched_is_free_the_next_time(
+    abroad, locks, monkeypatch
+):
+    monkeypatch.setattr(time, "sleep", lambda seconds: abroad.unlink())
+    assert locks.take("a").host == "node7"
+    assert locks.take("a") is None
+
+
+def test_a_folder_that_may_not_be_written_to_is_one_line(folder, locks, monkeypatch):
+    def refuse(real, path, *_):
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS), path)
+
+    monkeypatch.setattr(os, "open", exclusively(refuse))
+    with pytest.raises(OutputError, match=r"a\.lock cannot be written: Read-only.*mount this one"):
+        locks.take("a")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full on this system")
+def test_a_full_disk_leaves_no_lock(folder, locks, monkeypatch):
+    def full(handle, mode):
+        os.close(handle)
+        return Path("/dev/full").open(mode)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "fdopen", full)
+        with pytest.raises(OutputError, match=r"a\.lock cannot be written: No space left"):
+            locks.take("a")
+    assert list(folder.iterdir()) == []
+    assert locks.take("a") is None
+
+
+def test_of_the_holders_this_call_is_none(folder, locks):
+    assert locks.take("run-1") is None
+    with Locks(folder, print) as others:
+        assert others.take("run-2") is None
+        assert [owner.process for owner in locks.others("run-")] == [os.getpid()]
+    assert locks.others("run-") == ()
+
+
+def test_a_holder_that_is_gone_is_none(dead, locks, notes):
+    assert locks.others("a") == ()
+    assert not dead.exists()
+    assert notes[0].startswith(f"taken over from a call that is gone: a, process {os.getpid()} on ")
+
+
+def test_a_lock_that_another_call_is_taking_over_is_left_to_it(dead, locks, notes, monkeypatch):
+    waited = []
+    monkeypatch.setattr(time, "sleep", waited.append)
+    guard, content = dead.with_suffix(".taking"), dead.read_bytes()
+    guard.touch()
+    assert locks.take("a").life == "another boot 12"
+    assert waited
+    assert (dead.read_bytes(), guard.exists(), notes) == (content, True, [])
+    # Its process was killed right there.
+    age(guard, 0.1)
+    assert locks.take("a") is None
+    assert not guard.exists()

@@ -16,7 +16,6 @@ ROWS = hnp.arrays(
 )
 
 
-@pytest.mark.slow
 @given(ROWS)
 def test_what_all_rows_have_is_kept(tmp_path_factory, values):
     with MappedRows(tmp_path_factory.mktemp("rows") / "rows.f32", values.shape[1]) as rows:

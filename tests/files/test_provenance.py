@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import errno
+import importlib.metadata
 import json
 import os
 import re
@@ -12,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bids_dtg.errors import OutputError, RunError
+from bids_dtg.files import provenance
 from bids_dtg.files.derivatives import DerivativeDataset
 from bids_dtg.files.path_names import PathNames
 from bids_dtg.files.provenance import (
@@ -22,8 +24,10 @@ from bids_dtg.files.provenance import (
     file_fingerprint,
     input_fingerprints,
     options_hash,
+    package_versions,
     recorded_outputs,
     running_container,
+    sets_made_otherwise,
     verify_outputs,
     why_incomplete,
     write_completion,
@@ -291,3 +295,99 @@ def test_container_from_the_environment():
     assert running_container({}) is None
     assert running_container({"DTG_CONTAINER_TAG": "dtg:1"}) == "docker:dtg:1"
     assert running_container({"SINGULARITY_CONTAINER": "/x.sif"}) == "apptainer:/x.sif"
+
+
+@pytest.mark.skipif(not Path("/proc/self/mem").exists(), reason="no /proc on this system")
+def test_an_input_that_opens_and_cannot_be_read_is_one_line():
+    # A regular file of which the first bytes cannot be read, as on a disk with a fault.
+    with pytest.raises(RunError, match=r"^/proc/self/mem cannot be read: Input/output error"):
+        file_fingerprint(Path("/proc/self/mem"))
+
+
+def test_work_that_was_made_with_another_value_of_an_option_is_listed(dataset):
+    for title, model in {"sub-01_ses-a": "x", "sub-01_ses-b": "y", "sub-02_ses-a": "x"}.items():
+        write_completion(dataset, title, options={"model": model}, inputs={}, outputs=[])
+    for number, damage in enumerate((b"{", b"[]", b'{"Options": 1}', b'{"Options": {}}')):
+        (dataset.root / f"logs/complete/sub-01_ses-c{number}.json").write_bytes(damage)
+    assert sets_made_otherwise(dataset, "01", "model", "y") == ("sub-01_ses-a",)
+    assert sets_made_otherwise(dataset, "01", "model", None) == ("sub-01_ses-a", "sub-01_ses-b")
+
+
+def test_inputs_of_a_folder_that_goes_by_another_name_are_the_same(dataset, bold):
+    one = file_fingerprint(bold)
+    old, new = "<confounds>/x.tsv", "<custom-confounds>/x.tsv"
+    write_completion(dataset, "a", options={}, inputs={old: one}, outputs=[])
+    assert why_incomplete(dataset, "a", options={}, inputs={new: one}) is None
+    other = Fingerprint(one.size, one.mtime_ns, "0")
+    changed = why_incomplete(dataset, "a", options={}, inputs={new: other})
+    assert changed == f"input changed: {new}"
+
+
+@pytest.mark.parametrize(
+    ("outputs", "damage", "listed"),
+    [
+        ([], "unreadable logs/complete/sub-01.json", []),
+        ({"sub-01/a.nii.gz": 7}, "unreadable sub-01/a.nii.gz", ["sub-01/a.nii.gz"]),
+    ],
+)
+def test_outputs_of_another_kind_in_a_record_are_damage(done, dataset, outputs, damage, listed):
+    path = dataset.root / "logs/complete/sub-01.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"Outputs": outputs}))
+    assert verify_outputs(dataset, "sub-01") == (damage,)
+    assert [str(name) for name in recorded_outputs(dataset, "sub-01")] == listed
+    assert done() is not None
+
+
+def test_packages_that_are_not_installed_are_not_listed(monkeypatch):
+    real = importlib.metadata.version
+
+    def version(package):
+        if package == "isal":
+            raise importlib.metadata.PackageNotFoundError(package)
+        return real(package)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(importlib.metadata, "version", version)
+        provenance._version.cache_clear()
+        found = package_versions()
+    provenance._version.cache_clear()
+    assert "isal" not in found
+    assert found["numpy"] == real("numpy")
+
+
+def logged(dataset, name: str, *failures: Failure) -> None:
+    RunFolder(dataset.path(f"logs/{name}")).write_failures(failures)
+
+
+def test_of_a_participant_s_failures_those_of_the_newest_call_stand(dataset):
+    logged(dataset, "20260101T000000Z-aaaaaa", Failure("01", "reading", "old"))
+    logged(dataset, "20260102T000000Z-aaaaaa", Failure("01", "reading", "new"))
+    logged(dataset, "20260103T000000Z-aaaaaa", Failure("02", "reading", "other"))
+    logged(dataset, "notes", Failure("01", "reading", "of no call"))
+    assert [(one.participant, one.message) for one in all_failures(dataset)] == [
+        ("01", "new"),
+        ("02", "other"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("completed", "stands"),
+    [
+        ("2026-01-02T00:00:00+00:00", False),
+        ("2025-12-31T00:00:00+00:00", True),
+        ("2026-01-02T00:00:00", True),  # at an unknown place
+        ("tomorrow", True),
+        (7, True),
+    ],
+)
+def test_a_failure_stands_until_its_work_was_completed_later(dataset, completed, stands):
+    logged(
+        dataset,
+        "20260101T000000Z-aaaaaa",
+        Failure("01", "reading", "broken", "sub-01_ses-a"),
+        Failure("01", "reading", "broken", "sub-01_ses-b"),
+    )
+    path = write_completion(dataset, "sub-01_ses-a", options={}, inputs={}, outputs=[])
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"Completed": completed}))
+    expected = ["sub-01_ses-a", "sub-01_ses-b"] if stands else ["sub-01_ses-b"]
+    assert [one.title for one in all_failures(dataset)] == expected

@@ -6,13 +6,15 @@ import io
 import json
 import resource
 import struct
+import sys
 import zipfile
 
 import h5py
 import numpy as np
 import pytest
 
-from bids_dtg.errors import DatasetError, ForeignFileError
+from bids_dtg.errors import DatasetError, ForeignFileError, MissingFileError
+from bids_dtg.files.foreign import open_foreign
 from bids_dtg.files.regions.matrix import read_matrix
 from bids_dtg.inputs.array_files import open_arrays
 
@@ -152,3 +154,209 @@ def test_folders_of_zarr_are_read(tmp_path, shards):
     group.create_array("edges", shape=(4, 5), dtype="f4", chunks=(1, 5), shards=shards)
     group["edges"][:] = values
     assert (open_arrays(tmp_path / "good.zarr")["edges"].row(2) == values[2]).all()
+
+
+def npy(values, version=None) -> bytes:
+    file = io.BytesIO()
+    np.lib.format.write_array(file, np.asarray(values), version)
+    return file.getvalue()
+
+
+def zipped(path, *members):
+    with zipfile.ZipFile(path, "w") as file:
+        for name, content in members:
+            file.writestr(name, content)
+    return path
+
+
+def hdf5(path, key="rest", **options):
+    with h5py.File(path, "w") as file:
+        file.create_dataset(key, **options)
+    return path
+
+
+def test_members_of_npz_that_are_no_arrays_are_passed_over(tmp_path):
+    path = zipped(tmp_path / "more.npz", ("README.txt", b"hello"), ("rest.npy", npy([[1.0, 2.0]])))
+    arrays = open_arrays(path)
+    assert list(arrays) == ["rest"]
+    assert arrays["rest"].row(0).tolist() == [1, 2]
+
+
+def test_both_versions_of_numpy_s_header_are_read(tmp_path):
+    path = zipped(tmp_path / "new.npz", ("a.npy", npy([1, 2], (1, 0))), ("b.npy", npy([3], (2, 0))))
+    assert {key: one.whole().tolist() for key, one in open_arrays(path).items()} == {
+        "a": [1, 2],
+        "b": [3],
+    }
+
+
+@pytest.mark.parametrize(
+    ("members", "line"),
+    [
+        ([("README.txt", b"hello")], r"holds no array\. Expected: a file of NumPy"),
+        ([("a.npy", npy([1]) + b"more")], r"a has 140 bytes, its header says 136"),
+        ([("a.npy", npy([1], (3, 0)))], r"version \(3, 0\) of NumPy's format, which is not read"),
+        ([(f"{n}.npy", b"") for n in range(1001)], "it has 1001 arrays, more than 1000"),
+    ],
+)
+def test_a_file_of_npz_that_is_not_as_it_says_is_refused(tmp_path, members, line):
+    with pytest.raises(DatasetError, match=rf"wrong\.npz.* {line}"):
+        open_arrays(zipped(tmp_path / "wrong.npz", *members))
+
+
+def test_two_arrays_of_one_name_are_refused(tmp_path):
+    path = tmp_path / "twice.npz"
+    with pytest.warns(UserWarning, match="Duplicate name"):
+        zipped(path, ("rest.npy", npy([1])), ("rest.npy", npy([2])))
+    with pytest.raises(DatasetError, match="it has two arrays rest"):
+        open_arrays(path)
+
+
+def test_rows_of_an_array_whose_columns_lie_together_are_read(tmp_path):
+    values = np.arange(24.0).reshape(2, 3, 4)
+    np.savez(tmp_path / "columns.npz", rest=np.asfortranarray(values))
+    rest = open_arrays(tmp_path / "columns.npz")["rest"]
+    assert (rest.row(1) == values[1]).all()
+    assert (rest.row(0, most=2) == values[0, :2]).all()
+
+
+def test_a_row_that_is_not_there_is_refused(tmp_path):
+    np.savez(tmp_path / "two.npz", rest=np.ones((2, 3)))
+    with pytest.raises(DatasetError, match="rest ends too soon"):
+        open_arrays(tmp_path / "two.npz")["rest"].row(2)
+
+
+def test_a_file_that_is_removed_while_it_is_read_is_one_line(tmp_path):
+    path = tmp_path / "gone.npz"
+    np.savez(path, rest=np.ones((2, 3)))
+    arrays = open_arrays(path)
+    path.unlink()
+    with pytest.raises(DatasetError, match=r"gone\.npz cannot be read: No such file"):
+        arrays["rest"].whole()
+
+
+def test_a_path_that_no_system_takes_is_one_line(tmp_path):
+    with pytest.raises(DatasetError, match="cannot be read: File name too long"):
+        open_arrays(tmp_path / ("a" * 300))
+
+
+@pytest.mark.parametrize(
+    ("values", "read", "line"),
+    [
+        (np.ones(2, complex), "whole", r"is of type complex128\. Expected: numbers or text"),
+        (np.array(["a", "b"]), "row", r"is of type <U1\. Expected: numbers"),
+        (np.ones((2, 2), complex), "row", r"is of type complex128\. Expected: numbers"),
+    ],
+)
+def test_values_of_other_types_are_refused(tmp_path, values, read, line):
+    np.savez(tmp_path / "odd.npz", rest=values)
+    rest = open_arrays(tmp_path / "odd.npz")["rest"]
+    with pytest.raises(DatasetError, match=rf"odd\.npz: rest {line}"):
+        rest.whole() if read == "whole" else rest.row(0)
+
+
+# The files are small: chunks that nobody has written take no place.
+def test_what_is_too_large_to_be_read_at_once_is_refused(tmp_path):
+    shape = (2, 2**17, 2**14)
+    path = hdf5(tmp_path / "huge.h5", shape=shape, dtype="f4", chunks=(1, 2**8, 2**8))
+    rest = open_arrays(path)["rest"]
+    with pytest.raises(DatasetError, match=rf"has {2**34} bytes\. Expected: at most {2**31}"):
+        rest.whole()
+    with pytest.raises(DatasetError, match=rf"has {2**33} bytes a row\. Expected: at most {2**32}"):
+        rest.row(0)
+
+
+def test_chunks_that_fill_the_memory_are_refused(tmp_path):
+    zarr = pytest.importorskip("zarr")
+    group = zarr.open_group(str(tmp_path / "chunk.zarr"), mode="w")
+    group.create_array("rest", shape=(1, 2**33), dtype="u1", chunks=(1, 2**33))
+    with pytest.raises(DatasetError, match=f"chunks of its rest have more than {2**32} bytes"):
+        open_arrays(tmp_path / "chunk.zarr")
+
+
+def test_too_little_memory_is_one_line(tmp_path):
+    path = hdf5(tmp_path / "some.h5", shape=(2**14, 2**12), dtype="u1", chunks=(2**8, 2**8))
+    rest = open_arrays(path)["rest"]
+    with open("/proc/self/statm") as file:  # noqa: PTH123
+        taken = int(file.read().split()[0]) * resource.getpagesize()
+    limits = resource.getrlimit(resource.RLIMIT_AS)
+    resource.setrlimit(resource.RLIMIT_AS, (taken + 2**24, limits[1]))
+    try:
+        with pytest.raises(DatasetError, match=r"some\.h5: not enough memory to read it"):
+            rest.whole()
+    finally:
+        resource.setrlimit(resource.RLIMIT_AS, limits)
+    assert rest.whole().sum() == 0
+
+
+def test_what_is_no_array_of_hdf5_is_passed_over(tmp_path):
+    path = hdf5(tmp_path / "more.h5", data=np.ones((2, 3)))
+    with h5py.File(path, "a") as file:
+        file.create_group("facts")
+        file["nothing"] = h5py.Empty("f4")
+        file["elsewhere"] = h5py.ExternalLink("other.h5", "/rest")
+    assert list(open_arrays(path)) == ["rest"]
+
+
+def test_values_of_hdf5_that_lie_in_another_file_are_refused(tmp_path):
+    secret = tmp_path / "secret"
+    secret.write_bytes(bytes(24))
+    options = {"shape": (1, 3), "dtype": "f8", "external": [(str(secret), 0, 24)]}
+    with pytest.raises(DatasetError, match="the values of its rest lie in another file"):
+        open_arrays(hdf5(tmp_path / "outside.h5", **options))
+
+
+def test_without_zarr_a_folder_is_refused_with_what_to_install(tmp_path, monkeypatch):
+    # Python takes a module that is None for one that is not installed.
+    monkeypatch.setitem(sys.modules, "zarr", None)
+    with pytest.raises(DatasetError, match=r"the package zarr is not installed.*arrays") as caught:
+        open_arrays(tmp_path)
+    assert "a file of NumPy (.npz), HDF5, or a zarr folder" in str(caught.value)
+
+
+def test_folders_in_a_folder_of_zarr_are_passed_over(tmp_path):
+    zarr = pytest.importorskip("zarr")
+    group = zarr.open_group(str(tmp_path / "more.zarr"), mode="w")
+    group.create_group("facts")
+    with pytest.raises(DatasetError, match=r"without arrays of zarr\. Expected: a file"):
+        open_arrays(tmp_path / "more.zarr")
+    group.create_array("rest", data=np.ones((2, 3)))
+    assert list(open_arrays(tmp_path / "more.zarr")) == ["rest"]
+
+
+def test_a_codec_that_is_not_known_is_refused_by_its_name(tmp_path):
+    path = zarr_folder(tmp_path / "odd.zarr", rest=np.ones((2, 3)))
+    facts = json.loads((path / "rest" / ".zarray").read_text())
+    facts["filters"] = [{"id": "delta", "dtype": "<f8"}]
+    (path / "rest" / ".zarray").write_text(json.dumps(facts))
+    with pytest.raises(DatasetError, match="its rest is packed by delta, which is not undone here"):
+        open_arrays(path)
+
+
+def test_of_very_many_chunks_one_that_is_stored_is_enough(tmp_path):
+    zarr = pytest.importorskip("zarr")
+    path = tmp_path / "many.zarr"
+    rest = zarr.open_group(str(path), mode="w").create_array(
+        "rest", shape=(2**14 + 1, 1), dtype="f4", chunks=(1, 1)
+    )
+    with pytest.raises(DatasetError, match="no value of its rest is stored"):
+        open_arrays(path)
+    rest[3] = 7
+    assert open_arrays(path)["rest"].row(3).tolist() == [7]
+
+
+def test_a_system_that_does_not_count_memory_reads_as_others_do(tmp_path, monkeypatch):
+    def elsewhere(path):
+        if path.is_relative_to("/proc"):
+            raise MissingFileError(f"{path} cannot be read: No such file or directory")
+        return open_foreign(path)
+
+    monkeypatch.setattr("bids_dtg.inputs.array_files.open_foreign", elsewhere)
+    path = hdf5(tmp_path / "mac.h5", key="people", data=["a", "b"])
+    assert open_arrays(path)["people"].whole().tolist() == ["a", "b"]
+
+
+def test_rows_of_numbers_whose_header_says_columns_first_are_read(tmp_path):
+    header = npy([1.0, 2.0, 3.0]).replace(b"'fortran_order': False", b"'fortran_order': True ")
+    path = zipped(tmp_path / "numbers.npz", ("rest.npy", header))
+    assert open_arrays(path)["rest"].row(1) == 2

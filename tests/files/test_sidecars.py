@@ -1,0 +1,66 @@
+"""Sidecars: which of them hold for a file, and what they may say."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bids_dtg.errors import RunError
+from bids_dtg.files.sidecars import (
+    RESIDUAL_DOF,
+    read_inherited,
+    sidecars_of,
+    stated_residual_dof,
+)
+
+
+def write(path: Path, **content: Any) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(content))
+    return path
+
+
+def test_the_first_sidecar_that_states_degrees_of_freedom_counts(tmp_path):
+    silent = write(tmp_path / "a.json", RepetitionTime=2.0)
+    unknown = write(tmp_path / "b.json", **{RESIDUAL_DOF: "n/a"})
+    stated = write(tmp_path / "c.json", **{RESIDUAL_DOF: 71})
+    other = write(tmp_path / "d.json", **{RESIDUAL_DOF: 3})
+    assert stated_residual_dof([silent, unknown, stated, other]) == 71.0
+    assert stated_residual_dof([silent, unknown]) is None
+
+
+@pytest.mark.parametrize("value", ["many", True, -1, float("inf"), [3]])
+def test_degrees_of_freedom_that_are_no_number_are_refused(tmp_path, value):
+    path = write(tmp_path / "a.json", **{RESIDUAL_DOF: value})
+    with pytest.raises(RunError, match=rf"a\.json: {RESIDUAL_DOF} is .* Expected: a number"):
+        stated_residual_dof([path])
+
+
+def test_what_stands_beside_a_file_counts_more_than_what_stands_above(tmp_path):
+    folder = tmp_path / "sub-01"
+    name = "sub-01_task-rest_contrast-a_desc-synthetic_statmap"
+    write(folder / "sub-01_statmap.json", Model="far", Space="far", Units="z")
+    write(folder / "sub-01_task-rest_statmap.json", Model="near", Space="near")
+    write(folder / "sub-01_task-other_statmap.json", Model="another task")
+    write(folder / "sub_01_statmap.json", Model="of no BIDS name")
+    write(folder / f"func/{name}.json", Space="beside")
+    found = read_inherited(folder / f"func/{name}.nii.gz")
+    assert found == {"Model": "near", "Space": "beside", "Units": "z"}
+
+
+def test_a_file_of_no_bids_name_inherits_nothing(tmp_path):
+    write(tmp_path / "sub-01_statmap.json", Model="x")
+    write(tmp_path / "func/read-me.json", Model="x")
+    assert read_inherited(tmp_path / "func/read-me.nii.gz") == {}
+
+
+def test_sidecars_of_a_run_are_those_with_bids_names_the_nearest_first(tmp_path):
+    bold = tmp_path / "sub-01/func/sub-01_task-rest_bold.nii.gz"
+    beside = write(bold.with_name("sub-01_task-rest_bold.json"))
+    above = write(tmp_path / "task-rest_bold.json")
+    write(tmp_path / "task_rest_bold.json")
+    write(tmp_path / "task-other_bold.json")
+    assert sidecars_of(bold, tmp_path) == [beside, above]

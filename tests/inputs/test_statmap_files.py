@@ -1,0 +1,87 @@
+"""Where measured maps are looked for: what is passed over there, and what is refused."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from bids_dtg.errors import DatasetError
+from bids_dtg.files.walk import MOST_LEVELS
+from bids_dtg.inputs.statmap_files import find_statmap_files
+
+MAP = "sub-01_contrast-a_stat-z_statmap.nii.gz"
+
+
+def touch(root: Path, *names: str) -> Path:
+    for name in names:
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).touch()
+    return root
+
+
+def patterns(folder: Path, text: str) -> Path:
+    path = folder / "maps.toml"
+    path.write_text(f"[[maps]]\n{text}\n")
+    return path
+
+
+def test_a_place_that_does_not_exist_is_refused(tmp_path):
+    with pytest.raises(DatasetError, match=r"gone does not exist\. Expected: a folder of"):
+        find_statmap_files(tmp_path / "gone")
+
+
+def test_files_of_other_names_are_passed_over_and_alone_they_are_refused(tmp_path):
+    touch(tmp_path, MAP.replace("statmap", "mask"), "read-me.nii.gz")
+    with pytest.raises(DatasetError, match="no statistic maps that are known by their names"):
+        find_statmap_files(tmp_path)
+    touch(tmp_path, MAP)
+    assert [file.path.name for file in find_statmap_files(tmp_path).files] == [MAP]
+
+
+def test_maps_of_ours_that_fit_a_pattern_are_not_taken_for_measured_ones(tmp_path):
+    names = [f"01/sub-01_desc-{desc}_statmap.nii.gz" for desc in ("measured", "synthetic")]
+    touch(tmp_path, *names)
+    path = "{sub}/sub-01_desc-{contrast}_statmap.nii.gz"
+    found = find_statmap_files(patterns(tmp_path, f'path = "{path}"\nstatistic = "z"'))
+    assert [file.contrast for file in found.files] == ["measured"]
+    assert found.predicted == 1
+
+
+def test_folders_that_never_end_are_refused(tmp_path):
+    touch(tmp_path, "a/" * (MOST_LEVELS + 1) + MAP)
+    with pytest.raises(DatasetError, match=f"folders in each other deeper than {MOST_LEVELS}"):
+        find_statmap_files(tmp_path)
+
+
+def test_what_stands_twice_in_a_pattern_is_the_same_in_a_path(tmp_path):
+    touch(tmp_path, "01/01_z.nii", "02/01_z.nii", "02/02_z.nii")
+    text = 'path = "{sub}/{sub}_z.nii"\nstatistic = "z"\ncontrast = "a"'
+    found = find_statmap_files(patterns(tmp_path, text)).files
+    assert [(file.participant, file.path.parent.name) for file in found] == [
+        ("01", "01"),
+        ("02", "02"),
+    ]
+
+
+PATH = 'path = "{sub}_{contrast}.nii"\nstatistic = "z"\n'
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("path = [", r"maps\.toml"),
+        (f"{PATH}contrasts = {{1 = 2}}", r"has the contrasts \{'1': 2\}\. Expected: e\.g\."),
+        (f"{PATH}contrasts = 3", r"has the contrasts 3\. Expected"),
+        (f"{PATH}space = 3", r"has the space 3\. Expected: text, in path or in space"),
+        (
+            'path = "{sub}_{task}.nii"\nstatistic = "z"\ncontrast = "a"\ntask = "b"',
+            r"has the task 'b'\. Expected: text, in path or in task",
+        ),
+    ],
+)
+def test_a_pattern_that_cannot_be_meant_is_told_in_one_line(tmp_path, text, line):
+    touch(tmp_path, "01_a.nii")
+    with pytest.raises(DatasetError, match=line) as caught:
+        find_statmap_files(patterns(tmp_path, text))
+    assert "\n" not in str(caught.value)

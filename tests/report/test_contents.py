@@ -1,0 +1,84 @@
+"""What an output holds of a participant, by names and sidecars: images are not opened."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bids_dtg.files.derivatives import DerivativeDataset
+from bids_dtg.files.names import FileKind
+from bids_dtg.files.text import write_json
+from bids_dtg.report.contents import find_participant, sidecar_of
+
+SERIES = FileKind("timeseries", "own", ".tsv")
+
+
+@pytest.fixture
+def output(tmp_path) -> DerivativeDataset:
+    return DerivativeDataset(tmp_path)
+
+
+def add(output: DerivativeDataset, name: str, **facts: Any) -> Path:
+    """Write an empty file in a participant's folder, with its sidecar."""
+    path = output.write(f"sub-01/func/sub-01_task-rest_{name}", b"")
+    write_json(sidecar_of(path), facts)
+    return path
+
+
+def test_files_of_other_names_are_passed_over(output):
+    path = add(output, "desc-own_timeseries.tsv")
+    output.write("sub-01/func/read-me.txt", b"")
+    (run,) = find_participant(output, "01", [SERIES]).runs
+    assert (run.title, run.files) == ("sub-01_task-rest", {SERIES: path})
+
+
+def test_of_several_sets_of_rois_the_one_nearest_to_50_is_shown(output):
+    for seg in ("rois15", "rois300", "rois55"):
+        shown = add(output, f"seg-{seg}_desc-own_timeseries.tsv")
+    (run,) = find_participant(output, "01", [SERIES]).runs
+    assert run.files[SERIES] == shown
+
+
+def test_of_files_with_no_set_of_rois_the_last_name_is_shown(output):
+    shown = [add(output, f"seg-{seg}_desc-own_timeseries.tsv") for seg in ("7n", "rois50", "tian")]
+    (run,) = find_participant(output, "01", [SERIES]).runs
+    assert run.files[SERIES] == shown[-1]
+
+
+@pytest.mark.parametrize("each_sidecar", [True, False])
+def test_maps_in_another_space_than_the_model_s_are_not_shown(output, each_sidecar):
+    end = "contrast-faces_desc-synthetic_statmap.nii.gz"
+    add(output, f"space-A_{end}", ResampledFrom="B")
+    assert find_participant(output, "01", each_sidecar=each_sidecar).averages == ()
+    own = add(output, f"space-B_{end}", Contrast="Faces")
+    (average,) = find_participant(output, "01", each_sidecar=each_sidecar).averages
+    assert [(made.path, made.name) for made in average.maps] == [(own, "Faces")]
+
+
+def test_maps_in_one_file_need_its_list_of_contrasts(output):
+    name = "space-fsLR_desc-synthetic_statmap.dscalar.nii"
+    for details in ({}, {"ContrastDetails": 3}, {"ContrastDetails": {"faces": 3}}):
+        path = add(output, name, **details)
+        assert find_participant(output, "01").averages == ()
+    add(output, name, Units="z", ContrastDetails={"faces": {"Task": "EMOTION"}})
+    (average,) = find_participant(output, "01").averages
+    (made,) = average.maps
+    assert (made.label, made.path, made.task) == ("faces", path, "EMOTION")
+    assert made.sidecar == {"Units": "z", "Task": "EMOTION"}
+
+
+def test_an_average_whose_maps_were_not_wanted_is_known_by_what_they_share(output):
+    shared = output.root / "sub-01/sub-01_task-rest_statmap.json"
+    shared.parent.mkdir()
+    facts = {"Runs": [{"Run": "sub-01_task-rest_run-1"}], "ExcludedRuns": {"run-2": "too short"}}
+    write_json(shared, {**facts, "NSegments": "many"})
+    (average,) = find_participant(output, "01").without_maps
+    assert (average.title, average.maps) == ("sub-01_task-rest", ())
+    assert average.runs == ("sub-01_task-rest_run-1",)
+    assert average.excluded == {"run-2": "too short"}
+    assert average.folder == output.root / "sub-01/func"
+    assert average.damage == (
+        f"{shared.name} was changed by hand or damaged: NSegments cannot be used",
+    )
