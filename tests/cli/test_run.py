@@ -278,7 +278,6 @@ def test_accepted_for_compatibility(job):
     assert job.run("--notrack", "--skip-bids-validation") == 0
 
 
-@pytest.mark.slow
 def test_work_folder_keeps_the_database_and_is_emptied(job):
     work = job.folder / "work"
     (work / "bids_dtg_database").mkdir(parents=True)

@@ -50,7 +50,6 @@ def test_scale_and_shift_of_the_bold_leave_r_alone(seed, scale, shift):
     )
 
 
-@pytest.mark.slow
 @settings(max_examples=20, deadline=None)
 @given(st.integers(0, 10**6))
 def test_frames_censored_are_frames_removed(seed):

@@ -184,7 +184,6 @@ def test_a_finished_training_is_only_read(plain, tmp_path):
     assert again.card == first.card
 
 
-@pytest.mark.slow
 def test_the_time_is_kept_over_calls(tmp_path):
     people = cohort(12, 1), cohort(4, 2)
     hurried = dataclasses.replace(SHORT, minutes=1e-6)

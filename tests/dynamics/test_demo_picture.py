@@ -40,7 +40,6 @@ def draw(simulations: int = 5) -> bytes | None:
     )
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("simulations", [0, 5])
 def test_a_picture_is_a_png(simulations):
     pytest.importorskip("matplotlib", reason="pictures need matplotlib")

@@ -134,7 +134,6 @@ def test_a_folder_of_other_options_is_refused_by_name(
         fit(networks, replace(AMORTISED, **change), workplace=Workplace(tmp_path))
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("epochs", [3, 4])
 def test_a_folder_of_other_data_is_refused(networks: Networks, tmp_path: Path, epochs: int) -> None:
     fit(networks, TINY, workplace=Workplace(tmp_path))
@@ -175,7 +174,6 @@ def test_training_raises_the_elbo_and_leaves_the_random_stream_alone(networks: N
     assert np.isnan(fitted.restarts[0].held_out_elbo)
 
 
-@pytest.mark.slow
 def test_the_restart_with_the_best_held_out_elbo_is_chosen(networks: Networks) -> None:
     def restart(elbo: float, held_out: float) -> Restart:
         return Restart(0, elbo, held_out, (), {})

@@ -73,7 +73,7 @@ def prepare_quick():
 
 
 def together(folder: Path, processes: int, label, reporter):
-    """Answer once all processes have a unit: none can do the work of another that is slow to begin."""
+    """Answer once all processes have a unit: none does the work of one that is slow to begin."""
     (folder / str(os.getpid())).touch()
     until = time.monotonic() + 60
     while len(list(folder.iterdir())) < processes and time.monotonic() < until:

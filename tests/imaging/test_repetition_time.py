@@ -40,7 +40,6 @@ def test_header_alone_is_converted_by_its_unit(seconds, unit):
     assert "header's" in note
 
 
-@pytest.mark.slow
 @given(seconds=times, unit=units, share=st.floats(-0.049, 0.049))
 def test_sidecar_wins_within_5_percent(seconds, unit, share):
     header = HeaderTime(seconds * (1 + share) * PER_SECOND[unit], unit)

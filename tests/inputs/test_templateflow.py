@@ -211,7 +211,6 @@ def _in_processes(number: int, home: Path, address: str) -> list[int]:
     return [process.exitcode for process in processes]
 
 
-@pytest.mark.slow
 def test_processes_at_once_fetch_it_once(tmp_path, host, address):
     host.faults[f"/{NAME}"].append(Fault(stall=0.5))
     assert _in_processes(4, tmp_path, address) == [0] * 4

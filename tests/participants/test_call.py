@@ -166,7 +166,6 @@ def test_stop_on_first_crash_with_two_processes(tmp_path, capsys):
     assert " not begun" in capsys.readouterr().err
 
 
-@pytest.mark.slow
 def test_a_table_of_participants_that_is_no_text_is_a_warning_where_nothing_is_to_do(
     tmp_path, capsys
 ):
@@ -229,7 +228,6 @@ def test_tasks_make_what_processes_make(tmp_path, dask, capsys):
     assert "0 averages of maps made, 2 complete before" in capsys.readouterr().err
 
 
-@pytest.mark.slow
 def test_the_first_crash_stops_tasks_that_wait(tmp_path, dask, capsys):
     job = TinyJob(tmp_path, tuple(f"{number:02d}" for number in range(1, 13)))
     next(job.bids.glob("sub-01/func/*confounds*.tsv")).write_text("x\n")

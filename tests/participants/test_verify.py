@@ -89,7 +89,6 @@ def test_nothing_but_the_output_is_needed(job, capsys):
     assert tree(job.out, but=()) == before
 
 
-@pytest.mark.slow
 def test_the_same_atlas_and_confounds_elsewhere_make_nothing_again(job, capsys):
     def options(folder: str) -> tuple[str, ...]:
         place = job.folder / folder

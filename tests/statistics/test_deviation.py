@@ -73,7 +73,6 @@ def test_few_people_are_refused(cohort, capsys):
     assert "11 or more" in reported
 
 
-@pytest.mark.slow
 def test_who_is_gone_is_removed_and_what_cannot_be_read_is_left_out(cohort, tmp_path, capsys):
     out = tmp_path / "out"
     shutil.copytree(cohort.out, out)

@@ -195,7 +195,6 @@ def _fail(how: str, share: Share, report: Report) -> None:
     torch.distributed.barrier()  # waits for the other one
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     ("how", "words"),
     [
@@ -209,7 +208,6 @@ def test_one_that_fails_ends_the_others(soon, how, words):
         run_together(partial(_fail, how), 2, "cpu", print)
 
 
-@pytest.mark.slow
 def test_lightning_is_not_told_of_a_scheduler_s_tasks(people, start, tmp_path, monkeypatch):
     monkeypatch.setenv("SLURM_NTASKS", "5")
     monkeypatch.setenv("SLURM_JOB_NAME", "job")

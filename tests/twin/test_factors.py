@@ -328,7 +328,6 @@ def test_people_of_one_sequence_have_the_factors_of_people_each_with_their_own()
     assert np.allclose(one, other, atol=2e-3 * np.abs(one).max())
 
 
-@pytest.mark.slow
 def test_progress_is_reported_while_factors_are_computed():
     segments, _ = slow_and_quick(people=11)
     lines = []

@@ -97,7 +97,6 @@ def test_a_fit_takes_covariates_out_of_mean_times():
     assert found[0].judged.z > 3 * abs(found[1].judged.z)
 
 
-@pytest.mark.slow
 def test_without_connectomes_there_is_the_group_and_what_people_did():
     segments, takes = slow_and_quick(people=8)
     fitted = fit(None, segments, architecture=LOWRANK)

@@ -156,7 +156,6 @@ def test_where_degrees_of_freedom_are_not_known_time_is_taken(judge):
             assert distances[0] == pytest.approx(distances[1])
 
 
-@pytest.mark.slow
 def test_a_range_of_runs_without_degrees_of_freedom_goes_by_time():
     training = TrainingDistribution.learn([rest_of(n, dof=np.nan) for n in range(30)], BLOCK)
     assert training.statistics.by_time

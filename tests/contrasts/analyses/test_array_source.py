@@ -425,7 +425,6 @@ def test_connectomes_that_were_made_elsewhere(tmp_path, capsys):
     assert "own reads connectomes, and the arrays have rest" in capsys.readouterr().err
 
 
-@pytest.mark.slow
 def test_a_blend_at_places_without_a_grid_has_no_network(tmp_path, capsys):
     np.savez(tmp_path / "all.npz", **arrays())
     words = ("--architecture", "blend", "--gpus", 64, "--batch-size", 64, "--rois", 4)
@@ -489,7 +488,6 @@ def test_the_same_command_on_changed_arrays_writes_nothing(tmp_path, capsys):
     assert {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()} == before
 
 
-@pytest.mark.slow
 def test_two_sites_make_one_model_by_two_rounds_of_files(tmp_path, capsys):
     """The first site's files bring its sets of ROI maps along; it has people to cross-validate."""
     given, sites = arrays(people=13), {"a": slice(0, 8), "b": slice(8, 13)}

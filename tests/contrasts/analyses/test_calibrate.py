@@ -50,7 +50,6 @@ def test_intervals_need_people_outside_the_training_set(cohort, ridge, capsys):
     )
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("name", ["test", "calibration"])
 def test_a_table_names_people_to_calibrate_on(cohort, ridge, tmp_path, capsys, name):
     split = tmp_path / "split.tsv"
@@ -189,7 +188,6 @@ def write_atlas(folder, block: int):
     return path
 
 
-@pytest.mark.slow
 def test_means_over_parcels_have_intervals_of_their_own(half_known, learnt, tmp_path, capsys):
     asked = [f"{n:03d}" for n in ASKED]
     path = write_atlas(tmp_path, 3)
@@ -213,7 +211,6 @@ def test_means_over_parcels_have_intervals_of_their_own(half_known, learnt, tmp_
     )
 
 
-@pytest.mark.slow
 def test_there_is_no_interval_where_fewer_than_ten_were_measured(half_known, learnt, capsys):
     asked = [f"{n:03d}" for n in ASKED[30:50]]  # ten of them are cropped, all lack a contrast
     words = ("--model", learnt, "--model-name", "few", "--participant-label", *asked[1:])

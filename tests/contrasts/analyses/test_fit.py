@@ -152,7 +152,6 @@ def test_two_sites_make_the_pooled_model_by_two_rounds(cohort, six, capsys):
     )
 
 
-@pytest.mark.slow
 def test_the_ridge_of_other_sites_sums_is_taken(cohort, six, tmp_path, capsys):
     """A site with twenty people may have chosen another one than the default."""
     words = ("--architecture", "linear-parcel", "--connectome", "partial", "--model-name")

@@ -122,7 +122,6 @@ def test_each_damage_has_a_line(lines):
     assert {line[15:21] for line in found} == {"sub-01", "sub-02", "sub-04"}
 
 
-@pytest.mark.slow
 def test_values_that_no_map_has_are_refused_by_person_and_file(tmp_path, capsys):
     """A map of 1e38 ended a training at scoring, and nobody was named."""
     cohort = SmoothCohort(tmp_path)

@@ -95,7 +95,6 @@ def test_images_are_for_the_participant_level(tmp_path, capsys):
     assert "results from images are made at the level participant" in capsys.readouterr().err
 
 
-@pytest.mark.slow
 def test_calibration_takes_arrays(trained, tmp_path, capsys):
     write(tmp_path / "many.npz", **arrays(seed=2, people=40))
     words = ("--model", trained / "out/group/model-own/bundle", "--model-name", "sure")

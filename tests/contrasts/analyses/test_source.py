@@ -162,7 +162,6 @@ def test_short_rest_is_that_of_the_page(cohort, model):
         assert np.abs(found - wanted).max() < 1e-4 * wanted.std()
 
 
-@pytest.mark.slow
 def test_short_rest_is_named_in_the_sidecar(cohort, model, tmp_path):
     words = ("--participant-label", "01", "--model", model.path)
     words += ("--dummy-scans", 25, "--min-dof", 4)

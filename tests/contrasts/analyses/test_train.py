@@ -231,7 +231,6 @@ def nothing_is_read(cohort, ridge):
     assert written() == before
 
 
-@pytest.mark.slow
 def test_another_model_s_place_is_reported_before_anything_is_read(
     cohort, ridge, capsys, nothing_is_read
 ):
@@ -247,7 +246,6 @@ def test_another_model_s_place_is_reported_before_anything_is_read(
     assert "holds a model already" in capsys.readouterr().err
 
 
-@pytest.mark.slow
 def test_what_cannot_be_done_is_reported_before_anything_is_read(
     cohort, ridge, tmp_path, capsys, nothing_is_read
 ):
@@ -541,7 +539,6 @@ class TestNetwork:
         epochs = {one["epoch"]: one[f"validation_{choice}"] for one in record["history"]}
         assert epochs[record["best_epoch"]] == best(epochs.values())
 
-    @pytest.mark.slow
     def test_tuning_one_contrast_keeps_the_output_layer(self, cohort, network):
         words = ("--model", network.path, "--contrast", CONTRASTS[1], "--model-name", "tuned")
         assert cohort.analyse("finetune", *words, *NETWORK) == 0
@@ -580,7 +577,6 @@ class TestNetwork:
         assert cohort.analyse("train", *unet, *words) == 1
         assert "all is as it should be" in capsys.readouterr().err
 
-    @pytest.mark.slow
     def test_a_tuned_model_is_not_judged_on_its_earlier_training_set(
         self, cohort, network, tmp_path, capsys
     ):
@@ -598,7 +594,6 @@ class TestNetwork:
         assert "left out: 2 participants; the model was trained on 2 of them" in reported
         assert "no test participants" in reported
 
-    @pytest.mark.slow
     @pytest.mark.parametrize("words", ["CUDA out of memory. Tried", "can't allocate memory: you"])
     def test_too_little_memory_is_reported(self, words, cohort, ridge, monkeypatch, capsys):
         def fit(*arguments, **more):

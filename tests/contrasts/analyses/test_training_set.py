@@ -108,7 +108,6 @@ def test_the_table_beside_a_model_decides_nothing(cohort, own, evaluated, tmp_pa
     assert LEFT_OUT in evaluated(model / "bundle")
 
 
-@pytest.mark.slow
 def test_where_nobody_knows_it_is_reported(own, evaluated, tmp_path):
     reported = evaluated(without_people(own, tmp_path / "old"), people=len(IDS))
     assert (

@@ -196,7 +196,6 @@ def test_a_network_is_explained_only_where_torch_is(tmp_path, capsys, no_torch):
     assert "the explanation of a network needs the package torch" in capsys.readouterr().err
 
 
-@pytest.mark.slow
 def test_a_blend_without_a_network_needs_no_torch(tmp_path, capsys, no_torch):
     mean = np.zeros((ROIS, PLACES.number), np.float32)
     both = blend.tensors_of({"local_ridge": ridge_tensors(), "linear": linear_tensors()}, WEIGHTS)
@@ -216,7 +215,6 @@ def test_a_model_that_carries_nothing_says_so_in_a_line(tmp_path, capsys):
     assert not list(job.out.rglob("*explanation*"))
 
 
-@pytest.mark.slow
 def test_python_explains_what_the_command_line_does(job):
     bundle = bids_dtg.load_bundle(str(job.model))
     run = bids_dtg.find_runs(job.settings())[0]

@@ -273,7 +273,6 @@ def test_run_that_is_too_short_is_left_out(job, capsys):
     )
 
 
-@pytest.mark.slow
 def test_all_runs_too_short(job, capsys):
     for run in (1, 2):
         add_rest(job.bids, entities=f"run-{run}", seed=run)

@@ -109,7 +109,6 @@ def test_the_group_is_fitted_by_the_first_call_with_a_bundle(
     assert read_group_effective(kept, other.identity, len(REGIONS)) is None
 
 
-@pytest.mark.slow
 def test_each_region_is_lesioned_where_nothing_is_asked(out: Path) -> None:
     assert call(out, "--model-name", "all", "--session-label", "REST2") == 0
     folder = out / "group" / "intervention-all"

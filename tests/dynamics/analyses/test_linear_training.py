@@ -100,7 +100,6 @@ def test_the_training_of_a_network_is_not_taken_for_that_of_a_core(
     assert "holds the training of a network. Expected: --recipe " in err
 
 
-@pytest.mark.slow
 def test_sums_of_another_site_make_the_model_of_all(
     arrays: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -136,7 +135,6 @@ def test_sums_of_another_site_make_the_model_of_all(
     assert "was made with people who are on no list" in " ".join(capsys.readouterr().err.split())
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     ("words", "found"),
     [

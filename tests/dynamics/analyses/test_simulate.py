@@ -29,7 +29,6 @@ def test_simulations_are_written_and_repeat(bundle: Path, call: Call, out: Path)
     assert json.loads(path.with_suffix(".json").read_text())["RepetitionTime"] == 0.8
 
 
-@pytest.mark.slow
 def test_a_model_whose_activity_has_no_bounds_is_refused(
     bundle: Path, call: Call, tmp_path: Path, out: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -72,7 +72,6 @@ def test_voxels_are_the_models_subcortical_mask(shared):
     assert np.count_nonzero(mask) == len(PLACES.voxels)
 
 
-@pytest.mark.slow
 def test_other_files_are_refused(tmp_path):
     other = nib.cifti2.Cifti2Image(
         np.zeros((1, 4), np.float32),

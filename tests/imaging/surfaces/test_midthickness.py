@@ -151,7 +151,6 @@ def test_a_sphere_that_is_none_is_refused(tmp_path, change, why):
         read_midthickness(files, BRAIN)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     "change",
     [

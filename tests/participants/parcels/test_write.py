@@ -2,14 +2,12 @@
 
 import nibabel as nib
 import numpy as np
-import pytest
 from label_files import write_dlabel
 from network_job import REGIONS, NetworkJob
 
 from bids_dtg.files.regions.relmat import read_relmat
 
 
-@pytest.mark.slow
 def test_a_matrix_between_parcels_is_cifti_too_where_the_atlas_has_a_form(tmp_path):
     job = NetworkJob(tmp_path, ("01",))
     form = job.atlas.name.replace("space-MNI152NLin6Asym", "space-fsLR_den-91k")

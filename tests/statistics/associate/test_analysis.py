@@ -160,7 +160,6 @@ def test_all_that_can_be_phenotypes_are_looked_at(cohort, capsys):
     assert "11 participants; 1 without a value" in page
 
 
-@pytest.mark.slow
 def test_without_permutations_t_is_all(cohort):
     words = ["--phenotype", "score", "--permutations", 0, "--name", "none"]
     assert cohort.analyse("associate", *words) == 0
@@ -265,7 +264,6 @@ def test_a_phenotype_that_goes_with_the_site_has_no_permuted_p(cohort, tmp_path,
     assert "a row for each region" in (cohort.out / dictionary).read_text()
 
 
-@pytest.mark.slow
 def test_who_cannot_be_read_is_left_out_and_counts_as_failed(cohort, capsys):
     path = next(cohort.out.glob("sub-02/**/*_desc-regions_statmap.tsv"))
     whole = path.read_bytes()

@@ -23,7 +23,6 @@ def draw(job, *words):
     return main([str(word) for word in asked])
 
 
-@pytest.mark.slow
 def test_a_participants_contrasts_are_drawn_in_lines_and_letters(job):
     labels = [contrast.label for contrast in job.bundle.contrasts][1::-1]
     assert draw(job, "--contrast", *labels, "--participant-label", "01") == 0

@@ -181,7 +181,6 @@ def test_a_run_that_cannot_be_used_is_left_out_alone(copied, tmp_path, capsys, t
     assert "run-1" in (tmp_path / "out/group/glm/statistics_report.html").read_text()
 
 
-@pytest.mark.slow
 def test_a_contrast_without_its_condition_is_left_out_of_that_run(copied, tmp_path, capsys):
     events(copied).write_text(events(copied).read_text().replace("RH", "wrong"))
     assert run_glm(copied, tmp_path / "out", "--participant-label", "01") == 1
@@ -256,7 +255,6 @@ UNUSUAL = {
 }
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("kind", UNUSUAL)
 def test_unusual_trials_are_reported(copied, tmp_path, capsys, kind):
     change, words = UNUSUAL[kind]
@@ -360,7 +358,6 @@ def test_confounds_are_a_strategy_or_columns(dataset, tmp_path, confounds):
     assert "censored_frame0001" in columns
 
 
-@pytest.mark.slow
 def test_smoothing_is_nilearns(dataset, tmp_path):
     import pandas as pd
     from nilearn.glm.first_level import FirstLevelModel

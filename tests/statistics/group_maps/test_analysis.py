@@ -194,7 +194,6 @@ def test_families_flip_together_and_sites_do_not_matter_to_a_mean(cohort):
     assert float(row["p_fwe"]) > 1 / 64
 
 
-@pytest.mark.slow
 def test_groups_that_are_the_sites_have_no_permuted_p(cohort, capsys):
     words = ["--phenotype", "site", "-p", cohort.folder / "related.tsv"]
     words += ["--contrast", MATH, "--permutations", 9]
@@ -211,7 +210,6 @@ def test_groups_that_are_the_sites_have_no_permuted_p(cohort, capsys):
     assert "n/a" not in said
 
 
-@pytest.mark.slow
 def test_groups_are_permuted_by_family_and_within_sites(cohort, pictures, capsys):
     words = [
         "--phenotype",
@@ -491,7 +489,6 @@ def test_a_person_whose_maps_cannot_be_right_is_named(
         assert "cale of the map of sub-03 is" in (where / "statistics_report.html").read_text()
 
 
-@pytest.mark.slow
 def test_people_with_one_and_the_same_map_are_named(cohort, tmp_path, capsys):
     (first,) = cohort.out.glob(f"sub-01/**/*contrast-{MATH}_*desc-synthetic_statmap.nii.gz")
     same = nib.load(first).get_fdata()
@@ -503,7 +500,6 @@ def test_people_with_one_and_the_same_map_are_named(cohort, tmp_path, capsys):
     assert "ub-01, sub-05, sub-06 have one and the same map" in page
 
 
-@pytest.mark.slow
 def test_a_contrast_that_nobody_has_is_left_out_by_name(cohort, tmp_path, capsys):
     out = changed(cohort, tmp_path, f"sub-*/**/*contrast-{STORY}_*", lambda v, a: (v * np.nan, a))
     assert cohort.analyse("stats", *STATS, out=out) in (0, 1)

@@ -243,7 +243,6 @@ def test_who_lacks_a_value_or_cannot_be_read_is_left_out(cohort, tmp_path, capsy
     assert people <= {str(PEOPLE - 1), str(PEOPLE - 2)}
 
 
-@pytest.mark.slow
 def test_phenotypes_are_found_in_the_table_and_a_dry_run_writes_nothing(cohort, capsys):
     assert cohort.analyse("phenotypes", "--covariates", "age", "--name", "dry", "--dry-run") == 0
     shown = capsys.readouterr().out
@@ -295,7 +294,6 @@ def test_a_covariate_may_be_the_same_for_all_who_have_a_phenotype(cohort, tmp_pa
     assert people == {"of_women": str(PEOPLE // 2), "score": str(PEOPLE)}
 
 
-@pytest.mark.slow
 def test_levels_that_are_sites_cannot_be_learned_elsewhere(cohort, tmp_path, capsys):
     site = ["AB"[n // (PEOPLE // 2)] for n in range(PEOPLE)]
     columns = {"site": site, "patient": [int(own == "A") for own in site]}

@@ -34,7 +34,6 @@ def test_the_set_that_predicts_more_is_better(target):
     assert (same.word, same.p, same.difference.mean) == ("interval holds 0", 1.0, 0.0)
 
 
-@pytest.mark.slow
 def test_few_people_and_few_of_a_level_get_no_verdict():
     few = repeated_folds(np.arange(7), folds=2, repeats=4)
     sets = {name: features.of_people(np.arange(7)) for name, features in SETS.items()}

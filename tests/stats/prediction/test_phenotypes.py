@@ -219,7 +219,6 @@ def test_the_phantoms_reasoning_is_predicted_as_well_as_its_traits_allow():
     assert found["nested"].mean("auc") == pytest.approx(5 / 6, abs=0.04)
 
 
-@pytest.mark.slow
 def test_a_permutation_is_a_call_with_the_permuted_phenotype():
     orders = np.stack([np.random.default_rng(n).permutation(PEOPLE) for n in range(3)])
     for target in (Target.numbers(Y), Target.two_levels(list(SEX))):

@@ -120,7 +120,6 @@ def test_people_of_another_age_with_its_edges_are_predicted_the_same(
         assert float(one["twin_stroop_rt"]) == pytest.approx(float(other["twin_stroop_rt"]), 1e-4)
 
 
-@pytest.mark.slow
 def test_ridges_beside_the_model_take_covariates_out_of_times_too(
     inputs: Path, out: Path, tmp_path: Path
 ) -> None:

@@ -14,7 +14,6 @@ from tiny_twins import LABELS, arguments
 from bids_dtg.cli.run import main
 from bids_dtg.files.text import read_rows
 
-pytestmark = pytest.mark.slow
 FEW = ("--folds", "2", "--epochs", "2")
 
 
@@ -38,6 +37,7 @@ def judged(
     return out / "group" / "folds-own"
 
 
+@pytest.mark.slow
 def test_everybody_is_judged_once(judged: Path) -> None:
     rows = read_rows(judged / "desc-people_predicted.tsv")
     assert sorted(row["participant_id"] for row in rows) == [f"sub-{label}" for label in LABELS]
@@ -51,6 +51,7 @@ def test_everybody_is_judged_once(judged: Path) -> None:
     assert not (judged / "bundle").exists()
 
 
+@pytest.mark.slow
 def test_rivals_and_ceilings_are_beside_the_twin(judged: Path) -> None:
     rows = read_rows(judged / "desc-scores_models.tsv")
     crps = {row["model"] for row in rows if row["figure"] == "crps"}
@@ -65,6 +66,7 @@ def test_rivals_and_ceilings_are_beside_the_twin(judged: Path) -> None:
     assert {row["ceiling"] for row in rows if row["figure"] == "crps"} == {"n/a"}
 
 
+@pytest.mark.slow
 def test_everybodys_later_trials_are_predicted_by_fits_without_them(judged: Path) -> None:
     rows = read_rows(judged / "desc-own_trials_scores.tsv")
     assert {row["task"] for row in rows} == {"faces", "stroop"}
@@ -75,6 +77,7 @@ def test_everybodys_later_trials_are_predicted_by_fits_without_them(judged: Path
     assert words in page
 
 
+@pytest.mark.slow
 def test_the_page_leads_with_who_is_best(judged: Path) -> None:
     page = " ".join((judged / "twin_report.html").read_text().split())
     assert "<h1>Evaluation by folds of own</h1>" in page

@@ -44,7 +44,6 @@ def test_later_trials_are_predicted_by_the_twin_and_by_closed_forms(
     assert words in page
 
 
-@pytest.mark.slow
 def test_without_training_people_the_model_brings_its_closed_form(
     bundle: Path, people: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -96,7 +96,6 @@ def test_known_trials_reach_it():
     assert (mean_times(two) > mean_times(one)).all()
 
 
-@pytest.mark.slow
 def test_training_people_without_a_response_are_refused():
     _, judged, _ = sides(FIRST)
     answers = judged.training.answers

@@ -49,7 +49,6 @@ def judged(fitted, people, *, permutations=39):
     return judge_moves(change, permuted, refitted, len(people.connectomes))
 
 
-@pytest.mark.slow
 def test_response_times_are_lowered_where_connectomes_say_something_of_them():
     fitted, connectomes, segments, _ = fitted_quickly()
     people = FittedPeople.of(fitted, connectomes, segments)

@@ -41,7 +41,6 @@ def test_random_directions_are_mixtures_of_what_people_differ_in():
     assert (one == same).all()
 
 
-@pytest.mark.slow
 def test_moving_people_to_where_the_quick_ones_are_makes_their_twins_quick():
     fitted, connectomes, segments, takes = fitted_quickly()
     quick, slow = connectomes[takes < 0.9], connectomes[takes >= 0.9]

@@ -273,7 +273,6 @@ def test_r_is_compared_over_people_with_both_predictions():
     assert Samples().gain(near, np.ones(len(wanted)), wanted) is None
 
 
-@pytest.mark.slow
 def test_a_fit_is_judged_by_others_and_with_memory_by_its_own():
     training, people = cohort(people=12, seed=3, name="t"), cohort(people=11)
     fitted = fit(

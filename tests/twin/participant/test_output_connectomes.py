@@ -143,7 +143,6 @@ def test_one_atlas_is_read(tmp_path):
         find(tmp_path, atlas="Third")
 
 
-@pytest.mark.slow
 def test_a_twin_is_trained_and_judged_by_the_output_alone(tmp_path, capsys):
     people, out = write_twins(tmp_path, tasks=("stroopAP",)), write_sets(tmp_path / "out")
     split = tmp_path / "split.tsv"

@@ -313,7 +313,6 @@ def test_a_person_counts_once_whatever_was_combined(combined, tmp_path, capsys):
     assert "a person counts once" in (out / "group.html").read_text()
 
 
-@pytest.mark.slow
 def test_cleanings_are_not_mixed(tmp_path, capsys):
     job = TinyJob(tmp_path, PEOPLE)
     assert job.run("--participant-label", *PEOPLE[:4]) == 0

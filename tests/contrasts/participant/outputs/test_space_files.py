@@ -223,7 +223,6 @@ def test_an_image_that_is_no_head_is_refused(job, capsys, shape, size_mm, fact):
     assert fact in capsys.readouterr().err
 
 
-@pytest.mark.slow
 def test_two_forms_that_differ_are_refused(job, capsys):
     path = only(job.bids, "sub-01_desc-preproc_T1w.nii.gz")
     image = nib.load(path)

@@ -97,7 +97,6 @@ def expected(job: SurfaceJob, points: np.ndarray) -> np.ndarray:
     return np.stack(maps)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["fmriprep", "hcp"])
 def test_maps_are_sampled_on_the_participants_surfaces(tmp_path, kind):
     job = SurfaceJob(tmp_path, kind)
