@@ -41,6 +41,7 @@ from bids_dtg.imaging.nifti import read_volume
 from bids_dtg.notices import counted
 from bids_dtg.report.colours import AMOUNT
 from bids_dtg.report.contents import (
+    DETAILS,
     DEVIATION,
     HALF_WIDTH,
     NOT_MEASURED,
@@ -318,7 +319,10 @@ def _deviations(made: AverageFiles) -> list[MapFile]:
 def _own_sidecar(shown: MapFile) -> dict[str, Any]:
     """Return the sidecar of a deviation; the description is that of the contrast."""
     assert shown.deviation is not None
-    return {**read_inherited(shown.deviation), "Description": shown.description}
+    sidecar = read_inherited(shown.deviation)
+    details = sidecar.pop(DETAILS, None)  # of each contrast, where one file holds them all
+    own = details.get(shown.label) if isinstance(details, dict) else None
+    return {**sidecar, **(own if isinstance(own, dict) else {}), "Description": shown.description}
 
 
 def _own_lead(made: AverageFiles) -> str:

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import io
 import re
 from pathlib import Path
 
 import numpy as np
 import pytest
+from cifti_people import tiny_places
 
 from bids_dtg.contrasts.bundle.bundle import load_bundle
 from bids_dtg.contrasts.panels.maps import draw_sets
 from bids_dtg.contrasts.participant.outputs.layers import deviation_facts
+from bids_dtg.errors import RunError
 from bids_dtg.files.derivatives import DerivativeDataset
 from bids_dtg.files.text import write_json
+from bids_dtg.imaging.gifti import encode_metrics
 from bids_dtg.imaging.grid import Grid
 from bids_dtg.imaging.places import VoxelPlaces
+from bids_dtg.imaging.surfaces.templates import SIDES
 from bids_dtg.report.contents import find_participant, sidecar_of
 from bids_dtg.report.pages.participant import write_participant_report
 
@@ -235,3 +240,147 @@ def test_a_person_with_an_own_anatomy_has_pictures_of_their_own(output):
     cards = [card for group in groups(shown, "half-width") for card in group.cards]
     folders = {(output.root / card.picture).parent for card in cards}
     assert folders == {output.root / "sub-01/figures"}
+
+
+def write_anatomy(output) -> None:
+    """Write an anatomy of the person: it is read in a thousandth of the time of nilearn's."""
+    name = "sub-01/anat/sub-01_space-MNI152NLin6Asym_res-2_desc-background_T1w.nii.gz"
+    output.write(name, PLACES.encode(np.ones(800, np.float32)))
+
+
+def write_surfaces(output, desc: str, values: np.ndarray, names=LABELS) -> None:
+    """Write maps (maps, vertices) of both sides; the right has twice the left's values."""
+    for side, factor in zip(SIDES, (1, 2), strict=True):
+        stem = f"sub-01_task-rest_hemi-{side}_space-fsaverage_den-10k_stat-z"
+        metric = encode_metrics(factor * values.astype(np.float32), side, names=names)
+        output.write(f"sub-01/func/{stem}_desc-{desc}_statmap.func.gii", metric)
+
+
+def test_maps_on_surfaces_have_a_mesh_and_values_of_each_contrast_for_the_viewer(output):
+    write_anatomy(output)
+    write_surfaces(output, "synthetic", np.ones((2, 6)))
+    made = section(output)
+    (average,) = made.viewer_data["averages"]
+    assert sorted(average["surface"]) == ["mesh", "values"]
+    assert re.fullmatch(r"figures/surface-fsaverage-\w+\.js", average["surface"]["mesh"])
+    values = output.root / average["surface"]["values"]
+    assert values.name == "sub-01_task-rest_hemi-LR_desc-synthetic_volumes.js"
+    assert values in made.files  # else the next report removes it
+    assert re.findall(r'^"(\w+)": "[\w+/=]+"', values.read_text(), re.MULTILINE) == [*LABELS]
+
+
+def test_differences_on_surfaces_open_in_the_viewer_themselves(output):
+    write_anatomy(output)
+    write_surfaces(output, "deviation", np.ones((1, 6)), names=LABELS[:1])
+    made = section(output)
+    predicted, different = made.viewer_data["averages"]
+    assert predicted["surface"] is None
+    values = different["surface"]["values"]
+    assert values.endswith("_hemi-LR_desc-deviation_volumes.js")
+    (group,) = groups(made.facts["averages"][0], "difference")
+    (card,) = group.cards
+    opened = made.viewer_data["maps"][card.number]
+    assert (card.number, opened["average"], opened["limit"]) == (2, 1, 4.0)
+
+
+DENSE = tiny_places()
+STEM = "sub-01/func/sub-01_task-rest_space-fsLR_den-32k_stat-z"
+TASKS = {"faces": "EMOTION", "shapes": "EMOTION", "math": "LANGUAGE"}
+
+
+def write_dense(output, desc: str, maps: dict[str, np.ndarray], **facts: object) -> None:
+    values = np.array([*maps.values()], np.float32)
+    output.write(f"{STEM}_desc-{desc}_statmap.dscalar.nii", DENSE.encode_maps(values, [*maps]))
+    write_json(output.root / f"{STEM}_desc-{desc}_statmap.json", facts)
+
+
+@pytest.fixture
+def dense(tmp_path):
+    """Three contrasts of two tasks at grayordinates, before the person's own anatomy."""
+    output = DerivativeDataset(tmp_path)
+    write_anatomy(output)
+    maps = {label: np.full(DENSE.number, 0.01) for label in TASKS}
+    maps["faces"][:60] = 2.0  # all of the left
+    maps["shapes"][150] = -0.5  # a voxel
+    maps["math"][70] = np.nan
+    maps["math"][75] = 8.0
+    details = {label: {"Task": task, "Contrast": f"{label}-rest"} for label, task in TASKS.items()}
+    common = {"Units": "z (of voxels)", "ModelSHA256": MODEL, "IntervalLevel": 0.9}
+    write_dense(output, "synthetic", maps, ContrastDetails=details, **common)
+    return output
+
+
+def test_maps_at_grayordinates_are_cards_by_task_that_no_viewer_opens(dense):
+    made = section(dense)
+    assert made.viewer_data is None
+    (shown,) = made.facts["averages"]
+    emotion, language = groups(shown, "map")
+    assert [(group.title, group.units) for group in (emotion, language)] == [
+        ("EMOTION", "z"),
+        ("LANGUAGE", "z"),
+    ]
+    # Each task has its own scale, which one extreme value does not stretch to itself.
+    assert (emotion.limit_text, language.limit_text) == ("2", "1.7")
+    faces, shapes = emotion.cards
+    assert (faces.name, faces.anchor, faces.number) == ("faces \N{MINUS SIGN} rest", "faces", None)
+    x, y, z = (f"{mm:.0f}".replace("-", "\N{MINUS SIGN}") for mm in DENSE.points[150])
+    assert shapes.peak == f"\N{MINUS SIGN}0.50 at {x}, {y}, {z}"
+    assert shapes.alt == f"shapes-rest: predicted map, largest value {shapes.peak}"
+    assert language.cards[0].peak.startswith("+8.00 at ")
+    assert "on the template's surface" in leads(shown)["map"]
+
+
+def pixels_of(output, card) -> np.ndarray:
+    """Return the pixels of a card's picture, as numbers that can be subtracted."""
+    from PIL import Image
+
+    with Image.open(io.BytesIO((output.root / card.picture).read_bytes())) as opened:
+        assert opened.size == (card.width, card.height)
+        return np.asarray(opened.convert("RGBA"), int)
+
+
+def test_pictures_at_grayordinates_are_files_of_the_size_that_the_page_gives_them(dense):
+    made = section(dense)
+    cards = [card for group in groups(made.facts["averages"][0], "map") for card in group.cards]
+    assert [Path(card.picture).name for card in cards] == [
+        f"sub-01_task-rest_contrast-{label}.webp" for label in ("faces", "shapes", "math")
+    ]
+    assert list(made.files) == [dense.root / card.picture for card in cards]
+    faces, *others = (pixels_of(dense, card) for card in cards)
+    assert {other.shape for other in others} == {faces.shape}
+    # Above 0 is all of the left, which stands before the right.
+    warm = (faces[..., 0] - faces[..., 2] > 40) & (faces[..., 3] > 250)
+    left, right = np.array_split(warm, 2, axis=1)
+    assert left.any()
+    assert not right.any()
+
+
+def test_differences_and_half_widths_at_grayordinates_are_views_of_their_own(dense):
+    far = np.where(np.arange(DENSE.number) < 40, -3.0, 0.5)
+    facts = {"Contrasts": ["math"], "ContrastDetails": {"math": {"Task": "LANGUAGE"}}}
+    write_dense(dense, "deviation", {"math": far}, Units="spreads", **facts)
+    wide = {label: np.where(np.arange(DENSE.number) % 2, 0.75, 0.25) for label in TASKS}
+    wide["shapes"] = np.zeros(DENSE.number)
+    write_dense(dense, "halfwidth90", wide)
+    (shown,) = section(dense).facts["averages"]
+    assert [view.name for view in shown.views] == ["map", "difference", "half-width"]
+    (group,) = groups(shown, "difference")
+    (card,) = group.cards
+    assert (group.title, group.units, group.limit_text) == ("LANGUAGE", "spreads", "4")
+    assert card.verdict == "25.0% of places lie beyond ±2"
+    assert card.picture.endswith("_contrast-math_desc-deviation.webp")
+    assert "2 contrasts have none" in leads(shown)["difference"]
+    emotion, language = groups(shown, "half-width")
+    assert [card.peak for card in emotion.cards] == ["median 0.50", "none"]
+    assert language.cards[0].picture.endswith("_contrast-math_desc-halfwidth90.webp")
+    assert language.limit_text == "0.75"
+    # On the scale of amounts a third of the limit is blue; on that of maps no value above 0 is.
+    pixels = pixels_of(dense, language.cards[0])
+    assert ((pixels[..., 2] - pixels[..., 0] > 40) & (pixels[..., 3] > 250)).any()
+    assert "These half-widths are this person's" in leads(shown)["half-width"]
+
+
+def test_a_contrast_that_the_file_at_grayordinates_lacks_is_named(dense):
+    write_dense(dense, "synthetic", {"faces": DENSE.points[:, 0]}, ContrastDetails={"gone": {}})
+    with pytest.raises(RunError, match=r"synthetic_statmap\.dscalar\.nii has no map gone\. Expect"):
+        section(dense)
