@@ -91,4 +91,4 @@ release-check: .venv/installed ## check what can be checked of a release without
 	$(BIN)/python scripts/release_check.py $(if $(RELEASE),--release)
 
 clean: ## remove the files that these tasks made
-	rm -rf .venv build dist site docs/gallery examples/gallery/*/ .pytest_cache .mypy_cache .ruff_cache .fuzz .hypothesis .import_linter_cache .coverage
+	rm -rf .venv build dist site docs/gallery examples/gallery/*/ .pytest_cache .mypy_cache .ruff_cache .fuzz .hypothesis .import_linter_cache .coverage .coverage.*

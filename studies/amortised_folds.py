@@ -4,12 +4,12 @@
     OMP_NUM_THREADS=1 python studies/amortised_folds.py ../shared/sip/data --work FOLDER --judge
 
 The first call trains `--recipe amortised` on the people outside each fold: calls of `bids_dtg`,
-which are printed, and go on where they were stopped. The second one judges
-those models by the people of their folds, as `evaluate` judges named models: each model infers
-parameters from REST1 and simulates five sessions; their covariances, and the process of these, are
-compared with REST2. The model also predicts frames itself, from twenty moments of REST2, beside
-simple models from the same moments. A published form has no place in folds: it infers parameters
-only of people that it was fitted to.
+which are printed, and go on where they were stopped. The second one judges those models by the
+people of their folds, as `evaluate` judges named models: each model infers parameters from REST1
+and simulates five sessions; their covariances, and the process of these, are compared with REST2.
+The model also predicts frames itself, from twenty moments of REST2, beside simple models from the
+same moments. `--folds 1 3` trains or judges these folds alone. A published form has no place in
+folds: it infers parameters only of people that it was fitted to.
 """
 
 from __future__ import annotations
@@ -82,7 +82,12 @@ def main() -> None:
     parser.add_argument("--work", type=Path, required=True)
     numbers = range(1, FOLDS + 1)
     parser.add_argument(
-        "--folds", type=int, nargs="+", choices=numbers, default=numbers, help="these alone"
+        "--folds",
+        type=int,
+        nargs="+",
+        choices=numbers,
+        default=numbers,
+        help="train or judge these alone",
     )
     parser.add_argument("--judge", action="store_true", help="judge in place of training")
     parser.add_argument("--training", default="", help="options of bids_dtg for train, as one word")
@@ -127,6 +132,7 @@ def judge(folds: dict[int, tuple[str, ...]], first: Networks, again: Networks, w
             ahead.setdefault(row.words, []).append(row)
         print(f"fold {number}: {len(fold)} people judged", flush=True)
     columns = ("by", "FC r (95 %)", "residual r", "identified", "R2 1, 2, 5", "nll", "FCD")
+    print(f"folds {', '.join(map(str, folds))} of {FOLDS}: {len(judged)} people\n")
     print(f"| {' | '.join(columns)} |\n|{'---|' * len(columns)}")
     for name in judged[0].scores:
         print_row("amortised" if name == NAMED else name, name, judged)

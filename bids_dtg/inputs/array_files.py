@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bids_dtg.errors import DatasetError, ForeignFileError, MissingFileError
+from bids_dtg.errors import DatasetError, ForeignFileError
 from bids_dtg.extras import install_line
 from bids_dtg.files.foreign import open_foreign
 
@@ -271,7 +271,9 @@ def _little_memory() -> Iterator[None]:
     try:
         with open_foreign(Path("/proc/self/statm")) as file:
             pages = int(file.read().split()[0])
-    except MissingFileError:  # it is no Linux
+    except (ForeignFileError, OSError):  # it is no Linux, or does not let us count
+        pages = None
+    if pages is None:
         yield
         return
     limits = resource.getrlimit(resource.RLIMIT_AS)

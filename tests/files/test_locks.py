@@ -269,33 +269,34 @@ def test_an_age_that_cannot_be_read_is_told_as_unknown(folder, locks, since):
 
 
 def test_a_lock_that_is_released_as_it_is_asked_for_is_taken(folder, locks, monkeypatch):
-    others = Locks(folder, print)
-    others.take("a")
+    with Locks(folder, print) as others:
+        others.take("a")
 
-    def released(real, *given):
-        try:
-            return real(*given)
-        finally:
-            others.release("a")
+        def released(real, *given):
+            try:
+                return real(*given)
+            finally:
+                others.release("a")
 
-    monkeypatch.setattr(os, "open", exclusively(released))
-    assert locks.take("a") is None
-    assert json.loads((folder / "a.lock").read_text())["process"] == os.getpid()
+        monkeypatch.setattr(os, "open", exclusively(released))
+        assert locks.take("a") is None
+        assert json.loads((folder / "a.lock").read_text())["process"] == os.getpid()
 
 
 def test_a_lock_that_is_released_as_it_is_looked_at_is_free_the_next_time(
     folder, locks, monkeypatch
 ):
-    others, now = Locks(folder, print), time.time
-    others.take("a")
+    now = time.time
+    with Locks(folder, print) as others:
+        others.take("a")
 
-    def released():
-        others.release("a")
-        return now()
+        def released():
+            others.release("a")
+            return now()
 
-    monkeypatch.setattr(time, "time", released)
-    assert locks.take("a").process == os.getpid()
-    assert locks.take("a") is None
+        monkeypatch.setattr(time, "time", released)
+        assert locks.take("a").process == os.getpid()
+        assert locks.take("a") is None
 
 
 def test_a_lock_that_is_released_while_it_is_watched_is_free_the_next_time(

@@ -346,11 +346,12 @@ def test_packages_that_are_not_installed_are_not_listed(monkeypatch):
             raise importlib.metadata.PackageNotFoundError(package)
         return real(package)
 
-    with monkeypatch.context() as patched:
-        patched.setattr(importlib.metadata, "version", version)
-        provenance._version.cache_clear()
-        found = package_versions()
+    monkeypatch.setattr(importlib.metadata, "version", version)
     provenance._version.cache_clear()
+    try:
+        found = package_versions()
+    finally:
+        provenance._version.cache_clear()
     assert "isal" not in found
     assert found["numpy"] == real("numpy")
 

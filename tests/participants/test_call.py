@@ -228,6 +228,7 @@ def test_tasks_make_what_processes_make(tmp_path, dask, capsys):
     assert "0 averages of maps made, 2 complete before" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_the_first_crash_stops_tasks_that_wait(tmp_path, dask, capsys):
     job = TinyJob(tmp_path, tuple(f"{number:02d}" for number in range(1, 13)))
     next(job.bids.glob("sub-01/func/*confounds*.tsv")).write_text("x\n")

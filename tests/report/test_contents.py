@@ -21,9 +21,10 @@ def output(tmp_path) -> DerivativeDataset:
 
 
 def add(output: DerivativeDataset, name: str, **facts: Any) -> Path:
-    """Write an empty file in a participant's folder, with its sidecar."""
+    """Write an empty file in a participant's folder, and its sidecar where there are facts."""
     path = output.write(f"sub-01/func/sub-01_task-rest_{name}", b"")
-    write_json(sidecar_of(path), facts)
+    if facts:
+        write_json(sidecar_of(path), facts)
     return path
 
 
@@ -35,13 +36,14 @@ def test_files_of_other_names_are_passed_over(output):
 
 
 def test_of_several_sets_of_rois_the_one_nearest_to_50_is_shown(output):
-    for seg in ("rois15", "rois300", "rois55"):
-        shown = add(output, f"seg-{seg}_desc-own_timeseries.tsv")
+    added = [
+        add(output, f"seg-{seg}_desc-own_timeseries.tsv") for seg in ("rois15", "rois45", "rois90")
+    ]
     (run,) = find_participant(output, "01", [SERIES]).runs
-    assert run.files[SERIES] == shown
+    assert run.files[SERIES] == added[1]
 
 
-def test_of_files_with_no_set_of_rois_the_last_name_is_shown(output):
+def test_beside_a_parcellation_s_file_the_last_name_is_shown(output):
     shown = [add(output, f"seg-{seg}_desc-own_timeseries.tsv") for seg in ("7n", "rois50", "tian")]
     (run,) = find_participant(output, "01", [SERIES]).runs
     assert run.files[SERIES] == shown[-1]

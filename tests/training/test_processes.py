@@ -198,8 +198,8 @@ def _fail(how: str, share: Share, report: Report) -> None:
 @pytest.mark.parametrize(
     ("how", "words"),
     [
-        ("killed", "ended by SIGKILL"),
-        ("killed, and heard of later", "ended by SIGKILL"),
+        pytest.param("killed", "ended by SIGKILL", marks=pytest.mark.slow),
+        pytest.param("killed, and heard of later", "ended by SIGKILL", marks=pytest.mark.slow),
         ("raised", "MemoryError: no memory is left"),
     ],
 )

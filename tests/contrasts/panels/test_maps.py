@@ -249,10 +249,10 @@ def write_anatomy(output) -> None:
 
 
 def write_surfaces(output, desc: str, values: np.ndarray, names=LABELS) -> None:
-    """Write maps (maps, vertices) of both sides; the right has twice the left's values."""
-    for side, factor in zip(SIDES, (1, 2), strict=True):
+    """Write maps (maps, vertices) of both sides."""
+    for side in SIDES:
         stem = f"sub-01_task-rest_hemi-{side}_space-fsaverage_den-10k_stat-z"
-        metric = encode_metrics(factor * values.astype(np.float32), side, names=names)
+        metric = encode_metrics(values.astype(np.float32), side, names=names)
         output.write(f"sub-01/func/{stem}_desc-{desc}_statmap.func.gii", metric)
 
 
@@ -319,7 +319,8 @@ def test_maps_at_grayordinates_are_cards_by_task_that_no_viewer_opens(dense):
         ("EMOTION", "z"),
         ("LANGUAGE", "z"),
     ]
-    # Each task has its own scale, which one extreme value does not stretch to itself.
+    # Each task has its own scale, which one extreme value does not stretch to itself: of 158 values
+    # that are 0.01 and one that is 8, 99.5 % of amounts lie below 1.69.
     assert (emotion.limit_text, language.limit_text) == ("2", "1.7")
     faces, shapes = emotion.cards
     assert (faces.name, faces.anchor, faces.number) == ("faces \N{MINUS SIGN} rest", "faces", None)
