@@ -132,7 +132,7 @@ def judge(folds: dict[int, tuple[str, ...]], first: Networks, again: Networks, w
             ahead.setdefault(row.words, []).append(row)
         print(f"fold {number}: {len(fold)} people judged", flush=True)
     columns = ("by", "FC r (95 %)", "residual r", "identified", "R2 1, 2, 5", "nll", "FCD")
-    print(f"folds {', '.join(map(str, folds))} of {FOLDS}: {len(judged)} people\n")
+    print(f"of {FOLDS} folds {', '.join(map(str, folds))}: {len(judged)} people\n")
     print(f"| {' | '.join(columns)} |\n|{'---|' * len(columns)}")
     for name in judged[0].scores:
         print_row("amortised" if name == NAMED else name, name, judged)
