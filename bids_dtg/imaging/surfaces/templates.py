@@ -70,13 +70,18 @@ def read_template(space: MeshName) -> Template:
     """
     arrays = read_arrays(f"{space}_den-{DENSITIES[space]}")
     left = arrays["faces_L"].astype(np.intp)
-    return Template(
+    template = Template(
         space=space,
         points={side: arrays[f"points_{side}"].astype(np.float64) for side in SIDES},
         # The sides of fsLR are mirror images; both sides of fsaverage have the same triangles.
         faces={"L": left, "R": left[:, _MIRRORED] if space == "fsLR" else left},
         cortex={side: arrays[f"cortex_{side}"].astype(np.bool_) for side in SIDES},
     )
+    # Everybody in the process shares them, and libraries that draw move points in place.
+    for values in (template.points, template.faces, template.cortex):
+        for side in SIDES:
+            values[side].setflags(write=False)
+    return template
 
 
 @cache

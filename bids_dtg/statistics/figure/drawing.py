@@ -156,7 +156,7 @@ def _draw_surfaces(
         )
         axes = figure.add_axes(place, projection="3d")
         plot_surf_stat_map(
-            [template.points[side], template.faces[side]],
+            [template.points[side].copy(), template.faces[side]],  # nilearn moves points in place
             np.nan_to_num(vertices[side]),
             bg_map=_folds(template, side),
             hemi=_NAMES[side],

@@ -60,6 +60,7 @@ def table(folder: Path, name: str) -> list[dict[str, str]]:
     return read_rows(folder / f"desc-{name}.tsv")
 
 
+@pytest.mark.slow
 def test_every_table_is_written_with_what_its_columns_mean(written: Path) -> None:
     tables = {path.stem: path for path in written.glob("desc-*.tsv")}
     assert set(tables) == {
