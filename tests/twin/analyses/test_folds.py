@@ -97,7 +97,6 @@ def test_the_page_leads_with_who_is_best(judged: Path) -> None:
     assert "all twins there are the group" in page
 
 
-@pytest.mark.slow
 def test_a_cut_call_goes_on(
     people: Path,
     judged: Path,
