@@ -45,7 +45,7 @@ paper: .venv/installed ## make the publication's analyses and figures of 12 simu
 test: .venv/installed ## run the fast tests (minutes)
 	$(PYTEST) --numprocesses auto
 
-coverage: .venv/installed ## run the fast tests, and list the lines that none of them runs, in any process (thrice the time)
+coverage: .venv/installed ## run the fast tests, and list the lines that none of them runs, in any process (two to three times the time)
 	$(PYTEST) --numprocesses auto --cov --cov-report=term-missing:skip-covered
 
 test-slow: .venv/installed ## run the slow tests: full-size data, killed processes, the BIDS validator
