@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -70,18 +70,13 @@ def read_template(space: MeshName) -> Template:
     """
     arrays = read_arrays(f"{space}_den-{DENSITIES[space]}")
     left = arrays["faces_L"].astype(np.intp)
-    template = Template(
+    return Template(
         space=space,
-        points={side: arrays[f"points_{side}"].astype(np.float64) for side in SIDES},
+        points={side: _shared(arrays[f"points_{side}"].astype(np.float64)) for side in SIDES},
         # The sides of fsLR are mirror images; both sides of fsaverage have the same triangles.
-        faces={"L": left, "R": left[:, _MIRRORED] if space == "fsLR" else left},
-        cortex={side: arrays[f"cortex_{side}"].astype(np.bool_) for side in SIDES},
+        faces={"L": _shared(left), "R": _shared(left[:, _MIRRORED] if space == "fsLR" else left)},
+        cortex={side: _shared(arrays[f"cortex_{side}"].astype(np.bool_)) for side in SIDES},
     )
-    # Everybody in the process shares them, and libraries that draw move points in place.
-    for values in (template.points, template.faces, template.cortex):
-        for side in SIDES:
-            values[side].setflags(write=False)
-    return template
 
 
 @cache
@@ -94,7 +89,7 @@ def fs_lr_sphere(side: Hemisphere) -> NDArray[np.float64]:
     True
     """
     left = read_arrays(f"fsLR_den-{DENSITIES['fsLR']}")["sphere_L"].astype(np.float64)
-    return left if side == "L" else left * [-1.0, 1.0, 1.0]
+    return _shared(left if side == "L" else left * [-1.0, 1.0, 1.0])
 
 
 @cache
@@ -102,4 +97,10 @@ def read_arrays(name: str) -> Mapping[str, NDArray[np.generic]]:
     """Read the arrays of a file that ships in ``templates``, by its name without ``.npz``."""
     file = resources.files(__package__) / "templates" / f"{name}.npz"
     with file.open("rb") as opened, np.load(opened) as arrays:
-        return {key: arrays[key] for key in arrays.files}
+        return {key: _shared(arrays[key]) for key in arrays.files}
+
+
+def _shared(values: NDArray[Any]) -> NDArray[Any]:
+    """Make an array read-only: all in the process share it, and nilearn moves points in place."""
+    values.setflags(write=False)
+    return values

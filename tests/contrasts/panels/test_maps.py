@@ -233,19 +233,17 @@ def test_pictures_of_half_widths_are_written_once_for_all_participants(output):
 
 def test_a_person_with_an_own_anatomy_has_pictures_of_their_own(output):
     write_half_widths(output)
-    anatomy = np.where(np.arange(800) % 3, 1, 0).astype(np.float32)
-    name = "sub-01/anat/sub-01_space-MNI152NLin6Asym_res-2_desc-background_T1w.nii.gz"
-    output.write(name, PLACES.encode(anatomy))
+    write_anatomy(output, np.where(np.arange(800) % 3, 1, 0))
     (shown,) = section(output).facts["averages"]
     cards = [card for group in groups(shown, "half-width") for card in group.cards]
     folders = {(output.root / card.picture).parent for card in cards}
     assert folders == {output.root / "sub-01/figures"}
 
 
-def write_anatomy(output) -> None:
+def write_anatomy(output, values=None) -> None:
     """Write an anatomy of the person: it is read in a thousandth of the time of nilearn's."""
     name = "sub-01/anat/sub-01_space-MNI152NLin6Asym_res-2_desc-background_T1w.nii.gz"
-    output.write(name, PLACES.encode(np.ones(800, np.float32)))
+    output.write(name, PLACES.encode(np.float32(np.ones(800) if values is None else values)))
 
 
 def write_surfaces(output, desc: str, values: np.ndarray, names=LABELS) -> None:

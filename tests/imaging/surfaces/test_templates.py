@@ -37,6 +37,8 @@ def test_nobody_changes_what_all_share(space, values):
     for side in SIDES:
         with pytest.raises(ValueError, match="read-only"):
             getattr(read_template(space), values)[side][0] = 0
+        with pytest.raises(ValueError, match="read-only"):
+            fs_lr_sphere(side)[0] = 0
 
 
 def test_the_medial_wall_lies_towards_the_middle():
