@@ -421,10 +421,8 @@ def _set_in_one_file(
     dataset: DerivativeDataset, title: str, name: BidsName, path: Path
 ) -> AverageFiles | None:
     """Return an average whose maps are in one file; None where its sidecar does not list them."""
-    sidecar, _ = _of_their_kinds(read_inherited(path))
-    details = sidecar.pop(DETAILS, None)
-    if not isinstance(details, dict) or not all(isinstance(own, dict) for own in details.values()):
-        return None
+    shared, details = read_contrasts(path)
+    sidecar, _ = _of_their_kinds(shared)
     beside = _overlays(dataset, name, path, sidecar)
     there = {desc: overlay for desc, overlay in beside.items() if overlay.is_file()}
     deviation = _deviation(dataset, path)
@@ -437,6 +435,18 @@ def _set_in_one_file(
         key=lambda found: (found.task, " VS " in found.name or "-" in found.name, found.label)
     )
     return _set_of(dataset, title, maps) if maps else None
+
+
+def read_contrasts(path: Path) -> tuple[dict[str, Any], dict[str, dict[str, Any]]]:
+    """Read the sidecar of a file of maps: what holds for all, and what each contrast has besides.
+
+    The second one is empty where the file holds one contrast, or what it lists is damaged.
+    """
+    sidecar = read_inherited(path)
+    details = sidecar.pop(DETAILS, None)
+    if not isinstance(details, dict) or not all(isinstance(own, dict) for own in details.values()):
+        return sidecar, {}
+    return sidecar, details
 
 
 def _set_of(

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from itertools import groupby
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,14 +34,12 @@ from bids_dtg.errors import RunError
 from bids_dtg.files.atomic import write_atomic
 from bids_dtg.files.derivatives import DerivativeDataset
 from bids_dtg.files.names import parse_name
-from bids_dtg.files.sidecars import read_inherited
 from bids_dtg.imaging.gifti import Hemisphere
 from bids_dtg.imaging.grid import Grid
 from bids_dtg.imaging.nifti import read_volume
 from bids_dtg.notices import counted
 from bids_dtg.report.colours import AMOUNT
 from bids_dtg.report.contents import (
-    DETAILS,
     DEVIATION,
     HALF_WIDTH,
     NOT_MEASURED,
@@ -52,6 +50,7 @@ from bids_dtg.report.contents import (
     MapFile,
     Overlay,
     ParticipantFiles,
+    read_contrasts,
 )
 from bids_dtg.report.pages.page import link
 from bids_dtg.report.panels.panel import Section
@@ -308,21 +307,15 @@ def _is_shared(shown: MapFile, begins: str) -> bool:
 
 
 def _deviations(made: AverageFiles) -> list[MapFile]:
-    """Return the maps of deviations of a set."""
-    return [
-        replace(shown, path=shown.deviation, sidecar=_own_sidecar(shown), overlays={})
-        for shown in made.maps
-        if shown.deviation is not None
-    ]
-
-
-def _own_sidecar(shown: MapFile) -> dict[str, Any]:
-    """Return the sidecar of a deviation; the description is that of the contrast."""
-    assert shown.deviation is not None
-    sidecar = read_inherited(shown.deviation)
-    details = sidecar.pop(DETAILS, None)  # of each contrast, where one file holds them all
-    own = details.get(shown.label) if isinstance(details, dict) else None
-    return {**sidecar, **(own if isinstance(own, dict) else {}), "Description": shown.description}
+    """Return the maps of deviations of a set; descriptions are those of the contrasts."""
+    read = functools.cache(read_contrasts)  # one file may hold all contrasts
+    maps = []
+    for shown in made.maps:
+        if shown.deviation is not None:
+            shared, details = read(shown.deviation)
+            own = {**shared, **details.get(shown.label, {}), "Description": shown.description}
+            maps.append(replace(shown, path=shown.deviation, sidecar=own, overlays={}))
+    return maps
 
 
 def _own_lead(made: AverageFiles) -> str:
