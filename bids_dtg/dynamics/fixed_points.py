@@ -101,11 +101,16 @@ class NodeField:
 
         It is that of A f, where A are the weights of the observation.
         """
+        return self._by(self._layers.of_network, states, case)
+
+    def by_external(self, states: Values, case: Numbers) -> Values:
+        """Return the same by the external input; of several ones, by the value of all, (rows,)."""
+        return self._by(self._layers.of_external.sum(axis=1), states, case)
+
+    def _by(self, of_input: Values, states: Values, case: Numbers) -> Values:
         active = self._hidden(states, case) > 0
-        by_network: Values = active @ (
-            (self._layers.observation @ self._layers.out_weight) * self._layers.of_network
-        )
-        return by_network
+        by: Values = active @ ((self._layers.observation @ self._layers.out_weight) * of_input)
+        return by
 
     def _hidden(self, states: Values, case: Numbers) -> Values:
         hidden: Values = states @ self._layers.of_state.T + self._constant[case]

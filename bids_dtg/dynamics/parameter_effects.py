@@ -99,7 +99,7 @@ def parameter_effects(
     return ParameterEffects(
         region=region,
         figures=figures,
-        spearman={name: _spearman(region, figure) for name, figure in figures.items()},
+        spearman={name: rank_correlation(region, figure) for name, figure in figures.items()},
         slopes={name: slopes for name, (slopes, _) in fits.items()},
         r2={name: r2 for name, (_, r2) in fits.items()},
     )
@@ -236,7 +236,8 @@ def _draw(model: GenerativeModel, simulations: int, frames: int, rng: np.random.
     )
 
 
-def _spearman(region: Values, figure: Values) -> Values:
+def rank_correlation(region: Values, figure: Values) -> Values:
+    """Return Spearman's rho of a measure, (cases,), with each column of parameters."""
     from scipy.stats import spearmanr
 
     return np.array([spearmanr(own, figure, nan_policy="omit").statistic for own in region.T])

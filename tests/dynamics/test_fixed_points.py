@@ -218,16 +218,17 @@ def test_paths_of_the_map_are_powers_of_its_matrix() -> None:
 
 
 @settings(max_examples=20, deadline=None)
-@given(seed=st.integers(0, 1000))
-def test_effect_of_the_network_input_is_the_derivative_of_the_observation(seed: int) -> None:
+@given(seed=st.integers(0, 1000), which=st.sampled_from(["network", "external"]))
+def test_effect_of_an_input_is_the_derivative_of_the_observation(seed: int, which: str) -> None:
     model, rng = _model(seed), np.random.default_rng(seed)
     weight, step = model.observation.weight.detach().numpy()[0].astype(float), 1e-7
     states, region = rng.standard_normal((5, 2)), rng.standard_normal((5, 1))
-    given = (region, np.zeros((5, 0)))
-    case = np.arange(5)
-    seen = [
-        NodeField(model, *given, np.full(5, end), np.zeros(5)).change(states, case) @ weight
-        for end in (-step, step)
-    ]
-    found = NodeField(model, *given, np.zeros(5), np.zeros(5)).by_network(states, case)
+    none, case = np.zeros(5), np.arange(5)
+
+    def field(value: float) -> NodeField:
+        inputs = {"network": none, "external": none, which: np.full(5, value)}
+        return NodeField(model, region, np.zeros((5, 0)), **inputs)
+
+    seen = [field(value).change(states, case) @ weight for value in (-step, step)]
+    found = getattr(field(0.0), f"by_{which}")(states, case)
     np.testing.assert_allclose(found, (seen[1] - seen[0]) / (2 * step), atol=1e-5)

@@ -6,7 +6,6 @@
 - `evaluate`: evaluates a model on people's series
 - `fcd`: dynamics of functional connectivity of simulated sessions, compared with measured ones
 - `fixed_points`: fixed points of a model's activity, and their stability
-- `input_effects`: how strongly the network input moves a region at rest
 - `latents`: regional parameters: their use, features, maps, agreement between sessions
 - `linear_training`: fits a linear core, and writes its bundle
 - `linear_evaluation`: evaluates a linear core or a named model on people it has not seen
@@ -14,6 +13,7 @@
 - `linear_simulation`: sessions that a linear core simulates
 - `named_training`: simulates a named model, judges its parameters, and writes its bundle
 - `named_simulation`: sessions that a named model simulates
+- `responses`: stability of regions at fixed points, and effects of inputs, by parameters
 - `simulate`: sessions that a network model simulates
 - `state_plane`: states behind measured and simulated series, in a plane
 - `sweeps`: regions simulated with some values of a parameter

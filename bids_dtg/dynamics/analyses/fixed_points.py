@@ -13,12 +13,8 @@ from bids_dtg.cohort.column import Column
 from bids_dtg.cohort.result_table import ResultTable
 from bids_dtg.dynamics.analyses.analysis import NetworkAnalysis
 from bids_dtg.dynamics.analyses.evaluate import Judged, notices, table_of
-from bids_dtg.dynamics.analyses.input_effects import (
-    effect_of_input_scatters,
-    effect_of_input_table,
-    input_effects,
-)
 from bids_dtg.dynamics.analyses.latents import PARTICIPANT
+from bids_dtg.dynamics.analyses.responses import Responses
 from bids_dtg.dynamics.analyses.trajectories import (
     Trajectories,
     eigenvalue_scatter,
@@ -34,6 +30,7 @@ from bids_dtg.dynamics.fixed_points import (
 from bids_dtg.notices import counted, say
 from bids_dtg.report.pages.analysis import (
     AnalysisPageFacts,
+    Lines,
     PageSection,
     Scatter,
 )
@@ -47,7 +44,7 @@ LEVELS = (-1.0, 0.0, 1.0)  # of each input of a single region
 _NODE_PEOPLE, _NODE_STARTS = 10, 60  # as published
 _CAN_WRITE = (
     *("desc-regions_fixedpoints", "desc-networks_fixedpoints", "desc-fixedpoints_eigenvalues"),
-    *("desc-region_trajectories", "desc-network_trajectories", "desc-regions_inputeffects"),
+    *("desc-region_trajectories", "desc-network_trajectories", "desc-regions_responses"),
 )
 _INPUTS = (
     Column("network_input", "Constant value of the network input", "network input"),
@@ -122,8 +119,9 @@ class _Regions:
 
     counts: ResultTable
     paths: Trajectories | None  # None of a model with one state
-    effects: ResultTable
-    pictures: tuple[Scatter, ...]  # of the effects
+    responses: ResultTable
+    pictures: tuple[Scatter, ...]  # of the responses
+    tr_seconds: float
 
     @classmethod
     def of(cls, judged: Judged, seed: int) -> _Regions:
@@ -138,8 +136,9 @@ class _Regions:
         )
         externals = LEVELS if points.shape[3] > 1 else (0.0,)
         without = LEVELS.index(0.0), externals.index(0.0)
-        index, effect = input_effects(judged.model, *own, points, without)
-        theta = judged.alignment.apply(own[0])
+        responses = Responses.of(
+            judged.model, *own, points, without, judged.alignment.apply(own[0])
+        )
         return cls(
             counts=ResultTable(
                 (*_INPUTS, *_SUMMARY),
@@ -147,15 +146,14 @@ class _Regions:
                 "Fixed points of single regions: a row a combination of inputs",
             ),
             paths=Trajectories.of_region(judged.model, seed=seed),
-            effects=effect_of_input_table(
-                judged.labels, judged.networks.regions, theta, index, effect
-            ),
-            pictures=effect_of_input_scatters(theta, index, effect),
+            responses=responses.table(judged.labels, judged.networks.regions),
+            pictures=responses.scatters(),
+            tr_seconds=judged.networks.tr_seconds,
         )
 
     def tables(self) -> dict[str, ResultTable]:
         """Return the tables by name."""
-        found = {"desc-regions_fixedpoints": self.counts, "desc-regions_inputeffects": self.effects}
+        found = {"desc-regions_fixedpoints": self.counts, "desc-regions_responses": self.responses}
         if self.paths is not None:
             words = "A region with parameters and inputs of 0, without noise: a row a frame"
             found["desc-region_trajectories"] = self.paths.table(words)
@@ -173,16 +171,21 @@ class _Regions:
                 "0, as published; the model that was trained is a map from frame to frame, "
                 "which is stable where all of 1 + eigenvalue lie inside the unit circle. A "
                 "point rotates where eigenvalues are complex. A case is a region of a person.",
-                "The transition is linear in pieces, so the effect of the network input on regions "
-                "at rest, without inputs, takes few values.",
+                "The effect of an input is the derivative of the expected observation's change in "
+                "a frame. The transition is linear in pieces, so it takes few values.",
             ),
             tables=(table_of("Regions, by their inputs", _shown(self.counts), _NOT_ON_PAGE),),
-            lines=() if paths is None else (paths.lines(f"States of {whose}", "x{} (no unit)"),),
+            lines=() if paths is None else _of_paths(paths, whose, "x{}", self.tr_seconds),
             scatters=(
                 *(() if paths is None else (eigenvalue_scatter(paths, whose),)),
                 *self.pictures,
             ),
         )
+
+
+def _of_paths(paths: Trajectories, whose: str, label: str, tr_seconds: float) -> tuple[Lines, ...]:
+    """Return the pictures of paths: of all in a plane, and of one over time."""
+    return paths.lines(f"States of {whose}", label), paths.over_time(label, tr_seconds)
 
 
 def _by_inputs(points: FixedPoints, externals: Sequence[float]) -> list[Row]:
@@ -209,6 +212,7 @@ class _WholeNetworks:
     counts: ResultTable
     paths: Trajectories  # of the first person
     label: str  # the first person
+    tr_seconds: float
 
     @classmethod
     def of(cls, judged: Judged, seed: int) -> _WholeNetworks:
@@ -231,6 +235,7 @@ class _WholeNetworks:
             ),
             paths=Trajectories.of_network(*given, points, seed=seed),
             label=judged.labels[0],
+            tr_seconds=judged.networks.tr_seconds,
         )
 
     def tables(self) -> dict[str, ResultTable]:
@@ -253,7 +258,7 @@ class _WholeNetworks:
                 "noise, within 1,200 frames. A case is a draw.",
             ),
             tables=(table_of("Networks, by person", self.counts, _NOT_ON_PAGE),),
-            lines=(self.paths.lines(f"States of {whose}", "principal component {} (no unit)"),),
+            lines=_of_paths(self.paths, whose, "principal component {}", self.tr_seconds),
             scatters=(eigenvalue_scatter(self.paths, whose),),
         )
 

@@ -25,6 +25,7 @@ from bids_dtg.report.pages.analysis import Lines, Scatter
 Values = NDArray[np.floating[Any]]
 
 _PATHS, _FRAMES, _SEARCHES = 12, 100, 60
+_SHOWN_SECONDS = 15.0  # of a path over time, as published
 _FEWEST_STATES = 2  # that have a plane
 _LARGEST = 1e6  # a state beyond grows without bounds, and has no place in a picture
 _COLUMNS = (
@@ -121,10 +122,21 @@ class Trajectories:
         return Lines(
             caption=f"{caption}: {self.paths.shape[1]} noise-free paths of the trained map over "
             f"{len(self.paths) - 1} frames from random first states, and fixed points. No unit",
-            x_label=label.format(1),
-            y_label=label.format(2),
+            x_label=f"{label.format(1)} (no unit)",
+            y_label=f"{label.format(2)} (no unit)",
             series={"paths": _apart(self.paths.swapaxes(0, 1))},
             points={"fixed points": self.points[:, :2]},
+        )
+
+    def over_time(self, label: str, tr_seconds: float) -> Lines:
+        """Return the picture of all dimensions of the first path, by their `label`, in seconds."""
+        shown = self.paths[: 1 + round(_SHOWN_SECONDS / tr_seconds), 0]
+        seconds = tr_seconds * np.arange(len(shown))
+        return Lines(
+            caption=f"The first of these paths over its first {seconds[-1]:.0f} s",
+            x_label="time (s)",
+            y_label="value (no unit)",
+            series={label.format(n): (seconds, own) for n, own in enumerate(shown.T, 1)},
         )
 
 
