@@ -104,13 +104,13 @@ class NodeField:
         return self._by(self._layers.of_network, states, case)
 
     def by_external(self, states: Values, case: Numbers) -> Values:
-        """Return the same by the external input; of several ones, by the value of all, (rows,)."""
-        return self._by(self._layers.of_external.sum(axis=1), states, case)
+        """Return the derivative of that change by each external input, (rows, external inputs)."""
+        return self._by(self._layers.of_external, states, case)
 
     def _by(self, of_input: Values, states: Values, case: Numbers) -> Values:
         active = self._hidden(states, case) > 0
-        by: Values = active @ ((self._layers.observation @ self._layers.out_weight) * of_input)
-        return by
+        gain: Values = active * (self._layers.observation @ self._layers.out_weight)
+        return gain @ of_input
 
     def _hidden(self, states: Values, case: Numbers) -> Values:
         hidden: Values = states @ self._layers.of_state.T + self._constant[case]

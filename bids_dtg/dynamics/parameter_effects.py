@@ -99,7 +99,7 @@ def parameter_effects(
     return ParameterEffects(
         region=region,
         figures=figures,
-        spearman={name: rank_correlation(region, figure) for name, figure in figures.items()},
+        spearman={name: spearman_by_parameter(region, figure) for name, figure in figures.items()},
         slopes={name: slopes for name, (slopes, _) in fits.items()},
         r2={name: r2 for name, (_, r2) in fits.items()},
     )
@@ -236,8 +236,26 @@ def _draw(model: GenerativeModel, simulations: int, frames: int, rng: np.random.
     )
 
 
-def rank_correlation(region: Values, figure: Values) -> Values:
-    """Return Spearman's rho of a measure, (cases,), with each column of parameters."""
+def spearman_by_parameter(region: Values, figure: Values) -> Values:
+    """Return Spearman's rho of a measure with each parameter.
+
+    Parameters
+    ----------
+    region
+        Parameters, (cases, region parameters).
+    figure
+        The measure, (cases,); a NaN is passed over.
+
+    Returns
+    -------
+    numpy.ndarray
+        (region parameters,); NaN where the parameter or the measure is constant.
+
+    Examples
+    --------
+    >>> spearman_by_parameter(np.array([[1.0, 9.0], [2.0, 4.0], [3.0, 1.0]]), np.arange(3.0))
+    array([ 1., -1.])
+    """
     from scipy.stats import spearmanr
 
     return np.array([spearmanr(own, figure, nan_policy="omit").statistic for own in region.T])

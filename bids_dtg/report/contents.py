@@ -421,7 +421,9 @@ def _set_in_one_file(
     dataset: DerivativeDataset, title: str, name: BidsName, path: Path
 ) -> AverageFiles | None:
     """Return an average whose maps are in one file; None where its sidecar does not list them."""
-    shared, details = read_contrasts(path)
+    shared, details = contrast_details(path)
+    if not all(isinstance(own, dict) for own in details.values()):
+        return None
     sidecar, _ = _of_their_kinds(shared)
     beside = _overlays(dataset, name, path, sidecar)
     there = {desc: overlay for desc, overlay in beside.items() if overlay.is_file()}
@@ -437,16 +439,20 @@ def _set_in_one_file(
     return _set_of(dataset, title, maps) if maps else None
 
 
-def read_contrasts(path: Path) -> tuple[dict[str, Any], dict[str, dict[str, Any]]]:
-    """Read the sidecar of a file of maps: what holds for all, and what each contrast has besides.
+def contrast_details(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Read the sidecar of a file of maps.
 
-    The second one is empty where the file holds one contrast, or what it lists is damaged.
+    Returns
+    -------
+    shared
+        What holds for all maps of the file.
+    details
+        By contrast, what its map has besides: a dict, unless the file is damaged; empty where the
+        file does not list them.
     """
-    sidecar = read_inherited(path)
-    details = sidecar.pop(DETAILS, None)
-    if not isinstance(details, dict) or not all(isinstance(own, dict) for own in details.values()):
-        return sidecar, {}
-    return sidecar, details
+    shared = read_inherited(path)
+    details = shared.pop(DETAILS, None)
+    return shared, details if isinstance(details, dict) else {}
 
 
 def _set_of(

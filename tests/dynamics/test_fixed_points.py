@@ -231,4 +231,4 @@ def test_effect_of_an_input_is_the_derivative_of_the_observation(seed: int, whic
 
     seen = [field(value).change(states, case) @ weight for value in (-step, step)]
     found = getattr(field(0.0), f"by_{which}")(states, case)
-    np.testing.assert_allclose(found, (seen[1] - seen[0]) / (2 * step), atol=1e-5)
+    np.testing.assert_allclose(found.ravel(), (seen[1] - seen[0]) / (2 * step), atol=1e-5)

@@ -50,7 +50,7 @@ from bids_dtg.report.contents import (
     MapFile,
     Overlay,
     ParticipantFiles,
-    read_contrasts,
+    contrast_details,
 )
 from bids_dtg.report.pages.page import link
 from bids_dtg.report.panels.panel import Section
@@ -308,13 +308,18 @@ def _is_shared(shown: MapFile, begins: str) -> bool:
 
 def _deviations(made: AverageFiles) -> list[MapFile]:
     """Return the maps of deviations of a set; descriptions are those of the contrasts."""
-    read = functools.cache(read_contrasts)  # one file may hold all contrasts
+    read = functools.cache(contrast_details)  # one file may hold all contrasts
     maps = []
     for shown in made.maps:
         if shown.deviation is not None:
             shared, details = read(shown.deviation)
-            own = {**shared, **details.get(shown.label, {}), "Description": shown.description}
-            maps.append(replace(shown, path=shown.deviation, sidecar=own, overlays={}))
+            own = details.get(shown.label)
+            sidecar = {
+                **shared,
+                **(own if isinstance(own, dict) else {}),
+                "Description": shown.description,
+            }
+            maps.append(replace(shown, path=shown.deviation, sidecar=sidecar, overlays={}))
     return maps
 
 

@@ -185,7 +185,7 @@ class _Regions:
 
 def _of_paths(paths: Trajectories, whose: str, label: str, tr_seconds: float) -> tuple[Lines, ...]:
     """Return the pictures of paths: of all in a plane, and of one over time."""
-    return paths.lines(f"States of {whose}", label), paths.over_time(label, tr_seconds)
+    return paths.lines(f"States of {whose}", label), paths.over_time(whose, label, tr_seconds)
 
 
 def _by_inputs(points: FixedPoints, externals: Sequence[float]) -> list[Row]:

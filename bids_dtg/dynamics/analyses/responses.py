@@ -14,23 +14,13 @@ from bids_dtg.cohort.result_table import ResultTable
 from bids_dtg.dynamics.analyses.latents import PARTICIPANT
 from bids_dtg.dynamics.fixed_points import FixedPoints, NodeField
 from bids_dtg.dynamics.model import GenerativeModel
-from bids_dtg.dynamics.parameter_effects import rank_correlation
+from bids_dtg.dynamics.parameter_effects import spearman_by_parameter
 from bids_dtg.report.pages.analysis import Scatter
 
 Values = NDArray[np.floating[Any]]
 
-_EFFECT = "Derivative of the expected observation's change in a frame by the {} input"
-_MEASURES = {
-    "largest_real_part": "Largest real part of the eigenvalues",
-    "external_effect": _EFFECT.format("external"),
-    "network_effect": _EFFECT.format("network"),
-}
-# The same on pages.
-_WORDS = {
-    "largest_real_part": "largest real part of the eigenvalues",
-    "external_effect": "effect of the external input",
-    "network_effect": "effect of the network input",
-}
+_STABILITY, _NETWORK, _EXTERNAL = "largest_real_part", "network_effect", "external{}_effect"
+_FEWEST_REGIONS = 3  # with which a rank correlation says anything
 _WHO = (PARTICIPANT, Column("region", "Region"))
 _THETA = Column("theta{}", "Parameter {}, drawn from the posterior", unit="arbitrary")
 
@@ -66,12 +56,6 @@ class Responses:
         theta
             (people, regions, parameters), `region` in the order and with the signs of tables.
 
-        Returns
-        -------
-        Responses
-            A model without an external input has no `external_effect`. Of several external inputs,
-            which all have the same value, it is that of all together.
-
         References
         ----------
         .. [1] Sip V, et al. Science Advances 9, eabq7547 (2023). doi:10.1126/sciadv.abq7547
@@ -82,18 +66,15 @@ class Responses:
         none = np.zeros(len(who))
         field = NodeField(model, region[who, where], person[who], none, none)
         at = points.states[here], np.arange(len(who))
-        measures = {
-            "largest_real_part": points.eigenvalues[here].real.max(axis=1),
-            "external_effect": field.by_external(*at),
-            "network_effect": field.by_network(*at),
-        }
-        if not model.recipe.external_inputs:
-            del measures["external_effect"]
+        measures = {_STABILITY: points.eigenvalues[here].real.max(axis=1)}
+        for number, effect in enumerate(field.by_external(*at).T, 1):
+            measures[_EXTERNAL.format(number)] = effect
+        measures[_NETWORK] = field.by_network(*at)
         return cls(np.stack((who, where), -1), theta[who, where], measures)
 
     def table(self, labels: Sequence[str], regions: Sequence[str]) -> ResultTable:
         """Return the measures, a row a fixed point."""
-        columns = [Column(name, _MEASURES[name], unit="1/frame") for name in self.measures]
+        columns = [Column(name, words, unit="1/frame") for name, words in self._words().items()]
         names = _THETA.each(range(1, self.theta.shape[-1] + 1))
         rows = [
             {
@@ -111,22 +92,40 @@ class Responses:
         return ResultTable((*_WHO, *columns, *names), rows, words)
 
     def scatters(self) -> tuple[Scatter, ...]:
-        """Return a picture a measure: by the parameter whose rho with it is largest in size."""
+        """Return a picture a measure: by the parameter that orders it best.
+
+        A measure without variation, and measures of few regions, have none.
+        """
+        if len(np.unique(self.index, axis=0)) < _FEWEST_REGIONS:
+            return ()
         pictures = []
-        for name, values in self.measures.items():
-            if len(values) < 2 or np.ptp(values) == 0:
-                continue  # nothing depends on a parameter
-            rho = rank_correlation(self.theta, values)
+        for name, words in self._words().items():
+            values = self.measures[name]
+            if np.ptp(values) == 0:
+                continue
+            rho = spearman_by_parameter(self.theta, values)
             number = int(np.nanargmax(np.abs(rho)))
             said = f"{rho[number]:.2f}".replace("-", "\N{MINUS SIGN}")
             pictures.append(
                 Scatter(
-                    caption=f"{_WORDS[name].capitalize()} at fixed points without inputs, by "
-                    f"θ{number + 1}, whose rho with it is the largest in size ({said}). A dot is a "
-                    "region of a person",
+                    caption=f"{words} at fixed points without inputs, by θ{number + 1}, the "
+                    f"parameter with the largest Spearman's rho in size ({said}). A dot is a "
+                    "fixed point of a region of a person",
                     x_label=f"θ{number + 1} (no unit)",
-                    y_label=f"{_WORDS[name]} (1/frame)",
+                    y_label=f"{words[0].lower()}{words[1:]} (1/frame)",
                     points=np.stack((self.theta[:, number], values), -1),
                 )
             )
         return tuple(pictures)
+
+    def _words(self) -> dict[str, str]:
+        """Return the measures in words, by name."""
+        external = [name for name in self.measures if name not in (_STABILITY, _NETWORK)]
+        which = "external input {}" if len(external) > 1 else "the external input"
+        return {
+            _STABILITY: "Largest real part of the eigenvalues",
+            **{
+                name: f"Effect of {which.format(number)}" for number, name in enumerate(external, 1)
+            },
+            _NETWORK: "Effect of the network input",
+        }

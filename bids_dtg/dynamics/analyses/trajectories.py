@@ -25,7 +25,7 @@ from bids_dtg.report.pages.analysis import Lines, Scatter
 Values = NDArray[np.floating[Any]]
 
 _PATHS, _FRAMES, _SEARCHES = 12, 100, 60
-_SHOWN_SECONDS = 15.0  # of a path over time, as published
+_SHOWN_SECONDS, _FEWEST_FRAMES = 15.0, 6  # of a path over time; seconds as published
 _FEWEST_STATES = 2  # that have a plane
 _LARGEST = 1e6  # a state beyond grows without bounds, and has no place in a picture
 _COLUMNS = (
@@ -128,15 +128,29 @@ class Trajectories:
             points={"fixed points": self.points[:, :2]},
         )
 
-    def over_time(self, label: str, tr_seconds: float) -> Lines:
-        """Return the picture of all dimensions of the first path, by their `label`, in seconds."""
-        shown = self.paths[: 1 + round(_SHOWN_SECONDS / tr_seconds), 0]
-        seconds = tr_seconds * np.arange(len(shown))
+    def over_time(self, whose: str, label: str, tr_seconds: float) -> Lines:
+        """Return the picture of one path over time: the first that stays within bounds.
+
+        Parameters
+        ----------
+        whose
+            What follows the path, in words.
+        label
+            Of the dimensions, with {} for a number.
+        tr_seconds
+            Seconds a frame.
+        """
+        frames = max(_FEWEST_FRAMES, 1 + round(_SHOWN_SECONDS / tr_seconds))
+        begun = self.paths[:frames]
+        within = np.isfinite(begun).all(axis=(0, 2))
+        path = begun[:, int(np.argmax(within))]
+        seconds = tr_seconds * np.arange(len(path))
+        grew = "" if within.any() else ": all paths grow without bounds"
         return Lines(
-            caption=f"The first of these paths over its first {seconds[-1]:.0f} s",
+            caption=f"A path of {whose} over its first {seconds[-1]:.0f} s{grew}",
             x_label="time (s)",
             y_label="value (no unit)",
-            series={label.format(n): (seconds, own) for n, own in enumerate(shown.T, 1)},
+            series={label.format(n): (seconds, own) for n, own in enumerate(path.T, 1)},
         )
 
 

@@ -40,7 +40,7 @@ def test_fixed_points_are_found(bundle: Path, call: Call, out: Path) -> None:
     assert {"component1", "component2"} <= components[0].keys()
     responses = read_rows(folder / "desc-regions_responses.tsv")
     assert {row["region"] for row in responses} <= set(REGIONS)
-    measures = ("largest_real_part", "external_effect", "network_effect")
+    measures = ("largest_real_part", "external1_effect", "network_effect")
     assert {*measures, "theta1", "theta2"} <= responses[0].keys()
     values = read_rows(folder / "desc-fixedpoints_eigenvalues.tsv")
     assert {row["of"] for row in values} <= {"region", "network"}
@@ -48,7 +48,7 @@ def test_fixed_points_are_found(bundle: Path, call: Call, out: Path) -> None:
         "States of a region with parameters and inputs of 0: 12 noise-free paths of the trained "
         "map over 100 frames from random first states, and fixed points. No unit",
         "Eigenvalues at the fixed points of a region with parameters and inputs of 0, per frame",
-        "The first of these paths over its first 15 s",
+        "A path of a region with parameters and inputs of 0 over its first",
         "Largest real part of the eigenvalues at fixed points without inputs, by θ",
         "Effect of the external input at fixed points without inputs, by θ",
         "Effect of the network input at fixed points without inputs, by θ",
