@@ -50,7 +50,7 @@ def test_fixed_points_are_found(bundle: Path, call: Call, out: Path) -> None:
         "Eigenvalues at the fixed points of a region with parameters and inputs of 0, per frame",
         "A path of a region with parameters and inputs of 0 over its first",
         "Largest real part of the eigenvalues at fixed points without inputs, by θ",
-        "Effect of the external input at fixed points without inputs, by θ",
+        "Effect of external input 1 at fixed points without inputs, by θ",
         "Effect of the network input at fixed points without inputs, by θ",
         "States of the network of sub-02, first draw: 12 noise-free paths",
     ):
