@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shlex
+from collections.abc import Iterable
 from pathlib import Path
 
 from bids_dtg.errors import RunError
@@ -43,6 +45,28 @@ def is_stub(path: Path) -> bool:
         return 0 < path.stat().st_size <= _LONGEST_POINTER and is_pointer(_start(path))
     except OSError:
         return False
+
+
+def require_contents(paths: Iterable[Path], participant: str) -> None:
+    """Refuse files of which one is missing, a broken link, a pointer or empty.
+
+    Raises
+    ------
+    RunError
+        Where several could be fetched: with one `datalad get` for all of them.
+    """
+    paths = tuple(dict.fromkeys(paths))
+    for path in paths:
+        try:
+            require_content(path, participant)
+        except RunError as err:
+            if len(stubs := [str(each) for each in paths if is_stub(each)]) < 2:
+                raise
+            raise RunError(
+                f"sub-{participant}: {len(stubs)} files have no content here, as {stubs[0]}",
+                expected="the content of all files of the runs, not git-annex or git-LFS pointers",
+                remedy=f"datalad get {shlex.join(stubs)}",
+            ) from err
 
 
 def require_content(path: Path, participant: str) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from bids_dtg.errors import ForeignFileError, RunError
+from bids_dtg.files.annex import is_stub
 from bids_dtg.files.foreign import read_json_object
 from bids_dtg.files.names import (
     BidsName,
@@ -68,7 +69,7 @@ def stated_repetition_time(sidecar: Path) -> float | None:
     RunError
         If it is no JSON object, or its RepetitionTime is no number above 0 and up to 20.
     """
-    value = read_sidecar(sidecar).get("RepetitionTime")
+    value = _facts_of(sidecar).get("RepetitionTime")
     if value is None:
         return None
     number = isinstance(value, int | float) and not isinstance(value, bool)
@@ -104,7 +105,7 @@ def stated_residual_dof(sidecars: Sequence[Path]) -> float | None:
         If a sidecar is no JSON object, or the value is no number of 0 or more.
     """
     for sidecar in sidecars:
-        value = read_sidecar(sidecar).get(RESIDUAL_DOF)
+        value = _facts_of(sidecar).get(RESIDUAL_DOF)
         if value is None or value == "n/a":
             continue
         number = isinstance(value, int | float) and not isinstance(value, bool)
@@ -130,6 +131,16 @@ def read_sidecar(path: Path) -> dict[str, Any]:
             expected='a JSON object, e.g. {"RepetitionTime": 2.0}',
             remedy="repair it, or remove it: the image's header has the time too",
         ) from err
+
+
+def _facts_of(sidecar: Path) -> dict[str, Any]:
+    """Read a run's sidecar; one without content is named later, with all that the run lacks."""
+    try:
+        return read_sidecar(sidecar)
+    except RunError:
+        if is_stub(sidecar):
+            return {}
+        raise
 
 
 def shared_sidecar_path(entities: Mapping[str, str | None], suffix: str) -> PurePosixPath:
@@ -182,7 +193,7 @@ def sidecars_of(bold: Path, root: Path) -> list[Path]:
     folders = [bold.parent, *bold.parent.parents]
     above = folders[1 : folders.index(root) + 1] if root in folders else []
     beside = bold.with_name(bold.name.removesuffix(name.extension) + ".json")
-    found = [beside] if beside.exists() else []
+    found = [beside] if beside.exists() or beside.is_symlink() else []
     for folder in [bold.parent, *above]:
         named = []
         for path in folder.glob("*_bold.json"):

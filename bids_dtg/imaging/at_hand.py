@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from bids_dtg.errors import DatasetError, RunError
-from bids_dtg.files.annex import require_content
+from bids_dtg.files.annex import require_contents
 from bids_dtg.files.names import parse_name
 from bids_dtg.files.sidecars import repetition_time
 from bids_dtg.files.temporary import temporary_error, temporary_folder
@@ -138,11 +138,11 @@ def _run_of(path: Path, rule: SpaceRule) -> AtHand:
 def _plain_run(path: Path, rule: SpaceRule) -> RestRun:
     """Take a file whose name says nothing as a run in the model's space."""
     label = re.sub("[^0-9A-Za-z]", "", path.name.partition(".")[0]) or "image"
-    require_content(path, label)
     try:
         tr_seconds, sidecars = repetition_time(path, path.parent)
     except ValueError:  # sidecars go by names of BIDS
         tr_seconds, sidecars = None, ()
+    require_contents((path, *sidecars), label)
     return RestRun(
         bold=path,
         mask=None,

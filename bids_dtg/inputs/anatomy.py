@@ -1,6 +1,7 @@
 """A participant's anatomy: the T1w image, its brain mask, and transforms from and to templates.
 
 Nothing is looked up before it is asked for, so that calls that need no anatomy pay nothing for it.
+Whoever reads the files checks that they have content: of all that it reads at once.
 """
 
 from __future__ import annotations
@@ -10,7 +11,6 @@ from functools import cached_property
 from pathlib import Path
 
 from bids_dtg.errors import RunError
-from bids_dtg.files.annex import require_content
 from bids_dtg.inputs.run import TransformFile
 from bids_dtg.inputs.selection import IMAGES, NamedFile, named_files
 from bids_dtg.inputs.templateflow import TemplateFlow, TransformMissingError
@@ -41,7 +41,7 @@ class Anatomy:
         Raises
         ------
         RunError
-            It is not there, there are several, or it has no content.
+            It is not there, or there are several.
         """
         name = f"{self._stem}_desc-preproc_T1w.nii.gz"
         found = self._image("preproc", "T1w")
@@ -51,7 +51,6 @@ class Anatomy:
                 expected="the T1w image of fMRIPrep in its own space",
                 remedy="give fMRIPrep's derivatives as the input, with its anat folders",
             )
-        require_content(found, self.participant)
         return found
 
     @cached_property
@@ -61,12 +60,9 @@ class Anatomy:
         Raises
         ------
         RunError
-            There are several, or it has no content.
+            There are several.
         """
-        found = self._image("brain", "mask")
-        if found is not None:
-            require_content(found, self.participant)
-        return found
+        return self._image("brain", "mask")
 
     def points_to(self, template: str) -> tuple[TransformFile, ...]:
         """Find the transforms that map points of T1w space to points of a template.
@@ -191,10 +187,7 @@ class Anatomy:
     def _own(self, template: str) -> TransformFile | None:
         """Find the participant's file of one template: images go the other way than points."""
         path = self.transform(template, _T1W)
-        if path is None:
-            return None
-        require_content(path, self.participant)
-        return TransformFile(path)
+        return None if path is None else TransformFile(path)
 
     def _templates(self) -> list[str]:
         """List the spaces from which files resample to T1w, the usual template first."""

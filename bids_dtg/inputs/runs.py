@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from bids_dtg.errors import RunError
-from bids_dtg.files.annex import require_content
+from bids_dtg.files.annex import require_contents
 from bids_dtg.files.names import BidsName, parse_name
 from bids_dtg.files.sidecars import applies_to, repetition_time, stated_residual_dof
 from bids_dtg.inputs.index import filtered_names, functional_files
@@ -129,6 +129,7 @@ def find_runs(
 
     choices = _choices(versions_by_run(series), choose)
     runs = [_rest_run(choice, func, root, participant, input_type) for choice in choices]
+    require_contents((path for run in runs for path in run.inputs), participant)
     return tuple(sorted(runs, key=lambda run: natural_order(run.title)))
 
 
@@ -158,11 +159,11 @@ def run_of_file(
     """
     root, bold = root.absolute(), bold.absolute()
     file = NamedFile(bold, parse_name(bold.name))
-    require_content(bold, participant)
     choice = choose_version([file], rule or SpaceRule(), root)
-    return _rest_run(
-        choice, named_files(sorted(bold.parent.iterdir())), root, participant, input_type
-    )
+    beside = named_files(sorted(bold.parent.glob("*")))
+    run = _rest_run(choice, beside, root, participant, input_type)
+    require_contents(run.inputs, participant)
+    return run
 
 
 def natural_order(title: str) -> list[str]:
@@ -271,10 +272,6 @@ def _rest_run(
     table = _companion(
         beside, func, desc="confounds", suffixes={"timeseries", "regressors"}, extensions=(".tsv",)
     )
-    transforms = (transform.path for transform in choice.transforms)
-    for path in (file.path, choice.motion, mask, table, *transforms):
-        if path is not None:
-            require_content(path, participant)
     tr_seconds, sidecars = repetition_time(file.path, dataset)
     return RestRun(
         bold=file.path,

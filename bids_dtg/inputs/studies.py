@@ -10,7 +10,7 @@ from itertools import islice
 from pathlib import Path
 
 from bids_dtg.errors import DatasetError, RunError
-from bids_dtg.files.annex import require_content
+from bids_dtg.files.annex import require_contents
 from bids_dtg.files.names import BidsName
 from bids_dtg.files.sidecars import stated_repetition_time, stated_residual_dof
 from bids_dtg.inputs.run import RestRun, TransformFile
@@ -105,6 +105,7 @@ def find_folder_runs(
     }
     chosen = selection.of([series.file for series in found.values()], who)
     runs = [_rest_run(found[file.path], participant, root) for file in chosen]
+    require_contents((path for run in runs for path in run.inputs), participant)
     return tuple(sorted(runs, key=lambda run: natural_order(run.title)))
 
 
@@ -145,14 +146,6 @@ def _series(
 def _rest_run(series: FolderSeries, participant: str, root: Path) -> RestRun:
     file = series.file
     sidecars = (series.sidecar,) if series.sidecar else ()
-    for path in (
-        file.path,
-        series.mask,
-        series.sidecar,
-        *(step.path for step in series.transforms),
-    ):
-        if path is not None:
-            require_content(path, participant)
     return RestRun(
         bold=file.path,
         mask=series.mask,

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Literal
 
 from bids_dtg.errors import RunError
-from bids_dtg.files.annex import require_content
+from bids_dtg.files.annex import require_contents
 from bids_dtg.inputs.anatomy import Anatomy
 from bids_dtg.inputs.dataset import InputDataset, made_by
 from bids_dtg.inputs.run import TransformFile
@@ -107,8 +107,7 @@ def find_surfaces(
         found = _in_study(dataset, participant, session)
     else:
         found = _in_derivatives(dataset, participant, session, model, templateflow)
-    for path in found.inputs:
-        require_content(path, participant)
+    require_contents(found.inputs, participant)
     return found
 
 

@@ -85,14 +85,6 @@ def test_two_images_of_one_space_are_refused(tmp_path):
         _ = anatomy(tmp_path).t1w
 
 
-def test_a_pointer_is_no_image(tmp_path):
-    add(tmp_path, "desc-preproc_T1w.nii.gz").write_bytes(b"/annex/objects/MD5E-s1--a.nii.gz\n")
-    with pytest.raises(
-        RunError, match=r"sub-01: .*T1w\.nii\.gz holds only a git-annex.*datalad get"
-    ):
-        _ = anatomy(tmp_path).t1w
-
-
 def test_images_go_the_other_way_than_points(tmp_path):
     """A file from A to B resamples images of A, and so maps points of B to points of A."""
     back, _ = add(tmp_path, xfm(SPACE, "T1w")), add(tmp_path, xfm("T1w", SPACE))

@@ -310,6 +310,28 @@ def test_annex_pointers_and_broken_links(root):
         find_runs(root, "01")
 
 
+@pytest.mark.parametrize("pointer", [True, False], ids=["pointer", "link"])
+def test_all_files_of_the_runs_that_are_elsewhere_are_named_at_once(root, pointer):
+    for number in (1, 2, 3):
+        add_run(root, entities=f"run-{number}")
+    add_run(root, entities="run-2", space="T1w", res=None)
+    gone = [path for path in (root / "sub-01" / "func").iterdir() if "run-3" not in path.name]
+    for path in gone:
+        path.unlink()
+        if pointer:
+            path.write_text("/annex/objects/SHA256E-s1234--abc\n")
+        else:
+            path.symlink_to("../../.git/annex/objects/x")
+    with pytest.raises(RunError) as caught:
+        find_runs(root, "01")
+    line = str(caught.value)
+    assert line.startswith("sub-01: 8 files have no content here, as ")
+    command = line.partition("To do: datalad get ")[2].removesuffix(".").split()
+    # The version that is not read, in T1w space, is not fetched.
+    wanted = [path for path in gone if "_space-T1w_" not in path.name]
+    assert (len(command), set(command)) == (8, set(map(str, wanted)))
+
+
 @pytest.mark.parametrize(
     ("one", "other"),
     [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -165,6 +166,24 @@ def test_hcp_contents_that_are_elsewhere(tmp_path):
     path.symlink_to("../../.git/annex/objects/x")
     with pytest.raises(RunError, match=rf"sub-100307: {path} is a broken link.*datalad get"):
         runs_of(tmp_path, "100307")
+    mask, second = (
+        path.with_name("brainmask_fs.2.nii.gz"),
+        add_hcp_run(tmp_path, run="rfMRI_REST2_LR", bold=BOLD),
+    )
+    for other in (mask, second):
+        other.write_text("/annex/objects/MD5E-s1--a\n")
+    command = f"To do: datalad get {path} {mask} {second}."
+    with pytest.raises(RunError, match=re.escape(command)):
+        runs_of(tmp_path, "100307")
+
+
+def test_ukb_contents_that_are_elsewhere(tmp_path):
+    path = add_ukb_run(tmp_path, bold=BOLD)
+    sidecar = tmp_path / "1234567" / "fMRI" / "rfMRI.json"
+    for other in (path, sidecar):
+        other.write_text("/annex/objects/MD5E-s1--a\n")
+    with pytest.raises(RunError, match=re.escape(f"To do: datalad get {path} {sidecar}.")):
+        runs_of(tmp_path, "1234567")
 
 
 def test_the_folder_of_one_participant(tmp_path):

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from bids_dtg.errors import RunError, SettingsError, did_you_mean
+from bids_dtg.files.annex import require_contents
 from bids_dtg.files.names import same_label
 from bids_dtg.imaging.grid import Grid, grid_over
 from bids_dtg.imaging.header import read_header
@@ -96,6 +97,8 @@ def _template(
 def _find_t1w(needs: Needs) -> Target:
     anatomy = needs.anatomy()
     transforms, image = anatomy.points_to(needs.model.space), anatomy.t1w
+    files = (image, *(transform.path for transform in transforms))
+    require_contents(files, anatomy.participant)
     header = read_header(image)
     if len(header.shape) < 3:
         raise RunError(f"{image} has sizes {header.shape}", expected="an image of three dimensions")

@@ -223,6 +223,14 @@ def test_an_image_that_is_no_head_is_refused(job, capsys, shape, size_mm, fact):
     assert fact in capsys.readouterr().err
 
 
+def test_all_that_is_elsewhere_is_named_at_once(job, capsys):
+    found = [only(job.bids, "sub-01_desc-preproc_T1w.nii.gz"), add_anatomy(job.bids)]
+    for path in found:
+        path.write_text("/annex/objects/MD5E-s1--a\n")
+    assert job.run("--output-spaces", "T1w", "--dry-run") == 1
+    assert f"To do: datalad get {found[0]} {found[1]}.\n" in capsys.readouterr().out
+
+
 def test_two_forms_that_differ_are_refused(job, capsys):
     path = only(job.bids, "sub-01_desc-preproc_T1w.nii.gz")
     image = nib.load(path)
