@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 from bids_dtg.errors import RunError
 from bids_dtg.files.sidecars import EXPECTED_TR, LONGEST_TR_SECONDS, in_milliseconds
 from bids_dtg.imaging.header import HeaderTime
+from bids_dtg.inputs.dataset import writes_wrong_times
 
 # A sidecar and a header that differ by more than this share do not describe one run.
 _LARGEST_DIFFERENCE = 0.05
@@ -17,7 +19,11 @@ _UNITS = (1.0, 1e-3, 1e-6)
 
 
 def decide_repetition_time(
-    bold: Path, header: HeaderTime, sidecar: Path | None, stated: float | None
+    bold: Path,
+    header: HeaderTime,
+    sidecar: Path | None,
+    stated: float | None,
+    root: Path | None = None,
 ) -> tuple[float, tuple[str, ...]]:
     """Decide the repetition time of a run by its sidecar and the header of its file.
 
@@ -31,6 +37,8 @@ def decide_repetition_time(
         The sidecar that states the time, for messages; None where none does.
     stated
         RepetitionTime of that sidecar, in seconds; None where none states it.
+    root
+        The dataset whose program wrote the file; None where that is not known.
 
     Returns
     -------
@@ -42,7 +50,8 @@ def decide_repetition_time(
     Raises
     ------
     RunError
-        Neither states it, it is longer than 20 s, or the two differ by more than 5 %.
+        Neither states it, it is longer than 20 s, or the two differ by more than 5 %, other than
+        by a mistake of the program that wrote the header.
 
     Examples
     --------
@@ -65,6 +74,13 @@ def decide_repetition_time(
     stored = min(_readings(header), key=lambda seconds: abs(seconds - stated))
     # The header's precision is float32's, so the limit itself needs a little room.
     if abs(stored - stated) > _LARGEST_DIFFERENCE * stated * (1 + 1e-6):
+        # A header that was made anew states 1 s; milliseconds that were called seconds, 1000 times.
+        is_usual = header.seconds == 1 or math.isclose(header.seconds, 1e3 * stated, rel_tol=1e-3)
+        if is_usual and root is not None and writes_wrong_times(root):
+            return stated, (
+                f"The sidecar's RepetitionTime ({stated:g} s) was used; the header has {header}: "
+                "some releases of fMRIPrep, XCP-D and fMRIPost wrote headers so by mistake.",
+            )
         raise RunError(
             f"{sidecar or bold} states a RepetitionTime of {stated:g} s, and the header of "
             f"{bold} states {header}",

@@ -27,6 +27,8 @@ MOUNT_REMINDER = (
 _NAMED = re.compile(r"(?P<package>[A-Za-z][A-Za-z0-9_-]*)=(?P<path>.+)")
 # Names of programs, as in `--derivatives NAME=PATH` and in dataset_description.json, without signs.
 _PACKAGES: Mapping[str, InputType] = {"fmriprep": "fmriprep", "xcpd": "xcpd"}
+# As `fmriprep` issues 1725 and 3216, `xcp_d` issue 967 and `fmripost-aroma` issue 119 report.
+_WRONG_TIMES = ("fmriprep", "nibabies", "xcpd", "fmripost")
 TITLES: Mapping[InputType, str] = {
     "fmriprep": "fMRIPrep derivatives",
     "xcpd": "XCP-D derivatives",
@@ -141,7 +143,16 @@ def made_by(description: Mapping[str, Any]) -> InputType | None:
     >>> made_by({"GeneratedBy": [{"Name": "XCP-D"}, {"Name": "fMRIPrep"}]})
     'xcpd'
     """
-    return _PACKAGES.get(_letters(_generator(description)))
+    return _PACKAGES.get(_letters(next(iter(_generators(description)), "")))
+
+
+def writes_wrong_times(root: Path) -> bool:
+    """Return whether some releases of what made a dataset wrote a wrong time into headers of runs.
+
+    The time between frames of their sidecars was right.
+    """
+    made = _generators(read_json(root / "dataset_description.json"))
+    return any(_letters(name).startswith(_WRONG_TIMES) for name in made)
 
 
 def own_name(dataset: InputDataset) -> str | None:
@@ -368,19 +379,20 @@ def _derivatives_of_raw(raw: Path, input_type: InputChoice) -> InputDataset:
 def _made_by(kind: InputType, folder: Path, depth: str = "*") -> Iterator[Path]:
     for file in sorted(folder.glob(f"{depth}/dataset_description.json")):
         try:
-            name = _generator(read_description(file.parent))
+            found = made_by(read_description(file.parent))
         except DatasetError:
             continue  # a broken neighbour is not what was asked for
-        if _PACKAGES.get(_letters(name)) == kind:
+        if found == kind:
             yield file.parent
 
 
-def _generator(description: Mapping[str, Any]) -> str:
-    # The first entry is the program itself; XCP-D and others list fMRIPrep after their own name.
-    # `PipelineDescription` is fMRIPrep's before 20.2.
+def _generators(description: Mapping[str, Any]) -> list[str]:
+    """Return the names of the programs that made a dataset, the one that wrote its files first."""
+    # XCP-D and others list fMRIPrep after their own name. `PipelineDescription` is fMRIPrep's
+    # before 20.2.
     made = description.get("GeneratedBy") or description.get("PipelineDescription") or {}
-    first = made[0] if isinstance(made, list) else made
-    return str(first.get("Name") or "") if isinstance(first, dict) else ""
+    entries = made if isinstance(made, list) else [made]
+    return [str(entry.get("Name") or "") for entry in entries if isinstance(entry, dict)]
 
 
 def _is_derivative(description: Mapping[str, Any]) -> bool:

@@ -88,7 +88,8 @@ def plan_run(
     is_series = run.bold.name.endswith((*SERIES, *PARCEL_SERIES))
     header = read_series_header(run.bold) if is_series else read_bold_header(run.bold)
     tr_seconds, notes = decide_repetition_time(
-        run.bold, header.time, run.time_sidecar, run.tr_seconds
+        *(run.bold, header.time, run.time_sidecar, run.tr_seconds),
+        root=run.root if run.motion is None else None,
     )
     confounds = load_confounds(run, cleaning, n_frames=header.frames)
     if keep is not None:

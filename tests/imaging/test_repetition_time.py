@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -28,8 +30,11 @@ times = st.floats(0.05, 20.0)
 units = st.sampled_from(list(PER_SECOND))
 
 
-def decide(header: HeaderTime, stated: float | None) -> tuple[float, tuple[str, ...]]:
-    return decide_repetition_time(BOLD, header, None if stated is None else SIDECAR, stated)
+def decide(
+    header: HeaderTime, stated: float | None, root: Path | None = None
+) -> tuple[float, tuple[str, ...]]:
+    sidecar = None if stated is None else SIDECAR
+    return decide_repetition_time(BOLD, header, sidecar, stated, root)
 
 
 @pytest.mark.slow
@@ -60,6 +65,44 @@ def test_other_times_are_refused_with_both_values_and_files(seconds, unit, facto
     line = str(caught.value)
     for part in (f"{SIDECAR} states a RepetitionTime of {seconds:g} s", str(BOLD), str(header)):
         assert part in line
+
+
+# fmriprep 1725 (until March 2022), fmriprep 3216, xcp_d 967, fmripost-aroma 119; NiBabies shares
+# the code of the first two.
+@pytest.mark.parametrize(
+    "made",
+    [
+        {"GeneratedBy": [{"Name": "fMRIPrep", "Version": "20.2.7"}]},
+        {"GeneratedBy": [{"Name": "xcp_d"}, {"Name": "fMRIPrep"}]},
+        {"GeneratedBy": [{"Name": "wrapper"}, {"Name": "NiBabies"}]},
+        {"GeneratedBy": [{"Name": "fMRIPost-AROMA"}]},
+        {"PipelineDescription": {"Name": "fMRIPrep"}},
+    ],
+    ids=str,
+)
+def test_headers_that_a_program_wrote_wrong_give_way_to_the_sidecar(tmp_path, made):
+    (tmp_path / "dataset_description.json").write_text(json.dumps(made))
+    for header, stated in (
+        (HeaderTime(1000.0, "s"), 1.0),
+        (HeaderTime(float(np.float32(735.0)), "s"), 0.735),
+        (HeaderTime(1.0, "s"), 2.0),
+        (HeaderTime(1000.0, "ms"), 2.0),
+    ):
+        found, (note,) = decide(header, stated, tmp_path)
+        assert found == stated
+        assert f"({stated:g} s) was used; the header has {header}: some releases" in note
+    for header in (HeaderTime(3.0, "s"), HeaderTime(1.001, "s"), HeaderTime(1950.0, "s")):
+        with pytest.raises(RunError, match="the same time between frames, within 5 %"):
+            decide(header, 2.0, tmp_path)
+
+
+@pytest.mark.parametrize("made", [None, {}, {"GeneratedBy": [{"Name": "C-PAC"}]}], ids=str)
+def test_other_headers_are_not_known_to_be_wrong(tmp_path, made):
+    if made is not None:
+        (tmp_path / "dataset_description.json").write_text(json.dumps(made))
+    for header in (HeaderTime(2000.0, "s"), HeaderTime(1.0, "s")):
+        with pytest.raises(RunError, match="find out which is right"):
+            decide(header, 2.0, tmp_path)
 
 
 @given(seconds=times, header=st.sampled_from(NOT_STATED))

@@ -1,15 +1,21 @@
-"""A raw series, realigned while it is read: against ITK, and against the realigned series."""
+"""Runs as sources: raw series, realigned while they are read, against ITK and against the
+realigned series; and the time between frames where a header has it wrong.
+"""
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
 import nibabel as nib
 import numpy as np
 import pytest
+from cifti_people import brain_models, parcels_axis, save_series, tiny_series
+from fmriprep_dataset import describe_dataset, make_image
 from itk_files import LPS
 from scipy.ndimage import map_coordinates
+from tiny_job import tiny_bold
 
 from bids_dtg.engine.display import Clock
 from bids_dtg.imaging.grid import Grid
@@ -17,7 +23,7 @@ from bids_dtg.imaging.places import VoxelPlaces
 from bids_dtg.imaging.transforms.itk import read_motion
 from bids_dtg.inputs.run import RestRun
 from bids_dtg.inputs.runs import run_of_file
-from bids_dtg.inputs.space_choice import SPACE
+from bids_dtg.inputs.space_choice import SPACE, SpaceRule
 from bids_dtg.participants.run_source import RunSource, plan_run
 from bids_dtg.settings import CleaningOptions, Interpolation
 
@@ -55,6 +61,40 @@ def values(
     source = RunSource.of(run, plan_run(run, SPACE, cleaning), places, interpolation)
     blocks = [block.copy() for _, block in source.blocks(Clock())]
     return np.concatenate(blocks), source.covered
+
+
+SERIES_OF = {
+    "MNI152NLin6Asym": "space-MNI152NLin6Asym_desc-denoised_bold.nii.gz",
+    "fsLR": "space-fsLR_den-91k_desc-denoised_bold.dtseries.nii",
+    "fsLR parcels": "space-fsLR_seg-Tiny_stat-mean_timeseries.ptseries.nii",
+}
+
+
+@pytest.mark.parametrize("space", SERIES_OF)
+@pytest.mark.parametrize(("stated", "header"), [(2.0, 1.0), (0.8, 800.0)])
+def test_the_sidecar_holds_where_the_program_wrote_a_wrong_header(tmp_path, space, stated, header):
+    """The frames and the columns of a filter are those of the same run with a right header."""
+    options = {"denoise_strategy": "none", "high_pass": 0.01, "min_minutes": 0.0}
+    designs = []
+    for name, seconds in (("right", stated), ("wrong", header)):
+        root = describe_dataset(tmp_path / name, pipeline="XCP-D")
+        path = root / "sub-01" / "func" / f"sub-01_task-rest_{SERIES_OF[space]}"
+        if space == SPACE:
+            make_image(path, tiny_bold(200), tr=seconds)
+        else:
+            axis = brain_models() if space == "fsLR" else parcels_axis()
+            save_series(path, tiny_series(len(axis), 200), axis, seconds)
+        sidecar = path.with_name(path.name.partition(".")[0] + ".json")
+        sidecar.write_text(json.dumps({"RepetitionTime": stated}))
+        run = run_of_file(path, root, "01", rule=SpaceRule(model=space), input_type="xcpd")
+        planned = plan_run(run, space, CleaningOptions(**options))
+        designs.append(planned.design)
+    assert [design.tr_seconds for design in designs] == [stated, stated]
+    assert designs[0].basis.shape[1] > 2
+    np.testing.assert_allclose(designs[1].basis, designs[0].basis, atol=1e-6)
+    assert (
+        f"RepetitionTime ({stated:g} s) was used; the header has {header:g} s" in planned.notes[0]
+    )
 
 
 def blocks_of(text: str, frames: np.ndarray) -> list[str]:

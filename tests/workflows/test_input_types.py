@@ -62,6 +62,7 @@ def job(tmp_path) -> TinyJob:
     [
         ("xcpd", 2.0, "sec", r"denoised_bold.json states a RepetitionTime of 10 s, and the header"),
         ("xcpd", 1.0, None, None),  # as nilearn leaves it
+        ("xcpd", 1.0, "sec", None),  # as XCP-D 0.5 wrote it
         ("hcp", 1.0, None, r"has no repetition time in its sidecars, nor in its header \(1 with"),
         (
             "hcp",
@@ -90,6 +91,11 @@ def test_times_of_sidecar_and_header_are_compared(job, capsys, kind, header, uni
     assert study.run() == (1 if fact else 0)
     err = capsys.readouterr().err
     assert not fact or re.search(fact, err), err
+    if kind == "xcpd" and not fact:
+        assert (
+            f"{header:g} {'s' if unit else 'without a unit'}"
+            in sidecar(study.out)["Runs"][0]["Notes"][0]
+        )
 
 
 NAMES = {
