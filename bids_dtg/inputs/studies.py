@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -12,10 +13,16 @@ from pathlib import Path
 from bids_dtg.errors import DatasetError, RunError
 from bids_dtg.files.annex import require_contents
 from bids_dtg.files.names import BidsName
-from bids_dtg.files.sidecars import stated_repetition_time, stated_residual_dof
+from bids_dtg.files.sidecars import applies_to, stated_repetition_time, stated_residual_dof
 from bids_dtg.inputs.run import RestRun, TransformFile
 from bids_dtg.inputs.runs import natural_order
-from bids_dtg.inputs.selection import NATIVE, NamedFile, Selection, absent_session
+from bids_dtg.inputs.selection import (
+    NATIVE,
+    NamedFile,
+    Selection,
+    absent_session,
+    require_one_file_each,
+)
 from bids_dtg.inputs.space_choice import SERIES, SPACE, SURFACE, SpaceRule
 from bids_dtg.settings import InputType
 
@@ -104,6 +111,7 @@ def find_folder_runs(
         for series in _series(study, folder, rule.model, alone=alone)
     }
     chosen = selection.of([series.file for series in found.values()], who)
+    require_one_file_each(chosen, who)
     runs = [_rest_run(found[file.path], participant, root) for file in chosen]
     require_contents((path for run in runs for path in run.inputs), participant)
     return tuple(sorted(runs, key=lambda run: natural_order(run.title)))
@@ -171,7 +179,8 @@ def _rest_run(series: FolderSeries, participant: str, root: Path) -> RestRun:
 
 # 100307; HCD0001305_V1_MR (Lifespan studies: a visit is a session); 100307_V1.
 _HCP_FOLDER = re.compile(r"(?P<person>[0-9A-Za-z]+)(?:_(?P<visit>[0-9A-Za-z]+?))?(?:_MR)?")
-_RUN = re.compile(r"rfMRI_(?P<task>[A-Za-z]+)(?P<run>\d*)(?P<rest>(?:_[0-9A-Za-z]+)*)")
+# REST1_LR; REST1_7T_PA; REST1a_PA and REST1b_PA (the youngest of HCP-D); REST, which joins them.
+_RUN = re.compile(r"rfMRI_(?P<task>[A-Za-z]+)(?P<run>\d*)(?P<rest>.*)")
 _DIRECTIONS = frozenset({"LR", "RL", "AP", "PA"})
 # How a run's files may have been cleaned, by their names, the first that is there winning. By the
 # filter: of 2,000 s (HCP-YA), then none but a linear trend (Lifespan), then one not named. By
@@ -205,8 +214,19 @@ def _hcp_series(folder: PersonFolder, space: str) -> Sequence[FolderSeries]:
     found = [series for run in sorted(results.glob("rfMRI_*")) if (series := of_run(folder, run))]
     if not found:
         raise _nothing(folder, results, space)
-    single = [series for series in found if series.file.name.get("dir")]
-    return single or found  # rfMRI_REST of the Lifespan studies joins the runs beside it
+    single = []
+    for series in found:
+        if any(_joins(series.file.name, other.file.name) for other in found):
+            path = series.file.path
+            warnings.warn(f"{path} is left out: it joins the runs beside it", stacklevel=2)
+        else:
+            single.append(series)
+    return single
+
+
+def _joins(one: BidsName, other: BidsName) -> bool:
+    """Return whether one series joins runs of which another is one, as rfMRI_REST does."""
+    return "dir" in dict(other.entities).keys() - dict(one.entities) and applies_to(one, other)
 
 
 def _run(folder: PersonFolder, run: Path) -> FolderSeries | None:
@@ -253,7 +273,7 @@ def _named(
     folder: PersonFolder, path: Path, match: re.Match[str], ending: str = ".nii.gz"
 ) -> NamedFile:
     """Give a run's file the BIDS name that it would have."""
-    further = [part for part in match["rest"].split("_") if part]
+    further = re.findall("[0-9A-Za-z]+", match["rest"])
     direction = next((part for part in further if part in _DIRECTIONS), None)
     acquisition = "".join(part for part in further if part != direction)
     entities = {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -64,7 +65,11 @@ def test_hcp_lifespan_visits_are_sessions_and_joined_runs_are_left_out(tmp_path)
     dataset = find_dataset(tmp_path)
     assert select_participants(dataset) == ("HCD0001305",)
     assert select_participants(dataset, ["HCD0001305_V1_MR"]) == ("HCD0001305",)
-    runs = runs_of(tmp_path, "HCD0001305")
+    with pytest.warns(
+        UserWarning, match=r"rfMRI_REST_hp0_clean\.nii\.gz is left out: it joins"
+    ) as said:
+        runs = runs_of(tmp_path, "HCD0001305")
+    assert len(said) == 2
     assert titles(runs) == [
         f"sub-HCD0001305_ses-V{visit}_task-rest_dir-{direction}_run-1"
         for visit in (1, 2)
@@ -73,6 +78,52 @@ def test_hcp_lifespan_visits_are_sessions_and_joined_runs_are_left_out(tmp_path)
     assert titles(runs_of(tmp_path, "HCD0001305", Selection(sessions=["V2"]))) == titles(runs)[2:]
     with pytest.raises(RunError, match=r"has no session V3\. Expected: one of V1, V2"):
         runs_of(tmp_path, "HCD0001305", Selection(sessions=["V3"]))
+
+
+# HCP-D's youngest children were scanned in shorter runs (Harms et al. 2018).
+@pytest.mark.parametrize("space", [SPACE, "fsLR"])
+@pytest.mark.parametrize(
+    ("names", "joined"),
+    [
+        (["REST1a_AP", "REST1a_PA", "REST1b_AP", "REST1b_PA", "REST2a_AP", "REST2b_PA"], []),
+        (["REST1_AP", "REST2a_AP", "REST2a_PA"], ["REST"]),
+        (["REST1_AP", "REST2"], []),
+        (["REST1_LR", "REST1_RL", "REST2"], ["REST", "REST1"]),
+        (["REST1_AP", "REST1_7T_AP"], []),
+    ],
+)
+def test_no_run_of_hcp_is_ignored_in_silence(tmp_path, names, joined, space):
+    ending = ".nii.gz" if space == SPACE else ".dtseries.nii"
+    for name in (*names, *joined):
+        path = add_hcp_run(tmp_path, run=f"rfMRI_{name}", bold=BOLD, cleaned="hp0_clean")
+        if space != SPACE:
+            of_surface = f"rfMRI_{name}_Atlas_MSMAll_hp0_clean{ending}"
+            path.rename(path.with_name(of_surface))
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        runs = runs_of(tmp_path, "100307", model=space)
+    assert {run.bold.parent.name for run in runs} == {f"rfMRI_{name}" for name in names}
+    assert len(set(titles(runs))) == len(names)
+    left_out = [str(each.message).partition("_hp0")[0].rpartition("/")[2] for each in said]
+    assert [name.removesuffix("_Atlas_MSMAll") for name in left_out] == [
+        f"rfMRI_{name}" for name in joined
+    ]
+
+
+def test_hcp_runs_have_names_of_their_own(tmp_path):
+    for run in ("rfMRI_REST1b_PA", "rfMRI_REST2a_AP"):
+        add_hcp_run(tmp_path, run=run, bold=BOLD)
+    runs = runs_of(tmp_path, "100307")
+    assert titles(runs) == [
+        "sub-100307_task-rest_acq-a_dir-AP_run-2",
+        "sub-100307_task-rest_acq-b_dir-PA_run-1",
+    ]
+    assert titles(runs_of(tmp_path, "100307", Selection(runs=["1"]))) == titles(runs)[1:]
+    add_hcp_run(tmp_path, run="rfMRI_REST1_b_PA", bold=BOLD)
+    with pytest.raises(
+        RunError, match=r"two files of one run, \S+REST1_b_PA\S+ and rfMRI_REST1b_PA"
+    ):
+        runs_of(tmp_path, "100307")
 
 
 def test_hcp_only_joined_and_seven_tesla(tmp_path):
