@@ -73,8 +73,8 @@ def find_files(
     beside = run.beside.relative_to(run.root) if run.beside.is_relative_to(run.root) else None
     folders = [run.beside]
     if beside is not None:
-        others = (path for path in run.root.parent.glob(f"*{word}*") if path != run.root)
-        folders += [path / beside for path in sorted(others)]
+        near = sorted(path for path in run.root.parent.glob("*") if word in path.name.casefold())
+        folders += [path / beside for path in near if path != run.root]
     for folder in folders:
         mixing, noise = (_first(folder, run.title, names) for names in (mixing_names, noise_names))
         if mixing and noise:

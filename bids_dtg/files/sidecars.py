@@ -196,12 +196,12 @@ def sidecars_of(bold: Path, root: Path) -> list[Path]:
     found = [beside] if beside.exists() or beside.is_symlink() else []
     for folder in [bold.parent, *above]:
         named = []
-        for path in folder.glob("*_bold.json"):
+        for path in folder.glob("*bold.json"):
             try:
                 parsed = parse_name(path.name)
             except ValueError:
                 continue
-            if path != beside and applies_to(parsed, name):
+            if path != beside and parsed.suffix == "bold" and applies_to(parsed, name):
                 named.append((len(parsed.entities), path))
         found += [path for _, path in sorted(named, reverse=True)]
     return found

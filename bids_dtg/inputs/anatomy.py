@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
+from typing import Literal
 
 from bids_dtg.errors import RunError
 from bids_dtg.inputs.run import TransformFile
@@ -102,7 +103,7 @@ class Anatomy:
         if own := self._own(template):
             return (own,)
         missing = self.no_transform(template, _T1W)
-        for other in self._templates():
+        for other in self.templates("to"):
             try:
                 between = TransformFile(self.templateflow.transform(other, template))
             except TransformMissingError as err:
@@ -148,6 +149,17 @@ class Anatomy:
             remedy=f"fmriprep --output-spaces {template}:res-2",
         )
 
+    def templates(self, end: Literal["from", "to"]) -> list[str]:
+        """List the other ends of the transforms that have T1w at this one, the usual one first."""
+        other = "to" if end == "from" else "from"
+        names = {
+            label
+            for folder in self.folders
+            for file in transform_files(folder, self.participant)
+            if file.name.get(end) == _T1W and (label := file.name.get(other)) is not None
+        }
+        return sorted(names, key=lambda label: (label != USUAL_TEMPLATE, label))
+
     @cached_property
     def folders(self) -> tuple[Path, ...]:
         """Where its files may lie, the nearest first; not all of them need be there."""
@@ -188,16 +200,6 @@ class Anatomy:
         """Find the participant's file of one template: images go the other way than points."""
         path = self.transform(template, _T1W)
         return None if path is None else TransformFile(path)
-
-    def _templates(self) -> list[str]:
-        """List the spaces from which files resample to T1w, the usual template first."""
-        names = {
-            label
-            for folder in self.folders
-            for file in transform_files(folder, self.participant)
-            if file.name.get("to") == _T1W and (label := file.name.get("from")) is not None
-        }
-        return sorted(names, key=lambda label: (label != USUAL_TEMPLATE, label))
 
 
 def transform_files(folder: Path, participant: str) -> list[NamedFile]:

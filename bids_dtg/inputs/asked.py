@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import chain
 
 from bids_dtg.errors import RunError, SettingsError, did_you_mean
@@ -14,8 +15,9 @@ from bids_dtg.files.names import plain_label, same_label
 from bids_dtg.inputs.dataset import InputDataset
 from bids_dtg.inputs.index import functional_files
 from bids_dtg.inputs.raw_series import is_motion
+from bids_dtg.inputs.runs import usable_series
 from bids_dtg.inputs.selection import OPTIONS, PARCEL_SERIES, NamedFile, Selection, named_files
-from bids_dtg.inputs.space_choice import is_in_space, space_label
+from bids_dtg.inputs.space_choice import SpaceRule, is_in_space, space_label
 from bids_dtg.inputs.studies import STUDIES, person_folders
 
 
@@ -32,7 +34,7 @@ class _Asked:
         return OPTIONS.get(self.entity, "--space")
 
     def is_met(self, files: Sequence[NamedFile]) -> bool:
-        """Return whether one of a participant's runs has it; keep what the others have."""
+        """Return whether one of a participant's series has it; keep what the others have."""
         for file in files:
             if self.entity == "space":
                 if is_in_space(file, self.label):
@@ -45,13 +47,8 @@ class _Asked:
         return False
 
 
-def refuse_absent(
-    dataset: InputDataset,
-    participants: Sequence[str],
-    selection: Selection,
-    space: str | None = None,
-) -> None:
-    """Refuse labels of sessions, tasks, runs and spaces that no run of a dataset has.
+def refuse_absent(dataset: InputDataset, participants: Sequence[str], selection: Selection) -> None:
+    """Refuse labels of sessions, tasks and runs that no run of a dataset has.
 
     Names are read only, those of the participants asked for first, until every label was met;
     a participant who lacks one that others have fails alone, later.
@@ -64,8 +61,6 @@ def refuse_absent(
         Labels of those who were asked for.
     selection
         Sessions, tasks and runs asked for.
-    space
-        Value of ``--space``; None: any space will do.
 
     Raises
     ------
@@ -78,14 +73,62 @@ def refuse_absent(
         for entity, asked in labels.items()
         for label in asked
     ]
-    study = STUDIES.get(dataset.input_type)
-    if space is not None and study is None:
-        left.append(_Asked("space", space))
-    elif space is not None and study and space.partition(":")[0] not in study.spaces:
-        raise SettingsError(
-            f"--space is {space}, and {study.title} is read in {' or '.join(study.spaces)}",
-            remedy="leave --space out",
-        )
+    _refuse(left, dataset, participants, partial(_runs, dataset))
+
+
+def refuse_absent_space(
+    dataset: InputDataset,
+    participants: Sequence[str],
+    selection: Selection,
+    rule: SpaceRule,
+    *,
+    any_task: bool = False,
+) -> None:
+    """Refuse a value of ``--space`` in which no run can be read.
+
+    Parameters
+    ----------
+    dataset, participants, selection
+        As for `refuse_absent`.
+    rule
+        Where runs are wanted, and the space asked for.
+    any_task
+        Whether a filter decides on the task.
+
+    Raises
+    ------
+    SettingsError
+        No run that was asked for is in this space: in which they are.
+    """
+    study, space = STUDIES.get(dataset.input_type), rule.asked
+    if space is None:
+        return
+    if study is not None:
+        if space.partition(":")[0] != rule.model:
+            raise SettingsError(
+                f"--space is {space}, and {study.title} is read in {rule.model}",
+                remedy="leave --space out",
+            )
+        return
+
+    def series(participant: str) -> list[NamedFile]:
+        found, who = _runs(dataset, participant), f"sub-{participant}"
+        with suppress(RunError):  # it is reported with the participant
+            found = selection.of(found, who, any_task=any_task)
+            motion = [file for file in found if is_motion(file)]
+            return usable_series(found, motion, who, dataset.input_type, rule.endings)
+        return []
+
+    _refuse([_Asked("space", space)], dataset, participants, series)
+
+
+def _refuse(
+    left: list[_Asked],
+    dataset: InputDataset,
+    participants: Sequence[str],
+    series: Callable[[str], list[NamedFile]],
+) -> None:
+    """Refuse the first label that no participant's series has."""
     looked_at: set[str] = set()
     are_runs = False
     for participant in chain(participants, _others(dataset)):
@@ -93,7 +136,7 @@ def refuse_absent(
             return
         if participant not in looked_at:
             looked_at.add(participant)
-            files = _runs(dataset, participant)
+            files = series(participant)
             are_runs |= bool(files)
             left = [asked for asked in left if not asked.is_met(files)]
     if left and are_runs:  # without any run, there is more to say than this
@@ -131,7 +174,9 @@ def _runs(dataset: InputDataset, participant: str) -> list[NamedFile]:
         return [
             file
             for file in files
-            if file.name.suffix == "bold" or file.name.extension in PARCEL_SERIES or is_motion(file)
+            if (file.name.suffix == "bold" and file.name.extension != ".json")
+            or file.name.extension in PARCEL_SERIES
+            or is_motion(file)
         ]
     found: list[NamedFile] = []
     for folder in person_folders(study, dataset.root, participant):

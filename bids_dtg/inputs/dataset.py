@@ -25,6 +25,11 @@ MOUNT_REMINDER = (
     "if this runs in a container, check that the folder is mounted (docker -v, apptainer -B)"
 )
 _NAMED = re.compile(r"(?P<package>[A-Za-z][A-Za-z0-9_-]*)=(?P<path>.+)")
+# Programs whose outputs add to fMRIPrep's, and how those are given in their place.
+_ADDED = {
+    "fMRIPost-AROMA": ", with --denoise-strategy ica_aroma and this folder beside it",
+    "fMRIPost-rapidtide": "; what rapidtide removes stays in the runs then",
+}
 # Names of programs, as in `--derivatives NAME=PATH` and in dataset_description.json, without signs.
 _PACKAGES: Mapping[str, InputType] = {"fmriprep": "fmriprep", "xcpd": "xcpd"}
 # As `fmriprep` issues 1725 and 3216, `xcp_d` issue 967 and `fmripost-aroma` issue 119 report.
@@ -336,6 +341,13 @@ def _dataset(root: Path, bids_dir: Path, input_type: InputChoice) -> InputDatase
             f"{root} is a raw dataset", expected="a folder of fMRIPrep or XCP-D derivatives"
         )
     if input_type == "auto":
+        for name, how in _ADDED.items():
+            if _letters(name) == _letters(_generator(description)):
+                raise DatasetError(
+                    f"{root} holds outputs of {name}, which are not read as runs",
+                    expected="the fMRIPrep derivatives that it was run on",
+                    remedy=f"give the folder of these as the input{how}",
+                )
         input_type = made_by(description) or "fmriprep"
     found = InputDataset(root, input_type, description, bids_dir, input_type)
     return replace(found, raw=_named_raw(found)) if bids_dir == root else found

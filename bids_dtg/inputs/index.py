@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from bids_dtg.errors import ForeignFileError, MissingFileError, RunError, SettingsError
 from bids_dtg.files.foreign import read_json, read_json_object
+from bids_dtg.files.names import BidsName
 from bids_dtg.files.walk import files_below
 
 if TYPE_CHECKING:
@@ -114,6 +115,42 @@ def filtered_names(
             remedy="rename it, or leave --bids-filter-file out",
         ) from err
     return frozenset(Path(path).name for path in found)
+
+
+def values_that_fit(filters: Mapping[str, Any], names: Sequence[BidsName]) -> dict[str, list[str]]:
+    """Return what files have in place of values that differ in zeros, case, a dot or `ses-` alone.
+
+    Parameters
+    ----------
+    filters
+        By pybids' names of entities, as for `filtered_names`.
+    names
+        Names of the files that they choose from.
+
+    Examples
+    --------
+    >>> from bids_dtg.files.names import parse_name
+    >>> names = [parse_name("sub-01_ses-01_task-rest_run-01_bold.nii.gz")]
+    >>> values_that_fit({"session": "ses-01", "run": "1", "extension": "nii.gz"}, names)
+    {'session': ['01'], 'extension': ['.nii.gz']}
+    """
+    keys = {entity: key for key, entity in PYBIDS_NAMES.items()}
+    fitting = {}
+    for entity, value in filters.items():
+        key = keys[entity]
+        labels = {str(getattr(name, key, None) or name.get(key) or "") for name in names}
+        asked = {str(one) for one in (value if isinstance(value, list | tuple) else [value])}
+        if entity in _WHOLE_NUMBERS:  # pybids compares numbers
+            asked = {one for one in asked if not one.isdecimal()}
+        alike = {_plain(key, one) for one in asked}
+        if near := {label for label in labels if label and _plain(key, label) in alike} - asked:
+            fitting[entity] = sorted(near)
+    return fitting
+
+
+def _plain(key: str, value: str) -> str:
+    plain = value.casefold().removeprefix(f"{key}-").strip("._")
+    return plain.lstrip("0") if plain.isdecimal() else plain
 
 
 def open_index(

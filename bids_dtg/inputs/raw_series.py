@@ -19,7 +19,8 @@ from bids_dtg.inputs.space_choice import (
     Choice,
     SpaceRule,
     asked_for,
-    raw_transforms,
+    native_transforms,
+    transforms_through,
 )
 
 # fMRIPrep's names of the files of a run lack these entities of the raw series.
@@ -119,7 +120,14 @@ def choose_raw(series: RawSeries, func: Sequence[NamedFile], rule: SpaceRule, ro
         )
     beside = NamedFile(series.motion.path.with_name(series.file.path.name), series.file.name)
     asked_for([beside], rule)
-    transforms, way = raw_transforms(beside, rule, root)
+    try:
+        transforms, way = native_transforms(beside, rule.model, root), rule.model
+    except RunError:
+        # A series in the other template, which `choose_version` would take, is not there.
+        through = transforms_through(beside, rule, root)
+        if through is None:
+            raise
+        transforms, way = through
     reason = (
         f"the raw series, realigned by {series.motion.path.name}, with the transforms to "
         f"{way}; there is no desc-preproc series"

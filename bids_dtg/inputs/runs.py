@@ -13,7 +13,7 @@ from bids_dtg.errors import RunError
 from bids_dtg.files.annex import require_contents
 from bids_dtg.files.names import BidsName, parse_name
 from bids_dtg.files.sidecars import applies_to, repetition_time, stated_residual_dof
-from bids_dtg.inputs.index import filtered_names, functional_files
+from bids_dtg.inputs.index import filtered_names, functional_files, values_that_fit
 from bids_dtg.inputs.raw_series import RawSeries, choose_raw, raw_root, raw_series
 from bids_dtg.inputs.run import RestRun
 from bids_dtg.inputs.selection import (
@@ -113,10 +113,11 @@ def find_runs(
         allowed = filtered_names(root, *asked)
         for folder in {raw_root(file.path) for file in bold if file in raw} - {root}:
             allowed |= filtered_names(folder, *asked)
-        bold = [f for f in bold if f.path.name in allowed]
-        if not bold:
-            raise RunError(f"{who}: the BIDS filter file leaves no run", remedy="widen the filter")
-    usable = _usable(bold, raw, who, input_type, rule.endings)
+        left = [f for f in bold if f.path.name in allowed]
+        if not left:
+            raise _nothing_left(who, values_that_fit(bids_filter, [f.name for f in bold]))
+        bold = left
+    usable = usable_series(bold, raw, who, input_type, rule.endings)
     require_one_file_each(usable, who)
     series = combined_echoes(usable, who, filtered="echo" in bids_filter)
     if input_type == "xcpd":
@@ -166,6 +167,17 @@ def run_of_file(
     return run
 
 
+def _nothing_left(who: str, fitting: Mapping[str, Sequence[str]]) -> RunError:
+    """Say that filters leave nothing; where values nearly fit, as `ses-01`, name those that do."""
+    found = f"{who}: the BIDS filter file leaves no run"
+    if not fitting:
+        return RunError(found, remedy="widen the filter")
+    values = (f'"{key}": ' + " or ".join(f'"{v}"' for v in fitting[key]) for key in fitting)
+    return RunError(
+        found, expected=f"{', '.join(values)}, as file names have it", remedy="correct the filter"
+    )
+
+
 def natural_order(title: str) -> list[str]:
     """Sort run-10 after run-9."""
     return [part.zfill(12) if part.isdecimal() else part for part in re.split(r"(\d+)", title)]
@@ -209,7 +221,7 @@ def _choices(
     yield from chosen
 
 
-def _usable(
+def usable_series(
     files: list[NamedFile],
     raw: Collection[NamedFile],
     who: str,
@@ -281,7 +293,7 @@ def _rest_run(
         participant=participant,
         session=file.name.get("ses"),
         task=file.name.get("task") or "",
-        space=space_of(file.name),
+        space=choice.space or space_of(file.name),
         tr_seconds=tr_seconds,
         sidecars=sidecars,
         root=root,

@@ -30,6 +30,8 @@ _ALIASES = {"func": NATIVE, "native": NATIVE, "run": NATIVE, "anat": "T1w"}
 
 # fMRIPrep's words for the grid of the run itself: since 23.1, before, and in 26.
 OWN = ("boldref", "scanner", "run")
+# C-PAC's word for the template of its configuration, whichever that is.
+UNNAMED = "template"
 # Entities of a transform that do not say whose it is.
 HOW = frozenset({"from", "to", "mode", "desc"})
 
@@ -46,6 +48,11 @@ class SpaceRule:
     templateflow: TemplateFlow = field(default_factory=TemplateFlow.here)
 
     @property
+    def taken(self) -> str:
+        """Space without a template's name that was asked for: it is taken as the model's."""
+        return UNNAMED if (self.asked or "").partition(":")[0] == UNNAMED else self.model
+
+    @property
     def endings(self) -> tuple[str, ...]:
         """What the names of series that can be read end with: volumes, or grayordinates."""
         return {SURFACE: SERIES, PARCELS: PARCEL_SERIES}.get(self.model, IMAGES)
@@ -60,6 +67,7 @@ class Choice:
     reason: str  # one clause: why this one
     stubs: tuple[Path, ...] = ()  # files of a better version, whose content is not here
     motion: Path | None = None  # of a raw series: the matrices that realign it
+    space: str | None = None  # that the series is in; None: the one that its name says
 
 
 def choose_version(versions: Sequence[NamedFile], rule: SpaceRule, root: Path) -> Choice:
@@ -67,8 +75,9 @@ def choose_version(versions: Sequence[NamedFile], rule: SpaceRule, root: Path) -
 
     First those in the model's space, on its lattice before others; then those in
     the person's own space (boldref, then T1w) with fMRIPrep's transforms; then
-    those in another template with TemplateFlow's transform. A version whose files are here is
-    taken before those of which git-annex has a stub only.
+    those in another template with TemplateFlow's transform; then those in the person's own space
+    through another template. A version whose files are here is taken before those of which
+    git-annex has a stub only.
 
     Parameters
     ----------
@@ -89,7 +98,8 @@ def choose_version(versions: Sequence[NamedFile], rule: SpaceRule, root: Path) -
     clause = (
         "asked for with --space" if rule.asked else f"chosen from {there}" * (len(versions) > 1)
     )
-    in_model = [file for file in left if space_of(file.name) == rule.model]
+    # Who asks for a space without a name says that it is the model's.
+    in_model = [file for file in left if space_of(file.name) in (rule.model, rule.taken)]
     lacks: list[RunError] = []
     ways = chain(_in_model_space(in_model, rule, clause), _others(left, rule, root, clause, lacks))
     stub: Choice | None = None
@@ -131,19 +141,18 @@ def native_transforms(bold: NamedFile, model: str, root: Path) -> tuple[Transfor
     return (normalisation, _coregistration(bold))
 
 
-def raw_transforms(
-    beside: NamedFile, rule: SpaceRule, root: Path
-) -> tuple[tuple[TransformFile, ...], str]:
-    """Find the transforms from the model's space to the reference of a raw series.
+def transforms_through(
+    bold: NamedFile, rule: SpaceRule, root: Path
+) -> tuple[tuple[TransformFile, ...], str] | None:
+    """Find the transforms from the model's space to a native series by way of another template.
 
-    They are those of `native_transforms`. Where fMRIPrep has written none to the model's space,
-    TemplateFlow's transform leads from there to its usual template: a series in that template,
-    which `choose_version` would take, is not there.
+    fMRIPrep's transforms lead from that template to the series, and TemplateFlow's from the
+    model's space to the template.
 
     Parameters
     ----------
-    beside
-        The name of the raw series, in the folder of its transforms.
+    bold
+        A BOLD series in T1w space or on the run's own grid.
     rule
         Where the run is wanted.
     root
@@ -156,20 +165,31 @@ def raw_transforms(
     way
         The templates that they lead to.
 
+    None where there is no such way.
+
     Raises
     ------
+    TransformMissingError
+        TemplateFlow's transform would do, and is not on this machine.
     RunError
-        One is not there.
+        There is no co-registration of the series.
     """
-    try:
-        return native_transforms(beside, rule.model, root), rule.model
-    except RunError:
-        anatomy = Anatomy(root, beside.name.get("sub") or "", beside.name.get("ses"))
-        if rule.model == USUAL_TEMPLATE or anatomy.transform("T1w", USUAL_TEMPLATE) is None:
-            raise
-    usual = native_transforms(beside, USUAL_TEMPLATE, root)
-    between = TransformFile(rule.templateflow.transform(rule.model, USUAL_TEMPLATE))
-    return (between, *usual), f"{USUAL_TEMPLATE} and from there to {rule.model}"
+    missing: TransformMissingError | None = None
+    for template in _anatomy(bold, root).templates("from"):
+        way = f"{template} and from there to {rule.model}"
+        if is_stub(bold.path):  # nothing is fetched for what cannot be read
+            return native_transforms(bold, template, root), way
+        try:
+            between = rule.templateflow.transform(rule.model, template)
+        except TransformMissingError as err:
+            missing = missing or err
+        except RunError:
+            continue  # TemplateFlow has no such transform, as of fsnative
+        else:
+            return (TransformFile(between), *native_transforms(bold, template, root)), way
+    if missing is not None:
+        raise missing
+    return None
 
 
 def is_in_space(file: NamedFile, asked: str) -> bool:
@@ -208,33 +228,49 @@ def space_label(file: NamedFile) -> str:
 
 def _in_model_space(files: list[NamedFile], rule: SpaceRule, clause: str) -> Iterator[Choice]:
     """Yield the versions in the model's space, the best first."""
+    taken = "" if rule.taken == rule.model else f"{rule.taken}, which is taken as "
+    model = f"{taken}{rule.model}, the model's"
     if len(files) == 1 or rule.on_lattice is None:
         for file in sorted(files, key=_by_resolution):
-            reason = "; ".join(filter(None, (f"{rule.model}, the model's", clause)))
-            yield Choice(file, (), reason)
+            reason = "; ".join(filter(None, (model, clause)))
+            yield Choice(file, (), reason, space=rule.model)
         return
     lattice = {file.path: rule.on_lattice(file.path) for file in files}
     for file in sorted(files, key=lambda file: (not lattice[file.path], _by_resolution(file))):
         on = "on" if lattice[file.path] else "off" if any(lattice.values()) else "none is on"
-        why = f"{rule.model}, the model's; {space_label(file)} {on} the model's lattice"
-        yield Choice(file, (), "; ".join(filter(None, (why, clause))))
+        why = f"{model}; {space_label(file)} {on} the model's lattice"
+        yield Choice(file, (), "; ".join(filter(None, (why, clause))), space=rule.model)
 
 
 def _others(
     files: list[NamedFile], rule: SpaceRule, root: Path, clause: str, lacks: list[RunError]
 ) -> Iterator[Choice]:
     """Yield the versions that transforms lead to, the best first; what the others lack is added."""
-    elsewhere = [file for file in files if space_of(file.name) != rule.model]
+    elsewhere = [file for file in files if space_of(file.name) not in (rule.model, rule.taken)]
     is_model_there = len(elsewhere) < len(files)
     missed = "" if rule.asked or is_model_there else f"not {rule.model}, which is not there"
+
+    def choice(file: NamedFile, transforms: tuple[TransformFile, ...], way: str) -> Choice:
+        why = f"{space_label(file)} with the transforms to {way}"
+        return Choice(file, transforms, "; ".join(filter(None, (why, clause, missed))))
+
+    own: list[NamedFile] = []
     for file in _by_preference(elsewhere):
         try:
             transforms = _transforms(file, rule, root)
         except RunError as err:
             lacks.append(err)
+            own += [file] if space_of(file.name) in (NATIVE, "T1w") else []
             continue
-        why = f"{space_label(file)} with the transforms to {rule.model}"
-        yield Choice(file, transforms, "; ".join(filter(None, (why, clause, missed))))
+        yield choice(file, transforms, rule.model)
+    for file in own:
+        try:
+            found = transforms_through(file, rule, root)
+        except RunError as err:
+            lacks.append(err)
+            continue
+        if found is not None:
+            yield choice(file, *found)
 
 
 def _stubs(choice: Choice) -> tuple[Path, ...]:
@@ -250,6 +286,11 @@ def _instead(choice: Choice, better: Choice) -> Choice:
 
 def _transforms(file: NamedFile, rule: SpaceRule, root: Path) -> tuple[TransformFile, ...]:
     space = space_of(file.name)
+    if space == UNNAMED:
+        raise RunError(
+            f"space-{UNNAMED}, as C-PAC writes it, names no template",
+            remedy=f"--space {UNNAMED}, if the template of C-PAC's configuration is {rule.model}",
+        )
     if space in (NATIVE, "T1w"):
         return native_transforms(file, rule.model, root)
     if is_stub(file.path):
@@ -260,7 +301,7 @@ def _transforms(file: NamedFile, rule: SpaceRule, root: Path) -> tuple[Transform
 
 
 def _by_preference(files: Sequence[NamedFile]) -> list[NamedFile]:
-    order = [NATIVE, "T1w", USUAL_TEMPLATE]
+    order = [UNNAMED, NATIVE, "T1w", USUAL_TEMPLATE]
 
     def key(file: NamedFile) -> tuple[int, tuple[int, str]]:
         space = space_of(file.name)
@@ -317,8 +358,12 @@ def _run(file: NamedFile) -> str:
     return "_".join(f"{key}-{value}" for key, value in file.name.entities if key not in stored)
 
 
+def _anatomy(bold: NamedFile, root: Path) -> Anatomy:
+    return Anatomy(root, bold.name.get("sub") or "", bold.name.get("ses"))
+
+
 def _normalisation(bold: NamedFile, model: str, root: Path) -> Path:
-    anatomy = Anatomy(root, bold.name.get("sub") or "", bold.name.get("ses"))
+    anatomy = _anatomy(bold, root)
     found = anatomy.transform("T1w", model)
     if found is None:
         raise anatomy.no_transform("T1w", model)

@@ -25,7 +25,7 @@ from bids_dtg.files.provenance import Fingerprint, input_fingerprints, why_incom
 from bids_dtg.imaging.grid import Grid
 from bids_dtg.imaging.header import read_header
 from bids_dtg.imaging.sampling import LatticeSampling
-from bids_dtg.inputs.asked import refuse_absent
+from bids_dtg.inputs.asked import refuse_absent, refuse_absent_space
 from bids_dtg.inputs.dataset import InputDataset, find_dataset, select_participants
 from bids_dtg.inputs.find import find_input_runs
 from bids_dtg.inputs.index import forget_database, read_filter_file
@@ -74,7 +74,7 @@ class Asked:
         )
         output = check_output_location(settings.inputs.output_dir, dataset)
         participants = select_participants(dataset, settings.inputs.participant_label)
-        refuse_absent(dataset, participants, _selection(settings), settings.inputs.space)
+        refuse_absent(dataset, participants, _selection(settings))
         if settings.cleaning.custom_confounds is not None:
             check_custom_place(settings.cleaning.custom_confounds)
         filters = settings.inputs.bids_filter_file
@@ -85,6 +85,27 @@ class Asked:
     def selection(self) -> Selection:
         """Sessions, tasks and runs asked for."""
         return _selection(self.settings)
+
+    def require_space(self, model: str) -> None:
+        """Refuse a value of ``--space`` in which no run can be read.
+
+        Parameters
+        ----------
+        model
+            Template of the places that runs are read at.
+
+        Raises
+        ------
+        SettingsError
+            No run is in this space: in which they are.
+        """
+        refuse_absent_space(
+            self.dataset,
+            self.participants,
+            self.selection,
+            SpaceRule(model=model, asked=self.settings.inputs.space),
+            any_task="task" in self.bids_filter,
+        )
 
     def prepared(self, capacity: Capacity) -> dict[str, Any]:
         """Return the fields that requests of all workflows have, once nothing is left to refuse.

@@ -31,7 +31,7 @@ def test_components_are_found_and_read(run, post, place):
     if place != "beside":
         if not post:
             place = "fmripost_aroma"
-        folder = run.root.parent / place.lower() / folder.relative_to(run.root)
+        folder = run.root.parent / place / folder.relative_to(run.root)
     write_aroma(folder, run.title, MIXING, NOISE, post=post)
     found = read_aroma(run, FRAMES)
     np.testing.assert_allclose(found.mixing, MIXING)

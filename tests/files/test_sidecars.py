@@ -61,6 +61,8 @@ def test_sidecars_of_a_run_are_those_with_bids_names_the_nearest_first(tmp_path)
     bold = tmp_path / "sub-01/func/sub-01_task-rest_bold.nii.gz"
     beside = write(bold.with_name("sub-01_task-rest_bold.json"))
     above = write(tmp_path / "task-rest_bold.json")
+    everything = write(tmp_path / "bold.json")
     write(tmp_path / "task_rest_bold.json")
     write(tmp_path / "task-other_bold.json")
-    assert sidecars_of(bold, tmp_path) == [beside, above]
+    write(tmp_path / "notbold.json")
+    assert sidecars_of(bold, tmp_path) == [beside, above, everything]

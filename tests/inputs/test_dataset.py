@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shlex
 from dataclasses import replace
 from pathlib import Path
@@ -116,6 +117,26 @@ def test_raw_without_derivatives(raw):
         find_dataset(raw)
     with pytest.raises(DatasetError, match="is a raw dataset"):
         find_dataset(raw, [str(raw)])
+
+
+@pytest.mark.parametrize(
+    ("name", "remedy"),
+    [
+        ("fMRIPost-AROMA", "give .* input, with --denoise-strategy ica_aroma and this folder"),
+        ("fmripost_aroma", "give .* input, with --denoise-strategy ica_aroma and this folder"),
+        ("fMRIPost-rapidtide", "give .* input; what rapidtide removes stays"),
+    ],
+)
+def test_outputs_that_add_to_fmripreps_are_named_as_what_they_are(raw, name, remedy):
+    root = derivative(raw / "derivatives" / "post", pipeline=name)
+    for given in ((root,), (raw, [str(root)])):
+        with pytest.raises(
+            DatasetError, match=r"/post holds outputs of fMRIPost-.*fMRIPrep"
+        ) as err:
+            find_dataset(*given)
+        assert re.search(remedy, err.value.remedy or "")
+    # Said to be fMRIPrep's, they are: whoever wrote both into one folder.
+    assert find_dataset(root, input_type="fmriprep").input_type == "fmriprep"
 
 
 def test_derivatives_two_folders_down_are_named(raw):

@@ -151,6 +151,32 @@ def test_filter_semantics_of_pybids(root):
         found(acquisition="xx")
 
 
+@pytest.mark.parametrize(
+    ("filters", "fitting"),
+    [
+        ({"session": "1"}, '"session": "01"'),
+        ({"session": 1}, '"session": "01"'),
+        ({"session": "ses-01", "extension": "nii.gz"}, '"session": "01", "extension": ".nii.gz"'),
+        ({"session": ["ses-01", "ses-Pre"]}, '"session": "01" or "pre"'),
+        ({"run": "run-1"}, '"run": "01"'),
+        ({"task": "Rest", "run": "1"}, '"task": "rest"'),
+        ({"res": "02", "suffix": "_bold"}, '"res": "2", "suffix": "bold"'),
+        ({"space": "mni152nlin6asym", "session": "*"}, '"space": "MNI152NLin6Asym"'),
+        ({"session": "02"}, None),
+    ],
+)
+def test_a_filter_that_leaves_no_run_names_values_that_fit(root, filters, fitting):
+    for session in ("01", "pre"):
+        add_run(root, session=session, entities="run-01", parts=("bold",))
+    with pytest.raises(RunError) as raised:
+        find_runs(root, "01", bids_filter=filters)
+    assert str(raised.value) == "sub-01: the BIDS filter file leaves no run. " + (
+        f"Expected: {fitting}, as file names have it. To do: correct the filter."
+        if fitting
+        else "To do: widen the filter."
+    )
+
+
 def test_filter_for_a_task_replaces_the_default(root):
     add_run(root, task="nback")
     assert titles(find_runs(root, "01", bids_filter={"task": "nback"})) == ["sub-01_task-nback"]
@@ -390,9 +416,10 @@ def test_versions_of_one_run_are_no_twins(root):
 
 def test_repetition_time_is_inherited(root):
     add_run(root, session="A", parts=("bold",))
-    (root / "task-rest_bold.json").write_text('{"RepetitionTime": 3.0}')
-    (run,) = find_runs(root, "01")
-    assert run.tr_seconds == 3.0
+    for name, seconds in (("bold.json", 2.5), ("task-rest_bold.json", 3.0)):
+        (root / name).write_text(f'{{"RepetitionTime": {seconds}}}')
+        (run,) = find_runs(root, "01")
+        assert run.tr_seconds == seconds
     near = root / "sub-01" / "sub-01_task-rest_space-MNI152NLin6Asym_bold.json"
     near.write_text('{"RepetitionTime": 1.5}')
     (root / "task-nback_bold.json").write_text('{"RepetitionTime": 9.0}')

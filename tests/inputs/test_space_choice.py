@@ -4,15 +4,20 @@ import warnings
 from itertools import product
 from pathlib import Path
 
+import numpy as np
 import pytest
 from fmriprep_dataset import SPACE, add_run, describe_dataset
+from itk_files import LPS, affine_part, write_composite
 from study_folders import add_transforms, write_affine
+from tiny_job import TinyJob, add_rest
 
+from bids_dtg.contrasts.participant.measure import measure
 from bids_dtg.errors import RunError
 from bids_dtg.inputs.run import RestRun
 from bids_dtg.inputs.runs import find_runs
 from bids_dtg.inputs.space_choice import SpaceRule
 from bids_dtg.inputs.templateflow import TemplateFlow, TransformMissingError
+from bids_dtg.settings import CleaningOptions
 
 OTHER = "MNI152NLin2009cAsym"
 TEMPLATE = f"tpl-{SPACE}/tpl-{SPACE}_from-{OTHER}_mode-image_xfm.h5"
@@ -256,6 +261,60 @@ def test_a_transform_without_content_is_told(root, home):
     write_affine(root / "sub-01" / "anat" / ANAT).write_text("/annex/objects/SHA256E-s1--a.h5\n")
     with pytest.raises(RunError, match=rf"{ANAT} holds only a git-annex .*datalad get"):
         find(root, home)
+
+
+@pytest.mark.parametrize("space", ["T1w", None])
+def test_a_native_run_goes_through_the_usual_template_where_that_is_the_only_way(root, home, space):
+    add_run(root, space=space, res=None)
+    add_transforms(root)
+    anat = root / "sub-01" / "anat"
+    usual = (anat / ANAT).rename(anat / ANAT.replace(SPACE, OTHER))
+    with pytest.raises(
+        TransformMissingError, match=rf"no {ANAT[:-4]}\S+; .*TemplateFlow's.*To do: curl .*_xfm\.h5"
+    ):
+        find(root, home)
+    with_template(home)
+    run = find(root, home)
+    assert names(run) == [Path(TEMPLATE).name, usual.name, *([COREG] if space is None else [])]
+    assert run.space_reason == (
+        f"{space or 'boldref'} with the transforms to {OTHER} and from there to {SPACE}; "
+        f"not {SPACE}, which is not there"
+    )
+    # A series in that template has one interpolation less to go by.
+    add_run(root, space=OTHER, res=None)
+    assert find(root, home).space == OTHER
+
+
+def test_the_way_through_the_usual_template_is_that_of_the_composed_transform(root, home):
+    """The connectome is the same as through one transform that composes the two."""
+    turn, move = np.eye(4), np.eye(4)
+    turn[:2, :2], move[:3, 3] = [[0.98, 0.1], [-0.1, 0.98]], (3.0, -2.0, 1.5)
+    add_rest(root, space="T1w", res=None)
+    add_transforms(root)
+    anat = root / "sub-01" / "anat"
+    write_affine(anat / ANAT, turn @ move)
+    bundle = TinyJob(root.parent, ()).bundle
+    none = CleaningOptions(denoise_strategy="none")
+    composed = measure(find(root, home), bundle, none)
+    (anat / ANAT).unlink()
+    write_affine(anat / ANAT.replace(SPACE, OTHER), turn)
+    write_composite(with_template(home), [affine_part(LPS @ move @ LPS)])
+    with pytest.warns(UserWarning, match="TemplateFlow's has"):
+        through = find(root, home)
+    np.testing.assert_allclose(measure(through, bundle, none).r, composed.r, atol=1e-6)
+
+
+def test_cpacs_space_without_a_name_is_read_where_it_is_asked_for(root, home):
+    add_run(root, space="template", res="2")
+    with pytest.raises(
+        RunError,
+        match=rf"space-template, as C-PAC writes it, names no template\. Expected: space-{SPACE}, "
+        rf"or transforms to it\. To do: --space template, if .*C-PAC's configuration is {SPACE}\.$",
+    ):
+        find(root, home)
+    run = find(root, home, asked="template")
+    assert (run.space, run.transforms) == (SPACE, ())
+    assert run.space_reason.startswith(f"template, which is taken as {SPACE}, the model's")
 
 
 def test_cohorts(root, home):

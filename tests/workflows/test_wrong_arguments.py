@@ -100,6 +100,24 @@ def test_a_label_that_no_run_has_is_refused_at_once(job, capsys, words, told):
     assert told.format(bids=job.bids) in refused(job, capsys, *words)
 
 
+@pytest.mark.parametrize("asked", ["T1w", "fsaverage5", "fsLR", "boldref", "MNIInfant"])
+def test_spaces_are_offered_where_a_run_can_be_read_in_them(job, capsys, asked):
+    """Others hold a sidecar alone, a surface, CIFTI, another task, or what is not preprocessed."""
+    func = job.bids / "sub-01" / "func"
+    add_rest(job.bids, space="T1w", parts=("json",))
+    add_rest(job.bids, task="movie", res="1", parts=("bold",))
+    add_rest(job.bids, space="MNI152NLin2009cAsym", parts=("bold",))
+    for name in (
+        "hemi-L_space-fsaverage5_bold.func.gii",
+        "space-fsLR_den-91k_bold.dtseries.nii",
+        "space-MNIInfant_desc-smoothAROMAnonaggr_bold.nii.gz",
+    ):
+        (func / f"sub-01_task-rest_{name}").write_bytes(b"")
+    there = "MNI152NLin2009cAsym:res-2, MNI152NLin6Asym:res-2"
+    told = NOWHERE.format("space", asked, there).format(bids=job.bids)
+    assert told in refused(job, capsys, "--space", asked)
+
+
 def test_a_label_of_nobody_where_names_have_none(job, capsys):
     told = refused(job, capsys, "--run", "1")
     assert told.endswith("has. To do: leave --run out.")
@@ -118,7 +136,8 @@ def test_a_label_that_no_run_of_a_study_has(job, capsys):
     add_hcp_run(job.bids, bold=tiny_bold())
     assert "Expected: one of rest." in refused(job, capsys, "--task-id", "rset")
     assert "Expected: one of 1." in refused(job, capsys, "--run", "3")
-    assert "an HCP folder is read in MNI152NLin6Asym" in refused(job, capsys, "--space", "T1w")
+    told = "an HCP folder is read in MNI152NLin6Asym. To do: leave --space out."
+    assert all(refused(job, capsys, "--space", asked).endswith(told) for asked in ("T1w", "fsLR"))
 
 
 def test_a_misspelt_filter_key_is_refused(job, capsys):

@@ -95,6 +95,7 @@ class Request(CallRequest):
             bundle.space  # noqa: B018 (a model of places that have names alone reads no images)
             refuse_model_folder(asked.output, bundle.path)
             bundle.require_finite()  # else each participant would fail
+        asked.require_space(bundle.space)
         check_level(bundle, settings.outputs.interval_level)
         if settings.outputs.combine == "run":
             _require_runs(bundle)

@@ -86,6 +86,7 @@ class ParcelRequest(CallRequest, Generic[Model]):
             The atlas cannot be found or is not the model's, or the output is the model's folder.
         """
         settings = asked.settings
+        asked.require_space(standard_grid().space)
         if bundle is not None:
             refuse_model_folder(asked.output, bundle.path)
         own = "" if bundle is None else bundle.part.atlas
