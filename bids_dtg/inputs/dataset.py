@@ -341,8 +341,9 @@ def _dataset(root: Path, bids_dir: Path, input_type: InputChoice) -> InputDatase
             f"{root} is a raw dataset", expected="a folder of fMRIPrep or XCP-D derivatives"
         )
     if input_type == "auto":
+        made = [_letters(name) for name in _generators(description)][:1]
         for name, how in _ADDED.items():
-            if _letters(name) == _letters(_generator(description)):
+            if _letters(name) in made:
                 raise DatasetError(
                     f"{root} holds outputs of {name}, which are not read as runs",
                     expected="the fMRIPrep derivatives that it was run on",
