@@ -16,6 +16,7 @@ from bids_dtg.files.foreign import read_json_object
 from bids_dtg.files.home import expand_home
 from bids_dtg.files.names import plain_label
 from bids_dtg.files.text import read_json
+from bids_dtg.files.walk import matching
 from bids_dtg.inputs.regions.atlases import names_atlases
 from bids_dtg.inputs.studies import STUDIES, holds_study, person_folders
 from bids_dtg.notices import counted
@@ -390,7 +391,7 @@ def _derivatives_of_raw(raw: Path, input_type: InputChoice) -> InputDataset:
 
 
 def _made_by(kind: InputType, folder: Path, depth: str = "*") -> Iterator[Path]:
-    for file in sorted(folder.glob(f"{depth}/dataset_description.json")):
+    for file in matching(folder, f"{depth}/dataset_description.json"):
         try:
             found = made_by(read_description(file.parent))
         except DatasetError:
@@ -463,7 +464,7 @@ def _nearby_dataset(root: Path) -> str | None:
     below = [
         path.parent
         for depth in ("*", "*/*")
-        for path in sorted(root.glob(f"{depth}/dataset_description.json"))
+        for path in matching(root, f"{depth}/dataset_description.json")
     ]
     above = [path for path in root.parents if (path / "dataset_description.json").is_file()]
     near = [*below, *above]

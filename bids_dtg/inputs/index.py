@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from bids_dtg.errors import ForeignFileError, MissingFileError, RunError, SettingsError
 from bids_dtg.files.foreign import read_json, read_json_object
 from bids_dtg.files.names import BidsName
-from bids_dtg.files.walk import files_below
+from bids_dtg.files.walk import OF_DRIVES, files_below
 
 if TYPE_CHECKING:
     from bids import BIDSLayout
@@ -190,7 +190,7 @@ def open_index(
         ignore=[
             re.compile(rf"^/(?!func(/|$)|ses-({allowed})(/|$))"),
             re.compile(r"^/ses-[^/]+/(?!func(/|$))"),
-            re.compile(r"/\."),
+            re.compile(rf"/({OF_DRIVES.pattern})(/|$)"),
             *linked,
         ],
     )

@@ -12,7 +12,7 @@ from bids_dtg.errors import DatasetError, ForeignFileError
 from bids_dtg.files.foreign import read_toml
 from bids_dtg.files.names import BidsName, parse_name
 from bids_dtg.files.text import read_json
-from bids_dtg.files.walk import files_below
+from bids_dtg.files.walk import files_below, matching
 from bids_dtg.inputs.dataset import MOUNT_REMINDER, seen
 from bids_dtg.inputs.hcp_task_maps import hcp_task_maps
 from bids_dtg.inputs.selection import PARCEL_MAPS, PARCEL_SERIES, PARCELS
@@ -238,7 +238,7 @@ class _Pattern:
 
     def find(self, root: Path) -> Iterator[StatFile]:
         expression = re.compile(self._expression())
-        for path in sorted(root.glob(_BRACES.sub("*", self.path))):
+        for path in matching(root, _BRACES.sub("*", self.path)):
             match = expression.fullmatch(path.relative_to(root).as_posix())
             if match is None:
                 continue

@@ -20,7 +20,7 @@ from bids_dtg.errors import DatasetError, ForeignFileError, RunError, SettingsEr
 from bids_dtg.files.home import expand_home
 from bids_dtg.files.regions.cells import is_number
 from bids_dtg.files.regions.matrix import ForeignMatrix, list_matrices, read_matrix
-from bids_dtg.files.walk import files_below
+from bids_dtg.files.walk import files_below, matching
 from bids_dtg.inputs.dataset import MOUNT_REMINDER
 from bids_dtg.notices import counted, named
 from bids_dtg.settings import Settings
@@ -227,7 +227,7 @@ class StructuralSource:
 
     def _files(self, participant: str) -> Iterator[Path]:
         """Yield the files of a participant; of everybody for ``*``."""
-        further = (place for below in _BELOW for place in sorted(self.path.glob(below)))
+        further = (place for below in _BELOW for place in matching(self.path, below))
         for place in (self.path, *(one for one in further if not one.name.startswith("sub-"))):
             yield from _matrices_at(place, participant)
 

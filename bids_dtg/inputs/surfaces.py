@@ -14,6 +14,7 @@ from typing import Literal
 
 from bids_dtg.errors import RunError
 from bids_dtg.files.annex import require_contents
+from bids_dtg.files.walk import matching
 from bids_dtg.inputs.anatomy import Anatomy
 from bids_dtg.inputs.dataset import InputDataset, made_by
 from bids_dtg.inputs.run import TransformFile
@@ -131,7 +132,7 @@ def _in_study(dataset: InputDataset, participant: str, session: str | None) -> S
 
 
 def _hcp_surfaces(folder: Path, side: Side, kind: str) -> list[Path]:
-    return sorted((folder / _HCP_FOLDER).glob(f"*.{side}.{kind}.32k_fs_LR.surf.gii"))
+    return matching(folder / _HCP_FOLDER, f"*.{side}.{kind}.32k_fs_LR.surf.gii")
 
 
 def _in_derivatives(

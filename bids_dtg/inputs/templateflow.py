@@ -23,6 +23,7 @@ from bids_dtg.files.download import (
     require_network,
 )
 from bids_dtg.files.transfer_progress import make_transfer_reporter
+from bids_dtg.files.walk import matching
 
 ADDRESS = "https://templateflow.s3.amazonaws.com"
 # Transforms that may be downloaded, by their place in the folder: one row a file. Those of atlases
@@ -205,7 +206,7 @@ class TemplateFlow:
             return []
         folder = self.home / f"tpl-{space}"
         return sorted(
-            path for end in (".nii.gz", ".nii") for path in folder.rglob(f"tpl-*_dseg{end}")
+            path for end in (".nii.gz", ".nii") for path in matching(folder, f"**/tpl-*_dseg{end}")
         )
 
     def _why_not_fetched(self) -> str | None:

@@ -139,6 +139,18 @@ def test_outputs_that_add_to_fmripreps_are_named_as_what_they_are(raw, name, rem
     assert find_dataset(root, input_type="fmriprep").input_type == "fmriprep"
 
 
+def test_what_network_drives_keep_is_no_dataset(raw):
+    for drive in ("#recycle", ".snapshot"):
+        for place in (f"derivatives/{drive}", f"derivatives/{drive}/fmriprep", f"{drive}/fmriprep"):
+            derivative(raw / place)
+    for folder in (raw, raw / "derivatives"):
+        with pytest.raises(DatasetError) as raised:
+            find_dataset(folder)
+        assert not any(drive in str(raised.value.remedy) for drive in ("recycle", "snapshot"))
+    root = derivative(raw / "derivatives" / "prep")
+    assert find_dataset(raw).root == root
+
+
 def test_derivatives_two_folders_down_are_named(raw):
     # OpenNeuro's old layout.
     deep = raw / "derivatives/fmriprep_1.0.0/fmriprep"

@@ -486,6 +486,26 @@ def test_files_below_func_are_those_that_pybids_finds(root):
         assert {path.name for path in listed} == found
 
 
+@pytest.mark.parametrize("filters", [None, ANY_BOLD], ids=["", "filter"])
+def test_folders_of_network_drives_hold_no_runs(root, filters):
+    bold = add_run(root, session="A")
+    (run,) = find_runs(root, "01")
+    for drive in ("@eaDir", ".AppleDouble", "#recycle", "lost+found"):
+        for kept in (bold.parent.parent, bold.parent):
+            # Thumbnails of a file in a folder of its name, or a copy that was removed.
+            for path in (
+                *bold.parent.glob("sub-*"),
+                bold.with_name("sub-01_task-rest_bold.nii.gz"),
+            ):
+                (kept / drive / "func").mkdir(parents=True, exist_ok=True)
+                if drive == "@eaDir":
+                    (kept / drive / path.name).mkdir()
+                else:
+                    (kept / drive / path.name).write_bytes(b"x")
+                    (kept / drive / "func" / path.name).write_bytes(b"x")
+    assert find_runs(root, "01", bids_filter=filters) == (run,)
+
+
 @pytest.mark.slow
 def test_database_is_kept_where_asked_and_nowhere_else(root, tmp_path):
     add_run(root, session="A")

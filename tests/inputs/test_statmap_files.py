@@ -39,6 +39,15 @@ def test_files_of_other_names_are_passed_over_and_alone_they_are_refused(tmp_pat
     assert [file.path.name for file in find_statmap_files(tmp_path).files] == [MAP]
 
 
+@pytest.mark.parametrize("drive", ["@eaDir", "#recycle", ".snapshot"])
+def test_maps_in_folders_of_network_drives_are_nobodys(tmp_path, drive):
+    touch(tmp_path, MAP, f"{drive}/{MAP}", f"{drive}/gone/{MAP}")
+    assert [file.path for file in find_statmap_files(tmp_path).files] == [tmp_path / MAP]
+    touch(tmp_path, "p1/cope1.nii.gz", f"{drive}/cope1.nii.gz")
+    found = patterns(tmp_path, 'path = "{sub}/cope{contrast}.nii.gz"\nstatistic = "z"')
+    assert [file.participant for file in find_statmap_files(found).files] == ["p1"]
+
+
 def test_maps_of_ours_that_fit_a_pattern_are_not_taken_for_measured_ones(tmp_path):
     names = [f"01/sub-01_desc-{desc}_statmap.nii.gz" for desc in ("measured", "synthetic")]
     touch(tmp_path, *names)

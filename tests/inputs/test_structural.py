@@ -125,6 +125,13 @@ def test_the_file_of_a_person_and_session_is_found(tmp_path):
     assert noted == {("02", "a"): ("the structural connectome of sub-02 is of session b",)}
 
 
+def test_matrices_in_folders_of_network_drives_are_nobodys(tmp_path):
+    table(tmp_path / "sub-01" / "dwi" / "sub-01_relmat.tsv", WEIGHTS * 2)
+    for place in ("#recycle", "@eaDir", "sub-01/dwi/#recycle"):
+        table(tmp_path / place / "sub-01_relmat.tsv", WEIGHTS * 3)
+    assert of(tmp_path).weights[0, 1] == 2 * WEIGHTS[0, 1]
+
+
 def test_who_has_none_is_told_apart_from_who_has_other_sessions(tmp_path):
     for session in "bc":
         table(tmp_path / f"sub-01/ses-{session}/sub-01_ses-{session}_relmat.tsv")

@@ -142,6 +142,9 @@ def test_hcp_folders_msmall_first_and_never_t1w(tmp_path):
     files = _find(dataset, "100307")
     assert files.sides["L"].midthickness == mesh / "100307.L.midthickness_MSMAll.32k_fs_LR.surf.gii"
     assert not files.transforms
+    for path in mesh.glob("1*"):
+        path.with_name(f"._{path.name}").touch()  # Apple's, beside each file on a network drive
+    assert _find(dataset, "100307") == files
     for path in mesh.iterdir():
         path.unlink()
     files = _find(dataset, "100307")

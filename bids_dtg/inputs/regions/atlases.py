@@ -21,6 +21,7 @@ from bids_dtg.files.foreign import Table, open_foreign, parse_table, read_json_o
 from bids_dtg.files.home import expand_home
 from bids_dtg.files.names import BidsName, parse_name
 from bids_dtg.files.sidecars import applies_to
+from bids_dtg.files.walk import matching
 from bids_dtg.inputs.regions.known_atlases import (
     FOLDER,
     KNOWN,
@@ -260,7 +261,7 @@ def names_atlases(text: str) -> bool:
 
 
 def _images_below(root: Path) -> list[Path]:
-    return [path for level in _LEVELS for path in sorted(root.glob(f"{level}*atlas-*_dseg.nii*"))]
+    return [path for level in _LEVELS for path in matching(root, f"{level}*atlas-*_dseg.nii*")]
 
 
 def _from_file(path: Path) -> AtlasFile:

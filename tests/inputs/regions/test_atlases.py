@@ -210,6 +210,15 @@ def test_a_bids_data_set_of_atlases(tmp_path, below):
         _find("Mine", places)
 
 
+def test_folders_of_network_drives_hold_no_atlases(tmp_path):
+    for place, name in ((".", "Mine"), ("#recycle", "Gone"), ("@eaDir/old", "Mine")):
+        _image(tmp_path / place / f"atlas-{name}_space-{SPACE}_dseg.nii.gz", (1, 3))
+    (folder,) = atlas_datasets([f"atlas={tmp_path}"])
+    assert _find("Mine", _places(None, folder)).image.parent == tmp_path
+    with pytest.raises(SettingsError, match="there is no atlas 'Gone'"):
+        _find("Gone", _places(None, folder))
+
+
 def test_a_data_set_without_an_atlas_is_refused(tmp_path):
     with pytest.raises(SettingsError, match="has no image of an atlas"):
         atlas_datasets([f"atlas={tmp_path}"])
