@@ -100,7 +100,7 @@ class VoxelSums(ABC):
 
     @abstractmethod
     def sum_of_squares(self, part: Part) -> Float:
-        """Sum of squares (voxels,) of the cleaned voxels about their mean; 0 where rounding."""
+        """Sum of squares (voxels,) of cleaned voxels about their mean; 0: rounding, or no data."""
 
 
 def algebra_of(moments: RunMoments) -> Algebra:
@@ -169,6 +169,7 @@ class _RemovedPart(Part):
 class _RemovedSums(VoxelSums):
     def __init__(self, algebra: _RemovedAlgebra, low: int, high: int) -> None:
         self.algebra = algebra
+        self.lost = algebra.moments.lost[low:high]
         self.cross = algebra.moments.cross(low, high)
         self.squares = algebra.moments.squares[:, low:high]
         self._within: dict[tuple[int, ...], Float] = {}
@@ -227,7 +228,7 @@ class _RemovedSums(VoxelSums):
         residual_sum = cross[:, 0] / part.intercept - self.betas @ part.columns_sum
         left: Float = squares - residual_sum**2 / part.frames
         left -= np.einsum("vc,vc->v", self.betas, 2 * cross - self.betas @ part.columns_columns)
-        left[left <= RESIDUAL_TOLERANCE * squares] = 0.0
+        left[self.lost | (left <= RESIDUAL_TOLERANCE * squares)] = 0.0
         return left
 
 
@@ -284,6 +285,7 @@ class _LeftPart(Part):
 class _LeftSums(VoxelSums):
     def __init__(self, algebra: _LeftAlgebra, low: int, high: int) -> None:
         self.algebra = algebra
+        self.lost = algebra.moments.lost[low:high]
         (sums,) = algebra.moments.cross(low, high)
         self.total, self.left = sums[:, 0], sums[:, 1:]
         self.squares = algebra.moments.squares[0, low:high]
@@ -301,7 +303,7 @@ class _LeftSums(VoxelSums):
     def sum_of_squares(self, part: Part) -> Float:
         assert isinstance(part, _LeftPart)
         left: Float = np.einsum("vc,vc->v", self.left @ part.courses_courses, self.left)
-        left[left <= RESIDUAL_TOLERANCE * part.share * self.squares] = 0.0
+        left[self.lost | (left <= RESIDUAL_TOLERANCE * part.share * self.squares)] = 0.0
         return left
 
 
@@ -327,6 +329,7 @@ def cleaned_courses(moments: RunMoments, readout: Float) -> NDArray[np.float32]:
         (sums,) = moments.cross(low, high)
         left = sums[:, 1:]
         real = (left**2).sum(axis=1) > RESIDUAL_TOLERANCE * moments.squares[0, low:high]
+        real &= ~moments.lost[low:high]
         here = slice(low, high) if order is None else order[low:high]
         found[here] = np.where(real[:, None], left @ readout.T, 0.0)
     return found

@@ -7,7 +7,7 @@ from contextlib import closing
 import numpy as np
 from numpy.typing import NDArray
 
-from bids_dtg.connectome.passes import Block, Blocks
+from bids_dtg.connectome.passes import Block, Blocks, Reading
 
 MOST_COLUMNS = 600  # of a carpet: a page shows no more
 
@@ -43,9 +43,11 @@ class Carpet:
         """Yield blocks as they are, and take what is wanted of each; a second pass begins anew."""
         self._sums[:] = 0
         with closing(blocks):
-            for first, block in blocks:
+            reading = Reading(blocks)
+            for first, block in reading:
                 self._add(first, block)
                 yield first, block
+        return reading.value
 
     def _add(self, first: int, block: Block) -> None:
         columns = np.arange(first, first + len(block)) // self.each

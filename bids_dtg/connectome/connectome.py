@@ -267,7 +267,7 @@ def run_connectomes(
         made = {pieces: _with_scatter(algebra, pieces, own) for pieces, own in made.items()}
     agreement, icc, tsnr = _correlate(moments, algebra, made, threads)
     segments = tuple(made[pieces] for pieces in parts.sets)
-    varying = moments.varying
+    covered = moments.varying & ~moments.lost
     return RunConnectomes(
         segments=segments,
         whole=segments[0] if only else made[parts.whole] if every_part else None,
@@ -275,8 +275,8 @@ def run_connectomes(
         even=made[parts.even] if every_part else None,
         agreement=agreement,
         icc=icc,
-        covered=moments.voxels.ordered(varying[: moments.grey_voxels]),
-        roi_coverage=_roi_coverage(moments.voxels, varying, threads),
+        covered=moments.voxels.ordered(covered[: moments.grey_voxels]),
+        roi_coverage=_roi_coverage(moments.voxels, covered, threads),
         series=algebra.series,
         roi_r=_correlation(algebra.series),
         tsnr=tsnr,

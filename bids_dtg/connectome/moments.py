@@ -33,11 +33,14 @@ from bids_dtg.connectome.design import (
 )
 from bids_dtg.connectome.device import Arrays, NumpyArrays
 from bids_dtg.connectome.passes import (
+    OUTSIDE,
     Block,
     BlockPass,
     Blocks,
     InvalidVoxelsError,
     MakeSmoothing,
+    Passed,
+    in_passes,
 )
 
 # Voxels handled at a time: a block's share of them, and of the sums, stays in the cache.
@@ -72,6 +75,8 @@ class RunVoxels:
     # A voxel that is 0 in all frames has no data (zero-filled edge of the field of view). If False
     # it counts as a constant one.
     zeros_missing: bool = True
+    # A voxel that is 0 in some kept frames left the field of view, and has no data in any.
+    leave: bool = False
     # (grey voxels,), where each grey-matter voxel stands in what is made of the sums; None: as here
     order: NDArray[np.intp] | None = None
     # Numbers of ROIs of several sets, whose series are solved set by set; (): all are one set.
@@ -158,6 +163,8 @@ class RunMoments:
         self.subtracted = np.where(self.valid, subtracted, 0)
         self.comes_subtracted = comes_subtracted
         self.seen = np.zeros(design.frames_kept, dtype=bool)
+        # (voxels,), so few without data that they are in the ROI series; nothing else is of them.
+        self.lost = np.zeros(count, dtype=bool)
         self._arrays = arrays
         self.cleaning = cleaning or _choose_cleaning(design, voxels, segments)
         columns = self.cleaning.columns
@@ -298,7 +305,7 @@ class RunMoments:
             cleaning=self.cleaning,
             comes_subtracted=self.comes_subtracted,
         )
-        joined.seen = self.seen | other.seen
+        joined.seen, joined.lost = self.seen | other.seen, self.lost | other.lost
         rois = len(self.maps)
         for part in (self, other):
             joined._features[:, : rois + 1] += part._features[:, : rois + 1]
@@ -497,25 +504,32 @@ def measure_run(
     cut = design.segments() if segments is None else segments
     chosen = cleaning or _choose_cleaning(design, voxels, cut)
 
-    def start(subtracted: NDArray[np.floating], usable: NDArray[np.bool_]) -> RunMoments:
-        return RunMoments(
-            design,
-            replace(voxels, valid=usable),
-            cut,
-            subtracted=subtracted,
-            arrays=arrays,
-            cleaning=chosen,
-            comes_subtracted=smoothing is not None,
-        )
+    def run(valid: NDArray[np.bool_]) -> Passed[RunMoments]:
+        with ExitStack() as until_read:
+            own, blocks = replace(voxels, valid=valid), open_blocks
+            if own.standardised and not isinstance(chosen, Retention):
+                lead = until_read.enter_context(closing(_Lead(open_blocks, design)))
+                own = replace(own, scale=lead.scale(own, smoothing))
+                blocks = lead.blocks
 
-    with arrays.computing(), ExitStack() as until_read:
-        if voxels.standardised and not isinstance(chosen, Retention):
-            lead = until_read.enter_context(closing(_Lead(open_blocks, design)))
-            voxels = replace(voxels, scale=lead.scale(voxels, smoothing))
-            open_blocks = lead.blocks
-        found = BlockPass(open_blocks, design, start, smoothing).sums(voxels.valid)
-    found.end()
-    return found
+            def start(subtracted: NDArray[np.floating], usable: NDArray[np.bool_]) -> RunMoments:
+                return RunMoments(
+                    design,
+                    replace(own, valid=usable),
+                    cut,
+                    subtracted=subtracted,
+                    arrays=arrays,
+                    cleaning=chosen,
+                    comes_subtracted=smoothing is not None,
+                )
+
+            return BlockPass(blocks, design, start, smoothing, voxels.leave).run(valid)
+
+    with arrays.computing():
+        found = in_passes(run, voxels.valid, OUTSIDE)
+    found.sums.lost = found.lost
+    found.sums.end()
+    return found.sums
 
 
 class _Lead:
@@ -528,9 +542,9 @@ class _Lead:
     """
 
     def __init__(self, open_blocks: Callable[[], Blocks], design: TemporalDesign) -> None:
-        self._open_blocks, self._design = open_blocks, design
+        self._design = design
         self._last = int(np.flatnonzero(design.keep)[:LEAD_FRAMES][-1])
-        self._rest: Blocks | None = open_blocks()
+        self._rest = open_blocks()
         self._held: deque[tuple[int, Block]] = deque()
         for first, block in self._rest:
             if first + len(block) > self._last:
@@ -550,21 +564,15 @@ class _Lead:
             design, given = self._design, subtracted if smoothing is None else None
             return _FirstFrames(design, voxels, usable, given)
 
-        found = BlockPass(beginning, self._design, start, smoothing).sums(voxels.valid)
-        return found.scale(len(voxels.valid))
+        found = in_passes(BlockPass(beginning, self._design, start, smoothing).run, voxels.valid)
+        return found.sums.scale(len(voxels.valid))
 
     def close(self) -> None:
-        """End reading, if nobody has taken the blocks."""
-        if self._rest is not None:
-            self._rest.close()
+        """End reading."""
+        self._rest.close()
 
     def blocks(self) -> Blocks:
-        """Hand on the blocks that are held and then the others; read anew the next time."""
-        if self._rest is None:
-            yield from self._open_blocks()
-            return
-        rest, self._rest = self._rest, None
-        with closing(rest):
-            while self._held:
-                yield self._held.popleft()
-            yield from rest
+        """Hand on the blocks that are held and then the others."""
+        while self._held:
+            yield self._held.popleft()
+        return (yield from self._rest)

@@ -16,6 +16,7 @@ from bids_dtg.connectome.passes import (
     Blocks,
     InvalidVoxelsError,
     MakeSmoothing,
+    in_passes,
 )
 
 Float = NDArray[np.float64]
@@ -289,8 +290,8 @@ def parcel_sums(
 ) -> ParcelSums:
     """Add up one run over parcels in one pass, as `BlockPass` does.
 
-    A voxel with NaN or infinity in a kept frame is left out of all frames; where it shows after
-    the first block, the pass is repeated once without it.
+    A voxel with NaN or infinity in a kept frame, or one that leaves the field of view, is left out
+    of all frames; where that shows after the first block, the pass is repeated once without it.
 
     Parameters
     ----------
@@ -331,4 +332,6 @@ def parcel_sums(
             subtracted=None if smoothing is None else subtracted,
         )
 
-    return BlockPass(open_blocks, design, start, smoothing).sums(voxels.valid)
+    once = BlockPass(open_blocks, design, start, smoothing, leave=True)
+    # A voxel is a large share of its parcel: a single one that leaves is left out.
+    return in_passes(once.run, voxels.valid).sums

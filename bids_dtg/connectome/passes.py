@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import closing
 from dataclasses import dataclass
-from typing import Generic, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +13,26 @@ from numpy.typing import NDArray
 from bids_dtg.connectome.design import TemporalDesign
 
 Block = NDArray[np.floating]
-Blocks = Generator[tuple[int, Block], None, None]
+# Its value at the end: (voxels,), that leave the field of view, where the voxels of the file say
+# so; None: blocks alone do.
+Blocks = Generator[tuple[int, Block], None, Any]
+# A mean above this share of the median voxel's is a signal, and not the noise around a head.
+_SIGNAL = 0.05
+# Share of voxels that are 0 together in a frame, as beyond the field of view. Where as many leave
+# it in a run, ROI series are made without them.
+OUTSIDE = 0.001
+_SAMPLED = 256  # voxels by which it is seen whether a run has a mean
+
+
+class Reading:
+    """The blocks of a run to go through, and what their value was at the end."""
+
+    def __init__(self, blocks: Blocks) -> None:
+        self._blocks = blocks
+        self.value: Any = None
+
+    def __iter__(self) -> Iterator[tuple[int, Block]]:
+        self.value = yield from self._blocks
 
 
 class InvalidVoxelsError(ValueError):
@@ -49,12 +68,122 @@ class Sums(Protocol):
 S = TypeVar("S", bound=Sums)
 
 
+class PartlyZero:
+    """Finds voxels that are 0 in some kept frames and have a signal in others.
+
+    A head that moves takes voxels out of the field of view, and programs fill frames with 0 there.
+
+    Parameters
+    ----------
+    valid
+        (voxels,) that may have data: the brain.
+
+    Examples
+    --------
+    >>> zeros = PartlyZero(np.ones(3, bool))
+    >>> zeros.add(np.array([[900.0, 0, 800], [901, 0, 0], [902, 3, 802]]))
+    >>> zeros.found.tolist()  # the second has too low a mean
+    [False, False, True]
+    """
+
+    def __init__(self, valid: NDArray[np.bool_]) -> None:
+        self._valid, self._number = valid, int(np.count_nonzero(valid))
+        self._sum, self._frames = np.zeros(len(valid)), 0
+        # (voxels,), 0 in a frame; in all; in a frame in which many are.
+        self._ever, self._together = np.zeros((2, len(valid)), bool)
+        self._always = valid.copy()
+        self._some = np.flatnonzero(valid)[:: max(1, self._number // _SAMPLED)]
+        self._moments = np.zeros((2, len(self._some)))  # sums of values, and of squares
+
+    def add(self, frames: Block) -> None:
+        """Add kept frames (frames, voxels)."""
+        is_zero = np.empty(len(self._valid), bool)
+        for frame in frames:
+            np.equal(frame, 0, out=is_zero)
+            is_zero &= self._valid
+            self._always &= is_zero
+            if number := np.count_nonzero(is_zero):
+                self._ever |= is_zero
+                if number >= OUTSIDE * self._number:
+                    self._together |= is_zero
+        with np.errstate(over="ignore", invalid="ignore"):
+            self._sum += np.ones(len(frames), frames.dtype) @ frames
+            some = frames[:, self._some].astype(np.float64)
+            self._moments += some.sum(axis=0), (some**2).sum(axis=0)
+        self._frames += len(frames)
+
+    @property
+    def found(self) -> NDArray[np.bool_]:
+        """(voxels,), that left the field of view."""
+        partly = self._ever & ~self._always
+        if not partly.any():
+            return partly
+        if not self._have_mean:  # a value may be 0 by chance
+            return np.asarray(partly & self._together)
+        mean = self._sum / self._frames
+        with_data = self._valid & ~self._always & np.isfinite(mean)
+        with np.errstate(invalid="ignore"):
+            return np.asarray(partly & (mean > _SIGNAL * _median(mean[with_data])))
+
+    @property
+    def _have_mean(self) -> bool:
+        """Whether means of voxels are larger than what varies about them."""
+        with np.errstate(over="ignore", invalid="ignore"):
+            mean, square = self._moments / self._frames
+            spread = np.sqrt(np.maximum(square - mean**2, 0))
+        known = np.isfinite(spread) & (square > 0)
+        return _median(np.abs(mean[known])) > _median(spread[known])
+
+
+def _median(values: NDArray[np.float64]) -> float:
+    return float(np.median(values)) if len(values) else 0.0
+
+
+@dataclass(frozen=True, eq=False)
+class Passed(Generic[S]):
+    """What one pass over a run gives."""
+
+    sums: S
+    finite: NDArray[np.bool_]  # (voxels,), False for those that made an end of the sums
+    lost: NDArray[np.bool_]  # (voxels,), that left the field of view
+
+
+def in_passes(
+    run: Callable[[NDArray[np.bool_]], Passed[S]], valid: NDArray[np.bool_], few: float = 0.0
+) -> Passed[S]:
+    """Add up all kept frames of a run, a second time where voxels turn out to have no data.
+
+    Parameters
+    ----------
+    run
+        Adds up the run over valid voxels, as `BlockPass.run`.
+    valid
+        (voxels,) that may have data.
+    few
+        Share of them below which those that leave the field of view stay in the sums.
+
+    Raises
+    ------
+    ValueError
+        No frame is kept, or frames are missing or hold values that cannot be summed.
+    """
+    found = run(valid)
+    usable = valid & found.finite
+    if np.count_nonzero(found.lost) >= few * np.count_nonzero(valid):
+        usable &= ~found.lost
+    if not np.array_equal(usable, valid):
+        found = run(usable)
+    if not found.sums.seen.all():
+        raise ValueError("the frames hold values beyond the range of float32, or are not all there")
+    return found
+
+
 @dataclass(frozen=True, eq=False)
 class BlockPass(Generic[S]):
     """How a run is read and added up.
 
     A voxel with NaN or infinity in a kept frame becomes invalid. If that happens after the first
-    block, its earlier values are in the sums: the pass is then repeated once without it.
+    block, its earlier values are in the sums: the run is then to be read once more without it.
     """
 
     open_blocks: Callable[[], Blocks]  # starts reading: (first frame, block), all frames in order
@@ -63,9 +192,12 @@ class BlockPass(Generic[S]):
     # smoothing, and which voxels are valid.
     start: Callable[[NDArray[np.floating], NDArray[np.bool_]], S]
     smoothing: MakeSmoothing | None = None  # makes what smooths each frame
+    leave: bool = False  # whether voxels are looked for that leave the field of view
 
-    def sums(self, valid: NDArray[np.bool_]) -> S:
-        """Add up all kept frames.
+    def run(self, valid: NDArray[np.bool_]) -> Passed[S]:
+        """Add up all kept frames once.
+
+        From the first late invalid voxel on, it is only looked for more.
 
         Parameters
         ----------
@@ -75,30 +207,22 @@ class BlockPass(Generic[S]):
         Raises
         ------
         ValueError
-            No frame is kept, or frames are missing or hold values that cannot be summed.
+            No frame is kept.
         """
-        finite = np.ones(len(valid), dtype=bool)
-        found = self._run(valid, finite)
-        if not finite.all() and not found.seen.all():
-            found = self._run(valid & finite, finite)
-        if not found.seen.all():
-            raise ValueError(
-                "the frames hold values beyond the range of float32, or are not all there"
-            )
-        return found
-
-    def _run(self, valid: NDArray[np.bool_], finite: NDArray[np.bool_]) -> S:
-        """Read all blocks; from the first late invalid voxel on, only look for more (`finite`)."""
         sums: S | None = None
         smooth: _CentredSmoothing | None = None
-        adding = True
+        finite, adding = np.ones(len(valid), dtype=bool), True
+        zeros = PartlyZero(valid) if self.leave else None
         with closing(self.open_blocks()) as blocks:
-            for first, block in blocks:
+            reading = Reading(blocks)
+            for first, block in reading:
                 keep = self.design.keep[first : first + len(block)]
                 if sums is None and keep.any():
                     sums, smooth = self._begin(block, keep, valid)
                 if sums is None:
                     continue
+                if zeros is not None:
+                    zeros.add(block if keep.all() else block[keep])
                 if adding:
                     try:
                         if smooth is not None:
@@ -110,7 +234,10 @@ class BlockPass(Generic[S]):
                     finite &= np.isfinite(block[keep]).all(axis=0)
         if sums is None:
             raise ValueError("no frame is kept")
-        return sums
+        lost = np.zeros(len(valid), dtype=bool) if zeros is None else zeros.found
+        if zeros is not None and reading.value is not None:
+            lost |= reading.value & valid
+        return Passed(sums, finite, lost)
 
     def _begin(
         self, block: Block, keep: NDArray[np.bool_], valid: NDArray[np.bool_]

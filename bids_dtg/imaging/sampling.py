@@ -186,13 +186,18 @@ class LinearSampling:
         # Of a frame only what has a weight somewhere is turned to floats: it stays in the cache.
         needed = np.zeros(int(np.prod(shape[:3])), bool)
         needed[positions] = True
-        self._needed = np.flatnonzero(needed)
+        self.needed = np.flatnonzero(needed)  # (neighbours,), positions in a frame as stored
         rank = np.cumsum(needed, dtype=np.int32)
         rank -= 1
         self._matrix: Any = csr_array(
             (weights, rank[positions], starts.astype(np.int32)),
-            shape=(len(points), len(self._needed)),
+            shape=(len(points), len(self.needed)),
         )
+
+    def beside(self, neighbours: NDArray[np.bool_]) -> NDArray[np.bool_]:
+        """Return the points (voxels,) whose values some of the needed voxels have a share in."""
+        found: NDArray[np.bool_] = self._matrix @ neighbours.astype(np.float32) > 0
+        return found
 
     def apply(
         self,
@@ -205,10 +210,10 @@ class LinearSampling:
         """Interpolate frames and scale them; as `LatticeSampling.apply`."""
         out = require_shape(out, len(block), len(self.covered))
         missing = np.flatnonzero(~self.covered)
-        gathered = np.empty(len(self._needed), block.dtype)
+        gathered = np.empty(len(self.needed), block.dtype)
         for frame, values in zip(block, out, strict=True):
             # "clip" lets take write to `gathered`.
-            np.take(frame, self._needed, out=gathered, mode="clip")
+            np.take(frame, self.needed, out=gathered, mode="clip")
             values[:] = self._matrix @ gathered.astype(np.float32)
             scale(values, slope, inter)
             values[missing] = 0.0

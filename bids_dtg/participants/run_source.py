@@ -8,6 +8,7 @@ from contextlib import closing
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +16,7 @@ from numpy.typing import NDArray
 from bids_dtg.cleaning.confounds import Confounds, load_confounds
 from bids_dtg.cleaning.design import design_run
 from bids_dtg.connectome.design import TemporalDesign
-from bids_dtg.connectome.passes import Blocks, MakeSmoothing
+from bids_dtg.connectome.passes import Blocks, MakeSmoothing, PartlyZero, Reading
 from bids_dtg.engine.display import Clock
 from bids_dtg.errors import RunError, SettingsError
 from bids_dtg.imaging.bold import (
@@ -28,6 +29,7 @@ from bids_dtg.imaging.bold import (
 from bids_dtg.imaging.placement import Method, Placement
 from bids_dtg.imaging.places import Places, VoxelPlaces
 from bids_dtg.imaging.repetition_time import decide_repetition_time
+from bids_dtg.imaging.sampling import LinearSampling, Sampling, scale
 from bids_dtg.imaging.smoothing import MaskedSmoothing
 from bids_dtg.imaging.surfaces.dtseries import SeriesHeader, read_series_header, stream_series
 from bids_dtg.imaging.surfaces.grayordinates import Grayordinates
@@ -39,7 +41,7 @@ from bids_dtg.inputs.space_choice import SERIES
 from bids_dtg.settings import CleaningOptions, Interpolation
 
 Watch = Callable[[int, Stored], None]
-Frames = Generator[tuple[int, NDArray[np.float32]], None, None]
+Frames = Generator[tuple[int, NDArray[np.float32]], None, Any]  # as `Blocks`
 # Below this a run's brain and what is wanted of it hardly meet: a wrong space or an empty image.
 LEAST_COVERAGE = 0.5
 _RAW = (
@@ -158,11 +160,19 @@ class RunSource:
             method = interpolation
             sampling = placement.in_moving_file(header, interpolation, motion, planned.design.keep)
         in_mask, notes = _run_mask(run, placement)
+
+        def stream(watch: Watch, watched: int | None) -> Frames:
+            if motion is None and method in ("linear", "cubic"):
+                around = sampling
+                if not isinstance(around, LinearSampling):
+                    around = LinearSampling(header.shape, header.affine, placement.points)
+                keep = planned.design.keep
+                return _stream_between(header, sampling, around, keep=keep, watch=watch)
+            return stream_voxels(header, sampling, watch=watch, watched=watched)
+
         return cls(
             *(header, sampling.covered, in_mask, method, (*_notes_on_forms(header), *notes)),
-            stream=lambda watch, watched: stream_voxels(
-                header, sampling, watch=watch, watched=watched
-            ),
+            stream=stream,
             motion=motion,
         )
 
@@ -193,18 +203,46 @@ class RunSource:
             How many of the first frames it must be called with; None: all.
         """
         stream = self.stream(watch, watched)
+        reading = Reading(stream)
+        frames = iter(reading)
         with closing(stream):
             while True:
                 # What is not hidden behind the sums.
                 with clock.time("wait for file"):
-                    item = next(stream, None)
+                    item = next(frames, None)
                 if item is None:
-                    return
+                    return reading.value
                 first, block = item
                 progress((first + len(block)) / self.header.frames)
                 start = time.perf_counter()
                 yield first, block
                 clock.seconds["sums"] += time.perf_counter() - start
+
+
+def _stream_between(
+    header: BoldHeader,
+    sampling: Sampling,
+    around: LinearSampling,
+    *,
+    keep: NDArray[np.bool_],
+    watch: Watch,
+) -> Frames:
+    """Read frames at places between a file's voxels.
+
+    Its value is which places (places,) have a neighbour that leaves the field of view: what is
+    interpolated there is not 0. Neighbours are the eight voxels `around` a place.
+    """
+    zeros = PartlyZero(np.ones(len(around.needed), bool))
+
+    def see(first: int, stored: Stored) -> None:
+        watch(first, stored)
+        for frame in stored[keep[first : first + len(stored)]]:
+            values = frame[around.needed].astype(np.float32)
+            scale(values, header.slope, header.inter)
+            zeros.add(values[None])
+
+    yield from stream_voxels(header, sampling, watch=see)
+    return around.beside(zeros.found)
 
 
 def smoothing_among(places: Places, cleaning: CleaningOptions) -> MakeSmoothing | None:

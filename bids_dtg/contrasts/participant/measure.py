@@ -37,6 +37,7 @@ from bids_dtg.imaging.mean_frame import MeanFrame
 from bids_dtg.imaging.nifti import read_single
 from bids_dtg.imaging.placement import Method
 from bids_dtg.imaging.places import Places, VoxelPlaces
+from bids_dtg.imaging.surfaces.grayordinates import Grayordinates
 from bids_dtg.inputs.run import RestRun
 from bids_dtg.participants.run_source import RunSource, plan_run, require_coverage, smoothing_among
 from bids_dtg.settings import CleaningOptions, InputChoice
@@ -85,6 +86,11 @@ class ModelVoxels:
         """Number of leading grey-matter voxels."""
         return len(self.order)
 
+    @property
+    def leave(self) -> bool:
+        """Whether places may leave the field of view, as `RunVoxels.leave`: not vertices."""
+        return not isinstance(self.places, Grayordinates)
+
     def of_run(self, valid: NDArray[np.bool_], form: Form = MARGINAL) -> RunVoxels:
         """Return the arrays that are summed over a run: connectomes are of the model's places.
 
@@ -99,6 +105,7 @@ class ModelVoxels:
             self.maps,
             self.grey_voxels,
             valid & self.in_brain,
+            leave=self.leave,
             order=self.order,
             sets=form.sets,
             standardised=form.standardised,
@@ -354,6 +361,7 @@ class Reader:
             np.zeros((0, self.voxels.places.number), np.float32),
             self.voxels.grey_voxels,
             source.valid & self.voxels.in_brain,
+            leave=self.voxels.leave,
             order=self.voxels.order,
             standardised=True,
         )

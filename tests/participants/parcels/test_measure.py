@@ -92,6 +92,21 @@ def test_voxels_outside_the_runs_mask_do_not_count(tmp_path):
     assert not read(run, min_coverage=0.6).series.present.any()
 
 
+@pytest.mark.parametrize("number", [1, 12])
+def test_voxels_that_leave_the_field_of_view_do_not_count(tmp_path, number):
+    bold, inside = tiny_bold().astype(np.float32), np.ones(TINY_SHAPE, bool)
+    inside[5, 3, 2 : 2 + number] = inside[4, 5, 2 : 2 + number] = False
+    bold[~inside, -10:] = 0
+    found = read(run_of(tmp_path, bold=bold))
+    keep = found.series.keep
+    np.testing.assert_allclose(
+        found.series.values[:, keep], by_the_book(found, tiny_bold(), inside), atol=1e-4
+    )
+    labels, inside = tiny_atlas().labels, inside.ravel()
+    shares = [inside[labels == index].mean() for index in tiny_atlas().parcels]
+    np.testing.assert_allclose(found.series.coverage, shares, rtol=1e-6)
+
+
 def test_a_run_off_the_grid_is_interpolated(tmp_path):
     shifted = TINY_AFFINE.copy()
     shifted[0, 3] += 1.0

@@ -1,0 +1,146 @@
+"""Voxels that leave the field of view: as the same data with NaN, through what a person calls."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from fmriprep_dataset import describe_dataset
+from tiny_bundle import TINY_AFFINE, TINY_SHAPE, tiny_masks, write_tiny_bundle
+from tiny_job import TR, add_rest, tiny_bold
+
+from bids_dtg import measure_array
+from bids_dtg.connectome.form import MARGINAL, Form
+from bids_dtg.contrasts.participant.measure import Reader
+from bids_dtg.inputs.runs import find_runs
+from bids_dtg.settings import CleaningOptions
+
+SHAPE, FRAMES = (16, 16, 16), 60
+LATE = 40  # frames from which voxels are out of view
+
+
+@pytest.fixture(scope="module")
+def bundle(tmp_path_factory):
+    return write_tiny_bundle(tmp_path_factory.mktemp("tiny"), shape=SHAPE)
+
+
+def bold_of(bundle, mean: float = 1000.0) -> np.ndarray:
+    rng = np.random.default_rng(0)
+    waves, mixing = rng.normal(size=(6, FRAMES)), rng.normal(size=(*SHAPE, 6))
+    return mean + 30 * mixing @ waves + 20 * rng.normal(size=(*SHAPE, FRAMES))
+
+
+def leaving(bundle, share: float) -> np.ndarray:
+    """Return as many voxels of the brain, (i, j, k), some of them grey matter."""
+    chosen = np.zeros(SHAPE, bool)
+    brain = np.flatnonzero(bundle.brain_voxels.mask)
+    chosen.ravel()[brain[:: round(1 / share)]] = True
+    assert (chosen & bundle.voxels.mask).any()
+    return chosen
+
+
+def r_of(bundle, bold: np.ndarray, **options) -> np.ndarray:
+    found = measure_array(bold, bundle.grid.affine, bundle, repetition_time_s=2.0, **options)
+    return found.r
+
+
+@pytest.mark.parametrize("mean", [1000.0, 0.0])
+@pytest.mark.parametrize("first", [0, LATE])
+def test_a_hundredth_of_the_voxels_is_left_out_as_where_they_are_nan(bundle, mean, first):
+    """On the series from which the mean was taken, too; the first frames, or late ones, are 0."""
+    bold, chosen = bold_of(bundle, mean), leaving(bundle, 0.01)
+    frames = slice(first, first + 10)
+    bold[chosen, frames] = 0
+    found = r_of(bundle, bold)
+    bold[chosen] = np.nan
+    np.testing.assert_allclose(found, r_of(bundle, bold), rtol=0, atol=1e-6)
+    assert not found[:, chosen[bundle.voxels.mask]].any()
+
+
+def test_of_fewer_voxels_nothing_is_shown_and_the_others_stay_as_they_are(bundle):
+    bold, chosen = bold_of(bundle), leaving(bundle, 0.0007)
+    assert 0 < chosen.sum() < 0.001 * bundle.brain_voxels.mask.sum()
+    bold[chosen, LATE:] = 0
+    found, grey = r_of(bundle, bold), chosen[bundle.voxels.mask]
+    assert not found[:, grey].any()
+    bold[chosen, LATE:] = 0.01  # data, if odd ones, in the same ROI series
+    np.testing.assert_allclose(found[:, ~grey], r_of(bundle, bold)[:, ~grey], rtol=0, atol=1e-4)
+
+
+def test_what_is_0_for_another_reason_is_data(bundle):
+    """Of a low signal, in frames that are left out, and by chance where a series has no mean."""
+    chosen, keep = leaving(bundle, 0.01), np.arange(FRAMES) < LATE
+    for bold, options in (
+        (np.where(chosen[..., None], bold_of(bundle, 0) % 90, bold_of(bundle)), {}),
+        (bold_of(bundle), {"keep": keep}),
+        (bold_of(bundle, 0), {}),
+    ):
+        near = bold.copy()
+        if len(options):
+            near[chosen, LATE:] = 0
+        elif bold.mean() > 500:
+            near[chosen, 3] = 0
+        else:
+            near[chosen, np.arange(chosen.sum()) % FRAMES] = 0  # each in a frame of its own
+        bold[near == 0] = 1e-9
+        found = r_of(bundle, near, **options)
+        np.testing.assert_allclose(found, r_of(bundle, bold, **options), rtol=0, atol=1e-6)
+        assert found.any(axis=0).all()
+
+
+def measured(root, bold: np.ndarray, form: Form = MARGINAL, affine=TINY_AFFINE, **options):
+    """Measure a run of a person of a file of its own."""
+    add_rest(describe_dataset(root), bold=bold.astype(np.float32), affine=affine, tr=TR)
+    (run,) = find_runs(root, "01")
+    cleaning = CleaningOptions(**({"denoise_strategy": "simple", "min_minutes": 1.0} | options))
+    return Reader.of(write_tiny_bundle(root / "tiny"), cleaning, form=form).measure(run)
+
+
+def rest_with(frames: int, share: float = 0.01) -> tuple[np.ndarray, np.ndarray]:
+    """Return (i, j, k, frames) of rest, and the voxels that leave the field of view in it."""
+    chosen = np.zeros(TINY_SHAPE, bool)
+    brain = np.flatnonzero(tiny_masks()[0])
+    chosen.ravel()[brain[7 :: round(1 / share)]] = True
+    return tiny_bold(frames).astype(np.float32), chosen
+
+
+@pytest.mark.parametrize(
+    ("frames", "form", "options"),
+    [
+        (60, MARGINAL, {"smoothing_fwhm": 5.0}),
+        (90, Form("partial"), {"low_pass": 0.04}),
+        (90, Form("partial", standardised=True), {}),  # all frames say how much places vary
+        (320, Form("partial", standardised=True), {}),  # the first ones do
+    ],
+)
+def test_runs_of_files_are_read_as_where_voxels_are_nan(tmp_path, frames, form, options):
+    bold, chosen = rest_with(frames)
+    bold[chosen, -9:] = 0
+    found = measured(tmp_path / "zero", bold, form, **options).connectomes
+    bold[chosen] = np.nan
+    wanted = measured(tmp_path / "nan", bold, form, **options).connectomes
+    parts = [(found.odd, wanted.odd), *zip(found.segments, wanted.segments, strict=True)]
+    for one, other in parts:
+        np.testing.assert_allclose(one.r, other.r, rtol=0, atol=1e-6)
+    for name in ("covered", "roi_coverage", "tsnr", "icc", "series"):
+        np.testing.assert_allclose(getattr(found, name), getattr(wanted, name), atol=1e-5)
+    assert 0.95 < found.coverage < 1
+
+
+def test_between_the_voxels_of_a_file_neighbours_count(tmp_path):
+    """Interpolated values are not 0 there; by splines they depend on all voxels, a little."""
+    bold, chosen = rest_with(60, 0.005)
+    affine = TINY_AFFINE + np.array([[0, 0, 0, 0.7]] * 3 + [[0] * 4])
+    intact = measured(tmp_path / "intact", bold, affine=affine).connectomes
+    lost = bold.copy()
+    lost[chosen, -9:] = 0
+    linear, cubic = (
+        measured(tmp_path / name, lost, affine=affine, interpolation=name).connectomes
+        for name in ("linear", "cubic")
+    )
+    lost[chosen] = np.nan
+    wanted = measured(tmp_path / "nan", lost, affine=affine, interpolation="linear").connectomes
+    np.testing.assert_allclose(linear.whole.r, wanted.whole.r, rtol=0, atol=1e-6)
+    np.testing.assert_array_equal(cubic.covered, wanted.covered)
+    assert 0.8 < cubic.coverage < 1
+    one, other = (run.whole.r[:, cubic.covered].ravel() for run in (cubic, intact))
+    assert np.corrcoef(one, other)[0, 1] > 0.9
