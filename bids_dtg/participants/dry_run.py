@@ -43,10 +43,13 @@ def print_plan(request: CallRequest) -> int:
 
 def _plan(planned: AveragedRuns, request: CallRequest) -> tuple[bool, list[str]]:
     """Return whether an average would fail, and the lines about it."""
-    reason = request.why_incomplete(planned, request.fingerprints(planned))
+    granted, unmet = request.granted(planned)
+    reason = granted.why_incomplete(planned, granted.fingerprints(planned))
     if reason is None:
-        return False, [f"{planned.title}: complete, would be skipped"]
-    return request.plan(planned, reason)
+        fails, lines = False, [f"{planned.title}: complete, would be skipped"]
+    else:
+        fails, lines = granted.plan(planned, reason)
+    return fails or bool(unmet), [*lines, *(f"    would fail: {line}" for line in unmet.values())]
 
 
 def plan_runs(

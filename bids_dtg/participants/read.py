@@ -133,6 +133,12 @@ def read_participant(participant: str, request: CallRequest, read_run: ReadRun, 
     send(ParticipantRead(dict(clock.seconds)))
 
 
+def unmet_wishes(lines: Mapping[str, str], planned: AveragedRuns) -> list[Failed]:
+    """Return what fails of an average and leaves the rest of it whole, by what was wished for."""
+    title = planned.title
+    return [Failed(f"writing {wish}", line, "", title=title) for wish, line in lines.items()]
+
+
 def _line(err: Exception) -> str:
     if isinstance(err, OSError):
         err = OutputError(f"{err.filename or 'a file'}: {err.strerror or err}")
@@ -143,8 +149,11 @@ def _read_average(
     planned: AveragedRuns, request: CallRequest, read_run: ReadRun, *, clock: Clock, send: Send
 ) -> None:
     with clock.time("query"):
-        inputs = request.fingerprints(planned)
-        reason = request.why_incomplete(planned, inputs)
+        granted, unmet = request.granted(planned)
+        inputs = granted.fingerprints(planned)
+        reason = granted.why_incomplete(planned, inputs)
+    for failed in unmet_wishes(unmet, planned):
+        send(failed)
     if reason is None:
         send(AverageSkipped(planned))
         return

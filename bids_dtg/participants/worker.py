@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from bids_dtg.engine.ahead import AheadWork, ReaderDiedError
@@ -26,6 +26,7 @@ from bids_dtg.participants.read import (
     RunProgress,
     Send,
     read_participant,
+    unmet_wishes,
 )
 from bids_dtg.participants.request import CallRequest
 
@@ -47,6 +48,7 @@ class MadeAverage:
 
     notes: tuple[str, ...]  # sentences for the log
     summary: str  # one line for people
+    unmet: Mapping[str, str] = field(default_factory=dict)  # wishes that failed alone, a line each
 
 
 class AverageMaker(Protocol):
@@ -215,3 +217,5 @@ class _Participant:
             self._reporter.note(note)
         self._done += 1
         self._reporter.finish(f"{maker.begun.planned.title}: {made.summary}")
+        for failed in unmet_wishes(made.unmet, maker.begun.planned):
+            self.fail(failed)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import PurePosixPath
 
@@ -335,7 +335,9 @@ class MapAverageMaker:
         clock: Clock,
         half_maps: bool = False,
         support: Support | None = None,
+        unmet: Mapping[str, str] | None = None,
     ) -> None:
+        self._unmet = unmet or {}
         self.begun, self._model, self._writer, self._clock = begun, model, writer, clock
         self._samples = self._new_samples()
         # Maps of the odd and the even pieces; empty if not requested.
@@ -440,7 +442,7 @@ class MapAverageMaker:
         summary = _line(
             *(writer.choice.words, estimate, self._summaries), left_out=len(self._left_out)
         )
-        return MadeAverage(tuple(self._notes()), summary)
+        return MadeAverage(tuple(self._notes()), summary, self._unmet)
 
     def _explanation(self) -> Explanation | None:
         if self._contributions is None:

@@ -35,7 +35,12 @@ from bids_dtg.engine.capacity import divide
 from bids_dtg.engine.gpu import map_device, resolve_device, spare_gpu_note
 from bids_dtg.errors import RunError, SettingsError
 from bids_dtg.files.derivatives import DatasetWords, refuse_model_folder
-from bids_dtg.files.provenance import Fingerprint, completion_record, package_versions
+from bids_dtg.files.provenance import (
+    Fingerprint,
+    completion_record,
+    options_hash,
+    package_versions,
+)
 from bids_dtg.imaging.atlas import Atlas, atlases_note, choose_atlases
 from bids_dtg.imaging.grid import Grid
 from bids_dtg.imaging.surfaces.dtseries import read_series_header
@@ -46,7 +51,7 @@ from bids_dtg.inputs.find import find_anatomy
 from bids_dtg.inputs.regions.atlases import atlas_datasets
 from bids_dtg.inputs.run import RestRun
 from bids_dtg.inputs.surfaces import SurfaceFiles, find_surfaces
-from bids_dtg.inputs.templateflow import TemplateFlow
+from bids_dtg.inputs.templateflow import TemplateFlow, TransformPlannedError
 from bids_dtg.participants.averages import AveragedRuns
 from bids_dtg.participants.dry_run import head_of, plan_runs
 from bids_dtg.participants.request import Asked, CallRequest, templateflow_of
@@ -256,6 +261,42 @@ class Request(CallRequest):
         RunError
             The participant's transforms or T1w image are missing.
         """
+        return self._find_targets(planned, self.settings.outputs.output_spaces)
+
+    def granted(
+        self, planned: AveragedRuns, *, read: bool = False
+    ) -> tuple[Request, Mapping[str, str]]:
+        """As `CallRequest`: spaces and meshes that one participant's files do not lead to."""
+        outputs, unmet = self.settings.outputs, dict[str, str]()
+
+        def leave_out(option: str, wish: str, find: Callable[[], object]) -> None:
+            try:
+                find()
+            except TransformPlannedError:
+                raise
+            except RunError as err:
+                made = completion_record(self.output, planned.title).get("OptionsSHA256")
+                if made == options_hash(self.recorded_options):
+                    raise  # all was made before: nothing of it is removed
+                unmet[wish] = f"--{option.replace('_', '-')} {wish} is left out: {err}"
+
+        for wish in outputs.output_spaces:
+            leave_out("output_spaces", wish, partial(self._find_targets, planned, (wish,), read))
+        maps = self.surface_maps
+        if "fsLR" in maps.meshes:  # others are on a template's surfaces
+            leave_out("surfaces", "fsLR", partial(maps.mesh if read else maps.files_of, planned))
+        if not unmet:
+            return self, unmet
+        kept = {
+            option: tuple(wish for wish in getattr(outputs, option) if wish not in unmet)
+            for option in ("output_spaces", "surfaces")
+        }
+        return dataclasses.replace(self, settings=self.settings.replace(**kept)), unmet
+
+    def _find_targets(
+        self, planned: AveragedRuns, names: tuple[str, ...], read: bool = False
+    ) -> tuple[Target, ...]:
+        """Find further spaces of an average, and read their transforms if that is asked for."""
         if self.bundle.card.part.cifti:
             return ()
         templateflow, session = self.templateflow, dict(planned.entities).get("ses")
@@ -263,8 +304,10 @@ class Request(CallRequest):
             find_anatomy, self.dataset, planned.participant, session, templateflow=templateflow
         )
         needs = Needs(self.bundle.grid, templateflow, anatomy)
-        asked = self.settings.outputs.output_spaces
-        return tuple(space.find(needs) for space in choose_spaces(asked, self.bundle.grid.space))
+        found = tuple(space.find(needs) for space in choose_spaces(names, self.bundle.grid.space))
+        for target in found if read else ():
+            target.warp(self.bundle.voxels)
+        return found
 
     def reader(
         self,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from bids_dtg.connectome.device import NumpyArrays, one_blas_thread
 from bids_dtg.contrasts.participant.measure import Reader
@@ -61,12 +61,18 @@ class ParticipantWork(LevelWork):
             read_run(run, self._steps.request, self._steps.reader, clock=clock, send=send)
 
     def maker(self, begun: AverageBegun, clock: Clock) -> MapAverageMaker:
-        steps = self._steps
+        steps, planned = self._steps, begun.planned
+        found, _ = steps.request.granted(planned)  # the reader has said what was not found
+        granted, unmet = found.granted(planned, read=True)
+        if unmet:
+            inputs = granted.fingerprints(planned).keys() & begun.inputs.keys()
+            begun = replace(begun, inputs={name: begun.inputs[name] for name in inputs})
         return MapAverageMaker(
             begun,
             model=steps.model,
-            writer=steps.writer,
+            writer=steps.writer if granted is steps.request else granted.writer(),
             clock=clock,
+            unmet=unmet,
             half_maps=steps.request.settings.outputs.half_maps,
             support=steps.request.support,
         )

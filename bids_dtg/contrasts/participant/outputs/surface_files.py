@@ -126,7 +126,10 @@ class SurfaceMaps:
         RunError
             The participant's surfaces are damaged, or not where the derivatives name them.
         """
-        return tuple(self._mesh(name, planned) for name in self.meshes)
+        return tuple(
+            self.mesh(planned) if name == "fsLR" else _template_mesh(self.bundle, name)
+            for name in self.meshes
+        )
 
     def write(
         self,
@@ -153,12 +156,15 @@ class SurfaceMaps:
                         output.write(file.path, file.data)
                 yield from paths
 
-    def _mesh(self, name: MeshName, planned: AveragedRuns) -> Mesh:
-        files = self.files_of(planned) if name == "fsLR" else None
-        if files is None or not files.sides:
-            return _template_mesh(self.bundle, name)
-        points = read_midthickness(files, self.bundle.brain_voxels)
-        return Mesh(name, True, _sampling(self.bundle, name, points))
+    def mesh(self, planned: AveragedRuns) -> Mesh:
+        """Read the surfaces of an average's participant on fsLR's mesh.
+
+        Raises
+        ------
+        RunError
+            See `read`.
+        """
+        return _own_mesh(self, planned)
 
 
 @dataclass(frozen=True, eq=False)
@@ -283,6 +289,15 @@ def _cortex(name: MeshName) -> NDArray[np.intp]:
 def _voxels(mesh: Mesh) -> NDArray[np.intp]:
     """Return the points of a mesh that are voxels."""
     return np.arange(_vertices(mesh.name, "R")[1], len(mesh.sampling.support))
+
+
+@lru_cache(maxsize=1)  # it is tried before it is written on
+def _own_mesh(asked: SurfaceMaps, planned: AveragedRuns) -> Mesh:
+    files = asked.files_of(planned)
+    if files is None or not files.sides:
+        return _template_mesh(asked.bundle, "fsLR")
+    points = read_midthickness(files, asked.bundle.brain_voxels)
+    return Mesh("fsLR", True, _sampling(asked.bundle, "fsLR", points))
 
 
 @lru_cache(maxsize=4)

@@ -216,6 +216,34 @@ def test_a_change_of_the_surfaces_makes_the_set_anew(tmp_path, capsys):
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize(
+    ("spoil", "why"),
+    [
+        (lambda path: write_surface(path, *_far_from_the_head()), "% of its vertices in the brain"),
+        (lambda path: path.write_text("/annex/objects/MD5E-s1--a\n"), "holds only a git-annex"),
+    ],
+)
+def test_surfaces_that_cannot_be_used_are_left_out_alone(tmp_path, capsys, spoil, why):
+    job = SurfaceJob(tmp_path)
+    anat = add_fmriprep_surfaces(job.bids, "01")
+    spoil(anat / "sub-01_hemi-L_space-fsLR_den-32k_midthickness.surf.gii")
+    assert job.run("--surfaces", "fsLR", "fsaverage") == 1
+    said = capsys.readouterr().err
+    assert "sub-01: failed: --surfaces fsLR is left out: " in said
+    assert why in said
+    assert "1 average of maps made, 0 complete before, 1 participant failed" in said
+    assert not dscalars(job.out)
+    assert list(job.out.rglob("*_space-fsaverage_*synthetic*.func.gii"))
+    assert job.run("--surfaces", "fsaverage") == 0
+    assert "0 averages of maps made, 1 complete before, 0 part" in capsys.readouterr().err
+
+
+def _far_from_the_head() -> tuple[np.ndarray, np.ndarray]:
+    template = read_template("fsLR")
+    return template.points["L"] + np.array([0, 0, 80]), template.faces["L"]
+
+
+@pytest.mark.slow
 def test_without_the_option_there_is_nothing_on_surfaces(tmp_path):
     job = SurfaceJob(tmp_path)
     add_fmriprep_surfaces(job.bids, "01")
