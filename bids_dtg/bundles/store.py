@@ -366,7 +366,11 @@ def _check_content(folder: Path) -> None:
     own = {CARD_FILE, WEIGHTS_FILE, *of_kinds}
     with suppress(BundleError):  # a damaged card lists nothing
         own |= read_card(folder)[0].files.keys()
-    others = sorted(child.name for child in folder.iterdir() if child.name not in own)
+    others = sorted(
+        child.name
+        for child in folder.iterdir()
+        if child.name not in own or (child.is_dir() and not child.is_symlink())
+    )
     if others:
         raise BundleError(
             f"{folder} holds {others[0]}, which is not the bundle's",

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from bids_dtg.cohort.basis import BUNDLE, Basis, OwnModel, option_files
 from bids_dtg.cohort.data_files import DataFiles
 from bids_dtg.cohort.result_table import ResultTable
+from bids_dtg.errors import SettingsError
 from bids_dtg.files.atomic import remove_stale_temporaries
 from bids_dtg.files.derivatives import (
     BIDS_VERSION,
@@ -41,8 +42,10 @@ from bids_dtg.version import __version__
 
 DEFAULT_NAME = "own"  # of a new model
 _CONFIGURATION = "configuration.toml"
-# For files of an earlier version, which kept no record.
-_ENDINGS = (".tsv", ".json", ".nii.gz", ".npz", ".html", ".toml", ".parquet", ".safetensors")
+_ENDINGS = (
+    *(".tsv", ".json", ".nii.gz", ".npz", ".html", ".toml", ".parquet", ".safetensors"),
+    *(".svg", ".pdf"),
+)
 
 # What folders of a model's analyses hold; the model's name follows.
 _TITLES = {
@@ -59,16 +62,17 @@ _TITLES = {
 class ResultFolder:
     """The folder of one analysis' results, in the output's folder `group`.
 
-    A later call replaces or removes only files that an earlier call has recorded. From the first
-    file that a call writes until its page and its configuration are there, the folder is marked
-    as unfinished.
+    A later call replaces or removes only files that an earlier call has recorded, lie in the folder
+    and have names that the analysis can write: a record may have come with somebody else's folder.
+    From the first file that a call writes until its page and its configuration are there, the
+    folder is marked as unfinished.
     """
 
     settings: Settings  # of the call
     output: DerivativeDataset
     name: str  # of the folder
     # Names that the analysis can write, without extension, * for any letters; a name that ends in a
-    # slash is a folder of its own. Without a record, such files are considered its own.
+    # slash is a folder of its own. Only such files are ever removed; without a record, all of them.
     can_write: Sequence[str]
     basis: Basis | None = None  # what results depend on; None: any results may be replaced
     path_names: PathNames = field(default_factory=lambda: PathNames(()))  # replace folders in text
@@ -110,13 +114,21 @@ class ResultFolder:
         return self.path / BUNDLE
 
     def refuse_others(self) -> None:
-        """Refuse to overwrite results of another basis: other options, another model.
+        """Refuse a folder that is a link, and results of another basis: other options or model.
 
         Raises
         ------
         SettingsError
-            The message names differing options, or that model.
+            The message names the link, differing options, or that model.
         """
+        own = (self.path / name for name in self.can_write if name.endswith("/"))
+        for folder in (self.path.parent, self.path, *own):
+            if folder.is_symlink():
+                raise SettingsError(
+                    f"{folder} is a link to {folder.readlink()}",
+                    expected="a folder in OUTPUT_DIR",
+                    remedy="remove the link, or choose another OUTPUT_DIR",
+                )
         if self.basis is not None:
             self.basis.refuse_others(self.path)
 
@@ -164,7 +176,8 @@ class ResultFolder:
             record = self._record
             if record.is_unfinished:
                 say(f"{self.path} is unfinished: an earlier call was interrupted")
-            self._earlier.update(record.files() if record.is_kept else self._recognised())
+            recognised = self._recognised()
+            self._earlier.update(recognised & record.files() if record.is_kept else recognised)
             yield locks
             self._end()
 
@@ -263,9 +276,9 @@ class ResultFolder:
         name
             Relative to the folder; a folder, all of which is the analysis' own, ends in a slash.
         """
+        path = DerivativeDataset(self.path).path(name)
         if not self._written:
             self._mark()
-        path = self.output.path(self._relative(name))
         if name not in self._written:
             self._record.add(name)
             self._written.add(name)
@@ -326,7 +339,7 @@ class ResultFolder:
         ]
 
     def _recognised(self) -> set[str]:
-        """Return the files whose names the analysis can write."""
+        """Return the files in the folder whose names the analysis can write."""
         folders = {name for name in self.can_write if name.endswith("/")}
         known = {*self.can_write, _CONFIGURATION.partition(".")[0], "*report"}
         own = {name for name in self._all_files() if _is_named(name, known)}

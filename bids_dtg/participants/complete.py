@@ -7,7 +7,9 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from bids_dtg.cleaning.words import Lacking
+from bids_dtg.errors import OutputError
 from bids_dtg.files.derivatives import DerivativeDataset
+from bids_dtg.files.names import build_path, parse_name
 from bids_dtg.files.provenance import (
     Fingerprint,
     options_hash,
@@ -54,7 +56,7 @@ def complete_average(
     """
     # What other options had written, as a spread over segments, must not lie beside.
     for left in set(recorded_outputs(output, planned.title)) - set(files):
-        if left.is_relative_to(f"sub-{planned.participant}"):  # others may use what is shared
+        if _is_of(output, planned, left):
             output.remove(left)
     output.add_participant(planned.participant)
     lacking, text = methods
@@ -70,3 +72,22 @@ def complete_average(
         methods=path,
         made=made,
     )
+
+
+def _is_of(output: DerivativeDataset, planned: AveragedRuns, path: PurePosixPath) -> bool:
+    """Return whether a file has a name of this average, in the participant's own folder.
+
+    A record may have come with somebody else's folder; and others use what is shared.
+    """
+    try:
+        name = parse_name(path.name)
+        named, kind = dict(name.entities), path.parent.name
+        if path != build_path(named, name.suffix, name.extension, datatype=kind):
+            return False
+    except (ValueError, KeyError, OutputError):
+        return False
+    # A participant's anatomy has no entities of the runs that are shown on it.
+    ours = {key: value for key, value in planned.entities if kind != "anat" or key in named}
+    folder = output.path(f"sub-{planned.participant}").resolve()
+    inside = output.path(path).parent.resolve().is_relative_to(folder)
+    return inside and ours.items() <= named.items()

@@ -239,27 +239,27 @@ class _CheckpointFiles(TorchCheckpointIO):
 
 
 class _Checkpoint(ModelCheckpoint):
-    """Keeps an epoch; what it remembers names files below its folder, wherever that lies."""
+    """Keeps an epoch in one file; what it remembers says nothing of where that lies."""
 
     def state_dict(self) -> dict[str, Any]:
-        return {
-            name: _moved(value, str(self.dirpath), _HERE)
-            for name, value in super().state_dict().items()
-        }
+        scores = list(self.best_k_models.values())
+        return {**super().state_dict(), **self._of(_HERE, scores)}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        super().load_state_dict(
-            {name: _moved(value, _HERE, str(self.dirpath)) for name, value in state_dict.items()}
-        )
+        # Lightning removes files that a checkpoint names, and a checkpoint may be anybody's.
+        scores = list(state_dict["best_k_models"].values())
+        super().load_state_dict({**state_dict, **self._of(str(self.dirpath), scores)})
 
-
-def _moved(value: Any, old: str, new: str) -> Any:
-    """Return a path, or paths that are keys, below another folder; what else there is stays."""
-    if isinstance(value, dict):
-        return {_moved(path, old, new): score for path, score in value.items()}
-    if isinstance(value, str) and (value == old or value.startswith(f"{old}/")):
-        return new + value.removeprefix(old)
-    return value
+    def _of(self, folder: str, scores: Sequence[Any]) -> dict[str, Any]:
+        """Return what names files in the state, of this file alone."""
+        own = f"{folder}/{self.filename}{self.FILE_EXTENSION}"
+        return {
+            "dirpath": folder,
+            "best_model_path": own,
+            "best_k_models": dict(zip([own], scores, strict=False)),
+            "kth_best_model_path": own if scores else "",
+            "last_model_path": "",
+        }
 
 
 def _checkpoint(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import json
 import os
 from pathlib import Path
 
@@ -230,6 +231,18 @@ def test_what_is_not_the_bundles_is_kept(cache):
     with pytest.raises(BundleError, match=r"one holds thesis\.docx, which is not the bundle's"):
         remove_bundle("one")
     assert len(list((cache / "one").iterdir())) == 6
+
+
+def test_a_folder_in_a_bundle_is_kept_although_its_card_lists_it(cache):
+    write_tiny_bundle(cache / "one")
+    card = json.loads((cache / "one" / "model.json").read_text())
+    card["files"]["data"] = "0" * 64
+    (cache / "one" / "model.json").write_text(json.dumps(card))
+    (cache / "one" / "data").mkdir()
+    (cache / "one" / "data" / "thesis.docx").write_text("years", encoding="utf-8")
+    with pytest.raises(BundleError, match="one holds data, which is not the bundle's"):
+        remove_bundle("one")
+    assert (cache / "one" / "data" / "thesis.docx").exists()
 
 
 def test_a_link_goes_and_its_target_stays(cache, tmp_path):

@@ -13,14 +13,15 @@ from bids_dtg.cohort.basis import OwnModel, UsedModel
 from bids_dtg.cohort.column import Column
 from bids_dtg.cohort.result_folder import ResultFolder
 from bids_dtg.cohort.result_table import ResultTable
-from bids_dtg.errors import SettingsError
+from bids_dtg.errors import OutputError, SettingsError
 from bids_dtg.files.derivatives import DerivativeDataset
 from bids_dtg.files.result_record import RECORD, UNFINISHED, ResultRecord
-from bids_dtg.files.text import write_text
+from bids_dtg.files.text import write_json, write_text
 from bids_dtg.imaging.grid import Grid
 from bids_dtg.imaging.places import VoxelPlaces
 from bids_dtg.report.pages.analysis import AnalysisPageFacts, PageSection, Pictures
 from bids_dtg.report.pages.index import write_index
+from bids_dtg.settings import Settings
 
 PLACES = VoxelPlaces.within(
     Grid((2, 2, 1), np.eye(4), "MNI152NLin6Asym", "2"),
@@ -44,6 +45,9 @@ def cohort(tmp_path_factory):
 def results(cohort, *can_write, **options):
     settings = cohort.settings().replace(analysis_level="group", analysis="stats", **options)
     return ResultFolder.of(settings, DerivativeDataset(cohort.out), *can_write)
+
+
+MINE = ("old", "kept", "half", "new", "below/it/*")  # what the analyses of these tests can write
 
 
 def write(made, *names):
@@ -92,14 +96,14 @@ def test_tables_maps_and_page_are_written_with_their_words(cohort):
 
 
 def test_what_an_earlier_call_has_left_goes_and_what_people_put_there_stays(cohort, capsys):
-    made = results(cohort, model_name="mine")
+    made = results(cohort, *MINE, model_name="mine")
     assert made.path.name == "stats-mine"
     write(made, "old.tsv", "kept.tsv", "below/it/old.tsv")
     (made.path / "mine").mkdir()
     for name in ("notes.txt", "mine/old.tsv"):
         (made.path / name).write_text("own")
     capsys.readouterr()
-    write(results(cohort, model_name="mine"), "kept.tsv")
+    write(results(cohort, *MINE, model_name="mine"), "kept.tsv")
     left = ["configuration.toml", "kept.tsv", "mine/old.tsv", "notes.txt", RECORD]
     assert files(made) == sorted(left)
     assert not (made.path / "below").exists()
@@ -119,11 +123,11 @@ def test_a_call_that_fails_before_it_writes_leaves_whole_results_whole(cohort):
 
 
 def test_a_call_that_is_cut_off_marks_the_folder_and_the_next_one_cleans_up(cohort, capsys):
-    made = results(cohort, model_name="cut")
+    made = results(cohort, *MINE, model_name="cut")
     with made.begun():
         made.page(AnalysisPageFacts("Title", "Lead.", [], []))
     (made.path / "notes.txt").write_text("own")
-    cut = results(cohort, model_name="cut")
+    cut = results(cohort, *MINE, model_name="cut")
     with contextlib.suppress(RuntimeError), cut.begun():
         write_text(cut.add("half.tsv"), "half")
         raise RuntimeError("cut off")
@@ -134,7 +138,7 @@ def test_a_call_that_is_cut_off_marks_the_folder_and_the_next_one_cleans_up(coho
     assert "stats-cut <span" in index
     assert "group/stats-cut/" not in index
     capsys.readouterr()
-    write(results(cohort, model_name="cut"), "new.tsv")
+    write(results(cohort, *MINE, model_name="cut"), "new.tsv")
     assert "is unfinished: an earlier call was interrupted" in capsys.readouterr().err
     assert files(made) == sorted(["configuration.toml", "new.tsv", "notes.txt", RECORD])
     write_index(made.output)
@@ -151,9 +155,70 @@ def test_without_a_record_files_that_the_analysis_can_write_are_its_own(cohort):
     with contextlib.suppress(RuntimeError), made.begun():
         write_text(made.add("new.tsv"), "new")
         raise RuntimeError("cut off")
-    write(results(cohort, model_name="before"), "new.tsv")
+    write(results(cohort, "desc-*_scores", model_name="before"), "new.tsv")
     left = [*others, "configuration.toml", "new.tsv", "arrays/x.npy", RECORD]
     assert files(made) == sorted(left)
+
+
+@pytest.mark.parametrize("record", [RECORD, UNFINISHED])
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("../../participants.tsv", "../stats/old.tsv", "../../../outside/old.tsv", "notes.tsv"),
+        *("{out}/participants.tsv", "below/it/../../../../outside/old.tsv", "below/it/", "."),
+        *("old.tsv/../notes.tsv", "linked/old.tsv", "below/it/linked/old.tsv", "old\0.tsv"),
+        *("../../participants.html", "mine/old.html", "o" * 5000 + ".tsv", "../../"),
+    ],
+)
+def test_only_what_the_analysis_can_write_goes_whatever_the_record_names(tmp_path, record, name):
+    """A record may have come with somebody else's folder."""
+    settings = Settings.of(
+        bids_dir=tmp_path, output_dir=tmp_path / "out", analysis_level="group", analysis="stats"
+    )
+    made = ResultFolder(settings, DerivativeDataset(tmp_path / "out"), "a", MINE)
+    write(made, "old.tsv", "below/it/old.tsv", "kept.tsv")
+    kept = [
+        *("outside/old.tsv", "out/participants.tsv", "out/participants.html", "out/group/x"),
+        *("out/group/stats/old.tsv", "out/group/a/notes.tsv", "out/group/a/mine/old.html"),
+    ]
+    for path in kept:
+        write_text(tmp_path / path, "own")
+    for link in ("linked", "below/it/linked"):
+        (made.path / link).symlink_to(tmp_path / "outside")
+    name = name.format(out=made.output.root)
+    if record == RECORD:
+        facts = json.loads((made.path / RECORD).read_text())
+        write_json(made.path / RECORD, facts | {"Files": [*facts["Files"], name]})
+    else:
+        write_text(made.path / UNFINISHED, f"cut off\n{name}\n")
+    write(ResultFolder(settings, made.output, "a", MINE), "kept.tsv")
+    assert [path for path in kept if not (tmp_path / path).exists()] == []
+    assert json.loads((made.path / RECORD).read_text())["Files"] == [
+        "configuration.toml",
+        "kept.tsv",
+    ]
+    assert not (made.path / "old.tsv").exists()
+    assert not (made.path / "below/it/old.tsv").exists()
+
+
+@pytest.mark.parametrize("link", ["group", "group/a", "group/a/arrays", "group/a/below"])
+@pytest.mark.parametrize("inside", [True, False])
+def test_what_a_link_leads_to_is_never_written(tmp_path, link, inside):
+    settings = Settings.of(
+        bids_dir=tmp_path, output_dir=tmp_path / "out", analysis_level="group", analysis="stats"
+    )
+    made = ResultFolder(settings, DerivativeDataset(tmp_path / "out"), "a", (*MINE, "arrays/"))
+    target = tmp_path / ("out/sub-01" if inside else "elsewhere")
+    write_text(target / "a/old.tsv", "own")
+    write_text(target / "old.tsv", "own")
+    path = tmp_path / "out" / link
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.symlink_to(target)
+    expected = OutputError if link.endswith("below") else SettingsError
+    with pytest.raises(expected, match=r"is a link to|leads outside") as refused:
+        write(made, "below/new.tsv")
+    assert "\n" not in str(refused.value)
+    assert sorted(p.name for p in target.rglob("*")) == ["a", "old.tsv", "old.tsv"]
 
 
 def test_one_call_at_a_time_writes_to_a_folder(cohort):

@@ -52,6 +52,32 @@ def test_a_damaged_participant_is_named_and_made_again(job, capsys):
     assert job.run("--verify") == 0
 
 
+def test_only_files_of_the_same_average_go_whatever_its_record_names(job):
+    """A record may have come with somebody else's folder."""
+    assert job.run() == 0
+    start, func = "sub-01/func/sub-01_task-rest", job.out / "sub-01" / "func"
+    (job.out / "sub-01" / "linked").symlink_to(job.out / "sub-02" / "func")
+    kept = [
+        *("participants.tsv", "sub-02/func/sub-02_task-rest_desc-old_statmap.json"),
+        *("sub-01/func/sub-01_task-other_desc-old_statmap.json", "sub-01/func/notes.txt"),
+        *("sub-01/ses-a/func/sub-01_task-rest_desc-old_statmap.json", "sub-01/task-rest.json"),
+        *("sub-01/linked/sub-02_task-rest_desc-old_statmap.json", f"{start}_foo-1_statmap.json"),
+        *("sub-01/linked/sub-01_task-rest_desc-old_statmap.json", "tpl-A/tpl-A_statmap.json"),
+    ]
+    for name in (*kept, f"{start}_desc-old_statmap.json"):
+        (job.out / name).parent.mkdir(parents=True, exist_ok=True)
+        (job.out / name).write_text("own")
+    path = job.out / "logs/complete/sub-01_task-rest.json"
+    facts = json.loads(path.read_text())
+    whole = set(facts["Outputs"])
+    more = {name: {"size": 3} for name in (*kept, f"{start}_desc-old_statmap.json")}
+    path.write_text(json.dumps(facts | {"Outputs": facts["Outputs"] | more}))
+    assert job.run() == 0
+    assert [name for name in kept if not (job.out / name).exists()] == []
+    assert not (func / "sub-01_task-rest_desc-old_statmap.json").exists()
+    assert set(json.loads(path.read_text())["Outputs"]) == whole
+
+
 @pytest.mark.slow
 def test_zeros_of_the_same_size_and_time_are_found_by_verify_alone(job, capsys):
     assert job.run() == 0

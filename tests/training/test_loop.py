@@ -84,6 +84,23 @@ def test_a_broken_checkpoint_is_one_line(tmp_path, name, size):
         fit(tmp_path, [])
 
 
+def test_a_checkpoint_removes_no_file_that_it_names(tmp_path):
+    """It may have come with somebody else's folder."""
+    folder, lines = tmp_path / "fit", []
+    with pytest.raises(KeyboardInterrupt):
+        fit(folder, lines, (2, KeyboardInterrupt()))
+    (tmp_path / "participants.tsv").write_text("own")
+    last = torch.load(folder / "last.ckpt", weights_only=True)
+    for state in last["callbacks"].values():
+        name = f"{state['dirpath']}/../participants.tsv"
+        scores = {name: torch.tensor(9.0)} if state["best_k_models"] else {}
+        state |= {"best_model_path": name, "kth_best_model_path": name, "best_k_models": scores}
+    torch.save(last, folder / "last.ckpt")
+    fit(folder, lines)
+    assert (tmp_path / "participants.tsv").read_text() == "own"
+    assert sorted(path.name for path in folder.iterdir()) == ["best.ckpt", "last.ckpt"]
+
+
 @pytest.mark.slow
 def test_a_checkpoint_that_the_disk_has_no_room_for_is_one_line(tmp_path):
     fit(tmp_path, [], end=None)

@@ -47,7 +47,7 @@ _PEOPLE, _FIT = "desc-interventions_people", "desc-effective_scores"
 CONNECTIVITY_FILE = "desc-effective_connectivity.npz"
 _CAN_WRITE = (
     *(_EFFECTS, _REGIONS, _PEOPLE, _FIT, CONNECTIVITY_FILE.removesuffix(".npz"), EXCLUDED),
-    GROUP_EFFECTIVE,
+    GROUP_EFFECTIVE.removesuffix(".safetensors"),
 )
 _OWN, _NOT_OWN = "the person's own", "less than others'"
 _WHAT = (

@@ -51,7 +51,7 @@ from bids_dtg.report.pages.index import INDEX
 from bids_dtg.settings import Settings
 
 _CAN_WRITE = (
-    *(f"{BUNDLE}/", SUMS),
+    *(f"{BUNDLE}/", SUMS.removesuffix(".safetensors")),
     *("desc-strengths_scores", "desc-minutes_scores", "desc-features_scores"),
 )
 _FEWEST_OWN = 2  # people of one's own, where sums of other sites are added

@@ -135,6 +135,17 @@ def test_maps_are_those_that_nilearn_makes_of_the_same_files(cohort):
     assert "the change of maps with age" in sidecar["Description"]
 
 
+def test_a_linked_folder_is_refused_before_anything_is_written(cohort, capsys):
+    target = cohort.folder / "elsewhere"
+    target.mkdir()
+    folder(cohort, "linked").parent.mkdir(exist_ok=True)
+    folder(cohort, "linked").symlink_to(target)
+    assert cohort.analyse("stats", "--name", "linked") == 2
+    (line,) = (line for line in capsys.readouterr().err.splitlines() if "is a link" in line)
+    assert f"{folder(cohort, 'linked')} is a link to {target}" in line
+    assert list(target.iterdir()) == []
+
+
 def test_predicted_group_maps_beside_measured_ones_with_their_baselines(cohort, pictures, capsys):
     assert cohort.analyse("stats", "--permutations", 199, "--name", "both") == 0
     where = folder(cohort, "both")
