@@ -31,7 +31,6 @@ from numpy.typing import NDArray
 from twin_interventions import true_figure
 from twin_simulator import Cohorts
 
-from bids_dtg.stats.verdict import NO_DIFFERENCE
 from bids_dtg.training.loop import Workplace
 from bids_dtg.twin.factors import map_factors
 from bids_dtg.twin.fitting import Fitted, fit
@@ -56,6 +55,7 @@ from bids_dtg.twin.phantom.people import TwinPeople
 from bids_dtg.twin.recipe import find_architecture
 
 REGIME = "hard"
+DIRECTIONS = ("lower", "higher")  # verdicts on a direction that lowers a figure
 PERMUTATIONS, SPLITS, MOVED, OVER = 99, 5, 60, 10
 LARGEST_MS = 2.0  # spread of predicted times where connectomes say nothing
 TRUE, SHUFFLED, NOISE = "own", "other people's", "white noise"
@@ -148,7 +148,7 @@ def judged_moves(
                     "connectomes": name,
                     "draw": draw,
                     "figure": figure,
-                    "verdict": verdict.named("lower", "higher"),
+                    "verdict": verdict.named(*DIRECTIONS),
                     "p": verdict.p,
                     "change_ms": 1000 * float(change.predicted[number]),
                     "calibrated_ms": 1000 * float(change.calibrated[number]),
@@ -237,9 +237,9 @@ def main() -> None:
         print(table.round(3).to_string())
         print(table.groupby(["connectomes", "verdict"]).size().to_string())
         null = table[table.connectomes == SHUFFLED]
-        shown = null[null.verdict != NO_DIFFERENCE].groupby(["seed", "draw"]).ngroups
+        shown = null[null.verdict.isin(DIRECTIONS)].groupby(["seed", "draw"]).ngroups
         worlds = null.groupby(["seed", "draw"]).ngroups
-        print(f"null worlds with a verdict other than {NO_DIFFERENCE!r}: {shown} of {worlds}")
+        print(f"null worlds with a verdict of {' or '.join(DIRECTIONS)}: {shown} of {worlds}")
 
 
 if __name__ == "__main__":

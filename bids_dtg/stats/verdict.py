@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,16 +28,13 @@ Values = NDArray[np.floating[Any]]
 Array = NDArray[np.float64]
 # A score, or a difference of two, by how often each person counts: (samples, people) -> (samples,).
 Weighted = Callable[[Array], Array]
-Word = Literal[
-    "better", "worse", "too few people", "too few of a level", "interval holds 0", "p above 0.05"
-]
 
 FEWEST = 8  # people: with fewer, no interval and no test is to be relied on
 FEWEST_RARER = 15  # people of the rarer of two levels
-BETTER: Word = "better"
-WORSE: Word = "worse"
-TOO_FEW: Word = "too few people"
-NO_DIFFERENCE = "no difference shown"
+BETTER, WORSE = "better", "worse"
+TOO_FEW, TOO_FEW_OF_A_LEVEL = "too few people", "too few of a level"
+HOLDS_ZERO, P_ABOVE = "interval holds 0", "p above 0.05"
+NO_DIFFERENCE = "no significant difference"  # either of these two
 # Of interventions in a model: every page of them begins with this.
 NO_EVIDENCE = "An effect inside a model is not evidence of an effect in a person."
 _LARGEST_P = 0.05
@@ -84,16 +81,18 @@ class Verdict:
         return cls(Interval(nothing, nothing, nothing), nothing, people, rarer)
 
     @property
-    def word(self) -> Word:
+    def word(self) -> str:
         """Better or worse; else the first that is missing for either."""
         if self.people < FEWEST:
             return TOO_FEW
         if self.rarer is not None and self.rarer < FEWEST_RARER:
-            return "too few of a level"
+            return TOO_FEW_OF_A_LEVEL
+        if self._unknown:
+            return not_computable(self._unknown)
         if self._holds_zero:
-            return "interval holds 0"
+            return HOLDS_ZERO
         if not self.p <= _LARGEST_P:
-            return "p above 0.05"
+            return P_ABOVE
         return BETTER if self.difference.mean > 0 else WORSE
 
     @property
@@ -101,14 +100,16 @@ class Verdict:
         """All that is missing, without a full stop; empty where it is better or worse."""
         if few := too_few(self.people, self.rarer):
             return few
+        if self._unknown:
+            return self.word
         missing = [
-            *(["95 % interval holds 0"] if self._holds_zero else []),
-            *(["p above 0.05"] if not self.p <= _LARGEST_P else []),
+            *([f"95 % {HOLDS_ZERO}"] if self._holds_zero else []),
+            *([P_ABOVE] if not self.p <= _LARGEST_P else []),
         ]
         return "; ".join(missing)
 
     def named(self, better: str, worse: str) -> str:
-        """Return better and worse in other words, as lower and higher; else no difference shown.
+        """Return better and worse in other words, as lower and higher; else what is missing.
 
         Parameters
         ----------
@@ -120,9 +121,12 @@ class Verdict:
         >>> Verdict(Interval(0.2, 0.1, 0.3), p=0.01, people=12).named("lower", "higher")
         'lower'
         >>> Verdict(Interval(0.2, -0.1, 0.5), p=0.01, people=12).named("lower", "higher")
-        'no difference shown'
+        'no significant difference'
+        >>> Verdict(Interval(0.2, 0.1, 0.3), p=0.01, people=7).named("lower", "higher")
+        'too few people'
         """
-        return {BETTER: better, WORSE: worse}.get(self.word, NO_DIFFERENCE)
+        words = {BETTER: better, WORSE: worse, HOLDS_ZERO: NO_DIFFERENCE, P_ABOVE: NO_DIFFERENCE}
+        return words.get(self.word, self.word)
 
     @property
     def decided(self) -> bool:
@@ -140,10 +144,35 @@ class Verdict:
         return {name: self.difference, f"{name}_p": self.p}
 
     @property
+    def _unknown(self) -> str:
+        """What was not computed; empty where all was."""
+        found = self.difference
+        values = {"difference": found.mean, "95 % interval": found.low + found.high, "p": self.p}
+        return next(
+            (f"{name} not defined" for name, value in values.items() if np.isnan(value)), ""
+        )
+
+    @property
     def _holds_zero(self) -> bool:
-        """Whether the interval holds 0, or is not known, or nothing but rounding differs."""
+        """Whether the interval holds 0, or nothing but rounding differs."""
         found = self.difference
         return not (found.low > 0 or found.high < 0) or not abs(found.mean) > _ROUNDING
+
+
+def not_computable(why: str) -> str:
+    """Return the word where nothing was computed.
+
+    Parameters
+    ----------
+    why
+        The reason, in a few words.
+
+    Examples
+    --------
+    >>> not_computable("motion is not known")
+    'not computable (motion is not known)'
+    """
+    return f"not computable ({why})"
 
 
 def too_few(people: int, rarer: int | None = None) -> str:

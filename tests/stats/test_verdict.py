@@ -28,7 +28,9 @@ from bids_dtg.stats.verdict import (
     too_few,
 )
 
+NAN = float("nan")
 SURE, UNSURE = Interval(0.2, 0.1, 0.3), Interval(0.2, -0.1, 0.5)
+NO_ENDS = Interval(0.2, NAN, NAN)
 DECIDED = ("better", "worse")
 DIFFERENCES = arrays(float, st.integers(1, 20), elements=st.floats(-10, 10, width=16))
 
@@ -53,7 +55,11 @@ def other_way(word: str) -> str:
             "No verdict with 14 participants of the rarer level (15 are needed)",
         ),
         (Verdict(Interval(1e-8, 0.5e-8, 2e-8), 0.01, 8), "interval holds 0", None),
-        (Verdict.unknown(12), "interval holds 0", "95 % interval holds 0; p above 0.05"),
+        (Verdict.unknown(12), *2 * ("not computable (difference not defined)",)),
+        (Verdict(NO_ENDS, 0.01, 12), *2 * ("not computable (95 % interval not defined)",)),
+        (Verdict(SURE, NAN, 12), *2 * ("not computable (p not defined)",)),
+        (Verdict.unknown(0), "too few people", "No verdict with 0 participants (8 are needed)"),
+        (Verdict.unknown(40, 14), "too few of a level", None),
     ],
 )
 def test_the_word_says_what_is_missing(found, word, why):
@@ -61,6 +67,29 @@ def test_the_word_says_what_is_missing(found, word, why):
     assert found.decided == (word in DECIDED)
     if why is not None:
         assert found.why == why
+
+
+@pytest.mark.parametrize(
+    ("found", "named"),
+    [
+        (Verdict(SURE, 0.05, 8), "lower"),
+        (Verdict(UNSURE, 0.01, 8), "no significant difference"),
+        (Verdict(SURE, 0.0501, 8), "no significant difference"),
+        (judge_differences(np.zeros(8)), "no significant difference"),
+        (judge_differences(np.array([])), "too few people"),
+        (judge_differences(np.full(12, np.nan)), "too few people"),
+        (judge_differences(np.ones(7)), "too few people"),
+        (Verdict(SURE, 0.01, 40, 14), "too few of a level"),
+        (Verdict.unknown(40), "not computable (difference not defined)"),
+        # Thirty people of two families: neither interval nor p.
+        (
+            judge_scores(lambda counts: counts[:, 0], 30, families=np.arange(30) % 2),
+            "not computable (95 % interval not defined)",
+        ),
+    ],
+)
+def test_no_difference_is_said_only_where_one_was_computed(found, named):
+    assert found.named("lower", "higher") == named
 
 
 def test_the_rule_in_words_has_its_numbers():

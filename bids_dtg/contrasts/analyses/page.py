@@ -310,7 +310,7 @@ def _moderators(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """Return a row a moderator, with the correlation and the verdict of each score."""
     found: dict[str, dict[str, tuple[str, str, str]]] = {}
     for row in rows:
-        rho, words = "n/a", str(row["verdict"]).removeprefix("n/a: ")
+        rho, words = "n/a", str(row["verdict"])
         if row.get("rho"):
             rho, low, high = (figure(value, 2) for value in row["rho"])
             words = f"{low} to {high}: {words}"

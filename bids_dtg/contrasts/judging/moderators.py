@@ -17,7 +17,14 @@ from bids_dtg.contrasts.judging.model_table import cells, number
 from bids_dtg.contrasts.people import Person
 from bids_dtg.stats.correlation import weighted_correlation
 from bids_dtg.stats.paired import t_interval, wilson_interval
-from bids_dtg.stats.verdict import FEWEST, TOO_FEW, Verdict, corrected, judge_scores
+from bids_dtg.stats.verdict import (
+    FEWEST,
+    TOO_FEW,
+    Verdict,
+    corrected,
+    judge_scores,
+    not_computable,
+)
 
 Values = NDArray[np.float64]
 TYPICAL, ATYPICAL = "typical half", "atypical half"
@@ -29,7 +36,7 @@ SCORES: Mapping[str, str] = {
     "identification": "own_identification",
 }
 MODERATORS = ("fd_mean", "minutes", "residual_dof", "typicality")
-NOT_KNOWN, ALIKE = "n/a: not known", "n/a: the same for everybody"
+NOT_KNOWN, ALIKE = not_computable("not known"), not_computable("the same for everybody")
 
 
 def person_rows(

@@ -111,13 +111,12 @@ class FcdDistances:
         for session in self._measured:
             own = of(session)
             row[f"people_{session}"] = len(own)
-            if not own:
-                continue
-            row[f"distance_{session}"] = bootstrap_interval(np.array([*own.values()]))
-            judged = self._of_simulations(model)(session) if name != model else {}
-            both = [label for label in own if label in judged]
-            if both:
-                found = judge_differences(np.array([own[who] - judged[who] for who in both]))
+            if own:
+                row[f"distance_{session}"] = bootstrap_interval(np.array([*own.values()]))
+            if name != model:
+                judged = self._of_simulations(model)(session)
+                gains = [own[label] - judged[label] for label in own if label in judged]
+                found = judge_differences(np.array(gains))
                 row |= found.columns(f"advantage_{session}")
                 row[f"verdict_{session}"] = found.word
         return row

@@ -38,7 +38,13 @@ from bids_dtg.report.pages.index import INDEX
 from bids_dtg.settings import Settings
 from bids_dtg.stats.correlation import correlation
 from bids_dtg.stats.paired import bootstrap_interval, t_interval, wilson_interval
-from bids_dtg.stats.verdict import FEWEST, NO_EVIDENCE, corrected, judge_differences
+from bids_dtg.stats.verdict import (
+    FEWEST,
+    NO_EVIDENCE,
+    corrected,
+    judge_differences,
+    not_computable,
+)
 
 Array = NDArray[np.float64]
 
@@ -359,6 +365,8 @@ def _effect_rows(effects: Sequence[_Effects]) -> list[dict[str, Any]]:
     if judged:
         for row, found in zip(rows, corrected(judged), strict=True):
             row |= {**found.columns("own"), "verdict": found.named(_OWN, _NOT_OWN)}
+            if row["unbounded"] and not row["people"]:
+                row["verdict"] = not_computable("activity grows without bounds")
     return rows
 
 

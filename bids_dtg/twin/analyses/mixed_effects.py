@@ -23,7 +23,7 @@ from bids_dtg.report.numbers import figure
 from bids_dtg.report.pages.analysis import AnalysisPageFacts, PageSection
 from bids_dtg.report.pages.index import INDEX
 from bids_dtg.settings import Settings
-from bids_dtg.stats.verdict import RULE
+from bids_dtg.stats.verdict import BETTER, RULE, WORSE
 from bids_dtg.twin.analyses.analysis import MixedEffectsAnalysis
 from bids_dtg.twin.analyses.own_trials import (
     OWN_TRIALS,
@@ -32,7 +32,6 @@ from bids_dtg.twin.analyses.own_trials import (
     known_words,
     require_later,
     score_cells,
-    verdict_word,
 )
 from bids_dtg.twin.analyses.participants import PARTICIPANTS, participants_table, trials_on_page
 from bids_dtg.twin.bundle.mixed_effects import write_mixed_effects_bundle
@@ -294,7 +293,7 @@ def _sentences(scores: Sequence[OwnTrialsScore]) -> list[str]:
             assert best.verdict is not None
             words = (
                 f'"{_WORDS[best.name]}" is best ({ms[best.name]}). This model '
-                f"({ms[CLOSED_FORM]}) against it: {verdict_word(best.verdict)}"
+                f"({ms[CLOSED_FORM]}) against it: {best.verdict.named(BETTER, WORSE)}"
             )
         found.append(f"CRPS of later responses, {task}: {words}.")
     return found

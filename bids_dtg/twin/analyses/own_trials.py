@@ -10,7 +10,7 @@ from bids_dtg.cohort.result_table import ResultTable
 from bids_dtg.errors import DatasetError
 from bids_dtg.report.numbers import figure
 from bids_dtg.report.pages.analysis import PageSection, Table
-from bids_dtg.stats.verdict import BETTER, RULE, TOO_FEW, WORSE, Verdict
+from bids_dtg.stats.verdict import BETTER, RULE, WORSE, Verdict
 from bids_dtg.twin.few_shot.judging import (
     BOTH,
     CONNECTOME,
@@ -176,7 +176,7 @@ def best_sentence(
         key=lambda score: score.value.mean,
     )
     assert rival.verdict is not None
-    word = verdict_word(rival.verdict)
+    word = rival.verdict.named(BETTER, WORSE)
     of_twin = f"The{words(twin).removeprefix('the')} ({ms(twin)}) against"
     if best is rival:
         found = f"{words(best)}, without a network, is best ({ms(best)}). {of_twin} it"
@@ -187,11 +187,6 @@ def best_sentence(
             "without a network"
         )
     return f"{what}: {found}: {word}."
-
-
-def verdict_word(verdict: Verdict) -> str:
-    """Return a verdict as a sentence has it."""
-    return TOO_FEW if verdict.word == TOO_FEW else verdict.named(BETTER, WORSE)
 
 
 def crps_table(

@@ -594,14 +594,16 @@ class _Judged:
     def _over_people(
         self, key: tuple[str, str, str, str], own: Values, twin: Values, wanted: Values
     ) -> Score:
-        name = key[-1]
-        compared = name not in (TWIN, *_CONSTANT)
+        name, people = key[-1], int((np.isfinite(own) & np.isfinite(wanted)).sum())
+        verdict = None
+        if name not in (TWIN, *_CONSTANT):
+            verdict = self.draws.gain(twin, own, wanted) or Verdict.unknown(people)
         return self.draws.score(
             key,
             self.draws.over_people(name, own, wanted),
-            int((np.isfinite(own) & np.isfinite(wanted)).sum()),
+            people,
             error=self.draws.mean(np.abs(own - wanted)),
-            verdict=self.draws.gain(twin, own, wanted) if compared else None,
+            verdict=verdict,
         )
 
     def _trials(self, number: int, predictions: Mapping[str, _Prediction]) -> list[Score]:

@@ -9,7 +9,7 @@ from types import MappingProxyType
 import numpy as np
 
 from bids_dtg.report.numbers import figure
-from bids_dtg.stats.verdict import BETTER, TOO_FEW, WORSE
+from bids_dtg.stats.verdict import BETTER, WORSE
 from bids_dtg.twin.judging.cohort import EFFECT, RT
 from bids_dtg.twin.judging.evaluation import FIGURES, TWIN, Evaluation, Score
 
@@ -58,10 +58,8 @@ class Standing:
     @property
     def verdict(self) -> str:
         """The verdict on the twin against its best rival, in a word or a few."""
-        found = self.rival.verdict
-        if found is None:
-            return "no verdict"
-        return TOO_FEW if found.word == TOO_FEW else found.named(BETTER, WORSE)
+        assert self.rival.verdict is not None  # a prediction with a value is compared
+        return self.rival.verdict.named(BETTER, WORSE)
 
 
 def standings(found: Evaluation, name: str) -> list[Standing]:

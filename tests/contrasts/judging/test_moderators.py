@@ -54,8 +54,8 @@ def test_motion_that_spoils_predictions_is_found_and_the_rest_is_not_invented():
     assert row["verdict"] == "lower"
     assert row["rho"][2] < -0.5
     assert row["people"] == 40
-    assert found["minutes", "r"]["verdict"] == "n/a: the same for everybody"
-    assert found["residual_dof", "r"]["verdict"] == "n/a: not known"
+    assert found["minutes", "r"]["verdict"] == "not computable (the same for everybody)"
+    assert found["residual_dof", "r"]["verdict"] == "not computable (not known)"
     assert not any("rho" in found[name, "r"] for name in ("minutes", "residual_dof"))
 
 

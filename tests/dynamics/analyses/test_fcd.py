@@ -52,6 +52,15 @@ def test_what_is_closer_than_the_model_is_marked() -> None:
     assert ("words of var_1", "REST1") in shown.better
 
 
+def test_where_nobody_was_simulated_nothing_is_said_of_a_difference() -> None:
+    distances = FcdDistances({"REST1": ONE, "REST2": TWO})
+    added(distances, "var_1", ONE)
+    rows = {row["name"]: row for row in distances.table("model").rows}
+    for name in ("var_1", "retest", "other_person"):
+        assert rows[name]["verdict_REST1"] == "too few people"
+        assert np.isnan(rows[name]["advantage_REST1"].mean)
+
+
 def test_sessions_too_short_for_windows_and_diverged_simulations_are_left_out() -> None:
     short = chance_networks(frames=85)
     distances = FcdDistances({"REST1": ONE, "short": short})

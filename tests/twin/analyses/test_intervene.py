@@ -132,7 +132,7 @@ def test_verdicts_are_over_refits_and_nulls_and_stand_above_the_moves(written: P
         evidence = float(row["evidence"])
         assert int(row["permuted_as_large"]) == sum(value <= evidence + 1e-6 for value in own)
         assert (row["permutations"], row["refits"]) == ("3", "10")
-        assert row["verdict"] == "no difference shown"
+        assert row["verdict"] == "no significant difference"
         assert "p above 0.05" in row["why"]  # 3 permutations are too few
     page = (written / "twin_report.html").read_text()
     titles = re.findall(r"<h2[^>]*>([^<]+)</h2>", page)

@@ -55,7 +55,7 @@ def test_of_two_that_are_equal_the_simpler_one_is_best() -> None:
     (choice,) = standings(judged(), "choice")
     assert choice.twin.value.mean == pytest.approx(choice.rival.value.mean)
     assert choice.best is choice.rival
-    assert choice.verdict == "no difference shown"
+    assert choice.verdict == "no significant difference"
 
 
 def test_few_people_have_no_verdict() -> None:

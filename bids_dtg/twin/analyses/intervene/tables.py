@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from bids_dtg.cohort.column import BY_PEOPLE, Column, interval_of
 from bids_dtg.cohort.result_table import ResultTable
 from bids_dtg.stats.paired import bootstrap_interval
+from bids_dtg.stats.verdict import NO_DIFFERENCE, TOO_FEW, not_computable
 from bids_dtg.twin.analyses.intervene.study import (
     OVER_FITTED,
     TABLE_STEP_SIZE,
@@ -93,7 +94,10 @@ _CONTROLS = (
 _JUDGED = (
     Column("figure", "Figure that the direction should lower"),
     _STEP_SIZE,
-    Column("verdict", "lower, higher, or no difference shown, by the one rule"),
+    Column(
+        "verdict",
+        f"lower, higher, or {NO_DIFFERENCE}, by the one rule; else {TOO_FEW}, or not computable",
+    ),
     Column("why", "What is missing for lower or higher"),
     Column(
         "lowered",
@@ -209,7 +213,6 @@ _STABILITY = (
     Column("r_lowest", "Lowest r over edges of the two attributions"),
     Column("r_highest", "Highest r over edges of the two attributions"),
 )
-NO_VERDICT = "no verdict"
 STRONGEST = 200  # edges of each figure in the table
 CORRECT, UNANSWERED = "correct", "unanswered"  # figures of tasks, as shares of trials
 
@@ -358,7 +361,7 @@ def judged_rows(found: Study) -> Iterator[Row]:
 
 def _judged(found: Study, number: int) -> Row:
     if found.moves is None:
-        return {"verdict": NO_VERDICT, "why": found.without_moves}
+        return {"verdict": not_computable("no refits or no null"), "why": found.without_moves}
     verdict, moves = found.moves.verdicts[number], found.moves
     evidence = float(moves.own.evidence[number])
     permuted = np.array([of.evidence[number] for of in moves.permuted])
