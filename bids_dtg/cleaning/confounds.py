@@ -35,6 +35,7 @@ from bids_dtg.cleaning.table import (
 )
 from bids_dtg.errors import RunError, SettingsError
 from bids_dtg.inputs.run import RestRun
+from bids_dtg.inputs.selection import PARCEL_SERIES
 from bids_dtg.settings import CleaningOptions
 
 # Columns of parts that a table may lack.
@@ -175,11 +176,13 @@ def _strategy_columns(
         return _Columns(np.zeros((n_frames, 0)), ())
     remedy = "choose another --denoise-strategy (none needs no column), or rerun fMRIPrep"
     if table is None:
+        by_xcpd = run.bold.name.endswith(PARCEL_SERIES) or "_desc-denoised" in run.bold.name
         raise RunError(
             f"{run.title} has no table of confounds beside {run.motion or run.bold}",
             expected="…_desc-confounds_timeseries.tsv"
             + ", which fMRIPrep writes at level full only" * (run.motion is not None),
-            remedy=f"copy it there, or {remedy}",
+            remedy="--input-type xcpd, if XCP-D made the series; else " * by_xcpd
+            + f"copy it there, or {remedy}",
         )
     components = compcor_columns(table, run) if "compcor" in row.parts else ()
     table, computed = add_expansions(table)

@@ -256,7 +256,7 @@ def usable_series(
     raise RunError(
         f"{who} has no series at grayordinates, but {files[0].path.name}",
         expected=f"*_space-{SURFACE}_den-91k_*bold{endings[0]} (CIFTI), which the model reads",
-        remedy=_REMEDIES_OF_SERIES[input_type],
+        remedy=_remedy(files, input_type, _REMEDIES_OF_SERIES),
     )
 
 
@@ -362,6 +362,13 @@ def no_bold(folder: Path, sessions: Sequence[str], files: Sequence[Path]) -> Run
         )
     if other := _of_abcd_hcp([path.name for path in files], folder.name):
         return other
+    tables = [file.path.name for file in named if _is_table_of_parcels(file.name)]
+    if tables and not any(file.name.extension in PARCEL_SERIES for file in named):
+        return RunError(
+            f"{folder.name} has no BOLD series in {folder}, but {tables[0]}: XCP-D wrote tables "
+            "only; run it with its NIfTI or CIFTI output",
+            remedy="rerun XCP-D with --file-format nifti, or with cifti for a model that reads it",
+        )
     known = {file.path for file in named}
     odd = sorted(path.name for path in files if path not in known and path.name.endswith(IMAGES))
     if odd:
@@ -373,6 +380,20 @@ def no_bold(folder: Path, sessions: Sequence[str], files: Sequence[Path]) -> Run
             remedy="rename the files and their folders",
         )
     return RunError(f"{folder.name} has no BOLD series in {folder}", remedy="run fMRIPrep on it")
+
+
+def _is_table_of_parcels(name: BidsName) -> bool:
+    named = name.get("seg") or name.get("atlas")
+    return (name.suffix, name.extension) == ("timeseries", ".tsv") and named is not None
+
+
+def _remedy(
+    files: Iterable[NamedFile], input_type: InputType, remedies: Mapping[InputType, str]
+) -> str:
+    """Return what gives series that can be read; of XCP-D's that are read as fMRIPrep's, how."""
+    if input_type == "fmriprep" and any(f.name.get("desc") in _DESCS["xcpd"] for f in files):
+        return "--input-type xcpd, if XCP-D made them: the dataset's description names others"
+    return remedies[input_type]
 
 
 def _of_abcd_hcp(names: Iterable[str], who: str) -> RunError | None:
@@ -398,4 +419,5 @@ def none_usable(files: list[NamedFile], who: str, desc: str, input_type: InputTy
         found = f"{who} has CIFTI files only ({', '.join(kinds)}): they hold no volume of the brain"
     else:
         found = f"{who} has no desc-{desc}_bold image, but {files[0].path.name}"
-    return RunError(found, expected=f"NIfTI volumes in {SPACE}", remedy=_REMEDIES[input_type])
+    remedy = _remedy(files, input_type, _REMEDIES)
+    return RunError(found, expected=f"NIfTI volumes in {SPACE}", remedy=remedy)

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import shutil
 import warnings
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -128,6 +129,18 @@ def test_none_needs_no_table(run):
     assert confounds.mean_fd_mm is None
     with pytest.raises(RunError, match=r"sub-01_task-rest has no table of confounds beside .*bold"):
         load(bare, strategy="simple", n_frames=12)
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["space-fsLR_seg-Tiny_stat-mean_timeseries.ptseries.nii", "desc-denoised_bold.nii.gz"],
+)
+def test_series_of_xcpd_read_as_fmripreps_name_their_type(run, name):
+    bold = run.bold.with_name(f"sub-01_task-rest_{name}")
+    with pytest.raises(
+        RunError, match=r"no table of confounds.*To do: --input-type xcpd, if XCP-D"
+    ):
+        load(replace(run, bold=bold, confounds=None), strategy="simple", n_frames=12)
 
 
 @pytest.mark.parametrize("suffix", ["timeseries", "regressors"])

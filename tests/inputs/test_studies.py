@@ -434,6 +434,40 @@ def test_the_wrong_type_says_what_is_there(tmp_path):
         runs_of(tmp_path, "01", input_type="fmriprep")
 
 
+# A wrapper, or somebody's copy, wrote the description; XCP-D wrote the files.
+@pytest.mark.parametrize("model", [SPACE, "fsLR"])
+@pytest.mark.parametrize("ending", ["denoised_bold.nii.gz", "denoisedSmoothed_bold.dtseries.nii"])
+def test_xcpd_under_another_name_is_read_when_it_is_said(tmp_path, ending, model):
+    describe_dataset(tmp_path, pipeline="my pipeline")
+    space = SPACE if ending.endswith(".gz") else "fsLR"
+    path = tmp_path / "sub-01" / "func" / f"sub-01_task-rest_space-{space}_desc-{ending}"
+    path.parent.mkdir(parents=True)
+    path.write_bytes(b"x")
+    with pytest.raises(RunError, match=r"To do: --input-type xcpd, if XCP-D made them"):
+        runs_of(tmp_path, "01", model=model)
+    if model == space:
+        (run,) = runs_of(tmp_path, "01", model=model, input_type="xcpd")
+        assert (run.bold, run.cleaned_before) == (path, True)
+    else:
+        with pytest.raises(RunError, match=r"run XCP-D with --file-format (nifti|cifti)"):
+            runs_of(tmp_path, "01", model=model, input_type="xcpd")
+
+
+@pytest.mark.parametrize("model", [SPACE, "fsLR", "fsLR parcels"])
+@pytest.mark.parametrize("naming", ["seg-4S156Parcels_stat-mean", "atlas-Gordon"])
+def test_tables_of_xcpd_are_no_series(tmp_path, naming, model):
+    describe_dataset(tmp_path, pipeline="XCP-D")
+    func = tmp_path / "sub-01" / "func"
+    func.mkdir(parents=True)
+    stem = f"sub-01_task-rest_space-{SPACE}_{naming}"
+    for name in (f"{stem}_timeseries.tsv", f"{stem}_relmat.tsv", "sub-01_task-rest_motion.tsv"):
+        (func / name).write_text("a\n1\n")
+    with pytest.raises(
+        RunError, match=r"XCP-D wrote tables only; run it with its NIfTI or CIFTI output"
+    ):
+        runs_of(tmp_path, "01", model=model)
+
+
 def test_derivatives_below_a_raw_dataset(tmp_path):
     raw = describe_dataset(tmp_path / "raw", kind="raw")
     xcpd = raw / "derivatives" / "xcp_d"
