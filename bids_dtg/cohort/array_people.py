@@ -93,7 +93,7 @@ def given_split(
     """
     if path is None:
         return Split(training=labels, validation=(), test=()), ()
-    found = read_sets(path, SETS)
+    found = read_sets(path, SETS, labels)
     try:
         split = Split(
             **{name: tuple(label for label in labels if label in found[name]) for name in SETS}

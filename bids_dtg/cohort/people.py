@@ -101,6 +101,8 @@ class GroupPeople:
         found = self.table.first_of(SITE_COLUMNS) if self.table is not None else None
         if found is None:
             return None
+        assert self.table is not None  # as it has the column
+        self.table.require_labels(self.labels)
         own = {found.texts.get(label, "") for label in self.labels}
         return found if len(own) > 1 else None
 
@@ -126,11 +128,11 @@ class GroupPeople:
         Raises
         ------
         SettingsError
-            There is none, a cell is no number where most are, or labels lack their zeros.
+            There is none, a cell is no number where most are, or labels are written otherwise.
         """
         found = self.any_column(name)
         if self.table is not None and found.name in self.table.columns:
-            self.table.require_zeros(self.labels)
+            self.table.require_labels(self.labels)
         if found.stray:
             raise SettingsError(
                 f"{found.name} has {found.stray}, and numbers of the others",
@@ -466,7 +468,7 @@ def gather_people(settings: Settings) -> GroupPeople:
         found.files,
         found.averages,
         None if path is None else read_participants(path),
-        _families(settings, path),
+        _families(settings, path, list(found.averages)),
         found.left_out,
     )
     if people.table is not None and (note := people.table.note_on_labels(people.labels)):
@@ -551,10 +553,11 @@ def table_path(settings: Settings) -> Path | None:
     return path if path.is_file() else None
 
 
-def _families(settings: Settings, table: Path | None) -> Families:
+def _families(settings: Settings, table: Path | None, labels: Sequence[str]) -> Families:
     """Read families from the table, else from the data set and the measured maps."""
     place, others = statmaps_place(settings.inputs.derivatives)
     roots = [settings.inputs.bids_dir.absolute()]
     with contextlib.suppress(DatasetError):  # the input dataset may have been removed
         roots.append(find_dataset(roots[0], others, settings.inputs.input_type).root)
-    return read_families([*roots, *([place] if place else [])], tables=[table] if table else [])
+    places = [*roots, *([place] if place else [])]
+    return read_families(places, tables=[table] if table else [], labels=labels)

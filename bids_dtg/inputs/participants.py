@@ -130,24 +130,9 @@ class ParticipantsTable:
         by_plain = {plain_column(own): column for own, column in self.columns.items()}
         return next((by_plain[name] for name in names if name in by_plain), None)
 
-    def require_zeros(self, labels: Collection[str]) -> None:
-        """Refuse labels that are those of people without their zeros, 1 for 01.
-
-        Raises
-        ------
-        SettingsError
-            The table has such a label, and none of the person's own.
-        """
-        listed = set(self.labels)
-        whole = {label.lstrip("0"): label for label in labels if label not in listed}
-        for label in sorted(listed - set(labels)):
-            if (own := whole.get(label.lstrip("0"))) is not None:
-                raise SettingsError(
-                    f"{self.path} has participant {label}, and the data have sub-{own}, who is "
-                    "not in the table",
-                    expected="labels with all their zeros",
-                    remedy="write labels as text: spreadsheets drop zeros before a number",
-                )
+    def require_labels(self, labels: Collection[str]) -> None:
+        """Refuse labels that are people's but for how they are written, as `require_labels`."""
+        require_labels(self.path, self.labels, labels)
 
     def note_on_labels(self, labels: Collection[str]) -> str | None:
         """Return a line on participants of the table who are not among some people."""
@@ -199,6 +184,45 @@ def read_participants(path: Path) -> ParticipantsTable:
         },
         tuple(dict.fromkeys(row[person].strip().removeprefix("sub-") for row in table.rows)),
     )
+
+
+def require_labels(table: Path, listed: Collection[str], labels: Collection[str]) -> None:
+    """Refuse labels that are people's but for how they are written: 1, 1.0 and SUB-01 for 01.
+
+    Parameters
+    ----------
+    table
+        Table of the labels, for the message.
+    listed
+        Its labels, without sub-.
+    labels
+        Of the people of the data.
+
+    Raises
+    ------
+    SettingsError
+        The table has such a label, and none of the person's own.
+    """
+    own = {_plain_label(label): label for label in labels if label not in set(listed)}
+    for label in sorted(set(listed) - set(labels)):
+        if (fitting := own.get(_plain_label(label))) is not None:
+            raise SettingsError(
+                f"{table} has participant {label}, and the data have sub-{fitting}, who is not in "
+                "the table",
+                expected=f"{fitting} or sub-{fitting}",
+                remedy="write labels as text: spreadsheets drop zeros before a number and add .0",
+            )
+
+
+def _plain_label(label: str) -> str:
+    """Write labels alike that differ in what people and spreadsheets change.
+
+    Examples
+    --------
+    >>> [_plain_label(label) for label in ("01", "1", "1.0", "SUB-01", "Sub-1")]
+    ['1', '1', '1', '1', '1']
+    """
+    return re.sub(r"^sub-|\.0+$", "", label.casefold()).lstrip("0")
 
 
 def _with_levels(table: Path) -> frozenset[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +15,7 @@ from bids_dtg.inputs.participants import (
     NONE,
     PERSON_COLUMNS,
     plain_column,
+    require_labels,
 )
 from bids_dtg.notices import counted
 
@@ -59,16 +60,23 @@ class Families:
         return "; ".join((found, *self.trouble))
 
 
-def read_families(roots: Sequence[Path], tables: Sequence[Path] = ()) -> Families:
+def read_families(
+    roots: Sequence[Path], tables: Sequence[Path] = (), labels: Collection[str] = ()
+) -> Families:
     """Read who belongs to which family from the first table that has families.
 
     Looked at are `tables`, then `participants.tsv` and `participants.csv` of each folder, with
     tabs or commas; a column of families may be called family_id, Family_ID, familyID or family.
+
+    Raises
+    ------
+    SettingsError
+        One of `labels`, the people whose families are wanted, is written otherwise in the table.
     """
     trouble = []
     for path in dict.fromkeys((*tables, *(root / name for root in roots for name in _TABLES))):
         try:
-            column, by_label = _families_in(read_table(path, None))
+            column, by_label = _families_in(read_table(path, None), labels)
         except MissingFileError:
             continue
         except ForeignFileError as err:
@@ -79,7 +87,7 @@ def read_families(roots: Sequence[Path], tables: Sequence[Path] = ()) -> Familie
     return Families({}, "", tuple(trouble))
 
 
-def _families_in(table: Table) -> tuple[str, dict[str, str]]:
+def _families_in(table: Table, labels: Collection[str]) -> tuple[str, dict[str, str]]:
     """Return the name of the column of families, and them by label; "" where it has none."""
     columns = {plain_column(name): number for number, name in reversed([*enumerate(table.header)])}
     person = next((columns[key] for key in PERSON_COLUMNS if key in columns), None)
@@ -98,18 +106,22 @@ def _families_in(table: Table) -> tuple[str, dict[str, str]]:
             raise ForeignFileError(
                 f"{table.path} has participant {label} in two families, {found[label]} and {name}"
             )
+    require_labels(table.path, found, labels)
     return table.header[family], {
         label: name for label, name in found.items() if label and name.casefold() not in NONE
     }
 
 
-def read_sets(path: Path, sets: Sequence[str]) -> dict[str, tuple[str, ...]]:
+def read_sets(
+    path: Path, sets: Sequence[str], labels: Collection[str] = ()
+) -> dict[str, tuple[str, ...]]:
     """Read a table of participant_id and set; the labels of each set.
 
     Raises
     ------
     SettingsError
-        It cannot be read, has another set, or somebody in two.
+        It cannot be read, has another set, or somebody in two, or one of `labels`, the people who
+        are divided, is written otherwise.
     """
     expected = "tab-separated columns participant_id and set"
     try:
@@ -126,6 +138,7 @@ def read_sets(path: Path, sets: Sequence[str]) -> dict[str, tuple[str, ...]]:
         raise SettingsError(
             f"{path}: participants are on two sides of the split: {', '.join(twice)}"
         )
+    require_labels(path, listed, labels)
     return {
         name: tuple(label for label, chosen in dict.fromkeys(pairs) if chosen == name)
         for name in sets

@@ -6,6 +6,8 @@ import pytest
 
 from bids_dtg.errors import SettingsError
 from bids_dtg.inputs.participants import read_participants
+from bids_dtg.inputs.splits_file import read_families, read_sets
+from bids_dtg.stats.splits import SETS
 
 
 def write(folder, text: str):
@@ -94,11 +96,38 @@ def test_words_that_may_be_are_not_named(tmp_path, cells, more):
     assert column(tmp_path, cells, **more).stray is None
 
 
-def test_labels_that_lost_their_zeros_are_refused(tmp_path):
+# Spreadsheets make numbers of labels; people write them as they like.
+OTHERWISE = [
+    *(("1", "01"), ("1.0", "01"), ("1.0", "1"), ("01.00", "1"), ("SUB-01", "01"), ("Sub-1", "01")),
+    *(("hcd0001305", "HCD0001305"), ("SUB-a", "A"), ("10.0", "010")),
+]
+
+
+@pytest.mark.parametrize(("written", "label"), OTHERWISE)
+def test_labels_that_are_written_otherwise_are_refused_with_the_label_that_fits(
+    tmp_path, written, label
+):
+    text = f"participant_id\tage\tfamily_id\tset\n{written}\t20\tA\ttraining\n"
+    path = write(tmp_path, text + "12\t30\tA\ttest\n")
+    for read in (
+        lambda labels: read_participants(path).require_labels(labels),
+        lambda labels: read_families([], [path], labels),
+        lambda labels: read_sets(path, SETS, labels),
+    ):
+        with pytest.raises(
+            SettingsError, match=rf"has participant {written}, .* sub-{label}, who"
+        ) as e:
+            read([label, "12"])
+        assert e.value.expected == f"{label} or sub-{label}"
+        read(["12"])
+        read(["12", "13"])
+    with path.open("a") as stream:
+        stream.write(f"sub-{label}\t20\tA\ttraining\n")  # the person is there, and another one
+    read_participants(path).require_labels([label, "12"])
+
+
+def test_people_of_a_table_without_data_are_named(tmp_path):
     table = read_participants(write(tmp_path, "participant_id\tage\n1\t20\n12\t30\n13\t31\n"))
-    with pytest.raises(SettingsError, match=r"has participant 1, and the data have sub-01"):
-        table.require_zeros(["01", "12"])
-    table.require_zeros(["12"])
     assert table.note_on_labels(["12", "14"]).endswith(
         "2 participants of the table without maps here (1, 13)"
     )

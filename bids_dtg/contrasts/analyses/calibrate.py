@@ -111,7 +111,7 @@ def _labels(analysis: Analysis, plan: CohortPlan) -> tuple[str, ...]:
     """Choose the people to calibrate on, all of them outside the training set."""
     split_file, labels = analysis.settings.modelling.split_file, plan.labels
     if split_file is not None:
-        sets = read_sets(split_file, SETS)
+        sets = read_sets(split_file, SETS, labels)
         name = "calibration" if sets["calibration"] else "test"
         say(f"calibrated on the {name} set of {split_file}")
         labels = tuple(label for label in labels if label in sets[name])

@@ -403,7 +403,8 @@ class DatasetSource:
     @cached_property
     def families(self) -> Families:
         """Families from the first table that has them."""
-        return read_families((self.dataset.bids_dir, self.dataset.root, self.place))
+        roots = (self.dataset.bids_dir, self.dataset.root, self.place)
+        return read_families(roots, labels=self.request.participants)
 
     @property
     def own_name(self) -> str | None:

@@ -47,7 +47,7 @@ def draw_split(
     source = settings.modelling.split_file or (kept if kept.is_file() else None)
     try:
         if source is not None:
-            found = read_sets(source, SETS)
+            found = read_sets(source, SETS, labels)
             # People who cannot be used now, and people who are new, are in no set.
             sets = {name: [label for label in found[name] if label in labels] for name in SETS}
             split = Split(**{name: tuple(labels) for name, labels in sets.items()})

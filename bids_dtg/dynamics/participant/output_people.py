@@ -146,7 +146,7 @@ def find_output_people(
             f"{root} has no series that a network model can use: {'; '.join(kept.lines())}",
             expected=f"series of all parcels{', and structural connectomes' * connected}",
         )
-    sessions = _sessions(runs, kept)
+    sessions, labels = _sessions(runs, kept), tuple(sorted({file.label for file in files}))
     return NetworkSource(
         paths=(root,),
         files=tuple(
@@ -154,12 +154,12 @@ def find_output_people(
             for run in runs
             for path in (run.table.path, *(run.connections[1:] if run.connections else ()))
         ),
-        labels=tuple(sorted({file.label for file in files})),
+        labels=labels,
         regions=runs[0].names,
         sessions=sessions,
         connected=frozenset(run.table.label for run in runs)
         - {run.table.label for run in runs if run.connections is None},
-        families=read_families([settings.inputs.bids_dir, root]),
+        families=read_families([settings.inputs.bids_dir, root], labels=labels),
         notes=kept.lines(),
         atlas=runs[0].table.atlas,
         atlas_digest=runs[0].table.atlas_digest,

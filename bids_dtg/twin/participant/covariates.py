@@ -46,7 +46,7 @@ def read_covariates(
             expected="--participants-file TSV, or participants.tsv in BIDS_DIR",
         )
     table = read_participants(path)
-    table.require_zeros(labels)
+    table.require_labels(labels)
     columns = [_checked(table.find(name).of(labels), labels) for name in asked]
     numbers = [column for column in columns if _is_number(column)]
     categories = [column for column in columns if not _is_number(column)]

@@ -31,7 +31,7 @@ class EventsAlone(ConnectomeSource):
             edges=0,
             words="none is read",
             expected="sub-*/func/sub-*_task-*_events.tsv, as the tasks describe them",
-            families=read_families([root]),
+            families=read_families([root], labels=behaviour),
             needed="events that can be read",
         )
 

@@ -118,7 +118,7 @@ def find_output_connectomes(settings: Settings, atlas: str = "") -> OutputConnec
         edges=len(averages[0].edges),
         words=OF_PARCELS,
         expected=_EXPECTED,
-        families=read_families([settings.inputs.bids_dir, root]),
+        families=read_families([settings.inputs.bids_dir, root], labels=values),
         notes=left_out.lines(),
         atlas=averages[0].table.atlas,
         atlas_digest=averages[0].table.atlas_digest,
