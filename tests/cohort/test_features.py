@@ -69,6 +69,21 @@ def test_what_is_known_of_people_is_in_their_order(cohort):
     assert people.of(["02", "04"]).families.tolist() == [0, 1]
 
 
+@pytest.mark.parametrize("written", ["1", "1.0", "SUB-01"])
+def test_labels_that_are_written_otherwise_are_refused(cohort, tmp_path, written):
+    """Else nobody knows the person's age, and relatives and sites count as if there were none."""
+    table, line = tmp_path / "own.tsv", rf"has participant {written}, and .* sub-01.*: 01 or sub-01"
+    others = "".join(f"sub-{label}\t{label}\tA\n" for label in LABELS[1:])
+    table.write_text(f"participant_id\tage\tsite\n{written}\t20\tB\n{others}")
+    people = people_of(cohort, participants_file=table)
+    for ask in (lambda: people.column("age"), lambda: people.sites):
+        with pytest.raises(SettingsError, match=line):
+            ask()
+    table.write_text(table.read_text().replace("site", "family_id"))
+    with pytest.raises(SettingsError, match=line):
+        people_of(cohort, participants_file=table)
+
+
 def test_who_lacks_a_value_is_left_out_with_a_line(cohort, tmp_path, capsys):
     table = tmp_path / "own.tsv"
     table.write_text("participant_id\tage\tone\n01\t20\t1\n03\t22\t1\n02\tn/a\t1\n")
