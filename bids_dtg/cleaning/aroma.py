@@ -18,8 +18,6 @@ from bids_dtg.inputs.run import RestRun
 # fMRIPrep 1.2 to 23 and 1.0 to 1.1; fMRIPost-AROMA since.
 _MIXING = ("desc-MELODIC_mixing.tsv", "MELODICmix.tsv", "desc-melodic_mixing.tsv")
 _NOISE = ("AROMAnoiseICs.csv", "desc-aroma_metrics.tsv")
-# Frames at the start of a run that are not in steady state; fMRIPrep flags a few.
-_LONGEST_START = 20
 _REMEDY = (
     "run fMRIPost-AROMA beside fMRIPrep's derivatives, copy the files to the run's folder, or "
     "choose another --denoise-strategy"
@@ -47,8 +45,8 @@ def find_aroma_files(run: RestRun) -> tuple[Path, Path] | None:
     return find_files(run, "aroma", _MIXING, _NOISE)
 
 
-def read_aroma(run: RestRun, n_frames: int) -> AromaComponents:
-    """Read the components of a run.
+def read_aroma(run: RestRun, n_frames: int, dropped: int = 0) -> AromaComponents:
+    """Read the components of a run; the ICA may lack the frames that are dropped at its start.
 
     Raises
     ------
@@ -63,7 +61,7 @@ def read_aroma(run: RestRun, n_frames: int) -> AromaComponents:
             f"or …{_MIXING[2]} and …{_NOISE[1]} (fMRIPost-AROMA)",
             remedy=_REMEDY,
         )
-    return read_components(files, run, n_frames, _parse_aroma, _REMEDY)
+    return read_components(files, run, n_frames, dropped, parse=_parse_aroma, remedy=_REMEDY)
 
 
 def find_files(
@@ -86,6 +84,8 @@ def read_components(
     files: tuple[Path, Path],
     run: RestRun,
     n_frames: int,
+    dropped: int,
+    *,
     parse: Callable[[Path, str, Path, str], AromaComponents],
     remedy: str,
 ) -> AromaComponents:
@@ -99,6 +99,8 @@ def read_components(
         The run.
     n_frames
         Its frames.
+    dropped
+        How many of them are dropped at the start: the ICA may lack all of these, and no others.
     parse
         Makes components of both paths, each with its text.
     remedy
@@ -123,16 +125,32 @@ def read_components(
             expected="a column of numbers for each component, and which of them are noise",
             remedy=remedy,
         ) from err
-    mixing = found.mixing
-    if len(mixing) > n_frames or (len(mixing) < n_frames - _LONGEST_START):
-        raise RunError(
-            f"sub-{run.participant}: {mixing_path} has {len(mixing)} rows",
-            expected=f"{n_frames}, the frames of {run.bold.name}",
-            remedy="both must come from one run of fMRIPrep: copy or make them again",
-        )
-    # Without the frames at the start that the ICA was not given.
-    start = np.zeros((n_frames - len(mixing), mixing.shape[1]))
-    return replace(found, mixing=np.vstack([start, mixing]))
+    return replace(found, mixing=_of_all_frames(found.mixing, mixing_path, run, n_frames, dropped))
+
+
+def _of_all_frames(
+    mixing: NDArray[np.float64], path: Path, run: RestRun, n_frames: int, dropped: int
+) -> NDArray[np.float64]:
+    """Return time courses over all frames of a run: 0 in those at its start that the ICA lacks.
+
+    fMRIPrep writes such rows of 0 itself. A frame that is kept without its courses would not be
+    cleaned, and of rows that are missing elsewhere nobody knows which frames they are of.
+    """
+    missing = n_frames - len(mixing)
+    start = np.zeros((max(missing, 0), mixing.shape[1]))
+    padded = np.vstack([start, mixing])
+    absent = int(np.argmax(np.append(padded.any(axis=1), True)))  # rows of 0 at the start
+    if missing in (0, dropped) and absent <= dropped:
+        return padded
+    zeros = f", and 0 alone in the first {absent} frames, of which {dropped} are dropped"
+    without = f", or {n_frames - dropped} without the {dropped} that are dropped at its start"
+    drop = f"; or, if the ICA was made without the first {absent} frames, --dummy-scans {absent}"
+    raise RunError(
+        f"sub-{run.participant}: {path} has {len(mixing)} rows{zeros * (not missing)}",
+        expected=f"{n_frames}, the frames of {run.bold.name}{without * (dropped > 0)}",
+        remedy="both must come from one run of fMRIPrep: copy or make them again"
+        + drop * (absent > 0),
+    )
 
 
 def _first(folder: Path, title: str, names: tuple[str, ...]) -> Path | None:

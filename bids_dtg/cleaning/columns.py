@@ -13,9 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bids_dtg.cleaning.table import EXPANSIONS, GLOBAL, MOTION, TISSUE
+from bids_dtg.cleaning.table import EXPANSIONS, FD, GLOBAL, MOTION, STD_DVARS, TISSUE
 
-FD, STD_DVARS = "framewise_displacement", "std_dvars"
 # Parts of which all columns must be there.
 _BASES: Mapping[str, tuple[str, ...]] = {
     "motion": MOTION,

@@ -12,21 +12,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bids_dtg.cleaning.aroma import AromaComponents
-from bids_dtg.cleaning.columns import (
-    FD,
-    STD_DVARS,
-    censored,
-    choose_columns,
-    fill_first,
-    needed_columns,
-)
+from bids_dtg.cleaning.columns import censored, choose_columns, fill_first, needed_columns
 from bids_dtg.cleaning.custom import find_custom_table, read_custom_table
 from bids_dtg.cleaning.strategies import SHORTEST_STRETCH, NoiseComponents, Strategy, find_strategy
 from bids_dtg.cleaning.table import (
+    FD,
     MOTION,
+    STD_DVARS,
     ConfoundTable,
     add_expansions,
     compcor_columns,
+    interpolated_frames,
     metadata_file,
     non_steady_frames,
     numbers,
@@ -53,6 +49,7 @@ class DroppedFrames:
     dummy: int  # dropped because a number of dummy scans was given
     fd: int  # framewise displacement above its threshold
     dvars: int  # standardised DVARS above its threshold
+    interpolated: int  # flagged for motion by XCP-D, which filled them by interpolation
     isolated: int  # for no other reason: in a stretch of fewer than 5 frames between such ones
 
 
@@ -105,7 +102,12 @@ def load_confounds(run: RestRun, options: CleaningOptions, *, n_frames: int) -> 
     table = None
     if run.confounds is not None:
         table = read_table(run.confounds, run, n_frames, components="compcor" in row.parts)
-    columns = _strategy_columns(table, options, run, n_frames)
+    non_steady = np.zeros(n_frames, bool)
+    if table is not None and n_dummy is None:
+        non_steady = non_steady_frames(table)
+    dummy = np.arange(n_frames) < (n_dummy or 0)
+    at_start = int(np.argmin(np.append(non_steady | dummy, False)))
+    columns = _strategy_columns(table, options, run, n_frames, at_start)
     if options.custom_confounds is not None:
         columns = _with_custom(columns, find_custom_table(options.custom_confounds, run), run)
     fd, dvars = (_known(numbers(table, name)) for name in (FD, STD_DVARS))
@@ -113,14 +115,11 @@ def load_confounds(run: RestRun, options: CleaningOptions, *, n_frames: int) -> 
     over_fd = _above(fd, thresholds.get("fd_threshold"), n_frames)
     over_dvars = _above(dvars, thresholds.get("std_dvars_threshold"), n_frames)
     scrubbed = censored(over_fd | over_dvars, SHORTEST_STRETCH)
-    non_steady = np.zeros(n_frames, bool)
-    if table is not None and n_dummy is None:
-        non_steady = non_steady_frames(table)
-    dummy = np.arange(n_frames) < (n_dummy or 0)
+    interpolated = interpolated_frames(run, n_frames)
     return Confounds(
         values=columns.values,
         names=columns.names,
-        keep=~scrubbed & ~non_steady & ~dummy,
+        keep=~scrubbed & ~non_steady & ~dummy & ~interpolated,
         fd_mm=fd,
         std_dvars=dvars,
         dropped=DroppedFrames(
@@ -128,6 +127,7 @@ def load_confounds(run: RestRun, options: CleaningOptions, *, n_frames: int) -> 
             dummy=int(dummy.sum()),
             fd=int(over_fd.sum()),
             dvars=int(over_dvars.sum()),
+            interpolated=int(interpolated.sum()),
             isolated=int((scrubbed & ~over_fd & ~over_dvars).sum()),
         ),
         decisions={
@@ -137,7 +137,12 @@ def load_confounds(run: RestRun, options: CleaningOptions, *, n_frames: int) -> 
             **(columns.facts or {}),
             "columns_with_na": list(columns.with_na),
         },
-        notes=(*columns.notes, *_notes_on_doubles(table)),
+        notes=(
+            *columns.notes,
+            *_notes_on_doubles(table),
+            *_notes_on_zeros(table, columns.names),
+            *_notes_on_interpolated(run, int(interpolated.sum())),
+        ),
         components=columns.components,
     )
 
@@ -168,9 +173,16 @@ class _Columns:
 
 
 def _strategy_columns(
-    table: ConfoundTable | None, options: CleaningOptions, run: RestRun, n_frames: int
+    table: ConfoundTable | None,
+    options: CleaningOptions,
+    run: RestRun,
+    n_frames: int,
+    at_start: int,
 ) -> _Columns:
-    """Take what a strategy removes from a table, which is None where the run has none."""
+    """Take what a strategy removes from a table, which is None where the run has none.
+
+    So many frames are dropped at the start of the run.
+    """
     row = find_strategy(options.denoise_strategy)
     if not row.reads_table:
         return _Columns(np.zeros((n_frames, 0)), ())
@@ -220,7 +232,7 @@ def _strategy_columns(
     columns = replace(columns, facts={**facts, "aroma_denoising": options.aroma_denoising})
     if "ica_aroma" in arguments["strategy"]:
         return columns  # the table had them
-    return _with_noise(columns, row.noise, options, run)
+    return _with_noise(columns, row.noise.read(run, n_frames, at_start), row.noise, options)
 
 
 def _for_table(
@@ -267,11 +279,33 @@ def _notes_on_doubles(table: ConfoundTable | None) -> tuple[str, ...]:
     )
 
 
+def _notes_on_zeros(table: ConfoundTable | None, names: Sequence[str]) -> tuple[str, ...]:
+    """Name the columns that are used, or censor frames, and are 0 wherever they have a value."""
+    zeros = [
+        name
+        for name in (*names, FD, STD_DVARS)
+        if (values := numbers(table, name)) is not None
+        and not np.nan_to_num(values).any()
+        and not np.isnan(values).all()
+    ]
+    if not zeros:
+        return ()
+    return (
+        f"The table of confounds has 0 in all frames of {', '.join(zeros)}: check the run in "
+        "fMRIPrep's report.",
+    )
+
+
+def _notes_on_interpolated(run: RestRun, frames: int) -> tuple[str, ...]:
+    if run.outliers is None or not frames:
+        return ()
+    return (f"{frames} frames that XCP-D had interpolated ({run.outliers.name}) were left out.",)
+
+
 def _with_noise(
-    columns: _Columns, noise: NoiseComponents, options: CleaningOptions, run: RestRun
+    columns: _Columns, found: AromaComponents, noise: NoiseComponents, options: CleaningOptions
 ) -> _Columns:
     """Add noise components from files: as further columns, or to be taken away beforehand."""
-    found = noise.read(run, len(columns.values))
     counts = {"components": len(found.noise), "noise_components": int(found.noise.sum())}
     columns = replace(columns, facts={**(columns.facts or {}), **counts})
     if options.aroma_denoising == "nonaggr":

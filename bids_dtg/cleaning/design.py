@@ -119,7 +119,8 @@ def design_run(
             f"{run.bold} cannot be cleaned: {err}",
             remedy=f"choose a --denoise-strategy with fewer columns{wider}",
         ) from err
-    design = replace(design, lost_before=_lost_before(run, frames))
+    # What XCP-D interpolated its regression did not see.
+    design = replace(design, lost_before=_lost_before(run, frames - confounds.dropped.interpolated))
     _require_dof(run, design, options)
     return design, _notes(band, tr_seconds, options)
 

@@ -33,7 +33,8 @@ class NoiseComponents:
     """Where a strategy finds the components of a run's ICA, and which of them are noise."""
 
     title: str  # in the methods text
-    read: Callable[[RestRun, int], AromaComponents]  # from a run and its number of frames
+    # From a run, its number of frames, and how many of them are dropped at the start.
+    read: Callable[[RestRun, int, int], AromaComponents]
     files: Callable[[RestRun], tuple[Path, ...]]  # that it would read; none where some are missing
     columns: str = "aroma_motion_{:02d}"  # names of noise components that become columns
     first: int = 1  # number of the first component
@@ -132,10 +133,10 @@ class Strategy:
         return {**arguments, **self.thresholds(options), "strategy": tuple(parts)}
 
 
-def _read_aroma(run: RestRun, n_frames: int) -> AromaComponents:
+def _read_aroma(run: RestRun, n_frames: int, dropped: int) -> AromaComponents:
     from bids_dtg.cleaning.aroma import read_aroma
 
-    return read_aroma(run, n_frames)
+    return read_aroma(run, n_frames, dropped)
 
 
 def _aroma_files(run: RestRun) -> tuple[Path, ...]:
@@ -144,10 +145,10 @@ def _aroma_files(run: RestRun) -> tuple[Path, ...]:
     return find_aroma_files(run) or ()
 
 
-def _read_tedana(run: RestRun, n_frames: int) -> AromaComponents:
+def _read_tedana(run: RestRun, n_frames: int, dropped: int) -> AromaComponents:
     from bids_dtg.cleaning.tedana import read_tedana
 
-    return read_tedana(run, n_frames)
+    return read_tedana(run, n_frames, dropped)
 
 
 def _tedana_files(run: RestRun) -> tuple[Path, ...]:

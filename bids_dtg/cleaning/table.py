@@ -19,6 +19,7 @@ from bids_dtg.inputs.run import RestRun
 _COMPONENTS = ("a_comp_cor", "c_comp_cor", "w_comp_cor")
 _UNUSED = ("t_comp_cor", "edge_comp", "motion_outlier")
 _COMBINED = "combined"  # the mask of white matter and CSF together, in fMRIPrep's JSON file
+FD, STD_DVARS = "framewise_displacement", "std_dvars"
 # One-hot columns of the frames at the start that fMRIPrep flagged.
 NON_STEADY = "non_steady_state"
 _LONGEST_QUOTE = 200  # characters of another program's message that are shown
@@ -39,8 +40,8 @@ _RENAMED = {
     "csf": "csf",
     "whitematter": "white_matter",
     "globalsignal": GLOBAL,
-    "framewisedisplacement": "framewise_displacement",
-    "stddvars": "std_dvars",
+    "framewisedisplacement": FD,
+    "stddvars": STD_DVARS,
     "nonstddvars": "dvars",
 }
 _NUMBERED = {
@@ -144,6 +145,43 @@ def non_steady_frames(table: ConfoundTable) -> NDArray[np.bool_]:
             column = numbers(table, name)
             flagged |= column is not None and np.nan_to_num(column) != 0
     return flagged
+
+
+def interpolated_frames(run: RestRun, n_frames: int) -> NDArray[np.bool_]:
+    """Return which frames (frames,) of a run XCP-D flagged for motion and filled by interpolation.
+
+    XCP-D's modes abcd and hbcd keep such frames in the series. Its mode linc removes them: then its
+    table of outliers has more rows than the series.
+
+    Raises
+    ------
+    RunError
+        The table cannot be read, or is of another series.
+    """
+    if run.outliers is None:
+        return np.zeros(n_frames, bool)
+    who = f"sub-{run.participant}: {run.outliers}"
+    expected = f"a column {FD} with 1 for each flagged frame and 0 for each other"
+    try:
+        table = parse_table(read_content(run.outliers, run.participant), run.outliers)
+    except ForeignFileError as err:
+        raise err.as_kind(RunError, f"sub-{run.participant}: ", expected=expected) from err
+    if FD not in table.header:
+        raise RunError(f"{who} has no column {FD}", expected=expected)
+    cells = [_number(row[FD]) for row in table.dicts()]
+    if odd := [number for number, cell in enumerate(cells, 1) if not np.isfinite(cell)]:
+        raise RunError(f"{who} has no number in row {odd[0]} of column {FD}", expected=expected)
+    flags: NDArray[np.bool_] = np.array(cells, np.float64) != 0
+    if len(flags) == n_frames:
+        return flags
+    left = int(np.count_nonzero(~flags))
+    if left == n_frames:
+        return np.zeros(n_frames, bool)
+    raise RunError(
+        f"{who} has {len(flags)} rows, {left} of them without a flag",
+        expected=f"{n_frames} of either, the frames of {run.bold.name}",
+        remedy="both must come from one run of XCP-D: copy or make them again",
+    )
 
 
 def require_numbers(table: ConfoundTable, names: Sequence[str], run: RestRun) -> None:

@@ -33,8 +33,10 @@ def find_tedana_files(run: RestRun) -> tuple[Path, Path] | None:
     return find_files(run, "tedana", (_MIXING,), (_METRICS,))
 
 
-def read_tedana(run: RestRun, n_frames: int) -> AromaComponents:
+def read_tedana(run: RestRun, n_frames: int, dropped: int = 0) -> AromaComponents:
     """Read the components of a multi-echo run, and which of them tedana rejected.
+
+    The ICA may lack the frames that are dropped at its start.
 
     Raises
     ------
@@ -49,7 +51,7 @@ def read_tedana(run: RestRun, n_frames: int) -> AromaComponents:
             "in derivatives/tedana",
             remedy=_REMEDY,
         )
-    return read_components(files, run, n_frames, _parse_tedana, _REMEDY)
+    return read_components(files, run, n_frames, dropped, parse=_parse_tedana, remedy=_REMEDY)
 
 
 def _parse_tedana(mixing_path: Path, courses: str, path: Path, text: str) -> AromaComponents:

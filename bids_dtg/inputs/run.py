@@ -47,6 +47,7 @@ class RestRun:
     cleaned_before: bool = False  # by another program than this one
     cleaned_as: str = ""  # which of several cleanings its file has, by its name; empty: no choice
     dof_stated: float | None = None  # left by that cleaning; None where no sidecar has them
+    outliers: Path | None = None  # XCP-D's table of the frames that it flagged for motion
 
     @property
     def dof_known(self) -> bool:
@@ -67,7 +68,8 @@ class RestRun:
     def inputs(self) -> tuple[Path, ...]:
         """All files that the run's results depend on."""
         transforms = (transform.path for transform in self.transforms)
-        files = (self.bold, self.mask, self.confounds, *self.sidecars, *transforms, self.motion)
+        tables = (self.confounds, self.outliers)
+        files = (self.bold, self.mask, *tables, *self.sidecars, *transforms, self.motion)
         return tuple(path for path in files if path)
 
     @property

@@ -284,6 +284,9 @@ def _rest_run(
     table = _companion(
         beside, func, desc="confounds", suffixes={"timeseries", "regressors"}, extensions=(".tsv",)
     )
+    outliers = None
+    if cleaned:
+        outliers = _companion(beside, func, desc=None, suffixes={"outliers"}, extensions=(".tsv",))
     tr_seconds, sidecars = repetition_time(file.path, dataset)
     return RestRun(
         bold=file.path,
@@ -302,6 +305,7 @@ def _rest_run(
         space_reason=choice.reason,
         cleaned_before=cleaned,
         dof_stated=stated_residual_dof(sidecars) if cleaned else None,
+        outliers=outliers,
     )
 
 
@@ -309,7 +313,7 @@ def _companion(
     bold: NamedFile,
     func: list[NamedFile],
     *,
-    desc: str,
+    desc: str | None,
     suffixes: set[str],
     extensions: tuple[str, ...],
 ) -> Path | None:

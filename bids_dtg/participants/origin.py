@@ -56,7 +56,7 @@ def model_facts(bundle: Bundle[Any]) -> dict[str, Any]:
 def run_sources(run: RestRun, source: str) -> list[str]:
     """Return the BIDS URIs of a run's files; `source` names the dataset that they are in."""
     transforms = (transform.path for transform in run.transforms)
-    files = (run.bold, run.motion, run.mask, run.confounds, *transforms)
+    files = (run.bold, run.motion, run.mask, run.confounds, run.outliers, *transforms)
     return [source_uri(path, run.root, source) for path in files if path]
 
 

@@ -34,7 +34,7 @@ _SOURCES = {
     "fmriprep": "Preprocessed resting-state runs were read from fMRIPrep derivatives (Esteban et "
     "al., 2019)",
     "xcpd": "Resting-state runs were read that fMRIPrep (Esteban et al., 2019) had preprocessed "
-    "and XCP-D (Mehta et al., 2024) had denoised",
+    "and XCP-D (Mehta et al., 2024) had denoised, without the frames that it censored for motion",
     "hcp": "Resting-state runs of the Human Connectome Project were read as its pipelines provide "
     "them: minimally preprocessed (Glasser et al., 2013) and denoised by ICA-FIX "
     "(Salimi-Khorshidi et al., 2014)",

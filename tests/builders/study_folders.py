@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,14 @@ def add_xcpd_run(root: Path, participant: str = "01", *, desc: str = "denoised",
     for path in (preproc, preproc.with_name(preproc.name.replace(".nii.gz", ".json"))):
         path.rename(path.with_name(path.name.replace("desc-preproc", f"desc-{desc}")))
     return preproc.with_name(preproc.name.replace("desc-preproc", f"desc-{desc}"))
+
+
+def write_outliers(bold: Path, flags: Sequence[object]) -> Path:
+    """Write XCP-D's table of the frames that it flagged for motion, beside a series."""
+    stem = bold.name.partition("_space-")[0]
+    path = bold.with_name(f"{stem}_outliers.tsv")
+    path.write_text("\n".join(["framewise_displacement", *map(str, flags)]) + "\n")
+    return path
 
 
 def add_hcp_run(

@@ -2,13 +2,15 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from fmriprep_dataset import add_run, describe_dataset
-from nuisance_tables import write_aroma
+from fmriprep_dataset import add_run, confound_columns, describe_dataset, write_confounds
+from nuisance_tables import write_aroma, write_tedana
 
 from bids_dtg.cleaning.aroma import find_aroma_files, read_aroma
+from bids_dtg.cleaning.confounds import load_confounds
 from bids_dtg.errors import RunError
 from bids_dtg.inputs.run import RestRun
 from bids_dtg.inputs.runs import find_runs
+from bids_dtg.settings import CleaningOptions
 
 FRAMES = 30
 MIXING = np.random.default_rng(0).standard_normal((FRAMES, 6))
@@ -61,9 +63,50 @@ def test_half_of_the_files_is_none(run):
 
 def test_frames_that_the_ica_was_not_given_are_zero(run):
     write_aroma(run.bold.parent, run.title, MIXING[3:], NOISE)
-    found = read_aroma(run, FRAMES)
+    found = read_aroma(run, FRAMES, 3)
     assert not found.mixing[:3].any()
     np.testing.assert_allclose(found.mixing[3:], MIXING[3:])
+
+
+@pytest.mark.parametrize("strategy", ["ica_aroma", "tedana"])
+@pytest.mark.parametrize(
+    ("missing", "zeros", "flagged", "dummies", "fits"),
+    [
+        (3, 0, 3, "auto", True),
+        (3, 0, 0, "3", True),
+        (3, 0, 1, "3", True),
+        (0, 0, 3, "auto", True),
+        (0, 3, 3, "auto", True),  # as fMRIPrep fills up what MELODIC was not given
+        (0, 3, 0, "5", True),
+        (25, 0, 0, "25", True),
+        (3, 0, 0, "auto", False),  # three kept frames would not be cleaned
+        (3, 0, 3, "0", False),
+        (0, 3, 3, "0", False),
+        (3, 0, 5, "auto", False),  # nobody knows which frames are missing
+        (3, 0, 3, "5", False),
+        (3, 0, 2, "auto", False),
+        (3, 1, 3, "auto", False),
+    ],
+)
+def test_an_ica_lacks_the_frames_that_are_dropped_at_the_start_or_is_refused(
+    run, strategy, missing, zeros, flagged, dummies, fits
+):
+    write_confounds(run.confounds, confound_columns(FRAMES, n_non_steady=flagged))
+    mixing = MIXING[missing:] * (np.arange(FRAMES - missing) >= zeros)[:, None]
+    write_aroma(run.bold.parent, run.title, mixing, NOISE)
+    kinds = ["rejected" if noise else "accepted" for noise in NOISE]
+    write_tedana(run.bold.parent, run.title, mixing, kinds)
+    options = CleaningOptions(
+        denoise_strategy=strategy, aroma_denoising="aggr", dummy_scans=dummies
+    )
+    if not fits:
+        with pytest.raises(RunError, match=rf"_mixing\.tsv has {FRAMES - missing} rows") as told:
+            load_confounds(run, options, n_frames=FRAMES)
+        assert "\n" not in str(told.value)
+        assert f"--dummy-scans {missing + zeros}" in str(told.value)
+        return
+    found = load_confounds(run, options, n_frames=FRAMES)
+    np.testing.assert_allclose(found.values[found.keep, -2:], MIXING[found.keep][:, NOISE])
 
 
 def test_no_noise_at_all_is_no_error(run):

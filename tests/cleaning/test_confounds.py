@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from fmriprep_dataset import add_run, confound_columns, describe_dataset, write_confounds
+from study_folders import add_xcpd_run, write_outliers
 
 from bids_dtg.cleaning.confounds import load_confounds
 from bids_dtg.errors import RunError, SettingsError
@@ -353,3 +354,65 @@ def test_a_column_named_twice_is_noted_and_the_first_used(run, again):
     found = load(run, n_frames=N_FRAMES, strategy="simple")
     assert any("names columns more than once: csf" in note for note in found.notes)
     np.testing.assert_array_equal(found.values, plain.values)
+
+
+@pytest.fixture
+def cleaned(tmp_path) -> RestRun:
+    """Return a run of XCP-D with a table of outliers beside it."""
+    bold = add_xcpd_run(tmp_path / "xcp_d", bold=np.ones((3, 3, 3, 12), np.float32))
+    write_outliers(bold, [0] * 12)
+    (run,) = find_runs(tmp_path / "xcp_d", "01", input_type="xcpd")
+    return run
+
+
+@pytest.mark.parametrize(
+    ("flags", "left_out"),
+    [
+        ([1, 0, 0, 1, 1, *[0] * 7], [0, 3, 4]),  # interpolated
+        ([*["1.0", "0.0"] * 6], [0, 2, 4, 6, 8, 10]),
+        ([1, *[0] * 6, 1, 1, *[0] * 6], []),  # taken out by XCP-D
+        ([0] * 12, []),
+    ],
+)
+def test_frames_that_xcpd_interpolated_are_left_out(cleaned, flags, left_out):
+    table = write_outliers(cleaned.bold, flags)
+    found = load(cleaned, strategy="none", n_frames=12)
+    assert list(np.flatnonzero(~found.keep)) == left_out
+    assert found.dropped.interpolated == len(left_out)
+    note = f"{len(left_out)} frames that XCP-D had interpolated ({table.name}) were left out."
+    assert found.notes == ((note,) if left_out else ())
+    assert table in cleaned.inputs
+
+
+@pytest.mark.parametrize(
+    ("flags", "fault"),
+    [
+        ([0] * 13, r"has 13 rows, 13 of them without a flag\. Expected: 12 of either"),
+        ([0] * 4, "has 4 rows"),
+        ([1] * 13, "has 13 rows, 0 of them"),
+        (["n/a"] * 12, "no number in row 1"),
+        (["x", *[0] * 11], "no number in row 1"),
+    ],
+)
+def test_outliers_of_another_series_are_one_line(cleaned, flags, fault):
+    write_outliers(cleaned.bold, flags)
+    with pytest.raises(RunError, match=fault) as told:
+        load(cleaned, strategy="none", n_frames=12)
+    assert "\n" not in str(told.value)
+
+
+def test_outliers_without_their_column_are_one_line(cleaned):
+    cleaned.outliers.write_text("fd\n" + "0\n" * 12)
+    with pytest.raises(RunError, match=r"outliers\.tsv has no column framewise_displacement"):
+        load(cleaned, strategy="none", n_frames=12)
+
+
+@pytest.mark.parametrize("strategy", ["simple", "none"])
+def test_columns_of_zeros_are_named(run, strategy):
+    zeros = ["0"] * N_FRAMES
+    with_table(run, csf=zeros, framewise_displacement=["n/a", *zeros[1:]], std_dvars=zeros)
+    named = ["csf"] * (strategy == "simple") + ["framewise_displacement", "std_dvars"]
+    assert load(run, strategy=strategy, n_frames=N_FRAMES).notes == (
+        f"The table of confounds has 0 in all frames of {', '.join(named)}: check the run in "
+        "fMRIPrep's report.",
+    )

@@ -532,9 +532,7 @@ class DatasetSource:
         for label, maps in plan.people.items():
             with suppress(DtgError):  # a later step says why these runs cannot be used
                 for run in self.request.runs(label):
-                    beside = (run.mask, run.confounds, *run.sidecars)
-                    moves = (transform.path for transform in run.transforms)
-                    found += [run.bold, *(path for path in beside if path), *moves]
+                    found += run.inputs
             for statmap in (*maps.target.values(), *maps.retest.values()):
                 found += [path for paths in statmap.files.values() for path in paths]
         return found
