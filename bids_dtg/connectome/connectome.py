@@ -27,6 +27,7 @@ Float = NDArray[np.float64]
 # Half segments that parts of other lengths consist of.
 _OTHER_PIECES = (1, 3)
 _ROWS_AT_A_TIME = 32  # of a connectome, that a thread puts in order
+_LEAST_TSNR = 1.0  # below it the mean was subtracted before: measured BOLD has ten times as much
 
 
 @dataclass(frozen=True, eq=False)
@@ -136,8 +137,11 @@ class RunConnectomes:
 
     @property
     def median_tsnr(self) -> float:
-        """Median over covered grey-matter voxels, 0 if there are none."""
-        return float(np.median(self.tsnr[self.covered])) if self.covered.any() else 0.0
+        """Median over covered grey-matter voxels, 0 if there are none; NaN without a mean."""
+        if not self.covered.any():
+            return 0.0
+        median = float(np.median(self.tsnr[self.covered]))
+        return median if abs(median) >= _LEAST_TSNR else float("nan")
 
     @property
     def reliability(self) -> float:

@@ -56,7 +56,7 @@ def first_figures(
     }
 
 
-def rounded(value: float) -> float | None:
+def rounded(value: float, digits: int = 4) -> float | None:
     """Round a figure for a table; None where it is not known.
 
     Examples
@@ -64,4 +64,4 @@ def rounded(value: float) -> float | None:
     >>> rounded(0.123456), rounded(math.nan)
     (0.1235, None)
     """
-    return round(value, 4) if math.isfinite(value) else None
+    return round(value, digits) if math.isfinite(value) else None

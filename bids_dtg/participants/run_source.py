@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from bids_dtg.cleaning.confounds import Confounds, load_confounds
 from bids_dtg.cleaning.design import design_run
+from bids_dtg.cleaning.strategies import resolve
 from bids_dtg.connectome.design import TemporalDesign
 from bids_dtg.connectome.passes import Blocks, MakeSmoothing, PartlyZero, Reading
 from bids_dtg.engine.display import Clock
@@ -44,6 +45,7 @@ Watch = Callable[[int, Stored], None]
 Frames = Generator[tuple[int, NDArray[np.float32]], None, Any]  # as `Blocks`
 # Below this a run's brain and what is wanted of it hardly meet: a wrong space or an empty image.
 LEAST_COVERAGE = 0.5
+EMPTY_FRAMES = "{} frames were left out, as every voxel is 0 or no number there."
 _RAW = (
     "The raw series was read: its frames were realigned by the matrices that fMRIPrep estimated; "
     "neither slice timing nor distortions were corrected."
@@ -75,7 +77,7 @@ def plan_run(
     space
         Template of the places that are wanted, which it must be in, or have transforms to.
     cleaning
-        How runs are cleaned, by a strategy of the table.
+        How runs are cleaned; auto removes nothing from a run that another program has cleaned.
     keep
         (frames,), False for frames to remove beside those of the cleaning.
 
@@ -93,6 +95,7 @@ def plan_run(
         *(run.bold, header.time, run.time_sidecar, run.tr_seconds),
         root=run.root if run.motion is None else None,
     )
+    cleaning = resolve(cleaning, "xcpd" if run.cleaned_before else "fmriprep")
     confounds = load_confounds(run, cleaning, n_frames=header.frames)
     if keep is not None:
         confounds = replace(confounds, keep=confounds.keep & _fitting(keep, run, header))
@@ -180,6 +183,33 @@ class RunSource:
     def valid(self) -> NDArray[np.bool_]:
         """(places,), that the file covers, in the run's brain."""
         return self.covered & self.in_mask
+
+    def kept_with_values(self, coverage: float, design: TemporalDesign) -> NDArray[np.bool_] | None:
+        """Look for frames without values where hardly any voxel has signal in all kept frames.
+
+        Some programs write NaN or 0 in place of the frames that they censor. The file is read once
+        more.
+
+        Parameters
+        ----------
+        coverage
+            Share of the voxels with signal, 0 to 1.
+        design
+            Frames kept.
+
+        Returns
+        -------
+        (frames,), the kept frames but those where every voxel is 0 or no number; None if the
+        coverage is enough, or that is so of no kept frame, or of all.
+        """
+        if coverage >= LEAST_COVERAGE:
+            return None
+        found = np.zeros(self.header.frames, bool)
+        for first, block in self.blocks(Clock()):
+            values = block[:, self.valid]
+            found[first : first + len(block)] = (np.isfinite(values) & (values != 0)).any(axis=1)
+        kept = found & design.keep
+        return kept if 0 < np.count_nonzero(kept) < design.frames_kept else None
 
     def blocks(
         self,

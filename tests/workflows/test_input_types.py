@@ -10,9 +10,15 @@ import nibabel as nib
 import numpy as np
 import pytest
 from fmriprep_dataset import describe_dataset, make_image
-from study_folders import add_hcp_run, add_transforms, add_ukb_run, add_xcpd_run
+from study_folders import (
+    add_hcp_run,
+    add_transforms,
+    add_ukb_run,
+    add_xcpd_run,
+    write_outliers,
+)
 from tiny_bundle import TINY_AFFINE, write_tiny_bundle
-from tiny_job import TR, TinyJob, add_rest, tiny_bold
+from tiny_job import FRAMES, TR, TinyJob, add_rest, read_table, tiny_bold
 
 from bids_dtg.bundles.card import TrainingData
 from bids_dtg.files.sidecars import read_inherited
@@ -131,6 +137,31 @@ def test_same_data_same_bytes(job, kind, capsys):
     capsys.readouterr()
     assert study.run("--input-type", kind, "--denoise-strategy", "none") == 0
     assert "complete, skipped" in capsys.readouterr().err
+
+
+def test_frames_that_xcpd_interpolated_are_left_out_and_shown(job, capsys):
+    study, flags = StudyJob(job, "xcpd"), np.arange(FRAMES) % 5 == 0
+    bold = tiny_bold().astype(np.float32)
+    bold -= bold.mean(axis=-1, keepdims=True)
+    path = add_xcpd_run(study.bids, bold=bold, affine=TINY_AFFINE, tr=TR)
+    table = write_outliers(path, flags.astype(int))
+    assert study.run() == 0
+    (qc,) = study.out.rglob("*_qc.tsv")
+    row = read_table(qc)[0]
+    assert (row["frames"], row["frames_kept"], row["minutes_kept"]) == ("60", "48", "8.0")
+    assert row["tsnr_median"] == "n/a"
+    told = sidecar(study.out)
+    assert (
+        f"12 frames that XCP-D had interpolated ({table.name}) were" in told["Runs"][0]["Notes"][0]
+    )
+    assert told["Runs"][0]["Confounds"]["DroppedInterpolated"] == 12
+    assert any(source.endswith("_outliers.tsv") for source in told["Sources"])
+    write_outliers(path, np.roll(flags, 1).astype(int))
+    assert study.run("--dry-run") == 0
+    assert "would write 3 maps" in capsys.readouterr().out  # again, as the table has changed
+    write_outliers(path, (~flags).astype(int))
+    assert study.run("--dry-run") == 1
+    assert "has 2.0 of 10.0 minutes left (12 of 60 frames" in capsys.readouterr().out
 
 
 @pytest.mark.slow

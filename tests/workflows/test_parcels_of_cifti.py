@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from bids_check import validate
 from cifti_people import CONTRASTS, ParcelCohort, brain_models, parcels_axis, save_maps, save_series
+from study_folders import write_outliers
 from tiny_job import read_table
 
 from bids_dtg.contrasts.bundle.arrays import read_parcels
@@ -63,6 +64,20 @@ def test_its_maps_are_files_of_parcels(cohort):
         "roi03",
         "roi04",
     ]
+
+
+def test_parcels_that_xcpd_interpolated_are_left_out(cohort, tmp_path):
+    people, found = ParcelCohort(tmp_path, ()), []
+    flags, bundle = np.arange(60) % 5 == 0, load_bundle(cohort.model)
+    for kept in (np.ones(60, bool), ~flags):
+        path = people.add("01", 3)
+        save_series(path, nib.load(path).get_fdata(dtype=np.float32)[kept], people.axis)
+        write_outliers(path, flags.astype(int))
+        rule = SpaceRule(model="fsLR parcels", asked=SPACE[1])
+        (run,) = find_runs(people.bids, "01", rule=rule, input_type="xcpd")
+        found.append(measure(run, bundle))
+    assert found[0].frames == 48
+    np.testing.assert_allclose(found[0].r, found[1].r, rtol=0, atol=1e-6)
 
 
 @pytest.mark.slow

@@ -58,7 +58,8 @@ COLUMNS = (
     ),
     QualityColumn(
         "tsnr_median",
-        "Median over grey matter of temporal signal-to-noise, confounds removed",
+        "Median over grey matter of temporal signal-to-noise, confounds removed; n/a for series "
+        "whose mean was subtracted, as XCP-D does",
         title="Temporal signal-to-noise",
         decimals=0,
         summary="{:.0f}",

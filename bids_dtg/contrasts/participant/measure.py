@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -39,7 +39,13 @@ from bids_dtg.imaging.placement import Method
 from bids_dtg.imaging.places import Places, VoxelPlaces
 from bids_dtg.imaging.surfaces.grayordinates import Grayordinates
 from bids_dtg.inputs.run import RestRun
-from bids_dtg.participants.run_source import RunSource, plan_run, require_coverage, smoothing_among
+from bids_dtg.participants.run_source import (
+    EMPTY_FRAMES,
+    RunSource,
+    plan_run,
+    require_coverage,
+    smoothing_among,
+)
 from bids_dtg.settings import CleaningOptions, InputChoice
 from bids_dtg.stats.conformal import block_edge
 
@@ -316,6 +322,10 @@ class Reader:
                 scatter=self.bundle.card.part.of_sessions,
                 threads=self.threads,
             )
+        if (keep := source.kept_with_values(connectomes.coverage, design)) is not None:
+            again = self.measure(run, keep=keep, clock=clock, progress=progress)
+            note = EMPTY_FRAMES.format(design.frames_kept - again.design.frames_kept)
+            return replace(again, notes=(*again.notes, note))
         require_coverage(run.bold, connectomes.coverage, "the model's grey matter")
         return MeasuredRun(
             run=run,
@@ -335,7 +345,9 @@ class Reader:
             notes=(*planned.notes, *source.notes),
         )
 
-    def courses(self, run: RestRun, most: int) -> NDArray[np.float32]:
+    def courses(
+        self, run: RestRun, most: int, keep: NDArray[np.bool_] | None = None
+    ) -> NDArray[np.float32]:
         """Clean a run and return its series at the model's places, in one pass.
 
         Parameters
@@ -344,6 +356,8 @@ class Reader:
             The run, from `find_runs`.
         most
             Number of means of frames in a row that a longer run is reduced to.
+        keep
+            As for `measure`.
 
         Returns
         -------
@@ -354,7 +368,7 @@ class Reader:
         TooShortError, RunError
             As for `measure`.
         """
-        planned = plan_run(run, self.bundle.space, self.cleaning)
+        planned = plan_run(run, self.bundle.space, self.cleaning, keep)
         source = RunSource.of(run, planned, self.voxels.places, self.cleaning.interpolation)
         cleaning, readout = Retention.of_means(planned.design, most)
         voxels = RunVoxels(
@@ -377,6 +391,9 @@ class Reader:
             )
         except ValueError as err:
             raise RunError(f"{source.header.path} cannot be used: {err}") from err
+        coverage = float(moments.varying[: self.voxels.grey_voxels].mean())
+        if (keep := source.kept_with_values(coverage, planned.design)) is not None:
+            return self.courses(run, most, keep)
         return cleaned_courses(moments, readout)
 
     def _add_up(
@@ -452,7 +469,8 @@ def measure(
     cleaning
         Options of the cleaning; None: the program's defaults.
     input_type
-        Type of the dataset; it decides the strategy where `cleaning` leaves it open.
+        Type of the dataset; it decides the strategy where `cleaning` leaves it open. auto: as the
+        run says, of which nothing is removed if another program has cleaned it.
     device
         Device that computes: cpu or cuda.
     threads
@@ -490,7 +508,9 @@ def measure(
     >>> connectome.r.shape, connectome.seconds
     ((50, 163310), 290.0)
     """
-    cleaning = resolve(CleaningOptions() if cleaning is None else cleaning, input_type)
+    cleaning = CleaningOptions() if cleaning is None else cleaning
+    if input_type != "auto":
+        cleaning = resolve(cleaning, input_type)
     reader = Reader.of(bundle, cleaning, device=device, threads=threads)
     whole = reader.measure(run).connectomes.whole
     assert whole is not None  # a reader computes every part by default

@@ -73,7 +73,7 @@ def summarise(measured: MeasuredRun, judged: RunCheck, bundle: ModelBundle) -> R
         "dof_beyond_rois": _dof_beyond_rois(result),
         "coverage": round(result.coverage, 4),
         "roi_coverage_min": round(float(result.roi_coverage.min()), 4),
-        "tsnr_median": round(result.median_tsnr, 2),
+        "tsnr_median": rounded(result.median_tsnr, 2),
         "connectome_reliability": rounded(result.reliability),
         "connectome_icc": rounded(result.reliability_icc),
         **_distribution_figures(judged),

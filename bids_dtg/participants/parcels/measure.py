@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +20,7 @@ from bids_dtg.imaging.placement import Method
 from bids_dtg.imaging.places import VoxelPlaces
 from bids_dtg.inputs.run import RestRun
 from bids_dtg.participants.run_source import (
+    EMPTY_FRAMES,
     RunSource,
     plan_run,
     require_coverage,
@@ -106,6 +107,7 @@ class SeriesReader:
         self,
         run: RestRun,
         *,
+        keep: NDArray[np.bool_] | None = None,
         clock: Clock | None = None,
         progress: Callable[[float], None] = lambda share: None,
     ) -> MeasuredSeries:
@@ -115,6 +117,8 @@ class SeriesReader:
         ----------
         run
             Files of the run to read.
+        keep
+            (frames,), False for frames to remove besides those of the cleaning.
         clock
             Adds up the time of the stages.
         progress
@@ -129,18 +133,23 @@ class SeriesReader:
         """
         clock = Clock() if clock is None else clock
         with clock.time("confounds"):
-            planned = plan_run(run, self.grid.space, self.cleaning)
+            planned = plan_run(run, self.grid.space, self.cleaning, keep)
         with clock.time("sampling"):
             source = RunSource.of(run, planned, self.places, self.cleaning.interpolation)
         sums = self._add_up(source, planned.design, clock, progress)
-        require_coverage(run.bold, float(sums.with_data.mean()), f"the parcels of {self.atlas.key}")
+        coverage, design = float(sums.with_data.mean()), planned.design
+        if (keep := source.kept_with_values(coverage, design)) is not None:
+            again = self.measure(run, keep=keep, clock=clock, progress=progress)
+            note = EMPTY_FRAMES.format(design.frames_kept - again.design.frames_kept)
+            return replace(again, notes=(*again.notes, note))
+        require_coverage(run.bold, coverage, f"the parcels of {self.atlas.key}")
         with clock.time("algebra"):
             series = sums.series(self.min_coverage)
         return MeasuredSeries(
             run=run,
             series=series,
-            design=planned.design,
-            cleaning={**planned.design.decisions, **frequency_facts(self.cleaning)},
+            design=design,
+            cleaning={**design.decisions, **frequency_facts(self.cleaning)},
             confounds=planned.confounds,
             interpolation=source.interpolation,
             voxel_mm=planned.header.voxel_mm,

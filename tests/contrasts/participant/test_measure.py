@@ -8,8 +8,12 @@ import nibabel as nib
 import numpy as np
 import pytest
 from cifti_people import CiftiJob, brain_models, save_series, tiny_series
-from tiny_job import TinyJob, add_rest
+from fmriprep_dataset import describe_dataset
+from study_folders import add_hcp_run, add_ukb_run, add_xcpd_run, write_outliers
+from tiny_bundle import TINY_AFFINE
+from tiny_job import FRAMES, TR, TinyJob, add_rest, tiny_bold
 
+import bids_dtg
 from bids_dtg.connectome.connectome import Connectome
 from bids_dtg.contrasts.bundle.bundle import load_bundle
 from bids_dtg.contrasts.participant.measure import Reader, measure
@@ -80,6 +84,72 @@ def test_the_cleaning_that_suits_the_input_is_the_default(job):
         measure(run, bundle, CleaningOptions(denoise_strategy="sample"))
 
 
+@pytest.mark.parametrize("add", [add_xcpd_run, add_hcp_run, add_ukb_run])
+def test_nothing_is_removed_from_what_was_cleaned_before(job, add):
+    add_rest(job.bids)
+    (preprocessed,) = bids_dtg.find_runs(job.settings())
+    bundle, none = job.bundle, CleaningOptions(denoise_strategy="none")
+    expected = bids_dtg.measure(preprocessed, bundle, none).r
+    job.bids = job.folder / "cleaned"
+    add(job.bids, bold=tiny_bold(), affine=TINY_AFFINE, tr=TR)
+    (run,) = bids_dtg.find_runs(job.settings())
+    for cleaning in (None, job.settings().cleaning):
+        assert np.array_equal(bids_dtg.measure(run, bundle, cleaning).r, expected)
+
+
+FLAGS = np.arange(FRAMES) % 5 == 2
+
+
+def denoised(flagged: np.ndarray | None = None) -> np.ndarray:
+    """Return BOLD as XCP-D leaves it, of mean 0, (i, j, k, frames), with other flagged frames."""
+    bold = tiny_bold() + np.random.default_rng(1).normal(size=FRAMES).astype(np.float32)
+    bold -= bold[..., ~FLAGS].mean(axis=-1, keepdims=True)
+    if flagged is None:
+        return bold[..., ~FLAGS]
+    bold[..., FLAGS] = flagged
+    return bold
+
+
+@pytest.mark.parametrize(
+    ("value", "table"),
+    [(500.0, True), (0.0, True), (np.nan, True), (0.0, False), (np.nan, False)],
+)
+def test_frames_that_hold_no_data_of_their_own_are_as_if_taken_out(job, value, table):
+    """XCP-D interpolates the frames that it flags, or takes them out; others write NaN or 0."""
+    reader = Reader.of(job.bundle, CleaningOptions(denoise_strategy="none"))
+    found = {}
+    for kind, bold in {"out": denoised(), "in": denoised(np.float32(value))}.items():
+        path = add_xcpd_run(job.folder / kind, bold=bold, affine=TINY_AFFINE, tr=TR)
+        if table or kind == "out":
+            write_outliers(path, FLAGS.astype(int))
+        (run,) = find_runs(job.folder / kind, "01", input_type="xcpd")
+        found[kind] = reader.measure(run)
+    wanted, own = found["out"].connectomes, found["in"].connectomes
+    assert (own.whole.frames, own.coverage) == (np.count_nonzero(~FLAGS), 1.0)
+    np.testing.assert_allclose(own.whole.r, wanted.whole.r, rtol=0, atol=1e-6)
+    assert np.isnan(own.median_tsnr)
+    assert len(found["in"].notes) == len(found["out"].notes) + 1
+    assert f"{np.count_nonzero(FLAGS)} frames" in " ".join(found["in"].notes)
+    courses = reader.courses(found["in"].run, 300)
+    np.testing.assert_allclose(courses, reader.courses(found["out"].run, 300), atol=1e-3)
+
+
+def test_an_empty_image_is_still_one_error(job):
+    add_xcpd_run(job.folder / "x", bold=0 * denoised(), affine=TINY_AFFINE, tr=TR)
+    (run,) = find_runs(job.folder / "x", "01", input_type="xcpd")
+    with pytest.raises(RunError, match="has signal in 0% of the model's grey matter"):
+        measure(run, job.bundle)
+
+
+def test_degrees_of_freedom_that_xcpd_left_are_of_the_frames_that_it_used(job):
+    path = add_xcpd_run(job.bids, bold=denoised(np.float32(9)), affine=TINY_AFFINE, tr=TR)
+    sidecar = path.with_name(path.name.replace(".nii.gz", ".json"))
+    sidecar.write_text(f'{{"RepetitionTime": {TR}, "ResidualDegreesOfFreedom": 30}}')
+    write_outliers(path, FLAGS.astype(int))
+    (run,) = find_runs(job.bids, "01", input_type="xcpd")
+    assert measure(run, job.bundle).residual_dof == 30
+
+
 def test_what_cannot_be_measured_is_one_error(job):
     add_rest(job.bids, frames=20)
     (run,) = find_runs(job.bids, "01")
@@ -126,6 +196,20 @@ def test_series_at_grayordinates_are_cleaned_as_nilearn_cleans_them(tmp_path):
     assert estimate.values.shape == (2, 160)
     assert reader.measure(run).mean_frame is None
     assert reader.courses(run, 300).shape[0] == 160
+
+
+def test_interpolated_frames_at_grayordinates_are_left_out(tmp_path):
+    job = CiftiJob(tmp_path, ())
+    root, func = describe_dataset(tmp_path / "xcp_d", pipeline="XCP-D"), "sub-01/func"
+    path = root / func / "sub-01_task-rest_space-fsLR_den-91k_desc-denoised_bold.dtseries.nii"
+    series, found = tiny_series(160), []
+    for kept in (np.ones(FRAMES, bool), ~FLAGS):
+        save_series(path, series[kept], brain_models())
+        write_outliers(path, FLAGS.astype(int))
+        (run,) = find_runs(root, "01", rule=SpaceRule(model="fsLR"), input_type="xcpd")
+        found.append(measure(run, job.bundle))
+    assert found[0].frames == np.count_nonzero(~FLAGS)
+    np.testing.assert_allclose(found[0].r, found[1].r, rtol=0, atol=1e-6)
 
 
 def test_series_at_other_grayordinates(tmp_path):
