@@ -8,12 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from bids_dtg.errors import DatasetError, ForeignFileError, MissingFileError
 from bids_dtg.files.derivatives import DerivativeDataset
 from bids_dtg.files.foreign import Table, read_table
 from bids_dtg.files.text import write_json
+from bids_dtg.inputs.participants import require_labels
 from bids_dtg.notices import counted, named
 from bids_dtg.report.contents import AverageFiles
 
@@ -64,7 +66,13 @@ class Inclusion:
         ----------
         labels
             Of the participants that the output folder has.
+
+        Raises
+        ------
+        SettingsError
+            A decision names somebody whose label is written otherwise, as 1 for 01.
         """
+        require_labels(Path(FILE), self.decisions, labels)
         gone = [f"sub-{label}" for label in self.left_out if label in labels]
         unknown = [f"sub-{label}" for label in sorted(self.decisions) if label not in labels]
         lines = list(self.notes)

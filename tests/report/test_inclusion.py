@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bids_dtg.errors import DatasetError
+from bids_dtg.errors import DatasetError, SettingsError
 from bids_dtg.files.derivatives import DerivativeDataset
 from bids_dtg.files.text import read_json, write_tsv
 from bids_dtg.report.contents import AverageFiles
@@ -75,6 +75,14 @@ def test_rows_that_cannot_be_used_are_one_line_and_people_who_are_not_here_anoth
     assert "line 5 (sub-02 a second time)" in damaged
     assert gone.endswith("leaves out 1 participant: sub-02")
     assert "1 participant without results here: sub-99" in unknown
+
+
+@pytest.mark.parametrize("written", ["1", "1.0", "SUB-01"])
+def test_a_decision_on_somebody_who_is_written_otherwise_is_refused(output, written):
+    found = write(output, [written, "false", "sleepy"], ["sub-02", "true", None])
+    with pytest.raises(SettingsError, match=rf"has participant {written}, .*: 01 or sub-01"):
+        found.lines(["01", "02"])
+    assert len(found.lines(["02"])) == 1
 
 
 @pytest.mark.parametrize("columns", [["participant", "include"], ["participant_id"], []])
