@@ -9,10 +9,24 @@ from pathlib import PurePosixPath
 
 from bids_dtg.errors import OutputError, SettingsError
 
-# Order of `rules/entities` in the BIDS schema 1.11; `contrast` and `stat` (statistic maps,
-# as FitLins writes them) are not in the schema yet and stand before `desc`.
+# Order of `rules/entities` in the BIDS schema 1.11. Not in the schema yet: `hash` (the program's
+# configuration, where NiBabies writes it), and `contrast` and `stat` (statistic maps, as FitLins
+# writes them), which stand before `desc`.
 ENTITY_ORDER = (
-    *("sub", "tpl", "ses", "cohort", "sample", "task", "tracksys", "acq", "nuc", "voi", "ce"),
+    *(
+        "sub",
+        "tpl",
+        "ses",
+        "hash",
+        "cohort",
+        "sample",
+        "task",
+        "tracksys",
+        "acq",
+        "nuc",
+        "voi",
+        "ce",
+    ),
     *("trc", "stain", "rec", "dir", "run", "mod", "echo", "flip", "inv", "mt", "part", "proc"),
     *("hemi", "space", "split", "recording", "chunk", "atlas", "seg", "scale", "res", "den"),
     *("label", "contrast", "stat", "desc"),

@@ -37,6 +37,7 @@ PYBIDS_NAMES = {
     "run": "run",
     "echo": "echo",
     "part": "part",
+    "hash": "hash",
     "space": "space",
     "cohort": "cohort",
     "res": "res",

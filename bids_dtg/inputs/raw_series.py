@@ -11,7 +11,7 @@ from bids_dtg.errors import ForeignFileError, RunError
 from bids_dtg.files.foreign import read_json_object
 from bids_dtg.files.sidecars import sidecars_of
 from bids_dtg.inputs.index import functional_files
-from bids_dtg.inputs.selection import IMAGES, STORAGE, NamedFile, named_files
+from bids_dtg.inputs.selection import COMBINED, IMAGES, STORAGE, NamedFile, named_files
 from bids_dtg.inputs.space_choice import (
     HOW,
     OWN,
@@ -23,8 +23,6 @@ from bids_dtg.inputs.space_choice import (
     transforms_through,
 )
 
-# fMRIPrep's names of the files of a run lack these entities of the raw series.
-_LEFT_OUT = frozenset({"echo", "part"})
 # What the grid of a run is registered to, beside a fieldmap.
 _TARGETS = frozenset({*OWN, "orig", "T1w", "T2w", "anat", "session", "subject"})
 # A series names its fieldmaps by these; fMRIPrep's sidecars name the files that they were made of.
@@ -158,7 +156,7 @@ def _title(series: RawSeries) -> str:
 
 def _run(file: NamedFile) -> tuple[tuple[str, str], ...]:
     """Return the entities that a run's files in the derivatives share with its raw series."""
-    others = STORAGE | HOW | _LEFT_OUT
+    others = STORAGE | HOW | COMBINED
     return tuple((key, value) for key, value in file.name.entities if key not in others)
 
 

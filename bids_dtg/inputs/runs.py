@@ -5,14 +5,13 @@ from __future__ import annotations
 import re
 import warnings
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from bids_dtg.errors import RunError
-from bids_dtg.files.annex import require_contents
+from bids_dtg.files.annex import is_stub, require_contents
 from bids_dtg.files.names import BidsName, parse_name
-from bids_dtg.files.sidecars import applies_to, repetition_time, stated_residual_dof
+from bids_dtg.files.sidecars import repetition_time, stated_residual_dof
 from bids_dtg.inputs.index import filtered_names, functional_files, values_that_fit
 from bids_dtg.inputs.raw_series import RawSeries, choose_raw, raw_root, raw_series
 from bids_dtg.inputs.run import RestRun
@@ -20,18 +19,26 @@ from bids_dtg.inputs.selection import (
     EVERY_REST,
     IMAGES,
     PARCEL_SERIES,
-    STORAGE,
     NamedFile,
     Selection,
     absent_session,
+    belongs_to,
     combined_echoes,
     measured,
     named_files,
+    require_measured_once,
     require_one_file_each,
     space_of,
     versions_by_run,
 )
-from bids_dtg.inputs.space_choice import SPACE, SURFACE, Choice, SpaceRule, choose_version
+from bids_dtg.inputs.space_choice import (
+    SPACE,
+    SURFACE,
+    Choice,
+    CoregistrationMissingError,
+    SpaceRule,
+    choose_version,
+)
 from bids_dtg.inputs.templateflow import TransformMissingError
 from bids_dtg.settings import InputType
 
@@ -47,6 +54,9 @@ _DESCS_OF_SERIES: Mapping[InputType, tuple[str | None, ...]] = {
     "fmriprep": (None, "preproc"),
     "xcpd": _DESCS["xcpd"],
 }
+
+# Entities that the name of XCP-D's join lacks, and what filters call them.
+_REMOVED = {"run": "run", "dir": "direction"}
 
 _REMEDIES: dict[InputType, str] = {
     "fmriprep": f"fmriprep --output-spaces {SPACE}:res-2",
@@ -120,15 +130,15 @@ def find_runs(
     usable = usable_series(bold, raw, who, input_type, rule.endings)
     require_one_file_each(usable, who)
     series = combined_echoes(usable, who, filtered="echo" in bids_filter)
-    if input_type == "xcpd":
-        series = _without_joined(series)
+    found = _without_joins(versions_by_run(series), who, input_type)
+    require_measured_once(found, who)
 
     def choose(versions: list[NamedFile]) -> Choice:
         if (of_raw := raw.get(versions[0])) is not None:
             return choose_raw(of_raw, func, rule, root)
         return choose_version(versions, rule, root)
 
-    choices = _choices(versions_by_run(series), choose)
+    choices = _choices(found, choose)
     runs = [_rest_run(choice, func, root, participant, input_type) for choice in choices]
     require_contents((path for run in runs for path in run.inputs), participant)
     return tuple(sorted(runs, key=lambda run: natural_order(run.title)))
@@ -201,8 +211,10 @@ def _choices(
             chosen.append(choose(versions))
         except RunError as err:
             failed.append((versions[0], err))
-    # What can be fetched is not left out: the maps would be others once it is there.
-    missing = [error for _, error in failed if isinstance(error, TransformMissingError)]
+    # What can be fetched is not left out: the maps would be others once it is there. Nor is a run
+    # without its own co-registration: some of fMRIPrep's files of it are lost.
+    refused = (TransformMissingError, CoregistrationMissingError)
+    missing = [error for _, error in failed if isinstance(error, refused)]
     if missing:
         raise missing[0]
     if failed and not chosen:
@@ -260,12 +272,121 @@ def usable_series(
     )
 
 
-def _without_joined(series: list[NamedFile]) -> list[NamedFile]:
-    """Leave out XCP-D's concatenation of runs where the runs themselves are there."""
-    single = {measured(file, but="run") for file in series if file.name.get("run") is not None}
-    return [
-        file for file in series if file.name.get("run") is not None or measured(file) not in single
-    ]
+def _without_joins(
+    runs: list[list[NamedFile]], who: str, input_type: InputType
+) -> list[list[NamedFile]]:
+    """Leave out series that join others, whose minutes would count twice.
+
+    The name of a join lacks entities that its parts have: of XCP-D only `run-` and `dir-`.
+
+    Raises
+    ------
+    RunError
+        XCP-D's join has other frames than its parts.
+    """
+    entities = [frozenset(measured(versions[0])) for versions in runs]
+    if len({len(own) for own in entities}) < 2:
+        return runs  # nearly always: no file is opened
+    joins: set[int] = set()
+    # Long names first: what joins joins is compared with their parts alone.
+    for at in sorted(range(len(runs)), key=lambda at: -len(entities[at])):
+        more: dict[frozenset[str], list[list[NamedFile]]] = {}
+        for other, versions in enumerate(runs):
+            if other not in joins and entities[at] < entities[other]:
+                keys = frozenset(key for key, _ in entities[other] - entities[at])
+                more.setdefault(keys, []).append(versions)
+        if parts := (
+            _parts_by_xcpd(runs[at], more, who) if input_type == "xcpd" else _parts(runs[at], more)
+        ):
+            joins.add(at)
+            name, names = runs[at][0].path.name, _names(parts)
+            warnings.warn(f"{name} is left out: it joins {names}", stacklevel=3)
+    return [versions for at, versions in enumerate(runs) if at not in joins]
+
+
+def _parts(
+    versions: list[NamedFile], more: Mapping[frozenset[str], list[list[NamedFile]]]
+) -> list[list[NamedFile]]:
+    """Return the runs that a series joins: two or more with its frames; none if it is a run.
+
+    Parameters
+    ----------
+    versions
+        Of the series.
+    more
+        The runs whose names have its entities and more, by what they have more.
+    """
+    every = [run for runs in more.values() for run in runs]
+    for parts in (every, *more.values()):
+        if len(parts) > 1 and 0 < _frames(versions) == _frames(*parts):
+            return parts
+    return []
+
+
+def _parts_by_xcpd(
+    versions: list[NamedFile], more: Mapping[frozenset[str], list[list[NamedFile]]], who: str
+) -> list[list[NamedFile]]:
+    """Return the runs that a series of XCP-D joins: all whose names have run- or dir- as well.
+
+    Raises
+    ------
+    RunError
+        They have other frames together.
+    """
+    parts = [run for keys, runs in more.items() if keys <= set(_REMOVED) for run in runs]
+    if not parts:
+        return []
+    frames, together = _frames(versions), _frames(*parts)
+    if len(parts) == 1:
+        # XCP-D joins also what motion left of several runs; two runs of one length differ.
+        return parts if 0 < frames == together and _begin_alike(versions, parts[0]) else []
+    if frames and together and frames != together:
+        kept = (_REMOVED[key] for key in _REMOVED if all(run[0].name.get(key) for run in parts))
+        raise RunError(
+            f"{who}: {versions[0].path} has {frames} frames, and {_names(parts)} have {together}",
+            expected="the frames of all of them, as XCP-D joins runs under a name without run- "
+            "and dir-",
+            remedy="rerun XCP-D on the session, or choose with --bids-filter-file: "
+            f'{{"bold": {{"{next(kept, "run")}": "*"}}}}',
+        )
+    return parts
+
+
+def _names(runs: list[list[NamedFile]]) -> str:
+    return ", ".join(versions[0].path.name for versions in runs)
+
+
+def _series(versions: list[NamedFile]) -> Any:
+    """Open a run without reading its values; None where that fails, as its reader will say."""
+    import nibabel as nib
+
+    here = (f.path for f in versions if f.path.name.endswith(IMAGES) and not is_stub(f.path))
+    try:
+        image: Any = nib.load(next(here))
+    except Exception:  # nibabel raises many kinds on damaged files
+        return None
+    return image.dataobj
+
+
+def _frames(*runs: list[NamedFile]) -> int:
+    """Return the frames of runs together, by their headers; 0 where one is not known."""
+    series = [_series(versions) for versions in runs]
+    if any(one is None for one in series):
+        return 0
+    return sum(one.shape[3] if one.ndim == 4 else one.shape[0] for one in series)
+
+
+def _begin_alike(*runs: list[NamedFile]) -> bool:
+    """Return whether the first frames of two runs are equal."""
+    import numpy as np
+
+    try:
+        first, second = (
+            np.asarray(one[..., 0] if one.ndim == 4 else one[0]) for one in map(_series, runs)
+        )
+    except Exception:  # a damaged file, as its reader will say
+        return False
+    return np.array_equal(first, second, equal_nan=True)
 
 
 def _rest_run(
@@ -317,7 +438,7 @@ def _companion(
     suffixes: set[str],
     extensions: tuple[str, ...],
 ) -> Path | None:
-    """Find the file beside a BOLD series that shares most entities with it.
+    """Find the run's own file beside a BOLD series; None where there is none.
 
     A mask is in the space and resolution of the series; confounds are in none.
     """
@@ -325,12 +446,12 @@ def _companion(
     found = [
         file
         for file in func
-        if file.path.parent == bold.path.parent
-        and file.name.suffix in suffixes
+        if file.name.suffix in suffixes
         and file.name.extension in extensions
         and file.name.get("desc") == desc
         and (_same_grid(file.name, bold.name) if is_mask else file.name.get("space") is None)
-        and applies_to(_measured_only(file.name), bold.name)
+        and belongs_to(file.name, bold.name)
+        and file.path.parent == bold.path.parent
     ]
     if not found:
         return None
@@ -343,11 +464,6 @@ def _companion(
 def _same_grid(one: BidsName, other: BidsName) -> bool:
     same = all(one.get(key) == other.get(key) for key in ("cohort", "res"))
     return same and space_of(one) == space_of(other)
-
-
-def _measured_only(name: BidsName) -> BidsName:
-    kept = tuple(pair for pair in name.entities if pair[0] not in STORAGE)
-    return replace(name, entities=kept)
 
 
 def no_bold(folder: Path, sessions: Sequence[str], files: Sequence[Path]) -> RunError:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+import json
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from bids_dtg.errors import RunError
@@ -14,14 +15,19 @@ from bids_dtg.files.names import (
     plain_label,
     same_label,
 )
+from bids_dtg.files.sidecars import applies_to
 
 # Storage, not measurement: what differs between files of one run.
 STORAGE = frozenset(
     {"space", "cohort", "res", "den", "desc", "label", "seg", "atlas", "scale", "stat"}
 )
+# fMRIPrep makes one file of the echoes, and of magnitude and phase: its name may lack them.
+COMBINED = frozenset({"echo", "part"})
 # Parcels of CIFTI, and what names of series and maps of them end with.
 PARCELS, PARCEL_SERIES, PARCEL_MAPS = "fsLR parcels", (".ptseries.nii",), (".pscalar.nii",)
 IMAGES = (".nii.gz", ".nii")
+# What differs between files made of one measurement in several ways; its names in filters.
+_MADE = {"rec": "reconstruction", "hash": "hash"}
 # The grid of the run itself: fMRIPrep names no space then, or one of these.
 NATIVE = "boldref"
 _OWN_GRID = frozenset({"boldref", "func", "run"})
@@ -48,7 +54,7 @@ def named_files(paths: Sequence[Path]) -> list[NamedFile]:
 
 def combined_echoes(files: list[NamedFile], who: str, *, filtered: bool) -> list[NamedFile]:
     """Keep the combined series of multi-echo runs, or the one echo that a filter chose."""
-    by_run = _grouped(files, lambda file: measured(file, but="echo"))
+    by_run = _grouped(files, lambda file: measured(file, "echo"))
     kept = []
     for members in by_run.values():
         combined = [file for file in members if file.name.get("echo") is None]
@@ -99,6 +105,65 @@ def require_one_file_each(files: list[NamedFile], who: str) -> None:
         )
 
 
+def require_measured_once(runs: Sequence[Sequence[NamedFile]], who: str) -> None:
+    """Refuse several reconstructions (rec-) or configurations (hash-) of one measurement.
+
+    Parameters
+    ----------
+    runs
+        The versions of each run, from `versions_by_run`.
+    who
+        The participant, for the message.
+
+    Raises
+    ------
+    RunError
+        Naming two of them, and the filter that chooses.
+    """
+    made: dict[tuple[tuple[str, str], ...], NamedFile] = {}
+    for file, *_ in runs:
+        other = made.setdefault(measured(file, *_MADE), file)
+        if other is file:
+            continue
+        entity = next(key for key in _MADE if other.name.get(key) != file.name.get(key))
+        one, another = (json.dumps(each.name.get(entity)) for each in (other, file))
+        raise RunError(
+            f"{who} has one measurement in two files, {other.path} and {file.path.name}, which "
+            f"differ in {entity}-",
+            expected="one of them, as each would count as a run",
+            remedy=f'choose with --bids-filter-file: {{"bold": {{"{_MADE[entity]}": {one}}}}}, '
+            f"or {another}",
+        )
+
+
+def belongs_to(name: BidsName, run: BidsName, but: Collection[str] = ()) -> bool:
+    """Return whether a file is a run's own by its name, and not that of another run.
+
+    It has all entities of the run but those of storage, echo and part, and no others.
+
+    Parameters
+    ----------
+    name, run
+        Names of the file and of the BOLD series.
+    but
+        Entities of the file that do not say which run it is of.
+
+    Examples
+    --------
+    >>> run = parse_name("sub-01_task-rest_run-1_part-mag_desc-preproc_bold.nii.gz")
+    >>> belongs_to(parse_name("sub-01_task-rest_run-01_desc-brain_mask.nii.gz"), run)
+    True
+    >>> belongs_to(parse_name("sub-01_task-rest_desc-brain_mask.nii.gz"), run)
+    False
+    """
+    own, needed = _without(name, {*STORAGE, *but}), _without(run, STORAGE | COMBINED)
+    return applies_to(own, run) and applies_to(needed, name)
+
+
+def _without(name: BidsName, keys: Collection[str]) -> BidsName:
+    return replace(name, entities=tuple(pair for pair in name.entities if pair[0] not in keys))
+
+
 def space_of(name: BidsName) -> str:
     """Return the space that a file is in by its name; `NATIVE` for the run's own grid."""
     if name.extension in PARCEL_SERIES:
@@ -107,10 +172,10 @@ def space_of(name: BidsName) -> str:
     return NATIVE if space in _OWN_GRID else space or NATIVE
 
 
-def measured(file: NamedFile, but: str = "") -> tuple[tuple[str, str], ...]:
+def measured(file: NamedFile, *but: str) -> tuple[tuple[str, str], ...]:
     """Return the entities that say what was measured: the same for all files of a run."""
     return tuple(
-        (key, value) for key, value in file.name.entities if key not in STORAGE and key != but
+        (key, value) for key, value in file.name.entities if key not in STORAGE and key not in but
     )
 
 

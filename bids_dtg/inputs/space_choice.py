@@ -9,11 +9,18 @@ from pathlib import Path
 
 from bids_dtg.errors import RunError
 from bids_dtg.files.annex import is_stub
-from bids_dtg.files.names import BidsName, same_label
-from bids_dtg.files.sidecars import applies_to
+from bids_dtg.files.names import same_label
 from bids_dtg.inputs.anatomy import USUAL_TEMPLATE, Anatomy, transform_files
 from bids_dtg.inputs.run import TransformFile
-from bids_dtg.inputs.selection import IMAGES, NATIVE, PARCEL_SERIES, PARCELS, NamedFile, space_of
+from bids_dtg.inputs.selection import (
+    IMAGES,
+    NATIVE,
+    PARCEL_SERIES,
+    PARCELS,
+    NamedFile,
+    belongs_to,
+    space_of,
+)
 from bids_dtg.inputs.templateflow import (
     TemplateFlow,
     TransformMissingError,
@@ -34,6 +41,10 @@ OWN = ("boldref", "scanner", "run")
 UNNAMED = "template"
 # Entities of a transform that do not say whose it is.
 HOW = frozenset({"from", "to", "mode", "desc"})
+
+
+class CoregistrationMissingError(RunError):
+    """A run has no co-registration of its own, which fMRIPrep writes for each run."""
 
 
 @dataclass(frozen=True)
@@ -345,8 +356,9 @@ def _nothing(files: list[NamedFile], lacks: list[RunError], rule: SpaceRule) -> 
     planned = [err for err in lacks if isinstance(err, TransformPlannedError)]
     fetched = [err for err in lacks if isinstance(err, TransformMissingError)]
     remedies = [err.remedy for err in (planned or fetched or lacks) if err.remedy]
-    kind = type(planned[0]) if planned else TransformMissingError if fetched else RunError
-    return kind(
+    lost = [err for err in lacks if isinstance(err, CoregistrationMissingError)]
+    kind = TransformMissingError if fetched else CoregistrationMissingError if lost else RunError
+    return (type(planned[0]) if planned else kind)(
         f"{_run(files[0])} is in other spaces only ({spaces}), and {'; '.join(found)}",
         expected=f"space-{rule.model}, or transforms to it",
         remedy=remedies[0] if remedies else None,
@@ -374,7 +386,7 @@ def _coregistration(bold: NamedFile) -> TransformFile:
     near = [
         file
         for file in transform_files(bold.path.parent, bold.name.get("sub") or "")
-        if applies_to(_without(file.name, HOW), _without(bold.name, frozenset({"desc"})))
+        if belongs_to(file.name, bold.name, HOW)
     ]
     # Affine, so that either direction serves; the one that needs no inverse first.
     for inverse in (False, True):
@@ -386,11 +398,7 @@ def _coregistration(bold: NamedFile) -> TransformFile:
     stem = "_".join(
         f"{key}-{value}" for key, value in bold.name.entities if key not in {"space", "desc"}
     )
-    raise RunError(
+    raise CoregistrationMissingError(
         f"{bold.path.parent} has no {stem}_from-boldref_to-T1w_mode-image_desc-coreg_xfm.txt",
         remedy="rerun fMRIPrep on this run",
     )
-
-
-def _without(name: BidsName, keys: frozenset[str]) -> BidsName:
-    return replace(name, entities=tuple(pair for pair in name.entities if pair[0] not in keys))

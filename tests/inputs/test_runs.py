@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from cifti_people import add_cifti_run
+from cifti_people import add_cifti_run, brain_models, parcels_axis, save_series
 from fmriprep_dataset import add_run, describe_dataset
 
 from bids_dtg.errors import RunError, SettingsError
@@ -675,3 +675,197 @@ def test_nibabies_as_hbcd_releases_it(tmp_path):
         RunError, match=r"in other spaces only \(T2w, boldref\), and .*from-T1w_to-"
     ):
         find_runs(root, "01")
+
+
+# --- A run's own files
+
+
+@pytest.mark.parametrize("other", ["acq-mb", "dir-PA", "run-2"])
+def test_another_run_s_table_and_mask_are_not_taken(root, other):
+    add_run(root)
+    add_run(root, entities=other, parts=("bold", "json"))
+    own, bare = find_runs(root, "01")
+    assert own.mask.name.startswith("sub-01_task-rest_space-")
+    assert own.confounds.name == "sub-01_task-rest_desc-confounds_timeseries.tsv"
+    assert (bare.title, bare.mask, bare.confounds) == (f"sub-01_task-rest_{other}", None, None)
+
+
+@pytest.mark.parametrize(
+    ("series", "companions"), [("run-1_part-mag", "run-1"), ("run-1", "run-01")]
+)
+def test_names_of_a_run_s_files_may_lack_part_and_write_its_number_otherwise(
+    root, series, companions
+):
+    add_run(root, entities=series, parts=("bold", "json"))
+    add_run(root, entities=companions, parts=("mask", "confounds"))
+    (run,) = find_runs(root, "01")
+    assert run.mask.name.startswith(f"sub-01_task-rest_{companions}_space-")
+    assert run.confounds.name == f"sub-01_task-rest_{companions}_desc-confounds_timeseries.tsv"
+
+
+def test_a_run_without_its_own_coregistration_is_refused(root):
+    for entities in ("", "acq-mb"):
+        add_run(root, entities=entities, space=None, res=None)
+    func, anat = root / "sub-01" / "func", root / "sub-01" / "anat"
+    anat.mkdir()
+    (anat / "sub-01_from-T1w_to-MNI152NLin6Asym_mode-image_xfm.h5").write_bytes(b"x")
+    name = "sub-01_task-rest{}_from-boldref_to-T1w_mode-image_desc-coreg_xfm.txt"
+    (func / name.format("")).write_bytes(b"x")
+    with pytest.raises(RunError, match=rf"has no {name.format('_acq-mb')}\..*rerun fMRIPrep"):
+        find_runs(root, "01")
+    (func / name.format("_acq-mb")).write_bytes(b"x")
+    assert [run.transforms[1].path.name for run in find_runs(root, "01")] == [
+        name.format(""),
+        name.format("_acq-mb"),
+    ]
+
+
+# --- Joins of runs
+
+
+def add_series(root: Path, entities: str, frames: int, *, kind: str = "nifti", seed: int = 0):
+    """Add a series of XCP-D (of another program: `kind="fmriprep"`) with so many frames."""
+    rng = np.random.default_rng(seed)
+    if kind in ("nifti", "fmriprep"):
+        bold = rng.integers(1, 99, (3, 3, 3, frames)).astype(np.int16)
+        path = add_run(root, entities=entities, bold=bold, parts=("bold", "json"))
+        if kind == "nifti":
+            path.rename(path.with_name(path.name.replace("preproc", "denoised")))
+        return
+    stem = "_".join(filter(None, ["sub-01_task-rest", entities, "space-fsLR"]))
+    if kind == "dtseries":
+        ending, axis = "den-91k_desc-denoised_bold.dtseries.nii", brain_models()
+    else:
+        ending, axis = "seg-Tiny_den-91k_stat-mean_timeseries.ptseries.nii", parcels_axis()
+    values = rng.normal(size=(frames, len(axis))).astype(np.float32)
+    save_series(root / "sub-01" / "func" / f"{stem}_{ending}", values, axis)
+
+
+MODELS = {"nifti": "MNI152NLin6Asym", "dtseries": "fsLR", "ptseries": "fsLR parcels"}
+
+
+def runs_of_series(root: Path, kind: str, **options):
+    rule = SpaceRule(model=MODELS.get(kind, "MNI152NLin6Asym"))
+    input_type = "fmriprep" if kind == "fmriprep" else "xcpd"
+    return find_runs(root, "01", rule=rule, input_type=input_type, **options)
+
+
+@pytest.mark.parametrize("kind", MODELS)
+@pytest.mark.parametrize(
+    ("frames", "joins"),
+    [
+        ({"": 5, "run-1": 2, "run-2": 3}, {""}),
+        ({"": 5, "dir-AP": 2, "dir-PA": 3}, {""}),
+        # Joins over run- alone, and over both.
+        (
+            {"": 9, "dir-AP": 5, "dir-AP_run-1": 2, "dir-AP_run-2": 3, "dir-PA_run-1": 4},
+            {"", "dir-AP"},
+        ),
+        ({"": 5, "acq-a_run-1": 2, "acq-b_run-1": 3}, set()),  # it joins no acquisitions
+        ({"": 5, "run-1": 2}, set()),
+        ({"": 5, "run-1": 5}, set()),
+    ],
+)
+def test_xcpd_s_joins_over_runs_and_directions_are_left_out(root, recwarn, kind, frames, joins):
+    for seed, (entities, number) in enumerate(frames.items()):
+        add_series(root, entities, number, kind=kind, seed=seed)
+    wanted = {f"sub-01_task-rest{entities and '_'}{entities}" for entities in {*frames} - joins}
+    assert set(titles(runs_of_series(root, kind))) == wanted
+    lines = [str(warning.message) for warning in recwarn]
+    assert len(lines) == len(joins)
+    assert all(" is left out: it joins sub-01_task-rest_" in line for line in lines)
+
+
+@pytest.mark.parametrize("kind", MODELS)
+def test_a_join_of_the_one_run_that_xcpd_wrote_is_left_out(root, kind):
+    for entities in ("", "run-001"):  # as of its own tests: test_nibabies_outputs.txt
+        add_series(root, entities, 5, kind=kind)
+    with pytest.warns(UserWarning, match="it joins sub-01_task-rest_run-001"):
+        assert titles(runs_of_series(root, kind)) == ["sub-01_task-rest_run-001"]
+
+
+@pytest.mark.parametrize("kind", MODELS)
+@pytest.mark.parametrize(("key", "entity"), [("run", "run"), ("dir", "direction")])
+def test_a_join_of_xcpd_with_other_frames_than_its_runs_is_refused(root, kind, key, entity):
+    for seed, (label, frames) in enumerate({"": 6, f"{key}-1": 2, f"{key}-2": 3}.items()):
+        add_series(root, label, frames, kind=kind, seed=seed)
+    with pytest.raises(
+        RunError,
+        match=rf"sub-01_task-rest_space-\S+ has 6 frames, and sub-01_task-rest_{key}-1\S+ "
+        rf'sub-01_task-rest_{key}-2\S+ have 5\..*{{"bold": {{"{entity}": "\*"}}}}',
+    ):
+        runs_of_series(root, kind)
+    if kind == "nifti":
+        found = runs_of_series(root, kind, bids_filter={entity: "*"})
+        assert titles(found) == [f"sub-01_task-rest_{key}-{number}" for number in (1, 2)]
+
+
+@pytest.mark.parametrize(
+    ("frames", "joins"),
+    [
+        ({"": 5, "run-1": 2, "run-2": 3}, {""}),
+        ({"": 5, "acq-a_run-1": 2, "acq-b_run-1": 3}, {""}),
+        ({"": 5, "run-1": 2, "run-2": 3, "acq-a": 4}, {""}),  # beside a run of its own
+        ({"": 6, "run-1": 2, "run-2": 3}, set()),
+        ({"": 2, "run-2": 2}, set()),
+    ],
+)
+def test_elsewhere_the_frames_tell_a_join_from_a_run(root, recwarn, frames, joins):
+    for entities, number in frames.items():
+        add_series(root, entities, number, kind="fmriprep")
+    wanted = {f"sub-01_task-rest{entities and '_'}{entities}" for entities in {*frames} - joins}
+    assert set(titles(runs_of_series(root, "fmriprep"))) == wanted
+    assert len(recwarn) == len(joins)
+
+
+def test_headers_are_read_only_where_a_name_lacks_what_others_have(root, monkeypatch):
+    for entities in ("run-1", "run-2", "run-3"):
+        add_series(root, entities, 4, kind="fmriprep")
+    monkeypatch.setattr("nibabel.load", pytest.fail)
+    assert len(runs_of_series(root, "fmriprep")) == 3
+
+
+# --- One measurement twice
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "choices"),
+    [
+        ("rec-norm", "rec-raw", '"reconstruction": "norm"}}, or "raw"'),
+        ("rec-moco", "", '"reconstruction": "moco"}}, or null'),
+        ("hash-0ab1c2", "hash-9ff001", '"hash": "0ab1c2"}}, or "9ff001"'),
+        ("rec-norm_run-1", "rec-raw_run-1", '"reconstruction": "norm"}}, or "raw"'),
+    ],
+)
+def test_one_measurement_in_two_files_is_refused_with_the_filter_that_chooses(
+    root, one, other, choices
+):
+    paths = sorted(add_run(root, entities=entities) for entities in (one, other))
+    with pytest.raises(RunError) as caught:
+        find_runs(root, "01")
+    line = str(caught.value)
+    assert f"one measurement in two files, {paths[0]} and {paths[1].name}, which" in line
+    assert f'--bids-filter-file: {{"bold": {{{choices}.' in line
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("labels", "chosen", "left"),
+    [
+        (("rec-norm", "rec-raw"), {"reconstruction": "raw"}, "rec-raw"),
+        (("rec-moco", ""), {"reconstruction": None}, ""),
+        (("hash-0ab1c2", "hash-9ff001"), {"hash": "0ab1c2"}, "hash-0ab1c2"),
+    ],
+)
+def test_a_filter_chooses_the_measurement_s_file(root, labels, chosen, left):
+    for label in labels:
+        add_run(root, entities=label)
+    (run,) = find_runs(root, "01", bids_filter=chosen)
+    assert run.title == f"sub-01_task-rest{left and '_'}{left}"
+    assert run.confounds.name == f"{run.title}_desc-confounds_timeseries.tsv"
+
+
+def test_different_runs_of_different_reconstructions_are_read(root):
+    for entities in ("rec-norm_run-1", "rec-raw_run-2"):
+        add_run(root, entities=entities)
+    assert len(find_runs(root, "01")) == 2

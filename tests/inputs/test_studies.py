@@ -368,17 +368,6 @@ def test_xcpd_is_recognised_and_read(tmp_path):
     assert "desc-denoisedSmoothed" in run.bold.name
 
 
-def test_xcpd_joined_runs_are_not_counted_twice(tmp_path):
-    for entities in ("", "run-1", "run-2"):
-        add_xcpd_run(tmp_path, entities=entities)
-    add_xcpd_run(tmp_path, task="restB")
-    assert titles(runs_of(tmp_path, "01")) == [
-        "sub-01_task-restB",
-        "sub-01_task-rest_run-1",
-        "sub-01_task-rest_run-2",
-    ]
-
-
 # As xcp_d/tests/data/test_ds001419_cifti_outputs.txt of PennLINC/xcp_d (at e4e45c05) and
 # test_ds001419_nifti_outputs.txt (at 0628035c) list the files of a task with two runs.
 XCPD = {

@@ -95,3 +95,6 @@ def test_names_of_a_run_keep_all_but_storage():
         "dir": "AP",
         "run": "1",
     }
+    configured = "sub-01_ses-V02_hash-0f306a2f_task-rest_dir-PA_run-1_space-X_bold.nii.gz"
+    (alone,) = plan_averages([_run(configured)], "session")
+    assert alone.title == "sub-01_ses-V02_hash-0f306a2f_task-rest_dir-PA"

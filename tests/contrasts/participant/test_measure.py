@@ -150,6 +150,38 @@ def test_degrees_of_freedom_that_xcpd_left_are_of_the_frames_that_it_used(job):
     assert measure(run, job.bundle).residual_dof == 30
 
 
+def test_another_run_s_mask_and_table_change_nothing(job, tmp_path):
+    add_rest(job.bids, mask=np.indices(tiny_bold().shape[:3])[0] > 2)
+    add_rest(job.bids, entities="acq-mb", seed=1, parts=("bold", "json"))
+    alone = TinyJob(tmp_path / "alone", ())
+    add_rest(alone.bids, entities="acq-mb", seed=1, parts=("bold", "json"))
+    bundle = job.bundle
+    (expected,) = find_runs(alone.bids, "01")
+    _, found = find_runs(job.bids, "01")
+    with pytest.raises(RunError, match="sub-01_task-rest_acq-mb has no table of confounds"):
+        measure(found, bundle)
+    none = CleaningOptions(denoise_strategy="none")
+    values = [measure(run, bundle, none).r for run in (found, expected)]
+    np.testing.assert_allclose(*values, rtol=0, atol=1e-6)
+
+
+def test_what_joins_runs_adds_nothing_to_their_mean(job):
+    parts = [tiny_bold(40, seed) for seed in range(2)]
+    none = CleaningOptions(denoise_strategy="none")
+
+    def mean() -> np.ndarray:
+        runs = find_runs(job.bids, "01", input_type="xcpd")
+        return np.mean([measure(run, job.bundle, none).r for run in runs], axis=0)
+
+    for direction, bold in zip(("AP", "PA"), parts, strict=True):
+        add_xcpd_run(job.bids, entities=f"dir-{direction}", bold=bold, affine=TINY_AFFINE, tr=TR)
+    expected = mean()
+    joined = np.concatenate(parts, axis=-1)
+    add_xcpd_run(job.bids, bold=joined, affine=TINY_AFFINE, tr=TR)
+    with pytest.warns(UserWarning, match="is left out: it joins"):
+        np.testing.assert_allclose(mean(), expected, rtol=0, atol=1e-6)
+
+
 def test_what_cannot_be_measured_is_one_error(job):
     add_rest(job.bids, frames=20)
     (run,) = find_runs(job.bids, "01")
