@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,9 +12,9 @@ from numpy.typing import NDArray
 
 from bids_dtg.errors import ForeignFileError, RunError, SettingsError
 from bids_dtg.files.foreign import read_content, text_columns
-from bids_dtg.files.names import parse_name, same_label
+from bids_dtg.files.names import BidsName, parse_name, same_label
 from bids_dtg.inputs.run import RestRun
-from bids_dtg.inputs.selection import STORAGE
+from bids_dtg.inputs.selection import STORAGE, belongs_to
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -74,6 +75,35 @@ def find_custom_table(place: Path, run: RestRun) -> Path:
         expected=" or ".join(str(path) for path in candidates),
         remedy="add it, or leave the run out",
     )
+
+
+def require_own_tables(place: Path, runs: Sequence[RestRun]) -> None:
+    """Refuse a place that gives two runs of a participant the same table.
+
+    Parameters
+    ----------
+    place
+        As for `find_custom_table`.
+    runs
+        All runs of a participant.
+
+    Raises
+    ------
+    RunError
+        Naming the table and both runs.
+    """
+    tables: dict[Path, RestRun] = {}
+    for run in runs:
+        try:
+            path = find_custom_table(place, run)
+        except RunError:
+            continue  # reported when the run is read
+        if (other := tables.setdefault(path, run)) is not run:
+            raise RunError(
+                f"{_OPTION} {place} gives {other.title} and {run.title} the same table, {path}",
+                expected="a table for each run",
+                remedy="give a folder of tables, or name all entities of the runs in braces",
+            )
 
 
 def read_custom_table(
@@ -146,18 +176,27 @@ def _label(word: str, place: Path, run: RestRun) -> str:
 
 
 def _require_same_run(path: Path, run: RestRun) -> None:
-    """Refuse a single table whose name says that it is another run's."""
+    """Refuse a single table whose name says that it is another run's.
+
+    A name as fMRIPrep's has all entities of its run; other names may lack some.
+    """
     try:
-        named = parse_name(path.name).entities
+        named = parse_name(path.name)
     except ValueError:
         return
     own = dict(run.entities)
-    for key, value in named:
-        if key in own and key not in STORAGE and not same_label(key, own[key], value):
-            raise RunError(
-                f"{_OPTION} {path} is of {key}-{value}, and {run.title} is to be cleaned with it",
-                expected="a folder of tables, or a path with entities in braces, for several runs",
-            )
+    others = [
+        f"{key}-{value}"
+        for key, value in named.entities
+        if key not in STORAGE and not same_label(key, own.get(key, ""), value)
+    ]
+    is_whole = belongs_to(named, BidsName(run.entities, "bold", ""))
+    if others or (named.suffix in _SUFFIXES and not is_whole):
+        raise RunError(
+            f"{_OPTION} {path} is of {next(iter(others), 'another run')}, and {run.title} is to be "
+            "cleaned with it",
+            expected="a folder of tables, or a path with entities in braces, for several runs",
+        )
 
 
 def _known(column: pd.Series[str]) -> pd.Series[str]:

@@ -13,7 +13,7 @@ from typing import Any, ClassVar, Self
 import numpy as np
 
 from bids_dtg.cleaning.confounds import confound_files
-from bids_dtg.cleaning.custom import check_custom_place
+from bids_dtg.cleaning.custom import check_custom_place, require_own_tables
 from bids_dtg.cleaning.strategies import find_strategy, resolve
 from bids_dtg.cleaning.words import Lacking
 from bids_dtg.engine.capacity import Capacity
@@ -217,10 +217,10 @@ class CallRequest(ABC):
         Raises
         ------
         RunError
-            There is no run that can be used.
+            There is no run that can be used, or two have the same table of custom confounds.
         """
         inputs = self.settings.inputs
-        return find_input_runs(
+        runs = find_input_runs(
             self.dataset,
             participant,
             _selection(self.settings),
@@ -233,6 +233,9 @@ class CallRequest(ABC):
             bids_filter=self.bids_filter,
             database_dir=self.database_dir,
         )
+        if (place := self.settings.cleaning.custom_confounds) is not None:
+            require_own_tables(place, runs)
+        return runs
 
     def averages(self, participant: str) -> tuple[AveragedRuns, ...]:
         """Find a participant's runs and group them.

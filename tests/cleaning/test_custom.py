@@ -6,7 +6,12 @@ import numpy as np
 import pytest
 from fmriprep_dataset import add_run, describe_dataset
 
-from bids_dtg.cleaning.custom import check_custom_place, find_custom_table, read_custom_table
+from bids_dtg.cleaning.custom import (
+    check_custom_place,
+    find_custom_table,
+    read_custom_table,
+    require_own_tables,
+)
 from bids_dtg.errors import RunError, SettingsError
 from bids_dtg.inputs.run import RestRun
 from bids_dtg.inputs.runs import find_runs
@@ -47,9 +52,42 @@ def test_entities_in_braces_become_the_run_s_labels(run, tmp_path):
 def test_one_table_is_taken_unless_it_says_that_it_is_another_s(run, tmp_path):
     for name in (NAME, "design.tsv", "sub-01_pulse.tsv"):
         assert find_custom_table(put(tmp_path / name), run) == tmp_path / name
-    for name, told in (("sub-02_pulse.tsv", "sub-02"), ("sub-01_ses-B_x.tsv", "ses-B")):
+    for name, told in (
+        ("sub-02_pulse.tsv", "sub-02"),
+        ("sub-01_ses-B_x.tsv", "ses-B"),
+        ("sub-01_ses-A_task-rest_run-2_pulse.tsv", "run-2"),
+        ("sub-01_task-rest_desc-confounds_timeseries.tsv", "another run"),
+    ):
         with pytest.raises(RunError, match=rf"is of {told}, and sub-01_ses-A_task-rest is to be"):
             find_custom_table(put(tmp_path / name), run)
+
+
+def test_a_run_gets_no_table_of_a_run_whose_name_has_fewer_entities(tmp_path):
+    root = describe_dataset(tmp_path / "fmriprep")
+    add_run(root, session="A")
+    add_run(root, session="A", entities="acq-mb", parts=("bold", "json"))
+    own, bare = find_runs(root, "01")
+    put(tmp_path / "own" / NAME)
+    assert find_custom_table(tmp_path / "own", own).name == NAME
+    with pytest.raises(RunError, match="sub-01_ses-A_task-rest_acq-mb has no table"):
+        find_custom_table(tmp_path / "own", bare)
+
+
+@pytest.mark.parametrize("place", ["{sub}_{task}.tsv", "design.tsv"])
+def test_two_runs_with_one_table_are_refused(tmp_path, place):
+    root = describe_dataset(tmp_path / "fmriprep")
+    for session in ("A", "B"):
+        add_run(root, session=session)
+    for name in ("01_rest.tsv", "01_A_rest.tsv", "01_B_rest.tsv", "design.tsv"):
+        put(tmp_path / "own" / name)
+    runs = find_runs(root, "01")
+    with pytest.raises(
+        RunError,
+        match=r"gives sub-01_ses-A_task-rest and sub-01_ses-B_task-rest the same table, .*own/",
+    ):
+        require_own_tables(tmp_path / "own" / place, runs)
+    require_own_tables(tmp_path / "own" / "{sub}_{ses}_{task}.tsv", runs)
+    require_own_tables(tmp_path / "own" / place, runs[:1])
 
 
 def test_a_folder_without_the_run_s_table_names_what_it_looked_for(run, tmp_path):
