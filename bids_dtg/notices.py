@@ -14,6 +14,9 @@ from typing import TextIO
 # which Python gives bytes that are no UTF-8; ends of lines and paragraphs.
 _ACTING = {"Cc", "Cf", "Cs", "Zl", "Zp"}
 
+# A note of a run that its report warns of: where a mask is usual, it was lost.
+NO_MASK = "The run has no brain mask of its own: every voxel with signal was used."
+
 
 def visible(text: str) -> str:
     r"""Return text as one line of which every character is seen, and none acts.

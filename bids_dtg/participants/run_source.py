@@ -39,6 +39,7 @@ from bids_dtg.imaging.transforms.itk import read_motion
 from bids_dtg.inputs.run import RestRun
 from bids_dtg.inputs.selection import PARCEL_SERIES
 from bids_dtg.inputs.space_choice import SERIES
+from bids_dtg.notices import NO_MASK
 from bids_dtg.settings import CleaningOptions, Interpolation
 
 Watch = Callable[[int, Stored], None]
@@ -399,5 +400,7 @@ def _motion_of(path: Path, header: BoldHeader) -> NDArray[np.float64]:
 def _run_mask(run: RestRun, placement: Placement) -> tuple[NDArray[np.bool_], list[str]]:
     if run.mask is None:
         everywhere = np.ones(placement.voxels.number, dtype=bool)
-        return everywhere, ["The run has no brain mask: every voxel with signal was used."]
+        # Programs that clean runs write none.
+        usual = "The run has no brain mask: every voxel with signal was used."
+        return everywhere, [usual if run.cleaned_before else NO_MASK]
     return placement.mask(run.mask), []

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from bids_dtg.connectome.training_distribution.judge import CHECKS
 from bids_dtg.connectome.training_distribution.limits import LIMITS
-from bids_dtg.notices import counted
+from bids_dtg.notices import NO_MASK, counted
 from bids_dtg.report.contents import AverageFiles, MapFile, ParticipantFiles, RunFiles
 from bids_dtg.report.quality import QualityColumn, number
 from bids_dtg.stats.verdict import FEWEST
@@ -151,8 +151,11 @@ def _not_for_science(sidecar: Mapping[str, Any]) -> str:
 
 
 def sorted_flags(flags: Iterable[Flag]) -> tuple[Flag, ...]:
-    """Return flags once each, the worst first."""
-    return tuple(sorted(dict.fromkeys(flags), key=lambda flag: LEVELS.index(flag.level)))
+    """Return flags once each, at their worst level, the worst first."""
+    found: dict[tuple[str, str], Flag] = {}
+    for flag in sorted(flags, key=lambda flag: LEVELS.index(flag.level)):
+        found.setdefault((flag.text, flag.of), flag)
+    return tuple(found.values())
 
 
 def same_for_all(maps: Sequence[MapFile]) -> Iterator[str]:
@@ -198,6 +201,9 @@ def _of_run(run: RunFiles, columns: Sequence[QualityColumn]) -> Iterator[Flag]:
         judged = column.name in CHECKS and "training_distribution" in run.quality
         if value is not None and not judged and (level := level_of(column.name, value)):
             yield Flag(level, column.flag.format(value=value), run.title)
+    notes = run.facts.get("Notes")
+    if isinstance(notes, list) and NO_MASK in notes:
+        yield Flag("warning", NO_MASK, run.title)
     verdict = run.quality.get("training_distribution") or ""
     if verdict in VERDICTS:
         reasons = run.quality.get("training_distribution_reasons") or ""

@@ -23,9 +23,10 @@ from bids_dtg.files.derivatives import DerivativeDataset
 from bids_dtg.files.provenance import Failure, RunFolder, all_failures, write_completion
 from bids_dtg.files.sidecars import read_inherited
 from bids_dtg.files.text import write_json
+from bids_dtg.notices import NO_MASK
 from bids_dtg.participants.reports import Reports
 from bids_dtg.report.contents import find_participant
-from bids_dtg.report.pages.participant import write_participant_report
+from bids_dtg.report.pages.participant import read_flag_count, write_participant_report
 
 pytest.importorskip("jinja2", reason="reports need the extra [report]")
 pytest.importorskip("PIL", reason="reports need the extra [report]")
@@ -93,6 +94,17 @@ def test_they_can_be_made_anew_from_the_output_alone(job, capsys):
         k: v for k, v in wanted.items() if k not in pages
     }
     assert pages <= set(found)
+
+
+@pytest.mark.slow
+def test_a_run_that_lost_its_mask_is_flagged_on_page_and_index(job):
+    add_rest(job.bids)
+    add_rest(job.bids, "02", parts=("bold", "json", "confounds"))
+    assert job.run() == 0
+    assert text_of(job, "sub-02.html").count(NO_MASK) == 1
+    counts = [read_flag_count(job.out / f"sub-{label}.html") for label in ("01", "02")]
+    assert [count.warnings for count in counts] == [1, 2]
+    assert counts[1].in_words in text_of(job, "index.html")
 
 
 @pytest.mark.slow
