@@ -384,6 +384,26 @@ def test_frames_that_xcpd_interpolated_are_left_out(cleaned, flags, left_out):
     assert table in cleaned.inputs
 
 
+@pytest.mark.parametrize("entities", ["run-1", "dir-AP", "acq-a_dir-AP_run-1"])
+def test_a_run_and_a_join_each_take_their_own_outliers(tmp_path, entities):
+    root, bold = tmp_path / "xcp_d", np.ones((3, 3, 3, 12), np.float32)
+    run = add_xcpd_run(root, bold=bold, entities=entities)
+    flags = [1, *[0] * 11]
+    of_join = write_outliers(run.with_name("sub-01_task-rest_space-"), [*flags, *flags])
+    (found,) = find_runs(root, "01", input_type="xcpd")
+    assert found.outliers is None
+    assert load(found, strategy="none", n_frames=12).keep.all()
+    own = write_outliers(run, flags)
+    (found,) = find_runs(root, "01", input_type="xcpd")
+    assert found.outliers == own
+    assert load(found, strategy="none", n_frames=12).dropped.interpolated == 1
+    run.unlink()
+    add_xcpd_run(root, bold=np.concatenate([bold, bold], axis=-1))
+    (join,) = find_runs(root, "01", input_type="xcpd")
+    assert join.outliers == of_join
+    assert load(join, strategy="none", n_frames=24).dropped.interpolated == 2
+
+
 @pytest.mark.parametrize(
     ("flags", "fault"),
     [

@@ -235,9 +235,8 @@ def test_a_plan_tells_the_space_and_the_way_there(job, capsys):
     add_rest(job.bids, space=None, res=None, entities="run-1")
     add_transforms(job.bids)
     coreg = next(job.bids.rglob("*coreg_xfm.txt"))
-    coreg.rename(
-        coreg.with_name(coreg.name.replace("_from-boldref_to-T1w", "_from-T1w_to-boldref"))
-    )
+    own = coreg.name.replace("_from-boldref_to-T1w", "_run-1_from-T1w_to-boldref")
+    coreg.rename(coreg.with_name(own))
     assert job.run("--dry-run") == 0
     out = capsys.readouterr().out
     assert f"{job.bids} is read as fMRIPrep derivatives, cleaned by simple" in out
