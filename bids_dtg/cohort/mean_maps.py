@@ -219,7 +219,7 @@ class _MapSums:
     def __init__(self, first: AverageFiles) -> None:
         self._first = first.maps
         volumes = [_read_map(file.path) for file in first.maps]
-        self.mask = np.any([np.nan_to_num(values) != 0 for values, _ in volumes], axis=0)
+        self.mask = np.any([values != 0 for values, _ in volumes], axis=0)  # NaN: no data
         self.affine = volumes[0][1]
         i, j, k = self.mask.shape
         space = parse_name(first.maps[0].path.name).get("space") or ""
@@ -233,10 +233,12 @@ class _MapSums:
         self._titles: list[str] = []
         self._of: list[str] = []  # participant of each set
         self._people = 0
+        self._known = np.zeros(shape, np.float32)  # people who have data there
 
     def add(self, own_averages: Sequence[AverageFiles]) -> list[tuple[str, str]]:
         """Add the mean of a person's averages; return averages that cannot be read, and why."""
-        total, read, unread = None, 0, []
+        total: Any = 0
+        read, unread = np.zeros_like(self._known), []
         for files in own_averages:
             by_label = {found.label: found for found in files.maps}
             try:
@@ -246,13 +248,14 @@ class _MapSums:
                 unread.append((files.title, str(err)))
                 continue
             self._sample(files, maps)
-            total = maps if total is None else total + maps
-            read += 1
-        if total is not None:
+            total = total + np.nan_to_num(maps)
+            read += ~np.isnan(maps)
+        if read.any():
             self._people += 1
-            mean = total / np.float32(read)
-            deviation = mean - self._mean
-            self._mean += deviation / np.float32(self._people)
+            self._known += read > 0
+            mean = total / np.maximum(read, 1)
+            deviation = np.where(read > 0, mean - self._mean, np.float32(0))
+            self._mean += deviation / np.maximum(self._known, 1)
             deviation *= mean - self._mean
             self._squares += deviation
         return unread
@@ -262,7 +265,7 @@ class _MapSums:
         self._of.append(_person(files))
         if len(self._titles) <= MOST_COMPARED:
             # Scaled by the largest value, so that half precision can hold any unit.
-            picked = maps[:, self._compared]
+            picked = np.nan_to_num(maps[:, self._compared])
             top = np.abs(picked).max(axis=1, keepdims=True)
             self._samples.append((picked / np.where(top > 0, top, 1)).astype(np.float16))
 
@@ -271,7 +274,7 @@ class _MapSums:
         if not count:
             raise _none_readable(left_out)
         people = self._people
-        sd = np.sqrt(self._squares / np.float32(people - 1)) if people > 1 else None
+        sd = np.sqrt(self._squares / np.maximum(self._known - 1, 1)) if people > 1 else None
         similarity = self._similarity()
         all_compared = len(self._samples) == count
         to_mean = np.full(count, np.nan)
@@ -293,7 +296,7 @@ class _MapSums:
     def _read(self, found: MapFile) -> NDArray[np.float32]:
         values, affine = _read_map(found.path)
         require_grid(found.path, values.shape, affine, self._grid)
-        return np.nan_to_num(np.asarray(values, np.float32)[self.mask])
+        return np.asarray(values, np.float32)[self.mask]
 
     def _similarity(self) -> NDArray[np.float64]:
         total = np.zeros((len(self._samples),) * 2)

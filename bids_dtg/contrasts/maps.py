@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -117,6 +118,8 @@ class MapAverage:
     correlation: two minutes of rest with few columns removed have more of them than two minutes
     with many. If they are not known for all segments, the weight is the duration.
 
+    Where a segment has no data the others are averaged; where none has, the mean is NaN.
+
     Memory does not depend on the number of segments. The spread is the
     standard deviation with reliability weights, which with equal weights is
     the usual one with n - 1 (West 1979, Comm. ACM 22: 532, for the update).
@@ -137,36 +140,54 @@ class MapAverage:
         self._dof = 0.0
         self._mean: NDArray[np.float32] | None = None
         self._squares: NDArray[np.float32] | None = None
-        self._weight = 0.0
-        self._squared_weight = 0.0
+        # Of all voxels, or of each (voxels,).
+        self._weight: Any = 0.0
+        self._squared_weight: Any = 0.0
         self._count = 0
 
     def add(
-        self, maps: NDArray[np.float32], *, seconds: float, residual_dof: float = float("nan")
+        self,
+        maps: NDArray[np.float32],
+        *,
+        seconds: float,
+        residual_dof: float = float("nan"),
+        data: NDArray[np.bool_] | None = None,
     ) -> None:
-        """Add the maps (contrasts, voxels) of one segment of rest."""
+        """Add the maps (contrasts, voxels) of one segment of rest.
+
+        `data` are the voxels (voxels,) that it has maps of; None: all.
+        """
         if not seconds > 0:
             raise ValueError(f"a segment lasts longer than {seconds} s")
-        weight = segment_weight(seconds, residual_dof, by_dof=self._by_dof)
+        weight: Any = segment_weight(seconds, residual_dof, by_dof=self._by_dof)
+        if data is not None:
+            weight = np.where(data, weight, 0.0)
         self._count += 1
         self._seconds += seconds
         self._dof += residual_dof
-        self._weight += weight
-        self._squared_weight += weight**2
+        self._weight = self._weight + weight
+        self._squared_weight = self._squared_weight + weight**2
         if self._mean is None:
-            self._mean = maps.astype(np.float32, copy=True)
+            self._mean = np.where(weight > 0, maps, np.float32(0)).astype(np.float32)
             return
         deviation = maps - self._mean
-        self._mean += deviation * np.float32(weight / self._weight)
+        with np.errstate(invalid="ignore"):  # no segment has data yet: the mean stays 0
+            share = np.nan_to_num(np.asarray(weight / self._weight, np.float32))
+        self._mean += deviation * share
         if self._squares is None:
             self._squares = np.zeros_like(self._mean)
         deviation *= maps - self._mean
-        deviation *= np.float32(weight)
+        deviation *= np.asarray(weight, np.float32)
         self._squares += deviation
 
     @property
+    def data(self) -> NDArray[np.bool_]:
+        """(voxels,), or one value for all, whether a segment has data."""
+        return np.asarray(self._weight > 0)
+
+    @property
     def mean(self) -> NDArray[np.float32]:
-        """(contrasts, voxels), the mean of the segments added so far.
+        """(contrasts, voxels), the mean of the segments added so far; NaN where none has data.
 
         Raises
         ------
@@ -175,7 +196,9 @@ class MapAverage:
         """
         if self._mean is None:
             raise ValueError("no segment was added")
-        return self._mean
+        if self.data.all():
+            return self._mean
+        return np.where(self.data, self._mean, np.float32("nan"))
 
     def result(
         self,
@@ -199,8 +222,9 @@ class MapAverage:
         """
         mean, spread = self.mean, None
         if self._squares is not None:
-            dof = self._weight - self._squared_weight / self._weight
-            spread = np.sqrt(np.maximum(self._squares / np.float32(dof), 0))
+            with np.errstate(invalid="ignore"):  # of one segment, or none
+                dof = self._weight - self._squared_weight / self._weight
+                spread = np.sqrt(np.maximum(self._squares / np.asarray(dof, np.float32), 0))
         return Estimate(
             contrasts=tuple(contrasts),
             values=mean,

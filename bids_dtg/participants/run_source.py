@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from functools import partial
@@ -325,6 +325,22 @@ def require_coverage(run: object, coverage: float, of: str) -> None:
             expected=f"at least {LEAST_COVERAGE:.0%}",
             remedy="check that the image is not empty and that its space is right",
         )
+
+
+def notes_on_parcels(names: Sequence[str], present: NDArray[np.bool_]) -> tuple[str, ...]:
+    """Name the parcels that a run has no data of; nothing where it has data of all.
+
+    Examples
+    --------
+    >>> notes_on_parcels(("V1", "V2"), np.array([True, False]))
+    ('1 of 2 parcels has no data (too little signal, constant or no number), n/a: V2.',)
+    """
+    if present.all():
+        return ()
+    lost = [name for name, there in zip(names, present, strict=True) if not there]
+    has = "has" if len(lost) == 1 else "have"
+    why = "too little signal, constant or no number"
+    return (f"{len(lost)} of {len(names)} parcels {has} no data ({why}), n/a: {', '.join(lost)}.",)
 
 
 def _require_way_to(space: str, run: RestRun) -> None:

@@ -83,9 +83,13 @@ def individuality(
 
 
 def _r(odd: Array, even: Array) -> Values:
-    # A contrast at a time, in 64 bits.
-    pairs = zip(odd, even, strict=True)
-    return np.array([correlation(*np.array(pair, np.float64)) for pair in pairs])
+    # A contrast at a time, in 64 bits, over places with data.
+    found = np.full(len(odd), np.nan)
+    for row, pair in enumerate(zip(odd, even, strict=True)):
+        both = np.array(pair, np.float64)
+        if (data := ~np.isnan(both).any(axis=0)).any():
+            found[row] = correlation(*both[:, data])
+    return found
 
 
 def _mean_squares(values: Array) -> Values:

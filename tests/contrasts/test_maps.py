@@ -41,6 +41,24 @@ def test_spread_of_equal_segments_is_the_sample_sd(n, seed):
     np.testing.assert_allclose(result.spread, maps.std(axis=0, ddof=1), atol=1e-5)
 
 
+def test_segments_without_data_at_a_voxel_do_not_count_there():
+    maps = np.random.default_rng(0).standard_normal((3, 2, 4)).astype(np.float32)
+    data = np.array([[0, 1, 1, 0], [1, 0, 1, 0], [1, 0, 1, 0]], bool)
+    average, weights = MapAverage(), [400.0, 300.0, 200.0]
+    for one, there, weight in zip(maps, data, weights, strict=True):
+        average.add(one, seconds=weight, data=there)
+    found = average.result(hcp_contrasts()[:2])
+    np.testing.assert_allclose(
+        found.values[:, 0], np.average(maps[1:, :, 0], axis=0, weights=weights[1:]), atol=1e-6
+    )
+    np.testing.assert_array_equal(found.values[:, 1], maps[0, :, 1])
+    whole = _average(maps, weights)
+    np.testing.assert_array_equal(found.values[:, 2], whole.values[:, 2])
+    np.testing.assert_array_equal(found.spread[:, 2], whole.spread[:, 2])
+    assert np.isnan(found.values[:, 3]).all()
+    assert np.isfinite(found.spread).all(axis=0).tolist() == [True, False, True, False]
+
+
 def test_one_segment_has_no_spread():
     assert _average(np.ones((1, 2, 3), np.float32), [400.0]).spread is None
 

@@ -46,7 +46,8 @@ def write_map_reliability(
     """Write a row for each of the contrasts; yield the paths of the table and its dictionary."""
     # float64: over 160,000 voxels, rounding would show in the fourth digit.
     rows_of = [contrast.index for contrast in contrasts]
-    odd, even = (half[rows_of].astype(np.float64) for half in halves)
+    data = ~np.isnan(halves[0] + halves[1]).any(axis=0)
+    odd, even = (half[rows_of][:, data].astype(np.float64) for half in halves)
     figures = zip(profile_agreement(odd, even), intraclass_correlation(odd, even), strict=True)
     rows = [
         [contrast.label, f"{r:.4f}", f"{icc:.4f}"]

@@ -38,10 +38,12 @@ from bids_dtg.imaging.nifti import read_single
 from bids_dtg.imaging.placement import Method
 from bids_dtg.imaging.places import Places, VoxelPlaces
 from bids_dtg.imaging.surfaces.grayordinates import Grayordinates
+from bids_dtg.imaging.surfaces.parcel_places import ParcelPlaces
 from bids_dtg.inputs.run import RestRun
 from bids_dtg.participants.run_source import (
     EMPTY_FRAMES,
     RunSource,
+    notes_on_parcels,
     plan_run,
     require_coverage,
     smoothing_among,
@@ -327,6 +329,9 @@ class Reader:
             note = EMPTY_FRAMES.format(design.frames_kept - again.design.frames_kept)
             return replace(again, notes=(*again.notes, note))
         require_coverage(run.bold, connectomes.coverage, "the model's grey matter")
+        places, of_parcels = self.bundle.places, tuple[str, ...]()
+        if isinstance(places, ParcelPlaces):
+            of_parcels = notes_on_parcels(places.names, connectomes.covered)
         return MeasuredRun(
             run=run,
             connectomes=connectomes,
@@ -342,7 +347,7 @@ class Reader:
             mask_overlap=mask_overlap,
             mean_frame=mean_frame,
             carpet=carpet,
-            notes=(*planned.notes, *source.notes),
+            notes=(*planned.notes, *source.notes, *of_parcels),
         )
 
     def courses(

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from bids_dtg.bundles.fetch import PUBLIC_HOST, fetch_models
 from bids_dtg.bundles.store import how_to_get, is_installed, require_user_cache
 from bids_dtg.contrasts.bundle.bundle import ModelBundle, load_bundle
+from bids_dtg.contrasts.bundle.kinds import KINDS
 from bids_dtg.contrasts.bundle.registry import PUBLISHED
 from bids_dtg.contrasts.contrast import Contrast
 from bids_dtg.contrasts.explanation import Support
@@ -59,6 +60,11 @@ class Model:
     def joins_runs(self) -> bool:
         """Whether it reads all runs of a session together."""
         return self._bundle.card.part.of_sessions
+
+    @property
+    def by_place(self) -> bool:
+        """Whether a place's values follow from its own connectome: without data they are NaN."""
+        return KINDS[self._bundle.card.kind].network_prefix is None
 
     @property
     def gains(self) -> NDArray[np.float32] | None:

@@ -169,7 +169,12 @@ def _add(average: MapAverage, model: Model | ContributionModel, connectome: Conn
     with np.errstate(over="ignore", invalid="ignore"):
         maps = model.predict(connectome.r, connectome.seconds / 60)
         require_finite(maps, model.contrasts)
-        average.add(maps, seconds=connectome.seconds, residual_dof=connectome.residual_dof)
+        average.add(
+            maps,
+            seconds=connectome.seconds,
+            residual_dof=connectome.residual_dof,
+            data=(connectome.r != 0).any(axis=0) if model.by_place else None,
+        )
 
 
 def _result(
@@ -180,9 +185,12 @@ def _result(
     """Return the average of maps; refuse values that have overflowed."""
     with np.errstate(over="ignore", invalid="ignore"):
         estimate = average.result(model.contrasts, halves=halves)
-    require_finite(estimate.values, estimate.contrasts)
-    if estimate.spread is not None:
-        require_finite(estimate.spread, estimate.contrasts, what="spread")
+    found = {"map": estimate.values, "spread": estimate.spread}
+    for what, values in found.items():
+        if values is not None and average.data.ndim:
+            values = values[:, ~np.isnan(values).all(axis=0)]  # where there are data
+        if values is not None:
+            require_finite(values, estimate.contrasts, what=what)
     return estimate
 
 
@@ -260,6 +268,7 @@ class ContributionModel:
     def __init__(self, model: Model, support: Support) -> None:
         self._model, self._support = model, support
         self.contrasts, self.joins_runs = model.contrasts, model.joins_runs
+        self.by_place = False  # contributions are of areas
 
     def predict(
         self, connectome: NDArray[np.float32], minutes: float = float("nan")

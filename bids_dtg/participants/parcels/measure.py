@@ -22,6 +22,7 @@ from bids_dtg.inputs.run import RestRun
 from bids_dtg.participants.run_source import (
     EMPTY_FRAMES,
     RunSource,
+    notes_on_parcels,
     plan_run,
     require_coverage,
     smoothing_among,
@@ -153,7 +154,11 @@ class SeriesReader:
             confounds=planned.confounds,
             interpolation=source.interpolation,
             voxel_mm=planned.header.voxel_mm,
-            notes=(*planned.notes, *source.notes),
+            notes=(
+                *planned.notes,
+                *source.notes,
+                *notes_on_parcels(tuple(self.atlas.parcels.values()), series.present),
+            ),
         )
 
     def _add_up(

@@ -99,7 +99,10 @@ def test_voxels_outside_the_runs_mask_do_not_count(tmp_path):
         found.series.values[:, keep], by_the_book(found, tiny_bold(), mask), atol=1e-4
     )
     assert (found.series.coverage < 0.6).all()
-    assert not read(run, min_coverage=0.6).series.present.any()
+    none = read(run, min_coverage=0.6)
+    assert not none.series.present.any()
+    assert "4 of 4 parcels have no data" in none.notes[-1]
+    assert none.notes[-1].endswith(": Slab_10, Slab_20, Slab_30, Slab_40.")
 
 
 @pytest.mark.parametrize("number", [1, 12])
@@ -186,6 +189,8 @@ def test_a_real_run_gives_the_series_of_nilearn(shared, schaefer):
     # Voxels of zeros inside the mask have no data here; nilearn would average them in.
     data = np.asanyarray(bold.dataobj)
     used = (nib.load(found.run.mask).get_fdata() > 0.5) & data.any(axis=3)
+    mean = data.mean(axis=3)  # nor have those that leave the field of view
+    used &= data.all(axis=3) | (mean <= 0.05 * np.median(mean[used]))
     mask = nib.Nifti1Image(used.astype(np.uint8), bold.affine)
     labels = nib.Nifti1Image(
         schaefer.labels.reshape(standard_grid().shape).astype(np.int32), standard_grid().affine

@@ -7,6 +7,8 @@ from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 from typing import Any
 
+import numpy as np
+
 from bids_dtg.cleaning.confounds import NOT_IN_TABLE
 from bids_dtg.cleaning.words import Lacking
 from bids_dtg.connectome.connectome import RunConnectomes
@@ -338,7 +340,9 @@ class Writer:
         places = self.bundle.places
         path = build_path(named, "statmap", places.extension)
         if isinstance(places, Grayordinates | ParcelPlaces):
-            image = places.encode_maps(whole.r, rois)
+            parcels = isinstance(places, ParcelPlaces)
+            data = connectomes.covered if parcels else np.ones(places.number, bool)
+            image = places.encode_maps(np.where(data, whole.r, np.float32("nan")), rois)
         else:
             image = places.encode(
                 whole.r,

@@ -219,6 +219,30 @@ def test_a_damaged_map_leaves_its_set_out(made, tmp_path, label, damage):
     assert broken.name in reason
 
 
+def test_who_has_no_data_at_a_voxel_does_not_count_there(made, tmp_path):
+    out = shutil.copytree(made.out, tmp_path / "out")
+    for label, voxel in (("01", 0), ("03", 5)):
+        for path in (out / f"sub-{label}/func").glob("*synthetic_statmap.nii.gz"):
+            image = nib.load(path)
+            values = image.get_fdata(dtype=np.float32)
+            values[tuple(np.argwhere(values)[voxel])] = np.nan
+            nib.save(nib.Nifti1Image(values, image.affine, image.header), path)
+    dataset, intact = DerivativeDataset(out), DerivativeDataset(made.out)
+    found, whole = (
+        mean_of_averages(
+            [one for label in PEOPLE for one in find_participant(data, label).averages],
+            lambda title, share: None,
+        )
+        for data in (dataset, intact)
+    )
+    assert (found.mask == whole.mask).all()
+    kept = [find_participant(intact, label).averages[0].maps[0].path for label in PEOPLE]
+    maps = np.stack([nib.load(path).get_fdata()[whole.mask] for path in kept])
+    maps[0, 0] = maps[2, 5] = np.nan
+    np.testing.assert_allclose(found.mean[0], np.nanmean(maps, axis=0), atol=1e-6)
+    np.testing.assert_allclose(found.sd[0], np.nanstd(maps, axis=0, ddof=1), atol=1e-6)
+
+
 def test_a_folder_without_results_is_refused(tmp_path, capsys):
     assert main([str(tmp_path), str(tmp_path / "out"), "group"]) == 2
     assert "holds no results" in capsys.readouterr().err
