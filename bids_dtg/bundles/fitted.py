@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from bids_dtg.bundles.bundle import Bundle, read_verified_card
 from bids_dtg.bundles.card import WEIGHTS_FILE, CardPart, ModelCard, TrainingData, without_times
 from bids_dtg.bundles.fields import JsonFields
-from bids_dtg.bundles.people import PEOPLE_FILE, ModelPeople, hash_person
+from bids_dtg.bundles.people import PEOPLE_FILE, ModelPeople, hash_family, hash_person
 from bids_dtg.bundles.store import find_bundle
 from bids_dtg.bundles.tensors import (
     Expected,
@@ -294,6 +294,22 @@ class FittedBundle(Bundle[FittedTo]):
         """
         known, hashes = set(self.fitted_people), self.hashes(labels, data_set, sketches)
         return tuple(label for label, own in zip(labels, hashes, strict=True) if own in known)
+
+    def relatives(
+        self, labels: Sequence[str], data_set: str, families: Mapping[str, str]
+    ) -> tuple[str, ...]:
+        """Return the labels of people of whose families somebody was in the training set.
+
+        Parameters
+        ----------
+        labels, data_set
+            Labels of people, and the name of their data set.
+        families
+            Names of families by label, of those who have one.
+        """
+        known = self.people or ModelPeople({})
+        hashes = {label: hash_family(data_set, families.get(label, "")) for label in labels}
+        return tuple(label for label, own in hashes.items() if known.find((), family=own).related)
 
     def note_on(self, label: str, data_set: str, sketches: Collection[str]) -> str:
         """Return a sentence if a person is in the training set; else nothing."""

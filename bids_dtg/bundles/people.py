@@ -13,6 +13,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from types import MappingProxyType
 
 from bids_dtg.bundles.fields import JsonFields
 from bids_dtg.errors import BundleError, ForeignFileError
@@ -28,16 +29,19 @@ _FORMAT = 2  # 1 had no sketches
 _PREFIX = "bids_dtg person 1"  # another one would make other hashes
 _HASH = re.compile(r"[0-9a-f]{32}")
 _SKETCH = re.compile(r"[0-9a-f]{64}")
+_FAMILY = re.compile(r"[0-9a-f]{40}")
+_OF_PERSON = (_HASH, _SKETCH, _FAMILY)  # what may follow a person's hash
 _REMEDY = "fetch or make the bundle again"
 
 
 @dataclass(frozen=True, order=True)
 class PersonHashes:
-    """One person as hashes, 32 hexadecimal digits each."""
+    """One person as hashes, 32 hexadecimal digits each but for sketches and family."""
 
     person: str = ""  # of the data set's name and the id; empty: the data set has no name
     rest: tuple[str, ...] = ()  # of the content of each file of rest; before format 2 with the id
     sketches: tuple[str, ...] = ()  # of values of rest, or edges (`bids_dtg.inputs.rest_sketch`)
+    family: str = ""  # of the data set's name and the family's, 40 digits; empty: not known
 
 
 @dataclass(frozen=True)
@@ -47,6 +51,7 @@ class PersonMatch:
     sets: frozenset[str] = frozenset()  # by data set and id, or by id and rest without a name
     # By id and rest, where the data set's names differ: perhaps the same person.
     perhaps: frozenset[str] = frozenset()
+    related: frozenset[str] = frozenset()  # sets that a relative is in
 
 
 @dataclass(frozen=True)
@@ -66,7 +71,12 @@ class ModelPeople:
     by_content: bool = True  # whether all are known by their rest, whatever their labels
 
     @classmethod
-    def of_training(cls, data_set: str, sketches: Mapping[str, Collection[str]]) -> ModelPeople:
+    def of_training(
+        cls,
+        data_set: str,
+        sketches: Mapping[str, Collection[str]],
+        families: Mapping[str, str] = MappingProxyType({}),
+    ) -> ModelPeople:
         """Return the people of a training set, by their sketches.
 
         Parameters
@@ -75,9 +85,15 @@ class ModelPeople:
             Name of their data set.
         sketches
             Of the data of each, by label; none: the person is known by the label alone.
+        families
+            Names of families by label, of those who have one.
         """
         people = [
-            PersonHashes(hash_person(data_set, label), sketches=tuple(sorted(filter(None, own))))
+            PersonHashes(
+                hash_person(data_set, label),
+                sketches=tuple(sorted(filter(None, own))),
+                family=hash_family(data_set, families.get(label, "")),
+            )
             for label, own in sketches.items()
         ]
         return cls({"training": _sorted(people)}, by_content=all(own.sketches for own in people))
@@ -104,6 +120,7 @@ class ModelPeople:
         rest: Collection[str] = (),
         sketches: Collection[str] = (),
         contents: Collection[str] = (),
+        family: str = "",
     ) -> PersonMatch:
         """Look somebody up.
 
@@ -118,6 +135,8 @@ class ModelPeople:
             values have the same sketch.
         contents
             Hashes of each file of rest without an id.
+        family
+            Hash of the family; empty: not known.
         """
         sure = {name for person in persons for name in self._by_person.get(person, ())}
         sure |= {name for file in contents for name, _ in self._by_rest.get(file, ())}
@@ -132,7 +151,9 @@ class ModelPeople:
         perhaps: set[str] = set()
         for name, has_name in {held for file in rest for held in self._by_rest.get(file, ())}:
             (perhaps if persons and has_name else sure).add(name)
-        return PersonMatch(frozenset(sure), frozenset(perhaps - sure))
+        return PersonMatch(
+            frozenset(sure), frozenset(perhaps - sure), frozenset(self._families.get(family, ()))
+        )
 
     def persons_alike(self, sketches: Sequence[str]) -> tuple[str, ...]:
         """Return the first hash of the person that each sketch is of; empty: of nobody here."""
@@ -154,6 +175,16 @@ class ModelPeople:
             for person in people:
                 if person.person:
                     found.setdefault(person.person, set()).add(name)
+        return found
+
+    @cached_property
+    def _families(self) -> dict[str, set[str]]:
+        """Return the sets of each family."""
+        found: dict[str, set[str]] = {}
+        for name, people in self.sets.items():
+            for person in people:
+                if person.family:
+                    found.setdefault(person.family, set()).add(name)
         return found
 
     @cached_property
@@ -183,7 +214,7 @@ class ModelPeople:
             "by_content": self.by_content,
             "sets": {
                 name: [
-                    [person.person, *person.rest, *person.sketches]
+                    [person.person, *person.rest, *person.sketches, *filter(None, [person.family])]
                     for person in _sorted(self.sets[name])
                 ]
                 for name in _SETS
@@ -244,6 +275,7 @@ class ModelPeople:
                     hashes[0],
                     tuple(own for own in hashes[1:] if _HASH.fullmatch(own)),
                     tuple(own for own in hashes[1:] if _SKETCH.fullmatch(own)),
+                    next(filter(_FAMILY.fullmatch, hashes[1:]), ""),
                 )
                 for hashes in people
             )
@@ -260,9 +292,14 @@ def hash_person(data_set: str, label: str) -> str:
     >>> hash_person("HCP-YA", "100000") == hash_person("hcp ya", "100000")
     True
     """
-    return _hash(
-        "data set", "".join(letter for letter in data_set.casefold() if letter.isalnum()), label
-    )
+    return _hash("data set", _plain(data_set), label)
+
+
+def hash_family(data_set: str, family: str) -> str:
+    """Return the hash of a data set's name, as for `hash_person`, and a family; empty: of none."""
+    if not data_set or not family:
+        return ""
+    return _hash("family", _plain(data_set), family, digits=40)
 
 
 def hash_rest(label: str, content: str) -> str:
@@ -270,9 +307,13 @@ def hash_rest(label: str, content: str) -> str:
     return _hash("rest", content, label)
 
 
-def _hash(*parts: str) -> str:
+def _plain(data_set: str) -> str:
+    return "".join(letter for letter in data_set.casefold() if letter.isalnum())
+
+
+def _hash(*parts: str, digits: int = 32) -> str:
     text = "\0".join((_PREFIX, *parts))
-    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:32]
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:digits]
 
 
 def _sorted(people: Iterable[PersonHashes]) -> tuple[PersonHashes, ...]:
@@ -286,6 +327,6 @@ def _is_person(found: object) -> bool:
         and all(isinstance(digest, str) for digest in found)
         and len(found) > 0
         and (found[0] == "" or _HASH.fullmatch(found[0]) is not None)
-        and all(_HASH.fullmatch(own) or _SKETCH.fullmatch(own) for own in found[1:])
+        and all(any(kind.fullmatch(own) for kind in _OF_PERSON) for own in found[1:])
         and (found[0] != "" or len(found) > 1)
     )

@@ -12,12 +12,16 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from bids_dtg.cohort.copies import copies_in_words, with_copies
 from bids_dtg.cohort.map_findings import MapFindings
 from bids_dtg.cohort.mean_maps import choose_averages, require_grid
-from bids_dtg.errors import DatasetError, RunError, SettingsError
+from bids_dtg.errors import DatasetError, ForeignFileError, RunError, SettingsError
 from bids_dtg.files.derivatives import DerivativeDataset, participants_in
+from bids_dtg.files.foreign import read_table
 from bids_dtg.files.names import FileKind, parse_name, plain_label
 from bids_dtg.files.provenance import completion_record
+from bids_dtg.files.regions.cells import read_numbers
+from bids_dtg.files.regions.relmat import NODE, RELMAT
 from bids_dtg.files.text import read_json
 from bids_dtg.imaging.grid import Grid
 from bids_dtg.imaging.nifti import read_volume
@@ -30,6 +34,7 @@ from bids_dtg.inputs.participants import (
     plain_column,
     read_participants,
 )
+from bids_dtg.inputs.rest_sketch import sketch_edges
 from bids_dtg.inputs.splits_file import Families, read_families
 from bids_dtg.inputs.statmaps import statmaps_place
 from bids_dtg.notices import counted, named, say
@@ -67,7 +72,7 @@ class GroupPeople:
         str, tuple[AverageFiles, ...]
     ]  # averages used of each, by label; see `example`
     table: ParticipantsTable | None  # table of participants; None: there is none
-    related: Families  # families of the participants
+    related: Families  # families of the participants; labels with the same rest are one
     left_out: tuple[tuple[str, str], ...] = ()  # title of an average, and why it is not used
     findings: MapFindings = field(default_factory=MapFindings)  # of maps, once these were read
 
@@ -343,8 +348,9 @@ def counting_sets(settings: Settings, *, each_sidecar: bool) -> CountingSets:
     kinds = [kind for kind in _feature_kinds(settings).values() if kind.run_file]
     run_files = [kind.run_file() for kind in kinds if kind.run_file]
     counting_files = [kind.run_file() for kind in kinds if kind.run_file and kind.counts]
+    of_runs = [*run_files, RELMAT]
     for label in participants_asked(settings.inputs.participant_label, output):
-        found = find_participant(output, label, run_files, each_sidecar=each_sidecar)
+        found = find_participant(output, label, of_runs, each_sidecar=each_sidecar)
         if counting_files:
             own = tuple(_results_of_runs(output, found, counting_files))
             found = dataclasses.replace(found, averages=own)
@@ -475,7 +481,30 @@ def gather_people(settings: Settings) -> GroupPeople:
         say(note)
     people.related.require_known()
     say(people.related.line(people.labels, "participants count as unrelated"))
-    return people
+    related = with_copies(
+        people.related, {label: _sketches(people, label) for label in people.labels}
+    )
+    for line in copies_in_words(related):
+        say(line)
+    return dataclasses.replace(people, related=related)
+
+
+def _sketches(people: GroupPeople, label: str) -> dict[str, str]:
+    """Return sketches of a person's edges of rest by run: of matrices that can be read."""
+    used = {title for made in people.averages[label] for title in made.runs}
+    found = {}
+    for run in people.files[label].runs:
+        path = next(
+            (path for kind, path in run.files.items() if kind.suffix == RELMAT.suffix), None
+        )
+        if run.title in used and path is not None:
+            with contextlib.suppress(ForeignFileError, ValueError):  # damaged: of nobody
+                table = read_table(path)
+                first = int(NODE in table.header)  # a column of names
+                values = read_numbers([row[first:] for row in table.rows], path)
+                if values.size and values.shape == (len(values),) * 2:
+                    found[run.title] = sketch_edges(values[np.triu_indices(len(values), 1)])
+    return found
 
 
 def _feature_kinds(settings: Settings) -> Mapping[str, FeatureKind]:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 from bids_dtg.cohort.column import Column
 from bids_dtg.cohort.result_table import ResultTable
 from bids_dtg.notices import counted, named, say
 
-TRAINED, TUNED = "trained", "tuned"
+TRAINED, TUNED, RELATED = "trained", "tuned", "related"
 SEEN = "the model was trained or tuned on the participant"
+RELATIVE = "the model was trained or tuned on a relative of the participant"
 EXCLUDED = "desc-participants_excluded"  # the table of everybody who was left out
 _COLUMNS = (
     Column("participant_id", "Participant"),
@@ -29,16 +30,27 @@ def say_left_out(why: Mapping[str, str], more: str = "") -> None:
     Parameters
     ----------
     why
-        What the model was, by the label of the person: `TRAINED` or `TUNED`.
+        What the model was, by the label of the person: `TRAINED`, `TUNED` or `RELATED`.
     more
-        What ends the line.
+        What ends the line on those who are no relatives.
     """
-    if not why:
-        return
     counts = Counter(why.values())
     how = " and ".join(f"{words} on {counts[words]}" for words in (TRAINED, TUNED) if counts[words])
-    people = counted(len(why), "participant")
-    say(f"left out: {people}; the model was {how} of them ({named(list(why))}){more}")
+    own = [label for label, words in why.items() if words != RELATED]
+    related = [label for label, words in why.items() if words == RELATED]
+    if own:
+        people = counted(len(own), "participant")
+        say(f"left out: {people}; the model was {how} of them ({named(own)}){more}")
+    if related:
+        say(
+            f"left out: {counted(len(related), 'participant')}; the model was trained or tuned on "
+            f"relatives of them ({named(related)})"
+        )
+
+
+def reasons(why: Mapping[str, str]) -> dict[str, str]:
+    """Return the reasons for the table of people who are left out, by what `say_left_out` takes."""
+    return {label: RELATIVE if words == RELATED else SEEN for label, words in why.items()}
 
 
 def labels_alone(name: str) -> str:
@@ -61,18 +73,26 @@ def left_out_table(left_out: Mapping[str, str]) -> ResultTable:
     return ResultTable(_COLUMNS, rows, "Participants who were left out")
 
 
-def seen_on_page(labels: Sequence[str]) -> str:
-    """Return a page's next sentence, on people who were left out; empty where there are none.
+def seen_on_page(left_out: Mapping[str, str]) -> str:
+    """Return a page's next sentences, on people who were left out; empty where there are none.
+
+    Parameters
+    ----------
+    left_out
+        Reasons by label; those other than `SEEN` and `RELATIVE` are not told.
 
     Examples
     --------
-    >>> seen_on_page(["01"])
+    >>> seen_on_page({"01": SEEN})
     ' 1 participant of the training or tuning of the model was left out (sub-01).'
     """
-    if not labels:
-        return ""
-    were = "was" if len(labels) == 1 else "were"
-    return (
-        f" {counted(len(labels), 'participant')} of the training or tuning of the model {were} "
-        f"left out ({named([f'sub-{label}' for label in labels])})."
-    )
+    sentences = ""
+    for reason, of in ((SEEN, "of"), (RELATIVE, "related to people of")):
+        labels = [label for label, own in left_out.items() if own == reason]
+        if labels:
+            were = "was" if len(labels) == 1 else "were"
+            sentences += (
+                f" {counted(len(labels), 'participant')} {of} the training or tuning of the model "
+                f"{were} left out ({named([f'sub-{label}' for label in labels])})."
+            )
+    return sentences

@@ -64,6 +64,8 @@ class Person:
     shorter: Mapping[float, NDArray[np.floating]] = field(default_factory=dict)
     residual_dof: float = float("nan")  # of all segments together; NaN: not known
     fd_mm: float = float("nan")  # mean framewise displacement of the rest; NaN: not known
+    # By run, of its cleaned ROI series (`bids_dtg.inputs.rest_sketch`); empty: of arrays.
+    sketches: Mapping[str, str] = field(default_factory=dict)
 
     def of_one_set(self) -> Person:
         """Return the person with the connectomes of one set of ROIs: that nearest to 50."""

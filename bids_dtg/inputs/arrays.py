@@ -36,7 +36,7 @@ from bids_dtg.errors import DatasetError, RunError, SettingsError
 from bids_dtg.files.home import expand_home
 from bids_dtg.files.sidecars import EXPECTED_TR, LONGEST_TR_SECONDS, in_milliseconds
 from bids_dtg.inputs.array_files import StoredArray, open_arrays
-from bids_dtg.inputs.rest_sketch import sketch
+from bids_dtg.inputs.rest_sketch import sketch, sketch_edges
 from bids_dtg.inputs.splits_file import Families
 from bids_dtg.notices import counted, named
 
@@ -174,22 +174,23 @@ class ArrayPeople:
 
         Rest that is the same everywhere is nobody's, and has none.
         """
-        return tuple(digest for digest, _ in self._fingerprints.get(label, ()))
+        return tuple(digest for digest, _ in self._fingerprints.get(label, {}).values())
 
-    def sketches(self, label: str) -> tuple[str, ...]:
-        """Return sketches of a person's rest in each session, by which it is known again.
+    def sketches(self, label: str) -> dict[str, str]:
+        """Return sketches of a person's rest by session, by which it is known again.
 
         They are of all places, or of the first 64 where a person's rest has over 64 MiB.
         """
-        return tuple(own for _, own in self._fingerprints.get(label, ()) if own)
+        found = self._fingerprints.get(label, {})
+        return {session: own for session, (_, own) in found.items() if own}
 
     @cached_property
-    def _fingerprints(self) -> Mapping[str, tuple[tuple[str, str], ...]]:
-        """Hash and sketch of each session of everybody.
+    def _fingerprints(self) -> Mapping[str, Mapping[str, tuple[str, str]]]:
+        """Hash and sketch of everybody's rest by session.
 
         People are read in the order of their rows: going back may read the file anew.
         """
-        found: dict[str, list[tuple[str, str]]] = {}
+        found: dict[str, dict[str, tuple[str, str]]] = {}
         for array in self._of_rest:
             for label, row in sorted(array.rows.items(), key=lambda item: item[1]):
                 with suppress(DatasetError):  # a later step says why it cannot be used
@@ -200,10 +201,17 @@ class ArrayPeople:
                         own = values if small else array.stored.row(row)
                     if own.min() < own.max():
                         digest = hashlib.sha256(own.astype("<f4").tobytes()).hexdigest()
-                        is_rest = self.connectomes is None and np.isfinite(values).all()
-                        known = sketch(values) if is_rest else ""
-                        found.setdefault(label, []).append((digest, known))
-        return {label: tuple(pairs) for label, pairs in found.items()}
+                        known = self._sketch(values) if np.isfinite(values).all() else ""
+                        found.setdefault(label, {})[array.session] = digest, known
+        return found
+
+    def _sketch(self, values: NDArray[Any]) -> str:
+        if self.connectomes is None:
+            return sketch(values)
+        # ROIs as regions, by their correlations over places: the order of places does not count.
+        with np.errstate(divide="ignore", invalid="ignore"):
+            of_rois = np.corrcoef(values.astype(np.float64))
+        return sketch_edges(np.atleast_2d(of_rois)[np.triu_indices(len(values), 1)])
 
 
 def read_key_names(texts: Sequence[str]) -> dict[str, str]:

@@ -111,6 +111,22 @@ def alike(known: Sequence[str], others: Sequence[str]) -> NDArray[np.intp]:
     return found
 
 
+def alike_pairs(sketches: Sequence[str]) -> list[tuple[int, int]]:
+    """Return the positions of each two sketches of the same rest; an empty one is of nobody.
+
+    Examples
+    --------
+    >>> rest = np.random.default_rng(1).standard_normal((20, 100))
+    >>> alike_pairs([sketch(rest), "", sketch(rest[:10]), sketch(rest * 2)])
+    [(0, 3)]
+    """
+    there = [number for number, text in enumerate(sketches) if text]
+    if len(there) < 2:
+        return []
+    found = _tree(tuple(sketches[number] for number in there)).query_pairs(TOLERANCE, p=np.inf)
+    return sorted((there[first], there[second]) for first, second in found)
+
+
 @lru_cache(maxsize=1)
 def _tree(known: tuple[str, ...]) -> Any:
     """Return the tree of known sketches: people are looked up one by one among the same."""

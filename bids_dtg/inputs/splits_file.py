@@ -30,6 +30,7 @@ class Families:
     source: str  # the table and its column; empty: there is none
     trouble: tuple[str, ...] = ()  # a line a table that could not be used
     absent: str = "no column family_id in participants.tsv or .csv"  # what would name them
+    copies: tuple[tuple[str, ...], ...] = ()  # labels with the same rest, which are in one family
 
     def require_known(self) -> None:
         """Refuse to go on where a table is there that may have families, and cannot be used.

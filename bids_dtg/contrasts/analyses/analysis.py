@@ -6,11 +6,13 @@ import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
 from bids_dtg.bundles.store import note_on_namesakes
 from bids_dtg.cohort.basis import BUNDLE, Basis, OwnModel, UsedModel
+from bids_dtg.cohort.copies import copies_in_words, with_copies
 from bids_dtg.cohort.result_folder import DEFAULT_NAME, ResultFolder
 from bids_dtg.cohort.result_table import ResultTable
 from bids_dtg.cohort.seen_people import EXCLUDED
@@ -138,10 +140,26 @@ class Analysis:
         """Folder of the arrays that belong to this analysis alone."""
         return ArrayStore(self.folder / _ARRAYS)
 
-    @property
+    @cached_property
     def families(self) -> Families:
-        """Families of the participants."""
-        return self.source.families
+        """Families of the participants; labels with the same rest, once it was read, are one.
+
+        Raises
+        ------
+        DatasetError
+            Two sessions of a person have the same rest.
+        """
+        return with_copies(self.source.families, self.source.sketches)
+
+    def knowing(self, cohort: Cohort) -> Analysis:
+        """Return a copy that knows who has the same rest, once people were read; report them."""
+        source = self.source.with_sketches({p.label: p.sketches for p in cohort.people})
+        if source is self.source:
+            return self
+        made = dataclasses.replace(self, source=source)
+        for line in copies_in_words(made.families):
+            say(line)
+        return made
 
     def plan(self, contrasts: Sequence[Contrast] | None) -> CohortPlan:
         """Plan from file names who has both scans; None: all contrasts of the maps."""

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bids_dtg.cleaning.design import TooShortError
+from bids_dtg.cohort.copies import Sketches
 from bids_dtg.connectome.connectome import Connectome, run_connectomes
 from bids_dtg.connectome.design import SECONDS_PER_SEGMENT, TemporalDesign
 from bids_dtg.connectome.device import NumpyArrays
@@ -384,9 +385,17 @@ class ArraySource:
         """Return a digest of the values of each session."""
         return tuple(sorted(self.people.fingerprint(label)))
 
-    def rest_sketches(self, label: str) -> tuple[str, ...]:
-        """As `Source`."""
-        return self.people.sketches(label)
+    @cached_property
+    def sketches(self) -> Sketches:
+        """As `Source`: of everybody who was asked for, by session."""
+        return {
+            label: {f"session {name}": own for name, own in self.people.sketches(label).items()}
+            for label in self._asked()
+        }
+
+    def with_sketches(self, sketches: Sketches) -> ArraySource:
+        """Return the same: the values of arrays are known from the start."""
+        return self
 
     def arrays(self, plan: CohortPlan, store: ArrayStore, form: Form) -> PersonArrays:
         """Return how the arrays of a plan's people are made."""

@@ -15,7 +15,11 @@ from bids_dtg.contrasts.analyses.cohort_plan import CohortPlan
 from bids_dtg.contrasts.analyses.fit import learn_distribution, sums_over
 from bids_dtg.contrasts.analyses.map_errors import MapErrors
 from bids_dtg.contrasts.analyses.splits import say_families
-from bids_dtg.contrasts.analyses.training_set import outside_training_set, record_people
+from bids_dtg.contrasts.analyses.training_set import (
+    leave_out_seen,
+    record_people,
+    why_left_out,
+)
 from bids_dtg.contrasts.bundle.writer import extend_bundle
 from bids_dtg.contrasts.people import Person, maps_by_segments
 from bids_dtg.errors import DatasetError
@@ -61,7 +65,11 @@ def run_calibration(settings: Settings) -> int:
     if analysis.is_dry:
         return analysis.print_plan(plan, {"calibrate": labels})
     with analysis.begun() as locks:
-        return _calibrate(analysis, analysis.cohort(plan.of(labels), locks), atlases)
+        cohort = analysis.cohort(plan.of(labels), locks)
+        analysis = analysis.knowing(cohort)
+        seen = leave_out_seen(analysis.source, cohort.labels)
+        people = cohort.of([label for label in cohort.labels if label not in seen])
+        return _calibrate(analysis, replace(cohort, people=people), atlases)
 
 
 def _calibrate(analysis: Analysis, cohort: Cohort, atlases: Sequence[Atlas]) -> int:
@@ -116,7 +124,8 @@ def _labels(analysis: Analysis, plan: CohortPlan) -> tuple[str, ...]:
         say(f"calibrated on the {name} set of {split_file}")
         labels = tuple(label for label in labels if label in sets[name])
     say_families(analysis, labels)
-    labels = outside_training_set(analysis.source, labels)
+    seen = why_left_out(analysis.source, labels)
+    labels = tuple(label for label in labels if label not in seen)
     _require_enough(labels)
     return labels
 

@@ -9,17 +9,16 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from bids_dtg.cohort.seen_people import SEEN
 from bids_dtg.contrasts.analyses.analysis import Analysis
 from bids_dtg.contrasts.analyses.baselines import SimplePlan, baselines, leave_one_out
 from bids_dtg.contrasts.analyses.cohort import Cohort
 from bids_dtg.contrasts.analyses.cohort_plan import CohortPlan
 from bids_dtg.contrasts.analyses.predict import keep_predictions
 from bids_dtg.contrasts.analyses.score import Scoring, retest_maps, score_models
-from bids_dtg.contrasts.analyses.splits import plan_split, say_families
+from bids_dtg.contrasts.analyses.splits import draw_split, plan_split, say_families
 from bids_dtg.contrasts.analyses.tissues import tissues_of
 from bids_dtg.contrasts.analyses.train import write_tables
-from bids_dtg.contrasts.analyses.training_set import outside_training_set
+from bids_dtg.contrasts.analyses.training_set import leave_out_seen, why_left_out
 from bids_dtg.contrasts.people import Person, mean_maps, predicted_maps
 from bids_dtg.errors import DatasetError
 from bids_dtg.inputs.statmaps import plain_contrast
@@ -50,8 +49,12 @@ def run_evaluation(settings: Settings) -> int:
         return analysis.print_plan(plan, {"fit simple models": fitted_on, "test": judged_on})
     with analysis.begun() as locks:
         cohort = analysis.cohort(plan.of((*fitted_on, *judged_on)), locks)
-        left_out = {**cohort.left_out, **dict.fromkeys(seen, SEEN)}
-        cohort = dataclasses.replace(cohort, left_out=left_out)
+        analysis = analysis.knowing(cohort)
+        if settings.modelling.split_file is not None:
+            draw_split(analysis, cohort.labels)  # refused where copies are on two sides
+        seen |= leave_out_seen(analysis.source, judged_on)
+        judged_on = tuple(label for label in judged_on if label not in seen)
+        cohort = dataclasses.replace(cohort, left_out={**cohort.left_out, **seen})
         return _evaluate(analysis, cohort, fitted_on, judged_on)
 
 
@@ -101,8 +104,8 @@ def _evaluate(
 
 def _choose_people(
     analysis: Analysis, plan: CohortPlan
-) -> tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]:
-    """Choose the people to fit simple models on, those to score all models on, and those left out.
+) -> tuple[tuple[str, ...], tuple[str, ...], dict[str, str]]:
+    """Choose people to fit simple models on and to score all on, and say why others are left out.
 
     Raises
     ------
@@ -116,9 +119,10 @@ def _choose_people(
         training, people = split.training, split.test
     else:
         say_families(analysis, people)
-    judged = outside_training_set(analysis.source, people)
+    seen = why_left_out(analysis.source, people)
+    judged = tuple(label for label in people if label not in seen)
     _require_enough(settings.modelling.split_file, training, judged)
-    return training, judged, tuple(label for label in people if label not in judged)
+    return training, judged, seen
 
 
 def _require_enough(

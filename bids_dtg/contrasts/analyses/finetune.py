@@ -24,7 +24,7 @@ from bids_dtg.contrasts.analyses.score import BEFORE, Scoring, retest_maps, scor
 from bids_dtg.contrasts.analyses.splits import draw_split, keep_split, plan_split, sets_of
 from bids_dtg.contrasts.analyses.tissues import tissues_of
 from bids_dtg.contrasts.analyses.train import write_fitted, write_tables
-from bids_dtg.contrasts.analyses.training_set import outside_training_set
+from bids_dtg.contrasts.analyses.training_set import why_left_out
 from bids_dtg.contrasts.bundle.bundle import ModelBundle
 from bids_dtg.contrasts.bundle.kinds import KINDS
 from bids_dtg.contrasts.contrast import Contrast
@@ -84,11 +84,12 @@ def run_finetuning(settings: Settings) -> int:
 
 def _finetune(analysis: Analysis, cohort: Cohort, row: int | None) -> int:
     """Return the output row to keep while tuning; None: a new output layer is trained."""
-    settings, bundle = analysis.settings, analysis.bundle
+    settings, bundle, analysis = analysis.settings, analysis.bundle, analysis.knowing(cohort)
     split = draw_split(analysis, cohort.labels)
     keep_split(analysis.results, split)
     training, validation = cohort.of(split.training), cohort.of(split.validation)
-    test = cohort.of(outside_training_set(analysis.source, split.test))
+    seen = why_left_out(analysis.source, split.test)
+    test = cohort.of([label for label in split.test if label not in seen])
     require_people(settings.modelling, training, validation)
     device = training_device(settings.resources.device, say)
     fitted = _tune(

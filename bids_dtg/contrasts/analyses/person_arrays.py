@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bids_dtg.cleaning.design import TooShortError
+from bids_dtg.cohort.copies import with_copies
 from bids_dtg.cohort.measured_maps import read_measured
 from bids_dtg.connectome.connectome import Connectome
 from bids_dtg.connectome.effective_dof import segment_weight
@@ -33,7 +34,9 @@ from bids_dtg.files.provenance import file_fingerprint
 from bids_dtg.imaging.statmap import read_statmap
 from bids_dtg.imaging.transforms.chain import map_points
 from bids_dtg.imaging.transforms.itk import read_transforms
+from bids_dtg.inputs.rest_sketch import sketch
 from bids_dtg.inputs.run import TransformFile
+from bids_dtg.inputs.splits_file import Families
 from bids_dtg.inputs.statmaps import StatMap
 from bids_dtg.participants.averages import AveragedRuns
 from bids_dtg.settings import OPTIONS
@@ -66,6 +69,7 @@ class MeasuredRest:
     # By minutes: the sum and the number of connectomes of so long parts, with standardised rows, at
     # some places.
     shorter: dict[float, tuple[NDArray[np.float32], int]] = field(default_factory=dict)
+    sketches: dict[str, str] = field(default_factory=dict)  # by run, as of `Person`
 
     def add(self, segment: Connectome, *, by_dof: bool) -> None:
         """Add a segment's connectome, weighted by residual degrees of freedom or by time."""
@@ -137,6 +141,7 @@ class PersonArrays(ABC):
             measured = self.measure_rest(label, reporter)
             if not measured.segments:
                 raise RunError(f"sub-{label} has no run of rest with enough left after cleaning")
+            with_copies(Families({}, ""), {label: measured.sketches})  # a run that counts twice
             notes = {
                 "weights": measured.weights,
                 "repetition_times": measured.repetition_times,
@@ -145,6 +150,7 @@ class PersonArrays(ABC):
                 "seconds": measured.seconds,
                 "residual_dof": measured.residual_dof if measured.residual_dof > 0 else None,
                 "fd_mm": measured.mean_fd_mm,
+                "sketches": measured.sketches,
             }
             self.store.write(self._rest(label), np.stack(measured.segments), facts, notes)
             if measured.summaries is not None:
@@ -177,7 +183,9 @@ class PersonArrays(ABC):
             tuple(notes["effective_dof"]) if known else (),
             notes["seconds"] / 60 or float("nan"),
             self._open_shorter(label),
-            *(_known(notes.get(name)) for name in ("residual_dof", "fd_mm")),
+            _known(notes.get("residual_dof")),
+            _known(notes.get("fd_mm")),
+            notes.get("sketches", {}),
         )
 
     def _open_shorter(self, label: str) -> dict[float, NDArray[np.floating]]:
@@ -353,6 +361,7 @@ class RunArrays(PersonArrays):
             assert found.summaries is not None
             found.summaries += self.reader.summarise(measured.connectomes)
             found.repetition_times.append(measured.design.tr_seconds)
+            found.sketches[run.title] = sketch(measured.connectomes.series.T)
             fd = measured.confounds.mean_fd_mm
             found.fd_mm.append((np.nan if fd is None else fd, len(measured.design.keep)))
             for segment in measured.connectomes.segments:

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bids_dtg.contrasts.analyses.analysis import Analysis
-from bids_dtg.contrasts.analyses.training_set import outside_training_set
+from bids_dtg.contrasts.analyses.training_set import why_left_out
 from bids_dtg.contrasts.people import Person, predicted_maps
 from bids_dtg.errors import DatasetError
 from bids_dtg.files.array_store import Stream, write_npz
@@ -36,13 +36,16 @@ def run_prediction(settings: Settings) -> int:
     """
     analysis = Analysis.prepare(settings, makes="prediction")
     plan = analysis.plan(analysis.bundle.contrasts)
-    labels = outside_training_set(analysis.source, plan.labels)
-    seen = [label for label in plan.labels if label not in labels]
+    seen = [*why_left_out(analysis.source, plan.labels)]
+    labels = tuple(label for label in plan.labels if label not in seen)
     if seen:
         more = f" and {len(seen) - _MOST_NAMES} more" if len(seen) > _MOST_NAMES else ""
         names = ", ".join(seen[:_MOST_NAMES])
         name = analysis.bundle.card.name
-        say(f"no maps are made of {names}{more}: {name} was trained or tuned on them")
+        say(
+            f"no maps are made of {names}{more}: {name} was trained or tuned on them or their "
+            "relatives"
+        )
     if not labels:
         raise DatasetError(
             f"nobody is left of {counted(len(plan.labels), 'participant')}",

@@ -6,7 +6,7 @@ import dataclasses
 import hashlib
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Protocol
@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from bids_dtg.bundles.card import ModelCard
 from bids_dtg.cleaning.design import TooShortError
 from bids_dtg.cleaning.strategies import find_strategy
+from bids_dtg.cohort.copies import Sketches
 from bids_dtg.connectome.design import SECONDS_PER_SEGMENT
 from bids_dtg.connectome.form import Form
 from bids_dtg.connectome.nested_sets import combination
@@ -220,6 +221,15 @@ class Source(Protocol):
         ...
 
     @property
+    def sketches(self) -> Sketches:
+        """Sketches of the rest of everybody whose values were read."""
+        ...
+
+    def with_sketches(self, sketches: Sketches) -> Source:
+        """Return a copy that knows the rest of people whose runs were read since."""
+        ...
+
+    @property
     def own_name(self) -> str | None:
         """The data set's own name, without which ids identify nobody; None: it has none."""
         ...
@@ -282,10 +292,6 @@ class Source(Protocol):
         """Return what identifies the content of a person's rest, whatever the label."""
         ...
 
-    def rest_sketches(self, label: str) -> tuple[str, ...]:
-        """Return sketches of the values of a person's rest, where these are read anyway."""
-        ...
-
     def arrays(self, plan: CohortPlan, store: ArrayStore, form: Form) -> PersonArrays:
         """Return how the arrays of a plan's people are made."""
         ...
@@ -304,6 +310,7 @@ class DatasetSource:
     maps_words: str  # as `Source`
     own_form: Form | None = None  # of a model that is trained; None: the call reads a model
     learns: tuple[int, ...] = ()  # ROIs of each set of maps to be made from the training people
+    sketches: Sketches = field(default_factory=dict)  # as `Source`: of people's cleaned ROI series
 
     @classmethod
     def prepare(cls, settings: Settings, kind: MapsKind | None) -> DatasetSource:
@@ -563,9 +570,9 @@ class DatasetSource:
         except DtgError:
             return ()  # a later step says why these data cannot be used
 
-    def rest_sketches(self, label: str) -> tuple[str, ...]:
-        """Return nothing: images are known again by their content."""
-        return ()
+    def with_sketches(self, sketches: Sketches) -> DatasetSource:
+        """Return a copy that knows the rest of people whose runs were read since."""
+        return dataclasses.replace(self, sketches=sketches)
 
     def arrays(self, plan: CohortPlan, store: ArrayStore, form: Form) -> PersonArrays:
         """Return how the arrays of a plan's people are made."""

@@ -5,11 +5,12 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 
+from bids_dtg.cohort.copies import copies_in_words
 from bids_dtg.cohort.result_folder import ResultFolder
 from bids_dtg.contrasts.analyses.analysis import Analysis
 from bids_dtg.contrasts.analyses.cohort_plan import CohortPlan
 from bids_dtg.errors import SettingsError
-from bids_dtg.inputs.splits_file import read_sets, write_sets
+from bids_dtg.inputs.splits_file import Families, read_sets, write_sets
 from bids_dtg.notices import counted, named, say
 from bids_dtg.settings import ModellingOptions
 from bids_dtg.stats.splits import SETS, Split, split_people
@@ -51,9 +52,11 @@ def draw_split(
             # People who cannot be used now, and people who are new, are in no set.
             sets = {name: [label for label in found[name] if label in labels] for name in SETS}
             split = Split(**{name: tuple(labels) for name, labels in sets.items()})
+            if settings.modelling.split_file is None:
+                split = _with_copies_together(split, analysis.families)
             split.require_whole_families(families)
         else:
-            analysis.families.require_known()
+            analysis.source.families.require_known()
             validation, test = tuple(float(text) for text in settings.modelling.held_out) or _SHARES
             if not needs_validation and not settings.modelling.held_out:
                 validation = 0.0
@@ -74,6 +77,24 @@ def draw_split(
             expected=f"labels of people with rest and maps, such as {', '.join(labels[:5])}",
         )
     return split
+
+
+def _with_copies_together(split: Split, families: Families) -> Split:
+    """Move people to the set of their copies where the split was drawn before rest was read.
+
+    They join training people first: the ROI maps may be made of these.
+    """
+    place = {label: SETS.index(name) for name in SETS for label in getattr(split, name)}
+    torn = {families.by_label[label] for own in families.copies for label in own}
+    for family in torn:
+        members = [label for label in place if families.by_label.get(label) == family]
+        place |= dict.fromkeys(members, min((place[label] for label in members), default=0))
+    return Split(
+        **{
+            name: tuple(sorted(label for label, own in place.items() if own == number))
+            for number, name in enumerate(SETS)
+        }
+    )
 
 
 def trains_on_all(options: ModellingOptions, people: int, *, needs_validation: bool) -> bool:
@@ -108,5 +129,7 @@ def keep_split(results: ResultFolder, split: Split) -> None:
 
 
 def say_families(analysis: Analysis, labels: Sequence[str]) -> None:
-    """Report how many families people have, or that none are known."""
-    say(analysis.families.line(labels))
+    """Report how many families people have, or that none are known, and who has the same rest."""
+    say(analysis.source.families.line(labels))
+    for line in copies_in_words(analysis.families):
+        say(line)

@@ -12,7 +12,7 @@ import numpy as np
 from bids_dtg.bundles.card import ModelCard, TrainingData, without_times
 from bids_dtg.cohort.basis import BUNDLE
 from bids_dtg.cohort.result_table import ResultTable
-from bids_dtg.cohort.seen_people import EXCLUDED, SEEN, left_out_table, seen_on_page
+from bids_dtg.cohort.seen_people import EXCLUDED, left_out_table, seen_on_page
 from bids_dtg.contrasts.analyses.analysis import Analysis
 from bids_dtg.contrasts.analyses.baselines import (
     GROUP_AVERAGE,
@@ -171,7 +171,7 @@ def _choose(analysis: Analysis, plan: CohortPlan) -> KindChoice:
 
 
 def _train(analysis: Analysis, choice: KindChoice, plan: CohortPlan, cohort: Cohort) -> int:
-    kind = choice.kind
+    kind, analysis = choice.kind, analysis.knowing(cohort)
     split = draw_split(analysis, cohort.labels, needs_validation=kind.needs_validation)
     keep_split(analysis.results, split)
     training, validation, test = (getattr(split, name) for name in DRAWN)
@@ -371,8 +371,7 @@ def write_tables(
         hide = analysis.results.path_names.hide
         left_out = {label: hide(reason) for label, reason in cohort.left_out.items()}
         analysis.results.table(EXCLUDED, left_out_table(left_out))
-    if seen := [label for label, reason in cohort.left_out.items() if reason == SEEN]:
-        basis += seen_on_page(seen)
+    basis += seen_on_page(cohort.left_out)
     page = analysis.results.add(MODEL_PAGE)
     trouble = write_model_page(
         page,

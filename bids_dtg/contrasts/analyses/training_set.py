@@ -10,10 +10,11 @@ from bids_dtg.bundles.people import (
     ModelPeople,
     PersonHashes,
     PersonMatch,
+    hash_family,
     hash_person,
     hash_rest,
 )
-from bids_dtg.cohort.seen_people import TRAINED, TUNED, labels_alone, say_left_out
+from bids_dtg.cohort.seen_people import RELATED, TRAINED, TUNED, labels_alone, reasons, say_left_out
 from bids_dtg.contrasts.analyses.source import Source
 from bids_dtg.contrasts.bundle.bundle import ModelBundle
 from bids_dtg.contrasts.bundle.published_people import (
@@ -53,7 +54,8 @@ class Identities:
         return PersonHashes(
             person,
             tuple(hash_rest("", digest) for digest in self.source.rest_digests(label)),
-            tuple(sorted(self.source.rest_sketches(label))),
+            tuple(sorted(self.source.sketches.get(label, {}).values())),
+            hash_family(known or name or "", self.source.families.by_label.get(label, "")),
         )
 
     def published(self, label: str) -> tuple[str, ...]:
@@ -97,19 +99,29 @@ def record_people(
     return made if earlier is None else _known(earlier).joined(made)
 
 
-def outside_training_set(source: Source, labels: Sequence[str]) -> tuple[str, ...]:
-    """Leave out people a model was trained or tuned on; warn where membership is uncertain."""
-    bundle = source.bundle
-    seen, identities = _known(bundle), Identities(source)
+def leave_out_seen(source: Source, labels: Sequence[str]) -> dict[str, str]:
+    """Return why people a model was trained or tuned on, and their relatives, are left out.
+
+    They are reported. Once people were read, they are known by the values of their rest, too.
+    """
+    seen, identities = _known(source.bundle), Identities(source)
     matches = {label: _match(seen, identities, label) for label in labels}
     why = {
-        label: next(words for name, words in _SHAPING.items() if name in match.sets)
+        label: next((words for name, words in _SHAPING.items() if name in match.sets), RELATED)
         for label, match in matches.items()
-        if match.sets & _SHAPING.keys()
+        if (match.sets | match.related) & _SHAPING.keys()
     }
-    if why:
-        say_left_out(why)
-        _say_of_published(identities, seen, list(why))
+    say_left_out(why)
+    _say_of_published(identities, seen, [label for label in why if why[label] != RELATED])
+    return reasons(why)
+
+
+def why_left_out(source: Source, labels: Sequence[str]) -> dict[str, str]:
+    """Do what `leave_out_seen` does, and warn where membership is uncertain."""
+    bundle = source.bundle
+    seen, identities = _known(bundle), Identities(source)
+    why = leave_out_seen(source, labels)
+    matches = {label: _match(seen, identities, label) for label in labels}
     for text in seen.unlisted:
         say(
             f"warning: {bundle.card.name} was made with people who are on no list ({text}): if "
@@ -137,7 +149,7 @@ def outside_training_set(source: Source, labels: Sequence[str]) -> tuple[str, ..
             f"rest of people {bundle.card.name} was trained on in a data set of another name: "
             f"they are kept; {_SURE_NAME} makes both names one"
         )
-    return kept
+    return why
 
 
 def _known(bundle: ModelBundle) -> ModelPeople:
@@ -160,8 +172,9 @@ def _match(seen: ModelPeople, identities: Identities, label: str) -> PersonMatch
         [hash_rest(label, digest) for digest in earlier],
         own.sketches,
         own.rest,
+        own.family,
     )
-    return PersonMatch(found.sets | sure, found.perhaps - sure)
+    return PersonMatch(found.sets | sure, found.perhaps - sure, found.related)
 
 
 def _say_of_published(identities: Identities, seen: ModelPeople, labels: Sequence[str]) -> None:

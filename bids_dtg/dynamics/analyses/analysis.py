@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, ClassVar, TypeVar
 
 from bids_dtg.cohort.model_analysis import MODEL, ModelAnalysis
-from bids_dtg.cohort.seen_people import TRAINED, labels_alone, say_left_out
+from bids_dtg.cohort.seen_people import RELATED, TRAINED, labels_alone, reasons, say_left_out
 from bids_dtg.dynamics.bundle.bundle import NetworkBundle, load_network_bundle
 from bids_dtg.dynamics.bundle.fits import SAME_TR, SeriesBundle
 from bids_dtg.dynamics.bundle.linear import LinearBundle, load_linear_bundle
@@ -80,8 +80,10 @@ class SeriesAnalysis(ModelAnalysis[NetworkPeople, AnyModel]):
             )
         return tuple(label for label in wanted if label in there)
 
-    def others(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
-        """Participants with rest of `session` outside the training set, and those in it.
+    def others(self) -> tuple[tuple[str, ...], Mapping[str, str]]:
+        """Participants with rest of `session` outside the training set, and why others are not.
+
+        Training people and their relatives are left out; the reasons are those of the table.
 
         Raises
         ------
@@ -90,11 +92,15 @@ class SeriesAnalysis(ModelAnalysis[NetworkPeople, AnyModel]):
         """
         bundle = self.bundle
         assert bundle is not None
-        seen = bundle.in_training_set(self.people.labels, self.data_set, self._sketches)
-        there = self.people.of_session(self.session)
-        labels = tuple(label for label in there if label not in set(seen))
+        people = self.people
+        why = dict.fromkeys(
+            bundle.relatives(people.labels, self.data_set, people.source.families.by_label), RELATED
+        )
+        seen = bundle.in_training_set(people.labels, self.data_set, self._sketches)
+        why |= dict.fromkeys(seen, TRAINED)
+        labels = tuple(label for label in people.of_session(self.session) if label not in why)
         if not labels:
-            return (), seen
+            return (), reasons(why)
         self._require_fitting()
         self._say_if_by_label()
         say(f"evaluated, outside the training set of {bundle.card.name}: {named(labels)}")
@@ -108,8 +114,8 @@ class SeriesAnalysis(ModelAnalysis[NetworkPeople, AnyModel]):
                 f"warning: {bundle.card.name} was made with people who are on no list ({text}): "
                 "if they are among these participants, they are not left out"
             )
-        say_left_out(dict.fromkeys(seen, TRAINED))
-        return labels, seen
+        say_left_out(why)
+        return labels, reasons(why)
 
     def _say_if_by_label(self) -> None:
         assert self.bundle is not None
@@ -224,8 +230,8 @@ class NetworkAnalysis(SeriesAnalysis[NetworkBundle]):
         self._require_fitting()
         return self._with_rest(self.people.labels, "nobody")
 
-    def unseen(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
-        """Participants outside the training set and in it, for amortised models; otherwise none.
+    def unseen(self) -> tuple[tuple[str, ...], Mapping[str, str]]:
+        """As `others`, for amortised models; otherwise none.
 
         If there are any, training participants are left out: one table never has values of
         both.
@@ -236,8 +242,8 @@ class NetworkAnalysis(SeriesAnalysis[NetworkBundle]):
             See `known`.
         """
         assert self.bundle is not None
-        labels, seen = self.others() if self.bundle.part.recipe.amortised else ((), ())
-        return labels, seen if labels else ()
+        labels, left_out = self.others() if self.bundle.part.recipe.amortised else ((), {})
+        return labels, left_out if labels else {}
 
     @property
     def _by_label(self) -> frozenset[str]:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from bids_dtg.cohort.column import Column
 from bids_dtg.cohort.result_table import ResultTable
-from bids_dtg.cohort.seen_people import EXCLUDED, SEEN, left_out_table, seen_on_page
+from bids_dtg.cohort.seen_people import EXCLUDED, left_out_table, seen_on_page
 from bids_dtg.dynamics.analyses.analysis import NetworkAnalysis
 from bids_dtg.dynamics.analyses.connectivity import (
     ABLATION_SIMULATIONS,
@@ -208,7 +208,7 @@ class _Simulated:
 
 
 def _unseen(
-    judged: Judged, simulated: _Simulated, seen: Sequence[str], *, seed: int
+    judged: Judged, simulated: _Simulated, seen: Mapping[str, str], *, seed: int
 ) -> tuple[PageSection, ...]:
     """Evaluate what only people outside the training set of an amortised model can show."""
     whole, *others = simulated.scored
@@ -218,7 +218,7 @@ def _unseen(
     results = judged.analysis.results
     results.table("desc-unseen_scores", ResultTable(UNSEEN, rows, words))
     if seen:
-        results.table(EXCLUDED, left_out_table(dict.fromkeys(seen, SEEN)))
+        results.table(EXCLUDED, left_out_table(seen))
     return unseen_sections(rows)
 
 
@@ -584,7 +584,7 @@ def _write_page(
     sections: Sequence[PageSection],
     flags: Sequence[Flag],
     people_words: str,
-    seen: Sequence[str],
+    seen: Mapping[str, str],
 ) -> None:
     analysis, bundle = judged.analysis, judged.analysis.bundle
     assert bundle is not None

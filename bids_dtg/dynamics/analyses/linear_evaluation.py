@@ -11,7 +11,7 @@ from bids_dtg.bundles.bundle import kind_of
 from bids_dtg.cohort.column import BY_PEOPLE, T_INTERVAL, Column
 from bids_dtg.cohort.folds import FOLDS, draw_folds
 from bids_dtg.cohort.result_table import ResultTable
-from bids_dtg.cohort.seen_people import EXCLUDED, SEEN, left_out_table, seen_on_page
+from bids_dtg.cohort.seen_people import EXCLUDED, left_out_table, seen_on_page
 from bids_dtg.dynamics.analyses.analysis import LinearAnalysis, NamedAnalysis, QuickAnalysis
 from bids_dtg.dynamics.analyses.linear_simulation import sessions_of
 from bids_dtg.dynamics.analyses.linear_training import TrainingPeople, require_enough
@@ -151,7 +151,7 @@ def run_linear_evaluation(settings: Settings) -> int:
             judged = [*judge_people(model, first, again, seed=seed, effective=effective)]
             held = held_of(model, bundle.part.spreads, first, again)
         if seen:
-            analysis.results.table(EXCLUDED, left_out_table(dict.fromkeys(seen, SEEN)))
+            analysis.results.table(EXCLUDED, left_out_table(seen))
         who = f"{bundle.card.name} {bundle.card.version}, evaluated on "
         who += f"{counted(len(judged), 'participant')} outside its training set"
         notice = [Flag("warning", bundle.card.notice)] if bundle.card.notice else []

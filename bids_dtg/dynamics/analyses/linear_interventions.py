@@ -429,7 +429,8 @@ def _page(
         title=analysis.results.title,
         index=f"../../{INDEX}",
         lead=f"{bundle.card.name} {bundle.card.version}, {people} of {analysis.data_set}; "
-        f"{' and '.join(session.name for session in sessions)}.{seen_on_page(seen)}",
+        f"{' and '.join(session.name for session in sessions)}."
+        f"{seen_on_page(dict.fromkeys(seen, SEEN))}",
         flags=_flags(analysis, sessions, table),
         sections=(
             PageSection(

@@ -129,7 +129,7 @@ def run_linear_training(settings: Settings) -> int:
         say(f"{session_words(session)} is trained on; --session-label chooses another")
     sketches = people.sketches(labels)
     unlisted = (f"the people of {counted(len(files), 'file')} of other sites' sums",)
-    known = ModelPeople.of_training(analysis.data_set, sketches)
+    known = ModelPeople.of_training(analysis.data_set, sketches, people.source.families.by_label)
     known = known.joined(ModelPeople({}, unlisted if files else ()))
     # By the label alone, anybody could be found in the file.
     names = tuple(next(iter(sketches[label]), label) for label in labels)

@@ -71,7 +71,7 @@ def run_named_training(settings: Settings) -> int:
     if settings.behaviour.dry_run:
         return analysis.print_plan(f"the model {analysis.name} of {session_words(session)}", labels)
     sketches = people.sketches(labels)
-    known = ModelPeople.of_training(analysis.data_set, sketches)
+    known = ModelPeople.of_training(analysis.data_set, sketches, people.source.families.by_label)
     others = {own: frozenset(people.of_session(own)) for own in people.sessions[1:]}
     with analysis.results.begun():
         analysis.describe()

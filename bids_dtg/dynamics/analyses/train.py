@@ -116,7 +116,9 @@ def run_training(settings: Settings) -> int:
     networks = people.networks(session, labels)
     seed, folder = settings.modelling.seed, analysis.results.path / CHECKPOINTS
     require_continuable(networks, recipe, folder, seed=seed)
-    known = ModelPeople.of_training(analysis.data_set, people.sketches(labels))
+    known = ModelPeople.of_training(
+        analysis.data_set, people.sketches(labels), people.source.families.by_label
+    )
 
     def write(fitted: Fitted) -> None:
         target, facts = analysis.results.bundle, _facts(analysis, session, recipe, fitted)

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bids_dtg.cohort.array_people import given_split
+from bids_dtg.cohort.copies import Sketches, copies_in_words, with_copies
 from bids_dtg.dynamics.effective_connectivity import Connections
 from bids_dtg.dynamics.measures import connectivity
 from bids_dtg.dynamics.networks import (
@@ -48,6 +49,8 @@ class NetworkPeople:
     sessions: tuple[str, ...]  # names of the requested sessions; "" if the source names none
     labels: tuple[str, ...]  # requested people with rest and a structural connectome
     split: Split  # training, validation and test sets; without --split-file everybody trains
+    families: Families  # of the participants; labels with the same rest are one
+    known: Sketches  # of people's series, by session
     notes: tuple[str, ...]  # sentences on assumptions, and on people left out
 
     @property
@@ -97,7 +100,16 @@ class NetworkPeople:
         labels, left_out = _whole_people(
             source, rest, inputs.participant_label, connected=connected
         )
-        split, others = given_split(modelling.split_file, labels, source.families)
+        known = _sketches(source, labels)
+        asked = {session_words(one.session) for one in rest}
+        families = with_copies(
+            source.families,
+            {
+                label: {name: one for name, one in own.items() if name in asked}
+                for label, own in known.items()
+            },
+        )
+        split, others = given_split(modelling.split_file, labels, families)
         structural = structural or settings.dynamics.structural
         sides = _check_sides(structural, source.regions) if connected else ()
         return cls(
@@ -106,18 +118,15 @@ class NetworkPeople:
             sessions=tuple(one.session for one in rest),
             labels=labels,
             split=split,
-            notes=(*source.notes, *left_out, *others, *sides),
+            families=families,
+            known=known,
+            notes=(*source.notes, *left_out, *copies_in_words(families), *others, *sides),
         )
 
     @property
     def regions(self) -> tuple[str, ...]:
         """Names of the regions."""
         return self.source.regions
-
-    @property
-    def families(self) -> Families:
-        """Families of the participants."""
-        return self.source.families
 
     @property
     def tr_seconds(self) -> float:
@@ -270,8 +279,7 @@ class NetworkPeople:
 
     def sketches(self, labels: Sequence[str]) -> dict[str, tuple[str, ...]]:
         """Return sketches of people's series in all sessions of the source, by label."""
-        found = [rest.sketches(labels) for rest in self.source.sessions]
-        return {label: tuple(own[label] for own in found if own.get(label)) for label in labels}
+        return {label: tuple(self.known.get(label, {}).values()) for label in labels}
 
     def _rest(self, session: str) -> SessionRest:
         return next(rest for rest in self.source.sessions if rest.session == session)
@@ -284,6 +292,16 @@ class NetworkPeople:
             *(f"{self.regions[n]} has NaN or infinite values" for n in np.flatnonzero(~finite)),
             *(f"{self.regions[n]} is constant" for n in np.flatnonzero(constant)),
         ]
+
+
+def _sketches(source: NetworkSource, labels: Sequence[str]) -> Sketches:
+    """Return sketches of people's series by label and session."""
+    found: dict[str, dict[str, str]] = {label: {} for label in labels}
+    for rest in source.sessions:
+        for label, own in rest.sketches(labels).items():
+            if own:
+                found[label][session_words(rest.session)] = own
+    return found
 
 
 def _sessions(source: NetworkSource, asked: Sequence[str]) -> tuple[SessionRest, ...]:

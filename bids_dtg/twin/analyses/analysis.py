@@ -11,7 +11,14 @@ from numpy.typing import NDArray
 
 from bids_dtg.cohort.model_analysis import MODEL, ModelAnalysis
 from bids_dtg.cohort.output_tables import UNKNOWN_CLEANING
-from bids_dtg.cohort.seen_people import TRAINED, labels_alone, say_left_out
+from bids_dtg.cohort.seen_people import (
+    RELATED,
+    RELATIVE,
+    SEEN,
+    TRAINED,
+    labels_alone,
+    say_left_out,
+)
 from bids_dtg.errors import DatasetError, SettingsError
 from bids_dtg.files.derivatives import DatasetWords
 from bids_dtg.notices import counted, named, say
@@ -64,15 +71,30 @@ class PeopleAnalysis(ModelAnalysis[TwinPeople, AnyTwin]):
             scored = sum(int(run.scored.sum()) for run in runs)
             yield f"{task.name}: {counted(len(runs), 'run')}, {counted(scored, 'scored trial')}"
 
+    @property
+    def relatives(self) -> tuple[str, ...]:
+        """Participants of whose families somebody was in the model's training set."""
+        assert self.bundle is not None
+        families = self.people.source.families.by_label
+        return self.bundle.relatives(self.people.labels, self.data_set, families)
+
     def divided(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
-        """Return the participants outside the model's training set, and those in it."""
+        """Return the participants outside the model's training set, and those in it.
+
+        Relatives of training people are neither.
+        """
         bundle, labels = self.bundle, self.people.labels
         assert bundle is not None
         if not bundle.by_content:
             say(f"warning: {labels_alone(bundle.card.name)}")
         sketches = self.people.sketches(labels) if self._knows else {}
-        seen = bundle.in_training_set(labels, self.data_set, sketches)
-        return tuple(label for label in labels if label not in set(seen)), seen
+        seen: tuple[str, ...] = bundle.in_training_set(labels, self.data_set, sketches)
+        left_out = {*seen, *self.relatives}
+        return tuple(label for label in labels if label not in left_out), seen
+
+    def why_not(self, seen: Sequence[str]) -> dict[str, str]:
+        """Return why training people and their relatives are left out, for table and page."""
+        return {**dict.fromkeys(self.relatives, RELATIVE), **dict.fromkeys(seen, SEEN)}
 
     def require_unseen(
         self, fewest_training: int, fitted: str
@@ -103,7 +125,8 @@ class PeopleAnalysis(ModelAnalysis[TwinPeople, AnyTwin]):
                 "apart",
             )
         more = f"; {fitted} are fitted to them" if len(seen) >= fewest_training else ""
-        say_left_out(dict.fromkeys(seen, TRAINED), more)
+        related = dict.fromkeys(self.relatives, RELATED)
+        say_left_out({**related, **dict.fromkeys(seen, TRAINED)}, more)
         return unseen, seen
 
     @property
@@ -135,8 +158,6 @@ class TwinAnalysis(PeopleAnalysis[TwinBundle]):
         files = ", ".join(str(path) for path in people.source.paths)
         yield f"{files}: {counted(people.edges, 'edge')} a connectome ({people.source.words})"
         yield from super().plan(labels)
-        if self.settings.modelling.input_arrays and (self.bundle is None or not self._knows):
-            yield "no connectome was read"
 
     def adjusted(self, labels: Sequence[str]) -> tuple[Edges, NDArray[np.float64] | None]:
         """Read people's connectomes as the model takes them, and the covariates it takes out.

@@ -13,7 +13,6 @@ from bids_dtg.cohort.folds import FOLDS, refuse_model
 from bids_dtg.cohort.result_table import ResultTable
 from bids_dtg.cohort.seen_people import (
     EXCLUDED,
-    SEEN,
     left_out_table,
     seen_on_page,
 )
@@ -232,7 +231,7 @@ def run_evaluation(settings: Settings) -> int:
             tables[KNOWN_BY] = known_by_table(by_other, known_by)
             sections.insert(0, known_by_section(by_other, known_by, own))
             _say_each(best_sentences(by_other, known_by))
-        if left_out := {**analysis.people.left_out, **dict.fromkeys(seen, SEEN)}:
+        if left_out := {**analysis.people.left_out, **analysis.why_not(seen)}:
             tables[EXCLUDED] = left_out_table(left_out)
         say_winners(found)
         page = _page(analysis, found, seen)
@@ -488,7 +487,8 @@ def _page(analysis: TwinAnalysis, found: Evaluation, seen: Sequence[str]) -> Ana
     lead = (
         f"{bundle.card.name} {bundle.card.version} ({bundle.part.architecture}) evaluated in "
         f"{counted(len(found.labels), 'participant')} of {analysis.data_set} outside its training "
-        f"set, with {part}.{seen_on_page(seen)} {_baselines_in_words(len(seen))} {_CAUTION}"
+        f"set, with {part}.{seen_on_page(analysis.why_not(seen))} "
+        f"{_baselines_in_words(len(seen))} {_CAUTION}"
     )
     return _facts(analysis, found, lead, _flags(analysis, found))
 

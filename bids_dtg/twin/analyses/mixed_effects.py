@@ -15,7 +15,7 @@ from bids_dtg.cohort.column import Column
 from bids_dtg.cohort.folds import FOLDS, draw_folds, refuse_model
 from bids_dtg.cohort.model_analysis import MODEL
 from bids_dtg.cohort.result_table import ResultTable
-from bids_dtg.cohort.seen_people import EXCLUDED, SEEN, left_out_table, seen_on_page
+from bids_dtg.cohort.seen_people import EXCLUDED, left_out_table, seen_on_page
 from bids_dtg.errors import SettingsError
 from bids_dtg.notices import counted, named, say
 from bids_dtg.report.flags import Flag
@@ -162,7 +162,8 @@ def _evaluate_model(analysis: MixedEffectsAnalysis, own: Own) -> int:
     found = closed_form_people(bundle.closed_forms(), people, training, own)
     lead = (
         f"The model {bundle.card.name} in {counted(len(unseen), 'participant')} of "
-        f"{analysis.data_set}, outside its training set.{seen_on_page(seen)} {_IS}"
+        f"{analysis.data_set}, outside its training set."
+        f"{seen_on_page(analysis.why_not(seen))} {_IS}"
     )
     fits = (
         "Other predictions are fitted to the training participants in the files."
@@ -170,7 +171,7 @@ def _evaluate_model(analysis: MixedEffectsAnalysis, own: Own) -> int:
         else ("The files have too few training participants to fit other predictions to.")
     )
     scores = closed_form_scores(found)
-    _write(analysis, lead, _section(scores, own, fits, lost), scores, dict.fromkeys(seen, SEEN))
+    _write(analysis, lead, _section(scores, own, fits, lost), scores, analysis.why_not(seen))
     return 0
 
 

@@ -152,7 +152,11 @@ def run_training(settings: Settings) -> int:
             report=say,
         )
         analysis.results.add(f"{BUNDLE}/")
-        model_people = ModelPeople.of_training(analysis.data_set, people.sketches(fitted.people))
+        model_people = ModelPeople.of_training(
+            analysis.data_set,
+            people.sketches(fitted.people),
+            people.source.families.by_label,
+        )
         bundle = write_twin_bundle(
             analysis.results.bundle,
             fitted,

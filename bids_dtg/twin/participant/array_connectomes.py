@@ -45,12 +45,15 @@ class ArrayConnectomes(ConnectomeSource):
             return np.stack([_edges(values) for values in rows])
         return self._of_rest(labels)
 
-    def sketches(self, labels: Sequence[str]) -> dict[str, tuple[str, ...]]:
+    def sketches(self, labels: Sequence[str]) -> dict[str, dict[str, str]]:
         """Return sketches of people's connectomes, and of the rest that these are made of."""
         of_edges = super().sketches(labels)
         if not self.arrays.rest:
             return of_edges
-        return {label: (*own, *self.arrays.sketches(label)) for label, own in of_edges.items()}
+        return {
+            label: own | {f"session {name}": it for name, it in self.arrays.sketches(label).items()}
+            for label, own in of_edges.items()
+        }
 
     def _of_rest(self, labels: Sequence[str]) -> Edges:
         total = np.zeros((len(labels), self.edges))

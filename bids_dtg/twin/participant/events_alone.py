@@ -39,6 +39,9 @@ class EventsAlone(ConnectomeSource):
         """Return connectomes without edges."""
         return np.empty((len(labels), 0), np.float32)
 
-    def sketches(self, labels: Sequence[str]) -> dict[str, tuple[str, ...]]:
-        """Return sketches of people's response times, by which they are known again."""
-        return {label: self.behaviour[label].sketches for label in labels}
+    def sketches(self, labels: Sequence[str]) -> dict[str, dict[str, str]]:
+        """Return sketches of people's response times by run, by which they are known again."""
+        return {
+            label: {f"run {n}": own for n, own in enumerate(self.behaviour[label].sketches, 1)}
+            for label in labels
+        }

@@ -65,16 +65,18 @@ class OutputConnectomes(ConnectomeSource):
     """Connectomes in the output folder, all of them read."""
 
     values: Mapping[str, Edges]  # (edges,) by label
-    parts: Mapping[str, tuple[str, ...]]  # sketches of the averages that they are means of
+    # Sketches of the averages that they are means of, by the names of their files.
+    parts: Mapping[str, Mapping[str, str]]
 
     def connectomes(self, labels: Sequence[str]) -> Edges:
         """Return people's connectomes; those of several averages of runs were averaged."""
         return np.stack([self.values[label] for label in labels])
 
-    def sketches(self, labels: Sequence[str]) -> dict[str, tuple[str, ...]]:
+    def sketches(self, labels: Sequence[str]) -> dict[str, dict[str, str]]:
         """Return sketches of people's connectomes, and of those that these are means of."""
+        # Parts come first: where two of them are alike, so is the mean.
         means = super().sketches(labels)
-        return {label: (*own, *self.parts[label]) for label, own in means.items()}
+        return {label: {**self.parts[label], **own} for label, own in means.items()}
 
 
 def find_output_connectomes(settings: Settings, atlas: str = "") -> OutputConnectomes:
@@ -106,7 +108,9 @@ def find_output_connectomes(settings: Settings, atlas: str = "") -> OutputConnec
     by_label = _by_label(averages)
     values = {label: _mean(own) for label, own in by_label.items()}
     parts = {
-        label: tuple(sketch_edges(part.edges) for part in own) if len(own) > 1 else ()
+        label: {part.table.path.name: sketch_edges(part.edges) for part in own}
+        if len(own) > 1
+        else {}
         for label, own in by_label.items()
     }
     return OutputConnectomes(

@@ -8,6 +8,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 from bids_dtg.cohort.array_people import given_split
+from bids_dtg.cohort.copies import Sketches, copies_in_words, with_copies
 from bids_dtg.errors import DatasetError
 from bids_dtg.files.names import plain_label
 from bids_dtg.inputs.dataset import name_folder
@@ -37,6 +38,8 @@ class TwinPeople:
     labels: tuple[str, ...]  # requested participants with both
     left_out: Mapping[str, str]  # other requested participants, with the reason
     split: Split  # use of `labels`; without --split-file everybody is in the training set
+    families: Families  # of related people; labels with the same rest are one
+    known: Sketches  # of people's rest by session, and of their connectomes
     notes: tuple[str, ...]  # sentences on assumptions, and on participants who were left out
     files: tuple[Path, ...]  # of data that they are read from, but for arrays
 
@@ -69,7 +72,9 @@ class TwinPeople:
         if source is None:
             source = EventsAlone.of(name_folder(settings.inputs.bids_dir).root, behaviour)
         labels, left_out, lacking = _whole_people(source, behaviour, asked)
-        split, others = given_split(settings.modelling.split_file, labels, source.families)
+        known = source.sketches(labels)
+        families = with_copies(source.families, known)
+        split, others = given_split(settings.modelling.split_file, labels, families)
         return cls(
             source=source,
             tasks=TaskSet(chosen),
@@ -77,19 +82,17 @@ class TwinPeople:
             labels=labels,
             left_out=MappingProxyType(left_out),
             split=split,
+            families=families,
+            known=known,
             notes=(
                 *source.notes,
                 *lacking,
+                *copies_in_words(families),
                 *others,
                 *trial_notes(chosen, behaviour, labels),
             ),
             files=(*source.files, *(file.path for file in files if file.participant in labels)),
         )
-
-    @property
-    def families(self) -> Families:
-        """Families of related people."""
-        return self.source.families
 
     @property
     def regions(self) -> tuple[str, ...]:
@@ -112,8 +115,8 @@ class TwinPeople:
         return self.source.connectomes(labels)
 
     def sketches(self, labels: Sequence[str]) -> dict[str, tuple[str, ...]]:
-        """Return sketches of people's connectomes; see `ConnectomeSource.sketches`."""
-        return self.source.sketches(labels)
+        """Return sketches of people's rest and connectomes, by which they are known again."""
+        return {label: tuple(self.known.get(label, {}).values()) for label in labels}
 
     def segments(
         self, labels: Sequence[str], *, held: bool = True, half: int | None = None

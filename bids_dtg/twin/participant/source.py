@@ -19,6 +19,7 @@ from bids_dtg.notices import counted, named
 
 Edges = NDArray[np.float32]
 
+CONNECTOME = "the connectome"  # in the names of sketches
 FISHER_Z = "fisherz"  # value of stat- of the connectomes that the participant level writes
 # Keys of their sidecars: the list of runs, a run's title, and its minutes.
 RUNS, RUN, MINUTES = "Runs", "Run", "MinutesKept"
@@ -67,8 +68,8 @@ class ConnectomeSource(ABC):
             Values cannot be used; the message names people and regions.
         """
 
-    def sketches(self, labels: Sequence[str]) -> dict[str, tuple[str, ...]]:
-        """Return sketches of people's connectomes, by which they are known again.
+    def sketches(self, labels: Sequence[str]) -> dict[str, dict[str, str]]:
+        """Return sketches of people's connectomes by what they are, by which they are known again.
 
         Whoever has values that cannot be used has none.
         """
@@ -79,7 +80,10 @@ class ConnectomeSource(ABC):
             for label in labels:
                 with suppress(DatasetError):
                     rows[label] = self.connectomes([label])[0]
-        return {label: (sketch_edges(rows[label]),) if label in rows else () for label in labels}
+        return {
+            label: {CONNECTOME: sketch_edges(rows[label])} if label in rows else {}
+            for label in labels
+        }
 
 
 def connectome_notes(connectomes: NDArray[np.floating], labels: Sequence[str]) -> tuple[str, ...]:

@@ -120,7 +120,8 @@ def test_one_atlas_is_read(tmp_path):
 
 def test_runs_of_a_session_are_sessions_and_are_chosen(tmp_path):
     for run in ("1", "2"):
-        write_run(tmp_path, "01", atlas={**ATLAS, "run": run})
+        values = chance_series(int(run))
+        write_run(tmp_path, "01", values=values, atlas={**ATLAS, "run": run})
     assert prepare(tmp_path).sessions == ("1-run1", "1-run2")
     assert prepare(tmp_path, session_label=("1-run2",)).sessions == ("1-run2",)
 

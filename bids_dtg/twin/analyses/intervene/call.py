@@ -9,7 +9,7 @@ import numpy as np
 
 from bids_dtg.cohort.seen_people import (
     EXCLUDED,
-    SEEN,
+    RELATED,
     TRAINED,
     left_out_table,
     say_left_out,
@@ -66,9 +66,8 @@ def run_interventions(settings: Settings) -> int:
         analysis.describe()
         for line in _words(analysis, plan):
             say(line)
-        if left_out := _left_out(plan):
-            table = left_out_table(dict.fromkeys(left_out, SEEN))
-            analysis.results.table(EXCLUDED, table)
+        if left_out := _left_out(analysis, plan):
+            analysis.results.table(EXCLUDED, left_out_table(left_out))
         found = study(plan, performers, fitted, settings, analysis.results.add("checkpoints/"))
         say("perturbations of weights …")
         weights, notes = weight_perturbations(
@@ -92,7 +91,8 @@ def _planned(analysis: TwinAnalysis) -> Plan:
             expected=f"{_FEWEST} or more: step sizes are in standard deviations of people",
         )
     if performers is unseen:
-        say_left_out(dict.fromkeys(seen, TRAINED))
+        related = dict.fromkeys(analysis.relatives, RELATED)
+        say_left_out({**related, **dict.fromkeys(seen, TRAINED)})
     return Plan(
         bundle=bundle,
         performers=performers,
@@ -102,9 +102,10 @@ def _planned(analysis: TwinAnalysis) -> Plan:
     )
 
 
-def _left_out(plan: Plan) -> tuple[str, ...]:
-    """Return the people of the training set whose twins do not perform."""
-    return tuple(label for label in plan.fitted if label not in set(plan.performers))
+def _left_out(analysis: TwinAnalysis, plan: Plan) -> dict[str, str]:
+    """Return why twins of some people do not perform, by label."""
+    why = analysis.why_not(plan.fitted)
+    return {label: reason for label, reason in why.items() if label not in set(plan.performers)}
 
 
 def _people(analysis: TwinAnalysis, labels: tuple[str, ...]) -> People:
@@ -163,6 +164,6 @@ def _write(
 
 def _write_page(analysis: TwinAnalysis, plan: Plan, found: Study, weights: PageSection) -> None:
     facts = intervention_page(analysis, plan, found, _who(analysis, plan))
-    lead = facts.lead + seen_on_page(_left_out(plan))
+    lead = facts.lead + seen_on_page(_left_out(analysis, plan))
     facts = replace(facts, lead=lead, sections=(*facts.sections, weights))
     analysis.results.page(facts, analysis.page_name)

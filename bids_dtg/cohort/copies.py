@@ -1,0 +1,79 @@
+"""Copies of a person: known by the values of rest, and a family in every split and fold."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+from bids_dtg.errors import DatasetError
+from bids_dtg.inputs.rest_sketch import alike_pairs
+from bids_dtg.inputs.splits_file import Families
+from bids_dtg.notices import counted, named
+
+# Of the rest, or edges, of people by label and by the name of the session or run: see
+# `bids_dtg.inputs.rest_sketch`.
+Sketches = Mapping[str, Mapping[str, str]]
+
+
+def with_copies(families: Families, sketches: Sketches) -> Families:
+    """Return families in which people with the same rest are related.
+
+    Parameters
+    ----------
+    families
+        Families as tables have them; those of a person's copies become one.
+    sketches
+        Of everybody who is compared.
+
+    Raises
+    ------
+    DatasetError
+        Two sessions of a person have the same rest: nothing measured again would be the same.
+
+    Examples
+    --------
+    >>> from bids_dtg.inputs.rest_sketch import sketch
+    >>> import numpy as np
+    >>> own, other = np.random.default_rng(1).standard_normal((2, 20, 100))
+    >>> rest = {"01": own, "02": other, "c01": 2 * own[::-1]}
+    >>> known = {label: {"rest": sketch(values)} for label, values in rest.items()}
+    >>> with_copies(Families({}, ""), known).copies
+    (('01', 'c01'),)
+    """
+    listed = [(who, name, own) for who, of in sketches.items() for name, own in of.items()]
+    same = {label: [label] for label in sketches}
+    twice: dict[str, str] = {}
+    for first, second in alike_pairs([own for _, _, own in listed]):
+        (one, name, _), (other, again, _) = listed[first], listed[second]
+        if one == other:
+            twice.setdefault(one, f"sub-{one} in {name} and {again}")
+        elif same[one] is not same[other]:
+            same[one] += same[other]
+            same |= dict.fromkeys(same[other], same[one])
+    if twice:
+        raise DatasetError(
+            f"{counted(len(twice), 'participant')} with the same rest in two sessions: "
+            f"{named([*twice.values()])}",
+            expected="sessions that were measured apart",
+            remedy="remove the copy, or leave it out (--session-label, --participant-label)",
+        )
+    copies = tuple(dict.fromkeys(tuple(own) for own in same.values() if len(own) > 1))
+    by_label = dict(families.by_label)
+    for own in copies:
+        known = {by_label[label] for label in own if label in by_label}
+        alone = " and ".join(f"sub-{label}" for label in own) + " (the same rest)"
+        name = min(known, default=alone)
+        relatives = [label for label, family in by_label.items() if family in known]
+        by_label |= dict.fromkeys((*relatives, *own), name)
+    return replace(families, by_label=by_label, copies=copies)
+
+
+def copies_in_words(families: Families) -> tuple[str, ...]:
+    """Return a sentence on people who are there under several labels; none where nobody is."""
+    if not families.copies:
+        return ()
+    pairs = named([" = ".join(f"sub-{label}" for label in own) for own in families.copies])
+    return (
+        f"the same rest under several labels ({len(families.copies)} times): {pairs}; "
+        "these labels count as one family",
+    )

@@ -1,0 +1,259 @@
+"""People who are there twice under other labels stay together, and copied sessions are refused."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import array_people
+import numpy as np
+import pytest
+from tiny_cohort import TinyCohort
+from tiny_job import read_table
+from tiny_twins import edges, events_of, write_twins
+from tiny_twins import arguments as twin_arguments
+from written_cohort import WrittenCohort
+
+from bids_dtg.cli.run import main
+from bids_dtg.cohort.folds import draw_folds
+from bids_dtg.cohort.people import gather_people
+from bids_dtg.contrasts.analyses.analysis import Analysis
+from bids_dtg.contrasts.analyses.splits import draw_split
+from bids_dtg.contrasts.bundle.kinds import find_kind
+from bids_dtg.dynamics.participant.people import NetworkPeople
+from bids_dtg.inputs.rest_sketch import sketch
+from bids_dtg.inputs.splits_file import Families
+from bids_dtg.settings import Settings
+from bids_dtg.twin.participant.people import TwinPeople
+
+PEOPLE = 22
+ONCE = tuple(f"{n:02d}" for n in range(PEOPLE))
+TWICE = (*ONCE, *(f"c{label}" for label in ONCE))
+ROIS = 12
+
+
+def two(values: np.ndarray) -> np.ndarray:
+    """Return people's values, and what a second conversion might make of the same people's."""
+    rng = np.random.default_rng(1)
+    return np.concatenate([values, values * 2 * (1 + 1e-6 * rng.standard_normal(values.shape))])
+
+
+def require_together(sides: list[tuple[str, ...]]) -> None:
+    """Raise if a person and the copy are on two sides."""
+    assert sorted(label for side in sides for label in side) == sorted(TWICE)
+    for side in sides:
+        assert {label.removeprefix("c") for label in side} == {
+            label for label in side if not label.startswith("c")
+        }
+
+
+def settings(folder: Path, workflow: str, analysis: str, **more: object) -> Settings:
+    (folder / "study").mkdir(exist_ok=True)
+    given = {"bids_dir": folder / "study", "output_dir": folder / "out", "analysis_level": "group"}
+    return Settings.of(**given, workflow=workflow, analysis=analysis, **more)
+
+
+def contrasts(folder: Path, seed: int, **changed: np.ndarray) -> list[tuple[str, ...]]:
+    """Return the sets that a training draws of people's arrays."""
+    made = array_people.arrays(people=PEOPLE)
+    targets = np.concatenate([made["targets"]] * 2)
+    made |= {"rest": two(made["rest"]), "targets": targets, "people": np.array(TWICE), **changed}
+    (folder / "all.npz").unlink(missing_ok=True)
+    array_people.write(folder / "all.npz", **{k: v for k, v in made.items() if v is not None})
+    files = {"input_arrays": (str(folder / "all.npz"),), "seed": seed}
+    words = settings(folder, "contrasts", "train", held_out=("0.2", "0.2"), rois=(4,), **files)
+    analysis = Analysis.prepare(words, kind=find_kind("linear"))
+    split = draw_split(analysis, analysis.plan(None).labels)
+    return [split.training, split.validation, split.test]
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_no_drawn_set_has_a_copy_of_another_sets_people(tmp_path, seed):
+    require_together(contrasts(tmp_path, seed))
+
+
+def test_connectomes_made_elsewhere_are_compared_too(tmp_path):
+    maps = np.random.default_rng(3).normal(size=(PEOPLE, 8, array_people.PLACES))
+    changed = {"connectomes": two(maps / 10), "rest": None, "tr_seconds": None}
+    analysis = settings(tmp_path, "contrasts", "train", input_arrays=(str(tmp_path / "all.npz"),))
+    made = array_people.arrays(people=PEOPLE)
+    made |= {"targets": np.concatenate([made["targets"]] * 2), "people": np.array(TWICE)}
+    made |= {key: values for key, values in changed.items()}
+    array_people.write(tmp_path / "all.npz", **{k: v for k, v in made.items() if v is not None})
+    found = Analysis.prepare(analysis, kind=find_kind("local-ridge"))
+    assert len(found.families.copies) == PEOPLE
+
+
+def network_people(folder: Path, sessions: dict[str, np.ndarray], **more: object) -> NetworkPeople:
+    for name, rest in sessions.items():
+        people = {"people": np.array(TWICE[: len(rest)]), "tr_seconds": 0.72, "session": name}
+        array_people.write(folder / f"{name}.npz", rest=rest, **people)
+    files = tuple(str(folder / f"{name}.npz") for name in sessions)
+    words = settings(folder, "dynamics", "evaluate", input_arrays=files, **more)
+    return NetworkPeople.prepare(words, connected=False)
+
+
+def chance_rest(seed: int = 0, people: int = PEOPLE) -> np.ndarray:
+    return np.random.default_rng(seed).normal(size=(people, 6, 90))
+
+
+@pytest.mark.parametrize("folds", [2, 5, 11])
+def test_folds_of_dynamics_have_people_with_their_copies(tmp_path, folds):
+    people = network_people(tmp_path, {"1": two(chance_rest())}, folds=folds, recipe="linear")
+    require_together([*draw_folds(people_settings(folds), people.labels, people.families)])
+    assert people.notes[-1].startswith(
+        "the same rest under several labels (22 times): sub-00 = sub-c00, sub-01 = sub-c01, "
+    )
+
+
+def people_settings(folds: int) -> Settings:
+    words = {"bids_dir": "in", "output_dir": "out", "analysis_level": "group", "folds": folds}
+    return Settings.of(**words, workflow="dynamics", analysis="evaluate", recipe="linear")
+
+
+def test_folds_of_twins_have_people_with_their_copies(tmp_path):
+    folder = write_twins(tmp_path, tasks=("stroopAP",), number=4)
+    made = edges()
+    made["edges"] = made["edges"][:4]
+    labels = [str(label) for label in made["people"][:4]]
+    for label in labels:
+        source = events_of(folder, label)
+        copy = events_of(folder, f"x{label}")
+        copy.parent.mkdir(parents=True)
+        shutil.copy(source, copy)
+    both = {"people": np.array([*labels, *(f"x{label}" for label in labels)])}
+    (folder / "connectomes.npz").unlink()
+    values = np.concatenate([made["edges"], made["edges"] * (1 + 1e-7)])
+    array_people.write(folder / "connectomes.npz", **both, edges=values, places=made["places"])
+    files = {"bids_dir": folder / "bids", "input_arrays": (str(folder / "connectomes.npz"),)}
+    words = {"output_dir": "out", "analysis_level": "group", "workflow": "twin", "folds": 2}
+    given = Settings.of(**files, **words, analysis="evaluate")
+    people = TwinPeople.prepare(given)
+    for side in draw_folds(given, people.labels, people.families):
+        assert {label.removeprefix("x") for label in side} == {
+            label for label in side if not label.startswith("x")
+        }
+
+
+def test_a_split_file_with_copies_on_two_sides_is_refused(tmp_path, capsys):
+    rows = "".join(f"{label}\t{('training', 'test')[label[0] == 'c']}\n" for label in TWICE)
+    (tmp_path / "split.tsv").write_text(f"participant_id\tset\n{rows}")
+    np.savez(tmp_path / "1.npz", rest=two(chance_rest()), people=TWICE, tr_seconds=0.72)
+    words = ["--workflow", "dynamics", "--analysis", "train", "--recipe", "linear"]
+    words += ["--input-arrays", str(tmp_path / "1.npz"), "--split-file"]
+    (tmp_path / "study").mkdir()
+    call = [str(tmp_path / "study"), str(tmp_path / "out"), "group", *words]
+    assert main([*call, str(tmp_path / "split.tsv")]) == 2
+    said = capsys.readouterr().err
+    assert "families are on two sides of the split: sub-00 and sub-c00 (the same rest)" in said
+
+
+SESSIONS = {
+    "contrasts": ("contrasts", "train", ("--architecture", "linear", "--rois", "4")),
+    "dynamics": ("dynamics", "evaluate", ("--recipe", "linear", "--folds", "3")),
+}
+
+
+@pytest.mark.parametrize("name", SESSIONS)
+def test_a_session_that_is_a_copy_of_another_is_refused(name, tmp_path, capsys):
+    workflow, analysis, words = SESSIONS[name]
+    made = array_people.arrays()
+    for session in ("1", "2"):
+        rest = made["rest"] * (3 if session == "2" else 1)
+        people = {"people": made["people"], "tr_seconds": 2.0, "session": session}
+        array_people.write(tmp_path / f"{session}.npz", rest=rest, **people)
+    maps = {key: made[key] for key in ("people", "targets", "contrasts")}
+    array_people.write(tmp_path / "maps.npz", **maps)
+    files = ["1", "2", *(["maps"] if workflow == "contrasts" else [])]
+    (tmp_path / "study").mkdir()
+    call = [str(tmp_path / "study"), str(tmp_path / "out"), "group", "--workflow", workflow]
+    call += ["--analysis", analysis, *words, "--input-arrays"]
+    assert main([*call, *(str(tmp_path / f"{file}.npz") for file in files)]) == 2
+    said = capsys.readouterr().err
+    assert "12 participants with the same rest in two sessions: sub-000 in session 1 and " in said
+    if workflow == "dynamics":
+        files = [*(str(tmp_path / f"{file}.npz") for file in files), "--session-label", "1"]
+        assert main([*call, *files, "--dry-run"]) == 0
+
+
+def test_copies_of_relatives_join_two_families():
+    from bids_dtg.cohort.copies import with_copies
+
+    known = {label: {"rest": sketch(chance_rest(int(label[1:]), 1)[0])} for label in ("a1", "b1")}
+    known |= {"a2": {"rest": sketch(chance_rest(2, 1)[0])}}
+    found = with_copies(Families({"a1": "A", "a2": "A", "b2": "B", "b1": "B"}, ""), known)
+    assert found.by_label == dict.fromkeys(("a1", "a2", "b1", "b2"), "A")
+    assert found.copies == (("a1", "b1"),)
+
+
+@pytest.fixture(scope="module")
+def images(tmp_path_factory):
+    """Six people as images, and each of them again under another label with other numbers."""
+    import nibabel as nib
+
+    labels = [f"{n:02d}" for n in range(1, 7)]
+    cohort = TinyCohort(tmp_path_factory.mktemp("cohort"), [*labels, *(f"c{n}" for n in labels)])
+    for label in labels:
+        for run in cohort.bids.glob(f"sub-{label}/**/*_bold.nii.gz"):
+            image = nib.load(run)
+            twice = image.get_fdata(dtype=np.float32) * 2
+            copy = Path(str(run).replace(f"sub-{label}", f"sub-c{label}"))
+            nib.save(nib.Nifti1Image(twice, image.affine, image.header), copy)
+        for table in cohort.bids.glob(f"sub-{label}/**/*_timeseries.tsv"):
+            shutil.copy(table, str(table).replace(f"sub-{label}", f"sub-c{label}"))
+    return cohort
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning", "ignore::FutureWarning")
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("--architecture", "local-ridge"),
+        # ROI maps are made of training people before anybody else's rest is read.
+        pytest.param(("--architecture", "linear", "--rois", 4), marks=pytest.mark.slow),
+    ],
+)
+def test_copies_among_images_are_known_by_the_values_that_are_read(images, words, capsys):
+    words += ("--held-out", "0.25", "0.25", "--seed", "1", "--model-name", words[1])
+    assert images.analyse("train", *words) == 0
+    said = capsys.readouterr().err
+    assert "the same rest under several labels (6 times): sub-01 = sub-c01, " in said
+    rows = read_table(images.out / f"group/model-{words[1]}/desc-split_participants.tsv")
+    sides = {row["participant_id"].removeprefix("sub-"): row["set"] for row in rows}
+    assert len(sides) == 12
+    assert all(side == sides[label.removeprefix("c")] for label, side in sides.items())
+
+
+@pytest.fixture(scope="module")
+def written(tmp_path_factory):
+    """People's results, twice: edges, maps, and a phenotype of chance."""
+    cohort = WrittenCohort(tmp_path_factory.mktemp("written"), rois=ROIS)
+    rng = np.random.default_rng(0)
+    edges = np.tanh(0.3 * rng.normal(size=(PEOPLE, ROIS, ROIS)))
+    edges = (edges + edges.transpose(0, 2, 1)) / 2
+    edges[:, np.arange(ROIS), np.arange(ROIS)] = 1.0
+    maps = rng.normal(size=(PEOPLE, 3, cohort.places))
+    luck = rng.normal(size=PEOPLE).round(4).tolist()
+    both = np.concatenate([edges, edges + 1e-6])
+    cohort.write(np.concatenate([maps, maps]), both, {"luck": [*luck, *luck]})
+    return cohort
+
+
+def test_a_chance_phenotype_of_people_who_are_in_twice_is_not_predicted(written, capsys):
+    words = ("--phenotype", "luck", "--feature-sets", "edges", "--permutations", 99, "--name", "own")
+    assert written.analyse("phenotypes", *words, "--repeats", 2) == 0
+    said = capsys.readouterr().err
+    assert "the same rest under several labels (22 times): sub-P000 = sub-P022, " in said
+    rows = read_table(written.out / "group/phenotypes-own/desc-phenotypes_scores.tsv")
+    (found,) = [one for one in rows if (one["features"], one["penalty"]) == ("edges", "nested")]
+    assert (found["people"], found["families"]) == ("44", "22")
+    assert float(found["r"]) < 0.3
+    assert float(found["p"]) > 0.05
+
+
+def test_the_families_of_a_group_analysis_have_copies_together(written):
+    given = {"bids_dir": written.bids, "output_dir": written.out, "analysis_level": "group"}
+    people = gather_people(Settings.of(**given, analysis="stats", model=str(written.model)))
+    assert len(people) == 2 * PEOPLE
+    assert (people.families[:PEOPLE] == people.families[PEOPLE:]).all()
+    assert len(np.unique(people.families)) == PEOPLE
