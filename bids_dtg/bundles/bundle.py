@@ -6,12 +6,13 @@ import hashlib
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Generic
 
 from bids_dtg.bundles.card import WEIGHTS_FILE, ModelCard, Part, read_card
 from bids_dtg.bundles.kinds import all_kinds
+from bids_dtg.bundles.people import PEOPLE_FILE
 from bids_dtg.bundles.store import find_bundle
 from bids_dtg.errors import BundleError, ForeignFileError, MissingFileError
 from bids_dtg.files.digest import sha256_of_file
@@ -109,6 +110,9 @@ def verified_card(folder: Path, part: type[Part]) -> Iterator[tuple[ModelCard[Pa
         If the card cannot be read or its part is another one, or a file is missing or has changed.
     """
     card, raw_card = read_card(folder)
+    if not (folder / PEOPLE_FILE).exists():  # deleted before the bundle was published
+        files = {name: digest for name, digest in card.files.items() if name != PEOPLE_FILE}
+        card = replace(card, files=files)
     if not isinstance(card.part, part):
         kinds = all_kinds()
         wanted = next(other for other in kinds.values() if other.part() is part)

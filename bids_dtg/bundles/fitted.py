@@ -245,6 +245,13 @@ class FittedBundle(Bundle[FittedTo]):
         """Whether all people are known by sketches of their data, whatever their labels."""
         return self.people is not None and self.people.by_content
 
+    @property
+    def how_known(self) -> str:
+        """How the people are known, in words."""
+        if self.people is None:
+            return f"unknown but for hashes of their ids: there is no {PEOPLE_FILE}"
+        return "as hashes"
+
     def hashes(
         self,
         labels: Sequence[str],

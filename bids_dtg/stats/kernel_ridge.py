@@ -120,7 +120,9 @@ def choose_penalty(
 
 
 def leave_one_out_weights(
-    gram: NDArray[np.float64], penalty: float | Sequence[float]
+    gram: NDArray[np.float64],
+    penalty: float | Sequence[float],
+    families: NDArray[np.integer[Any]] | None = None,
 ) -> NDArray[np.float64]:
     """Return the weights of people's maps in the prediction for each, fitted on all the others.
 
@@ -130,10 +132,13 @@ def leave_one_out_weights(
         (people, people), `inner_products` of three people or more with each other.
     penalty
         As of `KernelRidge`; or one for each predicted person.
+    families
+        (people,), number of each person's family, two or more: relatives are left out together.
+        None: everybody is of a family of their own.
 
     Returns
     -------
-    (people, people), a row a predicted person; rows add up to 1, the diagonal is 0.
+    (people, people), a row a predicted person; rows add up to 1, those of one family are 0.
 
     Examples
     --------
@@ -144,9 +149,10 @@ def leave_one_out_weights(
     """
     people = len(gram)
     penalties = np.broadcast_to(penalty, people)
+    of = np.arange(people) if families is None else families
     found = np.zeros((people, people))
     for n in range(people):
-        others = np.delete(np.arange(people), n)
+        others = np.flatnonzero(of != of[n])
         own = _Dual(gram[np.ix_(others, others)], penalties[n]).weights(gram[others, n])
         found[n, others] = own + (1 - own.sum()) / len(others)
     return found

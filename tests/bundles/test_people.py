@@ -9,14 +9,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tiny_bundle import write_tiny_bundle
 
+from bids_dtg.bundles.fields import JsonFields
 from bids_dtg.bundles.people import (
     PEOPLE_FILE,
     UNCERTAIN,
     ModelPeople,
     PersonHashes,
+    hash_family,
     hash_person,
     hash_rest,
 )
+from bids_dtg.cli.models import main
 from bids_dtg.contrasts.bundle.bundle import load_bundle
 from bids_dtg.contrasts.bundle.registry import PUBLISHED, people_of
 from bids_dtg.contrasts.bundle.writer import extend_bundle
@@ -46,8 +49,6 @@ everybody = st.builds(
 @pytest.mark.slow
 @given(everybody)
 def test_what_is_written_is_read(people):
-    from bids_dtg.bundles.fields import JsonFields
-
     whole = ModelPeople({}).joined(people)
     again = ModelPeople.of(JsonFields.parse(people.encode().decode(), PEOPLE_FILE))
     assert ModelPeople({}).joined(again) == whole
@@ -63,6 +64,31 @@ def test_people_of_both_are_found_in_what_joins_them(first, second):
             for person in people:
                 assert name in both.find([person.person] if person.person else [], person.rest).sets
     assert both == second.joined(first).joined(ModelPeople({}, both.unlisted)) or both.unlisted
+
+
+def test_relatives_are_known_by_the_name_of_the_family_alone():
+    own = hash_family("Our study", "Smith")
+    people = ModelPeople({"training": (PersonHashes(hash_person("Our study", "1"), family=own),)})
+    text = people.encode().decode()
+    assert json.loads(text)["format_version"] == 2
+    assert "Smith" not in text
+    again = ModelPeople.of(JsonFields.parse(text, PEOPLE_FILE))
+    assert again == people
+    assert again.find((), family=hash_family("our-study", "Smith")).related == {"training"}
+    for other in (hash_family("Another", "Smith"), hash_family("Our study", "Jones"), ""):
+        assert not again.find([hash_person("Our study", "2")], family=other).related
+
+
+def test_people_may_be_deleted_before_a_bundle_is_published(tmp_path, capsys):
+    seen = ModelPeople({"training": (PersonHashes(hash_person("Our study", "1")),)})
+    path = extend_bundle(write_tiny_bundle(tmp_path / "tiny"), tmp_path / "own", people=seen).path
+    assert load_bundle(path).people == seen
+    (path / PEOPLE_FILE).unlink()
+    assert load_bundle(path).people is None
+    assert main(["info", str(path)]) == 0
+    assert "people      unknown: the bundle has no list" in capsys.readouterr().out
+    assert main(["pack", str(path), str(tmp_path / "own.tar")]) == 0
+    assert main(["verify", str(tmp_path / "own.tar")]) == 0
 
 
 def test_no_name_and_no_id_is_in_the_file():
@@ -94,8 +120,6 @@ def test_another_content_is_refused(tmp_path, change, fact):
 
 
 def test_people_of_an_earlier_format_are_read():
-    from bids_dtg.bundles.fields import JsonFields
-
     ann = hash_person("study", "ann")
     text = json.dumps({"format_version": 1, "sets": {"test": [[ann]]}, "unlisted": []})
     found = ModelPeople.of(JsonFields.parse(text, PEOPLE_FILE))

@@ -11,7 +11,6 @@ import pytest
 from tiny_cohort import TinyCohort
 from tiny_job import read_table
 from tiny_twins import edges, events_of, write_twins
-from tiny_twins import arguments as twin_arguments
 from written_cohort import WrittenCohort
 
 from bids_dtg.cli.run import main
@@ -74,11 +73,10 @@ def test_no_drawn_set_has_a_copy_of_another_sets_people(tmp_path, seed):
 
 def test_connectomes_made_elsewhere_are_compared_too(tmp_path):
     maps = np.random.default_rng(3).normal(size=(PEOPLE, 8, array_people.PLACES))
-    changed = {"connectomes": two(maps / 10), "rest": None, "tr_seconds": None}
     analysis = settings(tmp_path, "contrasts", "train", input_arrays=(str(tmp_path / "all.npz"),))
     made = array_people.arrays(people=PEOPLE)
     made |= {"targets": np.concatenate([made["targets"]] * 2), "people": np.array(TWICE)}
-    made |= {key: values for key, values in changed.items()}
+    made |= {"connectomes": two(maps / 10), "rest": None, "tr_seconds": None}
     array_people.write(tmp_path / "all.npz", **{k: v for k, v in made.items() if v is not None})
     found = Analysis.prepare(analysis, kind=find_kind("local-ridge"))
     assert len(found.families.copies) == PEOPLE
@@ -240,8 +238,8 @@ def written(tmp_path_factory):
 
 
 def test_a_chance_phenotype_of_people_who_are_in_twice_is_not_predicted(written, capsys):
-    words = ("--phenotype", "luck", "--feature-sets", "edges", "--permutations", 99, "--name", "own")
-    assert written.analyse("phenotypes", *words, "--repeats", 2) == 0
+    words = ("--phenotype", "luck", "--feature-sets", "edges", "--name", "own")
+    assert written.analyse("phenotypes", *words, "--permutations", 99, "--repeats", 2) == 0
     said = capsys.readouterr().err
     assert "the same rest under several labels (22 times): sub-P000 = sub-P022, " in said
     rows = read_table(written.out / "group/phenotypes-own/desc-phenotypes_scores.tsv")

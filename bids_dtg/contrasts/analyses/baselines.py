@@ -11,7 +11,9 @@ from numpy.typing import NDArray
 
 from bids_dtg.contrasts.analyses.analysis import Analysis
 from bids_dtg.contrasts.people import Person, filled, predicted_maps
+from bids_dtg.errors import DatasetError
 from bids_dtg.files.array_store import ArrayStore
+from bids_dtg.notices import counted
 from bids_dtg.stats.kernel_ridge import (
     PENALTIES,
     KernelRidge,
@@ -115,7 +117,7 @@ def baselines(training: Sequence[Person], mean: Array, plan: SimplePlan) -> Simp
         penalty = choose_penalty(
             inner_products(connectomes, connectomes),
             _deviation_products(training, mean),
-            _families(training, plan.families),
+            family_numbers(training, plan.families),
         )
         kernel = KernelRidge(list(connectomes), _FilledMaps(training, mean), penalty)
         models[KERNEL_RIDGE] = lambda person: kernel.predict(person.of_one_set().mean_connectome())
@@ -124,8 +126,21 @@ def baselines(training: Sequence[Person], mean: Array, plan: SimplePlan) -> Simp
 
 
 def leave_one_out(people: Sequence[Person], mean: Array, plan: SimplePlan) -> SimpleModels:
-    """For each person, return simple models fitted on all other people."""
+    """For each person, return simple models fitted on all people of other families.
+
+    Raises
+    ------
+    DatasetError
+        All are of one family.
+    """
     people = [person.of_one_set() for person in people]
+    families = family_numbers(people, plan.families)
+    if np.ptp(families) == 0:
+        raise DatasetError(
+            f"{counted(len(people), 'participant')} are of one family, or have the same rest",
+            expected="people of two families or more, or --split-file with people to fit simple "
+            "models on",
+        )
     known = np.zeros(mean.shape, np.int32)  # people who have a value
     for person in people:
         known += np.isfinite(person.maps)
@@ -136,39 +151,49 @@ def leave_one_out(people: Sequence[Person], mean: Array, plan: SimplePlan) -> Si
     of_parcels = ParcelLinearBaseline(plan.parcels).fit(segments, maps)
     of_whole = LinearBaseline().fit(connectomes, maps)
 
+    def relatives(person: Person) -> list[int]:
+        """Return the numbers of the person and of all relatives."""
+        return np.flatnonzero(families == families[place[person.label]]).tolist()
+
     def average(person: Person) -> Array:
-        own = np.isfinite(person.maps)
-        others = known - own
-        total = mean * known - np.where(own, person.maps, 0.0)
+        others, total = known.copy(), mean * known
+        for number in relatives(person):
+            own = np.isfinite(maps[number])
+            others -= own
+            total -= np.where(own, maps[number], 0.0)
         found: Array = (total / np.maximum(others, 1)).astype(np.float32)
         return found
 
     def linear(person: Person) -> Array:
-        model = of_parcels.without(segments[place[person.label]], person.maps)
+        model = of_parcels
+        for number in relatives(person):
+            model = model.without(segments[number], maps[number])
         return predicted_maps(_OfSegments(model), person.of_one_set())
 
     def whole(person: Person) -> Array:
-        own = connectomes[place[person.label]]
-        found: Array = of_whole.without(own, person.maps).predict([own])[0]
+        model = of_whole
+        for number in relatives(person):
+            model = model.without(connectomes[number], maps[number])
+        found: Array = model.predict([connectomes[place[person.label]]])[0]
         return found
 
     models: dict[str, Predict] = {GROUP_AVERAGE: average, LINEAR: linear, WHOLE_BRAIN: whole}
     record = {LINEAR: _record(of_parcels, plan.seed)}
-    if 2 < len(people) <= _MOST_LEFT_OUT:
+    fewest = (families[:, None] != families).sum(axis=1).min()  # that a prediction is fitted on
+    if fewest > 1 and len(people) <= _MOST_LEFT_OUT:
         gram = inner_products(connectomes, connectomes)
         products = _deviation_products(people, mean)
-        families = _families(people, plan.families)
         penalties = []
         for n in range(len(people)):
-            others = np.delete(np.arange(len(people)), n)
+            others = np.flatnonzero(families != families[n])
             grid = np.ix_(others, others)
             penalties.append(choose_penalty(gram[grid], products[grid], families[others]))
-        weights = leave_one_out_weights(gram, penalties)
+        weights = leave_one_out_weights(gram, penalties, families)
 
         def kernel(person: Person) -> Array:
             found, gap = np.zeros_like(mean), average(person)
             for weight, other in zip(weights[place[person.label]], people, strict=True):
-                if other.label != person.label:
+                if weight:  # relatives have none
                     found += np.float32(weight) * filled(other, gap)
             return found
 
@@ -238,7 +263,7 @@ def _deviation_products(people: Sequence[Person], mean: Array) -> NDArray[np.flo
     return inner_products(deviations, deviations)
 
 
-def _families(people: Sequence[Person], families: Mapping[str, str]) -> NDArray[np.intp]:
+def family_numbers(people: Sequence[Person], families: Mapping[str, str]) -> NDArray[np.intp]:
     """Number the families of people; a person without a known family is a family."""
     names = [
         ("family", families[person.label]) if person.label in families else ("", person.label)

@@ -92,6 +92,7 @@ def _evaluate(
         # who was left out.
         leave_one_out=tuple(simple.models) if alone else (),
         tissues=tissues_of(bundle.places),
+        families=analysis.families.by_label,
     )
     models = {**simple.models, judged: predict, **retest_maps(people)}
     found = score_models(models, people, scoring)

@@ -190,7 +190,12 @@ def _score(
         models["tuned, not re-centred"] = dataclasses.replace(fitted, correction=None).predict
     models |= retest_maps(test)
     tissues = tissues_of(analysis.bundle.places)
-    scoring = Scoring("tuned", analysis.store, say, training_mean=mean, tissues=tissues)
+    scoring = Scoring(
+        *("tuned", analysis.store, say),
+        training_mean=mean,
+        tissues=tissues,
+        families=analysis.families.by_label,
+    )
     found = score_models(models, test, scoring)
     return write_tables(
         analysis,

@@ -18,6 +18,7 @@ from bids_dtg.contrasts.analyses.baselines import (
     SimpleModels,
     SimplePlan,
     baselines,
+    family_numbers,
 )
 from bids_dtg.contrasts.analyses.fit import FittedModel
 from bids_dtg.contrasts.judging.model_scores import (
@@ -61,7 +62,9 @@ def score_fit(
     simple = baselines(training, mean, plan)
     models = {**simple.models, "model": fitted.predict}
     models |= _without_a_step(fitted) | retest_maps(test)
-    scoring = Scoring("model", plan.store, report, training_mean=mean, tissues=tissues)
+    scoring = Scoring(
+        "model", plan.store, report, training_mean=mean, tissues=tissues, families=plan.families
+    )
     return score_models(models, test, scoring), simple
 
 
@@ -91,6 +94,8 @@ class Scoring:
     leave_one_out: Collection[str] = ()
     # In which the judged model and the group average are scored, too.
     tissues: Tissues = field(default_factory=dict)
+    # Label -> family: relatives are not who a person is compared with as others.
+    families: Mapping[str, str] = field(default_factory=dict)
 
 
 def score_models(
@@ -115,18 +120,19 @@ def score_models(
     # On disk, a contrast is contiguous; scores have people first.
     maps, own, mean = predicted.swapaxes(0, 1), measured.swapaxes(0, 1), scoring.training_mean
     found: list[ModelScores] = []
+    families = family_numbers(people, scoring.families)
     for name, predict in models.items():
         scoring.report(f"scoring {name}")
         for n, person in enumerate(people):
             predicted[:, n] = predict(person)
         tissues = {}
         if name in (scoring.judged, GROUP_AVERAGE):
-            tissues = _in_tissues(name, predicted, measured, scoring)
+            tissues = _in_tissues(name, (predicted, measured), scoring, families)
         if name == scoring.judged:
-            judged, *derived = score_judged(name, maps, own, mean)
+            judged, *derived = score_judged(name, maps, own, mean, families)
             found += [dataclasses.replace(judged, tissues=tissues), *derived]
             continue
-        scored = dataclasses.replace(score_maps(name, maps, own, mean), tissues=tissues)
+        scored = dataclasses.replace(score_maps(name, maps, own, mean, families), tissues=tissues)
         if name in scoring.leave_one_out:
             scored = dataclasses.replace(
                 scored, matrices={}, has_individuality=False, leave_one_out=True
@@ -137,22 +143,23 @@ def score_models(
 
 
 def _in_tissues(
-    name: str, predicted: Array, measured: Array, scoring: Scoring
+    name: str, both: tuple[Array, Array], scoring: Scoring, families: NDArray[np.intp]
 ) -> dict[str, ModelScores]:
-    """Score maps (contrasts, people, places) over the places of each tissue.
+    """Score predicted and measured maps (contrasts, people, places) over each tissue's places.
 
     A tissue that people's maps do not share in any place is left out.
     """
     found = {}
     for tissue, here in scoring.tissues.items():
         cut = []
-        for what, maps in (("predicted", predicted), ("measured", measured)):
+        for what, maps in zip(("predicted", "measured"), both, strict=True):
             shape = (*maps.shape[:2], int(here.sum()))
             cut.append(scoring.store.create(f"work/{what}_in_tissue", shape, np.float32))
             for own, values in zip(cut[-1], maps, strict=True):
                 own[:] = values[:, here]
         try:
-            found[tissue] = score_maps(name, *(maps.swapaxes(0, 1) for maps in cut))
+            predicted, measured = (maps.swapaxes(0, 1) for maps in cut)
+            found[tissue] = score_maps(name, predicted, measured, None, families)
         except ValueError:
             continue
     return found

@@ -71,7 +71,11 @@ class ModelScores:
 
 
 def score_maps(
-    name: str, predicted: Maps, measured: Maps, training_mean: Maps | None = None
+    name: str,
+    predicted: Maps,
+    measured: Maps,
+    training_mean: Maps | None = None,
+    families: NDArray[np.intp] | None = None,
 ) -> ModelScores:
     """Score the predictions of one model.
 
@@ -87,6 +91,8 @@ def score_maps(
     training_mean
         (contrasts, voxels), mean maps of the training people, for the score
         `residual_r_training_mean`, which is NaN without them.
+    families
+        (people,), number of each person's family; None: nobody has relatives.
 
     Raises
     ------
@@ -117,9 +123,12 @@ def score_maps(
         ]
         if not there[q].any():
             continue
+        of = families
         if not there[q].all():
             p, m = p[there[q]], m[there[q]]
-        scored = PeopleScores.of(p, m, None if training_mean is None else training_mean[q])
+            of = None if families is None else families[there[q]]
+        mean = None if training_mean is None else training_mean[q]
+        scored = PeopleScores.of(p, m, mean, families=of)
         for key, value in {**scored.values(), **scored.own(), "dice": _dice(p, m)}.items():
             scores.setdefault(key, np.full((contrasts, people), np.nan))[q, there[q]] = value
         matrices[q] = scored.matrix
@@ -127,21 +136,25 @@ def score_maps(
 
 
 def score_judged(
-    name: str, predicted: Maps, measured: Maps, training_mean: Maps | None = None
+    name: str,
+    predicted: Maps,
+    measured: Maps,
+    training_mean: Maps | None = None,
+    families: NDArray[np.intp] | None = None,
 ) -> tuple[ModelScores, ModelScores, ModelScores]:
     """Score a model, its own mean prediction and another person's prediction.
 
     Parameters
     ----------
-    name, predicted, measured, training_mean
+    name, predicted, measured, training_mean, families
         Maps of the model and of the people, as for `score_maps`.
 
     Returns
     -------
     tuple
         The model. Its own mean prediction: the mean over all people who count for a contrast, one
-        map for everybody, without individual information. And r of its predictions for all other
-        people, averaged for each person, without other scores.
+        map for everybody, without individual information. And r of its predictions for all people
+        of other families, averaged for each person, without other scores.
 
     Examples
     --------
@@ -151,13 +164,13 @@ def score_judged(
     >>> [round(float(one.by_person("r").mean()), 1) for one in (model, own_mean)]
     [1.0, 0.4]
     """
-    model = score_maps(name, predicted, measured, training_mean)
+    model = score_maps(name, predicted, measured, training_mean, families)
     means = np.zeros(predicted.shape[1:], np.float32)
     for mean, maps, there in zip(means, predicted.swapaxes(0, 1), model.measured, strict=True):
         if there.any():
             mean[:] = maps[there].mean(axis=0, dtype=np.float64)
     constant = np.broadcast_to(means, predicted.shape)
-    own_mean = score_maps(OWN_MEAN, constant, measured, training_mean)
+    own_mean = score_maps(OWN_MEAN, constant, measured, training_mean, families)
     return (
         model,
         # These values include how much the mean prediction depends on each person.

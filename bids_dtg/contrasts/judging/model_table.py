@@ -47,8 +47,8 @@ DEFINITIONS = {
     "contrasts, as all scores; voxels that somebody's map lacks are left out",
     "own mean prediction": "the mean of the model's predictions for all test participants, one "
     "map for everybody; each participant is in it, which favours it",
-    "another person's prediction": "r of the model's predictions for all other participants with "
-    "a participant's map, mean over them; r minus it is the index",
+    "another person's prediction": "r of the model's predictions for all participants of other "
+    "families with a participant's map, mean over them; r minus it is the index",
     "residual r": "predictions minus their mean over the test participants, correlated with "
     "measured maps minus "
     "theirs; n/a where the prediction is the same for everybody, and 0 for such a contrast where "

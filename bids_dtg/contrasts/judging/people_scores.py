@@ -32,7 +32,8 @@ class PeopleScores:
 
     matrix: Values  # (measured people, predicted people), correlation over voxels
     r: Values  # (people,), own prediction with own measured map
-    others_r: Values  # (people,), the others' predictions with the own measured map, mean
+    # (people,), predictions for all people of other families with the own measured map, mean
+    others_r: Values
     own_mean_r: Values  # (people,), the mean of all these predictions with the own measured map
     index: Values  # (people,), r minus others_r: the model minus another person's prediction
     product: Values  # (people,), index times r: "as published"
@@ -52,6 +53,7 @@ class PeopleScores:
         measured: Maps,
         training_mean: Maps | None = None,
         *,
+        families: NDArray[np.intp] | None = None,
         slab_bytes: int = SLAB_BYTES,
     ) -> PeopleScores:
         """Score predictions.
@@ -64,6 +66,9 @@ class PeopleScores:
         training_mean
             (voxels,), mean map of the training people; `residual_r_training_mean` is NaN
             without it.
+        families
+            (people,), number of each person's family: another person is of another family. None:
+            nobody has relatives.
         slab_bytes
             Of both maps in float32 that are in memory at once.
 
@@ -89,7 +94,9 @@ class PeopleScores:
             raise ValueError(f"the mean map is {predicted.shape[1:]}, found {training_mean.shape}")
         sums = _Sums(len(predicted))
         sums.add_slabs(predicted, measured, training_mean, slab_bytes)
-        return _scores(sums.covariances(), sums.training_r(training_mean is not None))
+        own = np.arange(len(predicted)) if families is None else families
+        training_r = sums.training_r(training_mean is not None)
+        return _scores(sums.covariances(), training_r, own[:, None] != own)
 
     def values(self) -> dict[str, Values]:
         """Return every score by name, (people,): its mean over people is the score.
@@ -273,20 +280,23 @@ class _Covariances:
         return found[0], found[1]
 
 
-def _scores(sums: _Covariances, training_r: Values) -> PeopleScores:
+def _scores(sums: _Covariances, training_r: Values, other: NDArray[np.bool_]) -> PeopleScores:
+    """Return all scores; `other` (people, people) is where two are of different families."""
     matrix = sums.matrix()
     # A person with a constant prediction has r 0 with everybody.
     counted = np.nan_to_num(matrix)
     own, n = np.diagonal(counted), len(matrix)
-    total = counted.sum(axis=1) - own  # over the others
-    others = total / (n - 1) if n > 1 else np.full(n, np.nan)
+    # Over people of other families.
+    of_others, number = np.where(other, counted, 0.0), other.sum(axis=1)
+    total = of_others.sum(axis=1)
+    others = np.where(number > 0, total / np.maximum(number, 1), np.nan)
     better, tied = rivals(matrix)
     identified = _identified(better.sum(axis=1), tied.sum(axis=1))
     own_mean, own_mean_fewer = (np.nan_to_num(found) for found in sums.own_mean_r())
     residual, residual_fewer = sums.residual_r()
     fingerprint = fingerprinting_score(matrix)
     # Scores of the remaining people, with each person left out in turn.
-    fewer = (total[None] - counted.T) / max(n - 2, 1)
+    fewer = (total[None] - of_others.T) / np.maximum(number[None] - other, 1)
     ahead = better.sum(axis=1)[None] - better.T
     beside = tied.sum(axis=1)[None] - tied.T
     hits = ((ahead + beside) == 0) & np.isfinite(np.diagonal(matrix))

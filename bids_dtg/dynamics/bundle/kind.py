@@ -28,7 +28,7 @@ def _facts(bundle: NetworkBundle) -> list[tuple[str, str]]:
     if recipe.amortised:
         held_out = f"{int((~bundle.trained.any(axis=1)).sum())} of {part.people} people"
     return [
-        ("people", f"{part.people} in its tables, as hashes"),
+        ("people", f"{part.people} in its tables, {bundle.how_known}"),
         ("regions", f"{part.regions}, {bundle.regions[0]} to {bundle.regions[-1]}"),
         ("series", f"{part.frames} frames{f', session {part.session}' if part.session else ''}"),
         ("structural", f"connectomes scaled: {part.structural}"),
@@ -75,7 +75,7 @@ def _facts_of_linear(bundle: LinearBundle) -> list[tuple[str, str]]:
     more = f", and the sums of {others} of other sites" if others else ""
     where = f"by {counted(part.connectomes, 'structural connectome')}, and homotopy"
     return [
-        ("people", f"{part.people}, as hashes{more}"),
+        ("people", f"{part.people}, {bundle.how_known}{more}"),
         ("regions", f"{part.regions}, {bundle.regions[0]} to {bundle.regions[-1]}"),
         ("series", f"{part.frames} frames{f', session {part.session}' if part.session else ''}"),
         ("connections", where if part.connectomes else "between all regions"),
@@ -110,7 +110,7 @@ def _facts_of_named(bundle: NamedBundle) -> list[tuple[str, str]]:
     part = bundle.part
     judged = part.judged or (None,) * len(part.model.parameters)
     return [
-        ("people", f"{part.people}, as hashes"),
+        ("people", f"{part.people}, {bundle.how_known}"),
         ("regions", f"{part.regions}, {bundle.regions[0]} to {bundle.regions[-1]}"),
         ("series", f"{part.frames} frames{f', session {part.session}' if part.session else ''}"),
         ("model", f"{part.model.words}, without delays or haemodynamics"),

@@ -22,7 +22,7 @@ def _facts(bundle: TwinBundle) -> list[tuple[str, str]]:
     factors = f", {part.codes} latent factors of a person" if part.codes else ""
     targets = "held until the response window's end" if part.held else "pulses of a step"
     return [
-        ("people", f"{part.people} in the training set, as hashes"),
+        ("people", f"{part.people} in the training set, {bundle.how_known}"),
         *(("task", _task_words(task)) for task in part.tasks),
         ("connectome", f"{counted(part.edges, 'edge')}{pairs}: {part.connectome}"),
         ("twin", f"{part.architecture}, {counted(recipe.units, 'unit')}{factors}"),
@@ -62,7 +62,7 @@ DIGITAL_TWIN = Kind(
 
 def _facts_without_network(bundle: MixedEffectsBundle) -> list[tuple[str, str]]:
     return [
-        ("people", f"{bundle.part.people} in the training set, as hashes"),
+        ("people", f"{bundle.part.people} in the training set, {bundle.how_known}"),
         *(("task", _task_words(task)) for task in bundle.part.tasks),
         ("needs", "a person's first trials (--own-trials); no connectome, and no network"),
     ]

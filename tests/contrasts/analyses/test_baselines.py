@@ -1,9 +1,12 @@
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 
 from bids_dtg.contrasts.analyses.baselines import (
+    GROUP_AVERAGE,
     KERNEL_RIDGE,
     LINEAR,
     WHOLE_BRAIN,
@@ -13,6 +16,7 @@ from bids_dtg.contrasts.analyses.baselines import (
 )
 from bids_dtg.contrasts.analyses.person_arrays import Person
 from bids_dtg.contrasts.people import mean_maps
+from bids_dtg.errors import DatasetError
 from bids_dtg.files.array_store import ArrayStore
 
 PEOPLE, SEGMENTS, ROIS, CONTRASTS, VOXELS = 8, 3, 4, 2, 120
@@ -101,3 +105,16 @@ def test_the_penalty_of_kernel_ridge_does_not_see_the_judged(plan):
     assert chosen[0] != chosen[1]
     found = [some.models[KERNEL_RIDGE](people[2]) for some in (before, after)]
     np.testing.assert_allclose(*found, atol=1e-4)
+
+
+def test_relatives_are_left_out_with_a_person(plan):
+    """Person 1 is a relative of 2, or a copy: nothing of 1 is in what is predicted for 2."""
+    people = cohort()
+    changed = [people[0], with_maps(people[1], people[1].maps + 50), *people[2:]]
+    before, after = (leave_one_out(some, mean_maps(some), plan) for some in (people, changed))
+    for name in (GROUP_AVERAGE, LINEAR, WHOLE_BRAIN, KERNEL_RIDGE):
+        found = [some.models[name](people[2]) for some in (before, after)]
+        np.testing.assert_allclose(*found, atol=1e-4)
+    family = dataclasses.replace(plan, families={person.label: "a" for person in people})
+    with pytest.raises(DatasetError, match="8 participants are of one family, or have the same re"):
+        leave_one_out(people, mean_maps(people), family)

@@ -55,6 +55,29 @@ def test_scores_are_those_of_the_whole_arrays(slab_bytes):
     np.testing.assert_allclose(found.explained, 1 - errors / variance, atol=1e-4)
 
 
+def test_another_person_is_of_another_family():
+    predicted, measured = people(7, 60)
+    families = np.array([0, 1, 2, 1, 0, 3, 1])
+    found = PeopleScores.of(predicted, measured, families=families)
+    matrix = correlation_matrix(predicted, measured).T
+    same = families[:, None] == families
+    others = np.ma.array(matrix, mask=same).mean(axis=1)
+    np.testing.assert_allclose(found.others_r, others, atol=1e-5)
+    np.testing.assert_allclose(found.index, matrix.diagonal() - others, atol=1e-5)
+    # What the mean over people loses without each.
+    for name, values in (("others_r", found.others_r), ("index", found.index)):
+        shares = found.shares[name]
+        assert shares.mean() == pytest.approx(values.mean())
+        for left in range(7):
+            rest = np.arange(7) != left
+            fewer = PeopleScores.of(predicted[rest], measured[rest], families=families[rest])
+            without = (fewer.others_r if name == "others_r" else fewer.index).mean()
+            expected = values.mean() + 6 * (values.mean() - without)
+            assert shares[left] == pytest.approx(expected, abs=1e-4)
+    alone = PeopleScores.of(predicted, measured, families=np.zeros(7, int))
+    assert np.isnan(alone.others_r).all()
+
+
 def test_a_person_s_share_is_what_the_score_loses_without_them():
     predicted, measured = people(7, 60)
     predicted[5] = predicted[2]  # a tie

@@ -1,0 +1,91 @@
+"""Relatives of a model's training people do not judge it, in any workflow."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import array_people
+import numpy as np
+import pytest
+import tiny_series
+from tiny_job import read_table
+from tiny_twins import LABELS, TRAIN, edges, write_twins
+from tiny_twins import arguments as twin_arguments
+
+from bids_dtg.cli.run import main
+
+EXCLUDED = "desc-participants_excluded.tsv"
+RELATIVE = "the model was trained or tuned on a relative of the participant"
+SAID = "left out: 1 participant; the model was trained or tuned on relatives of them ({})\n"
+
+
+def families(labels: tuple[str, ...], relative: str) -> np.ndarray:
+    """Return families in which somebody is a relative of the first person."""
+    return np.array(["F" if label in (labels[0], relative) else "n/a" for label in labels])
+
+
+def require_left_out(folder: Path, relative: str, said: str) -> None:
+    """Raise unless the table and the log have the person as a relative; nobody else is one."""
+    assert SAID.format(relative) in said
+    rows = read_table(folder / EXCLUDED)
+    assert [row["participant_id"] for row in rows if row["reason"] == RELATIVE] == [
+        f"sub-{relative}"
+    ]
+
+
+def test_a_relative_of_training_people_does_not_judge_a_linear_core(tmp_path, capsys):
+    arrays, relative = tiny_series.write_series(tmp_path / "arrays"), "10"
+    np.savez(
+        arrays / "families.npz",
+        people=tiny_series.PEOPLE,
+        families=families(tiny_series.PEOPLE, relative),
+        structural=np.ones((12, 4, 4)) - np.eye(4),
+    )
+    words = ("--recipe", "linear", "--participant-label", *tiny_series.PEOPLE[:9])
+    assert main(tiny_series.arguments(arrays, tmp_path / "out", "train", *words)) == 0
+    capsys.readouterr()
+    words = ("--model", str(tmp_path / "out/group/model-own/bundle"))
+    assert main(tiny_series.arguments(arrays, tmp_path / "out", "evaluate", *words)) == 0
+    folder = tmp_path / "out/group/evaluation-own"
+    require_left_out(folder, relative, capsys.readouterr().err)
+    scores = read_table(folder / "desc-another_session_scores.tsv")
+    assert {row["people"] for row in scores} == {"2"}
+    page = " ".join((folder / "network_report.html").read_text().split())
+    assert "1 participant related to people of the training or tuning of the model was" in page
+
+
+def test_a_relative_of_training_people_does_not_judge_a_model_of_maps(tmp_path, capsys):
+    made = array_people.arrays()
+    labels = tuple(map(str, made["people"]))
+    relative = labels[8]
+    array_people.write(tmp_path / "all.npz", **made, families=families(labels, relative))
+    words = ("--architecture", "local-ridge", "--rois", 4, "--held-out", 0.2, 0)
+    chosen = ("--participant-label", *labels[:8])
+    assert array_people.call(tmp_path, "train", *words, *chosen) == 0
+    kept = json.loads((tmp_path / "out/group/model-own/bundle/people.json").read_text())
+    assert kept["format_version"] == 2
+    assert "F" not in json.dumps(kept["sets"])
+    capsys.readouterr()
+    model = tmp_path / "out/group/model-own/bundle"
+    assert array_people.call(tmp_path, "evaluate", "--model", model) == 0
+    folder = tmp_path / "out/group/evaluation-own"
+    require_left_out(folder, relative, capsys.readouterr().err)
+    assert {row["people"] for row in read_table(folder / "desc-contrasts_scores.tsv")} == {"3"}
+
+
+@pytest.mark.slow
+def test_a_relative_of_training_people_does_not_judge_a_twin(tmp_path, capsys):
+    folder, relative = write_twins(tmp_path), LABELS[3]
+    made = edges()
+    (folder / "connectomes.npz").unlink()
+    own = families(tuple(map(str, made["people"])), relative)
+    array_people.write(folder / "connectomes.npz", **made, families=own)
+    assert main(twin_arguments(folder, tmp_path / "out", "train", *TRAIN)) == 0
+    capsys.readouterr()
+    model = ("--model", str(tmp_path / "out/group/model-own/bundle"))
+    assert main(twin_arguments(folder, tmp_path / "out", "evaluate", *model)) == 0
+    found = tmp_path / "out/group/evaluation-own"
+    require_left_out(found, relative, capsys.readouterr().err)
+    people = {row["participant_id"] for row in read_table(found / "desc-people_predicted.tsv")}
+    assert people == {f"sub-{label}" for label in LABELS[4:]}
