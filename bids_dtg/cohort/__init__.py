@@ -3,6 +3,7 @@
 - `array_people`: people of array files: rows that can be used, and the sets of a split
 - `basis`: what results depend on: options that made a model, or a model that was used
 - `column`: a column of a table of results
+- `copies`: people with the same rest, who are a family, and sessions that are copies
 - `data_files`: files that a model was made of: whether they are still the same
 - `features`: features of many people, one contrast at a time
 - `folds`: folds of people, each left out of a model in turn

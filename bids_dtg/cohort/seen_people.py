@@ -79,7 +79,7 @@ def seen_on_page(left_out: Mapping[str, str]) -> str:
     Parameters
     ----------
     left_out
-        Reasons by label; those other than `SEEN` and `RELATIVE` are not told.
+        Reasons by label; the sentences are on `SEEN` and `RELATIVE` alone.
 
     Examples
     --------

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from bids_dtg.inputs.structural import weight_faults
 from bids_dtg.stats.correlation import correlation
+from bids_dtg.stats.splits import family_numbers
 
 Array = NDArray[np.float32]
 Some = TypeVar("Some", bound="PeopleSeries")
@@ -44,6 +45,8 @@ class PeopleSeries:
     kept: NDArray[np.bool_] | None = None
     # (people,), degrees of freedom that cleaning left of these; NaN: not known; None: nobody's are
     dof: Array | None = None
+    # Label -> family: who is not in it is a family alone.
+    families: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         count, regions = len(self.people), len(self.regions)
@@ -56,6 +59,12 @@ class PeopleSeries:
     def frames(self) -> int:
         """How many frames each series has."""
         return int(self.series.shape[2])
+
+    @property
+    def others(self) -> NDArray[np.bool_]:
+        """(people, people), where two people are of different families."""
+        own = family_numbers(self.people, self.families)
+        return np.asarray(own[:, None] != own)
 
     def dof_of(self, row: int) -> float:
         """Return a person's degrees of freedom; NaN: not known."""

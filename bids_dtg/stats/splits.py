@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 # What people are for. Validation people choose the epoch, the penalty, the weights of a blend,
 # offsets and gains: they tune. Who calibrates is neither trained on nor tuned on.
@@ -146,6 +147,19 @@ def fold_people(
     for key in sorted(drawn, key=lambda key: -len(groups[key])):
         min(found, key=len).extend(groups[key])
     return tuple(tuple(sorted(fold)) for fold in found)
+
+
+def family_numbers(labels: Sequence[str], families: Mapping[str, str]) -> NDArray[np.intp]:
+    """Return the number of each person's family, (people,); who has none is one alone.
+
+    Examples
+    --------
+    >>> family_numbers(["01", "02", "03"], {"01": "A", "03": "A"}).tolist()
+    [0, 1, 0]
+    """
+    names = [("family", families[who]) if who in families else ("person", who) for who in labels]
+    numbers = {name: number for number, name in enumerate(dict.fromkeys(names))}
+    return np.array([numbers[name] for name in names], np.intp)
 
 
 def _whole_families(

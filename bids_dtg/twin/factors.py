@@ -57,6 +57,8 @@ class PersonFactors:
     observed: Array  # (people, times), seconds (`bids_dtg.twin.mean_times`)
     performed: Array  # (people, times): the same of networks with people's own factors
     covariates: Array | None = None  # (people, columns), finite: their part is no connectome's
+    # (people,), number of each person's family; None: nobody has relatives.
+    families: NDArray[np.intp] | None = None
 
     @property
     def fixed(self) -> Array:
@@ -74,6 +76,7 @@ class PersonFactors:
             observed=self.observed[rows],
             performed=self.performed[rows],
             covariates=None if self.covariates is None else self.covariates[rows],
+            families=None if self.families is None else self.families[rows],
         )
 
 
@@ -248,7 +251,10 @@ class _LeftOut:
         target = _out_of(factors, orth(fixed))
         order = np.random.default_rng(0).permutation(number_of_people)
         fold = order % min(_FOLDS, number_of_people)
-        for number in np.unique(fold) if number_of_people > 2 else ():
+        if people.families is not None:  # each family is in the fold of its first person
+            _, first, of = np.unique(people.families, return_index=True, return_inverse=True)
+            fold = fold[first][of]
+        for number in np.unique(fold) if number_of_people > 2 and np.ptp(fold) else ():
             own, others = np.flatnonzero(fold == number), np.flatnonzero(fold != number)
             among, across = products[np.ix_(others, others)], products[np.ix_(own, others)]
             fit = _Fit.of(among, people.of_rows(others))

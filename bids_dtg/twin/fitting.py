@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass, replace
 from functools import partial
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ from torch import Tensor, nn
 
 from bids_dtg.errors import RunError
 from bids_dtg.files.temporary import temporary_folder
+from bids_dtg.stats.splits import family_numbers
 from bids_dtg.training.chance import borrowed_chance
 from bids_dtg.training.loop import Best, Schedule, Workplace, run_epochs
 from bids_dtg.training.loop import Task as TrainingTask
@@ -226,6 +228,7 @@ def fit(
     segments: Segments,
     *,
     people: tuple[str, ...] | None = None,
+    families: Mapping[str, str] = MappingProxyType({}),
     covariates: NDArray[np.float64] | None = None,
     architecture: Architecture | None = None,
     seed: int = 0,
@@ -243,6 +246,8 @@ def fit(
         What the same people saw and did (`bids_dtg.twin.trial_series.stack_people`).
     people
         Labels of the people; None: p1, p2, …
+    families
+        Families by label, of those who have one: relatives are left out together.
     covariates
         (people, columns), finite: what was taken out of the connectomes
         (`bids_dtg.twin.adjustment`). Where people have latent factors, connectomes predict what
@@ -274,7 +279,8 @@ def fit(
     identity = _identity(values, segments, row, seed)
     with temporary_folder() if workplace is None else nullcontext(workplace.folder) as folder:
         place = replace(workplace or Workplace(folder), folder=folder)
-        run = _Run(row, segments, seed, identity, place, report, covariates)
+        numbers = family_numbers(labels, families)
+        run = _Run(row, segments, seed, identity, place, report, covariates, numbers)
         found = run.hypernetwork(values) if row.generates_all else run.modulated(values)
     fitted = Fitted(
         twin=found.twin.eval(),
@@ -317,6 +323,7 @@ class _Run:
     workplace: Workplace
     report: Report
     covariates: NDArray[np.float64] | None
+    families: NDArray[np.intp]  # (people,), number of each person's family
 
     @property
     def recipe(self) -> Recipe:
@@ -336,8 +343,10 @@ class _Run:
         people = len(self.segments.action)
         order = np.random.default_rng((self.seed, _VALIDATION)).permutation(people)
         few = max(1, round(self.recipe.validation * people)) if people > 1 else 0
-        training = np.sort(order[few:])
-        return {"training": training, "validation": np.sort(order[:few]) if few else training}
+        held_out = np.isin(self.families, self.families[order[:few]])
+        if held_out.all() or not few:  # all are of one family
+            return dict.fromkeys(("training", "validation"), np.arange(people))
+        return {"training": np.flatnonzero(~held_out), "validation": np.flatnonzero(held_out)}
 
     def data(self) -> dict[str, Targets]:
         """Return people's responses, for training and for validation."""
@@ -386,7 +395,7 @@ class _Run:
             prior=recipe.prior,
             report=self.report,
         )
-        found = replace(found, covariates=self.covariates)
+        found = replace(found, covariates=self.covariates, families=self.families)
         mapped = map_factors(connectomes, found)
         twin = Twin(
             self.architecture, recipe, connectomes.shape[1], self.sizes, found.factors.shape[1]

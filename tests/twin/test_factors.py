@@ -47,6 +47,22 @@ def known_by(values):
     return people_of(values, values, values)
 
 
+def test_people_who_are_in_twice_do_not_predict_each_other():
+    """Factors of chance are predicted of people whose copies train, and of nobody else."""
+    rng = np.random.default_rng(0)
+    connectomes, factors = rng.normal(size=(22, 40)), rng.normal(size=(22, 2))
+    twice = known_by(np.concatenate([factors, factors]))
+    both = np.concatenate([connectomes, 2 * connectomes - connectomes])
+    torn = map_factors(both, twice).explained
+    together = map_factors(both, replace(twice, families=np.tile(np.arange(22), 2))).explained
+    assert torn.z > 4
+    assert torn.by_factor.min() > 0.2
+    assert together.z < 2
+    assert together.by_factor.max() < 0.1
+    alone = map_factors(both, replace(twice, families=np.arange(44))).explained
+    assert alone.z == torn.z
+
+
 @pytest.mark.slow
 @given(st.integers(8, 16), st.integers(1, 30), st.integers(0, 999))
 @settings(max_examples=20, deadline=None)

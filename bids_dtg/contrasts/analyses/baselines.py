@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, overload
+from typing import Any, TypeVar, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +22,7 @@ from bids_dtg.stats.kernel_ridge import (
     leave_one_out_weights,
 )
 from bids_dtg.stats.linear import LinearBaseline, ParcelLinearBaseline, roi_parcels
+from bids_dtg.stats.splits import family_numbers
 
 GROUP_AVERAGE = "group average"
 LINEAR, WHOLE_BRAIN = "linear (Tavor)", "linear, whole brain"
@@ -32,6 +33,7 @@ _FEWEST_PARCELS = 25  # with fewer, the published model is not one by parcel
 _MOST_FOR_KERNELS, _MOST_LEFT_OUT = 400, 60
 Array = NDArray[np.float32]
 Predict = Callable[[Person], NDArray[np.floating[Any]]]  # (contrasts, voxels)
+_Linear = TypeVar("_Linear", LinearBaseline, ParcelLinearBaseline)
 
 
 @dataclass(frozen=True, eq=False)
@@ -117,7 +119,7 @@ def baselines(training: Sequence[Person], mean: Array, plan: SimplePlan) -> Simp
         penalty = choose_penalty(
             inner_products(connectomes, connectomes),
             _deviation_products(training, mean),
-            family_numbers(training, plan.families),
+            family_numbers([person.label for person in training], plan.families),
         )
         kernel = KernelRidge(list(connectomes), _FilledMaps(training, mean), penalty)
         models[KERNEL_RIDGE] = lambda person: kernel.predict(person.of_one_set().mean_connectome())
@@ -134,13 +136,7 @@ def leave_one_out(people: Sequence[Person], mean: Array, plan: SimplePlan) -> Si
         All are of one family.
     """
     people = [person.of_one_set() for person in people]
-    families = family_numbers(people, plan.families)
-    if np.ptp(families) == 0:
-        raise DatasetError(
-            f"{counted(len(people), 'participant')} are of one family, or have the same rest",
-            expected="people of two families or more, or --split-file with people to fit simple "
-            "models on",
-        )
+    families = _several_families(people, plan.families)
     known = np.zeros(mean.shape, np.int32)  # people who have a value
     for person in people:
         known += np.isfinite(person.maps)
@@ -165,15 +161,11 @@ def leave_one_out(people: Sequence[Person], mean: Array, plan: SimplePlan) -> Si
         return found
 
     def linear(person: Person) -> Array:
-        model = of_parcels
-        for number in relatives(person):
-            model = model.without(segments[number], maps[number])
+        model = _without(of_parcels, segments, maps, relatives(person))
         return predicted_maps(_OfSegments(model), person.of_one_set())
 
     def whole(person: Person) -> Array:
-        model = of_whole
-        for number in relatives(person):
-            model = model.without(connectomes[number], maps[number])
+        model = _without(of_whole, connectomes, maps, relatives(person))
         found: Array = model.predict([connectomes[place[person.label]]])[0]
         return found
 
@@ -182,12 +174,7 @@ def leave_one_out(people: Sequence[Person], mean: Array, plan: SimplePlan) -> Si
     fewest = (families[:, None] != families).sum(axis=1).min()  # that a prediction is fitted on
     if fewest > 1 and len(people) <= _MOST_LEFT_OUT:
         gram = inner_products(connectomes, connectomes)
-        products = _deviation_products(people, mean)
-        penalties = []
-        for n in range(len(people)):
-            others = np.flatnonzero(families != families[n])
-            grid = np.ix_(others, others)
-            penalties.append(choose_penalty(gram[grid], products[grid], families[others]))
+        penalties = _penalties(gram, _deviation_products(people, mean), families)
         weights = leave_one_out_weights(gram, penalties, families)
 
         def kernel(person: Person) -> Array:
@@ -200,6 +187,39 @@ def leave_one_out(people: Sequence[Person], mean: Array, plan: SimplePlan) -> Si
         models[KERNEL_RIDGE] = kernel
         record[KERNEL_RIDGE] = _choice(penalties)
     return SimpleModels(models, len(people) - 1, record)
+
+
+def _several_families(people: Sequence[Person], families: Mapping[str, str]) -> NDArray[np.intp]:
+    """Return numbers of people's families; refuse people of one family."""
+    found = family_numbers([person.label for person in people], families)
+    if np.ptp(found) == 0:
+        raise DatasetError(
+            f"{counted(len(people), 'participant')} are of one family, or have the same rest",
+            expected="people of two families or more, or --split-file with people to fit simple "
+            "models on",
+        )
+    return found
+
+
+def _without(
+    model: _Linear, connectomes: Sequence[Any] | Array, maps: Sequence[Any], numbers: Sequence[int]
+) -> _Linear:
+    """Return a linear model without some of the people that it was fitted on."""
+    for number in numbers:
+        model = model.without(connectomes[number], maps[number])
+    return model
+
+
+def _penalties(
+    gram: NDArray[np.float64], products: NDArray[np.float64], families: NDArray[np.intp]
+) -> list[float]:
+    """Choose the penalty for each person by all people of other families."""
+    found = []
+    for own in families:
+        others = np.flatnonzero(families != own)
+        grid = np.ix_(others, others)
+        found.append(choose_penalty(gram[grid], products[grid], families[others]))
+    return found
 
 
 class _OfSegments:
@@ -261,16 +281,6 @@ def _drawn_segments(people: Sequence[Person], seed: int) -> list[NDArray[np.floa
 def _deviation_products(people: Sequence[Person], mean: Array) -> NDArray[np.float64]:
     deviations = [_Deviations(person, mean) for person in people]
     return inner_products(deviations, deviations)
-
-
-def family_numbers(people: Sequence[Person], families: Mapping[str, str]) -> NDArray[np.intp]:
-    """Number the families of people; a person without a known family is a family."""
-    names = [
-        ("family", families[person.label]) if person.label in families else ("", person.label)
-        for person in people
-    ]
-    numbers = {name: number for number, name in enumerate(dict.fromkeys(names))}
-    return np.array([numbers[name] for name in names])
 
 
 def _record(linear: ParcelLinearBaseline, seed: int) -> dict[str, Any]:

@@ -18,7 +18,6 @@ from bids_dtg.contrasts.analyses.baselines import (
     SimpleModels,
     SimplePlan,
     baselines,
-    family_numbers,
 )
 from bids_dtg.contrasts.analyses.fit import FittedModel
 from bids_dtg.contrasts.judging.model_scores import (
@@ -29,6 +28,7 @@ from bids_dtg.contrasts.judging.model_scores import (
 from bids_dtg.contrasts.people import Person, mean_maps
 from bids_dtg.contrasts.weighted_linear import WeightedLinear
 from bids_dtg.files.array_store import ArrayStore
+from bids_dtg.stats.splits import family_numbers
 
 Array = NDArray[np.float32]
 Tissues = Mapping[str, NDArray[np.bool_]]  # places of each tissue, by name
@@ -120,7 +120,7 @@ def score_models(
     # On disk, a contrast is contiguous; scores have people first.
     maps, own, mean = predicted.swapaxes(0, 1), measured.swapaxes(0, 1), scoring.training_mean
     found: list[ModelScores] = []
-    families = family_numbers(people, scoring.families)
+    families = family_numbers([person.label for person in people], scoring.families)
     for name, predict in models.items():
         scoring.report(f"scoring {name}")
         for n, person in enumerate(people):

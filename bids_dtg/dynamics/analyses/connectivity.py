@@ -30,7 +30,8 @@ Sessions = Mapping[str, PeopleSeries]  # by name, of the people who have the ses
 
 MODEL, MODEL_WORDS = "model", "the network model"
 OTHER_CONNECTOME = "another connectome"
-_OTHER_WORDS = "the model with another person's structural connectome"
+_OTHER_WORDS = "the model with another person's structural connectome, mean over other families"
+_MOST_CONNECTOMES = 5  # of other people that are simulated for each person
 _WITH_FCD = ("var_1",)  # baselines whose dynamics of connectivity are compared
 # Simulations without some inputs, as published: their first states are drawn from the prior.
 ABLATIONS: Mapping[str, tuple[Inputs, str]] = {
@@ -100,6 +101,24 @@ def score_columns(sessions: Iterable[str]) -> tuple[Column, ...]:
     )
 
 
+@dataclass(frozen=True, eq=False)
+class Measured:
+    """Measures of simulations that do not depend on whom they are compared with."""
+
+    connectivity: Values  # (simulations, regions, regions)
+    power: Values  # (bins,), mean over simulations and regions
+    frequency: Values  # (bins,), Hz
+    unbounded: int  # simulations that diverged, which are left out
+
+    @classmethod
+    def of(cls, simulated: Values, tr_seconds: float) -> Measured:
+        """Measure simulations (simulations, regions, frames); all may have diverged."""
+        bounded = np.isfinite(simulated).all(axis=(1, 2))
+        used = simulated[bounded] if bounded.any() else simulated
+        frequency, power = spectra(used, tr_seconds)
+        return cls(connectivity(used), power.mean(axis=(0, 1)), frequency, int((~bounded).sum()))
+
+
 @dataclass(eq=False)
 class Kept:
     """Measures of simulated sessions, person by person, as sessions themselves are too large."""
@@ -114,21 +133,26 @@ class Kept:
 
     def add(self, label: str, simulated: Values, sessions: Sessions) -> None:
         """Add a person's simulations (simulations, regions, frames); all may have diverged."""
-        bounded = np.isfinite(simulated).all(axis=(1, 2))
-        self.unbounded += int((~bounded).sum())
-        used = simulated[bounded] if bounded.any() else simulated
-        found = connectivity(used)
-        mean = found.mean(axis=0)
+        tr = next(iter(sessions.values())).tr_seconds
+        self.add_mean(label, [Measured.of(simulated, tr)], sessions)
+
+    def add_mean(self, label: str, several: Sequence[Measured], sessions: Sessions) -> None:
+        """Add the means of what several simulations say of a person, as those of other people."""
+        means = [own.connectivity.mean(axis=0) for own in several]
         for name, networks in sessions.items():
             own = _own_connectivity(networks, label)
             if own is not None:
-                self.fits.setdefault(name, []).append(float(fc_fit(found, own).mean()))
-                self.mean_fits.setdefault(name, []).append(float(fc_fit(mean, own)))
-        self.strength.append(float(fc_strength(found).mean()))
+                fits = [float(fc_fit(one.connectivity, own).mean()) for one in several]
+                self.fits.setdefault(name, []).append(float(np.mean(fits)))
+                of_means = [float(fc_fit(mean, own)) for mean in means]
+                self.mean_fits.setdefault(name, []).append(float(np.mean(of_means)))
+        strengths = [float(fc_strength(one.connectivity).mean()) for one in several]
+        self.strength.append(float(np.mean(strengths)))
+        self.unbounded += sum(one.unbounded for one in several)
+        mean = np.mean(means, axis=0)
         self.connectivity = mean if self.connectivity is None else self.connectivity + mean
-        tr = next(iter(sessions.values())).tr_seconds
-        self.frequency, power = spectra(used, tr)
-        self.power.append(power.mean(axis=(0, 1)))
+        self.frequency = several[0].frequency
+        self.power.append(np.mean([one.power for one in several], axis=0))
 
     @property
     def mean_connectivity(self) -> Values:
@@ -247,21 +271,37 @@ def other_connectome_rows(
     simulations: int,
     seed: int,
 ) -> list[Scored]:
-    """Return the scores with another person's structural connectome, read and simulated.
+    """Return the scores with other people's structural connectomes, read and simulated.
 
+    They are means over people of other families: all of them, or `_MOST_CONNECTOMES` of many.
     Everything else, the person's series and random numbers too, is as in the whole model. Where
-    everybody has the same structural connectome there is no row.
+    everybody has the same structural connectome, or is of one family, there is no row.
     """
-    others = replace(networks, weights=np.roll(networks.weights, -1, axis=0))
-    if np.array_equal(others.weights, networks.weights):
+    chosen = [_some(np.flatnonzero(apart)) for apart in networks.others]
+    number = min(map(len, chosen))
+    if not number or not np.ptp(networks.weights, axis=0).any():
         return []
     say(f"simulating: {_OTHER_WORDS}")
-    kept, inferred = Kept(), infer(model, others, known)
-    found = simulate(model, others, inferred, simulations=simulations, seed=seed)
-    for label, simulated in zip(networks.people, found, strict=True):
-        kept.add(label, simulated, fcd.sessions)
-        fcd.add(OTHER_CONNECTOME, _OTHER_WORDS, "model", label, simulated)
-    return [kept.scored(OTHER_CONNECTOME, _OTHER_WORDS, "model", simulations, whole)]
+    measures: list[list[Measured]] = [[] for _ in networks.people]
+    for turn in range(number):
+        rows = [own[turn] for own in chosen]
+        others = replace(networks, weights=networks.weights[rows])
+        inferred = infer(model, others, known)
+        found = simulate(model, others, inferred, simulations=simulations, seed=seed)
+        for label, own, simulated in zip(networks.people, measures, found, strict=True):
+            own.append(Measured.of(simulated, networks.tr_seconds))
+            if turn == 0:  # those of all others take as long as all else together
+                fcd.add(OTHER_CONNECTOME, _OTHER_WORDS, "model", label, simulated)
+    kept = Kept()
+    for label, own in zip(networks.people, measures, strict=True):
+        kept.add_mean(label, own, fcd.sessions)
+    return [kept.scored(OTHER_CONNECTOME, _OTHER_WORDS, "model", number * simulations, whole)]
+
+
+def _some(rows: NDArray[np.intp]) -> NDArray[np.intp]:
+    """Return so many rows as are simulated, evenly over all."""
+    places = np.linspace(0, len(rows) - 1, min(len(rows), _MOST_CONNECTOMES))
+    return rows[np.unique(places.round().astype(np.intp))]
 
 
 _PRIOR = next(iter(ABLATIONS))
@@ -280,25 +320,29 @@ def baseline_rows(
     """
     rows = []
     for baseline in BASELINES:
-        if len(networks.people) < baseline.fewest_people:
+        if not baseline.fits(networks):
             continue
         say(f"simulating: {baseline.words}")
         kept, rng = Kept(), np.random.default_rng(seed)
         endless: dict[str, list[float]] = {}
         next_frame: dict[str, list[float]] = {}
-        processes = fit_baseline(baseline, networks)
+        processes, measures = fit_baseline(baseline, networks), []
         for label, process in zip(networks.people, processes, strict=True):
             simulated = process.simulate(_BASELINE_SIMULATIONS, networks.frames, rng)
-            kept.add(label, simulated, fcd.sessions)
+            measures.append(Measured.of(simulated, networks.tr_seconds))
             if baseline.name in _WITH_FCD:
                 fcd.add(baseline.name, baseline.words, "baseline", label, simulated)
+        for label, by in zip(networks.people, baseline.judges(networks), strict=True):
+            rows_of = np.flatnonzero(by)
+            kept.add_mean(label, [measures[row] for row in rows_of], fcd.sessions)
             for name, session in fcd.sessions.items():
                 own = _own_connectivity(session, label)
                 if own is not None:
-                    fit = float(fc_fit(process.connectivity, own))
-                    endless.setdefault(name, []).append(fit)
+                    fits = [float(fc_fit(processes[row].connectivity, own)) for row in rows_of]
+                    endless.setdefault(name, []).append(float(np.mean(fits)))
                     series = session.series[session.people.index(label)]
-                    next_frame.setdefault(name, []).append(process.one_step_r2(series))
+                    r2 = [processes[row].one_step_r2(series) for row in rows_of]
+                    next_frame.setdefault(name, []).append(float(np.mean(r2)))
         scored = kept.scored(
             baseline.name, baseline.words, "baseline", _BASELINE_SIMULATIONS, model
         )

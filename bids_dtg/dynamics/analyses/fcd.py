@@ -25,7 +25,7 @@ _FEWEST_FRAMES = FCD_FRAMES + FCD_STRIDE + 1
 _RETEST, _OTHER = "retest", "other_person"
 _MEASURED = {
     _RETEST: "the person's own other session",
-    _OTHER: "another person's session",
+    _OTHER: "another person's session, mean over all of other families",
 }
 _COLUMNS = (
     Column("name", "Name of the model, or of measured sessions"),
@@ -140,12 +140,14 @@ class FcdDistances:
         return _between(measured, others[0]) if others else {}
 
     def _of_others(self, session: str) -> dict[str, float]:
-        measured = self._measured[session]
-        labels = [*measured]
-        if len(labels) < 2:
-            return {}
-        following = zip(labels, [*labels[1:], labels[0]], strict=True)
-        return _between(measured, {label: measured[other] for label, other in following})
+        measured, found = self._measured[session], {}
+        for (label, own), others in zip(
+            measured.items(), self.sessions[session].others, strict=True
+        ):
+            if others.any():
+                apart = ks_distance(np.stack([*measured.values()])[others], own)
+                found[label] = float(apart.mean())
+        return found
 
 
 def fcd_section(table: ResultTable, sessions: Iterable[str], model: str) -> PageSection:

@@ -103,7 +103,17 @@ class Baseline:
     name: str  # of a column
     words: str  # description for pages
     fit: Callable[[Networks], tuple[Process, ...]]  # a process for each person
-    fewest_people: int = 1  # needed for the fit
+    fewest_people: int = 1  # needed for the fit, each of another family
+    # Whether a person is judged by the processes of all people of other families, not by the own.
+    of_others: bool = False
+
+    def fits(self, networks: Networks) -> bool:
+        """Return whether everybody has as many people of other families as it needs."""
+        return int(networks.others.sum(axis=1).min()) + 1 >= self.fewest_people
+
+    def judges(self, networks: Networks) -> NDArray[np.bool_]:
+        """Return by whose processes each person is judged, (people, people)."""
+        return networks.others if self.of_others else np.eye(len(networks.people), dtype=bool)
 
 
 def fit_baseline(baseline: Baseline, networks: Networks) -> tuple[Process, ...]:
@@ -150,10 +160,10 @@ def fit_baseline(baseline: Baseline, networks: Networks) -> tuple[Process, ...]:
     shrunken (4, 3, 50)
     own_session (4, 3, 50)
     """
-    if len(networks.people) < baseline.fewest_people:
+    if not baseline.fits(networks):
         raise ValueError(
-            f"the baseline {baseline.name!r} needs {baseline.fewest_people} people, found "
-            f"{len(networks.people)}"
+            f"the baseline {baseline.name!r} needs {baseline.fewest_people} people of different "
+            f"families, found {len(networks.people)} people"
         )
     if not np.isfinite(networks.series).all():
         raise ValueError("baselines need series whose values are all finite")
@@ -246,20 +256,18 @@ def of_factors(connectivities: Values, count: int) -> Values:
 
 def _shrunken(networks: Networks) -> tuple[Process, ...]:
     own = connectivity(networks.series).astype(np.float64)
-    return _white(_SHARE * own + (1.0 - _SHARE) * _mean_of_others(own))
-
-
-def _other_person(networks: Networks) -> tuple[Process, ...]:
-    return _white(np.roll(connectivity(networks.series), -1, axis=0))
+    return _white(_SHARE * own + (1.0 - _SHARE) * _mean_of_others(own, networks.others))
 
 
 def _group(networks: Networks) -> tuple[Process, ...]:
-    return _white(_mean_of_others(connectivity(networks.series).astype(np.float64)))
+    own = connectivity(networks.series).astype(np.float64)
+    return _white(_mean_of_others(own, networks.others))
 
 
-def _mean_of_others(values: Values) -> Values:
-    """Return for each person the mean over the other ones, (people, regions, regions)."""
-    mean: Values = (values.sum(axis=0) - values) / (len(values) - 1)
+def _mean_of_others(values: Values, others: NDArray[np.bool_]) -> Values:
+    """Return for each person the mean over `others`, (people, regions, regions)."""
+    weights = others / others.sum(axis=1, keepdims=True)
+    mean: Values = np.tensordot(weights, values, axes=1)
     return mean
 
 
@@ -267,7 +275,7 @@ def _homogeneous(networks: Networks) -> tuple[Process, ...]:
     """Return x' = a x + c W x + noise with one a and one c for all, tuned on other people."""
     modes = _Modes.of(networks)
     processes: dict[str, Process] = {}
-    for fold in fold_people(networks.people, _FOLDS, seed=0):
+    for fold in fold_people(networks.people, _FOLDS, seed=0, families=networks.families):
         others = ~np.isin(networks.people, fold)
         memory = float(autocorrelation(networks.series[others]).mean())
         # Variance of correlations between two series with this autocorrelation (Bartlett 1946).
@@ -365,7 +373,13 @@ BASELINES = (
         )
         for count in FACTORS
     ),
-    Baseline("other_person", "another person's functional connectivity", _other_person, 2),
+    Baseline(
+        "other_person",
+        "another person's functional connectivity, mean over all of other families",
+        _own_session,
+        2,
+        of_others=True,
+    ),
     Baseline("group", "the other people's mean functional connectivity", _group, 2),
     Baseline(
         "shrunken",

@@ -7,8 +7,8 @@ its functional connectivity, the next frames, and the dynamics of connectivity.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
-from functools import partial
+from dataclasses import dataclass, fields, replace
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
@@ -47,6 +47,7 @@ class Described:
     process: LinearProcess | None = None  # None: it says nothing of the course
     # (sessions, regions, frames), in place of those that the process simulates.
     sessions: Values | None = None
+    fcd: Values | None = None  # (1, grid), of a measured session, in place of simulated ones
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,9 +57,14 @@ class Seen:
     label: str
     own: LagCovariances
     series: Values  # (regions, frames)
-    other: Seen | None = None  # the next person; None: there is nobody else
+    others: tuple[Seen, ...] = ()  # people of other families
     effective: EffectiveModel | None = None  # of the training people; None: not asked for
     named: Described | None = None  # what a named model says; None: not asked for
+
+    @cached_property
+    def measured(self) -> Described:
+        """The session itself, as what is said."""
+        return Described(self.own.values[0], fcd=_fcd(self.series[None]))
 
 
 @dataclass(frozen=True)
@@ -68,8 +74,8 @@ class Describer:
     name: str
     words: str  # description for pages
     what: str  # model, baseline, or measured
-    # None: it needs more people, or effective connectivity.
-    describe: Callable[[LinearModel, Seen], Described | None]
+    # None: it needs more people, or effective connectivity. Of several the scores' mean counts.
+    describe: Callable[[LinearModel, Seen], Described | Sequence[Described] | None]
 
 
 def _of_process(process: LinearProcess) -> Described:
@@ -108,9 +114,8 @@ def _of_named(bank: Bank, people: PeopleSeries, row: int, seed: int) -> Describe
     return Described(together.values[0], process, sessions)
 
 
-def _other(model: LinearModel, seen: Seen) -> Described | None:
-    other = seen.other
-    return None if other is None else Described(other.own.values[0], sessions=other.series[None])
+def _others(model: LinearModel, seen: Seen) -> Sequence[Described] | None:
+    return [other.measured for other in seen.others] or None
 
 
 DESCRIBERS = (
@@ -158,9 +163,14 @@ DESCRIBERS = (
         "retest",
         "the person's first session itself",
         "measured",
-        lambda _, seen: Described(seen.own.values[0], sessions=seen.series[None]),
+        lambda _, seen: seen.measured,
     ),
-    Describer("other_person", "another person's first session", "measured", _other),
+    Describer(
+        "other_person",
+        "another person's first session, mean over all of other families",
+        "measured",
+        _others,
+    ),
 )
 
 
@@ -219,10 +229,10 @@ def judge_people(
         for row, label in enumerate(first.people)
     ]
     mean = upper_edges(model.group[0])
-    for row, seen in enumerate(known):
-        other = known[(row + 1) % len(known)] if len(known) > 1 else None
+    for row, (seen, apart) in enumerate(zip(known, first.others, strict=True)):
+        others = tuple(known[number] for number in np.flatnonzero(apart))
         named = None if bank is None else _of_named(bank, first, row, seed)
-        person = replace(seen, other=other, named=named)
+        person = replace(seen, others=others, named=named)
         measured = again.series[row]
         kept = None if again.kept is None else again.kept[row]
         edges = upper_edges(covariances_of(again, row).values[0])
@@ -232,18 +242,33 @@ def judge_people(
             said = describer.describe(model, person)
             if said is None:
                 continue
-            own = upper_edges(said.connectivity)
-            rng = np.random.default_rng([seed, *seen.label.encode()])
-            r2, nll = score_course(said.process, measured, kept)
-            scores[describer.name] = PersonScores(
-                edges=own,
-                fit=float(correlation(own, edges)),
-                residual=_residual(own - mean, edges - mean),
-                r2=r2,
-                nll=nll,
-                fcd=_distance(said, shares, first.frames, rng),
-            )
+            found = []
+            for own in [said] if isinstance(said, Described) else said:
+                described = upper_edges(own.connectivity)
+                rng = np.random.default_rng([seed, *seen.label.encode()])
+                r2, nll = score_course(own.process, measured, kept)
+                found.append(
+                    PersonScores(
+                        edges=described,
+                        fit=float(correlation(described, edges)),
+                        residual=_residual(described - mean, edges - mean),
+                        r2=r2,
+                        nll=nll,
+                        fcd=_distance(own, shares, first.frames, rng),
+                    )
+                )
+            scores[describer.name] = found[0] if len(found) == 1 else _mean_scores(found)
         yield JudgedPerson(seen.label, edges, scores)
+
+
+def _mean_scores(found: Sequence[PersonScores]) -> PersonScores:
+    """Return the mean of each score."""
+    return PersonScores(
+        **{
+            field.name: np.mean([getattr(own, field.name) for own in found], axis=0)
+            for field in fields(PersonScores)
+        }
+    )
 
 
 def identified(people: Sequence[JudgedPerson], name: str) -> float:
@@ -321,6 +346,8 @@ def _known(kept: NDArray[np.bool_], step: int, order: int) -> NDArray[np.bool_]:
 
 
 def _distance(said: Described, shares: Values, frames: int, rng: np.random.Generator) -> float:
+    if said.fcd is not None:
+        return float(ks_distance(said.fcd, shares).mean())  # NaN: too short for two windows
     sessions = said.sessions
     if said.process is not None and sessions is None:
         sessions = said.process.simulate(SIMULATIONS, frames, rng)

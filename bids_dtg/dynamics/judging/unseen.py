@@ -134,14 +134,14 @@ def baseline_figures(
             found.setdefault(row.name, (row.words, {}))[1].update(_forecast_measures(row, name))
     first, rng = next(iter(sessions.values())), np.random.default_rng(seed)
     for baseline in BASELINES if simulations else ():
-        if len(first.people) >= baseline.fewest_people:
+        if baseline.fits(first):
             processes = fit_baseline(baseline, first)
             made = [
                 connectivity(process.simulate(simulations, first.frames, rng))
                 for process in processes
             ]
             row_of = found.setdefault(baseline.name, (baseline.words, {}))
-            row_of[1].update(_fits(made, sessions))
+            row_of[1].update(_fits(made, sessions, baseline.judges(first)))
     return found
 
 
@@ -159,13 +159,19 @@ def _bounded_connectivity(simulated: Values) -> Values:
     return connectivity(simulated[bounded] if bounded.any() else simulated)
 
 
-def _fits(made: list[Values], sessions: Sessions) -> Figures:
-    """Return the mean fit of each person's simulations with each session."""
+def _fits(
+    made: list[Values], sessions: Sessions, judges: NDArray[np.bool_] | None = None
+) -> Figures:
+    """Return the mean fit of simulations with each person's sessions.
+
+    `judges` (people, people) is whose simulations count for a person; None: the own.
+    """
+    by = np.eye(len(made), dtype=bool) if judges is None else judges
     return {
         Figure("fit", name): np.array(
             [
-                fc_fit(own, measured).mean()
-                for own, measured in zip(made, connectivity(networks.series), strict=True)
+                np.mean([fc_fit(made[row], measured).mean() for row in np.flatnonzero(own)])
+                for own, measured in zip(by, connectivity(networks.series), strict=True)
             ]
         )
         for name, networks in sessions.items()

@@ -177,6 +177,7 @@ class NetworkPeople:
             series=np.stack([standardised(values) for values in series]),
             weights=scale(normalised(np.stack(counts)), homotopic_pairs(self.regions)),
             tr_seconds=rest.tr_seconds,
+            families=self.families.by_label,
         )
 
     def series(self, session: str, labels: Sequence[str] | None = None) -> PeopleSeries:
@@ -203,6 +204,7 @@ class NetworkPeople:
             tr_seconds=rest.tr_seconds,
             kept=None if kept is None else np.stack(kept),
             dof=None if dof is None else np.array(dof),
+            families=self.families.by_label,
         )
 
     def connections(self, labels: Sequence[str]) -> Connections | None:

@@ -316,7 +316,10 @@ def _cohort(analysis: TwinAnalysis, labels: Sequence[str]) -> Cohort:
     segments = people.segments(labels, held=bundle.part.held)
     given = read_covariates(analysis.settings, labels)
     connectomes, taken_out = analysis.adjusted(labels)
-    return Cohort(tuple(labels), segments, connectomes, taken_out, given.numbers, given.categories)
+    return Cohort(
+        *(tuple(labels), segments, connectomes, taken_out, given.numbers, given.categories),
+        families=people.families.by_label,
+    )
 
 
 def evaluation_tables(found: Evaluation) -> dict[str, ResultTable]:

@@ -133,6 +133,7 @@ class FoldPlan:
             connectomes,
             numbers=given.numbers,
             categories=given.categories,
+            families=people.families.by_label,
         )
 
     def fit(self, people: Cohort, folder: Path) -> list[FoldFit]:
@@ -159,6 +160,7 @@ class FoldPlan:
                 others.connectomes,
                 others.segments,
                 people=others.labels,
+                families=others.families,
                 architecture=find_architecture(self.architecture, chosen_recipe(settings)),
                 seed=settings.modelling.seed,
                 workplace=Workplace(

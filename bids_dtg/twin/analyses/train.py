@@ -141,6 +141,7 @@ def run_training(settings: Settings) -> int:
             connectomes,
             segments,
             people=labels,
+            families=people.families.by_label,
             covariates=covariates,
             architecture=find_architecture(architecture, recipe),
             seed=settings.modelling.seed,

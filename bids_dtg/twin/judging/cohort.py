@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -35,6 +35,7 @@ class Cohort:
     taken_out: Values | None = None  # (people, columns): covariates that connectomes are less
     numbers: Values | None = None  # (people, covariates), as age; NaN: not known
     categories: NDArray[np.str_] | None = None  # (people, covariates), as site; "": not known
+    families: Mapping[str, str] = field(default_factory=dict)  # by label, of those who have one
 
     def __post_init__(self) -> None:
         people = len(self.labels)
@@ -68,6 +69,7 @@ class Cohort:
             tuple(self.labels[row] for row in rows),
             self.segments.people(rows),
             **{name: values[rows] for name, values in self._described.items()},
+            families=self.families,
         )
 
     def known(self, *, first_half: Values | None = None) -> Known:

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from bids_dtg.stats.correlation import correlation_interval, weighted_correlation
 from bids_dtg.stats.paired import Interval, bootstrap_interval
+from bids_dtg.stats.splits import family_numbers
 from bids_dtg.stats.verdict import (
     BETTER,
     WORSE,
@@ -43,7 +44,7 @@ from bids_dtg.twin.judging.cohort import (
 from bids_dtg.twin.judging.cross_losses import cross_losses, own_losses
 from bids_dtg.twin.judging.curves import curves_of_people
 from bids_dtg.twin.judging.folds import Fold, TwinsOfFolds, numbers_of, simple_of, within_folds
-from bids_dtg.twin.judging.matching import Matching, match, mean_of_others
+from bids_dtg.twin.judging.matching import Matching, match, mean_of_others, others_of
 from bids_dtg.twin.judging.scores import (
     QuantileTable,
     always_correct,
@@ -684,12 +685,18 @@ class _Judged:
     def _comparison(
         self, losses: Values, own: Mapping[str, Values], rows: NDArray[np.intp]
     ) -> Comparison | None:
-        if len(losses) < 2:
-            return None
         folds = None if self.draws.folds is None else self.draws.folds[rows]
+        families = family_numbers(self.people.labels, self.people.families)[rows]
+        # A person whose relatives alone are there has nobody to be compared with.
+        some = np.flatnonzero(others_of(len(losses), folds, families).any(axis=0))
+        if len(some) < 2:
+            return None
+        losses, families = losses[np.ix_(some, some)], families[some]
+        folds = None if folds is None else folds[some]
+        seed, mean = self.draws.seed, mean_of_others(losses, folds, families)
         return Comparison(
-            match(losses, groups=folds, seed=self.draws.seed, rounding=_ROUNDING),
-            self.draws.difference(mean_of_others(losses, folds) - np.diagonal(losses)),
+            match(losses, groups=folds, families=families, seed=seed, rounding=_ROUNDING),
+            self.draws.difference(mean - np.diagonal(losses)),
             self.draws.difference(own[GROUP] - own[TWIN]) if GROUP in own else None,
         )
 

@@ -31,6 +31,7 @@ def match(
     losses: NDArray[np.floating[Any]],
     *,
     groups: NDArray[np.integer[Any]] | None = None,
+    families: NDArray[np.integer[Any]] | None = None,
     seed: int = 0,
     permutations: int = PERMUTATIONS,
     rounding: float = 0.0,
@@ -45,6 +46,9 @@ def match(
     groups
         (people,): group of each person, of two people or more: twins of the others in it alone are
         other people's twins. None: all are of one group.
+    families
+        (people,): family of each person: twins of relatives are not other people's in means.
+        Everybody has people of other families in the group. None: nobody has relatives.
     seed, permutations
         Seed and number of random assignments of twins to people.
     rounding
@@ -71,7 +75,7 @@ def match(
     blocks = _blocks(len(np.asarray(losses)), groups)
     loss = _checked(losses, blocks)
     people = len(loss)
-    own, others = np.diagonal(loss), mean_of_others(loss, groups)
+    own, others = np.diagonal(loss), mean_of_others(loss, groups, families)
     drawn, rng = np.tile(np.arange(people), (permutations, 1)), np.random.default_rng(seed)
     for block in blocks:
         drawn[:, block] = rng.permuted(drawn[:, block], axis=1)
@@ -96,21 +100,32 @@ def match(
 
 
 def mean_of_others(
-    losses: NDArray[np.floating[Any]], groups: NDArray[np.integer[Any]] | None = None
+    losses: NDArray[np.floating[Any]],
+    groups: NDArray[np.integer[Any]] | None = None,
+    families: NDArray[np.integer[Any]] | None = None,
 ) -> NDArray[np.float64]:
-    """Return the mean loss on each person of the twins of the others in the group, (people,).
+    """Return the mean loss on each person of the twins of others in the group, (people,).
 
     Parameters
     ----------
-    losses, groups
+    losses, groups, families
         As of `match`.
     """
     loss = np.asarray(losses, np.float64)
-    found = np.empty(len(loss))
-    for block in _blocks(len(loss), groups):
-        of = loss[np.ix_(block, block)]
-        found[block] = (of.sum(axis=0) - np.diagonal(of)) / (len(of) - 1)
+    others = others_of(len(loss), groups, families)
+    found: NDArray[np.float64] = np.where(others, loss, 0.0).sum(axis=0) / others.sum(axis=0)
     return found
+
+
+def others_of(
+    people: int,
+    groups: NDArray[np.integer[Any]] | None,
+    families: NDArray[np.integer[Any]] | None,
+) -> NDArray[np.bool_]:
+    """Return where two of so many people are of one group and of two families."""
+    group = np.zeros(people, np.intp) if groups is None else groups
+    family = np.arange(people) if families is None else families
+    return np.asarray((group[:, None] == group) & (family[:, None] != family))
 
 
 def _blocks(people: int, groups: NDArray[np.integer[Any]] | None) -> list[NDArray[np.intp]]:

@@ -100,11 +100,23 @@ def test_ceilings_are_connectivities_of_others_or_of_the_own_session():
     fcs = connectivity(PEOPLE.series)
     found = {
         name: np.stack([process.connectivity for process in fit_baseline(BY_NAME[name], PEOPLE)])
-        for name in ("own_session", "other_person", "group")
+        for name in ("own_session", "group")
     }
     np.testing.assert_allclose(found["own_session"], fcs, atol=1e-6)
-    np.testing.assert_allclose(found["other_person"], fcs[[1, 2, 3, 4, 5, 0]], atol=1e-6)
     np.testing.assert_allclose(found["group"][2], fcs[[0, 1, 3, 4, 5]].mean(axis=0), atol=1e-6)
+
+
+def test_other_people_are_of_other_families():
+    family = replace(PEOPLE, families={"01": "a", "02": "a", "03": "b"})
+    fcs = connectivity(PEOPLE.series)
+    other = BY_NAME["other_person"].judges(family)
+    apart = [[0, 3, 4, 5], [0, 3, 4, 5], [0, 1, 2, 4, 5]]
+    assert [np.flatnonzero(row).tolist() for row in other[1:4]] == apart
+    group = fit_baseline(BY_NAME["group"], family)[1]
+    np.testing.assert_allclose(group.connectivity, fcs[[0, 3, 4, 5]].mean(axis=0), atol=1e-6)
+    related = replace(family, families=dict.fromkeys(PEOPLE.people, "a"))
+    with pytest.raises(ValueError, match="'group' needs 2 people of different families, found 6"):
+        fit_baseline(BY_NAME["group"], related)
 
 
 def test_factors_come_nearer_to_the_own_connectivity_the_more_they_are():
@@ -178,7 +190,7 @@ def test_homogeneous_network_is_tuned_on_others():
 
 @pytest.mark.parametrize("name", ["homogeneous", "other_person", "group", "shrunken"])
 def test_others_are_needed(name):
-    with pytest.raises(ValueError, match=f"'{name}' needs 2 people, found 1"):
+    with pytest.raises(ValueError, match=f"'{name}' needs 2 people of different families, found 1"):
         fit_baseline(BY_NAME[name], PEOPLE.of(["03"]))
 
 
@@ -208,7 +220,9 @@ def test_figures_of_the_real_people(shared):
     fits = {name: fit_baseline(baseline, first) for name, baseline in BY_NAME.items()}
     for name, expected in PUBLISHED.items():
         fc = np.stack([process.connectivity for process in fits[name]])
-        found = [fc_fit(fc, session).mean() for session in observed]
+        by = BY_NAME[name].judges(first)
+        pairs = [fc_fit(fc[None], session[:, None])[by] for session in observed]
+        found = [own.mean() for own in pairs]
         assert found == pytest.approx(expected, abs=0.02), name
     for name, expected in {"ar_1": 0.285, "var_1": 0.298}.items():
         r2 = [

@@ -64,6 +64,19 @@ def test_frames_that_were_left_out_change_no_score_but_that_of_fcd(model, sessio
     np.testing.assert_array_equal(scores(0.0), scores(5.0))
 
 
+def test_another_person_is_the_mean_over_all_of_other_families(model, sessions) -> None:
+    few = [own.of(PEOPLE[:4]) for own in sessions]
+    family = [replace(own, families={"01": "a", "02": "a"}) for own in few]
+    fcs, again = ([np.corrcoef(own) for own in some.series] for some in few)
+    for people, others in ((few, [1, 2, 3]), (family, [2, 3])):
+        person = next(iter(judge_people(model, *people, seed=0)))
+        edges = [upper_edges(fcs[other]) for other in others]
+        fits = [np.corrcoef(own, upper_edges(again[0]))[0, 1] for own in edges]
+        assert person.scores["other_person"].fit == pytest.approx(np.mean(fits), abs=1e-6)
+    related = [replace(own, families=dict.fromkeys(PEOPLE, "a")) for own in few]
+    assert "other_person" not in next(iter(judge_people(model, *related, seed=0))).scores
+
+
 def test_a_person_alone_has_nobody_to_be_compared_with(model, sessions) -> None:
     one = [own.of(PEOPLE[:1]) for own in sessions]
     (person,) = judge_people(model, *one, seed=0)

@@ -167,7 +167,8 @@ def test_list_and_info_describe_one(
     for fact in (
         "model       tiny, version 1 (digital-twin)",
         "notice      NOT FOR SCIENCE: random weights, for tests",
-        "people      3 in the training set, as hashes",
+        "people      3 in the training set, unknown but for hashes of their ids: there is no "
+        "people.json",
         "task        stroop: red, green, blue within 2 s, congruent and incongruent trials of "
         "task-stroopAP, task-stroopPA",
         "connectome  6 edges, the pairs of 4 regions: Pearson's r, Fisher z",

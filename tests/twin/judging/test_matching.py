@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bids_dtg.twin.judging.matching import match
+from bids_dtg.twin.judging.matching import match, mean_of_others
 
 SEEDS = st.integers(0, 1000)
 
@@ -103,3 +103,15 @@ def test_twins_of_other_groups_are_no_rivals():
         match(blocked)
     with pytest.raises(ValueError, match="2 people or more"):
         match(blocked, groups=np.arange(12))
+
+
+def test_twins_of_relatives_are_no_other_people_s():
+    losses = np.random.default_rng(0).uniform(0.2, 0.3, (6, 6))
+    families = np.array([0, 1, 0, 2, 1, 3])
+    apart = families[:, None] != families
+    expected = np.ma.array(losses, mask=~apart).mean(axis=0)
+    assert mean_of_others(losses, None, families) == pytest.approx(expected)
+    assert match(losses, families=families).mismatched == pytest.approx(expected.mean())
+    groups = np.array([0, 0, 0, 1, 1, 1])
+    expected = np.ma.array(losses, mask=~(apart & (groups[:, None] == groups))).mean(axis=0)
+    assert mean_of_others(losses, groups, families) == pytest.approx(expected)
