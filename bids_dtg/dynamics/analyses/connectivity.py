@@ -103,7 +103,7 @@ def score_columns(sessions: Iterable[str]) -> tuple[Column, ...]:
 
 @dataclass(frozen=True, eq=False)
 class Measured:
-    """Measures of simulations that do not depend on whom they are compared with."""
+    """Measures of simulations that are the same for every person they are compared with."""
 
     connectivity: Values  # (simulations, regions, regions)
     power: Values  # (bins,), mean over simulations and regions
