@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from bids_dtg.cleaning.design import TooShortError
-from bids_dtg.connectome.design import TemporalDesign
 from bids_dtg.errors import DtgError
 from bids_dtg.files.derivatives import DerivativeDataset
 from bids_dtg.files.names import participant_folder
@@ -14,6 +13,7 @@ from bids_dtg.inputs.templateflow import TransformPlannedError
 from bids_dtg.notices import counted, show
 from bids_dtg.participants.averages import AveragedRuns
 from bids_dtg.participants.request import CallRequest
+from bids_dtg.participants.run_source import PlannedRun
 
 
 def print_plan(request: CallRequest) -> int:
@@ -53,7 +53,7 @@ def _plan(planned: AveragedRuns, request: CallRequest) -> tuple[bool, list[str]]
 
 
 def plan_runs(
-    planned: AveragedRuns, design_of: Callable[[RestRun], TemporalDesign]
+    planned: AveragedRuns, plan_of: Callable[[RestRun], PlannedRun]
 ) -> tuple[bool, list[str]]:
     """Return whether the runs of an average make it fail, and the lines about them.
 
@@ -61,14 +61,14 @@ def plan_runs(
     ----------
     planned
         The runs that are averaged.
-    design_of
+    plan_of
         Decides how a run is cleaned, by its header and tables; raises `DtgError` where it cannot
         be used.
     """
     lines, short = [], 0
     for run in planned.runs:
         try:
-            design = design_of(run)
+            found = plan_of(run)
         except TooShortError as err:
             short += 1
             if short == len(planned.runs):
@@ -77,7 +77,7 @@ def plan_runs(
             continue
         except DtgError as err:
             return True, [f"{planned.title}: would fail: {err}"]
-        lines += _of_run(run, design)
+        lines += _of_run(run, found)
     return False, lines
 
 
@@ -100,12 +100,15 @@ def head_of(planned: AveragedRuns, what: str, output: DerivativeDataset, reason:
     return f"{planned.title}: would write {what} to {folder} ({reason})"
 
 
-def _of_run(run: RestRun, design: TemporalDesign) -> Iterator[str]:
+def _of_run(run: RestRun, found: PlannedRun) -> Iterator[str]:
     yield f"    reads {run.bold}"
     yield f"    in {run.space_reason}"
     if run.motion is not None:
         yield f"    realigned by {run.motion}"
     for transform in run.transforms:
         yield f"    through {transform.path}" + " (inverse)" * transform.inverse
+    design = found.design
     dof = f", {design.residual_dof():.0f} degrees of freedom" if run.dof_known else ""
     yield f"    with {design.seconds_kept / 60:.1f} minutes{dof} left after cleaning"
+    for note in found.notes:
+        yield f"    note: {note}"

@@ -511,8 +511,12 @@ def test_header_contradicts_the_sidecar(job, capsys, header, unit, stored):
         (None, 10_000_000, "usec", "the header's (10 s) was used"),
     ],
 )
-def test_times_that_go_together(job, sidecar, header, unit, note):
+def test_times_that_go_together(job, capsys, sidecar, header, unit, note):
     with_times(job, sidecar, header, unit)
+    assert job.run("--dry-run") == 0
+    planned = capsys.readouterr().out
+    assert bool(note) == ("    note: " in planned)
+    assert not note or note in planned
     assert job.run() == 0
     (run,) = read_table(next(job.out.rglob("*_qc.tsv")))
     assert float(run["repetition_time"]) == TR

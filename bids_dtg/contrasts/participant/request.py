@@ -420,7 +420,7 @@ class Request(CallRequest):
     def plan(self, planned: AveragedRuns, reason: str) -> tuple[bool, list[str]]:
         """Return whether an average of maps would fail, and the lines on it."""
         cleaning = self.settings.cleaning
-        fails, lines = plan_runs(planned, lambda run: plan_run(run, self.space, cleaning).design)
+        fails, lines = plan_runs(planned, lambda run: plan_run(run, self.space, cleaning))
         if fails:
             return True, lines
         for target in self.targets(planned):

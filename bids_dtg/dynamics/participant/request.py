@@ -35,6 +35,7 @@ from bids_dtg.participants.averages import AveragedRuns
 from bids_dtg.participants.parcels.measure import MeasuredSeries
 from bids_dtg.participants.parcels.request import ParcelRequest, load_asked
 from bids_dtg.participants.request import Asked
+from bids_dtg.participants.run_source import PlannedRun
 from bids_dtg.report.presentation import Presentation
 from bids_dtg.settings import Combine, Settings
 
@@ -142,10 +143,10 @@ class NetworkRequest(ParcelRequest[SeriesBundle[Any]]):
         return found
 
     def require_usable(self, measured: MeasuredSeries) -> None:
-        """Refuse a run that the model cannot describe, see `design_of`."""
+        """Refuse a run that the model cannot describe, see `plan_of`."""
         self._require_fits(measured.design)
 
-    def design_of(self, run: RestRun) -> TemporalDesign:
+    def plan_of(self, run: RestRun) -> PlannedRun:
         """Plan the cleaning of a run, from its file's header and its tables alone.
 
         Raises
@@ -154,9 +155,9 @@ class NetworkRequest(ParcelRequest[SeriesBundle[Any]]):
             The run cannot be used, or the model cannot describe it: its repetition time, the
             number of its frames, or the share of frames to fill.
         """
-        design = super().design_of(run)
-        self._require_fits(design)
-        return design
+        found = super().plan_of(run)
+        self._require_fits(found.design)
+        return found
 
     def _require_fits(self, design: TemporalDesign) -> None:
         if self.bundle is None:

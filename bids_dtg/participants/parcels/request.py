@@ -10,7 +10,6 @@ from typing import Any, Generic, Protocol, TypeVar
 
 from bids_dtg.bundles.bundle import Bundle
 from bids_dtg.cleaning.words import Lacking
-from bids_dtg.connectome.design import TemporalDesign
 from bids_dtg.engine.capacity import divide
 from bids_dtg.files.derivatives import DatasetWords, refuse_model_folder
 from bids_dtg.files.provenance import package_versions
@@ -22,7 +21,7 @@ from bids_dtg.participants.dry_run import head_of, plan_runs
 from bids_dtg.participants.parcels.atlas import read_only_atlas
 from bids_dtg.participants.parcels.measure import MeasuredSeries, SeriesReader
 from bids_dtg.participants.request import Asked, CallRequest
-from bids_dtg.participants.run_source import plan_run
+from bids_dtg.participants.run_source import PlannedRun, plan_run
 from bids_dtg.report.methods import MethodsFacts, methods_text
 from bids_dtg.settings import OPTIONS, Settings
 from bids_dtg.version import __version__
@@ -157,7 +156,7 @@ class ParcelRequest(CallRequest, Generic[Model]):
         """Return all that shapes results beside the inputs."""
         return {**super().shaping_options(), "atlases": {self.atlas.key: self.atlas.identity}}
 
-    def design_of(self, run: RestRun) -> TemporalDesign:
+    def plan_of(self, run: RestRun) -> PlannedRun:
         """Decide how a run is cleaned, by its file's header and its tables alone.
 
         Parameters
@@ -170,11 +169,11 @@ class ParcelRequest(CallRequest, Generic[Model]):
         RunError
             The run cannot be used.
         """
-        return plan_run(run, self.grid.space, self.settings.cleaning).design
+        return plan_run(run, self.grid.space, self.settings.cleaning)
 
     def plan(self, planned: AveragedRuns, reason: str) -> tuple[bool, list[str]]:
         """Return whether an average would fail, and the lines about it."""
-        fails, lines = plan_runs(planned, self.design_of)
+        fails, lines = plan_runs(planned, self.plan_of)
         if fails:
             return True, lines
         what, more = self.would_make(planned)
