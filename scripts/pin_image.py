@@ -19,8 +19,8 @@ from pathlib import Path
 ROOT = Path(__file__).parent.parent
 # Besides what the program needs: what builds it, since pip would fetch that without a hash.
 BUILD = ("hatchling>=1.27", "hatch-fancy-pypi-readme>=24.1")
-# What the image has besides the core; it is built without the second for TORCH=none.
-EXTRAS, TORCH_EXTRA = ("bids", "report"), "torch"
+# What the image has besides the core, and what only images with PyTorch have: those train.
+EXTRAS, TORCH_EXTRAS = ("bids", "report"), ("cluster", "torch", "train", "umap")
 # What only PyTorch for the GPU needs.
 _CUDA = re.compile(r"torch|triton|cuda-.*|nvidia-.*")
 _NAME = re.compile(r"[a-z0-9-]+")
@@ -30,7 +30,7 @@ ALL, TORCH, CUDA = (
 )
 _HEADERS = {
     ALL: "# What every image installs.\n",
-    TORCH: "# What any build of PyTorch needs besides.\n",
+    TORCH: "# What images with any build of PyTorch have besides: it trains there.\n",
     CUDA: "# PyTorch for the GPU and what only it needs; `===` takes no other build of it.\n",
 }
 _MADE = "# Made by scripts/pin_image.py from pyproject.toml and constraints.txt.\n"
@@ -70,6 +70,6 @@ def files(core: str, everything: str) -> dict[Path, str]:
 
 if __name__ == "__main__":
     uv = sys.argv[1:]
-    pinned = files(compiled(EXTRAS, *uv), compiled((*EXTRAS, TORCH_EXTRA), *uv))
+    pinned = files(compiled(EXTRAS, *uv), compiled((*EXTRAS, *TORCH_EXTRAS), *uv))
     for path, content in pinned.items():
         path.write_text(content, encoding="utf-8")

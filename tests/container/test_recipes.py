@@ -11,10 +11,14 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
+sys.path.insert(0, str(ROOT / "scripts"))
+from pin_image import blocks  # noqa: E402
+
 DOCKERFILE = (ROOT / "Dockerfile").read_text()
 DEFINITION = (ROOT / "Singularity.def").read_text()
-# Apptainer keeps the user's own home and name, and names its image itself.
-DOCKER_ONLY = {"HOME", "LOGNAME", "DTG_CONTAINER_TAG"}
+# Apptainer keeps the user's own name and home, where numba keeps what it compiles, and names its
+# image itself.
+DOCKER_ONLY = {"HOME", "LOGNAME", "DTG_CONTAINER_TAG", "NUMBA_CACHE_DIR"}
 PROGRAMS = ("bids_dtg", "dtg-demo", "dtg-models", "dtg-phantom")
 
 
@@ -72,6 +76,14 @@ def test_same_files_and_entrypoint():
     assert [f'exec {entrypoint[0]} "$@"'] == [_section("runscript").strip()]
 
 
+@pytest.mark.parametrize("page", ["README.md", "docs/how-to/containers.md"])
+def test_the_first_line_of_docker_passes_the_gpu_on(page):
+    (line, *_) = re.findall(
+        r"^\$ docker run ((?:.*\\\n)*.*)$", (ROOT / page).read_text(), re.MULTILINE
+    )
+    assert line.startswith("--gpus all ")
+
+
 def test_user_is_a_number_of_the_first_step():
     (user,) = re.findall(r"^USER (\d+)$", DOCKERFILE, re.MULTILINE)
     assert f"useradd --uid {user} " in (ROOT / "container/steps/1-python").read_text()
@@ -125,8 +137,9 @@ def test_scripts_pass_shellcheck():
 def test_what_the_image_imports_as_it_is_made_needs_no_package_that_it_lacks():
     trim = (ROOT / "container/steps/4-trim").read_text()
     (imports,) = re.findall(r"bin/python\" -c '(import bids_dtg[^']*)'", trim)
-    held = (ROOT / "container/requirements.txt").read_text()
-    lacking = [name for name in ("lightning", "umap", "dask") if name not in held]
-    assert "lightning" in lacking  # as nobody trains there
+    paths = (ROOT / "container").glob("requirements*.txt")
+    held = {name for path in paths for name, _ in blocks(path.read_text())}
+    assert {"lightning", "umap-learn", "distributed"} <= held  # as people train there
+    lacking = [name for name in ("pyarrow", "polars", "zarr", "numcodecs") if name not in held]
     blocked = f"import sys; sys.modules.update(dict.fromkeys({lacking!r}))"
     subprocess.run([sys.executable, "-c", f"{blocked}; {imports}"], check=True, cwd=ROOT)
