@@ -15,7 +15,7 @@ from bids_dtg.notices import counted, named
 Sketches = Mapping[str, Mapping[str, str]]
 
 
-def with_copies(families: Families, sketches: Sketches) -> Families:
+def with_copies(families: Families, sketches: Sketches, what: str = "rest") -> Families:
     """Return families in which people with the same rest are related.
 
     Parameters
@@ -24,6 +24,8 @@ def with_copies(families: Families, sketches: Sketches) -> Families:
         Families as tables have them; those of a person's copies become one.
     sketches
         Of everybody who is compared.
+    what
+        What the sketches are of, for the error.
 
     Raises
     ------
@@ -52,7 +54,7 @@ def with_copies(families: Families, sketches: Sketches) -> Families:
             same |= dict.fromkeys(same[other], same[one])
     if twice:
         raise DatasetError(
-            f"{counted(len(twice), 'participant')} with the same rest in two sessions: "
+            f"{counted(len(twice), 'participant')} with the same {what} in two sessions: "
             f"{named([*twice.values()])}",
             expected="sessions that were measured apart",
             remedy="remove the copy, or leave it out (--session-label, --participant-label)",

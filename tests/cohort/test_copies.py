@@ -7,10 +7,11 @@ from pathlib import Path
 
 import array_people
 import numpy as np
+import output_series
 import pytest
 from tiny_cohort import TinyCohort
 from tiny_job import read_table
-from tiny_twins import edges, events_of, write_twins
+from tiny_twins import edges, events_of, write_average, write_twins
 from written_cohort import WrittenCohort
 
 from bids_dtg.cli.run import main
@@ -220,6 +221,37 @@ def test_copies_among_images_are_known_by_the_values_that_are_read(images, words
     sides = {row["participant_id"].removeprefix("sub-"): row["set"] for row in rows}
     assert len(sides) == 12
     assert all(side == sides[label.removeprefix("c")] for label, side in sides.items())
+
+
+@pytest.mark.slow
+def test_a_retest_that_is_a_copy_of_the_measured_maps_is_refused(tmp_path, capsys):
+    cohort = TinyCohort(tmp_path)
+    for path in cohort.statmaps.glob("sub-02/*_ses-a_*"):
+        shutil.copy(path, str(path).replace("_ses-a_", "_ses-b_"))
+    words = ("--architecture", "local-ridge", "--held-out", "0.25", "0.25")
+    assert cohort.analyse("train", *words) == 1
+    said = capsys.readouterr().err
+    assert (
+        "sub-02 is left out: 1 participant with the same measured maps in two sessions: sub-02 in "
+        "session a and session b. " in said
+    )
+    assert "sub-01 is left out" not in said
+
+
+def test_copies_in_the_output_of_the_participant_level_are_known(tmp_path):
+    values = output_series.chance_series(1)
+    output_series.write_run(tmp_path / "dynamics", "01", values=values)
+    output_series.write_run(tmp_path / "dynamics", "02", values=3 * values)
+    output_series.write_run(tmp_path / "dynamics", "03")
+    given = {"bids_dir": tmp_path, "analysis_level": "group"}
+    words = {"output_dir": tmp_path / "dynamics", "workflow": "dynamics", "analysis": "evaluate"}
+    assert NetworkPeople.prepare(Settings.of(**given, **words)).families.copies == (("01", "02"),)
+    folder = write_twins(tmp_path, tasks=("stroopAP",), number=4)
+    for number, label in enumerate(("c0p0000", "c0p0001", "c0p0002")):
+        write_average(tmp_path / "twin", label, edges()["edges"][number % 2])
+    words = {"output_dir": tmp_path / "twin", "workflow": "twin", "analysis": "train"}
+    people = TwinPeople.prepare(Settings.of(**{**given, "bids_dir": folder / "bids"}, **words))
+    assert people.families.copies == (("c0p0000", "c0p0002"),)
 
 
 @pytest.fixture(scope="module")
