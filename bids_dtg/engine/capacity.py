@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from bids_dtg.engine.machine import Machine
+from bids_dtg.errors import SettingsError
 from bids_dtg.notices import counted
 from bids_dtg.settings import ResourceOptions
 
@@ -47,6 +49,11 @@ def divide(
         Otherwise one process has the GPU.
     machine
         What is divided; None: this one, as it is now.
+
+    Raises
+    ------
+    SettingsError
+        One process needs more than the memory that was given.
     """
     machine = machine or Machine.here()
     memory = machine.memory
@@ -54,6 +61,12 @@ def divide(
     threads = own_threads(resources, machine)
     if resources.mem_gb is not None:
         memory = int(min(resources.mem_gb * 1e9, _MOST_MEMORY))
+        if memory < bytes_each:
+            raise SettingsError(
+                f"--mem-gb is {resources.mem_gb:g}, and one process of this call may take "
+                f"{bytes_each / 1e9:.2f} GB",
+                expected=f"{math.ceil(bytes_each / 1e8) / 10:g} or more, or no --mem-gb",
+            )
     if resources.nprocs is not None:
         processes = _bounded(resources.nprocs, machine)
     else:

@@ -6,6 +6,7 @@ import pytest
 
 from bids_dtg.engine.capacity import Capacity, divide, excess, own_threads
 from bids_dtg.engine.machine import Machine
+from bids_dtg.errors import SettingsError
 from bids_dtg.settings import ResourceOptions
 
 GB = 10**9
@@ -56,6 +57,15 @@ def divided(*, cores, memory=1000 * GB, units=100, on_cpu=True, **options):
 )
 def test_divided(machine, processes, threads):
     assert divided(**machine) == Capacity(processes, threads)
+
+
+def test_less_memory_than_one_process_needs_is_refused():
+    with pytest.raises(
+        SettingsError,
+        match=r"--mem-gb is 0\.2, and one process of this call may take 1\.25 GB\. Expected: 1\.3",
+    ):
+        divided(cores=2, mem_gb=0.2)
+    assert divided(cores=2, mem_gb=1.25) == Capacity(1, 2)
 
 
 def test_what_no_machine_can_serve_is_bounded_and_told():

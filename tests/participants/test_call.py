@@ -182,8 +182,8 @@ def test_a_table_of_participants_that_is_no_text_is_a_warning_where_nothing_is_t
 
 
 def test_memory_limit_leaves_two_processes(crowd):
-    settings = crowd.settings(nprocs=4, mem_gb=0.6)
-    assert Request.prepare(settings).capacity.processes == 2  # two times 0.25 GB, for a tiny model
+    settings = crowd.settings(nprocs=4, mem_gb=0.8)
+    assert Request.prepare(settings).capacity.processes == 2  # two times 0.35 GB, for a tiny model
 
 
 @pytest.mark.slow

@@ -29,10 +29,11 @@ from bids_dtg.files.transfer_progress import make_transfer_reporter
 
 _NICENESS = 10
 
-# Largest memory of a process with its reader and the first process, for the published model's
-# 158,680 voxels: 0.72 GB (sums of PSS) for runs on its grid, 0.91 GB for others. It does not grow
-# with the length of runs.
-_BYTES_EACH, _BYTES_A_VOXEL = 280e6, 4e3
+# Largest memory of a process with its reader, the first process and the one that makes pages (sums
+# of PSS): for the demo model's 163,310 voxels 0.79 GB for runs on its grid, 1.01 GB for others; for
+# a model of 1,000 voxels 0.36 GB for a run of the whole head at 2 mm. It does not grow with the
+# length of runs.
+_BYTES_EACH, _BYTES_A_VOXEL = 350e6, 4.1e3
 # Of further ROI maps than the published model's 50, at each voxel: sums of two halves, maps and
 # connectomes. Five sets of 265 maps took 1.0 GB of 163,310 voxels; learning takes more than that.
 _BYTES_A_ROI, _USUAL_ROIS = 12.0, 50
