@@ -84,7 +84,7 @@ bench: .venv/installed ## time and memory against a plain implementation and the
 docs: .venv/installed ## build the documentation into site/, and run changed examples; warnings are errors
 	$(LARGE_PAGES) NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
-container: ## build the image without a Docker daemon and run it (root; Debian; 7 to 25 minutes)
+container: ## build the image without a Docker daemon and run it (root; Debian; 7 to 32 minutes)
 	container/build_and_try
 
 release-check: .venv/installed ## check what can be checked of a release without publishing it (RELEASE=yes refuses open decisions)
