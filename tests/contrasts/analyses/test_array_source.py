@@ -341,7 +341,7 @@ def test_keys_that_are_not_read_are_named(tmp_path, capsys):
 def test_a_split_of_other_people_names_those_who_are_there(tmp_path, capsys):
     np.savez(tmp_path / "all.npz", **arrays())
     split = tmp_path / "split.tsv"
-    split.write_text("participant_id\tset\n1\ttraining\n", encoding="utf-8")
+    split.write_text("participant_id\tset\nother\ttraining\n", encoding="utf-8")
     assert call(tmp_path, "train", "--rois", 4, "--split-file", split) == 2
     said = capsys.readouterr().err
     assert "split.tsv has nobody to train on who can be used. Expected: labels of people" in said
